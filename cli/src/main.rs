@@ -1,0 +1,3 @@
+//! The `flk` command line.
+
+fn main() {}
