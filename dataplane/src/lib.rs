@@ -1,1 +1,10 @@
 //! The flk data plane: the path of a record, stage by stage, in the order a record meets them.
+
+pub mod event;
+
+pub mod wal;
+
+pub mod dedup;
+pub mod mesh;
+
+pub mod keeper;

@@ -1,0 +1,52 @@
+//! De-duplication: which outcome a key has. The owner of a key arbitrates claims in memory; what is durable is in the
+//! log and in sealed slices.
+
+pub mod slice;
+
+/// Keyed 128-bit hash of (tenant, pcs_id) under the installation's secret. The top 10 bits are the partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct Key {
+    /// Upper half: sorts first.
+    pub high: u64,
+    /// Lower half.
+    pub low: u64,
+}
+
+/// Number of partitions, fixed for ever: the partition of a key is its top 10 bits.
+pub const PARTITIONS: u16 = 1024;
+
+impl Key {
+    /// The partition of this key, `0..PARTITIONS`.
+    pub fn partition(self) -> u16 {
+        (self.high >> 54) as u16
+    }
+}
+
+/// One decision as memory and slices hold it: all that is needed to answer a duplicate. 72 bytes, no padding.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
+pub struct Decided {
+    /// The key.
+    pub key: Key,
+    /// First 8 bytes of the signing digest, little-endian: tells a duplicate from a conflict.
+    pub digest_tag: u64,
+    /// Claimed D̂, recomputed D̂, claimed budget, recomputed budget.
+    pub numbers: [f64; 4],
+    /// Second of the expiry clock at which the owner granted the claim.
+    pub decided_at: u32,
+    /// Second of the expiry clock from which on this entry answers nothing.
+    pub expiry: u32,
+    /// Index into the process's dictionary of parameter-set versions.
+    pub params: u16,
+    /// 0 accepted, else the escalation reason's number.
+    pub reason: u8,
+    /// The regime's number.
+    pub regime: u8,
+    /// Encoding of the outcome text.
+    pub encoding: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+}
+
+const _: () = assert!(size_of::<Decided>() == 72, "a decision takes 72 bytes");

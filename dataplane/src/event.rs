@@ -1,0 +1,251 @@
+//! What a shard sees and says: the closed sets of events and operations between [`crate::shard`] and its driver.
+//! Everything that a shard learns about the world arrives here, its clocks included; nothing here does IO.
+
+use crate::keeper::messages::{ToKeeper, ToShard};
+use crate::mesh::Message;
+use crate::wal::buffer::Blocks;
+use std::ops::Range;
+
+/// The clocks of one turn. A shard never reads a clock itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic time in microseconds since an arbitrary point before the process started.
+    pub mono_us: u64,
+    /// Wall clock in microseconds since the Unix epoch; may jump, is only ever recorded.
+    pub wall_us: u64,
+}
+
+/// A shard of this process, `0..shards`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u16);
+
+/// A connection: the driver's slot, dense from 0, and the slot's generation. After [`Op::Close`] the driver reports
+/// nothing more for this id and gives the slot out again under another generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnId {
+    /// Index into the driver's connection table, below the connection limit.
+    pub slot: u32,
+    /// Changes each time the slot is given out.
+    pub generation: u32,
+}
+
+/// An open file, as the keeper's executor names it: the descriptor itself in production, a handle in the simulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub i32);
+
+/// An error number of the operating system (positive, as in `errno.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// Input/output error.
+    pub const EIO: Errno = Errno(5);
+    /// No space left on device.
+    pub const ENOSPC: Errno = Errno(28);
+    /// No such file.
+    pub const ENOENT: Errno = Errno(2);
+}
+
+impl std::fmt::Display for Errno {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::io::Error::from_raw_os_error(self.0).fmt(out)
+    }
+}
+
+/// Names a read that a shard asked for, so that the answer finds its way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReadId(pub u64);
+
+/// One thing that happened. Byte ranges index into [`Inbox::bytes`] of the same turn.
+#[derive(Debug)]
+pub enum Event {
+    /// A client connected; the driver reads from it at once.
+    Accepted(ConnId),
+    /// Bytes arrived on a connection, in order.
+    Received(ConnId, Range<usize>),
+    /// The client will send nothing more (FIN); it may still read answers.
+    Ended(ConnId),
+    /// The connection is of no use any more (reset, write error). The shard answers with [`Op::Close`].
+    Broken(ConnId),
+    /// That many bytes of earlier [`Op::Send`]s left for the kernel.
+    Sent(ConnId, u32),
+    /// The one log write in flight ended: the buffer comes back with the number of bytes written or the error.
+    Written(Box<Blocks>, Result<u32, Errno>),
+    /// The one log sync in flight ended.
+    Synced(Result<(), Errno>),
+    /// A read of a slice block ended: a full block in [`Inbox::bytes`], or the error.
+    ReadDone(ReadId, Result<Range<usize>, Errno>),
+    /// A message from a peer shard (never from oneself: those are delivered within the turn).
+    Message(ShardId, Message),
+    /// A message from the keeper.
+    Keeper(ToShard),
+}
+
+/// All that happened since the last turn, in order, with the bytes that came with it. Reused from turn to turn.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// The events, oldest first. The shard drains them.
+    pub events: Vec<Event>,
+    /// The bytes that the ranges of `events` index into.
+    pub bytes: Vec<u8>,
+}
+
+impl Inbox {
+    /// Room for a turn's worth of both, so that filling it does not allocate in the steady state.
+    pub fn with_capacity(events: usize, bytes: usize) -> Inbox {
+        Inbox {
+            events: Vec::with_capacity(events),
+            bytes: Vec::with_capacity(bytes),
+        }
+    }
+
+    /// Appends bytes and says where they are.
+    pub fn put(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.events.clear();
+        self.bytes.clear();
+    }
+}
+
+/// One thing to do. Byte ranges index into [`Outbox::bytes`] of the same turn; the driver copies what it must keep.
+#[derive(Debug)]
+pub enum Op {
+    /// Queue bytes to a connection, behind what is queued already. Never fails: a dead connection is reported as
+    /// [`Event::Broken`]. Progress comes back as [`Event::Sent`].
+    Send(ConnId, Range<usize>),
+    /// Stop reading from a connection (what was read already may still arrive).
+    PauseRead(ConnId),
+    /// Read again after [`Op::PauseRead`].
+    ResumeRead(ConnId),
+    /// Send FIN once all queued bytes have left; reading goes on.
+    Shutdown(ConnId),
+    /// Release the connection now, whatever is queued.
+    Close(ConnId),
+    /// Accept no new connections; they wait in the listen queue.
+    PauseAccept,
+    /// Accept again.
+    ResumeAccept,
+    /// Close the listening socket for good.
+    CloseListener,
+    /// Write the whole buffer to a segment at a 4 KiB-aligned offset. At most one log write or sync is in flight.
+    /// Under [`SyncMode::Dsync`] completion means durable; otherwise an [`Op::Sync`] follows.
+    Write {
+        /// The segment.
+        file: FileId,
+        /// Byte offset in the file, a multiple of 4,096.
+        offset: u64,
+        /// What to write; it comes back in [`Event::Written`].
+        blocks: Box<Blocks>,
+    },
+    /// Make completed writes of a segment durable.
+    Sync(FileId),
+    /// Read one 4 KiB block of a slice.
+    Read {
+        /// Returned in [`Event::ReadDone`].
+        id: ReadId,
+        /// The slice.
+        file: FileId,
+        /// Byte offset in the file, a multiple of 4,096.
+        offset: u64,
+    },
+    /// Send a message to a peer shard. The mesh has room for all that can be in flight, so this never fails.
+    Message(ShardId, Message),
+    /// Send a message to the keeper.
+    Keeper(ToKeeper),
+    /// End the process with this exit code: durability can no longer be promised. Nothing after it is carried out.
+    Stop(Stop),
+}
+
+/// Why a shard ends the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Exit code of the process (sysexits: 65 damaged data, 74 input/output error).
+    pub code: i32,
+    /// One sentence for the operator: what happened and what to do.
+    pub reason: String,
+}
+
+/// What to do after a turn, in order, with the bytes to send. Reused from turn to turn.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// The operations, in order. The driver drains them.
+    pub ops: Vec<Op>,
+    /// The bytes that the ranges of `ops` index into.
+    pub bytes: Vec<u8>,
+}
+
+impl Outbox {
+    /// Room for a turn's worth of both.
+    pub fn with_capacity(ops: usize, bytes: usize) -> Outbox {
+        Outbox {
+            ops: Vec::with_capacity(ops),
+            bytes: Vec::with_capacity(bytes),
+        }
+    }
+
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.ops.clear();
+        self.bytes.clear();
+    }
+}
+
+/// When the shard wants its next turn, if nothing happens before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// At once: work is left over.
+    Now,
+    /// At this monotonic time in microseconds, or earlier if an event arrives.
+    At(u64),
+}
+
+/// How a completed write becomes durable; the keeper tells each shard at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncMode {
+    /// Segments are open for synchronous writes (`O_DSYNC`): a completed write is durable.
+    Dsync,
+    /// A completed write needs a following sync.
+    WriteThenSync,
+}
+
+/// What a shard may ask of its driver within a turn. Nothing that it returns but `charge` reaches the shard's state.
+pub trait Driver {
+    /// Called at each stage border, for timings.
+    fn probe(&mut self, _stage: Stage) {}
+    /// Takes up to `wanted` requests from the process-wide rate and says how many were granted.
+    fn charge(&mut self, wanted: u32, now: Now) -> u32;
+}
+
+/// The stages of a turn, in order; names for [`Driver::probe`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// Events are applied to connections, log and claims.
+    Collect,
+    /// The durable prefix moved: decisions are told to their owners.
+    Durable,
+    /// Requests are cut out of connection bytes.
+    Frame,
+    /// Bodies are appended to the open batch.
+    Append,
+    /// Records are parsed.
+    Parse,
+    /// Signatures are verified.
+    Signature,
+    /// Numbers are recomputed.
+    Verify,
+    /// Keys are claimed at their owners.
+    Claim,
+    /// Claims are answered and decisions appended.
+    Decide,
+    /// The open batch is handed to the driver.
+    Commit,
+    /// Answers leave in connection order.
+    Reply,
+}

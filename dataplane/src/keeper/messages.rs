@@ -1,0 +1,150 @@
+//! What the keeper and a shard say to each other. Large things travel by pointer; a message never carries a payload.
+
+use crate::dedup::{Decided, PARTITIONS};
+use crate::event::{FileId, ShardId, SyncMode};
+use crate::wal::name::{LogId, Sequence};
+use flk_contract::verify::ParamsVersion;
+use std::sync::Arc;
+
+/// A segment that the durable manifest names as the next one of a log: zero-filled, synced, ready for its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedSegment {
+    /// The open file.
+    pub file: FileId,
+    /// Position of the segment in its log, from 0.
+    pub ordinal: u32,
+    /// Random; every block header in the segment repeats it, so that a recycled file's old bytes are never taken for new.
+    pub salt: u64,
+    /// Generation of the manifest that named it.
+    pub generation: u64,
+    /// Length of the file in bytes.
+    pub bytes: u64,
+}
+
+/// The end of a segment, as the shard that wrote it knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosedSegment {
+    /// Position in the log.
+    pub ordinal: u32,
+    /// First sequence written into it, or the position after `last` if there is none.
+    pub first: Sequence,
+    /// Last durable sequence in it.
+    pub last: Sequence,
+    /// Bytes in use, header included: a multiple of 4 KiB. What lies behind is unused.
+    pub bytes: u64,
+    /// Checksum of the header of the last batch (of the segment header if there is no batch).
+    pub last_checksum: u32,
+}
+
+/// The expiry clock: seconds since installation, advancing with monotonic time while the process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpiryClock {
+    /// Reading at `base_mono_us`.
+    pub base_s: u32,
+    /// Monotonic time at which `base_s` was read.
+    pub base_mono_us: u64,
+}
+
+impl ExpiryClock {
+    /// The reading at a monotonic time, seconds since installation.
+    pub fn at(self, mono_us: u64) -> u32 {
+        let elapsed_s = mono_us.saturating_sub(self.base_mono_us) / 1_000_000;
+        self.base_s
+            .saturating_add(u32::try_from(elapsed_s).unwrap_or(u32::MAX))
+    }
+}
+
+/// All that a shard needs before it can log and claim.
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// Random id of this installation; in every segment header.
+    pub installation: [u8; 16],
+    /// Random id of this incarnation of the directory (a restore writes a new one).
+    pub incarnation: [u8; 16],
+    /// Key of the keyed hash.
+    pub secret: [u8; 16],
+    /// The log that this shard writes in this run.
+    pub log: LogId,
+    /// Owner of each partition.
+    pub owners: Arc<[ShardId; PARTITIONS as usize]>,
+    /// The expiry clock.
+    pub clock: ExpiryClock,
+    /// The log's first segment.
+    pub first: NamedSegment,
+    /// How writes become durable.
+    pub sync: SyncMode,
+    /// Parameter-set versions by their index in [`Decided::params`]; the last one is the version in force.
+    pub params: Arc<[ParamsVersion]>,
+}
+
+/// Keeper to shard.
+#[derive(Debug)]
+pub enum ToShard {
+    /// Sent once, before any `Load`.
+    Begin(Box<Begin>),
+    /// Live decisions of this shard's partitions, found at start. Many times.
+    Load(Vec<Decided>),
+    /// Recovery is over: admit requests. `admit` is false while the fold does not fit the declared memory.
+    Serve {
+        /// Whether submits may be admitted.
+        admit: bool,
+    },
+    /// The next segment, named in the durable manifest.
+    Segment(NamedSegment),
+    /// Roll to the next segment at the next turn if the current one holds records (the keeper wants to seal).
+    Roll,
+    /// The disk is nearly full and nothing may be deleted (`true`), or there is room again (`false`).
+    SpaceLow(bool),
+    /// A numbered set of sealed slices is durable in the manifest: switch to it and say so.
+    Slices(Arc<SliceSet>),
+    /// Stop taking new work: the first message of a graceful stop.
+    Drain,
+    /// All shards are idle: write the clean-stop mark and end.
+    Finish,
+}
+
+/// A numbered set of sealed slices.
+#[derive(Debug, Default)]
+pub struct SliceSet {
+    /// Grows by one with each set.
+    pub version: u64,
+    /// Decisions logged in segments of this seal epoch and before are in the set.
+    pub sealed_epoch: u16,
+    /// The slices, oldest first.
+    pub slices: Vec<crate::dedup::slice::SliceView>,
+}
+
+/// Shard to keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToKeeper {
+    /// The first batch in segment `ordinal` is durable; the segment before is closed. Asks for the segment after it.
+    Entered {
+        /// The log.
+        log: LogId,
+        /// The segment that is in use now.
+        ordinal: u32,
+        /// Seal epoch of the batches from here on.
+        epoch: u16,
+        /// The segment before it (none for the log's first).
+        closed: Option<ClosedSegment>,
+    },
+    /// Every body up to this sequence has its fate in the durable log.
+    Settled {
+        /// The log.
+        log: LogId,
+        /// The last settled sequence.
+        upto: Sequence,
+    },
+    /// The shard uses this set of slices and has no read outstanding on an older one.
+    Switched {
+        /// [`SliceSet::version`].
+        version: u64,
+    },
+    /// Draining: nothing is in flight here, no connection waits for an answer (`false` if that changed).
+    Idle(bool),
+    /// The clean-stop mark is durable: the log ends here.
+    Finished {
+        /// The log.
+        log: LogId,
+    },
+}

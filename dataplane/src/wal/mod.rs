@@ -1,0 +1,5 @@
+//! The log: names, memory, and the bytes on disk. Pure functions over bytes; files belong to the keeper, writes to the
+//! shard's driver.
+
+pub mod buffer;
+pub mod name;
