@@ -8,3 +8,5 @@ pub mod dedup;
 pub mod mesh;
 
 pub mod keeper;
+
+pub mod planted;

@@ -1,0 +1,146 @@
+//! Bugs planted on purpose, to prove that the simulator and the crash tests can fail. Without the feature
+//! `planted-bugs` every question below is the constant `false` and costs nothing; no release is built with it.
+
+/// One way to be wrong. Each is a mistake that somebody could make in good faith at the place that asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+#[allow(missing_docs)] // the names are the documentation; `Bug::describe` says them in words
+pub enum Bug {
+    AckBeforeSync = 1,
+    SyncBeforeWriteCompleted,
+    TwoBatchesInFlight,
+    ShortWriteTakenAsFull,
+    FailedSegmentWrittenAgain,
+    IdRemovedAfterFailedFlush,
+    AdoptedTailNotSyncedAgain,
+    DedupBeforeSignature,
+    DuplicateAnsweredTooEarly,
+    TwoSuspendedLookUps,
+    ScanStopsAtFirstBadHeader,
+    ZerosTakenForEnd,
+    IdleMarkMissing,
+    DamageTakenForTornTail,
+    RecycledBatchReplayed,
+    WrongOwnerAfterShardChange,
+    SliceNewerThanLog,
+    ExpiryOnClockJump,
+    ReadErrorTakenForMiss,
+    DecidedAtByReceiver,
+    WithheldTimeDrained,
+    SegmentNotYetNamed,
+    LastSegmentRewrittenAlways,
+    LateWonNotLogged,
+    SealedDroppedBeforeFilter,
+    StaleManifestAccepted,
+    UnlinkBeforeManifest,
+    ReplyOrderSwapped,
+    /// Found only by the driver proof: kill -9 and the simulator cannot see it.
+    DriverSyncSkipped,
+    /// Found only by the driver proof.
+    DriverSyncEarly,
+}
+
+impl Bug {
+    /// All of them, in the order of the table in docs/testing.md.
+    pub const ALL: [Bug; 30] = [
+        Bug::AckBeforeSync,
+        Bug::SyncBeforeWriteCompleted,
+        Bug::TwoBatchesInFlight,
+        Bug::ShortWriteTakenAsFull,
+        Bug::FailedSegmentWrittenAgain,
+        Bug::IdRemovedAfterFailedFlush,
+        Bug::AdoptedTailNotSyncedAgain,
+        Bug::DedupBeforeSignature,
+        Bug::DuplicateAnsweredTooEarly,
+        Bug::TwoSuspendedLookUps,
+        Bug::ScanStopsAtFirstBadHeader,
+        Bug::ZerosTakenForEnd,
+        Bug::IdleMarkMissing,
+        Bug::DamageTakenForTornTail,
+        Bug::RecycledBatchReplayed,
+        Bug::WrongOwnerAfterShardChange,
+        Bug::SliceNewerThanLog,
+        Bug::ExpiryOnClockJump,
+        Bug::ReadErrorTakenForMiss,
+        Bug::DecidedAtByReceiver,
+        Bug::WithheldTimeDrained,
+        Bug::SegmentNotYetNamed,
+        Bug::LastSegmentRewrittenAlways,
+        Bug::LateWonNotLogged,
+        Bug::SealedDroppedBeforeFilter,
+        Bug::StaleManifestAccepted,
+        Bug::UnlinkBeforeManifest,
+        Bug::ReplyOrderSwapped,
+        Bug::DriverSyncSkipped,
+        Bug::DriverSyncEarly,
+    ];
+
+    /// The bug in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Bug::AckBeforeSync => "ack before sync",
+            Bug::SyncBeforeWriteCompleted => "sync submitted before its write completed",
+            Bug::TwoBatchesInFlight => "two batches in flight acknowledged out of prefix",
+            Bug::ShortWriteTakenAsFull => "short write taken as full",
+            Bug::FailedSegmentWrittenAgain => "failed segment written again",
+            Bug::IdRemovedAfterFailedFlush => "id removed after a failed flush",
+            Bug::AdoptedTailNotSyncedAgain => "adopted tail served before it was synced again",
+            Bug::DedupBeforeSignature => "dedup before signature",
+            Bug::DuplicateAnsweredTooEarly => "duplicate answered while the first is not durable",
+            Bug::TwoSuspendedLookUps => "two suspended look-ups of one key",
+            Bug::ScanStopsAtFirstBadHeader => "scan stops at the first bad header",
+            Bug::ZerosTakenForEnd => "zeros taken for the end of the log",
+            Bug::IdleMarkMissing => "idle mark missing",
+            Bug::DamageTakenForTornTail => "damage taken for a torn tail",
+            Bug::RecycledBatchReplayed => "recycled segment's old batch replayed",
+            Bug::WrongOwnerAfterShardChange => "record routed to the wrong owner after a shard-count change",
+            Bug::SliceNewerThanLog => "slice newer than its log",
+            Bug::ExpiryOnClockJump => "TTL expiring on a clock jump",
+            Bug::ReadErrorTakenForMiss => "read error taken for a miss",
+            Bug::DecidedAtByReceiver => "decided-at stamped by the receiver",
+            Bug::WithheldTimeDrained => "withheld time drained by restarts",
+            Bug::SegmentNotYetNamed => "batch acknowledged in a segment not yet named",
+            Bug::LastSegmentRewrittenAlways => "last segment rewritten at every start",
+            Bug::LateWonNotLogged => "late Won not logged",
+            Bug::SealedDroppedBeforeFilter => "sealed entries dropped before the filter is loaded",
+            Bug::StaleManifestAccepted => "stale manifest accepted",
+            Bug::UnlinkBeforeManifest => "file unlinked before the manifest",
+            Bug::ReplyOrderSwapped => "reply order swapped",
+            Bug::DriverSyncSkipped => "driver: sync skipped",
+            Bug::DriverSyncEarly => "driver: sync submitted early",
+        }
+    }
+
+    /// Finds a bug by its name in code, e.g. `AckBeforeSync`.
+    pub fn named(name: &str) -> Option<Bug> {
+        Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name)
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+mod selected {
+    use super::Bug;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    static SELECTED: AtomicU8 = AtomicU8::new(0);
+
+    /// Plants one bug in this process, or none.
+    pub fn plant(bug: Option<Bug>) {
+        SELECTED.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
+    }
+
+    /// Whether this bug is planted.
+    pub fn planted(bug: Bug) -> bool {
+        SELECTED.load(Ordering::Relaxed) == bug as u8
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+pub use selected::{plant, planted};
+
+/// Whether this bug is planted: never, in this build.
+#[cfg(not(feature = "planted-bugs"))]
+#[inline(always)]
+pub const fn planted(_bug: Bug) -> bool {
+    false
+}
