@@ -3,6 +3,7 @@
 pub mod event;
 
 pub mod http;
+pub mod shard;
 
 pub mod wal;
 
@@ -12,3 +13,4 @@ pub mod mesh;
 pub mod keeper;
 
 pub mod planted;
+pub mod stats;

@@ -2,12 +2,12 @@
 
 use super::connections::Phase;
 use super::{Core, Shard};
-use crate::dedup::claims::Owner;
+use crate::dedup::claims::{Owner, OwnerConfig};
 use crate::dedup::key::KeyHash;
 use crate::event::{ConnId, Event, Inbox, Now, Op, Outbox, ShardId};
-use crate::keeper::messages::{Begin, ToKeeper, ToShard};
+use crate::keeper::messages::{Begin, ToShard};
 use crate::mesh::Message;
-use crate::wal::batch::OpenBatch;
+use crate::wal::batch::{self, OpenBatch};
 use crate::wal::buffer::Blocks;
 use crate::wal::writer::LogWriter;
 
@@ -79,7 +79,7 @@ impl Shard {
         let (answers, reads) = (&mut self.answers, &mut self.reads);
         match message {
             Message::Claim { ticket, candidate } => core.owner.claim(from, ticket, &candidate, now_s, answers, reads),
-            Message::Withdraw { ticket, key } => core.owner.withdraw(from, ticket, key, now_s, answers, reads),
+            Message::Withdraw { ticket, key } => core.owner.withdraw(from, ticket, key, answers),
             Message::Durable { ticket, key, epoch } => core.owner.durable(from, ticket, key, epoch, answers),
             Message::Pressure(pressed) => self.pressed[usize::from(from.0)] = pressed,
             Message::Won { .. } | Message::Existing { .. } | Message::Unavailable { .. } | Message::Withdrawn { .. } => {
@@ -113,9 +113,7 @@ impl Shard {
             ToShard::SpaceLow(low) => self.space_low = low,
             ToShard::Slices(set) => {
                 if let Some(core) = self.core.as_mut() {
-                    let version = set.version;
                     core.owner.switch_slices(set);
-                    outbox.ops.push(Op::Keeper(ToKeeper::Switched { version }));
                 }
             }
             ToShard::Drain => self.begin_drain(now),
@@ -129,9 +127,13 @@ impl Shard {
         let mut mine = partitions.map(|(partition, _)| partition as u16);
         let first = mine.next().unwrap_or(0);
         let range = first..mine.next_back().map_or(first + 1, |last| last + 1);
-        let claims_max = limits.flights_max as usize * usize::from(self.config.shards);
-        let owner = Owner::new(range, self.config.ttl_s, self.config.dedup_bytes_max, claims_max);
-        let open = OpenBatch::new();
+        let owner = Owner::new(OwnerConfig {
+            partitions: range,
+            table_bytes_max: self.config.dedup_bytes_max,
+            claims_max: limits.flights_max * u32::from(self.config.shards),
+            ttl_s: self.config.ttl_s,
+        });
+        let open = OpenBatch::new(batch::Limits::default());
         let log = LogWriter::new(&begin, open, Box::new(Blocks::with_capacity(512 * 1024)));
         self.settled_told = log.durable();
         let params = begin.params.len().saturating_sub(1) as u16;

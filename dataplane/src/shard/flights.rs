@@ -38,6 +38,10 @@ pub struct Flight {
     pub digest: [u8; 32],
     /// The key that verified it.
     pub key_id: [u8; 8],
+    /// Claimed coherence, for the statistics.
+    pub coh_star: f32,
+    /// Claimed compressibility, for the statistics.
+    pub r: f32,
     /// Seal epoch of the segment that holds its decision.
     pub epoch: u16,
     /// Answered 401 whatever its claim brings: exists only in builds with planted bugs.
@@ -109,6 +113,8 @@ mod tests {
             pcs_id: [0; 32],
             digest: [0; 32],
             key_id: [0; 8],
+            coh_star: 0.0,
+            r: 0.0,
             epoch: 0,
             condemned: false,
         }

@@ -120,9 +120,11 @@ impl Shard {
             return Step::Enough;
         }
         if !self.has_room_for(body_len) {
+            let connection = self.connections.at(slot);
             connection.head = Some(Head { expect_continue: false, ..head });
             return Step::Full;
         }
+        let connection = self.connections.at(slot);
         let body = connection.locate(head.head_len, body_len);
         let last = !head.keep_alive;
         let owed = Owed { reply: Reply::Pending, since_us: now.mono_us, last, head_only: false };
@@ -144,7 +146,7 @@ impl Shard {
         let framed = self.framed.len();
         let framed_bytes: usize = self.framed.iter().map(|framed| framed.body.len()).sum();
         let open_bytes = core.log.open_bodies_bytes() + framed_bytes;
-        let fits = open_bytes == 0 || open_bytes + body_len <= batch::BODIES_BYTES_MAX;
+        let fits = open_bytes == 0 || open_bytes + body_len <= batch::BATCH_BODIES_BYTES;
         fits && core.log.bodies_room() > framed && self.flights.room() > framed
     }
 

@@ -20,6 +20,7 @@ mod reply;
 mod service;
 mod timers;
 
+use self::admit::Logged;
 use self::budget::Budget;
 use self::config::ShardConfig;
 use self::connections::{Connections, Source};
@@ -91,7 +92,7 @@ pub struct Shard {
     /// Connections whose bytes were touched in this turn.
     touched: Vec<u32>,
     framed: Vec<Framed>,
-    logged: Vec<Ticket>,
+    logged: Vec<Logged>,
     /// Connections that may have an answer due.
     due: Vec<ConnId>,
     /// Answers by the log position that they wait for, ascending.

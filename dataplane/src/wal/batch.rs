@@ -162,6 +162,23 @@ impl OpenBatch {
         self.bodies_part.len()
     }
 
+    /// Bytes of the bodies part, by their position in it.
+    pub fn bodies_part(&self) -> &[u8] {
+        &self.bodies_part
+    }
+
+    /// How many more bodies may be pushed, whatever their length.
+    pub fn bodies_room(&self) -> usize {
+        let fates = (BATCH_RECORDS_MAX - self.records) / 2;
+        (BATCH_BODIES_MAX - self.bodies).min(fates) as usize
+    }
+
+    /// Bytes that [`OpenBatch::assemble`] gives now without a leading segment header, a whole number of blocks.
+    pub fn assembled_bytes(&self) -> usize {
+        (BATCH_HEADER_BYTES + self.index_part.len() + self.bodies_part.len())
+            .next_multiple_of(BLOCK_BYTES)
+    }
+
     /// Whether one more body of this many bytes may be pushed. A body that does not fit waits for the next batch; one
     /// that does not fit an empty batch is too large for the log.
     pub fn fits(&self, body_bytes: usize) -> bool {

@@ -16,3 +16,6 @@ pub mod manifest;
 
 pub mod files;
 pub mod secret;
+
+pub mod settling;
+pub mod writer;

@@ -59,6 +59,7 @@ struct Flight {
     offset: u64,
     assembled: Assembled,
     sequence: Sequence,
+    settled: Sequence,
     records: u32,
     /// Carries the segment header: the first batch of its segment.
     enters: bool,
@@ -96,6 +97,7 @@ pub struct LogWriter {
     idle_blocks: Option<Box<Blocks>>,
     durable: Sequence,
     settling: Settling,
+    durable_settled: Sequence,
     epoch: u16,
     roll_to_epoch: Option<u16>,
     quiet_since_us: u64,
@@ -122,6 +124,7 @@ impl LogWriter {
             idle_blocks: Some(blocks),
             durable,
             settling: Settling::new(durable),
+            durable_settled: durable,
             epoch: 1,
             roll_to_epoch: None,
             quiet_since_us: 0,
@@ -156,9 +159,19 @@ impl LogWriter {
         self.open.is_empty() && self.flight.is_none()
     }
 
-    /// Whether a body of this length still goes into the open batch.
-    pub fn fits(&self, body_bytes: usize) -> bool {
-        self.open.fits(body_bytes)
+    /// Whether nothing waits in the open batch.
+    pub fn open_is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Whether the last durable batch is a mark, or there is none at all.
+    pub fn is_marked(&self) -> bool {
+        self.marked && !self.wants_mark
+    }
+
+    /// Every body up to this position has its fate on disk.
+    pub fn settled_durably(&self) -> Sequence {
+        self.settling.upto().min(self.durable_settled)
     }
 
     /// Bytes of bodies in the open batch.
@@ -173,10 +186,14 @@ impl LogWriter {
         Place { sequence: self.open_sequence, index }
     }
 
-    /// The bytes of a body in the open batch.
-    pub fn open_body(&self, place: Place) -> &[u8] {
-        debug_assert_eq!(place.sequence, self.open_sequence);
-        self.open.body(place.index)
+    /// The bytes of the bodies in the open batch, end to end.
+    pub fn open_bodies(&self) -> &[u8] {
+        self.open.bodies_part()
+    }
+
+    /// How many more bodies go into the open batch, whatever their length.
+    pub fn bodies_room(&self) -> usize {
+        self.open.bodies_room()
     }
 
     /// Appends the first fate of a body. Returns the sequence that makes it durable.
@@ -271,7 +288,7 @@ impl LogWriter {
         };
         let assembled = self.open.assemble(&fields, lead.as_ref(), blocks);
         assert!(offset + assembled.bytes as u64 <= segment.bytes, "a batch fits into a fresh segment");
-        let records = self.open.records();
+        let (records, settled) = (self.open.records(), fields.settled_upto);
         self.open.clear();
         let Some(next) = sequence.next() else {
             ops.push(Op::Stop(Stop { code: 75, reason: "the log's counter is full; start the gateway again".into() }));
@@ -280,7 +297,8 @@ impl LogWriter {
         self.open_sequence = next;
         self.wants_mark = false;
         let stage = Stage::Writing;
-        let flight = Flight { stage, segment, offset, assembled, sequence, records, enters, take_over: false, blocks: None };
+        let flight =
+            Flight { stage, segment, offset, assembled, sequence, settled, records, enters, take_over: false, blocks: None };
         self.submit(flight, std::mem::take(blocks), ops);
         true
     }
@@ -359,6 +377,7 @@ impl LogWriter {
             current.holds_records |= flight.records > 0;
         }
         self.durable = flight.sequence;
+        self.durable_settled = flight.settled;
         self.marked = flight.records == 0;
         self.idle_blocks = flight.blocks;
         self.invariants();
@@ -418,7 +437,10 @@ impl LogWriter {
         let lead = self.header_of(&next);
         let Some(mut flight) = self.flight.take() else { return };
         let Some(mut blocks) = flight.blocks.take() else { return };
-        flight.assembled = rewrite(&mut blocks, &lead);
+        let Ok(assembled) = rewrite(&mut blocks, &lead) else {
+            unreachable!("a batch that we assembled has a valid header");
+        };
+        flight.assembled = assembled;
         flight.segment = next;
         flight.offset = 0;
         flight.enters = true;
