@@ -1,5 +1,11 @@
 //! A record that is right in every respect, and ways to spoil it. Shared by the integration tests.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 
 use flk_contract::{OwnedRecord, Parser, Scheme, SigningKey, hash::hex32, identity, record, sign};
 
