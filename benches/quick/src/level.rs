@@ -14,8 +14,10 @@ use crate::{LOAD_CPU, SERVER_CPU};
 const WARM_UP: Duration = Duration::from_millis(1500);
 /// More than one thread of load can send in the warm-up.
 const WARM_UP_RECORDS_COUNT: usize = 300_000;
-/// The measured run may be this much faster than the warm-up before its records run out.
+/// The measured run may be this much faster than the warm-up before its records run out ...
 const SPARE: f64 = 1.5;
+/// ... or this fast, where others disturbed the warm-up.
+const RECORDS_PER_SECOND_MIN: f64 = 100_000.0;
 
 pub(crate) struct Level {
     pub(crate) measured: Measured,
@@ -55,7 +57,8 @@ pub(crate) fn measure(
     let mut stock = sign(WARM_UP_RECORDS_COUNT, allowed, records_used)?;
     let mut load = Load::connect(server.address, connections_count)?;
     let warm_up = load.run(&mut stock, WARM_UP)?;
-    let needed_count = (warm_up.per_second() * seconds as f64 * SPARE) as usize + connections_count;
+    let per_second = (warm_up.per_second() * SPARE).max(RECORDS_PER_SECOND_MIN);
+    let needed_count = (per_second * seconds as f64) as usize + connections_count;
     drop(stock);
     let mut stock = sign(needed_count, allowed, records_used)?;
 

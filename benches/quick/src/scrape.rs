@@ -48,8 +48,14 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> 
     stream.write_all(
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes(),
     )?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
+    let (mut answer, mut input) = (Vec::new(), [0; 16 * 1024]);
+    // Not every server closes when asked to, so the answer ends where it says.
+    while message::end(&answer).is_none() {
+        match stream.read(&mut input)? {
+            0 => break,
+            count => answer.extend_from_slice(&input[..count]),
+        }
+    }
     let status = message::status(&answer)
         .ok_or_else(|| io::Error::other(format!("no HTTP answer to {path}")))?;
     let text = String::from_utf8_lossy(&answer);

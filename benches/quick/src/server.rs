@@ -94,13 +94,7 @@ impl Server {
             if let Some(status) = self.child.try_wait()? {
                 return Err(self.failure(&format!("the server ended at once with {status}")));
             }
-            // The floor keeps a connection open whatever is asked: its answer ends a GET by a time-out, so only connect.
-            let ready = match self.wal_dir {
-                Some(_) => {
-                    scrape::get(self.address, "/readyz").is_ok_and(|(status, _)| status == 200)
-                }
-                None => std::net::TcpStream::connect(self.address).is_ok(),
-            };
+            let ready = scrape::get(self.address, "/readyz").is_ok_and(|(status, _)| status == 200);
             if ready {
                 return Ok(());
             }
