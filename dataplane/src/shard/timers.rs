@@ -134,7 +134,7 @@ impl Shard {
         stats.wal_records.set(core.log.counters.records);
         stats.wal_errors.set(core.log.counters.errors);
         stats.flights.set(self.flights.count() as u64);
-        stats.dedup_keys.set(core.owner.table().keys());
+        stats.dedup_keys.set(core.owner.table().len());
         stats.dedup_bytes.set(core.owner.table().memory_bytes());
         stats.dedup_bytes_max.set(self.config.dedup_bytes_max);
     }
