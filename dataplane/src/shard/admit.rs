@@ -12,7 +12,7 @@ use crate::wal::name::Sequence;
 use crate::wal::record::BodyMeta;
 
 /// The one tenant that exists until tenants are configured.
-pub const DEFAULT_TENANT: &str = "default";
+pub(super) const DEFAULT_TENANT: &str = "default";
 
 /// A body in the open batch, to be judged in this turn.
 #[derive(Clone, Debug)]
@@ -25,7 +25,12 @@ pub(super) struct Logged {
 
 impl Shard {
     /// What refuses a submission before its body is looked at.
-    pub(super) fn admission(&mut self, slot: u32, head: &Head, inbox: &[u8]) -> Result<(), Problem> {
+    pub(super) fn admission(
+        &mut self,
+        slot: u32,
+        head: &Head,
+        inbox: &[u8],
+    ) -> Result<(), Problem> {
         if let TenantHeader::Named(span) = head.tenant {
             let name = span.of(self.connections.at(slot).pending(inbox));
             if name != DEFAULT_TENANT.as_bytes() {
@@ -50,27 +55,42 @@ impl Shard {
             return;
         }
         let wanted = self.framed.len() as u32;
-        let granted = if self.config.rated { driver.charge(wanted, now) } else { wanted };
+        let granted = if self.config.rated {
+            driver.charge(wanted, now)
+        } else {
+            wanted
+        };
         let mut framed = std::mem::take(&mut self.framed);
         for (at, request) in framed.drain(..).enumerate() {
             if (at as u32) < granted {
                 self.append_one(request, inbox, now);
             } else {
-                self.resolve(request.conn, request.reply, Answer::refusal(Problem::RateLimited), Sequence::default());
+                self.resolve(
+                    request.conn,
+                    request.reply,
+                    Answer::refusal(Problem::RateLimited),
+                    Sequence::default(),
+                );
             }
         }
         self.framed = framed;
     }
 
     fn append_one(&mut self, request: Framed, inbox: &[u8], now: Now) {
-        let Some(core) = self.core.as_mut() else { return };
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
         let body = match &request.body {
             Source::Inbox(range) => &inbox[range.clone()],
             Source::Kept(range) => &self.connections.at(request.conn.slot).kept[range.clone()],
         };
         let start = core.log.open_bodies_bytes();
         let end = start + body.len();
-        let meta = BodyMeta { snapshot: 0, tenant: DEFAULT_TENANT, ..BodyMeta::default() };
+        let meta = BodyMeta {
+            snapshot: 0,
+            tenant: DEFAULT_TENANT,
+            ..BodyMeta::default()
+        };
         let place = core.log.push_body(body, &meta);
         let ticket = self.flights.admit(Flight {
             step: Step::Logged,
@@ -87,15 +107,30 @@ impl Shard {
             condemned: false,
         });
         self.batch_since_us.get_or_insert(now.mono_us);
-        self.deadlines.push_back((now.mono_us + self.config.limits.deadline_us, ticket));
+        self.deadlines
+            .push_back((now.mono_us + self.config.limits.deadline_us, ticket));
         self.logged.push(Logged { ticket, start, end });
     }
 
     /// An answer is known: it leaves once the log is durable up to `needs` and everything before it has left.
-    pub(super) fn resolve(&mut self, conn: crate::event::ConnId, reply: u64, answer: Answer, needs: Sequence) {
-        let durable = self.core.as_ref().map(|core| core.log.durable()).unwrap_or_default();
-        let Some(connection) = self.connections.get(conn) else { return };
-        let Some(owed) = connection.owed_mut(reply) else { return };
+    pub(super) fn resolve(
+        &mut self,
+        conn: crate::event::ConnId,
+        reply: u64,
+        answer: Answer,
+        needs: Sequence,
+    ) {
+        let durable = self
+            .core
+            .as_ref()
+            .map(|core| core.log.durable())
+            .unwrap_or_default();
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        let Some(owed) = connection.owed_mut(reply) else {
+            return;
+        };
         owed.reply = Reply::Ready { answer, needs };
         if needs <= durable {
             self.due.push(conn);

@@ -16,20 +16,27 @@ use crate::wal::record::{Decision, Entry};
 impl Shard {
     /// The durable prefix may have moved: owners learn which of their grants are on disk, answers become due.
     pub(super) fn announce_durable(&mut self, now: Now, outbox: &mut Outbox) {
-        let Some(core) = self.core.as_mut() else { return };
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
         let durable = core.log.durable();
         while let Some((_, conn)) = self.waiting.pop_front_if(|(needs, _)| *needs <= durable) {
             self.due.push(conn);
         }
         while let Some((_, ticket)) = self.won.pop_front_if(|(needs, _)| *needs <= durable) {
-            let Some(flight) = self.flights.get(ticket).copied() else { continue };
+            let Some(flight) = self.flights.get(ticket).copied() else {
+                continue;
+            };
             self.flights.end(ticket);
             let owner = owner_of(core, &flight.candidate);
             let (key, epoch) = (flight.candidate.key, flight.epoch);
             if owner == self.config.id {
-                core.owner.durable(owner, ticket, key, epoch, &mut self.answers);
+                core.owner
+                    .durable(owner, ticket, key, epoch, &mut self.answers);
             } else {
-                outbox.ops.push(Op::Message(owner, Message::Durable { ticket, key, epoch }));
+                outbox
+                    .ops
+                    .push(Op::Message(owner, Message::Durable { ticket, key, epoch }));
             }
         }
         self.decide(now, outbox);
@@ -48,30 +55,53 @@ impl Shard {
         }
         self.answers = answers;
         for read in self.reads.drain(..) {
-            outbox.ops.push(Op::Read { id: read.id, file: read.file, offset: read.offset });
+            outbox.ops.push(Op::Read {
+                id: read.id,
+                file: read.file,
+                offset: read.offset,
+            });
         }
     }
 
     /// The owner answered a claim of ours.
     fn answered(&mut self, message: Message, now: Now) {
         match message {
-            Message::Won { ticket, decided_at, expiry } => self.won(ticket, decided_at, expiry, now),
-            Message::Existing { ticket, outcome, conflict } => self.existing(ticket, outcome, conflict),
+            Message::Won {
+                ticket,
+                decided_at,
+                expiry,
+            } => self.won(ticket, decided_at, expiry, now),
+            Message::Existing {
+                ticket,
+                outcome,
+                conflict,
+            } => self.existing(ticket, outcome, conflict),
             Message::Unavailable { ticket } => self.unavailable(ticket),
             Message::Withdrawn { ticket } => {
-                if self.flights.get(ticket).is_some_and(|flight| flight.step == Step::Withdrawing) {
+                if self
+                    .flights
+                    .get(ticket)
+                    .is_some_and(|flight| flight.step == Step::Withdrawing)
+                {
                     self.flights.end(ticket);
                 }
             }
-            Message::Claim { .. } | Message::Withdraw { .. } | Message::Durable { .. } | Message::Pressure(_) => {
+            Message::Claim { .. }
+            | Message::Withdraw { .. }
+            | Message::Durable { .. }
+            | Message::Pressure(_) => {
                 unreachable!("these go to an owner")
             }
         }
     }
 
     fn won(&mut self, ticket: Ticket, decided_at: u32, expiry: u32, now: Now) {
-        let Some(core) = self.core.as_mut() else { return };
-        let Some(flight) = self.flights.get(ticket) else { return };
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
+        let Some(flight) = self.flights.get(ticket) else {
+            return;
+        };
         let late = flight.step == Step::Withdrawing;
         if flight.condemned {
             return self.condemn(ticket);
@@ -90,7 +120,12 @@ impl Shard {
         flight.candidate.expiry = expiry;
         flight.epoch = core.log.epoch();
         let flight = *flight;
-        let params = core.begin.params.get(usize::from(flight.candidate.params)).copied().unwrap_or_default();
+        let params = core
+            .begin
+            .params
+            .get(usize::from(flight.candidate.params))
+            .copied()
+            .unwrap_or_default();
         let decision = Entry::Decision(decision_of(&flight, params.as_str()));
         let needs = match late {
             true => core.log.push_late(&decision),
@@ -100,14 +135,22 @@ impl Shard {
         self.won.push_back((needs, ticket));
         self.count_first_outcome(&flight);
         if !late {
-            let answer = Answer::Outcome { decided: flight.candidate, pcs_id: flight.pcs_id, dedup: Dedup::Miss };
+            let answer = Answer::Outcome {
+                decided: flight.candidate,
+                pcs_id: flight.pcs_id,
+                dedup: Dedup::Miss,
+            };
             self.resolve(flight.conn, flight.reply, answer, needs);
         }
     }
 
     fn existing(&mut self, ticket: Ticket, outcome: Decided, conflict: bool) {
-        let Some(core) = self.core.as_mut() else { return };
-        let Some(flight) = self.flights.get(ticket).copied() else { return };
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
+        let Some(flight) = self.flights.get(ticket).copied() else {
+            return;
+        };
         if flight.condemned {
             return self.refuse_body(ticket, Problem::SignatureInvalid, "");
         }
@@ -120,17 +163,26 @@ impl Shard {
             let stats = self.stats();
             stats.dedup_hits.add(1);
             stats.dedup_conflicts.add(u64::from(conflict));
-            let answer = Answer::Outcome { decided: outcome, pcs_id: flight.pcs_id, dedup };
+            let answer = Answer::Outcome {
+                decided: outcome,
+                pcs_id: flight.pcs_id,
+                dedup,
+            };
             self.resolve_behind_body(&flight, answer);
         }
         self.flights.end(ticket);
     }
 
     fn unavailable(&mut self, ticket: Ticket) {
-        let Some(core) = self.core.as_mut() else { return };
-        let Some(flight) = self.flights.get(ticket).copied() else { return };
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
+        let Some(flight) = self.flights.get(ticket).copied() else {
+            return;
+        };
         if flight.step == Step::Claimed {
-            core.log.push_fate(flight.body, &Entry::Unanswered(flight.body));
+            core.log
+                .push_fate(flight.body, &Entry::Unanswered(flight.body));
             self.resolve_behind_body(&flight, Answer::refusal(Problem::StoreUnavailable));
         }
         self.flights.end(ticket);
@@ -139,18 +191,37 @@ impl Shard {
     /// The answer needs no more than the body in the log. Bodies are asked for in log order, so the queue of waiting
     /// answers stays ordered only if an older body's answer waits like the newest.
     fn resolve_behind_body(&mut self, flight: &Flight, answer: Answer) {
-        let newest = self.waiting.back().map_or(flight.body.sequence, |&(needs, _)| needs);
-        let durable = self.core.as_ref().map(|core| core.log.durable()).unwrap_or_default();
-        let needs = if flight.body.sequence <= durable { flight.body.sequence } else { flight.body.sequence.max(newest) };
+        let newest = self
+            .waiting
+            .back()
+            .map_or(flight.body.sequence, |&(needs, _)| needs);
+        let durable = self
+            .core
+            .as_ref()
+            .map(|core| core.log.durable())
+            .unwrap_or_default();
+        let needs = if flight.body.sequence <= durable {
+            flight.body.sequence
+        } else {
+            flight.body.sequence.max(newest)
+        };
         self.resolve(flight.conn, flight.reply, answer, needs);
     }
 
     /// Exists for a planted bug only: the claim was made before the signature was found invalid.
     fn condemn(&mut self, ticket: Ticket) {
-        let Some(flight) = self.flights.get(ticket).copied() else { return };
+        let Some(flight) = self.flights.get(ticket).copied() else {
+            return;
+        };
         self.refuse_body(ticket, Problem::SignatureInvalid, "");
         if let Some(core) = self.core.as_mut() {
-            core.owner.durable(self.config.id, ticket, flight.candidate.key, 0, &mut self.answers);
+            core.owner.durable(
+                self.config.id,
+                ticket,
+                flight.candidate.key,
+                0,
+                &mut self.answers,
+            );
         }
     }
 
@@ -166,12 +237,17 @@ impl Shard {
                 }
             }
         }
-        if let Some(cell) = stats.regimes.get(usize::from(decided.regime).wrapping_sub(1)) {
+        if let Some(cell) = stats
+            .regimes
+            .get(usize::from(decided.regime).wrapping_sub(1))
+        {
             cell.add(1);
         }
         let [d_hat, recomputed_d_hat, budget, _] = decided.numbers;
         stats.d_hat.observe(d_hat);
-        stats.d_hat_deviation.observe((d_hat - recomputed_d_hat).abs());
+        stats
+            .d_hat_deviation
+            .observe((d_hat - recomputed_d_hat).abs());
         stats.budget.observe(budget);
         stats.coh_star.observe(f64::from(flight.coh_star));
         stats.r.observe(f64::from(flight.r));

@@ -15,7 +15,7 @@ pub(super) struct Drain {
     closes_us: u64,
     /// The time of the current turn, for [`Drain::is_over`].
     now_us: u64,
-    pub listener_closed: bool,
+    pub(in crate::shard) listener_closed: bool,
     /// What the keeper was told last.
     idle_told: bool,
     finishing: bool,
@@ -24,18 +24,24 @@ pub(super) struct Drain {
 
 impl Drain {
     /// Whether a stop was asked for.
-    pub fn is_on(&self) -> bool {
+    pub(in crate::shard) fn is_on(&self) -> bool {
         self.since_us.is_some()
     }
 
     /// Whether patience with clients that still send is over.
-    pub fn is_over(&self, patience_us: u64) -> bool {
+    pub(in crate::shard) fn is_over(&self, patience_us: u64) -> bool {
         self.is_on() && self.now_us >= self.closes_us + patience_us
     }
 
     /// When there is something to do.
-    pub fn next_us(&self) -> Option<u64> {
-        (self.is_on() && !self.idle_told).then(|| if self.listener_closed { self.now_us + 50_000 } else { self.closes_us })
+    pub(in crate::shard) fn next_us(&self) -> Option<u64> {
+        (self.is_on() && !self.idle_told).then(|| {
+            if self.listener_closed {
+                self.now_us + 50_000
+            } else {
+                self.closes_us
+            }
+        })
     }
 }
 
@@ -75,7 +81,9 @@ impl Shard {
                     connection.phase = Phase::Closing;
                     self.due.push(conn);
                 }
-                Phase::Open if cut && connection.owed.is_empty() => self.drop_connection(conn, outbox),
+                Phase::Open if cut && connection.owed.is_empty() => {
+                    self.drop_connection(conn, outbox)
+                }
                 _ => {}
             }
         }
@@ -90,7 +98,9 @@ impl Shard {
             if log_is_quiet && marked && !self.drain.finished {
                 self.drain.finished = true;
                 if let Some(core) = self.core.as_ref() {
-                    outbox.ops.push(Op::Keeper(ToKeeper::Finished { log: core.begin.log }));
+                    outbox.ops.push(Op::Keeper(ToKeeper::Finished {
+                        log: core.begin.log,
+                    }));
                 }
             }
         } else if idle != self.drain.idle_told {

@@ -13,7 +13,11 @@ use crate::mesh::{Message, Ticket};
 use crate::planted::{Bug, planted};
 use crate::wal::record::{Entry, Refused};
 use flk_contract::outcome::ENCODING;
-use flk_contract::{Malformed, MalformedCode, Outcome, Verified, authenticate, authenticate_unsigned, check_identity, judge};
+use flk_contract::parse::Field;
+use flk_contract::{
+    IdentityMismatch, Malformed, MalformedCode, Outcome, Verified, authenticate,
+    authenticate_unsigned, check_identity, judge,
+};
 
 /// What judging says of one body.
 enum Judged {
@@ -67,37 +71,70 @@ impl Shard {
             }
             Err(_) => return Some(Judged::Refused(Problem::SignatureInvalid, "")),
         };
-        if check_identity(&record).is_err() {
-            let problem = if condemned { Problem::SignatureInvalid } else { Problem::PcsIdMismatch };
-            return Some(Judged::Refused(problem, ""));
+        if let Err(mismatch) = check_identity(&record) {
+            return Some(match mismatch {
+                _ if condemned => Judged::Refused(Problem::SignatureInvalid, ""),
+                IdentityMismatch::MerkleRoot => {
+                    Judged::Refused(Problem::InvalidField, "merkle_root")
+                }
+                IdentityMismatch::PcsId => Judged::Refused(Problem::PcsIdMismatch, ""),
+            });
         }
         let Some(pcs_id) = bytes_of_hex(record.pcs_id) else {
             return Some(Judged::Refused(Problem::PcsIdMismatch, ""));
         };
         let outcome = judge(&record, &self.config.params, &mut self.bench.slopes);
         let key = core.hash.key(DEFAULT_TENANT, record.pcs_id);
-        let candidate = Decided { key, params: core.params, ..candidate_of(&outcome, &verified) };
+        let candidate = Decided {
+            key,
+            params: core.params,
+            ..candidate_of(&outcome, &verified)
+        };
         let (coh_star, r) = (record.coh_star, record.r);
-        Some(Judged::Claims(Box::new(Claimant { candidate, pcs_id, verified, coh_star, r, condemned })))
+        Some(Judged::Claims(Box::new(Claimant {
+            candidate,
+            pcs_id,
+            verified,
+            coh_star,
+            r,
+            condemned,
+        })))
     }
 
     /// The body's fate is a refusal; the answer waits for both.
     pub(super) fn refuse_body(&mut self, ticket: Ticket, problem: Problem, field: &'static str) {
-        let Some(core) = self.core.as_mut() else { return };
-        let Some(flight) = self.flights.get(ticket).copied() else { return };
-        let refused = Refused { body: flight.body, status: problem.status(), code: problem.number() };
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
+        let Some(flight) = self.flights.get(ticket).copied() else {
+            return;
+        };
+        let refused = Refused {
+            body: flight.body,
+            status: problem.status(),
+            code: problem.number(),
+        };
         let needs = core.log.push_fate(flight.body, &Entry::Refused(refused));
         if problem == Problem::SignatureInvalid {
             self.stats().signature_errors.add(1);
         }
-        self.resolve(flight.conn, flight.reply, Answer::Problem(problem, field), needs);
+        self.resolve(
+            flight.conn,
+            flight.reply,
+            Answer::Problem(problem, field),
+            needs,
+        );
         self.flights.end(ticket);
     }
 
     /// Asks the owner of the key.
     fn claim(&mut self, ticket: Ticket, claimant: &Claimant, now: Now, outbox: &mut Outbox) {
-        let Some(core) = self.core.as_mut() else { return };
-        let Some(flight) = self.flights.get(ticket) else { return };
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
+        let Some(flight) = self.flights.get(ticket) else {
+            return;
+        };
         let now_s = core.begin.clock.at(now.mono_us);
         flight.step = Step::Claimed;
         flight.candidate = claimant.candidate;
@@ -111,10 +148,19 @@ impl Shard {
         let candidate = flight.candidate;
         let owner = owner_of(core, &candidate);
         if owner == self.config.id {
-            core.owner.claim(owner, ticket, &candidate, now_s, &mut self.answers, &mut self.reads);
+            core.owner.claim(
+                owner,
+                ticket,
+                &candidate,
+                now_s,
+                &mut self.answers,
+                &mut self.reads,
+            );
         } else {
             self.claims_abroad += 1;
-            outbox.ops.push(Op::Message(owner, Message::Claim { ticket, candidate }));
+            outbox
+                .ops
+                .push(Op::Message(owner, Message::Claim { ticket, candidate }));
         }
     }
 }
@@ -129,7 +175,12 @@ fn candidate_of(outcome: &Outcome, verified: &Verified) -> Decided {
     tag.copy_from_slice(&verified.signing_digest[..8]);
     Decided {
         digest_tag: u64::from_le_bytes(tag),
-        numbers: [outcome.d_hat, outcome.recomputed_d_hat, outcome.budget, outcome.recomputed_budget],
+        numbers: [
+            outcome.d_hat,
+            outcome.recomputed_d_hat,
+            outcome.budget,
+            outcome.recomputed_budget,
+        ],
         reason: outcome.escalated.map_or(0, |reason| reason.code()),
         regime: outcome.regime.code(),
         encoding: ENCODING,
@@ -145,8 +196,13 @@ fn refusal_of(malformed: &Malformed) -> Judged {
         | MalformedCode::DuplicateKey
         | MalformedCode::NotAnObject => Problem::MalformedJson,
         MalformedCode::MissingField => Problem::MissingField,
+        MalformedCode::UnsupportedVersion if malformed.field == Some(Field::Schema) => {
+            Problem::UnsupportedSchema
+        }
         MalformedCode::UnsupportedVersion => Problem::UnsupportedVersion,
-        MalformedCode::WrongType | MalformedCode::OutOfRange | MalformedCode::ScalesMismatch => Problem::InvalidField,
+        MalformedCode::WrongType | MalformedCode::OutOfRange | MalformedCode::ScalesMismatch => {
+            Problem::InvalidField
+        }
     };
     Judged::Refused(problem, malformed.field.map_or("", |field| field.as_str()))
 }
@@ -176,7 +232,10 @@ mod tests {
     #[test]
     fn only_64_lowercase_hex_digits_are_an_id() {
         let text = "00ff".repeat(16);
-        assert_eq!(bytes_of_hex(&text).map(|bytes| bytes[..4].to_vec()), Some(vec![0, 255, 0, 255]));
+        assert_eq!(
+            bytes_of_hex(&text).map(|bytes| bytes[..4].to_vec()),
+            Some(vec![0, 255, 0, 255])
+        );
         assert_eq!(bytes_of_hex(&text.to_uppercase()), None);
         assert_eq!(bytes_of_hex(&text[1..]), None);
         assert_eq!(bytes_of_hex(&format!("{}g", &text[1..])), None);

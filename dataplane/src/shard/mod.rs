@@ -20,6 +20,9 @@ mod reply;
 mod service;
 mod timers;
 
+#[cfg(test)]
+mod tests;
+
 use self::admit::Logged;
 use self::budget::Budget;
 use self::config::ShardConfig;
@@ -122,7 +125,11 @@ impl Shard {
             connections: Connections::new(limits.connections_max),
             flights: Flights::new(limits.flights_max),
             core: None,
-            bench: Bench { parser: Parser::new(), scratch: Scratch::default(), slopes: SlopeCache::default() },
+            bench: Bench {
+                parser: Parser::new(),
+                scratch: Scratch::default(),
+                slopes: SlopeCache::default(),
+            },
             serving: false,
             space_low: false,
             pressed: vec![false; usize::from(config.shards)],

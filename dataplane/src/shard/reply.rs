@@ -18,7 +18,9 @@ impl Shard {
     /// Hands the open batch to the log, unless it is worth waiting for claims outstanding at other shards.
     pub(super) fn commit(&mut self, now: Now, outbox: &mut Outbox) {
         let wait_until_us = self.claims_awaited_until_us();
-        let Some(core) = self.core.as_mut() else { return };
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
         if wait_until_us.is_some_and(|until_us| now.mono_us < until_us) {
             return;
         }
@@ -30,7 +32,10 @@ impl Shard {
         let settled = core.log.settled_durably();
         if settled > self.settled_told && settled.0 >= self.settled_told.0 + SETTLED_STEP {
             self.settled_told = settled;
-            outbox.ops.push(Op::Keeper(ToKeeper::Settled { log: core.begin.log, upto: settled }));
+            outbox.ops.push(Op::Keeper(ToKeeper::Settled {
+                log: core.begin.log,
+                upto: settled,
+            }));
         }
     }
 
@@ -43,7 +48,11 @@ impl Shard {
 
     /// Lets all answers go that are due.
     pub(super) fn reply(&mut self, now: Now, outbox: &mut Outbox) {
-        let durable = self.core.as_ref().map(|core| core.log.durable()).unwrap_or_default();
+        let durable = self
+            .core
+            .as_ref()
+            .map(|core| core.log.durable())
+            .unwrap_or_default();
         let mut due = std::mem::take(&mut self.due);
         for conn in due.drain(..) {
             let start = outbox.bytes.len();
@@ -62,24 +71,35 @@ impl Shard {
     fn release(&mut self, conn: ConnId, durable: Sequence, now: Now, outbox: &mut Outbox) -> bool {
         loop {
             let draining = self.drain.is_on();
-            let Some(connection) = self.connections.get(conn) else { return false };
+            let Some(connection) = self.connections.get(conn) else {
+                return false;
+            };
             if planted(Bug::ReplyOrderSwapped) && connection.owed.len() >= 2 {
                 let ready = |owed: &Owed| matches!(owed.reply, Reply::Ready { needs, .. } if needs <= durable);
                 if !ready(&connection.owed[0]) && ready(&connection.owed[1]) {
                     connection.owed.swap(0, 1);
                 }
             }
-            let Some(Owed { reply: Reply::Ready { answer, needs }, .. }) = connection.owed.front() else { return true };
+            let Some(Owed {
+                reply: Reply::Ready { answer, needs },
+                ..
+            }) = connection.owed.front()
+            else {
+                return true;
+            };
             if *needs > durable {
                 return true;
             }
             let answer = *answer;
-            let Some(owed) = connection.owed.pop_front() else { return true };
+            let Some(owed) = connection.owed.pop_front() else {
+                return true;
+            };
             connection.oldest_owed += 1;
             if draining && connection.owed.is_empty() && connection.is_at_rest() {
                 connection.phase = Phase::Closing;
             }
-            let last = owed.last || (draining && connection.phase == Phase::Closing && connection.owed.is_empty());
+            let last = owed.last
+                || (draining && connection.phase == Phase::Closing && connection.owed.is_empty());
             if matches!(answer, Answer::Continue) {
                 outbox.bytes.extend_from_slice(CONTINUE);
                 continue;
@@ -92,16 +112,29 @@ impl Shard {
         }
     }
 
-    fn write_answer(&mut self, answer: Answer, close: bool, head_only: bool, outbox: &mut Outbox) -> u16 {
+    fn write_answer(
+        &mut self,
+        answer: Answer,
+        close: bool,
+        head_only: bool,
+        outbox: &mut Outbox,
+    ) -> u16 {
         let out = &mut outbox.bytes;
         match answer {
-            Answer::Outcome { decided, pcs_id, dedup } => {
+            Answer::Outcome {
+                decided,
+                pcs_id,
+                dedup,
+            } => {
                 self.body_text.clear();
                 let hex = hex32(&pcs_id);
                 let hex = std::str::from_utf8(&hex).unwrap_or_default();
                 let outcome = self.outcome_of(&decided);
                 let written = write_outcome(decided.encoding, &outcome, hex, &mut self.body_text);
-                assert!(written.is_ok(), "recovery refuses encodings that this build cannot write");
+                assert!(
+                    written.is_ok(),
+                    "recovery refuses encodings that this build cannot write"
+                );
                 let status = if decided.reason == 0 { 200 } else { 202 };
                 respond::outcome(out, status, &self.body_text, dedup, close);
                 status
@@ -123,7 +156,8 @@ impl Shard {
     fn outcome_of(&self, decided: &Decided) -> Outcome {
         let [d_hat, recomputed_d_hat, budget, recomputed_budget] = decided.numbers;
         let params = self.core.as_ref().map(|core| &core.begin.params);
-        let params_version: Option<ParamsVersion> = params.and_then(|known| known.get(usize::from(decided.params)).copied());
+        let params_version: Option<ParamsVersion> =
+            params.and_then(|known| known.get(usize::from(decided.params)).copied());
         Outcome {
             escalated: Reason::from_code(decided.reason),
             d_hat,
@@ -136,7 +170,9 @@ impl Shard {
     }
 
     fn send(&mut self, conn: ConnId, range: std::ops::Range<usize>, outbox: &mut Outbox) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
         connection.unsent_bytes += range.len() as u32;
         outbox.ops.push(Op::Send(conn, range));
     }
@@ -144,12 +180,18 @@ impl Shard {
     /// After answers left: frames on where that was waited for, ends what is at its end.
     fn settle_connection(&mut self, conn: ConnId, now: Now, outbox: &mut Outbox) {
         let linger_us = self.config.limits.linger_us;
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
         connection.active_us = now.mono_us;
         match connection.phase {
-            Phase::Open if connection.pending_bytes() > 0 || connection.ended => self.queue(conn.slot),
+            Phase::Open if connection.pending_bytes() > 0 || connection.ended => {
+                self.queue(conn.slot)
+            }
             Phase::Closing if connection.owed.is_empty() => {
-                connection.phase = Phase::Lingering { until_us: now.mono_us + linger_us };
+                connection.phase = Phase::Lingering {
+                    until_us: now.mono_us + linger_us,
+                };
                 outbox.ops.push(Op::Shutdown(conn));
                 if connection.ended && connection.unsent_bytes == 0 {
                     self.drop_connection(conn, outbox);

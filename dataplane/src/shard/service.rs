@@ -20,13 +20,23 @@ impl Shard {
     }
 
     pub(super) fn may_read_metrics(&mut self, slot: u32, head: &Head, inbox: &[u8]) -> bool {
-        let Some(auth) = &self.config.metrics_auth else { return true };
-        let given = head.authorization.map(|span| span.of(self.connections.at(slot).pending(inbox)));
+        let Some(auth) = &self.config.metrics_auth else {
+            return true;
+        };
+        let given = head
+            .authorization
+            .map(|span| span.of(self.connections.at(slot).pending(inbox)));
         given.is_some_and(|given| equal_in_constant_time(given, &auth.expected))
     }
 
     /// Renders an endpoint; returns its status.
-    pub(super) fn write_page(&mut self, route: Route, close: bool, head_only: bool, out: &mut Vec<u8>) -> u16 {
+    pub(super) fn write_page(
+        &mut self,
+        route: Route,
+        close: bool,
+        head_only: bool,
+        out: &mut Vec<u8>,
+    ) -> u16 {
         let plain = "text/plain; charset=utf-8";
         match route {
             Route::Health | Route::Livez => respond::text(out, 200, plain, b"OK", close, head_only),
@@ -37,11 +47,25 @@ impl Shard {
                 }
                 respond::text(out, 200, plain, b"OK", close, head_only);
             }
-            Route::Version => respond::text(out, 200, "application/json", VERSION.as_bytes(), close, head_only),
+            Route::Version => respond::text(
+                out,
+                200,
+                "application/json",
+                VERSION.as_bytes(),
+                close,
+                head_only,
+            ),
             Route::Metrics => {
                 self.page_text.clear();
                 exposition::render(&self.config.stats, &mut self.page_text);
-                respond::text(out, 200, exposition::CONTENT_TYPE, self.page_text.as_bytes(), close, head_only);
+                respond::text(
+                    out,
+                    200,
+                    exposition::CONTENT_TYPE,
+                    self.page_text.as_bytes(),
+                    close,
+                    head_only,
+                );
             }
             Route::Submit => unreachable!("a submission is not a page"),
         }

@@ -19,24 +19,45 @@ const SWEEP_US: u64 = 100_000;
 impl Shard {
     /// Requests that waited too long: 503 now, and their claims are withdrawn.
     pub(super) fn expire_deadlines(&mut self, now: Now, outbox: &mut Outbox) {
-        while let Some((_, ticket)) = self.deadlines.pop_front_if(|(due_us, _)| *due_us <= now.mono_us) {
-            let Some(core) = self.core.as_mut() else { return };
-            let Some(flight) = self.flights.get(ticket) else { continue };
+        while let Some((_, ticket)) = self
+            .deadlines
+            .pop_front_if(|(due_us, _)| *due_us <= now.mono_us)
+        {
+            let Some(core) = self.core.as_mut() else {
+                return;
+            };
+            let Some(flight) = self.flights.get(ticket) else {
+                continue;
+            };
             if flight.step == Step::Claimed {
                 flight.step = Step::Withdrawing;
                 let flight = *flight;
-                core.log.push_fate(flight.body, &Entry::Unanswered(flight.body));
+                core.log
+                    .push_fate(flight.body, &Entry::Unanswered(flight.body));
                 let owner = owner_of(core, &flight.candidate);
                 let key = flight.candidate.key;
                 if owner == self.config.id {
                     core.owner.withdraw(owner, ticket, key, &mut self.answers);
                 } else {
                     self.claims_abroad += 1;
-                    outbox.ops.push(Op::Message(owner, Message::Withdraw { ticket, key }));
+                    outbox
+                        .ops
+                        .push(Op::Message(owner, Message::Withdraw { ticket, key }));
                 }
             }
-            let Some((conn, reply)) = self.flights.get(ticket).map(|flight| (flight.conn, flight.reply)) else { continue };
-            self.resolve(conn, reply, Answer::refusal(Problem::DeadlineExceeded), Sequence::default());
+            let Some((conn, reply)) = self
+                .flights
+                .get(ticket)
+                .map(|flight| (flight.conn, flight.reply))
+            else {
+                continue;
+            };
+            self.resolve(
+                conn,
+                reply,
+                Answer::refusal(Problem::DeadlineExceeded),
+                Sequence::default(),
+            );
         }
     }
 
@@ -69,7 +90,11 @@ impl Shard {
             Phase::Lingering { until_us } if now.mono_us >= until_us => return Patience::Cut,
             Phase::Closing | Phase::Lingering { .. } => {
                 let stalled = connection.unsent_bytes > 0 && quiet_us >= limits.idle_timeout_us;
-                return if stalled { Patience::Cut } else { Patience::Lasts };
+                return if stalled {
+                    Patience::Cut
+                } else {
+                    Patience::Lasts
+                };
             }
             Phase::Open => {}
         }
@@ -79,30 +104,51 @@ impl Shard {
         if connection.is_at_rest() && quiet_us >= limits.idle_timeout_us {
             return Patience::Finish;
         }
-        let Some(since_us) = connection.request_since_us else { return Patience::Lasts };
+        let Some(since_us) = connection.request_since_us else {
+            return Patience::Lasts;
+        };
         if connection.paused_us.is_some() || !connection.owed.is_empty() {
             return Patience::Lasts;
         }
         let taken_us = now.mono_us.saturating_sub(since_us);
         match connection.head {
             None if connection.skip_bytes > 0 => {
-                if taken_us >= limits.head_timeout_us { Patience::Cut } else { Patience::Lasts }
+                if taken_us >= limits.head_timeout_us {
+                    Patience::Cut
+                } else {
+                    Patience::Lasts
+                }
             }
             None if taken_us >= limits.head_timeout_us => Patience::Refuse(Problem::HeadTimeout),
             Some(head) if taken_us > limits.body_grace_us => {
-                let received_bytes = connection.pending_bytes().saturating_sub(head.head_len) as u64;
+                let received_bytes =
+                    connection.pending_bytes().saturating_sub(head.head_len) as u64;
                 let slow_us = taken_us - limits.body_grace_us;
                 let owed_bytes = slow_us.saturating_mul(limits.body_bytes_per_s_min) / 1_000_000;
-                if received_bytes < owed_bytes { Patience::Refuse(Problem::BodyTimeout) } else { Patience::Lasts }
+                if received_bytes < owed_bytes {
+                    Patience::Refuse(Problem::BodyTimeout)
+                } else {
+                    Patience::Lasts
+                }
             }
             _ => Patience::Lasts,
         }
     }
 
     fn time_out(&mut self, conn: ConnId, problem: Problem, now: Now) {
-        let Some(connection) = self.connections.get(conn) else { return };
-        let reply = Reply::Ready { answer: Answer::refusal(problem), needs: Sequence::default() };
-        connection.owe(Owed { reply, since_us: now.mono_us, last: true, head_only: false });
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        let reply = Reply::Ready {
+            answer: Answer::refusal(problem),
+            needs: Sequence::default(),
+        };
+        connection.owe(Owed {
+            reply,
+            since_us: now.mono_us,
+            last: true,
+            head_only: false,
+        });
         connection.head = None;
         connection.request_since_us = None;
         connection.phase = Phase::Closing;
@@ -115,7 +161,9 @@ impl Shard {
     pub(super) fn background(&mut self, now: Now, outbox: &mut Outbox) {
         let me = self.id();
         let shards = self.config.shards;
-        let Some(core) = self.core.as_mut() else { return };
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
         core.owner.step(core.begin.clock.at(now.mono_us));
         if let Some(version) = core.owner.take_switched() {
             outbox.ops.push(Op::Keeper(ToKeeper::Switched { version }));
@@ -125,7 +173,9 @@ impl Shard {
         if *mine != pressed {
             *mine = pressed;
             for peer in (0..shards).map(ShardId).filter(|peer| *peer != me) {
-                outbox.ops.push(Op::Message(peer, Message::Pressure(pressed)));
+                outbox
+                    .ops
+                    .push(Op::Message(peer, Message::Pressure(pressed)));
             }
         }
         let stats = &self.config.stats.shards[usize::from(me.0)];
@@ -148,18 +198,26 @@ impl Shard {
             self.deadlines.pop_front();
         }
         let log_waits = self.core.as_ref().is_some_and(|core| core.log.in_flight());
-        if !self.answers.is_empty() || !self.due.is_empty() || (!self.ready.is_empty() && !(self.blocked && log_waits)) {
+        if !self.answers.is_empty()
+            || !self.due.is_empty()
+            || (!self.ready.is_empty() && !(self.blocked && log_waits))
+        {
             return Next::Now;
         }
         let far_us = now.mono_us + 10_000_000;
         let mut at_us = far_us;
-        let mut sooner = |candidate_us: Option<u64>| at_us = at_us.min(candidate_us.unwrap_or(far_us));
+        let mut sooner =
+            |candidate_us: Option<u64>| at_us = at_us.min(candidate_us.unwrap_or(far_us));
         sooner(self.core.as_ref().and_then(|core| core.log.mark_due_us()));
         sooner(self.deadlines.front().map(|&(due_us, _)| due_us));
         sooner(self.claims_awaited_until_us());
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());
-        if at_us <= now.mono_us && self.blocked { Next::At(now.mono_us + 1_000) } else { Next::At(at_us.max(now.mono_us + 1)) }
+        if at_us <= now.mono_us && self.blocked {
+            Next::At(now.mono_us + 1_000)
+        } else {
+            Next::At(at_us.max(now.mono_us + 1))
+        }
     }
 }
 

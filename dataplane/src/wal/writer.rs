@@ -183,7 +183,10 @@ impl LogWriter {
     pub fn push_body(&mut self, body: &[u8], meta: &BodyMeta<'_>) -> Place {
         let index = self.open.push_body(body, meta);
         self.settling.body(self.open_sequence);
-        Place { sequence: self.open_sequence, index }
+        Place {
+            sequence: self.open_sequence,
+            index,
+        }
     }
 
     /// The bytes of the bodies in the open batch, end to end.
@@ -211,7 +214,10 @@ impl LogWriter {
 
     /// Takes the segment that the keeper named.
     pub fn offer(&mut self, segment: NamedSegment) {
-        assert!(self.upcoming.is_none(), "one segment ahead is named at a time");
+        assert!(
+            self.upcoming.is_none(),
+            "one segment ahead is named at a time"
+        );
         self.upcoming = Some(segment);
     }
 
@@ -223,7 +229,11 @@ impl LogWriter {
         } else {
             self.epoch = epoch;
             let ordinal = self.current.map_or(0, |current| current.named.ordinal);
-            ops.push(Op::Keeper(ToKeeper::Epoch { log: self.log, ordinal, epoch }));
+            ops.push(Op::Keeper(ToKeeper::Epoch {
+                log: self.log,
+                ordinal,
+                epoch,
+            }));
         }
     }
 
@@ -252,11 +262,16 @@ impl LogWriter {
             }
             return;
         }
-        let mark = self.wants_mark || self.mark_due_us().is_some_and(|due_us| due_us <= now.mono_us);
+        let mark = self.wants_mark
+            || self
+                .mark_due_us()
+                .is_some_and(|due_us| due_us <= now.mono_us);
         if self.open.is_empty() && !mark {
             return;
         }
-        let Some(mut blocks) = self.idle_blocks.take() else { return };
+        let Some(mut blocks) = self.idle_blocks.take() else {
+            return;
+        };
         if !self.assemble_into(&mut blocks, now, clock_s, ops) {
             self.idle_blocks = Some(blocks);
         } else {
@@ -265,7 +280,13 @@ impl LogWriter {
     }
 
     /// Assembles the open batch and submits it. `false`: it needs a segment that is not named yet.
-    fn assemble_into(&mut self, blocks: &mut Box<Blocks>, now: Now, clock_s: u32, ops: &mut Vec<Op>) -> bool {
+    fn assemble_into(
+        &mut self,
+        blocks: &mut Box<Blocks>,
+        now: Now,
+        clock_s: u32,
+        ops: &mut Vec<Op>,
+    ) -> bool {
         let stays = self.roll_to_epoch.is_none();
         let room = self.current.filter(|current| {
             stays && current.end + self.open.assembled_bytes() as u64 <= current.named.bytes
@@ -287,18 +308,34 @@ impl LogWriter {
             previous_checksum: previous,
         };
         let assembled = self.open.assemble(&fields, lead.as_ref(), blocks);
-        assert!(offset + assembled.bytes as u64 <= segment.bytes, "a batch fits into a fresh segment");
+        assert!(
+            offset + assembled.bytes as u64 <= segment.bytes,
+            "a batch fits into a fresh segment"
+        );
         let (records, settled) = (self.open.records(), fields.settled_upto);
         self.open.clear();
         let Some(next) = sequence.next() else {
-            ops.push(Op::Stop(Stop { code: 75, reason: "the log's counter is full; start the gateway again".into() }));
+            ops.push(Op::Stop(Stop {
+                code: 75,
+                reason: "the log's counter is full; start the gateway again".into(),
+            }));
             return true;
         };
         self.open_sequence = next;
         self.wants_mark = false;
         let stage = Stage::Writing;
-        let flight =
-            Flight { stage, segment, offset, assembled, sequence, settled, records, enters, take_over: false, blocks: None };
+        let flight = Flight {
+            stage,
+            segment,
+            offset,
+            assembled,
+            sequence,
+            settled,
+            records,
+            enters,
+            take_over: false,
+            blocks: None,
+        };
         self.submit(flight, std::mem::take(blocks), ops);
         true
     }
@@ -309,7 +346,11 @@ impl LogWriter {
         }
         flight.stage = Stage::Writing;
         flight.blocks = None;
-        ops.push(Op::Write { file: flight.segment.file, offset: flight.offset, blocks });
+        ops.push(Op::Write {
+            file: flight.segment.file,
+            offset: flight.offset,
+            blocks,
+        });
         if planted(Bug::SyncBeforeWriteCompleted) && self.sync == SyncMode::WriteThenSync {
             ops.push(Op::Sync(flight.segment.file));
         }
@@ -324,9 +365,10 @@ impl LogWriter {
             ordinal: segment.ordinal,
             salt: segment.salt,
             generation: segment.generation,
-            predecessor: self
-                .current
-                .map(|current| Predecessor { ends_after: current.last, checksum: current.last_checksum }),
+            predecessor: self.current.map(|current| Predecessor {
+                ends_after: current.last,
+                checksum: current.last_checksum,
+            }),
         }
     }
 
@@ -362,7 +404,9 @@ impl LogWriter {
     }
 
     fn became_durable(&mut self, ops: &mut Vec<Op>) {
-        let Some(flight) = self.flight.take() else { return };
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
         assert_eq!(flight.sequence.0, self.durable.0 + 1, "durable is a prefix");
         self.counters.syncs += 1;
         self.counters.bytes += flight.assembled.bytes as u64;
@@ -407,7 +451,9 @@ impl LogWriter {
     /// The batch in flight is unconfirmed: it goes on in the next segment, the failed one is never written again.
     fn failed(&mut self, ops: &mut Vec<Op>) {
         self.counters.errors += 1;
-        let Some(mut flight) = self.flight.take() else { return };
+        let Some(mut flight) = self.flight.take() else {
+            return;
+        };
         if flight.take_over {
             ops.push(Op::Stop(Stop {
                 code: 74,
@@ -435,8 +481,12 @@ impl LogWriter {
     fn take_over(&mut self, ops: &mut Vec<Op>) {
         let Some(next) = self.upcoming else { return };
         let lead = self.header_of(&next);
-        let Some(mut flight) = self.flight.take() else { return };
-        let Some(mut blocks) = flight.blocks.take() else { return };
+        let Some(mut flight) = self.flight.take() else {
+            return;
+        };
+        let Some(mut blocks) = flight.blocks.take() else {
+            return;
+        };
         let Ok(assembled) = rewrite(&mut blocks, &lead) else {
             unreachable!("a batch that we assembled has a valid header");
         };
@@ -451,6 +501,9 @@ impl LogWriter {
     fn invariants(&self) {
         debug_assert!(self.settling.upto() <= self.open_sequence);
         debug_assert!(self.durable < self.open_sequence);
-        debug_assert!(self.current.is_none_or(|current| current.end.is_multiple_of(BLOCK_BYTES as u64)));
+        debug_assert!(
+            self.current
+                .is_none_or(|current| current.end.is_multiple_of(BLOCK_BYTES as u64))
+        );
     }
 }
