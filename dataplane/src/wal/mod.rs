@@ -19,3 +19,5 @@ pub mod secret;
 
 pub mod settling;
 pub mod writer;
+
+pub mod scan;
