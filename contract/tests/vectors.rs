@@ -5,8 +5,9 @@ mod common;
 
 use curve25519_dalek::{
     constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION},
-    edwards::EdwardsPoint,
+    edwards::{CompressedEdwardsY, EdwardsPoint},
     scalar::Scalar,
+    traits::IsIdentity as _,
 };
 use flk_contract::{KeyError, hash::HmacKey, signature::PublicKey};
 use sha2::{Digest as _, Sha512};
@@ -144,6 +145,50 @@ fn torsion_in_r_is_accepted_as_a_batch_would() {
     for torsion in EIGHT_TORSION {
         assert!(signer.key().verify(MESSAGE, &signer.sign(MESSAGE, torsion)));
     }
+}
+
+/// What a batch checks: the sum of all equations, each times a number that the signers cannot foresee.
+fn batch_sum(signer: &Signer, signatures: &[[u8; 64]]) -> EdwardsPoint {
+    let mut random = common::Random(77);
+    let mut sum = EdwardsPoint::default();
+    for signature in signatures {
+        let encoded: [u8; 32] = signature[..32].try_into().unwrap();
+        let s: [u8; 32] = signature[32..].try_into().unwrap();
+        let hash = Sha512::new()
+            .chain_update(encoded)
+            .chain_update(signer.public.compress().as_bytes())
+            .chain_update(MESSAGE)
+            .finalize();
+        let k = Scalar::from_bytes_mod_order_wide(&hash.into());
+        let r = CompressedEdwardsY(encoded).decompress().unwrap();
+        let s = Scalar::from_canonical_bytes(s).unwrap();
+        let z = Scalar::from(random.next());
+        sum += z * (s * B - k * signer.public - r);
+    }
+    sum
+}
+
+/// Why the rule multiplies by the cofactor: only then do a batch and single checks always agree.
+#[test]
+fn single_verdicts_agree_with_the_cofactored_batch_and_not_with_the_plain_one() {
+    let signer = Signer::new();
+    let mut plain_batches_that_disagree = 0;
+    for first in EIGHT_TORSION {
+        for second in EIGHT_TORSION {
+            let batch = [first, second].map(|torsion| signer.sign(MESSAGE, torsion));
+            let single = batch.iter().all(|s| signer.key().verify(MESSAGE, s));
+            let sum = batch_sum(&signer, &batch);
+            assert_eq!(sum.mul_by_cofactor().is_identity(), single);
+            // a plain single check would refuse every torsion but the neutral one
+            let plain_single = first.is_identity() && second.is_identity();
+            plain_batches_that_disagree += usize::from(sum.is_identity() != plain_single);
+        }
+    }
+    assert!(plain_batches_that_disagree > 0);
+    let mut forged = signer.sign(MESSAGE, EdwardsPoint::default());
+    forged[40] ^= 1;
+    let batch = [signer.sign(MESSAGE, EIGHT_TORSION[3]), forged];
+    assert!(!batch_sum(&signer, &batch).mul_by_cofactor().is_identity());
 }
 
 #[test]
