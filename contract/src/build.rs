@@ -160,6 +160,8 @@ impl Default for BuildOptions {
 /// A setting that no valid record can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuildError {
+    /// Without events every count would be 0, and a record's counts start at 1.
+    NoEvents,
     /// `shard_id` is not 1–128 bytes.
     ShardId,
     /// `epoch` is above 2^53−1.
@@ -177,6 +179,7 @@ pub enum BuildError {
 impl std::fmt::Display for BuildError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::NoEvents => "there are no events, and a record needs at least one",
             Self::ShardId => "the shard id must have 1 to 128 bytes",
             Self::Epoch => "the epoch must be at most 2^53-1",
             Self::Attempt => "the attempt must be from 1 to 2^53-1",
@@ -193,15 +196,18 @@ impl std::error::Error for BuildError {}
 
 /// Builds the unsigned record of `events`; sign it with [`crate::sign`].
 ///
-/// No events: every count is 1, so D̂ is 0.0; r and coh★ are 1.0, v★ is the first direction, the Merkle root is zeros.
+/// The signals of no events are defined each for itself, but there is no record of nothing.
 pub fn build(events: &[Event], options: &BuildOptions) -> Result<OwnedRecord, BuildError> {
     check(options)?;
+    if events.is_empty() {
+        return Err(BuildError::NoEvents);
+    }
     let points: Vec<[f64; 3]> = events.iter().map(|event| event.point).collect();
     let raw = raw_rows(events);
     let params = &options.params;
 
     let scales = options.scales.clone();
-    let n_j: Vec<u64> = scales.iter().map(|s| boxes(&points, *s).max(1)).collect();
+    let n_j: Vec<u64> = scales.iter().map(|s| boxes(&points, *s)).collect();
     let d_hat = SlopeCache::new().d_hat(&scales, &n_j);
     let coherence = coherence(
         &points,
@@ -307,11 +313,9 @@ mod tests {
     }
 
     #[test]
-    fn no_events_build_a_record_by_the_conventions() {
-        let record = build(&[], &BuildOptions::default()).unwrap();
-        assert_eq!((record.d_hat, record.r, record.coh_star), (0.0, 1.0, 1.0));
-        assert_eq!(record.n_j, [1; 5]);
-        assert_eq!(record.merkle_root, "0".repeat(64));
+    fn there_is_no_record_of_nothing() {
+        let built = build(&[], &BuildOptions::default());
+        assert_eq!(built, Err(BuildError::NoEvents));
     }
 
     #[test]

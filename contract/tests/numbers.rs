@@ -1,5 +1,10 @@
 //! Number text against CPython: repr, rounding to nine decimals, `%.9f`. FLK_NUMBERS=1000000 compares that many doubles.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::excessive_precision
+)]
 
 mod common;
 
