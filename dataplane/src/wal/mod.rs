@@ -3,3 +3,16 @@
 
 pub mod buffer;
 pub mod name;
+
+pub mod checksum;
+
+pub mod record;
+
+pub mod batch;
+
+pub mod segment;
+
+pub mod manifest;
+
+pub mod files;
+pub mod secret;
