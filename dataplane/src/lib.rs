@@ -2,6 +2,8 @@
 
 pub mod event;
 
+pub mod http;
+
 pub mod wal;
 
 pub mod dedup;

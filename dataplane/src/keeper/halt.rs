@@ -29,8 +29,8 @@ pub enum Halt {
     },
     /// There are logs or slices, but the secret that their keys were hashed with is missing or another one.
     Secret {
-        /// Which of the two.
-        what: &'static str,
+        /// What is wrong with it.
+        what: String,
     },
     /// There are logs or slices, but no manifest that names them.
     NoManifest {
@@ -86,7 +86,7 @@ impl fmt::Display for Halt {
             ),
             Halt::Secret { what } => write!(
                 out,
-                "WAL_DIR holds logs, but the file `secret` is {what}: without it duplicates cannot be recognised. Put back the secret that belongs to this directory"
+                "WAL_DIR holds logs, but the file `secret` is not usable ({what}): without it duplicates cannot be recognised. Put back the secret that belongs to this directory"
             ),
             Halt::NoManifest { file } => write!(
                 out,

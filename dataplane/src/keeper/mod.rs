@@ -1,10 +1,19 @@
 //! The keeper: everything that touches files beyond appending — start and recovery, spare segments and their naming, the
 //! manifest, sealing, deletion. It reads closed segments, never a shard's memory.
 
+mod clock;
 pub mod config;
+mod directory;
+mod files;
+mod fold;
+mod halt;
+mod harvest;
 pub mod messages;
 pub mod notice;
+mod partition;
 pub mod port;
+#[cfg(test)]
+mod test_disk;
 
 use crate::event::Now;
 use port::{KeeperEvent, KeeperOps, Port};

@@ -36,6 +36,8 @@ pub enum Message {
         ticket: Ticket,
         /// Its key.
         key: Key,
+        /// Seal epoch of the segment that logged the decision.
+        epoch: u16,
     },
     /// Owner to receiver: the claim won; log this decision.
     Won {

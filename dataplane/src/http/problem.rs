@@ -1,0 +1,310 @@
+//! The closed list of refusals: each with its status, stable `code`, stable log number and a text that says what to do.
+//! It never carries anything from the request, so no answer can echo a payload.
+
+/// Builds the enum, its look-ups and the ready-made JSON body of each row from one table.
+macro_rules! problems {
+    ($($(#[doc = $doc:literal])* $variant:ident = $number:literal, $status:literal, $code:literal, $retryable:literal, $title:literal, $detail:literal;)*) => {
+        /// Every refusal the data plane can answer.
+        ///
+        /// The number is part of the log format (the fate of a refused body names it) and the code is part of the
+        /// HTTP contract: neither is ever changed or given to another meaning.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Problem {
+            $($(#[doc = $doc])* $variant = $number,)*
+        }
+
+        impl Problem {
+            /// All problems, in the order of their numbers.
+            pub const ALL: &'static [Problem] = &[$(Problem::$variant,)*];
+
+            /// The problem with this log number; `None` for a number that no version of this table has given out.
+            #[must_use]
+            pub const fn from_number(number: u8) -> Option<Problem> {
+                match number {
+                    $($number => Some(Problem::$variant),)*
+                    _ => None,
+                }
+            }
+
+            /// HTTP status.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Problem::$variant => $status,)* }
+            }
+
+            /// Stable machine-readable code.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Problem::$variant => $code,)* }
+            }
+
+            /// Short human-readable title.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Problem::$variant => $title,)* }
+            }
+
+            /// What the sender can do about it.
+            #[must_use]
+            pub const fn detail(self) -> &'static str {
+                match self { $(Problem::$variant => $detail,)* }
+            }
+
+            /// Whether the same request may succeed later without being changed.
+            #[must_use]
+            pub const fn retryable(self) -> bool {
+                match self { $(Problem::$variant => $retryable,)* }
+            }
+
+            /// The whole `application/problem+json` body (RFC 9457), without its closing brace.
+            ///
+            /// The table's texts need no JSON escaping; a test holds that.
+            pub(super) const fn body_open(self) -> &'static str {
+                match self {
+                    $(Problem::$variant => concat!(
+                        "{\"type\":\"about:blank\",\"title\":\"", $title, "\",\"status\":", $status,
+                        ",\"code\":\"", $code, "\",\"retryable\":", $retryable,
+                        ",\"detail\":\"", $detail, "\""
+                    ),)*
+                }
+            }
+        }
+    };
+}
+
+problems! {
+    // 1–39: framing. After each of these the position in the byte stream cannot be trusted: answer and close.
+    /// The request line has not exactly three parts.
+    InvalidRequestLine = 1, 400, "invalid_request_line", false, "Malformed request line", "Send method, target and HTTP/1.1, separated by single spaces and ended by CRLF.";
+    /// The method is not a token.
+    InvalidMethod = 2, 400, "invalid_method", false, "Malformed method", "A method is 1 to 32 token characters.";
+    /// The request target has a form or a character that is not allowed.
+    InvalidTarget = 3, 400, "invalid_target", false, "Malformed request target", "Send an absolute path without spaces, control characters or a fragment.";
+    /// The third part of the request line is not an HTTP version that ever had one.
+    InvalidVersion = 4, 400, "invalid_version", false, "Malformed HTTP version", "Send HTTP/1.1.";
+    /// A carriage return without a line feed.
+    BareCr = 5, 400, "bare_cr", false, "Bare CR in the request head", "End each line with CRLF and send CR nowhere else.";
+    /// A line feed without a carriage return.
+    BareLf = 6, 400, "bare_lf", false, "Bare LF in the request head", "End each line with CRLF and send LF nowhere else.";
+    /// A NUL byte.
+    NulByte = 7, 400, "nul_byte", false, "NUL byte in the request head", "Remove the NUL byte.";
+    /// Another control character.
+    ControlCharacter = 8, 400, "control_character", false, "Control character in the request head", "Remove control characters from header values; only tab is allowed.";
+    /// A line that begins with white space, be it a folded value or space before the first header.
+    FoldedHeader = 9, 400, "folded_header", false, "Header line begins with white space", "Send each header on one line that starts with its name.";
+    /// White space between header name and colon.
+    SpaceBeforeColon = 10, 400, "space_before_colon", false, "White space before the colon", "Put the colon directly behind the header name.";
+    /// A header name that is empty or not a token, or a line without a colon.
+    InvalidHeaderName = 11, 400, "invalid_header_name", false, "Malformed header name", "A header name is one or more token characters followed by a colon.";
+    /// A header that steers framing has a value outside its grammar.
+    InvalidHeaderValue = 12, 400, "invalid_header_value", false, "Malformed header value", "Connection is a list of tokens; Transfer-Encoding is ASCII.";
+    /// A name that a lenient peer could take for Content-Length or Transfer-Encoding.
+    SuspiciousHeaderName = 13, 400, "suspicious_header_name", false, "Look-alike of a framing header", "Spell Content-Length and Transfer-Encoding exactly, or name the header differently.";
+    /// No Host header.
+    MissingHost = 14, 400, "missing_host", false, "Host header missing", "Send exactly one Host header.";
+    /// More than one Host header.
+    DuplicateHost = 15, 400, "duplicate_host", false, "More than one Host header", "Send exactly one Host header.";
+    /// A Host header that is not a host with an optional port.
+    InvalidHost = 16, 400, "invalid_host", false, "Malformed Host header", "Send a host name or address, with an optional port.";
+    /// The authority of an absolute target and the Host header differ.
+    HostMismatch = 17, 400, "host_mismatch", false, "Target and Host differ", "Send the same authority in the target and in Host, or send only the path.";
+    /// Content-Length is not a plain decimal number.
+    InvalidContentLength = 18, 400, "invalid_content_length", false, "Malformed Content-Length", "Send Content-Length once, as decimal digits without sign, list or leading zeros.";
+    /// More than one Content-Length header, equal or not.
+    DuplicateContentLength = 19, 400, "duplicate_content_length", false, "More than one Content-Length", "Send Content-Length exactly once.";
+    /// Both Content-Length and Transfer-Encoding.
+    LengthAndTransferEncoding = 20, 400, "length_and_transfer_encoding", false, "Two ways of framing the body", "Send Content-Length and no Transfer-Encoding.";
+    /// Transfer-Encoding in an HTTP/1.0 request, which has none.
+    TransferEncodingHttp10 = 21, 400, "transfer_encoding_http10", false, "Transfer-Encoding in HTTP/1.0", "Send HTTP/1.1 with Content-Length.";
+    /// A GET or HEAD request that announces a body.
+    UnexpectedBody = 22, 400, "unexpected_body", false, "GET or HEAD with a body", "Send GET and HEAD without a body.";
+    /// A second copy of a header that must be unambiguous.
+    DuplicateHeader = 23, 400, "duplicate_header", false, "Header sent twice", "Send Authorization, Content-Type and Expect at most once.";
+    /// A well-formed HTTP version that is not served.
+    VersionUnsupported = 24, 505, "http_version_unsupported", false, "HTTP version not supported", "Send HTTP/1.1.";
+    /// A POST without Content-Length.
+    LengthRequired = 25, 411, "length_required", false, "Content-Length required", "Send Content-Length with every POST, 0 for an empty body.";
+    /// Transfer-Encoding, in whatever coding.
+    TransferEncodingUnsupported = 26, 411, "transfer_encoding_unsupported", false, "Transfer-Encoding not supported", "Send the body with Content-Length and without Transfer-Encoding.";
+    /// The announced body is longer than the limit.
+    BodyTooLarge = 27, 413, "body_too_large", false, "Body too large", "Send one record of at most the configured size, 1 MiB by default.";
+    /// The head is longer than the limit.
+    HeadTooLarge = 28, 431, "head_too_large", false, "Request head too large", "Send at most the configured number of header bytes, 16 KiB by default.";
+    /// The head has more fields than the limit.
+    TooManyFields = 29, 431, "too_many_fields", false, "Too many header fields", "Send at most the configured number of header fields, 64 by default.";
+    /// An Expect value other than 100-continue.
+    ExpectationUnsupported = 30, 417, "expectation_unsupported", false, "Expectation not supported", "Send Expect: 100-continue or no Expect at all.";
+    /// The head did not arrive in time.
+    HeadTimeout = 31, 408, "head_timeout", true, "Request head too slow", "Send the whole head within 5 seconds, on a new connection.";
+    /// The body arrived too slowly.
+    BodyTimeout = 32, 408, "body_timeout", true, "Request body too slow", "Send the body at 1 KiB/s or faster, on a new connection.";
+
+    // 40–59: routing and admission by head.
+    /// No such path.
+    NotFound = 40, 404, "not_found", false, "Not found", "Records go to POST /v1/pcs/submit.";
+    /// Another method than POST on the submit path.
+    SubmitMethodNotAllowed = 41, 405, "submit_method_not_allowed", false, "Method not allowed", "Send POST.";
+    /// Another method than GET or HEAD on a path that is only read.
+    ReadMethodNotAllowed = 42, 405, "read_method_not_allowed", false, "Method not allowed", "Send GET or HEAD.";
+    /// A content type other than JSON.
+    ContentTypeUnsupported = 43, 415, "content_type_unsupported", false, "Content type not supported", "Send the header Content-Type: application/json.";
+    /// Any Content-Encoding.
+    ContentEncodingUnsupported = 44, 415, "content_encoding_unsupported", false, "Content encoding not supported", "Send the body uncompressed and without a Content-Encoding header.";
+
+    // 60–69: who sent it.
+    /// The signature is absent, malformed or matches no active key; also whatever is wrong with the signed ids.
+    SignatureInvalid = 60, 401, "signature_invalid", false, "Signature invalid", "Sign the canonical payload with a key that is active for this tenant.";
+    /// The tenant header is malformed, sent twice, or names nobody.
+    UnknownTenant = 61, 401, "unknown_tenant", false, "Unknown tenant", "Send one X-Tenant-Id that is configured here, or none for the default tenant.";
+    /// Wrong or missing credentials for metrics.
+    MetricsUnauthorized = 62, 401, "metrics_unauthorized", false, "Credentials required", "Send Basic credentials for metrics.";
+
+    // 80–99: the record itself.
+    /// The body is not one well-formed JSON object within the limits on depth and members.
+    MalformedJson = 80, 400, "malformed_json", false, "Malformed JSON", "Send one JSON object in UTF-8, without duplicate keys, at most 32 levels deep and 1024 members wide.";
+    /// A required field is absent.
+    MissingField = 81, 400, "missing_field", false, "Field missing", "Send every field of the record, those of ft too.";
+    /// A field has the wrong type or is out of its range.
+    InvalidField = 82, 400, "invalid_field", false, "Field invalid", "Correct the field's type or range.";
+    /// A schema name that is not served.
+    UnsupportedSchema = 83, 400, "unsupported_schema", false, "Schema not supported", "Send schema fractal-lba-kakeya.";
+    /// A major version that is not served.
+    UnsupportedVersion = 84, 400, "unsupported_version", false, "Version not supported", "Send version 0.1 or another minor of major 0.";
+    /// A validly signed record whose id does not follow from its fields.
+    PcsIdMismatch = 85, 400, "pcs_id_mismatch", false, "pcs_id does not match its rule", "Set pcs_id to the lowercase hex SHA-256 of merkle_root, epoch and shard_id joined by vertical bars.";
+
+    // 110–119: not now, by the sender's own doing.
+    /// Over the rate.
+    RateLimited = 110, 429, "rate_limited", true, "Too many requests", "Wait for Retry-After seconds and send the same record again.";
+    /// Over a quota.
+    QuotaExceeded = 111, 429, "quota_exceeded", true, "Quota exceeded", "Wait for Retry-After seconds or ask for a larger quota.";
+
+    // 120–139: not now, by ours. The outcome is unknown; sending the same record again is safe.
+    /// Recovery has not finished.
+    Starting = 120, 503, "starting", true, "Starting", "Recovery is under way; send the same record again after Retry-After seconds.";
+    /// The process is stopping.
+    Draining = 121, 503, "draining", true, "Draining", "This instance is stopping; send the same record again on a new connection.";
+    /// The log cannot take the body now.
+    WalUnavailable = 122, 503, "wal_unavailable", true, "Log unavailable", "Outcome unknown; send the same record again, de-duplication makes that safe.";
+    /// The disk is nearly full.
+    DiskFull = 123, 503, "disk_full", true, "Disk nearly full", "Outcome unknown; send the same record again after Retry-After seconds. Operators: free space or lower WAL_MAX_BYTES.";
+    /// The dedup table has reached its declared limit.
+    DedupMemoryFull = 124, 503, "dedup_memory_full", true, "Dedup memory full", "Send the same record again after Retry-After seconds. Operators: raise DEDUP_MEMORY_MAX or shorten DEDUP_TTL.";
+    /// The request's deadline passed.
+    DeadlineExceeded = 125, 503, "deadline_exceeded", true, "Deadline exceeded", "Outcome unknown; send the same record again, de-duplication makes that safe.";
+    /// A store that the look-up needs did not answer.
+    StoreUnavailable = 126, 503, "store_unavailable", true, "Store unavailable", "Outcome unknown; send the same record again, de-duplication makes that safe.";
+}
+
+impl Problem {
+    /// The number under which the log stores it.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Whether the connection closes after this answer whatever the caller knows about the body.
+    ///
+    /// All framing problems do: behind them the next request cannot be found.
+    #[must_use]
+    pub const fn closes(self) -> bool {
+        self.number() < 40
+    }
+
+    /// Seconds for `Retry-After` where the caller has no better figure; `None` where the header makes no sense.
+    #[must_use]
+    pub const fn retry_after_s(self) -> Option<u32> {
+        match self {
+            Problem::RateLimited
+            | Problem::Draining
+            | Problem::WalUnavailable
+            | Problem::DeadlineExceeded
+            | Problem::StoreUnavailable => Some(1),
+            Problem::Starting => Some(2),
+            Problem::DiskFull | Problem::DedupMemoryFull => Some(10),
+            Problem::QuotaExceeded => Some(60),
+            _ => None,
+        }
+    }
+
+    /// The one extra header that the status obliges us to send, ready with its CRLF.
+    ///
+    /// 405 owes `Allow`, 401 owes a challenge, 415 names what would have been taken.
+    pub(super) const fn extra_header(self) -> &'static str {
+        match self {
+            Problem::SubmitMethodNotAllowed => "Allow: POST\r\n",
+            Problem::ReadMethodNotAllowed => "Allow: GET, HEAD\r\n",
+            Problem::SignatureInvalid | Problem::UnknownTenant => {
+                "WWW-Authenticate: PCS-Signature\r\n"
+            }
+            Problem::MetricsUnauthorized => {
+                "WWW-Authenticate: Basic realm=\"metrics\", charset=\"UTF-8\"\r\n"
+            }
+            Problem::ContentTypeUnsupported => "Accept: application/json\r\n",
+            Problem::ContentEncodingUnsupported => "Accept-Encoding: identity\r\n",
+            _ => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Problem;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_number_and_code_is_given_out_once_and_reads_back() {
+        let mut codes = HashSet::new();
+        let mut previous = 0;
+        for &problem in Problem::ALL {
+            assert!(problem.number() > previous, "{problem:?} is out of order");
+            previous = problem.number();
+            assert!(codes.insert(problem.code()), "{problem:?} repeats a code");
+            assert_eq!(Problem::from_number(problem.number()), Some(problem));
+        }
+        assert_eq!(Problem::from_number(0), None);
+        assert_eq!(Problem::from_number(255), None);
+    }
+
+    #[test]
+    fn the_texts_need_no_json_escaping_and_codes_are_snake_case() {
+        for &problem in Problem::ALL {
+            for text in [problem.title(), problem.detail()] {
+                assert!(!text.is_empty());
+                assert!(
+                    text.bytes()
+                        .all(|byte| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\')
+                );
+            }
+            assert!(
+                problem
+                    .code()
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+            );
+        }
+    }
+
+    #[test]
+    fn retryable_means_408_429_or_503_and_the_last_two_say_when() {
+        for &problem in Problem::ALL {
+            let later = matches!(problem.status(), 429 | 503);
+            assert_eq!(
+                problem.retryable(),
+                later || problem.status() == 408,
+                "{problem:?}"
+            );
+            assert_eq!(problem.retry_after_s().is_some(), later, "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn exactly_the_framing_statuses_close_by_themselves() {
+        for &problem in Problem::ALL {
+            let framing = matches!(problem.status(), 408 | 411 | 413 | 417 | 431 | 505)
+                || (problem.status() == 400 && problem.number() < 40);
+            assert_eq!(problem.closes(), framing, "{problem:?}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The bytes of every answer, appended to the caller's output from ready-made parts.
+//! It decides nothing: status, body and whether the connection closes come from the caller.
+//!
+//! No `Date` is sent: shards know monotonic time only, and answers stay reproducible byte for byte.
+
+use super::problem::Problem;
+
+/// The interim answer to `Expect: 100-continue`, sent once a request is admitted.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What de-duplication found, for the `Flk-Dedup` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dedup {
+    /// The first record with this id.
+    Miss,
+    /// A repetition; the stored outcome is answered.
+    Hit,
+    /// The same id with different signed content; the stored outcome is answered.
+    Conflict,
+}
+
+/// Status line and fixed headers of an outcome, up to the digits of `Content-Length`.
+macro_rules! outcome_open {
+    ($status:literal, $dedup:literal) => {
+        concat!(
+            "HTTP/1.1 ",
+            $status,
+            "\r\nContent-Type: application/json\r\nFlk-Dedup: ",
+            $dedup,
+            "\r\nContent-Length: "
+        )
+    };
+}
+
+/// Appends the outcome of a judged record: 200 for an accepted one, 202 for an escalated one.
+///
+/// Any status but 200 is sent as 202: those two are all that an outcome has.
+pub fn outcome(out: &mut Vec<u8>, status: u16, body: &[u8], dedup: Dedup, close: bool) {
+    debug_assert!(
+        matches!(status, 200 | 202),
+        "an outcome is 200 or 202, not {status}"
+    );
+    let open = match (status, dedup) {
+        (200, Dedup::Miss) => outcome_open!("200 OK", "miss"),
+        (200, Dedup::Hit) => outcome_open!("200 OK", "hit"),
+        (200, Dedup::Conflict) => outcome_open!("200 OK", "conflict"),
+        (_, Dedup::Miss) => outcome_open!("202 Accepted", "miss"),
+        (_, Dedup::Hit) => outcome_open!("202 Accepted", "hit"),
+        (_, Dedup::Conflict) => outcome_open!("202 Accepted", "conflict"),
+    };
+    out.extend_from_slice(open.as_bytes());
+    decimal(out, body.len() as u64);
+    end_of_head(out, close);
+    out.extend_from_slice(body);
+}
+
+/// Appends a problem. `retry_after_s` replaces the problem's own figure; `head_only` answers a HEAD request.
+///
+/// A problem that closes by its nature says so whatever `close` is.
+pub fn problem(
+    out: &mut Vec<u8>,
+    problem: Problem,
+    retry_after_s: Option<u32>,
+    close: bool,
+    head_only: bool,
+) {
+    append_problem(out, problem, "", retry_after_s, close, head_only);
+}
+
+/// Appends a problem about one field of the record, with the member `field` naming it.
+///
+/// The name is one of ours, never text from the request; it must need no JSON escaping.
+pub fn problem_at_field(out: &mut Vec<u8>, problem: Problem, field: &'static str, close: bool) {
+    append_problem(out, problem, field, None, close, false);
+}
+
+fn append_problem(
+    out: &mut Vec<u8>,
+    problem: Problem,
+    field: &'static str,
+    retry_after_s: Option<u32>,
+    close: bool,
+    head_only: bool,
+) {
+    const FIELD_OPEN: &str = ",\"field\":\"";
+    status_line(out, problem.status());
+    out.extend_from_slice(b"Content-Type: application/problem+json\r\nCache-Control: no-store\r\n");
+    out.extend_from_slice(problem.extra_header().as_bytes());
+    if let Some(default_s) = problem.retry_after_s() {
+        out.extend_from_slice(b"Retry-After: ");
+        decimal(out, u64::from(retry_after_s.unwrap_or(default_s)));
+        out.extend_from_slice(b"\r\n");
+    }
+    let field_bytes = if field.is_empty() {
+        0
+    } else {
+        FIELD_OPEN.len() + field.len() + 1
+    };
+    let open = problem.body_open();
+    out.extend_from_slice(b"Content-Length: ");
+    decimal(out, (open.len() + field_bytes + 1) as u64);
+    end_of_head(out, close || problem.closes());
+    if head_only {
+        return;
+    }
+    out.extend_from_slice(open.as_bytes());
+    if !field.is_empty() {
+        out.extend_from_slice(FIELD_OPEN.as_bytes());
+        out.extend_from_slice(field.as_bytes());
+        out.push(b'"');
+    }
+    out.push(b'}');
+}
+
+/// Appends a plain answer such as health, version or metrics; `head_only` answers a HEAD request.
+pub fn text(
+    out: &mut Vec<u8>,
+    status: u16,
+    content_type: &str,
+    body: &[u8],
+    close: bool,
+    head_only: bool,
+) {
+    status_line(out, status);
+    out.extend_from_slice(b"Content-Type: ");
+    out.extend_from_slice(content_type.as_bytes());
+    out.extend_from_slice(b"\r\nCache-Control: no-store\r\nContent-Length: ");
+    decimal(out, body.len() as u64);
+    end_of_head(out, close);
+    if !head_only {
+        out.extend_from_slice(body);
+    }
+}
+
+fn status_line(out: &mut Vec<u8>, status: u16) {
+    let line: &str = match status {
+        200 => "HTTP/1.1 200 OK\r\n",
+        202 => "HTTP/1.1 202 Accepted\r\n",
+        400 => "HTTP/1.1 400 Bad Request\r\n",
+        401 => "HTTP/1.1 401 Unauthorized\r\n",
+        404 => "HTTP/1.1 404 Not Found\r\n",
+        405 => "HTTP/1.1 405 Method Not Allowed\r\n",
+        408 => "HTTP/1.1 408 Request Timeout\r\n",
+        411 => "HTTP/1.1 411 Length Required\r\n",
+        413 => "HTTP/1.1 413 Content Too Large\r\n",
+        415 => "HTTP/1.1 415 Unsupported Media Type\r\n",
+        417 => "HTTP/1.1 417 Expectation Failed\r\n",
+        429 => "HTTP/1.1 429 Too Many Requests\r\n",
+        431 => "HTTP/1.1 431 Request Header Fields Too Large\r\n",
+        503 => "HTTP/1.1 503 Service Unavailable\r\n",
+        505 => "HTTP/1.1 505 HTTP Version Not Supported\r\n",
+        other => {
+            // The reason phrase may be empty, the space before it may not be missing.
+            out.extend_from_slice(b"HTTP/1.1 ");
+            decimal(out, u64::from(other));
+            " \r\n"
+        }
+    };
+    out.extend_from_slice(line.as_bytes());
+}
+
+/// Ends the line of `Content-Length` and the head.
+fn end_of_head(out: &mut Vec<u8>, close: bool) {
+    let end: &[u8] = if close {
+        b"\r\nConnection: close\r\n\r\n"
+    } else {
+        b"\r\n\r\n"
+    };
+    out.extend_from_slice(end);
+}
+
+/// Appends a number in decimal.
+fn decimal(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
