@@ -507,11 +507,19 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     /// Counts a whole batch.
     fn take(&mut self, at: &BatchAt, batch: &Batch<'_>) {
         let header = batch.header;
+        let before = Predecessor {
+            ends_after: self.last(),
+            checksum: self.chain.unwrap_or(header.fields.previous_checksum),
+        };
         self.last = Some(header.fields.sequence);
         self.chain = Some(header.checksum);
         self.end.checksum = self.chain;
         self.end.batches += 1;
-        self.end.last_batch = Some(LastBatch { at: *at, header });
+        self.end.last_batch = Some(LastBatch {
+            at: *at,
+            header,
+            before,
+        });
         self.end.expiry_clock_s = self.end.expiry_clock_s.max(header.fields.expiry_clock_s);
         self.end.wall_us = header.fields.wall_us;
         self.end.settled_upto = self.end.settled_upto.max(header.fields.settled_upto);

@@ -205,6 +205,8 @@ pub struct LastBatch {
     pub at: BatchAt,
     /// Its header.
     pub header: BatchHeader,
+    /// What came before it in its segment: the batch before, or where it is the first one the segment header.
+    pub before: Predecessor,
 }
 
 /// What reading a log found.
@@ -293,13 +295,9 @@ fn take_off(last: &LastBatch, kept: &mut Vec<SegmentRead>) -> Option<Predecessor
     if extent.first == extent.last {
         return segment.predecessor;
     }
-    extent.last = Sequence(extent.last.0 - 1);
+    extent.last = last.before.ends_after;
     extent.bytes = last.at.offset;
-    extent.last_checksum = last.header.fields.previous_checksum;
-    let before = Predecessor {
-        ends_after: extent.last,
-        checksum: extent.last_checksum,
-    };
+    extent.last_checksum = last.before.checksum;
     kept.push(segment);
-    Some(before)
+    Some(last.before)
 }
