@@ -96,6 +96,8 @@ pub struct LogEndMark {
 pub struct LogEntry {
     /// Its name.
     pub id: LogId,
+    /// Incarnation of the directory that wrote it: that of its segment headers.
+    pub incarnation: [u8; 16],
     /// Set once the log has ended; its bodies without a fate are unanswered.
     pub ended_at: Option<LogEndMark>,
     /// Every body up to this sequence has its fate in the durable log.
@@ -414,7 +416,7 @@ fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault
     if flags > 1 || reserved != 0 {
         return Some(Err(ManifestFault::Field("reserved bit")));
     }
-    let logs = list(reader, 36, log_of)?;
+    let logs = list(reader, 52, log_of)?;
     let gaps = list(reader, 24, |reader| gap_of(reader).map(Ok))?;
     let spares = list(reader, 8, |reader| reader.u64().map(Ok))?;
     let slices = list(reader, 52, slice_of)?;
@@ -448,6 +450,7 @@ fn log_id(reader: &mut Reader<'_>) -> Option<LogId> {
 
 fn log_of(reader: &mut Reader<'_>) -> Option<Result<LogEntry, ManifestFault>> {
     let id = log_id(reader)?;
+    let incarnation = reader.array()?;
     let settled_upto = Sequence(reader.u64()?);
     let ended = reader.u32()?;
     let mark = LogEndMark {
@@ -462,6 +465,7 @@ fn log_of(reader: &mut Reader<'_>) -> Option<Result<LogEntry, ManifestFault>> {
     let segments = list(reader, 32, segment_of)?;
     Some(segments.map(|segments| LogEntry {
         id,
+        incarnation,
         ended_at,
         settled_upto,
         segments,
@@ -559,6 +563,7 @@ impl Writer {
     }
     fn log(&mut self, log: &LogEntry) {
         self.log_id(log.id);
+        self.raw(&log.incarnation);
         self.u64(log.settled_upto.0);
         self.u32(u32::from(log.ended_at.is_some()));
         self.u32(log.ended_at.map_or(0, |end| end.checksum));

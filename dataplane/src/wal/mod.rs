@@ -16,3 +16,5 @@ pub mod manifest;
 
 pub mod files;
 pub mod secret;
+
+pub mod scan;
