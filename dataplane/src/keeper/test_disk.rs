@@ -137,7 +137,9 @@ impl TestDisk {
             }
             let sectors = left.len().div_ceil(SECTOR);
             for sector in 0..sectors {
-                let end = ((sector + 1) * SECTOR).min(left.len()).min(inode.seen.len());
+                let end = ((sector + 1) * SECTOR)
+                    .min(left.len())
+                    .min(inode.seen.len());
                 let range = sector * SECTOR..end;
                 if range.start < end && left[range.clone()] != inode.seen[range.clone()] && keep() {
                     left[range.clone()].copy_from_slice(&inode.seen[range]);
@@ -160,7 +162,11 @@ impl TestDisk {
     /// Writes through a descriptor as a shard does, and loses power before it is durable.
     pub(crate) fn shard_write_unsynced(&mut self, file: FileId, offset: u64, bytes: &[u8]) {
         let inode = self.handles[&file.0].inode;
-        put(&mut self.inodes.get_mut(&inode).expect("open file").seen, offset, bytes);
+        put(
+            &mut self.inodes.get_mut(&inode).expect("open file").seen,
+            offset,
+            bytes,
+        );
     }
 
     /// The name of an open file.
@@ -286,7 +292,11 @@ impl TestDisk {
                 Ok(FileValue::Done)
             }
             FileOp::Space => {
-                let used: u64 = self.names.values().map(|at| self.inodes[at].seen.len() as u64).sum();
+                let used: u64 = self
+                    .names
+                    .values()
+                    .map(|at| self.inodes[at].seen.len() as u64)
+                    .sum();
                 Ok(FileValue::Space {
                     total_bytes: self.total_bytes,
                     free_bytes: self.total_bytes.saturating_sub(used),

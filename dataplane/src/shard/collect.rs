@@ -130,9 +130,14 @@ impl Shard {
                     core.log.offer(segment);
                 }
             }
-            ToShard::Roll(epoch) => {
+            ToShard::Roll => {
                 if let Some(core) = self.core.as_mut() {
-                    core.log.roll(epoch, &mut outbox.ops);
+                    core.log.roll(&mut outbox.ops);
+                }
+            }
+            ToShard::Clock(clock) => {
+                if let Some(core) = self.core.as_mut() {
+                    core.begin.clock = clock;
                 }
             }
             ToShard::SpaceLow(low) => self.space_low = low,

@@ -17,10 +17,7 @@ pub mod manifest;
 pub mod files;
 pub mod secret;
 
-<<<<<<< HEAD
 pub mod settling;
 pub mod writer;
 
-=======
->>>>>>> keeper
 pub mod scan;

@@ -99,7 +99,8 @@ pub struct LogWriter {
     settling: Settling,
     durable_settled: Sequence,
     epoch: u16,
-    roll_to_epoch: Option<u16>,
+    /// The keeper asked for a roll behind this sequence.
+    roll_behind: Option<Sequence>,
     quiet_since_us: u64,
     marked: bool,
     wants_mark: bool,
@@ -126,7 +127,7 @@ impl LogWriter {
             settling: Settling::new(durable),
             durable_settled: durable,
             epoch: 1,
-            roll_to_epoch: None,
+            roll_behind: None,
             quiet_since_us: 0,
             marked: true,
             wants_mark: false,
@@ -144,9 +145,14 @@ impl LogWriter {
         self.open_sequence
     }
 
-    /// Seal epoch of the open batch: [`LogWriter::roll`] raises it.
+    /// Seal epoch of the segment that the open batch will be written into.
     pub fn epoch(&self) -> u16 {
-        self.roll_to_epoch.unwrap_or(self.epoch)
+        self.epoch + u16::from(self.rolls_with(self.open_sequence))
+    }
+
+    /// Whether a batch opens the next segment because the keeper asked for it.
+    fn rolls_with(&self, sequence: Sequence) -> bool {
+        self.roll_behind.is_some_and(|last| sequence > last)
     }
 
     /// Whether a batch is on its way to the disk.
@@ -221,18 +227,22 @@ impl LogWriter {
         self.upcoming = Some(segment);
     }
 
-    /// Asks for a new seal epoch: the next batch opens the next segment if the current one holds records.
-    pub fn roll(&mut self, epoch: u16, ops: &mut Vec<Op>) {
-        if self.current.is_some_and(|current| current.holds_records) || self.flight.is_some() {
-            self.roll_to_epoch = Some(epoch);
-            self.wants_mark = true;
+    /// Asks for the next seal epoch. What is in the open batch already still belongs to this one, so that batch may go
+    /// into the current segment and the one behind it opens the next.
+    pub fn roll(&mut self, ops: &mut Vec<Op>) {
+        let holds_records = self.current.is_some_and(|current| current.holds_records);
+        if holds_records || !self.is_quiet() {
+            let last = if self.open.is_empty() {
+                Sequence(self.open_sequence.0 - 1)
+            } else {
+                self.open_sequence
+            };
+            self.roll_behind = Some(last);
         } else {
-            self.epoch = epoch;
-            let ordinal = self.current.map_or(0, |current| current.named.ordinal);
-            ops.push(Op::Keeper(ToKeeper::Epoch {
+            self.epoch += 1;
+            ops.push(Op::Keeper(ToKeeper::Rolled {
                 log: self.log,
-                ordinal,
-                epoch,
+                epoch: self.epoch,
             }));
         }
     }
@@ -263,6 +273,7 @@ impl LogWriter {
             return;
         }
         let mark = self.wants_mark
+            || self.rolls_with(self.open_sequence)
             || self
                 .mark_due_us()
                 .is_some_and(|due_us| due_us <= now.mono_us);
@@ -287,7 +298,7 @@ impl LogWriter {
         clock_s: u32,
         ops: &mut Vec<Op>,
     ) -> bool {
-        let stays = self.roll_to_epoch.is_none();
+        let stays = !self.rolls_with(self.open_sequence);
         let room = self.current.filter(|current| {
             stays && current.end + self.open.assembled_bytes() as u64 <= current.named.bytes
         });
@@ -429,8 +440,9 @@ impl LogWriter {
 
     /// The first batch of a segment is durable (or the segment failed empty): the one before is closed.
     fn enter(&mut self, flight: &Flight, ops: &mut Vec<Op>) {
-        if let Some(epoch) = self.roll_to_epoch.take() {
-            self.epoch = epoch;
+        if self.rolls_with(flight.sequence) {
+            self.roll_behind = None;
+            self.epoch += 1;
         }
         let before = self.current.replace(Current {
             named: flight.segment,

@@ -442,3 +442,36 @@ fn large_bodies_wait_for_memory_and_all_are_served() {
         assert_eq!(statuses(&room.heard(0, conn)), [400], "{conn:?}");
     }
 }
+
+#[test]
+fn a_roll_opens_the_next_segment_behind_the_open_batch() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    room.send(0, conn, post(&record(1)).as_bytes());
+    room.tell(0, ToShard::Roll);
+    room.send(0, conn, post(&record(2)).as_bytes());
+    room.send(0, conn, post(&record(3)).as_bytes());
+    let epochs: Vec<(u32, u16)> = room
+        .to_keeper
+        .iter()
+        .filter_map(|(_, message)| match message {
+            ToKeeper::Entered { ordinal, epoch, .. } => Some((*ordinal, *epoch)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(epochs, [(0, 1), (1, 2)]);
+    assert_eq!(statuses(&room.heard(0, conn)), [200, 200, 200]);
+}
+
+#[test]
+fn a_roll_of_an_empty_log_is_answered_at_once() {
+    let mut room = Room::serving(1);
+    room.tell(0, ToShard::Roll);
+    room.run();
+    assert!(
+        room.to_keeper
+            .iter()
+            .any(|(_, message)| matches!(message, ToKeeper::Rolled { epoch: 2, .. }))
+    );
+    assert!(room.written.is_empty());
+}
