@@ -13,7 +13,8 @@ fn check(findings: impl IntoIterator<Item = Finding>) {
 }
 
 fn texts() -> Vec<File> {
-    files::texts(&files::root()).unwrap()
+    files::texts(&files::root())
+        .unwrap_or_else(|error| panic!("the repository cannot be read: {error}"))
 }
 
 fn texts_with(extension: &str) -> Vec<File> {
