@@ -41,10 +41,7 @@ pub fn resume(newest: Reading, decided_at_max: u32, wall_now_us: u64) -> Resumed
         passed_s.min(RESUME_S_MAX)
     };
     Resumed {
-        expiry_s: newest
-            .expiry_s
-            .saturating_add(added_s)
-            .max(decided_at_max),
+        expiry_s: newest.expiry_s.saturating_add(added_s).max(decided_at_max),
         withheld_s: passed_s - added_s,
     }
 }

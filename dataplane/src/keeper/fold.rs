@@ -141,7 +141,9 @@ mod tests {
                 .collect();
             let (out, _) = fold(decisions.clone());
             let key_and_answer = |all: Vec<Decided>| -> Vec<_> {
-                all.iter().map(|d| (d.key, d.decided_at, d.digest_tag)).collect()
+                all.iter()
+                    .map(|d| (d.key, d.decided_at, d.digest_tag))
+                    .collect()
             };
             assert_eq!(key_and_answer(out), key_and_answer(naive(&decisions)));
         }

@@ -115,7 +115,9 @@ impl Harvest {
         let mut tag = [0; 8];
         tag.copy_from_slice(&decision.digest[..8]);
         Decided {
-            key: self.hash.key(decision.tenant, hex(&decision.pcs_id, &mut [0; 64])),
+            key: self
+                .hash
+                .key(decision.tenant, hex(&decision.pcs_id, &mut [0; 64])),
             digest_tag: u64::from_le_bytes(tag),
             numbers: decision.numbers,
             decided_at: decision.decided_at,

@@ -42,6 +42,8 @@ pub(crate) struct TestDisk {
     pub(crate) total_bytes: u64,
     /// Operations that fail: (count down, error); taken at zero.
     pub(crate) fail_at: Option<(u64, Errno)>,
+    /// Reads of files whose name begins like this fail.
+    pub(crate) fail_reads_of: Option<String>,
     /// Operations done so far.
     pub(crate) ops: u64,
 }
@@ -137,7 +139,9 @@ impl TestDisk {
             }
             let sectors = left.len().div_ceil(SECTOR);
             for sector in 0..sectors {
-                let end = ((sector + 1) * SECTOR).min(left.len()).min(inode.seen.len());
+                let end = ((sector + 1) * SECTOR)
+                    .min(left.len())
+                    .min(inode.seen.len());
                 let range = sector * SECTOR..end;
                 if range.start < end && left[range.clone()] != inode.seen[range.clone()] && keep() {
                     left[range.clone()].copy_from_slice(&inode.seen[range]);
@@ -160,7 +164,11 @@ impl TestDisk {
     /// Writes through a descriptor as a shard does, and loses power before it is durable.
     pub(crate) fn shard_write_unsynced(&mut self, file: FileId, offset: u64, bytes: &[u8]) {
         let inode = self.handles[&file.0].inode;
-        put(&mut self.inodes.get_mut(&inode).expect("open file").seen, offset, bytes);
+        put(
+            &mut self.inodes.get_mut(&inode).expect("open file").seen,
+            offset,
+            bytes,
+        );
     }
 
     /// The name of an open file.
@@ -180,6 +188,11 @@ impl TestDisk {
                 return Err(error);
             }
             *count -= 1;
+        }
+        if let (FileOp::Read { file, .. }, Some(prefix)) = (op, &self.fail_reads_of)
+            && self.name_of(*file).starts_with(prefix.as_str())
+        {
+            return Err(Errno::EIO);
         }
         match op {
             FileOp::List => Ok(FileValue::Names(self.names())),
@@ -286,7 +299,11 @@ impl TestDisk {
                 Ok(FileValue::Done)
             }
             FileOp::Space => {
-                let used: u64 = self.names.values().map(|at| self.inodes[at].seen.len() as u64).sum();
+                let used: u64 = self
+                    .names
+                    .values()
+                    .map(|at| self.inodes[at].seen.len() as u64)
+                    .sum();
                 Ok(FileValue::Space {
                     total_bytes: self.total_bytes,
                     free_bytes: self.total_bytes.saturating_sub(used),
