@@ -218,7 +218,7 @@ impl Owner {
             return;
         };
         outcome.epoch = epoch;
-        self.table.insert(outcome);
+        self.table.insert(&outcome);
         while let Some((from, ticket, candidate)) = self.claims.pop(pending) {
             self.existing(from, ticket, &candidate, &outcome, out);
         }
@@ -287,7 +287,7 @@ impl Owner {
     pub fn load(&mut self, entries: &[Decided]) {
         for entry in entries {
             if self.table.holds(entry.key) {
-                self.table.insert(*entry);
+                self.table.insert(entry);
             } else {
                 self.counters.misrouted += 1;
             }

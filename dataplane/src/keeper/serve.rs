@@ -212,7 +212,7 @@ impl Service {
         match message {
             // The epoch of a segment entered counts once the closed one is known as closed: see `name`.
             ToKeeper::Entered { .. } => {}
-            ToKeeper::Rolled { epoch, .. } => shard.epoch = epoch,
+            ToKeeper::Epoch { epoch, .. } => shard.epoch = epoch,
             ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
             ToKeeper::Switched { version } => shard.switched = shard.switched.max(version),
             ToKeeper::Idle(idle) => shard.idle = idle,

@@ -333,7 +333,7 @@ impl World {
                 assert_eq!(named.ordinal, shard.current.ordinal + 1);
                 shard.next = Some(named);
             }
-            ToShard::Roll => self.roll(index),
+            ToShard::Roll(epoch) => self.roll(index, epoch),
             ToShard::Clock(clock) => shard.begin.clock = clock,
             ToShard::SpaceLow(low) => shard.space_low = low,
             ToShard::Slices(set) => {
@@ -358,12 +358,17 @@ impl World {
         }
     }
 
-    fn roll(&mut self, index: usize) {
+    fn roll(&mut self, index: usize, epoch: u16) {
         let shard = &mut self.shards[index];
-        shard.epoch += 1;
-        let (log, epoch) = (shard.begin.log, shard.epoch);
+        shard.epoch = epoch;
+        let (log, ordinal) = (shard.begin.log, shard.current.ordinal);
         if shard.records == 0 {
-            self.tell(ShardId(index as u16), ToKeeper::Rolled { log, epoch });
+            let same = ToKeeper::Epoch {
+                log,
+                ordinal,
+                epoch,
+            };
+            self.tell(ShardId(index as u16), same);
             return;
         }
         let closed = shard.roll();
