@@ -59,8 +59,7 @@ impl Halt {
             Halt::Locked { .. } => 69,
             Halt::Damage { .. } | Halt::StaleManifest { .. } | Halt::NoManifest { .. } => 65,
             Halt::Io { .. } => 74,
-            Halt::Secret { .. } | Halt::StartsExhausted => 78,
-            Halt::Refused(_) => 64,
+            Halt::Secret { .. } | Halt::StartsExhausted | Halt::Refused(_) => 78,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::keeper::files::{File, Files, IO_BYTES_MAX, MAKE, READ_WRITE_CREATE};
 use crate::keeper::halt::Halt;
 use crate::keeper::messages::{ExpiryClock, NamedSegment};
 use crate::keeper::port::{OpenHow, Port};
+use crate::planted::{Bug, planted};
 use crate::wal::files::{MANIFEST, MANIFEST_NEW, NumberedFile};
 use crate::wal::manifest::{ClockMark, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::LogId;
@@ -48,14 +49,15 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new(port: Port, config: KeeperConfig, manifest: Manifest) -> Ledger {
+        let clock = ExpiryClock {
+            base_s: manifest.clock.expiry_s,
+            base_mono_us: port.now().mono_us,
+        };
         Ledger {
             files: Files::new(port.clone()),
             port,
             config,
-            clock: ExpiryClock {
-                base_s: manifest.clock.expiry_s,
-                base_mono_us: 0,
-            },
+            clock,
             open: BTreeMap::new(),
             ready: Vec::new(),
             next_file: manifest.next_file,
@@ -93,7 +95,10 @@ impl Ledger {
         next.spares.extend(&self.ready);
         next.clock = ClockMark {
             expiry_s: self.expiry_now_s().max(next.clock.expiry_s),
-            wall_us: self.now().wall_us,
+            wall_us: match planted(Bug::WithheldTimeDrained) {
+                true => next.clock.wall_us,
+                false => self.now().wall_us,
+            },
         };
         next
     }

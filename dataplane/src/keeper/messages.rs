@@ -91,10 +91,9 @@ pub enum ToShard {
     },
     /// The next segment, named in the durable manifest.
     Segment(NamedSegment),
-    /// Begin the next seal epoch (the keeper wants to seal): roll to the next segment at the next turn if the current one
-    /// holds records. A shard's epoch is 1 + the number of these messages it got; loaded decisions are of epoch 0.
-    /// Answered by [`ToKeeper::Entered`] with the new epoch, or by [`ToKeeper::Rolled`] where there was nothing to roll.
-    Roll,
+    /// Begin this seal epoch: the next batch opens the next segment if the current one holds records. Answered by
+    /// [`ToKeeper::Entered`], or by [`ToKeeper::Epoch`] where no roll was needed.
+    Roll(u16),
     /// Withheld time was released: the expiry clock goes on from this reading (never an earlier one).
     Clock(ExpiryClock),
     /// The disk is nearly full and nothing may be deleted (`true`), or there is room again (`false`).
@@ -132,11 +131,13 @@ pub enum ToKeeper {
         /// The segment before it (none for the log's first).
         closed: Option<ClosedSegment>,
     },
-    /// The new seal epoch began and nothing of an earlier one is in a segment that is still open: there was nothing to roll.
-    Rolled {
+    /// The log begins this seal epoch without a roll: its current segment holds no records.
+    Epoch {
         /// The log.
         log: LogId,
-        /// The seal epoch from here on.
+        /// The segment in use.
+        ordinal: u32,
+        /// Seal epoch of the batches from here on.
         epoch: u16,
     },
     /// Every body up to this sequence has its fate in the durable log.

@@ -212,7 +212,7 @@ impl Service {
         match message {
             // The epoch of a segment entered counts once the closed one is known as closed: see `name`.
             ToKeeper::Entered { .. } => {}
-            ToKeeper::Rolled { epoch, .. } => shard.epoch = epoch,
+            ToKeeper::Epoch { epoch, .. } => shard.epoch = epoch,
             ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
             ToKeeper::Switched { version } => shard.switched = shard.switched.max(version),
             ToKeeper::Idle(idle) => shard.idle = idle,
@@ -249,7 +249,9 @@ impl Service {
         self.note_settled(&mut next);
         if premature {
             let early = self.ledger.open_for_shard(entered.log, &named).await?;
-            self.ledger.port.tell(entered.shard, ToShard::Segment(early));
+            self.ledger
+                .port
+                .tell(entered.shard, ToShard::Segment(early));
         }
         match self.ledger.replace(next).await {
             Ok(()) => {}
@@ -261,7 +263,9 @@ impl Service {
         }
         if !premature {
             let segment = self.ledger.open_for_shard(entered.log, &named).await?;
-            self.ledger.port.tell(entered.shard, ToShard::Segment(segment));
+            self.ledger
+                .port
+                .tell(entered.shard, ToShard::Segment(segment));
         }
         self.after_closing(&entered, closed_file).await;
         Ok(true)
@@ -309,7 +313,9 @@ impl Service {
             Halt::Io { file, error, .. } => (file.clone(), error.to_string()),
             other => (String::new(), other.to_string()),
         };
-        self.ledger.port.say(Notice::FileTrouble { doing, file, error });
+        self.ledger
+            .port
+            .say(Notice::FileTrouble { doing, file, error });
     }
 
     /// Makes one spare if there are too few, naming between its steps.

@@ -82,7 +82,9 @@ async fn install(
     config: &KeeperConfig,
     names: &[String],
 ) -> Result<(), Halt> {
-    let left_over = names.iter().find(|name| NumberedFile::parse(name).is_some());
+    let left_over = names
+        .iter()
+        .find(|name| NumberedFile::parse(name).is_some());
     if let Some(file) = left_over {
         return Err(Halt::NoManifest { file: file.clone() });
     }
@@ -138,13 +140,13 @@ async fn refuse_newer(ledger: &Ledger, name: &str) -> Result<(), Halt> {
     let generation = match NumberedFile::parse(name) {
         Some(NumberedFile::Segment(_)) => SegmentHeader::decode(&block)
             .ok()
-            .map(|(header, _)| (header.installation, header.generation)),
+            .map(|(header, _)| (Some(header.installation), header.generation)),
         _ => load::slice_generation(&block),
     };
     let Some((installation, generation)) = generation else {
         return Ok(());
     };
-    if installation != ledger.manifest.installation {
+    if installation.is_some_and(|of| of != ledger.manifest.installation) {
         return Err(Halt::Refused(format!(
             "{name} belongs to another installation: move it out of WAL_DIR"
         )));
@@ -300,13 +302,15 @@ async fn end_logs_and_begin(
         begun.push((id, first));
         next.logs.push(LogEntry {
             id,
+            incarnation: next.incarnation,
             ended_at: None,
             settled_upto: Sequence::before_first(start),
             segments: vec![first],
         });
     }
+    let before = ledger.manifest.clone();
     ledger.replace(next).await?;
-    recover::clean_up(ledger, &ended).await?;
+    recover::clean_up(ledger, &before, &ended).await?;
     let mut named = Vec::new();
     for (log, first) in begun {
         named.push((log, ledger.open_for_shard(log, &first).await?));

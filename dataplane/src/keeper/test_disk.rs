@@ -42,6 +42,8 @@ pub(crate) struct TestDisk {
     pub(crate) total_bytes: u64,
     /// Operations that fail: (count down, error); taken at zero.
     pub(crate) fail_at: Option<(u64, Errno)>,
+    /// Reads of files whose name begins like this fail.
+    pub(crate) fail_reads_of: Option<String>,
     /// Operations done so far.
     pub(crate) ops: u64,
 }
@@ -186,6 +188,11 @@ impl TestDisk {
                 return Err(error);
             }
             *count -= 1;
+        }
+        if let (FileOp::Read { file, .. }, Some(prefix)) = (op, &self.fail_reads_of)
+            && self.name_of(*file).starts_with(prefix.as_str())
+        {
+            return Err(Errno::EIO);
         }
         match op {
             FileOp::List => Ok(FileValue::Names(self.names())),

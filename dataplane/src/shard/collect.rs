@@ -130,9 +130,9 @@ impl Shard {
                     core.log.offer(segment);
                 }
             }
-            ToShard::Roll => {
+            ToShard::Roll(epoch) => {
                 if let Some(core) = self.core.as_mut() {
-                    core.log.roll(&mut outbox.ops);
+                    core.log.roll(epoch, &mut outbox.ops);
                 }
             }
             ToShard::Clock(clock) => {

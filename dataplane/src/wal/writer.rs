@@ -99,8 +99,8 @@ pub struct LogWriter {
     settling: Settling,
     durable_settled: Sequence,
     epoch: u16,
-    /// The keeper asked for a roll behind this sequence.
-    roll_behind: Option<Sequence>,
+    /// The keeper asked for a roll behind this sequence, to begin this seal epoch.
+    roll: Option<(Sequence, u16)>,
     quiet_since_us: u64,
     marked: bool,
     wants_mark: bool,
@@ -127,7 +127,7 @@ impl LogWriter {
             settling: Settling::new(durable),
             durable_settled: durable,
             epoch: 1,
-            roll_behind: None,
+            roll: None,
             quiet_since_us: 0,
             marked: true,
             wants_mark: false,
@@ -147,12 +147,15 @@ impl LogWriter {
 
     /// Seal epoch of the segment that the open batch will be written into.
     pub fn epoch(&self) -> u16 {
-        self.epoch + u16::from(self.rolls_with(self.open_sequence))
+        match self.roll {
+            Some((last, epoch)) if self.open_sequence > last => epoch,
+            _ => self.epoch,
+        }
     }
 
     /// Whether a batch opens the next segment because the keeper asked for it.
     fn rolls_with(&self, sequence: Sequence) -> bool {
-        self.roll_behind.is_some_and(|last| sequence > last)
+        self.roll.is_some_and(|(last, _)| sequence > last)
     }
 
     /// Whether a batch is on its way to the disk.
@@ -229,21 +232,18 @@ impl LogWriter {
 
     /// Asks for the next seal epoch. What is in the open batch already still belongs to this one, so that batch may go
     /// into the current segment and the one behind it opens the next.
-    pub fn roll(&mut self, ops: &mut Vec<Op>) {
+    pub fn roll(&mut self, epoch: u16, ops: &mut Vec<Op>) {
         let holds_records = self.current.is_some_and(|current| current.holds_records);
         if holds_records || !self.is_quiet() {
-            let last = if self.open.is_empty() {
-                Sequence(self.open_sequence.0 - 1)
-            } else {
-                self.open_sequence
+            let last = match self.open.is_empty() {
+                true => Sequence(self.open_sequence.0 - 1),
+                false => self.open_sequence,
             };
-            self.roll_behind = Some(last);
+            self.roll = Some((last, epoch));
         } else {
-            self.epoch += 1;
-            ops.push(Op::Keeper(ToKeeper::Rolled {
-                log: self.log,
-                epoch: self.epoch,
-            }));
+            self.epoch = epoch;
+            let ordinal = self.current.map_or(0, |current| current.named.ordinal);
+            ops.push(Op::Keeper(ToKeeper::Epoch { log: self.log, ordinal, epoch }));
         }
     }
 
@@ -440,9 +440,8 @@ impl LogWriter {
 
     /// The first batch of a segment is durable (or the segment failed empty): the one before is closed.
     fn enter(&mut self, flight: &Flight, ops: &mut Vec<Op>) {
-        if self.rolls_with(flight.sequence) {
-            self.roll_behind = None;
-            self.epoch += 1;
+        if let Some((_, epoch)) = self.roll.take_if(|(last, _)| flight.sequence > *last) {
+            self.epoch = epoch;
         }
         let before = self.current.replace(Current {
             named: flight.segment,

@@ -448,7 +448,7 @@ fn a_roll_opens_the_next_segment_behind_the_open_batch() {
     let mut room = Room::serving(1);
     let conn = room.connect(0);
     room.send(0, conn, post(&record(1)).as_bytes());
-    room.tell(0, ToShard::Roll);
+    room.tell(0, ToShard::Roll(2));
     room.send(0, conn, post(&record(2)).as_bytes());
     room.send(0, conn, post(&record(3)).as_bytes());
     let epochs: Vec<(u32, u16)> = room
@@ -466,12 +466,12 @@ fn a_roll_opens_the_next_segment_behind_the_open_batch() {
 #[test]
 fn a_roll_of_an_empty_log_is_answered_at_once() {
     let mut room = Room::serving(1);
-    room.tell(0, ToShard::Roll);
+    room.tell(0, ToShard::Roll(2));
     room.run();
     assert!(
         room.to_keeper
             .iter()
-            .any(|(_, message)| matches!(message, ToKeeper::Rolled { epoch: 2, .. }))
+            .any(|(_, message)| matches!(message, ToKeeper::Epoch { epoch: 2, .. }))
     );
     assert!(room.written.is_empty());
 }
