@@ -1,0 +1,183 @@
+//! What the keeper tells the operator, typed; the text is made where it is printed.
+
+use crate::wal::name::{LogId, Sequence};
+use std::fmt;
+
+/// One line for the operator (standard error in production).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A new, empty installation was made.
+    Installed,
+    /// Long work goes on: what, how many units are done, of how many.
+    Progress {
+        /// What is being done, in a few words.
+        what: &'static str,
+        /// Units done.
+        done: u64,
+        /// Units in all.
+        of: u64,
+    },
+    /// A file that no manifest names was removed.
+    VoidRemoved(String),
+    /// An unconfirmed tail of a log was cut off.
+    TornTail {
+        /// The log.
+        log: LogId,
+        /// The file.
+        file: String,
+        /// The last batch that is kept.
+        last: Sequence,
+        /// How many bytes that are not zero lie behind it.
+        bytes: u64,
+    },
+    /// The log has two decisions for one key, alive at the same time; the first stands.
+    TwoOutcomes {
+        /// Upper half of the key's hash.
+        key_high: u64,
+        /// Second of the expiry clock of the decision that stands.
+        first_decided_at: u32,
+        /// Second of the expiry clock of the decision that is ignored.
+        second_decided_at: u32,
+    },
+    /// The wall clock says that more time passed while the gateway was down than the expiry clock may take at once.
+    TimeWithheld {
+        /// Seconds withheld in all, until released.
+        withheld_s: u32,
+    },
+    /// Recovery is over.
+    Recovered {
+        /// Live decisions loaded.
+        decisions: u64,
+        /// Bodies found that never got a fate.
+        unanswered: u64,
+        /// How long it took in microseconds of monotonic time.
+        took_us: u64,
+        /// The last run ended with a clean-stop mark.
+        clean: bool,
+    },
+    /// The decisions do not fit the declared memory: submits are answered 503 until they do.
+    FoldTooLarge {
+        /// Bytes needed.
+        needed_bytes: u64,
+        /// Bytes declared.
+        limit_bytes: u64,
+    },
+    /// Damage was met in a closed segment while serving: nothing from there on of that log is sealed or deleted.
+    DamageWhileSealing {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A file operation failed while serving; the keeper goes on and tries again later.
+    FileTrouble {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        file: String,
+        /// The error.
+        error: String,
+    },
+    /// A slice was written.
+    Sealed {
+        /// Decisions in it.
+        decisions: u64,
+        /// Segments that it covers.
+        segments: u32,
+    },
+    /// Segments were deleted.
+    Deleted {
+        /// How many.
+        segments: u32,
+        /// Bytes that their files took.
+        bytes: u64,
+    },
+    /// The disk is nearly full and nothing may be deleted (true), or there is room again (false).
+    SpaceLow {
+        /// Which of the two.
+        low: bool,
+        /// Free bytes of the file system.
+        free_bytes: u64,
+        /// Free bytes below which submits are refused.
+        reserve_bytes: u64,
+    },
+    /// A graceful stop began.
+    Draining,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::Installed => write!(out, "new installation made"),
+            Notice::Progress { what, done, of } => write!(out, "{what}: {done} of {of}"),
+            Notice::VoidRemoved(file) => {
+                write!(out, "{file}: not named by the manifest, removed")
+            }
+            Notice::TornTail {
+                log,
+                file,
+                last,
+                bytes,
+            } => write!(
+                out,
+                "{file}: log {log} ends after {last}; {bytes} bytes of an unconfirmed write behind it were cut off"
+            ),
+            Notice::TwoOutcomes {
+                key_high,
+                first_decided_at,
+                second_decided_at,
+            } => write!(
+                out,
+                "two outcomes alive for key {key_high:016x}…: decided at {first_decided_at} s (stands) and at {second_decided_at} s (ignored); please report this"
+            ),
+            Notice::TimeWithheld { withheld_s } => write!(
+                out,
+                "{withheld_s} s of time passed by the wall clock are withheld from expiry; if that time is real, `flk wal release-clock` lets it count"
+            ),
+            Notice::Recovered {
+                decisions,
+                unanswered,
+                took_us,
+                clean,
+            } => write!(
+                out,
+                "recovered {decisions} live decisions in {} ms after {} stop; {unanswered} bodies were never answered",
+                took_us / 1000,
+                if *clean { "a clean" } else { "an unclean" }
+            ),
+            Notice::FoldTooLarge {
+                needed_bytes,
+                limit_bytes,
+            } => write!(
+                out,
+                "live decisions need {needed_bytes} bytes of memory and DEDUP_MEMORY_MAX allows {limit_bytes}: submits are answered 503; raise it and start again"
+            ),
+            Notice::DamageWhileSealing { file, what } => write!(
+                out,
+                "{file}: damaged ({what}); nothing from there on of its log is sealed or deleted; see `flk wal verify`"
+            ),
+            Notice::FileTrouble { doing, file, error } => {
+                write!(out, "{doing} {file}: {error}; trying again later")
+            }
+            Notice::Sealed {
+                decisions,
+                segments,
+            } => write!(out, "sealed {decisions} decisions of {segments} segments"),
+            Notice::Deleted { segments, bytes } => {
+                write!(out, "deleted {segments} segments, {bytes} bytes")
+            }
+            Notice::SpaceLow {
+                low: true,
+                free_bytes,
+                reserve_bytes,
+            } => write!(
+                out,
+                "disk nearly full ({free_bytes} bytes free, {reserve_bytes} kept in reserve) and nothing may be deleted: submits are answered 503; make room or lower retention"
+            ),
+            Notice::SpaceLow { free_bytes, .. } => {
+                write!(out, "room on the disk again ({free_bytes} bytes free)")
+            }
+            Notice::Draining => write!(out, "draining"),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The keeper's border: what happens to it ([`KeeperEvent`]), what it asks for ([`KeeperOp`]), and the [`Port`] through
+//! which its flows await one file operation or one event. Nothing here does IO, reads a clock or decides anything.
+
+use crate::event::{Errno, FileId, Now, ShardId};
+use crate::keeper::messages::{ToKeeper, ToShard};
+use crate::keeper::notice::Notice;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// How a file is opened. Always for reading; for writing too unless `write` is false. Names are plain file names inside
+/// WAL_DIR (no slash), which exists (mode 0700) before the keeper's first step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenHow {
+    /// Open for writing too.
+    pub write: bool,
+    /// Make the file if it is not there.
+    pub create: bool,
+    /// With `create`: fail with `EEXIST` if it is there.
+    pub exclusive: bool,
+    /// Bypass the page cache (`O_DIRECT`): every offset and length is then a multiple of 4,096. The executor aligns the
+    /// memory. Log segments are opened one way for all their life.
+    pub direct: bool,
+    /// Completed writes are durable (`O_DSYNC`).
+    pub dsync: bool,
+    /// Permission bits of a file that is made.
+    pub mode: u32,
+}
+
+/// One file operation. At most one is outstanding, and it is answered by one [`FileResult`] of the kind named here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileOp {
+    /// Names of all directory entries of WAL_DIR but `.` and `..`, in any order → [`FileValue::Names`].
+    List,
+    /// Open a file → [`FileValue::Opened`].
+    Open {
+        /// Name in WAL_DIR.
+        name: String,
+        /// How.
+        how: OpenHow,
+    },
+    /// Close a file; its locks go with it → [`FileValue::Done`].
+    Close(FileId),
+    /// Read up to `bytes` → [`FileValue::Bytes`], shorter only where the file ends.
+    Read {
+        /// The file.
+        file: FileId,
+        /// Byte offset.
+        offset: u64,
+        /// How many bytes, at most 1 MiB.
+        bytes: u32,
+    },
+    /// One write → [`FileValue::Written`], as many bytes as the kernel took (the keeper judges a short write).
+    Write {
+        /// The file.
+        file: FileId,
+        /// Byte offset.
+        offset: u64,
+        /// What to write, at most 1 MiB.
+        bytes: Vec<u8>,
+    },
+    /// Set the length of a file → [`FileValue::Done`].
+    Truncate(FileId, u64),
+    /// Make a file's bytes and length durable (`fsync`) → [`FileValue::Done`].
+    Sync(FileId),
+    /// Make names made, renamed and removed in WAL_DIR durable → [`FileValue::Done`].
+    SyncDir,
+    /// Rename within WAL_DIR, replacing `to` → [`FileValue::Done`].
+    Rename {
+        /// Name now.
+        from: String,
+        /// Name then.
+        to: String,
+    },
+    /// Remove a name → [`FileValue::Done`].
+    Unlink(String),
+    /// Length in bytes → [`FileValue::Number`].
+    Len(FileId),
+    /// Number of hard links → [`FileValue::Number`].
+    Links(FileId),
+    /// Take the exclusive open-file-description lock at once → [`FileValue::Done`], or `EAGAIN` when another holds one.
+    LockExclusive(FileId),
+    /// Take the shared open-file-description lock at once → [`FileValue::Done`], or `EAGAIN`.
+    LockShared(FileId),
+    /// Drop the lock → [`FileValue::Done`].
+    Unlock(FileId),
+    /// The file system of WAL_DIR → [`FileValue::Space`].
+    Space,
+    /// That many random bytes fit for secrets → [`FileValue::Bytes`].
+    Random(u32),
+}
+
+/// What a file operation gives when it succeeds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileValue {
+    /// It is done.
+    Done,
+    /// Directory entries.
+    Names(Vec<String>),
+    /// The file is open.
+    Opened(FileId),
+    /// Bytes read or drawn.
+    Bytes(Vec<u8>),
+    /// That many bytes were written.
+    Written(u32),
+    /// A length or a count.
+    Number(u64),
+    /// Size of the file system.
+    Space {
+        /// All of it, in bytes.
+        total_bytes: u64,
+        /// What this process may still fill, in bytes.
+        free_bytes: u64,
+    },
+}
+
+/// The end of the one outstanding file operation.
+pub type FileResult = Result<FileValue, Errno>;
+
+/// Names a command from `keeper.sock`, so that the reply finds its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CommandId(pub u64);
+
+/// One thing that happened to the keeper.
+#[derive(Debug)]
+pub enum KeeperEvent {
+    /// The outstanding file operation ended.
+    FileDone(FileResult),
+    /// A shard says something.
+    FromShard(ShardId, ToKeeper),
+    /// One line arrived on `keeper.sock`, without its line end.
+    Command {
+        /// Goes back with the reply.
+        id: CommandId,
+        /// The line.
+        line: String,
+    },
+    /// The process was asked to end gracefully (SIGTERM), `FLK_DRAIN_DELAY` having passed.
+    Terminate,
+    /// The time asked for by [`KeeperOp::Wake`] has come (one too many is harmless).
+    Tick,
+}
+
+/// One thing the keeper asks for. Operations are carried out in order.
+#[derive(Debug)]
+pub enum KeeperOp {
+    /// Start a file operation; none is outstanding.
+    File(FileOp),
+    /// Send a message to a shard. Never fails, never waits.
+    ToShard(ShardId, ToShard),
+    /// Answer a command with one line (no line end in it).
+    Reply {
+        /// The command.
+        id: CommandId,
+        /// The answer.
+        text: String,
+    },
+    /// Tell the operator.
+    Say(Notice),
+    /// Step again with [`KeeperEvent::Tick`] at this monotonic time in microseconds; replaces the time asked for before.
+    Wake(u64),
+    /// End the process. Nothing after it is carried out.
+    Exit {
+        /// Exit code (0, or of sysexits: 65 damaged data, 69 locked by another, 74 input/output error, 78 configuration).
+        code: i32,
+        /// One sentence for the operator: what happened and what to do.
+        reason: String,
+    },
+}
+
+/// What one step asks for, in order.
+pub type KeeperOps = Vec<KeeperOp>;
+
+#[derive(Default)]
+struct State {
+    now: Now,
+    events: VecDeque<KeeperEvent>,
+    answer: Option<FileResult>,
+    outstanding: bool,
+    ops: KeeperOps,
+}
+
+/// The flows' side of the border. Clones are the same port; it stays on one thread.
+#[derive(Clone, Default)]
+pub struct Port {
+    state: Rc<RefCell<State>>,
+}
+
+impl Port {
+    /// The clocks of the current step.
+    pub fn now(&self) -> Now {
+        self.state.borrow().now
+    }
+
+    /// Asks for something that is not a file operation.
+    pub fn put(&self, op: KeeperOp) {
+        self.state.borrow_mut().ops.push(op);
+    }
+
+    /// Tells the operator.
+    pub fn say(&self, notice: Notice) {
+        self.put(KeeperOp::Say(notice));
+    }
+
+    /// Sends a message to a shard.
+    pub fn tell(&self, shard: ShardId, message: ToShard) {
+        self.put(KeeperOp::ToShard(shard, message));
+    }
+
+    /// The oldest event not yet taken, if there is one.
+    pub fn try_event(&self) -> Option<KeeperEvent> {
+        self.state.borrow_mut().events.pop_front()
+    }
+
+    /// Waits for an event.
+    pub fn event(&self) -> impl Future<Output = KeeperEvent> + use<> {
+        let port = self.clone();
+        std::future::poll_fn(move |_| match port.try_event() {
+            Some(event) => Poll::Ready(event),
+            None => Poll::Pending,
+        })
+    }
+
+    /// Puts one file operation and waits for its end.
+    pub fn file(&self, op: FileOp) -> impl Future<Output = FileResult> + use<> {
+        FileCall {
+            port: self.clone(),
+            op: Some(op),
+        }
+    }
+
+    /// The step begins: events and clocks come in.
+    pub(crate) fn deliver(&self, events: impl Iterator<Item = KeeperEvent>, now: Now) {
+        let mut state = self.state.borrow_mut();
+        state.now = now;
+        for event in events {
+            match event {
+                KeeperEvent::FileDone(result) => {
+                    assert!(
+                        state.outstanding && state.answer.is_none(),
+                        "a file operation ended that was not outstanding"
+                    );
+                    state.answer = Some(result);
+                }
+                other => state.events.push_back(other),
+            }
+        }
+    }
+
+    /// The step ends: operations go out.
+    pub(crate) fn drain(&self) -> KeeperOps {
+        std::mem::take(&mut self.state.borrow_mut().ops)
+    }
+}
+
+/// One file operation under way.
+struct FileCall {
+    port: Port,
+    op: Option<FileOp>,
+}
+
+impl Future for FileCall {
+    type Output = FileResult;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<FileResult> {
+        let op = self.op.take();
+        let mut state = self.port.state.borrow_mut();
+        if let Some(op) = op {
+            assert!(!state.outstanding, "one file operation at a time");
+            state.outstanding = true;
+            state.ops.push(KeeperOp::File(op));
+            return Poll::Pending;
+        }
+        match state.answer.take() {
+            Some(result) => {
+                state.outstanding = false;
+                Poll::Ready(result)
+            }
+            None => Poll::Pending,
+        }
+    }
+}
