@@ -8,7 +8,9 @@ use flk_dataplane::driver::doorbell::Doorbell;
 use flk_dataplane::driver::links::link;
 use flk_dataplane::driver::listen::listeners;
 use flk_dataplane::driver::rate::Rate;
-use flk_dataplane::driver::{Ended, Limits, Machine, NoProbe, ShardSetup, uring::Uring};
+use flk_dataplane::driver::{
+    Ended, Limits, Machine, NoProbe, ShardSetup, portable::Portable, uring::Uring,
+};
 use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Now, Op, Outbox, ShardId};
 use std::collections::HashMap;
 use std::error::Error;
@@ -164,6 +166,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut machine = FixedReply::default();
     let ended = match driver.as_str() {
         "uring" => Uring::new(setup)?.run(&mut machine),
+        "portable" => Portable::new(setup)?.run(&mut machine),
         other => return Err(format!("--driver {other}: uring or portable").into()),
     };
     match ended {

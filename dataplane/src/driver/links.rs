@@ -9,6 +9,7 @@ use crate::mesh::Message;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 /// A shard's side.
 ///
@@ -107,6 +108,11 @@ impl Links {
 
     /// Raises the "asleep" flag if there is nothing to collect; says whether the caller may sleep.
     pub(crate) fn may_sleep(&mut self) -> bool {
+        self.may_sleep_if(|| true)
+    }
+
+    /// The same, with one more thing to look at between the two.
+    pub(crate) fn may_sleep_if(&mut self, nothing_else_waits: impl FnOnce() -> bool) -> bool {
         let Links {
             bell,
             mesh,
@@ -117,7 +123,7 @@ impl Links {
         bell.may_sleep(|| {
             // A channel cannot be asked whether it is empty, so what is found is kept for `collect`.
             peeked.extend(from_keeper.try_recv());
-            peeked.is_empty() && mesh.is_empty()
+            peeked.is_empty() && mesh.is_empty() && nothing_else_waits()
         })
     }
 
@@ -136,12 +142,17 @@ impl KeeperLinks {
     }
 
     /// The next message of any shard, if there is one.
-    pub(crate) fn try_take(&self) -> Option<(ShardId, ToKeeper)> {
+    pub fn try_take(&self) -> Option<(ShardId, ToKeeper)> {
         self.from_shards.try_recv().ok()
     }
 
+    /// The next message of any shard, awaited at most this long; for those who wait for nothing else.
+    pub fn take_within(&self, wait: Duration) -> Option<(ShardId, ToKeeper)> {
+        self.from_shards.recv_timeout(wait).ok()
+    }
+
     /// Sends to a shard and wakes it.
-    pub(crate) fn tell(&self, shard: ShardId, message: ToShard) {
+    pub fn tell(&self, shard: ShardId, message: ToShard) {
         let index = usize::from(shard.0);
         let (Some(to_shard), Some(bell)) = (self.to_shards.get(index), self.shard_bells.get(index))
         else {

@@ -15,6 +15,7 @@ pub mod ring;
 pub mod links;
 pub mod outgoing;
 
+pub mod portable;
 pub mod uring;
 
 use crate::event::{Driver, Inbox, Next, Now, Outbox, ShardId, Stage, Stop};

@@ -1,5 +1,5 @@
-//! The connection table of the io_uring driver: accepting, receiving, sending, closing. A slot is the kernel's index of
-//! the registered socket; it is given up only after every operation of its connection ended.
+//! The connection table of the io_uring driver: accepting, receiving, sending, closing. A slot and its registered socket
+//! are given up only after every operation of the connection ended.
 
 use super::buffers::{GROUP, ReceiveBuffers};
 use super::queue::{Completion, Queue};
@@ -8,16 +8,24 @@ use crate::driver::outgoing::{Outgoing, Pool};
 use crate::driver::{DriverError, Limits};
 use crate::event::{ConnId, Event, Inbox};
 use io_uring::{opcode, types};
+use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Empty send buffers kept for reuse: 1 MiB at their usual size.
 const POOLED_BUFFERS_MAX: usize = 256;
+/// Sockets that the kernel may accept beyond the table before it learns that it is full: a whole listen queue at once.
+const PARKED_MAX: u32 = 4096;
+
+/// How long to wait before accepting is tried again after the system was out of descriptors or memory.
+const ACCEPT_RETRY_US: u64 = 10_000;
 
 /// A slot of the table. The operations in flight are named one by one: there is at most one of each.
 #[derive(Debug, Default)]
 struct Conn {
     generation: u32,
     state: State,
+    /// The kernel's index of the registered socket.
+    socket: u32,
     /// The shard wants to read.
     wanted: bool,
     /// A receive is armed.
@@ -49,14 +57,16 @@ enum State {
 /// All connections of a shard and its listening socket.
 pub(super) struct Connections {
     table: Vec<Conn>,
-    open_count: usize,
+    free: Vec<u32>,
+    /// Accepted sockets that no slot was free for: they wait as if they were still in the listen queue.
+    parked: VecDeque<u32>,
     pool: Pool,
     to_send: Vec<u32>,
     listener: Option<OwnedFd>,
     accept_wanted: bool,
     accepting: bool,
-    /// The last accept failed for want of a resource that may be free again soon.
-    accept_failed: bool,
+    /// The last accept failed for want of a resource; the next try waits until then.
+    accept_retry_us: Option<u64>,
 }
 
 impl Connections {
@@ -68,28 +78,29 @@ impl Connections {
     ) -> Result<Connections, DriverError> {
         queue
             .submitter()
-            .register_files_sparse(limits.connections_max)
+            .register_files_sparse(limits.connections_max + PARKED_MAX)
             .map_err(|error| {
                 let doing = "register the connection table (it may not exceed the open-file limit: raise LimitNOFILE)";
                 DriverError::new(doing, error)
             })?;
         let mut connections = Connections {
             table: (0..limits.connections_max).map(|_| Conn::default()).collect(),
-            open_count: 0,
+            free: (0..limits.connections_max).rev().collect(),
+            parked: VecDeque::new(),
             pool: Pool::new(POOLED_BUFFERS_MAX),
             to_send: Vec::with_capacity(limits.connections_max as usize),
             listener: Some(listener),
             accept_wanted: true,
             accepting: false,
-            accept_failed: false,
+            accept_retry_us: None,
         };
         connections.arm_accept(queue);
         Ok(connections)
     }
 
-    /// Whether accepting must be tried again soon without any event to cause it.
-    pub(super) fn wants_retry(&self) -> bool {
-        self.accept_failed && self.accept_wanted && self.open_count < self.table.len()
+    /// When accepting must be tried again although nothing causes it, in monotonic microseconds.
+    pub(super) fn retry_at_us(&self) -> Option<u64> {
+        self.accept_retry_us.filter(|_| self.accept_wanted)
     }
 
     fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
@@ -100,41 +111,60 @@ impl Connections {
     // --- what the kernel says
 
     /// A connection was accepted, or accepting ended.
-    pub(super) fn accepted(&mut self, done: Completion, queue: &mut Queue, inbox: &mut Inbox) {
+    pub(super) fn accepted(
+        &mut self,
+        done: Completion,
+        now_us: u64,
+        queue: &mut Queue,
+        inbox: &mut Inbox,
+    ) {
         self.accepting &= done.more();
-        if let Ok(slot) = u32::try_from(done.result) {
+        if let Ok(socket) = u32::try_from(done.result) {
+            self.parked.push_back(socket);
+            self.open_parked(queue, inbox);
+        }
+        // A client that gave up in the queue (ECONNABORTED) or our own cancellation: just go on, see `go_on_accepting`.
+        let waits = [libc::ENFILE, libc::EMFILE, libc::ENOMEM, libc::ENOBUFS];
+        if waits.contains(&-done.result) {
+            self.accept_retry_us = Some(now_us + ACCEPT_RETRY_US);
+        }
+        if !self.parked.is_empty() && self.accepting {
+            queue.cancel(Tag::plain(Kind::Accept, 0));
+        }
+    }
+
+    /// Gives free slots to sockets that wait for one.
+    pub(super) fn open_parked(&mut self, queue: &mut Queue, inbox: &mut Inbox) {
+        while !self.parked.is_empty()
+            && let Some(slot) = self.free.pop()
+            && let Some(socket) = self.parked.pop_front()
+        {
             let conn = &mut self.table[slot as usize];
-            assert!(
-                conn.state == State::Free,
-                "the kernel gave out slot {slot}, which is in use"
-            );
+            assert!(conn.state == State::Free, "slot {slot} is in use");
             let generation = next_generation(conn.generation);
-            let out = std::mem::take(&mut conn.out);
             *conn = Conn {
                 generation,
                 state: State::Open,
+                socket,
                 wanted: true,
-                out,
                 ..Conn::default()
             };
-            self.open_count += 1;
             let id = ConnId { slot, generation };
             self.arm_receive(id, queue);
             inbox.events.push(Event::Accepted(id));
         }
-        // A client that gave up in the queue (ECONNABORTED), our own cancellation: just go on. A full table (ENFILE) waits
-        // for a close; want of memory or descriptors is tried again with the next event or a little later.
-        let waits = [libc::ENFILE, libc::EMFILE, libc::ENOMEM, libc::ENOBUFS];
-        self.accept_failed = waits.contains(&-done.result);
-        if !self.accept_failed {
-            self.arm_accept(queue);
-        }
     }
 
-    /// Tries again after a failed accept.
-    pub(super) fn retry_accept(&mut self, queue: &mut Queue) {
-        if self.wants_retry() {
-            self.accept_failed = false;
+    /// Whether sockets wait that could be opened now.
+    pub(super) fn can_open(&self) -> bool {
+        !self.parked.is_empty() && !self.free.is_empty()
+    }
+
+    /// Accepts again after accepting ended, unless something stands against it: the shard, a full table, or a failure that
+    /// is too fresh.
+    pub(super) fn go_on_accepting(&mut self, now_us: u64, queue: &mut Queue) {
+        if self.accept_retry_us.is_none_or(|at_us| at_us <= now_us) {
+            self.accept_retry_us = None;
             self.arm_accept(queue);
         }
     }
@@ -301,7 +331,7 @@ impl Connections {
         let Some(listener) = &self.listener else {
             return;
         };
-        if self.accepting || !self.accept_wanted {
+        if self.accepting || !self.accept_wanted || !self.parked.is_empty() {
             return;
         }
         self.accepting = true;
@@ -318,7 +348,7 @@ impl Connections {
         let idle = !conn.receiving && !conn.ended && !conn.broken;
         if idle && conn.wanted && conn.state == State::Open {
             conn.receiving = true;
-            let entry = opcode::RecvMulti::new(types::Fixed(id.slot), GROUP).build();
+            let entry = opcode::RecvMulti::new(types::Fixed(conn.socket), GROUP).build();
             // SAFETY: the entry points to no memory; the buffers of the group outlive the ring.
             unsafe { queue.push(entry, Tag::of(Kind::Receive, id)) };
         }
@@ -335,7 +365,7 @@ impl Connections {
         if !flight.is_empty() {
             conn.sending = true;
             let length = u32::try_from(flight.len()).unwrap_or(u32::MAX);
-            let entry = opcode::Send::new(types::Fixed(id.slot), flight.as_ptr(), length)
+            let entry = opcode::Send::new(types::Fixed(conn.socket), flight.as_ptr(), length)
                 .flags(libc::MSG_NOSIGNAL)
                 .build();
             // SAFETY: `Outgoing` keeps the flight unmoved until `left` or `clear`, which are called only while no send is
@@ -343,7 +373,7 @@ impl Connections {
             unsafe { queue.push(entry, Tag::of(Kind::Send, id)) };
         } else if std::mem::take(&mut conn.fin) {
             conn.shutting = true;
-            let entry = opcode::Shutdown::new(types::Fixed(id.slot), libc::SHUT_WR).build();
+            let entry = opcode::Shutdown::new(types::Fixed(conn.socket), libc::SHUT_WR).build();
             // SAFETY: the entry points to no memory.
             unsafe { queue.push(entry, Tag::of(Kind::Shutdown, id)) };
         }
@@ -358,12 +388,8 @@ impl Connections {
         }
         conn.out.clear(&mut self.pool);
         conn.state = State::Free;
-        self.open_count -= 1;
-        // The kernel can give the slot out again only after it carried this out, and we hear of that only later still.
-        queue.close_registered(id.slot);
-        if self.accept_failed {
-            self.retry_accept(queue);
-        }
+        queue.close_registered(conn.socket);
+        self.free.push(id.slot);
     }
 }
 

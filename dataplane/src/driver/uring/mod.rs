@@ -19,8 +19,8 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 use tag::{Kind, Tag};
 
-/// How long to wait before accepting is tried again after the system was out of descriptors or memory.
-const ACCEPT_RETRY_US: u64 = 10_000;
+/// Longer than anything waits, and small enough for every kernel's arithmetic.
+const WAIT_US_MAX: u64 = 3_600_000_000;
 
 /// The driver of one shard. Made and run on that shard's own thread.
 pub struct Uring {
@@ -68,8 +68,9 @@ impl Uring {
             if let Err(error) = self.wait(next) {
                 return Ended::Failed(error);
             }
-            self.collect(&mut inbox);
-            next = machine.turn(&mut inbox, clock::now(), &mut self.handle, &mut outbox);
+            let now = clock::now();
+            self.collect(now.mono_us, &mut inbox);
+            next = machine.turn(&mut inbox, now, &mut self.handle, &mut outbox);
             inbox.clear();
             if let Err(stop) = self.carry_out(&mut outbox) {
                 return Ended::Stopped(stop);
@@ -83,39 +84,37 @@ impl Uring {
         let wait = match next {
             Next::Now => Duration::ZERO,
             Next::At(at_us) => {
-                let wait_us = at_us.saturating_sub(clock::now().mono_us);
-                let bound_us = if self.connections.wants_retry() {
-                    ACCEPT_RETRY_US
-                } else {
-                    u64::MAX / 2_000
-                };
-                Duration::from_micros(wait_us.min(bound_us))
+                let retry_us = self.connections.retry_at_us().unwrap_or(u64::MAX);
+                let wait_us = at_us.min(retry_us).saturating_sub(clock::now().mono_us);
+                Duration::from_micros(wait_us.min(WAIT_US_MAX))
             }
         };
-        if wait.is_zero() || !self.links.may_sleep() {
+        let parked = self.connections.can_open();
+        if wait.is_zero() || parked || !self.links.may_sleep() {
             return self.queue.enter(Duration::ZERO);
         }
         let entered = self.queue.enter(wait);
         self.links.bell().woke_up();
-        self.connections.retry_accept(&mut self.queue);
         entered
     }
 
     /// Turns completions and messages into events.
-    fn collect(&mut self, inbox: &mut Inbox) {
+    fn collect(&mut self, now_us: u64, inbox: &mut Inbox) {
         let mut completions = std::mem::take(&mut self.completions);
         self.queue.reap(&mut completions);
         for done in completions.drain(..) {
-            self.dispatch(done, inbox);
+            self.dispatch(done, now_us, inbox);
         }
         self.completions = completions;
+        self.connections.open_parked(&mut self.queue, inbox);
+        self.connections.go_on_accepting(now_us, &mut self.queue);
         self.links.collect(inbox);
     }
 
-    fn dispatch(&mut self, done: Completion, inbox: &mut Inbox) {
+    fn dispatch(&mut self, done: Completion, now_us: u64, inbox: &mut Inbox) {
         let queue = &mut self.queue;
         match done.tag.kind {
-            Kind::Accept => self.connections.accepted(done, queue, inbox),
+            Kind::Accept => self.connections.accepted(done, now_us, queue, inbox),
             Kind::Receive => self
                 .connections
                 .received(done, queue, &mut self.buffers, inbox),
