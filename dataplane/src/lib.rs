@@ -1,5 +1,6 @@
 //! The flk data plane: the path of a record, stage by stage, in the order a record meets them.
 
+pub mod driver;
 pub mod event;
 
 pub mod http;
