@@ -1,47 +1,13 @@
 //! Parse, signature, identity, verdict and outcome of a record allocate nothing once their room is warm.
-#![allow(missing_docs, unsafe_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
-
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
 
 use flk_contract::{
     KeySet, Params, Parser, Scheme, Scratch, SigningKey, SlopeCache, authenticate, check_identity,
     judge,
     outcome::{ENCODING, write_outcome},
 };
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged; counting touches only a thread's own cell.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller promised a valid layout.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller promised that this pointer came from here with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller promised that this pointer came from here with this layout.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_record_allocates_nothing_in_the_steady_state() {
@@ -69,12 +35,32 @@ fn a_record_allocates_nothing_in_the_steady_state() {
         };
         walk();
         walk();
-        let before = COUNT.with(Cell::get);
-        for _ in 0..100 {
-            walk();
-        }
-        let after = COUNT.with(Cell::get);
-        assert_eq!(after - before, 0, "{scheme}");
-        assert!(before > 0, "the counter counts");
+        let steady = allocation_counter::measure(|| (0..100).for_each(|_| walk()));
+        assert_eq!(steady.count_total, 0, "{scheme}");
     }
+}
+
+#[test]
+fn the_counter_counts() {
+    let counted = allocation_counter::measure(|| drop(Parser::new()));
+    assert!(counted.count_total > 0);
+}
+
+/// One large body may cost memory while it is parsed, not for the rest of the process.
+#[test]
+fn room_of_a_large_body_is_given_back() {
+    let mut large = common::with("version", "\"0.1\"");
+    large.truncate(large.len() - 1);
+    large.extend_from_slice(b",\"other\":[0");
+    large.extend(b",0".repeat(500_000));
+    large.extend_from_slice(b"]}");
+    let small = common::json(&common::members());
+    let mut parser = Parser::new();
+    parser.parse(&small).unwrap();
+    let kept = allocation_counter::measure(|| {
+        parser.parse(&large).unwrap();
+        parser.parse(&small).unwrap();
+    });
+    assert!(kept.bytes_max > 10_000_000, "{kept:?}");
+    assert!(kept.bytes_current < 1_000_000, "{kept:?}");
 }
