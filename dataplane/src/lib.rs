@@ -1,5 +1,7 @@
 //! The flk data plane: the path of a record, stage by stage, in the order a record meets them.
 
+pub mod config;
+
 pub mod driver;
 pub mod event;
 
