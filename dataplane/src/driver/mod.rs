@@ -6,9 +6,12 @@
 //! nothing is to be done.
 
 
+pub mod affinity;
 pub mod clock;
 pub mod doorbell;
+pub mod files;
 pub mod listen;
+pub mod probe;
 pub mod rate;
 pub mod ring;
 
