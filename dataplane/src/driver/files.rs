@@ -138,7 +138,9 @@ impl FileExecutor {
         for entry in rustix::fs::Dir::read_from(&self.directory)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy();
-            if name != "." && name != ".." {
+            // The operators' socket lies here too; it is no file of the log.
+            let is_socket = entry.file_type() == rustix::fs::FileType::Socket;
+            if name != "." && name != ".." && !is_socket {
                 names.push(name.into_owned());
             }
         }
