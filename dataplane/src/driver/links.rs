@@ -31,6 +31,7 @@ pub struct Links {
 #[derive(Debug)]
 pub struct KeeperLinks {
     from_shards: Receiver<(ShardId, ToKeeper)>,
+    peeked: VecDeque<(ShardId, ToKeeper)>,
     to_shards: Vec<Sender<ToShard>>,
     shard_bells: Vec<Arc<Doorbell>>,
     bell: Arc<Doorbell>,
@@ -65,6 +66,7 @@ pub fn link(
         .collect();
     let keeper = KeeperLinks {
         from_shards,
+        peeked: VecDeque::new(),
         to_shards,
         shard_bells: shard_bells.to_vec(),
         bell: Arc::clone(keeper_bell),
@@ -142,8 +144,15 @@ impl KeeperLinks {
     }
 
     /// The next message of any shard, if there is one.
-    pub fn try_take(&self) -> Option<(ShardId, ToKeeper)> {
-        self.from_shards.try_recv().ok()
+    pub fn try_take(&mut self) -> Option<(ShardId, ToKeeper)> {
+        let peeked = self.peeked.pop_front();
+        peeked.or_else(|| self.from_shards.try_recv().ok())
+    }
+
+    /// Whether no shard has said anything that was not taken.
+    pub(crate) fn is_empty(&mut self) -> bool {
+        self.peeked.extend(self.from_shards.try_recv());
+        self.peeked.is_empty()
     }
 
     /// The next message of any shard, awaited at most this long; for those who wait for nothing else.
@@ -195,7 +204,7 @@ mod tests {
     #[test]
     fn the_keeper_learns_who_speaks() {
         let bell = || Arc::new(Doorbell::new().unwrap());
-        let (mut shards, keeper) = link(&[bell(), bell()], &bell(), 1);
+        let (mut shards, mut keeper) = link(&[bell(), bell()], &bell(), 1);
         assert!(keeper.bell().may_sleep(|| true));
         shards[1].tell_keeper(ToKeeper::Idle(true));
         shards[1].flush(|_, _| {});

@@ -6,11 +6,17 @@
 //! nothing is to be done.
 
 
+pub mod affinity;
 pub mod clock;
+pub mod commands;
 pub mod doorbell;
+pub mod files;
 pub mod listen;
+pub mod probe;
 pub mod rate;
 pub mod ring;
+pub mod signal;
+pub mod threads;
 
 pub mod links;
 pub mod outgoing;
