@@ -4,10 +4,12 @@ use super::twin::{self, Class, Finding};
 use super::world::{self, Crash, Harm, LOG, Step, World};
 use super::*;
 use crate::event::Errno;
-use crate::wal::batch::{BATCH_HEADER_BYTES, rewrite};
+use crate::wal::batch::{BATCH_HEADER_BYTES, BatchFault, Limits, OpenBatch, rewrite};
 use crate::wal::buffer::Blocks;
+use crate::wal::checksum::crc;
 use crate::wal::manifest::{Gap, LogEndMark, SegmentEntry, SegmentState};
 use crate::wal::name::Sequence;
+use crate::wal::record::RecordFault;
 use crate::wal::segment::SegmentHeader;
 use proptest::prelude::*;
 use std::future::Future;
@@ -413,4 +415,73 @@ fn a_lost_block_anywhere_in_a_closed_segment_is_damage() {
             assert_eq!(damage(&read(&world).0).ordinal, 0, "{harm:?}");
         }
     }
+}
+
+/// Writes a mark behind two batches, with these differences from the one that must follow, and reads the log.
+fn with_third(change: impl Fn(&mut crate::wal::batch::BatchFields)) -> LogEnd {
+    let mut world = World::run(&commits(2), &Crash::Quiet, 24, false);
+    let before = world.durable[1].clone();
+    let end = before.offset + before.bytes;
+    let mut fields = BatchHeader::decode(&world.files[0][before.offset..])
+        .unwrap()
+        .fields;
+    fields.previous_checksum = BatchHeader::decode(&world.files[0][before.offset..])
+        .unwrap()
+        .checksum;
+    fields.sequence = at(3);
+    change(&mut fields);
+    let mut blocks = Blocks::default();
+    OpenBatch::new(Limits::default()).assemble(&fields, None, &mut blocks);
+    world.files[0][end..end + blocks.len()].copy_from_slice(blocks.bytes());
+    read(&world).0
+}
+
+#[test]
+fn a_batch_of_another_salt_sequence_or_chain_is_not_the_expected_one() {
+    assert_eq!(with_third(|_| {}).last, at(3));
+    for end in [
+        with_third(|fields| fields.salt ^= 1),
+        with_third(|fields| fields.previous_checksum ^= 1),
+        with_third(|fields| fields.sequence = at(4)),
+    ] {
+        assert_eq!(end.last, at(2));
+        assert!(
+            end.verdict.is_sound(),
+            "nothing says that anything behind was durable"
+        );
+    }
+}
+
+#[test]
+fn a_whole_batch_with_a_record_of_an_unknown_kind_is_neither_torn_nor_damaged() {
+    let mut world = World::run(&commits(2), &Crash::Quiet, 24, false);
+    let batch = world.durable[1].clone();
+    let bytes = &mut world.files[0][batch.offset..batch.offset + batch.bytes];
+    let index_bytes = BatchHeader::decode(bytes).unwrap().index_bytes as usize;
+    bytes[BATCH_HEADER_BYTES] = 77;
+    let index = crc(&bytes[BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + index_bytes]);
+    bytes[64..68].copy_from_slice(&index.to_le_bytes());
+    let header = crc(&bytes[..BATCH_HEADER_BYTES - 4]);
+    bytes[BATCH_HEADER_BYTES - 4..BATCH_HEADER_BYTES].copy_from_slice(&header.to_le_bytes());
+    let what = Unsupported::Record(RecordFault::UnknownKind(0, 77));
+    let offset = batch.offset as u64;
+    assert_eq!(
+        read(&world).0.verdict,
+        Verdict::Unsupported {
+            ordinal: 0,
+            offset,
+            what
+        }
+    );
+}
+
+#[test]
+fn a_complete_write_of_nonsense_is_damage_even_at_the_end() {
+    let mut world = World::run(&commits(2), &Crash::Quiet, 24, false);
+    let batch = world.durable[1].clone();
+    let bytes = &mut world.files[0][batch.offset..batch.offset + batch.bytes];
+    bytes[32] += 1;
+    let header = crc(&bytes[..BATCH_HEADER_BYTES - 4]);
+    bytes[BATCH_HEADER_BYTES - 4..BATCH_HEADER_BYTES].copy_from_slice(&header.to_le_bytes());
+    assert_eq!(damage(&read(&world).0).why, Why::Batch(BatchFault::Layout));
 }
