@@ -21,3 +21,6 @@ pub mod settling;
 pub mod writer;
 
 pub mod scan;
+
+mod anything;
+pub use anything::read_anything;

@@ -1,9 +1,14 @@
 //! The manifest: which files count and what they are. It is replaced as a whole, never changed in place.
 //! This is its memory and its bytes; replacing the file is the keeper's.
 
-use crate::wal::checksum::{Reader, crc};
+mod read;
+mod spell;
+#[cfg(test)]
+mod tests;
+
 use crate::wal::name::{LogId, Sequence};
 use crate::wal::segment::START_LIMIT;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The first eight bytes of a manifest.
@@ -227,40 +232,12 @@ impl std::error::Error for ManifestFault {}
 impl Manifest {
     /// The bytes of the file.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::default();
-        out.raw(&MANIFEST_MAGIC);
-        out.u32(DIRECTORY_VERSION);
-        READABLE_SINCE.iter().for_each(|&part| out.u16(part));
-        out.u16(0);
-        out.u32(0); // the length, once it is known
-        out.raw(&self.installation);
-        out.raw(&self.node);
-        out.raw(&self.incarnation);
-        out.raw(&self.secret);
-        out.u64(self.generation);
-        out.u32(self.start);
-        out.u32(u32::from(self.clean_stop));
-        out.u64(self.clock.wall_us);
-        out.u32(self.clock.expiry_s);
-        out.u32(0);
-        out.u64(self.withheld_s);
-        out.u64(self.next_file);
-        out.list(&self.logs, Writer::log);
-        out.list(&self.gaps, Writer::gap);
-        out.list(&self.spares, |out, &file| out.u64(file));
-        out.list(&self.slices, Writer::slice);
-        out.sealed()
+        spell::spell(self)
     }
 
     /// Reads the bytes of the file.
     pub fn decode(bytes: &[u8]) -> Result<Manifest, ManifestFault> {
-        let fields = verified_fields(bytes)?;
-        let mut reader = Reader::new(fields);
-        let manifest = manifest_of(&mut reader).ok_or(ManifestFault::Length)?;
-        if !reader.rest().is_empty() {
-            return Err(ManifestFault::Length);
-        }
-        let manifest = manifest?;
+        let manifest = read::read(bytes)?;
         match manifest.impossible() {
             Some(name) => Err(ManifestFault::Field(name)),
             None => Ok(manifest),
@@ -276,11 +253,11 @@ impl Manifest {
             return Some("log of a later start");
         }
         let files = self.files();
-        let distinct: std::collections::BTreeSet<u64> = files.iter().copied().collect();
+        let distinct: BTreeSet<u64> = files.iter().copied().collect();
         if distinct.len() != files.len() || files.iter().any(|&file| file >= self.next_file) {
             return Some("file number");
         }
-        let ids: std::collections::BTreeSet<LogId> = self.logs.iter().map(|log| log.id).collect();
+        let ids: BTreeSet<LogId> = self.logs.iter().map(|log| log.id).collect();
         if ids.len() != self.logs.len() {
             return Some("log named twice");
         }
@@ -342,279 +319,5 @@ impl LogEntry {
             return Some("segment of a later generation");
         }
         None
-    }
-}
-
-/// Checks all that never changes between formats, then the version, and returns the bytes of the fields.
-fn verified_fields(bytes: &[u8]) -> Result<&[u8], ManifestFault> {
-    if !bytes.starts_with(&MANIFEST_MAGIC) {
-        return Err(ManifestFault::Magic);
-    }
-    let prefix = |reader: &mut Reader<'_>| {
-        let version = reader.u32()?;
-        let readable_since = [reader.u16()?, reader.u16()?, reader.u16()?];
-        let reserved = reader.u16()?;
-        Some((version, readable_since, reserved, reader.u32()?))
-    };
-    let mut reader = Reader::new(&bytes[MANIFEST_MAGIC.len()..]);
-    let (version, readable_since, reserved, length) =
-        prefix(&mut reader).ok_or(ManifestFault::Length)?;
-    let too_long = bytes.len() > MANIFEST_BYTES_MAX;
-    if length as usize != bytes.len() || too_long {
-        return Err(ManifestFault::Length);
-    }
-    let (covered, checksum) = bytes.split_last_chunk::<4>().ok_or(ManifestFault::Length)?;
-    if crc(covered) != u32::from_le_bytes(*checksum) {
-        return Err(ManifestFault::Checksum);
-    }
-    if version > DIRECTORY_VERSION {
-        return Err(ManifestFault::Newer {
-            version,
-            readable_since,
-        });
-    }
-    if version == 0 || reserved != 0 {
-        return Err(ManifestFault::Field("format version"));
-    }
-    covered.get(PREFIX_BYTES..).ok_or(ManifestFault::Length)
-}
-
-/// Reads a list: its length, then its items. A length that the rest cannot hold is refused before memory is taken.
-fn list<'a, T, F>(
-    reader: &mut Reader<'a>,
-    item_bytes_min: usize,
-    mut item: F,
-) -> Option<Result<Vec<T>, ManifestFault>>
-where
-    F: FnMut(&mut Reader<'a>) -> Option<Result<T, ManifestFault>>,
-{
-    let count = reader.u32()? as usize;
-    if count > reader.rest().len() / item_bytes_min {
-        return None;
-    }
-    let mut items = Vec::with_capacity(count);
-    for _ in 0..count {
-        match item(reader)? {
-            Ok(value) => items.push(value),
-            Err(fault) => return Some(Err(fault)),
-        }
-    }
-    Some(Ok(items))
-}
-
-/// The fields of a manifest. `None`: they end too early.
-fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault>> {
-    let [installation, node, incarnation, secret] = [
-        reader.array()?,
-        reader.array()?,
-        reader.array()?,
-        reader.array()?,
-    ];
-    let (generation, start, flags) = (reader.u64()?, reader.u32()?, reader.u32()?);
-    let (wall_us, expiry_s, reserved) = (reader.u64()?, reader.u32()?, reader.u32()?);
-    let (withheld_s, next_file) = (reader.u64()?, reader.u64()?);
-    if flags > 1 || reserved != 0 {
-        return Some(Err(ManifestFault::Field("reserved bit")));
-    }
-    let logs = list(reader, 52, log_of)?;
-    let gaps = list(reader, 24, |reader| gap_of(reader).map(Ok))?;
-    let spares = list(reader, 8, |reader| reader.u64().map(Ok))?;
-    let slices = list(reader, 52, slice_of)?;
-    let assemble = || {
-        Ok(Manifest {
-            installation,
-            node,
-            incarnation,
-            secret,
-            generation,
-            start,
-            clean_stop: flags == 1,
-            clock: ClockMark { expiry_s, wall_us },
-            withheld_s,
-            next_file,
-            logs: logs?,
-            gaps: gaps?,
-            spares: spares?,
-            slices: slices?,
-        })
-    };
-    Some(assemble())
-}
-
-fn log_id(reader: &mut Reader<'_>) -> Option<LogId> {
-    let start = reader.u32()?;
-    let number = reader.u32()?;
-    let number = u16::try_from(number).ok()?;
-    Some(LogId { start, number })
-}
-
-fn log_of(reader: &mut Reader<'_>) -> Option<Result<LogEntry, ManifestFault>> {
-    let id = log_id(reader)?;
-    let incarnation = reader.array()?;
-    let settled_upto = Sequence(reader.u64()?);
-    let ended = reader.u32()?;
-    let mark = LogEndMark {
-        checksum: reader.u32()?,
-        sequence: Sequence(reader.u64()?),
-    };
-    let ended_at = match ended {
-        0 => None,
-        1 => Some(mark),
-        _ => return Some(Err(ManifestFault::Field("end mark"))),
-    };
-    let segments = list(reader, 32, segment_of)?;
-    Some(segments.map(|segments| LogEntry {
-        id,
-        incarnation,
-        ended_at,
-        settled_upto,
-        segments,
-    }))
-}
-
-fn segment_of(reader: &mut Reader<'_>) -> Option<Result<SegmentEntry, ManifestFault>> {
-    let (ordinal, state) = (reader.u32()?, reader.u32()?);
-    let (file, salt, generation) = (reader.u64()?, reader.u64()?, reader.u64()?);
-    let state = match state {
-        0 => SegmentState::Next,
-        1 => SegmentState::Open,
-        2 => SegmentState::Closed(extent_of(reader)?),
-        3 => SegmentState::Last(extent_of(reader)?),
-        _ => return Some(Err(ManifestFault::Field("segment state"))),
-    };
-    Some(Ok(SegmentEntry {
-        ordinal,
-        file,
-        salt,
-        generation,
-        state,
-    }))
-}
-
-fn extent_of(reader: &mut Reader<'_>) -> Option<Extent> {
-    let extent = Extent {
-        first: Sequence(reader.u64()?),
-        last: Sequence(reader.u64()?),
-        bytes: reader.u64()?,
-        last_checksum: reader.u32()?,
-    };
-    (reader.u32()? == 0).then_some(extent)
-}
-
-fn gap_of(reader: &mut Reader<'_>) -> Option<Gap> {
-    Some(Gap {
-        log: log_id(reader)?,
-        from: Sequence(reader.u64()?),
-        to: Sequence(reader.u64()?),
-    })
-}
-
-fn slice_of(reader: &mut Reader<'_>) -> Option<Result<SliceEntry, ManifestFault>> {
-    let (file, id) = (reader.u64()?, reader.u64()?);
-    let (decided_first, decided_last) = (reader.u32()?, reader.u32()?);
-    let (expiry_max, checksum) = (reader.u32()?, reader.u32()?);
-    let (entries, bytes) = (reader.u64()?, reader.u64()?);
-    let cover = |reader: &mut Reader<'_>| {
-        Some(Ok(Cover {
-            log: log_id(reader)?,
-            upto: Sequence(reader.u64()?),
-        }))
-    };
-    let covers = list(reader, 16, cover)?;
-    Some(covers.map(|covers| SliceEntry {
-        file,
-        id,
-        decided_first,
-        decided_last,
-        expiry_max,
-        entries,
-        bytes,
-        checksum,
-        covers,
-    }))
-}
-
-/// Spells numbers one after the other.
-#[derive(Default)]
-struct Writer {
-    bytes: Vec<u8>,
-}
-
-impl Writer {
-    fn raw(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-    fn u16(&mut self, value: u16) {
-        self.raw(&value.to_le_bytes());
-    }
-    fn u32(&mut self, value: u32) {
-        self.raw(&value.to_le_bytes());
-    }
-    fn u64(&mut self, value: u64) {
-        self.raw(&value.to_le_bytes());
-    }
-    fn list<T>(&mut self, items: &[T], each: impl Fn(&mut Writer, &T)) {
-        self.u32(items.len() as u32);
-        items.iter().for_each(|item| each(self, item));
-    }
-    fn log_id(&mut self, log: LogId) {
-        self.u32(log.start);
-        self.u32(u32::from(log.number));
-    }
-    fn log(&mut self, log: &LogEntry) {
-        self.log_id(log.id);
-        self.raw(&log.incarnation);
-        self.u64(log.settled_upto.0);
-        self.u32(u32::from(log.ended_at.is_some()));
-        self.u32(log.ended_at.map_or(0, |end| end.checksum));
-        self.u64(log.ended_at.map_or(0, |end| end.sequence.0));
-        self.list(&log.segments, Writer::segment);
-    }
-    fn segment(&mut self, segment: &SegmentEntry) {
-        let (state, extent) = match &segment.state {
-            SegmentState::Next => (0, None),
-            SegmentState::Open => (1, None),
-            SegmentState::Closed(extent) => (2, Some(extent)),
-            SegmentState::Last(extent) => (3, Some(extent)),
-        };
-        self.u32(segment.ordinal);
-        self.u32(state);
-        self.u64(segment.file);
-        self.u64(segment.salt);
-        self.u64(segment.generation);
-        if let Some(extent) = extent {
-            self.u64(extent.first.0);
-            self.u64(extent.last.0);
-            self.u64(extent.bytes);
-            self.u32(extent.last_checksum);
-            self.u32(0);
-        }
-    }
-    fn gap(&mut self, gap: &Gap) {
-        self.log_id(gap.log);
-        self.u64(gap.from.0);
-        self.u64(gap.to.0);
-    }
-    fn slice(&mut self, slice: &SliceEntry) {
-        self.u64(slice.file);
-        self.u64(slice.id);
-        self.u32(slice.decided_first);
-        self.u32(slice.decided_last);
-        self.u32(slice.expiry_max);
-        self.u32(slice.checksum);
-        self.u64(slice.entries);
-        self.u64(slice.bytes);
-        self.list(&slice.covers, |out, cover| {
-            out.log_id(cover.log);
-            out.u64(cover.upto.0);
-        });
-    }
-    /// Writes the length into the prefix and the checksum behind everything.
-    fn sealed(mut self) -> Vec<u8> {
-        let length = (self.bytes.len() + 4) as u32;
-        self.bytes[PREFIX_BYTES - 4..PREFIX_BYTES].copy_from_slice(&length.to_le_bytes());
-        let checksum = crc(&self.bytes);
-        self.u32(checksum);
-        self.bytes
     }
 }
