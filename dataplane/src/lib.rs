@@ -16,4 +16,5 @@ pub mod mesh;
 pub mod keeper;
 
 pub mod planted;
+pub mod run;
 pub mod stats;

@@ -9,7 +9,7 @@ pub mod units;
 pub use error::ConfigError;
 pub use raw::{RawConfig, VARIABLES, Variable};
 
-use crate::driver::probe::Requested;
+use crate::driver::probe::{DriverNameError, Requested};
 use crate::shard::config::{MetricsAuth, Signing};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -85,9 +85,18 @@ impl Config {
             token_rate: raw.parsed(Variable::TokenRate, "0")?,
             metrics_auth: keys::metrics_auth(raw)?,
             cores: raw.text(Variable::Cores).map(str::to_owned),
-            driver: raw.parsed(Variable::Driver, "auto")?,
+            driver: match raw.text(Variable::Driver).unwrap_or("auto").parse() {
+                Ok(driver) => driver,
+                Err(DriverNameError(_)) => {
+                    return Err(raw.error(Variable::Driver, "no such driver"));
+                }
+            },
             dedup_ttl_s: raw.duration(Variable::DedupTtl, "14d", 1..=1_000 * 86_400)? as u32,
-            dedup_memory_bytes_max: raw.size(Variable::DedupMemoryMax, DEDUP_MEMORY_DEFAULT, 1 << 20..=1 << 44)?,
+            dedup_memory_bytes_max: raw.size(
+                Variable::DedupMemoryMax,
+                DEDUP_MEMORY_DEFAULT,
+                1 << 20..=1 << 44,
+            )?,
             wal_bytes_max: match raw.text(Variable::WalMaxBytes) {
                 Some(_) => Some(raw.size(Variable::WalMaxBytes, "", 64 << 20..=1 << 50)?),
                 None => None,

@@ -95,7 +95,14 @@ impl std::fmt::Debug for RawConfig {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = VARIABLES.iter().filter_map(|&variable| {
             let text = self.text(variable)?;
-            Some((variable.name(), if variable.is_secret() { "(secret)" } else { text }))
+            Some((
+                variable.name(),
+                if variable.is_secret() {
+                    "(secret)"
+                } else {
+                    text
+                },
+            ))
         });
         out.debug_map().entries(shown).finish()
     }
@@ -105,7 +112,9 @@ impl RawConfig {
     /// Reads all variables; an empty text counts as not set.
     pub fn read(env: &dyn Fn(&str) -> Option<String>) -> RawConfig {
         let text = |variable: &Variable| env(variable.name()).filter(|text| !text.is_empty());
-        RawConfig { texts: VARIABLES.iter().map(text).collect() }
+        RawConfig {
+            texts: VARIABLES.iter().map(text).collect(),
+        }
     }
 
     /// The text of a variable, if it is set.
@@ -115,8 +124,16 @@ impl RawConfig {
 
     /// This variable is wrong.
     pub fn error(&self, variable: Variable, problem: impl Display) -> ConfigError {
-        let value = self.text(variable).filter(|_| !variable.is_secret()).map(str::to_owned);
-        ConfigError { variable: variable.name(), value, problem: problem.to_string(), allowed: variable.allowed() }
+        let value = self
+            .text(variable)
+            .filter(|_| !variable.is_secret())
+            .map(str::to_owned);
+        ConfigError {
+            variable: variable.name(),
+            value,
+            problem: problem.to_string(),
+            allowed: variable.allowed(),
+        }
     }
 
     /// A variable as whatever reads itself from text.
@@ -126,22 +143,39 @@ impl RawConfig {
         T::Err: Display,
     {
         let text = self.text(variable).unwrap_or(default);
-        text.trim().parse().map_err(|problem| self.error(variable, problem))
+        text.trim()
+            .parse()
+            .map_err(|problem| self.error(variable, problem))
     }
 
     /// A variable as a number of bytes within bounds.
-    pub(super) fn size(&self, variable: Variable, default: &str, bounds: RangeInclusive<u64>) -> Result<u64, ConfigError> {
+    pub(super) fn size(
+        &self,
+        variable: Variable,
+        default: &str,
+        bounds: RangeInclusive<u64>,
+    ) -> Result<u64, ConfigError> {
         let bytes = units::bytes(self.text(variable).unwrap_or(default));
         self.within(variable, bytes, bounds)
     }
 
     /// A variable as a number of seconds within bounds.
-    pub(super) fn duration(&self, variable: Variable, default: &str, bounds: RangeInclusive<u64>) -> Result<u64, ConfigError> {
+    pub(super) fn duration(
+        &self,
+        variable: Variable,
+        default: &str,
+        bounds: RangeInclusive<u64>,
+    ) -> Result<u64, ConfigError> {
         let seconds = units::seconds(self.text(variable).unwrap_or(default));
         self.within(variable, seconds, bounds)
     }
 
-    fn within(&self, variable: Variable, value: Option<u64>, bounds: RangeInclusive<u64>) -> Result<u64, ConfigError> {
+    fn within(
+        &self,
+        variable: Variable,
+        value: Option<u64>,
+        bounds: RangeInclusive<u64>,
+    ) -> Result<u64, ConfigError> {
         match value {
             Some(value) if bounds.contains(&value) => Ok(value),
             Some(_) => Err(self.error(variable, "out of bounds")),

@@ -3,8 +3,15 @@
 use super::*;
 
 fn config(set: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let set: Vec<(String, String)> = set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    Config::from_env(&move |name| set.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone()))
+    let set: Vec<(String, String)> = set
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
+    Config::from_env(&move |name| {
+        set.iter()
+            .find(|(set, _)| set == name)
+            .map(|(_, value)| value.clone())
+    })
 }
 
 fn with_key(set: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -51,9 +58,15 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
 
 #[test]
 fn secrets_are_never_shown() {
-    for set in [&[("PCS_HMAC_KEYS", "a,b,c,sesame,e,f")][..], &[("METRICS_PASS", "sesame")]] {
+    for set in [
+        &[("PCS_HMAC_KEYS", "a,b,c,sesame,e,f")][..],
+        &[("METRICS_PASS", "sesame")],
+    ] {
         let error = with_key(set).unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
+        assert!(
+            !format!("{error} {error:?}").contains("sesame"),
+            "{error:?}"
+        );
     }
     let raw = RawConfig::read(&|_| Some("sesame".to_owned()));
     let shown = format!("{raw:?}");
@@ -65,9 +78,15 @@ fn secrets_are_never_shown() {
 #[test]
 fn a_scheme_without_its_key_does_not_start() {
     assert_eq!(config(&[]).unwrap_err().variable, "PCS_HMAC_KEY");
-    assert_eq!(config(&[("PCS_SIGN_ALG", "ed25519")]).unwrap_err().variable, "PCS_ED25519_PUB_B64");
+    assert_eq!(
+        config(&[("PCS_SIGN_ALG", "ed25519")]).unwrap_err().variable,
+        "PCS_ED25519_PUB_B64"
+    );
     let small_order = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    let set = [("PCS_SIGN_ALG", "ed25519"), ("PCS_ED25519_PUB_B64", small_order)];
+    let set = [
+        ("PCS_SIGN_ALG", "ed25519"),
+        ("PCS_ED25519_PUB_B64", small_order),
+    ];
     assert_eq!(config(&set).unwrap_err().variable, "PCS_ED25519_PUB_B64");
 }
 
@@ -81,7 +100,13 @@ fn several_keys_make_one_set_and_unsigned_needs_its_opt_in() {
 
 #[test]
 fn metrics_credentials_come_together() {
-    assert_eq!(with_key(&[("METRICS_USER", "prom")]).unwrap_err().variable, "METRICS_PASS");
+    assert_eq!(
+        with_key(&[("METRICS_USER", "prom")]).unwrap_err().variable,
+        "METRICS_PASS"
+    );
     let config = with_key(&[("METRICS_USER", "Aladdin"), ("METRICS_PASS", "open sesame")]).unwrap();
-    assert_eq!(config.metrics_auth.unwrap().expected, b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    assert_eq!(
+        config.metrics_auth.unwrap().expected,
+        b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    );
 }

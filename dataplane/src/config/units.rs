@@ -2,8 +2,22 @@
 
 /// Reads `512`, `512B`, `64KiB`, `64MiB`, `2GiB`, `1TiB` (`Ki`, `Mi`, `Gi`, `Ti` alike) as bytes.
 pub fn bytes(text: &str) -> Option<u64> {
-    scaled(text, &[("", 0), ("B", 0), ("KiB", 10), ("Ki", 10), ("MiB", 20), ("Mi", 20), ("GiB", 30), ("Gi", 30), ("TiB", 40), ("Ti", 40)])
-        .and_then(|(number, shift)| number.checked_mul(1 << shift))
+    scaled(
+        text,
+        &[
+            ("", 0),
+            ("B", 0),
+            ("KiB", 10),
+            ("Ki", 10),
+            ("MiB", 20),
+            ("Mi", 20),
+            ("GiB", 30),
+            ("Gi", 30),
+            ("TiB", 40),
+            ("Ti", 40),
+        ],
+    )
+    .and_then(|(number, shift)| number.checked_mul(1 << shift))
 }
 
 /// Reads `90s`, `15m`, `12h`, `14d` as seconds.
@@ -31,7 +45,11 @@ pub fn show_bytes(bytes: u64) -> String {
         value /= 1024.0;
         unit = next;
     }
-    if value < 10.0 && unit != "B" { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+    if value < 10.0 && unit != "B" {
+        format!("{value:.1} {unit}")
+    } else {
+        format!("{value:.0} {unit}")
+    }
 }
 
 /// Hours for people.

@@ -243,7 +243,11 @@ impl LogWriter {
         } else {
             self.epoch = epoch;
             let ordinal = self.current.map_or(0, |current| current.named.ordinal);
-            ops.push(Op::Keeper(ToKeeper::Epoch { log: self.log, ordinal, epoch }));
+            ops.push(Op::Keeper(ToKeeper::Epoch {
+                log: self.log,
+                ordinal,
+                epoch,
+            }));
         }
     }
 
