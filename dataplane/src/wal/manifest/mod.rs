@@ -45,7 +45,7 @@ pub struct Extent {
     pub last: Sequence,
     /// Bytes in use, header included: a multiple of 4 KiB. What lies behind is not looked at.
     pub bytes: u64,
-    /// Checksum of the header of the last batch (of the segment header if there is no batch).
+    /// Checksum of the header of the batch `last`, wherever it lies; 0 if the log has none yet.
     pub last_checksum: u32,
 }
 
@@ -54,7 +54,7 @@ pub struct Extent {
 pub enum SegmentState {
     /// Named before its first batch; perhaps never used, perhaps in use already.
     Next,
-    /// Known to be in use: its first batch is durable. (So a segment without one is damage, not unused.)
+    /// Said to be in use by the shard that writes it. Read like a next one: its first write may have failed.
     Open,
     /// Written no more.
     Closed(Extent),

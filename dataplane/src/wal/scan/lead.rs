@@ -71,7 +71,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             && header.ordinal == entry.ordinal
             && header.generation == entry.generation;
         if !ours {
-            return Err(self.damage(entry.ordinal, 0, self.floor, Why::Identity));
+            return Err(self.damage(entry.ordinal, 0, self.last(), Why::Identity));
         }
         Ok(Lead::Ours(header, checksum))
     }

@@ -8,7 +8,7 @@ use super::{BLOCK, LogSource};
 use crate::event::Errno;
 use crate::wal::batch::{Batch, BatchFault, BatchHeader, read_batch_with};
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::manifest::{Extent, Gap, LogEntry, SegmentEntry, SegmentState};
+use crate::wal::manifest::{Extent, Gap, LogEntry, SegmentEntry};
 use crate::wal::name::{Place, Sequence};
 use crate::wal::record::RecordFault;
 use crate::wal::segment::{Predecessor, SegmentHeader};
@@ -29,27 +29,27 @@ pub(super) struct LogReader<'a, R, V> {
     visit: V,
     /// The last sequence that counts; not known yet when reading begins within a log whose beginning was deleted.
     last: Option<Sequence>,
-    /// Checksum that the next header must repeat; unknown at the beginning and behind a gap.
+    /// Checksum of the header of the last batch that counts, 0 before the first; unknown like `last`.
+    tip: Option<u32>,
+    /// Checksum that the next header in this segment must repeat: the tip, or the segment header's before its first.
     chain: Option<u32>,
-    /// Highest sequence that the manifest itself says was durable.
-    pub(super) floor: Sequence,
     end: LogEnd,
 }
 
 impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     /// Nothing is read yet.
     pub(super) fn new(source: &'a LogSource<'a, R>, visit: V) -> LogReader<'a, R, V> {
-        let (last, chain) = known_before(source.log, source.from);
+        let (last, tip) = known_before(source.log, source.from);
         LogReader {
             source,
             visit,
             last,
-            chain,
-            floor: Sequence::default(),
+            tip,
+            chain: None,
             end: LogEnd {
                 verdict: Verdict::Whole,
                 last: Sequence::default(),
-                checksum: chain,
+                checksum: tip,
                 last_batch: None,
                 batches: 0,
                 segments: Vec::new(),
@@ -76,7 +76,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     }
 
     /// The last sequence that counts, as far as it is known.
-    fn last(&self) -> Sequence {
+    pub(super) fn last(&self) -> Sequence {
         let log = self.source.log;
         let known = self.last.or(log.ended_at.map(|mark| mark.sequence));
         known.unwrap_or(log.settled_upto.max(Sequence::before_first(log.id.start)))
@@ -119,7 +119,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
             return Ok(());
         };
         let agrees = self.last.is_none_or(|last| last == mark.sequence)
-            && self.chain.is_none_or(|chain| chain == mark.checksum);
+            && self.tip.is_none_or(|tip| tip == mark.checksum);
         if agrees {
             return Ok(());
         }
@@ -140,16 +140,14 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         let Some(extent) = entry.state.extent() else {
             return Ok(());
         };
-        let empty = extent.first > extent.last;
-        if empty && extent.bytes == 0 {
+        if extent.first > extent.last {
             return self.pass_over(entry, extent);
         }
         match self.lead(index).await? {
             Lead::Ours(header, checksum) => self.enter(entry, &header, checksum)?,
             Lead::Other(why) => return Err(self.damage(entry.ordinal, 0, extent.last, why)),
         }
-        let first = if empty { None } else { Some(extent.first) };
-        if first.is_some_and(|first| self.expected() != Some(first)) {
+        if self.expected() != Some(extent.first) {
             return Err(self.damage(entry.ordinal, BLOCK, extent.last, Why::Extent));
         }
         let limit = extent.bytes.min(file.bytes());
@@ -157,23 +155,23 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         if self.last() != extent.last {
             return Err(self.damage(entry.ordinal, stop.offset, extent.last, stop.why));
         }
-        let exact = stop.offset == extent.bytes
-            && self
-                .chain
-                .is_none_or(|checksum| checksum == extent.last_checksum);
+        let exact =
+            stop.offset == extent.bytes && self.tip.is_none_or(|tip| tip == extent.last_checksum);
         if !exact {
             return Err(self.damage(entry.ordinal, stop.offset, extent.last, Why::Extent));
         }
         Ok(())
     }
 
-    /// A closed segment into which nothing was ever written successfully.
+    /// A closed segment whose first write failed: nothing in it counts, and nothing of it is read.
     fn pass_over(&mut self, entry: &SegmentEntry, extent: &Extent) -> Result<(), Halt> {
-        if self.last.is_some_and(|last| last != extent.last) {
+        let agrees = self.last.is_none_or(|last| last == extent.last)
+            && self.tip.is_none_or(|tip| tip == extent.last_checksum);
+        if !agrees {
             return Err(self.damage(entry.ordinal, 0, extent.last, Why::Extent));
         }
         self.last = Some(extent.last);
-        self.chain = Some(extent.last_checksum);
+        self.tip = Some(extent.last_checksum);
         Ok(())
     }
 
@@ -189,46 +187,33 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
             if let Lead::Ours(header, checksum) = &lead {
                 self.enter(entry, header, *checksum)?;
             }
-            self.raise_floor(entry);
-            let (stop, headless) = match lead {
+            let stop = match lead {
                 Lead::Ours(..) => {
                     let end = stated.map(|stated| stated.ends_after);
-                    (self.walk(index, file.bytes(), end).await?, false)
+                    self.walk(index, file.bytes(), end).await?
                 }
-                Lead::Other(why) => (Stop { offset: 0, why }, true),
+                Lead::Other(why) => Stop { offset: 0, why },
             };
             match stated {
-                Some(stated) if self.ends_here(stated, headless) => index += 1,
+                Some(stated) if self.ends_here(stated) => index += 1,
                 Some(stated) if stated.ends_after <= self.last() => {
                     let durable = stated.ends_after;
                     return Err(self.damage(entry.ordinal, stop.offset, durable, Why::Predecessor));
                 }
                 stated => {
-                    let durable =
-                        stated.map_or(self.floor, |stated| stated.ends_after.max(self.floor));
+                    let durable = stated.map_or(Sequence::default(), |stated| stated.ends_after);
                     return self.judge(index, stop, durable).await;
                 }
             }
         }
     }
 
-    /// The manifest knows that the first batch of an open segment is durable.
-    fn raise_floor(&mut self, entry: &SegmentEntry) {
-        if entry.state == SegmentState::Open
-            && let Some(first) = self.last().next()
-        {
-            self.floor = self.floor.max(first);
-        }
-    }
-
     /// Whether the log goes on in the next segment: its header says that this one ends exactly here. What lies behind
     /// (a batch of a failed write, even a whole one) does not count.
-    fn ends_here(&self, stated: Predecessor, headless: bool) -> bool {
+    fn ends_here(&self, stated: Predecessor) -> bool {
         let same_end = stated.ends_after == self.last();
-        let same_header = headless || self.chain.is_none_or(|chain| chain == stated.checksum);
-        let follows =
-            same_end && same_header || self.only_gaps_between(self.last(), stated.ends_after);
-        follows && self.floor <= stated.ends_after
+        let same_header = self.tip.is_none_or(|tip| tip == stated.checksum);
+        same_end && same_header || self.only_gaps_between(self.last(), stated.ends_after)
     }
 
     /// Visits batches from the first one of a segment on, up to and including `end` if that is stated, and returns the
@@ -352,11 +337,12 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         let header = batch.header;
         let before = Predecessor {
             ends_after: self.last(),
-            checksum: self.chain.unwrap_or(header.fields.previous_checksum),
+            checksum: self.tip.unwrap_or(header.fields.previous_checksum),
         };
         self.last = Some(header.fields.sequence);
-        self.chain = Some(header.checksum);
-        self.end.checksum = self.chain;
+        self.tip = Some(header.checksum);
+        self.chain = self.tip;
+        self.end.checksum = self.tip;
         self.end.batches += 1;
         self.end.last_batch = Some(LastBatch {
             at: *at,
@@ -390,15 +376,14 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
             before.ends_after
         });
         let last = self.last.unwrap_or(stated);
-        let same_header = match (self.chain, before) {
-            (Some(chain), Some(before)) => chain == before.checksum,
-            _ => true,
-        };
+        let stated_tip = before.map_or(0, |before| before.checksum);
+        let same_header = self.tip.is_none_or(|tip| tip == stated_tip);
         let follows = stated == last && same_header;
         if !follows && !self.only_gaps_between(last, stated) {
             return Err(self.damage(entry.ordinal, 0, stated, Why::Predecessor));
         }
         self.last = Some(stated);
+        self.tip = Some(stated_tip);
         self.chain = Some(checksum);
         self.end.segments.push(SegmentRead {
             ordinal: entry.ordinal,
@@ -407,7 +392,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                 first: Sequence(stated.0 + 1),
                 last: stated,
                 bytes: BLOCK,
-                last_checksum: checksum,
+                last_checksum: stated_tip,
             },
             predecessor: before,
         });
@@ -478,7 +463,7 @@ fn known_before(log: &LogEntry, from: usize) -> (Option<Sequence>, Option<u32>) 
         return (Some(extent.last), Some(extent.last_checksum));
     }
     match log.segments.get(from) {
-        Some(entry) if entry.ordinal == 0 => (Some(Sequence::before_first(log.id.start)), None),
+        Some(entry) if entry.ordinal == 0 => (Some(Sequence::before_first(log.id.start)), Some(0)),
         _ => (None, None),
     }
 }

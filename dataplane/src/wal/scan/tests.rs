@@ -268,13 +268,33 @@ fn a_whole_batch_of_a_failed_write_does_not_count_where_the_next_segment_repeats
 }
 
 #[test]
-fn an_open_segment_without_its_first_batch_is_damage_and_a_next_one_is_unused() {
-    for (state, sound) in [(SegmentState::Open, false), (SegmentState::Next, true)] {
+fn a_segment_whose_first_write_failed_counts_for_nothing_whatever_the_manifest_calls_it() {
+    let failed = Step::TakeOver(vec![500], u64::MAX);
+    let fills = Step::Commit(vec![9_000; 10]);
+    let steps = [vec![fills, failed], commits(1)].concat();
+    for lag in [true, false] {
+        let world = World::run(&steps, &Crash::Quiet, 24, lag);
+        let states: Vec<_> = world.manifest.logs[0]
+            .segments
+            .iter()
+            .map(|it| it.state)
+            .collect();
+        assert_eq!(states[1] == SegmentState::Open, lag, "{states:?}");
+        let (end, batches) = read(&world);
+        assert_eq!(end.verdict, Verdict::Whole);
+        let places: Vec<u32> = batches.iter().map(|batch| batch.0).collect();
+        assert_eq!(places, [0, 2, 2]);
+    }
+}
+
+#[test]
+fn a_segment_without_a_header_is_unused() {
+    for state in [SegmentState::Open, SegmentState::Next] {
         let mut world = World::run(&commits(1), &Crash::Quiet, 24, false);
         world.files[0].fill(0);
         world.manifest.logs[0].segments[0].state = state;
         let (end, _) = read(&world);
-        assert_eq!(end.verdict.is_sound(), sound);
+        assert_eq!(end.verdict, Verdict::Whole);
         assert_eq!(end.unused, [0, 1]);
     }
 }

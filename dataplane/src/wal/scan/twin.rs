@@ -4,7 +4,7 @@
 use super::report::{Verdict, Why};
 use crate::wal::batch::{BatchHeader, read_batch};
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry, SegmentState};
+use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
 use crate::wal::name::Sequence;
 use crate::wal::segment::{Predecessor, SegmentHeader};
 
@@ -66,6 +66,17 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
             .filter(|(next, _)| next.state.extent().is_none())
             .and_then(|(next, file)| header(next, file))
             .and_then(|(header, ..)| header.predecessor);
+        if let Some(extent) = entry.state.extent()
+            && extent.first > extent.last
+        {
+            if (extent.last, extent.last_checksum) != (end.ends_after, end.checksum) {
+                return Finding {
+                    class: damage,
+                    batches,
+                };
+            }
+            continue;
+        }
         // Where must this segment end?
         let must = match entry.state.extent() {
             Some(extent) => Some(extent.last),
@@ -80,7 +91,7 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                     batches,
                 };
             }
-            end.checksum = checksum;
+            let mut chain = checksum;
             offset = BLOCK_BYTES;
             while must != Some(end.ends_after) {
                 let limit = entry
@@ -92,7 +103,7 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                 };
                 let fields = batch.header.fields;
                 let follows = fields.sequence.0 == end.ends_after.0 + 1
-                    && fields.previous_checksum == end.checksum
+                    && fields.previous_checksum == chain
                     && fields.salt == entry.salt
                     && offset + batch.header.bytes() <= limit;
                 if !follows {
@@ -103,15 +114,11 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                     ends_after: fields.sequence,
                     checksum: batch.header.checksum,
                 };
+                chain = batch.header.checksum;
                 offset += batch.header.bytes();
             }
         }
         let first = Sequence(before.ends_after.0 + 1);
-        let known = if entry.state == SegmentState::Open {
-            first
-        } else {
-            Sequence::default()
-        };
         match (entry.state.extent(), stated) {
             (Some(extent), _) => {
                 let exact = own.is_some()
@@ -126,24 +133,16 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                     };
                 }
             }
-            (None, Some(stated))
-                if stated.ends_after == end.ends_after && known <= end.ends_after =>
-            {
-                if own.is_some() && stated.checksum != end.checksum {
+            (None, Some(stated)) => {
+                if stated != end {
                     return Finding {
                         class: damage,
                         batches,
                     };
                 }
             }
-            (None, Some(_)) => {
-                return Finding {
-                    class: damage,
-                    batches,
-                };
-            }
             (None, None) => {
-                let mut durable = known;
+                let mut durable = Sequence::default();
                 for (at, (later, file)) in all.iter().enumerate().skip(index) {
                     let from = if at == index { offset } else { 0 };
                     for block in file[from..].chunks(BLOCK_BYTES) {

@@ -104,7 +104,6 @@ struct Writer {
     offset: usize,
     last: Sequence,
     last_checksum: u32,
-    segment_checksum: u32,
     first: Sequence,
     closed: Vec<Extent>,
 }
@@ -133,7 +132,6 @@ impl World {
             offset: 0,
             last: Sequence::before_first(LOG.start),
             last_checksum: 0,
-            segment_checksum: 0,
             first: Sequence::default(),
             closed: Vec::new(),
         };
@@ -271,8 +269,15 @@ impl Writer {
         self.offset = offset + assembled.bytes;
     }
 
+    /// The first write into a segment failed: the one before is closed, the next one is named.
+    fn enter_empty(&mut self, segment: usize) {
+        self.close(segment);
+        self.name_next();
+        self.first = self.next();
+        self.offset = 0;
+    }
+
     fn close(&mut self, entered: usize) {
-        let header = self.lead(entered);
         if self.segment.is_some() {
             self.closed.push(Extent {
                 first: self.first,
@@ -281,7 +286,6 @@ impl Writer {
                 last_checksum: self.last_checksum,
             });
         }
-        self.segment_checksum = header.checksum();
         self.segment = Some(entered);
     }
 
@@ -296,8 +300,12 @@ impl Writer {
                 self.fill(bodies);
                 let (segment, offset, assembled) = self.assemble(false);
                 if self.segment != Some(segment) {
-                    // A failed first write of a segment needs a third one, which is not named: it succeeds here.
-                    return self.confirm(segment, offset, assembled);
+                    // The first write of a segment fails: it is closed without anything in it.
+                    self.write(segment, offset, *arrived);
+                    self.enter_empty(segment);
+                    let header = self.lead(segment + 1);
+                    let assembled = rewrite(&mut self.blocks, &header).unwrap();
+                    return self.confirm(segment + 1, 0, assembled);
                 }
                 self.write(segment, offset, *arrived);
                 let header = self.lead(segment + 1);
