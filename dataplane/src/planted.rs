@@ -93,7 +93,9 @@ impl Bug {
             Bug::IdleMarkMissing => "idle mark missing",
             Bug::DamageTakenForTornTail => "damage taken for a torn tail",
             Bug::RecycledBatchReplayed => "recycled segment's old batch replayed",
-            Bug::WrongOwnerAfterShardChange => "record routed to the wrong owner after a shard-count change",
+            Bug::WrongOwnerAfterShardChange => {
+                "record routed to the wrong owner after a shard-count change"
+            }
             Bug::SliceNewerThanLog => "slice newer than its log",
             Bug::ExpiryOnClockJump => "TTL expiring on a clock jump",
             Bug::ReadErrorTakenForMiss => "read error taken for a miss",

@@ -232,7 +232,10 @@ fn closing_drops_what_a_client_does_not_take_and_frees_the_slot() {
                 stream.write_all(b"y").unwrap();
                 let mut all = Vec::new();
                 let _reset_or_end = stream.read_to_end(&mut all);
-                assert!(all.len() < machines::FLOOD_BYTES, "{kind:?} sent everything");
+                assert!(
+                    all.len() < machines::FLOOD_BYTES,
+                    "{kind:?} sent everything"
+                );
             }
         });
         assert_eq!(echo.accepted.len(), 3);

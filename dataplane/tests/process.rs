@@ -12,9 +12,7 @@ use flk_dataplane::driver::{Limits, Machine, NoProbe, affinity};
 use flk_dataplane::event::{Driver, Event, Inbox, Next, Now, Op, Outbox, ShardId, Stop};
 use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
 use flk_dataplane::keeper::notice::Notice;
-use flk_dataplane::keeper::port::{
-    CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps,
-};
+use flk_dataplane::keeper::port::{CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -114,7 +112,9 @@ fn serve(directory: &Path, driver: DriverKind, drain_delay: Duration) -> i32 {
     let allowed = affinity::allowed_cpus().unwrap();
     let process = Process {
         driver,
-        cores: (0..usize::from(SHARDS)).map(|i| allowed[i % allowed.len()]).collect(),
+        cores: (0..usize::from(SHARDS))
+            .map(|i| allowed[i % allowed.len()])
+            .collect(),
         listeners: listeners(([127, 0, 0, 1], 0).into(), usize::from(SHARDS)).unwrap(),
         directory: open_directory(directory).unwrap(),
         directory_path: directory.to_owned(),
@@ -178,7 +178,11 @@ fn check(driver: &str) {
     // The second signal cuts the delay short; a lost one leaves the test waiting for a minute.
     let child = start(path, driver, "60000");
     signal(&child);
-    assert_eq!(ask(path, "random"), "32 bytes\n", "it serves on during the delay");
+    assert_eq!(
+        ask(path, "random"),
+        "32 bytes\n",
+        "it serves on during the delay"
+    );
     signal(&child);
     ends_with(child, 0, "all shards are idle");
 

@@ -1,7 +1,12 @@
 //! De-duplication: which outcome a key has. The owner of a key arbitrates claims in memory; what is durable is in the
 //! log and in sealed slices.
 
+pub mod claims;
+pub mod entry;
+pub mod filter;
+pub mod key;
 pub mod slice;
+pub mod table;
 
 /// Keyed 128-bit hash of (tenant, pcs_id) under the installation's secret. The top 10 bits are the partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +51,17 @@ pub struct Decided {
     /// Encoding of the outcome text.
     pub encoding: u8,
     /// Zero.
-    pub reserved: [u8; 3],
+    pub reserved: u8,
+    /// Seal epoch of the segment that logged the decision; the owner fills it in when the decision is durable. Not part
+    /// of the decision: two entries that differ only here are the same decision.
+    pub epoch: u16,
+}
+
+impl Decided {
+    /// Whether this entry still answers at that reading of the expiry clock.
+    pub fn live_at(&self, now_s: u32) -> bool {
+        now_s < self.expiry
+    }
 }
 
 const _: () = assert!(size_of::<Decided>() == 72, "a decision takes 72 bytes");

@@ -28,8 +28,9 @@ impl Doorbell {
     /// A bell of somebody who is awake.
     pub fn new() -> Result<Doorbell, DriverError> {
         // Not O_NONBLOCK: io_uring would fail a read of it at once instead of waiting.
-        let eventfd = eventfd(0, EventfdFlags::CLOEXEC)
-            .map_err(|error| DriverError::new("eventfd (is the open-file limit reached?)", error))?;
+        let eventfd = eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| {
+            DriverError::new("eventfd (is the open-file limit reached?)", error)
+        })?;
         Ok(Doorbell {
             asleep: AtomicBool::new(false),
             told_to_end: AtomicBool::new(false),
@@ -150,7 +151,10 @@ mod tests {
                         &bell.eventfd,
                         rustix::event::PollFlags::IN,
                     )];
-                    let time_out = rustix::event::Timespec { tv_sec: 20, tv_nsec: 0 };
+                    let time_out = rustix::event::Timespec {
+                        tv_sec: 20,
+                        tv_nsec: 0,
+                    };
                     let ready = rustix::event::poll(&mut fds, Some(&time_out)).unwrap();
                     assert_eq!(ready, 1, "slept through a message");
                     bell.silence();

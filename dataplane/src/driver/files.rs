@@ -184,7 +184,8 @@ fn read(open: &Open, offset: u64, bytes: usize) -> rustix::io::Result<FileValue>
         let mut filled = 0;
         while filled < into.len() {
             let rest = &mut into[filled..];
-            let read = retry_on_intr(|| rustix::io::pread(&open.fd, &mut *rest, offset + filled as u64))?;
+            let read =
+                retry_on_intr(|| rustix::io::pread(&open.fd, &mut *rest, offset + filled as u64))?;
             filled += read;
             // Direct reads end in the middle of a block only where the file does.
             if read == 0 || (open.direct && !read.is_multiple_of(BLOCK_BYTES)) {
@@ -218,7 +219,9 @@ fn write(open: &Open, offset: u64, bytes: &[u8]) -> rustix::io::Result<FileValue
     } else {
         retry_on_intr(|| rustix::io::pwrite(&open.fd, bytes, offset))?
     };
-    Ok(FileValue::Written(u32::try_from(written).unwrap_or(u32::MAX)))
+    Ok(FileValue::Written(
+        u32::try_from(written).unwrap_or(u32::MAX),
+    ))
 }
 
 /// Random bytes of the kernel, fit for secrets.
@@ -312,10 +315,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deep/wal");
         let mut files = executor(&path);
-        assert_eq!(
-            path.metadata().unwrap().permissions().mode() & 0o777,
-            0o700
-        );
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         let file = open(&mut files, "a", NEW).unwrap();
         assert_eq!(
             path.join("a").metadata().unwrap().permissions().mode() & 0o777,
@@ -387,7 +387,11 @@ mod tests {
         std::os::unix::fs::symlink("/dev/null", directory.path().join("link")).unwrap();
         let mut files = executor(directory.path());
         for name in ["../x", "a/b", "..", ".", ""] {
-            assert_eq!(open(&mut files, name, NEW), Err(Errno(libc::EINVAL)), "{name}");
+            assert_eq!(
+                open(&mut files, name, NEW),
+                Err(Errno(libc::EINVAL)),
+                "{name}"
+            );
         }
         assert_eq!(open(&mut files, "link", EXISTING), Err(Errno(libc::ELOOP)));
     }

@@ -23,8 +23,12 @@ impl std::fmt::Display for ListenError {
         let ListenError { address, error } = self;
         write!(out, "cannot listen on {address}: {error}; ")?;
         match error.raw_os_error() {
-            Some(libc::EADDRINUSE) => write!(out, "another process has this port: stop it or set PORT"),
-            Some(libc::EACCES) => write!(out, "ports below 1024 need CAP_NET_BIND_SERVICE: set PORT"),
+            Some(libc::EADDRINUSE) => {
+                write!(out, "another process has this port: stop it or set PORT")
+            }
+            Some(libc::EACCES) => {
+                write!(out, "ports below 1024 need CAP_NET_BIND_SERVICE: set PORT")
+            }
             Some(libc::EADDRNOTAVAIL) => write!(out, "no interface has this address: set LISTEN"),
             _ => write!(out, "check LISTEN and PORT"),
         }
@@ -77,7 +81,8 @@ fn shared_listener(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
 /// The address that a socket is bound to.
 pub fn local_address(socket: &OwnedFd) -> Result<SocketAddr, DriverError> {
     let doing = "getsockname of a listener";
-    let address = rustix::net::getsockname(socket).map_err(|error| DriverError::new(doing, error))?;
+    let address =
+        rustix::net::getsockname(socket).map_err(|error| DriverError::new(doing, error))?;
     SocketAddr::try_from(address).map_err(|error| DriverError::new(doing, error))
 }
 
@@ -103,6 +108,9 @@ mod tests {
     fn says_who_to_ask_when_the_port_is_taken() {
         let sockets = listeners(loopback(), 1).unwrap();
         let error = listeners(local_address(&sockets[0]).unwrap(), 1).unwrap_err();
-        assert!(error.to_string().contains("another process has this port"), "{error}");
+        assert!(
+            error.to_string().contains("another process has this port"),
+            "{error}"
+        );
     }
 }

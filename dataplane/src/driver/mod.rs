@@ -5,12 +5,12 @@
 //! events of a connection in order, nothing for a closed connection, one log write or sync at a time, sleep whenever
 //! nothing is to be done.
 
-
 pub mod affinity;
 pub mod clock;
 pub mod commands;
 pub mod doorbell;
 pub mod files;
+pub mod flush_time;
 pub mod listen;
 pub mod probe;
 pub mod rate;

@@ -27,7 +27,11 @@ pub struct DriverNameError(pub String);
 
 impl fmt::Display for DriverNameError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "FLK_DRIVER={}: allowed are auto, uring, portable", self.0)
+        write!(
+            out,
+            "FLK_DRIVER={}: allowed are auto, uring, portable",
+            self.0
+        )
     }
 }
 
@@ -248,13 +252,17 @@ pub fn write_method(directory: BorrowedFd<'_>) -> std::io::Result<WriteMethod> {
         why,
     };
     Ok(match tried {
-        _ if in_memory => buffered("this is a memory file system (tmpfs): nothing on it outlives the host".to_owned()),
+        _ if in_memory => buffered(
+            "this is a memory file system (tmpfs): nothing on it outlives the host".to_owned(),
+        ),
         Ok(BLOCK_BYTES) => WriteMethod {
             direct: true,
             sync: SyncMode::Dsync,
             why: "the file system takes direct synchronous writes".to_owned(),
         },
-        Ok(short) => buffered(format!("a direct write of {BLOCK_BYTES} bytes took only {short}")),
+        Ok(short) => buffered(format!(
+            "a direct write of {BLOCK_BYTES} bytes took only {short}"
+        )),
         Err(error) => buffered(format!(
             "the file system refuses direct writes ({error}): buffered writes, each followed by fdatasync"
         )),
@@ -281,10 +289,26 @@ mod tests {
 
     #[test]
     fn a_refusal_is_explained_by_what_can_be_changed() {
-        check(libc::EPERM, &host("0", true), "a seccomp filter blocks io_uring");
-        check(libc::ENOSYS, &host("0", true), "a seccomp filter blocks io_uring");
-        check(libc::EPERM, &host("2", true), "kernel.io_uring_disabled=2: set it to 0");
-        check(libc::ENOSYS, &host("", false), "this kernel has no io_uring");
+        check(
+            libc::EPERM,
+            &host("0", true),
+            "a seccomp filter blocks io_uring",
+        );
+        check(
+            libc::ENOSYS,
+            &host("0", true),
+            "a seccomp filter blocks io_uring",
+        );
+        check(
+            libc::EPERM,
+            &host("2", true),
+            "kernel.io_uring_disabled=2: set it to 0",
+        );
+        check(
+            libc::ENOSYS,
+            &host("", false),
+            "this kernel has no io_uring",
+        );
         check(libc::ENOMEM, &host("0", false), "the limit is 65536 bytes");
         check(libc::EINVAL, &host("0", false), "kernel 6.1");
     }

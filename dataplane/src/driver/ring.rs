@@ -136,7 +136,10 @@ mod tests {
     }
 
     fn message(slot: u32) -> Message {
-        let ticket = Ticket { slot, generation: 0 };
+        let ticket = Ticket {
+            slot,
+            generation: 0,
+        };
         Message::Withdrawn { ticket }
     }
 

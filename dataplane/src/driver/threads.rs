@@ -146,7 +146,10 @@ fn start_shard<M: Machine>(
         .name(format!("flk-shard-{}", shard.0))
         .spawn(move || {
             if let Err(error) = affinity::pin(cpu) {
-                end_process(EX_OSERR, &format!("shard {}: cannot run on CPU {cpu}: {error}", shard.0));
+                end_process(
+                    EX_OSERR,
+                    &format!("shard {}: cannot run on CPU {cpu}: {error}", shard.0),
+                );
             }
             let mut machine = machine(shard);
             let ended = match driver {
@@ -247,7 +250,9 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
             _ => self.wake_at_us,
         };
         let wait_us = if sleeps {
-            until_us.saturating_sub(clock::now().mono_us).min(3_600_000_000)
+            until_us
+                .saturating_sub(clock::now().mono_us)
+                .min(3_600_000_000)
         } else {
             0
         };

@@ -1,8 +1,8 @@
 //! HTTP/1.1 as pure functions over bytes: framing of request heads, routing by head, and the bytes of every answer.
 //! Nothing here owns a socket, a clock or a buffer, and nothing allocates but the caller's output growing.
 //!
-//! What is strict, and why, is said where it is decided: [`head`] for framing, [`fields`] for the values that steer
-//! framing, [`route`](mod@route) for admission by head, [`problem`](mod@problem) for every refusal there is.
+//! What is strict, and why, is said where it is decided: [`head`] for framing (its `fields` for the values that steer
+//! framing), [`route`](mod@route) for admission by head, [`problem`](mod@problem) for every refusal there is.
 
 mod ascii;
 mod fields;

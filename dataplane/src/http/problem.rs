@@ -267,6 +267,23 @@ mod tests {
         assert_eq!(Problem::from_number(255), None);
     }
 
+    /// The log stores the numbers and clients act on the codes: a line of the pins is never changed, only added.
+    #[test]
+    fn numbers_statuses_and_codes_stay_what_they_were() {
+        let lines: String = Problem::ALL
+            .iter()
+            .map(|problem| {
+                format!(
+                    "{} {} {}\n",
+                    problem.number(),
+                    problem.status(),
+                    problem.code()
+                )
+            })
+            .collect();
+        assert_eq!(lines, include_str!("../../tests/pins/problems.txt"));
+    }
+
     #[test]
     fn the_texts_need_no_json_escaping_and_codes_are_snake_case() {
         for &problem in Problem::ALL {

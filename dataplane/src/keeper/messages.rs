@@ -91,8 +91,11 @@ pub enum ToShard {
     },
     /// The next segment, named in the durable manifest.
     Segment(NamedSegment),
-    /// Roll to the next segment at the next turn if the current one holds records (the keeper wants to seal).
-    Roll,
+    /// Begin this seal epoch: the next batch opens the next segment if the current one holds records. Answered by
+    /// [`ToKeeper::Entered`], or by [`ToKeeper::Epoch`] where no roll was needed.
+    Roll(u16),
+    /// Withheld time was released: the expiry clock goes on from this reading (never an earlier one).
+    Clock(ExpiryClock),
     /// The disk is nearly full and nothing may be deleted (`true`), or there is room again (`false`).
     SpaceLow(bool),
     /// A numbered set of sealed slices is durable in the manifest: switch to it and say so.
@@ -127,6 +130,15 @@ pub enum ToKeeper {
         epoch: u16,
         /// The segment before it (none for the log's first).
         closed: Option<ClosedSegment>,
+    },
+    /// The log begins this seal epoch without a roll: its current segment holds no records.
+    Epoch {
+        /// The log.
+        log: LogId,
+        /// The segment in use.
+        ordinal: u32,
+        /// Seal epoch of the batches from here on.
+        epoch: u16,
     },
     /// Every body up to this sequence has its fate in the durable log.
     Settled {

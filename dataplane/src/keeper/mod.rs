@@ -1,13 +1,43 @@
 //! The keeper: everything that touches files beyond appending — start and recovery, spare segments and their naming, the
 //! manifest, sealing, deletion. It reads closed segments, never a shard's memory.
 
-pub mod config;
 pub mod messages;
-pub mod notice;
 pub mod port;
 
+pub mod config;
+pub mod notice;
+
+mod files;
+mod halt;
+mod ledger;
+
+mod directory;
+mod start;
+
+mod clock;
+mod fold;
+mod harvest;
+mod load;
+mod partition;
+mod reading;
+mod recover;
+
+mod commands;
+mod retain;
+mod seal;
+mod serve;
+
+#[cfg(test)]
+mod test_disk;
+#[cfg(test)]
+mod test_world;
+#[cfg(test)]
+mod tests;
+
 use crate::event::Now;
-use port::{KeeperEvent, KeeperOps, Port};
+use config::KeeperConfig;
+use halt::Halt;
+use port::{KeeperEvent, KeeperOp, KeeperOps, Port};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
@@ -21,6 +51,13 @@ pub struct Keeper {
 }
 
 impl Keeper {
+    /// The keeper of a gateway: recovers, serves, and ends with [`KeeperOp::Exit`]. WAL_DIR exists already.
+    pub fn new(config: KeeperConfig) -> Keeper {
+        let port = Port::default();
+        let flow = run(port.clone(), config);
+        Keeper::of(port, flow)
+    }
+
     /// A keeper that runs this flow, which talks to the world through a clone of this port only.
     fn of(port: Port, flow: impl Future<Output = ()> + 'static) -> Keeper {
         Keeper {
@@ -38,5 +75,24 @@ impl Keeper {
             self.ended = self.flow.as_mut().poll(&mut context).is_ready();
         }
         self.port.drain()
+    }
+}
+
+/// Start, serve, end.
+async fn run(port: Port, config: KeeperConfig) {
+    let end = match start::start(&port, config).await {
+        Ok(started) => serve::Service::new(started).serve().await,
+        Err(halt) => Err(halt),
+    };
+    port.put(exit(end));
+}
+
+fn exit(end: Result<String, Halt>) -> KeeperOp {
+    match end {
+        Ok(reason) => KeeperOp::Exit { code: 0, reason },
+        Err(halt) => KeeperOp::Exit {
+            code: halt.code(),
+            reason: halt.to_string(),
+        },
     }
 }

@@ -42,7 +42,7 @@ pub enum Notice {
     /// The wall clock says that more time passed while the gateway was down than the expiry clock may take at once.
     TimeWithheld {
         /// Seconds withheld in all, until released.
-        withheld_s: u32,
+        withheld_s: u64,
     },
     /// Recovery is over.
     Recovered {

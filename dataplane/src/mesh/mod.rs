@@ -36,6 +36,8 @@ pub enum Message {
         ticket: Ticket,
         /// Its key.
         key: Key,
+        /// Seal epoch of the segment that holds the decision.
+        epoch: u16,
     },
     /// Owner to receiver: the claim won; log this decision.
     Won {
@@ -60,6 +62,8 @@ pub enum Message {
         /// The request at the receiver.
         ticket: Ticket,
     },
+    /// To every peer: this shard's share of the dedup table is nearly full (`true`), or has room again.
+    Pressure(bool),
     /// Owner to receiver: the claim is no longer queued and never wins.
     Withdrawn {
         /// The request at the receiver.

@@ -38,6 +38,11 @@ impl Blocks {
             .resize(bytes.div_ceil(BLOCK_BYTES), Block([0; BLOCK_BYTES]));
     }
 
+    /// Puts a zero block before all others.
+    pub fn push_front(&mut self) {
+        self.blocks.insert(0, Block([0; BLOCK_BYTES]));
+    }
+
     /// The bytes, a whole number of blocks.
     pub fn bytes(&self) -> &[u8] {
         bytemuck::cast_slice(&self.blocks)

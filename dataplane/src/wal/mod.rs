@@ -3,3 +3,24 @@
 
 pub mod buffer;
 pub mod name;
+
+pub mod checksum;
+
+pub mod record;
+
+pub mod batch;
+
+pub mod segment;
+
+pub mod manifest;
+
+pub mod files;
+pub mod secret;
+
+pub mod settling;
+pub mod writer;
+
+pub mod scan;
+
+mod anything;
+pub use anything::read_anything;

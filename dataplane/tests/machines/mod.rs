@@ -1,9 +1,9 @@
 //! Small machines for the tests of the drivers. Each does one thing and records what it saw.
 
+use flk_dataplane::driver::Machine;
 use flk_dataplane::event::{
     ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, ReadId, ShardId, Stop,
 };
-use flk_dataplane::driver::Machine;
 use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
 use flk_dataplane::mesh::{Message, Ticket};
 use flk_dataplane::wal::buffer::Blocks;
@@ -153,13 +153,7 @@ pub(crate) struct Timer {
 }
 
 impl Machine for Timer {
-    fn turn<D: Driver>(
-        &mut self,
-        _: &mut Inbox,
-        now: Now,
-        _: &mut D,
-        outbox: &mut Outbox,
-    ) -> Next {
+    fn turn<D: Driver>(&mut self, _: &mut Inbox, now: Now, _: &mut D, outbox: &mut Outbox) -> Next {
         self.turns += 1;
         if self.asked_us == 0 {
             self.asked_us = now.mono_us + 30_000;

@@ -50,9 +50,12 @@ impl ReceiveBuffers {
         // SAFETY: the entries are page-aligned zeroed memory of `count` entries, which lives in `buffers` until after the
         // ring was closed: `Uring` drops its queue first.
         unsafe {
-            queue
-                .submitter()
-                .register_buf_ring_with_flags(buffers.entries_base as u64, count, GROUP, 0)
+            queue.submitter().register_buf_ring_with_flags(
+                buffers.entries_base as u64,
+                count,
+                GROUP,
+                0,
+            )
         }
         .map_err(|error| DriverError::new("register receive buffers (memlock limit?)", error))?;
         for id in 0..count {

@@ -84,7 +84,9 @@ impl Connections {
                 DriverError::new(doing, error)
             })?;
         let mut connections = Connections {
-            table: (0..limits.connections_max).map(|_| Conn::default()).collect(),
+            table: (0..limits.connections_max)
+                .map(|_| Conn::default())
+                .collect(),
             free: (0..limits.connections_max).rev().collect(),
             parked: VecDeque::new(),
             pool: Pool::new(POOLED_BUFFERS_MAX),

@@ -56,7 +56,13 @@ impl Disk {
 
     /// Starts the log write.
     #[allow(unsafe_code)]
-    pub(super) fn write(&mut self, file: FileId, offset: u64, blocks: Box<Blocks>, queue: &mut Queue) {
+    pub(super) fn write(
+        &mut self,
+        file: FileId,
+        offset: u64,
+        blocks: Box<Blocks>,
+        queue: &mut Queue,
+    ) {
         self.assert_idle();
         let blocks = self.writing.insert(blocks);
         let bytes = blocks.bytes();
@@ -98,9 +104,10 @@ impl Disk {
             let reading = &mut self.reading[slot as usize];
             reading.id = id;
             let bytes = reading.block.bytes_mut();
-            let entry = opcode::Read::new(types::Fd(file.0), bytes.as_mut_ptr(), bytes.len() as u32)
-                .offset(offset)
-                .build();
+            let entry =
+                opcode::Read::new(types::Fd(file.0), bytes.as_mut_ptr(), bytes.len() as u32)
+                    .offset(offset)
+                    .build();
             // SAFETY: the block belongs to this slot alone until the completion was reaped, and is not touched meanwhile.
             unsafe { queue.push(entry, Tag::plain(Kind::Read, slot)) };
         }
@@ -111,7 +118,9 @@ impl Disk {
         let Some(blocks) = self.writing.take() else {
             unreachable!("a log write ended that was never started")
         };
-        inbox.events.push(Event::Written(blocks, count(done.result)));
+        inbox
+            .events
+            .push(Event::Written(blocks, count(done.result)));
     }
 
     /// The log sync ended.

@@ -173,7 +173,9 @@ impl Queue {
             return Err(DriverError::new(doing, error));
         }
         let entered = if wait.is_zero() {
-            self.ring.submitter().submit_with_args(0, &SubmitArgs::new())
+            self.ring
+                .submitter()
+                .submit_with_args(0, &SubmitArgs::new())
         } else {
             let wait = Timespec::from(wait);
             let args = SubmitArgs::new().timespec(&wait);

@@ -1,0 +1,65 @@
+//! SHA-256 and HMAC-SHA256 behind two small types, so that the implementation can change in one place.
+//! Hardware support is detected at run time; nothing is assumed when building.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 of the parts, one after the other.
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+/// HMAC-SHA256 with the key already absorbed, so that a record costs no hashing of the key. Wiped when dropped.
+#[derive(Clone)]
+pub struct HmacKey(Hmac<Sha256>);
+
+impl HmacKey {
+    /// Prepares a key of any length.
+    pub fn new(key: &[u8]) -> Self {
+        match Hmac::new_from_slice(key) {
+            Ok(state) => Self(state),
+            Err(_) => unreachable!("HMAC takes keys of any length"),
+        }
+    }
+
+    /// The 32-byte tag of `message`.
+    pub fn tag(&self, message: &[u8]) -> [u8; 32] {
+        let mut state = self.0.clone();
+        state.update(message);
+        state.finalize().into_bytes().into()
+    }
+
+    /// Compares `tag` with the tag of `message` in constant time.
+    pub fn verify(&self, message: &[u8], tag: &[u8; 32]) -> bool {
+        let mut state = self.0.clone();
+        state.update(message);
+        state.verify_slice(tag).is_ok()
+    }
+}
+
+impl std::fmt::Debug for HmacKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HmacKey(hidden)")
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// The lowercase hex text of 32 bytes.
+pub fn hex32(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+    text
+}
+
+/// The lowercase hex digit of the low four bits.
+pub(crate) fn hex_digit(nibble: u32) -> u8 {
+    HEX[(nibble & 15) as usize]
+}

@@ -1,0 +1,79 @@
+//! The identity rule: `pcs_id` is the SHA-256 of Merkle root, epoch and shard, so that a retry is recognised as the same record.
+//! It is checked only behind a valid signature: before that, nothing about an id is worth an answer.
+
+use crate::{hash, record::Record};
+
+/// What is wrong with the identity of a validly signed record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityMismatch {
+    /// `merkle_root` is not 1–128 hex characters.
+    MerkleRoot,
+    /// `pcs_id` is not the lowercase hex SHA-256 of `merkle_root|epoch|shard_id`.
+    PcsId,
+}
+
+impl IdentityMismatch {
+    /// A stable word for problem documents and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MerkleRoot => "merkle_root_malformed",
+            Self::PcsId => "pcs_id_mismatch",
+        }
+    }
+}
+
+impl std::fmt::Display for IdentityMismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::MerkleRoot => "`merkle_root` must be 1 to 128 hex characters",
+            Self::PcsId => {
+                "`pcs_id` must be the lowercase hex SHA-256 of merkle_root, `|`, epoch, `|`, shard_id"
+            }
+        })
+    }
+}
+
+impl std::error::Error for IdentityMismatch {}
+
+/// The identity of a Merkle root at an epoch of a shard.
+pub fn pcs_id(merkle_root: &str, epoch: u64, shard_id: &str) -> [u8; 32] {
+    let mut digits = [0; 20];
+    let epoch = decimal(epoch, &mut digits);
+    hash::sha256(&[
+        merkle_root.as_bytes(),
+        b"|",
+        epoch,
+        b"|",
+        shard_id.as_bytes(),
+    ])
+}
+
+/// Whether the record's `pcs_id` obeys the rule.
+pub fn matches(record: &Record<'_>) -> bool {
+    let id = pcs_id(record.merkle_root, record.epoch, record.shard_id);
+    record.pcs_id.as_bytes() == hash::hex32(&id)
+}
+
+/// Checks form and rule of the identity; call it only once the signature has been found valid.
+pub fn check_identity(record: &Record<'_>) -> Result<(), IdentityMismatch> {
+    let root = record.merkle_root.as_bytes();
+    if !(1..=128).contains(&root.len()) || !root.iter().all(u8::is_ascii_hexdigit) {
+        return Err(IdentityMismatch::MerkleRoot);
+    }
+    if !matches(record) {
+        return Err(IdentityMismatch::PcsId);
+    }
+    Ok(())
+}
+
+fn decimal(mut v: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (v % 10) as u8;
+        v /= 10;
+        if v == 0 {
+            return &digits[start..];
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Number text: the shortest decimal as CPython's `repr` writes it, C's `%.9f`, and rounding to nine decimals on that text.
+//! Every signature depends on these bytes, so nothing here uses the locale, the platform's printf or inexact arithmetic.
+//! It never allocates.
+
+use std::fmt::Write as _;
+
+/// A place that takes bytes one after the other.
+pub trait Sink {
+    /// Appends `bytes`.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// 17 significant digits, and room for the zeros that the shortest text may carry before and behind them.
+const DIGITS_MAX: usize = 24;
+const DECIMALS: i32 = 9;
+
+/// `0.d₁d₂… × 10^point`; no digits at all is zero.
+#[derive(Clone, Copy)]
+struct Decimal {
+    negative: bool,
+    digits: [u8; DIGITS_MAX],
+    digits_count: usize,
+    point: i32,
+}
+
+impl Decimal {
+    /// The shortest digits that read back to the same double, nearest to it among those.
+    fn shortest(v: f64) -> Self {
+        let mut buffer = ryu::Buffer::new();
+        Self::from_text(buffer.format_finite(v).as_bytes())
+    }
+
+    fn from_text(text: &[u8]) -> Self {
+        let mut d = Self {
+            negative: false,
+            digits: [b'0'; DIGITS_MAX],
+            digits_count: 0,
+            point: 0,
+        };
+        let mut fraction = false;
+        let mut rest = text;
+        while let Some((&byte, tail)) = rest.split_first() {
+            rest = tail;
+            match byte {
+                b'-' => d.negative = true,
+                b'.' => fraction = true,
+                b'e' => {
+                    d.point += small_integer(tail);
+                    break;
+                }
+                b'0' if d.digits_count == 0 => d.point -= i32::from(fraction),
+                digit => {
+                    if let Some(slot) = d.digits.get_mut(d.digits_count) {
+                        *slot = digit;
+                        d.digits_count += 1;
+                    }
+                    d.point += i32::from(!fraction);
+                }
+            }
+        }
+        d.trim();
+        d
+    }
+
+    fn trim(&mut self) {
+        while self.digits_count > 0 && self.digits[self.digits_count - 1] == b'0' {
+            self.digits_count -= 1;
+        }
+        if self.digits_count == 0 {
+            self.point = 0;
+        }
+    }
+
+    fn digits(&self) -> &[u8] {
+        &self.digits[..self.digits_count]
+    }
+
+    /// Rounds to nine decimals, half away from zero; tells whether anything changed.
+    fn round9(&mut self) -> bool {
+        let keep = self.point + DECIMALS;
+        if self.digits_count as i32 <= keep {
+            return false;
+        }
+        if keep < 0 {
+            self.digits_count = 0;
+            self.trim();
+            return true;
+        }
+        let keep = keep as usize;
+        let up = self.digits[keep] >= b'5';
+        self.digits_count = keep;
+        if up {
+            self.increment_last();
+        }
+        self.trim();
+        true
+    }
+
+    fn increment_last(&mut self) {
+        for slot in self.digits[..self.digits_count].iter_mut().rev() {
+            if *slot < b'9' {
+                *slot += 1;
+                return;
+            }
+            *slot = b'0';
+        }
+        // all nines, or no digit kept: one more digit in front
+        self.digits[0] = b'1';
+        self.digits_count = 1;
+        self.point += 1;
+    }
+
+    /// The double nearest to this decimal.
+    fn to_f64(self) -> f64 {
+        const EXACT_MAX: u64 = 1 << 53;
+        const POWERS: [f64; 10] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+        let n = self.digits().iter().fold(0u64, |n, d| {
+            n.wrapping_mul(10).wrapping_add(u64::from(d - b'0'))
+        });
+        let decimals = self.digits_count as i32 - self.point;
+        let magnitude = match usize::try_from(decimals).ok().and_then(|i| POWERS.get(i)) {
+            // both operands are exact, so the one rounding of the division is the right one
+            Some(power) if n <= EXACT_MAX && self.digits_count <= 17 => n as f64 / power,
+            _ => self.to_f64_by_text(),
+        };
+        if self.negative { -magnitude } else { magnitude }
+    }
+
+    /// Through the standard library's correctly rounded reader; the sign is left to the caller.
+    fn to_f64_by_text(self) -> f64 {
+        let mut text = Text::new();
+        text.put(b"0.");
+        text.put(self.digits());
+        let _ = write!(text, "e{}", self.point);
+        text.as_str().parse().unwrap_or(0.0)
+    }
+
+    fn write_repr(&self, out: &mut impl Sink) {
+        const ZEROS: [u8; 24] = [b'0'; 24];
+        let mut text = Text::new();
+        if self.negative {
+            text.put(b"-");
+        }
+        let digits = self.digits();
+        let point = self.point;
+        if digits.is_empty() {
+            text.put(b"0.0");
+        } else if point <= -4 || point > 16 {
+            text.put(&digits[..1]);
+            if digits.len() > 1 {
+                text.put(b".");
+                text.put(&digits[1..]);
+            }
+            let exponent = point - 1;
+            let sign = if exponent < 0 { '-' } else { '+' };
+            let _ = write!(text, "e{sign}{:02}", exponent.unsigned_abs());
+        } else if point <= 0 {
+            text.put(b"0.");
+            text.put(&ZEROS[..point.unsigned_abs() as usize]);
+            text.put(digits);
+        } else {
+            let point = point as usize;
+            if point >= digits.len() {
+                text.put(digits);
+                text.put(&ZEROS[..point - digits.len()]);
+                text.put(b".0");
+            } else {
+                text.put(&digits[..point]);
+                text.put(b".");
+                text.put(&digits[point..]);
+            }
+        }
+        out.put(text.bytes());
+    }
+}
+
+/// An exponent as ryu writes it: an optional minus and at most three digits.
+fn small_integer(text: &[u8]) -> i32 {
+    let (negative, digits) = match text.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        _ => (false, text),
+    };
+    let magnitude = digits
+        .iter()
+        .fold(0i32, |n, d| n * 10 + i32::from(d.wrapping_sub(b'0')));
+    if negative { -magnitude } else { magnitude }
+}
+
+/// A short text on the stack.
+struct Text {
+    bytes: [u8; 48],
+    bytes_count: usize,
+}
+
+impl Text {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; 48],
+            bytes_count: 0,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.bytes_count]
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+}
+
+impl Sink for Text {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.bytes_count + bytes.len();
+        self.bytes[self.bytes_count..end].copy_from_slice(bytes);
+        self.bytes_count = end;
+    }
+}
+
+impl std::fmt::Write for Text {
+    fn write_str(&mut self, s: &str) -> std::fmt::Result {
+        self.put(s.as_bytes());
+        Ok(())
+    }
+}
+
+/// Lets the standard library's formatting write into a sink.
+pub(crate) struct Formatter<'s, S: Sink>(pub(crate) &'s mut S);
+
+impl<S: Sink> std::fmt::Write for Formatter<'_, S> {
+    fn write_str(&mut self, s: &str) -> std::fmt::Result {
+        self.0.put(s.as_bytes());
+        Ok(())
+    }
+}
+
+/// Writes the text that CPython's `repr` gives for the finite double `v`.
+pub fn write_repr(out: &mut impl Sink, v: f64) {
+    debug_assert!(v.is_finite());
+    Decimal::shortest(v).write_repr(out);
+}
+
+/// Writes `v` as C's `%.9f` does: its exact binary value with nine decimals, ties to even.
+pub fn write_fixed9(out: &mut impl Sink, v: f64) {
+    debug_assert!(v.is_finite());
+    let _ = write!(Formatter(out), "{v:.9}");
+}
+
+/// Rounds to nine decimals, half away from zero on the shortest decimal text of `v`.
+///
+/// So 0.1234567885 becomes 0.123456789 although the binary value lies below it. The sign of zero is kept.
+pub fn round9(v: f64) -> f64 {
+    if !v.is_finite() {
+        return v;
+    }
+    let mut d = Decimal::shortest(v);
+    if d.round9() { d.to_f64() } else { v }
+}
+
+/// Writes `repr(round9(v))` with one pass over the digits where that is possible.
+pub(crate) fn write_repr_rounded(out: &mut impl Sink, v: f64) {
+    /// Up to this many digits a decimal is the shortest text of the double that it reads as.
+    const DIGITS_FAITHFUL: usize = 15;
+    let mut d = Decimal::shortest(v);
+    if d.round9() && d.digits_count > DIGITS_FAITHFUL {
+        d = Decimal::shortest(d.to_f64());
+    }
+    d.write_repr(out);
+}
+
+/// Writes an unsigned integer in decimal.
+pub(crate) fn write_unsigned(out: &mut impl Sink, v: u64) {
+    let mut text = Text::new();
+    let _ = write!(text, "{v}");
+    out.put(text.bytes());
+}
+
+/// Writes a signed integer in decimal.
+pub(crate) fn write_signed(out: &mut impl Sink, v: i64) {
+    let mut text = Text::new();
+    let _ = write!(text, "{v}");
+    out.put(text.bytes());
+}

@@ -1,0 +1,69 @@
+//! The bytes of an outcome. What is stored are the fields and the number of their encoding; the bytes are made anew for every
+//! duplicate, so an encoding, once in use, is never changed: a new form gets a new number.
+
+use crate::{
+    canonical::write_string,
+    number::{Sink, write_repr},
+    verify::Outcome,
+};
+
+/// The encoding that new outcomes are stored under.
+pub const ENCODING: u8 = 1;
+
+/// The number names no encoding that this build can write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownEncoding(pub u8);
+
+impl std::fmt::Display for UnknownEncoding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "outcome encoding {} is unknown to this build (it knows 1 to {ENCODING}); run the version that wrote it or a newer one",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for UnknownEncoding {}
+
+/// Writes the body that answers a submission.
+pub fn write_outcome(
+    encoding: u8,
+    outcome: &Outcome,
+    pcs_id: &str,
+    out: &mut impl Sink,
+) -> Result<(), UnknownEncoding> {
+    match encoding {
+        1 => {
+            write_1(outcome, pcs_id, out);
+            Ok(())
+        }
+        other => Err(UnknownEncoding(other)),
+    }
+}
+
+fn write_1(outcome: &Outcome, pcs_id: &str, out: &mut impl Sink) {
+    out.put(b"{\"pcs_id\":");
+    write_string(out, pcs_id);
+    match outcome.escalated {
+        None => out.put(b",\"accepted\":true,\"escalated\":false"),
+        Some(reason) => {
+            out.put(b",\"accepted\":false,\"escalated\":true,\"reason\":\"");
+            out.put(reason.as_str().as_bytes());
+            out.put(b"\"");
+        }
+    }
+    out.put(b",\"D_hat\":");
+    write_repr(out, outcome.d_hat);
+    out.put(b",\"recomputed_D_hat\":");
+    write_repr(out, outcome.recomputed_d_hat);
+    out.put(b",\"budget\":");
+    write_repr(out, outcome.budget);
+    out.put(b",\"recomputed_budget\":");
+    write_repr(out, outcome.recomputed_budget);
+    out.put(b",\"regime\":\"");
+    out.put(outcome.regime.as_str().as_bytes());
+    out.put(b"\",\"params_version\":");
+    write_string(out, outcome.params_version.as_str());
+    out.put(b"}");
+}

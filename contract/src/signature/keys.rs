@@ -1,0 +1,300 @@
+//! Keys and key sets: what is loaded, what is refused when loading, and short ids that may be shown.
+//! Key bytes are wiped when dropped and never printed.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use zeroize::Zeroizing;
+
+use super::{
+    ed25519::PublicKey,
+    scheme::{Algorithm, Scheme},
+};
+use crate::{
+    canonical::NumberForm,
+    hash::{self, HmacKey},
+};
+
+/// Most keys of a set that are active at a time.
+pub const KEYS_COUNT_MAX: usize = 4;
+/// A shorter HMAC key deserves a warning, not a refusal.
+pub const HMAC_KEY_BYTES_ADVISED: usize = 32;
+const ID_LABEL: &[u8] = b"flk key id 1";
+
+/// A short name of a key that is safe to show, log and store. It depends on the scheme too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(pub [u8; 8]);
+
+impl KeyId {
+    /// Stands for "no key" where signing is off.
+    pub const NONE: Self = Self([0; 8]);
+
+    fn of_tag(tag: [u8; 32]) -> Self {
+        let mut id = [0; 8];
+        id.copy_from_slice(&tag[..8]);
+        Self(id)
+    }
+
+    fn of_hmac(scheme: Scheme, key: &HmacKey) -> Self {
+        let label = [ID_LABEL, b"\0", scheme.to_string().as_bytes()].concat();
+        Self::of_tag(key.tag(&label))
+    }
+
+    fn of_ed25519(scheme: Scheme, public: &[u8; 32]) -> Self {
+        let scheme = scheme.to_string();
+        Self::of_tag(hash::sha256(&[
+            ID_LABEL,
+            b"\0",
+            scheme.as_bytes(),
+            b"\0",
+            public,
+        ]))
+    }
+}
+
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for byte in self.0 {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// Why a key was not loaded. Never holds key text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// An HMAC key without a byte.
+    Empty,
+    /// Not 44 characters of canonical, padded, standard base64.
+    Ed25519NotBase64,
+    /// Not the canonical encoding of a point of the curve.
+    Ed25519NotAPoint,
+    /// A point with a part of small order: signatures under it prove nothing, or not the same to everybody.
+    Ed25519Weak,
+    /// More than four keys.
+    TooMany,
+    /// No key at all.
+    None,
+}
+
+impl std::fmt::Display for KeyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the HMAC key is empty; give at least one byte, better 32 or more",
+            Self::Ed25519NotBase64 => {
+                "an Ed25519 key is the standard base64 of its raw 32 bytes (44 characters, the last one `=`)"
+            }
+            Self::Ed25519NotAPoint => {
+                "the Ed25519 public key is not the canonical encoding of a curve point; copy it again from the agent"
+            }
+            Self::Ed25519Weak => {
+                "the Ed25519 public key has a small-order part and is refused; generate a new key pair"
+            }
+            Self::TooMany => "at most 4 keys may be active at a time; remove the oldest",
+            Self::None => "no key is configured",
+        })
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+/// The text of a key file without its one trailing newline.
+pub fn key_text_of_file(text: &str) -> &str {
+    text.strip_suffix('\n').unwrap_or(text)
+}
+
+fn decode_32(text: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+    // the decoder wants room for its estimate, not for the result
+    let mut bytes = Zeroizing::new([0; 36]);
+    let decoded = STANDARD.decode_slice(text, bytes.as_mut_slice());
+    let mut key = Zeroizing::new([0; 32]);
+    if decoded != Ok(32) {
+        return Err(KeyError::Ed25519NotBase64);
+    }
+    key.copy_from_slice(&bytes[..32]);
+    Ok(key)
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Verifier {
+    Hmac(HmacKey),
+    Ed25519(PublicKey),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) id: KeyId,
+    pub(super) scheme: Scheme,
+    pub(super) verifier: Verifier,
+}
+
+impl Key {
+    fn hmac(scheme: Scheme, bytes: &[u8]) -> Result<Self, KeyError> {
+        if bytes.is_empty() {
+            return Err(KeyError::Empty);
+        }
+        let key = HmacKey::new(bytes);
+        Ok(Self {
+            id: KeyId::of_hmac(scheme, &key),
+            scheme,
+            verifier: Verifier::Hmac(key),
+        })
+    }
+
+    fn ed25519(scheme: Scheme, bytes: [u8; 32]) -> Result<Self, KeyError> {
+        Ok(Self {
+            id: KeyId::of_ed25519(scheme, &bytes),
+            scheme,
+            verifier: Verifier::Ed25519(PublicKey::from_bytes(bytes)?),
+        })
+    }
+}
+
+/// The keys that are active: a record is authentic if any of them verifies it.
+#[derive(Clone, Debug)]
+pub struct KeySet {
+    keys: Vec<Key>,
+    short_keys_count: usize,
+}
+
+impl KeySet {
+    /// Starts an empty set.
+    pub fn builder() -> KeySetBuilder {
+        KeySetBuilder {
+            set: Self {
+                keys: Vec::with_capacity(KEYS_COUNT_MAX),
+                short_keys_count: 0,
+            },
+        }
+    }
+
+    /// Ids and schemes of the keys, in the order given.
+    pub fn ids(&self) -> impl Iterator<Item = (KeyId, Scheme)> + '_ {
+        self.keys.iter().map(|key| (key.id, key.scheme))
+    }
+
+    /// How many HMAC keys are shorter than advised; deserves a warning at start.
+    pub const fn short_keys_count(&self) -> usize {
+        self.short_keys_count
+    }
+
+    pub(super) fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+}
+
+/// Collects the keys of a set.
+#[derive(Debug)]
+pub struct KeySetBuilder {
+    set: KeySet,
+}
+
+impl KeySetBuilder {
+    /// Adds the verifying key that `text` spells: for HMAC the text's own bytes, for Ed25519 the base64 of the public key.
+    pub fn add(mut self, scheme: Scheme, text: &str) -> Result<Self, KeyError> {
+        let key = match scheme.algorithm {
+            Algorithm::HmacSha256 | Algorithm::HmacSha256Payload => {
+                self.set.short_keys_count += usize::from(text.len() < HMAC_KEY_BYTES_ADVISED);
+                Key::hmac(scheme, text.as_bytes())?
+            }
+            Algorithm::Ed25519 => Key::ed25519(scheme, *decode_32(text)?)?,
+        };
+        self.push(key)
+    }
+
+    /// Adds the key that verifies what `key` signs.
+    pub fn add_signing(self, key: &SigningKey) -> Result<Self, KeyError> {
+        let verifying = match &key.secret {
+            Secret::Hmac(bytes) => Key::hmac(key.scheme, bytes)?,
+            Secret::Ed25519(pair) => Key::ed25519(key.scheme, pair.verifying_key().to_bytes())?,
+        };
+        self.push(verifying)
+    }
+
+    fn push(mut self, key: Key) -> Result<Self, KeyError> {
+        if self.set.keys.len() == KEYS_COUNT_MAX {
+            return Err(KeyError::TooMany);
+        }
+        self.set.keys.push(key);
+        Ok(self)
+    }
+
+    /// The set; it needs at least one key.
+    pub fn build(self) -> Result<KeySet, KeyError> {
+        if self.set.keys.is_empty() {
+            return Err(KeyError::None);
+        }
+        Ok(self.set)
+    }
+}
+
+pub(super) enum Secret {
+    Hmac(Zeroizing<Vec<u8>>),
+    Ed25519(Box<ed25519_dalek::SigningKey>),
+}
+
+/// A key that signs: what agents and the command line hold.
+pub struct SigningKey {
+    pub(super) scheme: Scheme,
+    pub(super) secret: Secret,
+}
+
+impl SigningKey {
+    /// The key that `text` spells: for HMAC the text's own bytes, for Ed25519 the base64 of the private seed.
+    pub fn from_text(scheme: Scheme, text: &str) -> Result<Self, KeyError> {
+        match scheme.algorithm {
+            Algorithm::HmacSha256 | Algorithm::HmacSha256Payload => {
+                if text.is_empty() {
+                    return Err(KeyError::Empty);
+                }
+                Ok(Self {
+                    scheme,
+                    secret: Secret::Hmac(Zeroizing::new(text.as_bytes().to_vec())),
+                })
+            }
+            Algorithm::Ed25519 => Ok(Self::from_seed(scheme.form, &*decode_32(text)?)),
+        }
+    }
+
+    /// The Ed25519 key of a raw seed.
+    pub fn from_seed(form: NumberForm, seed: &[u8; 32]) -> Self {
+        Self {
+            scheme: Scheme::new(Algorithm::Ed25519, form),
+            secret: Secret::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(seed))),
+        }
+    }
+
+    /// The scheme that it signs with.
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The id of the key that verifies what this one signs.
+    pub fn id(&self) -> KeyId {
+        match &self.secret {
+            Secret::Hmac(bytes) => KeyId::of_hmac(self.scheme, &HmacKey::new(bytes)),
+            Secret::Ed25519(pair) => {
+                KeyId::of_ed25519(self.scheme, pair.verifying_key().as_bytes())
+            }
+        }
+    }
+
+    /// The base64 of the public key; none for HMAC.
+    pub fn public_key_base64(&self) -> Option<String> {
+        match &self.secret {
+            Secret::Hmac(_) => None,
+            Secret::Ed25519(pair) => Some(STANDARD.encode(pair.verifying_key().as_bytes())),
+        }
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SigningKey({}, {})", self.scheme, self.id())
+    }
+}

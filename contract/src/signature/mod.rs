@@ -1,0 +1,17 @@
+//! Who signed a record: schemes, key sets and the one verdict rule, the same in every place that judges a signature.
+//! Keys never leave this module as text, and a refusal says nothing that would help a forger.
+
+mod ed25519;
+mod keys;
+mod scheme;
+mod verify;
+
+pub use ed25519::PublicKey;
+pub use keys::{
+    HMAC_KEY_BYTES_ADVISED, KEYS_COUNT_MAX, KeyError, KeyId, KeySet, KeySetBuilder, SigningKey,
+    key_text_of_file,
+};
+pub use scheme::{Algorithm, Scheme, UnknownScheme};
+pub use verify::{
+    Scratch, SignatureInvalid, Unauthentic, Verified, authenticate, authenticate_unsigned, sign,
+};

@@ -1,0 +1,151 @@
+//! What a shard keeps of a slice in memory: filters and block index of its partitions, about two bytes per entry. It says
+//! which block to read for a key and what the block says; the reading is its caller's.
+
+use super::block::{Absence, Block, Damaged};
+use crate::dedup::filter::{self, LINE_BYTES, Line};
+use crate::dedup::{Decided, Key};
+use crate::event::FileId;
+use std::sync::Arc;
+
+/// A slice as a shard uses it: the open file and what is kept of it in memory. A clone shares the memory.
+#[derive(Clone)]
+pub struct SliceView {
+    /// The open file.
+    pub file: FileId,
+    memory: Arc<Memory>,
+}
+
+struct Memory {
+    slice_id: u64,
+    first_partition: u16,
+    partitions: Vec<PartitionView>,
+    /// Number of the block that `index` begins with.
+    first_block: u32,
+    /// Upper half of the first key of each block.
+    index: Box<[u64]>,
+    filters: Box<[Line]>,
+    /// The process's index of each params version of the slice.
+    params: Vec<u16>,
+}
+
+/// Where index and filter of a partition lie; all zero if it has no entries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PartitionView {
+    pub(super) first_block: u32,
+    pub(super) blocks_count: u32,
+    pub(super) first_line: u32,
+    pub(super) lines_count: u32,
+}
+
+/// What a slice's filter and index say about a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Candidate {
+    /// The slice does not hold the key.
+    Absent,
+    /// If the slice holds the key, then in the block with this number.
+    Block(u32),
+    /// The view does not cover the key's partition: nothing can be said.
+    NotCovered,
+}
+
+/// What a block of a slice says about a key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Found {
+    /// The entry, its `params` translated to the process's dictionary.
+    Entry(Decided),
+    /// The slice does not hold the key.
+    Absent,
+    /// The key sorts before this block: look into the block before it.
+    Before,
+}
+
+impl SliceView {
+    /// The lengths were checked by the reader.
+    #[allow(clippy::too_many_arguments)] // called once, by the reader
+    pub(super) fn new(
+        file: FileId,
+        slice_id: u64,
+        first_partition: u16,
+        partitions: Vec<PartitionView>,
+        first_block: u32,
+        index: &[u8],
+        filters: &[u8],
+        params: Vec<u16>,
+    ) -> SliceView {
+        let index = index.as_chunks::<8>().0;
+        let filters = filters.as_chunks::<LINE_BYTES>().0;
+        SliceView {
+            file,
+            memory: Arc::new(Memory {
+                slice_id,
+                first_partition,
+                partitions,
+                first_block,
+                index: index.iter().map(|high| u64::from_le_bytes(*high)).collect(),
+                filters: filters.iter().map(Line::from_bytes).collect(),
+                params,
+            }),
+        }
+    }
+
+    /// Bytes that the view takes.
+    pub fn memory_bytes(&self) -> u64 {
+        let memory = &*self.memory;
+        let bytes = size_of::<Memory>()
+            + size_of_val(&*memory.partitions)
+            + size_of_val(&*memory.index)
+            + size_of_val(&*memory.filters)
+            + size_of_val(&*memory.params);
+        bytes as u64
+    }
+
+    /// Where the key would be.
+    pub fn candidate(&self, key: Key) -> Candidate {
+        let memory = &*self.memory;
+        let partition = key
+            .partition()
+            .checked_sub(memory.first_partition)
+            .and_then(|at| memory.partitions.get(usize::from(at)));
+        let Some(partition) = partition else {
+            return Candidate::NotCovered;
+        };
+        let lines = partition.first_line as usize..;
+        let lines = &memory.filters[lines][..partition.lines_count as usize];
+        if !filter::may_hold(lines, key) {
+            return Candidate::Absent;
+        }
+        let first = partition.first_block as usize;
+        let index = &memory.index[first..][..partition.blocks_count as usize];
+        match index.partition_point(|&high| high <= key.high) {
+            0 => Candidate::Absent,
+            after => Candidate::Block(memory.first_block + (first + after - 1) as u32),
+        }
+    }
+
+    /// Looks for a key in the bytes of a block.
+    pub fn search_block(&self, block: u32, bytes: &[u8], key: Key) -> Result<Found, Damaged> {
+        let memory = &*self.memory;
+        let damaged = |what| Damaged { block, what };
+        match Block::open(memory.slice_id, block, bytes)?.search(key) {
+            Ok(mut decided) => {
+                let params = memory.params.get(usize::from(decided.params));
+                decided.params = *params.ok_or(damaged("unknown params version"))?;
+                Ok(Found::Entry(decided))
+            }
+            Err(Absence::PerhapsBefore) if block > 1 => Ok(Found::Before),
+            Err(_) => Ok(Found::Absent),
+        }
+    }
+}
+
+impl std::fmt::Debug for SliceView {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            out,
+            "SliceView({:?}, {:016x}, {} blocks)",
+            self.file,
+            self.memory.slice_id,
+            self.memory.index.len()
+        )
+    }
+}

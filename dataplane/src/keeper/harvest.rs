@@ -1,0 +1,142 @@
+//! What recovery and sealing take out of batches: decisions, clock readings, and which bodies have no fate yet.
+//! It copies; it never judges.
+
+use crate::dedup::Decided;
+use crate::dedup::key::KeyHash;
+use crate::keeper::clock::Reading;
+use crate::wal::batch::Batch;
+use crate::wal::name::{LogId, Place};
+use crate::wal::record::{Content, Decision, Entry};
+use flk_contract::verify::ParamsVersion;
+use std::collections::BTreeSet;
+
+/// The process's dictionary of parameter-set versions: an entry's number is its place in the list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dictionary {
+    versions: Vec<ParamsVersion>,
+}
+
+impl Dictionary {
+    /// The number of a version, given out on first sight. Nothing if the text is no version name or numbers run out.
+    pub(crate) fn number(&mut self, version: &str) -> Option<u16> {
+        let known = self.versions.iter().position(|at| at.as_str() == version);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                self.versions.push(ParamsVersion::new(version).ok()?);
+                self.versions.len() - 1
+            }
+        };
+        u16::try_from(index).ok()
+    }
+
+    /// All versions by number, the one in force last, as shards want them.
+    pub(crate) fn with_last(&self, in_force: ParamsVersion) -> Vec<ParamsVersion> {
+        let mut versions = self.versions.clone();
+        if versions.last() != Some(&in_force) {
+            versions.push(in_force);
+        }
+        versions
+    }
+
+    /// All versions by number.
+    pub(crate) fn versions(&self) -> &[ParamsVersion] {
+        &self.versions
+    }
+}
+
+/// What was taken out so far.
+#[derive(Debug)]
+pub(crate) struct Harvest {
+    hash: KeyHash,
+    /// Decisions, in the order met.
+    pub(crate) decisions: Vec<Decided>,
+    /// The newest reading of both clocks.
+    pub(crate) newest: Reading,
+    /// The largest `decided_at` of any decision.
+    pub(crate) decided_at_max: u32,
+    /// Bodies met whose fate was not.
+    pub(crate) open: BTreeSet<(LogId, Place)>,
+}
+
+impl Harvest {
+    /// Nothing yet.
+    pub(crate) fn new(hash: KeyHash) -> Harvest {
+        Harvest {
+            hash,
+            decisions: Vec::new(),
+            newest: Reading::default(),
+            decided_at_max: 0,
+            open: BTreeSet::new(),
+        }
+    }
+
+    /// Takes what there is in a batch. What it cannot take (a params version that is no name) is said in words.
+    pub(crate) fn take(
+        &mut self,
+        log: LogId,
+        batch: &Batch<'_>,
+        dictionary: &mut Dictionary,
+    ) -> Result<(), &'static str> {
+        let fields = &batch.header.fields;
+        self.newest = self.newest.later(Reading {
+            expiry_s: fields.expiry_clock_s,
+            wall_us: fields.wall_us,
+        });
+        for record in batch.records().flatten() {
+            let entry = match record.content {
+                Content::Body(_) => {
+                    let place = Place {
+                        sequence: fields.sequence,
+                        index: record.index,
+                    };
+                    self.open.insert((log, place));
+                    continue;
+                }
+                Content::Entry(entry) => entry,
+                Content::Skipped => continue,
+            };
+            if let Some(body) = entry.fate_of() {
+                self.open.remove(&(log, body));
+            }
+            if let Entry::Decision(decision) = entry {
+                let params = dictionary
+                    .number(decision.params)
+                    .ok_or("a decision names an impossible params version")?;
+                let decided = self.decided(&decision, params);
+                self.decided_at_max = self.decided_at_max.max(decided.decided_at);
+                self.decisions.push(decided);
+            }
+        }
+        Ok(())
+    }
+
+    fn decided(&self, decision: &Decision<'_>, params: u16) -> Decided {
+        let mut tag = [0; 8];
+        tag.copy_from_slice(&decision.digest[..8]);
+        Decided {
+            key: self
+                .hash
+                .key(decision.tenant, hex(&decision.pcs_id, &mut [0; 64])),
+            digest_tag: u64::from_le_bytes(tag),
+            numbers: decision.numbers,
+            decided_at: decision.decided_at,
+            expiry: decision.expiry,
+            params,
+            reason: decision.reason,
+            regime: decision.regime,
+            encoding: decision.encoding,
+            ..Decided::default()
+        }
+    }
+}
+
+/// The lowercase hex text of an id: the form that keys are hashed from.
+fn hex<'a>(id: &[u8; 32], text: &'a mut [u8; 64]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in id.iter().zip(text.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    std::str::from_utf8(text).unwrap_or_default()
+}

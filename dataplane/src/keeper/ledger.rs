@@ -1,0 +1,244 @@
+//! The manifest in force and the files that it names: replacing it durably, making files ready to be named by it.
+//! Every change of what is durable goes through [`Ledger::replace`]; nothing else renames anything.
+
+use crate::event::{FileId, Now, SyncMode};
+use crate::keeper::config::KeeperConfig;
+use crate::keeper::files::{File, Files, IO_BYTES_MAX, MAKE, READ_WRITE_CREATE};
+use crate::keeper::halt::Halt;
+use crate::keeper::messages::{ExpiryClock, NamedSegment};
+use crate::keeper::port::{OpenHow, Port};
+use crate::planted::{Bug, planted};
+use crate::wal::files::{MANIFEST, MANIFEST_NEW, NumberedFile};
+use crate::wal::manifest::{ClockMark, Manifest, SegmentEntry, SegmentState};
+use crate::wal::name::LogId;
+use std::collections::BTreeMap;
+
+/// Why the manifest was not replaced.
+#[derive(Debug)]
+pub(crate) enum NotReplaced {
+    /// The old one is in force: nothing was renamed. It may be tried again.
+    Before(Halt),
+    /// Either of the two is in force: the process must end.
+    Unknown(Halt),
+}
+
+impl From<NotReplaced> for Halt {
+    fn from(not: NotReplaced) -> Halt {
+        match not {
+            NotReplaced::Before(halt) | NotReplaced::Unknown(halt) => halt,
+        }
+    }
+}
+
+/// The manifest in force, and what belongs to handling it.
+pub(crate) struct Ledger {
+    pub(crate) port: Port,
+    pub(crate) files: Files,
+    pub(crate) config: KeeperConfig,
+    /// The manifest that is durable. Clone it, change the clone, [`Ledger::replace`].
+    pub(crate) manifest: Manifest,
+    /// The expiry clock of this run.
+    pub(crate) clock: ExpiryClock,
+    /// Segment files open for shards to write.
+    pub(crate) open: BTreeMap<(LogId, u32), FileId>,
+    /// Spares that are durable but that no manifest names yet.
+    ready: Vec<u64>,
+    /// The next file number, ahead of the manifest's by what was made since.
+    next_file: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new(port: Port, config: KeeperConfig, manifest: Manifest) -> Ledger {
+        let clock = ExpiryClock {
+            base_s: manifest.clock.expiry_s,
+            base_mono_us: port.now().mono_us,
+        };
+        Ledger {
+            files: Files::new(port.clone()),
+            port,
+            config,
+            clock,
+            open: BTreeMap::new(),
+            ready: Vec::new(),
+            next_file: manifest.next_file,
+            manifest,
+        }
+    }
+
+    /// The clocks of this step.
+    pub(crate) fn now(&self) -> Now {
+        self.port.now()
+    }
+
+    /// The expiry clock now, in seconds since installation.
+    pub(crate) fn expiry_now_s(&self) -> u32 {
+        self.clock.at(self.now().mono_us)
+    }
+
+    /// How segments are opened: one method for all of a segment's life.
+    pub(crate) fn segment_how(&self) -> OpenHow {
+        OpenHow {
+            write: true,
+            create: false,
+            exclusive: false,
+            direct: self.config.direct,
+            dsync: self.config.sync == SyncMode::Dsync,
+            mode: 0o600,
+        }
+    }
+
+    /// A manifest to change: the one in force, one generation on, with the clock of now and all spares named.
+    pub(crate) fn draft(&self) -> Manifest {
+        let mut next = self.manifest.clone();
+        next.generation += 1;
+        next.next_file = self.next_file;
+        next.spares.extend(&self.ready);
+        next.clock = ClockMark {
+            expiry_s: self.expiry_now_s().max(next.clock.expiry_s),
+            wall_us: match planted(Bug::WithheldTimeDrained) {
+                true => next.clock.wall_us,
+                false => self.now().wall_us,
+            },
+        };
+        next
+    }
+
+    /// Makes a drafted manifest the one in force: write, sync, rename, sync the directory.
+    pub(crate) async fn replace(&mut self, next: Manifest) -> Result<(), NotReplaced> {
+        debug_assert!(next.generation > self.manifest.generation);
+        self.write_new(&next).await.map_err(NotReplaced::Before)?;
+        let renamed = self.files.rename(MANIFEST_NEW, MANIFEST).await;
+        renamed.map_err(NotReplaced::Unknown)?;
+        self.files.sync_dir().await.map_err(NotReplaced::Unknown)?;
+        self.ready.clear();
+        self.manifest = next;
+        Ok(())
+    }
+
+    async fn write_new(&self, next: &Manifest) -> Result<(), Halt> {
+        let bytes = next.encode();
+        let file = self.files.open(MANIFEST_NEW, READ_WRITE_CREATE).await?;
+        let written = self.fill(&file, &bytes).await;
+        self.files.close(&file).await;
+        written
+    }
+
+    async fn fill(&self, file: &File, bytes: &[u8]) -> Result<(), Halt> {
+        self.files.truncate(file, 0).await?;
+        self.files.write(file, 0, bytes).await?;
+        self.files.sync(file).await
+    }
+
+    /// Gives out a file number.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next_file += 1;
+        self.next_file - 1
+    }
+
+    /// Spares at hand, named by the manifest or not yet.
+    pub(crate) fn spares_count(&self) -> usize {
+        self.manifest.spares.len() + self.ready.len()
+    }
+
+    /// Begins a new segment file; [`Ledger::zero_some`] goes on with it.
+    pub(crate) async fn begin_spare(&mut self) -> Result<Spare, Halt> {
+        let number = self.number();
+        let how = OpenHow {
+            direct: self.config.direct,
+            ..MAKE
+        };
+        let name = NumberedFile::Segment(number).to_string();
+        let file = self.files.open(&name, how).await?;
+        Ok(Spare {
+            number,
+            file,
+            zeroed_bytes: 0,
+        })
+    }
+
+    /// Writes the next zeros of a spare; true once it is durable and may be named.
+    pub(crate) async fn zero_some(&mut self, spare: &mut Spare) -> Result<bool, Halt> {
+        let left = self.config.segment_bytes.saturating_sub(spare.zeroed_bytes);
+        if left > 0 {
+            let zeros = vec![0; left.min(IO_BYTES_MAX as u64) as usize];
+            self.files
+                .write(&spare.file, spare.zeroed_bytes, &zeros)
+                .await?;
+            spare.zeroed_bytes += zeros.len() as u64;
+            return Ok(false);
+        }
+        self.files.sync(&spare.file).await?;
+        self.files.close(&spare.file).await;
+        self.files.sync_dir().await?;
+        self.ready.push(spare.number);
+        Ok(true)
+    }
+
+    /// Gives up a spare that could not be finished.
+    pub(crate) async fn drop_spare(&mut self, spare: Spare) {
+        self.files.close(&spare.file).await;
+        // What stays is void: the next start removes it.
+        let _ = self.files.unlink(&spare.file.name).await;
+    }
+
+    /// Makes one spare without a pause.
+    pub(crate) async fn make_spare(&mut self) -> Result<(), Halt> {
+        let mut spare = self.begin_spare().await?;
+        loop {
+            match self.zero_some(&mut spare).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(halt) => {
+                    self.drop_spare(spare).await;
+                    return Err(halt);
+                }
+            }
+        }
+    }
+
+    /// Takes a spare out of a drafted manifest and names it there as a next segment.
+    pub(crate) async fn name_next(
+        &mut self,
+        draft: &mut Manifest,
+        ordinal: u32,
+    ) -> Result<Option<SegmentEntry>, Halt> {
+        if draft.spares.is_empty() {
+            return Ok(None);
+        }
+        let entry = SegmentEntry {
+            ordinal,
+            file: draft.spares.remove(0),
+            salt: u64::from_le_bytes(self.files.random().await?),
+            generation: draft.generation,
+            state: SegmentState::Next,
+        };
+        Ok(Some(entry))
+    }
+
+    /// Opens a segment for its shard.
+    pub(crate) async fn open_for_shard(
+        &mut self,
+        log: LogId,
+        entry: &SegmentEntry,
+    ) -> Result<NamedSegment, Halt> {
+        let name = NumberedFile::Segment(entry.file).to_string();
+        let file = self.files.open(&name, self.segment_how()).await?;
+        let bytes = self.files.len(&file).await?;
+        self.open.insert((log, entry.ordinal), file.id);
+        Ok(NamedSegment {
+            file: file.id,
+            ordinal: entry.ordinal,
+            salt: entry.salt,
+            generation: entry.generation,
+            bytes,
+        })
+    }
+}
+
+/// A segment file in the making.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    pub(crate) number: u64,
+    pub(crate) file: File,
+    zeroed_bytes: u64,
+}

@@ -1,0 +1,55 @@
+//! Segment files as a reader of logs wants them.
+
+use crate::event::Errno;
+use crate::keeper::files::{File, Files, READ};
+use crate::keeper::halt::Halt;
+use crate::keeper::ledger::Ledger;
+use crate::keeper::port::OpenHow;
+use crate::wal::files::NumberedFile;
+use crate::wal::manifest::SegmentEntry;
+use crate::wal::scan::ReadAt;
+use std::future::Future;
+
+/// An open file whose length is known.
+pub(crate) struct Readable {
+    files: Files,
+    pub(crate) file: File,
+    bytes: u64,
+}
+
+impl Readable {
+    /// Opens a segment the way that segments are opened, for reading.
+    pub(crate) async fn segment(ledger: &Ledger, entry: &SegmentEntry) -> Result<Readable, Halt> {
+        let name = NumberedFile::Segment(entry.file).to_string();
+        let how = OpenHow {
+            direct: ledger.config.direct,
+            ..READ
+        };
+        Readable::open(&ledger.files, &name, how).await
+    }
+
+    /// Opens any file.
+    pub(crate) async fn open(files: &Files, name: &str, how: OpenHow) -> Result<Readable, Halt> {
+        let file = files.open(name, how).await?;
+        let bytes = files.len(&file).await?;
+        Ok(Readable {
+            files: files.clone(),
+            file,
+            bytes,
+        })
+    }
+
+    pub(crate) async fn close(self) {
+        self.files.close(&self.file).await;
+    }
+}
+
+impl ReadAt for Readable {
+    fn read_at(&self, offset: u64, bytes: usize) -> impl Future<Output = Result<Vec<u8>, Errno>> {
+        self.files.read(&self.file, offset, bytes)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}

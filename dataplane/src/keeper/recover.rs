@@ -1,0 +1,403 @@
+//! Recovery of logs: reading what the slices do not hold, and bringing every log that has not ended to its end. Reading
+//! changes nothing; what a start changes of logs is in [`write_last_segments`], [`mark_ended`] and [`clean_up`], in this
+//! order around the one replacement of the manifest.
+
+use crate::keeper::files::{Files, MAKE, READ_WRITE_CREATE};
+use crate::keeper::halt::Halt;
+use crate::keeper::harvest::{Dictionary, Harvest};
+use crate::keeper::ledger::Ledger;
+use crate::keeper::notice::Notice;
+use crate::keeper::port::OpenHow;
+use crate::keeper::reading::Readable;
+use crate::planted::{Bug, planted};
+use crate::wal::batch::{Assembled, rewrite};
+use crate::wal::buffer::Blocks;
+use crate::wal::files::NumberedFile;
+use crate::wal::manifest::{Extent, LogEntry, Manifest, SegmentEntry, SegmentState};
+use crate::wal::name::{LogId, Place, Sequence};
+use crate::wal::scan::{BatchAt, Ending, LogEnd, LogSource, ReadAt, Verdict, read_log};
+use crate::wal::segment::SegmentHeader;
+use std::collections::BTreeMap;
+
+/// A log that has not ended, as it was found.
+pub(crate) struct LogFound {
+    log: LogId,
+    ending: Ending,
+    /// The bytes of the batch that goes into the last segment.
+    batch: Option<Vec<u8>>,
+    /// Ordinals of segments that were named and never used.
+    unused: Vec<u32>,
+}
+
+/// What becomes of the logs in the next manifest.
+#[derive(Default)]
+pub(crate) struct Ended {
+    ends: Vec<(LogFound, Option<SegmentEntry>)>,
+    /// Files of unused next segments that are good enough to be used again.
+    pub(crate) unused: Vec<u64>,
+}
+
+/// How far the slices hold a log's decisions.
+pub(crate) fn covered_upto(manifest: &Manifest, log: LogId) -> Option<Sequence> {
+    let covers = manifest.slices.iter().flat_map(|slice| &slice.covers);
+    covers
+        .filter(|cover| cover.log == log)
+        .map(|cover| cover.upto)
+        .max()
+}
+
+/// Index of the first segment whose decisions are not in a slice.
+pub(crate) fn first_uncovered(manifest: &Manifest, log: &LogEntry) -> usize {
+    let covered = covered_upto(manifest, log.id);
+    let in_slices = |entry: &&SegmentEntry| match (entry.state.extent(), covered) {
+        (Some(extent), Some(covered)) => extent.last <= covered,
+        _ => false,
+    };
+    log.segments.iter().take_while(in_slices).count()
+}
+
+/// Reads all logs from where the slices end. Those that have not ended come back; damage anywhere is the end.
+pub(crate) async fn read_logs(
+    ledger: &Ledger,
+    harvest: &mut Harvest,
+    dictionary: &mut Dictionary,
+) -> Result<Vec<LogFound>, Halt> {
+    let mut found = Vec::new();
+    let of = ledger.manifest.logs.len() as u64;
+    for (done, log) in ledger.manifest.logs.iter().enumerate() {
+        let from = first_uncovered(&ledger.manifest, log);
+        if from == log.segments.len() && log.ended_at.is_some() {
+            continue;
+        }
+        let (end, files) = read_one(ledger, log, from, harvest, dictionary).await?;
+        if log.ended_at.is_none() {
+            found.push(found_of(log, from, &end, &files).await?);
+        }
+        for file in files {
+            file.close().await;
+        }
+        ledger.port.say(Notice::Progress {
+            what: "logs read",
+            done: done as u64 + 1,
+            of,
+        });
+    }
+    Ok(found)
+}
+
+/// Reads one log and refuses what must be refused.
+async fn read_one(
+    ledger: &Ledger,
+    log: &LogEntry,
+    from: usize,
+    harvest: &mut Harvest,
+    dictionary: &mut Dictionary,
+) -> Result<(LogEnd, Vec<Readable>), Halt> {
+    let mut files = Vec::new();
+    for entry in &log.segments[from..] {
+        files.push(Readable::segment(ledger, entry).await?);
+    }
+    let mut misfit = None;
+    let erased = |_: LogId, _: Place| false;
+    let source = LogSource {
+        manifest: &ledger.manifest,
+        log,
+        from,
+        files: &files,
+        erased: &erased,
+    };
+    let end = read_log(&source, |at, batch| {
+        if let Err(what) = harvest.take(log.id, batch, dictionary) {
+            misfit.get_or_insert((at.ordinal, what));
+        }
+    })
+    .await;
+    if let Some((ordinal, what)) = misfit {
+        return Err(Halt::Damage {
+            file: file_name(log, ordinal),
+            what: what.to_string(),
+        });
+    }
+    refuse_unsound(ledger, log, &end)?;
+    Ok((end, files))
+}
+
+/// Name of the file of a segment.
+pub(crate) fn file_name(log: &LogEntry, ordinal: u32) -> String {
+    log.segments
+        .iter()
+        .find(|entry| entry.ordinal == ordinal)
+        .map(|entry| NumberedFile::Segment(entry.file).to_string())
+        .unwrap_or_default()
+}
+
+/// Turns an unsound verdict into the end of the process, and reports a torn tail.
+fn refuse_unsound(ledger: &Ledger, log: &LogEntry, end: &LogEnd) -> Result<(), Halt> {
+    match end.verdict {
+        Verdict::Whole => Ok(()),
+        Verdict::TornTail { ordinal, bytes, .. } => {
+            ledger.port.say(Notice::TornTail {
+                log: log.id,
+                file: file_name(log, ordinal),
+                last: end.last,
+                bytes,
+            });
+            Ok(())
+        }
+        Verdict::Damage(_) if planted(Bug::DamageTakenForTornTail) => Ok(()),
+        ref unsound => Err(halt_of(ledger, log, unsound)),
+    }
+}
+
+/// The end of the process that an unsound verdict means.
+pub(crate) fn halt_of(ledger: &Ledger, log: &LogEntry, verdict: &Verdict) -> Halt {
+    match *verdict {
+        Verdict::Unreadable { ordinal, errno } => Halt::Io {
+            doing: "reading",
+            file: file_name(log, ordinal),
+            error: errno,
+        },
+        Verdict::Unsupported { ordinal, .. } => {
+            Halt::Refused(format!("{}: {verdict}", file_name(log, ordinal)))
+        }
+        Verdict::StaleManifest {
+            ordinal,
+            generation,
+        } => Halt::StaleManifest {
+            file: file_name(log, ordinal),
+            file_generation: generation,
+            manifest_generation: ledger.manifest.generation,
+        },
+        Verdict::Damage(damage) => Halt::Damage {
+            file: file_name(log, damage.ordinal),
+            what: damage.to_string(),
+        },
+        Verdict::Whole | Verdict::TornTail { .. } => Halt::Refused(verdict.to_string()),
+    }
+}
+
+/// Decides how a sound log ends and keeps the bytes of the batch that goes into its last segment.
+async fn found_of(
+    log: &LogEntry,
+    from: usize,
+    end: &LogEnd,
+    files: &[Readable],
+) -> Result<LogFound, Halt> {
+    let mut ending = end.ending(Sequence::before_first(log.id.start));
+    if planted(Bug::AdoptedTailNotSyncedAgain) {
+        ending.batch = None;
+        ending.end.sequence = end.last;
+        ending.end.checksum = end.checksum.unwrap_or(0);
+        let holds = end
+            .segments
+            .iter()
+            .filter(|it| it.extent.first <= it.extent.last);
+        ending.closed = holds.map(|it| (it.ordinal, it.extent)).collect();
+    }
+    let batch = match ending.batch {
+        Some(at) => Some(read_again(log, from, at, files).await?),
+        None => None,
+    };
+    Ok(LogFound {
+        log: log.id,
+        ending,
+        batch,
+        unused: end.unused.clone(),
+    })
+}
+
+async fn read_again(
+    log: &LogEntry,
+    from: usize,
+    at: BatchAt,
+    files: &[Readable],
+) -> Result<Vec<u8>, Halt> {
+    let index = log.segments[from..]
+        .iter()
+        .position(|entry| entry.ordinal == at.ordinal);
+    let failed = |error| Halt::Io {
+        doing: "reading",
+        file: file_name(log, at.ordinal),
+        error,
+    };
+    match index.and_then(|index| files.get(index)) {
+        Some(file) => file.read_at(at.offset, at.bytes).await.map_err(failed),
+        None => Err(failed(crate::event::Errno::ENOENT)),
+    }
+}
+
+/// Gives every log that needs one its last segment, durable but for its name; and looks which unused segments can serve
+/// again. The header names the manifest in force: should this start be cut short, the file is void and not a sign of a
+/// later manifest.
+pub(crate) async fn write_last_segments(
+    ledger: &mut Ledger,
+    found: Vec<LogFound>,
+) -> Result<Ended, Halt> {
+    let mut ended = Ended::default();
+    for log in found {
+        for file in unused_files(&ledger.manifest, &log) {
+            if may_serve_again(ledger, file).await? {
+                ended.unused.push(file);
+            }
+        }
+        let last = match &log.batch {
+            Some(bytes) => Some(write_last(ledger, &log, bytes).await?),
+            None => None,
+        };
+        ended.ends.push((log, last));
+    }
+    Ok(ended)
+}
+
+fn unused_files(manifest: &Manifest, found: &LogFound) -> Vec<u64> {
+    let log = manifest.logs.iter().find(|log| log.id == found.log);
+    let segments = log.map_or(&[][..], |log| &log.segments);
+    let unused = segments
+        .iter()
+        .filter(|entry| found.unused.contains(&entry.ordinal));
+    unused.map(|entry| entry.file).collect()
+}
+
+/// A file may become a segment again if nobody else reads it or has another name for it, and it is long enough.
+async fn may_serve_again(ledger: &Ledger, file: u64) -> Result<bool, Halt> {
+    let name = NumberedFile::Segment(file).to_string();
+    let open = ledger.files.open(&name, ledger.segment_how()).await?;
+    let good = ledger.files.lock(&open).await?
+        && ledger.files.links(&open).await? == 1
+        && ledger.files.len(&open).await? == ledger.config.segment_bytes;
+    ledger.files.close(&open).await;
+    Ok(good)
+}
+
+async fn write_last(
+    ledger: &mut Ledger,
+    found: &LogFound,
+    bytes: &[u8],
+) -> Result<SegmentEntry, Halt> {
+    let file = ledger.number();
+    let salt = u64::from_le_bytes(ledger.files.random().await?);
+    let header = SegmentHeader {
+        installation: ledger.manifest.installation,
+        incarnation: incarnation_of(&ledger.manifest, found.log),
+        log: found.log,
+        ordinal: found.ending.ordinal,
+        salt,
+        generation: ledger.manifest.generation,
+        predecessor: found.ending.predecessor,
+    };
+    let (blocks, assembled) = rewritten(bytes, &header)?;
+    let extent = Extent {
+        first: found.ending.end.sequence,
+        last: found.ending.end.sequence,
+        bytes: assembled.bytes as u64,
+        last_checksum: assembled.checksum,
+    };
+    let name = NumberedFile::Segment(file).to_string();
+    write_whole(&ledger.files, &name, ledger.config.direct, blocks.bytes()).await?;
+    Ok(SegmentEntry {
+        ordinal: found.ending.ordinal,
+        file,
+        salt,
+        generation: ledger.manifest.generation,
+        state: SegmentState::Last(extent),
+    })
+}
+
+/// The incarnation that a log was begun under.
+pub(crate) fn incarnation_of(manifest: &Manifest, log: LogId) -> [u8; 16] {
+    let entry = manifest.logs.iter().find(|entry| entry.id == log);
+    entry.map_or(manifest.incarnation, |entry| entry.incarnation)
+}
+
+/// A batch under another segment header.
+fn rewritten(bytes: &[u8], header: &SegmentHeader) -> Result<(Blocks, Assembled), Halt> {
+    let mut blocks = Blocks::default();
+    blocks.reset(bytes.len());
+    blocks.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+    let assembled = rewrite(&mut blocks, header).map_err(|fault| Halt::Damage {
+        file: format!("log {}", header.log),
+        what: fault.to_string(),
+    })?;
+    Ok((blocks, assembled))
+}
+
+/// Makes a file with these bytes, synced; its name is not.
+pub(crate) async fn write_whole(
+    files: &Files,
+    name: &str,
+    direct: bool,
+    bytes: &[u8],
+) -> Result<(), Halt> {
+    let file = files.open(name, OpenHow { direct, ..MAKE }).await?;
+    files.write(&file, 0, bytes).await?;
+    files.sync(&file).await?;
+    files.close(&file).await;
+    Ok(())
+}
+
+/// Writes the ends into the drafted manifest. Unused segments become spares there; what held only the batch that went
+/// into the last segment is named no more.
+pub(crate) fn mark_ended(next: &mut Manifest, ended: &Ended) {
+    for (found, last) in &ended.ends {
+        let Some(log) = next.logs.iter_mut().find(|log| log.id == found.log) else {
+            continue;
+        };
+        let closed: BTreeMap<u32, Extent> = found.ending.closed.iter().copied().collect();
+        log.segments.retain_mut(|entry| {
+            if entry.state.extent().is_some() {
+                return true;
+            }
+            match closed.get(&entry.ordinal) {
+                Some(extent) => {
+                    entry.state = SegmentState::Closed(*extent);
+                    true
+                }
+                None => false,
+            }
+        });
+        log.segments.extend(last);
+        let mut end = found.ending.end;
+        if let Some(SegmentState::Last(extent)) = last.map(|last| last.state) {
+            end.checksum = extent.last_checksum;
+        }
+        log.settled_upto = end.sequence;
+        log.ended_at = Some(end);
+    }
+    next.spares.extend(&ended.unused);
+    next.logs
+        .retain(|log| log.ended_at.is_none() || !log.segments.is_empty());
+}
+
+/// Once the manifest is durable: removes the files that it names no more, and cuts off what lies behind the ends of the
+/// segments that were closed. Should this be cut short, the next start removes the rest; a tail only takes room.
+pub(crate) async fn clean_up(
+    ledger: &Ledger,
+    before: &Manifest,
+    ended: &Ended,
+) -> Result<(), Halt> {
+    let named: std::collections::BTreeSet<u64> = ledger.manifest.files().into_iter().collect();
+    for file in before.files() {
+        if !named.contains(&file) {
+            let name = NumberedFile::Segment(file).to_string();
+            ledger.files.unlink(&name).await?;
+        }
+    }
+    for (found, _) in &ended.ends {
+        let log = ledger.manifest.logs.iter().find(|log| log.id == found.log);
+        for (ordinal, extent) in &found.ending.closed {
+            let entry = log.and_then(|log| log.segments.iter().find(|it| it.ordinal == *ordinal));
+            let Some(entry) = entry else { continue };
+            let name = NumberedFile::Segment(entry.file).to_string();
+            let how = OpenHow {
+                create: false,
+                ..READ_WRITE_CREATE
+            };
+            let file = ledger.files.open(&name, how).await?;
+            if ledger.files.len(&file).await? > extent.bytes {
+                ledger.files.truncate(&file, extent.bytes).await?;
+            }
+            ledger.files.close(&file).await;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,409 @@
+//! Serving: naming segments for shards, and between that spares, sealing, deletion, commands and the graceful stop.
+//! [`Service::attend`] is called between the steps of all long work; it names and never starts long work itself.
+
+use crate::dedup::key::KeyHash;
+use crate::event::ShardId;
+use crate::keeper::commands::Pins;
+use crate::keeper::files::File;
+use crate::keeper::halt::Halt;
+use crate::keeper::harvest::Dictionary;
+use crate::keeper::ledger::{Ledger, NotReplaced};
+use crate::keeper::messages::{ClosedSegment, ToKeeper, ToShard};
+use crate::keeper::notice::Notice;
+use crate::keeper::port::{CommandId, KeeperEvent, KeeperOp};
+use crate::keeper::seal::Sealing;
+use crate::keeper::start::Started;
+use crate::planted::{Bug, planted};
+use crate::wal::files::NumberedFile;
+use crate::wal::manifest::{Extent, Manifest, SegmentState};
+use crate::wal::name::{LogId, Sequence};
+use std::collections::{BTreeMap, VecDeque};
+
+/// How often the disk is looked at and failed work is tried again, in microseconds.
+const LOOK_EVERY_US: u64 = 1_000_000;
+
+/// What the keeper knows of a shard of this run.
+#[derive(Clone, Debug)]
+pub(crate) struct ShardState {
+    /// The log that it writes.
+    pub(crate) log: LogId,
+    /// Every body up to this sequence has its fate in the durable log.
+    pub(crate) settled: Sequence,
+    /// Nothing of a seal epoch before this one is in a segment that is still open.
+    pub(crate) epoch: u16,
+    /// The newest set of slices that it uses.
+    pub(crate) switched: u64,
+    idle: bool,
+    finished: bool,
+}
+
+/// A shard entered a segment: name the one after it.
+#[derive(Clone, Copy, Debug)]
+struct Entered {
+    shard: ShardId,
+    log: LogId,
+    ordinal: u32,
+    closed: Option<ClosedSegment>,
+}
+
+/// How far a graceful stop is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    No,
+    Draining,
+    Finishing,
+}
+
+/// The keeper while shards serve.
+pub(crate) struct Service {
+    pub(crate) ledger: Ledger,
+    pub(crate) dictionary: Dictionary,
+    pub(crate) hash: KeyHash,
+    pub(crate) shards: Vec<ShardState>,
+    pub(crate) commands: VecDeque<(CommandId, String)>,
+    pub(crate) pins: Pins,
+    pub(crate) sealing: Sealing,
+    pub(crate) stop: Stop,
+    pub(crate) space_low: bool,
+    /// Expiry clock at which each closed segment was closed, where that is known.
+    pub(crate) closed_at_s: BTreeMap<(LogId, u32), u32>,
+    /// Seal epoch of the segments of live logs.
+    pub(crate) epochs: BTreeMap<(LogId, u32), u16>,
+    asked: VecDeque<Entered>,
+    /// Naming failed: not before this monotonic time again.
+    name_again_us: u64,
+    look_again_us: u64,
+}
+
+impl Service {
+    pub(crate) fn new(started: Started) -> Service {
+        let Started {
+            ledger,
+            dictionary,
+            hash,
+        } = started;
+        let start = ledger.manifest.start;
+        let shard = |number| ShardState {
+            log: LogId { start, number },
+            settled: Sequence::before_first(start),
+            epoch: 1,
+            switched: 0,
+            idle: false,
+            finished: false,
+        };
+        Service {
+            shards: (0..ledger.config.shards).map(shard).collect(),
+            sealing: Sealing::new(&ledger),
+            ledger,
+            dictionary,
+            hash,
+            commands: VecDeque::new(),
+            pins: Pins::default(),
+            stop: Stop::No,
+            space_low: false,
+            closed_at_s: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            asked: VecDeque::new(),
+            name_again_us: 0,
+            look_again_us: 0,
+        }
+    }
+
+    /// Serves until a graceful stop is complete, and says how it went.
+    pub(crate) async fn serve(&mut self) -> Result<String, Halt> {
+        loop {
+            self.attend().await?;
+            if let Some((id, line)) = self.commands.pop_front() {
+                let text = self.command(&line).await?;
+                self.ledger.port.put(KeeperOp::Reply { id, text });
+                continue;
+            }
+            if self.stop != Stop::No {
+                if let Some(summary) = self.stop_on().await? {
+                    return Ok(summary);
+                }
+            } else if self.work().await? {
+                continue;
+            }
+            let again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
+            self.ledger.port.put(KeeperOp::Wake(again_us));
+            let event = self.ledger.port.event().await;
+            self.note(event);
+        }
+    }
+
+    /// One piece of long work, by priority; false if there is none to do now.
+    async fn work(&mut self) -> Result<bool, Halt> {
+        if self.ledger.now().mono_us >= self.look_again_us {
+            self.look_again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
+            self.look_at_space().await?;
+            if self.tidy_slices().await? || self.delete_aged().await? {
+                return Ok(true);
+            }
+            if self.seal_is_due() {
+                self.seal().await?;
+                return Ok(true);
+            }
+            return self.refill_spares().await;
+        }
+        Ok(false)
+    }
+
+    /// Takes the events that have come and names the segments that shards ask for.
+    pub(crate) async fn attend(&mut self) -> Result<(), Halt> {
+        loop {
+            while let Some(event) = self.ledger.port.try_event() {
+                self.note(event);
+            }
+            if self.ledger.now().mono_us < self.name_again_us {
+                return Ok(());
+            }
+            let Some(entered) = self.asked.pop_front() else {
+                return Ok(());
+            };
+            if !self.name(entered).await? {
+                self.asked.push_front(entered);
+                self.name_again_us = self.ledger.now().mono_us + LOOK_EVERY_US / 10;
+                self.ledger.port.put(KeeperOp::Wake(self.name_again_us));
+                return Ok(());
+            }
+        }
+    }
+
+    fn shard(&mut self, shard: ShardId) -> Option<&mut ShardState> {
+        self.shards.get_mut(usize::from(shard.0))
+    }
+
+    /// Remembers what happened; does nothing about it yet.
+    pub(crate) fn note(&mut self, event: KeeperEvent) {
+        match event {
+            KeeperEvent::FromShard(shard, message) => self.note_shard(shard, message),
+            KeeperEvent::Command { id, line } => self.commands.push_back((id, line)),
+            KeeperEvent::Terminate if self.stop == Stop::No => {
+                self.stop = Stop::Draining;
+                self.ledger.port.say(Notice::Draining);
+                for shard in 0..self.ledger.config.shards {
+                    self.ledger.port.tell(ShardId(shard), ToShard::Drain);
+                }
+            }
+            KeeperEvent::Terminate | KeeperEvent::Tick | KeeperEvent::FileDone(_) => {}
+        }
+    }
+
+    fn note_shard(&mut self, id: ShardId, message: ToKeeper) {
+        if let ToKeeper::Entered {
+            log,
+            ordinal,
+            epoch,
+            closed,
+        } = message
+        {
+            self.epochs.insert((log, ordinal), epoch);
+            self.asked.push_back(Entered {
+                shard: id,
+                log,
+                ordinal,
+                closed,
+            });
+        }
+        let Some(shard) = self.shard(id) else {
+            return;
+        };
+        match message {
+            // The epoch of a segment entered counts once the closed one is known as closed: see `name`.
+            ToKeeper::Entered { .. } => {}
+            ToKeeper::Epoch { epoch, .. } => shard.epoch = epoch,
+            ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
+            ToKeeper::Switched { version } => shard.switched = shard.switched.max(version),
+            ToKeeper::Idle(idle) => shard.idle = idle,
+            ToKeeper::Finished { .. } => shard.finished = true,
+        }
+    }
+
+    /// Makes the closed segment and the next one durable in the manifest, and gives the next one to the shard. False if
+    /// that has to be tried again.
+    async fn name(&mut self, entered: Entered) -> Result<bool, Halt> {
+        let premature = planted(Bug::SegmentNotYetNamed);
+        if self.ledger.spares_count() == 0
+            && let Err(halt) = self.ledger.make_spare().await
+        {
+            self.trouble("making a segment ready", &halt);
+            self.look_again_us = 0;
+            self.make_room().await?;
+            return Ok(false);
+        }
+        let mut next = self.ledger.draft();
+        let Some(named) = self
+            .ledger
+            .name_next(&mut next, entered.ordinal + 1)
+            .await?
+        else {
+            return Ok(false);
+        };
+        let Some(closed_file) = enter(&mut next, &entered, named) else {
+            return Err(Halt::Refused(format!(
+                "shard {} entered segment {} of log {}, which was not named to it",
+                entered.shard.0, entered.ordinal, entered.log
+            )));
+        };
+        self.note_settled(&mut next);
+        if premature {
+            let early = self.ledger.open_for_shard(entered.log, &named).await?;
+            self.ledger
+                .port
+                .tell(entered.shard, ToShard::Segment(early));
+        }
+        match self.ledger.replace(next).await {
+            Ok(()) => {}
+            Err(NotReplaced::Before(halt)) if !premature => {
+                self.trouble("naming a segment", &halt);
+                return Ok(false);
+            }
+            Err(not) => return Err(not.into()),
+        }
+        if !premature {
+            let segment = self.ledger.open_for_shard(entered.log, &named).await?;
+            self.ledger
+                .port
+                .tell(entered.shard, ToShard::Segment(segment));
+        }
+        self.after_closing(&entered, closed_file).await;
+        Ok(true)
+    }
+
+    /// Cuts the unused tail of a closed segment off and closes its file; both are only tidiness.
+    async fn after_closing(&mut self, entered: &Entered, closed_file: Option<u64>) {
+        let epoch = self.epochs.get(&(entered.log, entered.ordinal)).copied();
+        if let (Some(shard), Some(epoch)) = (self.shard(entered.shard), epoch) {
+            shard.epoch = epoch;
+        }
+        let (Some(closed), Some(number)) = (entered.closed, closed_file) else {
+            return;
+        };
+        let now_s = self.ledger.expiry_now_s();
+        self.closed_at_s
+            .insert((entered.log, closed.ordinal), now_s);
+        let Some(id) = self.ledger.open.remove(&(entered.log, closed.ordinal)) else {
+            return;
+        };
+        let file = File {
+            id,
+            name: NumberedFile::Segment(number).to_string(),
+            direct: self.ledger.config.direct,
+        };
+        if let Err(halt) = self.ledger.files.truncate(&file, closed.bytes).await {
+            self.trouble("truncating", &halt);
+        }
+        self.ledger.files.close(&file).await;
+    }
+
+    /// Writes into a drafted manifest how far the bodies of this run's logs are settled.
+    pub(crate) fn note_settled(&self, next: &mut Manifest) {
+        for shard in &self.shards {
+            let log = next.logs.iter_mut().find(|log| log.id == shard.log);
+            if let Some(log) = log {
+                log.settled_upto = log.settled_upto.max(shard.settled);
+            }
+        }
+    }
+
+    /// Says that something failed that will be tried again.
+    pub(crate) fn trouble(&self, doing: &'static str, halt: &Halt) {
+        let (file, error) = match halt {
+            Halt::Io { file, error, .. } => (file.clone(), error.to_string()),
+            other => (String::new(), other.to_string()),
+        };
+        self.ledger
+            .port
+            .say(Notice::FileTrouble { doing, file, error });
+    }
+
+    /// Makes one spare if there are too few, naming between its steps.
+    async fn refill_spares(&mut self) -> Result<bool, Halt> {
+        let enough = self.ledger.spares_count() >= self.ledger.config.spares_count as usize;
+        if enough || self.space_low {
+            return Ok(false);
+        }
+        let mut spare = match self.ledger.begin_spare().await {
+            Ok(spare) => spare,
+            Err(halt) => {
+                self.trouble("making a segment ready", &halt);
+                return Ok(false);
+            }
+        };
+        loop {
+            match self.ledger.zero_some(&mut spare).await {
+                Ok(true) => {
+                    self.look_again_us = 0;
+                    return Ok(true);
+                }
+                Ok(false) => self.attend().await?,
+                Err(halt) => {
+                    self.trouble("making a segment ready", &halt);
+                    self.ledger.drop_spare(spare).await;
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// Goes on with a graceful stop; its summary once it is complete.
+    async fn stop_on(&mut self) -> Result<Option<String>, Halt> {
+        if self.stop == Stop::Draining && self.shards.iter().all(|shard| shard.idle) {
+            self.stop = Stop::Finishing;
+            for shard in 0..self.ledger.config.shards {
+                self.ledger.port.tell(ShardId(shard), ToShard::Finish);
+            }
+        }
+        let finished = self.shards.iter().all(|shard| shard.finished);
+        if self.stop != Stop::Finishing || !finished || !self.asked.is_empty() {
+            return Ok(None);
+        }
+        let mut last = self.ledger.draft();
+        last.clean_stop = true;
+        self.note_settled(&mut last);
+        self.ledger.replace(last).await?;
+        Ok(Some(format!(
+            "stopped cleanly: {} logs finished, manifest generation {}",
+            self.shards.len(),
+            self.ledger.manifest.generation
+        )))
+    }
+}
+
+/// Writes into a drafted manifest that a segment was entered: the one before it is closed, the one after it is named.
+/// The number of the closed file comes back; nothing if the manifest does not know the segment that was entered.
+fn enter(
+    next: &mut Manifest,
+    entered: &Entered,
+    named: crate::wal::manifest::SegmentEntry,
+) -> Option<Option<u64>> {
+    let log = next.logs.iter_mut().find(|log| log.id == entered.log)?;
+    let mut closed_file = None;
+    for segment in &mut log.segments {
+        match entered.closed {
+            Some(closed) if closed.ordinal == segment.ordinal => {
+                closed_file = Some(segment.file);
+                segment.state = SegmentState::Closed(extent(&closed));
+            }
+            _ => {}
+        }
+        if segment.ordinal == entered.ordinal {
+            segment.state = SegmentState::Open;
+        }
+    }
+    log.segments
+        .last()
+        .filter(|last| last.ordinal == entered.ordinal)?;
+    log.segments.push(named);
+    Some(closed_file)
+}
+
+fn extent(closed: &ClosedSegment) -> Extent {
+    Extent {
+        first: closed.first,
+        last: closed.last,
+        bytes: closed.bytes,
+        last_checksum: closed.last_checksum,
+    }
+}

@@ -1,0 +1,345 @@
+//! A start, from a locked directory to shards that serve: read everything, change nothing until all is read, bring every
+//! log that has not ended to its end, and replace the manifest once. A crash anywhere in it is harmless: the next start
+//! finds either manifest and does the same again.
+
+use crate::dedup::key::KeyHash;
+use crate::event::ShardId;
+use crate::keeper::clock::{self, Reading};
+use crate::keeper::config::KeeperConfig;
+use crate::keeper::directory;
+use crate::keeper::files::{Files, READ};
+use crate::keeper::halt::Halt;
+use crate::keeper::harvest::{Dictionary, Harvest};
+use crate::keeper::ledger::Ledger;
+use crate::keeper::load;
+use crate::keeper::messages::{Begin, ExpiryClock, NamedSegment, ToShard};
+use crate::keeper::notice::Notice;
+use crate::keeper::partition;
+use crate::keeper::port::Port;
+use crate::keeper::recover::{self, LogFound};
+use crate::planted::{Bug, planted};
+use crate::wal::files::{MANIFEST, NumberedFile};
+use crate::wal::manifest::{LogEntry, Manifest, ManifestFault};
+use crate::wal::name::{LogId, Sequence};
+use crate::wal::secret::Secret;
+use crate::wal::segment::{START_LIMIT, SegmentHeader};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What serving goes on with.
+pub(crate) struct Started {
+    pub(crate) ledger: Ledger,
+    pub(crate) dictionary: Dictionary,
+    pub(crate) hash: KeyHash,
+}
+
+/// A directory that was read and found whole; nothing in it was changed yet.
+pub(crate) struct Opened {
+    pub(crate) ledger: Ledger,
+    pub(crate) secret: Secret,
+    /// Files with our kind of name that the manifest does not name.
+    pub(crate) void: Vec<String>,
+}
+
+/// Locks the directory, makes an installation where there is none, and checks that manifest, secret and files belong
+/// together.
+pub(crate) async fn open(port: &Port, config: KeeperConfig) -> Result<Opened, Halt> {
+    let files = Files::new(port.clone());
+    directory::lock(&files, config.pid).await?;
+    let names = files.list().await?;
+    if !names.iter().any(|name| name == MANIFEST) {
+        install(port, &files, &config, &names).await?;
+    }
+    let manifest = read_manifest(&files).await?;
+    let secret = directory::read_secret(&files, manifest.secret).await?;
+    let named = named_files(&manifest);
+    let there: BTreeSet<&String> = names.iter().collect();
+    if let Some(missing) = named.iter().find(|name| !there.contains(name)) {
+        return Err(Halt::Damage {
+            file: missing.clone(),
+            what: "the manifest names it, and it is not there".to_string(),
+        });
+    }
+    let void: Vec<String> = names
+        .into_iter()
+        .filter(|name| NumberedFile::parse(name).is_some() && !named.contains(name))
+        .collect();
+    let ledger = Ledger::new(port.clone(), config, manifest);
+    for name in &void {
+        refuse_newer(&ledger, name).await?;
+    }
+    Ok(Opened {
+        ledger,
+        secret,
+        void,
+    })
+}
+
+/// Makes an empty installation: secret first, then the manifest that means it.
+async fn install(
+    port: &Port,
+    files: &Files,
+    config: &KeeperConfig,
+    names: &[String],
+) -> Result<(), Halt> {
+    let left_over = names
+        .iter()
+        .find(|name| NumberedFile::parse(name).is_some());
+    if let Some(file) = left_over {
+        return Err(Halt::NoManifest { file: file.clone() });
+    }
+    let secret = directory::make_secret(files).await?;
+    let manifest = Manifest {
+        installation: files.random().await?,
+        node: files.random().await?,
+        incarnation: files.random().await?,
+        secret: secret.id,
+        ..Manifest::default()
+    };
+    let mut ledger = Ledger::new(port.clone(), config.clone(), manifest);
+    let first = ledger.draft();
+    ledger.replace(first).await?;
+    port.say(Notice::Installed);
+    Ok(())
+}
+
+async fn read_manifest(files: &Files) -> Result<Manifest, Halt> {
+    let file = files.open(MANIFEST, READ).await?;
+    let bytes = files.read_whole(&file).await?;
+    files.close(&file).await;
+    Manifest::decode(&bytes).map_err(|fault| match fault {
+        ManifestFault::Newer { .. } => Halt::Refused(fault.to_string()),
+        _ => Halt::Damage {
+            file: MANIFEST.to_string(),
+            what: fault.to_string(),
+        },
+    })
+}
+
+/// Names of all files that a manifest names.
+fn named_files(manifest: &Manifest) -> BTreeSet<String> {
+    let slices: BTreeSet<u64> = manifest.slices.iter().map(|slice| slice.file).collect();
+    let name = |file: u64| match slices.contains(&file) {
+        true => NumberedFile::Slice(file).to_string(),
+        false => NumberedFile::Segment(file).to_string(),
+    };
+    manifest.files().into_iter().map(name).collect()
+}
+
+/// A void file written under a later manifest proves that ours is not the latest; one of another installation is not
+/// ours to remove.
+async fn refuse_newer(ledger: &Ledger, name: &str) -> Result<(), Halt> {
+    let file = ledger.files.open(name, ledger.segment_how()).await?;
+    let block = ledger.files.read(&file, 0, 4096).await;
+    ledger.files.close(&file).await;
+    let block = block.map_err(|error| Halt::Io {
+        doing: "reading",
+        file: name.to_string(),
+        error,
+    })?;
+    let generation = match NumberedFile::parse(name) {
+        Some(NumberedFile::Segment(_)) => SegmentHeader::decode(&block)
+            .ok()
+            .map(|(header, _)| (Some(header.installation), header.generation)),
+        _ => load::slice_generation(&block),
+    };
+    let Some((installation, generation)) = generation else {
+        return Ok(());
+    };
+    if installation.is_some_and(|of| of != ledger.manifest.installation) {
+        return Err(Halt::Refused(format!(
+            "{name} belongs to another installation: move it out of WAL_DIR"
+        )));
+    }
+    if generation > ledger.manifest.generation && !planted(Bug::StaleManifestAccepted) {
+        return Err(Halt::StaleManifest {
+            file: name.to_string(),
+            file_generation: generation,
+            manifest_generation: ledger.manifest.generation,
+        });
+    }
+    Ok(())
+}
+
+/// The whole start of a gateway.
+pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, Halt> {
+    let began_us = port.now().mono_us;
+    let Opened {
+        mut ledger,
+        secret,
+        void,
+    } = open(port, config).await?;
+    let clean = ledger.manifest.clean_stop;
+    let mut dictionary = Dictionary::default();
+    let mut harvest = Harvest::new(KeyHash::new(secret.key));
+    let slices = load::open_slices(&ledger, &mut dictionary).await?;
+    let found = recover::read_logs(&ledger, &mut harvest, &mut dictionary).await?;
+    for name in void {
+        ledger.files.unlink(&name).await?;
+        port.say(Notice::VoidRemoved(name));
+    }
+    resume_clock(&mut ledger, &harvest);
+    let previous_shards = shards_of(&ledger.manifest, ledger.manifest.start);
+    let named = end_logs_and_begin(&mut ledger, found).await?;
+    begin_shards(&ledger, &secret, &dictionary, &named);
+    let unanswered = harvest.open.len() as u64;
+    let owners = match planted(Bug::WrongOwnerAfterShardChange) && previous_shards > 0 {
+        true => partition::owners(previous_shards)
+            .map(|ShardId(shard)| ShardId(shard % ledger.config.shards)),
+        false => partition::owners(ledger.config.shards),
+    };
+    let hash = KeyHash::new(secret.key);
+    let loaded = load::load(&ledger, slices, harvest.decisions, &owners).await?;
+    let admit = fits(&ledger, loaded);
+    for shard in 0..ledger.config.shards {
+        port.tell(ShardId(shard), ToShard::Serve { admit });
+    }
+    port.say(Notice::Recovered {
+        decisions: loaded,
+        unanswered,
+        took_us: port.now().mono_us - began_us,
+        clean,
+    });
+    Ok(Started {
+        ledger,
+        dictionary,
+        hash,
+    })
+}
+
+/// How many logs a start began.
+fn shards_of(manifest: &Manifest, start: u32) -> u16 {
+    manifest
+        .logs
+        .iter()
+        .filter(|log| log.id.start == start)
+        .map(|log| log.id.number + 1)
+        .max()
+        .unwrap_or(0)
+}
+
+/// Memory that a live decision takes, all told, in bytes.
+const DECISION_MEMORY_BYTES: u64 = 96;
+
+fn fits(ledger: &Ledger, decisions: u64) -> bool {
+    let needed_bytes = decisions * DECISION_MEMORY_BYTES;
+    let limit_bytes = ledger.config.dedup_memory_bytes_max;
+    if needed_bytes > limit_bytes {
+        ledger.port.say(Notice::FoldTooLarge {
+            needed_bytes,
+            limit_bytes,
+        });
+    }
+    needed_bytes <= limit_bytes
+}
+
+/// Sets the clock of this run by what was found, and withholds what cannot be believed.
+fn resume_clock(ledger: &mut Ledger, harvest: &Harvest) {
+    let mark = ledger.manifest.clock;
+    let in_manifest = Reading {
+        expiry_s: mark.expiry_s,
+        wall_us: mark.wall_us,
+    };
+    let decided_at_max = ledger
+        .manifest
+        .slices
+        .iter()
+        .map(|slice| slice.decided_last)
+        .fold(harvest.decided_at_max, u32::max);
+    let now = ledger.now();
+    let newest = match ledger.manifest.start {
+        // Nothing was ever decided: time begins now.
+        0 => Reading {
+            expiry_s: 0,
+            wall_us: now.wall_us,
+        },
+        _ => in_manifest.later(harvest.newest),
+    };
+    let resumed = clock::resume(newest, decided_at_max, now.wall_us);
+    ledger.clock = ExpiryClock {
+        base_s: resumed.expiry_s,
+        base_mono_us: now.mono_us,
+    };
+    ledger.manifest.withheld_s += u64::from(resumed.withheld_s);
+    if ledger.manifest.withheld_s > 0 {
+        ledger.port.say(Notice::TimeWithheld {
+            withheld_s: ledger.manifest.withheld_s,
+        });
+    }
+}
+
+/// The one replacement of a start: ends all old logs, raises the start number, names the first segments of the new logs.
+async fn end_logs_and_begin(
+    ledger: &mut Ledger,
+    found: Vec<LogFound>,
+) -> Result<Vec<(LogId, NamedSegment)>, Halt> {
+    let start = ledger.manifest.start + 1;
+    if start >= START_LIMIT {
+        return Err(Halt::StartsExhausted);
+    }
+    let ended = recover::write_last_segments(ledger, found).await?;
+    let shards = ledger.config.shards;
+    while ledger.spares_count() + ended.unused.len() < usize::from(shards) {
+        ledger.make_spare().await?;
+        ledger.port.say(Notice::Progress {
+            what: "segments made ready",
+            done: ledger.spares_count() as u64,
+            of: u64::from(shards),
+        });
+    }
+    // Names of last segments and spares are durable before the manifest that holds them.
+    ledger.files.sync_dir().await?;
+    let mut next = ledger.draft();
+    next.start = start;
+    next.clean_stop = false;
+    recover::mark_ended(&mut next, &ended);
+    let mut begun = Vec::new();
+    for number in 0..shards {
+        let id = LogId { start, number };
+        let Some(first) = ledger.name_next(&mut next, 0).await? else {
+            return Err(Halt::Refused("no segment is ready for a log".to_string()));
+        };
+        begun.push((id, first));
+        next.logs.push(LogEntry {
+            id,
+            incarnation: next.incarnation,
+            ended_at: None,
+            settled_upto: Sequence::before_first(start),
+            segments: vec![first],
+        });
+    }
+    let before = ledger.manifest.clone();
+    ledger.replace(next).await?;
+    recover::clean_up(ledger, &before, &ended).await?;
+    let mut named = Vec::new();
+    for (log, first) in begun {
+        named.push((log, ledger.open_for_shard(log, &first).await?));
+    }
+    Ok(named)
+}
+
+fn begin_shards(
+    ledger: &Ledger,
+    secret: &Secret,
+    dictionary: &Dictionary,
+    named: &[(LogId, NamedSegment)],
+) {
+    let owners = Arc::new(partition::owners(ledger.config.shards));
+    let params: Arc<[_]> = dictionary.with_last(ledger.config.params).into();
+    for (log, first) in named {
+        let begin = Begin {
+            installation: ledger.manifest.installation,
+            incarnation: ledger.manifest.incarnation,
+            secret: secret.key,
+            log: *log,
+            owners: owners.clone(),
+            clock: ledger.clock,
+            first: *first,
+            sync: ledger.config.sync,
+            params: params.clone(),
+        };
+        ledger
+            .port
+            .tell(ShardId(log.number), ToShard::Begin(Box::new(begin)));
+    }
+}

@@ -1,0 +1,335 @@
+//! A directory in memory for the keeper's own tests: it keeps apart what a process sees and what a power cut leaves.
+//! It owns files, names and locks; it knows nothing of what is in the files.
+
+use crate::event::{Errno, FileId};
+use crate::keeper::port::{FileOp, FileResult, FileValue};
+use std::collections::BTreeMap;
+
+/// What a crash leaves of changes that were never synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// Nothing is lost: the process died, the machine lives on.
+    Nothing,
+    /// Everything unsynced is lost.
+    Everything,
+    /// Each unsynced sector and each unsynced change of a name survives or not, by this seed.
+    Some(u64),
+}
+
+#[derive(Clone, Default)]
+struct Inode {
+    seen: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+struct Handle {
+    inode: u64,
+    direct: bool,
+    dsync: bool,
+}
+
+/// The disk and the descriptors of the one process that is alive on it (others may hold locks).
+#[derive(Default)]
+pub(crate) struct TestDisk {
+    inodes: BTreeMap<u64, Inode>,
+    names: BTreeMap<String, u64>,
+    durable_names: BTreeMap<String, u64>,
+    handles: BTreeMap<i32, Handle>,
+    locks: BTreeMap<u64, i32>,
+    made: u64,
+    opened: i32,
+    /// Size of the file system.
+    pub(crate) total_bytes: u64,
+    /// Operations that fail: (count down, error); taken at zero.
+    pub(crate) fail_at: Option<(u64, Errno)>,
+    /// Reads of files whose name begins like this fail.
+    pub(crate) fail_reads_of: Option<String>,
+    /// Operations done so far.
+    pub(crate) ops: u64,
+}
+
+const EEXIST: Errno = Errno(17);
+const EINVAL: Errno = Errno(22);
+const EBADF: Errno = Errno(9);
+const EAGAIN: Errno = Errno(11);
+const SECTOR: usize = 512;
+
+impl TestDisk {
+    pub(crate) fn new() -> TestDisk {
+        TestDisk {
+            total_bytes: 1 << 40,
+            ..TestDisk::default()
+        }
+    }
+
+    /// Names seen now.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.names.keys().cloned().collect()
+    }
+
+    /// The bytes of a file as a process sees them.
+    pub(crate) fn bytes(&self, name: &str) -> Option<&[u8]> {
+        let inode = self.names.get(name)?;
+        Some(&self.inodes.get(inode)?.seen)
+    }
+
+    /// Changes a file's bytes behind everybody's back, durably.
+    pub(crate) fn tamper(&mut self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let inode = self.names.get(name).and_then(|at| self.inodes.get_mut(at));
+        let inode = inode.expect("a file of that name");
+        change(&mut inode.seen);
+        inode.durable = inode.seen.clone();
+    }
+
+    /// Makes a file behind everybody's back, durably.
+    pub(crate) fn plant(&mut self, name: &str, bytes: Vec<u8>) {
+        self.made += 1;
+        let inode = Inode {
+            durable: bytes.clone(),
+            seen: bytes,
+        };
+        self.inodes.insert(self.made, inode);
+        self.names.insert(name.to_string(), self.made);
+        self.durable_names.insert(name.to_string(), self.made);
+    }
+
+    /// Removes a file behind everybody's back, durably.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.names.remove(name);
+        self.durable_names.remove(name);
+    }
+
+    /// The process ends, its descriptors and locks go; of unsynced changes stays what `lost` says.
+    pub(crate) fn crash(&mut self, lost: Lost) {
+        self.handles.clear();
+        self.locks.clear();
+        let mut state = match lost {
+            Lost::Some(seed) => seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            _ => 1,
+        };
+        let mut keep = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            match lost {
+                Lost::Nothing => true,
+                Lost::Everything => false,
+                Lost::Some(_) => state >> 40 & 1 == 1,
+            }
+        };
+        let all: Vec<String> = self
+            .names
+            .keys()
+            .chain(self.durable_names.keys())
+            .cloned()
+            .collect();
+        for name in all {
+            if self.names.get(&name) != self.durable_names.get(&name) && keep() {
+                match self.names.get(&name) {
+                    Some(inode) => self.durable_names.insert(name, *inode),
+                    None => self.durable_names.remove(&name),
+                };
+            }
+        }
+        self.names = self.durable_names.clone();
+        for inode in self.inodes.values_mut() {
+            let mut left = inode.durable.clone();
+            if left.len() != inode.seen.len() && keep() {
+                left.resize(inode.seen.len(), 0);
+            }
+            let sectors = left.len().div_ceil(SECTOR);
+            for sector in 0..sectors {
+                let end = ((sector + 1) * SECTOR)
+                    .min(left.len())
+                    .min(inode.seen.len());
+                let range = sector * SECTOR..end;
+                if range.start < end && left[range.clone()] != inode.seen[range.clone()] && keep() {
+                    left[range.clone()].copy_from_slice(&inode.seen[range]);
+                }
+            }
+            inode.durable = left.clone();
+            inode.seen = left;
+        }
+    }
+
+    /// Writes through a descriptor as a shard does: direct and durable at once.
+    pub(crate) fn shard_write(&mut self, file: FileId, offset: u64, bytes: &[u8]) {
+        let inode = self.handles[&file.0].inode;
+        let inode = self.inodes.get_mut(&inode).expect("open file");
+        for content in [&mut inode.seen, &mut inode.durable] {
+            put(content, offset, bytes);
+        }
+    }
+
+    /// Writes through a descriptor as a shard does, and loses power before it is durable.
+    pub(crate) fn shard_write_unsynced(&mut self, file: FileId, offset: u64, bytes: &[u8]) {
+        let inode = self.handles[&file.0].inode;
+        put(
+            &mut self.inodes.get_mut(&inode).expect("open file").seen,
+            offset,
+            bytes,
+        );
+    }
+
+    /// The name of an open file.
+    pub(crate) fn name_of(&self, file: FileId) -> String {
+        let inode = self.handles[&file.0].inode;
+        let found = self.names.iter().find(|(_, at)| **at == inode);
+        found.map(|(name, _)| name.clone()).unwrap_or_default()
+    }
+
+    /// Carries out one operation.
+    pub(crate) fn run(&mut self, op: &FileOp) -> FileResult {
+        self.ops += 1;
+        if let Some((count, error)) = &mut self.fail_at {
+            if *count == 0 {
+                let error = *error;
+                self.fail_at = None;
+                return Err(error);
+            }
+            *count -= 1;
+        }
+        if let (FileOp::Read { file, .. }, Some(prefix)) = (op, &self.fail_reads_of)
+            && self.name_of(*file).starts_with(prefix.as_str())
+        {
+            return Err(Errno::EIO);
+        }
+        match op {
+            FileOp::List => Ok(FileValue::Names(self.names())),
+            FileOp::Open { name, how } => {
+                let inode = match self.names.get(name) {
+                    Some(_) if how.create && how.exclusive => return Err(EEXIST),
+                    Some(inode) => *inode,
+                    None if how.create => {
+                        self.made += 1;
+                        self.inodes.insert(self.made, Inode::default());
+                        self.names.insert(name.clone(), self.made);
+                        self.made
+                    }
+                    None => return Err(Errno::ENOENT),
+                };
+                self.opened += 1;
+                let handle = Handle {
+                    inode,
+                    direct: how.direct,
+                    dsync: how.dsync,
+                };
+                self.handles.insert(self.opened, handle);
+                Ok(FileValue::Opened(FileId(self.opened)))
+            }
+            FileOp::Close(file) => {
+                self.handles.remove(&file.0).ok_or(EBADF)?;
+                self.locks.retain(|_, holder| *holder != file.0);
+                Ok(FileValue::Done)
+            }
+            FileOp::Read {
+                file,
+                offset,
+                bytes,
+            } => {
+                let handle = self.handles.get(&file.0).ok_or(EBADF)?;
+                if handle.direct && (offset % 4096 != 0 || bytes % 4096 != 0) {
+                    return Err(EINVAL);
+                }
+                assert!(*bytes <= 1 << 20, "reads are at most 1 MiB");
+                let content = &self.inodes[&handle.inode].seen;
+                let start = (*offset as usize).min(content.len());
+                let end = (start + *bytes as usize).min(content.len());
+                Ok(FileValue::Bytes(content[start..end].to_vec()))
+            }
+            FileOp::Write {
+                file,
+                offset,
+                bytes,
+            } => {
+                let handle = self.handles.get(&file.0).ok_or(EBADF)?;
+                if handle.direct && (offset % 4096 != 0 || bytes.len() % 4096 != 0) {
+                    return Err(EINVAL);
+                }
+                assert!(bytes.len() <= 1 << 20, "writes are at most 1 MiB");
+                let dsync = handle.dsync;
+                let inode = self.inodes.get_mut(&handle.inode).ok_or(EBADF)?;
+                put(&mut inode.seen, *offset, bytes);
+                if dsync {
+                    inode.durable.clone_from(&inode.seen);
+                }
+                Ok(FileValue::Written(bytes.len() as u32))
+            }
+            FileOp::Truncate(file, bytes) => {
+                let inode = self.inode(*file)?;
+                inode.seen.resize(*bytes as usize, 0);
+                Ok(FileValue::Done)
+            }
+            FileOp::Sync(file) => {
+                let inode = self.inode(*file)?;
+                inode.durable.clone_from(&inode.seen);
+                Ok(FileValue::Done)
+            }
+            FileOp::SyncDir => {
+                self.durable_names = self.names.clone();
+                Ok(FileValue::Done)
+            }
+            FileOp::Rename { from, to } => {
+                let inode = self.names.remove(from).ok_or(Errno::ENOENT)?;
+                self.names.insert(to.clone(), inode);
+                Ok(FileValue::Done)
+            }
+            FileOp::Unlink(name) => {
+                self.names.remove(name).ok_or(Errno::ENOENT)?;
+                Ok(FileValue::Done)
+            }
+            FileOp::Len(file) => Ok(FileValue::Number(self.inode(*file)?.seen.len() as u64)),
+            FileOp::Links(file) => {
+                let inode = self.handles.get(&file.0).ok_or(EBADF)?.inode;
+                let links = self.names.values().filter(|at| **at == inode).count();
+                Ok(FileValue::Number(links as u64))
+            }
+            FileOp::LockExclusive(file) | FileOp::LockShared(file) => {
+                let inode = self.handles.get(&file.0).ok_or(EBADF)?.inode;
+                match self.locks.get(&inode) {
+                    Some(holder) if *holder != file.0 => Err(EAGAIN),
+                    _ => {
+                        self.locks.insert(inode, file.0);
+                        Ok(FileValue::Done)
+                    }
+                }
+            }
+            FileOp::Unlock(file) => {
+                self.locks.retain(|_, holder| *holder != file.0);
+                Ok(FileValue::Done)
+            }
+            FileOp::Space => {
+                let used: u64 = self
+                    .names
+                    .values()
+                    .map(|at| self.inodes[at].seen.len() as u64)
+                    .sum();
+                Ok(FileValue::Space {
+                    total_bytes: self.total_bytes,
+                    free_bytes: self.total_bytes.saturating_sub(used),
+                })
+            }
+            FileOp::Random(count) => {
+                let seed = self.ops.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                Ok(FileValue::Bytes(
+                    (0..*count)
+                        .map(|at| (seed.rotate_left(at * 7) >> 16) as u8 ^ at as u8)
+                        .collect(),
+                ))
+            }
+        }
+    }
+
+    fn inode(&mut self, file: FileId) -> Result<&mut Inode, Errno> {
+        let handle = self.handles.get(&file.0).ok_or(EBADF)?;
+        self.inodes.get_mut(&handle.inode).ok_or(EBADF)
+    }
+}
+
+fn put(content: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
+    let start = offset as usize;
+    if content.len() < start + bytes.len() {
+        content.resize(start + bytes.len(), 0);
+    }
+    content[start..start + bytes.len()].copy_from_slice(bytes);
+}

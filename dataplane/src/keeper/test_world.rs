@@ -1,0 +1,501 @@
+//! The keeper's tests run it on a [`TestDisk`] with shards that only do what the protocol between the two asks for:
+//! write batches into the segments that were named to them, and answer.
+
+use crate::dedup::Decided;
+use crate::event::{Now, ShardId, SyncMode};
+use crate::keeper::Keeper;
+use crate::keeper::config::KeeperConfig;
+use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, ToKeeper, ToShard};
+use crate::keeper::notice::Notice;
+use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
+use crate::keeper::test_disk::TestDisk;
+use crate::wal::batch::{BatchFields, Limits, OpenBatch};
+use crate::wal::buffer::Blocks;
+use crate::wal::name::{Place, Sequence};
+use crate::wal::record::{BodyMeta, Decision, Entry};
+use crate::wal::segment::{Predecessor, SegmentHeader};
+use flk_contract::verify::ParamsVersion;
+
+/// Monotonic and wall time at which worlds begin.
+const BEGIN: Now = Now {
+    mono_us: 1_000_000,
+    wall_us: 1_700_000_000_000_000,
+};
+
+pub(crate) fn config(shards: u16) -> KeeperConfig {
+    KeeperConfig {
+        shards,
+        segment_bytes: 256 << 10,
+        spares_count: 0,
+        ttl_s: 14 * 86_400,
+        seal_bytes_max: 1 << 40,
+        seal_every_us: u64::MAX,
+        slices_count_max: 20,
+        wal_bytes_max: None,
+        body_age_max_s: 14 * 86_400,
+        dedup_memory_bytes_max: 1 << 30,
+        sync: SyncMode::Dsync,
+        direct: true,
+        params: ParamsVersion::new("1").expect("a name"),
+        pid: 4711,
+    }
+}
+
+/// A shard as far as the keeper knows it.
+pub(crate) struct FakeShard {
+    pub(crate) begin: Box<Begin>,
+    pub(crate) loaded: Vec<Decided>,
+    pub(crate) serving: Option<bool>,
+    pub(crate) space_low: bool,
+    pub(crate) slices: u64,
+    pub(crate) draining: bool,
+    current: NamedSegment,
+    next: Option<NamedSegment>,
+    /// Nothing was written into `current` yet.
+    fresh: bool,
+    predecessor: Option<Predecessor>,
+    offset: u64,
+    sequence: Sequence,
+    first: Sequence,
+    checksum: u32,
+    records: u32,
+    epoch: u16,
+}
+
+impl FakeShard {
+    fn new(begin: Box<Begin>) -> FakeShard {
+        let before = Sequence::before_first(begin.log.start);
+        FakeShard {
+            current: begin.first,
+            loaded: Vec::new(),
+            serving: None,
+            space_low: false,
+            slices: 0,
+            draining: false,
+            next: None,
+            fresh: true,
+            predecessor: None,
+            offset: 0,
+            sequence: before,
+            first: before,
+            checksum: 0,
+            records: 0,
+            epoch: 1,
+            begin,
+        }
+    }
+
+    /// The last sequence written.
+    pub(crate) fn last(&self) -> Sequence {
+        self.sequence
+    }
+
+    fn header(&self) -> SegmentHeader {
+        SegmentHeader {
+            installation: self.begin.installation,
+            incarnation: self.begin.incarnation,
+            log: self.begin.log,
+            ordinal: self.current.ordinal,
+            salt: self.current.salt,
+            generation: self.current.generation,
+            predecessor: self.predecessor,
+        }
+    }
+
+    /// Spells the open batch as the next one. Returns where it goes and its bytes.
+    fn spell(&mut self, batch: &OpenBatch, now: Now) -> (u64, Vec<u8>, u32) {
+        let fields = BatchFields {
+            salt: self.current.salt,
+            sequence: self.sequence.next().expect("room in the counter"),
+            expiry_clock_s: self.begin.clock.at(now.mono_us),
+            wall_us: now.wall_us,
+            durable_upto: self.sequence,
+            settled_upto: self.sequence,
+            previous_checksum: self.checksum,
+        };
+        let lead = self.fresh.then(|| self.header());
+        let mut blocks = Blocks::default();
+        let assembled = batch.assemble(&fields, lead.as_ref(), &mut blocks);
+        (self.offset, blocks.bytes().to_vec(), assembled.checksum)
+    }
+
+    /// Writes the open batch durably and says what the keeper is told.
+    fn append(&mut self, disk: &mut TestDisk, batch: &OpenBatch, now: Now) -> Option<ToKeeper> {
+        let closed = self.roll_if_full(batch);
+        let (offset, bytes, checksum) = self.spell(batch, now);
+        disk.shard_write(self.current.file, offset, &bytes);
+        self.offset += bytes.len() as u64;
+        self.sequence = self.sequence.next().expect("room in the counter");
+        self.checksum = checksum;
+        self.records += batch.records();
+        let entered = self.fresh;
+        if entered {
+            self.fresh = false;
+            self.first = self.sequence;
+        }
+        entered.then_some(ToKeeper::Entered {
+            log: self.begin.log,
+            ordinal: self.current.ordinal,
+            epoch: self.epoch,
+            closed,
+        })
+    }
+
+    fn roll_if_full(&mut self, batch: &OpenBatch) -> Option<ClosedSegment> {
+        let needs = 8192 + 4096 + batch.bodies_bytes() as u64 + u64::from(batch.records()) * 300;
+        if self.fresh || self.offset + needs <= self.current.bytes {
+            return None;
+        }
+        Some(self.roll())
+    }
+
+    /// Goes on in the next segment.
+    fn roll(&mut self) -> ClosedSegment {
+        let closed = ClosedSegment {
+            ordinal: self.current.ordinal,
+            first: self.first,
+            last: self.sequence,
+            bytes: self.offset,
+            last_checksum: self.checksum,
+        };
+        self.predecessor = Some(Predecessor {
+            ends_after: self.sequence,
+            checksum: self.checksum,
+        });
+        self.current = self
+            .next
+            .take()
+            .expect("the next segment was named in time");
+        self.fresh = true;
+        self.offset = 0;
+        self.records = 0;
+        closed
+    }
+}
+
+/// A disk, a keeper on it, and shards.
+pub(crate) struct World {
+    pub(crate) disk: TestDisk,
+    pub(crate) shards: Vec<FakeShard>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) replies: Vec<(CommandId, String)>,
+    pub(crate) exit: Option<(i32, String)>,
+    pub(crate) now: Now,
+    pub(crate) config: KeeperConfig,
+    keeper: Keeper,
+    events: Vec<KeeperEvent>,
+    wake_us: Option<u64>,
+    /// Shards do not become idle by themselves.
+    pub(crate) busy: bool,
+    /// File operations until the process dies in the middle of things.
+    pub(crate) ops_left: Option<u64>,
+    /// Called before each file operation.
+    pub(crate) watch: Option<Box<dyn FnMut(&TestDisk, &FileOp)>>,
+}
+
+impl World {
+    /// A keeper that was not stepped yet.
+    pub(crate) fn new(disk: TestDisk, config: KeeperConfig) -> World {
+        World::with(disk, config.clone(), Keeper::new(config))
+    }
+
+    /// Any keeper.
+    pub(crate) fn with(disk: TestDisk, config: KeeperConfig, keeper: Keeper) -> World {
+        World {
+            disk,
+            shards: Vec::new(),
+            notices: Vec::new(),
+            replies: Vec::new(),
+            exit: None,
+            now: BEGIN,
+            keeper,
+            config,
+            events: Vec::new(),
+            wake_us: None,
+            busy: false,
+            ops_left: None,
+            watch: None,
+        }
+    }
+
+    /// Starts on this disk and serves.
+    pub(crate) fn started(disk: TestDisk, config: KeeperConfig) -> World {
+        let mut world = World::new(disk, config);
+        world.run();
+        world.assert_serving();
+        world
+    }
+
+    /// Starts again on what a crash leaves, at a later time.
+    pub(crate) fn restarted(
+        self,
+        lost: crate::keeper::test_disk::Lost,
+        shards: u16,
+        later_s: u64,
+    ) -> World {
+        let World {
+            mut disk,
+            now,
+            config,
+            ..
+        } = self;
+        disk.crash(lost);
+        let mut world = World::new(disk, KeeperConfig { shards, ..config });
+        world.now = Now {
+            mono_us: BEGIN.mono_us,
+            wall_us: now.wall_us + later_s * 1_000_000,
+        };
+        world.run();
+        world
+    }
+
+    pub(crate) fn assert_serving(&self) {
+        assert_eq!(self.exit, None, "notices: {:?}", self.notices);
+        assert_eq!(self.shards.len(), usize::from(self.config.shards));
+        assert!(self.shards.iter().all(|shard| shard.serving.is_some()));
+    }
+
+    /// Steps until nothing is left to do. False if the process died in between.
+    pub(crate) fn run(&mut self) -> bool {
+        loop {
+            let events = std::mem::take(&mut self.events);
+            let ops = self.keeper.step(events.into_iter(), self.now);
+            for op in ops {
+                match op {
+                    KeeperOp::File(op) => {
+                        if self.ops_left == Some(0) {
+                            return false;
+                        }
+                        self.ops_left = self.ops_left.map(|left| left - 1);
+                        if let Some(watch) = &mut self.watch {
+                            watch(&self.disk, &op);
+                        }
+                        let result = self.disk.run(&op);
+                        self.events.push(KeeperEvent::FileDone(result));
+                    }
+                    KeeperOp::ToShard(shard, message) => self.shard_takes(shard, message),
+                    KeeperOp::Reply { id, text } => self.replies.push((id, text)),
+                    KeeperOp::Say(notice) => self.notices.push(notice),
+                    KeeperOp::Wake(at_us) => self.wake_us = Some(at_us),
+                    KeeperOp::Exit { code, reason } => {
+                        self.exit = Some((code, reason));
+                        return true;
+                    }
+                }
+            }
+            if self.events.is_empty() {
+                return true;
+            }
+        }
+    }
+
+    /// Lets time pass in seconds, waking the keeper when it asked for it.
+    pub(crate) fn pass_s(&mut self, seconds: u64) {
+        let until_us = self.now.mono_us + seconds * 1_000_000;
+        while let Some(at_us) = self.wake_us.take() {
+            if at_us > until_us || self.exit.is_some() {
+                self.wake_us = Some(at_us);
+                break;
+            }
+            self.set_mono(at_us.max(self.now.mono_us));
+            self.events.push(KeeperEvent::Tick);
+            self.run();
+        }
+        self.set_mono(until_us);
+    }
+
+    fn set_mono(&mut self, mono_us: u64) {
+        self.now.wall_us += mono_us - self.now.mono_us;
+        self.now.mono_us = mono_us;
+    }
+
+    fn shard_takes(&mut self, id: ShardId, message: ToShard) {
+        let index = usize::from(id.0);
+        if let ToShard::Begin(begin) = message {
+            assert_eq!(self.shards.len(), index, "shards begin in order");
+            self.shards.push(FakeShard::new(begin));
+            return;
+        }
+        let shard = &mut self.shards[index];
+        match message {
+            ToShard::Begin(_) => {}
+            ToShard::Load(decisions) => {
+                assert_eq!(shard.serving, None, "loading comes before serving");
+                for decided in &decisions {
+                    let owner = shard.begin.owners[usize::from(decided.key.partition())];
+                    assert_eq!(owner, id, "decisions are loaded by their owner");
+                }
+                shard.loaded.extend(decisions);
+            }
+            ToShard::Serve { admit } => shard.serving = Some(admit),
+            ToShard::Segment(named) => {
+                assert!(shard.next.is_none(), "one next segment at a time");
+                assert_eq!(named.ordinal, shard.current.ordinal + 1);
+                shard.next = Some(named);
+            }
+            ToShard::Roll(epoch) => self.roll(index, epoch),
+            ToShard::Clock(clock) => shard.begin.clock = clock,
+            ToShard::SpaceLow(low) => shard.space_low = low,
+            ToShard::Slices(set) => {
+                shard.slices = set.version;
+                self.tell(
+                    id,
+                    ToKeeper::Switched {
+                        version: set.version,
+                    },
+                );
+            }
+            ToShard::Drain => {
+                shard.draining = true;
+                if !self.busy {
+                    self.tell(id, ToKeeper::Idle(true));
+                }
+            }
+            ToShard::Finish => {
+                let log = shard.begin.log;
+                self.tell(id, ToKeeper::Finished { log });
+            }
+        }
+    }
+
+    fn roll(&mut self, index: usize, epoch: u16) {
+        let shard = &mut self.shards[index];
+        shard.epoch = epoch;
+        let (log, ordinal) = (shard.begin.log, shard.current.ordinal);
+        if shard.records == 0 {
+            let same = ToKeeper::Epoch {
+                log,
+                ordinal,
+                epoch,
+            };
+            self.tell(ShardId(index as u16), same);
+            return;
+        }
+        let closed = shard.roll();
+        let empty = OpenBatch::new(Limits::default());
+        let entered = shard.append(&mut self.disk, &empty, self.now);
+        if let Some(ToKeeper::Entered {
+            log,
+            ordinal,
+            epoch,
+            ..
+        }) = entered
+        {
+            let closed = Some(closed);
+            self.tell(
+                ShardId(index as u16),
+                ToKeeper::Entered {
+                    log,
+                    ordinal,
+                    epoch,
+                    closed,
+                },
+            );
+        }
+    }
+
+    /// A shard says something; the keeper hears it in its next step.
+    pub(crate) fn tell(&mut self, from: ShardId, message: ToKeeper) {
+        self.events.push(KeeperEvent::FromShard(from, message));
+    }
+
+    /// Something else happens.
+    pub(crate) fn happen(&mut self, event: KeeperEvent) {
+        self.events.push(event);
+        self.run();
+    }
+
+    /// Logs a body and its decision for the record of this number, durably, and tells the keeper what it must know.
+    pub(crate) fn decide(&mut self, shard: u16, record: u32, ttl_s: u32) {
+        let mut batch = OpenBatch::new(Limits::default());
+        let now_s = self.shards[usize::from(shard)]
+            .begin
+            .clock
+            .at(self.now.mono_us);
+        self.push_decision(&mut batch, shard, record, now_s, ttl_s);
+        let state = &mut self.shards[usize::from(shard)];
+        let entered = state.append(&mut self.disk, &batch, self.now);
+        let settled = ToKeeper::Settled {
+            log: state.begin.log,
+            upto: state.sequence,
+        };
+        self.tell(ShardId(shard), settled);
+        if let Some(entered) = entered {
+            self.tell(ShardId(shard), entered);
+        }
+        self.run();
+    }
+
+    fn push_decision(
+        &self,
+        batch: &mut OpenBatch,
+        shard: u16,
+        record: u32,
+        now_s: u32,
+        ttl_s: u32,
+    ) {
+        let state = &self.shards[usize::from(shard)];
+        let meta = BodyMeta {
+            tenant: "default",
+            ..BodyMeta::default()
+        };
+        let index = batch.push_body(&vec![b'x'; 700], &meta);
+        let sequence = state.sequence.next().expect("room in the counter");
+        let mut pcs_id = [0; 32];
+        pcs_id[..4].copy_from_slice(&record.to_le_bytes());
+        let decision = Decision {
+            body: Place { sequence, index },
+            tenant: "default",
+            pcs_id,
+            digest: [record as u8; 32],
+            key_id: [0; 8],
+            params: "1",
+            decided_at: now_s,
+            expiry: now_s + ttl_s,
+            encoding: 1,
+            reason: 0,
+            regime: 1,
+            numbers: [1.0, 2.0, 3.0, f64::from(record)],
+        };
+        batch.push(&Entry::Decision(decision));
+    }
+
+    /// Begins to write a batch that never becomes durable: only `blocks` of its blocks reach the disk.
+    pub(crate) fn tear(&mut self, shard: u16, record: u32, blocks: usize) {
+        let mut batch = OpenBatch::new(Limits::default());
+        self.push_decision(&mut batch, shard, record, 0, 100);
+        for filler in 0..8 {
+            self.push_decision(&mut batch, shard, record + filler, 0, 100);
+        }
+        let now = self.now;
+        let state = &mut self.shards[usize::from(shard)];
+        let (offset, bytes, _) = state.spell(&batch, now);
+        let file = state.current.file;
+        self.disk.shard_write(file, offset, &bytes[..blocks * 4096]);
+    }
+
+    /// An empty batch, as after 10 ms of nothing.
+    pub(crate) fn mark(&mut self, shard: u16) {
+        let empty = OpenBatch::new(Limits::default());
+        let state = &mut self.shards[usize::from(shard)];
+        let entered = state.append(&mut self.disk, &empty, self.now);
+        if let Some(entered) = entered {
+            self.tell(ShardId(shard), entered);
+        }
+        self.run();
+    }
+
+    /// Records that the shards answer duplicates of, sorted.
+    pub(crate) fn known(&self) -> Vec<u32> {
+        let all = self.shards.iter().flat_map(|shard| &shard.loaded);
+        let mut records: Vec<u32> = all.map(|decided| decided.numbers[3] as u32).collect();
+        records.sort_unstable();
+        records
+    }
+
+    /// The file that a shard writes.
+    pub(crate) fn current_file(&self, shard: u16) -> String {
+        self.disk
+            .name_of(self.shards[usize::from(shard)].current.file)
+    }
+}

@@ -1,0 +1,316 @@
+//! The connections of one shard: received bytes not yet cut into requests, answers not yet due, and their clocks.
+//! It never parses a byte and never decides an answer; the stages do.
+
+use super::answer::Answer;
+use crate::event::ConnId;
+use crate::http::Head;
+use crate::wal::name::Sequence;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The slot is free.
+    Free,
+    /// Requests are read.
+    Open,
+    /// The last answer is queued or on its way; what still arrives is thrown away.
+    Closing,
+    /// FIN was sent; waiting for the client's until `until_us`.
+    Lingering {
+        /// When patience ends.
+        until_us: u64,
+    },
+}
+
+/// An answer owed to a connection, in the order of its requests.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Not known yet.
+    Pending,
+    /// Leaves as soon as the log is durable up to `needs` and every answer before it has left.
+    Ready {
+        /// What it says.
+        answer: Answer,
+        /// The log position that it waits for.
+        needs: Sequence,
+    },
+}
+
+/// A reply with what is the same for every answer to its request.
+#[derive(Clone, Debug)]
+pub struct Owed {
+    /// The answer, when it is known.
+    pub reply: Reply,
+    /// When the request was complete, for the latency histogram.
+    pub since_us: u64,
+    /// The connection ends with this answer.
+    pub last: bool,
+    /// The request was HEAD.
+    pub head_only: bool,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its name at the driver.
+    pub id: ConnId,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Bytes kept from earlier turns; those before `kept_start` are consumed.
+    pub kept: Vec<u8>,
+    /// First byte of `kept` that counts.
+    pub kept_start: usize,
+    /// Bytes of this turn, in the inbox. Not empty only while `kept` is empty.
+    pub fresh: Range<usize>,
+    /// Bytes of a refused body still to be thrown away.
+    pub skip_bytes: u64,
+    /// The head of the request whose body is awaited.
+    pub head: Option<Head>,
+    /// When the first byte of the request in progress arrived (moved by the time that we paused reading).
+    pub request_since_us: Option<u64>,
+    /// When the last thing happened here.
+    pub active_us: u64,
+    /// Since when reading is paused.
+    pub paused_us: Option<u64>,
+    /// The client sent FIN.
+    pub ended: bool,
+    /// Answers owed, oldest first.
+    pub owed: VecDeque<Owed>,
+    /// Number of the oldest answer owed; numbers grow by one per request.
+    pub oldest_owed: u64,
+    /// Bytes given to the driver and not yet gone.
+    pub unsent_bytes: u32,
+    /// Queued for the framing stage.
+    pub queued: bool,
+    /// Part of the shard's budget for partial heads held by this connection.
+    pub head_bytes_held: usize,
+    /// Part of the shard's budget for partial bodies held by this connection.
+    pub body_bytes_held: usize,
+}
+
+impl Connection {
+    fn new(slot: u32) -> Connection {
+        Connection {
+            id: ConnId {
+                slot,
+                generation: 0,
+            },
+            phase: Phase::Free,
+            kept: Vec::new(),
+            kept_start: 0,
+            fresh: 0..0,
+            skip_bytes: 0,
+            head: None,
+            request_since_us: None,
+            active_us: 0,
+            paused_us: None,
+            ended: false,
+            owed: VecDeque::new(),
+            oldest_owed: 0,
+            unsent_bytes: 0,
+            queued: false,
+            head_bytes_held: 0,
+            body_bytes_held: 0,
+        }
+    }
+
+    /// The bytes received and not consumed.
+    pub fn pending<'a>(&'a self, inbox: &'a [u8]) -> &'a [u8] {
+        if self.kept.is_empty() {
+            &inbox[self.fresh.clone()]
+        } else {
+            &self.kept[self.kept_start..]
+        }
+    }
+
+    /// How many bytes are received and not consumed.
+    pub fn pending_bytes(&self) -> usize {
+        if self.kept.is_empty() {
+            self.fresh.len()
+        } else {
+            self.kept.len() - self.kept_start
+        }
+    }
+
+    /// Where the pending byte at `offset` is: in `kept`, else in the inbox.
+    pub fn locate(&self, offset: usize, len: usize) -> Source {
+        if self.kept.is_empty() {
+            let start = self.fresh.start + offset;
+            Source::Inbox(start..start + len)
+        } else {
+            let start = self.kept_start + offset;
+            Source::Kept(start..start + len)
+        }
+    }
+
+    /// Consumes pending bytes. They stay where they are until the end of the turn.
+    pub fn consume(&mut self, bytes: usize) {
+        if self.kept.is_empty() {
+            self.fresh.start += bytes;
+            debug_assert!(self.fresh.start <= self.fresh.end);
+        } else {
+            self.kept_start += bytes;
+            debug_assert!(self.kept_start <= self.kept.len());
+        }
+    }
+
+    /// Owes one more answer and gives its number.
+    pub fn owe(&mut self, owed: Owed) -> u64 {
+        self.owed.push_back(owed);
+        self.oldest_owed + self.owed.len() as u64 - 1
+    }
+
+    /// The owed answer with this number, if it has not left.
+    pub fn owed_mut(&mut self, number: u64) -> Option<&mut Owed> {
+        let at = number.checked_sub(self.oldest_owed)?;
+        self.owed.get_mut(usize::try_from(at).ok()?)
+    }
+
+    /// Nothing is received, owed or unsent.
+    pub fn is_at_rest(&self) -> bool {
+        self.owed.is_empty()
+            && self.pending_bytes() == 0
+            && self.head.is_none()
+            && self.skip_bytes == 0
+    }
+}
+
+/// Where bytes of a connection are during a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the inbox.
+    Inbox(Range<usize>),
+    /// In the connection's own buffer.
+    Kept(Range<usize>),
+}
+
+/// All connections of a shard, by the driver's slot.
+#[derive(Debug)]
+pub struct Connections {
+    slots: Vec<Connection>,
+    buffers: Vec<Vec<u8>>,
+    open: u32,
+}
+
+/// A receive buffer larger than this is given back to the allocator instead of kept for the next connection.
+const BUFFER_KEPT_BYTES_MAX: usize = 64 * 1024;
+/// Receive buffers kept for reuse.
+const BUFFERS_KEPT_MAX: usize = 256;
+
+impl Connections {
+    /// No connection yet.
+    pub fn new(connections_max: u32) -> Connections {
+        Connections {
+            slots: Vec::with_capacity(connections_max as usize),
+            buffers: Vec::with_capacity(BUFFERS_KEPT_MAX),
+            open: 0,
+        }
+    }
+
+    /// How many are not free.
+    pub fn open_count(&self) -> u32 {
+        self.open
+    }
+
+    /// One behind the highest slot ever used.
+    pub fn slots(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// A new connection in the driver's slot.
+    pub fn accept(&mut self, id: ConnId, now_us: u64) {
+        while self.slots.len() <= id.slot as usize {
+            self.slots.push(Connection::new(self.slots.len() as u32));
+        }
+        let connection = &mut self.slots[id.slot as usize];
+        assert_eq!(
+            connection.phase,
+            Phase::Free,
+            "the driver gives out a slot only after it was closed"
+        );
+        connection.id = id;
+        connection.phase = Phase::Open;
+        connection.active_us = now_us;
+        self.open += 1;
+    }
+
+    /// The connection in a slot, whatever its phase.
+    pub fn at(&mut self, slot: u32) -> &mut Connection {
+        &mut self.slots[slot as usize]
+    }
+
+    /// The connection of this id, unless it is gone.
+    pub fn get(&mut self, id: ConnId) -> Option<&mut Connection> {
+        let connection = self.slots.get_mut(id.slot as usize)?;
+        (connection.id == id && connection.phase != Phase::Free).then_some(connection)
+    }
+
+    /// Frees a slot; its memory is kept for the next connection.
+    pub fn free(&mut self, slot: u32) {
+        let connection = &mut self.slots[slot as usize];
+        if connection.phase == Phase::Free {
+            return;
+        }
+        connection.phase = Phase::Free;
+        connection.owed.clear();
+        connection.oldest_owed = 0;
+        connection.fresh = 0..0;
+        connection.skip_bytes = 0;
+        connection.head = None;
+        connection.request_since_us = None;
+        connection.paused_us = None;
+        connection.ended = false;
+        connection.unsent_bytes = 0;
+        connection.kept_start = 0;
+        let kept = std::mem::take(&mut connection.kept);
+        self.open -= 1;
+        self.give_back(kept);
+    }
+
+    fn give_back(&mut self, mut buffer: Vec<u8>) {
+        let worth_keeping = (1..=BUFFER_KEPT_BYTES_MAX).contains(&buffer.capacity());
+        if worth_keeping && self.buffers.len() < BUFFERS_KEPT_MAX {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// Notes bytes that arrived on a connection in this turn.
+    pub fn receive(&mut self, slot: u32, inbox: &[u8], range: Range<usize>) {
+        let connection = &mut self.slots[slot as usize];
+        if !connection.kept.is_empty() {
+            connection.kept.extend_from_slice(&inbox[range]);
+        } else if connection.fresh.is_empty() {
+            connection.fresh = range;
+        } else if connection.fresh.end == range.start {
+            connection.fresh.end = range.end;
+        } else {
+            self.keep(slot, inbox);
+            self.slots[slot as usize]
+                .kept
+                .extend_from_slice(&inbox[range]);
+        }
+    }
+
+    /// Ends a turn for a connection: consumed bytes are forgotten, the rest moves from the inbox into its buffer.
+    pub fn keep(&mut self, slot: u32, inbox: &[u8]) {
+        let spare = &mut self.buffers;
+        let connection = &mut self.slots[slot as usize];
+        if connection.kept_start > 0 {
+            connection.kept.drain(..connection.kept_start);
+            connection.kept_start = 0;
+        }
+        let fresh = std::mem::replace(&mut connection.fresh, 0..0);
+        if !fresh.is_empty() {
+            if connection.kept.capacity() == 0 {
+                connection.kept = spare.pop().unwrap_or_default();
+            }
+            connection.kept.extend_from_slice(&inbox[fresh]);
+        } else if connection.kept.is_empty() && connection.kept.capacity() > 0 {
+            let buffer = std::mem::take(&mut connection.kept);
+            self.give_back(buffer);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Requests in flight: admitted, their body in the log, not yet durably ended. Each owns one slot from admission to its
+//! end; a ticket with a generation names it across shards, so that a late answer never reaches another request.
+
+use crate::dedup::Decided;
+use crate::event::ConnId;
+use crate::mesh::Ticket;
+use crate::wal::name::Place;
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Its body is in the open batch; it is not judged yet.
+    Logged,
+    /// Its claim is at the owner.
+    Claimed,
+    /// Its client got 503; the claim is being withdrawn.
+    Withdrawing,
+    /// It won; its decision is in the log and not yet durable.
+    Decided,
+}
+
+/// One request in flight.
+#[derive(Clone, Copy, Debug)]
+pub struct Flight {
+    /// How far it is.
+    pub step: Step,
+    /// Who asked.
+    pub conn: ConnId,
+    /// Which of the connection's answers is its.
+    pub reply: u64,
+    /// Its body in the log.
+    pub body: Place,
+    /// The outcome that it proposes (stamped when it has won).
+    pub candidate: Decided,
+    /// The record's id.
+    pub pcs_id: [u8; 32],
+    /// Signing digest in the default number form.
+    pub digest: [u8; 32],
+    /// The key that verified it.
+    pub key_id: [u8; 8],
+    /// Claimed coherence, for the statistics.
+    pub coh_star: f32,
+    /// Claimed compressibility, for the statistics.
+    pub r: f32,
+    /// Seal epoch of the segment that holds its decision.
+    pub epoch: u16,
+    /// Answered 401 whatever its claim brings: exists only in builds with planted bugs.
+    pub condemned: bool,
+}
+
+/// All requests in flight of one shard.
+#[derive(Debug)]
+pub struct Flights {
+    slots: Vec<(u32, Option<Flight>)>,
+    free: Vec<u32>,
+}
+
+impl Flights {
+    /// Room for `flights_max` requests.
+    pub fn new(flights_max: u32) -> Flights {
+        Flights {
+            slots: (0..flights_max).map(|_| (0, None)).collect(),
+            free: (0..flights_max).rev().collect(),
+        }
+    }
+
+    /// How many more requests may be admitted.
+    pub fn room(&self) -> usize {
+        self.free.len()
+    }
+
+    /// How many are in flight.
+    pub fn count(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Admits a request; there must be room.
+    pub fn admit(&mut self, flight: Flight) -> Ticket {
+        let Some(slot) = self.free.pop() else {
+            unreachable!("admission checks for room first")
+        };
+        let (generation, place) = &mut self.slots[slot as usize];
+        *generation = generation.wrapping_add(1);
+        *place = Some(flight);
+        Ticket {
+            slot,
+            generation: *generation,
+        }
+    }
+
+    /// The request of this ticket, if it is still in flight.
+    pub fn get(&mut self, ticket: Ticket) -> Option<&mut Flight> {
+        let (generation, flight) = self.slots.get_mut(ticket.slot as usize)?;
+        if *generation == ticket.generation {
+            flight.as_mut()
+        } else {
+            None
+        }
+    }
+
+    /// Ends a request.
+    pub fn end(&mut self, ticket: Ticket) {
+        let (generation, flight) = &mut self.slots[ticket.slot as usize];
+        assert!(
+            *generation == ticket.generation && flight.is_some(),
+            "a request ends once"
+        );
+        *flight = None;
+        self.free.push(ticket.slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wal::name::Sequence;
+
+    fn flight() -> Flight {
+        Flight {
+            step: Step::Logged,
+            conn: ConnId {
+                slot: 0,
+                generation: 0,
+            },
+            reply: 0,
+            body: Place {
+                sequence: Sequence(1),
+                index: 0,
+            },
+            candidate: Decided::default(),
+            pcs_id: [0; 32],
+            digest: [0; 32],
+            key_id: [0; 8],
+            coh_star: 0.0,
+            r: 0.0,
+            epoch: 0,
+            condemned: false,
+        }
+    }
+
+    #[test]
+    fn a_late_ticket_never_finds_the_next_request_in_its_slot() {
+        let mut flights = Flights::new(1);
+        let first = flights.admit(flight());
+        assert_eq!(flights.room(), 0);
+        flights.end(first);
+        let second = flights.admit(flight());
+        assert_eq!(first.slot, second.slot);
+        assert!(flights.get(first).is_none());
+        assert!(flights.get(second).is_some());
+    }
+}

@@ -1,0 +1,400 @@
+//! Framing stage: cuts whole requests out of the bytes of connections and refuses what the head alone refuses. Request
+//! bodies stay where they are; nothing is logged or parsed here.
+
+use super::answer::Answer;
+use super::connections::{Owed, Phase, Reply};
+use super::{Framed, Shard};
+use crate::event::{Now, Op, Outbox};
+use crate::http::{
+    Head, HeadStatus, Method, Problem, Route, connection_survives, read_head, route,
+};
+use crate::wal::batch;
+use crate::wal::name::Sequence;
+
+/// Every connection may buffer this much of one request without asking; larger bodies take a grant.
+const HEAD_ALLOWANCE_BYTES: usize = 16 * 1024;
+
+/// What to do with a connection after a step of framing.
+pub(super) enum Step {
+    /// Look for another request.
+    Again,
+    /// It waits for bytes, or for its answers to leave.
+    Enough,
+    /// The open batch or the flights are full: nobody frames any more in this turn.
+    Full,
+}
+
+impl Shard {
+    pub(super) fn frame(&mut self, inbox: &[u8], now: Now, outbox: &mut Outbox) {
+        self.blocked = false;
+        for _ in 0..self.ready.len() {
+            let Some(slot) = self.ready.pop_front() else {
+                break;
+            };
+            self.connections.at(slot).queued = false;
+            self.touched.push(slot);
+            loop {
+                match self.frame_one(slot, inbox, now) {
+                    Step::Again => {}
+                    Step::Enough => break,
+                    Step::Full => {
+                        self.connections.at(slot).queued = true;
+                        self.ready.push_front(slot);
+                        self.blocked = true;
+                        return;
+                    }
+                }
+            }
+            self.after_framing(slot, outbox);
+        }
+    }
+
+    fn frame_one(&mut self, slot: u32, inbox: &[u8], now: Now) -> Step {
+        let limits = self.config.limits;
+        let connection = self.connections.at(slot);
+        if connection.phase != Phase::Open {
+            let pending_bytes = connection.pending_bytes();
+            connection.consume(pending_bytes);
+            return Step::Enough;
+        }
+        if connection.skip_bytes > 0 {
+            let skipped_bytes = connection.skip_bytes.min(connection.pending_bytes() as u64);
+            connection.consume(skipped_bytes as usize);
+            connection.skip_bytes -= skipped_bytes;
+        }
+        if connection.pending_bytes() == 0 || connection.skip_bytes > 0 {
+            connection.request_since_us = (connection.skip_bytes > 0).then_some(now.mono_us);
+            return Step::Enough;
+        }
+        let too_far_ahead = connection.owed.len() >= limits.pipeline_max
+            || connection.unsent_bytes >= limits.unsent_bytes_max;
+        if too_far_ahead {
+            connection.request_since_us = None;
+            return Step::Enough;
+        }
+        connection.request_since_us.get_or_insert(now.mono_us);
+        let head = match connection.head {
+            Some(head) => head,
+            None => match read_head(connection.pending(inbox), &limits.http) {
+                HeadStatus::Partial => return Step::Enough,
+                HeadStatus::Refused(problem) => return self.refuse(slot, problem, None, now),
+                HeadStatus::Complete(head) => match self.admit_head(slot, &head, inbox, now) {
+                    Ok(()) => head,
+                    Err(step) => return step,
+                },
+            },
+        };
+        self.frame_body(slot, head, now)
+    }
+
+    /// Judges a fresh head: `Ok` means that its body is wanted.
+    fn admit_head(&mut self, slot: u32, head: &Head, inbox: &[u8], now: Now) -> Result<(), Step> {
+        if head.method == Method::Post {
+            self.stats().ingest.add(1);
+        }
+        let route = match route(head) {
+            Ok(route) => route,
+            Err(problem) => return Err(self.refuse(slot, problem, Some(head), now)),
+        };
+        if route != Route::Submit {
+            return Err(self.serve_page(slot, head, route, inbox, now));
+        }
+        if let Err(problem) = self.admission(slot, head, inbox) {
+            return Err(self.refuse(slot, problem, Some(head), now));
+        }
+        self.connections.at(slot).head = Some(*head);
+        Ok(())
+    }
+
+    /// The head is admitted: waits for the whole body, then cuts the request.
+    fn frame_body(&mut self, slot: u32, head: Head, now: Now) -> Step {
+        let body_len = head.body_len as usize;
+        let whole_len = head.head_len + body_len;
+        let connection = self.connections.at(slot);
+        if connection.pending_bytes() < whole_len {
+            let body_started = connection.pending_bytes() > head.head_len;
+            if head.expect_continue && !body_started {
+                let reply = Reply::Ready {
+                    answer: Answer::Continue,
+                    needs: Sequence::default(),
+                };
+                connection.owe(Owed {
+                    reply,
+                    since_us: now.mono_us,
+                    last: false,
+                    head_only: false,
+                });
+                let conn = connection.id;
+                self.due.push(conn);
+            }
+            let connection = self.connections.at(slot);
+            connection.head = Some(Head {
+                expect_continue: false,
+                ..head
+            });
+            return Step::Enough;
+        }
+        if !self.has_room_for(body_len) {
+            let connection = self.connections.at(slot);
+            connection.head = Some(Head {
+                expect_continue: false,
+                ..head
+            });
+            return Step::Full;
+        }
+        let connection = self.connections.at(slot);
+        let body = connection.locate(head.head_len, body_len);
+        let last = !head.keep_alive;
+        let owed = Owed {
+            reply: Reply::Pending,
+            since_us: now.mono_us,
+            last,
+            head_only: false,
+        };
+        let reply = connection.owe(owed);
+        connection.consume(whole_len);
+        connection.head = None;
+        connection.request_since_us = None;
+        if last {
+            connection.phase = Phase::Closing;
+        }
+        let conn = connection.id;
+        self.framed.push(Framed { conn, reply, body });
+        Step::Again
+    }
+
+    /// Whether the open batch and the table of flights take one more body behind those framed in this turn.
+    fn has_room_for(&self, body_len: usize) -> bool {
+        let Some(core) = self.core.as_ref() else {
+            return false;
+        };
+        let framed = self.framed.len();
+        let framed_bytes: usize = self.framed.iter().map(|framed| framed.body.len()).sum();
+        let open_bytes = core.log.open_bodies_bytes() + framed_bytes;
+        let fits = open_bytes == 0 || open_bytes + body_len <= batch::BATCH_BODIES_BYTES;
+        fits && core.log.bodies_room() > framed && self.flights.room() > framed
+    }
+
+    /// Owes a refusal. With the head at hand, its body is skipped where the connection can go on.
+    pub(super) fn refuse(
+        &mut self,
+        slot: u32,
+        problem: Problem,
+        head: Option<&Head>,
+        now: Now,
+    ) -> Step {
+        let connection = self.connections.at(slot);
+        let survives = head.is_some_and(|head| {
+            let received = connection.pending_bytes() as u64 - head.head_len as u64;
+            let left_bytes = head.body_len.saturating_sub(received);
+            head.keep_alive && connection_survives(problem, left_bytes, head.expect_continue)
+        });
+        let answer = Answer::refusal(problem);
+        let head_only = head.is_some_and(|head| head.method == Method::Head);
+        let reply = Reply::Ready {
+            answer,
+            needs: Sequence::default(),
+        };
+        connection.owe(Owed {
+            reply,
+            since_us: now.mono_us,
+            last: !survives,
+            head_only,
+        });
+        connection.head = None;
+        connection.request_since_us = None;
+        match head {
+            Some(head) if survives => {
+                connection.consume(head.head_len);
+                connection.skip_bytes = head.body_len;
+            }
+            _ => connection.phase = Phase::Closing,
+        }
+        let conn = connection.id;
+        self.due.push(conn);
+        if survives { Step::Again } else { Step::Enough }
+    }
+
+    /// Answers a service endpoint.
+    fn serve_page(&mut self, slot: u32, head: &Head, route: Route, inbox: &[u8], now: Now) -> Step {
+        if route == Route::Metrics && !self.may_read_metrics(slot, head, inbox) {
+            return self.refuse(slot, Problem::MetricsUnauthorized, Some(head), now);
+        }
+        let connection = self.connections.at(slot);
+        let reply = Reply::Ready {
+            answer: Answer::Service(route),
+            needs: Sequence::default(),
+        };
+        let (last, head_only) = (!head.keep_alive, head.method == Method::Head);
+        connection.owe(Owed {
+            reply,
+            since_us: now.mono_us,
+            last,
+            head_only,
+        });
+        connection.consume(head.head_len);
+        connection.request_since_us = None;
+        if last {
+            connection.phase = Phase::Closing;
+        }
+        let conn = connection.id;
+        self.due.push(conn);
+        if last { Step::Enough } else { Step::Again }
+    }
+
+    /// A client that has said all it will: an incomplete request is dropped.
+    fn after_framing(&mut self, slot: u32, outbox: &mut Outbox) {
+        let limits = self.config.limits;
+        let connection = self.connections.at(slot);
+        let stuck_behind_answers = connection.owed.len() >= limits.pipeline_max
+            || connection.unsent_bytes >= limits.unsent_bytes_max;
+        if connection.ended && connection.phase == Phase::Open && !stuck_behind_answers {
+            let pending_bytes = connection.pending_bytes();
+            connection.consume(pending_bytes);
+            connection.head = None;
+            connection.skip_bytes = 0;
+            connection.phase = Phase::Closing;
+            let conn = connection.id;
+            self.due.push(conn);
+        }
+        let _ = outbox;
+    }
+
+    /// Ends the turn for received bytes: what is left moves into the connection's own memory, and reading is paused or
+    /// resumed by what that memory may grow to.
+    pub(super) fn keep_unread(&mut self, inbox: &[u8], now: Now, outbox: &mut Outbox) {
+        for at in 0..self.touched.len() {
+            let slot = self.touched[at];
+            self.connections.keep(slot, inbox);
+            self.hold_memory(slot);
+            self.govern_reading(slot, now, outbox);
+        }
+        self.touched.clear();
+    }
+
+    /// Takes, keeps or gives back the memory that the connection's incomplete request needs.
+    fn hold_memory(&mut self, slot: u32) {
+        let connection = self.connections.at(slot);
+        if connection.phase == Phase::Free {
+            return;
+        }
+        let conn = connection.id;
+        let partial = connection.phase == Phase::Open && connection.pending_bytes() > 0;
+        let head_bytes = if partial { HEAD_ALLOWANCE_BYTES } else { 0 };
+        let whole_len = connection
+            .head
+            .map_or(0, |head| head.head_len + head.body_len as usize);
+        let body_bytes = if partial && whole_len > HEAD_ALLOWANCE_BYTES {
+            whole_len
+        } else {
+            0
+        };
+        let changed = settle(
+            &mut self.heads,
+            &mut connection.head_bytes_held,
+            head_bytes,
+            conn,
+        ) | settle(
+            &mut self.bodies,
+            &mut connection.body_bytes_held,
+            body_bytes,
+            conn,
+        );
+        if changed {
+            self.wake_budget_waiters();
+        }
+    }
+
+    /// Lets the connections that wait longest for memory ask again.
+    pub(super) fn wake_budget_waiters(&mut self) {
+        for conn in [self.heads.longest_waiting(), self.bodies.longest_waiting()]
+            .into_iter()
+            .flatten()
+        {
+            self.queue(conn.slot);
+        }
+    }
+
+    /// Reads on only while what may arrive has memory. The clocks of slow requests stand still meanwhile.
+    fn govern_reading(&mut self, slot: u32, now: Now, outbox: &mut Outbox) {
+        let connection = self.connections.at(slot);
+        if connection.phase == Phase::Free {
+            return;
+        }
+        let whole_len = connection
+            .head
+            .map_or(0, |head| head.head_len + head.body_len as usize);
+        let pending_bytes = connection.pending_bytes();
+        let wanted = match connection.phase {
+            Phase::Open if pending_bytes == 0 => true,
+            Phase::Open if whole_len > HEAD_ALLOWANCE_BYTES => {
+                connection.body_bytes_held > 0 && pending_bytes < whole_len
+            }
+            Phase::Open => {
+                connection.head_bytes_held > 0
+                    && pending_bytes < HEAD_ALLOWANCE_BYTES.max(whole_len)
+            }
+            Phase::Closing | Phase::Lingering { .. } | Phase::Free => true,
+        };
+        match (wanted, connection.paused_us) {
+            (false, None) => {
+                connection.paused_us = Some(now.mono_us);
+                outbox.ops.push(Op::PauseRead(connection.id));
+            }
+            (true, Some(paused_us)) => {
+                connection.paused_us = None;
+                let paused_for_us = now.mono_us - paused_us;
+                connection.request_since_us = connection
+                    .request_since_us
+                    .map(|since_us| since_us + paused_for_us);
+                outbox.ops.push(Op::ResumeRead(connection.id));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Moves what a connection holds of a budget to `wanted`, or waits for it. `true`: who waits longest may try again.
+fn settle(
+    budget: &mut super::Budget,
+    held: &mut usize,
+    wanted: usize,
+    conn: crate::event::ConnId,
+) -> bool {
+    if *held == wanted {
+        if wanted == 0 {
+            budget.forget(conn);
+        }
+        return false;
+    }
+    let mut changed = *held > 0;
+    budget.give_back(*held);
+    *held = 0;
+    if wanted == 0 {
+        budget.forget(conn);
+    } else {
+        if budget.take(wanted, conn) {
+            *held = wanted;
+            changed = true;
+        } else {
+            budget.wait(conn);
+        }
+    }
+    changed
+}
+
+impl super::connections::Source {
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            super::connections::Source::Inbox(range) | super::connections::Source::Kept(range) => {
+                range.len()
+            }
+        }
+    }
+
+    /// Whether it names no byte.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

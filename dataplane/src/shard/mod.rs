@@ -1,0 +1,177 @@
+//! One shard: a state machine that owns its connections, its log and its partitions of the dedup table. It never reads a
+//! clock, a random source, a socket or a file: [`Shard::turn`] takes what happened and says what to do.
+//!
+//! [`pipeline`] knows the order of the stages; each stage is a file beside it.
+
+pub mod answer;
+pub mod config;
+pub mod connections;
+pub mod flights;
+pub mod pipeline;
+
+mod admit;
+mod budget;
+mod collect;
+mod decide;
+mod drain;
+mod frame;
+mod judge;
+mod reply;
+mod service;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+use self::admit::Logged;
+use self::budget::Budget;
+use self::config::ShardConfig;
+use self::connections::{Connections, Source};
+use self::drain::Drain;
+use self::flights::Flights;
+use crate::dedup::claims::{Answer as ClaimAnswer, Owner, ReadWanted};
+use crate::dedup::key::KeyHash;
+use crate::event::{ConnId, ShardId};
+use crate::keeper::messages::Begin;
+use crate::mesh::Ticket;
+use crate::wal::name::Sequence;
+use crate::wal::writer::LogWriter;
+use flk_contract::parse::Parser;
+use flk_contract::signals::theil_sen::SlopeCache;
+use flk_contract::signature::Scratch;
+use std::collections::VecDeque;
+
+/// What a shard has once the keeper has told it where its log is.
+#[derive(Debug)]
+struct Core {
+    begin: Box<Begin>,
+    log: LogWriter,
+    owner: Owner,
+    hash: KeyHash,
+    /// Index of the parameter set in force.
+    params: u16,
+}
+
+/// A request cut out of a connection's bytes, not yet in the log.
+#[derive(Debug)]
+struct Framed {
+    conn: ConnId,
+    reply: u64,
+    body: Source,
+}
+
+/// Reusable parts of judging; they hold nothing between records.
+#[derive(Debug)]
+struct Bench {
+    parser: Parser,
+    scratch: Scratch,
+    slopes: SlopeCache,
+}
+
+/// One shard.
+#[derive(Debug)]
+pub struct Shard {
+    config: ShardConfig,
+    connections: Connections,
+    flights: Flights,
+    core: Option<Core>,
+    bench: Bench,
+
+    /// Recovery is over and submits may be admitted.
+    serving: bool,
+    /// The disk is nearly full.
+    space_low: bool,
+    /// Shards, this one included, whose dedup table is nearly full; a bit each.
+    pressed: Vec<bool>,
+    drain: Drain,
+    accepting: bool,
+    heads: Budget,
+    bodies: Budget,
+
+    /// Connections with bytes to cut, in the order they came.
+    ready: VecDeque<u32>,
+    /// The framing stage stopped because the open batch or the table of flights is full.
+    blocked: bool,
+    /// Connections whose bytes were touched in this turn.
+    touched: Vec<u32>,
+    framed: Vec<Framed>,
+    logged: Vec<Logged>,
+    /// Connections that may have an answer due.
+    due: Vec<ConnId>,
+    /// Answers by the log position that they wait for, ascending.
+    waiting: VecDeque<(Sequence, ConnId)>,
+    /// Winners by the log position of their decision, ascending.
+    won: VecDeque<(Sequence, Ticket)>,
+    /// Deadlines of admitted requests, ascending.
+    deadlines: VecDeque<(u64, Ticket)>,
+    answers: Vec<ClaimAnswer>,
+    reads: Vec<ReadWanted>,
+    /// Claims at other shards without an answer, and since when the oldest batch waits for them.
+    claims_abroad: u32,
+    batch_since_us: Option<u64>,
+    swept_us: u64,
+    /// Last settled position that the keeper was told.
+    settled_told: Sequence,
+    body_text: Vec<u8>,
+    page_text: String,
+}
+
+impl Shard {
+    /// A shard that serves health only, until the keeper sends `Begin` and `Serve`.
+    pub fn new(config: ShardConfig) -> Shard {
+        let limits = config.limits;
+        let flights = limits.flights_max as usize;
+        Shard {
+            connections: Connections::new(limits.connections_max),
+            flights: Flights::new(limits.flights_max),
+            core: None,
+            bench: Bench {
+                parser: Parser::new(),
+                scratch: Scratch::default(),
+                slopes: SlopeCache::default(),
+            },
+            serving: false,
+            space_low: false,
+            pressed: vec![false; usize::from(config.shards)],
+            drain: Drain::default(),
+            accepting: true,
+            heads: Budget::new(limits.head_bytes_total_max),
+            bodies: Budget::new(limits.body_bytes_total_max),
+            ready: VecDeque::with_capacity(limits.connections_max as usize),
+            blocked: false,
+            touched: Vec::with_capacity(limits.connections_max as usize),
+            framed: Vec::with_capacity(flights),
+            logged: Vec::with_capacity(flights),
+            due: Vec::with_capacity(flights),
+            waiting: VecDeque::with_capacity(flights),
+            won: VecDeque::with_capacity(flights),
+            deadlines: VecDeque::with_capacity(flights),
+            answers: Vec::with_capacity(flights),
+            reads: Vec::with_capacity(64),
+            claims_abroad: 0,
+            batch_since_us: None,
+            swept_us: 0,
+            settled_told: Sequence::default(),
+            body_text: Vec::with_capacity(1024),
+            page_text: String::with_capacity(16 * 1024),
+            config,
+        }
+    }
+
+    fn id(&self) -> ShardId {
+        self.config.id
+    }
+
+    fn stats(&self) -> &crate::stats::ShardStats {
+        &self.config.stats.shards[usize::from(self.config.id.0)]
+    }
+
+    /// Queues a connection for the framing stage.
+    fn queue(&mut self, slot: u32) {
+        let connection = self.connections.at(slot);
+        if !connection.queued {
+            connection.queued = true;
+            self.ready.push_back(slot);
+        }
+    }
+}

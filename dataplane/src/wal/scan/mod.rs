@@ -1,0 +1,83 @@
+//! Reading one log back, segment by segment, up to its end, and telling a torn tail from damage there. It visits every
+//! whole batch that counts, in order, and never guesses: what it cannot read is said, not skipped.
+
+mod judge;
+mod lead;
+mod reader;
+mod report;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod twin;
+mod window;
+#[cfg(test)]
+mod world;
+
+pub use report::{
+    BatchAt, Damage, Ending, LastBatch, LogEnd, SegmentRead, Unsupported, Verdict, Why,
+};
+pub use window::{CHUNK_BYTES, InMemory, ReadAt, run_ready};
+
+use crate::event::Errno;
+use crate::wal::batch::{Batch, BatchHeader, read_batch_with};
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::manifest::{LogEntry, Manifest};
+use crate::wal::name::{LogId, Place};
+use reader::LogReader;
+use window::Window;
+
+/// One block, as offsets are counted.
+const BLOCK: u64 = BLOCK_BYTES as u64;
+
+/// A log to be read.
+pub struct LogSource<'a, R> {
+    /// The manifest that names it.
+    pub manifest: &'a Manifest,
+    /// The log.
+    pub log: &'a LogEntry,
+    /// The first segment to read, as an index into `log.segments`; what is before is trusted as the manifest states it.
+    pub from: usize,
+    /// The files of the segments from `from` on, in order.
+    pub files: &'a [R],
+    /// Whether a body is listed in a durable erasure list.
+    pub erased: &'a dyn Fn(LogId, Place) -> bool,
+}
+
+/// Reads a log, calls `visit` for every whole batch that counts, in order, and says where and in which state it ends.
+/// Batches before damage have been visited when the verdict says so.
+pub async fn read_log<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)>(
+    source: &LogSource<'_, R>,
+    visit: V,
+) -> LogEnd {
+    let mut reader = LogReader::new(source, visit);
+    let verdict = match reader.read().await {
+        Ok(verdict) | Err(reader::Halt(verdict)) => verdict,
+    };
+    reader.into_end(verdict)
+}
+
+/// Reads a segment file alone and visits every whole batch under `salt` that begins at any block, wherever it is: what
+/// can be saved of a damaged segment.
+pub async fn salvage<R: ReadAt, V: FnMut(u64, &Batch<'_>)>(
+    file: &R,
+    salt: u64,
+    mut visit: V,
+) -> Result<(), Errno> {
+    let mut window = Window::new(file);
+    let mut offset = 0;
+    while let Some(block) = window.get(offset, BLOCK_BYTES).await? {
+        let header = BatchHeader::decode(block)
+            .ok()
+            .filter(|header| header.fields.salt == salt);
+        let mut step = BLOCK;
+        if let Some(header) = header
+            && let Some(bytes) = window.get(offset, header.bytes()).await?
+            && let Ok(batch) = read_batch_with(bytes, |_, _| false)
+        {
+            visit(offset, &batch);
+            step = header.bytes() as u64;
+        }
+        offset += step;
+    }
+    Ok(())
+}

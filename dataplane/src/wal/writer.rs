@@ -1,0 +1,524 @@
+//! The writing end of one log, sans-IO: one open batch that fills, at most one batch in flight, the durable prefix behind
+//! it. Decides when to roll, take over after a failed write, and mark an idle log; never opens, closes or reads a file.
+//!
+//! Cursors, in order: `settled <= durable < open`. A batch in flight is always `durable + 1`.
+
+use super::batch::{Assembled, BatchFields, OpenBatch, rewrite};
+use super::buffer::{BLOCK_BYTES, Blocks};
+use super::name::{LogId, Place, Sequence};
+use super::record::{BodyMeta, Entry};
+use super::segment::{Predecessor, SegmentHeader};
+use super::settling::Settling;
+use crate::event::{Errno, Now, Op, Stop, SyncMode};
+use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, ToKeeper};
+use crate::planted::{Bug, planted};
+
+/// An idle log is marked after this long, so that its last acknowledged batch can be told from a torn tail.
+pub const IDLE_MARK_US: u64 = 10_000;
+/// A marked log is marked again this often, for the clocks in its header only.
+pub const CLOCK_MARK_US: u64 = 600_000_000;
+
+/// The segment in use.
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    named: NamedSegment,
+    /// Where the next batch goes.
+    end: u64,
+    first: Sequence,
+    last: Sequence,
+    last_checksum: u32,
+    holds_records: bool,
+}
+
+impl Current {
+    fn closed(&self) -> ClosedSegment {
+        ClosedSegment {
+            ordinal: self.named.ordinal,
+            first: self.first,
+            last: self.last,
+            bytes: self.end,
+            last_checksum: self.last_checksum,
+        }
+    }
+}
+
+/// Where the batch in flight is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Writing,
+    Syncing,
+    /// Its segment failed; it waits for the next one to be named.
+    Homeless,
+}
+
+/// The one batch that is on its way to the disk.
+#[derive(Debug)]
+struct Flight {
+    stage: Stage,
+    segment: NamedSegment,
+    offset: u64,
+    assembled: Assembled,
+    sequence: Sequence,
+    settled: Sequence,
+    records: u32,
+    /// Carries the segment header: the first batch of its segment.
+    enters: bool,
+    /// Written once already, into a segment that failed.
+    take_over: bool,
+    /// The bytes, while the driver does not have them.
+    blocks: Option<Box<Blocks>>,
+}
+
+/// Counters of a log, for metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogCounters {
+    /// Batches that became durable: each cost one flush.
+    pub syncs: u64,
+    /// Bytes of those batches on disk, padding included.
+    pub bytes: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Failed or short writes and failed syncs.
+    pub errors: u64,
+}
+
+/// The writing end of one log.
+#[derive(Debug)]
+pub struct LogWriter {
+    installation: [u8; 16],
+    incarnation: [u8; 16],
+    log: LogId,
+    sync: SyncMode,
+    current: Option<Current>,
+    upcoming: Option<NamedSegment>,
+    open: OpenBatch,
+    open_sequence: Sequence,
+    flight: Option<Flight>,
+    idle_blocks: Option<Box<Blocks>>,
+    durable: Sequence,
+    settling: Settling,
+    durable_settled: Sequence,
+    epoch: u16,
+    /// The keeper asked for a roll behind this sequence, to begin this seal epoch.
+    roll: Option<(Sequence, u16)>,
+    quiet_since_us: u64,
+    marked: bool,
+    wants_mark: bool,
+    /// Totals since start.
+    pub counters: LogCounters,
+}
+
+impl LogWriter {
+    /// A log that has no batch yet.
+    pub fn new(begin: &Begin, open: OpenBatch, blocks: Box<Blocks>) -> LogWriter {
+        let durable = Sequence::before_first(begin.log.start);
+        LogWriter {
+            installation: begin.installation,
+            incarnation: begin.incarnation,
+            log: begin.log,
+            sync: begin.sync,
+            current: None,
+            upcoming: Some(begin.first),
+            open,
+            open_sequence: Sequence(durable.0 + 1),
+            flight: None,
+            idle_blocks: Some(blocks),
+            durable,
+            settling: Settling::new(durable),
+            durable_settled: durable,
+            epoch: 1,
+            roll: None,
+            quiet_since_us: 0,
+            marked: true,
+            wants_mark: false,
+            counters: LogCounters::default(),
+        }
+    }
+
+    /// The last sequence that is on disk, as is every earlier one.
+    pub fn durable(&self) -> Sequence {
+        self.durable
+    }
+
+    /// The sequence that the open batch will have.
+    pub fn open_sequence(&self) -> Sequence {
+        self.open_sequence
+    }
+
+    /// Seal epoch of the segment that the open batch will be written into.
+    pub fn epoch(&self) -> u16 {
+        match self.roll {
+            Some((last, epoch)) if self.open_sequence > last => epoch,
+            _ => self.epoch,
+        }
+    }
+
+    /// Whether a batch opens the next segment because the keeper asked for it.
+    fn rolls_with(&self, sequence: Sequence) -> bool {
+        self.roll.is_some_and(|(last, _)| sequence > last)
+    }
+
+    /// Whether a batch is on its way to the disk.
+    pub fn in_flight(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    /// Nothing is open and nothing is on its way.
+    pub fn is_quiet(&self) -> bool {
+        self.open.is_empty() && self.flight.is_none()
+    }
+
+    /// Whether nothing waits in the open batch.
+    pub fn open_is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Whether the last durable batch is a mark, or there is none at all.
+    pub fn is_marked(&self) -> bool {
+        self.marked && !self.wants_mark
+    }
+
+    /// Every body up to this position has its fate on disk.
+    pub fn settled_durably(&self) -> Sequence {
+        self.settling.upto().min(self.durable_settled)
+    }
+
+    /// Bytes of bodies in the open batch.
+    pub fn open_bodies_bytes(&self) -> usize {
+        self.open.bodies_bytes()
+    }
+
+    /// Appends a body; its fate is owed from now on.
+    pub fn push_body(&mut self, body: &[u8], meta: &BodyMeta<'_>) -> Place {
+        let index = self.open.push_body(body, meta);
+        self.settling.body(self.open_sequence);
+        Place {
+            sequence: self.open_sequence,
+            index,
+        }
+    }
+
+    /// The bytes of the bodies in the open batch, end to end.
+    pub fn open_bodies(&self) -> &[u8] {
+        self.open.bodies_part()
+    }
+
+    /// How many more bodies go into the open batch, whatever their length.
+    pub fn bodies_room(&self) -> usize {
+        self.open.bodies_room()
+    }
+
+    /// Appends the first fate of a body. Returns the sequence that makes it durable.
+    pub fn push_fate(&mut self, of: Place, fate: &Entry<'_>) -> Sequence {
+        self.open.push(fate);
+        self.settling.fate(of.sequence);
+        self.open_sequence
+    }
+
+    /// Appends a decision for a body that has the fate `unanswered` already. Returns the sequence that makes it durable.
+    pub fn push_late(&mut self, fate: &Entry<'_>) -> Sequence {
+        self.open.push(fate);
+        self.open_sequence
+    }
+
+    /// Takes the segment that the keeper named.
+    pub fn offer(&mut self, segment: NamedSegment) {
+        assert!(
+            self.upcoming.is_none(),
+            "one segment ahead is named at a time"
+        );
+        self.upcoming = Some(segment);
+    }
+
+    /// Asks for the next seal epoch. What is in the open batch already still belongs to this one, so that batch may go
+    /// into the current segment and the one behind it opens the next.
+    pub fn roll(&mut self, epoch: u16, ops: &mut Vec<Op>) {
+        let holds_records = self.current.is_some_and(|current| current.holds_records);
+        if holds_records || !self.is_quiet() {
+            let last = match self.open.is_empty() {
+                true => Sequence(self.open_sequence.0 - 1),
+                false => self.open_sequence,
+            };
+            self.roll = Some((last, epoch));
+        } else {
+            self.epoch = epoch;
+            let ordinal = self.current.map_or(0, |current| current.named.ordinal);
+            ops.push(Op::Keeper(ToKeeper::Epoch {
+                log: self.log,
+                ordinal,
+                epoch,
+            }));
+        }
+    }
+
+    /// Asks for a mark at the next commit, idle or not: the clean-stop mark.
+    pub fn mark(&mut self) {
+        self.wants_mark = !self.marked || self.wants_mark;
+    }
+
+    /// When the log wants to be marked, if it stays quiet.
+    pub fn mark_due_us(&self) -> Option<u64> {
+        if !self.is_quiet() || planted(Bug::IdleMarkMissing) {
+            return None;
+        }
+        match (self.marked, self.current.is_some()) {
+            (false, _) => Some(self.quiet_since_us + IDLE_MARK_US),
+            (true, true) => Some(self.quiet_since_us + CLOCK_MARK_US),
+            (true, false) => None,
+        }
+    }
+
+    /// Hands the open batch to the driver if there is one and nothing is in flight.
+    pub fn commit(&mut self, now: Now, clock_s: u32, ops: &mut Vec<Op>) {
+        if let Some(flight) = &self.flight {
+            if flight.stage == Stage::Homeless {
+                self.take_over(ops);
+            }
+            return;
+        }
+        let mark = self.wants_mark
+            || self.rolls_with(self.open_sequence)
+            || self
+                .mark_due_us()
+                .is_some_and(|due_us| due_us <= now.mono_us);
+        if self.open.is_empty() && !mark {
+            return;
+        }
+        let Some(mut blocks) = self.idle_blocks.take() else {
+            return;
+        };
+        if !self.assemble_into(&mut blocks, now, clock_s, ops) {
+            self.idle_blocks = Some(blocks);
+        } else {
+            self.quiet_since_us = now.mono_us;
+        }
+    }
+
+    /// Assembles the open batch and submits it. `false`: it needs a segment that is not named yet.
+    fn assemble_into(
+        &mut self,
+        blocks: &mut Box<Blocks>,
+        now: Now,
+        clock_s: u32,
+        ops: &mut Vec<Op>,
+    ) -> bool {
+        let stays = !self.rolls_with(self.open_sequence);
+        let room = self.current.filter(|current| {
+            stays && current.end + self.open.assembled_bytes() as u64 <= current.named.bytes
+        });
+        let (segment, offset, enters, previous) = match (room, self.upcoming) {
+            (Some(current), _) => (current.named, current.end, false, current.last_checksum),
+            (None, Some(next)) => (next, 0, true, 0),
+            (None, None) => return false,
+        };
+        let lead = enters.then(|| self.header_of(&segment));
+        let sequence = self.open_sequence;
+        let fields = BatchFields {
+            salt: segment.salt,
+            sequence,
+            expiry_clock_s: clock_s,
+            wall_us: now.wall_us,
+            durable_upto: self.durable,
+            settled_upto: self.settling.upto(),
+            previous_checksum: previous,
+        };
+        let assembled = self.open.assemble(&fields, lead.as_ref(), blocks);
+        assert!(
+            offset + assembled.bytes as u64 <= segment.bytes,
+            "a batch fits into a fresh segment"
+        );
+        let (records, settled) = (self.open.records(), fields.settled_upto);
+        self.open.clear();
+        let Some(next) = sequence.next() else {
+            ops.push(Op::Stop(Stop {
+                code: 75,
+                reason: "the log's counter is full; start the gateway again".into(),
+            }));
+            return true;
+        };
+        self.open_sequence = next;
+        self.wants_mark = false;
+        let stage = Stage::Writing;
+        let flight = Flight {
+            stage,
+            segment,
+            offset,
+            assembled,
+            sequence,
+            settled,
+            records,
+            enters,
+            take_over: false,
+            blocks: None,
+        };
+        self.submit(flight, std::mem::take(blocks), ops);
+        true
+    }
+
+    fn submit(&mut self, mut flight: Flight, blocks: Box<Blocks>, ops: &mut Vec<Op>) {
+        if flight.enters {
+            self.upcoming = None;
+        }
+        flight.stage = Stage::Writing;
+        flight.blocks = None;
+        ops.push(Op::Write {
+            file: flight.segment.file,
+            offset: flight.offset,
+            blocks,
+        });
+        if planted(Bug::SyncBeforeWriteCompleted) && self.sync == SyncMode::WriteThenSync {
+            ops.push(Op::Sync(flight.segment.file));
+        }
+        self.flight = Some(flight);
+    }
+
+    fn header_of(&self, segment: &NamedSegment) -> SegmentHeader {
+        SegmentHeader {
+            installation: self.installation,
+            incarnation: self.incarnation,
+            log: self.log,
+            ordinal: segment.ordinal,
+            salt: segment.salt,
+            generation: segment.generation,
+            predecessor: self.current.map(|current| Predecessor {
+                ends_after: current.last,
+                checksum: current.last_checksum,
+            }),
+        }
+    }
+
+    /// The write in flight ended.
+    pub fn written(&mut self, blocks: Box<Blocks>, result: Result<u32, Errno>, ops: &mut Vec<Op>) {
+        let Some(flight) = self.flight.as_mut() else {
+            self.idle_blocks = Some(blocks);
+            return;
+        };
+        let full = result.is_ok_and(|bytes| bytes as usize == flight.assembled.bytes);
+        let taken_as_full = planted(Bug::ShortWriteTakenAsFull) && result.is_ok();
+        if !full && !taken_as_full {
+            flight.blocks = Some(blocks);
+            return self.failed(ops);
+        }
+        flight.stage = Stage::Syncing;
+        flight.blocks = Some(blocks);
+        match self.sync {
+            SyncMode::Dsync => self.became_durable(ops),
+            SyncMode::WriteThenSync if planted(Bug::AckBeforeSync) => self.became_durable(ops),
+            SyncMode::WriteThenSync if planted(Bug::SyncBeforeWriteCompleted) => {}
+            SyncMode::WriteThenSync => ops.push(Op::Sync(flight.segment.file)),
+        }
+    }
+
+    /// The sync in flight ended.
+    pub fn synced(&mut self, result: Result<(), Errno>, ops: &mut Vec<Op>) {
+        match (&self.flight, result) {
+            (Some(flight), Ok(())) if flight.stage == Stage::Syncing => self.became_durable(ops),
+            (Some(flight), Err(_)) if flight.stage == Stage::Syncing => self.failed(ops),
+            _ => {}
+        }
+    }
+
+    fn became_durable(&mut self, ops: &mut Vec<Op>) {
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
+        assert_eq!(flight.sequence.0, self.durable.0 + 1, "durable is a prefix");
+        self.counters.syncs += 1;
+        self.counters.bytes += flight.assembled.bytes as u64;
+        self.counters.records += u64::from(flight.records);
+        if flight.enters {
+            self.enter(&flight, ops);
+        }
+        if let Some(current) = self.current.as_mut() {
+            current.end = flight.offset + flight.assembled.bytes as u64;
+            current.last = flight.sequence;
+            current.last_checksum = flight.assembled.checksum;
+            current.holds_records |= flight.records > 0;
+        }
+        self.durable = flight.sequence;
+        self.durable_settled = flight.settled;
+        self.marked = flight.records == 0;
+        self.idle_blocks = flight.blocks;
+        self.invariants();
+    }
+
+    /// The first batch of a segment is durable (or the segment failed empty): the one before is closed.
+    fn enter(&mut self, flight: &Flight, ops: &mut Vec<Op>) {
+        if let Some((_, epoch)) = self.roll.take_if(|(last, _)| flight.sequence > *last) {
+            self.epoch = epoch;
+        }
+        let before = self.current.replace(Current {
+            named: flight.segment,
+            end: 0,
+            first: Sequence(self.durable.0 + 1),
+            last: self.durable,
+            last_checksum: self.current.map_or(0, |current| current.last_checksum),
+            holds_records: false,
+        });
+        ops.push(Op::Keeper(ToKeeper::Entered {
+            log: self.log,
+            ordinal: flight.segment.ordinal,
+            epoch: self.epoch,
+            closed: before.map(|before| before.closed()),
+        }));
+    }
+
+    /// The batch in flight is unconfirmed: it goes on in the next segment, the failed one is never written again.
+    fn failed(&mut self, ops: &mut Vec<Op>) {
+        self.counters.errors += 1;
+        let Some(mut flight) = self.flight.take() else {
+            return;
+        };
+        if flight.take_over {
+            ops.push(Op::Stop(Stop {
+                code: 74,
+                reason: format!(
+                    "the log cannot be written: batch {} of log {} failed in two segments in a row; check the disk under WAL_DIR \
+                     (kernel log, free space), then start again — nothing acknowledged is lost",
+                    flight.sequence, self.log
+                ),
+            }));
+            return;
+        }
+        if planted(Bug::FailedSegmentWrittenAgain) {
+            flight.take_over = true;
+            let blocks = flight.blocks.take().unwrap_or_default();
+            return self.submit(flight, blocks, ops);
+        }
+        if flight.enters {
+            self.enter(&flight, ops);
+        }
+        flight.stage = Stage::Homeless;
+        self.flight = Some(flight);
+        self.take_over(ops);
+    }
+
+    fn take_over(&mut self, ops: &mut Vec<Op>) {
+        let Some(next) = self.upcoming else { return };
+        let lead = self.header_of(&next);
+        let Some(mut flight) = self.flight.take() else {
+            return;
+        };
+        let Some(mut blocks) = flight.blocks.take() else {
+            return;
+        };
+        let Ok(assembled) = rewrite(&mut blocks, &lead) else {
+            unreachable!("a batch that we assembled has a valid header");
+        };
+        flight.assembled = assembled;
+        flight.segment = next;
+        flight.offset = 0;
+        flight.enters = true;
+        flight.take_over = true;
+        self.submit(flight, blocks, ops);
+    }
+
+    fn invariants(&self) {
+        debug_assert!(self.settling.upto() <= self.open_sequence);
+        debug_assert!(self.durable < self.open_sequence);
+        debug_assert!(
+            self.current
+                .is_none_or(|current| current.end.is_multiple_of(BLOCK_BYTES as u64))
+        );
+    }
+}

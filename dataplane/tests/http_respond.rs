@@ -1,0 +1,133 @@
+//! The exact bytes of answers, and what must hold for every one of them.
+
+#![allow(clippy::expect_used)] // helpers of tests count as tests here
+
+use flk_dataplane::http::{CONTINUE, Dedup, Problem, respond};
+
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    write(&mut out);
+    String::from_utf8(out).expect("answers are ASCII")
+}
+
+#[test]
+fn an_outcome_is_status_type_dedup_length_and_body() {
+    assert_eq!(
+        written(|out| respond::outcome(out, 200, b"{}", Dedup::Miss, false)),
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nFlk-Dedup: miss\r\nContent-Length: 2\r\n\r\n{}"
+    );
+    assert_eq!(
+        written(|out| respond::outcome(out, 202, &[b'x'; 120], Dedup::Conflict, true)),
+        format!(
+            "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nFlk-Dedup: conflict\r\nContent-Length: 120\r\n\
+             Connection: close\r\n\r\n{}",
+            "x".repeat(120)
+        )
+    );
+    assert!(
+        written(|out| respond::outcome(out, 200, b"", Dedup::Hit, false))
+            .contains("Flk-Dedup: hit\r\n")
+    );
+}
+
+#[test]
+fn a_problem_says_what_to_do_and_when() {
+    assert_eq!(
+        written(|out| respond::problem(out, Problem::RateLimited, Some(7), false, false)),
+        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n\
+         Retry-After: 7\r\nContent-Length: 174\r\n\r\n\
+         {\"type\":\"about:blank\",\"title\":\"Too many requests\",\"status\":429,\"code\":\"rate_limited\",\"retryable\":true,\
+         \"detail\":\"Wait for Retry-After seconds and send the same record again.\"}"
+    );
+}
+
+#[test]
+fn a_problem_at_a_field_names_the_field() {
+    let answer = written(|out| {
+        respond::problem_at_field(out, Problem::InvalidField, "ft.outbox_seq", false)
+    });
+    assert!(
+        answer.ends_with(",\"field\":\"ft.outbox_seq\"}"),
+        "{answer}"
+    );
+    assert_lengths_agree(&answer);
+}
+
+fn assert_lengths_agree(answer: &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let lengths: Vec<&str> = head
+        .lines()
+        .filter_map(|line| line.strip_prefix("Content-Length: "))
+        .collect();
+    assert_eq!(lengths, [body.len().to_string()], "{answer}");
+}
+
+#[test]
+fn every_problem_is_well_formed_and_has_the_headers_its_status_owes() {
+    for &problem in Problem::ALL {
+        let answer = written(|out| respond::problem(out, problem, None, false, false));
+        assert_lengths_agree(&answer);
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = problem.status();
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{problem:?} has no reason phrase"
+        );
+        let value: serde_norway::Value = serde_norway::from_str(body).expect("JSON is YAML");
+        assert_eq!(value["code"].as_str(), Some(problem.code()));
+        assert_eq!(value["status"].as_u64(), Some(u64::from(status)));
+        assert_eq!(value["retryable"].as_bool(), Some(problem.retryable()));
+        assert_eq!(value["detail"].as_str(), Some(problem.detail()));
+        for (header, owed) in [
+            ("Retry-After: ", matches!(status, 429 | 503)),
+            ("Allow: ", status == 405),
+            ("WWW-Authenticate: ", status == 401),
+            ("Connection: close", problem.closes()),
+        ] {
+            assert_eq!(head.contains(header), owed, "{problem:?} {header}");
+        }
+        let asked_to_close = written(|out| respond::problem(out, problem, None, true, true));
+        assert!(
+            asked_to_close.ends_with("\r\nConnection: close\r\n\r\n"),
+            "{problem:?}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_to_head_is_the_answer_to_get_without_its_body() {
+    for problem in [Problem::Starting, Problem::MetricsUnauthorized] {
+        let get = written(|out| respond::problem(out, problem, None, false, false));
+        let head = written(|out| respond::problem(out, problem, None, false, true));
+        assert!(get.starts_with(&head) && head.ends_with("\r\n\r\n"));
+    }
+    let get = written(|out| respond::text(out, 200, "text/plain", b"OK", false, false));
+    let head = written(|out| respond::text(out, 200, "text/plain", b"OK", false, true));
+    assert_eq!(get, format!("{head}OK"));
+    assert_eq!(
+        get,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nContent-Length: 2\r\n\r\nOK"
+    );
+}
+
+#[test]
+fn answers_are_appended_behind_what_is_there_already() {
+    let answer = written(|out| {
+        out.extend_from_slice(CONTINUE);
+        respond::text(out, 299, "text/plain", b"", true, false);
+    });
+    assert!(
+        answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 299 \r\nContent-Type: "),
+        "{answer}"
+    );
+}
+
+#[test]
+fn output_with_room_is_never_moved() {
+    let mut out = Vec::with_capacity(4096);
+    let before = out.as_ptr();
+    respond::outcome(&mut out, 200, &[b'x'; 300], Dedup::Hit, true);
+    respond::problem(&mut out, Problem::DiskFull, None, true, false);
+    respond::text(&mut out, 200, "text/plain", b"OK", false, false);
+    assert_eq!((out.as_ptr(), out.capacity()), (before, 4096));
+}
