@@ -72,7 +72,7 @@ impl Echo {
 
     fn from_keeper(&mut self, message: ToShard, outbox: &mut Outbox) {
         match message {
-            ToShard::Roll => {
+            ToShard::Roll(_) => {
                 self.paused = false;
                 let resume = self.accepted.iter().map(|&conn| Op::ResumeRead(conn));
                 outbox.ops.extend(resume);
