@@ -60,9 +60,13 @@ fn write_by_uring(
     offset: u64,
 ) -> Result<usize, Box<dyn Error>> {
     let bytes = blocks.bytes();
-    let entry = opcode::Write::new(types::Fd(file.as_raw_fd()), bytes.as_ptr(), bytes.len() as u32)
-        .offset(offset)
-        .build();
+    let entry = opcode::Write::new(
+        types::Fd(file.as_raw_fd()),
+        bytes.as_ptr(),
+        bytes.len() as u32,
+    )
+    .offset(offset)
+    .build();
     // SAFETY: the blocks outlive the operation, which is waited for right here.
     unsafe { ring.submission().push(&entry)? };
     ring.submit_and_wait(1)?;
@@ -70,7 +74,12 @@ fn write_by_uring(
     Ok(usize::try_from(done.result()).map_err(|_| format!("write: {}", done.result()))?)
 }
 
-fn round(method: Method, path: &PathBuf, bytes: usize, time: Duration) -> Result<Round, Box<dyn Error>> {
+fn round(
+    method: Method,
+    path: &PathBuf,
+    bytes: usize,
+    time: Duration,
+) -> Result<Round, Box<dyn Error>> {
     let file = open(path, method)?;
     let mut ring: IoUring = IoUring::builder()
         .setup_single_issuer()
@@ -117,7 +126,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rounds: usize = option("--rounds").map_or(Ok(5), |text| text.parse())?;
     let path = directory.join("flush-method.tmp");
     prepare(&path)?;
-    println!("| KiB | method | durable writes/s (slowest–fastest round) | p50 µs | p99 µs | MB/s |");
+    println!(
+        "| KiB | method | durable writes/s (slowest–fastest round) | p50 µs | p99 µs | MB/s |"
+    );
     println!("|---|---|---|---|---|---|");
     for kib in [4, 64, 256] {
         let bytes = kib << 10;

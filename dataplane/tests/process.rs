@@ -1,6 +1,8 @@
 //! Whole processes: threads, signals, the operators' socket and exit codes, with a scripted keeper and shards that say
 //! little. Each case starts this binary again as the server. No test harness: its threads would not block the signals.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test may: its helpers are not in test functions
+
 use flk_dataplane::driver::commands::socket_path;
 use flk_dataplane::driver::files::open_directory;
 use flk_dataplane::driver::listen::listeners;

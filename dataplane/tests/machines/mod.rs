@@ -70,7 +70,7 @@ impl Echo {
         }
     }
 
-    fn from_keeper(&mut self, message: ToShard, outbox: &mut Outbox) {
+    fn keeper_says(&mut self, message: ToShard, outbox: &mut Outbox) {
         match message {
             ToShard::Roll(_) => {
                 self.paused = false;
@@ -136,7 +136,7 @@ impl Machine for Echo {
                     outbox.ops.push(Op::Close(conn));
                     outbox.ops.push(Op::Keeper(ToKeeper::Idle(false)));
                 }
-                Event::Keeper(message) => self.from_keeper(message, outbox),
+                Event::Keeper(message) => self.keeper_says(message, outbox),
                 other => panic!("unexpected {other:?}"),
             }
         }
