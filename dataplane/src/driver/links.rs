@@ -188,11 +188,7 @@ mod tests {
     fn what_was_seen_on_the_way_to_sleep_is_still_delivered_first() {
         let bell = || Arc::new(Doorbell::new().unwrap());
         let (mut shards, keeper) = link(&[bell()], &bell(), 1);
-<<<<<<< HEAD
-        keeper.tell(ShardId(0), ToShard::Roll(2));
-=======
         keeper.tell(ShardId(0), ToShard::Roll(0));
->>>>>>> drivers
         assert!(!shards[0].may_sleep());
         keeper.tell(ShardId(0), ToShard::Drain);
         let mut inbox = Inbox::default();
@@ -200,14 +196,10 @@ mod tests {
         let events = &inbox.events[..];
         assert!(matches!(
             events,
-<<<<<<< HEAD
-            [Event::Keeper(ToShard::Roll(2)), Event::Keeper(ToShard::Drain)]
-=======
             [
                 Event::Keeper(ToShard::Roll(0)),
                 Event::Keeper(ToShard::Drain)
             ]
->>>>>>> drivers
         ));
         assert!(shards[0].may_sleep());
     }
