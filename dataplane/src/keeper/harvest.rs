@@ -23,7 +23,7 @@ impl Dictionary {
         let index = match known {
             Some(index) => index,
             None => {
-                self.versions.push(ParamsVersion::new(version)?);
+                self.versions.push(ParamsVersion::new(version).ok()?);
                 self.versions.len() - 1
             }
         };

@@ -21,6 +21,7 @@ mod load;
 mod partition;
 mod reading;
 mod recover;
+mod slices;
 
 mod commands;
 mod retain;
@@ -33,6 +34,8 @@ mod test_disk;
 mod test_world;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_serving;
 
 use crate::event::Now;
 use config::KeeperConfig;
