@@ -100,7 +100,8 @@ impl Service {
         let mut end = extent.bytes;
         let until = extent.bytes.saturating_sub(BATCH_BYTES_MAX as u64);
         while found.is_none() && end > until {
-            let start = end.saturating_sub(1 << 20).max(until) / BLOCK_BYTES as u64 * BLOCK_BYTES as u64;
+            let start =
+                end.saturating_sub(1 << 20).max(until) / BLOCK_BYTES as u64 * BLOCK_BYTES as u64;
             let Ok(bytes) = readable.read_at(start, (end - start) as usize).await else {
                 break;
             };
@@ -180,7 +181,8 @@ impl Service {
         let mut next = self.ledger.draft();
         for log in &mut next.logs {
             log.segments.retain(|entry| {
-                let goes = |victim: &Victim| (victim.log, victim.ordinal) == (log.id, entry.ordinal);
+                let goes =
+                    |victim: &Victim| (victim.log, victim.ordinal) == (log.id, entry.ordinal);
                 !victims.iter().any(goes)
             });
         }
@@ -267,7 +269,9 @@ impl Service {
             self.sealing.wanted = true;
         }
         let in_reserve = room.free_bytes < room.reserve_bytes;
-        let low = in_reserve || short && self.sealed_for_room && !self.sealing.wanted;
+        let low = self.naming_failed
+            || in_reserve
+            || short && self.sealed_for_room && !self.sealing.wanted;
         if low != self.space_low {
             self.set_space_low(low, &room);
         }

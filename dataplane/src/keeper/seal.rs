@@ -352,7 +352,11 @@ impl Service {
         }
         let mut slices = Vec::new();
         for entry in self.ledger.manifest.slices.clone() {
-            let known = self.sealing.slices.iter().find(|it| it.number == entry.file);
+            let known = self
+                .sealing
+                .slices
+                .iter()
+                .find(|it| it.number == entry.file);
             slices.push(match known {
                 Some(slice) => slice.clone(),
                 None => Rc::new(Slice::open(&self.ledger, &entry, &mut self.dictionary).await?),
@@ -360,7 +364,11 @@ impl Service {
         }
         self.sealing.version += 1;
         for slice in std::mem::replace(&mut self.sealing.slices, slices) {
-            let kept = self.sealing.slices.iter().any(|it| it.number == slice.number);
+            let kept = self
+                .sealing
+                .slices
+                .iter()
+                .any(|it| it.number == slice.number);
             if !kept {
                 self.sealing.retired.push((self.sealing.version, slice));
             }

@@ -73,6 +73,8 @@ pub(crate) struct Service {
     pub(crate) sealing: Sealing,
     pub(crate) stop: Stop,
     pub(crate) space_low: bool,
+    /// A shard waits for a segment that could not be made.
+    pub(crate) naming_failed: bool,
     /// A seal was asked for because room is short.
     pub(crate) sealed_for_room: bool,
     /// Expiry clock at which each closed segment was closed, where that is known.
@@ -112,6 +114,7 @@ impl Service {
             pins: Pins::default(),
             stop: Stop::No,
             space_low: false,
+            naming_failed: false,
             sealed_for_room: false,
             closed_at_s: BTreeMap::new(),
             epochs: BTreeMap::new(),
@@ -248,7 +251,7 @@ impl Service {
             && let Err(halt) = self.ledger.make_spare().await
         {
             self.trouble("making a segment ready", &halt);
-            self.look_again_us = 0;
+            self.naming_failed = true;
             self.no_room().await?;
             return Ok(false);
         }
@@ -288,6 +291,7 @@ impl Service {
                 .tell(entered.shard, ToShard::Segment(segment));
         }
         self.after_closing(&entered, closed_file).await;
+        self.naming_failed = false;
         Ok(true)
     }
 

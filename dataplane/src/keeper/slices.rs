@@ -143,10 +143,7 @@ pub(crate) async fn open_all(
 }
 
 /// The partitions of a shard, a contiguous range.
-pub(crate) fn partitions_of(
-    owners: &[ShardId; PARTITIONS as usize],
-    shard: ShardId,
-) -> Range<u16> {
+pub(crate) fn partitions_of(owners: &[ShardId; PARTITIONS as usize], shard: ShardId) -> Range<u16> {
     let first = owners.iter().take_while(|owner| **owner < shard).count() as u16;
     let count = owners.iter().filter(|owner| **owner == shard).count() as u16;
     first..first + count

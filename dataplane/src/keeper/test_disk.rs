@@ -324,7 +324,10 @@ impl TestDisk {
     }
 
     fn used_bytes(&self) -> u64 {
-        let lengths = self.names.values().map(|at| self.inodes[at].seen.len() as u64);
+        let lengths = self
+            .names
+            .values()
+            .map(|at| self.inodes[at].seen.len() as u64);
         lengths.sum()
     }
 

@@ -32,7 +32,10 @@ fn command(world: &mut World, line: &str) -> String {
 
 fn segments(world: &World) -> usize {
     let names = world.disk.names();
-    names.iter().filter(|name| name.starts_with("segment-")).count()
+    names
+        .iter()
+        .filter(|name| name.starts_with("segment-"))
+        .count()
 }
 
 /// Seals every hour, keeps bodies for two days.
@@ -59,7 +62,11 @@ fn decisions_are_sealed_and_come_back_from_slices() {
     for record in 300..320 {
         world.decide(0, record, 30 * DAY_S);
     }
-    for (lost, shards) in [(Lost::Everything, 2), (Lost::Nothing, 3), (Lost::Some(5), 1)] {
+    for (lost, shards) in [
+        (Lost::Everything, 2),
+        (Lost::Nothing, 3),
+        (Lost::Some(5), 1),
+    ] {
         world = world.restarted(lost, shards, 1);
         world.assert_serving();
         assert_eq!(world.known(), (0..320).collect::<Vec<_>>());
@@ -76,7 +83,12 @@ fn sealed_segments_are_deleted_by_age_and_their_decisions_stay() {
     let before = segments(&world);
     world.pass_s(u64::from(3 * DAY_S));
     assert!(segments(&world) < before, "{before} → {}", segments(&world));
-    assert!(world.notices.iter().any(|notice| matches!(notice, Notice::Deleted { .. })));
+    assert!(
+        world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Deleted { .. }))
+    );
     let world = world.restarted(Lost::Everything, 1, 1);
     world.assert_serving();
     assert_eq!(world.known(), (0..300).collect::<Vec<_>>());
@@ -106,7 +118,12 @@ fn a_body_that_is_not_settled_keeps_its_segment() {
     }
     world.pass_s(u64::from(3 * DAY_S));
     assert_eq!(manifest(&world).slices.len(), 1);
-    assert!(!world.notices.iter().any(|notice| matches!(notice, Notice::Deleted { .. })));
+    assert!(
+        !world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Deleted { .. }))
+    );
 }
 
 #[test]
@@ -117,13 +134,23 @@ fn nothing_is_deleted_before_all_shards_use_the_new_slices() {
         world.decide(0, record, 30 * DAY_S);
     }
     world.pass_s(u64::from(3 * DAY_S));
-    assert!(!world.notices.iter().any(|notice| matches!(notice, Notice::Deleted { .. })));
+    assert!(
+        !world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Deleted { .. }))
+    );
     let version = world.shards[0].slices;
     for shard in 0..2 {
         world.tell(ShardId(shard), ToKeeper::Switched { version });
     }
     world.pass_s(10);
-    assert!(world.notices.iter().any(|notice| matches!(notice, Notice::Deleted { .. })));
+    assert!(
+        world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Deleted { .. }))
+    );
 }
 
 #[test]
@@ -145,9 +172,16 @@ fn too_many_slices_merge_and_an_expired_one_goes() {
     let mut world = world.restarted(Lost::Everything, 1, 1);
     assert_eq!(world.known(), (0..160).collect::<Vec<_>>());
     world.pass_s(u64::from(6 * DAY_S));
-    assert!(manifest(&world).slices.len() <= 1, "{:?}", manifest(&world).slices);
+    assert!(
+        manifest(&world).slices.len() <= 1,
+        "{:?}",
+        manifest(&world).slices
+    );
     let files = world.disk.names();
-    let slices = files.iter().filter(|name| name.starts_with("slice-")).count();
+    let slices = files
+        .iter()
+        .filter(|name| name.starts_with("slice-"))
+        .count();
     assert_eq!(slices, manifest(&world).slices.len(), "old files are gone");
     let world = world.restarted(Lost::Nothing, 1, 1);
     assert_eq!(world.known(), Vec::<u32>::new());
@@ -181,7 +215,12 @@ fn a_crash_at_any_file_operation_of_serving_is_harmless() {
         let world = World::started(TestDisk::new(), settings.clone());
         let begun = world.disk.ops;
         let world = busy_day(world);
-        assert!(world.notices.iter().any(|notice| matches!(notice, Notice::Deleted { .. })));
+        assert!(
+            world
+                .notices
+                .iter()
+                .any(|notice| matches!(notice, Notice::Deleted { .. }))
+        );
         (begun, world.disk.ops)
     };
     for (index, crash_at) in (0..count - begun).step_by(7).enumerate() {
@@ -192,7 +231,11 @@ fn a_crash_at_any_file_operation_of_serving_is_harmless() {
         let written = world.decided;
         let world = world.restarted(lost, 2, 1);
         world.assert_serving();
-        assert_eq!(world.known(), (0..written).collect::<Vec<_>>(), "{lost:?} {crash_at}");
+        assert_eq!(
+            world.known(),
+            (0..written).collect::<Vec<_>>(),
+            "{lost:?} {crash_at}"
+        );
     }
 }
 
@@ -208,25 +251,41 @@ fn damage_met_while_sealing_stops_that_log_only() {
         .find(|log| log.id.number == 1)
         .map(|log| format!("segment-{:016x}.wal", log.segments[1].file))
         .expect("a closed segment");
-    world.disk.tamper(&victim, |bytes| bytes[4096 * 5 + 77] ^= 1);
+    world
+        .disk
+        .tamper(&victim, |bytes| bytes[4096 * 5 + 77] ^= 1);
     world.pass_s(3_700);
     assert!(world.notices.iter().any(
         |notice| matches!(notice, Notice::DamageWhileSealing { file, .. } if *file == victim)
     ));
     let covers = manifest(&world).slices[0].covers.clone();
-    assert_eq!(covers.len(), 2, "the first segment of the damaged log is sealed: {covers:?}");
+    assert_eq!(
+        covers.len(),
+        2,
+        "the first segment of the damaged log is sealed: {covers:?}"
+    );
     world.pass_s(u64::from(3 * DAY_S));
     assert!(world.disk.names().contains(&victim), "it stays");
     assert_eq!(world.exit, None);
     let world = world.restarted(Lost::Nothing, 2, 1);
-    assert_eq!(world.exit.map(|exit| exit.0), Some(65), "a start reads it and refuses");
+    assert_eq!(
+        world.exit.map(|exit| exit.0),
+        Some(65),
+        "a start reads it and refuses"
+    );
 }
 
 #[test]
 fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
     let mut disk = TestDisk::new();
     disk.total_bytes = 40 * (256 << 10);
-    let mut world = World::started(disk, KeeperConfig { spares_count: 1, ..config(1) });
+    let mut world = World::started(
+        disk,
+        KeeperConfig {
+            spares_count: 1,
+            ..config(1)
+        },
+    );
     for record in 0..3_000 {
         world.decide(0, record, 30 * DAY_S);
         if record % 30 == 0 {
@@ -234,8 +293,18 @@ fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
         }
     }
     world.pass_s(10);
-    assert!(world.notices.iter().any(|notice| matches!(notice, Notice::Sealed { .. })));
-    assert!(world.notices.iter().any(|notice| matches!(notice, Notice::Deleted { .. })));
+    assert!(
+        world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Sealed { .. }))
+    );
+    assert!(
+        world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Deleted { .. }))
+    );
     assert_eq!(world.exit, None);
     assert!(!world.shards[0].space_low, "{:?}", world.notices.last());
     world.unsettled = true;
@@ -286,18 +355,30 @@ fn commands_are_answered_in_one_line_each() {
     assert_eq!(command(&mut world, "flk1 ping"), "ok");
     let status = command(&mut world, "flk1 status");
     assert!(status.starts_with("ok {\"state\":\"serving\""), "{status}");
-    for wrong in ["", "ping", "flk2 ping", "flk1 dance", "flk1 compact --older-than soon"] {
+    for wrong in [
+        "",
+        "ping",
+        "flk2 ping",
+        "flk1 dance",
+        "flk1 compact --older-than soon",
+    ] {
         assert!(command(&mut world, wrong).starts_with("error"), "{wrong}");
     }
     let dry = command(&mut world, "flk1 compact --older-than 0 --dry-run");
-    assert_eq!(dry, "ok {\"dry_run\":true,\"segments\":0,\"bytes\":0}", "nothing is sealed yet");
+    assert_eq!(
+        dry, "ok {\"dry_run\":true,\"segments\":0,\"bytes\":0}",
+        "nothing is sealed yet"
+    );
     assert_eq!(command(&mut world, "flk1 pin"), "ok 1");
     assert!(command(&mut world, "flk1 compact --older-than 0").starts_with("error"));
     assert_eq!(command(&mut world, "flk1 unpin 1"), "ok");
     assert!(command(&mut world, "flk1 unpin 1").starts_with("error"));
     let before = segments(&world);
     let done = command(&mut world, "flk1 compact --older-than 0");
-    assert!(done.contains("\"dry_run\":false") && !done.contains("\"segments\":0"), "{done}");
+    assert!(
+        done.contains("\"dry_run\":false") && !done.contains("\"segments\":0"),
+        "{done}"
+    );
     assert!(segments(&world) < before);
     let world = world.restarted(Lost::Everything, 1, 1);
     assert_eq!(world.known(), (0..300).collect::<Vec<_>>());
@@ -310,7 +391,10 @@ fn withheld_time_is_released_by_command_and_stays_released() {
     let mut world = world.restarted(Lost::Nothing, 1, u64::from(3 * DAY_S));
     assert_eq!(world.known(), vec![1]);
     let reply = command(&mut world, "flk1 release-clock");
-    assert_eq!(reply, format!("ok {{\"released_s\":{}}}", 3 * DAY_S - 3_600));
+    assert_eq!(
+        reply,
+        format!("ok {{\"released_s\":{}}}", 3 * DAY_S - 3_600)
+    );
     assert_eq!(world.shards[0].begin.clock.base_s, 3 * DAY_S);
     let world = world.restarted(Lost::Everything, 1, 0);
     assert_eq!(world.known(), Vec::<u32>::new());
