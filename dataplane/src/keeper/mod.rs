@@ -28,12 +28,16 @@ mod retain;
 mod seal;
 mod serve;
 
+pub mod offline;
+
 #[cfg(test)]
 mod test_disk;
 #[cfg(test)]
 mod test_world;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_offline;
 #[cfg(test)]
 mod tests_serving;
 

@@ -216,6 +216,9 @@ impl Service {
                 self.trouble("removing", &halt);
             }
         }
+        if let Err(halt) = self.ledger.files.sync_dir().await {
+            self.trouble("syncing", &halt);
+        }
     }
 
     /// Deletes segments that are older than configured.

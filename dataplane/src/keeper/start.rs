@@ -296,6 +296,9 @@ async fn end_logs_and_begin(
     let mut next = ledger.draft();
     next.start = start;
     next.clean_stop = false;
+    if planted(Bug::LastSegmentRewrittenAlways) {
+        recover::rewrite_last_segments(ledger, &mut next).await?;
+    }
     recover::mark_ended(&mut next, &ended);
     let mut begun = Vec::new();
     for number in 0..shards {

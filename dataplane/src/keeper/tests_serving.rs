@@ -223,7 +223,7 @@ fn a_crash_at_any_file_operation_of_serving_is_harmless() {
         );
         (begun, world.disk.ops)
     };
-    for (index, crash_at) in (0..count - begun).step_by(7).enumerate() {
+    for (index, crash_at) in (0..count - begun).step_by(2).enumerate() {
         let lost = [Lost::Nothing, Lost::Everything, Lost::Some(index as u64)][index % 3];
         let mut world = World::started(TestDisk::new(), settings.clone());
         world.ops_left = Some(crash_at);
