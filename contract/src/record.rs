@@ -221,8 +221,8 @@ pub struct OwnedRecord {
     pub degraded: bool,
     /// See [`Ft::clock_skew_ms`].
     pub clock_skew_ms: i64,
-    fallbacks_joined: String,
-    fallbacks_ends: Vec<usize>,
+    pub(crate) fallbacks_joined: String,
+    pub(crate) fallbacks_ends: Vec<usize>,
 }
 
 impl OwnedRecord {

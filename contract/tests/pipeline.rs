@@ -1,5 +1,5 @@
 //! A record from bytes to outcome, as the data plane walks it.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

@@ -1,8 +1,12 @@
 //! The flk data plane: the path of a record, stage by stage, in the order a record meets them.
 
+pub mod config;
+
+pub mod driver;
 pub mod event;
 
 pub mod http;
+pub mod shard;
 
 pub mod wal;
 
@@ -12,3 +16,5 @@ pub mod mesh;
 pub mod keeper;
 
 pub mod planted;
+pub mod run;
+pub mod stats;

@@ -35,6 +35,11 @@ impl Default for Reader {
 }
 
 impl Reader {
+    /// The largest body that fits without growing; everything else grows with it.
+    pub(super) fn room_bytes(&self) -> usize {
+        self.body.capacity()
+    }
+
     /// Parses `body`, checks the rules of this file and hands the tape to `then`.
     pub(super) fn read<'p, T: 'p>(
         &'p mut self,

@@ -1,4 +1,4 @@
-//! The one Ed25519 verdict: `[8](S·B − k·A − R) = 0` with S, A and R each in its only canonical encoding and A of prime order.
+//! The one Ed25519 verdict: `8·(S·B − k·A − R) = 0` with S, A and R each in its only canonical encoding and A of prime order.
 //! It is the equation that a batch can check with the same answer; why, stands in docs/decisions/0002-ed25519-verdict.md.
 //! There is no second, laxer or stricter way through this file.
 

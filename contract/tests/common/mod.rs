@@ -1,5 +1,11 @@
 //! A record that is right in every respect, and ways to spoil it. Shared by the integration tests.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 
 use flk_contract::{OwnedRecord, Parser, Scheme, SigningKey, hash::hex32, identity, record, sign};
 
@@ -78,4 +84,65 @@ pub fn signed(key: &SigningKey) -> Vec<u8> {
     let mut out = Vec::new();
     record::write_json(&owned.view(), &mut out);
     out
+}
+
+/// A small generator, so that a failing test names its input and fails again.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// What the Python program `name` under `tests/oracle` answers to `input`; nothing, said loudly, without Python.
+pub fn oracle(name: &str, input: &str) -> Option<String> {
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/").to_owned() + name;
+    let child = Command::new("python3")
+        .arg("-I")
+        .arg(program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        eprintln!("SKIPPED: python3 is not here, so nothing was compared with CPython ({name})");
+        return None;
+    };
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("an answer");
+    writer.join().expect("a writer").expect("all written");
+    assert!(output.status.success(), "{name} failed");
+    Some(String::from_utf8(output.stdout).expect("UTF-8"))
+}
+
+/// A folder of the corpora; nothing, said loudly, where they are absent.
+pub fn corpus(name: &str) -> Option<std::path::PathBuf> {
+    let root = std::env::var_os("FLK_CORPORA").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora"),
+        std::path::PathBuf::from,
+    );
+    let path = root.join(name);
+    if path.is_dir() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED: no corpus at {}", path.display());
+    None
 }

@@ -188,6 +188,11 @@ impl Owner {
             self.counters.strays += 1;
             return;
         };
+        if planted(Bug::IdRemovedAfterFailedFlush)
+            && self.claims.take_winner(pending, from, ticket).is_some()
+        {
+            return self.fail(pending, out);
+        }
         if self.claims.unlink(pending, from, ticket) {
             self.counters.withdrawn += 1;
             out.push(Answer {
@@ -296,8 +301,16 @@ impl Owner {
 
     /// Uses this set of slices from now on and drops what it covers from the table: the caller must have the filters of
     /// all its slices loaded, for this owner's partitions. Look-ups that are suspended end on the set they began with,
-    /// which holds the same decisions.
+    /// which holds the same decisions. A version that is not above the current one changes nothing.
     pub fn switch_slices(&mut self, set: Arc<SliceSet>) {
+        if self
+            .sets
+            .last()
+            .is_some_and(|used| used.set.version >= set.version)
+        {
+            self.counters.strays += 1;
+            return;
+        }
         self.table.drop_sealed(set.sealed_epoch);
         self.unacknowledged = Some(set.version);
         if !planted(Bug::SealedDroppedBeforeFilter) {

@@ -56,3 +56,52 @@ impl Key {
         (u128::from(self.high) << 64 | u128::from(self.low)).to_be_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Under the secret 00 01 … 0f, by an independent program that reproduces the reference vector of the empty input.
+    #[test]
+    fn keys_are_those_of_an_independent_siphash() {
+        let zeros = "0".repeat(64);
+        let abs = "ab".repeat(32);
+        let cases = [
+            (
+                "default",
+                &zeros[..],
+                0x1aa5_80ee_ac92_1b12_8262_da46_e87e_54b7,
+            ),
+            ("acme.eu-1", &abs, 0x3c54_680a_f7d4_1ed9_4546_d283_13e7_db7c),
+            ("a", "", 0x0317_5969_ed42_0d07_b37c_ab20_3946_285b),
+            ("ab", "c", 0x3d08_540b_aca0_fd6b_a285_5ff6_8beb_486f),
+            ("a", "bc", 0x2df6_136f_6d06_c966_dfbe_13d7_414a_3205),
+            (
+                "default",
+                "é\"\0",
+                0x3c82_4479_5ecd_062a_86d9_5a95_43b7_0553u128,
+            ),
+        ];
+        let hash = KeyHash::new(std::array::from_fn(|at| at as u8));
+        for (tenant, pcs_id, expected) in cases {
+            let key = hash.key(tenant, pcs_id);
+            assert_eq!(
+                key,
+                Key::from_bytes(expected.to_be_bytes()),
+                "{tenant} {pcs_id}"
+            );
+            assert_eq!(key.to_bytes(), expected.to_be_bytes());
+            assert_eq!(u128::from(key.partition()), expected >> 118);
+        }
+    }
+
+    #[test]
+    fn keys_sort_as_their_bytes_do_and_the_secret_stays_out_of_debug_text() {
+        let hash = KeyHash::new([0xA5; 16]);
+        let mut keys: Vec<Key> = (0..200).map(|n| hash.key("t", &n.to_string())).collect();
+        keys.sort();
+        assert!(keys.is_sorted_by_key(|key| key.to_bytes()));
+        assert!(keys.is_sorted_by_key(|key| key.partition()));
+        assert_eq!(format!("{hash:?}"), "KeyHash(secret)");
+    }
+}

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 /// Bytes that may be held, and who waits for some.
 #[derive(Debug)]
-pub struct Budget {
+pub(super) struct Budget {
     held_bytes: usize,
     max_bytes: usize,
     waiting: VecDeque<ConnId>,
@@ -14,35 +14,46 @@ pub struct Budget {
 
 impl Budget {
     /// Nothing is held.
-    pub fn new(max_bytes: usize) -> Budget {
-        Budget { held_bytes: 0, max_bytes, waiting: VecDeque::new() }
+    pub(super) fn new(max_bytes: usize) -> Budget {
+        Budget {
+            held_bytes: 0,
+            max_bytes,
+            waiting: VecDeque::new(),
+        }
     }
 
-    /// Holds `bytes` if they are free, and nobody waits already.
-    pub fn take(&mut self, bytes: usize) -> bool {
-        let granted = self.waiting.is_empty() && self.held_bytes + bytes <= self.max_bytes;
+    /// Holds `bytes` for a connection if they are free and nobody has waited longer.
+    pub(super) fn take(&mut self, bytes: usize, conn: ConnId) -> bool {
+        let is_next = self.waiting.front().is_none_or(|first| *first == conn);
+        let granted = is_next && self.held_bytes + bytes <= self.max_bytes;
         if granted {
             self.held_bytes += bytes;
+            self.waiting.pop_front();
         }
         granted
     }
 
-    /// Waits for room; [`Budget::next_waiting`] gives the connection back.
-    pub fn wait(&mut self, conn: ConnId) {
+    /// Waits for room, behind those that wait already.
+    pub(super) fn wait(&mut self, conn: ConnId) {
         if !self.waiting.contains(&conn) {
             self.waiting.push_back(conn);
         }
     }
 
+    /// Waits no longer.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.waiting.retain(|waiting| *waiting != conn);
+    }
+
     /// Gives back what [`Budget::take`] granted.
-    pub fn give_back(&mut self, bytes: usize) {
+    pub(super) fn give_back(&mut self, bytes: usize) {
         debug_assert!(self.held_bytes >= bytes);
         self.held_bytes -= bytes;
     }
 
-    /// The connection that waits longest, if `bytes` are free; it must ask again.
-    pub fn next_waiting(&mut self, bytes: usize) -> Option<ConnId> {
-        if self.held_bytes + bytes > self.max_bytes { None } else { self.waiting.pop_front() }
+    /// The connection that waits longest: when something was given back, it should ask again.
+    pub(super) fn longest_waiting(&self) -> Option<ConnId> {
+        self.waiting.front().copied()
     }
 }
 
@@ -52,17 +63,22 @@ mod tests {
 
     #[test]
     fn grants_are_whole_and_first_come_first_served() {
-        let conn = |slot| ConnId { slot, generation: 0 };
+        let conn = |slot| ConnId {
+            slot,
+            generation: 0,
+        };
         let mut budget = Budget::new(100);
-        assert!(budget.take(60));
-        assert!(!budget.take(60));
+        assert!(budget.take(60, conn(0)));
+        assert!(!budget.take(60, conn(1)));
         budget.wait(conn(1));
         budget.wait(conn(1));
-        assert!(!budget.take(10), "nobody overtakes who waits");
-        assert_eq!(budget.next_waiting(60), None);
+        assert!(!budget.take(10, conn(2)), "nobody overtakes who waits");
+        budget.wait(conn(2));
         budget.give_back(60);
-        assert_eq!(budget.next_waiting(60), Some(conn(1)));
-        assert_eq!(budget.next_waiting(60), None, "it waited once");
-        assert!(budget.take(60));
+        assert_eq!(budget.longest_waiting(), Some(conn(1)));
+        assert!(budget.take(60, conn(1)));
+        assert_eq!(budget.longest_waiting(), Some(conn(2)), "it waited once");
+        budget.forget(conn(2));
+        assert_eq!(budget.longest_waiting(), None);
     }
 }

@@ -2,12 +2,12 @@
 
 use super::connections::Phase;
 use super::{Core, Shard};
-use crate::dedup::claims::Owner;
+use crate::dedup::claims::{Owner, OwnerConfig};
 use crate::dedup::key::KeyHash;
 use crate::event::{ConnId, Event, Inbox, Now, Op, Outbox, ShardId};
-use crate::keeper::messages::{Begin, ToKeeper, ToShard};
+use crate::keeper::messages::{Begin, ToShard};
 use crate::mesh::Message;
-use crate::wal::batch::OpenBatch;
+use crate::wal::batch::{self, OpenBatch};
 use crate::wal::buffer::Blocks;
 use crate::wal::writer::LogWriter;
 
@@ -18,7 +18,9 @@ impl Shard {
             match event {
                 Event::Accepted(conn) => self.accepted(conn, now, outbox),
                 Event::Received(conn, range) => {
-                    let Some(connection) = self.connections.get(conn) else { continue };
+                    let Some(connection) = self.connections.get(conn) else {
+                        continue;
+                    };
                     connection.active_us = now.mono_us;
                     if connection.phase == Phase::Open {
                         self.connections.receive(conn.slot, bytes, range);
@@ -27,7 +29,9 @@ impl Shard {
                     }
                 }
                 Event::Ended(conn) => {
-                    let Some(connection) = self.connections.get(conn) else { continue };
+                    let Some(connection) = self.connections.get(conn) else {
+                        continue;
+                    };
                     connection.ended = true;
                     self.touched.push(conn.slot);
                     self.queue(conn.slot);
@@ -35,7 +39,9 @@ impl Shard {
                 }
                 Event::Broken(conn) => self.drop_connection(conn, outbox),
                 Event::Sent(conn, sent_bytes) => {
-                    let Some(connection) = self.connections.get(conn) else { continue };
+                    let Some(connection) = self.connections.get(conn) else {
+                        continue;
+                    };
                     connection.unsent_bytes = connection.unsent_bytes.saturating_sub(sent_bytes);
                     connection.active_us = now.mono_us;
                     if connection.pending_bytes() > 0 {
@@ -44,18 +50,25 @@ impl Shard {
                     self.due.push(conn);
                 }
                 Event::Written(blocks, result) => {
-                    let Some(core) = self.core.as_mut() else { continue };
+                    let Some(core) = self.core.as_mut() else {
+                        continue;
+                    };
                     core.log.written(blocks, result, &mut outbox.ops);
                 }
                 Event::Synced(result) => {
-                    let Some(core) = self.core.as_mut() else { continue };
+                    let Some(core) = self.core.as_mut() else {
+                        continue;
+                    };
                     core.log.synced(result, &mut outbox.ops);
                 }
                 Event::ReadDone(id, result) => {
-                    let Some(core) = self.core.as_mut() else { continue };
+                    let Some(core) = self.core.as_mut() else {
+                        continue;
+                    };
                     let now_s = core.begin.clock.at(now.mono_us);
                     let block = result.map(|range| &bytes[range]);
-                    core.owner.read_done(id, block, now_s, &mut self.answers, &mut self.reads);
+                    core.owner
+                        .read_done(id, block, now_s, &mut self.answers, &mut self.reads);
                 }
                 Event::Message(from, message) => self.heard(from, message, now),
                 Event::Keeper(message) => self.told(message, now, outbox),
@@ -69,23 +82,35 @@ impl Shard {
             self.accepting = false;
             outbox.ops.push(Op::PauseAccept);
         }
-        self.stats().connections.set(u64::from(self.connections.open_count()));
+        self.stats()
+            .connections
+            .set(u64::from(self.connections.open_count()));
     }
 
     /// A message of a peer, or an answer to a claim of ours.
     fn heard(&mut self, from: ShardId, message: Message, now: Now) {
-        let Some(core) = self.core.as_mut() else { return };
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
         let now_s = core.begin.clock.at(now.mono_us);
         let (answers, reads) = (&mut self.answers, &mut self.reads);
         match message {
-            Message::Claim { ticket, candidate } => core.owner.claim(from, ticket, &candidate, now_s, answers, reads),
-            Message::Withdraw { ticket, key } => core.owner.withdraw(from, ticket, key, now_s, answers, reads),
-            Message::Durable { ticket, key, epoch } => core.owner.durable(from, ticket, key, epoch, answers),
+            Message::Claim { ticket, candidate } => core
+                .owner
+                .claim(from, ticket, &candidate, now_s, answers, reads),
+            Message::Withdraw { ticket, key } => core.owner.withdraw(from, ticket, key, answers),
+            Message::Durable { ticket, key, epoch } => {
+                core.owner.durable(from, ticket, key, epoch, answers)
+            }
             Message::Pressure(pressed) => self.pressed[usize::from(from.0)] = pressed,
-            Message::Won { .. } | Message::Existing { .. } | Message::Unavailable { .. } | Message::Withdrawn { .. } => {
+            Message::Won { .. }
+            | Message::Existing { .. }
+            | Message::Unavailable { .. }
+            | Message::Withdrawn { .. } => {
                 self.claims_abroad = self.claims_abroad.saturating_sub(1);
                 let to = self.id();
-                self.answers.push(crate::dedup::claims::Answer { to, message });
+                self.answers
+                    .push(crate::dedup::claims::Answer { to, message });
             }
         }
     }
@@ -110,12 +135,15 @@ impl Shard {
                     core.log.roll(epoch, &mut outbox.ops);
                 }
             }
+            ToShard::Clock(clock) => {
+                if let Some(core) = self.core.as_mut() {
+                    core.begin.clock = clock;
+                }
+            }
             ToShard::SpaceLow(low) => self.space_low = low,
             ToShard::Slices(set) => {
                 if let Some(core) = self.core.as_mut() {
-                    let version = set.version;
                     core.owner.switch_slices(set);
-                    outbox.ops.push(Op::Keeper(ToKeeper::Switched { version }));
                 }
             }
             ToShard::Drain => self.begin_drain(now),
@@ -125,28 +153,46 @@ impl Shard {
 
     fn begin(&mut self, begin: Box<Begin>) {
         let limits = self.config.limits;
-        let partitions = begin.owners.iter().enumerate().filter(|&(_, owner)| *owner == self.id());
+        let partitions = begin
+            .owners
+            .iter()
+            .enumerate()
+            .filter(|&(_, owner)| *owner == self.id());
         let mut mine = partitions.map(|(partition, _)| partition as u16);
         let first = mine.next().unwrap_or(0);
         let range = first..mine.next_back().map_or(first + 1, |last| last + 1);
-        let claims_max = limits.flights_max as usize * usize::from(self.config.shards);
-        let owner = Owner::new(range, self.config.ttl_s, self.config.dedup_bytes_max, claims_max);
-        let open = OpenBatch::new();
+        let owner = Owner::new(OwnerConfig {
+            partitions: range,
+            table_bytes_max: self.config.dedup_bytes_max,
+            claims_max: limits.flights_max * u32::from(self.config.shards),
+            ttl_s: self.config.ttl_s,
+        });
+        let open = OpenBatch::new(batch::Limits::default());
         let log = LogWriter::new(&begin, open, Box::new(Blocks::with_capacity(512 * 1024)));
         self.settled_told = log.durable();
         let params = begin.params.len().saturating_sub(1) as u16;
         let hash = KeyHash::new(begin.secret);
-        self.core = Some(Core { begin, log, owner, hash, params });
+        self.core = Some(Core {
+            begin,
+            log,
+            owner,
+            hash,
+            params,
+        });
     }
 
     /// Forgets a connection and releases it at the driver. Its requests in flight go on without it.
     pub(super) fn drop_connection(&mut self, conn: ConnId, outbox: &mut Outbox) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
         let (head_bytes, body_bytes) = (connection.head_bytes_held, connection.body_bytes_held);
         connection.head_bytes_held = 0;
         connection.body_bytes_held = 0;
         self.heads.give_back(head_bytes);
         self.bodies.give_back(body_bytes);
+        self.heads.forget(conn);
+        self.bodies.forget(conn);
         self.connections.free(conn.slot);
         outbox.ops.push(Op::Close(conn));
         self.wake_budget_waiters();
@@ -154,6 +200,8 @@ impl Shard {
             self.accepting = true;
             outbox.ops.push(Op::ResumeAccept);
         }
-        self.stats().connections.set(u64::from(self.connections.open_count()));
+        self.stats()
+            .connections
+            .set(u64::from(self.connections.open_count()));
     }
 }

@@ -93,7 +93,10 @@ pub struct Connection {
 impl Connection {
     fn new(slot: u32) -> Connection {
         Connection {
-            id: ConnId { slot, generation: 0 },
+            id: ConnId {
+                slot,
+                generation: 0,
+            },
             phase: Phase::Free,
             kept: Vec::new(),
             kept_start: 0,
@@ -115,12 +118,20 @@ impl Connection {
 
     /// The bytes received and not consumed.
     pub fn pending<'a>(&'a self, inbox: &'a [u8]) -> &'a [u8] {
-        if self.kept.is_empty() { &inbox[self.fresh.clone()] } else { &self.kept[self.kept_start..] }
+        if self.kept.is_empty() {
+            &inbox[self.fresh.clone()]
+        } else {
+            &self.kept[self.kept_start..]
+        }
     }
 
     /// How many bytes are received and not consumed.
     pub fn pending_bytes(&self) -> usize {
-        if self.kept.is_empty() { self.fresh.len() } else { self.kept.len() - self.kept_start }
+        if self.kept.is_empty() {
+            self.fresh.len()
+        } else {
+            self.kept.len() - self.kept_start
+        }
     }
 
     /// Where the pending byte at `offset` is: in `kept`, else in the inbox.
@@ -159,7 +170,10 @@ impl Connection {
 
     /// Nothing is received, owed or unsent.
     pub fn is_at_rest(&self) -> bool {
-        self.owed.is_empty() && self.pending_bytes() == 0 && self.head.is_none() && self.skip_bytes == 0
+        self.owed.is_empty()
+            && self.pending_bytes() == 0
+            && self.head.is_none()
+            && self.skip_bytes == 0
     }
 }
 
@@ -211,7 +225,11 @@ impl Connections {
             self.slots.push(Connection::new(self.slots.len() as u32));
         }
         let connection = &mut self.slots[id.slot as usize];
-        assert_eq!(connection.phase, Phase::Free, "the driver gives out a slot only after it was closed");
+        assert_eq!(
+            connection.phase,
+            Phase::Free,
+            "the driver gives out a slot only after it was closed"
+        );
         connection.id = id;
         connection.phase = Phase::Open;
         connection.active_us = now_us;
@@ -270,7 +288,9 @@ impl Connections {
             connection.fresh.end = range.end;
         } else {
             self.keep(slot, inbox);
-            self.slots[slot as usize].kept.extend_from_slice(&inbox[range]);
+            self.slots[slot as usize]
+                .kept
+                .extend_from_slice(&inbox[range]);
         }
     }
 

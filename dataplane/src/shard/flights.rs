@@ -38,6 +38,10 @@ pub struct Flight {
     pub digest: [u8; 32],
     /// The key that verified it.
     pub key_id: [u8; 8],
+    /// Claimed coherence, for the statistics.
+    pub coh_star: f32,
+    /// Claimed compressibility, for the statistics.
+    pub r: f32,
     /// Seal epoch of the segment that holds its decision.
     pub epoch: u16,
     /// Answered 401 whatever its claim brings: exists only in builds with planted bugs.
@@ -72,23 +76,35 @@ impl Flights {
 
     /// Admits a request; there must be room.
     pub fn admit(&mut self, flight: Flight) -> Ticket {
-        let Some(slot) = self.free.pop() else { unreachable!("admission checks for room first") };
+        let Some(slot) = self.free.pop() else {
+            unreachable!("admission checks for room first")
+        };
         let (generation, place) = &mut self.slots[slot as usize];
         *generation = generation.wrapping_add(1);
         *place = Some(flight);
-        Ticket { slot, generation: *generation }
+        Ticket {
+            slot,
+            generation: *generation,
+        }
     }
 
     /// The request of this ticket, if it is still in flight.
     pub fn get(&mut self, ticket: Ticket) -> Option<&mut Flight> {
         let (generation, flight) = self.slots.get_mut(ticket.slot as usize)?;
-        if *generation == ticket.generation { flight.as_mut() } else { None }
+        if *generation == ticket.generation {
+            flight.as_mut()
+        } else {
+            None
+        }
     }
 
     /// Ends a request.
     pub fn end(&mut self, ticket: Ticket) {
         let (generation, flight) = &mut self.slots[ticket.slot as usize];
-        assert!(*generation == ticket.generation && flight.is_some(), "a request ends once");
+        assert!(
+            *generation == ticket.generation && flight.is_some(),
+            "a request ends once"
+        );
         *flight = None;
         self.free.push(ticket.slot);
     }
@@ -102,13 +118,21 @@ mod tests {
     fn flight() -> Flight {
         Flight {
             step: Step::Logged,
-            conn: ConnId { slot: 0, generation: 0 },
+            conn: ConnId {
+                slot: 0,
+                generation: 0,
+            },
             reply: 0,
-            body: Place { sequence: Sequence(1), index: 0 },
+            body: Place {
+                sequence: Sequence(1),
+                index: 0,
+            },
             candidate: Decided::default(),
             pcs_id: [0; 32],
             digest: [0; 32],
             key_id: [0; 8],
+            coh_star: 0.0,
+            r: 0.0,
             epoch: 0,
             condemned: false,
         }

@@ -5,7 +5,9 @@ use super::answer::Answer;
 use super::connections::{Owed, Phase, Reply};
 use super::{Framed, Shard};
 use crate::event::{Now, Op, Outbox};
-use crate::http::{Head, HeadStatus, Method, Problem, Route, connection_survives, read_head, route};
+use crate::http::{
+    Head, HeadStatus, Method, Problem, Route, connection_survives, read_head, route,
+};
 use crate::wal::batch;
 use crate::wal::name::Sequence;
 
@@ -13,7 +15,7 @@ use crate::wal::name::Sequence;
 const HEAD_ALLOWANCE_BYTES: usize = 16 * 1024;
 
 /// What to do with a connection after a step of framing.
-enum Step {
+pub(super) enum Step {
     /// Look for another request.
     Again,
     /// It waits for bytes, or for its answers to leave.
@@ -26,7 +28,9 @@ impl Shard {
     pub(super) fn frame(&mut self, inbox: &[u8], now: Now, outbox: &mut Outbox) {
         self.blocked = false;
         for _ in 0..self.ready.len() {
-            let Some(slot) = self.ready.pop_front() else { break };
+            let Some(slot) = self.ready.pop_front() else {
+                break;
+            };
             self.connections.at(slot).queued = false;
             self.touched.push(slot);
             loop {
@@ -62,8 +66,8 @@ impl Shard {
             connection.request_since_us = (connection.skip_bytes > 0).then_some(now.mono_us);
             return Step::Enough;
         }
-        let too_far_ahead =
-            connection.owed.len() >= limits.pipeline_max || connection.unsent_bytes >= limits.unsent_bytes_max;
+        let too_far_ahead = connection.owed.len() >= limits.pipeline_max
+            || connection.unsent_bytes >= limits.unsent_bytes_max;
         if too_far_ahead {
             connection.request_since_us = None;
             return Step::Enough;
@@ -110,22 +114,43 @@ impl Shard {
         if connection.pending_bytes() < whole_len {
             let body_started = connection.pending_bytes() > head.head_len;
             if head.expect_continue && !body_started {
-                let reply = Reply::Ready { answer: Answer::Continue, needs: Sequence::default() };
-                connection.owe(Owed { reply, since_us: now.mono_us, last: false, head_only: false });
+                let reply = Reply::Ready {
+                    answer: Answer::Continue,
+                    needs: Sequence::default(),
+                };
+                connection.owe(Owed {
+                    reply,
+                    since_us: now.mono_us,
+                    last: false,
+                    head_only: false,
+                });
                 let conn = connection.id;
                 self.due.push(conn);
             }
             let connection = self.connections.at(slot);
-            connection.head = Some(Head { expect_continue: false, ..head });
+            connection.head = Some(Head {
+                expect_continue: false,
+                ..head
+            });
             return Step::Enough;
         }
         if !self.has_room_for(body_len) {
-            connection.head = Some(Head { expect_continue: false, ..head });
+            let connection = self.connections.at(slot);
+            connection.head = Some(Head {
+                expect_continue: false,
+                ..head
+            });
             return Step::Full;
         }
+        let connection = self.connections.at(slot);
         let body = connection.locate(head.head_len, body_len);
         let last = !head.keep_alive;
-        let owed = Owed { reply: Reply::Pending, since_us: now.mono_us, last, head_only: false };
+        let owed = Owed {
+            reply: Reply::Pending,
+            since_us: now.mono_us,
+            last,
+            head_only: false,
+        };
         let reply = connection.owe(owed);
         connection.consume(whole_len);
         connection.head = None;
@@ -140,16 +165,24 @@ impl Shard {
 
     /// Whether the open batch and the table of flights take one more body behind those framed in this turn.
     fn has_room_for(&self, body_len: usize) -> bool {
-        let Some(core) = self.core.as_ref() else { return false };
+        let Some(core) = self.core.as_ref() else {
+            return false;
+        };
         let framed = self.framed.len();
         let framed_bytes: usize = self.framed.iter().map(|framed| framed.body.len()).sum();
         let open_bytes = core.log.open_bodies_bytes() + framed_bytes;
-        let fits = open_bytes == 0 || open_bytes + body_len <= batch::BODIES_BYTES_MAX;
+        let fits = open_bytes == 0 || open_bytes + body_len <= batch::BATCH_BODIES_BYTES;
         fits && core.log.bodies_room() > framed && self.flights.room() > framed
     }
 
     /// Owes a refusal. With the head at hand, its body is skipped where the connection can go on.
-    pub(super) fn refuse(&mut self, slot: u32, problem: Problem, head: Option<&Head>, now: Now) -> Step {
+    pub(super) fn refuse(
+        &mut self,
+        slot: u32,
+        problem: Problem,
+        head: Option<&Head>,
+        now: Now,
+    ) -> Step {
         let connection = self.connections.at(slot);
         let survives = head.is_some_and(|head| {
             let received = connection.pending_bytes() as u64 - head.head_len as u64;
@@ -158,8 +191,16 @@ impl Shard {
         });
         let answer = Answer::refusal(problem);
         let head_only = head.is_some_and(|head| head.method == Method::Head);
-        let reply = Reply::Ready { answer, needs: Sequence::default() };
-        connection.owe(Owed { reply, since_us: now.mono_us, last: !survives, head_only });
+        let reply = Reply::Ready {
+            answer,
+            needs: Sequence::default(),
+        };
+        connection.owe(Owed {
+            reply,
+            since_us: now.mono_us,
+            last: !survives,
+            head_only,
+        });
         connection.head = None;
         connection.request_since_us = None;
         match head {
@@ -180,9 +221,17 @@ impl Shard {
             return self.refuse(slot, Problem::MetricsUnauthorized, Some(head), now);
         }
         let connection = self.connections.at(slot);
-        let reply = Reply::Ready { answer: Answer::Service(route), needs: Sequence::default() };
+        let reply = Reply::Ready {
+            answer: Answer::Service(route),
+            needs: Sequence::default(),
+        };
         let (last, head_only) = (!head.keep_alive, head.method == Method::Head);
-        connection.owe(Owed { reply, since_us: now.mono_us, last, head_only });
+        connection.owe(Owed {
+            reply,
+            since_us: now.mono_us,
+            last,
+            head_only,
+        });
         connection.consume(head.head_len);
         connection.request_since_us = None;
         if last {
@@ -197,8 +246,8 @@ impl Shard {
     fn after_framing(&mut self, slot: u32, outbox: &mut Outbox) {
         let limits = self.config.limits;
         let connection = self.connections.at(slot);
-        let stuck_behind_answers =
-            connection.owed.len() >= limits.pipeline_max || connection.unsent_bytes >= limits.unsent_bytes_max;
+        let stuck_behind_answers = connection.owed.len() >= limits.pipeline_max
+            || connection.unsent_bytes >= limits.unsent_bytes_max;
         if connection.ended && connection.phase == Phase::Open && !stuck_behind_answers {
             let pending_bytes = connection.pending_bytes();
             connection.consume(pending_bytes);
@@ -232,24 +281,37 @@ impl Shard {
         let conn = connection.id;
         let partial = connection.phase == Phase::Open && connection.pending_bytes() > 0;
         let head_bytes = if partial { HEAD_ALLOWANCE_BYTES } else { 0 };
-        let whole_len = connection.head.map_or(0, |head| head.head_len + head.body_len as usize);
-        let body_bytes = if partial && whole_len > HEAD_ALLOWANCE_BYTES { whole_len } else { 0 };
-        let gave_back = settle(&mut self.heads, &mut connection.head_bytes_held, head_bytes, conn)
-            | settle(&mut self.bodies, &mut connection.body_bytes_held, body_bytes, conn);
-        if gave_back {
+        let whole_len = connection
+            .head
+            .map_or(0, |head| head.head_len + head.body_len as usize);
+        let body_bytes = if partial && whole_len > HEAD_ALLOWANCE_BYTES {
+            whole_len
+        } else {
+            0
+        };
+        let changed = settle(
+            &mut self.heads,
+            &mut connection.head_bytes_held,
+            head_bytes,
+            conn,
+        ) | settle(
+            &mut self.bodies,
+            &mut connection.body_bytes_held,
+            body_bytes,
+            conn,
+        );
+        if changed {
             self.wake_budget_waiters();
         }
     }
 
-    /// Lets connections that wait for memory ask again.
+    /// Lets the connections that wait longest for memory ask again.
     pub(super) fn wake_budget_waiters(&mut self) {
-        let body_bytes_max = HEAD_ALLOWANCE_BYTES + self.config.limits.http.body_bytes_max as usize;
-        let heads = self.heads.next_waiting(HEAD_ALLOWANCE_BYTES);
-        let bodies = self.bodies.next_waiting(body_bytes_max);
-        for conn in [heads, bodies].into_iter().flatten() {
-            if self.connections.get(conn).is_some() {
-                self.queue(conn.slot);
-            }
+        for conn in [self.heads.longest_waiting(), self.bodies.longest_waiting()]
+            .into_iter()
+            .flatten()
+        {
+            self.queue(conn.slot);
         }
     }
 
@@ -259,14 +321,19 @@ impl Shard {
         if connection.phase == Phase::Free {
             return;
         }
-        let whole_len = connection.head.map_or(0, |head| head.head_len + head.body_len as usize);
+        let whole_len = connection
+            .head
+            .map_or(0, |head| head.head_len + head.body_len as usize);
         let pending_bytes = connection.pending_bytes();
         let wanted = match connection.phase {
             Phase::Open if pending_bytes == 0 => true,
             Phase::Open if whole_len > HEAD_ALLOWANCE_BYTES => {
                 connection.body_bytes_held > 0 && pending_bytes < whole_len
             }
-            Phase::Open => connection.head_bytes_held > 0 && pending_bytes < HEAD_ALLOWANCE_BYTES.max(whole_len),
+            Phase::Open => {
+                connection.head_bytes_held > 0
+                    && pending_bytes < HEAD_ALLOWANCE_BYTES.max(whole_len)
+            }
             Phase::Closing | Phase::Lingering { .. } | Phase::Free => true,
         };
         match (wanted, connection.paused_us) {
@@ -277,7 +344,9 @@ impl Shard {
             (true, Some(paused_us)) => {
                 connection.paused_us = None;
                 let paused_for_us = now.mono_us - paused_us;
-                connection.request_since_us = connection.request_since_us.map(|since_us| since_us + paused_for_us);
+                connection.request_since_us = connection
+                    .request_since_us
+                    .map(|since_us| since_us + paused_for_us);
                 outbox.ops.push(Op::ResumeRead(connection.id));
             }
             _ => {}
@@ -285,29 +354,42 @@ impl Shard {
     }
 }
 
-/// Moves what a connection holds of a budget to `wanted`, or waits for it. `true`: something was given back.
-fn settle(budget: &mut super::Budget, held: &mut usize, wanted: usize, conn: crate::event::ConnId) -> bool {
+/// Moves what a connection holds of a budget to `wanted`, or waits for it. `true`: who waits longest may try again.
+fn settle(
+    budget: &mut super::Budget,
+    held: &mut usize,
+    wanted: usize,
+    conn: crate::event::ConnId,
+) -> bool {
     if *held == wanted {
+        if wanted == 0 {
+            budget.forget(conn);
+        }
         return false;
     }
-    let gave_back = *held > 0;
+    let mut changed = *held > 0;
     budget.give_back(*held);
     *held = 0;
-    if wanted > 0 {
-        if budget.take(wanted) {
+    if wanted == 0 {
+        budget.forget(conn);
+    } else {
+        if budget.take(wanted, conn) {
             *held = wanted;
+            changed = true;
         } else {
             budget.wait(conn);
         }
     }
-    gave_back
+    changed
 }
 
 impl super::connections::Source {
     /// Length in bytes.
     pub fn len(&self) -> usize {
         match self {
-            super::connections::Source::Inbox(range) | super::connections::Source::Kept(range) => range.len(),
+            super::connections::Source::Inbox(range) | super::connections::Source::Kept(range) => {
+                range.len()
+            }
         }
     }
 

@@ -20,6 +20,10 @@ mod reply;
 mod service;
 mod timers;
 
+#[cfg(test)]
+mod tests;
+
+use self::admit::Logged;
 use self::budget::Budget;
 use self::config::ShardConfig;
 use self::connections::{Connections, Source};
@@ -91,7 +95,7 @@ pub struct Shard {
     /// Connections whose bytes were touched in this turn.
     touched: Vec<u32>,
     framed: Vec<Framed>,
-    logged: Vec<Ticket>,
+    logged: Vec<Logged>,
     /// Connections that may have an answer due.
     due: Vec<ConnId>,
     /// Answers by the log position that they wait for, ascending.
@@ -121,7 +125,11 @@ impl Shard {
             connections: Connections::new(limits.connections_max),
             flights: Flights::new(limits.flights_max),
             core: None,
-            bench: Bench { parser: Parser::new(), scratch: Scratch::default(), slopes: SlopeCache::default() },
+            bench: Bench {
+                parser: Parser::new(),
+                scratch: Scratch::default(),
+                slopes: SlopeCache::default(),
+            },
             serving: false,
             space_low: false,
             pressed: vec![false; usize::from(config.shards)],

@@ -7,7 +7,13 @@ impl Shard {
     /// One turn: takes all that happened, runs every stage over it, says what to do and when to come back.
     ///
     /// The inbox is emptied. Operations are appended to the outbox in the order in which the driver must start them.
-    pub fn turn(&mut self, inbox: &mut Inbox, now: Now, driver: &mut impl Driver, outbox: &mut Outbox) -> Next {
+    pub fn turn(
+        &mut self,
+        inbox: &mut Inbox,
+        now: Now,
+        driver: &mut impl Driver,
+        outbox: &mut Outbox,
+    ) -> Next {
         self.stats().turns.add(1);
         driver.probe(Stage::Collect);
         self.collect(inbox, now, outbox);

@@ -12,54 +12,155 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Renders all metrics.
 pub fn render(stats: &Stats, out: &mut String) {
     let text = &mut Text { stats, out };
-    text.counter("flk_ingest_total", "POST requests observed, whatever their answer.", |page| &page.ingest);
-    text.counter("flk_dedup_hits", "Duplicates answered with the stored outcome.", |page| &page.dedup_hits);
-    text.counter("flk_dedup_conflicts", "Duplicates whose signed content differs from the first.", |page| {
-        &page.dedup_conflicts
+    text.counter(
+        "flk_ingest_total",
+        "POST requests observed, whatever their answer.",
+        |page| &page.ingest,
+    );
+    text.counter(
+        "flk_dedup_hits",
+        "Duplicates answered with the stored outcome.",
+        |page| &page.dedup_hits,
+    );
+    text.counter(
+        "flk_dedup_conflicts",
+        "Duplicates whose signed content differs from the first.",
+        |page| &page.dedup_conflicts,
+    );
+    text.counter("flk_accepted", "First outcomes that accept.", |page| {
+        &page.accepted
     });
-    text.counter("flk_accepted", "First outcomes that accept.", |page| &page.accepted);
-    text.counter("flk_escalated", "First outcomes that escalate.", |page| &page.escalated);
-    text.counter("flk_signature_errors", "Records refused because of their signature.", |page| &page.signature_errors);
-    text.counter("flk_signature_err", "Alias of flk_signature_errors.", |page| &page.signature_errors);
-    text.counter("flk_wal_errors", "Failed log writes and syncs.", |page| &page.wal_errors);
-    text.counter("flk_wal_bytes_written", "Bytes of durable log batches.", |page| &page.wal_bytes);
-    text.counter("flk_wal_syncs", "Durable log batches, one flush each.", |page| &page.wal_syncs);
-    text.counter("flk_wal_records", "Log records in durable batches.", |page| &page.wal_records);
-    text.counter("flk_turns_total", "Turns of all shards.", |page| &page.turns);
+    text.counter("flk_escalated", "First outcomes that escalate.", |page| {
+        &page.escalated
+    });
+    text.counter(
+        "flk_signature_errors",
+        "Records refused because of their signature.",
+        |page| &page.signature_errors,
+    );
+    text.counter(
+        "flk_signature_err",
+        "Alias of flk_signature_errors.",
+        |page| &page.signature_errors,
+    );
+    text.counter("flk_wal_errors", "Failed log writes and syncs.", |page| {
+        &page.wal_errors
+    });
+    text.counter(
+        "flk_wal_bytes_written",
+        "Bytes of durable log batches.",
+        |page| &page.wal_bytes,
+    );
+    text.counter(
+        "flk_wal_syncs",
+        "Durable log batches, one flush each.",
+        |page| &page.wal_syncs,
+    );
+    text.counter(
+        "flk_wal_records",
+        "Log records in durable batches.",
+        |page| &page.wal_records,
+    );
+    text.counter("flk_turns_total", "Turns of all shards.", |page| {
+        &page.turns
+    });
 
-    text.head("flk_escalated_by_reason_total", "First outcomes that escalate, by reason.", "counter");
+    text.head(
+        "flk_escalated_by_reason_total",
+        "First outcomes that escalate, by reason.",
+        "counter",
+    );
     for (at, reason) in (1..).zip(0..5) {
         if let Some(name) = Reason::from_code(at) {
-            text.labelled("flk_escalated_by_reason_total", "reason", name.as_str(), |page| &page.reasons[reason]);
+            text.labelled(
+                "flk_escalated_by_reason_total",
+                "reason",
+                name.as_str(),
+                |page| &page.reasons[reason],
+            );
         }
     }
-    text.head("flk_outcomes_by_regime_total", "First outcomes, by regime.", "counter");
-    for (at, regime) in [Regime::Sticky, Regime::Mixed, Regime::NonSticky].into_iter().enumerate() {
-        text.labelled("flk_outcomes_by_regime_total", "regime", regime.as_str(), |page| &page.regimes[at]);
+    text.head(
+        "flk_outcomes_by_regime_total",
+        "First outcomes, by regime.",
+        "counter",
+    );
+    for (at, regime) in [Regime::Sticky, Regime::Mixed, Regime::NonSticky]
+        .into_iter()
+        .enumerate()
+    {
+        text.labelled(
+            "flk_outcomes_by_regime_total",
+            "regime",
+            regime.as_str(),
+            |page| &page.regimes[at],
+        );
     }
     text.head("http_requests_total", "Answers, by status code.", "counter");
     for (at, status) in STATUSES.into_iter().enumerate() {
-        text.labelled("http_requests_total", "code", &status.to_string(), |page| &page.answers[at]);
+        text.labelled("http_requests_total", "code", &status.to_string(), |page| {
+            &page.answers[at]
+        });
     }
-    text.head("http_requests_errors_total", "Answers with a status other than 2xx.", "counter");
-    let errors = stats.shards.iter().flat_map(|page| page.answers.iter().zip(STATUSES));
-    let errors: u64 = errors.filter(|(_, status)| status / 100 != 2).map(|(cell, _)| cell.get()).sum();
+    text.head(
+        "http_requests_errors_total",
+        "Answers with a status other than 2xx.",
+        "counter",
+    );
+    let errors = stats
+        .shards
+        .iter()
+        .flat_map(|page| page.answers.iter().zip(STATUSES));
+    let errors: u64 = errors
+        .filter(|(_, status)| status / 100 != 2)
+        .map(|(cell, _)| cell.get())
+        .sum();
     text.sample("http_requests_errors_total", errors);
 
-    text.histogram("http_request_duration_seconds", "From the whole request to its answer.", |page| &page.latency_s);
-    text.histogram("flk_claimed_d_hat", "Claimed D-hat of first outcomes.", |page| &page.d_hat);
-    text.histogram("flk_d_hat_deviation", "Absolute difference of claimed and recomputed D-hat.", |page| {
-        &page.d_hat_deviation
+    text.histogram(
+        "http_request_duration_seconds",
+        "From the whole request to its answer.",
+        |page| &page.latency_s,
+    );
+    text.histogram(
+        "flk_claimed_d_hat",
+        "Claimed D-hat of first outcomes.",
+        |page| &page.d_hat,
+    );
+    text.histogram(
+        "flk_d_hat_deviation",
+        "Absolute difference of claimed and recomputed D-hat.",
+        |page| &page.d_hat_deviation,
+    );
+    text.histogram("flk_coh_star", "Coherence of first outcomes.", |page| {
+        &page.coh_star
     });
-    text.histogram("flk_coh_star", "Coherence of first outcomes.", |page| &page.coh_star);
-    text.histogram("flk_r", "Compressibility of first outcomes.", |page| &page.r);
-    text.histogram("flk_budget", "Claimed budget of first outcomes.", |page| &page.budget);
+    text.histogram("flk_r", "Compressibility of first outcomes.", |page| {
+        &page.r
+    });
+    text.histogram("flk_budget", "Claimed budget of first outcomes.", |page| {
+        &page.budget
+    });
 
-    text.gauge("flk_connections", "Open connections.", |page| &page.connections);
-    text.gauge("flk_requests_in_flight", "Admitted requests without a durable end.", |page| &page.flights);
-    text.gauge("flk_dedup_keys", "Keys in the dedup tables.", |page| &page.dedup_keys);
-    text.gauge("flk_dedup_bytes", "Bytes of the dedup tables.", |page| &page.dedup_bytes);
-    text.gauge("flk_dedup_bytes_max", "Declared limit of the dedup tables.", |page| &page.dedup_bytes_max);
+    text.gauge("flk_connections", "Open connections.", |page| {
+        &page.connections
+    });
+    text.gauge(
+        "flk_requests_in_flight",
+        "Admitted requests without a durable end.",
+        |page| &page.flights,
+    );
+    text.gauge("flk_dedup_keys", "Keys in the dedup tables.", |page| {
+        &page.dedup_keys
+    });
+    text.gauge("flk_dedup_bytes", "Bytes of the dedup tables.", |page| {
+        &page.dedup_bytes
+    });
+    text.gauge(
+        "flk_dedup_bytes_max",
+        "Declared limit of the dedup tables.",
+        |page| &page.dedup_bytes_max,
+    );
     text.head("flk_shards", "Shards of this process.", "gauge");
     text.sample("flk_shards", stats.shards.len() as u64);
 }
@@ -94,14 +195,22 @@ impl Text<'_> {
         self.sample(name, value);
     }
 
-    fn labelled(&mut self, name: &str, label: &str, value: &str, cell: impl Fn(&ShardStats) -> &Cell) {
+    fn labelled(
+        &mut self,
+        name: &str,
+        label: &str,
+        value: &str,
+        cell: impl Fn(&ShardStats) -> &Cell,
+    ) {
         let sum = self.sum(cell);
         let _ = writeln!(self.out, "{name}{{{label}=\"{value}\"}} {sum}");
     }
 
     fn histogram(&mut self, name: &str, help: &str, of: impl Fn(&ShardStats) -> &Histogram) {
         self.head(name, help, "histogram");
-        let Some(first) = self.stats.shards.first() else { return };
+        let Some(first) = self.stats.shards.first() else {
+            return;
+        };
         let edges = of(first).edges();
         let mut counts = vec![0; edges.len() + 1];
         let mut sum = 0.0;
@@ -117,7 +226,10 @@ impl Text<'_> {
             let _ = writeln!(self.out, "{name}_bucket{{le=\"{edge}\"}} {below}");
         }
         let all: u64 = counts.iter().sum();
-        let _ = writeln!(self.out, "{name}_bucket{{le=\"+Inf\"}} {all}\n{name}_sum {sum}\n{name}_count {all}");
+        let _ = writeln!(
+            self.out,
+            "{name}_bucket{{le=\"+Inf\"}} {all}\n{name}_sum {sum}\n{name}_count {all}"
+        );
     }
 }
 
@@ -132,10 +244,20 @@ mod tests {
         stats.shards[1].ingest.add(3);
         let mut text = String::new();
         render(&stats, &mut text);
-        for line in ["flk_ingest_total 5", "flk_dedup_hits 0", "flk_accepted 0", "flk_escalated 0", "flk_signature_errors 0",
-            "flk_signature_err 0", "flk_wal_errors 0", "http_requests_errors_total 0"]
-        {
-            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        for line in [
+            "flk_ingest_total 5",
+            "flk_dedup_hits 0",
+            "flk_accepted 0",
+            "flk_escalated 0",
+            "flk_signature_errors 0",
+            "flk_signature_err 0",
+            "flk_wal_errors 0",
+            "http_requests_errors_total 0",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is missing in\n{text}"
+            );
         }
     }
 

@@ -12,7 +12,10 @@ pub struct Cell(AtomicU64);
 impl Cell {
     /// Adds; only the owning shard calls this.
     pub fn add(&self, by: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(by),
+            Ordering::Relaxed,
+        );
     }
 
     /// Replaces the value of a gauge; only the owning shard calls this.
@@ -41,14 +44,23 @@ pub struct Histogram {
 impl Histogram {
     fn new(edges: &'static [f64]) -> Histogram {
         assert!(edges.len() < BUCKETS_MAX);
-        Histogram { edges, buckets: Default::default(), sum_millionths: Cell::default() }
+        Histogram {
+            edges,
+            buckets: Default::default(),
+            sum_millionths: Cell::default(),
+        }
     }
 
     /// Counts one value; not a number and what lies above the last edge go to the last bucket.
     pub fn observe(&self, value: f64) {
-        let at = self.edges.iter().position(|&edge| value <= edge).unwrap_or(self.edges.len());
+        let at = self
+            .edges
+            .iter()
+            .position(|&edge| value <= edge)
+            .unwrap_or(self.edges.len());
         self.buckets[at].add(1);
-        self.sum_millionths.add((value.clamp(0.0, 1e9) * 1e6) as u64);
+        self.sum_millionths
+            .add((value.clamp(0.0, 1e9) * 1e6) as u64);
     }
 
     /// Upper edges of the buckets but the last.
@@ -69,14 +81,19 @@ impl Histogram {
 
 /// Seconds; the SLO limits 0.1, 0.15, 0.2 and 0.5 are edges.
 const LATENCY_EDGES_S: &[f64] = &[
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.5, 1.0, 2.0, 5.0,
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.5,
+    1.0, 2.0, 5.0,
 ];
-const DIMENSION_EDGES: &[f64] = &[0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0];
+const DIMENSION_EDGES: &[f64] = &[
+    0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0,
+];
 const DEVIATION_EDGES: &[f64] = &[0.0, 1e-9, 1e-6, 0.001, 0.01, 0.05, 0.1, 0.15, 0.3, 1.0];
 const FRACTION_EDGES: &[f64] = &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.05];
 
 /// Statuses that are answered, in the order of [`ShardStats::answers`].
-pub const STATUSES: [u16; 15] = [200, 202, 400, 401, 404, 405, 408, 411, 413, 415, 417, 429, 431, 503, 505];
+pub const STATUSES: [u16; 15] = [
+    200, 202, 400, 401, 404, 405, 408, 411, 413, 415, 417, 429, 431, 503, 505,
+];
 
 /// One shard's page.
 #[derive(Debug)]
@@ -185,8 +202,13 @@ pub struct Stats {
 impl Stats {
     /// Zeroed pages.
     pub fn new(shards: u16) -> Stats {
-        Stats { shards: (0..shards).map(|_| ShardStats::default()).collect() }
+        Stats {
+            shards: (0..shards).map(|_| ShardStats::default()).collect(),
+        }
     }
 }
 
-const _: () = assert!(align_of::<ShardStats>() >= 64, "pages of two shards share no cache line");
+const _: () = assert!(
+    align_of::<ShardStats>() >= 64,
+    "pages of two shards share no cache line"
+);

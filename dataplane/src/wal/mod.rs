@@ -17,4 +17,10 @@ pub mod manifest;
 pub mod files;
 pub mod secret;
 
+pub mod settling;
+pub mod writer;
+
 pub mod scan;
+
+mod anything;
+pub use anything::read_anything;

@@ -26,7 +26,8 @@ const FIELDS_BYTES: usize = 84;
 pub struct Predecessor {
     /// The last sequence of the log before this segment.
     pub ends_after: Sequence,
-    /// Checksum of that batch's header (of the predecessor's segment header if it holds no batch).
+    /// Checksum of that batch's header, wherever it lies (the first write into the segment before may have failed); 0 if
+    /// the log has no batch yet.
     pub checksum: u32,
 }
 

@@ -15,7 +15,10 @@ pub struct Settling {
 impl Settling {
     /// Nothing is owed up to and including `upto`.
     pub fn new(upto: Sequence) -> Settling {
-        Settling { owed: VecDeque::with_capacity(64), newest: upto }
+        Settling {
+            owed: VecDeque::with_capacity(64),
+            newest: upto,
+        }
     }
 
     /// A body was appended to this batch, the newest one.
@@ -29,8 +32,12 @@ impl Settling {
 
     /// A body of this batch got its first fate.
     pub fn fate(&mut self, sequence: Sequence) {
-        let found = self.owed.binary_search_by_key(&sequence, |&(sequence, _)| sequence);
-        let Ok(at) = found else { unreachable!("a fate belongs to a body that owes one") };
+        let found = self
+            .owed
+            .binary_search_by_key(&sequence, |&(sequence, _)| sequence);
+        let Ok(at) = found else {
+            unreachable!("a fate belongs to a body that owes one")
+        };
         self.owed[at].1 -= 1;
         while self.owed.front().is_some_and(|&(_, owed)| owed == 0) {
             self.owed.pop_front();
@@ -39,7 +46,9 @@ impl Settling {
 
     /// Every body up to this batch has its fate (in this batch or a later one).
     pub fn upto(&self) -> Sequence {
-        self.owed.front().map_or(self.newest, |&(sequence, _)| Sequence(sequence.0 - 1))
+        self.owed
+            .front()
+            .map_or(self.newest, |&(sequence, _)| Sequence(sequence.0 - 1))
     }
 }
 
@@ -59,7 +68,11 @@ mod tests {
         assert_eq!(settling.upto(), at(10), "batch 11 owes two");
         settling.fate(at(11));
         settling.fate(at(11));
-        assert_eq!(settling.upto(), at(13), "batch 14 owes one, 13 had no bodies");
+        assert_eq!(
+            settling.upto(),
+            at(13),
+            "batch 14 owes one, 13 had no bodies"
+        );
         settling.fate(at(14));
         assert_eq!(settling.upto(), at(14));
     }

@@ -59,6 +59,7 @@ struct Flight {
     offset: u64,
     assembled: Assembled,
     sequence: Sequence,
+    settled: Sequence,
     records: u32,
     /// Carries the segment header: the first batch of its segment.
     enters: bool,
@@ -96,8 +97,10 @@ pub struct LogWriter {
     idle_blocks: Option<Box<Blocks>>,
     durable: Sequence,
     settling: Settling,
+    durable_settled: Sequence,
     epoch: u16,
-    roll_to_epoch: Option<u16>,
+    /// The keeper asked for a roll behind this sequence, to begin this seal epoch.
+    roll: Option<(Sequence, u16)>,
     quiet_since_us: u64,
     marked: bool,
     wants_mark: bool,
@@ -122,8 +125,9 @@ impl LogWriter {
             idle_blocks: Some(blocks),
             durable,
             settling: Settling::new(durable),
+            durable_settled: durable,
             epoch: 1,
-            roll_to_epoch: None,
+            roll: None,
             quiet_since_us: 0,
             marked: true,
             wants_mark: false,
@@ -141,9 +145,17 @@ impl LogWriter {
         self.open_sequence
     }
 
-    /// Seal epoch of the open batch: [`LogWriter::roll`] raises it.
+    /// Seal epoch of the segment that the open batch will be written into.
     pub fn epoch(&self) -> u16 {
-        self.roll_to_epoch.unwrap_or(self.epoch)
+        match self.roll {
+            Some((last, epoch)) if self.open_sequence > last => epoch,
+            _ => self.epoch,
+        }
+    }
+
+    /// Whether a batch opens the next segment because the keeper asked for it.
+    fn rolls_with(&self, sequence: Sequence) -> bool {
+        self.roll.is_some_and(|(last, _)| sequence > last)
     }
 
     /// Whether a batch is on its way to the disk.
@@ -156,9 +168,19 @@ impl LogWriter {
         self.open.is_empty() && self.flight.is_none()
     }
 
-    /// Whether a body of this length still goes into the open batch.
-    pub fn fits(&self, body_bytes: usize) -> bool {
-        self.open.fits(body_bytes)
+    /// Whether nothing waits in the open batch.
+    pub fn open_is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Whether the last durable batch is a mark, or there is none at all.
+    pub fn is_marked(&self) -> bool {
+        self.marked && !self.wants_mark
+    }
+
+    /// Every body up to this position has its fate on disk.
+    pub fn settled_durably(&self) -> Sequence {
+        self.settling.upto().min(self.durable_settled)
     }
 
     /// Bytes of bodies in the open batch.
@@ -170,13 +192,20 @@ impl LogWriter {
     pub fn push_body(&mut self, body: &[u8], meta: &BodyMeta<'_>) -> Place {
         let index = self.open.push_body(body, meta);
         self.settling.body(self.open_sequence);
-        Place { sequence: self.open_sequence, index }
+        Place {
+            sequence: self.open_sequence,
+            index,
+        }
     }
 
-    /// The bytes of a body in the open batch.
-    pub fn open_body(&self, place: Place) -> &[u8] {
-        debug_assert_eq!(place.sequence, self.open_sequence);
-        self.open.body(place.index)
+    /// The bytes of the bodies in the open batch, end to end.
+    pub fn open_bodies(&self) -> &[u8] {
+        self.open.bodies_part()
+    }
+
+    /// How many more bodies go into the open batch, whatever their length.
+    pub fn bodies_room(&self) -> usize {
+        self.open.bodies_room()
     }
 
     /// Appends the first fate of a body. Returns the sequence that makes it durable.
@@ -194,19 +223,31 @@ impl LogWriter {
 
     /// Takes the segment that the keeper named.
     pub fn offer(&mut self, segment: NamedSegment) {
-        assert!(self.upcoming.is_none(), "one segment ahead is named at a time");
+        assert!(
+            self.upcoming.is_none(),
+            "one segment ahead is named at a time"
+        );
         self.upcoming = Some(segment);
     }
 
-    /// Asks for a new seal epoch: the next batch opens the next segment if the current one holds records.
+    /// Asks for the next seal epoch. What is in the open batch already still belongs to this one, so that batch may go
+    /// into the current segment and the one behind it opens the next.
     pub fn roll(&mut self, epoch: u16, ops: &mut Vec<Op>) {
-        if self.current.is_some_and(|current| current.holds_records) || self.flight.is_some() {
-            self.roll_to_epoch = Some(epoch);
-            self.wants_mark = true;
+        let holds_records = self.current.is_some_and(|current| current.holds_records);
+        if holds_records || !self.is_quiet() {
+            let last = match self.open.is_empty() {
+                true => Sequence(self.open_sequence.0 - 1),
+                false => self.open_sequence,
+            };
+            self.roll = Some((last, epoch));
         } else {
             self.epoch = epoch;
             let ordinal = self.current.map_or(0, |current| current.named.ordinal);
-            ops.push(Op::Keeper(ToKeeper::Epoch { log: self.log, ordinal, epoch }));
+            ops.push(Op::Keeper(ToKeeper::Epoch {
+                log: self.log,
+                ordinal,
+                epoch,
+            }));
         }
     }
 
@@ -235,11 +276,17 @@ impl LogWriter {
             }
             return;
         }
-        let mark = self.wants_mark || self.mark_due_us().is_some_and(|due_us| due_us <= now.mono_us);
+        let mark = self.wants_mark
+            || self.rolls_with(self.open_sequence)
+            || self
+                .mark_due_us()
+                .is_some_and(|due_us| due_us <= now.mono_us);
         if self.open.is_empty() && !mark {
             return;
         }
-        let Some(mut blocks) = self.idle_blocks.take() else { return };
+        let Some(mut blocks) = self.idle_blocks.take() else {
+            return;
+        };
         if !self.assemble_into(&mut blocks, now, clock_s, ops) {
             self.idle_blocks = Some(blocks);
         } else {
@@ -248,8 +295,14 @@ impl LogWriter {
     }
 
     /// Assembles the open batch and submits it. `false`: it needs a segment that is not named yet.
-    fn assemble_into(&mut self, blocks: &mut Box<Blocks>, now: Now, clock_s: u32, ops: &mut Vec<Op>) -> bool {
-        let stays = self.roll_to_epoch.is_none();
+    fn assemble_into(
+        &mut self,
+        blocks: &mut Box<Blocks>,
+        now: Now,
+        clock_s: u32,
+        ops: &mut Vec<Op>,
+    ) -> bool {
+        let stays = !self.rolls_with(self.open_sequence);
         let room = self.current.filter(|current| {
             stays && current.end + self.open.assembled_bytes() as u64 <= current.named.bytes
         });
@@ -270,17 +323,34 @@ impl LogWriter {
             previous_checksum: previous,
         };
         let assembled = self.open.assemble(&fields, lead.as_ref(), blocks);
-        assert!(offset + assembled.bytes as u64 <= segment.bytes, "a batch fits into a fresh segment");
-        let records = self.open.records();
+        assert!(
+            offset + assembled.bytes as u64 <= segment.bytes,
+            "a batch fits into a fresh segment"
+        );
+        let (records, settled) = (self.open.records(), fields.settled_upto);
         self.open.clear();
         let Some(next) = sequence.next() else {
-            ops.push(Op::Stop(Stop { code: 75, reason: "the log's counter is full; start the gateway again".into() }));
+            ops.push(Op::Stop(Stop {
+                code: 75,
+                reason: "the log's counter is full; start the gateway again".into(),
+            }));
             return true;
         };
         self.open_sequence = next;
         self.wants_mark = false;
         let stage = Stage::Writing;
-        let flight = Flight { stage, segment, offset, assembled, sequence, records, enters, take_over: false, blocks: None };
+        let flight = Flight {
+            stage,
+            segment,
+            offset,
+            assembled,
+            sequence,
+            settled,
+            records,
+            enters,
+            take_over: false,
+            blocks: None,
+        };
         self.submit(flight, std::mem::take(blocks), ops);
         true
     }
@@ -291,7 +361,11 @@ impl LogWriter {
         }
         flight.stage = Stage::Writing;
         flight.blocks = None;
-        ops.push(Op::Write { file: flight.segment.file, offset: flight.offset, blocks });
+        ops.push(Op::Write {
+            file: flight.segment.file,
+            offset: flight.offset,
+            blocks,
+        });
         if planted(Bug::SyncBeforeWriteCompleted) && self.sync == SyncMode::WriteThenSync {
             ops.push(Op::Sync(flight.segment.file));
         }
@@ -306,9 +380,10 @@ impl LogWriter {
             ordinal: segment.ordinal,
             salt: segment.salt,
             generation: segment.generation,
-            predecessor: self
-                .current
-                .map(|current| Predecessor { ends_after: current.last, checksum: current.last_checksum }),
+            predecessor: self.current.map(|current| Predecessor {
+                ends_after: current.last,
+                checksum: current.last_checksum,
+            }),
         }
     }
 
@@ -344,7 +419,9 @@ impl LogWriter {
     }
 
     fn became_durable(&mut self, ops: &mut Vec<Op>) {
-        let Some(flight) = self.flight.take() else { return };
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
         assert_eq!(flight.sequence.0, self.durable.0 + 1, "durable is a prefix");
         self.counters.syncs += 1;
         self.counters.bytes += flight.assembled.bytes as u64;
@@ -359,6 +436,7 @@ impl LogWriter {
             current.holds_records |= flight.records > 0;
         }
         self.durable = flight.sequence;
+        self.durable_settled = flight.settled;
         self.marked = flight.records == 0;
         self.idle_blocks = flight.blocks;
         self.invariants();
@@ -366,7 +444,7 @@ impl LogWriter {
 
     /// The first batch of a segment is durable (or the segment failed empty): the one before is closed.
     fn enter(&mut self, flight: &Flight, ops: &mut Vec<Op>) {
-        if let Some(epoch) = self.roll_to_epoch.take() {
+        if let Some((_, epoch)) = self.roll.take_if(|(last, _)| flight.sequence > *last) {
             self.epoch = epoch;
         }
         let before = self.current.replace(Current {
@@ -388,7 +466,9 @@ impl LogWriter {
     /// The batch in flight is unconfirmed: it goes on in the next segment, the failed one is never written again.
     fn failed(&mut self, ops: &mut Vec<Op>) {
         self.counters.errors += 1;
-        let Some(mut flight) = self.flight.take() else { return };
+        let Some(mut flight) = self.flight.take() else {
+            return;
+        };
         if flight.take_over {
             ops.push(Op::Stop(Stop {
                 code: 74,
@@ -416,9 +496,16 @@ impl LogWriter {
     fn take_over(&mut self, ops: &mut Vec<Op>) {
         let Some(next) = self.upcoming else { return };
         let lead = self.header_of(&next);
-        let Some(mut flight) = self.flight.take() else { return };
-        let Some(mut blocks) = flight.blocks.take() else { return };
-        flight.assembled = rewrite(&mut blocks, &lead);
+        let Some(mut flight) = self.flight.take() else {
+            return;
+        };
+        let Some(mut blocks) = flight.blocks.take() else {
+            return;
+        };
+        let Ok(assembled) = rewrite(&mut blocks, &lead) else {
+            unreachable!("a batch that we assembled has a valid header");
+        };
+        flight.assembled = assembled;
         flight.segment = next;
         flight.offset = 0;
         flight.enters = true;
@@ -429,6 +516,9 @@ impl LogWriter {
     fn invariants(&self) {
         debug_assert!(self.settling.upto() <= self.open_sequence);
         debug_assert!(self.durable < self.open_sequence);
-        debug_assert!(self.current.is_none_or(|current| current.end.is_multiple_of(BLOCK_BYTES as u64)));
+        debug_assert!(
+            self.current
+                .is_none_or(|current| current.end.is_multiple_of(BLOCK_BYTES as u64))
+        );
     }
 }

@@ -198,14 +198,15 @@ impl Trailer {
         sane(blocks == u64::from(self.blocks_count), "number of blocks")?;
         let mut end = (1 + u64::from(self.blocks_count)) * BLOCK_BYTES as u64;
         for section in &self.sections {
-            let follows = section.offset >= end && section.offset % BLOCK_BYTES as u64 == 0;
+            let follows =
+                section.offset >= end && section.offset.is_multiple_of(BLOCK_BYTES as u64);
             sane(follows, "place of a section")?;
             end = section.offset.saturating_add(section.bytes);
         }
         let trailer_at = self.file_bytes.saturating_sub(BLOCK_BYTES as u64);
         sane(end <= trailer_at, "length of the file")?;
         sane(
-            self.file_bytes % BLOCK_BYTES as u64 == 0,
+            self.file_bytes.is_multiple_of(BLOCK_BYTES as u64),
             "length of the file",
         )?;
         let mut kinds: Vec<u16> = self.sections.iter().map(|section| section.kind).collect();

@@ -6,14 +6,24 @@ use super::super::entry::{self, Words};
 
 /// Slots with entries in ascending key order. The home of a key is its share of the key space times `homes`; an entry
 /// stands at its home or as soon behind it as the smaller keys allow, so a look-up goes from the home to the first larger
-/// key or gap, whichever is first: short also for absent keys at nine tenths full. Behind the homes lies a tail for what the last
-/// run needs; nothing ever wraps.
+/// key or gap, whichever is first: short also for absent keys at nine tenths full. Behind the homes lies a tail for what
+/// the last run needs; nothing ever wraps.
+///
+/// The slots lie in pages that come when they are first written and go when they were moved away. All pages but the last
+/// are of one size, so that what one partition gives back serves any other: arrays of ever larger sizes, each freed for a
+/// slightly larger one, cost a sixth more resident memory than they held.
 #[derive(Debug, Default)]
 pub(super) struct Array {
-    slots: Vec<Words>,
+    /// Empty where nothing was written yet or all was moved away.
+    pages: Vec<Box<[Words]>>,
+    slots_count: usize,
+    slots_present: usize,
     homes: u32,
     len: u32,
 }
+
+/// Slots of a page: 4.5 KiB.
+const PAGE_SLOTS: usize = 64;
 
 /// There is no gap left behind the place where an entry belongs.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,10 +43,14 @@ pub(super) fn tail_slots(homes: u32) -> usize {
 }
 
 impl Array {
-    /// All gaps. Memory comes zeroed from the system, so a large array costs nothing before it is used.
+    /// All gaps.
     pub(super) fn new(homes: u32, tail: usize) -> Array {
+        let slots_count = if homes == 0 { 0 } else { homes as usize + tail };
+        let pages_count = slots_count.div_ceil(PAGE_SLOTS);
         Array {
-            slots: vec![EMPTY; if homes == 0 { 0 } else { homes as usize + tail }],
+            pages: (0..pages_count).map(|_| Box::default()).collect(),
+            slots_count,
+            slots_present: 0,
             homes,
             len: 0,
         }
@@ -51,11 +65,58 @@ impl Array {
     }
 
     pub(super) fn slots_count(&self) -> usize {
-        self.slots.len()
+        self.slots_count
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        (self.slots.capacity() * size_of::<Words>()) as u64
+        let pages = self.pages.capacity() * size_of::<Box<[Words]>>();
+        (self.slots_present * size_of::<Words>() + pages) as u64
+    }
+
+    /// A slot that was written; nothing where it is a gap in a page that is not there.
+    fn slot(&self, at: usize) -> Option<&Words> {
+        self.pages[at / PAGE_SLOTS].get(at % PAGE_SLOTS)
+    }
+
+    fn is_gap(&self, at: usize) -> bool {
+        self.slot(at).is_none_or(is_empty)
+    }
+
+    /// A slot to be written: its page comes if it is not there.
+    fn slot_mut(&mut self, at: usize) -> &mut Words {
+        let number = at / PAGE_SLOTS;
+        let page = &mut self.pages[number];
+        if page.is_empty() {
+            let slots = PAGE_SLOTS.min(self.slots_count - number * PAGE_SLOTS);
+            self.slots_present += slots;
+            *page = vec![EMPTY; slots].into_boxed_slice();
+        }
+        &mut page[at % PAGE_SLOTS]
+    }
+
+    /// Takes what is in a slot that is there.
+    fn take(&mut self, at: usize) -> Option<Words> {
+        let slot = self.pages[at / PAGE_SLOTS].get_mut(at % PAGE_SLOTS)?;
+        let words = std::mem::replace(slot, EMPTY);
+        (!is_empty(&words)).then_some(words)
+    }
+
+    /// Moves the slots from `at` up to the gap one up. The gap's page is there.
+    fn shift_up(&mut self, at: usize, gap: usize) {
+        let mut to = gap;
+        while to > at {
+            let page_start = to - to % PAGE_SLOTS;
+            let from = page_start.max(at);
+            let page = &mut self.pages[to / PAGE_SLOTS];
+            page.copy_within(from % PAGE_SLOTS..to % PAGE_SLOTS, from % PAGE_SLOTS + 1);
+            if from == at {
+                return;
+            }
+            // The last slot of the page before moves into the first of this one.
+            let carried = self.pages[to / PAGE_SLOTS - 1][PAGE_SLOTS - 1];
+            self.pages[to / PAGE_SLOTS][0] = carried;
+            to = page_start - 1;
+        }
     }
 
     /// The home of a key. Its partition bits are the same for all and say nothing here.
@@ -67,7 +128,10 @@ impl Array {
     /// holds a larger key.
     fn find(&self, key: Key, from: usize) -> Result<usize, usize> {
         let mut at = self.home(key.high).max(from);
-        while let Some(slot) = self.slots.get(at) {
+        while at < self.slots_count {
+            let Some(slot) = self.slot(at) else {
+                return Err(at);
+            };
             if slot[0] >= key.high {
                 if slot[0] > key.high || slot[1] > key.low {
                     return Err(at);
@@ -86,7 +150,7 @@ impl Array {
 
     /// The entry of a key. Slots before `from` are void.
     pub(super) fn get(&self, key: Key, from: usize) -> Option<&Words> {
-        self.find(key, from).ok().map(|at| &self.slots[at])
+        self.find(key, from).ok().and_then(|at| self.slot(at))
     }
 
     /// The entry of a key, or its new place, filled with `words`.
@@ -96,11 +160,14 @@ impl Array {
         from: usize,
     ) -> Result<Option<&mut Words>, NoGap> {
         match self.find(entry::key(words), from) {
-            Ok(at) => Ok(Some(&mut self.slots[at])),
+            Ok(at) => Ok(Some(self.slot_mut(at))),
             Err(at) => {
-                let gap = self.slots[at..].iter().position(is_empty).ok_or(NoGap)?;
-                self.slots.copy_within(at..at + gap, at + 1);
-                self.slots[at] = *words;
+                let gap = (at..self.slots_count)
+                    .find(|&gap| self.is_gap(gap))
+                    .ok_or(NoGap)?;
+                self.slot_mut(gap);
+                self.shift_up(at, gap);
+                *self.slot_mut(at) = *words;
                 self.len += 1;
                 Ok(None)
             }
@@ -110,20 +177,28 @@ impl Array {
     /// Appends an entry whose key is larger than all others, in slots from `free` on; the next free slot.
     pub(super) fn append(&mut self, words: &Words, free: usize) -> Result<usize, NoGap> {
         let at = self.home(words[0]).max(free);
-        *self.slots.get_mut(at).ok_or(NoGap)? = *words;
+        if at >= self.slots_count {
+            return Err(NoGap);
+        }
+        *self.slot_mut(at) = *words;
         self.len += 1;
         Ok(at + 1)
     }
 
-    /// Takes the first entry at or behind `*from` out, looking at no more than `*budget` slots, and moves both on.
+    /// Takes the first entry at or behind `*from` out, looking at no more than `*budget` slots, and moves both on. Pages
+    /// that were left behind are given back: whoever begins here never comes back for what lies before.
     pub(super) fn take_next(&mut self, from: &mut usize, budget: &mut usize) -> Option<Words> {
-        while *budget > 0 && *from < self.slots.len() {
-            let slot = &mut self.slots[*from];
+        while *budget > 0 && *from < self.slots_count {
+            let taken = self.take(*from);
             *from += 1;
             *budget -= 1;
-            if !is_empty(slot) {
+            if from.is_multiple_of(PAGE_SLOTS) {
+                let page = std::mem::take(&mut self.pages[*from / PAGE_SLOTS - 1]);
+                self.slots_present -= page.len();
+            }
+            if taken.is_some() {
                 self.len -= 1;
-                return Some(std::mem::replace(slot, EMPTY));
+                return taken;
             }
         }
         None
@@ -131,8 +206,8 @@ impl Array {
 
     /// The entries in key order, from slot `from` on.
     pub(super) fn entries(&self, from: usize) -> impl Iterator<Item = &Words> {
-        self.slots[from.min(self.slots.len())..]
-            .iter()
+        (from..self.slots_count)
+            .filter_map(|at| self.slot(at))
             .filter(|slot| !is_empty(slot))
     }
 
@@ -148,18 +223,19 @@ impl Array {
         // A run may stretch over `from` since the last call. Its rest stays where it is: moving only a part of a run
         // would leave a gap before entries that a look-up must still reach.
         let mut at = from;
-        while at < self.slots.len() && !self.run_begins(at) {
-            keep(&self.slots[at], false);
+        while at < self.slots_count && !self.run_begins(at) {
+            if let Some(slot) = self.slot(at) {
+                keep(slot, false);
+            }
             at += 1;
         }
         let end = at.saturating_add(slots_max);
         let mut free = at;
-        while at < self.slots.len() && !(at >= end && self.run_begins(at)) {
-            let slot = std::mem::replace(&mut self.slots[at], EMPTY);
-            if !is_empty(&slot) {
-                if keep(&slot, true) {
-                    free = self.home(slot[0]).max(free);
-                    self.slots[free] = slot;
+        while at < self.slots_count && !(at >= end && self.run_begins(at)) {
+            if let Some(words) = self.take(at) {
+                if keep(&words, true) {
+                    free = self.home(words[0]).max(free);
+                    *self.slot_mut(free) = words;
                     free += 1;
                 } else {
                     self.len -= 1;
@@ -172,7 +248,8 @@ impl Array {
 
     /// Whether no entry from this slot on belongs before it.
     fn run_begins(&self, at: usize) -> bool {
-        is_empty(&self.slots[at]) || self.home(self.slots[at][0]) == at
+        self.slot(at)
+            .is_none_or(|slot| is_empty(slot) || self.home(slot[0]) == at)
     }
 
     /// What must hold between two calls: keys ascend, nobody stands before home or behind a gap, `len` is right.
@@ -181,11 +258,13 @@ impl Array {
         let mut last = None;
         let mut run_from = from;
         let mut count = 0;
-        for (at, slot) in self.slots.iter().enumerate().skip(from) {
-            if is_empty(slot) {
+        let present: usize = self.pages.iter().map(|page| page.len()).sum();
+        assert_eq!(present, self.slots_present);
+        for at in from..self.slots_count {
+            let Some(slot) = self.slot(at).filter(|slot| !is_empty(slot)) else {
                 run_from = at + 1;
                 continue;
-            }
+            };
             let key = entry::key(slot);
             assert!(last < Some(key), "keys ascend");
             let home = self.home(key.high);

@@ -230,5 +230,5 @@ impl Partitions {
 /// evenly over any run of partitions. So at any moment growth is due for as many partitions as at any other.
 fn threshold(partition: u16) -> u32 {
     let fraction = u32::from(partition).wrapping_mul(0x9E37_79B9) >> 16; // of 65,536; the golden ratio spreads it
-    52_429 + (fraction * 6_553 >> 16)
+    52_429 + ((fraction * 6_553) >> 16)
 }

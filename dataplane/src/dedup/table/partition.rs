@@ -115,12 +115,14 @@ impl Partition {
         }
     }
 
-    /// Bytes of the array that the next insert asks for, if it does.
+    /// Bytes that the array takes more once it has grown for the next insert, if it must: what was moved is given back
+    /// page by page, so old and new together take little more than the new one.
     pub(super) fn growth_wanted(&self) -> Option<u64> {
         let full = u64::from(self.len()) + 1 > self.entries_max(self.threshold);
         full.then(|| {
-            let homes = homes_after(self.array.homes());
-            ((homes as usize + tail_slots(homes)) * size_of::<Words>()) as u64
+            let homes = homes_after(self.array.homes()) as usize;
+            let slots = homes + tail_slots(homes as u32) + PIECE_SLOTS;
+            ((slots - self.array.slots_count().min(slots)) * size_of::<Words>()) as u64
         })
     }
 

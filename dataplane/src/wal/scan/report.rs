@@ -205,7 +205,7 @@ pub struct LastBatch {
     pub at: BatchAt,
     /// Its header.
     pub header: BatchHeader,
-    /// What came before it in its segment: the batch before, or where it is the first one the segment header.
+    /// The batch that counts before it; before the first of a log its checksum is 0.
     pub before: Predecessor,
 }
 

@@ -1,0 +1,136 @@
+# Everything that one does with this repository, one target each; `make` alone lists them.
+# Targets need a Rust toolchain (the version is in Cargo.toml), Python 3 and a C compiler; `make setup` adds what is missing.
+# Whatever is downloaded or built goes below target/, .tools/ or .venv/, never elsewhere.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CARGO ?= cargo
+CARGO_DENY := cargo-deny@0.19.9
+TOOLS := $(CURDIR)/.tools
+export PATH := $(TOOLS)/bin:$(PATH)
+
+# Root needs no sudo, and a container has none.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# Doubles that `make test` compares with CPython; `make numbers` takes more than a million.
+TEST_NUMBERS ?= 5000
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- what a machine needs -------------------------------------------------------------------------------------------
+
+# Each package beside what shows that it is there.
+APT_NEEDED := $(strip \
+	$(if $(shell command -v cc),,gcc libc6-dev) \
+	$(if $(shell command -v git),,git) \
+	$(if $(shell command -v python3),,python3) \
+	$(if $(shell python3 -c 'import ensurepip, venv' 2>/dev/null && echo yes),,python3-venv))
+
+.PHONY: setup
+setup: ## install missing Debian packages (the only step that needs root)
+	@command -v $(CARGO) > /dev/null || { echo "setup: no cargo: install Rust (https://rustup.rs), then run this again" >&2; exit 1; }
+ifneq ($(APT_NEEDED),)
+	$(SUDO) apt-get update -q
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(APT_NEEDED)
+else
+	@echo "setup: nothing is missing"
+endif
+
+# A tool is built from source, once per version: depend on `$(TOOLS)/NAME@VERSION.stamp`, and it is there.
+$(TOOLS)/%.stamp:
+	$(CARGO) install --locked --quiet --root $(TOOLS) $*
+	@touch $@
+
+# ---- build and run --------------------------------------------------------------------------------------------------
+
+.PHONY: build
+build: ## release binaries: target/release/flk and target/release/flk-dataplane
+	$(CARGO) build --release --locked -p flk -p flk-dataplane
+
+.PHONY: run
+run: setup build ## start a gateway on 127.0.0.1:8080 with embedded defaults, data below ./data
+	exec target/release/flk up
+
+# ---- tests ----------------------------------------------------------------------------------------------------------
+
+# Each part is timed, and all run although one fails, so that one look at the log tells everything.
+# A part is added here when its target below has something to run.
+TEST_PARTS := test-unit test-golden
+
+.PHONY: test
+test: setup ## all tests (below 25 minutes on two cores)
+	@failed=""; for part in $(TEST_PARTS); do \
+		start=$$SECONDS; echo "== $$part"; \
+		if $(MAKE) $$part; then verdict=passed; else verdict=FAILED; failed="$$failed $$part"; fi; \
+		echo "== $$part $$verdict after $$((SECONDS - start)) s"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
+
+.PHONY: test-unit
+test-unit: ## unit, property and corpus tests of all crates, and the rules of the repository
+	FLK_NUMBERS=$(TEST_NUMBERS) $(CARGO) test --workspace --locked --no-fail-fast
+
+.PHONY: test-golden
+test-golden: ## the golden vectors are what their generator makes, and its own tests pass
+	$(MAKE) golden-check
+
+.PHONY: numbers
+numbers: ## number text against CPython over more than a million doubles
+	FLK_NUMBERS=1200000 $(CARGO) test --release --locked -p flk-contract --test numbers -- --nocapture
+
+# ---- figures --------------------------------------------------------------------------------------------------------
+
+.PHONY: bench-build
+bench-build: ## the programs that measure
+	$(CARGO) build --release --locked -p flk-bench-floor -p flk-bench-load -p flk-bench-quick
+
+.PHONY: bench-quick
+bench-quick: build bench-build ## two minutes of figures: device, floor, gateway (BENCH_ARGS=--record keeps them)
+	target/release/flk-bench-quick $(BENCH_ARGS)
+
+.PHONY: bench-floor
+bench-floor: bench-build ## the floor alone: what loopback HTTP costs on this machine
+	target/release/flk-bench-quick --only floor $(BENCH_ARGS)
+
+# ---- lint -----------------------------------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: setup lint-fmt lint-clippy lint-doc lint-deny ## format, clippy, rustdoc and dependencies; warnings are errors
+
+.PHONY: lint-fmt
+lint-fmt:
+	$(CARGO) fmt --all --check
+
+.PHONY: lint-clippy
+lint-clippy:
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: lint-doc
+lint-doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+# Advisories need a database that is fetched from GitHub (deny.toml); without one the other three are checked.
+ADVISORY_DB := $(firstword $(wildcard $(or $(CARGO_HOME),$(HOME)/.cargo)/advisory-db*))
+
+.PHONY: lint-deny
+lint-deny: $(TOOLS)/$(CARGO_DENY).stamp
+	$(CARGO) fetch --locked --quiet
+	$(CARGO) deny --offline check bans licenses sources
+ifneq ($(ADVISORY_DB),)
+	$(CARGO) deny --offline check advisories
+else
+	@echo "SKIPPED: advisories, since this machine has no advisory database (cargo deny fetch db)"
+endif
+
+# ---- golden vectors: `golden` and `golden-check` --------------------------------------------------------------------
+
+-include golden/Makefile.inc
+
+.PHONY: clean
+clean: ## remove what was built; data and downloaded tools stay
+	$(CARGO) clean

@@ -1,0 +1,261 @@
+//! A stock of signed, distinct records, made before the clock starts and kept as only what differs between them.
+//! All have the same length and the same numbers, so a request is a template into which four texts are written.
+//! It never signs while a measurement runs, and never hands out a record twice.
+
+use base64::Engine;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+/// The shard of all records: as long as real ones are.
+const SHARD_ID: &str = "bench-shard-0001";
+/// All epochs have ten digits, so that all bodies are equally long.
+const EPOCH_FIRST: u64 = 1_000_000_000;
+
+/// The number texts of a record, in the form that is signed; the claims hold, so that each is accepted.
+const D_HAT: &str = "1.409123457";
+const BUDGET: &str = "0.422543205";
+const COH_STAR: &str = "0.731234567";
+const R: &str = "0.412345678";
+
+const EPOCH_BYTES: usize = 10;
+const HEX_BYTES: usize = 64;
+const SIG_BYTES: usize = 44;
+
+/// What differs between two records.
+#[derive(Clone)]
+struct Signed {
+    epoch: [u8; EPOCH_BYTES],
+    pcs_id: [u8; HEX_BYTES],
+    merkle_root: [u8; HEX_BYTES],
+    sig: [u8; SIG_BYTES],
+}
+
+/// Signed records that wait to be sent, and how to write one into a request.
+pub struct Stock {
+    records: Vec<Signed>,
+    taken: usize,
+}
+
+/// A request whose record is exchanged in place.
+pub struct Request {
+    bytes: Vec<u8>,
+    epoch_at: usize,
+    pcs_id_at: usize,
+    merkle_root_at: usize,
+    sig_at: usize,
+}
+
+impl Stock {
+    /// Signs `count` records with epochs from `first` on, by HMAC-SHA256 over the digest of the payload.
+    /// Two stocks of one target must not overlap: a record that was sent before is a duplicate.
+    pub fn sign(key: &[u8], first: u64, count: usize) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = count.div_ceil(threads).max(1);
+        let mut records = vec![Signed::blank(); count];
+        std::thread::scope(|scope| {
+            let mut next = EPOCH_FIRST + first;
+            for chunk in records.chunks_mut(share) {
+                let start = next;
+                next += chunk.len() as u64;
+                scope.spawn(move || {
+                    for (epoch, record) in (start..).zip(chunk) {
+                        *record = Signed::new(key, epoch);
+                    }
+                });
+            }
+        });
+        Self { records, taken: 0 }
+    }
+
+    /// Writes the next record into a request; `false` when all have been used.
+    pub fn fill(&mut self, request: &mut Request) -> bool {
+        let Some(record) = self.records.get(self.taken) else {
+            return false;
+        };
+        self.taken += 1;
+        request.write(record);
+        true
+    }
+
+    /// How many records have not been used yet.
+    pub fn left_count(&self) -> usize {
+        self.records.len() - self.taken
+    }
+}
+
+impl Signed {
+    fn blank() -> Self {
+        Self {
+            epoch: [b'0'; EPOCH_BYTES],
+            pcs_id: [b'0'; HEX_BYTES],
+            merkle_root: [b'0'; HEX_BYTES],
+            sig: [b'A'; SIG_BYTES],
+        }
+    }
+
+    fn new(key: &[u8], epoch: u64) -> Self {
+        let mut record = Self::blank();
+        record.epoch.copy_from_slice(&decimal(epoch));
+        record.merkle_root = hex(&Sha256::digest(record.epoch));
+        let identity = [
+            &record.merkle_root,
+            b"|".as_slice(),
+            &record.epoch,
+            b"|",
+            SHARD_ID.as_bytes(),
+        ]
+        .concat();
+        record.pcs_id = hex(&Sha256::digest(identity));
+        let digest = Sha256::digest(record.payload());
+        // HMAC takes a key of any length: the error exists for other kinds of code only.
+        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) {
+            mac.update(&digest);
+            let text =
+                base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
+            record.sig.copy_from_slice(text.as_bytes());
+        }
+        record
+    }
+
+    /// The signed text: eight members in the order of their names, no spaces.
+    fn payload(&self) -> Vec<u8> {
+        [
+            format!(r#"{{"D_hat":{D_HAT},"budget":{BUDGET},"coh_star":{COH_STAR},"epoch":"#)
+                .as_bytes(),
+            &self.epoch,
+            br#","merkle_root":""#,
+            &self.merkle_root,
+            br#"","pcs_id":""#,
+            &self.pcs_id,
+            format!(r#"","r":{R},"shard_id":"{SHARD_ID}"}}"#).as_bytes(),
+        ]
+        .concat()
+    }
+}
+
+impl Request {
+    /// A request for this authority (`host:port`) that still lacks its record.
+    pub fn new(authority: &str) -> Self {
+        let epoch = "#".repeat(EPOCH_BYTES);
+        let (pcs_id, merkle_root) = ("$".repeat(HEX_BYTES), "%".repeat(HEX_BYTES));
+        let sig = "&".repeat(SIG_BYTES);
+        let body = format!(
+            concat!(
+                r#"{{"pcs_id":"{pcs_id}","schema":"fractal-lba-kakeya","version":"0.1","#,
+                r#""shard_id":"{shard}","epoch":{epoch},"attempt":1,"sent_at":"2026-01-01T00:00:00Z","#,
+                r#""seed":42,"scales":[2,4,8,16,32],"N_j":{{"2":3,"4":7,"8":19,"16":50,"32":134}},"#,
+                r#""coh_star":{coh_star},"v_star":[0.267261242,0.534522484,0.801783726],"D_hat":{d_hat},"#,
+                r#""r":{r},"regime":"sticky","budget":{budget},"merkle_root":"{merkle_root}","#,
+                r#""sig":"{sig}","ft":{{"outbox_seq":1,"degraded":false,"fallbacks":[],"clock_skew_ms":0}}}}"#
+            ),
+            pcs_id = pcs_id,
+            shard = SHARD_ID,
+            epoch = epoch,
+            coh_star = COH_STAR,
+            d_hat = D_HAT,
+            r = R,
+            budget = BUDGET,
+            merkle_root = merkle_root,
+            sig = sig,
+        );
+        let text = format!(
+            "POST /v1/pcs/submit HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let at = |mark: &str| text.find(mark).unwrap_or_default();
+        Self {
+            epoch_at: at(&epoch),
+            pcs_id_at: at(&pcs_id),
+            merkle_root_at: at(&merkle_root),
+            sig_at: at(&sig),
+            bytes: text.into_bytes(),
+        }
+    }
+
+    /// The request as it is to be sent.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn write(&mut self, record: &Signed) {
+        for (at, text) in [
+            (self.epoch_at, record.epoch.as_slice()),
+            (self.pcs_id_at, &record.pcs_id),
+            (self.merkle_root_at, &record.merkle_root),
+            (self.sig_at, &record.sig),
+        ] {
+            self.bytes[at..at + text.len()].copy_from_slice(text);
+        }
+    }
+}
+
+fn decimal(mut number: u64) -> [u8; EPOCH_BYTES] {
+    let mut text = [b'0'; EPOCH_BYTES];
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    text
+}
+
+fn hex(bytes: &[u8]) -> [u8; HEX_BYTES] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'0'; HEX_BYTES];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message;
+
+    fn body_of(request: &Request) -> String {
+        let text = String::from_utf8(request.bytes().to_vec()).unwrap();
+        text.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn a_request_states_its_own_length() {
+        let request = Request::new("127.0.0.1:8080");
+        assert_eq!(message::end(request.bytes()), Some(request.bytes().len()));
+    }
+
+    #[test]
+    fn records_are_distinct_and_leave_no_mark_of_the_template() {
+        let mut stock = Stock::sign(b"testsecret", 0, 5);
+        let mut request = Request::new("127.0.0.1:8080");
+        let mut bodies = std::collections::BTreeSet::new();
+        while stock.fill(&mut request) {
+            let body = body_of(&request);
+            assert!(!body.contains(['#', '$', '%', '&']), "{body}");
+            bodies.insert(body);
+        }
+        assert_eq!((bodies.len(), stock.left_count()), (5, 0));
+    }
+
+    #[test]
+    fn stocks_with_different_starts_share_no_record() {
+        let ids = |first| {
+            Stock::sign(b"k", first, 3)
+                .records
+                .into_iter()
+                .map(|record| record.pcs_id)
+                .collect::<Vec<_>>()
+        };
+        assert!(ids(0).iter().all(|id| !ids(3).contains(id)));
+    }
+
+    #[test]
+    fn an_identity_is_the_digest_of_root_epoch_and_shard() {
+        let record = Signed::new(b"testsecret", EPOCH_FIRST);
+        let root = String::from_utf8(record.merkle_root.to_vec()).unwrap();
+        let expected = hex(&Sha256::digest(format!(
+            "{root}|1000000000|bench-shard-0001"
+        )));
+        assert_eq!(record.pcs_id, expected);
+    }
+}

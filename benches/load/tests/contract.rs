@@ -1,0 +1,35 @@
+//! The contract crate judges what the load generator signs by its own few lines: two programs, one answer.
+//! It is what makes a status of 200 in a bench mean something.
+
+use flk_bench_load::Stock;
+use flk_bench_load::stock::Request;
+use flk_contract::{
+    KeySet, Params, Parser, Scheme, Scratch, SlopeCache, authenticate, check_identity, judge,
+};
+
+#[test]
+fn every_record_of_a_stock_is_authentic_and_accepted() {
+    const KEY: &str = "a key of no use elsewhere";
+    let keys = KeySet::builder()
+        .add(Scheme::default(), KEY)
+        .unwrap()
+        .build()
+        .unwrap();
+    let (mut parser, mut scratch, mut cache) =
+        (Parser::new(), Scratch::new(), SlopeCache::default());
+    let mut stock = Stock::sign(KEY.as_bytes(), 0, 100);
+    let mut request = Request::new("127.0.0.1:8080");
+    while stock.fill(&mut request) {
+        let head_end = request
+            .bytes()
+            .windows(4)
+            .position(|bytes| bytes == b"\r\n\r\n")
+            .unwrap()
+            + 4;
+        let record = parser.parse(&request.bytes()[head_end..]).unwrap();
+        authenticate(&record, &keys, &mut scratch).unwrap();
+        check_identity(&record).unwrap();
+        let outcome = judge(&record, &Params::default(), &mut cache);
+        assert_eq!(outcome.escalated, None, "{outcome:?}");
+    }
+}

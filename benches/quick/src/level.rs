@@ -1,0 +1,91 @@
+//! One level: a number of connections, a warm-up that also tells how many records are needed, and the measured run.
+//! It reads the server's CPU time and counters just outside the run, so that signing and set-up do not count.
+
+use std::io;
+use std::time::Duration;
+
+use flk_bench_load::cpu::{self, Affinity, CpuTime};
+use flk_bench_load::{Load, Measured, Stock};
+
+use crate::scrape::WalCounters;
+use crate::server::{KEY, Server};
+use crate::{LOAD_CPU, SERVER_CPU};
+
+const WARM_UP: Duration = Duration::from_millis(1500);
+/// More than one thread of load can send in the warm-up.
+const WARM_UP_RECORDS_COUNT: usize = 300_000;
+/// The measured run may be this much faster than the warm-up before its records run out ...
+const SPARE: f64 = 1.5;
+/// ... or this fast, where others disturbed the warm-up.
+const RECORDS_PER_SECOND_MIN: f64 = 100_000.0;
+
+pub(crate) struct Level {
+    pub(crate) measured: Measured,
+    /// Of the server process.
+    pub(crate) cpu: CpuTime,
+    /// Time of the server's CPU that went to anything else, as a share of the run.
+    pub(crate) others_share: f64,
+    pub(crate) wal: Option<WalCounters>,
+}
+
+impl Level {
+    pub(crate) fn user_us(&self) -> f64 {
+        self.per_answer_us(self.cpu.user)
+    }
+
+    pub(crate) fn system_us(&self) -> f64 {
+        self.per_answer_us(self.cpu.system)
+    }
+
+    pub(crate) fn cpu_us(&self) -> f64 {
+        self.per_answer_us(self.cpu.total())
+    }
+
+    fn per_answer_us(&self, time: Duration) -> f64 {
+        time.as_secs_f64() * 1e6 / (self.measured.answers_count.max(1) as f64)
+    }
+}
+
+/// Measures one level; `records_used` counts the records of earlier ones, so that none is sent twice.
+pub(crate) fn measure(
+    server: &Server,
+    connections_count: usize,
+    seconds: u64,
+    allowed: &Affinity,
+    records_used: &mut u64,
+) -> io::Result<Level> {
+    let mut stock = sign(WARM_UP_RECORDS_COUNT, allowed, records_used)?;
+    let mut load = Load::connect(server.address, connections_count)?;
+    let warm_up = load.run(&mut stock, WARM_UP)?;
+    let per_second = (warm_up.per_second() * SPARE).max(RECORDS_PER_SECOND_MIN);
+    let needed_count = (per_second * seconds as f64) as usize + connections_count;
+    drop(stock);
+    let mut stock = sign(needed_count, allowed, records_used)?;
+
+    let wal_before = WalCounters::of(server.address);
+    let cpu_before = CpuTime::of_process(server.id())?;
+    let busy_before = cpu::busy_of_cpu(SERVER_CPU)?;
+    let measured = load.run(&mut stock, Duration::from_secs(seconds))?;
+    let busy = cpu::busy_of_cpu(SERVER_CPU)?.saturating_sub(busy_before);
+    let cpu = CpuTime::of_process(server.id())?.since(cpu_before);
+    let wal = WalCounters::of(server.address)
+        .zip(wal_before)
+        .map(|(after, before)| after.since(before));
+    let others = busy.saturating_sub(cpu.total());
+    let others_share = others.as_secs_f64() / measured.elapsed.as_secs_f64();
+    Ok(Level {
+        measured,
+        cpu,
+        others_share,
+        wal,
+    })
+}
+
+/// Signing uses all CPUs; the load goes back to its own.
+fn sign(count: usize, allowed: &Affinity, records_used: &mut u64) -> io::Result<Stock> {
+    allowed.apply()?;
+    let stock = Stock::sign(KEY.as_bytes(), *records_used, count);
+    *records_used += count as u64;
+    cpu::pin_to(LOAD_CPU)?;
+    Ok(stock)
+}

@@ -1,0 +1,120 @@
+//! What was asked for on the command line, and where the binaries to be measured are.
+//! It only reads arguments; it never starts or measures anything.
+
+use std::io;
+use std::path::PathBuf;
+
+pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway] [--record] [--machine NAME] \
+    [--work-dir DIRECTORY] [--seconds N]\n  \
+    --only      measure one of the two servers\n  \
+    --record    also write profiles/records/<machine>/<date>-<commit>-quick/result.md\n  \
+    --machine   the name of the directory of this machine there (default: made of CPU and count)\n  \
+    --work-dir  where the log and the flush test lie (default: target/bench-quick)\n  \
+    --seconds   per level of the gateway (15); the floor takes a third of it";
+
+/// One of the two servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Only {
+    Floor,
+    Gateway,
+}
+
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) only: Option<Only>,
+    pub(crate) record: bool,
+    pub(crate) machine: Option<String>,
+    pub(crate) work_dir: PathBuf,
+    pub(crate) gateway_s: u64,
+    pub(crate) floor_s: u64,
+}
+
+impl Options {
+    pub(crate) fn from_arguments(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self {
+            only: None,
+            record: false,
+            machine: None,
+            work_dir: PathBuf::from("target/bench-quick"),
+            gateway_s: 15,
+            floor_s: 5,
+        };
+        while let Some(word) = words.next() {
+            let mut value = || {
+                words
+                    .next()
+                    .ok_or_else(|| format!("{word} needs a value\n{USAGE}"))
+            };
+            match word.as_str() {
+                "--record" => options.record = true,
+                "--machine" => options.machine = Some(value()?),
+                "--work-dir" => options.work_dir = PathBuf::from(value()?),
+                "--only" => options.only = Some(only(&value()?)?),
+                "--seconds" => {
+                    options.gateway_s = seconds(&value()?)?;
+                    options.floor_s = options.gateway_s.div_ceil(3);
+                }
+                _ => return Err(format!("`{word}` is not known\n{USAGE}")),
+            }
+        }
+        Ok(options)
+    }
+
+    /// A release binary that lies beside this one.
+    pub(crate) fn binary(&self, name: &str) -> io::Result<PathBuf> {
+        let path = std::env::current_exe()?.with_file_name(name);
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(io::Error::other(format!(
+            "{} does not exist: run `make build bench-build`, or measure the other one with --only",
+            path.display()
+        )))
+    }
+}
+
+fn only(text: &str) -> Result<Only, String> {
+    match text {
+        "floor" => Ok(Only::Floor),
+        "gateway" => Ok(Only::Gateway),
+        _ => Err(format!("--only takes floor or gateway, not `{text}`")),
+    }
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| (1..=600).contains(seconds))
+        .ok_or_else(|| format!("--seconds takes 1 to 600, not `{text}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Options, String> {
+        Options::from_arguments(text.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn nothing_asked_means_both_servers_and_no_record() {
+        let options = parse("").unwrap();
+        assert_eq!(
+            (
+                options.only,
+                options.record,
+                options.gateway_s,
+                options.floor_s
+            ),
+            (None, false, 15, 5)
+        );
+    }
+
+    #[test]
+    fn a_wrong_word_says_what_is_allowed() {
+        for text in ["--only", "--only both", "--seconds 0", "--fast"] {
+            let message = parse(text).unwrap_err();
+            assert!(message.contains("--"), "{text}: {message}");
+        }
+    }
+}

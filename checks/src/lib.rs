@@ -1,0 +1,30 @@
+//! Rules of this repository that no compiler knows, each a function from text to findings.
+//! `tests/repository.rs` applies them to every file; the tests beside each rule show that it can fail.
+//! It never changes a file.
+
+pub mod files;
+
+pub mod decisions;
+pub mod dependencies;
+pub mod links;
+pub mod rust;
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Something that breaks a rule, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The file, from the root of the repository.
+    pub path: PathBuf,
+    /// The line, from 1; 0 where the whole file is meant.
+    pub line: usize,
+    /// What is wrong and what to do.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.path.display(), self.line, self.what)
+    }
+}

@@ -1,0 +1,183 @@
+//! Rules for Rust sources: prose at the top, a length that can be read in one sitting, and unsafe code only by name.
+//! It looks at lines, not at syntax: what a compiler or clippy can check is left to them.
+
+use std::path::Path;
+
+use crate::Finding;
+use crate::files::File;
+
+/// A longer file has more than one subject.
+pub const LINES_MAX: usize = 600;
+
+/// Where unsafe code may be, and why. `unsafe_code` is denied everywhere, so each use carries an `allow` as well.
+pub const UNSAFE_ALLOWED: [(&str, &str); 4] = [
+    (
+        "dataplane/src/driver/",
+        "rings, mapped memory and system calls",
+    ),
+    ("dataplane/src/mesh/", "the queue between two shards"),
+    (
+        "dataplane/src/wal/buffer.rs",
+        "two marker traits that let aligned blocks be seen as bytes",
+    ),
+    (
+        "dataplane/tests/",
+        "a counting allocator, which the language lets nobody write otherwise",
+    ),
+];
+
+/// A file opens with what it owns and what it never does.
+pub fn opens_with_prose(file: &File) -> Option<Finding> {
+    let opens = file
+        .text
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .is_some_and(|line| line.starts_with("//! "));
+    (!opens).then(|| finding(file, 1, "opens without `//!`: say in two or three sentences what it owns and what it never does"))
+}
+
+/// A file has at most [`LINES_MAX`] lines.
+pub fn is_readable_in_one_sitting(file: &File) -> Option<Finding> {
+    let count = file.text.lines().count();
+    (count > LINES_MAX).then(|| {
+        finding(
+            file,
+            LINES_MAX,
+            &format!("has {count} lines, at most {LINES_MAX}: split it by its nouns"),
+        )
+    })
+}
+
+/// The word `unsafe` in code, and `allow(unsafe_code)`, appear in [`UNSAFE_ALLOWED`] only.
+pub fn is_safe_or_allowed(file: &File) -> Vec<Finding> {
+    if UNSAFE_ALLOWED
+        .iter()
+        .any(|(directory, _)| file.path.starts_with(Path::new(directory)))
+    {
+        return Vec::new();
+    }
+    lines(file)
+        .filter(|(_, line)| has_unsafe(line))
+        .map(|(number, _)| {
+            finding(
+                file,
+                number,
+                "unsafe code outside the driver and the mesh queue: move it there or do without",
+            )
+        })
+        .collect()
+}
+
+/// Work that is left is either done or written where it is tracked, never a mark in a source.
+pub fn has_no_left_work(file: &File) -> Vec<Finding> {
+    const MARKS: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];
+    lines(file)
+        .filter(|(_, line)| MARKS.iter().any(|mark| has_word(line, mark)))
+        .map(|(number, _)| {
+            finding(
+                file,
+                number,
+                "work is left here: do it, or state the limit in prose",
+            )
+        })
+        .collect()
+}
+
+fn has_unsafe(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    let inhibited = code.contains("forbid(unsafe_code)") || code.contains("deny(unsafe_code)");
+    // A quote before the word means that it is text; such a line would be refused by the compiler's own lint anyway.
+    let quoted = code
+        .find("unsafe")
+        .is_some_and(|at| code[..at].contains('"'));
+    !inhibited
+        && !quoted
+        && (has_word(code, "unsafe")
+            || code.contains("allow(unsafe_code)")
+            || code.contains("expect(unsafe_code"))
+}
+
+/// The word with neither letter, digit nor `_` beside it.
+fn has_word(line: &str, word: &str) -> bool {
+    let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        !line[..at].ends_with(part_of_word) && !line[at + word.len()..].starts_with(part_of_word)
+    })
+}
+
+fn lines(file: &File) -> impl Iterator<Item = (usize, &str)> {
+    (1..).zip(file.text.lines())
+}
+
+fn finding(file: &File, line: usize, what: &str) -> Finding {
+    Finding {
+        path: file.path.clone(),
+        line,
+        what: what.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, text: &str) -> File {
+        File {
+            path: path.into(),
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_file_that_opens_with_code_is_found() {
+        assert!(opens_with_prose(&file("a.rs", "use std::io;\n//! Late.")).is_some());
+        assert!(opens_with_prose(&file("a.rs", "//!\nfn main() {}")).is_some());
+        assert!(opens_with_prose(&file("a.rs", "//! Owns a thing.\n")).is_none());
+    }
+
+    #[test]
+    fn a_file_of_one_line_too_many_is_found() {
+        assert!(is_readable_in_one_sitting(&file("a.rs", &"x\n".repeat(LINES_MAX))).is_none());
+        assert!(is_readable_in_one_sitting(&file("a.rs", &"x\n".repeat(LINES_MAX + 1))).is_some());
+    }
+
+    #[test]
+    fn unsafe_code_is_found_outside_its_directories_only() {
+        for text in [
+            "unsafe { f() }",
+            "pub unsafe fn f() {}",
+            "#![allow(unsafe_code)]",
+        ] {
+            assert_eq!(
+                is_safe_or_allowed(&file("contract/src/a.rs", text)).len(),
+                1,
+                "{text}"
+            );
+            assert!(
+                is_safe_or_allowed(&file("dataplane/src/driver/uring.rs", text)).is_empty(),
+                "{text}"
+            );
+        }
+        for text in [
+            "#![forbid(unsafe_code)]",
+            "// not unsafe",
+            "let unsafely = 1;",
+            "say(\"unsafe\");",
+        ] {
+            assert!(
+                is_safe_or_allowed(&file("contract/src/a.rs", text)).is_empty(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn left_work_is_found_as_a_word() {
+        let mark = concat!("TO", "DO");
+        assert_eq!(
+            has_no_left_work(&file("a.rs", &format!("// {mark}: later"))).len(),
+            1
+        );
+        assert!(has_no_left_work(&file("a.rs", &format!("// {mark}S"))).is_empty());
+    }
+}

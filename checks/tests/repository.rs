@@ -1,0 +1,90 @@
+//! Applies the rules of this repository to every file of it; a failure lists each place and what to do there.
+//! It never repairs anything.
+
+use flk_checks::files::{self, File};
+use flk_checks::{Finding, decisions, dependencies, links, rust};
+
+fn check(findings: impl IntoIterator<Item = Finding>) {
+    let lines: Vec<String> = findings
+        .into_iter()
+        .map(|finding| finding.to_string())
+        .collect();
+    assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
+}
+
+fn texts() -> Vec<File> {
+    files::texts(&files::root())
+        .unwrap_or_else(|error| panic!("the repository cannot be read: {error}"))
+}
+
+fn texts_with(extension: &str) -> Vec<File> {
+    let mut files = texts();
+    files.retain(|file| file.has_extension(extension));
+    assert!(
+        !files.is_empty(),
+        "no .{extension} file was found: the walk is broken"
+    );
+    files
+}
+
+#[test]
+fn every_rust_file_opens_with_prose() {
+    check(texts_with("rs").iter().filter_map(rust::opens_with_prose));
+}
+
+#[test]
+fn every_rust_file_can_be_read_in_one_sitting() {
+    check(
+        texts_with("rs")
+            .iter()
+            .filter_map(rust::is_readable_in_one_sitting),
+    );
+}
+
+#[test]
+fn unsafe_code_stays_in_its_directories() {
+    check(texts_with("rs").iter().flat_map(rust::is_safe_or_allowed));
+}
+
+#[test]
+fn no_work_is_left_as_a_mark_in_a_file() {
+    check(texts().iter().flat_map(rust::has_no_left_work));
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let manifests = texts_with("toml");
+    let root = manifests
+        .iter()
+        .filter(|file| file.path.as_os_str() == "Cargo.toml");
+    check(root.flat_map(dependencies::without_reason));
+}
+
+#[test]
+fn every_version_is_declared_at_the_root() {
+    // The fuzz package is a workspace of its own, since it needs flags of its own.
+    let members = texts_with("toml").into_iter().filter(|file| {
+        file.path
+            .file_name()
+            .is_some_and(|name| name == "Cargo.toml")
+            && !file.path.starts_with("fuzz")
+    });
+    check(members.flat_map(|file| dependencies::versions_outside_the_root(&file)));
+}
+
+#[test]
+fn every_link_of_a_page_leads_somewhere() {
+    let root = files::root();
+    check(
+        texts_with("md")
+            .iter()
+            .flat_map(|page| links::broken(page, &root)),
+    );
+}
+
+#[test]
+fn decisions_are_numbered_without_holes() {
+    check(decisions::out_of_order(
+        texts().iter().map(|file| file.path.as_path()),
+    ));
+}

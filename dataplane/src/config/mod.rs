@@ -1,0 +1,116 @@
+//! Configuration in two steps: [`RawConfig`] is what was typed, [`Config`] is what will run. Everything is checked before
+//! anything starts; a wrong value names its variable, itself and what is allowed. Secrets never leave this module as text.
+
+mod error;
+mod keys;
+mod raw;
+pub mod units;
+
+pub use error::ConfigError;
+pub use raw::{RawConfig, VARIABLES, Variable};
+
+use crate::driver::probe::{DriverNameError, Requested};
+use crate::shard::config::{MetricsAuth, Signing};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What will run.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Directory of all durable state.
+    pub wal_dir: PathBuf,
+    /// How records are authenticated.
+    pub signing: Arc<Signing>,
+    /// HMAC keys shorter than advised; said at start.
+    pub short_keys_count: usize,
+    /// Requests per second for the process; 0: unlimited.
+    pub token_rate: u32,
+    /// Credentials of `/metrics`.
+    pub metrics_auth: Option<MetricsAuth>,
+    /// What `FLK_CORES` says, if it is set.
+    pub cores: Option<String>,
+    /// Which driver is asked for.
+    pub driver: Requested,
+    /// How long an outcome answers duplicates, in seconds.
+    pub dedup_ttl_s: u32,
+    /// Memory of the dedup tables, all shards together.
+    pub dedup_memory_bytes_max: u64,
+    /// Bytes of log segments; nothing: 80 % of the file system.
+    pub wal_bytes_max: Option<u64>,
+    /// Age of log segments in seconds.
+    pub wal_age_max_s: u32,
+    /// Length of a log segment in bytes.
+    pub segment_bytes: u64,
+    /// Serve on for this long after SIGTERM before the listeners close.
+    pub drain_delay: Duration,
+    /// Largest body in bytes.
+    pub body_bytes_max: u64,
+}
+
+impl Config {
+    /// Reads and checks the environment, or whatever stands for it.
+    ///
+    /// # Errors
+    /// The first variable that is wrong, with its value (never a secret's) and what is allowed.
+    pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+        Config::resolve(&RawConfig::read(env))
+    }
+
+    /// Turns what was typed into what will run.
+    ///
+    /// # Errors
+    /// As [`Config::from_env`].
+    pub fn resolve(raw: &RawConfig) -> Result<Config, ConfigError> {
+        let address: IpAddr = raw.parsed(Variable::Listen, "127.0.0.1")?;
+        let port: u16 = raw.parsed(Variable::Port, "8080")?;
+        let backend = raw.text(Variable::DedupBackend).unwrap_or("memory");
+        if backend != "memory" {
+            return Err(raw.error(Variable::DedupBackend, "this version has no other store"));
+        }
+        let (signing, short_keys_count) = keys::signing(raw)?;
+        let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
+        let segment_bytes = raw.size(Variable::SegmentBytes, "64MiB", 4 << 20..=1 << 30)?;
+        if !segment_bytes.is_multiple_of(4096) {
+            return Err(raw.error(Variable::SegmentBytes, "it is not a multiple of 4 KiB"));
+        }
+        Ok(Config {
+            listen: SocketAddr::new(address, port),
+            wal_dir: PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal")),
+            signing: Arc::new(signing),
+            short_keys_count,
+            token_rate: raw.parsed(Variable::TokenRate, "0")?,
+            metrics_auth: keys::metrics_auth(raw)?,
+            cores: raw.text(Variable::Cores).map(str::to_owned),
+            driver: match raw.text(Variable::Driver).unwrap_or("auto").parse() {
+                Ok(driver) => driver,
+                Err(DriverNameError(_)) => {
+                    return Err(raw.error(Variable::Driver, "no such driver"));
+                }
+            },
+            dedup_ttl_s: raw.duration(Variable::DedupTtl, "14d", 1..=1_000 * 86_400)? as u32,
+            dedup_memory_bytes_max: raw.size(
+                Variable::DedupMemoryMax,
+                DEDUP_MEMORY_DEFAULT,
+                1 << 20..=1 << 44,
+            )?,
+            wal_bytes_max: match raw.text(Variable::WalMaxBytes) {
+                Some(_) => Some(raw.size(Variable::WalMaxBytes, "", 64 << 20..=1 << 50)?),
+                None => None,
+            },
+            wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
+            segment_bytes,
+            drain_delay: Duration::from_secs(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
+            body_bytes_max,
+        })
+    }
+}
+
+/// Fits a laptop and about eleven million keys; gateways at rate declare more.
+const DEDUP_MEMORY_DEFAULT: &str = "1GiB";
+
+#[cfg(test)]
+mod tests;

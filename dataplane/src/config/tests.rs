@@ -1,0 +1,112 @@
+//! Every variable, right and wrong.
+
+use super::*;
+
+fn config(set: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let set: Vec<(String, String)> = set
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
+    Config::from_env(&move |name| {
+        set.iter()
+            .find(|(set, _)| set == name)
+            .map(|(_, value)| value.clone())
+    })
+}
+
+fn with_key(set: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let mut all = vec![("PCS_HMAC_KEY", "0123456789abcdef0123456789abcdef")];
+    all.extend_from_slice(set);
+    config(&all)
+}
+
+#[test]
+fn defaults_need_only_a_key() {
+    let config = with_key(&[]).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.wal_dir, PathBuf::from("data/wal"));
+    assert_eq!(config.dedup_ttl_s, 14 * 86_400);
+    assert_eq!(config.wal_bytes_max, None);
+    assert_eq!(config.short_keys_count, 0);
+}
+
+#[test]
+fn a_wrong_value_names_variable_value_and_what_is_allowed() {
+    for (name, value) in [
+        ("PORT", "70000"),
+        ("LISTEN", "localhost"),
+        ("PCS_SIGN_ALG", "rsa"),
+        ("PCS_SIGN_ALG", "none"),
+        ("TOKEN_RATE", "-1"),
+        ("DEDUP_BACKEND", "redis"),
+        ("FLK_DRIVER", "glommio"),
+        ("DEDUP_TTL", "14"),
+        ("DEDUP_TTL", "0s"),
+        ("DEDUP_MEMORY_MAX", "lots"),
+        ("WAL_MAX_BYTES", "1KiB"),
+        ("WAL_MAX_AGE", "1s"),
+        ("WAL_SEGMENT_BYTES", "5000000"),
+        ("FLK_DRAIN_DELAY", "2h"),
+        ("FLK_BODY_MAX", "2MiB"),
+        ("FLK_ALLOW_UNSIGNED", "yes"),
+    ] {
+        let text = with_key(&[(name, value)]).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("{name}={value}: ")), "{text}");
+        assert!(text.contains("; allowed: "), "{text}");
+    }
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    for set in [
+        &[("PCS_HMAC_KEYS", "a,b,c,sesame,e,f")][..],
+        &[("METRICS_PASS", "sesame")],
+    ] {
+        let error = with_key(set).unwrap_err();
+        assert!(
+            !format!("{error} {error:?}").contains("sesame"),
+            "{error:?}"
+        );
+    }
+    let raw = RawConfig::read(&|_| Some("sesame".to_owned()));
+    let shown = format!("{raw:?}");
+    assert!(shown.contains("PCS_HMAC_KEY\": \"(secret)\""), "{shown}");
+    let config = with_key(&[("METRICS_USER", "prom"), ("METRICS_PASS", "sesame")]).unwrap();
+    assert!(!format!("{config:?}").contains("sesame"));
+}
+
+#[test]
+fn a_scheme_without_its_key_does_not_start() {
+    assert_eq!(config(&[]).unwrap_err().variable, "PCS_HMAC_KEY");
+    assert_eq!(
+        config(&[("PCS_SIGN_ALG", "ed25519")]).unwrap_err().variable,
+        "PCS_ED25519_PUB_B64"
+    );
+    let small_order = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let set = [
+        ("PCS_SIGN_ALG", "ed25519"),
+        ("PCS_ED25519_PUB_B64", small_order),
+    ];
+    assert_eq!(config(&set).unwrap_err().variable, "PCS_ED25519_PUB_B64");
+}
+
+#[test]
+fn several_keys_make_one_set_and_unsigned_needs_its_opt_in() {
+    assert!(config(&[("PCS_HMAC_KEYS", "k1,k2")]).is_ok());
+    assert!(config(&[("PCS_HMAC_KEYS", "k1,k2"), ("PCS_HMAC_KEY", "k1")]).is_ok());
+    let config = config(&[("PCS_SIGN_ALG", "none"), ("FLK_ALLOW_UNSIGNED", "1")]).unwrap();
+    assert!(matches!(*config.signing, Signing::Unsigned));
+}
+
+#[test]
+fn metrics_credentials_come_together() {
+    assert_eq!(
+        with_key(&[("METRICS_USER", "prom")]).unwrap_err().variable,
+        "METRICS_PASS"
+    );
+    let config = with_key(&[("METRICS_USER", "Aladdin"), ("METRICS_PASS", "open sesame")]).unwrap();
+    assert_eq!(
+        config.metrics_auth.unwrap().expected,
+        b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    );
+}

@@ -1,0 +1,90 @@
+//! Sizes and durations as operators type them, and back.
+
+/// Reads `512`, `512B`, `64KiB`, `64MiB`, `2GiB`, `1TiB` (`Ki`, `Mi`, `Gi`, `Ti` alike) as bytes.
+pub fn bytes(text: &str) -> Option<u64> {
+    scaled(
+        text,
+        &[
+            ("", 0),
+            ("B", 0),
+            ("KiB", 10),
+            ("Ki", 10),
+            ("MiB", 20),
+            ("Mi", 20),
+            ("GiB", 30),
+            ("Gi", 30),
+            ("TiB", 40),
+            ("Ti", 40),
+        ],
+    )
+    .and_then(|(number, shift)| number.checked_mul(1 << shift))
+}
+
+/// Reads `90s`, `15m`, `12h`, `14d` as seconds.
+pub fn seconds(text: &str) -> Option<u64> {
+    scaled(text, &[("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)])
+        .and_then(|(number, unit)| number.checked_mul(u64::from(unit)))
+}
+
+fn scaled(text: &str, units: &[(&str, u32)]) -> Option<(u64, u32)> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let (_, scale) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    Some((number.parse().ok()?, *scale))
+}
+
+/// Bytes for people: two or three digits and a unit.
+pub fn show_bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if value < 10.0 && unit != "B" {
+        format!("{value:.1} {unit}")
+    } else {
+        format!("{value:.0} {unit}")
+    }
+}
+
+/// Hours for people.
+pub fn show_hours(hours: f64) -> String {
+    match hours {
+        _ if hours >= 48.0 => format!("{:.0} days", hours / 24.0),
+        _ if hours >= 1.0 => format!("{hours:.1} h"),
+        _ => format!("{:.0} min", hours * 60.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations_read_as_typed() {
+        assert_eq!(bytes("512"), Some(512));
+        assert_eq!(bytes("64KiB"), Some(65_536));
+        assert_eq!(bytes("2 GiB"), Some(2 << 30));
+        assert_eq!(seconds("14d"), Some(1_209_600));
+        for wrong in ["", "GiB", "-1", "1.5GiB", "1KB", "99999999999TiB"] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
+        for wrong in ["", "14", "d", "1w"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn figures_are_shown_short() {
+        assert_eq!(show_bytes(900), "900 B");
+        assert_eq!(show_bytes(1 << 30), "1.0 GiB");
+        assert_eq!(show_bytes(80 << 30), "80 GiB");
+        assert_eq!(show_hours(0.25), "15 min");
+        assert_eq!(show_hours(336.0), "14 days");
+    }
+}

@@ -1,0 +1,43 @@
+//! How long the device under a directory takes to make one block durable, by the method that the log will use. A figure
+//! for the start-up lines; nothing is decided by it.
+
+use super::probe::WriteMethod;
+use crate::event::SyncMode;
+use crate::wal::buffer::{BLOCK_BYTES, Blocks};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+/// Writes measured, after one that is not counted.
+const WRITES_COUNT: usize = 15;
+
+/// Median time of a durable write of one block. The trial file is gone before this returns.
+pub fn flush_time(directory: BorrowedFd<'_>, method: &WriteMethod) -> std::io::Result<Duration> {
+    let name = format!("probe-{}.tmp", std::process::id());
+    let _ = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
+    let mut flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    flags.set(OFlags::DIRECT, method.direct);
+    flags.set(OFlags::DSYNC, method.sync == SyncMode::Dsync);
+    let file = rustix::fs::openat(directory, &name, flags, Mode::RUSR | Mode::WUSR)?;
+    rustix::fs::unlinkat(directory, &name, AtFlags::empty())?;
+    let mut zeroes = Blocks::default();
+    zeroes.reset((WRITES_COUNT + 1) * BLOCK_BYTES);
+    rustix::io::pwrite(&file, zeroes.bytes(), 0)?;
+    rustix::fs::fsync(&file)?;
+    let mut times = Vec::with_capacity(WRITES_COUNT + 1);
+    for block in 0..=WRITES_COUNT {
+        let begin = Instant::now();
+        rustix::io::pwrite(
+            &file,
+            &zeroes.bytes()[..BLOCK_BYTES],
+            (block * BLOCK_BYTES) as u64,
+        )?;
+        if method.sync == SyncMode::WriteThenSync {
+            rustix::fs::fdatasync(&file)?;
+        }
+        times.push(begin.elapsed());
+    }
+    times.remove(0);
+    times.sort();
+    Ok(times[WRITES_COUNT / 2])
+}

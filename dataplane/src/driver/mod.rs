@@ -1,0 +1,152 @@
+//! Drivers: what stands between the state machines and the operating system. A driver turns completions into events,
+//! calls the machine, and carries out its operations in order; it holds no policy and judges nothing.
+//!
+//! `uring` is for production, `portable` for hosts that refuse io_uring; both keep the same promises to the machine:
+//! events of a connection in order, nothing for a closed connection, one log write or sync at a time, sleep whenever
+//! nothing is to be done.
+
+pub mod affinity;
+pub mod clock;
+pub mod commands;
+pub mod doorbell;
+pub mod files;
+pub mod flush_time;
+pub mod listen;
+pub mod probe;
+pub mod rate;
+pub mod ring;
+pub mod signal;
+pub mod threads;
+
+pub mod links;
+pub mod outgoing;
+
+pub mod portable;
+pub mod uring;
+
+use crate::event::{Driver, Inbox, Next, Now, Outbox, ShardId, Stage, Stop};
+use links::Links;
+use rate::Rate;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// What a driver runs: a shard, or a stand-in for it in a test of the driver.
+pub trait Machine {
+    /// One turn. It drains `inbox.events`, fills `outbox`, and says when it wants the next one.
+    fn turn<D: Driver>(
+        &mut self,
+        inbox: &mut Inbox,
+        now: Now,
+        driver: &mut D,
+        outbox: &mut Outbox,
+    ) -> Next;
+}
+
+/// Sizes of all that a driver holds for one shard. Nothing of it grows after the start but the bytes queued to clients,
+/// which the shard bounds by what it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time; further ones wait in the listen queue.
+    pub connections_max: u32,
+    /// Receive buffers shared by all connections, a power of two of at most 32,768. They are in use only between the
+    /// arrival of bytes and the next turn, so one per connection that may speak in the same turn is plenty.
+    pub receive_buffers_count: u16,
+    /// Size of each. One holds a whole request of usual size; larger requests take several.
+    pub receive_buffer_bytes: u32,
+    /// Block reads in flight at a time; further ones queue.
+    pub reads_max: u32,
+}
+
+impl Default for Limits {
+    /// 4 MiB of receive buffers and 4,096 connections per shard.
+    fn default() -> Limits {
+        Limits {
+            connections_max: 4096,
+            receive_buffers_count: 1024,
+            receive_buffer_bytes: 4096,
+            reads_max: 64,
+        }
+    }
+}
+
+/// All that a shard's driver is given by the process at start.
+pub struct ShardSetup {
+    /// Which shard it runs.
+    pub shard: ShardId,
+    /// Its own listening socket, in the SO_REUSEPORT group of the process.
+    pub listener: OwnedFd,
+    /// Its ends of the mesh and of the keeper's mailboxes.
+    pub links: Links,
+    /// The process-wide rate.
+    pub rate: Arc<Rate>,
+    /// Told at each stage border.
+    pub probe: Box<dyn StageProbe>,
+    /// Sizes.
+    pub limits: Limits,
+}
+
+/// Listens at the borders between the stages of a turn, for timings. Nothing of it reaches the shard.
+pub trait StageProbe: Send {
+    /// A stage begins.
+    fn border(&mut self, stage: Stage);
+}
+
+/// Takes no timings.
+pub struct NoProbe;
+
+impl StageProbe for NoProbe {
+    fn border(&mut self, _: Stage) {}
+}
+
+/// What a machine may ask of the driver during its turn; the same for all drivers of a process.
+pub(crate) struct Handle {
+    pub(crate) rate: Arc<Rate>,
+    pub(crate) probe: Box<dyn StageProbe>,
+}
+
+impl Driver for Handle {
+    fn probe(&mut self, stage: Stage) {
+        self.probe.border(stage);
+    }
+
+    fn charge(&mut self, wanted: u32, now: Now) -> u32 {
+        self.rate.charge(wanted, now.mono_us)
+    }
+}
+
+/// Why a driver's loop came to its end.
+#[derive(Debug)]
+pub enum Ended {
+    /// The process told it to, through its doorbell.
+    Told,
+    /// The machine said [`crate::event::Op::Stop`].
+    Stopped(Stop),
+    /// The operating system refused something without which there is no going on.
+    Failed(DriverError),
+}
+
+/// The operating system refused a call that a driver cannot do without.
+#[derive(Debug)]
+pub struct DriverError {
+    /// What was attempted and what can be done about a refusal.
+    pub doing: &'static str,
+    /// What the system said.
+    pub error: std::io::Error,
+}
+
+impl DriverError {
+    pub(crate) fn new(doing: &'static str, error: impl Into<std::io::Error>) -> DriverError {
+        DriverError {
+            doing,
+            error: error.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for DriverError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}: {}", self.doing, self.error)
+    }
+}
+
+impl std::error::Error for DriverError {}

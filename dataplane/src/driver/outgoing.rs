@@ -1,0 +1,153 @@
+//! Bytes on their way to clients: for each connection one buffer that the kernel may be reading and one that gathers
+//! what comes next, from a pool of small ones. It owns the bytes until they left; it never touches a socket.
+
+/// A buffer from the pool has this capacity; it holds some dozens of usual answers.
+const BUFFER_BYTES: usize = 4096;
+/// A buffer that grew beyond this is freed instead of going back, so that one large answer is not kept for ever.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// Empty buffers for reuse.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    free: Vec<Vec<u8>>,
+}
+
+impl Pool {
+    /// A pool that keeps at most `buffers_max` buffers.
+    pub(crate) fn new(buffers_max: usize) -> Pool {
+        Pool {
+            free: Vec::with_capacity(buffers_max),
+        }
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        self.free
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+    }
+
+    fn give_back(&mut self, mut buffer: Vec<u8>) {
+        let keep = (1..=KEPT_BYTES_MAX).contains(&buffer.capacity());
+        if keep && self.free.len() < self.free.capacity() {
+            buffer.clear();
+            self.free.push(buffer);
+        }
+    }
+}
+
+/// One connection's bytes. `flying[flown..]` is what the kernel was given; it does not move or change before
+/// [`Outgoing::left`]. `waiting` grows meanwhile and becomes the next flight, so that answers coalesce.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    flying: Vec<u8>,
+    flown: usize,
+    waiting: Vec<u8>,
+}
+
+impl Outgoing {
+    /// Queues bytes behind those queued already.
+    pub(crate) fn queue(&mut self, bytes: &[u8], pool: &mut Pool) {
+        if self.waiting.capacity() == 0 {
+            self.waiting = pool.take();
+        }
+        self.waiting.extend_from_slice(bytes);
+    }
+
+    /// The bytes to hand to the kernel now, empty if there are none. Only while nothing is in flight.
+    pub(crate) fn take_off(&mut self, pool: &mut Pool) -> &[u8] {
+        if self.flown == self.flying.len() {
+            pool.give_back(std::mem::take(&mut self.flying));
+            self.flown = 0;
+            std::mem::swap(&mut self.flying, &mut self.waiting);
+        }
+        &self.flying[self.flown..]
+    }
+
+    /// That many bytes of the flight left for the kernel.
+    pub(crate) fn left(&mut self, bytes: usize) {
+        self.flown += bytes;
+        assert!(
+            self.flown <= self.flying.len(),
+            "more bytes left than were given to the kernel"
+        );
+    }
+
+    /// Whether all bytes have left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.flown == self.flying.len() && self.waiting.is_empty()
+    }
+
+    /// Drops what was not handed to the kernel.
+    pub(crate) fn drop_waiting(&mut self, pool: &mut Pool) {
+        pool.give_back(std::mem::take(&mut self.waiting));
+    }
+
+    /// Drops everything. Only while nothing is in flight.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        self.drop_waiting(pool);
+        pool.give_back(std::mem::take(&mut self.flying));
+        self.flown = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn answers_queued_during_a_flight_leave_together() {
+        let mut pool = Pool::new(2);
+        let mut out = Outgoing::default();
+        out.queue(b"one", &mut pool);
+        assert_eq!(out.take_off(&mut pool), b"one");
+        out.queue(b"two", &mut pool);
+        out.queue(b"three", &mut pool);
+        out.left(1);
+        assert_eq!(out.take_off(&mut pool), b"ne");
+        out.left(2);
+        assert!(!out.is_empty());
+        assert_eq!(out.take_off(&mut pool), b"twothree");
+        out.left(8);
+        assert!(out.is_empty());
+        assert!(out.take_off(&mut pool).is_empty());
+    }
+
+    #[test]
+    fn a_buffer_that_grew_large_is_not_kept() {
+        let mut pool = Pool::new(2);
+        let mut out = Outgoing::default();
+        out.queue(&vec![0; KEPT_BYTES_MAX + 1], &mut pool);
+        out.clear(&mut pool);
+        assert!(pool.free.is_empty());
+        out.queue(b"small", &mut pool);
+        out.clear(&mut pool);
+        assert_eq!(pool.free.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn all_bytes_leave_in_order_whatever_the_kernel_takes(
+            steps in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..50), 1usize..60), 0..60)
+        ) {
+            let mut pool = Pool::new(1);
+            let mut out = Outgoing::default();
+            let (mut queued, mut sent) = (Vec::new(), Vec::new());
+            for (bytes, kernel_takes) in steps {
+                queued.extend_from_slice(&bytes);
+                out.queue(&bytes, &mut pool);
+                let flight = out.take_off(&mut pool);
+                let taken = flight.len().min(kernel_takes);
+                sent.extend_from_slice(&flight[..taken]);
+                out.left(taken);
+            }
+            while !out.is_empty() {
+                let flight = out.take_off(&mut pool);
+                sent.extend_from_slice(flight);
+                let all = flight.len();
+                out.left(all);
+            }
+            prop_assert_eq!(sent, queued);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The thread that does a shard's file operations under the portable driver, one after the other. It owns the memory it
+//! writes from; it never retries and never judges a short write.
+
+use crate::driver::DriverError;
+use crate::driver::doorbell::Doorbell;
+use crate::event::{Errno, Event, FileId, Inbox, ReadId, ShardId};
+use crate::wal::buffer::{BLOCK_BYTES, Blocks};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+/// What the shard asks for.
+enum Job {
+    Write(FileId, u64, Box<Blocks>),
+    Sync(FileId),
+    Read(ReadId, FileId, u64),
+}
+
+/// How it ended.
+enum Done {
+    Written(Box<Blocks>, Result<u32, Errno>),
+    Synced(Result<(), Errno>),
+    Read(ReadId, Result<Box<Blocks>, Errno>),
+}
+
+/// A shard's end of its flush thread.
+pub(super) struct Flush {
+    jobs: Option<Sender<Job>>,
+    done: Receiver<Done>,
+    peeked: Vec<Done>,
+    thread: Option<JoinHandle<()>>,
+    writing: bool,
+}
+
+impl Flush {
+    /// Starts the thread; it rings the shard's bell when something ended.
+    pub(super) fn start(shard: ShardId, bell: Arc<Doorbell>) -> Result<Flush, DriverError> {
+        let (jobs, todo) = channel::<Job>();
+        let (ended, done) = channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("flk-flush-{}", shard.0))
+            .spawn(move || {
+                for job in todo {
+                    if ended.send(carry_out(job)).is_err() {
+                        return;
+                    }
+                    bell.ring_if_asleep();
+                }
+            })
+            .map_err(|error| DriverError::new("start a flush thread", error))?;
+        Ok(Flush {
+            jobs: Some(jobs),
+            done,
+            peeked: Vec::new(),
+            thread: Some(thread),
+            writing: false,
+        })
+    }
+
+    /// Starts the log write.
+    pub(super) fn write(&mut self, file: FileId, offset: u64, blocks: Box<Blocks>) {
+        assert!(
+            offset.is_multiple_of(BLOCK_BYTES as u64),
+            "log writes are whole blocks at block boundaries"
+        );
+        self.start_log_operation();
+        self.give(Job::Write(file, offset, blocks));
+    }
+
+    /// Starts the log sync.
+    pub(super) fn sync(&mut self, file: FileId) {
+        self.start_log_operation();
+        self.give(Job::Sync(file));
+    }
+
+    /// Starts a block read.
+    pub(super) fn read(&mut self, id: ReadId, file: FileId, offset: u64) {
+        self.give(Job::Read(id, file, offset));
+    }
+
+    fn start_log_operation(&mut self) {
+        let busy = std::mem::replace(&mut self.writing, true);
+        assert!(!busy, "at most one log write or sync is in flight");
+    }
+
+    fn give(&self, job: Job) {
+        let given = self.jobs.as_ref().map(|jobs| jobs.send(job));
+        assert!(
+            matches!(given, Some(Ok(()))),
+            "the flush thread outlives its shard"
+        );
+    }
+
+    /// Whether nothing has ended that was not collected.
+    pub(super) fn is_empty(&mut self) -> bool {
+        self.peeked.extend(self.done.try_recv());
+        self.peeked.is_empty()
+    }
+
+    /// Turns what ended into events.
+    pub(super) fn collect(&mut self, inbox: &mut Inbox) {
+        for done in self.peeked.drain(..).chain(self.done.try_iter()) {
+            let event = match done {
+                Done::Written(blocks, result) => {
+                    self.writing = false;
+                    Event::Written(blocks, result)
+                }
+                Done::Synced(result) => {
+                    self.writing = false;
+                    Event::Synced(result)
+                }
+                Done::Read(id, result) => {
+                    Event::ReadDone(id, result.map(|block| inbox.put(block.bytes())))
+                }
+            };
+            inbox.events.push(event);
+        }
+    }
+}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // It can only have ended by a panic, which is the process's end already in a release.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn carry_out(job: Job) -> Done {
+    match job {
+        Job::Write(file, offset, blocks) => {
+            let result = no_interrupt(|| rustix::io::pwrite(fd(file), blocks.bytes(), offset));
+            Done::Written(blocks, result.map(|bytes| bytes as u32))
+        }
+        Job::Sync(file) => Done::Synced(no_interrupt(|| rustix::fs::fdatasync(fd(file)))),
+        Job::Read(id, file, offset) => {
+            let mut block = Box::<Blocks>::default();
+            block.reset(BLOCK_BYTES);
+            let read = no_interrupt(|| rustix::io::pread(fd(file), block.bytes_mut(), offset));
+            let whole = read.and_then(|bytes| match bytes {
+                BLOCK_BYTES => Ok(block),
+                // The file is shorter than its own table says.
+                _ => Err(Errno::EIO),
+            });
+            Done::Read(id, whole)
+        }
+    }
+}
+
+/// A signal before the first byte is nobody's failure.
+fn no_interrupt<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> Result<T, Errno> {
+    rustix::io::retry_on_intr(&mut call).map_err(|error| Errno(error.raw_os_error()))
+}
+
+#[allow(unsafe_code)]
+fn fd(file: FileId) -> BorrowedFd<'static> {
+    assert!(file.0 >= 0, "not a file: {file:?}");
+    // SAFETY: the keeper, who opened the file, keeps it open as long as a shard may use it; the borrow ends with the call
+    // that it is made for.
+    unsafe { BorrowedFd::borrow_raw(file.0) }
+}

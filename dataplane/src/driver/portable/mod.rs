@@ -1,0 +1,167 @@
+//! The driver for hosts that refuse io_uring: epoll for sockets and bells, one flush thread per shard for its files. It
+//! keeps the same promises to the machine as the production driver and decides nothing either.
+
+mod connections;
+mod flush;
+
+use super::{DriverError, Ended, Handle, Machine, ShardSetup, clock};
+use crate::driver::links::Links;
+use crate::event::{Inbox, Next, Op, Outbox, Stop};
+use connections::{Connections, LISTENER};
+use flush::Flush;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// What epoll says of the doorbell.
+const BELL: u64 = u64::MAX - 1;
+/// Sockets looked at in one turn; epoll deals them out in turn when there are more.
+const READY_MAX: usize = 1024;
+/// How long to wait before accepting is tried again after the system was out of descriptors or memory.
+const ACCEPT_RETRY_US: u64 = 10_000;
+
+/// The driver of one shard. Made and run on that shard's own thread.
+pub struct Portable {
+    epoll: OwnedFd,
+    ready: Vec<Event>,
+    connections: Connections,
+    flush: Flush,
+    links: Links,
+    handle: Handle,
+}
+
+impl Portable {
+    /// Starts the flush thread and begins to accept.
+    pub fn new(setup: ShardSetup) -> Result<Portable, DriverError> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)
+            .map_err(|error| DriverError::new("epoll_create", error))?;
+        let bell = setup.links.bell();
+        epoll::add(
+            &epoll,
+            bell.eventfd(),
+            EventData::new_u64(BELL),
+            EventFlags::IN,
+        )
+        .map_err(|error| DriverError::new("watch the doorbell", error))?;
+        let flush = Flush::start(setup.shard, Arc::clone(bell))?;
+        let connections = Connections::new(&setup.limits, setup.listener, epoll.as_fd())?;
+        Ok(Portable {
+            epoll,
+            ready: Vec::with_capacity(READY_MAX),
+            connections,
+            flush,
+            links: setup.links,
+            handle: Handle {
+                rate: setup.rate,
+                probe: setup.probe,
+            },
+        })
+    }
+
+    /// Runs the machine until it stops, the process says so, or the system fails.
+    pub fn run<M: Machine>(&mut self, machine: &mut M) -> Ended {
+        let mut inbox = Inbox::with_capacity(1024, 1 << 20);
+        let mut outbox = Outbox::with_capacity(1024, 1 << 20);
+        let mut next = Next::Now;
+        while !self.links.bell().told_to_end() {
+            if let Err(error) = self.wait(next) {
+                return Ended::Failed(error);
+            }
+            self.collect(&mut inbox);
+            next = machine.turn(&mut inbox, clock::now(), &mut self.handle, &mut outbox);
+            inbox.clear();
+            if let Err(stop) = self.carry_out(&mut outbox) {
+                return Ended::Stopped(stop);
+            }
+        }
+        Ended::Told
+    }
+
+    /// Sleeps until something happens or the machine's time has come (rounded up to a millisecond: epoll knows no less).
+    fn wait(&mut self, next: Next) -> Result<(), DriverError> {
+        let mut wait_us = match next {
+            Next::Now => 0,
+            Next::At(at_us) => at_us.saturating_sub(clock::now().mono_us),
+        };
+        if self.connections.wants_retry() {
+            wait_us = wait_us.min(ACCEPT_RETRY_US);
+        }
+        let flush = &mut self.flush;
+        let sleeps = wait_us > 0
+            && !self.connections.has_news()
+            && self.links.may_sleep_if(|| flush.is_empty());
+        let wait = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // An hour is longer than anything waits; more would not fit the system call.
+        let wait_ms = wait_us.div_ceil(1_000).min(3_600_000) as i64;
+        let wait = if sleeps {
+            Timespec {
+                tv_sec: wait_ms / 1_000,
+                tv_nsec: (wait_ms % 1_000) * 1_000_000,
+            }
+        } else {
+            wait
+        };
+        self.ready.clear();
+        let buffer = rustix::buffer::spare_capacity(&mut self.ready);
+        let waited = epoll::wait(&self.epoll, buffer, Some(&wait));
+        if sleeps {
+            self.links.bell().woke_up();
+        }
+        self.connections.watch_listener(self.epoll.as_fd());
+        match waited {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(DriverError::new("epoll_wait", error)),
+        }
+    }
+
+    /// Turns readiness, ended file operations and messages into events.
+    fn collect(&mut self, inbox: &mut Inbox) {
+        self.connections.collect(inbox);
+        let epoll = self.epoll.as_fd();
+        for event in self.ready.drain(..) {
+            match event.data.u64() {
+                LISTENER => self.connections.accept(epoll, inbox),
+                BELL => self.links.bell().silence(),
+                word => self.connections.ready(word, event.flags, epoll, inbox),
+            }
+        }
+        self.flush.collect(inbox);
+        self.links.collect(inbox);
+    }
+
+    /// Carries out the operations of a turn, in order.
+    fn carry_out(&mut self, outbox: &mut Outbox) -> Result<(), Stop> {
+        let Outbox { ops, bytes } = outbox;
+        let epoll = self.epoll.as_fd();
+        for op in ops.drain(..) {
+            match op {
+                Op::Send(conn, range) => self.connections.queue_bytes(conn, &bytes[range]),
+                Op::PauseRead(conn) => self.connections.want_read(conn, false, epoll),
+                Op::ResumeRead(conn) => self.connections.want_read(conn, true, epoll),
+                Op::Shutdown(conn) => self.connections.shut_down(conn),
+                Op::Close(conn) => self.connections.close(conn, epoll),
+                Op::PauseAccept => self.connections.want_accept(false, epoll),
+                Op::ResumeAccept => self.connections.want_accept(true, epoll),
+                Op::CloseListener => self.connections.close_listener(),
+                Op::Write {
+                    file,
+                    offset,
+                    blocks,
+                } => self.flush.write(file, offset, blocks),
+                Op::Sync(file) => self.flush.sync(file),
+                Op::Read { id, file, offset } => self.flush.read(id, file, offset),
+                Op::Message(to, message) => self.links.stage(to, message),
+                Op::Keeper(message) => self.links.tell_keeper(message),
+                Op::Stop(stop) => return Err(stop),
+            }
+        }
+        bytes.clear();
+        self.connections.send_all(epoll);
+        self.links.flush(|_, bell| bell.ring_eventfd());
+        Ok(())
+    }
+}

@@ -1,0 +1,314 @@
+//! Runs the process: one pinned thread per shard, and the calling thread for the keeper, which also reads signals and
+//! operators' commands. It starts and ends threads and carries out the keeper's operations; it decides nothing.
+
+use super::commands::Commands;
+use super::doorbell::Doorbell;
+use super::files::FileExecutor;
+use super::links::{KeeperLinks, Links, link};
+use super::portable::Portable;
+use super::probe::DriverKind;
+use super::rate::Rate;
+use super::signal::Signals;
+use super::uring::Uring;
+use super::{DriverError, Ended, Limits, Machine, ShardSetup, StageProbe, affinity, clock};
+use crate::event::{Now, ShardId};
+use crate::keeper::Keeper;
+use crate::keeper::notice::Notice;
+use crate::keeper::port::{KeeperEvent, KeeperOp, KeeperOps};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::exit;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Exit code for a refusal of the operating system (sysexits).
+const EX_OSERR: i32 = 71;
+
+/// The keeper as a state machine; a stand-in in tests of this file.
+pub trait KeeperMachine {
+    /// One step.
+    fn step(&mut self, events: &mut dyn Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps;
+}
+
+impl KeeperMachine for Keeper {
+    fn step(&mut self, events: &mut dyn Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps {
+        Keeper::step(self, events, now)
+    }
+}
+
+/// What the process runs on.
+pub struct Process {
+    /// The driver of all shards.
+    pub driver: DriverKind,
+    /// One CPU per shard.
+    pub cores: Vec<usize>,
+    /// One listening socket per shard.
+    pub listeners: Vec<OwnedFd>,
+    /// The directory of the log, open.
+    pub directory: OwnedFd,
+    /// Its path, for the operators' socket.
+    pub directory_path: PathBuf,
+    /// The process-wide rate.
+    pub rate: Arc<Rate>,
+    /// Sizes of each shard's driver.
+    pub limits: Limits,
+    /// Messages that one ring of the mesh holds: [`super::ring::ring_messages`].
+    pub ring_messages: usize,
+    /// SIGTERM and SIGINT, blocked before anything else was started.
+    pub signals: Signals,
+    /// Time between the first such signal and [`KeeperEvent::Terminate`]; the second signal ends it.
+    pub drain_delay: Duration,
+}
+
+/// Raises the open-file limit to what the process may have: each connection is one.
+pub fn raise_open_files() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Refused only by a filter; then the limit stays as it was, and making the connection table says what it needs.
+    let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current
+}
+
+/// Runs shards and keeper until the keeper ends the process; answers its exit code. A shard that stops, and a driver that
+/// fails, end the process at once with theirs.
+///
+/// Machines are made on the threads that run them. `say` gets the keeper's notices, `probes` makes each shard's listener
+/// at stage borders.
+pub fn run<M: Machine, K: KeeperMachine>(
+    process: Process,
+    machine: impl Fn(ShardId) -> M + Clone + Send + 'static,
+    keeper: impl FnOnce() -> K,
+    say: impl FnMut(Notice),
+    probes: impl Fn(ShardId) -> Box<dyn StageProbe>,
+) -> Result<i32, DriverError> {
+    let bell = |_: &usize| Doorbell::new().map(Arc::new);
+    let shard_bells = process
+        .cores
+        .iter()
+        .map(bell)
+        .collect::<Result<Vec<_>, _>>()?;
+    let keeper_bell = Arc::new(Doorbell::new()?);
+    let (links, keeper_links) = link(&shard_bells, &keeper_bell, process.ring_messages);
+    let commands = Commands::listen(process.directory.as_fd(), &process.directory_path)?;
+    let mut executor = KeeperExecutor {
+        keeper: keeper(),
+        links: keeper_links,
+        files: FileExecutor::new(process.directory),
+        commands,
+        signals: process.signals,
+        say,
+        events: Vec::new(),
+        wake_at_us: u64::MAX,
+        terminate: Terminate::NotAsked,
+        drain_delay: process.drain_delay,
+    };
+    let mut threads = Vec::with_capacity(process.cores.len());
+    let shards = links.into_iter().zip(process.listeners).zip(process.cores);
+    for (((links, listener), cpu), shard) in shards.zip(0..) {
+        let setup = ShardSetup {
+            shard: ShardId(shard),
+            listener,
+            links,
+            rate: Arc::clone(&process.rate),
+            probe: probes(ShardId(shard)),
+            limits: process.limits,
+        };
+        let machine = machine.clone();
+        let driver = process.driver;
+        threads.push(start_shard(driver, cpu, setup, machine)?);
+    }
+    let code = executor.run()?;
+    if code == 0 {
+        // A clean end: what the shards have queued to clients leaves before their sockets close.
+        executor.links.tell_all_to_end();
+        for thread in threads {
+            // A panic has ended the process already in a release.
+            let _ = thread.join();
+        }
+    }
+    Ok(code)
+}
+
+fn start_shard<M: Machine>(
+    driver: DriverKind,
+    cpu: usize,
+    setup: ShardSetup,
+    machine: impl FnOnce(ShardId) -> M + Send + 'static,
+) -> Result<JoinHandle<()>, DriverError> {
+    let shard = setup.shard;
+    std::thread::Builder::new()
+        .name(format!("flk-shard-{}", shard.0))
+        .spawn(move || {
+            if let Err(error) = affinity::pin(cpu) {
+                end_process(
+                    EX_OSERR,
+                    &format!("shard {}: cannot run on CPU {cpu}: {error}", shard.0),
+                );
+            }
+            let mut machine = machine(shard);
+            let ended = match driver {
+                DriverKind::Uring => Uring::new(setup).map(|mut driver| driver.run(&mut machine)),
+                DriverKind::Portable => {
+                    Portable::new(setup).map(|mut driver| driver.run(&mut machine))
+                }
+            };
+            match ended {
+                Ok(Ended::Told) => {}
+                Ok(Ended::Stopped(stop)) => end_process(stop.code, &stop.reason),
+                Ok(Ended::Failed(error)) | Err(error) => {
+                    end_process(EX_OSERR, &format!("shard {}: {error}", shard.0));
+                }
+            }
+        })
+        .map_err(|error| DriverError::new("start a shard's thread", error))
+}
+
+/// From any thread: nothing that is under way is waited for.
+fn end_process(code: i32, reason: &str) -> ! {
+    eprintln!("flk: {reason}");
+    exit(code)
+}
+
+/// Where a request to end stands.
+enum Terminate {
+    NotAsked,
+    /// The delay runs until then.
+    At(u64),
+    Told,
+}
+
+/// The keeper and all that its operations need.
+struct KeeperExecutor<K, S> {
+    keeper: K,
+    links: KeeperLinks,
+    files: FileExecutor,
+    /// Nothing if another process serves this directory; the keeper finds it locked then.
+    commands: Option<Commands>,
+    signals: Signals,
+    say: S,
+    events: Vec<KeeperEvent>,
+    wake_at_us: u64,
+    terminate: Terminate,
+    drain_delay: Duration,
+}
+
+impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
+    fn run(&mut self) -> Result<i32, DriverError> {
+        loop {
+            let now = clock::now();
+            let mut events = std::mem::take(&mut self.events);
+            let ops = self.keeper.step(&mut events.drain(..), now);
+            self.events = events;
+            for op in ops {
+                if let Some(code) = self.carry_out(op) {
+                    return Ok(code);
+                }
+            }
+            self.wait()?;
+            self.collect();
+        }
+    }
+
+    /// Carries out one operation; the exit code if that was the end.
+    fn carry_out(&mut self, op: KeeperOp) -> Option<i32> {
+        match op {
+            KeeperOp::File(op) => {
+                let result = self.files.run(op);
+                self.events.push(KeeperEvent::FileDone(result));
+            }
+            KeeperOp::ToShard(shard, message) => self.links.tell(shard, message),
+            KeeperOp::Reply { id, text } => {
+                if let Some(commands) = &mut self.commands {
+                    commands.reply(id, &text);
+                }
+            }
+            KeeperOp::Say(notice) => (self.say)(notice),
+            KeeperOp::Wake(at_us) => self.wake_at_us = at_us,
+            KeeperOp::Exit { code, reason } => {
+                if !reason.is_empty() {
+                    eprintln!("flk: {reason}");
+                }
+                return Some(code);
+            }
+        }
+        None
+    }
+
+    /// Sleeps until something happens; not at all while an ended file operation waits to be told.
+    fn wait(&mut self) -> Result<(), DriverError> {
+        let bell = Arc::clone(self.links.bell());
+        let links = &mut self.links;
+        let sleeps = self.events.is_empty() && bell.may_sleep(|| links.is_empty());
+        let until_us = match self.terminate {
+            Terminate::At(at_us) => at_us.min(self.wake_at_us),
+            _ => self.wake_at_us,
+        };
+        let wait_us = if sleeps {
+            until_us
+                .saturating_sub(clock::now().mono_us)
+                .min(3_600_000_000)
+        } else {
+            0
+        };
+        let wait = Timespec {
+            tv_sec: (wait_us / 1_000_000) as i64,
+            tv_nsec: (wait_us % 1_000_000 * 1_000) as i64,
+        };
+        let mut polled = vec![
+            PollFd::from_borrowed_fd(bell.eventfd(), PollFlags::IN),
+            PollFd::new(&self.signals, PollFlags::IN),
+        ];
+        if let Some(commands) = &self.commands {
+            let all = commands.polled();
+            polled.extend(all.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
+        }
+        let polled_result = poll(&mut polled, Some(&wait));
+        let rung = !polled[0].revents().is_empty();
+        bell.woke_up();
+        if rung {
+            bell.silence();
+        }
+        match polled_result {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(DriverError::new("poll", error)),
+        }
+    }
+
+    /// Turns whatever happened into events.
+    fn collect(&mut self) {
+        while let Some((shard, message)) = self.links.try_take() {
+            self.events.push(KeeperEvent::FromShard(shard, message));
+        }
+        if let Some(commands) = &mut self.commands {
+            commands.work(&mut self.events);
+        }
+        let now_us = clock::now().mono_us;
+        for _ in 0..self.signals.take() {
+            self.terminate = match self.terminate {
+                Terminate::NotAsked => Terminate::At(now_us + self.drain_delay.as_micros() as u64),
+                Terminate::At(_) => Terminate::At(now_us),
+                Terminate::Told => Terminate::Told,
+            };
+        }
+        if matches!(self.terminate, Terminate::At(at_us) if at_us <= now_us) {
+            self.terminate = Terminate::Told;
+            self.events.push(KeeperEvent::Terminate);
+        }
+        if self.wake_at_us <= now_us {
+            self.wake_at_us = u64::MAX;
+            self.events.push(KeeperEvent::Tick);
+        }
+    }
+}
+
+/// A shard's side of the links is not `Sync` and moves to its thread once.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Links>();
+};

@@ -1,0 +1,100 @@
+//! Receive buffers lent to the kernel: it picks one when bytes arrive, so that idle connections hold none. It owns the
+//! memory; a buffer is either the kernel's or, between a completion and [`ReceiveBuffers::give_back`], ours.
+
+use super::queue::Queue;
+use crate::driver::{DriverError, Limits};
+use crate::wal::buffer::{BLOCK_BYTES, Blocks};
+use io_uring::types::BufRingEntry;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// The one buffer group of a ring.
+pub(super) const GROUP: u16 = 0;
+
+/// The ring of lent buffers, shared with the kernel until the io_uring is closed.
+pub(super) struct ReceiveBuffers {
+    /// Entries of the buffer ring; the kernel reads them. Never touched but through `entries_base`.
+    _entries: Blocks,
+    /// The buffers themselves; the kernel writes to those lent. Never touched but through `base`.
+    _memory: Blocks,
+    entries_base: *mut BufRingEntry,
+    base: *mut u8,
+    count: u16,
+    each_bytes: usize,
+    tail: u16,
+}
+
+#[allow(unsafe_code)]
+impl ReceiveBuffers {
+    /// Allocates all buffers and lends them to the kernel.
+    pub(super) fn new(queue: &Queue, limits: &Limits) -> Result<ReceiveBuffers, DriverError> {
+        let count = limits.receive_buffers_count;
+        assert!(
+            count.is_power_of_two() && count <= 32_768,
+            "the kernel wants a power of two of at most 32,768 receive buffers, not {count}"
+        );
+        let each_bytes = limits.receive_buffer_bytes as usize;
+        let mut entries = Blocks::default();
+        entries.reset(usize::from(count) * size_of::<BufRingEntry>());
+        let mut memory = Blocks::default();
+        memory.reset(usize::from(count) * each_bytes);
+        let mut buffers = ReceiveBuffers {
+            entries_base: entries.bytes_mut().as_mut_ptr().cast(),
+            base: memory.bytes_mut().as_mut_ptr(),
+            _entries: entries,
+            _memory: memory,
+            count,
+            each_bytes,
+            tail: 0,
+        };
+        const { assert!(BLOCK_BYTES >= align_of::<BufRingEntry>()) };
+        // SAFETY: the entries are page-aligned zeroed memory of `count` entries, which lives in `buffers` until after the
+        // ring was closed: `Uring` drops its queue first.
+        unsafe {
+            queue.submitter().register_buf_ring_with_flags(
+                buffers.entries_base as u64,
+                count,
+                GROUP,
+                0,
+            )
+        }
+        .map_err(|error| DriverError::new("register receive buffers (memlock limit?)", error))?;
+        for id in 0..count {
+            buffers.give_back(id);
+        }
+        Ok(buffers)
+    }
+
+    /// The first `bytes` bytes of a buffer that the kernel has filled and not yet got back.
+    pub(super) fn filled(&self, id: u16, bytes: usize) -> &[u8] {
+        assert!(
+            id < self.count && bytes <= self.each_bytes,
+            "the kernel filled a buffer that it was never lent"
+        );
+        // SAFETY: in bounds (asserted); the kernel writes to a buffer only while it is lent, and this one is not: it came
+        // with a completion, and is given back through `&mut self`, after this borrow.
+        unsafe {
+            let start = self.base.add(usize::from(id) * self.each_bytes);
+            std::slice::from_raw_parts(start, bytes)
+        }
+    }
+
+    /// Lends a buffer to the kernel again.
+    pub(super) fn give_back(&mut self, id: u16) {
+        assert!(id < self.count, "there is no receive buffer {id}");
+        let index = usize::from(self.tail & (self.count - 1));
+        // SAFETY: `index` and `id` are below `count`; the kernel reads an entry only below the tail, which is moved past
+        // this one afterwards. The setters leave the tail alone, which overlays a reserved field of entry 0.
+        unsafe {
+            let entry = &mut *self.entries_base.add(index);
+            entry.set_addr(self.base.add(usize::from(id) * self.each_bytes) as u64);
+            entry.set_len(self.each_bytes as u32);
+            entry.set_bid(id);
+        }
+        self.tail = self.tail.wrapping_add(1);
+        // SAFETY: the tail is an aligned u16 in memory that lives as long as `self`; the kernel only reads it.
+        unsafe {
+            let tail = BufRingEntry::tail(self.entries_base).cast_mut();
+            AtomicU16::from_ptr(tail).store(self.tail, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The production driver: one io_uring per shard, one system call per turn. It pushes operations, reaps completions and
+//! sleeps in the kernel when there is nothing to do; it decides nothing.
+
+mod buffers;
+mod connections;
+mod disk;
+pub(super) mod queue;
+mod tag;
+
+use super::{DriverError, Ended, Handle, Machine, ShardSetup, clock};
+use crate::driver::links::Links;
+use crate::event::{Inbox, Next, Op, Outbox, Stop};
+use buffers::ReceiveBuffers;
+use connections::Connections;
+use disk::Disk;
+use io_uring::{opcode, types};
+use queue::{Completion, Queue};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+use tag::{Kind, Tag};
+
+/// Longer than anything waits, and small enough for every kernel's arithmetic.
+const WAIT_US_MAX: u64 = 3_600_000_000;
+
+/// The driver of one shard. Made and run on that shard's own thread.
+pub struct Uring {
+    // In the order in which they are dropped: the ring first, then the memory that the kernel had a hold on.
+    queue: Queue,
+    connections: Connections,
+    disk: Disk,
+    buffers: ReceiveBuffers,
+    bell_count: Box<[u8; 8]>,
+    links: Links,
+    handle: Handle,
+    completions: Vec<Completion>,
+}
+
+impl Uring {
+    /// Sets up the ring and starts to accept.
+    pub fn new(setup: ShardSetup) -> Result<Uring, DriverError> {
+        let mut queue = Queue::new()?;
+        setup.links.bell().publish_ring(queue.duplicate_fd()?);
+        let buffers = ReceiveBuffers::new(&queue, &setup.limits)?;
+        let connections = Connections::new(&mut queue, &setup.limits, setup.listener)?;
+        let mut driver = Uring {
+            connections,
+            disk: Disk::new(setup.limits.reads_max),
+            buffers,
+            bell_count: Box::new([0; 8]),
+            links: setup.links,
+            handle: Handle {
+                rate: setup.rate,
+                probe: setup.probe,
+            },
+            completions: Vec::with_capacity(1024),
+            queue,
+        };
+        driver.listen_for_the_bell();
+        Ok(driver)
+    }
+
+    /// Runs the machine until it stops, the process says so, or the system fails.
+    pub fn run<M: Machine>(&mut self, machine: &mut M) -> Ended {
+        let mut inbox = Inbox::with_capacity(1024, 1 << 20);
+        let mut outbox = Outbox::with_capacity(1024, 1 << 20);
+        let mut next = Next::Now;
+        while !self.links.bell().told_to_end() {
+            if let Err(error) = self.wait(next) {
+                return Ended::Failed(error);
+            }
+            let now = clock::now();
+            self.collect(now.mono_us, &mut inbox);
+            next = machine.turn(&mut inbox, now, &mut self.handle, &mut outbox);
+            inbox.clear();
+            if let Err(stop) = self.carry_out(&mut outbox) {
+                return Ended::Stopped(stop);
+            }
+        }
+        Ended::Told
+    }
+
+    /// Submits what the last turn asked for and sleeps until something happens or the machine's time has come.
+    fn wait(&mut self, next: Next) -> Result<(), DriverError> {
+        let wait = match next {
+            Next::Now => Duration::ZERO,
+            Next::At(at_us) => {
+                let retry_us = self.connections.retry_at_us().unwrap_or(u64::MAX);
+                let wait_us = at_us.min(retry_us).saturating_sub(clock::now().mono_us);
+                Duration::from_micros(wait_us.min(WAIT_US_MAX))
+            }
+        };
+        let parked = self.connections.can_open();
+        if wait.is_zero() || parked || !self.links.may_sleep() {
+            return self.queue.enter(Duration::ZERO);
+        }
+        let entered = self.queue.enter(wait);
+        self.links.bell().woke_up();
+        entered
+    }
+
+    /// Turns completions and messages into events.
+    fn collect(&mut self, now_us: u64, inbox: &mut Inbox) {
+        let mut completions = std::mem::take(&mut self.completions);
+        self.queue.reap(&mut completions);
+        for done in completions.drain(..) {
+            self.dispatch(done, now_us, inbox);
+        }
+        self.completions = completions;
+        self.connections.open_parked(&mut self.queue, inbox);
+        self.connections.go_on_accepting(now_us, &mut self.queue);
+        self.links.collect(inbox);
+    }
+
+    fn dispatch(&mut self, done: Completion, now_us: u64, inbox: &mut Inbox) {
+        let queue = &mut self.queue;
+        match done.tag.kind {
+            Kind::Accept => self.connections.accepted(done, now_us, queue, inbox),
+            Kind::Receive => self
+                .connections
+                .received(done, queue, &mut self.buffers, inbox),
+            Kind::Send => self.connections.sent(done, queue, inbox),
+            Kind::Shutdown => self.connections.shut(done, queue),
+            Kind::Write => self.disk.written(done, inbox),
+            Kind::Sync => self.disk.synced(done, inbox),
+            Kind::Read => self.disk.read_done(done, queue, inbox),
+            Kind::Doorbell => self.listen_for_the_bell(),
+            // The peer's ring is gone or out of memory: its eventfd does as well.
+            Kind::Ring => self
+                .links
+                .ring_by_eventfd(crate::event::ShardId(done.tag.slot as u16)),
+            Kind::Rung | Kind::Forgotten | Kind::CancelAll => {}
+        }
+    }
+
+    /// Carries out the operations of a turn, in order; the kernel gets them with the next [`Uring::wait`].
+    fn carry_out(&mut self, outbox: &mut Outbox) -> Result<(), Stop> {
+        let Outbox { ops, bytes } = outbox;
+        let queue = &mut self.queue;
+        for op in ops.drain(..) {
+            match op {
+                Op::Send(conn, range) => self.connections.queue_bytes(conn, &bytes[range]),
+                Op::PauseRead(conn) => self.connections.want_read(conn, false, queue),
+                Op::ResumeRead(conn) => self.connections.want_read(conn, true, queue),
+                Op::Shutdown(conn) => self.connections.shut_down(conn, queue),
+                Op::Close(conn) => self.connections.close(conn, queue),
+                Op::PauseAccept => self.connections.want_accept(false, queue),
+                Op::ResumeAccept => self.connections.want_accept(true, queue),
+                Op::CloseListener => self.connections.close_listener(queue),
+                Op::Write {
+                    file,
+                    offset,
+                    blocks,
+                } => self.disk.write(file, offset, blocks, queue),
+                Op::Sync(file) => self.disk.sync(file, queue),
+                Op::Read { id, file, offset } => self.disk.read(id, file, offset, queue),
+                Op::Message(to, message) => self.links.stage(to, message),
+                Op::Keeper(message) => self.links.tell_keeper(message),
+                Op::Stop(stop) => return Err(stop),
+            }
+        }
+        bytes.clear();
+        self.connections.send_all(queue);
+        self.links.flush(|peer, bell| match bell.ring() {
+            Some(ring) => queue.ring(u32::from(peer.0), ring),
+            None => bell.ring_eventfd(),
+        });
+        Ok(())
+    }
+
+    /// Reads the doorbell's eventfd, so that ringing it ends a wait.
+    #[allow(unsafe_code)]
+    fn listen_for_the_bell(&mut self) {
+        let eventfd = types::Fd(self.links.bell().eventfd().as_raw_fd());
+        let memory = self.bell_count.as_mut_ptr();
+        let entry = opcode::Read::new(eventfd, memory, 8).build();
+        // SAFETY: `bell_count` is boxed, used by this one operation only, and dropped after the ring is quiet.
+        unsafe { self.queue.push(entry, Tag::plain(Kind::Doorbell, 0)) };
+    }
+}
+
+impl Drop for Uring {
+    /// The kernel may still hold pointers into buffers that are about to be freed: cancels everything and waits for it.
+    fn drop(&mut self) {
+        self.queue.cancel_all();
+        while self.queue.in_flight() > 0 {
+            if let Err(error) = self.queue.enter(Duration::from_secs(1)) {
+                // Freeing memory that the kernel still writes to would be worse than ending here.
+                eprintln!("flk: cannot quieten io_uring: {error}");
+                std::process::abort();
+            }
+            self.completions.clear();
+            self.queue.reap(&mut self.completions);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The ring itself: pushes operations, enters the kernel once per turn, reaps completions. It knows how many operations
+//! the kernel still holds; it does not know what they are for.
+
+use super::tag::{Kind, Tag};
+use crate::driver::DriverError;
+use io_uring::types::{SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// Operations that one submission can carry; a turn that pushes more enters the kernel in between.
+const SUBMISSIONS: u32 = 1024;
+/// Completions that fit before the kernel keeps them aside (slower, but it loses none).
+const COMPLETIONS: u32 = 8192;
+
+/// One completion, copied out of the ring.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Completion {
+    pub(super) tag: Tag,
+    pub(super) result: i32,
+    flags: u32,
+}
+
+impl Completion {
+    /// Whether the operation goes on and will post more.
+    pub(super) fn more(self) -> bool {
+        cqueue::more(self.flags)
+    }
+
+    /// The provided buffer that was filled.
+    pub(super) fn buffer(self) -> Option<u16> {
+        cqueue::buffer_select(self.flags)
+    }
+}
+
+/// The ring, for the thread that made it and no other.
+pub(super) struct Queue {
+    ring: IoUring,
+    /// Operations that the kernel has not finished; while there are any, memory given to it must stay.
+    in_flight: usize,
+    failure: Option<std::io::Error>,
+}
+
+/// The builder with the flags that this driver needs; also what is probed before choosing it.
+///
+/// One issuer, and completions worked off only when this thread enters the kernel to wait: no interrupts of a running
+/// turn, no locks in the kernel's submission path. `TASKRUN_FLAG` tells us when entering without waiting is worth it.
+pub(in crate::driver) fn builder() -> io_uring::Builder {
+    let mut builder = IoUring::builder();
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_clamp()
+        .dontfork()
+        .setup_cqsize(COMPLETIONS);
+    builder
+}
+
+/// Makes a ring with all that the driver needs.
+pub(in crate::driver) fn build() -> std::io::Result<IoUring> {
+    builder().build(SUBMISSIONS)
+}
+
+impl Queue {
+    /// A ring for the calling thread.
+    pub(super) fn new() -> Result<Queue, DriverError> {
+        let ring = build().map_err(|error| {
+            let doing = "io_uring_setup (set FLK_DRIVER=portable to do without io_uring)";
+            DriverError::new(doing, error)
+        })?;
+        Ok(Queue {
+            ring,
+            in_flight: 0,
+            failure: None,
+        })
+    }
+
+    /// A second descriptor of the ring, for peers to ring it by.
+    pub(super) fn duplicate_fd(&self) -> Result<OwnedFd, DriverError> {
+        rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)
+            .map_err(|error| DriverError::new("duplicate the ring's descriptor", error))
+    }
+
+    #[allow(unsafe_code)]
+    fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor belongs to `self.ring` and stays open at least as long as the borrow of `self`.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
+    }
+
+    /// Registration calls.
+    pub(super) fn submitter(&self) -> io_uring::Submitter<'_> {
+        self.ring.submitter()
+    }
+
+    /// Operations that the kernel still holds.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Pushes an operation that will post a completion.
+    ///
+    /// # Safety
+    /// - all memory that the entry points to stays where it is, unmoved and not mutably borrowed, until the completion
+    ///   of this operation without [`Completion::more`] was reaped, or until [`Queue::in_flight`] is 0.
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn push(&mut self, entry: squeue::Entry, tag: Tag) {
+        let entry = entry.user_data(tag.word());
+        self.in_flight += 1;
+        // SAFETY: the caller promised that the memory outlives the operation.
+        unsafe { self.push_raw(&entry) };
+    }
+
+    /// Pushes an operation that points to no memory and posts a completion only if it fails.
+    #[allow(unsafe_code)]
+    fn push_quiet(&mut self, entry: squeue::Entry, tag: Tag) {
+        let entry = entry
+            .user_data(tag.word())
+            .flags(squeue::Flags::SKIP_SUCCESS);
+        // SAFETY: the callers in this file pass entries without pointers.
+        unsafe { self.push_raw(&entry) };
+    }
+
+    /// Asks for the end of the operation with this tag, which then posts its completion.
+    pub(super) fn cancel(&mut self, tag: Tag) {
+        let which = types::CancelBuilder::user_data(tag.word());
+        let entry = opcode::AsyncCancel2::new(which).build();
+        self.push_quiet(entry, Tag::plain(Kind::Forgotten, 0));
+    }
+
+    /// Asks for the end of all operations.
+    pub(super) fn cancel_all(&mut self) {
+        let entry = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
+        self.push_quiet(entry, Tag::plain(Kind::CancelAll, 0));
+    }
+
+    /// Closes a registered file.
+    pub(super) fn close_registered(&mut self, slot: u32) {
+        let entry = opcode::Close::new(types::Fixed(slot)).build();
+        self.push_quiet(entry, Tag::plain(Kind::Forgotten, 0));
+    }
+
+    /// Wakes the thread that waits on a peer's ring.
+    pub(super) fn ring(&mut self, peer: u32, ring: BorrowedFd<'_>) {
+        let rung = Tag::plain(Kind::Rung, 0).word();
+        let entry = opcode::MsgRingData::new(types::Fd(ring.as_raw_fd()), 0, rung, None).build();
+        self.push_quiet(entry, Tag::plain(Kind::Ring, peer));
+    }
+
+    /// # Safety
+    /// - as for [`Queue::push`].
+    #[allow(unsafe_code)]
+    unsafe fn push_raw(&mut self, entry: &squeue::Entry) {
+        // SAFETY: the caller promised that the memory outlives the operation.
+        while unsafe { self.ring.submission().push(entry) }.is_err() {
+            // Full: hand over what there is. Nothing is reaped here; the kernel keeps completions that do not fit.
+            match self.ring.submit() {
+                Ok(_) => {}
+                Err(error) if is_transient(&error) => {}
+                Err(error) => {
+                    self.failure = Some(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Hands over what was pushed and waits for a completion, at most this long (zero: not at all).
+    pub(super) fn enter(&mut self, wait: Duration) -> Result<(), DriverError> {
+        let doing = "io_uring_enter";
+        if let Some(error) = self.failure.take() {
+            return Err(DriverError::new(doing, error));
+        }
+        let entered = if wait.is_zero() {
+            self.ring
+                .submitter()
+                .submit_with_args(0, &SubmitArgs::new())
+        } else {
+            let wait = Timespec::from(wait);
+            let args = SubmitArgs::new().timespec(&wait);
+            self.ring.submitter().submit_with_args(1, &args)
+        };
+        match entered {
+            Ok(_) => Ok(()),
+            Err(error) if is_transient(&error) => Ok(()),
+            Err(error) => Err(DriverError::new(doing, error)),
+        }
+    }
+
+    /// Copies all completions out of the ring, oldest first.
+    pub(super) fn reap(&mut self, into: &mut Vec<Completion>) {
+        for entry in self.ring.completion() {
+            let completion = Completion {
+                tag: Tag::from_word(entry.user_data()),
+                result: entry.result(),
+                flags: entry.flags(),
+            };
+            if self::is_counted(completion.tag.kind) && !completion.more() {
+                self.in_flight -= 1;
+            }
+            into.push(completion);
+        }
+    }
+}
+
+/// Whether operations of this kind went through [`Queue::push`].
+fn is_counted(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Forgotten | Kind::Rung | Kind::Ring | Kind::CancelAll
+    )
+}
+
+/// Time over, a signal, or a kernel that first wants its completions taken: the next round goes on.
+fn is_transient(error: &std::io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
+    )
+}

@@ -1,0 +1,141 @@
+//! Admission and append: who may enter at all, what is charged to the rate, and the moment from which on a body is in the
+//! log. Nothing is parsed before that moment.
+
+use super::answer::Answer;
+use super::connections::{Reply, Source};
+use super::flights::{Flight, Step};
+use super::{Framed, Shard};
+use crate::dedup::Decided;
+use crate::event::{Driver, Now};
+use crate::http::{Head, Problem, TenantHeader};
+use crate::wal::name::Sequence;
+use crate::wal::record::BodyMeta;
+
+/// The one tenant that exists until tenants are configured.
+pub(super) const DEFAULT_TENANT: &str = "default";
+
+/// A body in the open batch, to be judged in this turn.
+#[derive(Clone, Debug)]
+pub(super) struct Logged {
+    pub ticket: crate::mesh::Ticket,
+    /// Where the body is in the open batch's bodies.
+    pub start: usize,
+    pub end: usize,
+}
+
+impl Shard {
+    /// What refuses a submission before its body is looked at.
+    pub(super) fn admission(
+        &mut self,
+        slot: u32,
+        head: &Head,
+        inbox: &[u8],
+    ) -> Result<(), Problem> {
+        if let TenantHeader::Named(span) = head.tenant {
+            let name = span.of(self.connections.at(slot).pending(inbox));
+            if name != DEFAULT_TENANT.as_bytes() {
+                return Err(Problem::UnknownTenant);
+            }
+        }
+        if self.drain.is_over(self.config.limits.drain_patience_us) {
+            return Err(Problem::Draining);
+        }
+        match self.core {
+            Some(_) if !self.serving => Err(Problem::DedupMemoryFull),
+            None => Err(Problem::Starting),
+            Some(_) if self.space_low => Err(Problem::DiskFull),
+            Some(_) if self.pressed.contains(&true) => Err(Problem::DedupMemoryFull),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Charges the framed requests to the rate and appends their bodies to the open batch.
+    pub(super) fn append(&mut self, inbox: &[u8], now: Now, driver: &mut impl Driver) {
+        if self.framed.is_empty() {
+            return;
+        }
+        let wanted = self.framed.len() as u32;
+        let granted = if self.config.rated {
+            driver.charge(wanted, now)
+        } else {
+            wanted
+        };
+        let mut framed = std::mem::take(&mut self.framed);
+        for (at, request) in framed.drain(..).enumerate() {
+            if (at as u32) < granted {
+                self.append_one(request, inbox, now);
+            } else {
+                self.resolve(
+                    request.conn,
+                    request.reply,
+                    Answer::refusal(Problem::RateLimited),
+                    Sequence::default(),
+                );
+            }
+        }
+        self.framed = framed;
+    }
+
+    fn append_one(&mut self, request: Framed, inbox: &[u8], now: Now) {
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
+        let body = match &request.body {
+            Source::Inbox(range) => &inbox[range.clone()],
+            Source::Kept(range) => &self.connections.at(request.conn.slot).kept[range.clone()],
+        };
+        let start = core.log.open_bodies_bytes();
+        let end = start + body.len();
+        let meta = BodyMeta {
+            snapshot: 0,
+            tenant: DEFAULT_TENANT,
+            ..BodyMeta::default()
+        };
+        let place = core.log.push_body(body, &meta);
+        let ticket = self.flights.admit(Flight {
+            step: Step::Logged,
+            conn: request.conn,
+            reply: request.reply,
+            body: place,
+            candidate: Decided::default(),
+            pcs_id: [0; 32],
+            digest: [0; 32],
+            key_id: [0; 8],
+            coh_star: 0.0,
+            r: 0.0,
+            epoch: 0,
+            condemned: false,
+        });
+        self.batch_since_us.get_or_insert(now.mono_us);
+        self.deadlines
+            .push_back((now.mono_us + self.config.limits.deadline_us, ticket));
+        self.logged.push(Logged { ticket, start, end });
+    }
+
+    /// An answer is known: it leaves once the log is durable up to `needs` and everything before it has left.
+    pub(super) fn resolve(
+        &mut self,
+        conn: crate::event::ConnId,
+        reply: u64,
+        answer: Answer,
+        needs: Sequence,
+    ) {
+        let durable = self
+            .core
+            .as_ref()
+            .map(|core| core.log.durable())
+            .unwrap_or_default();
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        let Some(owed) = connection.owed_mut(reply) else {
+            return;
+        };
+        owed.reply = Reply::Ready { answer, needs };
+        if needs <= durable {
+            self.due.push(conn);
+        } else {
+            self.waiting.push_back((needs, conn));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The graceful stop of one shard: readiness fails at once, serving goes on for a while, then listeners close, everything
+//! in flight is answered, and the shard says that it is idle. The keeper ends the process when all shards are.
+
+use super::Shard;
+use super::connections::Phase;
+use crate::event::{Now, Op, Outbox};
+use crate::keeper::messages::ToKeeper;
+
+/// How far a stop is.
+#[derive(Debug, Default)]
+pub(super) struct Drain {
+    /// When the stop was asked for.
+    since_us: Option<u64>,
+    /// When the listener closes.
+    closes_us: u64,
+    /// The time of the current turn, for [`Drain::is_over`].
+    now_us: u64,
+    pub(in crate::shard) listener_closed: bool,
+    /// What the keeper was told last.
+    idle_told: bool,
+    finishing: bool,
+    finished: bool,
+}
+
+impl Drain {
+    /// Whether a stop was asked for.
+    pub(in crate::shard) fn is_on(&self) -> bool {
+        self.since_us.is_some()
+    }
+
+    /// Whether patience with clients that still send is over.
+    pub(in crate::shard) fn is_over(&self, patience_us: u64) -> bool {
+        self.is_on() && self.now_us >= self.closes_us + patience_us
+    }
+
+    /// When there is something to do.
+    pub(in crate::shard) fn next_us(&self) -> Option<u64> {
+        (self.is_on() && !self.idle_told).then(|| {
+            if self.listener_closed {
+                self.now_us + 50_000
+            } else {
+                self.closes_us
+            }
+        })
+    }
+}
+
+impl Shard {
+    pub(super) fn begin_drain(&mut self, now: Now) {
+        if self.drain.is_on() {
+            return;
+        }
+        self.drain.since_us = Some(now.mono_us);
+        self.drain.closes_us = now.mono_us + self.config.drain_delay_us;
+    }
+
+    /// All shards are idle: the log gets its last mark.
+    pub(super) fn finish(&mut self) {
+        self.drain.finishing = true;
+        if let Some(core) = self.core.as_mut() {
+            core.log.mark();
+        }
+    }
+
+    pub(super) fn progress_drain(&mut self, now: Now, outbox: &mut Outbox) {
+        self.drain.now_us = now.mono_us;
+        if !self.drain.is_on() || now.mono_us < self.drain.closes_us {
+            return;
+        }
+        if !self.drain.listener_closed {
+            self.drain.listener_closed = true;
+            self.accepting = false;
+            outbox.ops.push(Op::CloseListener);
+        }
+        let cut = self.drain.is_over(self.config.limits.drain_patience_us);
+        for slot in 0..self.connections.slots() {
+            let connection = self.connections.at(slot);
+            let conn = connection.id;
+            match connection.phase {
+                Phase::Open if connection.is_at_rest() => {
+                    connection.phase = Phase::Closing;
+                    self.due.push(conn);
+                }
+                Phase::Open if cut && connection.owed.is_empty() => {
+                    self.drop_connection(conn, outbox)
+                }
+                _ => {}
+            }
+        }
+        self.tell_keeper(outbox);
+    }
+
+    fn tell_keeper(&mut self, outbox: &mut Outbox) {
+        let log_is_quiet = self.core.as_ref().is_none_or(|core| core.log.is_quiet());
+        let idle = self.connections.open_count() == 0 && self.flights.count() == 0 && log_is_quiet;
+        if self.drain.finishing {
+            let marked = self.core.as_ref().is_none_or(|core| core.log.is_marked());
+            if log_is_quiet && marked && !self.drain.finished {
+                self.drain.finished = true;
+                if let Some(core) = self.core.as_ref() {
+                    outbox.ops.push(Op::Keeper(ToKeeper::Finished {
+                        log: core.begin.log,
+                    }));
+                }
+            }
+        } else if idle != self.drain.idle_told {
+            self.drain.idle_told = idle;
+            outbox.ops.push(Op::Keeper(ToKeeper::Idle(idle)));
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Reply stage, and the hand-over to the log before it. Answers become bytes here and leave in the order of the
+//! connection's requests, each only when the log is durable up to what it promises.
+
+use super::Shard;
+use super::answer::Answer;
+use super::connections::{Owed, Phase, Reply};
+use crate::dedup::Decided;
+use crate::event::{ConnId, Now, Op, Outbox};
+use crate::http::{CONTINUE, respond};
+use crate::keeper::messages::ToKeeper;
+use crate::planted::{Bug, planted};
+use crate::wal::name::Sequence;
+use flk_contract::hash::hex32;
+use flk_contract::outcome::write_outcome;
+use flk_contract::{Outcome, ParamsVersion, Reason, Regime};
+
+impl Shard {
+    /// Hands the open batch to the log, unless it is worth waiting for claims outstanding at other shards.
+    pub(super) fn commit(&mut self, now: Now, outbox: &mut Outbox) {
+        let wait_until_us = self.claims_awaited_until_us();
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
+        if wait_until_us.is_some_and(|until_us| now.mono_us < until_us) {
+            return;
+        }
+        let clock_s = core.begin.clock.at(now.mono_us);
+        core.log.commit(now, clock_s, &mut outbox.ops);
+        if core.log.open_is_empty() {
+            self.batch_since_us = None;
+        }
+        let settled = core.log.settled_durably();
+        if settled > self.settled_told && settled.0 >= self.settled_told.0 + SETTLED_STEP {
+            self.settled_told = settled;
+            outbox.ops.push(Op::Keeper(ToKeeper::Settled {
+                log: core.begin.log,
+                upto: settled,
+            }));
+        }
+    }
+
+    /// Until when the open batch waits for claims at other shards, if it does.
+    pub(super) fn claims_awaited_until_us(&self) -> Option<u64> {
+        let wait_us = self.config.limits.claim_wait_us;
+        let since_us = self.batch_since_us?;
+        (wait_us > 0 && self.claims_abroad > 0).then_some(since_us + wait_us)
+    }
+
+    /// Lets all answers go that are due.
+    pub(super) fn reply(&mut self, now: Now, outbox: &mut Outbox) {
+        let durable = self
+            .core
+            .as_ref()
+            .map(|core| core.log.durable())
+            .unwrap_or_default();
+        let mut due = std::mem::take(&mut self.due);
+        for conn in due.drain(..) {
+            let start = outbox.bytes.len();
+            if self.release(conn, durable, now, outbox) {
+                let end = outbox.bytes.len();
+                if end > start {
+                    self.send(conn, start..end, outbox);
+                }
+                self.settle_connection(conn, now, outbox);
+            }
+        }
+        self.due = due;
+    }
+
+    /// Appends the bytes of every answer of a connection that may leave. `false`: the connection is gone.
+    fn release(&mut self, conn: ConnId, durable: Sequence, now: Now, outbox: &mut Outbox) -> bool {
+        loop {
+            let draining = self.drain.is_on();
+            let Some(connection) = self.connections.get(conn) else {
+                return false;
+            };
+            if planted(Bug::ReplyOrderSwapped) && connection.owed.len() >= 2 {
+                let ready = |owed: &Owed| matches!(owed.reply, Reply::Ready { needs, .. } if needs <= durable);
+                if !ready(&connection.owed[0]) && ready(&connection.owed[1]) {
+                    connection.owed.swap(0, 1);
+                }
+            }
+            let Some(Owed {
+                reply: Reply::Ready { answer, needs },
+                ..
+            }) = connection.owed.front()
+            else {
+                return true;
+            };
+            if *needs > durable {
+                return true;
+            }
+            let answer = *answer;
+            let Some(owed) = connection.owed.pop_front() else {
+                return true;
+            };
+            connection.oldest_owed += 1;
+            if draining && connection.owed.is_empty() && connection.is_at_rest() {
+                connection.phase = Phase::Closing;
+            }
+            let last = owed.last
+                || (draining && connection.phase == Phase::Closing && connection.owed.is_empty());
+            if matches!(answer, Answer::Continue) {
+                outbox.bytes.extend_from_slice(CONTINUE);
+                continue;
+            }
+            let status = self.write_answer(answer, last, owed.head_only, outbox);
+            let latency_s = now.mono_us.saturating_sub(owed.since_us) as f64 / 1e6;
+            let stats = self.stats();
+            stats.answered(status);
+            stats.latency_s.observe(latency_s);
+        }
+    }
+
+    fn write_answer(
+        &mut self,
+        answer: Answer,
+        close: bool,
+        head_only: bool,
+        outbox: &mut Outbox,
+    ) -> u16 {
+        let out = &mut outbox.bytes;
+        match answer {
+            Answer::Outcome {
+                decided,
+                pcs_id,
+                dedup,
+            } => {
+                self.body_text.clear();
+                let hex = hex32(&pcs_id);
+                let hex = std::str::from_utf8(&hex).unwrap_or_default();
+                let outcome = self.outcome_of(&decided);
+                let written = write_outcome(decided.encoding, &outcome, hex, &mut self.body_text);
+                assert!(
+                    written.is_ok(),
+                    "recovery refuses encodings that this build cannot write"
+                );
+                let status = if decided.reason == 0 { 200 } else { 202 };
+                respond::outcome(out, status, &self.body_text, dedup, close);
+                status
+            }
+            Answer::Problem(problem, "") => {
+                respond::problem(out, problem, None, close, head_only);
+                problem.status()
+            }
+            Answer::Problem(problem, field) => {
+                respond::problem_at_field(out, problem, field, close);
+                problem.status()
+            }
+            Answer::Service(route) => self.write_page(route, close, head_only, out),
+            Answer::Continue => 100,
+        }
+    }
+
+    /// The outcome that a stored decision spells.
+    fn outcome_of(&self, decided: &Decided) -> Outcome {
+        let [d_hat, recomputed_d_hat, budget, recomputed_budget] = decided.numbers;
+        let params = self.core.as_ref().map(|core| &core.begin.params);
+        let params_version: Option<ParamsVersion> =
+            params.and_then(|known| known.get(usize::from(decided.params)).copied());
+        Outcome {
+            escalated: Reason::from_code(decided.reason),
+            d_hat,
+            recomputed_d_hat,
+            budget,
+            recomputed_budget,
+            regime: Regime::from_code(decided.regime).unwrap_or(Regime::Mixed),
+            params_version: params_version.unwrap_or_default(),
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, range: std::ops::Range<usize>, outbox: &mut Outbox) {
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        connection.unsent_bytes += range.len() as u32;
+        outbox.ops.push(Op::Send(conn, range));
+    }
+
+    /// After answers left: frames on where that was waited for, ends what is at its end.
+    fn settle_connection(&mut self, conn: ConnId, now: Now, outbox: &mut Outbox) {
+        let linger_us = self.config.limits.linger_us;
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        connection.active_us = now.mono_us;
+        match connection.phase {
+            Phase::Open if connection.pending_bytes() > 0 || connection.ended => {
+                self.queue(conn.slot)
+            }
+            Phase::Closing if connection.owed.is_empty() => {
+                connection.phase = Phase::Lingering {
+                    until_us: now.mono_us + linger_us,
+                };
+                outbox.ops.push(Op::Shutdown(conn));
+                if connection.ended && connection.unsent_bytes == 0 {
+                    self.drop_connection(conn, outbox);
+                }
+            }
+            Phase::Lingering { .. } if connection.ended && connection.unsent_bytes == 0 => {
+                self.drop_connection(conn, outbox);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The keeper is told of settled bodies each time that many more batches are settled.
+const SETTLED_STEP: u64 = 64;

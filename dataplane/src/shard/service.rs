@@ -1,0 +1,103 @@
+//! The service endpoints: health, readiness, version and metrics. They read counters and flags and change nothing.
+
+use super::Shard;
+use crate::http::{Head, Problem, Route, respond};
+use crate::stats::exposition;
+
+impl Shard {
+    /// Why this shard takes no records now; `None`: it does.
+    pub(super) fn unready(&self) -> Option<Problem> {
+        if self.drain.is_on() {
+            return Some(Problem::Draining);
+        }
+        match (&self.core, self.serving) {
+            (None, _) => Some(Problem::Starting),
+            (Some(_), false) => Some(Problem::DedupMemoryFull),
+            (Some(_), true) if self.space_low => Some(Problem::DiskFull),
+            (Some(_), true) if self.pressed.contains(&true) => Some(Problem::DedupMemoryFull),
+            (Some(_), true) => None,
+        }
+    }
+
+    pub(super) fn may_read_metrics(&mut self, slot: u32, head: &Head, inbox: &[u8]) -> bool {
+        let Some(auth) = &self.config.metrics_auth else {
+            return true;
+        };
+        let given = head
+            .authorization
+            .map(|span| span.of(self.connections.at(slot).pending(inbox)));
+        given.is_some_and(|given| equal_in_constant_time(given, &auth.expected))
+    }
+
+    /// Renders an endpoint; returns its status.
+    pub(super) fn write_page(
+        &mut self,
+        route: Route,
+        close: bool,
+        head_only: bool,
+        out: &mut Vec<u8>,
+    ) -> u16 {
+        let plain = "text/plain; charset=utf-8";
+        match route {
+            Route::Health | Route::Livez => respond::text(out, 200, plain, b"OK", close, head_only),
+            Route::Readyz => {
+                if let Some(problem) = self.unready() {
+                    respond::problem(out, problem, None, close, head_only);
+                    return problem.status();
+                }
+                respond::text(out, 200, plain, b"OK", close, head_only);
+            }
+            Route::Version => respond::text(
+                out,
+                200,
+                "application/json",
+                VERSION.as_bytes(),
+                close,
+                head_only,
+            ),
+            Route::Metrics => {
+                self.page_text.clear();
+                exposition::render(&self.config.stats, &mut self.page_text);
+                respond::text(
+                    out,
+                    200,
+                    exposition::CONTENT_TYPE,
+                    self.page_text.as_bytes(),
+                    close,
+                    head_only,
+                );
+            }
+            Route::Submit => unreachable!("a submission is not a page"),
+        }
+        200
+    }
+}
+
+/// What `/version` says.
+const VERSION: &str = concat!(
+    "{\"name\":\"flk\",\"version\":\"",
+    env!("CARGO_PKG_VERSION"),
+    "\",\"schema\":\"fractal-lba-kakeya\",\"schema_version\":\"0.1\",\"wal_format\":1}"
+);
+
+/// Compares without saying by its duration where the first difference is.
+fn equal_in_constant_time(given: &[u8], expected: &[u8]) -> bool {
+    let mut difference = given.len() ^ expected.len();
+    for (at, byte) in expected.iter().enumerate() {
+        difference |= usize::from(byte ^ given.get(at).copied().unwrap_or(!byte));
+    }
+    std::hint::black_box(difference) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::equal_in_constant_time;
+
+    #[test]
+    fn only_equal_texts_are_equal() {
+        assert!(equal_in_constant_time(b"Basic abc", b"Basic abc"));
+        for other in [&b"Basic abd"[..], b"Basic ab", b"Basic abcd", b""] {
+            assert!(!equal_in_constant_time(other, b"Basic abc"));
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! Tests of one or two shards in a room: what a client sees, what the log holds, what waits for what.
+
+mod room;
+
+use self::room::{KEY, Room};
+use crate::event::{ConnId, Errno, Event};
+use crate::keeper::messages::{ToKeeper, ToShard};
+use crate::wal::batch::read_batch;
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::record::{Content, Entry};
+use flk_contract::{OwnedRecord, Parser, Scheme, SigningKey, sign};
+
+/// A validly signed record whose id differs by `epoch`.
+fn record(epoch: u64) -> String {
+    record_signed(epoch, KEY)
+}
+
+fn record_signed(epoch: u64, key: &str) -> String {
+    let text = include_str!("../../../../golden/records/pcs_tiny_case_1.json");
+    let mut parser = Parser::new();
+    let mut owned = OwnedRecord::from(&parser.parse(text.as_bytes()).unwrap());
+    owned.epoch = epoch;
+    let id = flk_contract::identity::pcs_id(&owned.merkle_root, epoch, &owned.shard_id);
+    owned.pcs_id = String::from_utf8(flk_contract::hash::hex32(&id).to_vec()).unwrap();
+    let key = SigningKey::from_text("hmac".parse::<Scheme>().unwrap(), key).unwrap();
+    owned.sig = sign(&key, &owned.view());
+    let mut json = Vec::new();
+    flk_contract::record::write_json(&owned.view(), &mut json);
+    String::from_utf8(json).unwrap()
+}
+
+fn post(body: &str) -> String {
+    format!(
+        "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Statuses and `Flk-Dedup` values of all answers, in order.
+fn answers(text: &str) -> Vec<(u16, String)> {
+    let mut found = Vec::new();
+    for head in text.split("HTTP/1.1 ").skip(1) {
+        let dedup = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Flk-Dedup: "))
+            .unwrap_or("");
+        found.push((head[..3].parse().unwrap(), dedup.to_string()));
+    }
+    found
+}
+
+fn statuses(text: &str) -> Vec<u16> {
+    answers(text)
+        .into_iter()
+        .map(|(status, _)| status)
+        .collect()
+}
+
+/// Kinds of all records in the written batches, in order.
+fn kinds(room: &Room) -> Vec<String> {
+    let mut kinds = Vec::new();
+    for (_, bytes) in &room.written {
+        let batch = if bytes.starts_with(b"flk-segm") {
+            &bytes[BLOCK_BYTES..]
+        } else {
+            &bytes[..]
+        };
+        for record in read_batch(batch).unwrap().records() {
+            kinds.push(match record.unwrap().content {
+                Content::Body(_) => "body".to_string(),
+                Content::Entry(Entry::Decision(_)) => "decision".to_string(),
+                Content::Entry(Entry::Refused(refused)) => format!("refused {}", refused.status),
+                Content::Entry(Entry::Duplicate(_)) => "duplicate".to_string(),
+                Content::Entry(Entry::Conflict(_)) => "conflict".to_string(),
+                Content::Entry(Entry::Unanswered(_)) => "unanswered".to_string(),
+                other => format!("{other:?}"),
+            });
+        }
+    }
+    kinds
+}
+
+#[test]
+fn a_record_is_logged_with_its_decision_in_one_batch_and_answered() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    room.send(0, conn, post(&record(1)).as_bytes());
+    assert_eq!(answers(&room.heard(0, conn)), [(200, "miss".to_string())]);
+    assert_eq!(kinds(&room), ["body", "decision"]);
+    assert_eq!(room.written.len(), 1, "one flush for both");
+}
+
+#[test]
+fn nothing_is_answered_before_the_write_ended() {
+    let mut room = Room::serving(1);
+    room.hold_writes = true;
+    let conn = room.connect(0);
+    room.send(0, conn, post(&record(1)).as_bytes());
+    room.send(0, conn, post("{}").as_bytes());
+    assert_eq!(room.heard(0, conn), "");
+    let first = room.held.pop_front().unwrap();
+    room.complete(first, None);
+    room.run();
+    assert_eq!(
+        statuses(&room.heard(0, conn)),
+        [200],
+        "the second is in the next batch"
+    );
+    let second = room.held.pop_front().unwrap();
+    room.complete(second, None);
+    room.run();
+    assert_eq!(statuses(&room.heard(0, conn)), [200, 400]);
+}
+
+#[test]
+fn a_duplicate_gets_the_stored_bytes_also_when_it_comes_while_the_first_is_not_durable() {
+    let mut room = Room::serving(1);
+    room.hold_writes = true;
+    let (first, second) = (room.connect(0), room.connect(0));
+    room.send(0, first, post(&record(1)).as_bytes());
+    room.send(0, second, post(&record(1)).as_bytes());
+    assert_eq!(room.heard(0, second), "");
+    while let Some(held) = room.held.pop_front() {
+        room.complete(held, None);
+        room.run();
+    }
+    assert_eq!(answers(&room.heard(0, first)), [(200, "miss".to_string())]);
+    assert_eq!(answers(&room.heard(0, second)), [(200, "hit".to_string())]);
+    let body = |text: String| text.split("\r\n\r\n").nth(1).unwrap().to_string();
+    assert_eq!(body(room.heard(0, first)), body(room.heard(0, second)));
+}
+
+#[test]
+fn a_wrong_signature_is_kept_in_the_log_and_leaves_no_trace_in_dedup() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    room.send(0, conn, post(&record_signed(1, "another key")).as_bytes());
+    room.send(0, conn, post(&record(1)).as_bytes());
+    assert_eq!(
+        answers(&room.heard(0, conn)),
+        [(401, String::new()), (200, "miss".to_string())]
+    );
+    assert_eq!(kinds(&room), ["body", "refused 401", "body", "decision"]);
+}
+
+#[test]
+fn pipelined_answers_keep_their_order() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    let mut bytes = post(&record(1));
+    bytes += "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
+    bytes += &post("nonsense");
+    bytes += &post(&record(1));
+    room.send(0, conn, bytes.as_bytes());
+    assert_eq!(statuses(&room.heard(0, conn)), [200, 200, 400, 200]);
+}
+
+#[test]
+fn a_request_may_arrive_byte_by_byte() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    for byte in post(&record(1)).as_bytes() {
+        room.send(0, conn, &[*byte]);
+    }
+    assert_eq!(statuses(&room.heard(0, conn)), [200]);
+}
+
+#[test]
+fn keys_of_another_shard_are_claimed_there() {
+    let mut room = Room::serving(2);
+    let conns = [room.connect(0), room.connect(1)];
+    for epoch in 0..20 {
+        for (shard, conn) in conns.iter().enumerate() {
+            room.send(shard, *conn, post(&record(epoch)).as_bytes());
+        }
+    }
+    for (shard, expected) in [(0, "miss"), (1, "hit")] {
+        let heard = answers(&room.heard(shard, conns[shard]));
+        assert_eq!(heard.len(), 20);
+        assert!(
+            heard
+                .iter()
+                .all(|(status, dedup)| *status == 200 && dedup == expected),
+            "shard {shard}: {heard:?}"
+        );
+    }
+    let turns_abroad = room
+        .stats
+        .shards
+        .iter()
+        .filter(|page| page.dedup_keys.get() > 0)
+        .count();
+    assert_eq!(turns_abroad, 2, "both shards own some keys");
+}
+
+#[test]
+fn a_failed_write_goes_on_in_the_next_segment_and_the_id_stays() {
+    let mut room = Room::serving(1);
+    room.hold_writes = true;
+    let conn = room.connect(0);
+    room.send(0, conn, post(&record(1)).as_bytes());
+    let first = room.held.pop_front().unwrap();
+    let failed_file = first.file;
+    room.complete(first, Some(Errno::EIO));
+    room.run();
+    let again = room.held.pop_front().unwrap();
+    assert_ne!(
+        again.file, failed_file,
+        "a failed segment is never written again"
+    );
+    assert_eq!(room.heard(0, conn), "");
+    room.complete(again, None);
+    room.run();
+    room.send(0, conn, post(&record(1)).as_bytes());
+    let last = room.held.pop_front().unwrap();
+    room.complete(last, None);
+    room.run();
+    assert_eq!(
+        answers(&room.heard(0, conn)),
+        [(200, "miss".to_string()), (200, "hit".to_string())]
+    );
+    assert_eq!(room.stopped, None);
+}
+
+#[test]
+fn two_failures_in_a_row_stop_the_process() {
+    let mut room = Room::serving(1);
+    room.hold_writes = true;
+    let conn = room.connect(0);
+    room.send(0, conn, post(&record(1)).as_bytes());
+    for _ in 0..2 {
+        let held = room.held.pop_front().unwrap();
+        room.complete(held, Some(Errno::EIO));
+        room.run();
+    }
+    assert_eq!(room.stopped.as_ref().map(|stop| stop.code), Some(74));
+    assert_eq!(room.heard(0, conn), "");
+}
+
+#[test]
+fn a_deadline_answers_503_and_the_record_is_still_found_later() {
+    let mut room = Room::serving(1);
+    room.hold_writes = true;
+    let (first, second) = (room.connect(0), room.connect(0));
+    room.send(0, first, post(&record(1)).as_bytes());
+    room.pass(6_000_000);
+    assert_eq!(statuses(&room.heard(0, first)), [503]);
+    room.hold_writes = false;
+    let held = room.held.pop_front().unwrap();
+    room.complete(held, None);
+    room.run();
+    room.send(0, second, post(&record(1)).as_bytes());
+    assert_eq!(answers(&room.heard(0, second)), [(200, "hit".to_string())]);
+    assert_eq!(
+        statuses(&room.heard(0, first)),
+        [503],
+        "nothing more is sent for the first"
+    );
+}
+
+#[test]
+fn health_is_served_before_recovery_and_submits_are_503() {
+    let mut room = Room::new(1, |_| {});
+    let conn = room.connect(0);
+    room.send(
+        0,
+        conn,
+        b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /readyz HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    room.send(0, conn, post(&record(1)).as_bytes());
+    assert_eq!(statuses(&room.heard(0, conn)), [200, 503, 503]);
+    room.begin();
+    room.send(0, conn, b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
+    room.send(0, conn, post(&record(1)).as_bytes());
+    assert_eq!(statuses(&room.heard(0, conn)), [200, 503, 503, 200, 200]);
+}
+
+#[test]
+fn slow_heads_and_slow_bodies_get_408_and_idle_connections_are_closed() {
+    let mut room = Room::serving(1);
+    let [head, body, idle] = [room.connect(0), room.connect(0), room.connect(0)];
+    room.send(0, head, b"POST /v1/pcs/submit HTTP/1.1\r\n");
+    room.send(
+        0,
+        body,
+        b"POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n{",
+    );
+    room.pass(5_200_000);
+    assert_eq!(statuses(&room.heard(0, head)), [408]);
+    assert_eq!(statuses(&room.heard(0, body)), [408]);
+    assert_eq!(room.heard(0, idle), "");
+    room.pass(60_000_000);
+    let closed: Vec<u32> = room.closed.iter().map(|(_, conn)| conn.slot).collect();
+    for conn in [head, body, idle] {
+        assert!(
+            closed.contains(&conn.slot),
+            "{conn:?} is not closed: {closed:?}"
+        );
+    }
+    assert_eq!(
+        kinds(&room),
+        Vec::<String>::new(),
+        "nothing of it was stored"
+    );
+}
+
+#[test]
+fn a_refused_request_of_moderate_size_keeps_the_connection() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    let body = "x".repeat(30_000);
+    let head = |path: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+    };
+    room.send(0, conn, head("/nowhere").as_bytes());
+    for part in body.as_bytes().chunks(7_000) {
+        room.send(0, conn, part);
+    }
+    room.send(0, conn, post(&record(1)).as_bytes());
+    assert_eq!(statuses(&room.heard(0, conn)), [404, 200]);
+}
+
+#[test]
+fn a_complete_request_before_fin_is_answered_and_a_partial_one_is_dropped() {
+    let mut room = Room::serving(1);
+    let (whole, partial) = (room.connect(0), room.connect(0));
+    room.arrive(0, whole, post(&record(1)).as_bytes());
+    room.event(0, Event::Ended(whole));
+    let text = post(&record(2));
+    room.arrive(0, partial, &text.as_bytes()[..text.len() - 1]);
+    room.event(0, Event::Ended(partial));
+    room.run();
+    assert_eq!(statuses(&room.heard(0, whole)), [200]);
+    assert_eq!(room.heard(0, partial), "");
+    assert_eq!(kinds(&room), ["body", "decision"]);
+    let closed: Vec<u32> = room.closed.iter().map(|(_, conn)| conn.slot).collect();
+    assert!(
+        closed.contains(&whole.slot) && closed.contains(&partial.slot),
+        "{closed:?}"
+    );
+}
+
+#[test]
+fn over_the_rate_is_429_and_nothing_is_logged() {
+    let mut room = Room::new(1, |config| config.rated = true);
+    room.begin();
+    room.rate = 1;
+    let conn = room.connect(0);
+    room.send(0, conn, (post(&record(1)) + &post(&record(2))).as_bytes());
+    assert_eq!(statuses(&room.heard(0, conn)), [200, 429]);
+    assert_eq!(kinds(&room), ["body", "decision"]);
+    assert!(room.heard(0, conn).contains("Retry-After: "));
+}
+
+#[test]
+fn expect_continue_is_answered_once_and_before_the_outcome() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    let body = record(1);
+    let head = format!(
+        "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    room.send(0, conn, head.as_bytes());
+    assert_eq!(room.heard(0, conn), "HTTP/1.1 100 Continue\r\n\r\n");
+    room.send(0, conn, &body.as_bytes()[..10]);
+    room.send(0, conn, &body.as_bytes()[10..]);
+    assert_eq!(statuses(&room.heard(0, conn)), [100, 200]);
+}
+
+#[test]
+fn an_idle_log_is_marked_once() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    room.send(0, conn, post(&record(1)).as_bytes());
+    assert_eq!(room.written.len(), 1);
+    room.pass(1_000_000);
+    assert_eq!(room.written.len(), 2, "one mark, not more");
+    let mark = read_batch(&room.written[1].1).unwrap();
+    assert!(mark.header.is_mark());
+    assert_eq!(mark.header.fields.durable_upto.counter(), 1);
+}
+
+#[test]
+fn draining_answers_what_is_in_flight_closes_and_finishes_with_a_mark() {
+    let mut room = Room::serving(1);
+    room.hold_writes = true;
+    let (busy, idle) = (room.connect(0), room.connect(0));
+    room.send(0, busy, post(&record(1)).as_bytes());
+    room.tell(0, ToShard::Drain);
+    room.run();
+    assert_eq!(room.listener_closed, 1);
+    assert!(room.shut.iter().any(|(_, conn)| conn.slot == idle.slot));
+    let held = room.held.pop_front().unwrap();
+    room.hold_writes = false;
+    room.complete(held, None);
+    room.run();
+    assert_eq!(statuses(&room.heard(0, busy)), [200]);
+    assert!(room.heard(0, busy).contains("Connection: close"));
+    for conn in [busy, idle] {
+        room.event(0, Event::Ended(conn));
+    }
+    room.pass(100_000);
+    assert!(
+        room.to_keeper
+            .iter()
+            .any(|(_, message)| *message == ToKeeper::Idle(true)),
+        "{:?}",
+        room.to_keeper
+    );
+    room.tell(0, ToShard::Finish);
+    room.pass(100_000);
+    assert!(
+        room.to_keeper
+            .iter()
+            .any(|(_, message)| matches!(message, ToKeeper::Finished { .. }))
+    );
+}
+
+#[test]
+fn large_bodies_wait_for_memory_and_all_are_served() {
+    let mut room = Room::new(1, |config| config.limits.body_bytes_total_max = 1_200_000);
+    room.begin();
+    let body = format!("\"{}\"", "x".repeat(900_000));
+    let text = post(&body);
+    let conns: Vec<ConnId> = (0..4).map(|_| room.connect(0)).collect();
+    let mut rest: Vec<&[u8]> = conns.iter().map(|_| text.as_bytes()).collect();
+    for _ in 0..10_000 {
+        for (conn, rest) in conns.iter().zip(&mut rest) {
+            if !rest.is_empty() && !room.paused.contains(&(0, conn.slot)) {
+                let part;
+                (part, *rest) = rest.split_at(rest.len().min(16_000));
+                room.arrive(0, *conn, part);
+            }
+        }
+        room.run();
+    }
+    for conn in conns {
+        assert_eq!(statuses(&room.heard(0, conn)), [400], "{conn:?}");
+    }
+}
+
+#[test]
+fn a_roll_opens_the_next_segment_behind_the_open_batch() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    room.send(0, conn, post(&record(1)).as_bytes());
+    room.tell(0, ToShard::Roll(2));
+    room.send(0, conn, post(&record(2)).as_bytes());
+    room.send(0, conn, post(&record(3)).as_bytes());
+    let epochs: Vec<(u32, u16)> = room
+        .to_keeper
+        .iter()
+        .filter_map(|(_, message)| match message {
+            ToKeeper::Entered { ordinal, epoch, .. } => Some((*ordinal, *epoch)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(epochs, [(0, 1), (1, 2)]);
+    assert_eq!(statuses(&room.heard(0, conn)), [200, 200, 200]);
+}
+
+#[test]
+fn a_roll_of_an_empty_log_is_answered_at_once() {
+    let mut room = Room::serving(1);
+    room.tell(0, ToShard::Roll(2));
+    room.run();
+    assert!(
+        room.to_keeper
+            .iter()
+            .any(|(_, message)| matches!(message, ToKeeper::Epoch { epoch: 2, .. }))
+    );
+    assert!(room.written.is_empty());
+}

@@ -1,0 +1,297 @@
+//! A room for shards: it carries out operations at once, or when the test says so, and remembers what clients were sent.
+//! A stand-in for driver and keeper in the tests of this module; it knows nothing of what shards decide.
+
+use crate::event::{
+    ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, ShardId, Stop, SyncMode,
+};
+use crate::keeper::messages::{Begin, ExpiryClock, NamedSegment, ToKeeper, ToShard};
+use crate::shard::Shard;
+use crate::shard::config::{Limits, ShardConfig, Signing};
+use crate::stats::Stats;
+use crate::wal::buffer::Blocks;
+use crate::wal::name::LogId;
+use flk_contract::{KeySet, Params, ParamsVersion, Scheme};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// A write that the test has not completed yet.
+pub(super) struct Held {
+    pub(super) shard: usize,
+    pub(super) file: FileId,
+    pub(super) blocks: Box<Blocks>,
+}
+
+pub(super) struct Room {
+    pub(super) shards: Vec<Shard>,
+    inboxes: Vec<Inbox>,
+    pub(super) now: Now,
+    pub(super) stats: Arc<Stats>,
+    /// Bytes that clients got, by shard and connection slot.
+    pub(super) sent: BTreeMap<(usize, u32), Vec<u8>>,
+    pub(super) closed: Vec<(usize, ConnId)>,
+    pub(super) shut: Vec<(usize, ConnId)>,
+    pub(super) to_keeper: Vec<(usize, ToKeeper)>,
+    pub(super) stopped: Option<Stop>,
+    pub(super) paused: Vec<(usize, u32)>,
+    /// Writes wait in `held` for the test.
+    pub(super) hold_writes: bool,
+    pub(super) held: VecDeque<Held>,
+    /// Everything written, by file.
+    pub(super) written: Vec<(FileId, Vec<u8>)>,
+    pub(super) listener_closed: usize,
+    pub(super) rate: u32,
+    connections: u32,
+    files: i32,
+}
+
+struct Rate(u32);
+
+impl Driver for Rate {
+    fn charge(&mut self, wanted: u32, _: Now) -> u32 {
+        let granted = wanted.min(self.0);
+        self.0 -= granted;
+        granted
+    }
+}
+
+/// HMAC key of the golden records.
+pub(super) const KEY: &str = "testsecret";
+
+impl Room {
+    pub(super) fn new(shards: u16, change: impl Fn(&mut ShardConfig)) -> Room {
+        let stats = Arc::new(Stats::new(shards));
+        let keys = KeySet::builder()
+            .add("hmac".parse::<Scheme>().unwrap(), KEY)
+            .unwrap()
+            .build()
+            .unwrap();
+        let signing = Arc::new(Signing::Keys(keys));
+        let make = |id| {
+            let mut config = ShardConfig {
+                id: ShardId(id),
+                shards,
+                limits: Limits {
+                    connections_max: 64,
+                    flights_max: 256,
+                    ..Limits::default()
+                },
+                signing: signing.clone(),
+                params: Params::default(),
+                ttl_s: 1000,
+                dedup_bytes_max: 64 << 20,
+                rated: false,
+                metrics_auth: None,
+                drain_delay_us: 0,
+                stats: stats.clone(),
+            };
+            change(&mut config);
+            Shard::new(config)
+        };
+        Room {
+            shards: (0..shards).map(make).collect(),
+            inboxes: (0..shards).map(|_| Inbox::default()).collect(),
+            now: Now {
+                mono_us: 1_000_000,
+                wall_us: 1_700_000_000_000_000,
+            },
+            stats,
+            sent: BTreeMap::new(),
+            closed: Vec::new(),
+            shut: Vec::new(),
+            to_keeper: Vec::new(),
+            stopped: None,
+            paused: Vec::new(),
+            hold_writes: false,
+            held: VecDeque::new(),
+            written: Vec::new(),
+            listener_closed: 0,
+            rate: u32::MAX,
+            connections: 0,
+            files: 100,
+        }
+    }
+
+    /// A room whose shards serve.
+    pub(super) fn serving(shards: u16) -> Room {
+        let mut room = Room::new(shards, |_| {});
+        room.begin();
+        room
+    }
+
+    pub(super) fn segment(&mut self, ordinal: u32) -> NamedSegment {
+        self.files += 1;
+        NamedSegment {
+            file: FileId(self.files),
+            ordinal,
+            salt: 7 + u64::from(ordinal),
+            generation: 3,
+            bytes: 4 << 20,
+        }
+    }
+
+    pub(super) fn begin(&mut self) {
+        let shards = self.shards.len() as u32;
+        let owners: [ShardId; 1024] =
+            std::array::from_fn(|partition| ShardId((partition as u32 * shards / 1024) as u16));
+        for at in 0..self.shards.len() {
+            let first = self.segment(0);
+            let begin = Begin {
+                installation: [1; 16],
+                incarnation: [2; 16],
+                secret: [3; 16],
+                log: LogId {
+                    start: 1,
+                    number: at as u16,
+                },
+                owners: Arc::new(owners),
+                clock: ExpiryClock {
+                    base_s: 50,
+                    base_mono_us: 0,
+                },
+                first,
+                sync: SyncMode::Dsync,
+                params: Arc::new([ParamsVersion::ONE]),
+            };
+            self.tell(at, ToShard::Begin(Box::new(begin)));
+            self.tell(at, ToShard::Serve { admit: true });
+        }
+        self.run();
+    }
+
+    pub(super) fn tell(&mut self, shard: usize, message: ToShard) {
+        self.inboxes[shard].events.push(Event::Keeper(message));
+    }
+
+    pub(super) fn connect(&mut self, shard: usize) -> ConnId {
+        let conn = ConnId {
+            slot: self.connections,
+            generation: 1,
+        };
+        self.connections += 1;
+        self.inboxes[shard].events.push(Event::Accepted(conn));
+        self.sent.insert((shard, conn.slot), Vec::new());
+        conn
+    }
+
+    /// Bytes arrive, not yet processed.
+    pub(super) fn arrive(&mut self, shard: usize, conn: ConnId, bytes: &[u8]) {
+        let inbox = &mut self.inboxes[shard];
+        let range = inbox.put(bytes);
+        inbox.events.push(Event::Received(conn, range));
+    }
+
+    pub(super) fn event(&mut self, shard: usize, event: Event) {
+        self.inboxes[shard].events.push(event);
+    }
+
+    /// Bytes arrive and all that follows at once happens.
+    pub(super) fn send(&mut self, shard: usize, conn: ConnId, bytes: &[u8]) {
+        self.arrive(shard, conn, bytes);
+        self.run();
+    }
+
+    /// Time passes, in steps, with turns.
+    pub(super) fn pass(&mut self, us: u64) {
+        let end_us = self.now.mono_us + us;
+        while self.now.mono_us < end_us {
+            let step_us = (end_us - self.now.mono_us).min(50_000);
+            self.now.mono_us += step_us;
+            self.now.wall_us += step_us;
+            self.run();
+        }
+    }
+
+    /// Takes turns until nothing happens any more.
+    pub(super) fn run(&mut self) {
+        for round in 0.. {
+            assert!(round < 10_000, "the shards never come to rest");
+            let mut busy = false;
+            for at in 0..self.shards.len() {
+                busy |= self.turn(at);
+            }
+            if !busy {
+                return;
+            }
+        }
+    }
+
+    fn turn(&mut self, at: usize) -> bool {
+        let mut outbox = Outbox::default();
+        let mut inbox = std::mem::take(&mut self.inboxes[at]);
+        let mut rate = Rate(self.rate);
+        let next = self.shards[at].turn(&mut inbox, self.now, &mut rate, &mut outbox);
+        self.rate = rate.0;
+        let busy = next == Next::Now || !outbox.ops.is_empty();
+        let Outbox { ops, bytes } = outbox;
+        for op in ops {
+            self.carry_out(at, op, &bytes);
+        }
+        busy
+    }
+
+    fn carry_out(&mut self, at: usize, op: Op, bytes: &[u8]) {
+        match op {
+            Op::Send(conn, range) => {
+                let sent = range.len() as u32;
+                self.sent
+                    .entry((at, conn.slot))
+                    .or_default()
+                    .extend_from_slice(&bytes[range]);
+                self.inboxes[at].events.push(Event::Sent(conn, sent));
+            }
+            Op::Close(conn) => self.closed.push((at, conn)),
+            Op::Shutdown(conn) => self.shut.push((at, conn)),
+            Op::Write { file, blocks, .. } if self.hold_writes => self.held.push_back(Held {
+                shard: at,
+                file,
+                blocks,
+            }),
+            Op::Write { file, blocks, .. } => self.complete(
+                Held {
+                    shard: at,
+                    file,
+                    blocks,
+                },
+                None,
+            ),
+            Op::Sync(_) => self.inboxes[at].events.push(Event::Synced(Ok(()))),
+            Op::Message(to, message) => {
+                self.inboxes[usize::from(to.0)]
+                    .events
+                    .push(Event::Message(ShardId(at as u16), message));
+            }
+            Op::Keeper(message) => {
+                if let ToKeeper::Entered { ordinal, .. } = message {
+                    let next = self.segment(ordinal + 1);
+                    self.tell(at, ToShard::Segment(next));
+                }
+                self.to_keeper.push((at, message));
+            }
+            Op::Stop(stop) => self.stopped = Some(stop),
+            Op::PauseRead(conn) => self.paused.push((at, conn.slot)),
+            Op::ResumeRead(conn) => self.paused.retain(|paused| *paused != (at, conn.slot)),
+            Op::CloseListener => self.listener_closed += 1,
+            Op::Read { .. } => unreachable!("no slices here"),
+            Op::PauseAccept | Op::ResumeAccept => {}
+        }
+    }
+
+    /// Ends a write: in full, or with an error.
+    pub(super) fn complete(&mut self, held: Held, error: Option<Errno>) {
+        let result = match error {
+            Some(errno) => Err(errno),
+            None => {
+                self.written.push((held.file, held.blocks.bytes().to_vec()));
+                Ok(held.blocks.len() as u32)
+            }
+        };
+        self.inboxes[held.shard]
+            .events
+            .push(Event::Written(held.blocks, result));
+    }
+
+    /// What a client got so far, as text.
+    pub(super) fn heard(&self, shard: usize, conn: ConnId) -> String {
+        String::from_utf8(self.sent[&(shard, conn.slot)].clone()).unwrap()
+    }
+}

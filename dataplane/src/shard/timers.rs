@@ -1,0 +1,233 @@
+//! Time: deadlines of requests, patience with slow clients, background work, and when the shard wants to be called again.
+//! Clocks arrive with each turn; nothing on a record's path waits for any of these.
+
+use super::Shard;
+use super::answer::Answer;
+use super::connections::{Owed, Phase, Reply};
+use super::flights::Step;
+use super::judge::owner_of;
+use crate::event::{ConnId, Next, Now, Op, Outbox, ShardId};
+use crate::http::Problem;
+use crate::keeper::messages::ToKeeper;
+use crate::mesh::Message;
+use crate::wal::name::Sequence;
+use crate::wal::record::Entry;
+
+/// Slow and idle connections are looked for this often.
+const SWEEP_US: u64 = 100_000;
+
+impl Shard {
+    /// Requests that waited too long: 503 now, and their claims are withdrawn.
+    pub(super) fn expire_deadlines(&mut self, now: Now, outbox: &mut Outbox) {
+        while let Some((_, ticket)) = self
+            .deadlines
+            .pop_front_if(|(due_us, _)| *due_us <= now.mono_us)
+        {
+            let Some(core) = self.core.as_mut() else {
+                return;
+            };
+            let Some(flight) = self.flights.get(ticket) else {
+                continue;
+            };
+            if flight.step == Step::Claimed {
+                flight.step = Step::Withdrawing;
+                let flight = *flight;
+                core.log
+                    .push_fate(flight.body, &Entry::Unanswered(flight.body));
+                let owner = owner_of(core, &flight.candidate);
+                let key = flight.candidate.key;
+                if owner == self.config.id {
+                    core.owner.withdraw(owner, ticket, key, &mut self.answers);
+                } else {
+                    self.claims_abroad += 1;
+                    outbox
+                        .ops
+                        .push(Op::Message(owner, Message::Withdraw { ticket, key }));
+                }
+            }
+            let Some((conn, reply)) = self
+                .flights
+                .get(ticket)
+                .map(|flight| (flight.conn, flight.reply))
+            else {
+                continue;
+            };
+            self.resolve(
+                conn,
+                reply,
+                Answer::refusal(Problem::DeadlineExceeded),
+                Sequence::default(),
+            );
+        }
+    }
+
+    /// Looks for connections that are too slow, idle, or whose client does not take its answers.
+    pub(super) fn sweep(&mut self, now: Now, outbox: &mut Outbox) {
+        if now.mono_us < self.swept_us + SWEEP_US || self.connections.open_count() == 0 {
+            return;
+        }
+        self.swept_us = now.mono_us;
+        for slot in 0..self.connections.slots() {
+            let conn = self.connections.at(slot).id;
+            match self.patience(slot, now) {
+                Patience::Lasts => {}
+                Patience::Refuse(problem) => self.time_out(conn, problem, now),
+                Patience::Finish => {
+                    self.connections.at(slot).phase = Phase::Closing;
+                    self.due.push(conn);
+                }
+                Patience::Cut => self.drop_connection(conn, outbox),
+            }
+        }
+    }
+
+    fn patience(&mut self, slot: u32, now: Now) -> Patience {
+        let limits = self.config.limits;
+        let connection = self.connections.at(slot);
+        let quiet_us = now.mono_us.saturating_sub(connection.active_us);
+        match connection.phase {
+            Phase::Free => return Patience::Lasts,
+            Phase::Lingering { until_us } if now.mono_us >= until_us => return Patience::Cut,
+            Phase::Closing | Phase::Lingering { .. } => {
+                let stalled = connection.unsent_bytes > 0 && quiet_us >= limits.idle_timeout_us;
+                return if stalled {
+                    Patience::Cut
+                } else {
+                    Patience::Lasts
+                };
+            }
+            Phase::Open => {}
+        }
+        if connection.unsent_bytes > 0 && quiet_us >= limits.idle_timeout_us {
+            return Patience::Cut;
+        }
+        if connection.is_at_rest() && quiet_us >= limits.idle_timeout_us {
+            return Patience::Finish;
+        }
+        let Some(since_us) = connection.request_since_us else {
+            return Patience::Lasts;
+        };
+        if connection.paused_us.is_some() || !connection.owed.is_empty() {
+            return Patience::Lasts;
+        }
+        let taken_us = now.mono_us.saturating_sub(since_us);
+        match connection.head {
+            None if connection.skip_bytes > 0 => {
+                if taken_us >= limits.head_timeout_us {
+                    Patience::Cut
+                } else {
+                    Patience::Lasts
+                }
+            }
+            None if taken_us >= limits.head_timeout_us => Patience::Refuse(Problem::HeadTimeout),
+            Some(head) if taken_us > limits.body_grace_us => {
+                let received_bytes =
+                    connection.pending_bytes().saturating_sub(head.head_len) as u64;
+                let slow_us = taken_us - limits.body_grace_us;
+                let owed_bytes = slow_us.saturating_mul(limits.body_bytes_per_s_min) / 1_000_000;
+                if received_bytes < owed_bytes {
+                    Patience::Refuse(Problem::BodyTimeout)
+                } else {
+                    Patience::Lasts
+                }
+            }
+            _ => Patience::Lasts,
+        }
+    }
+
+    fn time_out(&mut self, conn: ConnId, problem: Problem, now: Now) {
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        let reply = Reply::Ready {
+            answer: Answer::refusal(problem),
+            needs: Sequence::default(),
+        };
+        connection.owe(Owed {
+            reply,
+            since_us: now.mono_us,
+            last: true,
+            head_only: false,
+        });
+        connection.head = None;
+        connection.request_since_us = None;
+        connection.phase = Phase::Closing;
+        self.due.push(conn);
+        self.touched.push(conn.slot);
+        self.queue(conn.slot);
+    }
+
+    /// Bounded work that no answer waits for.
+    pub(super) fn background(&mut self, now: Now, outbox: &mut Outbox) {
+        let me = self.id();
+        let shards = self.config.shards;
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
+        core.owner.step(core.begin.clock.at(now.mono_us));
+        if let Some(version) = core.owner.take_switched() {
+            outbox.ops.push(Op::Keeper(ToKeeper::Switched { version }));
+        }
+        let pressed = !core.owner.admit();
+        let mine = &mut self.pressed[usize::from(me.0)];
+        if *mine != pressed {
+            *mine = pressed;
+            for peer in (0..shards).map(ShardId).filter(|peer| *peer != me) {
+                outbox
+                    .ops
+                    .push(Op::Message(peer, Message::Pressure(pressed)));
+            }
+        }
+        let stats = &self.config.stats.shards[usize::from(me.0)];
+        stats.wal_syncs.set(core.log.counters.syncs);
+        stats.wal_bytes.set(core.log.counters.bytes);
+        stats.wal_records.set(core.log.counters.records);
+        stats.wal_errors.set(core.log.counters.errors);
+        stats.flights.set(self.flights.count() as u64);
+        stats.dedup_keys.set(core.owner.table().len());
+        stats.dedup_bytes.set(core.owner.table().memory_bytes());
+        stats.dedup_bytes_max.set(self.config.dedup_bytes_max);
+    }
+
+    /// When to take the next turn if nothing happens before.
+    pub(super) fn next(&mut self, now: Now) -> Next {
+        while let Some((_, ticket)) = self.deadlines.front().copied() {
+            if self.flights.get(ticket).is_some() {
+                break;
+            }
+            self.deadlines.pop_front();
+        }
+        let log_waits = self.core.as_ref().is_some_and(|core| core.log.in_flight());
+        if !self.answers.is_empty()
+            || !self.due.is_empty()
+            || (!self.ready.is_empty() && !(self.blocked && log_waits))
+        {
+            return Next::Now;
+        }
+        let far_us = now.mono_us + 10_000_000;
+        let mut at_us = far_us;
+        let mut sooner =
+            |candidate_us: Option<u64>| at_us = at_us.min(candidate_us.unwrap_or(far_us));
+        sooner(self.core.as_ref().and_then(|core| core.log.mark_due_us()));
+        sooner(self.deadlines.front().map(|&(due_us, _)| due_us));
+        sooner(self.claims_awaited_until_us());
+        sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
+        sooner(self.drain.next_us());
+        if at_us <= now.mono_us && self.blocked {
+            Next::At(now.mono_us + 1_000)
+        } else {
+            Next::At(at_us.max(now.mono_us + 1))
+        }
+    }
+}
+
+/// What to do with a slow connection.
+enum Patience {
+    Lasts,
+    /// Answer, then close.
+    Refuse(Problem),
+    /// Close politely.
+    Finish,
+    /// Close now.
+    Cut,
+}

@@ -1,0 +1,323 @@
+//! The manifest: which files count and what they are. It is replaced as a whole, never changed in place.
+//! This is its memory and its bytes; replacing the file is the keeper's.
+
+mod read;
+mod spell;
+#[cfg(test)]
+mod tests;
+
+use crate::wal::name::{LogId, Sequence};
+use crate::wal::segment::START_LIMIT;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The first eight bytes of a manifest.
+pub const MANIFEST_MAGIC: [u8; 8] = *b"flk-mani";
+
+/// The format of the whole directory. A directory of a higher format is refused.
+pub const DIRECTORY_VERSION: u32 = 1;
+
+/// The oldest flk that reads what this one writes: major, minor, patch.
+pub const READABLE_SINCE: [u16; 3] = [0, 1, 0];
+
+/// Bytes of a manifest before its fields: magic, version, oldest reader, length. Never changes, like the checksum in
+/// the last four bytes, so that every flk can tell a newer manifest from a damaged one.
+const PREFIX_BYTES: usize = 24;
+
+/// A manifest is smaller than this; a longer file is refused unread.
+pub const MANIFEST_BYTES_MAX: usize = 16 << 20;
+
+/// The expiry clock as it was written down, with the wall clock of that moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockMark {
+    /// Seconds since installation on the expiry clock.
+    pub expiry_s: u32,
+    /// Wall clock, microseconds since the Unix epoch.
+    pub wall_us: u64,
+}
+
+/// Sequences and bytes of a segment that is no longer written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// First sequence in it, or the position after `last` if it holds no batch.
+    pub first: Sequence,
+    /// Last sequence in it, or that of the segment before if it holds no batch.
+    pub last: Sequence,
+    /// Bytes in use, header included: a multiple of 4 KiB. What lies behind is not looked at.
+    pub bytes: u64,
+    /// Checksum of the header of the batch `last`, wherever it lies; 0 if the log has none yet.
+    pub last_checksum: u32,
+}
+
+/// What becomes of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentState {
+    /// Named before its first batch; perhaps never used, perhaps in use already.
+    Next,
+    /// Said to be in use by the shard that writes it. Read like a next one: its first write may have failed.
+    Open,
+    /// Written no more.
+    Closed(Extent),
+    /// The last segment of an ended log: header and the last whole batch, exactly.
+    Last(Extent),
+}
+
+impl SegmentState {
+    /// First and last sequence of a segment that is written no more.
+    pub fn extent(&self) -> Option<&Extent> {
+        match self {
+            SegmentState::Next | SegmentState::Open => None,
+            SegmentState::Closed(extent) | SegmentState::Last(extent) => Some(extent),
+        }
+    }
+}
+
+/// A segment of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEntry {
+    /// Position in the log, from 0.
+    pub ordinal: u32,
+    /// Number of its file.
+    pub file: u64,
+    /// Salt of its headers.
+    pub salt: u64,
+    /// Generation of the manifest that first named it.
+    pub generation: u64,
+    /// What becomes of it.
+    pub state: SegmentState,
+}
+
+/// Where an ended log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEndMark {
+    /// Its last sequence; the position before the first if it never held a batch.
+    pub sequence: Sequence,
+    /// Checksum of that batch's header; 0 if there is none.
+    pub checksum: u32,
+}
+
+/// A log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Its name.
+    pub id: LogId,
+    /// Incarnation of the directory that wrote it: that of its segment headers.
+    pub incarnation: [u8; 16],
+    /// Set once the log has ended; its bodies without a fate are unanswered.
+    pub ended_at: Option<LogEndMark>,
+    /// Every body up to this sequence has its fate in the durable log.
+    pub settled_upto: Sequence,
+    /// Its live segments, ordinals ascending without holes; written-off ones before open ones before next ones.
+    pub segments: Vec<SegmentEntry>,
+}
+
+/// Sequences that an operator gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The log.
+    pub log: LogId,
+    /// First missing sequence.
+    pub from: Sequence,
+    /// Last missing sequence.
+    pub to: Sequence,
+}
+
+/// How much of a log a slice covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cover {
+    /// The log.
+    pub log: LogId,
+    /// Every decision up to this sequence is in this slice or in an earlier one.
+    pub upto: Sequence,
+}
+
+/// A sealed slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SliceEntry {
+    /// Number of its file.
+    pub file: u64,
+    /// Random id, repeated in its blocks.
+    pub id: u64,
+    /// Smallest decided-at in it.
+    pub decided_first: u32,
+    /// Largest decided-at in it.
+    pub decided_last: u32,
+    /// Largest expiry in it: once the clock has passed it the slice answers nothing.
+    pub expiry_max: u32,
+    /// Number of entries.
+    pub entries: u64,
+    /// Length of the file.
+    pub bytes: u64,
+    /// CRC-32C of the file's section table.
+    pub checksum: u32,
+    /// What it covers.
+    pub covers: Vec<Cover>,
+}
+
+/// All durable state but the contents of files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// Random id of the installation, made with the directory.
+    pub installation: [u8; 16],
+    /// Random id of the node.
+    pub node: [u8; 16],
+    /// Random id of this incarnation of the directory; a restore makes a new one.
+    pub incarnation: [u8; 16],
+    /// Id of the secret that the slices were made under.
+    pub secret: [u8; 16],
+    /// Grows by one with every replacement.
+    pub generation: u64,
+    /// Number of the latest start, 24 bits; 0 before the first.
+    pub start: u32,
+    /// Every log was brought to its end by a graceful stop, and none is written now.
+    pub clean_stop: bool,
+    /// The expiry clock when this was written.
+    pub clock: ClockMark,
+    /// Time that the expiry clock withholds until an operator releases it, in seconds.
+    pub withheld_s: u64,
+    /// The next file number to give out.
+    pub next_file: u64,
+    /// The logs.
+    pub logs: Vec<LogEntry>,
+    /// What is known to be missing.
+    pub gaps: Vec<Gap>,
+    /// Files that are ready to become segments.
+    pub spares: Vec<u64>,
+    /// The slices, oldest first.
+    pub slices: Vec<SliceEntry>,
+}
+
+/// Why bytes are not a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManifestFault {
+    /// Fewer bytes than its length says, or more.
+    Length,
+    /// The first bytes are not a manifest's.
+    Magic,
+    /// The checksum does not match.
+    Checksum,
+    /// It is whole, but of a newer format.
+    Newer {
+        /// The format version found.
+        version: u32,
+        /// The oldest flk that reads it.
+        readable_since: [u16; 3],
+    },
+    /// The checksum matches, but a field holds what no writer writes; its name.
+    Field(&'static str),
+}
+
+impl fmt::Display for ManifestFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ManifestFault::Length => {
+                out.write_str("the manifest has not the length that it states")
+            }
+            ManifestFault::Magic => out.write_str("the file is not a manifest"),
+            ManifestFault::Checksum => out.write_str("the checksum of the manifest does not match"),
+            ManifestFault::Newer {
+                version,
+                readable_since: [major, minor, patch],
+            } => write!(
+                out,
+                "the directory has format version {version}, this flk reads {DIRECTORY_VERSION}: use flk {major}.{minor}.{patch} or later"
+            ),
+            ManifestFault::Field(name) => write!(out, "the manifest holds an impossible {name}"),
+        }
+    }
+}
+
+impl std::error::Error for ManifestFault {}
+
+impl Manifest {
+    /// The bytes of the file.
+    pub fn encode(&self) -> Vec<u8> {
+        spell::spell(self)
+    }
+
+    /// Reads the bytes of the file.
+    pub fn decode(bytes: &[u8]) -> Result<Manifest, ManifestFault> {
+        let manifest = read::read(bytes)?;
+        match manifest.impossible() {
+            Some(name) => Err(ManifestFault::Field(name)),
+            None => Ok(manifest),
+        }
+    }
+
+    /// The name of a field that no writer gives this value.
+    fn impossible(&self) -> Option<&'static str> {
+        if self.start >= START_LIMIT {
+            return Some("start number");
+        }
+        if self.logs.iter().any(|log| log.id.start > self.start) {
+            return Some("log of a later start");
+        }
+        let files = self.files();
+        let distinct: BTreeSet<u64> = files.iter().copied().collect();
+        if distinct.len() != files.len() || files.iter().any(|&file| file >= self.next_file) {
+            return Some("file number");
+        }
+        let ids: BTreeSet<LogId> = self.logs.iter().map(|log| log.id).collect();
+        if ids.len() != self.logs.len() {
+            return Some("log named twice");
+        }
+        self.logs
+            .iter()
+            .find_map(|log| log.impossible(self.generation))
+    }
+
+    /// The numbers of all files that it names.
+    pub fn files(&self) -> Vec<u64> {
+        let segments = self.logs.iter().flat_map(|log| &log.segments);
+        let slices = self.slices.iter().map(|slice| slice.file);
+        segments
+            .map(|segment| segment.file)
+            .chain(self.spares.iter().copied())
+            .chain(slices)
+            .collect()
+    }
+
+    /// The gap that holds a sequence of a log.
+    pub fn gap(&self, log: LogId, sequence: Sequence) -> Option<&Gap> {
+        self.gaps
+            .iter()
+            .find(|gap| gap.log == log && (gap.from..=gap.to).contains(&sequence))
+    }
+}
+
+impl LogEntry {
+    /// The name of a field that no writer gives this value.
+    fn impossible(&self, generation: u64) -> Option<&'static str> {
+        let rank = |segment: &SegmentEntry| match segment.state {
+            SegmentState::Closed(_) => 0,
+            SegmentState::Last(_) => 1,
+            SegmentState::Open => 2,
+            SegmentState::Next => 3,
+        };
+        let pairs = || self.segments.iter().zip(self.segments.iter().skip(1));
+        if pairs().any(|(a, b)| a.ordinal.checked_add(1) != Some(b.ordinal)) {
+            return Some("order of segments");
+        }
+        let doubled =
+            |a: &SegmentEntry, b: &SegmentEntry| rank(a) == rank(b) && (1..=2).contains(&rank(a));
+        if pairs().any(|(a, b)| rank(a) > rank(b) || doubled(a, b)) {
+            return Some("order of segment states");
+        }
+        let written = |segment: &SegmentEntry| segment.state.extent().is_some();
+        if self.ended_at.is_some() && !self.segments.iter().all(written) {
+            return Some("open segment of an ended log");
+        }
+        let last = |segment: &SegmentEntry| matches!(segment.state, SegmentState::Last(_));
+        if self.ended_at.is_none() && self.segments.iter().any(last) {
+            return Some("last segment of a log that has not ended");
+        }
+        if self
+            .segments
+            .iter()
+            .any(|segment| segment.generation > generation)
+        {
+            return Some("segment of a later generation");
+        }
+        None
+    }
+}

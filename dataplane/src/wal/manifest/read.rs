@@ -1,0 +1,208 @@
+//! The fields of a manifest, from its bytes. The counterpart of `spell`; rules between fields are checked by its caller.
+
+use super::{
+    ClockMark, Cover, DIRECTORY_VERSION, Extent, Gap, LogEndMark, LogEntry, MANIFEST_BYTES_MAX,
+    MANIFEST_MAGIC, Manifest, ManifestFault, PREFIX_BYTES, SegmentEntry, SegmentState, SliceEntry,
+};
+use crate::wal::checksum::{Reader, crc};
+use crate::wal::name::{LogId, Sequence};
+
+/// Reads the bytes of the file.
+pub(super) fn read(bytes: &[u8]) -> Result<Manifest, ManifestFault> {
+    let fields = verified_fields(bytes)?;
+    let mut reader = Reader::new(fields);
+    let manifest = manifest_of(&mut reader).ok_or(ManifestFault::Length)?;
+    if !reader.rest().is_empty() {
+        return Err(ManifestFault::Length);
+    }
+    manifest
+}
+
+/// Checks all that never changes between formats, then the version, and returns the bytes of the fields.
+fn verified_fields(bytes: &[u8]) -> Result<&[u8], ManifestFault> {
+    if !bytes.starts_with(&MANIFEST_MAGIC) {
+        return Err(ManifestFault::Magic);
+    }
+    let prefix = |reader: &mut Reader<'_>| {
+        let version = reader.u32()?;
+        let readable_since = [reader.u16()?, reader.u16()?, reader.u16()?];
+        let reserved = reader.u16()?;
+        Some((version, readable_since, reserved, reader.u32()?))
+    };
+    let mut reader = Reader::new(&bytes[MANIFEST_MAGIC.len()..]);
+    let (version, readable_since, reserved, length) =
+        prefix(&mut reader).ok_or(ManifestFault::Length)?;
+    let too_long = bytes.len() > MANIFEST_BYTES_MAX;
+    if length as usize != bytes.len() || too_long {
+        return Err(ManifestFault::Length);
+    }
+    let (covered, checksum) = bytes.split_last_chunk::<4>().ok_or(ManifestFault::Length)?;
+    if crc(covered) != u32::from_le_bytes(*checksum) {
+        return Err(ManifestFault::Checksum);
+    }
+    if version > DIRECTORY_VERSION {
+        return Err(ManifestFault::Newer {
+            version,
+            readable_since,
+        });
+    }
+    if version == 0 || reserved != 0 {
+        return Err(ManifestFault::Field("format version"));
+    }
+    covered.get(PREFIX_BYTES..).ok_or(ManifestFault::Length)
+}
+
+/// Reads a list: its length, then its items. A length that the rest cannot hold is refused before memory is taken.
+fn list<'a, T, F>(
+    reader: &mut Reader<'a>,
+    item_bytes_min: usize,
+    mut item: F,
+) -> Option<Result<Vec<T>, ManifestFault>>
+where
+    F: FnMut(&mut Reader<'a>) -> Option<Result<T, ManifestFault>>,
+{
+    let count = reader.u32()? as usize;
+    if count > reader.rest().len() / item_bytes_min {
+        return None;
+    }
+    let mut items = Vec::with_capacity(count);
+    for _ in 0..count {
+        match item(reader)? {
+            Ok(value) => items.push(value),
+            Err(fault) => return Some(Err(fault)),
+        }
+    }
+    Some(Ok(items))
+}
+
+/// The fields of a manifest. `None`: they end too early.
+fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault>> {
+    let [installation, node, incarnation, secret] = [
+        reader.array()?,
+        reader.array()?,
+        reader.array()?,
+        reader.array()?,
+    ];
+    let (generation, start, flags) = (reader.u64()?, reader.u32()?, reader.u32()?);
+    let (wall_us, expiry_s, reserved) = (reader.u64()?, reader.u32()?, reader.u32()?);
+    let (withheld_s, next_file) = (reader.u64()?, reader.u64()?);
+    if flags > 1 || reserved != 0 {
+        return Some(Err(ManifestFault::Field("reserved bit")));
+    }
+    let logs = list(reader, 52, log_of)?;
+    let gaps = list(reader, 24, |reader| gap_of(reader).map(Ok))?;
+    let spares = list(reader, 8, |reader| reader.u64().map(Ok))?;
+    let slices = list(reader, 52, slice_of)?;
+    let assemble = || {
+        Ok(Manifest {
+            installation,
+            node,
+            incarnation,
+            secret,
+            generation,
+            start,
+            clean_stop: flags == 1,
+            clock: ClockMark { expiry_s, wall_us },
+            withheld_s,
+            next_file,
+            logs: logs?,
+            gaps: gaps?,
+            spares: spares?,
+            slices: slices?,
+        })
+    };
+    Some(assemble())
+}
+
+fn log_id(reader: &mut Reader<'_>) -> Option<LogId> {
+    let start = reader.u32()?;
+    let number = reader.u32()?;
+    let number = u16::try_from(number).ok()?;
+    Some(LogId { start, number })
+}
+
+fn log_of(reader: &mut Reader<'_>) -> Option<Result<LogEntry, ManifestFault>> {
+    let id = log_id(reader)?;
+    let incarnation = reader.array()?;
+    let settled_upto = Sequence(reader.u64()?);
+    let ended = reader.u32()?;
+    let mark = LogEndMark {
+        checksum: reader.u32()?,
+        sequence: Sequence(reader.u64()?),
+    };
+    let ended_at = match ended {
+        0 => None,
+        1 => Some(mark),
+        _ => return Some(Err(ManifestFault::Field("end mark"))),
+    };
+    let segments = list(reader, 32, segment_of)?;
+    Some(segments.map(|segments| LogEntry {
+        id,
+        incarnation,
+        ended_at,
+        settled_upto,
+        segments,
+    }))
+}
+
+fn segment_of(reader: &mut Reader<'_>) -> Option<Result<SegmentEntry, ManifestFault>> {
+    let (ordinal, state) = (reader.u32()?, reader.u32()?);
+    let (file, salt, generation) = (reader.u64()?, reader.u64()?, reader.u64()?);
+    let state = match state {
+        0 => SegmentState::Next,
+        1 => SegmentState::Open,
+        2 => SegmentState::Closed(extent_of(reader)?),
+        3 => SegmentState::Last(extent_of(reader)?),
+        _ => return Some(Err(ManifestFault::Field("segment state"))),
+    };
+    Some(Ok(SegmentEntry {
+        ordinal,
+        file,
+        salt,
+        generation,
+        state,
+    }))
+}
+
+fn extent_of(reader: &mut Reader<'_>) -> Option<Extent> {
+    let extent = Extent {
+        first: Sequence(reader.u64()?),
+        last: Sequence(reader.u64()?),
+        bytes: reader.u64()?,
+        last_checksum: reader.u32()?,
+    };
+    (reader.u32()? == 0).then_some(extent)
+}
+
+fn gap_of(reader: &mut Reader<'_>) -> Option<Gap> {
+    Some(Gap {
+        log: log_id(reader)?,
+        from: Sequence(reader.u64()?),
+        to: Sequence(reader.u64()?),
+    })
+}
+
+fn slice_of(reader: &mut Reader<'_>) -> Option<Result<SliceEntry, ManifestFault>> {
+    let (file, id) = (reader.u64()?, reader.u64()?);
+    let (decided_first, decided_last) = (reader.u32()?, reader.u32()?);
+    let (expiry_max, checksum) = (reader.u32()?, reader.u32()?);
+    let (entries, bytes) = (reader.u64()?, reader.u64()?);
+    let cover = |reader: &mut Reader<'_>| {
+        Some(Ok(Cover {
+            log: log_id(reader)?,
+            upto: Sequence(reader.u64()?),
+        }))
+    };
+    let covers = list(reader, 16, cover)?;
+    Some(covers.map(|covers| SliceEntry {
+        file,
+        id,
+        decided_first,
+        decided_last,
+        expiry_max,
+        entries,
+        bytes,
+        checksum,
+        covers,
+    }))
+}

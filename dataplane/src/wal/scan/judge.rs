@@ -1,0 +1,128 @@
+//! Torn tail or damage: what lies behind the first position that does not hold the expected batch, and what it proves.
+//! A position proves nothing by being empty; only headers behind it do, by what they say was durable.
+
+use super::BLOCK;
+use super::reader::{Halt, LogReader, Stop, unreadable};
+use super::report::{BatchAt, Verdict};
+use super::window::{ReadAt, Window};
+use crate::wal::batch::{BATCH_BYTES_MAX, Batch, BatchHeader};
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::manifest::SegmentEntry;
+use crate::wal::name::Sequence;
+use crate::wal::segment::SegmentHeader;
+
+/// What looking on behind a stop found.
+#[derive(Default)]
+struct Found {
+    /// The largest sequence that anything here says was durable.
+    durable_upto: Sequence,
+    /// Bytes of blocks that are not zero within reach of one batch from the beginning.
+    torn_bytes: u64,
+    /// Bytes that the headers of this segment claim.
+    begun_bytes: u64,
+}
+
+impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
+    /// Torn tail or damage? Decided by the largest sequence that anything behind the stop says was durable.
+    pub(super) async fn judge(
+        &mut self,
+        index: usize,
+        stop: Stop,
+        durable: Sequence,
+    ) -> Result<Verdict, Halt> {
+        let (ordinal, Some(expected)) = (self.ordinal(index), self.expected()) else {
+            return Ok(Verdict::Whole);
+        };
+        let mut found = self.look_on(index, stop.offset, expected).await?;
+        found.durable_upto = found.durable_upto.max(durable);
+        for later in index + 1..self.segments().len() {
+            let there = self.look_on(later, 0, expected).await?;
+            found.durable_upto = found.durable_upto.max(there.durable_upto);
+            found.torn_bytes += there.begun_bytes;
+        }
+        if found.durable_upto >= expected {
+            return Err(self.damage(ordinal, stop.offset, found.durable_upto, stop.why));
+        }
+        if found.torn_bytes == 0 {
+            return Ok(Verdict::Whole);
+        }
+        Ok(Verdict::TornTail {
+            ordinal,
+            offset: stop.offset,
+            bytes: found.torn_bytes,
+        })
+    }
+
+    /// Looks at every block of a segment from `from` on for a header that belongs to it and says what was durable.
+    async fn look_on(&self, index: usize, from: u64, expected: Sequence) -> Result<Found, Halt> {
+        let mut found = Found::default();
+        let Some((entry, file)) = self.segment(index) else {
+            return Ok(found);
+        };
+        let mut window = Window::new(file);
+        let mut offset = from;
+        let mut reach = from.saturating_add(BATCH_BYTES_MAX as u64);
+        loop {
+            let block = window.get(offset, BLOCK_BYTES).await;
+            let Some(block) = block.map_err(|errno| unreadable(entry, errno))? else {
+                return Ok(found);
+            };
+            if let Some(durable_upto) = self.durable_by(entry, block, expected) {
+                found.durable_upto = found.durable_upto.max(durable_upto);
+            }
+            match begun(entry, block) {
+                Begun::Ours(bytes) => {
+                    found.begun_bytes += bytes;
+                    reach = if offset == from { from + bytes } else { reach };
+                }
+                Begun::EarlierLife => reach = reach.min(offset),
+                Begun::Nothing => {}
+            }
+            if offset < reach && block.iter().any(|&byte| byte != 0) {
+                found.torn_bytes += BLOCK;
+            }
+            offset += BLOCK;
+        }
+    }
+
+    /// What a block says was durable, if it is a header of this segment behind the expected position: a batch header by
+    /// its field, the segment header by its statement about the segment before.
+    fn durable_by(
+        &self,
+        entry: &SegmentEntry,
+        block: &[u8],
+        expected: Sequence,
+    ) -> Option<Sequence> {
+        if let Ok(header) = BatchHeader::decode(block) {
+            let later = header.fields.sequence >= expected;
+            let same_log = header.fields.sequence.start() == expected.start();
+            let ours = header.fields.salt == entry.salt && same_log;
+            return (ours && later).then_some(header.fields.durable_upto);
+        }
+        let (header, _) = SegmentHeader::decode(block).ok()?;
+        let ours = header.salt == entry.salt && header.log == self.source.log.id;
+        header
+            .predecessor
+            .filter(|_| ours)
+            .map(|before| before.ends_after)
+    }
+}
+
+/// What begins at a block.
+enum Begun {
+    /// A batch of this segment, of this length.
+    Ours(u64),
+    /// A batch of an earlier life of the file.
+    EarlierLife,
+    /// No batch.
+    Nothing,
+}
+
+/// What begins at a block of a segment.
+fn begun(entry: &SegmentEntry, block: &[u8]) -> Begun {
+    match BatchHeader::decode(block) {
+        Ok(header) if header.fields.salt == entry.salt => Begun::Ours(header.bytes() as u64),
+        Ok(_) => Begun::EarlierLife,
+        Err(_) => Begun::Nothing,
+    }
+}

@@ -1,0 +1,507 @@
+//! The reader of logs against its twin and against the truth, over logs as a writer leaves them.
+
+use super::twin::{self, Class, Finding};
+use super::world::{self, Crash, Harm, LOG, Step, World};
+use super::*;
+use crate::event::Errno;
+use crate::wal::batch::{BATCH_HEADER_BYTES, BatchFault, Limits, OpenBatch, rewrite};
+use crate::wal::buffer::Blocks;
+use crate::wal::checksum::crc;
+use crate::wal::manifest::{Gap, LogEndMark, SegmentEntry, SegmentState};
+use crate::wal::name::Sequence;
+use crate::wal::record::RecordFault;
+use crate::wal::segment::SegmentHeader;
+use proptest::prelude::*;
+use std::future::Future;
+
+fn read(world: &World) -> (LogEnd, Vec<(u32, u64, Sequence)>) {
+    let files: Vec<InMemory<'_>> = world.files.iter().map(|file| InMemory(file)).collect();
+    read_files(world, &files, 0)
+}
+
+fn read_files<R: ReadAt>(
+    world: &World,
+    files: &[R],
+    from: usize,
+) -> (LogEnd, Vec<(u32, u64, Sequence)>) {
+    let source = LogSource {
+        manifest: &world.manifest,
+        log: &world.manifest.logs[0],
+        from,
+        files,
+        erased: &|_, _| false,
+    };
+    let mut batches = Vec::new();
+    let end = run_ready(read_log(&source, |at, batch| {
+        batches.push((at.ordinal, at.offset, batch.header.fields.sequence));
+    }));
+    (end.unwrap(), batches)
+}
+
+fn at(counter: u64) -> Sequence {
+    Sequence(Sequence::before_first(LOG.start).0 + counter)
+}
+
+fn commits(count: usize) -> Vec<Step> {
+    vec![Step::Commit(vec![700, 40]); count]
+}
+
+fn damage(end: &LogEnd) -> Damage {
+    match end.verdict {
+        Verdict::Damage(damage) => damage,
+        other => panic!("{other}"),
+    }
+}
+
+/// Brings the log of a world to its end as a start does it: a last segment, and everything before it closed.
+fn end_log(world: &World) -> World {
+    let (end, _) = read(world);
+    assert!(end.verdict.is_sound(), "{}", end.verdict);
+    let ending = end.ending(Sequence::before_first(LOG.start));
+    let mut ended = world.clone();
+    let log = &mut ended.manifest.logs[0];
+    let old = std::mem::take(&mut log.segments);
+    let mut files = Vec::new();
+    for (ordinal, extent) in &ending.closed {
+        let entry = old.iter().find(|entry| entry.ordinal == *ordinal).unwrap();
+        log.segments.push(SegmentEntry {
+            state: SegmentState::Closed(*extent),
+            ..*entry
+        });
+        let mut file = world.files[entry.file as usize].clone();
+        file.truncate(extent.bytes as usize);
+        files.push(file);
+    }
+    let mut mark = ending.end;
+    if let Some(batch) = ending.batch {
+        let lead = SegmentHeader {
+            installation: [7; 16],
+            incarnation: [8; 16],
+            log: LOG,
+            ordinal: ending.ordinal,
+            salt: 0x1a57,
+            generation: ended.manifest.generation,
+            predecessor: ending.predecessor,
+        };
+        let start = batch.offset as usize;
+        let mut blocks = Blocks::default();
+        blocks.reset(batch.bytes);
+        let file = &world.files[batch.ordinal as usize];
+        blocks
+            .bytes_mut()
+            .copy_from_slice(&file[start..start + batch.bytes]);
+        let assembled = rewrite(&mut blocks, &lead).unwrap();
+        mark.checksum = assembled.checksum;
+        log.segments.push(SegmentEntry {
+            ordinal: ending.ordinal,
+            file: 99,
+            salt: lead.salt,
+            generation: lead.generation,
+            state: SegmentState::Last(crate::wal::manifest::Extent {
+                first: mark.sequence,
+                last: mark.sequence,
+                bytes: assembled.bytes as u64,
+                last_checksum: assembled.checksum,
+            }),
+        });
+        files.push(blocks.bytes().to_vec());
+    }
+    log.ended_at = Some(mark);
+    ended.files = files;
+    ended
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn agrees_with_the_naive_reader_whatever_happens_to_the_disk(
+        steps in world::steps(),
+        crash in world::crash(),
+        harms in prop::collection::vec(world::harm(), 0..3),
+        lag: bool,
+    ) {
+        let mut world = World::run(&steps, &crash, 24, lag);
+        harms.iter().for_each(|harm| world.harm(harm));
+        let (end, batches) = read(&world);
+        let found = Finding { class: Class::of(&end.verdict), batches };
+        prop_assert_eq!(found, twin::read(&world.manifest, &world.manifest.logs[0], &world.files));
+    }
+
+    #[test]
+    fn after_a_crash_finds_all_that_was_durable_and_at_most_what_was_in_flight(
+        steps in world::steps(),
+        crash in world::crash(),
+        lag: bool,
+    ) {
+        let world = World::run(&steps, &crash, 24, lag);
+        let (end, batches) = read(&world);
+        prop_assert!(end.verdict.is_sound(), "{}", end.verdict);
+        let found: Vec<Sequence> = batches.iter().map(|batch| batch.2).collect();
+        let mut truth: Vec<Sequence> = world.durable.iter().map(|batch| batch.sequence).collect();
+        if end.last == world.in_flight.unwrap_or_default() {
+            truth.push(end.last);
+        }
+        prop_assert_eq!(&found, &truth);
+        prop_assert_eq!(end.last, truth.last().copied().unwrap_or(at(0)));
+        prop_assert_eq!(u64::from(end.expiry_clock_s), end.last.counter());
+        prop_assert_eq!(end.wall_us, 1_000 * end.last.counter());
+        for (durable, (ordinal, offset, _)) in world.durable.iter().zip(&batches) {
+            prop_assert_eq!((durable.segment as u32, durable.offset as u64), (*ordinal, *offset));
+        }
+    }
+
+    #[test]
+    fn damage_before_a_later_durable_header_is_never_taken_for_a_torn_tail(
+        steps in world::steps(),
+        crash in world::crash(),
+        victim: prop::sample::Index,
+        byte: prop::sample::Index,
+        lose: bool,
+        lag: bool,
+    ) {
+        let mut world = World::run(&steps, &crash, 24, lag);
+        // The newest durable batch is exempt: no header says that it was durable.
+        prop_assume!(world.durable.len() > 1);
+        let victims = world.durable.len() - 1;
+        let durable = world.durable[victim.index(victims)].clone();
+        let place = durable.offset + byte.index(durable.used);
+        let file = &mut world.files[durable.segment];
+        if lose {
+            let start = place / BLOCK_BYTES * BLOCK_BYTES;
+            file[start..start + BLOCK_BYTES].fill(0);
+        } else {
+            file[place] ^= 0x20;
+        }
+        let (end, batches) = read(&world);
+        let found = damage(&end);
+        prop_assert_eq!(found.expected, durable.sequence);
+        prop_assert_eq!(found.ordinal as usize, durable.segment);
+        prop_assert!(found.durable_upto >= durable.sequence);
+        prop_assert!(batches.iter().all(|batch| batch.2 < durable.sequence));
+    }
+
+    #[test]
+    fn an_ended_log_reads_back_whole_and_every_deviation_is_damage(
+        steps in world::steps(),
+        crash in world::crash(),
+        lag: bool,
+        victim: prop::sample::Index,
+        byte: prop::sample::Index,
+    ) {
+        let world = World::run(&steps, &crash, 24, lag);
+        let (before, _) = read(&world);
+        let mut ended = end_log(&world);
+        let (end, batches) = read(&ended);
+        prop_assert_eq!(end.verdict, Verdict::Whole);
+        let mark = before.last_batch.is_some_and(|last| last.header.is_mark());
+        // A mark at the end is left out where it may not be durable; nothing else ever is.
+        prop_assert!(end.last == before.last || mark && end.last.0 + 1 == before.last.0);
+        prop_assert_eq!(batches.len() as u64, end.last.counter());
+        prop_assert_eq!(ended.manifest.logs[0].ended_at.map(|mark| mark.sequence), Some(end.last));
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let (ordinal, offset, _) = batches[victim.index(batches.len())];
+        let index = ended.manifest.logs[0].segments.iter().position(|it| it.ordinal == ordinal).unwrap();
+        let place = offset as usize + byte.index(BATCH_HEADER_BYTES);
+        ended.files[index][place] ^= 1;
+        prop_assert!(matches!(read(&ended).0.verdict, Verdict::Damage(_)));
+    }
+}
+
+#[test]
+fn zeros_before_an_idle_mark_are_damage_and_zeros_at_the_end_are_not() {
+    let mut steps = commits(3);
+    let mut quiet = World::run(&steps, &Crash::Quiet, 24, false);
+    steps.push(Step::Commit(Vec::new()));
+    let mut marked = World::run(&steps, &Crash::Quiet, 24, false);
+    for world in [&mut quiet, &mut marked] {
+        let last = world.durable[2].clone();
+        world.files[0][last.offset..last.offset + last.bytes].fill(0);
+    }
+    assert_eq!(read(&quiet).0.last, at(2));
+    assert_eq!(read(&quiet).0.verdict, Verdict::Whole);
+    let found = damage(&read(&marked).0);
+    assert_eq!((found.expected, found.durable_upto), (at(3), at(3)));
+}
+
+#[test]
+fn a_torn_write_is_cut_and_its_bytes_are_reported() {
+    let in_flight = Crash::InFlight {
+        bodies: vec![9_000],
+        arrived: 0b101,
+        roll: false,
+    };
+    let world = World::run(&commits(2), &in_flight, 24, false);
+    let (end, _) = read(&world);
+    let offset = (BLOCK_BYTES * 3) as u64;
+    let bytes = 2 * BLOCK_BYTES as u64;
+    assert_eq!(
+        end.verdict,
+        Verdict::TornTail {
+            ordinal: 0,
+            offset,
+            bytes
+        }
+    );
+    assert_eq!(end.last, at(2));
+}
+
+#[test]
+fn a_whole_batch_of_a_failed_write_does_not_count_where_the_next_segment_repeats_it() {
+    let steps = [
+        commits(2),
+        vec![Step::TakeOver(vec![500], u64::MAX)],
+        commits(1),
+    ]
+    .concat();
+    let world = World::run(&steps, &Crash::Quiet, 24, true);
+    let (end, batches) = read(&world);
+    assert_eq!(end.verdict, Verdict::Whole);
+    let places: Vec<u32> = batches.iter().map(|batch| batch.0).collect();
+    assert_eq!(
+        places,
+        [0, 0, 1, 1],
+        "the third batch counts in segment 1 only"
+    );
+}
+
+#[test]
+fn a_segment_whose_first_write_failed_counts_for_nothing_whatever_the_manifest_calls_it() {
+    let failed = Step::TakeOver(vec![500], u64::MAX);
+    let fills = Step::Commit(vec![9_000; 10]);
+    let steps = [vec![fills, failed], commits(1)].concat();
+    for lag in [true, false] {
+        let world = World::run(&steps, &Crash::Quiet, 24, lag);
+        let states: Vec<_> = world.manifest.logs[0]
+            .segments
+            .iter()
+            .map(|it| it.state)
+            .collect();
+        assert_eq!(states[1] == SegmentState::Open, lag, "{states:?}");
+        let (end, batches) = read(&world);
+        assert_eq!(end.verdict, Verdict::Whole);
+        let places: Vec<u32> = batches.iter().map(|batch| batch.0).collect();
+        assert_eq!(places, [0, 2, 2]);
+    }
+}
+
+#[test]
+fn a_segment_without_a_header_is_unused() {
+    for state in [SegmentState::Open, SegmentState::Next] {
+        let mut world = World::run(&commits(1), &Crash::Quiet, 24, false);
+        world.files[0].fill(0);
+        world.manifest.logs[0].segments[0].state = state;
+        let (end, _) = read(&world);
+        assert_eq!(end.verdict, Verdict::Whole);
+        assert_eq!(end.unused, [0, 1]);
+    }
+}
+
+#[test]
+fn a_segment_named_by_a_later_manifest_means_a_stale_manifest() {
+    let mut world = World::run(&commits(2), &Crash::Quiet, 24, false);
+    world.manifest.generation -= 1;
+    let stale = Verdict::StaleManifest {
+        ordinal: 0,
+        generation: 9,
+    };
+    assert_eq!(read(&world).0.verdict, stale);
+}
+
+#[test]
+fn a_segment_of_another_log_in_its_place_is_damage() {
+    let mut world = World::run(&commits(2), &Crash::Quiet, 24, false);
+    world.manifest.logs[0].incarnation = [1; 16];
+    assert_eq!(damage(&read(&world).0).why, Why::Identity);
+}
+
+#[test]
+fn sequences_that_were_given_up_are_stepped_over() {
+    let mut world = World::run(&commits(5), &Crash::Quiet, 24, false);
+    let lost = world.durable[2].clone();
+    world.files[0].drain(lost.offset..lost.offset + lost.bytes);
+    assert_eq!(damage(&read(&world).0).expected, at(3));
+    world.manifest.gaps.push(Gap {
+        log: LOG,
+        from: at(3),
+        to: at(3),
+    });
+    let (end, batches) = read(&world);
+    assert_eq!(end.verdict, Verdict::Whole);
+    let found: Vec<u64> = batches.iter().map(|batch| batch.2.counter()).collect();
+    assert_eq!(found, [1, 2, 4, 5]);
+}
+
+#[test]
+fn reading_may_begin_at_a_later_segment() {
+    let steps = [
+        commits(2),
+        vec![Step::Roll(vec![10])],
+        commits(1),
+        vec![Step::Roll(vec![10])],
+    ]
+    .concat();
+    let mut world = World::run(&steps, &Crash::Quiet, 24, false);
+    let files: Vec<InMemory<'_>> = world.files.iter().map(|file| InMemory(file)).collect();
+    let (end, batches) = read_files(&world, &files[1..], 1);
+    assert_eq!(
+        (end.verdict, end.last, batches.len()),
+        (Verdict::Whole, at(5), 3)
+    );
+    world.manifest.logs[0].segments.remove(0);
+    world.files.remove(0);
+    let (end, batches) = read(&world);
+    assert_eq!(
+        (end.verdict, end.last, batches.len()),
+        (Verdict::Whole, at(5), 3)
+    );
+}
+
+#[test]
+fn an_ended_log_that_misses_its_end_mark_is_damage() {
+    let mut world = end_log(&World::run(&commits(2), &Crash::Quiet, 24, false));
+    let log = &mut world.manifest.logs[0];
+    log.ended_at = Some(LogEndMark {
+        sequence: at(3),
+        checksum: 1,
+    });
+    assert_eq!(damage(&read(&world).0).why, Why::EndMark);
+}
+
+#[test]
+fn salvage_finds_every_whole_batch_behind_damage() {
+    let mut world = World::run(&commits(5), &Crash::Quiet, 24, false);
+    let lost = world.durable[1].offset;
+    world.files[0][lost] ^= 1;
+    let mut found = Vec::new();
+    let salt = world.manifest.logs[0].segments[0].salt;
+    run_ready(salvage(&InMemory(&world.files[0]), salt, |_, batch| {
+        found.push(batch.header.fields.sequence.counter());
+    }))
+    .unwrap()
+    .unwrap();
+    assert_eq!(found, [1, 3, 4, 5]);
+}
+
+/// A file whose device refuses one block.
+struct Refusing<'a> {
+    bytes: &'a [u8],
+    block: u64,
+}
+
+impl ReadAt for Refusing<'_> {
+    fn read_at(&self, offset: u64, bytes: usize) -> impl Future<Output = Result<Vec<u8>, Errno>> {
+        let hit = offset <= self.block && self.block < offset + bytes as u64;
+        let inner = InMemory(self.bytes);
+        async move {
+            if hit {
+                Err(Errno::EIO)
+            } else {
+                inner.read_at(offset, bytes).await
+            }
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
+
+#[test]
+fn a_read_error_is_its_own_verdict_wherever_it_strikes() {
+    let world = World::run(&commits(3), &Crash::Quiet, 24, false);
+    for block in [0, 4_096, 20_000] {
+        let file = |file| Refusing { bytes: file, block };
+        let files: Vec<Refusing<'_>> = world.files.iter().map(|bytes| file(bytes)).collect();
+        let (end, _) = read_files(&world, &files, 0);
+        let unreadable = Verdict::Unreadable {
+            ordinal: 0,
+            errno: Errno::EIO,
+        };
+        assert!(end.verdict == unreadable, "{}", end.verdict);
+    }
+}
+
+#[test]
+fn a_lost_block_anywhere_in_a_closed_segment_is_damage() {
+    let steps = [commits(3), vec![Step::Roll(vec![10])]].concat();
+    let whole = World::run(&steps, &Crash::Quiet, 24, false);
+    for block in 0..4 {
+        for harm in [Harm::Lose { block }, Harm::Recycle { block }] {
+            let mut world = whole.clone();
+            world.harm(&harm);
+            assert_eq!(damage(&read(&world).0).ordinal, 0, "{harm:?}");
+        }
+    }
+}
+
+/// Writes a mark behind two batches, with these differences from the one that must follow, and reads the log.
+fn with_third(change: impl Fn(&mut crate::wal::batch::BatchFields)) -> LogEnd {
+    let mut world = World::run(&commits(2), &Crash::Quiet, 24, false);
+    let before = world.durable[1].clone();
+    let end = before.offset + before.bytes;
+    let mut fields = BatchHeader::decode(&world.files[0][before.offset..])
+        .unwrap()
+        .fields;
+    fields.previous_checksum = BatchHeader::decode(&world.files[0][before.offset..])
+        .unwrap()
+        .checksum;
+    fields.sequence = at(3);
+    change(&mut fields);
+    let mut blocks = Blocks::default();
+    OpenBatch::new(Limits::default()).assemble(&fields, None, &mut blocks);
+    world.files[0][end..end + blocks.len()].copy_from_slice(blocks.bytes());
+    read(&world).0
+}
+
+#[test]
+fn a_batch_of_another_salt_sequence_or_chain_is_not_the_expected_one() {
+    assert_eq!(with_third(|_| {}).last, at(3));
+    for end in [
+        with_third(|fields| fields.salt ^= 1),
+        with_third(|fields| fields.previous_checksum ^= 1),
+        with_third(|fields| fields.sequence = at(4)),
+    ] {
+        assert_eq!(end.last, at(2));
+        assert!(
+            end.verdict.is_sound(),
+            "nothing says that anything behind was durable"
+        );
+    }
+}
+
+#[test]
+fn a_whole_batch_with_a_record_of_an_unknown_kind_is_neither_torn_nor_damaged() {
+    let mut world = World::run(&commits(2), &Crash::Quiet, 24, false);
+    let batch = world.durable[1].clone();
+    let bytes = &mut world.files[0][batch.offset..batch.offset + batch.bytes];
+    let index_bytes = BatchHeader::decode(bytes).unwrap().index_bytes as usize;
+    bytes[BATCH_HEADER_BYTES] = 77;
+    let index = crc(&bytes[BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + index_bytes]);
+    bytes[64..68].copy_from_slice(&index.to_le_bytes());
+    let header = crc(&bytes[..BATCH_HEADER_BYTES - 4]);
+    bytes[BATCH_HEADER_BYTES - 4..BATCH_HEADER_BYTES].copy_from_slice(&header.to_le_bytes());
+    let what = Unsupported::Record(RecordFault::UnknownKind(0, 77));
+    let offset = batch.offset as u64;
+    assert_eq!(
+        read(&world).0.verdict,
+        Verdict::Unsupported {
+            ordinal: 0,
+            offset,
+            what
+        }
+    );
+}
+
+#[test]
+fn a_complete_write_of_nonsense_is_damage_even_at_the_end() {
+    let mut world = World::run(&commits(2), &Crash::Quiet, 24, false);
+    let batch = world.durable[1].clone();
+    let bytes = &mut world.files[0][batch.offset..batch.offset + batch.bytes];
+    bytes[32] += 1;
+    let header = crc(&bytes[..BATCH_HEADER_BYTES - 4]);
+    bytes[BATCH_HEADER_BYTES - 4..BATCH_HEADER_BYTES].copy_from_slice(&header.to_le_bytes());
+    assert_eq!(damage(&read(&world).0).why, Why::Batch(BatchFault::Layout));
+}

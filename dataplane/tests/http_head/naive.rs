@@ -1,0 +1,166 @@
+//! The head reader beside a plain one, over heads put together from right and slightly wrong pieces.
+//! The plain reader shares no code with the real one.
+
+use flk_dataplane::http::{HeadStatus, Limits, read_head};
+use proptest::prelude::*;
+
+use super::read;
+
+/// The reader as one would write it without a care for speed, for complete heads within the limits.
+/// Says where the head ends and how long the body is, or nothing where it is refused.
+fn read_naively(stream: &[u8]) -> Option<(usize, u64)> {
+    let text: String = stream.iter().map(|&byte| char::from(byte)).collect();
+    let text = text.as_str();
+    let (skipped, text) = match text.strip_prefix("\r\n") {
+        Some(rest) => (2, rest),
+        None => (0, text),
+    };
+    let head = text.split_once("\r\n\r\n")?.0;
+    let head_len = head.chars().count() + 4; // one character per byte, whatever they take in memory
+    let mut lines = head.split("\r\n");
+    let token = |name: &str| {
+        !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+    };
+    let parts: Vec<&str> = lines.next()?.split(' ').collect();
+    let &[method, target, version] = parts.as_slice() else {
+        return None;
+    };
+    let target_is_sound =
+        target.starts_with('/') && target.chars().all(|c| !c.is_ascii_control() && c != '#');
+    if !token(method)
+        || method.len() > 32
+        || !target_is_sound
+        || !["HTTP/1.0", "HTTP/1.1"].contains(&version)
+    {
+        return None;
+    }
+    let mut fields: Vec<(String, &str)> = Vec::new();
+    for line in lines {
+        let (name, value) = line.split_once(':')?;
+        if !token(name) || value.chars().any(|c| c.is_ascii_control() && c != '\t') {
+            return None;
+        }
+        let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        let lookalike =
+            ["contentlength", "transferencoding"].contains(&letters.to_ascii_lowercase().as_str());
+        if lookalike
+            && !["content-length", "transfer-encoding"]
+                .contains(&name.to_ascii_lowercase().as_str())
+        {
+            return None;
+        }
+        fields.push((name.to_ascii_lowercase(), value.trim_matches([' ', '\t'])));
+    }
+    let all = |name: &str| {
+        fields
+            .iter()
+            .filter(|field| field.0 == name)
+            .map(|field| field.1)
+            .collect::<Vec<_>>()
+    };
+    let hosts = all("host");
+    let lengths = all("content-length");
+    if !all("transfer-encoding").is_empty()
+        || hosts != ["a"]
+        || lengths.len() > 1
+        || fields.len() > 64
+    {
+        return None;
+    }
+    let length = match lengths.first() {
+        None if method == "POST" => return None,
+        None => 0,
+        Some(digits)
+            if digits.chars().all(|c| c.is_ascii_digit())
+                && (*digits == "0" || !digits.starts_with('0')) =>
+        {
+            digits.parse::<u64>().ok()?
+        }
+        Some(_) => return None,
+    };
+    if length > 1024 * 1024 || (["GET", "HEAD"].contains(&method) && length > 0) {
+        return None;
+    }
+    Some((skipped + head_len, length))
+}
+
+/// Pieces from which right and slightly wrong heads are put together.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        8 => Just(b"X: y\r\n".to_vec()),
+        2 => Just(b"Content-Length: 5\r\n".to_vec()),
+        1 => Just(b"Host: a\r\n".to_vec()),
+        1 => Just(b"Transfer-Encoding: chunked\r\n".to_vec()),
+        1 => Just(b"Content-Length: 05\r\n".to_vec()),
+        1 => Just(b"X: \t y \x80 \r\n".to_vec()),
+        1 => proptest::sample::select(&b"\0\t\n\r :\x7f\x80ab"[..]).prop_map(|byte| vec![byte]),
+    ]
+}
+
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let line = proptest::sample::select(vec![
+        "GET / HTTP/1.1\r\n",
+        "POST /v1/pcs/submit HTTP/1.1\r\n",
+        "\r\nPOST / HTTP/1.0\r\n",
+        "PUT /x HTTP/1.1\r\n",
+        "GET / HTTP/1.1 \r\n",
+        "GET  / HTTP/1.1\r\n",
+    ]);
+    (
+        line,
+        proptest::collection::vec(piece(), 0..6),
+        0..4_usize,
+        any::<proptest::sample::Index>(),
+        any::<u8>(),
+    )
+        .prop_map(|(line, pieces, change, place, byte)| {
+            let mut stream = line.as_bytes().to_vec();
+            stream.extend_from_slice(b"Host: a\r\n");
+            stream.extend(pieces.concat());
+            stream.extend_from_slice(b"\r\nbody\r\n\r\n");
+            let at = place.index(stream.len());
+            match change {
+                0 => stream[at] = byte,
+                1 => drop(stream.remove(at)),
+                2 => stream.insert(at, byte),
+                _ => {}
+            }
+            stream
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_verdict_does_not_depend_on_the_cuts_and_equals_the_plain_reader(stream in stream()) {
+        let fast = match read(&stream) {
+            HeadStatus::Complete(head) => Some((head.head_len, head.body_len)),
+            _ => None,
+        };
+        let plain = read_naively(&stream);
+        // The plain reader knows one Host and no header that only the real one reads.
+        if fast != plain {
+            let read_by_one_only = fast.is_some()
+                && String::from_utf8_lossy(&stream).lines().any(|line| line.to_ascii_lowercase().starts_with("host:") && !line.ends_with(": a"));
+            prop_assert!(read_by_one_only, "{:?}: {fast:?}, plainly {plain:?}", String::from_utf8_lossy(&stream));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = read(&bytes);
+    }
+
+    #[test]
+    fn what_follows_a_head_changes_nothing(stream in stream(), rest in proptest::collection::vec(any::<u8>(), 0..50)) {
+        if let HeadStatus::Complete(head) = read(&stream) {
+            let mut longer = stream[..head.head_len].to_vec();
+            longer.extend_from_slice(&rest);
+            prop_assert_eq!(read_head(&longer, &Limits::default()), HeadStatus::Complete(head));
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Whole processes: threads, signals, the operators' socket and exit codes, with a scripted keeper and shards that say
+//! little. Each case starts this binary again as the server. No test harness: its threads would not block the signals.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test may: its helpers are not in test functions
+
+use flk_dataplane::driver::commands::socket_path;
+use flk_dataplane::driver::files::open_directory;
+use flk_dataplane::driver::listen::listeners;
+use flk_dataplane::driver::probe::{DriverKind, Requested, choose};
+use flk_dataplane::driver::rate::Rate;
+use flk_dataplane::driver::signal::Signals;
+use flk_dataplane::driver::threads::{KeeperMachine, Process, raise_open_files, run};
+use flk_dataplane::driver::{Limits, Machine, NoProbe, affinity};
+use flk_dataplane::event::{Driver, Event, Inbox, Next, Now, Op, Outbox, ShardId, Stop};
+use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
+use flk_dataplane::keeper::notice::Notice;
+use flk_dataplane::keeper::port::{CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps};
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Says that it is idle when drained, and stops the process when told to finish.
+struct Shard(ShardId);
+
+impl Machine for Shard {
+    fn turn<D: Driver>(
+        &mut self,
+        inbox: &mut Inbox,
+        _: Now,
+        _: &mut D,
+        outbox: &mut Outbox,
+    ) -> Next {
+        for event in inbox.events.drain(..) {
+            match event {
+                Event::Keeper(ToShard::Drain) => outbox.ops.push(Op::Keeper(ToKeeper::Idle(true))),
+                Event::Keeper(ToShard::Finish) => outbox.ops.push(Op::Stop(Stop {
+                    code: 74,
+                    reason: format!("shard {} stops", self.0.0),
+                })),
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        Next::At(u64::MAX)
+    }
+}
+
+/// Obeys its commands: `random`, `stop`, `exit 65`; ends when all shards are idle after SIGTERM.
+#[derive(Default)]
+struct Keeper {
+    stepped: bool,
+    asked: Option<CommandId>,
+    idle_count: u16,
+}
+
+const SHARDS: u16 = 2;
+
+impl Keeper {
+    fn command(&mut self, id: CommandId, line: &str, ops: &mut KeeperOps) {
+        match line {
+            "random" => {
+                self.asked = Some(id);
+                ops.push(KeeperOp::File(FileOp::Random(32)));
+            }
+            "stop" => ops.push(KeeperOp::ToShard(ShardId(1), ToShard::Finish)),
+            "exit 65" => {
+                let reason = "damaged data".to_owned();
+                ops.push(KeeperOp::Exit { code: 65, reason });
+            }
+            other => panic!("unexpected {other}"),
+        }
+    }
+}
+
+impl KeeperMachine for Keeper {
+    fn step(&mut self, events: &mut dyn Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps {
+        let mut ops = Vec::new();
+        if !std::mem::replace(&mut self.stepped, true) {
+            ops.push(KeeperOp::Wake(now.mono_us + 2_000));
+        }
+        for event in events {
+            match event {
+                KeeperEvent::Tick => ops.push(KeeperOp::Say(Notice::Installed)),
+                KeeperEvent::Command { id, line } => self.command(id, &line, &mut ops),
+                KeeperEvent::FileDone(result) => {
+                    let id = self.asked.take().expect("asked");
+                    let text = match result {
+                        Ok(FileValue::Bytes(bytes)) => format!("{} bytes", bytes.len()),
+                        other => panic!("unexpected {other:?}"),
+                    };
+                    ops.push(KeeperOp::Reply { id, text });
+                }
+                KeeperEvent::Terminate => ops.extend(
+                    (0..SHARDS).map(|shard| KeeperOp::ToShard(ShardId(shard), ToShard::Drain)),
+                ),
+                KeeperEvent::FromShard(_, ToKeeper::Idle(true)) => self.idle_count += 1,
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        if self.idle_count == SHARDS {
+            let reason = "all shards are idle".to_owned();
+            ops.push(KeeperOp::Exit { code: 0, reason });
+        }
+        ops
+    }
+}
+
+fn serve(directory: &Path, driver: DriverKind, drain_delay: Duration) -> i32 {
+    let signals = Signals::block().unwrap();
+    raise_open_files();
+    let allowed = affinity::allowed_cpus().unwrap();
+    let process = Process {
+        driver,
+        cores: (0..usize::from(SHARDS))
+            .map(|i| allowed[i % allowed.len()])
+            .collect(),
+        listeners: listeners(([127, 0, 0, 1], 0).into(), usize::from(SHARDS)).unwrap(),
+        directory: open_directory(directory).unwrap(),
+        directory_path: directory.to_owned(),
+        rate: Arc::new(Rate::new(0)),
+        limits: Limits::default(),
+        ring_messages: 16,
+        signals,
+        drain_delay,
+    };
+    let say = |notice| println!("{notice:?}");
+    run(process, Shard, Keeper::default, say, |_| Box::new(NoProbe)).unwrap()
+}
+
+/// A server of this file, up and running.
+fn start(directory: &Path, driver: &str, drain_delay_ms: &str) -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["serve", driver, drain_delay_ms])
+        .arg(directory)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "Installed\n", "the keeper ticks");
+    child
+}
+
+fn ask(directory: &Path, command: &str) -> String {
+    let opened = open_directory(directory).unwrap();
+    let path = socket_path(opened.as_fd(), directory);
+    let mut stream = UnixStream::connect(path).unwrap();
+    stream.write_all(format!("{command}\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).unwrap();
+    answer
+}
+
+fn signal(child: &Child) {
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+}
+
+fn ends_with(child: Child, code: i32, reason: &str) {
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert!(stderr.contains(reason), "{stderr}");
+}
+
+fn check(driver: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+
+    let child = start(path, driver, "0");
+    assert_eq!(ask(path, "random"), "32 bytes\n");
+    signal(&child);
+    ends_with(child, 0, "all shards are idle");
+
+    // The second signal cuts the delay short; a lost one leaves the test waiting for a minute.
+    let child = start(path, driver, "60000");
+    signal(&child);
+    assert_eq!(
+        ask(path, "random"),
+        "32 bytes\n",
+        "it serves on during the delay"
+    );
+    signal(&child);
+    ends_with(child, 0, "all shards are idle");
+
+    let child = start(path, driver, "0");
+    assert_eq!(ask(path, "stop"), "");
+    ends_with(child, 74, "shard 1 stops");
+
+    let child = start(path, driver, "0");
+    assert_eq!(ask(path, "exit 65"), "");
+    ends_with(child, 65, "damaged data");
+    println!("process under {driver} ... ok");
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.get(1).map(String::as_str) {
+        Some("serve") => {
+            let requested: Requested = arguments[2].parse().unwrap();
+            let driver = choose(requested).unwrap().kind;
+            let delay = Duration::from_millis(arguments[3].parse().unwrap());
+            std::process::exit(serve(Path::new(&arguments[4]), driver, delay));
+        }
+        // What a test runner asks of every test binary.
+        Some("--list") => {}
+        _ => {
+            check("portable");
+            match choose(Requested::Uring) {
+                Ok(_) => check("uring"),
+                Err(refused) => eprintln!("SKIPPED: processes under uring: {refused}"),
+            }
+        }
+    }
+}
