@@ -1,14 +1,157 @@
-//! Commands from `keeper.sock`: one line in, one line out.
+//! Commands from `keeper.sock`: one line `flk1 <verb> …` in, one line out, `ok …` or `error …`. A command never outlives
+//! its reply, except a pin.
 
+use crate::event::ShardId;
 use crate::keeper::halt::Halt;
-use crate::keeper::serve::Service;
+use crate::keeper::ledger::NotReplaced;
+use crate::keeper::messages::{ExpiryClock, ToShard};
+use crate::keeper::serve::{Service, Stop};
+use std::collections::BTreeSet;
 
-/// What operators pinned.
-#[derive(Default)]
-pub(crate) struct Pins {}
+/// The protocol version that lines begin with.
+const PROTOCOL: &str = "flk1";
+
+/// Pins: while there is one, no file is removed or cut, so that a reader or a backup can take its time. They end with the
+/// process.
+#[derive(Debug, Default)]
+pub(crate) struct Pins {
+    held: BTreeSet<u64>,
+    given: u64,
+}
+
+impl Pins {
+    /// Whether anything is pinned.
+    pub(crate) fn any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    fn pin(&mut self) -> u64 {
+        self.given += 1;
+        self.held.insert(self.given);
+        self.given
+    }
+}
+
+/// What is wrong with a line, for whoever typed it.
+fn usage() -> String {
+    format!(
+        "error expected: {PROTOCOL} ping | status | pin | unpin ID | compact [--older-than SECONDS] [--dry-run] | release-clock"
+    )
+}
 
 impl Service {
-    pub(crate) async fn command(&mut self, _line: &str) -> Result<String, Halt> {
-        Ok(String::new())
+    /// Carries out one line and gives the reply.
+    pub(crate) async fn command(&mut self, line: &str) -> Result<String, Halt> {
+        let mut words = line.split_ascii_whitespace();
+        if words.next() != Some(PROTOCOL) {
+            return Ok(usage());
+        }
+        let verb = words.next().unwrap_or_default();
+        let arguments: Vec<&str> = words.collect();
+        match (verb, arguments.as_slice()) {
+            ("ping", []) => Ok("ok".to_string()),
+            ("status", []) => self.status().await,
+            ("pin", []) => Ok(format!("ok {}", self.pins.pin())),
+            ("unpin", [id]) => Ok(self.unpin(id)),
+            ("compact", arguments) => self.compact(arguments).await,
+            ("release-clock", []) => self.release_clock().await,
+            _ => Ok(usage()),
+        }
+    }
+
+    fn unpin(&mut self, id: &str) -> String {
+        match id.parse::<u64>() {
+            Ok(id) if self.pins.held.remove(&id) => "ok".to_string(),
+            _ => format!("error no pin {id}"),
+        }
+    }
+
+    /// One JSON object.
+    async fn status(&mut self) -> Result<String, Halt> {
+        let room = self.room().await?;
+        let (deletable_bytes, unsealed_bytes) = self.bytes_by_fate();
+        let manifest = &self.ledger.manifest;
+        let segments: usize = manifest.logs.iter().map(|log| log.segments.len()).sum();
+        let entries: u64 = manifest.slices.iter().map(|slice| slice.entries).sum();
+        let state = match self.stop {
+            Stop::No => "serving",
+            Stop::Draining | Stop::Finishing => "draining",
+        };
+        Ok(format!(
+            "ok {{\"state\":\"{state}\",\"start\":{},\"generation\":{},\"shards\":{},\"logs\":{},\"segments\":{segments},\"spares\":{},\
+             \"slices\":{},\"sealed_decisions\":{entries},\"unsealed_bytes\":{unsealed_bytes},\"deletable_bytes\":{deletable_bytes},\
+             \"damaged_logs\":{},\"expiry_clock_s\":{},\"withheld_s\":{},\"pins\":{},\"space_low\":{},\"free_bytes\":{},\
+             \"reserve_bytes\":{},\"used_bytes\":{},\"cap_bytes\":{},\"total_bytes\":{}}}",
+            manifest.start,
+            manifest.generation,
+            self.shards.len(),
+            manifest.logs.len(),
+            self.ledger.spares_count(),
+            manifest.slices.len(),
+            self.sealing.blocked.len(),
+            self.ledger.expiry_now_s(),
+            manifest.withheld_s,
+            self.pins.held.len(),
+            self.space_low,
+            room.free_bytes,
+            room.reserve_bytes,
+            room.used_bytes,
+            room.cap_bytes,
+            room.total_bytes,
+        ))
+    }
+
+    /// Seals, then deletes closed segments older than asked (the configured age if not), or says what that would free.
+    async fn compact(&mut self, arguments: &[&str]) -> Result<String, Halt> {
+        let mut age_s = self.ledger.config.body_age_max_s;
+        let mut dry = false;
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            match *argument {
+                "--dry-run" => dry = true,
+                "--older-than" => match rest.next().and_then(|text| text.parse().ok()) {
+                    Some(seconds) => age_s = seconds,
+                    None => return Ok(usage()),
+                },
+                _ => return Ok(usage()),
+            }
+        }
+        if self.pins.any() && !dry {
+            return Ok("error something is pinned: unpin it first".to_string());
+        }
+        if !dry && self.stop == Stop::No {
+            self.seal().await?;
+            self.await_switched().await?;
+        }
+        let older_than_s = (self.ledger.expiry_now_s() + 1).saturating_sub(age_s);
+        let deleted = self.delete(older_than_s, 0, dry).await?;
+        Ok(format!(
+            "ok {{\"dry_run\":{dry},\"segments\":{},\"bytes\":{}}}",
+            deleted.segments, deleted.bytes
+        ))
+    }
+
+    /// Lets withheld time count. It is durable before any shard hears of it.
+    async fn release_clock(&mut self) -> Result<String, Halt> {
+        let released_s = self.ledger.manifest.withheld_s;
+        let mut next = self.ledger.draft();
+        let step_s = u32::try_from(released_s).unwrap_or(u32::MAX);
+        next.clock.expiry_s = next.clock.expiry_s.saturating_add(step_s);
+        next.withheld_s = 0;
+        let base_s = next.clock.expiry_s;
+        match self.ledger.replace(next).await {
+            Ok(()) => {}
+            Err(NotReplaced::Before(halt)) => return Ok(format!("error {halt}")),
+            Err(not) => return Err(not.into()),
+        }
+        self.ledger.clock = ExpiryClock {
+            base_s,
+            base_mono_us: self.ledger.now().mono_us,
+        };
+        for shard in 0..self.ledger.config.shards {
+            let clock = ToShard::Clock(self.ledger.clock);
+            self.ledger.port.tell(ShardId(shard), clock);
+        }
+        Ok(format!("ok {{\"released_s\":{released_s}}}"))
     }
 }

@@ -1,33 +1,22 @@
 //! Loading: the fold of slices and logs, streamed in key order to the shards that own the keys. Memory is bounded by what
-//! the logs gave and one block per slice.
+//! the logs gave and a few blocks per slice.
 
 use crate::dedup::{Decided, PARTITIONS};
 use crate::event::ShardId;
-use crate::keeper::fold::{Fold, order};
+use crate::keeper::fold::Fold;
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::Dictionary;
 use crate::keeper::ledger::Ledger;
 use crate::keeper::messages::ToShard;
 use crate::keeper::notice::Notice;
+use crate::keeper::port::Port;
+use crate::keeper::slices::{Merge, Slice};
+use std::rc::Rc;
 
 /// Decisions per [`ToShard::Load`].
 const CHUNK_COUNT: usize = 4096;
 
-/// A slice that is read from its beginning.
-pub(crate) struct SliceReading {}
-
-/// Generation that the first block of a slice file states.
-pub(crate) fn slice_generation(_block: &[u8]) -> Option<(Option<[u8; 16]>, u64)> {
-    None
-}
-
-/// Opens all slices and takes their params versions into the dictionary.
-pub(crate) async fn open_slices(
-    _ledger: &Ledger,
-    _dictionary: &mut Dictionary,
-) -> Result<Vec<SliceReading>, Halt> {
-    Ok(Vec::new())
-}
+/// Decisions between two progress lines.
+const PROGRESS_COUNT: u64 = 1_000_000;
 
 /// Chunks on their way to shards.
 struct Outlet<'a> {
@@ -70,11 +59,13 @@ impl Outlet<'_> {
 /// Folds everything and loads the owners. Returns how many live decisions there are.
 pub(crate) async fn load(
     ledger: &Ledger,
-    _slices: Vec<SliceReading>,
-    mut from_logs: Vec<Decided>,
+    slices: &[Rc<Slice>],
+    from_logs: Vec<Decided>,
     owners: &[ShardId; PARTITIONS as usize],
 ) -> Result<u64, Halt> {
-    from_logs.sort_unstable_by_key(order);
+    let in_slices = ledger.manifest.slices.iter().map(|slice| slice.entries);
+    let of = in_slices.sum::<u64>() + from_logs.len() as u64;
+    let mut merge = Merge::of(slices, from_logs).await?;
     let mut fold = Fold::default();
     let mut outlet = Outlet {
         ledger,
@@ -83,20 +74,31 @@ pub(crate) async fn load(
         chunks: vec![Vec::new(); usize::from(ledger.config.shards)],
         sent: 0,
     };
-    for decided in from_logs {
+    let mut done = 0;
+    while let Some(decided) = merge.next().await? {
         if let Some(outcome) = fold.push(decided) {
             outlet.send(outcome);
+        }
+        done += 1;
+        if done % PROGRESS_COUNT == 0 {
+            let what = "decisions loaded";
+            ledger.port.say(Notice::Progress { what, done, of });
         }
     }
     if let Some(outcome) = fold.finish() {
         outlet.send(outcome);
     }
+    report_conflicts(&ledger.port, &mut fold);
+    Ok(outlet.finish())
+}
+
+/// Tells the operator of keys with two outcomes.
+pub(crate) fn report_conflicts(port: &Port, fold: &mut Fold) {
     for two in fold.take_conflicts() {
-        ledger.port.say(Notice::TwoOutcomes {
+        port.say(Notice::TwoOutcomes {
             key_high: two.first.key.high,
             first_decided_at: two.first.decided_at,
             second_decided_at: two.second.decided_at,
         });
     }
-    Ok(outlet.finish())
 }

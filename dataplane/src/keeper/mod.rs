@@ -21,11 +21,14 @@ mod load;
 mod partition;
 mod reading;
 mod recover;
+mod slices;
 
 mod commands;
 mod retain;
 mod seal;
 mod serve;
+
+pub mod offline;
 
 #[cfg(test)]
 mod test_disk;
@@ -33,6 +36,10 @@ mod test_disk;
 mod test_world;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_offline;
+#[cfg(test)]
+mod tests_serving;
 
 use crate::event::Now;
 use config::KeeperConfig;

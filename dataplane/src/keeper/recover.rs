@@ -145,6 +145,7 @@ fn refuse_unsound(ledger: &Ledger, log: &LogEntry, end: &LogEnd) -> Result<(), H
             Ok(())
         }
         Verdict::Damage(_) if planted(Bug::DamageTakenForTornTail) => Ok(()),
+        Verdict::StaleManifest { .. } if planted(Bug::StaleManifestAccepted) => Ok(()),
         ref unsound => Err(halt_of(ledger, log, unsound)),
     }
 }
@@ -398,6 +399,40 @@ pub(crate) async fn clean_up(
             }
             ledger.files.close(&file).await;
         }
+    }
+    Ok(())
+}
+
+/// The mistake of [`Bug::LastSegmentRewrittenAlways`]: last segments of logs that ended long ago are written again, in
+/// place and under a new salt.
+pub(crate) async fn rewrite_last_segments(
+    ledger: &Ledger,
+    next: &mut Manifest,
+) -> Result<(), Halt> {
+    for log in &mut next.logs {
+        let Some(mark) = log.ended_at.as_mut() else {
+            continue;
+        };
+        let Some(entry) = log.segments.last_mut() else {
+            continue;
+        };
+        let SegmentState::Last(extent) = &mut entry.state else {
+            continue;
+        };
+        let name = NumberedFile::Segment(entry.file).to_string();
+        let file = ledger.files.open(&name, ledger.segment_how()).await?;
+        let read = ledger.files.read(&file, 0, extent.bytes as usize).await;
+        let bytes = read.unwrap_or_default();
+        if let Ok((header, _)) = SegmentHeader::decode(&bytes) {
+            let salt = u64::from_le_bytes(ledger.files.random().await?);
+            let (blocks, assembled) = rewritten(&bytes, &SegmentHeader { salt, ..header })?;
+            ledger.files.write(&file, 0, blocks.bytes()).await?;
+            ledger.files.sync(&file).await?;
+            entry.salt = salt;
+            extent.last_checksum = assembled.checksum;
+            mark.checksum = assembled.checksum;
+        }
+        ledger.files.close(&file).await;
     }
     Ok(())
 }

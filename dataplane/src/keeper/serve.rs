@@ -46,6 +46,14 @@ struct Entered {
     closed: Option<ClosedSegment>,
 }
 
+/// What shards say that must be dealt with in order.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Entered(Entered),
+    /// A shard began a seal epoch without a roll. It counts only once all that was closed before is in the manifest.
+    Epoch(ShardId, u16),
+}
+
 /// How far a graceful stop is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -65,11 +73,15 @@ pub(crate) struct Service {
     pub(crate) sealing: Sealing,
     pub(crate) stop: Stop,
     pub(crate) space_low: bool,
+    /// A shard waits for a segment that could not be made.
+    pub(crate) naming_failed: bool,
+    /// A seal was asked for because room is short.
+    pub(crate) sealed_for_room: bool,
     /// Expiry clock at which each closed segment was closed, where that is known.
     pub(crate) closed_at_s: BTreeMap<(LogId, u32), u32>,
     /// Seal epoch of the segments of live logs.
     pub(crate) epochs: BTreeMap<(LogId, u32), u16>,
-    asked: VecDeque<Entered>,
+    asked: VecDeque<Asked>,
     /// Naming failed: not before this monotonic time again.
     name_again_us: u64,
     look_again_us: u64,
@@ -81,19 +93,20 @@ impl Service {
             ledger,
             dictionary,
             hash,
+            slices,
         } = started;
         let start = ledger.manifest.start;
         let shard = |number| ShardState {
             log: LogId { start, number },
             settled: Sequence::before_first(start),
-            epoch: 1,
+            epoch: 0,
             switched: 0,
             idle: false,
             finished: false,
         };
         Service {
             shards: (0..ledger.config.shards).map(shard).collect(),
-            sealing: Sealing::new(&ledger),
+            sealing: Sealing::new(slices, ledger.now().mono_us),
             ledger,
             dictionary,
             hash,
@@ -101,6 +114,8 @@ impl Service {
             pins: Pins::default(),
             stop: Stop::No,
             space_low: false,
+            naming_failed: false,
+            sealed_for_room: false,
             closed_at_s: BTreeMap::new(),
             epochs: BTreeMap::new(),
             asked: VecDeque::new(),
@@ -158,11 +173,18 @@ impl Service {
             if self.ledger.now().mono_us < self.name_again_us {
                 return Ok(());
             }
-            let Some(entered) = self.asked.pop_front() else {
-                return Ok(());
+            let entered = match self.asked.pop_front() {
+                Some(Asked::Entered(entered)) => entered,
+                Some(Asked::Epoch(shard, epoch)) => {
+                    if let Some(shard) = self.shard(shard) {
+                        shard.epoch = epoch;
+                    }
+                    continue;
+                }
+                None => return Ok(()),
             };
             if !self.name(entered).await? {
-                self.asked.push_front(entered);
+                self.asked.push_front(Asked::Entered(entered));
                 self.name_again_us = self.ledger.now().mono_us + LOOK_EVERY_US / 10;
                 self.ledger.port.put(KeeperOp::Wake(self.name_again_us));
                 return Ok(());
@@ -199,20 +221,21 @@ impl Service {
         } = message
         {
             self.epochs.insert((log, ordinal), epoch);
-            self.asked.push_back(Entered {
+            self.asked.push_back(Asked::Entered(Entered {
                 shard: id,
                 log,
                 ordinal,
                 closed,
-            });
+            }));
+        }
+        if let ToKeeper::Epoch { epoch, .. } = message {
+            self.asked.push_back(Asked::Epoch(id, epoch));
         }
         let Some(shard) = self.shard(id) else {
             return;
         };
         match message {
-            // The epoch of a segment entered counts once the closed one is known as closed: see `name`.
-            ToKeeper::Entered { .. } => {}
-            ToKeeper::Epoch { epoch, .. } => shard.epoch = epoch,
+            ToKeeper::Entered { .. } | ToKeeper::Epoch { .. } => {}
             ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
             ToKeeper::Switched { version } => shard.switched = shard.switched.max(version),
             ToKeeper::Idle(idle) => shard.idle = idle,
@@ -228,8 +251,8 @@ impl Service {
             && let Err(halt) = self.ledger.make_spare().await
         {
             self.trouble("making a segment ready", &halt);
-            self.look_again_us = 0;
-            self.make_room().await?;
+            self.naming_failed = true;
+            self.no_room().await?;
             return Ok(false);
         }
         let mut next = self.ledger.draft();
@@ -268,6 +291,7 @@ impl Service {
                 .tell(entered.shard, ToShard::Segment(segment));
         }
         self.after_closing(&entered, closed_file).await;
+        self.naming_failed = false;
         Ok(true)
     }
 

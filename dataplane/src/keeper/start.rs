@@ -17,6 +17,7 @@ use crate::keeper::notice::Notice;
 use crate::keeper::partition;
 use crate::keeper::port::Port;
 use crate::keeper::recover::{self, LogFound};
+use crate::keeper::slices::{self, Slice};
 use crate::planted::{Bug, planted};
 use crate::wal::files::{MANIFEST, NumberedFile};
 use crate::wal::manifest::{LogEntry, Manifest, ManifestFault};
@@ -24,6 +25,7 @@ use crate::wal::name::{LogId, Sequence};
 use crate::wal::secret::Secret;
 use crate::wal::segment::{START_LIMIT, SegmentHeader};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What serving goes on with.
@@ -31,6 +33,7 @@ pub(crate) struct Started {
     pub(crate) ledger: Ledger,
     pub(crate) dictionary: Dictionary,
     pub(crate) hash: KeyHash,
+    pub(crate) slices: Vec<Rc<Slice>>,
 }
 
 /// A directory that was read and found whole; nothing in it was changed yet.
@@ -140,13 +143,13 @@ async fn refuse_newer(ledger: &Ledger, name: &str) -> Result<(), Halt> {
     let generation = match NumberedFile::parse(name) {
         Some(NumberedFile::Segment(_)) => SegmentHeader::decode(&block)
             .ok()
-            .map(|(header, _)| (Some(header.installation), header.generation)),
-        _ => load::slice_generation(&block),
+            .map(|(header, _)| (header.installation, header.generation)),
+        _ => slices::first_block(&block),
     };
     let Some((installation, generation)) = generation else {
         return Ok(());
     };
-    if installation.is_some_and(|of| of != ledger.manifest.installation) {
+    if installation != ledger.manifest.installation {
         return Err(Halt::Refused(format!(
             "{name} belongs to another installation: move it out of WAL_DIR"
         )));
@@ -172,7 +175,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
     let clean = ledger.manifest.clean_stop;
     let mut dictionary = Dictionary::default();
     let mut harvest = Harvest::new(KeyHash::new(secret.key));
-    let slices = load::open_slices(&ledger, &mut dictionary).await?;
+    let slices = slices::open_all(&ledger, &mut dictionary).await?;
     let found = recover::read_logs(&ledger, &mut harvest, &mut dictionary).await?;
     for name in void {
         ledger.files.unlink(&name).await?;
@@ -189,7 +192,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         false => partition::owners(ledger.config.shards),
     };
     let hash = KeyHash::new(secret.key);
-    let loaded = load::load(&ledger, slices, harvest.decisions, &owners).await?;
+    let loaded = load::load(&ledger, &slices, harvest.decisions, &owners).await?;
     let admit = fits(&ledger, loaded);
     for shard in 0..ledger.config.shards {
         port.tell(ShardId(shard), ToShard::Serve { admit });
@@ -204,6 +207,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         ledger,
         dictionary,
         hash,
+        slices,
     })
 }
 
@@ -292,6 +296,9 @@ async fn end_logs_and_begin(
     let mut next = ledger.draft();
     next.start = start;
     next.clean_stop = false;
+    if planted(Bug::LastSegmentRewrittenAlways) {
+        recover::rewrite_last_segments(ledger, &mut next).await?;
+    }
     recover::mark_ended(&mut next, &ended);
     let mut begun = Vec::new();
     for number in 0..shards {

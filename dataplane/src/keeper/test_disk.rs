@@ -44,6 +44,8 @@ pub(crate) struct TestDisk {
     pub(crate) fail_at: Option<(u64, Errno)>,
     /// Reads of files whose name begins like this fail.
     pub(crate) fail_reads_of: Option<String>,
+    /// Nothing more can be written.
+    pub(crate) full: bool,
     /// Operations done so far.
     pub(crate) ops: u64,
 }
@@ -247,6 +249,11 @@ impl TestDisk {
                     return Err(EINVAL);
                 }
                 assert!(bytes.len() <= 1 << 20, "writes are at most 1 MiB");
+                let growth = (offset + bytes.len() as u64)
+                    .saturating_sub(self.inodes[&handle.inode].seen.len() as u64);
+                if self.full || self.used_bytes() + growth > self.total_bytes {
+                    return Err(Errno::ENOSPC);
+                }
                 let dsync = handle.dsync;
                 let inode = self.inodes.get_mut(&handle.inode).ok_or(EBADF)?;
                 put(&mut inode.seen, *offset, bytes);
@@ -299,11 +306,7 @@ impl TestDisk {
                 Ok(FileValue::Done)
             }
             FileOp::Space => {
-                let used: u64 = self
-                    .names
-                    .values()
-                    .map(|at| self.inodes[at].seen.len() as u64)
-                    .sum();
+                let used = self.used_bytes();
                 Ok(FileValue::Space {
                     total_bytes: self.total_bytes,
                     free_bytes: self.total_bytes.saturating_sub(used),
@@ -318,6 +321,14 @@ impl TestDisk {
                 ))
             }
         }
+    }
+
+    fn used_bytes(&self) -> u64 {
+        let lengths = self
+            .names
+            .values()
+            .map(|at| self.inodes[at].seen.len() as u64);
+        lengths.sum()
     }
 
     fn inode(&mut self, file: FileId) -> Result<&mut Inode, Errno> {

@@ -90,6 +90,11 @@ impl FakeShard {
         self.sequence
     }
 
+    /// The segment named to it after the one in use.
+    pub(crate) fn next_segment(&self) -> Option<NamedSegment> {
+        self.next
+    }
+
     fn header(&self) -> SegmentHeader {
         SegmentHeader {
             installation: self.begin.installation,
@@ -187,6 +192,14 @@ pub(crate) struct World {
     wake_us: Option<u64>,
     /// Shards do not become idle by themselves.
     pub(crate) busy: bool,
+    /// Shards do not tell that bodies are settled.
+    pub(crate) unsettled: bool,
+    /// Shards do not tell that they use new slices.
+    pub(crate) slow_to_switch: bool,
+    /// The process died at a file operation.
+    pub(crate) dead: bool,
+    /// Records decided in this life.
+    pub(crate) decided: u32,
     /// File operations until the process dies in the middle of things.
     pub(crate) ops_left: Option<u64>,
     /// Called before each file operation.
@@ -213,6 +226,10 @@ impl World {
             events: Vec::new(),
             wake_us: None,
             busy: false,
+            unsettled: false,
+            slow_to_switch: false,
+            dead: false,
+            decided: 0,
             ops_left: None,
             watch: None,
         }
@@ -264,6 +281,7 @@ impl World {
                 match op {
                     KeeperOp::File(op) => {
                         if self.ops_left == Some(0) {
+                            self.dead = true;
                             return false;
                         }
                         self.ops_left = self.ops_left.map(|left| left - 1);
@@ -292,12 +310,14 @@ impl World {
     /// Lets time pass in seconds, waking the keeper when it asked for it.
     pub(crate) fn pass_s(&mut self, seconds: u64) {
         let until_us = self.now.mono_us + seconds * 1_000_000;
+        // A long time is passed in some fifty strides: a wake-up may be late.
+        let stride_us = seconds * 1_000_000 / 50;
         while let Some(at_us) = self.wake_us.take() {
-            if at_us > until_us || self.exit.is_some() {
+            if at_us > until_us || self.exit.is_some() || self.dead {
                 self.wake_us = Some(at_us);
                 break;
             }
-            self.set_mono(at_us.max(self.now.mono_us));
+            self.set_mono(at_us.max(self.now.mono_us + stride_us).min(until_us));
             self.events.push(KeeperEvent::Tick);
             self.run();
         }
@@ -337,13 +357,11 @@ impl World {
             ToShard::Clock(clock) => shard.begin.clock = clock,
             ToShard::SpaceLow(low) => shard.space_low = low,
             ToShard::Slices(set) => {
-                shard.slices = set.version;
-                self.tell(
-                    id,
-                    ToKeeper::Switched {
-                        version: set.version,
-                    },
-                );
+                let version = set.version;
+                shard.slices = version;
+                if !self.slow_to_switch {
+                    self.tell(id, ToKeeper::Switched { version });
+                }
             }
             ToShard::Drain => {
                 shard.draining = true;
@@ -419,7 +437,10 @@ impl World {
             log: state.begin.log,
             upto: state.sequence,
         };
-        self.tell(ShardId(shard), settled);
+        if !self.unsettled {
+            self.tell(ShardId(shard), settled);
+        }
+        self.decided += 1;
         if let Some(entered) = entered {
             self.tell(ShardId(shard), entered);
         }

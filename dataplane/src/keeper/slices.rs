@@ -1,0 +1,243 @@
+//! Slices as the keeper reads them: opened and checked against the manifest, streamed in key order, cut into views for
+//! shards. It never writes one.
+
+use crate::dedup::slice::frame::{Header, table_checksum};
+use crate::dedup::slice::reader::Directory;
+use crate::dedup::slice::{SliceError, SliceReader, SliceView};
+use crate::dedup::{Decided, PARTITIONS};
+use crate::event::{Errno, ShardId};
+use crate::keeper::files::READ;
+use crate::keeper::fold::order;
+use crate::keeper::halt::Halt;
+use crate::keeper::harvest::Dictionary;
+use crate::keeper::ledger::Ledger;
+use crate::keeper::reading::Readable;
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::files::NumberedFile;
+use crate::wal::manifest::SliceEntry;
+use crate::wal::scan::ReadAt;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// Entry blocks read at once when a slice is streamed.
+const STREAM_BLOCKS: u32 = 64;
+
+/// An open slice whose frame and directory are right.
+pub(crate) struct Slice {
+    pub(crate) number: u64,
+    pub(crate) readable: Readable,
+    reader: SliceReader,
+    directory: Directory,
+    /// The process's number of each params version of the slice.
+    params: Vec<u16>,
+}
+
+/// Generation and installation that the first block of a slice file states.
+pub(crate) fn first_block(block: &[u8]) -> Option<([u8; 16], u64)> {
+    let header = Header::decode(block).ok()?;
+    Some((header.installation, header.generation))
+}
+
+impl Slice {
+    /// Opens a slice that the manifest names.
+    pub(crate) async fn open(
+        ledger: &Ledger,
+        entry: &SliceEntry,
+        dictionary: &mut Dictionary,
+    ) -> Result<Slice, Halt> {
+        let name = NumberedFile::Slice(entry.file).to_string();
+        let readable = Readable::open(&ledger.files, &name, READ).await?;
+        let damage = |what: &str| Halt::Damage {
+            file: name.clone(),
+            what: what.to_string(),
+        };
+        let fault = |fault: SliceError| damage(&fault.to_string());
+        let bytes = readable.bytes();
+        let Some(last_at) = bytes.checked_sub(BLOCK_BYTES as u64) else {
+            return Err(damage("it is shorter than a block"));
+        };
+        let first = part(&readable, 0..BLOCK_BYTES as u64).await?;
+        let last = part(&readable, last_at..bytes).await?;
+        let reader = SliceReader::open(&first, &last, bytes).map_err(fault)?;
+        let as_named = reader.header().slice_id == entry.id
+            && reader.header().installation == ledger.manifest.installation
+            && reader.header().secret == ledger.manifest.secret
+            && table_checksum(&last) == Some(entry.checksum);
+        if !as_named {
+            return Err(damage("it is not the slice that the manifest names"));
+        }
+        let [directory, params, _] = reader.small_sections().map_err(fault)?;
+        let directory = reader
+            .directory(&part(&readable, directory).await?)
+            .map_err(fault)?;
+        let versions = reader
+            .params(&part(&readable, params).await?)
+            .map_err(fault)?;
+        let numbers = versions.iter().map(|it| dictionary.number(it.as_str()));
+        let params = numbers
+            .collect::<Option<Vec<u16>>>()
+            .ok_or_else(|| damage("too many params versions"))?;
+        Ok(Slice {
+            number: entry.file,
+            readable,
+            reader,
+            directory,
+            params,
+        })
+    }
+
+    fn damage(&self, fault: &SliceError) -> Halt {
+        Halt::Damage {
+            file: self.readable.file.name.clone(),
+            what: fault.to_string(),
+        }
+    }
+
+    /// The view of some partitions.
+    pub(crate) async fn view(&self, partitions: Range<u16>) -> Result<SliceView, Halt> {
+        let parts = self
+            .reader
+            .view_parts(&self.directory, partitions.clone())
+            .map_err(|fault| self.damage(&fault))?;
+        let index = part(&self.readable, parts.index).await?;
+        let filters = part(&self.readable, parts.filters).await?;
+        self.reader
+            .view(
+                self.readable.file.id,
+                &self.directory,
+                partitions,
+                &index,
+                &filters,
+                self.params.clone(),
+            )
+            .map_err(|fault| self.damage(&fault))
+    }
+}
+
+/// Bytes of a file that must be there.
+async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+    let bytes = (range.end - range.start) as usize;
+    let failed = |error| Halt::Io {
+        doing: "reading",
+        file: file.file.name.clone(),
+        error,
+    };
+    let read = file.read_at(range.start, bytes).await.map_err(failed)?;
+    if read.len() != bytes {
+        return Err(failed(Errno::EIO));
+    }
+    Ok(read)
+}
+
+/// Opens all slices that the manifest names.
+pub(crate) async fn open_all(
+    ledger: &Ledger,
+    dictionary: &mut Dictionary,
+) -> Result<Vec<Rc<Slice>>, Halt> {
+    let mut slices = Vec::new();
+    for entry in &ledger.manifest.slices {
+        slices.push(Rc::new(Slice::open(ledger, entry, dictionary).await?));
+    }
+    Ok(slices)
+}
+
+/// The partitions of a shard, a contiguous range.
+pub(crate) fn partitions_of(owners: &[ShardId; PARTITIONS as usize], shard: ShardId) -> Range<u16> {
+    let first = owners.iter().take_while(|owner| **owner < shard).count() as u16;
+    let count = owners.iter().filter(|owner| **owner == shard).count() as u16;
+    first..first + count
+}
+
+/// A slice that is read in order.
+struct Cursor {
+    slice: Rc<Slice>,
+    next_block: u32,
+    entries: VecDeque<Decided>,
+}
+
+impl Cursor {
+    async fn next(&mut self) -> Result<Option<Decided>, Halt> {
+        if self.entries.is_empty() {
+            self.read_on().await?;
+        }
+        Ok(self.entries.pop_front())
+    }
+
+    async fn read_on(&mut self) -> Result<(), Halt> {
+        let slice = self.slice.clone();
+        let end = slice.reader.blocks().end;
+        let until = end.min(self.next_block + STREAM_BLOCKS);
+        if self.next_block >= until {
+            return Ok(());
+        }
+        let at = |block: u32| u64::from(block) * BLOCK_BYTES as u64;
+        let bytes = part(&slice.readable, at(self.next_block)..at(until)).await?;
+        for (number, block) in (self.next_block..until).zip(bytes.chunks(BLOCK_BYTES)) {
+            let block = slice
+                .reader
+                .block(number, block)
+                .map_err(|fault| slice.damage(&fault))?;
+            for mut decided in block.entries() {
+                let params = slice.params.get(usize::from(decided.params));
+                decided.params = *params.ok_or_else(|| {
+                    slice.damage(&SliceError::Inconsistent {
+                        what: "an entry names an unknown params version",
+                    })
+                })?;
+                decided.epoch = 0;
+                self.entries.push_back(decided);
+            }
+        }
+        self.next_block = until;
+        Ok(())
+    }
+}
+
+/// Slices and sorted decisions from logs, merged in the order of the fold. It holds a few blocks of each slice.
+pub(crate) struct Merge {
+    cursors: Vec<Cursor>,
+    heads: Vec<Option<Decided>>,
+    logs: std::iter::Peekable<std::vec::IntoIter<Decided>>,
+}
+
+impl Merge {
+    /// Over these slices and decisions.
+    pub(crate) async fn of(
+        slices: &[Rc<Slice>],
+        mut from_logs: Vec<Decided>,
+    ) -> Result<Merge, Halt> {
+        from_logs.sort_unstable_by_key(order);
+        let mut merge = Merge {
+            cursors: Vec::new(),
+            heads: Vec::new(),
+            logs: from_logs.into_iter().peekable(),
+        };
+        for slice in slices {
+            let mut cursor = Cursor {
+                slice: slice.clone(),
+                next_block: slice.reader.blocks().start,
+                entries: VecDeque::new(),
+            };
+            merge.heads.push(cursor.next().await?);
+            merge.cursors.push(cursor);
+        }
+        Ok(merge)
+    }
+
+    /// The next decision.
+    pub(crate) async fn next(&mut self) -> Result<Option<Decided>, Halt> {
+        let heads = self.heads.iter().enumerate();
+        let least = heads
+            .filter_map(|(index, head)| head.as_ref().map(|head| (order(head), index)))
+            .min();
+        let from_logs = self.logs.peek().map(order);
+        match (least, from_logs) {
+            (Some((head, index)), log) if log.is_none_or(|log| head <= log) => {
+                let next = self.cursors[index].next().await?;
+                Ok(std::mem::replace(&mut self.heads[index], next))
+            }
+            _ => Ok(self.logs.next()),
+        }
+    }
+}

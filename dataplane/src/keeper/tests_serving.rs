@@ -1,0 +1,426 @@
+//! The keeper while shards serve: sealing, slices, deletion, room, commands, and crashes in the middle of each.
+
+use crate::event::ShardId;
+use crate::keeper::config::KeeperConfig;
+use crate::keeper::messages::ToKeeper;
+use crate::keeper::notice::Notice;
+use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
+use crate::keeper::test_disk::{Lost, TestDisk};
+use crate::keeper::test_world::{World, config};
+use crate::wal::manifest::Manifest;
+
+const DAY_S: u32 = 86_400;
+
+fn manifest(world: &World) -> Manifest {
+    let bytes = world.disk.bytes("manifest").expect("a manifest");
+    Manifest::decode(bytes).expect("a whole manifest")
+}
+
+fn command(world: &mut World, line: &str) -> String {
+    world.happen(KeeperEvent::Command {
+        id: CommandId(1),
+        line: line.to_string(),
+    });
+    for _ in 0..100 {
+        if world.replies.is_empty() {
+            world.pass_s(1);
+        }
+    }
+    let (_, text) = world.replies.remove(0);
+    text
+}
+
+fn segments(world: &World) -> usize {
+    let names = world.disk.names();
+    names
+        .iter()
+        .filter(|name| name.starts_with("segment-"))
+        .count()
+}
+
+/// Seals every hour, keeps bodies for two days.
+fn sealing(shards: u16) -> KeeperConfig {
+    KeeperConfig {
+        seal_every_us: 3_600_000_000,
+        body_age_max_s: 2 * DAY_S,
+        spares_count: 1,
+        ..config(shards)
+    }
+}
+
+#[test]
+fn decisions_are_sealed_and_come_back_from_slices() {
+    let mut world = World::started(TestDisk::new(), sealing(2));
+    for record in 0..300 {
+        world.decide((record % 2) as u16, record, 30 * DAY_S);
+    }
+    world.pass_s(3_700);
+    let sealed = manifest(&world);
+    assert_eq!(sealed.slices.len(), 1, "{:?}", world.notices);
+    assert_eq!(sealed.slices[0].entries, 300);
+    assert!(world.shards.iter().all(|shard| shard.slices == 1));
+    for record in 300..320 {
+        world.decide(0, record, 30 * DAY_S);
+    }
+    for (lost, shards) in [
+        (Lost::Everything, 2),
+        (Lost::Nothing, 3),
+        (Lost::Some(5), 1),
+    ] {
+        world = world.restarted(lost, shards, 1);
+        world.assert_serving();
+        assert_eq!(world.known(), (0..320).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn sealed_segments_are_deleted_by_age_and_their_decisions_stay() {
+    let mut world = World::started(TestDisk::new(), sealing(1));
+    for record in 0..300 {
+        world.decide(0, record, 30 * DAY_S);
+    }
+    world.pass_s(3_700);
+    let before = segments(&world);
+    world.pass_s(u64::from(3 * DAY_S));
+    assert!(segments(&world) < before, "{before} → {}", segments(&world));
+    assert!(
+        world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Deleted { .. }))
+    );
+    let world = world.restarted(Lost::Everything, 1, 1);
+    world.assert_serving();
+    assert_eq!(world.known(), (0..300).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_ended_log_that_is_wholly_deleted_leaves_the_manifest() {
+    let mut world = World::started(TestDisk::new(), sealing(1));
+    for record in 0..100 {
+        world.decide(0, record, 30 * DAY_S);
+    }
+    let mut world = world.restarted(Lost::Nothing, 1, 1);
+    world.decide(0, 100, 30 * DAY_S);
+    world.pass_s(u64::from(3 * DAY_S));
+    let logs = manifest(&world).logs;
+    assert!(logs.iter().all(|log| log.id.start == 2), "{logs:?}");
+    let world = world.restarted(Lost::Nothing, 1, 1);
+    assert_eq!(world.known(), (0..101).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_body_that_is_not_settled_keeps_its_segment() {
+    let mut world = World::started(TestDisk::new(), sealing(1));
+    world.unsettled = true;
+    for record in 0..300 {
+        world.decide(0, record, 30 * DAY_S);
+    }
+    world.pass_s(u64::from(3 * DAY_S));
+    assert_eq!(manifest(&world).slices.len(), 1);
+    assert!(
+        !world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Deleted { .. }))
+    );
+}
+
+#[test]
+fn nothing_is_deleted_before_all_shards_use_the_new_slices() {
+    let mut world = World::started(TestDisk::new(), sealing(2));
+    world.slow_to_switch = true;
+    for record in 0..300 {
+        world.decide(0, record, 30 * DAY_S);
+    }
+    world.pass_s(u64::from(3 * DAY_S));
+    assert!(
+        !world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Deleted { .. }))
+    );
+    let version = world.shards[0].slices;
+    for shard in 0..2 {
+        world.tell(ShardId(shard), ToKeeper::Switched { version });
+    }
+    world.pass_s(10);
+    assert!(
+        world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Deleted { .. }))
+    );
+}
+
+#[test]
+fn too_many_slices_merge_and_an_expired_one_goes() {
+    let mut world = World::started(
+        TestDisk::new(),
+        KeeperConfig {
+            slices_count_max: 3,
+            ..sealing(1)
+        },
+    );
+    for round in 0..8 {
+        for record in 0..20 {
+            world.decide(0, round * 20 + record, 5 * DAY_S);
+        }
+        world.pass_s(3_700);
+    }
+    assert_eq!(manifest(&world).slices.len(), 3);
+    let mut world = world.restarted(Lost::Everything, 1, 1);
+    assert_eq!(world.known(), (0..160).collect::<Vec<_>>());
+    world.pass_s(u64::from(6 * DAY_S));
+    assert!(
+        manifest(&world).slices.len() <= 1,
+        "{:?}",
+        manifest(&world).slices
+    );
+    let files = world.disk.names();
+    let slices = files
+        .iter()
+        .filter(|name| name.starts_with("slice-"))
+        .count();
+    assert_eq!(slices, manifest(&world).slices.len(), "old files are gone");
+    let world = world.restarted(Lost::Nothing, 1, 1);
+    assert_eq!(world.known(), Vec::<u32>::new());
+}
+
+/// A day of sealing, merging and deleting, to be cut short anywhere.
+fn busy_day(mut world: World) -> World {
+    for round in 0..6 {
+        for record in 0..60 {
+            world.decide((record % 2) as u16, round * 60 + record, 30 * DAY_S);
+            if world.dead {
+                return world;
+            }
+        }
+        world.pass_s(u64::from(DAY_S));
+        if world.dead {
+            return world;
+        }
+    }
+    world
+}
+
+#[test]
+fn a_crash_at_any_file_operation_of_serving_is_harmless() {
+    let settings = KeeperConfig {
+        slices_count_max: 2,
+        ttl_s: 300 * DAY_S,
+        ..sealing(2)
+    };
+    let (begun, count) = {
+        let world = World::started(TestDisk::new(), settings.clone());
+        let begun = world.disk.ops;
+        let world = busy_day(world);
+        assert!(
+            world
+                .notices
+                .iter()
+                .any(|notice| matches!(notice, Notice::Deleted { .. }))
+        );
+        (begun, world.disk.ops)
+    };
+    for (index, crash_at) in (0..count - begun).step_by(2).enumerate() {
+        let lost = [Lost::Nothing, Lost::Everything, Lost::Some(index as u64)][index % 3];
+        let mut world = World::started(TestDisk::new(), settings.clone());
+        world.ops_left = Some(crash_at);
+        let world = busy_day(world);
+        let written = world.decided;
+        let world = world.restarted(lost, 2, 1);
+        world.assert_serving();
+        assert_eq!(
+            world.known(),
+            (0..written).collect::<Vec<_>>(),
+            "{lost:?} {crash_at}"
+        );
+    }
+}
+
+#[test]
+fn damage_met_while_sealing_stops_that_log_only() {
+    let mut world = World::started(TestDisk::new(), sealing(2));
+    for record in 0..300 {
+        world.decide((record % 2) as u16, record, 30 * DAY_S);
+    }
+    let victim = manifest(&world)
+        .logs
+        .iter()
+        .find(|log| log.id.number == 1)
+        .map(|log| format!("segment-{:016x}.wal", log.segments[1].file))
+        .expect("a closed segment");
+    world
+        .disk
+        .tamper(&victim, |bytes| bytes[4096 * 5 + 77] ^= 1);
+    world.pass_s(3_700);
+    assert!(world.notices.iter().any(
+        |notice| matches!(notice, Notice::DamageWhileSealing { file, .. } if *file == victim)
+    ));
+    let covers = manifest(&world).slices[0].covers.clone();
+    assert_eq!(
+        covers.len(),
+        2,
+        "the first segment of the damaged log is sealed: {covers:?}"
+    );
+    world.pass_s(u64::from(3 * DAY_S));
+    assert!(world.disk.names().contains(&victim), "it stays");
+    assert_eq!(world.exit, None);
+    let world = world.restarted(Lost::Nothing, 2, 1);
+    assert_eq!(
+        world.exit.map(|exit| exit.0),
+        Some(65),
+        "a start reads it and refuses"
+    );
+}
+
+#[test]
+fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
+    let mut disk = TestDisk::new();
+    disk.total_bytes = 40 * (256 << 10);
+    let mut world = World::started(
+        disk,
+        KeeperConfig {
+            spares_count: 1,
+            ..config(1)
+        },
+    );
+    for record in 0..3_000 {
+        world.decide(0, record, 30 * DAY_S);
+        if record % 30 == 0 {
+            world.pass_s(2);
+        }
+    }
+    world.pass_s(10);
+    assert!(
+        world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Sealed { .. }))
+    );
+    assert!(
+        world
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Deleted { .. }))
+    );
+    assert_eq!(world.exit, None);
+    assert!(!world.shards[0].space_low, "{:?}", world.notices.last());
+    world.unsettled = true;
+    for record in 3_000..6_000 {
+        if world.shards[0].space_low {
+            break;
+        }
+        world.decide(0, record, 30 * DAY_S);
+        if record % 30 == 0 {
+            world.pass_s(2);
+        }
+    }
+    assert!(world.shards[0].space_low, "nothing may go: submits wait");
+    assert_eq!(world.exit, None);
+    let upto = world.shards[0].last();
+    let log = world.shards[0].begin.log;
+    world.tell(ShardId(0), ToKeeper::Settled { log, upto });
+    world.pass_s(20);
+    assert!(!world.shards[0].space_low, "and it resumes by itself");
+}
+
+#[test]
+fn a_full_disk_while_a_segment_is_made_is_waited_out() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    let total_bytes = world.disk.total_bytes;
+    world.disk.full = true;
+    for record in 0..10 {
+        world.decide(0, record, DAY_S);
+    }
+    assert!(world.shards[0].space_low);
+    world.disk.full = false;
+    assert_eq!(world.disk.total_bytes, total_bytes);
+    world.pass_s(3);
+    assert!(!world.shards[0].space_low);
+    for record in 10..300 {
+        world.decide(0, record, DAY_S);
+    }
+    let world = world.restarted(Lost::Everything, 1, 1);
+    assert_eq!(world.known(), (0..300).collect::<Vec<_>>());
+}
+
+#[test]
+fn commands_are_answered_in_one_line_each() {
+    let mut world = World::started(TestDisk::new(), sealing(1));
+    for record in 0..300 {
+        world.decide(0, record, 30 * DAY_S);
+    }
+    assert_eq!(command(&mut world, "flk1 ping"), "ok");
+    let status = command(&mut world, "flk1 status");
+    assert!(status.starts_with("ok {\"state\":\"serving\""), "{status}");
+    for wrong in [
+        "",
+        "ping",
+        "flk2 ping",
+        "flk1 dance",
+        "flk1 compact --older-than soon",
+    ] {
+        assert!(command(&mut world, wrong).starts_with("error"), "{wrong}");
+    }
+    let dry = command(&mut world, "flk1 compact --older-than 0 --dry-run");
+    assert_eq!(
+        dry, "ok {\"dry_run\":true,\"segments\":0,\"bytes\":0}",
+        "nothing is sealed yet"
+    );
+    assert_eq!(command(&mut world, "flk1 pin"), "ok 1");
+    assert!(command(&mut world, "flk1 compact --older-than 0").starts_with("error"));
+    assert_eq!(command(&mut world, "flk1 unpin 1"), "ok");
+    assert!(command(&mut world, "flk1 unpin 1").starts_with("error"));
+    let before = segments(&world);
+    let done = command(&mut world, "flk1 compact --older-than 0");
+    assert!(
+        done.contains("\"dry_run\":false") && !done.contains("\"segments\":0"),
+        "{done}"
+    );
+    assert!(segments(&world) < before);
+    let world = world.restarted(Lost::Everything, 1, 1);
+    assert_eq!(world.known(), (0..300).collect::<Vec<_>>());
+}
+
+#[test]
+fn withheld_time_is_released_by_command_and_stays_released() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    world.decide(0, 1, 2 * DAY_S);
+    let mut world = world.restarted(Lost::Nothing, 1, u64::from(3 * DAY_S));
+    assert_eq!(world.known(), vec![1]);
+    let reply = command(&mut world, "flk1 release-clock");
+    assert_eq!(
+        reply,
+        format!("ok {{\"released_s\":{}}}", 3 * DAY_S - 3_600)
+    );
+    assert_eq!(world.shards[0].begin.clock.base_s, 3 * DAY_S);
+    let world = world.restarted(Lost::Everything, 1, 0);
+    assert_eq!(world.known(), Vec::<u32>::new());
+    assert_eq!(world.shards[0].begin.clock.base_s, 3 * DAY_S);
+}
+
+#[test]
+fn no_segment_is_handed_out_before_the_manifest_that_names_it_is_durable() {
+    let mut world = World::started(TestDisk::new(), sealing(2));
+    let mut renamed = true;
+    world.watch = Some(Box::new(move |_, op| match op {
+        FileOp::Rename { .. } => renamed = false,
+        FileOp::SyncDir => renamed = true,
+        FileOp::Unlink(name) => assert!(renamed, "{name} goes before the manifest is durable"),
+        _ => {}
+    }));
+    for record in 0..600 {
+        world.decide((record % 2) as u16, record, DAY_S);
+        let named = manifest(&world);
+        for shard in &world.shards {
+            if let Some(next) = shard.next_segment() {
+                let log = named.logs.iter().find(|log| log.id == shard.begin.log);
+                let entry = log.and_then(|log| log.segments.last()).expect("named");
+                assert_eq!((entry.ordinal, entry.salt), (next.ordinal, next.salt));
+            }
+        }
+    }
+    world.pass_s(u64::from(3 * DAY_S));
+}
