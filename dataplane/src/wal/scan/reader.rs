@@ -172,6 +172,12 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         }
         self.last = Some(extent.last);
         self.tip = Some(extent.last_checksum);
+        self.end.segments.push(SegmentRead {
+            ordinal: entry.ordinal,
+            sealed: true,
+            extent: *extent,
+            predecessor: None,
+        });
         Ok(())
     }
 
@@ -195,7 +201,10 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                 Lead::Other(why) => Stop { offset: 0, why },
             };
             match stated {
-                Some(stated) if self.ends_here(stated) => index += 1,
+                Some(stated) if self.ends_here(stated) => {
+                    self.leave(entry, stated);
+                    index += 1;
+                }
                 Some(stated) if stated.ends_after <= self.last() => {
                     let durable = stated.ends_after;
                     return Err(self.damage(entry.ordinal, stop.offset, durable, Why::Predecessor));
@@ -206,6 +215,30 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                 }
             }
         }
+    }
+
+    /// Goes on to the next segment. One whose first write failed stays in the log as an empty one, so that ordinals have
+    /// no hole.
+    fn leave(&mut self, entry: &SegmentEntry, stated: Predecessor) {
+        let read = self.end.segments.last().copied();
+        let read = read.filter(|read| read.ordinal == entry.ordinal);
+        if read.is_some_and(|read| read.holds_batches()) {
+            return;
+        }
+        self.end
+            .segments
+            .retain(|read| read.ordinal != entry.ordinal);
+        self.end.segments.push(SegmentRead {
+            ordinal: entry.ordinal,
+            sealed: false,
+            extent: Extent {
+                first: Sequence(stated.ends_after.0 + 1),
+                last: stated.ends_after,
+                bytes: 0,
+                last_checksum: stated.checksum,
+            },
+            predecessor: Some(stated),
+        });
     }
 
     /// Whether the log goes on in the next segment: its header says that this one ends exactly here. What lies behind
@@ -437,13 +470,10 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     pub(super) fn into_end(mut self, verdict: Verdict) -> LogEnd {
         self.end.verdict = verdict;
         self.end.last = self.last();
-        let used = |ordinal: u32| {
-            let holds = |segment: &SegmentRead| segment.extent.first <= segment.extent.last;
-            self.end
-                .segments
-                .iter()
-                .any(|segment| segment.ordinal == ordinal && holds(segment))
-        };
+        // Behind the last batch a segment that only its header names was not used.
+        let idle = |read: &mut SegmentRead| !read.sealed && !read.holds_batches();
+        while self.end.segments.pop_if(idle).is_some() {}
+        let used = |ordinal| self.end.segments.iter().any(|read| read.ordinal == ordinal);
         self.end.unused = self
             .segments()
             .iter()

@@ -198,6 +198,13 @@ pub struct SegmentRead {
     pub predecessor: Option<Predecessor>,
 }
 
+impl SegmentRead {
+    /// Whether any batch in it counts.
+    pub fn holds_batches(&self) -> bool {
+        self.extent.first <= self.extent.last
+    }
+}
+
 /// The last whole batch of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastBatch {
@@ -222,7 +229,8 @@ pub struct LogEnd {
     pub last_batch: Option<LastBatch>,
     /// Whole batches read.
     pub batches: u64,
-    /// Every segment that was read and has a header, oldest first.
+    /// Every segment that was read and counts, oldest first; one whose first write failed is among them as an empty one
+    /// if the log went on behind it.
     pub segments: Vec<SegmentRead>,
     /// Ordinals of the segments named but never used: nothing in them counts.
     pub unused: Vec<u32>,
@@ -254,8 +262,7 @@ impl LogEnd {
     /// How to end this log. Its last batch may have reached the disk without being durable, so it is taken off the
     /// segment that it lies in and goes into a last segment of its own; an empty batch is left out altogether.
     pub fn ending(&self, before_first: Sequence) -> Ending {
-        let holds = |segment: &&SegmentRead| segment.extent.first <= segment.extent.last;
-        let mut kept: Vec<SegmentRead> = self.segments.iter().filter(holds).copied().collect();
+        let mut kept = self.segments.clone();
         let unconfirmed = self
             .last_batch
             .filter(|_| kept.last().is_some_and(|it| !it.sealed));

@@ -108,6 +108,17 @@ fn end_log(world: &World) -> World {
     }
     log.ended_at = Some(mark);
     ended.files = files;
+    // What the next start reads must be a manifest: ordinals without holes, no file named twice.
+    ended.manifest.spares = end
+        .unused
+        .iter()
+        .map(|&ordinal| u64::from(ordinal))
+        .collect();
+    ended.manifest.next_file = 100;
+    assert_eq!(
+        Manifest::decode(&ended.manifest.encode()).as_ref(),
+        Ok(&ended.manifest)
+    );
     ended
 }
 

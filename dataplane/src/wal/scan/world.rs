@@ -298,7 +298,7 @@ impl Writer {
             }
             Step::TakeOver(bodies, arrived) => {
                 self.fill(bodies);
-                let (segment, offset, assembled) = self.assemble(false);
+                let (segment, offset, _) = self.assemble(false);
                 if self.segment != Some(segment) {
                     // The first write of a segment fails: it is closed without anything in it.
                     self.write(segment, offset, *arrived);
