@@ -3,20 +3,20 @@
 use crate::planted::{Bug, planted};
 
 /// Seconds of wall-clock time that a start may add to the expiry clock without being told: one hour.
-pub const RESUME_S_MAX: u32 = 3_600;
+pub(crate) const RESUME_S_MAX: u32 = 3_600;
 
 /// A reading of both clocks at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// Expiry clock, seconds since installation.
-    pub expiry_s: u32,
+    pub(crate) expiry_s: u32,
     /// Wall clock, microseconds since the Unix epoch.
-    pub wall_us: u64,
+    pub(crate) wall_us: u64,
 }
 
 impl Reading {
     /// The reading from which time resumes: the later one by the expiry clock; of equals the one that adds less.
-    pub fn later(self, other: Reading) -> Reading {
+    pub(crate) fn later(self, other: Reading) -> Reading {
         let key = |reading: Reading| (reading.expiry_s, reading.wall_us);
         if key(other) > key(self) { other } else { self }
     }
@@ -24,15 +24,15 @@ impl Reading {
 
 /// Where the expiry clock goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resumed {
+pub(crate) struct Resumed {
     /// Expiry clock now.
-    pub expiry_s: u32,
+    pub(crate) expiry_s: u32,
     /// Seconds that the wall clock claims and that were not added.
-    pub withheld_s: u32,
+    pub(crate) withheld_s: u32,
 }
 
 /// Resumes from the newest reading on disk. The result never lies before it, nor before any durable `decided_at`.
-pub fn resume(newest: Reading, decided_at_max: u32, wall_now_us: u64) -> Resumed {
+pub(crate) fn resume(newest: Reading, decided_at_max: u32, wall_now_us: u64) -> Resumed {
     let passed_us = wall_now_us.saturating_sub(newest.wall_us);
     let passed_s = u32::try_from(passed_us / 1_000_000).unwrap_or(u32::MAX);
     let added_s = if planted(Bug::ExpiryOnClockJump) {

@@ -5,28 +5,28 @@ use crate::dedup::Decided;
 
 /// A second decision for a key, made while the first was alive. It counts for nothing, and somebody must look at it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TwoOutcomes {
+pub(crate) struct TwoOutcomes {
     /// The decision that stands.
-    pub first: Decided,
+    pub(crate) first: Decided,
     /// The decision that is ignored.
-    pub second: Decided,
+    pub(crate) second: Decided,
 }
 
 /// The order in which decisions are pushed into a [`Fold`].
-pub fn order(decided: &Decided) -> (crate::dedup::Key, u32, u64) {
+pub(crate) fn order(decided: &Decided) -> (crate::dedup::Key, u32, u64) {
     (decided.key, decided.decided_at, decided.digest_tag)
 }
 
 /// Folds decisions that arrive in [`order`], one key after the other.
 #[derive(Debug, Default)]
-pub struct Fold {
+pub(crate) struct Fold {
     standing: Option<Decided>,
     conflicts: Vec<TwoOutcomes>,
 }
 
 impl Fold {
     /// Takes the next decision. When it begins another key, the outcome of the key before comes out.
-    pub fn push(&mut self, next: Decided) -> Option<Decided> {
+    pub(crate) fn push(&mut self, next: Decided) -> Option<Decided> {
         let Some(standing) = self.standing else {
             self.standing = Some(next);
             return None;
@@ -53,12 +53,12 @@ impl Fold {
     }
 
     /// The outcome of the last key.
-    pub fn finish(&mut self) -> Option<Decided> {
+    pub(crate) fn finish(&mut self) -> Option<Decided> {
         self.standing.take()
     }
 
     /// The contradictions met since the last call.
-    pub fn take_conflicts(&mut self) -> Vec<TwoOutcomes> {
+    pub(crate) fn take_conflicts(&mut self) -> Vec<TwoOutcomes> {
         std::mem::take(&mut self.conflicts)
     }
 }

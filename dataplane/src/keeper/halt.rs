@@ -5,7 +5,7 @@ use std::fmt;
 
 /// The end of the process, with what explains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Halt {
+pub(crate) enum Halt {
     /// Another process holds the directory.
     Locked {
         /// What the lock file says about it (its process id).
@@ -54,7 +54,7 @@ pub enum Halt {
 
 impl Halt {
     /// Exit code of the process, as in `sysexits.h`.
-    pub fn code(&self) -> i32 {
+    pub(crate) fn code(&self) -> i32 {
         match self {
             Halt::Locked { .. } => 69,
             Halt::Damage { .. } | Halt::StaleManifest { .. } | Halt::NoManifest { .. } => 65,

@@ -84,7 +84,10 @@ pub fn run_blocking(
             }
         }
         if idle {
-            return (70, "the keeper waits for an event that cannot come".to_string());
+            return (
+                70,
+                "the keeper waits for an event that cannot come".to_string(),
+            );
         }
     }
 }
@@ -92,7 +95,9 @@ pub fn run_blocking(
 async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt> {
     let files = crate::keeper::files::Files::new(port.clone());
     if files.open_if_there(MANIFEST, READ).await?.is_none() {
-        return Err(Halt::Refused("WAL_DIR holds no manifest: nothing was ever started here".to_string()));
+        return Err(Halt::Refused(
+            "WAL_DIR holds no manifest: nothing was ever started here".to_string(),
+        ));
     }
     let Opened { ledger, secret, .. } = start::open(port, config).await?;
     match job {
@@ -124,11 +129,7 @@ struct Saved {
     batches: BTreeMap<Sequence, (u64, BatchHeader)>,
 }
 
-async fn quarantine(
-    mut ledger: Ledger,
-    segment: &str,
-    accept_loss: bool,
-) -> Result<String, Halt> {
+async fn quarantine(mut ledger: Ledger, segment: &str, accept_loss: bool) -> Result<String, Halt> {
     let (log, index) = find(&ledger, segment)?;
     let entry = log.segments[index];
     let durable_upto = damage_upto(&ledger, &log, index).await?;
@@ -139,19 +140,29 @@ async fn quarantine(
         .and_then(|it| it.state.extent().copied());
     let first = expected_first(&ledger, &log, &entry, before.as_ref(), &saved);
     let last_saved = saved.batches.keys().next_back().copied();
-    let last = [entry.state.extent().map(|it| it.last), last_saved, durable_upto]
-        .into_iter()
-        .flatten()
-        .max()
-        .unwrap_or(Sequence(first.0.saturating_sub(1)));
+    let last = [
+        entry.state.extent().map(|it| it.last),
+        last_saved,
+        durable_upto,
+    ]
+    .into_iter()
+    .flatten()
+    .max()
+    .unwrap_or(Sequence(first.0.saturating_sub(1)));
     let gaps = missing(log.id, first, last, &saved);
     let lost: u64 = gaps.iter().map(|gap| gap.to.0 - gap.from.0 + 1).sum();
-    let mut report = format!("{segment}: log {}, {} batches whole", log.id, saved.batches.len());
+    let mut report = format!(
+        "{segment}: log {}, {} batches whole",
+        log.id,
+        saved.batches.len()
+    );
     for gap in &gaps {
         report.push_str(&format!("; missing {} to {}", gap.from, gap.to));
     }
     if gaps.is_empty() && saved.batches.is_empty() {
-        return Err(Halt::Refused(format!("{report}; there is nothing to give up")));
+        return Err(Halt::Refused(format!(
+            "{report}; there is nothing to give up"
+        )));
     }
     if !accept_loss {
         return Ok(format!(
@@ -337,7 +348,8 @@ fn copy_of(
     for (sequence, (offset, batch)) in &saved.batches {
         let start = *offset as usize;
         let part = bytes.get(start..start + batch.bytes());
-        let part = part.ok_or_else(|| Halt::Refused("the segment changed meanwhile".to_string()))?;
+        let part =
+            part.ok_or_else(|| Halt::Refused("the segment changed meanwhile".to_string()))?;
         copy.extend_from_slice(part);
         if extent.first.0 == 0 {
             extent.first = *sequence;
@@ -359,7 +371,10 @@ fn copy_of(
 fn mend_end_mark(logs: &mut [LogEntry], log: &LogEntry, index: usize, extent: &Extent) {
     let is_last = index + 1 == log.segments.len();
     let found = logs.iter_mut().find(|it| it.id == log.id);
-    if let Some(mark) = found.and_then(|it| it.ended_at.as_mut()).filter(|_| is_last) {
+    if let Some(mark) = found
+        .and_then(|it| it.ended_at.as_mut())
+        .filter(|_| is_last)
+    {
         mark.sequence = extent.last;
         mark.checksum = extent.last_checksum;
     }

@@ -163,16 +163,6 @@ impl TestDisk {
         }
     }
 
-    /// Writes through a descriptor as a shard does, and loses power before it is durable.
-    pub(crate) fn shard_write_unsynced(&mut self, file: FileId, offset: u64, bytes: &[u8]) {
-        let inode = self.handles[&file.0].inode;
-        put(
-            &mut self.inodes.get_mut(&inode).expect("open file").seen,
-            offset,
-            bytes,
-        );
-    }
-
     /// The name of an open file.
     pub(crate) fn name_of(&self, file: FileId) -> String {
         let inode = self.handles[&file.0].inode;

@@ -178,6 +178,9 @@ impl FakeShard {
     }
 }
 
+/// Looks at the disk before an operation.
+type Watch = Box<dyn FnMut(&TestDisk, &FileOp)>;
+
 /// A disk, a keeper on it, and shards.
 pub(crate) struct World {
     pub(crate) disk: TestDisk,
@@ -203,7 +206,7 @@ pub(crate) struct World {
     /// File operations until the process dies in the middle of things.
     pub(crate) ops_left: Option<u64>,
     /// Called before each file operation.
-    pub(crate) watch: Option<Box<dyn FnMut(&TestDisk, &FileOp)>>,
+    pub(crate) watch: Option<Watch>,
 }
 
 impl World {

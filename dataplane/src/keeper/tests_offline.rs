@@ -26,7 +26,9 @@ fn quarantine(segment: &str, accept_loss: bool) -> Job {
 }
 
 fn all_but(missing: &[u32], count: u32) -> Vec<u32> {
-    (0..count).filter(|record| !missing.contains(record)).collect()
+    (0..count)
+        .filter(|record| !missing.contains(record))
+        .collect()
 }
 
 #[test]
@@ -41,7 +43,10 @@ fn quarantine_of_an_open_segment_keeps_every_whole_batch() {
     assert_eq!(world.exit.as_ref().map(|exit| exit.0), Some(65));
     let (code, report) = tool(&mut world, quarantine(&file, false));
     assert_eq!(code, 0, "{report}");
-    assert!(report.contains("missing 1:4 to 1:4") && report.contains("Nothing was changed"), "{report}");
+    assert!(
+        report.contains("missing 1:4 to 1:4") && report.contains("Nothing was changed"),
+        "{report}"
+    );
     let (code, report) = tool(&mut world, quarantine(&file, true));
     assert_eq!(code, 0, "{report}");
     assert!(world.disk.names().contains(&format!("quarantine-{file}")));
