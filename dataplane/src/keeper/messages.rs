@@ -32,7 +32,7 @@ pub struct ClosedSegment {
     pub last: Sequence,
     /// Bytes in use, header included: a multiple of 4 KiB. What lies behind is unused.
     pub bytes: u64,
-    /// Checksum of the header of the last batch (of the segment header if there is no batch).
+    /// Checksum of the header of the last batch of the log up to here, wherever it lies; 0 if there is none.
     pub last_checksum: u32,
 }
 

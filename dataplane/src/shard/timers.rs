@@ -197,11 +197,14 @@ impl Shard {
             }
             self.deadlines.pop_front();
         }
-        let log_waits = self.core.as_ref().is_some_and(|core| core.log.in_flight());
-        if !self.answers.is_empty()
-            || !self.due.is_empty()
-            || (!self.ready.is_empty() && !(self.blocked && log_waits))
-        {
+        // A full batch or a full table of flights empties by an event; the batch just handed over has done so already.
+        let batch_is_empty = self
+            .core
+            .as_ref()
+            .is_none_or(|core| core.log.open_is_empty());
+        let has_room = !self.blocked || (batch_is_empty && self.flights.room() > 0);
+        let may_frame = !self.ready.is_empty() && has_room;
+        if may_frame || !self.answers.is_empty() || !self.due.is_empty() {
             return Next::Now;
         }
         let far_us = now.mono_us + 10_000_000;
@@ -213,11 +216,7 @@ impl Shard {
         sooner(self.claims_awaited_until_us());
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());
-        if at_us <= now.mono_us && self.blocked {
-            Next::At(now.mono_us + 1_000)
-        } else {
-            Next::At(at_us.max(now.mono_us + 1))
-        }
+        Next::At(at_us.max(now.mono_us + 1))
     }
 }
 
