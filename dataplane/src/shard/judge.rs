@@ -20,11 +20,12 @@ use flk_contract::{
 };
 
 /// What judging says of one body.
+#[allow(clippy::large_enum_variant)] // lives on the stack for one record; a box would be an allocation per request
 enum Judged {
     /// The body is not a record that may claim its key.
     Refused(Problem, &'static str),
     /// The record claims its key.
-    Claims(Box<Claimant>),
+    Claims(Claimant),
 }
 
 /// A validly signed record, judged.
@@ -91,14 +92,14 @@ impl Shard {
             ..candidate_of(&outcome, &verified)
         };
         let (coh_star, r) = (record.coh_star, record.r);
-        Some(Judged::Claims(Box::new(Claimant {
+        Some(Judged::Claims(Claimant {
             candidate,
             pcs_id,
             verified,
             coh_star,
             r,
             condemned,
-        })))
+        }))
     }
 
     /// The body's fate is a refusal; the answer waits for both.

@@ -284,24 +284,13 @@ impl LogWriter {
         if self.open.is_empty() && !mark {
             return;
         }
-        let Some(mut blocks) = self.idle_blocks.take() else {
-            return;
-        };
-        if !self.assemble_into(&mut blocks, now, clock_s, ops) {
-            self.idle_blocks = Some(blocks);
-        } else {
+        if self.idle_blocks.is_some() && self.submit_open(now, clock_s, ops) {
             self.quiet_since_us = now.mono_us;
         }
     }
 
     /// Assembles the open batch and submits it. `false`: it needs a segment that is not named yet.
-    fn assemble_into(
-        &mut self,
-        blocks: &mut Box<Blocks>,
-        now: Now,
-        clock_s: u32,
-        ops: &mut Vec<Op>,
-    ) -> bool {
+    fn submit_open(&mut self, now: Now, clock_s: u32, ops: &mut Vec<Op>) -> bool {
         let stays = !self.rolls_with(self.open_sequence);
         let room = self.current.filter(|current| {
             stays && current.end + self.open.assembled_bytes() as u64 <= current.named.bytes
@@ -310,6 +299,9 @@ impl LogWriter {
             (Some(current), _) => (current.named, current.end, false, current.last_checksum),
             (None, Some(next)) => (next, 0, true, 0),
             (None, None) => return false,
+        };
+        let Some(mut blocks) = self.idle_blocks.take() else {
+            return false;
         };
         let lead = enters.then(|| self.header_of(&segment));
         let sequence = self.open_sequence;
@@ -322,7 +314,7 @@ impl LogWriter {
             settled_upto: self.settling.upto(),
             previous_checksum: previous,
         };
-        let assembled = self.open.assemble(&fields, lead.as_ref(), blocks);
+        let assembled = self.open.assemble(&fields, lead.as_ref(), &mut blocks);
         assert!(
             offset + assembled.bytes as u64 <= segment.bytes,
             "a batch fits into a fresh segment"
@@ -351,7 +343,7 @@ impl LogWriter {
             take_over: false,
             blocks: None,
         };
-        self.submit(flight, std::mem::take(blocks), ops);
+        self.submit(flight, blocks, ops);
         true
     }
 
