@@ -15,6 +15,8 @@ pub mod mesh;
 
 pub mod keeper;
 
+pub mod driver;
+
 pub mod planted;
 pub mod run;
 pub mod stats;

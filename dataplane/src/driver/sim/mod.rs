@@ -1,0 +1,11 @@
+//! The simulated world: one thread runs all shards, the keeper, clients, the disk and the network from one seed, with a
+//! virtual clock, and an oracle judges what comes out. The shards and the keeper are those of production; nothing here is
+//! reached by them but through their events and operations.
+
+pub mod dice;
+pub mod disk;
+pub mod trace;
+pub mod count;
+pub mod records;
+pub mod logbook;
+pub mod oracle;
