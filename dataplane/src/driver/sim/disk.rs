@@ -240,6 +240,27 @@ impl Disk {
         }
     }
 
+    /// The device acknowledges these bytes and does not keep them.
+    pub fn forget_range(&mut self, inode: Inode, offset: u64, bytes: usize) {
+        if let Some(file) = self.files.get_mut(&inode) {
+            let sectors = (offset as usize / SECTOR_BYTES) as u32..(offset as usize + bytes).div_ceil(SECTOR_BYTES) as u32;
+            for (_, dirty) in file.dirty.range_mut(sectors) {
+                dirty.forgotten = true;
+            }
+        }
+    }
+
+    /// Removes files that have no name and are not open.
+    pub fn reap(&mut self, open: &std::collections::BTreeSet<Inode>) {
+        let named: std::collections::BTreeSet<Inode> = self.names.values().chain(self.durable_names.values()).copied().collect();
+        self.files.retain(|inode, _| named.contains(inode) || open.contains(inode));
+    }
+
+    /// Whether the file is there at all.
+    pub fn exists(&self, inode: Inode) -> bool {
+        self.files.contains_key(&inode)
+    }
+
     /// The process ends and the machine lives on; sometimes what the kernel forgot is evicted, and the medium's bytes
     /// are seen again.
     pub fn kill(&mut self, dice: &mut Dice) {

@@ -2,10 +2,21 @@
 //! virtual clock, and an oracle judges what comes out. The shards and the keeper are those of production; nothing here is
 //! reached by them but through their events and operations.
 
-pub mod dice;
+pub mod plan;
+pub mod world;
+
+pub mod clients;
+pub mod network;
+pub mod process;
+pub mod files;
 pub mod disk;
-pub mod trace;
-pub mod count;
-pub mod records;
+
 pub mod logbook;
 pub mod oracle;
+pub mod records;
+pub mod truth;
+
+pub mod count;
+pub mod dice;
+pub mod runner;
+pub mod trace;

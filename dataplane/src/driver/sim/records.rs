@@ -1,7 +1,7 @@
 //! What clients send: signed records with the outcome that each must get, made once per process. The oracle knows
 //! outcomes from the record contract alone, never from the gateway.
 
-use flk_contract::build::{BuildOptions, build};
+use flk_contract::build::{BuildOptions, build, read_csv};
 use flk_contract::outcome::{ENCODING, write_outcome};
 use flk_contract::record::write_json;
 use flk_contract::{Algorithm, KeySet, NumberForm, OwnedRecord, Params, Scheme, SigningKey, SlopeCache, judge, sign};
@@ -81,7 +81,8 @@ fn make_id(number: u32, key: &SigningKey, foreign: &SigningKey) -> Id {
         bins_count: 1,
         ..BuildOptions::default()
     };
-    let mut record = build(&[], &options).expect("a record");
+    let events = read_csv("0.5,1,2,3").expect("one event");
+    let mut record = build(&events, &options).expect("a record");
     let mut variants = Vec::new();
     for variant in 0..VARIANTS_COUNT {
         record.d_hat = f64::from(number) / 1000.0 + f64::from(variant) / 100.0;
