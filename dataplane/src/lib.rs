@@ -15,8 +15,6 @@ pub mod mesh;
 
 pub mod keeper;
 
-pub mod driver;
-
 pub mod planted;
 pub mod run;
 pub mod stats;
