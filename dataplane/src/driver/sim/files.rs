@@ -278,6 +278,7 @@ impl World {
             }
             FileOp::Truncate(file, bytes) => {
                 let handle = self.inode_of(file).ok_or(EBADF)?;
+                self.note_cut(handle.inode, bytes);
                 self.disk.truncate(handle.inode, bytes);
                 Ok(FileValue::Done)
             }

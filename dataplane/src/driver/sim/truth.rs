@@ -228,6 +228,13 @@ impl World {
         }
     }
 
+    /// The keeper cuts a file: what lies behind the cut must be somewhere else.
+    pub fn note_cut(&mut self, inode: Inode, bytes: u64) {
+        for write in self.truth.writes.iter_mut().filter(|write| write.inode == inode && write.offset >= bytes) {
+            write.gone = true;
+        }
+    }
+
     /// Compares what was confirmed with what is there, after a crash. `false`: the seed ends here.
     pub fn note_losses(&mut self) -> bool {
         let disk = &self.disk;

@@ -334,6 +334,8 @@ impl World {
         let Some(((at_us, _), queued)) = self.queue.pop_first() else {
             return self.fail(Property::Liveness, "nothing will ever happen again".to_string());
         };
+        // What was to happen while the process was down happens now.
+        let at_us = at_us.max(self.now_us);
         let passed_us = (at_us - self.now_us) as i64;
         self.now_us = at_us;
         self.oracle.pass(passed_us, passed_us);
