@@ -45,10 +45,13 @@ impl World {
     /// Opens a connection to some shard that takes one.
     pub fn connect(&mut self, client: usize) -> Option<u64> {
         let process = self.process.as_mut()?;
+        let connections_max = self.scenario.limits.connections_max as usize;
         let taking: Vec<u16> = (0..process.shards.len() as u16)
             .filter(|shard| {
                 let host = &process.shards[usize::from(*shard)];
-                host.accepting && host.listening
+                // As a driver: its table is as large as the limit, the rest waits in the listen queue.
+                let open = host.slots.iter().filter(|slot| slot.conn.is_some()).count();
+                host.accepting && host.listening && open < connections_max
             })
             .collect();
         if taking.is_empty() {

@@ -115,11 +115,16 @@ struct Known {
     variant: u8,
     decided_from: Reading,
     decided_to: Reading,
+    /// The answer that was the first outcome was read. Until then it may still be on its way, behind repetitions that
+    /// other clients read earlier.
+    first_read: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 struct IdState {
     known: Option<Known>,
+    /// What was known before, and may still be on its way to some client.
+    before: Option<Known>,
     /// First and last time that each variant was sent, and by which request last.
     sent: [Option<Sent>; VARIANTS_COUNT as usize],
 }
@@ -219,7 +224,9 @@ impl Oracle {
 
     /// What was acknowledged for an id counts no more: its batch was lost where nobody could know it.
     pub fn forgive(&mut self, key: u32) -> bool {
-        self.ids[key as usize].known.take().is_some()
+        let state = &mut self.ids[key as usize];
+        state.before = None;
+        state.known.take().is_some()
     }
 
     /// A client read the answer to this request.
@@ -248,7 +255,7 @@ impl Oracle {
 
     fn outcome(&mut self, serial: u64, key: u32, asked: u8, answer: &Answer) -> Result<Meaning, Broken> {
         let id = &pool().ids[key as usize];
-        let state = &self.ids[key as usize];
+        let state = self.ids[key as usize].clone();
         let tell = |property, what: &str| {
             let known = state.known.map(|known| known.variant);
             let how = format!(
@@ -281,6 +288,12 @@ impl Oracle {
         let other = if sent.last_serial == serial { sent.before_last } else { Some(sent.last) };
         let known = state.known;
         let alive = known.is_some_and(|known| self.surely_alive(&known));
+        let request_sent = self.requests[serial as usize].sent;
+        if let Some(known) = known.filter(|known| alive && request_sent.fast_us <= known.decided_to.fast_us)
+            && self.is_late(key, told, dedup, &known)
+        {
+            return Ok(Meaning::Again);
+        }
         match (known, dedup) {
             (Some(known), Dedup::Hit | Dedup::Conflict) if alive && known.variant != told => {
                 return tell(Property::OneOutcome, "another outcome than the one acknowledged, which is alive");
@@ -299,24 +312,45 @@ impl Oracle {
             }
             _ => {}
         }
-        let again = known.is_some();
-        let request_sent = self.requests[serial as usize].sent;
-        let decided_from = match (dedup, known) {
-            (Dedup::Miss, _) => request_sent,
-            (_, Some(known)) if known.variant == told => known.decided_from,
-            _ => sent.first,
+        let same = known.filter(|known| dedup != Dedup::Miss && known.variant == told);
+        let now_known = Known {
+            variant: told,
+            decided_from: match (dedup, same) {
+                (Dedup::Miss, _) => request_sent,
+                (_, Some(known)) => known.decided_from,
+                _ => sent.first,
+            },
+            decided_to: same.filter(|_| alive).map_or(now, |known| known.decided_to),
+            first_read: dedup == Dedup::Miss || same.is_some_and(|known| known.first_read),
         };
-        let decided_to = match (dedup, known) {
-            (Dedup::Hit | Dedup::Conflict, Some(known)) if known.variant == told && alive => known.decided_to,
-            _ => now,
-        };
-        self.ids[key as usize].known = Some(Known { variant: told, decided_from, decided_to });
+        let state = &mut self.ids[key as usize];
+        if same.is_none() {
+            state.before = known;
+        }
+        state.known = Some(now_known);
         Ok(match dedup {
-            Dedup::Miss if again => Meaning::FirstAgain,
+            Dedup::Miss if known.is_some() => Meaning::FirstAgain,
             Dedup::Miss => Meaning::First,
             Dedup::Hit => Meaning::Again,
             Dedup::Conflict => Meaning::Conflict,
         })
+    }
+
+    /// Whether an answer to a request that was sent before the id's outcome was known is only late: answers of different
+    /// connections overtake each other.
+    fn is_late(&mut self, key: u32, told: u8, dedup: Dedup, known: &Known) -> bool {
+        let state = &mut self.ids[key as usize];
+        let mut first_of = |slot: &mut Option<Known>| match slot {
+            Some(known) if known.variant == told && !known.first_read => {
+                known.first_read = true;
+                true
+            }
+            _ => false,
+        };
+        match dedup {
+            Dedup::Miss => first_of(&mut state.known) || first_of(&mut state.before),
+            Dedup::Hit | Dedup::Conflict => known.variant != told && state.before.is_some_and(|before| before.variant == told),
+        }
     }
 
     /// Ids with an acknowledged outcome that is surely alive.

@@ -67,6 +67,8 @@ pub struct Process {
     keeper: Keeper,
     keeper_events: Vec<KeeperEvent>,
     keeper_stepping: bool,
+    /// Token of the time that the keeper asked for last.
+    keeper_wake: u64,
     /// Open files.
     pub handles: BTreeMap<i32, Handle>,
     next_handle: i32,
@@ -163,6 +165,7 @@ impl World {
             keeper: Keeper::new(config),
             keeper_events: Vec::new(),
             keeper_stepping: false,
+            keeper_wake: 0,
             handles: BTreeMap::new(),
             next_handle: 2,
             channels: BTreeMap::new(),
@@ -348,6 +351,13 @@ impl World {
         }
     }
 
+    /// The time that the keeper asked for has come, if it did not ask for another one since.
+    pub fn keeper_tick(&mut self, token: u64) {
+        if self.process.as_ref().is_some_and(|process| process.keeper_wake == token) {
+            self.to_keeper(KeeperEvent::Tick);
+        }
+    }
+
     /// The keeper steps.
     pub fn keeper_step(&mut self) {
         let now = self.clocks();
@@ -366,7 +376,12 @@ impl World {
                 KeeperOp::Say(notice) => self.heard(&notice),
                 KeeperOp::Wake(mono_us) => {
                     let at_us = self.at_mono(mono_us);
-                    self.at(at_us, Some(self.run), Happening::ToKeeper(KeeperEvent::Tick));
+                    let mut token = 0;
+                    if let Some(process) = self.process.as_mut() {
+                        process.keeper_wake += 1;
+                        token = process.keeper_wake;
+                    }
+                    self.at(at_us, Some(self.run), Happening::KeeperTick(token));
                 }
                 KeeperOp::Exit { code, reason } => return self.ends_itself(code, reason),
             }

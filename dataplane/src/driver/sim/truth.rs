@@ -243,10 +243,12 @@ impl World {
             let start = write.offset as usize;
             seen.get(start..start + write.bytes.len()) == Some(&write.bytes[..])
         };
+        let tampered = self.truth.undo.as_ref().and_then(|undo| self.disk.find(&undo.name));
         let lost: Vec<usize> = (0..self.truth.writes.len())
             .filter(|at| {
                 let write = &self.truth.writes[*at];
-                write.confirmed && !write.gone && !write.lost && disk.exists(write.inode) && !intact(write)
+                let judged = write.confirmed && !write.gone && !write.lost && tampered != Some(write.inode);
+                judged && disk.exists(write.inode) && !intact(write)
             })
             .collect();
         let intact_later = |at: usize| {
@@ -258,7 +260,10 @@ impl World {
             self.truth.any_loss = true;
             self.truth.writes[at].lost = true;
             let write = self.truth.writes[at].clone();
-            if !write.lied && self.truth.undo.is_none() && !self.truth.damaged_and_served {
+            if self.truth.damaged_and_served {
+                continue;
+            }
+            if !write.lied {
                 let how = format!("log write {at}, confirmed, is not on the disk any more and no fault of the disk was planned");
                 self.fail(Property::AcknowledgedLost, how);
                 return false;

@@ -63,6 +63,8 @@ pub enum Happening {
     },
     /// An event for the keeper.
     ToKeeper(KeeperEvent),
+    /// The time that the keeper asked for has come, if its token is still this.
+    KeeperTick(u64),
     /// The keeper's file operation ends.
     FileDone(FileOp, Option<Errno>),
     /// A client acts, if its token is still this.
@@ -358,6 +360,7 @@ impl World {
             Happening::ToShard(shard, event) => self.to_shard(shard, event),
             Happening::SliceRead { shard, id, inode, offset, fails } => self.slice_read(shard, id, inode, offset, fails),
             Happening::ToKeeper(event) => self.to_keeper(event),
+            Happening::KeeperTick(token) => self.keeper_tick(token),
             Happening::FileDone(op, error) => self.file_done(op, error),
             Happening::Client(client, token) => self.client_acts(client, token),
             Happening::BytesToServer(conn, bytes) => self.bytes_to_server(conn, bytes),

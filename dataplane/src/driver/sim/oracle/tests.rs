@@ -83,3 +83,22 @@ fn a_forgiven_record_may_be_new_again() {
     let again = oracle.sends(1, Kind::Valid(1));
     assert_eq!(oracle.answered(again, &outcome(1, 1, Dedup::Miss), 1), Ok(Meaning::First));
 }
+
+#[test]
+fn the_first_outcome_may_be_read_behind_its_repetitions_but_only_once() {
+    let mut oracle = Oracle::new(4, TTL_US);
+    let first = oracle.sends(1, Kind::Valid(0));
+    let again = oracle.sends(1, Kind::Valid(0));
+    oracle.pass(10, 10);
+    assert_eq!(oracle.answered(again, &outcome(1, 0, Dedup::Hit), 1), Ok(Meaning::Again));
+    assert_eq!(oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1), Ok(Meaning::Again));
+    assert_eq!(property(oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1)), Property::AcknowledgedLost);
+    let mut oracle = Oracle::new(4, TTL_US);
+    oracle.sends(1, Kind::Valid(0));
+    let again = oracle.sends(1, Kind::Valid(0));
+    oracle.pass(10, 10);
+    oracle.answered(again, &outcome(1, 0, Dedup::Hit), 1).unwrap();
+    oracle.pass(10, 10);
+    let later = oracle.sends(1, Kind::Valid(0));
+    assert_eq!(property(oracle.answered(later, &outcome(1, 0, Dedup::Miss), 1)), Property::AcknowledgedLost);
+}
