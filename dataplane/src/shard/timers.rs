@@ -12,6 +12,7 @@ use crate::keeper::messages::ToKeeper;
 use crate::mesh::Message;
 use crate::wal::name::Sequence;
 use crate::wal::record::Entry;
+use crate::wal::writer::LogWriter;
 
 /// Slow and idle connections are looked for this often.
 const SWEEP_US: u64 = 100_000;
@@ -197,11 +198,11 @@ impl Shard {
             }
             self.deadlines.pop_front();
         }
-        let log_waits = self.core.as_ref().is_some_and(|core| core.log.in_flight());
-        if !self.answers.is_empty()
-            || !self.due.is_empty()
-            || (!self.ready.is_empty() && !(self.blocked && log_waits))
-        {
+        // Framing that is blocked goes on behind an event: a write that ends, a segment, or the answer to a claim.
+        let log_waits = |log: &LogWriter| log.in_flight() || !log.open_is_empty();
+        let log_waits = self.core.as_ref().is_some_and(|core| log_waits(&core.log));
+        let stuck = self.blocked && (log_waits || self.flights.room() == 0);
+        if !self.answers.is_empty() || !self.due.is_empty() || (!self.ready.is_empty() && !stuck) {
             return Next::Now;
         }
         let far_us = now.mono_us + 10_000_000;
