@@ -16,6 +16,8 @@ pub struct Client {
     incoming: Vec<u8>,
     token: u64,
     give_up_us: u64,
+    /// Was told to come back later.
+    backs_off: bool,
 }
 
 /// What an answer is awaited for.
@@ -199,7 +201,11 @@ impl World {
             self.client_reads(client, &answer);
         }
         if self.clients[client].asked.is_empty() {
-            let delay_us = self.dice.delay_us(300, 30_000, 2500);
+            let backs_off = std::mem::take(&mut self.clients[client].backs_off);
+            let delay_us = match backs_off && (self.calm || self.dice.chance(2000)) {
+                true => self.dice.between(20_000, 200_000),
+                false => self.dice.delay_us(300, 30_000, 2500),
+            };
             self.wake_client(client, delay_us);
         }
     }
@@ -234,6 +240,7 @@ impl World {
         };
         self.counts.one(count);
         if meaning == Meaning::Retry {
+            self.clients[client].backs_off = true;
             let request = &self.oracle.requests[serial as usize];
             let again = (request.key, request.kind);
             self.unresolved.insert(0, again);

@@ -20,8 +20,8 @@ pub struct Scenario {
     pub seal_every_us: u64,
     /// Merge above this many slices.
     pub slices_count_max: u32,
-    /// Delete segments above this many bytes.
-    pub wal_bytes_max: u64,
+    /// Delete segments above what is in use and this many more.
+    pub segments_more: u64,
     /// Delete segments above this age.
     pub body_age_max_s: u32,
     /// How writes become durable.
@@ -110,7 +110,7 @@ impl Scenario {
             seal_bytes_max: dice.pick(&[4, 64, 256, 4096]) * 1024,
             seal_every_us: dice.pick(&[50_000, 500_000, 3_000_000, 60_000_000, 3_600_000_000]),
             slices_count_max: dice.between(2, 5) as u32,
-            wal_bytes_max: dice.between(2, 12) * segment_bytes,
+            segments_more: dice.pick(&[5, 6, 8, 20]),
             body_age_max_s: dice.pick(&[1, 10, 600, 1_000_000]),
             sync: dice.pick(&[SyncMode::Dsync, SyncMode::WriteThenSync]),
             direct: dice.chance(5000),

@@ -152,7 +152,7 @@ impl World {
             seal_bytes_max: scenario.seal_bytes_max,
             seal_every_us: scenario.seal_every_us,
             slices_count_max: scenario.slices_count_max,
-            wal_bytes_max: Some(scenario.wal_bytes_max),
+            wal_bytes_max: Some((u64::from(shards) * 2 + u64::from(scenario.spares_count) + scenario.segments_more) * scenario.segment_bytes),
             body_age_max_s: scenario.body_age_max_s,
             dedup_memory_bytes_max: 64 << 20,
             sync: scenario.sync,
