@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct LogWrite {
     /// The segment.
     pub inode: Inode,
+    /// Salt of the batch: another one means that the file was used again.
+    salt: u64,
     /// Where in it.
     pub offset: u64,
     /// The bytes.
@@ -118,8 +120,14 @@ impl World {
         let sequence = batch.map_or(0, |batch| batch.sequence);
         let wall_us = bytes.get(found.header.map_or(0, |_| 4096) + 40..).and_then(|rest| rest.first_chunk::<8>());
         let reading = self.oracle.now();
+        let salt = batch.map_or(0, |batch| batch.salt);
+        if self.truth.writes.iter().any(|write| write.inode == inode && write.salt != salt && !write.gone) {
+            self.counts.one(Count::Recycled);
+            self.note_gone(inode);
+        }
         let mut write = LogWrite {
             inode,
+            salt,
             offset,
             bytes: bytes.to_vec(),
             log: ((sequence >> 40) as u32, shard),
