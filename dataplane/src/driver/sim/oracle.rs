@@ -125,6 +125,8 @@ struct IdState {
     known: Option<Known>,
     /// What was known before, and may still be on its way to some client.
     before: Option<Known>,
+    /// What was decided up to then is lost where nobody could know it; answers may still be on their way.
+    forgiven_us: Option<i64>,
     /// First and last time that each variant was sent, and by which request last.
     sent: [Option<Sent>; VARIANTS_COUNT as usize],
 }
@@ -224,8 +226,10 @@ impl Oracle {
 
     /// What was acknowledged for an id counts no more: its batch was lost where nobody could know it.
     pub fn forgive(&mut self, key: u32) -> bool {
+        let fast_us = self.fast_us;
         let state = &mut self.ids[key as usize];
         state.before = None;
+        state.forgiven_us = Some(fast_us);
         state.known.take().is_some()
     }
 
@@ -289,6 +293,9 @@ impl Oracle {
         let known = state.known;
         let alive = known.is_some_and(|known| self.surely_alive(&known));
         let request_sent = self.requests[serial as usize].sent;
+        if state.forgiven_us.is_some_and(|until_us| request_sent.fast_us <= until_us) {
+            return Ok(Meaning::Again);
+        }
         if let Some(known) = known.filter(|known| alive && request_sent.fast_us <= known.decided_to.fast_us)
             && self.is_late(key, told, dedup, &known)
         {

@@ -80,6 +80,7 @@ fn a_forgiven_record_may_be_new_again() {
     assert_eq!(oracle.alive(), [(1, 0)]);
     assert!(oracle.forgive(1));
     assert!(!oracle.forgive(1));
+    oracle.pass(1, 1);
     let again = oracle.sends(1, Kind::Valid(1));
     assert_eq!(oracle.answered(again, &outcome(1, 1, Dedup::Miss), 1), Ok(Meaning::First));
 }
