@@ -214,10 +214,11 @@ impl Shard {
         sooner(self.claims_awaited_until_us());
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());
-        if at_us <= now.mono_us && self.blocked {
+        // What is due and could not be done in this turn waits for an event; to ask again and again would only burn a core.
+        if at_us <= now.mono_us {
             Next::At(now.mono_us + 1_000)
         } else {
-            Next::At(at_us.max(now.mono_us + 1))
+            Next::At(at_us)
         }
     }
 }
