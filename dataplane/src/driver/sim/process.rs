@@ -249,6 +249,9 @@ impl World {
             }
             self.carry_out_op(shard, op, &bytes);
         }
+        if matches!(next, Next::Now) || matches!(next, Next::At(at_us) if at_us <= now.mono_us + 1) {
+            sim_trace!(self.now_us(), "shard {shard} wants its next turn at once: {next:?}");
+        }
         outbox.bytes = bytes;
         outbox.clear();
         if let Some(process) = self.process.as_mut() {
