@@ -16,6 +16,8 @@ pub struct Client {
     incoming: Vec<u8>,
     token: u64,
     give_up_us: u64,
+    /// Has sent FIN: it only reads from here on.
+    only_reads: bool,
     /// Was told to come back later.
     backs_off: bool,
 }
@@ -53,6 +55,10 @@ impl World {
             }
             let rest_us = self.clients[client].give_up_us.saturating_sub(self.now_us()).max(1_000);
             return self.wake_client(client, rest_us);
+        }
+        if std::mem::take(&mut self.clients[client].only_reads) {
+            // Everything is answered: the next request needs another connection.
+            return self.client_hangs_up(client);
         }
         if self.clients[client].conn.is_none() {
             self.clients[client].conn = self.connect(client);
@@ -103,7 +109,10 @@ impl World {
                 }
                 self.client_sends(conn, &bytes[..part]);
                 return match self.dice.below(3) {
-                    0 => self.client_fin(conn),
+                    0 => {
+                        self.clients[client].only_reads = true;
+                        self.client_fin(conn);
+                    }
                     _ => self.client_hangs_up(client),
                 };
             }
@@ -172,6 +181,7 @@ impl World {
     /// What was asked and not answered is to be asked again.
     fn abandon(&mut self, client: usize) {
         self.clients[client].incoming.clear();
+        self.clients[client].only_reads = false;
         for asked in std::mem::take(&mut self.clients[client].asked) {
             if let Asked::Submit(serial) = asked {
                 let request = &self.oracle.requests[serial as usize];

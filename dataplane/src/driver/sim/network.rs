@@ -150,6 +150,7 @@ impl World {
             return;
         }
         let (shard, id) = (found.shard, found.id);
+        sim_trace!(self.now_us(), "{} bytes to shard {shard} on connection {conn}: {:?}", bytes.len(), String::from_utf8_lossy(&bytes[..bytes.len().min(24)]));
         self.received(shard, id, &bytes);
     }
 
