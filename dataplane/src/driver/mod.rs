@@ -22,6 +22,8 @@ pub mod links;
 pub mod outgoing;
 
 pub mod portable;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod uring;
 
 use crate::event::{Driver, Inbox, Next, Now, Outbox, ShardId, Stage, Stop};

@@ -88,7 +88,14 @@ impl Shard {
     }
 
     /// A message of a peer, or an answer to a claim of ours.
+    ///
+    /// A peer may serve before this shard has its partitions loaded. What it asks then waits: answered from a table that is
+    /// not complete, an id with a live outcome would be granted a second time.
     fn heard(&mut self, from: ShardId, message: Message, now: Now) {
+        if !self.loaded {
+            self.early.push((from, message));
+            return;
+        }
         let Some(core) = self.core.as_mut() else {
             return;
         };
@@ -124,7 +131,13 @@ impl Shard {
                     core.owner.load(&entries);
                 }
             }
-            ToShard::Serve { admit } => self.serving = admit,
+            ToShard::Serve { admit } => {
+                self.serving = admit;
+                self.loaded = true;
+                for (from, message) in std::mem::take(&mut self.early) {
+                    self.heard(from, message, now);
+                }
+            }
             ToShard::Segment(segment) => {
                 if let Some(core) = self.core.as_mut() {
                     core.log.offer(segment);

@@ -12,6 +12,7 @@ use crate::keeper::messages::ToKeeper;
 use crate::mesh::Message;
 use crate::wal::name::Sequence;
 use crate::wal::record::Entry;
+use crate::wal::writer::LogWriter;
 
 /// Slow and idle connections are looked for this often.
 const SWEEP_US: u64 = 100_000;
@@ -216,7 +217,12 @@ impl Shard {
         sooner(self.claims_awaited_until_us());
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());
-        Next::At(at_us.max(now.mono_us + 1))
+        // What is due and could not be done in this turn waits for an event; to ask again and again would only burn a core.
+        if at_us <= now.mono_us {
+            Next::At(now.mono_us + 1_000)
+        } else {
+            Next::At(at_us)
+        }
     }
 }
 

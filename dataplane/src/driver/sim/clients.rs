@@ -1,0 +1,335 @@
+//! What clients do: connect, send requests singly or pipelined, give up, cut connections, repeat what was not answered,
+//! and read answers in the order in which they asked. The oracle judges each answer.
+
+use super::count::Count;
+use super::oracle::{Answer, Dedup, Meaning, Property};
+use super::records::{self, Kind};
+use super::world::{Happening, World};
+use crate::sim_trace;
+use std::collections::VecDeque;
+
+/// A client.
+#[derive(Debug, Default)]
+pub struct Client {
+    conn: Option<u64>,
+    asked: VecDeque<Asked>,
+    incoming: Vec<u8>,
+    token: u64,
+    give_up_us: u64,
+    /// Has sent FIN: it only reads from here on.
+    only_reads: bool,
+    /// Was told to come back later.
+    backs_off: bool,
+}
+
+/// What an answer is awaited for.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Submit(u64),
+    Page,
+}
+
+impl World {
+    /// Lets a client act after a delay; earlier intentions are forgotten.
+    pub fn wake_client(&mut self, client: usize, delay_us: u64) {
+        self.clients[client].token += 1;
+        let token = self.clients[client].token;
+        self.later_anyway(delay_us, Happening::Client(client, token));
+    }
+
+    /// A client acts.
+    pub fn client_acts(&mut self, client: usize, token: u64) {
+        if self.clients[client].token != token {
+            return;
+        }
+        if self.now_us() < self.silent_until_us && !self.calm {
+            let rest_us = self.silent_until_us - self.now_us() + self.dice.below(1000);
+            return self.wake_client(client, rest_us);
+        }
+        if self.process.is_none() {
+            return self.wake_client(client, 5_000);
+        }
+        if !self.clients[client].asked.is_empty() {
+            if self.now_us() >= self.clients[client].give_up_us {
+                self.client_hangs_up(client);
+            }
+            let rest_us = self.clients[client].give_up_us.saturating_sub(self.now_us()).max(1_000);
+            return self.wake_client(client, rest_us);
+        }
+        if std::mem::take(&mut self.clients[client].only_reads) {
+            // Everything is answered: the next request needs another connection.
+            return self.client_hangs_up(client);
+        }
+        if self.clients[client].conn.is_none() {
+            self.clients[client].conn = self.connect(client);
+        }
+        let Some(conn) = self.clients[client].conn else {
+            let delay_us = self.dice.between(1_000, 20_000);
+            return self.wake_client(client, delay_us);
+        };
+        if self.calm && self.unresolved.is_empty() && self.probes.is_empty() {
+            // Nothing to do; a connection too many would only disturb a graceful stop.
+            return self.wake_client(client, 50_000);
+        }
+        self.send_burst(client, conn);
+        let patience_us = self.dice.between(1_000_000, 8_000_000);
+        self.clients[client].give_up_us = self.now_us() + patience_us;
+        self.wake_client(client, patience_us);
+    }
+
+    fn send_burst(&mut self, client: usize, conn: u64) {
+        let count = if self.dice.chance(6000) { 1 } else { self.dice.between(2, 6) };
+        for at in 0..count {
+            if at > 0 {
+                self.counts.one(Count::Pipelined);
+            }
+            if !self.calm && self.dice.chance(300) {
+                let page = self.dice.pick(&["/readyz", "/health", "/livez", "/metrics"]);
+                self.client_sends(conn, format!("GET {page} HTTP/1.1\r\nHost: sim\r\n\r\n").as_bytes());
+                self.clients[client].asked.push_back(Asked::Page);
+                continue;
+            }
+            let Some((key, kind)) = self.next_request() else {
+                return;
+            };
+            let serial = self.oracle.sends(key, kind);
+            let body = records::body(key, kind, serial);
+            let head = format!(
+                "POST /v1/pcs/submit HTTP/1.1\r\nHost: sim\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let mut bytes = head.into_bytes();
+            bytes.extend_from_slice(&body);
+            sim_trace!(self.now_us(), "client {client} asks {serial}: id {key}, {kind:?}, on connection {conn}");
+            self.clients[client].asked.push_back(Asked::Submit(serial));
+            if !self.calm && self.dice.chance(self.faults.disconnect) {
+                let part = self.dice.between(1, bytes.len() as u64) as usize;
+                if part < bytes.len() {
+                    self.counts.one(Count::PartialRequests);
+                }
+                self.client_sends(conn, &bytes[..part]);
+                return match self.dice.below(3) {
+                    0 => {
+                        self.clients[client].only_reads = true;
+                        self.client_fin(conn);
+                    }
+                    _ => self.client_hangs_up(client),
+                };
+            }
+            self.client_sends(conn, &bytes);
+        }
+    }
+
+    /// What a client wants next.
+    fn next_request(&mut self) -> Option<(u32, Kind)> {
+        if self.calm {
+            return match self.unresolved.pop() {
+                Some(request) => {
+                    self.counts.one(Count::Retries);
+                    Some(request)
+                }
+                None => {
+                    let probe = self.probes.pop();
+                    if probe.is_some() {
+                        self.counts.one(Count::Probes);
+                    }
+                    probe
+                }
+            };
+        }
+        if !self.unresolved.is_empty() && self.dice.chance(3500) {
+            self.counts.one(Count::Retries);
+            let at = self.dice.below(self.unresolved.len() as u64) as usize;
+            return Some(self.unresolved.swap_remove(at));
+        }
+        if let Some((key, times)) = self.hot {
+            self.hot = (times > 1).then_some((key, times - 1));
+            let variant = u8::from(self.dice.chance(1500));
+            return Some((key, Kind::Valid(variant)));
+        }
+        if self.dice.chance(150) {
+            self.counts.one(Count::Storms);
+            let key = self.dice.below(u64::from(self.scenario.ids)) as u32;
+            self.hot = Some((key, self.dice.between(3, 12) as u32));
+        }
+        if self.dice.chance(50) && self.dice.chance(self.scenario.sleeps * 10) {
+            let silent_us = self.dice.between(10_000, self.scenario.sleep_us_max.max(10_001));
+            self.counts.one(Count::LongSleeps);
+            self.silent_until_us = self.now_us() + silent_us;
+            sim_trace!(self.now_us(), "clients fall silent for {silent_us} us");
+        }
+        let key = self.dice.below(u64::from(self.scenario.ids)) as u32;
+        let kind = match self.dice.below(100) {
+            0..=7 => Kind::BadSignature,
+            8..=11 => Kind::Malformed,
+            12..=14 => Kind::WrongId,
+            15..=22 => Kind::Valid(1),
+            _ => Kind::Valid(0),
+        };
+        Some((key, kind))
+    }
+
+    /// A client cuts its connection; what it asked for stays open.
+    fn client_hangs_up(&mut self, client: usize) {
+        if let Some(conn) = self.clients[client].conn.take() {
+            sim_trace!(self.now_us(), "client {client} cuts connection {conn}");
+            self.client_resets(conn);
+        }
+        self.abandon(client);
+    }
+
+    /// What was asked and not answered is to be asked again.
+    fn abandon(&mut self, client: usize) {
+        self.clients[client].incoming.clear();
+        self.clients[client].only_reads = false;
+        for asked in std::mem::take(&mut self.clients[client].asked) {
+            if let Asked::Submit(serial) = asked {
+                let request = &self.oracle.requests[serial as usize];
+                self.unresolved.push((request.key, request.kind));
+            }
+        }
+        let delay_us = self.dice.between(100, 20_000);
+        self.wake_client(client, delay_us);
+    }
+
+    /// The server's bytes have ended.
+    pub fn eof_to_client(&mut self, client: usize, conn: u64) {
+        if self.clients[client].conn == Some(conn) {
+            self.clients[client].conn = None;
+            self.abandon(client);
+        }
+    }
+
+    /// Bytes of answers.
+    pub fn bytes_to_client(&mut self, client: usize, conn: u64, bytes: &[u8]) {
+        if self.clients[client].conn != Some(conn) {
+            return;
+        }
+        self.clients[client].incoming.extend_from_slice(bytes);
+        while let Some((answer, length)) = parse(&self.clients[client].incoming) {
+            self.clients[client].incoming.drain(..length);
+            self.client_reads(client, &answer);
+        }
+        if self.clients[client].asked.is_empty() {
+            let backs_off = std::mem::take(&mut self.clients[client].backs_off);
+            let delay_us = match backs_off && (self.calm || self.dice.chance(2000)) {
+                true => self.dice.between(20_000, 200_000),
+                false => self.dice.delay_us(300, 30_000, 2500),
+            };
+            self.wake_client(client, delay_us);
+        }
+    }
+
+    fn client_reads(&mut self, client: usize, answer: &Answer) {
+        let Some(asked) = self.clients[client].asked.pop_front() else {
+            return self.fail(Property::ReplyOrder, format!("client {client} got an answer that it did not ask for: {answer:?}"));
+        };
+        let serial = match asked {
+            Asked::Submit(serial) => serial,
+            Asked::Page => {
+                if !matches!(answer.status, 200 | 503) {
+                    self.fail(Property::ReplyOrder, format!("a service page was answered {answer:?}"));
+                }
+                return;
+            }
+        };
+        sim_trace!(self.now_us(), "request {serial} is answered {} {:?} {}", answer.status, answer.dedup, answer.body);
+        let run = self.run;
+        let judged = self.oracle.answered(serial, answer, run);
+        let Some(meaning) = self.check(judged) else {
+            return;
+        };
+        let count = match meaning {
+            Meaning::First => Count::Misses,
+            Meaning::FirstAgain => Count::Expired,
+            Meaning::Again => Count::Hits,
+            Meaning::Conflict => Count::Conflicts,
+            Meaning::Refused if answer.status == 400 => Count::Refused400,
+            Meaning::Refused => Count::Refused401,
+            Meaning::Retry => Count::Unavailable503,
+        };
+        self.counts.one(count);
+        if meaning == Meaning::Retry {
+            self.clients[client].backs_off = true;
+            let request = &self.oracle.requests[serial as usize];
+            let again = (request.key, request.kind);
+            self.unresolved.insert(0, again);
+        }
+    }
+
+    /// Faults end, and everything is to be answered; acknowledged records are asked for again.
+    pub fn become_calm(&mut self, last: bool) {
+        sim_trace!(self.now_us(), "calm");
+        self.calm = true;
+        self.hot = None;
+        self.faults = super::plan::Faults::default();
+        self.disk.total_bytes = self.disk.total_bytes.max(1 << 30);
+        let mut probes: Vec<(u32, Kind)> =
+            self.oracle.alive().into_iter().map(|(key, variant)| (key, Kind::Valid(variant))).collect();
+        if !last {
+            probes.truncate(8);
+        }
+        self.probes = probes;
+        for client in 0..self.clients.len() {
+            if self.clients[client].asked.is_empty() {
+                self.wake_client(client, 100);
+            }
+        }
+    }
+
+    /// Whether everything was answered.
+    pub fn is_settled(&self) -> bool {
+        self.unresolved.is_empty() && self.probes.is_empty() && self.clients.iter().all(|client| client.asked.is_empty())
+    }
+
+    /// Everything should have been answered long ago.
+    pub fn not_settled(&mut self) {
+        let asked: Vec<&Asked> = self.clients.iter().flat_map(|client| client.asked.iter()).collect();
+        let how = format!(
+            "after 120 s without faults {} requests are unanswered, {} to be repeated ({:?}), {} to be probed",
+            asked.len(),
+            self.unresolved.len(),
+            self.unresolved.first(),
+            self.probes.len()
+        );
+        self.fail(Property::Liveness, how);
+    }
+}
+
+/// Reads one whole answer from the beginning of the bytes, and how long it is.
+fn parse(bytes: &[u8]) -> Option<(Answer, usize)> {
+    let head_len = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&bytes[..head_len]).into_owned();
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let mut dedup = None;
+    let mut length = 0;
+    for line in lines {
+        match line.split_once(": ") {
+            Some(("Content-Length", value)) => length = value.parse().ok()?,
+            Some(("Flk-Dedup", "miss")) => dedup = Some(Dedup::Miss),
+            Some(("Flk-Dedup", "hit")) => dedup = Some(Dedup::Hit),
+            Some(("Flk-Dedup", "conflict")) => dedup = Some(Dedup::Conflict),
+            _ => {}
+        }
+    }
+    let body = bytes.get(head_len..head_len + length)?;
+    let body = String::from_utf8_lossy(body).into_owned();
+    Some((Answer { status, dedup, body }, head_len + length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_cut_where_they_end() {
+        let one = "HTTP/1.1 200 OK\r\nFlk-Dedup: hit\r\nContent-Length: 2\r\n\r\n{}";
+        let both = format!("{one}HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+        let (first, length) = parse(both.as_bytes()).unwrap();
+        assert_eq!((first.status, first.dedup, first.body.as_str(), length), (200, Some(Dedup::Hit), "{}", one.len()));
+        let (second, _) = parse(&both.as_bytes()[length..]).unwrap();
+        assert_eq!(second.status, 503);
+        assert!(parse(&both.as_bytes()[..one.len() - 1]).is_none(), "an answer that is not whole is none");
+    }
+}

@@ -1,0 +1,245 @@
+//! A reader of log bytes of its own, for the oracle: it finds batches by their magic and checksum at block boundaries and
+//! trusts no chain, no manifest and no reader of the gateway. It only says what is there.
+
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::record::{Content, Entry, kind, records};
+
+const SEGMENT_MAGIC: &[u8] = b"flk-segm";
+const BATCH_MAGIC: &[u8] = b"flkbatch";
+const BATCH_HEADER_BYTES: usize = 96;
+
+/// What became of a body, as its fate record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// A first outcome.
+    Decision,
+    /// Refused with this status.
+    Refused(u16),
+    /// Repeats a decided record.
+    Duplicate,
+    /// Same id, other content.
+    Conflict,
+    /// Given up.
+    Unanswered,
+}
+
+/// A record of a batch, as far as the oracle cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A body, at this index of its batch.
+    Body {
+        /// Index in the batch.
+        index: u32,
+        /// The body.
+        bytes: Vec<u8>,
+    },
+    /// A fate of the body at this place.
+    Fate {
+        /// Batch of the body.
+        sequence: u64,
+        /// Index of the body in it.
+        index: u32,
+        /// What became of it.
+        fate: Fate,
+    },
+}
+
+/// A whole batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Byte offset of its header.
+    pub offset: usize,
+    /// Bytes that it takes, padding included.
+    pub bytes: usize,
+    /// Salt in its header.
+    pub salt: u64,
+    /// Sequence.
+    pub sequence: u64,
+    /// Everything up to this one was durable when it was made.
+    pub durable_upto: u64,
+    /// Its records.
+    pub items: Vec<Item>,
+    /// Whether the bodies are whole too.
+    pub whole: bool,
+}
+
+/// A segment as it lies in a file or in a write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Start and number of the log, ordinal and salt, if there is a valid segment header.
+    pub header: Option<Header>,
+    /// Batches, by offset.
+    pub batches: Vec<Batch>,
+}
+
+/// What a segment header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Start number and number of the log.
+    pub log: (u32, u16),
+    /// Position in the log.
+    pub ordinal: u32,
+    /// Salt.
+    pub salt: u64,
+    /// Generation of the manifest that named it.
+    pub generation: u64,
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+fn header(bytes: &[u8]) -> Option<Header> {
+    let block = bytes.get(..BLOCK_BYTES)?;
+    let sound = block.starts_with(SEGMENT_MAGIC) && crc32c::crc32c(&block[..BLOCK_BYTES - 4]) == u32_at(block, BLOCK_BYTES - 4);
+    sound.then(|| Header {
+        log: (u32_at(block, 12), u32_at(block, 16) as u16),
+        ordinal: u32_at(block, 20),
+        salt: u64_at(block, 24),
+        generation: u64_at(block, 32),
+    })
+}
+
+/// Reads the batch whose header begins at `offset`, whatever its salt.
+fn batch(bytes: &[u8], offset: usize) -> Option<Batch> {
+    let rest = bytes.get(offset..)?;
+    let head = rest.get(..BATCH_HEADER_BYTES)?;
+    if !head.starts_with(BATCH_MAGIC) || crc32c::crc32c(&head[..BATCH_HEADER_BYTES - 4]) != u32_at(head, BATCH_HEADER_BYTES - 4) {
+        return None;
+    }
+    let (index_bytes, bodies_bytes) = (u32_at(head, 24) as usize, u32_at(head, 28) as usize);
+    let length = (BATCH_HEADER_BYTES + index_bytes + bodies_bytes).next_multiple_of(BLOCK_BYTES);
+    let mut found = Batch {
+        offset,
+        bytes: length,
+        salt: u64_at(head, 8),
+        sequence: u64_at(head, 16),
+        durable_upto: u64_at(head, 48),
+        items: Vec::new(),
+        whole: false,
+    };
+    let index_part = rest.get(BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + index_bytes);
+    let bodies = rest.get(BATCH_HEADER_BYTES + index_bytes..BATCH_HEADER_BYTES + index_bytes + bodies_bytes);
+    let (Some(index_part), Some(bodies)) = (index_part, bodies) else {
+        return Some(found);
+    };
+    if crc32c::crc32c(index_part) != u32_at(head, 64) {
+        return Some(found);
+    }
+    found.whole = true;
+    for record in records(index_part) {
+        let Ok(record) = record else {
+            found.whole = false;
+            break;
+        };
+        match record.content {
+            Content::Body(body) => {
+                let (start, end) = (body.offset as usize, (body.offset + body.bytes) as usize);
+                match bodies.get(start..end) {
+                    Some(text) if crc32c::crc32c(text) == body.checksum => {
+                        found.items.push(Item::Body { index: record.index, bytes: text.to_vec() });
+                    }
+                    _ => found.whole = false,
+                }
+            }
+            Content::Entry(entry) => {
+                let fate = match entry {
+                    Entry::Decision(_) => Fate::Decision,
+                    Entry::Refused(refused) => Fate::Refused(refused.status),
+                    Entry::Duplicate(_) => Fate::Duplicate,
+                    Entry::Conflict(_) => Fate::Conflict,
+                    Entry::Unanswered(_) => Fate::Unanswered,
+                    Entry::Erasure(_) => continue,
+                };
+                if let Some(place) = entry.fate_of() {
+                    found.items.push(Item::Fate { sequence: place.sequence.0, index: place.index, fate });
+                }
+            }
+            Content::Skipped => debug_assert_ne!(record.header.kind, kind::BODY),
+        }
+    }
+    Some(found)
+}
+
+/// Reads a segment's bytes, or one write into it. Batches of another salt than the header's are left out; without a
+/// header (a write behind it) all are taken.
+pub fn read(bytes: &[u8]) -> Found {
+    let header = header(bytes);
+    let mut batches = Vec::new();
+    let mut at = if header.is_some() { BLOCK_BYTES } else { 0 };
+    while at < bytes.len() {
+        match batch(bytes, at) {
+            Some(batch) if header.is_none_or(|header| header.salt == batch.salt) => {
+                at += if batch.whole { batch.bytes } else { BLOCK_BYTES };
+                batches.push(batch);
+            }
+            _ => at += BLOCK_BYTES,
+        }
+    }
+    Found { header, batches }
+}
+
+/// The number that makes a body unlike every other, read from its text.
+pub fn serial_of(body: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(body).ok()?;
+    let (from, less) = match text.find("\"attempt\":") {
+        Some(at) => (at + 10, 1),
+        None => (text.find("\"serial\":")? + 9, 0),
+    };
+    let digits: String = text[from..].chars().take_while(char::is_ascii_digit).collect();
+    digits.parse::<u64>().ok()?.checked_sub(less)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::records::{Kind, body};
+    use super::*;
+    use crate::wal::batch::{BatchFields, Limits, OpenBatch};
+    use crate::wal::buffer::Blocks;
+    use crate::wal::name::{LogId, Place, Sequence};
+    use crate::wal::record::BodyMeta;
+    use crate::wal::segment::SegmentHeader;
+
+    #[test]
+    fn finds_what_the_writer_wrote_and_nothing_of_another_salt() {
+        let mut open = OpenBatch::new(Limits::default());
+        let meta = BodyMeta { tenant: "default", ..BodyMeta::default() };
+        let text = body(3, Kind::Valid(1), 17);
+        let index = open.push_body(&text, &meta);
+        let sequence = Sequence((5 << 40) + 1);
+        open.push(&Entry::Unanswered(Place { sequence, index }));
+        let header = SegmentHeader {
+            installation: [1; 16],
+            incarnation: [2; 16],
+            log: LogId { start: 5, number: 2 },
+            ordinal: 0,
+            salt: 99,
+            generation: 7,
+            predecessor: None,
+        };
+        let mut blocks = Blocks::default();
+        let fields = BatchFields { salt: 99, sequence, durable_upto: Sequence(5 << 40), settled_upto: Sequence(5 << 40), ..BatchFields::default() };
+        open.assemble(&fields, Some(&header), &mut blocks);
+        let found = read(blocks.bytes());
+        assert_eq!(found.header, Some(Header { log: (5, 2), ordinal: 0, salt: 99, generation: 7 }));
+        assert_eq!(found.batches.len(), 1);
+        assert!(found.batches[0].whole);
+        let Item::Body { bytes, .. } = &found.batches[0].items[0] else { panic!() };
+        assert_eq!((bytes, serial_of(bytes)), (&text, Some(17)));
+        assert_eq!(found.batches[0].items[1], Item::Fate { sequence: sequence.0, index: 0, fate: Fate::Unanswered });
+        let mut other = blocks.bytes().to_vec();
+        other[BLOCK_BYTES + 8] ^= 1;
+        assert!(read(&other).batches.is_empty(), "neither another salt nor a broken header counts");
+    }
+
+    #[test]
+    fn serials_are_read_back() {
+        for kind in [Kind::Valid(0), Kind::BadSignature, Kind::Malformed, Kind::WrongId] {
+            assert_eq!(serial_of(&body(1, kind, 123)), Some(123), "{kind:?}");
+        }
+    }
+}

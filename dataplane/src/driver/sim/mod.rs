@@ -1,0 +1,22 @@
+//! The simulated world: one thread runs all shards, the keeper, clients, the disk and the network from one seed, with a
+//! virtual clock, and an oracle judges what comes out. The shards and the keeper are those of production; nothing here is
+//! reached by them but through their events and operations.
+
+pub mod plan;
+pub mod world;
+
+pub mod clients;
+pub mod network;
+pub mod process;
+pub mod files;
+pub mod disk;
+
+pub mod logbook;
+pub mod oracle;
+pub mod records;
+pub mod truth;
+
+pub mod count;
+pub mod dice;
+pub mod runner;
+pub mod trace;

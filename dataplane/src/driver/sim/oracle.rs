@@ -1,0 +1,370 @@
+//! What must be true, judged from requests, answers and virtual time alone. It knows nothing of how the gateway works:
+//! neither its tables nor its files, only what a client may expect.
+//!
+//! Times: the expiry clock cannot be seen, so two bounds of it are kept. Both run with monotonic time; a restart moves
+//! them apart by what it may add at most and at least. A record is *surely alive* while even the fastest clock has not
+//! reached its expiry, *surely expired* once even the slowest one has.
+
+use super::records::{Kind, VARIANTS_COUNT, pool};
+
+/// What the gateway may not do; the words of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Property {
+    /// An acknowledged record was lost.
+    AcknowledgedLost,
+    /// A second outcome while the first lives, or an expired one that still answers.
+    OneOutcome,
+    /// Something was accepted that no client sent.
+    NothingInvented,
+    /// A body that was answered is not in the log, or without its fate.
+    BodiesKept,
+    /// A refused record left a trace in de-duplication.
+    SignatureFirst,
+    /// Answers out of order, or of another request.
+    ReplyOrder,
+    /// Damage taken for a torn tail, or the reverse.
+    DamageOrTornTail,
+    /// Something grew beyond its bound.
+    Bounded,
+    /// Nothing more comes although nothing is wrong.
+    Liveness,
+    /// An assertion of the gateway itself.
+    Assertion,
+}
+
+impl Property {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Property::AcknowledgedLost => "no acknowledged record lost",
+            Property::OneOutcome => "one outcome per id within its TTL",
+            Property::NothingInvented => "nothing accepted that no client sent",
+            Property::BodiesKept => "bodies kept, with their fate",
+            Property::SignatureFirst => "invalid signatures leave dedup untouched",
+            Property::ReplyOrder => "replies in connection order",
+            Property::DamageOrTornTail => "damage is no torn tail, nor the reverse",
+            Property::Bounded => "resources bounded",
+            Property::Liveness => "everything is answered",
+            Property::Assertion => "an assertion of the gateway",
+        }
+    }
+}
+
+/// A broken property.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Which.
+    pub property: Property,
+    /// How, with ids and numbers.
+    pub how: String,
+}
+
+/// Makes a broken property.
+pub fn broken(property: Property, how: String) -> Broken {
+    Broken { property, how }
+}
+
+/// Both bounds of the expiry clock at one moment, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The sum of what it advanced at most.
+    pub fast_us: i64,
+    /// The sum of what it advanced at least.
+    pub slow_us: i64,
+}
+
+/// What de-duplication said in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dedup {
+    /// First outcome.
+    Miss,
+    /// A repetition.
+    Hit,
+    /// Same id, other content.
+    Conflict,
+}
+
+/// An answer as a client reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The dedup header, if there is one.
+    pub dedup: Option<Dedup>,
+    /// The body.
+    pub body: String,
+}
+
+/// A request that was sent, at least in part.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Which id.
+    pub key: u32,
+    /// What it is.
+    pub kind: Kind,
+    /// When it was sent.
+    pub sent: Reading,
+    /// Status of its answer.
+    pub status: Option<u16>,
+    /// Run of the process in which it was answered.
+    pub answered_in_run: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    variant: u8,
+    decided_from: Reading,
+    decided_to: Reading,
+    /// The answer that was the first outcome was read. Until then it may still be on its way, behind repetitions that
+    /// other clients read earlier.
+    first_read: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct IdState {
+    known: Option<Known>,
+    /// What was known before, and may still be on its way to some client.
+    before: Option<Known>,
+    /// What was decided up to then is lost where nobody could know it; answers may still be on their way.
+    forgiven_us: Option<i64>,
+    /// First and last time that each variant was sent, and by which request last.
+    sent: [Option<Sent>; VARIANTS_COUNT as usize],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    first: Reading,
+    last: Reading,
+    before_last: Option<Reading>,
+    last_serial: u64,
+}
+
+/// What an answer meant, for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// A first outcome.
+    First,
+    /// A first outcome of an id whose earlier one has expired.
+    FirstAgain,
+    /// A repetition.
+    Again,
+    /// A conflict.
+    Conflict,
+    /// Refused for good.
+    Refused,
+    /// The client may retry.
+    Retry,
+}
+
+/// The judge.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    ttl_us: i64,
+    /// Every request, by its serial number.
+    pub requests: Vec<Request>,
+    ids: Vec<IdState>,
+    fast_us: i64,
+    slow_us: i64,
+}
+
+/// Seconds are whole on the expiry clock, at both ends.
+const GRAIN_US: i64 = 1_500_000;
+/// A request is decided at most this long after it was sent, or never.
+const FLIGHT_US_MAX: i64 = 60_000_000;
+
+impl Oracle {
+    /// Nothing was sent.
+    pub fn new(ids: u32, ttl_us: i64) -> Oracle {
+        Oracle {
+            ttl_us,
+            requests: Vec::new(),
+            ids: vec![IdState::default(); ids as usize],
+            fast_us: 0,
+            slow_us: 0,
+        }
+    }
+
+    /// Time passes while the process runs (or is down: then by bounds of its own).
+    pub fn pass(&mut self, fast_us: i64, slow_us: i64) {
+        self.fast_us += fast_us;
+        self.slow_us += slow_us;
+    }
+
+    /// Both clocks now.
+    pub fn now(&self) -> Reading {
+        Reading { fast_us: self.fast_us, slow_us: self.slow_us }
+    }
+
+    /// A request is about to be sent; its serial number comes back.
+    pub fn sends(&mut self, key: u32, kind: Kind) -> u64 {
+        let now = self.now();
+        let serial = self.requests.len() as u64;
+        self.requests.push(Request { key, kind, sent: now, status: None, answered_in_run: 0 });
+        if let Kind::Valid(variant) = kind {
+            let sent = &mut self.ids[key as usize].sent[usize::from(variant)];
+            *sent = Some(match *sent {
+                None => Sent { first: now, last: now, before_last: None, last_serial: serial },
+                Some(before) => Sent { last: now, before_last: Some(before.last), last_serial: serial, ..before },
+            });
+        }
+        serial
+    }
+
+    fn surely_alive(&self, known: &Known) -> bool {
+        self.fast_us - known.decided_from.fast_us < self.ttl_us - GRAIN_US
+    }
+
+    fn surely_expired(&self, since: Reading) -> bool {
+        self.slow_us - since.slow_us > self.ttl_us + GRAIN_US
+    }
+
+    /// The variant whose outcome every client must get, if that is certain.
+    pub fn surely(&self, key: u32) -> Option<u8> {
+        let known = self.ids[key as usize].known?;
+        self.surely_alive(&known).then_some(known.variant)
+    }
+
+    /// What was acknowledged for an id counts no more: its batch was lost where nobody could know it.
+    pub fn forgive(&mut self, key: u32) -> bool {
+        let fast_us = self.fast_us;
+        let state = &mut self.ids[key as usize];
+        state.before = None;
+        state.forgiven_us = Some(fast_us);
+        state.known.take().is_some()
+    }
+
+    /// A client read the answer to this request.
+    pub fn answered(&mut self, serial: u64, answer: &Answer, run: u32) -> Result<Meaning, Broken> {
+        let Some(request) = self.requests.get_mut(serial as usize) else {
+            return Err(broken(Property::ReplyOrder, format!("an answer to request {serial}, which was never sent")));
+        };
+        let (key, kind) = (request.key, request.kind);
+        request.status = Some(answer.status);
+        request.answered_in_run = run;
+        let unexpected = || {
+            let how = format!("request {serial} ({kind:?}, id {key}) was answered {} {}", answer.status, answer.body);
+            Err(broken(Property::ReplyOrder, how))
+        };
+        match (kind, answer.status) {
+            (_, 503) => Ok(Meaning::Retry),
+            (Kind::BadSignature, 401) | (Kind::Malformed | Kind::WrongId, 400) => Ok(Meaning::Refused),
+            (Kind::Valid(variant), 200 | 202) => self.outcome(serial, key, variant, answer),
+            (Kind::BadSignature | Kind::WrongId, 200 | 202) if answer.body.contains(&pool().ids[key as usize].pcs_id) => {
+                let how = format!("request {serial} ({kind:?}, id {key}) got the outcome {}", answer.body);
+                Err(broken(Property::NothingInvented, how))
+            }
+            _ => unexpected(),
+        }
+    }
+
+    fn outcome(&mut self, serial: u64, key: u32, asked: u8, answer: &Answer) -> Result<Meaning, Broken> {
+        let id = &pool().ids[key as usize];
+        let state = self.ids[key as usize].clone();
+        let tell = |property, what: &str| {
+            let known = state.known.map(|known| known.variant);
+            let how = format!(
+                "request {serial} for id {key}, variant {asked}: {what}; answer {} {:?} {}; acknowledged before: {known:?}",
+                answer.status, answer.dedup, answer.body
+            );
+            Err(broken(property, how))
+        };
+        let told = id.variants.iter().position(|variant| variant.outcome == answer.body && variant.status == answer.status);
+        let Some(told) = told.map(|told| told as u8) else {
+            let ours = answer.body.contains(&id.pcs_id);
+            let property = if ours { Property::NothingInvented } else { Property::ReplyOrder };
+            return tell(property, "this is the outcome of no record of the id");
+        };
+        let Some(dedup) = answer.dedup else {
+            return tell(Property::ReplyOrder, "an outcome without a dedup header");
+        };
+        let consistent = match dedup {
+            Dedup::Miss | Dedup::Hit => told == asked,
+            Dedup::Conflict => told != asked,
+        };
+        if !consistent {
+            return tell(Property::OneOutcome, "the dedup header does not fit the outcome");
+        }
+        let now = self.now();
+        let Some(sent) = state.sent[usize::from(told)] else {
+            return tell(Property::NothingInvented, "no client sent the record of this outcome");
+        };
+        // Some other request that may have been decided first.
+        let other = if sent.last_serial == serial { sent.before_last } else { Some(sent.last) };
+        let known = state.known;
+        let alive = known.is_some_and(|known| self.surely_alive(&known));
+        let request_sent = self.requests[serial as usize].sent;
+        if state.forgiven_us.is_some_and(|until_us| request_sent.fast_us <= until_us) {
+            return Ok(Meaning::Again);
+        }
+        if let Some(known) = known.filter(|known| alive && request_sent.fast_us <= known.decided_to.fast_us)
+            && self.is_late(key, told, dedup, &known)
+        {
+            return Ok(Meaning::Again);
+        }
+        match (known, dedup) {
+            (Some(known), Dedup::Hit | Dedup::Conflict) if alive && known.variant != told => {
+                return tell(Property::OneOutcome, "another outcome than the one acknowledged, which is alive");
+            }
+            (Some(_), Dedup::Miss) if alive => {
+                return tell(Property::AcknowledgedLost, "a first outcome although one was acknowledged and is alive");
+            }
+            (_, Dedup::Hit | Dedup::Conflict) => {
+                let Some(other) = other else {
+                    return tell(Property::SignatureFirst, "a repetition although no valid record was sent before");
+                };
+                let stale = Reading { fast_us: other.fast_us, slow_us: other.slow_us + FLIGHT_US_MAX };
+                if self.surely_expired(stale) {
+                    return tell(Property::OneOutcome, "the outcome answers although it has expired");
+                }
+            }
+            _ => {}
+        }
+        let same = known.filter(|known| dedup != Dedup::Miss && known.variant == told);
+        let now_known = Known {
+            variant: told,
+            decided_from: match (dedup, same) {
+                (Dedup::Miss, _) => request_sent,
+                (_, Some(known)) => known.decided_from,
+                _ => sent.first,
+            },
+            decided_to: same.filter(|_| alive).map_or(now, |known| known.decided_to),
+            first_read: dedup == Dedup::Miss || same.is_some_and(|known| known.first_read),
+        };
+        let state = &mut self.ids[key as usize];
+        if same.is_none() {
+            state.before = known;
+        }
+        state.known = Some(now_known);
+        Ok(match dedup {
+            Dedup::Miss if known.is_some() => Meaning::FirstAgain,
+            Dedup::Miss => Meaning::First,
+            Dedup::Hit => Meaning::Again,
+            Dedup::Conflict => Meaning::Conflict,
+        })
+    }
+
+    /// Whether an answer to a request that was sent before the id's outcome was known is only late: answers of different
+    /// connections overtake each other.
+    fn is_late(&mut self, key: u32, told: u8, dedup: Dedup, known: &Known) -> bool {
+        let state = &mut self.ids[key as usize];
+        let mut first_of = |slot: &mut Option<Known>| match slot {
+            Some(known) if known.variant == told && !known.first_read => {
+                known.first_read = true;
+                true
+            }
+            _ => false,
+        };
+        match dedup {
+            Dedup::Miss => first_of(&mut state.known) || first_of(&mut state.before),
+            Dedup::Hit | Dedup::Conflict => known.variant != told && state.before.is_some_and(|before| before.variant == told),
+        }
+    }
+
+    /// Ids with an acknowledged outcome that is surely alive.
+    pub fn alive(&self) -> Vec<(u32, u8)> {
+        (0..self.ids.len() as u32).filter_map(|key| Some((key, self.surely(key)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,454 @@
+//! One run of the process: shards and keeper as in production, their mailboxes, descriptors and the mesh between them.
+//! It carries out what they ask for, with delays and faults, and never looks into them.
+
+use super::count::Count;
+use super::disk::Inode;
+use super::network::Slot;
+use super::oracle::Property;
+use super::records::pool;
+use super::world::{Happening, World};
+use crate::event::{Driver, Event, FileId, Inbox, Next, Now, Op, Outbox, ShardId, SyncMode};
+use crate::keeper::Keeper;
+use crate::keeper::config::KeeperConfig;
+use crate::keeper::messages::{ToKeeper, ToShard};
+use crate::keeper::notice::Notice;
+use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
+use crate::mesh::Message;
+use crate::shard::Shard;
+use crate::shard::config::{ShardConfig, Signing};
+use crate::sim_trace;
+use crate::stats::Stats;
+use flk_contract::Params;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// From outside.
+    Killed,
+    /// With the machine.
+    PowerCut,
+    /// By itself, with this exit code.
+    Code(i32, String),
+}
+
+/// An open file.
+#[derive(Clone, Copy, Debug)]
+pub struct Handle {
+    /// The file.
+    pub inode: Inode,
+    /// How it was opened.
+    pub how: OpenHow,
+}
+
+/// A shard and what its driver would hold.
+pub struct ShardHost {
+    shard: Shard,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// When its next turn is, and the token of that turn.
+    turn_at_us: u64,
+    turn_token: u64,
+    /// Connections by slot.
+    pub slots: Vec<Slot>,
+    /// Takes connections now.
+    pub accepting: bool,
+    /// Takes connections at all.
+    pub listening: bool,
+    /// Log operations under way.
+    log_ops: u32,
+}
+
+/// The process.
+pub struct Process {
+    /// Its shards.
+    pub shards: Vec<ShardHost>,
+    keeper: Keeper,
+    keeper_events: Vec<KeeperEvent>,
+    keeper_stepping: bool,
+    /// Token of the time that the keeper asked for last.
+    keeper_wake: u64,
+    /// Open files.
+    pub handles: BTreeMap<i32, Handle>,
+    next_handle: i32,
+    /// When the last message between two mailboxes arrives: messages do not overtake each other.
+    channels: BTreeMap<(u16, u16), u64>,
+    /// How it ended, once it has.
+    pub exit: Option<Exit>,
+    /// Recovery was over.
+    pub recovered: bool,
+    stats: Arc<Stats>,
+}
+
+/// The keeper's place among mailboxes.
+const KEEPER: u16 = u16::MAX;
+
+/// What a shard may ask of its driver.
+struct Charge;
+
+impl Driver for Charge {
+    fn charge(&mut self, wanted: u32, _now: Now) -> u32 {
+        wanted
+    }
+}
+
+impl Process {
+    /// Gives a descriptor to an open file.
+    pub fn open(&mut self, handle: Handle) -> FileId {
+        self.next_handle += 1;
+        self.handles.insert(self.next_handle, handle);
+        FileId(self.next_handle)
+    }
+
+    /// The file behind a descriptor.
+    pub fn handle(&self, file: FileId) -> Option<Handle> {
+        self.handles.get(&file.0).copied()
+    }
+}
+
+impl World {
+    /// Starts the process with some number of shards.
+    pub fn start_process(&mut self) {
+        let shards = self.dice.between(1, 4) as u16;
+        if self.shards_before != 0 && self.shards_before != shards {
+            self.counts.one(Count::ShardCountChanges);
+        }
+        self.shards_before = shards;
+        self.truth.keeper_errors = 0;
+        self.truth.log_errors = 0;
+        self.clock_resumes();
+        let stats = Arc::new(Stats::new(shards));
+        let signing = Arc::new(Signing::Keys(pool().keys.clone()));
+        let hosts = (0..shards).map(|id| ShardHost {
+            shard: Shard::new(ShardConfig {
+                id: ShardId(id),
+                shards,
+                limits: self.scenario.limits,
+                signing: signing.clone(),
+                params: Params::default(),
+                ttl_s: self.scenario.ttl_s,
+                dedup_bytes_max: 64 << 20,
+                rated: false,
+                metrics_auth: None,
+                drain_delay_us: 0,
+                stats: stats.clone(),
+            }),
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            turn_at_us: u64::MAX,
+            turn_token: 0,
+            slots: Vec::new(),
+            accepting: true,
+            listening: true,
+            log_ops: 0,
+        });
+        let scenario = &self.scenario;
+        let config = KeeperConfig {
+            shards,
+            segment_bytes: scenario.segment_bytes,
+            spares_count: scenario.spares_count,
+            ttl_s: scenario.ttl_s,
+            seal_bytes_max: scenario.seal_bytes_max,
+            seal_every_us: scenario.seal_every_us,
+            slices_count_max: scenario.slices_count_max,
+            wal_bytes_max: Some((u64::from(shards) * 2 + u64::from(scenario.spares_count) + scenario.segments_more) * scenario.segment_bytes),
+            body_age_max_s: scenario.body_age_max_s,
+            dedup_memory_bytes_max: 64 << 20,
+            sync: scenario.sync,
+            direct: scenario.direct,
+            params: Params::default().version,
+            pid: 1,
+        };
+        self.process = Some(Process {
+            shards: hosts.collect(),
+            keeper: Keeper::new(config),
+            keeper_events: Vec::new(),
+            keeper_stepping: false,
+            keeper_wake: 0,
+            handles: BTreeMap::new(),
+            next_handle: 2,
+            channels: BTreeMap::new(),
+            exit: None,
+            recovered: false,
+            stats,
+        });
+        for shard in 0..shards {
+            self.wake_shard(shard, self.now_us() + 1);
+        }
+        self.later(1, Happening::KeeperStep);
+    }
+
+    /// Lets a shard take a turn at a time, unless it takes one before.
+    pub fn wake_shard(&mut self, shard: u16, at_us: u64) {
+        let Some(host) = self.process.as_mut().and_then(|process| process.shards.get_mut(usize::from(shard))) else {
+            return;
+        };
+        if host.turn_at_us <= at_us {
+            return;
+        }
+        host.turn_at_us = at_us;
+        host.turn_token += 1;
+        let token = host.turn_token;
+        self.at(at_us, Some(self.run), Happening::Turn(shard, token));
+    }
+
+    /// Puts an event into a shard's mailbox.
+    pub fn to_shard(&mut self, shard: u16, event: Event) {
+        let Some(host) = self.process.as_mut().and_then(|process| process.shards.get_mut(usize::from(shard))) else {
+            return;
+        };
+        host.inbox.events.push(event);
+        self.soon(shard);
+    }
+
+    /// Puts bytes of a connection into a shard's mailbox.
+    pub fn received(&mut self, shard: u16, id: crate::event::ConnId, bytes: &[u8]) {
+        let Some(host) = self.process.as_mut().and_then(|process| process.shards.get_mut(usize::from(shard))) else {
+            return;
+        };
+        let range = host.inbox.put(bytes);
+        host.inbox.events.push(Event::Received(id, range));
+        self.soon(shard);
+    }
+
+    /// Puts the end of a block read into a shard's mailbox.
+    pub fn read_done(&mut self, shard: u16, id: crate::event::ReadId, result: Result<Vec<u8>, crate::event::Errno>) {
+        let Some(host) = self.process.as_mut().and_then(|process| process.shards.get_mut(usize::from(shard))) else {
+            return;
+        };
+        let result = result.map(|bytes| host.inbox.put(&bytes));
+        host.inbox.events.push(Event::ReadDone(id, result));
+        self.soon(shard);
+    }
+
+    fn soon(&mut self, shard: u16) {
+        let stalls = self.dice.chance(self.faults.stall);
+        let delay_us = if stalls { self.dice.between(1_000, 3_000_000) } else { self.dice.delay_us(10, 300, 500) };
+        self.wake_shard(shard, self.now_us() + delay_us);
+    }
+
+    /// A shard takes its turn.
+    pub fn turn(&mut self, shard: u16, token: u64) {
+        let now = self.clocks();
+        let Some(process) = self.process.as_mut() else {
+            return;
+        };
+        let host = &mut process.shards[usize::from(shard)];
+        if host.turn_token != token {
+            return;
+        }
+        host.turn_at_us = u64::MAX;
+        self.counts.one(Count::Turns);
+        let mut outbox = std::mem::take(&mut host.outbox);
+        let next = host.shard.turn(&mut host.inbox, now, &mut Charge, &mut outbox);
+        let bytes = std::mem::take(&mut outbox.bytes);
+        for op in outbox.ops.drain(..) {
+            if self.process.as_ref().is_some_and(|process| process.exit.is_some()) {
+                break;
+            }
+            self.carry_out_op(shard, op, &bytes);
+        }
+        if matches!(next, Next::Now) || matches!(next, Next::At(at_us) if at_us <= now.mono_us + 1) {
+            sim_trace!(self.now_us(), "shard {shard} wants its next turn at once: {next:?}");
+        }
+        outbox.bytes = bytes;
+        outbox.clear();
+        if let Some(process) = self.process.as_mut() {
+            process.shards[usize::from(shard)].outbox = outbox;
+        }
+        match next {
+            Next::Now => self.wake_shard(shard, self.now_us() + 1),
+            Next::At(u64::MAX) => {}
+            Next::At(mono_us) => {
+                let at_us = self.at_mono(mono_us).max(self.now_us() + 1);
+                self.wake_shard(shard, at_us);
+            }
+        }
+        self.check_bounds(shard);
+    }
+
+    fn check_bounds(&mut self, shard: u16) {
+        let limits = self.scenario.limits;
+        let Some(process) = self.process.as_ref() else {
+            return;
+        };
+        let page = &process.stats.shards[usize::from(shard)];
+        let (flights, connections) = (page.flights.get(), page.connections.get());
+        if flights > u64::from(limits.flights_max) || connections > u64::from(limits.connections_max) {
+            self.fail(Property::Bounded, format!("shard {shard} has {flights} requests in flight and {connections} connections"));
+        }
+        let files = self.disk.names().count();
+        if files > 400 {
+            self.fail(Property::Bounded, format!("{files} files"));
+        }
+    }
+
+    fn carry_out_op(&mut self, shard: u16, op: Op, bytes: &[u8]) {
+        match op {
+            Op::Send(id, range) => self.server_sends(shard, id, &bytes[range]),
+            Op::PauseRead(id) => self.server_pauses(shard, id, true),
+            Op::ResumeRead(id) => self.server_pauses(shard, id, false),
+            Op::Shutdown(id) => self.server_shuts_down(shard, id),
+            Op::Close(id) => self.server_closes(shard, id),
+            Op::PauseAccept => self.server_accepts(shard, false),
+            Op::ResumeAccept => self.server_accepts(shard, true),
+            Op::CloseListener => {
+                if let Some(process) = self.process.as_mut() {
+                    process.shards[usize::from(shard)].listening = false;
+                }
+            }
+            Op::Write { file, offset, blocks } => self.log_write(shard, file, offset, blocks),
+            Op::Sync(file) => self.log_sync(shard, file),
+            Op::Read { id, file, offset } => self.slice_read_begins(shard, id, file, offset),
+            Op::Message(to, message) => {
+                sim_trace!(self.now_us(), "shard {shard} to shard {}: {message:?}", to.0);
+                match message {
+                    Message::Claim { .. } => self.counts.one(Count::MeshClaims),
+                    Message::Withdrawn { .. } => self.counts.one(Count::Withdrawn),
+                    _ => {}
+                }
+                let rare_us = self.scenario.mesh_rare_us;
+                let delay_us = self.dice.delay_us(5, rare_us, 150);
+                self.post(shard, to.0, delay_us, Happening::ToShard(to.0, Event::Message(ShardId(shard), message)));
+            }
+            Op::Keeper(message) => {
+                sim_trace!(self.now_us(), "shard {shard} to keeper: {message:?}");
+                if matches!(message, ToKeeper::Switched { .. }) {
+                    self.counts.one(Count::SlicesSwitched);
+                }
+                let delay_us = self.dice.delay_us(20, 50_000, 200);
+                self.post(shard, KEEPER, delay_us, Happening::ToKeeper(KeeperEvent::FromShard(ShardId(shard), message)));
+            }
+            Op::Stop(stop) => self.ends_itself(stop.code, stop.reason),
+        }
+    }
+
+    /// Posts a message that does not overtake earlier ones of the same pair.
+    fn post(&mut self, from: u16, to: u16, delay_us: u64, what: Happening) {
+        let mut at_us = self.now_us() + delay_us;
+        if let Some(process) = self.process.as_mut() {
+            let last = process.channels.entry((from, to)).or_insert(0);
+            at_us = at_us.max(*last);
+            *last = at_us;
+        }
+        self.at(at_us, Some(self.run), what);
+    }
+
+    fn ends_itself(&mut self, code: i32, reason: String) {
+        if let Some(process) = self.process.as_mut() {
+            process.exit.get_or_insert(Exit::Code(code, reason));
+        }
+    }
+
+    /// Puts an event into the keeper's mailbox.
+    pub fn to_keeper(&mut self, event: KeeperEvent) {
+        let Some(process) = self.process.as_mut() else {
+            return;
+        };
+        process.keeper_events.push(event);
+        if !process.keeper_stepping {
+            process.keeper_stepping = true;
+            let delay_us = self.dice.delay_us(5, 2_000, 100);
+            self.later(delay_us, Happening::KeeperStep);
+        }
+    }
+
+    /// The time that the keeper asked for has come, if it did not ask for another one since.
+    pub fn keeper_tick(&mut self, token: u64) {
+        if self.process.as_ref().is_some_and(|process| process.keeper_wake == token) {
+            self.to_keeper(KeeperEvent::Tick);
+        }
+    }
+
+    /// The keeper steps.
+    pub fn keeper_step(&mut self) {
+        let now = self.clocks();
+        let Some(process) = self.process.as_mut() else {
+            return;
+        };
+        process.keeper_stepping = false;
+        self.counts.one(Count::KeeperSteps);
+        let events = std::mem::take(&mut process.keeper_events);
+        let ops = process.keeper.step(events.into_iter(), now);
+        for op in ops {
+            match op {
+                KeeperOp::File(op) => self.file_begins(op),
+                KeeperOp::ToShard(shard, message) => self.keeper_tells(shard.0, message),
+                KeeperOp::Reply { .. } => {}
+                KeeperOp::Say(notice) => self.heard(&notice),
+                KeeperOp::Wake(mono_us) => {
+                    let at_us = self.at_mono(mono_us);
+                    let mut token = 0;
+                    if let Some(process) = self.process.as_mut() {
+                        process.keeper_wake += 1;
+                        token = process.keeper_wake;
+                    }
+                    self.at(at_us, Some(self.run), Happening::KeeperTick(token));
+                }
+                KeeperOp::Exit { code, reason } => return self.ends_itself(code, reason),
+            }
+        }
+    }
+
+    fn keeper_tells(&mut self, shard: u16, message: ToShard) {
+        sim_trace!(self.now_us(), "keeper to shard {shard}: {}", brief(&message));
+        if matches!(message, ToShard::Serve { .. }) && self.process.as_ref().is_some_and(|process| !process.recovered) {
+            if let Some(process) = self.process.as_mut() {
+                process.recovered = true;
+            }
+            self.counts.one(Count::Recovered);
+            self.note_serving();
+        }
+        let delay_us = self.dice.delay_us(20, 50_000, 200);
+        self.post(KEEPER, shard, delay_us, Happening::ToShard(shard, Event::Keeper(message)));
+    }
+
+    fn heard(&mut self, notice: &Notice) {
+        sim_trace!(self.now_us(), "keeper says: {notice}");
+        match notice {
+            Notice::TornTail { .. } => self.counts.one(Count::TornTails),
+            Notice::VoidRemoved(_) => self.counts.one(Count::VoidRemoved),
+            Notice::Sealed { .. } => self.counts.one(Count::Seals),
+            Notice::Deleted { segments, .. } => self.counts.add(Count::Deletions, u64::from(*segments)),
+            Notice::TimeWithheld { .. } => self.counts.one(Count::WithheldTime),
+            Notice::SpaceLow { low: true, .. } => self.counts.one(Count::SpaceLow),
+            Notice::TwoOutcomes { .. } if !self.truth.may_refuse() => {
+                self.fail(Property::OneOutcome, format!("the keeper says: {notice}"));
+            }
+            Notice::DamageWhileSealing { .. } if !self.truth.may_refuse() && self.truth.keeper_errors == 0 => {
+                self.fail(Property::DamageOrTornTail, format!("nothing was damaged, and the keeper says: {notice}"));
+            }
+            _ => {}
+        }
+    }
+
+    /// A log operation of a shard begins: one at a time is all that it may have.
+    pub fn log_op_begins(&mut self, shard: u16) {
+        if let Some(process) = self.process.as_mut() {
+            process.shards[usize::from(shard)].log_ops += 1;
+        }
+    }
+
+    /// A log operation of a shard has ended.
+    pub fn log_op_ends(&mut self, shard: u16) {
+        if let Some(process) = self.process.as_mut() {
+            process.shards[usize::from(shard)].log_ops -= 1;
+        }
+    }
+
+    /// Whether a completed write of this seed's segments is durable by itself.
+    pub fn is_dsync(&self) -> bool {
+        self.scenario.sync == SyncMode::Dsync
+    }
+}
+
+/// A message without its load.
+fn brief(message: &ToShard) -> String {
+    match message {
+        ToShard::Begin(begin) => format!("Begin log {} in {:?}, clock {:?}", begin.log, begin.first, begin.clock),
+        ToShard::Load(entries) => format!("Load {} decisions", entries.len()),
+        ToShard::Slices(set) => format!("Slices version {}, epoch {}, {} slices", set.version, set.sealed_epoch, set.slices.len()),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,472 @@
+//! What was written to logs and confirmed, and what became of it: the world's own knowledge of damage. It decodes writes
+//! with the oracle's reader, and judges the gateway only by comparing bytes.
+
+use super::count::Count;
+use super::disk::Inode;
+use super::logbook::{self, Fate, Item};
+use super::oracle::Property;
+use super::records;
+use super::world::World;
+use crate::sim_trace;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A write to a log, as the shard asked for it.
+#[derive(Clone, Debug)]
+pub struct LogWrite {
+    /// The segment.
+    pub inode: Inode,
+    /// Salt of the batch: another one means that the file was used again.
+    salt: u64,
+    /// Where in it.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Start number and number of the log.
+    pub log: (u32, u16),
+    /// Its position.
+    pub sequence: u64,
+    /// Bodies in it, by request.
+    pub bodies: Vec<u64>,
+    /// Requests that are decided in it.
+    pub decided: Vec<u64>,
+    fast_us: i64,
+    slow_us: i64,
+    wall_us: u64,
+    /// Applied to the file in full, at this moment of the disk.
+    pub applied: Option<u64>,
+    /// The shard was told that it is durable.
+    pub confirmed: bool,
+    /// Acknowledged by a device that did not keep it.
+    pub lied: bool,
+    /// The keeper gave its file up, or used it for something else.
+    pub gone: bool,
+    /// Found missing.
+    pub lost: bool,
+}
+
+/// A clock reading that was written down.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    fast_us: i64,
+    wall_us: u64,
+}
+
+/// How a damaged file was before.
+#[derive(Clone, Debug)]
+struct Undo {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+/// What is on disk and what was acknowledged of it.
+#[derive(Clone, Debug, Default)]
+pub struct Truth {
+    /// Every log write of the seed.
+    pub writes: Vec<LogWrite>,
+    /// Failed operations of the keeper in this run.
+    pub keeper_errors: u64,
+    /// Failed log operations in this run.
+    pub log_errors: u64,
+    /// Manifests that were in force, oldest first.
+    pub manifests: Vec<Vec<u8>>,
+    marks: Vec<Mark>,
+    /// Request of each body, by the place of the body.
+    places: BTreeMap<((u32, u16), u64, u32), u64>,
+    given_up: BTreeSet<u64>,
+    /// Requests whose body need not be found any more.
+    pub excused: BTreeSet<u64>,
+    undo: Option<Undo>,
+    lost_for_good: bool,
+    damaged_and_served: bool,
+    any_loss: bool,
+}
+
+/// The most that a start adds to the expiry clock unasked.
+const RESUME_US_MAX: i64 = 3_600_000_000;
+
+impl Truth {
+    /// Whether refusing to start is right.
+    pub fn may_refuse(&self) -> bool {
+        self.undo.is_some() || self.lost_for_good || self.damaged_and_served
+    }
+
+    /// A manifest with the clock of about now is being written.
+    pub fn mark(&mut self, fast_us: i64, wall_us: u64) {
+        self.marks.push(Mark { fast_us, wall_us });
+    }
+
+    /// How far a start may have moved the expiry clock, at most and at least, against both bounds now.
+    pub fn resumed(&self, wall_us: u64, fast_us: i64, slow_us: i64) -> (i64, i64) {
+        let confirmed = self.writes.iter().filter(|write| write.confirmed && !write.lost);
+        let newest = confirmed.max_by_key(|write| write.fast_us);
+        let newest_fast_us = if self.any_loss { i64::MIN } else { newest.map_or(i64::MIN, |write| write.fast_us - 2_500_000) };
+        let newest_slow_us = if self.any_loss { 0 } else { newest.map_or(0, |write| write.slow_us) };
+        let writes = self.writes.iter().map(|write| Mark { fast_us: write.fast_us, wall_us: write.wall_us });
+        let candidates = writes.chain(self.marks.iter().copied()).filter(|mark| mark.fast_us >= newest_fast_us);
+        let reach = candidates.map(|mark| {
+            let passed_us = wall_us.saturating_sub(mark.wall_us).min(RESUME_US_MAX as u64) as i64;
+            mark.fast_us + passed_us + 1_000_000
+        });
+        let fast_to_us = reach.max().unwrap_or(fast_us).max(fast_us);
+        (fast_to_us - fast_us, (newest_slow_us - slow_us).min(0))
+    }
+}
+
+impl World {
+    /// Notes a log write and counts what is in it.
+    pub fn note_log_write(&mut self, shard: u16, inode: Inode, offset: u64, bytes: &[u8]) -> usize {
+        let found = logbook::read(bytes);
+        let batch = found.batches.first();
+        let sequence = batch.map_or(0, |batch| batch.sequence);
+        let wall_us = bytes.get(found.header.map_or(0, |_| 4096) + 40..).and_then(|rest| rest.first_chunk::<8>());
+        let reading = self.oracle.now();
+        let salt = batch.map_or(0, |batch| batch.salt);
+        if self.truth.writes.iter().any(|write| write.inode == inode && write.salt != salt && !write.gone) {
+            self.counts.one(Count::Recycled);
+            self.note_gone(inode);
+        }
+        let mut write = LogWrite {
+            inode,
+            salt,
+            offset,
+            bytes: bytes.to_vec(),
+            log: ((sequence >> 40) as u32, shard),
+            sequence,
+            bodies: Vec::new(),
+            decided: Vec::new(),
+            fast_us: reading.fast_us,
+            slow_us: reading.slow_us,
+            wall_us: wall_us.map_or(self.wall_us(), |bytes| u64::from_le_bytes(*bytes)),
+            applied: None,
+            confirmed: false,
+            lied: false,
+            gone: false,
+            lost: false,
+        };
+        if let Some(before) = self.truth.writes.iter().rev().find(|before| before.log == write.log && before.sequence == sequence) {
+            self.counts.one(Count::TakeOvers);
+            write.fast_us = before.fast_us;
+            write.slow_us = before.slow_us;
+        } else if found.header.is_some_and(|header| header.ordinal > 0) {
+            self.counts.one(Count::Rolls);
+        }
+        if let Some(batch) = batch {
+            if batch.items.is_empty() {
+                self.counts.one(Count::IdleMarks);
+            }
+            for item in &batch.items {
+                self.note_item(&mut write, item);
+            }
+        }
+        sim_trace!(
+            self.now_us(),
+            "log write {} of {} bytes at {offset} of file {}: log {:?} sequence {}, bodies {:?}, decided {:?}",
+            self.truth.writes.len(),
+            bytes.len(),
+            inode.0,
+            write.log,
+            sequence & 0xff_ffff_ffff,
+            write.bodies,
+            write.decided
+        );
+        self.truth.writes.push(write);
+        self.truth.writes.len() - 1
+    }
+
+    fn note_item(&mut self, write: &mut LogWrite, item: &Item) {
+        match item {
+            Item::Body { index, bytes } => {
+                let serial = logbook::serial_of(bytes);
+                let request = serial.and_then(|serial| self.oracle.requests.get(serial as usize).cloned());
+                let known = serial.zip(request).is_some_and(|(serial, request)| records::body(request.key, request.kind, serial) == *bytes);
+                if !known {
+                    let text = String::from_utf8_lossy(bytes).into_owned();
+                    return self.fail(Property::NothingInvented, format!("the log holds a body that no client sent: {text}"));
+                }
+                let serial = serial.unwrap_or(0);
+                self.truth.places.insert((write.log, write.sequence, *index), serial);
+                write.bodies.push(serial);
+            }
+            Item::Fate { sequence, index, fate } => {
+                let place = (write.log, *sequence, *index);
+                let Some(serial) = self.truth.places.get(&place).copied() else {
+                    return self.fail(Property::BodiesKept, format!("a fate {fate:?} for a body that is not in the log, at {sequence} index {index}"));
+                };
+                match fate {
+                    Fate::Decision => {
+                        write.decided.push(serial);
+                        if self.truth.given_up.contains(&serial) {
+                            self.counts.one(Count::LateWon);
+                        }
+                    }
+                    Fate::Unanswered => {
+                        self.truth.given_up.insert(serial);
+                        self.counts.one(Count::Unanswered);
+                    }
+                    Fate::Duplicate | Fate::Conflict => self.counts.one(Count::DuplicateFates),
+                    Fate::Refused(_) => {}
+                }
+            }
+        }
+    }
+
+    /// The shard is told that what was written to a file up to a moment is durable.
+    pub fn note_confirmed(&mut self, inode: Inode, moment: u64) {
+        for write in self.truth.writes.iter_mut().rev().filter(|write| write.inode == inode && !write.gone) {
+            if write.applied.is_some_and(|applied| applied <= moment) {
+                write.confirmed = true;
+            }
+        }
+    }
+
+    /// The keeper gives a file up or writes it anew.
+    pub fn note_gone(&mut self, inode: Inode) {
+        let mut serials = Vec::new();
+        for write in self.truth.writes.iter_mut().filter(|write| write.inode == inode && !write.gone) {
+            write.gone = true;
+            serials.extend(write.bodies.iter().copied());
+        }
+        self.truth.excused.extend(serials);
+        for batch in logbook::read(self.disk.seen(inode)).batches {
+            for item in batch.items {
+                if let Item::Body { bytes, .. } = item {
+                    self.truth.excused.extend(logbook::serial_of(&bytes));
+                }
+            }
+        }
+    }
+
+    /// The keeper cuts a file: what lies behind the cut must be somewhere else.
+    pub fn note_cut(&mut self, inode: Inode, bytes: u64) {
+        for write in self.truth.writes.iter_mut().filter(|write| write.inode == inode && write.offset >= bytes) {
+            write.gone = true;
+        }
+    }
+
+    /// Compares what was confirmed with what is there, after a crash. `false`: the seed ends here.
+    pub fn note_losses(&mut self) -> bool {
+        let disk = &self.disk;
+        let intact = |write: &LogWrite| {
+            let seen = disk.seen(write.inode);
+            let start = write.offset as usize;
+            seen.get(start..start + write.bytes.len()) == Some(&write.bytes[..])
+        };
+        let tampered = self.truth.undo.as_ref().and_then(|undo| self.disk.find(&undo.name));
+        let lost: Vec<usize> = (0..self.truth.writes.len())
+            .filter(|at| {
+                let write = &self.truth.writes[*at];
+                let judged = write.confirmed && !write.gone && !write.lost && tampered != Some(write.inode);
+                judged && disk.exists(write.inode) && !intact(write)
+            })
+            .collect();
+        let intact_later = |at: usize| {
+            let write = &self.truth.writes[at];
+            self.truth.writes.iter().any(|later| later.log == write.log && later.sequence > write.sequence && !later.gone && intact(later))
+        };
+        let verdicts: Vec<(usize, bool)> = lost.iter().map(|at| (*at, intact_later(*at))).collect();
+        for (at, known_by_later) in verdicts {
+            self.truth.any_loss = true;
+            self.truth.writes[at].lost = true;
+            let write = self.truth.writes[at].clone();
+            if self.truth.damaged_and_served {
+                continue;
+            }
+            if !write.lied {
+                let how = format!("log write {at}, confirmed, is not on the disk any more and no fault of the disk was planned");
+                self.fail(Property::AcknowledgedLost, how);
+                return false;
+            }
+            sim_trace!(self.now_us(), "log write {at} was acknowledged by a lying disk and is lost; a later header exists: {known_by_later}");
+            self.truth.excused.extend(write.bodies.iter().copied());
+            if known_by_later {
+                self.truth.lost_for_good = true;
+                continue;
+            }
+            for serial in write.decided {
+                let key = self.oracle.requests[serial as usize].key;
+                if self.oracle.forgive(key) {
+                    self.counts.one(Count::ExemptNewestBatch);
+                }
+            }
+        }
+        true
+    }
+
+    /// Damages something at rest, between two runs.
+    pub fn damage_something(&mut self) {
+        if !self.dice.chance(self.scenario.damage) || self.truth.may_refuse() {
+            return;
+        }
+        let kind = self.dice.below(10);
+        match kind {
+            0..=5 => self.damage_batch(),
+            6 => self.damage_file("slice-"),
+            7 => self.damage_file(""),
+            _ => self.put_back_manifest(),
+        }
+    }
+
+    fn name_of(&self, inode: Inode) -> Option<String> {
+        self.disk.names().find(|(_, named)| *named == inode).map(|(name, _)| name.to_string())
+    }
+
+    /// Damages a confirmed batch behind which a later one proves that it was durable.
+    fn damage_batch(&mut self) {
+        let proven: Vec<usize> = (0..self.truth.writes.len())
+            .filter(|at| {
+                let write = &self.truth.writes[*at];
+                let later = |later: &LogWrite| later.log == write.log && later.sequence > write.sequence && later.confirmed && !later.gone && !later.lost;
+                write.confirmed && !write.gone && !write.lost && self.truth.writes[at + 1..].iter().any(later)
+            })
+            .collect();
+        if proven.is_empty() {
+            return;
+        }
+        // Mostly what the next start must read.
+        let from = if self.dice.chance(7000) { proven.len().saturating_sub(6) as u64 } else { 0 };
+        let at = proven[self.dice.between(from, proven.len() as u64 - 1) as usize];
+        let write = self.truth.writes[at].clone();
+        let Some(name) = self.name_of(write.inode) else {
+            return;
+        };
+        let before = self.disk.seen(write.inode).to_vec();
+        let start = write.offset as usize;
+        let used = write.bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 1;
+        let how = self.dice.below(4);
+        match how {
+            0 => {
+                self.disk.tamper(write.inode, start, &vec![0; write.bytes.len()]);
+            }
+            1 => {
+                let sector = self.dice.below(used as u64) as usize / 512 * 512;
+                self.disk.tamper(write.inode, start + sector, &[0; 512]);
+            }
+            2 => {
+                let garbage = self.dice.bytes(96);
+                let batch = if write.bytes.starts_with(b"flk-segm") { 4096 } else { 0 };
+                self.disk.tamper(write.inode, start + batch, &garbage);
+            }
+            _ => {
+                let at = self.dice.below(used as u64) as usize;
+                let bit = 1 << self.dice.below(8);
+                self.disk.tamper(write.inode, start + at, &[write.bytes[at] ^ bit]);
+            }
+        }
+        if self.disk.seen(write.inode) == before {
+            return;
+        }
+        sim_trace!(self.now_us(), "damaged log write {at} in {name}, way {how}");
+        self.truth.excused.extend(write.bodies.iter().copied());
+        self.counts.one(Count::Damage);
+        self.truth.undo = Some(Undo { name, bytes: before });
+    }
+
+    fn damage_file(&mut self, prefix: &str) {
+        let wanted = |name: &str| if prefix.is_empty() { name == "manifest" } else { name.starts_with(prefix) };
+        let names: Vec<(String, Inode)> =
+            self.disk.names().filter(|(name, _)| wanted(name)).map(|(name, inode)| (name.to_string(), inode)).collect();
+        if names.is_empty() {
+            return;
+        }
+        let (name, inode) = names[self.dice.below(names.len() as u64) as usize].clone();
+        let before = self.disk.seen(inode).to_vec();
+        if before.is_empty() {
+            return;
+        }
+        let at = self.dice.below(before.len() as u64) as usize;
+        let bit = 1 << self.dice.below(8);
+        self.disk.tamper(inode, at, &[before[at] ^ bit]);
+        sim_trace!(self.now_us(), "damaged {name} at {at}");
+        self.counts.one(Count::Damage);
+        self.truth.undo = Some(Undo { name, bytes: before });
+    }
+
+    /// Puts an older manifest back, as a careless restore would.
+    fn put_back_manifest(&mut self) {
+        let count = self.truth.manifests.len();
+        let Some(now) = self.disk.find("manifest").map(|inode| self.disk.seen(inode).to_vec()) else {
+            return;
+        };
+        if count < 2 {
+            return;
+        }
+        let back = self.dice.between(1, 6).min(count as u64 - 1) as usize;
+        let old = self.truth.manifests[count - 1 - back].clone();
+        if old == now {
+            return;
+        }
+        sim_trace!(self.now_us(), "the manifest of {back} replacements ago is put back");
+        self.disk.replace("manifest", &old);
+        self.counts.one(Count::StaleManifests);
+        self.truth.undo = Some(Undo { name: "manifest".to_string(), bytes: now });
+    }
+
+    /// Puts back what was damaged. `false`: that cannot be done.
+    pub fn undo_damage(&mut self) -> bool {
+        if self.truth.lost_for_good || self.truth.damaged_and_served {
+            return false;
+        }
+        if let Some(undo) = self.truth.undo.take() {
+            sim_trace!(self.now_us(), "{} is put back as it was", undo.name);
+            self.disk.replace(&undo.name, &undo.bytes);
+        }
+        true
+    }
+
+    /// The gateway serves: whatever was damaged stays as it is from here on.
+    pub fn note_serving(&mut self) {
+        if self.truth.undo.take().is_some() {
+            self.truth.damaged_and_served = true;
+        }
+    }
+
+    /// At the very end: every body that was answered for good is in the log with its fate, unless its file was given up.
+    pub fn check_bodies(&mut self) {
+        if self.truth.may_refuse() {
+            return;
+        }
+        let mut bodies: BTreeSet<u64> = BTreeSet::new();
+        let mut refused: BTreeMap<u64, u16> = BTreeMap::new();
+        let mut places: BTreeMap<(u64, u32, u16), u64> = BTreeMap::new();
+        let mut fates = Vec::new();
+        let segments: Vec<Inode> =
+            self.disk.names().filter(|(name, _)| name.starts_with("segment-")).map(|(_, inode)| inode).collect();
+        for inode in segments {
+            let found = logbook::read(self.disk.seen(inode));
+            let number = found.header.map_or(0, |header| header.log.1);
+            for batch in found.batches {
+                for item in batch.items {
+                    match item {
+                        Item::Body { index, bytes } => {
+                            if let Some(serial) = logbook::serial_of(&bytes) {
+                                bodies.insert(serial);
+                                places.insert((batch.sequence, index, number), serial);
+                            }
+                        }
+                        Item::Fate { sequence, index, fate } => fates.push(((sequence, index, number), fate)),
+                    }
+                }
+            }
+        }
+        for (place, fate) in fates {
+            if let (Some(serial), Fate::Refused(status)) = (places.get(&place), fate) {
+                refused.insert(*serial, status);
+            }
+        }
+        for (serial, request) in self.oracle.requests.clone().iter().enumerate() {
+            let serial = serial as u64;
+            let Some(status) = request.status.filter(|status| [200, 202, 400, 401].contains(status)) else {
+                continue;
+            };
+            if self.truth.excused.contains(&serial) {
+                continue;
+            }
+            if !bodies.contains(&serial) {
+                return self.fail(Property::BodiesKept, format!("the body of request {serial}, answered {status}, is in no log file"));
+            }
+            if status >= 400 && refused.get(&serial) != Some(&status) {
+                return self.fail(Property::BodiesKept, format!("the body of request {serial}, answered {status}, has no such fate"));
+            }
+        }
+    }
+}

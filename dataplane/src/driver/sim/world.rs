@@ -1,0 +1,484 @@
+//! The world of one seed: its clock, the queue of what will happen, and the runs of the process from first start to last
+//! stop. What happens is spread over the files beside it: [`super::process`] hosts shards and keeper, [`super::files`]
+//! carries out file operations, [`super::network`] moves bytes, [`super::clients`] asks, [`super::truth`] knows what was
+//! lost.
+
+use super::clients::Client;
+use super::count::{Count, Counts};
+use super::dice::Dice;
+use super::disk::{Disk, Inode, Survival};
+use super::network::Conn;
+use super::oracle::{Broken, Oracle, Property, broken};
+use super::plan::{Ending, Faults, Scenario};
+use super::process::{Exit, Process};
+use super::truth::Truth;
+use crate::event::{Errno, Event, Now};
+use crate::keeper::port::{FileOp, KeeperEvent};
+use crate::sim_trace;
+use crate::wal::buffer::Blocks;
+use std::collections::BTreeMap;
+
+/// Something that will happen.
+pub enum Happening {
+    /// A shard takes a turn.
+    Turn(u16, u64),
+    /// The keeper steps.
+    KeeperStep,
+    /// A log write ends.
+    LogWritten {
+        /// Whose.
+        shard: u16,
+        /// Its number in [`Truth::writes`].
+        write: usize,
+        /// The memory.
+        blocks: Box<Blocks>,
+        /// Bytes that are written, or the error.
+        result: Result<u32, Errno>,
+    },
+    /// A log sync ends.
+    LogSynced {
+        /// Whose.
+        shard: u16,
+        /// The segment.
+        inode: Inode,
+        /// What was written up to here is covered.
+        moment: u64,
+        /// How it ends.
+        result: Result<(), Errno>,
+    },
+    /// An event for a shard that carries no bytes.
+    ToShard(u16, Event),
+    /// A block read for a shard.
+    SliceRead {
+        /// Whose.
+        shard: u16,
+        /// Its name for it.
+        id: crate::event::ReadId,
+        /// The slice.
+        inode: Inode,
+        /// Where.
+        offset: u64,
+        /// Whether it fails.
+        fails: bool,
+    },
+    /// An event for the keeper.
+    ToKeeper(KeeperEvent),
+    /// The time that the keeper asked for has come, if its token is still this.
+    KeeperTick(u64),
+    /// The keeper's file operation ends.
+    FileDone(FileOp, Option<Errno>),
+    /// A client acts, if its token is still this.
+    Client(usize, u64),
+    /// Bytes reach the server.
+    BytesToServer(u64, Vec<u8>),
+    /// The client's FIN reaches the server.
+    FinToServer(u64),
+    /// The client's reset reaches the server.
+    ResetToServer(u64),
+    /// The kernel takes queued bytes of a connection.
+    Drain(u64),
+    /// Bytes reach a client.
+    BytesToClient(usize, u64, Vec<u8>),
+    /// The end of the server's bytes reaches a client.
+    EofToClient(usize, u64),
+}
+
+struct Queued {
+    /// The run that it belongs to; nothing: it survives the process.
+    run: Option<u32>,
+    what: Happening,
+}
+
+/// How a seed is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// More events than this in one run without an end are a failure.
+    pub events_max: u64,
+}
+
+/// The world.
+pub struct World {
+    /// The only source of chance.
+    pub dice: Dice,
+    /// What this seed is about.
+    pub scenario: Scenario,
+    /// Faults in force.
+    pub faults: Faults,
+    /// The disk.
+    pub disk: Disk,
+    /// The judge.
+    pub oracle: Oracle,
+    /// What happened how often.
+    pub counts: Counts,
+    /// What is on disk and what was acknowledged of it.
+    pub truth: Truth,
+    /// The process, while it lives.
+    pub process: Option<Process>,
+    /// Connections by number.
+    pub conns: BTreeMap<u64, Conn>,
+    /// Numbers given out to connections.
+    pub conns_made: u64,
+    /// Clients.
+    pub clients: Vec<Client>,
+    /// Requests without an answer that somebody will repeat.
+    pub unresolved: Vec<(u32, super::records::Kind)>,
+    /// Acknowledged records to be asked for again.
+    pub probes: Vec<(u32, super::records::Kind)>,
+    /// The id that everybody sends now.
+    pub hot: Option<(u32, u32)>,
+    /// Clients are silent until then.
+    pub silent_until_us: u64,
+    /// Faults are off and clients only finish.
+    pub calm: bool,
+    /// Number of the run.
+    pub run: u32,
+    /// Why the world ends.
+    pub failure: Option<Broken>,
+    /// Shards of the run before.
+    pub shards_before: u16,
+    now_us: u64,
+    boot_us: u64,
+    wall_offset_us: i64,
+    queue: BTreeMap<(u64, u64), Queued>,
+    queued: u64,
+    run_events: u64,
+}
+
+/// Begins in 2026.
+const WALL_START_US: u64 = 1_790_000_000_000_000;
+
+impl World {
+    /// The world of a seed, before the first start.
+    pub fn new(seed: u64) -> World {
+        let mut dice = Dice::new(seed);
+        let scenario = Scenario::draw(&mut dice);
+        sim_trace!(0, "{scenario:?}");
+        World {
+            faults: scenario.faults,
+            disk: Disk::new(scenario.disk_bytes),
+            oracle: Oracle::new(scenario.ids, i64::from(scenario.ttl_s) * 1_000_000),
+            counts: Counts::default(),
+            truth: Truth::default(),
+            process: None,
+            conns: BTreeMap::new(),
+            conns_made: 0,
+            clients: (0..scenario.clients).map(|_| Client::default()).collect(),
+            unresolved: Vec::new(),
+            probes: Vec::new(),
+            hot: None,
+            silent_until_us: 0,
+            calm: false,
+            run: 0,
+            failure: None,
+            shards_before: 0,
+            now_us: 1_000_000,
+            boot_us: 0,
+            wall_offset_us: 0,
+            queue: BTreeMap::new(),
+            queued: 0,
+            run_events: 0,
+            dice,
+            scenario,
+        }
+    }
+
+    /// Time since the world began, in microseconds.
+    pub fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    /// The wall clock.
+    pub fn wall_us(&self) -> u64 {
+        (WALL_START_US + self.now_us).saturating_add_signed(self.wall_offset_us)
+    }
+
+    /// What shards and keeper read as clocks.
+    pub fn clocks(&self) -> Now {
+        Now {
+            mono_us: self.now_us - self.boot_us,
+            wall_us: self.wall_us(),
+        }
+    }
+
+    /// A monotonic time as the world counts.
+    pub fn at_mono(&self, mono_us: u64) -> u64 {
+        self.boot_us.saturating_add(mono_us)
+    }
+
+    /// Lets something happen after a delay, in this run of the process only.
+    pub fn later(&mut self, delay_us: u64, what: Happening) {
+        self.at(self.now_us.saturating_add(delay_us), Some(self.run), what);
+    }
+
+    /// Lets something happen after a delay, whatever becomes of the process.
+    pub fn later_anyway(&mut self, delay_us: u64, what: Happening) {
+        self.at(self.now_us.saturating_add(delay_us), None, what);
+    }
+
+    /// Lets something happen at a time.
+    pub fn at(&mut self, at_us: u64, run: Option<u32>, what: Happening) {
+        self.queued += 1;
+        self.queue.insert((at_us.max(self.now_us), self.queued), Queued { run, what });
+    }
+
+    /// Notes that a property is broken; the first one counts.
+    pub fn fail(&mut self, property: Property, how: String) {
+        if self.failure.is_none() {
+            self.failure = Some(broken(property, how));
+        }
+    }
+
+    /// Goes on as the oracle says.
+    pub fn check<T>(&mut self, result: Result<T, Broken>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(found) => {
+                if self.failure.is_none() {
+                    self.failure = Some(found);
+                }
+                None
+            }
+        }
+    }
+
+    /// The whole seed.
+    pub fn live(&mut self) -> Result<(), Broken> {
+        for run in 0..self.scenario.runs {
+            let ending = Ending::draw(&mut self.dice);
+            if !self.one_run(ending, false) {
+                return self.verdict();
+            }
+            let _ = run;
+            self.between_runs();
+        }
+        self.faults = Faults::default();
+        self.scenario.damage = 0;
+        let ending = Ending::Stop(self.dice.between(20, 200));
+        if self.one_run(ending, true) {
+            self.check_bodies();
+        }
+        self.verdict()
+    }
+
+    fn verdict(&mut self) -> Result<(), Broken> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// One run of the process, from its start to its end. `false`: the seed ends here.
+    fn one_run(&mut self, ending: Ending, last: bool) -> bool {
+        self.run += 1;
+        self.run_events = 0;
+        self.calm = false;
+        if !last {
+            self.faults = self.scenario.faults;
+        }
+        self.start_process();
+        self.counts.one(Count::Runs);
+        sim_trace!(self.now_us, "run {} begins with {} shards, to end by {ending:?}", self.run, self.shards_before);
+        for client in 0..self.clients.len() {
+            self.wake_client(client, 10);
+        }
+        let exit = self.run_until_end(ending, last);
+        self.counts.add(Count::Events, self.run_events);
+        if self.failure.is_some() {
+            return false;
+        }
+        self.end_run(exit, last)
+    }
+
+    /// Lets things happen until the process ends or is ended.
+    fn run_until_end(&mut self, ending: Ending, last: bool) -> Exit {
+        let (Ending::Kill(events_max) | Ending::PowerCut(events_max) | Ending::Stop(events_max)) = ending;
+        let mut terminated_us = None;
+        let mut calm_since_us = None;
+        loop {
+            if self.failure.is_some() {
+                return Exit::Killed;
+            }
+            if let Some(exit) = self.process.as_mut().and_then(|process| process.exit.take()) {
+                return exit;
+            }
+            if self.run_events >= events_max {
+                match ending {
+                    Ending::Kill(_) => return Exit::Killed,
+                    Ending::PowerCut(_) => return Exit::PowerCut,
+                    Ending::Stop(_) => {}
+                }
+                match calm_since_us {
+                    None => {
+                        calm_since_us = Some(self.now_us);
+                        self.become_calm(last);
+                    }
+                    Some(since_us) if terminated_us.is_none() => {
+                        if self.is_settled() {
+                            terminated_us = Some(self.now_us);
+                            sim_trace!(self.now_us, "terminate");
+                            self.later(1, Happening::ToKeeper(KeeperEvent::Terminate));
+                        } else if self.now_us > since_us + 120_000_000 {
+                            self.not_settled();
+                        }
+                    }
+                    Some(_) => {}
+                }
+                if terminated_us.is_some_and(|since_us| self.now_us > since_us + 10_000_000) {
+                    self.fail(Property::Liveness, "a graceful stop took more than 10 s".to_string());
+                }
+            }
+            if self.run_events > events_max + 60_000 {
+                self.fail(Property::Liveness, format!("60,000 events and no end, {} queued", self.queue.len()));
+            }
+            self.happen();
+        }
+    }
+
+    /// The next thing happens.
+    fn happen(&mut self) {
+        let Some(((at_us, _), queued)) = self.queue.pop_first() else {
+            return self.fail(Property::Liveness, "nothing will ever happen again".to_string());
+        };
+        // What was to happen while the process was down happens now.
+        let at_us = at_us.max(self.now_us);
+        let passed_us = (at_us - self.now_us) as i64;
+        self.now_us = at_us;
+        self.oracle.pass(passed_us, passed_us);
+        if queued.run.is_some_and(|run| run != self.run) {
+            return;
+        }
+        self.run_events += 1;
+        if self.process.as_ref().is_some_and(|process| process.recovered) && self.dice.chance(20) && self.dice.chance(self.scenario.clock_jumps) {
+            self.jump_wall();
+        }
+        self.carry_out(queued.what);
+    }
+
+    fn carry_out(&mut self, what: Happening) {
+        match what {
+            Happening::Turn(shard, token) => self.turn(shard, token),
+            Happening::KeeperStep => self.keeper_step(),
+            Happening::LogWritten { shard, write, blocks, result } => self.log_written(shard, write, blocks, result),
+            Happening::LogSynced { shard, inode, moment, result } => self.log_synced(shard, inode, moment, result),
+            Happening::ToShard(shard, event) => self.to_shard(shard, event),
+            Happening::SliceRead { shard, id, inode, offset, fails } => self.slice_read(shard, id, inode, offset, fails),
+            Happening::ToKeeper(event) => self.to_keeper(event),
+            Happening::KeeperTick(token) => self.keeper_tick(token),
+            Happening::FileDone(op, error) => self.file_done(op, error),
+            Happening::Client(client, token) => self.client_acts(client, token),
+            Happening::BytesToServer(conn, bytes) => self.bytes_to_server(conn, bytes),
+            Happening::FinToServer(conn) => self.fin_to_server(conn),
+            Happening::ResetToServer(conn) => self.reset_to_server(conn),
+            Happening::Drain(conn) => self.drain(conn),
+            Happening::BytesToClient(client, conn, bytes) => self.bytes_to_client(client, conn, &bytes),
+            Happening::EofToClient(client, conn) => self.eof_to_client(client, conn),
+        }
+    }
+
+    fn jump_wall(&mut self) {
+        let by_us = self.dice.pick(&[-86_400, -600, -10, 10, 600, 18_000, 2_592_000]) * 1_000_000;
+        self.wall_offset_us = (self.wall_offset_us + by_us).max(-1_000_000_000_000_000);
+        self.counts.one(Count::ClockJumps);
+        sim_trace!(self.now_us, "the wall clock jumps by {} s", by_us / 1_000_000);
+    }
+
+    /// The process is gone; what was under way ends as it may. `false`: the seed ends here.
+    fn end_run(&mut self, exit: Exit, last: bool) -> bool {
+        sim_trace!(self.now_us, "run {} ended: {exit:?}", self.run);
+        let recovered = self.process.as_ref().is_some_and(|process| process.recovered);
+        let in_flight: Vec<Happening> = {
+            let queue = std::mem::take(&mut self.queue);
+            let (gone, stays): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                queue.into_iter().partition(|(_, queued)| queued.run.is_some());
+            self.queue = stays;
+            gone.into_values().filter(|queued| queued.run == Some(self.run)).map(|queued| queued.what).collect()
+        };
+        for what in in_flight {
+            self.interrupted(what);
+        }
+        self.process = None;
+        self.drop_connections();
+        if !recovered && matches!(exit, Exit::Killed | Exit::PowerCut) {
+            self.counts.one(Count::CrashesInRecovery);
+        }
+        match exit {
+            Exit::PowerCut => self.cut_power(),
+            Exit::Killed => {
+                self.counts.one(Count::Kills);
+                self.disk.kill(&mut self.dice);
+            }
+            Exit::Code(code, reason) => {
+                self.disk.kill(&mut self.dice);
+                if !self.judge_exit(code, &reason, last) {
+                    return false;
+                }
+            }
+        }
+        self.note_losses()
+    }
+
+    fn cut_power(&mut self) {
+        let survival = self.dice.pick(&[
+            Survival::Nothing,
+            Survival::Everything,
+            Survival::Scattered,
+            Survival::Scattered,
+            Survival::Prefix,
+            Survival::Suffix,
+        ]);
+        let cut = self.disk.cut_power(survival, &mut self.dice);
+        self.boot_us = self.now_us - self.dice.below(1_000_000);
+        self.counts.one(Count::PowerCuts);
+        self.counts.add(Count::SectorsLost, cut.sectors_lost);
+        self.counts.add(Count::SectorsKept, cut.sectors_kept);
+        self.counts.add(Count::NamesLost, cut.names_lost);
+        sim_trace!(self.now_us, "power cut, {survival:?}: {cut:?}");
+    }
+
+    /// What a process may say when it ends itself. `false`: the seed ends here.
+    fn judge_exit(&mut self, code: i32, reason: &str, last: bool) -> bool {
+        let faulty = self.truth.keeper_errors > 0 || self.truth.log_errors > 0;
+        match code {
+            0 => {
+                self.counts.one(Count::CleanStops);
+                true
+            }
+            65 if self.truth.may_refuse() => {
+                self.counts.one(Count::Exits65);
+                // Nothing is served from a damaged directory: what was damaged on purpose is put back, else the story ends.
+                !last && self.undo_damage()
+            }
+            65 => {
+                self.fail(Property::DamageOrTornTail, format!("refused as damaged, and nothing was: {reason}"));
+                false
+            }
+            74 if faulty => {
+                self.counts.one(Count::Exits74);
+                true
+            }
+            _ if faulty || self.truth.may_refuse() => {
+                self.counts.one(Count::ExitsOther);
+                !last && self.undo_damage()
+            }
+            _ => {
+                self.fail(Property::Liveness, format!("ended with {code} although nothing failed: {reason}"));
+                false
+            }
+        }
+    }
+
+    /// The process is down for a while; clocks go on, or not.
+    fn between_runs(&mut self) {
+        let down_us = self.dice.pick(&[1_000, 1_000_000, 30_000_000, 3_000_000_000]);
+        let down_us = self.dice.below(down_us) + 1;
+        self.now_us += down_us;
+        if self.dice.chance(self.scenario.clock_jumps) {
+            self.jump_wall();
+        }
+        self.damage_something();
+    }
+
+    /// Tells the oracle what the start may have added to the expiry clock, by the wall clock.
+    pub fn clock_resumes(&mut self) {
+        let (fast_us, slow_us) = self.truth.resumed(self.wall_us(), self.oracle.now().fast_us, self.oracle.now().slow_us);
+        self.oracle.pass(fast_us, slow_us);
+        sim_trace!(self.now_us, "the expiry clock resumes, moved by {slow_us} to {fast_us} us against this moment");
+    }
+}
