@@ -3,7 +3,7 @@
 Checks every hand-written expectation against the independent reader before it is written down.
 """
 
-from . import records, wal, wal_manifests, wal_read, wal_variants
+from . import number_text, records, wal, wal_manifests, wal_read, wal_variants
 from . import wal_bytes as raw
 from .wal_manifests import shown
 
@@ -111,12 +111,23 @@ def _never_decided():
     return [{"file": "records/%s.json" % name, "why": why} for name, why in rows]
 
 
+def _exact(value):
+    """Every double by its bits, so that no reader of JSON changes one."""
+    if isinstance(value, float):
+        return number_text.bits(value)
+    if isinstance(value, dict):
+        return {name: _exact(one) for name, one in value.items()}
+    return [_exact(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
 def add(tree):
     """Adds the group to the tree."""
     v1, sealed = wal.v1(), wal.v1_sealed()
     shown_v1 = _directory(v1, l3_0={"unused": []}, l3_1={"unused": [1], "torn": {"ordinal": 0, "offset": 5 * raw.BLOCK}},
                           l3_2={"unused": [0]})
-    shown_v1 |= {"never_decided": _never_decided(), "variants": _variants(v1)}
+    shown_v1 |= {"never_decided": _never_decided(), "variants": _variants(v1), "start_variants": [
+        {"name": name, "about": about, "edits": edits, "expect": {"start": code}}
+        for name, about, edits, code in wal_variants.starts(v1)]}
     shown_sealed = _directory(sealed)
     shown_sealed["slice"] = {"file": "slice-%016x.flk" % 4, "params": sealed.slice.params, "entries": [
         {name: row[name] for name in ("tenant", "pcs_id", "digest", "numbers", "decided_at", "expiry", "params", "reason", "regime",
@@ -126,9 +137,9 @@ def add(tree):
             tree.add("wal/%s/%s" % (directory.name, name), data)
     size = sum(len(data) for directory in (v1, sealed) for data in directory.files.values())
     assert size <= BYTES_MAX, size
-    tree.add_json("vectors/wal.json", {
+    tree.add_json("vectors/wal.json", _exact({
         "codes": {"reasons": {name or "accepted": code for name, code in wal.REASONS.items()}, "regimes": wal.REGIMES,
                   "problems": wal.CODES},
         "secret": {"id": wal.SECRET_ID.hex(), "key": wal.SECRET_KEY.hex()},
         "v1": shown_v1, "v1_sealed": shown_sealed, "manifests": wal_manifests.vectors(), "secrets": wal_manifests.secrets(),
-    })
+    }))

@@ -57,7 +57,7 @@ def apply(files, edits):
         if edit["op"] == "remove":
             del out[name]
             continue
-        data, at = bytearray(out[name]), edit.get("offset", 0)
+        data, at = bytearray(out.get(name, b"")), edit.get("offset", 0)
         if edit["op"] == "flip":
             data[at] ^= edit["mask"]
         elif edit["op"] == "truncate":
@@ -237,6 +237,45 @@ def _ended(ed):
     yield "never_used", "a next segment full of something else is unused", \
         [ed.flip(ed.segment((3, 2), 0)[0], 4096 + 7, 255)], \
         {"log": [3, 2], "verdict": "torn_or_whole", "last": raw.sequence(3, 0), "start": SOUND}
+
+
+def starts(directory):
+    """(name, about, edits, exit code): what a start says of the directory as a whole."""
+    ed = Editor(directory)
+    manifest, secret = directory.files["manifest"], directory.files["secret"]
+    gone = directory.segment_name(E, 0)
+    yield "segment_missing", "a named segment is not there", [{"op": "remove", "file": gone}], DAMAGED
+    yield "unused_segment_missing", "nor may an unused one be missing", \
+        [{"op": "remove", "file": directory.segment_name((3, 2), 0)}], DAMAGED
+    yield "manifest_missing", "segments without a manifest", [{"op": "remove", "file": "manifest"}], DAMAGED
+    yield "manifest_bit", "one bit of the manifest", [ed.flip("manifest", 200)], DAMAGED
+    yield "manifest_cut", "the manifest is cut", [ed.truncate("manifest", len(manifest) - 1)], DAMAGED
+    newer = raw.sealed(manifest[:8] + struct.pack("<I", 2) + manifest[12:-4])
+    yield "manifest_newer", "a directory of a later format", [ed.write("manifest", 0, newer)], REFUSED
+    yield "manifest_new_left_over", "a replacement that was never renamed is void", \
+        [ed.write("manifest.new", 0, manifest[:100])], SOUND
+    yield "end_mark", "an end mark names another last batch", \
+        [ed.write("manifest", 0, _other_end(directory))], DAMAGED
+    yield "secret_missing", "logs without their secret", [{"op": "remove", "file": "secret"}], REFUSED
+    yield "secret_bit", "one bit of the secret", [ed.flip("secret", 30)], REFUSED
+    yield "secret_of_another", "the secret of another installation", \
+        [ed.write("secret", 0, raw.secret(b"\5" * 16, secret[28:44]))], REFUSED
+    void = lambda generation, installation: raw.segment_header(
+        (3, 9), 0, 5, generation, installation, directory.manifest["incarnation"])
+    ours = directory.manifest["installation"]
+    name = "segment-%016x.wal" % 200
+    yield "void_segment", "a segment that no manifest names, of an earlier generation: void", \
+        [ed.write(name, 0, void(9, ours))], SOUND
+    yield "void_segment_of_a_later_manifest", "then the manifest is an old copy", [ed.write(name, 0, void(10, ours))], DAMAGED
+    yield "void_segment_of_another_installation", "not ours to remove", [ed.write(name, 0, void(1, b"\7" * 16))], REFUSED
+
+
+def _other_end(directory):
+    manifest = dict(directory.manifest)
+    manifest["logs"] = [dict(it) for it in manifest["logs"]]
+    ended = next(it for it in manifest["logs"] if it["log"] == E)
+    ended["ended_at"] = (ended["ended_at"][0], ended["ended_at"][1] ^ 1)
+    return raw.manifest(manifest)
 
 
 def all_of(directory):
