@@ -11,7 +11,8 @@ BYTES_MAX = 300 << 10
 TORN_OR_WHOLE = {"torn", "whole"}
 
 
-def _read(directory, files, log):
+def read_of(directory, files, log):
+    """(verdict, reader) of one log of a directory with these files."""
     entry = next(it for it in directory.manifest["logs"] if it["log"] == log)
     data = [files["segment-%016x.wal" % it["file"]] for it in entry["segments"]]
     erased = {(at, index) for of, at, index in wal_read.erasures(data) if of == log}
@@ -22,7 +23,7 @@ def _read(directory, files, log):
 def _log(directory, log, unused=(), torn=None):
     """What a reader finds of a log; the reader of this package must find the same."""
     one = directory.logs[log]
-    found, reader = _read(directory, directory.files, log)
+    found, reader = read_of(directory, directory.files, log)
     wanted = {"verdict": "torn" if torn else "whole", "last": one.at} | (torn or {})
     assert found == wanted, (log, found, wanted)
     counted = [(it["ordinal"], it["offset"], it["sequence"]) for it in one.counted]
@@ -79,12 +80,12 @@ def _agrees(found, wanted, wants_last):
 
 def _variants(directory):
     out = []
-    base = {log: _read(directory, directory.files, log)[0] for log in directory.logs}
+    base = {log: read_of(directory, directory.files, log)[0] for log in directory.logs}
     for name, about, edits, wanted in wal_variants.all_of(directory):
         files = wal_variants.apply(directory.files, edits)
         assert files != directory.files, name
         for log in directory.logs:
-            found, _ = _read(directory, files, log)
+            found, _ = read_of(directory, files, log)
             if list(log) == wanted["log"]:
                 assert _agrees(found, wanted, "last" in wanted), (name, found, wanted)
             else:
