@@ -226,7 +226,7 @@ def parse(body: bytes) -> Record:
     if _text(value["schema"], "schema") != SCHEMA:
         raise Refusal(400, "unsupported_schema", "another schema")
     _version(value["version"])
-    _integer(value["attempt"], "attempt", 1, 2**63 - 1)
+    _integer(value["attempt"], "attempt", 1, COUNT_MAX)
     _date_time(value["sent_at"], "sent_at")
     _integer(value["seed"], "seed", -(2**63), 2**63 - 1)
     for item in _list(value["v_star"], "v_star", 1, 4096):

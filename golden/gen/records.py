@@ -81,6 +81,8 @@ def _plain():
     _accepted("seed_min", "smallest seed", seed=-(2**63))
     _accepted("seed_max", "largest seed", seed=2**63 - 1)
     _accepted("attempt_large", "a retry may raise attempt far", attempt=4294967296)
+    _accepted("attempt_max", "as far as it goes, 2^53-1", attempt=2**53 - 1)
+    _accepted("sent_at_february_29", "2000 was a leap year", sent_at="2000-02-29T10:30:00Z")
     _accepted("clock_skew_negative", "ft members of every allowed kind",
               ft={"outbox_seq": 0, "degraded": False, "fallbacks": ["clock", ""], "clock_skew_ms": -86400000})
     _accepted("sent_years_ago", "no freshness window", sent_at="1999-12-31T23:59:59Z")
@@ -319,6 +321,7 @@ def _wrong_fields():
         "pcs_id_not_string": ("pcs_id must at least be a string", {"pcs_id": 12}),
         "merkle_root_not_string": ("merkle_root is null", {"merkle_root": None}),
         "shard_empty": ("empty shard_id", {"shard_id": ""}),
+        "shard_129_characters": ("129 bytes in as many characters", {"shard_id": "s" * 129}),
         "shard_129_bytes": ("129 bytes in 65 characters", {"shard_id": "é" * 64 + "s"}),
         "epoch_negative": ("below 0", {"epoch": -1}),
         "epoch_too_large": ("2^53", {"epoch": 2**53}),
@@ -327,10 +330,12 @@ def _wrong_fields():
         "epoch_string": ("a text", {"epoch": "1700000000"}),
         "attempt_zero": ("below 1", {"attempt": 0}),
         "attempt_fraction": ("1.5 attempts", {"attempt": 1.5}),
+        "attempt_too_large": ("2^53", {"attempt": 2**53}),
         "sent_at_no_zone": ("no offset", {"sent_at": "2026-01-15T10:30:00"}),
         "sent_at_date_only": ("only a date", {"sent_at": "2026-01-15"}),
         "sent_at_month_13": ("month 13", {"sent_at": "2026-13-15T10:30:00Z"}),
         "sent_at_february_30": ("a day that the month lacks", {"sent_at": "2026-02-30T10:30:00Z"}),
+        "sent_at_february_29": ("1900 was no leap year", {"sent_at": "1900-02-29T10:30:00Z"}),
         "sent_at_hour_24": ("hour 24", {"sent_at": "2026-01-15T24:00:00Z"}),
         "sent_at_number": ("seconds instead of a date", {"sent_at": 1700000000}),
         "seed_too_large": ("2^63", {"seed": 2**63}),
@@ -351,6 +356,8 @@ def _wrong_fields():
         "coh_star_string": ("a text", {"coh_star": "0.75"}),
         "coh_star_null": ("null", {"coh_star": None}),
         "d_hat_bool": ("true is no number", {"D_hat": True}),
+        "r_string": ("a text", {"r": "0.5"}),
+        "budget_null": ("null", {"budget": None}),
         "v_star_empty": ("no component", {"v_star": []}),
         "v_star_4097": ("one component too many", {"v_star": [0] * 4097}),
         "v_star_string": ("a text among the numbers", {"v_star": [0, "1", 0]}),

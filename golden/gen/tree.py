@@ -6,7 +6,7 @@ Owns which directories are generated as a whole; files that no generator names a
 import json
 import pathlib
 
-GENERATED = ("events", "http", "records", "vectors")
+GENERATED = ("events", "http", "records", "vectors", "wal")
 
 
 def to_json(value) -> bytes:

@@ -1,0 +1,89 @@
+//! The vectors and the files of a directory, whole or edited.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+pub(crate) fn golden(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../golden")
+        .join(path)
+}
+
+pub(crate) fn vectors() -> Value {
+    let bytes = fs::read(golden("vectors/wal.json")).unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// The files of a directory, which must be those that the vectors list.
+pub(crate) fn files(directory: &Value) -> Files {
+    let root = golden(text(&directory["path"]));
+    let listed = directory["files"].as_object().unwrap();
+    let found: Files = fs::read_dir(root)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read(entry.path()).unwrap())
+        })
+        .collect();
+    assert!(found.keys().eq(listed.keys()), "{:?}", found.keys());
+    for (name, bytes) in listed {
+        assert_eq!(found[name].len() as u64, number(bytes), "{name}");
+    }
+    found
+}
+
+/// The files after the edits of a variant.
+pub(crate) fn edited(files: &Files, edits: &Value) -> Files {
+    let mut files = files.clone();
+    for edit in list(edits) {
+        let name = text(&edit["file"]);
+        if edit["op"] == "remove" {
+            files.remove(name).unwrap();
+            continue;
+        }
+        let file = files.entry(name.to_owned()).or_default();
+        let at = edit["offset"].as_u64().unwrap_or_default() as usize;
+        let new = match text(&edit["op"]) {
+            "flip" => vec![file[at] ^ number(&edit["mask"]) as u8],
+            "zero" => vec![0; number(&edit["bytes"]) as usize],
+            "write" => unhex(text(&edit["hex"])),
+            "truncate" => {
+                file.truncate(number(&edit["bytes"]) as usize);
+                continue;
+            }
+            other => panic!("unknown edit {other}"),
+        };
+        let end = at + new.len();
+        file.resize(file.len().max(end), 0);
+        file[at..end].copy_from_slice(&new);
+    }
+    files
+}
+
+pub(crate) fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("{value}"))
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value}"))
+}
+
+pub(crate) fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value}"))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}

@@ -1,0 +1,133 @@
+"""Manifests and secrets: whole ones, and those that must be refused, each for one rule of the format page.
+
+Owns which rules have a vector.  The bytes are spelt by wal_bytes.
+"""
+
+import struct
+
+from . import wal
+from . import wal_bytes as raw
+from .wal_writer import hex64
+
+STATES = ("next", "open", "closed", "last")
+
+
+def shown_segment(one):
+    """A segment of a manifest as JSON."""
+    out = {"ordinal": one["ordinal"], "state": STATES[one["state"]], "file": one["file"], "salt": hex64(one["salt"]),
+           "generation": one["generation"]}
+    if one["state"] in (raw.CLOSED, raw.LAST):
+        out |= {name: one[name] for name in ("first", "last", "bytes", "checksum")}
+    return out
+
+
+def shown(one):
+    """A manifest as JSON."""
+    out = {name: one[name].hex() for name in ("installation", "node", "incarnation", "secret")}
+    out |= {name: one[name] for name in ("generation", "start", "wall", "expiry_clock", "withheld", "next_file", "spares")}
+    out["clean_stop"] = bool(one["clean_stop"])
+    out["logs"] = [
+        {"log": list(it["log"]), "incarnation": it["incarnation"].hex(), "settled_upto": it["settled_upto"],
+         "ended_at": it["ended_at"] and {"sequence": it["ended_at"][0], "checksum": it["ended_at"][1]},
+         "segments": [shown_segment(segment) for segment in it["segments"]]} for it in one["logs"]]
+    out["gaps"] = [{"log": list(log), "first": first, "last": last} for log, first, last in one["gaps"]]
+    out["slices"] = [it | {"id": hex64(it["id"]), "covers": [{"log": list(log), "upto": upto} for log, upto in it["covers"]]}
+                     for it in one["slices"]]
+    return out
+
+
+def _segment(ordinal, file, state=raw.NEXT, **more):
+    one = {"ordinal": ordinal, "state": state, "file": file, "salt": 0xFEDC_BA98_7654_3210 + file, "generation": 3}
+    if state in (raw.CLOSED, raw.LAST):
+        one |= {"first": raw.sequence(2, 1), "last": raw.sequence(2, 5), "bytes": 40960, "checksum": 0xDEADBEEF}
+    return one | more
+
+
+def _log(number, segments, start=2, ended_at=None):
+    return {"log": (start, number), "incarnation": wal.INCARNATION, "ended_at": ended_at,
+            "settled_upto": raw.sequence(start, 2), "segments": segments}
+
+
+END = (raw.sequence(2, 5), 0xDEADBEEF)
+
+
+def everything():
+    """All lists, all states."""
+    logs = [
+        _log(0, [_segment(0, 0, raw.CLOSED), _segment(1, 1, raw.CLOSED, first=raw.sequence(2, 6), bytes=0),
+                 _segment(2, 2, raw.OPEN), _segment(3, 3)]),
+        _log(1, [_segment(7, 4, raw.CLOSED), _segment(8, 5, raw.LAST)], ended_at=END),
+        _log(2, [], start=1, ended_at=(raw.sequence(1, 0), 0)),
+        _log(65535, [_segment(0, 6)]),
+    ]
+    slices = [{"file": 8, "id": 2**64 - 1, "decided_first": 10, "decided_last": 20, "expiry_max": 2**32 - 1, "checksum": 77,
+               "entries": 3, "bytes": 2**40, "covers": [((1, 0), raw.sequence(1, 9)), ((2, 65535), raw.sequence(2, 4))]},
+              {"file": 9, "id": 1, "decided_first": 20, "decided_last": 21, "expiry_max": 22, "checksum": 0, "entries": 1,
+               "bytes": 40960, "covers": []}]
+    return wal.manifest_of(logs, generation=2**40, gaps=[((2, 0), raw.sequence(2, 7), raw.sequence(2, 9))], spares=[10, 7],
+                           slices=slices, next_file=2**40, clean_stop=1, withheld=2**33)
+
+
+def _refused():
+    """(name, about, bytes) of manifests whose checksum holds but that break a rule."""
+    def made(*logs, **more):
+        return raw.manifest(wal.manifest_of(list(logs), **({"generation": 4, "start": 2, "next_file": 20} | more)))
+
+    def patched(data, at, new):
+        return raw.sealed(data[:at] + new + data[at + len(new) : -4])
+
+    plain = made(_log(0, [_segment(0, 0)]))
+    yield "flag", "an unknown flag", patched(plain, 100, b"\2")
+    yield "reserved", "a reserved field that is not zero", patched(plain, 116, b"\1")
+    yield "file_twice", "one file for two segments", made(_log(0, [_segment(0, 1), _segment(1, 1)]))
+    yield "file_spare_too", "a spare that is a segment", made(_log(0, [_segment(0, 1)]), spares=[1])
+    yield "file_not_given_out", "a file number that was not given out yet", made(_log(0, [_segment(0, 20)]))
+    yield "log_twice", "a log named twice", made(_log(0, [_segment(0, 1)]), _log(0, [_segment(0, 2)]))
+    yield "later_start", "a log of a later start", made(_log(0, [_segment(0, 1)], start=3))
+    yield "start_number", "a start number of 25 bits", made(start=1 << 24)
+    yield "later_generation", "a segment of a later generation", made(_log(0, [_segment(0, 1, generation=5)]))
+    yield "hole", "ordinals that do not grow by one", made(_log(0, [_segment(0, 1), _segment(2, 2)]))
+    yield "open_before_closed", "states out of order", made(_log(0, [_segment(0, 1, raw.OPEN), _segment(1, 2, raw.CLOSED)]))
+    yield "next_before_open", "states out of order", made(_log(0, [_segment(0, 1), _segment(1, 2, raw.OPEN)]))
+    yield "two_open", "two open segments", made(_log(0, [_segment(0, 1, raw.OPEN), _segment(1, 2, raw.OPEN)]))
+    yield "last_not_ended", "a last segment of a log that has not ended", made(_log(0, [_segment(0, 1, raw.LAST)]))
+    yield "open_ended", "an open segment of an ended log", made(_log(0, [_segment(0, 1, raw.OPEN)], ended_at=END))
+    yield "next_ended", "a next segment of an ended log", made(_log(0, [_segment(0, 1)], ended_at=END))
+    yield "state", "an unknown state", made(_log(0, [_segment(0, 1, 4)]))
+    ended_at = 136 + 4 + 8 + 16 + 8
+    yield "end_mark", "an end mark that is neither 0 nor 1", patched(plain, ended_at, b"\2")
+    yield "list_too_long", "a list longer than the file", patched(plain, 136, struct.pack("<I", 2**31))
+    yield "something_behind", "bytes behind the last list", raw.sealed(_length(plain[:-4] + bytes(4)))
+    yield "length", "a length that is not the file's", raw.sealed(plain[:20] + struct.pack("<I", len(plain) + 4) + plain[24:-4])
+    yield "magic", "not a manifest", patched(plain, 0, b"flk-MANI")
+    yield "checksum", "one bit changed", plain[:60] + bytes([plain[60] ^ 1]) + plain[61:]
+    yield "cut", "the last byte is missing", plain[:-1]
+    yield "empty", "nothing at all", b""
+
+
+def _length(data: bytes) -> bytes:
+    return data[:20] + struct.pack("<I", len(data) + 4) + data[24:]
+
+
+def vectors():
+    """The list for the index."""
+    out = []
+    fresh = wal.manifest_of([], generation=1, start=0, next_file=0, wall=0, expiry_clock=0, withheld=0)
+    for name, about, one in (("fresh", "an installation that nobody started yet", fresh),
+                             ("everything", "all lists and all states", everything())):
+        out.append({"name": name, "about": about, "verdict": "whole", "hex": raw.manifest(one).hex(), "fields": shown(one)})
+    out += [{"name": name, "about": about, "verdict": "refused", "hex": data.hex()} for name, about, data in _refused()]
+    newer = raw.sealed(_length(raw.manifest(fresh, 2, (7, 8, 9))[:-4] + b"what a later version adds!"))
+    out.append({"name": "newer", "about": "of a later format: to be refused by the name of the oldest flk that reads it, not as damaged",
+                "verdict": "newer", "version": 2, "readable_since": [7, 8, 9], "hex": newer.hex()})
+    return out
+
+
+def secrets():
+    """Secret files."""
+    plain = raw.secret(wal.SECRET_ID, wal.SECRET_KEY)
+    rows = (("whole", "as in wal/v1", "whole", plain), ("checksum", "one bit of the key changed", "refused", plain[:30] + bytes([plain[30] ^ 1]) + plain[31:]),
+            ("version", "of a later version", "refused", raw.secret(wal.SECRET_ID, wal.SECRET_KEY, 2)),
+            ("magic", "not a secret", "refused", raw.sealed(b"flk-SECR" + plain[8:-4])),
+            ("short", "a byte is missing", "refused", plain[:-1]), ("long", "a byte too many", "refused", plain + b"\0"))
+    return [{"name": name, "about": about, "verdict": verdict, "hex": data.hex()} for name, about, verdict, data in rows]
