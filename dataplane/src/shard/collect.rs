@@ -70,6 +70,8 @@ impl Shard {
                     core.owner
                         .read_done(id, block, now_s, &mut self.answers, &mut self.reads);
                 }
+                // A claim met by a table that is still being loaded would be answered as if its key were new.
+                Event::Message(from, message) if !self.loaded => self.early.push((from, message)),
                 Event::Message(from, message) => self.heard(from, message, now),
                 Event::Keeper(message) => self.told(message, now, outbox),
             }
@@ -124,7 +126,13 @@ impl Shard {
                     core.owner.load(&entries);
                 }
             }
-            ToShard::Serve { admit } => self.serving = admit,
+            ToShard::Serve { admit } => {
+                self.serving = admit;
+                self.loaded = true;
+                for (from, message) in std::mem::take(&mut self.early) {
+                    self.heard(from, message, now);
+                }
+            }
             ToShard::Segment(segment) => {
                 if let Some(core) = self.core.as_mut() {
                     core.log.offer(segment);

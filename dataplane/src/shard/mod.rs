@@ -33,7 +33,7 @@ use crate::dedup::claims::{Answer as ClaimAnswer, Owner, ReadWanted};
 use crate::dedup::key::KeyHash;
 use crate::event::{ConnId, ShardId};
 use crate::keeper::messages::Begin;
-use crate::mesh::Ticket;
+use crate::mesh::{Message, Ticket};
 use crate::wal::name::Sequence;
 use crate::wal::writer::LogWriter;
 use flk_contract::parse::Parser;
@@ -79,6 +79,10 @@ pub struct Shard {
 
     /// Recovery is over and submits may be admitted.
     serving: bool,
+    /// Recovery is over: the dedup table holds all that it must.
+    loaded: bool,
+    /// What peers sent before that; they may be ahead of us by their first requests.
+    early: Vec<(ShardId, Message)>,
     /// The disk is nearly full.
     space_low: bool,
     /// Shards, this one included, whose dedup table is nearly full; a bit each.
@@ -131,6 +135,8 @@ impl Shard {
                 slopes: SlopeCache::default(),
             },
             serving: false,
+            loaded: false,
+            early: Vec::new(),
             space_low: false,
             pressed: vec![false; usize::from(config.shards)],
             drain: Drain::default(),
