@@ -50,7 +50,10 @@ impl Response {
             "{self:?}"
         );
         let problem: serde_json::Value = serde_json::from_slice(&self.body).expect("JSON");
-        assert!(problem["title"].is_string() && problem["retryable"].is_boolean(), "{self:?}");
+        assert!(
+            problem["title"].is_string() && problem["retryable"].is_boolean(),
+            "{self:?}"
+        );
         problem["code"].as_str().expect("a code").to_owned()
     }
 }
@@ -88,6 +91,14 @@ impl Connection {
         stream.set_nodelay(true)?;
         Ok(Connection {
             stream,
+            read: Vec::new(),
+        })
+    }
+
+    /// The same connection once more, to write from one thread and read from another.
+    pub fn try_clone(&self) -> io::Result<Connection> {
+        Ok(Connection {
+            stream: self.stream.try_clone()?,
             read: Vec::new(),
         })
     }
@@ -208,7 +219,10 @@ fn read_head(head: &[u8]) -> io::Result<(u16, Vec<(String, String)>)> {
     let mut headers = Vec::new();
     for line in lines {
         let is_token = |name: &str| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         let (name, value) = line
             .split_once(": ")

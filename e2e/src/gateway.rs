@@ -36,7 +36,10 @@ fn binary_named(variable: &str, name: &str) -> PathBuf {
     let path = std::env::var_os(variable).map_or_else(
         || {
             let test = std::env::current_exe().expect("the path of the test");
-            let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps");
+            let profile = test
+                .parent()
+                .and_then(Path::parent)
+                .expect("target/PROFILE/deps");
             profile.join(name)
         },
         PathBuf::from,
@@ -175,7 +178,10 @@ impl Plan {
         let mut gateway = self.launch()?;
         let until = Instant::now() + DEADLINE;
         loop {
-            if gateway.try_get("/readyz").is_some_and(|answer| answer.status == 200) {
+            if gateway
+                .try_get("/readyz")
+                .is_some_and(|answer| answer.status == 200)
+            {
                 return Ok(gateway);
             }
             if let Ok(Some(_)) = gateway.child.try_wait() {
@@ -215,7 +221,10 @@ impl Plan {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let mut child = self.setting.spawn(command).expect("the gateway's binary runs");
+        let mut child = self
+            .setting
+            .spawn(command)
+            .expect("the gateway's binary runs");
         let said = Said::default();
         let stderr = child.stderr.take().expect("piped");
         let reader = std::thread::spawn({
@@ -223,7 +232,10 @@ impl Plan {
             move || {
                 let mut stderr = BufReader::new(stderr);
                 let mut line = Vec::new();
-                while stderr.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+                while stderr
+                    .read_until(b'\n', &mut line)
+                    .is_ok_and(|bytes| bytes > 0)
+                {
                     said.add(Some(&String::from_utf8_lossy(&line)));
                     line.clear();
                 }
@@ -275,7 +287,11 @@ impl Gateway {
         let found = self
             .said
             .wait_for(DEADLINE, |text| text.contains(what).then_some(()));
-        assert!(found.is_some(), "it never said {what:?} but:\n{}", self.said());
+        assert!(
+            found.is_some(),
+            "it never said {what:?} but:\n{}",
+            self.said()
+        );
     }
 
     /// A new connection.

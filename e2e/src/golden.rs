@@ -8,7 +8,9 @@ use std::process::Command;
 
 /// A path below `golden/`.
 pub fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../golden")
+        .join(name)
 }
 
 /// The bytes of a file below `golden/`.
@@ -27,7 +29,10 @@ pub fn conversations() -> Vec<(String, Value)> {
     let mut all: Vec<(String, Value)> = fs::read_dir(path("http"))
         .expect("golden/http")
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .map(|path| {
             let text = fs::read(path).expect("a conversation");
             let conversation: Value = serde_json::from_slice(&text).expect("JSON");

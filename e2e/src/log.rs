@@ -92,7 +92,9 @@ impl Kept {
             .collect();
         let contents: Vec<Vec<u8>> = paths
             .iter()
-            .map(|path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+            .map(|path| {
+                fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+            })
             .collect();
         let files: Vec<InMemory<'_>> = contents.iter().map(|bytes| InMemory(bytes)).collect();
         let source = LogSource {

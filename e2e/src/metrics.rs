@@ -21,13 +21,16 @@ impl Metrics {
 
     /// The text of an unlabelled sample.
     pub fn text(&self, name: &str) -> &str {
-        self.0.get(name).unwrap_or_else(|| panic!("no sample {name} in {:?}", self.0.keys()))
+        self.0
+            .get(name)
+            .unwrap_or_else(|| panic!("no sample {name} in {:?}", self.0.keys()))
     }
 
     /// An unlabelled integer.
     pub fn count(&self, name: &str) -> u64 {
         let text = self.text(name);
-        text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}"))
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is {text:?}"))
     }
 
     /// Names with labels.

@@ -38,7 +38,10 @@ impl Record {
 
     /// Whether this is the outcome that the record must get.
     pub fn is_outcome(&self, body: &[u8]) -> bool {
-        let starts = format!(r#"{{"pcs_id":"{}","accepted":true,"escalated":false,"#, self.pcs_id);
+        let starts = format!(
+            r#"{{"pcs_id":"{}","accepted":true,"escalated":false,"#,
+            self.pcs_id
+        );
         body.starts_with(starts.as_bytes())
     }
 }

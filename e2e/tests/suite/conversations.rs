@@ -22,7 +22,12 @@ fn all_conversations_go_as_written(setting: Setting) {
     let address = gateway.address();
     std::thread::scope(|scope| {
         for player in 0..PLAYERS {
-            let share: Vec<String> = names.iter().skip(player).step_by(PLAYERS).cloned().collect();
+            let share: Vec<String> = names
+                .iter()
+                .skip(player)
+                .step_by(PLAYERS)
+                .cloned()
+                .collect();
             scope.spawn(move || play(address, &share));
         }
     });
@@ -32,6 +37,8 @@ fn all_conversations_go_as_written(setting: Setting) {
 
 fn rate_limit_goes_as_written(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).with("TOKEN_RATE", "1").start();
+    let gateway = Plan::new(setting, directory.path())
+        .with("TOKEN_RATE", "1")
+        .start();
     play(gateway.address(), &["rate_limit".to_owned()]);
 }

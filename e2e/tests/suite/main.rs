@@ -14,19 +14,19 @@ macro_rules! on_every_host {
 // In the order in which an operator meets them.
 mod start;
 
-//mod environment;
+mod environment;
 
 mod conversations;
+mod limits;
 mod records;
-//mod limits;
 
-//mod metrics;
+mod metrics;
 
-//mod kept;
+mod kept;
 
-//mod damage;
+mod damage;
 
-//mod drain;
+mod drain;
 
 fn run(setting: flk_e2e::setting::Setting, test: fn(flk_e2e::setting::Setting)) {
     if setting.is_available() {

@@ -27,11 +27,17 @@ fn text(value: &Value) -> &str {
 fn plan(setting: Setting, directory: &std::path::Path, scheme: &str, keys: &[&str]) -> Plan {
     let known = vectors("keys");
     let ed25519 = scheme.starts_with("ed25519");
-    let (group, member) = if ed25519 { ("ed25519", "public_b64") } else { ("hmac", "text") };
+    let (group, member) = if ed25519 {
+        ("ed25519", "public_b64")
+    } else {
+        ("hmac", "text")
+    };
     let texts: Vec<&str> = keys
         .iter()
         .map(|key| {
-            let found = list(&known[group]).iter().find(|known| known["name"] == **key);
+            let found = list(&known[group])
+                .iter()
+                .find(|known| known["name"] == **key);
             text(&found.unwrap_or_else(|| panic!("no key {key}"))[member])
         })
         .collect();
@@ -71,7 +77,11 @@ fn check(case: &Case, answer: &Response, dedup: &str) {
     match (&case.outcome, &case.code) {
         (Some(outcome), _) => {
             assert_eq!(answer.text(), outcome, "{name}");
-            assert_eq!(answer.header("Content-Type"), Some("application/json"), "{name}");
+            assert_eq!(
+                answer.header("Content-Type"),
+                Some("application/json"),
+                "{name}"
+            );
             assert_eq!(answer.dedup(), Some(dedup), "{name}");
         }
         (None, Some(code)) => assert_eq!(&answer.problem_code(), code, "{name}"),
@@ -159,7 +169,11 @@ fn every_record_is_answered_alike_under_every_scheme(setting: Setting) {
     assert_eq!(schemes.len(), 6);
     for scheme in &schemes {
         let directory = setting.directory();
-        let key = if scheme.starts_with("ed25519") { "agent-a" } else { "testsecret" };
+        let key = if scheme.starts_with("ed25519") {
+            "agent-a"
+        } else {
+            "testsecret"
+        };
         let gateway = plan(setting, directory.path(), scheme, &[key]).start();
         let cases: Vec<Case> = list(&all["records"])
             .iter()

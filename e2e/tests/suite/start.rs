@@ -20,7 +20,9 @@ fn says_where_it_listens_and_what_was_chosen(setting: Setting) {
     let gateway = Plan::new(setting, directory.path()).start();
     let said = gateway.said();
     let line = |name: &str| {
-        let found = said.lines().find(|line| line.trim_start().starts_with(name));
+        let found = said
+            .lines()
+            .find(|line| line.trim_start().starts_with(name));
         found.unwrap_or_else(|| panic!("no line {name}:\n{said}"))
     };
     let driver = line("driver ");
@@ -34,7 +36,10 @@ fn says_where_it_listens_and_what_was_chosen(setting: Setting) {
         }
         Setting::Tmpfs => assert!(driver.contains(": "), "{driver}"),
     }
-    assert!(line("log ").contains(directory.path().to_str().unwrap()), "{said}");
+    assert!(
+        line("log ").contains(directory.path().to_str().unwrap()),
+        "{said}"
+    );
     for name in ["shards ", "flush ", "dedup ", "key "] {
         line(name);
     }
@@ -52,7 +57,11 @@ fn a_second_process_on_the_same_directory_names_the_first(setting: Setting) {
     assert_eq!(second.code(), 69, "{second}");
     assert!(second.said.contains("WAL_DIR is in use by"), "{second}");
     assert!(second.said.contains(&first.id().to_string()), "{second}");
-    assert_eq!(first.post(&record(1).body).status, 200, "the first is not disturbed");
+    assert_eq!(
+        first.post(&record(1).body).status,
+        200,
+        "the first is not disturbed"
+    );
     first.kill();
     plan.start();
 }
@@ -61,7 +70,9 @@ fn a_taken_port_is_said(setting: Setting) {
     let directory = setting.directory();
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let ended = Plan::new(setting, directory.path()).with("PORT", &port).run_to_end();
+    let ended = Plan::new(setting, directory.path())
+        .with("PORT", &port)
+        .run_to_end();
     assert_ne!(ended.code(), 0, "{ended}");
     assert!(ended.said.contains(&port), "{ended}");
 }
@@ -83,12 +94,23 @@ fn pages_answer_get_and_head(setting: Setting) {
         assert_eq!(got.status, 200, "{path}: {got:?}");
         let mut connection = gateway.connect();
         connection
-            .send(format!("HEAD {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n").as_bytes())
+            .send(
+                format!("HEAD {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
             .unwrap();
         connection.finish().unwrap();
         let head = connection.rest().unwrap();
-        assert!(head.starts_with(b"HTTP/1.1 200 ") && head.ends_with(b"\r\n\r\n"), "{path}");
+        assert!(
+            head.starts_with(b"HTTP/1.1 200 ") && head.ends_with(b"\r\n\r\n"),
+            "{path}"
+        );
     }
     assert_eq!(gateway.get("/health").text().trim_end(), "OK");
-    assert!(gateway.get("/version").text().contains(env!("CARGO_PKG_VERSION")));
+    assert!(
+        gateway
+            .get("/version")
+            .text()
+            .contains(env!("CARGO_PKG_VERSION"))
+    );
 }
