@@ -296,7 +296,11 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
             self.terminate = match self.terminate {
                 Terminate::NotAsked => Terminate::At(now_us + self.drain_delay.as_micros() as u64),
                 Terminate::At(_) => Terminate::At(now_us),
-                Terminate::Told => Terminate::Told,
+                Terminate::Told => {
+                    // Asked again: the machines may have a delay of their own to cut short.
+                    self.events.push(KeeperEvent::Terminate);
+                    Terminate::Told
+                }
             };
         }
         if matches!(self.terminate, Terminate::At(at_us) if at_us <= now_us) {

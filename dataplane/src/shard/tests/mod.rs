@@ -450,6 +450,18 @@ fn draining_answers_what_is_in_flight_closes_and_finishes_with_a_mark() {
 }
 
 #[test]
+fn a_stop_asked_for_twice_ends_its_delay() {
+    let mut room = Room::new(1, |config| config.drain_delay_us = 3_600_000_000);
+    room.begin();
+    room.tell(0, ToShard::Drain);
+    room.pass(1_000_000);
+    assert_eq!(room.listener_closed, 0, "the delay runs");
+    room.tell(0, ToShard::Drain);
+    room.run();
+    assert_eq!(room.listener_closed, 1);
+}
+
+#[test]
 fn large_bodies_wait_for_memory_and_all_are_served() {
     let mut room = Room::new(1, |config| config.limits.body_bytes_total_max = 1_200_000);
     room.begin();
