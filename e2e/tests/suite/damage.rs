@@ -108,11 +108,11 @@ fn a_torn_tail_is_cut_and_said(setting: Setting) {
     killed(&plan);
     let kept = Kept::read(directory.path());
     let last = kept.batches.last().unwrap();
-    // Half a write behind the last batch, as a power cut leaves it.
+    // Blocks of a write behind the last batch that never became one, as a power cut leaves them.
     let mut file = fs::OpenOptions::new().write(true).open(&last.file).unwrap();
     file.seek(SeekFrom::Start(last.offset + last.bytes as u64))
         .unwrap();
-    let torn_bytes = 1000;
+    let torn_bytes = 2 * 4096;
     file.write_all(&vec![0x5a; torn_bytes]).unwrap();
     drop(file);
     let gateway = plan.start();
