@@ -119,6 +119,73 @@ impl Bug {
     }
 }
 
+/// A place where a process may be told to die, as if it had been killed just there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// A log batch is about to be written.
+    LogWrite,
+    /// The write of a log batch has ended; the shard does not know yet.
+    LogWritten,
+    /// An answer is about to be sent.
+    Answer,
+    /// The keeper is about to do something to a file.
+    KeeperFile,
+    /// It has done it, and does not know yet.
+    KeeperFileDone,
+}
+
+impl Point {
+    /// All of them.
+    pub const ALL: [Point; 5] = [
+        Point::LogWrite,
+        Point::LogWritten,
+        Point::Answer,
+        Point::KeeperFile,
+        Point::KeeperFileDone,
+    ];
+
+    /// Finds a point by its name in code, e.g. `LogWrite`.
+    pub fn named(name: &str) -> Option<Point> {
+        Point::ALL
+            .into_iter()
+            .find(|point| format!("{point:?}") == name)
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+mod death {
+    use super::Point;
+    use rustix::process::{Signal, getpid, kill_process};
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static POINT: OnceLock<Point> = OnceLock::new();
+    static LEFT: AtomicU64 = AtomicU64::new(0);
+
+    /// The process dies when it passes `point` for the `times`-th time. Said once, before anything starts.
+    pub fn die_at(point: Point, times: u64) {
+        LEFT.store(times, Ordering::Relaxed);
+        // A second point would be a mistake of the test; the first one stands.
+        let _ = POINT.set(point);
+    }
+
+    /// Dies here if told to: by SIGKILL, which nothing in the process can see coming.
+    pub fn pass(point: Point) {
+        if POINT.get() == Some(&point) && LEFT.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // Where even this fails the test sees a process that lives on.
+            let _ = kill_process(getpid(), Signal::KILL);
+        }
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+pub use death::{die_at, pass};
+
+/// Dies here if told to: never, in this build.
+#[cfg(not(feature = "planted-bugs"))]
+#[inline(always)]
+pub const fn pass(_point: Point) {}
+
 #[cfg(feature = "planted-bugs")]
 mod selected {
     use super::Bug;

@@ -15,6 +15,7 @@ use crate::event::{Now, ShardId};
 use crate::keeper::Keeper;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperEvent, KeeperOp, KeeperOps};
+use crate::planted::{Point, pass};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -219,7 +220,9 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
     fn carry_out(&mut self, op: KeeperOp) -> Option<i32> {
         match op {
             KeeperOp::File(op) => {
+                pass(Point::KeeperFile);
                 let result = self.files.run(op);
+                pass(Point::KeeperFileDone);
                 self.events.push(KeeperEvent::FileDone(result));
             }
             KeeperOp::ToShard(shard, message) => self.links.tell(shard, message),
@@ -293,7 +296,11 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
             self.terminate = match self.terminate {
                 Terminate::NotAsked => Terminate::At(now_us + self.drain_delay.as_micros() as u64),
                 Terminate::At(_) => Terminate::At(now_us),
-                Terminate::Told => Terminate::Told,
+                Terminate::Told => {
+                    // Asked again: the machines may have a delay of their own to cut short.
+                    self.events.push(KeeperEvent::Terminate);
+                    Terminate::Told
+                }
             };
         }
         if matches!(self.terminate, Terminate::At(at_us) if at_us <= now_us) {

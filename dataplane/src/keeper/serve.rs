@@ -201,9 +201,11 @@ impl Service {
         match event {
             KeeperEvent::FromShard(shard, message) => self.note_shard(shard, message),
             KeeperEvent::Command { id, line } => self.commands.push_back((id, line)),
-            KeeperEvent::Terminate if self.stop == Stop::No => {
-                self.stop = Stop::Draining;
-                self.ledger.port.say(Notice::Draining);
+            KeeperEvent::Terminate if matches!(self.stop, Stop::No | Stop::Draining) => {
+                if self.stop == Stop::No {
+                    self.stop = Stop::Draining;
+                    self.ledger.port.say(Notice::Draining);
+                }
                 for shard in 0..self.ledger.config.shards {
                     self.ledger.port.tell(ShardId(shard), ToShard::Drain);
                 }

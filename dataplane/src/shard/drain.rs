@@ -46,8 +46,10 @@ impl Drain {
 }
 
 impl Shard {
+    /// Told once, a stop begins; told again, its delay is over.
     pub(super) fn begin_drain(&mut self, now: Now) {
         if self.drain.is_on() {
+            self.drain.closes_us = self.drain.closes_us.min(now.mono_us);
             return;
         }
         self.drain.since_us = Some(now.mono_us);

@@ -12,7 +12,6 @@ use crate::keeper::messages::ToKeeper;
 use crate::mesh::Message;
 use crate::wal::name::Sequence;
 use crate::wal::record::Entry;
-use crate::wal::writer::LogWriter;
 
 /// Slow and idle connections are looked for this often.
 const SWEEP_US: u64 = 100_000;

@@ -4,6 +4,7 @@
 use crate::driver::DriverError;
 use crate::driver::doorbell::Doorbell;
 use crate::event::{Errno, Event, FileId, Inbox, ReadId, ShardId};
+use crate::planted::{Point, pass};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -132,7 +133,9 @@ impl Drop for Flush {
 fn carry_out(job: Job) -> Done {
     match job {
         Job::Write(file, offset, blocks) => {
+            pass(Point::LogWrite);
             let result = no_interrupt(|| rustix::io::pwrite(fd(file), blocks.bytes(), offset));
+            pass(Point::LogWritten);
             Done::Written(blocks, result.map(|bytes| bytes as u32))
         }
         Job::Sync(file) => Done::Synced(no_interrupt(|| rustix::fs::fdatasync(fd(file)))),

@@ -7,6 +7,7 @@ mod flush;
 use super::{DriverError, Ended, Handle, Machine, ShardSetup, clock};
 use crate::driver::links::Links;
 use crate::event::{Inbox, Next, Op, Outbox, Stop};
+use crate::planted::{Point, pass};
 use connections::{Connections, LISTENER};
 use flush::Flush;
 use rustix::event::Timespec;
@@ -139,7 +140,10 @@ impl Portable {
         let epoll = self.epoll.as_fd();
         for op in ops.drain(..) {
             match op {
-                Op::Send(conn, range) => self.connections.queue_bytes(conn, &bytes[range]),
+                Op::Send(conn, range) => {
+                    pass(Point::Answer);
+                    self.connections.queue_bytes(conn, &bytes[range]);
+                }
                 Op::PauseRead(conn) => self.connections.want_read(conn, false, epoll),
                 Op::ResumeRead(conn) => self.connections.want_read(conn, true, epoll),
                 Op::Shutdown(conn) => self.connections.shut_down(conn),

@@ -347,7 +347,7 @@ impl Oracle {
     /// connections overtake each other.
     fn is_late(&mut self, key: u32, told: u8, dedup: Dedup, known: &Known) -> bool {
         let state = &mut self.ids[key as usize];
-        let mut first_of = |slot: &mut Option<Known>| match slot {
+        let first_of = |slot: &mut Option<Known>| match slot {
             Some(known) if known.variant == told && !known.first_read => {
                 known.first_read = true;
                 true

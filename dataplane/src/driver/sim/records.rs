@@ -86,7 +86,7 @@ fn make_id(number: u32, key: &SigningKey, foreign: &SigningKey) -> Id {
     let mut variants = Vec::new();
     for variant in 0..VARIANTS_COUNT {
         record.d_hat = f64::from(number) / 1000.0 + f64::from(variant) / 100.0;
-        record.degraded = variant == 1 && number % 2 == 0;
+        record.degraded = variant == 1 && number.is_multiple_of(2);
         record.sig = sign(key, &record.view());
         let judged = judge(&record.view(), &Params::default(), &mut SlopeCache::new());
         let mut outcome = Vec::new();

@@ -4,6 +4,7 @@
 use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag};
 use crate::event::{Errno, Event, FileId, Inbox, ReadId};
+use crate::planted::{Point, pass};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use io_uring::{opcode, types};
 use std::collections::VecDeque;
@@ -73,6 +74,7 @@ impl Disk {
         let entry = opcode::Write::new(types::Fd(file.0), bytes.as_ptr(), bytes.len() as u32)
             .offset(offset)
             .build();
+        pass(Point::LogWrite);
         // SAFETY: the blocks stay in `self.writing`, untouched, until the completion was reaped.
         unsafe { queue.push(entry, Tag::plain(Kind::Write, 0)) };
     }
@@ -118,6 +120,7 @@ impl Disk {
         let Some(blocks) = self.writing.take() else {
             unreachable!("a log write ended that was never started")
         };
+        pass(Point::LogWritten);
         inbox
             .events
             .push(Event::Written(blocks, count(done.result)));

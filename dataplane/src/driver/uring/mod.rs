@@ -10,6 +10,7 @@ mod tag;
 use super::{DriverError, Ended, Handle, Machine, ShardSetup, clock};
 use crate::driver::links::Links;
 use crate::event::{Inbox, Next, Op, Outbox, Stop};
+use crate::planted::{Point, pass};
 use buffers::ReceiveBuffers;
 use connections::Connections;
 use disk::Disk;
@@ -138,7 +139,10 @@ impl Uring {
         let queue = &mut self.queue;
         for op in ops.drain(..) {
             match op {
-                Op::Send(conn, range) => self.connections.queue_bytes(conn, &bytes[range]),
+                Op::Send(conn, range) => {
+                    pass(Point::Answer);
+                    self.connections.queue_bytes(conn, &bytes[range]);
+                }
                 Op::PauseRead(conn) => self.connections.want_read(conn, false, queue),
                 Op::ResumeRead(conn) => self.connections.want_read(conn, true, queue),
                 Op::Shutdown(conn) => self.connections.shut_down(conn, queue),

@@ -194,6 +194,35 @@ fn keys_of_another_shard_are_claimed_there() {
 }
 
 #[test]
+fn claims_wait_for_a_peer_that_is_still_loading() {
+    let mut room = Room::new(2, |_| {});
+    room.begin_at(0);
+    room.tell(0, ToShard::Serve { admit: true });
+    let conns: Vec<_> = (0..20).map(|_| room.connect(0)).collect();
+    for (epoch, conn) in (0..).zip(&conns) {
+        room.send(0, *conn, post(&record(epoch)).as_bytes());
+    }
+    let answered = |room: &Room| {
+        conns
+            .iter()
+            .filter(|&&conn| !room.heard(0, conn).is_empty())
+            .count()
+    };
+    let own = answered(&room);
+    assert!((1..20).contains(&own), "both shards own some keys: {own}");
+    room.begin_at(1);
+    room.run();
+    assert_eq!(
+        answered(&room),
+        own,
+        "a table that is being loaded answers nothing"
+    );
+    room.tell(1, ToShard::Serve { admit: true });
+    room.run();
+    assert_eq!(answered(&room), 20);
+}
+
+#[test]
 fn a_failed_write_goes_on_in_the_next_segment_and_the_id_stays() {
     let mut room = Room::serving(1);
     room.hold_writes = true;
@@ -418,6 +447,18 @@ fn draining_answers_what_is_in_flight_closes_and_finishes_with_a_mark() {
             .iter()
             .any(|(_, message)| matches!(message, ToKeeper::Finished { .. }))
     );
+}
+
+#[test]
+fn a_stop_asked_for_twice_ends_its_delay() {
+    let mut room = Room::new(1, |config| config.drain_delay_us = 3_600_000_000);
+    room.begin();
+    room.tell(0, ToShard::Drain);
+    room.pass(1_000_000);
+    assert_eq!(room.listener_closed, 0, "the delay runs");
+    room.tell(0, ToShard::Drain);
+    room.run();
+    assert_eq!(room.listener_closed, 1);
 }
 
 #[test]

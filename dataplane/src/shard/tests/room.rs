@@ -130,32 +130,37 @@ impl Room {
     }
 
     pub(super) fn begin(&mut self) {
-        let shards = self.shards.len() as u32;
-        let owners: [ShardId; 1024] =
-            std::array::from_fn(|partition| ShardId((partition as u32 * shards / 1024) as u16));
         for at in 0..self.shards.len() {
-            let first = self.segment(0);
-            let begin = Begin {
-                installation: [1; 16],
-                incarnation: [2; 16],
-                secret: [3; 16],
-                log: LogId {
-                    start: 1,
-                    number: at as u16,
-                },
-                owners: Arc::new(owners),
-                clock: ExpiryClock {
-                    base_s: 50,
-                    base_mono_us: 0,
-                },
-                first,
-                sync: SyncMode::Dsync,
-                params: Arc::new([ParamsVersion::ONE]),
-            };
-            self.tell(at, ToShard::Begin(Box::new(begin)));
+            self.begin_at(at);
             self.tell(at, ToShard::Serve { admit: true });
         }
         self.run();
+    }
+
+    /// Tells one shard where its log is; it may not serve yet.
+    pub(super) fn begin_at(&mut self, at: usize) {
+        let shards = self.shards.len() as u32;
+        let owners: [ShardId; 1024] =
+            std::array::from_fn(|partition| ShardId((partition as u32 * shards / 1024) as u16));
+        let first = self.segment(0);
+        let begin = Begin {
+            installation: [1; 16],
+            incarnation: [2; 16],
+            secret: [3; 16],
+            log: LogId {
+                start: 1,
+                number: at as u16,
+            },
+            owners: Arc::new(owners),
+            clock: ExpiryClock {
+                base_s: 50,
+                base_mono_us: 0,
+            },
+            first,
+            sync: SyncMode::Dsync,
+            params: Arc::new([ParamsVersion::ONE]),
+        };
+        self.tell(at, ToShard::Begin(Box::new(begin)));
     }
 
     pub(super) fn tell(&mut self, shard: usize, message: ToShard) {

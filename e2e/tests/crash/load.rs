@@ -1,0 +1,169 @@
+//! The load of one life of a gateway, and what its clients remember: what was acknowledged with which bytes, what was
+//! sent and never answered, what was refused.
+
+use flk_e2e::client::{Connection, Response, submit};
+use flk_e2e::records::{Record, record};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+/// Clients, each with a connection of its own.
+const CLIENTS: u64 = 6;
+/// Requests that a client has under way at a time.
+const PIPELINE: usize = 8;
+
+/// A small generator of its own, so that a seed means the same everywhere (SplitMix64).
+#[derive(Clone, Debug)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `limit`.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// What a client asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Number of the record.
+    pub(crate) number: u64,
+    /// With a signature that is wrong.
+    pub(crate) forged: bool,
+}
+
+/// What clients remember of one life.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// Outcome bytes of every acknowledged record.
+    pub(crate) acknowledged: BTreeMap<u64, Vec<u8>>,
+    /// Numbers of all records sent with their right signature.
+    pub(crate) sent: Vec<u64>,
+    /// Bodies that were answered 401.
+    pub(crate) refused: Vec<u64>,
+    /// Answers that no gateway may give.
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Memory {
+    fn take(&mut self, asked: &Asked, record: &Record, answer: &Response) {
+        let number = asked.number;
+        match answer.status {
+            401 if asked.forged => self.refused.push(number),
+            200 if !asked.forged && record.is_outcome(&answer.body) => {
+                let first = self
+                    .acknowledged
+                    .entry(number)
+                    .or_insert_with(|| answer.body.clone());
+                if *first != answer.body {
+                    self.wrong
+                        .push(format!("record {number} has two outcomes in one life"));
+                }
+            }
+            // The outcome is unknown; a later life must give it.
+            503 => {}
+            _ => self.wrong.push(format!(
+                "record {number}, forged: {}, got {answer:?}",
+                asked.forged
+            )),
+        }
+    }
+
+    /// Adds what another client remembers.
+    pub(crate) fn add(&mut self, other: Memory) {
+        for (number, outcome) in other.acknowledged {
+            if self
+                .acknowledged
+                .get(&number)
+                .is_some_and(|first| *first != outcome)
+            {
+                self.wrong.push(format!("record {number} has two outcomes"));
+            }
+            self.acknowledged.insert(number, outcome);
+        }
+        self.sent.extend(other.sent);
+        self.refused.extend(other.refused);
+        self.wrong.extend(other.wrong);
+    }
+}
+
+/// Loads a gateway until it is gone; `fresh` is the first number that no record had yet, and `acknowledged_so_far` is
+/// told each time.
+pub(crate) fn load(
+    address: SocketAddr,
+    seed: u64,
+    fresh: u64,
+    answered: &(dyn Fn() + Sync),
+) -> Memory {
+    let mut memory = Memory::default();
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| scope.spawn(move || one_client(address, seed, client, fresh, answered)))
+            .collect();
+        for client in clients {
+            memory.add(client.join().expect("a client"));
+        }
+    });
+    memory
+}
+
+fn one_client(
+    address: SocketAddr,
+    seed: u64,
+    client: u64,
+    fresh: u64,
+    answered: &(dyn Fn() + Sync),
+) -> Memory {
+    let mut memory = Memory::default();
+    let mut random = Random(seed ^ (client << 32));
+    let Ok(mut connection) = Connection::open(address) else {
+        return memory;
+    };
+    let mut under_way: VecDeque<(Asked, Record)> = VecDeque::new();
+    // Neighbours walk through the same numbers, so that duplicates meet while the first is under way.
+    let mut next = fresh + client / 2;
+    loop {
+        let mut burst = Vec::new();
+        while under_way.len() < PIPELINE {
+            let asked = Asked {
+                number: next,
+                forged: random.below(16) == 0,
+            };
+            // Now and then the same record once more, right behind itself.
+            if random.below(8) != 0 {
+                next += CLIENTS / 2;
+            }
+            let record = record(asked.number);
+            if asked.forged {
+                burst.extend(submit(&record.forged()));
+            } else {
+                burst.extend(submit(&record.body));
+                memory.sent.push(asked.number);
+            }
+            under_way.push_back((asked, record));
+        }
+        if connection.send(&burst).is_err() {
+            return memory;
+        }
+        let half = under_way.len().div_ceil(2);
+        for (asked, record) in under_way.drain(..half) {
+            match connection.response() {
+                Ok(answer) => memory.take(&asked, &record, &answer),
+                Err(error) => {
+                    if error.kind() == std::io::ErrorKind::InvalidData {
+                        memory.wrong.push(error.to_string());
+                    }
+                    return memory;
+                }
+            }
+            answered();
+        }
+    }
+}

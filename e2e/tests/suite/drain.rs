@@ -1,0 +1,152 @@
+//! SIGTERM: readiness fails at once, what was taken is answered, what was answered is kept, and the process ends with
+//! exit code 0 in time.
+
+use flk_e2e::client::{Connection, submit};
+use flk_e2e::gateway::Plan;
+use flk_e2e::records::{Record, record};
+use flk_e2e::setting::Setting;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+on_every_host!(
+    a_stop_under_load_answers_or_closes_and_loses_nothing,
+    the_drain_delay_keeps_serving_and_readiness_fails_at_once,
+    a_second_signal_ends_the_delay,
+    connections_that_do_nothing_do_not_hold_a_stop_up,
+);
+
+/// A drain takes no longer, beyond its delay.
+const DRAIN: Duration = Duration::from_secs(10);
+
+fn a_stop_under_load_answers_or_closes_and_loses_nothing(setting: Setting) {
+    const CLIENTS: u64 = 8;
+    let directory = setting.directory();
+    let plan = Plan::new(setting, directory.path());
+    let gateway = plan.start();
+    let address = gateway.address();
+    let answered = AtomicU64::new(0);
+    let acknowledged: Vec<Record> = std::thread::scope(|scope| {
+        let client = |client: u64| {
+            let mut acknowledged = Vec::new();
+            let mut connection = Connection::open(address).unwrap();
+            for number in (client..).step_by(CLIENTS as usize) {
+                let record = record(number);
+                match connection.post(&record.body) {
+                    Ok(answer) if answer.status == 200 => {
+                        assert!(record.is_outcome(&answer.body));
+                        acknowledged.push(record);
+                        answered.fetch_add(1, Ordering::Relaxed);
+                        if answer.header("Connection") == Some("close") {
+                            break;
+                        }
+                    }
+                    Ok(answer) => {
+                        assert_eq!(answer.status, 503, "{answer:?}");
+                        assert!(answer.header("Retry-After").is_some(), "{answer:?}");
+                        break;
+                    }
+                    // Closed between two requests: the client knows nothing of its last one, and repeats it.
+                    Err(error) => {
+                        assert_ne!(
+                            error.kind(),
+                            io::ErrorKind::WouldBlock,
+                            "left without an answer or a close"
+                        );
+                        break;
+                    }
+                }
+            }
+            acknowledged
+        };
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|number| scope.spawn(move || client(number)))
+            .collect();
+        while answered.load(Ordering::Relaxed) < 400 {
+            std::thread::yield_now();
+        }
+        gateway.terminate();
+        clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap())
+            .collect()
+    });
+    let ended = gateway.ended(DRAIN);
+    assert_eq!(ended.code(), 0, "{ended}");
+    assert!(acknowledged.len() >= 400);
+    let gateway = plan.start();
+    gateway.wait_until_said("after a clean stop");
+    let mut connection = gateway.connect();
+    for record in &acknowledged {
+        let answer = connection.post(&record.body).unwrap();
+        assert_eq!(answer.dedup(), Some("hit"), "{answer:?}");
+    }
+}
+
+fn the_drain_delay_keeps_serving_and_readiness_fails_at_once(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path())
+        .with("FLK_DRAIN_DELAY", "2s")
+        .start();
+    let mut open = gateway.connect();
+    assert_eq!(
+        open.post(&record(0).body).unwrap().header("Connection"),
+        None
+    );
+    let from = Instant::now();
+    gateway.terminate();
+    while gateway.get("/readyz").status == 200 {
+        assert!(
+            from.elapsed() < Duration::from_secs(1),
+            "readiness must fail at once"
+        );
+        std::thread::yield_now();
+    }
+    let unready = from.elapsed();
+    assert!(unready < Duration::from_secs(1), "{unready:?}");
+    assert_eq!(gateway.get("/livez").status, 200);
+    let answer = open.post(&record(1).body).unwrap();
+    assert_eq!(answer.status, 200, "it serves on: {answer:?}");
+    assert_eq!(answer.header("Connection"), Some("close"));
+    assert!(open.closes());
+    let answer = gateway.post(&record(2).body);
+    assert_eq!(answer.status, 200, "new connections too: {answer:?}");
+    assert_eq!(answer.header("Connection"), Some("close"));
+    let ended = gateway.ended(DRAIN);
+    assert_eq!(ended.code(), 0, "{ended}");
+    assert!(
+        from.elapsed() >= Duration::from_secs(2),
+        "it ended before its delay was over"
+    );
+}
+
+fn a_second_signal_ends_the_delay(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path())
+        .with("FLK_DRAIN_DELAY", "1h")
+        .start();
+    gateway.terminate();
+    gateway.wait_until_said("draining");
+    gateway.terminate();
+    let ended = gateway.ended(DRAIN);
+    assert_eq!(ended.code(), 0, "{ended}");
+}
+
+fn connections_that_do_nothing_do_not_hold_a_stop_up(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    let mut idle = gateway.connect();
+    assert_eq!(idle.get("/health").unwrap().status, 200);
+    let mut half_head = gateway.connect();
+    half_head
+        .send(b"POST /v1/pcs/submit HTTP/1.1\r\nHost: ga")
+        .unwrap();
+    let mut half_body = gateway.connect();
+    let request = submit(&record(0).body);
+    half_body.send(&request[..request.len() - 10]).unwrap();
+    assert_eq!(gateway.get("/health").status, 200);
+    let ended = gateway.stop();
+    assert_eq!(ended.code(), 0, "{ended}");
+    assert!(ended.took < DRAIN, "{:?}", ended.took);
+    assert!(idle.closes());
+}

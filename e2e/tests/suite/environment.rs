@@ -1,0 +1,235 @@
+//! Every environment variable, right and wrong: a wrong value stops the start and is named with what is allowed, a right
+//! one is seen to work, and a secret is never said.
+
+use flk_e2e::client::submit;
+use flk_e2e::gateway::{DEADLINE, Plan};
+use flk_e2e::golden::bytes;
+use flk_e2e::records::record;
+use flk_e2e::setting::Setting;
+use std::net::TcpListener;
+use std::time::Instant;
+
+on_every_host!(
+    wrong_values_stop_the_start_and_are_named,
+    a_directory_that_cannot_be_used_is_named,
+    secrets_are_never_said,
+    the_port_and_address_asked_for_are_taken,
+    several_keys_are_active_at_a_time,
+    unsigned_operation_is_said_loudly_and_takes_anything,
+    the_body_limit_is_what_is_set,
+    outcomes_expire_after_the_ttl,
+    cores_driver_and_memory_are_as_set,
+);
+
+fn wrong_values_stop_the_start_and_are_named(setting: Setting) {
+    let directory = setting.directory();
+    let cases = [
+        ("PORT", "65536", "65535"),
+        ("PORT", "http", "65535"),
+        ("LISTEN", "localhost", "IPv4"),
+        ("PCS_SIGN_ALG", "rsa", "hmac"),
+        ("PCS_SIGN_ALG", "none", "FLK_ALLOW_UNSIGNED"),
+        ("PCS_SIGN_ALG", "ed25519", "PCS_ED25519_PUB_B64"),
+        ("PCS_SIGN_ALG", "hmac;num=fixed8", "fixed9"),
+        ("FLK_ALLOW_UNSIGNED", "yes", "PCS_SIGN_ALG=none"),
+        ("TOKEN_RATE", "-1", "requests per second"),
+        ("TOKEN_RATE", "1.5", "requests per second"),
+        ("DEDUP_BACKEND", "redis", "memory"),
+        ("DEDUP_BACKEND", "postgres", "memory"),
+        ("FLK_CORES", "0", "CPU"),
+        ("FLK_CORES", "100000", "CPU"),
+        ("FLK_CORES", "many", "CPU"),
+        ("FLK_DRIVER", "glommio", "portable"),
+        ("DEDUP_TTL", "14", "14"),
+        ("DEDUP_TTL", "0s", "1s"),
+        ("DEDUP_MEMORY_MAX", "lots", "GiB"),
+        ("WAL_MAX_BYTES", "1KiB", "64MiB"),
+        ("WAL_MAX_AGE", "1s", "1m"),
+        ("WAL_SEGMENT_BYTES", "5000000", "4KiB"),
+        ("FLK_DRAIN_DELAY", "2h", "1h"),
+        ("FLK_BODY_MAX", "2MiB", "1MiB"),
+    ];
+    for (name, value, allowed) in cases {
+        let ended = Plan::new(setting, directory.path())
+            .with(name, value)
+            .run_to_end();
+        assert_eq!(ended.code(), 78, "{name}={value}: {ended}");
+        for expected in [name, value, allowed] {
+            assert!(
+                ended.said.contains(expected),
+                "{name}={value} without {expected:?}: {ended}"
+            );
+        }
+    }
+    let alone = [
+        ("METRICS_USER", "METRICS_PASS"),
+        ("METRICS_PASS", "METRICS_USER"),
+    ];
+    for (name, missing) in alone {
+        let ended = Plan::new(setting, directory.path())
+            .with(name, "sesame")
+            .run_to_end();
+        assert_eq!(ended.code(), 78, "{ended}");
+        assert!(ended.said.contains(missing), "{ended}");
+    }
+    let ended = Plan::new(setting, directory.path())
+        .without("PCS_HMAC_KEY")
+        .run_to_end();
+    assert_eq!(ended.code(), 78, "{ended}");
+    assert!(ended.said.contains("PCS_HMAC_KEY"), "{ended}");
+    let left = std::fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(left, 0, "a refused start leaves nothing behind");
+}
+
+fn a_directory_that_cannot_be_used_is_named(setting: Setting) {
+    let directory = setting.directory();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "in the way").unwrap();
+    let ended = Plan::new(setting, &file).run_to_end();
+    assert_ne!(ended.code(), 0, "{ended}");
+    assert!(ended.said.contains(file.to_str().unwrap()), "{ended}");
+    assert!(ended.said.contains("WAL_DIR"), "{ended}");
+}
+
+fn secrets_are_never_said(setting: Setting) {
+    let directory = setting.directory();
+    let secret = "open-sesame";
+    let refused = [
+        ("PCS_HMAC_KEYS", "a,b,c,open-sesame,e,f", ""),
+        ("PCS_ED25519_PUB_B64", "open-sesame", "ed25519"),
+        ("METRICS_PASS", secret, ""),
+    ];
+    for (name, value, scheme) in refused {
+        let mut plan = Plan::new(setting, directory.path()).with(name, value);
+        if !scheme.is_empty() {
+            plan = plan.with("PCS_SIGN_ALG", scheme);
+        }
+        let ended = plan.run_to_end();
+        assert_eq!(ended.code(), 78, "{name}: {ended}");
+        // A public key is no secret; it may be shown or not.
+        assert!(
+            name == "PCS_ED25519_PUB_B64" || !ended.said.contains(secret),
+            "{name}: {ended}"
+        );
+    }
+    let gateway = Plan::new(setting, directory.path())
+        .with("PCS_HMAC_KEY", secret)
+        .with("METRICS_USER", "prometheus")
+        .with("METRICS_PASS", "sesame-closes")
+        .start();
+    let pages = ["/health", "/version", "/metrics", "/nowhere"].map(|path| gateway.get(path));
+    let ended = gateway.stop();
+    for text in pages
+        .iter()
+        .map(|page| page.text())
+        .chain([ended.said.as_str()])
+    {
+        assert!(
+            !text.contains(secret) && !text.contains("sesame-closes"),
+            "{text}"
+        );
+    }
+}
+
+fn the_port_and_address_asked_for_are_taken(setting: Setting) {
+    let directory = setting.directory();
+    let free = TcpListener::bind(("127.0.0.2", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let gateway = Plan::new(setting, directory.path())
+        .with("LISTEN", "127.0.0.2")
+        .with("PORT", &free.port().to_string())
+        .start();
+    assert_eq!(gateway.address(), free);
+}
+
+fn several_keys_are_active_at_a_time(setting: Setting) {
+    let directory = setting.directory();
+    let bodies = ["rotation_old_key", "rotation_new_key"];
+    let bodies = bodies.map(|name| bytes(&format!("records/{name}.json")));
+    let plan = Plan::new(setting, directory.path()).without("PCS_HMAC_KEY");
+    let keys = flk_e2e::golden::vectors("keys");
+    let text = |name: &str| {
+        let all = keys["hmac"].as_array().unwrap();
+        let key = all.iter().find(|key| key["name"] == name).unwrap();
+        key["text"].as_str().unwrap().to_owned()
+    };
+    let (old, new) = (text("rotation-old"), text("rotation-new"));
+    let gateway = plan
+        .clone()
+        .with("PCS_HMAC_KEYS", &format!("{old},{new}"))
+        .start();
+    for body in &bodies {
+        assert_eq!(gateway.post(body).status, 200);
+    }
+    gateway.stop();
+    let gateway = plan.with("PCS_HMAC_KEYS", &new).start();
+    assert_eq!(
+        gateway.post(&bodies[0]).status,
+        401,
+        "a retired key verifies nothing"
+    );
+    assert_eq!(gateway.post(&bodies[1]).dedup(), Some("hit"));
+}
+
+fn unsigned_operation_is_said_loudly_and_takes_anything(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path())
+        .without("PCS_HMAC_KEY")
+        .with("PCS_SIGN_ALG", "none")
+        .with("FLK_ALLOW_UNSIGNED", "1")
+        .start();
+    assert!(gateway.said().contains("WARNING"), "{}", gateway.said());
+    assert_eq!(gateway.post(&record(1).forged()).status, 200);
+}
+
+fn the_body_limit_is_what_is_set(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path())
+        .with("FLK_BODY_MAX", "2KiB")
+        .start();
+    assert_eq!(gateway.post(&record(1).body).status, 200);
+    let mut connection = gateway.connect();
+    let request = submit(&vec![b' '; 2049]);
+    let head_bytes = request.len() - 2049;
+    connection.send(&request[..head_bytes]).unwrap();
+    let answer = connection.response().unwrap();
+    assert_eq!(answer.status, 413, "before the body is sent: {answer:?}");
+    assert!(connection.closes(), "413 closes");
+}
+
+fn outcomes_expire_after_the_ttl(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path())
+        .with("DEDUP_TTL", "2s")
+        .start();
+    let record = record(1);
+    assert_eq!(gateway.post(&record.body).dedup(), Some("miss"));
+    assert_eq!(gateway.post(&record.body).dedup(), Some("hit"));
+    let from = Instant::now();
+    while gateway.post(&record.body).dedup() == Some("hit") {
+        assert!(from.elapsed() < DEADLINE, "it never expires");
+        std::thread::yield_now();
+    }
+    assert!(
+        from.elapsed().as_secs() >= 1,
+        "it expired after {:?}",
+        from.elapsed()
+    );
+}
+
+fn cores_driver_and_memory_are_as_set(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path())
+        .with("FLK_CORES", "1")
+        .with("DEDUP_MEMORY_MAX", "64MiB")
+        .with("DEDUP_BACKEND", "memory")
+        .with("WAL_MAX_BYTES", "256MiB")
+        .with("WAL_MAX_AGE", "1d")
+        .with("FLK_DRAIN_DELAY", "0s")
+        .start();
+    let said = gateway.said();
+    assert!(said.contains("1 on CPU "), "{said}");
+    assert!(said.contains("64 MiB of memory"), "{said}");
+}

@@ -1,0 +1,151 @@
+//! Bounds and orders that the golden conversations do not reach: long pipelines in any pieces, storms of duplicates, and
+//! connections by the hundred.
+
+use flk_e2e::client::{Connection, submit};
+use flk_e2e::gateway::Plan;
+use flk_e2e::records::record;
+use flk_e2e::setting::Setting;
+use std::sync::Barrier;
+
+on_every_host!(
+    a_long_pipeline_is_answered_in_order_however_it_is_cut,
+    of_concurrent_duplicates_exactly_one_is_the_first,
+    hundreds_of_connections_are_served_side_by_side,
+    many_large_bodies_are_all_taken,
+    a_client_that_reads_nothing_harms_nobody,
+);
+
+fn a_long_pipeline_is_answered_in_order_however_it_is_cut(setting: Setting) {
+    const REQUESTS: u64 = 200;
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    for (round, piece_bytes) in [usize::MAX, 8192, 701].into_iter().enumerate() {
+        let first = 1_000 * round as u64;
+        let records: Vec<_> = (first..first + REQUESTS).map(record).collect();
+        let mut bytes = Vec::new();
+        for (index, record) in records.iter().enumerate() {
+            // Every fifth is refused: answers that need no decision must not overtake those that do.
+            let body = if index % 5 == 4 {
+                record.forged()
+            } else {
+                record.body.clone()
+            };
+            bytes.extend(submit(&body));
+        }
+        let mut connection = gateway.connect();
+        let mut writer = connection.try_clone().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for piece in bytes.chunks(piece_bytes.min(bytes.len())) {
+                    writer.send(piece).unwrap();
+                }
+            });
+            for (index, record) in records.iter().enumerate() {
+                let answer = connection.response().unwrap();
+                if index % 5 == 4 {
+                    assert_eq!(answer.status, 401, "{index}: {answer:?}");
+                } else {
+                    assert_eq!(answer.status, 200, "{index}: {answer:?}");
+                    assert!(record.is_outcome(&answer.body), "{index} got {answer:?}");
+                }
+            }
+        });
+    }
+}
+
+fn of_concurrent_duplicates_exactly_one_is_the_first(setting: Setting) {
+    const CLIENTS: usize = 16;
+    const ROUNDS: u64 = 20;
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    let barrier = Barrier::new(CLIENTS);
+    let answers: Vec<Vec<_>> = std::thread::scope(|scope| {
+        let client = || {
+            let mut connection = gateway.connect();
+            let mut post = |number| {
+                barrier.wait();
+                connection.post(&record(number).body).unwrap()
+            };
+            (0..ROUNDS).map(&mut post).collect()
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .collect()
+    });
+    for round in 0..ROUNDS as usize {
+        let of_round = || answers.iter().map(|all| &all[round]);
+        let misses = of_round()
+            .filter(|answer| answer.dedup() == Some("miss"))
+            .count();
+        assert_eq!(misses, 1, "round {round}");
+        let first = &answers[0][round];
+        assert!(
+            of_round().all(|answer| answer.status == 200 && answer.body == first.body),
+            "round {round}"
+        );
+    }
+}
+
+fn hundreds_of_connections_are_served_side_by_side(setting: Setting) {
+    const CONNECTIONS: u64 = 400;
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    let mut connections: Vec<Connection> = (0..CONNECTIONS).map(|_| gateway.connect()).collect();
+    for round in 0..3 {
+        let records: Vec<_> = (0..CONNECTIONS)
+            .map(|at| record(round * CONNECTIONS + at))
+            .collect();
+        for (connection, record) in connections.iter_mut().zip(&records) {
+            connection.send(&submit(&record.body)).unwrap();
+        }
+        for (connection, record) in connections.iter_mut().zip(&records) {
+            let answer = connection.response().unwrap();
+            assert!(
+                answer.status == 200 && record.is_outcome(&answer.body),
+                "{answer:?}"
+            );
+        }
+    }
+}
+
+fn many_large_bodies_are_all_taken(setting: Setting) {
+    const CLIENTS: u64 = 24;
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let gateway = &gateway;
+            scope.spawn(move || {
+                let record = record(client);
+                let mut body = record.body.clone();
+                body.resize((1 << 20) - client as usize, b' ');
+                let mut connection = gateway.connect();
+                for expected in ["miss", "hit"] {
+                    let answer = connection.post(&body).unwrap();
+                    assert!(record.is_outcome(&answer.body), "{answer:?}");
+                    assert_eq!(answer.dedup(), Some(expected));
+                }
+            });
+        }
+    });
+}
+
+fn a_client_that_reads_nothing_harms_nobody(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    let mut deaf = gateway.connect();
+    let page = b"GET /metrics HTTP/1.1\r\nHost: gateway\r\n\r\n".repeat(500);
+    let mut writer = deaf.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        // Its pages fill every buffer on the way; then the gateway stops reading it.
+        scope.spawn(|| writer.send(&page).unwrap());
+        for number in 0..200 {
+            assert_eq!(gateway.post(&record(number).body).status, 200);
+        }
+        for _ in 0..500 {
+            assert_eq!(deaf.response().unwrap().status, 200);
+        }
+    });
+}

@@ -1,0 +1,181 @@
+//! `/metrics`: the promised names exactly, what each request raises and nothing else, and who may read it.
+
+use flk_e2e::gateway::{Gateway, Plan};
+use flk_e2e::golden::bytes;
+use flk_e2e::metrics::Metrics;
+use flk_e2e::records::record;
+use flk_e2e::setting::Setting;
+
+on_every_host!(
+    the_promised_names_are_there_unlabelled_and_integer,
+    each_answer_raises_its_counters_and_no_others,
+    credentials_are_asked_for_where_they_are_set,
+);
+
+const PROMISED: [&str; 7] = [
+    "flk_ingest_total",
+    "flk_dedup_hits",
+    "flk_accepted",
+    "flk_escalated",
+    "flk_signature_errors",
+    "flk_signature_err",
+    "flk_wal_errors",
+];
+
+/// Samples about answers and the log itself, which every request and the passing of time change.
+const ALWAYS: [&str; 6] = [
+    "http_",
+    "flk_wal_bytes",
+    "flk_wal_syncs",
+    "flk_wal_records",
+    "flk_turns",
+    "flk_connections",
+];
+
+fn metrics(gateway: &Gateway) -> Metrics {
+    let page = gateway.get("/metrics");
+    assert_eq!(page.status, 200);
+    Metrics::read(page.text())
+}
+
+fn the_promised_names_are_there_unlabelled_and_integer(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    let page = gateway.get("/metrics");
+    let content_type = page.header("Content-Type").unwrap();
+    assert!(
+        content_type.starts_with("text/plain; version=0.0.4"),
+        "{content_type}"
+    );
+    let metrics = Metrics::read(page.text());
+    for name in PROMISED {
+        assert_eq!(metrics.count(name), 0, "{name}");
+        let labelled = format!("{name}{{");
+        assert!(
+            metrics.names().all(|found| !found.starts_with(&labelled)),
+            "{name} has labels"
+        );
+        assert!(
+            page.text().contains(&format!("# TYPE {name} counter\n")),
+            "{name} has no type"
+        );
+    }
+    metrics.count("http_requests_errors_total");
+    for edge in ["0.1", "0.15", "0.2", "0.5", "+Inf"] {
+        metrics.count(&format!(
+            r#"http_request_duration_seconds_bucket{{le="{edge}"}}"#
+        ));
+    }
+    metrics.count("http_request_duration_seconds_count");
+    metrics.text("http_request_duration_seconds_sum");
+}
+
+fn each_answer_raises_its_counters_and_no_others(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    let accepted = bytes("records/pcs_tiny_case_1.json");
+    let escalated = bytes("records/escalated_degraded.json");
+    let forged = record(1).forged();
+    let cases: [(&str, &[u8], u16, &[&str]); 6] = [
+        (
+            "accepted",
+            &accepted,
+            200,
+            &["flk_accepted", "flk_ingest_total"],
+        ),
+        (
+            "accepted again",
+            &accepted,
+            200,
+            &["flk_dedup_hits", "flk_ingest_total"],
+        ),
+        (
+            "escalated",
+            &escalated,
+            202,
+            &["flk_escalated", "flk_ingest_total"],
+        ),
+        (
+            "escalated again",
+            &escalated,
+            202,
+            &["flk_dedup_hits", "flk_ingest_total"],
+        ),
+        (
+            "forged",
+            &forged,
+            401,
+            &[
+                "flk_ingest_total",
+                "flk_signature_err",
+                "flk_signature_errors",
+            ],
+        ),
+        ("malformed", b"{", 400, &["flk_ingest_total"]),
+    ];
+    for (what, body, status, raised) in cases {
+        let before = metrics(&gateway);
+        assert_eq!(gateway.post(body).status, status, "{what}");
+        let after = metrics(&gateway);
+        let promised: Vec<&str> = PROMISED
+            .into_iter()
+            .filter(|name| after.count(name) != before.count(name))
+            .collect();
+        let mut expected = raised.to_vec();
+        expected.sort_by_key(|name| PROMISED.iter().position(|promised| promised == name));
+        assert_eq!(promised, expected, "{what}");
+        for name in raised {
+            assert_eq!(after.count(name), before.count(name) + 1, "{what}: {name}");
+        }
+        let code = format!(r#"http_requests_total{{code="{status}"}}"#);
+        assert_eq!(
+            after.count(&code),
+            before.count(&code) + if status == 200 { 2 } else { 1 },
+            "{what}"
+        );
+        if raised.contains(&"flk_dedup_hits") {
+            let others = after.changed_since(&before, &ALWAYS);
+            assert_eq!(
+                others,
+                ["flk_dedup_hits", "flk_ingest_total"],
+                "a re-delivery raises nothing else"
+            );
+        }
+    }
+}
+
+fn credentials_are_asked_for_where_they_are_set(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path())
+        .with("METRICS_USER", "Aladdin")
+        .with("METRICS_PASS", "open sesame")
+        .start();
+    let get = |authorization: &str| {
+        let mut connection = gateway.connect();
+        let head = format!("GET /metrics HTTP/1.1\r\nHost: gateway\r\n{authorization}\r\n");
+        connection.send(head.as_bytes()).unwrap();
+        connection.response().unwrap()
+    };
+    for wrong in [
+        "",
+        "Authorization: Basic QWxhZGRpbjpvcGVu\r\n",
+        "Authorization: Bearer x\r\n",
+    ] {
+        let answer = get(wrong);
+        assert_eq!(answer.status, 401, "{wrong:?}");
+        assert!(
+            answer
+                .header("WWW-Authenticate")
+                .is_some_and(|value| value.starts_with("Basic")),
+            "{answer:?}"
+        );
+        assert!(!answer.text().contains("flk_ingest_total"));
+    }
+    assert_eq!(
+        get("Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n").status,
+        200
+    );
+    for open in ["/health", "/livez", "/readyz", "/version"] {
+        assert_eq!(gateway.get(open).status, 200, "{open} stays open");
+    }
+}
