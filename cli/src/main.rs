@@ -1,3 +1,39 @@
-//! The `flk` command line.
+//! The `flk` command line: it reads arguments, hands them to one command, and turns the answer into an exit code.
+//! No command prints a key, and none prints what it was not asked to print.
 
-fn main() {}
+mod exit;
+mod input;
+mod keys;
+mod output;
+mod pcs;
+
+use clap::{Parser, Subcommand};
+use exit::{Exit, Failure};
+use std::process::ExitCode;
+
+/// Sends signed records to a gateway, runs one, and looks into its log.
+#[derive(Debug, Parser)]
+#[command(name = "flk", version, about, after_help = exit::HELP, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build, sign, verify and submit records (Proof-of-Computation Summaries)
+    #[command(subcommand)]
+    Pcs(pcs::Command),
+}
+
+fn main() -> ExitCode {
+    // clap prints help and usage errors itself and ends with 0 and 2
+    let cli = Cli::parse();
+    let answer = match cli.command {
+        Command::Pcs(command) => pcs::run(command),
+    };
+    exit::code(answer)
+}
+
+/// Every command answers with how it ended; a failure has a text for the person who typed it.
+type Answer = Result<Exit, Failure>;
