@@ -222,6 +222,8 @@ impl Env<'_> {
             return Ok(None);
         };
         match value.into_string() {
+            // an empty text counts as not set, as it does for the gateway
+            Ok(text) if text.is_empty() => Ok(None),
             Ok(text) => Ok(Some(Zeroizing::new(text))),
             Err(_) => Err(Failure::usage(format!("{name} is not valid UTF-8"))),
         }

@@ -6,6 +6,7 @@ mod input;
 mod keys;
 mod output;
 mod pcs;
+mod submit;
 
 use clap::{Parser, Subcommand};
 use exit::{Exit, Failure};

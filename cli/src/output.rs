@@ -33,3 +33,22 @@ pub(crate) fn number_text(value: f64) -> String {
     number::write_repr(&mut text, value);
     String::from_utf8_lossy(&text).into_owned()
 }
+
+/// Most characters of a stranger's text that are shown.
+const PRINTABLE_CHARS_MAX: usize = 1000;
+
+/// Texts of records and answers come from strangers: no control character reaches a terminal, and length is bounded.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for (at, character) in text.chars().enumerate() {
+        if at == PRINTABLE_CHARS_MAX {
+            shown.push('…');
+            break;
+        }
+        match character.is_control() {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    shown
+}

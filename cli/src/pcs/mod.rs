@@ -7,7 +7,7 @@ mod table;
 mod verdict;
 mod verify;
 
-use crate::Answer;
+use crate::{Answer, submit};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Sign(sign::SignArgs),
     /// Say why records would be accepted, escalated or refused
     Verify(verify::VerifyArgs),
+    /// Send records to a gateway and show its answers
+    Submit(submit::SubmitArgs),
 }
 
 /// Runs one of them.
@@ -25,5 +27,6 @@ pub(crate) fn run(command: Command) -> Answer {
         Command::Build(args) => build::run(&args),
         Command::Sign(args) => sign::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Submit(args) => submit::run(&args),
     }
 }

@@ -1,6 +1,6 @@
 //! A judged record for people: claimed and recomputed numbers side by side, and one sentence that says why.
 
-use crate::output::number_text;
+use crate::output::{number_text, printable};
 use crate::pcs::verdict::{Judged, Verdict};
 use flk_contract::signals::{budget::budget, regime::regime};
 use flk_contract::{OwnedRecord, Params, Reason, SlopeCache};
@@ -151,13 +151,4 @@ const fn sentence(reason: Reason) -> &'static str {
         Reason::BudgetDeviation => "the claimed D_hat, r and coh_star imply another budget",
         Reason::Degraded => "the agent says that it worked with reduced means",
     }
-}
-
-/// Texts of a record come from strangers: control characters do not reach a terminal, and length is bounded.
-fn printable(text: &str) -> String {
-    let mut shown: String = text.escape_debug().take(130).collect();
-    if text.chars().count() > 130 {
-        shown.push('…');
-    }
-    shown
 }

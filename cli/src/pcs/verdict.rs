@@ -4,8 +4,9 @@
 use crate::keys::{Keyring, Verifying};
 use flk_contract::parse::Field;
 use flk_contract::{
-    KeyId, Malformed, MalformedCode, Outcome, OwnedRecord, Params, Parser, Scheme, Scratch,
-    SlopeCache, Unauthentic, authenticate, authenticate_unsigned, check_identity, judge,
+    IdentityMismatch, KeyId, Malformed, MalformedCode, Outcome, OwnedRecord, Params, Parser,
+    Scheme, Scratch, SlopeCache, Unauthentic, authenticate, authenticate_unsigned, check_identity,
+    judge,
 };
 use flk_dataplane::http::Problem;
 
@@ -94,11 +95,7 @@ impl<'k> Judge<'k> {
                 hint: self.hint(&record, why),
             },
             Ok(_) => match check_identity(&view) {
-                Err(mismatch) => Verdict::Refused {
-                    problem: Problem::PcsIdMismatch,
-                    why: mismatch.to_string(),
-                    hint: Some(format!("by its fields it is {}", id_by_rule(&record))),
-                },
+                Err(mismatch) => refused_identity(mismatch, &record),
                 Ok(()) => Verdict::Outcome(judge(&view, &self.params, &mut self.slopes)),
             },
         };
@@ -145,6 +142,24 @@ impl<'k> Judge<'k> {
             "it was signed with another key, or a signed field was changed; tried key {}",
             tried.join(", ")
         )
+    }
+}
+
+fn refused_identity(mismatch: IdentityMismatch, record: &OwnedRecord) -> Verdict {
+    let (problem, hint) = match mismatch {
+        IdentityMismatch::MerkleRoot => (Problem::InvalidField, None),
+        IdentityMismatch::PcsId => {
+            let id = id_by_rule(record);
+            (
+                Problem::PcsIdMismatch,
+                Some(format!("by its fields it is {id}")),
+            )
+        }
+    };
+    Verdict::Refused {
+        problem,
+        why: mismatch.to_string(),
+        hint,
     }
 }
 
