@@ -10,7 +10,8 @@ Exit codes:
    1  done, and some answer was no: a record was refused or escalated, or could not be signed
    2  the command line, a setting or an input file is wrong
   65  damage was found in a log directory
-  69  a gateway did not answer, or a running one stands in the way; trying again later is safe";
+  69  a gateway did not answer, or a running one stands in the way; trying again later is safe
+  78  the configuration of a gateway is wrong";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,8 @@ pub(crate) enum Exit {
     Damage = 65,
     /// Somebody else did not answer.
     Unavailable = 69,
+    /// A gateway's configuration is wrong.
+    Configuration = 78,
 }
 
 /// Why a command could not do its work.
@@ -37,20 +40,22 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The command line, a setting or a file is wrong.
-    pub(crate) fn usage(text: impl Into<String>) -> Self {
+    /// A failure that ends the process with this code.
+    pub(crate) fn with(exit: Exit, text: impl Into<String>) -> Self {
         Self {
-            exit: Exit::Usage,
+            exit,
             text: text.into(),
         }
     }
 
+    /// The command line, a setting or a file is wrong.
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self::with(Exit::Usage, text)
+    }
+
     /// A gateway does not answer, or stands in the way.
     pub(crate) fn unavailable(text: impl Into<String>) -> Self {
-        Self {
-            exit: Exit::Unavailable,
-            text: text.into(),
-        }
+        Self::with(Exit::Unavailable, text)
     }
 
     /// Output could not be written. A closed pipe is how readers such as `head` say that they have enough.

@@ -7,6 +7,7 @@ mod keys;
 mod output;
 mod pcs;
 mod submit;
+mod up;
 
 use clap::{Parser, Subcommand};
 use exit::{Exit, Failure};
@@ -22,6 +23,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a gateway here, with defaults for trying out
+    Up(up::UpArgs),
     /// Build, sign, verify and submit records (Proof-of-Computation Summaries)
     #[command(subcommand)]
     Pcs(pcs::Command),
@@ -30,10 +33,10 @@ enum Command {
 fn main() -> ExitCode {
     // clap prints help and usage errors itself and ends with 0 and 2
     let cli = Cli::parse();
-    let answer = match cli.command {
-        Command::Pcs(command) => pcs::run(command),
-    };
-    exit::code(answer)
+    match cli.command {
+        Command::Up(args) => up::run(&args),
+        Command::Pcs(command) => exit::code(pcs::run(command)),
+    }
 }
 
 /// Every command answers with how it ended; a failure has a text for the person who typed it.
