@@ -8,6 +8,7 @@ mod output;
 mod pcs;
 mod submit;
 mod up;
+mod wal;
 
 use clap::{Parser, Subcommand};
 use exit::{Exit, Failure};
@@ -28,6 +29,9 @@ enum Command {
     /// Build, sign, verify and submit records (Proof-of-Computation Summaries)
     #[command(subcommand)]
     Pcs(pcs::Command),
+    /// Look into a log directory, check it, and mend it
+    #[command(subcommand)]
+    Wal(wal::Command),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Up(args) => up::run(&args),
         Command::Pcs(command) => exit::code(pcs::run(command)),
+        Command::Wal(command) => wal::run(command),
     }
 }
 
