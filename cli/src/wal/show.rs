@@ -153,6 +153,7 @@ pub(super) fn end_text(survey: &Survey<'_>, end: &LogEnd) -> String {
             "{}; {upto} whole; the next start cuts it, and nothing acknowledged is lost",
             end.verdict
         ),
+        Verdict::Damage(damage) => format!("damage in {damage}; {upto} whole before that"),
         verdict => format!("{verdict}; {upto} whole before that"),
     }
 }

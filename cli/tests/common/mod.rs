@@ -37,6 +37,10 @@ pub fn flk(dir: &Path) -> Command {
         "PCS_ED25519_PRIV_B64",
         "PCS_ED25519_PUB_B64",
         "FLK_URL",
+        "WAL_DIR",
+        "PORT",
+        "LISTEN",
+        "FLK_CORES",
     ] {
         command.env_remove(name);
     }
