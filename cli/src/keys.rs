@@ -141,7 +141,7 @@ impl KeyArgs {
                 None => return Err(nothing_configured(names)),
             },
         };
-        Keyring::new(scheme, texts, &source).map(Verifying::Keys)
+        Keyring::new(scheme, distinct(texts), &source).map(Verifying::Keys)
     }
 
     /// The scheme of all keys; none where signing is off.
@@ -167,6 +167,20 @@ impl KeyArgs {
 
 /// The text of a key; wiped when it is dropped.
 type Secret = Zeroizing<String>;
+
+/// The same key twice is one key.
+fn distinct(texts: Vec<Secret>) -> Vec<Secret> {
+    let mut distinct: Vec<Secret> = Vec::with_capacity(texts.len());
+    for text in texts {
+        if distinct
+            .iter()
+            .all(|earlier| earlier.as_str() != text.as_str())
+        {
+            distinct.push(text);
+        }
+    }
+    distinct
+}
 
 /// Whoever signs can verify: the agent's own private key says what its public key is.
 fn public_of_private(scheme: Scheme, env: &Env<'_>) -> Result<Option<Secret>, Failure> {

@@ -148,7 +148,7 @@ pub(super) fn end_text(survey: &Survey<'_>, end: &LogEnd) -> String {
         Verdict::Whole | Verdict::TornTail { .. } if survey.is_live() => {
             format!("{upto} whole, and it is being written")
         }
-        Verdict::Whole => format!("{upto}"),
+        Verdict::Whole => upto,
         Verdict::TornTail { .. } => format!(
             "{}; {upto} whole; the next start cuts it, and nothing acknowledged is lost",
             end.verdict

@@ -1,4 +1,5 @@
 //! A real gateway for tests: `flk up` in a directory of its own, on a port that is free, ended with the test.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 use crate::common::{Ran, flk, run};
 use std::io::{BufRead, BufReader};
@@ -22,32 +23,29 @@ impl Gateway {
             .args(["up", "--port", "0", "--cores", "1"])
             .env("WAL_SEGMENT_BYTES", "4MiB")
             .env("DEDUP_MEMORY_MAX", "16MiB");
-        Self::of(&mut command).unwrap_or_else(|said| panic!("it does not start: {said}"))
-    }
-
-    fn of(command: &mut Command) -> Result<Self, String> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
-        loop {
-            let before = said.len();
-            if stderr.read_line(&mut said).unwrap() == 0 {
-                child.wait().unwrap();
-                return Err(said);
-            }
-            if let Some((_, url)) = said[before..].trim_end().split_once("listens on ") {
-                let url = url.to_owned();
-                return Ok(Self {
-                    child,
-                    stderr,
-                    url,
-                    said,
-                });
+        let mut gateway = Self {
+            stderr: BufReader::new(child.stderr.take().unwrap()),
+            child,
+            url: String::new(),
+            said: String::new(),
+        };
+        gateway.read_address();
+        gateway
+    }
+
+    fn read_address(&mut self) {
+        while self.url.is_empty() {
+            let before = self.said.len();
+            let read = self.stderr.read_line(&mut self.said).unwrap();
+            assert!(read > 0, "it does not start: {}", self.said);
+            if let Some((_, url)) = self.said[before..].trim_end().split_once("listens on ") {
+                self.url = url.to_owned();
             }
         }
     }
@@ -74,7 +72,7 @@ impl Gateway {
 }
 
 impl Drop for Gateway {
-    /// Without a word, as a crash would.
+    /// Ends it without a word, as a crash would.
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();

@@ -1,6 +1,6 @@
 //! A gateway for tests: it gives the answers that a test wrote down, in that order, and keeps what it was sent.
-
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
