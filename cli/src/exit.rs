@@ -1,0 +1,85 @@
+//! How a command ends: the exit codes, what each means, and the one place where a failure is printed.
+
+use std::io;
+use std::process::ExitCode;
+
+/// Shown below every help text, so that scripts need no other page.
+pub(crate) const HELP: &str = "\
+Exit codes:
+   0  done; every answer was yes
+   1  done, and some answer was no: a record was refused or escalated, or could not be signed
+   2  the command line, a setting or an input file is wrong
+  65  damage was found in a log directory
+  69  a gateway did not answer, or a running one stands in the way; trying again later is safe
+  78  the configuration of a gateway is wrong";
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// Done; every answer was yes.
+    Yes = 0,
+    /// Done, and some answer was no.
+    No = 1,
+    /// What was asked for cannot be done as it was asked.
+    Usage = 2,
+    /// Damage was found.
+    Damage = 65,
+    /// Somebody else did not answer.
+    Unavailable = 69,
+    /// A gateway's configuration is wrong.
+    Configuration = 78,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// With which code to end.
+    exit: Exit,
+    /// What happened and what to do about it; empty where there is nobody left to tell.
+    text: String,
+}
+
+impl Failure {
+    /// A failure that ends the process with this code.
+    pub(crate) fn with(exit: Exit, text: impl Into<String>) -> Self {
+        Self {
+            exit,
+            text: text.into(),
+        }
+    }
+
+    /// The command line, a setting or a file is wrong.
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self::with(Exit::Usage, text)
+    }
+
+    /// A gateway does not answer, or stands in the way.
+    pub(crate) fn unavailable(text: impl Into<String>) -> Self {
+        Self::with(Exit::Unavailable, text)
+    }
+
+    /// Output could not be written. A closed pipe is how readers such as `head` say that they have enough.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self {
+                exit: Exit::Yes,
+                text: String::new(),
+            },
+            _ => Self::usage(format!("cannot write the output: {error}")),
+        }
+    }
+}
+
+/// Says what went wrong, if anything, and turns the answer into an exit code.
+pub(crate) fn code(answer: Result<Exit, Failure>) -> ExitCode {
+    let exit = match answer {
+        Ok(exit) => exit,
+        Err(failure) => {
+            if !failure.text.is_empty() {
+                eprintln!("flk: {}", failure.text);
+            }
+            failure.exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}

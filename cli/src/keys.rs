@@ -1,0 +1,245 @@
+//! Keys from where a user keeps them: environment variables, a file, or the development key that `flk up` makes.
+//! It says which source was used and which names it looked for, never what it found there.
+
+use crate::exit::Failure;
+use clap::Args;
+use flk_contract::signature::{Algorithm, KeySetBuilder, UnknownScheme, key_text_of_file};
+use flk_contract::{KeySet, Scheme, SigningKey};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Where `flk up` keeps the key that it generates.
+pub(crate) const DEV_KEY: &str = "data/dev.key";
+
+const HMAC_KEY: &str = "PCS_HMAC_KEY";
+const HMAC_KEYS: &str = "PCS_HMAC_KEYS";
+const ED25519_PRIVATE: &str = "PCS_ED25519_PRIV_B64";
+const ED25519_PUBLIC: &str = "PCS_ED25519_PUB_B64";
+const ALGORITHM: &str = "PCS_SIGN_ALG";
+
+/// Shown below the help of commands that need a key.
+pub(crate) const HELP: &str = "\
+Keys come from --key-file, else from the environment: PCS_HMAC_KEY (or several in PCS_HMAC_KEYS, \
+separated by commas, to verify); PCS_ED25519_PRIV_B64 to sign and PCS_ED25519_PUB_B64 to verify. \
+Where nothing is configured and ./data/dev.key exists (flk up makes it), that key is used.";
+
+/// Options of commands that need a key.
+#[derive(Args, Debug)]
+pub(crate) struct KeyArgs {
+    /// Signature scheme: hmac, hmac-sha256-payload or ed25519, each also with `;num=fixed9`
+    /// [default: PCS_SIGN_ALG, else hmac]
+    #[arg(long, value_name = "SCHEME")]
+    alg: Option<String>,
+    /// File that holds the key text; one trailing newline is dropped
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+/// What a record is verified with.
+pub(crate) enum Verifying {
+    /// Signing is off: `PCS_SIGN_ALG=none`.
+    Off,
+    /// These keys are active.
+    Keys(Keyring),
+}
+
+/// Active keys, and their texts, so that a record may be tried under other schemes to explain a refusal.
+pub(crate) struct Keyring {
+    /// The keys that are active.
+    pub(crate) set: KeySet,
+    scheme: Scheme,
+    texts: Vec<Zeroizing<String>>,
+}
+
+impl Keyring {
+    fn new(scheme: Scheme, texts: Vec<Zeroizing<String>>, source: &str) -> Result<Self, Failure> {
+        let set =
+            set_of(scheme, &texts).map_err(|error| Failure::usage(format!("{source}: {error}")))?;
+        Ok(Self { set, scheme, texts })
+    }
+
+    /// The same keys under every other scheme that they could be used with.
+    pub(crate) fn under_other_schemes(&self) -> impl Iterator<Item = (Scheme, KeySet)> + '_ {
+        let is_ed25519 = |scheme: Scheme| scheme.algorithm == Algorithm::Ed25519;
+        Scheme::ALL
+            .into_iter()
+            .filter(move |&other| {
+                other != self.scheme && is_ed25519(other) == is_ed25519(self.scheme)
+            })
+            .filter_map(|other| Some((other, set_of(other, &self.texts).ok()?)))
+    }
+}
+
+fn set_of(scheme: Scheme, texts: &[Zeroizing<String>]) -> Result<KeySet, flk_contract::KeyError> {
+    let add = |set: KeySetBuilder, text: &Zeroizing<String>| set.add(scheme, text);
+    texts.iter().try_fold(KeySet::builder(), add)?.build()
+}
+
+impl KeyArgs {
+    /// The key to sign with.
+    pub(crate) fn signing(&self, env: &Env<'_>) -> Result<SigningKey, Failure> {
+        let Some(scheme) = self.scheme(env)? else {
+            return Err(Failure::usage(format!(
+                "{ALGORITHM}=none means that records are not signed; submit them as they are"
+            )));
+        };
+        let (text, source) = self.signing_text(scheme, env)?;
+        SigningKey::from_text(scheme, &text)
+            .map_err(|error| Failure::usage(format!("{source}: {error}")))
+    }
+
+    fn signing_text(&self, scheme: Scheme, env: &Env<'_>) -> Result<(Secret, String), Failure> {
+        if let Some(path) = &self.key_file {
+            return Ok((read_key(path)?, path.display().to_string()));
+        }
+        let name = match scheme.algorithm {
+            Algorithm::Ed25519 => ED25519_PRIVATE,
+            Algorithm::HmacSha256 | Algorithm::HmacSha256Payload => HMAC_KEY,
+        };
+        if let Some(text) = env.get(name)? {
+            return Ok((text, name.to_owned()));
+        }
+        if name == HMAC_KEY && env.get(HMAC_KEYS)?.is_some() {
+            return Err(Failure::usage(format!(
+                "{HMAC_KEYS} lists the keys to verify with; set {HMAC_KEY} to the one to sign with"
+            )));
+        }
+        dev_key(scheme).unwrap_or_else(|| Err(nothing_configured(&[name])))
+    }
+
+    /// The keys to verify with.
+    pub(crate) fn verifying(&self, env: &Env<'_>) -> Result<Verifying, Failure> {
+        let Some(scheme) = self.scheme(env)? else {
+            return Ok(Verifying::Off);
+        };
+        if let Some(path) = &self.key_file {
+            let keyring = Keyring::new(scheme, vec![read_key(path)?], &path.display().to_string());
+            return keyring.map(Verifying::Keys);
+        }
+        let names: &[&str] = match scheme.algorithm {
+            Algorithm::Ed25519 => &[ED25519_PUBLIC],
+            Algorithm::HmacSha256 | Algorithm::HmacSha256Payload => &[HMAC_KEY, HMAC_KEYS],
+        };
+        let mut texts = Vec::new();
+        for &name in names {
+            if let Some(text) = env.get(name)? {
+                // a single HMAC key may hold commas
+                match name {
+                    HMAC_KEY => texts.push(text),
+                    _ => texts.extend(text.split(',').map(|it| Zeroizing::new(it.to_owned()))),
+                }
+            }
+        }
+        if texts.is_empty() && scheme.algorithm == Algorithm::Ed25519 {
+            texts.extend(public_of_private(scheme, env)?);
+        }
+        let source = names.join(", ");
+        let (texts, source) = match texts.is_empty() {
+            false => (texts, source),
+            true => match dev_key(scheme) {
+                Some(key) => key.map(|(text, source)| (vec![text], source))?,
+                None => return Err(nothing_configured(names)),
+            },
+        };
+        Keyring::new(scheme, distinct(texts), &source).map(Verifying::Keys)
+    }
+
+    /// The scheme of all keys; none where signing is off.
+    fn scheme(&self, env: &Env<'_>) -> Result<Option<Scheme>, Failure> {
+        let (text, name) = match &self.alg {
+            Some(text) => (text.clone(), "--alg"),
+            None => match env.get(ALGORITHM)? {
+                Some(text) => (text.to_string(), ALGORITHM),
+                None => return Ok(Some(Scheme::default())),
+            },
+        };
+        if text == "none" {
+            return Ok(None);
+        }
+        let wrong = |error: UnknownScheme| {
+            Failure::usage(format!(
+                "{name} is `{text}`, but {error}; `none` means unsigned"
+            ))
+        };
+        text.parse().map(Some).map_err(wrong)
+    }
+}
+
+/// The text of a key; wiped when it is dropped.
+type Secret = Zeroizing<String>;
+
+/// The same key twice is one key.
+fn distinct(texts: Vec<Secret>) -> Vec<Secret> {
+    let mut distinct: Vec<Secret> = Vec::with_capacity(texts.len());
+    for text in texts {
+        if distinct
+            .iter()
+            .all(|earlier| earlier.as_str() != text.as_str())
+        {
+            distinct.push(text);
+        }
+    }
+    distinct
+}
+
+/// Whoever signs can verify: the agent's own private key says what its public key is.
+fn public_of_private(scheme: Scheme, env: &Env<'_>) -> Result<Option<Secret>, Failure> {
+    let Some(text) = env.get(ED25519_PRIVATE)? else {
+        return Ok(None);
+    };
+    match SigningKey::from_text(scheme, &text) {
+        Ok(key) => Ok(key.public_key_base64().map(Zeroizing::new)),
+        Err(error) => Err(Failure::usage(format!("{ED25519_PRIVATE}: {error}"))),
+    }
+}
+
+fn read_key(path: &Path) -> Result<Secret, Failure> {
+    match std::fs::read_to_string(path).map(Zeroizing::new) {
+        Ok(text) => Ok(Zeroizing::new(key_text_of_file(&text).to_owned())),
+        Err(error) => Err(Failure::usage(format!(
+            "cannot read the key file {}: {error}",
+            path.display()
+        ))),
+    }
+}
+
+/// The development key, where there is one and the scheme can use it.
+fn dev_key(scheme: Scheme) -> Option<Result<(Secret, String), Failure>> {
+    let path = Path::new(DEV_KEY);
+    if scheme.algorithm == Algorithm::Ed25519 || !path.exists() {
+        return None;
+    }
+    eprintln!("flk: no key is configured; using the development key ./{DEV_KEY}");
+    Some(read_key(path).map(|text| (text, DEV_KEY.to_owned())))
+}
+
+fn nothing_configured(names: &[&str]) -> Failure {
+    Failure::usage(format!(
+        "no key is configured: set {}, or give --key-file (flk up makes a development key, ./{DEV_KEY})",
+        names.join(" or ")
+    ))
+}
+
+/// Environment variables, as a function, so that tests need not change those of the process.
+pub(crate) struct Env<'a>(pub(crate) &'a dyn Fn(&str) -> Option<std::ffi::OsString>);
+
+impl Env<'static> {
+    /// Those of the process.
+    pub(crate) fn of_process() -> Self {
+        Self(&|name| std::env::var_os(name))
+    }
+}
+
+impl Env<'_> {
+    fn get(&self, name: &str) -> Result<Option<Secret>, Failure> {
+        let Some(value) = (self.0)(name) else {
+            return Ok(None);
+        };
+        match value.into_string() {
+            // an empty text counts as not set, as it does for the gateway
+            Ok(text) if text.is_empty() => Ok(None),
+            Ok(text) => Ok(Some(Zeroizing::new(text))),
+            Err(_) => Err(Failure::usage(format!("{name} is not valid UTF-8"))),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Standard output, buffered, with errors that say so; and numbers as the record contract writes them.
+
+use crate::exit::Failure;
+use flk_contract::number;
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+/// Buffered standard output.
+pub(crate) struct Output(BufWriter<StdoutLock<'static>>);
+
+impl Output {
+    /// Takes standard output for itself.
+    pub(crate) fn new() -> Self {
+        Self(BufWriter::new(io::stdout().lock()))
+    }
+
+    /// Writes one line.
+    pub(crate) fn line(&mut self, text: impl AsRef<[u8]>) -> Result<(), Failure> {
+        let written = self.0.write_all(text.as_ref());
+        written
+            .and_then(|()| self.0.write_all(b"\n"))
+            .map_err(|error| Failure::output(&error))
+    }
+
+    /// Sends on what is buffered; whoever reads a pipe may be waiting for it.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.0.flush().map_err(|error| Failure::output(&error))
+    }
+}
+
+/// The shortest text of a number, as in records and outcomes.
+pub(crate) fn number_text(value: f64) -> String {
+    let mut text = Vec::new();
+    number::write_repr(&mut text, value);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Most characters of a stranger's text that are shown.
+const PRINTABLE_CHARS_MAX: usize = 1000;
+
+/// Texts of records and answers come from strangers: no control character reaches a terminal, and length is bounded.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for (at, character) in text.chars().enumerate() {
+        if at == PRINTABLE_CHARS_MAX {
+            shown.push('…');
+            break;
+        }
+        match character.is_control() {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    shown
+}

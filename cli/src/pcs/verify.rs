@@ -1,0 +1,104 @@
+//! `flk pcs verify`: what a gateway would answer, and why, without sending anything.
+
+use crate::Answer;
+use crate::exit::{Exit, Failure};
+use crate::input::{self, Bodies};
+use crate::keys::{self, Env, KeyArgs};
+use crate::output::Output;
+use crate::pcs::table::{Recomputed, table};
+use crate::pcs::verdict::{Judge, Judged, Verdict};
+use clap::Args;
+use flk_contract::Params;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+fn after_help() -> String {
+    format!(
+        "\
+Examples:
+  $ flk pcs verify signed.json
+  $ flk pcs verify --json records.ndjson > verdicts.ndjson
+  $ flk pcs build events.csv | flk pcs sign | flk pcs verify
+
+It ends with 0 if every record would be accepted, with 1 if one would be escalated or refused.
+
+{}",
+        keys::HELP
+    )
+}
+
+/// Options of `flk pcs verify`.
+#[derive(Args, Debug)]
+#[command(after_help = after_help())]
+pub(crate) struct VerifyArgs {
+    /// Records, one per line or spread over lines; `-` reads standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    file: PathBuf,
+    #[command(flatten)]
+    keys: KeyArgs,
+    /// One JSON object per record instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub(crate) fn run(args: &VerifyArgs) -> Answer {
+    let keys = args.keys.verifying(&Env::of_process())?;
+    let mut judge = Judge::new(&keys);
+    let mut output = Output::new();
+    let mut exit = Exit::Yes;
+    for body in Bodies::new(input::open(&args.file)?) {
+        let body =
+            body.map_err(|error| Failure::usage(format!("cannot read the input: {error}")))?;
+        let judged = judge.judge(&body.bytes);
+        if judged.status() != 200 {
+            exit = Exit::No;
+        }
+        if args.json {
+            output.line(as_json(body.line, &judged, &judge.params).to_string())?;
+        } else {
+            output.line(table(body.line, &judged, &judge.params).trim_end())?;
+        }
+    }
+    output.flush()?;
+    Ok(exit)
+}
+
+fn as_json(line: u64, judged: &Judged, params: &Params) -> Value {
+    let mut out = json!({
+        "line": line,
+        "status": judged.status(),
+        "verdict": judged.word(),
+    });
+    match &judged.verdict {
+        Verdict::Outcome(outcome) => {
+            out["reason"] = json!(outcome.escalated.map(|reason| reason.as_str()));
+        }
+        Verdict::Refused { problem, why, hint } => {
+            out["code"] = json!(problem.code());
+            out["why"] = json!(why);
+            out["hint"] = json!(hint);
+        }
+    }
+    if let Some((key, scheme)) = &judged.signed_by {
+        out["signed_by"] = json!({"key": key.to_string(), "scheme": scheme.to_string()});
+    }
+    if let Some(record) = &judged.record {
+        let again = Recomputed::of(record, params);
+        out["pcs_id"] = json!(record.pcs_id);
+        out["claimed"] = json!({
+            "D_hat": record.d_hat,
+            "coh_star": record.coh_star,
+            "regime": record.regime.as_str(),
+            "budget": record.budget,
+            "degraded": record.degraded,
+        });
+        out["recomputed"] = json!({
+            "D_hat": again.d_hat,
+            "regime": again.regime,
+            "budget": again.budget,
+        });
+        out["params_version"] = json!(params.version.as_str());
+    }
+    out
+}

@@ -1,0 +1,60 @@
+//! The progress line on standard error: often on a terminal, every few seconds in a log, never for short inputs.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Says how far a long input is.
+pub(crate) struct Progress {
+    begun: Instant,
+    next: Instant,
+    pause: Duration,
+    /// The line is written over itself.
+    in_place: bool,
+    shown: bool,
+}
+
+impl Progress {
+    /// Nothing is said in the first two seconds.
+    pub(crate) fn new() -> Self {
+        let begun = Instant::now();
+        // where answers go to the same terminal, they show the progress themselves
+        let in_place = io::stderr().is_terminal() && !io::stdout().is_terminal();
+        Self {
+            begun,
+            next: begun + Duration::from_secs(2),
+            pause: match in_place {
+                true => Duration::from_millis(500),
+                false => Duration::from_secs(5),
+            },
+            in_place,
+            shown: false,
+        }
+    }
+
+    /// Since the beginning.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// Shows `text` if it is time.
+    pub(crate) fn tick(&mut self, text: impl FnOnce(Duration) -> String) {
+        let now = Instant::now();
+        if now < self.next || io::stdout().is_terminal() {
+            return;
+        }
+        self.next = now + self.pause;
+        self.shown = true;
+        let text = text(now - self.begun);
+        let _ = match self.in_place {
+            true => write!(io::stderr(), "\r\x1b[K{text}"),
+            false => writeln!(io::stderr(), "{text}"),
+        };
+    }
+
+    /// Makes room for other lines.
+    pub(crate) fn clear(&mut self) {
+        if self.shown && self.in_place {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}

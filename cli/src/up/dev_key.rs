@@ -1,0 +1,84 @@
+//! The development key: made once, at the first start, for its owner only. It is never shown.
+
+use crate::exit::Failure;
+use flk_contract::signature::key_text_of_file;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Random bytes of a new key; its text has two digits for each.
+const KEY_BYTES: usize = 32;
+
+/// A key for trying out.
+pub(super) struct DevKey {
+    pub(super) path: PathBuf,
+    pub(super) text: Zeroizing<String>,
+    /// Whether this start made it.
+    pub(super) is_new: bool,
+}
+
+impl DevKey {
+    /// Reads the key, or makes one where there is none.
+    pub(super) fn load_or_make(path: &Path) -> Result<Self, Failure> {
+        let failed = |error: io::Error| {
+            let path = path.display();
+            Failure::usage(format!(
+                "cannot use the development key {path}: {error}; set PCS_HMAC_KEY, or name another --data"
+            ))
+        };
+        let is_new = match make(path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(failed(error)),
+        };
+        let text = read(path).map_err(failed)?;
+        let (path, text) = (path.to_owned(), text);
+        Ok(Self { path, text, is_new })
+    }
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    let mut text = random_text()?;
+    text.push('\n');
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn random_text() -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new([0_u8; KEY_BYTES]);
+    let mut filled = 0;
+    while filled < KEY_BYTES {
+        let flags = rustix::rand::GetRandomFlags::empty();
+        filled += rustix::rand::getrandom(&mut bytes[filled..], flags)?;
+    }
+    let mut text = Zeroizing::new(String::with_capacity(2 * KEY_BYTES + 1));
+    for digit in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+    }
+    Ok(text)
+}
+
+fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.mode() & 0o077 != 0 {
+        let path = path.display();
+        eprintln!("flk: others may read the development key {path}: chmod 600 {path}");
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.read_to_string(&mut text)?;
+    let key = Zeroizing::new(key_text_of_file(&text).to_owned());
+    match key.is_empty() {
+        true => Err(io::Error::other(
+            "it is empty; remove it to have a new one made",
+        )),
+        false => Ok(key),
+    }
+}

@@ -1,0 +1,158 @@
+//! `flk up`: a gateway with defaults for a newcomer, in this process. It fills in what nobody configured and leaves
+//! everything else to the gateway's own configuration.
+
+mod dev_key;
+
+use crate::exit::{self, Exit, Failure};
+use clap::Args;
+use dev_key::DevKey;
+use flk_contract::{Algorithm, Scheme};
+use flk_dataplane::config::Config;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use zeroize::Zeroizing;
+
+const EXAMPLES: &str = "\
+Examples:
+  $ flk up
+  $ flk up --port 9090 --cores 1
+  $ flk up --data /var/lib/flk --listen 0.0.0.0
+
+Everything else comes from the environment variables of flk-dataplane (flk-dataplane --help lists them). Ctrl-C \
+drains and stops. It ends as the gateway does: 0 stopped as asked, 65 damaged data, 69 the log directory is in use, \
+71 refused by the operating system, 74 the log cannot be written, 78 configuration.";
+
+/// Options of `flk up`.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct UpArgs {
+    /// Address to listen on [default: LISTEN, else 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Port to listen on, 0 for any that is free [default: PORT, else 8080]
+    #[arg(long)]
+    port: Option<String>,
+    /// Directory for everything durable: the log in DIR/wal, the development key in DIR/dev.key
+    /// [default: ./data, with the log where WAL_DIR says]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How many CPUs to use, or which: 2 or 0,2-3 [default: FLK_CORES, else all allowed]
+    #[arg(long)]
+    cores: Option<String>,
+}
+
+/// Runs a gateway until it is told to stop.
+pub(crate) fn run(args: &UpArgs) -> ExitCode {
+    match config(args) {
+        Ok(config) => flk_dataplane::run::run(config),
+        Err(failure) => exit::code(Err(failure)),
+    }
+}
+
+fn config(args: &UpArgs) -> Result<Config, Failure> {
+    let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let data = args.data.clone().unwrap_or_else(|| PathBuf::from("data"));
+    let key = match needs_dev_key(&environment) {
+        true => {
+            make_directory(&data)?;
+            Some(DevKey::load_or_make(&data.join("dev.key"))?)
+        }
+        false => None,
+    };
+    let settings = Settings {
+        args,
+        data: &data,
+        key: key.as_ref().map(|key| &key.text),
+        environment: &environment,
+    };
+    let config = Config::from_env(&|name| settings.get(name));
+    let config = config.map_err(|error| Failure::with(Exit::Configuration, error.to_string()))?;
+    make_directory(&data)?;
+    greet(&config, &data, key.as_ref());
+    Ok(config)
+}
+
+/// What stands for the environment of the gateway: options first, then the environment, then a newcomer's defaults.
+struct Settings<'a> {
+    args: &'a UpArgs,
+    data: &'a Path,
+    key: Option<&'a Zeroizing<String>>,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Settings<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        let wal = || self.data.join("wal").to_string_lossy().into_owned();
+        let option = match name {
+            "LISTEN" => self.args.listen.clone(),
+            "PORT" => self.args.port.clone(),
+            "FLK_CORES" => self.args.cores.clone(),
+            "WAL_DIR" => self.args.data.as_ref().map(|_| wal()),
+            "PCS_HMAC_KEY" => self.key.map(|key| key.to_string()),
+            _ => None,
+        };
+        let default = || (name == "WAL_DIR").then(wal);
+        option.or_else(|| (self.environment)(name)).or_else(default)
+    }
+}
+
+/// Whether records are signed with HMAC keys and none is configured.
+fn needs_dev_key(environment: &dyn Fn(&str) -> Option<String>) -> bool {
+    let scheme = environment("PCS_SIGN_ALG").unwrap_or_else(|| "hmac".to_owned());
+    let is_hmac = scheme
+        .parse::<Scheme>()
+        .is_ok_and(|scheme| scheme.algorithm != Algorithm::Ed25519);
+    is_hmac && environment("PCS_HMAC_KEY").is_none() && environment("PCS_HMAC_KEYS").is_none()
+}
+
+fn make_directory(path: &Path) -> Result<(), Failure> {
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
+    made.map_err(|error| {
+        let path = path.display();
+        Failure::usage(format!(
+            "cannot make the directory {path}: {error}; --data names another"
+        ))
+    })
+}
+
+/// What to do next; the gateway itself says where it listens and what it found.
+fn greet(config: &Config, data: &Path, key: Option<&DevKey>) {
+    let flk = std::env::args().next().unwrap_or_else(|| "flk".to_owned());
+    let mut sign = String::new();
+    let mut submit = String::new();
+    let mut inspect = String::new();
+    if let Some(key) = key {
+        let path = key.path.display();
+        let what = if key.is_new { "made" } else { "found" };
+        eprintln!("development key {path} ({what}; set PCS_HMAC_KEY for anything but trying out)");
+        if key.path != Path::new(crate::keys::DEV_KEY) {
+            sign = format!(" --key-file {path}");
+        }
+    }
+    if config.listen.port() == 0 {
+        submit = " --url http://ADDRESS:PORT".to_owned();
+    } else if config.listen.to_string() != "127.0.0.1:8080" {
+        let host = match config.listen.ip().is_unspecified() {
+            true => "127.0.0.1".to_owned(),
+            false => config.listen.ip().to_string(),
+        };
+        submit = format!(" --url http://{host}:{}", config.listen.port());
+    }
+    if data != Path::new("data") || config.wal_dir != Path::new("data/wal") {
+        inspect = format!(" --dir {}", config.wal_dir.display());
+    }
+    let sample = Path::new("golden/events/sample.csv");
+    let events = if sample.exists() {
+        sample
+    } else {
+        Path::new("events.csv")
+    };
+    let events = events.display();
+    eprintln!("try next, in another terminal:");
+    eprintln!("  {flk} pcs build {events} | {flk} pcs sign{sign} | {flk} pcs submit{submit} -");
+    eprintln!("  {flk} wal inspect{inspect}");
+}

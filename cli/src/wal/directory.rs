@@ -1,0 +1,273 @@
+//! A log directory as a reader sees it: opened without a change to it, its segments held by shared locks so that a
+//! serving gateway cannot use one anew while it is read. Removing a file does not disturb whoever has it open.
+
+use crate::exit::Failure;
+use crate::wal::socket;
+use flk_dataplane::driver::files::FileExecutor;
+use flk_dataplane::event::{Errno, FileId};
+use flk_dataplane::keeper::port::{FileOp, FileValue, OpenHow};
+use flk_dataplane::wal::files::{LOCK, MANIFEST, NumberedFile};
+use flk_dataplane::wal::manifest::{LogEntry, Manifest, ManifestFault};
+use flk_dataplane::wal::scan::ReadAt;
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Existing files, for reading, through the page cache.
+const READ: OpenHow = OpenHow {
+    write: false,
+    create: false,
+    exclusive: false,
+    direct: false,
+    dsync: false,
+    mode: 0,
+};
+
+/// How often a gateway may change its directory while it is being opened.
+const OPEN_ATTEMPTS_MAX: u32 = 20;
+
+/// A log directory.
+pub(super) struct Directory {
+    pub(super) path: PathBuf,
+    files: RefCell<FileExecutor>,
+    /// Who serves from it, if anybody does.
+    pub(super) holder: Option<String>,
+    /// Reading ends at once: nobody wants to know more.
+    enough: Cell<bool>,
+}
+
+/// What cannot be read of a directory as a whole.
+pub(super) enum Unusable {
+    /// The manifest is damaged or of another version.
+    Manifest(ManifestFault),
+    /// Anything else.
+    Failure(Failure),
+}
+
+impl From<Failure> for Unusable {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// The logs of a directory at one moment.
+pub(super) struct Snapshot<'d> {
+    pub(super) manifest: Manifest,
+    /// Files of each log of the manifest, in the order of its segments.
+    files: Vec<Vec<Option<LogFile<'d>>>>,
+}
+
+impl<'d> Snapshot<'d> {
+    /// Each log with the index of the first segment that can be read, and the files from there on. Nothing before a
+    /// missing file can be judged.
+    pub(super) fn logs(&self) -> impl Iterator<Item = (&LogEntry, usize, Vec<&LogFile<'d>>)> {
+        self.manifest
+            .logs
+            .iter()
+            .zip(&self.files)
+            .map(|(log, files)| {
+                let from = files
+                    .iter()
+                    .rposition(Option::is_none)
+                    .map_or(0, |at| at + 1);
+                (log, from, files[from..].iter().flatten().collect())
+            })
+    }
+
+    /// Names of segments that the manifest names and that are not there.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let named = self.manifest.logs.iter().flat_map(|log| &log.segments);
+        named
+            .zip(self.files.iter().flatten())
+            .filter(|(_, file)| file.is_none())
+            .map(|(entry, _)| NumberedFile::Segment(entry.file).to_string())
+            .collect()
+    }
+
+    /// Length of a segment's file.
+    pub(super) fn file_bytes(&self, log: usize, segment: usize) -> Option<u64> {
+        Some(self.files.get(log)?.get(segment)?.as_ref()?.bytes)
+    }
+}
+
+impl Directory {
+    /// Opens a directory that is there.
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+            true => Ok(file),
+            false => Err(std::io::ErrorKind::NotADirectory.into()),
+        });
+        let opened = opened.map_err(|error| {
+            let path = path.display();
+            Failure::usage(format!(
+                "cannot open the log directory {path}: {error}; --dir or WAL_DIR names it"
+            ))
+        })?;
+        let mut directory = Self {
+            path: path.to_owned(),
+            files: RefCell::new(FileExecutor::new(opened.into())),
+            holder: None,
+            enough: Cell::new(false),
+        };
+        if directory.is_served() {
+            let pid = directory.read_whole(LOCK).unwrap_or_default();
+            let pid = String::from_utf8_lossy(&pid).trim().to_owned();
+            directory.holder = Some(if pid.is_empty() { "?".to_owned() } else { pid });
+        }
+        Ok(directory)
+    }
+
+    /// Whether a gateway holds the directory. One that serves has a socket; one that starts holds at least the lock,
+    /// which is tried for the length of two calls only.
+    fn is_served(&self) -> bool {
+        if socket::connect(&self.path).is_ok() {
+            return true;
+        }
+        let Ok(lock) = self.open_file(LOCK) else {
+            return false;
+        };
+        let taken = self.run(FileOp::LockShared(lock.id));
+        let _ = self.run(FileOp::Unlock(lock.id));
+        taken.is_err()
+    }
+
+    /// Opens all logs as one manifest names them.
+    pub(super) fn snapshot(&self) -> Result<Snapshot<'_>, Unusable> {
+        for _ in 0..OPEN_ATTEMPTS_MAX {
+            let manifest = self.manifest()?;
+            let files = manifest.logs.iter().map(|log| self.open_log(log));
+            let files = files.collect::<Result<Vec<_>, Failure>>()?;
+            let again = self.manifest()?;
+            if again.generation == manifest.generation {
+                return Ok(Snapshot { manifest, files });
+            }
+        }
+        Err(Unusable::Failure(Failure::unavailable(
+            "the gateway changes its directory faster than it can be opened; try again",
+        )))
+    }
+
+    fn manifest(&self) -> Result<Manifest, Unusable> {
+        let bytes = self.read_whole(MANIFEST).map_err(|error| {
+            let path = self.path.display();
+            Failure::usage(format!(
+                "cannot read {path}/{MANIFEST}: {error}; a directory in which a gateway was started has one"
+            ))
+        })?;
+        Manifest::decode(&bytes).map_err(Unusable::Manifest)
+    }
+
+    fn open_log(&self, log: &LogEntry) -> Result<Vec<Option<LogFile<'_>>>, Failure> {
+        let open = |number| {
+            let name = NumberedFile::Segment(number).to_string();
+            let opened = self.open_file(&name).and_then(|file| {
+                self.run(FileOp::LockShared(file.id))?;
+                Ok(file)
+            });
+            match opened {
+                Ok(file) => Ok(Some(file)),
+                Err(Errno::ENOENT) => Ok(None),
+                Err(error) => Err(Failure::usage(format!("cannot open {name}: {error}"))),
+            }
+        };
+        log.segments
+            .iter()
+            .map(|segment| open(segment.file))
+            .collect()
+    }
+
+    /// A file by its name.
+    pub(super) fn open_file(&self, name: &str) -> Result<LogFile<'_>, Errno> {
+        let (name, how) = (name.to_owned(), READ);
+        let FileValue::Opened(id) = self.run(FileOp::Open { name, how })? else {
+            return Err(Errno::EIO);
+        };
+        let mut file = LogFile {
+            directory: self,
+            id,
+            bytes: 0,
+        };
+        if let FileValue::Number(bytes) = self.run(FileOp::Len(id))? {
+            file.bytes = bytes;
+        }
+        Ok(file)
+    }
+
+    /// All bytes of a file.
+    pub(super) fn read_whole(&self, name: &str) -> Result<Vec<u8>, Errno> {
+        let file = self.open_file(name)?;
+        let bytes = usize::try_from(file.bytes).map_err(|_| Errno::EIO)?;
+        file.read(0, bytes)
+    }
+
+    /// All names in the directory but the socket's.
+    pub(super) fn names(&self) -> Result<Vec<String>, Failure> {
+        match self.run(FileOp::List) {
+            Ok(FileValue::Names(mut names)) => {
+                names.sort();
+                Ok(names)
+            }
+            Ok(_) => Ok(Vec::new()),
+            Err(error) => {
+                let path = self.path.display();
+                Err(Failure::usage(format!("cannot list {path}: {error}")))
+            }
+        }
+    }
+
+    /// Makes every further read fail: what would follow is not wanted.
+    pub(super) fn stop_reading(&self) {
+        self.enough.set(true);
+    }
+
+    /// Whether that was said.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.enough.get()
+    }
+
+    fn run(&self, op: FileOp) -> Result<FileValue, Errno> {
+        self.files.borrow_mut().run(op)
+    }
+}
+
+/// An open file of the directory.
+pub(super) struct LogFile<'d> {
+    directory: &'d Directory,
+    id: FileId,
+    bytes: u64,
+}
+
+impl LogFile<'_> {
+    fn read(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, Errno> {
+        if self.directory.is_stopped() {
+            return Err(Errno::EIO);
+        }
+        let bytes = u32::try_from(bytes).map_err(|_| Errno::EIO)?;
+        let file = self.id;
+        match self.directory.run(FileOp::Read {
+            file,
+            offset,
+            bytes,
+        })? {
+            FileValue::Bytes(bytes) => Ok(bytes),
+            _ => Err(Errno::EIO),
+        }
+    }
+}
+
+impl ReadAt for &LogFile<'_> {
+    fn read_at(&self, offset: u64, bytes: usize) -> impl Future<Output = Result<Vec<u8>, Errno>> {
+        std::future::ready(self.read(offset, bytes))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for LogFile<'_> {
+    fn drop(&mut self) {
+        // its lock goes with it; there is nothing to do about an error
+        let _ = self.directory.run(FileOp::Close(self.id));
+    }
+}

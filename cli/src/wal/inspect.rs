@@ -1,0 +1,172 @@
+//! `flk wal inspect`: segments, and every stored body with its fate.
+
+use crate::Answer;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::wal::directory::{Directory, Snapshot, Unusable};
+use crate::wal::row::{FateName, Filter, Row};
+use crate::wal::survey::Survey;
+use crate::wal::{DirArgs, show};
+use clap::Args;
+use serde_json::json;
+
+const EXAMPLES: &str = "\
+Examples:
+  $ flk wal inspect --dir ./data/wal
+  $ flk wal inspect --status 401
+  $ flk wal inspect --fate conflict --json
+  $ flk wal inspect --pcs-id 76849955 --bodies
+  $ flk wal inspect --limit 0
+
+It reads beside a serving gateway and does not disturb it.";
+
+/// Options of `flk wal inspect`.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    dir: DirArgs,
+    /// Only records that were answered with this status; duplicates do not store one
+    #[arg(long)]
+    status: Option<u16>,
+    /// Only records with this fate
+    #[arg(long)]
+    fate: Option<FateName>,
+    /// Only records whose pcs_id begins like this
+    #[arg(long, value_name = "PREFIX")]
+    pcs_id: Option<String>,
+    /// Only this log, such as 1.0
+    #[arg(long)]
+    log: Option<String>,
+    /// At most this many records; 0 shows the segments only
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Show the bodies too: they are your customers' payloads
+    #[arg(long)]
+    bodies: bool,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub(crate) fn run(args: &InspectArgs) -> Answer {
+    let directory = Directory::open(args.dir.path())?;
+    let snapshot = directory.snapshot().map_err(|unusable| match unusable {
+        Unusable::Manifest(fault) => Failure::with(Exit::Damage, format!("the manifest: {fault}")),
+        Unusable::Failure(failure) => failure,
+    })?;
+    if args.bodies {
+        eprintln!("flk: bodies are payloads of your customers; mind where this output goes");
+    }
+    let mut listing = Listing {
+        args,
+        filter: args.filter(),
+        output: Output::new(),
+        shown: 0,
+        failure: None,
+    };
+    listing.segments(&snapshot)?;
+    let sound = listing.records(&directory, &snapshot)?;
+    listing.output.flush()?;
+    Ok(if sound { Exit::Yes } else { Exit::Damage })
+}
+
+impl InspectArgs {
+    fn filter(&self) -> Filter {
+        Filter {
+            status: self.status,
+            fate: self.fate,
+            pcs_id: self.pcs_id.clone(),
+            log: self.log.clone(),
+        }
+    }
+}
+
+struct Listing<'a> {
+    args: &'a InspectArgs,
+    filter: Filter,
+    output: Output,
+    shown: u64,
+    /// What kept a row from being written.
+    failure: Option<Failure>,
+}
+
+impl Listing<'_> {
+    fn segments(&mut self, snapshot: &Snapshot<'_>) -> Result<(), Failure> {
+        for (at, log) in snapshot.manifest.logs.iter().enumerate() {
+            if !self.filter.takes_log(log.id) {
+                continue;
+            }
+            for (index, segment) in log.segments.iter().enumerate() {
+                let bytes = snapshot.file_bytes(at, index);
+                match self.args.json {
+                    true => {
+                        let json = show::segment_json(log, segment, bytes);
+                        self.output.line(json.to_string())?;
+                    }
+                    false => self.output.line(show::segment_line(log, segment, bytes))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the records; whether nothing damaged was met.
+    fn records(&mut self, directory: &Directory, snapshot: &Snapshot<'_>) -> Result<bool, Failure> {
+        let mut sound = snapshot.missing().is_empty();
+        for (log, from, files) in snapshot.logs() {
+            if !self.filter.takes_log(log.id) || directory.is_stopped() || self.is_full() {
+                continue;
+            }
+            let survey = Survey {
+                directory,
+                manifest: &snapshot.manifest,
+                log,
+                from,
+                files,
+            };
+            let end = survey.rows(self.args.bodies, |row| {
+                if !self.is_full() && self.filter.takes(&row) {
+                    self.row(&row);
+                }
+                if self.is_full() || self.failure.is_some() {
+                    directory.stop_reading();
+                }
+            });
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
+            if directory.is_stopped() {
+                continue;
+            }
+            sound &= end.verdict.is_sound();
+            let text = show::end_text(&survey, &end);
+            match self.args.json {
+                true => {
+                    let json = json!({"type": "log", "log": log.id.to_string(), "text": text});
+                    self.output.line(json.to_string())?;
+                }
+                false => self.output.line(format!("log {}: {text}", log.id))?,
+            }
+        }
+        Ok(sound)
+    }
+
+    fn is_full(&self) -> bool {
+        self.args.limit.is_some_and(|limit| self.shown >= limit)
+    }
+
+    fn row(&mut self, row: &Row) {
+        self.shown += 1;
+        let written = match (self.args.json, &row.body) {
+            (true, _) => self.output.line(show::row_json(row).to_string()),
+            (false, None) => self.output.line(show::row_line(row)),
+            (false, Some(body)) => {
+                let line = self.output.line(show::row_line(row));
+                line.and_then(|()| self.output.line(show::body_line(body)))
+            }
+        };
+        self.failure = written.err();
+    }
+}

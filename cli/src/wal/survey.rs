@@ -1,0 +1,164 @@
+//! Reading one log from its beginning to its end and pairing each body with its fate. Bodies wait for their fate in
+//! memory, and only those that have none yet.
+
+use crate::wal::directory::{Directory, LogFile};
+use crate::wal::row::{Fate, Row};
+use flk_contract::Parser;
+use flk_dataplane::wal::batch::Batch;
+use flk_dataplane::wal::manifest::{LogEntry, Manifest};
+use flk_dataplane::wal::name::Place;
+use flk_dataplane::wal::record::{BodyRecord, Content};
+use flk_dataplane::wal::scan::{LogEnd, LogSource, Verdict, read_log, run_ready};
+use std::collections::BTreeMap;
+
+/// How often the end of a log in use is read again before damage is believed.
+const LIVE_ATTEMPTS_MAX: u32 = 5;
+
+/// A log to be read.
+pub(super) struct Survey<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) manifest: &'a Manifest,
+    pub(super) log: &'a LogEntry,
+    pub(super) from: usize,
+    pub(super) files: Vec<&'a LogFile<'a>>,
+}
+
+impl Survey<'_> {
+    /// Whether a gateway writes this log now.
+    pub(super) fn is_live(&self) -> bool {
+        self.directory.holder.is_some() && self.log.ended_at.is_none()
+    }
+
+    /// Where the log ends and in which state.
+    pub(super) fn end(&self) -> LogEnd {
+        let mut end = self.read(|_, _| {});
+        // a batch may become whole, and the next one say that it was durable, between two reads: what is damage stays
+        for _ in 1..LIVE_ATTEMPTS_MAX {
+            if !self.is_live() || end.verdict.is_sound() {
+                break;
+            }
+            let again = self.read(|_, _| {});
+            if again.verdict == end.verdict {
+                break;
+            }
+            end = again;
+        }
+        end
+    }
+
+    /// Shows every body with its fate, then says where the log ends.
+    pub(super) fn rows(&self, with_bodies: bool, mut show: impl FnMut(Row)) -> LogEnd {
+        let mut waiting = Waiting {
+            with_bodies,
+            parser: Parser::new(),
+            rows: BTreeMap::new(),
+        };
+        let mut end = self.read(|wall_us, batch| {
+            waiting.pass(self, wall_us, batch, &mut show);
+        });
+        let left = match self.is_live() {
+            true => Fate::Pending,
+            false => Fate::Unanswered,
+        };
+        for (_, mut row) in waiting.rows {
+            row.fate = left;
+            show(row);
+        }
+        if self.is_live() && !end.verdict.is_sound() && !self.directory.is_stopped() {
+            end.verdict = self.end().verdict;
+        }
+        end
+    }
+
+    fn read(&self, mut visit: impl FnMut(u64, &Batch<'_>)) -> LogEnd {
+        let erased = |_, _| false;
+        let source = LogSource {
+            manifest: self.manifest,
+            log: self.log,
+            from: self.from,
+            files: &self.files,
+            erased: &erased,
+        };
+        let read = read_log(&source, |_, batch| {
+            visit(batch.header.fields.wall_us, batch)
+        });
+        run_ready(read).unwrap_or_else(|| self.nothing_read())
+    }
+
+    /// Reading plain files never waits, so this is never the answer.
+    fn nothing_read(&self) -> LogEnd {
+        LogEnd {
+            verdict: Verdict::Unreadable {
+                ordinal: 0,
+                errno: flk_dataplane::event::Errno::EIO,
+            },
+            last: self.log.settled_upto,
+            checksum: None,
+            last_batch: None,
+            batches: 0,
+            segments: Vec::new(),
+            unused: Vec::new(),
+            expiry_clock_s: 0,
+            wall_us: 0,
+            settled_upto: self.log.settled_upto,
+        }
+    }
+}
+
+/// Bodies whose fate is not known yet.
+struct Waiting {
+    with_bodies: bool,
+    parser: Parser,
+    rows: BTreeMap<Place, Row>,
+}
+
+impl Waiting {
+    fn pass(
+        &mut self,
+        of: &Survey<'_>,
+        wall_us: u64,
+        batch: &Batch<'_>,
+        show: &mut impl FnMut(Row),
+    ) {
+        let sequence = batch.header.fields.sequence;
+        for record in batch.records().flatten() {
+            match record.content {
+                Content::Body(body) => {
+                    let index = record.index;
+                    let place = Place { sequence, index };
+                    let row = self.row(of, place, wall_us, &body, batch.body(&body));
+                    self.rows.insert(place, row);
+                }
+                Content::Entry(entry) => {
+                    let row = entry.fate_of().and_then(|body| self.rows.remove(&body));
+                    if let (Some(mut row), Some(fate)) = (row, Fate::of(&entry)) {
+                        row.fate = fate;
+                        show(row);
+                    }
+                }
+                Content::Skipped => {}
+            }
+        }
+    }
+
+    fn row(
+        &mut self,
+        of: &Survey<'_>,
+        place: Place,
+        wall_us: u64,
+        record: &BodyRecord<'_>,
+        body: Option<&[u8]>,
+    ) -> Row {
+        let parsed = body.and_then(|body| self.parser.parse(body).ok());
+        Row {
+            log: of.log.id,
+            place,
+            wall_us,
+            tenant: record.tenant.to_owned(),
+            bytes: record.bytes,
+            pcs_id: parsed.map(|it| it.pcs_id.to_owned()),
+            body: body.filter(|_| self.with_bodies).map(<[u8]>::to_vec),
+            fate: Fate::Pending,
+        }
+    }
+}

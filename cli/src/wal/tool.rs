@@ -1,0 +1,131 @@
+//! Jobs that change a directory: through the gateway that serves from it, or, where none does, by the keeper itself, which
+//! takes the directory's lock for as long as it works.
+
+use crate::exit::{Exit, Failure};
+use crate::wal::{DirArgs, socket};
+use clap::Args;
+use flk_contract::ParamsVersion;
+use flk_dataplane::driver::clock::now;
+use flk_dataplane::driver::files::FileExecutor;
+use flk_dataplane::event::SyncMode;
+use flk_dataplane::keeper::Keeper;
+use flk_dataplane::keeper::config::KeeperConfig;
+use flk_dataplane::keeper::offline::{Job, run_blocking};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const QUARANTINE_EXAMPLES: &str = "\
+Examples:
+  $ flk wal quarantine segment-0000000000000003.wal
+  $ flk wal quarantine segment-0000000000000003.wal --accept-loss
+
+Without --accept-loss it only says what would be lost. With it, every whole batch is kept, what is missing is recorded \
+in the manifest, and the original is moved aside. Stop the gateway first: a directory in use is refused.";
+
+const COMPACT_EXAMPLES: &str = "\
+Examples:
+  $ flk wal compact --dry-run
+  $ flk wal compact --older-than 3d
+
+A serving gateway does it itself; where none serves, this command takes the directory's lock and does it.";
+
+/// Options of `flk wal quarantine`.
+#[derive(Args, Debug)]
+#[command(after_help = QUARANTINE_EXAMPLES)]
+pub(crate) struct QuarantineArgs {
+    #[command(flatten)]
+    dir: DirArgs,
+    /// The segment's file, as flk wal verify names it
+    segment: PathBuf,
+    /// Give up what cannot be read
+    #[arg(long)]
+    accept_loss: bool,
+}
+
+/// Options of `flk wal compact`.
+#[derive(Args, Debug)]
+#[command(after_help = COMPACT_EXAMPLES)]
+pub(crate) struct CompactArgs {
+    #[command(flatten)]
+    dir: DirArgs,
+    /// Delete closed segments older than this [default: the gateway's WAL_MAX_AGE; 14d where none serves]
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    older_than: Option<Duration>,
+    /// Only say what it would free
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs `flk wal quarantine`; the exit code is the keeper's.
+pub(crate) fn quarantine(args: &QuarantineArgs) -> Result<i32, Failure> {
+    let name = args.segment.file_name().unwrap_or_default();
+    let job = Job::Quarantine {
+        segment: name.to_string_lossy().into_owned(),
+        accept_loss: args.accept_loss,
+    };
+    run(args.dir.path(), job)
+}
+
+/// Runs `flk wal compact`; the exit code is the keeper's.
+pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
+    let age_s = |age: Duration| u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
+    let older_than_s = args.older_than.map(age_s);
+    let dry_run = args.dry_run;
+    if socket::connect(args.dir.path()).is_ok() {
+        let age = older_than_s.map_or(String::new(), |age_s| format!(" --older-than {age_s}"));
+        let dry = if dry_run { " --dry-run" } else { "" };
+        let exit = socket::ask_and_print(args.dir.path(), &format!("compact{age}{dry}"))?;
+        return Ok(exit as i32);
+    }
+    run(
+        args.dir.path(),
+        Job::Compact {
+            older_than_s,
+            dry_run,
+        },
+    )
+}
+
+fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
+    let opened = File::open(directory).map_err(|error| {
+        let path = directory.display();
+        Failure::usage(format!(
+            "cannot open the log directory {path}: {error}; --dir or WAL_DIR names it"
+        ))
+    })?;
+    let mut files = FileExecutor::new(opened.into());
+    let keeper = Keeper::tool(config(), job);
+    let say = |notice| eprintln!("flk: {notice}");
+    let (code, report) = run_blocking(keeper, now, |op| files.run(op), say);
+    match code {
+        0 => println!("{}", report.strip_prefix("ok ").unwrap_or(&report)),
+        _ => eprintln!("flk: {report}"),
+    }
+    Ok(match code {
+        // the keeper's word for a request that cannot be carried out
+        78 => Exit::Usage as i32,
+        code => code,
+    })
+}
+
+/// What a tool needs of a gateway's settings. Files are written plainly and synced: nobody waits for speed here.
+fn config() -> KeeperConfig {
+    const DAY_S: u32 = 86_400;
+    KeeperConfig {
+        shards: 1,
+        segment_bytes: 64 << 20,
+        spares_count: 0,
+        ttl_s: 14 * DAY_S,
+        seal_bytes_max: 1 << 30,
+        seal_every_us: 3_600_000_000,
+        slices_count_max: 20,
+        wal_bytes_max: None,
+        body_age_max_s: 14 * DAY_S,
+        dedup_memory_bytes_max: u64::MAX,
+        sync: SyncMode::WriteThenSync,
+        direct: false,
+        params: ParamsVersion::ONE,
+        pid: std::process::id(),
+    }
+}

@@ -1,0 +1,288 @@
+//! `flk wal verify`: every checksum and chain of a directory, and in plain words what is whole, torn or damaged.
+
+use crate::Answer;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::wal::directory::{Directory, Snapshot, Unusable};
+use crate::wal::survey::Survey;
+use crate::wal::{DirArgs, show};
+use clap::Args;
+use flk_dataplane::dedup::slice::verify_whole;
+use flk_dataplane::wal::files::{LOCK, MANIFEST, MANIFEST_NEW, NumberedFile, SECRET};
+use flk_dataplane::wal::manifest::{Manifest, SliceEntry};
+use flk_dataplane::wal::scan::{LogEnd, Verdict};
+use flk_dataplane::wal::secret::Secret;
+use serde_json::json;
+
+const EXAMPLES: &str = "\
+Examples:
+  $ flk wal verify --dir ./data/wal
+  $ flk wal verify --json
+
+whole: every byte that counts is as it was written. torn: the last write was cut off, as a crash leaves it; the next \
+start cuts it, and nothing that was acknowledged is lost. damaged: acknowledged data cannot be read, and a gateway \
+will not start; restore a backup, or see flk wal quarantine. It ends with 65 if anything is damaged.";
+
+/// Options of `flk wal verify`.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    dir: DirArgs,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// How something was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Whole,
+    /// A gateway writes it now.
+    InUse,
+    Torn,
+    /// It does not count.
+    Void,
+    /// It was given up by an operator.
+    GivenUp,
+    Damaged,
+}
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::InUse => "in use",
+            Self::Torn => "torn",
+            Self::Void => "void",
+            Self::GivenUp => "given up",
+            Self::Damaged => "DAMAGED",
+        }
+    }
+}
+
+struct Finding {
+    what: String,
+    state: State,
+    text: String,
+}
+
+/// Runs it.
+pub(crate) fn run(args: &VerifyArgs) -> Answer {
+    let directory = Directory::open(args.dir.path())?;
+    let findings = match directory.snapshot() {
+        Ok(snapshot) => findings(&directory, &snapshot)?,
+        Err(Unusable::Manifest(fault)) => vec![damaged(MANIFEST, fault.to_string())],
+        Err(Unusable::Failure(failure)) => return Err(failure),
+    };
+    let mut output = Output::new();
+    for finding in &findings {
+        output.line(match args.json {
+            true => {
+                let state = finding.state.as_str().to_lowercase().replace(' ', "_");
+                json!({"what": finding.what, "state": state, "text": finding.text}).to_string()
+            }
+            false => format!(
+                "{:<9} {}: {}",
+                finding.state.as_str(),
+                finding.what,
+                finding.text
+            ),
+        })?;
+    }
+    output.flush()?;
+    Ok(conclude(&directory, &findings))
+}
+
+fn conclude(directory: &Directory, findings: &[Finding]) -> Exit {
+    let count = |state| findings.iter().filter(|it| it.state == state).count();
+    let by = match &directory.holder {
+        Some(pid) => format!(" (process {pid} serves from it)"),
+        None => String::new(),
+    };
+    match (count(State::Damaged), count(State::Torn)) {
+        (0, 0) => eprintln!("everything that counts is whole{by}"),
+        (0, torn) => eprintln!(
+            "{torn} torn tails, as a crash leaves them: the next start cuts them; nothing acknowledged is lost{by}"
+        ),
+        (damaged, _) => {
+            eprintln!(
+                "{damaged} damaged: a gateway will not start from this; restore a backup, or see flk wal quarantine --help{by}"
+            );
+            return Exit::Damage;
+        }
+    }
+    Exit::Yes
+}
+
+fn findings(directory: &Directory, snapshot: &Snapshot<'_>) -> Result<Vec<Finding>, Failure> {
+    let manifest = &snapshot.manifest;
+    let mut all = vec![
+        Finding {
+            what: MANIFEST.to_owned(),
+            state: State::Whole,
+            text: format!(
+                "generation {}, start {}, {} logs, {} slices{}",
+                manifest.generation,
+                manifest.start,
+                manifest.logs.len(),
+                manifest.slices.len(),
+                if manifest.clean_stop {
+                    ", stopped cleanly"
+                } else {
+                    ""
+                }
+            ),
+        },
+        secret(directory, manifest),
+    ];
+    for name in snapshot.missing() {
+        all.push(damaged(
+            &name,
+            "the manifest names it, and it is not there".to_owned(),
+        ));
+    }
+    for (log, from, files) in snapshot.logs() {
+        let survey = Survey {
+            directory,
+            manifest,
+            log,
+            from,
+            files,
+        };
+        all.push(log_finding(&survey, &survey.end()));
+    }
+    all.extend(
+        manifest
+            .slices
+            .iter()
+            .map(|slice| slice_finding(directory, slice)),
+    );
+    all.extend(manifest.gaps.iter().map(|gap| Finding {
+        what: format!("log {}", gap.log),
+        state: State::GivenUp,
+        text: format!(
+            "batches {} to {} were given up by an operator",
+            gap.from, gap.to
+        ),
+    }));
+    all.extend(others(directory, manifest)?);
+    Ok(all)
+}
+
+fn damaged(what: &str, text: String) -> Finding {
+    Finding {
+        what: what.to_owned(),
+        state: State::Damaged,
+        text,
+    }
+}
+
+fn secret(directory: &Directory, manifest: &Manifest) -> Finding {
+    let bytes = match directory.read_whole(SECRET) {
+        Ok(bytes) => bytes,
+        Err(error) => return damaged(SECRET, error.to_string()),
+    };
+    match Secret::decode(&bytes) {
+        Ok(secret) if secret.id == manifest.secret => Finding {
+            what: SECRET.to_owned(),
+            state: State::Whole,
+            text: "it belongs to this directory".to_owned(),
+        },
+        Ok(_) => damaged(
+            SECRET,
+            "it belongs to another directory: put back the right one".to_owned(),
+        ),
+        Err(fault) => damaged(SECRET, fault.to_string()),
+    }
+}
+
+fn log_finding(survey: &Survey<'_>, end: &LogEnd) -> Finding {
+    let state = match &end.verdict {
+        verdict if !verdict.is_sound() => State::Damaged,
+        _ if survey.is_live() => State::InUse,
+        Verdict::TornTail { .. } => State::Torn,
+        _ => State::Whole,
+    };
+    let ordinal = match &end.verdict {
+        Verdict::Damage(damage) => Some(damage.ordinal),
+        Verdict::Unreadable { ordinal, .. }
+        | Verdict::Unsupported { ordinal, .. }
+        | Verdict::StaleManifest { ordinal, .. }
+        | Verdict::TornTail { ordinal, .. } => Some(*ordinal),
+        Verdict::Whole => None,
+    };
+    let segment = survey
+        .log
+        .segments
+        .iter()
+        .find(|it| Some(it.ordinal) == ordinal);
+    let file = segment.map_or(String::new(), |it| format!(", {}", show::file_name(it)));
+    Finding {
+        what: format!("log {}{file}", survey.log.id),
+        state,
+        text: show::end_text(survey, end),
+    }
+}
+
+fn slice_finding(directory: &Directory, slice: &SliceEntry) -> Finding {
+    let name = NumberedFile::Slice(slice.file).to_string();
+    let bytes = match directory.read_whole(&name) {
+        Ok(bytes) => bytes,
+        Err(error) => return damaged(&name, error.to_string()),
+    };
+    match verify_whole(&bytes, |_| {}) {
+        Ok((reader, _)) if reader.header().slice_id == slice.id => Finding {
+            what: name,
+            state: State::Whole,
+            text: format!("{} decisions", slice.entries),
+        },
+        Ok(_) => damaged(
+            &name,
+            "it is not the slice that the manifest names".to_owned(),
+        ),
+        Err(fault) => damaged(&name, fault.to_string()),
+    }
+}
+
+/// Files that the manifest does not name, and spares that it does.
+fn others(directory: &Directory, manifest: &Manifest) -> Result<Vec<Finding>, Failure> {
+    let named = manifest.files();
+    let mut all = Vec::new();
+    let names = directory.names()?;
+    for name in &names {
+        let number = match NumberedFile::parse(name) {
+            Some(NumberedFile::Segment(number) | NumberedFile::Slice(number)) => Some(number),
+            None => None,
+        };
+        let known = matches!(name.as_str(), MANIFEST | SECRET | LOCK)
+            || number.is_some_and(|number| named.contains(&number));
+        if !known {
+            let text = match () {
+                () if name.starts_with("quarantine-") => "kept aside by a quarantine",
+                () if number.is_some() && directory.holder.is_some() => {
+                    "made ready by the gateway; the manifest does not name it yet"
+                }
+                () if number.is_some() || name == MANIFEST_NEW => {
+                    "the manifest does not name it; it does not count"
+                }
+                () => "not a file of a log directory",
+            };
+            all.push(Finding {
+                what: name.clone(),
+                state: State::Void,
+                text: text.to_owned(),
+            });
+        }
+    }
+    for &spare in &manifest.spares {
+        let name = NumberedFile::Segment(spare).to_string();
+        if !names.contains(&name) && directory.holder.is_none() {
+            all.push(damaged(
+                &name,
+                "the manifest names this spare, and it is not there".to_owned(),
+            ));
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,92 @@
+//! Running the program, and where the golden files lie.
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a run of the program left behind.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Standard output as lines of JSON.
+    pub fn json(&self) -> Vec<serde_json::Value> {
+        let parse = |line| serde_json::from_str(line).expect("a line of JSON");
+        self.stdout.lines().map(parse).collect()
+    }
+}
+
+/// The program in `dir`, without any setting of the one who runs the tests.
+pub fn flk(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flk"));
+    command.current_dir(dir);
+    for name in [
+        "PCS_SIGN_ALG",
+        "PCS_HMAC_KEY",
+        "PCS_HMAC_KEYS",
+        "PCS_ED25519_PRIV_B64",
+        "PCS_ED25519_PUB_B64",
+        "FLK_URL",
+        "WAL_DIR",
+        "PORT",
+        "LISTEN",
+        "FLK_CORES",
+    ] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs it with `input` on standard input.
+pub fn run(command: &mut Command, input: &[u8]) -> Ran {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        // a program that ends early closes its input: not the test's affair
+        scope.spawn(move || stdin.write_all(input).ok());
+        child.wait_with_output().unwrap()
+    });
+    Ran {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Runs it with these arguments and this key.
+pub fn run_with_key(key: &str, args: &[&str], input: &[u8]) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    run(flk(dir.path()).args(args).env("PCS_HMAC_KEY", key), input)
+}
+
+/// A file among the golden vectors.
+pub fn golden(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../golden")
+        .join(path)
+}
+
+/// Its bytes.
+pub fn golden_bytes(path: &str) -> Vec<u8> {
+    std::fs::read(golden(path)).unwrap()
+}
+
+/// Its JSON.
+pub fn golden_json(path: &str) -> serde_json::Value {
+    serde_json::from_slice(&golden_bytes(path)).unwrap()
+}

@@ -1,0 +1,309 @@
+//! The whole way of a newcomer: start a gateway, build, sign and send records, and look into the log that it wrote —
+//! while it serves, after it stopped, and after its files were harmed.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+#[path = "common/gateway.rs"]
+mod gateway;
+
+use common::{Ran, flk, golden, golden_bytes, run};
+use gateway::Gateway;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+fn wal(dir: &Path, args: &[&str]) -> Ran {
+    run(flk(dir).arg("wal").args(args), b"")
+}
+
+/// A signed record of its own, signed with the development key.
+fn signed_record(dir: &Path, shard: &str) -> Vec<u8> {
+    let mut build = flk(dir);
+    build
+        .args(["pcs", "build", "--shard-id", shard])
+        .arg(golden("events/sample.csv"));
+    let built = run(&mut build, b"");
+    let signed = run(flk(dir).args(["pcs", "sign"]), built.stdout.as_bytes());
+    assert_eq!(signed.code, 0, "{}", signed.stderr);
+    signed.stdout.into_bytes()
+}
+
+/// A stopped or crashed directory with five accepted records, a duplicate and a forgery.
+fn written_directory(crash: bool) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    for at in 0..5 {
+        let record = signed_record(dir.path(), &format!("shard-{at}"));
+        assert_eq!(gateway.submit(dir.path(), &record).code, 0);
+    }
+    let again = signed_record(dir.path(), "shard-0");
+    assert!(gateway.submit(dir.path(), &again).stdout.contains("hit"));
+    let forged = golden_bytes("records/pcs_tiny_case_1.json");
+    assert!(
+        gateway
+            .submit(dir.path(), &forged)
+            .stdout
+            .contains("401 refused")
+    );
+    if crash {
+        drop(gateway);
+    } else {
+        assert_eq!(gateway.stop(), 0);
+    }
+    dir
+}
+
+/// The segment that holds batches, and where they begin.
+fn first_segment(dir: &Path) -> (PathBuf, Vec<u8>, Vec<usize>) {
+    let path = dir.join("data/wal/segment-0000000000000000.wal");
+    let bytes = std::fs::read(&path).unwrap();
+    let begins = |at: &usize| bytes[*at..].starts_with(b"flkbatch");
+    let batches = (0..bytes.len()).step_by(4096).filter(begins).collect();
+    (path, bytes, batches)
+}
+
+#[test]
+fn a_newcomer_gets_a_key_for_their_eyes_only_and_the_next_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    for text in [
+        "development key data/dev.key (made",
+        "pcs submit",
+        "wal inspect",
+    ] {
+        assert!(gateway.said.contains(text), "{text}: {}", gateway.said);
+    }
+    let key = dir.path().join("data/dev.key");
+    let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
+    assert_eq!(mode(&key), 0o600);
+    assert_eq!(mode(&dir.path().join("data")), 0o700);
+    let text = std::fs::read_to_string(&key).unwrap();
+    assert_eq!(text.trim_end().len(), 64);
+    assert!(!gateway.said.contains(text.trim_end()));
+    // the second start keeps the key
+    assert_eq!(gateway.stop(), 0);
+    let again = Gateway::start(dir.path());
+    assert!(again.said.contains("(found"), "{}", again.said);
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), text);
+}
+
+#[test]
+fn a_wrong_setting_stops_the_start_and_names_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = run(flk(dir.path()).args(["up", "--port", "99999"]), b"");
+    assert_eq!(ran.code, 78);
+    assert!(ran.stderr.contains("PORT=99999"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_log_can_be_read_beside_the_gateway_that_writes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    let record = signed_record(dir.path(), "plant-7");
+    assert!(
+        gateway
+            .submit(dir.path(), &record)
+            .stdout
+            .contains("200 accepted   miss")
+    );
+    assert!(
+        gateway
+            .submit(dir.path(), &record)
+            .stdout
+            .contains("200 accepted   hit")
+    );
+    let forged = golden_bytes("records/pcs_tiny_case_1.json");
+    assert_eq!(gateway.submit(dir.path(), &forged).code, 1);
+
+    let all = wal(dir.path(), &["inspect"]);
+    assert_eq!(all.code, 0, "{}", all.stderr);
+    for text in [
+        "200 accepted",
+        "--- duplicate",
+        "401 refused (signature_invalid)",
+        "being written",
+    ] {
+        assert!(all.stdout.contains(text), "{text}: {}", all.stdout);
+    }
+    let refused = wal(
+        dir.path(),
+        &["inspect", "--status", "401", "--json", "--bodies"],
+    )
+    .json();
+    let rows: Vec<_> = refused.iter().filter(|it| it["type"] == "record").collect();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(
+        rows[0]["body"].as_str().unwrap().as_bytes(),
+        forged.trim_ascii()
+    );
+
+    let verified = wal(dir.path(), &["verify"]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    let pid = gateway.pid().to_string();
+    assert!(verified.stdout.contains("in use"), "{}", verified.stdout);
+    assert!(verified.stderr.contains(&pid), "{}", verified.stderr);
+
+    let status = wal(dir.path(), &["status"]);
+    assert_eq!(status.json()[0]["state"], "serving");
+    let pin = wal(dir.path(), &["pin"]);
+    assert_eq!(wal(dir.path(), &["unpin", pin.stdout.trim_end()]).code, 0);
+    assert_eq!(wal(dir.path(), &["unpin", "77"]).code, 1);
+    assert_eq!(wal(dir.path(), &["release-clock"]).code, 0);
+    assert_eq!(wal(dir.path(), &["compact", "--dry-run"]).code, 0);
+
+    let segment = "segment-0000000000000000.wal";
+    let refused = wal(dir.path(), &["quarantine", segment, "--accept-loss"]);
+    assert_eq!(refused.code, 69);
+    assert!(
+        refused.stderr.contains(&format!("process {pid}")),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(gateway.stop(), 0);
+    assert_eq!(wal(dir.path(), &["status"]).code, 69);
+}
+
+#[test]
+fn filters_choose_among_the_records() {
+    let dir = written_directory(false);
+    let rows = |args: &[&str]| {
+        let ran = wal(dir.path(), &[&["inspect", "--json"], args].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.json()
+            .into_iter()
+            .filter(|it| it["type"] == "record")
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&[]).len(), 7);
+    assert_eq!(rows(&["--limit", "3"]).len(), 3);
+    assert_eq!(rows(&["--limit", "0"]).len(), 0);
+    assert_eq!(rows(&["--status", "200"]).len(), 5);
+    assert_eq!(rows(&["--fate", "duplicate"]).len(), 1);
+    assert_eq!(rows(&["--fate", "refused", "--status", "401"]).len(), 1);
+    assert_eq!(rows(&["--log", "1.0"]).len(), 7);
+    assert_eq!(rows(&["--log", "9.9"]).len(), 0);
+    let pcs_id = rows(&["--fate", "duplicate"])[0]["pcs_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(rows(&["--pcs-id", &pcs_id[..12]]).len(), 2);
+    assert!(
+        rows(&[])[0]["body"].is_null(),
+        "payloads only where asked for"
+    );
+}
+
+#[test]
+fn a_torn_tail_is_told_from_damage() {
+    let dir = written_directory(true);
+    let (path, mut bytes, batches) = first_segment(dir.path());
+    let whole = wal(dir.path(), &["verify"]);
+    assert_eq!(whole.code, 0, "{}", whole.stdout);
+
+    // the last batch is a mark: without it nothing that was acknowledged is missing
+    let mark = *batches.last().unwrap();
+    bytes[mark + 30] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let torn = wal(dir.path(), &["verify"]);
+    assert_eq!(torn.code, 0, "{}", torn.stdout);
+    assert!(torn.stdout.contains("torn"), "{}", torn.stdout);
+    assert!(
+        torn.stdout.contains("nothing acknowledged is lost"),
+        "{}",
+        torn.stdout
+    );
+
+    bytes[batches[0] + 200] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let damaged = wal(dir.path(), &["verify"]);
+    assert_eq!(damaged.code, 65, "{}", damaged.stdout);
+    assert!(
+        damaged
+            .stdout
+            .contains("DAMAGED   log 1.0, segment-0000000000000000.wal"),
+        "{}",
+        damaged.stdout
+    );
+    assert_eq!(wal(dir.path(), &["inspect"]).code, 65);
+}
+
+#[test]
+fn quarantine_is_the_way_out_of_damage() {
+    let dir = written_directory(false);
+    let (path, mut bytes, batches) = first_segment(dir.path());
+    bytes[batches[0] + 200] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+
+    let asked = wal(dir.path(), &["quarantine", name]);
+    assert_eq!(asked.code, 0, "{}", asked.stderr);
+    assert!(
+        asked.stdout.contains("Nothing was changed"),
+        "{}",
+        asked.stdout
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    let done = wal(dir.path(), &["quarantine", name, "--accept-loss"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+
+    let after = wal(dir.path(), &["verify"]);
+    assert_eq!(after.code, 0, "{}", after.stdout);
+    assert!(after.stdout.contains("given up"), "{}", after.stdout);
+    let gateway = Gateway::start(dir.path());
+    let kept = signed_record(dir.path(), "shard-4");
+    assert!(
+        gateway
+            .submit(dir.path(), &kept)
+            .stdout
+            .contains("200 accepted   hit")
+    );
+    assert_eq!(gateway.stop(), 0);
+}
+
+#[test]
+fn harm_to_any_file_is_found() {
+    let dir = written_directory(false);
+    let wal_dir = dir.path().join("data/wal");
+    let harmed = |name: &str, harm: &dyn Fn(&Path)| {
+        let path = wal_dir.join(name);
+        let before = std::fs::read(&path).unwrap();
+        harm(&path);
+        let ran = wal(dir.path(), &["verify"]);
+        std::fs::write(&path, before).unwrap();
+        assert_eq!(ran.code, 65, "{name}: {}", ran.stdout);
+        assert!(ran.stdout.contains("DAMAGED"), "{}", ran.stdout);
+        assert!(ran.stdout.contains(name), "{}", ran.stdout);
+    };
+    let flip = |path: &Path| {
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes[20] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    };
+    let segment = "segment-0000000000000000.wal";
+    harmed("manifest", &flip);
+    harmed("secret", &flip);
+    harmed(segment, &flip);
+    harmed("secret", &|path| std::fs::remove_file(path).unwrap());
+    harmed(segment, &|path| std::fs::remove_file(path).unwrap());
+    let secret = wal_dir.join("secret");
+    let shown = wal(dir.path(), &["verify"]);
+    assert_eq!(shown.code, 0, "{}", shown.stdout);
+    assert_eq!(std::fs::read(secret).unwrap().len(), 48);
+}
+
+#[test]
+fn what_is_no_log_directory_is_said_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    for verb in ["inspect", "verify"] {
+        let absent = wal(dir.path(), &[verb]);
+        assert_eq!(absent.code, 2);
+        assert!(absent.stderr.contains("data/wal"), "{}", absent.stderr);
+        let empty = wal(dir.path(), &[verb, "--dir", "."]);
+        assert_eq!(empty.code, 2, "{}", empty.stdout);
+        assert!(empty.stderr.contains("manifest"), "{}", empty.stderr);
+    }
+    let refused = wal(
+        dir.path(),
+        &["quarantine", "--dir", ".", "segment-0000000000000000.wal"],
+    );
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+}

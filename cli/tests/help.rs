@@ -1,0 +1,111 @@
+//! Help that cannot be trusted is worse than none: every example of every help text is run as it stands.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+#[path = "common/gateway.rs"]
+mod gateway;
+
+use common::{flk, golden, run};
+use gateway::Gateway;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+/// All commands by their words, found by asking the program itself.
+fn commands(dir: &Path, words: &[String], found: &mut Vec<(Vec<String>, String)>) {
+    let help = run(flk(dir).args(words).arg("--help"), b"");
+    assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{words:?}");
+    let listed = help.stdout.split("Commands:\n").nth(1).unwrap_or_default();
+    let listed = listed.split("\n\n").next().unwrap();
+    // lines that begin deeper go on with the text of the line above
+    let begins = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    let names = listed.lines().filter(begins);
+    let names = names.filter_map(|line| line.split_ascii_whitespace().next());
+    for name in names.filter(|name| *name != "help") {
+        let words = [words, &[name.to_owned()]].concat();
+        commands(dir, &words, found);
+    }
+    if listed.is_empty() {
+        found.push((words.to_vec(), help.stdout));
+    }
+}
+
+/// Lines that begin with a prompt.
+fn examples(help: &str) -> impl Iterator<Item = &str> {
+    help.lines().filter_map(|line| line.strip_prefix("  $ "))
+}
+
+#[test]
+fn every_command_has_help_with_examples_that_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let gateway = Gateway::start(dir);
+    let sample = golden("events/sample.csv");
+    std::fs::copy(sample, dir.join("events.csv")).unwrap();
+    std::fs::copy(dir.join("data/dev.key"), dir.join("agent.key")).unwrap();
+    let shell = |line: &str| {
+        let program = Path::new(env!("CARGO_BIN_EXE_flk")).parent().unwrap();
+        let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new("sh");
+        command
+            .current_dir(dir)
+            .env("PATH", path)
+            .env("FLK_URL", &gateway.url);
+        command.args(["-c", &line.replace("http://127.0.0.1:8080", &gateway.url)]);
+        run(&mut command, b"")
+    };
+    assert_eq!(shell("flk pcs build events.csv > pcs.json").code, 0);
+    assert_eq!(shell("flk pcs sign pcs.json > signed.json").code, 0);
+    assert_eq!(shell("cp signed.json records.ndjson").code, 0);
+
+    let mut found = Vec::new();
+    commands(dir, &[], &mut found);
+    let names: BTreeSet<String> = found.iter().map(|(words, _)| words.join(" ")).collect();
+    for name in [
+        "up",
+        "pcs build",
+        "pcs sign",
+        "pcs verify",
+        "pcs submit",
+        "wal inspect",
+        "wal verify",
+        "wal quarantine",
+    ] {
+        assert!(names.contains(name), "{name}: {names:?}");
+    }
+    for (words, help) in &found {
+        let name = words.join(" ");
+        assert!(examples(help).count() > 0, "{name} has no example");
+        for example in examples(help).filter(|_| name != "up") {
+            assert!(example.contains(&format!("flk {name}")), "{example}");
+            let ran = shell(example);
+            // a directory in use is refused, which is the right answer here
+            let expect: &[i32] = if name == "wal quarantine" {
+                &[69]
+            } else {
+                &[0]
+            };
+            assert!(
+                expect.contains(&ran.code),
+                "{example}: {} {}",
+                ran.code,
+                ran.stderr
+            );
+        }
+    }
+    assert_eq!(gateway.stop(), 0);
+}
+
+#[test]
+fn exit_codes_are_told_and_a_wrong_option_is_a_usage_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = run(flk(dir.path()).arg("--help"), b"");
+    for code in ["0  ", "1  ", "2  ", "65  ", "69  "] {
+        assert!(help.stdout.contains(code), "{}", help.stdout);
+    }
+    assert_eq!(run(flk(dir.path()).args(["pcs", "nonsense"]), b"").code, 2);
+    assert_eq!(
+        run(flk(dir.path()).args(["pcs", "sign", "--nonsense"]), b"").code,
+        2
+    );
+}
