@@ -1,0 +1,84 @@
+//! The pages for operators against what the program says of itself: settings, metrics, exit codes, problems. A page that
+//! forgets one, or knows one too many, fails here. Nothing is started.
+
+#![allow(clippy::unwrap_used)] // tests may
+
+use flk_dataplane::config::{VARIABLES, Variable};
+use flk_dataplane::http::Problem;
+use flk_dataplane::stats::{Stats, exposition};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A setting as a row of a table: what `flk-dataplane --help` says, word for word.
+fn row(variable: Variable) -> String {
+    let (name, default, allowed) = (variable.name(), variable.default(), variable.allowed());
+    format!("| `{name}` | {default} | {allowed} |")
+}
+
+/// The rows of a page whose first cell looks like a variable: capitals, digits and `_` in backticks.
+fn rows(text: &str) -> Vec<&str> {
+    let is_variable = |line: &&str| {
+        let cell = line
+            .strip_prefix("| `")
+            .and_then(|rest| rest.split_once('`'));
+        let name = cell.map_or("", |(name, _)| name);
+        let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        !name.is_empty() && name.bytes().all(fits)
+    };
+    text.lines().filter(is_variable).collect()
+}
+
+#[test]
+fn the_table_of_settings_is_what_help_says_in_the_same_order() {
+    let expected: Vec<String> = VARIABLES.iter().copied().map(row).collect();
+    let table = expected.join("\n");
+    assert_eq!(
+        rows(&page("docs/operations.md")),
+        expected,
+        "the table of docs/operations.md should be\n{table}\n"
+    );
+}
+
+#[test]
+fn the_readme_says_of_a_setting_only_what_help_says() {
+    let expected: Vec<String> = VARIABLES.iter().copied().map(row).collect();
+    let text = page("README.md");
+    let shown = rows(&text);
+    assert!(!shown.is_empty(), "the README shows no setting");
+    for row in shown {
+        assert!(expected.iter().any(|known| known == row), "{row}");
+    }
+}
+
+#[test]
+fn every_metric_stands_in_the_page_and_no_other() {
+    let mut text = String::new();
+    exposition::render(&Stats::new(1), &mut text);
+    let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let known: BTreeSet<&str> = kinds.filter_map(|line| line.split(' ').next()).collect();
+    let page = page("docs/operations.md");
+    let named: BTreeSet<&str> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.starts_with("flk_") || word.starts_with("http_request"))
+        .collect();
+    assert_eq!(named, known);
+}
+
+#[test]
+fn every_503_and_429_that_is_answered_is_explained() {
+    let page = page("docs/operations.md");
+    for problem in Problem::ALL
+        .iter()
+        .filter(|it| [429, 503].contains(&it.status()))
+    {
+        let code = format!("`{}`", problem.code());
+        assert!(page.contains(&code), "{code} is not in docs/operations.md");
+    }
+}
