@@ -53,7 +53,10 @@ impl World {
             if self.now_us() >= self.clients[client].give_up_us {
                 self.client_hangs_up(client);
             }
-            let rest_us = self.clients[client].give_up_us.saturating_sub(self.now_us()).max(1_000);
+            let rest_us = self.clients[client]
+                .give_up_us
+                .saturating_sub(self.now_us())
+                .max(1_000);
             return self.wake_client(client, rest_us);
         }
         if std::mem::take(&mut self.clients[client].only_reads) {
@@ -78,14 +81,23 @@ impl World {
     }
 
     fn send_burst(&mut self, client: usize, conn: u64) {
-        let count = if self.dice.chance(6000) { 1 } else { self.dice.between(2, 6) };
+        let count = if self.dice.chance(6000) {
+            1
+        } else {
+            self.dice.between(2, 6)
+        };
         for at in 0..count {
             if at > 0 {
                 self.counts.one(Count::Pipelined);
             }
             if !self.calm && self.dice.chance(300) {
-                let page = self.dice.pick(&["/readyz", "/health", "/livez", "/metrics"]);
-                self.client_sends(conn, format!("GET {page} HTTP/1.1\r\nHost: sim\r\n\r\n").as_bytes());
+                let page = self
+                    .dice
+                    .pick(&["/readyz", "/health", "/livez", "/metrics"]);
+                self.client_sends(
+                    conn,
+                    format!("GET {page} HTTP/1.1\r\nHost: sim\r\n\r\n").as_bytes(),
+                );
                 self.clients[client].asked.push_back(Asked::Page);
                 continue;
             }
@@ -100,7 +112,10 @@ impl World {
             );
             let mut bytes = head.into_bytes();
             bytes.extend_from_slice(&body);
-            sim_trace!(self.now_us(), "client {client} asks {serial}: id {key}, {kind:?}, on connection {conn}");
+            sim_trace!(
+                self.now_us(),
+                "client {client} asks {serial}: id {key}, {kind:?}, on connection {conn}"
+            );
             self.clients[client].asked.push_back(Asked::Submit(serial));
             if !self.calm && self.dice.chance(self.faults.disconnect) {
                 let part = self.dice.between(1, bytes.len() as u64) as usize;
@@ -153,7 +168,9 @@ impl World {
             self.hot = Some((key, self.dice.between(3, 12) as u32));
         }
         if self.dice.chance(50) && self.dice.chance(self.scenario.sleeps * 10) {
-            let silent_us = self.dice.between(10_000, self.scenario.sleep_us_max.max(10_001));
+            let silent_us = self
+                .dice
+                .between(10_000, self.scenario.sleep_us_max.max(10_001));
             self.counts.one(Count::LongSleeps);
             self.silent_until_us = self.now_us() + silent_us;
             sim_trace!(self.now_us(), "clients fall silent for {silent_us} us");
@@ -222,18 +239,30 @@ impl World {
 
     fn client_reads(&mut self, client: usize, answer: &Answer) {
         let Some(asked) = self.clients[client].asked.pop_front() else {
-            return self.fail(Property::ReplyOrder, format!("client {client} got an answer that it did not ask for: {answer:?}"));
+            return self.fail(
+                Property::ReplyOrder,
+                format!("client {client} got an answer that it did not ask for: {answer:?}"),
+            );
         };
         let serial = match asked {
             Asked::Submit(serial) => serial,
             Asked::Page => {
                 if !matches!(answer.status, 200 | 503) {
-                    self.fail(Property::ReplyOrder, format!("a service page was answered {answer:?}"));
+                    self.fail(
+                        Property::ReplyOrder,
+                        format!("a service page was answered {answer:?}"),
+                    );
                 }
                 return;
             }
         };
-        sim_trace!(self.now_us(), "request {serial} is answered {} {:?} {}", answer.status, answer.dedup, answer.body);
+        sim_trace!(
+            self.now_us(),
+            "request {serial} is answered {} {:?} {}",
+            answer.status,
+            answer.dedup,
+            answer.body
+        );
         let run = self.run;
         let judged = self.oracle.answered(serial, answer, run);
         let Some(meaning) = self.check(judged) else {
@@ -264,8 +293,12 @@ impl World {
         self.hot = None;
         self.faults = super::plan::Faults::default();
         self.disk.total_bytes = self.disk.total_bytes.max(1 << 30);
-        let mut probes: Vec<(u32, Kind)> =
-            self.oracle.alive().into_iter().map(|(key, variant)| (key, Kind::Valid(variant))).collect();
+        let mut probes: Vec<(u32, Kind)> = self
+            .oracle
+            .alive()
+            .into_iter()
+            .map(|(key, variant)| (key, Kind::Valid(variant)))
+            .collect();
         if !last {
             probes.truncate(8);
         }
@@ -279,12 +312,18 @@ impl World {
 
     /// Whether everything was answered.
     pub fn is_settled(&self) -> bool {
-        self.unresolved.is_empty() && self.probes.is_empty() && self.clients.iter().all(|client| client.asked.is_empty())
+        self.unresolved.is_empty()
+            && self.probes.is_empty()
+            && self.clients.iter().all(|client| client.asked.is_empty())
     }
 
     /// Everything should have been answered long ago.
     pub fn not_settled(&mut self) {
-        let asked: Vec<&Asked> = self.clients.iter().flat_map(|client| client.asked.iter()).collect();
+        let asked: Vec<&Asked> = self
+            .clients
+            .iter()
+            .flat_map(|client| client.asked.iter())
+            .collect();
         let how = format!(
             "after 120 s without faults {} requests are unanswered, {} to be repeated ({:?}), {} to be probed",
             asked.len(),
@@ -315,7 +354,14 @@ fn parse(bytes: &[u8]) -> Option<(Answer, usize)> {
     }
     let body = bytes.get(head_len..head_len + length)?;
     let body = String::from_utf8_lossy(body).into_owned();
-    Some((Answer { status, dedup, body }, head_len + length))
+    Some((
+        Answer {
+            status,
+            dedup,
+            body,
+        },
+        head_len + length,
+    ))
 }
 
 #[cfg(test)]
@@ -327,9 +373,15 @@ mod tests {
         let one = "HTTP/1.1 200 OK\r\nFlk-Dedup: hit\r\nContent-Length: 2\r\n\r\n{}";
         let both = format!("{one}HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
         let (first, length) = parse(both.as_bytes()).unwrap();
-        assert_eq!((first.status, first.dedup, first.body.as_str(), length), (200, Some(Dedup::Hit), "{}", one.len()));
+        assert_eq!(
+            (first.status, first.dedup, first.body.as_str(), length),
+            (200, Some(Dedup::Hit), "{}", one.len())
+        );
         let (second, _) = parse(&both.as_bytes()[length..]).unwrap();
         assert_eq!(second.status, 503);
-        assert!(parse(&both.as_bytes()[..one.len() - 1]).is_none(), "an answer that is not whole is none");
+        assert!(
+            parse(&both.as_bytes()[..one.len() - 1]).is_none(),
+            "an answer that is not whole is none"
+        );
     }
 }

@@ -133,13 +133,18 @@ impl Counts {
 
     /// Reads what [`Counts::spell`] wrote.
     pub fn read(line: &str) -> Option<Counts> {
-        let counts: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
+        let counts: Vec<u64> = line
+            .split_whitespace()
+            .map_while(|word| word.parse().ok())
+            .collect();
         (counts.len() == Count::ALL.len()).then_some(Counts(counts))
     }
 
     /// What a large suite must reach and did not.
     pub fn unreached(&self) -> Vec<&'static str> {
-        let missing = Count::ALL.iter().filter(|count| count.must_be_reached() && self.of(**count) == 0);
+        let missing = Count::ALL
+            .iter()
+            .filter(|count| count.must_be_reached() && self.of(**count) == 0);
         missing.map(|count| count.words()).collect()
     }
 }

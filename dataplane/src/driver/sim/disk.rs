@@ -37,7 +37,11 @@ struct File {
 #[derive(Clone, Debug)]
 enum NameChange {
     Put(String, Inode),
-    Renamed { from: String, to: String, inode: Inode },
+    Renamed {
+        from: String,
+        to: String,
+        inode: Inode,
+    },
     Gone(String),
 }
 
@@ -96,7 +100,9 @@ impl Disk {
 
     /// All names as a process sees them.
     pub fn names(&self) -> impl Iterator<Item = (&str, Inode)> {
-        self.names.iter().map(|(name, inode)| (name.as_str(), *inode))
+        self.names
+            .iter()
+            .map(|(name, inode)| (name.as_str(), *inode))
     }
 
     /// The file of a name.
@@ -223,7 +229,8 @@ impl Disk {
         let Some(file) = self.files.get_mut(&inode) else {
             return;
         };
-        file.dirty.retain(|_, dirty| dirty.forgotten || dirty.stamp > upto);
+        file.dirty
+            .retain(|_, dirty| dirty.forgotten || dirty.stamp > upto);
         if file.length_stamp <= upto {
             file.medium_bytes = file.seen.len();
             file.cut_off.clear();
@@ -243,7 +250,8 @@ impl Disk {
     /// The device acknowledges these bytes and does not keep them.
     pub fn forget_range(&mut self, inode: Inode, offset: u64, bytes: usize) {
         if let Some(file) = self.files.get_mut(&inode) {
-            let sectors = (offset as usize / SECTOR_BYTES) as u32..(offset as usize + bytes).div_ceil(SECTOR_BYTES) as u32;
+            let sectors = (offset as usize / SECTOR_BYTES) as u32
+                ..(offset as usize + bytes).div_ceil(SECTOR_BYTES) as u32;
             for (_, dirty) in file.dirty.range_mut(sectors) {
                 dirty.forgotten = true;
             }
@@ -252,8 +260,14 @@ impl Disk {
 
     /// Removes files that have no name and are not open.
     pub fn reap(&mut self, open: &std::collections::BTreeSet<Inode>) {
-        let named: std::collections::BTreeSet<Inode> = self.names.values().chain(self.durable_names.values()).copied().collect();
-        self.files.retain(|inode, _| named.contains(inode) || open.contains(inode));
+        let named: std::collections::BTreeSet<Inode> = self
+            .names
+            .values()
+            .chain(self.durable_names.values())
+            .copied()
+            .collect();
+        self.files
+            .retain(|inode, _| named.contains(inode) || open.contains(inode));
     }
 
     /// Whether the file is there at all.
@@ -276,8 +290,15 @@ impl Disk {
     pub fn cut_power(&mut self, survival: Survival, dice: &mut Dice) -> Cut {
         let mut cut = Cut::default();
         self.cut_names(survival, dice, &mut cut);
-        let moments: Vec<u64> = self.files.values().flat_map(|file| file.dirty.values().map(|dirty| dirty.stamp)).collect();
-        let (oldest, newest) = (moments.iter().min().copied().unwrap_or(0), moments.iter().max().copied().unwrap_or(0));
+        let moments: Vec<u64> = self
+            .files
+            .values()
+            .flat_map(|file| file.dirty.values().map(|dirty| dirty.stamp))
+            .collect();
+        let (oldest, newest) = (
+            moments.iter().min().copied().unwrap_or(0),
+            moments.iter().max().copied().unwrap_or(0),
+        );
         let moment = dice.between(oldest, newest);
         for file in self.files.values_mut() {
             file.evict();
@@ -324,7 +345,12 @@ impl Disk {
 
     /// Removes files that have no name; descriptors are gone.
     fn collect(&mut self) {
-        let named: std::collections::BTreeSet<Inode> = self.names.values().chain(self.durable_names.values()).copied().collect();
+        let named: std::collections::BTreeSet<Inode> = self
+            .names
+            .values()
+            .chain(self.durable_names.values())
+            .copied()
+            .collect();
         self.files.retain(|inode, _| named.contains(inode));
     }
 
@@ -377,7 +403,14 @@ impl File {
             bytes
         });
         let forgotten = false;
-        self.dirty.insert(sector as u32, Dirty { medium, stamp, forgotten });
+        self.dirty.insert(
+            sector as u32,
+            Dirty {
+                medium,
+                stamp,
+                forgotten,
+            },
+        );
     }
 
     /// The medium's bytes from an offset on.
@@ -408,14 +441,23 @@ impl File {
 
     /// What is forgotten is seen no more.
     fn evict(&mut self) {
-        let forgotten: Vec<u32> = self.dirty.iter().filter(|(_, dirty)| dirty.forgotten).map(|(sector, _)| *sector).collect();
+        let forgotten: Vec<u32> = self
+            .dirty
+            .iter()
+            .filter(|(_, dirty)| dirty.forgotten)
+            .map(|(sector, _)| *sector)
+            .collect();
         for sector in forgotten {
             self.lose(sector);
         }
     }
 
     fn cut_power(&mut self, survival: Survival, moment: u64, dice: &mut Dice, cut: &mut Cut) {
-        let sectors: Vec<(u32, u64)> = self.dirty.iter().map(|(sector, dirty)| (*sector, dirty.stamp)).collect();
+        let sectors: Vec<(u32, u64)> = self
+            .dirty
+            .iter()
+            .map(|(sector, dirty)| (*sector, dirty.stamp))
+            .collect();
         // A newly allocated sector that was not written may hold what the medium held for somebody else.
         let garbage = dice.chance(2000);
         let mut last_kept = 0;
@@ -433,7 +475,10 @@ impl File {
                 continue;
             }
             cut.sectors_lost += 1;
-            let never_written = self.dirty.get(&sector).is_some_and(|dirty| dirty.medium.is_none());
+            let never_written = self
+                .dirty
+                .get(&sector)
+                .is_some_and(|dirty| dirty.medium.is_none());
             self.lose(sector);
             let start = sector as usize * SECTOR_BYTES;
             let end = (start + SECTOR_BYTES).min(self.seen.len());
@@ -443,7 +488,10 @@ impl File {
             }
         }
         self.dirty.clear();
-        if self.medium_bytes < self.seen.len() && last_kept <= self.medium_bytes && dice.chance(5000) {
+        if self.medium_bytes < self.seen.len()
+            && last_kept <= self.medium_bytes
+            && dice.chance(5000)
+        {
             self.seen.truncate(self.medium_bytes);
         }
         let cut_off = std::mem::take(&mut self.cut_off);

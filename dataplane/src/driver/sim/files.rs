@@ -33,7 +33,10 @@ impl World {
         self.counts.one(Count::LogWrites);
         self.log_op_begins(shard);
         let Some(handle) = self.inode_of(file) else {
-            return self.fail(super::oracle::Property::Assertion, format!("shard {shard} writes to {file:?}, which is not open"));
+            return self.fail(
+                super::oracle::Property::Assertion,
+                format!("shard {shard} writes to {file:?}, which is not open"),
+            );
         };
         let write = self.note_log_write(shard, handle.inode, offset, blocks.bytes());
         let full = blocks.len() as u32;
@@ -53,11 +56,25 @@ impl World {
             self.counts.one(Count::LostWrites);
         }
         let delay_us = self.file_delay_us(80);
-        self.later(delay_us, Happening::LogWritten { shard, write, blocks, result });
+        self.later(
+            delay_us,
+            Happening::LogWritten {
+                shard,
+                write,
+                blocks,
+                result,
+            },
+        );
     }
 
     /// A log write ends: its bytes are there, as far as it says.
-    pub fn log_written(&mut self, shard: u16, write: usize, blocks: Box<Blocks>, result: Result<u32, Errno>) {
+    pub fn log_written(
+        &mut self,
+        shard: u16,
+        write: usize,
+        blocks: Box<Blocks>,
+        result: Result<u32, Errno>,
+    ) {
         self.log_op_ends(shard);
         let (inode, offset, lied) = {
             let write = &self.truth.writes[write];
@@ -66,7 +83,8 @@ impl World {
         let durable = self.is_dsync() && !lied;
         match result {
             Ok(bytes) => {
-                self.disk.write(inode, offset, &blocks.bytes()[..bytes as usize], durable);
+                self.disk
+                    .write(inode, offset, &blocks.bytes()[..bytes as usize], durable);
                 if lied {
                     self.disk.forget_range(inode, offset, bytes as usize);
                 }
@@ -79,7 +97,11 @@ impl World {
             }
             Err(_) => self.apply_part(inode, offset, blocks.bytes()),
         }
-        sim_trace!(self.now_us(), "log write {write} of shard {shard} ends: {result:?}{}", if lied { ", a lie" } else { "" });
+        sim_trace!(
+            self.now_us(),
+            "log write {write} of shard {shard} ends: {result:?}{}",
+            if lied { ", a lie" } else { "" }
+        );
         self.to_shard(shard, Event::Written(blocks, result));
     }
 
@@ -95,12 +117,14 @@ impl World {
             }
             2 => {
                 let sectors = self.dice.below(bytes.len() as u64 / 512 + 1) as usize;
-                self.disk.write(inode, offset, &bytes[..sectors * 512], false);
+                self.disk
+                    .write(inode, offset, &bytes[..sectors * 512], false);
             }
             _ => {
                 for (at, sector) in bytes.chunks(512).enumerate() {
                     if self.dice.chance(5000) {
-                        self.disk.write(inode, offset + at as u64 * 512, sector, false);
+                        self.disk
+                            .write(inode, offset + at as u64 * 512, sector, false);
                     }
                 }
             }
@@ -112,7 +136,10 @@ impl World {
         self.counts.one(Count::LogSyncs);
         self.log_op_begins(shard);
         let Some(handle) = self.inode_of(file) else {
-            return self.fail(super::oracle::Property::Assertion, format!("shard {shard} syncs {file:?}, which is not open"));
+            return self.fail(
+                super::oracle::Property::Assertion,
+                format!("shard {shard} syncs {file:?}, which is not open"),
+            );
         };
         let result = if self.dice.chance(self.faults.sync_error) {
             self.counts.one(Count::FailedSyncs);
@@ -123,7 +150,15 @@ impl World {
         };
         let moment = self.disk.moment();
         let delay_us = self.file_delay_us(120);
-        self.later(delay_us, Happening::LogSynced { shard, inode: handle.inode, moment, result });
+        self.later(
+            delay_us,
+            Happening::LogSynced {
+                shard,
+                inode: handle.inode,
+                moment,
+                result,
+            },
+        );
     }
 
     /// A log sync ends.
@@ -143,21 +178,53 @@ impl World {
     }
 
     /// A shard reads a block of a slice.
-    pub fn slice_read_begins(&mut self, shard: u16, id: crate::event::ReadId, file: FileId, offset: u64) {
+    pub fn slice_read_begins(
+        &mut self,
+        shard: u16,
+        id: crate::event::ReadId,
+        file: FileId,
+        offset: u64,
+    ) {
         self.counts.one(Count::SliceReads);
         let Some(handle) = self.inode_of(file) else {
-            return self.fail(super::oracle::Property::Assertion, format!("shard {shard} reads {file:?}, which is not open"));
+            return self.fail(
+                super::oracle::Property::Assertion,
+                format!("shard {shard} reads {file:?}, which is not open"),
+            );
         };
         let fails = self.dice.chance(self.faults.read_error);
         let delay_us = self.dice.delay_us(150, 300_000, 300);
-        sim_trace!(self.now_us(), "shard {shard} reads a slice at {offset}, {id:?}");
-        self.later(delay_us, Happening::SliceRead { shard, id, inode: handle.inode, offset, fails });
+        sim_trace!(
+            self.now_us(),
+            "shard {shard} reads a slice at {offset}, {id:?}"
+        );
+        self.later(
+            delay_us,
+            Happening::SliceRead {
+                shard,
+                id,
+                inode: handle.inode,
+                offset,
+                fails,
+            },
+        );
     }
 
     /// A block read ends.
-    pub fn slice_read(&mut self, shard: u16, id: crate::event::ReadId, inode: Inode, offset: u64, fails: bool) {
+    pub fn slice_read(
+        &mut self,
+        shard: u16,
+        id: crate::event::ReadId,
+        inode: Inode,
+        offset: u64,
+        fails: bool,
+    ) {
         let start = offset as usize;
-        let block = self.disk.seen(inode).get(start..start + BLOCK_BYTES).map(<[u8]>::to_vec);
+        let block = self
+            .disk
+            .seen(inode)
+            .get(start..start + BLOCK_BYTES)
+            .map(<[u8]>::to_vec);
         let result = match block {
             Some(block) if !fails => Ok(block),
             _ => {
@@ -172,8 +239,14 @@ impl World {
     pub fn file_begins(&mut self, op: FileOp) {
         sim_trace!(self.now_us(), "keeper: {}", brief(&op));
         let error = match op {
-            FileOp::Close(_) | FileOp::Random(_) | FileOp::Unlock(_) | FileOp::List | FileOp::Space => None,
-            FileOp::LockExclusive(file) if self.dice.chance(self.faults.pin) && self.is_segment(file) => {
+            FileOp::Close(_)
+            | FileOp::Random(_)
+            | FileOp::Unlock(_)
+            | FileOp::List
+            | FileOp::Space => None,
+            FileOp::LockExclusive(file)
+                if self.dice.chance(self.faults.pin) && self.is_segment(file) =>
+            {
                 self.counts.one(Count::Pins);
                 Some(EAGAIN)
             }
@@ -197,7 +270,9 @@ impl World {
         let Some(handle) = self.inode_of(file) else {
             return false;
         };
-        self.disk.names().any(|(name, inode)| inode == handle.inode && name.starts_with("segment-"))
+        self.disk
+            .names()
+            .any(|(name, inode)| inode == handle.inode && name.starts_with("segment-"))
     }
 
     /// The keeper's file operation ends.
@@ -218,7 +293,11 @@ impl World {
     /// What is left of a failed operation.
     fn fail_op(&mut self, op: &FileOp) {
         match op {
-            FileOp::Write { file, offset, bytes } => {
+            FileOp::Write {
+                file,
+                offset,
+                bytes,
+            } => {
                 if let Some(handle) = self.inode_of(*file) {
                     self.apply_part(handle.inode, *offset, bytes);
                 }
@@ -237,7 +316,12 @@ impl World {
 
     fn do_op(&mut self, op: FileOp) -> FileResult {
         match op {
-            FileOp::List => Ok(FileValue::Names(self.disk.names().map(|(name, _)| name.to_string()).collect())),
+            FileOp::List => Ok(FileValue::Names(
+                self.disk
+                    .names()
+                    .map(|(name, _)| name.to_string())
+                    .collect(),
+            )),
             FileOp::Open { name, how } => {
                 let inode = match self.disk.find(&name) {
                     Some(_) if how.create && how.exclusive => return Err(EEXIST),
@@ -259,22 +343,36 @@ impl World {
                 self.reap();
                 Ok(FileValue::Done)
             }
-            FileOp::Read { file, offset, bytes } => {
+            FileOp::Read {
+                file,
+                offset,
+                bytes,
+            } => {
                 let handle = self.inode_of(file).ok_or(EBADF)?;
                 let seen = self.disk.seen(handle.inode);
                 let start = (offset as usize).min(seen.len());
                 let end = (start + bytes as usize).min(seen.len());
                 Ok(FileValue::Bytes(seen[start..end].to_vec()))
             }
-            FileOp::Write { file, offset, bytes } => {
+            FileOp::Write {
+                file,
+                offset,
+                bytes,
+            } => {
                 let handle = self.inode_of(file).ok_or(EBADF)?;
                 self.note_overwritten(handle.inode);
-                let written = self.disk.write(handle.inode, offset, &bytes, handle.how.dsync);
+                let written = self
+                    .disk
+                    .write(handle.inode, offset, &bytes, handle.how.dsync);
                 if written < bytes.len() {
                     self.counts.one(Count::DiskFull);
                     self.truth.keeper_errors += 1;
                 }
-                if written == 0 && !bytes.is_empty() { Err(Errno::ENOSPC) } else { Ok(FileValue::Written(written as u32)) }
+                if written == 0 && !bytes.is_empty() {
+                    Err(Errno::ENOSPC)
+                } else {
+                    Ok(FileValue::Written(written as u32))
+                }
             }
             FileOp::Truncate(file, bytes) => {
                 let handle = self.inode_of(file).ok_or(EBADF)?;
@@ -299,13 +397,21 @@ impl World {
                     let bytes = self.disk.seen(inode).to_vec();
                     self.truth.manifests.push(bytes);
                 }
-                if self.disk.rename(&from, &to) { Ok(FileValue::Done) } else { Err(Errno::ENOENT) }
+                if self.disk.rename(&from, &to) {
+                    Ok(FileValue::Done)
+                } else {
+                    Err(Errno::ENOENT)
+                }
             }
             FileOp::Unlink(name) => {
                 if let Some(inode) = self.disk.find(&name) {
                     self.note_gone(inode);
                 }
-                if self.disk.unlink(&name) { Ok(FileValue::Done) } else { Err(Errno::ENOENT) }
+                if self.disk.unlink(&name) {
+                    Ok(FileValue::Done)
+                } else {
+                    Err(Errno::ENOENT)
+                }
             }
             FileOp::Len(file) => {
                 let handle = self.inode_of(file).ok_or(EBADF)?;
@@ -315,7 +421,9 @@ impl World {
                 let handle = self.inode_of(file).ok_or(EBADF)?;
                 Ok(FileValue::Number(self.disk.links(handle.inode)))
             }
-            FileOp::LockExclusive(_) | FileOp::LockShared(_) | FileOp::Unlock(_) => Ok(FileValue::Done),
+            FileOp::LockExclusive(_) | FileOp::LockShared(_) | FileOp::Unlock(_) => {
+                Ok(FileValue::Done)
+            }
             FileOp::Space => Ok(FileValue::Space {
                 total_bytes: self.disk.total_bytes,
                 free_bytes: self.disk.free_bytes(),
@@ -326,7 +434,12 @@ impl World {
 
     /// The keeper writes into a file that held a log: it is used for something else now.
     fn note_overwritten(&mut self, inode: Inode) {
-        if self.truth.writes.iter().any(|write| write.inode == inode && !write.gone) {
+        if self
+            .truth
+            .writes
+            .iter()
+            .any(|write| write.inode == inode && !write.gone)
+        {
             self.counts.one(Count::Recycled);
             self.note_gone(inode);
         }
@@ -336,7 +449,11 @@ impl World {
         let Some(process) = self.process.as_ref() else {
             return;
         };
-        let open: BTreeSet<Inode> = process.handles.values().map(|handle| handle.inode).collect();
+        let open: BTreeSet<Inode> = process
+            .handles
+            .values()
+            .map(|handle| handle.inode)
+            .collect();
         self.disk.reap(&open);
     }
 
@@ -350,8 +467,17 @@ impl World {
                 };
                 self.apply_part(inode, offset, blocks.bytes());
             }
-            Happening::LogSynced { inode, moment, .. } if self.dice.chance(5000) => self.disk.sync(inode, moment),
-            Happening::FileDone(FileOp::Write { file, offset, bytes }, None) => {
+            Happening::LogSynced { inode, moment, .. } if self.dice.chance(5000) => {
+                self.disk.sync(inode, moment)
+            }
+            Happening::FileDone(
+                FileOp::Write {
+                    file,
+                    offset,
+                    bytes,
+                },
+                None,
+            ) => {
                 if let Some(handle) = self.inode_of(file) {
                     self.note_overwritten(handle.inode);
                     self.apply_part(handle.inode, offset, &bytes);
@@ -368,7 +494,11 @@ impl World {
 /// An operation without its bytes.
 fn brief(op: &FileOp) -> String {
     match op {
-        FileOp::Write { file, offset, bytes } => format!("Write {} bytes at {offset} of {file:?}", bytes.len()),
+        FileOp::Write {
+            file,
+            offset,
+            bytes,
+        } => format!("Write {} bytes at {offset} of {file:?}", bytes.len()),
         other => format!("{other:?}"),
     }
 }

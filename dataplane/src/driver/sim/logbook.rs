@@ -86,16 +86,23 @@ pub struct Header {
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes)
+    bytes
+        .get(at..at + 4)
+        .and_then(|word| word.try_into().ok())
+        .map_or(0, u32::from_le_bytes)
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes)
+    bytes
+        .get(at..at + 8)
+        .and_then(|word| word.try_into().ok())
+        .map_or(0, u64::from_le_bytes)
 }
 
 fn header(bytes: &[u8]) -> Option<Header> {
     let block = bytes.get(..BLOCK_BYTES)?;
-    let sound = block.starts_with(SEGMENT_MAGIC) && crc32c::crc32c(&block[..BLOCK_BYTES - 4]) == u32_at(block, BLOCK_BYTES - 4);
+    let sound = block.starts_with(SEGMENT_MAGIC)
+        && crc32c::crc32c(&block[..BLOCK_BYTES - 4]) == u32_at(block, BLOCK_BYTES - 4);
     sound.then(|| Header {
         log: (u32_at(block, 12), u32_at(block, 16) as u16),
         ordinal: u32_at(block, 20),
@@ -108,7 +115,9 @@ fn header(bytes: &[u8]) -> Option<Header> {
 fn batch(bytes: &[u8], offset: usize) -> Option<Batch> {
     let rest = bytes.get(offset..)?;
     let head = rest.get(..BATCH_HEADER_BYTES)?;
-    if !head.starts_with(BATCH_MAGIC) || crc32c::crc32c(&head[..BATCH_HEADER_BYTES - 4]) != u32_at(head, BATCH_HEADER_BYTES - 4) {
+    if !head.starts_with(BATCH_MAGIC)
+        || crc32c::crc32c(&head[..BATCH_HEADER_BYTES - 4]) != u32_at(head, BATCH_HEADER_BYTES - 4)
+    {
         return None;
     }
     let (index_bytes, bodies_bytes) = (u32_at(head, 24) as usize, u32_at(head, 28) as usize);
@@ -123,7 +132,8 @@ fn batch(bytes: &[u8], offset: usize) -> Option<Batch> {
         whole: false,
     };
     let index_part = rest.get(BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + index_bytes);
-    let bodies = rest.get(BATCH_HEADER_BYTES + index_bytes..BATCH_HEADER_BYTES + index_bytes + bodies_bytes);
+    let bodies =
+        rest.get(BATCH_HEADER_BYTES + index_bytes..BATCH_HEADER_BYTES + index_bytes + bodies_bytes);
     let (Some(index_part), Some(bodies)) = (index_part, bodies) else {
         return Some(found);
     };
@@ -141,7 +151,10 @@ fn batch(bytes: &[u8], offset: usize) -> Option<Batch> {
                 let (start, end) = (body.offset as usize, (body.offset + body.bytes) as usize);
                 match bodies.get(start..end) {
                     Some(text) if crc32c::crc32c(text) == body.checksum => {
-                        found.items.push(Item::Body { index: record.index, bytes: text.to_vec() });
+                        found.items.push(Item::Body {
+                            index: record.index,
+                            bytes: text.to_vec(),
+                        });
                     }
                     _ => found.whole = false,
                 }
@@ -156,7 +169,11 @@ fn batch(bytes: &[u8], offset: usize) -> Option<Batch> {
                     Entry::Erasure(_) => continue,
                 };
                 if let Some(place) = entry.fate_of() {
-                    found.items.push(Item::Fate { sequence: place.sequence.0, index: place.index, fate });
+                    found.items.push(Item::Fate {
+                        sequence: place.sequence.0,
+                        index: place.index,
+                        fate,
+                    });
                 }
             }
             Content::Skipped => debug_assert_ne!(record.header.kind, kind::BODY),
@@ -174,7 +191,11 @@ pub fn read(bytes: &[u8]) -> Found {
     while at < bytes.len() {
         match batch(bytes, at) {
             Some(batch) if header.is_none_or(|header| header.salt == batch.salt) => {
-                at += if batch.whole { batch.bytes } else { BLOCK_BYTES };
+                at += if batch.whole {
+                    batch.bytes
+                } else {
+                    BLOCK_BYTES
+                };
                 batches.push(batch);
             }
             _ => at += BLOCK_BYTES,
@@ -190,7 +211,10 @@ pub fn serial_of(body: &[u8]) -> Option<u64> {
         Some(at) => (at + 10, 1),
         None => (text.find("\"serial\":")? + 9, 0),
     };
-    let digits: String = text[from..].chars().take_while(char::is_ascii_digit).collect();
+    let digits: String = text[from..]
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
     digits.parse::<u64>().ok()?.checked_sub(less)
 }
 
@@ -207,7 +231,10 @@ mod tests {
     #[test]
     fn finds_what_the_writer_wrote_and_nothing_of_another_salt() {
         let mut open = OpenBatch::new(Limits::default());
-        let meta = BodyMeta { tenant: "default", ..BodyMeta::default() };
+        let meta = BodyMeta {
+            tenant: "default",
+            ..BodyMeta::default()
+        };
         let text = body(3, Kind::Valid(1), 17);
         let index = open.push_body(&text, &meta);
         let sequence = Sequence((5 << 40) + 1);
@@ -215,30 +242,64 @@ mod tests {
         let header = SegmentHeader {
             installation: [1; 16],
             incarnation: [2; 16],
-            log: LogId { start: 5, number: 2 },
+            log: LogId {
+                start: 5,
+                number: 2,
+            },
             ordinal: 0,
             salt: 99,
             generation: 7,
             predecessor: None,
         };
         let mut blocks = Blocks::default();
-        let fields = BatchFields { salt: 99, sequence, durable_upto: Sequence(5 << 40), settled_upto: Sequence(5 << 40), ..BatchFields::default() };
+        let fields = BatchFields {
+            salt: 99,
+            sequence,
+            durable_upto: Sequence(5 << 40),
+            settled_upto: Sequence(5 << 40),
+            ..BatchFields::default()
+        };
         open.assemble(&fields, Some(&header), &mut blocks);
         let found = read(blocks.bytes());
-        assert_eq!(found.header, Some(Header { log: (5, 2), ordinal: 0, salt: 99, generation: 7 }));
+        assert_eq!(
+            found.header,
+            Some(Header {
+                log: (5, 2),
+                ordinal: 0,
+                salt: 99,
+                generation: 7
+            })
+        );
         assert_eq!(found.batches.len(), 1);
         assert!(found.batches[0].whole);
-        let Item::Body { bytes, .. } = &found.batches[0].items[0] else { panic!() };
+        let Item::Body { bytes, .. } = &found.batches[0].items[0] else {
+            panic!()
+        };
         assert_eq!((bytes, serial_of(bytes)), (&text, Some(17)));
-        assert_eq!(found.batches[0].items[1], Item::Fate { sequence: sequence.0, index: 0, fate: Fate::Unanswered });
+        assert_eq!(
+            found.batches[0].items[1],
+            Item::Fate {
+                sequence: sequence.0,
+                index: 0,
+                fate: Fate::Unanswered
+            }
+        );
         let mut other = blocks.bytes().to_vec();
         other[BLOCK_BYTES + 8] ^= 1;
-        assert!(read(&other).batches.is_empty(), "neither another salt nor a broken header counts");
+        assert!(
+            read(&other).batches.is_empty(),
+            "neither another salt nor a broken header counts"
+        );
     }
 
     #[test]
     fn serials_are_read_back() {
-        for kind in [Kind::Valid(0), Kind::BadSignature, Kind::Malformed, Kind::WrongId] {
+        for kind in [
+            Kind::Valid(0),
+            Kind::BadSignature,
+            Kind::Malformed,
+            Kind::WrongId,
+        ] {
             assert_eq!(serial_of(&body(1, kind, 123)), Some(123), "{kind:?}");
         }
     }

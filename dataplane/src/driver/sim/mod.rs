@@ -6,10 +6,10 @@ pub mod plan;
 pub mod world;
 
 pub mod clients;
+pub mod disk;
+pub mod files;
 pub mod network;
 pub mod process;
-pub mod files;
-pub mod disk;
 
 pub mod logbook;
 pub mod oracle;

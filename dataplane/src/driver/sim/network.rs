@@ -69,7 +69,10 @@ impl World {
         let slot = &mut host.slots[at];
         slot.generation += 1;
         slot.conn = Some(number);
-        let id = ConnId { slot: at as u32, generation: slot.generation };
+        let id = ConnId {
+            slot: at as u32,
+            generation: slot.generation,
+        };
         let conn = Conn {
             client,
             shard,
@@ -91,7 +94,11 @@ impl World {
     fn conn_of(&self, shard: u16, id: ConnId) -> Option<u64> {
         let host = self.process.as_ref()?.shards.get(usize::from(shard))?;
         let slot = host.slots.get(id.slot as usize)?;
-        if slot.generation == id.generation { slot.conn } else { None }
+        if slot.generation == id.generation {
+            slot.conn
+        } else {
+            None
+        }
     }
 
     fn toward_server(&mut self, conn: u64, what: Happening) {
@@ -119,7 +126,11 @@ impl World {
     pub fn client_sends(&mut self, conn: u64, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let piece = if self.dice.chance(8000) { rest.len() } else { self.dice.between(1, rest.len() as u64) as usize };
+            let piece = if self.dice.chance(8000) {
+                rest.len()
+            } else {
+                self.dice.between(1, rest.len() as u64) as usize
+            };
             let (now, later) = rest.split_at(piece);
             self.toward_server(conn, Happening::BytesToServer(conn, now.to_vec()));
             rest = later;
@@ -150,7 +161,12 @@ impl World {
             return;
         }
         let (shard, id) = (found.shard, found.id);
-        sim_trace!(self.now_us(), "{} bytes to shard {shard} on connection {conn}: {:?}", bytes.len(), String::from_utf8_lossy(&bytes[..bytes.len().min(24)]));
+        sim_trace!(
+            self.now_us(),
+            "{} bytes to shard {shard} on connection {conn}: {:?}",
+            bytes.len(),
+            String::from_utf8_lossy(&bytes[..bytes.len().min(24)])
+        );
         self.received(shard, id, &bytes);
     }
 
@@ -210,9 +226,15 @@ impl World {
             return;
         }
         let queued = found.out.len() as u64;
-        let count = if all { queued } else { (part % queued.max(1)) + 1 }.min(queued) as usize;
+        let count = if all {
+            queued
+        } else {
+            (part % queued.max(1)) + 1
+        }
+        .min(queued) as usize;
         let bytes: Vec<u8> = found.out.drain(..count).collect();
-        let (shard, id, client, more) = (found.shard, found.id, found.client, !found.out.is_empty());
+        let (shard, id, client, more) =
+            (found.shard, found.id, found.client, !found.out.is_empty());
         found.draining = more;
         if more {
             self.later(again_us, Happening::Drain(conn));
@@ -292,7 +314,11 @@ impl World {
 
     /// The process is gone, and with it every connection.
     pub fn drop_connections(&mut self) {
-        let conns: Vec<(u64, usize)> = self.conns.iter().map(|(number, conn)| (*number, conn.client)).collect();
+        let conns: Vec<(u64, usize)> = self
+            .conns
+            .iter()
+            .map(|(number, conn)| (*number, conn.client))
+            .collect();
         for (conn, client) in conns {
             self.toward_client(conn, Happening::EofToClient(client, conn));
         }

@@ -192,19 +192,38 @@ impl Oracle {
 
     /// Both clocks now.
     pub fn now(&self) -> Reading {
-        Reading { fast_us: self.fast_us, slow_us: self.slow_us }
+        Reading {
+            fast_us: self.fast_us,
+            slow_us: self.slow_us,
+        }
     }
 
     /// A request is about to be sent; its serial number comes back.
     pub fn sends(&mut self, key: u32, kind: Kind) -> u64 {
         let now = self.now();
         let serial = self.requests.len() as u64;
-        self.requests.push(Request { key, kind, sent: now, status: None, answered_in_run: 0 });
+        self.requests.push(Request {
+            key,
+            kind,
+            sent: now,
+            status: None,
+            answered_in_run: 0,
+        });
         if let Kind::Valid(variant) = kind {
             let sent = &mut self.ids[key as usize].sent[usize::from(variant)];
             *sent = Some(match *sent {
-                None => Sent { first: now, last: now, before_last: None, last_serial: serial },
-                Some(before) => Sent { last: now, before_last: Some(before.last), last_serial: serial, ..before },
+                None => Sent {
+                    first: now,
+                    last: now,
+                    before_last: None,
+                    last_serial: serial,
+                },
+                Some(before) => Sent {
+                    last: now,
+                    before_last: Some(before.last),
+                    last_serial: serial,
+                    ..before
+                },
             });
         }
         serial
@@ -236,28 +255,47 @@ impl Oracle {
     /// A client read the answer to this request.
     pub fn answered(&mut self, serial: u64, answer: &Answer, run: u32) -> Result<Meaning, Broken> {
         let Some(request) = self.requests.get_mut(serial as usize) else {
-            return Err(broken(Property::ReplyOrder, format!("an answer to request {serial}, which was never sent")));
+            return Err(broken(
+                Property::ReplyOrder,
+                format!("an answer to request {serial}, which was never sent"),
+            ));
         };
         let (key, kind) = (request.key, request.kind);
         request.status = Some(answer.status);
         request.answered_in_run = run;
         let unexpected = || {
-            let how = format!("request {serial} ({kind:?}, id {key}) was answered {} {}", answer.status, answer.body);
+            let how = format!(
+                "request {serial} ({kind:?}, id {key}) was answered {} {}",
+                answer.status, answer.body
+            );
             Err(broken(Property::ReplyOrder, how))
         };
         match (kind, answer.status) {
             (_, 503) => Ok(Meaning::Retry),
-            (Kind::BadSignature, 401) | (Kind::Malformed | Kind::WrongId, 400) => Ok(Meaning::Refused),
+            (Kind::BadSignature, 401) | (Kind::Malformed | Kind::WrongId, 400) => {
+                Ok(Meaning::Refused)
+            }
             (Kind::Valid(variant), 200 | 202) => self.outcome(serial, key, variant, answer),
-            (Kind::BadSignature | Kind::WrongId, 200 | 202) if answer.body.contains(&pool().ids[key as usize].pcs_id) => {
-                let how = format!("request {serial} ({kind:?}, id {key}) got the outcome {}", answer.body);
+            (Kind::BadSignature | Kind::WrongId, 200 | 202)
+                if answer.body.contains(&pool().ids[key as usize].pcs_id) =>
+            {
+                let how = format!(
+                    "request {serial} ({kind:?}, id {key}) got the outcome {}",
+                    answer.body
+                );
                 Err(broken(Property::NothingInvented, how))
             }
             _ => unexpected(),
         }
     }
 
-    fn outcome(&mut self, serial: u64, key: u32, asked: u8, answer: &Answer) -> Result<Meaning, Broken> {
+    fn outcome(
+        &mut self,
+        serial: u64,
+        key: u32,
+        asked: u8,
+        answer: &Answer,
+    ) -> Result<Meaning, Broken> {
         let id = &pool().ids[key as usize];
         let state = self.ids[key as usize].clone();
         let tell = |property, what: &str| {
@@ -268,10 +306,17 @@ impl Oracle {
             );
             Err(broken(property, how))
         };
-        let told = id.variants.iter().position(|variant| variant.outcome == answer.body && variant.status == answer.status);
+        let told = id
+            .variants
+            .iter()
+            .position(|variant| variant.outcome == answer.body && variant.status == answer.status);
         let Some(told) = told.map(|told| told as u8) else {
             let ours = answer.body.contains(&id.pcs_id);
-            let property = if ours { Property::NothingInvented } else { Property::ReplyOrder };
+            let property = if ours {
+                Property::NothingInvented
+            } else {
+                Property::ReplyOrder
+            };
             return tell(property, "this is the outcome of no record of the id");
         };
         let Some(dedup) = answer.dedup else {
@@ -282,39 +327,68 @@ impl Oracle {
             Dedup::Conflict => told != asked,
         };
         if !consistent {
-            return tell(Property::OneOutcome, "the dedup header does not fit the outcome");
+            return tell(
+                Property::OneOutcome,
+                "the dedup header does not fit the outcome",
+            );
         }
         let now = self.now();
         let Some(sent) = state.sent[usize::from(told)] else {
-            return tell(Property::NothingInvented, "no client sent the record of this outcome");
+            return tell(
+                Property::NothingInvented,
+                "no client sent the record of this outcome",
+            );
         };
         // Some other request that may have been decided first.
-        let other = if sent.last_serial == serial { sent.before_last } else { Some(sent.last) };
+        let other = if sent.last_serial == serial {
+            sent.before_last
+        } else {
+            Some(sent.last)
+        };
         let known = state.known;
         let alive = known.is_some_and(|known| self.surely_alive(&known));
         let request_sent = self.requests[serial as usize].sent;
-        if state.forgiven_us.is_some_and(|until_us| request_sent.fast_us <= until_us) {
+        if state
+            .forgiven_us
+            .is_some_and(|until_us| request_sent.fast_us <= until_us)
+        {
             return Ok(Meaning::Again);
         }
-        if let Some(known) = known.filter(|known| alive && request_sent.fast_us <= known.decided_to.fast_us)
+        if let Some(known) =
+            known.filter(|known| alive && request_sent.fast_us <= known.decided_to.fast_us)
             && self.is_late(key, told, dedup, &known)
         {
             return Ok(Meaning::Again);
         }
         match (known, dedup) {
             (Some(known), Dedup::Hit | Dedup::Conflict) if alive && known.variant != told => {
-                return tell(Property::OneOutcome, "another outcome than the one acknowledged, which is alive");
+                return tell(
+                    Property::OneOutcome,
+                    "another outcome than the one acknowledged, which is alive",
+                );
             }
             (Some(_), Dedup::Miss) if alive => {
-                return tell(Property::AcknowledgedLost, "a first outcome although one was acknowledged and is alive");
+                return tell(
+                    Property::AcknowledgedLost,
+                    "a first outcome although one was acknowledged and is alive",
+                );
             }
             (_, Dedup::Hit | Dedup::Conflict) => {
                 let Some(other) = other else {
-                    return tell(Property::SignatureFirst, "a repetition although no valid record was sent before");
+                    return tell(
+                        Property::SignatureFirst,
+                        "a repetition although no valid record was sent before",
+                    );
                 };
-                let stale = Reading { fast_us: other.fast_us, slow_us: other.slow_us + FLIGHT_US_MAX };
+                let stale = Reading {
+                    fast_us: other.fast_us,
+                    slow_us: other.slow_us + FLIGHT_US_MAX,
+                };
                 if self.surely_expired(stale) {
-                    return tell(Property::OneOutcome, "the outcome answers although it has expired");
+                    return tell(
+                        Property::OneOutcome,
+                        "the outcome answers although it has expired",
+                    );
                 }
             }
             _ => {}
@@ -356,13 +430,17 @@ impl Oracle {
         };
         match dedup {
             Dedup::Miss => first_of(&mut state.known) || first_of(&mut state.before),
-            Dedup::Hit | Dedup::Conflict => known.variant != told && state.before.is_some_and(|before| before.variant == told),
+            Dedup::Hit | Dedup::Conflict => {
+                known.variant != told && state.before.is_some_and(|before| before.variant == told)
+            }
         }
     }
 
     /// Ids with an acknowledged outcome that is surely alive.
     pub fn alive(&self) -> Vec<(u32, u8)> {
-        (0..self.ids.len() as u32).filter_map(|key| Some((key, self.surely(key)?))).collect()
+        (0..self.ids.len() as u32)
+            .filter_map(|key| Some((key, self.surely(key)?)))
+            .collect()
     }
 }
 

@@ -117,21 +117,37 @@ impl Scenario {
             limits,
             clients: dice.between(2, 7) as usize,
             ids: dice.between(4, 48) as u32,
-            disk_bytes: if dice.chance(500) { segment_bytes * dice.between(10, 20) } else { 1 << 30 },
+            disk_bytes: if dice.chance(500) {
+                segment_bytes * dice.between(10, 20)
+            } else {
+                1 << 30
+            },
             mesh_rare_us: dice.pick(&[200, 5_000, 3_000_000]),
             runs: dice.between(1, 5) as u32,
-            damage: if dice.chance(3000) { dice.pick(&[2000, 6000]) } else { 0 },
+            damage: if dice.chance(3000) {
+                dice.pick(&[2000, 6000])
+            } else {
+                0
+            },
             clock_jumps: dice.pick(&[0, 300, 3000]),
             sleeps: dice.pick(&[0, 200, 600]),
             sleep_us_max: dice.pick(&[50_000, 3_000_000, u64::from(ttl_s).min(10_000) * 1_200_000]),
-            faults: if quiet { Faults::default() } else { Faults::draw(dice) },
+            faults: if quiet {
+                Faults::default()
+            } else {
+                Faults::draw(dice)
+            },
         }
     }
 }
 
 impl Faults {
     fn draw(dice: &mut Dice) -> Faults {
-        let lost_write = if dice.chance(2500) { dice.pick(&[50, 300]) } else { 0 };
+        let lost_write = if dice.chance(2500) {
+            dice.pick(&[50, 300])
+        } else {
+            0
+        };
         Faults {
             short_write: dice.pick(&[0, 0, 100, 500]),
             write_error: dice.pick(&[0, 0, 100, 500]),

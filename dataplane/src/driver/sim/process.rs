@@ -152,7 +152,10 @@ impl World {
             seal_bytes_max: scenario.seal_bytes_max,
             seal_every_us: scenario.seal_every_us,
             slices_count_max: scenario.slices_count_max,
-            wal_bytes_max: Some((u64::from(shards) * 2 + u64::from(scenario.spares_count) + scenario.segments_more) * scenario.segment_bytes),
+            wal_bytes_max: Some(
+                (u64::from(shards) * 2 + u64::from(scenario.spares_count) + scenario.segments_more)
+                    * scenario.segment_bytes,
+            ),
             body_age_max_s: scenario.body_age_max_s,
             dedup_memory_bytes_max: 64 << 20,
             sync: scenario.sync,
@@ -181,7 +184,11 @@ impl World {
 
     /// Lets a shard take a turn at a time, unless it takes one before.
     pub fn wake_shard(&mut self, shard: u16, at_us: u64) {
-        let Some(host) = self.process.as_mut().and_then(|process| process.shards.get_mut(usize::from(shard))) else {
+        let Some(host) = self
+            .process
+            .as_mut()
+            .and_then(|process| process.shards.get_mut(usize::from(shard)))
+        else {
             return;
         };
         if host.turn_at_us <= at_us {
@@ -195,7 +202,11 @@ impl World {
 
     /// Puts an event into a shard's mailbox.
     pub fn to_shard(&mut self, shard: u16, event: Event) {
-        let Some(host) = self.process.as_mut().and_then(|process| process.shards.get_mut(usize::from(shard))) else {
+        let Some(host) = self
+            .process
+            .as_mut()
+            .and_then(|process| process.shards.get_mut(usize::from(shard)))
+        else {
             return;
         };
         host.inbox.events.push(event);
@@ -204,7 +215,11 @@ impl World {
 
     /// Puts bytes of a connection into a shard's mailbox.
     pub fn received(&mut self, shard: u16, id: crate::event::ConnId, bytes: &[u8]) {
-        let Some(host) = self.process.as_mut().and_then(|process| process.shards.get_mut(usize::from(shard))) else {
+        let Some(host) = self
+            .process
+            .as_mut()
+            .and_then(|process| process.shards.get_mut(usize::from(shard)))
+        else {
             return;
         };
         let range = host.inbox.put(bytes);
@@ -213,8 +228,17 @@ impl World {
     }
 
     /// Puts the end of a block read into a shard's mailbox.
-    pub fn read_done(&mut self, shard: u16, id: crate::event::ReadId, result: Result<Vec<u8>, crate::event::Errno>) {
-        let Some(host) = self.process.as_mut().and_then(|process| process.shards.get_mut(usize::from(shard))) else {
+    pub fn read_done(
+        &mut self,
+        shard: u16,
+        id: crate::event::ReadId,
+        result: Result<Vec<u8>, crate::event::Errno>,
+    ) {
+        let Some(host) = self
+            .process
+            .as_mut()
+            .and_then(|process| process.shards.get_mut(usize::from(shard)))
+        else {
             return;
         };
         let result = result.map(|bytes| host.inbox.put(&bytes));
@@ -224,7 +248,11 @@ impl World {
 
     fn soon(&mut self, shard: u16) {
         let stalls = self.dice.chance(self.faults.stall);
-        let delay_us = if stalls { self.dice.between(1_000, 3_000_000) } else { self.dice.delay_us(10, 300, 500) };
+        let delay_us = if stalls {
+            self.dice.between(1_000, 3_000_000)
+        } else {
+            self.dice.delay_us(10, 300, 500)
+        };
         self.wake_shard(shard, self.now_us() + delay_us);
     }
 
@@ -241,16 +269,26 @@ impl World {
         host.turn_at_us = u64::MAX;
         self.counts.one(Count::Turns);
         let mut outbox = std::mem::take(&mut host.outbox);
-        let next = host.shard.turn(&mut host.inbox, now, &mut Charge, &mut outbox);
+        let next = host
+            .shard
+            .turn(&mut host.inbox, now, &mut Charge, &mut outbox);
         let bytes = std::mem::take(&mut outbox.bytes);
         for op in outbox.ops.drain(..) {
-            if self.process.as_ref().is_some_and(|process| process.exit.is_some()) {
+            if self
+                .process
+                .as_ref()
+                .is_some_and(|process| process.exit.is_some())
+            {
                 break;
             }
             self.carry_out_op(shard, op, &bytes);
         }
-        if matches!(next, Next::Now) || matches!(next, Next::At(at_us) if at_us <= now.mono_us + 1) {
-            sim_trace!(self.now_us(), "shard {shard} wants its next turn at once: {next:?}");
+        if matches!(next, Next::Now) || matches!(next, Next::At(at_us) if at_us <= now.mono_us + 1)
+        {
+            sim_trace!(
+                self.now_us(),
+                "shard {shard} wants its next turn at once: {next:?}"
+            );
         }
         outbox.bytes = bytes;
         outbox.clear();
@@ -275,8 +313,15 @@ impl World {
         };
         let page = &process.stats.shards[usize::from(shard)];
         let (flights, connections) = (page.flights.get(), page.connections.get());
-        if flights > u64::from(limits.flights_max) || connections > u64::from(limits.connections_max) {
-            self.fail(Property::Bounded, format!("shard {shard} has {flights} requests in flight and {connections} connections"));
+        if flights > u64::from(limits.flights_max)
+            || connections > u64::from(limits.connections_max)
+        {
+            self.fail(
+                Property::Bounded,
+                format!(
+                    "shard {shard} has {flights} requests in flight and {connections} connections"
+                ),
+            );
         }
         let files = self.disk.names().count();
         if files > 400 {
@@ -298,11 +343,19 @@ impl World {
                     process.shards[usize::from(shard)].listening = false;
                 }
             }
-            Op::Write { file, offset, blocks } => self.log_write(shard, file, offset, blocks),
+            Op::Write {
+                file,
+                offset,
+                blocks,
+            } => self.log_write(shard, file, offset, blocks),
             Op::Sync(file) => self.log_sync(shard, file),
             Op::Read { id, file, offset } => self.slice_read_begins(shard, id, file, offset),
             Op::Message(to, message) => {
-                sim_trace!(self.now_us(), "shard {shard} to shard {}: {message:?}", to.0);
+                sim_trace!(
+                    self.now_us(),
+                    "shard {shard} to shard {}: {message:?}",
+                    to.0
+                );
                 match message {
                     Message::Claim { .. } => self.counts.one(Count::MeshClaims),
                     Message::Withdrawn { .. } => self.counts.one(Count::Withdrawn),
@@ -310,7 +363,12 @@ impl World {
                 }
                 let rare_us = self.scenario.mesh_rare_us;
                 let delay_us = self.dice.delay_us(5, rare_us, 150);
-                self.post(shard, to.0, delay_us, Happening::ToShard(to.0, Event::Message(ShardId(shard), message)));
+                self.post(
+                    shard,
+                    to.0,
+                    delay_us,
+                    Happening::ToShard(to.0, Event::Message(ShardId(shard), message)),
+                );
             }
             Op::Keeper(message) => {
                 sim_trace!(self.now_us(), "shard {shard} to keeper: {message:?}");
@@ -318,7 +376,12 @@ impl World {
                     self.counts.one(Count::SlicesSwitched);
                 }
                 let delay_us = self.dice.delay_us(20, 50_000, 200);
-                self.post(shard, KEEPER, delay_us, Happening::ToKeeper(KeeperEvent::FromShard(ShardId(shard), message)));
+                self.post(
+                    shard,
+                    KEEPER,
+                    delay_us,
+                    Happening::ToKeeper(KeeperEvent::FromShard(ShardId(shard), message)),
+                );
             }
             Op::Stop(stop) => self.ends_itself(stop.code, stop.reason),
         }
@@ -356,7 +419,11 @@ impl World {
 
     /// The time that the keeper asked for has come, if it did not ask for another one since.
     pub fn keeper_tick(&mut self, token: u64) {
-        if self.process.as_ref().is_some_and(|process| process.keeper_wake == token) {
+        if self
+            .process
+            .as_ref()
+            .is_some_and(|process| process.keeper_wake == token)
+        {
             self.to_keeper(KeeperEvent::Tick);
         }
     }
@@ -392,8 +459,17 @@ impl World {
     }
 
     fn keeper_tells(&mut self, shard: u16, message: ToShard) {
-        sim_trace!(self.now_us(), "keeper to shard {shard}: {}", brief(&message));
-        if matches!(message, ToShard::Serve { .. }) && self.process.as_ref().is_some_and(|process| !process.recovered) {
+        sim_trace!(
+            self.now_us(),
+            "keeper to shard {shard}: {}",
+            brief(&message)
+        );
+        if matches!(message, ToShard::Serve { .. })
+            && self
+                .process
+                .as_ref()
+                .is_some_and(|process| !process.recovered)
+        {
             if let Some(process) = self.process.as_mut() {
                 process.recovered = true;
             }
@@ -401,7 +477,12 @@ impl World {
             self.note_serving();
         }
         let delay_us = self.dice.delay_us(20, 50_000, 200);
-        self.post(KEEPER, shard, delay_us, Happening::ToShard(shard, Event::Keeper(message)));
+        self.post(
+            KEEPER,
+            shard,
+            delay_us,
+            Happening::ToShard(shard, Event::Keeper(message)),
+        );
     }
 
     fn heard(&mut self, notice: &Notice) {
@@ -410,14 +491,21 @@ impl World {
             Notice::TornTail { .. } => self.counts.one(Count::TornTails),
             Notice::VoidRemoved(_) => self.counts.one(Count::VoidRemoved),
             Notice::Sealed { .. } => self.counts.one(Count::Seals),
-            Notice::Deleted { segments, .. } => self.counts.add(Count::Deletions, u64::from(*segments)),
+            Notice::Deleted { segments, .. } => {
+                self.counts.add(Count::Deletions, u64::from(*segments))
+            }
             Notice::TimeWithheld { .. } => self.counts.one(Count::WithheldTime),
             Notice::SpaceLow { low: true, .. } => self.counts.one(Count::SpaceLow),
             Notice::TwoOutcomes { .. } if !self.truth.may_refuse() => {
                 self.fail(Property::OneOutcome, format!("the keeper says: {notice}"));
             }
-            Notice::DamageWhileSealing { .. } if !self.truth.may_refuse() && self.truth.keeper_errors == 0 => {
-                self.fail(Property::DamageOrTornTail, format!("nothing was damaged, and the keeper says: {notice}"));
+            Notice::DamageWhileSealing { .. }
+                if !self.truth.may_refuse() && self.truth.keeper_errors == 0 =>
+            {
+                self.fail(
+                    Property::DamageOrTornTail,
+                    format!("nothing was damaged, and the keeper says: {notice}"),
+                );
             }
             _ => {}
         }
@@ -446,9 +534,17 @@ impl World {
 /// A message without its load.
 fn brief(message: &ToShard) -> String {
     match message {
-        ToShard::Begin(begin) => format!("Begin log {} in {:?}, clock {:?}", begin.log, begin.first, begin.clock),
+        ToShard::Begin(begin) => format!(
+            "Begin log {} in {:?}, clock {:?}",
+            begin.log, begin.first, begin.clock
+        ),
         ToShard::Load(entries) => format!("Load {} decisions", entries.len()),
-        ToShard::Slices(set) => format!("Slices version {}, epoch {}, {} slices", set.version, set.sealed_epoch, set.slices.len()),
+        ToShard::Slices(set) => format!(
+            "Slices version {}, epoch {}, {} slices",
+            set.version,
+            set.sealed_epoch,
+            set.slices.len()
+        ),
         other => format!("{other:?}"),
     }
 }

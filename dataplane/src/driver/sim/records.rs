@@ -4,7 +4,9 @@
 use flk_contract::build::{BuildOptions, build, read_csv};
 use flk_contract::outcome::{ENCODING, write_outcome};
 use flk_contract::record::write_json;
-use flk_contract::{Algorithm, KeySet, NumberForm, OwnedRecord, Params, Scheme, SigningKey, SlopeCache, judge, sign};
+use flk_contract::{
+    Algorithm, KeySet, NumberForm, OwnedRecord, Params, Scheme, SigningKey, SlopeCache, judge, sign,
+};
 use std::sync::OnceLock;
 
 /// Distinct ids that exist.
@@ -65,9 +67,15 @@ pub fn pool() -> &'static Pool {
 fn make() -> Pool {
     let scheme = Scheme::new(Algorithm::HmacSha256, NumberForm::Repr);
     let key = SigningKey::from_text(scheme, "a key of the simulated world, 32+").expect("a key");
-    let foreign = SigningKey::from_text(scheme, "a key that the gateway does not know").expect("a key");
-    let keys = KeySet::builder().add_signing(&key).and_then(|set| set.build()).expect("a key set");
-    let ids = (0..KEYS_COUNT).map(|number| make_id(number, &key, &foreign)).collect();
+    let foreign =
+        SigningKey::from_text(scheme, "a key that the gateway does not know").expect("a key");
+    let keys = KeySet::builder()
+        .add_signing(&key)
+        .and_then(|set| set.build())
+        .expect("a key set");
+    let ids = (0..KEYS_COUNT)
+        .map(|number| make_id(number, &key, &foreign))
+        .collect();
     Pool { ids, keys }
 }
 
@@ -90,7 +98,8 @@ fn make_id(number: u32, key: &SigningKey, foreign: &SigningKey) -> Id {
         record.sig = sign(key, &record.view());
         let judged = judge(&record.view(), &Params::default(), &mut SlopeCache::new());
         let mut outcome = Vec::new();
-        write_outcome(ENCODING, &judged, &record.pcs_id, &mut outcome).expect("an encoding of ours");
+        write_outcome(ENCODING, &judged, &record.pcs_id, &mut outcome)
+            .expect("an encoding of ours");
         variants.push(Variant {
             parts: parts(&record),
             status: judged.status(),
@@ -103,7 +112,12 @@ fn make_id(number: u32, key: &SigningKey, foreign: &SigningKey) -> Id {
     record.pcs_id = "0".repeat(64);
     record.sig = sign(key, &record.view());
     let wrong_id = parts(&record);
-    Id { pcs_id, variants, bad_signature, wrong_id }
+    Id {
+        pcs_id,
+        variants,
+        bad_signature,
+        wrong_id,
+    }
 }
 
 /// The body cut where the attempt goes, so that every request has bytes of its own: the attempt is not signed.
@@ -124,7 +138,9 @@ pub fn body(key: u32, kind: Kind, serial: u64) -> Vec<u8> {
         Kind::Valid(variant) => &id.variants[usize::from(variant)].parts,
         Kind::BadSignature => &id.bad_signature,
         Kind::WrongId => &id.wrong_id,
-        Kind::Malformed => return format!("{{\"pcs_id\":\"{}\",\"serial\":{serial},}}", id.pcs_id).into_bytes(),
+        Kind::Malformed => {
+            return format!("{{\"pcs_id\":\"{}\",\"serial\":{serial},}}", id.pcs_id).into_bytes();
+        }
     };
     format!("{}{}{}", parts[0], serial + 1, parts[1]).into_bytes()
 }
@@ -138,10 +154,16 @@ mod tests {
     fn each_kind_is_what_it_says_by_the_contract() {
         let pool = pool();
         for key in [0, 1, KEYS_COUNT - 1] {
-            for kind in [Kind::Valid(0), Kind::Valid(1), Kind::BadSignature, Kind::WrongId, Kind::Malformed] {
-                let mut bytes = body(key, kind, 41);
+            for kind in [
+                Kind::Valid(0),
+                Kind::Valid(1),
+                Kind::BadSignature,
+                Kind::WrongId,
+                Kind::Malformed,
+            ] {
+                let bytes = body(key, kind, 41);
                 let mut parser = Parser::new();
-                let parsed = parser.parse(&mut bytes);
+                let parsed = parser.parse(&bytes);
                 let Ok(record) = parsed else {
                     assert_eq!(kind, Kind::Malformed);
                     continue;
@@ -150,9 +172,15 @@ mod tests {
                 assert_eq!(record.attempt, 42);
                 let authentic = authenticate(&record, &pool.keys, &mut Scratch::new()).is_ok();
                 assert_eq!(authentic, kind != Kind::BadSignature, "{kind:?}");
-                assert_eq!(check_identity(&record).is_ok(), kind != Kind::WrongId, "{kind:?}");
+                assert_eq!(
+                    check_identity(&record).is_ok(),
+                    kind != Kind::WrongId,
+                    "{kind:?}"
+                );
             }
-            let [one, two] = &pool.ids[key as usize].variants[..] else { panic!() };
+            let [one, two] = &pool.ids[key as usize].variants[..] else {
+                panic!()
+            };
             assert_ne!(one.outcome, two.outcome);
         }
     }

@@ -25,9 +25,15 @@ pub fn run(seed: u64, keep: Keep) -> (Counts, Result<(), Broken>) {
 
 /// The command that replays a seed.
 pub fn replay(seed: u64, bug: Option<Bug>) -> String {
-    let features = if cfg!(feature = "planted-bugs") { "sim,planted-bugs" } else { "sim" };
+    let features = if cfg!(feature = "planted-bugs") {
+        "sim,planted-bugs"
+    } else {
+        "sim"
+    };
     let bug = bug.map_or(String::new(), |bug| format!(" --bug {bug:?}"));
-    format!("cargo run --release -p flk-dataplane --features {features} --bin flk-sim -- --seed {seed}{bug}")
+    format!(
+        "cargo run --release -p flk-dataplane --features {features} --bin flk-sim -- --seed {seed}{bug}"
+    )
 }
 
 /// Every counter, with its words.
@@ -55,11 +61,20 @@ flk-sim --seeds N [--from N] [--minutes M] [--jobs J]           runs many
 flk-sim --seeds N --bug NAME|all [--from N] [--jobs J]          proves that planted bugs are found";
 
 fn read(words: &[String]) -> Result<Asked, String> {
-    let mut asked = Asked { seeds: 2000, from: 1, jobs: 2, lines: 120, ..Asked::default() };
+    let mut asked = Asked {
+        seeds: 2000,
+        from: 1,
+        jobs: 2,
+        lines: 120,
+        ..Asked::default()
+    };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().cloned().ok_or(format!("{word} wants a value"));
-        let number = |text: String| text.parse::<u64>().map_err(|_| format!("{word}: `{text}` is no number"));
+        let number = |text: String| {
+            text.parse::<u64>()
+                .map_err(|_| format!("{word}: `{text}` is no number"))
+        };
         match word.as_str() {
             "--seed" => asked.seed = Some(number(value()?)?),
             "--seeds" => asked.seeds = number(value()?)?,
@@ -88,7 +103,11 @@ pub fn main(words: Vec<String>) -> ExitCode {
     if asked.bug.as_deref() == Some("all") {
         return prove_all(&asked);
     }
-    let bug = match asked.bug.as_deref().map(|name| Bug::named(name).ok_or(name)) {
+    let bug = match asked
+        .bug
+        .as_deref()
+        .map(|name| Bug::named(name).ok_or(name))
+    {
         None => None,
         Some(Ok(bug)) => Some(bug),
         Some(Err(name)) => {
@@ -130,12 +149,20 @@ fn replay_one(seed: u64, bug: Option<Bug>, asked: &Asked) -> ExitCode {
         show_lines();
         eprintln!("the gateway panicked: {panic}");
     }));
-    let keep = if asked.all_lines { Keep::All } else { Keep::Last(asked.lines) };
+    let keep = if asked.all_lines {
+        Keep::All
+    } else {
+        Keep::Last(asked.lines)
+    };
     let (counts, result) = run(seed, keep);
     show_lines();
     match result {
         Ok(()) => {
-            println!("seed {seed}: {} events, nothing broken; trace {:016x}", counts.of(Count::Events), trace::hash());
+            println!(
+                "seed {seed}: {} events, nothing broken; trace {:016x}",
+                counts.of(Count::Events),
+                trace::hash()
+            );
             ExitCode::SUCCESS
         }
         Err(found) => {
@@ -152,7 +179,12 @@ fn show_lines() {
 }
 
 fn show_found(seed: u64, bug: Option<Bug>, found: &Broken) {
-    println!("seed {seed} broke: {}\n  {}\nto replay it:\n  {}", found.property.words(), found.how, replay(seed, bug));
+    println!(
+        "seed {seed} broke: {}\n  {}\nto replay it:\n  {}",
+        found.property.words(),
+        found.how,
+        replay(seed, bug)
+    );
 }
 
 /// Runs seeds until one breaks something, with a bug planted, and says so in one line that [`prove_all`] reads.
@@ -160,14 +192,32 @@ fn find(asked: &Asked) -> ExitCode {
     let from = asked.from;
     std::panic::set_hook(Box::new(move |panic| {
         let how = panic.to_string().replace('\n', " ");
-        println!("{}", Verdict { seed: SEED.get(), needed: SEED.get() + 1 - from, property: Property::Assertion.words().to_string(), how }.spell());
+        println!(
+            "{}",
+            Verdict {
+                seed: SEED.get(),
+                needed: SEED.get() + 1 - from,
+                property: Property::Assertion.words().to_string(),
+                how
+            }
+            .spell()
+        );
         std::process::exit(0);
     }));
     for seed in from..from + asked.seeds {
         SEED.set(seed);
         if let (_, Err(found)) = run(seed, Keep::Nothing) {
             let property = found.property.words().to_string();
-            println!("{}", Verdict { seed, needed: seed + 1 - from, property, how: found.how }.spell());
+            println!(
+                "{}",
+                Verdict {
+                    seed,
+                    needed: seed + 1 - from,
+                    property,
+                    how: found.how
+                }
+                .spell()
+            );
             return ExitCode::SUCCESS;
         }
     }
@@ -185,7 +235,10 @@ struct Verdict {
 
 impl Verdict {
     fn spell(&self) -> String {
-        format!("found\t{}\t{}\t{}\t{}", self.seed, self.needed, self.property, self.how)
+        format!(
+            "found\t{}\t{}\t{}\t{}",
+            self.seed, self.needed, self.property, self.how
+        )
     }
 
     fn read(line: &str) -> Option<Verdict> {
@@ -201,7 +254,9 @@ impl Verdict {
 
 /// The bugs that the simulator can see; the others are the drivers'.
 pub fn bugs() -> impl Iterator<Item = Bug> {
-    Bug::ALL.into_iter().filter(|bug| !matches!(bug, Bug::DriverSyncSkipped | Bug::DriverSyncEarly))
+    Bug::ALL
+        .into_iter()
+        .filter(|bug| !matches!(bug, Bug::DriverSyncSkipped | Bug::DriverSyncEarly))
 }
 
 /// Plants every bug in a process of its own, and prints the table of those found.
@@ -218,36 +273,72 @@ fn prove_all(asked: &Asked) -> ExitCode {
             scope.spawn(|| {
                 while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
                     let mut child = Command::new(&program);
-                    child.args(["--bug", &format!("{bug:?}"), "--seeds", &asked.seeds.to_string(), "--from", &asked.from.to_string()]);
+                    child.args([
+                        "--bug",
+                        &format!("{bug:?}"),
+                        "--seeds",
+                        &asked.seeds.to_string(),
+                        "--from",
+                        &asked.from.to_string(),
+                    ]);
                     let output = child.stderr(Stdio::null()).output();
-                    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+                    let text = output
+                        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+                        .unwrap_or_default();
                     let verdict = text.lines().find_map(Verdict::read);
-                    let said = verdict.as_ref().map_or("NOT FOUND".to_string(), |verdict| format!("seed {}: {}", verdict.seed, verdict.how));
+                    let said = verdict.as_ref().map_or("NOT FOUND".to_string(), |verdict| {
+                        format!("seed {}: {}", verdict.seed, verdict.how)
+                    });
                     eprintln!("{bug:?}: {said}");
-                    verdicts.lock().unwrap_or_else(PoisonError::into_inner).push((*bug, verdict));
+                    verdicts
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((*bug, verdict));
                 }
             });
         }
     });
-    let mut verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut verdicts = verdicts
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     verdicts.sort_by_key(|(bug, _)| *bug as u8);
-    println!("| Planted bug | Name | Found by seed | Seeds needed | Property that failed |\n|---|---|---|---|---|");
+    println!(
+        "| Planted bug | Name | Found by seed | Seeds needed | Property that failed |\n|---|---|---|---|---|"
+    );
     for (bug, verdict) in &verdicts {
         let row = match verdict {
-            Some(verdict) => format!("{} | {} | {}", verdict.seed, verdict.needed, verdict.property),
+            Some(verdict) => format!(
+                "{} | {} | {}",
+                verdict.seed, verdict.needed, verdict.property
+            ),
             None => format!("— | more than {} | **not found**", asked.seeds),
         };
         println!("| {} | `{bug:?}` | {row} |", bug.describe());
     }
-    let missing = verdicts.iter().filter(|(_, verdict)| verdict.is_none()).count();
-    println!("\n{} of {} planted bugs found, each within {} seeds from seed {}.", verdicts.len() - missing, verdicts.len(), asked.seeds, asked.from);
-    if missing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let missing = verdicts
+        .iter()
+        .filter(|(_, verdict)| verdict.is_none())
+        .count();
+    println!(
+        "\n{} of {} planted bugs found, each within {} seeds from seed {}.",
+        verdicts.len() - missing,
+        verdicts.len(),
+        asked.seeds,
+        asked.from
+    );
+    if missing == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Runs many seeds; the first that breaks something ends it.
 fn run_many(asked: &Asked) -> ExitCode {
     let began = Instant::now();
-    let until = asked.minutes.map(|minutes| began + Duration::from_secs(60 * minutes));
+    let until = asked
+        .minutes
+        .map(|minutes| began + Duration::from_secs(60 * minutes));
     let next = AtomicU64::new(asked.from);
     let done = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
@@ -257,9 +348,14 @@ fn run_many(asked: &Asked) -> ExitCode {
         let seed = SEED.get();
         eprintln!("seed {seed}: the gateway panicked: {panic}");
         if let Ok(program) = std::env::current_exe() {
-            let _ = Command::new(program).args(["--seed", &seed.to_string()]).status();
+            let _ = Command::new(program)
+                .args(["--seed", &seed.to_string()])
+                .status();
         }
-        println!("seed {seed} broke: an assertion of the gateway\nto replay it:\n  {}", replay(seed, None));
+        println!(
+            "seed {seed} broke: an assertion of the gateway\nto replay it:\n  {}",
+            replay(seed, None)
+        );
         std::process::exit(1);
     }));
     let wanted = |seed: u64| match until {
@@ -276,11 +372,17 @@ fn run_many(asked: &Asked) -> ExitCode {
                     }
                     SEED.set(seed);
                     let (went, result) = run(seed, Keep::Nothing);
-                    counts.lock().unwrap_or_else(PoisonError::into_inner).merge(&went);
+                    counts
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .merge(&went);
                     done.fetch_add(1, Ordering::Relaxed);
                     if let Err(found) = result {
                         stop.store(true, Ordering::Relaxed);
-                        broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((seed, found));
+                        broken
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .get_or_insert((seed, found));
                     }
                 }
             });
@@ -293,7 +395,11 @@ fn run_many(asked: &Asked) -> ExitCode {
     let seeds = done.load(Ordering::Relaxed);
     let seconds = began.elapsed().as_secs_f64();
     println!("{}", totals(&counts));
-    println!("{seeds} seeds in {seconds:.1} s: {:.0} seeds/s with {} jobs", seeds as f64 / seconds, asked.jobs);
+    println!(
+        "{seeds} seeds in {seconds:.1} s: {:.0} seeds/s with {} jobs",
+        seeds as f64 / seconds,
+        asked.jobs
+    );
     if let Some((seed, found)) = broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
         let (_, again) = run(seed, Keep::Last(asked.lines));
         show_lines();
@@ -305,7 +411,10 @@ fn run_many(asked: &Asked) -> ExitCode {
     }
     let unreached = counts.unreached();
     if seeds >= SEEDS_FOR_COVERAGE && !unreached.is_empty() {
-        println!("never reached, which is a failure of this suite: {}", unreached.join("; "));
+        println!(
+            "never reached, which is a failure of this suite: {}",
+            unreached.join("; ")
+        );
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
@@ -325,7 +434,10 @@ fn show_progress(began: Instant, done: &AtomicU64, stop: &AtomicBool, asked: &As
         }
         if shown.elapsed() >= Duration::from_secs(5) {
             shown = Instant::now();
-            eprintln!("{seeds} seeds, {:.0} seeds/s", seeds as f64 / began.elapsed().as_secs_f64());
+            eprintln!(
+                "{seeds} seeds, {:.0} seeds/s",
+                seeds as f64 / began.elapsed().as_secs_f64()
+            );
         }
     }
 }

@@ -97,14 +97,32 @@ impl Truth {
 
     /// How far a start may have moved the expiry clock, at most and at least, against both bounds now.
     pub fn resumed(&self, wall_us: u64, fast_us: i64, slow_us: i64) -> (i64, i64) {
-        let confirmed = self.writes.iter().filter(|write| write.confirmed && !write.lost);
+        let confirmed = self
+            .writes
+            .iter()
+            .filter(|write| write.confirmed && !write.lost);
         let newest = confirmed.max_by_key(|write| write.fast_us);
-        let newest_fast_us = if self.any_loss { i64::MIN } else { newest.map_or(i64::MIN, |write| write.fast_us - 2_500_000) };
-        let newest_slow_us = if self.any_loss { 0 } else { newest.map_or(0, |write| write.slow_us) };
-        let writes = self.writes.iter().map(|write| Mark { fast_us: write.fast_us, wall_us: write.wall_us });
-        let candidates = writes.chain(self.marks.iter().copied()).filter(|mark| mark.fast_us >= newest_fast_us);
+        let newest_fast_us = if self.any_loss {
+            i64::MIN
+        } else {
+            newest.map_or(i64::MIN, |write| write.fast_us - 2_500_000)
+        };
+        let newest_slow_us = if self.any_loss {
+            0
+        } else {
+            newest.map_or(0, |write| write.slow_us)
+        };
+        let writes = self.writes.iter().map(|write| Mark {
+            fast_us: write.fast_us,
+            wall_us: write.wall_us,
+        });
+        let candidates = writes
+            .chain(self.marks.iter().copied())
+            .filter(|mark| mark.fast_us >= newest_fast_us);
         let reach = candidates.map(|mark| {
-            let passed_us = wall_us.saturating_sub(mark.wall_us).min(RESUME_US_MAX as u64) as i64;
+            let passed_us = wall_us
+                .saturating_sub(mark.wall_us)
+                .min(RESUME_US_MAX as u64) as i64;
             mark.fast_us + passed_us + 1_000_000
         });
         let fast_to_us = reach.max().unwrap_or(fast_us).max(fast_us);
@@ -118,10 +136,17 @@ impl World {
         let found = logbook::read(bytes);
         let batch = found.batches.first();
         let sequence = batch.map_or(0, |batch| batch.sequence);
-        let wall_us = bytes.get(found.header.map_or(0, |_| 4096) + 40..).and_then(|rest| rest.first_chunk::<8>());
+        let wall_us = bytes
+            .get(found.header.map_or(0, |_| 4096) + 40..)
+            .and_then(|rest| rest.first_chunk::<8>());
         let reading = self.oracle.now();
         let salt = batch.map_or(0, |batch| batch.salt);
-        if self.truth.writes.iter().any(|write| write.inode == inode && write.salt != salt && !write.gone) {
+        if self
+            .truth
+            .writes
+            .iter()
+            .any(|write| write.inode == inode && write.salt != salt && !write.gone)
+        {
             self.counts.one(Count::Recycled);
             self.note_gone(inode);
         }
@@ -143,7 +168,13 @@ impl World {
             gone: false,
             lost: false,
         };
-        if let Some(before) = self.truth.writes.iter().rev().find(|before| before.log == write.log && before.sequence == sequence) {
+        if let Some(before) = self
+            .truth
+            .writes
+            .iter()
+            .rev()
+            .find(|before| before.log == write.log && before.sequence == sequence)
+        {
             self.counts.one(Count::TakeOvers);
             write.fast_us = before.fast_us;
             write.slow_us = before.slow_us;
@@ -177,17 +208,29 @@ impl World {
         match item {
             Item::Body { index, bytes } => {
                 let serial = logbook::serial_of(bytes);
-                let request = serial.and_then(|serial| self.oracle.requests.get(serial as usize).cloned());
-                let known = serial.zip(request).is_some_and(|(serial, request)| records::body(request.key, request.kind, serial) == *bytes);
+                let request =
+                    serial.and_then(|serial| self.oracle.requests.get(serial as usize).cloned());
+                let known = serial.zip(request).is_some_and(|(serial, request)| {
+                    records::body(request.key, request.kind, serial) == *bytes
+                });
                 if !known {
                     let text = String::from_utf8_lossy(bytes).into_owned();
-                    return self.fail(Property::NothingInvented, format!("the log holds a body that no client sent: {text}"));
+                    return self.fail(
+                        Property::NothingInvented,
+                        format!("the log holds a body that no client sent: {text}"),
+                    );
                 }
                 let serial = serial.unwrap_or(0);
-                self.truth.places.insert((write.log, write.sequence, *index), serial);
+                self.truth
+                    .places
+                    .insert((write.log, write.sequence, *index), serial);
                 write.bodies.push(serial);
             }
-            Item::Fate { sequence, index, fate } => {
+            Item::Fate {
+                sequence,
+                index,
+                fate,
+            } => {
                 let place = (write.log, *sequence, *index);
                 let Some(serial) = self.truth.places.get(&place).copied() else {
                     return self.fail(Property::BodiesKept, format!("a fate {fate:?} for a body that is not in the log, at {sequence} index {index}"));
@@ -212,7 +255,13 @@ impl World {
 
     /// The shard is told that what was written to a file up to a moment is durable.
     pub fn note_confirmed(&mut self, inode: Inode, moment: u64) {
-        for write in self.truth.writes.iter_mut().rev().filter(|write| write.inode == inode && !write.gone) {
+        for write in self
+            .truth
+            .writes
+            .iter_mut()
+            .rev()
+            .filter(|write| write.inode == inode && !write.gone)
+        {
             if write.applied.is_some_and(|applied| applied <= moment) {
                 write.confirmed = true;
             }
@@ -222,7 +271,12 @@ impl World {
     /// The keeper gives a file up or writes it anew.
     pub fn note_gone(&mut self, inode: Inode) {
         let mut serials = Vec::new();
-        for write in self.truth.writes.iter_mut().filter(|write| write.inode == inode && !write.gone) {
+        for write in self
+            .truth
+            .writes
+            .iter_mut()
+            .filter(|write| write.inode == inode && !write.gone)
+        {
             write.gone = true;
             serials.extend(write.bodies.iter().copied());
         }
@@ -238,7 +292,12 @@ impl World {
 
     /// The keeper cuts a file: what lies behind the cut must be somewhere else.
     pub fn note_cut(&mut self, inode: Inode, bytes: u64) {
-        for write in self.truth.writes.iter_mut().filter(|write| write.inode == inode && write.offset >= bytes) {
+        for write in self
+            .truth
+            .writes
+            .iter_mut()
+            .filter(|write| write.inode == inode && write.offset >= bytes)
+        {
             write.gone = true;
         }
     }
@@ -251,17 +310,27 @@ impl World {
             let start = write.offset as usize;
             seen.get(start..start + write.bytes.len()) == Some(&write.bytes[..])
         };
-        let tampered = self.truth.undo.as_ref().and_then(|undo| self.disk.find(&undo.name));
+        let tampered = self
+            .truth
+            .undo
+            .as_ref()
+            .and_then(|undo| self.disk.find(&undo.name));
         let lost: Vec<usize> = (0..self.truth.writes.len())
             .filter(|at| {
                 let write = &self.truth.writes[*at];
-                let judged = write.confirmed && !write.gone && !write.lost && tampered != Some(write.inode);
+                let judged =
+                    write.confirmed && !write.gone && !write.lost && tampered != Some(write.inode);
                 judged && disk.exists(write.inode) && !intact(write)
             })
             .collect();
         let intact_later = |at: usize| {
             let write = &self.truth.writes[at];
-            self.truth.writes.iter().any(|later| later.log == write.log && later.sequence > write.sequence && !later.gone && intact(later))
+            self.truth.writes.iter().any(|later| {
+                later.log == write.log
+                    && later.sequence > write.sequence
+                    && !later.gone
+                    && intact(later)
+            })
         };
         let verdicts: Vec<(usize, bool)> = lost.iter().map(|at| (*at, intact_later(*at))).collect();
         for (at, known_by_later) in verdicts {
@@ -272,11 +341,16 @@ impl World {
                 continue;
             }
             if !write.lied {
-                let how = format!("log write {at}, confirmed, is not on the disk any more and no fault of the disk was planned");
+                let how = format!(
+                    "log write {at}, confirmed, is not on the disk any more and no fault of the disk was planned"
+                );
                 self.fail(Property::AcknowledgedLost, how);
                 return false;
             }
-            sim_trace!(self.now_us(), "log write {at} was acknowledged by a lying disk and is lost; a later header exists: {known_by_later}");
+            sim_trace!(
+                self.now_us(),
+                "log write {at} was acknowledged by a lying disk and is lost; a later header exists: {known_by_later}"
+            );
             self.truth.excused.extend(write.bodies.iter().copied());
             if known_by_later {
                 self.truth.lost_for_good = true;
@@ -307,7 +381,10 @@ impl World {
     }
 
     fn name_of(&self, inode: Inode) -> Option<String> {
-        self.disk.names().find(|(_, named)| *named == inode).map(|(name, _)| name.to_string())
+        self.disk
+            .names()
+            .find(|(_, named)| *named == inode)
+            .map(|(name, _)| name.to_string())
     }
 
     /// Damages a confirmed batch behind which a later one proves that it was durable.
@@ -315,15 +392,28 @@ impl World {
         let proven: Vec<usize> = (0..self.truth.writes.len())
             .filter(|at| {
                 let write = &self.truth.writes[*at];
-                let later = |later: &LogWrite| later.log == write.log && later.sequence > write.sequence && later.confirmed && !later.gone && !later.lost;
-                write.confirmed && !write.gone && !write.lost && self.truth.writes[at + 1..].iter().any(later)
+                let later = |later: &LogWrite| {
+                    later.log == write.log
+                        && later.sequence > write.sequence
+                        && later.confirmed
+                        && !later.gone
+                        && !later.lost
+                };
+                write.confirmed
+                    && !write.gone
+                    && !write.lost
+                    && self.truth.writes[at + 1..].iter().any(later)
             })
             .collect();
         if proven.is_empty() {
             return;
         }
         // Mostly what the next start must read.
-        let from = if self.dice.chance(7000) { proven.len().saturating_sub(6) as u64 } else { 0 };
+        let from = if self.dice.chance(7000) {
+            proven.len().saturating_sub(6) as u64
+        } else {
+            0
+        };
         let at = proven[self.dice.between(from, proven.len() as u64 - 1) as usize];
         let write = self.truth.writes[at].clone();
         let Some(name) = self.name_of(write.inode) else {
@@ -335,7 +425,8 @@ impl World {
         let how = self.dice.below(4);
         match how {
             0 => {
-                self.disk.tamper(write.inode, start, &vec![0; write.bytes.len()]);
+                self.disk
+                    .tamper(write.inode, start, &vec![0; write.bytes.len()]);
             }
             1 => {
                 let sector = self.dice.below(used as u64) as usize / 512 * 512;
@@ -343,13 +434,18 @@ impl World {
             }
             2 => {
                 let garbage = self.dice.bytes(96);
-                let batch = if write.bytes.starts_with(b"flk-segm") { 4096 } else { 0 };
+                let batch = if write.bytes.starts_with(b"flk-segm") {
+                    4096
+                } else {
+                    0
+                };
                 self.disk.tamper(write.inode, start + batch, &garbage);
             }
             _ => {
                 let at = self.dice.below(used as u64) as usize;
                 let bit = 1 << self.dice.below(8);
-                self.disk.tamper(write.inode, start + at, &[write.bytes[at] ^ bit]);
+                self.disk
+                    .tamper(write.inode, start + at, &[write.bytes[at] ^ bit]);
             }
         }
         if self.disk.seen(write.inode) == before {
@@ -358,13 +454,26 @@ impl World {
         sim_trace!(self.now_us(), "damaged log write {at} in {name}, way {how}");
         self.truth.excused.extend(write.bodies.iter().copied());
         self.counts.one(Count::Damage);
-        self.truth.undo = Some(Undo { name, bytes: before });
+        self.truth.undo = Some(Undo {
+            name,
+            bytes: before,
+        });
     }
 
     fn damage_file(&mut self, prefix: &str) {
-        let wanted = |name: &str| if prefix.is_empty() { name == "manifest" } else { name.starts_with(prefix) };
-        let names: Vec<(String, Inode)> =
-            self.disk.names().filter(|(name, _)| wanted(name)).map(|(name, inode)| (name.to_string(), inode)).collect();
+        let wanted = |name: &str| {
+            if prefix.is_empty() {
+                name == "manifest"
+            } else {
+                name.starts_with(prefix)
+            }
+        };
+        let names: Vec<(String, Inode)> = self
+            .disk
+            .names()
+            .filter(|(name, _)| wanted(name))
+            .map(|(name, inode)| (name.to_string(), inode))
+            .collect();
         if names.is_empty() {
             return;
         }
@@ -378,13 +487,20 @@ impl World {
         self.disk.tamper(inode, at, &[before[at] ^ bit]);
         sim_trace!(self.now_us(), "damaged {name} at {at}");
         self.counts.one(Count::Damage);
-        self.truth.undo = Some(Undo { name, bytes: before });
+        self.truth.undo = Some(Undo {
+            name,
+            bytes: before,
+        });
     }
 
     /// Puts an older manifest back, as a careless restore would.
     fn put_back_manifest(&mut self) {
         let count = self.truth.manifests.len();
-        let Some(now) = self.disk.find("manifest").map(|inode| self.disk.seen(inode).to_vec()) else {
+        let Some(now) = self
+            .disk
+            .find("manifest")
+            .map(|inode| self.disk.seen(inode).to_vec())
+        else {
             return;
         };
         if count < 2 {
@@ -395,10 +511,16 @@ impl World {
         if old == now {
             return;
         }
-        sim_trace!(self.now_us(), "the manifest of {back} replacements ago is put back");
+        sim_trace!(
+            self.now_us(),
+            "the manifest of {back} replacements ago is put back"
+        );
         self.disk.replace("manifest", &old);
         self.counts.one(Count::StaleManifests);
-        self.truth.undo = Some(Undo { name: "manifest".to_string(), bytes: now });
+        self.truth.undo = Some(Undo {
+            name: "manifest".to_string(),
+            bytes: now,
+        });
     }
 
     /// Puts back what was damaged. `false`: that cannot be done.
@@ -429,8 +551,12 @@ impl World {
         let mut refused: BTreeMap<u64, u16> = BTreeMap::new();
         let mut places: BTreeMap<(u64, u32, u16), u64> = BTreeMap::new();
         let mut fates = Vec::new();
-        let segments: Vec<Inode> =
-            self.disk.names().filter(|(name, _)| name.starts_with("segment-")).map(|(_, inode)| inode).collect();
+        let segments: Vec<Inode> = self
+            .disk
+            .names()
+            .filter(|(name, _)| name.starts_with("segment-"))
+            .map(|(_, inode)| inode)
+            .collect();
         for inode in segments {
             let found = logbook::read(self.disk.seen(inode));
             let number = found.header.map_or(0, |header| header.log.1);
@@ -443,7 +569,11 @@ impl World {
                                 places.insert((batch.sequence, index, number), serial);
                             }
                         }
-                        Item::Fate { sequence, index, fate } => fates.push(((sequence, index, number), fate)),
+                        Item::Fate {
+                            sequence,
+                            index,
+                            fate,
+                        } => fates.push(((sequence, index, number), fate)),
                     }
                 }
             }
@@ -455,17 +585,26 @@ impl World {
         }
         for (serial, request) in self.oracle.requests.clone().iter().enumerate() {
             let serial = serial as u64;
-            let Some(status) = request.status.filter(|status| [200, 202, 400, 401].contains(status)) else {
+            let Some(status) = request
+                .status
+                .filter(|status| [200, 202, 400, 401].contains(status))
+            else {
                 continue;
             };
             if self.truth.excused.contains(&serial) {
                 continue;
             }
             if !bodies.contains(&serial) {
-                return self.fail(Property::BodiesKept, format!("the body of request {serial}, answered {status}, is in no log file"));
+                return self.fail(
+                    Property::BodiesKept,
+                    format!("the body of request {serial}, answered {status}, is in no log file"),
+                );
             }
             if status >= 400 && refused.get(&serial) != Some(&status) {
-                return self.fail(Property::BodiesKept, format!("the body of request {serial}, answered {status}, has no such fate"));
+                return self.fail(
+                    Property::BodiesKept,
+                    format!("the body of request {serial}, answered {status}, has no such fate"),
+                );
             }
         }
     }

@@ -218,7 +218,8 @@ impl World {
     /// Lets something happen at a time.
     pub fn at(&mut self, at_us: u64, run: Option<u32>, what: Happening) {
         self.queued += 1;
-        self.queue.insert((at_us.max(self.now_us), self.queued), Queued { run, what });
+        self.queue
+            .insert((at_us.max(self.now_us), self.queued), Queued { run, what });
     }
 
     /// Notes that a property is broken; the first one counts.
@@ -274,7 +275,12 @@ impl World {
         }
         self.start_process();
         self.counts.one(Count::Runs);
-        sim_trace!(self.now_us, "run {} begins with {} shards, to end by {ending:?}", self.run, self.shards_before);
+        sim_trace!(
+            self.now_us,
+            "run {} begins with {} shards, to end by {ending:?}",
+            self.run,
+            self.shards_before
+        );
         for client in 0..self.clients.len() {
             self.wake_client(client, 10);
         }
@@ -288,14 +294,19 @@ impl World {
 
     /// Lets things happen until the process ends or is ended.
     fn run_until_end(&mut self, ending: Ending, last: bool) -> Exit {
-        let (Ending::Kill(events_max) | Ending::PowerCut(events_max) | Ending::Stop(events_max)) = ending;
+        let (Ending::Kill(events_max) | Ending::PowerCut(events_max) | Ending::Stop(events_max)) =
+            ending;
         let mut terminated_us = None;
         let mut calm_since_us = None;
         loop {
             if self.failure.is_some() {
                 return Exit::Killed;
             }
-            if let Some(exit) = self.process.as_mut().and_then(|process| process.exit.take()) {
+            if let Some(exit) = self
+                .process
+                .as_mut()
+                .and_then(|process| process.exit.take())
+            {
                 return exit;
             }
             if self.run_events >= events_max {
@@ -321,11 +332,17 @@ impl World {
                     Some(_) => {}
                 }
                 if terminated_us.is_some_and(|since_us| self.now_us > since_us + 10_000_000) {
-                    self.fail(Property::Liveness, "a graceful stop took more than 10 s".to_string());
+                    self.fail(
+                        Property::Liveness,
+                        "a graceful stop took more than 10 s".to_string(),
+                    );
                 }
             }
             if self.run_events > events_max + 60_000 {
-                self.fail(Property::Liveness, format!("60,000 events and no end, {} queued", self.queue.len()));
+                self.fail(
+                    Property::Liveness,
+                    format!("60,000 events and no end, {} queued", self.queue.len()),
+                );
             }
             self.happen();
         }
@@ -334,7 +351,10 @@ impl World {
     /// The next thing happens.
     fn happen(&mut self) {
         let Some(((at_us, _), queued)) = self.queue.pop_first() else {
-            return self.fail(Property::Liveness, "nothing will ever happen again".to_string());
+            return self.fail(
+                Property::Liveness,
+                "nothing will ever happen again".to_string(),
+            );
         };
         // What was to happen while the process was down happens now.
         let at_us = at_us.max(self.now_us);
@@ -345,7 +365,13 @@ impl World {
             return;
         }
         self.run_events += 1;
-        if self.process.as_ref().is_some_and(|process| process.recovered) && self.dice.chance(20) && self.dice.chance(self.scenario.clock_jumps) {
+        if self
+            .process
+            .as_ref()
+            .is_some_and(|process| process.recovered)
+            && self.dice.chance(20)
+            && self.dice.chance(self.scenario.clock_jumps)
+        {
             self.jump_wall();
         }
         self.carry_out(queued.what);
@@ -355,10 +381,26 @@ impl World {
         match what {
             Happening::Turn(shard, token) => self.turn(shard, token),
             Happening::KeeperStep => self.keeper_step(),
-            Happening::LogWritten { shard, write, blocks, result } => self.log_written(shard, write, blocks, result),
-            Happening::LogSynced { shard, inode, moment, result } => self.log_synced(shard, inode, moment, result),
+            Happening::LogWritten {
+                shard,
+                write,
+                blocks,
+                result,
+            } => self.log_written(shard, write, blocks, result),
+            Happening::LogSynced {
+                shard,
+                inode,
+                moment,
+                result,
+            } => self.log_synced(shard, inode, moment, result),
             Happening::ToShard(shard, event) => self.to_shard(shard, event),
-            Happening::SliceRead { shard, id, inode, offset, fails } => self.slice_read(shard, id, inode, offset, fails),
+            Happening::SliceRead {
+                shard,
+                id,
+                inode,
+                offset,
+                fails,
+            } => self.slice_read(shard, id, inode, offset, fails),
             Happening::ToKeeper(event) => self.to_keeper(event),
             Happening::KeeperTick(token) => self.keeper_tick(token),
             Happening::FileDone(op, error) => self.file_done(op, error),
@@ -367,28 +409,44 @@ impl World {
             Happening::FinToServer(conn) => self.fin_to_server(conn),
             Happening::ResetToServer(conn) => self.reset_to_server(conn),
             Happening::Drain(conn) => self.drain(conn),
-            Happening::BytesToClient(client, conn, bytes) => self.bytes_to_client(client, conn, &bytes),
+            Happening::BytesToClient(client, conn, bytes) => {
+                self.bytes_to_client(client, conn, &bytes)
+            }
             Happening::EofToClient(client, conn) => self.eof_to_client(client, conn),
         }
     }
 
     fn jump_wall(&mut self) {
-        let by_us = self.dice.pick(&[-86_400, -600, -10, 10, 600, 18_000, 2_592_000]) * 1_000_000;
+        let by_us = self
+            .dice
+            .pick(&[-86_400, -600, -10, 10, 600, 18_000, 2_592_000])
+            * 1_000_000;
         self.wall_offset_us = (self.wall_offset_us + by_us).max(-1_000_000_000_000_000);
         self.counts.one(Count::ClockJumps);
-        sim_trace!(self.now_us, "the wall clock jumps by {} s", by_us / 1_000_000);
+        sim_trace!(
+            self.now_us,
+            "the wall clock jumps by {} s",
+            by_us / 1_000_000
+        );
     }
 
     /// The process is gone; what was under way ends as it may. `false`: the seed ends here.
     fn end_run(&mut self, exit: Exit, last: bool) -> bool {
         sim_trace!(self.now_us, "run {} ended: {exit:?}", self.run);
-        let recovered = self.process.as_ref().is_some_and(|process| process.recovered);
+        let recovered = self
+            .process
+            .as_ref()
+            .is_some_and(|process| process.recovered);
         let in_flight: Vec<Happening> = {
             let queue = std::mem::take(&mut self.queue);
-            let (gone, stays): (BTreeMap<_, _>, BTreeMap<_, _>) =
-                queue.into_iter().partition(|(_, queued)| queued.run.is_some());
+            let (gone, stays): (BTreeMap<_, _>, BTreeMap<_, _>) = queue
+                .into_iter()
+                .partition(|(_, queued)| queued.run.is_some());
             self.queue = stays;
-            gone.into_values().filter(|queued| queued.run == Some(self.run)).map(|queued| queued.what).collect()
+            gone.into_values()
+                .filter(|queued| queued.run == Some(self.run))
+                .map(|queued| queued.what)
+                .collect()
         };
         for what in in_flight {
             self.interrupted(what);
@@ -446,7 +504,10 @@ impl World {
                 !last && self.undo_damage()
             }
             65 => {
-                self.fail(Property::DamageOrTornTail, format!("refused as damaged, and nothing was: {reason}"));
+                self.fail(
+                    Property::DamageOrTornTail,
+                    format!("refused as damaged, and nothing was: {reason}"),
+                );
                 false
             }
             74 if faulty => {
@@ -458,7 +519,10 @@ impl World {
                 !last && self.undo_damage()
             }
             _ => {
-                self.fail(Property::Liveness, format!("ended with {code} although nothing failed: {reason}"));
+                self.fail(
+                    Property::Liveness,
+                    format!("ended with {code} although nothing failed: {reason}"),
+                );
                 false
             }
         }
@@ -466,7 +530,9 @@ impl World {
 
     /// The process is down for a while; clocks go on, or not.
     fn between_runs(&mut self) {
-        let down_us = self.dice.pick(&[1_000, 1_000_000, 30_000_000, 3_000_000_000]);
+        let down_us = self
+            .dice
+            .pick(&[1_000, 1_000_000, 30_000_000, 3_000_000_000]);
         let down_us = self.dice.below(down_us) + 1;
         self.now_us += down_us;
         if self.dice.chance(self.scenario.clock_jumps) {
@@ -477,8 +543,15 @@ impl World {
 
     /// Tells the oracle what the start may have added to the expiry clock, by the wall clock.
     pub fn clock_resumes(&mut self) {
-        let (fast_us, slow_us) = self.truth.resumed(self.wall_us(), self.oracle.now().fast_us, self.oracle.now().slow_us);
+        let (fast_us, slow_us) = self.truth.resumed(
+            self.wall_us(),
+            self.oracle.now().fast_us,
+            self.oracle.now().slow_us,
+        );
         self.oracle.pass(fast_us, slow_us);
-        sim_trace!(self.now_us, "the expiry clock resumes, moved by {slow_us} to {fast_us} us against this moment");
+        sim_trace!(
+            self.now_us,
+            "the expiry clock resumes, moved by {slow_us} to {fast_us} us against this moment"
+        );
     }
 }

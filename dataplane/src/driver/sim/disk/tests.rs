@@ -11,7 +11,10 @@ struct Naive {
 
 impl Naive {
     fn write(&mut self, at: usize, offset: usize, bytes: &[u8], durable: bool) {
-        for (which, file) in [&mut self.seen[at], &mut self.medium[at]].into_iter().enumerate() {
+        for (which, file) in [&mut self.seen[at], &mut self.medium[at]]
+            .into_iter()
+            .enumerate()
+        {
             if which == 0 || durable {
                 let end = offset + bytes.len();
                 if file.len() < end {
@@ -40,7 +43,10 @@ fn run(seed: u64, survival: Survival) {
             }
             1 => {
                 // Whole sectors, as `durable` speaks of sectors.
-                let (offset, len) = (dice.below(16) as usize * 512, dice.between(1, 4) as usize * 512);
+                let (offset, len) = (
+                    dice.below(16) as usize * 512,
+                    dice.between(1, 4) as usize * 512,
+                );
                 let bytes = dice.bytes(len);
                 assert_eq!(disk.write(inodes[at], offset as u64, &bytes, true), len);
                 naive.write(at, offset, &bytes, true);
@@ -58,11 +64,24 @@ fn run(seed: u64, survival: Survival) {
     }
     disk.cut_power(survival, &mut dice);
     for (at, inode) in inodes.iter().enumerate() {
-        let expected = if survival == Survival::Nothing { &naive.medium[at] } else { &naive.seen[at] };
+        let expected = if survival == Survival::Nothing {
+            &naive.medium[at]
+        } else {
+            &naive.seen[at]
+        };
         let found = disk.seen(*inode);
         // Behind what the medium was told, a lost file end is zeros, garbage or nothing.
-        let told = expected.len().min(naive.medium[at].len().max(if survival == Survival::Nothing { 0 } else { usize::MAX }));
-        assert!(found.len() >= told, "seed {seed}: the file is shorter than what was synced");
+        let told = expected.len().min(naive.medium[at].len().max(
+            if survival == Survival::Nothing {
+                0
+            } else {
+                usize::MAX
+            },
+        ));
+        assert!(
+            found.len() >= told,
+            "seed {seed}: the file is shorter than what was synced"
+        );
         assert_eq!(found[..told], expected[..told], "seed {seed}, file {at}");
     }
 }
@@ -143,7 +162,10 @@ fn names_are_durable_only_behind_a_sync_of_the_directory() {
     assert!(disk.unlink("manifest"));
     assert!(!disk.unlink("manifest"));
     disk.cut_power(Survival::Nothing, &mut Dice::new(1));
-    assert!(disk.find("manifest").is_some(), "an unsynced removal is undone");
+    assert!(
+        disk.find("manifest").is_some(),
+        "an unsynced removal is undone"
+    );
 }
 
 #[test]
@@ -152,7 +174,11 @@ fn a_full_disk_takes_what_has_room() {
     let inode = disk.make("f");
     assert_eq!(disk.write(inode, 0, &[1; 4096], false), 1000);
     assert_eq!(disk.write(inode, 1000, &[1; 10], false), 0);
-    assert_eq!(disk.write(inode, 0, &[2; 1000], false), 1000, "overwriting takes no room");
+    assert_eq!(
+        disk.write(inode, 0, &[2; 1000], false),
+        1000,
+        "overwriting takes no room"
+    );
     disk.truncate(inode, 10);
     assert_eq!(disk.free_bytes(), 990);
 }

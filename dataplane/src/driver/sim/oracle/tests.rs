@@ -4,11 +4,19 @@ use super::*;
 
 fn outcome(key: u32, variant: u8, dedup: Dedup) -> Answer {
     let variant = &pool().ids[key as usize].variants[usize::from(variant)];
-    Answer { status: variant.status, dedup: Some(dedup), body: variant.outcome.clone() }
+    Answer {
+        status: variant.status,
+        dedup: Some(dedup),
+        body: variant.outcome.clone(),
+    }
 }
 
 fn status(status: u16) -> Answer {
-    Answer { status, dedup: None, body: String::new() }
+    Answer {
+        status,
+        dedup: None,
+        body: String::new(),
+    }
 }
 
 fn property(result: Result<Meaning, Broken>) -> Property {
@@ -21,31 +29,57 @@ const TTL_US: i64 = 100_000_000;
 fn a_first_outcome_is_followed_by_repetitions_only() {
     let mut oracle = Oracle::new(4, TTL_US);
     let first = oracle.sends(1, Kind::Valid(0));
-    assert_eq!(oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1), Ok(Meaning::First));
+    assert_eq!(
+        oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1),
+        Ok(Meaning::First)
+    );
     let again = oracle.sends(1, Kind::Valid(0));
-    assert_eq!(oracle.answered(again, &outcome(1, 0, Dedup::Hit), 1), Ok(Meaning::Again));
+    assert_eq!(
+        oracle.answered(again, &outcome(1, 0, Dedup::Hit), 1),
+        Ok(Meaning::Again)
+    );
     let conflict = oracle.sends(1, Kind::Valid(1));
-    assert_eq!(oracle.answered(conflict, &outcome(1, 0, Dedup::Conflict), 1), Ok(Meaning::Conflict));
+    assert_eq!(
+        oracle.answered(conflict, &outcome(1, 0, Dedup::Conflict), 1),
+        Ok(Meaning::Conflict)
+    );
     let lost = oracle.sends(1, Kind::Valid(0));
-    assert_eq!(property(oracle.answered(lost, &outcome(1, 0, Dedup::Miss), 1)), Property::AcknowledgedLost);
+    assert_eq!(
+        property(oracle.answered(lost, &outcome(1, 0, Dedup::Miss), 1)),
+        Property::AcknowledgedLost
+    );
     let other = oracle.sends(1, Kind::Valid(1));
-    assert_eq!(property(oracle.answered(other, &outcome(1, 1, Dedup::Hit), 1)), Property::OneOutcome);
+    assert_eq!(
+        property(oracle.answered(other, &outcome(1, 1, Dedup::Hit), 1)),
+        Property::OneOutcome
+    );
 }
 
 #[test]
 fn an_outcome_lives_as_long_as_the_fastest_clock_allows_and_dies_with_the_slowest() {
     let mut oracle = Oracle::new(4, TTL_US);
     let first = oracle.sends(1, Kind::Valid(0));
-    oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1).unwrap();
+    oracle
+        .answered(first, &outcome(1, 0, Dedup::Miss), 1)
+        .unwrap();
     oracle.pass(TTL_US, 10_000_000);
     assert_eq!(oracle.surely(1), None, "it may have expired");
     let maybe = oracle.sends(1, Kind::Valid(0));
     let mut copy = oracle.clone();
-    assert_eq!(copy.answered(maybe, &outcome(1, 0, Dedup::Miss), 1), Ok(Meaning::FirstAgain));
-    assert_eq!(oracle.answered(maybe, &outcome(1, 0, Dedup::Hit), 1), Ok(Meaning::Again));
+    assert_eq!(
+        copy.answered(maybe, &outcome(1, 0, Dedup::Miss), 1),
+        Ok(Meaning::FirstAgain)
+    );
+    assert_eq!(
+        oracle.answered(maybe, &outcome(1, 0, Dedup::Hit), 1),
+        Ok(Meaning::Again)
+    );
     oracle.pass(3 * TTL_US, 3 * TTL_US);
     let dead = oracle.sends(1, Kind::Valid(0));
-    assert_eq!(property(oracle.answered(dead, &outcome(1, 0, Dedup::Hit), 1)), Property::OneOutcome);
+    assert_eq!(
+        property(oracle.answered(dead, &outcome(1, 0, Dedup::Hit), 1)),
+        Property::OneOutcome
+    );
 }
 
 #[test]
@@ -54,20 +88,35 @@ fn refused_records_leave_no_trace_and_get_no_outcome() {
     let bad = oracle.sends(2, Kind::BadSignature);
     assert_eq!(oracle.answered(bad, &status(401), 1), Ok(Meaning::Refused));
     let valid = oracle.sends(2, Kind::Valid(1));
-    assert_eq!(property(oracle.answered(valid, &outcome(2, 1, Dedup::Hit), 1)), Property::SignatureFirst);
+    assert_eq!(
+        property(oracle.answered(valid, &outcome(2, 1, Dedup::Hit), 1)),
+        Property::SignatureFirst
+    );
     let bad = oracle.sends(2, Kind::BadSignature);
-    assert_eq!(property(oracle.answered(bad, &outcome(2, 1, Dedup::Hit), 1)), Property::NothingInvented);
+    assert_eq!(
+        property(oracle.answered(bad, &outcome(2, 1, Dedup::Hit), 1)),
+        Property::NothingInvented
+    );
 }
 
 #[test]
 fn answers_of_other_requests_and_invented_ones_are_found() {
     let mut oracle = Oracle::new(4, TTL_US);
     let one = oracle.sends(1, Kind::Valid(0));
-    assert_eq!(property(oracle.answered(one, &outcome(2, 0, Dedup::Miss), 1)), Property::ReplyOrder);
+    assert_eq!(
+        property(oracle.answered(one, &outcome(2, 0, Dedup::Miss), 1)),
+        Property::ReplyOrder
+    );
     let one = oracle.sends(1, Kind::Valid(0));
-    assert_eq!(property(oracle.answered(one, &status(401), 1)), Property::ReplyOrder);
+    assert_eq!(
+        property(oracle.answered(one, &status(401), 1)),
+        Property::ReplyOrder
+    );
     let one = oracle.sends(1, Kind::Valid(0));
-    assert_eq!(property(oracle.answered(one, &outcome(1, 1, Dedup::Conflict), 1)), Property::NothingInvented);
+    assert_eq!(
+        property(oracle.answered(one, &outcome(1, 1, Dedup::Conflict), 1)),
+        Property::NothingInvented
+    );
     let one = oracle.sends(1, Kind::Valid(0));
     assert_eq!(oracle.answered(one, &status(503), 1), Ok(Meaning::Retry));
 }
@@ -76,13 +125,18 @@ fn answers_of_other_requests_and_invented_ones_are_found() {
 fn a_forgiven_record_may_be_new_again() {
     let mut oracle = Oracle::new(4, TTL_US);
     let first = oracle.sends(1, Kind::Valid(0));
-    oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1).unwrap();
+    oracle
+        .answered(first, &outcome(1, 0, Dedup::Miss), 1)
+        .unwrap();
     assert_eq!(oracle.alive(), [(1, 0)]);
     assert!(oracle.forgive(1));
     assert!(!oracle.forgive(1));
     oracle.pass(1, 1);
     let again = oracle.sends(1, Kind::Valid(1));
-    assert_eq!(oracle.answered(again, &outcome(1, 1, Dedup::Miss), 1), Ok(Meaning::First));
+    assert_eq!(
+        oracle.answered(again, &outcome(1, 1, Dedup::Miss), 1),
+        Ok(Meaning::First)
+    );
 }
 
 #[test]
@@ -91,15 +145,29 @@ fn the_first_outcome_may_be_read_behind_its_repetitions_but_only_once() {
     let first = oracle.sends(1, Kind::Valid(0));
     let again = oracle.sends(1, Kind::Valid(0));
     oracle.pass(10, 10);
-    assert_eq!(oracle.answered(again, &outcome(1, 0, Dedup::Hit), 1), Ok(Meaning::Again));
-    assert_eq!(oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1), Ok(Meaning::Again));
-    assert_eq!(property(oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1)), Property::AcknowledgedLost);
+    assert_eq!(
+        oracle.answered(again, &outcome(1, 0, Dedup::Hit), 1),
+        Ok(Meaning::Again)
+    );
+    assert_eq!(
+        oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1),
+        Ok(Meaning::Again)
+    );
+    assert_eq!(
+        property(oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1)),
+        Property::AcknowledgedLost
+    );
     let mut oracle = Oracle::new(4, TTL_US);
     oracle.sends(1, Kind::Valid(0));
     let again = oracle.sends(1, Kind::Valid(0));
     oracle.pass(10, 10);
-    oracle.answered(again, &outcome(1, 0, Dedup::Hit), 1).unwrap();
+    oracle
+        .answered(again, &outcome(1, 0, Dedup::Hit), 1)
+        .unwrap();
     oracle.pass(10, 10);
     let later = oracle.sends(1, Kind::Valid(0));
-    assert_eq!(property(oracle.answered(later, &outcome(1, 0, Dedup::Miss), 1)), Property::AcknowledgedLost);
+    assert_eq!(
+        property(oracle.answered(later, &outcome(1, 0, Dedup::Miss), 1)),
+        Property::AcknowledgedLost
+    );
 }
