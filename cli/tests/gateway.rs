@@ -307,3 +307,31 @@ fn what_is_no_log_directory_is_said_as_such() {
     );
     assert_eq!(refused.code, 2, "{}", refused.stderr);
 }
+
+#[test]
+fn slices_are_checked_too_once_a_compaction_has_made_them() {
+    let dir = written_directory(false);
+    // the next start ends the log of the first, so that it can be sealed
+    let gateway = Gateway::start(dir.path());
+    let record = signed_record(dir.path(), "shard-0");
+    assert!(gateway.submit(dir.path(), &record).stdout.contains("hit"));
+    assert_eq!(gateway.stop(), 0);
+    let compacted = wal(dir.path(), &["compact", "--older-than", "0s"]);
+    assert_eq!(compacted.code, 0, "{}", compacted.stderr);
+    let verified = wal(dir.path(), &["verify", "--json"]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    let findings = verified.json();
+    let is_slice = |it: &&serde_json::Value| it["what"].as_str().unwrap().starts_with("slice-");
+    let slice = findings.iter().find(is_slice).unwrap();
+    assert_eq!(slice["state"], "whole");
+    assert_eq!(slice["text"], "5 decisions");
+
+    let path = dir
+        .path()
+        .join("data/wal")
+        .join(slice["what"].as_str().unwrap());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(wal(dir.path(), &["verify"]).code, 65);
+}
