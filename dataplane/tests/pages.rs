@@ -1,5 +1,5 @@
 //! The pages for operators against what the program says of itself: settings, metrics, exit codes, problems. A page that
-//! forgets one, or knows one too many, fails here. Nothing is started.
+//! forgets one, or knows one too many, fails here. No gateway is started.
 
 #![allow(clippy::unwrap_used)] // tests may
 
@@ -80,5 +80,22 @@ fn every_503_and_429_that_is_answered_is_explained() {
     {
         let code = format!("`{}`", problem.code());
         assert!(page.contains(&code), "{code} is not in docs/operations.md");
+    }
+}
+
+#[test]
+fn every_exit_code_that_help_names_is_explained() {
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_flk-dataplane"))
+        .arg("--help")
+        .output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    let (_, codes) = help.split_once("Exit codes:").unwrap();
+    let numbers = codes.split(|byte: char| !byte.is_ascii_digit());
+    let numbers: Vec<&str> = numbers.filter(|text| !text.is_empty()).collect();
+    assert!(numbers.len() > 3, "{codes}");
+    let page = page("docs/operations.md");
+    for number in numbers {
+        let row = format!("\n| {number} | ");
+        assert!(page.contains(&row), "{number} is not in docs/operations.md");
     }
 }
