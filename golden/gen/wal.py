@@ -9,7 +9,7 @@ import hmac
 
 from . import canonical, judge, keyring, records, signals, siphash, slice_bytes, verdict
 from . import wal_bytes as raw
-from .wal_writer import Log, hex64
+from .wal_writer import Log
 
 INSTALLATION = hashlib.sha256(b"golden wal installation").digest()[:16]
 NODE = hashlib.sha256(b"golden wal node").digest()[:16]
@@ -272,12 +272,3 @@ def outcome_text(row) -> str:
 def key_of(row) -> str:
     """The keyed hash of a decision's tenant and id."""
     return siphash.key_of(SECRET_KEY, row["tenant"], row["pcs_id"]).hex()
-
-
-def sequence_text(value: int) -> str:
-    """START:COUNTER, as people read a sequence."""
-    return "%d:%d" % (value >> 40, value & (1 << 40) - 1)
-
-
-__all__ = ["CODES", "Directory", "INCARNATION", "INSTALLATION", "NOW", "REASONS", "REGIMES", "SECRET_ID", "SECRET_KEY",
-           "clock", "hex64", "key_of", "manifest_of", "outcome_text", "sequence_text", "v1", "v1_sealed"]

@@ -75,7 +75,7 @@ def resealed(block: bytes, size: int) -> bytes:
     return raw.sealed(block[: size - 4]) + block[size:]
 
 
-def _changed(batch: bytes, changes, index_bytes=None):
+def _changed(batch: bytes, changes):
     """A batch with these (offset, bytes) written into it and all its checksums made to match."""
     data = bytearray(batch)
     for at, new in changes:
