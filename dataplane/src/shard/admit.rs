@@ -4,7 +4,7 @@
 use super::answer::Answer;
 use super::connections::{Reply, Source};
 use super::flights::{Flight, Step};
-use super::{Framed, Shard};
+use super::{Deadline, Framed, Shard};
 use crate::dedup::Decided;
 use crate::event::{Driver, Now};
 use crate::http::{Head, Problem, TenantHeader};
@@ -107,8 +107,12 @@ impl Shard {
             condemned: false,
         });
         self.batch_since_us.get_or_insert(now.mono_us);
-        self.deadlines
-            .push_back((now.mono_us + self.config.limits.deadline_us, ticket));
+        self.deadlines.push_back(Deadline {
+            due_us: now.mono_us + self.config.limits.deadline_us,
+            ticket,
+            conn: request.conn,
+            reply: request.reply,
+        });
         self.logged.push(Logged { ticket, start, end });
     }
 

@@ -60,6 +60,15 @@ struct Framed {
     body: Source,
 }
 
+/// When an admitted request is answered 503 at the latest.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    due_us: u64,
+    ticket: Ticket,
+    conn: ConnId,
+    reply: u64,
+}
+
 /// Reusable parts of judging; they hold nothing between records.
 #[derive(Debug)]
 struct Bench {
@@ -107,7 +116,7 @@ pub struct Shard {
     /// Winners by the log position of their decision, ascending.
     won: VecDeque<(Sequence, Ticket)>,
     /// Deadlines of admitted requests, ascending.
-    deadlines: VecDeque<(u64, Ticket)>,
+    deadlines: VecDeque<Deadline>,
     answers: Vec<ClaimAnswer>,
     reads: Vec<ReadWanted>,
     /// Claims at other shards without an answer, and since when the oldest batch waits for them.

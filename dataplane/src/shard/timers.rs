@@ -1,15 +1,15 @@
 //! Time: deadlines of requests, patience with slow clients, background work, and when the shard wants to be called again.
 //! Clocks arrive with each turn; nothing on a record's path waits for any of these.
 
-use super::Shard;
 use super::answer::Answer;
 use super::connections::{Owed, Phase, Reply};
 use super::flights::Step;
 use super::judge::owner_of;
+use super::{Deadline, Shard};
 use crate::event::{ConnId, Next, Now, Op, Outbox, ShardId};
 use crate::http::Problem;
 use crate::keeper::messages::ToKeeper;
-use crate::mesh::Message;
+use crate::mesh::{Message, Ticket};
 use crate::wal::name::Sequence;
 use crate::wal::record::Entry;
 
@@ -19,45 +19,55 @@ const SWEEP_US: u64 = 100_000;
 impl Shard {
     /// Requests that waited too long: 503 now, and their claims are withdrawn.
     pub(super) fn expire_deadlines(&mut self, now: Now, outbox: &mut Outbox) {
-        while let Some((_, ticket)) = self
+        while let Some(deadline) = self
             .deadlines
-            .pop_front_if(|(due_us, _)| *due_us <= now.mono_us)
+            .pop_front_if(|deadline| deadline.due_us <= now.mono_us)
         {
-            let Some(core) = self.core.as_mut() else {
-                return;
-            };
-            let Some(flight) = self.flights.get(ticket) else {
-                continue;
-            };
-            if flight.step == Step::Claimed {
-                flight.step = Step::Withdrawing;
-                let flight = *flight;
-                core.log
-                    .push_fate(flight.body, &Entry::Unanswered(flight.body));
-                let owner = owner_of(core, &flight.candidate);
-                let key = flight.candidate.key;
-                if owner == self.config.id {
-                    core.owner.withdraw(owner, ticket, key, &mut self.answers);
-                } else {
-                    self.claims_abroad += 1;
-                    outbox
-                        .ops
-                        .push(Op::Message(owner, Message::Withdraw { ticket, key }));
-                }
+            self.withdraw(deadline.ticket, outbox);
+            if self.is_unanswerable(&deadline) {
+                let answer = Answer::refusal(Problem::DeadlineExceeded);
+                self.resolve(deadline.conn, deadline.reply, answer, Sequence::default());
             }
-            let Some((conn, reply)) = self
-                .flights
-                .get(ticket)
-                .map(|flight| (flight.conn, flight.reply))
-            else {
-                continue;
-            };
-            self.resolve(
-                conn,
-                reply,
-                Answer::refusal(Problem::DeadlineExceeded),
-                Sequence::default(),
-            );
+        }
+    }
+
+    /// Gives up the claim of a request, if it has one that is not granted.
+    fn withdraw(&mut self, ticket: Ticket, outbox: &mut Outbox) {
+        let Some(core) = self.core.as_mut() else {
+            return;
+        };
+        let Some(flight) = self.flights.get(ticket) else {
+            return;
+        };
+        if flight.step != Step::Claimed {
+            return;
+        }
+        flight.step = Step::Withdrawing;
+        let flight = *flight;
+        core.log
+            .push_fate(flight.body, &Entry::Unanswered(flight.body));
+        let owner = owner_of(core, &flight.candidate);
+        let key = flight.candidate.key;
+        if owner == self.config.id {
+            core.owner.withdraw(owner, ticket, key, &mut self.answers);
+        } else {
+            self.claims_abroad += 1;
+            outbox
+                .ops
+                .push(Op::Message(owner, Message::Withdraw { ticket, key }));
+        }
+    }
+
+    /// Whether the request has no answer that may leave: none at all, or one that waits for the log.
+    fn is_unanswerable(&mut self, deadline: &Deadline) -> bool {
+        let durable = self.core.as_ref().map(|core| core.log.durable());
+        let Some(connection) = self.connections.get(deadline.conn) else {
+            return false;
+        };
+        match connection.owed_mut(deadline.reply).map(|owed| &owed.reply) {
+            Some(Reply::Pending) => true,
+            Some(Reply::Ready { needs, .. }) => durable.is_none_or(|durable| *needs > durable),
+            None => false,
         }
     }
 
@@ -191,8 +201,8 @@ impl Shard {
 
     /// When to take the next turn if nothing happens before.
     pub(super) fn next(&mut self, now: Now) -> Next {
-        while let Some((_, ticket)) = self.deadlines.front().copied() {
-            if self.flights.get(ticket).is_some() {
+        while let Some(deadline) = self.deadlines.front().copied() {
+            if self.flights.get(deadline.ticket).is_some() || self.is_unanswerable(&deadline) {
                 break;
             }
             self.deadlines.pop_front();
@@ -212,7 +222,7 @@ impl Shard {
         let mut sooner =
             |candidate_us: Option<u64>| at_us = at_us.min(candidate_us.unwrap_or(far_us));
         sooner(self.core.as_ref().and_then(|core| core.log.mark_due_us()));
-        sooner(self.deadlines.front().map(|&(due_us, _)| due_us));
+        sooner(self.deadlines.front().map(|deadline| deadline.due_us));
         sooner(self.claims_awaited_until_us());
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());

@@ -176,7 +176,6 @@ fn a_gateway_on_the_directory_answers_every_duplicate_with_the_stored_bytes() {
 }
 
 #[test]
-#[ignore = "a start does not load slices yet"]
 fn a_gateway_on_the_directory_with_a_slice_answers_every_duplicate_with_the_stored_bytes() {
     let vectors = vectors();
     let directory = &vectors["v1_sealed"];

@@ -516,3 +516,17 @@ fn a_roll_of_an_empty_log_is_answered_at_once() {
     );
     assert!(room.written.is_empty());
 }
+
+#[test]
+fn a_refusal_and_a_duplicate_that_wait_for_a_stuck_disk_get_503_at_their_deadline_too() {
+    let mut room = Room::serving(1);
+    let (refused, repeated) = (room.connect(0), room.connect(0));
+    room.send(0, repeated, post(&record(1)).as_bytes());
+    room.pass(1_000_000);
+    room.hold_writes = true;
+    room.send(0, refused, post("nonsense").as_bytes());
+    room.send(0, repeated, post(&record(1)).as_bytes());
+    room.pass(5_500_000);
+    assert_eq!(statuses(&room.heard(0, refused)), [503]);
+    assert_eq!(statuses(&room.heard(0, repeated)), [200, 503]);
+}
