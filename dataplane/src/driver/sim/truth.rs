@@ -323,16 +323,18 @@ impl World {
                 judged && disk.exists(write.inode) && !intact(write)
             })
             .collect();
-        let intact_later = |at: usize| {
-            let write = &self.truth.writes[at];
-            self.truth.writes.iter().any(|later| {
-                later.log == write.log
-                    && later.sequence > write.sequence
-                    && !later.gone
-                    && intact(later)
-            })
+        // One header of a later batch is enough to know, however torn the rest of it is.
+        let header_is_there = |write: &LogWrite| {
+            let lead = if write.bytes.starts_with(b"flk-segm") { 4096 } else { 0 };
+            let start = write.offset as usize + lead;
+            disk.seen(write.inode).get(start..start + 96) == write.bytes.get(lead..lead + 96)
         };
-        let verdicts: Vec<(usize, bool)> = lost.iter().map(|at| (*at, intact_later(*at))).collect();
+        let known_later = |at: usize| {
+            let write = &self.truth.writes[at];
+            let later = |later: &&LogWrite| later.log == write.log && later.sequence > write.sequence && !later.gone;
+            self.truth.writes.iter().filter(later).any(header_is_there)
+        };
+        let verdicts: Vec<(usize, bool)> = lost.iter().map(|at| (*at, known_later(*at))).collect();
         for (at, known_by_later) in verdicts {
             self.truth.any_loss = true;
             self.truth.writes[at].lost = true;
