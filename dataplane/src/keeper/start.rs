@@ -70,7 +70,8 @@ pub(crate) async fn open(port: &Port, config: KeeperConfig) -> Result<Opened, Ha
     let ledger = Ledger::new(port.clone(), config, manifest);
     // Segments are used again in place: a later manifest may have given a spare, or a segment that this one knows as
     // closed, to another log.
-    let segments = |name: &&String| matches!(NumberedFile::parse(name), Some(NumberedFile::Segment(_)));
+    let segments =
+        |name: &&String| matches!(NumberedFile::parse(name), Some(NumberedFile::Segment(_)));
     for name in void.iter().chain(named.iter().filter(segments)) {
         refuse_newer(&ledger, name).await?;
     }

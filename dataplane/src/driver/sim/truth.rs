@@ -325,13 +325,19 @@ impl World {
             .collect();
         // One header of a later batch is enough to know, however torn the rest of it is.
         let header_is_there = |write: &LogWrite| {
-            let lead = if write.bytes.starts_with(b"flk-segm") { 4096 } else { 0 };
+            let lead = if write.bytes.starts_with(b"flk-segm") {
+                4096
+            } else {
+                0
+            };
             let start = write.offset as usize + lead;
             disk.seen(write.inode).get(start..start + 96) == write.bytes.get(lead..lead + 96)
         };
         let known_later = |at: usize| {
             let write = &self.truth.writes[at];
-            let later = |later: &&LogWrite| later.log == write.log && later.sequence > write.sequence && !later.gone;
+            let later = |later: &&LogWrite| {
+                later.log == write.log && later.sequence > write.sequence && !later.gone
+            };
             self.truth.writes.iter().filter(later).any(header_is_there)
         };
         let verdicts: Vec<(usize, bool)> = lost.iter().map(|at| (*at, known_later(*at))).collect();
