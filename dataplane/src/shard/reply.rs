@@ -30,7 +30,10 @@ impl Shard {
             self.batch_since_us = None;
         }
         let settled = core.log.settled_durably();
-        if settled > self.settled_told && settled.0 >= self.settled_told.0 + SETTLED_STEP {
+        // An idle log tells it too: where the disk is full, nothing else may ever let its segments go.
+        let idle = core.log.is_quiet() && core.log.is_marked();
+        let worth_telling = settled.0 >= self.settled_told.0 + SETTLED_STEP || idle;
+        if settled > self.settled_told && worth_telling {
             self.settled_told = settled;
             outbox.ops.push(Op::Keeper(ToKeeper::Settled {
                 log: core.begin.log,
@@ -205,5 +208,5 @@ impl Shard {
     }
 }
 
-/// The keeper is told of settled bodies each time that many more batches are settled.
+/// The keeper is told of settled bodies each time that many more batches are settled, and when the log is idle.
 const SETTLED_STEP: u64 = 64;
