@@ -61,7 +61,7 @@ run: setup build ## start a gateway on 127.0.0.1:8080 with embedded defaults, da
 
 # Each part is timed, and all run although one fails, so that one look at the log tells everything.
 # A part is added here when its target below has something to run.
-TEST_PARTS := test-unit test-golden test-fuzz
+TEST_PARTS := test-unit test-golden test-fuzz test-powercut
 
 .PHONY: test
 test: setup ## all tests (below 25 minutes on two cores)
@@ -136,6 +136,10 @@ endif
 # ---- fuzzing: `fuzz`, `test-fuzz` and `fuzz-corpus` -----------------------------------------------------------------
 
 -include fuzz/Makefile.inc
+
+# ---- power cuts: `test-powercut` and `powercut` ---------------------------------------------------------------------
+
+-include powercut/Makefile.inc
 
 .PHONY: clean
 clean: ## remove what was built; data and downloaded tools stay
