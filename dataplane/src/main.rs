@@ -22,15 +22,6 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     }
-    #[cfg(feature = "planted-bugs")]
-    match flk_dataplane::planted::plant_from_env() {
-        Ok(None) => {}
-        Ok(Some(bug)) => eprintln!("flk-dataplane: PLANTED BUG: {}", bug.describe()),
-        Err(error) => {
-            eprintln!("flk-dataplane: {error}");
-            return ExitCode::from(EX_CONFIG);
-        }
-    }
     match Config::from_env(&|name| std::env::var(name).ok()) {
         Ok(config) => run(config),
         Err(error) => {

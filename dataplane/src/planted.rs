@@ -198,21 +198,6 @@ mod selected {
         SELECTED.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
     }
 
-    /// Plants the bug that the variable `FLK_PLANTED_BUG` names, if it is set, and returns it.
-    ///
-    /// # Errors
-    /// What is wrong with the variable, in words.
-    pub fn plant_from_env() -> Result<Option<Bug>, String> {
-        let Some(name) = std::env::var_os("FLK_PLANTED_BUG") else {
-            return Ok(None);
-        };
-        let name = name.to_string_lossy();
-        let bug = Bug::named(&name)
-            .ok_or_else(|| format!("FLK_PLANTED_BUG={name}: no bug has this name"))?;
-        plant(Some(bug));
-        Ok(Some(bug))
-    }
-
     /// Whether this bug is planted.
     pub fn planted(bug: Bug) -> bool {
         SELECTED.load(Ordering::Relaxed) == bug as u8
@@ -220,7 +205,7 @@ mod selected {
 }
 
 #[cfg(feature = "planted-bugs")]
-pub use selected::{plant, plant_from_env, planted};
+pub use selected::{plant, planted};
 
 /// Whether this bug is planted: never, in this build.
 #[cfg(not(feature = "planted-bugs"))]

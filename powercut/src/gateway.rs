@@ -82,7 +82,7 @@ impl Gateway {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         if let Some(bug) = setup.bug {
-            command.env("FLK_PLANTED_BUG", bug);
+            command.env("FLK_PLANT", bug);
         }
         let (outlived, parent) = channel();
         let spawned = if setup.buffered {

@@ -131,7 +131,7 @@ impl<'a> Trial<'a> {
             self.cut_load(running)?
         };
         let mut running = self.start()?;
-        let checked = self.check(&mut running.gateway)?;
+        let checked = self.check(&mut running)?;
         self.running = Some(running);
         Ok(format!("{line}; {checked} promises kept"))
     }
@@ -238,24 +238,55 @@ impl<'a> Trial<'a> {
         let mut gateway = Gateway::start(&self.setup, volume.directory(), cores)?;
         match gateway.wait_until_ready() {
             Ok(()) => Ok(Running { gateway, volume }),
-            Err(text) if self.mounts > 1 => Err(Found::Missing(text)),
+            Err(text) if self.mounts > 1 => {
+                let kept = self.keep(&volume);
+                Err(Found::Missing(format!("{text}\n{kept}")))
+            }
             Err(text) => Err(text.into()),
         }
     }
 
+    /// Copies the gateway's directory to where it can be looked at, unless a bug was looked for; says where.
+    fn keep(&self, volume: &Volume) -> String {
+        if self.setup.bug.is_some() {
+            return String::new();
+        }
+        let to = std::env::temp_dir().join(format!("flk-powercut-kept-{}", std::process::id()));
+        let copied = std::fs::create_dir(&to).and_then(|()| {
+            for entry in std::fs::read_dir(volume.directory().join("wal"))? {
+                let entry = entry?;
+                if entry.file_type()?.is_file() {
+                    std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+                }
+            }
+            Ok(())
+        });
+        match copied {
+            Ok(()) => format!(
+                "its directory, after the new start, is kept in {}",
+                to.display()
+            ),
+            Err(error) => format!("its directory could not be kept: {error}"),
+        }
+    }
+
     /// Sends again what was acknowledged: all since the last check, some from before.
-    fn check(&mut self, gateway: &mut Gateway) -> Result<usize, Found> {
+    fn check(&mut self, running: &mut Running) -> Result<usize, Found> {
         let mut list = self.acknowledged[self.checked..].to_vec();
         for _ in 0..EARLIER_CHECKED.min(self.checked) {
             let index = self.dice.below(self.checked as u64) as usize;
             list.push(self.acknowledged[index].clone());
         }
+        let Running { gateway, volume } = running;
         let wrong = client::check(gateway.address(), &list, &mut self.retries)
             .map_err(|error| format!("checking: {error}; the gateway said:\n{}", gateway.said()))?;
         if !wrong.is_empty() {
             let said = gateway.said();
+            let kept = self.keep(volume);
             return Err(Found::Missing(format!(
-                "{}\nthe gateway said:\n{said}",
+                "{} of {} were to be found\n{}\n{kept}\nthe gateway said:\n{said}",
+                list.len(),
+                self.acknowledged.len(),
                 wrong.join("\n")
             )));
         }
