@@ -142,7 +142,7 @@ fn one_life(
     }
     let gateway = match plan.try_start() {
         Ok(gateway) => gateway,
-        Err(ended) if ended.status.code().is_none() && death == Death::InKeeper => {
+        Err(ended) if ended.status.code().is_none() && death != Death::Killed => {
             return Ok(false);
         }
         Err(ended) => return Err(format!("it does not start any more: {ended}")),

@@ -67,11 +67,16 @@ fn is_found(bug: &'static str, cycles_max: u32, deaths: &'static [Death]) {
 }
 
 #[test]
-fn a_duplicate_answered_too_early_is_found() {
-    is_found("DuplicateAnsweredTooEarly", 20, &[Death::AtPoint]);
+fn an_answer_before_its_write_is_found() {
+    is_found("AckBeforeWrite", 20, &Death::ALL);
 }
 
 #[test]
 fn swapped_replies_are_found() {
     is_found("ReplyOrderSwapped", 20, &Death::ALL);
+}
+
+#[test]
+fn records_routed_to_the_wrong_owner_are_found() {
+    is_found("WrongOwnerAfterShardChange", 20, &Death::ALL);
 }
