@@ -198,5 +198,13 @@ fn load_until_death(
             "it stopped by itself with exit code {code}: {ended}"
         ));
     }
+    // It says so itself if its log has two decisions of one id, and a panic never goes unnoticed.
+    if let Some(line) = ended
+        .said
+        .lines()
+        .find(|line| line.contains("two outcomes") || line.contains("panicked"))
+    {
+        return Err(format!("it said: {line}"));
+    }
     judge.take(life)
 }
