@@ -61,7 +61,7 @@ run: setup build ## start a gateway on 127.0.0.1:8080 with embedded defaults, da
 
 # Each part is timed, and all run although one fails, so that one look at the log tells everything.
 # A part is added here when its target below has something to run.
-TEST_PARTS := test-unit test-golden test-fuzz test-powercut
+TEST_PARTS := test-unit test-golden test-sim test-e2e test-crash test-fuzz test-powercut
 
 .PHONY: test
 test: setup ## all tests (below 25 minutes on two cores)
@@ -74,11 +74,35 @@ test: setup ## all tests (below 25 minutes on two cores)
 
 .PHONY: test-unit
 test-unit: ## unit, property and corpus tests of all crates, and the rules of the repository
-	FLK_NUMBERS=$(TEST_NUMBERS) $(CARGO) test --workspace --locked --no-fail-fast
+	FLK_NUMBERS=$(TEST_NUMBERS) $(CARGO) test --workspace --exclude flk-e2e --locked --no-fail-fast
 
 .PHONY: test-golden
 test-golden: ## the golden vectors are what their generator makes, and its own tests pass
 	$(MAKE) golden-check
+
+# What tests of whole processes start. The whole workspace is named so that nothing built for test-unit is built again.
+.PHONY: e2e-binaries
+e2e-binaries:
+	$(CARGO) build --workspace --locked --bin flk-dataplane
+	$(CARGO) build --workspace --locked --features flk-dataplane/planted-bugs --bin flk-dataplane-planted
+
+# Tests at a time: they mostly wait for a gateway.
+E2E_THREADS ?= 6
+
+.PHONY: test-e2e
+test-e2e: e2e-binaries ## the real gateway from outside, under both drivers, without io_uring, and on tmpfs
+	$(CARGO) test --workspace --locked --test suite -- --test-threads=$(E2E_THREADS)
+
+.PHONY: test-crash
+test-crash: e2e-binaries ## 52 times kill -9 under load; the clients' acknowledgements are the judge
+	$(CARGO) test --workspace --locked --test crash -- --test-threads=3 --nocapture
+
+# CYCLES per driver; SEED is the first one. A failure names its seed.
+CYCLES ?= 1000
+SEED ?= 1
+.PHONY: chaos
+chaos: e2e-binaries ## kill -9 for as long as you like (CYCLES=1000 per driver, SEED=1)
+	CYCLES=$(CYCLES) SEED=$(SEED) $(CARGO) test --workspace --locked --test crash -- --nocapture nothing_acknowledged_is_lost
 
 .PHONY: numbers
 numbers: ## number text against CPython over more than a million doubles

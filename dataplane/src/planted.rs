@@ -38,11 +38,13 @@ pub enum Bug {
     DriverSyncSkipped,
     /// Found only by the driver proof.
     DriverSyncEarly,
+    /// What `kill -9` of the real binary is bound to see.
+    AckBeforeWrite,
 }
 
 impl Bug {
     /// All of them, in the order of the table in docs/testing.md.
-    pub const ALL: [Bug; 30] = [
+    pub const ALL: [Bug; 31] = [
         Bug::AckBeforeSync,
         Bug::SyncBeforeWriteCompleted,
         Bug::TwoBatchesInFlight,
@@ -73,6 +75,7 @@ impl Bug {
         Bug::ReplyOrderSwapped,
         Bug::DriverSyncSkipped,
         Bug::DriverSyncEarly,
+        Bug::AckBeforeWrite,
     ];
 
     /// The bug in words.
@@ -110,6 +113,7 @@ impl Bug {
             Bug::ReplyOrderSwapped => "reply order swapped",
             Bug::DriverSyncSkipped => "driver: sync skipped",
             Bug::DriverSyncEarly => "driver: sync submitted early",
+            Bug::AckBeforeWrite => "ack before write",
         }
     }
 

@@ -1,4 +1,5 @@
 //! The steady state of a shard allocates nothing per request: a counting allocator watches a shard that is driven by hand.
+#![allow(clippy::unwrap_used)] // helpers of tests may unwrap as tests do
 
 use flk_contract::{KeySet, OwnedRecord, Params, ParamsVersion, Parser, Scheme, SigningKey, sign};
 use flk_dataplane::event::{

@@ -182,6 +182,7 @@ impl Plan {
                 .try_get("/readyz")
                 .is_some_and(|answer| answer.status == 200)
             {
+                gateway.wait_until_said("recovered ");
                 return Ok(gateway);
             }
             if let Ok(Some(_)) = gateway.child.try_wait() {

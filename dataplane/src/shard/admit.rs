@@ -124,11 +124,7 @@ impl Shard {
         answer: Answer,
         needs: Sequence,
     ) {
-        let durable = self
-            .core
-            .as_ref()
-            .map(|core| core.log.durable())
-            .unwrap_or_default();
+        let durable = self.promised_upto();
         let Some(connection) = self.connections.get(conn) else {
             return;
         };

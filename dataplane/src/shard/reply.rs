@@ -49,13 +49,20 @@ impl Shard {
         (wait_us > 0 && self.claims_abroad > 0).then_some(since_us + wait_us)
     }
 
-    /// Lets all answers go that are due.
-    pub(super) fn reply(&mut self, now: Now, outbox: &mut Outbox) {
-        let durable = self
-            .core
+    /// Up to where the log is durable: what an answer may promise.
+    pub(super) fn promised_upto(&self) -> Sequence {
+        if planted(Bug::AckBeforeWrite) {
+            return Sequence(u64::MAX);
+        }
+        self.core
             .as_ref()
             .map(|core| core.log.durable())
-            .unwrap_or_default();
+            .unwrap_or_default()
+    }
+
+    /// Lets all answers go that are due.
+    pub(super) fn reply(&mut self, now: Now, outbox: &mut Outbox) {
+        let durable = self.promised_upto();
         let mut due = std::mem::take(&mut self.due);
         for conn in due.drain(..) {
             let start = outbox.bytes.len();

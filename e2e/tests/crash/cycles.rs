@@ -142,7 +142,7 @@ fn one_life(
     }
     let gateway = match plan.try_start() {
         Ok(gateway) => gateway,
-        Err(ended) if ended.status.code().is_none() && death == Death::InKeeper => {
+        Err(ended) if ended.status.code().is_none() && death != Death::Killed => {
             return Ok(false);
         }
         Err(ended) => return Err(format!("it does not start any more: {ended}")),
@@ -197,6 +197,14 @@ fn load_until_death(
         return Err(format!(
             "it stopped by itself with exit code {code}: {ended}"
         ));
+    }
+    // It says so itself if its log has two decisions of one id, and a panic never goes unnoticed.
+    if let Some(line) = ended
+        .said
+        .lines()
+        .find(|line| line.contains("two outcomes") || line.contains("panicked"))
+    {
+        return Err(format!("it said: {line}"));
     }
     judge.take(life)
 }

@@ -5,9 +5,10 @@ use flk_e2e::client::{Connection, Response, submit};
 use flk_e2e::records::{Record, record};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Clients, each with a connection of its own.
-const CLIENTS: u64 = 6;
+/// Pairs of clients, each client with a connection of its own.
+const PAIRS: u64 = 3;
 /// Requests that a client has under way at a time.
 const PIPELINE: usize = 8;
 
@@ -94,8 +95,8 @@ impl Memory {
     }
 }
 
-/// Loads a gateway until it is gone; `fresh` is the first number that no record had yet, and `acknowledged_so_far` is
-/// told each time.
+/// Loads a gateway until it is gone; `fresh` is the first number that no record had yet, and `answered` is told of each
+/// answer.
 pub(crate) fn load(
     address: SocketAddr,
     seed: u64,
@@ -103,10 +104,21 @@ pub(crate) fn load(
     answered: &(dyn Fn() + Sync),
 ) -> Memory {
     let mut memory = Memory::default();
+    let latest: Vec<AtomicU64> = (0..PAIRS)
+        .map(|pair| AtomicU64::new(fresh + pair))
+        .collect();
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|client| scope.spawn(move || one_client(address, seed, client, fresh, answered)))
-            .collect();
+        let client = |client: u64| {
+            let pair = client % PAIRS;
+            let client = Client {
+                random: Random(seed ^ (client << 32)),
+                follows: client >= PAIRS,
+                latest: &latest[pair as usize],
+                next: fresh + pair,
+            };
+            scope.spawn(move || client.run(address, answered))
+        };
+        let clients: Vec<_> = (0..2 * PAIRS).map(client).collect();
         for client in clients {
             memory.add(client.join().expect("a client"));
         }
@@ -114,56 +126,73 @@ pub(crate) fn load(
     memory
 }
 
-fn one_client(
-    address: SocketAddr,
-    seed: u64,
-    client: u64,
-    fresh: u64,
-    answered: &(dyn Fn() + Sync),
-) -> Memory {
-    let mut memory = Memory::default();
-    let mut random = Random(seed ^ (client << 32));
-    let Ok(mut connection) = Connection::open(address) else {
-        return memory;
-    };
-    let mut under_way: VecDeque<(Asked, Record)> = VecDeque::new();
-    // Neighbours walk through the same numbers, so that duplicates meet while the first is under way.
-    let mut next = fresh + client / 2;
-    loop {
-        let mut burst = Vec::new();
-        while under_way.len() < PIPELINE {
-            let asked = Asked {
-                number: next,
-                forged: random.below(16) == 0,
+/// A client and what it sends next.
+struct Client<'a> {
+    random: Random,
+    /// It repeats what the other one of its pair has just sent, so that duplicates meet while the first is under way.
+    follows: bool,
+    latest: &'a AtomicU64,
+    next: u64,
+}
+
+impl Client<'_> {
+    fn ask(&mut self) -> Asked {
+        if self.follows {
+            let number = self.latest.load(Ordering::Relaxed);
+            return Asked {
+                number,
+                forged: false,
             };
-            // Now and then the same record once more, right behind itself.
-            if random.below(8) != 0 {
-                next += CLIENTS / 2;
-            }
-            let record = record(asked.number);
-            if asked.forged {
-                burst.extend(submit(&record.forged()));
-            } else {
-                burst.extend(submit(&record.body));
-                memory.sent.push(asked.number);
-            }
-            under_way.push_back((asked, record));
         }
-        if connection.send(&burst).is_err() {
+        let asked = Asked {
+            number: self.next,
+            forged: self.random.below(16) == 0,
+        };
+        // Now and then the same record once more, right behind itself.
+        if self.random.below(8) != 0 {
+            self.next += PAIRS;
+        }
+        asked
+    }
+
+    fn run(mut self, address: SocketAddr, answered: &(dyn Fn() + Sync)) -> Memory {
+        let mut memory = Memory::default();
+        let Ok(mut connection) = Connection::open(address) else {
             return memory;
-        }
-        let half = under_way.len().div_ceil(2);
-        for (asked, record) in under_way.drain(..half) {
-            match connection.response() {
-                Ok(answer) => memory.take(&asked, &record, &answer),
-                Err(error) => {
-                    if error.kind() == std::io::ErrorKind::InvalidData {
-                        memory.wrong.push(error.to_string());
+        };
+        let mut under_way: VecDeque<(Asked, Record)> = VecDeque::new();
+        loop {
+            let mut burst = Vec::new();
+            while under_way.len() < PIPELINE {
+                let asked = self.ask();
+                let record = record(asked.number);
+                if asked.forged {
+                    burst.extend(submit(&record.forged()));
+                } else {
+                    burst.extend(submit(&record.body));
+                    memory.sent.push(asked.number);
+                    if !self.follows {
+                        self.latest.store(asked.number, Ordering::Relaxed);
                     }
-                    return memory;
                 }
+                under_way.push_back((asked, record));
             }
-            answered();
+            if connection.send(&burst).is_err() {
+                return memory;
+            }
+            let half = under_way.len().div_ceil(2);
+            for (asked, record) in under_way.drain(..half) {
+                match connection.response() {
+                    Ok(answer) => memory.take(&asked, &record, &answer),
+                    Err(error) => {
+                        if error.kind() == std::io::ErrorKind::InvalidData {
+                            memory.wrong.push(error.to_string());
+                        }
+                        return memory;
+                    }
+                }
+                answered();
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ on_every_host!(
     a_stop_under_load_answers_or_closes_and_loses_nothing,
     the_drain_delay_keeps_serving_and_readiness_fails_at_once,
     a_second_signal_ends_the_delay,
+    a_stop_during_the_start_is_a_stop,
     connections_that_do_nothing_do_not_hold_a_stop_up,
 );
 
@@ -130,6 +131,16 @@ fn a_second_signal_ends_the_delay(setting: Setting) {
     gateway.terminate();
     let ended = gateway.ended(DRAIN);
     assert_eq!(ended.code(), 0, "{ended}");
+}
+
+fn a_stop_during_the_start_is_a_stop(setting: Setting) {
+    let directory = setting.directory();
+    let plan = Plan::new(setting, directory.path());
+    let gateway = plan.launch().unwrap();
+    gateway.terminate();
+    let ended = gateway.ended(DRAIN);
+    assert_eq!(ended.code(), 0, "{ended}");
+    assert_eq!(plan.start().post(&record(0).body).status, 200);
 }
 
 fn connections_that_do_nothing_do_not_hold_a_stop_up(setting: Setting) {

@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 on_every_host!(
     admitted_bodies_are_kept_with_their_fate,
     what_is_turned_away_before_admission_is_not_kept,
+    records_outlive_rolls_and_crashes,
     a_clean_stop_leaves_nothing_open,
     secrets_on_disk_are_private,
 );
@@ -109,6 +110,38 @@ fn what_is_turned_away_before_admission_is_not_kept(setting: Setting) {
             matches!(body.fates[..], [Fate::Decided { .. }]),
             "{:?}",
             body.fates
+        );
+    }
+}
+
+fn records_outlive_rolls_and_crashes(setting: Setting) {
+    const RECORDS: u64 = 24;
+    let directory = setting.directory();
+    let plan = Plan::new(setting, directory.path());
+    // Nearly 1 MiB each, in segments of 4 MiB.
+    let body = |number| {
+        let mut body = record(number).body;
+        body.resize(1_000_000, b' ');
+        body
+    };
+    let gateway = plan.start();
+    for number in 0..RECORDS {
+        assert_eq!(gateway.post(&body(number)).dedup(), Some("miss"));
+    }
+    gateway.kill();
+    let kept = Kept::read(directory.path());
+    let mut files: Vec<_> = kept.batches.iter().map(|batch| &batch.file).collect();
+    files.dedup();
+    assert!(files.len() >= 6, "only {} segments", files.len());
+    for number in 0..RECORDS {
+        assert_eq!(kept.fates_of(&body(number)).len(), 1, "{number}");
+    }
+    let gateway = plan.with("FLK_CORES", "1").start();
+    for number in 0..RECORDS {
+        assert_eq!(
+            gateway.post(&record(number).body).dedup(),
+            Some("hit"),
+            "{number}"
         );
     }
 }

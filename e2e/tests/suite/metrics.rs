@@ -22,14 +22,17 @@ const PROMISED: [&str; 7] = [
     "flk_wal_errors",
 ];
 
-/// Samples about answers and the log itself, which every request and the passing of time change.
-const ALWAYS: [&str; 6] = [
+/// Samples about answers and the log itself, which every request and the passing of time change, and gauges of the table,
+/// which follow the first outcome a turn of its owner later.
+const ALWAYS: [&str; 8] = [
     "http_",
     "flk_wal_bytes",
     "flk_wal_syncs",
     "flk_wal_records",
     "flk_turns",
     "flk_connections",
+    "flk_dedup_keys",
+    "flk_dedup_bytes",
 ];
 
 fn metrics(gateway: &Gateway) -> Metrics {
