@@ -270,6 +270,13 @@ impl LogWriter {
 
     /// Hands the open batch to the driver if there is one and nothing is in flight.
     pub fn commit(&mut self, now: Now, clock_s: u32, ops: &mut Vec<Op>) {
+        let syncing = self
+            .flight
+            .as_ref()
+            .is_some_and(|flight| flight.stage == Stage::Syncing);
+        if planted(Bug::TwoBatchesInFlight) && syncing && !self.open.is_empty() {
+            self.became_durable(ops);
+        }
         if let Some(flight) = &self.flight {
             if flight.stage == Stage::Homeless {
                 self.take_over(ops);

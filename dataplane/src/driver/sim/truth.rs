@@ -21,6 +21,8 @@ pub struct LogWrite {
     pub offset: u64,
     /// The bytes.
     pub bytes: Vec<u8>,
+    /// Run of the process that wrote it.
+    run: u32,
     /// Start number and number of the log.
     pub log: (u32, u16),
     /// Its position.
@@ -153,6 +155,7 @@ impl World {
         let mut write = LogWrite {
             inode,
             salt,
+            run: self.run,
             offset,
             bytes: bytes.to_vec(),
             log: ((sequence >> 40) as u32, shard),
@@ -360,8 +363,12 @@ impl World {
                 "log write {at} was acknowledged by a lying disk and is lost; a later header exists: {known_by_later}"
             );
             self.truth.excused.extend(write.bodies.iter().copied());
-            if known_by_later {
+            // A start that has seen it since may have written down where the log ends.
+            let seen_since = write.run != self.run;
+            if known_by_later || seen_since {
                 self.truth.lost_for_good = true;
+            }
+            if known_by_later {
                 continue;
             }
             for serial in write.decided {

@@ -5,6 +5,7 @@ use super::BLOCK;
 use super::reader::{Halt, LogReader, Stop, unreadable};
 use super::report::{BatchAt, Verdict};
 use super::window::{ReadAt, Window};
+use crate::planted::{Bug, planted};
 use crate::wal::batch::{BATCH_BYTES_MAX, Batch, BatchHeader};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::SegmentEntry;
@@ -67,6 +68,12 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             let Some(block) = block.map_err(|errno| unreadable(entry, errno))? else {
                 return Ok(found);
             };
+            let stops =
+                planted(Bug::ScanStopsAtFirstBadHeader) && BatchHeader::decode(block).is_err();
+            let zeros = planted(Bug::ZerosTakenForEnd) && block.iter().all(|&byte| byte == 0);
+            if stops || zeros {
+                return Ok(found);
+            }
             if let Some(durable_upto) = self.durable_by(entry, block, expected) {
                 found.durable_upto = found.durable_upto.max(durable_upto);
             }
