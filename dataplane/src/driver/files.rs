@@ -3,6 +3,7 @@
 
 use crate::event::{Errno, FileId};
 use crate::keeper::port::{FileOp, FileResult, FileValue, OpenHow};
+use crate::planted::{Bug, planted};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::retry_on_intr;
@@ -157,7 +158,9 @@ impl FileExecutor {
         flags.set(OFlags::CREATE, how.create);
         flags.set(OFlags::EXCL, how.create && how.exclusive);
         flags.set(OFlags::DIRECT, how.direct);
-        flags.set(OFlags::DSYNC, how.dsync);
+        // Without the flag a completed write is only in the disk's cache, while its shard takes it for durable.
+        let forgets = planted(Bug::DriverSyncSkipped) || planted(Bug::DriverSyncEarly);
+        flags.set(OFlags::DSYNC, how.dsync && !forgets);
         let mode = Mode::from_raw_mode(how.mode);
         let name = plain(name)?;
         let fd = retry_on_intr(|| rustix::fs::openat(&self.directory, name, flags, mode))?;

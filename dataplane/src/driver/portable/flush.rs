@@ -4,7 +4,7 @@
 use crate::driver::DriverError;
 use crate::driver::doorbell::Doorbell;
 use crate::event::{Errno, Event, FileId, Inbox, ReadId, ShardId};
-use crate::planted::{Point, pass};
+use crate::planted::{Bug, Point, pass, planted};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -134,9 +134,15 @@ fn carry_out(job: Job) -> Done {
     match job {
         Job::Write(file, offset, blocks) => {
             pass(Point::LogWrite);
+            if planted(Bug::DriverSyncEarly) {
+                let _ = rustix::fs::fdatasync(fd(file));
+            }
             let result = no_interrupt(|| rustix::io::pwrite(fd(file), blocks.bytes(), offset));
             pass(Point::LogWritten);
             Done::Written(blocks, result.map(|bytes| bytes as u32))
+        }
+        Job::Sync(_) if planted(Bug::DriverSyncSkipped) || planted(Bug::DriverSyncEarly) => {
+            Done::Synced(Ok(()))
         }
         Job::Sync(file) => Done::Synced(no_interrupt(|| rustix::fs::fdatasync(fd(file)))),
         Job::Read(id, file, offset) => {

@@ -4,9 +4,9 @@
 use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag};
 use crate::event::{Errno, Event, FileId, Inbox, ReadId};
-use crate::planted::{Point, pass};
+use crate::planted::{Bug, Point, pass, planted};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
-use io_uring::{opcode, types};
+use io_uring::{opcode, squeue, types};
 use std::collections::VecDeque;
 
 /// The file operations of a shard.
@@ -71,6 +71,12 @@ impl Disk {
             offset.is_multiple_of(BLOCK_BYTES as u64) && bytes.len() <= i32::MAX as usize,
             "log writes are whole blocks at block boundaries"
         );
+        if planted(Bug::DriverSyncEarly) {
+            // In one chain with the write, but before it: what it makes durable is what was there before.
+            let early = sync_entry(file).flags(squeue::Flags::IO_LINK);
+            // SAFETY: the entry points to no memory.
+            unsafe { queue.push(early, Tag::plain(Kind::Forgotten, 0)) };
+        }
         let entry = opcode::Write::new(types::Fd(file.0), bytes.as_ptr(), bytes.len() as u32)
             .offset(offset)
             .build();
@@ -84,9 +90,11 @@ impl Disk {
     pub(super) fn sync(&mut self, file: FileId, queue: &mut Queue) {
         self.assert_idle();
         self.syncing = true;
-        let entry = opcode::Fsync::new(types::Fd(file.0))
-            .flags(types::FsyncFlags::DATASYNC)
-            .build();
+        let entry = if planted(Bug::DriverSyncSkipped) || planted(Bug::DriverSyncEarly) {
+            opcode::Nop::new().build()
+        } else {
+            sync_entry(file)
+        };
         // SAFETY: the entry points to no memory.
         unsafe { queue.push(entry, Tag::plain(Kind::Sync, 0)) };
     }
@@ -147,6 +155,12 @@ impl Disk {
         self.free.push(slot);
         self.start_reads(queue);
     }
+}
+
+fn sync_entry(file: FileId) -> squeue::Entry {
+    opcode::Fsync::new(types::Fd(file.0))
+        .flags(types::FsyncFlags::DATASYNC)
+        .build()
 }
 
 /// A completion's result: bytes, or an error number.
