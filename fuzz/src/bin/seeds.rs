@@ -1,0 +1,385 @@
+//! Writes the committed corpora anew: `seeds DIRECTORY` (the Makefile's `fuzz-corpus`). Everything comes from the golden
+//! vectors and from what is spelled here, so that two runs write the same bytes. It removes nothing.
+
+// The coverage flags that all programs here are compiled with want the engine to be linked, though nothing runs it here.
+use libfuzzer_sys as _;
+
+use flk_dataplane::wal::batch::{BatchFields, Limits, OpenBatch};
+use flk_dataplane::wal::buffer::Blocks;
+use flk_dataplane::wal::manifest::{
+    ClockMark, Cover, Extent, Gap, LogEndMark, LogEntry, Manifest, SegmentEntry, SegmentState,
+    SliceEntry,
+};
+use flk_dataplane::wal::name::{LogId, Place, Sequence};
+use flk_dataplane::wal::record::{BodyMeta, Decision, Entry, ErasedBody, ErasureList, Refused};
+use flk_dataplane::wal::secret::Secret;
+use flk_dataplane::wal::segment::{Predecessor, SegmentHeader};
+use std::path::{Path, PathBuf};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../golden");
+const LOG: LogId = LogId {
+    start: 3,
+    number: 1,
+};
+
+fn main() {
+    let Some(root) = std::env::args_os().nth(1).map(PathBuf::from) else {
+        eprintln!("usage: seeds DIRECTORY");
+        std::process::exit(2);
+    };
+    let count = http_head(&root) + record(&root) + signature(&root) + log(&root) + slice(&root);
+    println!("{count} seeds below {}", root.display());
+}
+
+fn put(root: &Path, target: &str, name: &str, bytes: &[u8]) -> usize {
+    let directory = root.join(target);
+    std::fs::create_dir_all(&directory).expect("the corpus directory can be made");
+    std::fs::write(directory.join(name), bytes).expect("a seed can be written");
+    1
+}
+
+/// The first connection of each golden conversation, bodies cut to what a seed needs, and lines that nobody should accept.
+fn http_head(root: &Path) -> usize {
+    let mut count = 0;
+    let mut conversations: Vec<PathBuf> = std::fs::read_dir(Path::new(GOLDEN).join("http"))
+        .expect("golden conversations")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_file())
+        .collect();
+    conversations.sort();
+    for path in conversations {
+        let text = std::fs::read_to_string(&path).expect("a conversation");
+        let conversation: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let mut stream: Vec<u8> = Vec::new();
+        for part in conversation["steps"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|step| step["send"].as_array())
+            .flatten()
+        {
+            let text = part["text"].as_str().unwrap_or_default();
+            stream.extend(text.chars().map(|c| c as u8));
+            if let Some(file) = part["file"].as_str() {
+                let body = std::fs::read(Path::new(GOLDEN).join(file)).expect("a body");
+                stream.extend_from_slice(&body[..body.len().min(700)]);
+            }
+        }
+        stream.truncate(2_000);
+        let name = path
+            .file_stem()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        count += put(root, "http_head", &name, &stream);
+    }
+    let hard = [
+        (
+            "te_and_cl",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "two_lengths",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        ),
+        (
+            "length_list",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc",
+        ),
+        (
+            "length_plus",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc",
+        ),
+        ("bare_lf", "GET / HTTP/1.1\nHost: a\n\n"),
+        (
+            "obs_fold",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n",
+        ),
+        ("space_colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n"),
+        (
+            "absolute",
+            "GET http://a/health HTTP/1.1\r\nHost: a\r\n\r\n",
+        ),
+        ("asterisk", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("http_1_0", "GET /health HTTP/1.0\r\nHost: a\r\n\r\n"),
+        ("http_2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        ("leading_crlf", "\r\nGET /livez HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (
+            "all_fields",
+            "POST /v1/pcs/submit?x HTTP/1.1\r\nHost: [::1]:8080\r\nContent-Type: application/json; charset=utf-8\r\nX-Tenant-Id: a.b_C-9\r\nAuthorization: Basic eDp5\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nExpect: 100-continue\r\nConnection: keep-alive, close\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhelloGET",
+        ),
+        (
+            "pipeline",
+            "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}GET /readyz HTTP/1.1\r\nHost: a\r\n\r\nHEAD /version HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        ),
+    ];
+    count
+        + hard
+            .iter()
+            .map(|(name, text)| put(root, "http_head", name, text.as_bytes()))
+            .sum::<usize>()
+}
+
+/// The golden records are read where they are; here is what they do not have.
+fn record(root: &Path) -> usize {
+    let tiny = flk_fuzz::RECORD.replace([' ', '\n'], "");
+    let with = |from: &str, to: &str| tiny.replace(from, to);
+    let seeds = [
+        ("compact", tiny.clone()),
+        ("unknown_members", with("{\"pcs_id\"", "{\"x\":[[{}],null,true,-0.0e-0],\"\\u0078y\":{\"\":\"\\ud83d\\ude00\"},\"pcs_id\"")),
+        ("negative_zero", with("\"degraded\":false", "\"degraded\":false,\"z\":-0")),
+        ("numbers", "[0,-0,0.0,-0.0,1e5,1E+5,1e-5,4.9e-324,2.2250738585072014e-308,1.7976931348623157e308,18446744073709551615,9007199254740993]".to_owned()),
+        ("scalars", "[true,false,null,\"\",{},[]]".to_owned()),
+        ("escapes", "[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\u007f\\uFFFF\"]".to_owned()),
+        ("deep", format!("{}{}", "[".repeat(32), "]".repeat(32))),
+        ("too_deep", format!("{}{}", "{\"a\":".repeat(33), "0".to_owned() + &"}".repeat(33))),
+        ("same_key", "{\"a\":1,\"\\u0061\":2}".to_owned()),
+        ("white", " \t\r\n[ 1 , 2 ] \n".to_owned()),
+    ];
+    seeds
+        .iter()
+        .map(|(name, text)| put(root, "record", name, text.as_bytes()))
+        .sum()
+}
+
+fn signature(root: &Path) -> usize {
+    let b64 = |fill: char, length: usize| fill.to_string().repeat(length);
+    let seeds = [
+        ("hmac_length", b64('A', 43) + "="),
+        ("hmac_spare_bits", b64('A', 42) + "B="),
+        ("hmac_no_padding", b64('A', 43)),
+        ("ed25519_length", b64('A', 86) + "=="),
+        ("ed25519_spare_bits", b64('A', 85) + "B=="),
+        ("url_alphabet", b64('-', 43) + "="),
+        ("padding_within", b64('A', 41) + "=AA"),
+        ("base_point", format!("WG{}=", b64('Z', 41))),
+        ("neutral_point", format!("AQ{}=", b64('A', 41))),
+        ("line_end", b64('A', 42) + "=\n"),
+        ("scheme", "hmac-sha256;num=fixed9".to_owned()),
+        ("key", "testsecret".to_owned()),
+        ("unicode", "schlüssel\u{1f511}".to_owned()),
+    ];
+    seeds
+        .iter()
+        .map(|(name, text)| put(root, "signature", name, text.as_bytes()))
+        .sum()
+}
+
+fn segment(ordinal: u32, predecessor: Option<Predecessor>) -> SegmentHeader {
+    SegmentHeader {
+        installation: [1; 16],
+        incarnation: [2; 16],
+        log: LOG,
+        ordinal,
+        salt: 0x5A17 + u64::from(ordinal),
+        generation: 9,
+        predecessor,
+    }
+}
+
+fn sequence(counter: u64) -> Sequence {
+    Sequence(u64::from(LOG.start) << 40 | counter)
+}
+
+fn place(counter: u64, index: u32) -> Place {
+    Place {
+        sequence: sequence(counter),
+        index,
+    }
+}
+
+fn fields(counter: u64, salt: u64, previous_checksum: u32) -> BatchFields {
+    BatchFields {
+        salt,
+        sequence: sequence(counter),
+        expiry_clock_s: 1_000 + counter as u32,
+        wall_us: 1_760_000_000_000_000,
+        durable_upto: sequence(counter - 1),
+        settled_upto: sequence(counter - 1),
+        previous_checksum,
+    }
+}
+
+/// A batch with a record of every kind.
+fn full_batch() -> OpenBatch {
+    let mut batch = OpenBatch::new(Limits::default());
+    let meta = BodyMeta {
+        snapshot: 1,
+        tenant: "default",
+        ..BodyMeta::default()
+    };
+    for body in ["{}", flk_fuzz::RECORD, ""] {
+        batch.push_body(body.as_bytes(), &meta);
+    }
+    batch.push(&Entry::Decision(Decision {
+        body: place(1, 1),
+        tenant: "default",
+        pcs_id: [0xab; 32],
+        digest: [0xcd; 32],
+        key_id: [7; 8],
+        params: "1",
+        decided_at: 1_000,
+        expiry: 1_210_600,
+        encoding: 1,
+        reason: 2,
+        regime: 1,
+        numbers: [1.35, 1.35, 0.4, 0.4],
+    }));
+    batch.push(&Entry::Refused(Refused {
+        body: place(1, 0),
+        status: 400,
+        code: 3,
+    }));
+    batch.push(&Entry::Duplicate(place(1, 2)));
+    batch.push(&Entry::Conflict(place(1, 2)));
+    batch.push(&Entry::Unanswered(place(1, 2)));
+    let mut room = Vec::new();
+    batch.push(&Entry::Erasure(ErasureList::spell(
+        &[ErasedBody {
+            log: LOG,
+            body: place(1, 0),
+        }],
+        &mut room,
+    )));
+    batch
+}
+
+fn log(root: &Path) -> usize {
+    let secret = Secret {
+        id: [5; 16],
+        key: [6; 16],
+    };
+    let mut blocks = Blocks::default();
+    let (full, empty) = (full_batch(), OpenBatch::new(Limits::default()));
+    let lead = segment(0, None);
+    let mut two = Vec::new();
+    let first = full.assemble(&fields(1, lead.salt, 0), Some(&lead), &mut blocks);
+    two.extend_from_slice(blocks.bytes());
+    let led = two.clone();
+    let mark = empty.assemble(&fields(2, lead.salt, first.checksum), None, &mut blocks);
+    let lone_mark = blocks.bytes().to_vec();
+    two.extend_from_slice(blocks.bytes());
+    // The next segment, written behind the first: how a log goes on.
+    let next = segment(
+        1,
+        Some(Predecessor {
+            ends_after: sequence(2),
+            checksum: mark.checksum,
+        }),
+    );
+    full.assemble(&fields(3, next.salt, 0), Some(&next), &mut blocks);
+    let mut rolled = two.clone();
+    rolled.extend_from_slice(blocks.bytes());
+    let mut torn = two.clone();
+    torn[4096 + 200] ^= 1;
+    let mut gap = led.clone();
+    gap.resize(gap.len() + 4096, 0);
+    gap.extend_from_slice(&lone_mark);
+    full.assemble(&fields(1, 7, 0), None, &mut blocks);
+    let seeds = [
+        ("secret", secret.encode()),
+        ("manifest", manifest().encode()),
+        ("manifest_empty", Manifest::default().encode()),
+        ("batch_alone", blocks.bytes().to_vec()),
+        ("mark_alone", lone_mark),
+        ("segment_of_one", led),
+        ("segment_of_two", two),
+        ("rolled", rolled),
+        ("torn", torn),
+        ("zeros_between", gap),
+        ("file_name", b"0000000000000007.seg".to_vec()),
+    ];
+    seeds
+        .iter()
+        .map(|(name, bytes)| put(root, "log", name, bytes))
+        .sum()
+}
+
+fn manifest() -> Manifest {
+    let extent = Extent {
+        first: sequence(1),
+        last: sequence(2),
+        bytes: 12_288,
+        last_checksum: 1,
+    };
+    let entry = |ordinal: u32, state| SegmentEntry {
+        ordinal,
+        file: u64::from(ordinal) + 1,
+        salt: 0x5A17 + u64::from(ordinal),
+        generation: 9,
+        state,
+    };
+    Manifest {
+        installation: [1; 16],
+        node: [4; 16],
+        incarnation: [2; 16],
+        secret: [5; 16],
+        generation: 9,
+        start: 4,
+        clean_stop: true,
+        clock: ClockMark {
+            expiry_s: 1_000,
+            wall_us: 1_760_000_000_000_000,
+        },
+        withheld_s: 1,
+        next_file: 20,
+        logs: vec![
+            LogEntry {
+                id: LOG,
+                incarnation: [2; 16],
+                ended_at: Some(LogEndMark {
+                    sequence: sequence(2),
+                    checksum: 1,
+                }),
+                settled_upto: sequence(2),
+                segments: vec![entry(0, SegmentState::Closed(extent))],
+            },
+            LogEntry {
+                id: LogId {
+                    start: 4,
+                    number: 0,
+                },
+                incarnation: [2; 16],
+                ended_at: None,
+                settled_upto: Sequence::before_first(4),
+                segments: vec![entry(0, SegmentState::Next), entry(1, SegmentState::Next)],
+            },
+        ],
+        gaps: vec![Gap {
+            log: LOG,
+            from: sequence(3),
+            to: sequence(4),
+        }],
+        spares: vec![11, 12],
+        slices: vec![SliceEntry {
+            file: 10,
+            id: 77,
+            decided_first: 1,
+            decided_last: 2,
+            expiry_max: 3,
+            entries: 4,
+            bytes: 8_192,
+            checksum: 5,
+            covers: vec![Cover {
+                log: LOG,
+                upto: sequence(1),
+            }],
+        }],
+    }
+}
+
+/// Lists of changes to a sound slice, and the sound slice's first and last block.
+fn slice(root: &Path) -> usize {
+    let (bytes, _) = flk_fuzz::slice();
+    let seeds: [(&str, Vec<u8>); 6] = [
+        ("first_byte", vec![0, 0, 0, 1]),
+        ("in_a_block", vec![100, 16, 0, 1]),
+        ("cut_short", vec![1]),
+        ("longer", vec![200, 0]),
+        ("head", bytes[..4096].to_vec()),
+        ("tail", bytes[bytes.len() - 4096..].to_vec()),
+    ];
+    seeds
+        .iter()
+        .map(|(name, bytes)| put(root, "slice", name, bytes))
+        .sum()
+}
