@@ -27,6 +27,7 @@ help: ## this list
 # Each package beside what shows that it is there.
 APT_NEEDED := $(strip \
 	$(if $(shell command -v cc),,gcc libc6-dev) \
+	$(if $(shell command -v c++),,g++) \
 	$(if $(shell command -v git),,git) \
 	$(if $(shell command -v python3),,python3) \
 	$(if $(shell python3 -c 'import ensurepip, venv' 2>/dev/null && echo yes),,python3-venv))
@@ -60,7 +61,7 @@ run: setup build ## start a gateway on 127.0.0.1:8080 with embedded defaults, da
 
 # Each part is timed, and all run although one fails, so that one look at the log tells everything.
 # A part is added here when its target below has something to run.
-TEST_PARTS := test-unit test-golden
+TEST_PARTS := test-unit test-golden test-fuzz test-powercut
 
 .PHONY: test
 test: setup ## all tests (below 25 minutes on two cores)
@@ -105,6 +106,7 @@ lint: setup lint-fmt lint-clippy lint-doc lint-deny ## format, clippy, rustdoc a
 .PHONY: lint-fmt
 lint-fmt:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 
 .PHONY: lint-clippy
 lint-clippy:
@@ -130,6 +132,14 @@ endif
 # ---- golden vectors: `golden` and `golden-check` --------------------------------------------------------------------
 
 -include golden/Makefile.inc
+
+# ---- fuzzing: `fuzz`, `test-fuzz` and `fuzz-corpus` -----------------------------------------------------------------
+
+-include fuzz/Makefile.inc
+
+# ---- power cuts: `test-powercut` and `powercut` ---------------------------------------------------------------------
+
+-include powercut/Makefile.inc
 
 .PHONY: clean
 clean: ## remove what was built; data and downloaded tools stay
