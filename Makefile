@@ -80,6 +80,25 @@ test-unit: ## unit, property and corpus tests of all crates, and the rules of th
 test-golden: ## the golden vectors are what their generator makes, and its own tests pass
 	$(MAKE) golden-check
 
+SIM := $(CARGO) run --release --locked -p flk-dataplane --features sim --bin flk-sim --
+
+# Seeds of one run of the simulator in `make test`.
+SIM_SEEDS ?= 2000
+.PHONY: test-sim
+test-sim: ## the shards' and keeper's own code on simulated disks and networks, some thousand seeds
+	$(SIM) --seeds $(SIM_SEEDS) --jobs 2
+
+# SOAK_MINUTES of seeds from SOAK_FROM on; a failing seed prints the command that replays it.
+SOAK_MINUTES ?= 60
+SOAK_FROM ?= 1000000
+.PHONY: soak
+soak: ## the simulator for as long as you like (SOAK_MINUTES=60, SOAK_FROM=1000000)
+	$(SIM) --minutes $(SOAK_MINUTES) --from $(SOAK_FROM) --jobs 2
+
+.PHONY: sim-bugs
+sim-bugs: ## plants every bug in turn and prints how many seeds find it (the table of docs/testing.md)
+	$(CARGO) run --release --locked -p flk-dataplane --features sim,planted-bugs --bin flk-sim -- --bug all
+
 # What tests of whole processes start. The whole workspace is named so that nothing built for test-unit is built again.
 .PHONY: e2e-binaries
 e2e-binaries:
