@@ -1,3 +1,5 @@
+//! Slices written and read back, every bit of a block flipped, and tables that contradict themselves.
+
 use super::frame::{Section, Trailer, section};
 use super::reader::{Directory, view_whole};
 use super::*;

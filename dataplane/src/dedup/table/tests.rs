@@ -1,3 +1,5 @@
+//! The decided table compared with a map, under growth, expiry, epochs and crowded keys; and what it costs per key.
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::HashMap;
