@@ -127,6 +127,10 @@ fn record(root: &Path) -> usize {
         ("compact", tiny.clone()),
         ("unknown_members", with("{\"pcs_id\"", "{\"x\":[[{}],null,true,-0.0e-0],\"\\u0078y\":{\"\":\"\\ud83d\\ude00\"},\"pcs_id\"")),
         ("negative_zero", with("\"degraded\":false", "\"degraded\":false,\"z\":-0")),
+        (
+            "negative_zero_epoch",
+            with("\"epoch\":1700000000", "\"epoch\":-0"),
+        ),
         ("numbers", "[0,-0,0.0,-0.0,1e5,1E+5,1e-5,4.9e-324,2.2250738585072014e-308,1.7976931348623157e308,18446744073709551615,9007199254740993]".to_owned()),
         ("scalars", "[true,false,null,\"\",{},[]]".to_owned()),
         ("escapes", "[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\u007f\\uFFFF\"]".to_owned()),
