@@ -167,7 +167,7 @@ impl World {
             let key = self.dice.below(u64::from(self.scenario.ids)) as u32;
             self.hot = Some((key, self.dice.between(3, 12) as u32));
         }
-        if self.dice.chance(50) && self.dice.chance(self.scenario.sleeps * 10) {
+        if self.dice.chance(self.scenario.sleeps / 10) {
             let silent_us = self
                 .dice
                 .between(10_000, self.scenario.sleep_us_max.max(10_001));

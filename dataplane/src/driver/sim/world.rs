@@ -452,6 +452,7 @@ impl World {
             self.interrupted(what);
         }
         self.process = None;
+        self.note_end();
         self.drop_connections();
         if !recovered && matches!(exit, Exit::Killed | Exit::PowerCut) {
             self.counts.one(Count::CrashesInRecovery);
