@@ -113,9 +113,9 @@ impl Shard {
             return;
         }
         flight.step = Step::Decided;
-        flight.candidate.decided_at = decided_at;
-        if planted(Bug::DecidedAtByReceiver) {
-            flight.candidate.decided_at = core.begin.clock.at(now.mono_us);
+        // (Planted: the candidate carries the receiver's own stamp already.)
+        if !planted(Bug::DecidedAtByReceiver) {
+            flight.candidate.decided_at = decided_at;
         }
         flight.candidate.expiry = expiry;
         flight.epoch = core.log.epoch();

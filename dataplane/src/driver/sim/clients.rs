@@ -167,12 +167,16 @@ impl World {
             let key = self.dice.below(u64::from(self.scenario.ids)) as u32;
             self.hot = Some((key, self.dice.between(3, 12) as u32));
         }
-        if self.dice.chance(50) && self.dice.chance(self.scenario.sleeps * 10) {
+        if self.dice.chance(self.scenario.sleeps / 10) {
             let silent_us = self
                 .dice
                 .between(10_000, self.scenario.sleep_us_max.max(10_001));
             self.counts.one(Count::LongSleeps);
             self.silent_until_us = self.now_us() + silent_us;
+            if self.dice.chance(4000) {
+                // The end comes in the middle of the silence, when the log has long been idle.
+                self.end_at_us = self.now_us() + self.dice.between(silent_us / 2, silent_us);
+            }
             sim_trace!(self.now_us(), "clients fall silent for {silent_us} us");
         }
         let key = self.dice.below(u64::from(self.scenario.ids)) as u32;

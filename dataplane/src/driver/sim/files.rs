@@ -78,8 +78,11 @@ impl World {
         self.log_op_ends(shard);
         let (inode, offset, lied) = {
             let write = &self.truth.writes[write];
-            (write.inode, write.offset, write.lied)
+            (write.inode, write.offset, write.lied || write.sick)
         };
+        if result != Ok(blocks.len() as u32) {
+            self.note_sick(inode);
+        }
         let durable = self.is_dsync() && !lied;
         match result {
             Ok(bytes) => {
@@ -164,6 +167,9 @@ impl World {
     /// A log sync ends.
     pub fn log_synced(&mut self, shard: u16, inode: Inode, moment: u64, result: Result<(), Errno>) {
         self.log_op_ends(shard);
+        if result.is_err() {
+            self.note_sick(inode);
+        }
         match result {
             Ok(()) => {
                 self.disk.sync(inode, moment);

@@ -130,7 +130,7 @@ impl Scenario {
                 0
             },
             clock_jumps: dice.pick(&[0, 300, 3000]),
-            sleeps: dice.pick(&[0, 200, 600]),
+            sleeps: dice.pick(&[0, 200, 1000]),
             sleep_us_max: dice.pick(&[50_000, 3_000_000, u64::from(ttl_s).min(10_000) * 1_200_000]),
             faults: if quiet {
                 Faults::default()

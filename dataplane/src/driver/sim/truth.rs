@@ -38,8 +38,12 @@ pub struct LogWrite {
     pub applied: Option<u64>,
     /// The shard was told that it is durable.
     pub confirmed: bool,
+    /// When that was.
+    confirmed_us: u64,
     /// Acknowledged by a device that did not keep it.
     pub lied: bool,
+    /// Written into a segment that has failed before: it is not kept, and nobody may rely on it.
+    pub sick: bool,
     /// The keeper gave its file up, or used it for something else.
     pub gone: bool,
     /// Found missing.
@@ -75,6 +79,11 @@ pub struct Truth {
     /// Request of each body, by the place of the body.
     places: BTreeMap<((u32, u16), u64, u32), u64>,
     given_up: BTreeSet<u64>,
+    /// Segments that failed, by file and salt: what is written into them behind that is lost.
+    sick: BTreeSet<(Inode, u64)>,
+    /// When and how the run before ended: no operation failed in it.
+    ended_us: u64,
+    ended_healthy: bool,
     /// Requests whose body need not be found any more.
     pub excused: BTreeSet<u64>,
     undo: Option<Undo>,
@@ -167,6 +176,8 @@ impl World {
             wall_us: wall_us.map_or(self.wall_us(), |bytes| u64::from_le_bytes(*bytes)),
             applied: None,
             confirmed: false,
+            confirmed_us: 0,
+            sick: self.truth.sick.contains(&(inode, salt)),
             lied: false,
             gone: false,
             lost: false,
@@ -258,6 +269,7 @@ impl World {
 
     /// The shard is told that what was written to a file up to a moment is durable.
     pub fn note_confirmed(&mut self, inode: Inode, moment: u64) {
+        let now_us = self.now_us();
         for write in self
             .truth
             .writes
@@ -266,9 +278,33 @@ impl World {
             .filter(|write| write.inode == inode && !write.gone)
         {
             if write.applied.is_some_and(|applied| applied <= moment) {
+                if !write.confirmed {
+                    write.confirmed_us = now_us;
+                }
                 write.confirmed = true;
             }
         }
+    }
+
+    /// A write or sync of a segment failed: often nothing that is written into it is kept from here on.
+    pub fn note_sick(&mut self, inode: Inode) {
+        let newest = self
+            .truth
+            .writes
+            .iter()
+            .rev()
+            .find(|write| write.inode == inode);
+        let salt = newest.map_or(0, |write| write.salt);
+        if self.dice.chance(7000) {
+            self.truth.sick.insert((inode, salt));
+        }
+    }
+
+    /// The run is over.
+    pub fn note_end(&mut self) {
+        self.truth.ended_us = self.now_us();
+        let truth = &self.truth;
+        self.truth.ended_healthy = truth.keeper_errors == 0 && truth.log_errors == 0;
     }
 
     /// The keeper gives a file up or writes it anew.
@@ -420,6 +456,30 @@ impl World {
                     && self.truth.writes[at + 1..].iter().any(later)
             })
             .collect();
+        let patience_us = match self.scenario.faults.stall {
+            0 => 1_000_000,
+            _ => 7_000_000,
+        };
+        // The newest batch of a log that has been idle for long is marked, so that its damage can be known too.
+        let aged: Vec<usize> = (0..self.truth.writes.len())
+            .filter(|at| {
+                let write = &self.truth.writes[*at];
+                let idle_us = self.truth.ended_us.saturating_sub(write.confirmed_us);
+                let sound = write.confirmed && !write.gone && !write.lost && write.run == self.run;
+                let records = !write.bodies.is_empty() || !write.decided.is_empty();
+                let newer = |other: &LogWrite| {
+                    let records = !other.bodies.is_empty() || !other.decided.is_empty();
+                    other.log == write.log && other.sequence > write.sequence && records
+                };
+                let newest = !self.truth.writes[at + 1..].iter().any(newer);
+                self.truth.ended_healthy && sound && records && newest && idle_us > patience_us
+            })
+            .collect();
+        let proven = if aged.is_empty() || self.dice.chance(3000) {
+            proven
+        } else {
+            aged
+        };
         if proven.is_empty() {
             return;
         }

@@ -128,6 +128,8 @@ pub struct World {
     pub hot: Option<(u32, u32)>,
     /// Clients are silent until then.
     pub silent_until_us: u64,
+    /// The run ends then, if it is to end from outside.
+    pub end_at_us: u64,
     /// Faults are off and clients only finish.
     pub calm: bool,
     /// Number of the run.
@@ -167,6 +169,7 @@ impl World {
             probes: Vec::new(),
             hot: None,
             silent_until_us: 0,
+            end_at_us: u64::MAX,
             calm: false,
             run: 0,
             failure: None,
@@ -269,6 +272,7 @@ impl World {
     fn one_run(&mut self, ending: Ending, last: bool) -> bool {
         self.run += 1;
         self.run_events = 0;
+        self.end_at_us = u64::MAX;
         self.calm = false;
         if !last {
             self.faults = self.scenario.faults;
@@ -309,7 +313,8 @@ impl World {
             {
                 return exit;
             }
-            if self.run_events >= events_max {
+            let from_outside = !matches!(ending, Ending::Stop(_));
+            if self.run_events >= events_max || (from_outside && self.now_us >= self.end_at_us) {
                 match ending {
                     Ending::Kill(_) => return Exit::Killed,
                     Ending::PowerCut(_) => return Exit::PowerCut,
@@ -452,6 +457,7 @@ impl World {
             self.interrupted(what);
         }
         self.process = None;
+        self.note_end();
         self.drop_connections();
         if !recovered && matches!(exit, Exit::Killed | Exit::PowerCut) {
             self.counts.one(Count::CrashesInRecovery);
