@@ -267,7 +267,8 @@ impl Service {
         let short = room.wanting_bytes() > 0;
         if !short {
             self.sealed_for_room = false;
-        } else if !self.sealed_for_room {
+        } else if !self.sealed_for_room || self.unsealed_bytes() > 0 {
+            // Also what was closed since the last seal for room may go only when it is sealed.
             self.sealed_for_room = true;
             self.sealing.wanted = true;
         }

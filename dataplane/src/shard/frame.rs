@@ -8,7 +8,6 @@ use crate::event::{Now, Op, Outbox};
 use crate::http::{
     Head, HeadStatus, Method, Problem, Route, connection_survives, read_head, route,
 };
-use crate::wal::batch;
 use crate::wal::name::Sequence;
 
 /// Every connection may buffer this much of one request without asking; larger bodies take a grant.
@@ -171,7 +170,7 @@ impl Shard {
         let framed = self.framed.len();
         let framed_bytes: usize = self.framed.iter().map(|framed| framed.body.len()).sum();
         let open_bytes = core.log.open_bodies_bytes() + framed_bytes;
-        let fits = open_bytes == 0 || open_bytes + body_len <= batch::BATCH_BODIES_BYTES;
+        let fits = open_bytes == 0 || open_bytes + body_len <= core.log.bodies_bytes_max();
         fits && core.log.bodies_room() > framed && self.flights.room() > framed
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Cursors, in order: `settled <= durable < open`. A batch in flight is always `durable + 1`.
 
-use super::batch::{Assembled, BatchFields, OpenBatch, rewrite};
+use super::batch::{Assembled, BATCH_BODIES_BYTES, BatchFields, OpenBatch, rewrite};
 use super::buffer::{BLOCK_BYTES, Blocks};
 use super::name::{LogId, Place, Sequence};
 use super::record::{BodyMeta, Entry};
@@ -92,6 +92,7 @@ pub struct LogWriter {
     current: Option<Current>,
     upcoming: Option<NamedSegment>,
     open: OpenBatch,
+    bodies_bytes_max: usize,
     open_sequence: Sequence,
     flight: Option<Flight>,
     idle_blocks: Option<Box<Blocks>>,
@@ -120,6 +121,7 @@ impl LogWriter {
             current: None,
             upcoming: Some(begin.first),
             open,
+            bodies_bytes_max: BATCH_BODIES_BYTES.min((begin.first.bytes / 4) as usize),
             open_sequence: Sequence(durable.0 + 1),
             flight: None,
             idle_blocks: Some(blocks),
@@ -166,6 +168,12 @@ impl LogWriter {
     /// Nothing is open and nothing is on its way.
     pub fn is_quiet(&self) -> bool {
         self.open.is_empty() && self.flight.is_none()
+    }
+
+    /// Bytes that the bodies of one batch come to, unless it is one larger body. With the fates of all requests in flight a
+    /// batch fits into an empty segment.
+    pub fn bodies_bytes_max(&self) -> usize {
+        self.bodies_bytes_max
     }
 
     /// Whether nothing waits in the open batch.
