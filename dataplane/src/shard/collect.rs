@@ -1,5 +1,6 @@
 //! First stage: every event of the turn is applied to the state that it concerns, and nothing is acted upon yet.
 
+use super::config::BATCH_BLOCKS_BYTES;
 use super::connections::Phase;
 use super::{Core, Shard};
 use crate::dedup::claims::{Owner, OwnerConfig};
@@ -181,7 +182,11 @@ impl Shard {
             ttl_s: self.config.ttl_s,
         });
         let open = OpenBatch::new(batch::Limits::default());
-        let log = LogWriter::new(&begin, open, Box::new(Blocks::with_capacity(512 * 1024)));
+        let log = LogWriter::new(
+            &begin,
+            open,
+            Box::new(Blocks::with_capacity(BATCH_BLOCKS_BYTES)),
+        );
         self.settled_told = log.durable();
         let params = begin.params.len().saturating_sub(1) as u16;
         let hash = KeyHash::new(begin.secret);

@@ -1,8 +1,14 @@
 //! What a shard is told once, before its first turn: limits, keys, parameters. Plain data, already validated.
 
-use crate::event::ShardId;
+use super::connections::Connection;
+use super::flights::Flight;
+use crate::dedup::{Decided, PARTITIONS};
+use crate::driver::{self, ring::ring_messages};
+use crate::event::{Event, Op, ShardId};
 use crate::http;
+use crate::mesh::Message;
 use crate::stats::Stats;
+use crate::wal::batch::{BODY_BYTES_MAX, INDEX_PART_BYTES_MAX};
 use flk_contract::signature::KeySet;
 use flk_contract::verify::Params;
 use std::sync::Arc;
@@ -29,7 +35,7 @@ impl std::fmt::Debug for MetricsAuth {
     }
 }
 
-/// Bounds of one shard. Memory follows from them: see [`Limits::memory_bytes`].
+/// Bounds of one shard. Memory follows from them: see [`Limits::memory_at_start_bytes`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Framing limits of one request.
@@ -86,6 +92,45 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// What one of `shards` shards and its driver reserve at start, in bytes, the empty dedup table included. Address space
+    /// rather than resident memory: most of it is touched only under load. At most 64 MiB for up to eight shards; beyond,
+    /// the rings to the peers grow past it.
+    pub fn memory_at_start_bytes(&self, shards: u16) -> usize {
+        let driver = driver::Limits::default();
+        let connections = self.connections_max as usize;
+        let flights = self.flights_max as usize;
+        let peers = usize::from(shards.max(1)) - 1;
+        // Receive buffers shared by all connections, and what a turn collects and sends.
+        let receive =
+            usize::from(driver.receive_buffers_count) * driver.receive_buffer_bytes as usize;
+        let turn = 2 * (1 << 20) + 1024 * (size_of::<Event>() + size_of::<Op>());
+        // The open batch — index part and the larger of a batch of bodies and one body — and the batch in flight.
+        let log = INDEX_PART_BYTES_MAX + BODY_BYTES_MAX + BATCH_BLOCKS_BYTES;
+        // A slot per connection here and one in the driver, which is smaller; queues that name each connection once.
+        let connection = 2 * size_of::<Connection>() + 2 * size_of::<u32>();
+        // A slot per request in flight, its deadline, and its place in the queues of what waits for the log.
+        let flight = size_of::<Flight>() + 160;
+        // Claims of all shards' requests may queue at this owner: the claim, its key's pending entry twice, the buckets.
+        let claim = 3 * size_of::<Decided>() + 64;
+        // Both directions with each peer; this shard owns half of the rings that it has an end of.
+        let rings = peers * (ring_messages(flights) * size_of::<Message>());
+        // Each of this shard's partitions begins with one small page.
+        let tables = usize::from(PARTITIONS / shards.max(1)) * 4096;
+        receive
+            + turn
+            + log
+            + connections * connection
+            + flights * flight
+            + flights * usize::from(shards) * claim
+            + rings
+            + tables
+    }
+}
+
+/// Capacity that the buffer of the batch in flight begins with; a batch of the usual size never outgrows it.
+pub(super) const BATCH_BLOCKS_BYTES: usize = 512 * 1024;
+
 /// What a shard is told once.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
@@ -111,4 +156,17 @@ pub struct ShardConfig {
     pub drain_delay_us: u64,
     /// Counters of all shards; this one writes only its own.
     pub stats: Arc<Stats>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_reserves_at_most_64_mib_at_start() {
+        for shards in [1, 2, 4, 8] {
+            let bytes = Limits::default().memory_at_start_bytes(shards);
+            assert!(bytes <= 64 << 20, "{shards} shards: {bytes} bytes each");
+        }
+    }
 }
