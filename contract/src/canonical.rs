@@ -92,6 +92,15 @@ fn write_number(out: &mut impl Sink, v: f64, form: NumberForm) {
 /// Writes a JSON string in ASCII: short escapes where they exist, `\uXXXX` for all else outside U+0020…U+007E.
 pub fn write_string(out: &mut impl Sink, text: &str) {
     out.put(b"\"");
+    // Nearly every text is plain; looking at all bytes without stopping early lets the compiler look at many at a time.
+    if !text
+        .bytes()
+        .fold(false, |found, byte| found | needs_escape(byte))
+    {
+        out.put(text.as_bytes());
+        out.put(b"\"");
+        return;
+    }
     let mut plain = text;
     while let Some(at) = plain.bytes().position(needs_escape) {
         let (before, rest) = plain.split_at(at);
@@ -108,7 +117,7 @@ pub fn write_string(out: &mut impl Sink, text: &str) {
 
 /// True first at the leading byte of a character, so that the text may be split there.
 fn needs_escape(byte: u8) -> bool {
-    !matches!(byte, b' '..=b'~') || byte == b'"' || byte == b'\\'
+    (byte.wrapping_sub(b' ') > b'~' - b' ') | (byte == b'"') | (byte == b'\\')
 }
 
 fn write_escaped(out: &mut impl Sink, c: char) {
