@@ -438,7 +438,8 @@ impl World {
             .map(|(name, _)| name.to_string())
     }
 
-    /// Damages a confirmed batch behind which a later one proves that it was durable.
+    /// Damages a confirmed batch behind which a later one proves that it was durable. The proof is one that stays: a device
+    /// that lied about it may still lose it before anybody reads it, and then damage cannot be told from a torn tail.
     fn damage_batch(&mut self) {
         let proven: Vec<usize> = (0..self.truth.writes.len())
             .filter(|at| {
@@ -447,6 +448,7 @@ impl World {
                     later.log == write.log
                         && later.sequence > write.sequence
                         && later.confirmed
+                        && !later.lied
                         && !later.gone
                         && !later.lost
                 };
@@ -472,7 +474,10 @@ impl World {
                     other.log == write.log && other.sequence > write.sequence && records
                 };
                 let newest = !self.truth.writes[at + 1..].iter().any(newer);
-                self.truth.ended_healthy && sound && records && newest && idle_us > patience_us
+                let lied = |other: &LogWrite| other.log == write.log && other.lied;
+                let marked = !self.truth.writes[at + 1..].iter().any(lied);
+                let healthy = self.truth.ended_healthy && marked;
+                healthy && sound && records && newest && idle_us > patience_us
             })
             .collect();
         let proven = if aged.is_empty() || self.dice.chance(3000) {

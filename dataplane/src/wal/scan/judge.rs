@@ -1,9 +1,11 @@
 //! Torn tail or damage: what lies behind the first position that does not hold the expected batch, and what it proves.
-//! A position proves nothing by being empty; only headers behind it do, by what they say was durable.
+//! A position proves nothing by being empty; only headers behind it do, by what they say was durable and by where they
+//! stand.
 
 use super::BLOCK;
+use super::lead::Lead;
 use super::reader::{Halt, LogReader, Stop, unreadable};
-use super::report::{BatchAt, Verdict};
+use super::report::{BatchAt, Damage, Verdict};
 use super::window::{ReadAt, Window};
 use crate::planted::{Bug, planted};
 use crate::wal::batch::{BATCH_BYTES_MAX, Batch, BatchHeader};
@@ -17,6 +19,9 @@ use crate::wal::segment::SegmentHeader;
 struct Found {
     /// The largest sequence that anything here says was durable.
     durable_upto: Sequence,
+    /// What a batch that stands behind another one in this segment says was durable. It was written only once the first
+    /// write of the segment, which held the segment header, was durable.
+    entered: Option<Sequence>,
     /// Bytes of blocks that are not zero within reach of one batch from the beginning.
     torn_bytes: u64,
     /// Bytes that the headers of this segment claim.
@@ -36,13 +41,18 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         };
         let mut found = self.look_on(index, stop.offset, expected).await?;
         found.durable_upto = found.durable_upto.max(durable);
+        let mut entered = None;
         for later in index + 1..self.segments().len() {
             let there = self.look_on(later, 0, expected).await?;
             found.durable_upto = found.durable_upto.max(there.durable_upto);
             found.torn_bytes += there.begun_bytes;
+            entered = entered.or(there.entered.map(|durable_upto| (later, durable_upto)));
         }
         if found.durable_upto >= expected {
             return Err(self.damage(ordinal, stop.offset, found.durable_upto, stop.why));
+        }
+        if let Some((later, durable_upto)) = entered {
+            self.refuse_beheaded(later, durable_upto).await?;
         }
         if found.torn_bytes == 0 {
             return Ok(Verdict::Whole);
@@ -52,6 +62,21 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             offset: stop.offset,
             bytes: found.torn_bytes,
         })
+    }
+
+    /// A later segment that was in use needs its header, which alone says where the segment before ends. After a failed
+    /// write that one may hold a whole batch behind its end, so that nothing seems to be missing before the later batches.
+    async fn refuse_beheaded(&self, index: usize, durable_upto: Sequence) -> Result<(), Halt> {
+        match self.lead(index).await? {
+            Lead::Ours(..) => Ok(()),
+            Lead::Other(why) => Err(Halt(Verdict::Damage(Damage {
+                ordinal: self.ordinal(index),
+                offset: 0,
+                expected: durable_upto,
+                durable_upto,
+                why,
+            }))),
+        }
     }
 
     /// Looks at every block of a segment from `from` on for a header that belongs to it and says what was durable.
@@ -78,8 +103,9 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
                 found.durable_upto = found.durable_upto.max(durable_upto);
             }
             match begun(entry, block) {
-                Begun::Ours(bytes) => {
+                Begun::Ours(bytes, durable_upto) => {
                     found.begun_bytes += bytes;
+                    found.entered = found.entered.or((offset > BLOCK).then_some(durable_upto));
                     reach = if offset == from { from + bytes } else { reach };
                 }
                 Begun::EarlierLife => reach = reach.min(offset),
@@ -117,8 +143,8 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
 
 /// What begins at a block.
 enum Begun {
-    /// A batch of this segment, of this length.
-    Ours(u64),
+    /// A batch of this segment, of this length, and what it says was durable.
+    Ours(u64, Sequence),
     /// A batch of an earlier life of the file.
     EarlierLife,
     /// No batch.
@@ -128,7 +154,9 @@ enum Begun {
 /// What begins at a block of a segment.
 fn begun(entry: &SegmentEntry, block: &[u8]) -> Begun {
     match BatchHeader::decode(block) {
-        Ok(header) if header.fields.salt == entry.salt => Begun::Ours(header.bytes() as u64),
+        Ok(header) if header.fields.salt == entry.salt => {
+            Begun::Ours(header.bytes() as u64, header.fields.durable_upto)
+        }
         Ok(_) => Begun::EarlierLife,
         Err(_) => Begun::Nothing,
     }

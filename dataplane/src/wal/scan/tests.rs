@@ -193,6 +193,26 @@ proptest! {
     }
 
     #[test]
+    fn a_segment_that_held_two_batches_is_never_unused_whatever_became_of_its_beginning(
+        steps in world::steps(),
+        crash in world::crash(),
+        victim: prop::sample::Index,
+        first_too: bool,
+        lag: bool,
+    ) {
+        let mut world = World::run(&steps, &crash, 24, lag);
+        let second = |at: &usize| world.durable[*at].segment == world.durable[*at - 1].segment;
+        let seconds: Vec<usize> = (1..world.durable.len()).filter(second).collect();
+        prop_assume!(!seconds.is_empty());
+        let at = seconds[victim.index(seconds.len())];
+        let lost = if first_too { world.durable[at].offset } else { BLOCK_BYTES };
+        world.files[world.durable[at].segment][..lost].fill(0);
+        let (end, _) = read(&world);
+        let found = damage(&end);
+        prop_assert!(found.expected <= found.durable_upto);
+    }
+
+    #[test]
     fn an_ended_log_reads_back_whole_and_every_deviation_is_damage(
         steps in world::steps(),
         crash in world::crash(),
@@ -276,6 +296,25 @@ fn a_whole_batch_of_a_failed_write_does_not_count_where_the_next_segment_repeats
         [0, 0, 1, 1],
         "the third batch counts in segment 1 only"
     );
+}
+
+#[test]
+fn a_lost_beginning_behind_a_take_over_is_damage_although_the_failed_segment_holds_the_same_batch()
+{
+    // The third batch was written whole but its sync failed; the next segment repeats it and goes on.
+    let failed = Step::TakeOver(vec![500], u64::MAX);
+    let steps = [commits(2), vec![failed], commits(1)].concat();
+    let mut world = World::run(&steps, &Crash::Quiet, 24, true);
+    let newest = world.durable[3].clone();
+    assert_eq!((newest.segment, newest.sequence), (1, at(4)));
+    world.files[1][..newest.offset].fill(0);
+    let found = damage(&read(&world).0);
+    assert_eq!((found.ordinal, found.offset), (1, 0));
+    assert_eq!((found.expected, found.durable_upto), (at(3), at(3)));
+    // Without the fourth batch the same bytes are a write that was never confirmed: the third one counts where it is.
+    world.files[1][newest.offset..].fill(0);
+    let (end, _) = read(&world);
+    assert_eq!((end.verdict, end.last), (Verdict::Whole, at(3)));
 }
 
 #[test]

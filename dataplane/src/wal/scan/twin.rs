@@ -143,8 +143,17 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
             }
             (None, None) => {
                 let mut durable = Sequence::default();
+                let mut beheaded = None;
                 for (at, (later, file)) in all.iter().enumerate().skip(index) {
                     let from = if at == index { offset } else { 0 };
+                    // Behind the first write of a segment a batch proves that it, header included, was durable.
+                    let behind = file.chunks(BLOCK_BYTES).skip(2);
+                    let entered = behind
+                        .filter_map(|block| BatchHeader::decode(block).ok())
+                        .any(|found| found.fields.salt == later.salt);
+                    if at > index && entered && header(later, file).is_none() {
+                        beheaded = beheaded.or(Some(later.ordinal));
+                    }
                     for block in file[from..].chunks(BLOCK_BYTES) {
                         if let Ok(found) = BatchHeader::decode(block)
                             && found.fields.salt == later.salt
@@ -160,10 +169,10 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                         }
                     }
                 }
-                let class = if durable > end.ends_after {
-                    damage
-                } else {
-                    Class::Sound
+                let class = match beheaded {
+                    _ if durable > end.ends_after => damage,
+                    Some(ordinal) => Class::Damage(ordinal),
+                    None => Class::Sound,
                 };
                 return Finding { class, batches };
             }
