@@ -49,6 +49,9 @@ pub(crate) struct Opened {
 pub(crate) async fn open(port: &Port, config: KeeperConfig) -> Result<Opened, Halt> {
     let files = Files::new(port.clone());
     directory::lock(&files, config.pid).await?;
+    // A process that was killed may have renamed its manifest and not synced the directory. What we make or unlink by what
+    // we read must not become durable before it.
+    files.sync_dir().await?;
     let names = files.list().await?;
     if !names.iter().any(|name| name == MANIFEST) {
         install(port, &files, &config, &names).await?;

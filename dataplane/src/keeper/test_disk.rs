@@ -101,10 +101,15 @@ impl TestDisk {
         self.durable_names.remove(name);
     }
 
-    /// The process ends, its descriptors and locks go; of unsynced changes stays what `lost` says.
-    pub(crate) fn crash(&mut self, lost: Lost) {
+    /// The process ends, its descriptors and locks go; the machine runs on, so everything is still seen, durable or not.
+    pub(crate) fn kill(&mut self) {
         self.handles.clear();
         self.locks.clear();
+    }
+
+    /// The process ends, its descriptors and locks go; of unsynced changes stays what `lost` says.
+    pub(crate) fn crash(&mut self, lost: Lost) {
+        self.kill();
         let mut state = match lost {
             Lost::Some(seed) => seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             _ => 1,

@@ -139,6 +139,26 @@ fn a_crash_at_any_file_operation_of_the_first_start_is_harmless() {
 }
 
 #[test]
+fn power_lost_in_the_start_after_a_killed_one_is_harmless() {
+    // The second start sees what the first did not sync, and may have it taken away again.
+    let count = World::started(TestDisk::new(), config(1)).disk.ops;
+    for lost in [Lost::Everything, Lost::Some(3), Lost::Some(4)] {
+        for killed_at in 0..count {
+            for crash_at in 0..count {
+                let mut world = World::new(TestDisk::new(), config(1));
+                world.ops_left = Some(killed_at);
+                assert!(!world.run());
+                world.disk.kill();
+                let mut world = World::new(world.disk, config(1));
+                world.ops_left = Some(crash_at);
+                let _ = world.run();
+                world.restarted(lost, 1, 1).assert_serving();
+            }
+        }
+    }
+}
+
+#[test]
 fn starting_again_and_again_rewrites_nothing_and_keeps_the_answers() {
     let mut world = eventful().restarted(Lost::Everything, 4, 1);
     let mut before: Option<Vec<(String, Vec<u8>)>> = None;

@@ -68,7 +68,7 @@ pub struct Connection {
     pub skip_bytes: u64,
     /// The head of the request whose body is awaited.
     pub head: Option<Head>,
-    /// When the first byte of the request in progress arrived (moved by the time that we paused reading).
+    /// When the first byte of the request in progress arrived (moved by the time for which the client is not to blame).
     pub request_since_us: Option<u64>,
     /// When the last thing happened here.
     pub active_us: u64,
@@ -166,6 +166,22 @@ impl Connection {
     pub fn owed_mut(&mut self, number: u64) -> Option<&mut Owed> {
         let at = number.checked_sub(self.oldest_owed)?;
         self.owed.get_mut(usize::try_from(at).ok()?)
+    }
+
+    /// What was received waits for its turn or for room, or an earlier answer has not left: a request in progress may be
+    /// whole already, or its client may wait for `100 Continue`. It is not slow.
+    pub fn waits_for_us(&self) -> bool {
+        self.queued || !self.owed.is_empty()
+    }
+
+    /// Moves the clock of the request in progress by the time since the last look, if that is not the client's. (Paused
+    /// time is added when reading goes on.)
+    pub fn excuse(&mut self, now_us: u64, looked_ago_us: u64) {
+        if self.paused_us.is_none() && self.waits_for_us() {
+            self.request_since_us = self
+                .request_since_us
+                .map(|since_us| (since_us + looked_ago_us).min(now_us));
+        }
     }
 
     /// Nothing is received, owed or unsent.

@@ -342,10 +342,9 @@ impl Shard {
             }
             (true, Some(paused_us)) => {
                 connection.paused_us = None;
-                let paused_for_us = now.mono_us - paused_us;
                 connection.request_since_us = connection
                     .request_since_us
-                    .map(|since_us| since_us + paused_for_us);
+                    .map(|since_us| since_us + (now.mono_us - paused_us.max(since_us)));
                 outbox.ops.push(Op::ResumeRead(connection.id));
             }
             _ => {}

@@ -76,9 +76,11 @@ impl Shard {
         if now.mono_us < self.swept_us + SWEEP_US || self.connections.open_count() == 0 {
             return;
         }
+        let swept_for_us = now.mono_us - self.swept_us;
         self.swept_us = now.mono_us;
         for slot in 0..self.connections.slots() {
             let conn = self.connections.at(slot).id;
+            self.connections.at(slot).excuse(now.mono_us, swept_for_us);
             match self.patience(slot, now) {
                 Patience::Lasts => {}
                 Patience::Refuse(problem) => self.time_out(conn, problem, now),
@@ -117,7 +119,7 @@ impl Shard {
         let Some(since_us) = connection.request_since_us else {
             return Patience::Lasts;
         };
-        if connection.paused_us.is_some() || !connection.owed.is_empty() {
+        if connection.paused_us.is_some() || connection.waits_for_us() {
             return Patience::Lasts;
         }
         let taken_us = now.mono_us.saturating_sub(since_us);
