@@ -11,6 +11,7 @@ pub mod files;
 pub mod network;
 pub mod process;
 
+pub mod damage;
 pub mod logbook;
 pub mod oracle;
 pub mod records;

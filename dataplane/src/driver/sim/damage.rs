@@ -1,0 +1,209 @@
+//! Damage at rest: bits, blocks and whole files that the simulated world spoils between two runs, only where what is left
+//! proves that it was damage. It spoils and undoes; what follows from it is judged by the oracle.
+
+use super::count::Count;
+use super::disk::Inode;
+
+use super::truth::{LogWrite, Undo};
+use super::world::World;
+use crate::sim_trace;
+
+impl World {
+    /// Damages something at rest, between two runs.
+    pub fn damage_something(&mut self) {
+        if !self.dice.chance(self.scenario.damage) || self.truth.may_refuse() {
+            return;
+        }
+        let kind = self.dice.below(10);
+        match kind {
+            0..=5 => self.damage_batch(),
+            6 => self.damage_file("slice-"),
+            7 => self.damage_file(""),
+            _ => self.put_back_manifest(),
+        }
+    }
+
+    fn name_of(&self, inode: Inode) -> Option<String> {
+        self.disk
+            .names()
+            .find(|(_, named)| *named == inode)
+            .map(|(name, _)| name.to_string())
+    }
+
+    /// Damages a confirmed batch behind which a later one proves that it was durable. The proof is one that stays: a device
+    /// that lied about it may still lose it before anybody reads it, and then damage cannot be told from a torn tail.
+    fn damage_batch(&mut self) {
+        let proven: Vec<usize> = (0..self.truth.writes.len())
+            .filter(|at| {
+                let write = &self.truth.writes[*at];
+                let later = |later: &LogWrite| {
+                    later.log == write.log
+                        && later.sequence > write.sequence
+                        && later.confirmed
+                        && !later.lied
+                        && !later.gone
+                        && !later.lost
+                };
+                write.confirmed
+                    && !write.gone
+                    && !write.lost
+                    && self.truth.writes[at + 1..].iter().any(later)
+            })
+            .collect();
+        let patience_us = match self.scenario.faults.stall {
+            0 => 1_000_000,
+            _ => 7_000_000,
+        };
+        // The newest batch of a log that has been idle for long is marked, so that its damage can be known too.
+        let aged: Vec<usize> = (0..self.truth.writes.len())
+            .filter(|at| {
+                let write = &self.truth.writes[*at];
+                let idle_us = self.truth.ended_us.saturating_sub(write.confirmed_us);
+                let sound = write.confirmed && !write.gone && !write.lost && write.run == self.run;
+                let records = !write.bodies.is_empty() || !write.decided.is_empty();
+                let newer = |other: &LogWrite| {
+                    let records = !other.bodies.is_empty() || !other.decided.is_empty();
+                    other.log == write.log && other.sequence > write.sequence && records
+                };
+                let newest = !self.truth.writes[at + 1..].iter().any(newer);
+                let lied = |other: &LogWrite| other.log == write.log && other.lied;
+                let marked = !self.truth.writes[at + 1..].iter().any(lied);
+                let healthy = self.truth.ended_healthy && marked;
+                healthy && sound && records && newest && idle_us > patience_us
+            })
+            .collect();
+        let proven = if aged.is_empty() || self.dice.chance(3000) {
+            proven
+        } else {
+            aged
+        };
+        if proven.is_empty() {
+            return;
+        }
+        // Mostly what the next start must read.
+        let from = if self.dice.chance(7000) {
+            proven.len().saturating_sub(6) as u64
+        } else {
+            0
+        };
+        let at = proven[self.dice.between(from, proven.len() as u64 - 1) as usize];
+        let write = self.truth.writes[at].clone();
+        let Some(name) = self.name_of(write.inode) else {
+            return;
+        };
+        let before = self.disk.seen(write.inode).to_vec();
+        let start = write.offset as usize;
+        let used = write.bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 1;
+        let how = self.dice.below(4);
+        match how {
+            0 => {
+                self.disk
+                    .tamper(write.inode, start, &vec![0; write.bytes.len()]);
+            }
+            1 => {
+                let sector = self.dice.below(used as u64) as usize / 512 * 512;
+                self.disk.tamper(write.inode, start + sector, &[0; 512]);
+            }
+            2 => {
+                let garbage = self.dice.bytes(96);
+                let batch = if write.bytes.starts_with(b"flk-segm") {
+                    4096
+                } else {
+                    0
+                };
+                self.disk.tamper(write.inode, start + batch, &garbage);
+            }
+            _ => {
+                let at = self.dice.below(used as u64) as usize;
+                let bit = 1 << self.dice.below(8);
+                self.disk
+                    .tamper(write.inode, start + at, &[write.bytes[at] ^ bit]);
+            }
+        }
+        if self.disk.seen(write.inode) == before {
+            return;
+        }
+        sim_trace!(self.now_us(), "damaged log write {at} in {name}, way {how}");
+        self.truth.excused.extend(write.bodies.iter().copied());
+        self.counts.one(Count::Damage);
+        self.truth.undo = Some(Undo {
+            name,
+            bytes: before,
+        });
+    }
+
+    fn damage_file(&mut self, prefix: &str) {
+        let wanted = |name: &str| {
+            if prefix.is_empty() {
+                name == "manifest"
+            } else {
+                name.starts_with(prefix)
+            }
+        };
+        let names: Vec<(String, Inode)> = self
+            .disk
+            .names()
+            .filter(|(name, _)| wanted(name))
+            .map(|(name, inode)| (name.to_string(), inode))
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        let (name, inode) = names[self.dice.below(names.len() as u64) as usize].clone();
+        let before = self.disk.seen(inode).to_vec();
+        if before.is_empty() {
+            return;
+        }
+        let at = self.dice.below(before.len() as u64) as usize;
+        let bit = 1 << self.dice.below(8);
+        self.disk.tamper(inode, at, &[before[at] ^ bit]);
+        sim_trace!(self.now_us(), "damaged {name} at {at}");
+        self.counts.one(Count::Damage);
+        self.truth.undo = Some(Undo {
+            name,
+            bytes: before,
+        });
+    }
+
+    /// Puts an older manifest back, as a careless restore would.
+    fn put_back_manifest(&mut self) {
+        let count = self.truth.manifests.len();
+        let Some(now) = self
+            .disk
+            .find("manifest")
+            .map(|inode| self.disk.seen(inode).to_vec())
+        else {
+            return;
+        };
+        if count < 2 {
+            return;
+        }
+        let back = self.dice.between(1, 6).min(count as u64 - 1) as usize;
+        let old = self.truth.manifests[count - 1 - back].clone();
+        if old == now {
+            return;
+        }
+        sim_trace!(
+            self.now_us(),
+            "the manifest of {back} replacements ago is put back"
+        );
+        self.disk.replace("manifest", &old);
+        self.counts.one(Count::StaleManifests);
+        self.truth.undo = Some(Undo {
+            name: "manifest".to_string(),
+            bytes: now,
+        });
+    }
+
+    /// Puts back what was damaged. `false`: that cannot be done.
+    pub fn undo_damage(&mut self) -> bool {
+        if self.truth.lost_for_good || self.truth.damaged_and_served {
+            return false;
+        }
+        if let Some(undo) = self.truth.undo.take() {
+            sim_trace!(self.now_us(), "{} is put back as it was", undo.name);
+            self.disk.replace(&undo.name, &undo.bytes);
+        }
+        true
+    }
+}
