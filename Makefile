@@ -97,7 +97,7 @@ soak: ## the simulator for as long as you like (SOAK_MINUTES=60, SOAK_FROM=10000
 
 .PHONY: sim-bugs
 sim-bugs: ## plants every bug in turn and prints how many seeds find it (the table of docs/testing.md)
-	$(CARGO) run --release --locked -p flk-dataplane --features sim,planted-bugs --bin flk-sim -- --bug all
+	$(CARGO) run --release --locked -p flk-dataplane --features sim,planted-bugs --bin flk-sim -- --seeds 12000 --bug all
 
 # What tests of whole processes start. The whole workspace is named so that nothing built for test-unit is built again.
 .PHONY: e2e-binaries

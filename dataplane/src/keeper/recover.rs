@@ -393,9 +393,14 @@ pub(crate) async fn clean_up(
                 create: false,
                 ..READ_WRITE_CREATE
             };
+            // The batch that went into a last segment stays where it was: should the manifest before this one be put back
+            // while nothing newer than it has been written, that is where it is looked for.
+            let moved = found.ending.batch.filter(|batch| batch.ordinal == *ordinal);
+            let moved_end = moved.map_or(0, |batch| batch.offset + batch.bytes as u64);
+            let kept_bytes = extent.bytes.max(moved_end);
             let file = ledger.files.open(&name, how).await?;
-            if ledger.files.len(&file).await? > extent.bytes {
-                ledger.files.truncate(&file, extent.bytes).await?;
+            if ledger.files.len(&file).await? > kept_bytes {
+                ledger.files.truncate(&file, kept_bytes).await?;
             }
             ledger.files.close(&file).await;
         }
