@@ -2,11 +2,9 @@
 //! those of the contract crate; nothing is judged here a second way.
 
 use crate::keys::{Keyring, Verifying};
-use flk_contract::parse::Field;
 use flk_contract::{
-    IdentityMismatch, KeyId, Malformed, MalformedCode, Outcome, OwnedRecord, Params, Parser,
-    Scheme, Scratch, SlopeCache, Unauthentic, authenticate, authenticate_unsigned, check_identity,
-    judge,
+    IdentityMismatch, KeyId, Malformed, Outcome, OwnedRecord, Params, Parser, Scheme, Scratch,
+    SlopeCache, Unauthentic, authenticate, authenticate_unsigned, check_identity, judge,
 };
 use flk_dataplane::http::Problem;
 
@@ -169,26 +167,11 @@ fn id_by_rule(record: &OwnedRecord) -> String {
 }
 
 fn refused_unread(malformed: &Malformed) -> Judged {
-    let problem = match malformed.code {
-        MalformedCode::NotJson
-        | MalformedCode::TooDeep
-        | MalformedCode::TooManyMembers
-        | MalformedCode::DuplicateKey
-        | MalformedCode::NotAnObject => Problem::MalformedJson,
-        MalformedCode::MissingField => Problem::MissingField,
-        MalformedCode::UnsupportedVersion if malformed.field == Some(Field::Schema) => {
-            Problem::UnsupportedSchema
-        }
-        MalformedCode::UnsupportedVersion => Problem::UnsupportedVersion,
-        MalformedCode::WrongType | MalformedCode::OutOfRange | MalformedCode::ScalesMismatch => {
-            Problem::InvalidField
-        }
-    };
     Judged {
         record: None,
         signed_by: None,
         verdict: Verdict::Refused {
-            problem,
+            problem: Problem::from(malformed),
             why: malformed.to_string(),
             hint: None,
         },

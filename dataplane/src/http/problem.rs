@@ -1,6 +1,8 @@
 //! The closed list of refusals: each with its status, stable `code`, stable log number and a text that says what to do.
 //! It never carries anything from the request, so no answer can echo a payload.
 
+use flk_contract::parse::{Field, Malformed, MalformedCode};
+
 /// Builds the enum, its look-ups and the ready-made JSON body of each row from one table.
 macro_rules! problems {
     ($($(#[doc = $doc:literal])* $variant:ident = $number:literal, $status:literal, $code:literal, $retryable:literal, $title:literal, $detail:literal;)*) => {
@@ -195,6 +197,27 @@ problems! {
     DeadlineExceeded = 125, 503, "deadline_exceeded", true, "Deadline exceeded", "Outcome unknown; send the same record again, de-duplication makes that safe.";
     /// A store that the look-up needs did not answer.
     StoreUnavailable = 126, 503, "store_unavailable", true, "Store unavailable", "Outcome unknown; send the same record again, de-duplication makes that safe.";
+}
+
+impl From<&Malformed> for Problem {
+    /// The refusal of a body that is not a record.
+    fn from(malformed: &Malformed) -> Problem {
+        match malformed.code {
+            MalformedCode::NotJson
+            | MalformedCode::TooDeep
+            | MalformedCode::TooManyMembers
+            | MalformedCode::DuplicateKey
+            | MalformedCode::NotAnObject => Problem::MalformedJson,
+            MalformedCode::MissingField => Problem::MissingField,
+            MalformedCode::UnsupportedVersion if malformed.field == Some(Field::Schema) => {
+                Problem::UnsupportedSchema
+            }
+            MalformedCode::UnsupportedVersion => Problem::UnsupportedVersion,
+            MalformedCode::WrongType
+            | MalformedCode::OutOfRange
+            | MalformedCode::ScalesMismatch => Problem::InvalidField,
+        }
+    }
 }
 
 impl Problem {

@@ -2,6 +2,7 @@
 //! It never parses a byte and never decides an answer; the stages do.
 
 use super::answer::Answer;
+use super::config::Limits;
 use crate::event::ConnId;
 use crate::http::Head;
 use crate::wal::name::Sequence;
@@ -182,6 +183,11 @@ impl Connection {
                 .request_since_us
                 .map(|since_us| (since_us + looked_ago_us).min(now_us));
         }
+    }
+
+    /// The client asks faster than it takes answers: nothing more is framed until some have left.
+    pub fn is_too_far_ahead(&self, limits: &Limits) -> bool {
+        self.owed.len() >= limits.pipeline_max || self.unsent_bytes >= limits.unsent_bytes_max
     }
 
     /// Nothing is received, owed or unsent.

@@ -24,7 +24,7 @@ pub(super) enum Step {
 }
 
 impl Shard {
-    pub(super) fn frame(&mut self, inbox: &[u8], now: Now, outbox: &mut Outbox) {
+    pub(super) fn frame(&mut self, inbox: &[u8], now: Now) {
         self.blocked = false;
         for _ in 0..self.ready.len() {
             let Some(slot) = self.ready.pop_front() else {
@@ -44,7 +44,7 @@ impl Shard {
                     }
                 }
             }
-            self.after_framing(slot, outbox);
+            self.after_framing(slot);
         }
     }
 
@@ -65,8 +65,7 @@ impl Shard {
             connection.request_since_us = (connection.skip_bytes > 0).then_some(now.mono_us);
             return Step::Enough;
         }
-        let too_far_ahead = connection.owed.len() >= limits.pipeline_max
-            || connection.unsent_bytes >= limits.unsent_bytes_max;
+        let too_far_ahead = connection.is_too_far_ahead(&limits);
         if too_far_ahead {
             connection.request_since_us = None;
             return Step::Enough;
@@ -242,11 +241,10 @@ impl Shard {
     }
 
     /// A client that has said all it will: an incomplete request is dropped.
-    fn after_framing(&mut self, slot: u32, outbox: &mut Outbox) {
+    fn after_framing(&mut self, slot: u32) {
         let limits = self.config.limits;
         let connection = self.connections.at(slot);
-        let stuck_behind_answers = connection.owed.len() >= limits.pipeline_max
-            || connection.unsent_bytes >= limits.unsent_bytes_max;
+        let stuck_behind_answers = connection.is_too_far_ahead(&limits);
         if connection.ended && connection.phase == Phase::Open && !stuck_behind_answers {
             let pending_bytes = connection.pending_bytes();
             connection.consume(pending_bytes);
@@ -256,7 +254,6 @@ impl Shard {
             let conn = connection.id;
             self.due.push(conn);
         }
-        let _ = outbox;
     }
 
     /// Ends the turn for received bytes: what is left moves into the connection's own memory, and reading is paused or

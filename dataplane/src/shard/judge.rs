@@ -13,10 +13,9 @@ use crate::mesh::{Message, Ticket};
 use crate::planted::{Bug, planted};
 use crate::wal::record::{Entry, Refused};
 use flk_contract::outcome::ENCODING;
-use flk_contract::parse::Field;
 use flk_contract::{
-    IdentityMismatch, Malformed, MalformedCode, Outcome, Verified, authenticate,
-    authenticate_unsigned, check_identity, judge,
+    IdentityMismatch, Malformed, Outcome, Verified, authenticate, authenticate_unsigned,
+    check_identity, judge,
 };
 
 /// What judging says of one body.
@@ -190,21 +189,7 @@ fn candidate_of(outcome: &Outcome, verified: &Verified) -> Decided {
 }
 
 fn refusal_of(malformed: &Malformed) -> Judged {
-    let problem = match malformed.code {
-        MalformedCode::NotJson
-        | MalformedCode::TooDeep
-        | MalformedCode::TooManyMembers
-        | MalformedCode::DuplicateKey
-        | MalformedCode::NotAnObject => Problem::MalformedJson,
-        MalformedCode::MissingField => Problem::MissingField,
-        MalformedCode::UnsupportedVersion if malformed.field == Some(Field::Schema) => {
-            Problem::UnsupportedSchema
-        }
-        MalformedCode::UnsupportedVersion => Problem::UnsupportedVersion,
-        MalformedCode::WrongType | MalformedCode::OutOfRange | MalformedCode::ScalesMismatch => {
-            Problem::InvalidField
-        }
-    };
+    let problem = Problem::from(malformed);
     Judged::Refused(problem, malformed.field.map_or("", |field| field.as_str()))
 }
 
