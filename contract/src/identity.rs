@@ -48,22 +48,19 @@ pub fn pcs_id(merkle_root: &str, epoch: u64, shard_id: &str) -> [u8; 32] {
     ])
 }
 
-/// Whether the record's `pcs_id` obeys the rule.
-pub fn matches(record: &Record<'_>) -> bool {
-    let id = pcs_id(record.merkle_root, record.epoch, record.shard_id);
-    record.pcs_id.as_bytes() == hash::hex32(&id)
-}
-
-/// Checks form and rule of the identity; call it only once the signature has been found valid.
-pub fn check_identity(record: &Record<'_>) -> Result<(), IdentityMismatch> {
+/// Checks form and rule of the identity and gives its bytes; call it only once the signature has been found valid.
+pub fn check_identity(record: &Record<'_>) -> Result<[u8; 32], IdentityMismatch> {
     let root = record.merkle_root.as_bytes();
-    if !(1..=128).contains(&root.len()) || !root.iter().all(u8::is_ascii_hexdigit) {
+    // no early end, so that many bytes are looked at together
+    let is_hex = |ok: bool, b: &u8| ok & b.is_ascii_hexdigit();
+    if !(1..=128).contains(&root.len()) || !root.iter().fold(true, is_hex) {
         return Err(IdentityMismatch::MerkleRoot);
     }
-    if !matches(record) {
+    let id = pcs_id(record.merkle_root, record.epoch, record.shard_id);
+    if record.pcs_id.as_bytes() != hash::hex32(&id) {
         return Err(IdentityMismatch::PcsId);
     }
-    Ok(())
+    Ok(id)
 }
 
 fn decimal(mut v: u64, digits: &mut [u8; 20]) -> &[u8] {

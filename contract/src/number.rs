@@ -1,7 +1,14 @@
 //! Number text: the shortest decimal as CPython's `repr` writes it, C's `%.9f`, and rounding to nine decimals on that text.
 //! Every signature depends on these bytes, so nothing here uses the locale, the platform's printf or inexact arithmetic.
 //! It never allocates.
+//!
+//! Nearly every number of a record has nine decimals at most and takes the short way of [`billionths`]; this file is the
+//! general one, which any double may take, and the twin that the short way is compared with.
 
+mod billionths;
+mod digits;
+
+use billionths::Billionths;
 use std::fmt::Write as _;
 
 /// A place that takes bytes one after the other.
@@ -243,28 +250,47 @@ impl<S: Sink> std::fmt::Write for Formatter<'_, S> {
 /// Writes the text that CPython's `repr` gives for the finite double `v`.
 pub fn write_repr(out: &mut impl Sink, v: f64) {
     debug_assert!(v.is_finite());
-    Decimal::shortest(v).write_repr(out);
+    match Billionths::exactly(v) {
+        Some(short) if short.is_plain() => short.write_repr(out),
+        _ => Decimal::shortest(v).write_repr(out),
+    }
 }
 
 /// Writes `v` as C's `%.9f` does: its exact binary value with nine decimals, ties to even.
 pub fn write_fixed9(out: &mut impl Sink, v: f64) {
     debug_assert!(v.is_finite());
-    let _ = write!(Formatter(out), "{v:.9}");
+    match Billionths::exactly(v) {
+        // a double lies nearer to its shortest text than half of the ninth decimal
+        Some(short) => short.write_fixed(out),
+        None => drop(write!(Formatter(out), "{v:.9}")),
+    }
 }
 
 /// Rounds to nine decimals, half away from zero on the shortest decimal text of `v`.
 ///
 /// So 0.1234567885 becomes 0.123456789 although the binary value lies below it. The sign of zero is kept.
 pub fn round9(v: f64) -> f64 {
-    if !v.is_finite() {
-        return v;
+    match Billionths::nearest(v) {
+        Some(rounded) => rounded.to_f64(),
+        None if v.is_finite() => round9_by_text(v),
+        None => v,
     }
+}
+
+fn round9_by_text(v: f64) -> f64 {
     let mut d = Decimal::shortest(v);
     if d.round9() { d.to_f64() } else { v }
 }
 
 /// Writes `repr(round9(v))` with one pass over the digits where that is possible.
 pub(crate) fn write_repr_rounded(out: &mut impl Sink, v: f64) {
+    match Billionths::nearest(v) {
+        Some(short) if short.is_plain() => short.write_repr(out),
+        _ => write_repr_rounded_by_text(out, v),
+    }
+}
+
+fn write_repr_rounded_by_text(out: &mut impl Sink, v: f64) {
     /// Up to this many digits a decimal is the shortest text of the double that it reads as.
     const DIGITS_FAITHFUL: usize = 15;
     let mut d = Decimal::shortest(v);
@@ -276,14 +302,67 @@ pub(crate) fn write_repr_rounded(out: &mut impl Sink, v: f64) {
 
 /// Writes an unsigned integer in decimal.
 pub(crate) fn write_unsigned(out: &mut impl Sink, v: u64) {
-    let mut text = Text::new();
-    let _ = write!(text, "{v}");
-    out.put(text.bytes());
+    digits::write(out, v);
 }
 
 /// Writes a signed integer in decimal.
 pub(crate) fn write_signed(out: &mut impl Sink, v: i64) {
-    let mut text = Text::new();
-    let _ = write!(text, "{v}");
-    out.put(text.bytes());
+    if v < 0 {
+        out.put(b"-");
+    }
+    digits::write(out, v.unsigned_abs());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Doubles near decimals of nine to eleven places: exact ones, ties, and their neighbours.
+    fn near_decimals() -> impl Strategy<Value = f64> {
+        let places = (0u64..20_000_000_000_000, 9i32..12);
+        let decimals = places.prop_map(|(n, places)| n as f64 / 10f64.powi(places));
+        let moved = (decimals, -2i64..3, any::<bool>()).prop_map(|(v, by, negative)| {
+            let near = f64::from_bits(v.to_bits().saturating_add_signed(by));
+            if negative { -near } else { near }
+        });
+        prop_oneof![
+            4 => moved,
+            1 => any::<f64>().prop_filter("JSON has no others", |v| v.is_finite()),
+            1 => -1e7f64..1e7,
+            1 => (0u64..2_000_000).prop_map(|n| n as f64 / 1e10),
+        ]
+    }
+
+    fn text(write: impl Fn(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn the_short_way_gives_what_the_general_way_gives(v in near_decimals()) {
+            prop_assert_eq!(
+                text(|out| write_repr(out, v)),
+                text(|out| Decimal::shortest(v).write_repr(out))
+            );
+            prop_assert_eq!(
+                text(|out| write_repr_rounded(out, v)),
+                text(|out| write_repr_rounded_by_text(out, v))
+            );
+            prop_assert_eq!(text(|out| write_fixed9(out, v)), format!("{v:.9}"));
+            prop_assert_eq!(round9(v).to_bits(), round9_by_text(v).to_bits());
+        }
+    }
+
+    #[test]
+    fn the_numbers_of_records_take_the_short_way() {
+        for v in [0.0, -0.0, 1.5, 0.512345678, 2.807354922, 0.0001, 999_999.999999999] {
+            assert!(Billionths::exactly(v).is_some_and(Billionths::is_plain), "{v}");
+            assert!(Billionths::nearest(v).is_some() || v > 1e4, "{v}");
+        }
+    }
 }

@@ -94,7 +94,7 @@ impl<'k> Judge<'k> {
             },
             Ok(_) => match check_identity(&view) {
                 Err(mismatch) => refused_identity(mismatch, &record),
-                Ok(()) => Verdict::Outcome(judge(&view, &self.params, &mut self.slopes)),
+                Ok(_) => Verdict::Outcome(judge(&view, &self.params, &mut self.slopes)),
             },
         };
         Judged {

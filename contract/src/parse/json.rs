@@ -9,7 +9,7 @@ use super::malformed::{Malformed, MalformedCode};
 pub const DEPTH_MAX: usize = 32;
 /// Most members of one object.
 pub const MEMBERS_COUNT_MAX: usize = 1024;
-/// Up to this many members, comparing all pairs beats sorting.
+/// Up to this many members, a mark of each key is compared with all others before texts are sorted.
 const PAIRS_COUNT_MAX: usize = 24;
 /// Room for ordinary bodies from the start; larger ones grow it once.
 const BODY_BYTES_USUAL: usize = 4096;
@@ -142,7 +142,7 @@ fn unique_keys(tape: &[Node<'_>], keys: &mut Vec<u32>) -> Result<(), Malformed> 
             if *len > MEMBERS_COUNT_MAX {
                 return Err(Malformed::json(MalformedCode::TooManyMembers));
             }
-            if has_duplicate(&tape[at..], tape, at, *len, keys) {
+            if has_duplicate(tape, at, *len, keys) {
                 return Err(Malformed::json(MalformedCode::DuplicateKey));
             }
         }
@@ -150,32 +150,66 @@ fn unique_keys(tape: &[Node<'_>], keys: &mut Vec<u32>) -> Result<(), Malformed> 
     Ok(())
 }
 
-fn has_duplicate(
-    object: &[Node<'_>],
-    tape: &[Node<'_>],
-    at: usize,
-    members_count: usize,
-    keys: &mut Vec<u32>,
-) -> bool {
-    if members_count < 2 {
-        return false;
-    }
-    keys.clear();
-    let mut position = 1;
-    for _ in 0..members_count {
-        keys.push((at + position) as u32);
-        position += 1 + object.get(position + 1..).map_or(1, nodes_count);
+/// Looks at the object that starts at `at`.
+fn has_duplicate(tape: &[Node<'_>], at: usize, members_count: usize, keys: &mut Vec<u32>) -> bool {
+    let positions = Keys {
+        tape,
+        next: at + 1,
+        left: members_count,
+    };
+    if members_count <= PAIRS_COUNT_MAX {
+        let mut marks = [0; PAIRS_COUNT_MAX];
+        let mut alike = false;
+        for (count, (_, text)) in positions.clone().enumerate() {
+            let mark = mark(text);
+            // no early end, so that many are compared at a time
+            alike |= marks[..count].iter().fold(false, |any, m| any | (*m == mark));
+            marks[count] = mark;
+        }
+        if !alike {
+            return false;
+        }
     }
     let text = |key: u32| match tape.get(key as usize) {
         Some(Node::String(text)) => *text,
         _ => "",
     };
-    if members_count <= PAIRS_COUNT_MAX {
-        return keys
-            .iter()
-            .enumerate()
-            .any(|(i, &a)| keys[..i].iter().any(|&b| text(a) == text(b)));
-    }
+    keys.clear();
+    keys.extend(positions.map(|(position, _)| position as u32));
     keys.sort_unstable_by(|&a, &b| text(a).cmp(text(b)));
     keys.windows(2).any(|pair| text(pair[0]) == text(pair[1]))
+}
+
+/// Equal for equal texts, and different for those of the record.
+fn mark(text: &str) -> u32 {
+    let bytes = text.as_bytes();
+    match (bytes.first(), bytes.get(bytes.len() / 2), bytes.last()) {
+        (Some(&first), Some(&middle), Some(&last)) => {
+            u32::from_le_bytes([first, middle, last, bytes.len() as u8])
+        }
+        _ => 0,
+    }
+}
+
+/// The keys of an object with their places on the tape.
+#[derive(Clone)]
+struct Keys<'t, 'i> {
+    tape: &'t [Node<'i>],
+    next: usize,
+    left: usize,
+}
+
+impl<'i> Iterator for Keys<'_, 'i> {
+    type Item = (usize, &'i str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let position = self.next;
+        let rest = self.tape.get(position..)?;
+        let (Node::String(text), values) = rest.split_first()? else {
+            return None;
+        };
+        self.next += 1 + nodes_count(values);
+        Some((position, text))
+    }
 }

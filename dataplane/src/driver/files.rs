@@ -56,6 +56,8 @@ struct Open {
 pub struct FileExecutor {
     directory: OwnedFd,
     files: HashMap<FileId, Open>,
+    /// What new segments are filled from; as long as the longest write of zeros so far.
+    zeros: Blocks,
 }
 
 impl FileExecutor {
@@ -64,6 +66,7 @@ impl FileExecutor {
         FileExecutor {
             directory,
             files: HashMap::new(),
+            zeros: Blocks::default(),
         }
     }
 
@@ -91,6 +94,11 @@ impl FileExecutor {
                 offset,
                 bytes,
             } => write(self.file(file)?, offset, &bytes),
+            FileOp::Zero {
+                file,
+                offset,
+                bytes,
+            } => self.write_zeros(file, offset, bytes as usize),
             FileOp::Truncate(file, bytes) => {
                 retry_on_intr(|| rustix::fs::ftruncate(self.fd(file)?, bytes)).map(done)
             }
@@ -132,6 +140,20 @@ impl FileExecutor {
 
     fn fd(&self, file: FileId) -> rustix::io::Result<BorrowedFd<'_>> {
         self.file(file).map(|open| open.fd.as_fd())
+    }
+
+    fn write_zeros(
+        &mut self,
+        file: FileId,
+        offset: u64,
+        bytes: usize,
+    ) -> rustix::io::Result<FileValue> {
+        if self.zeros.len() < bytes {
+            self.zeros.reset(bytes);
+        }
+        let open = self.file(file)?;
+        let zeros = &self.zeros.bytes()[..bytes];
+        retry_on_intr(|| rustix::io::pwrite(&open.fd, zeros, offset)).map(written)
     }
 
     fn list(&self) -> rustix::io::Result<FileValue> {
@@ -212,7 +234,7 @@ fn read(open: &Open, offset: u64, bytes: usize) -> rustix::io::Result<FileValue>
 }
 
 fn write(open: &Open, offset: u64, bytes: &[u8]) -> rustix::io::Result<FileValue> {
-    let written = if open.direct {
+    let count = if open.direct {
         // Only the memory is moved to where direct writes want it; a length that is no multiple is the caller's mistake.
         let mut blocks = Blocks::default();
         blocks.reset(bytes.len());
@@ -222,9 +244,11 @@ fn write(open: &Open, offset: u64, bytes: &[u8]) -> rustix::io::Result<FileValue
     } else {
         retry_on_intr(|| rustix::io::pwrite(&open.fd, bytes, offset))?
     };
-    Ok(FileValue::Written(
-        u32::try_from(written).unwrap_or(u32::MAX),
-    ))
+    Ok(written(count))
+}
+
+fn written(bytes: usize) -> FileValue {
+    FileValue::Written(u32::try_from(bytes).unwrap_or(u32::MAX))
 }
 
 /// Random bytes of the kernel, fit for secrets.

@@ -181,16 +181,20 @@ impl Files {
                 offset: at,
                 bytes: part.to_vec(),
             };
-            match self.call(op).await {
-                Ok(FileValue::Written(count)) if count as usize == part.len() => {}
-                Ok(FileValue::Written(_)) => {
-                    return Err(io("writing", &file.name, Err(Errno::ENOSPC)));
-                }
-                other => return Err(io("writing", &file.name, other)),
-            }
+            written_whole(file, part.len(), self.call(op).await)?;
             at += part.len() as u64;
         }
         Ok(())
+    }
+
+    /// Writes zeros, at most [`IO_BYTES_MAX`] of them. A short write is an error.
+    pub(crate) async fn zero(&self, file: &File, offset: u64, bytes: u32) -> Result<(), Halt> {
+        let op = FileOp::Zero {
+            file: file.id,
+            offset,
+            bytes,
+        };
+        written_whole(file, bytes as usize, self.call(op).await)
     }
 
     pub(crate) async fn sync(&self, file: &File) -> Result<(), Halt> {
@@ -272,6 +276,14 @@ impl Files {
 }
 
 /// The error of an operation as the end of the process.
+fn written_whole(file: &File, bytes: usize, result: FileResult) -> Result<(), Halt> {
+    match result {
+        Ok(FileValue::Written(count)) if count as usize == bytes => Ok(()),
+        Ok(FileValue::Written(_)) => Err(io("writing", &file.name, Err(Errno::ENOSPC))),
+        other => Err(io("writing", &file.name, other)),
+    }
+}
+
 fn io(doing: &'static str, file: &str, result: FileResult) -> Halt {
     Halt::Io {
         doing,

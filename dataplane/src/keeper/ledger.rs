@@ -160,11 +160,11 @@ impl Ledger {
     pub(crate) async fn zero_some(&mut self, spare: &mut Spare) -> Result<bool, Halt> {
         let left = self.config.segment_bytes.saturating_sub(spare.zeroed_bytes);
         if left > 0 {
-            let zeros = vec![0; left.min(IO_BYTES_MAX as u64) as usize];
+            let zeros = left.min(IO_BYTES_MAX as u64) as u32;
             self.files
-                .write(&spare.file, spare.zeroed_bytes, &zeros)
+                .zero(&spare.file, spare.zeroed_bytes, zeros)
                 .await?;
-            spare.zeroed_bytes += zeros.len() as u64;
+            spare.zeroed_bytes += u64::from(zeros);
             return Ok(false);
         }
         self.files.sync(&spare.file).await?;

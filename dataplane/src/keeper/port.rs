@@ -62,6 +62,16 @@ pub enum FileOp {
         /// What to write, at most 1 MiB.
         bytes: Vec<u8>,
     },
+    /// One write of zeros → [`FileValue::Written`]. Apart from [`FileOp::Write`] so that the zeros of every new segment need
+    /// not be made, moved and thrown away again.
+    Zero {
+        /// The file.
+        file: FileId,
+        /// Byte offset.
+        offset: u64,
+        /// How many, at most 1 MiB.
+        bytes: u32,
+    },
     /// Set the length of a file → [`FileValue::Done`].
     Truncate(FileId, u64),
     /// Make a file's bytes and length durable (`fsync`) → [`FileValue::Done`].
@@ -91,6 +101,24 @@ pub enum FileOp {
     Space,
     /// That many random bytes fit for secrets → [`FileValue::Bytes`].
     Random(u32),
+}
+
+impl FileOp {
+    /// The same operation, with its zeros spelled out: for executors that treat all writes alike.
+    pub fn spelled_out(self) -> FileOp {
+        match self {
+            FileOp::Zero {
+                file,
+                offset,
+                bytes,
+            } => FileOp::Write {
+                file,
+                offset,
+                bytes: vec![0; bytes as usize],
+            },
+            other => other,
+        }
+    }
 }
 
 /// What a file operation gives when it succeeds.

@@ -191,7 +191,12 @@ impl TestDisk {
         {
             return Err(Errno::EIO);
         }
+        self.carry_out(op)
+    }
+
+    fn carry_out(&mut self, op: &FileOp) -> FileResult {
         match op {
+            FileOp::Zero { .. } => self.carry_out(&op.clone().spelled_out()),
             FileOp::List => Ok(FileValue::Names(self.names())),
             FileOp::Open { name, how } => {
                 let inode = match self.names.get(name) {

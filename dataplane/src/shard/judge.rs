@@ -71,17 +71,15 @@ impl Shard {
             }
             Err(_) => return Some(Judged::Refused(Problem::SignatureInvalid, "")),
         };
-        if let Err(mismatch) = check_identity(&record) {
-            return Some(match mismatch {
-                _ if condemned => Judged::Refused(Problem::SignatureInvalid, ""),
-                IdentityMismatch::MerkleRoot => {
-                    Judged::Refused(Problem::InvalidField, "merkle_root")
-                }
-                IdentityMismatch::PcsId => Judged::Refused(Problem::PcsIdMismatch, ""),
-            });
-        }
-        let Some(pcs_id) = bytes_of_hex(record.pcs_id) else {
-            return Some(Judged::Refused(Problem::PcsIdMismatch, ""));
+        let pcs_id = match check_identity(&record) {
+            Ok(pcs_id) => pcs_id,
+            Err(_) if condemned => return Some(Judged::Refused(Problem::SignatureInvalid, "")),
+            Err(IdentityMismatch::MerkleRoot) => {
+                return Some(Judged::Refused(Problem::InvalidField, "merkle_root"));
+            }
+            Err(IdentityMismatch::PcsId) => {
+                return Some(Judged::Refused(Problem::PcsIdMismatch, ""));
+            }
         };
         let outcome = judge(&record, &self.config.params, &mut self.bench.slopes);
         let key = core.hash.key(DEFAULT_TENANT, record.pcs_id);
@@ -191,39 +189,4 @@ fn candidate_of(outcome: &Outcome, verified: &Verified) -> Decided {
 fn refusal_of(malformed: &Malformed) -> Judged {
     let problem = Problem::from(malformed);
     Judged::Refused(problem, malformed.field.map_or("", |field| field.as_str()))
-}
-
-/// The bytes that 64 lowercase hex digits spell.
-fn bytes_of_hex(text: &str) -> Option<[u8; 32]> {
-    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
-}
-
-fn digit(text: u8) -> Option<u8> {
-    match text {
-        b'0'..=b'9' => Some(text - b'0'),
-        b'a'..=b'f' => Some(text - b'a' + 10),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_64_lowercase_hex_digits_are_an_id() {
-        let text = "00ff".repeat(16);
-        assert_eq!(
-            bytes_of_hex(&text).map(|bytes| bytes[..4].to_vec()),
-            Some(vec![0, 255, 0, 255])
-        );
-        assert_eq!(bytes_of_hex(&text.to_uppercase()), None);
-        assert_eq!(bytes_of_hex(&text[1..]), None);
-        assert_eq!(bytes_of_hex(&format!("{}g", &text[1..])), None);
-    }
 }

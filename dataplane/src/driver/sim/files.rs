@@ -322,6 +322,7 @@ impl World {
 
     fn do_op(&mut self, op: FileOp) -> FileResult {
         match op {
+            FileOp::Zero { .. } => self.do_op(op.spelled_out()),
             FileOp::List => Ok(FileValue::Names(
                 self.disk
                     .names()

@@ -440,7 +440,7 @@ impl World {
         let ops = process.keeper.step(events.into_iter(), now);
         for op in ops {
             match op {
-                KeeperOp::File(op) => self.file_begins(op),
+                KeeperOp::File(op) => self.file_begins(op.spelled_out()),
                 KeeperOp::ToShard(shard, message) => self.keeper_tells(shard.0, message),
                 KeeperOp::Reply { .. } => {}
                 KeeperOp::Say(notice) => self.heard(&notice),
