@@ -1,7 +1,7 @@
 //! The identity rule: `pcs_id` is the SHA-256 of Merkle root, epoch and shard, so that a retry is recognised as the same record.
 //! It is checked only behind a valid signature: before that, nothing about an id is worth an answer.
 
-use crate::{hash, record::Record};
+use crate::{hash, number::digits, record::Record};
 
 /// What is wrong with the identity of a validly signed record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,8 @@ impl std::error::Error for IdentityMismatch {}
 
 /// The identity of a Merkle root at an epoch of a shard.
 pub fn pcs_id(merkle_root: &str, epoch: u64, shard_id: &str) -> [u8; 32] {
-    let mut digits = [0; 20];
-    let epoch = decimal(epoch, &mut digits);
+    let mut text = [0; 20];
+    let epoch = digits::of(epoch, &mut text);
     hash::sha256(&[
         merkle_root.as_bytes(),
         b"|",
@@ -61,16 +61,4 @@ pub fn check_identity(record: &Record<'_>) -> Result<[u8; 32], IdentityMismatch>
         return Err(IdentityMismatch::PcsId);
     }
     Ok(id)
-}
-
-fn decimal(mut v: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (v % 10) as u8;
-        v /= 10;
-        if v == 0 {
-            return &digits[start..];
-        }
-    }
 }

@@ -6,7 +6,7 @@
 //! general one, which any double may take, and the twin that the short way is compared with.
 
 mod billionths;
-mod digits;
+pub(crate) mod digits;
 
 use billionths::Billionths;
 use std::fmt::Write as _;
@@ -360,8 +360,19 @@ mod tests {
 
     #[test]
     fn the_numbers_of_records_take_the_short_way() {
-        for v in [0.0, -0.0, 1.5, 0.512345678, 2.807354922, 0.0001, 999_999.999999999] {
-            assert!(Billionths::exactly(v).is_some_and(Billionths::is_plain), "{v}");
+        for v in [
+            0.0,
+            -0.0,
+            1.5,
+            0.512345678,
+            2.807354922,
+            0.0001,
+            999_999.999999999,
+        ] {
+            assert!(
+                Billionths::exactly(v).is_some_and(Billionths::is_plain),
+                "{v}"
+            );
             assert!(Billionths::nearest(v).is_some() || v > 1e4, "{v}");
         }
     }

@@ -134,7 +134,7 @@ fn answer(body: &[u8], keys: &KeySet) -> Answer {
     match check_identity(&record) {
         Err(IdentityMismatch::MerkleRoot) => return (400, Some("invalid_field"), None, None),
         Err(IdentityMismatch::PcsId) => return (400, Some("pcs_id_mismatch"), None, None),
-        Ok(()) => {}
+        Ok(id) => assert_eq!(record.pcs_id, hex(&id)),
     }
     let found = judge(&record, &Params::default(), &mut SlopeCache::new());
     let mut written = Vec::new();

@@ -321,6 +321,15 @@ proptest! {
         }
     }
 
+    /// Keys of two letters and lengths of up to six often look alike without being equal, and are often equal.
+    #[test]
+    fn a_key_is_found_twice_exactly_where_a_set_finds_it(keys in prop::collection::vec("[ab]{0,6}", 0..30)) {
+        let members: Vec<String> = keys.iter().map(|key| format!("\"{key}\":{{\"in\":1}}")).collect();
+        let distinct = keys.iter().collect::<std::collections::BTreeSet<_>>().len() == keys.len();
+        let expected = (!distinct).then_some(DuplicateKey);
+        prop_assert_eq!(code(format!("{{{}}}", members.join(",")).as_bytes()), expected);
+    }
+
     #[test]
     fn two_readers_agree_on_damaged_records(at in 0usize..700, byte in any::<u8>(), cut in any::<bool>()) {
         let mut body = json(&members());

@@ -27,8 +27,8 @@ impl Billionths {
     pub(super) fn exactly(v: f64) -> Option<Self> {
         let magnitude = v.abs();
         let scaled = magnitude * PER_ONE as f64;
-        // also false for what is not a number
-        if !(scaled < COUNT_MAX) {
+        // also not in the range: what is not a number
+        if !(0.0..COUNT_MAX).contains(&scaled) {
             return None;
         }
         let candidate = Self {
@@ -41,7 +41,7 @@ impl Billionths {
     /// The shortest text of `v` rounded to nine places, half away from zero, unless it is large or too near to a tie.
     pub(super) fn nearest(v: f64) -> Option<Self> {
         let scaled = v.abs() * PER_ONE as f64;
-        if !(scaled < SURE_MAX) {
+        if !(0.0..SURE_MAX).contains(&scaled) {
             return None;
         }
         let whole = scaled as u64;

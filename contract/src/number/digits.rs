@@ -28,12 +28,8 @@ pub(super) fn nine(n: u32) -> [u8; 9] {
     [b'0' + (first % 10) as u8, a, b, c, d, e, f, g, h]
 }
 
-/// Writes an integer without leading zeros.
-pub(super) fn write(out: &mut impl Sink, n: u64) {
-    if n < 10 {
-        return out.put(&[b'0' + n as u8]);
-    }
-    let mut text = [0; 20];
+/// The digits of an integer without leading zeros, at the end of `text`.
+pub(crate) fn of(n: u64, text: &mut [u8; 20]) -> &[u8] {
     let mut start = text.len();
     let mut rest = n;
     while rest >= 10 {
@@ -41,11 +37,16 @@ pub(super) fn write(out: &mut impl Sink, n: u64) {
         text[start..start + 2].copy_from_slice(&pair((rest % 100) as u32));
         rest /= 100;
     }
-    if rest > 0 {
+    if rest > 0 || n == 0 {
         start -= 1;
         text[start] = b'0' + rest as u8;
     }
-    out.put(&text[start..]);
+    &text[start..]
+}
+
+/// Writes an integer without leading zeros.
+pub(super) fn write(out: &mut impl Sink, n: u64) {
+    out.put(of(n, &mut [0; 20]));
 }
 
 #[cfg(test)]

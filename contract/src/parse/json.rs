@@ -163,7 +163,9 @@ fn has_duplicate(tape: &[Node<'_>], at: usize, members_count: usize, keys: &mut 
         for (count, (_, text)) in positions.clone().enumerate() {
             let mark = mark(text);
             // no early end, so that many are compared at a time
-            alike |= marks[..count].iter().fold(false, |any, m| any | (*m == mark));
+            alike |= marks[..count]
+                .iter()
+                .fold(false, |any, m| any | (*m == mark));
             marks[count] = mark;
         }
         if !alike {

@@ -392,6 +392,29 @@ mod tests {
     }
 
     #[test]
+    fn zeros_take_the_place_of_what_was_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut files = executor(directory.path());
+        let file = open(&mut files, "zeroed", NEW).unwrap();
+        write_at(&mut files, file, 0, &[7; 10_000]).unwrap();
+        for (offset, bytes) in [(1_000, 500), (4_096, 4_096)] {
+            let op = FileOp::Zero {
+                file,
+                offset,
+                bytes,
+            };
+            assert_eq!(files.run(op), Ok(FileValue::Written(bytes)));
+        }
+        let mut expected = vec![7; 10_000];
+        expected[1_000..1_500].fill(0);
+        expected[4_096..8_192].fill(0);
+        assert_eq!(
+            read_at(&mut files, file, 0, 20_000),
+            Ok(FileValue::Bytes(expected))
+        );
+    }
+
+    #[test]
     fn an_exclusive_lock_shuts_out_other_descriptors_of_the_same_process() {
         let directory = tempfile::tempdir().unwrap();
         let (mut one, mut two) = (executor(directory.path()), executor(directory.path()));
