@@ -9,62 +9,63 @@ use std::fmt::Write;
 /// Content type of [`render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// A metric of one kind: name, help, and where each shard keeps it.
+type Row<T> = (&'static str, &'static str, fn(&ShardStats) -> &T);
+
+#[rustfmt::skip] // a table
+const COUNTERS: [Row<Cell>; 12] = [
+    ("flk_ingest_total", "POST requests observed, whatever their answer.", |page| &page.ingest),
+    ("flk_dedup_hits", "Duplicates answered with the stored outcome.", |page| &page.dedup_hits),
+    ("flk_dedup_conflicts", "Duplicates whose signed content differs from the first.", |page| &page.dedup_conflicts),
+    ("flk_accepted", "First outcomes that accept.", |page| &page.accepted),
+    ("flk_escalated", "First outcomes that escalate.", |page| &page.escalated),
+    ("flk_signature_errors", "Records refused because of their signature.", |page| &page.signature_errors),
+    ("flk_signature_err", "Alias of flk_signature_errors.", |page| &page.signature_errors),
+    ("flk_wal_errors", "Failed log writes and syncs.", |page| &page.wal_errors),
+    ("flk_wal_bytes_written", "Bytes of durable log batches.", |page| &page.wal_bytes),
+    ("flk_wal_syncs", "Durable log batches, one flush each.", |page| &page.wal_syncs),
+    ("flk_wal_records", "Log records in durable batches.", |page| &page.wal_records),
+    ("flk_turns_total", "Turns of all shards.", |page| &page.turns),
+];
+
+#[rustfmt::skip] // a table
+const HISTOGRAMS: [Row<Histogram>; 6] = [
+    ("http_request_duration_seconds", "From the whole request to its answer.", |page| &page.latency_s),
+    ("flk_claimed_d_hat", "Claimed D-hat of first outcomes.", |page| &page.d_hat),
+    ("flk_d_hat_deviation", "Absolute difference of claimed and recomputed D-hat.", |page| &page.d_hat_deviation),
+    ("flk_coh_star", "Coherence of first outcomes.", |page| &page.coh_star),
+    ("flk_r", "Compressibility of first outcomes.", |page| &page.r),
+    ("flk_budget", "Claimed budget of first outcomes.", |page| &page.budget),
+];
+
+#[rustfmt::skip] // a table
+const GAUGES: [Row<Cell>; 5] = [
+    ("flk_connections", "Open connections.", |page| &page.connections),
+    ("flk_requests_in_flight", "Admitted requests without a durable end.", |page| &page.flights),
+    ("flk_dedup_keys", "Keys in the dedup tables.", |page| &page.dedup_keys),
+    ("flk_dedup_bytes", "Bytes of the dedup tables.", |page| &page.dedup_bytes),
+    ("flk_dedup_bytes_max", "Declared limit of the dedup tables.", |page| &page.dedup_bytes_max),
+];
+
 /// Renders all metrics.
 pub fn render(stats: &Stats, out: &mut String) {
     let text = &mut Text { stats, out };
-    text.counter(
-        "flk_ingest_total",
-        "POST requests observed, whatever their answer.",
-        |page| &page.ingest,
-    );
-    text.counter(
-        "flk_dedup_hits",
-        "Duplicates answered with the stored outcome.",
-        |page| &page.dedup_hits,
-    );
-    text.counter(
-        "flk_dedup_conflicts",
-        "Duplicates whose signed content differs from the first.",
-        |page| &page.dedup_conflicts,
-    );
-    text.counter("flk_accepted", "First outcomes that accept.", |page| {
-        &page.accepted
-    });
-    text.counter("flk_escalated", "First outcomes that escalate.", |page| {
-        &page.escalated
-    });
-    text.counter(
-        "flk_signature_errors",
-        "Records refused because of their signature.",
-        |page| &page.signature_errors,
-    );
-    text.counter(
-        "flk_signature_err",
-        "Alias of flk_signature_errors.",
-        |page| &page.signature_errors,
-    );
-    text.counter("flk_wal_errors", "Failed log writes and syncs.", |page| {
-        &page.wal_errors
-    });
-    text.counter(
-        "flk_wal_bytes_written",
-        "Bytes of durable log batches.",
-        |page| &page.wal_bytes,
-    );
-    text.counter(
-        "flk_wal_syncs",
-        "Durable log batches, one flush each.",
-        |page| &page.wal_syncs,
-    );
-    text.counter(
-        "flk_wal_records",
-        "Log records in durable batches.",
-        |page| &page.wal_records,
-    );
-    text.counter("flk_turns_total", "Turns of all shards.", |page| {
-        &page.turns
-    });
+    for (name, help, cell) in COUNTERS {
+        text.summed(name, help, "counter", cell);
+    }
+    render_labelled(text);
+    for (name, help, of) in HISTOGRAMS {
+        text.histogram(name, help, of);
+    }
+    for (name, help, cell) in GAUGES {
+        text.summed(name, help, "gauge", cell);
+    }
+    text.head("flk_shards", "Shards of this process.", "gauge");
+    text.sample("flk_shards", stats.shards.len() as u64);
+}
 
+/// Counters by reason, regime and status, and the errors among the statuses.
+fn render_labelled(text: &mut Text<'_>) {
     text.head(
         "flk_escalated_by_reason_total",
         "First outcomes that escalate, by reason.",
@@ -107,7 +108,8 @@ pub fn render(stats: &Stats, out: &mut String) {
         "Answers with a status other than 2xx.",
         "counter",
     );
-    let errors = stats
+    let errors = text
+        .stats
         .shards
         .iter()
         .flat_map(|page| page.answers.iter().zip(STATUSES));
@@ -116,53 +118,6 @@ pub fn render(stats: &Stats, out: &mut String) {
         .map(|(cell, _)| cell.get())
         .sum();
     text.sample("http_requests_errors_total", errors);
-
-    text.histogram(
-        "http_request_duration_seconds",
-        "From the whole request to its answer.",
-        |page| &page.latency_s,
-    );
-    text.histogram(
-        "flk_claimed_d_hat",
-        "Claimed D-hat of first outcomes.",
-        |page| &page.d_hat,
-    );
-    text.histogram(
-        "flk_d_hat_deviation",
-        "Absolute difference of claimed and recomputed D-hat.",
-        |page| &page.d_hat_deviation,
-    );
-    text.histogram("flk_coh_star", "Coherence of first outcomes.", |page| {
-        &page.coh_star
-    });
-    text.histogram("flk_r", "Compressibility of first outcomes.", |page| {
-        &page.r
-    });
-    text.histogram("flk_budget", "Claimed budget of first outcomes.", |page| {
-        &page.budget
-    });
-
-    text.gauge("flk_connections", "Open connections.", |page| {
-        &page.connections
-    });
-    text.gauge(
-        "flk_requests_in_flight",
-        "Admitted requests without a durable end.",
-        |page| &page.flights,
-    );
-    text.gauge("flk_dedup_keys", "Keys in the dedup tables.", |page| {
-        &page.dedup_keys
-    });
-    text.gauge("flk_dedup_bytes", "Bytes of the dedup tables.", |page| {
-        &page.dedup_bytes
-    });
-    text.gauge(
-        "flk_dedup_bytes_max",
-        "Declared limit of the dedup tables.",
-        |page| &page.dedup_bytes_max,
-    );
-    text.head("flk_shards", "Shards of this process.", "gauge");
-    text.sample("flk_shards", stats.shards.len() as u64);
 }
 
 struct Text<'a> {
@@ -183,14 +138,8 @@ impl Text<'_> {
         self.stats.shards.iter().map(|page| cell(page).get()).sum()
     }
 
-    fn counter(&mut self, name: &str, help: &str, cell: impl Fn(&ShardStats) -> &Cell) {
-        self.head(name, help, "counter");
-        let value = self.sum(cell);
-        self.sample(name, value);
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, cell: impl Fn(&ShardStats) -> &Cell) {
-        self.head(name, help, "gauge");
+    fn summed(&mut self, name: &str, help: &str, kind: &str, cell: impl Fn(&ShardStats) -> &Cell) {
+        self.head(name, help, kind);
         let value = self.sum(cell);
         self.sample(name, value);
     }
