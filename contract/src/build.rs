@@ -2,7 +2,7 @@
 //! Takes texts and settings, never a file or a clock.
 
 use crate::{
-    canonical, hash, identity,
+    hash, identity,
     number::{self, Sink},
     record::{
         INTEGER_MAX, OwnedRecord, SCALE_MAX, SCALES_COUNT_MAX, SCALES_COUNT_MIN, SCHEMA,
@@ -275,13 +275,6 @@ fn scales_are_valid(scales: &[u32]) -> bool {
         && sorted
             .iter()
             .all(|s| (1..=SCALE_MAX).contains(&u64::from(*s)))
-}
-
-/// The text of the signing payload; for tools that show it.
-pub fn payload_text(record: &OwnedRecord, form: canonical::NumberForm) -> String {
-    let mut out = Vec::new();
-    canonical::write_payload(&record.view(), form, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -12,16 +12,6 @@ pub enum IdentityMismatch {
     PcsId,
 }
 
-impl IdentityMismatch {
-    /// A stable word for problem documents and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::MerkleRoot => "merkle_root_malformed",
-            Self::PcsId => "pcs_id_mismatch",
-        }
-    }
-}
-
 impl std::fmt::Display for IdentityMismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

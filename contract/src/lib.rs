@@ -29,7 +29,7 @@ pub use parse::{Malformed, MalformedCode, Parser};
 pub use record::{Ft, OwnedRecord, Record, Regime};
 pub use signals::theil_sen::SlopeCache;
 pub use signature::{
-    Algorithm, KeyError, KeyId, KeySet, Scheme, Scratch, SignatureInvalid, SigningKey, Unauthentic,
-    Verified, authenticate, authenticate_unsigned, sign,
+    Algorithm, KeyError, KeyId, KeySet, Scheme, Scratch, SigningKey, Unauthentic, Verified,
+    authenticate, authenticate_unsigned, sign,
 };
 pub use verify::{Outcome, Params, ParamsVersion, Reason, judge};

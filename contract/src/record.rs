@@ -102,11 +102,6 @@ impl<'a> Texts<'a> {
         Self { joined, ends }
     }
 
-    /// How many texts there are.
-    pub const fn count(&self) -> usize {
-        self.ends.len()
-    }
-
     /// The texts in order.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let (joined, mut start) = (self.joined, 0);

@@ -234,14 +234,8 @@ pub enum Stage {
     Frame,
     /// Bodies are appended to the open batch.
     Append,
-    /// Records are parsed.
+    /// Records are parsed, authenticated and verified, and claim their keys, one after the other.
     Parse,
-    /// Signatures are verified.
-    Signature,
-    /// Numbers are recomputed.
-    Verify,
-    /// Keys are claimed at their owners.
-    Claim,
     /// Claims are answered and decisions appended.
     Decide,
     /// The open batch is handed to the driver.

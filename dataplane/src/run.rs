@@ -182,7 +182,7 @@ fn announce(
     match config.signing.as_ref() {
         Signing::Keys(keys) => {
             for (id, scheme) in keys.ids() {
-                eprintln!("  key        {} {scheme}", show_key(id.0));
+                eprintln!("  key        {id} {scheme}");
             }
         }
         Signing::Unsigned => {
@@ -197,8 +197,4 @@ fn announce(
             config.short_keys_count
         );
     }
-}
-
-fn show_key(id: [u8; 8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -31,11 +31,6 @@ impl PublicKey {
         })
     }
 
-    /// The 32 bytes that the key was loaded from.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.bytes
-    }
-
     /// The verdict on one signature.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         self.check(message, signature).unwrap_or(false)

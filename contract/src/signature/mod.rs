@@ -12,6 +12,4 @@ pub use keys::{
     key_text_of_file,
 };
 pub use scheme::{Algorithm, Scheme, UnknownScheme};
-pub use verify::{
-    Scratch, SignatureInvalid, Unauthentic, Verified, authenticate, authenticate_unsigned, sign,
-};
+pub use verify::{Scratch, Unauthentic, Verified, authenticate, authenticate_unsigned, sign};

@@ -51,21 +51,6 @@ pub enum Unauthentic {
     NoKeyVerifies,
 }
 
-/// The same verdicts under the name of the stage.
-pub type SignatureInvalid = Unauthentic;
-
-impl Unauthentic {
-    /// A stable word for metrics and tools.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TextTooLong => "text_too_long",
-            Self::Absent => "signature_absent",
-            Self::NotASignature => "signature_malformed",
-            Self::NoKeyVerifies => "signature_invalid",
-        }
-    }
-}
-
 impl std::fmt::Display for Unauthentic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -115,7 +100,7 @@ impl KeySet {
         &self,
         record: &Record<'_>,
         scratch: &mut Scratch,
-    ) -> Result<Verified, SignatureInvalid> {
+    ) -> Result<Verified, Unauthentic> {
         check_lengths(record)?;
         let signature = Signature::decode(record.sig)?;
         for form in [NumberForm::Repr, NumberForm::Fixed9] {

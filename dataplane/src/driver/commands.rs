@@ -3,6 +3,7 @@
 
 use super::DriverError;
 use crate::keeper::port::{CommandId, KeeperEvent};
+use crate::wal::files::SOCKET;
 use rustix::event::PollFlags;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -11,8 +12,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// Name of the socket in WAL_DIR.
-pub const SOCKET_NAME: &str = "keeper.sock";
 /// A command is shorter than this; who sends more is disconnected.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 /// Operators at a time; further ones wait.
@@ -45,12 +44,12 @@ struct Client {
 
 /// A path by which the socket in this directory can be bound or reached, however deep the directory lies.
 pub fn socket_path(directory: BorrowedFd<'_>, path: &Path) -> PathBuf {
-    let direct = path.join(SOCKET_NAME);
+    let direct = path.join(SOCKET);
     if direct.as_os_str().len() <= PATH_BYTES_MAX {
         direct
     } else {
         let directory = format!("/proc/self/fd/{}", directory.as_raw_fd());
-        Path::new(&directory).join(SOCKET_NAME)
+        Path::new(&directory).join(SOCKET)
     }
 }
 
@@ -231,23 +230,23 @@ mod tests {
         for path in [directory.path(), &deep] {
             let opened = open_directory(path).unwrap();
             let mut commands = Commands::listen(opened.as_fd(), path).unwrap().unwrap();
-            let mode = path.join(SOCKET_NAME).metadata().unwrap().permissions();
+            let mode = path.join(SOCKET).metadata().unwrap().permissions();
             assert_eq!(mode.mode() & 0o777, 0o600);
             let mut one = UnixStream::connect(socket_path(opened.as_fd(), path)).unwrap();
             let mut two = UnixStream::connect(socket_path(opened.as_fd(), path)).unwrap();
-            one.write_all(b"v1 pin 7\r\nv1 com").unwrap();
-            two.write_all(b"v1 unpin 7\n").unwrap();
+            one.write_all(b"flk1 pin\r\nflk1 com").unwrap();
+            two.write_all(b"flk1 unpin 7\n").unwrap();
             two.shutdown(std::net::Shutdown::Write).unwrap();
             let mut first = lines(&mut commands);
             first.sort_by(|a, b| a.1.cmp(&b.1));
-            assert_eq!(first[0].1, "v1 pin 7");
-            assert_eq!(first[1].1, "v1 unpin 7");
+            assert_eq!(first[0].1, "flk1 pin");
+            assert_eq!(first[1].1, "flk1 unpin 7");
             commands.reply(first[1].0, "ok two");
             commands.reply(first[0].0, "ok one");
             one.write_all(b"pact\n").unwrap();
             one.shutdown(std::net::Shutdown::Write).unwrap();
             let second = lines(&mut commands);
-            assert_eq!(second[0].1, "v1 compact");
+            assert_eq!(second[0].1, "flk1 compact");
             commands.reply(second[0].0, "ok three");
             let mut text = String::new();
             two.read_to_string(&mut text).unwrap();
@@ -263,7 +262,7 @@ mod tests {
     fn a_dead_socket_is_replaced_and_a_served_one_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         let opened = open_directory(directory.path()).unwrap();
-        let socket = directory.path().join(SOCKET_NAME);
+        let socket = directory.path().join(SOCKET);
         drop(UnixListener::bind(&socket).unwrap());
         let listen = || Commands::listen(opened.as_fd(), directory.path()).unwrap();
         let served = listen().expect("nobody serves it");

@@ -1,12 +1,13 @@
 //! How long the device under a directory takes to make one block durable, by the method that the log will use. A figure
 //! for the start-up lines; nothing is decided by it.
 
+use super::clock::now;
 use super::probe::WriteMethod;
 use crate::event::SyncMode;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Writes measured, after one that is not counted.
 const WRITES_COUNT: usize = 15;
@@ -26,7 +27,7 @@ pub fn flush_time(directory: BorrowedFd<'_>, method: &WriteMethod) -> std::io::R
     rustix::fs::fsync(&file)?;
     let mut times = Vec::with_capacity(WRITES_COUNT + 1);
     for block in 0..=WRITES_COUNT {
-        let begin = Instant::now();
+        let begin_us = now().mono_us;
         rustix::io::pwrite(
             &file,
             &zeroes.bytes()[..BLOCK_BYTES],
@@ -35,7 +36,7 @@ pub fn flush_time(directory: BorrowedFd<'_>, method: &WriteMethod) -> std::io::R
         if method.sync == SyncMode::WriteThenSync {
             rustix::fs::fdatasync(&file)?;
         }
-        times.push(begin.elapsed());
+        times.push(Duration::from_micros(now().mono_us - begin_us));
     }
     times.remove(0);
     times.sort();

@@ -142,11 +142,6 @@ impl LogWriter {
         self.durable
     }
 
-    /// The sequence that the open batch will have.
-    pub fn open_sequence(&self) -> Sequence {
-        self.open_sequence
-    }
-
     /// Seal epoch of the segment that the open batch will be written into.
     pub fn epoch(&self) -> u16 {
         match self.roll {
@@ -158,11 +153,6 @@ impl LogWriter {
     /// Whether a batch opens the next segment because the keeper asked for it.
     fn rolls_with(&self, sequence: Sequence) -> bool {
         self.roll.is_some_and(|(last, _)| sequence > last)
-    }
-
-    /// Whether a batch is on its way to the disk.
-    pub fn in_flight(&self) -> bool {
-        self.flight.is_some()
     }
 
     /// Nothing is open and nothing is on its way.

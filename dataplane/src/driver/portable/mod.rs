@@ -92,19 +92,14 @@ impl Portable {
         let sleeps = wait_us > 0
             && !self.connections.has_news()
             && self.links.may_sleep_if(|| flush.is_empty());
-        let wait = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
         // An hour is longer than anything waits; more would not fit the system call.
-        let wait_ms = wait_us.div_ceil(1_000).min(3_600_000) as i64;
-        let wait = if sleeps {
-            Timespec {
-                tv_sec: wait_ms / 1_000,
-                tv_nsec: (wait_ms % 1_000) * 1_000_000,
-            }
-        } else {
-            wait
+        let wait_ms = match sleeps {
+            true => wait_us.div_ceil(1_000).min(3_600_000) as i64,
+            false => 0,
+        };
+        let wait = Timespec {
+            tv_sec: wait_ms / 1_000,
+            tv_nsec: (wait_ms % 1_000) * 1_000_000,
         };
         self.ready.clear();
         let buffer = rustix::buffer::spare_capacity(&mut self.ready);
