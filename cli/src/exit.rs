@@ -11,7 +11,9 @@ Exit codes:
    2  the command line, a setting or an input file is wrong
   65  damage was found in a log directory
   69  a gateway did not answer, or a running one stands in the way; trying again later is safe
-  78  the configuration of a gateway is wrong";
+  74  a file of a log directory cannot be read or written
+  78  the configuration of a gateway is wrong
+flk up ends as the gateway does: see its help.";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

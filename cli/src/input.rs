@@ -32,8 +32,16 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     }
 }
 
+/// What a file is called in messages.
+pub(crate) fn name(path: &Path) -> String {
+    match path.as_os_str() == "-" {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    }
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("cannot read {}: {error}", path.display()))
+    Failure::usage(format!("cannot read {}: {error}", name(path)))
 }
 
 /// One record of the input.

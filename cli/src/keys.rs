@@ -214,8 +214,12 @@ fn dev_key(scheme: Scheme) -> Option<Result<(Secret, String), Failure>> {
 }
 
 fn nothing_configured(names: &[&str]) -> Failure {
+    let dev_key = match names.contains(&HMAC_KEY) {
+        true => format!(" (flk up makes a development key, ./{DEV_KEY})"),
+        false => String::new(),
+    };
     Failure::usage(format!(
-        "no key is configured: set {}, or give --key-file (flk up makes a development key, ./{DEV_KEY})",
+        "no key is configured: set {}, or give --key-file{dev_key}",
         names.join(" or ")
     ))
 }

@@ -34,6 +34,15 @@ pub(crate) fn number_text(value: f64) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// A number of things, in the plural where it has to be.
+pub(crate) fn counted(count: u64, thing: &str) -> String {
+    match (count, thing.strip_suffix('y')) {
+        (1, _) => format!("1 {thing}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {thing}s"),
+    }
+}
+
 /// Most characters of a stranger's text that are shown.
 const PRINTABLE_CHARS_MAX: usize = 1000;
 
@@ -51,4 +60,17 @@ pub(crate) fn printable(text: &str) -> String {
         }
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular_and_all_else_is_plural() {
+        assert_eq!(counted(1, "record"), "1 record");
+        assert_eq!(counted(0, "record"), "0 records");
+        assert_eq!(counted(1, "retry"), "1 retry");
+        assert_eq!(counted(2, "retry"), "2 retries");
+    }
 }

@@ -89,7 +89,7 @@ fn mixed_outcomes_are_shown_in_the_order_of_the_input() {
     for text in [
         "6 records",
         "3 accepted, 1 escalated, 2 refused",
-        "2 seen before, 1 conflicts",
+        "2 seen before, 1 conflict, 0 retries",
     ] {
         assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr);
     }

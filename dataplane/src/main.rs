@@ -46,7 +46,10 @@ fn help() {
     }
     println!();
     println!(
-        "Exit codes: 0 stopped as asked, 65 damaged data, 69 WAL_DIR is in use, 71 refused by the operating system,"
+        "Exit codes: 0 stopped as asked, 64 unknown argument, 65 damaged data, 69 WAL_DIR is in use,"
     );
-    println!("            74 the log cannot be written, 78 configuration.");
+    println!(
+        "            71 refused by the operating system, 74 the log cannot be written, 75 start it again,"
+    );
+    println!("            78 configuration. docs/operations.md says what to do about each.");
 }

@@ -4,7 +4,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::{Answer, input};
 use clap::Args;
-use flk_contract::build::{BuildOptions, Event, build, read_csv};
+use flk_contract::build::{BuildError, BuildOptions, Event, build, read_csv};
 use flk_contract::record::{INTEGER_MAX, write_json};
 use flk_contract::{Params, signals::coherence};
 use std::path::PathBuf;
@@ -57,10 +57,15 @@ pub(crate) struct BuildArgs {
 /// Runs it.
 pub(crate) fn run(args: &BuildArgs) -> Answer {
     let text = input::read_text(&args.events)?;
-    let wrong =
-        |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", args.events.display()));
+    let wrong = |why: &dyn std::fmt::Display| {
+        Failure::usage(format!("{}: {why}", input::name(&args.events)))
+    };
     let events = read_csv(&text).map_err(|error| wrong(&error))?;
-    let record = build(&events, &args.options(&events)).map_err(|error| wrong(&error))?;
+    let record = build(&events, &args.options(&events)).map_err(|error| match error {
+        BuildError::NoEvents => wrong(&error),
+        // an option is wrong, not the file
+        _ => Failure::usage(error.to_string()),
+    })?;
     let mut json = Vec::new();
     write_json(&record.view(), &mut json);
     let mut output = Output::new();

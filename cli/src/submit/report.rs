@@ -1,7 +1,7 @@
 //! What is shown of each answer, and the summary. It counts and prints; it never decides what is sent.
 
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, printable};
+use crate::output::{Output, counted, printable};
 use crate::submit::client::Reply;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -124,9 +124,9 @@ impl Report {
     pub(crate) fn progress(&self, elapsed: Duration) -> String {
         let sent = self.total();
         format!(
-            "{sent} sent, {} refused, {} retries, {:.0}/s",
+            "{sent} sent, {} refused, {}, {:.0}/s",
             self.words[Word::Refused as usize],
-            self.retries,
+            counted(self.retries, "retry"),
             rate(sent, elapsed)
         )
     }
@@ -135,18 +135,22 @@ impl Report {
     pub(crate) fn end(&self, elapsed: Duration, stopped: bool) -> Exit {
         let [accepted, escalated, refused, no_answer] = self.words;
         let total = self.total();
-        let records = if total == 1 { "record" } else { "records" };
         eprintln!(
-            "{total} {records} to {}: {accepted} accepted, {escalated} escalated, {refused} refused, {no_answer} without an answer",
+            "{} to {}: {accepted} accepted, {escalated} escalated, {refused} refused, {no_answer} without an answer",
+            counted(total, "record"),
             self.url
         );
+        // a rate over less than a second says more about the first connection than about the gateway
+        let rate = match elapsed.as_secs() {
+            0 => String::new(),
+            _ => format!(", {:.0}/s", rate(total, elapsed)),
+        };
         eprintln!(
-            "{} seen before, {} conflicts, {} retries; {:.1} s, {:.0}/s",
+            "{} seen before, {}, {}; {:.1} s{rate}",
             self.hits,
-            self.conflicts,
-            self.retries,
-            elapsed.as_secs_f64(),
-            rate(total, elapsed)
+            counted(self.conflicts, "conflict"),
+            counted(self.retries, "retry"),
+            elapsed.as_secs_f64()
         );
         if let Some(line) = self.unanswered_from {
             let rest = if stopped {

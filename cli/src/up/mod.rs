@@ -8,6 +8,8 @@ use clap::Args;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
 use flk_dataplane::config::Config;
+use flk_dataplane::shard::config::Signing;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +23,7 @@ Examples:
 
 Everything else comes from the environment variables of flk-dataplane (flk-dataplane --help lists them). Ctrl-C \
 drains and stops. It ends as the gateway does: 0 stopped as asked, 65 damaged data, 69 the log directory is in use, \
-71 refused by the operating system, 74 the log cannot be written, 78 configuration.";
+71 refused by the operating system, 74 the log cannot be written, 75 start it again, 78 configuration.";
 
 /// Options of `flk up`.
 #[derive(Args, Debug)]
@@ -122,7 +124,7 @@ fn make_directory(path: &Path) -> Result<(), Failure> {
 /// What to do next; the gateway itself says where it listens and what it found.
 fn greet(config: &Config, data: &Path, key: Option<&DevKey>) {
     let flk = std::env::args().next().unwrap_or_else(|| "flk".to_owned());
-    let mut sign = String::new();
+    let mut sign = format!("{flk} pcs sign");
     let mut submit = String::new();
     let mut inspect = String::new();
     if let Some(key) = key {
@@ -130,17 +132,23 @@ fn greet(config: &Config, data: &Path, key: Option<&DevKey>) {
         let what = if key.is_new { "made" } else { "found" };
         eprintln!("development key {path} ({what}; set PCS_HMAC_KEY for anything but trying out)");
         if key.path != Path::new(crate::keys::DEV_KEY) {
-            sign = format!(" --key-file {path}");
+            sign = format!("{sign} --key-file {path}");
         }
     }
+    let sign = match config.signing.as_ref() {
+        Signing::Keys(_) => format!("{sign} | "),
+        Signing::Unsigned => String::new(),
+    };
     if config.listen.port() == 0 {
         submit = " --url http://ADDRESS:PORT".to_owned();
     } else if config.listen.to_string() != "127.0.0.1:8080" {
-        let host = match config.listen.ip().is_unspecified() {
-            true => "127.0.0.1".to_owned(),
-            false => config.listen.ip().to_string(),
-        };
-        submit = format!(" --url http://{host}:{}", config.listen.port());
+        let mut address = config.listen;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        submit = format!(" --url http://{address}");
     }
     if data != Path::new("data") || config.wal_dir != Path::new("data/wal") {
         inspect = format!(" --dir {}", config.wal_dir.display());
@@ -152,7 +160,10 @@ fn greet(config: &Config, data: &Path, key: Option<&DevKey>) {
         Path::new("events.csv")
     };
     let events = events.display();
-    eprintln!("try next, in another terminal:");
-    eprintln!("  {flk} pcs build {events} | {flk} pcs sign{sign} | {flk} pcs submit{submit} -");
+    match key.is_none() && !sign.is_empty() {
+        false => eprintln!("try next, in another terminal:"),
+        true => eprintln!("try next, in another terminal that has the signing key too:"),
+    }
+    eprintln!("  {flk} pcs build {events} | {sign}{flk} pcs submit{submit} -");
     eprintln!("  {flk} wal inspect{inspect}");
 }

@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Status(socket::StatusArgs),
     /// Let withheld time count towards expiry again, after the wall clock was put right
     ReleaseClock(socket::ReleaseClockArgs),
-    /// Keep a serving gateway from removing or cutting files, for a backup; prints a number for unpin
+    /// Keep a serving gateway from removing or cutting files while they are read; prints a number for unpin
     Pin(socket::PinArgs),
     /// End a pin
     Unpin(socket::UnpinArgs),

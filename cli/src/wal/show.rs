@@ -145,6 +145,9 @@ pub(super) fn end_text(survey: &Survey<'_>, end: &LogEnd) -> String {
         count => format!("{count} batches up to {}", end.last),
     };
     match &end.verdict {
+        Verdict::Whole | Verdict::TornTail { .. } if survey.is_live() && end.batches == 0 => {
+            "no batches yet; a gateway has it open".to_owned()
+        }
         Verdict::Whole | Verdict::TornTail { .. } if survey.is_live() => {
             format!("{upto} whole, and it is being written")
         }

@@ -2,7 +2,7 @@
 
 use crate::Answer;
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::survey::Survey;
 use crate::wal::{DirArgs, show};
@@ -103,7 +103,8 @@ fn conclude(directory: &Directory, findings: &[Finding]) -> Exit {
     match (count(State::Damaged), count(State::Torn)) {
         (0, 0) => eprintln!("everything that counts is whole{by}"),
         (0, torn) => eprintln!(
-            "{torn} torn tails, as a crash leaves them: the next start cuts them; nothing acknowledged is lost{by}"
+            "{}, as a crash leaves it: the next start cuts it, and nothing acknowledged is lost{by}",
+            counted(torn as u64, "torn tail")
         ),
         (damaged, _) => {
             eprintln!(

@@ -65,8 +65,8 @@ impl Config {
     /// # Errors
     /// As [`Config::from_env`].
     pub fn resolve(raw: &RawConfig) -> Result<Config, ConfigError> {
-        let address: IpAddr = raw.parsed(Variable::Listen, "127.0.0.1")?;
-        let port: u16 = raw.parsed(Variable::Port, "8080")?;
+        let address: IpAddr = raw.parsed(Variable::Listen, "127.0.0.1", "not an IP address")?;
+        let port: u16 = raw.parsed(Variable::Port, "8080", "not a port")?;
         let backend = raw.text(Variable::DedupBackend).unwrap_or("memory");
         if backend != "memory" {
             return Err(raw.error(Variable::DedupBackend, "this version has no other store"));
@@ -82,7 +82,7 @@ impl Config {
             wal_dir: PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal")),
             signing: Arc::new(signing),
             short_keys_count,
-            token_rate: raw.parsed(Variable::TokenRate, "0")?,
+            token_rate: raw.parsed(Variable::TokenRate, "0", "not a whole number within bounds")?,
             metrics_auth: keys::metrics_auth(raw)?,
             cores: raw.text(Variable::Cores).map(str::to_owned),
             driver: match raw.text(Variable::Driver).unwrap_or("auto").parse() {

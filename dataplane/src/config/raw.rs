@@ -136,16 +136,17 @@ impl RawConfig {
         }
     }
 
-    /// A variable as whatever reads itself from text.
-    pub(super) fn parsed<T>(&self, variable: Variable, default: &str) -> Result<T, ConfigError>
-    where
-        T: FromStr,
-        T::Err: Display,
-    {
+    /// A variable as whatever reads itself from text; `problem` says what is wrong with one that does not.
+    pub(super) fn parsed<T: FromStr>(
+        &self,
+        variable: Variable,
+        default: &str,
+        problem: &str,
+    ) -> Result<T, ConfigError> {
         let text = self.text(variable).unwrap_or(default);
         text.trim()
             .parse()
-            .map_err(|problem| self.error(variable, problem))
+            .map_err(|_| self.error(variable, problem))
     }
 
     /// A variable as a number of bytes within bounds.
