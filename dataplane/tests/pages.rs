@@ -56,6 +56,12 @@ fn the_readme_says_of_a_setting_only_what_help_says() {
 }
 
 #[test]
+fn the_readme_names_the_oldest_rust_that_builds_it() {
+    let needed = format!("**Rust {}** or newer", env!("CARGO_PKG_RUST_VERSION"));
+    assert!(page("README.md").contains(&needed), "{needed}");
+}
+
+#[test]
 fn every_metric_stands_in_the_page_and_no_other() {
     let mut text = String::new();
     exposition::render(&Stats::new(1), &mut text);
@@ -69,6 +75,24 @@ fn every_metric_stands_in_the_page_and_no_other() {
         .filter(|word| word.starts_with("flk_") || word.starts_with("http_request"))
         .collect();
     assert_eq!(named, known);
+}
+
+#[test]
+fn every_problem_stands_in_its_page_once_and_no_other() {
+    let row = |problem: &Problem| {
+        let (status, code, detail) = (problem.status(), problem.code(), problem.detail());
+        format!("| {status} | `{code}` | {detail} |")
+    };
+    let mut expected: Vec<String> = Problem::ALL.iter().map(row).collect();
+    let page = page("docs/problems.md");
+    let rows = page.lines().filter(|line| {
+        let cell = line.strip_prefix("| ").and_then(|rest| rest.get(..3));
+        cell.is_some_and(|cell| cell.bytes().all(|byte| byte.is_ascii_digit()))
+    });
+    let mut rows: Vec<&str> = rows.collect();
+    expected.sort_unstable();
+    rows.sort_unstable();
+    assert_eq!(rows, expected);
 }
 
 #[test]
