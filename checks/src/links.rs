@@ -1,4 +1,4 @@
-//! The rule for links: what a page links to inside the repository exists.
+//! The rule for links: what a page links to inside the repository exists, down to the heading.
 //! It never looks at the network; addresses with a scheme are left alone.
 
 use std::path::{Component, Path, PathBuf};
@@ -25,16 +25,44 @@ pub fn broken(page: &File, root: &Path) -> Vec<Finding> {
     found
 }
 
-/// What stands in `](…)`, without a fragment.
+/// What stands in `](…)`.
 fn targets(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| {
-        let target = rest.split([')', ' ']).next()?.split('#').next()?;
-        (!target.is_empty() && !target.contains("://") && !target.starts_with("mailto:"))
-            .then_some(target)
+        let target = rest.split([')', ' ']).next()?;
+        (!target.contains("://") && !target.starts_with("mailto:")).then_some(target)
     })
 }
 
 fn exists(page: &File, root: &Path, target: &str) -> bool {
+    let (target, heading) = target.split_once('#').unwrap_or((target, ""));
+    let Some(path) = path_of(page, target) else {
+        return false;
+    };
+    let is_page = path.extension().is_some_and(|extension| extension == "md");
+    match heading.is_empty() || !is_page {
+        true => root.join(path).exists(),
+        false => std::fs::read_to_string(root.join(path))
+            .is_ok_and(|text| headings(&text).any(|found| found == heading)),
+    }
+}
+
+/// The headings of a page as links name them: lowercase, words joined by hyphens, without punctuation.
+fn headings(text: &str) -> impl Iterator<Item = String> {
+    let lines = text.lines().filter(|line| line.starts_with('#'));
+    lines.map(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = words
+            .chars()
+            .filter(|it| it.is_alphanumeric() || matches!(it, ' ' | '-' | '_'));
+        kept.map(|it| if it == ' ' { '-' } else { it }).collect()
+    })
+}
+
+/// The path from the root of the repository that a target names; the page's own where it names none.
+fn path_of(page: &File, target: &str) -> Option<PathBuf> {
+    if target.is_empty() {
+        return Some(page.path.clone());
+    }
     let from = match target.strip_prefix('/') {
         Some(_) => PathBuf::new(),
         None => page
@@ -47,12 +75,12 @@ fn exists(page: &File, root: &Path, target: &str) -> bool {
     let mut path = PathBuf::new();
     for part in from.join(target.trim_start_matches('/')).components() {
         match part {
-            Component::ParentDir if !path.pop() => return false,
+            Component::ParentDir if !path.pop() => return None,
             Component::Normal(name) => path.push(name),
             _ => {}
         }
     }
-    root.join(path).exists()
+    Some(path)
 }
 
 #[cfg(test)]
@@ -63,7 +91,7 @@ mod tests {
     fn count(text: &str) -> usize {
         broken(
             &File {
-                path: "docs/page.md".into(),
+                path: "docs/glossary.md".into(),
                 text: text.to_owned(),
             },
             &files::root(),
@@ -75,11 +103,17 @@ mod tests {
     fn links_are_followed_from_their_page() {
         assert_eq!(
             count(
-                "[a](../Cargo.toml) [b](/checks/Cargo.toml#x) [c](https://example.org/none) [d](#here)"
+                "[a](../Cargo.toml) [b](/checks/Cargo.toml#x) [c](https://example.org/none) [d](#the-log)"
             ),
             0
         );
         assert_eq!(count("[a](Cargo.toml) [b](../../outside) [c](none.md)"), 3);
+    }
+
+    #[test]
+    fn a_heading_that_is_not_there_is_found() {
+        assert_eq!(count("[a](#none) [b](wal-format.md#none)"), 2);
+        assert_eq!(count("[a](wal-format.md#batch-header--96-bytes)"), 0);
     }
 
     #[test]
