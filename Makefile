@@ -82,11 +82,16 @@ test-golden: ## the golden vectors are what their generator makes, and its own t
 
 SIM := $(CARGO) run --release --locked -p flk-dataplane --features sim --bin flk-sim --
 
+# The simulator's own tests; those of planted bugs show that it can fail.
+SIM_TEST := $(CARGO) test --locked -p flk-dataplane --features sim,planted-bugs
+
 # Seeds of one run of the simulator in `make test`.
 SIM_SEEDS ?= 2000
 .PHONY: test-sim
 test-sim: ## the shards' and keeper's own code on simulated disks and networks, some thousand seeds
 	$(SIM) --seeds $(SIM_SEEDS) --jobs 2
+	$(SIM_TEST) --lib driver::sim
+	$(SIM_TEST) --test simulator --test planted
 
 # SOAK_MINUTES of seeds from SOAK_FROM on; a failing seed prints the command that replays it.
 SOAK_MINUTES ?= 60
@@ -154,10 +159,12 @@ lint-fmt:
 .PHONY: lint-clippy
 lint-clippy:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy -p flk-dataplane --all-targets --features sim,planted-bugs --locked -- -D warnings
 
 .PHONY: lint-doc
 lint-doc:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked \
+		--features flk-dataplane/sim,flk-dataplane/planted-bugs
 
 # Advisories need a database that is fetched from GitHub (deny.toml); without one the other three are checked.
 ADVISORY_DB := $(firstword $(wildcard $(or $(CARGO_HOME),$(HOME)/.cargo)/advisory-db*))

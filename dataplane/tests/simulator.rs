@@ -1,5 +1,5 @@
-//! Some hundreds of simulated lives of a gateway, and a few planted bugs that they must find. `make test-sim` runs
-//! thousands, and `flk-sim --bug all` proves all of them.
+//! Some hundreds of simulated lives of a gateway: nothing breaks, and a seed is a life. `make test-sim` runs thousands;
+//! that they can find something is shown in `planted.rs`.
 #![cfg(feature = "sim")]
 
 use flk_dataplane::driver::sim::count::{Count, Counts};

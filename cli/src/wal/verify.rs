@@ -123,11 +123,11 @@ fn findings(directory: &Directory, snapshot: &Snapshot<'_>) -> Result<Vec<Findin
             what: MANIFEST.to_owned(),
             state: State::Whole,
             text: format!(
-                "generation {}, start {}, {} logs, {} slices{}",
+                "generation {}, start {}, {}, {}{}",
                 manifest.generation,
                 manifest.start,
-                manifest.logs.len(),
-                manifest.slices.len(),
+                counted(manifest.logs.len() as u64, "log"),
+                counted(manifest.slices.len() as u64, "slice"),
                 if manifest.clean_stop {
                     ", stopped cleanly"
                 } else {
@@ -236,7 +236,7 @@ fn slice_finding(directory: &Directory, slice: &SliceEntry) -> Finding {
         Ok((reader, _)) if reader.header().slice_id == slice.id => Finding {
             what: name,
             state: State::Whole,
-            text: format!("{} decisions", slice.entries),
+            text: counted(slice.entries, "decision"),
         },
         Ok(_) => damaged(
             &name,
