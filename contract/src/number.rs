@@ -2,7 +2,7 @@
 //! Every signature depends on these bytes, so nothing here uses the locale, the platform's printf or inexact arithmetic.
 //! It never allocates.
 //!
-//! Nearly every number of a record has nine decimals at most and takes the short way of [`billionths`]; this file is the
+//! Nearly every number of a record has nine decimals at most and takes the short way of `billionths`; this file is the
 //! general one, which any double may take, and the twin that the short way is compared with.
 
 mod billionths;
