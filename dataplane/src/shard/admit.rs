@@ -61,6 +61,12 @@ impl Shard {
             wanted
         };
         let mut framed = std::mem::take(&mut self.framed);
+        let framed_bytes = std::mem::take(&mut self.framed_bytes);
+        debug_assert_eq!(
+            framed_bytes,
+            framed.iter().map(|request| request.body.len()).sum(),
+            "the running total is the sum"
+        );
         for (at, request) in framed.drain(..).enumerate() {
             if (at as u32) < granted {
                 self.append_one(request, inbox, now);
@@ -107,13 +113,21 @@ impl Shard {
             condemned: false,
         });
         self.batch_since_us.get_or_insert(now.mono_us);
-        self.deadlines.push_back(Deadline {
-            due_us: now.mono_us + self.config.limits.deadline_us,
+        self.expect_answer(Deadline {
+            due_us: request.complete_us + self.config.limits.deadline_us,
             ticket,
             conn: request.conn,
             reply: request.reply,
         });
         self.logged.push(Logged { ticket, start, end });
+    }
+
+    /// Starts the clock of an admitted request. Those that waited for room may be due before others in the log.
+    fn expect_answer(&mut self, deadline: Deadline) {
+        let at = self
+            .deadlines
+            .partition_point(|other| other.due_us <= deadline.due_us);
+        self.deadlines.insert(at, deadline);
     }
 
     /// An answer is known: it leaves once the log is durable up to `needs` and everything before it has left.

@@ -40,9 +40,11 @@ impl Budget {
         }
     }
 
-    /// Waits no longer.
-    pub(super) fn forget(&mut self, conn: ConnId) {
+    /// Waits no longer. `true`: it waited longest, so that who is behind it may try.
+    pub(super) fn forget(&mut self, conn: ConnId) -> bool {
+        let was_first = self.longest_waiting() == Some(conn);
         self.waiting.retain(|waiting| *waiting != conn);
+        was_first
     }
 
     /// Gives back what [`Budget::take`] granted.
@@ -78,7 +80,8 @@ mod tests {
         assert_eq!(budget.longest_waiting(), Some(conn(1)));
         assert!(budget.take(60, conn(1)));
         assert_eq!(budget.longest_waiting(), Some(conn(2)), "it waited once");
-        budget.forget(conn(2));
+        assert!(budget.forget(conn(2)), "it was first in the queue");
+        assert!(!budget.forget(conn(2)));
         assert_eq!(budget.longest_waiting(), None);
     }
 }

@@ -211,6 +211,7 @@ impl Shard {
         self.bodies.give_back(body_bytes);
         self.heads.forget(conn);
         self.bodies.forget(conn);
+        self.leave_queues(conn.slot);
         self.connections.free(conn.slot);
         outbox.ops.push(Op::Close(conn));
         self.wake_budget_waiters();

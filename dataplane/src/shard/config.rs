@@ -2,6 +2,7 @@
 
 use super::connections::Connection;
 use super::flights::Flight;
+use super::waiting::Waiter;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::driver::{self, ring::ring_messages};
 use crate::event::{Event, Op, ShardId};
@@ -62,7 +63,7 @@ pub struct Limits {
     pub idle_timeout_us: u64,
     /// After our FIN a connection is kept this long for the client to read the last answer.
     pub linger_us: u64,
-    /// An admitted request is answered 503 after this time.
+    /// A whole request is answered 503 after this time, wherever it waits; one that waits for memory, too.
     pub deadline_us: u64,
     /// A batch may wait this long for claims outstanding at other shards; 0: never.
     pub claim_wait_us: u64,
@@ -108,7 +109,8 @@ impl Limits {
         // The open batch — index part and the larger of a batch of bodies and one body — and the batch in flight.
         let log = INDEX_PART_BYTES_MAX + BODY_BYTES_MAX + BATCH_BLOCKS_BYTES;
         // A slot per connection here and one in the driver, which is smaller; queues that name each connection once.
-        let connection = 2 * size_of::<Connection>() + 2 * size_of::<u32>();
+        let connection =
+            2 * size_of::<Connection>() + 2 * size_of::<u32>() + 2 * size_of::<Waiter>();
         // A slot per request in flight, its deadline, and its place in the queues of what waits for the log.
         let flight = size_of::<Flight>() + 160;
         // Claims of all shards' requests may queue at this owner: the claim, its key's pending entry twice, the buckets.

@@ -2,8 +2,9 @@
 //! It never parses a byte and never decides an answer; the stages do.
 
 use super::answer::Answer;
+use super::arrivals::Arrivals;
 use super::config::Limits;
-use crate::event::ConnId;
+use crate::event::{ConnId, Now};
 use crate::http::Head;
 use crate::wal::name::Sequence;
 use std::collections::VecDeque;
@@ -85,6 +86,14 @@ pub struct Connection {
     pub unsent_bytes: u32,
     /// Queued for the framing stage.
     pub queued: bool,
+    /// The foremost request is whole and waits for room in batch and flights: when it is refused.
+    pub room_due_us: Option<u64>,
+    /// The foremost request waits for memory for the rest of it: when it is refused.
+    pub memory_due_us: Option<u64>,
+    /// Bytes consumed since the connection was accepted.
+    pub consumed_bytes: u64,
+    /// When what is received and must wait arrived.
+    pub arrivals: Arrivals,
     /// Part of the shard's budget for partial heads held by this connection.
     pub head_bytes_held: usize,
     /// Part of the shard's budget for partial bodies held by this connection.
@@ -112,6 +121,10 @@ impl Connection {
             oldest_owed: 0,
             unsent_bytes: 0,
             queued: false,
+            room_due_us: None,
+            memory_due_us: None,
+            consumed_bytes: 0,
+            arrivals: Arrivals::default(),
             head_bytes_held: 0,
             body_bytes_held: 0,
         }
@@ -148,6 +161,7 @@ impl Connection {
 
     /// Consumes pending bytes. They stay where they are until the end of the turn.
     pub fn consume(&mut self, bytes: usize) {
+        self.consumed_bytes += bytes as u64;
         if self.kept.is_empty() {
             self.fresh.start += bytes;
             debug_assert!(self.fresh.start <= self.fresh.end);
@@ -155,6 +169,29 @@ impl Connection {
             self.kept_start += bytes;
             debug_assert!(self.kept_start <= self.kept.len());
         }
+    }
+
+    /// Notes at the end of a turn when the bytes that stay arrived, if whole requests may be among them: the foremost waits
+    /// for room, or answers to earlier ones do not leave. An incomplete request is complete when its last byte comes, and
+    /// a client that takes no answers holds itself up.
+    pub fn note_arrivals(&mut self, limits: &Limits, now: Now) {
+        let held_up_by_us = self.room_due_us.is_some()
+            || (self.owed.len() >= limits.pipeline_max
+                && self.unsent_bytes < limits.unsent_bytes_max);
+        if held_up_by_us && self.pending_bytes() > 0 {
+            let upto = self.consumed_bytes + self.pending_bytes() as u64;
+            self.arrivals.forget_below(self.consumed_bytes);
+            self.arrivals
+                .note(upto, now.mono_us, limits.deadline_us / 8);
+        } else {
+            self.arrivals.clear();
+        }
+    }
+
+    /// When the first `bytes` pending bytes were all there, if that was noted in an earlier turn.
+    pub fn complete_us(&self, bytes: usize) -> Option<u64> {
+        self.arrivals
+            .complete_us(self.consumed_bytes + bytes as u64)
     }
 
     /// Owes one more answer and gives its number.
@@ -172,7 +209,7 @@ impl Connection {
     /// What was received waits for its turn or for room, or an earlier answer has not left: a request in progress may be
     /// whole already, or its client may wait for `100 Continue`. It is not slow.
     pub fn waits_for_us(&self) -> bool {
-        self.queued || !self.owed.is_empty()
+        self.queued || self.room_due_us.is_some() || !self.owed.is_empty()
     }
 
     /// Moves the clock of the request in progress by the time since the last look, if that is not the client's. (Paused
@@ -275,6 +312,7 @@ impl Connections {
         if connection.phase == Phase::Free {
             return;
         }
+        debug_assert!(connection.room_due_us.is_none() && connection.memory_due_us.is_none());
         connection.phase = Phase::Free;
         connection.owed.clear();
         connection.oldest_owed = 0;
@@ -286,6 +324,8 @@ impl Connections {
         connection.ended = false;
         connection.unsent_bytes = 0;
         connection.kept_start = 0;
+        connection.consumed_bytes = 0;
+        connection.arrivals.clear();
         let kept = std::mem::take(&mut connection.kept);
         self.open -= 1;
         self.give_back(kept);

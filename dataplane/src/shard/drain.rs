@@ -83,6 +83,9 @@ impl Shard {
                     connection.phase = Phase::Closing;
                     self.due.push(conn);
                 }
+                Phase::Open if cut && connection.room_due_us.is_some() => {
+                    self.refuse_at_drain(slot, now)
+                }
                 Phase::Open if cut && connection.owed.is_empty() => {
                     self.drop_connection(conn, outbox)
                 }

@@ -1,9 +1,9 @@
 //! Framing stage: cuts whole requests out of the bytes of connections and refuses what the head alone refuses. Request
 //! bodies stay where they are; nothing is logged or parsed here.
 
+use super::Shard;
 use super::answer::Answer;
 use super::connections::{Owed, Phase, Reply};
-use super::{Framed, Shard};
 use crate::event::{Now, Op, Outbox};
 use crate::http::{
     Head, HeadStatus, Method, Problem, Route, connection_survives, read_head, route,
@@ -17,40 +17,31 @@ const HEAD_ALLOWANCE_BYTES: usize = 16 * 1024;
 pub(super) enum Step {
     /// Look for another request.
     Again,
-    /// It waits for bytes, or for its answers to leave.
+    /// It waits for bytes, for room, or for its answers to leave.
     Enough,
-    /// The open batch or the flights are full: nobody frames any more in this turn.
-    Full,
 }
 
 impl Shard {
     pub(super) fn frame(&mut self, inbox: &[u8], now: Now) {
-        self.blocked = false;
+        self.admit_waiting(now);
         for _ in 0..self.ready.len() {
             let Some(slot) = self.ready.pop_front() else {
                 break;
             };
             self.connections.at(slot).queued = false;
             self.touched.push(slot);
-            loop {
-                match self.frame_one(slot, inbox, now) {
-                    Step::Again => {}
-                    Step::Enough => break,
-                    Step::Full => {
-                        self.connections.at(slot).queued = true;
-                        self.ready.push_front(slot);
-                        self.blocked = true;
-                        return;
-                    }
-                }
-            }
+            while matches!(self.frame_one(slot, inbox, now), Step::Again) {}
             self.after_framing(slot);
         }
+        self.refuse_short_of_memory(now);
     }
 
     fn frame_one(&mut self, slot: u32, inbox: &[u8], now: Now) -> Step {
         let limits = self.config.limits;
         let connection = self.connections.at(slot);
+        if connection.room_due_us.is_some() {
+            return Step::Enough;
+        }
         if connection.phase != Phase::Open {
             let pending_bytes = connection.pending_bytes();
             connection.consume(pending_bytes);
@@ -75,7 +66,9 @@ impl Shard {
             Some(head) => head,
             None => match read_head(connection.pending(inbox), &limits.http) {
                 HeadStatus::Partial => return Step::Enough,
-                HeadStatus::Refused(problem) => return self.refuse(slot, problem, None, now),
+                HeadStatus::Refused(problem) => {
+                    return self.refuse(slot, problem, None, now.mono_us);
+                }
                 HeadStatus::Complete(head) => match self.admit_head(slot, &head, inbox, now) {
                     Ok(()) => head,
                     Err(step) => return step,
@@ -92,13 +85,13 @@ impl Shard {
         }
         let route = match route(head) {
             Ok(route) => route,
-            Err(problem) => return Err(self.refuse(slot, problem, Some(head), now)),
+            Err(problem) => return Err(self.refuse(slot, problem, Some(head), now.mono_us)),
         };
         if route != Route::Submit {
             return Err(self.serve_page(slot, head, route, inbox, now));
         }
         if let Err(problem) = self.admission(slot, head, inbox) {
-            return Err(self.refuse(slot, problem, Some(head), now));
+            return Err(self.refuse(slot, problem, Some(head), now.mono_us));
         }
         self.connections.at(slot).head = Some(*head);
         Ok(())
@@ -132,54 +125,24 @@ impl Shard {
             });
             return Step::Enough;
         }
-        if !self.has_room_for(body_len) {
-            let connection = self.connections.at(slot);
-            connection.head = Some(Head {
-                expect_continue: false,
-                ..head
-            });
-            return Step::Full;
-        }
-        let connection = self.connections.at(slot);
-        let body = connection.locate(head.head_len, body_len);
-        let last = !head.keep_alive;
-        let owed = Owed {
-            reply: Reply::Pending,
-            since_us: now.mono_us,
-            last,
-            head_only: false,
+        // It has come whole: nobody waits for `100 Continue` any more.
+        let head = Head {
+            expect_continue: false,
+            ..head
         };
-        let reply = connection.owe(owed);
-        connection.consume(whole_len);
-        connection.head = None;
-        connection.request_since_us = None;
-        if last {
-            connection.phase = Phase::Closing;
-        }
-        let conn = connection.id;
-        self.framed.push(Framed { conn, reply, body });
+        let complete_us = connection.complete_us(whole_len).unwrap_or(now.mono_us);
+        self.admit_whole(slot, head, complete_us, now);
         Step::Again
     }
 
-    /// Whether the open batch and the table of flights take one more body behind those framed in this turn.
-    fn has_room_for(&self, body_len: usize) -> bool {
-        let Some(core) = self.core.as_ref() else {
-            return false;
-        };
-        let framed = self.framed.len();
-        let framed_bytes: usize = self.framed.iter().map(|framed| framed.body.len()).sum();
-        let open_bytes = core.log.open_bodies_bytes() + framed_bytes;
-        let fits = open_bytes == 0 || open_bytes + body_len <= core.log.bodies_bytes_max();
-        fits && core.log.bodies_room() > framed && self.flights.room() > framed
-    }
-
-    /// Owes a refusal. With the head at hand, its body is skipped where the connection can go on.
+    /// Owes a refusal of a request that was as far as it came at `since_us`. With the head at hand, its body is skipped
+    /// where the connection can go on.
     pub(super) fn refuse(
         &mut self,
         slot: u32,
         problem: Problem,
         head: Option<&Head>,
-        now: Now,
+        since_us: u64,
     ) -> Step {
         let connection = self.connections.at(slot);
         let survives = head.is_some_and(|head| {
@@ -195,7 +158,7 @@ impl Shard {
         };
         connection.owe(Owed {
             reply,
-            since_us: now.mono_us,
+            since_us,
             last: !survives,
             head_only,
         });
@@ -216,7 +179,7 @@ impl Shard {
     /// Answers a service endpoint.
     fn serve_page(&mut self, slot: u32, head: &Head, route: Route, inbox: &[u8], now: Now) -> Step {
         if route == Route::Metrics && !self.may_read_metrics(slot, head, inbox) {
-            return self.refuse(slot, Problem::MetricsUnauthorized, Some(head), now);
+            return self.refuse(slot, Problem::MetricsUnauthorized, Some(head), now.mono_us);
         }
         let connection = self.connections.at(slot);
         let reply = Reply::Ready {
@@ -244,8 +207,9 @@ impl Shard {
     fn after_framing(&mut self, slot: u32) {
         let limits = self.config.limits;
         let connection = self.connections.at(slot);
-        let stuck_behind_answers = connection.is_too_far_ahead(&limits);
-        if connection.ended && connection.phase == Phase::Open && !stuck_behind_answers {
+        let may_hold_whole =
+            connection.room_due_us.is_some() || connection.is_too_far_ahead(&limits);
+        if connection.ended && connection.phase == Phase::Open && !may_hold_whole {
             let pending_bytes = connection.pending_bytes();
             connection.consume(pending_bytes);
             connection.head = None;
@@ -262,14 +226,17 @@ impl Shard {
         for at in 0..self.touched.len() {
             let slot = self.touched[at];
             self.connections.keep(slot, inbox);
-            self.hold_memory(slot);
+            let limits = self.config.limits;
+            self.connections.at(slot).note_arrivals(&limits, now);
+            self.hold_memory(slot, now);
             self.govern_reading(slot, now, outbox);
         }
         self.touched.clear();
     }
 
     /// Takes, keeps or gives back the memory that the connection's incomplete request needs.
-    fn hold_memory(&mut self, slot: u32) {
+    fn hold_memory(&mut self, slot: u32, now: Now) {
+        let limits = self.config.limits;
         let connection = self.connections.at(slot);
         if connection.phase == Phase::Free {
             return;
@@ -296,6 +263,15 @@ impl Shard {
             body_bytes,
             conn,
         );
+        let lacks_grant = if body_bytes > 0 {
+            connection.body_bytes_held == 0
+        } else {
+            head_bytes > 0 && connection.head_bytes_held == 0
+        };
+        // A whole request needs no more memory, and what is behind answers is looked at when they have left.
+        let waits_for_other =
+            connection.room_due_us.is_some() || connection.is_too_far_ahead(&limits);
+        self.note_short_of_memory(slot, lacks_grant && !waits_for_other, now);
         if changed {
             self.wake_budget_waiters();
         }
@@ -357,10 +333,7 @@ fn settle(
     conn: crate::event::ConnId,
 ) -> bool {
     if *held == wanted {
-        if wanted == 0 {
-            budget.forget(conn);
-        }
-        return false;
+        return wanted == 0 && budget.forget(conn);
     }
     let mut changed = *held > 0;
     budget.give_back(*held);

@@ -10,6 +10,7 @@ pub mod flights;
 pub mod pipeline;
 
 mod admit;
+mod arrivals;
 mod budget;
 mod collect;
 mod decide;
@@ -19,6 +20,7 @@ mod judge;
 mod reply;
 mod service;
 mod timers;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use self::config::ShardConfig;
 use self::connections::{Connections, Source};
 use self::drain::Drain;
 use self::flights::Flights;
+use self::waiting::Waiting;
 use crate::dedup::claims::{Answer as ClaimAnswer, Owner, ReadWanted};
 use crate::dedup::key::KeyHash;
 use crate::event::{ConnId, ShardId};
@@ -58,6 +61,8 @@ struct Framed {
     conn: ConnId,
     reply: u64,
     body: Source,
+    /// When the last byte of it arrived.
+    complete_us: u64,
 }
 
 /// When an admitted request is answered 503 at the latest.
@@ -103,11 +108,15 @@ pub struct Shard {
 
     /// Connections with bytes to cut, in the order they came.
     ready: VecDeque<u32>,
-    /// The framing stage stopped because the open batch or the table of flights is full.
-    blocked: bool,
+    /// Connections whose foremost request is whole and waits for room in the open batch or the table of flights.
+    for_room: Waiting,
+    /// Connections whose foremost request waits for memory for the rest of it.
+    for_memory: Waiting,
     /// Connections whose bytes were touched in this turn.
     touched: Vec<u32>,
     framed: Vec<Framed>,
+    /// What the bodies of `framed` come to.
+    framed_bytes: usize,
     logged: Vec<Logged>,
     /// Connections that may have an answer due.
     due: Vec<ConnId>,
@@ -153,9 +162,11 @@ impl Shard {
             heads: Budget::new(limits.head_bytes_total_max),
             bodies: Budget::new(limits.body_bytes_total_max),
             ready: VecDeque::with_capacity(limits.connections_max as usize),
-            blocked: false,
+            for_room: Waiting::new(limits.connections_max),
+            for_memory: Waiting::new(limits.connections_max),
             touched: Vec::with_capacity(limits.connections_max as usize),
             framed: Vec::with_capacity(flights),
+            framed_bytes: 0,
             logged: Vec::with_capacity(flights),
             due: Vec::with_capacity(flights),
             waiting: VecDeque::with_capacity(flights),

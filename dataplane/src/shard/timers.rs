@@ -210,12 +210,7 @@ impl Shard {
             self.deadlines.pop_front();
         }
         // A full batch or a full table of flights empties by an event; the batch just handed over has done so already.
-        let batch_is_empty = self
-            .core
-            .as_ref()
-            .is_none_or(|core| core.log.open_is_empty());
-        let has_room = !self.blocked || (batch_is_empty && self.flights.room() > 0);
-        let may_frame = !self.ready.is_empty() && has_room;
+        let may_frame = !self.ready.is_empty() || self.has_room_for_the_first();
         if may_frame || !self.answers.is_empty() || !self.due.is_empty() {
             return Next::Now;
         }
@@ -225,6 +220,8 @@ impl Shard {
             |candidate_us: Option<u64>| at_us = at_us.min(candidate_us.unwrap_or(far_us));
         sooner(self.core.as_ref().and_then(|core| core.log.mark_due_us()));
         sooner(self.deadlines.front().map(|deadline| deadline.due_us));
+        sooner(self.for_room.first().map(|waiter| waiter.due_us));
+        sooner(self.for_memory.first().map(|waiter| waiter.due_us));
         sooner(self.claims_awaited_until_us());
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());

@@ -2,6 +2,7 @@
 
 mod patience;
 mod room;
+mod waiting;
 
 use self::room::{KEY, Room};
 use crate::event::{ConnId, Errno, Event};

@@ -66,9 +66,12 @@ fn a_refusal_and_a_duplicate_that_wait_for_a_stuck_disk_get_503_at_their_deadlin
     assert_eq!(statuses(&room.heard(0, repeated)), [200, 503]);
 }
 
-/// A room with one request in flight, which waits for the disk and is all that goes.
+/// A room with one request in flight, which waits for the disk and is all that goes. Its deadlines are far away.
 fn full_room() -> (Room, ConnId) {
-    let mut room = Room::new(1, |config| config.limits.flights_max = 1);
+    let mut room = Room::new(1, |config| {
+        config.limits.flights_max = 1;
+        config.limits.deadline_us = 30_000_000;
+    });
     room.begin();
     room.hold_writes = true;
     let first = room.connect(0);
@@ -93,7 +96,6 @@ fn a_whole_request_that_waits_for_room_is_never_called_slow() {
             let request = post(&record(2));
             let (early, late) = request.as_bytes().split_at(sent_before_full);
             room.send(0, waiting, early);
-            // Bytes behind the first that waits are not even looked at.
             let other = room.connect(0);
             room.send(0, other, post(&record(3)).as_bytes());
             room.send(0, waiting, late);

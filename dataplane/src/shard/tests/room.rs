@@ -40,6 +40,8 @@ pub(super) struct Room {
     pub(super) written: Vec<(FileId, Vec<u8>)>,
     pub(super) listener_closed: usize,
     pub(super) rate: u32,
+    /// When each shard wanted its next turn, as of its last one.
+    pub(super) next: Vec<Next>,
     connections: u32,
     files: i32,
 }
@@ -106,6 +108,7 @@ impl Room {
             written: Vec::new(),
             listener_closed: 0,
             rate: u32::MAX,
+            next: vec![Next::Now; usize::from(shards)],
             connections: 0,
             files: 100,
         }
@@ -226,6 +229,7 @@ impl Room {
         let mut rate = Rate(self.rate);
         let next = self.shards[at].turn(&mut inbox, self.now, &mut rate, &mut outbox);
         self.rate = rate.0;
+        self.next[at] = next;
         let busy = next == Next::Now || !outbox.ops.is_empty();
         let Outbox { ops, bytes } = outbox;
         for op in ops {
