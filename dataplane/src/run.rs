@@ -87,7 +87,6 @@ fn start(config: Config) -> Result<i32, Box<dyn Error>> {
         },
         ring_messages: ring_messages(limits.flights_max as usize) + PRESSURE_MESSAGES,
         signals,
-        drain_delay: Duration::ZERO, // the shards keep it: readiness fails at once, serving goes on
     };
     let machine = move |id| {
         Shard::new(ShardConfig {

@@ -22,7 +22,6 @@ use std::path::PathBuf;
 use std::process::exit;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// Exit code for a refusal of the operating system (sysexits).
 const EX_OSERR: i32 = 71;
@@ -59,8 +58,6 @@ pub struct Process {
     pub ring_messages: usize,
     /// SIGTERM and SIGINT, blocked before anything else was started.
     pub signals: Signals,
-    /// Time between the first such signal and [`KeeperEvent::Terminate`]; the second signal ends it.
-    pub drain_delay: Duration,
 }
 
 /// Raises the open-file limit to what the process may have: each connection is one.
@@ -106,8 +103,6 @@ pub fn run<M: Machine, K: KeeperMachine>(
         say,
         events: Vec::new(),
         wake_at_us: u64::MAX,
-        terminate: Terminate::NotAsked,
-        drain_delay: process.drain_delay,
     };
     let mut threads = Vec::with_capacity(process.cores.len());
     let shards = links.into_iter().zip(process.listeners).zip(process.cores);
@@ -176,14 +171,6 @@ fn end_process(code: i32, reason: &str) -> ! {
     exit(code)
 }
 
-/// Where a request to end stands.
-enum Terminate {
-    NotAsked,
-    /// The delay runs until then.
-    At(u64),
-    Told,
-}
-
 /// The keeper and all that its operations need.
 struct KeeperExecutor<K, S> {
     keeper: K,
@@ -195,8 +182,6 @@ struct KeeperExecutor<K, S> {
     say: S,
     events: Vec<KeeperEvent>,
     wake_at_us: u64,
-    terminate: Terminate,
-    drain_delay: Duration,
 }
 
 impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
@@ -248,12 +233,8 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
         let bell = Arc::clone(self.links.bell());
         let links = &mut self.links;
         let sleeps = self.events.is_empty() && bell.may_sleep(|| links.is_empty());
-        let until_us = match self.terminate {
-            Terminate::At(at_us) => at_us.min(self.wake_at_us),
-            _ => self.wake_at_us,
-        };
         let wait_us = if sleeps {
-            until_us
+            self.wake_at_us
                 .saturating_sub(clock::now().mono_us)
                 .min(3_600_000_000)
         } else {
@@ -291,23 +272,11 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
         if let Some(commands) = &mut self.commands {
             commands.work(&mut self.events);
         }
-        let now_us = clock::now().mono_us;
+        // Each counts: the machines have a delay, which the second one cuts short.
         for _ in 0..self.signals.take() {
-            self.terminate = match self.terminate {
-                Terminate::NotAsked => Terminate::At(now_us + self.drain_delay.as_micros() as u64),
-                Terminate::At(_) => Terminate::At(now_us),
-                Terminate::Told => {
-                    // Asked again: the machines may have a delay of their own to cut short.
-                    self.events.push(KeeperEvent::Terminate);
-                    Terminate::Told
-                }
-            };
-        }
-        if matches!(self.terminate, Terminate::At(at_us) if at_us <= now_us) {
-            self.terminate = Terminate::Told;
             self.events.push(KeeperEvent::Terminate);
         }
-        if self.wake_at_us <= now_us {
+        if self.wake_at_us <= clock::now().mono_us {
             self.wake_at_us = u64::MAX;
             self.events.push(KeeperEvent::Tick);
         }
