@@ -75,6 +75,8 @@ pub enum Event {
     Synced(Result<(), Errno>),
     /// A read of a slice block ended: a full block in [`Inbox::bytes`], or the error.
     ReadDone(ReadId, Result<Range<usize>, Errno>),
+    /// After [`Op::CloseListener`]: who waited in the listen queue was reported as accepted before, nobody else will be.
+    ListenerClosed,
     /// A message from a peer shard (never from oneself: those are delivered within the turn).
     Message(ShardId, Message),
     /// A message from the keeper.
@@ -131,7 +133,8 @@ pub enum Op {
     PauseAccept,
     /// Accept again.
     ResumeAccept,
-    /// Close the listening socket for good.
+    /// Accept who waits in the listen queue, paused or not, then close the listening socket for good. The end of it is
+    /// [`Event::ListenerClosed`].
     CloseListener,
     /// Write the whole buffer to a segment at a 4 KiB-aligned offset. At most one log write or sync is in flight.
     /// Under [`SyncMode::Dsync`] completion means durable; otherwise an [`Op::Sync`] follows.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 /// Connections that may wait to be accepted, per shard. The kernel caps it at `net.core.somaxconn` (4,096 by default).
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// Why the process cannot listen.
 #[derive(Debug)]

@@ -23,6 +23,7 @@ impl Shard {
                         continue;
                     };
                     connection.active_us = now.mono_us;
+                    connection.speaks_by_us = 0;
                     if connection.phase == Phase::Open {
                         self.connections.receive(conn.slot, bytes, range);
                         self.touched.push(conn.slot);
@@ -71,6 +72,7 @@ impl Shard {
                     core.owner
                         .read_done(id, block, now_s, &mut self.answers, &mut self.reads);
                 }
+                Event::ListenerClosed => self.listener_closed(),
                 Event::Message(from, message) => self.heard(from, message, now),
                 Event::Keeper(message) => self.told(message, now, outbox),
             }

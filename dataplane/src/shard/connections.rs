@@ -74,6 +74,8 @@ pub struct Connection {
     pub request_since_us: Option<u64>,
     /// When the last thing happened here.
     pub active_us: u64,
+    /// Until then its first bytes may still be on their way; 0 when some have come.
+    pub speaks_by_us: u64,
     /// Since when reading is paused.
     pub paused_us: Option<u64>,
     /// The client sent FIN.
@@ -115,6 +117,7 @@ impl Connection {
             head: None,
             request_since_us: None,
             active_us: 0,
+            speaks_by_us: 0,
             paused_us: None,
             ended: false,
             owed: VecDeque::new(),
@@ -253,6 +256,9 @@ pub struct Connections {
     open: u32,
 }
 
+/// A client sends its first request right behind its connection: a stop waits this long for it before it takes the
+/// connection for an idle one.
+const FIRST_BYTES_US: u64 = 200_000;
 /// A receive buffer larger than this is given back to the allocator instead of kept for the next connection.
 const BUFFER_KEPT_BYTES_MAX: usize = 64 * 1024;
 /// Receive buffers kept for reuse.
@@ -292,6 +298,7 @@ impl Connections {
         connection.id = id;
         connection.phase = Phase::Open;
         connection.active_us = now_us;
+        connection.speaks_by_us = now_us + FIRST_BYTES_US;
         self.open += 1;
     }
 

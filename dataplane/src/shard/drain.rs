@@ -16,6 +16,8 @@ pub(super) struct Drain {
     /// The time of the current turn, for [`Drain::is_over`].
     now_us: u64,
     pub(in crate::shard) listener_closed: bool,
+    /// All who waited in the listen queue are here.
+    queue_is_empty: bool,
     /// What the keeper was told last.
     idle_told: bool,
     finishing: bool,
@@ -56,6 +58,11 @@ impl Shard {
         self.drain.closes_us = now.mono_us + self.config.drain_delay_us;
     }
 
+    /// The driver has let go of the listener, and no connection will be accepted any more.
+    pub(super) fn listener_closed(&mut self) {
+        self.drain.queue_is_empty = true;
+    }
+
     /// All shards are idle: the log gets its last mark.
     pub(super) fn finish(&mut self) {
         self.drain.finishing = true;
@@ -79,6 +86,8 @@ impl Shard {
             let connection = self.connections.at(slot);
             let conn = connection.id;
             match connection.phase {
+                Phase::Open if connection.is_at_rest() && now.mono_us < connection.speaks_by_us => {
+                }
                 Phase::Open if connection.is_at_rest() => {
                     connection.phase = Phase::Closing;
                     self.due.push(conn);
@@ -97,7 +106,8 @@ impl Shard {
 
     fn tell_keeper(&mut self, outbox: &mut Outbox) {
         let log_is_quiet = self.core.as_ref().is_none_or(|core| core.log.is_quiet());
-        let idle = self.connections.open_count() == 0 && self.flights.count() == 0 && log_is_quiet;
+        let nobody_is_here = self.connections.open_count() == 0 && self.drain.queue_is_empty;
+        let idle = nobody_is_here && self.flights.count() == 0 && log_is_quiet;
         if self.drain.finishing {
             let marked = self.core.as_ref().is_none_or(|core| core.log.is_marked());
             if log_is_quiet && marked && !self.drain.finished {

@@ -26,6 +26,8 @@ pub(crate) struct Echo {
     /// Answers the first byte with more than a socket takes and closes at the second.
     pub(crate) floods: bool,
     pub(crate) accepted: Vec<ConnId>,
+    /// How many had been accepted when the driver said that the listener is closed.
+    pub(crate) accepted_at_close: Option<usize>,
     pub(crate) broken: usize,
     pub(crate) received_bytes: u64,
     pub(crate) sent_bytes: u64,
@@ -82,10 +84,7 @@ impl Echo {
                 outbox.ops.push(Op::Keeper(ToKeeper::Idle(true)));
             }
             ToShard::SpaceLow(false) => outbox.ops.push(Op::ResumeAccept),
-            ToShard::Drain => {
-                outbox.ops.push(Op::CloseListener);
-                outbox.ops.push(Op::Keeper(ToKeeper::Idle(true)));
-            }
+            ToShard::Drain => outbox.ops.push(Op::CloseListener),
             ToShard::Finish => {
                 let reason = "test".to_owned();
                 outbox.ops.push(Op::Stop(Stop { code: 74, reason }));
@@ -135,6 +134,10 @@ impl Machine for Echo {
                     self.open.remove(&conn).expect("open");
                     outbox.ops.push(Op::Close(conn));
                     outbox.ops.push(Op::Keeper(ToKeeper::Idle(false)));
+                }
+                Event::ListenerClosed => {
+                    self.accepted_at_close = Some(self.accepted.len());
+                    outbox.ops.push(Op::Keeper(ToKeeper::Idle(true)));
                 }
                 Event::Keeper(message) => self.keeper_says(message, outbox),
                 other => panic!("unexpected {other:?}"),

@@ -1,12 +1,14 @@
 //! The connection table of the portable driver: sockets under level-triggered epoll. A slot is given up with its socket,
 //! at once: nothing of it is ever left in the kernel.
 
+use crate::driver::listen::BACKLOG;
 use crate::driver::outgoing::{Outgoing, Pool};
 use crate::driver::{DriverError, Limits};
 use crate::event::{ConnId, Event, Inbox};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, Shutdown, SocketFlags};
+use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// What epoll says of the listening socket; no connection's word, for slots are below it.
@@ -15,6 +17,8 @@ pub(super) const LISTENER: u64 = u64::MAX;
 const POOLED_BUFFERS_MAX: usize = 256;
 /// Connections accepted in one turn: the rest waits, so that clients already here are not starved.
 const ACCEPTS_PER_TURN_MAX: u32 = 64;
+/// How sockets are accepted.
+const ACCEPTED: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 /// One read takes at most this much; what is left is read in the next turn.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
@@ -47,6 +51,10 @@ pub(super) struct Connections {
     listener: Option<OwnedFd>,
     accept_wanted: bool,
     accept_watched: bool,
+    /// Sockets out of the queue of the closed listener that no slot was free for.
+    parked: VecDeque<OwnedFd>,
+    /// The listener is closed, and the shard does not know yet that all who waited are with it.
+    closing: bool,
 }
 
 fn word(id: ConnId) -> EventData {
@@ -74,6 +82,8 @@ impl Connections {
             listener: Some(listener),
             accept_wanted: true,
             accept_watched: false,
+            parked: VecDeque::new(),
+            closing: false,
         };
         connections.watch_listener(epoll);
         Ok(connections)
@@ -81,7 +91,8 @@ impl Connections {
 
     /// Whether there are events for the next turn already.
     pub(super) fn has_news(&self) -> bool {
-        !self.news.is_empty()
+        let may_open = self.parked.is_empty() || !self.free.is_empty();
+        !self.news.is_empty() || (self.closing && may_open)
     }
 
     /// Whether accepting stopped for want of descriptors or memory and must be tried again soon.
@@ -110,10 +121,11 @@ impl Connections {
             let Some(listener) = &self.listener else {
                 return;
             };
-            let Some(&slot) = self.free.last() else { break };
-            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let socket = match rustix::net::accept_with(listener, flags) {
-                Ok(socket) => socket,
+            if self.free.is_empty() {
+                break;
+            }
+            match rustix::net::accept_with(listener, ACCEPTED) {
+                Ok(socket) => self.open(socket, epoll, inbox),
                 Err(Errno::CONNABORTED | Errno::INTR) => continue,
                 Err(Errno::AGAIN) => return,
                 Err(_) => {
@@ -121,31 +133,51 @@ impl Connections {
                     self.unwatch_listener(epoll);
                     return;
                 }
-            };
-            let conn = &mut self.table[slot as usize];
-            conn.generation = conn.generation.wrapping_add(1);
-            let id = ConnId {
-                slot,
-                generation: conn.generation,
-            };
-            let watched = EventFlags::IN;
-            if epoll::add(epoll, &socket, word(id), watched).is_err() {
-                // Out of memory or watches: the client is sent away by dropping its socket.
-                continue;
             }
-            self.free.pop();
-            *conn = Conn {
-                generation: id.generation,
-                socket: Some(socket),
-                watched: Some(watched),
-                wanted: true,
-                out: std::mem::take(&mut conn.out),
-                ..Conn::default()
-            };
-            inbox.events.push(Event::Accepted(id));
         }
         if self.free.is_empty() {
             self.unwatch_listener(epoll);
+        }
+    }
+
+    /// Gives an accepted socket a slot; there must be one.
+    fn open(&mut self, socket: OwnedFd, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
+        let Some(&slot) = self.free.last() else {
+            return;
+        };
+        let conn = &mut self.table[slot as usize];
+        conn.generation = conn.generation.wrapping_add(1);
+        let id = ConnId {
+            slot,
+            generation: conn.generation,
+        };
+        let watched = EventFlags::IN;
+        if epoll::add(epoll, &socket, word(id), watched).is_err() {
+            // Out of memory or watches: the client is sent away by dropping its socket.
+            return;
+        }
+        self.free.pop();
+        *conn = Conn {
+            generation: id.generation,
+            socket: Some(socket),
+            watched: Some(watched),
+            wanted: true,
+            out: std::mem::take(&mut conn.out),
+            ..Conn::default()
+        };
+        inbox.events.push(Event::Accepted(id));
+    }
+
+    /// Gives free slots to who waited in the queue of the closed listener, and says when nobody is left.
+    pub(super) fn open_parked(&mut self, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
+        while !self.free.is_empty()
+            && let Some(socket) = self.parked.pop_front()
+        {
+            self.open(socket, epoll, inbox);
+        }
+        if self.closing && self.parked.is_empty() {
+            self.closing = false;
+            inbox.events.push(Event::ListenerClosed);
         }
     }
 
@@ -310,10 +342,22 @@ impl Connections {
         }
     }
 
-    /// Closes the listening socket.
-    pub(super) fn close_listener(&mut self) {
-        self.listener = None;
-        self.accept_watched = false;
+    /// Accepts all who wait, then closes the listening socket: closing it resets whoever is still in its queue.
+    pub(super) fn close_listener(&mut self, epoll: BorrowedFd<'_>) {
+        self.unwatch_listener(epoll);
+        let Some(listener) = self.listener.take() else {
+            return;
+        };
+        // A whole queue, and no more: under a flood it never gets empty.
+        for _ in 0..=BACKLOG {
+            match rustix::net::accept_with(&listener, ACCEPTED) {
+                Ok(socket) => self.parked.push_back(socket),
+                Err(Errno::CONNABORTED | Errno::INTR) => {}
+                // Nobody is left, or no descriptor for those who are.
+                Err(_) => break,
+            }
+        }
+        self.closing = true;
     }
 
     /// Listens for clients if the shard wants that and there is a slot.

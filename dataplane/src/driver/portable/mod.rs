@@ -125,6 +125,7 @@ impl Portable {
                 word => self.connections.ready(word, event.flags, epoll, inbox),
             }
         }
+        self.connections.open_parked(epoll, inbox);
         self.flush.collect(inbox);
         self.links.collect(inbox);
     }
@@ -145,7 +146,7 @@ impl Portable {
                 Op::Close(conn) => self.connections.close(conn, epoll),
                 Op::PauseAccept => self.connections.want_accept(false, epoll),
                 Op::ResumeAccept => self.connections.want_accept(true, epoll),
-                Op::CloseListener => self.connections.close_listener(),
+                Op::CloseListener => self.connections.close_listener(epoll),
                 Op::Write {
                     file,
                     offset,

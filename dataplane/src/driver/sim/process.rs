@@ -342,6 +342,7 @@ impl World {
                 if let Some(process) = self.process.as_mut() {
                     process.shards[usize::from(shard)].listening = false;
                 }
+                self.to_shard(shard, Event::ListenerClosed);
             }
             Op::Write {
                 file,

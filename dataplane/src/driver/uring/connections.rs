@@ -4,10 +4,12 @@
 use super::buffers::{GROUP, ReceiveBuffers};
 use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag, next_generation};
+use crate::driver::listen::BACKLOG;
 use crate::driver::outgoing::{Outgoing, Pool};
 use crate::driver::{DriverError, Limits};
 use crate::event::{ConnId, Event, Inbox};
 use io_uring::{opcode, types};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -67,6 +69,17 @@ pub(super) struct Connections {
     accepting: bool,
     /// The last accept failed for want of a resource; the next try waits until then.
     accept_retry_us: Option<u64>,
+    /// The listener is being closed, and the shard does not know yet that all who waited are with it.
+    closing: Option<Closing>,
+}
+
+/// How far closing the listener is.
+#[derive(Debug)]
+struct Closing {
+    /// How many may still be accepted: a whole queue, and no more. Under a flood it never gets empty.
+    accepts_left: i32,
+    /// The cancellation of the accept is on its way.
+    cancelled: bool,
 }
 
 impl Connections {
@@ -95,6 +108,7 @@ impl Connections {
             accept_wanted: true,
             accepting: false,
             accept_retry_us: None,
+            closing: None,
         };
         connections.arm_accept(queue);
         Ok(connections)
@@ -130,7 +144,12 @@ impl Connections {
         if waits.contains(&-done.result) {
             self.accept_retry_us = Some(now_us + ACCEPT_RETRY_US);
         }
-        if !self.parked.is_empty() && self.accepting {
+        if let Some(closing) = &mut self.closing {
+            closing.accepts_left -= 1;
+            if waits.contains(&-done.result) {
+                closing.accepts_left = 0;
+            }
+        } else if !self.parked.is_empty() && self.accepting {
             queue.cancel(Tag::plain(Kind::Accept, 0));
         }
     }
@@ -157,9 +176,15 @@ impl Connections {
         }
     }
 
-    /// Whether sockets wait that could be opened now.
-    pub(super) fn can_open(&self) -> bool {
-        !self.parked.is_empty() && !self.free.is_empty()
+    /// Whether there is something to tell the shard now: sockets that could be opened, or that the listener is closed.
+    pub(super) fn has_news(&self) -> bool {
+        let can_open = !self.parked.is_empty() && !self.free.is_empty();
+        can_open || self.is_closed()
+    }
+
+    /// Whether the listener is closed and all who waited are with the shard, which does not know.
+    fn is_closed(&self) -> bool {
+        self.closing.is_some() && self.listener.is_none() && self.parked.is_empty()
     }
 
     /// Accepts again after accepting ended, unless something stands against it: the shard, a full table, or a failure that
@@ -320,22 +345,62 @@ impl Connections {
         }
     }
 
-    /// Closes the listening socket; the kernel keeps it until the cancelled accept has let go of it.
+    /// Begins to close the listening socket: closing it resets whoever is still in its queue, so they are accepted first.
     pub(super) fn close_listener(&mut self, queue: &mut Queue) {
-        self.want_accept(false, queue);
-        self.listener = None;
+        // From here on only `go_on_closing` accepts.
+        self.accept_wanted = false;
+        self.closing.get_or_insert(Closing {
+            accepts_left: BACKLOG,
+            cancelled: false,
+        });
+        self.go_on_closing(queue);
+    }
+
+    /// Accepts while somebody waits, then cancels the accept, then closes the socket.
+    ///
+    /// Who connects between the last look at the queue and the close is reset; nothing can be done about that.
+    pub(super) fn go_on_closing(&mut self, queue: &mut Queue) {
+        let (Some(closing), Some(listener)) = (&mut self.closing, &self.listener) else {
+            return;
+        };
+        let goes_on = closing.accepts_left > 0 && somebody_waits(listener);
+        match (goes_on, self.accepting) {
+            // The completions come.
+            (true, true) => {}
+            (true, false) => {
+                closing.cancelled = false;
+                self.start_accept(queue);
+            }
+            (false, true) => {
+                if !std::mem::replace(&mut closing.cancelled, true) {
+                    queue.cancel(Tag::plain(Kind::Accept, 0));
+                }
+            }
+            (false, false) => self.listener = None,
+        }
+    }
+
+    /// Says that the listener is closed, once.
+    pub(super) fn report_closed(&mut self, inbox: &mut Inbox) {
+        if self.is_closed() {
+            self.closing = None;
+            inbox.events.push(Event::ListenerClosed);
+        }
     }
 
     // --- operations
 
-    #[allow(unsafe_code)]
     fn arm_accept(&mut self, queue: &mut Queue) {
+        if !self.accepting && self.accept_wanted && self.parked.is_empty() {
+            self.start_accept(queue);
+        }
+    }
+
+    #[allow(unsafe_code)]
+    fn start_accept(&mut self, queue: &mut Queue) {
         let Some(listener) = &self.listener else {
             return;
         };
-        if self.accepting || !self.accept_wanted || !self.parked.is_empty() {
-            return;
-        }
         self.accepting = true;
         let entry = opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd()))
             .allocate_file_index(true)
@@ -393,6 +458,16 @@ impl Connections {
         queue.close_registered(conn.socket);
         self.free.push(id.slot);
     }
+}
+
+/// Whether the queue of a listener has somebody in it.
+fn somebody_waits(listener: &OwnedFd) -> bool {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut polled = [PollFd::new(listener, PollFlags::IN)];
+    matches!(poll(&mut polled, Some(&now)), Ok(1..))
 }
 
 /// Tells the shard once that a connection is of no use any more.

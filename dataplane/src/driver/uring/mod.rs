@@ -90,8 +90,8 @@ impl Uring {
                 Duration::from_micros(wait_us.min(WAIT_US_MAX))
             }
         };
-        let parked = self.connections.can_open();
-        if wait.is_zero() || parked || !self.links.may_sleep() {
+        let has_news = self.connections.has_news();
+        if wait.is_zero() || has_news || !self.links.may_sleep() {
             return self.queue.enter(Duration::ZERO);
         }
         let entered = self.queue.enter(wait);
@@ -109,6 +109,8 @@ impl Uring {
         self.completions = completions;
         self.connections.open_parked(&mut self.queue, inbox);
         self.connections.go_on_accepting(now_us, &mut self.queue);
+        self.connections.go_on_closing(&mut self.queue);
+        self.connections.report_closed(inbox);
         self.links.collect(inbox);
     }
 

@@ -371,6 +371,7 @@ fn draining_answers_what_is_in_flight_closes_and_finishes_with_a_mark() {
     room.hold_writes = true;
     let (busy, idle) = (room.connect(0), room.connect(0));
     room.send(0, busy, post(&record(1)).as_bytes());
+    room.pass(1_000_000);
     room.tell(0, ToShard::Drain);
     room.run();
     assert_eq!(room.listener_closed, 1);
@@ -399,6 +400,30 @@ fn draining_answers_what_is_in_flight_closes_and_finishes_with_a_mark() {
             .iter()
             .any(|(_, message)| matches!(message, ToKeeper::Finished { .. }))
     );
+}
+
+#[test]
+fn who_waited_in_the_listen_queue_of_a_stop_is_answered_before_the_shard_is_idle() {
+    let mut room = Room::serving(1);
+    room.hold_listener = true;
+    room.tell(0, ToShard::Drain);
+    room.pass(1_000_000);
+    assert!(!room.to_keeper.contains(&(0, ToKeeper::Idle(true))));
+    let (asks, silent) = (room.connect(0), room.connect(0));
+    room.event(0, Event::ListenerClosed);
+    room.pass(100_000);
+    assert!(room.shut.is_empty(), "the requests may be on their way");
+    room.send(0, asks, post(&record(1)).as_bytes());
+    let heard = room.heard(0, asks);
+    assert_eq!(statuses(&heard), [200]);
+    assert!(heard.contains("Connection: close"), "{heard}");
+    room.pass(200_000);
+    assert!(room.shut.contains(&(0, silent)));
+    for conn in [asks, silent] {
+        room.event(0, Event::Ended(conn));
+    }
+    room.run();
+    assert!(room.to_keeper.contains(&(0, ToKeeper::Idle(true))));
 }
 
 #[test]

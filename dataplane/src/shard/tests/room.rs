@@ -39,6 +39,8 @@ pub(super) struct Room {
     /// Everything written, by file.
     pub(super) written: Vec<(FileId, Vec<u8>)>,
     pub(super) listener_closed: usize,
+    /// The end of closing a listener waits for the test.
+    pub(super) hold_listener: bool,
     pub(super) rate: u32,
     /// When each shard wanted its next turn, as of its last one.
     pub(super) next: Vec<Next>,
@@ -107,6 +109,7 @@ impl Room {
             held: VecDeque::new(),
             written: Vec::new(),
             listener_closed: 0,
+            hold_listener: false,
             rate: u32::MAX,
             next: vec![Next::Now; usize::from(shards)],
             connections: 0,
@@ -279,7 +282,12 @@ impl Room {
             Op::Stop(stop) => self.stopped = Some(stop),
             Op::PauseRead(conn) => self.paused.push((at, conn.slot)),
             Op::ResumeRead(conn) => self.paused.retain(|paused| *paused != (at, conn.slot)),
-            Op::CloseListener => self.listener_closed += 1,
+            Op::CloseListener => {
+                self.listener_closed += 1;
+                if !self.hold_listener {
+                    self.event(at, Event::ListenerClosed);
+                }
+            }
             Op::Read { .. } => unreachable!("no slices here"),
             Op::PauseAccept | Op::ResumeAccept => {}
         }
