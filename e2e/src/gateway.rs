@@ -331,6 +331,16 @@ impl Gateway {
         self.signal(Signal::TERM);
     }
 
+    /// Halts all its threads: the kernel goes on taking connections and bytes for it.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`Gateway::freeze`].
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Ends it at once, wherever it is.
     pub fn kill(self) -> Ended {
         self.signal(Signal::KILL);

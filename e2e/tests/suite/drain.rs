@@ -14,6 +14,7 @@ on_every_host!(
     the_drain_delay_keeps_serving_and_readiness_fails_at_once,
     a_second_signal_ends_the_delay,
     a_stop_during_the_start_is_a_stop,
+    who_waits_to_be_accepted_when_a_stop_begins_is_answered_and_not_reset,
     connections_that_do_nothing_do_not_hold_a_stop_up,
 );
 
@@ -141,6 +142,27 @@ fn a_stop_during_the_start_is_a_stop(setting: Setting) {
     let ended = gateway.ended(DRAIN);
     assert_eq!(ended.code(), 0, "{ended}");
     assert_eq!(plan.start().post(&record(0).body).status, 200);
+}
+
+fn who_waits_to_be_accepted_when_a_stop_begins_is_answered_and_not_reset(setting: Setting) {
+    const CLIENTS: u64 = 60;
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    gateway.freeze();
+    let mut waiting: Vec<Connection> = (0..CLIENTS).map(|_| gateway.connect()).collect();
+    for (number, connection) in (0..).zip(&mut waiting) {
+        connection.send(&submit(&record(number).body)).unwrap();
+    }
+    gateway.terminate();
+    gateway.thaw();
+    for (number, connection) in waiting.iter_mut().enumerate() {
+        let answer = connection.response();
+        let answer = answer.unwrap_or_else(|error| panic!("client {number}: {error}"));
+        assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+        assert!(connection.closes());
+    }
+    let ended = gateway.ended(DRAIN);
+    assert_eq!(ended.code(), 0, "{ended}");
 }
 
 fn connections_that_do_nothing_do_not_hold_a_stop_up(setting: Setting) {
