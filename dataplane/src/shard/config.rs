@@ -25,7 +25,7 @@ pub enum Signing {
 /// Credentials of `/metrics`.
 #[derive(Clone)]
 pub struct MetricsAuth {
-    /// The whole expected value of the `Authorization` header.
+    /// What follows the scheme in the expected `Authorization` header: base64 of `user:password`.
     pub expected: Vec<u8>,
 }
 
