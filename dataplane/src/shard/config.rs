@@ -108,7 +108,7 @@ impl Limits {
         // The open batch — index part and the larger of a batch of bodies and one body — and the batch in flight.
         let log = INDEX_PART_BYTES_MAX + BODY_BYTES_MAX + BATCH_BLOCKS_BYTES;
         // A slot per connection here and one in the driver, which is smaller; queues that name each connection once.
-        let connection = 2 * size_of::<Connection>() + 2 * size_of::<u32>();
+        let connection = 2 * size_of::<Connection>() + 3 * size_of::<u32>();
         // A slot per request in flight, its deadline, and its place in the queues of what waits for the log.
         let flight = size_of::<Flight>() + 160;
         // Claims of all shards' requests may queue at this owner: the claim, its key's pending entry twice, the buckets.

@@ -112,18 +112,7 @@ impl Shard {
         if connection.pending_bytes() < whole_len {
             let body_started = connection.pending_bytes() > head.head_len;
             if head.expect_continue && !body_started {
-                let reply = Reply::Ready {
-                    answer: Answer::Continue,
-                    needs: Sequence::default(),
-                };
-                connection.owe(Owed {
-                    reply,
-                    since_us: now.mono_us,
-                    last: false,
-                    head_only: false,
-                });
-                let conn = connection.id;
-                self.due.push(conn);
+                self.invited.push(slot);
             }
             let connection = self.connections.at(slot);
             connection.head = Some(Head {
@@ -157,7 +146,13 @@ impl Shard {
             connection.phase = Phase::Closing;
         }
         let conn = connection.id;
-        self.framed.push(Framed { conn, reply, body });
+        let paid = std::mem::take(&mut connection.paid);
+        self.framed.push(Framed {
+            conn,
+            reply,
+            body,
+            paid,
+        });
         Step::Again
     }
 

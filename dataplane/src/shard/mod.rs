@@ -58,6 +58,8 @@ struct Framed {
     conn: ConnId,
     reply: u64,
     body: Source,
+    /// It was charged to the rate before its body came.
+    paid: bool,
 }
 
 /// When an admitted request is answered 503 at the latest.
@@ -108,6 +110,8 @@ pub struct Shard {
     /// Connections whose bytes were touched in this turn.
     touched: Vec<u32>,
     framed: Vec<Framed>,
+    /// Connections whose client waits for `100 Continue`.
+    invited: Vec<u32>,
     logged: Vec<Logged>,
     /// Connections that may have an answer due.
     due: Vec<ConnId>,
@@ -156,6 +160,7 @@ impl Shard {
             blocked: false,
             touched: Vec::with_capacity(limits.connections_max as usize),
             framed: Vec::with_capacity(flights),
+            invited: Vec::with_capacity(limits.connections_max as usize),
             logged: Vec::with_capacity(flights),
             due: Vec::with_capacity(flights),
             waiting: VecDeque::with_capacity(flights),
