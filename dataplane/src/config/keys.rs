@@ -98,8 +98,7 @@ pub(super) fn metrics_auth(raw: &RawConfig) -> Result<Option<MetricsAuth>, Confi
             Err(raw.error(Variable::MetricsUser, "it holds a colon"))
         }
         (Some(user), Some(pass)) => {
-            let expected =
-                format!("Basic {}", STANDARD.encode(format!("{user}:{pass}"))).into_bytes();
+            let expected = STANDARD.encode(format!("{user}:{pass}")).into_bytes();
             Ok(Some(MetricsAuth { expected }))
         }
         (Some(_), None) => {

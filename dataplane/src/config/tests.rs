@@ -107,6 +107,6 @@ fn metrics_credentials_come_together() {
     let config = with_key(&[("METRICS_USER", "Aladdin"), ("METRICS_PASS", "open sesame")]).unwrap();
     assert_eq!(
         config.metrics_auth.unwrap().expected,
-        b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        b"QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
     );
 }

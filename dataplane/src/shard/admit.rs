@@ -2,7 +2,7 @@
 //! log. Nothing is parsed before that moment.
 
 use super::answer::Answer;
-use super::connections::{Reply, Source};
+use super::connections::{Owed, Reply, Source};
 use super::flights::{Flight, Step};
 use super::{Deadline, Framed, Shard};
 use crate::dedup::Decided;
@@ -49,13 +49,15 @@ impl Shard {
         }
     }
 
-    /// Charges the framed requests to the rate and appends their bodies to the open batch.
+    /// Charges to the rate the framed requests and those whose client waits to be asked for the body. Appends the bodies
+    /// of the first to the open batch, asks for those of the others.
     pub(super) fn append(&mut self, inbox: &[u8], now: Now, driver: &mut impl Driver) {
-        if self.framed.is_empty() {
+        if self.framed.is_empty() && self.invited.is_empty() {
             return;
         }
-        let wanted = self.framed.len() as u32;
-        let granted = if self.config.rated {
+        let unpaid = self.framed.iter().filter(|request| !request.paid).count();
+        let wanted = (unpaid + self.invited.len()) as u32;
+        let mut granted = if self.config.rated {
             driver.charge(wanted, now)
         } else {
             wanted
@@ -67,8 +69,8 @@ impl Shard {
             framed.iter().map(|request| request.body.len()).sum(),
             "the running total is the sum"
         );
-        for (at, request) in framed.drain(..).enumerate() {
-            if (at as u32) < granted {
+        for request in framed.drain(..) {
+            if request.paid || take_one(&mut granted) {
                 self.append_one(request, inbox, now);
             } else {
                 self.resolve(
@@ -80,6 +82,39 @@ impl Shard {
             }
         }
         self.framed = framed;
+        let mut invited = std::mem::take(&mut self.invited);
+        for slot in invited.drain(..) {
+            self.invite(slot, take_one(&mut granted), now);
+        }
+        self.invited = invited;
+    }
+
+    /// Asks for a body with `100 Continue`, or refuses it before it is sent.
+    fn invite(&mut self, slot: u32, granted: bool, now: Now) {
+        let connection = self.connections.at(slot);
+        let Some(head) = connection.head else {
+            return;
+        };
+        if !granted {
+            let waiting = Head {
+                expect_continue: true,
+                ..head
+            };
+            self.refuse(slot, Problem::RateLimited, Some(&waiting), now.mono_us);
+            return;
+        }
+        connection.paid = true;
+        connection.owe(Owed {
+            reply: Reply::Ready {
+                answer: Answer::Continue,
+                needs: Sequence::default(),
+            },
+            since_us: now.mono_us,
+            last: false,
+            head_only: false,
+        });
+        let conn = connection.id;
+        self.due.push(conn);
     }
 
     fn append_one(&mut self, request: Framed, inbox: &[u8], now: Now) {
@@ -152,4 +187,11 @@ impl Shard {
             self.waiting.push_back((needs, conn));
         }
     }
+}
+
+/// Takes one of what is left.
+fn take_one(left: &mut u32) -> bool {
+    let any = *left > 0;
+    *left -= u32::from(any);
+    any
 }

@@ -26,7 +26,7 @@ pub enum Signing {
 /// Credentials of `/metrics`.
 #[derive(Clone)]
 pub struct MetricsAuth {
-    /// The whole expected value of the `Authorization` header.
+    /// What follows the scheme in the expected `Authorization` header: base64 of `user:password`.
     pub expected: Vec<u8>,
 }
 
@@ -110,7 +110,7 @@ impl Limits {
         let log = INDEX_PART_BYTES_MAX + BODY_BYTES_MAX + BATCH_BLOCKS_BYTES;
         // A slot per connection here and one in the driver, which is smaller; queues that name each connection once.
         let connection =
-            2 * size_of::<Connection>() + 2 * size_of::<u32>() + 2 * size_of::<Waiter>();
+            2 * size_of::<Connection>() + 3 * size_of::<u32>() + 2 * size_of::<Waiter>();
         // A slot per request in flight, its deadline, and its place in the queues of what waits for the log.
         let flight = size_of::<Flight>() + 160;
         // Claims of all shards' requests may queue at this owner: the claim, its key's pending entry twice, the buckets.

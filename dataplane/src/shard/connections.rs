@@ -70,6 +70,8 @@ pub struct Connection {
     pub skip_bytes: u64,
     /// The head of the request whose body is awaited.
     pub head: Option<Head>,
+    /// That request is charged to the rate: its client was sent `100 Continue`.
+    pub paid: bool,
     /// When the first byte of the request in progress arrived (moved by the time for which the client is not to blame).
     pub request_since_us: Option<u64>,
     /// When the last thing happened here.
@@ -115,6 +117,7 @@ impl Connection {
             fresh: 0..0,
             skip_bytes: 0,
             head: None,
+            paid: false,
             request_since_us: None,
             active_us: 0,
             speaks_by_us: 0,
@@ -326,6 +329,7 @@ impl Connections {
         connection.fresh = 0..0;
         connection.skip_bytes = 0;
         connection.head = None;
+        connection.paid = false;
         connection.request_since_us = None;
         connection.paused_us = None;
         connection.ended = false;

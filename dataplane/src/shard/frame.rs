@@ -105,18 +105,7 @@ impl Shard {
         if connection.pending_bytes() < whole_len {
             let body_started = connection.pending_bytes() > head.head_len;
             if head.expect_continue && !body_started {
-                let reply = Reply::Ready {
-                    answer: Answer::Continue,
-                    needs: Sequence::default(),
-                };
-                connection.owe(Owed {
-                    reply,
-                    since_us: now.mono_us,
-                    last: false,
-                    head_only: false,
-                });
-                let conn = connection.id;
-                self.due.push(conn);
+                self.invited.push(slot);
             }
             let connection = self.connections.at(slot);
             connection.head = Some(Head {
@@ -163,6 +152,7 @@ impl Shard {
             head_only,
         });
         connection.head = None;
+        connection.paid = false;
         connection.request_since_us = None;
         match head {
             Some(head) if survives => {

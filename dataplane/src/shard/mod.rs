@@ -63,6 +63,8 @@ struct Framed {
     body: Source,
     /// When the last byte of it arrived.
     complete_us: u64,
+    /// It was charged to the rate before its body came.
+    paid: bool,
 }
 
 /// When an admitted request is answered 503 at the latest.
@@ -117,6 +119,8 @@ pub struct Shard {
     framed: Vec<Framed>,
     /// What the bodies of `framed` come to.
     framed_bytes: usize,
+    /// Connections whose client waits for `100 Continue`.
+    invited: Vec<u32>,
     logged: Vec<Logged>,
     /// Connections that may have an answer due.
     due: Vec<ConnId>,
@@ -167,6 +171,7 @@ impl Shard {
             touched: Vec::with_capacity(limits.connections_max as usize),
             framed: Vec::with_capacity(flights),
             framed_bytes: 0,
+            invited: Vec::with_capacity(limits.connections_max as usize),
             logged: Vec::with_capacity(flights),
             due: Vec::with_capacity(flights),
             waiting: VecDeque::with_capacity(flights),

@@ -26,7 +26,9 @@ impl Shard {
         let given = head
             .authorization
             .map(|span| span.of(self.connections.at(slot).pending(inbox)));
-        given.is_some_and(|given| equal_in_constant_time(given, &auth.expected))
+        given
+            .and_then(basic_credentials)
+            .is_some_and(|given| equal_in_constant_time(given, &auth.expected))
     }
 
     /// Renders an endpoint; returns its status.
@@ -80,6 +82,14 @@ const VERSION: &str = concat!(
     "\",\"schema\":\"fractal-lba-kakeya\",\"schema_version\":\"0.1\",\"wal_format\":1}"
 );
 
+/// What follows the scheme `Basic`, whose name has no case (RFC 9110, 11.1), and the spaces behind it.
+fn basic_credentials(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = header.split_at_checked(b"Basic ".len())?;
+    scheme
+        .eq_ignore_ascii_case(b"Basic ")
+        .then(|| rest.trim_ascii_start())
+}
+
 /// Compares without saying by its duration where the first difference is.
 fn equal_in_constant_time(given: &[u8], expected: &[u8]) -> bool {
     let mut difference = given.len() ^ expected.len();
@@ -91,13 +101,27 @@ fn equal_in_constant_time(given: &[u8], expected: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::equal_in_constant_time;
+    use super::{basic_credentials, equal_in_constant_time};
+
+    #[test]
+    fn the_name_of_the_scheme_has_no_case() {
+        for header in ["Basic YTpi", "basic YTpi", "BASIC YTpi", "Basic   YTpi"] {
+            assert_eq!(
+                basic_credentials(header.as_bytes()),
+                Some(&b"YTpi"[..]),
+                "{header}"
+            );
+        }
+        for header in ["", "Basic", "BasicYTpi", "Bearer YTpi", "YTpi"] {
+            assert_eq!(basic_credentials(header.as_bytes()), None, "{header}");
+        }
+    }
 
     #[test]
     fn only_equal_texts_are_equal() {
-        assert!(equal_in_constant_time(b"Basic abc", b"Basic abc"));
-        for other in [&b"Basic abd"[..], b"Basic ab", b"Basic abcd", b""] {
-            assert!(!equal_in_constant_time(other, b"Basic abc"));
+        assert!(equal_in_constant_time(b"abc", b"abc"));
+        for other in [&b"abd"[..], b"ab", b"abcd", b""] {
+            assert!(!equal_in_constant_time(other, b"abc"));
         }
     }
 }

@@ -142,12 +142,14 @@ impl Shard {
             connection.phase = Phase::Closing;
         }
         let conn = connection.id;
+        let paid = std::mem::take(&mut connection.paid);
         self.framed_bytes += body_len;
         self.framed.push(Framed {
             conn,
             reply,
             body,
             complete_us,
+            paid,
         });
     }
 

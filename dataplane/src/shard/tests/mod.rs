@@ -353,6 +353,30 @@ fn expect_continue_is_answered_once_and_before_the_outcome() {
 }
 
 #[test]
+fn over_the_rate_nobody_is_asked_for_a_body_and_who_was_asked_pays_once() {
+    let mut room = Room::new(1, |config| config.rated = true);
+    room.begin();
+    room.rate = 1;
+    let body = record(1);
+    let head = format!(
+        "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let (asked, refused) = (room.connect(0), room.connect(0));
+    room.send(0, asked, head.as_bytes());
+    room.send(0, refused, head.as_bytes());
+    assert_eq!(statuses(&room.heard(0, asked)), [100]);
+    let answer = room.heard(0, refused);
+    assert_eq!(statuses(&answer), [429]);
+    assert!(answer.contains("Connection: close"), "{answer}");
+    room.send(0, asked, body.as_bytes());
+    assert_eq!(statuses(&room.heard(0, asked)), [100, 200]);
+    room.send(0, asked, post(&record(2)).as_bytes());
+    assert_eq!(statuses(&room.heard(0, asked)), [100, 200, 429]);
+    assert_eq!(kinds(&room), ["body", "decision"]);
+}
+
+#[test]
 fn an_idle_log_is_marked_once() {
     let mut room = Room::serving(1);
     let conn = room.connect(0);
