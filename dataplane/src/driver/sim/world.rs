@@ -1,7 +1,7 @@
 //! The world of one seed: its clock, the queue of what will happen, and the runs of the process from first start to last
 //! stop. What happens is spread over the files beside it: [`super::process`] hosts shards and keeper, [`super::files`]
-//! carries out file operations, [`super::network`] moves bytes, [`super::clients`] asks, [`super::truth`] knows what was
-//! lost.
+//! carries out file operations, [`super::network`] moves bytes, [`super::clients`] asks, [`super::answers`] has answers judged,
+//! [`super::truth`] knows what was lost.
 
 use super::clients::Client;
 use super::count::{Count, Counts};
