@@ -21,6 +21,12 @@ impl Settling {
         }
     }
 
+    /// This batch is written, whatever is in it: without bodies of its own it owes nothing, and is settled once all before
+    /// it are.
+    pub fn batch(&mut self, sequence: Sequence) {
+        self.newest = self.newest.max(sequence);
+    }
+
     /// A body was appended to this batch, the newest one.
     pub fn body(&mut self, sequence: Sequence) {
         self.newest = self.newest.max(sequence);
@@ -75,5 +81,19 @@ mod tests {
         );
         settling.fate(at(14));
         assert_eq!(settling.upto(), at(14));
+    }
+
+    #[test]
+    fn a_batch_without_bodies_is_settled_with_those_before_it() {
+        let at = |counter| Sequence(counter);
+        let mut settling = Settling::new(at(10));
+        settling.body(at(11));
+        settling.batch(at(11));
+        settling.batch(at(12));
+        assert_eq!(settling.upto(), at(10), "batch 11 owes one");
+        settling.fate(at(11));
+        assert_eq!(settling.upto(), at(12));
+        settling.batch(at(13));
+        assert_eq!(settling.upto(), at(13));
     }
 }

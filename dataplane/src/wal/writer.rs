@@ -310,6 +310,7 @@ impl LogWriter {
         };
         let lead = enters.then(|| self.header_of(&segment));
         let sequence = self.open_sequence;
+        self.settling.batch(sequence);
         let fields = BatchFields {
             salt: segment.salt,
             sequence,

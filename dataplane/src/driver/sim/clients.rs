@@ -1,8 +1,9 @@
 //! What clients do: connect, send requests singly or pipelined, give up, cut connections, repeat what was not answered,
-//! and read answers in the order in which they asked. The oracle judges each answer.
+//! and read answers in the order in which they asked. They judge nothing: see [`super::answers`].
 
+use super::answers::{Asked, parse};
 use super::count::Count;
-use super::oracle::{Answer, Dedup, Meaning, Property};
+use super::oracle::{Answer, Property};
 use super::records::{self, Kind};
 use super::world::{Happening, World};
 use crate::sim_trace;
@@ -20,13 +21,6 @@ pub struct Client {
     only_reads: bool,
     /// Was told to come back later.
     backs_off: bool,
-}
-
-/// What an answer is awaited for.
-#[derive(Clone, Copy, Debug)]
-enum Asked {
-    Submit(u64),
-    Page,
 }
 
 impl World {
@@ -98,7 +92,7 @@ impl World {
                     conn,
                     format!("GET {page} HTTP/1.1\r\nHost: sim\r\n\r\n").as_bytes(),
                 );
-                self.clients[client].asked.push_back(Asked::Page);
+                self.asks(client, conn, Asked::Page);
                 continue;
             }
             let Some((key, kind)) = self.next_request() else {
@@ -116,7 +110,7 @@ impl World {
                 self.now_us(),
                 "client {client} asks {serial}: id {key}, {kind:?}, on connection {conn}"
             );
-            self.clients[client].asked.push_back(Asked::Submit(serial));
+            self.asks(client, conn, Asked::Submit(serial));
             if !self.calm && self.dice.chance(self.faults.disconnect) {
                 let part = self.dice.between(1, bytes.len() as u64) as usize;
                 if part < bytes.len() {
@@ -132,6 +126,13 @@ impl World {
                 };
             }
             self.client_sends(conn, &bytes);
+        }
+    }
+
+    fn asks(&mut self, client: usize, conn: u64, asked: Asked) {
+        self.clients[client].asked.push_back(asked);
+        if let Some(found) = self.conns.get_mut(&conn) {
+            found.exchange.asks(asked);
         }
     }
 
@@ -242,51 +243,25 @@ impl World {
     }
 
     fn client_reads(&mut self, client: usize, answer: &Answer) {
-        let Some(asked) = self.clients[client].asked.pop_front() else {
-            return self.fail(
+        match self.clients[client].asked.pop_front() {
+            None => self.fail(
                 Property::ReplyOrder,
                 format!("client {client} got an answer that it did not ask for: {answer:?}"),
-            );
-        };
-        let serial = match asked {
-            Asked::Submit(serial) => serial,
-            Asked::Page => {
-                if !matches!(answer.status, 200 | 503) {
-                    self.fail(
-                        Property::ReplyOrder,
-                        format!("a service page was answered {answer:?}"),
-                    );
+            ),
+            Some(Asked::Page) => {}
+            Some(Asked::Submit(serial)) => {
+                sim_trace!(
+                    self.now_us(),
+                    "client {client} reads the answer to {serial}: {}",
+                    answer.status
+                );
+                if answer.status == 503 {
+                    self.clients[client].backs_off = true;
+                    let request = &self.oracle.requests[serial as usize];
+                    let again = (request.key, request.kind);
+                    self.unresolved.insert(0, again);
                 }
-                return;
             }
-        };
-        sim_trace!(
-            self.now_us(),
-            "request {serial} is answered {} {:?} {}",
-            answer.status,
-            answer.dedup,
-            answer.body
-        );
-        let run = self.run;
-        let judged = self.oracle.answered(serial, answer, run);
-        let Some(meaning) = self.check(judged) else {
-            return;
-        };
-        let count = match meaning {
-            Meaning::First => Count::Misses,
-            Meaning::FirstAgain => Count::Expired,
-            Meaning::Again => Count::Hits,
-            Meaning::Conflict => Count::Conflicts,
-            Meaning::Refused if answer.status == 400 => Count::Refused400,
-            Meaning::Refused => Count::Refused401,
-            Meaning::Retry => Count::Unavailable503,
-        };
-        self.counts.one(count);
-        if meaning == Meaning::Retry {
-            self.clients[client].backs_off = true;
-            let request = &self.oracle.requests[serial as usize];
-            let again = (request.key, request.kind);
-            self.unresolved.insert(0, again);
         }
     }
 
@@ -336,56 +311,5 @@ impl World {
             self.probes.len()
         );
         self.fail(Property::Liveness, how);
-    }
-}
-
-/// Reads one whole answer from the beginning of the bytes, and how long it is.
-fn parse(bytes: &[u8]) -> Option<(Answer, usize)> {
-    let head_len = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    let head = String::from_utf8_lossy(&bytes[..head_len]).into_owned();
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let mut dedup = None;
-    let mut length = 0;
-    for line in lines {
-        match line.split_once(": ") {
-            Some(("Content-Length", value)) => length = value.parse().ok()?,
-            Some(("Flk-Dedup", "miss")) => dedup = Some(Dedup::Miss),
-            Some(("Flk-Dedup", "hit")) => dedup = Some(Dedup::Hit),
-            Some(("Flk-Dedup", "conflict")) => dedup = Some(Dedup::Conflict),
-            _ => {}
-        }
-    }
-    let body = bytes.get(head_len..head_len + length)?;
-    let body = String::from_utf8_lossy(body).into_owned();
-    Some((
-        Answer {
-            status,
-            dedup,
-            body,
-        },
-        head_len + length,
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers_are_cut_where_they_end() {
-        let one = "HTTP/1.1 200 OK\r\nFlk-Dedup: hit\r\nContent-Length: 2\r\n\r\n{}";
-        let both = format!("{one}HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
-        let (first, length) = parse(both.as_bytes()).unwrap();
-        assert_eq!(
-            (first.status, first.dedup, first.body.as_str(), length),
-            (200, Some(Dedup::Hit), "{}", one.len())
-        );
-        let (second, _) = parse(&both.as_bytes()[length..]).unwrap();
-        assert_eq!(second.status, 503);
-        assert!(
-            parse(&both.as_bytes()[..one.len() - 1]).is_none(),
-            "an answer that is not whole is none"
-        );
     }
 }

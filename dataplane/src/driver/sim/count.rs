@@ -37,8 +37,11 @@ counters! {
     PowerCuts: true, "power cuts";
     CrashesInRecovery: true, "crashes during recovery";
     CleanStops: true, "graceful stops";
+    HurriedStops: true, "graceful stops asked for under load or during recovery";
+    CrashesInStop: true, "crashes during a graceful stop";
     ShardCountChanges: true, "changes of the number of shards";
     ClockJumps: true, "wall clock jumps";
+    ClockJumpsAtStart: true, "wall clock jumps during recovery";
     LongSleeps: true, "long idle times";
     SectorsLost: true, "unsynced sectors lost";
     SectorsKept: true, "unsynced sectors kept by a power cut";
@@ -51,6 +54,7 @@ counters! {
     LostWrites: true, "log writes acknowledged and not kept";
     SlowIo: true, "slow file operations";
     KeeperErrors: true, "failed file operations of the keeper";
+    KeeperShortWrites: true, "short writes of the keeper";
     ReadErrors: true, "failed reads of slices";
     DiskFull: false, "writes that found the disk full";
     Damage: true, "damaged places of files at rest";

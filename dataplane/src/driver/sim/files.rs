@@ -242,7 +242,7 @@ impl World {
     }
 
     /// The keeper begins a file operation.
-    pub fn file_begins(&mut self, op: FileOp) {
+    pub fn file_begins(&mut self, mut op: FileOp) {
         sim_trace!(self.now_us(), "keeper: {}", brief(&op));
         let error = match op {
             FileOp::Close(_)
@@ -263,6 +263,7 @@ impl World {
             }
             _ => None,
         };
+        let error = error.filter(|_| !self.is_cut_short(&mut op));
         let usual_us = match op {
             FileOp::Sync(_) | FileOp::SyncDir => 120,
             FileOp::Read { .. } | FileOp::Write { .. } => 60,
@@ -270,6 +271,20 @@ impl World {
         };
         let delay_us = self.file_delay_us(usual_us);
         self.later(delay_us, Happening::FileDone(op, error));
+    }
+
+    /// Whether a write that was to fail is carried out in part instead.
+    fn is_cut_short(&mut self, op: &mut FileOp) -> bool {
+        let FileOp::Write { bytes, .. } = op else {
+            return false;
+        };
+        let kept = self.rare.below(bytes.len() as u64) as usize / 512 * 512;
+        let short = self.rare.chance(3000);
+        if short {
+            bytes.truncate(kept);
+            self.counts.one(Count::KeeperShortWrites);
+        }
+        short
     }
 
     fn is_segment(&self, file: FileId) -> bool {

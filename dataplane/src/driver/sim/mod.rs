@@ -5,6 +5,7 @@
 pub mod plan;
 pub mod world;
 
+pub mod answers;
 pub mod clients;
 pub mod disk;
 pub mod files;

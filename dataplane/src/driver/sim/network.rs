@@ -1,5 +1,6 @@
 //! Connections between clients and shards: bytes in order both ways, in pieces, late, cut off. It knows no HTTP.
 
+use super::answers::Exchange;
 use super::count::Count;
 use super::world::{Happening, World};
 use crate::event::{ConnId, Event};
@@ -30,6 +31,8 @@ pub struct Conn {
     paused: bool,
     held: VecDeque<Held>,
     out: VecDeque<u8>,
+    /// What was asked on it, and what of the answers has left.
+    pub exchange: Exchange,
     draining: bool,
     shut_down: bool,
     broken: bool,
@@ -82,6 +85,7 @@ impl World {
             paused: false,
             held: VecDeque::new(),
             out: VecDeque::new(),
+            exchange: Exchange::default(),
             draining: false,
             shut_down: false,
             broken: false,
@@ -240,6 +244,7 @@ impl World {
             self.later(again_us, Happening::Drain(conn));
         }
         if count > 0 {
+            self.answers_leave(conn, &bytes);
             self.to_shard(shard, Event::Sent(id, count as u32));
             self.toward_client(conn, Happening::BytesToClient(client, conn, bytes));
         }

@@ -1,6 +1,9 @@
 //! What must be true, judged from requests, answers and virtual time alone. It knows nothing of how the gateway works:
 //! neither its tables nor its files, only what a client may expect.
 //!
+//! An answer is judged when it leaves the gateway, in the order of leaving: what was decided by then binds every later
+//! answer, although the client may read it much later, or never.
+//!
 //! Times: the expiry clock cannot be seen, so two bounds of it are kept. Both run with monotonic time; a restart moves
 //! them apart by what it may add at most and at least. A record is *surely alive* while even the fastest clock has not
 //! reached its expiry, *surely expired* once even the slowest one has.
@@ -115,18 +118,16 @@ struct Known {
     variant: u8,
     decided_from: Reading,
     decided_to: Reading,
-    /// The answer that was the first outcome was read. Until then it may still be on its way, behind repetitions that
-    /// other clients read earlier.
-    first_read: bool,
+    /// The answer that was the first outcome has left. Until then it may still wait for those before it on its
+    /// connection, while repetitions leave on others.
+    first_left: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 struct IdState {
     known: Option<Known>,
-    /// What was known before, and may still be on its way to some client.
+    /// What was known before; answers with it may still wait for those before them on their connections.
     before: Option<Known>,
-    /// What was decided up to then is lost where nobody could know it; answers may still be on their way.
-    forgiven_us: Option<i64>,
     /// First and last time that each variant was sent, and by which request last.
     sent: [Option<Sent>; VARIANTS_COUNT as usize],
 }
@@ -245,14 +246,12 @@ impl Oracle {
 
     /// What was acknowledged for an id counts no more: its batch was lost where nobody could know it.
     pub fn forgive(&mut self, key: u32) -> bool {
-        let fast_us = self.fast_us;
         let state = &mut self.ids[key as usize];
         state.before = None;
-        state.forgiven_us = Some(fast_us);
         state.known.take().is_some()
     }
 
-    /// A client read the answer to this request.
+    /// The answer to this request has left the gateway.
     pub fn answered(&mut self, serial: u64, answer: &Answer, run: u32) -> Result<Meaning, Broken> {
         let Some(request) = self.requests.get_mut(serial as usize) else {
             return Err(broken(
@@ -348,15 +347,9 @@ impl Oracle {
         let known = state.known;
         let alive = known.is_some_and(|known| self.surely_alive(&known));
         let request_sent = self.requests[serial as usize].sent;
-        if state
-            .forgiven_us
-            .is_some_and(|until_us| request_sent.fast_us <= until_us)
-        {
-            return Ok(Meaning::Again);
-        }
         if let Some(known) =
             known.filter(|known| alive && request_sent.fast_us <= known.decided_to.fast_us)
-            && self.is_late(key, told, dedup, &known)
+            && self.is_late(key, told, dedup, request_sent, &known)
         {
             return Ok(Meaning::Again);
         }
@@ -402,7 +395,7 @@ impl Oracle {
                 _ => sent.first,
             },
             decided_to: same.filter(|_| alive).map_or(now, |known| known.decided_to),
-            first_read: dedup == Dedup::Miss || same.is_some_and(|known| known.first_read),
+            first_left: dedup == Dedup::Miss || same.is_some_and(|known| known.first_left),
         };
         let state = &mut self.ids[key as usize];
         if same.is_none() {
@@ -417,21 +410,38 @@ impl Oracle {
         })
     }
 
-    /// Whether an answer to a request that was sent before the id's outcome was known is only late: answers of different
-    /// connections overtake each other.
-    fn is_late(&mut self, key: u32, told: u8, dedup: Dedup, known: &Known) -> bool {
+    /// Whether an answer to a request that was sent before the id's outcome was known is only late: it waited for those
+    /// before it on its connection. It repeats an outcome that was known, or tells one that can have expired by the time
+    /// of the one that is known.
+    fn is_late(
+        &mut self,
+        key: u32,
+        told: u8,
+        dedup: Dedup,
+        request_sent: Reading,
+        known: &Known,
+    ) -> bool {
+        let ttl_us = self.ttl_us - GRAIN_US;
+        let expired_by_then = |since: Reading| known.decided_to.fast_us - since.fast_us >= ttl_us;
         let state = &mut self.ids[key as usize];
         let first_of = |slot: &mut Option<Known>| match slot {
-            Some(known) if known.variant == told && !known.first_read => {
-                known.first_read = true;
+            Some(known) if known.variant == told && !known.first_left => {
+                known.first_left = true;
                 true
             }
             _ => false,
         };
         match dedup {
-            Dedup::Miss => first_of(&mut state.known) || first_of(&mut state.before),
+            Dedup::Miss => {
+                first_of(&mut state.known)
+                    || first_of(&mut state.before)
+                    || expired_by_then(request_sent)
+            }
             Dedup::Hit | Dedup::Conflict => {
-                known.variant != told && state.before.is_some_and(|before| before.variant == told)
+                let first_sent = state.sent[usize::from(told)].map(|sent| sent.first);
+                known.variant != told
+                    && (state.before.is_some_and(|before| before.variant == told)
+                        || first_sent.is_some_and(expired_by_then))
             }
         }
     }

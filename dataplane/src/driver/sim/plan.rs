@@ -88,6 +88,13 @@ pub enum Ending {
     Stop(u64),
 }
 
+/// SIGTERM while everything goes on, in a run that is ended from outside: the crash comes at any step of the stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hurry {
+    /// After that many events.
+    pub at_event: u64,
+}
+
 impl Scenario {
     /// Draws the scenario of a seed.
     pub fn draw(dice: &mut Dice) -> Scenario {
@@ -175,5 +182,29 @@ impl Ending {
             4..=7 => Ending::PowerCut(events),
             _ => Ending::Stop(events),
         }
+    }
+
+    /// Some runs go on for long under faults: seals, merges and deletions come late, and look-ups on disk behind them.
+    pub fn stretched(self, dice: &mut Dice) -> Ending {
+        let times = if dice.chance(400) { 8 } else { 1 };
+        match self {
+            Ending::Kill(events) => Ending::Kill(events * times),
+            Ending::PowerCut(events) => Ending::PowerCut(events * times),
+            Ending::Stop(events) => Ending::Stop(events * times),
+        }
+    }
+}
+
+impl Hurry {
+    /// Draws whether a run with this end is told to stop before it.
+    pub fn draw(dice: &mut Dice, ending: Ending) -> Option<Hurry> {
+        let (Ending::Kill(events) | Ending::PowerCut(events)) = ending else {
+            return None;
+        };
+        let before = dice.pick(&[3, 20, 60, 200]);
+        let before = dice.between(1, before);
+        dice.chance(1500).then_some(Hurry {
+            at_event: events.saturating_sub(before),
+        })
     }
 }

@@ -78,6 +78,8 @@ pub struct Process {
     pub exit: Option<Exit>,
     /// Recovery was over.
     pub recovered: bool,
+    /// It was told to stop before it was ended from outside.
+    pub terminated: bool,
     stats: Arc<Stats>,
 }
 
@@ -174,6 +176,7 @@ impl World {
             channels: BTreeMap::new(),
             exit: None,
             recovered: false,
+            terminated: false,
             stats,
         });
         for shard in 0..shards {

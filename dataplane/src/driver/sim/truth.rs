@@ -441,7 +441,10 @@ impl World {
             .collect();
         for inode in segments {
             let found = logbook::read(self.disk.seen(inode));
-            let number = found.header.map_or(0, |header| header.log.1);
+            // What lost its header belongs to no log: it was never confirmed, or its file is used for something else.
+            let Some(number) = found.header.map(|header| header.log.1) else {
+                continue;
+            };
             for batch in found.batches {
                 for item in batch.items {
                     match item {

@@ -1,7 +1,7 @@
 //! The world of one seed: its clock, the queue of what will happen, and the runs of the process from first start to last
 //! stop. What happens is spread over the files beside it: [`super::process`] hosts shards and keeper, [`super::files`]
-//! carries out file operations, [`super::network`] moves bytes, [`super::clients`] asks, [`super::truth`] knows what was
-//! lost.
+//! carries out file operations, [`super::network`] moves bytes, [`super::clients`] asks, [`super::answers`] has answers judged,
+//! [`super::truth`] knows what was lost.
 
 use super::clients::Client;
 use super::count::{Count, Counts};
@@ -9,7 +9,7 @@ use super::dice::Dice;
 use super::disk::{Disk, Inode, Survival};
 use super::network::Conn;
 use super::oracle::{Broken, Oracle, Property, broken};
-use super::plan::{Ending, Faults, Scenario};
+use super::plan::{Ending, Faults, Hurry, Scenario};
 use super::process::{Exit, Process};
 use super::truth::Truth;
 use crate::event::{Errno, Event, Now};
@@ -100,6 +100,9 @@ pub struct Limits {
 pub struct World {
     /// The only source of chance.
     pub dice: Dice,
+    /// A stream of its own for long runs, hurry, short writes of the keeper and clocks that jump in a start: seeds that meet none of
+    /// them live as they did without.
+    pub rare: Dice,
     /// What this seed is about.
     pub scenario: Scenario,
     /// Faults in force.
@@ -130,6 +133,8 @@ pub struct World {
     pub silent_until_us: u64,
     /// The run ends then, if it is to end from outside.
     pub end_at_us: u64,
+    /// The gateway is told to stop in the middle of everything, before the run is ended from outside.
+    hurry: Option<Hurry>,
     /// Faults are off and clients only finish.
     pub calm: bool,
     /// Number of the run.
@@ -170,6 +175,7 @@ impl World {
             hot: None,
             silent_until_us: 0,
             end_at_us: u64::MAX,
+            hurry: None,
             calm: false,
             run: 0,
             failure: None,
@@ -180,6 +186,7 @@ impl World {
             queue: BTreeMap::new(),
             queued: 0,
             run_events: 0,
+            rare: Dice::new(!seed),
             dice,
             scenario,
         }
@@ -248,13 +255,15 @@ impl World {
     /// The whole seed.
     pub fn live(&mut self) -> Result<(), Broken> {
         for run in 0..self.scenario.runs {
-            let ending = Ending::draw(&mut self.dice);
+            let ending = Ending::draw(&mut self.dice).stretched(&mut self.rare);
+            self.hurry = Hurry::draw(&mut self.rare, ending);
             if !self.one_run(ending, false) {
                 return self.verdict();
             }
             let _ = run;
             self.between_runs();
         }
+        self.hurry = None;
         self.faults = Faults::default();
         self.scenario.damage = 0;
         let ending = Ending::Stop(self.dice.between(20, 200));
@@ -312,6 +321,13 @@ impl World {
                 .and_then(|process| process.exit.take())
             {
                 return exit;
+            }
+            if self
+                .hurry
+                .is_some_and(|hurry| self.run_events >= hurry.at_event)
+            {
+                self.hurry = None;
+                self.stop_in_a_hurry();
             }
             let from_outside = !matches!(ending, Ending::Stop(_));
             if self.run_events >= events_max || (from_outside && self.now_us >= self.end_at_us) {
@@ -379,7 +395,26 @@ impl World {
         {
             self.jump_wall();
         }
+        let starting = |process: &Process| !process.recovered;
+        if self.process.as_ref().is_some_and(starting)
+            && self.rare.chance(20)
+            && self.rare.chance(self.scenario.clock_jumps)
+        {
+            self.counts.one(Count::ClockJumpsAtStart);
+            self.jump_wall();
+            self.clock_resumes();
+        }
         self.carry_out(queued.what);
+    }
+
+    /// SIGTERM under load, faults included, or during recovery.
+    fn stop_in_a_hurry(&mut self) {
+        self.counts.one(Count::HurriedStops);
+        sim_trace!(self.now_us, "terminate, under load");
+        if let Some(process) = self.process.as_mut() {
+            process.terminated = true;
+        }
+        self.later(1, Happening::ToKeeper(KeeperEvent::Terminate));
     }
 
     fn carry_out(&mut self, what: Happening) {
@@ -455,6 +490,12 @@ impl World {
         };
         for what in in_flight {
             self.interrupted(what);
+        }
+        let terminated = |process: &Process| process.terminated;
+        if self.process.as_ref().is_some_and(terminated)
+            && matches!(exit, Exit::Killed | Exit::PowerCut)
+        {
+            self.counts.one(Count::CrashesInStop);
         }
         self.process = None;
         self.note_end();

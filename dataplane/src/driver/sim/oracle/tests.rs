@@ -140,7 +140,7 @@ fn a_forgiven_record_may_be_new_again() {
 }
 
 #[test]
-fn the_first_outcome_may_be_read_behind_its_repetitions_but_only_once() {
+fn the_first_outcome_may_leave_behind_its_repetitions_but_only_once() {
     let mut oracle = Oracle::new(4, TTL_US);
     let first = oracle.sends(1, Kind::Valid(0));
     let again = oracle.sends(1, Kind::Valid(0));
@@ -170,4 +170,24 @@ fn the_first_outcome_may_be_read_behind_its_repetitions_but_only_once() {
         property(oracle.answered(later, &outcome(1, 0, Dedup::Miss), 1)),
         Property::AcknowledgedLost
     );
+}
+
+#[test]
+fn a_first_outcome_may_leave_behind_the_next_one_if_it_can_have_expired_by_then() {
+    for (passed_us, allowed) in [(TTL_US, true), (TTL_US / 2, false)] {
+        let mut oracle = Oracle::new(4, TTL_US);
+        let held = oracle.sends(1, Kind::Valid(0));
+        oracle.pass(passed_us, passed_us);
+        let next = oracle.sends(1, Kind::Valid(1));
+        assert_eq!(
+            oracle.answered(next, &outcome(1, 1, Dedup::Miss), 1),
+            Ok(Meaning::First)
+        );
+        let judged = oracle.answered(held, &outcome(1, 0, Dedup::Miss), 1);
+        match allowed {
+            true => assert_eq!(judged, Ok(Meaning::Again)),
+            false => assert_eq!(property(judged), Property::AcknowledgedLost),
+        }
+        assert_eq!(oracle.surely(1), Some(1), "the later one stands");
+    }
 }

@@ -1,0 +1,154 @@
+//! Answers as they leave the gateway: cut out of the bytes of a connection, matched with what was asked on it, and judged
+//! at that moment. An answer that has left counts, whether and whenever its client reads it: ids may expire, and the
+//! process may end and start, while it is on its way.
+
+use super::count::Count;
+use super::oracle::{Answer, Dedup, Meaning, Property};
+use super::world::World;
+use crate::sim_trace;
+use std::collections::VecDeque;
+
+/// What an answer is awaited for.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked {
+    /// A record, by the number of the request.
+    Submit(u64),
+    /// A service page.
+    Page,
+}
+
+/// What was asked on a connection and has no answer yet, and an answer of which only a part has left.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    asked: VecDeque<Asked>,
+    part: Vec<u8>,
+}
+
+impl Exchange {
+    /// Something is asked.
+    pub fn asks(&mut self, asked: Asked) {
+        self.asked.push_back(asked);
+    }
+
+    /// Bytes leave: the answers that are whole with them, each with what it answers.
+    fn leave(&mut self, bytes: &[u8]) -> Vec<(Option<Asked>, Answer)> {
+        self.part.extend_from_slice(bytes);
+        let mut whole = Vec::new();
+        while let Some((answer, length)) = parse(&self.part) {
+            self.part.drain(..length);
+            whole.push((self.asked.pop_front(), answer));
+        }
+        whole
+    }
+}
+
+impl World {
+    /// Bytes leave the gateway on a connection; the answers that end in them are judged.
+    pub fn answers_leave(&mut self, conn: u64, bytes: &[u8]) {
+        let Some(found) = self.conns.get_mut(&conn) else {
+            return;
+        };
+        for (asked, answer) in found.exchange.leave(bytes) {
+            match asked {
+                None => self.fail(
+                    Property::ReplyOrder,
+                    format!("nobody asked on connection {conn} for the answer {answer:?}"),
+                ),
+                Some(Asked::Page) if matches!(answer.status, 200 | 503) => {}
+                Some(Asked::Page) => self.fail(
+                    Property::ReplyOrder,
+                    format!("a service page was answered {answer:?}"),
+                ),
+                Some(Asked::Submit(serial)) => self.judge_answer(serial, &answer),
+            }
+        }
+    }
+
+    fn judge_answer(&mut self, serial: u64, answer: &Answer) {
+        sim_trace!(
+            self.now_us(),
+            "request {serial} is answered {} {:?} {}",
+            answer.status,
+            answer.dedup,
+            answer.body
+        );
+        let run = self.run;
+        let judged = self.oracle.answered(serial, answer, run);
+        let Some(meaning) = self.check(judged) else {
+            return;
+        };
+        self.counts.one(match meaning {
+            Meaning::First => Count::Misses,
+            Meaning::FirstAgain => Count::Expired,
+            Meaning::Again => Count::Hits,
+            Meaning::Conflict => Count::Conflicts,
+            Meaning::Refused if answer.status == 400 => Count::Refused400,
+            Meaning::Refused => Count::Refused401,
+            Meaning::Retry => Count::Unavailable503,
+        });
+    }
+}
+
+/// Reads one whole answer from the beginning of the bytes, and how long it is.
+pub fn parse(bytes: &[u8]) -> Option<(Answer, usize)> {
+    let head_len = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&bytes[..head_len]).into_owned();
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let mut dedup = None;
+    let mut length = 0;
+    for line in lines {
+        match line.split_once(": ") {
+            Some(("Content-Length", value)) => length = value.parse().ok()?,
+            Some(("Flk-Dedup", "miss")) => dedup = Some(Dedup::Miss),
+            Some(("Flk-Dedup", "hit")) => dedup = Some(Dedup::Hit),
+            Some(("Flk-Dedup", "conflict")) => dedup = Some(Dedup::Conflict),
+            _ => {}
+        }
+    }
+    let body = bytes.get(head_len..head_len + length)?;
+    let body = String::from_utf8_lossy(body).into_owned();
+    Some((
+        Answer {
+            status,
+            dedup,
+            body,
+        },
+        head_len + length,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_cut_where_they_end() {
+        let one = "HTTP/1.1 200 OK\r\nFlk-Dedup: hit\r\nContent-Length: 2\r\n\r\n{}";
+        let both = format!("{one}HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+        let (first, length) = parse(both.as_bytes()).unwrap();
+        assert_eq!(
+            (first.status, first.dedup, first.body.as_str(), length),
+            (200, Some(Dedup::Hit), "{}", one.len())
+        );
+        let (second, _) = parse(&both.as_bytes()[length..]).unwrap();
+        assert_eq!(second.status, 503);
+        assert!(
+            parse(&both.as_bytes()[..one.len() - 1]).is_none(),
+            "an answer that is not whole is none"
+        );
+    }
+
+    #[test]
+    fn an_answer_counts_when_its_last_byte_has_left() {
+        let one = "HTTP/1.1 200 OK\r\nFlk-Dedup: miss\r\nContent-Length: 2\r\n\r\n{}";
+        let mut exchange = Exchange::default();
+        exchange.asks(Asked::Submit(7));
+        let (most, last) = one.as_bytes().split_at(one.len() - 1);
+        assert!(exchange.leave(most).is_empty());
+        let whole = exchange.leave(last);
+        assert!(matches!(whole[..], [(Some(Asked::Submit(7)), _)]));
+        let (asked, _) = &exchange.leave(one.as_bytes())[0];
+        assert!(asked.is_none(), "nobody asked for another one");
+    }
+}
