@@ -39,6 +39,8 @@ mod tests;
 #[cfg(test)]
 mod tests_offline;
 #[cfg(test)]
+mod tests_quarantine;
+#[cfg(test)]
 mod tests_serving;
 
 use crate::event::Now;
