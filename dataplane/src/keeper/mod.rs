@@ -29,6 +29,7 @@ mod seal;
 mod serve;
 
 pub mod offline;
+mod quarantine;
 
 #[cfg(test)]
 mod test_disk;

@@ -48,7 +48,11 @@ impl Written {
             let file = world.current_file(0);
             if segments.last().is_some_and(|(last, _)| *last != file) {
                 segments.push((file, Vec::new()));
-                left = if segments.len() == closed + 2 { 9 } else { left };
+                left = if segments.len() == closed + 2 {
+                    9
+                } else {
+                    left
+                };
             }
             if let Some((_, held)) = segments.last_mut() {
                 held.push((record, BLOCK * (held.len() + 1)));
@@ -56,7 +60,10 @@ impl Written {
             record += 1;
             left = left.saturating_sub(1);
         }
-        assert!(world.dead, "the manifest must not close the one before the last");
+        assert!(
+            world.dead,
+            "the manifest must not close the one before the last"
+        );
         // Says that the last batch was durable.
         world.mark(0);
         let written = Written { world, segments };
@@ -82,7 +89,9 @@ impl Written {
             let (file, held) = &self.segments[at];
             let begin = batch.map_or(0, |batch| held[batch].1);
             lost.extend(batch.map(|batch| held[batch].0));
-            self.world.disk.tamper(file, |bytes| bytes[begin + offset] ^= 1);
+            self.world
+                .disk
+                .tamper(file, |bytes| bytes[begin + offset] ^= 1);
         }
         lost
     }
@@ -134,7 +143,10 @@ fn mended(mut world: World) -> (World, Vec<String>) {
         assert_eq!((code, world.disk.names()), (0, before), "{report}");
         let (code, report) = tool(&mut world, quarantine(&file, true));
         assert_eq!(code, 0, "{report}");
-        assert!(!given_up.contains(&file), "{file} is named again: {given_up:?}");
+        assert!(
+            !given_up.contains(&file),
+            "{file} is named again: {given_up:?}"
+        );
         given_up.push(file);
         assert!(given_up.len() <= 4, "no way out: {given_up:?}");
     }
@@ -145,19 +157,30 @@ fn check(closed: usize, harms: &[Harm]) {
     let mut written = Written::new(closed);
     let lost = written.harm(harms);
     let kept = written.all_but(&lost);
-    let harmed: Vec<_> = written.segments.iter().map(|(file, _)| file.clone()).collect();
+    let harmed: Vec<_> = written
+        .segments
+        .iter()
+        .map(|(file, _)| file.clone())
+        .collect();
     let (mut world, given_up) = mended(written.world);
     world.assert_serving();
     assert_eq!(world.known(), kept, "{closed} {harms:?}: {given_up:?}");
     for harm in harms {
         let (Harm::Header(at) | Harm::Index(at, _) | Harm::Batch(at, _) | Harm::Last(at)) = *harm;
-        assert!(given_up.contains(&harmed[at]), "{closed} {harms:?}: {given_up:?}");
+        assert!(
+            given_up.contains(&harmed[at]),
+            "{closed} {harms:?}: {given_up:?}"
+        );
     }
     for _ in 0..2 {
         world.decide(0, 1_000_000, DAY_S);
         world = world.restarted(Lost::Everything, 1, 1);
         world.assert_serving();
-        let known: Vec<u32> = world.known().into_iter().filter(|it| *it < 1_000_000).collect();
+        let known: Vec<u32> = world
+            .known()
+            .into_iter()
+            .filter(|it| *it < 1_000_000)
+            .collect();
         assert_eq!(known, kept, "{closed} {harms:?}, a start later");
     }
 }
@@ -199,7 +222,10 @@ fn a_header_and_the_first_batches_cost_those_batches() {
         for at in 0..segments {
             check(closed, &[Harm::Header(at), Harm::Index(at, 0)]);
             check(closed, &[Harm::Header(at), Harm::Batch(at, 0)]);
-            check(closed, &[Harm::Header(at), Harm::Batch(at, 0), Harm::Batch(at, 1)]);
+            check(
+                closed,
+                &[Harm::Header(at), Harm::Batch(at, 0), Harm::Batch(at, 1)],
+            );
             check(closed, &[Harm::Header(at), Harm::Batch(at, 5)]);
         }
     }
@@ -207,14 +233,26 @@ fn a_header_and_the_first_batches_cost_those_batches() {
 
 #[test]
 fn two_damaged_segments_cost_what_is_damaged_in_each() {
-    for (closed, pair) in [(0, [0, 1]), (2, [0, 1]), (2, [1, 2]), (2, [2, 3]), (2, [0, 3])] {
+    for (closed, pair) in [
+        (0, [0, 1]),
+        (2, [0, 1]),
+        (2, [1, 2]),
+        (2, [2, 3]),
+        (2, [0, 3]),
+    ] {
         let [one, other] = pair;
         check(closed, &[Harm::Batch(one, 3), Harm::Batch(other, 3)]);
         check(closed, &[Harm::Header(one), Harm::Header(other)]);
         check(closed, &[Harm::Last(one), Harm::Header(other)]);
         check(closed, &[Harm::Last(one), Harm::Batch(other, 0)]);
-        check(closed, &[Harm::Last(one), Harm::Header(other), Harm::Batch(other, 0)]);
-        check(closed, &[Harm::Header(one), Harm::Batch(one, 0), Harm::Last(other)]);
+        check(
+            closed,
+            &[Harm::Last(one), Harm::Header(other), Harm::Batch(other, 0)],
+        );
+        check(
+            closed,
+            &[Harm::Header(one), Harm::Batch(one, 0), Harm::Last(other)],
+        );
     }
 }
 
@@ -255,7 +293,11 @@ fn a_last_segment_that_is_lost_ends_its_log_before() {
         name.starts_with("segment") && bytes.len() == 2 * BLOCK
     };
     let names = world.disk.names();
-    let last = names.iter().find(|name| holds_one(name, &world)).expect("a last segment").clone();
+    let last = names
+        .iter()
+        .find(|name| holds_one(name, &world))
+        .expect("a last segment")
+        .clone();
     world.disk.tamper(&last, |bytes| bytes[BLOCK + 20] ^= 1);
     let (world, given_up) = mended(world);
     assert_eq!(given_up, [last]);
@@ -273,12 +315,19 @@ fn a_quarantined_segment_can_be_damaged_and_given_up_again() {
     let mut world = written.world;
     let (code, report) = tool(&mut world, quarantine(&victim, true));
     assert_eq!(code, 0, "{report}");
-    let newest = world.disk.names().into_iter().rfind(|name| name.starts_with("segment"));
+    let newest = world
+        .disk
+        .names()
+        .into_iter()
+        .rfind(|name| name.starts_with("segment"));
     let newest = newest.expect("the new segment");
     world.disk.tamper(&newest, |bytes| bytes[100] ^= 1);
     let (code, report) = tool(&mut world, quarantine(&newest, true));
     assert_eq!(code, 0, "{report}");
-    assert!(!report.contains("missing"), "nothing more is lost: {report}");
+    assert!(
+        !report.contains("missing"),
+        "nothing more is lost: {report}"
+    );
     let (world, given_up) = mended(world);
     assert_eq!((world.known(), given_up), (kept, Vec::new()));
 }
@@ -301,7 +350,12 @@ fn a_crash_at_any_file_operation_of_a_quarantine_is_mended_by_running_it_again()
     let mut ops = 0;
     loop {
         let mut survived = false;
-        for lost in [Lost::Everything, Lost::Nothing, Lost::Some(ops + 1), Lost::Some(ops + 77)] {
+        for lost in [
+            Lost::Everything,
+            Lost::Nothing,
+            Lost::Some(ops + 1),
+            Lost::Some(ops + 77),
+        ] {
             for again_at_once in [false, true] {
                 let mut written = Written::new(0);
                 let gone = written.harm(&harms);
@@ -365,15 +419,22 @@ fn a_batch_repeated_in_the_next_segment_is_kept_there() {
         let (first, held) = &written.segments[0];
         let behind = held.last().map_or(0, |(_, offset)| offset + BLOCK);
         let salt = written.world.disk.bytes(first).expect("it")[BLOCK + 8..BLOCK + 16].to_vec();
-        let previous = written.world.disk.bytes(first).expect("it")[behind - BLOCK + 92..][..4].to_vec();
-        let second = written.world.disk.bytes(&written.segments[1].0).expect("it");
+        let previous =
+            written.world.disk.bytes(first).expect("it")[behind - BLOCK + 92..][..4].to_vec();
+        let second = written
+            .world
+            .disk
+            .bytes(&written.segments[1].0)
+            .expect("it");
         let mut failed = second[BLOCK..2 * BLOCK].to_vec();
         failed[8..16].copy_from_slice(&salt);
         failed[68..72].copy_from_slice(&previous);
         let checksum = crate::wal::checksum::crc(&failed[..92]).to_le_bytes();
         failed[92..96].copy_from_slice(&checksum);
         let first = first.clone();
-        written.world.disk.tamper(&first, |bytes| bytes[behind..behind + BLOCK].copy_from_slice(&failed));
+        written.world.disk.tamper(&first, |bytes| {
+            bytes[behind..behind + BLOCK].copy_from_slice(&failed)
+        });
         let lost = written.harm(harms);
         let kept = written.all_but(&lost);
         let (world, given_up) = mended(written.world);
@@ -389,5 +450,8 @@ fn names_of_segments_that_were_given_up_stay_free() {
     let file = written.segments[1].0.clone();
     let (world, _) = mended(written.world);
     let names = world.disk.names();
-    assert!(NumberedFile::parse(&file).is_some() && !names.contains(&file), "{names:?}");
+    assert!(
+        NumberedFile::parse(&file).is_some() && !names.contains(&file),
+        "{names:?}"
+    );
 }
