@@ -13,7 +13,7 @@ use crate::keeper::harvest::{Dictionary, Harvest};
 use crate::keeper::ledger::Ledger;
 use crate::keeper::load;
 use crate::keeper::messages::{Begin, ExpiryClock, NamedSegment, ToShard};
-use crate::keeper::notice::Notice;
+use crate::keeper::notice::{Before, Notice};
 use crate::keeper::partition;
 use crate::keeper::port::Port;
 use crate::keeper::recover::{self, LogFound};
@@ -208,7 +208,14 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         secret,
         void,
     } = open(port, config, Missing::Refused).await?;
-    let clean = ledger.manifest.clean_stop;
+    let before = match ledger.manifest {
+        // A start that was cut short before it replaced the manifest left nothing behind.
+        Manifest { start: 0, .. } => Before::Nothing,
+        Manifest {
+            clean_stop: true, ..
+        } => Before::CleanStop,
+        _ => Before::UncleanStop,
+    };
     let mut dictionary = Dictionary::default();
     let mut harvest = Harvest::new(KeyHash::new(secret.key));
     let slices = slices::open_all(&ledger, &mut dictionary).await?;
@@ -237,7 +244,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         decisions: loaded,
         unanswered,
         took_us: port.now().mono_us - began_us,
-        clean,
+        before,
     });
     Ok(Started {
         ledger,

@@ -3,10 +3,13 @@
 
 use crate::event::Errno;
 use crate::keeper::Keeper;
+use crate::keeper::config::KeeperConfig;
 use crate::keeper::offline::{Job, run_blocking};
+use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
 use crate::wal::files::NumberedFile;
+use crate::wal::manifest::Manifest;
 
 const DAY_S: u32 = 86_400;
 const BLOCK: usize = 4096;
@@ -166,7 +169,10 @@ fn check(closed: usize, harms: &[Harm]) {
     world.assert_serving();
     assert_eq!(world.known(), kept, "{closed} {harms:?}: {given_up:?}");
     for harm in harms {
-        let (Harm::Header(at) | Harm::Index(at, _) | Harm::Batch(at, _) | Harm::Last(at)) = *harm;
+        // What is missing between two segments may be given up with either.
+        let (Harm::Header(at) | Harm::Index(at, _) | Harm::Batch(at, _)) = *harm else {
+            continue;
+        };
         assert!(
             given_up.contains(&harmed[at]),
             "{closed} {harms:?}: {given_up:?}"
@@ -341,6 +347,122 @@ fn a_whole_segment_is_never_given_up_and_the_damaged_one_is_named() {
         let (code, report) = tool(&mut written.world, quarantine(file, true));
         assert_eq!(code, 78, "{report}");
         assert!(report.contains(&written.segments[3].0), "{report}");
+    }
+}
+
+/// The beginning of the log was sealed and deleted: nothing says any more where the segment before ended.
+#[test]
+fn the_header_of_the_oldest_segment_left_costs_nothing() {
+    for (batch, cost) in [(None, 0), (Some(0), 1), (Some(2), 1)] {
+        let mut world = World::started(TestDisk::new(), config(1));
+        for record in 0..70 {
+            world.decide(0, record, DAY_S);
+        }
+        let line = "flk1 compact --older-than 0".to_string();
+        world.happen(KeeperEvent::Command {
+            id: CommandId(1),
+            line,
+        });
+        let file = world.current_file(0);
+        assert_eq!(
+            world.shards[0].current_ordinal(),
+            2,
+            "the two before are gone"
+        );
+        for record in 70..80 {
+            world.decide(0, record, DAY_S);
+        }
+        world.mark(0);
+        // The first batch is the mark of the roll.
+        let offset = batch.map(|batch| (batch + 1) * BLOCK + 20);
+        world.disk.tamper(&file, |bytes| bytes[100] ^= 1);
+        if let Some(offset) = offset {
+            world.disk.tamper(&file, |bytes| bytes[offset] ^= 1);
+        }
+        let (world, given_up) = mended(world);
+        assert_eq!(given_up, [file]);
+        let lost = if batch == Some(2) {
+            vec![71]
+        } else {
+            Vec::new()
+        };
+        let kept: Vec<u32> = (0..80).filter(|record| !lost.contains(record)).collect();
+        assert_eq!(world.known(), kept, "{batch:?} costs {cost}");
+    }
+}
+
+#[test]
+fn a_segment_that_is_not_there_costs_its_own_batches() {
+    for (closed, at) in [(0, 0), (0, 1), (2, 0), (2, 1), (2, 2), (2, 3)] {
+        let written = Written::new(closed);
+        let (file, held) = written.segments[at].clone();
+        let lost: Vec<u32> = held.iter().map(|(record, _)| *record).collect();
+        let kept = written.all_but(&lost);
+        let mut world = written.world;
+        world.disk.remove(&file);
+        let (world, given_up) = mended(world);
+        assert_eq!(
+            (world.known(), &given_up[..]),
+            (kept, &[file][..]),
+            "{closed} {at}"
+        );
+    }
+}
+
+#[test]
+fn a_spare_that_is_not_there_can_be_given_up() {
+    let config = KeeperConfig {
+        spares_count: 2,
+        ..config(1)
+    };
+    let mut world = World::started(TestDisk::new(), config);
+    for record in 0..70 {
+        world.decide(0, record, DAY_S);
+        world.pass_s(1);
+    }
+    let manifest = Manifest::decode(world.disk.bytes("manifest").expect("a manifest"));
+    let spare = *manifest.expect("whole").spares.last().expect("a spare");
+    let spare = NumberedFile::Segment(spare).to_string();
+    let (code, report) = tool(&mut world, quarantine(&spare, true));
+    assert_eq!(code, 78, "{report}");
+    world.disk.remove(&spare);
+    let (world, given_up) = mended(world);
+    assert_eq!((world.known(), given_up), ((0..70).collect(), vec![spare]));
+}
+
+/// A device that refuses one block is no reason to give up the others.
+#[test]
+fn blocks_that_the_device_refuses_cost_their_batches_only() {
+    for (at, batch) in [(0, Some(3)), (1, Some(3)), (1, None), (1, Some(9))] {
+        let written = Written::new(0);
+        let (file, held) = written.segments[at].clone();
+        let lost: Vec<u32> = batch
+            .and_then(|it| held.get(it))
+            .map(|(record, _)| *record)
+            .into_iter()
+            .collect();
+        let kept = written.all_but(&lost);
+        let mut world = written.world;
+        // Behind its batches and the mark the open segment is unused.
+        let block = batch.map_or(20, |batch| batch + 1) * BLOCK;
+        world.disk.fail_reads_at = Some((file.clone(), block as u64));
+        let mut world = world.restarted(Lost::Everything, 1, 1);
+        let (code, reason) = world.exit.clone().expect("refused");
+        assert!(
+            code == 74 && reason.contains(&format!("flk wal quarantine {file}")),
+            "{reason}"
+        );
+        let (code, report) = tool(&mut world, quarantine(&file, true));
+        assert!(
+            code == 0 && report.contains("refuses to read 4096 bytes"),
+            "{report}"
+        );
+        let (world, given_up) = mended(world);
+        assert_eq!(
+            (world.known(), given_up),
+            (kept, Vec::new()),
+            "{at} {batch:?}"
+        );
     }
 }
 

@@ -9,6 +9,7 @@ mod plan;
 
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::Ledger;
+use crate::keeper::notice::Notice;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::{file_name, write_whole};
 use crate::wal::files::NumberedFile;
@@ -41,6 +42,7 @@ pub(crate) async fn quarantine(
             "{plan}. Nothing was changed. --accept-loss gives up {lost} batches for good: it writes the whole batches to a new segment and keeps what can be read of the original as {aside}"
         ));
     }
+    ledger.port.say(Notice::GivingUp(plan.to_string()));
     if !plan.held.contents.missing {
         write_fresh(&ledger, &aside, false, &plan.held.contents.bytes).await?;
     }
@@ -92,6 +94,7 @@ async fn give_up_spare(
             "{what}. Nothing was changed. --accept-loss takes it out of the manifest"
         ));
     }
+    ledger.port.say(Notice::GivingUp(what.clone()));
     let mut next = ledger.draft();
     next.clock = ledger.manifest.clock;
     next.spares.retain(|spare| *spare != number);
