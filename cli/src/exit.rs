@@ -11,9 +11,28 @@ Exit codes:
    2  the command line, a setting or an input file is wrong
   65  damage was found in a log directory
   69  a gateway did not answer, or a running one stands in the way; trying again later is safe
-  74  a file of a log directory cannot be read or written
+  74  a file of a log directory could not be read or written
   78  the configuration of a gateway is wrong
-flk up ends as the gateway does: see its help.";
+
+flk up ends as a gateway does, with 71 and 75 besides: flk up --help. What each code of a command means to it stands in
+the help of that command.";
+
+/// The same for commands that read or change a log directory.
+pub(crate) const WAL_HELP: &str = "\
+Exit codes:
+   0  done: what was looked at is whole or torn, what was asked for was done or said
+   2  the command line is wrong, or there is nothing to do as it was asked
+  65  damage was found; nothing was changed
+  69  the directory is in use by a gateway; nothing was changed
+  74  a file could not be read or written; it may be run again";
+
+/// The same for commands to a serving gateway.
+pub(crate) const SERVED_HELP: &str = "\
+Exit codes:
+   0  the gateway did it
+   1  the gateway refused
+   2  the command line is wrong
+  69  no gateway serves from the directory, or it did not answer";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +47,8 @@ pub(crate) enum Exit {
     Damage = 65,
     /// Somebody else did not answer.
     Unavailable = 69,
+    /// A file could not be read or written.
+    File = 74,
     /// A gateway's configuration is wrong.
     Configuration = 78,
 }

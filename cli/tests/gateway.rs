@@ -335,3 +335,108 @@ fn slices_are_checked_too_once_a_compaction_has_made_them() {
     std::fs::write(&path, bytes).unwrap();
     assert_eq!(wal(dir.path(), &["verify"]).code, 65);
 }
+
+/// A copy of a directory among the golden files.
+fn golden_directory(name: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let wal_dir = dir.path().join("data/wal");
+    std::fs::create_dir_all(&wal_dir).unwrap();
+    for entry in std::fs::read_dir(golden("wal").join(name)).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), wal_dir.join(entry.file_name())).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn verify_names_every_damaged_segment_and_not_only_the_first() {
+    let dir = golden_directory("v1");
+    let whole = wal(dir.path(), &["verify"]);
+    assert_eq!(whole.code, 0, "{}{}", whole.stdout, whole.stderr);
+    let segments: Vec<_> = wal(dir.path(), &["inspect", "--limit", "0", "--json"])
+        .json()
+        .into_iter()
+        .filter(|it| it["type"] == "segment" && !it["first"].is_null())
+        .filter(|it| it["bytes_in_use"] != 0)
+        .collect();
+    let log = |it: &serde_json::Value| it["log"].as_str().unwrap().to_owned();
+    let first = segments
+        .iter()
+        .find(|it| {
+            segments
+                .iter()
+                .filter(|other| log(other) == log(it))
+                .count()
+                > 1
+        })
+        .expect("a log of two segments");
+    let same: Vec<_> = segments.iter().filter(|it| log(it) == log(first)).collect();
+    for segment in &same {
+        let path = dir
+            .path()
+            .join("data/wal")
+            .join(segment["file"].as_str().unwrap());
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[4096 + 20] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let damaged = wal(dir.path(), &["verify"]);
+    assert_eq!(damaged.code, 65, "{}", damaged.stdout);
+    for segment in &same {
+        let line = format!(
+            "DAMAGED   log {}, {}",
+            log(segment),
+            segment["file"].as_str().unwrap()
+        );
+        assert!(damaged.stdout.contains(&line), "{line}: {}", damaged.stdout);
+    }
+    assert!(
+        damaged.stderr.contains("nothing was changed"),
+        "{}",
+        damaged.stderr
+    );
+}
+
+#[test]
+fn a_directory_without_its_manifest_is_damaged_and_not_empty() {
+    let dir = written_directory(false);
+    std::fs::remove_file(dir.path().join("data/wal/manifest")).unwrap();
+    for verb in ["verify", "inspect"] {
+        let ran = wal(dir.path(), &[verb]);
+        assert_eq!(ran.code, 65, "{verb}: {}{}", ran.stdout, ran.stderr);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(
+            said.contains("manifest") && said.contains("segment-"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named_by_the_start_and_can_be_given_up() {
+    let dir = written_directory(false);
+    let (path, _, _) = first_segment(dir.path());
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    std::fs::remove_file(&path).unwrap();
+    let start = run(flk(dir.path()).args(["up", "--port", "0"]), b"");
+    assert_eq!(start.code, 65, "{}", start.stderr);
+    let way_out = format!("flk wal quarantine {name} --accept-loss");
+    assert!(start.stderr.contains(&way_out), "{}", start.stderr);
+    let asked = wal(dir.path(), &["quarantine", &name]);
+    assert!(
+        asked.code == 0 && asked.stdout.contains("not there"),
+        "{}",
+        asked.stdout
+    );
+    assert!(
+        asked.stdout.contains("Nothing was changed"),
+        "{}",
+        asked.stdout
+    );
+    assert_eq!(
+        wal(dir.path(), &["quarantine", &name, "--accept-loss"]).code,
+        0
+    );
+    let gateway = Gateway::start(dir.path());
+    assert_eq!(gateway.stop(), 0);
+}

@@ -1,7 +1,7 @@
 //! `flk-dataplane`: the gateway process. Configured by environment variables only; see `--help`.
 
 use flk_dataplane::config::{Config, VARIABLES};
-use flk_dataplane::run::{EX_CONFIG, run};
+use flk_dataplane::run::{EX_CONFIG, EXIT_CODES, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -45,11 +45,5 @@ fn help() {
         println!("  {:<20} default: {}", "", variable.default());
     }
     println!();
-    println!(
-        "Exit codes: 0 stopped as asked, 64 unknown argument, 65 damaged data, 69 WAL_DIR is in use,"
-    );
-    println!(
-        "            71 refused by the operating system, 74 the log cannot be written, 75 start it again,"
-    );
-    println!("            78 configuration. docs/operations.md says what to do about each.");
+    println!("{EXIT_CODES}");
 }

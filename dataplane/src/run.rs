@@ -31,6 +31,20 @@ use std::time::Duration;
 /// Exit code for a configuration that cannot run (sysexits).
 pub const EX_CONFIG: u8 = 78;
 
+/// How a gateway ends, for every text of help that must say it.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+   0  stopped as asked, everything answered
+  64  an argument that is not known
+  65  damage: something durable is not what it was; nothing was changed, see flk wal verify
+  69  another process holds WAL_DIR
+  71  the operating system refused something that a thread needs
+  74  a file operation failed: check the disk, its room and its permissions
+  75  the numbers of a log are used up: start again
+  78  the start is impossible as configured
+
+A supervisor may start it again after 74 and 75; the others want somebody who looks. docs/operations.md says what to do.";
+
 impl Machine for Shard {
     fn turn<D: Driver>(
         &mut self,

@@ -8,6 +8,7 @@ use clap::Args;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
 use flk_dataplane::config::Config;
+use flk_dataplane::run::EXIT_CODES;
 use flk_dataplane::shard::config::Signing;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::DirBuilderExt;
@@ -22,12 +23,11 @@ Examples:
   $ flk up --data /var/lib/flk --listen 0.0.0.0
 
 Everything else comes from the environment variables of flk-dataplane (flk-dataplane --help lists them). Ctrl-C \
-drains and stops. It ends as the gateway does: 0 stopped as asked, 65 damaged data, 69 the log directory is in use, \
-71 refused by the operating system, 74 the log cannot be written, 75 start it again, 78 configuration.";
+drains and stops. It ends as the gateway does; a wrong argument of this command ends with 2.";
 
 /// Options of `flk up`.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct UpArgs {
     /// Address to listen on [default: LISTEN, else 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]

@@ -1,7 +1,7 @@
 //! A log directory as a reader sees it: opened without a change to it, its segments held by shared locks so that a
 //! serving gateway cannot use one anew while it is read. Removing a file does not disturb whoever has it open.
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::wal::socket;
 use flk_dataplane::driver::files::FileExecutor;
 use flk_dataplane::event::{Errno, FileId};
@@ -40,6 +40,8 @@ pub(super) struct Directory {
 pub(super) enum Unusable {
     /// The manifest is damaged or of another version.
     Manifest(ManifestFault),
+    /// There is no manifest, and files that one should name; the first of them.
+    NoManifest(String),
     /// Anything else.
     Failure(Failure),
 }
@@ -148,13 +150,28 @@ impl Directory {
     }
 
     fn manifest(&self) -> Result<Manifest, Unusable> {
-        let bytes = self.read_whole(MANIFEST).map_err(|error| {
-            let path = self.path.display();
-            Failure::usage(format!(
-                "cannot read {path}/{MANIFEST}: {error}; a directory in which a gateway was started has one"
-            ))
-        })?;
-        Manifest::decode(&bytes).map_err(Unusable::Manifest)
+        let path = self.path.display();
+        match self.read_whole(MANIFEST) {
+            Ok(bytes) => Manifest::decode(&bytes).map_err(Unusable::Manifest),
+            Err(Errno::ENOENT) => {
+                let names = self.names()?;
+                let numbered = names
+                    .into_iter()
+                    .find(|name| NumberedFile::parse(name).is_some());
+                Err(numbered.map_or_else(
+                    || {
+                        Unusable::Failure(Failure::usage(format!(
+                            "{path} holds no {MANIFEST}: a directory in which a gateway was started has one"
+                        )))
+                    },
+                    Unusable::NoManifest,
+                ))
+            }
+            Err(error) => Err(Unusable::Failure(Failure::with(
+                Exit::File,
+                format!("cannot read {path}/{MANIFEST}: {error}"),
+            ))),
+        }
     }
 
     fn open_log(&self, log: &LogEntry) -> Result<Vec<Option<LogFile<'_>>>, Failure> {
@@ -167,7 +184,10 @@ impl Directory {
             match opened {
                 Ok(file) => Ok(Some(file)),
                 Err(Errno::ENOENT) => Ok(None),
-                Err(error) => Err(Failure::usage(format!("cannot open {name}: {error}"))),
+                Err(error) => Err(Failure::with(
+                    Exit::File,
+                    format!("cannot open {name}: {error}"),
+                )),
             }
         };
         log.segments

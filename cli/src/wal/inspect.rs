@@ -1,7 +1,7 @@
 //! `flk wal inspect`: segments, and every stored body with its fate.
 
 use crate::Answer;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, WAL_HELP};
 use crate::output::Output;
 use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::row::{FateName, Filter, Row};
@@ -22,7 +22,7 @@ It reads beside a serving gateway and does not disturb it.";
 
 /// Options of `flk wal inspect`.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{WAL_HELP}"))]
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -54,6 +54,10 @@ pub(crate) fn run(args: &InspectArgs) -> Answer {
     let directory = Directory::open(args.dir.path())?;
     let snapshot = directory.snapshot().map_err(|unusable| match unusable {
         Unusable::Manifest(fault) => Failure::with(Exit::Damage, format!("the manifest: {fault}")),
+        Unusable::NoManifest(file) => Failure::with(
+            Exit::Damage,
+            format!("there is no manifest, and {file} is there: restore all of the directory from one backup"),
+        ),
         Unusable::Failure(failure) => failure,
     })?;
     if args.bodies {

@@ -1,7 +1,7 @@
 //! Commands to a serving gateway: one line to `keeper.sock`, one line back.
 
 use crate::Answer;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, SERVED_HELP};
 use crate::output::Output;
 use crate::wal::DirArgs;
 use clap::Args;
@@ -21,7 +21,7 @@ const REPLY_BYTES_MAX: u64 = 1 << 20;
 /// Options of `flk wal status`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  $ flk wal status --dir ./data/wal\n\nThe answer is one JSON object. It ends with 69 if no gateway serves from the directory."
+    after_help = format!("Examples:\n  $ flk wal status --dir ./data/wal\n\nThe answer is one JSON object. Where no gateway serves, flk wal verify says how the log is.\n\n{SERVED_HELP}")
 )]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
@@ -31,8 +31,9 @@ pub(crate) struct StatusArgs {
 /// Options of `flk wal release-clock`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  $ flk wal release-clock\n\nAfter a long stop, or a wall clock that jumped, time beyond one hour is withheld: ids live longer, never \
-shorter. When the clock is known to be right, this releases the withheld time."
+    after_help = format!("Examples:\n  $ flk wal release-clock\n\nAfter a long stop, or a wall clock that jumped, time beyond one hour is withheld: ids live longer, never \
+shorter. When the clock is known to be right, this releases the withheld time: ids whose time is up are then taken as new. \
+The gateway does it, so it must serve: flk wal status shows withheld_s, the seconds that this would release.\n\n{SERVED_HELP}")
 )]
 pub(crate) struct ReleaseClockArgs {
     #[command(flatten)]
@@ -42,7 +43,7 @@ pub(crate) struct ReleaseClockArgs {
 /// Options of `flk wal pin`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  $ flk wal pin\n\nThe pin lasts until flk wal unpin, or until the gateway stops. Meanwhile its disk may fill."
+    after_help = format!("Examples:\n  $ flk wal pin\n\nThe pin lasts until flk wal unpin, or until the gateway stops. Meanwhile its disk may fill.\n\n{SERVED_HELP}")
 )]
 pub(crate) struct PinArgs {
     #[command(flatten)]
@@ -51,7 +52,7 @@ pub(crate) struct PinArgs {
 
 /// Options of `flk wal unpin`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  $ flk wal unpin 1")]
+#[command(after_help = format!("Examples:\n  $ flk wal unpin 1\n\n{SERVED_HELP}"))]
 pub(crate) struct UnpinArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -66,6 +67,11 @@ pub(crate) fn status(args: &StatusArgs) -> Answer {
 
 /// Runs `flk wal release-clock`.
 pub(crate) fn release_clock(args: &ReleaseClockArgs) -> Answer {
+    if connect(args.dir.path()).is_ok() {
+        eprintln!(
+            "flk: letting withheld time count: ids whose time is up with it are taken as new from now on"
+        );
+    }
     ask_and_print(args.dir.path(), "release-clock")
 }
 
@@ -84,7 +90,7 @@ pub(super) fn ask_and_print(directory: &Path, command: &str) -> Answer {
     let stream = connect(directory).map_err(|error| {
         let path = directory.display();
         Failure::unavailable(format!(
-            "no gateway answers in {path}: {error}; --dir or WAL_DIR names the directory"
+            "no gateway serves from {path}: {error}; --dir or WAL_DIR names the directory, and flk wal verify looks into it without a gateway"
         ))
     })?;
     let reply = ask(stream, command)

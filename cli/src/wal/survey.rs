@@ -29,6 +29,18 @@ impl Survey<'_> {
         self.directory.holder.is_some() && self.log.ended_at.is_none()
     }
 
+    /// The same log from behind the segment where this one's reading ended, if anything is left there.
+    pub(super) fn behind(&self, ordinal: u32) -> Option<Self> {
+        let segments = self.log.segments.iter();
+        let from = segments.take_while(|it| it.ordinal <= ordinal).count();
+        let files = self.files.get(from.checked_sub(self.from)?..)?.to_vec();
+        (!files.is_empty()).then_some(Survey {
+            from,
+            files,
+            ..*self
+        })
+    }
+
     /// Where the log ends and in which state.
     pub(super) fn end(&self) -> LogEnd {
         let mut end = self.read(|_, _| {});

@@ -1,7 +1,8 @@
 //! Jobs that change a directory: through the gateway that serves from it, or, where none does, by the keeper itself, which
 //! takes the directory's lock for as long as it works.
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, WAL_HELP};
+use crate::output::Output;
 use crate::wal::{DirArgs, socket};
 use clap::Args;
 use flk_contract::ParamsVersion;
@@ -20,19 +21,23 @@ Examples:
   $ flk wal quarantine segment-0000000000000003.wal
   $ flk wal quarantine segment-0000000000000003.wal --accept-loss
 
-Without --accept-loss it only says what would be lost. With it, every whole batch is kept, what is missing is recorded \
-in the manifest, and the original is moved aside. Stop the gateway first: a directory in use is refused.";
+Without --accept-loss it only says what would be lost. With it, every whole batch is kept in a new segment, what is \
+missing is recorded in the manifest, and what can be read of the original is kept aside as quarantine-SEGMENT: have room \
+for two segments. A file that is missing, or that the device refuses to read, can be given up too. Cut short, it can be \
+run again. Stop the gateway first: a directory in use is refused.";
 
 const COMPACT_EXAMPLES: &str = "\
 Examples:
   $ flk wal compact --dry-run
   $ flk wal compact --older-than 3d
 
-A serving gateway does it itself; where none serves, this command takes the directory's lock and does it.";
+It seals the decisions of closed segments, so that duplicates are still known, and deletes those segments, bodies and \
+all, once they are older than asked. A serving gateway does it itself; where none serves, this command takes the \
+directory's lock and does it.";
 
 /// Options of `flk wal quarantine`.
 #[derive(Args, Debug)]
-#[command(after_help = QUARANTINE_EXAMPLES)]
+#[command(after_help = format!("{QUARANTINE_EXAMPLES}\n\n{WAL_HELP}"))]
 pub(crate) struct QuarantineArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -45,7 +50,7 @@ pub(crate) struct QuarantineArgs {
 
 /// Options of `flk wal compact`.
 #[derive(Args, Debug)]
-#[command(after_help = COMPACT_EXAMPLES)]
+#[command(after_help = format!("{COMPACT_EXAMPLES}\n\n{WAL_HELP}"))]
 pub(crate) struct CompactArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -72,6 +77,13 @@ pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
     let age_s = |age: Duration| u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
     let older_than_s = args.older_than.map(age_s);
     let dry_run = args.dry_run;
+    if !dry_run {
+        let age = match args.older_than {
+            Some(age) => humantime::format_duration(age).to_string(),
+            None => "the retention that is set".to_owned(),
+        };
+        eprintln!("flk: sealing what is closed, then deleting closed segments older than {age}");
+    }
     if socket::connect(args.dir.path()).is_ok() {
         let age = older_than_s.map_or(String::new(), |age_s| format!(" --older-than {age_s}"));
         let dry = if dry_run { " --dry-run" } else { "" };
@@ -87,6 +99,7 @@ pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
     )
 }
 
+/// Carries out a job where no gateway serves; the exit code is the keeper's.
 fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
     let opened = File::open(directory).map_err(|error| {
         let path = directory.display();
@@ -99,7 +112,11 @@ fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
     let say = |notice| eprintln!("flk: {notice}");
     let (code, report) = run_blocking(keeper, now, |op| files.run(op), say);
     match code {
-        0 => println!("{}", report.strip_prefix("ok ").unwrap_or(&report)),
+        0 => {
+            let mut output = Output::new();
+            output.line(report.strip_prefix("ok ").unwrap_or(&report))?;
+            output.flush()?;
+        }
         _ => eprintln!("flk: {report}"),
     }
     Ok(match code {

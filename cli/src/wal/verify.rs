@@ -1,7 +1,7 @@
 //! `flk wal verify`: every checksum and chain of a directory, and in plain words what is whole, torn or damaged.
 
 use crate::Answer;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, WAL_HELP};
 use crate::output::{Output, counted};
 use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::survey::Survey;
@@ -25,7 +25,7 @@ will not start; restore a backup, or see flk wal quarantine. It ends with 65 if 
 
 /// Options of `flk wal verify`.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{WAL_HELP}"))]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -73,6 +73,10 @@ pub(crate) fn run(args: &VerifyArgs) -> Answer {
     let findings = match directory.snapshot() {
         Ok(snapshot) => findings(&directory, &snapshot)?,
         Err(Unusable::Manifest(fault)) => vec![damaged(MANIFEST, fault.to_string())],
+        Err(Unusable::NoManifest(file)) => vec![damaged(
+            MANIFEST,
+            format!("it is not there, and {file} is: restore all of the directory from one backup"),
+        )],
         Err(Unusable::Failure(failure)) => return Err(failure),
     };
     let mut output = Output::new();
@@ -107,8 +111,16 @@ fn conclude(directory: &Directory, findings: &[Finding]) -> Exit {
             counted(torn as u64, "torn tail")
         ),
         (damaged, _) => {
+            let segment =
+                |it: &&Finding| it.state == State::Damaged && it.what.contains("segment-");
+            let way_out = match findings.iter().any(|it| segment(&it)) {
+                true => {
+                    ", or see with flk wal quarantine what giving up a damaged segment would cost"
+                }
+                false => "",
+            };
             eprintln!(
-                "{damaged} damaged: a gateway will not start from this; restore a backup, or see flk wal quarantine --help{by}"
+                "{damaged} damaged: a gateway will not start from this; nothing was changed; restore a backup{way_out}{by}"
             );
             return Exit::Damage;
         }
@@ -151,7 +163,7 @@ fn findings(directory: &Directory, snapshot: &Snapshot<'_>) -> Result<Vec<Findin
             from,
             files,
         };
-        all.push(log_finding(&survey, &survey.end()));
+        all.extend(log_findings(survey));
     }
     all.extend(
         manifest
@@ -195,6 +207,31 @@ fn secret(directory: &Directory, manifest: &Manifest) -> Finding {
             "it belongs to another directory: put back the right one".to_owned(),
         ),
         Err(fault) => damaged(SECRET, fault.to_string()),
+    }
+}
+
+/// What a log is, and behind damage that ends its reading, which of its segments are damaged too.
+fn log_findings(mut survey: Survey<'_>) -> Vec<Finding> {
+    let end = survey.end();
+    let mut all = vec![log_finding(&survey, &end)];
+    let mut damaged = damaged_at(&end.verdict);
+    while let Some(behind) = damaged.and_then(|ordinal| survey.behind(ordinal)) {
+        survey = behind;
+        let end = survey.end();
+        damaged = damaged_at(&end.verdict);
+        if damaged.is_some() {
+            all.push(log_finding(&survey, &end));
+        }
+    }
+    all
+}
+
+/// The segment that a verdict calls damaged.
+fn damaged_at(verdict: &Verdict) -> Option<u32> {
+    match verdict {
+        Verdict::Damage(damage) => Some(damage.ordinal),
+        Verdict::Unreadable { ordinal, .. } => Some(*ordinal),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why the keeper ends the process before its time: one case per thing that an operator can do about it.
 
 use crate::event::Errno;
+use crate::wal::files::NumberedFile;
 use std::fmt;
 
 /// The end of the process, with what explains it.
@@ -71,10 +72,20 @@ impl fmt::Display for Halt {
                 out,
                 "WAL_DIR is in use by {holder}: stop that process or give this one a WAL_DIR of its own"
             ),
-            Halt::Damage { file, what } => write!(
-                out,
-                "{file} is damaged: {what}. Nothing was changed. Look at it with `flk wal verify`; restore a backup, or give up what is lost with `flk wal quarantine {file} --accept-loss`"
-            ),
+            Halt::Damage { file, what } => {
+                write!(
+                    out,
+                    "{file} is damaged: {what}. Nothing was changed. Look at it with `flk wal verify`; restore a backup"
+                )?;
+                match is_segment(file) {
+                    true => write!(
+                        out,
+                        ", or give up what is lost with `flk wal quarantine {file} --accept-loss` (without --accept-loss it only says what that is)"
+                    ),
+                    // Of nothing else a part could be given up.
+                    false => Ok(()),
+                }
+            }
             Halt::StaleManifest {
                 file,
                 file_generation,
@@ -91,14 +102,27 @@ impl fmt::Display for Halt {
                 out,
                 "WAL_DIR holds {file}, but no manifest: restore all of it from one backup, or start with an empty WAL_DIR"
             ),
-            Halt::Io { doing, file, error } => write!(
-                out,
-                "{doing} {file}: {error}. Check the disk, its free space and the permissions of WAL_DIR, then start again"
-            ),
+            Halt::Io { doing, file, error } => {
+                write!(
+                    out,
+                    "{doing} {file}: {error}. Check the disk, its free space and the permissions of WAL_DIR, then start again"
+                )?;
+                match *error == Errno::EIO && *doing == "reading" && is_segment(file) {
+                    true => write!(
+                        out,
+                        "; if the device has lost these bytes for good, `flk wal quarantine {file}` says what can still be read"
+                    ),
+                    false => Ok(()),
+                }
+            }
             Halt::Refused(why) => out.write_str(why),
             Halt::StartsExhausted => out.write_str(
                 "this WAL_DIR was started 16,777,215 times, which is all that its numbering allows: begin a new one",
             ),
         }
     }
+}
+
+fn is_segment(file: &str) -> bool {
+    matches!(NumberedFile::parse(file), Some(NumberedFile::Segment(_)))
 }

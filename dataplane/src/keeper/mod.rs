@@ -29,6 +29,7 @@ mod seal;
 mod serve;
 
 pub mod offline;
+mod quarantine;
 
 #[cfg(test)]
 mod test_disk;
@@ -38,6 +39,8 @@ mod test_world;
 mod tests;
 #[cfg(test)]
 mod tests_offline;
+#[cfg(test)]
+mod tests_quarantine;
 #[cfg(test)]
 mod tests_serving;
 

@@ -3,6 +3,17 @@
 use crate::wal::name::{LogId, Sequence};
 use std::fmt;
 
+/// How what was before a start ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing was before: it is the first start of an installation.
+    Nothing,
+    /// The last run ended with a clean-stop mark.
+    CleanStop,
+    /// The last run was cut short.
+    UncleanStop,
+}
+
 /// One line for the operator (standard error in production).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -52,8 +63,8 @@ pub enum Notice {
         unanswered: u64,
         /// How long it took in microseconds of monotonic time.
         took_us: u64,
-        /// The last run ended with a clean-stop mark.
-        clean: bool,
+        /// What was before.
+        before: Before,
     },
     /// The decisions do not fit the declared memory: submits are answered 503 until they do.
     FoldTooLarge {
@@ -101,6 +112,8 @@ pub enum Notice {
         /// Free bytes below which submits are refused.
         reserve_bytes: u64,
     },
+    /// A quarantine is about to give this up.
+    GivingUp(String),
     /// A graceful stop began.
     Draining,
 }
@@ -138,13 +151,24 @@ impl fmt::Display for Notice {
                 decisions,
                 unanswered,
                 took_us,
-                clean,
-            } => write!(
-                out,
-                "recovered {decisions} live decisions in {} ms after {} stop; {unanswered} bodies were never answered",
-                took_us / 1000,
-                if *clean { "a clean" } else { "an unclean" }
-            ),
+                before,
+            } => {
+                let took_ms = took_us / 1000;
+                let stop = match before {
+                    Before::Nothing => {
+                        return write!(
+                            out,
+                            "first start of a new installation: nothing to recover, ready in {took_ms} ms"
+                        );
+                    }
+                    Before::CleanStop => "a clean",
+                    Before::UncleanStop => "an unclean",
+                };
+                write!(
+                    out,
+                    "recovered {decisions} live decisions in {took_ms} ms after {stop} stop; {unanswered} bodies were never answered"
+                )
+            }
             Notice::FoldTooLarge {
                 needed_bytes,
                 limit_bytes,
@@ -177,6 +201,7 @@ impl fmt::Display for Notice {
             Notice::SpaceLow { free_bytes, .. } => {
                 write!(out, "room on the disk again ({free_bytes} bytes free)")
             }
+            Notice::GivingUp(plan) => write!(out, "giving up what is damaged: {plan}"),
             Notice::Draining => write!(out, "draining"),
         }
     }

@@ -20,7 +20,12 @@ pub(crate) struct Readable {
 impl Readable {
     /// Opens a segment the way that segments are opened, for reading.
     pub(crate) async fn segment(ledger: &Ledger, entry: &SegmentEntry) -> Result<Readable, Halt> {
-        let name = NumberedFile::Segment(entry.file).to_string();
+        Readable::numbered(ledger, entry.file).await
+    }
+
+    /// The same, by the number of the file.
+    pub(crate) async fn numbered(ledger: &Ledger, file: u64) -> Result<Readable, Halt> {
+        let name = NumberedFile::Segment(file).to_string();
         let how = OpenHow {
             direct: ledger.config.direct,
             ..READ

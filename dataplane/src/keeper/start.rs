@@ -3,7 +3,7 @@
 //! finds either manifest and does the same again.
 
 use crate::dedup::key::KeyHash;
-use crate::event::ShardId;
+use crate::event::{Errno, ShardId};
 use crate::keeper::clock::{self, Reading};
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::directory;
@@ -13,7 +13,7 @@ use crate::keeper::harvest::{Dictionary, Harvest};
 use crate::keeper::ledger::Ledger;
 use crate::keeper::load;
 use crate::keeper::messages::{Begin, ExpiryClock, NamedSegment, ToShard};
-use crate::keeper::notice::Notice;
+use crate::keeper::notice::{Before, Notice};
 use crate::keeper::partition;
 use crate::keeper::port::Port;
 use crate::keeper::recover::{self, LogFound};
@@ -44,9 +44,22 @@ pub(crate) struct Opened {
     pub(crate) void: Vec<String>,
 }
 
+/// What is to be done about segments that are not there or cannot be read at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// They are damage: nothing is opened.
+    Refused,
+    /// They are damage that somebody is about to give up.
+    Segments,
+}
+
 /// Locks the directory, makes an installation where there is none, and checks that manifest, secret and files belong
 /// together.
-pub(crate) async fn open(port: &Port, config: KeeperConfig) -> Result<Opened, Halt> {
+pub(crate) async fn open(
+    port: &Port,
+    config: KeeperConfig,
+    missing: Missing,
+) -> Result<Opened, Halt> {
     let files = Files::new(port.clone());
     directory::lock(&files, config.pid).await?;
     // A process that was killed may have renamed its manifest and not synced the directory. What we make or unlink by what
@@ -60,9 +73,11 @@ pub(crate) async fn open(port: &Port, config: KeeperConfig) -> Result<Opened, Ha
     let secret = directory::read_secret(&files, manifest.secret).await?;
     let named = named_files(&manifest);
     let there: BTreeSet<&String> = names.iter().collect();
-    if let Some(missing) = named.iter().find(|name| !there.contains(name)) {
+    let tolerated = |name: &str| missing == Missing::Segments && is_segment(name);
+    let mut absent = named.iter().filter(|name| !there.contains(name));
+    if let Some(absent) = absent.find(|name| !tolerated(name)) {
         return Err(Halt::Damage {
-            file: missing.clone(),
+            file: absent.clone(),
             what: "the manifest names it, and it is not there".to_string(),
         });
     }
@@ -73,16 +88,27 @@ pub(crate) async fn open(port: &Port, config: KeeperConfig) -> Result<Opened, Ha
     let ledger = Ledger::new(port.clone(), config, manifest);
     // Segments are used again in place: a later manifest may have given a spare, or a segment that this one knows as
     // closed, to another log.
-    let segments =
-        |name: &&String| matches!(NumberedFile::parse(name), Some(NumberedFile::Segment(_)));
-    for name in void.iter().chain(named.iter().filter(segments)) {
-        refuse_newer(&ledger, name, named.contains(name)).await?;
+    for name in void
+        .iter()
+        .chain(named.iter().filter(|name| is_segment(name)))
+    {
+        match refuse_newer(&ledger, name, named.contains(name)).await {
+            Err(Halt::Io {
+                error: Errno::EIO | Errno::ENOENT,
+                ..
+            }) if tolerated(name) => {}
+            looked => looked?,
+        }
     }
     Ok(Opened {
         ledger,
         secret,
         void,
     })
+}
+
+fn is_segment(name: &str) -> bool {
+    matches!(NumberedFile::parse(name), Some(NumberedFile::Segment(_)))
 }
 
 /// Makes an empty installation: secret first, then the manifest that means it.
@@ -181,8 +207,15 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         mut ledger,
         secret,
         void,
-    } = open(port, config).await?;
-    let clean = ledger.manifest.clean_stop;
+    } = open(port, config, Missing::Refused).await?;
+    let before = match ledger.manifest {
+        // A start that was cut short before it replaced the manifest left nothing behind.
+        Manifest { start: 0, .. } => Before::Nothing,
+        Manifest {
+            clean_stop: true, ..
+        } => Before::CleanStop,
+        _ => Before::UncleanStop,
+    };
     let mut dictionary = Dictionary::default();
     let mut harvest = Harvest::new(KeyHash::new(secret.key));
     let slices = slices::open_all(&ledger, &mut dictionary).await?;
@@ -211,7 +244,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         decisions: loaded,
         unanswered,
         took_us: port.now().mono_us - began_us,
-        clean,
+        before,
     });
     Ok(Started {
         ledger,

@@ -44,6 +44,8 @@ pub(crate) struct TestDisk {
     pub(crate) fail_at: Option<(u64, Errno)>,
     /// Reads of files whose name begins like this fail.
     pub(crate) fail_reads_of: Option<String>,
+    /// Reads of this file that reach the block at this offset fail.
+    pub(crate) fail_reads_at: Option<(String, u64)>,
     /// Nothing more can be written.
     pub(crate) full: bool,
     /// Operations done so far.
@@ -188,6 +190,19 @@ impl TestDisk {
         }
         if let (FileOp::Read { file, .. }, Some(prefix)) = (op, &self.fail_reads_of)
             && self.name_of(*file).starts_with(prefix.as_str())
+        {
+            return Err(Errno::EIO);
+        }
+        if let (
+            FileOp::Read {
+                file,
+                offset,
+                bytes,
+            },
+            Some((name, bad)),
+        ) = (op, &self.fail_reads_at)
+            && (*offset..offset + u64::from(*bytes)).contains(bad)
+            && self.name_of(*file) == *name
         {
             return Err(Errno::EIO);
         }

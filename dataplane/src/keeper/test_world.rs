@@ -6,7 +6,7 @@ use crate::event::{Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, ToKeeper, ToShard};
-use crate::keeper::notice::Notice;
+use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
 use crate::keeper::test_disk::TestDisk;
 use crate::wal::batch::{BatchFields, Limits, OpenBatch};
@@ -88,6 +88,11 @@ impl FakeShard {
     /// The last sequence written.
     pub(crate) fn last(&self) -> Sequence {
         self.sequence
+    }
+
+    /// Position of the segment that it writes.
+    pub(crate) fn current_ordinal(&self) -> u32 {
+        self.current.ordinal
     }
 
     /// The segment named to it after the one in use.
@@ -515,6 +520,15 @@ impl World {
         let mut records: Vec<u32> = all.map(|decided| decided.numbers[3] as u32).collect();
         records.sort_unstable();
         records
+    }
+
+    /// What each recovery said that was before it.
+    pub(crate) fn before(&self) -> Vec<Before> {
+        let before = |notice: &Notice| match notice {
+            Notice::Recovered { before, .. } => Some(*before),
+            _ => None,
+        };
+        self.notices.iter().filter_map(before).collect()
     }
 
     /// The file that a shard writes.

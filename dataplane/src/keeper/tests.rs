@@ -1,7 +1,7 @@
 //! The keeper on a disk in memory: starts, crashes at every file operation, damage, clocks, serving, and the end.
 
 use crate::event::ShardId;
-use crate::keeper::notice::Notice;
+use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::KeeperEvent;
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
@@ -378,10 +378,40 @@ fn a_graceful_stop_waits_until_all_shards_are_idle_and_leaves_a_mark() {
     assert!(world.shards.iter().all(|shard| shard.draining));
     let world = world.restarted(Lost::Everything, 2, 1);
     world.assert_serving();
-    let clean = |notice: &Notice| matches!(notice, Notice::Recovered { clean: true, .. });
-    assert!(world.notices.iter().any(clean));
+    assert_eq!(world.before(), [Before::CleanStop]);
     let world = world.restarted(Lost::Everything, 2, 1);
-    assert!(!world.notices.iter().any(clean), "a mark counts once");
+    assert_eq!(world.before(), [Before::UncleanStop], "a mark counts once");
+}
+
+#[test]
+fn a_first_start_says_that_it_is_one_and_speaks_of_no_stop() {
+    let world = World::started(TestDisk::new(), config(1));
+    assert_eq!(world.before(), [Before::Nothing]);
+    let said: Vec<String> = world.notices.iter().map(ToString::to_string).collect();
+    assert!(
+        said.iter()
+            .any(|line| line.starts_with("first start of a new installation")),
+        "{said:?}"
+    );
+    assert!(!said.iter().any(|line| line.contains("stop")), "{said:?}");
+    let world = world.restarted(Lost::Everything, 1, 1);
+    assert_eq!(world.before(), [Before::UncleanStop]);
+}
+
+#[test]
+fn a_first_start_that_is_cut_short_is_followed_by_a_first_start() {
+    let cut_short = |ops| {
+        let mut world = World::new(TestDisk::new(), config(1));
+        world.ops_left = Some(ops);
+        assert!(!world.run());
+        world
+    };
+    let mut worlds = (0..).map(cut_short);
+    let world = worlds.find(|world| world.notices.contains(&Notice::Installed));
+    let world = world
+        .expect("an installation")
+        .restarted(Lost::Everything, 1, 1);
+    assert_eq!(world.before(), [Before::Nothing]);
 }
 
 #[test]

@@ -128,7 +128,11 @@ fn read_as_log(bytes: &[u8]) {
             end.verdict.to_string(),
         );
     }
-    let _ = run_ready(salvage(&InMemory(bytes), salt, |_, batch| use_batch(batch)));
+    let _ = run_ready(salvage(&InMemory(bytes), salt, |_, _, batch| {
+        if let Ok(batch) = batch {
+            use_batch(batch);
+        }
+    }));
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod record;
 
 pub mod batch;
 
+pub(crate) mod beheaded;
 pub mod segment;
 
 pub mod manifest;

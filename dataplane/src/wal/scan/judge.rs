@@ -48,11 +48,16 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             found.torn_bytes += there.begun_bytes;
             entered = entered.or(there.entered.map(|durable_upto| (later, durable_upto)));
         }
-        if found.durable_upto >= expected {
-            return Err(self.damage(ordinal, stop.offset, found.durable_upto, stop.why));
-        }
+        let proven = found.durable_upto >= expected;
         if let Some((later, durable_upto)) = entered {
-            self.refuse_beheaded(later, durable_upto).await?;
+            let missing = match proven {
+                true => (expected, found.durable_upto),
+                false => (durable_upto, durable_upto),
+            };
+            self.refuse_beheaded(later, missing).await?;
+        }
+        if proven {
+            return Err(self.damage(ordinal, stop.offset, found.durable_upto, stop.why));
         }
         if found.torn_bytes == 0 {
             return Ok(Verdict::Whole);
@@ -66,13 +71,18 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
 
     /// A later segment that was in use needs its header, which alone says where the segment before ends. After a failed
     /// write that one may hold a whole batch behind its end, so that nothing seems to be missing before the later batches.
-    async fn refuse_beheaded(&self, index: usize, durable_upto: Sequence) -> Result<(), Halt> {
+    /// Whatever else is missing, that segment is damaged for certain, and the one before it perhaps not at all.
+    async fn refuse_beheaded(
+        &self,
+        index: usize,
+        (expected, durable_upto): (Sequence, Sequence),
+    ) -> Result<(), Halt> {
         match self.lead(index).await? {
             Lead::Ours(..) => Ok(()),
             Lead::Other(why) => Err(Halt(Verdict::Damage(Damage {
                 ordinal: self.ordinal(index),
                 offset: 0,
-                expected: durable_upto,
+                expected,
                 durable_upto,
                 why,
             }))),

@@ -19,7 +19,7 @@ pub use report::{
 pub use window::{CHUNK_BYTES, InMemory, ReadAt, run_ready};
 
 use crate::event::Errno;
-use crate::wal::batch::{Batch, BatchHeader, read_batch_with};
+use crate::wal::batch::{Batch, BatchFault, BatchHeader, read_batch_with};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{LogEntry, Manifest};
 use crate::wal::name::{LogId, Place};
@@ -56,9 +56,9 @@ pub async fn read_log<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)>(
     reader.into_end(verdict)
 }
 
-/// Reads a segment file alone and visits every whole batch under `salt` that begins at any block, wherever it is: what
-/// can be saved of a damaged segment.
-pub async fn salvage<R: ReadAt, V: FnMut(u64, &Batch<'_>)>(
+/// Reads a segment file alone and visits every batch under `salt` whose header is whole, at whatever block it begins, with
+/// what is wrong with the rest of it, if anything: what can be saved of a damaged segment, and what it proves.
+pub async fn salvage<R: ReadAt, V: FnMut(u64, &BatchHeader, Result<&Batch<'_>, BatchFault>)>(
     file: &R,
     salt: u64,
     mut visit: V,
@@ -70,12 +70,15 @@ pub async fn salvage<R: ReadAt, V: FnMut(u64, &Batch<'_>)>(
             .ok()
             .filter(|header| header.fields.salt == salt);
         let mut step = BLOCK;
-        if let Some(header) = header
-            && let Some(bytes) = window.get(offset, header.bytes()).await?
-            && let Ok(batch) = read_batch_with(bytes, |_, _| false)
-        {
-            visit(offset, &batch);
-            step = header.bytes() as u64;
+        if let Some(header) = header {
+            let read = match window.get(offset, header.bytes()).await? {
+                Some(bytes) => read_batch_with(bytes, |_, _| false),
+                None => Err(BatchFault::Cut),
+            };
+            if read.is_ok() {
+                step = header.bytes() as u64;
+            }
+            visit(offset, &header, read.as_ref().map_err(|fault| *fault));
         }
         offset += step;
     }

@@ -427,12 +427,19 @@ fn salvage_finds_every_whole_batch_behind_damage() {
     world.files[0][lost] ^= 1;
     let mut found = Vec::new();
     let salt = world.manifest.logs[0].segments[0].salt;
-    run_ready(salvage(&InMemory(&world.files[0]), salt, |_, batch| {
-        found.push(batch.header.fields.sequence.counter());
-    }))
-    .unwrap()
-    .unwrap();
-    assert_eq!(found, [1, 3, 4, 5]);
+    let mut broken = Vec::new();
+    world.files[0][world.durable[3].offset + 100] ^= 1;
+    let file = InMemory(&world.files[0]);
+    let looked = salvage(&file, salt, |_, header, batch| {
+        let list = match batch {
+            Ok(_) => &mut found,
+            Err(_) => &mut broken,
+        };
+        list.push(header.fields.sequence.counter());
+    });
+    run_ready(looked).unwrap().unwrap();
+    // Of the second one not even the header is left.
+    assert_eq!((found, broken), (vec![1, 3, 5], vec![4]));
 }
 
 /// A file whose device refuses one block.

@@ -170,8 +170,8 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                     }
                 }
                 let class = match beheaded {
-                    _ if durable > end.ends_after => damage,
                     Some(ordinal) => Class::Damage(ordinal),
+                    None if durable > end.ends_after => damage,
                     None => Class::Sound,
                 };
                 return Finding { class, batches };

@@ -1,0 +1,220 @@
+//! What is left in the file of a segment: bytes, header, batches. It reads whatever the device gives out and judges nothing.
+
+use crate::event::Errno;
+use crate::keeper::halt::Halt;
+use crate::keeper::ledger::Ledger;
+use crate::keeper::reading::Readable;
+use crate::keeper::recover::incarnation_of;
+use crate::wal::batch::{BatchFault, BatchHeader};
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::files::NumberedFile;
+use crate::wal::manifest::{LogEntry, SegmentEntry};
+use crate::wal::name::Sequence;
+use crate::wal::record::RecordFault;
+use crate::wal::scan::{InMemory, ReadAt, salvage};
+use crate::wal::segment::{SegmentFault, SegmentHeader};
+use std::collections::BTreeMap;
+
+/// The first batch of a segment stands here.
+pub(super) const FIRST_BATCH_AT: u64 = BLOCK_BYTES as u64;
+
+/// Bytes that are read at once where the device allows it.
+const READ_BYTES: usize = 1 << 20;
+
+/// A batch whose header is whole.
+#[derive(Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) offset: u64,
+    pub(super) header: BatchHeader,
+    pub(super) whole: bool,
+}
+
+/// The bytes of a file, whatever became of it.
+#[derive(Default)]
+pub(super) struct Contents {
+    pub(super) bytes: Vec<u8>,
+    /// Bytes that the device does not give out; zeros stand for them.
+    pub(super) unreadable_bytes: u64,
+    /// The file is not there.
+    pub(super) missing: bool,
+}
+
+/// What is in the file of a segment.
+pub(super) struct Held {
+    pub(super) contents: Contents,
+    /// The segment header, if it is whole and this segment's own.
+    pub(super) lead: Option<SegmentHeader>,
+    /// Every batch whose header is whole, in the order of the file.
+    pub(super) seen: Vec<Seen>,
+}
+
+impl Contents {
+    /// Reads a segment file, and puts zeros where it cannot be read.
+    pub(super) async fn read(ledger: &Ledger, number: u64) -> Result<Contents, Halt> {
+        let mut contents = Contents::default();
+        match Readable::numbered(ledger, number).await {
+            Ok(file) => {
+                let read = contents.fill(&file).await;
+                file.close().await;
+                read?;
+            }
+            Err(Halt::Io {
+                error: Errno::ENOENT,
+                ..
+            }) => contents.missing = true,
+            Err(halt) => return Err(halt),
+        }
+        Ok(contents)
+    }
+
+    /// Reads all that the device gives out.
+    async fn fill(&mut self, file: &Readable) -> Result<(), Halt> {
+        while (self.bytes.len() as u64) < file.bytes() {
+            let left = file.bytes() - self.bytes.len() as u64;
+            let wanted = usize::try_from(left).map_or(READ_BYTES, |left| left.min(READ_BYTES));
+            match self.fill_some(file, wanted).await {
+                Err(Errno::EIO) => {
+                    for _ in 0..wanted.div_ceil(BLOCK_BYTES) {
+                        self.fill_block(file).await.map_err(|it| failed(file, it))?;
+                    }
+                }
+                read => read.map_err(|error| failed(file, error))?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn fill_some(&mut self, file: &Readable, wanted: usize) -> Result<(), Errno> {
+        let part = file.read_at(self.bytes.len() as u64, wanted).await?;
+        if part.len() < wanted {
+            return Err(Errno::EIO);
+        }
+        self.bytes.extend_from_slice(&part);
+        Ok(())
+    }
+
+    /// Reads the next block, or puts zeros in its place.
+    async fn fill_block(&mut self, file: &Readable) -> Result<(), Errno> {
+        let left = file.bytes() - self.bytes.len() as u64;
+        let wanted = usize::try_from(left).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
+        match self.fill_some(file, wanted).await {
+            Err(Errno::EIO) => {
+                self.bytes.resize(self.bytes.len() + wanted, 0);
+                self.unreadable_bytes += wanted as u64;
+                Ok(())
+            }
+            read => read,
+        }
+    }
+}
+
+impl Held {
+    /// Reads a segment and looks for all that is left in it.
+    pub(super) async fn read(
+        ledger: &Ledger,
+        log: &LogEntry,
+        entry: &SegmentEntry,
+    ) -> Result<Held, Halt> {
+        let contents = Contents::read(ledger, entry.file).await?;
+        let lead = lead(ledger, log, entry, &contents.bytes)?;
+        let seen = look(log, entry, &contents.bytes).await?;
+        Ok(Held {
+            contents,
+            lead,
+            seen,
+        })
+    }
+
+    /// Whole batches by their sequence.
+    pub(super) fn whole(&self) -> BTreeMap<Sequence, Seen> {
+        let whole = self.seen.iter().filter(|seen| seen.whole);
+        whole
+            .map(|seen| (seen.header.fields.sequence, *seen))
+            .collect()
+    }
+
+    /// The first sequence that it still says it holds, and whether that one is its first batch.
+    pub(super) fn first(&self) -> Option<(Sequence, bool)> {
+        let first = self.seen.first()?;
+        Some((first.header.fields.sequence, first.offset == FIRST_BATCH_AT))
+    }
+
+    /// Up to here the log may stand before this segment, by what is left of it.
+    pub(super) fn may_begin_after(&self) -> Option<Sequence> {
+        // Where the batch that is left is not the first one, at least one more was before it.
+        let (first, is_first) = self.first()?;
+        Some(Sequence(first.0 - if is_first { 1 } else { 2 }))
+    }
+}
+
+/// Every batch whose header is whole and of this segment.
+async fn look(log: &LogEntry, entry: &SegmentEntry, bytes: &[u8]) -> Result<Vec<Seen>, Halt> {
+    let mut seen = Vec::new();
+    let mut unknown = None;
+    let file = InMemory(bytes);
+    let looked = salvage(&file, entry.salt, |offset, header, batch| {
+        if let Err(BatchFault::Record(kind @ RecordFault::UnknownKind(..))) = batch {
+            unknown.get_or_insert(kind);
+        }
+        if header.fields.sequence.start() == log.id.start {
+            seen.push(Seen {
+                offset,
+                header: *header,
+                whole: batch.is_ok(),
+            });
+        }
+    });
+    // Memory has no read errors.
+    let _ = looked.await;
+    match unknown {
+        None => Ok(seen),
+        Some(kind) => Err(Halt::Refused(format!(
+            "{}: {kind}. Nothing was changed",
+            NumberedFile::Segment(entry.file)
+        ))),
+    }
+}
+
+fn failed(file: &Readable, error: Errno) -> Halt {
+    Halt::Io {
+        doing: "reading",
+        file: file.file.name.clone(),
+        error,
+    }
+}
+
+/// The segment header, if it is whole and belongs here.
+fn lead(
+    ledger: &Ledger,
+    log: &LogEntry,
+    entry: &SegmentEntry,
+    bytes: &[u8],
+) -> Result<Option<SegmentHeader>, Halt> {
+    match SegmentHeader::decode(bytes) {
+        Ok((header, _)) => {
+            let own = SegmentHeader {
+                predecessor: header.predecessor,
+                ..named(ledger, log, entry)
+            };
+            Ok((header == own).then_some(header))
+        }
+        Err(fault @ SegmentFault::Version(_)) => Err(Halt::Refused(format!(
+            "{}: {fault}. Nothing was changed",
+            NumberedFile::Segment(entry.file)
+        ))),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The header of a segment as far as the manifest knows it: all but its predecessor.
+pub(super) fn named(ledger: &Ledger, log: &LogEntry, entry: &SegmentEntry) -> SegmentHeader {
+    SegmentHeader {
+        installation: ledger.manifest.installation,
+        incarnation: incarnation_of(&ledger.manifest, log.id),
+        log: log.id,
+        ordinal: entry.ordinal,
+        salt: entry.salt,
+        generation: entry.generation,
+        predecessor: None,
+    }
+}

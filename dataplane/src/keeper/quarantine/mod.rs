@@ -1,0 +1,174 @@
+//! Quarantine: a damaged segment is replaced by one that holds its whole batches, and what is missing becomes a gap in
+//! the manifest. It never gives up a batch that can be read, and never touches another segment than the one named.
+//!
+//! Everything is worked out first ([`Plan`]); then the original is kept aside and the new segment is made, read back as the
+//! next start will read it, and only then named by the manifest. Cut short anywhere, it can simply be run again.
+
+mod held;
+mod plan;
+
+use crate::keeper::halt::Halt;
+use crate::keeper::ledger::Ledger;
+use crate::keeper::notice::Notice;
+use crate::keeper::reading::Readable;
+use crate::keeper::recover::{file_name, write_whole};
+use crate::wal::files::NumberedFile;
+use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
+use crate::wal::name::{LogId, Place, Sequence};
+use crate::wal::scan::{LogSource, Verdict, read_log};
+use held::Contents;
+use plan::Plan;
+
+/// Gives up what cannot be read of a segment, or only says what that would be. The answer is for the operator.
+pub(crate) async fn quarantine(
+    mut ledger: Ledger,
+    segment: &str,
+    accept_loss: bool,
+) -> Result<String, Halt> {
+    let aside = format!("quarantine-{segment}");
+    let Some((log, index)) = find(&ledger.manifest, segment) else {
+        return match spare(&ledger.manifest, segment) {
+            Some(number) => give_up_spare(ledger, number, segment, accept_loss).await,
+            None => unnamed(&ledger, segment, &aside).await,
+        };
+    };
+    let plan = Plan::make(&ledger, &log, index).await?;
+    if !plan.changes_anything() {
+        return Err(not_damaged(&ledger, &log, segment).await);
+    }
+    if !accept_loss {
+        let lost = plan.lost_count();
+        return Ok(format!(
+            "{plan}. Nothing was changed. --accept-loss gives up {lost} batches for good: it writes the whole batches to a new segment and keeps what can be read of the original as {aside}"
+        ));
+    }
+    ledger.port.say(Notice::GivingUp(plan.to_string()));
+    if !plan.held.contents.missing {
+        write_fresh(&ledger, &aside, false, &plan.held.contents.bytes).await?;
+    }
+    let number = ledger.number();
+    let name = NumberedFile::Segment(number).to_string();
+    write_fresh(&ledger, &name, ledger.config.direct, &plan.copy()?).await?;
+    ledger.files.sync_dir().await?;
+    let next = plan.manifest(&ledger, number);
+    plan.read_back(&ledger, &next).await?;
+    ledger.replace(next).await?;
+    ledger.files.unlink(segment).await?;
+    Ok(match plan.held.contents.missing {
+        true => format!("{plan}. Given up; there was no original to keep"),
+        false => format!("{plan}. Given up; the original is kept as {aside}"),
+    })
+}
+
+/// The log and index of a segment by its file name.
+fn find(manifest: &Manifest, segment: &str) -> Option<(LogEntry, usize)> {
+    manifest.logs.iter().find_map(|log| {
+        let name = |entry: &SegmentEntry| NumberedFile::Segment(entry.file).to_string();
+        let index = log.segments.iter().position(|it| name(it) == segment)?;
+        Some((log.clone(), index))
+    })
+}
+
+/// The number of a spare by its file name.
+fn spare(manifest: &Manifest, segment: &str) -> Option<u64> {
+    let mut spares = manifest.spares.iter().copied();
+    spares.find(|number| NumberedFile::Segment(*number).to_string() == segment)
+}
+
+/// A spare holds nothing that could be lost; but while the manifest names one that is not there, no start is possible.
+async fn give_up_spare(
+    mut ledger: Ledger,
+    number: u64,
+    segment: &str,
+    accept_loss: bool,
+) -> Result<String, Halt> {
+    let contents = Contents::read(&ledger, number).await?;
+    if !contents.missing && contents.unreadable_bytes == 0 {
+        return Err(Halt::Refused(format!(
+            "{segment} is a spare that was never used, and it can be read: there is nothing to give up. Nothing was changed"
+        )));
+    }
+    let what = format!("{segment} is a spare that was never used: nothing is lost with it");
+    if !accept_loss {
+        return Ok(format!(
+            "{what}. Nothing was changed. --accept-loss takes it out of the manifest"
+        ));
+    }
+    ledger.port.say(Notice::GivingUp(what.clone()));
+    let mut next = ledger.draft();
+    next.clock = ledger.manifest.clock;
+    next.spares.retain(|spare| *spare != number);
+    ledger.replace(next).await?;
+    ledger.files.unlink(segment).await?;
+    Ok(format!("{what}. The manifest names it no more"))
+}
+
+/// A name that the manifest does not know: perhaps it was given up before, and only the answer was lost.
+async fn unnamed(ledger: &Ledger, segment: &str, aside: &str) -> Result<String, Halt> {
+    if ledger.files.list().await?.iter().any(|name| name == aside) {
+        return Ok(format!(
+            "{segment} was given up before: the manifest names it no more, and its original is kept as {aside}. Nothing was changed"
+        ));
+    }
+    Err(Halt::Refused(format!(
+        "{segment} is no segment that the manifest names: `flk wal verify` lists those that are damaged. Nothing was changed"
+    )))
+}
+
+/// Why nothing is given up, and which file it is that is damaged, if any is.
+async fn not_damaged(ledger: &Ledger, log: &LogEntry, segment: &str) -> Halt {
+    let elsewhere = match verdict(ledger, log).await {
+        Ok(Verdict::Damage(damage)) => {
+            let file = file_name(log, damage.ordinal);
+            format!("; what is damaged in its log is {file} ({damage})")
+        }
+        Ok(sound @ Verdict::TornTail { .. }) => {
+            format!("; its log has a {sound}, which the next start cuts")
+        }
+        Ok(Verdict::Whole) | Err(_) => String::new(),
+        Ok(other) => format!("; of its log: {other}"),
+    };
+    Halt::Refused(format!(
+        "{segment} holds all that it must hold: there is nothing to give up{elsewhere}. Nothing was changed"
+    ))
+}
+
+async fn verdict(ledger: &Ledger, log: &LogEntry) -> Result<Verdict, Halt> {
+    read_as(ledger, &ledger.manifest, log, 0, |_, _| {}).await
+}
+
+/// Reads a log from one of its segments on, as a start would.
+async fn read_as(
+    ledger: &Ledger,
+    manifest: &Manifest,
+    log: &LogEntry,
+    from: usize,
+    mut visit: impl FnMut(u32, Sequence),
+) -> Result<Verdict, Halt> {
+    let mut files = Vec::new();
+    for entry in &log.segments[from..] {
+        files.push(Readable::segment(ledger, entry).await?);
+    }
+    let erased = |_: LogId, _: Place| false;
+    let source = LogSource {
+        manifest,
+        log,
+        from,
+        files: &files,
+        erased: &erased,
+    };
+    let end = read_log(&source, |at, batch| {
+        visit(at.ordinal, batch.header.fields.sequence);
+    })
+    .await;
+    for file in files {
+        file.close().await;
+    }
+    Ok(end.verdict)
+}
+
+/// Makes a file, replacing what an earlier attempt left of it.
+async fn write_fresh(ledger: &Ledger, name: &str, direct: bool, bytes: &[u8]) -> Result<(), Halt> {
+    ledger.files.unlink(name).await?;
+    write_whole(&ledger.files, name, direct, bytes).await
+}

@@ -1,0 +1,385 @@
+//! What becomes of a damaged segment: which batches are kept, what is missing, and what the manifest will say. It is made
+//! from what is left of the segment and of its neighbours, and writes nothing.
+
+use super::held::{FIRST_BATCH_AT, Held, Seen, named};
+use super::read_as;
+use crate::keeper::halt::Halt;
+use crate::keeper::ledger::Ledger;
+use crate::keeper::recover::covered_upto;
+use crate::wal::beheaded;
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::files::NumberedFile;
+use crate::wal::manifest::{
+    Extent, Gap, LogEndMark, LogEntry, Manifest, SegmentEntry, SegmentState,
+};
+use crate::wal::name::{LogId, Sequence};
+use crate::wal::segment::{Predecessor, SegmentHeader};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Where the log stands before a segment, not counting what lies behind `limit`.
+async fn stands_before(
+    ledger: &Ledger,
+    log: &LogEntry,
+    index: usize,
+    limit: Option<Sequence>,
+) -> Result<Predecessor, Halt> {
+    let before_first = Sequence::before_first(log.id.start);
+    let limit_or_end = limit.unwrap_or(Sequence(u64::MAX));
+    for entry in log.segments[..index].iter().rev() {
+        if let Some(extent) = entry.state.extent() {
+            return Ok(Predecessor {
+                ends_after: extent.last,
+                checksum: extent.last_checksum,
+            });
+        }
+        let held = Held::read(ledger, log, entry).await?;
+        let own = held.lead.and_then(|lead| lead.predecessor);
+        let whole = held.whole();
+        let last = whole.range(..=limit_or_end).next_back();
+        let last = last.map(|(sequence, seen)| Predecessor {
+            ends_after: *sequence,
+            checksum: seen.header.checksum,
+        });
+        if let Some(stands) = last.or(own.filter(|own| own.ends_after <= limit_or_end)) {
+            return Ok(stands);
+        }
+    }
+    // What was before is deleted, or there was nothing.
+    let stated = log.segments[index].state.extent();
+    if let Some(stated) = stated.filter(|extent| extent.first <= extent.last) {
+        return Ok(Predecessor {
+            ends_after: Sequence(stated.first.0 - 1),
+            checksum: 0,
+        });
+    }
+    let deleted = log.segments.first().is_some_and(|entry| entry.ordinal > 0);
+    let covered = covered_upto(&ledger.manifest, log.id).filter(|_| deleted);
+    let ends_after = match (covered, limit) {
+        _ if !deleted => before_first,
+        (Some(covered), limit) => covered.min(limit.unwrap_or(covered)),
+        (None, Some(limit)) => limit,
+        (None, None) => log.settled_upto.max(before_first),
+    };
+    Ok(Predecessor {
+        ends_after,
+        checksum: 0,
+    })
+}
+
+/// What is to become of a segment.
+pub(super) struct Plan {
+    log: LogEntry,
+    index: usize,
+    entry: SegmentEntry,
+    pub(super) held: Held,
+    /// The new segment's header.
+    lead: SegmentHeader,
+    /// Batches that go into it.
+    kept: BTreeMap<Sequence, Seen>,
+    /// What the manifest will state of it, where it states anything.
+    extent: Extent,
+    /// What is given up.
+    gaps: Vec<Gap>,
+}
+
+impl Plan {
+    pub(super) async fn make(ledger: &Ledger, log: &LogEntry, index: usize) -> Result<Plan, Halt> {
+        let entry = log.segments[index];
+        let held = Held::read(ledger, log, &entry).await?;
+        let lead = match held.lead {
+            Some(lead) => lead,
+            None => rebuilt(ledger, log, index, &held).await?,
+        };
+        let begin = begin_of(&lead);
+        let upto = upto(ledger, log, index, &held).await?;
+        let mut kept = held.whole();
+        kept.retain(|sequence, _| *sequence > begin && *sequence <= upto);
+        let gaps = missing(&ledger.manifest, log.id, begin, upto, &kept);
+        let mut plan = Plan {
+            log: log.clone(),
+            index,
+            entry,
+            held,
+            lead,
+            kept,
+            extent: Extent {
+                first: begin,
+                last: begin,
+                bytes: 0,
+                last_checksum: 0,
+            },
+            gaps,
+        };
+        plan.extent = plan.extent(ledger).await?;
+        Ok(plan)
+    }
+
+    /// What the manifest states of the new segment.
+    async fn extent(&self, ledger: &Ledger) -> Result<Extent, Halt> {
+        let (Some(first), Some(last)) = (self.kept.first_key_value(), self.kept.last_key_value())
+        else {
+            let stands = stands_before(ledger, &self.log, self.index, None).await?;
+            return Ok(Extent {
+                first: Sequence(stands.ends_after.0 + 1),
+                last: stands.ends_after,
+                bytes: 0,
+                last_checksum: stands.checksum,
+            });
+        };
+        let batches: usize = self.kept.values().map(|seen| seen.header.bytes()).sum();
+        Ok(Extent {
+            first: *first.0,
+            last: *last.0,
+            bytes: (BLOCK_BYTES + batches) as u64,
+            last_checksum: last.1.header.checksum,
+        })
+    }
+
+    pub(super) fn lost_count(&self) -> u64 {
+        self.gaps.iter().map(|gap| gap.to.0 - gap.from.0 + 1).sum()
+    }
+
+    /// Whether the new segment would be another one than the old.
+    pub(super) fn changes_anything(&self) -> bool {
+        match self.entry.state.extent() {
+            // Nothing of it is ever read.
+            Some(stated) if stated.first > stated.last => {
+                self.held.contents.missing || *stated != self.extent
+            }
+            Some(stated) => self.is_harmed() || *stated != self.extent,
+            None => self.is_harmed(),
+        }
+    }
+
+    fn is_harmed(&self) -> bool {
+        let headless = self.held.lead.is_none() && self.was_used();
+        headless || !self.gaps.is_empty() || self.held.contents.unreadable_bytes > 0
+    }
+
+    /// A next segment has no header until it is used.
+    fn was_used(&self) -> bool {
+        self.held.contents.missing
+            || !self.held.seen.is_empty()
+            || self.entry.state.extent().is_some()
+    }
+
+    /// The bytes of the new segment: its header and the whole batches, one behind the other.
+    pub(super) fn copy(&self) -> Result<Vec<u8>, Halt> {
+        let mut block = [0; BLOCK_BYTES];
+        self.lead.encode(&mut block);
+        let mut copy = block.to_vec();
+        for seen in self.kept.values() {
+            let start = seen.offset as usize;
+            let batch = self
+                .held
+                .contents
+                .bytes
+                .get(start..start + seen.header.bytes());
+            let batch = batch.ok_or_else(|| refused("the segment changed meanwhile"))?;
+            copy.extend_from_slice(batch);
+        }
+        Ok(copy)
+    }
+
+    /// The manifest that names the new segment in the place of the old one. No time passes by it: its clock stays.
+    pub(super) fn manifest(&self, ledger: &Ledger, number: u64) -> Manifest {
+        let mut next = ledger.draft();
+        next.clock = ledger.manifest.clock;
+        next.gaps.extend(&self.gaps);
+        let Some(log) = next.logs.iter_mut().find(|it| it.id == self.log.id) else {
+            return next;
+        };
+        let entry = &mut log.segments[self.index];
+        entry.file = number;
+        entry.state = match entry.state {
+            SegmentState::Closed(_) => SegmentState::Closed(self.extent),
+            // A last segment holds exactly one batch.
+            SegmentState::Last(_) if self.kept.is_empty() => SegmentState::Closed(self.extent),
+            SegmentState::Last(_) => SegmentState::Last(self.extent),
+            open => open,
+        };
+        self.move_end(log);
+        next
+    }
+
+    /// Segments behind this one that hold nothing, and the end of the log behind them, stand where this one ends now.
+    fn move_end(&self, log: &mut LogEntry) {
+        if self.entry.state.extent().is_none() {
+            return;
+        }
+        for entry in &mut log.segments[self.index + 1..] {
+            match &mut entry.state {
+                SegmentState::Closed(extent) if extent.first > extent.last => {
+                    extent.first = Sequence(self.extent.last.0 + 1);
+                    extent.last = self.extent.last;
+                    extent.last_checksum = self.extent.last_checksum;
+                }
+                _ => return,
+            }
+        }
+        if let Some(mark) = &mut log.ended_at {
+            *mark = LogEndMark {
+                sequence: self.extent.last,
+                checksum: self.extent.last_checksum,
+            };
+        }
+    }
+
+    /// Reads the new segment as the next start will: every batch that was kept must count.
+    pub(super) async fn read_back(&self, ledger: &Ledger, next: &Manifest) -> Result<(), Halt> {
+        let Some(log) = next.logs.iter().find(|it| it.id == self.log.id) else {
+            return Ok(());
+        };
+        // What is behind it may be damaged too, or missing; that is for later.
+        let log = LogEntry {
+            segments: log.segments[..=self.index].to_vec(),
+            ended_at: None,
+            ..log.clone()
+        };
+        let mut read = BTreeSet::new();
+        let verdict = read_as(ledger, next, &log, self.index, |_, sequence| {
+            read.insert(sequence);
+        })
+        .await?;
+        if verdict.is_sound() && self.kept.keys().all(|sequence| read.contains(sequence)) {
+            return Ok(());
+        }
+        Err(refused(&format!(
+            "the new segment would not read as it must ({verdict}; {} of {} batches): please report this",
+            read.len(),
+            self.kept.len()
+        )))
+    }
+}
+
+fn refused(why: &str) -> Halt {
+    Halt::Refused(format!("{why}. The log was not changed"))
+}
+
+/// The header that a segment had, as far as it can be known: exactly, wherever the header of its first batch is left.
+async fn rebuilt(
+    ledger: &Ledger,
+    log: &LogEntry,
+    index: usize,
+    held: &Held,
+) -> Result<SegmentHeader, Halt> {
+    let entry = &log.segments[index];
+    let known = named(ledger, log, entry);
+    if entry.ordinal == 0 {
+        return Ok(known);
+    }
+    if let Some(first) = held.seen.first().filter(|it| it.offset == FIRST_BATCH_AT) {
+        let before = Predecessor {
+            ends_after: Sequence(first.header.fields.sequence.0 - 1),
+            checksum: 0,
+        };
+        let known = SegmentHeader {
+            predecessor: Some(before),
+            ..known
+        };
+        return Ok(beheaded::with_checksum(
+            known,
+            first.header.fields.previous_checksum,
+        ));
+    }
+    let stands = stands_before(ledger, log, index, held.may_begin_after()).await?;
+    Ok(SegmentHeader {
+        predecessor: Some(stands),
+        ..known
+    })
+}
+
+/// The sequence that a segment goes on from.
+fn begin_of(lead: &SegmentHeader) -> Sequence {
+    let before = lead.predecessor.map(|before| before.ends_after);
+    before.unwrap_or(Sequence::before_first(lead.log.start))
+}
+
+/// The last sequence that a segment must hold.
+async fn upto(
+    ledger: &Ledger,
+    log: &LogEntry,
+    index: usize,
+    held: &Held,
+) -> Result<Sequence, Halt> {
+    if let Some(extent) = log.segments[index].state.extent() {
+        return Ok(extent.last);
+    }
+    let fields = |seen: &Seen| seen.header.fields;
+    let durable = held.seen.iter().map(|seen| fields(seen).durable_upto);
+    let whole = held.seen.iter().filter(|seen| seen.whole);
+    let own = durable.chain(whole.map(|seen| fields(seen).sequence)).max();
+    let own = own.unwrap_or_default();
+    for later in &log.segments[index + 1..] {
+        let later = Held::read(ledger, log, later).await?;
+        if let Some(before) = later.lead.and_then(|lead| lead.predecessor) {
+            return Ok(before.ends_after);
+        }
+        match later.first() {
+            Some((first, true)) => return Ok(Sequence(first.0 - 1)),
+            // What is missing before it may have been there as well as here: it is given up with that segment.
+            Some((first, false)) => return Ok(own.min(Sequence(first.0 - 1))),
+            None => {}
+        }
+    }
+    Ok(own)
+}
+
+/// The sequences behind `begin` and up to `upto` that are neither kept nor given up already.
+fn missing(
+    manifest: &Manifest,
+    log: LogId,
+    begin: Sequence,
+    upto: Sequence,
+    kept: &BTreeMap<Sequence, Seen>,
+) -> Vec<Gap> {
+    let mut gaps: Vec<Gap> = Vec::new();
+    let mut at = Sequence(begin.0 + 1);
+    while at <= upto {
+        if let Some(known) = manifest.gap(log, at) {
+            at = Sequence(known.to.0 + 1);
+            continue;
+        }
+        if !kept.contains_key(&at) {
+            match gaps.last_mut() {
+                Some(gap) if gap.to.0 + 1 == at.0 => gap.to = at,
+                _ => gaps.push(Gap {
+                    log,
+                    from: at,
+                    to: at,
+                }),
+            }
+        }
+        at = Sequence(at.0 + 1);
+    }
+    gaps
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NumberedFile::Segment(self.entry.file);
+        write!(
+            out,
+            "{name}: log {}, {} batches whole",
+            self.log.id,
+            self.kept.len()
+        )?;
+        match (self.held.contents.missing, &self.held.lead) {
+            (true, _) => out.write_str("; the file is not there")?,
+            (_, None) => out.write_str("; its header is damaged and is made anew")?,
+            _ => {}
+        }
+        if self.held.contents.unreadable_bytes > 0 {
+            let bytes = self.held.contents.unreadable_bytes;
+            write!(out, "; the device refuses to read {bytes} bytes of it")?;
+        }
+        if self.gaps.is_empty() {
+            out.write_str("; no batch is lost")?;
+        }
+        for gap in &self.gaps {
+            write!(out, "; missing {} to {}", gap.from, gap.to)?;
+        }
+        Ok(())
+    }
+}

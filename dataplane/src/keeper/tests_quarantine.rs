@@ -1,0 +1,579 @@
+//! Quarantine as an operator meets it: a log is damaged, a start names a file, that file is given up, and so on until a
+//! start serves. Every acknowledged batch outside of the damage must then be served, now and after further starts.
+
+use crate::event::Errno;
+use crate::keeper::Keeper;
+use crate::keeper::config::KeeperConfig;
+use crate::keeper::offline::{Job, run_blocking};
+use crate::keeper::port::{CommandId, KeeperEvent};
+use crate::keeper::test_disk::{Lost, TestDisk};
+use crate::keeper::test_world::{World, config};
+use crate::wal::files::NumberedFile;
+use crate::wal::manifest::Manifest;
+
+const DAY_S: u32 = 86_400;
+const BLOCK: usize = 4096;
+
+/// A log whose process died, and what is in its segments.
+struct Written {
+    world: World,
+    /// Each segment in use, with the record and the offset of every batch in it.
+    segments: Vec<(String, Vec<(u32, usize)>)>,
+}
+
+/// What becomes unreadable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Harm {
+    /// The header of a segment.
+    Header(usize),
+    /// A batch of a segment: its record headers. The header of the batch stays whole.
+    Index(usize, usize),
+    /// A batch of a segment, its header too.
+    Batch(usize, usize),
+    /// The last batch of a segment, its header too.
+    Last(usize),
+}
+
+impl Written {
+    /// So many whole segments that the manifest closed, then two that it did not: the process died when it wanted to say
+    /// that the first of them is closed.
+    fn new(closed: usize) -> Written {
+        let mut world = World::started(TestDisk::new(), config(1));
+        let mut segments = vec![(world.current_file(0), Vec::new())];
+        let mut record = 0;
+        // The last segment gets some batches more than one.
+        let mut left = u32::MAX;
+        while left > 0 {
+            if segments.len() == closed + 1 && segments[closed].1.len() == 10 {
+                world.ops_left = Some(0);
+            }
+            world.decide(0, record, DAY_S);
+            let file = world.current_file(0);
+            if segments.last().is_some_and(|(last, _)| *last != file) {
+                segments.push((file, Vec::new()));
+                left = if segments.len() == closed + 2 {
+                    9
+                } else {
+                    left
+                };
+            }
+            if let Some((_, held)) = segments.last_mut() {
+                held.push((record, BLOCK * (held.len() + 1)));
+            }
+            record += 1;
+            left = left.saturating_sub(1);
+        }
+        assert!(
+            world.dead,
+            "the manifest must not close the one before the last"
+        );
+        // Says that the last batch was durable.
+        world.mark(0);
+        let written = Written { world, segments };
+        for (file, held) in &written.segments {
+            let bytes = written.world.disk.bytes(file).expect("the segment");
+            for (_, offset) in held {
+                assert!(bytes[*offset..].starts_with(b"flkbatch"), "one block each");
+            }
+        }
+        written
+    }
+
+    /// Harms it and says which records are lost by that.
+    fn harm(&mut self, all: &[Harm]) -> Vec<u32> {
+        let mut lost = Vec::new();
+        for harm in all {
+            let (at, batch, offset) = match *harm {
+                Harm::Header(at) => (at, None, 100),
+                Harm::Index(at, batch) => (at, Some(batch), 200),
+                Harm::Batch(at, batch) => (at, Some(batch), 20),
+                Harm::Last(at) => (at, Some(self.segments[at].1.len() - 1), 20),
+            };
+            let (file, held) = &self.segments[at];
+            let begin = batch.map_or(0, |batch| held[batch].1);
+            lost.extend(batch.map(|batch| held[batch].0));
+            self.world
+                .disk
+                .tamper(file, |bytes| bytes[begin + offset] ^= 1);
+        }
+        lost
+    }
+
+    fn all_but(&self, lost: &[u32]) -> Vec<u32> {
+        let all = self.segments.iter().flat_map(|(_, held)| held);
+        let records = all.map(|(record, _)| *record);
+        records.filter(|record| !lost.contains(record)).collect()
+    }
+}
+
+fn quarantine(segment: &str, accept_loss: bool) -> Job {
+    Job::Quarantine {
+        segment: segment.to_string(),
+        accept_loss,
+    }
+}
+
+/// Runs a job on a directory that no server uses.
+fn tool(world: &mut World, job: Job) -> (i32, String) {
+    world.disk.crash(Lost::Nothing);
+    let keeper = Keeper::tool(config(1), job);
+    let now = world.now;
+    let disk = &mut world.disk;
+    let end = run_blocking(keeper, || now, |op| disk.run(&op), |_| {});
+    world.disk.crash(Lost::Everything);
+    end
+}
+
+/// The file that a refused start tells the operator to give up.
+fn named(world: &World) -> Option<String> {
+    let (code, reason) = world.exit.as_ref()?;
+    assert_eq!(*code, 65, "{reason}");
+    let command = reason.split("flk wal quarantine ").nth(1);
+    let name = command.and_then(|rest| rest.split(' ').next());
+    Some(name.expect("a way out is named").to_string())
+}
+
+/// Starts, gives up what the start names, and so on, until a start serves. Returns what was given up.
+fn mended(mut world: World) -> (World, Vec<String>) {
+    let mut given_up = Vec::new();
+    loop {
+        world = world.restarted(Lost::Everything, 1, 1);
+        let Some(file) = named(&world) else {
+            return (world, given_up);
+        };
+        let before = world.disk.names();
+        let (code, report) = tool(&mut world, quarantine(&file, false));
+        assert_eq!((code, world.disk.names()), (0, before), "{report}");
+        let (code, report) = tool(&mut world, quarantine(&file, true));
+        assert_eq!(code, 0, "{report}");
+        assert!(
+            !given_up.contains(&file),
+            "{file} is named again: {given_up:?}"
+        );
+        given_up.push(file);
+        assert!(given_up.len() <= 4, "no way out: {given_up:?}");
+    }
+}
+
+/// Harms a log, mends it, and compares what is served with what was acknowledged.
+fn check(closed: usize, harms: &[Harm]) {
+    let mut written = Written::new(closed);
+    let lost = written.harm(harms);
+    let kept = written.all_but(&lost);
+    let harmed: Vec<_> = written
+        .segments
+        .iter()
+        .map(|(file, _)| file.clone())
+        .collect();
+    let (mut world, given_up) = mended(written.world);
+    world.assert_serving();
+    assert_eq!(world.known(), kept, "{closed} {harms:?}: {given_up:?}");
+    for harm in harms {
+        // What is missing between two segments may be given up with either.
+        let (Harm::Header(at) | Harm::Index(at, _) | Harm::Batch(at, _)) = *harm else {
+            continue;
+        };
+        assert!(
+            given_up.contains(&harmed[at]),
+            "{closed} {harms:?}: {given_up:?}"
+        );
+    }
+    for _ in 0..2 {
+        world.decide(0, 1_000_000, DAY_S);
+        world = world.restarted(Lost::Everything, 1, 1);
+        world.assert_serving();
+        let known: Vec<u32> = world
+            .known()
+            .into_iter()
+            .filter(|it| *it < 1_000_000)
+            .collect();
+        assert_eq!(known, kept, "{closed} {harms:?}, a start later");
+    }
+}
+
+#[test]
+fn a_header_lost_behind_an_open_segment_costs_nothing() {
+    check(0, &[Harm::Header(1)]);
+    check(2, &[Harm::Header(3)]);
+}
+
+#[test]
+fn the_header_of_the_open_segment_before_costs_nothing() {
+    check(0, &[Harm::Header(0)]);
+    check(2, &[Harm::Header(2)]);
+}
+
+#[test]
+fn the_header_of_a_closed_segment_costs_nothing() {
+    check(2, &[Harm::Header(0)]);
+    check(2, &[Harm::Header(1)]);
+}
+
+#[test]
+fn one_batch_costs_itself_wherever_it_is() {
+    for (closed, segments) in [(0, 2), (2, 4)] {
+        for at in 0..segments {
+            check(closed, &[Harm::Index(at, 0)]);
+            check(closed, &[Harm::Batch(at, 0)]);
+            check(closed, &[Harm::Index(at, 4)]);
+            check(closed, &[Harm::Batch(at, 4)]);
+            check(closed, &[Harm::Last(at)]);
+        }
+    }
+}
+
+#[test]
+fn a_header_and_the_first_batches_cost_those_batches() {
+    for (closed, segments) in [(0, 2), (2, 4)] {
+        for at in 0..segments {
+            check(closed, &[Harm::Header(at), Harm::Index(at, 0)]);
+            check(closed, &[Harm::Header(at), Harm::Batch(at, 0)]);
+            check(
+                closed,
+                &[Harm::Header(at), Harm::Batch(at, 0), Harm::Batch(at, 1)],
+            );
+            check(closed, &[Harm::Header(at), Harm::Batch(at, 5)]);
+        }
+    }
+}
+
+#[test]
+fn two_damaged_segments_cost_what_is_damaged_in_each() {
+    for (closed, pair) in [
+        (0, [0, 1]),
+        (2, [0, 1]),
+        (2, [1, 2]),
+        (2, [2, 3]),
+        (2, [0, 3]),
+    ] {
+        let [one, other] = pair;
+        check(closed, &[Harm::Batch(one, 3), Harm::Batch(other, 3)]);
+        check(closed, &[Harm::Header(one), Harm::Header(other)]);
+        check(closed, &[Harm::Last(one), Harm::Header(other)]);
+        check(closed, &[Harm::Last(one), Harm::Batch(other, 0)]);
+        check(
+            closed,
+            &[Harm::Last(one), Harm::Header(other), Harm::Batch(other, 0)],
+        );
+        check(
+            closed,
+            &[Harm::Header(one), Harm::Batch(one, 0), Harm::Last(other)],
+        );
+    }
+}
+
+/// The first segment, with the log as it is once it has ended.
+#[test]
+fn damage_in_an_ended_log_is_given_up_like_any_other() {
+    for harms in [
+        &[Harm::Header(0)][..],
+        &[Harm::Batch(0, 0)],
+        &[Harm::Header(1), Harm::Batch(1, 0)],
+        &[Harm::Last(0), Harm::Header(1)],
+    ] {
+        let written = Written::new(0);
+        let Written { world, segments } = written;
+        let world = world.restarted(Lost::Everything, 1, 1);
+        world.assert_serving();
+        let mut written = Written { world, segments };
+        let lost = written.harm(harms);
+        let kept = written.all_but(&lost);
+        let (world, given_up) = mended(written.world);
+        world.assert_serving();
+        assert_eq!(world.known(), kept, "{harms:?}: {given_up:?}");
+    }
+}
+
+/// A last segment of an ended log holds one batch; nothing of it may be left.
+#[test]
+fn a_last_segment_that_is_lost_ends_its_log_before() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    for record in 0..10 {
+        world.decide(0, record, DAY_S);
+    }
+    let mut world = world.restarted(Lost::Everything, 1, 1);
+    world.assert_serving();
+    world.decide(0, 100, DAY_S);
+    let holds_one = |name: &String, world: &World| {
+        let bytes = world.disk.bytes(name).unwrap_or_default();
+        name.starts_with("segment") && bytes.len() == 2 * BLOCK
+    };
+    let names = world.disk.names();
+    let last = names
+        .iter()
+        .find(|name| holds_one(name, &world))
+        .expect("a last segment")
+        .clone();
+    world.disk.tamper(&last, |bytes| bytes[BLOCK + 20] ^= 1);
+    let (world, given_up) = mended(world);
+    assert_eq!(given_up, [last]);
+    let mut kept: Vec<u32> = (0..9).collect();
+    kept.push(100);
+    assert_eq!(world.known(), kept);
+}
+
+#[test]
+fn a_quarantined_segment_can_be_damaged_and_given_up_again() {
+    let mut written = Written::new(0);
+    let lost = written.harm(&[Harm::Header(1), Harm::Batch(1, 2)]);
+    let kept = written.all_but(&lost);
+    let victim = written.segments[1].0.clone();
+    let mut world = written.world;
+    let (code, report) = tool(&mut world, quarantine(&victim, true));
+    assert_eq!(code, 0, "{report}");
+    let newest = world
+        .disk
+        .names()
+        .into_iter()
+        .rfind(|name| name.starts_with("segment"));
+    let newest = newest.expect("the new segment");
+    world.disk.tamper(&newest, |bytes| bytes[100] ^= 1);
+    let (code, report) = tool(&mut world, quarantine(&newest, true));
+    assert_eq!(code, 0, "{report}");
+    assert!(
+        !report.contains("missing"),
+        "nothing more is lost: {report}"
+    );
+    let (world, given_up) = mended(world);
+    assert_eq!((world.known(), given_up), (kept, Vec::new()));
+}
+
+#[test]
+fn a_whole_segment_is_never_given_up_and_the_damaged_one_is_named() {
+    let mut written = Written::new(2);
+    written.harm(&[Harm::Header(3)]);
+    for at in 0..3 {
+        let (file, _) = &written.segments[at];
+        let (code, report) = tool(&mut written.world, quarantine(file, true));
+        assert_eq!(code, 78, "{report}");
+        assert!(report.contains(&written.segments[3].0), "{report}");
+    }
+}
+
+/// The beginning of the log was sealed and deleted: nothing says any more where the segment before ended.
+#[test]
+fn the_header_of_the_oldest_segment_left_costs_nothing() {
+    for (batch, cost) in [(None, 0), (Some(0), 1), (Some(2), 1)] {
+        let mut world = World::started(TestDisk::new(), config(1));
+        for record in 0..70 {
+            world.decide(0, record, DAY_S);
+        }
+        let line = "flk1 compact --older-than 0".to_string();
+        world.happen(KeeperEvent::Command {
+            id: CommandId(1),
+            line,
+        });
+        let file = world.current_file(0);
+        assert_eq!(
+            world.shards[0].current_ordinal(),
+            2,
+            "the two before are gone"
+        );
+        for record in 70..80 {
+            world.decide(0, record, DAY_S);
+        }
+        world.mark(0);
+        // The first batch is the mark of the roll.
+        let offset = batch.map(|batch| (batch + 1) * BLOCK + 20);
+        world.disk.tamper(&file, |bytes| bytes[100] ^= 1);
+        if let Some(offset) = offset {
+            world.disk.tamper(&file, |bytes| bytes[offset] ^= 1);
+        }
+        let (world, given_up) = mended(world);
+        assert_eq!(given_up, [file]);
+        let lost = if batch == Some(2) {
+            vec![71]
+        } else {
+            Vec::new()
+        };
+        let kept: Vec<u32> = (0..80).filter(|record| !lost.contains(record)).collect();
+        assert_eq!(world.known(), kept, "{batch:?} costs {cost}");
+    }
+}
+
+#[test]
+fn a_segment_that_is_not_there_costs_its_own_batches() {
+    for (closed, at) in [(0, 0), (0, 1), (2, 0), (2, 1), (2, 2), (2, 3)] {
+        let written = Written::new(closed);
+        let (file, held) = written.segments[at].clone();
+        let lost: Vec<u32> = held.iter().map(|(record, _)| *record).collect();
+        let kept = written.all_but(&lost);
+        let mut world = written.world;
+        world.disk.remove(&file);
+        let (world, given_up) = mended(world);
+        assert_eq!(
+            (world.known(), &given_up[..]),
+            (kept, &[file][..]),
+            "{closed} {at}"
+        );
+    }
+}
+
+#[test]
+fn a_spare_that_is_not_there_can_be_given_up() {
+    let config = KeeperConfig {
+        spares_count: 2,
+        ..config(1)
+    };
+    let mut world = World::started(TestDisk::new(), config);
+    for record in 0..70 {
+        world.decide(0, record, DAY_S);
+        world.pass_s(1);
+    }
+    let manifest = Manifest::decode(world.disk.bytes("manifest").expect("a manifest"));
+    let spare = *manifest.expect("whole").spares.last().expect("a spare");
+    let spare = NumberedFile::Segment(spare).to_string();
+    let (code, report) = tool(&mut world, quarantine(&spare, true));
+    assert_eq!(code, 78, "{report}");
+    world.disk.remove(&spare);
+    let (world, given_up) = mended(world);
+    assert_eq!((world.known(), given_up), ((0..70).collect(), vec![spare]));
+}
+
+/// A device that refuses one block is no reason to give up the others.
+#[test]
+fn blocks_that_the_device_refuses_cost_their_batches_only() {
+    for (at, batch) in [(0, Some(3)), (1, Some(3)), (1, None), (1, Some(9))] {
+        let written = Written::new(0);
+        let (file, held) = written.segments[at].clone();
+        let lost: Vec<u32> = batch
+            .and_then(|it| held.get(it))
+            .map(|(record, _)| *record)
+            .into_iter()
+            .collect();
+        let kept = written.all_but(&lost);
+        let mut world = written.world;
+        // Behind its batches and the mark the open segment is unused.
+        let block = batch.map_or(20, |batch| batch + 1) * BLOCK;
+        world.disk.fail_reads_at = Some((file.clone(), block as u64));
+        let mut world = world.restarted(Lost::Everything, 1, 1);
+        let (code, reason) = world.exit.clone().expect("refused");
+        assert!(
+            code == 74 && reason.contains(&format!("flk wal quarantine {file}")),
+            "{reason}"
+        );
+        let (code, report) = tool(&mut world, quarantine(&file, true));
+        assert!(
+            code == 0 && report.contains("refuses to read 4096 bytes"),
+            "{report}"
+        );
+        let (world, given_up) = mended(world);
+        assert_eq!(
+            (world.known(), given_up),
+            (kept, Vec::new()),
+            "{at} {batch:?}"
+        );
+    }
+}
+
+#[test]
+fn a_crash_at_any_file_operation_of_a_quarantine_is_mended_by_running_it_again() {
+    let harms = [Harm::Header(1), Harm::Batch(1, 3)];
+    let mut ops = 0;
+    loop {
+        let mut survived = false;
+        for lost in [
+            Lost::Everything,
+            Lost::Nothing,
+            Lost::Some(ops + 1),
+            Lost::Some(ops + 77),
+        ] {
+            for again_at_once in [false, true] {
+                let mut written = Written::new(0);
+                let gone = written.harm(&harms);
+                let kept = written.all_but(&gone);
+                let file = written.segments[1].0.clone();
+                let Written { world, .. } = written;
+                let World { mut disk, now, .. } = world;
+                disk.crash(Lost::Nothing);
+                let job = quarantine(&file, true);
+                let mut world = World::with(disk, config(1), Keeper::tool(config(1), job.clone()));
+                world.now = now;
+                world.ops_left = Some(ops);
+                survived |= world.run();
+                world.disk.crash(lost);
+                if again_at_once {
+                    let (code, report) = tool(&mut world, job);
+                    assert_eq!(code, 0, "{ops} {lost:?}: {report}");
+                }
+                let (world, _) = mended(world);
+                assert_eq!(world.known(), kept, "{ops} {lost:?} {again_at_once}");
+                let aside = format!("quarantine-{file}");
+                assert!(world.disk.names().contains(&aside), "{ops} {lost:?}");
+            }
+        }
+        if survived {
+            break;
+        }
+        ops += 1;
+    }
+    assert!(ops > 10, "{ops}");
+}
+
+#[test]
+fn an_error_of_any_file_operation_ends_a_quarantine_and_it_can_be_run_again() {
+    for ops in 0.. {
+        let mut written = Written::new(0);
+        let gone = written.harm(&[Harm::Header(1), Harm::Batch(1, 3)]);
+        let kept = written.all_but(&gone);
+        let file = written.segments[1].0.clone();
+        let mut world = written.world;
+        world.disk.crash(Lost::Nothing);
+        world.disk.fail_at = Some((ops, Errno(28)));
+        let _ = tool(&mut world, quarantine(&file, true));
+        let done = world.disk.fail_at.take().is_some();
+        let (code, report) = tool(&mut world, quarantine(&file, true));
+        assert_eq!(code, 0, "{ops}: {report}");
+        let (world, _) = mended(world);
+        assert_eq!(world.known(), kept, "{ops}");
+        if done {
+            return;
+        }
+    }
+}
+
+/// A write failed and was repeated in the next segment; only there it counts.
+#[test]
+fn a_batch_repeated_in_the_next_segment_is_kept_there() {
+    for harms in [&[Harm::Header(1)][..], &[Harm::Batch(0, 3)]] {
+        let mut written = Written::new(0);
+        // The first batch of the second segment stands behind the end of the first one too.
+        let (first, held) = &written.segments[0];
+        let behind = held.last().map_or(0, |(_, offset)| offset + BLOCK);
+        let salt = written.world.disk.bytes(first).expect("it")[BLOCK + 8..BLOCK + 16].to_vec();
+        let previous =
+            written.world.disk.bytes(first).expect("it")[behind - BLOCK + 92..][..4].to_vec();
+        let second = written
+            .world
+            .disk
+            .bytes(&written.segments[1].0)
+            .expect("it");
+        let mut failed = second[BLOCK..2 * BLOCK].to_vec();
+        failed[8..16].copy_from_slice(&salt);
+        failed[68..72].copy_from_slice(&previous);
+        let checksum = crate::wal::checksum::crc(&failed[..92]).to_le_bytes();
+        failed[92..96].copy_from_slice(&checksum);
+        let first = first.clone();
+        written.world.disk.tamper(&first, |bytes| {
+            bytes[behind..behind + BLOCK].copy_from_slice(&failed)
+        });
+        let lost = written.harm(harms);
+        let kept = written.all_but(&lost);
+        let (world, given_up) = mended(written.world);
+        assert_eq!(world.known(), kept, "{harms:?} {given_up:?}");
+        assert_eq!(given_up.len(), 1, "{harms:?} {given_up:?}");
+    }
+}
+
+#[test]
+fn names_of_segments_that_were_given_up_stay_free() {
+    let mut written = Written::new(0);
+    written.harm(&[Harm::Header(1)]);
+    let file = written.segments[1].0.clone();
+    let (world, _) = mended(written.world);
+    let names = world.disk.names();
+    assert!(
+        NumberedFile::parse(&file).is_some() && !names.contains(&file),
+        "{names:?}"
+    );
+}
