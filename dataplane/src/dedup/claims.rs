@@ -290,13 +290,7 @@ impl Owner {
 
     /// Adds decisions found at start.
     pub fn load(&mut self, entries: &[Decided]) {
-        for entry in entries {
-            if self.table.holds(entry.key) {
-                self.table.insert(entry);
-            } else {
-                self.counters.misrouted += 1;
-            }
-        }
+        self.counters.misrouted += self.table.load(entries);
     }
 
     /// Uses this set of slices from now on and drops what it covers from the table: the caller must have the filters of

@@ -105,6 +105,29 @@ impl Partitions {
         inserted
     }
 
+    /// Adds decisions found at start. Those of one partition in one call and in key order are laid out at once, which costs
+    /// a pass over them; any others are inserted one by one. Returns how many belong elsewhere.
+    pub fn load(&mut self, decisions: &[Decided]) -> u64 {
+        let mut misrouted = 0;
+        for run in decisions.chunk_by(|a, b| a.key.partition() == b.key.partition()) {
+            let Some(at) = run.first().and_then(|first| self.index(first.key)) else {
+                misrouted += run.len() as u64;
+                continue;
+            };
+            let partition = &mut self.partitions[at];
+            let bytes_before = partition.bytes();
+            if partition.lay_out(run) {
+                self.len += run.len() as u64;
+                self.settle(at, bytes_before);
+            } else {
+                run.iter().for_each(|decision| {
+                    self.insert(decision);
+                });
+            }
+        }
+        misrouted
+    }
+
     /// From now on entries of this seal epoch and before are of no use here; `step` takes them out.
     pub fn drop_sealed(&mut self, epoch: u16) {
         self.sealed = Some(epoch);

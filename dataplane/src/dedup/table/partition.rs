@@ -145,10 +145,7 @@ impl Partition {
     pub(super) fn shrink(&mut self) {
         let lean = self.entries_max(self.threshold) * 5 / 8;
         if self.moving.is_none() && self.array.homes() > 0 && u64::from(self.len()) < lean {
-            // Room for a sixteenth more before it grows again.
-            let entries = u64::from(self.len()) * 17 / 16;
-            let homes = (entries * 65_536).div_ceil(u64::from(self.threshold));
-            self.move_to(homes as u32);
+            self.move_to(self.homes_for(u64::from(self.len())));
         }
     }
 
@@ -215,6 +212,40 @@ impl Partition {
             self.swept_min = self.swept_min.min(expiry);
         }
         inserted
+    }
+
+    /// Lays decisions out in an array of the right size: the way in at a start. Inserted one by one in key order they
+    /// would crowd at the front of arrays that are still small, each behind all before it. False, and nothing is done,
+    /// where there are entries already or the keys do not ascend.
+    pub(super) fn lay_out(&mut self, decisions: &[Decided]) -> bool {
+        let ascend = decisions.is_sorted_by(|a, b| a.key < b.key);
+        if self.len() > 0 || !ascend || decisions.iter().any(|it| it.expiry == 0) {
+            return false;
+        }
+        let homes = self.homes_for(decisions.len() as u64);
+        let mut tail = tail_slots(homes);
+        loop {
+            let mut array = Array::new(homes, tail);
+            let all = decisions.iter().try_fold(0, |free, decision| {
+                array.append(&entry::pack(decision), free)
+            });
+            if all.is_ok() {
+                self.array = array;
+                self.moving = None;
+                break;
+            }
+            tail *= 2; // ends at the latest when there are as many slots as entries behind the last home
+        }
+        let expiry_min = decisions.iter().map(|it| it.expiry).min();
+        self.expiry_min = expiry_min.unwrap_or(u32::MAX).min(self.expiry_min);
+        self.sweep_again();
+        true
+    }
+
+    /// Homes for that many entries, with room for a sixteenth more before the array must grow.
+    fn homes_for(&self, entries: u64) -> u32 {
+        let homes = (entries * 17 / 16 * 65_536).div_ceil(u64::from(self.threshold));
+        u32::try_from(homes).unwrap_or(u32::MAX)
     }
 
     /// Lays everything and one more entry out anew in one larger array: the way out where a run reaches the end.

@@ -174,6 +174,36 @@ proptest! {
     }
 
     #[test]
+    fn what_is_loaded_at_once_answers_as_if_inserted_one_by_one(
+        choices in prop::collection::vec((0..9_000u16, 0..3u32), 0..400),
+        sorted: bool,
+        standing in prop::option::of(0..9_000u16),
+    ) {
+        let mut all: Vec<Decided> = choices
+            .iter()
+            .map(|&(choice, later)| decided(key_of(choice), 10 + later * 10, 25 + later * 10, 0))
+            .collect();
+        if sorted {
+            all.sort_by_key(|it| (it.key, it.decided_at));
+            all.dedup_by_key(|it| it.key);
+        }
+        let (mut loaded, mut inserted) = (Partitions::new(6..9, u64::MAX), Partitions::new(6..9, u64::MAX));
+        if let Some(choice) = standing {
+            let first = decided(key_of(choice), 1, 12, 0);
+            loaded.insert(&first);
+            inserted.insert(&first);
+        }
+        let elsewhere = all.iter().filter(|it| !loaded.holds(it.key)).count() as u64;
+        prop_assert_eq!(loaded.load(&all), elsewhere);
+        for each in &all {
+            inserted.insert(each);
+        }
+        loaded.check();
+        prop_assert_eq!(loaded.entries().collect::<Vec<_>>(), inserted.entries().collect::<Vec<_>>());
+        prop_assert_eq!(loaded.len(), inserted.len());
+    }
+
+    #[test]
     fn loading_in_any_order_leaves_the_latest_of_decisions_that_followed_each_other(
         order in Just(vec![(10u32, 20u32), (25, 40), (45, 60)]).prop_shuffle(),
     ) {
@@ -235,6 +265,34 @@ fn a_key_takes_at_most_96_bytes_while_the_table_grows() {
         "{mean} bytes per key on average"
     );
     assert!(worst <= 100.0, "{worst} bytes per key at worst");
+}
+
+#[test]
+fn what_is_loaded_in_key_order_is_laid_out_once_and_may_grow_and_expire_like_the_rest() {
+    let mut table = Partitions::new(0..16, u64::MAX);
+    let keys = (0..).map(scrambled).filter(|key| key.partition() < 16);
+    let mut all: Vec<Decided> = keys
+        .take(100_000)
+        .map(|key| decided(key, 1, 50, 0))
+        .collect();
+    all.sort_unstable_by_key(|it| it.key);
+    assert_eq!(table.load(&all), 0);
+    table.check();
+    assert_eq!((table.len(), table.moving_count()), (100_000, 0));
+    let per_key = table.memory_bytes() as f64 / table.len() as f64;
+    assert!(per_key <= BYTES_PER_KEY as f64, "{per_key} bytes per key");
+    let more = (100_000_000..)
+        .map(scrambled)
+        .filter(|key| key.partition() < 16);
+    for key in more.take(20_000) {
+        table.insert(&decided(key, 1, 500, 0));
+    }
+    table.check();
+    assert!(all.iter().all(|it| table.get(it.key, 49) == Some(*it)));
+    for _ in 0..600 {
+        table.step(50 + SWEEP_SLACK_S);
+    }
+    assert_eq!(table.len(), 20_000);
 }
 
 #[test]
