@@ -74,13 +74,15 @@ impl Service {
         let segments: usize = manifest.logs.iter().map(|log| log.segments.len()).sum();
         let entries: u64 = manifest.slices.iter().map(|slice| slice.entries).sum();
         let state = match self.stop {
+            Stop::No if self.short.is_some() => "short_of_memory",
             Stop::No => "serving",
             Stop::Draining | Stop::Finishing => "draining",
         };
         Ok(format!(
             "ok {{\"state\":\"{state}\",\"start\":{},\"generation\":{},\"shards\":{},\"logs\":{},\"segments\":{segments},\"spares\":{},\
              \"slices\":{},\"sealed_decisions\":{entries},\"unsealed_bytes\":{unsealed_bytes},\"deletable_bytes\":{deletable_bytes},\
-             \"damaged_logs\":{},\"expiry_clock_s\":{},\"withheld_s\":{},\"pins\":{},\"space_low\":{},\"free_bytes\":{},\
+             \"damaged_logs\":{},\"expiry_clock_s\":{},\"withheld_s\":{},\"dedup_memory_bytes_max\":{},\
+             \"dedup_memory_bytes_needed\":{},\"pins\":{},\"space_low\":{},\"free_bytes\":{},\
              \"reserve_bytes\":{},\"used_bytes\":{},\"cap_bytes\":{},\"total_bytes\":{}}}",
             manifest.start,
             manifest.generation,
@@ -91,6 +93,8 @@ impl Service {
             self.sealing.blocked.len(),
             self.ledger.expiry_now_s(),
             manifest.withheld_s,
+            self.ledger.config.dedup_memory_bytes_max,
+            self.short.as_ref().map_or(0, |short| short.needed_bytes),
             self.pins.held.len(),
             self.space_low,
             room.free_bytes,

@@ -1,6 +1,7 @@
 //! Loading: the fold of slices and logs, streamed in key order to the shards that own the keys. Memory is bounded by what
-//! the logs gave and a few blocks per slice.
+//! the logs gave, a few blocks per slice, and one partition; beyond the declared memory nothing is sent, only counted.
 
+use crate::dedup::table::BYTES_PER_KEY;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::event::ShardId;
 use crate::keeper::fold::Fold;
@@ -9,78 +10,109 @@ use crate::keeper::ledger::Ledger;
 use crate::keeper::messages::ToShard;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::Port;
+use crate::keeper::recover::PROGRESS_EVERY_US;
 use crate::keeper::slices::{Merge, Slice};
 use std::rc::Rc;
 
-/// Decisions per [`ToShard::Load`].
-const CHUNK_COUNT: usize = 4096;
+/// How many decisions are merged before the clock is looked at.
+const LOOK_COUNT: u64 = 1 << 16;
 
-/// Decisions between two progress lines.
-const PROGRESS_COUNT: u64 = 1_000_000;
-
-/// Chunks on their way to shards.
+/// Decisions on their way to shards, a partition at a time: an owner lays a whole partition out in one pass.
 struct Outlet<'a> {
     ledger: &'a Ledger,
     owners: &'a [ShardId; PARTITIONS as usize],
     now_s: u32,
-    chunks: Vec<Vec<Decided>>,
-    sent: u64,
+    partition: Vec<Decided>,
+    /// Live decisions of each shard, sent or not.
+    found: Vec<u64>,
+    /// How many one shard has memory for.
+    room: u64,
 }
 
 impl Outlet<'_> {
-    /// Sends a decision to its owner if it is alive.
+    /// Takes a decision for its owner if it is alive.
     fn send(&mut self, decided: Decided) {
         if !decided.live_at(self.now_s) {
             return;
         }
-        self.sent += 1;
-        let owner = self.owners[usize::from(decided.key.partition())];
-        let Some(chunk) = self.chunks.get_mut(usize::from(owner.0)) else {
-            return;
-        };
-        chunk.push(decided);
-        if chunk.len() == CHUNK_COUNT {
-            let full = std::mem::take(chunk);
-            self.ledger.port.tell(owner, ToShard::Load(full));
+        let first = self.partition.first();
+        if first.is_some_and(|first| first.key.partition() != decided.key.partition()) {
+            self.flush();
         }
+        self.partition.push(decided);
     }
 
-    fn finish(mut self) -> u64 {
-        for (shard, chunk) in std::mem::take(&mut self.chunks).into_iter().enumerate() {
-            if !chunk.is_empty() {
-                let owner = ShardId(shard as u16);
-                self.ledger.port.tell(owner, ToShard::Load(chunk));
-            }
+    /// Sends the partition if its owner has memory for all of it. The next one is about as large.
+    fn flush(&mut self) {
+        let Some(first) = self.partition.first() else {
+            return;
+        };
+        let owner = self.owners[usize::from(first.key.partition())];
+        let found = &mut self.found[usize::from(owner.0)];
+        *found += self.partition.len() as u64;
+        if *found > self.room {
+            return self.partition.clear();
         }
-        self.sent
+        let expected = self.partition.len() + self.partition.len() / 16;
+        let full = std::mem::replace(&mut self.partition, Vec::with_capacity(expected));
+        self.ledger.port.tell(owner, ToShard::Load(full));
     }
 }
 
-/// Folds everything and loads the owners. Returns how many live decisions there are.
+/// How many live decisions the declared memory holds with shards still admitting: a little less than all of it, as they
+/// refuse from 98 % on until below 97 %.
+pub(crate) fn decisions_max(memory_bytes: u64) -> u64 {
+    (u128::from(memory_bytes) * 97 / (100 * u128::from(BYTES_PER_KEY))) as u64
+}
+
+/// The memory to declare for so many decisions, in whole MiB.
+pub(crate) fn memory_for(decisions: u64) -> u64 {
+    let bytes = u128::from(decisions) * 100 * u128::from(BYTES_PER_KEY) / 97 + 1;
+    u64::try_from(bytes)
+        .unwrap_or(u64::MAX)
+        .checked_next_multiple_of(1 << 20)
+        .unwrap_or(u64::MAX)
+}
+
+/// What a load found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loaded {
+    /// Live decisions.
+    pub(crate) decisions: u64,
+    /// The memory to declare, if it is more than is declared: then some were not sent.
+    pub(crate) short_of_bytes: Option<u64>,
+}
+
+/// Folds everything and loads the owners as far as there is memory.
 pub(crate) async fn load(
     ledger: &Ledger,
     slices: &[Rc<Slice>],
     from_logs: Vec<Decided>,
     owners: &[ShardId; PARTITIONS as usize],
-) -> Result<u64, Halt> {
+) -> Result<Loaded, Halt> {
     let in_slices = ledger.manifest.slices.iter().map(|slice| slice.entries);
     let of = in_slices.sum::<u64>() + from_logs.len() as u64;
     let mut merge = Merge::of(slices, from_logs).await?;
     let mut fold = Fold::default();
+    let limit_bytes = ledger.config.dedup_memory_bytes_max;
+    let shards = u64::from(ledger.config.shards.max(1));
     let mut outlet = Outlet {
         ledger,
         owners,
         now_s: ledger.expiry_now_s(),
-        chunks: vec![Vec::new(); usize::from(ledger.config.shards)],
-        sent: 0,
+        partition: Vec::new(),
+        found: vec![0; usize::from(ledger.config.shards)],
+        room: decisions_max(limit_bytes) / shards,
     };
     let mut done = 0;
+    let mut said_us = ledger.now().mono_us;
     while let Some(decided) = merge.next().await? {
         if let Some(outcome) = fold.push(decided) {
             outlet.send(outcome);
         }
         done += 1;
-        if done % PROGRESS_COUNT == 0 {
+        if done % LOOK_COUNT == 0 && ledger.now().mono_us >= said_us + PROGRESS_EVERY_US {
+            said_us = ledger.now().mono_us;
             let what = "decisions loaded";
             ledger.port.say(Notice::Progress { what, done, of });
         }
@@ -88,8 +120,15 @@ pub(crate) async fn load(
     if let Some(outcome) = fold.finish() {
         outlet.send(outcome);
     }
+    outlet.flush();
     report_conflicts(&ledger.port, &mut fold);
-    Ok(outlet.finish())
+    // Shards have equal shares of the memory, and the fullest one decides.
+    let fullest = outlet.found.iter().copied().max().unwrap_or(0);
+    let short = fullest > outlet.room;
+    Ok(Loaded {
+        decisions: outlet.found.iter().sum(),
+        short_of_bytes: short.then(|| memory_for(fullest * shards)),
+    })
 }
 
 /// Tells the operator of keys with two outcomes.

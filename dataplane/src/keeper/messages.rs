@@ -82,9 +82,11 @@ pub struct Begin {
 pub enum ToShard {
     /// Sent once, before any `Load`.
     Begin(Box<Begin>),
-    /// Live decisions of this shard's partitions, found at start. Many times.
+    /// Live decisions of one of this shard's partitions, found at start: all of them, in key order, as far as the declared
+    /// memory holds them. Many times.
     Load(Vec<Decided>),
-    /// Recovery is over: admit requests. `admit` is false while the fold does not fit the declared memory.
+    /// Recovery is over: admit requests. `admit` is false where the fold does not fit the declared memory; a second one
+    /// follows when the shards answer from slices what they do not hold.
     Serve {
         /// Whether submits may be admitted.
         admit: bool,

@@ -27,6 +27,7 @@ mod commands;
 mod retain;
 mod seal;
 mod serve;
+mod short;
 
 pub mod offline;
 mod quarantine;
@@ -43,6 +44,8 @@ mod tests_offline;
 mod tests_quarantine;
 #[cfg(test)]
 mod tests_serving;
+#[cfg(test)]
+mod tests_short;
 
 use crate::event::Now;
 use config::KeeperConfig;
@@ -91,7 +94,11 @@ impl Keeper {
 /// Start, serve, end.
 async fn run(port: Port, config: KeeperConfig) {
     let end = match start::start(&port, config).await {
-        Ok(started) => serve::Service::new(started).serve().await,
+        Ok((started, short)) => {
+            let mut service = serve::Service::new(started);
+            service.short = short;
+            service.serve().await
+        }
         Err(halt) => Err(halt),
     };
     port.put(exit(end));

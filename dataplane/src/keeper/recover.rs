@@ -63,26 +63,68 @@ pub(crate) async fn read_logs(
     dictionary: &mut Dictionary,
 ) -> Result<Vec<LogFound>, Halt> {
     let mut found = Vec::new();
-    let of = ledger.manifest.logs.len() as u64;
-    for (done, log) in ledger.manifest.logs.iter().enumerate() {
+    let mut progress = Progress::of(ledger);
+    for log in &ledger.manifest.logs {
         let from = first_uncovered(&ledger.manifest, log);
         if from == log.segments.len() && log.ended_at.is_some() {
             continue;
         }
-        let (end, files) = read_one(ledger, log, from, harvest, dictionary).await?;
+        let (end, files) = read_one(ledger, log, from, harvest, dictionary, &mut progress).await?;
         if log.ended_at.is_none() {
             found.push(found_of(log, from, &end, &files).await?);
         }
         for file in files {
             file.close().await;
         }
-        ledger.port.say(Notice::Progress {
-            what: "logs read",
-            done: done as u64 + 1,
-            of,
-        });
     }
+    progress.say(ledger);
     Ok(found)
+}
+
+/// Time between two progress lines, in microseconds.
+pub(crate) const PROGRESS_EVERY_US: u64 = 2_000_000;
+
+/// How much of the logs was read.
+struct Progress {
+    read_bytes: u64,
+    of_bytes: u64,
+    said_us: u64,
+}
+
+impl Progress {
+    /// Nothing yet. A segment that is not closed counts whole, whatever is in it.
+    fn of(ledger: &Ledger) -> Progress {
+        let manifest = &ledger.manifest;
+        let logs = manifest.logs.iter();
+        let uncovered = logs.flat_map(|log| &log.segments[first_uncovered(manifest, log)..]);
+        let bytes = uncovered.map(|entry| match entry.state.extent() {
+            Some(extent) => extent.bytes,
+            None => ledger.config.segment_bytes,
+        });
+        Progress {
+            read_bytes: 0,
+            of_bytes: bytes.sum(),
+            said_us: ledger.now().mono_us,
+        }
+    }
+
+    fn batch(&mut self, ledger: &Ledger, bytes: usize) {
+        self.read_bytes += bytes as u64;
+        if ledger.now().mono_us >= self.said_us + PROGRESS_EVERY_US {
+            self.say(ledger);
+        }
+    }
+
+    fn say(&mut self, ledger: &Ledger) {
+        self.said_us = ledger.now().mono_us;
+        if self.of_bytes > 0 {
+            ledger.port.say(Notice::Progress {
+                what: "MiB of log read",
+                done: self.read_bytes >> 20,
+                of: self.of_bytes >> 20,
+            });
+        }
+    }
 }
 
 /// Reads one log and refuses what must be refused.
@@ -92,6 +134,7 @@ async fn read_one(
     from: usize,
     harvest: &mut Harvest,
     dictionary: &mut Dictionary,
+    progress: &mut Progress,
 ) -> Result<(LogEnd, Vec<Readable>), Halt> {
     let mut files = Vec::new();
     for entry in &log.segments[from..] {
@@ -107,6 +150,7 @@ async fn read_one(
         erased: &erased,
     };
     let end = read_log(&source, |at, batch| {
+        progress.batch(ledger, at.bytes);
         if let Err(what) = harvest.take(log.id, batch, dictionary) {
             misfit.get_or_insert((at.ordinal, what));
         }

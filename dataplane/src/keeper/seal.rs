@@ -377,7 +377,8 @@ impl Service {
         Ok(true)
     }
 
-    async fn tell_slices(&mut self) -> Result<(), Halt> {
+    /// Tells all shards to use the slices in force.
+    pub(crate) async fn tell_slices(&mut self) -> Result<(), Halt> {
         let owners = partition::owners(self.ledger.config.shards);
         self.sealing.sealed_epoch = self.sealed_epoch();
         for shard in 0..self.ledger.config.shards {

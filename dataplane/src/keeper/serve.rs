@@ -12,6 +12,7 @@ use crate::keeper::messages::{ClosedSegment, ToKeeper, ToShard};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent, KeeperOp};
 use crate::keeper::seal::Sealing;
+use crate::keeper::short::Short;
 use crate::keeper::start::Started;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
@@ -71,6 +72,8 @@ pub(crate) struct Service {
     pub(crate) commands: VecDeque<(CommandId, String)>,
     pub(crate) pins: Pins,
     pub(crate) sealing: Sealing,
+    /// Set where a start found more than fits, until shards answer from slices.
+    pub(crate) short: Option<Short>,
     pub(crate) stop: Stop,
     pub(crate) space_low: bool,
     /// A shard waits for a segment that could not be made.
@@ -112,6 +115,7 @@ impl Service {
             hash,
             commands: VecDeque::new(),
             pins: Pins::default(),
+            short: None,
             stop: Stop::No,
             space_low: false,
             naming_failed: false,
@@ -152,6 +156,9 @@ impl Service {
         if self.ledger.now().mono_us >= self.look_again_us {
             self.look_again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
             self.look_at_space().await?;
+            if self.admit_from_slices().await? {
+                return Ok(true);
+            }
             if self.tidy_slices().await? || self.delete_aged().await? {
                 return Ok(true);
             }

@@ -17,6 +17,7 @@ use crate::keeper::notice::{Before, Notice};
 use crate::keeper::partition;
 use crate::keeper::port::Port;
 use crate::keeper::recover::{self, LogFound};
+use crate::keeper::short::Short;
 use crate::keeper::slices::{self, Slice};
 use crate::planted::{Bug, planted};
 use crate::wal::files::{MANIFEST, NumberedFile};
@@ -200,8 +201,11 @@ async fn refuse_newer(ledger: &Ledger, name: &str, named: bool) -> Result<(), Ha
     Ok(())
 }
 
-/// The whole start of a gateway.
-pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, Halt> {
+/// The whole start of a gateway, and what is still to be done where memory is short.
+pub(crate) async fn start(
+    port: &Port,
+    config: KeeperConfig,
+) -> Result<(Started, Option<Short>), Halt> {
     let began_us = port.now().mono_us;
     let Opened {
         mut ledger,
@@ -236,22 +240,30 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
     };
     let hash = KeyHash::new(secret.key);
     let loaded = load::load(&ledger, &slices, harvest.decisions, &owners).await?;
-    let admit = fits(&ledger, loaded);
+    let short = loaded.short_of_bytes.map(Short::of);
+    if let Some(needed_bytes) = loaded.short_of_bytes {
+        port.say(Notice::FoldTooLarge {
+            needed_bytes,
+            limit_bytes: ledger.config.dedup_memory_bytes_max,
+        });
+    }
+    let admit = short.is_none();
     for shard in 0..ledger.config.shards {
         port.tell(ShardId(shard), ToShard::Serve { admit });
     }
     port.say(Notice::Recovered {
-        decisions: loaded,
+        decisions: loaded.decisions,
         unanswered,
         took_us: port.now().mono_us - began_us,
         before,
     });
-    Ok(Started {
+    let started = Started {
         ledger,
         dictionary,
         hash,
         slices,
-    })
+    };
+    Ok((started, short))
 }
 
 /// How many logs a start began.
@@ -263,21 +275,6 @@ fn shards_of(manifest: &Manifest, start: u32) -> u16 {
         .map(|log| log.id.number + 1)
         .max()
         .unwrap_or(0)
-}
-
-/// Memory that a live decision takes, all told, in bytes.
-const DECISION_MEMORY_BYTES: u64 = 96;
-
-fn fits(ledger: &Ledger, decisions: u64) -> bool {
-    let needed_bytes = decisions * DECISION_MEMORY_BYTES;
-    let limit_bytes = ledger.config.dedup_memory_bytes_max;
-    if needed_bytes > limit_bytes {
-        ledger.port.say(Notice::FoldTooLarge {
-            needed_bytes,
-            limit_bytes,
-        });
-    }
-    needed_bytes <= limit_bytes
 }
 
 /// Sets the clock of this run by what was found, and withholds what cannot be believed.

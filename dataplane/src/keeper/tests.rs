@@ -431,15 +431,3 @@ fn a_shard_that_is_busy_again_holds_the_stop_up() {
     world.run();
     assert_eq!(world.exit.as_ref().map(|exit| exit.0), Some(0));
 }
-
-#[test]
-fn decisions_beyond_the_declared_memory_are_all_loaded_and_nothing_is_admitted() {
-    let mut world = World::started(TestDisk::new(), config(1));
-    for record in 0..10 {
-        world.decide(0, record, DAY_S);
-    }
-    world.config.dedup_memory_bytes_max = 9 * 96;
-    let world = world.restarted(Lost::Nothing, 1, 1);
-    assert_eq!(world.known().len(), 10);
-    assert_eq!(world.shards[0].serving, Some(false));
-}

@@ -1,0 +1,120 @@
+//! A start that finds more live decisions than the declared memory holds.
+
+use crate::event::ShardId;
+use crate::keeper::load::{decisions_max, memory_for};
+use crate::keeper::messages::ToKeeper;
+use crate::keeper::notice::Notice;
+use crate::keeper::port::{CommandId, KeeperEvent};
+use crate::keeper::test_disk::{Lost, TestDisk};
+use crate::keeper::test_world::{World, config};
+use crate::wal::manifest::Manifest;
+
+const DAY_S: u32 = 86_400;
+
+/// A gateway with ten decisions, started again with memory for less.
+fn short(shards: u16) -> World {
+    let mut world = World::started(TestDisk::new(), config(shards));
+    for record in 0..10 {
+        world.decide((record % u32::from(shards)) as u16, record, DAY_S);
+    }
+    world.config.dedup_memory_bytes_max = 9 * 96;
+    world
+}
+
+fn sealed(world: &World) -> u64 {
+    let bytes = world.disk.bytes("manifest").expect("a manifest");
+    let manifest = Manifest::decode(bytes).expect("a whole manifest");
+    manifest.slices.iter().map(|slice| slice.entries).sum()
+}
+
+fn status(world: &mut World) -> String {
+    world.happen(KeeperEvent::Command {
+        id: CommandId(1),
+        line: "flk1 status".to_string(),
+    });
+    world.replies.remove(0).1
+}
+
+fn serving(world: &World) -> Vec<Option<bool>> {
+    world.shards.iter().map(|shard| shard.serving).collect()
+}
+
+#[test]
+fn what_does_not_fit_is_answered_from_slices_before_anything_is_admitted() {
+    let mut world = short(2).restarted(Lost::Nothing, 2, 1);
+    world.assert_serving();
+    assert!(world.known().len() <= 8, "no more is loaded than fits");
+    assert_eq!(serving(&world), [Some(false); 2]);
+    let said = world.notices.iter().find_map(|notice| match notice {
+        Notice::FoldTooLarge {
+            needed_bytes,
+            limit_bytes,
+        } => Some((*needed_bytes, *limit_bytes)),
+        _ => None,
+    });
+    assert_eq!(said, Some((1 << 20, 9 * 96)));
+    world.pass_s(5);
+    assert_eq!(sealed(&world), 10);
+    assert!(world.shards.iter().all(|shard| shard.slices > 0));
+    assert_eq!(serving(&world), [Some(true); 2]);
+    assert!(status(&mut world).contains("\"state\":\"serving\""));
+}
+
+#[test]
+fn what_does_not_fit_and_is_in_slices_already_needs_no_seal() {
+    let mut world = short(1).restarted(Lost::Nothing, 1, 1);
+    world.pass_s(5);
+    let mut world = world.restarted(Lost::Everything, 2, 1);
+    assert_eq!(serving(&world), [Some(false); 2]);
+    world.pass_s(5);
+    assert_eq!(sealed(&world), 10);
+    assert!(world.shards.iter().all(|shard| shard.slices > 0));
+    assert_eq!(serving(&world), [Some(true); 2]);
+}
+
+#[test]
+fn nothing_is_admitted_before_all_shards_look_into_slices() {
+    let World {
+        mut disk,
+        config,
+        now,
+        ..
+    } = short(2);
+    disk.crash(Lost::Nothing);
+    let mut world = World::new(disk, config);
+    world.now = now;
+    world.slow_to_switch = true;
+    world.run();
+    world.pass_s(60);
+    let version = world.shards[0].slices;
+    world.tell(ShardId(0), ToKeeper::Switched { version });
+    world.pass_s(60);
+    assert_eq!(serving(&world), [Some(false); 2]);
+    let says = status(&mut world);
+    assert!(says.contains("\"state\":\"short_of_memory\""), "{says}");
+    assert!(
+        says.contains("\"dedup_memory_bytes_needed\":1048576"),
+        "{says}"
+    );
+    world.tell(ShardId(1), ToKeeper::Switched { version });
+    world.pass_s(2);
+    assert_eq!(serving(&world), [Some(true); 2]);
+}
+
+#[test]
+fn a_start_whose_decisions_just_fit_serves_at_once() {
+    let mut world = short(1);
+    world.config.dedup_memory_bytes_max = 11 * 96;
+    let world = world.restarted(Lost::Nothing, 1, 1);
+    assert_eq!(serving(&world), [Some(true)]);
+    assert_eq!(world.known().len(), 10);
+}
+
+#[test]
+fn the_memory_that_is_asked_for_is_enough_and_not_much_too_much() {
+    for decisions in [1, 10_923, 11_000_000, 12_000_000_000] {
+        let bytes = memory_for(decisions);
+        assert!(decisions_max(bytes) >= decisions);
+        assert!(decisions_max(bytes - (1 << 20)) < decisions);
+    }
+}
