@@ -66,12 +66,17 @@ pub enum Notice {
         /// What was before.
         before: Before,
     },
-    /// The decisions do not fit the declared memory: submits are answered 503 until they do.
+    /// The decisions do not fit the declared memory: submits are answered 503 until all of them are in slices.
     FoldTooLarge {
         /// Bytes needed.
         needed_bytes: u64,
         /// Bytes declared.
         limit_bytes: u64,
+    },
+    /// What does not fit the declared memory is in slices, and submits are taken.
+    FoldInSlices {
+        /// Decisions in slices.
+        decisions: u64,
     },
     /// Damage was met in a closed segment while serving: nothing from there on of that log is sealed or deleted.
     DamageWhileSealing {
@@ -174,7 +179,11 @@ impl fmt::Display for Notice {
                 limit_bytes,
             } => write!(
                 out,
-                "live decisions need {needed_bytes} bytes of memory and DEDUP_MEMORY_MAX allows {limit_bytes}: submits are answered 503; raise it and start again"
+                "live decisions need {needed_bytes} bytes of memory and DEDUP_MEMORY_MAX allows {limit_bytes}: submits are answered 503 until all of them are in slices; with that much declared, duplicates need no read"
+            ),
+            Notice::FoldInSlices { decisions } => write!(
+                out,
+                "submits are taken: {decisions} decisions are answered from slices where they are not in memory"
             ),
             Notice::DamageWhileSealing { file, what } => write!(
                 out,

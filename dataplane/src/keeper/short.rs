@@ -55,12 +55,8 @@ impl Service {
             self.ledger.port.tell(ShardId(shard), serve);
         }
         let entries = self.ledger.manifest.slices.iter().map(|it| it.entries);
-        let in_slices = entries.sum();
-        self.ledger.port.say(Notice::Progress {
-            what: "submits are taken again: decisions answered from slices",
-            done: in_slices,
-            of: in_slices,
-        });
+        let decisions = entries.sum();
+        self.ledger.port.say(Notice::FoldInSlices { decisions });
         Ok(true)
     }
 

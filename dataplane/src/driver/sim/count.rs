@@ -93,6 +93,8 @@ counters! {
     Retries: true, "requests sent again";
     Probes: true, "acknowledged records asked for again";
     Pins: false, "segments locked by a reader";
+    ShortOfMemory: true, "starts that found more than the declared memory holds";
+    ServedFromSlices: true, "of those, that came to serve from slices";
     SpaceLow: false, "times that the disk was nearly full";
 }
 

@@ -8,6 +8,7 @@ pub mod world;
 pub mod answers;
 pub mod clients;
 pub mod disk;
+pub mod ends;
 pub mod files;
 pub mod network;
 pub mod process;

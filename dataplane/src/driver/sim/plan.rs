@@ -48,7 +48,9 @@ pub struct Scenario {
     pub sleeps: u32,
     /// How long they do.
     pub sleep_us_max: u64,
-    /// Whether the start loads sealed slices into the table.
+    /// What the declared memory holds at a start; what is more is answered from slices.
+    pub dedup_memory_bytes_max: u64,
+    /// How likely what fails is.
     pub faults: Faults,
 }
 
@@ -96,8 +98,8 @@ pub struct Hurry {
 }
 
 impl Scenario {
-    /// Draws the scenario of a seed.
-    pub fn draw(dice: &mut Dice) -> Scenario {
+    /// Draws the scenario of a seed; `rare` decides what few seeds meet.
+    pub fn draw(dice: &mut Dice, rare: &mut Dice) -> Scenario {
         let ttl_s = dice.pick(&[4, 6, 30, 120, 3_000, 7_200, 1_209_600]);
         let segment_bytes = dice.pick(&[48, 64, 64, 96, 192]) * 1024;
         let deadline_us = dice.pick(&[40_000, 200_000, 1_000_000, 5_000_000]);
@@ -139,6 +141,11 @@ impl Scenario {
             clock_jumps: dice.pick(&[0, 300, 3000]),
             sleeps: dice.pick(&[0, 200, 1000]),
             sleep_us_max: dice.pick(&[50_000, 3_000_000, u64::from(ttl_s).min(10_000) * 1_200_000]),
+            dedup_memory_bytes_max: if rare.chance(1000) {
+                rare.pick(&[0, 1_000, 4_000])
+            } else {
+                64 << 20
+            },
             faults: if quiet {
                 Faults::default()
             } else {

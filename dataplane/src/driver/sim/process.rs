@@ -159,7 +159,7 @@ impl World {
                     * scenario.segment_bytes,
             ),
             body_age_max_s: scenario.body_age_max_s,
-            dedup_memory_bytes_max: 64 << 20,
+            dedup_memory_bytes_max: scenario.dedup_memory_bytes_max,
             sync: scenario.sync,
             direct: scenario.direct,
             params: Params::default().version,
@@ -500,6 +500,8 @@ impl World {
             }
             Notice::TimeWithheld { .. } => self.counts.one(Count::WithheldTime),
             Notice::SpaceLow { low: true, .. } => self.counts.one(Count::SpaceLow),
+            Notice::FoldTooLarge { .. } => self.counts.one(Count::ShortOfMemory),
+            Notice::FoldInSlices { .. } => self.counts.one(Count::ServedFromSlices),
             Notice::TwoOutcomes { .. } if !self.truth.may_refuse() => {
                 self.fail(Property::OneOutcome, format!("the keeper says: {notice}"));
             }

@@ -6,7 +6,7 @@
 use super::clients::Client;
 use super::count::{Count, Counts};
 use super::dice::Dice;
-use super::disk::{Disk, Inode, Survival};
+use super::disk::{Disk, Inode};
 use super::network::Conn;
 use super::oracle::{Broken, Oracle, Property, broken};
 use super::plan::{Ending, Faults, Hurry, Scenario};
@@ -100,8 +100,8 @@ pub struct Limits {
 pub struct World {
     /// The only source of chance.
     pub dice: Dice,
-    /// A stream of its own for long runs, hurry, short writes of the keeper and clocks that jump in a start: seeds that meet none of
-    /// them live as they did without.
+    /// A stream of its own for what few seeds meet, so that the others live as they did without: little memory, long runs,
+    /// hurry, short writes of the keeper, clocks that jump in a start.
     pub rare: Dice,
     /// What this seed is about.
     pub scenario: Scenario,
@@ -157,8 +157,8 @@ const WALL_START_US: u64 = 1_790_000_000_000_000;
 impl World {
     /// The world of a seed, before the first start.
     pub fn new(seed: u64) -> World {
-        let mut dice = Dice::new(seed);
-        let scenario = Scenario::draw(&mut dice);
+        let (mut dice, mut rare) = (Dice::new(seed), Dice::new(!seed));
+        let scenario = Scenario::draw(&mut dice, &mut rare);
         sim_trace!(0, "{scenario:?}");
         World {
             faults: scenario.faults,
@@ -186,7 +186,7 @@ impl World {
             queue: BTreeMap::new(),
             queued: 0,
             run_events: 0,
-            rare: Dice::new(!seed),
+            rare,
             dice,
             scenario,
         }
@@ -456,7 +456,8 @@ impl World {
         }
     }
 
-    fn jump_wall(&mut self) {
+    /// The wall clock is set, by a little or by a lot.
+    pub fn jump_wall(&mut self) {
         let by_us = self
             .dice
             .pick(&[-86_400, -600, -10, 10, 600, 18_000, 2_592_000])
@@ -470,122 +471,27 @@ impl World {
         );
     }
 
-    /// The process is gone; what was under way ends as it may. `false`: the seed ends here.
-    fn end_run(&mut self, exit: Exit, last: bool) -> bool {
-        sim_trace!(self.now_us, "run {} ended: {exit:?}", self.run);
-        let recovered = self
-            .process
-            .as_ref()
-            .is_some_and(|process| process.recovered);
-        let in_flight: Vec<Happening> = {
-            let queue = std::mem::take(&mut self.queue);
-            let (gone, stays): (BTreeMap<_, _>, BTreeMap<_, _>) = queue
-                .into_iter()
-                .partition(|(_, queued)| queued.run.is_some());
-            self.queue = stays;
-            gone.into_values()
-                .filter(|queued| queued.run == Some(self.run))
-                .map(|queued| queued.what)
-                .collect()
-        };
-        for what in in_flight {
-            self.interrupted(what);
-        }
-        let terminated = |process: &Process| process.terminated;
-        if self.process.as_ref().is_some_and(terminated)
-            && matches!(exit, Exit::Killed | Exit::PowerCut)
-        {
-            self.counts.one(Count::CrashesInStop);
-        }
-        self.process = None;
-        self.note_end();
-        self.drop_connections();
-        if !recovered && matches!(exit, Exit::Killed | Exit::PowerCut) {
-            self.counts.one(Count::CrashesInRecovery);
-        }
-        match exit {
-            Exit::PowerCut => self.cut_power(),
-            Exit::Killed => {
-                self.counts.one(Count::Kills);
-                self.disk.kill(&mut self.dice);
-            }
-            Exit::Code(code, reason) => {
-                self.disk.kill(&mut self.dice);
-                if !self.judge_exit(code, &reason, last) {
-                    return false;
-                }
-            }
-        }
-        self.note_losses()
+    /// What was under way in this run, and happens no more.
+    pub fn take_under_way(&mut self) -> Vec<Happening> {
+        let queue = std::mem::take(&mut self.queue);
+        let (gone, stays): (BTreeMap<_, _>, BTreeMap<_, _>) = queue
+            .into_iter()
+            .partition(|(_, queued)| queued.run.is_some());
+        self.queue = stays;
+        gone.into_values()
+            .filter(|queued| queued.run == Some(self.run))
+            .map(|queued| queued.what)
+            .collect()
     }
 
-    fn cut_power(&mut self) {
-        let survival = self.dice.pick(&[
-            Survival::Nothing,
-            Survival::Everything,
-            Survival::Scattered,
-            Survival::Scattered,
-            Survival::Prefix,
-            Survival::Suffix,
-        ]);
-        let cut = self.disk.cut_power(survival, &mut self.dice);
+    /// Time passes in which nothing happens.
+    pub fn pass(&mut self, by_us: u64) {
+        self.now_us += by_us;
+    }
+
+    /// The machine has power again, and its monotonic clock starts anew.
+    pub fn booted(&mut self) {
         self.boot_us = self.now_us - self.dice.below(1_000_000);
-        self.counts.one(Count::PowerCuts);
-        self.counts.add(Count::SectorsLost, cut.sectors_lost);
-        self.counts.add(Count::SectorsKept, cut.sectors_kept);
-        self.counts.add(Count::NamesLost, cut.names_lost);
-        sim_trace!(self.now_us, "power cut, {survival:?}: {cut:?}");
-    }
-
-    /// What a process may say when it ends itself. `false`: the seed ends here.
-    fn judge_exit(&mut self, code: i32, reason: &str, last: bool) -> bool {
-        let faulty = self.truth.keeper_errors > 0 || self.truth.log_errors > 0;
-        match code {
-            0 => {
-                self.counts.one(Count::CleanStops);
-                true
-            }
-            65 if self.truth.may_refuse() => {
-                self.counts.one(Count::Exits65);
-                // Nothing is served from a damaged directory: what was damaged on purpose is put back, else the story ends.
-                !last && self.undo_damage()
-            }
-            65 => {
-                self.fail(
-                    Property::DamageOrTornTail,
-                    format!("refused as damaged, and nothing was: {reason}"),
-                );
-                false
-            }
-            74 if faulty => {
-                self.counts.one(Count::Exits74);
-                true
-            }
-            _ if faulty || self.truth.may_refuse() => {
-                self.counts.one(Count::ExitsOther);
-                !last && self.undo_damage()
-            }
-            _ => {
-                self.fail(
-                    Property::Liveness,
-                    format!("ended with {code} although nothing failed: {reason}"),
-                );
-                false
-            }
-        }
-    }
-
-    /// The process is down for a while; clocks go on, or not.
-    fn between_runs(&mut self) {
-        let down_us = self
-            .dice
-            .pick(&[1_000, 1_000_000, 30_000_000, 3_000_000_000]);
-        let down_us = self.dice.below(down_us) + 1;
-        self.now_us += down_us;
-        if self.dice.chance(self.scenario.clock_jumps) {
-            self.jump_wall();
-        }
-        self.damage_something();
     }
 
     /// Tells the oracle what the start may have added to the expiry clock, by the wall clock.

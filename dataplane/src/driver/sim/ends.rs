@@ -1,0 +1,118 @@
+//! How runs end and what lies between two of them: what was under way is cut off, memory and unsynced sectors go, clocks go
+//! on, and files are damaged at rest. It judges what a process says when it ends itself.
+
+use super::count::Count;
+use super::disk::Survival;
+use super::oracle::Property;
+use super::process::{Exit, Process};
+use super::world::World;
+use crate::sim_trace;
+
+impl World {
+    /// The process is gone; what was under way ends as it may. `false`: the seed ends here.
+    pub fn end_run(&mut self, exit: Exit, last: bool) -> bool {
+        sim_trace!(self.now_us(), "run {} ended: {exit:?}", self.run);
+        let recovered = self
+            .process
+            .as_ref()
+            .is_some_and(|process| process.recovered);
+        for what in self.take_under_way() {
+            self.interrupted(what);
+        }
+        let terminated = |process: &Process| process.terminated;
+        if self.process.as_ref().is_some_and(terminated)
+            && matches!(exit, Exit::Killed | Exit::PowerCut)
+        {
+            self.counts.one(Count::CrashesInStop);
+        }
+        self.process = None;
+        self.note_end();
+        self.drop_connections();
+        if !recovered && matches!(exit, Exit::Killed | Exit::PowerCut) {
+            self.counts.one(Count::CrashesInRecovery);
+        }
+        match exit {
+            Exit::PowerCut => self.cut_power(),
+            Exit::Killed => {
+                self.counts.one(Count::Kills);
+                self.disk.kill(&mut self.dice);
+            }
+            Exit::Code(code, reason) => {
+                self.disk.kill(&mut self.dice);
+                if !self.judge_exit(code, &reason, last) {
+                    return false;
+                }
+            }
+        }
+        self.note_losses()
+    }
+
+    fn cut_power(&mut self) {
+        let survival = self.dice.pick(&[
+            Survival::Nothing,
+            Survival::Everything,
+            Survival::Scattered,
+            Survival::Scattered,
+            Survival::Prefix,
+            Survival::Suffix,
+        ]);
+        let cut = self.disk.cut_power(survival, &mut self.dice);
+        self.booted();
+        self.counts.one(Count::PowerCuts);
+        self.counts.add(Count::SectorsLost, cut.sectors_lost);
+        self.counts.add(Count::SectorsKept, cut.sectors_kept);
+        self.counts.add(Count::NamesLost, cut.names_lost);
+        sim_trace!(self.now_us(), "power cut, {survival:?}: {cut:?}");
+    }
+
+    /// What a process may say when it ends itself. `false`: the seed ends here.
+    fn judge_exit(&mut self, code: i32, reason: &str, last: bool) -> bool {
+        let faulty = self.truth.keeper_errors > 0 || self.truth.log_errors > 0;
+        match code {
+            0 => {
+                self.counts.one(Count::CleanStops);
+                true
+            }
+            65 if self.truth.may_refuse() => {
+                self.counts.one(Count::Exits65);
+                // Nothing is served from a damaged directory: what was damaged on purpose is put back, else the story ends.
+                !last && self.undo_damage()
+            }
+            65 => {
+                self.fail(
+                    Property::DamageOrTornTail,
+                    format!("refused as damaged, and nothing was: {reason}"),
+                );
+                false
+            }
+            74 if faulty => {
+                self.counts.one(Count::Exits74);
+                true
+            }
+            _ if faulty || self.truth.may_refuse() => {
+                self.counts.one(Count::ExitsOther);
+                !last && self.undo_damage()
+            }
+            _ => {
+                self.fail(
+                    Property::Liveness,
+                    format!("ended with {code} although nothing failed: {reason}"),
+                );
+                false
+            }
+        }
+    }
+
+    /// The process is down for a while; clocks go on, or not.
+    pub fn between_runs(&mut self) {
+        let down_us = self
+            .dice
+            .pick(&[1_000, 1_000_000, 30_000_000, 3_000_000_000]);
+        let down_us = self.dice.below(down_us) + 1;
+        self.pass(down_us);
+        if self.dice.chance(self.scenario.clock_jumps) {
+            self.jump_wall();
+        }
+        self.damage_something();
+    }
+}
