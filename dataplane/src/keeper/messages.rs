@@ -160,5 +160,7 @@ pub enum ToKeeper {
     Finished {
         /// The log.
         log: LogId,
+        /// The segment that was in use (none if nothing was ever written): it is closed by this.
+        closed: Option<ClosedSegment>,
     },
 }

@@ -39,6 +39,8 @@ mod test_world;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_clean_stop;
+#[cfg(test)]
 mod tests_offline;
 #[cfg(test)]
 mod tests_quarantine;

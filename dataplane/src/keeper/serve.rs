@@ -16,7 +16,7 @@ use crate::keeper::short::Short;
 use crate::keeper::start::Started;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::{Extent, Manifest, SegmentState};
+use crate::wal::manifest::{Extent, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Sequence};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -36,6 +36,8 @@ pub(crate) struct ShardState {
     pub(crate) switched: u64,
     idle: bool,
     finished: bool,
+    /// The segment that its log ended in.
+    ended_in: Option<ClosedSegment>,
 }
 
 /// A shard entered a segment: name the one after it.
@@ -106,6 +108,7 @@ impl Service {
             switched: 0,
             idle: false,
             finished: false,
+            ended_in: None,
         };
         Service {
             shards: (0..ledger.config.shards).map(shard).collect(),
@@ -248,7 +251,10 @@ impl Service {
             ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
             ToKeeper::Switched { version } => shard.switched = shard.switched.max(version),
             ToKeeper::Idle(idle) => shard.idle = idle,
-            ToKeeper::Finished { .. } => shard.finished = true,
+            ToKeeper::Finished { closed, .. } => {
+                shard.finished = true;
+                shard.ended_in = closed;
+            }
         }
     }
 
@@ -316,18 +322,47 @@ impl Service {
         let now_s = self.ledger.expiry_now_s();
         self.closed_at_s
             .insert((entered.log, closed.ordinal), now_s);
-        let Some(id) = self.ledger.open.remove(&(entered.log, closed.ordinal)) else {
-            return;
-        };
+        if let Some(file) = self.cut_unused(entered.log, &closed, number).await {
+            self.ledger.files.close(&file).await;
+        }
+    }
+
+    /// Cuts the unused tail of a closed segment off. The file comes back, open no longer as far as the ledger knows.
+    async fn cut_unused(
+        &mut self,
+        log: LogId,
+        closed: &ClosedSegment,
+        number: u64,
+    ) -> Option<File> {
         let file = File {
-            id,
+            id: self.ledger.open.remove(&(log, closed.ordinal))?,
             name: NumberedFile::Segment(number).to_string(),
             direct: self.ledger.config.direct,
         };
         if let Err(halt) = self.ledger.files.truncate(&file, closed.bytes).await {
             self.trouble("truncating", &halt);
         }
-        self.ledger.files.close(&file).await;
+        Some(file)
+    }
+
+    /// Writes into a drafted manifest that the segments in use are closed: whatever is missing of them later was durable.
+    /// They come back with the numbers of their files.
+    fn close_last_segments(&self, next: &mut Manifest) -> Vec<(LogId, ClosedSegment, u64)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let log = next.logs.iter_mut().find(|log| log.id == shard.log);
+            let (Some(log), Some(closed)) = (log, shard.ended_in) else {
+                continue;
+            };
+            let is_it = |it: &&mut SegmentEntry| {
+                it.ordinal == closed.ordinal && it.state == SegmentState::Open
+            };
+            if let Some(segment) = log.segments.iter_mut().find(is_it) {
+                segment.state = SegmentState::Closed(extent(&closed));
+                all.push((shard.log, closed, segment.file));
+            }
+        }
+        all
     }
 
     /// Writes into a drafted manifest how far the bodies of this run's logs are settled.
@@ -395,7 +430,12 @@ impl Service {
         let mut last = self.ledger.draft();
         last.clean_stop = true;
         self.note_settled(&mut last);
+        let closed = self.close_last_segments(&mut last);
         self.ledger.replace(last).await?;
+        for (log, closed, file) in closed {
+            // It stays open: its shard may still want to write a mark that nobody will look for.
+            let _ = self.cut_unused(log, &closed, file).await;
+        }
         Ok(Some(format!(
             "stopped cleanly: {} logs finished, manifest generation {}",
             self.shards.len(),
@@ -406,11 +446,7 @@ impl Service {
 
 /// Writes into a drafted manifest that a segment was entered: the one before it is closed, the one after it is named.
 /// The number of the closed file comes back; nothing if the manifest does not know the segment that was entered.
-fn enter(
-    next: &mut Manifest,
-    entered: &Entered,
-    named: crate::wal::manifest::SegmentEntry,
-) -> Option<Option<u64>> {
+fn enter(next: &mut Manifest, entered: &Entered, named: SegmentEntry) -> Option<Option<u64>> {
     let log = next.logs.iter_mut().find(|log| log.id == entered.log)?;
     let mut closed_file = None;
     for segment in &mut log.segments {

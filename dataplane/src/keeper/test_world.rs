@@ -59,6 +59,8 @@ pub(crate) struct FakeShard {
     first: Sequence,
     checksum: u32,
     records: u32,
+    /// The last batch is a mark, or there is none.
+    marked: bool,
     epoch: u16,
 }
 
@@ -80,6 +82,7 @@ impl FakeShard {
             first: before,
             checksum: 0,
             records: 0,
+            marked: true,
             epoch: 1,
             begin,
         }
@@ -138,6 +141,7 @@ impl FakeShard {
         self.sequence = self.sequence.next().expect("room in the counter");
         self.checksum = checksum;
         self.records += batch.records();
+        self.marked = batch.records() == 0;
         let entered = self.fresh;
         if entered {
             self.fresh = false;
@@ -159,15 +163,20 @@ impl FakeShard {
         Some(self.roll())
     }
 
-    /// Goes on in the next segment.
-    fn roll(&mut self) -> ClosedSegment {
-        let closed = ClosedSegment {
+    /// The segment in use as it stands.
+    fn closed(&self) -> ClosedSegment {
+        ClosedSegment {
             ordinal: self.current.ordinal,
             first: self.first,
             last: self.sequence,
             bytes: self.offset,
             last_checksum: self.checksum,
-        };
+        }
+    }
+
+    /// Goes on in the next segment.
+    fn roll(&mut self) -> ClosedSegment {
+        let closed = self.closed();
         self.predecessor = Some(Predecessor {
             ends_after: self.sequence,
             checksum: self.checksum,
@@ -378,8 +387,17 @@ impl World {
                 }
             }
             ToShard::Finish => {
+                let empty = OpenBatch::new(Limits::default());
+                let entered = match shard.marked {
+                    true => None,
+                    false => shard.append(&mut self.disk, &empty, self.now),
+                };
                 let log = shard.begin.log;
-                self.tell(id, ToKeeper::Finished { log });
+                let closed = (!shard.fresh).then(|| shard.closed());
+                if let Some(entered) = entered {
+                    self.tell(id, entered);
+                }
+                self.tell(id, ToKeeper::Finished { log, closed });
             }
         }
     }

@@ -106,7 +106,7 @@ impl Written {
     }
 }
 
-fn quarantine(segment: &str, accept_loss: bool) -> Job {
+pub(super) fn quarantine(segment: &str, accept_loss: bool) -> Job {
     Job::Quarantine {
         segment: segment.to_string(),
         accept_loss,
@@ -114,7 +114,7 @@ fn quarantine(segment: &str, accept_loss: bool) -> Job {
 }
 
 /// Runs a job on a directory that no server uses.
-fn tool(world: &mut World, job: Job) -> (i32, String) {
+pub(super) fn tool(world: &mut World, job: Job) -> (i32, String) {
     world.disk.crash(Lost::Nothing);
     let keeper = Keeper::tool(config(1), job);
     let now = world.now;
@@ -134,7 +134,7 @@ fn named(world: &World) -> Option<String> {
 }
 
 /// Starts, gives up what the start names, and so on, until a start serves. Returns what was given up.
-fn mended(mut world: World) -> (World, Vec<String>) {
+pub(super) fn mended(mut world: World) -> (World, Vec<String>) {
     let mut given_up = Vec::new();
     loop {
         world = world.restarted(Lost::Everything, 1, 1);

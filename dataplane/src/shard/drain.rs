@@ -115,6 +115,7 @@ impl Shard {
                 if let Some(core) = self.core.as_ref() {
                     outbox.ops.push(Op::Keeper(ToKeeper::Finished {
                         log: core.begin.log,
+                        closed: core.log.in_use(),
                     }));
                 }
             }

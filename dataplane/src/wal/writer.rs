@@ -155,6 +155,11 @@ impl LogWriter {
         self.roll.is_some_and(|(last, _)| sequence > last)
     }
 
+    /// The segment in use as it stands, should it be closed now; none before the first batch.
+    pub fn in_use(&self) -> Option<ClosedSegment> {
+        self.current.map(|current| current.closed())
+    }
+
     /// Nothing is open and nothing is on its way.
     pub fn is_quiet(&self) -> bool {
         self.open.is_empty() && self.flight.is_none()
