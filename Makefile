@@ -86,7 +86,7 @@ SIM := $(CARGO) run --release --locked -p flk-dataplane --features sim --bin flk
 SIM_TEST := $(CARGO) test --locked -p flk-dataplane --features sim,planted-bugs
 
 # Seeds of one run of the simulator in `make test`.
-SIM_SEEDS ?= 2000
+SIM_SEEDS ?= 6000
 .PHONY: test-sim
 test-sim: ## the shards' and keeper's own code on simulated disks and networks, some thousand seeds
 	$(SIM) --seeds $(SIM_SEEDS) --jobs 2

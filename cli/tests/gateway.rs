@@ -226,6 +226,47 @@ fn a_torn_tail_is_told_from_damage() {
     assert_eq!(wal(dir.path(), &["inspect"]).code, 65);
 }
 
+/// The log ends where the manifest of a clean stop says: less is damage, whatever the rest of the file looks like.
+#[test]
+fn batches_that_vanish_from_the_end_after_a_clean_stop_are_damage() {
+    type Harm = fn(&mut Vec<u8>, usize);
+    let harms: [Harm; 2] = [
+        |bytes, from| bytes.truncate(from),
+        |bytes, from| bytes[from..].fill(0),
+    ];
+    for harm in harms {
+        let dir = written_directory(false);
+        let (path, mut bytes, batches) = first_segment(dir.path());
+        let whole = wal(dir.path(), &["verify"]);
+        assert_eq!(whole.code, 0, "{}", whole.stdout);
+        harm(&mut bytes, batches[batches.len() - 3]);
+        std::fs::write(&path, &bytes).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+
+        let verified = wal(dir.path(), &["verify"]);
+        assert_eq!(verified.code, 65, "{}", verified.stdout);
+        let line = format!("DAMAGED   log 1.0, {name}");
+        assert!(verified.stdout.contains(&line), "{}", verified.stdout);
+        let start = run(flk(dir.path()).args(["up", "--port", "0"]), b"");
+        assert_eq!(start.code, 65, "{}", start.stderr);
+        let way_out = format!("flk wal quarantine {name} --accept-loss");
+        assert!(start.stderr.contains(&way_out), "{}", start.stderr);
+
+        let done = wal(dir.path(), &["quarantine", name, "--accept-loss"]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        assert_eq!(wal(dir.path(), &["verify"]).code, 0);
+        let gateway = Gateway::start(dir.path());
+        let kept = signed_record(dir.path(), "shard-0");
+        let again = gateway.submit(dir.path(), &kept);
+        assert!(
+            again.stdout.contains("200 accepted   hit"),
+            "{}",
+            again.stdout
+        );
+        assert_eq!(gateway.stop(), 0);
+    }
+}
+
 #[test]
 fn quarantine_is_the_way_out_of_damage() {
     let dir = written_directory(false);

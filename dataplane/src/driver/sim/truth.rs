@@ -50,6 +50,13 @@ pub struct LogWrite {
     pub lost: bool,
 }
 
+/// The start whose clean stop a manifest tells of.
+fn start_stopped(manifest: &[u8]) -> Option<u32> {
+    let fields = manifest.get(96..104)?;
+    let start = u32::from_le_bytes(fields[..4].try_into().ok()?);
+    (fields[4] & 1 == 1).then_some(start)
+}
+
 /// A clock reading that was written down.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
@@ -372,12 +379,17 @@ impl World {
             let start = write.offset as usize + lead;
             disk.seen(write.inode).get(start..start + 96) == write.bytes.get(lead..lead + 96)
         };
+        // The manifest of a clean stop knows how far the logs of its start go.
+        let stopped = disk
+            .find("manifest")
+            .and_then(|it| start_stopped(disk.seen(it)));
         let known_later = |at: usize| {
             let write = &self.truth.writes[at];
             let later = |later: &&LogWrite| {
                 later.log == write.log && later.sequence > write.sequence && !later.gone
             };
-            self.truth.writes.iter().filter(later).any(header_is_there)
+            stopped == Some(write.log.0)
+                || self.truth.writes.iter().filter(later).any(header_is_there)
         };
         let verdicts: Vec<(usize, bool)> = lost.iter().map(|at| (*at, known_later(*at))).collect();
         for (at, known_by_later) in verdicts {

@@ -419,11 +419,42 @@ fn draining_answers_what_is_in_flight_closes_and_finishes_with_a_mark() {
     );
     room.tell(0, ToShard::Finish);
     room.pass(100_000);
-    assert!(
-        room.to_keeper
-            .iter()
-            .any(|(_, message)| matches!(message, ToKeeper::Finished { .. }))
+    let closed = room
+        .to_keeper
+        .iter()
+        .find_map(|(_, message)| match message {
+            ToKeeper::Finished { closed, .. } => *closed,
+            _ => None,
+        });
+    let closed = closed.expect("finished, and where the log ends");
+    let (_, last) = room.written.last().unwrap();
+    let mark = read_batch(last).unwrap().header;
+    assert!(mark.is_mark());
+    assert_eq!((closed.ordinal, closed.first.counter()), (0, 1));
+    assert_eq!(
+        (closed.last, closed.last_checksum),
+        (mark.fields.sequence, mark.checksum)
     );
+    let written: usize = room.written.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert_eq!(closed.bytes, written as u64);
+}
+
+#[test]
+fn a_shard_that_never_wrote_finishes_without_a_segment() {
+    let mut room = Room::serving(1);
+    room.tell(0, ToShard::Drain);
+    room.run();
+    room.event(0, Event::ListenerClosed);
+    room.pass(1_000_000);
+    room.tell(0, ToShard::Finish);
+    room.pass(100_000);
+    let nothing = |message: &ToKeeper| matches!(message, ToKeeper::Finished { closed: None, .. });
+    assert!(
+        room.to_keeper.iter().any(|(_, it)| nothing(it)),
+        "{:?}",
+        room.to_keeper
+    );
+    assert!(room.written.is_empty());
 }
 
 #[test]
