@@ -73,21 +73,22 @@ impl Service {
             (Some(extent), Some(covered), Some(settled)) => {
                 extent.last <= covered
                     && extent.last <= settled
-                    && blocked.is_none_or(|from| entry.ordinal < *from)
+                    && blocked.is_none_or(|blocked| entry.ordinal < blocked.from)
             }
             _ => false,
         };
         log.segments.iter().take_while(may_go).count()
     }
 
-    /// Expiry clock of the newest batch of a closed segment. What cannot be read counts as new.
+    /// Expiry clock of the newest batch of a closed segment. What cannot be read counts as new, this time.
     async fn newest_s(&mut self, log: LogId, entry: &SegmentEntry) -> u32 {
         let key = (log, entry.ordinal);
         if let Some(known) = self.closed_at_s.get(&key) {
             return *known;
         }
-        let newest = self.read_newest_s(entry).await;
-        let newest = newest.unwrap_or_else(|| self.ledger.expiry_now_s());
+        let Some(newest) = self.read_newest_s(entry).await else {
+            return self.ledger.expiry_now_s();
+        };
         self.closed_at_s.insert(key, newest);
         newest
     }
