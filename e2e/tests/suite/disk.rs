@@ -26,6 +26,8 @@ fn a_nearly_full_disk_is_503_before_it_is_full_and_loses_nothing(setting: Settin
         let plan = Plan::new(setting, &volume.path().join("wal"));
         let mut gateway = plan.start();
         let mut agent = Agent::default();
+        // Less than is kept in reserve, and enough for a segment that is being made when the room goes, and for a start.
+        let left_bytes = status(volume)["reserve_bytes"].as_u64().unwrap() - (2 << 20);
 
         // More than the disk holds, without anybody's help: what may go is deleted.
         while agent.offered_bytes < DISK_BYTES + DISK_BYTES / 2 {
@@ -36,7 +38,7 @@ fn a_nearly_full_disk_is_503_before_it_is_full_and_loses_nothing(setting: Settin
         gateway.wait_until_said("deleted ");
 
         // Then somebody else takes the room, until nothing may go any more.
-        let mut ballast = Ballast::new(volume);
+        let mut ballast = Ballast::new(volume, left_bytes);
         ballast.fill_until_unready(volume, &gateway, &mut agent);
         refuses_without_failing(&gateway, &mut agent);
         ballast.remove();
@@ -45,7 +47,7 @@ fn a_nearly_full_disk_is_503_before_it_is_full_and_loses_nothing(setting: Settin
         never_failed(&gateway);
 
         // Crashes and starts without room neither fail nor use up what is kept in reserve.
-        ballast = Ballast::new(volume);
+        ballast = Ballast::new(volume, left_bytes);
         for _ in 0..3 {
             ballast.fill_until_unready(volume, &gateway, &mut agent);
             refuses_without_failing(&gateway, &mut agent);
@@ -55,8 +57,18 @@ fn a_nearly_full_disk_is_503_before_it_is_full_and_loses_nothing(setting: Settin
             assert_eq!(gateway.get("/livez").status, 200);
         }
         ballast.fill_until_unready(volume, &gateway, &mut agent);
+
+        // With not even the reserve left a start says so and ends; nothing is lost by it.
+        gateway.kill();
+        for _ in 0..2 {
+            ballast.take_all_but(volume, 0);
+            let ended = plan.run_to_end();
+            assert_eq!(ended.code(), 74, "{ended}");
+            assert!(ended.said.contains("WAL_DIR"), "{ended}");
+            assert!(ended.said.contains("No space left"), "{ended}");
+        }
         ballast.remove();
-        until_ready(&gateway);
+        let gateway = plan.start();
         agent.finds_everything(&gateway);
         assert!(agent.offer(&gateway));
         never_failed(&gateway);
@@ -82,15 +94,20 @@ fn is_disk_full(answer: &Response) {
     assert!(after > 0);
 }
 
-/// Whether the gateway refuses records and has nothing left to seal or delete.
-fn nothing_may_go(volume: &Volume) -> bool {
+/// What the keeper says of itself.
+fn status(volume: &Volume) -> serde_json::Value {
     let mut socket = UnixStream::connect(volume.path().join("wal/keeper.sock")).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket.write_all(b"flk1 status\n").unwrap();
     let mut line = String::new();
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
     BufReader::new(socket).read_line(&mut line).unwrap();
     let status = line.strip_prefix("ok ").unwrap_or_else(|| panic!("{line}"));
-    let status: serde_json::Value = serde_json::from_str(status).unwrap();
+    serde_json::from_str(status).unwrap()
+}
+
+/// Whether the gateway refuses records and has nothing left to seal or delete.
+fn nothing_may_go(volume: &Volume) -> bool {
+    let status = status(volume);
     status["space_low"] == true && status["deletable_bytes"] == 0 && status["unsealed_bytes"] == 0
 }
 
@@ -120,6 +137,11 @@ impl Agent {
         let mut body = record.body.clone();
         body.resize(BODY_BYTES, b' ');
         let answer = gateway.post(&body);
+        // The one that is on its way when the room goes may wait for a segment in vain.
+        if answer.status == 503 && answer.problem_code() == "deadline_exceeded" {
+            assert!(answer.header("Retry-After").is_some());
+            return false;
+        }
         if answer.status != 200 {
             is_disk_full(&answer);
             return false;
@@ -147,32 +169,37 @@ struct Ballast {
     path: PathBuf,
     file: File,
     bytes: u64,
+    /// What it leaves to the gateway.
+    left_bytes: u64,
 }
 
 impl Ballast {
-    fn new(volume: &Volume) -> Ballast {
+    fn new(volume: &Volume, left_bytes: u64) -> Ballast {
         let path = volume.path().join("ballast");
         let file = File::create(&path).unwrap();
         Ballast {
             path,
             file,
             bytes: 0,
+            left_bytes,
         }
     }
 
-    /// Takes nearly all, again and again, while records come in, until the gateway has nothing left to delete. What is
-    /// left is less than it keeps in reserve, and enough for the segments that are being made at that moment.
+    /// Takes what the gateway frees, again and again, while records come in, until it has nothing left to delete.
     fn fill_until_unready(&mut self, volume: &Volume, gateway: &Gateway, agent: &mut Agent) {
-        const LEFT_BYTES: u64 = 12 << 20;
         wait_until("nothing may go", || {
-            let more_bytes = volume.free_bytes().saturating_sub(LEFT_BYTES);
-            if more_bytes > 0 {
-                fallocate(&self.file, FallocateFlags::empty(), self.bytes, more_bytes).unwrap();
-                self.bytes += more_bytes;
-            }
+            self.take_all_but(volume, self.left_bytes);
             agent.offer(gateway);
             nothing_may_go(volume)
         });
+    }
+
+    fn take_all_but(&mut self, volume: &Volume, left_bytes: u64) {
+        let more_bytes = volume.free_bytes().saturating_sub(left_bytes);
+        if more_bytes > 0 {
+            fallocate(&self.file, FallocateFlags::empty(), self.bytes, more_bytes).unwrap();
+            self.bytes += more_bytes;
+        }
     }
 
     fn remove(self) {
