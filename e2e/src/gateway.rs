@@ -202,7 +202,7 @@ impl Plan {
                 .try_get("/readyz")
                 .is_some_and(|answer| answer.status == 200)
             {
-                gateway.wait_until_said("recovered ");
+                gateway.wait_until_recovered();
                 return Ok(gateway);
             }
             if let Ok(Some(_)) = gateway.child.try_wait() {
@@ -313,6 +313,15 @@ impl Gateway {
             "it never said {what:?} but:\n{}",
             self.said()
         );
+    }
+
+    /// Waits until it has said that its start is over, be it the first.
+    pub fn wait_until_recovered(&self) {
+        let over = |text: &str| text.contains("recovered ") || text.contains("nothing to recover");
+        let found = self
+            .said
+            .wait_for(DEADLINE, |text| over(text).then_some(()));
+        assert!(found.is_some(), "it never recovered but:\n{}", self.said());
     }
 
     /// A new connection.

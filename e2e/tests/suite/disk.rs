@@ -53,7 +53,7 @@ fn a_nearly_full_disk_is_503_before_it_is_full_and_loses_nothing(setting: Settin
             refuses_without_failing(&gateway, &mut agent);
             gateway.kill();
             gateway = plan.launch().unwrap();
-            gateway.wait_until_said("recovered ");
+            gateway.wait_until_recovered();
             assert_eq!(gateway.get("/livez").status, 200);
         }
         ballast.fill_until_unready(volume, &gateway, &mut agent);
