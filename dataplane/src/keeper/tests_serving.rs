@@ -346,6 +346,25 @@ fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
 }
 
 #[test]
+fn a_segment_is_not_made_from_the_room_that_a_start_needs() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    // Somebody else takes the room between two looks at the disk. Segments would fit, but then no last segment of the
+    // log, which is as long as two at most.
+    world.disk.total_bytes = world.disk.used_bytes() + 3 * config(1).segment_bytes;
+    for record in 0..1_000 {
+        if world.shards[0].space_low {
+            break;
+        }
+        world.decide(0, record, DAY_S);
+    }
+    assert!(world.shards[0].space_low, "submits wait");
+    let failed = |notice: &Notice| matches!(notice, Notice::FileTrouble { .. });
+    assert!(!world.notices.iter().any(failed), "{:?}", world.notices);
+    let world = world.restarted(Lost::Everything, 1, 1);
+    assert_eq!(world.exit, None, "a start has what it needs");
+}
+
+#[test]
 fn a_full_disk_while_a_segment_is_made_is_waited_out() {
     let mut world = World::started(TestDisk::new(), config(1));
     let total_bytes = world.disk.total_bytes;
