@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     }
-    match Config::from_env(&|name| std::env::var(name).ok()) {
+    match Config::from_process() {
         Ok(config) => run(config),
         Err(error) => {
             eprintln!("flk-dataplane: {error}");

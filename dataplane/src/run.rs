@@ -45,6 +45,9 @@ Exit codes:
 
 A supervisor may start it again after 74 and 75; the others want somebody who looks. docs/operations.md says what to do.";
 
+/// Exit code where the disk fails before the keeper starts; the keeper's own is the same.
+const EX_IOERR: i32 = 74;
+
 impl Machine for Shard {
     fn turn<D: Driver>(
         &mut self,
@@ -75,8 +78,20 @@ fn start(config: Config) -> Result<i32, Box<dyn Error>> {
     let shards = u16::try_from(cores.len()).map_err(|_| "FLK_CORES: more than 65535 cores")?;
     let driver = choose(config.driver)?;
     let directory = open_directory(&config.wal_dir)?;
-    let method = write_method(directory.as_fd())?;
-    let flush = flush_time(directory.as_fd(), &method)?;
+    let probed = write_method(directory.as_fd()).and_then(|method| {
+        let flush = flush_time(directory.as_fd(), &method)?;
+        Ok((method, flush))
+    });
+    let (method, flush) = match probed {
+        Ok(probed) => probed,
+        Err(error) => {
+            let path = config.wal_dir.display();
+            eprintln!(
+                "flk: writing a probe in WAL_DIR {path}: {error}. Check the disk, its free space and the permissions of WAL_DIR, then start again"
+            );
+            return Ok(EX_IOERR);
+        }
+    };
     let listeners = listeners(config.listen, cores.len())?;
     let address = match listeners.first() {
         Some(listener) => local_address(listener)?,

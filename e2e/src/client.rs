@@ -108,6 +108,22 @@ impl Connection {
         self.stream.write_all(bytes)
     }
 
+    /// Sends as much as fits into the buffers on the way; how many bytes that was.
+    pub fn send_what_fits(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_nonblocking(true)?;
+        let mut sent = 0;
+        let ended = loop {
+            match self.stream.write(&bytes[sent..]) {
+                Ok(0) => break Ok(sent),
+                Ok(more) => sent += more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(sent),
+                Err(error) => break Err(error),
+            }
+        };
+        self.stream.set_nonblocking(false)?;
+        ended
+    }
+
     /// Sends no more; still reads.
     pub fn finish(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
@@ -153,6 +169,18 @@ impl Connection {
             response.body = self.read.drain(..bytes).collect();
         }
         Ok(response)
+    }
+
+    /// Whether nothing has come so far that was not taken.
+    pub fn is_silent(&self) -> io::Result<bool> {
+        self.stream.set_nonblocking(true)?;
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false)?;
+        match peeked {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(self.read.is_empty()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the gateway closes without a further byte. A reset is a close too.

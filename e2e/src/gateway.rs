@@ -4,9 +4,11 @@
 use crate::client::{Connection, Response};
 use crate::setting::Setting;
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -50,6 +52,18 @@ fn binary_named(variable: &str, name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// Waits until something holds that nobody announces; panics with `what` where it never does.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(
+            Instant::now() < until,
+            "after {DEADLINE:?} still not: {what}"
+        );
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// What a gateway has said so far.
@@ -129,7 +143,7 @@ pub struct Plan {
     /// The program.
     pub binary: PathBuf,
     /// Its environment, and nothing else.
-    pub env: Vec<(String, String)>,
+    pub env: Vec<(String, OsString)>,
 }
 
 impl Plan {
@@ -153,9 +167,15 @@ impl Plan {
     }
 
     /// Sets a variable.
-    pub fn with(mut self, name: &str, value: &str) -> Plan {
+    pub fn with(self, name: &str, value: &str) -> Plan {
+        self.with_bytes(name, value.as_bytes())
+    }
+
+    /// Sets a variable to what need not be text.
+    pub fn with_bytes(mut self, name: &str, value: &[u8]) -> Plan {
         self.env.retain(|(set, _)| set != name);
-        self.env.push((name.to_owned(), value.to_owned()));
+        let value = OsStr::from_bytes(value).to_owned();
+        self.env.push((name.to_owned(), value));
         self
     }
 
@@ -182,7 +202,7 @@ impl Plan {
                 .try_get("/readyz")
                 .is_some_and(|answer| answer.status == 200)
             {
-                gateway.wait_until_said("recovered ");
+                gateway.wait_until_recovered();
                 return Ok(gateway);
             }
             if let Ok(Some(_)) = gateway.child.try_wait() {
@@ -293,6 +313,15 @@ impl Gateway {
             "it never said {what:?} but:\n{}",
             self.said()
         );
+    }
+
+    /// Waits until it has said that its start is over, be it the first.
+    pub fn wait_until_recovered(&self) {
+        let over = |text: &str| text.contains("recovered ") || text.contains("nothing to recover");
+        let found = self
+            .said
+            .wait_for(DEADLINE, |text| over(text).then_some(()));
+        assert!(found.is_some(), "it never recovered but:\n{}", self.said());
     }
 
     /// A new connection.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // used by tests only: what goes wrong here ends the test
 
 pub mod setting;
+pub mod volume;
 
 pub mod gateway;
 

@@ -7,7 +7,7 @@ use crate::exit::{self, Exit, Failure};
 use clap::Args;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
-use flk_dataplane::config::Config;
+use flk_dataplane::config::{Config, ConfigError, RawConfig};
 use flk_dataplane::run::EXIT_CODES;
 use flk_dataplane::shard::config::Signing;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -53,6 +53,8 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
 }
 
 fn config(args: &UpArgs) -> Result<Config, Failure> {
+    let wrong = |error: ConfigError| Failure::with(Exit::Configuration, error.to_string());
+    RawConfig::refuse_other_than_text().map_err(wrong)?;
     let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let data = args.data.clone().unwrap_or_else(|| PathBuf::from("data"));
     let key = match needs_dev_key(&environment) {
@@ -68,8 +70,7 @@ fn config(args: &UpArgs) -> Result<Config, Failure> {
         key: key.as_ref().map(|key| &key.text),
         environment: &environment,
     };
-    let config = Config::from_env(&|name| settings.get(name));
-    let config = config.map_err(|error| Failure::with(Exit::Configuration, error.to_string()))?;
+    let config = Config::from_env(&|name| settings.get(name)).map_err(wrong)?;
     make_directory(&data)?;
     greet(&config, &data, key.as_ref());
     Ok(config)

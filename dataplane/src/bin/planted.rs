@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         eprintln!("flk-dataplane-planted: {wrong}");
         return ExitCode::from(EX_CONFIG);
     }
-    match Config::from_env(&env) {
+    match Config::from_process() {
         Ok(config) => run(config),
         Err(error) => {
             eprintln!("flk-dataplane-planted: {error}");

@@ -52,10 +52,19 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks the environment, or whatever stands for it.
+    /// Reads and checks the environment of this process.
     ///
     /// # Errors
     /// The first variable that is wrong, with its value (never a secret's) and what is allowed.
+    pub fn from_process() -> Result<Config, ConfigError> {
+        RawConfig::refuse_other_than_text()?;
+        Config::from_env(&|name| std::env::var(name).ok())
+    }
+
+    /// Reads and checks what stands for the environment.
+    ///
+    /// # Errors
+    /// As [`Config::from_process`].
     pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
         Config::resolve(&RawConfig::read(env))
     }
@@ -63,7 +72,7 @@ impl Config {
     /// Turns what was typed into what will run.
     ///
     /// # Errors
-    /// As [`Config::from_env`].
+    /// As [`Config::from_process`].
     pub fn resolve(raw: &RawConfig) -> Result<Config, ConfigError> {
         let address: IpAddr = raw.parsed(Variable::Listen, "127.0.0.1", "not an IP address")?;
         let port: u16 = raw.parsed(Variable::Port, "8080", "not a port")?;

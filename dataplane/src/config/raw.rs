@@ -117,6 +117,26 @@ impl RawConfig {
         }
     }
 
+    /// Refuses values of the process's environment that are not UTF-8: read as text they would count as not set, and
+    /// the gateway would run on a default that nobody asked for.
+    ///
+    /// # Errors
+    /// The first variable whose value is not text.
+    pub fn refuse_other_than_text() -> Result<(), ConfigError> {
+        let is_other = |variable: &&Variable| {
+            std::env::var_os(variable.name()).is_some_and(|value| value.to_str().is_none())
+        };
+        match VARIABLES.iter().find(is_other) {
+            Some(variable) => Err(ConfigError {
+                variable: variable.name(),
+                value: None,
+                problem: "not UTF-8".to_owned(),
+                allowed: variable.allowed(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// The text of a variable, if it is set.
     pub fn text(&self, variable: Variable) -> Option<&str> {
         self.texts.get(variable as usize)?.as_deref()

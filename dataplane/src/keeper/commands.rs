@@ -90,7 +90,11 @@ impl Service {
             manifest.logs.len(),
             self.ledger.spares_count(),
             manifest.slices.len(),
-            self.sealing.blocked.len(),
+            self.sealing
+                .blocked
+                .values()
+                .filter(|it| it.is_damage())
+                .count(),
             self.ledger.expiry_now_s(),
             manifest.withheld_s,
             self.ledger.config.dedup_memory_bytes_max,

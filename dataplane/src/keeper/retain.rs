@@ -45,6 +45,8 @@ pub(crate) struct Room {
     pub(crate) free_bytes: u64,
     /// Bytes that WAL_DIR takes.
     pub(crate) used_bytes: u64,
+    /// Bytes without which the next start fails; not even a segment that a shard waits for may take them.
+    pub(crate) start_bytes: u64,
     /// Bytes that must stay free.
     pub(crate) reserve_bytes: u64,
     /// Bytes that WAL_DIR may take.
@@ -73,21 +75,22 @@ impl Service {
             (Some(extent), Some(covered), Some(settled)) => {
                 extent.last <= covered
                     && extent.last <= settled
-                    && blocked.is_none_or(|from| entry.ordinal < *from)
+                    && blocked.is_none_or(|blocked| entry.ordinal < blocked.from)
             }
             _ => false,
         };
         log.segments.iter().take_while(may_go).count()
     }
 
-    /// Expiry clock of the newest batch of a closed segment. What cannot be read counts as new.
+    /// Expiry clock of the newest batch of a closed segment. What cannot be read counts as new, this time.
     async fn newest_s(&mut self, log: LogId, entry: &SegmentEntry) -> u32 {
         let key = (log, entry.ordinal);
         if let Some(known) = self.closed_at_s.get(&key) {
             return *known;
         }
-        let newest = self.read_newest_s(entry).await;
-        let newest = newest.unwrap_or_else(|| self.ledger.expiry_now_s());
+        let Some(newest) = self.read_newest_s(entry).await else {
+            return self.ledger.expiry_now_s();
+        };
         self.closed_at_s.insert(key, newest);
         newest
     }
@@ -240,17 +243,20 @@ impl Service {
         let segments = manifest.logs.iter().flat_map(|log| &log.segments);
         let slices_bytes: u64 = manifest.slices.iter().map(|slice| slice.bytes).sum();
         let spares_bytes = self.ledger.spares_count() as u64 * config.segment_bytes;
-        // Next and last segment of every log, two manifests, and the slice of all that is not sealed (a decision takes
-        // at least three times as much in the log as in a slice).
+        // A start writes the last segment of every log and a manifest beside the one in force. On top come the next
+        // segment of every log, and the slice of all that is not sealed (a decision takes at least three times as much
+        // in the log as in a slice).
+        let shards = u64::from(config.shards);
         let last_bytes = (BATCH_BYTES_MAX + 2 * BLOCK_BYTES) as u64;
-        let per_log_bytes = config.segment_bytes + last_bytes.min(2 * config.segment_bytes);
-        let manifests_bytes = 2 * manifest.encode().len() as u64;
+        let start_bytes =
+            shards * last_bytes.min(2 * config.segment_bytes) + 2 * manifest.encode().len() as u64;
         let slice_bytes = self.unsealed_bytes() / 3;
         Ok(Room {
             total_bytes,
             free_bytes,
             used_bytes: segments.map(segment_bytes).sum::<u64>() + slices_bytes + spares_bytes,
-            reserve_bytes: u64::from(config.shards) * per_log_bytes + manifests_bytes + slice_bytes,
+            start_bytes,
+            reserve_bytes: start_bytes + shards * config.segment_bytes + slice_bytes,
             cap_bytes: config
                 .wal_bytes_max
                 .unwrap_or(total_bytes / 100 * CAP_PERCENT),

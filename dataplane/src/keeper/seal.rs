@@ -3,7 +3,7 @@
 //! shard reads it any more.
 
 use crate::dedup::slice::{SliceError, SliceMeta, SliceWriter};
-use crate::event::ShardId;
+use crate::event::{Errno, ShardId};
 use crate::keeper::files::{File, MAKE};
 use crate::keeper::fold::Fold;
 use crate::keeper::halt::Halt;
@@ -22,7 +22,7 @@ use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Cover, LogEntry, SegmentState, SliceEntry};
 use crate::wal::name::{LogId, Place, Sequence};
-use crate::wal::scan::{LogSource, read_log};
+use crate::wal::scan::{LogSource, Verdict, read_log};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,14 +36,44 @@ const PIECE_BYTES: usize = 1 << 20;
 /// A merge that failed is tried again after this time, in microseconds: one hour.
 const MERGE_AGAIN_US: u64 = 3_600_000_000;
 
+/// A log of which something could not be read for a reason that may pass is tried again after this time, in microseconds.
+const READ_AGAIN_US: u64 = 10_000_000;
+
+/// A log that is not sealed further.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blocked {
+    /// The first ordinal that is neither sealed nor deleted.
+    pub(crate) from: u32,
+    /// Until this monotonic time; without one it is damaged, and nothing but an operator helps.
+    until_us: Option<u64>,
+}
+
+impl Blocked {
+    pub(crate) fn is_damage(&self) -> bool {
+        self.until_us.is_none()
+    }
+
+    fn is_over(&self, now_us: u64) -> bool {
+        self.until_us.is_some_and(|until_us| until_us <= now_us)
+    }
+}
+
+/// Why a segment was not sealed.
+enum Unsealed {
+    /// A file operation failed: it may succeed another time.
+    Trouble(Halt),
+    /// What is there cannot be right.
+    Damage(String),
+}
+
 /// What sealing remembers between its runs.
 pub(crate) struct Sealing {
     /// Version of the newest set that shards were told of.
     pub(crate) version: u64,
     /// The slices in force.
     pub(crate) slices: Vec<Rc<Slice>>,
-    /// Logs in which damage was met: the first ordinal that is neither sealed nor deleted.
-    pub(crate) blocked: BTreeMap<LogId, u32>,
+    /// Logs that something could not be read of.
+    pub(crate) blocked: BTreeMap<LogId, Blocked>,
     /// Room is short: seal soon, so that segments may be deleted.
     pub(crate) wanted: bool,
     /// Monotonic time of the last seal.
@@ -84,7 +114,9 @@ impl Service {
     fn unsealed(&self) -> Vec<(LogId, usize)> {
         let mut all = Vec::new();
         for log in &self.ledger.manifest.logs {
+            let now_us = self.ledger.now().mono_us;
             let blocked = self.sealing.blocked.get(&log.id);
+            let blocked = blocked.filter(|it| !it.is_over(now_us));
             let from = first_uncovered(&self.ledger.manifest, log);
             let rest = log.segments.iter().enumerate().skip(from);
             let closed = rest
@@ -92,7 +124,7 @@ impl Service {
                     it.state.extent().is_some()
                         || planted(Bug::SliceNewerThanLog) && it.state == SegmentState::Open
                 })
-                .take_while(|(_, it)| blocked.is_none_or(|from| it.ordinal < *from));
+                .take_while(|(_, it)| blocked.is_none_or(|blocked| it.ordinal < blocked.from));
             all.extend(closed.map(|(index, _)| (log.id, index)));
         }
         all
@@ -123,8 +155,10 @@ impl Service {
     pub(crate) async fn seal(&mut self) -> Result<(), Halt> {
         self.sealing.wanted = false;
         self.roll_all().await?;
+        let now_us = self.ledger.now().mono_us;
+        self.sealing.blocked.retain(|_, it| !it.is_over(now_us));
         let segments = self.unsealed();
-        self.sealing.last_us = self.ledger.now().mono_us;
+        self.sealing.last_us = now_us;
         let mut harvest = Harvest::new(self.hash.clone());
         let mut covers: BTreeMap<LogId, Sequence> = BTreeMap::new();
         let mut count = 0;
@@ -179,7 +213,8 @@ impl Service {
         }
     }
 
-    /// Takes the decisions of one segment. Damage blocks the log from there on; service goes on.
+    /// Takes the decisions of one segment. What cannot be read blocks the log from there on, damage for good and trouble
+    /// for a while; service goes on.
     async fn harvest_segment(
         &mut self,
         id: LogId,
@@ -198,26 +233,40 @@ impl Service {
         };
         match self.read_part(&part, index, harvest).await {
             Ok(last) => Ok(Some(last)),
-            Err(what) => {
-                self.sealing.blocked.insert(id, ordinal);
-                self.ledger.port.say(Notice::DamageWhileSealing {
-                    file: file_name(&log, ordinal),
-                    what,
-                });
+            Err(unsealed) => {
+                let until_us = match &unsealed {
+                    Unsealed::Trouble(_) => Some(self.ledger.now().mono_us + READ_AGAIN_US),
+                    Unsealed::Damage(_) => None,
+                };
+                let from = ordinal;
+                self.sealing.blocked.insert(id, Blocked { from, until_us });
+                match unsealed {
+                    Unsealed::Trouble(halt) => self.trouble("sealing", &halt),
+                    Unsealed::Damage(what) => {
+                        let file = file_name(&log, ordinal);
+                        self.ledger
+                            .port
+                            .say(Notice::DamageWhileSealing { file, what });
+                    }
+                }
                 Ok(None)
             }
         }
     }
 
-    /// Reads the last segment of a part of a log; an error says in words why it cannot be sealed.
+    /// Reads the last segment of a part of a log.
     async fn read_part(
         &mut self,
         part: &LogEntry,
         index: usize,
         harvest: &mut Harvest,
-    ) -> Result<Sequence, String> {
+    ) -> Result<Sequence, Unsealed> {
         let readable = Readable::segment(&self.ledger, &part.segments[index]).await;
-        let readable = readable.map_err(|halt| halt.to_string())?;
+        let readable = readable.map_err(|halt| match halt {
+            // A name that is gone does not come back.
+            Halt::Io { error, .. } if error != Errno::ENOENT => Unsealed::Trouble(halt),
+            other => Unsealed::Damage(other.to_string()),
+        })?;
         let files = [readable];
         let erased = |_: LogId, _: Place| false;
         let source = LogSource {
@@ -241,7 +290,15 @@ impl Service {
         let sound = end.verdict.is_sound() && misfit.is_none();
         if !sound {
             harvest.decisions.truncate(taken_before);
-            return Err(misfit.map_or(end.verdict.to_string(), str::to_string));
+            return Err(match (misfit, end.verdict) {
+                (Some(what), _) => Unsealed::Damage(what.to_string()),
+                (None, Verdict::Unreadable { ordinal, errno }) => Unsealed::Trouble(Halt::Io {
+                    doing: "reading",
+                    file: file_name(part, ordinal),
+                    error: errno,
+                }),
+                (None, verdict) => Unsealed::Damage(verdict.to_string()),
+            });
         }
         Ok(end.last)
     }

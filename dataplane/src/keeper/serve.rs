@@ -262,11 +262,9 @@ impl Service {
     /// that has to be tried again.
     async fn name(&mut self, entered: Entered) -> Result<bool, Halt> {
         let premature = planted(Bug::SegmentNotYetNamed);
-        if self.ledger.spares_count() == 0
-            && let Err(halt) = self.ledger.make_spare().await
-        {
-            self.trouble("making a segment ready", &halt);
+        if self.ledger.spares_count() == 0 && !self.make_spare_for_naming().await? {
             self.naming_failed = true;
+            self.look_again_us = 0;
             self.no_room().await?;
             return Ok(false);
         }
@@ -308,6 +306,19 @@ impl Service {
         self.after_closing(&entered, closed_file).await;
         self.naming_failed = false;
         Ok(true)
+    }
+
+    /// Makes the segment that a shard waits for; false where that would take the room that a start needs, or fails.
+    async fn make_spare_for_naming(&mut self) -> Result<bool, Halt> {
+        let room = self.room().await?;
+        if room.free_bytes < room.start_bytes + self.ledger.config.segment_bytes {
+            return Ok(false);
+        }
+        let made = self.ledger.make_spare().await;
+        if let Err(halt) = &made {
+            self.trouble("making a segment ready", halt);
+        }
+        Ok(made.is_ok())
     }
 
     /// Cuts the unused tail of a closed segment off and closes its file; both are only tidiness.

@@ -64,8 +64,6 @@ impl Service {
     async fn seal_all_found(&mut self) -> Result<Option<u64>, Halt> {
         let before = self.sealing.version;
         let start = self.ledger.manifest.start;
-        // The start read all of this whole: what could not be read since then is tried again, as nothing else helps.
-        self.sealing.blocked.retain(|log, _| log.start == start);
         self.seal().await?;
         let earlier = self.ledger.manifest.logs.iter();
         let mut earlier = earlier.filter(|log| log.id.start != start);

@@ -338,7 +338,7 @@ impl TestDisk {
         }
     }
 
-    fn used_bytes(&self) -> u64 {
+    pub(crate) fn used_bytes(&self) -> u64 {
         let lengths = self
             .names
             .values()

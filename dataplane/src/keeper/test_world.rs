@@ -404,6 +404,10 @@ impl World {
 
     fn roll(&mut self, index: usize, epoch: u16) {
         let shard = &mut self.shards[index];
+        if shard.records > 0 && shard.next.is_none() {
+            // It would roll when it has where to; the keeper does not wait for that for ever.
+            return;
+        }
         shard.epoch = epoch;
         let (log, ordinal) = (shard.begin.log, shard.current.ordinal);
         if shard.records == 0 {

@@ -276,6 +276,25 @@ fn damage_met_while_sealing_stops_that_log_only() {
 }
 
 #[test]
+fn a_log_that_could_not_be_read_for_once_is_sealed_later() {
+    let mut world = World::started(TestDisk::new(), sealing(2));
+    for record in 0..300 {
+        world.decide((record % 2) as u16, record, 30 * DAY_S);
+    }
+    world.disk.fail_reads_of = Some("segment-".to_string());
+    world.pass_s(3_700);
+    let trouble = |notice: &Notice| matches!(notice, Notice::FileTrouble { .. });
+    assert!(world.notices.iter().any(trouble));
+    assert!(manifest(&world).slices.is_empty());
+    world.disk.fail_reads_of = None;
+    world.pass_s(3_700);
+    let sealed: u64 = manifest(&world).slices.iter().map(|it| it.entries).sum();
+    assert_eq!(sealed, 300);
+    let damage = |notice: &Notice| matches!(notice, Notice::DamageWhileSealing { .. });
+    assert!(!world.notices.iter().any(damage));
+}
+
+#[test]
 fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
     let mut disk = TestDisk::new();
     disk.total_bytes = 40 * (256 << 10);
@@ -324,6 +343,25 @@ fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
     world.tell(ShardId(0), ToKeeper::Settled { log, upto });
     world.pass_s(20);
     assert!(!world.shards[0].space_low, "and it resumes by itself");
+}
+
+#[test]
+fn a_segment_is_not_made_from_the_room_that_a_start_needs() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    // Somebody else takes the room between two looks at the disk. Segments would fit, but then no last segment of the
+    // log, which is as long as two at most.
+    world.disk.total_bytes = world.disk.used_bytes() + 3 * config(1).segment_bytes;
+    for record in 0..1_000 {
+        if world.shards[0].space_low {
+            break;
+        }
+        world.decide(0, record, DAY_S);
+    }
+    assert!(world.shards[0].space_low, "submits wait");
+    let failed = |notice: &Notice| matches!(notice, Notice::FileTrouble { .. });
+    assert!(!world.notices.iter().any(failed), "{:?}", world.notices);
+    let world = world.restarted(Lost::Everything, 1, 1);
+    assert_eq!(world.exit, None, "a start has what it needs");
 }
 
 #[test]

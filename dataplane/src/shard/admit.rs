@@ -66,7 +66,10 @@ impl Shard {
         let framed_bytes = std::mem::take(&mut self.framed_bytes);
         debug_assert_eq!(
             framed_bytes,
-            framed.iter().map(|request| request.body.len()).sum(),
+            framed
+                .iter()
+                .map(|request| request.body.len())
+                .sum::<usize>(),
             "the running total is the sum"
         );
         for request in framed.drain(..) {

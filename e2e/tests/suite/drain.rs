@@ -2,16 +2,18 @@
 //! exit code 0 in time.
 
 use flk_e2e::client::{Connection, submit};
-use flk_e2e::gateway::Plan;
+use flk_e2e::gateway::{Plan, wait_until};
 use flk_e2e::records::{Record, record};
 use flk_e2e::setting::Setting;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 on_every_host!(
     a_stop_under_load_answers_or_closes_and_loses_nothing,
     the_drain_delay_keeps_serving_and_readiness_fails_at_once,
+    a_stop_with_a_delay_under_load_serves_on_and_ends_in_time,
     a_second_signal_ends_the_delay,
     a_stop_during_the_start_is_a_stop,
     who_waits_to_be_accepted_when_a_stop_begins_is_answered_and_not_reset,
@@ -120,6 +122,108 @@ fn the_drain_delay_keeps_serving_and_readiness_fails_at_once(setting: Setting) {
         from.elapsed() >= Duration::from_secs(2),
         "it ended before its delay was over"
     );
+}
+
+fn a_stop_with_a_delay_under_load_serves_on_and_ends_in_time(setting: Setting) {
+    const CLIENTS: u64 = 8;
+    const DELAY: Duration = Duration::from_secs(2);
+    let directory = setting.directory();
+    let plan = Plan::new(setting, directory.path()).with("FLK_DRAIN_DELAY", "2s");
+    let gateway = plan.start();
+    let answered = AtomicU64::new(0);
+    let (acknowledged, ended) = std::thread::scope(|scope| {
+        let (address, answered) = (gateway.address(), &answered);
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let records = (number..).step_by(CLIENTS as usize).map(record);
+                scope.spawn(move || {
+                    Client::default().post_until_nobody_listens(address, records, answered)
+                })
+            })
+            .collect();
+        wait_until("load", || answered.load(Ordering::Relaxed) >= 200);
+        gateway.terminate();
+        let from = Instant::now();
+        wait_until("unready", || gateway.get("/readyz").status == 503);
+        assert!(
+            from.elapsed() < Duration::from_secs(1),
+            "it must fail at once"
+        );
+        let unready = gateway.get("/readyz");
+        assert_eq!(unready.problem_code(), "draining");
+        assert!(unready.header("Retry-After").is_some());
+        assert_eq!(gateway.get("/livez").status, 200);
+        let ended = gateway.ended(DELAY + DRAIN);
+        assert!(
+            from.elapsed() >= DELAY,
+            "it ended before its delay was over"
+        );
+        let clients = clients.into_iter().map(|client| client.join().unwrap());
+        (clients.collect::<Vec<Client>>(), ended)
+    });
+    assert_eq!(ended.code(), 0, "{ended}");
+    for client in &acknowledged {
+        assert!(
+            client.asked_to_close_count > 0,
+            "nobody told it to look elsewhere"
+        );
+        assert!(
+            client.after_that_count > 0,
+            "nothing was served during the delay"
+        );
+    }
+    let gateway = plan.start();
+    gateway.wait_until_said("after a clean stop");
+    let mut connection = gateway.connect();
+    for (record, outcome) in acknowledged.iter().flat_map(|it| &it.acknowledged) {
+        let answer = connection.post(&record.body).unwrap();
+        assert_eq!((answer.dedup(), &answer.body), (Some("hit"), outcome));
+    }
+}
+
+/// Posts one record after the other, on a new connection where the last was closed.
+#[derive(Default)]
+struct Client {
+    acknowledged: Vec<(Record, Vec<u8>)>,
+    asked_to_close_count: u64,
+    /// Acknowledgements after the first `Connection: close`.
+    after_that_count: u64,
+}
+
+impl Client {
+    fn post_until_nobody_listens(
+        mut self,
+        at: SocketAddr,
+        mut records: impl Iterator<Item = Record>,
+        answered: &AtomicU64,
+    ) -> Client {
+        let mut next = records.next();
+        while let Ok(mut connection) = Connection::open(at) {
+            while let Some(record) = next.take() {
+                let Ok(answer) = connection.post(&record.body) else {
+                    // Closed between two requests: what became of this one is not known, so it is posted again.
+                    next = Some(record);
+                    break;
+                };
+                let closes = answer.header("Connection") == Some("close");
+                if answer.status == 200 {
+                    assert!(record.is_outcome(&answer.body));
+                    self.acknowledged.push((record, answer.body));
+                    self.after_that_count += u64::from(self.asked_to_close_count > 0);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    next = records.next();
+                } else {
+                    assert_eq!(answer.problem_code(), "draining");
+                    next = Some(record);
+                }
+                if closes {
+                    self.asked_to_close_count += 1;
+                    break;
+                }
+            }
+        }
+        self
+    }
 }
 
 fn a_second_signal_ends_the_delay(setting: Setting) {

@@ -1,8 +1,9 @@
 //! Every environment variable, right and wrong: a wrong value stops the start and is named with what is allowed, a right
 //! one is seen to work, and a secret is never said.
 
+use flk_dataplane::config::VARIABLES;
 use flk_e2e::client::submit;
-use flk_e2e::gateway::{DEADLINE, Plan};
+use flk_e2e::gateway::{DEADLINE, Ended, Plan};
 use flk_e2e::golden::bytes;
 use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
@@ -11,6 +12,7 @@ use std::time::Instant;
 
 on_every_host!(
     wrong_values_stop_the_start_and_are_named,
+    values_that_are_not_text_are_refused,
     a_directory_that_cannot_be_used_is_named,
     secrets_are_never_said,
     the_port_and_address_asked_for_are_taken,
@@ -21,62 +23,147 @@ on_every_host!(
     cores_driver_and_memory_are_as_set,
 );
 
+/// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
+const WRONG: [(&str, &str); 55] = [
+    ("PORT", "65536"),
+    ("PORT", "-1"),
+    ("PORT", "http"),
+    ("LISTEN", "localhost"),
+    ("LISTEN", "127.0.0.1:80"),
+    ("LISTEN", "256.0.0.1"),
+    ("PCS_SIGN_ALG", "rsa"),
+    ("PCS_SIGN_ALG", "HMAC"),
+    ("PCS_SIGN_ALG", "none"),
+    ("PCS_SIGN_ALG", "hmac;num=fixed8"),
+    ("PCS_HMAC_KEYS", "a,b,c,d,e"),
+    ("PCS_HMAC_KEYS", "a,,b"),
+    ("FLK_ALLOW_UNSIGNED", "yes"),
+    ("FLK_ALLOW_UNSIGNED", "0"),
+    ("TOKEN_RATE", "-1"),
+    ("TOKEN_RATE", "1.5"),
+    ("TOKEN_RATE", "4294967296"),
+    ("METRICS_USER", "sesame"),
+    ("METRICS_PASS", "sesame"),
+    ("DEDUP_BACKEND", "redis"),
+    ("DEDUP_BACKEND", "postgres"),
+    ("FLK_CORES", "0"),
+    ("FLK_CORES", "-1"),
+    ("FLK_CORES", "100000"),
+    ("FLK_CORES", "0-99999"),
+    ("FLK_CORES", "many"),
+    ("FLK_DRIVER", "glommio"),
+    ("FLK_DRIVER", "URING"),
+    ("DEDUP_TTL", "14"),
+    ("DEDUP_TTL", "0s"),
+    ("DEDUP_TTL", "1001d"),
+    ("DEDUP_TTL", "2w"),
+    ("DEDUP_MEMORY_MAX", "lots"),
+    ("DEDUP_MEMORY_MAX", "1023KiB"),
+    ("DEDUP_MEMORY_MAX", "17TiB"),
+    ("DEDUP_MEMORY_MAX", "1GB"),
+    ("WAL_MAX_BYTES", "1KiB"),
+    ("WAL_MAX_BYTES", "67108863"),
+    ("WAL_MAX_BYTES", "1025TiB"),
+    ("WAL_MAX_BYTES", "99999999999999TiB"),
+    ("WAL_MAX_AGE", "1s"),
+    ("WAL_MAX_AGE", "59s"),
+    ("WAL_MAX_AGE", "10001d"),
+    ("WAL_MAX_AGE", "never"),
+    ("WAL_SEGMENT_BYTES", "5000000"),
+    ("WAL_SEGMENT_BYTES", "4092KiB"),
+    ("WAL_SEGMENT_BYTES", "1048580KiB"),
+    ("WAL_SEGMENT_BYTES", "4MB"),
+    ("FLK_DRAIN_DELAY", "2h"),
+    ("FLK_DRAIN_DELAY", "3601s"),
+    ("FLK_DRAIN_DELAY", "5"),
+    ("FLK_BODY_MAX", "2MiB"),
+    ("FLK_BODY_MAX", "1023"),
+    ("FLK_BODY_MAX", "1048577"),
+    ("FLK_BODY_MAX", "0.5MiB"),
+];
+
+/// Variables that have tests of their own: every text is a key; directories are tried, not read; keys need a scheme.
+const ELSEWHERE: [&str; 3] = ["PCS_HMAC_KEY", "WAL_DIR", "PCS_ED25519_PUB_B64"];
+
 fn wrong_values_stop_the_start_and_are_named(setting: Setting) {
     let directory = setting.directory();
-    let cases = [
-        ("PORT", "65536", "65535"),
-        ("PORT", "http", "65535"),
-        ("LISTEN", "localhost", "IPv4"),
-        ("PCS_SIGN_ALG", "rsa", "hmac"),
-        ("PCS_SIGN_ALG", "none", "FLK_ALLOW_UNSIGNED"),
-        ("PCS_SIGN_ALG", "ed25519", "PCS_ED25519_PUB_B64"),
-        ("PCS_SIGN_ALG", "hmac;num=fixed8", "fixed9"),
-        ("FLK_ALLOW_UNSIGNED", "yes", "PCS_SIGN_ALG=none"),
-        ("TOKEN_RATE", "-1", "requests per second"),
-        ("TOKEN_RATE", "1.5", "requests per second"),
-        ("DEDUP_BACKEND", "redis", "memory"),
-        ("DEDUP_BACKEND", "postgres", "memory"),
-        ("FLK_CORES", "0", "CPU"),
-        ("FLK_CORES", "100000", "CPU"),
-        ("FLK_CORES", "many", "CPU"),
-        ("FLK_DRIVER", "glommio", "portable"),
-        ("DEDUP_TTL", "14", "14"),
-        ("DEDUP_TTL", "0s", "1s"),
-        ("DEDUP_MEMORY_MAX", "lots", "GiB"),
-        ("WAL_MAX_BYTES", "1KiB", "64MiB"),
-        ("WAL_MAX_AGE", "1s", "1m"),
-        ("WAL_SEGMENT_BYTES", "5000000", "4KiB"),
-        ("FLK_DRAIN_DELAY", "2h", "1h"),
-        ("FLK_BODY_MAX", "2MiB", "1MiB"),
-    ];
-    for (name, value, allowed) in cases {
+    for variable in VARIABLES {
+        let name = variable.name();
+        assert!(
+            ELSEWHERE.contains(&name) || WRONG.iter().any(|(wrong, _)| *wrong == name),
+            "{name} is never wrong"
+        );
+    }
+    for (name, value) in WRONG {
         let ended = Plan::new(setting, directory.path())
             .with(name, value)
             .run_to_end();
-        assert_eq!(ended.code(), 78, "{name}={value}: {ended}");
-        for expected in [name, value, allowed] {
-            assert!(
-                ended.said.contains(expected),
-                "{name}={value} without {expected:?}: {ended}"
-            );
-        }
+        is_refused(&ended, name, Some(value));
     }
-    let alone = [
-        ("METRICS_USER", "METRICS_PASS"),
-        ("METRICS_PASS", "METRICS_USER"),
-    ];
-    for (name, missing) in alone {
+    for value in ["AAAA", "not base64 at all", &format!("{}=", "A".repeat(43))] {
         let ended = Plan::new(setting, directory.path())
-            .with(name, "sesame")
+            .with("PCS_SIGN_ALG", "ed25519")
+            .with("PCS_ED25519_PUB_B64", value)
             .run_to_end();
-        assert_eq!(ended.code(), 78, "{ended}");
-        assert!(ended.said.contains(missing), "{ended}");
+        is_refused(&ended, "PCS_ED25519_PUB_B64", Some(value));
     }
+    let ended = Plan::new(setting, directory.path())
+        .with("PCS_SIGN_ALG", "ed25519")
+        .run_to_end();
+    is_refused(&ended, "PCS_ED25519_PUB_B64", None);
+    let ended = Plan::new(setting, directory.path())
+        .with("METRICS_USER", "with:colon")
+        .with("METRICS_PASS", "sesame")
+        .run_to_end();
+    is_refused(&ended, "METRICS_USER", Some("with:colon"));
     let ended = Plan::new(setting, directory.path())
         .without("PCS_HMAC_KEY")
         .run_to_end();
-    assert_eq!(ended.code(), 78, "{ended}");
-    assert!(ended.said.contains("PCS_HMAC_KEY"), "{ended}");
+    is_refused(&ended, "PCS_HMAC_KEY", None);
+    let left = std::fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(left, 0, "a refused start leaves nothing behind");
+}
+
+/// One line: the variable, its value where it is no secret, what is wrong, and what is allowed, in the words of the
+/// documentation.
+fn is_refused(ended: &Ended, name: &str, value: Option<&str>) {
+    assert_eq!(ended.code(), 78, "{name}={value:?}: {ended}");
+    assert_eq!(ended.said.lines().count(), 1, "{name}={value:?}: {ended}");
+    // Half of a pair is blamed on the half that is missing, which has no value to show.
+    let half = match name {
+        "METRICS_USER" if value == Some("sesame") => Some("METRICS_PASS"),
+        "METRICS_PASS" => Some("METRICS_USER"),
+        _ => None,
+    };
+    let blamed = half.unwrap_or(name);
+    let mut all = VARIABLES.iter();
+    let variable = all.find(|variable| variable.name() == blamed).unwrap();
+    let shown = value.filter(|_| half.is_none() && !variable.is_secret());
+    let start = match shown {
+        Some(value) => format!(": {blamed}={value}: "),
+        None => format!(": {blamed}: "),
+    };
+    assert!(ended.said.contains(&start), "no {start:?}: {ended}");
+    // Which CPUs are allowed is not known before.
+    let allowed = match name {
+        "FLK_CORES" => "; allowed: CPUs ".to_owned(),
+        _ => format!("; allowed: {}\n", variable.allowed()),
+    };
+    assert!(ended.said.contains(&allowed), "no {allowed:?}: {ended}");
+}
+
+/// An operator who cannot type what is in a variable must not get its default instead.
+fn values_that_are_not_text_are_refused(setting: Setting) {
+    let directory = setting.directory();
+    for variable in VARIABLES {
+        let name = variable.name();
+        let ended = Plan::new(setting, directory.path())
+            .with_bytes(name, b"\xff\xfe")
+            .run_to_end();
+        assert_eq!(ended.code(), 78, "{name}: {ended}");
+        let start = format!(": {name}: not UTF-8; allowed: {}\n", variable.allowed());
+        assert!(ended.said.contains(&start), "no {start:?}: {ended}");
+    }
     let left = std::fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(left, 0, "a refused start leaves nothing behind");
 }
