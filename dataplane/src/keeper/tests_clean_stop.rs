@@ -81,7 +81,7 @@ fn batches_that_vanish_after_a_clean_stop_are_damage_and_can_be_given_up() {
             let kept: Vec<u32> = batches[..from].iter().flatten().copied().collect();
             let (mut world, given_up) = mended(world);
             world.assert_serving();
-            assert_eq!(given_up, [file.clone()], "{harm:?} {from}");
+            assert_eq!(given_up, [file.as_str()], "{harm:?} {from}");
             assert_eq!(world.known(), kept, "{harm:?} {from}");
             for _ in 0..2 {
                 world.decide(0, 100, DAY_S);
