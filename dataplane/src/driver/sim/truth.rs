@@ -2,12 +2,13 @@
 //! with the oracle's reader, and judges the gateway only by comparing bytes.
 
 use super::count::Count;
-use super::disk::Inode;
+use super::disk::{Inode, SECTOR_BYTES};
 use super::logbook::{self, Fate, Item};
 use super::oracle::Property;
 use super::records;
 use super::world::World;
 use crate::sim_trace;
+use crate::wal::buffer::BLOCK_BYTES;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A write to a log, as the shard asked for it.
@@ -369,15 +370,15 @@ impl World {
                 judged && disk.exists(write.inode) && !intact(write)
             })
             .collect();
-        // One header of a later batch is enough to know, however torn the rest of it is.
-        let header_is_there = |write: &LogWrite| {
-            let lead = if write.bytes.starts_with(b"flk-segm") {
-                4096
-            } else {
-                0
-            };
-            let start = write.offset as usize + lead;
-            disk.seen(write.inode).get(start..start + 96) == write.bytes.get(lead..lead + 96)
+        // One header behind it is enough to know, however torn the rest is: that of a later batch, or of the segment that
+        // begins with one and says where the segment before ends.
+        let is_there = |write: &LogWrite, at: usize, bytes: usize| {
+            let start = write.offset as usize + at;
+            disk.seen(write.inode).get(start..start + bytes) == write.bytes.get(at..at + bytes)
+        };
+        let header_is_there = |write: &LogWrite| match write.bytes.starts_with(b"flk-segm") {
+            true => is_there(write, 0, SECTOR_BYTES) || is_there(write, BLOCK_BYTES, 96),
+            false => is_there(write, 0, 96),
         };
         // The manifest of a clean stop knows how far the logs of its start go.
         let stopped = disk
