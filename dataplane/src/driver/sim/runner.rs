@@ -100,6 +100,10 @@ pub fn main(words: Vec<String>) -> ExitCode {
             return ExitCode::from(64);
         }
     };
+    if asked.bug.is_some() && !cfg!(feature = "planted-bugs") {
+        eprintln!("planting a bug needs the feature `planted-bugs`");
+        return ExitCode::from(64);
+    }
     if asked.bug.as_deref() == Some("all") {
         return prove_all(&asked);
     }
@@ -115,9 +119,7 @@ pub fn main(words: Vec<String>) -> ExitCode {
             return ExitCode::from(64);
         }
     };
-    if !plant(bug) {
-        return ExitCode::from(64);
-    }
+    plant(bug);
     match asked.seed {
         Some(seed) => replay_one(seed, bug, &asked),
         None if bug.is_some() => find(&asked),
@@ -126,18 +128,12 @@ pub fn main(words: Vec<String>) -> ExitCode {
 }
 
 #[cfg(feature = "planted-bugs")]
-fn plant(bug: Option<Bug>) -> bool {
+fn plant(bug: Option<Bug>) {
     crate::planted::plant(bug);
-    true
 }
 
 #[cfg(not(feature = "planted-bugs"))]
-fn plant(bug: Option<Bug>) -> bool {
-    if bug.is_some() {
-        eprintln!("planting a bug needs the feature `planted-bugs`");
-    }
-    bug.is_none()
-}
+fn plant(_: Option<Bug>) {}
 
 thread_local! {
     static SEED: Cell<u64> = const { Cell::new(0) };
