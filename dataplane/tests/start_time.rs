@@ -61,6 +61,23 @@ fn is_known(address: &str) -> Result<()> {
     Ok(())
 }
 
+/// As [`is_known`], and the metrics say that a slice was read for it.
+fn is_known_from_a_slice(address: &str) -> Result<()> {
+    is_known(address)?;
+    let mut stream = TcpStream::connect(address)?;
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    let reads = page
+        .lines()
+        .find_map(|line| line.strip_prefix("flk_slice_reads_total "));
+    assert!(reads.is_some_and(|reads| reads != "0"), "{page}");
+    Ok(())
+}
+
 fn start(at: &Path, memory: &str) -> Measured {
     let settings = [
         (MEMORY, memory.to_owned()),
@@ -68,7 +85,11 @@ fn start(at: &Path, memory: &str) -> Measured {
         ("WAL_SEGMENT_BYTES", "4MiB".to_owned()),
     ];
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_flk-dataplane"));
-    measure(&binary, at, &settings, is_known).unwrap()
+    let check = match memory {
+        "1MiB" => is_known_from_a_slice,
+        _ => is_known,
+    };
+    measure(&binary, at, &settings, check).unwrap()
 }
 
 fn said(measured: &Measured, text: &str) -> bool {

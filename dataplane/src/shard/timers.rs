@@ -199,6 +199,11 @@ impl Shard {
         stats.dedup_keys.set(core.owner.table().len());
         stats.dedup_bytes.set(core.owner.table().memory_bytes());
         stats.dedup_bytes_max.set(self.config.dedup_bytes_max);
+        let claims = core.owner.counters();
+        stats.slice_reads.set(claims.reads);
+        stats.slice_read_errors.set(claims.read_errors);
+        stats.slice_blocks_damaged.set(claims.blocks_damaged);
+        stats.claim_faults.set(claims.overflows + claims.misrouted);
     }
 
     /// When to take the next turn if nothing happens before.

@@ -13,7 +13,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 type Row<T> = (&'static str, &'static str, fn(&ShardStats) -> &T);
 
 #[rustfmt::skip] // a table
-const COUNTERS: [Row<Cell>; 12] = [
+const COUNTERS: [Row<Cell>; 16] = [
     ("flk_ingest_total", "POST requests observed, whatever their answer.", |page| &page.ingest),
     ("flk_dedup_hits", "Duplicates answered with the stored outcome.", |page| &page.dedup_hits),
     ("flk_dedup_conflicts", "Duplicates whose signed content differs from the first.", |page| &page.dedup_conflicts),
@@ -25,6 +25,10 @@ const COUNTERS: [Row<Cell>; 12] = [
     ("flk_wal_bytes_written", "Bytes of durable log batches.", |page| &page.wal_bytes),
     ("flk_wal_syncs", "Durable log batches, one flush each.", |page| &page.wal_syncs),
     ("flk_wal_records", "Log records in durable batches.", |page| &page.wal_records),
+    ("flk_slice_reads_total", "Blocks of slices read to answer duplicates.", |page| &page.slice_reads),
+    ("flk_slice_read_errors_total", "Reads of slices that failed: answered 503.", |page| &page.slice_read_errors),
+    ("flk_slice_blocks_damaged_total", "Blocks of slices that are not what they were: answered 503.", |page| &page.slice_blocks_damaged),
+    ("flk_claim_faults_total", "Claims that should never have come: a mistake of flk if above 0.", |page| &page.claim_faults),
     ("flk_turns_total", "Turns of all shards.", |page| &page.turns),
 ];
 

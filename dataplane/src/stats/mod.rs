@@ -147,6 +147,14 @@ pub struct ShardStats {
     pub dedup_bytes: Cell,
     /// Declared limit of those bytes.
     pub dedup_bytes_max: Cell,
+    /// Blocks of slices read for look-ups.
+    pub slice_reads: Cell,
+    /// Those reads that failed.
+    pub slice_read_errors: Cell,
+    /// Those blocks whose bytes are not what their slice says.
+    pub slice_blocks_damaged: Cell,
+    /// Claims that should never have come: a mistake of flk's own if it is ever above 0.
+    pub claim_faults: Cell,
     /// Turns taken.
     pub turns: Cell,
 }
@@ -178,6 +186,10 @@ impl Default for ShardStats {
             dedup_keys: Cell::default(),
             dedup_bytes: Cell::default(),
             dedup_bytes_max: Cell::default(),
+            slice_reads: Cell::default(),
+            slice_read_errors: Cell::default(),
+            slice_blocks_damaged: Cell::default(),
+            claim_faults: Cell::default(),
             turns: Cell::default(),
         }
     }
