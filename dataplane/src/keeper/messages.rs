@@ -154,6 +154,8 @@ pub enum ToKeeper {
         /// [`SliceSet::version`].
         version: u64,
     },
+    /// The declared memory of this shard's table is nearly full (`false` when it no longer is): what is sealed could leave it.
+    Pressed(bool),
     /// Draining: nothing is in flight here, no connection waits for an answer (`false` if that changed).
     Idle(bool),
     /// The clean-stop mark is durable: the log ends here.

@@ -36,6 +36,10 @@ const PIECE_BYTES: usize = 1 << 20;
 /// A merge that failed is tried again after this time, in microseconds: one hour.
 const MERGE_AGAIN_US: u64 = 3_600_000_000;
 
+/// What is sealed leaves the shards' memory. While one of them has nearly none left, a seal follows the last one after this
+/// time, in microseconds.
+const SEAL_PRESSED_US: u64 = 5_000_000;
+
 /// A log of which something could not be read for a reason that may pass is tried again after this time, in microseconds.
 const READ_AGAIN_US: u64 = 10_000_000;
 
@@ -146,8 +150,10 @@ impl Service {
     pub(crate) fn seal_is_due(&self) -> bool {
         let config = &self.ledger.config;
         let waited_us = self.ledger.now().mono_us - self.sealing.last_us;
+        let pressed = self.shards.iter().any(|shard| shard.pressed);
         self.sealing.wanted
             || waited_us >= config.seal_every_us
+            || pressed && waited_us >= SEAL_PRESSED_US
             || self.unsealed_bytes() > config.seal_bytes_max
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct ShardState {
     pub(crate) epoch: u16,
     /// The newest set of slices that it uses.
     pub(crate) switched: u64,
+    /// Its table is nearly full.
+    pub(crate) pressed: bool,
     idle: bool,
     finished: bool,
     /// The segment that its log ended in.
@@ -106,6 +108,7 @@ impl Service {
             settled: Sequence::before_first(start),
             epoch: 0,
             switched: 0,
+            pressed: false,
             idle: false,
             finished: false,
             ended_in: None,
@@ -250,6 +253,7 @@ impl Service {
             ToKeeper::Entered { .. } | ToKeeper::Epoch { .. } => {}
             ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
             ToKeeper::Switched { version } => shard.switched = shard.switched.max(version),
+            ToKeeper::Pressed(pressed) => shard.pressed = pressed,
             ToKeeper::Idle(idle) => shard.idle = idle,
             ToKeeper::Finished { closed, .. } => {
                 shard.finished = true;

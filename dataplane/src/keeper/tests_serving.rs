@@ -276,6 +276,28 @@ fn damage_met_while_sealing_stops_that_log_only() {
 }
 
 #[test]
+fn a_shard_whose_memory_is_nearly_full_has_its_decisions_sealed_soon() {
+    let mut world = World::started(TestDisk::new(), sealing(2));
+    for record in 0..10 {
+        world.decide((record % 2) as u16, record, 30 * DAY_S);
+    }
+    world.pass_s(20);
+    assert!(manifest(&world).slices.is_empty(), "not due");
+    world.tell(ShardId(1), ToKeeper::Pressed(true));
+    world.pass_s(5);
+    let sealed = |world: &World| -> u64 {
+        let manifest = manifest(world);
+        manifest.slices.iter().map(|it| it.entries).sum()
+    };
+    assert_eq!(sealed(&world), 10);
+    world.tell(ShardId(1), ToKeeper::Pressed(false));
+    world.run();
+    world.decide(0, 10, 30 * DAY_S);
+    world.pass_s(60);
+    assert_eq!(sealed(&world), 10, "not due again");
+}
+
+#[test]
 fn a_log_that_could_not_be_read_for_once_is_sealed_later() {
     let mut world = World::started(TestDisk::new(), sealing(2));
     for record in 0..300 {

@@ -15,6 +15,8 @@ use crate::wal::record::Entry;
 
 /// Slow and idle connections are looked for this often.
 const SWEEP_US: u64 = 100_000;
+/// While the table is nearly full, turns are at most this far apart.
+const PRESSED_TURN_US: u64 = 2_000;
 
 impl Shard {
     /// Requests that waited too long: 503 now, and their claims are withdrawn.
@@ -184,6 +186,7 @@ impl Shard {
         let mine = &mut self.pressed[usize::from(me.0)];
         if *mine != pressed {
             *mine = pressed;
+            outbox.ops.push(Op::Keeper(ToKeeper::Pressed(pressed)));
             for peer in (0..shards).map(ShardId).filter(|peer| *peer != me) {
                 outbox
                     .ops
@@ -230,6 +233,9 @@ impl Shard {
         sooner(self.claims_awaited_until_us());
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());
+        // What may leave the table leaves it a piece per turn.
+        let pressed = self.pressed[usize::from(self.id().0)];
+        sooner(pressed.then_some(now.mono_us + PRESSED_TURN_US));
         // What is due and could not be done in this turn waits for an event; to ask again and again would only burn a core.
         if at_us <= now.mono_us {
             Next::At(now.mono_us + 1_000)

@@ -2,7 +2,7 @@
 //! connections by the hundred.
 
 use flk_e2e::client::{Connection, submit};
-use flk_e2e::gateway::Plan;
+use flk_e2e::gateway::{Plan, wait_until};
 use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
 use std::sync::Barrier;
@@ -13,6 +13,7 @@ on_every_host!(
     hundreds_of_connections_are_served_side_by_side,
     many_large_bodies_are_all_taken,
     a_client_that_reads_nothing_harms_nobody,
+    full_memory_is_emptied_into_a_slice_and_nothing_is_forgotten,
 );
 
 fn a_long_pipeline_is_answered_in_order_however_it_is_cut(setting: Setting) {
@@ -148,4 +149,36 @@ fn a_client_that_reads_nothing_harms_nobody(setting: Setting) {
             assert_eq!(deaf.response().unwrap().status, 200);
         }
     });
+}
+
+/// A mebibyte is full after some thousand ids; an hour would pass before the next seal that is due by age.
+fn full_memory_is_emptied_into_a_slice_and_nothing_is_forgotten(setting: Setting) {
+    let directory = setting.directory();
+    let plan = Plan::new(setting, directory.path()).with("DEDUP_MEMORY_MAX", "1MiB");
+    let gateway = plan.start();
+    let mut connection = gateway.connect();
+    let mut taken = Vec::new();
+    let refused = loop {
+        let record = record(taken.len() as u64);
+        let answer = connection.post(&record.body).unwrap();
+        if answer.status != 200 {
+            break answer;
+        }
+        taken.push((record, answer.body));
+        assert!(taken.len() < 20_000, "a mebibyte does not hold so many");
+    };
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.problem_code(), "dedup_memory_full");
+    assert!(refused.header("Retry-After").is_some());
+    let more = record(1_000_000);
+    wait_until("a new id is taken", || {
+        gateway.post(&more.body).status == 200
+    });
+    for (record, outcome) in taken.iter().step_by(7) {
+        let again = connection.post(&record.body).unwrap();
+        assert_eq!(
+            (again.status, again.dedup(), &again.body),
+            (200, Some("hit"), outcome)
+        );
+    }
 }
