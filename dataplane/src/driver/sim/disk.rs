@@ -120,6 +120,14 @@ impl Disk {
         self.files.get(&inode).map_or(&[], |file| &file.seen)
     }
 
+    /// Whether what is seen of a range is on the medium.
+    pub fn is_on_medium(&self, inode: Inode, offset: usize, bytes: usize) -> bool {
+        let first = (offset / SECTOR_BYTES) as u32;
+        let behind = (offset + bytes).div_ceil(SECTOR_BYTES) as u32;
+        let file = self.files.get(&inode);
+        file.is_some_and(|file| file.dirty.range(first..behind).next().is_none())
+    }
+
     /// Bytes that files take.
     pub fn used_bytes(&self) -> u64 {
         self.files.values().map(|file| file.seen.len() as u64).sum()

@@ -149,6 +149,17 @@ impl Truth {
     }
 }
 
+/// What there is on the disk that tells of a lost batch before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Proof {
+    /// Nothing: a start cannot know of the loss.
+    None,
+    /// Something that a power cut may still take away: a start may know of it.
+    Fleeting,
+    /// Something on the medium: a start must know of it.
+    Durable,
+}
+
 impl World {
     /// Notes a log write and counts what is in it.
     pub fn note_log_write(&mut self, shard: u16, inode: Inode, offset: u64, bytes: &[u8]) -> usize {
@@ -372,28 +383,38 @@ impl World {
             .collect();
         // One header behind it is enough to know, however torn the rest is: that of a later batch, or of the segment that
         // begins with one and says where the segment before ends.
-        let is_there = |write: &LogWrite, at: usize, bytes: usize| {
+        let at_least = |write: &LogWrite, at: usize, bytes: usize| {
             let start = write.offset as usize + at;
-            disk.seen(write.inode).get(start..start + bytes) == write.bytes.get(at..at + bytes)
+            let seen = disk.seen(write.inode).get(start..start + bytes);
+            match seen == write.bytes.get(at..at + bytes) {
+                true if disk.is_on_medium(write.inode, start, bytes) => Proof::Durable,
+                true => Proof::Fleeting,
+                false => Proof::None,
+            }
         };
-        let header_is_there = |write: &LogWrite| match write.bytes.starts_with(b"flk-segm") {
-            true => is_there(write, 0, SECTOR_BYTES) || is_there(write, BLOCK_BYTES, 96),
-            false => is_there(write, 0, 96),
+        let proof = |write: &LogWrite| match write.bytes.starts_with(b"flk-segm") {
+            true => at_least(write, 0, SECTOR_BYTES).max(at_least(write, BLOCK_BYTES, 96)),
+            false => at_least(write, 0, 96),
         };
         // The manifest of a clean stop knows how far the logs of its start go.
         let stopped = disk
             .find("manifest")
             .and_then(|it| start_stopped(disk.seen(it)));
-        let known_later = |at: usize| {
+        let proof_of = |at: usize| {
             let write = &self.truth.writes[at];
             let later = |later: &&LogWrite| {
                 later.log == write.log && later.sequence > write.sequence && !later.gone
             };
-            stopped == Some(write.log.0)
-                || self.truth.writes.iter().filter(later).any(header_is_there)
+            match stopped == Some(write.log.0) {
+                true => Proof::Durable,
+                false => {
+                    let later = self.truth.writes.iter().filter(later);
+                    later.map(proof).max().unwrap_or(Proof::None)
+                }
+            }
         };
-        let verdicts: Vec<(usize, bool)> = lost.iter().map(|at| (*at, known_later(*at))).collect();
-        for (at, known_by_later) in verdicts {
+        let verdicts: Vec<(usize, Proof)> = lost.iter().map(|at| (*at, proof_of(*at))).collect();
+        for (at, proof) in verdicts {
             self.truth.any_loss = true;
             self.truth.writes[at].lost = true;
             let write = self.truth.writes[at].clone();
@@ -409,15 +430,15 @@ impl World {
             }
             sim_trace!(
                 self.now_us(),
-                "log write {at} was acknowledged by a lying disk and is lost; a later header exists: {known_by_later}"
+                "log write {at} was acknowledged by a lying disk and is lost; proof by a later header: {proof:?}"
             );
             self.truth.excused.extend(write.bodies.iter().copied());
             // A start that has seen it since may have written down where the log ends.
             let seen_since = write.run != self.run;
-            if known_by_later || seen_since {
+            if proof > Proof::None || seen_since {
                 self.truth.lost_for_good = true;
             }
-            if known_by_later {
+            if proof == Proof::Durable {
                 continue;
             }
             for serial in write.decided {
