@@ -275,7 +275,7 @@ impl Files {
     }
 }
 
-/// The error of an operation as the end of the process.
+/// A write must take all the bytes.
 fn written_whole(file: &File, bytes: usize, result: FileResult) -> Result<(), Halt> {
     match result {
         Ok(FileValue::Written(count)) if count as usize == bytes => Ok(()),
@@ -284,6 +284,7 @@ fn written_whole(file: &File, bytes: usize, result: FileResult) -> Result<(), Ha
     }
 }
 
+/// The error of an operation as the end of the process.
 fn io(doing: &'static str, file: &str, result: FileResult) -> Halt {
     Halt::Io {
         doing,

@@ -77,7 +77,7 @@ impl fmt::Display for Halt {
                     out,
                     "{file} is damaged: {what}. Nothing was changed. Look at it with `flk wal verify`; restore a backup"
                 )?;
-                match is_segment(file) {
+                match NumberedFile::is_segment(file) {
                     true => write!(
                         out,
                         ", or give up what is lost with `flk wal quarantine {file} --accept-loss` (without --accept-loss it only says what that is)"
@@ -107,7 +107,7 @@ impl fmt::Display for Halt {
                     out,
                     "{doing} {file}: {error}. Check the disk, its free space and the permissions of WAL_DIR, then start again"
                 )?;
-                match *error == Errno::EIO && *doing == "reading" && is_segment(file) {
+                match *error == Errno::EIO && *doing == "reading" && NumberedFile::is_segment(file) {
                     true => write!(
                         out,
                         "; if the device has lost these bytes for good, `flk wal quarantine {file}` says what can still be read"
@@ -121,8 +121,4 @@ impl fmt::Display for Halt {
             ),
         }
     }
-}
-
-fn is_segment(file: &str) -> bool {
-    matches!(NumberedFile::parse(file), Some(NumberedFile::Segment(_)))
 }

@@ -96,11 +96,7 @@ impl Keeper {
 /// Start, serve, end.
 async fn run(port: Port, config: KeeperConfig) {
     let end = match start::start(&port, config).await {
-        Ok((started, short)) => {
-            let mut service = serve::Service::new(started);
-            service.short = short;
-            service.serve().await
-        }
+        Ok(started) => serve::Service::new(started).serve().await,
         Err(halt) => Err(halt),
     };
     port.put(exit(end));

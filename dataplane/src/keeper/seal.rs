@@ -116,9 +116,9 @@ fn before(a: u16, b: u16) -> bool {
 impl Service {
     /// Segments that are closed and not in a slice, as (log, index in its segments), oldest first within a log.
     fn unsealed(&self) -> Vec<(LogId, usize)> {
+        let now_us = self.ledger.now().mono_us;
         let mut all = Vec::new();
         for log in &self.ledger.manifest.logs {
-            let now_us = self.ledger.now().mono_us;
             let blocked = self.sealing.blocked.get(&log.id);
             let blocked = blocked.filter(|it| !it.is_over(now_us));
             let from = first_uncovered(&self.ledger.manifest, log);
@@ -240,21 +240,20 @@ impl Service {
         match self.read_part(&part, index, harvest).await {
             Ok(last) => Ok(Some(last)),
             Err(unsealed) => {
-                let until_us = match &unsealed {
-                    Unsealed::Trouble(_) => Some(self.ledger.now().mono_us + READ_AGAIN_US),
-                    Unsealed::Damage(_) => None,
+                let until_us = match unsealed {
+                    Unsealed::Trouble(halt) => {
+                        self.trouble("sealing", &halt);
+                        Some(self.ledger.now().mono_us + READ_AGAIN_US)
+                    }
+                    Unsealed::Damage(what) => {
+                        let file = file_name(&log, ordinal);
+                        let notice = Notice::DamageWhileSealing { file, what };
+                        self.ledger.port.say(notice);
+                        None
+                    }
                 };
                 let from = ordinal;
                 self.sealing.blocked.insert(id, Blocked { from, until_us });
-                match unsealed {
-                    Unsealed::Trouble(halt) => self.trouble("sealing", &halt),
-                    Unsealed::Damage(what) => {
-                        let file = file_name(&log, ordinal);
-                        self.ledger
-                            .port
-                            .say(Notice::DamageWhileSealing { file, what });
-                    }
-                }
                 Ok(None)
             }
         }

@@ -101,6 +101,7 @@ impl Service {
             dictionary,
             hash,
             slices,
+            short,
         } = started;
         let start = ledger.manifest.start;
         let shard = |number| ShardState {
@@ -121,7 +122,7 @@ impl Service {
             hash,
             commands: VecDeque::new(),
             pins: Pins::default(),
-            short: None,
+            short,
             stop: Stop::No,
             space_low: false,
             naming_failed: false,

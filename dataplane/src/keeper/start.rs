@@ -35,6 +35,8 @@ pub(crate) struct Started {
     pub(crate) dictionary: Dictionary,
     pub(crate) hash: KeyHash,
     pub(crate) slices: Vec<Rc<Slice>>,
+    /// What is still to be done where memory is short.
+    pub(crate) short: Option<Short>,
 }
 
 /// A directory that was read and found whole; nothing in it was changed yet.
@@ -74,7 +76,7 @@ pub(crate) async fn open(
     let secret = directory::read_secret(&files, manifest.secret).await?;
     let named = named_files(&manifest);
     let there: BTreeSet<&String> = names.iter().collect();
-    let tolerated = |name: &str| missing == Missing::Segments && is_segment(name);
+    let tolerated = |name: &str| missing == Missing::Segments && NumberedFile::is_segment(name);
     let mut absent = named.iter().filter(|name| !there.contains(name));
     if let Some(absent) = absent.find(|name| !tolerated(name)) {
         return Err(Halt::Damage {
@@ -91,7 +93,7 @@ pub(crate) async fn open(
     // closed, to another log.
     for name in void
         .iter()
-        .chain(named.iter().filter(|name| is_segment(name)))
+        .chain(named.iter().filter(|name| NumberedFile::is_segment(name)))
     {
         match refuse_newer(&ledger, name, named.contains(name)).await {
             Err(Halt::Io {
@@ -106,10 +108,6 @@ pub(crate) async fn open(
         secret,
         void,
     })
-}
-
-fn is_segment(name: &str) -> bool {
-    matches!(NumberedFile::parse(name), Some(NumberedFile::Segment(_)))
 }
 
 /// Makes an empty installation: secret first, then the manifest that means it.
@@ -201,11 +199,8 @@ async fn refuse_newer(ledger: &Ledger, name: &str, named: bool) -> Result<(), Ha
     Ok(())
 }
 
-/// The whole start of a gateway, and what is still to be done where memory is short.
-pub(crate) async fn start(
-    port: &Port,
-    config: KeeperConfig,
-) -> Result<(Started, Option<Short>), Halt> {
+/// The whole start of a gateway.
+pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, Halt> {
     let began_us = port.now().mono_us;
     let Opened {
         mut ledger,
@@ -257,13 +252,13 @@ pub(crate) async fn start(
         took_us: port.now().mono_us - began_us,
         before,
     });
-    let started = Started {
+    Ok(Started {
         ledger,
         dictionary,
         hash,
         slices,
-    };
-    Ok((started, short))
+        short,
+    })
 }
 
 /// How many logs a start began.

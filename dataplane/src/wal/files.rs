@@ -32,6 +32,11 @@ impl fmt::Display for NumberedFile {
 }
 
 impl NumberedFile {
+    /// Whether this is the name of a segment.
+    pub fn is_segment(name: &str) -> bool {
+        matches!(NumberedFile::parse(name), Some(NumberedFile::Segment(_)))
+    }
+
     /// Reads a name back; anything that [`fmt::Display`] would not write is not such a file.
     pub fn parse(name: &str) -> Option<NumberedFile> {
         let (make, digits): (fn(u64) -> NumberedFile, &str) = match name

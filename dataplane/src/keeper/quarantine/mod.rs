@@ -134,7 +134,7 @@ async fn not_damaged(ledger: &Ledger, log: &LogEntry, segment: &str) -> Halt {
 }
 
 async fn verdict(ledger: &Ledger, log: &LogEntry) -> Result<Verdict, Halt> {
-    read_as(ledger, &ledger.manifest, log, 0, |_, _| {}).await
+    read_as(ledger, &ledger.manifest, log, 0, |_| {}).await
 }
 
 /// Reads a log from one of its segments on, as a start would.
@@ -143,7 +143,7 @@ async fn read_as(
     manifest: &Manifest,
     log: &LogEntry,
     from: usize,
-    mut visit: impl FnMut(u32, Sequence),
+    mut visit: impl FnMut(Sequence),
 ) -> Result<Verdict, Halt> {
     let mut files = Vec::new();
     for entry in &log.segments[from..] {
@@ -157,10 +157,7 @@ async fn read_as(
         files: &files,
         erased: &erased,
     };
-    let end = read_log(&source, |at, batch| {
-        visit(at.ordinal, batch.header.fields.sequence);
-    })
-    .await;
+    let end = read_log(&source, |_, batch| visit(batch.header.fields.sequence)).await;
     for file in files {
         file.close().await;
     }

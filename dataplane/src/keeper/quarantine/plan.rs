@@ -96,43 +96,19 @@ impl Plan {
         let mut kept = held.whole();
         kept.retain(|sequence, _| *sequence > begin && *sequence <= upto);
         let gaps = missing(&ledger.manifest, log.id, begin, upto, &kept);
-        let mut plan = Plan {
+        let extent = match extent_of(&kept) {
+            Some(extent) => extent,
+            None => nothing_behind(stands_before(ledger, log, index, None).await?),
+        };
+        Ok(Plan {
             log: log.clone(),
             index,
             entry,
             held,
             lead,
             kept,
-            extent: Extent {
-                first: begin,
-                last: begin,
-                bytes: 0,
-                last_checksum: 0,
-            },
+            extent,
             gaps,
-        };
-        plan.extent = plan.extent(ledger).await?;
-        Ok(plan)
-    }
-
-    /// What the manifest states of the new segment.
-    async fn extent(&self, ledger: &Ledger) -> Result<Extent, Halt> {
-        let (Some(first), Some(last)) = (self.kept.first_key_value(), self.kept.last_key_value())
-        else {
-            let stands = stands_before(ledger, &self.log, self.index, None).await?;
-            return Ok(Extent {
-                first: Sequence(stands.ends_after.0 + 1),
-                last: stands.ends_after,
-                bytes: 0,
-                last_checksum: stands.checksum,
-            });
-        };
-        let batches: usize = self.kept.values().map(|seen| seen.header.bytes()).sum();
-        Ok(Extent {
-            first: *first.0,
-            last: *last.0,
-            bytes: (BLOCK_BYTES + batches) as u64,
-            last_checksum: last.1.header.checksum,
         })
     }
 
@@ -238,7 +214,7 @@ impl Plan {
             ..log.clone()
         };
         let mut read = BTreeSet::new();
-        let verdict = read_as(ledger, next, &log, self.index, |_, sequence| {
+        let verdict = read_as(ledger, next, &log, self.index, |sequence| {
             read.insert(sequence);
         })
         .await?;
@@ -288,6 +264,28 @@ async fn rebuilt(
         predecessor: Some(stands),
         ..known
     })
+}
+
+/// What the manifest states of a segment with these batches; nothing if there are none.
+fn extent_of(kept: &BTreeMap<Sequence, Seen>) -> Option<Extent> {
+    let (first, last) = (kept.first_key_value()?, kept.last_key_value()?);
+    let batches: usize = kept.values().map(|seen| seen.header.bytes()).sum();
+    Some(Extent {
+        first: *first.0,
+        last: *last.0,
+        bytes: (BLOCK_BYTES + batches) as u64,
+        last_checksum: last.1.header.checksum,
+    })
+}
+
+/// What the manifest states of a segment without batches: it ends where it begins.
+fn nothing_behind(stands: Predecessor) -> Extent {
+    Extent {
+        first: Sequence(stands.ends_after.0 + 1),
+        last: stands.ends_after,
+        bytes: 0,
+        last_checksum: stands.checksum,
+    }
 }
 
 /// The sequence that a segment goes on from.
