@@ -75,6 +75,7 @@ pub(super) fn nodes_count(tape: &[Node<'_>]) -> usize {
 }
 
 /// The members of an object: key and the tape from its value on.
+#[derive(Clone)]
 pub(super) struct Members<'t, 'i> {
     tape: &'t [Node<'i>],
 }
@@ -152,15 +153,13 @@ fn unique_keys(tape: &[Node<'_>], keys: &mut Vec<u32>) -> Result<(), Malformed> 
 
 /// Looks at the object that starts at `at`.
 fn has_duplicate(tape: &[Node<'_>], at: usize, members_count: usize, keys: &mut Vec<u32>) -> bool {
-    let positions = Keys {
-        tape,
-        next: at + 1,
-        left: members_count,
+    let Some(mut members) = tape.get(at..).and_then(Members::of) else {
+        return false;
     };
     if members_count <= PAIRS_COUNT_MAX {
         let mut marks = [0; PAIRS_COUNT_MAX];
         let mut alike = false;
-        for (count, (_, text)) in positions.clone().enumerate() {
+        for (count, (text, _)) in (0..PAIRS_COUNT_MAX).zip(members.clone()) {
             let mark = mark(text);
             // no early end, so that many are compared at a time
             alike |= marks[..count]
@@ -176,8 +175,15 @@ fn has_duplicate(tape: &[Node<'_>], at: usize, members_count: usize, keys: &mut 
         Some(Node::String(text)) => *text,
         _ => "",
     };
+    let end = at + 1 + members.tape.len();
     keys.clear();
-    keys.extend(positions.map(|(position, _)| position as u32));
+    loop {
+        let position = end - members.tape.len();
+        if members.next().is_none() {
+            break;
+        }
+        keys.push(position as u32);
+    }
     keys.sort_unstable_by(|&a, &b| text(a).cmp(text(b)));
     keys.windows(2).any(|pair| text(pair[0]) == text(pair[1]))
 }
@@ -190,28 +196,5 @@ fn mark(text: &str) -> u32 {
             u32::from_le_bytes([first, middle, last, bytes.len() as u8])
         }
         _ => 0,
-    }
-}
-
-/// The keys of an object with their places on the tape.
-#[derive(Clone)]
-struct Keys<'t, 'i> {
-    tape: &'t [Node<'i>],
-    next: usize,
-    left: usize,
-}
-
-impl<'i> Iterator for Keys<'_, 'i> {
-    type Item = (usize, &'i str);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let position = self.next;
-        let rest = self.tape.get(position..)?;
-        let (Node::String(text), values) = rest.split_first()? else {
-            return None;
-        };
-        self.next += 1 + nodes_count(values);
-        Some((position, text))
     }
 }

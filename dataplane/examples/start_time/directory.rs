@@ -208,17 +208,7 @@ impl<'a> Maker<'a> {
         let sealed = writer.finish(&params, &covers).map_err(Error::other)?;
         file.write_all(&sealed.bytes)?;
         forget(&file)?;
-        Ok(SliceEntry {
-            file: file_number,
-            id: file_number,
-            decided_first: sealed.summary.decided_first,
-            decided_last: sealed.summary.decided_last,
-            expiry_max: sealed.summary.expiry_max,
-            entries: sealed.summary.entries_count,
-            bytes: sealed.summary.file_bytes,
-            checksum: sealed.summary.checksum,
-            covers,
-        })
+        Ok(sealed.summary.entry(file_number, file_number, covers))
     }
 
     /// Writes a log: ended and closed to its end, or as a kill leaves it, with one segment open and one named next.

@@ -382,17 +382,7 @@ impl Service {
         self.put(file, offset, &sealed.bytes).await?;
         self.ledger.files.sync(file).await?;
         self.ledger.files.sync_dir().await?;
-        Ok(SliceEntry {
-            file: number,
-            id,
-            decided_first: sealed.summary.decided_first,
-            decided_last: sealed.summary.decided_last,
-            expiry_max: sealed.summary.expiry_max,
-            entries: sealed.summary.entries_count,
-            bytes: sealed.summary.file_bytes,
-            checksum: sealed.summary.checksum,
-            covers,
-        })
+        Ok(sealed.summary.entry(number, id, covers))
     }
 
     async fn put(&self, file: &File, offset: u64, bytes: &[u8]) -> Result<u64, Halt> {

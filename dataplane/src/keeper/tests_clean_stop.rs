@@ -1,13 +1,12 @@
 //! What was acknowledged before a clean stop is known to the byte: whatever is lost of it afterwards is damage that a
 //! start names, never a torn tail, and giving it up costs what is lost and nothing else.
 
-use crate::keeper::Keeper;
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::offline::Job;
 use crate::keeper::port::KeeperEvent;
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
-use crate::keeper::tests_quarantine::{mended, quarantine, tool};
+use crate::keeper::tests_quarantine::{cut_short, losses, mended, quarantine, tool};
 use crate::wal::manifest::Manifest;
 use std::ops::Range;
 
@@ -202,23 +201,12 @@ fn a_crash_at_any_file_operation_of_the_start_after_a_clean_stop_loses_nothing()
 fn a_crash_at_any_file_operation_of_giving_up_after_a_clean_stop_is_mended_by_another() {
     for ops in 0.. {
         let mut survived = false;
-        for lost in [
-            Lost::Everything,
-            Lost::Nothing,
-            Lost::Some(ops + 1),
-            Lost::Some(ops + 77),
-        ] {
+        for lost in losses(ops) {
             let (mut world, file, batches) = stopped(0..6, &[3]);
             let end = (batches.len() + 1) * BLOCK;
             Harm::Zeroed.do_to(&mut world, &file, end - 3 * BLOCK, end);
-            let World { mut disk, now, .. } = world;
-            disk.crash(Lost::Nothing);
-            let job = quarantine(&file, true);
-            let mut world = World::with(disk, config(1), Keeper::tool(config(1), job));
-            world.now = now;
-            world.ops_left = Some(ops);
-            survived |= world.run();
-            world.disk.crash(lost);
+            let (world, ended) = cut_short(world, quarantine(&file, true), ops, lost);
+            survived |= ended;
             let (world, _) = mended(world);
             assert_eq!(world.known(), [0, 1, 2, 3], "{ops} {lost:?}");
         }
@@ -241,7 +229,7 @@ fn a_directory_that_was_stopped_cleanly_can_be_compacted() {
         let (code, report) = tool(&mut world, job);
         assert_eq!(code, 0, "{report}");
     }
-    let sealed = manifest(&world).slices.iter().map(|it| it.entries).sum();
+    let sealed: u64 = manifest(&world).slices.iter().map(|it| it.entries).sum();
     assert_eq!(6u64, sealed, "all of them");
     assert!(manifest(&world).clean_stop, "nothing was appended");
     assert!(world.disk.names().contains(&file));

@@ -1,29 +1,11 @@
 //! The keeper's flows without a server: quarantine and compaction.
 
-use crate::keeper::Keeper;
-use crate::keeper::offline::{Job, run_blocking};
+use crate::keeper::offline::Job;
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
+use crate::keeper::tests_quarantine::{quarantine, tool};
 
 const DAY_S: u32 = 86_400;
-
-/// Runs a job on a directory that no server uses.
-fn tool(world: &mut World, job: Job) -> (i32, String) {
-    world.disk.crash(Lost::Nothing);
-    let keeper = Keeper::tool(config(1), job);
-    let now = world.now;
-    let disk = &mut world.disk;
-    let end = run_blocking(keeper, || now, |op| disk.run(&op), |_| {});
-    world.disk.crash(Lost::Everything);
-    end
-}
-
-fn quarantine(segment: &str, accept_loss: bool) -> Job {
-    Job::Quarantine {
-        segment: segment.to_string(),
-        accept_loss,
-    }
-}
 
 fn all_but(missing: &[u32], count: u32) -> Vec<u32> {
     (0..count)

@@ -124,6 +124,24 @@ pub(super) fn tool(world: &mut World, job: Job) -> (i32, String) {
     end
 }
 
+/// What is left of a directory that a crash may bring about at such a moment.
+pub(super) fn losses(ops: u64) -> [Lost; 4] {
+    let some = |seed| Lost::Some(ops + seed);
+    [Lost::Everything, Lost::Nothing, some(1), some(77)]
+}
+
+/// Runs a job that is cut short after so many file operations, by a crash; true if it had ended before.
+pub(super) fn cut_short(world: World, job: Job, ops: u64, lost: Lost) -> (World, bool) {
+    let World { mut disk, now, .. } = world;
+    disk.crash(Lost::Nothing);
+    let mut world = World::with(disk, config(1), Keeper::tool(config(1), job));
+    world.now = now;
+    world.ops_left = Some(ops);
+    let ended = world.run();
+    world.disk.crash(lost);
+    (world, ended)
+}
+
 /// The file that a refused start tells the operator to give up.
 fn named(world: &World) -> Option<String> {
     let (code, reason) = world.exit.as_ref()?;
@@ -472,26 +490,15 @@ fn a_crash_at_any_file_operation_of_a_quarantine_is_mended_by_running_it_again()
     let mut ops = 0;
     loop {
         let mut survived = false;
-        for lost in [
-            Lost::Everything,
-            Lost::Nothing,
-            Lost::Some(ops + 1),
-            Lost::Some(ops + 77),
-        ] {
+        for lost in losses(ops) {
             for again_at_once in [false, true] {
                 let mut written = Written::new(0);
                 let gone = written.harm(&harms);
                 let kept = written.all_but(&gone);
                 let file = written.segments[1].0.clone();
-                let Written { world, .. } = written;
-                let World { mut disk, now, .. } = world;
-                disk.crash(Lost::Nothing);
                 let job = quarantine(&file, true);
-                let mut world = World::with(disk, config(1), Keeper::tool(config(1), job.clone()));
-                world.now = now;
-                world.ops_left = Some(ops);
-                survived |= world.run();
-                world.disk.crash(lost);
+                let (mut world, ended) = cut_short(written.world, job.clone(), ops, lost);
+                survived |= ended;
                 if again_at_once {
                     let (code, report) = tool(&mut world, job);
                     assert_eq!(code, 0, "{ops} {lost:?}: {report}");

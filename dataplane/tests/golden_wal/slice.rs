@@ -6,7 +6,6 @@ use super::vectors::{files, hex, list, number, text, vectors};
 use flk_contract::ParamsVersion;
 use flk_dataplane::dedup::Decided;
 use flk_dataplane::dedup::slice::{SliceMeta, SliceWriter, verify_whole};
-use flk_dataplane::wal::manifest::SliceEntry;
 use serde_json::{Value, json};
 
 fn shown_entry(it: &Decided, params: &[Value]) -> Value {
@@ -63,17 +62,9 @@ fn the_slice_holds_its_entries_and_is_written_again_byte_for_byte() {
         .collect();
     let sealed = writer.finish(&names, &entry.covers).unwrap();
     assert!(&sealed.bytes == bytes, "the file differs");
-    let summary = SliceEntry {
-        file: entry.file,
-        id: entry.id,
-        decided_first: sealed.summary.decided_first,
-        decided_last: sealed.summary.decided_last,
-        expiry_max: sealed.summary.expiry_max,
-        entries: sealed.summary.entries_count,
-        bytes: sealed.summary.file_bytes,
-        checksum: sealed.summary.checksum,
-        covers: entry.covers.clone(),
-    };
+    let summary = sealed
+        .summary
+        .entry(entry.file, entry.id, entry.covers.clone());
     assert_eq!(shown::slice_entry(&summary), shown::slice_entry(entry));
     assert_eq!(
         number(&directory["files"][text(&slice["file"])]),

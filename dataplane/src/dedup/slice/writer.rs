@@ -8,7 +8,7 @@ use crate::dedup::entry::{self, Words};
 use crate::dedup::{Decided, Key, PARTITIONS, filter};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::{crc, put};
-use crate::wal::manifest::Cover;
+use crate::wal::manifest::{Cover, SliceEntry};
 use flk_contract::verify::ParamsVersion;
 
 /// Whose the slice will be.
@@ -29,6 +29,23 @@ pub struct SliceSummary {
     pub file_bytes: u64,
     /// CRC-32C of the section table.
     pub checksum: u32,
+}
+
+impl SliceSummary {
+    /// What the manifest says of the slice in this file.
+    pub fn entry(&self, file: u64, id: u64, covers: Vec<Cover>) -> SliceEntry {
+        SliceEntry {
+            file,
+            id,
+            decided_first: self.decided_first,
+            decided_last: self.decided_last,
+            expiry_max: self.expiry_max,
+            entries: self.entries_count,
+            bytes: self.file_bytes,
+            checksum: self.checksum,
+            covers,
+        }
+    }
 }
 
 /// The end of a slice.

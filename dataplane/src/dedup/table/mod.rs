@@ -120,9 +120,9 @@ impl Partitions {
                 self.len += run.len() as u64;
                 self.settle(at, bytes_before);
             } else {
-                run.iter().for_each(|decision| {
+                for decision in run {
                     self.insert(decision);
-                });
+                }
             }
         }
         misrouted

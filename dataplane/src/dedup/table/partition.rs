@@ -222,20 +222,11 @@ impl Partition {
         if self.len() > 0 || !ascend || decisions.iter().any(|it| it.expiry == 0) {
             return false;
         }
-        let homes = self.homes_for(decisions.len() as u64);
-        let mut tail = tail_slots(homes);
-        loop {
-            let mut array = Array::new(homes, tail);
-            let all = decisions.iter().try_fold(0, |free, decision| {
-                array.append(&entry::pack(decision), free)
-            });
-            if all.is_ok() {
-                self.array = array;
-                self.moving = None;
-                break;
-            }
-            tail *= 2; // ends at the latest when there are as many slots as entries behind the last home
-        }
+        self.array = filled(self.homes_for(decisions.len() as u64), |array| {
+            let mut packed = decisions.iter().map(entry::pack);
+            packed.try_fold(0, |free, words| array.append(&words, free))
+        });
+        self.moving = None;
         let expiry_min = decisions.iter().map(|it| it.expiry).min();
         self.expiry_min = expiry_min.unwrap_or(u32::MAX).min(self.expiry_min);
         self.sweep_again();
@@ -251,20 +242,13 @@ impl Partition {
     /// Lays everything and one more entry out anew in one larger array: the way out where a run reaches the end.
     fn lay_out_with(&mut self, words: &Words) {
         let homes = homes_after(self.array.homes());
-        let mut tail = tail_slots(homes);
-        loop {
-            let mut array = Array::new(homes, tail);
-            if self.fill(&mut array, words).is_ok() {
-                self.array = array;
-                self.moving = None;
-                self.sweep_again();
-                return;
-            }
-            tail *= 2; // ends at the latest when there are as many slots as entries behind the last home
-        }
+        self.array = filled(homes, |array| self.fill(array, words));
+        self.moving = None;
+        self.sweep_again();
     }
 
-    fn fill(&self, array: &mut Array, extra: &Words) -> Result<(), NoGap> {
+    /// Appends everything and one more entry; the next free slot.
+    fn fill(&self, array: &mut Array, extra: &Words) -> Result<usize, NoGap> {
         let mut free = 0;
         let mut extra = Some(extra);
         let old = self
@@ -277,10 +261,10 @@ impl Partition {
             }
             free = array.append(words, free)?;
         }
-        if let Some(last) = extra {
-            array.append(last, free)?;
+        match extra {
+            Some(last) => array.append(last, free),
+            None => Ok(free),
         }
-        Ok(())
     }
 
     /// All entries are to be looked at for a new seal epoch.
@@ -350,6 +334,18 @@ impl Partition {
                     .all(|words| moving.has(entry::key(words)))
             );
         }
+    }
+}
+
+/// An array with these homes that took all of what is appended in ascending order, with as long a tail as that needs.
+fn filled(homes: u32, append_all: impl Fn(&mut Array) -> Result<usize, NoGap>) -> Array {
+    let mut tail = tail_slots(homes);
+    loop {
+        let mut array = Array::new(homes, tail);
+        if append_all(&mut array).is_ok() {
+            return array;
+        }
+        tail *= 2; // ends at the latest when there are as many slots as entries behind the last home
     }
 }
 

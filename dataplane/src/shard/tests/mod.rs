@@ -4,7 +4,7 @@ mod patience;
 mod room;
 mod waiting;
 
-use self::room::{KEY, Room};
+use self::room::{KEY, Room, full_room, release};
 use crate::event::{ConnId, Errno, Event};
 use crate::keeper::messages::{ToKeeper, ToShard};
 use crate::wal::batch::read_batch;

@@ -66,32 +66,14 @@ fn a_refusal_and_a_duplicate_that_wait_for_a_stuck_disk_get_503_at_their_deadlin
     assert_eq!(statuses(&room.heard(0, repeated)), [200, 503]);
 }
 
-/// A room with one request in flight, which waits for the disk and is all that goes. Its deadlines are far away.
-fn full_room() -> (Room, ConnId) {
-    let mut room = Room::new(1, |config| {
-        config.limits.flights_max = 1;
-        config.limits.deadline_us = 30_000_000;
-    });
-    room.begin();
-    room.hold_writes = true;
-    let first = room.connect(0);
-    room.send(0, first, post(&record(1)).as_bytes());
-    (room, first)
-}
-
-fn release(room: &mut Room) {
-    room.hold_writes = false;
-    while let Some(held) = room.held.pop_front() {
-        room.complete(held, None);
-        room.run();
-    }
-}
+/// Far away: nothing of a full room is refused meanwhile.
+const FAR_US: u64 = 30_000_000;
 
 #[test]
 fn a_whole_request_that_waits_for_room_is_never_called_slow() {
     for sent_before_full in [0, 20, 120, 400] {
         let (mut room, waiting) = {
-            let (mut room, _) = full_room();
+            let (mut room, _) = full_room(FAR_US);
             let waiting = room.connect(0);
             let request = post(&record(2));
             let (early, late) = request.as_bytes().split_at(sent_before_full);

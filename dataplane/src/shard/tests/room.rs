@@ -1,6 +1,7 @@
 //! A room for shards: it carries out operations at once, or when the test says so, and remembers what clients were sent.
 //! A stand-in for driver and keeper in the tests of this module; it knows nothing of what shards decide.
 
+use super::{post, record};
 use crate::event::{
     ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, ShardId, Stop, SyncMode,
 };
@@ -310,5 +311,27 @@ impl Room {
     /// What a client got so far, as text.
     pub(super) fn heard(&self, shard: usize, conn: ConnId) -> String {
         String::from_utf8(self.sent[&(shard, conn.slot)].clone()).unwrap()
+    }
+}
+
+/// One request in flight, which waits for the disk and is all that goes.
+pub(super) fn full_room(deadline_us: u64) -> (Room, ConnId) {
+    let mut room = Room::new(1, |config| {
+        config.limits.flights_max = 1;
+        config.limits.deadline_us = deadline_us;
+    });
+    room.begin();
+    room.hold_writes = true;
+    let first = room.connect(0);
+    room.send(0, first, post(&record(1)).as_bytes());
+    (room, first)
+}
+
+/// The disk works again: all writes that it holds end, and those behind them.
+pub(super) fn release(room: &mut Room) {
+    room.hold_writes = false;
+    while let Some(held) = room.held.pop_front() {
+        room.complete(held, None);
+        room.run();
     }
 }

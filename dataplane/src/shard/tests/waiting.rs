@@ -8,24 +8,6 @@ use crate::event::Next;
 /// The default of `Limits::deadline_us`.
 const DEADLINE_US: u64 = 5_000_000;
 
-/// One request in flight, which waits for the disk and is all that goes.
-fn full_room() -> (Room, ConnId) {
-    let mut room = Room::new(1, |config| config.limits.flights_max = 1);
-    room.begin();
-    room.hold_writes = true;
-    let first = room.connect(0);
-    room.send(0, first, post(&record(1)).as_bytes());
-    (room, first)
-}
-
-fn release(room: &mut Room) {
-    room.hold_writes = false;
-    while let Some(held) = room.held.pop_front() {
-        room.complete(held, None);
-        room.run();
-    }
-}
-
 /// Lets the write that stands longest end, and the disk be stuck again.
 fn release_one(room: &mut Room) {
     let held: Held = room.held.pop_front().unwrap();
@@ -43,7 +25,7 @@ fn wanted_by(room: &Room, at_us: u64) -> bool {
 
 #[test]
 fn a_whole_request_without_room_is_503_at_its_deadline_and_nothing_of_it_is_logged() {
-    let (mut room, _) = full_room();
+    let (mut room, _) = full_room(DEADLINE_US);
     let conn = room.connect(0);
     room.pass(1_000_000);
     room.send(0, conn, post(&record(2)).as_bytes());
@@ -66,7 +48,7 @@ fn a_whole_request_without_room_is_503_at_its_deadline_and_nothing_of_it_is_logg
 
 #[test]
 fn the_next_turn_is_wanted_at_the_deadline_and_not_at_the_next_sweep() {
-    let (mut room, _) = full_room();
+    let (mut room, _) = full_room(DEADLINE_US);
     let conn = room.connect(0);
     room.pass(1_000_000);
     room.now.mono_us += 33_333;
@@ -81,7 +63,7 @@ fn the_next_turn_is_wanted_at_the_deadline_and_not_at_the_next_sweep() {
 
 #[test]
 fn the_connection_of_a_request_refused_for_want_of_room_goes_on() {
-    let (mut room, _) = full_room();
+    let (mut room, _) = full_room(DEADLINE_US);
     let conn = room.connect(0);
     room.send(0, conn, post(&record(2)).as_bytes());
     room.pass(DEADLINE_US);
@@ -97,7 +79,7 @@ fn the_connection_of_a_request_refused_for_want_of_room_goes_on() {
 
 #[test]
 fn a_large_body_refused_for_want_of_room_is_skipped_and_the_connection_goes_on() {
-    let (mut room, _) = full_room();
+    let (mut room, _) = full_room(DEADLINE_US);
     let conn = room.connect(0);
     let body = format!("\"{}\"", "x".repeat(300_000));
     for part in post(&body).as_bytes().chunks(16_000) {
@@ -112,7 +94,7 @@ fn a_large_body_refused_for_want_of_room_is_skipped_and_the_connection_goes_on()
 
 #[test]
 fn pipelined_requests_without_room_are_each_answered_at_their_own_deadline_and_in_order() {
-    let (mut room, _) = full_room();
+    let (mut room, _) = full_room(DEADLINE_US);
     let conn = room.connect(0);
     for epoch in 2..6 {
         room.send(0, conn, post(&record(epoch)).as_bytes());
@@ -155,7 +137,7 @@ fn a_request_behind_too_many_unanswered_ones_is_due_when_it_came_all_the_same() 
 
 #[test]
 fn the_deadline_of_a_request_that_got_room_late_counts_from_when_it_was_complete() {
-    let (mut room, _) = full_room();
+    let (mut room, _) = full_room(DEADLINE_US);
     let conn = room.connect(0);
     room.send(0, conn, post(&record(2)).as_bytes());
     room.pass(4_000_000);
@@ -171,7 +153,7 @@ fn the_deadline_of_a_request_that_got_room_late_counts_from_when_it_was_complete
 
 #[test]
 fn requests_that_waited_for_room_are_taken_in_the_order_in_which_they_were_complete() {
-    let (mut room, _) = full_room();
+    let (mut room, _) = full_room(DEADLINE_US);
     let (slow, quick) = (room.connect(0), room.connect(0));
     let request = post(&record(2));
     room.send(0, slow, &request.as_bytes()[..200]);
@@ -220,7 +202,7 @@ fn a_body_too_large_for_what_is_left_of_the_batch_is_not_overtaken_for_ever() {
 
 #[test]
 fn probes_and_refusals_are_answered_while_others_wait_for_room() {
-    let (mut room, _) = full_room();
+    let (mut room, _) = full_room(DEADLINE_US);
     let (waiting, probe, lost) = (room.connect(0), room.connect(0), room.connect(0));
     room.send(0, waiting, post(&record(2)).as_bytes());
     room.send(0, probe, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -232,7 +214,7 @@ fn probes_and_refusals_are_answered_while_others_wait_for_room() {
 
 #[test]
 fn a_client_that_ended_behind_its_whole_request_gets_the_503_and_then_the_end() {
-    let (mut room, _) = full_room();
+    let (mut room, _) = full_room(DEADLINE_US);
     let conn = room.connect(0);
     room.arrive(0, conn, post(&record(2)).as_bytes());
     room.event(0, Event::Ended(conn));
@@ -245,7 +227,7 @@ fn a_client_that_ended_behind_its_whole_request_gets_the_503_and_then_the_end() 
 
 #[test]
 fn a_client_that_breaks_off_while_it_waits_for_room_leaves_nothing_behind() {
-    let (mut room, _) = full_room();
+    let (mut room, _) = full_room(DEADLINE_US);
     let (gone, next) = (room.connect(0), room.connect(0));
     room.send(0, gone, post(&record(2)).as_bytes());
     room.send(0, next, post(&record(3)).as_bytes());
@@ -258,7 +240,7 @@ fn a_client_that_breaks_off_while_it_waits_for_room_leaves_nothing_behind() {
 
 #[test]
 fn waiting_for_room_costs_no_turns() {
-    let (mut room, _) = full_room();
+    let (mut room, _) = full_room(DEADLINE_US);
     for epoch in 2..20 {
         let conn = room.connect(0);
         room.send(0, conn, post(&record(epoch)).as_bytes());
