@@ -6,6 +6,7 @@ use super::connections::{Owed, Phase, Reply};
 use super::{Framed, Shard};
 use crate::event::{ConnId, Now};
 use crate::http::{Head, Problem};
+use crate::wal::batch::Ahead;
 use std::collections::VecDeque;
 
 /// A connection whose foremost request waits.
@@ -62,10 +63,11 @@ impl Shard {
         let Some(core) = self.core.as_ref() else {
             return false;
         };
-        let framed = self.framed.len();
-        let open_bytes = core.log.open_bodies_bytes() + self.framed_bytes;
-        let fits = open_bytes == 0 || open_bytes + body_len <= core.log.bodies_bytes_max();
-        fits && core.log.bodies_room() > framed && self.flights.room() > framed
+        let ahead = Ahead {
+            bodies: self.framed.len(),
+            bodies_bytes: self.framed_bytes,
+        };
+        core.log.fits_behind(ahead, body_len) && self.flights.room() > ahead.bodies
     }
 
     /// Whether the request that has waited longest could be taken.
