@@ -3,6 +3,7 @@
 //! a request that waits is in the log.
 
 use super::connections::{Owed, Phase, Reply};
+use super::flights::FATES_MAX;
 use super::{Framed, Shard};
 use crate::event::{ConnId, Now};
 use crate::http::{Head, Problem};
@@ -58,7 +59,8 @@ impl Waiting {
 }
 
 impl Shard {
-    /// Whether the open batch and the table of flights take one more body behind those framed in this turn.
+    /// Whether the open batch and the table of flights take one more body behind those framed in this turn, with room left
+    /// for whatever all requests in flight may still say: a batch stays open for as long as the disk is stuck.
     fn has_room_for(&self, body_len: usize) -> bool {
         let Some(core) = self.core.as_ref() else {
             return false;
@@ -66,6 +68,8 @@ impl Shard {
         let ahead = Ahead {
             bodies: self.framed.len(),
             bodies_bytes: self.framed_bytes,
+            fates: self.flights.fates_owed(),
+            fates_per_body: FATES_MAX,
         };
         core.log.fits_behind(ahead, body_len) && self.flights.room() > ahead.bodies
     }

@@ -1,6 +1,7 @@
 //! Bodies of every size in one turn: an empty one is a body like any other, and a large one waits for a batch of its own.
 
 use super::*;
+use crate::dedup::key::KeyHash;
 use crate::wal::batch::BATCH_BODIES_BYTES;
 
 fn post_bytes(bytes: usize) -> String {
@@ -56,4 +57,49 @@ fn any_two_sizes_about_a_boundary_meet_in_one_turn_and_in_one_open_batch() {
             }
         }
     }
+}
+
+/// Records whose keys the second of two shards owns.
+fn records_of_the_other_shard() -> impl Iterator<Item = String> {
+    let hash = KeyHash::new([3; 16]);
+    (1..).map(record).filter(move |text| {
+        let id = text.split("\"pcs_id\":\"").nth(1).unwrap();
+        hash.key("default", &id[..64]).partition() >= 512
+    })
+}
+
+/// The worst that requests in flight can put into one batch: bodies, and for each body of this batch and of earlier ones
+/// that it is unanswered and then, because the claim was granted after all, its decision.
+#[test]
+fn a_batch_has_room_for_unanswered_and_late_decisions_of_all_requests_in_flight() {
+    let mut room = Room::new(2, |config| config.limits.flights_max = 2048);
+    room.begin();
+    room.hold_writes = true;
+    room.hold_messages = vec![false, true];
+    let conns: Vec<ConnId> = (0..64).map(|_| room.connect(0)).collect();
+    let mut records = records_of_the_other_shard();
+    // The disk takes one batch per round; at the end one is on its way and the open one has what it takes.
+    for _ in 0..8 {
+        if room.held.len() == 1 && room.posted_count(1) < 1400 {
+            let held = room.held.pop_front().unwrap();
+            room.complete(held, None);
+        }
+        for conn in &conns {
+            for record in records.by_ref().take(5) {
+                room.arrive(0, *conn, post(&record).as_bytes());
+            }
+        }
+        room.run();
+    }
+    assert!(room.posted_count(1) > 1536, "{}", room.posted_count(1));
+    room.pass(6_000_000);
+    room.release_messages(1);
+    release(&mut room);
+    for conn in conns {
+        assert_eq!(statuses(&room.heard(0, conn)), [503; 40], "all were late");
+    }
+    let count = |wanted: &str| kinds(&room).iter().filter(|kind| *kind == wanted).count();
+    assert!(count("unanswered") > 1536, "{}", count("unanswered"));
+    assert_eq!(count("unanswered"), count("decision"));
+    assert_eq!(count("unanswered"), count("body"));
 }

@@ -36,6 +36,10 @@ pub struct Ahead {
     pub bodies: usize,
     /// How many bytes they come to.
     pub bodies_bytes: usize,
+    /// How many fates of bodies that are in the log already may follow before this batch is full.
+    pub fates: usize,
+    /// How many fates each body, the one asked about included, may have in one batch.
+    pub fates_per_body: usize,
 }
 
 /// The batch that records are appended to. Its memory is reused from batch to batch.
@@ -120,7 +124,11 @@ impl OpenBatch {
     /// Whether one more body of this many bytes may be pushed. A body that does not fit waits for the next batch; one
     /// that does not fit an empty batch is too large for the log.
     pub fn fits(&self, body_bytes: usize) -> bool {
-        self.fits_behind(Ahead::default(), body_bytes)
+        let ahead = Ahead {
+            fates_per_body: 1,
+            ..Ahead::default()
+        };
+        self.fits_behind(ahead, body_bytes)
     }
 
     /// Whether one more body may be pushed when everything ahead of it has been: the one place that knows what fits. A
@@ -130,7 +138,8 @@ impl OpenBatch {
         let bytes = self.bodies_part.len() + ahead.bodies_bytes;
         let alone = bodies == 0 && body_bytes <= self.limits.body_bytes;
         let beside = bytes + body_bytes <= self.limits.bodies_bytes;
-        let records = self.records as usize + 2 * (ahead.bodies + 1);
+        let records =
+            self.records as usize + ahead.fates + (1 + ahead.fates_per_body) * (ahead.bodies + 1);
         (alone || beside)
             && bodies < BATCH_BODIES_MAX as usize
             && records <= BATCH_RECORDS_MAX as usize

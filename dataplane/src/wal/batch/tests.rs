@@ -274,6 +274,8 @@ fn what_fits_behind_others_is_what_fits_once_they_are_pushed() {
             let ahead = Ahead {
                 bodies: 1,
                 bodies_bytes: first,
+                fates_per_body: 1,
+                ..Ahead::default()
             };
             let foretold = open.fits_behind(ahead, second);
             open.push_body(&vec![1; first], &meta);
