@@ -106,13 +106,14 @@ impl Shard {
         if flight.condemned {
             return self.condemn(ticket);
         }
+        let Some(flight) = self.flights.advance(ticket, Step::Decided) else {
+            return;
+        };
         if late && planted(Bug::LateWonNotLogged) {
             let sequence = core.log.durable();
-            flight.step = Step::Decided;
             self.won.push_front((sequence, ticket));
             return;
         }
-        flight.step = Step::Decided;
         // (Planted: the candidate carries the receiver's own stamp already.)
         if !planted(Bug::DecidedAtByReceiver) {
             flight.candidate.decided_at = decided_at;

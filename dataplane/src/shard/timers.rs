@@ -38,14 +38,16 @@ impl Shard {
         let Some(core) = self.core.as_mut() else {
             return;
         };
-        let Some(flight) = self.flights.get(ticket) else {
-            return;
-        };
-        if flight.step != Step::Claimed {
+        let claimed = self
+            .flights
+            .get(ticket)
+            .is_some_and(|flight| flight.step == Step::Claimed);
+        if !claimed {
             return;
         }
-        flight.step = Step::Withdrawing;
-        let flight = *flight;
+        let Some(flight) = self.flights.advance(ticket, Step::Withdrawing).copied() else {
+            return;
+        };
         core.log
             .push_fate(flight.body, &Entry::Unanswered(flight.body));
         let owner = owner_of(core, &flight.candidate);

@@ -2,6 +2,7 @@
 
 mod patience;
 mod room;
+mod sizes;
 mod waiting;
 
 use self::room::{KEY, Room, full_room, release};

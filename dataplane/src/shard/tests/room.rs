@@ -43,6 +43,9 @@ pub(super) struct Room {
     /// The end of closing a listener waits for the test.
     pub(super) hold_listener: bool,
     pub(super) rate: u32,
+    /// Messages to a shard wait in `posted` for the test.
+    pub(super) hold_messages: Vec<bool>,
+    posted: Vec<Vec<Event>>,
     /// When each shard wanted its next turn, as of its last one.
     pub(super) next: Vec<Next>,
     connections: u32,
@@ -112,6 +115,8 @@ impl Room {
             listener_closed: 0,
             hold_listener: false,
             rate: u32::MAX,
+            hold_messages: vec![false; usize::from(shards)],
+            posted: (0..shards).map(|_| Vec::new()).collect(),
             next: vec![Next::Now; usize::from(shards)],
             connections: 0,
             files: 100,
@@ -269,9 +274,12 @@ impl Room {
             ),
             Op::Sync(_) => self.inboxes[at].events.push(Event::Synced(Ok(()))),
             Op::Message(to, message) => {
-                self.inboxes[usize::from(to.0)]
-                    .events
-                    .push(Event::Message(ShardId(at as u16), message));
+                let (to, message) = (
+                    usize::from(to.0),
+                    Event::Message(ShardId(at as u16), message),
+                );
+                self.posted[to].push(message);
+                self.deliver(to);
             }
             Op::Keeper(message) => {
                 if let ToKeeper::Entered { ordinal, .. } = message {
@@ -292,6 +300,25 @@ impl Room {
             Op::Read { .. } => unreachable!("no slices here"),
             Op::PauseAccept | Op::ResumeAccept => {}
         }
+    }
+
+    /// Messages arrive at a shard, unless the test holds them.
+    fn deliver(&mut self, to: usize) {
+        if !self.hold_messages[to] {
+            self.inboxes[to].events.append(&mut self.posted[to]);
+        }
+    }
+
+    /// Messages to a shard arrive again, those that wait first.
+    pub(super) fn release_messages(&mut self, to: usize) {
+        self.hold_messages[to] = false;
+        self.deliver(to);
+        self.run();
+    }
+
+    /// How many messages wait for a shard that is not called meanwhile.
+    pub(super) fn posted_count(&self, to: usize) -> usize {
+        self.posted[to].len()
     }
 
     /// Ends a write: in full, or with an error.
