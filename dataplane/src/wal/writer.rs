@@ -165,6 +165,11 @@ impl LogWriter {
         self.open.is_empty() && self.flight.is_none()
     }
 
+    /// Whether the keeper was asked for the next segment and has not named it yet.
+    pub fn awaits_segment(&self) -> bool {
+        self.upcoming.is_none()
+    }
+
     /// Bytes that the bodies of one batch come to, unless it is one larger body. With the fates of all requests in flight a
     /// batch fits into an empty segment.
     pub fn bodies_bytes_max(&self) -> usize {

@@ -36,6 +36,8 @@ pub(super) struct Room {
     pub(super) paused: Vec<(usize, u32)>,
     /// Writes wait in `held` for the test.
     pub(super) hold_writes: bool,
+    /// The next segment is named by the test.
+    pub(super) hold_naming: bool,
     pub(super) held: VecDeque<Held>,
     /// Everything written, by file.
     pub(super) written: Vec<(FileId, Vec<u8>)>,
@@ -107,6 +109,7 @@ impl Room {
             stopped: None,
             paused: Vec::new(),
             hold_writes: false,
+            hold_naming: false,
             held: VecDeque::new(),
             written: Vec::new(),
             listener_closed: 0,
@@ -274,7 +277,9 @@ impl Room {
                     .push(Event::Message(ShardId(at as u16), message));
             }
             Op::Keeper(message) => {
-                if let ToKeeper::Entered { ordinal, .. } = message {
+                if let ToKeeper::Entered { ordinal, .. } = message
+                    && !self.hold_naming
+                {
                     let next = self.segment(ordinal + 1);
                     self.tell(at, ToShard::Segment(next));
                 }
