@@ -25,6 +25,7 @@ mod slices;
 
 mod commands;
 mod retain;
+mod room;
 mod seal;
 mod serve;
 mod short;

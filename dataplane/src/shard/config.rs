@@ -69,6 +69,8 @@ pub struct Limits {
     pub claim_wait_us: u64,
     /// After the drain delay, connections that still send are cut after this time.
     pub drain_patience_us: u64,
+    /// `/readyz` fails when something has waited for the log for this long and nothing of it became durable.
+    pub stall_us: u64,
 }
 
 /// Requests in flight by default.
@@ -92,6 +94,7 @@ impl Default for Limits {
             deadline_us: 5_000_000,
             claim_wait_us: 0,
             drain_patience_us: 5_000_000,
+            stall_us: 2_000_000,
         }
     }
 }

@@ -89,7 +89,8 @@ impl Shard {
             Message::Claim { .. }
             | Message::Withdraw { .. }
             | Message::Durable { .. }
-            | Message::Pressure(_) => {
+            | Message::Pressure(_)
+            | Message::Stalled(_) => {
                 unreachable!("these go to an owner")
             }
         }

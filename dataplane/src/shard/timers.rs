@@ -235,6 +235,7 @@ impl Shard {
         sooner(self.claims_awaited_until_us());
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());
+        sooner(self.stall_due_us());
         // What may leave the table leaves it a piece per turn.
         let pressed = self.pressed[usize::from(self.id().0)];
         sooner(pressed.then_some(now.mono_us + PRESSED_TURN_US));

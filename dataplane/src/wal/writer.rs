@@ -165,6 +165,11 @@ impl LogWriter {
         self.open.is_empty() && self.flight.is_none()
     }
 
+    /// Whether the keeper was asked for the next segment and has not named it yet.
+    pub fn awaits_segment(&self) -> bool {
+        self.upcoming.is_none()
+    }
+
     /// Whether nothing waits in the open batch.
     pub fn open_is_empty(&self) -> bool {
         self.open.is_empty()

@@ -1,6 +1,7 @@
 //! Tests of one or two shards in a room: what a client sees, what the log holds, what waits for what.
 
 mod patience;
+mod readiness;
 mod room;
 mod sizes;
 mod waiting;

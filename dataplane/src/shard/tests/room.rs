@@ -36,6 +36,8 @@ pub(super) struct Room {
     pub(super) paused: Vec<(usize, u32)>,
     /// Writes wait in `held` for the test.
     pub(super) hold_writes: bool,
+    /// The next segment is named by the test.
+    pub(super) hold_naming: bool,
     pub(super) held: VecDeque<Held>,
     /// Everything written, by file.
     pub(super) written: Vec<(FileId, Vec<u8>)>,
@@ -110,6 +112,7 @@ impl Room {
             stopped: None,
             paused: Vec::new(),
             hold_writes: false,
+            hold_naming: false,
             held: VecDeque::new(),
             written: Vec::new(),
             listener_closed: 0,
@@ -282,7 +285,9 @@ impl Room {
                 self.deliver(to);
             }
             Op::Keeper(message) => {
-                if let ToKeeper::Entered { ordinal, .. } = message {
+                if let ToKeeper::Entered { ordinal, .. } = message
+                    && !self.hold_naming
+                {
                     let next = self.segment(ordinal + 1);
                     self.tell(at, ToShard::Segment(next));
                 }
