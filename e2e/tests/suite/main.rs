@@ -23,6 +23,7 @@ macro_rules! on_every_host_at_length {
 mod start;
 
 mod environment;
+mod stderr;
 
 mod connections;
 mod conversations;
