@@ -111,7 +111,7 @@ fn start(config: Config) -> Result<i32, Box<dyn Error>> {
         directory_path: config.wal_dir.clone(),
         rate: Arc::new(Rate::new(config.token_rate)),
         limits: driver::Limits {
-            connections_max: limits.connections_max,
+            connections_max: limits.connections_table(),
             ..driver::Limits::default()
         },
         ring_messages: ring_messages(limits.flights_max as usize) + PRESSURE_MESSAGES,
@@ -139,6 +139,7 @@ const PRESSURE_MESSAGES: usize = 64;
 fn shard_config(config: &Config, shards: u16, stats: &Arc<Stats>) -> ShardConfig {
     let mut limits = Limits::default();
     limits.http.body_bytes_max = config.body_bytes_max;
+    limits.idle_timeout_us = config.keepalive.as_micros() as u64;
     ShardConfig {
         id: ShardId(0),
         shards,

@@ -81,7 +81,9 @@ impl Shard {
 
     fn accepted(&mut self, conn: ConnId, now: Now, outbox: &mut Outbox) {
         self.connections.accept(conn, now.mono_us);
-        if self.accepting && self.connections.open_count() >= self.config.limits.connections_max {
+        self.note_rank(conn.slot, now);
+        if self.accepting && self.connections.open_count() >= self.config.limits.connections_table()
+        {
             self.accepting = false;
             outbox.ops.push(Op::PauseAccept);
         }
@@ -215,6 +217,7 @@ impl Shard {
         self.bodies.forget(conn);
         self.leave_queues(conn.slot);
         self.connections.free(conn.slot);
+        self.order.place(conn.slot, None, 0);
         outbox.ops.push(Op::Close(conn));
         self.wake_budget_waiters();
         if !self.accepting && !self.drain.listener_closed {

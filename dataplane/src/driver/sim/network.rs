@@ -48,7 +48,7 @@ impl World {
     /// Opens a connection to some shard that takes one.
     pub fn connect(&mut self, client: usize) -> Option<u64> {
         let process = self.process.as_mut()?;
-        let connections_max = self.scenario.limits.connections_max as usize;
+        let connections_max = self.scenario.limits.connections_table() as usize;
         let taking: Vec<u16> = (0..process.shards.len() as u16)
             .filter(|shard| {
                 let host = &process.shards[usize::from(*shard)];

@@ -36,6 +36,8 @@ pub(super) struct Room {
     pub(super) paused: Vec<(usize, u32)>,
     /// Writes wait in `held` for the test.
     pub(super) hold_writes: bool,
+    /// Clients take nothing of what is sent.
+    pub(super) hold_sends: bool,
     pub(super) held: VecDeque<Held>,
     /// Everything written, by file.
     pub(super) written: Vec<(FileId, Vec<u8>)>,
@@ -45,7 +47,12 @@ pub(super) struct Room {
     pub(super) rate: u32,
     /// When each shard wanted its next turn, as of its last one.
     pub(super) next: Vec<Next>,
+    /// Whether each shard takes connections.
+    pub(super) accepting: Vec<bool>,
     connections: u32,
+    /// The driver's table: beyond it, slots are given out again.
+    table: u32,
+    free: Vec<(usize, ConnId)>,
     files: i32,
 }
 
@@ -71,7 +78,8 @@ impl Room {
             .build()
             .unwrap();
         let signing = Arc::new(Signing::Keys(keys));
-        let make = |id| {
+        let mut table = 0;
+        let mut make = |id| {
             let mut config = ShardConfig {
                 id: ShardId(id),
                 shards,
@@ -90,10 +98,11 @@ impl Room {
                 stats: stats.clone(),
             };
             change(&mut config);
+            table = config.limits.connections_table();
             Shard::new(config)
         };
         Room {
-            shards: (0..shards).map(make).collect(),
+            shards: (0..shards).map(&mut make).collect(),
             inboxes: (0..shards).map(|_| Inbox::default()).collect(),
             now: Now {
                 mono_us: 1_000_000,
@@ -107,13 +116,17 @@ impl Room {
             stopped: None,
             paused: Vec::new(),
             hold_writes: false,
+            hold_sends: false,
             held: VecDeque::new(),
             written: Vec::new(),
             listener_closed: 0,
             hold_listener: false,
             rate: u32::MAX,
             next: vec![Next::Now; usize::from(shards)],
+            accepting: vec![true; usize::from(shards)],
             connections: 0,
+            table,
+            free: Vec::new(),
             files: 100,
         }
     }
@@ -175,11 +188,21 @@ impl Room {
     }
 
     pub(super) fn connect(&mut self, shard: usize) -> ConnId {
-        let conn = ConnId {
-            slot: self.connections,
-            generation: 1,
+        let conn = if self.connections < self.table {
+            ConnId {
+                slot: self.connections,
+                generation: 1,
+            }
+        } else {
+            let is_free = |(at, _): &(usize, ConnId)| *at == shard;
+            let at = self.free.iter().position(is_free).expect("a free slot");
+            let (_, ConnId { slot, generation }) = self.free.remove(at);
+            ConnId {
+                slot,
+                generation: generation + 1,
+            }
         };
-        self.connections += 1;
+        self.connections = (self.connections + 1).min(self.table);
         self.inboxes[shard].events.push(Event::Accepted(conn));
         self.sent.insert((shard, conn.slot), Vec::new());
         conn
@@ -250,9 +273,14 @@ impl Room {
                     .entry((at, conn.slot))
                     .or_default()
                     .extend_from_slice(&bytes[range]);
-                self.inboxes[at].events.push(Event::Sent(conn, sent));
+                if !self.hold_sends {
+                    self.inboxes[at].events.push(Event::Sent(conn, sent));
+                }
             }
-            Op::Close(conn) => self.closed.push((at, conn)),
+            Op::Close(conn) => {
+                self.closed.push((at, conn));
+                self.free.push((at, conn));
+            }
             Op::Shutdown(conn) => self.shut.push((at, conn)),
             Op::Write { file, blocks, .. } if self.hold_writes => self.held.push_back(Held {
                 shard: at,
@@ -290,7 +318,8 @@ impl Room {
                 }
             }
             Op::Read { .. } => unreachable!("no slices here"),
-            Op::PauseAccept | Op::ResumeAccept => {}
+            Op::PauseAccept => self.accepting[at] = false,
+            Op::ResumeAccept => self.accepting[at] = true,
         }
     }
 
