@@ -34,7 +34,7 @@ fn kinds() -> Vec<Kind> {
     let mut builder: io_uring::Builder = io_uring::IoUring::builder();
     match builder.setup_single_issuer().setup_defer_taskrun().build(8) {
         Ok(_) => kinds.push(Kind::Uring),
-        Err(error) => eprintln!("SKIPPED: the uring half of this test: {error}"),
+        Err(error) => flk_testkit::skipped(&format!("drivers under io_uring: {error}")),
     }
     kinds
 }
