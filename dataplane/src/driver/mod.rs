@@ -8,6 +8,7 @@
 pub mod affinity;
 pub mod clock;
 pub mod commands;
+pub mod descriptors;
 pub mod doorbell;
 pub mod files;
 pub mod flush_time;

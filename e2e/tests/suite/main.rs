@@ -18,6 +18,7 @@ mod environment;
 
 mod connections;
 mod conversations;
+mod descriptors;
 mod idle;
 mod limits;
 mod patience;

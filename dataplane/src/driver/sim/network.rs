@@ -3,7 +3,7 @@
 use super::answers::Exchange;
 use super::count::Count;
 use super::world::{Happening, World};
-use crate::event::{ConnId, Event};
+use crate::event::{ConnId, Event, Peer};
 use crate::sim_trace;
 use std::collections::VecDeque;
 
@@ -91,7 +91,8 @@ impl World {
             broken: false,
         };
         self.conns.insert(number, conn);
-        self.to_shard(shard, Event::Accepted(id));
+        // Two clients share an address, as behind a proxy.
+        self.to_shard(shard, Event::Accepted(id, Peer(client as u64 / 2)));
         Some(number)
     }
 

@@ -3,7 +3,8 @@
 
 use super::{post, record};
 use crate::event::{
-    ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, ShardId, Stop, SyncMode,
+    ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, Peer, ShardId, Stop,
+    SyncMode,
 };
 use crate::keeper::messages::{Begin, ExpiryClock, NamedSegment, ToKeeper, ToShard};
 use crate::shard::Shard;
@@ -188,6 +189,11 @@ impl Room {
     }
 
     pub(super) fn connect(&mut self, shard: usize) -> ConnId {
+        self.connect_from(shard, Peer::default())
+    }
+
+    /// A client at this address connects.
+    pub(super) fn connect_from(&mut self, shard: usize, peer: Peer) -> ConnId {
         let conn = if self.connections < self.table {
             ConnId {
                 slot: self.connections,
@@ -203,7 +209,8 @@ impl Room {
             }
         };
         self.connections = (self.connections + 1).min(self.table);
-        self.inboxes[shard].events.push(Event::Accepted(conn));
+        let accepted = Event::Accepted(conn, peer);
+        self.inboxes[shard].events.push(accepted);
         self.sent.insert((shard, conn.slot), Vec::new());
         conn
     }
