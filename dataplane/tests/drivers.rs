@@ -12,7 +12,7 @@ use flk_dataplane::driver::{
     DriverError, Ended, Limits, Machine, NoProbe, ShardSetup, portable::Portable, uring::Uring,
 };
 use flk_dataplane::event::{Errno, FileId, ShardId};
-use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
+use flk_dataplane::keeper::messages::{Shortage, ToKeeper, ToShard};
 use machines::{Echo, Files, PingPong, Timer};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -275,11 +275,11 @@ fn paused_accept_leaves_clients_in_the_queue_and_a_closed_listener_refuses() {
     for kind in kinds() {
         with_server(kind, limits(), Echo::default(), |address, keeper| {
             round_trip(&mut connect(address), b"before");
-            keeper.tell(ShardId(0), ToShard::SpaceLow(true));
+            keeper.tell(ShardId(0), ToShard::SpaceLow(Some(Shortage::Disk)));
             assert_eq!(next_word(keeper), ToKeeper::Idle(true));
             let mut waiting = connect(address);
             waiting.write_all(b"waits").unwrap();
-            keeper.tell(ShardId(0), ToShard::SpaceLow(false));
+            keeper.tell(ShardId(0), ToShard::SpaceLow(None));
             let mut back = [0; 5];
             waiting.read_exact(&mut back).unwrap();
             keeper.tell(ShardId(0), ToShard::Drain);
@@ -303,7 +303,7 @@ fn clients_in_the_listen_queue_of_a_closing_listener_are_served_and_none_is_rese
             let echo = Echo::default();
             let (echo, _) = with_server(kind, limits, echo, |address, keeper| {
                 if pauses {
-                    keeper.tell(ShardId(0), ToShard::SpaceLow(true));
+                    keeper.tell(ShardId(0), ToShard::SpaceLow(Some(Shortage::Disk)));
                     assert_eq!(next_word(keeper), ToKeeper::Idle(true));
                 }
                 let mut streams: Vec<_> = (0..CLIENTS).map(|_| connect(address)).collect();

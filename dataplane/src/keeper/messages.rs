@@ -77,6 +77,17 @@ pub struct Begin {
     pub params: Arc<[ParamsVersion]>,
 }
 
+/// Why there is no room. What an operator can do about it differs, so each has an answer of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// The file system is nearly full.
+    Disk,
+    /// The files of WAL_DIR take all that they may.
+    Cap,
+    /// The file system refuses to make files: read-only, immutable, or another owner's.
+    Refused,
+}
+
 /// Keeper to shard.
 #[derive(Debug)]
 pub enum ToShard {
@@ -98,8 +109,8 @@ pub enum ToShard {
     Roll(u16),
     /// Withheld time was released: the expiry clock goes on from this reading (never an earlier one).
     Clock(ExpiryClock),
-    /// The disk is nearly full and nothing may be deleted (`true`), or there is room again (`false`).
-    SpaceLow(bool),
+    /// There is no room for the next segments, for this reason, and nothing may be deleted; or there is room again.
+    SpaceLow(Option<Shortage>),
     /// A numbered set of sealed slices is durable in the manifest: switch to it and say so.
     Slices(Arc<SliceSet>),
     /// Stop taking new work: the first message of a graceful stop.

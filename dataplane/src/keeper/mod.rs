@@ -26,6 +26,7 @@ mod slices;
 mod commands;
 mod crowd;
 mod retain;
+mod room;
 mod seal;
 mod serve;
 mod short;

@@ -80,6 +80,8 @@ pub(crate) struct Sealing {
     pub(crate) blocked: BTreeMap<LogId, Blocked>,
     /// Room is short: seal soon, so that segments may be deleted.
     pub(crate) wanted: bool,
+    /// That is why: segments in use need not be closed for it.
+    pub(crate) for_room: bool,
     /// Monotonic time of the last seal.
     last_us: u64,
     /// Merging failed: not before this monotonic time again.
@@ -99,6 +101,7 @@ impl Sealing {
             slices,
             blocked: BTreeMap::new(),
             wanted: false,
+            for_room: false,
             last_us: now_us,
             merge_again_us: 0,
             epoch: 1,
@@ -160,7 +163,9 @@ impl Service {
     /// Seals what is closed, having asked shards to close what they have.
     pub(crate) async fn seal(&mut self) -> Result<(), Halt> {
         self.sealing.wanted = false;
-        self.roll_all().await?;
+        if !self.sealing.for_room {
+            self.roll_all().await?;
+        }
         let now_us = self.ledger.now().mono_us;
         self.sealing.blocked.retain(|_, it| !it.is_over(now_us));
         let segments = self.unsealed();

@@ -5,7 +5,7 @@ use crate::dedup::Decided;
 use crate::event::{Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, ToKeeper, ToShard};
+use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, Shortage, ToKeeper, ToShard};
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
 use crate::keeper::test_disk::TestDisk;
@@ -46,7 +46,7 @@ pub(crate) struct FakeShard {
     pub(crate) begin: Box<Begin>,
     pub(crate) loaded: Vec<Decided>,
     pub(crate) serving: Option<bool>,
-    pub(crate) space_low: bool,
+    pub(crate) space_low: Option<Shortage>,
     pub(crate) slices: u64,
     pub(crate) draining: bool,
     current: NamedSegment,
@@ -71,7 +71,7 @@ impl FakeShard {
             current: begin.first,
             loaded: Vec::new(),
             serving: None,
-            space_low: false,
+            space_low: None,
             slices: 0,
             draining: false,
             next: None,
@@ -372,7 +372,7 @@ impl World {
             }
             ToShard::Roll(epoch) => self.roll(index, epoch),
             ToShard::Clock(clock) => shard.begin.clock = clock,
-            ToShard::SpaceLow(low) => shard.space_low = low,
+            ToShard::SpaceLow(why) => shard.space_low = why,
             ToShard::Slices(set) => {
                 let version = set.version;
                 shard.slices = version;

@@ -114,6 +114,7 @@ impl Shard {
             Message::Durable { ticket, key, epoch } => {
                 core.owner.durable(from, ticket, key, epoch, answers)
             }
+            Message::Stalled(stalled) => self.stall.heard(from, stalled),
             Message::Pressure(pressed) => self.pressed[usize::from(from.0)] = pressed,
             Message::Won { .. }
             | Message::Existing { .. }
@@ -158,7 +159,7 @@ impl Shard {
                     core.begin.clock = clock;
                 }
             }
-            ToShard::SpaceLow(low) => self.space_low = low,
+            ToShard::SpaceLow(why) => self.space_low = why,
             ToShard::Slices(set) => {
                 if let Some(core) = self.core.as_mut() {
                     core.owner.switch_slices(set);

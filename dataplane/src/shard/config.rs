@@ -9,7 +9,7 @@ use crate::event::{Event, Op, ShardId};
 use crate::http;
 use crate::mesh::Message;
 use crate::stats::Stats;
-use crate::wal::batch::{BODY_BYTES_MAX, INDEX_PART_BYTES_MAX};
+use crate::wal::batch::{BATCH_RECORDS_MAX, BODY_BYTES_MAX, INDEX_PART_BYTES_MAX};
 use flk_contract::signature::KeySet;
 use flk_contract::verify::Params;
 use std::sync::Arc;
@@ -75,7 +75,12 @@ pub struct Limits {
     pub drain_linger_us: u64,
     /// After the drain delay, connections that still send are cut after this time.
     pub drain_patience_us: u64,
+    /// `/readyz` fails when something has waited for the log for this long and nothing of it became durable.
+    pub stall_us: u64,
 }
+
+/// Requests in flight by default.
+const FLIGHTS_MAX: u32 = 2048;
 
 impl Default for Limits {
     fn default() -> Limits {
@@ -83,7 +88,7 @@ impl Default for Limits {
             http: http::Limits::default(),
             connections_max: 4096,
             connections_spare: 64,
-            flights_max: 2048,
+            flights_max: FLIGHTS_MAX,
             pipeline_max: 64,
             unsent_bytes_max: 256 * 1024,
             head_bytes_total_max: 8 * 1024 * 1024,
@@ -98,6 +103,7 @@ impl Default for Limits {
             claim_wait_us: 0,
             drain_linger_us: 2_000_000,
             drain_patience_us: 5_000_000,
+            stall_us: 2_000_000,
         }
     }
 }
@@ -144,6 +150,11 @@ impl Limits {
             + tables
     }
 }
+
+const _: () = assert!(
+    super::flights::FATES_MAX * FLIGHTS_MAX as usize <= BATCH_RECORDS_MAX as usize,
+    "an open batch has room for all that requests in flight may say"
+);
 
 /// Capacity that the buffer of the batch in flight begins with; a batch of the usual size never outgrows it.
 pub(super) const BATCH_BLOCKS_BYTES: usize = 512 * 1024;

@@ -20,6 +20,7 @@ mod judge;
 mod pressure;
 mod reply;
 mod service;
+mod stall;
 mod timers;
 mod waiting;
 
@@ -33,11 +34,12 @@ use self::connections::{Connections, Source};
 use self::drain::Drain;
 use self::flights::Flights;
 use self::pressure::{Evicted, Order};
+use self::stall::Stall;
 use self::waiting::Waiting;
 use crate::dedup::claims::{Answer as ClaimAnswer, Owner, ReadWanted};
 use crate::dedup::key::KeyHash;
 use crate::event::{ConnId, ShardId};
-use crate::keeper::messages::Begin;
+use crate::keeper::messages::{Begin, Shortage};
 use crate::mesh::{Message, Ticket};
 use crate::wal::name::Sequence;
 use crate::wal::writer::LogWriter;
@@ -101,10 +103,11 @@ pub struct Shard {
     loaded: bool,
     /// What peers asked before that: at most what they may have in flight.
     early: Vec<(ShardId, Message)>,
-    /// The disk is nearly full.
-    space_low: bool,
+    /// Why there is no room for the log, if there is none.
+    space_low: Option<Shortage>,
     /// Shards, this one included, whose dedup table is nearly full; a bit each.
     pressed: Vec<bool>,
+    stall: Stall,
     drain: Drain,
     accepting: bool,
     /// Connections in the order in which they are given up for others.
@@ -167,8 +170,9 @@ impl Shard {
             serving: false,
             loaded: false,
             early: Vec::new(),
-            space_low: false,
+            space_low: None,
             pressed: vec![false; usize::from(config.shards)],
+            stall: Stall::new(config.shards),
             drain: Drain::default(),
             accepting: true,
             order: Order::new(connections),

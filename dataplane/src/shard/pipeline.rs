@@ -17,6 +17,7 @@ impl Shard {
         self.stats().turns.add(1);
         driver.probe(Stage::Collect);
         self.collect(inbox, now, outbox);
+        self.watch_log(now, outbox);
 
         driver.probe(Stage::Durable);
         self.announce_durable(now, outbox);

@@ -79,11 +79,11 @@ impl Echo {
                 let resume = self.accepted.iter().map(|&conn| Op::ResumeRead(conn));
                 outbox.ops.extend(resume);
             }
-            ToShard::SpaceLow(true) => {
+            ToShard::SpaceLow(Some(_)) => {
                 outbox.ops.push(Op::PauseAccept);
                 outbox.ops.push(Op::Keeper(ToKeeper::Idle(true)));
             }
-            ToShard::SpaceLow(false) => outbox.ops.push(Op::ResumeAccept),
+            ToShard::SpaceLow(None) => outbox.ops.push(Op::ResumeAccept),
             ToShard::Drain => outbox.ops.push(Op::CloseListener),
             ToShard::Finish => {
                 let reason = "test".to_owned();

@@ -499,7 +499,7 @@ impl World {
                 self.counts.add(Count::Deletions, u64::from(*segments))
             }
             Notice::TimeWithheld { .. } => self.counts.one(Count::WithheldTime),
-            Notice::SpaceLow { low: true, .. } => self.counts.one(Count::SpaceLow),
+            Notice::SpaceLow { why: Some(_), .. } => self.counts.one(Count::SpaceLow),
             Notice::FoldTooLarge { .. } => self.counts.one(Count::ShortOfMemory),
             Notice::FoldInSlices { .. } => self.counts.one(Count::ServedFromSlices),
             Notice::TwoOutcomes { .. } if !self.truth.may_refuse() => {

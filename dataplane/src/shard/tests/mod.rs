@@ -3,7 +3,9 @@
 mod drain;
 mod patience;
 mod pressure;
+mod readiness;
 mod room;
+mod sizes;
 mod waiting;
 
 use self::room::{KEY, Room, full_room, release};

@@ -39,6 +39,8 @@ pub(super) struct Room {
     pub(super) hold_writes: bool,
     /// Clients take nothing of what is sent.
     pub(super) hold_sends: bool,
+    /// The next segment is named by the test.
+    pub(super) hold_naming: bool,
     pub(super) held: VecDeque<Held>,
     /// Everything written, by file.
     pub(super) written: Vec<(FileId, Vec<u8>)>,
@@ -46,6 +48,9 @@ pub(super) struct Room {
     /// The end of closing a listener waits for the test.
     pub(super) hold_listener: bool,
     pub(super) rate: u32,
+    /// Messages to a shard wait in `posted` for the test.
+    pub(super) hold_messages: Vec<bool>,
+    posted: Vec<Vec<Event>>,
     /// When each shard wanted its next turn, as of its last one.
     pub(super) next: Vec<Next>,
     /// Whether each shard takes connections.
@@ -118,11 +123,14 @@ impl Room {
             paused: Vec::new(),
             hold_writes: false,
             hold_sends: false,
+            hold_naming: false,
             held: VecDeque::new(),
             written: Vec::new(),
             listener_closed: 0,
             hold_listener: false,
             rate: u32::MAX,
+            hold_messages: vec![false; usize::from(shards)],
+            posted: (0..shards).map(|_| Vec::new()).collect(),
             next: vec![Next::Now; usize::from(shards)],
             accepting: vec![true; usize::from(shards)],
             connections: 0,
@@ -304,12 +312,17 @@ impl Room {
             ),
             Op::Sync(_) => self.inboxes[at].events.push(Event::Synced(Ok(()))),
             Op::Message(to, message) => {
-                self.inboxes[usize::from(to.0)]
-                    .events
-                    .push(Event::Message(ShardId(at as u16), message));
+                let (to, message) = (
+                    usize::from(to.0),
+                    Event::Message(ShardId(at as u16), message),
+                );
+                self.posted[to].push(message);
+                self.deliver(to);
             }
             Op::Keeper(message) => {
-                if let ToKeeper::Entered { ordinal, .. } = message {
+                if let ToKeeper::Entered { ordinal, .. } = message
+                    && !self.hold_naming
+                {
                     let next = self.segment(ordinal + 1);
                     self.tell(at, ToShard::Segment(next));
                 }
@@ -328,6 +341,25 @@ impl Room {
             Op::PauseAccept => self.accepting[at] = false,
             Op::ResumeAccept => self.accepting[at] = true,
         }
+    }
+
+    /// Messages arrive at a shard, unless the test holds them.
+    fn deliver(&mut self, to: usize) {
+        if !self.hold_messages[to] {
+            self.inboxes[to].events.append(&mut self.posted[to]);
+        }
+    }
+
+    /// Messages to a shard arrive again, those that wait first.
+    pub(super) fn release_messages(&mut self, to: usize) {
+        self.hold_messages[to] = false;
+        self.deliver(to);
+        self.run();
+    }
+
+    /// How many messages wait for a shard that is not called meanwhile.
+    pub(super) fn posted_count(&self, to: usize) -> usize {
+        self.posted[to].len()
     }
 
     /// Ends a write: in full, or with an error.
