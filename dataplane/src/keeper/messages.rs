@@ -167,6 +167,11 @@ pub enum ToKeeper {
     },
     /// The declared memory of this shard's table is nearly full (`false` when it no longer is): what is sealed could leave it.
     Pressed(bool),
+    /// So many connections were closed to make room for new ones. For the operator; the keeper only says it.
+    Crowded {
+        /// Since this was said last.
+        closed_count: u32,
+    },
     /// Draining: nothing is in flight here, no connection waits for an answer (`false` if that changed).
     Idle(bool),
     /// The clean-stop mark is durable: the log ends here.

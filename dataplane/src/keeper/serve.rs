@@ -272,7 +272,7 @@ impl Service {
             return;
         };
         match message {
-            ToKeeper::Entered { .. } | ToKeeper::Epoch { .. } => {}
+            ToKeeper::Entered { .. } | ToKeeper::Epoch { .. } | ToKeeper::Crowded { .. } => {}
             ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
             ToKeeper::Switched { version } => {
                 shard.switched = shard.switched.max(version);
