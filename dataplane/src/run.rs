@@ -7,6 +7,7 @@ mod memory;
 use crate::config::{Config, warnings};
 use crate::driver::affinity::{allowed_cpus, choose_cores, quota_cpus};
 use crate::driver::console::{Console, last_words};
+use crate::driver::descriptors::{self, Places};
 use crate::driver::files::open_directory;
 use crate::driver::flush_time::flush_time;
 use crate::driver::holder::Holder;
@@ -133,7 +134,8 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
     let wrong = StartError::of(Exit::Configuration);
     let console = &surroundings.console;
     surroundings.warn_of_unknown();
-    raise_open_files();
+    let files_max = raise_open_files();
+    let files_open = descriptors::open_count();
     let allowed = allowed_cpus().map_err(|error| wrong(&error))?;
     let cores = choose_cores(config.cores.as_deref(), &allowed, quota_cpus());
     let cores = cores.map_err(|error| wrong(&error))?;
@@ -147,7 +149,15 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
         &Limits::default(),
     );
     let dedup = dedup.map_err(|reason| wrong(&reason))?;
+    let shares = Shares {
+        shards,
+        dedup_bytes: dedup.bytes,
+    };
     let driver = choose(config.driver).map_err(|error| wrong(&error))?;
+    let limits = Limits::default();
+    let wanted = (limits.connections_max, limits.connections_spare);
+    let places = descriptors::places(files_max, files_open, driver.kind, shards, wanted);
+    let places = places.map_err(|error| wrong(&error))?;
     let directory = open_directory(&config.wal_dir).map_err(|error| wrong(&error))?;
     let lock = lock(&config, directory.as_fd(), console)?;
     let (method, flush) = probe_disk(&config, directory.as_fd())?;
@@ -163,13 +173,15 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
         method: &method,
         flush,
         dedup: &dedup,
+        places: &places,
+        files_max,
     };
     announce(&config, &found, console);
 
     let mut stats = Stats::new(shards);
     stats.log_lines_dropped = console.dropped_count();
     let stats = Arc::new(stats);
-    let shard_config = shard_config(&config, shards, dedup.bytes, &stats);
+    let shard_config = shard_config(&config, &places, shares, &stats);
     let limits = shard_config.limits;
     let keeper_config = keeper_config(&config, shards, dedup.bytes, &method);
     let process = Process {
@@ -181,7 +193,7 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
         directory_path: config.wal_dir.clone(),
         rate: Arc::new(Rate::new(config.token_rate)),
         limits: driver::Limits {
-            connections_max: limits.connections_max,
+            connections_max: limits.connections_table(),
             ..driver::Limits::default()
         },
         ring_messages: ring_messages(limits.flights_max as usize) + PRESSURE_MESSAGES,
@@ -261,9 +273,30 @@ fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<Owned
 /// Room in each ring for messages that belong to no request.
 const PRESSURE_MESSAGES: usize = 64;
 
-fn shard_config(config: &Config, shards: u16, dedup_bytes: u64, stats: &Arc<Stats>) -> ShardConfig {
-    let mut limits = Limits::default();
+/// What is divided among the shards.
+#[derive(Clone, Copy)]
+struct Shares {
+    shards: u16,
+    dedup_bytes: u64,
+}
+
+fn shard_config(
+    config: &Config,
+    places: &Places,
+    shares: Shares,
+    stats: &Arc<Stats>,
+) -> ShardConfig {
+    let Shares {
+        shards,
+        dedup_bytes,
+    } = shares;
+    let mut limits = Limits {
+        connections_max: places.connections_max,
+        connections_spare: places.connections_spare,
+        ..Limits::default()
+    };
     limits.http.body_bytes_max = config.body_bytes_max;
+    limits.idle_timeout_us = config.keepalive.as_micros() as u64;
     ShardConfig {
         id: ShardId(0),
         shards,

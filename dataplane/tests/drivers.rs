@@ -4,6 +4,7 @@
 
 mod machines;
 
+use flk_dataplane::dedup::Epoch;
 use flk_dataplane::driver::doorbell::Doorbell;
 use flk_dataplane::driver::links::{KeeperLinks, Links, link};
 use flk_dataplane::driver::listen::{listeners, local_address};
@@ -191,7 +192,7 @@ fn a_paused_connection_is_not_read_before_it_is_resumed() {
             let mut back = [0; 12];
             assert!(stream.read(&mut back).is_err(), "{kind:?} answered");
             stream.set_read_timeout(Some(LOST)).unwrap();
-            keeper.tell(ShardId(0), ToShard::Roll(0));
+            keeper.tell(ShardId(0), ToShard::Roll(Epoch::FIRST));
             stream.read_exact(&mut back).unwrap();
             assert_eq!(&back, b"while paused");
             round_trip(&mut stream, b"and after");

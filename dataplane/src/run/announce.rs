@@ -5,8 +5,9 @@ use crate::config::Config;
 use crate::config::units::{show_bytes, show_hours};
 use crate::dedup::table::BYTES_PER_KEY;
 use crate::driver::console::Console;
+use crate::driver::descriptors::Places;
 use crate::driver::probe::{Chosen, DriverKind, WriteMethod};
-use crate::shard::config::Signing;
+use crate::shard::config::{Limits, Signing};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(super) struct Found<'a> {
     pub(super) method: &'a WriteMethod,
     pub(super) flush: Duration,
     pub(super) dedup: &'a DedupMemory,
+    pub(super) places: &'a Places,
+    pub(super) files_max: Option<u64>,
 }
 
 pub(super) fn announce(config: &Config, found: &Found<'_>, console: &Console) {
@@ -28,6 +31,8 @@ pub(super) fn announce(config: &Config, found: &Found<'_>, console: &Console) {
         method,
         flush,
         dedup,
+        places,
+        files_max,
     } = found;
     let cpus: Vec<String> = cores.iter().map(usize::to_string).collect();
     let keys = dedup.bytes / BYTES_PER_KEY;
@@ -84,6 +89,21 @@ pub(super) fn announce(config: &Config, found: &Found<'_>, console: &Console) {
         console.say(format!(
             "  warning    {} HMAC key(s) shorter than the advised 32 bytes",
             config.short_keys_count
+        ));
+    }
+    announce_places(places, *files_max, cores.len() as u64, console);
+}
+
+fn announce_places(places: &Places, files_max: Option<u64>, shards: u64, console: &Console) {
+    let each = places.connections_max;
+    let all = u64::from(each) * shards;
+    console.say(format!(
+        "  places     for {all} connections, {each} per shard"
+    ));
+    if let (Some(limit), Some(limit_wanted)) = (files_max, places.limit_wanted) {
+        let wanted = u64::from(Limits::default().connections_max) * shards;
+        console.say(format!(
+            "  warning    the limit of open files is {limit}: {limit_wanted} would allow {wanted} connections (LimitNOFILE, ulimit -n)"
         ));
     }
 }
