@@ -58,13 +58,13 @@ impl Machine for Shard {
     }
 }
 
-/// Obeys its commands: `random`, `ends`, `stop`, `exit 65`; ends when all shards are idle after SIGTERM.
+/// Obeys its commands: `random`, `asked to end`, `stop`, `exit 65`; ends when all shards are idle after SIGTERM.
 #[derive(Default)]
 struct Keeper {
     stepped: bool,
     asked: Option<CommandId>,
     idle_count: u16,
-    ends_count: u32,
+    terminations_count: u32,
 }
 
 const SHARDS: u16 = 2;
@@ -76,8 +76,8 @@ impl Keeper {
                 self.asked = Some(id);
                 ops.push(KeeperOp::File(FileOp::Random(32)));
             }
-            "ends" => {
-                let text = self.ends_count.to_string();
+            "asked to end" => {
+                let text = self.terminations_count.to_string();
                 ops.push(KeeperOp::Reply { id, text });
             }
             "stop" => ops.push(KeeperOp::ToShard(ShardId(1), ToShard::Finish)),
@@ -114,7 +114,7 @@ impl KeeperMachine for Keeper {
                     ops.push(KeeperOp::Reply { id, text });
                 }
                 KeeperEvent::Terminate => {
-                    self.ends_count += 1;
+                    self.terminations_count += 1;
                     ops.extend(
                         (0..SHARDS).map(|shard| KeeperOp::ToShard(ShardId(shard), ToShard::Drain)),
                     );
@@ -211,10 +211,15 @@ fn check(driver: &str) {
     // Shards that have a delay cut it short at the second signal.
     let child = start(path, driver, "2");
     signal(&child);
-    // Two of a kind that nothing has read yet are one. It serves on until the second.
-    while ask(path, "ends") != "1\n" {
+    // The kernel makes one of two signals that nobody has read yet.
+    while ask(path, "asked to end") != "1\n" {
         std::thread::yield_now();
     }
+    assert_eq!(
+        ask(path, "random"),
+        "32 bytes\n",
+        "it serves on until the second"
+    );
     signal(&child);
     ends_with(child, 0, "all shards are idle");
 
