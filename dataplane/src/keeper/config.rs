@@ -37,7 +37,7 @@ pub struct KeeperConfig {
     pub pid: u32,
 }
 
-/// Decisions that may be held beside the tables however small those are: about 90 KiB.
+/// Decisions that may be held beside the tables however small those are: 72 KiB.
 const HELD_COUNT_MIN: usize = 1024;
 
 impl KeeperConfig {

@@ -174,11 +174,6 @@ impl Service {
             if self.sealing.blocked.contains_key(&log) {
                 continue;
             }
-            if harvest.decisions.len() >= self.ledger.config.held_count_max() {
-                // The rest is for the next seal, and it needs no shard to close anything.
-                self.sealing.wanted = true;
-                break;
-            }
             if let Some(last) = self.harvest_segment(log, index, &mut harvest).await? {
                 covers.insert(log, last);
                 count += 1;
@@ -237,8 +232,11 @@ impl Service {
         index: usize,
         harvest: &mut Harvest,
     ) -> Result<Option<Sequence>, Halt> {
+        // Where no more may be held, the rest is for the next seal.
+        let is_full = harvest.decisions.len() >= self.ledger.config.held_count_max();
+        self.sealing.wanted |= is_full;
         let log = self.ledger.manifest.logs.iter().find(|log| log.id == id);
-        let Some(log) = log.cloned() else {
+        let Some(log) = log.filter(|_| !is_full).cloned() else {
             return Ok(None);
         };
         let ordinal = log.segments[index].ordinal;
