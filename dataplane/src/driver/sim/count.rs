@@ -182,11 +182,7 @@ impl Counts {
     pub fn table(&self) -> String {
         let line = |count: &Count| {
             let share = 100.0 * self.seeds_of(*count) as f64 / self.seeds_count.max(1) as f64;
-            format!(
-                "{:>12} {share:>6.2} %  {}",
-                self.of(*count),
-                count.words()
-            )
+            format!("{:>12} {share:>6.2} %  {}", self.of(*count), count.words())
         };
         let head = "       times   seeds".to_string();
         let lines = Count::ALL.iter().map(line);
