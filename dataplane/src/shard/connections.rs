@@ -5,7 +5,7 @@ use super::answer::Answer;
 use super::arrivals::Arrivals;
 use super::config::Limits;
 use crate::event::{ConnId, Now, Peer};
-use crate::http::Head;
+use crate::http::{Decoder, Head, begins_with_post};
 use crate::wal::name::Sequence;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -51,6 +51,8 @@ pub struct Owed {
     pub last: bool,
     /// The request was HEAD.
     pub head_only: bool,
+    /// The request was HTTP/1.0 and asked to keep the connection.
+    pub repeats_keep_alive: bool,
 }
 
 /// One connection.
@@ -72,6 +74,10 @@ pub struct Connection {
     pub skip_bytes: u64,
     /// The head of the request whose body is awaited.
     pub head: Option<Head>,
+    /// How far the chunks of that body are decoded.
+    pub decoder: Decoder,
+    /// Bytes of framing behind that body, once its chunks are whole.
+    pub framing_bytes: usize,
     /// That request is charged to the rate: its client was sent `100 Continue`.
     pub paid: bool,
     /// When the first byte of the request in progress arrived (moved by the time for which the client is not to blame).
@@ -120,6 +126,8 @@ impl Connection {
             fresh: 0..0,
             skip_bytes: 0,
             head: None,
+            decoder: Decoder::default(),
+            framing_bytes: 0,
             paid: false,
             request_since_us: None,
             active_us: 0,
@@ -155,6 +163,43 @@ impl Connection {
         } else {
             self.kept.len() - self.kept_start
         }
+    }
+
+    /// The bytes received and not consumed, to be decoded in place.
+    pub fn pending_mut<'a>(&'a mut self, inbox: &'a mut [u8]) -> &'a mut [u8] {
+        if self.kept.is_empty() {
+            &mut inbox[self.fresh.clone()]
+        } else {
+            &mut self.kept[self.kept_start..]
+        }
+    }
+
+    /// What was kept of a request without a whole head begins like a POST.
+    pub fn holds_part_of_a_post(&self) -> bool {
+        self.head.is_none() && begins_with_post(&self.kept[self.kept_start..])
+    }
+
+    /// Only the first `bytes` pending bytes count from now on: those behind them were framing and are consumed.
+    pub fn shorten(&mut self, bytes: usize) {
+        let gone_bytes = self.pending_bytes() - bytes;
+        self.consumed_bytes += gone_bytes as u64;
+        if self.kept.is_empty() {
+            self.fresh.end -= gone_bytes;
+        } else {
+            self.kept.truncate(self.kept_start + bytes);
+        }
+    }
+
+    /// Bytes of the request whose head this is, as they lie in what is pending: head, body, and the framing behind it.
+    pub fn whole_bytes(&self, head: &Head) -> usize {
+        head.head_len + head.body_len as usize + self.framing_bytes
+    }
+
+    /// A head whose body is awaited from now on.
+    pub fn await_body(&mut self, head: Head) {
+        self.head = Some(head);
+        self.decoder = Decoder::default();
+        self.framing_bytes = 0;
     }
 
     /// Where the pending byte at `offset` is: in `kept`, else in the inbox.
@@ -333,6 +378,7 @@ impl Connections {
         connection.fresh = 0..0;
         connection.skip_bytes = 0;
         connection.head = None;
+        connection.framing_bytes = 0;
         connection.paid = false;
         connection.request_since_us = None;
         connection.paused_us = None;

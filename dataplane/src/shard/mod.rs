@@ -39,6 +39,7 @@ use self::waiting::Waiting;
 use crate::dedup::claims::{Answer as ClaimAnswer, Owner, ReadWanted};
 use crate::dedup::key::KeyHash;
 use crate::event::{ConnId, ShardId};
+use crate::http::Date;
 use crate::keeper::messages::{Begin, Shortage};
 use crate::mesh::{Message, Ticket};
 use crate::wal::name::Sequence;
@@ -146,6 +147,8 @@ pub struct Shard {
     swept_us: u64,
     /// Last settled position that the keeper was told.
     settled_told: Sequence,
+    /// The time that answers of this turn carry.
+    date: Date,
     body_text: Vec<u8>,
     page_text: String,
 }
@@ -197,6 +200,7 @@ impl Shard {
             batch_since_us: None,
             swept_us: 0,
             settled_told: Sequence::default(),
+            date: Date::at(0),
             body_text: Vec::with_capacity(1024),
             page_text: String::with_capacity(16 * 1024),
             config,

@@ -155,6 +155,7 @@ impl Shard {
         let Some(connection) = self.connections.get(conn) else {
             return;
         };
+        let is_post = connection.holds_part_of_a_post();
         let reply = Reply::Ready {
             answer: Answer::refusal(problem),
             needs: Sequence::default(),
@@ -164,10 +165,12 @@ impl Shard {
             since_us: now.mono_us,
             last: true,
             head_only: false,
+            repeats_keep_alive: false,
         });
         connection.head = None;
         connection.request_since_us = None;
         connection.phase = Phase::Closing;
+        self.stats().ingest.add(u64::from(is_post));
         self.due.push(conn);
         self.touched.push(conn.slot);
         self.queue(conn.slot);
