@@ -1,6 +1,7 @@
 //! Tests of one or two shards in a room: what a client sees, what the log holds, what waits for what.
 
 mod drain;
+mod memory;
 mod patience;
 mod pressure;
 mod readiness;
