@@ -110,6 +110,8 @@ pub struct Connection {
     pub head_bytes_held: usize,
     /// Part of the shard's budget for partial bodies held by this connection.
     pub body_bytes_held: usize,
+    /// Memory of `kept` beyond those two.
+    pub unread_bytes_held: usize,
 }
 
 impl Connection {
@@ -144,6 +146,7 @@ impl Connection {
             arrivals: Arrivals::default(),
             head_bytes_held: 0,
             body_bytes_held: 0,
+            unread_bytes_held: 0,
         }
     }
 
@@ -222,6 +225,19 @@ impl Connection {
         } else {
             self.kept_start += bytes;
             debug_assert!(self.kept_start <= self.kept.len());
+        }
+    }
+
+    /// Makes the buffer as large as what is granted, at once, and not much larger than what it holds beyond that. Only
+    /// between turns: what is consumed is forgotten.
+    pub fn fit_kept(&mut self, granted_bytes: usize) {
+        let needed_bytes = self.kept.len().max(granted_bytes);
+        if self.body_bytes_held > 0 {
+            let more_bytes = self.body_bytes_held.saturating_sub(self.kept.len());
+            self.kept.reserve_exact(more_bytes);
+        }
+        if self.kept.capacity() > needed_bytes + BUFFER_KEPT_BYTES_MAX {
+            self.kept.shrink_to(needed_bytes);
         }
     }
 
@@ -310,10 +326,11 @@ pub struct Connections {
 /// A client sends its first request right behind its connection: a stop waits this long for it before it takes the
 /// connection for an idle one.
 const FIRST_BYTES_US: u64 = 200_000;
-/// A receive buffer larger than this is given back to the allocator instead of kept for the next connection.
-const BUFFER_KEPT_BYTES_MAX: usize = 64 * 1024;
+/// A receive buffer larger than this is given back to the allocator instead of kept for the next connection: every
+/// connection with part of a request has a grant for as much.
+pub const BUFFER_KEPT_BYTES_MAX: usize = 16 * 1024;
 /// Receive buffers kept for reuse.
-const BUFFERS_KEPT_MAX: usize = 256;
+pub const BUFFERS_KEPT_MAX: usize = 256;
 
 impl Connections {
     /// No connection yet.
@@ -323,6 +340,17 @@ impl Connections {
             buffers: Vec::with_capacity(BUFFERS_KEPT_MAX),
             open: 0,
         }
+    }
+
+    /// Bytes of all receive buffers, those kept for reuse included.
+    #[cfg(test)]
+    pub fn kept_bytes(&self) -> usize {
+        let used = self
+            .slots
+            .iter()
+            .map(|connection| connection.kept.capacity());
+        let free = self.buffers.iter().map(Vec::capacity);
+        used.chain(free).sum()
     }
 
     /// How many are not free.
@@ -372,6 +400,7 @@ impl Connections {
             return;
         }
         debug_assert!(connection.room_due_us.is_none() && connection.memory_due_us.is_none());
+        debug_assert!(connection.unread_bytes_held == 0 && connection.unsent_bytes == 0);
         connection.phase = Phase::Free;
         connection.owed.clear();
         connection.oldest_owed = 0;
@@ -383,7 +412,6 @@ impl Connections {
         connection.request_since_us = None;
         connection.paused_us = None;
         connection.ended = false;
-        connection.unsent_bytes = 0;
         connection.kept_start = 0;
         connection.consumed_bytes = 0;
         connection.arrivals.clear();

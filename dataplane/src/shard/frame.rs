@@ -262,6 +262,7 @@ impl Shard {
             let limits = self.config.limits;
             self.connections.at(slot).note_arrivals(&limits, now);
             self.hold_memory(slot, now);
+            self.bound_unread(slot, now);
             self.govern_reading(slot, now, outbox);
             self.note_rank(slot, now);
         }
@@ -269,13 +270,13 @@ impl Shard {
     }
 
     /// Takes, keeps or gives back the memory that the connection's incomplete request needs.
-    fn hold_memory(&mut self, slot: u32, now: Now) {
+    pub(super) fn hold_memory(&mut self, slot: u32, now: Now) {
         let limits = self.config.limits;
         let connection = self.connections.at(slot);
         if connection.phase == Phase::Free {
             return;
         }
-        let conn = connection.id;
+        let (conn, peer) = (connection.id, connection.peer);
         let partial = connection.phase == Phase::Open && connection.pending_bytes() > 0;
         let head_bytes = if partial { HEAD_ALLOWANCE_BYTES } else { 0 };
         let whole_len = bytes_to_hold(connection, &limits);
@@ -288,12 +289,12 @@ impl Shard {
             &mut self.heads,
             &mut connection.head_bytes_held,
             head_bytes,
-            conn,
+            (conn, peer),
         ) | settle(
             &mut self.bodies,
             &mut connection.body_bytes_held,
             body_bytes,
-            conn,
+            (conn, peer),
         );
         let lacks_grant = if body_bytes > 0 {
             connection.body_bytes_held == 0
@@ -376,7 +377,7 @@ fn settle(
     budget: &mut super::Budget,
     held: &mut usize,
     wanted: usize,
-    conn: crate::event::ConnId,
+    (conn, peer): (crate::event::ConnId, crate::event::Peer),
 ) -> bool {
     if *held == wanted {
         return wanted == 0 && budget.forget(conn);
@@ -387,16 +388,16 @@ fn settle(
         return true;
     }
     let mut changed = *held > 0;
-    budget.give_back(*held);
+    budget.give_back(*held, peer);
     *held = 0;
     if wanted == 0 {
         budget.forget(conn);
     } else {
-        if budget.take(wanted, conn) {
+        if budget.take(wanted, conn, peer) {
             *held = wanted;
             changed = true;
         } else {
-            budget.wait(conn);
+            budget.wait(wanted, conn, peer);
         }
     }
     changed

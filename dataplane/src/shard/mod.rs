@@ -17,6 +17,7 @@ mod decide;
 mod drain;
 mod frame;
 mod judge;
+mod memory;
 mod pressure;
 mod reply;
 mod service;
@@ -116,6 +117,10 @@ pub struct Shard {
     evicted: Evicted,
     heads: Budget,
     bodies: Budget,
+    /// Memory of receive buffers beyond what those budgets granted.
+    unread_bytes: usize,
+    /// Bytes of answers that clients have not taken.
+    unsent_bytes: usize,
 
     /// Connections with bytes to cut, in the order they came.
     ready: VecDeque<u32>,
@@ -182,6 +187,8 @@ impl Shard {
             evicted: Evicted::default(),
             heads: Budget::new(limits.head_bytes_total_max),
             bodies: Budget::new(limits.body_bytes_total_max),
+            unread_bytes: 0,
+            unsent_bytes: 0,
             ready: VecDeque::with_capacity(connections as usize),
             for_room: Waiting::new(connections),
             for_memory: Waiting::new(connections),

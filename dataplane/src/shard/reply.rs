@@ -81,7 +81,9 @@ impl Shard {
 
     /// Appends the bytes of every answer of a connection that may leave. `false`: the connection is gone.
     fn release(&mut self, conn: ConnId, durable: Sequence, now: Now, outbox: &mut Outbox) -> bool {
+        let start = outbox.bytes.len();
         loop {
+            let held_back = self.must_hold_back(conn, outbox.bytes.len() - start);
             let draining = self.drain.is_on();
             let Some(connection) = self.connections.get(conn) else {
                 return false;
@@ -99,7 +101,7 @@ impl Shard {
             else {
                 return true;
             };
-            if *needs > durable {
+            if *needs > durable || held_back {
                 return true;
             }
             let answer = *answer;
@@ -196,6 +198,7 @@ impl Shard {
             return;
         };
         connection.unsent_bytes += range.len() as u32;
+        self.unsent_bytes += range.len();
         outbox.ops.push(Op::Send(conn, range));
     }
 
@@ -221,6 +224,12 @@ impl Shard {
             }
             Phase::Lingering { .. } if connection.ended && connection.unsent_bytes == 0 => {
                 self.drop_connection(conn, outbox);
+            }
+            // The client has its time from when the last answer left.
+            Phase::Lingering { .. } => {
+                connection.phase = Phase::Lingering {
+                    until_us: now.mono_us + linger_us,
+                };
             }
             _ => {}
         }

@@ -3,6 +3,7 @@
 mod anything;
 mod chunked;
 mod drain;
+mod memory;
 mod patience;
 mod pressure;
 mod rate;
