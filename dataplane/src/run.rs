@@ -39,7 +39,7 @@ Exit codes:
   65  damage: something durable is not what it was; nothing was changed, see flk wal verify
   69  another process holds WAL_DIR
   71  the operating system refused something that a thread needs
-  74  a file operation failed: check the disk, its room and its permissions
+  74  a file operation failed, or a stop was not complete in its time: check the disk, its room and its permissions
   75  the numbers of a log are used up: start again
   78  the start is impossible as configured
 
@@ -166,6 +166,7 @@ fn keeper_config(config: &Config, shards: u16, method: &WriteMethod) -> KeeperCo
         wal_bytes_max: config.wal_bytes_max,
         body_age_max_s: config.wal_age_max_s,
         dedup_memory_bytes_max: config.dedup_memory_bytes_max,
+        drain_delay_us: config.drain_delay.as_micros() as u64,
         sync: method.sync,
         direct: method.direct,
         params: Params::default().version,

@@ -175,6 +175,10 @@ impl Service {
         let mut count = 0;
         for (log, index) in segments {
             self.attend().await?;
+            if self.stop != Stop::No {
+                // It has a bound, and nothing is lost by sealing later.
+                return Ok(());
+            }
             if self.sealing.blocked.contains_key(&log) {
                 continue;
             }
