@@ -4,6 +4,7 @@
 use crate::keeper::messages::{ToKeeper, ToShard};
 use crate::mesh::Message;
 use crate::wal::buffer::Blocks;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 /// The clocks of one turn. A shard never reads a clock itself.
@@ -29,6 +30,36 @@ pub struct ConnId {
     pub generation: u32,
 }
 
+/// Where a client is, as far as shares of a budget go: an IPv4 address, or the first 64 bits of an IPv6 address, for a client
+/// has all that follow to itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Peer(pub u64);
+
+impl From<Ipv4Addr> for Peer {
+    fn from(address: Ipv4Addr) -> Peer {
+        // Below 2^48 no client's network begins.
+        Peer(0xffff << 32 | u64::from(u32::from(address)))
+    }
+}
+
+impl From<Ipv6Addr> for Peer {
+    fn from(address: Ipv6Addr) -> Peer {
+        match address.to_ipv4_mapped() {
+            Some(address) => Peer::from(address),
+            None => Peer((u128::from(address) >> 64) as u64),
+        }
+    }
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Peer {
+        match address {
+            IpAddr::V4(address) => Peer::from(address),
+            IpAddr::V6(address) => Peer::from(address),
+        }
+    }
+}
+
 /// An open file, as the keeper's executor names it: the descriptor itself in production, a handle in the simulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub i32);
@@ -44,6 +75,24 @@ impl Errno {
     pub const ENOSPC: Errno = Errno(28);
     /// No such file.
     pub const ENOENT: Errno = Errno(2);
+
+    /// Whether the file system refuses changes: not permitted, no access, or mounted read-only.
+    pub fn is_refusal(self) -> bool {
+        const EPERM: i32 = 1;
+        const EACCES: i32 = 13;
+        const EROFS: i32 = 30;
+        matches!(self.0, EPERM | EACCES | EROFS)
+    }
+
+    /// What an operator should look at where a file operation below WAL_DIR failed with this.
+    pub fn what_to_check(self) -> &'static str {
+        match self.is_refusal() {
+            true => {
+                "The file system refuses it, which is not for want of space: look for a read-only mount, for `chattr +i` or `+a` (lsattr), and at the owner and mode of WAL_DIR and its files"
+            }
+            false => "Check the disk, its free space and the permissions of WAL_DIR",
+        }
+    }
 }
 
 impl std::fmt::Display for Errno {
@@ -60,7 +109,7 @@ pub struct ReadId(pub u64);
 #[derive(Debug)]
 pub enum Event {
     /// A client connected; the driver reads from it at once.
-    Accepted(ConnId),
+    Accepted(ConnId, Peer),
     /// Bytes arrived on a connection, in order.
     Received(ConnId, Range<usize>),
     /// The client will send nothing more (FIN); it may still read answers.
@@ -245,4 +294,18 @@ pub enum Stage {
     Commit,
     /// Answers leave in connection order.
     Reply,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_an_address_or_the_network_of_one() {
+        let peer = |text: &str| Peer::from(text.parse::<IpAddr>().unwrap());
+        assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
+        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
+        assert_eq!(peer("2001:db8::1"), peer("2001:db8::ffff:1"));
+        assert_ne!(peer("2001:db8::1"), peer("2001:db8:0:1::1"));
+    }
 }

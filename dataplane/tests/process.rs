@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test may: its helpers are not in test functions
 
 use flk_dataplane::driver::commands::socket_path;
+use flk_dataplane::driver::console::Console;
 use flk_dataplane::driver::files::open_directory;
-use flk_dataplane::driver::listen::listeners;
+use flk_dataplane::driver::listen::{PORT_WAIT, listeners};
+use flk_dataplane::driver::lock::lock_directory;
 use flk_dataplane::driver::probe::{DriverKind, Requested, choose};
 use flk_dataplane::driver::rate::Rate;
 use flk_dataplane::driver::signal::Signals;
@@ -14,13 +16,16 @@ use flk_dataplane::driver::{Limits, Machine, NoProbe, affinity};
 use flk_dataplane::event::{Driver, Event, Inbox, Next, Now, Op, Outbox, ShardId, Stop};
 use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
 use flk_dataplane::keeper::notice::Notice;
-use flk_dataplane::keeper::port::{CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps};
+use flk_dataplane::keeper::port::{
+    CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps, OpenHow,
+};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Says that it is idle when told often enough to drain, and stops the process when told to finish.
 struct Shard {
@@ -38,6 +43,7 @@ impl Machine for Shard {
     ) -> Next {
         for event in inbox.events.drain(..) {
             match event {
+                Event::Keeper(ToShard::Serve { .. }) => {}
                 Event::Keeper(ToShard::Drain) => {
                     self.drains_left -= 1;
                     if self.drains_left == 0 {
@@ -65,12 +71,36 @@ struct Keeper {
 
 const SHARDS: u16 = 2;
 
+/// The time that a stop has here where nothing hangs; also the least that a case with a hang takes.
+const STOP_BOUND: Duration = Duration::from_secs(3);
+
+/// A file whose opening does not end.
+const PIPE: &str = "pipe";
+
 impl Keeper {
     fn command(&mut self, id: CommandId, line: &str, ops: &mut KeeperOps) {
         match line {
             "random" => {
                 self.asked = Some(id);
                 ops.push(KeeperOp::File(FileOp::Random(32)));
+            }
+            "hang" => {
+                let read = OpenHow {
+                    write: false,
+                    create: false,
+                    exclusive: false,
+                    direct: false,
+                    dsync: false,
+                    mode: 0,
+                };
+                ops.push(KeeperOp::Reply {
+                    id,
+                    text: "now".to_owned(),
+                });
+                ops.push(KeeperOp::File(FileOp::Open {
+                    name: PIPE.to_owned(),
+                    how: read,
+                }));
             }
             "stop" => ops.push(KeeperOp::ToShard(ShardId(1), ToShard::Finish)),
             "exit 65" => {
@@ -90,7 +120,12 @@ impl KeeperMachine for Keeper {
         }
         for event in events {
             match event {
-                KeeperEvent::Tick => ops.push(KeeperOp::Say(Notice::Installed)),
+                KeeperEvent::Tick => {
+                    ops.extend((0..SHARDS).map(|shard| {
+                        KeeperOp::ToShard(ShardId(shard), ToShard::Serve { admit: true })
+                    }));
+                    ops.push(KeeperOp::Say(Notice::Installed));
+                }
                 KeeperEvent::Command { id, line } => self.command(id, &line, &mut ops),
                 KeeperEvent::FileDone(result) => {
                     let id = self.asked.take().expect("asked");
@@ -117,24 +152,34 @@ impl KeeperMachine for Keeper {
 
 fn serve(directory: &Path, driver: DriverKind, drains_left: u32) -> i32 {
     let signals = Signals::block().unwrap();
+    let console = Console::start().unwrap();
+    let ends = signals.watch(console.clone()).unwrap();
     raise_open_files();
     let allowed = affinity::allowed_cpus().unwrap();
+    let loopback = ([127, 0, 0, 1], 0).into();
+    let opened = open_directory(directory).unwrap();
     let process = Process {
         driver,
         cores: (0..usize::from(SHARDS))
             .map(|i| allowed[i % allowed.len()])
             .collect(),
-        listeners: listeners(([127, 0, 0, 1], 0).into(), usize::from(SHARDS)).unwrap(),
-        directory: open_directory(directory).unwrap(),
+        listeners: listeners(loopback, usize::from(SHARDS), PORT_WAIT, || {}).unwrap(),
+        lock: lock_directory(opened.as_fd(), |_| {}).unwrap(),
+        directory: opened,
         directory_path: directory.to_owned(),
         rate: Arc::new(Rate::new(0)),
         limits: Limits::default(),
         ring_messages: 16,
-        signals,
+        ends,
+        console: console.clone(),
+        drain_delay: Duration::ZERO,
+        stop_bound: STOP_BOUND,
     };
     let shard = move |id| Shard { id, drains_left };
     let say = |notice| println!("{notice:?}");
-    run(process, shard, Keeper::default, say, |_| Box::new(NoProbe)).unwrap()
+    let code = run(process, shard, Keeper::default, say, |_| Box::new(NoProbe)).unwrap();
+    console.flush();
+    code
 }
 
 /// A server of this file, up and running, which ends at this many signals.
@@ -202,6 +247,22 @@ fn check(driver: &str) {
     let child = start(path, driver, "1");
     assert_eq!(ask(path, "exit 65"), "");
     ends_with(child, 65, "damaged data");
+    // A file operation that does not end: the process does, without its keeper.
+    let pipe = path.join(PIPE);
+    if !pipe.exists() {
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+    }
+    let child = start(path, driver, "1");
+    assert_eq!(ask(path, "hang"), "now\n");
+    signal(&child);
+    ends_with(child, 74, "stopped, but not cleanly");
     println!("process under {driver} ... ok");
 }
 
@@ -220,7 +281,9 @@ fn main() {
             check("portable");
             match choose(Requested::Uring) {
                 Ok(_) => check("uring"),
-                Err(refused) => eprintln!("SKIPPED: processes under uring: {refused}"),
+                Err(refused) => {
+                    flk_testkit::skipped(&format!("processes under io_uring: {refused}"))
+                }
             }
         }
     }

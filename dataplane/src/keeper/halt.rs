@@ -1,6 +1,7 @@
 //! Why the keeper ends the process before its time: one case per thing that an operator can do about it.
 
 use crate::event::Errno;
+use crate::exit::Exit;
 use crate::wal::files::NumberedFile;
 use std::fmt;
 
@@ -59,14 +60,17 @@ pub(crate) enum Halt {
 }
 
 impl Halt {
-    /// Exit code of the process, as in `sysexits.h`.
+    /// Exit code of the process.
     pub(crate) fn code(&self) -> i32 {
-        match self {
-            Halt::Locked { .. } => 69,
-            Halt::Damage { .. } | Halt::StaleManifest { .. } | Halt::NoManifest { .. } => 65,
-            Halt::Io { .. } | Halt::StopCutShort { .. } => 74,
-            Halt::Secret { .. } | Halt::StartsExhausted | Halt::Refused(_) => 78,
-        }
+        let exit = match self {
+            Halt::Locked { .. } => Exit::Locked,
+            Halt::Damage { .. } | Halt::StaleManifest { .. } | Halt::NoManifest { .. } => {
+                Exit::Damage
+            }
+            Halt::Io { .. } | Halt::StopCutShort { .. } => Exit::File,
+            Halt::Secret { .. } | Halt::StartsExhausted | Halt::Refused(_) => Exit::Configuration,
+        };
+        i32::from(exit.code())
     }
 }
 
@@ -108,12 +112,7 @@ impl fmt::Display for Halt {
                 "WAL_DIR holds {file}, but no manifest: restore all of it from one backup, or start with an empty WAL_DIR"
             ),
             Halt::Io { doing, file, error } => {
-                let check = match error.is_refusal() {
-                    true => {
-                        "The file system refuses it, which is not for want of space: look for a read-only mount, for `chattr +i` or `+a` (lsattr), and at the owner and mode of WAL_DIR and of the file"
-                    }
-                    false => "Check the disk, its free space and the permissions of WAL_DIR",
-                };
+                let check = error.what_to_check();
                 write!(out, "{doing} {file}: {error}. {check}, then start again")?;
                 match *error == Errno::EIO && *doing == "reading" && NumberedFile::is_segment(file) {
                     true => write!(

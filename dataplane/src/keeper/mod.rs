@@ -24,6 +24,7 @@ mod recover;
 mod slices;
 
 mod commands;
+mod crowd;
 mod retain;
 mod room;
 mod seal;
@@ -43,6 +44,8 @@ mod tests;
 #[cfg(test)]
 mod tests_clean_stop;
 #[cfg(test)]
+mod tests_epochs;
+#[cfg(test)]
 mod tests_offline;
 #[cfg(test)]
 mod tests_quarantine;
@@ -59,6 +62,7 @@ mod tests_stop;
 
 use crate::event::Now;
 use config::KeeperConfig;
+use crowd::Crowd;
 use halt::Halt;
 use port::{KeeperEvent, KeeperOp, KeeperOps, Port};
 use std::future::Future;
@@ -73,6 +77,7 @@ pub struct Keeper {
     flow: Pin<Box<dyn Future<Output = ()>>>,
     ended: bool,
     bound: Bound,
+    crowd: Crowd,
 }
 
 impl Keeper {
@@ -94,18 +99,23 @@ impl Keeper {
             flow: Box::pin(flow),
             ended: false,
             bound: Bound::new(0),
+            crowd: Crowd::default(),
         }
     }
 
     /// Takes what happened, goes on as far as that allows, and says what to do. The first step may have no events.
     pub fn step(&mut self, events: impl Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps {
-        let bound = &mut self.bound;
+        let (bound, crowd) = (&mut self.bound, &mut self.crowd);
         let events = events.inspect(|event| {
             if matches!(event, KeeperEvent::Terminate) {
                 bound.asked(now.mono_us);
             }
         });
-        self.port.deliver(events, now);
+        self.port
+            .deliver(events.filter(|event| !crowd.hears(event)), now);
+        if let Some(notice) = crowd.notice(now) {
+            self.port.put(KeeperOp::Say(notice));
+        }
         if !self.ended {
             let mut context = Context::from_waker(Waker::noop());
             self.ended = self.flow.as_mut().poll(&mut context).is_ready();

@@ -120,6 +120,11 @@ pub enum Notice {
     },
     /// A quarantine is about to give this up.
     GivingUp(String),
+    /// Connections were closed to make room for new ones.
+    Crowded {
+        /// How many since the last line.
+        closed_count: u64,
+    },
     /// A graceful stop began.
     Draining,
 }
@@ -209,6 +214,10 @@ impl fmt::Display for Notice {
                 write!(out, "room for the log again ({bytes} bytes free)")
             }
             Notice::GivingUp(plan) => write!(out, "giving up what is damaged: {plan}"),
+            Notice::Crowded { closed_count } => write!(
+                out,
+                "connections: every place is taken; {closed_count} idle or slow ones were closed to make room for new ones (flk_connections_max says how many stay, flk_connections_evicted_total counts those closed)"
+            ),
             Notice::Draining => write!(out, "draining"),
         }
     }

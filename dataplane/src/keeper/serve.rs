@@ -1,6 +1,7 @@
 //! Serving: naming segments for shards, and between that spares, sealing, deletion, commands and the graceful stop.
 //! [`Service::attend`] is called between the steps of all long work; it names and never starts long work itself.
 
+use crate::dedup::Epoch;
 use crate::dedup::key::KeyHash;
 use crate::event::ShardId;
 use crate::keeper::commands::Pins;
@@ -32,7 +33,7 @@ pub(crate) struct ShardState {
     /// Every body up to this sequence has its fate in the durable log.
     pub(crate) settled: Sequence,
     /// Nothing of a seal epoch before this one is in a segment that is still open.
-    pub(crate) epoch: u16,
+    pub(crate) epoch: Epoch,
     /// The newest set of slices that it uses.
     pub(crate) switched: u64,
     /// Its table is nearly full.
@@ -57,7 +58,12 @@ pub(crate) struct Entered {
 pub(crate) enum Asked {
     Entered(Entered),
     /// A shard began a seal epoch without a roll. It counts only once all that was closed before is in the manifest.
-    Epoch(ShardId, u16),
+    Epoch {
+        shard: ShardId,
+        log: LogId,
+        ordinal: u32,
+        epoch: Epoch,
+    },
 }
 
 /// How far a graceful stop is.
@@ -86,7 +92,7 @@ pub(crate) struct Service {
     /// Expiry clock at which each closed segment was closed, where that is known.
     pub(crate) closed_at_s: BTreeMap<(LogId, u32), u32>,
     /// Seal epoch of the segments of live logs.
-    pub(crate) epochs: BTreeMap<(LogId, u32), u16>,
+    pub(crate) epochs: BTreeMap<(LogId, u32), Epoch>,
     pub(crate) asked: VecDeque<Asked>,
     /// Naming failed: not before this monotonic time again.
     name_again_us: u64,
@@ -106,7 +112,7 @@ impl Service {
         let shard = |number| ShardState {
             log: LogId { start, number },
             settled: Sequence::before_first(start),
-            epoch: 0,
+            epoch: Epoch::EARLIER_RUNS,
             switched: 0,
             pressed: false,
             idle: false,
@@ -175,7 +181,7 @@ impl Service {
         }
         self.look_again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
         self.look_at_space().await?;
-        if self.sealing.for_room {
+        if self.space.seals {
             // Before all that takes room, or time: a shard may wait for it.
             return self.seal_for_room().await;
         }
@@ -196,7 +202,7 @@ impl Service {
     async fn seal_for_room(&mut self) -> Result<bool, Halt> {
         let version_before = self.sealing.version;
         self.seal().await?;
-        self.sealing.for_room = false;
+        self.space.seals = false;
         self.note_seal_for_room(version_before);
         self.look_again_us = 0;
         Ok(true)
@@ -214,10 +220,17 @@ impl Service {
             }
             let entered = match self.asked.pop_front() {
                 Some(Asked::Entered(entered)) => entered,
-                Some(Asked::Epoch(shard, epoch)) => {
+                Some(Asked::Epoch {
+                    shard,
+                    log,
+                    ordinal,
+                    epoch,
+                }) => {
                     if let Some(shard) = self.shard(shard) {
                         shard.epoch = epoch;
                     }
+                    // The segment holds nothing of an earlier one.
+                    self.epochs.insert((log, ordinal), epoch);
                     continue;
                 }
                 None => return Ok(()),
@@ -261,14 +274,24 @@ impl Service {
                 closed,
             }));
         }
-        if let ToKeeper::Epoch { epoch, .. } = message {
-            self.asked.push_back(Asked::Epoch(id, epoch));
+        if let ToKeeper::Epoch {
+            log,
+            ordinal,
+            epoch,
+        } = message
+        {
+            self.asked.push_back(Asked::Epoch {
+                shard: id,
+                log,
+                ordinal,
+                epoch,
+            });
         }
         let Some(shard) = self.shard(id) else {
             return;
         };
         match message {
-            ToKeeper::Entered { .. } | ToKeeper::Epoch { .. } => {}
+            ToKeeper::Entered { .. } | ToKeeper::Epoch { .. } | ToKeeper::Crowded { .. } => {}
             ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
             ToKeeper::Switched { version } => {
                 shard.switched = shard.switched.max(version);
@@ -313,7 +336,7 @@ impl Service {
         match self.ledger.replace(next).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt)) if !premature => {
-                self.trouble("naming a segment", &halt);
+                self.naming_trouble("naming a segment", &halt);
                 self.space.naming = Some(refusal(&halt));
                 self.look_again_us = 0;
                 return Ok(false);
@@ -348,9 +371,16 @@ impl Service {
         match self.ledger.make_spare().await {
             Ok(()) => Ok(None),
             Err(halt) => {
-                self.trouble("making a segment ready", &halt);
+                self.naming_trouble("making a segment ready", &halt);
                 Ok(Some(refusal(&halt)))
             }
+        }
+    }
+
+    /// Says that a segment could not be named: once, not at each of ten attempts a second.
+    fn naming_trouble(&self, doing: &'static str, halt: &Halt) {
+        if self.space.naming != Some(refusal(halt)) {
+            self.trouble(doing, halt);
         }
     }
 

@@ -216,7 +216,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         _ => Before::UncleanStop,
     };
     let mut dictionary = Dictionary::default();
-    let mut harvest = Harvest::new(KeyHash::new(secret.key));
+    let mut harvest = Harvest::holding(KeyHash::new(secret.key), ledger.config.held_count_max());
     let slices = slices::open_all(&ledger, &mut dictionary).await?;
     let found = recover::read_logs(&ledger, &mut harvest, &mut dictionary).await?;
     for name in void {
@@ -234,7 +234,9 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         false => partition::owners(ledger.config.shards),
     };
     let hash = KeyHash::new(secret.key);
-    let loaded = load::load(&ledger, &slices, harvest.decisions, &owners).await?;
+    let left_out = harvest.left_out;
+    let mut loaded = load::load(&ledger, &slices, harvest.decisions, &owners).await?;
+    loaded.leave_out(left_out);
     let short = loaded.short_of_bytes.map(Short::of);
     if let Some(needed_bytes) = loaded.short_of_bytes {
         port.say(Notice::FoldTooLarge {
@@ -314,7 +316,9 @@ async fn end_logs_and_begin(
     }
     let ended = recover::write_last_segments(ledger, found).await?;
     let shards = ledger.config.shards;
-    while ledger.spares_count() + ended.unused.len() < usize::from(shards) {
+    let misfits = ledger.spares_of_another_length().await?;
+    let ready = |ledger: &Ledger| ledger.spares_count() - misfits.len() + ended.unused.len();
+    while ready(ledger) < usize::from(shards) {
         ledger.make_spare().await?;
         ledger.port.say(Notice::Progress {
             what: "segments made ready",
@@ -331,6 +335,7 @@ async fn end_logs_and_begin(
         recover::rewrite_last_segments(ledger, &mut next).await?;
     }
     recover::mark_ended(&mut next, &ended);
+    next.spares.retain(|file| !misfits.contains(file));
     let mut begun = Vec::new();
     for number in 0..shards {
         let id = LogId { start, number };

@@ -15,6 +15,9 @@ use crate::wal::name::LogId;
 /// (5 s), and as much again for logs and manifest on a slow disk, twice.
 pub const STOP_US: u64 = 15_000_000;
 
+/// Where the keeper does not come to say so itself, the process ends this much later, in microseconds.
+pub const STOP_MORE_US: u64 = 5_000_000;
+
 /// The time by which the process ends once it was asked to, whatever the flows wait for.
 pub(crate) struct Bound {
     drain_delay_us: u64,

@@ -17,6 +17,7 @@ mod decide;
 mod drain;
 mod frame;
 mod judge;
+mod pressure;
 mod reply;
 mod service;
 mod stall;
@@ -32,6 +33,7 @@ use self::config::ShardConfig;
 use self::connections::{Connections, Source};
 use self::drain::Drain;
 use self::flights::Flights;
+use self::pressure::{Evicted, Order};
 use self::stall::Stall;
 use self::waiting::Waiting;
 use crate::dedup::claims::{Answer as ClaimAnswer, Owner, ReadWanted};
@@ -108,6 +110,9 @@ pub struct Shard {
     stall: Stall,
     drain: Drain,
     accepting: bool,
+    /// Connections in the order in which they are given up for others.
+    order: Order,
+    evicted: Evicted,
     heads: Budget,
     bodies: Budget,
 
@@ -150,8 +155,11 @@ impl Shard {
     pub fn new(config: ShardConfig) -> Shard {
         let limits = config.limits;
         let flights = limits.flights_max as usize;
+        let connections = limits.connections_table();
+        let page = &config.stats.shards[usize::from(config.id.0)];
+        page.connections_max.set(u64::from(limits.connections_max));
         Shard {
-            connections: Connections::new(limits.connections_max),
+            connections: Connections::new(connections),
             flights: Flights::new(limits.flights_max),
             core: None,
             bench: Bench {
@@ -167,15 +175,17 @@ impl Shard {
             stall: Stall::new(config.shards),
             drain: Drain::default(),
             accepting: true,
+            order: Order::new(connections),
+            evicted: Evicted::default(),
             heads: Budget::new(limits.head_bytes_total_max),
             bodies: Budget::new(limits.body_bytes_total_max),
-            ready: VecDeque::with_capacity(limits.connections_max as usize),
-            for_room: Waiting::new(limits.connections_max),
-            for_memory: Waiting::new(limits.connections_max),
-            touched: Vec::with_capacity(limits.connections_max as usize),
+            ready: VecDeque::with_capacity(connections as usize),
+            for_room: Waiting::new(connections),
+            for_memory: Waiting::new(connections),
+            touched: Vec::with_capacity(connections as usize),
             framed: Vec::with_capacity(flights),
             framed_bytes: 0,
-            invited: Vec::with_capacity(limits.connections_max as usize),
+            invited: Vec::with_capacity(connections as usize),
             logged: Vec::with_capacity(flights),
             due: Vec::with_capacity(flights),
             waiting: VecDeque::with_capacity(flights),

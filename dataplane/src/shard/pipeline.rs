@@ -46,6 +46,7 @@ impl Shard {
         driver.probe(Stage::Reply);
         self.reply(now, outbox);
 
+        self.make_room(now, outbox);
         self.background(now, outbox);
         inbox.clear();
         self.next(now)

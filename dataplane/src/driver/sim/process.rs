@@ -318,7 +318,7 @@ impl World {
         let page = &process.stats.shards[usize::from(shard)];
         let (flights, connections) = (page.flights.get(), page.connections.get());
         if flights > u64::from(limits.flights_max)
-            || connections > u64::from(limits.connections_max)
+            || connections > u64::from(limits.connections_table())
         {
             self.fail(
                 Property::Bounded,
