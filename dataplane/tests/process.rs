@@ -16,13 +16,16 @@ use flk_dataplane::driver::{Limits, Machine, NoProbe, affinity};
 use flk_dataplane::event::{Driver, Event, Inbox, Next, Now, Op, Outbox, ShardId, Stop};
 use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
 use flk_dataplane::keeper::notice::Notice;
-use flk_dataplane::keeper::port::{CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps};
+use flk_dataplane::keeper::port::{
+    CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps, OpenHow,
+};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Says that it is idle when told often enough to drain, and stops the process when told to finish.
 struct Shard {
@@ -69,6 +72,12 @@ struct Keeper {
 
 const SHARDS: u16 = 2;
 
+/// The time that a stop has here where nothing hangs; also the least that a case with a hang takes.
+const STOP_BOUND: Duration = Duration::from_secs(3);
+
+/// A file whose opening does not end.
+const PIPE: &str = "pipe";
+
 impl Keeper {
     fn command(&mut self, id: CommandId, line: &str, ops: &mut KeeperOps) {
         match line {
@@ -79,6 +88,24 @@ impl Keeper {
             "asked to end" => {
                 let text = self.terminations_count.to_string();
                 ops.push(KeeperOp::Reply { id, text });
+            }
+            "hang" => {
+                let read = OpenHow {
+                    write: false,
+                    create: false,
+                    exclusive: false,
+                    direct: false,
+                    dsync: false,
+                    mode: 0,
+                };
+                ops.push(KeeperOp::Reply {
+                    id,
+                    text: "now".to_owned(),
+                });
+                ops.push(KeeperOp::File(FileOp::Open {
+                    name: PIPE.to_owned(),
+                    how: read,
+                }));
             }
             "stop" => ops.push(KeeperOp::ToShard(ShardId(1), ToShard::Finish)),
             "exit 65" => {
@@ -153,6 +180,8 @@ fn serve(directory: &Path, driver: DriverKind, drains_left: u32) -> i32 {
         ring_messages: 16,
         ends,
         console: console.clone(),
+        drain_delay: Duration::ZERO,
+        stop_bound: STOP_BOUND,
     };
     let shard = move |id| Shard { id, drains_left };
     let say = |notice| println!("{notice:?}");
@@ -230,6 +259,22 @@ fn check(driver: &str) {
     let child = start(path, driver, "1");
     assert_eq!(ask(path, "exit 65"), "");
     ends_with(child, 65, "damaged data");
+    // A file operation that does not end: the process does, without its keeper.
+    let pipe = path.join(PIPE);
+    if !pipe.exists() {
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+    }
+    let child = start(path, driver, "1");
+    assert_eq!(ask(path, "hang"), "now\n");
+    signal(&child);
+    ends_with(child, 74, "stopped, but not cleanly");
     println!("process under {driver} ... ok");
 }
 

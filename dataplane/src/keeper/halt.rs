@@ -52,6 +52,11 @@ pub(crate) enum Halt {
     Refused(String),
     /// The number space of starts is used up.
     StartsExhausted,
+    /// A graceful stop took longer than it may.
+    StopCutShort {
+        /// What was missing for a clean one.
+        missing: String,
+    },
 }
 
 impl Halt {
@@ -62,7 +67,7 @@ impl Halt {
             Halt::Damage { .. } | Halt::StaleManifest { .. } | Halt::NoManifest { .. } => {
                 Exit::Damage
             }
-            Halt::Io { .. } => Exit::File,
+            Halt::Io { .. } | Halt::StopCutShort { .. } => Exit::File,
             Halt::Secret { .. } | Halt::StartsExhausted | Halt::Refused(_) => Exit::Configuration,
         };
         i32::from(exit.code())
@@ -107,10 +112,8 @@ impl fmt::Display for Halt {
                 "WAL_DIR holds {file}, but no manifest: restore all of it from one backup, or start with an empty WAL_DIR"
             ),
             Halt::Io { doing, file, error } => {
-                write!(
-                    out,
-                    "{doing} {file}: {error}. Check the disk, its free space and the permissions of WAL_DIR, then start again"
-                )?;
+                let check = error.what_to_check();
+                write!(out, "{doing} {file}: {error}. {check}, then start again")?;
                 match *error == Errno::EIO && *doing == "reading" && NumberedFile::is_segment(file) {
                     true => write!(
                         out,
@@ -120,6 +123,10 @@ impl fmt::Display for Halt {
                 }
             }
             Halt::Refused(why) => out.write_str(why),
+            Halt::StopCutShort { missing } => write!(
+                out,
+                "stopped, but not cleanly: {missing} when the time for it was over. Check the disk under WAL_DIR and its free space. All that was answered is durable; the next start is one as after a crash"
+            ),
             Halt::StartsExhausted => out.write_str(
                 "this WAL_DIR was started 16,777,215 times, which is all that its numbering allows: begin a new one",
             ),

@@ -140,6 +140,21 @@ impl Ledger {
         self.manifest.spares.len() + self.ready.len()
     }
 
+    /// Spares of a run that made segments of another length: of no use now.
+    pub(crate) async fn spares_of_another_length(&self) -> Result<Vec<u64>, Halt> {
+        let mut misfits = Vec::new();
+        for file in &self.manifest.spares {
+            let name = NumberedFile::Segment(*file).to_string();
+            let open = self.files.open(&name, self.segment_how()).await?;
+            let bytes = self.files.len(&open).await;
+            self.files.close(&open).await;
+            if bytes? != self.config.segment_bytes {
+                misfits.push(*file);
+            }
+        }
+        Ok(misfits)
+    }
+
     /// Begins a new segment file; [`Ledger::zero_some`] goes on with it.
     pub(crate) async fn begin_spare(&mut self) -> Result<Spare, Halt> {
         let number = self.number();

@@ -237,7 +237,7 @@ fn space_low(
         ),
         Shortage::Cap => write!(
             out,
-            "WAL_DIR takes {bytes} of the {limit_bytes} bytes that WAL_MAX_BYTES allows and nothing may be deleted: submits are answered 503; raise WAL_MAX_BYTES or release pins"
+            "WAL_DIR takes {bytes} of the {limit_bytes} bytes that WAL_MAX_BYTES (by default 80 % of the file system) allows and nothing may be deleted: submits are answered 503; raise WAL_MAX_BYTES, enlarge the file system or release pins"
         ),
         Shortage::Refused => write!(
             out,

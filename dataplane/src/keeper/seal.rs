@@ -81,8 +81,6 @@ pub(crate) struct Sealing {
     pub(crate) blocked: BTreeMap<LogId, Blocked>,
     /// Room is short: seal soon, so that segments may be deleted.
     pub(crate) wanted: bool,
-    /// That is why: segments in use need not be closed for it.
-    pub(crate) for_room: bool,
     /// Monotonic time of the last seal.
     last_us: u64,
     /// Merging failed: not before this monotonic time again.
@@ -102,7 +100,6 @@ impl Sealing {
             slices,
             blocked: BTreeMap::new(),
             wanted: false,
-            for_room: false,
             last_us: now_us,
             merge_again_us: 0,
             epoch: Epoch::FIRST,
@@ -159,7 +156,7 @@ impl Service {
     /// Seals what is closed, having asked shards to close what they have.
     pub(crate) async fn seal(&mut self) -> Result<(), Halt> {
         self.sealing.wanted = false;
-        if !self.sealing.for_room {
+        if !self.space.seals {
             self.roll_all().await?;
         }
         let now_us = self.ledger.now().mono_us;
@@ -171,6 +168,9 @@ impl Service {
         let mut count = 0;
         for (log, index) in segments {
             self.attend().await?;
+            if self.stop != Stop::No {
+                return Ok(()); // A stop has a bound.
+            }
             if self.sealing.blocked.contains_key(&log) {
                 continue;
             }

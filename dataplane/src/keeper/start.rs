@@ -316,7 +316,9 @@ async fn end_logs_and_begin(
     }
     let ended = recover::write_last_segments(ledger, found).await?;
     let shards = ledger.config.shards;
-    while ledger.spares_count() + ended.unused.len() < usize::from(shards) {
+    let misfits = ledger.spares_of_another_length().await?;
+    let ready = |ledger: &Ledger| ledger.spares_count() - misfits.len() + ended.unused.len();
+    while ready(ledger) < usize::from(shards) {
         ledger.make_spare().await?;
         ledger.port.say(Notice::Progress {
             what: "segments made ready",
@@ -333,6 +335,7 @@ async fn end_logs_and_begin(
         recover::rewrite_last_segments(ledger, &mut next).await?;
     }
     recover::mark_ended(&mut next, &ended);
+    next.spares.retain(|file| !misfits.contains(file));
     let mut begun = Vec::new();
     for number in 0..shards {
         let id = LogId { start, number };

@@ -46,6 +46,10 @@ pub(crate) struct TestDisk {
     pub(crate) fail_reads_of: Option<String>,
     /// Reads of this file that reach the block at this offset fail.
     pub(crate) fail_reads_at: Option<(String, u64)>,
+    /// Changes that fail from then on: (count down, error).
+    pub(crate) fail_from: Option<(u64, Errno)>,
+    /// Files cannot be made or opened for writing, for this reason.
+    pub(crate) refuses: Option<Errno>,
     /// Nothing more can be written.
     pub(crate) full: bool,
     /// Operations done so far.
@@ -187,6 +191,20 @@ impl TestDisk {
                 return Err(error);
             }
             *count -= 1;
+        }
+        let changes = !matches!(
+            op,
+            FileOp::List | FileOp::Read { .. } | FileOp::Len(_) | FileOp::Space | FileOp::Close(_)
+        );
+        match &mut self.fail_from {
+            Some((0, error)) if changes => return Err(*error),
+            Some((count, _)) => *count = count.saturating_sub(1),
+            None => {}
+        }
+        if let (FileOp::Open { how, .. }, Some(error)) = (op, self.refuses)
+            && (how.create || how.write)
+        {
+            return Err(error);
         }
         if let (FileOp::Read { file, .. }, Some(prefix)) = (op, &self.fail_reads_of)
             && self.name_of(*file).starts_with(prefix.as_str())

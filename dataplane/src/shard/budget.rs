@@ -92,6 +92,14 @@ impl Budget {
         self.close_account(peer);
     }
 
+    /// Gives back a part of what [`Budget::take`] granted; the rest stays held.
+    pub(super) fn shrink(&mut self, bytes: usize, peer: Peer) {
+        let account = self.account(peer);
+        debug_assert!(account.held_bytes > bytes, "some of the grant stays");
+        account.held_bytes -= bytes;
+        self.held_bytes -= bytes;
+    }
+
     /// The connection whose turn it is: when something was given back, it should ask again. It is the one that waits
     /// longest of those whose address would hold no more than its share, or, if there is none, the one that waits longest.
     pub(super) fn longest_waiting(&self) -> Option<ConnId> {

@@ -383,7 +383,7 @@ fn settle(
         return wanted == 0 && budget.forget(conn);
     }
     if (1..*held).contains(&wanted) {
-        budget.give_back(*held - wanted);
+        budget.shrink(*held - wanted, peer);
         *held = wanted;
         return true;
     }
