@@ -128,6 +128,16 @@ impl Failure {
         Self::with(Exit::Unavailable, text)
     }
 
+    /// With which code to end.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What happened and what to do about it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Output could not be written to its end. A closed pipe is a failure too: a command whose output was not read to its
     /// end has judged, signed or listed only a part, and must not end as if that were all.
     pub(crate) fn output(error: &io::Error) -> Self {
