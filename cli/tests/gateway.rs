@@ -6,7 +6,7 @@ mod common;
 #[path = "common/gateway.rs"]
 mod gateway;
 
-use common::{Ran, flk, golden, golden_bytes, run};
+use common::{Ran, flk, golden, golden_bytes, golden_directory, run};
 use gateway::Gateway;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -403,18 +403,6 @@ fn slices_are_checked_too_once_a_compaction_has_made_them() {
     bytes[5000] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     assert_eq!(wal(dir.path(), &["verify"]).code, 65);
-}
-
-/// A copy of a directory among the golden files.
-fn golden_directory(name: &str) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let wal_dir = dir.path().join("data/wal");
-    std::fs::create_dir_all(&wal_dir).unwrap();
-    for entry in std::fs::read_dir(golden("wal").join(name)).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), wal_dir.join(entry.file_name())).unwrap();
-    }
-    dir
 }
 
 #[test]

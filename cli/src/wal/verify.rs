@@ -1,7 +1,7 @@
 //! `flk wal verify`: every checksum and chain of a directory, and in plain words what is whole, torn or damaged.
 
 use crate::Answer;
-use crate::exit::{Exit, Failure, WAL_HELP};
+use crate::exit::{Exit, Failure, WAL_READ_HELP};
 use crate::output::{Output, counted};
 use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::survey::Survey;
@@ -25,7 +25,7 @@ will not start; restore a backup, or see flk wal quarantine. It ends with 65 if 
 
 /// Options of `flk wal verify`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{WAL_HELP}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{WAL_READ_HELP}"))]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     dir: DirArgs,
