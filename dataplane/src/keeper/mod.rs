@@ -22,6 +22,7 @@ mod partition;
 mod reading;
 mod recover;
 mod slices;
+mod strays;
 
 mod commands;
 mod retain;
@@ -40,6 +41,8 @@ mod test_world;
 mod tests;
 #[cfg(test)]
 mod tests_clean_stop;
+#[cfg(test)]
+mod tests_evidence;
 #[cfg(test)]
 mod tests_offline;
 #[cfg(test)]

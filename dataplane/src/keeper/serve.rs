@@ -48,6 +48,8 @@ struct Entered {
     shard: ShardId,
     log: LogId,
     ordinal: u32,
+    /// Whether its first batch is durable.
+    durable: bool,
     closed: Option<ClosedSegment>,
 }
 
@@ -232,6 +234,7 @@ impl Service {
         if let ToKeeper::Entered {
             log,
             ordinal,
+            durable,
             epoch,
             closed,
         } = message
@@ -241,6 +244,7 @@ impl Service {
                 shard: id,
                 log,
                 ordinal,
+                durable,
                 closed,
             }));
         }
@@ -473,7 +477,8 @@ fn enter(next: &mut Manifest, entered: &Entered, named: SegmentEntry) -> Option<
             }
             _ => {}
         }
-        if segment.ordinal == entered.ordinal {
+        // One whose first write failed stays a next one: an open one without its first batch is damaged.
+        if segment.ordinal == entered.ordinal && entered.durable {
             segment.state = SegmentState::Open;
         }
     }

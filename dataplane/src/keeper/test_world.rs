@@ -150,6 +150,7 @@ impl FakeShard {
         entered.then_some(ToKeeper::Entered {
             log: self.begin.log,
             ordinal: self.current.ordinal,
+            durable: true,
             epoch: self.epoch,
             closed,
         })
@@ -435,6 +436,7 @@ impl World {
                 ToKeeper::Entered {
                     log,
                     ordinal,
+                    durable: true,
                     epoch,
                     closed,
                 },

@@ -430,7 +430,7 @@ impl LogWriter {
         self.counters.bytes += flight.assembled.bytes as u64;
         self.counters.records += u64::from(flight.records);
         if flight.enters {
-            self.enter(&flight, ops);
+            self.enter(&flight, true, ops);
         }
         if let Some(current) = self.current.as_mut() {
             current.end = flight.offset + flight.assembled.bytes as u64;
@@ -446,7 +446,7 @@ impl LogWriter {
     }
 
     /// The first batch of a segment is durable (or the segment failed empty): the one before is closed.
-    fn enter(&mut self, flight: &Flight, ops: &mut Vec<Op>) {
+    fn enter(&mut self, flight: &Flight, durable: bool, ops: &mut Vec<Op>) {
         if let Some((_, epoch)) = self.roll.take_if(|(last, _)| flight.sequence > *last) {
             self.epoch = epoch;
         }
@@ -461,6 +461,7 @@ impl LogWriter {
         ops.push(Op::Keeper(ToKeeper::Entered {
             log: self.log,
             ordinal: flight.segment.ordinal,
+            durable,
             epoch: self.epoch,
             closed: before.map(|before| before.closed()),
         }));
@@ -489,7 +490,7 @@ impl LogWriter {
             return self.submit(flight, blocks, ops);
         }
         if flight.enters {
-            self.enter(&flight, ops);
+            self.enter(&flight, false, ops);
         }
         flight.stage = Stage::Homeless;
         self.flight = Some(flight);
