@@ -490,3 +490,40 @@ fn a_quarantine_names_the_ids_whose_decisions_are_lost_where_they_are_left() {
     let world = world.restarted(Lost::Nothing, 1, 1);
     assert_eq!(world.known(), [0, 4, 5]);
 }
+
+#[test]
+fn a_manifest_put_back_after_a_start_or_two_never_costs_a_decision() {
+    for marked in [false, true] {
+        for starts in 1..=2 {
+            let (mut world, _) = in_use(3);
+            if marked {
+                world.mark(0);
+            }
+            let old = world.disk.bytes("manifest").unwrap().to_vec();
+            for _ in 0..starts {
+                world = world.restarted(Lost::Everything, 1, 1);
+                world.assert_serving();
+                assert_eq!(world.known(), [0, 1, 2]);
+            }
+            world.disk.tamper("manifest", |it| it.clone_from(&old));
+            let world = world.restarted(Lost::Nothing, 1, 1);
+            match &world.exit {
+                Some((code, reason)) => assert_eq!(*code, 65, "{reason}"),
+                None => assert_eq!(world.known(), [0, 1, 2], "{starts} {marked}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_batch_that_a_start_moved_stays_where_it_was_in_every_further_start() {
+    let (mut world, file) = in_use(3);
+    let before = world.disk.bytes(&file).unwrap().to_vec();
+    // Behind header and three batches of one block everything is cut off; the third one is what was moved.
+    for _ in 0..3 {
+        world = world.restarted(Lost::Everything, 1, 1);
+        world.assert_serving();
+        assert_eq!(world.known(), [0, 1, 2]);
+        assert_eq!(world.disk.bytes(&file), Some(&before[..4 * 4096]));
+    }
+}
