@@ -4,7 +4,7 @@
 use crate::dedup::slice::frame::table_checksum;
 use crate::dedup::slice::reader::Directory;
 use crate::dedup::slice::{SliceError, SliceReader, SliceView};
-use crate::dedup::{Decided, Key, PARTITIONS};
+use crate::dedup::{Decided, Epoch, Key, PARTITIONS};
 use crate::event::{Errno, ShardId};
 use crate::keeper::files::READ;
 use crate::keeper::fold::order;
@@ -197,7 +197,7 @@ impl Cursor {
                 if self.last.replace(decided.key) > Some(decided.key) {
                     return Err(slice.inconsistent("entries out of order"));
                 }
-                decided.epoch = 0;
+                decided.epoch = Epoch::EARLIER_RUNS;
                 self.entries.push_back(decided);
             }
         }
