@@ -3,6 +3,7 @@
 use crate::event::Errno;
 use crate::exit::Exit;
 use crate::wal::files::NumberedFile;
+use crate::wal::name::{LogId, Sequence};
 use std::fmt;
 
 /// The end of the process, with what explains it.
@@ -19,6 +20,22 @@ pub(crate) enum Halt {
         file: String,
         /// What is wrong, with the sequence where there is one.
         what: String,
+    },
+    /// A file holds what the manifest names another file.
+    Misplaced {
+        /// The file.
+        file: String,
+        /// The name of what is in it.
+        belongs: String,
+    },
+    /// A file that the manifest does not name holds durable batches that their log lacks.
+    Unaccounted {
+        /// The file.
+        file: String,
+        /// The log.
+        log: LogId,
+        /// The last sequence that the file proves to have been durable.
+        upto: Sequence,
     },
     /// The manifest is older than the files beside it.
     StaleManifest {
@@ -64,9 +81,11 @@ impl Halt {
     pub(crate) fn code(&self) -> i32 {
         let exit = match self {
             Halt::Locked { .. } => Exit::Locked,
-            Halt::Damage { .. } | Halt::StaleManifest { .. } | Halt::NoManifest { .. } => {
-                Exit::Damage
-            }
+            Halt::Damage { .. }
+            | Halt::Misplaced { .. }
+            | Halt::Unaccounted { .. }
+            | Halt::StaleManifest { .. }
+            | Halt::NoManifest { .. } => Exit::Damage,
             Halt::Io { .. } | Halt::StopCutShort { .. } => Exit::File,
             Halt::Secret { .. } | Halt::StartsExhausted | Halt::Refused(_) => Exit::Configuration,
         };
@@ -95,6 +114,14 @@ impl fmt::Display for Halt {
                     false => Ok(()),
                 }
             }
+            Halt::Misplaced { file, belongs } => write!(
+                out,
+                "{file} holds what belongs in {belongs}: files of WAL_DIR were put in each other's places. Nothing was changed. Give each its own name again, or restore a backup; if what belongs in {file} is nowhere any more, `flk wal quarantine {file}` says what giving it up would cost"
+            ),
+            Halt::Unaccounted { file, log, upto } => write!(
+                out,
+                "{file} is not named by the manifest, and it proves that log {log} was durable up to {upto}, which is more than the files that are named hold. Nothing was changed. Give {file} the name that it had, or restore a backup; to do without it, move it out of WAL_DIR"
+            ),
             Halt::StaleManifest {
                 file,
                 file_generation,

@@ -135,24 +135,22 @@ impl Ledger {
         self.next_file - 1
     }
 
+    /// Gives out no number of a file that is kept although no manifest names it.
+    pub(crate) fn leave_out(&mut self, name: &str) {
+        let Some(NumberedFile::Segment(number) | NumberedFile::Slice(number)) =
+            NumberedFile::parse(name)
+        else {
+            return;
+        };
+        // Numbers near the end of the space are never reached.
+        if number < u64::MAX / 2 {
+            self.next_file = self.next_file.max(number + 1);
+        }
+    }
+
     /// Spares at hand, named by the manifest or not yet.
     pub(crate) fn spares_count(&self) -> usize {
         self.manifest.spares.len() + self.ready.len()
-    }
-
-    /// Spares of a run that made segments of another length: of no use now.
-    pub(crate) async fn spares_of_another_length(&self) -> Result<Vec<u64>, Halt> {
-        let mut misfits = Vec::new();
-        for file in &self.manifest.spares {
-            let name = NumberedFile::Segment(*file).to_string();
-            let open = self.files.open(&name, self.segment_how()).await?;
-            let bytes = self.files.len(&open).await;
-            self.files.close(&open).await;
-            if bytes? != self.config.segment_bytes {
-                misfits.push(*file);
-            }
-        }
-        Ok(misfits)
     }
 
     /// Begins a new segment file; [`Ledger::zero_some`] goes on with it.

@@ -22,6 +22,7 @@ mod partition;
 mod reading;
 mod recover;
 mod slices;
+mod strays;
 
 mod commands;
 mod crowd;
@@ -45,6 +46,8 @@ mod tests;
 mod tests_clean_stop;
 #[cfg(test)]
 mod tests_epochs;
+#[cfg(test)]
+mod tests_evidence;
 #[cfg(test)]
 mod tests_offline;
 #[cfg(test)]

@@ -50,6 +50,8 @@ pub(crate) struct Entered {
     shard: ShardId,
     pub(crate) log: LogId,
     ordinal: u32,
+    /// Whether its first batch is durable.
+    durable: bool,
     pub(crate) closed: Option<ClosedSegment>,
 }
 
@@ -262,6 +264,7 @@ impl Service {
         if let ToKeeper::Entered {
             log,
             ordinal,
+            durable,
             epoch,
             closed,
         } = message
@@ -271,6 +274,7 @@ impl Service {
                 shard: id,
                 log,
                 ordinal,
+                durable,
                 closed,
             }));
         }
@@ -494,7 +498,8 @@ pub(crate) fn enter(
             }
             _ => {}
         }
-        if segment.ordinal == entered.ordinal {
+        // One whose first write failed stays a next one: an open one without its first batch is damaged.
+        if segment.ordinal == entered.ordinal && entered.durable {
             segment.state = SegmentState::Open;
         }
     }

@@ -107,6 +107,18 @@ impl TestDisk {
         self.durable_names.remove(name);
     }
 
+    /// Gives a file a second name, durably.
+    pub(crate) fn link(&mut self, name: &str, second: &str) {
+        let inode = self.names[name];
+        self.names.insert(second.to_string(), inode);
+        self.durable_names.insert(second.to_string(), inode);
+    }
+
+    /// Another process locks a file, until the next crash.
+    pub(crate) fn held_by_another(&mut self, name: &str) {
+        self.locks.insert(self.names[name], -1);
+    }
+
     /// The process ends, its descriptors and locks go; the machine runs on, so everything is still seen, durable or not.
     pub(crate) fn kill(&mut self) {
         self.handles.clear();

@@ -163,6 +163,7 @@ impl FakeShard {
         entered.then_some(ToKeeper::Entered {
             log: self.begin.log,
             ordinal: self.current.ordinal,
+            durable: true,
             epoch: self.epoch,
             closed,
         })
@@ -471,6 +472,7 @@ impl World {
                 ToKeeper::Entered {
                     log,
                     ordinal,
+                    durable: true,
                     epoch,
                     closed,
                 },
