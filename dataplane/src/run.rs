@@ -78,6 +78,7 @@ fn start(config: Config) -> Result<i32, Box<dyn Error>> {
     let files_open = descriptors::open_count();
     let cores = choose_cores(config.cores.as_deref(), &allowed_cpus()?, quota_cpus())?;
     let shards = u16::try_from(cores.len()).map_err(|_| "FLK_CORES: more than 65535 cores")?;
+    descriptors::allow_files(files_max, files_open, shards)?;
     let driver = choose(config.driver)?;
     let limits = Limits::default();
     let wanted = (limits.connections_max, limits.connections_spare);
