@@ -1,6 +1,6 @@
 //! What the keeper and a shard say to each other. Large things travel by pointer; a message never carries a payload.
 
-use crate::dedup::{Decided, PARTITIONS};
+use crate::dedup::{Decided, Epoch, PARTITIONS};
 use crate::event::{FileId, ShardId, SyncMode};
 use crate::wal::name::{LogId, Sequence};
 use flk_contract::verify::ParamsVersion;
@@ -106,7 +106,7 @@ pub enum ToShard {
     Segment(NamedSegment),
     /// Begin this seal epoch: the next batch opens the next segment if the current one holds records. Answered by
     /// [`ToKeeper::Entered`], or by [`ToKeeper::Epoch`] where no roll was needed.
-    Roll(u16),
+    Roll(Epoch),
     /// Withheld time was released: the expiry clock goes on from this reading (never an earlier one).
     Clock(ExpiryClock),
     /// There is no room for the next segments, for this reason, and nothing may be deleted; or there is room again.
@@ -125,7 +125,7 @@ pub struct SliceSet {
     /// Grows by one with each set.
     pub version: u64,
     /// Decisions logged in segments of this seal epoch and before are in the set.
-    pub sealed_epoch: u16,
+    pub sealed_epoch: Epoch,
     /// The slices, oldest first.
     pub slices: Vec<crate::dedup::slice::SliceView>,
 }
@@ -140,7 +140,7 @@ pub enum ToKeeper {
         /// The segment that is in use now.
         ordinal: u32,
         /// Seal epoch of the batches from here on.
-        epoch: u16,
+        epoch: Epoch,
         /// The segment before it (none for the log's first).
         closed: Option<ClosedSegment>,
     },
@@ -151,7 +151,7 @@ pub enum ToKeeper {
         /// The segment in use.
         ordinal: u32,
         /// Seal epoch of the batches from here on.
-        epoch: u16,
+        epoch: Epoch,
     },
     /// Every body up to this sequence has its fate in the durable log.
     Settled {

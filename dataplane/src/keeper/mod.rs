@@ -43,6 +43,8 @@ mod tests;
 #[cfg(test)]
 mod tests_clean_stop;
 #[cfg(test)]
+mod tests_epochs;
+#[cfg(test)]
 mod tests_offline;
 #[cfg(test)]
 mod tests_quarantine;

@@ -1,6 +1,7 @@
 //! Serving: naming segments for shards, and between that spares, sealing, deletion, commands and the graceful stop.
 //! [`Service::attend`] is called between the steps of all long work; it names and never starts long work itself.
 
+use crate::dedup::Epoch;
 use crate::dedup::key::KeyHash;
 use crate::event::ShardId;
 use crate::keeper::commands::Pins;
@@ -32,7 +33,7 @@ pub(crate) struct ShardState {
     /// Every body up to this sequence has its fate in the durable log.
     pub(crate) settled: Sequence,
     /// Nothing of a seal epoch before this one is in a segment that is still open.
-    pub(crate) epoch: u16,
+    pub(crate) epoch: Epoch,
     /// The newest set of slices that it uses.
     pub(crate) switched: u64,
     /// Its table is nearly full.
@@ -57,7 +58,12 @@ struct Entered {
 enum Asked {
     Entered(Entered),
     /// A shard began a seal epoch without a roll. It counts only once all that was closed before is in the manifest.
-    Epoch(ShardId, u16),
+    Epoch {
+        shard: ShardId,
+        log: LogId,
+        ordinal: u32,
+        epoch: Epoch,
+    },
 }
 
 /// How far a graceful stop is.
@@ -84,7 +90,7 @@ pub(crate) struct Service {
     /// Expiry clock at which each closed segment was closed, where that is known.
     pub(crate) closed_at_s: BTreeMap<(LogId, u32), u32>,
     /// Seal epoch of the segments of live logs.
-    pub(crate) epochs: BTreeMap<(LogId, u32), u16>,
+    pub(crate) epochs: BTreeMap<(LogId, u32), Epoch>,
     asked: VecDeque<Asked>,
     /// Naming failed: not before this monotonic time again.
     name_again_us: u64,
@@ -104,7 +110,7 @@ impl Service {
         let shard = |number| ShardState {
             log: LogId { start, number },
             settled: Sequence::before_first(start),
-            epoch: 0,
+            epoch: Epoch::EARLIER_RUNS,
             switched: 0,
             pressed: false,
             idle: false,
@@ -210,10 +216,17 @@ impl Service {
             }
             let entered = match self.asked.pop_front() {
                 Some(Asked::Entered(entered)) => entered,
-                Some(Asked::Epoch(shard, epoch)) => {
+                Some(Asked::Epoch {
+                    shard,
+                    log,
+                    ordinal,
+                    epoch,
+                }) => {
                     if let Some(shard) = self.shard(shard) {
                         shard.epoch = epoch;
                     }
+                    // The segment holds nothing of an earlier one.
+                    self.epochs.insert((log, ordinal), epoch);
                     continue;
                 }
                 None => return Ok(()),
@@ -265,8 +278,18 @@ impl Service {
                 closed,
             }));
         }
-        if let ToKeeper::Epoch { epoch, .. } = message {
-            self.asked.push_back(Asked::Epoch(id, epoch));
+        if let ToKeeper::Epoch {
+            log,
+            ordinal,
+            epoch,
+        } = message
+        {
+            self.asked.push_back(Asked::Epoch {
+                shard: id,
+                log,
+                ordinal,
+                epoch,
+            });
         }
         let Some(shard) = self.shard(id) else {
             return;

@@ -5,7 +5,7 @@ use super::answer::Answer;
 use super::connections::{Owed, Reply, Source};
 use super::flights::{Flight, Step};
 use super::{Deadline, Framed, Shard};
-use crate::dedup::Decided;
+use crate::dedup::{Decided, Epoch};
 use crate::event::{Driver, Now};
 use crate::http::{Head, Problem, TenantHeader};
 use crate::wal::name::Sequence;
@@ -141,7 +141,7 @@ impl Shard {
             key_id: [0; 8],
             coh_star: 0.0,
             r: 0.0,
-            epoch: 0,
+            epoch: Epoch::EARLIER_RUNS,
             condemned: false,
         });
         self.batch_since_us.get_or_insert(now.mono_us);

@@ -6,7 +6,7 @@ use super::admit::DEFAULT_TENANT;
 use super::answer::Answer;
 use super::flights::{Flight, Step};
 use super::judge::owner_of;
-use crate::dedup::Decided;
+use crate::dedup::{Decided, Epoch};
 use crate::event::{Now, Op, Outbox};
 use crate::http::{Dedup, Problem};
 use crate::mesh::{Message, Ticket};
@@ -221,7 +221,7 @@ impl Shard {
                 self.config.id,
                 ticket,
                 flight.candidate.key,
-                0,
+                Epoch::EARLIER_RUNS,
                 &mut self.answers,
             );
         }

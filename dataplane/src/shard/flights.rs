@@ -1,7 +1,7 @@
 //! Requests in flight: admitted, their body in the log, not yet durably ended. Each owns one slot from admission to its
 //! end; a ticket with a generation names it across shards, so that a late answer never reaches another request.
 
-use crate::dedup::Decided;
+use crate::dedup::{Decided, Epoch};
 use crate::event::ConnId;
 use crate::mesh::Ticket;
 use crate::wal::name::Place;
@@ -57,7 +57,7 @@ pub struct Flight {
     /// Claimed compressibility, for the statistics.
     pub r: f32,
     /// Seal epoch of the segment that holds its decision.
-    pub epoch: u16,
+    pub epoch: Epoch,
     /// Answered 401 whatever its claim brings: exists only in builds with planted bugs.
     pub condemned: bool,
 }
@@ -165,7 +165,7 @@ mod tests {
             key_id: [0; 8],
             coh_star: 0.0,
             r: 0.0,
-            epoch: 0,
+            epoch: Epoch::EARLIER_RUNS,
             condemned: false,
         }
     }

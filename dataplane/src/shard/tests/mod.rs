@@ -10,6 +10,7 @@ mod sizes;
 mod waiting;
 
 use self::room::{KEY, Room, full_room, release};
+use crate::dedup::Epoch;
 use crate::event::{ConnId, Errno, Event};
 use crate::keeper::messages::{ToKeeper, ToShard};
 use crate::wal::batch::read_batch;
@@ -527,10 +528,10 @@ fn a_roll_opens_the_next_segment_behind_the_open_batch() {
     let mut room = Room::serving(1);
     let conn = room.connect(0);
     room.send(0, conn, post(&record(1)).as_bytes());
-    room.tell(0, ToShard::Roll(2));
+    room.tell(0, ToShard::Roll(Epoch::of(2)));
     room.send(0, conn, post(&record(2)).as_bytes());
     room.send(0, conn, post(&record(3)).as_bytes());
-    let epochs: Vec<(u32, u16)> = room
+    let epochs: Vec<(u32, Epoch)> = room
         .to_keeper
         .iter()
         .filter_map(|(_, message)| match message {
@@ -538,7 +539,7 @@ fn a_roll_opens_the_next_segment_behind_the_open_batch() {
             _ => None,
         })
         .collect();
-    assert_eq!(epochs, [(0, 1), (1, 2)]);
+    assert_eq!(epochs, [(0, Epoch::FIRST), (1, Epoch::of(2))]);
     assert_eq!(statuses(&room.heard(0, conn)), [200, 200, 200]);
 }
 
@@ -548,7 +549,7 @@ fn an_idle_log_says_that_its_closed_segment_is_settled_although_a_mark_ends_it()
     let conn = room.connect(0);
     room.send(0, conn, post(&record(1)).as_bytes());
     room.pass(100_000);
-    room.tell(0, ToShard::Roll(2));
+    room.tell(0, ToShard::Roll(Epoch::of(2)));
     room.run();
     let last_closed = room
         .to_keeper
@@ -575,12 +576,10 @@ fn an_idle_log_says_that_its_closed_segment_is_settled_although_a_mark_ends_it()
 #[test]
 fn a_roll_of_an_empty_log_is_answered_at_once() {
     let mut room = Room::serving(1);
-    room.tell(0, ToShard::Roll(2));
+    room.tell(0, ToShard::Roll(Epoch::of(2)));
     room.run();
-    assert!(
-        room.to_keeper
-            .iter()
-            .any(|(_, message)| matches!(message, ToKeeper::Epoch { epoch: 2, .. }))
-    );
+    assert!(room.to_keeper.iter().any(
+        |(_, message)| matches!(message, ToKeeper::Epoch { epoch, .. } if *epoch == Epoch::of(2))
+    ));
     assert!(room.written.is_empty());
 }
