@@ -58,12 +58,13 @@ impl Machine for Shard {
     }
 }
 
-/// Obeys its commands: `random`, `stop`, `exit 65`; ends when all shards are idle after SIGTERM.
+/// Obeys its commands: `random`, `asked to end`, `stop`, `exit 65`; ends when all shards are idle after SIGTERM.
 #[derive(Default)]
 struct Keeper {
     stepped: bool,
     asked: Option<CommandId>,
     idle_count: u16,
+    terminations_count: u32,
 }
 
 const SHARDS: u16 = 2;
@@ -74,6 +75,10 @@ impl Keeper {
             "random" => {
                 self.asked = Some(id);
                 ops.push(KeeperOp::File(FileOp::Random(32)));
+            }
+            "asked to end" => {
+                let text = self.terminations_count.to_string();
+                ops.push(KeeperOp::Reply { id, text });
             }
             "stop" => ops.push(KeeperOp::ToShard(ShardId(1), ToShard::Finish)),
             "exit 65" => {
@@ -108,9 +113,12 @@ impl KeeperMachine for Keeper {
                     };
                     ops.push(KeeperOp::Reply { id, text });
                 }
-                KeeperEvent::Terminate => ops.extend(
-                    (0..SHARDS).map(|shard| KeeperOp::ToShard(ShardId(shard), ToShard::Drain)),
-                ),
+                KeeperEvent::Terminate => {
+                    self.terminations_count += 1;
+                    ops.extend(
+                        (0..SHARDS).map(|shard| KeeperOp::ToShard(ShardId(shard), ToShard::Drain)),
+                    );
+                }
                 KeeperEvent::FromShard(_, ToKeeper::Idle(true)) => self.idle_count += 1,
                 other => panic!("unexpected {other:?}"),
             }
@@ -203,6 +211,10 @@ fn check(driver: &str) {
     // Shards that have a delay cut it short at the second signal.
     let child = start(path, driver, "2");
     signal(&child);
+    // The kernel makes one of two signals that nobody has read yet.
+    while ask(path, "asked to end") != "1\n" {
+        std::thread::yield_now();
+    }
     assert_eq!(
         ask(path, "random"),
         "32 bytes\n",
