@@ -156,6 +156,8 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
         shards,
         dedup_bytes: dedup.bytes,
     };
+    let enough = descriptors::allow_files(files_max, files_open, shards);
+    enough.map_err(|error| wrong(&error))?;
     let driver = choose(config.driver).map_err(|error| wrong(&error))?;
     let limits = Limits::default();
     let wanted = (limits.connections_max, limits.connections_spare);

@@ -80,6 +80,27 @@ impl Budget {
         was_first
     }
 
+    /// Notes that a connection holds so many bytes more or fewer, asked for or not.
+    pub(super) fn note(&mut self, was_bytes: usize, is_bytes: usize, peer: Peer) {
+        self.give_back(was_bytes, peer);
+        if is_bytes > 0 {
+            self.held_bytes += is_bytes;
+            self.grants_count += 1;
+            self.account(peer).held_bytes += is_bytes;
+        }
+    }
+
+    /// Whether more is held than may be.
+    pub(super) fn is_over(&self) -> bool {
+        self.held_bytes > self.max_bytes
+    }
+
+    /// Whether an address holds more than its share, or there is no other.
+    pub(super) fn is_over_share(&self, peer: Peer) -> bool {
+        let held_bytes = self.find(peer).map_or(0, |at| self.accounts[at].held_bytes);
+        self.accounts.len() <= 1 || held_bytes > self.max_bytes / self.accounts.len()
+    }
+
     /// Gives back what [`Budget::take`] granted.
     pub(super) fn give_back(&mut self, bytes: usize, peer: Peer) {
         if bytes == 0 {

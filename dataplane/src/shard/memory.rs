@@ -78,14 +78,43 @@ impl Shard {
         }
     }
 
-    /// Counts what a connection keeps beyond its grants. A connection that would bring all of that above its bound is
-    /// refused: what of its request has come is thrown away.
+    /// Counts what a connection keeps beyond its grants, and refuses requests while all of that is above its bound: what of
+    /// them has come is thrown away.
     pub(super) fn bound_unread(&mut self, slot: u32, now: Now) {
         self.count_unread(slot);
-        let connection = self.connections.at(slot);
-        let is_over = self.unread_bytes > self.config.limits.unread_bytes_total_max;
-        if !is_over || connection.unread_bytes_held == 0 || connection.phase != Phase::Open {
-            return;
+        while self.unread.is_over() && self.connections.at(slot).unread_bytes_held > 0 {
+            let gives_way = self.gives_way_to(slot);
+            if !self.refuse_unread(gives_way, now) {
+                return;
+            }
+        }
+    }
+
+    /// Which connection's bytes are thrown away for those of another: those of the newest request that waits for memory and
+    /// comes from an address above its share, or, where its own address is, its own.
+    fn gives_way_to(&mut self, slot: u32) -> u32 {
+        let peer = self.connections.at(slot).peer;
+        if self.unread.is_over_share(peer) {
+            return slot;
+        }
+        let Shard {
+            for_memory,
+            connections,
+            unread,
+            ..
+        } = self;
+        let gives_way = |conn: &ConnId| {
+            let connection = connections.at(conn.slot);
+            connection.unread_bytes_held > 0 && unread.is_over_share(connection.peer)
+        };
+        let mut newest_first = for_memory.newest_first();
+        newest_first.find(gives_way).map_or(slot, |conn| conn.slot)
+    }
+
+    /// `false`: the connection is on its end already, and keeps nothing when its bytes are consumed.
+    fn refuse_unread(&mut self, slot: u32, now: Now) -> bool {
+        if self.connections.at(slot).phase != Phase::Open {
+            return false;
         }
         self.leave_queues(slot);
         self.refuse(slot, Problem::DeadlineExceeded, None, now.mono_us);
@@ -95,16 +124,18 @@ impl Shard {
         self.connections.keep(slot, &[]);
         self.hold_memory(slot, now);
         self.count_unread(slot);
+        // Reading goes on when it is looked at next.
+        self.queue(slot);
+        true
     }
 
     fn count_unread(&mut self, slot: u32) {
         let connection = self.connections.at(slot);
         let granted_bytes = connection.head_bytes_held + connection.body_bytes_held;
         connection.fit_kept(granted_bytes);
-        let unread_bytes = connection.kept.capacity().saturating_sub(granted_bytes);
-        self.unread_bytes -= connection.unread_bytes_held;
-        self.unread_bytes += unread_bytes;
-        connection.unread_bytes_held = unread_bytes;
+        let is_bytes = connection.kept.capacity().saturating_sub(granted_bytes);
+        let was_bytes = std::mem::replace(&mut connection.unread_bytes_held, is_bytes);
+        self.unread.note(was_bytes, is_bytes, connection.peer);
     }
 
     /// Forgets what a connection held, in every account; it is about to be freed.
@@ -115,8 +146,9 @@ impl Shard {
         let peer = connection.peer;
         let head_bytes = std::mem::take(&mut connection.head_bytes_held);
         let body_bytes = std::mem::take(&mut connection.body_bytes_held);
-        self.unread_bytes -= std::mem::take(&mut connection.unread_bytes_held);
+        let unread_bytes = std::mem::take(&mut connection.unread_bytes_held);
         self.unsent_bytes -= std::mem::take(&mut connection.unsent_bytes) as usize;
+        self.unread.give_back(unread_bytes, peer);
         self.heads.give_back(head_bytes, peer);
         self.bodies.give_back(body_bytes, peer);
         self.heads.forget(conn);

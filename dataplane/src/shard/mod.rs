@@ -118,7 +118,7 @@ pub struct Shard {
     heads: Budget,
     bodies: Budget,
     /// Memory of receive buffers beyond what those budgets granted.
-    unread_bytes: usize,
+    unread: Budget,
     /// Bytes of answers that clients have not taken.
     unsent_bytes: usize,
 
@@ -187,7 +187,7 @@ impl Shard {
             evicted: Evicted::default(),
             heads: Budget::new(limits.head_bytes_total_max),
             bodies: Budget::new(limits.body_bytes_total_max),
-            unread_bytes: 0,
+            unread: Budget::new(limits.unread_bytes_total_max),
             unsent_bytes: 0,
             ready: VecDeque::with_capacity(connections as usize),
             for_room: Waiting::new(connections),

@@ -52,6 +52,11 @@ impl Waiting {
         }
     }
 
+    /// All that wait, the latest deadline first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = ConnId> + '_ {
+        self.queue.iter().rev().map(|waiter| waiter.conn)
+    }
+
     /// Whose deadline comes first.
     pub(super) fn first(&self) -> Option<Waiter> {
         self.queue.front().copied()

@@ -38,11 +38,12 @@ proptest! {
         });
         room.begin();
         let bound = room.shards[0].config.limits.kept_bytes_max();
-        let mut conns: Vec<ConnId> = (0..40).map(|_| room.connect(0)).collect();
+        let peer = |at: usize| Peer(at as u64 / 10);
+        let mut conns: Vec<ConnId> = (0..40).map(|at| room.connect_from(0, peer(at))).collect();
         room.run();
         for (at, what, bytes, passes_us) in steps {
             if room.closed.contains(&(0, conns[at])) {
-                conns[at] = room.connect(0);
+                conns[at] = room.connect_from(0, peer(at));
             }
             let text = match what {
                 0 => large(bytes)[..bytes.min(1_000)].to_owned(),
@@ -65,7 +66,7 @@ proptest! {
             room.event(0, Event::Broken(conn));
         }
         room.run();
-        prop_assert_eq!(room.shards[0].unread_bytes, 0);
+        prop_assert_eq!(room.shards[0].unread.held_bytes(), 0);
         prop_assert_eq!(room.shards[0].unsent_bytes, 0);
         prop_assert_eq!(room.shards[0].heads.held_bytes(), 0);
         prop_assert_eq!(room.shards[0].bodies.held_bytes(), 0);
@@ -208,6 +209,33 @@ fn what_came_before_reading_stopped_is_bounded_for_all_together() {
     room.send(0, conns[0], &text.as_bytes()[120_000..]);
     assert_eq!(statuses(&room.heard(0, conns[0])), [400]);
     assert!(!room.paused.contains(&(0, conns[1].slot)));
+}
+
+#[test]
+fn an_address_that_fills_the_room_for_waiting_gives_way_to_another_its_newest_first() {
+    let mut room = Room::new(1, |config| {
+        config.limits.body_bytes_total_max = 1_100_000;
+        config.limits.unread_bytes_total_max = 400_000;
+    });
+    room.begin();
+    let text = large(1_000_000);
+    let greedy: [ConnId; 4] = std::array::from_fn(|_| room.connect_from(0, Peer(1)));
+    for conn in greedy {
+        room.send(0, conn, &text.as_bytes()[..120_000]);
+        room.pass(50_000);
+    }
+    let modest = room.connect_from(0, Peer(2));
+    room.send(0, modest, &text.as_bytes()[..120_000]);
+    assert_eq!(room.heard(0, modest), "");
+    assert_eq!(statuses(&room.heard(0, greedy[3])), [503]);
+    assert!(!room.paused.contains(&(0, greedy[3].slot)));
+    for conn in &greedy[..3] {
+        assert_eq!(room.heard(0, *conn), "");
+    }
+    assert!(
+        room.paused.contains(&(0, modest.slot)),
+        "it waits, with what had come"
+    );
 }
 
 #[test]
