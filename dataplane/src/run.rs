@@ -20,6 +20,7 @@ use crate::keeper::config::KeeperConfig;
 use crate::shard::Shard;
 use crate::shard::config::{Limits, ShardConfig, Signing};
 use crate::stats::Stats;
+use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use flk_contract::Params;
 use std::error::Error;
 use std::net::SocketAddr;
@@ -102,7 +103,7 @@ fn start(config: Config) -> Result<i32, Box<dyn Error>> {
     let stats = Arc::new(Stats::new(shards));
     let shard_config = shard_config(&config, shards, &stats);
     let limits = shard_config.limits;
-    let keeper_config = keeper_config(&config, shards, &method);
+    let keeper_config = keeper_config(&config, shards, &method, &stats);
     let process = Process {
         driver: driver.kind,
         cores,
@@ -154,7 +155,12 @@ fn shard_config(config: &Config, shards: u16, stats: &Arc<Stats>) -> ShardConfig
     }
 }
 
-fn keeper_config(config: &Config, shards: u16, method: &WriteMethod) -> KeeperConfig {
+fn keeper_config(
+    config: &Config,
+    shards: u16,
+    method: &WriteMethod,
+    stats: &Arc<Stats>,
+) -> KeeperConfig {
     KeeperConfig {
         shards,
         segment_bytes: config.segment_bytes,
@@ -169,6 +175,8 @@ fn keeper_config(config: &Config, shards: u16, method: &WriteMethod) -> KeeperCo
         sync: method.sync,
         direct: method.direct,
         params: Params::default().version,
+        manifest_bytes_max: MANIFEST_BYTES_MAX,
+        stats: Arc::clone(stats),
         pid: std::process::id(),
     }
 }

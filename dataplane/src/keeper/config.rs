@@ -1,7 +1,9 @@
 //! What the keeper is told at start, as plain checked data. Reading environment variables is done elsewhere.
 
 use crate::event::SyncMode;
+use crate::stats::Stats;
 use flk_contract::verify::ParamsVersion;
+use std::sync::Arc;
 
 /// Settings of one run of the keeper.
 #[derive(Clone, Debug)]
@@ -32,6 +34,10 @@ pub struct KeeperConfig {
     pub direct: bool,
     /// The parameter-set version in force.
     pub params: ParamsVersion,
+    /// Bytes that the manifest may take, at most what can be read back. Less for tests only.
+    pub manifest_bytes_max: usize,
+    /// Where the keeper shows its counts.
+    pub stats: Arc<Stats>,
     /// Id of this process, written into the lock file for whoever finds it locked.
     pub pid: u32,
 }

@@ -51,6 +51,13 @@ pub(crate) enum Halt {
     Refused(String),
     /// The number space of starts is used up.
     StartsExhausted,
+    /// The manifest would be longer than can be read back, or than leaves room for a start.
+    ManifestFull {
+        /// Bytes that it would take.
+        bytes: usize,
+        /// Bytes that it may take.
+        bytes_max: usize,
+    },
 }
 
 impl Halt {
@@ -60,7 +67,10 @@ impl Halt {
             Halt::Locked { .. } => 69,
             Halt::Damage { .. } | Halt::StaleManifest { .. } | Halt::NoManifest { .. } => 65,
             Halt::Io { .. } => 74,
-            Halt::Secret { .. } | Halt::StartsExhausted | Halt::Refused(_) => 78,
+            Halt::Secret { .. }
+            | Halt::StartsExhausted
+            | Halt::ManifestFull { .. }
+            | Halt::Refused(_) => 78,
         }
     }
 }
@@ -116,6 +126,10 @@ impl fmt::Display for Halt {
                 }
             }
             Halt::Refused(why) => out.write_str(why),
+            Halt::ManifestFull { bytes, bytes_max } => write!(
+                out,
+                "the manifest would take {bytes} bytes, and may take {bytes_max}: there are too many log segments. Delete old ones with `flk wal compact --older-than SECONDS`; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"
+            ),
             Halt::StartsExhausted => out.write_str(
                 "this WAL_DIR was started 16,777,215 times, which is all that its numbering allows: begin a new one",
             ),

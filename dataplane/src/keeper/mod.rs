@@ -24,6 +24,7 @@ mod recover;
 mod slices;
 
 mod commands;
+mod publish;
 mod retain;
 mod seal;
 mod serve;
@@ -35,13 +36,19 @@ mod quarantine;
 #[cfg(test)]
 mod test_disk;
 #[cfg(test)]
+mod test_shard;
+#[cfg(test)]
 mod test_world;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_clean_stop;
 #[cfg(test)]
+mod tests_clock;
+#[cfg(test)]
 mod tests_epochs;
+#[cfg(test)]
+mod tests_manifest;
 #[cfg(test)]
 mod tests_offline;
 #[cfg(test)]
@@ -50,6 +57,8 @@ mod tests_quarantine;
 mod tests_serving;
 #[cfg(test)]
 mod tests_short;
+#[cfg(test)]
+mod tests_slices;
 
 use crate::event::Now;
 use config::KeeperConfig;

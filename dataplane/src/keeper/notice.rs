@@ -117,6 +117,11 @@ pub enum Notice {
         /// Free bytes below which submits are refused.
         reserve_bytes: u64,
     },
+    /// So many segments are kept that the oldest are deleted before their time.
+    Crowded {
+        /// How many.
+        segments: u64,
+    },
     /// A quarantine is about to give this up.
     GivingUp(String),
     /// A graceful stop began.
@@ -210,6 +215,10 @@ impl fmt::Display for Notice {
             Notice::SpaceLow { free_bytes, .. } => {
                 write!(out, "room on the disk again ({free_bytes} bytes free)")
             }
+            Notice::Crowded { segments } => write!(
+                out,
+                "{segments} log segments are kept, as many as the manifest has room for: the oldest are deleted before WAL_MAX_AGE says so; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"
+            ),
             Notice::GivingUp(plan) => write!(out, "giving up what is damaged: {plan}"),
             Notice::Draining => write!(out, "draining"),
         }

@@ -175,6 +175,9 @@ impl Service {
             if self.tidy_slices().await? || self.delete_aged().await? {
                 return Ok(true);
             }
+            if self.delete_surplus().await? {
+                return Ok(true);
+            }
             if self.seal_is_due() {
                 self.seal().await?;
                 return Ok(true);
@@ -184,12 +187,13 @@ impl Service {
         Ok(false)
     }
 
-    /// Takes the events that have come and names the segments that shards ask for.
+    /// Takes the events that have come, answers commands that only ask, and names the segments that shards ask for.
     pub(crate) async fn attend(&mut self) -> Result<(), Halt> {
         loop {
             while let Some(event) = self.ledger.port.try_event() {
                 self.note(event);
             }
+            self.answer_questions().await?;
             if self.ledger.now().mono_us < self.name_again_us {
                 return Ok(());
             }
@@ -317,8 +321,11 @@ impl Service {
                 .port
                 .tell(entered.shard, ToShard::Segment(early));
         }
-        match self.ledger.replace(next).await {
+        match self.ledger.grow(next).await {
             Ok(()) => {}
+            Err(NotReplaced::Before(halt @ Halt::ManifestFull { .. })) if !premature => {
+                return self.no_room_in_manifest(&halt).await;
+            }
             Err(NotReplaced::Before(halt)) if !premature => {
                 self.trouble("naming a segment", &halt);
                 return Ok(false);
@@ -334,6 +341,17 @@ impl Service {
         self.after_closing(&entered, closed_file).await;
         self.naming_failed = false;
         Ok(true)
+    }
+
+    /// A segment that a shard waits for has no place in the manifest: submits wait until segments are deleted.
+    async fn no_room_in_manifest(&mut self, halt: &Halt) -> Result<bool, Halt> {
+        if !self.naming_failed {
+            self.trouble("naming a segment", halt);
+        }
+        self.naming_failed = true;
+        self.look_again_us = 0;
+        self.no_room().await?;
+        Ok(false)
     }
 
     /// Makes the segment that a shard waits for; false where that would take the room that a start needs, or fails.

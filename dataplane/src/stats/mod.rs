@@ -204,11 +204,29 @@ impl ShardStats {
     }
 }
 
-/// The pages of all shards.
+/// The keeper's page.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct KeeperStats {
+    /// Log segments that the manifest names.
+    pub segments: Cell,
+    /// Segments that were deleted before their time because there were too many.
+    pub segments_crowded_out: Cell,
+    /// Slices that the manifest names.
+    pub slices: Cell,
+    /// Bytes of the manifest.
+    pub manifest_bytes: Cell,
+    /// Bytes that it may take.
+    pub manifest_bytes_max: Cell,
+}
+
+/// The pages of all shards and the keeper's.
 #[derive(Debug)]
 pub struct Stats {
     /// One page per shard.
     pub shards: Box<[ShardStats]>,
+    /// The keeper's page.
+    pub keeper: KeeperStats,
 }
 
 impl Stats {
@@ -216,6 +234,7 @@ impl Stats {
     pub fn new(shards: u16) -> Stats {
         Stats {
             shards: (0..shards).map(|_| ShardStats::default()).collect(),
+            keeper: KeeperStats::default(),
         }
     }
 }
