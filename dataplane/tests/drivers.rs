@@ -13,7 +13,7 @@ use flk_dataplane::driver::{
     DriverError, Ended, Limits, Machine, NoProbe, ShardSetup, portable::Portable, uring::Uring,
 };
 use flk_dataplane::event::{Errno, FileId, ShardId};
-use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
+use flk_dataplane::keeper::messages::{Shortage, ToKeeper, ToShard};
 use machines::{Echo, Files, PingPong, Timer};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -35,7 +35,7 @@ fn kinds() -> Vec<Kind> {
     let mut builder: io_uring::Builder = io_uring::IoUring::builder();
     match builder.setup_single_issuer().setup_defer_taskrun().build(8) {
         Ok(_) => kinds.push(Kind::Uring),
-        Err(error) => eprintln!("SKIPPED: the uring half of this test: {error}"),
+        Err(error) => flk_testkit::skipped(&format!("drivers under io_uring: {error}")),
     }
     kinds
 }
@@ -88,7 +88,9 @@ fn with_server<M: Machine + Send>(
     mut machine: M,
     client: impl FnOnce(SocketAddr, &KeeperLinks),
 ) -> (M, Ended) {
-    let listener = listeners(([127, 0, 0, 1], 0).into(), 1).unwrap().remove(0);
+    let listener = listeners(([127, 0, 0, 1], 0).into(), 1, Duration::ZERO, || {})
+        .unwrap()
+        .remove(0);
     let address = local_address(&listener).unwrap();
     let bells = bells(1);
     let (mut links, keeper) = link(&bells, &Arc::new(Doorbell::new().unwrap()), 1);
@@ -276,11 +278,11 @@ fn paused_accept_leaves_clients_in_the_queue_and_a_closed_listener_refuses() {
     for kind in kinds() {
         with_server(kind, limits(), Echo::default(), |address, keeper| {
             round_trip(&mut connect(address), b"before");
-            keeper.tell(ShardId(0), ToShard::SpaceLow(true));
+            keeper.tell(ShardId(0), ToShard::SpaceLow(Some(Shortage::Disk)));
             assert_eq!(next_word(keeper), ToKeeper::Idle(true));
             let mut waiting = connect(address);
             waiting.write_all(b"waits").unwrap();
-            keeper.tell(ShardId(0), ToShard::SpaceLow(false));
+            keeper.tell(ShardId(0), ToShard::SpaceLow(None));
             let mut back = [0; 5];
             waiting.read_exact(&mut back).unwrap();
             keeper.tell(ShardId(0), ToShard::Drain);
@@ -304,7 +306,7 @@ fn clients_in_the_listen_queue_of_a_closing_listener_are_served_and_none_is_rese
             let echo = Echo::default();
             let (echo, _) = with_server(kind, limits, echo, |address, keeper| {
                 if pauses {
-                    keeper.tell(ShardId(0), ToShard::SpaceLow(true));
+                    keeper.tell(ShardId(0), ToShard::SpaceLow(Some(Shortage::Disk)));
                     assert_eq!(next_word(keeper), ToKeeper::Idle(true));
                 }
                 let mut streams: Vec<_> = (0..CLIENTS).map(|_| connect(address)).collect();
@@ -377,7 +379,7 @@ fn files_are_written_synced_and_read_and_failures_come_back_with_the_buffer() {
 fn shards_that_sleep_between_messages_lose_no_wake_up() {
     for kind in kinds() {
         const ROUNDS: u32 = 20_000;
-        let listeners = listeners(([127, 0, 0, 1], 0).into(), 2).unwrap();
+        let listeners = listeners(([127, 0, 0, 1], 0).into(), 2, Duration::ZERO, || {}).unwrap();
         let bells = bells(2);
         let (links, keeper) = link(&bells, &Arc::new(Doorbell::new().unwrap()), 4);
         std::thread::scope(|scope| {

@@ -11,7 +11,7 @@ fn nothing_is_broken_in_three_hundred_lives() {
     let mut all = Counts::default();
     for seed in 1..=300 {
         let (counts, result) = run(seed, Keep::Nothing);
-        all.merge(&counts);
+        all.add_seed(&counts);
         if let Err(broken) = result {
             panic!(
                 "{}: {}\n{}",

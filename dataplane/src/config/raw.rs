@@ -45,7 +45,7 @@ variables! {
     /// Port to listen on.
     Port "PORT" false "8080" "0 to 65535 (0: any free port, printed at start)";
     /// Address to listen on.
-    Listen "LISTEN" false "127.0.0.1" "an IPv4 or IPv6 address, e.g. 127.0.0.1 or 0.0.0.0";
+    Listen "LISTEN" false "127.0.0.1" "an IPv4 or IPv6 address, e.g. 127.0.0.1, 0.0.0.0 or [::]";
     /// Directory of all durable state.
     WalDir "WAL_DIR" false "data/wal" "a directory that this process may write; it is made if it is not there";
     /// Signature scheme of all keys given by variables.
@@ -73,7 +73,7 @@ variables! {
     /// How long an outcome answers duplicates.
     DedupTtl "DEDUP_TTL" false "14d" "1s to 1000d, as a number with s, m, h or d";
     /// Memory of the dedup tables.
-    DedupMemoryMax "DEDUP_MEMORY_MAX" false "1GiB" "1MiB to 16TiB, as a number with B, KiB, MiB, GiB or TiB";
+    DedupMemoryMax "DEDUP_MEMORY_MAX" false "a quarter of the memory that the process may use, at most 1GiB" "1MiB to 16TiB, as a number with B, KiB, MiB, GiB or TiB";
     /// Bytes of log segments.
     WalMaxBytes "WAL_MAX_BYTES" false "80 % of the file system" "64MiB to 1PiB, as a number with B, KiB, MiB, GiB or TiB";
     /// Age of log segments.
@@ -82,6 +82,8 @@ variables! {
     SegmentBytes "WAL_SEGMENT_BYTES" false "64MiB" "4MiB to 1GiB, a multiple of 4KiB";
     /// Time between SIGTERM and the closing of the listeners.
     DrainDelay "FLK_DRAIN_DELAY" false "0s" "0s to 1h, as a number with s, m or h";
+    /// How long a connection without a request stays open.
+    HttpKeepalive "HTTP_KEEPALIVE" false "75s" "1s to 1h, as a number with s, m or h";
     /// Largest request body.
     BodyMax "FLK_BODY_MAX" false "1MiB" "1KiB to 1MiB";
 }

@@ -5,84 +5,11 @@ use crate::event::{Errno, FileId};
 use crate::keeper::port::{FileOp, FileResult, FileValue, OpenHow};
 use crate::planted::{Bug, planted};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
+use crate::wal::files::LOCK;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::retry_on_intr;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
-
-/// The directory of the log could not be made or opened.
-#[derive(Debug)]
-pub struct DirectoryError {
-    /// The directory.
-    pub path: PathBuf,
-    /// What the system said.
-    pub error: std::io::Error,
-}
-
-impl std::fmt::Display for DirectoryError {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (path, error) = (self.path.display(), &self.error);
-        write!(
-            out,
-            "WAL_DIR {path}: {error}; it must be a directory that this user may write to"
-        )
-    }
-}
-
-impl std::error::Error for DirectoryError {}
-
-/// Opens the directory of the log, making it (mode 0700) and its parents where they are missing, and makes all these names
-/// durable: without that a power cut could take the whole directory, whatever was synced inside it.
-pub fn open_directory(path: &Path) -> Result<OwnedFd, DirectoryError> {
-    make_directory(path, sync_directory)
-        .and_then(|()| Ok(open_for_reading(path)?))
-        .map_err(|error| DirectoryError {
-            path: path.to_owned(),
-            error,
-        })
-}
-
-/// Makes a directory and its parents where they are missing, and has `sync` make the entries of every parent durable. Also
-/// of those that were there: a start that was killed may have made them and not come to their sync.
-fn make_directory(
-    path: &Path,
-    mut sync: impl FnMut(&Path) -> std::io::Result<()>,
-) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    let path = std::path::absolute(path)?;
-    let there = |path: &&Path| path.exists();
-    let above = path.ancestors().find(there).unwrap_or(&path).to_owned();
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder.create(&path)?;
-    for parent in path.ancestors().skip(1) {
-        match sync(parent) {
-            // What others made and keep closed to us, or what cannot be synced at all, is theirs to keep.
-            Err(error) if !parent.starts_with(&above) && is_closed_to_us(&error) => {}
-            synced => synced?,
-        }
-    }
-    Ok(())
-}
-
-fn is_closed_to_us(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(
-        error.kind(),
-        ErrorKind::PermissionDenied | ErrorKind::InvalidInput | ErrorKind::ReadOnlyFilesystem
-    )
-}
-
-fn sync_directory(path: &Path) -> std::io::Result<()> {
-    let directory = open_for_reading(path)?;
-    Ok(retry_on_intr(|| rustix::fs::fsync(&directory))?)
-}
-
-fn open_for_reading(path: &Path) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty())
-}
 
 /// An open file and whether it bypasses the page cache.
 struct Open {
@@ -94,6 +21,10 @@ struct Open {
 pub struct FileExecutor {
     directory: OwnedFd,
     files: HashMap<FileId, Open>,
+    /// The lock file, where the process took it before.
+    lock: Option<OwnedFd>,
+    /// The lock file, open, and whether its lock is held: then it is emptied when this executor goes.
+    lock_file: Option<(FileId, bool)>,
     /// What new segments are filled from; as long as the longest write of zeros so far.
     zeros: Blocks,
 }
@@ -104,8 +35,16 @@ impl FileExecutor {
         FileExecutor {
             directory,
             files: HashMap::new(),
+            lock: None,
+            lock_file: None,
             zeros: Blocks::default(),
         }
+    }
+
+    /// Has the directory's lock already: opening the lock file gives this one.
+    pub fn with_lock(mut self, lock: OwnedFd) -> FileExecutor {
+        self.lock = Some(lock);
+        self
     }
 
     /// Carries out one operation and waits for its end.
@@ -158,7 +97,13 @@ impl FileExecutor {
                 #[allow(clippy::useless_conversion)] // 32 bits wide on some architectures
                 Ok(FileValue::Number(u64::from(links)))
             }
-            FileOp::LockExclusive(file) => lock(self.fd(file)?, libc::F_WRLCK),
+            FileOp::LockExclusive(file) => {
+                let done = lock(self.fd(file)?, libc::F_WRLCK)?;
+                if let Some((lock_file, is_held)) = &mut self.lock_file {
+                    *is_held |= *lock_file == file;
+                }
+                Ok(done)
+            }
             FileOp::LockShared(file) => lock(self.fd(file)?, libc::F_RDLCK),
             FileOp::Unlock(file) => lock(self.fd(file)?, libc::F_UNLCK),
             FileOp::Space => {
@@ -223,11 +168,30 @@ impl FileExecutor {
         flags.set(OFlags::DSYNC, how.dsync && !forgets);
         let mode = Mode::from_raw_mode(how.mode);
         let name = plain(name)?;
-        let fd = retry_on_intr(|| rustix::fs::openat(&self.directory, name, flags, mode))?;
+        let held = (name == LOCK).then(|| self.lock.take()).flatten();
+        let fd = match held {
+            Some(held) => held,
+            None => retry_on_intr(|| rustix::fs::openat(&self.directory, name, flags, mode))?,
+        };
         let file = FileId(fd.as_raw_fd());
         let direct = how.direct;
         self.files.insert(file, Open { fd, direct });
+        if name == LOCK {
+            self.lock_file = Some((file, false));
+        }
         Ok(FileValue::Opened(file))
+    }
+}
+
+impl Drop for FileExecutor {
+    /// A lock file that still names a process says that it was killed: an orderly end leaves none there.
+    fn drop(&mut self) {
+        if let Some((lock_file, true)) = self.lock_file
+            && let Some(open) = self.files.get(&lock_file)
+        {
+            // The text only names a process; a failure changes nothing that counts.
+            let _ = rustix::fs::ftruncate(&open.fd, 0);
+        }
     }
 }
 
@@ -324,6 +288,8 @@ fn lock(fd: BorrowedFd<'_>, kind: i32) -> rustix::io::Result<FileValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::directory::open_directory;
+    use std::path::Path;
 
     const NEW: OpenHow = OpenHow {
         write: true,
@@ -410,37 +376,34 @@ mod tests {
     }
 
     #[test]
-    fn every_parent_of_the_directory_is_synced_and_a_failure_is_told_where_a_name_was_made() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("one/two/wal");
-        let mut synced = Vec::new();
-        let fails = |failing: &Path, error| {
-            let failing = failing.to_owned();
-            move |parent: &Path| match parent == failing {
-                true => Err(std::io::Error::from_raw_os_error(error)),
-                false => Ok(()),
-            }
-        };
-        assert!(make_directory(&path, fails(&root.path().join("one"), libc::EACCES)).is_err());
-        std::fs::remove_dir_all(root.path().join("one")).unwrap();
-        assert!(make_directory(&path, fails(root.path(), libc::EIO)).is_err());
-        // A start that was killed there: the next one finds the directory, and syncs all the same.
-        make_directory(&path, |parent| {
-            assert!(path.exists(), "names are synced when they are there");
-            synced.push(parent.to_owned());
-            Ok(())
-        })
-        .unwrap();
-        for parent in ["one/two", "one", ""] {
-            assert!(
-                synced.contains(&root.path().join(parent)),
-                "{parent}: {synced:?}"
-            );
+    fn an_orderly_end_leaves_no_process_in_the_lock_file_and_no_other_file_is_touched() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+        let mut files = executor(directory.path());
+        for name in [LOCK, "other"] {
+            let file = open(&mut files, name, NEW).unwrap();
+            assert!(write_at(&mut files, file, 0, b"7\n").is_ok());
+            let locked = files.run(FileOp::LockExclusive(file));
+            assert_eq!(locked, Ok(FileValue::Done));
         }
-        // Nothing was made: a parent that may not be opened is no reason not to start.
-        make_directory(&path, fails(Path::new("/"), libc::EACCES)).unwrap();
-        assert!(make_directory(&path, fails(root.path(), libc::EIO)).is_err());
-        open_directory(&path).unwrap();
+        let mut refused = executor(directory.path());
+        let file = open(&mut refused, LOCK, EXISTING).unwrap();
+        assert!(refused.run(FileOp::LockExclusive(file)).is_err());
+        drop(refused);
+        assert_eq!((text(LOCK), text("other")), ("7\n".into(), "7\n".into()));
+        drop(files);
+        assert_eq!((text(LOCK), text("other")), (String::new(), "7\n".into()));
+    }
+
+    #[test]
+    fn a_lock_that_was_taken_before_is_the_one_that_is_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let opened = open_directory(directory.path()).unwrap();
+        let lock = crate::driver::lock::lock_directory(opened.as_fd(), |_| {}).unwrap();
+        let mut files = FileExecutor::new(opened).with_lock(lock);
+        let file = open(&mut files, LOCK, EXISTING).unwrap();
+        let locked = files.run(FileOp::LockExclusive(file));
+        assert_eq!(locked, Ok(FileValue::Done));
     }
 
     #[test]
@@ -449,7 +412,7 @@ mod tests {
         let mut files = executor(directory.path());
         let file = match open(&mut files, "direct", DIRECT) {
             Ok(file) => file,
-            Err(error) => return eprintln!("SKIPPED: no direct IO here: {error}"),
+            Err(error) => return flk_testkit::skipped(&format!("no direct IO here: {error}")),
         };
         let block: Vec<u8> = (0..4096u32).map(|i| i as u8).collect();
         assert_eq!(

@@ -77,6 +77,19 @@ pub struct Begin {
     pub params: Arc<[ParamsVersion]>,
 }
 
+/// Why there is no room. What an operator can do about it differs, so each has an answer of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// The file system is nearly full.
+    Disk,
+    /// The files of WAL_DIR take all that they may.
+    Cap,
+    /// The file system refuses to make files: read-only, immutable, or another owner's.
+    Refused,
+    /// So many segments are kept that the manifest has no room for another.
+    Segments,
+}
+
 /// Keeper to shard.
 #[derive(Debug)]
 pub enum ToShard {
@@ -98,8 +111,8 @@ pub enum ToShard {
     Roll(Epoch),
     /// Withheld time was released: the expiry clock goes on from this reading (never an earlier one).
     Clock(ExpiryClock),
-    /// The disk is nearly full and nothing may be deleted (`true`), or there is room again (`false`).
-    SpaceLow(bool),
+    /// There is no room for the next segments, for this reason, and nothing may be deleted; or there is room again.
+    SpaceLow(Option<Shortage>),
     /// A numbered set of sealed slices is durable in the manifest: switch to it and say so.
     Slices(Arc<SliceSet>),
     /// Stop taking new work: the first message of a graceful stop.
@@ -156,6 +169,11 @@ pub enum ToKeeper {
     },
     /// The declared memory of this shard's table is nearly full (`false` when it no longer is): what is sealed could leave it.
     Pressed(bool),
+    /// So many connections were closed to make room for new ones. For the operator; the keeper only says it.
+    Crowded {
+        /// Since this was said last.
+        closed_count: u32,
+    },
     /// Draining: nothing is in flight here, no connection waits for an answer (`false` if that changed).
     Idle(bool),
     /// The clean-stop mark is durable: the log ends here.

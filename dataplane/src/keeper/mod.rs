@@ -24,8 +24,10 @@ mod recover;
 mod slices;
 
 mod commands;
+mod crowd;
 mod publish;
 mod retain;
+mod room;
 mod seal;
 mod serve;
 mod short;
@@ -62,6 +64,7 @@ mod tests_slices;
 
 use crate::event::Now;
 use config::KeeperConfig;
+use crowd::Crowd;
 use halt::Halt;
 use port::{KeeperEvent, KeeperOp, KeeperOps, Port};
 use std::future::Future;
@@ -74,6 +77,7 @@ pub struct Keeper {
     port: Port,
     flow: Pin<Box<dyn Future<Output = ()>>>,
     ended: bool,
+    crowd: Crowd,
 }
 
 impl Keeper {
@@ -90,12 +94,18 @@ impl Keeper {
             port,
             flow: Box::pin(flow),
             ended: false,
+            crowd: Crowd::default(),
         }
     }
 
     /// Takes what happened, goes on as far as that allows, and says what to do. The first step may have no events.
     pub fn step(&mut self, events: impl Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps {
-        self.port.deliver(events, now);
+        let crowd = &mut self.crowd;
+        self.port
+            .deliver(events.filter(|event| !crowd.hears(event)), now);
+        if let Some(notice) = crowd.notice(now) {
+            self.port.put(KeeperOp::Say(notice));
+        }
         if !self.ended {
             let mut context = Context::from_waker(Waker::noop());
             self.ended = self.flow.as_mut().poll(&mut context).is_ready();

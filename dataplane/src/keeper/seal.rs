@@ -74,6 +74,8 @@ pub(crate) struct Sealing {
     pub(crate) blocked: BTreeMap<LogId, Blocked>,
     /// Room is short: seal soon, so that segments may be deleted.
     pub(crate) wanted: bool,
+    /// That is why: segments in use need not be closed for it.
+    pub(crate) for_room: bool,
     /// Monotonic time of the last seal.
     last_us: u64,
     /// Seals since the last one that can have helped against full memory.
@@ -101,6 +103,7 @@ impl Sealing {
             slices: slices.into_iter().map(InUse::of).collect(),
             blocked: BTreeMap::new(),
             wanted: false,
+            for_room: false,
             last_us: now_us,
             unhelpful: 0,
             merge_again_us: 0,
@@ -175,7 +178,9 @@ impl Service {
     /// Seals what is closed, having asked shards to close what they have.
     pub(crate) async fn seal(&mut self) -> Result<(), Halt> {
         self.sealing.wanted = false;
-        self.roll_all().await?;
+        if !self.sealing.for_room {
+            self.roll_all().await?;
+        }
         let now_us = self.ledger.now().mono_us;
         self.sealing.blocked.retain(|_, it| !it.is_over(now_us));
         let segments = self.unsealed();
@@ -187,6 +192,11 @@ impl Service {
             self.attend().await?;
             if self.sealing.blocked.contains_key(&log) {
                 continue;
+            }
+            if harvest.decisions.len() >= self.ledger.config.held_count_max() {
+                // The rest is for the next seal, and it needs no shard to close anything.
+                self.sealing.wanted = true;
+                break;
             }
             if let Some(last) = self.harvest_segment(log, index, &mut harvest).await? {
                 covers.insert(log, last);

@@ -3,7 +3,7 @@
 
 use crate::dedup::{Decided, Epoch};
 use crate::event::Now;
-use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, ToKeeper};
+use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, Shortage, ToKeeper};
 use crate::keeper::test_disk::TestDisk;
 use crate::wal::batch::{BatchFields, OpenBatch};
 use crate::wal::buffer::Blocks;
@@ -15,7 +15,7 @@ pub(crate) struct FakeShard {
     pub(crate) begin: Box<Begin>,
     pub(crate) loaded: Vec<Decided>,
     pub(crate) serving: Option<bool>,
-    pub(crate) space_low: bool,
+    pub(crate) space_low: Option<Shortage>,
     pub(crate) slices: u64,
     pub(crate) sealed_epoch: Epoch,
     pub(crate) draining: bool,
@@ -41,7 +41,7 @@ impl FakeShard {
             current: begin.first,
             loaded: Vec::new(),
             serving: None,
-            space_low: false,
+            space_low: None,
             slices: 0,
             sealed_epoch: Epoch::EARLIER_RUNS.previous(),
             draining: false,

@@ -259,7 +259,7 @@ impl World {
                 );
                 shard.begin.clock = clock;
             }
-            ToShard::SpaceLow(low) => shard.space_low = low,
+            ToShard::SpaceLow(why) => shard.space_low = why,
             ToShard::Slices(set) => {
                 let version = set.version;
                 shard.slices = version;

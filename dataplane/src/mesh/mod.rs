@@ -64,6 +64,9 @@ pub enum Message {
     },
     /// To every peer: this shard's share of the dedup table is nearly full (`true`), or has room again.
     Pressure(bool),
+    /// To every peer: nothing of this shard's log has become durable for too long although something waits (`true`), or
+    /// it moves again.
+    Stalled(bool),
     /// Owner to receiver: the claim is no longer queued and never wins.
     Withdrawn {
         /// The request at the receiver.

@@ -40,13 +40,7 @@ impl Shard {
         if self.drain.is_over(self.config.limits.drain_patience_us) {
             return Err(Problem::Draining);
         }
-        match self.core {
-            Some(_) if !self.serving => Err(Problem::DedupMemoryFull),
-            None => Err(Problem::Starting),
-            Some(_) if self.space_low => Err(Problem::DiskFull),
-            Some(_) if self.pressed.contains(&true) => Err(Problem::DedupMemoryFull),
-            Some(_) => Ok(()),
-        }
+        self.shut().map_or(Ok(()), Err)
     }
 
     /// Charges to the rate the framed requests and those whose client waits to be asked for the body. Appends the bodies

@@ -89,7 +89,8 @@ impl Shard {
             Message::Claim { .. }
             | Message::Withdraw { .. }
             | Message::Durable { .. }
-            | Message::Pressure(_) => {
+            | Message::Pressure(_)
+            | Message::Stalled(_) => {
                 unreachable!("these go to an owner")
             }
         }
@@ -106,13 +107,14 @@ impl Shard {
         if flight.condemned {
             return self.condemn(ticket);
         }
+        let Some(flight) = self.flights.advance(ticket, Step::Decided) else {
+            return;
+        };
         if late && planted(Bug::LateWonNotLogged) {
             let sequence = core.log.durable();
-            flight.step = Step::Decided;
             self.won.push_front((sequence, ticket));
             return;
         }
-        flight.step = Step::Decided;
         // (Planted: the candidate carries the receiver's own stamp already.)
         if !planted(Bug::DecidedAtByReceiver) {
             flight.candidate.decided_at = decided_at;

@@ -3,6 +3,7 @@
 
 pub mod exposition;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter or gauge with one writer.
@@ -139,6 +140,10 @@ pub struct ShardStats {
     pub budget: Histogram,
     /// Open connections.
     pub connections: Cell,
+    /// Connections that stay open; for more, others are closed.
+    pub connections_max: Cell,
+    /// Connections closed for want of places.
+    pub connections_evicted: Cell,
     /// Requests in flight.
     pub flights: Cell,
     /// Keys in the dedup tables.
@@ -182,6 +187,8 @@ impl Default for ShardStats {
             r: Histogram::new(FRACTION_EDGES),
             budget: Histogram::new(FRACTION_EDGES),
             connections: Cell::default(),
+            connections_max: Cell::default(),
+            connections_evicted: Cell::default(),
             flights: Cell::default(),
             dedup_keys: Cell::default(),
             dedup_bytes: Cell::default(),
@@ -227,6 +234,8 @@ pub struct Stats {
     pub shards: Box<[ShardStats]>,
     /// The keeper's page.
     pub keeper: KeeperStats,
+    /// Lines for the operator that could not be written.
+    pub log_lines_dropped: Arc<AtomicU64>,
 }
 
 impl Stats {
@@ -235,6 +244,7 @@ impl Stats {
         Stats {
             shards: (0..shards).map(|_| ShardStats::default()).collect(),
             keeper: KeeperStats::default(),
+            log_lines_dropped: Arc::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Cursors, in order: `settled <= durable < open`. A batch in flight is always `durable + 1`.
 
-use super::batch::{Assembled, BATCH_BODIES_BYTES, BatchFields, OpenBatch, rewrite};
+use super::batch::{Ahead, Assembled, BatchFields, OpenBatch, rewrite};
 use super::buffer::{BLOCK_BYTES, Blocks};
 use super::name::{LogId, Place, Sequence};
 use super::record::{BodyMeta, Entry};
@@ -98,7 +98,6 @@ pub struct LogWriter {
     current: Option<Current>,
     upcoming: Option<NamedSegment>,
     open: OpenBatch,
-    bodies_bytes_max: usize,
     open_sequence: Sequence,
     flight: Option<Flight>,
     idle_blocks: Option<Box<Blocks>>,
@@ -118,8 +117,10 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// A log that has no batch yet.
-    pub fn new(begin: &Begin, open: OpenBatch, blocks: Box<Blocks>) -> LogWriter {
+    /// A log that has no batch yet. Bodies of one batch are bounded so that, with the fates of all requests in flight, it
+    /// fits into an empty segment.
+    pub fn new(begin: &Begin, mut open: OpenBatch, blocks: Box<Blocks>) -> LogWriter {
+        open.bound_bodies((begin.first.bytes / 4) as usize);
         let durable = Sequence::before_first(begin.log.start);
         LogWriter {
             installation: begin.installation,
@@ -129,7 +130,6 @@ impl LogWriter {
             current: None,
             upcoming: Some(begin.first),
             open,
-            bodies_bytes_max: BATCH_BODIES_BYTES.min((begin.first.bytes / 4) as usize),
             open_sequence: Sequence(durable.0 + 1),
             flight: None,
             idle_blocks: Some(blocks),
@@ -176,10 +176,9 @@ impl LogWriter {
         self.open.is_empty() && self.flight.is_none()
     }
 
-    /// Bytes that the bodies of one batch come to, unless it is one larger body. With the fates of all requests in flight a
-    /// batch fits into an empty segment.
-    pub fn bodies_bytes_max(&self) -> usize {
-        self.bodies_bytes_max
+    /// Whether the keeper was asked for the next segment and has not named it yet.
+    pub fn awaits_segment(&self) -> bool {
+        self.upcoming.is_none()
     }
 
     /// Whether nothing waits in the open batch.
@@ -217,9 +216,9 @@ impl LogWriter {
         self.open.bodies_part()
     }
 
-    /// How many more bodies go into the open batch, whatever their length.
-    pub fn bodies_room(&self) -> usize {
-        self.open.bodies_room()
+    /// Whether one more body goes into the open batch when everything ahead of it has.
+    pub fn fits_behind(&self, ahead: Ahead, body_bytes: usize) -> bool {
+        self.open.fits_behind(ahead, body_bytes)
     }
 
     /// Appends the first fate of a body. Returns the sequence that makes it durable.

@@ -8,6 +8,17 @@ use super::world::World;
 use crate::sim_trace;
 use std::collections::VecDeque;
 
+/// Codes of answers that a client may repeat.
+const RETRY_CODES: [(&str, Count); 7] = [
+    ("\"starting\"", Count::Starting503),
+    ("\"draining\"", Count::Draining503),
+    ("\"wal_unavailable\"", Count::WalUnavailable503),
+    ("\"disk_full\"", Count::DiskFull503),
+    ("\"dedup_memory_full\"", Count::DedupMemoryFull503),
+    ("\"deadline_exceeded\"", Count::Deadline503),
+    ("\"store_unavailable\"", Count::Store503),
+];
+
 /// What an answer is awaited for.
 #[derive(Clone, Copy, Debug)]
 pub enum Asked {
@@ -86,6 +97,13 @@ impl World {
             Meaning::Refused => Count::Refused401,
             Meaning::Retry => Count::Unavailable503,
         });
+        if let Some((_, count)) = RETRY_CODES
+            .iter()
+            .filter(|_| meaning == Meaning::Retry)
+            .find(|(code, _)| answer.body.contains(code))
+        {
+            self.counts.one(*count);
+        }
     }
 }
 

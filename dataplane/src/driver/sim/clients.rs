@@ -43,6 +43,10 @@ impl World {
         if self.process.is_none() {
             return self.wake_client(client, 5_000);
         }
+        if self.waits_for_ready(client) {
+            let delay_us = self.dice.between(200, 3_000);
+            return self.wake_client(client, delay_us);
+        }
         if !self.clients[client].asked.is_empty() {
             if self.now_us() >= self.clients[client].give_up_us {
                 self.client_hangs_up(client);
@@ -72,6 +76,14 @@ impl World {
         let patience_us = self.dice.between(1_000_000, 8_000_000);
         self.clients[client].give_up_us = self.now_us() + patience_us;
         self.wake_client(client, patience_us);
+    }
+
+    /// Most clients stand behind a balancer that asks `/readyz`: they send nothing to a gateway that is not ready.
+    fn waits_for_ready(&mut self, client: usize) -> bool {
+        let asks_nothing = self.clients[client].asked.is_empty();
+        let ready = |process: &super::process::Process| process.recovered;
+        let starting = !self.process.as_ref().is_some_and(ready);
+        asks_nothing && starting && self.dice.chance(9950)
     }
 
     fn send_burst(&mut self, client: usize, conn: u64) {

@@ -79,7 +79,8 @@ pub struct Faults {
     pub pin: u32,
 }
 
-/// How a run ends.
+/// How a run ends. Events count from the first moment of serving on, or from the start of the process if the run is to end
+/// early: then mostly during recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// SIGKILL after that many events.
@@ -105,6 +106,7 @@ impl Scenario {
         let deadline_us = dice.pick(&[40_000, 200_000, 1_000_000, 5_000_000]);
         let limits = Limits {
             connections_max: dice.pick(&[4, 8, 32]),
+            connections_spare: 1,
             flights_max: dice.between(4, 20) as u32,
             pipeline_max: dice.pick(&[2, 8, 64]),
             deadline_us,
@@ -180,15 +182,23 @@ impl Faults {
 impl Ending {
     /// Draws how a run ends.
     pub fn draw(dice: &mut Dice) -> Ending {
-        let events = match dice.below(4) {
-            0 => dice.between(1, 120),
-            _ => dice.between(60, 900),
-        };
+        let events = dice.between(60, 900);
         match dice.below(10) {
             0..=3 => Ending::Kill(events),
             4..=7 => Ending::PowerCut(events),
             _ => Ending::Stop(events),
         }
+    }
+
+    /// Some runs are to end early, from outside.
+    pub fn early(self, dice: &mut Dice) -> Option<Ending> {
+        let events = dice.between(1, 120);
+        let early = match self {
+            Ending::Kill(_) => Ending::Kill(events),
+            Ending::PowerCut(_) => Ending::PowerCut(events),
+            Ending::Stop(_) => return None,
+        };
+        dice.chance(2000).then_some(early)
     }
 
     /// Some runs go on for long under faults: seals, merges and deletions come late, and look-ups on disk behind them.

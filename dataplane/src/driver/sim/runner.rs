@@ -36,12 +36,6 @@ pub fn replay(seed: u64, bug: Option<Bug>) -> String {
     )
 }
 
-/// Every counter, with its words.
-pub fn totals(counts: &Counts) -> String {
-    let line = |count: &Count| format!("{:>14}  {}", counts.of(*count), count.words());
-    Count::ALL.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
 /// What the command line asks for.
 #[derive(Clone, Debug, Default)]
 struct Asked {
@@ -371,7 +365,7 @@ fn run_many(asked: &Asked) -> ExitCode {
                     counts
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
-                        .merge(&went);
+                        .add_seed(&went);
                     done.fetch_add(1, Ordering::Relaxed);
                     if let Err(found) = result {
                         stop.store(true, Ordering::Relaxed);
@@ -390,7 +384,7 @@ fn run_many(asked: &Asked) -> ExitCode {
     let counts = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
     let seeds = done.load(Ordering::Relaxed);
     let seconds = began.elapsed().as_secs_f64();
-    println!("{}", totals(&counts));
+    println!("{}", counts.table());
     println!(
         "{seeds} seeds in {seconds:.1} s: {:.0} seeds/s with {} jobs",
         seeds as f64 / seconds,
@@ -405,11 +399,11 @@ fn run_many(asked: &Asked) -> ExitCode {
         show_found(seed, None, &found);
         return ExitCode::FAILURE;
     }
-    let unreached = counts.unreached();
-    if seeds >= SEEDS_FOR_COVERAGE && !unreached.is_empty() {
+    let too_rare = counts.too_rare();
+    if seeds >= SEEDS_FOR_COVERAGE && !too_rare.is_empty() {
         println!(
-            "never reached, which is a failure of this suite: {}",
-            unreached.join("; ")
+            "reached by too few seeds, which is a failure of this suite:\n  {}",
+            too_rare.join("\n  ")
         );
         return ExitCode::FAILURE;
     }

@@ -148,7 +148,9 @@ pub struct World {
     wall_offset_us: i64,
     queue: BTreeMap<(u64, u64), Queued>,
     queued: u64,
+    /// Events of this run, as [`Ending`] counts them.
     run_events: u64,
+    counts_recovery: bool,
 }
 
 /// Begins in 2026.
@@ -186,6 +188,7 @@ impl World {
             queue: BTreeMap::new(),
             queued: 0,
             run_events: 0,
+            counts_recovery: false,
             rare,
             dice,
             scenario,
@@ -255,7 +258,10 @@ impl World {
     /// The whole seed.
     pub fn live(&mut self) -> Result<(), Broken> {
         for run in 0..self.scenario.runs {
-            let ending = Ending::draw(&mut self.dice).stretched(&mut self.rare);
+            let ending = Ending::draw(&mut self.dice);
+            let early = ending.early(&mut self.dice);
+            let ending = early.unwrap_or_else(|| ending.stretched(&mut self.rare));
+            self.counts_recovery = early.is_some();
             self.hurry = Hurry::draw(&mut self.rare, ending);
             if !self.one_run(ending, false) {
                 return self.verdict();
@@ -264,6 +270,7 @@ impl World {
             self.between_runs();
         }
         self.hurry = None;
+        self.counts_recovery = false;
         self.faults = Faults::default();
         self.scenario.damage = 0;
         let ending = Ending::Stop(self.dice.between(20, 200));
@@ -274,6 +281,14 @@ impl World {
     }
 
     fn verdict(&mut self) -> Result<(), Broken> {
+        let answered = [Count::Misses, Count::Expired, Count::Hits, Count::Conflicts]
+            .into_iter()
+            .chain([Count::Refused400, Count::Refused401])
+            .map(|count| self.counts.of(count))
+            .sum::<u64>();
+        if answered > self.counts.of(Count::Unavailable503) {
+            self.counts.one(Count::Busy);
+        }
         self.failure.take().map_or(Ok(()), Err)
     }
 
@@ -298,7 +313,6 @@ impl World {
             self.wake_client(client, 10);
         }
         let exit = self.run_until_end(ending, last);
-        self.counts.add(Count::Events, self.run_events);
         if self.failure.is_some() {
             return false;
         }
@@ -385,7 +399,8 @@ impl World {
         if queued.run.is_some_and(|run| run != self.run) {
             return;
         }
-        self.run_events += 1;
+        self.counts.one(Count::Events);
+        self.run_events += u64::from(self.counts_recovery || self.is_recovered());
         if self
             .process
             .as_ref()
@@ -405,6 +420,12 @@ impl World {
             self.clock_resumes();
         }
         self.carry_out(queued.what);
+    }
+
+    fn is_recovered(&self) -> bool {
+        self.process
+            .as_ref()
+            .is_some_and(|process| process.recovered)
     }
 
     /// SIGTERM under load, faults included, or during recovery.

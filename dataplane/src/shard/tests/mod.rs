@@ -1,7 +1,11 @@
 //! Tests of one or two shards in a room: what a client sees, what the log holds, what waits for what.
 
+mod drain;
 mod patience;
+mod pressure;
+mod readiness;
 mod room;
+mod sizes;
 mod waiting;
 
 use self::room::{KEY, Room, full_room, release};
@@ -400,6 +404,7 @@ fn draining_answers_what_is_in_flight_closes_and_finishes_with_a_mark() {
     room.tell(0, ToShard::Drain);
     room.run();
     assert_eq!(room.listener_closed, 1);
+    room.pass(2_000_000);
     assert!(room.shut.iter().any(|(_, conn)| conn.slot == idle.slot));
     let held = room.held.pop_front().unwrap();
     room.hold_writes = false;
@@ -473,7 +478,7 @@ fn who_waited_in_the_listen_queue_of_a_stop_is_answered_before_the_shard_is_idle
     let heard = room.heard(0, asks);
     assert_eq!(statuses(&heard), [200]);
     assert!(heard.contains("Connection: close"), "{heard}");
-    room.pass(200_000);
+    room.pass(1_000_000);
     assert!(room.shut.contains(&(0, silent)));
     for conn in [asks, silent] {
         room.event(0, Event::Ended(conn));
