@@ -41,7 +41,7 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "LOG", value_parser = log_name)]
     log: Option<String>,
     /// At most this many records; 0 shows the segments only
-    #[arg(long, value_name = "N", value_parser = whole(0..=u64::MAX))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(0..=u64::MAX))]
     limit: Option<u64>,
     /// Show the bodies too: they are your customers' payloads
     #[arg(long)]
