@@ -68,7 +68,8 @@ Exit codes:
    2  the command line is wrong, or there is nothing to do as it was asked
   65  damage was found; nothing was changed
   69  the directory is in use by a gateway, or it did not answer; nothing was changed
-  74  a file, or the output, could not be read or written; it may be run again";
+  74  a file, or the output, could not be read or written; it may be run again
+  78  something was written by a newer flk: use that one; nothing was changed";
 
 /// The same for commands to a serving gateway.
 pub(crate) const SERVED_HELP: &str = "\

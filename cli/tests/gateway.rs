@@ -87,6 +87,34 @@ fn a_newcomer_gets_a_key_for_their_eyes_only_and_the_next_commands() {
 }
 
 #[test]
+fn a_gateway_whose_lines_cannot_be_written_serves_as_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut up = flk(dir.path());
+    up.args(["up", "--cores", "1", "--port", &port])
+        .stderr(full.unwrap());
+    let mut child = up.spawn().unwrap();
+    // The key is made before anything else, and sending waits until records are taken.
+    let key = dir.path().join("data/dev.key");
+    while !key.metadata().is_ok_and(|key| key.len() == 65) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::yield_now();
+    }
+    let record = signed_record(dir.path(), "plant-7");
+    let url = format!("http://127.0.0.1:{port}");
+    let args = ["pcs", "submit", "--attempts", "12", "--url", &url];
+    let sent = run(flk(dir.path()).args(args), &record);
+    let pid = child.id().to_string();
+    let killed = std::process::Command::new("kill").arg(pid).status();
+    assert!(killed.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(sent.code, 0, "{}", sent.stderr);
+}
+
+#[test]
 fn a_wrong_setting_stops_the_start_and_names_itself() {
     let dir = tempfile::tempdir().unwrap();
     let ran = run(flk(dir.path()).args(["up", "--port", "99999"]), b"");

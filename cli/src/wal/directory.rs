@@ -262,6 +262,11 @@ pub(super) struct LogFile<'d> {
 }
 
 impl LogFile<'_> {
+    /// Length of the file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn read(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, Errno> {
         if self.directory.is_stopped() {
             return Err(Errno::EIO);

@@ -162,6 +162,7 @@ fn config() -> KeeperConfig {
         wal_bytes_max: None,
         body_age_max_s: 14 * DAY_S,
         dedup_memory_bytes_max: u64::MAX,
+        drain_delay_us: 0,
         sync: SyncMode::WriteThenSync,
         direct: false,
         params: ParamsVersion::ONE,

@@ -22,6 +22,7 @@ pub mod probe;
 pub mod rate;
 pub mod ring;
 pub mod signal;
+mod stop_watch;
 pub mod threads;
 
 pub mod links;

@@ -135,6 +135,19 @@ impl Ledger {
         self.next_file - 1
     }
 
+    /// Gives out no number of a file that is kept although no manifest names it.
+    pub(crate) fn leave_out(&mut self, name: &str) {
+        let Some(NumberedFile::Segment(number) | NumberedFile::Slice(number)) =
+            NumberedFile::parse(name)
+        else {
+            return;
+        };
+        // Numbers near the end of the space are never reached.
+        if number < u64::MAX / 2 {
+            self.next_file = self.next_file.max(number + 1);
+        }
+    }
+
     /// Spares at hand, named by the manifest or not yet.
     pub(crate) fn spares_count(&self) -> usize {
         self.manifest.spares.len() + self.ready.len()

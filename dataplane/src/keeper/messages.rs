@@ -133,12 +133,15 @@ pub struct SliceSet {
 /// Shard to keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToKeeper {
-    /// The first batch in segment `ordinal` is durable; the segment before is closed. Asks for the segment after it.
+    /// The first batch in segment `ordinal` is durable, or could not be written there; the segment before is closed. Asks
+    /// for the segment after it.
     Entered {
         /// The log.
         log: LogId,
         /// The segment that is in use now.
         ordinal: u32,
+        /// Whether its first batch is durable; otherwise that goes on in the segment that is asked for.
+        durable: bool,
         /// Seal epoch of the batches from here on.
         epoch: Epoch,
         /// The segment before it (none for the log's first).

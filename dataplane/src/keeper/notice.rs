@@ -29,8 +29,15 @@ pub enum Notice {
         /// Units in all.
         of: u64,
     },
-    /// A file that no manifest names was removed.
+    /// A file that no manifest names was removed: nothing in it counted.
     VoidRemoved(String),
+    /// A file that no manifest names stays where it is.
+    StrayKept {
+        /// The file.
+        file: String,
+        /// Why it is not removed.
+        why: &'static str,
+    },
     /// An unconfirmed tail of a log was cut off.
     TornTail {
         /// The log.
@@ -135,8 +142,15 @@ impl fmt::Display for Notice {
             Notice::Installed => write!(out, "new installation made"),
             Notice::Progress { what, done, of } => write!(out, "{what}: {done} of {of}"),
             Notice::VoidRemoved(file) => {
-                write!(out, "{file}: not named by the manifest, removed")
+                write!(
+                    out,
+                    "{file}: left over from a start or a deletion that was cut short; nothing in it counted, and it was removed"
+                )
             }
+            Notice::StrayKept { file, why } => write!(
+                out,
+                "{file}: not named by the manifest, and {why}; it is not used and stays where it is until you move it out of WAL_DIR"
+            ),
             Notice::TornTail {
                 log,
                 file,
@@ -237,7 +251,7 @@ fn space_low(
         ),
         Shortage::Cap => write!(
             out,
-            "WAL_DIR takes {bytes} of the {limit_bytes} bytes that WAL_MAX_BYTES allows and nothing may be deleted: submits are answered 503; raise WAL_MAX_BYTES or release pins"
+            "WAL_DIR takes {bytes} of the {limit_bytes} bytes that WAL_MAX_BYTES (by default 80 % of the file system) allows and nothing may be deleted: submits are answered 503; raise WAL_MAX_BYTES, enlarge the file system or release pins"
         ),
         Shortage::Refused => write!(
             out,

@@ -2,7 +2,7 @@
 //! what may go, lets a shard wait for its next segment rather than take what a start needs, and has submits answered 503
 //! only where nothing can be freed.
 
-use crate::event::{Errno, ShardId};
+use crate::event::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::halt::Halt;
 use crate::keeper::messages::{Shortage, ToShard};
@@ -151,6 +151,8 @@ pub(crate) struct Space {
     pub(crate) naming: Option<Shortage>,
     /// More should be freed as soon as shards use the new slices.
     pub(crate) hurried: bool,
+    /// The next seal is for room: segments in use need not be closed for it.
+    pub(crate) seals: bool,
     pub(crate) pace: Pace,
     /// Until then shards are expected to use the newest slices.
     switch_due_us: u64,
@@ -251,7 +253,7 @@ impl Service {
             && self.bytes_by_fate().0 == 0;
         if wanting && can_seal {
             self.sealing.wanted = true;
-            self.sealing.for_room = true;
+            self.space.seals = true;
         }
         let switching = !self.all_switched() && now_us < self.space.switch_due_us;
         let hopeful = !self.pins.any() && (freed || can_seal || switching);
@@ -289,15 +291,5 @@ impl Service {
             bytes: taken_bytes,
             limit_bytes,
         });
-    }
-}
-
-impl Errno {
-    /// The file system refuses changes: not permitted, no access, or mounted read-only.
-    pub(crate) fn is_refusal(self) -> bool {
-        const EPERM: i32 = 1;
-        const EACCES: i32 = 13;
-        const EROFS: i32 = 30;
-        matches!(self.0, EPERM | EACCES | EROFS)
     }
 }

@@ -81,8 +81,6 @@ pub(crate) struct Sealing {
     pub(crate) blocked: BTreeMap<LogId, Blocked>,
     /// Room is short: seal soon, so that segments may be deleted.
     pub(crate) wanted: bool,
-    /// That is why: segments in use need not be closed for it.
-    pub(crate) for_room: bool,
     /// Monotonic time of the last seal.
     last_us: u64,
     /// Merging failed: not before this monotonic time again.
@@ -102,7 +100,6 @@ impl Sealing {
             slices,
             blocked: BTreeMap::new(),
             wanted: false,
-            for_room: false,
             last_us: now_us,
             merge_again_us: 0,
             epoch: Epoch::FIRST,
@@ -159,7 +156,7 @@ impl Service {
     /// Seals what is closed, having asked shards to close what they have.
     pub(crate) async fn seal(&mut self) -> Result<(), Halt> {
         self.sealing.wanted = false;
-        if !self.sealing.for_room {
+        if !self.space.seals {
             self.roll_all().await?;
         }
         let now_us = self.ledger.now().mono_us;
@@ -171,13 +168,11 @@ impl Service {
         let mut count = 0;
         for (log, index) in segments {
             self.attend().await?;
+            if self.stop != Stop::No {
+                return Ok(()); // A stop has a bound.
+            }
             if self.sealing.blocked.contains_key(&log) {
                 continue;
-            }
-            if harvest.decisions.len() >= self.ledger.config.held_count_max() {
-                // The rest is for the next seal, and it needs no shard to close anything.
-                self.sealing.wanted = true;
-                break;
             }
             if let Some(last) = self.harvest_segment(log, index, &mut harvest).await? {
                 covers.insert(log, last);
@@ -237,8 +232,11 @@ impl Service {
         index: usize,
         harvest: &mut Harvest,
     ) -> Result<Option<Sequence>, Halt> {
+        // Where no more may be held, the rest is for the next seal.
+        let is_full = harvest.decisions.len() >= self.ledger.config.held_count_max();
+        self.sealing.wanted |= is_full;
         let log = self.ledger.manifest.logs.iter().find(|log| log.id == id);
-        let Some(log) = log.cloned() else {
+        let Some(log) = log.filter(|_| !is_full).cloned() else {
             return Ok(None);
         };
         let ordinal = log.segments[index].ordinal;

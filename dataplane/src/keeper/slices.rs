@@ -1,10 +1,10 @@
 //! Slices as the keeper reads them: opened and checked against the manifest, streamed in key order, cut into views for
 //! shards. It never writes one.
 
-use crate::dedup::slice::frame::{Header, table_checksum};
+use crate::dedup::slice::frame::table_checksum;
 use crate::dedup::slice::reader::Directory;
 use crate::dedup::slice::{SliceError, SliceReader, SliceView};
-use crate::dedup::{Decided, Epoch, PARTITIONS};
+use crate::dedup::{Decided, Epoch, Key, PARTITIONS};
 use crate::event::{Errno, ShardId};
 use crate::keeper::files::READ;
 use crate::keeper::fold::order;
@@ -33,12 +33,6 @@ pub(crate) struct Slice {
     params: Vec<u16>,
 }
 
-/// Generation and installation that the first block of a slice file states.
-pub(crate) fn first_block(block: &[u8]) -> Option<([u8; 16], u64)> {
-    let header = Header::decode(block).ok()?;
-    Some((header.installation, header.generation))
-}
-
 impl Slice {
     /// Opens a slice that the manifest names.
     pub(crate) async fn open(
@@ -52,7 +46,7 @@ impl Slice {
             file: name.clone(),
             what: what.to_string(),
         };
-        let fault = |fault: SliceError| damage(&fault.to_string());
+        let fault = |fault: SliceError| refused(&name, &fault);
         let bytes = readable.bytes();
         let Some(last_at) = bytes.checked_sub(BLOCK_BYTES as u64) else {
             return Err(damage("it is shorter than a block"));
@@ -88,10 +82,11 @@ impl Slice {
     }
 
     fn damage(&self, fault: &SliceError) -> Halt {
-        Halt::Damage {
-            file: self.readable.file.name.clone(),
-            what: fault.to_string(),
-        }
+        refused(&self.readable.file.name, fault)
+    }
+
+    fn inconsistent(&self, what: &'static str) -> Halt {
+        self.damage(&SliceError::Inconsistent { what })
     }
 
     /// The view of some partitions.
@@ -112,6 +107,17 @@ impl Slice {
                 self.params.clone(),
             )
             .map_err(|fault| self.damage(&fault))
+    }
+}
+
+/// The end of the process that the fault of a slice means: what a newer flk wrote is not damaged.
+fn refused(name: &str, fault: &SliceError) -> Halt {
+    match fault.is_newer() {
+        true => Halt::Refused(format!("{name}: {fault}")),
+        false => Halt::Damage {
+            file: name.to_string(),
+            what: fault.to_string(),
+        },
     }
 }
 
@@ -153,6 +159,8 @@ pub(crate) fn partitions_of(owners: &[ShardId; PARTITIONS as usize], shard: Shar
 struct Cursor {
     slice: Rc<Slice>,
     next_block: u32,
+    /// Key of the entry read last.
+    last: Option<Key>,
     entries: VecDeque<Decided>,
 }
 
@@ -181,10 +189,14 @@ impl Cursor {
             for mut decided in block.entries() {
                 let params = slice.params.get(usize::from(decided.params));
                 decided.params = *params.ok_or_else(|| {
-                    slice.damage(&SliceError::Inconsistent {
-                        what: "an entry names an unknown params version",
-                    })
+                    slice.inconsistent("an entry names an unknown params version")
                 })?;
+                if let Some((part, number)) = decided.unknown_part() {
+                    return Err(slice.damage(&SliceError::UnknownPart { part, number }));
+                }
+                if self.last.replace(decided.key) > Some(decided.key) {
+                    return Err(slice.inconsistent("entries out of order"));
+                }
                 decided.epoch = Epoch::EARLIER_RUNS;
                 self.entries.push_back(decided);
             }
@@ -217,6 +229,7 @@ impl Merge {
             let mut cursor = Cursor {
                 slice: slice.clone(),
                 next_block: slice.reader.blocks().start,
+                last: None,
                 entries: VecDeque::new(),
             };
             merge.heads.push(cursor.next().await?);

@@ -46,6 +46,10 @@ pub(crate) struct TestDisk {
     pub(crate) fail_reads_of: Option<String>,
     /// Reads of this file that reach the block at this offset fail.
     pub(crate) fail_reads_at: Option<(String, u64)>,
+    /// Changes that fail from then on: (count down, error).
+    pub(crate) fail_from: Option<(u64, Errno)>,
+    /// Files cannot be made or opened for writing, for this reason.
+    pub(crate) refuses: Option<Errno>,
     /// Nothing more can be written.
     pub(crate) full: bool,
     /// Operations done so far.
@@ -101,6 +105,18 @@ impl TestDisk {
     pub(crate) fn remove(&mut self, name: &str) {
         self.names.remove(name);
         self.durable_names.remove(name);
+    }
+
+    /// Gives a file a second name, durably.
+    pub(crate) fn link(&mut self, name: &str, second: &str) {
+        let inode = self.names[name];
+        self.names.insert(second.to_string(), inode);
+        self.durable_names.insert(second.to_string(), inode);
+    }
+
+    /// Another process locks a file, until the next crash.
+    pub(crate) fn held_by_another(&mut self, name: &str) {
+        self.locks.insert(self.names[name], -1);
     }
 
     /// The process ends, its descriptors and locks go; the machine runs on, so everything is still seen, durable or not.
@@ -187,6 +203,20 @@ impl TestDisk {
                 return Err(error);
             }
             *count -= 1;
+        }
+        let changes = !matches!(
+            op,
+            FileOp::List | FileOp::Read { .. } | FileOp::Len(_) | FileOp::Space | FileOp::Close(_)
+        );
+        match &mut self.fail_from {
+            Some((0, error)) if changes => return Err(*error),
+            Some((count, _)) => *count = count.saturating_sub(1),
+            None => {}
+        }
+        if let (FileOp::Open { how, .. }, Some(error)) = (op, self.refuses)
+            && (how.create || how.write)
+        {
+            return Err(error);
         }
         if let (FileOp::Read { file, .. }, Some(prefix)) = (op, &self.fail_reads_of)
             && self.name_of(*file).starts_with(prefix.as_str())

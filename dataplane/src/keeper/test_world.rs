@@ -34,6 +34,7 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
         wal_bytes_max: None,
         body_age_max_s: 14 * 86_400,
         dedup_memory_bytes_max: 1 << 30,
+        drain_delay_us: 0,
         sync: SyncMode::Dsync,
         direct: true,
         params: ParamsVersion::new("1").expect("a name"),
@@ -162,14 +163,24 @@ impl FakeShard {
         entered.then_some(ToKeeper::Entered {
             log: self.begin.log,
             ordinal: self.current.ordinal,
+            durable: true,
             epoch: self.epoch,
             closed,
         })
     }
 
+    /// Whether a body and its decision can be written without another segment having to be named.
+    fn has_room_for(&self, body_bytes: usize) -> bool {
+        self.next.is_some() || self.fits(body_bytes, 2)
+    }
+
+    fn fits(&self, bodies_bytes: usize, records: u32) -> bool {
+        let needs = 8192 + 4096 + bodies_bytes as u64 + u64::from(records) * 300;
+        self.fresh || self.offset + needs <= self.current.bytes
+    }
+
     fn roll_if_full(&mut self, batch: &OpenBatch) -> Option<ClosedSegment> {
-        let needs = 8192 + 4096 + batch.bodies_bytes() as u64 + u64::from(batch.records()) * 300;
-        if self.fresh || self.offset + needs <= self.current.bytes {
+        if self.fits(batch.bodies_bytes(), batch.records()) {
             return None;
         }
         Some(self.roll())
@@ -231,6 +242,8 @@ pub(crate) struct World {
     pub(crate) decided: u32,
     /// File operations until the process dies in the middle of things.
     pub(crate) ops_left: Option<u64>,
+    /// File operations until one does not end.
+    pub(crate) hangs_in: Option<u64>,
     /// Called before each file operation.
     pub(crate) watch: Option<Watch>,
 }
@@ -260,6 +273,7 @@ impl World {
             dead: false,
             decided: 0,
             ops_left: None,
+            hangs_in: None,
             watch: None,
         }
     }
@@ -314,6 +328,11 @@ impl World {
                             return false;
                         }
                         self.ops_left = self.ops_left.map(|left| left - 1);
+                        let hangs = self.hangs_in == Some(0);
+                        self.hangs_in = self.hangs_in.map(|left| left.saturating_sub(1));
+                        if hangs {
+                            continue;
+                        }
                         if let Some(watch) = &mut self.watch {
                             watch(&self.disk, &op);
                         }
@@ -338,9 +357,14 @@ impl World {
 
     /// Lets time pass in seconds, waking the keeper when it asked for it.
     pub(crate) fn pass_s(&mut self, seconds: u64) {
-        let until_us = self.now.mono_us + seconds * 1_000_000;
+        self.pass_us(seconds * 1_000_000);
+    }
+
+    /// The same in microseconds.
+    pub(crate) fn pass_us(&mut self, time_us: u64) {
+        let until_us = self.now.mono_us + time_us;
         // A long time is passed in some fifty strides: a wake-up may be late.
-        let stride_us = seconds * 1_000_000 / 50;
+        let stride_us = time_us / 50;
         while let Some(at_us) = self.wake_us.take() {
             if at_us > until_us || self.exit.is_some() || self.dead {
                 self.wake_us = Some(at_us);
@@ -448,6 +472,7 @@ impl World {
                 ToKeeper::Entered {
                     log,
                     ordinal,
+                    durable: true,
                     epoch,
                     closed,
                 },
@@ -468,12 +493,43 @@ impl World {
 
     /// Logs a body and its decision for the record of this number, durably, and tells the keeper what it must know.
     pub(crate) fn decide(&mut self, shard: u16, record: u32, ttl_s: u32) {
+        self.decide_sized(shard, record, ttl_s, 700);
+    }
+
+    /// A request comes: it waits at most 5 s for room in the log. What refused it comes back: a shortage that the keeper
+    /// told, or its deadline.
+    pub(crate) fn offer(
+        &mut self,
+        shard: u16,
+        record: u32,
+        ttl_s: u32,
+        body_bytes: usize,
+    ) -> Result<(), Option<Shortage>> {
+        for _ in 0..500 {
+            let state = &self.shards[usize::from(shard)];
+            if state.space_low.is_some() {
+                return Err(state.space_low);
+            }
+            if state.has_room_for(body_bytes) {
+                self.decide_sized(shard, record, ttl_s, body_bytes);
+                return Ok(());
+            }
+            self.pass_us(10_000);
+            if self.exit.is_some() || self.dead {
+                break;
+            }
+        }
+        Err(None)
+    }
+
+    /// As [`World::decide`], with a body of this length.
+    pub(crate) fn decide_sized(&mut self, shard: u16, record: u32, ttl_s: u32, body_bytes: usize) {
         let mut batch = OpenBatch::new(Limits::default());
         let now_s = self.shards[usize::from(shard)]
             .begin
             .clock
             .at(self.now.mono_us);
-        self.push_decision(&mut batch, shard, record, now_s, ttl_s);
+        self.push_decision(&mut batch, shard, record, now_s, ttl_s, body_bytes);
         let state = &mut self.shards[usize::from(shard)];
         let entered = state.append(&mut self.disk, &batch, self.now);
         let settled = ToKeeper::Settled {
@@ -497,13 +553,14 @@ impl World {
         record: u32,
         now_s: u32,
         ttl_s: u32,
+        body_bytes: usize,
     ) {
         let state = &self.shards[usize::from(shard)];
         let meta = BodyMeta {
             tenant: "default",
             ..BodyMeta::default()
         };
-        let index = batch.push_body(&vec![b'x'; 700], &meta);
+        let index = batch.push_body(&vec![b'x'; body_bytes], &meta);
         let sequence = state.sequence.next().expect("room in the counter");
         let mut pcs_id = [0; 32];
         pcs_id[..4].copy_from_slice(&record.to_le_bytes());
@@ -527,9 +584,9 @@ impl World {
     /// Begins to write a batch that never becomes durable: only `blocks` of its blocks reach the disk.
     pub(crate) fn tear(&mut self, shard: u16, record: u32, blocks: usize) {
         let mut batch = OpenBatch::new(Limits::default());
-        self.push_decision(&mut batch, shard, record, 0, 100);
+        self.push_decision(&mut batch, shard, record, 0, 100, 700);
         for filler in 0..8 {
-            self.push_decision(&mut batch, shard, record + filler, 0, 100);
+            self.push_decision(&mut batch, shard, record + filler, 0, 100, 700);
         }
         let now = self.now;
         let state = &mut self.shards[usize::from(shard)];

@@ -201,6 +201,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_status_of_a_problem_is_counted() {
+        for problem in crate::http::Problem::ALL {
+            assert!(STATUSES.contains(&problem.status()), "{problem:?}");
+        }
+    }
+
+    #[test]
     fn promised_names_are_unlabelled_integer_samples_summed_over_shards() {
         let stats = Stats::new(2);
         stats.shards[0].ingest.add(2);

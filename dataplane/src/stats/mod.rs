@@ -92,8 +92,8 @@ const DEVIATION_EDGES: &[f64] = &[0.0, 1e-9, 1e-6, 0.001, 0.01, 0.05, 0.1, 0.15,
 const FRACTION_EDGES: &[f64] = &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.05];
 
 /// Statuses that are answered, in the order of [`ShardStats::answers`].
-pub const STATUSES: [u16; 15] = [
-    200, 202, 400, 401, 404, 405, 408, 411, 413, 415, 417, 429, 431, 503, 505,
+pub const STATUSES: [u16; 16] = [
+    200, 202, 400, 401, 404, 405, 408, 411, 413, 415, 417, 429, 431, 501, 503, 505,
 ];
 
 /// One shard's page.

@@ -160,6 +160,7 @@ impl World {
             ),
             body_age_max_s: scenario.body_age_max_s,
             dedup_memory_bytes_max: scenario.dedup_memory_bytes_max,
+            drain_delay_us: 0,
             sync: scenario.sync,
             direct: scenario.direct,
             params: Params::default().version,

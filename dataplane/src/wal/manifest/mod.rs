@@ -54,7 +54,7 @@ pub struct Extent {
 pub enum SegmentState {
     /// Named before its first batch; perhaps never used, perhaps in use already.
     Next,
-    /// Said to be in use by the shard that writes it. Read like a next one: its first write may have failed.
+    /// In use by the shard that writes it: its first batch was durable.
     Open,
     /// Written no more.
     Closed(Extent),
@@ -275,6 +275,21 @@ impl Manifest {
             .chain(self.spares.iter().copied())
             .chain(slices)
             .collect()
+    }
+
+    /// All segments, each with its log.
+    pub fn segments(&self) -> impl Iterator<Item = (&LogEntry, &SegmentEntry)> {
+        let logs = self.logs.iter();
+        logs.flat_map(|log| log.segments.iter().map(move |entry| (log, entry)))
+    }
+
+    /// How far the slices hold a log's decisions.
+    pub fn covered_upto(&self, log: LogId) -> Option<Sequence> {
+        let covers = self.slices.iter().flat_map(|slice| &slice.covers);
+        covers
+            .filter(|cover| cover.log == log)
+            .map(|cover| cover.upto)
+            .max()
     }
 
     /// The gap that holds a sequence of a log.
