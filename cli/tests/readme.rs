@@ -53,6 +53,7 @@ fn shell(dir: &Path, url: &str, line: &str) -> Ran {
 /// Whether a line is the same whenever the tour is done: it names no key, time or rate.
 fn is_the_same_each_time(line: &str) -> bool {
     let varies = [
+        "Date: ",
         "by key",
         "log 1.",
         "log 2.",
