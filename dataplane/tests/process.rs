@@ -5,7 +5,7 @@
 
 use flk_dataplane::driver::commands::socket_path;
 use flk_dataplane::driver::console::Console;
-use flk_dataplane::driver::files::open_directory;
+use flk_dataplane::driver::directory::open_directory;
 use flk_dataplane::driver::listen::{PORT_WAIT, listeners};
 use flk_dataplane::driver::lock::lock_directory;
 use flk_dataplane::driver::probe::{DriverKind, Requested, choose};

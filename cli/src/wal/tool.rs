@@ -15,9 +15,12 @@ use flk_dataplane::event::SyncMode;
 use flk_dataplane::keeper::Keeper;
 use flk_dataplane::keeper::config::KeeperConfig;
 use flk_dataplane::keeper::offline::{Job, run_blocking};
+use flk_dataplane::stats::Stats;
+use flk_dataplane::wal::manifest::MANIFEST_BYTES_MAX;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 const QUARANTINE_EXAMPLES: &str = "\
@@ -166,6 +169,8 @@ fn config() -> KeeperConfig {
         sync: SyncMode::WriteThenSync,
         direct: false,
         params: ParamsVersion::ONE,
+        manifest_bytes_max: MANIFEST_BYTES_MAX,
+        stats: Arc::new(Stats::new(0)),
         pid: std::process::id(),
     }
 }

@@ -74,6 +74,13 @@ pub(crate) enum Halt {
         /// What was missing for a clean one.
         missing: String,
     },
+    /// The manifest would be longer than can be read back, or than leaves room for a start.
+    ManifestFull {
+        /// Bytes that it would take.
+        bytes: usize,
+        /// Bytes that it may take.
+        bytes_max: usize,
+    },
 }
 
 impl Halt {
@@ -87,7 +94,10 @@ impl Halt {
             | Halt::StaleManifest { .. }
             | Halt::NoManifest { .. } => Exit::Damage,
             Halt::Io { .. } | Halt::StopCutShort { .. } => Exit::File,
-            Halt::Secret { .. } | Halt::StartsExhausted | Halt::Refused(_) => Exit::Configuration,
+            Halt::Secret { .. }
+            | Halt::StartsExhausted
+            | Halt::ManifestFull { .. }
+            | Halt::Refused(_) => Exit::Configuration,
         };
         i32::from(exit.code())
     }
@@ -153,6 +163,10 @@ impl fmt::Display for Halt {
             Halt::StopCutShort { missing } => write!(
                 out,
                 "stopped, but not cleanly: {missing} when the time for it was over. Check the disk under WAL_DIR and its free space. All that was answered is durable; the next start is one as after a crash"
+            ),
+            Halt::ManifestFull { bytes, bytes_max } => write!(
+                out,
+                "the manifest would take {bytes} bytes, and may take {bytes_max}: there are too many log segments. Delete old ones with `flk wal compact --older-than SECONDS`; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"
             ),
             Halt::StartsExhausted => out.write_str(
                 "this WAL_DIR was started 16,777,215 times, which is all that its numbering allows: begin a new one",

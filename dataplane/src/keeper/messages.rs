@@ -86,6 +86,8 @@ pub enum Shortage {
     Cap,
     /// The file system refuses to make files: read-only, immutable, or another owner's.
     Refused,
+    /// So many segments are kept that the manifest has no room for another.
+    Segments,
 }
 
 /// Keeper to shard.

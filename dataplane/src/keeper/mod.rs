@@ -26,6 +26,7 @@ mod strays;
 
 mod commands;
 mod crowd;
+mod publish;
 mod retain;
 mod room;
 mod seal;
@@ -39,15 +40,21 @@ mod quarantine;
 #[cfg(test)]
 mod test_disk;
 #[cfg(test)]
+mod test_shard;
+#[cfg(test)]
 mod test_world;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_clean_stop;
 #[cfg(test)]
+mod tests_clock;
+#[cfg(test)]
 mod tests_epochs;
 #[cfg(test)]
 mod tests_evidence;
+#[cfg(test)]
+mod tests_manifest;
 #[cfg(test)]
 mod tests_offline;
 #[cfg(test)]
@@ -60,6 +67,8 @@ mod tests_room;
 mod tests_serving;
 #[cfg(test)]
 mod tests_short;
+#[cfg(test)]
+mod tests_slices;
 #[cfg(test)]
 mod tests_stop;
 

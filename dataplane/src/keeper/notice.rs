@@ -125,6 +125,11 @@ pub enum Notice {
         /// Free bytes below which submits are refused; where the cap is meant, the cap.
         limit_bytes: u64,
     },
+    /// So many segments are kept that the oldest are deleted before their time.
+    TooManySegments {
+        /// How many.
+        segments: u64,
+    },
     /// A quarantine is about to give this up.
     GivingUp(String),
     /// Connections were closed to make room for new ones.
@@ -227,6 +232,10 @@ impl fmt::Display for Notice {
             Notice::SpaceLow { bytes, .. } => {
                 write!(out, "room for the log again ({bytes} bytes free)")
             }
+            Notice::TooManySegments { segments } => write!(
+                out,
+                "{segments} log segments are kept, as many as the manifest has room for: the oldest are deleted before WAL_MAX_AGE says so; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"
+            ),
             Notice::GivingUp(plan) => write!(out, "giving up what is damaged: {plan}"),
             Notice::Crowded { closed_count } => write!(
                 out,
@@ -253,6 +262,7 @@ fn space_low(
             out,
             "WAL_DIR takes {bytes} of the {limit_bytes} bytes that WAL_MAX_BYTES (by default 80 % of the file system) allows and nothing may be deleted: submits are answered 503; raise WAL_MAX_BYTES, enlarge the file system or release pins"
         ),
+        Shortage::Segments => out.write_str("the manifest has no room for another log segment and none may be deleted: submits are answered 503; release pins, look for damaged logs with `flk wal verify`, and see docs/operations.md, too many segments"),
         Shortage::Refused => write!(
             out,
             "the file system refuses new files in WAL_DIR ({bytes} bytes are free, so it is not full): submits are answered 503; look for a read-only mount, for `chattr +i` or `+a` (lsattr -d), and at the owner and mode of WAL_DIR"

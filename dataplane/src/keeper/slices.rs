@@ -2,7 +2,7 @@
 //! shards. It never writes one.
 
 use crate::dedup::slice::frame::table_checksum;
-use crate::dedup::slice::reader::Directory;
+use crate::dedup::slice::reader::{Directory, ViewParts};
 use crate::dedup::slice::{SliceError, SliceReader, SliceView};
 use crate::dedup::{Decided, Epoch, Key, PARTITIONS};
 use crate::event::{Errno, ShardId};
@@ -42,8 +42,31 @@ impl Slice {
     ) -> Result<Slice, Halt> {
         let name = NumberedFile::Slice(entry.file).to_string();
         let readable = Readable::open(&ledger.files, &name, READ).await?;
+        match Slice::read(ledger, entry, dictionary, &name, &readable).await {
+            Ok((reader, directory, params)) => Ok(Slice {
+                number: entry.file,
+                readable,
+                reader,
+                directory,
+                params,
+            }),
+            Err(halt) => {
+                readable.close().await;
+                Err(halt)
+            }
+        }
+    }
+
+    /// Reads and checks frame and directory, and gives its params versions their numbers.
+    async fn read(
+        ledger: &Ledger,
+        entry: &SliceEntry,
+        dictionary: &mut Dictionary,
+        name: &str,
+        readable: &Readable,
+    ) -> Result<(SliceReader, Directory, Vec<u16>), Halt> {
         let damage = |what: &str| Halt::Damage {
-            file: name.clone(),
+            file: name.to_string(),
             what: what.to_string(),
         };
         let fault = |fault: SliceError| refused(&name, &fault);
@@ -51,8 +74,8 @@ impl Slice {
         let Some(last_at) = bytes.checked_sub(BLOCK_BYTES as u64) else {
             return Err(damage("it is shorter than a block"));
         };
-        let first = part(&readable, 0..BLOCK_BYTES as u64).await?;
-        let last = part(&readable, last_at..bytes).await?;
+        let first = part(readable, 0..BLOCK_BYTES as u64).await?;
+        let last = part(readable, last_at..bytes).await?;
         let reader = SliceReader::open(&first, &last, bytes).map_err(fault)?;
         let as_named = reader.header().slice_id == entry.id
             && reader.header().installation == ledger.manifest.installation
@@ -63,22 +86,16 @@ impl Slice {
         }
         let [directory, params, _] = reader.small_sections().map_err(fault)?;
         let directory = reader
-            .directory(&part(&readable, directory).await?)
+            .directory(&part(readable, directory).await?)
             .map_err(fault)?;
         let versions = reader
-            .params(&part(&readable, params).await?)
+            .params(&part(readable, params).await?)
             .map_err(fault)?;
         let numbers = versions.iter().map(|it| dictionary.number(it.as_str()));
         let params = numbers
             .collect::<Option<Vec<u16>>>()
             .ok_or_else(|| damage("too many params versions"))?;
-        Ok(Slice {
-            number: entry.file,
-            readable,
-            reader,
-            directory,
-            params,
-        })
+        Ok((reader, directory, params))
     }
 
     fn damage(&self, fault: &SliceError) -> Halt {
@@ -89,21 +106,27 @@ impl Slice {
         self.damage(&SliceError::Inconsistent { what })
     }
 
-    /// The view of some partitions.
-    pub(crate) async fn view(&self, partitions: Range<u16>) -> Result<SliceView, Halt> {
-        let parts = self
-            .reader
-            .view_parts(&self.directory, partitions.clone())
-            .map_err(|fault| self.damage(&fault))?;
-        let index = part(&self.readable, parts.index).await?;
-        let filters = part(&self.readable, parts.filters).await?;
+    /// What to read for the view of some partitions.
+    pub(crate) fn view_parts(&self, partitions: Range<u16>) -> Result<ViewParts, Halt> {
+        self.reader
+            .view_parts(&self.directory, partitions)
+            .map_err(|fault| self.damage(&fault))
+    }
+
+    /// The view of some partitions, from the bytes of its parts.
+    pub(crate) fn view(
+        &self,
+        partitions: Range<u16>,
+        index: &[u8],
+        filters: &[u8],
+    ) -> Result<SliceView, Halt> {
         self.reader
             .view(
                 self.readable.file.id,
                 &self.directory,
                 partitions,
-                &index,
-                &filters,
+                index,
+                filters,
                 self.params.clone(),
             )
             .map_err(|fault| self.damage(&fault))
@@ -122,7 +145,7 @@ fn refused(name: &str, fault: &SliceError) -> Halt {
 }
 
 /// Bytes of a file that must be there.
-async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+pub(crate) async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, Halt> {
     let bytes = (range.end - range.start) as usize;
     let failed = |error| Halt::Io {
         doing: "reading",

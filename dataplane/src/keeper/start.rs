@@ -238,11 +238,7 @@ fn shards_of(manifest: &Manifest, start: u32) -> u16 {
 
 /// Sets the clock of this run by what was found, and withholds what cannot be believed.
 fn resume_clock(ledger: &mut Ledger, harvest: &Harvest) {
-    let mark = ledger.manifest.clock;
-    let in_manifest = Reading {
-        expiry_s: mark.expiry_s,
-        wall_us: mark.wall_us,
-    };
+    let in_manifest = Reading::from(ledger.manifest.clock);
     let decided_at_max = ledger
         .manifest
         .slices
@@ -258,7 +254,7 @@ fn resume_clock(ledger: &mut Ledger, harvest: &Harvest) {
         },
         _ => in_manifest.later(harvest.newest),
     };
-    let resumed = clock::resume(newest, decided_at_max, now.wall_us);
+    let resumed = clock::resume(newest, in_manifest, decided_at_max, now.wall_us);
     ledger.clock = ExpiryClock {
         base_s: resumed.expiry_s,
         base_mono_us: now.mono_us,

@@ -52,6 +52,8 @@ pub(crate) struct TestDisk {
     pub(crate) refuses: Option<Errno>,
     /// Nothing more can be written.
     pub(crate) full: bool,
+    /// Reads of each file.
+    pub(crate) reads: BTreeMap<String, u64>,
     /// Operations done so far.
     pub(crate) ops: u64,
 }
@@ -196,6 +198,9 @@ impl TestDisk {
     /// Carries out one operation.
     pub(crate) fn run(&mut self, op: &FileOp) -> FileResult {
         self.ops += 1;
+        if let FileOp::Read { file, .. } = op {
+            *self.reads.entry(self.name_of(*file)).or_default() += 1;
+        }
         if let Some((count, error)) = &mut self.fail_at {
             if *count == 0 {
                 let error = *error;

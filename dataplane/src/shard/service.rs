@@ -28,7 +28,7 @@ impl Shard {
         }
         match self.space_low {
             Some(Shortage::Disk) => return Some(Problem::DiskFull),
-            Some(Shortage::Cap) => return Some(Problem::CapReached),
+            Some(Shortage::Cap | Shortage::Segments) => return Some(Problem::CapReached),
             Some(Shortage::Refused) => return Some(Problem::WalReadOnly),
             None => {}
         }
