@@ -9,7 +9,7 @@ use crate::config::{Config, warnings};
 use crate::driver::affinity::{allowed_cpus, choose_cores, quota_cpus};
 use crate::driver::console::{Console, last_words};
 use crate::driver::descriptors::{self, Places};
-use crate::driver::files::open_directory;
+use crate::driver::directory::open_directory;
 use crate::driver::flush_time::flush_time;
 use crate::driver::holder::Holder;
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
@@ -29,6 +29,7 @@ use crate::keeper::stop::{STOP_MORE_US, STOP_US};
 use crate::shard::Shard;
 use crate::shard::config::{Limits, ShardConfig};
 use crate::stats::Stats;
+use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::{Found, announce};
 use flk_contract::Params;
 use log_size::{LogSize, volume_bytes};
@@ -156,6 +157,8 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
         shards,
         dedup_bytes: dedup.bytes,
     };
+    let enough = descriptors::allow_files(files_max, files_open, shards);
+    enough.map_err(|error| wrong(&error))?;
     let driver = choose(config.driver).map_err(|error| wrong(&error))?;
     let limits = Limits::default();
     let wanted = (limits.connections_max, limits.connections_spare);
@@ -196,7 +199,7 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
     let stats = Arc::new(stats);
     let shard_config = shard_config(&config, &places, shares, &stats);
     let limits = shard_config.limits;
-    let keeper_config = keeper_config(&config, shares, &log_size, &method);
+    let keeper_config = keeper_config(&config, shares, &log_size, &method, &stats);
     let process = Process {
         driver: driver.kind,
         cores,
@@ -333,6 +336,7 @@ fn keeper_config(
     shares: Shares,
     log_size: &LogSize,
     method: &WriteMethod,
+    stats: &Arc<Stats>,
 ) -> KeeperConfig {
     let Shares {
         shards,
@@ -353,6 +357,8 @@ fn keeper_config(
         sync: method.sync,
         direct: method.direct,
         params: Params::default().version,
+        manifest_bytes_max: MANIFEST_BYTES_MAX,
+        stats: Arc::clone(stats),
         pid: std::process::id(),
     }
 }

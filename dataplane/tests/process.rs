@@ -5,7 +5,7 @@
 
 use flk_dataplane::driver::commands::socket_path;
 use flk_dataplane::driver::console::Console;
-use flk_dataplane::driver::files::open_directory;
+use flk_dataplane::driver::directory::open_directory;
 use flk_dataplane::driver::listen::{PORT_WAIT, listeners};
 use flk_dataplane::driver::lock::lock_directory;
 use flk_dataplane::driver::probe::{DriverKind, Requested, choose};
@@ -61,12 +61,13 @@ impl Machine for Shard {
     }
 }
 
-/// Obeys its commands: `random`, `stop`, `exit 65`; ends when all shards are idle after SIGTERM.
+/// Obeys its commands: `random`, `asked to end`, `stop`, `exit 65`; ends when all shards are idle after SIGTERM.
 #[derive(Default)]
 struct Keeper {
     stepped: bool,
     asked: Option<CommandId>,
     idle_count: u16,
+    terminations_count: u32,
 }
 
 const SHARDS: u16 = 2;
@@ -83,6 +84,10 @@ impl Keeper {
             "random" => {
                 self.asked = Some(id);
                 ops.push(KeeperOp::File(FileOp::Random(32)));
+            }
+            "asked to end" => {
+                let text = self.terminations_count.to_string();
+                ops.push(KeeperOp::Reply { id, text });
             }
             "hang" => {
                 let read = OpenHow {
@@ -135,9 +140,12 @@ impl KeeperMachine for Keeper {
                     };
                     ops.push(KeeperOp::Reply { id, text });
                 }
-                KeeperEvent::Terminate => ops.extend(
-                    (0..SHARDS).map(|shard| KeeperOp::ToShard(ShardId(shard), ToShard::Drain)),
-                ),
+                KeeperEvent::Terminate => {
+                    self.terminations_count += 1;
+                    ops.extend(
+                        (0..SHARDS).map(|shard| KeeperOp::ToShard(ShardId(shard), ToShard::Drain)),
+                    );
+                }
                 KeeperEvent::FromShard(_, ToKeeper::Idle(true)) => self.idle_count += 1,
                 other => panic!("unexpected {other:?}"),
             }
@@ -232,6 +240,10 @@ fn check(driver: &str) {
     // Shards that have a delay cut it short at the second signal.
     let child = start(path, driver, "2");
     signal(&child);
+    // The kernel makes one of two signals that nobody has read yet.
+    while ask(path, "asked to end") != "1\n" {
+        std::thread::yield_now();
+    }
     assert_eq!(
         ask(path, "random"),
         "32 bytes\n",

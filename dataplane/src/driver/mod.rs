@@ -11,6 +11,7 @@ pub mod clock;
 pub mod commands;
 pub mod console;
 pub mod descriptors;
+pub mod directory;
 pub mod doorbell;
 pub mod files;
 pub mod flush_time;

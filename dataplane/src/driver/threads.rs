@@ -135,8 +135,8 @@ pub fn run<M: Machine, K: KeeperMachine>(
         let console = process.console.clone();
         threads.push(start_shard(driver, cpu, setup, machine, console)?);
     }
-    let code = executor.run()?;
-    if code == 0 {
+    let ended = executor.run();
+    if matches!(ended, Ok(0)) {
         // A clean end: what the shards have queued to clients leaves before their sockets close.
         executor.ends.note_clean();
         executor.links.tell_all_to_end();
@@ -148,7 +148,7 @@ pub fn run<M: Machine, K: KeeperMachine>(
         // Shards may be writing still: the directory stays locked until the process is gone.
         std::mem::forget(executor);
     }
-    Ok(code)
+    ended
 }
 
 fn start_shard<M: Machine>(

@@ -2,7 +2,9 @@
 
 use crate::dedup::Decided;
 use crate::event::SyncMode;
+use crate::stats::Stats;
 use flk_contract::verify::ParamsVersion;
+use std::sync::Arc;
 
 /// Settings of one run of the keeper.
 #[derive(Clone, Debug)]
@@ -35,11 +37,15 @@ pub struct KeeperConfig {
     pub direct: bool,
     /// The parameter-set version in force.
     pub params: ParamsVersion,
+    /// Bytes that the manifest may take, at most what can be read back. Less for tests only.
+    pub manifest_bytes_max: usize,
+    /// Where the keeper shows its counts.
+    pub stats: Arc<Stats>,
     /// Id of this process, written into the lock file for whoever finds it locked.
     pub pid: u32,
 }
 
-/// Decisions that may be held beside the tables however small those are: about 90 KiB.
+/// Decisions that may be held beside the tables however small those are: 72 KiB.
 const HELD_COUNT_MIN: usize = 1024;
 
 impl KeeperConfig {

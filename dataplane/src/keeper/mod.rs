@@ -22,9 +22,11 @@ mod partition;
 mod reading;
 mod recover;
 mod slices;
+mod strays;
 
 mod commands;
 mod crowd;
+mod publish;
 mod retain;
 mod room;
 mod seal;
@@ -38,13 +40,21 @@ mod quarantine;
 #[cfg(test)]
 mod test_disk;
 #[cfg(test)]
+mod test_shard;
+#[cfg(test)]
 mod test_world;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_clean_stop;
 #[cfg(test)]
+mod tests_clock;
+#[cfg(test)]
 mod tests_epochs;
+#[cfg(test)]
+mod tests_evidence;
+#[cfg(test)]
+mod tests_manifest;
 #[cfg(test)]
 mod tests_offline;
 #[cfg(test)]
@@ -57,6 +67,8 @@ mod tests_room;
 mod tests_serving;
 #[cfg(test)]
 mod tests_short;
+#[cfg(test)]
+mod tests_slices;
 #[cfg(test)]
 mod tests_stop;
 

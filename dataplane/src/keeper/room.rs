@@ -53,7 +53,7 @@ pub(crate) struct Room {
     pub(crate) reserve_bytes: u64,
     /// Bytes that WAL_DIR may take.
     pub(crate) cap_bytes: u64,
-    /// Bytes by which the log grows while something is freed.
+    /// Bytes by which the log grows while something is freed, or that the next merge of slices writes.
     ahead_bytes: u64,
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn start_bytes(manifest: &Manifest, config: &KeeperConfig, spares: us
     let last_bytes = batch_bytes + 2 * BLOCK_BYTES as u64;
     let first_segments = shards.saturating_sub(spares as u64);
     let manifest_bytes =
-        2 * manifest.encode().len() as u64 + (live + shards) * MANIFEST_BYTES_PER_LOG;
+        2 * manifest.encoded_bytes() as u64 + (live + shards) * MANIFEST_BYTES_PER_LOG;
     live * last_bytes
         + first_segments * config.segment_bytes
         + manifest_bytes
@@ -202,7 +202,10 @@ impl Service {
             slice_bytes,
             reserve_bytes: start_bytes + slice_bytes + next_bytes,
             cap_bytes,
-            ahead_bytes: grown_bytes.max(next_bytes).min(cap_bytes / 4),
+            ahead_bytes: grown_bytes
+                .max(next_bytes)
+                .max(self.merge_bytes_wanted())
+                .min(cap_bytes / 4),
         })
     }
 

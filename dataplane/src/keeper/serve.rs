@@ -50,6 +50,8 @@ pub(crate) struct Entered {
     shard: ShardId,
     pub(crate) log: LogId,
     ordinal: u32,
+    /// Whether its first batch is durable.
+    durable: bool,
     pub(crate) closed: Option<ClosedSegment>,
 }
 
@@ -181,6 +183,9 @@ impl Service {
         }
         self.look_again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
         self.look_at_space().await?;
+        if self.delete_surplus().await? {
+            return Ok(true);
+        }
         if self.space.seals {
             // Before all that takes room, or time: a shard may wait for it.
             return self.seal_for_room().await;
@@ -208,13 +213,14 @@ impl Service {
         Ok(true)
     }
 
-    /// Takes the events that have come and names the segments that shards ask for.
+    /// Takes the events that have come, answers commands that only ask, and names the segments that shards ask for.
     pub(crate) async fn attend(&mut self) -> Result<(), Halt> {
         loop {
             while let Some(event) = self.ledger.port.try_event() {
                 self.note(event);
             }
             self.refuse_to_stop_later()?;
+            self.answer_questions().await?;
             if self.ledger.now().mono_us < self.name_again_us {
                 return Ok(());
             }
@@ -262,6 +268,7 @@ impl Service {
         if let ToKeeper::Entered {
             log,
             ordinal,
+            durable,
             epoch,
             closed,
         } = message
@@ -271,6 +278,7 @@ impl Service {
                 shard: id,
                 log,
                 ordinal,
+                durable,
                 closed,
             }));
         }
@@ -333,8 +341,12 @@ impl Service {
                 .port
                 .tell(entered.shard, ToShard::Segment(early));
         }
-        match self.ledger.replace(next).await {
+        match self.ledger.grow(next).await {
             Ok(()) => {}
+            Err(NotReplaced::Before(halt @ Halt::ManifestFull { .. })) if !premature => {
+                self.no_room_in_manifest(&halt);
+                return Ok(false);
+            }
             Err(NotReplaced::Before(halt)) if !premature => {
                 self.naming_trouble("naming a segment", &halt);
                 self.space.naming = Some(refusal(&halt));
@@ -353,6 +365,15 @@ impl Service {
         self.space.naming = None;
         self.space.pace.named(self.ledger.config.segment_bytes);
         Ok(true)
+    }
+
+    /// A segment that a shard waits for has no place in the manifest: submits wait until segments are deleted.
+    fn no_room_in_manifest(&mut self, halt: &Halt) {
+        if self.space.naming != Some(Shortage::Segments) {
+            self.trouble("naming a segment", halt);
+        }
+        self.space.naming = Some(Shortage::Segments);
+        self.look_again_us = 0;
     }
 
     /// Looks that there is room for the segment that a shard waits for, and makes it unless there is a spare. What is short
@@ -494,7 +515,8 @@ pub(crate) fn enter(
             }
             _ => {}
         }
-        if segment.ordinal == entered.ordinal {
+        // One whose first write failed stays a next one: an open one without its first batch is damaged.
+        if segment.ordinal == entered.ordinal && entered.durable {
             segment.state = SegmentState::Open;
         }
     }

@@ -52,6 +52,8 @@ pub(crate) struct TestDisk {
     pub(crate) refuses: Option<Errno>,
     /// Nothing more can be written.
     pub(crate) full: bool,
+    /// Reads of each file.
+    pub(crate) reads: BTreeMap<String, u64>,
     /// Operations done so far.
     pub(crate) ops: u64,
 }
@@ -105,6 +107,18 @@ impl TestDisk {
     pub(crate) fn remove(&mut self, name: &str) {
         self.names.remove(name);
         self.durable_names.remove(name);
+    }
+
+    /// Gives a file a second name, durably.
+    pub(crate) fn link(&mut self, name: &str, second: &str) {
+        let inode = self.names[name];
+        self.names.insert(second.to_string(), inode);
+        self.durable_names.insert(second.to_string(), inode);
+    }
+
+    /// Another process locks a file, until the next crash.
+    pub(crate) fn held_by_another(&mut self, name: &str) {
+        self.locks.insert(self.names[name], -1);
     }
 
     /// The process ends, its descriptors and locks go; the machine runs on, so everything is still seen, durable or not.
@@ -184,6 +198,9 @@ impl TestDisk {
     /// Carries out one operation.
     pub(crate) fn run(&mut self, op: &FileOp) -> FileResult {
         self.ops += 1;
+        if let FileOp::Read { file, .. } = op {
+            *self.reads.entry(self.name_of(*file)).or_default() += 1;
+        }
         if let Some((count, error)) = &mut self.fail_at {
             if *count == 0 {
                 let error = *error;

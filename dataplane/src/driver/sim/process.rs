@@ -18,6 +18,7 @@ use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, Signing};
 use crate::sim_trace;
 use crate::stats::Stats;
+use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use flk_contract::Params;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -164,6 +165,8 @@ impl World {
             sync: scenario.sync,
             direct: scenario.direct,
             params: Params::default().version,
+            manifest_bytes_max: MANIFEST_BYTES_MAX,
+            stats: Arc::clone(&stats),
             pid: 1,
         };
         self.process = Some(Process {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::event::Next;
 
-const PROBE: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n";
+const PROBE: &[u8] = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
 const HALF_A_HEAD: &[u8] = b"POST /v1/pcs/submit HTTP/1.1\r\nHo";
 const HALF_A_BODY: &[u8] =
     b"POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{";
