@@ -13,7 +13,7 @@ use crate::keeper::messages::{SliceSet, ToShard};
 use crate::keeper::partition;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::seal::ROLL_WAIT_US;
-use crate::keeper::serve::Service;
+use crate::keeper::serve::{Service, Stop};
 use crate::keeper::slices::{Merge, Slice, part, partitions_of};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Cover, Manifest, SliceEntry};
@@ -26,6 +26,9 @@ use std::sync::Arc;
 
 /// A slice is written in pieces of about this many bytes.
 const PIECE_BYTES: usize = 1 << 20;
+
+/// A slice is read and written for at most so many entries between two looks at what shards ask for: about a piece.
+const ENTRIES_MAX: u32 = 16 * 1024;
 
 /// A merge that failed is tried again after this time, in microseconds: one minute.
 const MERGE_AGAIN_US: u64 = 60_000_000;
@@ -72,6 +75,8 @@ enum Cut {
     Trouble(Halt),
     /// The process must end.
     End(Halt),
+    /// The process was asked to end, which has a bound: the next start can do it.
+    Stopping,
 }
 
 impl Service {
@@ -94,11 +99,22 @@ impl Service {
         {
             Ok(made) => Ok(Some(made)),
             Err(Cut::End(halt)) => Err(halt),
-            Err(Cut::Trouble(halt)) => {
-                self.slice_trouble("writing a slice to", &halt);
+            Err(cut) => {
+                if let Cut::Trouble(halt) = cut {
+                    self.slice_trouble("writing a slice to", &halt);
+                }
                 self.discard(name, bytes).await;
                 Ok(None)
             }
+        }
+    }
+
+    /// Names segments and answers between the steps of work on a slice, and looks whether it is to go on.
+    async fn attend_between(&mut self) -> Result<(), Cut> {
+        self.attend().await.map_err(Cut::End)?;
+        match self.stop {
+            Stop::No => Ok(()),
+            Stop::Draining | Stop::Finishing => Err(Cut::Stopping),
         }
     }
 
@@ -153,6 +169,7 @@ impl Service {
         // The manifest that will name this slice carries a clock at least as late: what is left out here stays expired.
         let now_s = self.ledger.expiry_now_s();
         let mut fold = Fold::default();
+        let mut entries = 0;
         loop {
             let next = merge.next().await.map_err(Cut::Trouble)?;
             let outcome = match next {
@@ -164,7 +181,12 @@ impl Service {
             }
             if writer.ready_bytes() >= PIECE_BYTES {
                 self.put(file, bytes, &writer.take_ready()).await?;
-                self.attend().await.map_err(Cut::End)?;
+                entries = ENTRIES_MAX;
+            }
+            entries += 1;
+            if entries > ENTRIES_MAX {
+                entries = 0;
+                self.attend_between().await?;
             }
             if next.is_none() {
                 break;
@@ -176,7 +198,7 @@ impl Service {
             .map_err(refused)?;
         for piece in sealed.bytes.chunks(PIECE_BYTES) {
             self.put(file, bytes, piece).await?;
-            self.attend().await.map_err(Cut::End)?;
+            self.attend_between().await?;
         }
         let files = &self.ledger.files;
         files.sync(file).await.map_err(Cut::Trouble)?;
@@ -230,7 +252,7 @@ impl Service {
             let piece = part(&slice.readable, at..until).await;
             bytes.extend_from_slice(&piece.map_err(Cut::Trouble)?);
             at = until;
-            self.attend().await.map_err(Cut::End)?;
+            self.attend_between().await?;
         }
         Ok(bytes)
     }
@@ -247,6 +269,7 @@ impl Service {
             match self.read_views(&slice).await {
                 Ok(views) => self.sealing.slices[at].views = views,
                 Err(Cut::End(halt)) => return Err(halt),
+                Err(Cut::Stopping) => return Ok(false),
                 Err(Cut::Trouble(halt)) => {
                     self.trouble("reading", &halt);
                     return Ok(false);

@@ -163,7 +163,11 @@ impl Service {
             } else if self.work().await? {
                 continue;
             }
-            let again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
+            let mut again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
+            if !self.asked.is_empty() && self.stop != Stop::Finishing {
+                // A shard waits for its next segment.
+                again_us = again_us.min(self.name_again_us);
+            }
             self.ledger.port.put(KeeperOp::Wake(again_us));
             let event = self.ledger.port.event().await;
             self.note(event);

@@ -235,3 +235,15 @@ fn what_the_reserve_promises_is_enough_for_one_start_after_the_other() {
         }
     }
 }
+
+#[test]
+fn a_segment_that_a_shard_waits_for_is_named_soon_after_there_is_room() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    world.disk.full = true;
+    world.decide(0, 0, 86_400);
+    world.pass_s(3);
+    assert!(world.shards[0].next_segment().is_none());
+    world.disk.full = false;
+    world.pass_us(150_000);
+    assert!(world.shards[0].next_segment().is_some());
+}

@@ -132,6 +132,30 @@ fn no_file_is_left_behind_whichever_operation_fails_while_it_is_asked_to_end() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_a_slice_that_is_being_written() {
+    let begun = World::started(TestDisk::new(), sealing(1)).disk.ops;
+    let ops = operations();
+    let made = ops.iter().enumerate().filter(|(_, op)| match op {
+        FileOp::Open { name, how } => name.starts_with("slice-") && how.create,
+        _ => false,
+    });
+    let made: Vec<u64> = made.map(|(n, _)| n as u64).collect();
+    assert_eq!(made.len(), 3, "two seals and a merge");
+    for (at, slices_before) in made.into_iter().zip([0, 1, 2]) {
+        let mut world = World::started(TestDisk::new(), sealing(1));
+        world.terminate_at = Some(begun + at + 1);
+        seal_and_merge(&mut world);
+        let (code, reason) = world.exit.clone().expect("it ends");
+        assert_eq!(code, 0, "{reason}");
+        assert_eq!(slices(&world), (slices_before, slices_before));
+        let decided = world.decided;
+        let world = world.restarted(Lost::Everything, 1, 1);
+        world.assert_serving();
+        assert!(world.known().into_iter().eq(0..decided));
+    }
+}
+
+#[test]
 fn a_disk_that_stays_full_collects_no_slices() {
     let mut world = World::started(TestDisk::new(), sealing(1));
     for record in 0..20 {

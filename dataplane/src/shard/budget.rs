@@ -57,27 +57,32 @@ impl Budget {
         granted
     }
 
-    /// Waits for room, behind those that wait already.
-    pub(super) fn wait(&mut self, bytes: usize, conn: ConnId, peer: Peer) {
-        if let Some(waiter) = self.waiting.iter_mut().find(|waiter| waiter.conn == conn) {
-            waiter.bytes = bytes;
-            return;
+    /// Waits for room, behind those that wait already. `true`: another one's turn came by that, as a further address makes
+    /// the shares smaller; it should ask again.
+    pub(super) fn wait(&mut self, bytes: usize, conn: ConnId, peer: Peer) -> bool {
+        let next_before = self.longest_waiting();
+        match self.waiting.iter_mut().find(|waiter| waiter.conn == conn) {
+            Some(waiter) => waiter.bytes = bytes,
+            None => {
+                self.waiting.push_back(Waiter { conn, peer, bytes });
+                self.account(peer).waiting_count += 1;
+            }
         }
-        self.waiting.push_back(Waiter { conn, peer, bytes });
-        self.account(peer).waiting_count += 1;
+        // Where nobody waited it was refused for want of room alone.
+        next_before.is_some() && self.longest_waiting() != next_before
     }
 
-    /// Waits no longer. `true`: it was its turn, so that who is behind it may try.
+    /// Waits no longer. `true`: it was its turn, or another one's came by that, so that who is next may try.
     pub(super) fn forget(&mut self, conn: ConnId) -> bool {
         let Some(at) = self.waiting.iter().position(|waiter| waiter.conn == conn) else {
             return false;
         };
-        let was_first = self.longest_waiting() == Some(conn);
+        let next_before = self.longest_waiting();
         if let Some(Waiter { peer, .. }) = self.waiting.remove(at) {
             self.account(peer).waiting_count -= 1;
             self.close_account(peer);
         }
-        was_first
+        self.longest_waiting() != next_before
     }
 
     /// Notes that a connection holds so many bytes more or fewer, asked for or not.
@@ -235,6 +240,21 @@ mod tests {
         assert!(budget.take(20, conn(6), modest));
         budget.give_back(20, greedy);
         assert!(budget.take(20, conn(5), greedy), "nobody else waits");
+    }
+
+    #[test]
+    fn who_comes_to_be_next_by_waiting_is_said_so() {
+        let (greedy, modest) = (Peer(1), Peer(2));
+        let mut budget = Budget::new(100);
+        assert!(budget.take(40, conn(0), greedy));
+        assert!(!budget.take(70, conn(1), greedy));
+        assert!(!budget.wait(70, conn(1), greedy));
+        assert!(!budget.take(30, conn(2), modest), "another one is next");
+        assert!(budget.wait(30, conn(2), modest), "now it is this one");
+        assert_eq!(budget.longest_waiting(), Some(conn(2)));
+        assert!(!budget.wait(30, conn(2), modest), "it was said");
+        assert!(budget.forget(conn(2)));
+        assert_eq!(budget.longest_waiting(), Some(conn(1)));
     }
 
     #[test]

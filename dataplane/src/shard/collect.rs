@@ -22,7 +22,10 @@ impl Shard {
                     let Some(connection) = self.connections.get(conn) else {
                         continue;
                     };
-                    connection.active_us = now.mono_us;
+                    if connection.unsent_bytes == 0 {
+                        // Else the client must take what it was sent, whatever it sends itself.
+                        connection.active_us = now.mono_us;
+                    }
                     connection.speaks_by_us = 0;
                     if connection.phase == Phase::Open {
                         self.connections.receive(conn.slot, bytes, range);

@@ -392,13 +392,11 @@ fn settle(
     *held = 0;
     if wanted == 0 {
         budget.forget(conn);
+    } else if budget.take(wanted, conn, peer) {
+        *held = wanted;
+        changed = true;
     } else {
-        if budget.take(wanted, conn, peer) {
-            *held = wanted;
-            changed = true;
-        } else {
-            budget.wait(wanted, conn, peer);
-        }
+        changed |= budget.wait(wanted, conn, peer);
     }
     changed
 }

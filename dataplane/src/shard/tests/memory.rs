@@ -320,3 +320,46 @@ fn a_client_that_takes_no_answers_does_not_hold_up_a_stop() {
     );
     assert!(room.to_keeper.contains(&(0, ToKeeper::Idle(true))));
 }
+
+#[test]
+fn who_is_next_because_another_address_came_is_served_at_once() {
+    let mut room = bodies_of(1_000_000);
+    let mut ask = |peer, bytes| {
+        let conn = room.connect_from(0, Peer(peer));
+        // Its head comes in two parts, so that it holds memory for that already when it asks for the body's.
+        let text = large(bytes);
+        room.send(0, conn, &text.as_bytes()[..20]);
+        room.send(0, conn, &text.as_bytes()[20..1_000]);
+        (conn, room.paused.contains(&(0, conn.slot)))
+    };
+    let (_, greedy_waits) = ask(1, 750_000);
+    let (_, modest_waits) = ask(2, 150_000);
+    assert!(!greedy_waits && !modest_waits);
+    let (first, first_waits) = ask(2, 150_000);
+    let (second, second_waits) = ask(3, 80_000);
+    assert!(first_waits && second_waits, "a third is what each may have");
+    let (third, _) = ask(4, 85_000);
+    assert!(
+        room.paused.contains(&(0, first.slot)),
+        "it is over its share"
+    );
+    assert!(!room.paused.contains(&(0, second.slot)));
+    assert!(room.paused.contains(&(0, third.slot)), "there is no more");
+}
+
+#[test]
+fn a_client_that_sends_on_and_takes_nothing_is_closed_like_one_that_is_silent() {
+    for ends in ["", "Connection: close\r\n"] {
+        let mut room = Room::serving(1);
+        room.hold_sends = true;
+        let deaf = room.connect(0);
+        let page = format!("GET /metrics HTTP/1.1\r\nHost: a\r\n{ends}\r\n");
+        room.send(0, deaf, page.as_bytes());
+        // Part of a further request is answered 408 on the way, where there is none that ends the connection before.
+        for _ in 0..10 {
+            room.pass(8_000_000);
+            room.send(0, deaf, b"x");
+        }
+        assert_eq!(room.closed, [(0, deaf)], "{ends:?}");
+    }
+}
