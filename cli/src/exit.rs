@@ -16,8 +16,8 @@ Exit codes:
   78  the configuration of a gateway is wrong, or a newer flk wrote a log directory
  130  flk pcs submit was interrupted before all was sent and answered
 
-flk up ends as a gateway does, with 71 and 75 besides: flk up --help. What each code of a command means to it stands in
-the help of that command.";
+flk up ends as a gateway does, with 71 and 75 besides: flk up --help. What each code of a command
+means stands in the help of that command.";
 
 /// The codes of a command that turns an input into an output.
 pub(crate) const PCS_BUILD_CODES: &str = "\
@@ -49,7 +49,8 @@ Exit codes:
    1  all were answered, and some were refused
    2  the command line or the input is wrong, or the input is empty
   69  some got no answer, or what answers is not a gateway; sending again is safe
-  74  the output could not be written, or closed before all was sent and answered; sending again is safe
+  74  the output could not be written, or closed before all was sent and answered; sending again
+      is safe
  130  interrupted before all was sent and answered; sending again is safe";
 
 /// The same for commands that read a log directory.
@@ -66,7 +67,8 @@ Exit codes:
 pub(crate) const WAL_HELP: &str = "\
 Exit codes:
    0  done, or said what would be done
-   2  the command line is wrong, there is nothing to do as it was asked, or a newer flk wrote it; nothing was changed
+   2  the command line is wrong, there is nothing to do as it was asked, or a newer flk wrote it;
+      nothing was changed
   65  damage was found; nothing was changed
   69  the directory is in use by a gateway, or it did not answer; nothing was changed
   74  a file, or the output, could not be read or written; it may be run again";
