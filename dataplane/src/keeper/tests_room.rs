@@ -67,6 +67,20 @@ fn a_steady_load_turns_a_small_volume_over_and_over_without_a_refusal() {
 }
 
 #[test]
+fn a_burst_on_a_small_volume_waits_for_room_that_can_be_made() {
+    for (shards, segments) in [(1, 24), (1, 40), (2, 40), (2, 64)] {
+        let settings = KeeperConfig {
+            spares_count: u32::from(shards),
+            ..config(shards)
+        };
+        let mut world = on_volume(shards, segments, settings);
+        // No time passes but where a shard waits for its next segment.
+        let refused = load(&mut world, 4 * segments * SEGMENT_BYTES, 60_000, 0);
+        assert_eq!(refused, [], "{shards} shards, {segments} segments");
+    }
+}
+
+#[test]
 fn a_steady_load_keeps_the_smallest_cap_without_a_refusal() {
     for shards in [1, 2, 4] {
         for (body_bytes, every_us) in [(700, 20_000), (60_000, 1_000)] {
