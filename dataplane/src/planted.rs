@@ -40,11 +40,16 @@ pub enum Bug {
     DriverSyncEarly,
     /// What `kill -9` of the real binary is bound to see.
     AckBeforeWrite,
+    RetentionOneSegmentEarly,
+    SettledBeforeDurable,
+    SliceDroppedEarly,
+    LinkedSegmentReused,
+    MovedLastBatchCut,
 }
 
 impl Bug {
     /// All of them, in the order of the table in docs/testing.md.
-    pub const ALL: [Bug; 31] = [
+    pub const ALL: [Bug; 36] = [
         Bug::AckBeforeSync,
         Bug::SyncBeforeWriteCompleted,
         Bug::TwoBatchesInFlight,
@@ -76,6 +81,11 @@ impl Bug {
         Bug::DriverSyncSkipped,
         Bug::DriverSyncEarly,
         Bug::AckBeforeWrite,
+        Bug::RetentionOneSegmentEarly,
+        Bug::SettledBeforeDurable,
+        Bug::SliceDroppedEarly,
+        Bug::LinkedSegmentReused,
+        Bug::MovedLastBatchCut,
     ];
 
     /// The bug in words.
@@ -114,6 +124,11 @@ impl Bug {
             Bug::DriverSyncSkipped => "driver: sync skipped",
             Bug::DriverSyncEarly => "driver: sync submitted early",
             Bug::AckBeforeWrite => "ack before write",
+            Bug::RetentionOneSegmentEarly => "retention one segment early",
+            Bug::SettledBeforeDurable => "bodies called settled before their fates are durable",
+            Bug::SliceDroppedEarly => "slice dropped one second early",
+            Bug::LinkedSegmentReused => "unused segment used again although a backup has linked it",
+            Bug::MovedLastBatchCut => "batch that moved into a last segment cut off where it was",
         }
     }
 

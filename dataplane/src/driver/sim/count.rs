@@ -101,6 +101,24 @@ counters! {
     Storms: 10, "duplicate storms";
     Retries: 10, "requests sent again";
     Probes: 10, "acknowledged records asked for again";
+    Replacements: 10, "replacements of the manifest, judged";
+    Audits: 10, "audits at the end";
+    Merges: 0, "merges of slices";
+    SlicesExpired: 0, "slices dropped because all in them had expired";
+    Hangs: 0, "file operations that hung for seconds or minutes";
+    KeeperLostWrites: 0, "writes of the keeper acknowledged and not kept";
+    ErrorsInStop: 0, "failed file operations of the keeper during a stop under load";
+    Backups: 0, "backups that linked segments";
+    Commands: 0, "commands of an operator";
+    CommandsPin: 0, "pins";
+    CommandsCompact: 0, "compactions asked for";
+    CommandsReleaseClock: 0, "releases of withheld time";
+    SettingsChanged: 0, "starts with another configuration";
+    BodiesAtLimit: 0, "bodies at their limit or a byte below";
+    BodiesTooLarge: 0, "bodies above their limit";
+    LargeBodies: 0, "bodies around 256 KiB and above";
+    TooLarge413: 0, "bodies refused as too large";
+    Pressure: 0, "times that a shard's table was nearly full";
     Pins: 0, "segments locked by a reader";
     ShortOfMemory: 10, "starts that found more than the declared memory holds";
     ServedFromSlices: 10, "of those, that came to serve from slices";
@@ -182,11 +200,7 @@ impl Counts {
     pub fn table(&self) -> String {
         let line = |count: &Count| {
             let share = 100.0 * self.seeds_of(*count) as f64 / self.seeds_count.max(1) as f64;
-            format!(
-                "{:>12} {share:>6.2} %  {}",
-                self.of(*count),
-                count.words()
-            )
+            format!("{:>12} {share:>6.2} %  {}", self.of(*count), count.words())
         };
         let head = "       times   seeds".to_string();
         let lines = Count::ALL.iter().map(line);

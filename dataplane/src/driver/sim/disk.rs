@@ -120,6 +120,20 @@ impl Disk {
         self.files.get(&inode).map_or(&[], |file| &file.seen)
     }
 
+    /// The bytes of a name as a process sees them, and those that it has after a power cut if the name then is another file's.
+    pub fn versions_of(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let seen = self.names.get(name);
+        let durable = self.durable_names.get(name).filter(|it| Some(*it) != seen);
+        let both = seen.into_iter().chain(durable);
+        both.map(|inode| self.seen(*inode))
+    }
+
+    /// Gives a file another name, durably, as a backup does.
+    pub fn link(&mut self, inode: Inode, name: &str) {
+        self.names.insert(name.to_string(), inode);
+        self.durable_names.insert(name.to_string(), inode);
+    }
+
     /// Whether what is seen of a range is on the medium.
     pub fn is_on_medium(&self, inode: Inode, offset: usize, bytes: usize) -> bool {
         let first = (offset / SECTOR_BYTES) as u32;

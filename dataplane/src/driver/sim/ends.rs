@@ -7,6 +7,8 @@ use super::oracle::Property;
 use super::process::{Exit, Process};
 use super::world::World;
 use crate::sim_trace;
+use crate::wal::files::{MANIFEST, NumberedFile};
+use crate::wal::manifest::Manifest;
 
 impl World {
     /// The process is gone; what was under way ends as it may. `false`: the seed ends here.
@@ -114,5 +116,27 @@ impl World {
             self.jump_wall();
         }
         self.damage_something();
+        self.back_up();
+    }
+
+    /// A backup gives the files of logs another name each, as `cp -l` does.
+    fn back_up(&mut self) {
+        if !self.rare.chance(self.scenario.links) || self.truth.may_refuse() {
+            return;
+        }
+        let bytes = self.disk.find(MANIFEST).map(|it| self.disk.seen(it));
+        let Some(manifest) = bytes.and_then(|bytes| Manifest::decode(bytes).ok()) else {
+            return;
+        };
+        let segments = manifest.logs.iter().flat_map(|log| &log.segments);
+        for segment in segments {
+            let name = NumberedFile::Segment(segment.file).to_string();
+            if let Some(inode) = self.disk.find(&name) {
+                self.disk.link(inode, &format!("backup-{name}"));
+                self.truth.linked.insert(inode, self.run);
+            }
+        }
+        self.counts.one(Count::Backups);
+        sim_trace!(self.now_us(), "a backup links all segments of logs");
     }
 }

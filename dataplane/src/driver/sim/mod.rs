@@ -11,9 +11,12 @@ pub mod disk;
 pub mod ends;
 pub mod files;
 pub mod network;
+pub mod operator;
 pub mod process;
 
+pub mod audit;
 pub mod damage;
+pub mod ledgers;
 pub mod logbook;
 pub mod oracle;
 pub mod records;

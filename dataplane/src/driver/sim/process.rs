@@ -5,7 +5,7 @@ use super::count::Count;
 use super::disk::Inode;
 use super::network::Slot;
 use super::oracle::Property;
-use super::records::pool;
+use super::records::{SIGNERS_COUNT, params, pool};
 use super::world::{Happening, World};
 use crate::event::{Driver, Event, FileId, Inbox, Next, Now, Op, Outbox, ShardId, SyncMode};
 use crate::keeper::Keeper;
@@ -18,7 +18,6 @@ use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, Signing};
 use crate::sim_trace;
 use crate::stats::Stats;
-use flk_contract::Params;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -121,16 +120,23 @@ impl World {
         self.truth.log_errors = 0;
         self.clock_resumes();
         let stats = Arc::new(Stats::new(shards));
-        let signing = Arc::new(Signing::Keys(pool().keys.clone()));
+        self.truth.unfated.clear();
+        self.truth.replaced_slices.clear();
+        let settings = self.settings;
+        let signers: Vec<u8> = (0..SIGNERS_COUNT)
+            .filter(|signer| settings.signers[usize::from(*signer)])
+            .collect();
+        let signing = Arc::new(Signing::Keys(pool().keys(&signers)));
+        let params = params(settings.params);
         let hosts = (0..shards).map(|id| ShardHost {
             shard: Shard::new(ShardConfig {
                 id: ShardId(id),
                 shards,
                 limits: self.scenario.limits,
                 signing: signing.clone(),
-                params: Params::default(),
-                ttl_s: self.scenario.ttl_s,
-                dedup_bytes_max: 64 << 20,
+                params,
+                ttl_s: settings.ttl_s,
+                dedup_bytes_max: self.scenario.table_bytes_max,
                 rated: false,
                 metrics_auth: None,
                 drain_delay_us: 0,
@@ -148,21 +154,21 @@ impl World {
         let scenario = &self.scenario;
         let config = KeeperConfig {
             shards,
-            segment_bytes: scenario.segment_bytes,
+            segment_bytes: settings.segment_bytes,
             spares_count: scenario.spares_count,
-            ttl_s: scenario.ttl_s,
+            ttl_s: settings.ttl_s,
             seal_bytes_max: scenario.seal_bytes_max,
             seal_every_us: scenario.seal_every_us,
             slices_count_max: scenario.slices_count_max,
             wal_bytes_max: Some(
                 (u64::from(shards) * 2 + u64::from(scenario.spares_count) + scenario.segments_more)
-                    * scenario.segment_bytes,
+                    * settings.segment_bytes,
             ),
             body_age_max_s: scenario.body_age_max_s,
             dedup_memory_bytes_max: scenario.dedup_memory_bytes_max,
             sync: scenario.sync,
             direct: scenario.direct,
-            params: Params::default().version,
+            params: params.version,
             pid: 1,
         };
         self.process = Some(Process {
@@ -446,7 +452,7 @@ impl World {
             match op {
                 KeeperOp::File(op) => self.file_begins(op.spelled_out()),
                 KeeperOp::ToShard(shard, message) => self.keeper_tells(shard.0, message),
-                KeeperOp::Reply { .. } => {}
+                KeeperOp::Reply { id, text } => self.command_answered(id, &text),
                 KeeperOp::Say(notice) => self.heard(&notice),
                 KeeperOp::Wake(mono_us) => {
                     let at_us = self.at_mono(mono_us);

@@ -9,6 +9,7 @@ use super::records;
 use super::world::World;
 use crate::sim_trace;
 use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::files::NumberedFile;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A write to a log, as the shard asked for it.
@@ -32,6 +33,8 @@ pub struct LogWrite {
     pub bodies: Vec<u64>,
     /// Requests that are decided in it.
     pub decided: Vec<u64>,
+    /// Places of the bodies whose fate is in it.
+    fates: Vec<BodyAt>,
     fast_us: i64,
     slow_us: i64,
     wall_us: u64,
@@ -70,7 +73,12 @@ pub(super) struct Mark {
 pub(super) struct Undo {
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
+    /// What a start that serves all the same has overlooked; nothing: it need not look there.
+    pub(super) must_refuse: Option<String>,
 }
+
+/// Place of a body: start and number of its log, sequence, index.
+pub type BodyAt = ((u32, u16), u64, u32);
 
 /// What is on disk and what was acknowledged of it.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +93,17 @@ pub struct Truth {
     pub manifests: Vec<Vec<u8>>,
     pub(super) marks: Vec<Mark>,
     /// Request of each body, by the place of the body.
-    places: BTreeMap<((u32, u16), u64, u32), u64>,
+    places: BTreeMap<BodyAt, u64>,
+    /// Bodies of this run whose fate is not known to be durable.
+    pub unfated: BTreeSet<BodyAt>,
+    /// Numbers of closed segments that a manifest named, and the next one named no more.
+    pub retired: BTreeSet<u64>,
+    /// Slices that a manifest of this run named, and a later one does not.
+    pub replaced_slices: BTreeSet<u64>,
+    /// Files that a backup has linked, and the run before which it did.
+    pub linked: BTreeMap<Inode, u32>,
+    /// Writes of the keeper that a device acknowledged and did not keep.
+    pub keeper_lies: Vec<(Inode, usize, usize)>,
     given_up: BTreeSet<u64>,
     /// Segments that failed, by file and salt: what is written into them behind that is lost.
     pub(super) sick: BTreeSet<(Inode, u64)>,
@@ -178,8 +196,9 @@ impl World {
             .any(|write| write.inode == inode && write.salt != salt && !write.gone)
         {
             self.counts.one(Count::Recycled);
-            self.note_gone(inode);
+            self.note_gone(inode, false);
         }
+        self.judge_reuse(inode, found.header.is_some());
         let mut write = LogWrite {
             inode,
             salt,
@@ -190,6 +209,7 @@ impl World {
             sequence,
             bodies: Vec::new(),
             decided: Vec::new(),
+            fates: Vec::new(),
             fast_us: reading.fast_us,
             slow_us: reading.slow_us,
             wall_us: wall_us.map_or(self.wall_us(), |bytes| u64::from_le_bytes(*bytes)),
@@ -244,7 +264,7 @@ impl World {
                 let request =
                     serial.and_then(|serial| self.oracle.requests.get(serial as usize).cloned());
                 let known = serial.zip(request).is_some_and(|(serial, request)| {
-                    records::body(request.key, request.kind, serial) == *bytes
+                    records::body(request.key, request.kind, request.shape, serial) == *bytes
                 });
                 if !known {
                     let text = String::from_utf8_lossy(bytes).into_owned();
@@ -254,9 +274,9 @@ impl World {
                     );
                 }
                 let serial = serial.unwrap_or(0);
-                self.truth
-                    .places
-                    .insert((write.log, write.sequence, *index), serial);
+                let place = (write.log, write.sequence, *index);
+                self.truth.places.insert(place, serial);
+                self.truth.unfated.insert(place);
                 write.bodies.push(serial);
             }
             Item::Fate {
@@ -268,6 +288,7 @@ impl World {
                 let Some(serial) = self.truth.places.get(&place).copied() else {
                     return self.fail(Property::BodiesKept, format!("a fate {fate:?} for a body that is not in the log, at {sequence} index {index}"));
                 };
+                write.fates.push(place);
                 match fate {
                     Fate::Decision => {
                         write.decided.push(serial);
@@ -289,6 +310,7 @@ impl World {
     /// The shard is told that what was written to a file up to a moment is durable.
     pub fn note_confirmed(&mut self, inode: Inode, moment: u64) {
         let now_us = self.now_us();
+        let mut fated = Vec::new();
         for write in self
             .truth
             .writes
@@ -299,9 +321,13 @@ impl World {
             if write.applied.is_some_and(|applied| applied <= moment) {
                 if !write.confirmed {
                     write.confirmed_us = now_us;
+                    fated.extend(write.fates.iter().copied());
                 }
                 write.confirmed = true;
             }
+        }
+        for place in fated {
+            self.truth.unfated.remove(&place);
         }
     }
 
@@ -326,8 +352,9 @@ impl World {
         self.truth.ended_healthy = truth.keeper_errors == 0 && truth.log_errors == 0;
     }
 
-    /// The keeper gives a file up or writes it anew.
-    pub fn note_gone(&mut self, inode: Inode) {
+    /// The keeper gives a file up or writes it anew. Its bodies are excused only where it was closed, and the manifest had
+    /// stopped to name it: whether that was right is judged there. The bodies of any other file must lie somewhere else.
+    pub fn note_gone(&mut self, inode: Inode, excused: bool) {
         let mut serials = Vec::new();
         for write in self
             .truth
@@ -338,6 +365,9 @@ impl World {
             write.gone = true;
             serials.extend(write.bodies.iter().copied());
         }
+        if !excused {
+            return;
+        }
         self.truth.excused.extend(serials);
         for batch in logbook::read(self.disk.seen(inode)).batches {
             for item in batch.items {
@@ -345,6 +375,25 @@ impl World {
                     self.truth.excused.extend(logbook::serial_of(&bytes));
                 }
             }
+        }
+    }
+
+    /// A file loses its name.
+    pub fn note_removed(&mut self, name: &str, inode: Inode) {
+        self.judge_removal(name);
+        let retired = match NumberedFile::parse(name) {
+            Some(NumberedFile::Segment(number)) => self.truth.retired.contains(&number),
+            _ => false,
+        };
+        self.note_gone(inode, retired);
+    }
+
+    /// A segment that a backup has linked before this run is not written under another header.
+    fn judge_reuse(&mut self, inode: Inode, begins: bool) {
+        let linked = self.truth.linked.get(&inode);
+        if begins && linked.is_some_and(|run| *run < self.run) && self.disk.links(inode) > 1 {
+            let how = "a segment that a backup has linked is used again".to_string();
+            self.fail(Property::BodiesKept, how);
         }
     }
 
@@ -362,6 +411,7 @@ impl World {
 
     /// Compares what was confirmed with what is there, after a crash. `false`: the seed ends here.
     pub fn note_losses(&mut self) -> bool {
+        self.note_keeper_losses();
         let disk = &self.disk;
         let intact = |write: &LogWrite| {
             let seen = disk.seen(write.inode);
@@ -453,9 +503,26 @@ impl World {
 
     /// The gateway serves: whatever was damaged stays as it is from here on.
     pub fn note_serving(&mut self) {
-        if self.truth.undo.take().is_some() {
-            self.truth.damaged_and_served = true;
+        let Some(undo) = self.truth.undo.take() else {
+            return;
+        };
+        self.truth.damaged_and_served = true;
+        if let Some(what) = undo.must_refuse {
+            self.fail(
+                Property::DamageOrTornTail,
+                format!("a start serves over damage: {what} of {}", undo.name),
+            );
         }
+    }
+
+    /// What a device acknowledged to the keeper and did not keep may be missed by any later start.
+    fn note_keeper_losses(&mut self) {
+        let lies = std::mem::take(&mut self.truth.keeper_lies);
+        let (kept, lost): (Vec<_>, Vec<_>) = lies.into_iter().partition(|(inode, at, bytes)| {
+            self.disk.exists(*inode) && !self.disk.is_on_medium(*inode, *at, *bytes)
+        });
+        self.truth.lost_for_good |= !lost.is_empty();
+        self.truth.keeper_lies = kept;
     }
 
     /// At the very end: every body that was answered for good is in the log with its fate, unless its file was given up.

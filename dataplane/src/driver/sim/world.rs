@@ -3,13 +3,14 @@
 //! carries out file operations, [`super::network`] moves bytes, [`super::clients`] asks, [`super::answers`] has answers judged,
 //! [`super::truth`] knows what was lost.
 
-use super::clients::Client;
+use super::clients::{Client, Wanted};
 use super::count::{Count, Counts};
 use super::dice::Dice;
 use super::disk::{Disk, Inode};
 use super::network::Conn;
-use super::oracle::{Broken, Oracle, Property, broken};
-use super::plan::{Ending, Faults, Hurry, Scenario};
+use super::operator::Operator;
+use super::oracle::{Broken, Oracle, Property, Rules, broken};
+use super::plan::{Ending, Faults, Hurry, Scenario, Settings};
 use super::process::{Exit, Process};
 use super::truth::Truth;
 use crate::event::{Errno, Event, Now};
@@ -105,6 +106,10 @@ pub struct World {
     pub rare: Dice,
     /// What this seed is about.
     pub scenario: Scenario,
+    /// What the run is configured with.
+    pub settings: Settings,
+    /// Who types commands.
+    pub operator: Operator,
     /// Faults in force.
     pub faults: Faults,
     /// The disk.
@@ -124,9 +129,9 @@ pub struct World {
     /// Clients.
     pub clients: Vec<Client>,
     /// Requests without an answer that somebody will repeat.
-    pub unresolved: Vec<(u32, super::records::Kind)>,
+    pub unresolved: Vec<Wanted>,
     /// Acknowledged records to be asked for again.
-    pub probes: Vec<(u32, super::records::Kind)>,
+    pub probes: Vec<Wanted>,
     /// The id that everybody sends now.
     pub hot: Option<(u32, u32)>,
     /// Clients are silent until then.
@@ -153,6 +158,16 @@ pub struct World {
     counts_recovery: bool,
 }
 
+/// What clients may expect of a run.
+fn rules(scenario: &Scenario, settings: &Settings) -> Rules {
+    Rules {
+        ttl_us: i64::from(settings.ttl_s) * 1_000_000,
+        params: settings.params,
+        signers: settings.signers,
+        body_bytes_max: scenario.limits.http.body_bytes_max,
+    }
+}
+
 /// Begins in 2026.
 const WALL_START_US: u64 = 1_790_000_000_000_000;
 
@@ -161,11 +176,14 @@ impl World {
     pub fn new(seed: u64) -> World {
         let (mut dice, mut rare) = (Dice::new(seed), Dice::new(!seed));
         let scenario = Scenario::draw(&mut dice, &mut rare);
+        let settings = scenario.settings(&mut rare);
         sim_trace!(0, "{scenario:?}");
         World {
             faults: scenario.faults,
             disk: Disk::new(scenario.disk_bytes),
-            oracle: Oracle::new(scenario.ids, i64::from(scenario.ttl_s) * 1_000_000),
+            oracle: Oracle::new(scenario.ids, rules(&scenario, &settings)),
+            operator: Operator::default(),
+            settings,
             counts: Counts::default(),
             truth: Truth::default(),
             process: None,
@@ -260,7 +278,8 @@ impl World {
         for run in 0..self.scenario.runs {
             let ending = Ending::draw(&mut self.dice);
             let early = ending.early(&mut self.dice);
-            let ending = early.unwrap_or_else(|| ending.stretched(&mut self.rare));
+            let ending =
+                early.unwrap_or_else(|| ending.stretched(&mut self.rare, self.scenario.stretch));
             self.counts_recovery = early.is_some();
             self.hurry = Hurry::draw(&mut self.rare, ending);
             if !self.one_run(ending, false) {
@@ -276,6 +295,7 @@ impl World {
         let ending = Ending::Stop(self.dice.between(20, 200));
         if self.one_run(ending, true) {
             self.check_bodies();
+            self.audit();
         }
         self.verdict()
     }
@@ -301,6 +321,9 @@ impl World {
         if !last {
             self.faults = self.scenario.faults;
         }
+        self.settings = self.scenario.settings(&mut self.rare);
+        self.oracle.obeys(rules(&self.scenario, &self.settings));
+        self.operator.sits_down();
         self.start_process();
         self.counts.one(Count::Runs);
         sim_trace!(
@@ -356,17 +379,18 @@ impl World {
                         self.become_calm(last);
                     }
                     Some(since_us) if terminated_us.is_none() => {
-                        if self.is_settled() {
+                        if self.is_settled() && self.operator.is_settled() {
                             terminated_us = Some(self.now_us);
                             sim_trace!(self.now_us, "terminate");
                             self.later(1, Happening::ToKeeper(KeeperEvent::Terminate));
-                        } else if self.now_us > since_us + 120_000_000 {
+                        } else if self.now_us > since_us + 120_000_000 + self.hang_us_max() {
                             self.not_settled();
                         }
                     }
                     Some(_) => {}
                 }
-                if terminated_us.is_some_and(|since_us| self.now_us > since_us + 10_000_000) {
+                let stop_us_max = 10_000_000 + self.hang_us_max();
+                if terminated_us.is_some_and(|since_us| self.now_us > since_us + stop_us_max) {
                     self.fail(
                         Property::Liveness,
                         "a graceful stop took more than 10 s".to_string(),
@@ -419,10 +443,22 @@ impl World {
             self.jump_wall();
             self.clock_resumes();
         }
+        if self.is_recovered() && !self.calm && self.rare.chance(self.scenario.commands) {
+            self.type_command();
+        }
         self.carry_out(queued.what);
     }
 
-    fn is_recovered(&self) -> bool {
+    /// How long an operation that hangs may still take when faults end.
+    fn hang_us_max(&self) -> u64 {
+        match self.scenario.faults.hang {
+            0 => 0,
+            _ => 2 * super::plan::HANG_US_MAX,
+        }
+    }
+
+    /// Whether the process serves.
+    pub fn is_recovered(&self) -> bool {
         self.process
             .as_ref()
             .is_some_and(|process| process.recovered)
