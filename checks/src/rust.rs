@@ -86,6 +86,24 @@ pub fn has_no_left_work(file: &File) -> Vec<Finding> {
         .collect()
 }
 
+/// A skipped part of a test is said by `flk_testkit::skipped`, which keeps the list, and by nothing else.
+pub fn skips_by_the_list(file: &File) -> Vec<Finding> {
+    const SAID: &str = concat!("\"SKIP", "PED:");
+    if file.path.starts_with("testkit") {
+        return Vec::new();
+    }
+    lines(file)
+        .filter(|(_, line)| line.contains(SAID))
+        .map(|(number, _)| {
+            finding(
+                file,
+                number,
+                "a skip that no list shows: call flk_testkit::skipped",
+            )
+        })
+        .collect()
+}
+
 fn has_unsafe(line: &str) -> bool {
     let code = line.split("//").next().unwrap_or_default();
     let inhibited = code.contains("forbid(unsafe_code)") || code.contains("deny(unsafe_code)");
@@ -172,6 +190,15 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_skip_beside_the_list_is_found() {
+        let text = concat!("eprintln!(\"SKIP", "PED: no disk\");");
+        assert_eq!(skips_by_the_list(&file("e2e/src/a.rs", text)).len(), 1);
+        assert!(skips_by_the_list(&file("testkit/src/skip.rs", text)).is_empty());
+        let text = "flk_testkit::skipped(\"no disk\");";
+        assert!(skips_by_the_list(&file("e2e/src/a.rs", text)).is_empty());
     }
 
     #[test]

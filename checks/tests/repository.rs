@@ -47,6 +47,11 @@ fn unsafe_code_stays_in_its_directories() {
 }
 
 #[test]
+fn every_skipped_part_of_a_test_is_in_the_list() {
+    check(texts_with("rs").iter().flat_map(rust::skips_by_the_list));
+}
+
+#[test]
 fn no_work_is_left_as_a_mark_in_a_file() {
     check(texts().iter().flat_map(rust::has_no_left_work));
 }

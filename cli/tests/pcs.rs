@@ -57,6 +57,34 @@ fn built_and_signed_records_are_the_golden_ones() {
     assert!(built >= 10);
 }
 
+/// A host's zlib may be another one, with other lengths, and so another r, budget and signature.
+#[test]
+fn stock_zlib_is_part_of_the_program_and_the_hosts_is_not_loaded() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_flk")).unwrap();
+    let holds = |text: &str| program.windows(text.len()).any(|it| it == text.as_bytes());
+    // zlib compares its own version with its caller's
+    assert!(holds("\x001.3.2\0"));
+    // the name by which a program asks the loader for a zlib
+    assert!(!holds("libz.so") && !holds("libz-ng.so"));
+}
+
+/// r alone, so that a wrong zlib is named as such.
+#[test]
+fn r_of_every_golden_stream_is_that_of_the_vectors() {
+    let vectors = golden_json("vectors/signals.json");
+    let mut compared = 0;
+    for stream in vectors["streams"].as_array().unwrap() {
+        if stream["record_file"].is_null() {
+            continue;
+        }
+        let built = build(stream);
+        let r = built.json()[0]["r"].to_string();
+        assert_eq!(r, stream["r"].as_str().unwrap(), "{}", stream["name"]);
+        compared += 1;
+    }
+    assert!(compared >= 10);
+}
+
 #[test]
 fn building_the_same_events_again_gives_the_same_identity() {
     let dir = tempfile::tempdir().unwrap();

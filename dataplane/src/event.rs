@@ -4,6 +4,7 @@
 use crate::keeper::messages::{ToKeeper, ToShard};
 use crate::mesh::Message;
 use crate::wal::buffer::Blocks;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 /// The clocks of one turn. A shard never reads a clock itself.
@@ -27,6 +28,36 @@ pub struct ConnId {
     pub slot: u32,
     /// Changes each time the slot is given out.
     pub generation: u32,
+}
+
+/// Where a client is, as far as shares of a budget go: an IPv4 address, or the first 64 bits of an IPv6 address, for a client
+/// has all that follow to itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Peer(pub u64);
+
+impl From<Ipv4Addr> for Peer {
+    fn from(address: Ipv4Addr) -> Peer {
+        // Below 2^48 no client's network begins.
+        Peer(0xffff << 32 | u64::from(u32::from(address)))
+    }
+}
+
+impl From<Ipv6Addr> for Peer {
+    fn from(address: Ipv6Addr) -> Peer {
+        match address.to_ipv4_mapped() {
+            Some(address) => Peer::from(address),
+            None => Peer((u128::from(address) >> 64) as u64),
+        }
+    }
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Peer {
+        match address {
+            IpAddr::V4(address) => Peer::from(address),
+            IpAddr::V6(address) => Peer::from(address),
+        }
+    }
 }
 
 /// An open file, as the keeper's executor names it: the descriptor itself in production, a handle in the simulator.
@@ -60,7 +91,7 @@ pub struct ReadId(pub u64);
 #[derive(Debug)]
 pub enum Event {
     /// A client connected; the driver reads from it at once.
-    Accepted(ConnId),
+    Accepted(ConnId, Peer),
     /// Bytes arrived on a connection, in order.
     Received(ConnId, Range<usize>),
     /// The client will send nothing more (FIN); it may still read answers.
@@ -245,4 +276,18 @@ pub enum Stage {
     Commit,
     /// Answers leave in connection order.
     Reply,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_an_address_or_the_network_of_one() {
+        let peer = |text: &str| Peer::from(text.parse::<IpAddr>().unwrap());
+        assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
+        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
+        assert_eq!(peer("2001:db8::1"), peer("2001:db8::ffff:1"));
+        assert_ne!(peer("2001:db8::1"), peer("2001:db8:0:1::1"));
+    }
 }

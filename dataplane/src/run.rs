@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::config::units::{show_bytes, show_hours};
 use crate::dedup::table::BYTES_PER_KEY;
 use crate::driver::affinity::{allowed_cpus, choose_cores, quota_cpus};
+use crate::driver::descriptors::{self, Places};
 use crate::driver::files::open_directory;
 use crate::driver::flush_time::flush_time;
 use crate::driver::listen::{listeners, local_address};
@@ -73,10 +74,14 @@ pub fn run(config: Config) -> ExitCode {
 
 fn start(config: Config) -> Result<i32, Box<dyn Error>> {
     let signals = Signals::block()?;
-    raise_open_files();
+    let files_max = raise_open_files();
+    let files_open = descriptors::open_count();
     let cores = choose_cores(config.cores.as_deref(), &allowed_cpus()?, quota_cpus())?;
     let shards = u16::try_from(cores.len()).map_err(|_| "FLK_CORES: more than 65535 cores")?;
     let driver = choose(config.driver)?;
+    let limits = Limits::default();
+    let wanted = (limits.connections_max, limits.connections_spare);
+    let places = descriptors::places(files_max, files_open, driver.kind, shards, wanted)?;
     let directory = open_directory(&config.wal_dir)?;
     let probed = write_method(directory.as_fd()).and_then(|method| {
         let flush = flush_time(directory.as_fd(), &method)?;
@@ -98,9 +103,10 @@ fn start(config: Config) -> Result<i32, Box<dyn Error>> {
         None => config.listen,
     };
     announce(&config, &cores, address, &driver, &method, flush);
+    announce_places(&places, files_max, shards);
 
     let stats = Arc::new(Stats::new(shards));
-    let shard_config = shard_config(&config, shards, &stats);
+    let shard_config = shard_config(&config, shards, &places, &stats);
     let limits = shard_config.limits;
     let keeper_config = keeper_config(&config, shards, &method);
     let process = Process {
@@ -111,7 +117,7 @@ fn start(config: Config) -> Result<i32, Box<dyn Error>> {
         directory_path: config.wal_dir.clone(),
         rate: Arc::new(Rate::new(config.token_rate)),
         limits: driver::Limits {
-            connections_max: limits.connections_max,
+            connections_max: limits.connections_table(),
             ..driver::Limits::default()
         },
         ring_messages: ring_messages(limits.flights_max as usize) + PRESSURE_MESSAGES,
@@ -136,9 +142,14 @@ fn start(config: Config) -> Result<i32, Box<dyn Error>> {
 /// Room in each ring for messages that belong to no request.
 const PRESSURE_MESSAGES: usize = 64;
 
-fn shard_config(config: &Config, shards: u16, stats: &Arc<Stats>) -> ShardConfig {
-    let mut limits = Limits::default();
+fn shard_config(config: &Config, shards: u16, places: &Places, stats: &Arc<Stats>) -> ShardConfig {
+    let mut limits = Limits {
+        connections_max: places.connections_max,
+        connections_spare: places.connections_spare,
+        ..Limits::default()
+    };
     limits.http.body_bytes_max = config.body_bytes_max;
+    limits.idle_timeout_us = config.keepalive.as_micros() as u64;
     ShardConfig {
         id: ShardId(0),
         shards,
@@ -151,6 +162,18 @@ fn shard_config(config: &Config, shards: u16, stats: &Arc<Stats>) -> ShardConfig
         metrics_auth: config.metrics_auth.clone(),
         drain_delay_us: config.drain_delay.as_micros() as u64,
         stats: Arc::clone(stats),
+    }
+}
+
+fn announce_places(places: &Places, files_max: Option<u64>, shards: u16) {
+    let each = places.connections_max;
+    let all = u64::from(each) * u64::from(shards);
+    eprintln!("  places     for {all} connections, {each} per shard");
+    if let (Some(limit), Some(limit_wanted)) = (files_max, places.limit_wanted) {
+        let wanted = u64::from(Limits::default().connections_max) * u64::from(shards);
+        eprintln!(
+            "  warning    the limit of open files is {limit}: {limit_wanted} would allow {wanted} connections (LimitNOFILE, ulimit -n)"
+        );
     }
 }
 

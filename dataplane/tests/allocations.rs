@@ -3,7 +3,7 @@
 
 use flk_contract::{KeySet, OwnedRecord, Params, ParamsVersion, Parser, Scheme, SigningKey, sign};
 use flk_dataplane::event::{
-    ConnId, Driver, Event, FileId, Inbox, Next, Now, Op, Outbox, ShardId, SyncMode,
+    ConnId, Driver, Event, FileId, Inbox, Next, Now, Op, Outbox, Peer, ShardId, SyncMode,
 };
 use flk_dataplane::keeper::messages::{Begin, ExpiryClock, NamedSegment, ToKeeper, ToShard};
 use flk_dataplane::shard::Shard;
@@ -122,10 +122,12 @@ impl Bench {
             .events
             .push(Event::Keeper(ToShard::Serve { admit: true }));
         for slot in 0..CONNECTIONS {
-            bench.inbox.events.push(Event::Accepted(ConnId {
+            let conn = ConnId {
                 slot,
                 generation: 1,
-            }));
+            };
+            let accepted = Event::Accepted(conn, Peer::default());
+            bench.inbox.events.push(accepted);
         }
         bench.settle();
         bench

@@ -4,6 +4,7 @@
 
 mod machines;
 
+use flk_dataplane::dedup::Epoch;
 use flk_dataplane::driver::doorbell::Doorbell;
 use flk_dataplane::driver::links::{KeeperLinks, Links, link};
 use flk_dataplane::driver::listen::{listeners, local_address};
@@ -12,7 +13,7 @@ use flk_dataplane::driver::{
     DriverError, Ended, Limits, Machine, NoProbe, ShardSetup, portable::Portable, uring::Uring,
 };
 use flk_dataplane::event::{Errno, FileId, ShardId};
-use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
+use flk_dataplane::keeper::messages::{Shortage, ToKeeper, ToShard};
 use machines::{Echo, Files, PingPong, Timer};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -34,7 +35,7 @@ fn kinds() -> Vec<Kind> {
     let mut builder: io_uring::Builder = io_uring::IoUring::builder();
     match builder.setup_single_issuer().setup_defer_taskrun().build(8) {
         Ok(_) => kinds.push(Kind::Uring),
-        Err(error) => eprintln!("SKIPPED: the uring half of this test: {error}"),
+        Err(error) => flk_testkit::skipped(&format!("drivers under io_uring: {error}")),
     }
     kinds
 }
@@ -189,7 +190,7 @@ fn a_paused_connection_is_not_read_before_it_is_resumed() {
             let mut back = [0; 12];
             assert!(stream.read(&mut back).is_err(), "{kind:?} answered");
             stream.set_read_timeout(Some(LOST)).unwrap();
-            keeper.tell(ShardId(0), ToShard::Roll(0));
+            keeper.tell(ShardId(0), ToShard::Roll(Epoch::FIRST));
             stream.read_exact(&mut back).unwrap();
             assert_eq!(&back, b"while paused");
             round_trip(&mut stream, b"and after");
@@ -275,11 +276,11 @@ fn paused_accept_leaves_clients_in_the_queue_and_a_closed_listener_refuses() {
     for kind in kinds() {
         with_server(kind, limits(), Echo::default(), |address, keeper| {
             round_trip(&mut connect(address), b"before");
-            keeper.tell(ShardId(0), ToShard::SpaceLow(true));
+            keeper.tell(ShardId(0), ToShard::SpaceLow(Some(Shortage::Disk)));
             assert_eq!(next_word(keeper), ToKeeper::Idle(true));
             let mut waiting = connect(address);
             waiting.write_all(b"waits").unwrap();
-            keeper.tell(ShardId(0), ToShard::SpaceLow(false));
+            keeper.tell(ShardId(0), ToShard::SpaceLow(None));
             let mut back = [0; 5];
             waiting.read_exact(&mut back).unwrap();
             keeper.tell(ShardId(0), ToShard::Drain);
@@ -303,7 +304,7 @@ fn clients_in_the_listen_queue_of_a_closing_listener_are_served_and_none_is_rese
             let echo = Echo::default();
             let (echo, _) = with_server(kind, limits, echo, |address, keeper| {
                 if pauses {
-                    keeper.tell(ShardId(0), ToShard::SpaceLow(true));
+                    keeper.tell(ShardId(0), ToShard::SpaceLow(Some(Shortage::Disk)));
                     assert_eq!(next_word(keeper), ToKeeper::Idle(true));
                 }
                 let mut streams: Vec<_> = (0..CLIENTS).map(|_| connect(address)).collect();

@@ -160,10 +160,7 @@ fn severe_and_ambiguous_requests_are_400_and_compliant_ones_pass() {
     let folder = corpora().join("http-desync");
     let mut pins = pins();
     if !folder.is_dir() {
-        eprintln!(
-            "SKIPPED: no request cases at {}; set FLK_CORPORA",
-            folder.display()
-        );
+        flk_testkit::skipped("corpus http-desync: not in this checkout's FLK_CORPORA folder");
         return;
     }
     let cases = read_cases(&folder);

@@ -220,7 +220,9 @@ fn main() {
             check("portable");
             match choose(Requested::Uring) {
                 Ok(_) => check("uring"),
-                Err(refused) => eprintln!("SKIPPED: processes under uring: {refused}"),
+                Err(refused) => {
+                    flk_testkit::skipped(&format!("processes under io_uring: {refused}"))
+                }
             }
         }
     }

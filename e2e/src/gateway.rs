@@ -144,6 +144,8 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Its environment, and nothing else.
     pub env: Vec<(String, OsString)>,
+    /// Hard limit of its open files.
+    pub open_files_max: Option<u32>,
 }
 
 impl Plan {
@@ -163,12 +165,19 @@ impl Plan {
             setting,
             binary: binary(),
             env: Vec::new(),
+            open_files_max: None,
         }
     }
 
     /// Sets a variable.
     pub fn with(self, name: &str, value: &str) -> Plan {
         self.with_bytes(name, value.as_bytes())
+    }
+
+    /// Lets it open so many files and no more.
+    pub fn with_open_files_max(mut self, files: u32) -> Plan {
+        self.open_files_max = Some(files);
+        self
     }
 
     /// Sets a variable to what need not be text.
@@ -235,7 +244,15 @@ impl Plan {
     }
 
     fn spawn(&self) -> Gateway {
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.open_files_max {
+            None => Command::new(&self.binary),
+            Some(files) => {
+                let mut shell = Command::new("/bin/sh");
+                let script = format!("ulimit -n {files} && exec \"$0\"");
+                shell.arg("-c").arg(script).arg(&self.binary);
+                shell
+            }
+        };
         command
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))

@@ -32,7 +32,7 @@ impl Setting {
             Setting::Uring => match choose(Requested::Uring) {
                 Ok(_) => true,
                 Err(refused) => {
-                    eprintln!("SKIPPED: under io_uring: {refused}");
+                    flk_testkit::skipped(&format!("end to end under io_uring: {refused}"));
                     false
                 }
             },
@@ -40,7 +40,7 @@ impl Setting {
             Setting::Tmpfs => {
                 let there = PathBuf::from("/dev/shm").is_dir();
                 if !there {
-                    eprintln!("SKIPPED: on tmpfs: this machine has no /dev/shm");
+                    flk_testkit::skipped("end to end on tmpfs: this machine has no /dev/shm");
                 }
                 there
             }

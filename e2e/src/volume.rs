@@ -18,7 +18,9 @@ pub fn on_a_small_disk(setting: Setting, bytes: u64, test: impl FnOnce(&Volume) 
     let ended = std::thread::scope(|scope| {
         let thread = scope.spawn(|| match Volume::mount(setting, bytes, scratch) {
             Ok(volume) => test(&volume),
-            Err(missing) => eprintln!("SKIPPED: a nearly full disk ({setting:?}): {missing}"),
+            Err(missing) => {
+                flk_testkit::skipped(&format!("a nearly full disk ({setting:?}): {missing}"))
+            }
         });
         thread.join()
     });

@@ -11,6 +11,7 @@ mod records;
 mod trial;
 mod volume;
 
+use flk_testkit::skipped;
 use gateway::Refused;
 use options::Options;
 use std::error::Error;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         }
     };
     if let Some(reason) = unfit() {
-        eprintln!("SKIPPED: power cuts: {reason}");
+        skipped(&format!("power cuts: {reason}"));
         return ExitCode::SUCCESS;
     }
     let result = if std::env::var_os(UNSHARED).is_some() {
@@ -98,7 +99,7 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
                 continue;
             }
             Err(Found::Failed(error)) if error.is::<Refused>() => {
-                eprintln!("SKIPPED: power cuts under {}: {error}", options.host());
+                skipped(&format!("power cuts under {}: {error}", options.host()));
                 return Ok(ExitCode::SUCCESS);
             }
             Err(Found::Failed(error)) => return Err(error),

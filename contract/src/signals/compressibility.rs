@@ -1,4 +1,5 @@
-//! r: how far zlib shrinks the raw rows. It needs stock zlib, since the length itself is part of the contract.
+//! r: how far zlib shrinks the raw rows. The length itself is part of the contract, so stock zlib (1.3.2, through the
+//! feature `static` of libz-sys) is compiled in; it never uses the zlib of the host.
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 

@@ -121,7 +121,9 @@ pub fn oracle(name: &str, input: &str) -> Option<String> {
         .stdout(Stdio::piped())
         .spawn();
     let Ok(mut child) = child else {
-        eprintln!("SKIPPED: python3 is not here, so nothing was compared with CPython ({name})");
+        flk_testkit::skipped(&format!(
+            "python3 is not here, so nothing was compared with CPython ({name})"
+        ));
         return None;
     };
     let mut stdin = child.stdin.take().expect("a pipe");
@@ -143,6 +145,8 @@ pub fn corpus(name: &str) -> Option<std::path::PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    eprintln!("SKIPPED: no corpus at {}", path.display());
+    flk_testkit::skipped(&format!(
+        "corpus {name}: not in this checkout's FLK_CORPORA folder"
+    ));
     None
 }

@@ -47,6 +47,8 @@ pub struct Config {
     pub segment_bytes: u64,
     /// Serve on for this long after SIGTERM before the listeners close.
     pub drain_delay: Duration,
+    /// How long a connection without a request stays open.
+    pub keepalive: Duration,
     /// Largest body in bytes.
     pub body_bytes_max: u64,
 }
@@ -113,6 +115,11 @@ impl Config {
             wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
             segment_bytes,
             drain_delay: Duration::from_secs(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
+            keepalive: Duration::from_secs(raw.duration(
+                Variable::HttpKeepalive,
+                "75s",
+                1..=3600,
+            )?),
             body_bytes_max,
         })
     }

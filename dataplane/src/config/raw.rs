@@ -82,6 +82,8 @@ variables! {
     SegmentBytes "WAL_SEGMENT_BYTES" false "64MiB" "4MiB to 1GiB, a multiple of 4KiB";
     /// Time between SIGTERM and the closing of the listeners.
     DrainDelay "FLK_DRAIN_DELAY" false "0s" "0s to 1h, as a number with s, m or h";
+    /// How long a connection without a request stays open.
+    HttpKeepalive "HTTP_KEEPALIVE" false "75s" "1s to 1h, as a number with s, m or h";
     /// Largest request body.
     BodyMax "FLK_BODY_MAX" false "1MiB" "1KiB to 1MiB";
 }

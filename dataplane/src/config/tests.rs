@@ -28,6 +28,15 @@ fn defaults_need_only_a_key() {
     assert_eq!(config.dedup_ttl_s, 14 * 86_400);
     assert_eq!(config.wal_bytes_max, None);
     assert_eq!(config.short_keys_count, 0);
+    assert_eq!(config.keepalive, Duration::from_secs(75));
+}
+
+#[test]
+fn keep_alive_is_a_duration() {
+    for (text, seconds) in [("1s", 1), ("90s", 90), ("2m", 120), ("1h", 3_600)] {
+        let config = with_key(&[("HTTP_KEEPALIVE", text)]).unwrap();
+        assert_eq!(config.keepalive, Duration::from_secs(seconds));
+    }
 }
 
 #[test]
@@ -47,6 +56,9 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
         ("WAL_MAX_AGE", "1s"),
         ("WAL_SEGMENT_BYTES", "5000000"),
         ("FLK_DRAIN_DELAY", "2h"),
+        ("HTTP_KEEPALIVE", "0s"),
+        ("HTTP_KEEPALIVE", "2h"),
+        ("HTTP_KEEPALIVE", "60"),
         ("FLK_BODY_MAX", "2MiB"),
         ("FLK_ALLOW_UNSIGNED", "yes"),
     ] {

@@ -9,7 +9,7 @@ mod tests;
 use self::queue::{Claims, PendingId, State};
 use super::slice::{Candidate, Found};
 use super::table::Partitions;
-use super::{Decided, Key};
+use super::{Decided, Epoch, Key};
 use crate::event::{Errno, FileId, ReadId, ShardId};
 use crate::keeper::messages::SliceSet;
 use crate::mesh::{Message, Ticket};
@@ -211,7 +211,7 @@ impl Owner {
         from: ShardId,
         ticket: Ticket,
         key: Key,
-        epoch: u16,
+        epoch: Epoch,
         out: &mut Vec<Answer>,
     ) {
         let Some(pending) = self.claims.find(key) else {

@@ -1,7 +1,7 @@
 //! A decision as nine 64-bit words: the form in which the table and the sealed slices hold it. It owns the layout of
 //! the 72 bytes and nothing else.
 
-use super::{Decided, Key};
+use super::{Decided, Epoch, Key};
 
 /// Bytes of a stored decision.
 pub const ENTRY_BYTES: usize = 72;
@@ -35,7 +35,7 @@ pub fn pack(entry: &Decided) -> Words {
             | u64::from(entry.regime) << 24
             | u64::from(entry.encoding) << 32
             | u64::from(entry.reserved) << 40
-            | u64::from(entry.epoch) << 48,
+            | u64::from(entry.epoch.bits()) << 48,
     ]
 }
 
@@ -93,8 +93,8 @@ pub(super) fn expiry(words: &Words) -> u32 {
 }
 
 /// The seal epoch alone.
-pub(super) fn epoch(words: &Words) -> u16 {
-    (words[8] >> 48) as u16
+pub(super) fn epoch(words: &Words) -> Epoch {
+    Epoch::from_bits((words[8] >> 48) as u16)
 }
 
 #[cfg(test)]
@@ -126,7 +126,7 @@ mod tests {
             regime: 0x51,
             encoding: 0x61,
             reserved: 0,
-            epoch: 0x7172,
+            epoch: Epoch::of(0x7172),
         };
         let bytes = to_bytes(&pack(&entry));
         assert_eq!(bytes[..8], [8, 7, 6, 5, 4, 3, 2, 1]);

@@ -3,10 +3,13 @@
 
 pub mod claims;
 pub mod entry;
+pub mod epoch;
 pub mod filter;
 pub mod key;
 pub mod slice;
 pub mod table;
+
+pub use epoch::Epoch;
 
 /// Keyed 128-bit hash of (tenant, pcs_id) under the installation's secret. The top 10 bits are the partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +57,7 @@ pub struct Decided {
     pub reserved: u8,
     /// Seal epoch of the segment that logged the decision; the owner fills it in when the decision is durable. Not part
     /// of the decision: two entries that differ only here are the same decision.
-    pub epoch: u16,
+    pub epoch: Epoch,
 }
 
 impl Decided {

@@ -29,6 +29,8 @@ pub(super) struct Commands {
     asked: HashMap<CommandId, u64>,
     next_client: u64,
     next_command: u64,
+    /// The last accept was refused for want of a descriptor or memory: the listener would be readable again and again.
+    accept_refused: bool,
 }
 
 #[derive(Debug)]
@@ -83,12 +85,13 @@ impl Commands {
             asked: HashMap::new(),
             next_client: 0,
             next_command: 0,
+            accept_refused: false,
         }))
     }
 
     /// What to poll, and for what.
     pub(super) fn polled(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
-        let room = self.clients.len() < CLIENTS_MAX;
+        let room = self.clients.len() < CLIENTS_MAX && !self.accept_refused;
         let listener = room.then(|| (self.listener.as_fd(), PollFlags::IN));
         let clients = self.clients.values().map(|client| {
             let mut flags = PollFlags::empty();
@@ -104,9 +107,21 @@ impl Commands {
 
     /// Accepts, reads and writes whatever is ready; whole lines become events.
     pub(super) fn work(&mut self, events: &mut Vec<KeeperEvent>) {
-        while self.clients.len() < CLIENTS_MAX
-            && let Ok((stream, _)) = self.listener.accept()
-        {
+        self.accept_refused = false;
+        while self.clients.len() < CLIENTS_MAX {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    let goes_on = [
+                        ErrorKind::WouldBlock,
+                        ErrorKind::Interrupted,
+                        ErrorKind::ConnectionAborted,
+                    ];
+                    // Tried again with whatever wakes the keeper next, once a second at least.
+                    self.accept_refused = !goes_on.contains(&error.kind());
+                    break;
+                }
+            };
             if stream.set_nonblocking(true).is_ok() {
                 let client = Client {
                     stream,

@@ -377,7 +377,7 @@ mod tests {
         let mut files = executor(directory.path());
         let file = match open(&mut files, "direct", DIRECT) {
             Ok(file) => file,
-            Err(error) => return eprintln!("SKIPPED: no direct IO here: {error}"),
+            Err(error) => return flk_testkit::skipped(&format!("no direct IO here: {error}")),
         };
         let block: Vec<u8> = (0..4096u32).map(|i| i as u8).collect();
         assert_eq!(

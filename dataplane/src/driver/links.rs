@@ -183,12 +183,13 @@ impl KeeperLinks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dedup::Epoch;
 
     #[test]
     fn what_was_seen_on_the_way_to_sleep_is_still_delivered_first() {
         let bell = || Arc::new(Doorbell::new().unwrap());
         let (mut shards, keeper) = link(&[bell()], &bell(), 1);
-        keeper.tell(ShardId(0), ToShard::Roll(0));
+        keeper.tell(ShardId(0), ToShard::Roll(Epoch::FIRST));
         assert!(!shards[0].may_sleep());
         keeper.tell(ShardId(0), ToShard::Drain);
         let mut inbox = Inbox::default();
@@ -197,7 +198,7 @@ mod tests {
         assert!(matches!(
             events,
             [
-                Event::Keeper(ToShard::Roll(0)),
+                Event::Keeper(ToShard::Roll(Epoch::FIRST)),
                 Event::Keeper(ToShard::Drain)
             ]
         ));

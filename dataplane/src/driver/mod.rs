@@ -8,6 +8,7 @@
 pub mod affinity;
 pub mod clock;
 pub mod commands;
+pub mod descriptors;
 pub mod doorbell;
 pub mod files;
 pub mod flush_time;
@@ -60,10 +61,10 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 4 MiB of receive buffers and 4,096 connections per shard.
+    /// 4 MiB of receive buffers and 4,096 connections per shard, and 64 that have just come.
     fn default() -> Limits {
         Limits {
-            connections_max: 4096,
+            connections_max: 4096 + 64,
             receive_buffers_count: 1024,
             receive_buffer_bytes: 4096,
             reads_max: 64,

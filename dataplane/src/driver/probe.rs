@@ -344,11 +344,11 @@ mod tests {
     #[test]
     fn a_memory_file_system_gets_buffered_writes() {
         let Ok(directory) = tempfile::tempdir_in("/dev/shm") else {
-            return eprintln!("SKIPPED: no tmpfs at /dev/shm");
+            return flk_testkit::skipped("no tmpfs at /dev/shm");
         };
         let opened = crate::driver::files::open_directory(directory.path()).unwrap();
         if rustix::fs::fstatfs(&opened).unwrap().f_type as u64 != libc::TMPFS_MAGIC as u64 {
-            return eprintln!("SKIPPED: /dev/shm is no tmpfs");
+            return flk_testkit::skipped("/dev/shm is no tmpfs");
         }
         let method = write_method(opened.as_fd()).unwrap();
         assert!(!method.direct && method.sync == SyncMode::WriteThenSync);

@@ -68,7 +68,7 @@ pub fn raise_open_files() -> Option<u64> {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Refused only by a filter; then the limit stays as it was, and making the connection table says what it needs.
+    // Refused only by a filter; then the limit stays as it was.
     let _ = setrlimit(Resource::Nofile, raised);
     getrlimit(Resource::Nofile).current
 }

@@ -190,13 +190,19 @@ problems! {
     /// The log cannot take the body now.
     WalUnavailable = 122, 503, "wal_unavailable", true, "Log unavailable", "Outcome unknown; send the same record again, de-duplication makes that safe.";
     /// The disk is nearly full.
-    DiskFull = 123, 503, "disk_full", true, "Disk nearly full", "Outcome unknown; send the same record again after Retry-After seconds. Operators: free space or lower WAL_MAX_BYTES.";
+    DiskFull = 123, 503, "disk_full", true, "Disk nearly full", "Outcome unknown; send the same record again after Retry-After seconds. Operators: the file system under WAL_DIR is nearly full and nothing may be deleted; free space, lower WAL_MAX_AGE or release pins.";
     /// The dedup table has reached its declared limit.
     DedupMemoryFull = 124, 503, "dedup_memory_full", true, "Dedup memory full", "Send the same record again after Retry-After seconds. Operators: raise DEDUP_MEMORY_MAX or shorten DEDUP_TTL.";
     /// The request's deadline passed.
     DeadlineExceeded = 125, 503, "deadline_exceeded", true, "Deadline exceeded", "Outcome unknown; send the same record again, de-duplication makes that safe.";
     /// A store that the look-up needs did not answer.
     StoreUnavailable = 126, 503, "store_unavailable", true, "Store unavailable", "Outcome unknown; send the same record again, de-duplication makes that safe.";
+    /// Nothing has become durable for too long although something waits.
+    LogStalled = 127, 503, "wal_unavailable", true, "Log stands still", "Nothing has become durable for 2 seconds although something waits. Operators: look at the disk under WAL_DIR; this instance is ready again by itself.";
+    /// The log takes all that it may, and nothing of it may go.
+    CapReached = 128, 503, "disk_full", true, "Log at its cap", "Outcome unknown; send the same record again after Retry-After seconds. Operators: WAL_DIR takes all of WAL_MAX_BYTES and nothing may be deleted; raise WAL_MAX_BYTES or release pins.";
+    /// The file system refuses to make files.
+    WalReadOnly = 129, 503, "wal_unavailable", true, "Log cannot be written", "Outcome unknown; send the same record again after Retry-After seconds. Operators: the file system refuses new files in WAL_DIR; look for a read-only mount, chattr +i or +a, and the owner and mode of WAL_DIR.";
 }
 
 impl From<&Malformed> for Problem {
@@ -243,9 +249,13 @@ impl Problem {
             | Problem::Draining
             | Problem::WalUnavailable
             | Problem::DeadlineExceeded
-            | Problem::StoreUnavailable => Some(1),
+            | Problem::StoreUnavailable
+            | Problem::LogStalled => Some(1),
             Problem::Starting => Some(2),
-            Problem::DiskFull | Problem::DedupMemoryFull => Some(10),
+            Problem::DiskFull
+            | Problem::DedupMemoryFull
+            | Problem::CapReached
+            | Problem::WalReadOnly => Some(10),
             Problem::QuotaExceeded => Some(60),
             _ => None,
         }
@@ -278,12 +288,18 @@ mod tests {
 
     #[test]
     fn every_number_and_code_is_given_out_once_and_reads_back() {
+        // One code to clients, several texts for the operator: what clients do about them is the same.
+        let shared = ["wal_unavailable", "disk_full"];
         let mut codes = HashSet::new();
         let mut previous = 0;
         for &problem in Problem::ALL {
             assert!(problem.number() > previous, "{problem:?} is out of order");
             previous = problem.number();
-            assert!(codes.insert(problem.code()), "{problem:?} repeats a code");
+            let is_new = codes.insert(problem.code());
+            assert!(
+                is_new || shared.contains(&problem.code()),
+                "{problem:?} repeats a code"
+            );
             assert_eq!(Problem::from_number(problem.number()), Some(problem));
         }
         assert_eq!(Problem::from_number(0), None);

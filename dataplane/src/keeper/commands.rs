@@ -4,7 +4,7 @@
 use crate::event::ShardId;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::NotReplaced;
-use crate::keeper::messages::{ExpiryClock, ToShard};
+use crate::keeper::messages::{ExpiryClock, Shortage, ToShard};
 use crate::keeper::serve::{Service, Stop};
 use std::collections::BTreeSet;
 
@@ -78,11 +78,17 @@ impl Service {
             Stop::No => "serving",
             Stop::Draining | Stop::Finishing => "draining",
         };
+        let shortage = match self.space.low {
+            None => "null",
+            Some(Shortage::Disk) => "\"disk\"",
+            Some(Shortage::Cap) => "\"cap\"",
+            Some(Shortage::Refused) => "\"refused\"",
+        };
         Ok(format!(
             "ok {{\"state\":\"{state}\",\"start\":{},\"generation\":{},\"shards\":{},\"logs\":{},\"segments\":{segments},\"spares\":{},\
              \"slices\":{},\"sealed_decisions\":{entries},\"unsealed_bytes\":{unsealed_bytes},\"deletable_bytes\":{deletable_bytes},\
              \"damaged_logs\":{},\"expiry_clock_s\":{},\"withheld_s\":{},\"dedup_memory_bytes_max\":{},\
-             \"dedup_memory_bytes_needed\":{},\"pins\":{},\"space_low\":{},\"free_bytes\":{},\
+             \"dedup_memory_bytes_needed\":{},\"pins\":{},\"space_low\":{},\"shortage\":{shortage},\"free_bytes\":{},\
              \"reserve_bytes\":{},\"used_bytes\":{},\"cap_bytes\":{},\"total_bytes\":{}}}",
             manifest.start,
             manifest.generation,
@@ -100,7 +106,7 @@ impl Service {
             self.ledger.config.dedup_memory_bytes_max,
             self.short.as_ref().map_or(0, |short| short.needed_bytes),
             self.pins.held.len(),
-            self.space_low,
+            self.space.low.is_some(),
             room.free_bytes,
             room.reserve_bytes,
             room.used_bytes,

@@ -1,6 +1,6 @@
 //! What the keeper and a shard say to each other. Large things travel by pointer; a message never carries a payload.
 
-use crate::dedup::{Decided, PARTITIONS};
+use crate::dedup::{Decided, Epoch, PARTITIONS};
 use crate::event::{FileId, ShardId, SyncMode};
 use crate::wal::name::{LogId, Sequence};
 use flk_contract::verify::ParamsVersion;
@@ -77,6 +77,17 @@ pub struct Begin {
     pub params: Arc<[ParamsVersion]>,
 }
 
+/// Why there is no room. What an operator can do about it differs, so each has an answer of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// The file system is nearly full.
+    Disk,
+    /// The files of WAL_DIR take all that they may.
+    Cap,
+    /// The file system refuses to make files: read-only, immutable, or another owner's.
+    Refused,
+}
+
 /// Keeper to shard.
 #[derive(Debug)]
 pub enum ToShard {
@@ -95,11 +106,11 @@ pub enum ToShard {
     Segment(NamedSegment),
     /// Begin this seal epoch: the next batch opens the next segment if the current one holds records. Answered by
     /// [`ToKeeper::Entered`], or by [`ToKeeper::Epoch`] where no roll was needed.
-    Roll(u16),
+    Roll(Epoch),
     /// Withheld time was released: the expiry clock goes on from this reading (never an earlier one).
     Clock(ExpiryClock),
-    /// The disk is nearly full and nothing may be deleted (`true`), or there is room again (`false`).
-    SpaceLow(bool),
+    /// There is no room for the next segments, for this reason, and nothing may be deleted; or there is room again.
+    SpaceLow(Option<Shortage>),
     /// A numbered set of sealed slices is durable in the manifest: switch to it and say so.
     Slices(Arc<SliceSet>),
     /// Stop taking new work: the first message of a graceful stop.
@@ -114,7 +125,7 @@ pub struct SliceSet {
     /// Grows by one with each set.
     pub version: u64,
     /// Decisions logged in segments of this seal epoch and before are in the set.
-    pub sealed_epoch: u16,
+    pub sealed_epoch: Epoch,
     /// The slices, oldest first.
     pub slices: Vec<crate::dedup::slice::SliceView>,
 }
@@ -129,7 +140,7 @@ pub enum ToKeeper {
         /// The segment that is in use now.
         ordinal: u32,
         /// Seal epoch of the batches from here on.
-        epoch: u16,
+        epoch: Epoch,
         /// The segment before it (none for the log's first).
         closed: Option<ClosedSegment>,
     },
@@ -140,7 +151,7 @@ pub enum ToKeeper {
         /// The segment in use.
         ordinal: u32,
         /// Seal epoch of the batches from here on.
-        epoch: u16,
+        epoch: Epoch,
     },
     /// Every body up to this sequence has its fate in the durable log.
     Settled {
@@ -156,6 +167,11 @@ pub enum ToKeeper {
     },
     /// The declared memory of this shard's table is nearly full (`false` when it no longer is): what is sealed could leave it.
     Pressed(bool),
+    /// So many connections were closed to make room for new ones. For the operator; the keeper only says it.
+    Crowded {
+        /// Since this was said last.
+        closed_count: u32,
+    },
     /// Draining: nothing is in flight here, no connection waits for an answer (`false` if that changed).
     Idle(bool),
     /// The clean-stop mark is durable: the log ends here.

@@ -24,7 +24,9 @@ mod recover;
 mod slices;
 
 mod commands;
+mod crowd;
 mod retain;
+mod room;
 mod seal;
 mod serve;
 mod short;
@@ -41,6 +43,8 @@ mod tests;
 #[cfg(test)]
 mod tests_clean_stop;
 #[cfg(test)]
+mod tests_epochs;
+#[cfg(test)]
 mod tests_offline;
 #[cfg(test)]
 mod tests_quarantine;
@@ -51,6 +55,7 @@ mod tests_short;
 
 use crate::event::Now;
 use config::KeeperConfig;
+use crowd::Crowd;
 use halt::Halt;
 use port::{KeeperEvent, KeeperOp, KeeperOps, Port};
 use std::future::Future;
@@ -63,6 +68,7 @@ pub struct Keeper {
     port: Port,
     flow: Pin<Box<dyn Future<Output = ()>>>,
     ended: bool,
+    crowd: Crowd,
 }
 
 impl Keeper {
@@ -79,12 +85,18 @@ impl Keeper {
             port,
             flow: Box::pin(flow),
             ended: false,
+            crowd: Crowd::default(),
         }
     }
 
     /// Takes what happened, goes on as far as that allows, and says what to do. The first step may have no events.
     pub fn step(&mut self, events: impl Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps {
-        self.port.deliver(events, now);
+        let crowd = &mut self.crowd;
+        self.port
+            .deliver(events.filter(|event| !crowd.hears(event)), now);
+        if let Some(notice) = crowd.notice(now) {
+            self.port.put(KeeperOp::Say(notice));
+        }
         if !self.ended {
             let mut context = Context::from_waker(Waker::noop());
             self.ended = self.flow.as_mut().poll(&mut context).is_ready();

@@ -1,5 +1,6 @@
 //! What the keeper tells the operator, typed; the text is made where it is printed.
 
+use crate::keeper::messages::Shortage;
 use crate::wal::name::{LogId, Sequence};
 use std::fmt;
 
@@ -108,17 +109,22 @@ pub enum Notice {
         /// Bytes that their files took.
         bytes: u64,
     },
-    /// The disk is nearly full and nothing may be deleted (true), or there is room again (false).
+    /// There is no room for the log and nothing may be deleted, or there is room again.
     SpaceLow {
-        /// Which of the two.
-        low: bool,
-        /// Free bytes of the file system.
-        free_bytes: u64,
-        /// Free bytes below which submits are refused.
-        reserve_bytes: u64,
+        /// What is short; nothing: there is room again.
+        why: Option<Shortage>,
+        /// Free bytes of the file system; where the cap is meant, bytes that WAL_DIR takes.
+        bytes: u64,
+        /// Free bytes below which submits are refused; where the cap is meant, the cap.
+        limit_bytes: u64,
     },
     /// A quarantine is about to give this up.
     GivingUp(String),
+    /// Connections were closed to make room for new ones.
+    Crowded {
+        /// How many since the last line.
+        closed_count: u64,
+    },
     /// A graceful stop began.
     Draining,
 }
@@ -200,18 +206,42 @@ impl fmt::Display for Notice {
                 write!(out, "deleted {segments} segments, {bytes} bytes")
             }
             Notice::SpaceLow {
-                low: true,
-                free_bytes,
-                reserve_bytes,
-            } => write!(
-                out,
-                "disk nearly full ({free_bytes} bytes free, {reserve_bytes} kept in reserve) and nothing may be deleted: submits are answered 503; make room or lower retention"
-            ),
-            Notice::SpaceLow { free_bytes, .. } => {
-                write!(out, "room on the disk again ({free_bytes} bytes free)")
+                why: Some(why),
+                bytes,
+                limit_bytes,
+            } => space_low(out, *why, *bytes, *limit_bytes),
+            Notice::SpaceLow { bytes, .. } => {
+                write!(out, "room for the log again ({bytes} bytes free)")
             }
             Notice::GivingUp(plan) => write!(out, "giving up what is damaged: {plan}"),
+            Notice::Crowded { closed_count } => write!(
+                out,
+                "connections: every place is taken; {closed_count} idle or slow ones were closed to make room for new ones (flk_connections_max says how many stay, flk_connections_evicted_total counts those closed)"
+            ),
             Notice::Draining => write!(out, "draining"),
         }
+    }
+}
+
+/// What is short, and what an operator can do about it.
+fn space_low(
+    out: &mut fmt::Formatter<'_>,
+    why: Shortage,
+    bytes: u64,
+    limit_bytes: u64,
+) -> fmt::Result {
+    match why {
+        Shortage::Disk => write!(
+            out,
+            "disk nearly full ({bytes} bytes free, {limit_bytes} kept in reserve) and nothing may be deleted: submits are answered 503; make room on the file system, lower WAL_MAX_AGE or release pins"
+        ),
+        Shortage::Cap => write!(
+            out,
+            "WAL_DIR takes {bytes} of the {limit_bytes} bytes that WAL_MAX_BYTES allows and nothing may be deleted: submits are answered 503; raise WAL_MAX_BYTES or release pins"
+        ),
+        Shortage::Refused => write!(
+            out,
+            "the file system refuses new files in WAL_DIR ({bytes} bytes are free, so it is not full): submits are answered 503; look for a read-only mount, for `chattr +i` or `+a` (lsattr -d), and at the owner and mode of WAL_DIR"
+        ),
     }
 }

@@ -1,11 +1,8 @@
-//! Retention and room on the disk: which closed segments may go, which must, and when submits have to wait. A segment
-//! may go once its decisions are in slices that all shards use and its bodies are settled; the manifest forgets it before
-//! its file is removed.
+//! Retention: which closed segments may go, and which do. A segment may go once its decisions are in slices that all shards
+//! use and its bodies are settled; the manifest forgets it before its file is removed.
 
-use crate::event::ShardId;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::NotReplaced;
-use crate::keeper::messages::ToShard;
 use crate::keeper::notice::Notice;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::{covered_upto, first_uncovered};
@@ -14,13 +11,10 @@ use crate::planted::{Bug, planted};
 use crate::wal::batch::{BATCH_BYTES_MAX, BatchHeader};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::{LogEntry, SegmentEntry, SegmentState};
+use crate::wal::manifest::{LogEntry, SegmentEntry};
 use crate::wal::name::LogId;
 use crate::wal::scan::ReadAt;
 use std::collections::BTreeMap;
-
-/// Without a cap of its own the log may take this share of the file system, in percent.
-const CAP_PERCENT: u64 = 80;
 
 /// A segment that may go.
 #[derive(Clone, Copy, Debug)]
@@ -36,30 +30,6 @@ struct Victim {
 pub(crate) struct Deleted {
     pub(crate) segments: u32,
     pub(crate) bytes: u64,
-}
-
-/// Room on the disk as it was last looked at.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Room {
-    pub(crate) total_bytes: u64,
-    pub(crate) free_bytes: u64,
-    /// Bytes that WAL_DIR takes.
-    pub(crate) used_bytes: u64,
-    /// Bytes without which the next start fails; not even a segment that a shard waits for may take them.
-    pub(crate) start_bytes: u64,
-    /// Bytes that must stay free.
-    pub(crate) reserve_bytes: u64,
-    /// Bytes that WAL_DIR may take.
-    pub(crate) cap_bytes: u64,
-}
-
-impl Room {
-    /// Bytes that should be freed.
-    fn wanting_bytes(&self) -> u64 {
-        let over_cap = self.used_bytes.saturating_sub(self.cap_bytes);
-        let into_reserve = self.reserve_bytes.saturating_sub(self.free_bytes);
-        over_cap.max(into_reserve)
-    }
 }
 
 impl Service {
@@ -232,86 +202,6 @@ impl Service {
         let age_s = self.ledger.config.body_age_max_s;
         let older_than_s = self.ledger.expiry_now_s().saturating_sub(age_s);
         Ok(self.delete(older_than_s, 0, false).await?.segments > 0)
-    }
-
-    /// Measures the file system and what WAL_DIR takes of it.
-    pub(crate) async fn room(&self) -> Result<Room, Halt> {
-        let (total_bytes, free_bytes) = self.ledger.files.space().await?;
-        let config = &self.ledger.config;
-        let manifest = &self.ledger.manifest;
-        let segment_bytes = |entry: &SegmentEntry| match &entry.state {
-            SegmentState::Closed(extent) | SegmentState::Last(extent) => extent.bytes,
-            SegmentState::Open | SegmentState::Next => config.segment_bytes,
-        };
-        let segments = manifest.logs.iter().flat_map(|log| &log.segments);
-        let slices_bytes: u64 = manifest.slices.iter().map(|slice| slice.bytes).sum();
-        let spares_bytes = self.ledger.spares_count() as u64 * config.segment_bytes;
-        // A start writes the last segment of every log and a manifest beside the one in force. On top come the next
-        // segment of every log, and the slice of all that is not sealed (a decision takes at least three times as much
-        // in the log as in a slice).
-        let shards = u64::from(config.shards);
-        let last_bytes = (BATCH_BYTES_MAX + 2 * BLOCK_BYTES) as u64;
-        let start_bytes =
-            shards * last_bytes.min(2 * config.segment_bytes) + 2 * manifest.encode().len() as u64;
-        let slice_bytes = self.unsealed_bytes() / 3;
-        Ok(Room {
-            total_bytes,
-            free_bytes,
-            used_bytes: segments.map(segment_bytes).sum::<u64>() + slices_bytes + spares_bytes,
-            start_bytes,
-            reserve_bytes: start_bytes + shards * config.segment_bytes + slice_bytes,
-            cap_bytes: config
-                .wal_bytes_max
-                .unwrap_or(total_bytes / 100 * CAP_PERCENT),
-        })
-    }
-
-    /// Frees what must be freed; seals if that lets more go; lets submits wait only when nothing may go.
-    pub(crate) async fn look_at_space(&mut self) -> Result<(), Halt> {
-        let mut room = self.room().await?;
-        if room.wanting_bytes() > 0 {
-            self.delete(0, room.wanting_bytes(), false).await?;
-            room = self.room().await?;
-        }
-        let short = room.wanting_bytes() > 0;
-        if !short {
-            self.sealed_for_room = false;
-        } else if !self.sealed_for_room || self.unsealed_bytes() > 0 {
-            // Also what was closed since the last seal for room may go only when it is sealed.
-            self.sealed_for_room = true;
-            self.sealing.wanted = true;
-        }
-        let in_reserve = room.free_bytes < room.reserve_bytes;
-        let low = self.naming_failed
-            || in_reserve
-            || short && self.sealed_for_room && !self.sealing.wanted;
-        if low != self.space_low {
-            self.set_space_low(low, &room);
-        }
-        Ok(())
-    }
-
-    fn set_space_low(&mut self, low: bool, room: &Room) {
-        self.space_low = low;
-        for shard in 0..self.ledger.config.shards {
-            self.ledger
-                .port
-                .tell(ShardId(shard), ToShard::SpaceLow(low));
-        }
-        self.ledger.port.say(Notice::SpaceLow {
-            low,
-            free_bytes: room.free_bytes,
-            reserve_bytes: room.reserve_bytes,
-        });
-    }
-
-    /// A segment could not be made: submits wait until there is room again.
-    pub(crate) async fn no_room(&mut self) -> Result<(), Halt> {
-        if !self.space_low {
-            let room = self.room().await?;
-            self.set_space_low(true, &room);
-        }
-        Ok(())
     }
 
     /// Bytes of segments that could be deleted at once, and of those whose decisions are in no slice yet.

@@ -2,6 +2,7 @@
 //! expired ones go. A slice is durable under its name before the manifest names it, and an old one is removed only when no
 //! shard reads it any more.
 
+use crate::dedup::Epoch;
 use crate::dedup::slice::{SliceError, SliceMeta, SliceWriter};
 use crate::event::{Errno, ShardId};
 use crate::keeper::files::{File, MAKE};
@@ -16,7 +17,7 @@ use crate::keeper::partition;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::{file_name, first_uncovered};
-use crate::keeper::serve::{Service, Stop};
+use crate::keeper::serve::{Service, ShardState, Stop};
 use crate::keeper::slices::{Merge, Slice, partitions_of};
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
@@ -80,14 +81,16 @@ pub(crate) struct Sealing {
     pub(crate) blocked: BTreeMap<LogId, Blocked>,
     /// Room is short: seal soon, so that segments may be deleted.
     pub(crate) wanted: bool,
+    /// That is why: segments in use need not be closed for it.
+    pub(crate) for_room: bool,
     /// Monotonic time of the last seal.
     last_us: u64,
     /// Merging failed: not before this monotonic time again.
     merge_again_us: u64,
     /// Seal epoch that shards were last told to begin.
-    epoch: u16,
+    epoch: Epoch,
     /// What shards were last told as sealed.
-    sealed_epoch: u16,
+    sealed_epoch: Epoch,
     /// Slices that no manifest names any more, until all shards use this version.
     retired: Vec<(u64, Rc<Slice>)>,
 }
@@ -99,18 +102,14 @@ impl Sealing {
             slices,
             blocked: BTreeMap::new(),
             wanted: false,
+            for_room: false,
             last_us: now_us,
             merge_again_us: 0,
-            epoch: 1,
-            sealed_epoch: u16::MAX,
+            epoch: Epoch::FIRST,
+            sealed_epoch: Epoch::EARLIER_RUNS.previous(),
             retired: Vec::new(),
         }
     }
-}
-
-/// Whether one epoch lies before another; epochs wrap.
-fn before(a: u16, b: u16) -> bool {
-    (a.wrapping_sub(b) as i16) < 0
 }
 
 impl Service {
@@ -160,7 +159,9 @@ impl Service {
     /// Seals what is closed, having asked shards to close what they have.
     pub(crate) async fn seal(&mut self) -> Result<(), Halt> {
         self.sealing.wanted = false;
-        self.roll_all().await?;
+        if !self.sealing.for_room {
+            self.roll_all().await?;
+        }
         let now_us = self.ledger.now().mono_us;
         self.sealing.blocked.retain(|_, it| !it.is_over(now_us));
         let segments = self.unsealed();
@@ -200,7 +201,11 @@ impl Service {
 
     /// Begins the next seal epoch and waits a while for all shards.
     async fn roll_all(&mut self) -> Result<(), Halt> {
-        self.sealing.epoch = self.sealing.epoch.wrapping_add(1);
+        if self.sealing.epoch.ahead_of(self.sealing.sealed_epoch) >= Epoch::LEAD_MAX {
+            // Nothing that was begun could be published: to divide the logs further would bring nothing.
+            return Ok(());
+        }
+        self.sealing.epoch = self.sealing.epoch.next();
         let epoch = self.sealing.epoch;
         for shard in 0..self.ledger.config.shards {
             self.ledger.port.tell(ShardId(shard), ToShard::Roll(epoch));
@@ -208,7 +213,7 @@ impl Service {
         let until_us = self.ledger.now().mono_us + ROLL_WAIT_US;
         loop {
             self.attend().await?;
-            let rolled = |shard: &crate::keeper::serve::ShardState| !before(shard.epoch, epoch);
+            let rolled = |shard: &ShardState| epoch.is_at_or_before(shard.epoch);
             let waited = self.ledger.now().mono_us >= until_us;
             if waited || self.stop != Stop::No || self.shards.iter().all(rolled) {
                 return Ok(());
@@ -452,11 +457,11 @@ impl Service {
     }
 
     /// The newest epoch of which everything is in slices: one before the oldest of which something may not be.
-    fn sealed_epoch(&self) -> u16 {
+    fn sealed_epoch(&self) -> Epoch {
         let start = self.ledger.manifest.start;
         let mut oldest = self.sealing.epoch;
         for shard in &self.shards {
-            if before(shard.epoch, oldest) {
+            if shard.epoch.is_at_or_before(oldest) {
                 oldest = shard.epoch;
             }
         }
@@ -470,13 +475,18 @@ impl Service {
                 }
                 let epoch = self.epochs.get(&(log.id, segment.ordinal)).copied();
                 match epoch {
-                    Some(epoch) if before(epoch, oldest) => oldest = epoch,
+                    Some(epoch) if epoch.is_at_or_before(oldest) => oldest = epoch,
                     Some(_) => {}
                     None => return self.sealing.sealed_epoch,
                 }
             }
         }
-        oldest.wrapping_sub(1)
+        let sealed = oldest.previous();
+        assert!(
+            self.sealing.sealed_epoch.is_at_or_before(sealed),
+            "what is sealed stays sealed"
+        );
+        sealed
     }
 
     /// Whether all shards use the newest set of slices.

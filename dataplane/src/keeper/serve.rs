@@ -1,6 +1,7 @@
 //! Serving: naming segments for shards, and between that spares, sealing, deletion, commands and the graceful stop.
 //! [`Service::attend`] is called between the steps of all long work; it names and never starts long work itself.
 
+use crate::dedup::Epoch;
 use crate::dedup::key::KeyHash;
 use crate::event::ShardId;
 use crate::keeper::commands::Pins;
@@ -8,9 +9,10 @@ use crate::keeper::files::File;
 use crate::keeper::halt::Halt;
 use crate::keeper::harvest::Dictionary;
 use crate::keeper::ledger::{Ledger, NotReplaced};
-use crate::keeper::messages::{ClosedSegment, ToKeeper, ToShard};
+use crate::keeper::messages::{ClosedSegment, Shortage, ToKeeper, ToShard};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent, KeeperOp};
+use crate::keeper::room::{Space, refusal};
 use crate::keeper::seal::Sealing;
 use crate::keeper::short::Short;
 use crate::keeper::start::Started;
@@ -31,7 +33,7 @@ pub(crate) struct ShardState {
     /// Every body up to this sequence has its fate in the durable log.
     pub(crate) settled: Sequence,
     /// Nothing of a seal epoch before this one is in a segment that is still open.
-    pub(crate) epoch: u16,
+    pub(crate) epoch: Epoch,
     /// The newest set of slices that it uses.
     pub(crate) switched: u64,
     /// Its table is nearly full.
@@ -56,7 +58,12 @@ struct Entered {
 enum Asked {
     Entered(Entered),
     /// A shard began a seal epoch without a roll. It counts only once all that was closed before is in the manifest.
-    Epoch(ShardId, u16),
+    Epoch {
+        shard: ShardId,
+        log: LogId,
+        ordinal: u32,
+        epoch: Epoch,
+    },
 }
 
 /// How far a graceful stop is.
@@ -79,15 +86,11 @@ pub(crate) struct Service {
     /// Set where a start found more than fits, until shards answer from slices.
     pub(crate) short: Option<Short>,
     pub(crate) stop: Stop,
-    pub(crate) space_low: bool,
-    /// A shard waits for a segment that could not be made.
-    pub(crate) naming_failed: bool,
-    /// A seal was asked for because room is short.
-    pub(crate) sealed_for_room: bool,
+    pub(crate) space: Space,
     /// Expiry clock at which each closed segment was closed, where that is known.
     pub(crate) closed_at_s: BTreeMap<(LogId, u32), u32>,
     /// Seal epoch of the segments of live logs.
-    pub(crate) epochs: BTreeMap<(LogId, u32), u16>,
+    pub(crate) epochs: BTreeMap<(LogId, u32), Epoch>,
     asked: VecDeque<Asked>,
     /// Naming failed: not before this monotonic time again.
     name_again_us: u64,
@@ -107,7 +110,7 @@ impl Service {
         let shard = |number| ShardState {
             log: LogId { start, number },
             settled: Sequence::before_first(start),
-            epoch: 0,
+            epoch: Epoch::EARLIER_RUNS,
             switched: 0,
             pressed: false,
             idle: false,
@@ -124,9 +127,7 @@ impl Service {
             pins: Pins::default(),
             short,
             stop: Stop::No,
-            space_low: false,
-            naming_failed: false,
-            sealed_for_room: false,
+            space: Space::default(),
             closed_at_s: BTreeMap::new(),
             epochs: BTreeMap::new(),
             asked: VecDeque::new(),
@@ -137,6 +138,7 @@ impl Service {
 
     /// Serves until a graceful stop is complete, and says how it went.
     pub(crate) async fn serve(&mut self) -> Result<String, Halt> {
+        self.open_to_clients().await?;
         loop {
             self.attend().await?;
             if let Some((id, line)) = self.commands.pop_front() {
@@ -158,24 +160,49 @@ impl Service {
         }
     }
 
+    /// Recovery is over: shards serve, and know from the beginning whether there is room.
+    async fn open_to_clients(&mut self) -> Result<(), Halt> {
+        self.look_before_serving().await?;
+        let admit = self.short.is_none();
+        for shard in 0..self.ledger.config.shards {
+            let serve = ToShard::Serve { admit };
+            self.ledger.port.tell(ShardId(shard), serve);
+        }
+        Ok(())
+    }
+
     /// One piece of long work, by priority; false if there is none to do now.
     async fn work(&mut self) -> Result<bool, Halt> {
-        if self.ledger.now().mono_us >= self.look_again_us {
-            self.look_again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
-            self.look_at_space().await?;
-            if self.admit_from_slices().await? {
-                return Ok(true);
-            }
-            if self.tidy_slices().await? || self.delete_aged().await? {
-                return Ok(true);
-            }
-            if self.seal_is_due() {
-                self.seal().await?;
-                return Ok(true);
-            }
-            return self.refill_spares().await;
+        if self.ledger.now().mono_us < self.look_again_us {
+            return Ok(false);
         }
-        Ok(false)
+        self.look_again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
+        self.look_at_space().await?;
+        if self.sealing.for_room {
+            // Before all that takes room, or time: a shard may wait for it.
+            return self.seal_for_room().await;
+        }
+        if self.admit_from_slices().await? {
+            return Ok(true);
+        }
+        if self.tidy_slices().await? || self.delete_aged().await? {
+            return Ok(true);
+        }
+        if self.seal_is_due() {
+            self.seal().await?;
+            return Ok(true);
+        }
+        self.refill_spares().await
+    }
+
+    /// Seals what is closed, so that it may be deleted. Open segments stay: to close them would need new ones.
+    async fn seal_for_room(&mut self) -> Result<bool, Halt> {
+        let version_before = self.sealing.version;
+        self.seal().await?;
+        self.sealing.for_room = false;
+        self.note_seal_for_room(version_before);
+        self.look_again_us = 0;
+        Ok(true)
     }
 
     /// Takes the events that have come and names the segments that shards ask for.
@@ -189,10 +216,17 @@ impl Service {
             }
             let entered = match self.asked.pop_front() {
                 Some(Asked::Entered(entered)) => entered,
-                Some(Asked::Epoch(shard, epoch)) => {
+                Some(Asked::Epoch {
+                    shard,
+                    log,
+                    ordinal,
+                    epoch,
+                }) => {
                     if let Some(shard) = self.shard(shard) {
                         shard.epoch = epoch;
                     }
+                    // The segment holds nothing of an earlier one.
+                    self.epochs.insert((log, ordinal), epoch);
                     continue;
                 }
                 None => return Ok(()),
@@ -244,16 +278,31 @@ impl Service {
                 closed,
             }));
         }
-        if let ToKeeper::Epoch { epoch, .. } = message {
-            self.asked.push_back(Asked::Epoch(id, epoch));
+        if let ToKeeper::Epoch {
+            log,
+            ordinal,
+            epoch,
+        } = message
+        {
+            self.asked.push_back(Asked::Epoch {
+                shard: id,
+                log,
+                ordinal,
+                epoch,
+            });
         }
         let Some(shard) = self.shard(id) else {
             return;
         };
         match message {
-            ToKeeper::Entered { .. } | ToKeeper::Epoch { .. } => {}
+            ToKeeper::Entered { .. } | ToKeeper::Epoch { .. } | ToKeeper::Crowded { .. } => {}
             ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
-            ToKeeper::Switched { version } => shard.switched = shard.switched.max(version),
+            ToKeeper::Switched { version } => {
+                shard.switched = shard.switched.max(version);
+                if self.space.hurried || self.space.naming.is_some() {
+                    self.look_again_us = 0;
+                }
+            }
             ToKeeper::Pressed(pressed) => shard.pressed = pressed,
             ToKeeper::Idle(idle) => shard.idle = idle,
             ToKeeper::Finished { closed, .. } => {
@@ -267,10 +316,9 @@ impl Service {
     /// that has to be tried again.
     async fn name(&mut self, entered: Entered) -> Result<bool, Halt> {
         let premature = planted(Bug::SegmentNotYetNamed);
-        if self.ledger.spares_count() == 0 && !self.make_spare_for_naming().await? {
-            self.naming_failed = true;
+        if let Some(why) = self.ready_for_naming().await? {
+            self.space.naming = Some(why);
             self.look_again_us = 0;
-            self.no_room().await?;
             return Ok(false);
         }
         let mut next = self.ledger.draft();
@@ -309,21 +357,31 @@ impl Service {
                 .tell(entered.shard, ToShard::Segment(segment));
         }
         self.after_closing(&entered, closed_file).await;
-        self.naming_failed = false;
+        self.space.naming = None;
+        self.space.pace.named(self.ledger.config.segment_bytes);
         Ok(true)
     }
 
-    /// Makes the segment that a shard waits for; false where that would take the room that a start needs, or fails.
-    async fn make_spare_for_naming(&mut self) -> Result<bool, Halt> {
-        let room = self.room().await?;
-        if room.free_bytes < room.start_bytes + self.ledger.config.segment_bytes {
-            return Ok(false);
+    /// Looks that there is room for the segment that a shard waits for, and makes it unless there is a spare. What is short
+    /// comes back.
+    async fn ready_for_naming(&mut self) -> Result<Option<Shortage>, Halt> {
+        if let Some(why) = self.shortage_of_next().await? {
+            // Over the cap with nothing to free: submits wait already, and what is on its way may end.
+            let over_cap = why == Shortage::Cap && self.space.low == Some(Shortage::Cap);
+            if !over_cap {
+                return Ok(Some(why));
+            }
         }
-        let made = self.ledger.make_spare().await;
-        if let Err(halt) = &made {
-            self.trouble("making a segment ready", halt);
+        if self.ledger.spares_count() > 0 {
+            return Ok(None);
         }
-        Ok(made.is_ok())
+        match self.ledger.make_spare().await {
+            Ok(()) => Ok(None),
+            Err(halt) => {
+                self.trouble("making a segment ready", &halt);
+                Ok(Some(refusal(&halt)))
+            }
+        }
     }
 
     /// Cuts the unused tail of a closed segment off and closes its file; both are only tidiness.
@@ -405,7 +463,7 @@ impl Service {
     /// Makes one spare if there are too few, naming between its steps.
     async fn refill_spares(&mut self) -> Result<bool, Halt> {
         let enough = self.ledger.spares_count() >= self.ledger.config.spares_count as usize;
-        if enough || self.space_low {
+        if enough || self.space.low.is_some() || self.shortage_of_spare().await?.is_some() {
             return Ok(false);
         }
         let mut spare = match self.ledger.begin_spare().await {

@@ -4,7 +4,7 @@
 use crate::dedup::slice::frame::{Header, table_checksum};
 use crate::dedup::slice::reader::Directory;
 use crate::dedup::slice::{SliceError, SliceReader, SliceView};
-use crate::dedup::{Decided, PARTITIONS};
+use crate::dedup::{Decided, Epoch, PARTITIONS};
 use crate::event::{Errno, ShardId};
 use crate::keeper::files::READ;
 use crate::keeper::fold::order;
@@ -185,7 +185,7 @@ impl Cursor {
                         what: "an entry names an unknown params version",
                     })
                 })?;
-                decided.epoch = 0;
+                decided.epoch = Epoch::EARLIER_RUNS;
                 self.entries.push_back(decided);
             }
         }

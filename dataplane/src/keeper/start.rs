@@ -242,10 +242,6 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
             limit_bytes: ledger.config.dedup_memory_bytes_max,
         });
     }
-    let admit = short.is_none();
-    for shard in 0..ledger.config.shards {
-        port.tell(ShardId(shard), ToShard::Serve { admit });
-    }
     port.say(Notice::Recovered {
         decisions: loaded.decisions,
         unanswered,

@@ -1,11 +1,11 @@
 //! The keeper's tests run it on a [`TestDisk`] with shards that only do what the protocol between the two asks for:
 //! write batches into the segments that were named to them, and answer.
 
-use crate::dedup::Decided;
+use crate::dedup::{Decided, Epoch};
 use crate::event::{Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, ToKeeper, ToShard};
+use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, Shortage, ToKeeper, ToShard};
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
 use crate::keeper::test_disk::TestDisk;
@@ -46,8 +46,9 @@ pub(crate) struct FakeShard {
     pub(crate) begin: Box<Begin>,
     pub(crate) loaded: Vec<Decided>,
     pub(crate) serving: Option<bool>,
-    pub(crate) space_low: bool,
+    pub(crate) space_low: Option<Shortage>,
     pub(crate) slices: u64,
+    sealed_epoch: Epoch,
     pub(crate) draining: bool,
     current: NamedSegment,
     next: Option<NamedSegment>,
@@ -61,7 +62,7 @@ pub(crate) struct FakeShard {
     records: u32,
     /// The last batch is a mark, or there is none.
     marked: bool,
-    epoch: u16,
+    epoch: Epoch,
 }
 
 impl FakeShard {
@@ -71,8 +72,9 @@ impl FakeShard {
             current: begin.first,
             loaded: Vec::new(),
             serving: None,
-            space_low: false,
+            space_low: None,
             slices: 0,
+            sealed_epoch: Epoch::EARLIER_RUNS.previous(),
             draining: false,
             next: None,
             fresh: true,
@@ -83,7 +85,7 @@ impl FakeShard {
             checksum: 0,
             records: 0,
             marked: true,
-            epoch: 1,
+            epoch: Epoch::FIRST,
             begin,
         }
     }
@@ -91,6 +93,16 @@ impl FakeShard {
     /// The last sequence written.
     pub(crate) fn last(&self) -> Sequence {
         self.sequence
+    }
+
+    /// Seal epoch that the next decision is stamped with.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// What it was last told as sealed.
+    pub(crate) fn sealed_epoch(&self) -> Epoch {
+        self.sealed_epoch
     }
 
     /// Position of the segment that it writes.
@@ -372,10 +384,11 @@ impl World {
             }
             ToShard::Roll(epoch) => self.roll(index, epoch),
             ToShard::Clock(clock) => shard.begin.clock = clock,
-            ToShard::SpaceLow(low) => shard.space_low = low,
+            ToShard::SpaceLow(why) => shard.space_low = why,
             ToShard::Slices(set) => {
                 let version = set.version;
                 shard.slices = version;
+                shard.sealed_epoch = set.sealed_epoch;
                 if !self.slow_to_switch {
                     self.tell(id, ToKeeper::Switched { version });
                 }
@@ -402,7 +415,7 @@ impl World {
         }
     }
 
-    fn roll(&mut self, index: usize, epoch: u16) {
+    fn roll(&mut self, index: usize, epoch: Epoch) {
         let shard = &mut self.shards[index];
         if shard.records > 0 && shard.next.is_none() {
             // It would roll when it has where to; the keeper does not wait for that for ever.

@@ -347,10 +347,15 @@ fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
             .any(|notice| matches!(notice, Notice::Deleted { .. }))
     );
     assert_eq!(world.exit, None);
-    assert!(!world.shards[0].space_low, "{:?}", world.notices.last());
+    assert_eq!(
+        world.shards[0].space_low,
+        None,
+        "{:?}",
+        world.notices.last()
+    );
     world.unsettled = true;
     for record in 3_000..6_000 {
-        if world.shards[0].space_low {
+        if world.shards[0].space_low.is_some() {
             break;
         }
         world.decide(0, record, 30 * DAY_S);
@@ -358,13 +363,16 @@ fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
             world.pass_s(2);
         }
     }
-    assert!(world.shards[0].space_low, "nothing may go: submits wait");
+    assert!(
+        world.shards[0].space_low.is_some(),
+        "nothing may go: submits wait"
+    );
     assert_eq!(world.exit, None);
     let upto = world.shards[0].last();
     let log = world.shards[0].begin.log;
     world.tell(ShardId(0), ToKeeper::Settled { log, upto });
     world.pass_s(20);
-    assert!(!world.shards[0].space_low, "and it resumes by itself");
+    assert_eq!(world.shards[0].space_low, None, "and it resumes by itself");
 }
 
 #[test]
@@ -374,12 +382,12 @@ fn a_segment_is_not_made_from_the_room_that_a_start_needs() {
     // log, which is as long as two at most.
     world.disk.total_bytes = world.disk.used_bytes() + 3 * config(1).segment_bytes;
     for record in 0..1_000 {
-        if world.shards[0].space_low {
+        if world.shards[0].space_low.is_some() {
             break;
         }
         world.decide(0, record, DAY_S);
     }
-    assert!(world.shards[0].space_low, "submits wait");
+    assert!(world.shards[0].space_low.is_some(), "submits wait");
     let failed = |notice: &Notice| matches!(notice, Notice::FileTrouble { .. });
     assert!(!world.notices.iter().any(failed), "{:?}", world.notices);
     let world = world.restarted(Lost::Everything, 1, 1);
@@ -394,11 +402,11 @@ fn a_full_disk_while_a_segment_is_made_is_waited_out() {
     for record in 0..10 {
         world.decide(0, record, DAY_S);
     }
-    assert!(world.shards[0].space_low);
+    assert!(world.shards[0].space_low.is_some());
     world.disk.full = false;
     assert_eq!(world.disk.total_bytes, total_bytes);
     world.pass_s(3);
-    assert!(!world.shards[0].space_low);
+    assert_eq!(world.shards[0].space_low, None);
     for record in 10..300 {
         world.decide(0, record, DAY_S);
     }

@@ -1,7 +1,7 @@
 //! What shards say to each other. A message is plain data of at most 192 bytes; one request in flight sends a bounded
 //! number of them, so the rings between shards are sized once and a send can neither fail nor wait.
 
-use crate::dedup::{Decided, Key};
+use crate::dedup::{Decided, Epoch, Key};
 
 /// A request in flight at its receiving shard. The generation makes a late answer harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +37,7 @@ pub enum Message {
         /// Its key.
         key: Key,
         /// Seal epoch of the segment that holds the decision.
-        epoch: u16,
+        epoch: Epoch,
     },
     /// Owner to receiver: the claim won; log this decision.
     Won {
@@ -64,6 +64,9 @@ pub enum Message {
     },
     /// To every peer: this shard's share of the dedup table is nearly full (`true`), or has room again.
     Pressure(bool),
+    /// To every peer: nothing of this shard's log has become durable for too long although something waits (`true`), or
+    /// it moves again.
+    Stalled(bool),
     /// Owner to receiver: the claim is no longer queued and never wins.
     Withdrawn {
         /// The request at the receiver.

@@ -5,7 +5,7 @@ use super::answer::Answer;
 use super::connections::{Owed, Reply, Source};
 use super::flights::{Flight, Step};
 use super::{Deadline, Framed, Shard};
-use crate::dedup::Decided;
+use crate::dedup::{Decided, Epoch};
 use crate::event::{Driver, Now};
 use crate::http::{Head, Problem, TenantHeader};
 use crate::wal::name::Sequence;
@@ -40,13 +40,7 @@ impl Shard {
         if self.drain.is_over(self.config.limits.drain_patience_us) {
             return Err(Problem::Draining);
         }
-        match self.core {
-            Some(_) if !self.serving => Err(Problem::DedupMemoryFull),
-            None => Err(Problem::Starting),
-            Some(_) if self.space_low => Err(Problem::DiskFull),
-            Some(_) if self.pressed.contains(&true) => Err(Problem::DedupMemoryFull),
-            Some(_) => Ok(()),
-        }
+        self.shut().map_or(Ok(()), Err)
     }
 
     /// Charges to the rate the framed requests and those whose client waits to be asked for the body. Appends the bodies
@@ -147,7 +141,7 @@ impl Shard {
             key_id: [0; 8],
             coh_star: 0.0,
             r: 0.0,
-            epoch: 0,
+            epoch: Epoch::EARLIER_RUNS,
             condemned: false,
         });
         self.batch_since_us.get_or_insert(now.mono_us);

@@ -5,7 +5,7 @@ use super::connections::Phase;
 use super::{Core, Shard};
 use crate::dedup::claims::{Owner, OwnerConfig};
 use crate::dedup::key::KeyHash;
-use crate::event::{ConnId, Event, Inbox, Now, Op, Outbox, ShardId};
+use crate::event::{ConnId, Event, Inbox, Now, Op, Outbox, Peer, ShardId};
 use crate::keeper::messages::{Begin, ToShard};
 use crate::mesh::Message;
 use crate::wal::batch::{self, OpenBatch};
@@ -17,7 +17,7 @@ impl Shard {
         let Inbox { events, bytes } = inbox;
         for event in events.drain(..) {
             match event {
-                Event::Accepted(conn) => self.accepted(conn, now, outbox),
+                Event::Accepted(conn, peer) => self.accepted(conn, peer, now, outbox),
                 Event::Received(conn, range) => {
                     let Some(connection) = self.connections.get(conn) else {
                         continue;
@@ -79,9 +79,11 @@ impl Shard {
         }
     }
 
-    fn accepted(&mut self, conn: ConnId, now: Now, outbox: &mut Outbox) {
-        self.connections.accept(conn, now.mono_us);
-        if self.accepting && self.connections.open_count() >= self.config.limits.connections_max {
+    fn accepted(&mut self, conn: ConnId, peer: Peer, now: Now, outbox: &mut Outbox) {
+        self.connections.accept(conn, peer, now.mono_us);
+        self.note_rank(conn.slot, now);
+        if self.accepting && self.connections.open_count() >= self.config.limits.connections_table()
+        {
             self.accepting = false;
             outbox.ops.push(Op::PauseAccept);
         }
@@ -112,6 +114,7 @@ impl Shard {
             Message::Durable { ticket, key, epoch } => {
                 core.owner.durable(from, ticket, key, epoch, answers)
             }
+            Message::Stalled(stalled) => self.stall.heard(from, stalled),
             Message::Pressure(pressed) => self.pressed[usize::from(from.0)] = pressed,
             Message::Won { .. }
             | Message::Existing { .. }
@@ -156,7 +159,7 @@ impl Shard {
                     core.begin.clock = clock;
                 }
             }
-            ToShard::SpaceLow(low) => self.space_low = low,
+            ToShard::SpaceLow(why) => self.space_low = why,
             ToShard::Slices(set) => {
                 if let Some(core) = self.core.as_mut() {
                     core.owner.switch_slices(set);
@@ -215,6 +218,7 @@ impl Shard {
         self.bodies.forget(conn);
         self.leave_queues(conn.slot);
         self.connections.free(conn.slot);
+        self.order.place(conn.slot, None, 0);
         outbox.ops.push(Op::Close(conn));
         self.wake_budget_waiters();
         if !self.accepting && !self.drain.listener_closed {

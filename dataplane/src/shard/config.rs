@@ -9,7 +9,7 @@ use crate::event::{Event, Op, ShardId};
 use crate::http;
 use crate::mesh::Message;
 use crate::stats::Stats;
-use crate::wal::batch::{BODY_BYTES_MAX, INDEX_PART_BYTES_MAX};
+use crate::wal::batch::{BATCH_RECORDS_MAX, BODY_BYTES_MAX, INDEX_PART_BYTES_MAX};
 use flk_contract::signature::KeySet;
 use flk_contract::verify::Params;
 use std::sync::Arc;
@@ -41,8 +41,10 @@ impl std::fmt::Debug for MetricsAuth {
 pub struct Limits {
     /// Framing limits of one request.
     pub http: http::Limits,
-    /// Open connections.
+    /// Connections that stay open. For more, others are closed.
     pub connections_max: u32,
+    /// Places above that for connections that have just come, so that a probe is served although all others are busy.
+    pub connections_spare: u32,
     /// Requests between admission and durable end, all connections together.
     pub flights_max: u32,
     /// Unanswered requests of one connection.
@@ -61,22 +63,32 @@ pub struct Limits {
     pub body_bytes_per_s_min: u64,
     /// A connection without a request is closed after this time.
     pub idle_timeout_us: u64,
+    /// A connection whose client takes nothing of its answers is closed after this time.
+    pub stalled_timeout_us: u64,
     /// After our FIN a connection is kept this long for the client to read the last answer.
     pub linger_us: u64,
     /// A whole request is answered 503 after this time, wherever it waits; one that waits for memory, too.
     pub deadline_us: u64,
     /// A batch may wait this long for claims outstanding at other shards; 0: never.
     pub claim_wait_us: u64,
+    /// From the beginning of a stop an idle connection is kept this long, and its next request answered.
+    pub drain_linger_us: u64,
     /// After the drain delay, connections that still send are cut after this time.
     pub drain_patience_us: u64,
+    /// `/readyz` fails when something has waited for the log for this long and nothing of it became durable.
+    pub stall_us: u64,
 }
+
+/// Requests in flight by default.
+const FLIGHTS_MAX: u32 = 2048;
 
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
             http: http::Limits::default(),
             connections_max: 4096,
-            flights_max: 2048,
+            connections_spare: 64,
+            flights_max: FLIGHTS_MAX,
             pipeline_max: 64,
             unsent_bytes_max: 256 * 1024,
             head_bytes_total_max: 8 * 1024 * 1024,
@@ -84,22 +96,30 @@ impl Default for Limits {
             head_timeout_us: 5_000_000,
             body_grace_us: 3_000_000,
             body_bytes_per_s_min: 1024,
-            idle_timeout_us: 60_000_000,
+            idle_timeout_us: 75_000_000,
+            stalled_timeout_us: 60_000_000,
             linger_us: 1_000_000,
             deadline_us: 5_000_000,
             claim_wait_us: 0,
+            drain_linger_us: 2_000_000,
             drain_patience_us: 5_000_000,
+            stall_us: 2_000_000,
         }
     }
 }
 
 impl Limits {
+    /// Places for connections: what the driver's table holds. Further ones wait in the listen queue.
+    pub fn connections_table(&self) -> u32 {
+        self.connections_max + self.connections_spare
+    }
+
     /// What one of `shards` shards and its driver reserve at start, in bytes, the empty dedup table included. Address space
     /// rather than resident memory: most of it is touched only under load. At most 64 MiB for up to eight shards; beyond,
     /// the rings to the peers grow past it.
     pub fn memory_at_start_bytes(&self, shards: u16) -> usize {
         let driver = driver::Limits::default();
-        let connections = self.connections_max as usize;
+        let connections = self.connections_table() as usize;
         let flights = self.flights_max as usize;
         let peers = usize::from(shards.max(1)) - 1;
         // Receive buffers shared by all connections, and what a turn collects and sends.
@@ -108,9 +128,10 @@ impl Limits {
         let turn = 2 * (1 << 20) + 1024 * (size_of::<Event>() + size_of::<Op>());
         // The open batch — index part and the larger of a batch of bodies and one body — and the batch in flight.
         let log = INDEX_PART_BYTES_MAX + BODY_BYTES_MAX + BATCH_BLOCKS_BYTES;
-        // A slot per connection here and one in the driver, which is smaller; queues that name each connection once.
+        // A slot per connection here and one in the driver, which is smaller; queues that name each connection once, and its
+        // place in the order of those that are given up.
         let connection =
-            2 * size_of::<Connection>() + 3 * size_of::<u32>() + 2 * size_of::<Waiter>();
+            2 * size_of::<Connection>() + 9 * size_of::<u32>() + 2 * size_of::<Waiter>();
         // A slot per request in flight, its deadline, and its place in the queues of what waits for the log.
         let flight = size_of::<Flight>() + 160;
         // Claims of all shards' requests may queue at this owner: the claim, its key's pending entry twice, the buckets.
@@ -129,6 +150,11 @@ impl Limits {
             + tables
     }
 }
+
+const _: () = assert!(
+    super::flights::FATES_MAX * FLIGHTS_MAX as usize <= BATCH_RECORDS_MAX as usize,
+    "an open batch has room for all that requests in flight may say"
+);
 
 /// Capacity that the buffer of the batch in flight begins with; a batch of the usual size never outgrows it.
 pub(super) const BATCH_BLOCKS_BYTES: usize = 512 * 1024;

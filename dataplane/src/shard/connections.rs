@@ -4,7 +4,7 @@
 use super::answer::Answer;
 use super::arrivals::Arrivals;
 use super::config::Limits;
-use crate::event::{ConnId, Now};
+use crate::event::{ConnId, Now, Peer};
 use crate::http::Head;
 use crate::wal::name::Sequence;
 use std::collections::VecDeque;
@@ -58,6 +58,8 @@ pub struct Owed {
 pub struct Connection {
     /// Its name at the driver.
     pub id: ConnId,
+    /// Where its client is.
+    pub peer: Peer,
     /// Where it is in its life.
     pub phase: Phase,
     /// Bytes kept from earlier turns; those before `kept_start` are consumed.
@@ -111,6 +113,7 @@ impl Connection {
                 slot,
                 generation: 0,
             },
+            peer: Peer::default(),
             phase: Phase::Free,
             kept: Vec::new(),
             kept_start: 0,
@@ -288,7 +291,7 @@ impl Connections {
     }
 
     /// A new connection in the driver's slot.
-    pub fn accept(&mut self, id: ConnId, now_us: u64) {
+    pub fn accept(&mut self, id: ConnId, peer: Peer, now_us: u64) {
         while self.slots.len() <= id.slot as usize {
             self.slots.push(Connection::new(self.slots.len() as u32));
         }
@@ -299,6 +302,7 @@ impl Connections {
             "the driver gives out a slot only after it was closed"
         );
         connection.id = id;
+        connection.peer = peer;
         connection.phase = Phase::Open;
         connection.active_us = now_us;
         connection.speaks_by_us = now_us + FIRST_BYTES_US;

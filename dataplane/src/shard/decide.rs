@@ -6,7 +6,7 @@ use super::admit::DEFAULT_TENANT;
 use super::answer::Answer;
 use super::flights::{Flight, Step};
 use super::judge::owner_of;
-use crate::dedup::Decided;
+use crate::dedup::{Decided, Epoch};
 use crate::event::{Now, Op, Outbox};
 use crate::http::{Dedup, Problem};
 use crate::mesh::{Message, Ticket};
@@ -89,7 +89,8 @@ impl Shard {
             Message::Claim { .. }
             | Message::Withdraw { .. }
             | Message::Durable { .. }
-            | Message::Pressure(_) => {
+            | Message::Pressure(_)
+            | Message::Stalled(_) => {
                 unreachable!("these go to an owner")
             }
         }
@@ -106,13 +107,14 @@ impl Shard {
         if flight.condemned {
             return self.condemn(ticket);
         }
+        let Some(flight) = self.flights.advance(ticket, Step::Decided) else {
+            return;
+        };
         if late && planted(Bug::LateWonNotLogged) {
             let sequence = core.log.durable();
-            flight.step = Step::Decided;
             self.won.push_front((sequence, ticket));
             return;
         }
-        flight.step = Step::Decided;
         // (Planted: the candidate carries the receiver's own stamp already.)
         if !planted(Bug::DecidedAtByReceiver) {
             flight.candidate.decided_at = decided_at;
@@ -219,7 +221,7 @@ impl Shard {
                 self.config.id,
                 ticket,
                 flight.candidate.key,
-                0,
+                Epoch::EARLIER_RUNS,
                 &mut self.answers,
             );
         }

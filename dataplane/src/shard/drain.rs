@@ -13,6 +13,8 @@ pub(super) struct Drain {
     since_us: Option<u64>,
     /// When the listener closes.
     closes_us: u64,
+    /// Until then an idle connection may ask once more: what its client sends crosses our FIN otherwise.
+    lingers_until_us: u64,
     /// The time of the current turn, for [`Drain::is_over`].
     now_us: u64,
     pub(in crate::shard) listener_closed: bool,
@@ -48,14 +50,16 @@ impl Drain {
 }
 
 impl Shard {
-    /// Told once, a stop begins; told again, its delay is over.
+    /// Told once, a stop begins; told again, its delay is over, and idle connections are not waited for.
     pub(super) fn begin_drain(&mut self, now: Now) {
         if self.drain.is_on() {
             self.drain.closes_us = self.drain.closes_us.min(now.mono_us);
+            self.drain.lingers_until_us = self.drain.lingers_until_us.min(now.mono_us);
             return;
         }
         self.drain.since_us = Some(now.mono_us);
         self.drain.closes_us = now.mono_us + self.config.drain_delay_us;
+        self.drain.lingers_until_us = now.mono_us + self.config.limits.drain_linger_us;
     }
 
     /// The driver has let go of the listener, and no connection will be accepted any more.
@@ -81,13 +85,15 @@ impl Shard {
             self.accepting = false;
             outbox.ops.push(Op::CloseListener);
         }
+        let lingers = now.mono_us < self.drain.lingers_until_us;
         let cut = self.drain.is_over(self.config.limits.drain_patience_us);
         for slot in 0..self.connections.slots() {
             let connection = self.connections.at(slot);
             let conn = connection.id;
             match connection.phase {
-                Phase::Open if connection.is_at_rest() && now.mono_us < connection.speaks_by_us => {
-                }
+                Phase::Open
+                    if connection.is_at_rest()
+                        && (lingers || now.mono_us < connection.speaks_by_us) => {}
                 Phase::Open if connection.is_at_rest() => {
                     connection.phase = Phase::Closing;
                     self.due.push(conn);

@@ -220,6 +220,7 @@ impl Shard {
             self.connections.at(slot).note_arrivals(&limits, now);
             self.hold_memory(slot, now);
             self.govern_reading(slot, now, outbox);
+            self.note_rank(slot, now);
         }
         self.touched.clear();
     }

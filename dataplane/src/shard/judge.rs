@@ -130,11 +130,10 @@ impl Shard {
         let Some(core) = self.core.as_mut() else {
             return;
         };
-        let Some(flight) = self.flights.get(ticket) else {
+        let Some(flight) = self.flights.advance(ticket, Step::Claimed) else {
             return;
         };
         let now_s = core.begin.clock.at(now.mono_us);
-        flight.step = Step::Claimed;
         flight.candidate = claimant.candidate;
         flight.candidate.decided_at = now_s;
         flight.pcs_id = claimant.pcs_id;

@@ -17,8 +17,10 @@ mod decide;
 mod drain;
 mod frame;
 mod judge;
+mod pressure;
 mod reply;
 mod service;
+mod stall;
 mod timers;
 mod waiting;
 
@@ -31,11 +33,13 @@ use self::config::ShardConfig;
 use self::connections::{Connections, Source};
 use self::drain::Drain;
 use self::flights::Flights;
+use self::pressure::{Evicted, Order};
+use self::stall::Stall;
 use self::waiting::Waiting;
 use crate::dedup::claims::{Answer as ClaimAnswer, Owner, ReadWanted};
 use crate::dedup::key::KeyHash;
 use crate::event::{ConnId, ShardId};
-use crate::keeper::messages::Begin;
+use crate::keeper::messages::{Begin, Shortage};
 use crate::mesh::{Message, Ticket};
 use crate::wal::name::Sequence;
 use crate::wal::writer::LogWriter;
@@ -99,12 +103,16 @@ pub struct Shard {
     loaded: bool,
     /// What peers asked before that: at most what they may have in flight.
     early: Vec<(ShardId, Message)>,
-    /// The disk is nearly full.
-    space_low: bool,
+    /// Why there is no room for the log, if there is none.
+    space_low: Option<Shortage>,
     /// Shards, this one included, whose dedup table is nearly full; a bit each.
     pressed: Vec<bool>,
+    stall: Stall,
     drain: Drain,
     accepting: bool,
+    /// Connections in the order in which they are given up for others.
+    order: Order,
+    evicted: Evicted,
     heads: Budget,
     bodies: Budget,
 
@@ -147,8 +155,11 @@ impl Shard {
     pub fn new(config: ShardConfig) -> Shard {
         let limits = config.limits;
         let flights = limits.flights_max as usize;
+        let connections = limits.connections_table();
+        let page = &config.stats.shards[usize::from(config.id.0)];
+        page.connections_max.set(u64::from(limits.connections_max));
         Shard {
-            connections: Connections::new(limits.connections_max),
+            connections: Connections::new(connections),
             flights: Flights::new(limits.flights_max),
             core: None,
             bench: Bench {
@@ -159,19 +170,22 @@ impl Shard {
             serving: false,
             loaded: false,
             early: Vec::new(),
-            space_low: false,
+            space_low: None,
             pressed: vec![false; usize::from(config.shards)],
+            stall: Stall::new(config.shards),
             drain: Drain::default(),
             accepting: true,
+            order: Order::new(connections),
+            evicted: Evicted::default(),
             heads: Budget::new(limits.head_bytes_total_max),
             bodies: Budget::new(limits.body_bytes_total_max),
-            ready: VecDeque::with_capacity(limits.connections_max as usize),
-            for_room: Waiting::new(limits.connections_max),
-            for_memory: Waiting::new(limits.connections_max),
-            touched: Vec::with_capacity(limits.connections_max as usize),
+            ready: VecDeque::with_capacity(connections as usize),
+            for_room: Waiting::new(connections),
+            for_memory: Waiting::new(connections),
+            touched: Vec::with_capacity(connections as usize),
             framed: Vec::with_capacity(flights),
             framed_bytes: 0,
-            invited: Vec::with_capacity(limits.connections_max as usize),
+            invited: Vec::with_capacity(connections as usize),
             logged: Vec::with_capacity(flights),
             due: Vec::with_capacity(flights),
             waiting: VecDeque::with_capacity(flights),

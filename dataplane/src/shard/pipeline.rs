@@ -17,6 +17,7 @@ impl Shard {
         self.stats().turns.add(1);
         driver.probe(Stage::Collect);
         self.collect(inbox, now, outbox);
+        self.watch_log(now, outbox);
 
         driver.probe(Stage::Durable);
         self.announce_durable(now, outbox);
@@ -45,6 +46,7 @@ impl Shard {
         driver.probe(Stage::Reply);
         self.reply(now, outbox);
 
+        self.make_room(now, outbox);
         self.background(now, outbox);
         inbox.clear();
         self.next(now)

@@ -72,6 +72,7 @@ impl Shard {
                     self.send(conn, start..end, outbox);
                 }
                 self.settle_connection(conn, now, outbox);
+                self.note_rank(conn.slot, now);
             }
         }
         self.due = due;

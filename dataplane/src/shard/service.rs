@@ -2,6 +2,7 @@
 
 use super::Shard;
 use crate::http::{Head, Problem, Route, respond};
+use crate::keeper::messages::Shortage;
 use crate::stats::exposition;
 
 impl Shard {
@@ -10,13 +11,29 @@ impl Shard {
         if self.drain.is_on() {
             return Some(Problem::Draining);
         }
-        match (&self.core, self.serving) {
-            (None, _) => Some(Problem::Starting),
-            (Some(_), false) => Some(Problem::DedupMemoryFull),
-            (Some(_), true) if self.space_low => Some(Problem::DiskFull),
-            (Some(_), true) if self.pressed.contains(&true) => Some(Problem::DedupMemoryFull),
-            (Some(_), true) => None,
+        match self.shut() {
+            None if self.stall.any() => Some(Problem::LogStalled),
+            shut => shut,
         }
+    }
+
+    /// Why no record is admitted now, whoever sends it.
+    pub(super) fn shut(&self) -> Option<Problem> {
+        if self.core.is_none() || !self.loaded {
+            // Also between the beginning of the log and the end of recovery: nothing is known of memory yet.
+            return Some(Problem::Starting);
+        }
+        if !self.serving {
+            return Some(Problem::DedupMemoryFull);
+        }
+        match self.space_low {
+            Some(Shortage::Disk) => return Some(Problem::DiskFull),
+            Some(Shortage::Cap) => return Some(Problem::CapReached),
+            Some(Shortage::Refused) => return Some(Problem::WalReadOnly),
+            None => {}
+        }
+        let pressed = self.pressed.contains(&true);
+        pressed.then_some(Problem::DedupMemoryFull)
     }
 
     pub(super) fn may_read_metrics(&mut self, slot: u32, head: &Head, inbox: &[u8]) -> bool {

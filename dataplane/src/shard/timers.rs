@@ -38,14 +38,16 @@ impl Shard {
         let Some(core) = self.core.as_mut() else {
             return;
         };
-        let Some(flight) = self.flights.get(ticket) else {
-            return;
-        };
-        if flight.step != Step::Claimed {
+        let claimed = self
+            .flights
+            .get(ticket)
+            .is_some_and(|flight| flight.step == Step::Claimed);
+        if !claimed {
             return;
         }
-        flight.step = Step::Withdrawing;
-        let flight = *flight;
+        let Some(flight) = self.flights.advance(ticket, Step::Withdrawing).copied() else {
+            return;
+        };
         core.log
             .push_fate(flight.body, &Entry::Unanswered(flight.body));
         let owner = owner_of(core, &flight.candidate);
@@ -103,7 +105,7 @@ impl Shard {
             Phase::Free => return Patience::Lasts,
             Phase::Lingering { until_us } if now.mono_us >= until_us => return Patience::Cut,
             Phase::Closing | Phase::Lingering { .. } => {
-                let stalled = connection.unsent_bytes > 0 && quiet_us >= limits.idle_timeout_us;
+                let stalled = connection.unsent_bytes > 0 && quiet_us >= limits.stalled_timeout_us;
                 return if stalled {
                     Patience::Cut
                 } else {
@@ -112,7 +114,7 @@ impl Shard {
             }
             Phase::Open => {}
         }
-        if connection.unsent_bytes > 0 && quiet_us >= limits.idle_timeout_us {
+        if connection.unsent_bytes > 0 && quiet_us >= limits.stalled_timeout_us {
             return Patience::Cut;
         }
         if connection.is_at_rest() && quiet_us >= limits.idle_timeout_us {
@@ -233,6 +235,8 @@ impl Shard {
         sooner(self.claims_awaited_until_us());
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());
+        sooner(self.make_room_again_us(now));
+        sooner(self.stall_due_us());
         // What may leave the table leaves it a piece per turn.
         let pressed = self.pressed[usize::from(self.id().0)];
         sooner(pressed.then_some(now.mono_us + PRESSED_TURN_US));

@@ -3,9 +3,11 @@
 //! a request that waits is in the log.
 
 use super::connections::{Owed, Phase, Reply};
+use super::flights::FATES_MAX;
 use super::{Framed, Shard};
 use crate::event::{ConnId, Now};
 use crate::http::{Head, Problem};
+use crate::wal::batch::Ahead;
 use std::collections::VecDeque;
 
 /// A connection whose foremost request waits.
@@ -57,15 +59,19 @@ impl Waiting {
 }
 
 impl Shard {
-    /// Whether the open batch and the table of flights take one more body behind those framed in this turn.
+    /// Whether the open batch and the table of flights take one more body behind those framed in this turn, with room left
+    /// for whatever all requests in flight may still say: a batch stays open for as long as the disk is stuck.
     fn has_room_for(&self, body_len: usize) -> bool {
         let Some(core) = self.core.as_ref() else {
             return false;
         };
-        let framed = self.framed.len();
-        let open_bytes = core.log.open_bodies_bytes() + self.framed_bytes;
-        let fits = open_bytes == 0 || open_bytes + body_len <= core.log.bodies_bytes_max();
-        fits && core.log.bodies_room() > framed && self.flights.room() > framed
+        let ahead = Ahead {
+            bodies: self.framed.len(),
+            bodies_bytes: self.framed_bytes,
+            fates: self.flights.fates_owed(),
+            fates_per_body: FATES_MAX,
+        };
+        core.log.fits_behind(ahead, body_len) && self.flights.room() > ahead.bodies
     }
 
     /// Whether the request that has waited longest could be taken.

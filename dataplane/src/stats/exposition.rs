@@ -13,7 +13,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 type Row<T> = (&'static str, &'static str, fn(&ShardStats) -> &T);
 
 #[rustfmt::skip] // a table
-const COUNTERS: [Row<Cell>; 16] = [
+const COUNTERS: [Row<Cell>; 17] = [
     ("flk_ingest_total", "POST requests observed, whatever their answer.", |page| &page.ingest),
     ("flk_dedup_hits", "Duplicates answered with the stored outcome.", |page| &page.dedup_hits),
     ("flk_dedup_conflicts", "Duplicates whose signed content differs from the first.", |page| &page.dedup_conflicts),
@@ -29,6 +29,7 @@ const COUNTERS: [Row<Cell>; 16] = [
     ("flk_slice_read_errors_total", "Reads of slices that failed: answered 503.", |page| &page.slice_read_errors),
     ("flk_slice_blocks_damaged_total", "Blocks of slices that are not what they were: answered 503.", |page| &page.slice_blocks_damaged),
     ("flk_claim_faults_total", "Claims that should never have come: a mistake of flk if above 0.", |page| &page.claim_faults),
+    ("flk_connections_evicted_total", "Connections without a whole request, closed to make room for new ones.", |page| &page.connections_evicted),
     ("flk_turns_total", "Turns of all shards.", |page| &page.turns),
 ];
 
@@ -43,8 +44,9 @@ const HISTOGRAMS: [Row<Histogram>; 6] = [
 ];
 
 #[rustfmt::skip] // a table
-const GAUGES: [Row<Cell>; 5] = [
+const GAUGES: [Row<Cell>; 6] = [
     ("flk_connections", "Open connections.", |page| &page.connections),
+    ("flk_connections_max", "Connections that stay open at a time.", |page| &page.connections_max),
     ("flk_requests_in_flight", "Admitted requests without a durable end.", |page| &page.flights),
     ("flk_dedup_keys", "Keys in the dedup tables.", |page| &page.dedup_keys),
     ("flk_dedup_bytes", "Bytes of the dedup tables.", |page| &page.dedup_bytes),

@@ -139,6 +139,10 @@ pub struct ShardStats {
     pub budget: Histogram,
     /// Open connections.
     pub connections: Cell,
+    /// Connections that stay open; for more, others are closed.
+    pub connections_max: Cell,
+    /// Connections closed for want of places.
+    pub connections_evicted: Cell,
     /// Requests in flight.
     pub flights: Cell,
     /// Keys in the dedup tables.
@@ -182,6 +186,8 @@ impl Default for ShardStats {
             r: Histogram::new(FRACTION_EDGES),
             budget: Histogram::new(FRACTION_EDGES),
             connections: Cell::default(),
+            connections_max: Cell::default(),
+            connections_evicted: Cell::default(),
             flights: Cell::default(),
             dedup_keys: Cell::default(),
             dedup_bytes: Cell::default(),

@@ -3,15 +3,19 @@
 //!
 //! Cursors, in order: `settled <= durable < open`. A batch in flight is always `durable + 1`.
 
-use super::batch::{Assembled, BATCH_BODIES_BYTES, BatchFields, OpenBatch, rewrite};
+use super::batch::{Ahead, Assembled, BatchFields, OpenBatch, rewrite};
 use super::buffer::{BLOCK_BYTES, Blocks};
 use super::name::{LogId, Place, Sequence};
 use super::record::{BodyMeta, Entry};
 use super::segment::{Predecessor, SegmentHeader};
 use super::settling::Settling;
+use crate::dedup::Epoch;
 use crate::event::{Errno, Now, Op, Stop, SyncMode};
 use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, ToKeeper};
 use crate::planted::{Bug, planted};
+
+#[cfg(test)]
+mod tests;
 
 /// An idle log is marked after this long, so that its last acknowledged batch can be told from a torn tail.
 pub const IDLE_MARK_US: u64 = 10_000;
@@ -63,6 +67,8 @@ struct Flight {
     records: u32,
     /// Carries the segment header: the first batch of its segment.
     enters: bool,
+    /// Seal epoch of the segment that it is written into.
+    epoch: Epoch,
     /// Written once already, into a segment that failed.
     take_over: bool,
     /// The bytes, while the driver does not have them.
@@ -92,16 +98,17 @@ pub struct LogWriter {
     current: Option<Current>,
     upcoming: Option<NamedSegment>,
     open: OpenBatch,
-    bodies_bytes_max: usize,
     open_sequence: Sequence,
     flight: Option<Flight>,
     idle_blocks: Option<Box<Blocks>>,
     durable: Sequence,
     settling: Settling,
     durable_settled: Sequence,
-    epoch: u16,
-    /// The keeper asked for a roll behind this sequence, to begin this seal epoch.
-    roll: Option<(Sequence, u16)>,
+    /// Seal epoch of the segment in use.
+    epoch: Epoch,
+    /// The keeper asked for a roll behind this sequence, to begin this seal epoch. Gone once the batch that rolls is on its
+    /// way, which carries the epoch from then on.
+    roll: Option<(Sequence, Epoch)>,
     quiet_since_us: u64,
     marked: bool,
     wants_mark: bool,
@@ -110,8 +117,10 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// A log that has no batch yet.
-    pub fn new(begin: &Begin, open: OpenBatch, blocks: Box<Blocks>) -> LogWriter {
+    /// A log that has no batch yet. Bodies of one batch are bounded so that, with the fates of all requests in flight, it
+    /// fits into an empty segment.
+    pub fn new(begin: &Begin, mut open: OpenBatch, blocks: Box<Blocks>) -> LogWriter {
+        open.bound_bodies((begin.first.bytes / 4) as usize);
         let durable = Sequence::before_first(begin.log.start);
         LogWriter {
             installation: begin.installation,
@@ -121,14 +130,13 @@ impl LogWriter {
             current: None,
             upcoming: Some(begin.first),
             open,
-            bodies_bytes_max: BATCH_BODIES_BYTES.min((begin.first.bytes / 4) as usize),
             open_sequence: Sequence(durable.0 + 1),
             flight: None,
             idle_blocks: Some(blocks),
             durable,
             settling: Settling::new(durable),
             durable_settled: durable,
-            epoch: 1,
+            epoch: Epoch::FIRST,
             roll: None,
             quiet_since_us: 0,
             marked: true,
@@ -142,11 +150,14 @@ impl LogWriter {
         self.durable
     }
 
-    /// Seal epoch of the segment that the open batch will be written into.
-    pub fn epoch(&self) -> u16 {
-        match self.roll {
-            Some((last, epoch)) if self.open_sequence > last => epoch,
-            _ => self.epoch,
+    /// Seal epoch that what is in the open batch belongs to: that of the segment that it will be written into, or a later
+    /// one where another roll is asked for meanwhile. Never an earlier one: what is stamped with it may leave memory once the
+    /// epoch is sealed.
+    pub fn epoch(&self) -> Epoch {
+        match (self.roll, &self.flight) {
+            (Some((last, epoch)), _) if self.open_sequence > last => epoch,
+            (_, Some(flight)) => flight.epoch,
+            (_, None) => self.epoch,
         }
     }
 
@@ -165,10 +176,9 @@ impl LogWriter {
         self.open.is_empty() && self.flight.is_none()
     }
 
-    /// Bytes that the bodies of one batch come to, unless it is one larger body. With the fates of all requests in flight a
-    /// batch fits into an empty segment.
-    pub fn bodies_bytes_max(&self) -> usize {
-        self.bodies_bytes_max
+    /// Whether the keeper was asked for the next segment and has not named it yet.
+    pub fn awaits_segment(&self) -> bool {
+        self.upcoming.is_none()
     }
 
     /// Whether nothing waits in the open batch.
@@ -209,9 +219,9 @@ impl LogWriter {
         self.open.bodies_part()
     }
 
-    /// How many more bodies go into the open batch, whatever their length.
-    pub fn bodies_room(&self) -> usize {
-        self.open.bodies_room()
+    /// Whether one more body goes into the open batch when everything ahead of it has.
+    pub fn fits_behind(&self, ahead: Ahead, body_bytes: usize) -> bool {
+        self.open.fits_behind(ahead, body_bytes)
     }
 
     /// Appends the first fate of a body. Returns the sequence that makes it durable.
@@ -238,23 +248,33 @@ impl LogWriter {
 
     /// Asks for the next seal epoch. What is in the open batch already still belongs to this one, so that batch may go
     /// into the current segment and the one behind it opens the next.
-    pub fn roll(&mut self, epoch: u16, ops: &mut Vec<Op>) {
-        let holds_records = self.current.is_some_and(|current| current.holds_records);
-        if holds_records || !self.is_quiet() {
-            let last = match self.open.is_empty() {
-                true => Sequence(self.open_sequence.0 - 1),
-                false => self.open_sequence,
-            };
-            self.roll = Some((last, epoch));
-        } else {
-            self.epoch = epoch;
-            let ordinal = self.current.map_or(0, |current| current.named.ordinal);
-            ops.push(Op::Keeper(ToKeeper::Epoch {
-                log: self.log,
-                ordinal,
-                epoch,
-            }));
+    pub fn roll(&mut self, epoch: Epoch, ops: &mut Vec<Op>) {
+        let last = match self.open.is_empty() {
+            true => Sequence(self.open_sequence.0 - 1),
+            false => self.open_sequence,
+        };
+        self.roll = Some((last, epoch));
+        if self.flight.is_none() {
+            self.begin_epoch_in_place(ops);
         }
+    }
+
+    /// Nothing is in flight. Where the open batch is to open the next segment and the current one holds no records, there is
+    /// nothing to divide: the epoch begins in the current one.
+    fn begin_epoch_in_place(&mut self, ops: &mut Vec<Op>) {
+        let holds_records = self.current.is_some_and(|current| current.holds_records);
+        let due = self.roll.filter(|(last, _)| self.open_sequence > *last);
+        let Some((_, epoch)) = due.filter(|_| !holds_records) else {
+            return;
+        };
+        self.roll = None;
+        self.epoch = epoch;
+        let ordinal = self.current.map_or(0, |current| current.named.ordinal);
+        ops.push(Op::Keeper(ToKeeper::Epoch {
+            log: self.log,
+            ordinal,
+            epoch,
+        }));
     }
 
     /// Asks for a mark at the next commit, idle or not: the clean-stop mark.
@@ -289,6 +309,7 @@ impl LogWriter {
             }
             return;
         }
+        self.begin_epoch_in_place(ops);
         let mark = self.wants_mark
             || self.rolls_with(self.open_sequence)
             || self
@@ -304,7 +325,11 @@ impl LogWriter {
 
     /// Assembles the open batch and submits it. `false`: it needs a segment that is not named yet.
     fn submit_open(&mut self, now: Now, clock_s: u32, ops: &mut Vec<Op>) -> bool {
-        let stays = !self.rolls_with(self.open_sequence);
+        let rolls = self.roll.filter(|(last, _)| self.open_sequence > *last);
+        let (stays, epoch) = (
+            rolls.is_none(),
+            rolls.map_or(self.epoch, |(_, epoch)| epoch),
+        );
         let room = self.current.filter(|current| {
             stays && current.end + self.open.assembled_bytes() as u64 <= current.named.bytes
         });
@@ -318,6 +343,7 @@ impl LogWriter {
         };
         let lead = enters.then(|| self.header_of(&segment));
         let sequence = self.open_sequence;
+        self.roll = self.roll.filter(|_| stays);
         self.settling.batch(sequence);
         let fields = BatchFields {
             salt: segment.salt,
@@ -354,6 +380,7 @@ impl LogWriter {
             settled,
             records,
             enters,
+            epoch,
             take_over: false,
             blocks: None,
         };
@@ -450,9 +477,7 @@ impl LogWriter {
 
     /// The first batch of a segment is durable (or the segment failed empty): the one before is closed.
     fn enter(&mut self, flight: &Flight, ops: &mut Vec<Op>) {
-        if let Some((_, epoch)) = self.roll.take_if(|(last, _)| flight.sequence > *last) {
-            self.epoch = epoch;
-        }
+        self.epoch = flight.epoch;
         let before = self.current.replace(Current {
             named: flight.segment,
             end: 0,

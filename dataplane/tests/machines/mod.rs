@@ -2,7 +2,7 @@
 
 use flk_dataplane::driver::Machine;
 use flk_dataplane::event::{
-    ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, ReadId, ShardId, Stop,
+    ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, Peer, ReadId, ShardId, Stop,
 };
 use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
 use flk_dataplane::mesh::{Message, Ticket};
@@ -79,11 +79,11 @@ impl Echo {
                 let resume = self.accepted.iter().map(|&conn| Op::ResumeRead(conn));
                 outbox.ops.extend(resume);
             }
-            ToShard::SpaceLow(true) => {
+            ToShard::SpaceLow(Some(_)) => {
                 outbox.ops.push(Op::PauseAccept);
                 outbox.ops.push(Op::Keeper(ToKeeper::Idle(true)));
             }
-            ToShard::SpaceLow(false) => outbox.ops.push(Op::ResumeAccept),
+            ToShard::SpaceLow(None) => outbox.ops.push(Op::ResumeAccept),
             ToShard::Drain => outbox.ops.push(Op::CloseListener),
             ToShard::Finish => {
                 let reason = "test".to_owned();
@@ -106,7 +106,8 @@ impl Machine for Echo {
         let Inbox { events, bytes } = inbox;
         for event in events.drain(..) {
             match event {
-                Event::Accepted(conn) => {
+                Event::Accepted(conn, peer) => {
+                    assert_eq!(peer, Peer::from(std::net::Ipv4Addr::LOCALHOST));
                     assert!(!self.accepted.contains(&conn), "an id was given out twice");
                     self.accepted.push(conn);
                     self.open.insert(conn, Open::default());

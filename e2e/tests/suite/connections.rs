@@ -33,7 +33,9 @@ static TURN: Mutex<()> = Mutex::new(());
 fn thousands_of_connections_are_served_and_the_next_wait_for_room(setting: Setting) {
     assert_eq!(u64::from(Limits::default().connections_max), CONNECTIONS);
     if raise_open_files().is_some_and(|limit| limit < OPEN_FILES) {
-        eprintln!("SKIPPED: {CONNECTIONS} connections: fewer than {OPEN_FILES} files may be open");
+        flk_testkit::skipped(&format!(
+            "{CONNECTIONS} connections: fewer than {OPEN_FILES} files may be open"
+        ));
         return;
     }
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,6 +16,7 @@ on_every_host!(
     a_stop_with_a_delay_under_load_serves_on_and_ends_in_time,
     a_second_signal_ends_the_delay,
     a_stop_during_the_start_is_a_stop,
+    clients_that_keep_their_connections_lose_no_request_to_a_stop,
     who_waits_to_be_accepted_when_a_stop_begins_is_answered_and_not_reset,
     connections_that_do_nothing_do_not_hold_a_stop_up,
 );
@@ -224,6 +225,38 @@ impl Client {
         }
         self
     }
+}
+
+/// Between two requests a client rests; a stop in such a rest must not lose the next request.
+fn clients_that_keep_their_connections_lose_no_request_to_a_stop(setting: Setting) {
+    const CLIENTS: u64 = 50;
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    let address = gateway.address();
+    let answered = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let answered = &answered;
+            scope.spawn(move || {
+                let mut connection = Connection::open(address).unwrap();
+                for number in (client..).step_by(CLIENTS as usize) {
+                    let answer = connection.post(&record(number).body);
+                    let answer = answer.unwrap_or_else(|error| panic!("client {client}: {error}"));
+                    assert_eq!(answer.status, 200, "client {client}: {answer:?}");
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    if answer.header("Connection") == Some("close") {
+                        assert!(connection.closes());
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_millis(5 + number * 37 % 300));
+                }
+            });
+        }
+        wait_until("load", || answered.load(Ordering::Relaxed) >= 3 * CLIENTS);
+        gateway.terminate();
+    });
+    let ended = gateway.ended(DRAIN);
+    assert_eq!(ended.code(), 0, "{ended}");
 }
 
 fn a_second_signal_ends_the_delay(setting: Setting) {

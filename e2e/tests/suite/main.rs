@@ -11,14 +11,6 @@ macro_rules! on_every_host {
     };
 }
 
-/// As [`on_every_host`], for what takes a minute and more: `make chaos` runs it.
-macro_rules! on_every_host_at_length {
-    ($($test:ident),* $(,)?) => {
-        mod uring { $(#[test] #[ignore = "takes a minute: make chaos"] fn $test() { crate::run(flk_e2e::setting::Setting::Uring, super::$test); })* }
-        mod portable { $(#[test] #[ignore = "takes a minute: make chaos"] fn $test() { crate::run(flk_e2e::setting::Setting::Portable, super::$test); })* }
-    };
-}
-
 // In the order in which an operator meets them.
 mod start;
 
@@ -26,6 +18,7 @@ mod environment;
 
 mod connections;
 mod conversations;
+mod descriptors;
 mod idle;
 mod limits;
 mod patience;

@@ -24,7 +24,7 @@ const CONNECTIONS: usize = 32;
 
 fn every_partition_answers_alike_with_one_shard_and_with_two(setting: Setting) {
     if usable_cpus() < 2 {
-        eprintln!("SKIPPED: two shards: this process may use one CPU only");
+        flk_testkit::skipped("two shards: this process may use one CPU only");
         return;
     }
     let directory = setting.directory();

@@ -9,7 +9,7 @@ mod tests;
 pub use self::partition::Inserted;
 
 use self::partition::{Dead, PIECE_SLOTS, Partition};
-use super::{Decided, Key, PARTITIONS, entry};
+use super::{Decided, Epoch, Key, PARTITIONS, entry};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -39,7 +39,7 @@ pub struct Partitions {
     /// Slots that are to be moved by the next step.
     owed: usize,
     sweep_at: usize,
-    sealed: Option<u16>,
+    sealed: Option<Epoch>,
     growth_forced: u64,
 }
 
@@ -129,7 +129,7 @@ impl Partitions {
     }
 
     /// From now on entries of this seal epoch and before are of no use here; `step` takes them out.
-    pub fn drop_sealed(&mut self, epoch: u16) {
+    pub fn drop_sealed(&mut self, epoch: Epoch) {
         self.sealed = Some(epoch);
         for partition in &mut self.partitions {
             partition.sealed();

@@ -2,7 +2,7 @@
 //! the old to the new array in bounded pieces; how much memory there may be is decided by its caller.
 
 use super::super::entry::{self, Words};
-use super::super::{Decided, Key};
+use super::super::{Decided, Epoch, Key};
 use super::array::{Array, NoGap, tail_slots};
 
 /// Slots that one call may move or look through: 64 KiB.
@@ -18,7 +18,7 @@ pub(super) struct Dead {
     /// Entries that expire by then.
     pub(super) now_s: u32,
     /// Entries of this seal epoch and before it.
-    pub(super) sealed: Option<u16>,
+    pub(super) sealed: Option<Epoch>,
 }
 
 impl Dead {
@@ -28,11 +28,10 @@ impl Dead {
         sealed: None,
     };
 
-    /// Seal epochs are compared as serial numbers: they may wrap, as live ones never differ by more than 2^15.
     fn covers(&self, words: &Words) -> bool {
         let sealed = self
             .sealed
-            .is_some_and(|sealed| entry::epoch(words).wrapping_sub(sealed) as i16 <= 0);
+            .is_some_and(|sealed| entry::epoch(words).is_sealed_with(sealed));
         sealed || entry::expiry(words) <= self.now_s
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 #[derive(Default)]
 struct Twin {
     entries: HashMap<Key, Decided>,
-    sealed: Option<u16>,
+    sealed: Option<Epoch>,
 }
 
 impl Twin {
@@ -28,7 +28,7 @@ impl Twin {
 
     fn is_sealed(&self, entry: &Decided) -> bool {
         self.sealed
-            .is_some_and(|sealed| entry.epoch.wrapping_sub(sealed) as i16 <= 0)
+            .is_some_and(|sealed| entry.epoch.is_sealed_with(sealed))
     }
 
     fn get(&self, key: Key, now_s: u32) -> Option<Decided> {
@@ -91,7 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn decided(key: Key, decided_at: u32, expiry: u32, epoch: u16) -> Decided {
+fn decided(key: Key, decided_at: u32, expiry: u32, epoch: Epoch) -> Decided {
     Decided {
         key,
         digest_tag: key.low ^ u64::from(decided_at),
@@ -122,14 +122,14 @@ proptest! {
     ) {
         let mut table = Partitions::new(6..11, bytes_max);
         let mut twin = Twin::default();
-        let (mut now_s, mut epoch) = (1_000u32, u16::MAX - 2); // epochs wrap on the way
+        let (mut now_s, mut epoch) = (1_000u32, Epoch::of(u16::MAX - 2)); // epochs wrap on the way
         for step in steps {
             match step {
                 Step::Insert { choice, ttl, epochs_ahead } => {
                     let key = key_of(choice);
                     // A sealed entry may be gone already; its owner would find it in a slice and ask for no second one.
                     if !twin.get(key, now_s).is_some_and(|entry| twin.is_sealed(&entry)) {
-                        let epoch = epoch.wrapping_add(u16::from(epochs_ahead));
+                        let epoch = if epochs_ahead == 0 { epoch } else { epoch.next() };
                         let new = decided(key, now_s, now_s + u32::from(ttl), epoch);
                         let alive = twin.get(key, now_s).is_some();
                         let (got, expected) = (table.insert(&new), twin.insert(&new));
@@ -152,7 +152,7 @@ proptest! {
                 Step::Seal => {
                     table.drop_sealed(epoch);
                     twin.sealed = Some(epoch);
-                    epoch = epoch.wrapping_add(1);
+                    epoch = epoch.next();
                 }
             }
             table.check();
@@ -181,7 +181,7 @@ proptest! {
     ) {
         let mut all: Vec<Decided> = choices
             .iter()
-            .map(|&(choice, later)| decided(key_of(choice), 10 + later * 10, 25 + later * 10, 0))
+            .map(|&(choice, later)| decided(key_of(choice), 10 + later * 10, 25 + later * 10, Epoch::EARLIER_RUNS))
             .collect();
         if sorted {
             all.sort_by_key(|it| (it.key, it.decided_at));
@@ -189,7 +189,7 @@ proptest! {
         }
         let (mut loaded, mut inserted) = (Partitions::new(6..9, u64::MAX), Partitions::new(6..9, u64::MAX));
         if let Some(choice) = standing {
-            let first = decided(key_of(choice), 1, 12, 0);
+            let first = decided(key_of(choice), 1, 12, Epoch::EARLIER_RUNS);
             loaded.insert(&first);
             inserted.insert(&first);
         }
@@ -209,7 +209,7 @@ proptest! {
     ) {
         let mut table = Partitions::new(0..1024, u64::MAX);
         for (from, to) in order {
-            table.insert(&decided(scrambled(1), from, to, 0));
+            table.insert(&decided(scrambled(1), from, to, Epoch::EARLIER_RUNS));
         }
         prop_assert_eq!(table.get(scrambled(1), 45).map(|entry| entry.decided_at), Some(45));
         prop_assert_eq!(table.len(), 1);
@@ -221,7 +221,12 @@ fn the_first_of_two_decisions_alive_at_once_stands_in_either_order() {
     for order in [[10, 12], [12, 10]] {
         let mut table = Partitions::new(0..1024, u64::MAX);
         for decided_at in order {
-            table.insert(&decided(scrambled(1), decided_at, decided_at + 20, 0));
+            table.insert(&decided(
+                scrambled(1),
+                decided_at,
+                decided_at + 20,
+                Epoch::EARLIER_RUNS,
+            ));
         }
         assert_eq!(
             table.get(scrambled(1), 15).map(|entry| entry.decided_at),
@@ -233,7 +238,7 @@ fn the_first_of_two_decisions_alive_at_once_stands_in_either_order() {
 #[test]
 fn an_entry_answers_up_to_the_second_before_its_expiry() {
     let mut table = Partitions::new(0..1024, u64::MAX);
-    table.insert(&decided(scrambled(1), 10, 20, 0));
+    table.insert(&decided(scrambled(1), 10, 20, Epoch::EARLIER_RUNS));
     assert!(table.get(scrambled(1), 19).is_some());
     assert!(table.get(scrambled(1), 20).is_none());
 }
@@ -246,7 +251,7 @@ fn a_key_takes_at_most_96_bytes_while_the_table_grows() {
         .map(scrambled)
         .filter(|key| (100..164).contains(&key.partition()));
     for (count, key) in keys.take(200_000).enumerate() {
-        table.insert(&decided(key, 1, 2, 0));
+        table.insert(&decided(key, 1, 2, Epoch::EARLIER_RUNS));
         if count % 64 == 0 {
             table.step(1);
         }
@@ -273,7 +278,7 @@ fn what_is_loaded_in_key_order_is_laid_out_once_and_may_grow_and_expire_like_the
     let keys = (0..).map(scrambled).filter(|key| key.partition() < 16);
     let mut all: Vec<Decided> = keys
         .take(100_000)
-        .map(|key| decided(key, 1, 50, 0))
+        .map(|key| decided(key, 1, 50, Epoch::EARLIER_RUNS))
         .collect();
     all.sort_unstable_by_key(|it| it.key);
     assert_eq!(table.load(&all), 0);
@@ -285,7 +290,7 @@ fn what_is_loaded_in_key_order_is_laid_out_once_and_may_grow_and_expire_like_the
         .map(scrambled)
         .filter(|key| key.partition() < 16);
     for key in more.take(20_000) {
-        table.insert(&decided(key, 1, 500, 0));
+        table.insert(&decided(key, 1, 500, Epoch::EARLIER_RUNS));
     }
     table.check();
     assert!(all.iter().all(|it| table.get(it.key, 49) == Some(*it)));
@@ -303,7 +308,7 @@ fn a_declared_limit_is_kept_by_whoever_stops_at_98_percent() {
         if table.pressure() >= 0.98 {
             break;
         }
-        table.insert(&decided(key, 1, 1_000, 0));
+        table.insert(&decided(key, 1, 1_000, Epoch::EARLIER_RUNS));
         if count % 64 == 0 {
             table.step(1);
         }
@@ -323,7 +328,7 @@ fn beyond_the_limit_a_decision_is_kept_all_the_same() {
     let mut table = Partitions::new(0..1024, 1);
     for number in 0..20_000 {
         assert_eq!(
-            table.insert(&decided(scrambled(number), 1, 2, 0)),
+            table.insert(&decided(scrambled(number), 1, 2, Epoch::EARLIER_RUNS)),
             Inserted::New
         );
     }
@@ -340,13 +345,13 @@ fn memory_comes_back_when_all_is_sealed_or_expired() {
         .map(scrambled)
         .filter(|key| key.partition() < 64)
     {
-        table.insert(&decided(key, 1, 100, (key.low & 1) as u16));
+        table.insert(&decided(key, 1, 100, Epoch::of((key.low & 1) as u16)));
     }
-    table.drop_sealed(0);
+    table.drop_sealed(Epoch::of(0));
     for _ in 0..400 {
         table.step(50);
     }
-    assert!(table.entries().all(|entry| entry.epoch == 1) && !table.is_empty());
+    assert!(table.entries().all(|entry| entry.epoch == Epoch::FIRST) && !table.is_empty());
     for _ in 0..400 {
         table.step(100 + SWEEP_SLACK_S);
     }

@@ -4,11 +4,11 @@
 use crate::driver::listen::BACKLOG;
 use crate::driver::outgoing::{Outgoing, Pool};
 use crate::driver::{DriverError, Limits};
-use crate::event::{ConnId, Event, Inbox};
+use crate::event::{ConnId, Event, Inbox, Peer};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, Shutdown, SocketFlags};
-use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// What epoll says of the listening socket; no connection's word, for slots are below it.
@@ -51,10 +51,9 @@ pub(super) struct Connections {
     listener: Option<OwnedFd>,
     accept_wanted: bool,
     accept_watched: bool,
-    /// Sockets out of the queue of the closed listener that no slot was free for.
-    parked: VecDeque<OwnedFd>,
-    /// The listener is closed, and the shard does not know yet that all who waited are with it.
-    closing: bool,
+    /// The listener is being closed: how many may still be accepted, a whole queue and no more. Under a flood it never gets
+    /// empty.
+    closing: Option<i32>,
 }
 
 fn word(id: ConnId) -> EventData {
@@ -82,8 +81,7 @@ impl Connections {
             listener: Some(listener),
             accept_wanted: true,
             accept_watched: false,
-            parked: VecDeque::new(),
-            closing: false,
+            closing: None,
         };
         connections.watch_listener(epoll);
         Ok(connections)
@@ -91,8 +89,7 @@ impl Connections {
 
     /// Whether there are events for the next turn already.
     pub(super) fn has_news(&self) -> bool {
-        let may_open = self.parked.is_empty() || !self.free.is_empty();
-        !self.news.is_empty() || (self.closing && may_open)
+        !self.news.is_empty() || (self.closing.is_some() && !self.free.is_empty())
     }
 
     /// Whether accepting stopped for want of descriptors or memory and must be tried again soon.
@@ -124,8 +121,8 @@ impl Connections {
             if self.free.is_empty() {
                 break;
             }
-            match rustix::net::accept_with(listener, ACCEPTED) {
-                Ok(socket) => self.open(socket, epoll, inbox),
+            match accept_one(listener) {
+                Ok((socket, peer)) => self.open(socket, peer, epoll, inbox),
                 Err(Errno::CONNABORTED | Errno::INTR) => continue,
                 Err(Errno::AGAIN) => return,
                 Err(_) => {
@@ -141,7 +138,7 @@ impl Connections {
     }
 
     /// Gives an accepted socket a slot; there must be one.
-    fn open(&mut self, socket: OwnedFd, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
+    fn open(&mut self, socket: OwnedFd, peer: Peer, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
         let Some(&slot) = self.free.last() else {
             return;
         };
@@ -165,19 +162,30 @@ impl Connections {
             out: std::mem::take(&mut conn.out),
             ..Conn::default()
         };
-        inbox.events.push(Event::Accepted(id));
+        inbox.events.push(Event::Accepted(id, peer));
     }
 
-    /// Gives free slots to who waited in the queue of the closed listener, and says when nobody is left.
-    pub(super) fn open_parked(&mut self, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
-        while !self.free.is_empty()
-            && let Some(socket) = self.parked.pop_front()
+    /// While the listener is being closed: accepts who waits in its queue as slots get free, then closes it and says so.
+    /// Closing it resets whoever is still in its queue.
+    pub(super) fn go_on_closing(&mut self, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
+        while let Some(left) = self.closing
+            && !self.free.is_empty()
         {
-            self.open(socket, epoll, inbox);
-        }
-        if self.closing && self.parked.is_empty() {
-            self.closing = false;
-            inbox.events.push(Event::ListenerClosed);
+            let Some(listener) = self.listener.as_ref().filter(|_| left > 0) else {
+                self.listener = None;
+                self.closing = None;
+                inbox.events.push(Event::ListenerClosed);
+                return;
+            };
+            match accept_one(listener) {
+                Ok((socket, peer)) => {
+                    self.closing = Some(left - 1);
+                    self.open(socket, peer, epoll, inbox);
+                }
+                Err(Errno::CONNABORTED | Errno::INTR) => self.closing = Some(left - 1),
+                // No client is left, or no descriptor for those who are.
+                Err(_) => self.closing = Some(0),
+            }
         }
     }
 
@@ -334,7 +342,7 @@ impl Connections {
 
     /// Stops or goes on accepting.
     pub(super) fn want_accept(&mut self, wanted: bool, epoll: BorrowedFd<'_>) {
-        self.accept_wanted = wanted;
+        self.accept_wanted = wanted && self.closing.is_none();
         if wanted {
             self.watch_listener(epoll);
         } else {
@@ -342,22 +350,13 @@ impl Connections {
         }
     }
 
-    /// Accepts all who wait, then closes the listening socket: closing it resets whoever is still in its queue.
+    /// Begins to close the listening socket; see [`Connections::go_on_closing`].
     pub(super) fn close_listener(&mut self, epoll: BorrowedFd<'_>) {
         self.unwatch_listener(epoll);
-        let Some(listener) = self.listener.take() else {
-            return;
-        };
-        // A whole queue, and no more: under a flood it never gets empty.
-        for _ in 0..=BACKLOG {
-            match rustix::net::accept_with(&listener, ACCEPTED) {
-                Ok(socket) => self.parked.push_back(socket),
-                Err(Errno::CONNABORTED | Errno::INTR) => {}
-                // Nobody is left, or no descriptor for those who are.
-                Err(_) => break,
-            }
+        self.accept_wanted = false;
+        if self.listener.is_some() {
+            self.closing.get_or_insert(BACKLOG + 1);
         }
-        self.closing = true;
     }
 
     /// Listens for clients if the shard wants that and there is a slot.
@@ -378,6 +377,14 @@ impl Connections {
             let _ = epoll::delete(epoll, listener);
         }
     }
+}
+
+/// A client out of the listen queue.
+fn accept_one(listener: &OwnedFd) -> rustix::io::Result<(OwnedFd, Peer)> {
+    let (socket, address) = rustix::net::acceptfrom_with(listener, ACCEPTED)?;
+    let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+    let peer = address.map_or_else(Peer::default, |address| Peer::from(address.ip()));
+    Ok((socket, peer))
 }
 
 fn is_about(event: &Event, id: ConnId) -> bool {

@@ -125,7 +125,7 @@ impl Portable {
                 word => self.connections.ready(word, event.flags, epoll, inbox),
             }
         }
-        self.connections.open_parked(epoll, inbox);
+        self.connections.go_on_closing(epoll, inbox);
         self.flush.collect(inbox);
         self.links.collect(inbox);
     }

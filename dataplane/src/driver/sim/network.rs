@@ -3,7 +3,7 @@
 use super::answers::Exchange;
 use super::count::Count;
 use super::world::{Happening, World};
-use crate::event::{ConnId, Event};
+use crate::event::{ConnId, Event, Peer};
 use crate::sim_trace;
 use std::collections::VecDeque;
 
@@ -48,7 +48,7 @@ impl World {
     /// Opens a connection to some shard that takes one.
     pub fn connect(&mut self, client: usize) -> Option<u64> {
         let process = self.process.as_mut()?;
-        let connections_max = self.scenario.limits.connections_max as usize;
+        let connections_max = self.scenario.limits.connections_table() as usize;
         let taking: Vec<u16> = (0..process.shards.len() as u16)
             .filter(|shard| {
                 let host = &process.shards[usize::from(*shard)];
@@ -91,7 +91,8 @@ impl World {
             broken: false,
         };
         self.conns.insert(number, conn);
-        self.to_shard(shard, Event::Accepted(id));
+        // Two clients share an address, as behind a proxy.
+        self.to_shard(shard, Event::Accepted(id, Peer(client as u64 / 2)));
         Some(number)
     }
 

@@ -148,6 +148,7 @@ impl Scenario {
         let deadline_us = dice.pick(&[40_000, 200_000, 1_000_000, 5_000_000]);
         let limits = Limits {
             connections_max: dice.pick(&[4, 8, 32]),
+            connections_spare: 1,
             flights_max: dice.between(4, 20) as u32,
             pipeline_max: dice.pick(&[2, 8, 64]),
             deadline_us,

@@ -323,7 +323,7 @@ impl World {
         let page = &process.stats.shards[usize::from(shard)];
         let (flights, connections) = (page.flights.get(), page.connections.get());
         if flights > u64::from(limits.flights_max)
-            || connections > u64::from(limits.connections_max)
+            || connections > u64::from(limits.connections_table())
         {
             self.fail(
                 Property::Bounded,
@@ -505,7 +505,7 @@ impl World {
                 self.counts.add(Count::Deletions, u64::from(*segments))
             }
             Notice::TimeWithheld { .. } => self.counts.one(Count::WithheldTime),
-            Notice::SpaceLow { low: true, .. } => self.counts.one(Count::SpaceLow),
+            Notice::SpaceLow { why: Some(_), .. } => self.counts.one(Count::SpaceLow),
             Notice::FoldTooLarge { .. } => self.counts.one(Count::ShortOfMemory),
             Notice::FoldInSlices { .. } => self.counts.one(Count::ServedFromSlices),
             Notice::TwoOutcomes { .. } if !self.truth.may_refuse() => {

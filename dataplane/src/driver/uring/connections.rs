@@ -1,26 +1,17 @@
-//! The connection table of the io_uring driver: accepting, receiving, sending, closing. A slot and its registered socket
+//! The connection table of the io_uring driver: receiving, sending, closing. A slot and its registered socket
 //! are given up only after every operation of the connection ended.
 
+use super::accepts::ACCEPTS_MAX;
 use super::buffers::{GROUP, ReceiveBuffers};
 use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag, next_generation};
-use crate::driver::listen::BACKLOG;
 use crate::driver::outgoing::{Outgoing, Pool};
 use crate::driver::{DriverError, Limits};
-use crate::event::{ConnId, Event, Inbox};
+use crate::event::{ConnId, Event, Inbox, Peer};
 use io_uring::{opcode, types};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Empty send buffers kept for reuse: 1 MiB at their usual size.
 const POOLED_BUFFERS_MAX: usize = 256;
-/// Sockets that the kernel may accept beyond the table before it learns that it is full: a whole listen queue at once.
-const PARKED_MAX: u32 = 4096;
-
-/// How long to wait before accepting is tried again after the system was out of descriptors or memory.
-const ACCEPT_RETRY_US: u64 = 10_000;
-
 /// A slot of the table. The operations in flight are named one by one: there is at most one of each.
 #[derive(Debug, Default)]
 struct Conn {
@@ -56,67 +47,32 @@ enum State {
     Closing,
 }
 
-/// All connections of a shard and its listening socket.
+/// All connections of a shard.
 pub(super) struct Connections {
     table: Vec<Conn>,
     free: Vec<u32>,
-    /// Accepted sockets that no slot was free for: they wait as if they were still in the listen queue.
-    parked: VecDeque<u32>,
     pool: Pool,
     to_send: Vec<u32>,
-    listener: Option<OwnedFd>,
-    accept_wanted: bool,
-    accepting: bool,
-    /// The last accept failed for want of a resource; the next try waits until then.
-    accept_retry_us: Option<u64>,
-    /// The listener is being closed, and the shard does not know yet that all who waited are with it.
-    closing: Option<Closing>,
-}
-
-/// How far closing the listener is.
-#[derive(Debug)]
-struct Closing {
-    /// How many may still be accepted: a whole queue, and no more. Under a flood it never gets empty.
-    accepts_left: i32,
-    /// The cancellation of the accept is on its way.
-    cancelled: bool,
 }
 
 impl Connections {
     /// An empty table over `limits.connections_max` registered sockets.
-    pub(super) fn new(
-        queue: &mut Queue,
-        limits: &Limits,
-        listener: OwnedFd,
-    ) -> Result<Connections, DriverError> {
+    pub(super) fn new(queue: &mut Queue, limits: &Limits) -> Result<Connections, DriverError> {
         queue
             .submitter()
-            .register_files_sparse(limits.connections_max + PARKED_MAX)
+            .register_files_sparse(limits.connections_max + ACCEPTS_MAX)
             .map_err(|error| {
                 let doing = "register the connection table (it may not exceed the open-file limit: raise LimitNOFILE)";
                 DriverError::new(doing, error)
             })?;
-        let mut connections = Connections {
+        Ok(Connections {
             table: (0..limits.connections_max)
                 .map(|_| Conn::default())
                 .collect(),
             free: (0..limits.connections_max).rev().collect(),
-            parked: VecDeque::new(),
             pool: Pool::new(POOLED_BUFFERS_MAX),
             to_send: Vec::with_capacity(limits.connections_max as usize),
-            listener: Some(listener),
-            accept_wanted: true,
-            accepting: false,
-            accept_retry_us: None,
-            closing: None,
-        };
-        connections.arm_accept(queue);
-        Ok(connections)
-    }
-
-    /// When accepting must be tried again although nothing causes it, in monotonic microseconds.
-    pub(super) fn retry_at_us(&self) -> Option<u64> {
-        self.accept_retry_us.filter(|_| self.accept_wanted)
+        })
     }
 
     fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
@@ -126,40 +82,14 @@ impl Connections {
 
     // --- what the kernel says
 
-    /// A connection was accepted, or accepting ended.
-    pub(super) fn accepted(
-        &mut self,
-        done: Completion,
-        now_us: u64,
-        queue: &mut Queue,
-        inbox: &mut Inbox,
-    ) {
-        self.accepting &= done.more();
-        if let Ok(socket) = u32::try_from(done.result) {
-            self.parked.push_back(socket);
-            self.open_parked(queue, inbox);
-        }
-        // A client that gave up in the queue (ECONNABORTED) or our own cancellation: just go on, see `go_on_accepting`.
-        let waits = [libc::ENFILE, libc::EMFILE, libc::ENOMEM, libc::ENOBUFS];
-        if waits.contains(&-done.result) {
-            self.accept_retry_us = Some(now_us + ACCEPT_RETRY_US);
-        }
-        if let Some(closing) = &mut self.closing {
-            closing.accepts_left -= 1;
-            if waits.contains(&-done.result) {
-                closing.accepts_left = 0;
-            }
-        } else if !self.parked.is_empty() && self.accepting {
-            queue.cancel(Tag::plain(Kind::Accept, 0));
-        }
+    /// Whether there is a slot for one more connection.
+    pub(super) fn has_room(&self) -> bool {
+        !self.free.is_empty()
     }
 
-    /// Gives free slots to sockets that wait for one.
-    pub(super) fn open_parked(&mut self, queue: &mut Queue, inbox: &mut Inbox) {
-        while !self.parked.is_empty()
-            && let Some(slot) = self.free.pop()
-            && let Some(socket) = self.parked.pop_front()
-        {
+    /// Gives an accepted socket a slot; there must be one.
+    pub(super) fn open(&mut self, socket: u32, peer: Peer, queue: &mut Queue, inbox: &mut Inbox) {
+        if let Some(slot) = self.free.pop() {
             let conn = &mut self.table[slot as usize];
             assert!(conn.state == State::Free, "slot {slot} is in use");
             let generation = next_generation(conn.generation);
@@ -172,27 +102,7 @@ impl Connections {
             };
             let id = ConnId { slot, generation };
             self.arm_receive(id, queue);
-            inbox.events.push(Event::Accepted(id));
-        }
-    }
-
-    /// Whether there is something to tell the shard now: sockets that could be opened, or that the listener is closed.
-    pub(super) fn has_news(&self) -> bool {
-        let can_open = !self.parked.is_empty() && !self.free.is_empty();
-        can_open || self.is_closed()
-    }
-
-    /// Whether the listener is closed and all who waited are with the shard, which does not know.
-    fn is_closed(&self) -> bool {
-        self.closing.is_some() && self.listener.is_none() && self.parked.is_empty()
-    }
-
-    /// Accepts again after accepting ended, unless something stands against it: the shard, a full table, or a failure that
-    /// is too fresh.
-    pub(super) fn go_on_accepting(&mut self, now_us: u64, queue: &mut Queue) {
-        if self.accept_retry_us.is_none_or(|at_us| at_us <= now_us) {
-            self.accept_retry_us = None;
-            self.arm_accept(queue);
+            inbox.events.push(Event::Accepted(id, peer));
         }
     }
 
@@ -335,79 +245,7 @@ impl Connections {
         self.close_if_quiet(id, queue);
     }
 
-    /// Stops or goes on accepting.
-    pub(super) fn want_accept(&mut self, wanted: bool, queue: &mut Queue) {
-        self.accept_wanted = wanted;
-        if wanted {
-            self.arm_accept(queue);
-        } else if self.accepting {
-            queue.cancel(Tag::plain(Kind::Accept, 0));
-        }
-    }
-
-    /// Begins to close the listening socket: closing it resets whoever is still in its queue, so they are accepted first.
-    pub(super) fn close_listener(&mut self, queue: &mut Queue) {
-        // From here on only `go_on_closing` accepts.
-        self.accept_wanted = false;
-        self.closing.get_or_insert(Closing {
-            accepts_left: BACKLOG,
-            cancelled: false,
-        });
-        self.go_on_closing(queue);
-    }
-
-    /// Accepts while somebody waits, then cancels the accept, then closes the socket.
-    ///
-    /// Who connects between the last look at the queue and the close is reset; nothing can be done about that.
-    pub(super) fn go_on_closing(&mut self, queue: &mut Queue) {
-        let (Some(closing), Some(listener)) = (&mut self.closing, &self.listener) else {
-            return;
-        };
-        let goes_on = closing.accepts_left > 0 && somebody_waits(listener);
-        match (goes_on, self.accepting) {
-            // The completions come.
-            (true, true) => {}
-            (true, false) => {
-                closing.cancelled = false;
-                self.start_accept(queue);
-            }
-            (false, true) => {
-                if !std::mem::replace(&mut closing.cancelled, true) {
-                    queue.cancel(Tag::plain(Kind::Accept, 0));
-                }
-            }
-            (false, false) => self.listener = None,
-        }
-    }
-
-    /// Says that the listener is closed, once.
-    pub(super) fn report_closed(&mut self, inbox: &mut Inbox) {
-        if self.is_closed() {
-            self.closing = None;
-            inbox.events.push(Event::ListenerClosed);
-        }
-    }
-
     // --- operations
-
-    fn arm_accept(&mut self, queue: &mut Queue) {
-        if !self.accepting && self.accept_wanted && self.parked.is_empty() {
-            self.start_accept(queue);
-        }
-    }
-
-    #[allow(unsafe_code)]
-    fn start_accept(&mut self, queue: &mut Queue) {
-        let Some(listener) = &self.listener else {
-            return;
-        };
-        self.accepting = true;
-        let entry = opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd()))
-            .allocate_file_index(true)
-            .build();
-        // SAFETY: the entry points to no memory.
-        unsafe { queue.push(entry, Tag::plain(Kind::Accept, 0)) };
-    }
 
     #[allow(unsafe_code)]
     fn arm_receive(&mut self, id: ConnId, queue: &mut Queue) {
@@ -458,16 +296,6 @@ impl Connections {
         queue.close_registered(conn.socket);
         self.free.push(id.slot);
     }
-}
-
-/// Whether the queue of a listener has somebody in it.
-fn somebody_waits(listener: &OwnedFd) -> bool {
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let mut polled = [PollFd::new(listener, PollFlags::IN)];
-    matches!(poll(&mut polled, Some(&now)), Ok(1..))
 }
 
 /// Tells the shard once that a connection is of no use any more.

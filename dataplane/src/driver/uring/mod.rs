@@ -1,6 +1,7 @@
 //! The production driver: one io_uring per shard, one system call per turn. It pushes operations, reaps completions and
 //! sleeps in the kernel when there is nothing to do; it decides nothing.
 
+mod accepts;
 mod buffers;
 mod connections;
 mod disk;
@@ -11,6 +12,8 @@ use super::{DriverError, Ended, Handle, Machine, ShardSetup, clock};
 use crate::driver::links::Links;
 use crate::event::{Inbox, Next, Op, Outbox, Stop};
 use crate::planted::{Point, pass};
+pub(super) use accepts::ACCEPTS_MAX;
+use accepts::Accepts;
 use buffers::ReceiveBuffers;
 use connections::Connections;
 use disk::Disk;
@@ -28,6 +31,7 @@ pub struct Uring {
     // In the order in which they are dropped: the ring first, then the memory that the kernel had a hold on.
     queue: Queue,
     connections: Connections,
+    accepts: Accepts,
     disk: Disk,
     buffers: ReceiveBuffers,
     bell_count: Box<[u8; 8]>,
@@ -42,9 +46,11 @@ impl Uring {
         let mut queue = Queue::new()?;
         setup.links.bell().publish_ring(queue.duplicate_fd()?);
         let buffers = ReceiveBuffers::new(&queue, &setup.limits)?;
-        let connections = Connections::new(&mut queue, &setup.limits, setup.listener)?;
+        let connections = Connections::new(&mut queue, &setup.limits)?;
+        let accepts = Accepts::new(&mut queue, setup.listener);
         let mut driver = Uring {
             connections,
+            accepts,
             disk: Disk::new(setup.limits.reads_max),
             buffers,
             bell_count: Box::new([0; 8]),
@@ -85,12 +91,13 @@ impl Uring {
         let wait = match next {
             Next::Now => Duration::ZERO,
             Next::At(at_us) => {
-                let retry_us = self.connections.retry_at_us().unwrap_or(u64::MAX);
+                let retry_us = self.accepts.retry_at_us().unwrap_or(u64::MAX);
                 let wait_us = at_us.min(retry_us).saturating_sub(clock::now().mono_us);
                 Duration::from_micros(wait_us.min(WAIT_US_MAX))
             }
         };
-        let has_news = self.connections.has_news();
+        let can_open = self.accepts.may_open() && self.connections.has_room();
+        let has_news = can_open || self.accepts.is_closed();
         if wait.is_zero() || has_news || !self.links.may_sleep() {
             return self.queue.enter(Duration::ZERO);
         }
@@ -107,17 +114,20 @@ impl Uring {
             self.dispatch(done, now_us, inbox);
         }
         self.completions = completions;
-        self.connections.open_parked(&mut self.queue, inbox);
-        self.connections.go_on_accepting(now_us, &mut self.queue);
-        self.connections.go_on_closing(&mut self.queue);
-        self.connections.report_closed(inbox);
+        while self.connections.has_room()
+            && let Some((socket, peer)) = self.accepts.take()
+        {
+            self.connections.open(socket, peer, &mut self.queue, inbox);
+        }
+        self.accepts.go_on(now_us, &mut self.queue);
+        self.accepts.report_closed(inbox);
         self.links.collect(inbox);
     }
 
     fn dispatch(&mut self, done: Completion, now_us: u64, inbox: &mut Inbox) {
         let queue = &mut self.queue;
         match done.tag.kind {
-            Kind::Accept => self.connections.accepted(done, now_us, queue, inbox),
+            Kind::Accept => self.accepts.ended(done, now_us),
             Kind::Receive => self
                 .connections
                 .received(done, queue, &mut self.buffers, inbox),
@@ -149,9 +159,9 @@ impl Uring {
                 Op::ResumeRead(conn) => self.connections.want_read(conn, true, queue),
                 Op::Shutdown(conn) => self.connections.shut_down(conn, queue),
                 Op::Close(conn) => self.connections.close(conn, queue),
-                Op::PauseAccept => self.connections.want_accept(false, queue),
-                Op::ResumeAccept => self.connections.want_accept(true, queue),
-                Op::CloseListener => self.connections.close_listener(queue),
+                Op::PauseAccept => self.accepts.want(false, queue),
+                Op::ResumeAccept => self.accepts.want(true, queue),
+                Op::CloseListener => self.accepts.close(queue),
                 Op::Write {
                     file,
                     offset,

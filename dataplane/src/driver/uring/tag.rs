@@ -9,7 +9,7 @@ use crate::event::ConnId;
 pub(super) enum Kind {
     /// Nobody waits for it (cancellations, closes).
     Forgotten,
-    /// The multishot accept.
+    /// An accept.
     Accept,
     /// A connection's multishot receive.
     Receive,

@@ -1,10 +1,15 @@
 //! Tests of one or two shards in a room: what a client sees, what the log holds, what waits for what.
 
+mod drain;
 mod patience;
+mod pressure;
+mod readiness;
 mod room;
+mod sizes;
 mod waiting;
 
 use self::room::{KEY, Room, full_room, release};
+use crate::dedup::Epoch;
 use crate::event::{ConnId, Errno, Event};
 use crate::keeper::messages::{ToKeeper, ToShard};
 use crate::wal::batch::read_batch;
@@ -399,6 +404,7 @@ fn draining_answers_what_is_in_flight_closes_and_finishes_with_a_mark() {
     room.tell(0, ToShard::Drain);
     room.run();
     assert_eq!(room.listener_closed, 1);
+    room.pass(2_000_000);
     assert!(room.shut.iter().any(|(_, conn)| conn.slot == idle.slot));
     let held = room.held.pop_front().unwrap();
     room.hold_writes = false;
@@ -472,7 +478,7 @@ fn who_waited_in_the_listen_queue_of_a_stop_is_answered_before_the_shard_is_idle
     let heard = room.heard(0, asks);
     assert_eq!(statuses(&heard), [200]);
     assert!(heard.contains("Connection: close"), "{heard}");
-    room.pass(200_000);
+    room.pass(1_000_000);
     assert!(room.shut.contains(&(0, silent)));
     for conn in [asks, silent] {
         room.event(0, Event::Ended(conn));
@@ -521,10 +527,10 @@ fn a_roll_opens_the_next_segment_behind_the_open_batch() {
     let mut room = Room::serving(1);
     let conn = room.connect(0);
     room.send(0, conn, post(&record(1)).as_bytes());
-    room.tell(0, ToShard::Roll(2));
+    room.tell(0, ToShard::Roll(Epoch::of(2)));
     room.send(0, conn, post(&record(2)).as_bytes());
     room.send(0, conn, post(&record(3)).as_bytes());
-    let epochs: Vec<(u32, u16)> = room
+    let epochs: Vec<(u32, Epoch)> = room
         .to_keeper
         .iter()
         .filter_map(|(_, message)| match message {
@@ -532,7 +538,7 @@ fn a_roll_opens_the_next_segment_behind_the_open_batch() {
             _ => None,
         })
         .collect();
-    assert_eq!(epochs, [(0, 1), (1, 2)]);
+    assert_eq!(epochs, [(0, Epoch::FIRST), (1, Epoch::of(2))]);
     assert_eq!(statuses(&room.heard(0, conn)), [200, 200, 200]);
 }
 
@@ -542,7 +548,7 @@ fn an_idle_log_says_that_its_closed_segment_is_settled_although_a_mark_ends_it()
     let conn = room.connect(0);
     room.send(0, conn, post(&record(1)).as_bytes());
     room.pass(100_000);
-    room.tell(0, ToShard::Roll(2));
+    room.tell(0, ToShard::Roll(Epoch::of(2)));
     room.run();
     let last_closed = room
         .to_keeper
@@ -569,12 +575,10 @@ fn an_idle_log_says_that_its_closed_segment_is_settled_although_a_mark_ends_it()
 #[test]
 fn a_roll_of_an_empty_log_is_answered_at_once() {
     let mut room = Room::serving(1);
-    room.tell(0, ToShard::Roll(2));
+    room.tell(0, ToShard::Roll(Epoch::of(2)));
     room.run();
-    assert!(
-        room.to_keeper
-            .iter()
-            .any(|(_, message)| matches!(message, ToKeeper::Epoch { epoch: 2, .. }))
-    );
+    assert!(room.to_keeper.iter().any(
+        |(_, message)| matches!(message, ToKeeper::Epoch { epoch, .. } if *epoch == Epoch::of(2))
+    ));
     assert!(room.written.is_empty());
 }

@@ -37,7 +37,7 @@ fn slow_heads_and_slow_bodies_get_408_and_idle_connections_are_closed() {
     assert_eq!(statuses(&room.heard(0, head)), [408]);
     assert_eq!(statuses(&room.heard(0, body)), [408]);
     assert_eq!(room.heard(0, idle), "");
-    room.pass(60_000_000);
+    room.pass(75_000_000);
     let closed: Vec<u32> = room.closed.iter().map(|(_, conn)| conn.slot).collect();
     for conn in [head, body, idle] {
         assert!(

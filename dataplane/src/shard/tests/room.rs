@@ -3,7 +3,8 @@
 
 use super::{post, record};
 use crate::event::{
-    ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, ShardId, Stop, SyncMode,
+    ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, Peer, ShardId, Stop,
+    SyncMode,
 };
 use crate::keeper::messages::{Begin, ExpiryClock, NamedSegment, ToKeeper, ToShard};
 use crate::shard::Shard;
@@ -36,6 +37,10 @@ pub(super) struct Room {
     pub(super) paused: Vec<(usize, u32)>,
     /// Writes wait in `held` for the test.
     pub(super) hold_writes: bool,
+    /// Clients take nothing of what is sent.
+    pub(super) hold_sends: bool,
+    /// The next segment is named by the test.
+    pub(super) hold_naming: bool,
     pub(super) held: VecDeque<Held>,
     /// Everything written, by file.
     pub(super) written: Vec<(FileId, Vec<u8>)>,
@@ -43,9 +48,17 @@ pub(super) struct Room {
     /// The end of closing a listener waits for the test.
     pub(super) hold_listener: bool,
     pub(super) rate: u32,
+    /// Messages to a shard wait in `posted` for the test.
+    pub(super) hold_messages: Vec<bool>,
+    posted: Vec<Vec<Event>>,
     /// When each shard wanted its next turn, as of its last one.
     pub(super) next: Vec<Next>,
+    /// Whether each shard takes connections.
+    pub(super) accepting: Vec<bool>,
     connections: u32,
+    /// The driver's table: beyond it, slots are given out again.
+    table: u32,
+    free: Vec<(usize, ConnId)>,
     files: i32,
 }
 
@@ -71,7 +84,8 @@ impl Room {
             .build()
             .unwrap();
         let signing = Arc::new(Signing::Keys(keys));
-        let make = |id| {
+        let mut table = 0;
+        let mut make = |id| {
             let mut config = ShardConfig {
                 id: ShardId(id),
                 shards,
@@ -90,10 +104,11 @@ impl Room {
                 stats: stats.clone(),
             };
             change(&mut config);
+            table = config.limits.connections_table();
             Shard::new(config)
         };
         Room {
-            shards: (0..shards).map(make).collect(),
+            shards: (0..shards).map(&mut make).collect(),
             inboxes: (0..shards).map(|_| Inbox::default()).collect(),
             now: Now {
                 mono_us: 1_000_000,
@@ -107,13 +122,20 @@ impl Room {
             stopped: None,
             paused: Vec::new(),
             hold_writes: false,
+            hold_sends: false,
+            hold_naming: false,
             held: VecDeque::new(),
             written: Vec::new(),
             listener_closed: 0,
             hold_listener: false,
             rate: u32::MAX,
+            hold_messages: vec![false; usize::from(shards)],
+            posted: (0..shards).map(|_| Vec::new()).collect(),
             next: vec![Next::Now; usize::from(shards)],
+            accepting: vec![true; usize::from(shards)],
             connections: 0,
+            table,
+            free: Vec::new(),
             files: 100,
         }
     }
@@ -175,12 +197,28 @@ impl Room {
     }
 
     pub(super) fn connect(&mut self, shard: usize) -> ConnId {
-        let conn = ConnId {
-            slot: self.connections,
-            generation: 1,
+        self.connect_from(shard, Peer::default())
+    }
+
+    /// A client at this address connects.
+    pub(super) fn connect_from(&mut self, shard: usize, peer: Peer) -> ConnId {
+        let conn = if self.connections < self.table {
+            ConnId {
+                slot: self.connections,
+                generation: 1,
+            }
+        } else {
+            let is_free = |(at, _): &(usize, ConnId)| *at == shard;
+            let at = self.free.iter().position(is_free).expect("a free slot");
+            let (_, ConnId { slot, generation }) = self.free.remove(at);
+            ConnId {
+                slot,
+                generation: generation + 1,
+            }
         };
-        self.connections += 1;
-        self.inboxes[shard].events.push(Event::Accepted(conn));
+        self.connections = (self.connections + 1).min(self.table);
+        let accepted = Event::Accepted(conn, peer);
+        self.inboxes[shard].events.push(accepted);
         self.sent.insert((shard, conn.slot), Vec::new());
         conn
     }
@@ -250,9 +288,14 @@ impl Room {
                     .entry((at, conn.slot))
                     .or_default()
                     .extend_from_slice(&bytes[range]);
-                self.inboxes[at].events.push(Event::Sent(conn, sent));
+                if !self.hold_sends {
+                    self.inboxes[at].events.push(Event::Sent(conn, sent));
+                }
             }
-            Op::Close(conn) => self.closed.push((at, conn)),
+            Op::Close(conn) => {
+                self.closed.push((at, conn));
+                self.free.push((at, conn));
+            }
             Op::Shutdown(conn) => self.shut.push((at, conn)),
             Op::Write { file, blocks, .. } if self.hold_writes => self.held.push_back(Held {
                 shard: at,
@@ -269,12 +312,17 @@ impl Room {
             ),
             Op::Sync(_) => self.inboxes[at].events.push(Event::Synced(Ok(()))),
             Op::Message(to, message) => {
-                self.inboxes[usize::from(to.0)]
-                    .events
-                    .push(Event::Message(ShardId(at as u16), message));
+                let (to, message) = (
+                    usize::from(to.0),
+                    Event::Message(ShardId(at as u16), message),
+                );
+                self.posted[to].push(message);
+                self.deliver(to);
             }
             Op::Keeper(message) => {
-                if let ToKeeper::Entered { ordinal, .. } = message {
+                if let ToKeeper::Entered { ordinal, .. } = message
+                    && !self.hold_naming
+                {
                     let next = self.segment(ordinal + 1);
                     self.tell(at, ToShard::Segment(next));
                 }
@@ -290,8 +338,28 @@ impl Room {
                 }
             }
             Op::Read { .. } => unreachable!("no slices here"),
-            Op::PauseAccept | Op::ResumeAccept => {}
+            Op::PauseAccept => self.accepting[at] = false,
+            Op::ResumeAccept => self.accepting[at] = true,
         }
+    }
+
+    /// Messages arrive at a shard, unless the test holds them.
+    fn deliver(&mut self, to: usize) {
+        if !self.hold_messages[to] {
+            self.inboxes[to].events.append(&mut self.posted[to]);
+        }
+    }
+
+    /// Messages to a shard arrive again, those that wait first.
+    pub(super) fn release_messages(&mut self, to: usize) {
+        self.hold_messages[to] = false;
+        self.deliver(to);
+        self.run();
+    }
+
+    /// How many messages wait for a shard that is not called meanwhile.
+    pub(super) fn posted_count(&self, to: usize) -> usize {
+        self.posted[to].len()
     }
 
     /// Ends a write: in full, or with an error.

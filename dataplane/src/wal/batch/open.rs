@@ -29,6 +29,19 @@ impl Default for Limits {
     }
 }
 
+/// What will be pushed before a body that is asked about.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ahead {
+    /// How many bodies.
+    pub bodies: usize,
+    /// How many bytes they come to.
+    pub bodies_bytes: usize,
+    /// How many fates of bodies that are in the log already may follow before this batch is full.
+    pub fates: usize,
+    /// How many fates each body, the one asked about included, may have in one batch.
+    pub fates_per_body: usize,
+}
+
 /// The batch that records are appended to. Its memory is reused from batch to batch.
 #[derive(Debug)]
 pub struct OpenBatch {
@@ -97,10 +110,9 @@ impl OpenBatch {
         &self.bodies_part
     }
 
-    /// How many more bodies may be pushed, whatever their length.
-    pub fn bodies_room(&self) -> usize {
-        let fates = (BATCH_RECORDS_MAX - self.records) / 2;
-        (BATCH_BODIES_MAX - self.bodies).min(fates) as usize
+    /// Lowers what the bodies of one batch come to, where the segments are small.
+    pub fn bound_bodies(&mut self, bodies_bytes: usize) {
+        self.limits.bodies_bytes = self.limits.bodies_bytes.min(bodies_bytes);
     }
 
     /// Bytes that [`OpenBatch::assemble`] gives now without a leading segment header, a whole number of blocks.
@@ -112,9 +124,25 @@ impl OpenBatch {
     /// Whether one more body of this many bytes may be pushed. A body that does not fit waits for the next batch; one
     /// that does not fit an empty batch is too large for the log.
     pub fn fits(&self, body_bytes: usize) -> bool {
-        let alone = self.bodies == 0 && body_bytes <= self.limits.body_bytes;
-        let beside = self.bodies_part.len() + body_bytes <= self.limits.bodies_bytes;
-        (alone || beside) && self.bodies < BATCH_BODIES_MAX && self.fits_entries(2)
+        let ahead = Ahead {
+            fates_per_body: 1,
+            ..Ahead::default()
+        };
+        self.fits_behind(ahead, body_bytes)
+    }
+
+    /// Whether one more body may be pushed when everything ahead of it has been: the one place that knows what fits. A
+    /// body of 0 bytes is a body like any other: a large one is pushed only where no body at all is before it.
+    pub fn fits_behind(&self, ahead: Ahead, body_bytes: usize) -> bool {
+        let bodies = self.bodies as usize + ahead.bodies;
+        let bytes = self.bodies_part.len() + ahead.bodies_bytes;
+        let alone = bodies == 0 && body_bytes <= self.limits.body_bytes;
+        let beside = bytes + body_bytes <= self.limits.bodies_bytes;
+        let records =
+            self.records as usize + ahead.fates + (1 + ahead.fates_per_body) * (ahead.bodies + 1);
+        (alone || beside)
+            && bodies < BATCH_BODIES_MAX as usize
+            && records <= BATCH_RECORDS_MAX as usize
     }
 
     /// Whether that many more fates may be pushed. Those that do not fit wait for the next batch.

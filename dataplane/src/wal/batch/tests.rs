@@ -261,6 +261,35 @@ fn one_larger_body_fits_an_empty_batch_and_nothing_fits_beside_it() {
 }
 
 #[test]
+fn what_fits_behind_others_is_what_fits_once_they_are_pushed() {
+    let meta = BodyMeta {
+        tenant: "default",
+        ..BodyMeta::default()
+    };
+    let half = BATCH_BODIES_BYTES / 2;
+    let sizes = [0, 1, half, BATCH_BODIES_BYTES, BATCH_BODIES_BYTES + 1];
+    for first in sizes {
+        for second in sizes {
+            let mut open = OpenBatch::new(Limits::default());
+            let ahead = Ahead {
+                bodies: 1,
+                bodies_bytes: first,
+                fates_per_body: 1,
+                ..Ahead::default()
+            };
+            let foretold = open.fits_behind(ahead, second);
+            open.push_body(&vec![1; first], &meta);
+            assert_eq!(foretold, open.fits(second), "{second} behind {first}");
+            assert_eq!(
+                foretold,
+                first + second <= BATCH_BODIES_BYTES,
+                "{second} behind {first}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_batch_full_of_the_smallest_bodies_has_room_for_their_fates_and_takes_no_memory_anew() {
     let mut open = OpenBatch::new(Limits::default());
     let tenant = "t".repeat(64);

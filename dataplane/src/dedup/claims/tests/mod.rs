@@ -78,7 +78,7 @@ impl Disk {
     }
 }
 
-fn set(version: u64, sealed_epoch: u16, slices: Vec<SliceView>) -> Arc<SliceSet> {
+fn set(version: u64, sealed_epoch: Epoch, slices: Vec<SliceView>) -> Arc<SliceSet> {
     Arc::new(SliceSet {
         version,
         sealed_epoch,
@@ -116,7 +116,9 @@ impl Bench {
             bench.disk.make(entries.iter().map(entry).collect())
         });
         let views = views.collect();
-        bench.owner.switch_slices(set(1, 0, views));
+        bench
+            .owner
+            .switch_slices(set(1, Epoch::EARLIER_RUNS, views));
         assert_eq!(bench.owner.take_switched(), Some(1));
         bench
     }
@@ -154,8 +156,13 @@ impl Bench {
     }
 
     fn durable(&mut self, slot: u32, number: u32) -> Vec<Message> {
-        self.owner
-            .durable(ShardId(0), ticket(slot), key(number), 3, &mut self.out);
+        self.owner.durable(
+            ShardId(0),
+            ticket(slot),
+            key(number),
+            Epoch::of(3),
+            &mut self.out,
+        );
         self.said()
     }
 
@@ -193,7 +200,7 @@ fn duplicates_hear_nothing_before_the_first_is_durable_and_then_in_order() {
     let outcome = Decided {
         decided_at: 100,
         expiry: 140,
-        epoch: 3,
+        epoch: Epoch::of(3),
         ..candidate(5, 10)
     };
     let existing = |slot, conflict| Message::Existing {
@@ -302,7 +309,9 @@ fn a_look_up_that_everybody_left_still_ends_and_the_next_claim_joins_it() {
 fn a_switch_is_acknowledged_when_no_read_of_an_older_set_is_outstanding() {
     let mut bench = Bench::with_slices(&[&[(5, 10, 20)]]);
     bench.claim(0, &candidate(5, 1), 100);
-    bench.owner.switch_slices(set(2, 0, Vec::new()));
+    bench
+        .owner
+        .switch_slices(set(2, Epoch::EARLIER_RUNS, Vec::new()));
     assert_eq!(bench.owner.take_switched(), None);
     bench.read(100);
     assert_eq!(bench.owner.take_switched(), Some(2));

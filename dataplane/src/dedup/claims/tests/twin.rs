@@ -106,7 +106,7 @@ impl Twin {
         vec![Answer { to: from, message }]
     }
 
-    fn durable(&mut self, key: Key, epoch: u16) -> Vec<Answer> {
+    fn durable(&mut self, key: Key, epoch: Epoch) -> Vec<Answer> {
         let mut queue = self.granted.remove(&key).expect("granted");
         let (_, _, mut outcome) = queue.pop_front().expect("a winner");
         outcome.epoch = epoch;
@@ -167,7 +167,7 @@ proptest! {
     ) {
         let mut bench = Bench::new(OwnerConfig { claims_max: 300, ..config() });
         let mut twin = Twin::default();
-        let (mut now_s, mut epoch, mut version, mut slot) = (1_000, 1u16, 0, 0);
+        let (mut now_s, mut epoch, mut version, mut slot) = (1_000, Epoch::FIRST, 0, 0);
         let mut slices: Vec<(Vec<Decided>, SliceView)> = Vec::new();
         let mut claimed: Vec<(ShardId, Ticket, Key)> = Vec::new();
         let mut read_for: HashMap<ReadId, Key> = HashMap::new();
@@ -233,7 +233,7 @@ proptest! {
                     version += 1;
                     let views = slices.iter().map(|(_, view)| view.clone()).collect();
                     bench.owner.switch_slices(set(version, epoch, views));
-                    epoch += 1;
+                    epoch = epoch.next();
                 }
             }
             prop_assert_eq!(std::mem::take(&mut bench.out), expected);

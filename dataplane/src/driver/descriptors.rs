@@ -1,0 +1,194 @@
+//! The limit of open files: what the process needs for its own files comes first, connections get the rest. It computes
+//! and says; it opens nothing.
+
+use super::probe::DriverKind;
+use super::uring::ACCEPTS_MAX;
+use std::fmt;
+
+/// Files of the process beside what was open at its start: the directory, its lock, the operators' socket and two of
+/// them, the keeper's bell, three files at work, and one look into /proc.
+const FILES: u64 = 10;
+/// Slices: twenty, and those that take their place.
+const SLICES: u64 = 24;
+/// Files of a shard: listener, bell, two of its ring or epoll, and four segments.
+const FILES_PER_SHARD: u64 = 8;
+/// Connections of a shard at least: one that stays and one that has just come.
+const CONNECTIONS_MIN: u64 = 2;
+/// Of a limit that leaves fewer connections than wanted, one in so many files is not given to them: for slices above
+/// their usual number, and for whatever a library opens.
+const KEPT_BACK: u64 = 16;
+
+/// Connections of each shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Those that stay.
+    pub connections_max: u32,
+    /// Those that have just come.
+    pub connections_spare: u32,
+    /// The limit that would allow as many as are wanted, where fewer fit.
+    pub limit_wanted: Option<u64>,
+}
+
+/// The limit of open files does not even allow the files of the process and a connection or two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooFewFiles {
+    /// The limit.
+    pub limit: u64,
+    /// What it must be at least.
+    pub needed: u64,
+    /// For so many shards.
+    pub shards: u16,
+}
+
+impl fmt::Display for TooFewFiles {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TooFewFiles {
+            limit,
+            needed,
+            shards,
+        } = self;
+        write!(
+            out,
+            "the limit of open files is {limit}, and {shards} shard(s) need at least {needed}: raise it (LimitNOFILE of the unit, ulimit -n), or set FLK_CORES to fewer shards"
+        )
+    }
+}
+
+impl std::error::Error for TooFewFiles {}
+
+/// Files that this process has open now.
+pub fn open_count() -> u64 {
+    // One of them is the look itself.
+    std::fs::read_dir("/proc/self/fd").map_or(3, |files| files.count().saturating_sub(1) as u64)
+}
+
+/// What a limit of open files (`None`: no limit) leaves for the connections of each of `shards` shards, at most `wanted`
+/// that stay and `wanted_spare` that have just come; `opened` files are open already.
+///
+/// # Errors
+/// A limit that is too low for any.
+pub fn places(
+    limit: Option<u64>,
+    opened: u64,
+    driver: DriverKind,
+    shards: u16,
+    (wanted, wanted_spare): (u32, u32),
+) -> Result<Places, TooFewFiles> {
+    let all = Places {
+        connections_max: wanted,
+        connections_spare: wanted_spare,
+        limit_wanted: None,
+    };
+    let Some(limit) = limit else {
+        return Ok(all);
+    };
+    let table_wanted = u64::from(wanted + wanted_spare);
+    let count = u64::from(shards);
+    let files = opened + FILES + SLICES + FILES_PER_SHARD * count;
+    // Under io_uring a socket is no open file of the process, but the table of each ring may not exceed the limit.
+    let accepts = u64::from(ACCEPTS_MAX);
+    let (table, limit_wanted) = match driver {
+        DriverKind::Uring if limit < files => (0, files),
+        DriverKind::Uring => (
+            limit.saturating_sub(accepts),
+            files.max(table_wanted + accepts),
+        ),
+        DriverKind::Portable => {
+            let least = files + CONNECTIONS_MIN * count;
+            let spared = (limit / KEPT_BACK).min(limit.saturating_sub(least));
+            let left = limit.saturating_sub(files + spared);
+            let all = files + table_wanted * count;
+            (left / count, (all * KEPT_BACK).div_ceil(KEPT_BACK - 1))
+        }
+    };
+    if table >= table_wanted {
+        return Ok(all);
+    }
+    if table < CONNECTIONS_MIN {
+        let needed = match driver {
+            DriverKind::Uring => files.max(accepts + CONNECTIONS_MIN),
+            DriverKind::Portable => files + CONNECTIONS_MIN * count,
+        };
+        return Err(TooFewFiles {
+            limit,
+            needed,
+            shards,
+        });
+    }
+    let table = table as u32;
+    let connections_spare = (table / 16).clamp(1, wanted_spare.max(1));
+    Ok(Places {
+        connections_max: table - connections_spare,
+        connections_spare,
+        limit_wanted: Some(limit_wanted),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WANTED: (u32, u32) = (4096, 64);
+
+    fn at(limit: u64, driver: DriverKind, shards: u16) -> Result<Places, TooFewFiles> {
+        places(Some(limit), 4, driver, shards, WANTED)
+    }
+
+    proptest! {
+        #[test]
+        fn the_files_of_the_process_and_all_sockets_fit_the_limit(
+            limit in 1u64..40_000, shards in 1u16..64, is_uring in any::<bool>(),
+        ) {
+            let driver = if is_uring { DriverKind::Uring } else { DriverKind::Portable };
+            let files = 4 + FILES + SLICES + FILES_PER_SHARD * u64::from(shards);
+            match at(limit, driver, shards) {
+                Ok(places) => {
+                    let table = u64::from(places.connections_max + places.connections_spare);
+                    prop_assert!(places.connections_max >= 1 && places.connections_spare >= 1);
+                    prop_assert!(table <= 4160);
+                    let sockets = if is_uring { 0 } else { table * u64::from(shards) };
+                    prop_assert!(files + sockets <= limit);
+                    prop_assert!(!is_uring || table + u64::from(ACCEPTS_MAX) <= limit);
+                    prop_assert_eq!(places.limit_wanted.is_none(), table == 4160);
+                    if let Some(limit_wanted) = places.limit_wanted {
+                        prop_assert!(limit_wanted > limit);
+                        prop_assert_eq!(at(limit_wanted, driver, shards).unwrap().limit_wanted, None);
+                    }
+                }
+                Err(TooFewFiles { needed, .. }) => {
+                    prop_assert!(needed > limit);
+                    prop_assert!(at(needed, driver, shards).is_ok());
+                    prop_assert!(at(needed - 1, driver, shards).is_err());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sixty_four_files_are_enough_for_two_shards_and_twenty_for_none() {
+        for driver in [DriverKind::Uring, DriverKind::Portable] {
+            assert!(
+                at(64, driver, 2).unwrap().connections_max >= 2,
+                "{driver:?}"
+            );
+            let refused = at(20, driver, 1).unwrap_err();
+            assert!((40..60).contains(&refused.needed), "{refused}");
+            let text = refused.to_string();
+            assert!(text.contains("open files is 20"), "{text}");
+            assert!(text.contains("LimitNOFILE"), "{text}");
+        }
+        let unlimited = places(None, 4, DriverKind::Portable, 64, WANTED).unwrap();
+        assert_eq!(unlimited.connections_max, 4096);
+    }
+
+    #[test]
+    fn what_is_open_is_counted() {
+        let before = open_count();
+        let files: Vec<_> = (0..50)
+            .map(|_| std::fs::File::open("/dev/null").unwrap())
+            .collect();
+        // Other tests of this process open and close files, too.
+        assert!(open_count() + 25 > before + files.len() as u64);
+    }
+}

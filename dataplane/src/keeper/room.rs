@@ -1,0 +1,303 @@
+//! Room on the disk: what the next start will need, what may be taken besides, and when submits have to wait. It frees early
+//! what may go, lets a shard wait for its next segment rather than take what a start needs, and has submits answered 503
+//! only where nothing can be freed.
+
+use crate::event::{Errno, ShardId};
+use crate::keeper::config::KeeperConfig;
+use crate::keeper::halt::Halt;
+use crate::keeper::messages::{Shortage, ToShard};
+use crate::keeper::notice::Notice;
+use crate::keeper::serve::Service;
+use crate::wal::batch::BATCH_BYTES_MAX;
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};
+
+/// Without a cap of its own the log may take this share of the file system, in percent.
+pub(crate) const CAP_PERCENT: u64 = 80;
+
+/// A decision takes at least this many times as much in the log as in a slice: 66 bytes there; here a record with all its
+/// fields, which is longer than 400 bytes, and the decision behind it.
+const LOG_PER_SLICE_BYTES: u64 = 8;
+
+/// What a slice takes whatever is in it: first and last block, directory, one filter line for each partition, padding.
+const SLICE_FIXED_BYTES: u64 = 192 << 10;
+
+/// What a start adds to the manifest for each log that it ends and each that it begins.
+const MANIFEST_BYTES_PER_LOG: u64 = 512;
+
+/// What a file system takes besides for names, extents and the lock file, for the process and for each shard.
+const META_BYTES: u64 = 64 << 10;
+const META_BYTES_PER_SHARD: u64 = 16 << 10;
+
+/// Sealing and deleting keep this much time ahead of the log's growth, in seconds.
+const AHEAD_S: u64 = 10;
+
+/// Shards use a new set of slices within this time, or are not waited for any more, in microseconds.
+const SWITCH_WAIT_US: u64 = 10_000_000;
+
+/// A seal that gave nothing is not hoped for again during this time, in microseconds.
+const SEAL_AGAIN_US: u64 = 10_000_000;
+
+/// Room on the disk as it was last looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    pub(crate) total_bytes: u64,
+    pub(crate) free_bytes: u64,
+    /// Bytes that WAL_DIR takes.
+    pub(crate) used_bytes: u64,
+    /// Bytes without which the next start fails; not even a segment that a shard waits for may take them.
+    pub(crate) start_bytes: u64,
+    /// Bytes of the slice of all that is in none yet: without it nothing could be deleted any more.
+    pub(crate) slice_bytes: u64,
+    /// Bytes that must stay free: the two above, and the next segment of each log.
+    pub(crate) reserve_bytes: u64,
+    /// Bytes that WAL_DIR may take.
+    pub(crate) cap_bytes: u64,
+    /// Bytes by which the log grows while something is freed.
+    ahead_bytes: u64,
+}
+
+impl Room {
+    /// Bytes that should be freed now, so that nothing is short later.
+    fn wanting_bytes(&self) -> u64 {
+        let over_cap = (self.used_bytes + self.ahead_bytes).saturating_sub(self.cap_bytes);
+        let kept_bytes = self.reserve_bytes + self.ahead_bytes;
+        over_cap.max(kept_bytes.saturating_sub(self.free_bytes))
+    }
+
+    /// What is short already.
+    fn shortage(&self) -> Option<Shortage> {
+        if self.free_bytes < self.reserve_bytes {
+            Some(Shortage::Disk)
+        } else if self.used_bytes > self.cap_bytes {
+            Some(Shortage::Cap)
+        } else {
+            None
+        }
+    }
+
+    /// What would be short after `new_bytes` more were taken, where the next start needs `start_bytes` then.
+    fn shortage_with(&self, new_bytes: u64, start_bytes: u64) -> Option<Shortage> {
+        if self.free_bytes < new_bytes + start_bytes + self.slice_bytes {
+            Some(Shortage::Disk)
+        } else if new_bytes > 0 && self.used_bytes + new_bytes > self.cap_bytes {
+            Some(Shortage::Cap)
+        } else {
+            None
+        }
+    }
+}
+
+/// What a start that follows a crash of this run writes at most before any file that the manifest names may go, with as
+/// many shards as now:
+///
+/// - the last segment of each log: its last batch, once more;
+/// - a first segment for each new log. A spare serves as one, and so would a next segment that is still unused when the crash
+///   comes; but all of them may be entered by then without the keeper having done anything, so only spares are counted;
+/// - the manifest beside the one in force, with the ends of the old logs and the beginnings of the new ones;
+/// - what the file system takes for their names.
+///
+/// Spares that no manifest names yet, a file in the making and a slice without a name are not counted: a start removes them
+/// before it writes.
+pub(crate) fn start_bytes(manifest: &Manifest, config: &KeeperConfig, spares: usize) -> u64 {
+    let shards = u64::from(config.shards);
+    let live = manifest.logs.iter().filter(|log| log.ended_at.is_none());
+    let live = (live.count() as u64).max(shards);
+    let batch_bytes = (BATCH_BYTES_MAX as u64).min(config.segment_bytes);
+    let last_bytes = batch_bytes + 2 * BLOCK_BYTES as u64;
+    let first_segments = shards.saturating_sub(spares as u64);
+    let manifest_bytes =
+        2 * manifest.encode().len() as u64 + (live + shards) * MANIFEST_BYTES_PER_LOG;
+    live * last_bytes
+        + first_segments * config.segment_bytes
+        + manifest_bytes
+        + META_BYTES
+        + shards * META_BYTES_PER_SHARD
+}
+
+/// How fast the log grows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    named_bytes: u64,
+    since_us: u64,
+    bytes_per_s: u64,
+}
+
+impl Pace {
+    /// A segment was given to a shard.
+    pub(crate) fn named(&mut self, bytes: u64) {
+        self.named_bytes += bytes;
+    }
+
+    /// The rate, at the latest look. A peak is forgotten slowly, for segments are large steps.
+    fn look(&mut self, now_us: u64) {
+        let passed_us = now_us.saturating_sub(self.since_us);
+        if passed_us < 1_000_000 {
+            return;
+        }
+        let bytes_per_s = self.named_bytes.saturating_mul(1_000_000) / passed_us;
+        self.bytes_per_s = bytes_per_s.max(self.bytes_per_s / 8 * 7);
+        self.named_bytes = 0;
+        self.since_us = now_us;
+    }
+}
+
+/// What the keeper remembers of room between two looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Space {
+    /// What submits are refused for, as shards were told.
+    pub(crate) low: Option<Shortage>,
+    /// A shard waits for a segment that could not be made, for this reason.
+    pub(crate) naming: Option<Shortage>,
+    /// More should be freed as soon as shards use the new slices.
+    pub(crate) hurried: bool,
+    pub(crate) pace: Pace,
+    /// Until then shards are expected to use the newest slices.
+    switch_due_us: u64,
+    /// A seal for room gave nothing: not hoped for before this time.
+    seal_again_us: u64,
+}
+
+/// Why the file system refuses to make a file, where that is not for want of room.
+pub(crate) fn refusal(halt: &Halt) -> Shortage {
+    match halt {
+        Halt::Io { error, .. } if error.is_refusal() => Shortage::Refused,
+        _ => Shortage::Disk,
+    }
+}
+
+impl Service {
+    /// Measures the file system and what WAL_DIR takes of it.
+    pub(crate) async fn room(&self) -> Result<Room, Halt> {
+        let (total_bytes, free_bytes) = self.ledger.files.space().await?;
+        let config = &self.ledger.config;
+        let manifest = &self.ledger.manifest;
+        let segment_bytes = |entry: &SegmentEntry| match &entry.state {
+            SegmentState::Closed(extent) | SegmentState::Last(extent) => extent.bytes,
+            SegmentState::Open | SegmentState::Next => config.segment_bytes,
+        };
+        let segments = manifest.logs.iter().flat_map(|log| &log.segments);
+        let slices_bytes: u64 = manifest.slices.iter().map(|slice| slice.bytes).sum();
+        let spares = self.ledger.spares_count();
+        let next_bytes = u64::from(config.shards) * config.segment_bytes;
+        let start_bytes = start_bytes(manifest, config, spares);
+        let slice_bytes = match self.unsealed_bytes() {
+            0 => 0,
+            unsealed_bytes => unsealed_bytes / LOG_PER_SLICE_BYTES + SLICE_FIXED_BYTES,
+        };
+        let cap_bytes = match config.wal_bytes_max {
+            Some(cap_bytes) => cap_bytes,
+            None => total_bytes / 100 * CAP_PERCENT,
+        };
+        let grown_bytes = self.space.pace.bytes_per_s.saturating_mul(AHEAD_S);
+        Ok(Room {
+            total_bytes,
+            free_bytes,
+            used_bytes: segments.map(segment_bytes).sum::<u64>()
+                + slices_bytes
+                + spares as u64 * config.segment_bytes,
+            start_bytes,
+            slice_bytes,
+            reserve_bytes: start_bytes + slice_bytes + next_bytes,
+            cap_bytes,
+            ahead_bytes: grown_bytes.max(next_bytes).min(cap_bytes / 4),
+        })
+    }
+
+    /// What would be short if one more segment were made and kept as a spare.
+    pub(crate) async fn shortage_of_spare(&self) -> Result<Option<Shortage>, Halt> {
+        let room = self.room().await?;
+        let segment_bytes = self.ledger.config.segment_bytes;
+        let spares = self.ledger.spares_count() + 1;
+        let start_bytes = start_bytes(&self.ledger.manifest, &self.ledger.config, spares);
+        Ok(room.shortage_with(segment_bytes, start_bytes))
+    }
+
+    /// What would be short if the next segment of a log were named: made now, or one spare fewer for the next start.
+    pub(crate) async fn shortage_of_next(&self) -> Result<Option<Shortage>, Halt> {
+        let room = self.room().await?;
+        let (manifest, config) = (&self.ledger.manifest, &self.ledger.config);
+        Ok(match self.ledger.spares_count() {
+            0 => room.shortage_with(config.segment_bytes, room.start_bytes),
+            spares => room.shortage_with(0, start_bytes(manifest, config, spares - 1)),
+        })
+    }
+
+    /// Before the first record is admitted: where the start has left too little, shards know it from the beginning.
+    pub(crate) async fn look_before_serving(&mut self) -> Result<(), Halt> {
+        let room = self.room().await?;
+        if let Some(why) = room.shortage() {
+            self.set_space_low(Some(why), &room);
+        }
+        Ok(())
+    }
+
+    /// Frees what should be freed; seals if that lets more go; lets submits wait only when nothing may go.
+    pub(crate) async fn look_at_space(&mut self) -> Result<(), Halt> {
+        let now_us = self.ledger.now().mono_us;
+        self.space.pace.look(now_us);
+        let mut room = self.room().await?;
+        let mut freed = false;
+        if room.wanting_bytes() > 0 || self.space.naming.is_some() {
+            let wanted_bytes = room.wanting_bytes().max(1);
+            freed = self.delete(0, wanted_bytes, false).await?.segments > 0;
+            room = self.room().await?;
+        }
+        self.space.hurried = room.wanting_bytes() > 0;
+        let wanting = self.space.hurried || self.space.naming.is_some();
+        let can_seal = !self.pins.any()
+            && now_us >= self.space.seal_again_us
+            && self.unsealed_bytes() > 0
+            && self.bytes_by_fate().0 == 0;
+        if wanting && can_seal {
+            self.sealing.wanted = true;
+            self.sealing.for_room = true;
+        }
+        let switching = !self.all_switched() && now_us < self.space.switch_due_us;
+        let hopeful = !self.pins.any() && (freed || can_seal || switching);
+        let short = self.space.naming.or(room.shortage());
+        // A file system that refuses is not helped by freeing.
+        let why = short.filter(|why| !hopeful || *why == Shortage::Refused);
+        if why != self.space.low {
+            self.set_space_low(why, &room);
+        }
+        Ok(())
+    }
+
+    /// A seal for room is over: whether it gave anything, and until when shards should use what it made.
+    pub(crate) fn note_seal_for_room(&mut self, version_before: u64) {
+        let now_us = self.ledger.now().mono_us;
+        if self.sealing.version == version_before {
+            self.space.seal_again_us = now_us + SEAL_AGAIN_US;
+        } else {
+            self.space.switch_due_us = now_us + SWITCH_WAIT_US;
+        }
+    }
+
+    fn set_space_low(&mut self, why: Option<Shortage>, room: &Room) {
+        self.space.low = why;
+        for shard in 0..self.ledger.config.shards {
+            let shard = ShardId(shard);
+            self.ledger.port.tell(shard, ToShard::SpaceLow(why));
+        }
+        let (limit_bytes, taken_bytes) = match why {
+            Some(Shortage::Cap) => (room.cap_bytes, room.used_bytes),
+            _ => (room.reserve_bytes, room.free_bytes),
+        };
+        self.ledger.port.say(Notice::SpaceLow {
+            why,
+            bytes: taken_bytes,
+            limit_bytes,
+        });
+    }
+}
+
+impl Errno {
+    /// The file system refuses changes: not permitted, no access, or mounted read-only.
+    pub(crate) fn is_refusal(self) -> bool {
+        const EPERM: i32 = 1;
+        const EACCES: i32 = 13;
+        const EROFS: i32 = 30;
+        matches!(self.0, EPERM | EACCES | EROFS)
+    }
+}

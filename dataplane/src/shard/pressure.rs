@@ -1,0 +1,250 @@
+//! Which connection is closed when there is no room for another one. It keeps the connections in order of how little is
+//! lost with them, the longest in that state first; it never gives up a request that is whole.
+
+use super::Shard;
+use super::connections::{Connection, Phase};
+use crate::event::{Now, Op, Outbox};
+use crate::keeper::messages::ToKeeper;
+
+/// What a connection is doing, in the order in which connections are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rank {
+    /// FIN was sent and all answers have left; the client has not closed yet.
+    Leaving,
+    /// Nothing is received, owed or unsent.
+    Idle,
+    /// Part of a request head is there.
+    Head,
+    /// The client does not take its answers.
+    Stalled,
+    /// Part of a body is there, or a refused body is skipped.
+    Body,
+}
+
+const RANKS: [Rank; 5] = [
+    Rank::Leaving,
+    Rank::Idle,
+    Rank::Head,
+    Rank::Stalled,
+    Rank::Body,
+];
+
+/// A new connection, an idle one and one with part of a head have this long for their next bytes before they are given up.
+const SPEAKS_WITHIN_US: u64 = 200_000;
+/// The same while not even a spare place is free: bytes that had arrived before the connection was accepted come sooner.
+const SPEAKS_WITHIN_FULL_US: u64 = 5_000;
+/// A client has this long for taking its answers before it counts as stalled.
+const TAKES_WITHIN_US: u64 = 1_000_000;
+/// While connections are above their number and none may be given up yet, this is how soon they are looked at again.
+const LOOK_AGAIN_US: u64 = 5_000;
+/// The keeper is told of closed connections at most this often.
+const TELL_EVERY_US: u64 = 1_000_000;
+
+impl Rank {
+    /// What a connection is doing; `None`: a request of it is under way here, or it is closed.
+    fn of(connection: &Connection) -> Option<Rank> {
+        match connection.phase {
+            Phase::Free => None,
+            _ if connection.waits_for_us() => None,
+            _ if connection.unsent_bytes > 0 => Some(Rank::Stalled),
+            Phase::Closing => None,
+            Phase::Lingering { .. } => Some(Rank::Leaving),
+            Phase::Open if connection.head.is_some() || connection.skip_bytes > 0 => {
+                Some(Rank::Body)
+            }
+            Phase::Open if connection.pending_bytes() > 0 => Some(Rank::Head),
+            Phase::Open => Some(Rank::Idle),
+        }
+    }
+}
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// A slot's place in the list of its rank.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    rank: Option<Rank>,
+    since_us: u64,
+    before: u32,
+    after: u32,
+}
+
+/// First and last slot of a list.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    first: u32,
+    last: u32,
+}
+
+/// The connections by rank, in each the one that has been there longest first. Every step takes constant time.
+#[derive(Debug)]
+pub(super) struct Order {
+    links: Vec<Link>,
+    lists: [Ends; RANKS.len()],
+}
+
+impl Order {
+    /// Empty, with memory for all slots.
+    pub(super) fn new(slots: u32) -> Order {
+        let link = Link {
+            rank: None,
+            since_us: 0,
+            before: NONE,
+            after: NONE,
+        };
+        let ends = Ends {
+            first: NONE,
+            last: NONE,
+        };
+        Order {
+            links: vec![link; slots as usize],
+            lists: [ends; RANKS.len()],
+        }
+    }
+
+    /// Notes what a slot's connection is doing now. It keeps its place if that is what it did before.
+    pub(super) fn place(&mut self, slot: u32, rank: Option<Rank>, now_us: u64) {
+        let link = self.links[slot as usize];
+        if link.rank == rank {
+            return;
+        }
+        if let Some(old) = link.rank {
+            self.join(old, link.before, link.after);
+        }
+        let mut before = NONE;
+        if let Some(new) = rank {
+            before = std::mem::replace(&mut self.lists[new as usize].last, slot);
+            match self.links.get_mut(before as usize) {
+                Some(last) => last.after = slot,
+                None => self.lists[new as usize].first = slot,
+            }
+        }
+        self.links[slot as usize] = Link {
+            rank,
+            since_us: now_us,
+            before,
+            after: NONE,
+        };
+    }
+
+    /// Makes two slots of a list neighbours.
+    fn join(&mut self, rank: Rank, before: u32, after: u32) {
+        match self.links.get_mut(before as usize) {
+            Some(link) => link.after = after,
+            None => self.lists[rank as usize].first = after,
+        }
+        match self.links.get_mut(after as usize) {
+            Some(link) => link.before = before,
+            None => self.lists[rank as usize].last = before,
+        }
+    }
+
+    /// The slot that has been in this rank longest, if that is at least `age_us`.
+    fn first(&self, rank: Rank, age_us: u64, now_us: u64) -> Option<u32> {
+        let slot = self.lists[rank as usize].first;
+        let link = self.links.get(slot as usize)?;
+        (link.since_us + age_us <= now_us).then_some(slot)
+    }
+}
+
+/// Connections closed for others.
+#[derive(Debug, Default)]
+pub(super) struct Evicted {
+    untold_count: u32,
+    told_us: Option<u64>,
+}
+
+impl Shard {
+    /// Notes what a connection is doing after something happened on it.
+    pub(super) fn note_rank(&mut self, slot: u32, now: Now) {
+        let rank = Rank::of(self.connections.at(slot));
+        self.order.place(slot, rank, now.mono_us);
+    }
+
+    /// Closes connections until there are no more than may stay. What is above is for those that have just come: a probe
+    /// is served there although every other connection has a request under way.
+    pub(super) fn make_room(&mut self, now: Now, outbox: &mut Outbox) {
+        while self.connections.open_count() > self.config.limits.connections_max
+            && let Some(slot) = self.to_give_up(now.mono_us)
+        {
+            let conn = self.connections.at(slot).id;
+            self.drop_connection(conn, outbox);
+            self.stats().connections_evicted.add(1);
+            self.evicted.untold_count += 1;
+        }
+        self.tell_evicted(now, outbox);
+    }
+
+    /// When room is to be made, if there was none that could be.
+    pub(super) fn make_room_again_us(&self, now: Now) -> Option<u64> {
+        let above = self.connections.open_count() > self.config.limits.connections_max;
+        above.then_some(now.mono_us + LOOK_AGAIN_US)
+    }
+
+    fn to_give_up(&self, now_us: u64) -> Option<u32> {
+        let limits = &self.config.limits;
+        let speaks_within_us = if self.connections.open_count() < limits.connections_table() {
+            SPEAKS_WITHIN_US
+        } else {
+            SPEAKS_WITHIN_FULL_US
+        };
+        let age_us = |rank| match rank {
+            Rank::Leaving => 0,
+            Rank::Idle | Rank::Head => speaks_within_us,
+            Rank::Stalled => TAKES_WITHIN_US,
+            Rank::Body => limits.body_grace_us,
+        };
+        let mut oldest = RANKS
+            .into_iter()
+            .map(|rank| self.order.first(rank, age_us(rank), now_us));
+        oldest.find_map(|slot| slot)
+    }
+
+    fn tell_evicted(&mut self, now: Now, outbox: &mut Outbox) {
+        let is_time = self
+            .evicted
+            .told_us
+            .is_none_or(|told_us| now.mono_us >= told_us + TELL_EVERY_US);
+        if self.evicted.untold_count > 0 && is_time {
+            self.evicted.told_us = Some(now.mono_us);
+            let closed_count = std::mem::take(&mut self.evicted.untold_count);
+            outbox
+                .ops
+                .push(Op::Keeper(ToKeeper::Crowded { closed_count }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_order_is_that_of_lists_searched_through(
+            steps in proptest::collection::vec((0u32..9, 0usize..6), 1..200),
+        ) {
+            let mut order = Order::new(9);
+            let mut naive: Vec<(u32, Rank, u64)> = Vec::new();
+            for (now_us, (slot, rank)) in (0..).zip(steps) {
+                let rank = RANKS.get(rank).copied();
+                order.place(slot, rank, now_us);
+                let had = naive.iter().find(|entry| entry.0 == slot).map(|entry| entry.1);
+                if had != rank {
+                    naive.retain(|entry| entry.0 != slot);
+                    naive.extend(rank.map(|rank| (slot, rank, now_us)));
+                }
+                for rank in RANKS {
+                    let first = naive.iter().find(|entry| entry.1 == rank);
+                    let found = order.first(rank, 0, now_us);
+                    prop_assert_eq!(found, first.map(|entry| entry.0));
+                    let aged = first.filter(|entry| entry.2 + 20 <= now_us);
+                    let found = order.first(rank, 20, now_us);
+                    prop_assert_eq!(found, aged.map(|entry| entry.0));
+                }
+            }
+        }
+    }
+}
