@@ -366,8 +366,10 @@ impl Service {
     /// comes back.
     async fn ready_for_naming(&mut self) -> Result<Option<Shortage>, Halt> {
         if let Some(why) = self.shortage_of_next().await? {
-            // Over the cap with nothing to free: submits wait already, and what is on its way may end.
-            let over_cap = why == Shortage::Cap && self.space.low == Some(Shortage::Cap);
+            // Over the cap with nothing to free: submits wait already, and what is on its way may end. Nothing is freed
+            // during a stop, and a segment that was entered must be in the manifest before it can end.
+            let waits = self.space.low == Some(Shortage::Cap) || self.stop != Stop::No;
+            let over_cap = why == Shortage::Cap && waits;
             if !over_cap {
                 return Ok(Some(why));
             }

@@ -76,7 +76,11 @@ impl World {
             self.clients[client].conn = self.connect(client);
         }
         let Some(conn) = self.clients[client].conn else {
-            let delay_us = self.dice.between(1_000, 20_000);
+            let waits = self.calm || self.process.as_ref().is_some_and(|it| it.terminated);
+            let delay_us = match waits {
+                true => self.dice.between(50_000, 500_000),
+                false => self.dice.between(1_000, 20_000),
+            };
             return self.wake_client(client, delay_us);
         };
         if self.calm && self.unresolved.is_empty() && self.probes.is_empty() {
@@ -211,7 +215,8 @@ impl World {
             None => self.dice.below(u64::from(self.scenario.ids)) as u32,
         };
         let kind = match self.dice.below(100) {
-            0..=7 => Kind::BadSignature,
+            0..=6 => Kind::BadSignature,
+            7 => Kind::Empty,
             8..=11 => Kind::Malformed,
             12..=14 => Kind::WrongId,
             15..=22 => Kind::Valid(1),
@@ -330,6 +335,7 @@ impl World {
         if self.clients[client].asked.is_empty() {
             let backs_off = std::mem::take(&mut self.clients[client].backs_off);
             let delay_us = match backs_off && (self.calm || self.dice.chance(2000)) {
+                true if self.calm => self.dice.between(100_000, 1_000_000),
                 true => self.dice.between(20_000, 200_000),
                 false => self.dice.delay_us(300, 30_000, 2500),
             };

@@ -94,8 +94,8 @@ impl World {
         let manifest = bytes.and_then(|bytes| Manifest::decode(bytes).ok());
         let withheld_s = manifest.map_or(0, |manifest| manifest.withheld_s);
         if withheld_s > 0 {
-            self.oracle
-                .pass(withheld_s as i64 * 1_000_000 + 1_000_000, 0);
+            let upto_us = withheld_s as i64 * 1_000_000 + 1_000_000;
+            self.oracle.may_release(upto_us);
         }
         "flk1 release-clock".to_string()
     }
@@ -126,7 +126,9 @@ impl World {
                 let released = text.strip_prefix("ok {\"released_s\":");
                 let released_s =
                     released.and_then(|it| it.trim_end_matches('}').parse::<i64>().ok());
-                self.oracle.pass(0, released_s.unwrap_or(0) * 1_000_000);
+                let released_us = released_s.unwrap_or(0) * 1_000_000;
+                // Shards hear of it later, each in its own time.
+                self.later(10_000_000, Happening::ClockReleased(released_us));
             }
             _ => {}
         }

@@ -127,6 +127,8 @@ pub struct Rules {
     pub signers: [bool; 2],
     /// Longest body.
     pub body_bytes_max: u64,
+    /// A request is decided, and its decision durable, at most this long after it was sent, or never.
+    pub flight_us_max: i64,
 }
 
 /// The outcome of an id: the variant of its record, and the parameter set that judged it.
@@ -205,14 +207,14 @@ pub struct Oracle {
     ids: Vec<IdState>,
     fast_us: i64,
     slow_us: i64,
+    /// Withheld time that may have been released, and need not have been.
+    releasing_us: i64,
 }
 
 /// Seconds are whole on the expiry clock: a life ends up to one second early, seen from outside.
 const EARLY_US: i64 = 1_000_000;
 /// And up to one second and the parts of one that starts leave out late.
 const LATE_US: i64 = 1_500_000;
-/// A request is decided at most this long after it was sent, or never.
-const FLIGHT_US_MAX: i64 = 60_000_000;
 
 impl Oracle {
     /// Nothing was sent.
@@ -224,7 +226,24 @@ impl Oracle {
             ids: vec![IdState::default(); ids as usize],
             fast_us: 0,
             slow_us: 0,
+            releasing_us: 0,
         }
+    }
+
+    /// From now on withheld time may have been released at any moment.
+    pub fn may_release(&mut self, by_us: i64) {
+        self.releasing_us += by_us;
+    }
+
+    /// What may have been released has reached everything, at least so much of it.
+    pub fn released(&mut self, at_least_us: i64) {
+        let at_most_us = std::mem::take(&mut self.releasing_us);
+        self.pass(at_most_us, at_least_us.min(at_most_us));
+    }
+
+    /// The furthest that the expiry clock may have come.
+    pub fn furthest_us(&self) -> i64 {
+        self.fast_us + self.releasing_us
     }
 
     /// Time passes while the process runs (or is down: then by bounds of its own).
@@ -268,7 +287,7 @@ impl Oracle {
                 before_last: sent.is_some(),
             });
             let ttl_us = self.rules.ttl_us;
-            let until_us = now.slow_us + FLIGHT_US_MAX + ttl_us + LATE_US;
+            let until_us = now.slow_us + self.rules.flight_us_max + ttl_us + LATE_US;
             state.deciders.retain(|_, it| it.until_us >= now.slow_us);
             state.deciders.insert(
                 serial,
@@ -283,7 +302,7 @@ impl Oracle {
     }
 
     fn surely_alive(&self, known: &Known) -> bool {
-        self.fast_us - known.decided_from.fast_us < known.ttl_us - EARLY_US
+        self.furthest_us() - known.decided_from.fast_us < known.ttl_us - EARLY_US
     }
 
     /// The outcome that every client must get, if that is certain.
@@ -295,7 +314,7 @@ impl Oracle {
     /// The moment of the fastest clock at which an acknowledged outcome may begin to expire, if it has not yet.
     pub fn expires_in_us(&self, key: u32) -> Option<i64> {
         let known = self.ids[key as usize].known?;
-        let left_us = known.decided_from.fast_us + known.ttl_us - EARLY_US - self.fast_us;
+        let left_us = known.decided_from.fast_us + known.ttl_us - EARLY_US - self.furthest_us();
         (left_us > 0).then_some(left_us)
     }
 
@@ -325,7 +344,7 @@ impl Oracle {
             Err(broken(Property::ReplyOrder, how))
         };
         let shape = request.shape;
-        let too_large = u64::from(shape.bytes) > self.rules.body_bytes_max;
+        let too_large = kind != Kind::Empty && u64::from(shape.bytes) > self.rules.body_bytes_max;
         let verifies = self.rules.signers[usize::from(shape.signer)];
         match (kind, answer.status) {
             (_, 503) => return Ok(Meaning::Retry),
@@ -337,7 +356,9 @@ impl Oracle {
             _ => {}
         }
         match (kind, answer.status) {
-            (Kind::Malformed, 400) | (Kind::BadSignature, 401) => Ok(Meaning::Refused),
+            (Kind::Malformed | Kind::Empty, 400) | (Kind::BadSignature, 401) => {
+                Ok(Meaning::Refused)
+            }
             (Kind::Valid(_) | Kind::WrongId, 401) if !verifies => {
                 self.ids[key as usize].deciders.remove(&serial);
                 Ok(Meaning::Refused)

@@ -193,7 +193,7 @@ impl Scenario {
             changes: dice.chance(3000),
             body_bytes: &[0],
             table_bytes_max: match rare.chance(800) {
-                true => rare.pick(&[8_000, 30_000, 100_000]),
+                true => rare.pick(&[60_000, 100_000]),
                 false => 64 << 20,
             },
             commands: dice.pick(&[0, 0, 10, 60]),
@@ -245,7 +245,7 @@ impl Scenario {
         self.clients = 8;
         self.limits.flights_max = rare.pick(&[16, 40]);
         self.limits.pipeline_max = 64;
-        self.table_bytes_max = rare.pick(&[100_000, 300_000, 64 << 20]);
+        self.table_bytes_max = rare.pick(&[1_500_000, 2_000_000, 64 << 20]);
         self.stretch = 24;
         self.runs = self.runs.min(2);
     }

@@ -30,6 +30,8 @@ pub enum Kind {
     Malformed,
     /// Validly signed, with an id that is not its own.
     WrongId,
+    /// A body of no bytes at all.
+    Empty,
 }
 
 /// How a request differs from others of its kind in what is not signed.
@@ -196,11 +198,14 @@ fn signed(record: &mut OwnedRecord, key: &SigningKey) -> [String; 2] {
 
 /// The body of a request; `serial` makes it unlike every other.
 pub fn body(key: u32, kind: Kind, shape: Shape, serial: u64) -> Vec<u8> {
+    if kind == Kind::Empty {
+        return Vec::new();
+    }
     let id = pool().id(key);
     let signer = usize::from(shape.signer);
     let parts = match kind {
         Kind::Valid(variant) => &id.variants[usize::from(variant)].parts[signer],
-        Kind::BadSignature => &id.bad_signature,
+        Kind::BadSignature | Kind::Empty => &id.bad_signature,
         Kind::WrongId => &id.wrong_id[signer],
         Kind::Malformed => {
             let text = format!("{{\"pcs_id\":\"{}\",\"serial\":{serial},}}", id.pcs_id);

@@ -5,7 +5,7 @@ use super::count::Count;
 use super::disk::{Inode, SECTOR_BYTES};
 use super::logbook::{self, Fate, Item};
 use super::oracle::Property;
-use super::records;
+use super::records::{self, Kind};
 use super::world::World;
 use crate::sim_trace;
 use crate::wal::buffer::BLOCK_BYTES;
@@ -76,6 +76,9 @@ pub(super) struct Undo {
     /// What a start that serves all the same has overlooked; nothing: it need not look there.
     pub(super) must_refuse: Option<String>,
 }
+
+/// The request of an empty body, which bears no number.
+const NO_REQUEST: u64 = u64::MAX;
 
 /// Place of a body: start and number of its log, sequence, index.
 pub type BodyAt = ((u32, u16), u64, u32);
@@ -210,7 +213,7 @@ impl World {
             bodies: Vec::new(),
             decided: Vec::new(),
             fates: Vec::new(),
-            fast_us: reading.fast_us,
+            fast_us: self.oracle.furthest_us(),
             slow_us: reading.slow_us,
             wall_us: wall_us.map_or(self.wall_us(), |bytes| u64::from_le_bytes(*bytes)),
             applied: None,
@@ -259,6 +262,11 @@ impl World {
 
     fn note_item(&mut self, write: &mut LogWrite, item: &Item) {
         match item {
+            Item::Body { index, bytes } if bytes.is_empty() => {
+                let place = (write.log, write.sequence, *index);
+                self.truth.places.insert(place, NO_REQUEST);
+                self.truth.unfated.insert(place);
+            }
             Item::Body { index, bytes } => {
                 let serial = logbook::serial_of(bytes);
                 let request =
@@ -290,6 +298,11 @@ impl World {
                 };
                 write.fates.push(place);
                 match fate {
+                    Fate::Refused(400) => {}
+                    _ if serial == NO_REQUEST => {
+                        let how = format!("an empty body has the fate {fate:?}");
+                        self.fail(Property::NothingInvented, how);
+                    }
                     Fate::Decision => {
                         write.decided.push(serial);
                         if self.truth.given_up.contains(&serial) {
@@ -348,6 +361,7 @@ impl World {
     /// The run is over.
     pub fn note_end(&mut self) {
         self.truth.ended_us = self.now_us();
+        self.oracle.released(0);
         let truth = &self.truth;
         self.truth.ended_healthy = truth.keeper_errors == 0 && truth.log_errors == 0;
     }
@@ -577,7 +591,7 @@ impl World {
             else {
                 continue;
             };
-            if self.truth.excused.contains(&serial) {
+            if self.truth.excused.contains(&serial) || request.kind == Kind::Empty {
                 continue;
             }
             if !bodies.contains(&serial) {

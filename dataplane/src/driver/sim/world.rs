@@ -70,6 +70,8 @@ pub enum Happening {
     FileDone(FileOp, Option<Errno>),
     /// A client acts, if its token is still this.
     Client(usize, u64),
+    /// Every shard has heard that so much withheld time was released.
+    ClockReleased(i64),
     /// Bytes reach the server.
     BytesToServer(u64, Vec<u8>),
     /// The client's FIN reaches the server.
@@ -165,6 +167,11 @@ fn rules(scenario: &Scenario, settings: &Settings) -> Rules {
         params: settings.params,
         signers: settings.signers,
         body_bytes_max: scenario.limits.http.body_bytes_max,
+        // What waits behind a write that hangs gets the outcome of what was written, however long that took.
+        flight_us_max: match scenario.faults.hang {
+            0 => 60_000_000,
+            _ => 60_000_000 + 2 * super::plan::HANG_US_MAX as i64,
+        },
     }
 }
 
@@ -397,10 +404,10 @@ impl World {
                     );
                 }
             }
-            if self.run_events > events_max + 60_000 {
+            if self.run_events > events_max + 200_000 {
                 self.fail(
                     Property::Liveness,
-                    format!("60,000 events and no end, {} queued", self.queue.len()),
+                    format!("200,000 events and no end, {} queued", self.queue.len()),
                 );
             }
             self.happen();
@@ -471,6 +478,8 @@ impl World {
         if let Some(process) = self.process.as_mut() {
             process.terminated = true;
         }
+        // A supervisor waits for a stop that long.
+        self.end_at_us = self.end_at_us.min(self.now_us + 90_000_000);
         self.later(1, Happening::ToKeeper(KeeperEvent::Terminate));
     }
 
@@ -502,6 +511,7 @@ impl World {
             Happening::KeeperTick(token) => self.keeper_tick(token),
             Happening::FileDone(op, error) => self.file_done(op, error),
             Happening::Client(client, token) => self.client_acts(client, token),
+            Happening::ClockReleased(by_us) => self.oracle.released(by_us),
             Happening::BytesToServer(conn, bytes) => self.bytes_to_server(conn, bytes),
             Happening::FinToServer(conn) => self.fin_to_server(conn),
             Happening::ResetToServer(conn) => self.reset_to_server(conn),

@@ -29,6 +29,7 @@ const RULES: Rules = Rules {
     params: 0,
     signers: [true, false],
     body_bytes_max: 4_096,
+    flight_us_max: 60_000_000,
 };
 
 #[test]
