@@ -86,6 +86,38 @@ pub fn has_no_left_work(file: &File) -> Vec<Finding> {
         .collect()
 }
 
+/// The gateway says its lines through its console: printing blocks where nobody reads, and panics where nothing can be
+/// written. What follows the tests' mark is tests; the simulator is a program for a terminal.
+pub fn prints_by_the_console(file: &File) -> Vec<Finding> {
+    const GATEWAY: [&str; 2] = ["dataplane/src/", "cli/src/up/"];
+    const TERMINAL: [&str; 2] = ["dataplane/src/driver/sim/", "dataplane/src/bin/flk-sim.rs"];
+    const MACROS: [&str; 5] = ["print!", "println!", "eprint!", "eprintln!", "dbg!"];
+    let is_in = |all: &[&str]| {
+        all.iter()
+            .any(|it| file.path.to_string_lossy().starts_with(it))
+    };
+    let is_test = |part: &str| part.starts_with("test");
+    if !is_in(&GATEWAY)
+        || is_in(&TERMINAL)
+        || file
+            .path
+            .components()
+            .any(|part| is_test(&part.as_os_str().to_string_lossy()))
+    {
+        return Vec::new();
+    }
+    lines(file)
+        .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+        .filter(|(_, line)| {
+            let code = line.split("//").next().unwrap_or_default();
+            MACROS
+                .iter()
+                .any(|name| has_word(code, &name[..name.len() - 1]) && code.contains(name))
+        })
+        .map(|(number, _)| finding(file, number, "prints: say it through the console"))
+        .collect()
+}
+
 /// A skipped part of a test is said by `flk_testkit::skipped`, which keeps the list, and by nothing else.
 pub fn skips_by_the_list(file: &File) -> Vec<Finding> {
     const SAID: &str = concat!("\"SKIP", "PED:");
@@ -190,6 +222,31 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_gateway_that_prints_is_found() {
+        let text = "fn a() {\n    eprintln!(\"lost\");\n}\n";
+        assert_eq!(
+            prints_by_the_console(&file("dataplane/src/run.rs", text)).len(),
+            1
+        );
+        assert_eq!(
+            prints_by_the_console(&file("cli/src/up/mod.rs", text)).len(),
+            1
+        );
+        for path in [
+            "cli/src/main.rs",
+            "dataplane/src/driver/sim/a.rs",
+            "dataplane/src/keeper/tests.rs",
+        ] {
+            assert!(
+                prints_by_the_console(&file(path, text)).is_empty(),
+                "{path}"
+            );
+        }
+        let text = "fn a() {} // not eprintln!\n#[cfg(test)]\nmod tests { fn a() { println!(\"ok\"); } }\n";
+        assert!(prints_by_the_console(&file("dataplane/src/run.rs", text)).is_empty());
     }
 
     #[test]

@@ -57,6 +57,15 @@ fn no_work_is_left_as_a_mark_in_a_file() {
 }
 
 #[test]
+fn the_gateway_prints_nothing_past_its_console() {
+    check(
+        texts_with("rs")
+            .iter()
+            .flat_map(rust::prints_by_the_console),
+    );
+}
+
+#[test]
 fn every_dependency_has_its_reason() {
     let manifests = texts_with("toml");
     let root = manifests

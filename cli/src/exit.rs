@@ -81,6 +81,16 @@ impl Failure {
         Self::with(Exit::Unavailable, text)
     }
 
+    /// With which code to end.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What happened and what to do about it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Output could not be written. A closed pipe is how readers such as `head` say that they have enough.
     pub(crate) fn output(error: &io::Error) -> Self {
         match error.kind() {

@@ -150,7 +150,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     rustix::thread::sched_setaffinity(None, &set)?;
 
     let address = ([127, 0, 0, 1], port).into();
-    let listener = listeners(address, 1)?.remove(0);
+    let listener = listeners(address, 1, std::time::Duration::ZERO, || {})?.remove(0);
     let bell = Arc::new(Doorbell::new()?);
     let (mut links, _keeper) = link(&[bell], &Arc::new(Doorbell::new()?), 1);
     let setup = ShardSetup {

@@ -15,6 +15,7 @@ pub mod mesh;
 
 pub mod keeper;
 
+pub mod exit;
 pub mod planted;
 pub mod run;
 pub mod stats;

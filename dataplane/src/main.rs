@@ -1,49 +1,69 @@
 //! `flk-dataplane`: the gateway process. Configured by environment variables only; see `--help`.
 
 use flk_dataplane::config::{Config, VARIABLES};
-use flk_dataplane::run::{EX_CONFIG, EXIT_CODES, run};
+use flk_dataplane::driver::console::last_words;
+use flk_dataplane::exit::{self, Exit};
+use flk_dataplane::run::{Surroundings, run};
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        None => {}
-        Some("--version" | "-V") => {
-            println!("flk-dataplane {}", env!("CARGO_PKG_VERSION"));
-            return ExitCode::SUCCESS;
+    match std::env::args_os().nth(1) {
+        None => serve(),
+        Some(argument) if argument == "--version" || argument == "-V" => {
+            print(&format!("flk-dataplane {}\n", env!("CARGO_PKG_VERSION")))
         }
-        Some("--help" | "-h") => {
-            help();
-            return ExitCode::SUCCESS;
-        }
+        Some(argument) if argument == "--help" || argument == "-h" => print(&help()),
         Some(other) => {
-            eprintln!(
+            let other = other.to_string_lossy();
+            last_words(&format!(
                 "flk-dataplane: unknown argument {other}; it is configured by environment variables, see --help"
-            );
-            return ExitCode::from(64);
-        }
-    }
-    match Config::from_process() {
-        Ok(config) => run(config),
-        Err(error) => {
-            eprintln!("flk-dataplane: {error}");
-            ExitCode::from(EX_CONFIG)
+            ));
+            ExitCode::from(Exit::Usage.code())
         }
     }
 }
 
-fn help() {
-    println!("flk-dataplane: takes signed records over HTTP, makes each durable, and answers.");
-    println!();
-    println!("Example:");
-    println!(
-        "  PCS_HMAC_KEY=\"$(head -c 32 /dev/urandom | base64)\" WAL_DIR=/var/lib/flk/wal flk-dataplane"
-    );
-    println!();
-    println!("Environment:");
-    for variable in VARIABLES {
-        println!("  {:<20} {}", variable.name(), variable.allowed());
-        println!("  {:<20} default: {}", "", variable.default());
+fn serve() -> ExitCode {
+    let surroundings = match Surroundings::take() {
+        Ok(surroundings) => surroundings,
+        Err(code) => return code,
+    };
+    match Config::from_process() {
+        Ok(config) => run(config, &surroundings),
+        Err(error) => surroundings.end(
+            Exit::Configuration.code(),
+            &format!("flk-dataplane: {error}"),
+        ),
     }
-    println!();
-    println!("{EXIT_CODES}");
+}
+
+/// A text on standard output; a reader that has enough of it is no failure.
+fn print(text: &str) -> ExitCode {
+    let mut out = std::io::stdout();
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match printed {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::from(Exit::File.code()),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn help() -> String {
+    let mut text = "\
+flk-dataplane: takes signed records over HTTP, makes each durable, and answers.
+
+Example:
+  PCS_HMAC_KEY=\"$(head -c 32 /dev/urandom | base64)\" WAL_DIR=/var/lib/flk/wal flk-dataplane
+
+Environment:
+"
+    .to_owned();
+    for variable in VARIABLES {
+        let (name, allowed, default) = (variable.name(), variable.allowed(), variable.default());
+        let _ = writeln!(text, "  {name:<20} {allowed}");
+        let _ = writeln!(text, "  {:<20} default: {default}", "");
+    }
+    let _ = writeln!(text, "\n{}", exit::help());
+    text
 }

@@ -1,53 +1,41 @@
 //! From a checked configuration to a running gateway: what the host allows is found out, said, and handed to the threads.
 //! It owns the order of a start; it serves nothing itself.
 
-use crate::config::Config;
-use crate::config::units::{show_bytes, show_hours};
-use crate::dedup::table::BYTES_PER_KEY;
+mod announce;
+mod memory;
+
+use crate::config::{Config, warnings};
 use crate::driver::affinity::{allowed_cpus, choose_cores, quota_cpus};
+use crate::driver::console::{Console, last_words};
 use crate::driver::descriptors::{self, Places};
 use crate::driver::files::open_directory;
 use crate::driver::flush_time::flush_time;
-use crate::driver::listen::{listeners, local_address};
-use crate::driver::probe::{Chosen, DriverKind, WriteMethod, choose, write_method};
+use crate::driver::holder::Holder;
+use crate::driver::listen::{PORT_WAIT, listeners, local_address};
+use crate::driver::lock::{LockError, lock_directory};
+use crate::driver::memory::memory_limit;
+use crate::driver::probe::{WriteMethod, choose, write_method};
 use crate::driver::rate::Rate;
 use crate::driver::ring::ring_messages;
-use crate::driver::signal::Signals;
+use crate::driver::signal::{Ends, Signals};
 use crate::driver::threads::{self, Process, raise_open_files};
-use crate::driver::{self, Machine, NoProbe};
+use crate::driver::{self, DriverError, Machine, NoProbe};
 use crate::event::{Driver, Inbox, Next, Now, Outbox, ShardId};
+use crate::exit::Exit;
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
 use crate::shard::Shard;
-use crate::shard::config::{Limits, ShardConfig, Signing};
+use crate::shard::config::{Limits, ShardConfig};
 use crate::stats::Stats;
+use announce::{Found, announce};
 use flk_contract::Params;
-use std::error::Error;
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use memory::dedup_memory;
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Exit code for a configuration that cannot run (sysexits).
-pub const EX_CONFIG: u8 = 78;
-
-/// How a gateway ends, for every text of help that must say it.
-pub const EXIT_CODES: &str = "\
-Exit codes:
-   0  stopped as asked, everything answered
-  64  an argument that is not known
-  65  damage: something durable is not what it was; nothing was changed, see flk wal verify
-  69  another process holds WAL_DIR
-  71  the operating system refused something that a thread needs
-  74  a file operation failed: check the disk, its room and its permissions
-  75  the numbers of a log are used up: start again
-  78  the start is impossible as configured
-
-A supervisor may start it again after 74 and 75; the others want somebody who looks. docs/operations.md says what to do.";
-
-/// Exit code where the disk fails before the keeper starts; the keeper's own is the same.
-const EX_IOERR: i32 = 74;
 
 impl Machine for Shard {
     fn turn<D: Driver>(
@@ -61,59 +49,147 @@ impl Machine for Shard {
     }
 }
 
-/// Runs a gateway until it is told to stop; the exit code of the process. Start-up lines and notices go to standard error.
-pub fn run(config: Config) -> ExitCode {
-    match start(config) {
-        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
-        Err(error) => {
-            eprintln!("flk: {error}");
-            ExitCode::from(EX_CONFIG)
+/// What every start takes before anything else: the process's signals, and a way to say lines that cannot hold it up.
+pub struct Surroundings {
+    console: Console,
+    ends: Arc<Ends>,
+}
+
+impl Surroundings {
+    /// Takes them, on the main thread, before any other thread is started.
+    ///
+    /// # Errors
+    /// The exit code; the reason was said.
+    pub fn take() -> Result<Surroundings, ExitCode> {
+        let taken = || {
+            let signals = Signals::block()?;
+            let console = Console::start()?;
+            console.say_panics();
+            let ends = signals.watch(console.clone())?;
+            Ok::<_, DriverError>(Surroundings { console, ends })
+        };
+        taken().map_err(|error| {
+            last_words(&format!("flk: {error}"));
+            ExitCode::from(Exit::Refused.code())
+        })
+    }
+
+    /// Warns of variables of the environment that look like settings and are none.
+    fn warn_of_unknown(&self) {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for warning in warnings(&names.collect::<BTreeSet<_>>()) {
+            self.say(format!("flk: warning: {warning}"));
+        }
+    }
+
+    /// Says a line to the operator.
+    pub fn say(&self, line: impl Into<String>) {
+        self.console.say(line);
+    }
+
+    /// The end of the process where it did not come to a start, with the line that says why.
+    pub fn end(&self, code: u8, reason: &str) -> ExitCode {
+        self.console.say(reason);
+        self.console.flush();
+        ExitCode::from(code)
+    }
+}
+
+/// Why a gateway did not come to serve.
+#[derive(Debug)]
+struct StartError {
+    exit: Exit,
+    reason: String,
+}
+
+impl StartError {
+    fn of(exit: Exit) -> impl Fn(&dyn Display) -> StartError {
+        move |reason| StartError {
+            exit,
+            reason: reason.to_string(),
         }
     }
 }
 
-fn start(config: Config) -> Result<i32, Box<dyn Error>> {
-    let signals = Signals::block()?;
+impl From<DriverError> for StartError {
+    fn from(error: DriverError) -> StartError {
+        StartError::of(Exit::Refused)(&error)
+    }
+}
+
+/// Runs a gateway until it is told to stop; the exit code of the process. Start-up lines and notices go to standard error.
+pub fn run(config: Config, surroundings: &Surroundings) -> ExitCode {
+    match start(config, surroundings) {
+        Ok(code) => {
+            surroundings.console.flush();
+            ExitCode::from(u8::try_from(code).unwrap_or(1))
+        }
+        Err(error) => surroundings.end(error.exit.code(), &format!("flk: {}", error.reason)),
+    }
+}
+
+/// From a configuration to a served port, in the order in which a second gateway on the same directory or port must not
+/// get further: the lock, the disk, the port, and only then the operators' socket and the shards.
+fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError> {
+    let wrong = StartError::of(Exit::Configuration);
+    let console = &surroundings.console;
+    surroundings.warn_of_unknown();
     let files_max = raise_open_files();
     let files_open = descriptors::open_count();
-    let cores = choose_cores(config.cores.as_deref(), &allowed_cpus()?, quota_cpus())?;
-    let shards = u16::try_from(cores.len()).map_err(|_| "FLK_CORES: more than 65535 cores")?;
-    let driver = choose(config.driver)?;
+    let allowed = allowed_cpus().map_err(|error| wrong(&error))?;
+    let cores = choose_cores(config.cores.as_deref(), &allowed, quota_cpus());
+    let cores = cores.map_err(|error| wrong(&error))?;
+    let shards = u16::try_from(cores.len());
+    let shards = shards.map_err(|_| wrong(&"FLK_CORES: more than 65535 cores"))?;
+    let limit = memory_limit();
+    let dedup = dedup_memory(
+        config.dedup_memory_bytes_max,
+        limit,
+        shards,
+        &Limits::default(),
+    );
+    let dedup = dedup.map_err(|reason| wrong(&reason))?;
+    let shares = Shares {
+        shards,
+        dedup_bytes: dedup.bytes,
+    };
+    let driver = choose(config.driver).map_err(|error| wrong(&error))?;
     let limits = Limits::default();
     let wanted = (limits.connections_max, limits.connections_spare);
-    let places = descriptors::places(files_max, files_open, driver.kind, shards, wanted)?;
-    let directory = open_directory(&config.wal_dir)?;
-    let probed = write_method(directory.as_fd()).and_then(|method| {
-        let flush = flush_time(directory.as_fd(), &method)?;
-        Ok((method, flush))
-    });
-    let (method, flush) = match probed {
-        Ok(probed) => probed,
-        Err(error) => {
-            let path = config.wal_dir.display();
-            eprintln!(
-                "flk: writing a probe in WAL_DIR {path}: {error}. Check the disk, its free space and the permissions of WAL_DIR, then start again"
-            );
-            return Ok(EX_IOERR);
-        }
-    };
-    let listeners = listeners(config.listen, cores.len())?;
+    let places = descriptors::places(files_max, files_open, driver.kind, shards, wanted);
+    let places = places.map_err(|error| wrong(&error))?;
+    let directory = open_directory(&config.wal_dir).map_err(|error| wrong(&error))?;
+    let lock = lock(&config, directory.as_fd(), console)?;
+    let (method, flush) = probe_disk(&config, directory.as_fd())?;
+    let listeners = listen(&config, cores.len(), console)?;
     let address = match listeners.first() {
         Some(listener) => local_address(listener)?,
         None => config.listen,
     };
-    announce(&config, &cores, address, &driver, &method, flush);
-    announce_places(&places, files_max, shards);
+    let found = Found {
+        cores: &cores,
+        address,
+        driver: &driver,
+        method: &method,
+        flush,
+        dedup: &dedup,
+        places: &places,
+        files_max,
+    };
+    announce(&config, &found, console);
 
-    let stats = Arc::new(Stats::new(shards));
-    let shard_config = shard_config(&config, shards, &places, &stats);
+    let mut stats = Stats::new(shards);
+    stats.log_lines_dropped = console.dropped_count();
+    let stats = Arc::new(stats);
+    let shard_config = shard_config(&config, &places, shares, &stats);
     let limits = shard_config.limits;
-    let keeper_config = keeper_config(&config, shards, &method);
+    let keeper_config = keeper_config(&config, shards, dedup.bytes, &method);
     let process = Process {
         driver: driver.kind,
         cores,
         listeners,
         directory,
+        lock,
         directory_path: config.wal_dir.clone(),
         rate: Arc::new(Rate::new(config.token_rate)),
         limits: driver::Limits {
@@ -121,7 +197,8 @@ fn start(config: Config) -> Result<i32, Box<dyn Error>> {
             ..driver::Limits::default()
         },
         ring_messages: ring_messages(limits.flights_max as usize) + PRESSURE_MESSAGES,
-        signals,
+        ends: Arc::clone(&surroundings.ends),
+        console: console.clone(),
     };
     let machine = move |id| {
         Shard::new(ShardConfig {
@@ -133,16 +210,86 @@ fn start(config: Config) -> Result<i32, Box<dyn Error>> {
         process,
         machine,
         move || Keeper::new(keeper_config),
-        |notice| eprintln!("flk: {notice}"),
+        |notice| console.say(format!("flk: {notice}")),
         |_| Box::new(NoProbe),
     )?;
     Ok(code)
 }
 
+/// Takes WAL_DIR for this process.
+fn lock(
+    config: &Config,
+    directory: BorrowedFd<'_>,
+    console: &Console,
+) -> Result<OwnedFd, StartError> {
+    let waiting = |holder: &Holder| {
+        console.say(format!(
+            "flk: WAL_DIR is in use by {holder}, which is ending: waiting up to 5 s for it"
+        ));
+    };
+    lock_directory(directory, waiting).map_err(|error| match error {
+        LockError::Held(_) => StartError::of(Exit::Locked)(&error),
+        LockError::Ending(_) => StartError::of(Exit::Again)(&error),
+        LockError::File(_) => disk_error("taking the lock of", config, &error),
+    })
+}
+
+/// How the log is written to this disk, and how long a write takes.
+fn probe_disk(
+    config: &Config,
+    directory: BorrowedFd<'_>,
+) -> Result<(WriteMethod, Duration), StartError> {
+    let probed = write_method(directory).and_then(|method| {
+        let flush = flush_time(directory, &method)?;
+        Ok((method, flush))
+    });
+    probed.map_err(|error| disk_error("writing a probe in", config, &error))
+}
+
+fn disk_error(doing: &str, config: &Config, error: &dyn Display) -> StartError {
+    let path = config.wal_dir.display();
+    StartError::of(Exit::File)(&format!(
+        "{doing} WAL_DIR {path}: {error}. Check the disk, its free space and the permissions of WAL_DIR, then start again"
+    ))
+}
+
+/// Takes the port, waiting a while where it is taken.
+fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<OwnedFd>, StartError> {
+    let waiting = || {
+        let address = config.listen;
+        console.say(format!(
+            "flk: {address} is taken: waiting up to 5 s for it (the kernel holds the port of a process that was just killed a little longer)"
+        ));
+    };
+    listeners(config.listen, shards, PORT_WAIT, waiting).map_err(|error| {
+        let exit = match error.is_taken() {
+            true => Exit::Again,
+            false => Exit::Configuration,
+        };
+        StartError::of(exit)(&error)
+    })
+}
+
 /// Room in each ring for messages that belong to no request.
 const PRESSURE_MESSAGES: usize = 64;
 
-fn shard_config(config: &Config, shards: u16, places: &Places, stats: &Arc<Stats>) -> ShardConfig {
+/// What is divided among the shards.
+#[derive(Clone, Copy)]
+struct Shares {
+    shards: u16,
+    dedup_bytes: u64,
+}
+
+fn shard_config(
+    config: &Config,
+    places: &Places,
+    shares: Shares,
+    stats: &Arc<Stats>,
+) -> ShardConfig {
+    let Shares {
+        shards,
+        dedup_bytes,
+    } = shares;
     let mut limits = Limits {
         connections_max: places.connections_max,
         connections_spare: places.connections_spare,
@@ -157,7 +304,7 @@ fn shard_config(config: &Config, shards: u16, places: &Places, stats: &Arc<Stats
         signing: Arc::clone(&config.signing),
         params: Params::default(),
         ttl_s: config.dedup_ttl_s,
-        dedup_bytes_max: config.dedup_memory_bytes_max / u64::from(shards),
+        dedup_bytes_max: dedup_bytes / u64::from(shards),
         rated: config.token_rate > 0,
         metrics_auth: config.metrics_auth.clone(),
         drain_delay_us: config.drain_delay.as_micros() as u64,
@@ -165,19 +312,12 @@ fn shard_config(config: &Config, shards: u16, places: &Places, stats: &Arc<Stats
     }
 }
 
-fn announce_places(places: &Places, files_max: Option<u64>, shards: u16) {
-    let each = places.connections_max;
-    let all = u64::from(each) * u64::from(shards);
-    eprintln!("  places     for {all} connections, {each} per shard");
-    if let (Some(limit), Some(limit_wanted)) = (files_max, places.limit_wanted) {
-        let wanted = u64::from(Limits::default().connections_max) * u64::from(shards);
-        eprintln!(
-            "  warning    the limit of open files is {limit}: {limit_wanted} would allow {wanted} connections (LimitNOFILE, ulimit -n)"
-        );
-    }
-}
-
-fn keeper_config(config: &Config, shards: u16, method: &WriteMethod) -> KeeperConfig {
+fn keeper_config(
+    config: &Config,
+    shards: u16,
+    dedup_bytes: u64,
+    method: &WriteMethod,
+) -> KeeperConfig {
     KeeperConfig {
         shards,
         segment_bytes: config.segment_bytes,
@@ -188,64 +328,10 @@ fn keeper_config(config: &Config, shards: u16, method: &WriteMethod) -> KeeperCo
         slices_count_max: 20,
         wal_bytes_max: config.wal_bytes_max,
         body_age_max_s: config.wal_age_max_s,
-        dedup_memory_bytes_max: config.dedup_memory_bytes_max,
+        dedup_memory_bytes_max: dedup_bytes,
         sync: method.sync,
         direct: method.direct,
         params: Params::default().version,
         pid: std::process::id(),
-    }
-}
-
-fn announce(
-    config: &Config,
-    cores: &[usize],
-    address: SocketAddr,
-    driver: &Chosen,
-    method: &WriteMethod,
-    flush: Duration,
-) {
-    let cpus: Vec<String> = cores.iter().map(usize::to_string).collect();
-    let keys = config.dedup_memory_bytes_max / BYTES_PER_KEY;
-    let hours = |rate: u64| show_hours(keys as f64 / rate as f64 / 3600.0);
-    eprintln!(
-        "flk {} listens on http://{address}",
-        env!("CARGO_PKG_VERSION")
-    );
-    eprintln!("  shards     {} on CPU {}", cores.len(), cpus.join(","));
-    eprintln!("  driver     {}: {}", driver.kind.name(), driver.why);
-    if driver.kind == DriverKind::Portable {
-        eprintln!("             costs: {}", driver.costs);
-    }
-    eprintln!("  log        {}: {}", config.wal_dir.display(), method.why);
-    eprintln!(
-        "  flush      {:.0} µs for one durable block on this device (median of 15)",
-        flush.as_secs_f64() * 1e6
-    );
-    eprintln!(
-        "  dedup      {} of memory, {:.1} M keys: {} at 1k new ids/s, {} at 10k/s, {} at 50k/s; TTL {}",
-        show_bytes(config.dedup_memory_bytes_max),
-        keys as f64 / 1e6,
-        hours(1_000),
-        hours(10_000),
-        hours(50_000),
-        show_hours(f64::from(config.dedup_ttl_s) / 3600.0),
-    );
-    match config.signing.as_ref() {
-        Signing::Keys(keys) => {
-            for (id, scheme) in keys.ids() {
-                eprintln!("  key        {id} {scheme}");
-            }
-        }
-        Signing::Unsigned => {
-            eprintln!(
-                "  WARNING    signatures are NOT checked (PCS_SIGN_ALG=none): anyone can submit anything"
-            );
-        }
-    }
-    if config.short_keys_count > 0 {
-        eprintln!(
-            "  warning    {} HMAC key(s) shorter than the advised 32 bytes",
-            config.short_keys_count
-        );
     }
 }

@@ -88,7 +88,9 @@ fn with_server<M: Machine + Send>(
     mut machine: M,
     client: impl FnOnce(SocketAddr, &KeeperLinks),
 ) -> (M, Ended) {
-    let listener = listeners(([127, 0, 0, 1], 0).into(), 1).unwrap().remove(0);
+    let listener = listeners(([127, 0, 0, 1], 0).into(), 1, Duration::ZERO, || {})
+        .unwrap()
+        .remove(0);
     let address = local_address(&listener).unwrap();
     let bells = bells(1);
     let (mut links, keeper) = link(&bells, &Arc::new(Doorbell::new().unwrap()), 1);
@@ -377,7 +379,7 @@ fn files_are_written_synced_and_read_and_failures_come_back_with_the_buffer() {
 fn shards_that_sleep_between_messages_lose_no_wake_up() {
     for kind in kinds() {
         const ROUNDS: u32 = 20_000;
-        let listeners = listeners(([127, 0, 0, 1], 0).into(), 2).unwrap();
+        let listeners = listeners(([127, 0, 0, 1], 0).into(), 2, Duration::ZERO, || {}).unwrap();
         let bells = bells(2);
         let (links, keeper) = link(&bells, &Arc::new(Doorbell::new().unwrap()), 4);
         std::thread::scope(|scope| {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // tests may
 
 use flk_dataplane::config::{VARIABLES, Variable};
+use flk_dataplane::exit::Exit;
 use flk_dataplane::http::Problem;
 use flk_dataplane::stats::{Stats, exposition};
 use std::collections::BTreeSet;
@@ -122,6 +123,21 @@ fn the_exit_codes_of_help_are_those_of_the_page() {
     let rows = table.lines().filter_map(|line| line.strip_prefix("| "));
     let explained: Vec<&str> = rows.filter_map(first_number).collect();
     assert_eq!(explained, told);
+}
+
+#[test]
+fn the_unit_of_the_page_restarts_after_what_may_pass_and_after_nothing_else() {
+    let page = page("docs/operations.md");
+    let prevented = page
+        .lines()
+        .find_map(|line| line.strip_prefix("RestartPreventExitStatus="));
+    let prevented: Vec<&str> = prevented.unwrap().split(' ').collect();
+    let ends = Exit::ALL.iter().filter(|&&exit| exit != Exit::Stopped);
+    let looked_at: Vec<String> = ends
+        .filter(|exit| !exit.is_worth_a_restart())
+        .map(|exit| exit.code().to_string())
+        .collect();
+    assert_eq!(prevented, looked_at);
 }
 
 /// The number that a line begins with.

@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test may: its helpers are not in test functions
 
 use flk_dataplane::driver::commands::socket_path;
+use flk_dataplane::driver::console::Console;
 use flk_dataplane::driver::files::open_directory;
-use flk_dataplane::driver::listen::listeners;
+use flk_dataplane::driver::listen::{PORT_WAIT, listeners};
+use flk_dataplane::driver::lock::lock_directory;
 use flk_dataplane::driver::probe::{DriverKind, Requested, choose};
 use flk_dataplane::driver::rate::Rate;
 use flk_dataplane::driver::signal::Signals;
@@ -38,6 +40,7 @@ impl Machine for Shard {
     ) -> Next {
         for event in inbox.events.drain(..) {
             match event {
+                Event::Keeper(ToShard::Serve { .. }) => {}
                 Event::Keeper(ToShard::Drain) => {
                     self.drains_left -= 1;
                     if self.drains_left == 0 {
@@ -90,7 +93,12 @@ impl KeeperMachine for Keeper {
         }
         for event in events {
             match event {
-                KeeperEvent::Tick => ops.push(KeeperOp::Say(Notice::Installed)),
+                KeeperEvent::Tick => {
+                    ops.extend((0..SHARDS).map(|shard| {
+                        KeeperOp::ToShard(ShardId(shard), ToShard::Serve { admit: true })
+                    }));
+                    ops.push(KeeperOp::Say(Notice::Installed));
+                }
                 KeeperEvent::Command { id, line } => self.command(id, &line, &mut ops),
                 KeeperEvent::FileDone(result) => {
                     let id = self.asked.take().expect("asked");
@@ -117,24 +125,32 @@ impl KeeperMachine for Keeper {
 
 fn serve(directory: &Path, driver: DriverKind, drains_left: u32) -> i32 {
     let signals = Signals::block().unwrap();
+    let console = Console::start().unwrap();
+    let ends = signals.watch(console.clone()).unwrap();
     raise_open_files();
     let allowed = affinity::allowed_cpus().unwrap();
+    let loopback = ([127, 0, 0, 1], 0).into();
+    let opened = open_directory(directory).unwrap();
     let process = Process {
         driver,
         cores: (0..usize::from(SHARDS))
             .map(|i| allowed[i % allowed.len()])
             .collect(),
-        listeners: listeners(([127, 0, 0, 1], 0).into(), usize::from(SHARDS)).unwrap(),
-        directory: open_directory(directory).unwrap(),
+        listeners: listeners(loopback, usize::from(SHARDS), PORT_WAIT, || {}).unwrap(),
+        lock: lock_directory(opened.as_fd(), |_| {}).unwrap(),
+        directory: opened,
         directory_path: directory.to_owned(),
         rate: Arc::new(Rate::new(0)),
         limits: Limits::default(),
         ring_messages: 16,
-        signals,
+        ends,
+        console: console.clone(),
     };
     let shard = move |id| Shard { id, drains_left };
     let say = |notice| println!("{notice:?}");
-    run(process, shard, Keeper::default, say, |_| Box::new(NoProbe)).unwrap()
+    let code = run(process, shard, Keeper::default, say, |_| Box::new(NoProbe)).unwrap();
+    console.flush();
+    code
 }
 
 /// A server of this file, up and running, which ends at this many signals.

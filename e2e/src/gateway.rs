@@ -7,7 +7,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -144,6 +145,8 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Its environment, and nothing else.
     pub env: Vec<(String, OsString)>,
+    /// What it has for standard error instead of a reader: then its address is what `PORT` says.
+    pub stderr: Option<Arc<OwnedFd>>,
     /// Hard limit of its open files.
     pub open_files_max: Option<u32>,
 }
@@ -165,8 +168,16 @@ impl Plan {
             setting,
             binary: binary(),
             env: Vec::new(),
+            stderr: None,
             open_files_max: None,
         }
+    }
+
+    /// Gives it another standard error and a port of its own, for nobody reads which one it took.
+    pub fn saying_to(self, stderr: OwnedFd) -> Plan {
+        let mut plan = self.with("PORT", &free_port().to_string());
+        plan.stderr = Some(Arc::new(stderr));
+        plan
     }
 
     /// Sets a variable.
@@ -226,9 +237,26 @@ impl Plan {
         }
     }
 
+    /// Starts it, does something once it has said this, and waits until it is ready.
+    pub fn start_when(&self, said: &str, then: impl FnOnce()) -> Gateway {
+        let mut gateway = self.spawn();
+        gateway.wait_until_said(said);
+        then();
+        let address = gateway.said.wait_for(DEADLINE, address_in);
+        gateway.address = address.unwrap_or_else(|| panic!("no start:\n{}", gateway.said()));
+        gateway.wait_until_recovered();
+        gateway
+    }
+
     /// Starts it and waits until it listens, or has ended.
     pub fn launch(&self) -> Result<Gateway, Box<Ended>> {
         let mut gateway = self.spawn();
+        if self.stderr.is_some() {
+            let port = self.env.iter().find(|(name, _)| name == "PORT");
+            let port = port.and_then(|(_, port)| port.to_str()?.parse::<u16>().ok());
+            gateway.address = SocketAddr::from(([127, 0, 0, 1], port.expect("a port of its own")));
+            return Ok(gateway);
+        }
         match gateway.said.wait_for(DEADLINE, address_in) {
             Some(address) => {
                 gateway.address = address;
@@ -258,16 +286,18 @@ impl Plan {
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+            .stderr(match &self.stderr {
+                Some(stderr) => Stdio::from(stderr.try_clone().expect("a descriptor")),
+                None => Stdio::piped(),
+            });
         let mut child = self
             .setting
             .spawn(command)
             .expect("the gateway's binary runs");
         let said = Said::default();
-        let stderr = child.stderr.take().expect("piped");
-        let reader = std::thread::spawn({
+        let reader = child.stderr.take().map(|stderr| {
             let said = said.clone();
-            move || {
+            std::thread::spawn(move || {
                 let mut stderr = BufReader::new(stderr);
                 let mut line = Vec::new();
                 while stderr
@@ -278,15 +308,21 @@ impl Plan {
                     line.clear();
                 }
                 said.add(None);
-            }
+            })
         });
         Gateway {
             child,
             address: SocketAddr::from(([0, 0, 0, 0], 0)),
             said,
-            reader: Some(reader),
+            reader,
         }
     }
+}
+
+/// A port that nothing listens on at this moment.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
 }
 
 /// The address in the start-up lines.
@@ -334,6 +370,9 @@ impl Gateway {
 
     /// Waits until it has said that its start is over, be it the first.
     pub fn wait_until_recovered(&self) {
+        if self.reader.is_none() {
+            return;
+        }
         let over = |text: &str| text.contains("recovered ") || text.contains("nothing to recover");
         let found = self
             .said
@@ -366,7 +405,8 @@ impl Gateway {
             .unwrap_or_else(|error| panic!("no answer: {error}; it said:\n{}", self.said()))
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         let id = Pid::from_raw(self.child.id() as i32).expect("a process id");
         // A process that has ended already takes no signal; what it ended with is looked at anyway.
         let _ = kill_process(id, signal);

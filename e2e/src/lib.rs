@@ -7,6 +7,7 @@ pub mod volume;
 
 pub mod gateway;
 
+pub mod cage;
 pub mod client;
 pub mod records;
 

@@ -2,6 +2,7 @@
 
 use crate::exit::Failure;
 use flk_contract::signature::key_text_of_file;
+use flk_dataplane::run::Surroundings;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -21,7 +22,7 @@ pub(super) struct DevKey {
 
 impl DevKey {
     /// Reads the key, or makes one where there is none.
-    pub(super) fn load_or_make(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn load_or_make(path: &Path, surroundings: &Surroundings) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             let path = path.display();
             Failure::usage(format!(
@@ -33,7 +34,7 @@ impl DevKey {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             Err(error) => return Err(failed(error)),
         };
-        let text = read(path).map_err(failed)?;
+        let text = read(path, surroundings).map_err(failed)?;
         let (path, text) = (path.to_owned(), text);
         Ok(Self { path, text, is_new })
     }
@@ -66,11 +67,13 @@ fn random_text() -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+fn read(path: &Path, surroundings: &Surroundings) -> io::Result<Zeroizing<String>> {
     let mut file = File::open(path)?;
     if file.metadata()?.mode() & 0o077 != 0 {
         let path = path.display();
-        eprintln!("flk: others may read the development key {path}: chmod 600 {path}");
+        surroundings.say(format!(
+            "flk: others may read the development key {path}: chmod 600 {path}"
+        ));
     }
     let mut text = Zeroizing::new(String::new());
     file.read_to_string(&mut text)?;

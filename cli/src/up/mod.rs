@@ -3,12 +3,12 @@
 
 mod dev_key;
 
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{Exit, Failure};
 use clap::Args;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
 use flk_dataplane::config::{Config, ConfigError, RawConfig};
-use flk_dataplane::run::EXIT_CODES;
+use flk_dataplane::run::Surroundings;
 use flk_dataplane::shard::config::Signing;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::DirBuilderExt;
@@ -27,7 +27,7 @@ drains and stops. It ends as the gateway does; a wrong argument of this command 
 
 /// Options of `flk up`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", flk_dataplane::exit::help()))]
 pub(crate) struct UpArgs {
     /// Address to listen on [default: LISTEN, else 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
@@ -46,13 +46,17 @@ pub(crate) struct UpArgs {
 
 /// Runs a gateway until it is told to stop.
 pub(crate) fn run(args: &UpArgs) -> ExitCode {
-    match config(args) {
-        Ok(config) => flk_dataplane::run::run(config),
-        Err(failure) => exit::code(Err(failure)),
+    let surroundings = match Surroundings::take() {
+        Ok(surroundings) => surroundings,
+        Err(code) => return code,
+    };
+    match config(args, &surroundings) {
+        Ok(config) => flk_dataplane::run::run(config, &surroundings),
+        Err(failure) => surroundings.end(failure.exit() as u8, &format!("flk: {}", failure.text())),
     }
 }
 
-fn config(args: &UpArgs) -> Result<Config, Failure> {
+fn config(args: &UpArgs, surroundings: &Surroundings) -> Result<Config, Failure> {
     let wrong = |error: ConfigError| Failure::with(Exit::Configuration, error.to_string());
     RawConfig::refuse_other_than_text().map_err(wrong)?;
     let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
@@ -60,7 +64,7 @@ fn config(args: &UpArgs) -> Result<Config, Failure> {
     let key = match needs_dev_key(&environment) {
         true => {
             make_directory(&data)?;
-            Some(DevKey::load_or_make(&data.join("dev.key"))?)
+            Some(DevKey::load_or_make(&data.join("dev.key"), surroundings)?)
         }
         false => None,
     };
@@ -72,7 +76,7 @@ fn config(args: &UpArgs) -> Result<Config, Failure> {
     };
     let config = Config::from_env(&|name| settings.get(name)).map_err(wrong)?;
     make_directory(&data)?;
-    greet(&config, &data, key.as_ref());
+    greet(&config, &data, key.as_ref(), surroundings);
     Ok(config)
 }
 
@@ -123,7 +127,7 @@ fn make_directory(path: &Path) -> Result<(), Failure> {
 }
 
 /// What to do next; the gateway itself says where it listens and what it found.
-fn greet(config: &Config, data: &Path, key: Option<&DevKey>) {
+fn greet(config: &Config, data: &Path, key: Option<&DevKey>, surroundings: &Surroundings) {
     let flk = std::env::args().next().unwrap_or_else(|| "flk".to_owned());
     let mut sign = format!("{flk} pcs sign");
     let mut submit = String::new();
@@ -131,7 +135,9 @@ fn greet(config: &Config, data: &Path, key: Option<&DevKey>) {
     if let Some(key) = key {
         let path = key.path.display();
         let what = if key.is_new { "made" } else { "found" };
-        eprintln!("development key {path} ({what}; set PCS_HMAC_KEY for anything but trying out)");
+        surroundings.say(format!(
+            "development key {path} ({what}; set PCS_HMAC_KEY for anything but trying out)"
+        ));
         if key.path != Path::new(crate::keys::DEV_KEY) {
             sign = format!("{sign} --key-file {path}");
         }
@@ -162,9 +168,11 @@ fn greet(config: &Config, data: &Path, key: Option<&DevKey>) {
     };
     let events = events.display();
     match key.is_none() && !sign.is_empty() {
-        false => eprintln!("try next, in another terminal:"),
-        true => eprintln!("try next, in another terminal that has the signing key too:"),
+        false => surroundings.say("try next, in another terminal:"),
+        true => surroundings.say("try next, in another terminal that has the signing key too:"),
     }
-    eprintln!("  {flk} pcs build {events} | {sign}{flk} pcs submit{submit} -");
-    eprintln!("  {flk} wal inspect{inspect}");
+    surroundings.say(format!(
+        "  {flk} pcs build {events} | {sign}{flk} pcs submit{submit} -"
+    ));
+    surroundings.say(format!("  {flk} wal inspect{inspect}"));
 }

@@ -2,21 +2,24 @@
 //! before the process dies there (`LogWritten:7`). Everything else is the gateway itself.
 
 use flk_dataplane::config::Config;
+use flk_dataplane::exit::Exit;
 use flk_dataplane::planted::{Bug, Point, die_at, plant};
-use flk_dataplane::run::{EX_CONFIG, run};
+use flk_dataplane::run::{Surroundings, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let surroundings = match Surroundings::take() {
+        Ok(surroundings) => surroundings,
+        Err(code) => return code,
+    };
     let env = |name: &str| std::env::var(name).ok();
-    if let Err(wrong) = plant_from(&env) {
-        eprintln!("flk-dataplane-planted: {wrong}");
-        return ExitCode::from(EX_CONFIG);
-    }
-    match Config::from_process() {
-        Ok(config) => run(config),
-        Err(error) => {
-            eprintln!("flk-dataplane-planted: {error}");
-            ExitCode::from(EX_CONFIG)
+    let config =
+        plant_from(&env).and_then(|()| Config::from_process().map_err(|it| it.to_string()));
+    match config {
+        Ok(config) => run(config, &surroundings),
+        Err(wrong) => {
+            let reason = format!("flk-dataplane-planted: {wrong}");
+            surroundings.end(Exit::Configuration.code(), &reason)
         }
     }
 }

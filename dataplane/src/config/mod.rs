@@ -5,13 +5,15 @@ mod error;
 mod keys;
 mod raw;
 pub mod units;
+mod unknown;
 
 pub use error::ConfigError;
 pub use raw::{RawConfig, VARIABLES, Variable};
+pub use unknown::warnings;
 
 use crate::driver::probe::{DriverNameError, Requested};
 use crate::shard::config::{MetricsAuth, Signing};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,8 +39,8 @@ pub struct Config {
     pub driver: Requested,
     /// How long an outcome answers duplicates, in seconds.
     pub dedup_ttl_s: u32,
-    /// Memory of the dedup tables, all shards together.
-    pub dedup_memory_bytes_max: u64,
+    /// Memory of the dedup tables, all shards together; nothing: a share of what this process may use.
+    pub dedup_memory_bytes_max: Option<u64>,
     /// Bytes of log segments; nothing: 80 % of the file system.
     pub wal_bytes_max: Option<u64>,
     /// Age of log segments in seconds.
@@ -76,7 +78,7 @@ impl Config {
     /// # Errors
     /// As [`Config::from_process`].
     pub fn resolve(raw: &RawConfig) -> Result<Config, ConfigError> {
-        let address: IpAddr = raw.parsed(Variable::Listen, "127.0.0.1", "not an IP address")?;
+        let address = listen_address(raw)?;
         let port: u16 = raw.parsed(Variable::Port, "8080", "not a port")?;
         let backend = raw.text(Variable::DedupBackend).unwrap_or("memory");
         if backend != "memory" {
@@ -103,11 +105,10 @@ impl Config {
                 }
             },
             dedup_ttl_s: raw.duration(Variable::DedupTtl, "14d", 1..=1_000 * 86_400)? as u32,
-            dedup_memory_bytes_max: raw.size(
-                Variable::DedupMemoryMax,
-                DEDUP_MEMORY_DEFAULT,
-                1 << 20..=1 << 44,
-            )?,
+            dedup_memory_bytes_max: match raw.text(Variable::DedupMemoryMax) {
+                Some(_) => Some(raw.size(Variable::DedupMemoryMax, "", 1 << 20..=1 << 44)?),
+                None => None,
+            },
             wal_bytes_max: match raw.text(Variable::WalMaxBytes) {
                 Some(_) => Some(raw.size(Variable::WalMaxBytes, "", 64 << 20..=1 << 50)?),
                 None => None,
@@ -125,8 +126,18 @@ impl Config {
     }
 }
 
-/// Fits a laptop and about eleven million keys; gateways at rate declare more.
-const DEDUP_MEMORY_DEFAULT: &str = "1GiB";
+/// An IPv6 address may stand in brackets, as in a URL.
+fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
+    let text = raw.text(Variable::Listen).unwrap_or("127.0.0.1").trim();
+    let bracketed = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address = match bracketed {
+        Some(inside) => inside.parse::<Ipv6Addr>().map(IpAddr::from),
+        None => text.parse::<IpAddr>(),
+    };
+    address.map_err(|_| raw.error(Variable::Listen, "not an IP address"))
+}
 
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ variables! {
     /// Port to listen on.
     Port "PORT" false "8080" "0 to 65535 (0: any free port, printed at start)";
     /// Address to listen on.
-    Listen "LISTEN" false "127.0.0.1" "an IPv4 or IPv6 address, e.g. 127.0.0.1 or 0.0.0.0";
+    Listen "LISTEN" false "127.0.0.1" "an IPv4 or IPv6 address, e.g. 127.0.0.1, 0.0.0.0 or [::]";
     /// Directory of all durable state.
     WalDir "WAL_DIR" false "data/wal" "a directory that this process may write; it is made if it is not there";
     /// Signature scheme of all keys given by variables.
@@ -73,7 +73,7 @@ variables! {
     /// How long an outcome answers duplicates.
     DedupTtl "DEDUP_TTL" false "14d" "1s to 1000d, as a number with s, m, h or d";
     /// Memory of the dedup tables.
-    DedupMemoryMax "DEDUP_MEMORY_MAX" false "1GiB" "1MiB to 16TiB, as a number with B, KiB, MiB, GiB or TiB";
+    DedupMemoryMax "DEDUP_MEMORY_MAX" false "a quarter of the memory that the process may use, at most 1GiB" "1MiB to 16TiB, as a number with B, KiB, MiB, GiB or TiB";
     /// Bytes of log segments.
     WalMaxBytes "WAL_MAX_BYTES" false "80 % of the file system" "64MiB to 1PiB, as a number with B, KiB, MiB, GiB or TiB";
     /// Age of log segments.

@@ -27,6 +27,7 @@ fn defaults_need_only_a_key() {
     assert_eq!(config.wal_dir, PathBuf::from("data/wal"));
     assert_eq!(config.dedup_ttl_s, 14 * 86_400);
     assert_eq!(config.wal_bytes_max, None);
+    assert_eq!(config.dedup_memory_bytes_max, None);
     assert_eq!(config.short_keys_count, 0);
     assert_eq!(config.keepalive, Duration::from_secs(75));
 }
@@ -44,6 +45,9 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
     for (name, value) in [
         ("PORT", "70000"),
         ("LISTEN", "localhost"),
+        ("LISTEN", "[127.0.0.1]"),
+        ("LISTEN", "[::"),
+        ("LISTEN", "[::]:80"),
         ("PCS_SIGN_ALG", "rsa"),
         ("PCS_SIGN_ALG", "none"),
         ("TOKEN_RATE", "-1"),
@@ -121,4 +125,17 @@ fn metrics_credentials_come_together() {
         config.metrics_auth.unwrap().expected,
         b"QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
     );
+}
+
+#[test]
+fn an_ipv6_address_may_stand_in_brackets() {
+    for (typed, shown) in [
+        ("::", "[::]:8080"),
+        ("[::]", "[::]:8080"),
+        ("[::1]", "[::1]:8080"),
+        (" 0.0.0.0 ", "0.0.0.0:8080"),
+    ] {
+        let config = with_key(&[("LISTEN", typed)]).unwrap();
+        assert_eq!(config.listen.to_string(), shown);
+    }
 }

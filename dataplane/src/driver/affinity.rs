@@ -1,6 +1,7 @@
 //! Which CPUs the shards run on: those that the process is allowed, no more of them than its cgroup may use, and what
 //! `FLK_CORES` asks for. It reads masks and quotas and pins threads; it knows nothing of shards.
 
+use super::cgroup::{Cgroups, number};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::fmt;
 use std::path::Path;
@@ -21,36 +22,11 @@ pub fn pin(cpu: usize) -> std::io::Result<()> {
 
 /// CPUs' worth of time that the cgroup of this process (version 1 or 2, the tightest of its ancestors) may use, if limited.
 pub fn quota_cpus() -> Option<f64> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    quota_of(&groups, Path::new("/sys/fs/cgroup"))
+    quota_of(&Cgroups::of_this_process())
 }
 
-fn quota_of(groups: &str, root: &Path) -> Option<f64> {
-    let quotas = groups.lines().flat_map(|line| {
-        let mut fields = line.splitn(3, ':');
-        let (_, controllers, group) = (fields.next(), fields.next(), fields.next());
-        match (controllers, group) {
-            (Some(""), Some(group)) => tightest(root, group, quota_v2),
-            (Some(controllers), Some(group)) if controllers.split(',').any(|c| c == "cpu") => {
-                // Mounted under the list of its controllers or under its own name; in a container the group's own
-                // directory is often the mount point itself, which is the last ancestor looked at.
-                [controllers, "cpu"]
-                    .iter()
-                    .find_map(|mount| tightest(&root.join(mount), group, quota_v1))
-            }
-            _ => None,
-        }
-    });
-    quotas.min_by(f64::total_cmp)
-}
-
-/// The smallest quota from a group's directory up to the root of its hierarchy.
-fn tightest(root: &Path, group: &str, quota: fn(&Path) -> Option<f64>) -> Option<f64> {
-    let group = Path::new(group.trim_start_matches('/'));
-    let ancestors = group.ancestors().map(|ancestor| root.join(ancestor));
-    ancestors
-        .filter_map(|directory| quota(&directory))
-        .min_by(f64::total_cmp)
+fn quota_of(groups: &Cgroups) -> Option<f64> {
+    groups.tightest("cpu", quota_v1, quota_v2)
 }
 
 /// `cpu.max` is `QUOTA PERIOD` or `max PERIOD`.
@@ -62,12 +38,8 @@ fn quota_v2(directory: &Path) -> Option<f64> {
 
 /// A quota of -1 means none.
 fn quota_v1(directory: &Path) -> Option<f64> {
-    let number = |name: &str| {
-        let text = std::fs::read_to_string(directory.join(name)).ok()?;
-        text.trim().parse::<f64>().ok()
-    };
-    let quota = number("cpu.cfs_quota_us").filter(|&quota| quota > 0.0)?;
-    Some(quota / number("cpu.cfs_period_us")?)
+    let quota = number(directory, "cpu.cfs_quota_us").filter(|&quota| quota > 0.0)?;
+    Some(quota / number(directory, "cpu.cfs_period_us")?)
 }
 
 /// `FLK_CORES` asks for something that cannot be.
@@ -230,17 +202,18 @@ mod tests {
             std::fs::write(path, text).unwrap();
         };
         let groups = "4:memory:/x\n3:cpu,cpuacct:/pods/one\n0::/slice/unit\n";
-        assert_eq!(quota_of(groups, root), None);
+        let groups = Cgroups::told(groups, root);
+        assert_eq!(quota_of(&groups), None);
         put("slice/unit/cpu.max", "max 100000\n");
-        assert_eq!(quota_of(groups, root), None);
+        assert_eq!(quota_of(&groups), None);
         put("slice/cpu.max", "350000 100000\n");
-        assert_eq!(quota_of(groups, root), Some(3.5));
+        assert_eq!(quota_of(&groups), Some(3.5));
         put("cpu,cpuacct/pods/one/cpu.cfs_quota_us", "-1\n");
         put("cpu,cpuacct/pods/one/cpu.cfs_period_us", "100000\n");
-        assert_eq!(quota_of(groups, root), Some(3.5));
+        assert_eq!(quota_of(&groups), Some(3.5));
         put("cpu,cpuacct/pods/cpu.cfs_quota_us", "150000\n");
         put("cpu,cpuacct/pods/cpu.cfs_period_us", "100000\n");
-        assert_eq!(quota_of(groups, root), Some(1.5));
+        assert_eq!(quota_of(&groups), Some(1.5));
     }
 
     #[test]

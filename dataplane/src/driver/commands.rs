@@ -1,5 +1,5 @@
 //! `keeper.sock`: lines from operators to the keeper, and one line back for each. It owns the socket and its clients; it
-//! does not understand a command.
+//! does not understand a command, and no client costs more than a place, a line and an answer, whatever it does.
 
 use super::DriverError;
 use crate::keeper::port::{CommandId, KeeperEvent};
@@ -12,10 +12,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// A command is shorter than this; who sends more is disconnected.
+/// A command is shorter than this; a client that sends more without a line end is disconnected.
 const LINE_BYTES_MAX: usize = 64 * 1024;
-/// Operators at a time; further ones wait.
+/// Clients at a time. A further one takes the place of the one that has asked for nothing for the longest time, and waits
+/// only while all have a command under way.
 const CLIENTS_MAX: usize = 16;
+/// Where the system has no descriptor for a client, the next attempt is made after this time, in microseconds.
+const ACCEPT_AGAIN_US: u64 = 100_000;
 /// A socket's path may have 107 bytes; a longer one is reached through its directory's descriptor.
 const PATH_BYTES_MAX: usize = 107;
 
@@ -29,8 +32,8 @@ pub(super) struct Commands {
     asked: HashMap<CommandId, u64>,
     next_client: u64,
     next_command: u64,
-    /// The last accept was refused for want of a descriptor or memory: the listener would be readable again and again.
-    accept_refused: bool,
+    /// Accepting failed: not before this monotonic time again.
+    accept_again_us: u64,
 }
 
 #[derive(Debug)]
@@ -38,10 +41,12 @@ struct Client {
     stream: UnixStream,
     input: Vec<u8>,
     output: Vec<u8>,
-    /// No more commands will come; it stays until all answers are out.
+    /// No more commands will come; it stays until its answer is out.
     ended: bool,
-    /// Commands not yet answered.
-    open_count: u32,
+    /// A command was taken and is not answered. Nothing is read until it is: what a client sends ahead stays with it.
+    is_open: bool,
+    /// When it was last accepted, asked or answered, by count.
+    turn: u64,
 }
 
 /// A path by which the socket in this directory can be bound or reached, however deep the directory lies.
@@ -56,47 +61,38 @@ pub fn socket_path(directory: BorrowedFd<'_>, path: &Path) -> PathBuf {
 }
 
 impl Commands {
-    /// Listens in the directory, for its owner only. A socket that nobody serves any more is replaced; one that is served
-    /// is left alone, for its server holds the directory's lock.
-    pub(super) fn listen(
-        directory: BorrowedFd<'_>,
-        path: &Path,
-    ) -> Result<Option<Commands>, DriverError> {
+    /// Listens in the directory, for its owner only. The caller holds the directory's lock, so a socket that is there was
+    /// left behind and is replaced.
+    pub(super) fn listen(directory: BorrowedFd<'_>, path: &Path) -> Result<Commands, DriverError> {
         let failed = |error| DriverError::new("listen on WAL_DIR/keeper.sock", error);
         let path = socket_path(directory, path);
-        let listener = match UnixListener::bind(&path) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                if UnixStream::connect(&path).is_ok() {
-                    return Ok(None);
-                }
-                std::fs::remove_file(&path).map_err(failed)?;
-                UnixListener::bind(&path)
-            }
-            other => other,
-        };
-        let listener = listener.map_err(failed)?;
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path).map_err(failed)?;
         let only_owner = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(&path, only_owner).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Some(Commands {
+        Ok(Commands {
             listener,
             path,
             clients: HashMap::new(),
             asked: HashMap::new(),
             next_client: 0,
             next_command: 0,
-            accept_refused: false,
-        }))
+            accept_again_us: 0,
+        })
     }
 
     /// What to poll, and for what.
-    pub(super) fn polled(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
-        let room = self.clients.len() < CLIENTS_MAX && !self.accept_refused;
-        let listener = room.then(|| (self.listener.as_fd(), PollFlags::IN));
+    pub(super) fn polled(&self, now_us: u64) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+        let takes = now_us >= self.accept_again_us && self.has_room();
+        let listener = takes.then(|| (self.listener.as_fd(), PollFlags::IN));
         let clients = self.clients.values().map(|client| {
             let mut flags = PollFlags::empty();
             // One that ended is readable for ever.
-            flags.set(PollFlags::IN, !client.ended);
+            flags.set(PollFlags::IN, client.takes_more());
             flags.set(PollFlags::OUT, !client.output.is_empty());
             (client.stream.as_fd(), flags)
         });
@@ -105,35 +101,20 @@ impl Commands {
         listener.into_iter().chain(clients)
     }
 
-    /// Accepts, reads and writes whatever is ready; whole lines become events.
-    pub(super) fn work(&mut self, events: &mut Vec<KeeperEvent>) {
-        self.accept_refused = false;
-        while self.clients.len() < CLIENTS_MAX {
-            let stream = match self.listener.accept() {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    let goes_on = [
-                        ErrorKind::WouldBlock,
-                        ErrorKind::Interrupted,
-                        ErrorKind::ConnectionAborted,
-                    ];
-                    // Tried again with whatever wakes the keeper next, once a second at least.
-                    self.accept_refused = !goes_on.contains(&error.kind());
-                    break;
-                }
-            };
-            if stream.set_nonblocking(true).is_ok() {
-                let client = Client {
-                    stream,
-                    input: Vec::new(),
-                    output: Vec::new(),
-                    ended: false,
-                    open_count: 0,
-                };
-                self.clients.insert(self.next_client, client);
-                self.next_client += 1;
-            }
+    /// When to look here again although nothing is ready.
+    pub(super) fn wake_at_us(&self, now_us: u64) -> u64 {
+        // A line that came ahead of the last answer lies here and makes nothing readable.
+        let line_waits = self.clients.values().any(Client::has_next);
+        match now_us < self.accept_again_us {
+            _ if line_waits => now_us,
+            true => self.accept_again_us,
+            false => u64::MAX,
         }
+    }
+
+    /// Accepts, reads and writes whatever is ready; whole lines become events, one of a client at a time.
+    pub(super) fn work(&mut self, now_us: u64, events: &mut Vec<KeeperEvent>) {
+        self.accept(now_us);
         let Commands {
             clients,
             asked,
@@ -141,18 +122,61 @@ impl Commands {
             ..
         } = self;
         clients.retain(|&name, client| {
-            let whole = client.read();
-            while let Some(line) = client.take_line() {
+            let is_sound = client.write() && client.read();
+            if client.has_next()
+                && let Some(line) = client.take_line()
+            {
                 let id = CommandId(*next_command);
                 *next_command += 1;
                 asked.insert(id, name);
-                client.open_count += 1;
+                client.is_open = true;
+                client.turn = id.0;
                 events.push(KeeperEvent::Command { id, line });
             }
-            let kept = whole && client.input.len() <= LINE_BYTES_MAX && client.write();
-            let done = client.ended && client.open_count == 0 && client.output.is_empty();
-            kept && !done
+            is_sound && client.input.len() <= LINE_BYTES_MAX && !client.is_done()
         });
+    }
+
+    fn accept(&mut self, now_us: u64) {
+        while now_us >= self.accept_again_us && self.has_room() {
+            match self.listener.accept() {
+                Ok((stream, _)) if stream.set_nonblocking(true).is_ok() => self.admit(stream),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // No descriptor, no memory: the listener stays readable, and polling it would only spin.
+                Err(_) => self.accept_again_us = now_us + ACCEPT_AGAIN_US,
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.clients.len() < CLIENTS_MAX || self.idlest().is_some()
+    }
+
+    /// The client without a command under way that was heard of the longest time ago.
+    fn idlest(&self) -> Option<u64> {
+        let idle = self.clients.iter().filter(|(_, client)| !client.is_open);
+        let oldest = idle.min_by_key(|(name, client)| (client.turn, **name));
+        oldest.map(|(&name, _)| name)
+    }
+
+    fn admit(&mut self, stream: UnixStream) {
+        if self.clients.len() >= CLIENTS_MAX
+            && let Some(idlest) = self.idlest()
+        {
+            self.clients.remove(&idlest);
+        }
+        let client = Client {
+            stream,
+            input: Vec::new(),
+            output: Vec::new(),
+            ended: false,
+            is_open: false,
+            turn: self.next_command,
+        };
+        self.clients.insert(self.next_client, client);
+        self.next_client += 1;
     }
 
     /// Queues the answer to a command; nobody gets it if its client is gone.
@@ -163,9 +187,9 @@ impl Commands {
         if let Some(client) = self.clients.get_mut(&name) {
             client.output.extend_from_slice(text.as_bytes());
             client.output.push(b'\n');
-            client.open_count -= 1;
-            let done = client.ended && client.open_count == 0;
-            if !client.write() || (done && client.output.is_empty()) {
+            client.is_open = false;
+            client.turn = self.next_command;
+            if !client.write() || client.is_done() {
                 self.clients.remove(&name);
             }
         }
@@ -180,10 +204,25 @@ impl Drop for Commands {
 }
 
 impl Client {
-    /// Reads what is there; false if the client is of no use any more.
+    /// Whether the next line may be read: the last one is answered, the answer is out, and no whole line is here already.
+    fn takes_more(&self) -> bool {
+        !self.ended && !self.is_open && self.output.is_empty() && !self.input.contains(&b'\n')
+    }
+
+    /// Whether a whole line is here and may be taken.
+    fn has_next(&self) -> bool {
+        !self.is_open && self.output.is_empty() && self.input.contains(&b'\n')
+    }
+
+    /// Whether nothing is left to be done for it.
+    fn is_done(&self) -> bool {
+        self.ended && !self.is_open && self.output.is_empty() && !self.input.contains(&b'\n')
+    }
+
+    /// Reads what is there, up to a whole line; false if the client is of no use any more.
     fn read(&mut self) -> bool {
         let mut chunk = [0; 4096];
-        while !self.ended && self.input.len() <= LINE_BYTES_MAX {
+        while self.takes_more() && self.input.len() <= LINE_BYTES_MAX {
             match self.stream.read(&mut chunk) {
                 Ok(0) => self.ended = true,
                 Ok(bytes) => self.input.extend_from_slice(&chunk[..bytes]),
@@ -230,12 +269,24 @@ mod tests {
 
     fn lines(commands: &mut Commands) -> Vec<(CommandId, String)> {
         let mut events = Vec::new();
-        commands.work(&mut events);
+        commands.work(0, &mut events);
         let plain = |event| match event {
             KeeperEvent::Command { id, line } => (id, line),
             other => panic!("unexpected {other:?}"),
         };
         events.into_iter().map(plain).collect()
+    }
+
+    fn listen(path: &Path) -> (Commands, PathBuf) {
+        let opened = open_directory(path).unwrap();
+        let commands = Commands::listen(opened.as_fd(), path).unwrap();
+        (commands, path.join(SOCKET))
+    }
+
+    fn answer(stream: &mut UnixStream) -> String {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
     }
 
     #[test]
@@ -244,7 +295,7 @@ mod tests {
         let deep = directory.path().join("d".repeat(120));
         for path in [directory.path(), &deep] {
             let opened = open_directory(path).unwrap();
-            let mut commands = Commands::listen(opened.as_fd(), path).unwrap().unwrap();
+            let mut commands = Commands::listen(opened.as_fd(), path).unwrap();
             let mode = path.join(SOCKET).metadata().unwrap().permissions();
             assert_eq!(mode.mode() & 0o777, 0o600);
             let mut one = UnixStream::connect(socket_path(opened.as_fd(), path)).unwrap();
@@ -263,26 +314,88 @@ mod tests {
             let second = lines(&mut commands);
             assert_eq!(second[0].1, "flk1 compact");
             commands.reply(second[0].0, "ok three");
-            let mut text = String::new();
-            two.read_to_string(&mut text).unwrap();
-            assert_eq!(text, "ok two\n");
-            text.clear();
-            one.read_to_string(&mut text).unwrap();
-            assert_eq!(text, "ok one\nok three\n");
+            assert!(lines(&mut commands).is_empty());
+            assert_eq!(answer(&mut two), "ok two\n");
+            assert_eq!(answer(&mut one), "ok one\nok three\n");
             assert!(commands.clients.is_empty());
         }
     }
 
     #[test]
-    fn a_dead_socket_is_replaced_and_a_served_one_left_alone() {
+    fn a_socket_that_was_left_behind_is_replaced_and_ours_is_removed() {
         let directory = tempfile::tempdir().unwrap();
-        let opened = open_directory(directory.path()).unwrap();
-        let socket = directory.path().join(SOCKET);
-        drop(UnixListener::bind(&socket).unwrap());
-        let listen = || Commands::listen(opened.as_fd(), directory.path()).unwrap();
-        let served = listen().expect("nobody serves it");
-        assert!(listen().is_none());
-        drop(served);
+        drop(UnixListener::bind(directory.path().join(SOCKET)).unwrap());
+        let (commands, socket) = listen(directory.path());
+        UnixStream::connect(&socket).unwrap();
+        drop(commands);
         assert!(!socket.exists());
+    }
+
+    #[test]
+    fn clients_that_ask_for_nothing_keep_nobody_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut commands, socket) = listen(directory.path());
+        let mut idle: Vec<UnixStream> = Vec::new();
+        for _ in 0..3 * CLIENTS_MAX {
+            let mut client = UnixStream::connect(&socket).unwrap();
+            client.write_all(b"flk1 never ends").unwrap();
+            idle.push(client);
+            assert!(lines(&mut commands).is_empty());
+        }
+        let mut one = UnixStream::connect(&socket).unwrap();
+        one.write_all(b"flk1 status\n").unwrap();
+        let asked = lines(&mut commands);
+        assert_eq!(asked.len(), 1);
+        assert_eq!(commands.clients.len(), CLIENTS_MAX);
+        // It has a command under way: the idle ones go before it.
+        for _ in 0..2 * CLIENTS_MAX {
+            idle.push(UnixStream::connect(&socket).unwrap());
+            assert!(lines(&mut commands).is_empty());
+        }
+        commands.reply(asked[0].0, "ok");
+        one.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(lines(&mut commands).is_empty());
+        assert_eq!(answer(&mut one), "ok\n");
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_its_answers_holds_one_and_gets_no_further_command_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut commands, socket) = listen(directory.path());
+        let mut client = UnixStream::connect(&socket).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let long = "x".repeat(100_000);
+        let mut commands_count = 0;
+        for _ in 0..100 {
+            // As much as the socket takes, ahead of all answers.
+            while client.write(b"flk1 status\n").is_ok_and(|bytes| bytes > 0) {}
+            let asked = lines(&mut commands);
+            assert!(asked.len() <= 1);
+            for (id, _) in asked {
+                commands_count += 1;
+                commands.reply(id, &long);
+            }
+            let held = commands.clients.values().next().unwrap();
+            assert!(held.output.len() <= long.len() + 1);
+            assert!(held.input.len() <= LINE_BYTES_MAX + 4096);
+        }
+        assert!((1..50).contains(&commands_count), "{commands_count}");
+        assert!(commands.asked.len() <= 1);
+    }
+
+    #[test]
+    fn a_line_without_an_end_costs_the_connection() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut commands, socket) = listen(directory.path());
+        let client = UnixStream::connect(&socket).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let mut lost = false;
+        for _ in 0..100 {
+            lost |= (&client)
+                .write(&[b'x'; 4096])
+                .is_err_and(|error| error.kind() != ErrorKind::WouldBlock);
+            assert!(lines(&mut commands).is_empty());
+        }
+        assert!(lost && commands.clients.is_empty());
     }
 }

@@ -5,6 +5,7 @@ use crate::event::{Errno, FileId};
 use crate::keeper::port::{FileOp, FileResult, FileValue, OpenHow};
 use crate::planted::{Bug, planted};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
+use crate::wal::files::LOCK;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::retry_on_intr;
 use std::collections::HashMap;
@@ -56,6 +57,10 @@ struct Open {
 pub struct FileExecutor {
     directory: OwnedFd,
     files: HashMap<FileId, Open>,
+    /// The lock file, where the process took it before.
+    lock: Option<OwnedFd>,
+    /// The lock file, open, and whether its lock is held: then it is emptied when this executor goes.
+    lock_file: Option<(FileId, bool)>,
     /// What new segments are filled from; as long as the longest write of zeros so far.
     zeros: Blocks,
 }
@@ -66,8 +71,16 @@ impl FileExecutor {
         FileExecutor {
             directory,
             files: HashMap::new(),
+            lock: None,
+            lock_file: None,
             zeros: Blocks::default(),
         }
+    }
+
+    /// Has the directory's lock already: opening the lock file gives this one.
+    pub fn with_lock(mut self, lock: OwnedFd) -> FileExecutor {
+        self.lock = Some(lock);
+        self
     }
 
     /// Carries out one operation and waits for its end.
@@ -120,7 +133,13 @@ impl FileExecutor {
                 #[allow(clippy::useless_conversion)] // 32 bits wide on some architectures
                 Ok(FileValue::Number(u64::from(links)))
             }
-            FileOp::LockExclusive(file) => lock(self.fd(file)?, libc::F_WRLCK),
+            FileOp::LockExclusive(file) => {
+                let done = lock(self.fd(file)?, libc::F_WRLCK)?;
+                if let Some((lock_file, is_held)) = &mut self.lock_file {
+                    *is_held |= *lock_file == file;
+                }
+                Ok(done)
+            }
             FileOp::LockShared(file) => lock(self.fd(file)?, libc::F_RDLCK),
             FileOp::Unlock(file) => lock(self.fd(file)?, libc::F_UNLCK),
             FileOp::Space => {
@@ -185,11 +204,30 @@ impl FileExecutor {
         flags.set(OFlags::DSYNC, how.dsync && !forgets);
         let mode = Mode::from_raw_mode(how.mode);
         let name = plain(name)?;
-        let fd = retry_on_intr(|| rustix::fs::openat(&self.directory, name, flags, mode))?;
+        let held = (name == LOCK).then(|| self.lock.take()).flatten();
+        let fd = match held {
+            Some(held) => held,
+            None => retry_on_intr(|| rustix::fs::openat(&self.directory, name, flags, mode))?,
+        };
         let file = FileId(fd.as_raw_fd());
         let direct = how.direct;
         self.files.insert(file, Open { fd, direct });
+        if name == LOCK {
+            self.lock_file = Some((file, false));
+        }
         Ok(FileValue::Opened(file))
+    }
+}
+
+impl Drop for FileExecutor {
+    /// A lock file that still names a process says that it was killed: an orderly end leaves none there.
+    fn drop(&mut self) {
+        if let Some((lock_file, true)) = self.lock_file
+            && let Some(open) = self.files.get(&lock_file)
+        {
+            // The text only names a process; a failure changes nothing that counts.
+            let _ = rustix::fs::ftruncate(&open.fd, 0);
+        }
     }
 }
 
@@ -369,6 +407,37 @@ mod tests {
         assert_eq!(files.run(FileOp::Close(file)), Ok(FileValue::Done));
         assert_eq!(files.run(FileOp::Close(file)), Err(Errno(libc::EBADF)));
         assert_eq!(read_at(&mut files, file, 0, 1), Err(Errno(libc::EBADF)));
+    }
+
+    #[test]
+    fn an_orderly_end_leaves_no_process_in_the_lock_file_and_no_other_file_is_touched() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+        let mut files = executor(directory.path());
+        for name in [LOCK, "other"] {
+            let file = open(&mut files, name, NEW).unwrap();
+            assert!(write_at(&mut files, file, 0, b"7\n").is_ok());
+            let locked = files.run(FileOp::LockExclusive(file));
+            assert_eq!(locked, Ok(FileValue::Done));
+        }
+        let mut refused = executor(directory.path());
+        let file = open(&mut refused, LOCK, EXISTING).unwrap();
+        assert!(refused.run(FileOp::LockExclusive(file)).is_err());
+        drop(refused);
+        assert_eq!((text(LOCK), text("other")), ("7\n".into(), "7\n".into()));
+        drop(files);
+        assert_eq!((text(LOCK), text("other")), (String::new(), "7\n".into()));
+    }
+
+    #[test]
+    fn a_lock_that_was_taken_before_is_the_one_that_is_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let opened = open_directory(directory.path()).unwrap();
+        let lock = crate::driver::lock::lock_directory(opened.as_fd(), |_| {}).unwrap();
+        let mut files = FileExecutor::new(opened).with_lock(lock);
+        let file = open(&mut files, LOCK, EXISTING).unwrap();
+        let locked = files.run(FileOp::LockExclusive(file));
+        assert_eq!(locked, Ok(FileValue::Done));
     }
 
     #[test]

@@ -2,9 +2,17 @@
 //! shards; nothing here accepts.
 
 use super::DriverError;
+use super::holder::{self, Holder};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// How long a taken port is waited for. A process that was killed leaves its listeners to the kernel, which closes them
+/// some milliseconds later where io_uring knew them; a process that is asked to stop takes longer.
+pub const PORT_WAIT: Duration = Duration::from_secs(5);
+/// How often it is tried meanwhile.
+const TRY_EVERY: Duration = Duration::from_millis(5);
 
 /// Connections that may wait to be accepted, per shard. The kernel caps it at `net.core.somaxconn` (4,096 by default).
 pub(super) const BACKLOG: i32 = 4096;
@@ -16,15 +24,41 @@ pub struct ListenError {
     pub address: SocketAddr,
     /// What the system said.
     pub error: std::io::Error,
+    /// Who has the port, if it is taken and that can be seen.
+    pub holder: Option<Holder>,
+    /// How long it was waited for.
+    pub waited: Duration,
+}
+
+impl ListenError {
+    /// Whether the port is taken, which may pass.
+    pub fn is_taken(&self) -> bool {
+        self.error.raw_os_error() == Some(libc::EADDRINUSE)
+    }
 }
 
 impl std::fmt::Display for ListenError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ListenError { address, error } = self;
+        let ListenError {
+            address,
+            error,
+            holder,
+            waited,
+        } = self;
         write!(out, "cannot listen on {address}: {error}; ")?;
         match error.raw_os_error() {
             Some(libc::EADDRINUSE) => {
-                write!(out, "another process has this port: stop it or set PORT")
+                let seconds = waited.as_secs();
+                match holder {
+                    Some(holder) => write!(
+                        out,
+                        "{holder} has this port and kept it for {seconds} s: stop it or set PORT"
+                    ),
+                    None => write!(
+                        out,
+                        "no process that can be seen from here has this port, yet it was not free for {seconds} s: look in other containers and users' processes, or set PORT"
+                    ),
+                }
             }
             Some(libc::EACCES) => {
                 write!(out, "ports below 1024 need CAP_NET_BIND_SERVICE: set PORT")
@@ -37,24 +71,49 @@ impl std::fmt::Display for ListenError {
 
 impl std::error::Error for ListenError {}
 
-/// Makes one listening socket per shard, all on the same address. With port 0 the kernel picks one port for all.
-pub fn listeners(address: SocketAddr, shards: usize) -> Result<Vec<OwnedFd>, ListenError> {
-    let failed = |error: rustix::io::Errno| ListenError {
-        address,
-        error: error.into(),
-    };
+/// Makes one listening socket per shard, all on the same address. With port 0 the kernel picks one port for all. A port
+/// that is taken is waited for; `waiting` is told of it once.
+pub fn listeners(
+    address: SocketAddr,
+    shards: usize,
+    wait: Duration,
+    waiting: impl FnOnce(),
+) -> Result<Vec<OwnedFd>, ListenError> {
+    let mut waiting = Some(waiting);
+    let mut waited = Duration::ZERO;
+    loop {
+        let error = match try_listen(address, shards) {
+            Ok(sockets) => return Ok(sockets),
+            Err(error) => error,
+        };
+        let is_taken = error == rustix::io::Errno::ADDRINUSE;
+        if !is_taken || waited >= wait {
+            return Err(ListenError {
+                address,
+                error: error.into(),
+                holder: is_taken.then(|| holder::of_port(address)).flatten(),
+                waited,
+            });
+        }
+        if let Some(waiting) = waiting.take() {
+            waiting();
+        }
+        std::thread::sleep(TRY_EVERY);
+        waited += TRY_EVERY;
+    }
+}
+
+fn try_listen(address: SocketAddr, shards: usize) -> rustix::io::Result<Vec<OwnedFd>> {
     // Without SO_REUSEPORT first: it fails if anybody listens there, which sharing the port would hide.
-    let guard = tcp_socket(address).map_err(failed)?;
-    bind(&guard, &address).map_err(failed)?;
+    let guard = tcp_socket(address)?;
+    bind(&guard, &address)?;
     let address = if address.port() == 0 {
         local_address(&guard).unwrap_or(address)
     } else {
         address
     };
     drop(guard);
-    (0..shards)
-        .map(|_| shared_listener(address).map_err(failed))
-        .collect()
+    (0..shards).map(|_| shared_listener(address)).collect()
 }
 
 fn tcp_socket(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
@@ -94,9 +153,13 @@ mod tests {
         SocketAddr::from(([127, 0, 0, 1], 0))
     }
 
+    fn at_once(address: SocketAddr, shards: usize) -> Result<Vec<OwnedFd>, ListenError> {
+        listeners(address, shards, Duration::ZERO, || {})
+    }
+
     #[test]
     fn all_shards_listen_on_one_port() {
-        let sockets = listeners(loopback(), 3).unwrap();
+        let sockets = at_once(loopback(), 3).unwrap();
         let ports: Vec<u16> = sockets
             .iter()
             .map(|socket| local_address(socket).unwrap().port())
@@ -105,12 +168,19 @@ mod tests {
     }
 
     #[test]
-    fn says_who_to_ask_when_the_port_is_taken() {
-        let sockets = listeners(loopback(), 1).unwrap();
-        let error = listeners(local_address(&sockets[0]).unwrap(), 1).unwrap_err();
-        assert!(
-            error.to_string().contains("another process has this port"),
-            "{error}"
-        );
+    fn a_taken_port_names_the_process_that_has_it() {
+        let sockets = at_once(loopback(), 1).unwrap();
+        let error = at_once(local_address(&sockets[0]).unwrap(), 1).unwrap_err();
+        assert!(error.is_taken());
+        let me = format!("process {} (", std::process::id());
+        assert!(error.to_string().contains(&me), "{error}");
+    }
+
+    #[test]
+    fn a_port_that_gets_free_in_time_is_taken() {
+        let mut sockets = at_once(loopback(), 2).unwrap();
+        let address = local_address(&sockets[0]).unwrap();
+        let freed = listeners(address, 2, PORT_WAIT, || sockets.clear());
+        assert_eq!(freed.unwrap().len(), 2);
     }
 }

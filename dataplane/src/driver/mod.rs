@@ -6,13 +6,18 @@
 //! nothing is to be done.
 
 pub mod affinity;
+mod cgroup;
 pub mod clock;
 pub mod commands;
+pub mod console;
 pub mod descriptors;
 pub mod doorbell;
 pub mod files;
 pub mod flush_time;
+pub mod holder;
 pub mod listen;
+pub mod lock;
+pub mod memory;
 pub mod probe;
 pub mod rate;
 pub mod ring;

@@ -1,52 +1,142 @@
-//! SIGTERM and SIGINT as something to read instead of something that interrupts. It blocks them for the process and owns
-//! the descriptor that reports them.
+//! Signals as something to read instead of something that interrupts: requests to end, and those that mean nothing here.
+//! It blocks them for the process and owns the thread that reads them; it decides nothing but that a start is cut short.
 
 use super::DriverError;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use super::console::Console;
+use super::doorbell::Doorbell;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::process::exit;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-/// The requests to end.
+/// Signals that are read. The first two ask for the end; to the others the usual answer of a process is to die, which is
+/// not what is meant by who sends them.
+const READ: [(i32, &str); 5] = [
+    (libc::SIGTERM, "SIGTERM"),
+    (libc::SIGINT, "SIGINT"),
+    (libc::SIGHUP, "SIGHUP"),
+    (libc::SIGUSR1, "SIGUSR1"),
+    (libc::SIGUSR2, "SIGUSR2"),
+];
+
+/// Signals that would end or stop the process for what a failed write says as well: a reader that went away, a file-size
+/// limit, a terminal that lets only the foreground write.
+const IGNORED: [i32; 3] = [libc::SIGPIPE, libc::SIGXFSZ, libc::SIGTTOU];
+
+/// The signals of the process, blocked and not yet read.
 #[derive(Debug)]
 pub struct Signals {
     fd: OwnedFd,
 }
 
 impl Signals {
-    /// Blocks both signals for the calling thread and all that it starts from now on. Call it before any thread is
-    /// started: a thread that does not block them would be killed by them.
+    /// Blocks them for the calling thread and all that it starts from now on. Call it before any thread is started: a
+    /// thread that does not block them would be killed by them.
+    ///
+    /// # Errors
+    /// The system refuses.
     #[allow(unsafe_code)]
     pub fn block() -> Result<Signals, DriverError> {
-        let doing = "take SIGTERM and SIGINT";
+        let doing = "take the signals";
         let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-        // SAFETY: the set is initialised by `sigemptyset` before it is used, and the other calls only read it.
+        // SAFETY: the set is initialised by `sigemptyset` before it is used, and the other calls only read it; `signal`
+        // with SIG_IGN installs no handler.
         let fd = unsafe {
+            for signal in IGNORED {
+                libc::signal(signal, libc::SIG_IGN);
+            }
             libc::sigemptyset(set.as_mut_ptr());
-            libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
-            libc::sigaddset(set.as_mut_ptr(), libc::SIGINT);
+            for (signal, _) in READ {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
             let error = libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
             if error != 0 {
                 let error = std::io::Error::from_raw_os_error(error);
                 return Err(DriverError::new(doing, error));
             }
-            libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+            libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC)
         };
         if fd < 0 {
             return Err(DriverError::new(doing, std::io::Error::last_os_error()));
         }
-        // SAFETY: the kernel just gave us this descriptor; nobody else knows it.
+        // SAFETY: the kernel just gave us this descriptor; nothing else knows it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Signals { fd })
     }
 
-    /// How many were reported since the last call (0 or more).
-    pub(super) fn take(&self) -> usize {
-        let mut reports = [0; 8 * size_of::<libc::signalfd_siginfo>()];
-        let bytes = rustix::io::read(&self.fd, &mut reports).unwrap_or(0);
-        bytes / size_of::<libc::signalfd_siginfo>()
+    /// Starts the thread that reads them. Until [`Ends::ask`] a request to end ends the process at once, whatever its
+    /// other threads wait for: nothing was served yet, and a start may be cut short anywhere.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn watch(self, console: Console) -> Result<Arc<Ends>, DriverError> {
+        let ends = Arc::new(Ends::default());
+        let watched = Arc::clone(&ends);
+        std::thread::Builder::new()
+            .name("flk-signals".to_owned())
+            .spawn(move || {
+                loop {
+                    watched.take(self.next(), &console);
+                }
+            })
+            .map_err(|error| DriverError::new("start the thread that reads signals", error))?;
+        Ok(ends)
+    }
+
+    /// Waits for the next signal.
+    fn next(&self) -> i32 {
+        // `ssi_signo` is the first member, 32 bits wide.
+        let mut report = [0_u8; size_of::<libc::signalfd_siginfo>()];
+        loop {
+            if let Ok(bytes) = rustix::io::read(&self.fd, &mut report)
+                && bytes == report.len()
+            {
+                return i32::from_ne_bytes([report[0], report[1], report[2], report[3]]);
+            }
+        }
     }
 }
 
-impl AsFd for Signals {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+/// The requests to end that came so far.
+#[derive(Debug, Default)]
+pub struct Ends {
+    count: AtomicUsize,
+    bell: OnceLock<Arc<Doorbell>>,
+}
+
+impl Ends {
+    /// From now on requests are counted and this bell is rung for each.
+    pub(super) fn ask(&self, bell: &Arc<Doorbell>) {
+        let _only_the_first_counts = self.bell.set(Arc::clone(bell));
+    }
+
+    /// How many came since the last call.
+    pub(super) fn take_count(&self) -> usize {
+        self.count.swap(0, Ordering::AcqRel)
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
+    }
+
+    fn take(&self, signal: i32, console: &Console) {
+        let name = READ.iter().find(|(known, _)| *known == signal);
+        let name = name.map_or("a signal", |(_, name)| name);
+        if signal != libc::SIGTERM && signal != libc::SIGINT {
+            return console.say(format!(
+                "flk: {name} ignored: there is nothing to reload, settings are read at a start"
+            ));
+        }
+        match self.bell.get() {
+            Some(bell) => {
+                self.count.fetch_add(1, Ordering::AcqRel);
+                bell.ring_if_asleep();
+            }
+            None => {
+                console.say(format!("flk: stopped by {name} during the start"));
+                console.flush();
+                exit(0);
+            }
+        }
     }
 }

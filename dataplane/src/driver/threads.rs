@@ -2,17 +2,20 @@
 //! operators' commands. It starts and ends threads and carries out the keeper's operations; it decides nothing.
 
 use super::commands::Commands;
+use super::console::Console;
 use super::doorbell::Doorbell;
 use super::files::FileExecutor;
 use super::links::{KeeperLinks, Links, link};
 use super::portable::Portable;
 use super::probe::DriverKind;
 use super::rate::Rate;
-use super::signal::Signals;
+use super::signal::Ends;
 use super::uring::Uring;
 use super::{DriverError, Ended, Limits, Machine, ShardSetup, StageProbe, affinity, clock};
 use crate::event::{Now, ShardId};
+use crate::exit::Exit;
 use crate::keeper::Keeper;
+use crate::keeper::messages::ToShard;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperEvent, KeeperOp, KeeperOps};
 use crate::planted::{Point, pass};
@@ -23,8 +26,8 @@ use std::process::exit;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Exit code for a refusal of the operating system (sysexits).
-const EX_OSERR: i32 = 71;
+/// Exit code for a refusal of the operating system.
+const EX_OSERR: i32 = Exit::Refused as i32;
 
 /// The keeper as a state machine; a stand-in in tests of this file.
 pub trait KeeperMachine {
@@ -48,6 +51,8 @@ pub struct Process {
     pub listeners: Vec<OwnedFd>,
     /// The directory of the log, open.
     pub directory: OwnedFd,
+    /// Its lock, held.
+    pub lock: OwnedFd,
     /// Its path, for the operators' socket.
     pub directory_path: PathBuf,
     /// The process-wide rate.
@@ -56,8 +61,10 @@ pub struct Process {
     pub limits: Limits,
     /// Messages that one ring of the mesh holds: [`super::ring::ring_messages`].
     pub ring_messages: usize,
-    /// SIGTERM and SIGINT, blocked before anything else was started.
-    pub signals: Signals,
+    /// Requests to end, read since before anything else was started.
+    pub ends: Arc<Ends>,
+    /// Where lines for the operator are said.
+    pub console: Console,
 }
 
 /// Raises the open-file limit to what the process may have: each connection is one.
@@ -97,9 +104,10 @@ pub fn run<M: Machine, K: KeeperMachine>(
     let mut executor = KeeperExecutor {
         keeper: keeper(),
         links: keeper_links,
-        files: FileExecutor::new(process.directory),
+        files: FileExecutor::new(process.directory).with_lock(process.lock),
         commands,
-        signals: process.signals,
+        ends: process.ends,
+        console: process.console.clone(),
         say,
         events: Vec::new(),
         wake_at_us: u64::MAX,
@@ -117,7 +125,8 @@ pub fn run<M: Machine, K: KeeperMachine>(
         };
         let machine = machine.clone();
         let driver = process.driver;
-        threads.push(start_shard(driver, cpu, setup, machine)?);
+        let console = process.console.clone();
+        threads.push(start_shard(driver, cpu, setup, machine, console)?);
     }
     let code = executor.run()?;
     if code == 0 {
@@ -127,6 +136,9 @@ pub fn run<M: Machine, K: KeeperMachine>(
             // A panic has ended the process already in a release.
             let _ = thread.join();
         }
+    } else {
+        // Shards may be writing still: the directory stays locked until the process is gone.
+        std::mem::forget(executor);
     }
     Ok(code)
 }
@@ -136,16 +148,15 @@ fn start_shard<M: Machine>(
     cpu: usize,
     setup: ShardSetup,
     machine: impl FnOnce(ShardId) -> M + Send + 'static,
+    console: Console,
 ) -> Result<JoinHandle<()>, DriverError> {
     let shard = setup.shard;
     std::thread::Builder::new()
         .name(format!("flk-shard-{}", shard.0))
         .spawn(move || {
             if let Err(error) = affinity::pin(cpu) {
-                end_process(
-                    EX_OSERR,
-                    &format!("shard {}: cannot run on CPU {cpu}: {error}", shard.0),
-                );
+                let reason = format!("shard {}: cannot run on CPU {cpu}: {error}", shard.0);
+                end_process(&console, EX_OSERR, &reason);
             }
             let mut machine = machine(shard);
             let ended = match driver {
@@ -156,18 +167,20 @@ fn start_shard<M: Machine>(
             };
             match ended {
                 Ok(Ended::Told) => {}
-                Ok(Ended::Stopped(stop)) => end_process(stop.code, &stop.reason),
+                Ok(Ended::Stopped(stop)) => end_process(&console, stop.code, &stop.reason),
                 Ok(Ended::Failed(error)) | Err(error) => {
-                    end_process(EX_OSERR, &format!("shard {}: {error}", shard.0));
+                    let reason = format!("shard {}: {error}", shard.0);
+                    end_process(&console, EX_OSERR, &reason);
                 }
             }
         })
         .map_err(|error| DriverError::new("start a shard's thread", error))
 }
 
-/// From any thread: nothing that is under way is waited for.
-fn end_process(code: i32, reason: &str) -> ! {
-    eprintln!("flk: {reason}");
+/// From any thread: nothing that is under way is waited for but the line that says why.
+fn end_process(console: &Console, code: i32, reason: &str) -> ! {
+    console.say(format!("flk: {reason}"));
+    console.flush();
     exit(code)
 }
 
@@ -175,10 +188,11 @@ fn end_process(code: i32, reason: &str) -> ! {
 struct KeeperExecutor<K, S> {
     keeper: K,
     links: KeeperLinks,
+    /// Before the files: their lock must be held while the socket is removed.
+    commands: Commands,
     files: FileExecutor,
-    /// Nothing if another process serves this directory; the keeper finds it locked then.
-    commands: Option<Commands>,
-    signals: Signals,
+    ends: Arc<Ends>,
+    console: Console,
     say: S,
     events: Vec<KeeperEvent>,
     wake_at_us: u64,
@@ -210,17 +224,19 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
                 pass(Point::KeeperFileDone);
                 self.events.push(KeeperEvent::FileDone(result));
             }
-            KeeperOp::ToShard(shard, message) => self.links.tell(shard, message),
-            KeeperOp::Reply { id, text } => {
-                if let Some(commands) = &mut self.commands {
-                    commands.reply(id, &text);
+            KeeperOp::ToShard(shard, message) => {
+                if matches!(message, ToShard::Serve { .. }) {
+                    // The start is over: from here on an end is the keeper's matter.
+                    self.ends.ask(self.links.bell());
                 }
+                self.links.tell(shard, message);
             }
+            KeeperOp::Reply { id, text } => self.commands.reply(id, &text),
             KeeperOp::Say(notice) => (self.say)(notice),
             KeeperOp::Wake(at_us) => self.wake_at_us = at_us,
             KeeperOp::Exit { code, reason } => {
                 if !reason.is_empty() {
-                    eprintln!("flk: {reason}");
+                    self.console.say(format!("flk: {reason}"));
                 }
                 return Some(code);
             }
@@ -230,13 +246,14 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
 
     /// Sleeps until something happens; not at all while an ended file operation waits to be told.
     fn wait(&mut self) -> Result<(), DriverError> {
+        let now_us = clock::now().mono_us;
         let bell = Arc::clone(self.links.bell());
-        let links = &mut self.links;
-        let sleeps = self.events.is_empty() && bell.may_sleep(|| links.is_empty());
+        let (links, ends) = (&mut self.links, &self.ends);
+        let sleeps =
+            self.events.is_empty() && bell.may_sleep(|| links.is_empty() && ends.is_none());
         let wait_us = if sleeps {
-            self.wake_at_us
-                .saturating_sub(clock::now().mono_us)
-                .min(3_600_000_000)
+            let at_us = self.wake_at_us.min(self.commands.wake_at_us(now_us));
+            at_us.saturating_sub(now_us).min(3_600_000_000)
         } else {
             0
         };
@@ -244,14 +261,9 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
             tv_sec: (wait_us / 1_000_000) as i64,
             tv_nsec: (wait_us % 1_000_000 * 1_000) as i64,
         };
-        let mut polled = vec![
-            PollFd::from_borrowed_fd(bell.eventfd(), PollFlags::IN),
-            PollFd::new(&self.signals, PollFlags::IN),
-        ];
-        if let Some(commands) = &self.commands {
-            let all = commands.polled();
-            polled.extend(all.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
-        }
+        let mut polled = vec![PollFd::from_borrowed_fd(bell.eventfd(), PollFlags::IN)];
+        let all = self.commands.polled(now_us);
+        polled.extend(all.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
         let polled_result = poll(&mut polled, Some(&wait));
         let rung = !polled[0].revents().is_empty();
         bell.woke_up();
@@ -269,11 +281,9 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
         while let Some((shard, message)) = self.links.try_take() {
             self.events.push(KeeperEvent::FromShard(shard, message));
         }
-        if let Some(commands) = &mut self.commands {
-            commands.work(&mut self.events);
-        }
+        self.commands.work(clock::now().mono_us, &mut self.events);
         // Each counts: the machines have a delay, which the second one cuts short.
-        for _ in 0..self.signals.take() {
+        for _ in 0..self.ends.take_count() {
             self.events.push(KeeperEvent::Terminate);
         }
         if self.wake_at_us <= clock::now().mono_us {

@@ -1,5 +1,6 @@
 //! What the keeper is told at start, as plain checked data. Reading environment variables is done elsewhere.
 
+use crate::dedup::Decided;
 use crate::event::SyncMode;
 use flk_contract::verify::ParamsVersion;
 
@@ -34,4 +35,18 @@ pub struct KeeperConfig {
     pub params: ParamsVersion,
     /// Id of this process, written into the lock file for whoever finds it locked.
     pub pid: u32,
+}
+
+/// Decisions that may be held beside the tables however small those are: about 90 KiB.
+const HELD_COUNT_MIN: usize = 1024;
+
+impl KeeperConfig {
+    /// How many decisions from logs are held at a time, at a start and for a seal: so many that they take a quarter of the
+    /// memory of the tables.
+    pub(crate) fn held_count_max(&self) -> usize {
+        let count = self.dedup_memory_bytes_max / 4 / size_of::<Decided>() as u64;
+        usize::try_from(count)
+            .unwrap_or(usize::MAX)
+            .max(HELD_COUNT_MIN)
+    }
 }

@@ -1,6 +1,7 @@
 //! Why the keeper ends the process before its time: one case per thing that an operator can do about it.
 
 use crate::event::Errno;
+use crate::exit::Exit;
 use crate::wal::files::NumberedFile;
 use std::fmt;
 
@@ -54,14 +55,17 @@ pub(crate) enum Halt {
 }
 
 impl Halt {
-    /// Exit code of the process, as in `sysexits.h`.
+    /// Exit code of the process.
     pub(crate) fn code(&self) -> i32 {
-        match self {
-            Halt::Locked { .. } => 69,
-            Halt::Damage { .. } | Halt::StaleManifest { .. } | Halt::NoManifest { .. } => 65,
-            Halt::Io { .. } => 74,
-            Halt::Secret { .. } | Halt::StartsExhausted | Halt::Refused(_) => 78,
-        }
+        let exit = match self {
+            Halt::Locked { .. } => Exit::Locked,
+            Halt::Damage { .. } | Halt::StaleManifest { .. } | Halt::NoManifest { .. } => {
+                Exit::Damage
+            }
+            Halt::Io { .. } => Exit::File,
+            Halt::Secret { .. } | Halt::StartsExhausted | Halt::Refused(_) => Exit::Configuration,
+        };
+        i32::from(exit.code())
     }
 }
 

@@ -49,8 +49,12 @@ impl Dictionary {
 #[derive(Debug)]
 pub(crate) struct Harvest {
     hash: KeyHash,
-    /// Decisions, in the order met.
+    /// Decisions, in the order met; none where there are more than may be held.
     pub(crate) decisions: Vec<Decided>,
+    /// How many may be held.
+    held_count_max: usize,
+    /// How many were met and not held.
+    pub(crate) left_out: u64,
     /// The newest reading of both clocks.
     pub(crate) newest: Reading,
     /// The largest `decided_at` of any decision.
@@ -60,10 +64,18 @@ pub(crate) struct Harvest {
 }
 
 impl Harvest {
-    /// Nothing yet.
+    /// Nothing yet; for a caller that looks itself how much it takes.
     pub(crate) fn new(hash: KeyHash) -> Harvest {
+        Harvest::holding(hash, usize::MAX)
+    }
+
+    /// Nothing yet. What is met beyond so many decisions is only counted, and so are those before: a part of them would be
+    /// of no use.
+    pub(crate) fn holding(hash: KeyHash, held_count_max: usize) -> Harvest {
         Harvest {
             hash,
+            held_count_max,
+            left_out: 0,
             decisions: Vec::new(),
             newest: Reading::default(),
             decided_at_max: 0,
@@ -105,10 +117,20 @@ impl Harvest {
                     .ok_or("a decision names an impossible params version")?;
                 let decided = self.decided(&decision, params);
                 self.decided_at_max = self.decided_at_max.max(decided.decided_at);
-                self.decisions.push(decided);
+                self.hold(decided);
             }
         }
         Ok(())
+    }
+
+    fn hold(&mut self, decided: Decided) {
+        if self.left_out == 0 && self.decisions.len() < self.held_count_max {
+            self.decisions.push(decided);
+        } else {
+            // Their memory is given back, not only their places.
+            let held = std::mem::take(&mut self.decisions);
+            self.left_out += 1 + held.len() as u64;
+        }
     }
 
     fn decided(&self, decision: &Decision<'_>, params: u16) -> Decided {

@@ -83,6 +83,22 @@ pub(crate) struct Loaded {
     pub(crate) short_of_bytes: Option<u64>,
 }
 
+impl Loaded {
+    /// Counts decisions that are in logs alone and were too many to be held: they are answered from slices as soon as they
+    /// are in some.
+    pub(crate) fn leave_out(&mut self, count: u64) {
+        if count == 0 {
+            return;
+        }
+        self.decisions += count;
+        // Held at a time is what takes a quarter of the memory declared.
+        let held =
+            memory_for(count.saturating_mul(4 * size_of::<Decided>() as u64 / BYTES_PER_KEY + 1));
+        let all = memory_for(self.decisions);
+        self.short_of_bytes = Some(held.max(all).max(self.short_of_bytes.unwrap_or(0)));
+    }
+}
+
 /// Folds everything and loads the owners as far as there is memory.
 pub(crate) async fn load(
     ledger: &Ledger,

@@ -174,6 +174,11 @@ impl Service {
             if self.sealing.blocked.contains_key(&log) {
                 continue;
             }
+            if harvest.decisions.len() >= self.ledger.config.held_count_max() {
+                // The rest is for the next seal, and it needs no shard to close anything.
+                self.sealing.wanted = true;
+                break;
+            }
             if let Some(last) = self.harvest_segment(log, index, &mut harvest).await? {
                 covers.insert(log, last);
                 count += 1;

@@ -42,7 +42,11 @@ impl Service {
         };
         if short.version.is_none() && self.ledger.now().mono_us >= short.again_us {
             short.version = self.seal_all_found().await?;
-            short.again_us = self.ledger.now().mono_us + AGAIN_US;
+            short.again_us = match self.sealing.wanted {
+                // It was a part of what there is.
+                true => 0,
+                false => self.ledger.now().mono_us + AGAIN_US,
+            };
             self.short = Some(short);
         }
         let in_use = |version| self.shards.iter().all(|shard| shard.switched >= version);

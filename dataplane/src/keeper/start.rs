@@ -216,7 +216,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         _ => Before::UncleanStop,
     };
     let mut dictionary = Dictionary::default();
-    let mut harvest = Harvest::new(KeyHash::new(secret.key));
+    let mut harvest = Harvest::holding(KeyHash::new(secret.key), ledger.config.held_count_max());
     let slices = slices::open_all(&ledger, &mut dictionary).await?;
     let found = recover::read_logs(&ledger, &mut harvest, &mut dictionary).await?;
     for name in void {
@@ -234,7 +234,9 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         false => partition::owners(ledger.config.shards),
     };
     let hash = KeyHash::new(secret.key);
-    let loaded = load::load(&ledger, &slices, harvest.decisions, &owners).await?;
+    let left_out = harvest.left_out;
+    let mut loaded = load::load(&ledger, &slices, harvest.decisions, &owners).await?;
+    loaded.leave_out(left_out);
     let short = loaded.short_of_bytes.map(Short::of);
     if let Some(needed_bytes) = loaded.short_of_bytes {
         port.say(Notice::FoldTooLarge {

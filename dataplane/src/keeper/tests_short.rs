@@ -118,3 +118,29 @@ fn the_memory_that_is_asked_for_is_enough_and_not_much_too_much() {
         assert!(decisions_max(bytes - (1 << 20)) < decisions);
     }
 }
+
+/// More than may be held at a time, although the tables would hold it.
+#[test]
+fn decisions_too_many_to_be_held_at_a_start_are_sealed_piece_by_piece() {
+    const COUNT: u64 = 2_500;
+    let mut world = World::started(TestDisk::new(), config(1));
+    for record in 0..COUNT {
+        world.decide(0, record as u32, DAY_S);
+    }
+    // A quarter of it holds 2,400 decisions of 88 bytes.
+    world.config.dedup_memory_bytes_max = 4 * 2_400 * 88;
+    let held_max = world.config.held_count_max() as u64;
+    assert!(held_max < COUNT);
+    let mut world = world.restarted(Lost::Nothing, 1, 1);
+    assert!(world.known().is_empty(), "none of them was held");
+    assert_eq!(serving(&world), [Some(false)]);
+    world.pass_s(30);
+    assert_eq!(sealed(&world), COUNT);
+    assert_eq!(serving(&world), [Some(true)]);
+    let mut pieces = world.notices.iter().filter_map(|notice| match notice {
+        Notice::Sealed { decisions, .. } => Some(*decisions),
+        _ => None,
+    });
+    // One segment of 64 blocks holds at most so many of them.
+    assert!(pieces.all(|piece| piece <= held_max + 64));
+}

@@ -5,6 +5,7 @@ use super::{Cell, Histogram, STATUSES, ShardStats, Stats};
 use flk_contract::record::Regime;
 use flk_contract::verify::Reason;
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 
 /// Content type of [`render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -59,6 +60,13 @@ pub fn render(stats: &Stats, out: &mut String) {
     for (name, help, cell) in COUNTERS {
         text.summed(name, help, "counter", cell);
     }
+    let name = "flk_log_lines_dropped_total";
+    text.head(
+        name,
+        "Log lines dropped because standard error could not take them.",
+        "counter",
+    );
+    text.sample(name, stats.log_lines_dropped.load(Ordering::Relaxed));
     render_labelled(text);
     for (name, help, of) in HISTOGRAMS {
         text.histogram(name, help, of);

@@ -3,6 +3,7 @@
 
 pub mod exposition;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter or gauge with one writer.
@@ -215,6 +216,8 @@ impl ShardStats {
 pub struct Stats {
     /// One page per shard.
     pub shards: Box<[ShardStats]>,
+    /// Lines for the operator that could not be written.
+    pub log_lines_dropped: Arc<AtomicU64>,
 }
 
 impl Stats {
@@ -222,6 +225,7 @@ impl Stats {
     pub fn new(shards: u16) -> Stats {
         Stats {
             shards: (0..shards).map(|_| ShardStats::default()).collect(),
+            log_lines_dropped: Arc::default(),
         }
     }
 }

@@ -16,6 +16,9 @@ on_every_host!(
     a_directory_that_cannot_be_used_is_named,
     secrets_are_never_said,
     the_port_and_address_asked_for_are_taken,
+    an_ipv6_address_in_brackets_is_listened_on,
+    variables_that_are_no_settings_are_named,
+    memory_that_cannot_fit_is_refused_by_name,
     several_keys_are_active_at_a_time,
     unsigned_operation_is_said_loudly_and_takes_anything,
     the_body_limit_is_what_is_set,
@@ -229,6 +232,49 @@ fn the_port_and_address_asked_for_are_taken(setting: Setting) {
         .with("PORT", &free.port().to_string())
         .start();
     assert_eq!(gateway.address(), free);
+}
+
+fn an_ipv6_address_in_brackets_is_listened_on(setting: Setting) {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return flk_testkit::skipped("LISTEN=[::1]: no IPv6 here");
+    }
+    let directory = setting.directory();
+    for (listen, shown) in [("[::1]", "http://[::1]:"), ("[::]", "http://[::]:")] {
+        let gateway = Plan::new(setting, directory.path())
+            .with("LISTEN", listen)
+            .start();
+        assert!(gateway.said().contains(shown), "{}", gateway.said());
+        assert_eq!(gateway.post(&record(1).body).status, 200);
+    }
+}
+
+fn variables_that_are_no_settings_are_named(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path())
+        .with("DEDUP_TLL", "open-sesame")
+        .with("FLK_CORE", "open-sesame")
+        .with("FLK_URL", "open-sesame")
+        .with("HTTP_PROXY", "open-sesame")
+        .start();
+    let said = gateway.said();
+    for (typed, meant) in [("DEDUP_TLL", "DEDUP_TTL"), ("FLK_CORE", "FLK_CORES")] {
+        let warning =
+            format!("warning: {typed} is not a setting and is not read; is {meant} meant?");
+        assert!(said.contains(&warning), "{said}");
+    }
+    assert_eq!(said.matches("is not read").count(), 2, "{said}");
+    assert!(!said.contains("sesame"), "{said}");
+}
+
+fn memory_that_cannot_fit_is_refused_by_name(setting: Setting) {
+    let directory = setting.directory();
+    let plan = Plan::new(setting, directory.path());
+    let ended = plan.clone().with("DEDUP_MEMORY_MAX", "15TiB").run_to_end();
+    assert_eq!(ended.code(), 78, "{ended}");
+    assert!(ended.said.contains("DEDUP_MEMORY_MAX=15TiB: "), "{ended}");
+    let (_, largest) = ended.said.split_once("the largest that fits is ").unwrap();
+    let gateway = plan.with("DEDUP_MEMORY_MAX", largest.trim_end()).start();
+    assert_eq!(gateway.post(&record(1).body).status, 200);
 }
 
 fn several_keys_are_active_at_a_time(setting: Setting) {

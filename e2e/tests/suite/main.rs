@@ -15,6 +15,8 @@ macro_rules! on_every_host {
 mod start;
 
 mod environment;
+mod memory;
+mod stderr;
 
 mod connections;
 mod conversations;

@@ -1,16 +1,22 @@
 //! The start: what is said, which driver is chosen and why, who may have the directory, and what is answered meanwhile.
 
-use flk_e2e::gateway::Plan;
+use flk_e2e::gateway::{DEADLINE, Plan, free_port};
 use flk_e2e::golden;
 use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 on_every_host!(
     says_where_it_listens_and_what_was_chosen,
     a_second_process_on_the_same_directory_names_the_first,
-    a_taken_port_is_said,
+    a_taken_port_is_waited_for_and_its_holder_named,
+    a_restart_right_after_a_kill_gets_its_port_and_directory,
+    a_stop_during_the_start_ends_it_at_once,
+    operators_that_stall_keep_no_other_from_the_socket,
     until_recovery_is_done_submits_are_503,
     pages_answer_get_and_head,
 );
@@ -57,24 +63,107 @@ fn a_second_process_on_the_same_directory_names_the_first(setting: Setting) {
     assert_eq!(second.code(), 69, "{second}");
     assert!(second.said.contains("WAL_DIR is in use by"), "{second}");
     assert!(second.said.contains(&first.id().to_string()), "{second}");
+    assert!(!second.said.contains("listens"), "{second}");
+    assert_eq!(
+        ping(directory.path()),
+        "ok\n",
+        "the first one's socket stands"
+    );
+    let lock = || std::fs::read_to_string(directory.path().join("lock")).unwrap();
+    assert_eq!(lock(), format!("{}\n", first.id()));
     assert_eq!(
         first.post(&record(1).body).status,
         200,
         "the first is not disturbed"
     );
     first.kill();
-    plan.start();
+    let ended = plan.start().stop();
+    assert_eq!(ended.code(), 0, "{ended}");
+    assert_eq!(lock(), "", "no process is named by a lock that none has");
 }
 
-fn a_taken_port_is_said(setting: Setting) {
+/// One line to the gateway's operators' socket, and its answer.
+fn ping(directory: &Path) -> String {
+    let mut socket = UnixStream::connect(directory.join("keeper.sock")).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket.write_all(b"flk1 ping\n").unwrap();
+    let mut answer = String::new();
+    BufReader::new(socket).read_line(&mut answer).unwrap();
+    answer
+}
+
+fn operators_that_stall_keep_no_other_from_the_socket(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    let stalled: Vec<UnixStream> = (0..40)
+        .map(|number| {
+            let mut socket = UnixStream::connect(directory.path().join("keeper.sock")).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            // Some say nothing, some never end their line, some ask and ask and never read.
+            let text: &[u8] = [&b""[..], b"flk1 pi", b"flk1 status\n"][number % 3];
+            for _ in 0..10_000 {
+                if text.is_empty() || socket.write(text).is_err() {
+                    break;
+                }
+            }
+            socket
+        })
+        .collect();
+    assert_eq!(ping(directory.path()), "ok\n");
+    assert_eq!(gateway.post(&record(1).body).status, 200);
+    let ended = gateway.stop();
+    assert_eq!(ended.code(), 0, "{ended}");
+    drop(stalled);
+}
+
+fn a_restart_right_after_a_kill_gets_its_port_and_directory(setting: Setting) {
+    let directory = setting.directory();
+    let port = free_port().to_string();
+    let plan = Plan::new(setting, directory.path()).with("PORT", &port);
+    for round in 0..8 {
+        let gateway = plan.start();
+        let mut clients: Vec<_> = (0..50).map(|_| gateway.connect()).collect();
+        for client in &mut clients {
+            assert_eq!(client.post(&record(1).body).unwrap().status, 200, "{round}");
+        }
+        gateway.kill();
+    }
+}
+
+/// A manifest that nobody writes to holds the start back for as long as the test likes.
+fn a_stop_during_the_start_ends_it_at_once(setting: Setting) {
+    let directory = setting.directory();
+    let manifest = directory.path().join("manifest");
+    mknodat(CWD, &manifest, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let gateway = Plan::new(setting, directory.path()).launch().unwrap();
+    assert_eq!(gateway.get("/livez").status, 200);
+    let ended = gateway.stop();
+    assert_eq!(ended.code(), 0, "{ended}");
+    assert!(
+        ended.said.contains("stopped by SIGTERM during the start"),
+        "{ended}"
+    );
+}
+
+fn a_taken_port_is_waited_for_and_its_holder_named(setting: Setting) {
     let directory = setting.directory();
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let ended = Plan::new(setting, directory.path())
         .with("PORT", &port)
         .run_to_end();
-    assert_ne!(ended.code(), 0, "{ended}");
-    assert!(ended.said.contains(&port), "{ended}");
+    assert_eq!(ended.code(), 75, "a supervisor tries again: {ended}");
+    assert!(ended.said.contains("waiting up to 5 s"), "{ended}");
+    let holder = format!("process {} (", std::process::id());
+    assert!(
+        ended.said.contains(&port) && ended.said.contains(&holder),
+        "{ended}"
+    );
+    // One that gets free meanwhile is taken.
+    let gateway = Plan::new(setting, directory.path())
+        .with("PORT", &port)
+        .start_when("waiting up to 5 s", || drop(taken));
+    assert_eq!(gateway.post(&record(1).body).status, 200);
 }
 
 /// A manifest that nobody writes to holds the recovery back for as long as the test likes.

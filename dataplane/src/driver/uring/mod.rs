@@ -9,6 +9,7 @@ pub(super) mod queue;
 mod tag;
 
 use super::{DriverError, Ended, Handle, Machine, ShardSetup, clock};
+use crate::driver::console::last_words;
 use crate::driver::links::Links;
 use crate::event::{Inbox, Next, Op, Outbox, Stop};
 use crate::planted::{Point, pass};
@@ -201,7 +202,7 @@ impl Drop for Uring {
         while self.queue.in_flight() > 0 {
             if let Err(error) = self.queue.enter(Duration::from_secs(1)) {
                 // Freeing memory that the kernel still writes to would be worse than ending here.
-                eprintln!("flk: cannot quieten io_uring: {error}");
+                last_words(&format!("flk: cannot quieten io_uring: {error}"));
                 std::process::abort();
             }
             self.completions.clear();

@@ -1,0 +1,169 @@
+//! Variables that look like settings and are none: a misspelt name would count as not set, and a default would run that
+//! nobody asked for. It sees names only, never a value.
+
+use super::raw::VARIABLES;
+use std::collections::BTreeSet;
+
+/// Names that begin like ours are meant for us.
+const PREFIXES: [&str; 6] = ["FLK_", "PCS_", "DEDUP_", "WAL_", "METRICS_", "TOKEN_"];
+
+/// Read by other programs of this repository.
+const ELSEWHERE: [&str; 7] = [
+    "FLK_URL",
+    "PCS_ED25519_PRIV_B64",
+    "FLK_BIN",
+    "FLK_PLANTED_BIN",
+    "FLK_PLANT",
+    "FLK_DIE_AT",
+    "FLK_CORPORA",
+];
+
+/// A line of warning for each name that no program of flk reads, with the one that is probably meant.
+pub fn warnings(names: &BTreeSet<String>) -> Vec<String> {
+    let unknown = names.iter().filter(|name| !is_service_link(name, names));
+    unknown.filter_map(|name| warning(name)).collect()
+}
+
+fn warning(name: &str) -> Option<String> {
+    if known().any(|known| known == name) {
+        return None;
+    }
+    let is_ours = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let nearest = known()
+        .map(|known| (distance(&name.to_ascii_uppercase(), known), known))
+        .min_by_key(|&(distance, _)| distance);
+    let (distance, nearest) = nearest?;
+    // Short names have neighbours by chance; one with our prefix has no other owner.
+    let near = match name.len() {
+        length if is_ours => (length / 2).min(4),
+        0..=4 => 0,
+        5..=7 => 1,
+        _ => 2,
+    };
+    match (distance <= near, is_ours) {
+        (true, _) => Some(format!(
+            "{name} is not a setting and is not read; is {nearest} meant?"
+        )),
+        (false, true) => Some(format!("{name} is not a setting and is not read")),
+        (false, false) => None,
+    }
+}
+
+fn known() -> impl Iterator<Item = &'static str> {
+    let settings = VARIABLES.iter().map(|variable| variable.name());
+    settings.chain(ELSEWHERE)
+}
+
+/// Kubernetes sets `NAME_SERVICE_HOST`, `NAME_PORT_8080_TCP_ADDR` and their like for each service; one may be called flk.
+fn is_service_link(name: &str, all: &BTreeSet<String>) -> bool {
+    const MARKS: [&str; 3] = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"];
+    let mut services = MARKS.iter().filter_map(|mark| name.find(mark));
+    services.any(|at| all.contains(&format!("{}_SERVICE_HOST", &name[..at])))
+}
+
+/// Letters to insert, remove, change or swap with their neighbour to make one name of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    for (j, cell) in rows[0].iter_mut().enumerate() {
+        *cell = j;
+    }
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = least;
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str) -> Vec<String> {
+        let service = ["FLK_SERVICE_HOST", "FLK_SERVICE_PORT", name];
+        warnings(&service.map(str::to_owned).into())
+    }
+
+    #[test]
+    fn a_misspelt_name_is_told_with_the_one_that_is_meant() {
+        for (typed, meant) in [
+            ("DEDUP_TLL", "DEDUP_TTL"),
+            ("FLK_CORE", "FLK_CORES"),
+            ("FLK_DRIVRE", "FLK_DRIVER"),
+            ("WALDIR", "WAL_DIR"),
+            ("LISTENS", "LISTEN"),
+            ("dedup_ttl", "DEDUP_TTL"),
+            ("port", "PORT"),
+            ("METRIC_USER", "METRICS_USER"),
+            ("WAL_MAX_BYTE", "WAL_MAX_BYTES"),
+        ] {
+            let told = of(typed).join("\n");
+            let start = format!("{typed} is not a setting");
+            assert!(
+                told.starts_with(&start) && told.contains(&format!("is {meant} meant?")),
+                "{told}"
+            );
+        }
+        assert_eq!(
+            of("FLK_SOMETHING_ELSE"),
+            ["FLK_SOMETHING_ELSE is not a setting and is not read"]
+        );
+    }
+
+    #[test]
+    fn settings_and_the_variables_of_others_are_not_told() {
+        let others = [
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "HOST",
+            "POST",
+            "PATH",
+            "HOME",
+            "LANG",
+            "LINES",
+            "SHELL",
+            "USER",
+            "FLK_SERVICE_HOST",
+            "FLK_SERVICE_PORT_HTTP",
+            "FLK_PORT",
+            "FLK_PORT_8080_TCP_ADDR",
+            "LISTEN_FDS",
+            "LISTEN_PID",
+            "NOTIFY_SOCKET",
+            "JOURNAL_STREAM",
+            "RUST_BACKTRACE",
+        ];
+        for name in known().chain(others) {
+            assert_eq!(of(name), [""; 0], "{name}");
+        }
+        let alone = BTreeSet::from(["FLK_PORT".to_owned()]);
+        assert_eq!(warnings(&alone).len(), 1, "no service, so a mistake");
+    }
+
+    #[test]
+    fn a_distance_counts_single_mistakes() {
+        for (a, b, expected) in [
+            ("", "abc", 3),
+            ("abc", "abc", 0),
+            ("acb", "abc", 1),
+            ("ab", "abc", 1),
+            ("xbc", "abc", 1),
+            ("abc", "xyz", 3),
+        ] {
+            assert_eq!(
+                (distance(a, b), distance(b, a)),
+                (expected, expected),
+                "{a} {b}"
+            );
+        }
+    }
+}

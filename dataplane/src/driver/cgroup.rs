@@ -1,0 +1,73 @@
+//! The cgroup of this process, version 1 or 2: the smallest of a limit from its own directory up to the root of its
+//! hierarchy. It reads files and knows no limit by name.
+
+use std::path::{Path, PathBuf};
+
+/// Where a process's groups and their limits are told.
+#[derive(Clone, Debug)]
+pub(super) struct Cgroups {
+    /// The text of `/proc/self/cgroup`.
+    groups: String,
+    /// Where the hierarchies are mounted.
+    root: PathBuf,
+}
+
+impl Cgroups {
+    /// Those of this process.
+    pub(super) fn of_this_process() -> Cgroups {
+        Cgroups {
+            groups: std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default(),
+            root: PathBuf::from("/sys/fs/cgroup"),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn told(groups: &str, root: &Path) -> Cgroups {
+        Cgroups {
+            groups: groups.to_owned(),
+            root: root.to_owned(),
+        }
+    }
+
+    /// The smallest limit of this controller, in whichever version it is; each reader gets a group's directory.
+    pub(super) fn tightest(
+        &self,
+        controller: &str,
+        v1: fn(&Path) -> Option<f64>,
+        v2: fn(&Path) -> Option<f64>,
+    ) -> Option<f64> {
+        let limits = self.groups.lines().flat_map(|line| {
+            let mut fields = line.splitn(3, ':');
+            let (_, controllers, group) = (fields.next(), fields.next(), fields.next());
+            match (controllers, group) {
+                // A host with both versions mounts the second one beside the controllers of the first.
+                (Some(""), Some(group)) => [self.root.clone(), self.root.join("unified")]
+                    .iter()
+                    .find_map(|mount| smallest(mount, group, v2)),
+                (Some(all), Some(group)) if all.split(',').any(|one| one == controller) => {
+                    // Mounted under the list of its controllers or under its own name; in a container the group's own
+                    // directory is often the mount point itself, which is the last ancestor looked at.
+                    [all, controller]
+                        .iter()
+                        .find_map(|mount| smallest(&self.root.join(mount), group, v1))
+                }
+                _ => None,
+            }
+        });
+        limits.min_by(f64::total_cmp)
+    }
+}
+
+fn smallest(mount: &Path, group: &str, limit: fn(&Path) -> Option<f64>) -> Option<f64> {
+    let group = Path::new(group.trim_start_matches('/'));
+    let ancestors = group.ancestors().map(|ancestor| mount.join(ancestor));
+    ancestors
+        .filter_map(|directory| limit(&directory))
+        .min_by(f64::total_cmp)
+}
+
+/// A file that holds one number; nothing where it holds a word or is not there.
+pub(super) fn number(directory: &Path, name: &str) -> Option<f64> {
+    let text = std::fs::read_to_string(directory.join(name)).ok()?;
+    text.trim().parse().ok()
+}

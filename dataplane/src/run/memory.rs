@@ -1,0 +1,110 @@
+//! The memory of the dedup tables: what was asked for, if it fits beside everything else that the process needs, or a
+//! share of what there is. A gateway that declares more than it may use is killed by the kernel at the worst moment, and
+//! again at every start.
+
+use crate::config::units::show_bytes;
+use crate::driver::memory::MemoryLimit;
+use crate::shard::config::Limits;
+
+/// The share where nothing is asked for fits a laptop and about eleven million keys; gateways at rate declare more.
+const SHARE_BYTES_MAX: u64 = 1 << 30;
+/// Least that a table is of use with; what `DEDUP_MEMORY_MAX` allows.
+const BYTES_MIN: u64 = 1 << 20;
+/// The program, its stacks, the keeper and what the allocator keeps.
+const PROCESS_BYTES: u64 = 16 << 20;
+
+/// What the tables may take, and why so much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DedupMemory {
+    pub(super) bytes: u64,
+    pub(super) why: String,
+}
+
+/// Chooses the share, or refuses with the reason.
+///
+/// The tables are not all: each shard has its buffers, and a start holds for every four bytes of tables up to one of
+/// decisions that are in the log alone, and hands them over in another one. A quarter of the limit leaves as much again
+/// for the page cache, without which a log is slow.
+pub(super) fn dedup_memory(
+    asked: Option<u64>,
+    limit: Option<MemoryLimit>,
+    shards: u16,
+    limits: &Limits,
+) -> Result<DedupMemory, String> {
+    let Some(limit) = limit else {
+        let bytes = asked.unwrap_or(SHARE_BYTES_MAX);
+        let why = "no memory limit was found".to_owned();
+        return Ok(DedupMemory { bytes, why });
+    };
+    let MemoryLimit { bytes: all, what } = limit;
+    let others = PROCESS_BYTES + u64::from(shards) * limits.memory_at_start_bytes(shards) as u64;
+    let largest = whole_mib(all.saturating_sub(others) / 3 * 2);
+    let (allowed, needed) = (show_bytes(all), show_bytes(others));
+    if largest < BYTES_MIN {
+        return Err(format!(
+            "{what} allows {allowed} of memory, and {shards} shards need {needed} before the first id is remembered: allow more, or lower FLK_CORES"
+        ));
+    }
+    match asked {
+        Some(asked) if asked > largest => Err(format!(
+            "DEDUP_MEMORY_MAX={}: {what} allows {allowed} of memory, {shards} shards need {needed} of it, and a start half as much again as the tables; the largest that fits is {}MiB",
+            show_bytes(asked).replace(' ', ""),
+            largest >> 20
+        )),
+        Some(asked) => Ok(DedupMemory {
+            bytes: asked,
+            why: format!("of {allowed} that {what} allows"),
+        }),
+        None => {
+            let share = whole_mib(all / 4);
+            let bytes = share.clamp(BYTES_MIN, largest.min(SHARE_BYTES_MAX));
+            let why = format!("a share of {allowed} that {what} allows");
+            Ok(DedupMemory { bytes, why })
+        }
+    }
+}
+
+fn whole_mib(bytes: u64) -> u64 {
+    bytes >> 20 << 20
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(asked: Option<u64>, all: u64, shards: u16) -> Result<u64, String> {
+        let limit = MemoryLimit {
+            bytes: all,
+            what: "its cgroup",
+        };
+        dedup_memory(asked, Some(limit), shards, &Limits::default()).map(|chosen| chosen.bytes)
+    }
+
+    #[test]
+    fn the_share_grows_with_the_limit_up_to_a_gibibyte() {
+        let mut before = 0;
+        for shift in 27..40 {
+            let bytes = choose(None, 1 << shift, 2).unwrap();
+            assert!(bytes >= before && bytes <= 1 << (shift - 2), "{bytes}");
+            before = bytes;
+        }
+        assert_eq!(before, 1 << 30);
+        let unlimited = dedup_memory(None, None, 2, &Limits::default()).unwrap();
+        assert_eq!(unlimited.bytes, 1 << 30);
+    }
+
+    #[test]
+    fn what_cannot_fit_is_refused_with_the_largest_that_does() {
+        let refused = choose(Some(1 << 30), 512 << 20, 2).unwrap_err();
+        let (_, largest) = refused.split_once("the largest that fits is ").unwrap();
+        let largest: u64 = largest.strip_suffix("MiB").unwrap().parse().unwrap();
+        assert!(
+            refused.starts_with("DEDUP_MEMORY_MAX=1.0GiB: its cgroup allows 512 MiB"),
+            "{refused}"
+        );
+        assert_eq!(choose(Some(largest << 20), 512 << 20, 2), Ok(largest << 20));
+        assert!(choose(Some((largest + 1) << 20), 512 << 20, 2).is_err());
+        let refused = choose(None, 32 << 20, 8).unwrap_err();
+        assert!(refused.contains("lower FLK_CORES"), "{refused}");
+    }
+}
