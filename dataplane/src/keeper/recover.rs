@@ -441,10 +441,7 @@ pub(crate) async fn clean_up(
             // while nothing newer than it has been written, that is where it is looked for.
             let moved = found.ending.batch.filter(|batch| batch.ordinal == *ordinal);
             let moved_end = moved.map_or(0, |batch| batch.offset + batch.bytes as u64);
-            let kept_bytes = match planted(Bug::MovedLastBatchCut) {
-                true => extent.bytes,
-                false => extent.bytes.max(moved_end),
-            };
+            let kept_bytes = extent.bytes.max(moved_end);
             let file = ledger.files.open(&name, how).await?;
             if ledger.files.len(&file).await? > kept_bytes {
                 ledger.files.truncate(&file, kept_bytes).await?;

@@ -193,9 +193,6 @@ impl LogWriter {
 
     /// Every body up to this position has its fate on disk.
     pub fn settled_durably(&self) -> Sequence {
-        if planted(Bug::SettledBeforeDurable) {
-            return self.settling.upto();
-        }
         self.settling.upto().min(self.durable_settled)
     }
 

@@ -13,6 +13,7 @@ use crate::dedup::slice::SliceReader;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::{LOCK, MANIFEST, NumberedFile, SECRET};
 use crate::wal::manifest::Manifest;
+use crate::wal::name::Sequence;
 use crate::wal::secret::Secret;
 use std::collections::BTreeMap;
 
@@ -34,7 +35,7 @@ type Fault = (Property, String);
 impl World {
     /// Reads the whole directory behind the last graceful stop.
     pub fn audit(&mut self) {
-        if self.truth.may_refuse() {
+        if self.truth.may_refuse() || !self.truth.stopped_cleanly {
             return;
         }
         self.counts.one(Count::Audits);
@@ -123,7 +124,11 @@ impl World {
                 let batches = logbook::read(bytes).batches;
                 let range = extent.first.0..=extent.last.0;
                 let mut expected = extent.first.0;
+                let given_up = |at: u64| manifest.gap(log.id, Sequence(at)).is_some();
                 for batch in batches.iter().filter(|it| range.contains(&it.sequence)) {
+                    while given_up(expected) && expected < batch.sequence {
+                        expected += 1;
+                    }
                     if batch.sequence != expected || !batch.whole || batch.salt != segment.salt {
                         break;
                     }
@@ -137,6 +142,9 @@ impl World {
                             d_hat: told.d_hat,
                         });
                     }
+                }
+                while given_up(expected) && expected <= extent.last.0 {
+                    expected += 1;
                 }
                 if expected != extent.last.0 + 1 {
                     let how = format!(

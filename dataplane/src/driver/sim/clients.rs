@@ -55,7 +55,7 @@ impl World {
             return self.wake_client(client, 5_000);
         }
         if self.waits_for_ready(client) {
-            let delay_us = self.dice.between(200, 3_000);
+            let delay_us = self.dice.between(500, 50_000);
             return self.wake_client(client, delay_us);
         }
         if !self.clients[client].asked.is_empty() {

@@ -3,9 +3,13 @@
 
 use super::count::Count;
 use super::disk::Inode;
+use super::process::Process;
 
 use super::truth::{LogWrite, Undo};
 use super::world::World;
+use crate::keeper::Keeper;
+use crate::keeper::offline::Job;
+use crate::keeper::port::{KeeperEvent, KeeperOp};
 use crate::sim_trace;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::MANIFEST;
@@ -141,6 +145,7 @@ impl World {
             name,
             bytes: before,
             must_refuse,
+            write: Some(at),
         });
     }
 
@@ -208,6 +213,7 @@ impl World {
             name,
             bytes: before,
             must_refuse,
+            write: None,
         });
     }
 
@@ -239,7 +245,57 @@ impl World {
             name: "manifest".to_string(),
             bytes: now,
             must_refuse: None,
+            write: None,
         });
+    }
+
+    /// An operator gives up what a start has refused: `flk wal quarantine --accept-loss`. `false`: there is nothing of the
+    /// kind, or the tool refuses too.
+    pub fn quarantine(&mut self) -> bool {
+        let undo = self.truth.undo.as_ref();
+        let Some((name, at)) = undo.and_then(|it| Some((it.name.clone(), it.write?))) else {
+            return false;
+        };
+        let job = Job::Quarantine {
+            segment: name,
+            accept_loss: true,
+        };
+        sim_trace!(self.now_us(), "the operator types {job:?}");
+        let keeper = Keeper::tool(self.keeper_config(0), job);
+        self.process = Some(Process::tool(keeper));
+        let (code, reason) = self.run_tool();
+        self.process = None;
+        sim_trace!(self.now_us(), "the tool ends with {code}: {reason}");
+        if code == 0 {
+            self.counts.one(Count::Quarantines);
+            self.note_given_up(at);
+        }
+        code == 0
+    }
+
+    /// Steps a tool to its end, carrying out each file operation where it stands.
+    fn run_tool(&mut self) -> (i32, String) {
+        let mut events = Vec::new();
+        loop {
+            let now = self.clocks();
+            let Some(process) = self.process.as_mut() else {
+                return (70, String::new());
+            };
+            let ops = process.step(std::mem::take(&mut events), now);
+            if ops.is_empty() {
+                return (70, "the tool waits for nothing".to_string());
+            }
+            for op in ops {
+                match op {
+                    KeeperOp::File(op) => {
+                        events.push(KeeperEvent::FileDone(self.do_op(op.spelled_out())));
+                    }
+                    KeeperOp::Wake(_) => events.push(KeeperEvent::Tick),
+                    KeeperOp::Exit { code, reason } => return (code, reason),
+                    KeeperOp::Say(_) | KeeperOp::ToShard(..) | KeeperOp::Reply { .. } => {}
+                }
+            }
+        }
     }
 
     /// Puts back what was damaged. `false`: that cannot be done.

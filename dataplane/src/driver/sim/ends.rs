@@ -57,18 +57,21 @@ impl World {
             Survival::Scattered,
             Survival::Prefix,
             Survival::Suffix,
+            Survival::Mixed,
         ]);
         let cut = self.disk.cut_power(survival, &mut self.dice);
         self.booted();
         self.counts.one(Count::PowerCuts);
         self.counts.add(Count::SectorsLost, cut.sectors_lost);
         self.counts.add(Count::SectorsKept, cut.sectors_kept);
+        self.counts.add(Count::SectorsBetween, cut.sectors_between);
         self.counts.add(Count::NamesLost, cut.names_lost);
         sim_trace!(self.now_us(), "power cut, {survival:?}: {cut:?}");
     }
 
     /// What a process may say when it ends itself. `false`: the seed ends here.
     fn judge_exit(&mut self, code: i32, reason: &str, last: bool) -> bool {
+        self.truth.stopped_cleanly = code == 0;
         let faulty = self.truth.keeper_errors > 0 || self.truth.log_errors > 0;
         match code {
             0 => {
@@ -77,6 +80,9 @@ impl World {
             }
             65 if self.truth.may_refuse() => {
                 self.counts.one(Count::Exits65);
+                if !last && self.rare.chance(4000) && self.quarantine() {
+                    return true;
+                }
                 // Nothing is served from a damaged directory: what was damaged on purpose is put back, else the story ends.
                 !last && self.undo_damage()
             }

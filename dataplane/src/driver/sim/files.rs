@@ -347,7 +347,8 @@ impl World {
         }
     }
 
-    fn do_op(&mut self, op: FileOp) -> FileResult {
+    /// Carries out an operation of the keeper.
+    pub fn do_op(&mut self, op: FileOp) -> FileResult {
         match op {
             FileOp::Zero { .. } => self.do_op(op.spelled_out()),
             FileOp::List => Ok(FileValue::Names(

@@ -89,6 +89,21 @@ fn retired<'a>(
     })
 }
 
+fn number_of(file: NumberedFile) -> u64 {
+    match file {
+        NumberedFile::Segment(number) | NumberedFile::Slice(number) => number,
+    }
+}
+
+/// Whether a manifest names a file: a number that was given out and never named is given out again.
+fn names(manifest: &Manifest, file: NumberedFile) -> bool {
+    let slice = |number| manifest.slices.iter().any(|it| it.file == number);
+    match file {
+        NumberedFile::Segment(number) => manifest.files().contains(&number) && !slice(number),
+        NumberedFile::Slice(number) => slice(number),
+    }
+}
+
 impl World {
     /// The manifest is about to be replaced by these bytes.
     pub fn judge_replacement(&mut self, bytes: &[u8]) {
@@ -191,18 +206,21 @@ impl World {
     /// A file is about to lose its name: no manifest that a power cut could leave may name it.
     pub fn judge_removal(&mut self, name: &str) {
         let numbered = NumberedFile::parse(name);
-        let Some(NumberedFile::Segment(number) | NumberedFile::Slice(number)) = numbered else {
+        let (Some(file), Some(number)) = (numbered, numbered.map(number_of)) else {
             return;
         };
-        if self.operator.pins() && self.is_recovered() {
+        let was_named = match file {
+            NumberedFile::Segment(_) => self.truth.retired.contains(&number),
+            NumberedFile::Slice(_) => self.truth.replaced_slices.contains(&number),
+        };
+        if self.operator.pins() && self.is_recovered() && was_named {
             let how = format!("{name} is removed although a pin is held");
             return self.fail(Property::BodiesKept, how);
         }
         if self.truth.may_refuse() {
             return;
         }
-        let names_it =
-            |bytes: &[u8]| Manifest::decode(bytes).is_ok_and(|it| it.files().contains(&number));
+        let names_it = |bytes: &[u8]| Manifest::decode(bytes).is_ok_and(|it| names(&it, file));
         if self.disk.versions_of(MANIFEST).any(names_it) {
             let how = format!("{name} is removed, and a manifest that may come back names it");
             self.fail(Property::AcknowledgedLost, how);

@@ -15,6 +15,7 @@ pub mod operator;
 pub mod process;
 
 pub mod audit;
+pub mod bodies;
 pub mod damage;
 pub mod ledgers;
 pub mod logbook;

@@ -288,7 +288,6 @@ impl Oracle {
             });
             let ttl_us = self.rules.ttl_us;
             let until_us = now.slow_us + self.rules.flight_us_max + ttl_us + LATE_US;
-            state.deciders.retain(|_, it| it.until_us >= now.slow_us);
             state.deciders.insert(
                 serial,
                 Decider {

@@ -95,6 +95,29 @@ impl Driver for Charge {
 }
 
 impl Process {
+    /// A tool without shards.
+    pub fn tool(keeper: Keeper) -> Process {
+        Process {
+            shards: Vec::new(),
+            keeper,
+            keeper_events: Vec::new(),
+            keeper_stepping: false,
+            keeper_wake: 0,
+            handles: BTreeMap::new(),
+            next_handle: 2,
+            channels: BTreeMap::new(),
+            exit: None,
+            recovered: false,
+            terminated: false,
+            stats: Arc::new(Stats::new(1)),
+        }
+    }
+
+    /// One step of the keeper.
+    pub fn step(&mut self, events: Vec<KeeperEvent>, now: Now) -> Vec<KeeperOp> {
+        self.keeper.step(events.into_iter(), now)
+    }
+
     /// Gives a descriptor to an open file.
     pub fn open(&mut self, handle: Handle) -> FileId {
         self.next_handle += 1;
@@ -118,6 +141,7 @@ impl World {
         self.shards_before = shards;
         self.truth.keeper_errors = 0;
         self.truth.log_errors = 0;
+        self.jumped_at_start = false;
         self.clock_resumes();
         let stats = Arc::new(Stats::new(shards));
         self.truth.unfated.clear();
@@ -151,29 +175,9 @@ impl World {
             listening: true,
             log_ops: 0,
         });
-        let scenario = &self.scenario;
-        let config = KeeperConfig {
-            shards,
-            segment_bytes: settings.segment_bytes,
-            spares_count: scenario.spares_count,
-            ttl_s: settings.ttl_s,
-            seal_bytes_max: scenario.seal_bytes_max,
-            seal_every_us: scenario.seal_every_us,
-            slices_count_max: scenario.slices_count_max,
-            wal_bytes_max: Some(
-                (u64::from(shards) * 2 + u64::from(scenario.spares_count) + scenario.segments_more)
-                    * settings.segment_bytes,
-            ),
-            body_age_max_s: scenario.body_age_max_s,
-            dedup_memory_bytes_max: scenario.dedup_memory_bytes_max,
-            sync: scenario.sync,
-            direct: scenario.direct,
-            params: params.version,
-            pid: 1,
-        };
         self.process = Some(Process {
             shards: hosts.collect(),
-            keeper: Keeper::new(config),
+            keeper: Keeper::new(self.keeper_config(shards)),
             keeper_events: Vec::new(),
             keeper_stepping: false,
             keeper_wake: 0,
@@ -189,6 +193,31 @@ impl World {
             self.wake_shard(shard, self.now_us() + 1);
         }
         self.later(1, Happening::KeeperStep);
+    }
+
+    /// What the keeper of this run is told.
+    pub fn keeper_config(&self, shards: u16) -> KeeperConfig {
+        let settings = self.settings;
+        let scenario = &self.scenario;
+        KeeperConfig {
+            shards,
+            segment_bytes: settings.segment_bytes,
+            spares_count: scenario.spares_count,
+            ttl_s: settings.ttl_s,
+            seal_bytes_max: scenario.seal_bytes_max,
+            seal_every_us: scenario.seal_every_us,
+            slices_count_max: scenario.slices_count_max,
+            wal_bytes_max: Some(
+                (u64::from(shards) * 2 + u64::from(scenario.spares_count) + scenario.segments_more)
+                    * settings.segment_bytes,
+            ),
+            body_age_max_s: scenario.body_age_max_s,
+            dedup_memory_bytes_max: scenario.dedup_memory_bytes_max,
+            sync: scenario.sync,
+            direct: scenario.direct,
+            params: params(settings.params).version,
+            pid: 1,
+        }
     }
 
     /// Lets a shard take a turn at a time, unless it takes one before.
@@ -382,8 +411,10 @@ impl World {
             }
             Op::Keeper(message) => {
                 sim_trace!(self.now_us(), "shard {shard} to keeper: {message:?}");
-                if matches!(message, ToKeeper::Switched { .. }) {
-                    self.counts.one(Count::SlicesSwitched);
+                match message {
+                    ToKeeper::Switched { .. } => self.counts.one(Count::SlicesSwitched),
+                    ToKeeper::Pressed(true) => self.counts.one(Count::Pressure),
+                    _ => {}
                 }
                 let delay_us = self.dice.delay_us(20, 50_000, 200);
                 self.post(
@@ -484,6 +515,10 @@ impl World {
                 process.recovered = true;
             }
             self.counts.one(Count::Recovered);
+            if std::mem::take(&mut self.jumped_at_start) {
+                // Which of the start's time was counted depends on when it looked at the wall clock.
+                self.clock_resumes();
+            }
             self.note_serving();
         }
         let delay_us = self.dice.delay_us(20, 50_000, 200);

@@ -118,8 +118,9 @@ impl Pool {
     /// The keys with these numbers.
     #[allow(clippy::expect_used)]
     pub fn keys(&self, signers: &[u8]) -> KeySet {
-        let builder = signers.iter().fold(Ok(KeySet::builder()), |set, signer| {
-            set.and_then(|set| set.add_signing(&self.signers[usize::from(*signer)]))
+        let mut signers = signers.iter();
+        let builder = signers.try_fold(KeySet::builder(), |set, signer| {
+            set.add_signing(&self.signers[usize::from(*signer)])
         });
         builder.and_then(|set| set.build()).expect("a key set")
     }

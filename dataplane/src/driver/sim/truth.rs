@@ -5,7 +5,7 @@ use super::count::Count;
 use super::disk::{Inode, SECTOR_BYTES};
 use super::logbook::{self, Fate, Item};
 use super::oracle::Property;
-use super::records::{self, Kind};
+use super::records;
 use super::world::World;
 use crate::sim_trace;
 use crate::wal::buffer::BLOCK_BYTES;
@@ -75,6 +75,8 @@ pub(super) struct Undo {
     pub(super) bytes: Vec<u8>,
     /// What a start that serves all the same has overlooked; nothing: it need not look there.
     pub(super) must_refuse: Option<String>,
+    /// The log write that was damaged, if it was one.
+    pub(super) write: Option<usize>,
 }
 
 /// The request of an empty body, which bears no number.
@@ -116,6 +118,8 @@ pub struct Truth {
     /// Requests whose body need not be found any more.
     pub excused: BTreeSet<u64>,
     pub(super) undo: Option<Undo>,
+    /// The run before ended with code 0.
+    pub stopped_cleanly: bool,
     pub(super) lost_for_good: bool,
     pub(super) damaged_and_served: bool,
     pub(super) any_loss: bool,
@@ -515,6 +519,28 @@ impl World {
         true
     }
 
+    /// An operator has given up what was damaged in a file: nothing is promised any more of this batch.
+    pub fn note_given_up(&mut self, at: usize) {
+        self.truth.undo = None;
+        self.truth.any_loss = true;
+        let inode = self.truth.writes[at].inode;
+        for write in self.truth.writes.iter_mut().filter(|it| it.inode == inode) {
+            write.gone = true;
+        }
+        let write = self.truth.writes[at].clone();
+        let fated = write
+            .fates
+            .iter()
+            .filter_map(|place| self.truth.places.get(place));
+        let fated: Vec<u64> = fated.copied().collect();
+        self.truth.excused.extend(fated);
+        self.truth.excused.extend(write.bodies.iter().copied());
+        for serial in write.decided {
+            let key = self.oracle.requests[serial as usize].key;
+            self.oracle.forgive(key);
+        }
+    }
+
     /// The gateway serves: whatever was damaged stays as it is from here on.
     pub fn note_serving(&mut self) {
         let Some(undo) = self.truth.undo.take() else {
@@ -537,75 +563,5 @@ impl World {
         });
         self.truth.lost_for_good |= !lost.is_empty();
         self.truth.keeper_lies = kept;
-    }
-
-    /// At the very end: every body that was answered for good is in the log with its fate, unless its file was given up.
-    pub fn check_bodies(&mut self) {
-        if self.truth.may_refuse() {
-            return;
-        }
-        let mut bodies: BTreeSet<u64> = BTreeSet::new();
-        let mut refused: BTreeMap<u64, u16> = BTreeMap::new();
-        let mut places: BTreeMap<(u64, u32, u16), u64> = BTreeMap::new();
-        let mut fates = Vec::new();
-        let segments: Vec<Inode> = self
-            .disk
-            .names()
-            .filter(|(name, _)| name.starts_with("segment-"))
-            .map(|(_, inode)| inode)
-            .collect();
-        for inode in segments {
-            let found = logbook::read(self.disk.seen(inode));
-            // What lost its header belongs to no log: it was never confirmed, or its file is used for something else.
-            let Some(number) = found.header.map(|header| header.log.1) else {
-                continue;
-            };
-            for batch in found.batches {
-                for item in batch.items {
-                    match item {
-                        Item::Body { index, bytes } => {
-                            if let Some(serial) = logbook::serial_of(&bytes) {
-                                bodies.insert(serial);
-                                places.insert((batch.sequence, index, number), serial);
-                            }
-                        }
-                        Item::Fate {
-                            sequence,
-                            index,
-                            fate,
-                        } => fates.push(((sequence, index, number), fate)),
-                    }
-                }
-            }
-        }
-        for (place, fate) in fates {
-            if let (Some(serial), Fate::Refused(status)) = (places.get(&place), fate) {
-                refused.insert(*serial, status);
-            }
-        }
-        for (serial, request) in self.oracle.requests.clone().iter().enumerate() {
-            let serial = serial as u64;
-            let Some(status) = request
-                .status
-                .filter(|status| [200, 202, 400, 401].contains(status))
-            else {
-                continue;
-            };
-            if self.truth.excused.contains(&serial) || request.kind == Kind::Empty {
-                continue;
-            }
-            if !bodies.contains(&serial) {
-                return self.fail(
-                    Property::BodiesKept,
-                    format!("the body of request {serial}, answered {status}, is in no log file"),
-                );
-            }
-            if status >= 400 && refused.get(&serial) != Some(&status) {
-                return self.fail(
-                    Property::BodiesKept,
-                    format!("the body of request {serial}, answered {status}, has no such fate"),
-                );
-            }
-        }
     }
 }
