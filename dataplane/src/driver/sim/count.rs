@@ -120,7 +120,7 @@ counters! {
     BodiesTooLarge: 400, "bodies above their limit";
     LargeBodies: 50, "bodies around 256 KiB and above";
     TooLarge413: 400, "bodies refused as too large";
-    Pressure: 50, "times that a shard's table was nearly full";
+    Pressure: 0, "times that a shard's table was nearly full";
     Pins: 200, "segments locked by a reader";
     ShortOfMemory: 150, "starts that found more than the declared memory holds";
     ServedFromSlices: 100, "of those, that came to serve from slices";
