@@ -2,12 +2,18 @@
 //! It finds where a record ends and never judges it: a broken one is passed on as it is, so that it gets its own answer.
 
 use crate::exit::Failure;
+use crate::fault;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 
-/// A record that does not end is passed on in pieces of this size; no gateway takes a body as large.
-const RECORD_BYTES_MAX: usize = 16 << 20;
+/// The largest body that any gateway takes, and what it takes unless `FLK_BODY_MAX` says less.
+pub(crate) const BODY_BYTES_MAX: u64 = 1 << 20;
+/// Of a longer record only so much is kept.
+const RECORD_BYTES_KEPT: usize = 2 << 20;
+const _: () = assert!(RECORD_BYTES_KEPT as u64 > BODY_BYTES_MAX);
+/// A line is read in pieces of at most this size.
+const PIECE_BYTES_MAX: u64 = 1 << 20;
 
 /// Opens a file; `-` is standard input.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
@@ -21,6 +27,15 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
         Ok(file) => Ok(Box::new(file)),
         Err(error) => Err(unreadable(path, &error)),
     }
+}
+
+/// How long a file is; none for what is not a file.
+pub(crate) fn bytes_count(path: &Path) -> Option<u64> {
+    let metadata = match path.as_os_str() == "-" {
+        true => Path::new("/dev/stdin").metadata().ok()?,
+        false => path.metadata().ok()?,
+    };
+    metadata.is_file().then_some(metadata.len())
 }
 
 /// Reads a whole text.
@@ -41,7 +56,20 @@ pub(crate) fn name(path: &Path) -> String {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("cannot read {}: {error}", name(path)))
+    let why = fault::why(error);
+    Failure::usage(format!("cannot read {}: {why}", name(path)))
+}
+
+/// The input broke off.
+pub(crate) fn broken(error: &io::Error) -> Failure {
+    let why = fault::why(error);
+    Failure::usage(format!("cannot read the input: {why}"))
+}
+
+/// There was nothing to do.
+pub(crate) fn empty(path: &Path) -> Failure {
+    let name = name(path);
+    Failure::usage(format!("{name} holds no record"))
 }
 
 /// One record of the input.
@@ -49,16 +77,55 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 pub(crate) struct Body {
     /// The line on which it begins, from 1.
     pub(crate) line: u64,
-    /// Its bytes, without the white space around it.
+    /// Its bytes, without the white space around it; of one that is longer than any gateway takes only the beginning.
     pub(crate) bytes: Vec<u8>,
+    /// How long it is as a whole.
+    pub(crate) bytes_count: u64,
+}
+
+impl Body {
+    /// Whether only its beginning was kept.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.bytes_count > self.bytes.len() as u64
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        let room = RECORD_BYTES_KEPT - self.bytes.len();
+        let kept = piece.len().min(room);
+        self.bytes.extend_from_slice(&piece[..kept]);
+        self.bytes_count += piece.len() as u64;
+    }
+
+    fn trimmed(mut self) -> Self {
+        if !self.is_cut() {
+            self.bytes = self.bytes.trim_ascii().to_vec();
+            self.bytes_count = self.bytes.len() as u64;
+        }
+        self
+    }
+}
+
+/// Part of a line, or a whole one.
+struct Piece {
+    bytes: Vec<u8>,
+    /// It begins a line.
+    begins: bool,
+}
+
+impl Piece {
+    fn ends(&self) -> bool {
+        self.bytes.last() == Some(&b'\n')
+    }
 }
 
 /// The records of an input, one after the other.
 pub(crate) struct Bodies<R> {
     input: BufReader<R>,
     line: u64,
+    /// What is read next begins a line.
+    at_begin: bool,
     /// The first line of the next record, met while looking for the end of one.
-    next: Option<Vec<u8>>,
+    next: Option<Piece>,
 }
 
 impl<R: Read> Bodies<R> {
@@ -67,19 +134,24 @@ impl<R: Read> Bodies<R> {
         Self {
             input: BufReader::with_capacity(1 << 16, input),
             line: 0,
+            at_begin: true,
             next: None,
         }
     }
 
-    fn read_line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        let most = RECORD_BYTES_MAX as u64;
-        let read = self
-            .input
-            .by_ref()
-            .take(most)
-            .read_until(b'\n', &mut line)?;
-        Ok((read > 0).then_some(line))
+    fn read_piece(&mut self) -> io::Result<Option<Piece>> {
+        if let Some(piece) = self.next.take() {
+            return Ok(Some(piece));
+        }
+        let mut bytes = Vec::new();
+        let input = self.input.by_ref();
+        let read = input.take(PIECE_BYTES_MAX).read_until(b'\n', &mut bytes)?;
+        let piece = Piece {
+            bytes,
+            begins: self.at_begin,
+        };
+        self.at_begin = piece.ends();
+        Ok((read > 0).then_some(piece))
     }
 
     /// A record is over where its brackets are balanced. A line that opens a new object at its very beginning ends one
@@ -88,30 +160,26 @@ impl<R: Read> Bodies<R> {
         let mut record: Option<Body> = None;
         let mut brackets = Brackets::default();
         loop {
-            let Some(line) = self
-                .next
-                .take()
-                .map_or_else(|| self.read_line(), |it| Ok(Some(it)))?
-            else {
-                return Ok(record.map(trimmed));
+            let Some(piece) = self.read_piece()? else {
+                return Ok(record.map(Body::trimmed));
             };
-            if record.is_some() && line.first() == Some(&b'{') {
-                self.next = Some(line);
-                return Ok(record.map(trimmed));
+            if record.is_some() && piece.begins && piece.bytes.first() == Some(&b'{') {
+                self.next = Some(piece);
+                return Ok(record.map(Body::trimmed));
             }
-            self.line += 1;
-            if record.is_none() && line.trim_ascii().is_empty() {
+            self.line += u64::from(piece.begins);
+            if record.is_none() && piece.bytes.trim_ascii().is_empty() {
                 continue;
             }
-            let at = self.line;
             let body = record.get_or_insert_with(|| Body {
-                line: at,
+                line: self.line,
                 bytes: Vec::new(),
+                bytes_count: 0,
             });
-            brackets.pass(&line);
-            body.bytes.extend_from_slice(&line);
-            if brackets.depth <= 0 || body.bytes.len() >= RECORD_BYTES_MAX {
-                return Ok(record.map(trimmed));
+            brackets.pass(&piece.bytes);
+            body.add(&piece.bytes);
+            if brackets.depth <= 0 && piece.ends() {
+                return Ok(record.map(Body::trimmed));
             }
         }
     }
@@ -123,11 +191,6 @@ impl<R: Read> Iterator for Bodies<R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.read_record().transpose()
     }
-}
-
-fn trimmed(mut body: Body) -> Body {
-    body.bytes = body.bytes.trim_ascii().to_vec();
-    body
 }
 
 /// How deep in brackets a text is; brackets in strings do not count.
@@ -200,6 +263,22 @@ mod tests {
             "{\"a\":\"{[\\\"{\"}\n{\"b\":\"\\\\\"}\n",
             &[(1, "{\"a\":\"{[\\\"{\"}"), (2, "{\"b\":\"\\\\\"}")],
         );
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_one_record_and_keeps_its_beginning() {
+        let long = format!("{{\"a\":\"{}\"}}", "{\\\"".repeat(1 << 20));
+        let spread = format!("{{\n  \"a\": [\n{}  ]\n}}", "    1,\n".repeat(1 << 19));
+        let text = format!("{long}\n{{}}\n{spread}\n{{\"b\":1}}");
+        let bodies: Vec<Body> = Bodies::new(text.as_bytes()).map(Result::unwrap).collect();
+        let found: Vec<(u64, bool)> = bodies.iter().map(|it| (it.line, it.is_cut())).collect();
+        let last = 3 + spread.lines().count() as u64;
+        assert_eq!(found, [(1, true), (2, false), (3, true), (last, false)]);
+        for (body, text) in [(&bodies[0], &long), (&bodies[2], &spread)] {
+            assert_eq!(body.bytes.len(), RECORD_BYTES_KEPT);
+            assert!(text.as_bytes().starts_with(&body.bytes));
+            assert!(body.bytes_count.abs_diff(text.len() as u64) <= 1);
+        }
     }
 
     #[test]

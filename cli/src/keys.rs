@@ -2,8 +2,11 @@
 //! It says which source was used and which names it looked for, never what it found there.
 
 use crate::exit::Failure;
+use crate::fault;
 use clap::Args;
-use flk_contract::signature::{Algorithm, KeySetBuilder, UnknownScheme, key_text_of_file};
+use flk_contract::signature::{
+    Algorithm, HMAC_KEY_BYTES_ADVISED, KeySetBuilder, UnknownScheme, key_text_of_file,
+};
 use flk_contract::{KeySet, Scheme, SigningKey};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -55,6 +58,7 @@ impl Keyring {
     fn new(scheme: Scheme, texts: Vec<Zeroizing<String>>, source: &str) -> Result<Self, Failure> {
         let set =
             set_of(scheme, &texts).map_err(|error| Failure::usage(format!("{source}: {error}")))?;
+        warn_of_short(set.short_keys_count());
         Ok(Self { set, scheme, texts })
     }
 
@@ -84,6 +88,9 @@ impl KeyArgs {
             )));
         };
         let (text, source) = self.signing_text(scheme, env)?;
+        if scheme.algorithm != Algorithm::Ed25519 {
+            warn_of_short(usize::from(text.len() < HMAC_KEY_BYTES_ADVISED));
+        }
         SigningKey::from_text(scheme, &text)
             .map_err(|error| Failure::usage(format!("{source}: {error}")))
     }
@@ -165,6 +172,15 @@ impl KeyArgs {
     }
 }
 
+/// As a gateway does at its start.
+fn warn_of_short(keys_count: usize) {
+    if keys_count > 0 {
+        eprintln!(
+            "flk: warning: {keys_count} HMAC key(s) shorter than the advised {HMAC_KEY_BYTES_ADVISED} bytes"
+        );
+    }
+}
+
 /// The text of a key; wiped when it is dropped.
 type Secret = Zeroizing<String>;
 
@@ -197,8 +213,9 @@ fn read_key(path: &Path) -> Result<Secret, Failure> {
     match std::fs::read_to_string(path).map(Zeroizing::new) {
         Ok(text) => Ok(Zeroizing::new(key_text_of_file(&text).to_owned())),
         Err(error) => Err(Failure::usage(format!(
-            "cannot read the key file {}: {error}",
-            path.display()
+            "cannot read the key file {}: {}",
+            path.display(),
+            fault::why(&error)
         ))),
     }
 }

@@ -1,7 +1,14 @@
 //! The `flk` command line: it reads arguments, hands them to one command, and turns the answer into an exit code.
 //! No command prints a key, and none prints what it was not asked to print.
 
+/// Standard error may be full, closed or gone, and no command fails for that: std's own macro would panic.
+macro_rules! eprintln {
+    ($($text:tt)*) => { $crate::output::say(format_args!($($text)*)) };
+}
+
+mod args;
 mod exit;
+mod fault;
 mod input;
 mod keys;
 mod output;

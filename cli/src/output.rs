@@ -2,7 +2,13 @@
 
 use crate::exit::Failure;
 use flk_contract::number;
+use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
+
+/// One line on standard error. Where that cannot be written there is no place left to say so: the exit code tells.
+pub(crate) fn say(line: impl Display) {
+    writeln!(io::stderr(), "{line}").ok();
+}
 
 /// Buffered standard output.
 pub(crate) struct Output(BufWriter<StdoutLock<'static>>);
@@ -15,15 +21,24 @@ impl Output {
 
     /// Writes one line.
     pub(crate) fn line(&mut self, text: impl AsRef<[u8]>) -> Result<(), Failure> {
-        let written = self.0.write_all(text.as_ref());
-        written
-            .and_then(|()| self.0.write_all(b"\n"))
+        self.write_line(text)
             .map_err(|error| Failure::output(&error))
     }
 
-    /// Sends on what is buffered; whoever reads a pipe may be waiting for it.
+    /// Sends on what is buffered; the reader of a pipe may be waiting for it.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        self.0.flush().map_err(|error| Failure::output(&error))
+        self.write_out().map_err(|error| Failure::output(&error))
+    }
+
+    /// As `line`, for a caller that goes on without an output.
+    pub(crate) fn write_line(&mut self, text: impl AsRef<[u8]>) -> io::Result<()> {
+        self.0.write_all(text.as_ref())?;
+        self.0.write_all(b"\n")
+    }
+
+    /// As `flush`, likewise.
+    pub(crate) fn write_out(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -6,7 +6,7 @@ mod common;
 #[path = "common/gateway.rs"]
 mod gateway;
 
-use common::{Ran, flk, golden, golden_bytes, run};
+use common::{Ran, flk, golden, golden_bytes, golden_directory, run};
 use gateway::Gateway;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -84,6 +84,34 @@ fn a_newcomer_gets_a_key_for_their_eyes_only_and_the_next_commands() {
     let again = Gateway::start(dir.path());
     assert!(again.said.contains("(found"), "{}", again.said);
     assert_eq!(std::fs::read_to_string(&key).unwrap(), text);
+}
+
+#[test]
+fn a_gateway_whose_lines_cannot_be_written_serves_as_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut up = flk(dir.path());
+    up.args(["up", "--cores", "1", "--port", &port])
+        .stderr(full.unwrap());
+    let mut child = up.spawn().unwrap();
+    // The key is made before anything else, and sending waits until records are taken.
+    let key = dir.path().join("data/dev.key");
+    while !key.metadata().is_ok_and(|key| key.len() == 65) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::yield_now();
+    }
+    let record = signed_record(dir.path(), "plant-7");
+    let url = format!("http://127.0.0.1:{port}");
+    let args = ["pcs", "submit", "--attempts", "12", "--url", &url];
+    let sent = run(flk(dir.path()).args(args), &record);
+    let pid = child.id().to_string();
+    let killed = std::process::Command::new("kill").arg(pid).status();
+    assert!(killed.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(sent.code, 0, "{}", sent.stderr);
 }
 
 #[test]
@@ -375,18 +403,6 @@ fn slices_are_checked_too_once_a_compaction_has_made_them() {
     bytes[5000] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     assert_eq!(wal(dir.path(), &["verify"]).code, 65);
-}
-
-/// A copy of a directory among the golden files.
-fn golden_directory(name: &str) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let wal_dir = dir.path().join("data/wal");
-    std::fs::create_dir_all(&wal_dir).unwrap();
-    for entry in std::fs::read_dir(golden("wal").join(name)).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), wal_dir.join(entry.file_name())).unwrap();
-    }
-    dir
 }
 
 #[test]

@@ -6,9 +6,16 @@ mod common;
 mod server;
 
 use common::{Ran, flk, run};
-use server::{Server, accepted, answer, problem};
+use server::{OUTCOME, Server, accepted, answer, escalated, problem};
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// One record.
+const ONE: &[u8] = br#"{"pcs_id":"ab"}"#;
 
 fn submit(url: &str, args: &[&str], input: &[u8]) -> Ran {
     let dir = tempfile::tempdir().unwrap();
@@ -19,25 +26,73 @@ fn submit(url: &str, args: &[&str], input: &[u8]) -> Ran {
 
 /// As many records as asked for, each with its number.
 fn records(count: usize) -> String {
-    (0..count).map(|at| format!("{{\"n\":{at}}}\n")).collect()
+    let record = |at| format!("{{\"pcs_id\":\"ab\",\"n\":{at}}}\n");
+    (0..count).map(record).collect()
+}
+
+/// The number in a record.
+fn number(body: &[u8]) -> usize {
+    let record: serde_json::Value = serde_json::from_slice(body).unwrap();
+    record["n"].as_u64().unwrap() as usize
+}
+
+/// A file with as many records as asked for.
+fn file_of(count: usize) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(records(count).as_bytes()).unwrap();
+    file
+}
+
+/// Starts it, with all its ends in the test's hands.
+fn start(url: &str, args: &[&str]) -> Child {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = flk(dir.path());
+    command
+        .args(["pcs", "submit", "--url", url])
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// Its exit code and what it said, once it has ended.
+fn end(mut child: Child) -> (i32, String) {
+    let mut said = String::new();
+    let stderr = child.stderr.take().unwrap();
+    BufReader::new(stderr).read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code().unwrap(), said)
+}
+
+/// A server that accepts records up to a number and gives no answer to those behind it until `Sender` is dropped.
+fn accepting_below(limit: usize) -> (Server, Sender<()>) {
+    let (release, held) = channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let server = Server::answering(move |request, _| {
+        if number(&request.body) >= limit {
+            // an error is the sign that the other end is gone
+            held.lock().unwrap().recv().ok();
+        }
+        accepted("miss")
+    });
+    (server, release)
 }
 
 #[test]
 fn shows_status_dedup_and_the_outcome_byte_for_byte() {
     let server = Server::scripted(vec![accepted("miss"), accepted("hit")]);
     for dedup in ["miss", "hit"] {
-        let ran = submit(&server.url(), &["-"], b"{\n \"a\": 1\n}\n");
+        let ran = submit(&server.url(), &["-"], b"{\n \"pcs_id\": \"ab\"\n}\n");
         assert_eq!(ran.code, 0, "{}", ran.stderr);
-        let outcome = r#"{"pcs_id":"ab","accepted":true,"escalated":false,"D_hat":1.50}"#;
         assert_eq!(
             ran.stdout,
-            format!("     1  200 accepted   {dedup:<8}  {outcome}\n")
+            format!("     1  200 accepted   {dedup:<8}  {OUTCOME}\n")
         );
         assert!(ran.stderr.contains("1 accepted"), "{}", ran.stderr);
     }
     let requests = server.requests();
     assert_eq!(requests.len(), 2);
-    assert_eq!(requests[0].body, b"{\n \"a\": 1\n}");
+    assert_eq!(requests[0].body, b"{\n \"pcs_id\": \"ab\"\n}");
     let head = requests[0].head.to_lowercase();
     assert!(
         head.starts_with("post /v1/pcs/submit http/1.1\r\n"),
@@ -52,11 +107,11 @@ fn shows_status_dedup_and_the_outcome_byte_for_byte() {
 
 #[test]
 fn mixed_outcomes_are_shown_in_the_order_of_the_input() {
-    let server = Server::answering(|request, _| match &request.body[..] {
-        br#"{"n":0}"# => accepted("miss"),
-        br#"{"n":1}"# => answer(202, "Flk-Dedup: conflict\r\n", r#"{"reason":"degraded"}"#),
-        br#"{"n":2}"# => problem(401, "signature_invalid", ""),
-        br#"{"n":3}"# => problem(400, "malformed_json", ""),
+    let server = Server::answering(|request, _| match number(&request.body) {
+        0 => accepted("miss"),
+        1 => escalated("conflict"),
+        2 => problem(401, "signature_invalid", ""),
+        3 => problem(400, "malformed_json", ""),
         _ => accepted("hit"),
     });
     let ran = submit(
@@ -100,7 +155,7 @@ fn mixed_outcomes_are_shown_in_the_order_of_the_input() {
 fn json_passes_the_answer_on_and_quiet_shows_only_the_summary() {
     let server = Server::answering(|_, _| accepted("miss"));
     let ran = submit(&server.url(), &["--json"], records(2).as_bytes());
-    assert!(ran.stdout.contains(r#""D_hat":1.50}"#), "{}", ran.stdout);
+    assert!(ran.stdout.contains(r#""D_hat":1.50,"#), "{}", ran.stdout);
     let lines = ran.json();
     assert_eq!(
         (&lines[1]["line"], &lines[1]["status"]),
@@ -120,7 +175,7 @@ fn json_passes_the_answer_on_and_quiet_shows_only_the_summary() {
 fn waits_as_long_as_retry_after_says_and_then_succeeds() {
     let busy = || problem(503, "starting", "Retry-After: 1\r\n");
     let server = Server::scripted(vec![busy(), accepted("miss")]);
-    let ran = submit(&server.url(), &[], b"{}");
+    let ran = submit(&server.url(), &[], ONE);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stdout.contains("(2 attempts)"), "{}", ran.stdout);
     let requests = server.requests();
@@ -129,15 +184,15 @@ fn waits_as_long_as_retry_after_says_and_then_succeeds() {
 }
 
 #[test]
-fn too_many_requests_and_broken_connections_are_tried_again() {
-    let limited = || problem(429, "rate_limited", "");
-    let server = Server::scripted(vec![limited(), Vec::new(), limited(), accepted("hit")]);
-    let ran = submit(&server.url(), &["--concurrency", "1"], b"{}");
+fn broken_connections_are_tried_again() {
+    let busy = || problem(503, "starting", "");
+    let server = Server::scripted(vec![busy(), Vec::new(), busy(), accepted("hit")]);
+    let ran = submit(&server.url(), &["--concurrency", "1"], ONE);
     assert_eq!(ran.code, 0, "{} {}", ran.stdout, ran.stderr);
     let requests = server.requests();
     assert!(
         (4..=5).contains(&requests.len()),
-        "the client library may repeat on a kept connection"
+        "a connection that was kept and is closed is no attempt"
     );
     let bodies: BTreeSet<_> = requests.iter().map(|it| it.body.clone()).collect();
     assert_eq!(bodies.len(), 1, "the same record every time");
@@ -145,9 +200,259 @@ fn too_many_requests_and_broken_connections_are_tried_again() {
 }
 
 #[test]
+fn a_rate_limit_is_waited_for_and_is_no_attempt_and_no_missing_answer() {
+    let limited = || problem(429, "rate_limited", "Retry-After: 1\r\n");
+    let server = Server::scripted(vec![limited(), limited(), accepted("miss")]);
+    let args = ["--attempts", "1", "--concurrency", "1"];
+    let ran = submit(&server.url(), &args, records(2).as_bytes());
+    assert_eq!(ran.code, 0, "{} {}", ran.stdout, ran.stderr);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 4);
+    for pair in requests[..3].windows(2) {
+        assert!(pair[1].at - pair[0].at >= Duration::from_secs(1));
+    }
+    assert!(
+        ran.stderr.contains("put off by 429 2 times"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("0 without an answer"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_rate_limit_beyond_the_users_patience_is_said_as_such() {
+    for (args, retry_after) in [(&["--wait", "0s"][..], "1"), (&[], "7200")] {
+        let headers = format!("Retry-After: {retry_after}\r\n");
+        let server = Server::answering(move |_, _| problem(429, "rate_limited", &headers));
+        let args = [args, &["--concurrency", "1"]].concat();
+        let ran = submit(&server.url(), &args, records(3).as_bytes());
+        assert_eq!(ran.code, 69, "{}", ran.stderr);
+        assert_eq!(server.requests().len(), 1);
+        for text in ["429 over rate", "--wait"] {
+            assert!(ran.stdout.contains(text), "{text}: {}", ran.stdout);
+        }
+        for text in [
+            "0 without an answer, 1 over the rate",
+            "1 sent, 0 answered, 2 not sent; send again from input line 1 on",
+        ] {
+            assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr);
+        }
+    }
+}
+
+/// All that are under way may be put off at once, and none is lost by it.
+#[test]
+fn many_records_get_through_a_rate_limit_once_each() {
+    let seen = Mutex::new(BTreeSet::new());
+    let server = Server::answering(move |request, _| {
+        match seen.lock().unwrap().insert(number(&request.body)) {
+            true => problem(429, "rate_limited", "Retry-After: 0\r\n"),
+            false => accepted("miss"),
+        }
+    });
+    let ran = submit(
+        &server.url(),
+        &["--concurrency", "32"],
+        records(300).as_bytes(),
+    );
+    assert_eq!(ran.code, 0, "{} {}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("300 accepted"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("put off by 429 300 times"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(server.requests().len(), 600);
+}
+
+/// What stands at the address may be anything that speaks HTTP, or nothing that does.
+#[test]
+fn only_a_gateway_is_believed() {
+    let json = "Content-Type: application/json\r\n";
+    let other = OUTCOME.replace("\"ab\"", "\"ac\"");
+    for (bytes, part) in [
+        (
+            answer(200, "Content-Type: text/html\r\n", "<p>ok"),
+            "text/html",
+        ),
+        (answer(200, "", OUTCOME), "no content type"),
+        (answer(200, json, "{\"status\":\"ok\"}"), "no outcome"),
+        (answer(200, json, &other), "another record"),
+        (answer(202, json, OUTCOME), "do not fit the status 202"),
+        (answer(202, json, ""), "not a JSON object"),
+        (answer(204, "", ""), "204"),
+        (answer(302, "Location: /login\r\n", ""), "302"),
+        (
+            answer(404, "Content-Type: text/html\r\n", "<p>"),
+            "text/html",
+        ),
+        (answer(403, json, "{\"code\":\"x\"}"), "application/json"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), "not HTTP/1.1"),
+    ] {
+        let server = Server::scripted(vec![bytes]);
+        let args = ["--concurrency", "1"];
+        let ran = submit(&server.url(), &args, records(3).as_bytes());
+        assert_eq!(ran.code, 69, "{part}: {}", ran.stderr);
+        assert!(ran.stdout.contains("no answer"), "{}", ran.stdout);
+        let said = ran.stderr.split("not a gateway: ").nth(1);
+        assert!(said.unwrap().contains(part), "{part}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("1 sent, 0 answered, 2 not sent"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(server.requests().len(), 1, "{part}: tried once");
+    }
+}
+
+/// The output may be a pager or `head`: what is not shown any more must not pass for sent.
+#[test]
+fn a_closed_output_stops_the_sending_and_says_what_was_sent() {
+    let file = file_of(4000);
+    let (server, release) = accepting_below(50);
+    let path = file.path().to_str().unwrap();
+    let mut child = start(
+        &server.url(),
+        &["--concurrency", "4", "--timeout", "1s", path],
+    );
+    let mut first = String::new();
+    let mut stdout = BufReader::with_capacity(64, child.stdout.take().unwrap());
+    stdout.read_line(&mut first).unwrap();
+    assert!(first.contains("200 accepted"), "{first}");
+    drop(stdout);
+    let (code, said) = end(child);
+    drop(release);
+    assert_eq!(code, 74, "{said}");
+    assert!(said.contains("the output was closed"), "{said}");
+    let line = said.lines().find(|it| it.contains("answered")).unwrap();
+    let numbers: Vec<usize> = line
+        .split(|it: char| !it.is_ascii_digit())
+        .filter_map(|it| it.parse().ok())
+        .collect();
+    let [sent, answered, unsent, from] = numbers[..] else {
+        panic!("{line}")
+    };
+    assert_eq!(sent + unsent, 4000, "{line}");
+    assert_eq!(sent, server.requests().len(), "{line}");
+    assert!((1..60).contains(&answered), "{line}");
+    assert_eq!(from, answered + 1, "{line}");
+}
+
+#[test]
+fn an_output_that_closes_when_all_was_sent_is_no_failure() {
+    let (server, release) = accepting_below(0);
+    let mut child = start(&server.url(), &["-"]);
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(records(1).as_bytes()).unwrap();
+    drop(stdin);
+    drop(release);
+    let (code, said) = end(child);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("the output was closed"), "{said}");
+    assert!(said.contains("1 accepted"), "{said}");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_a_failure_even_if_all_was_sent() {
+    let server = Server::answering(|_, _| accepted("miss"));
+    let dir = tempfile::tempdir().unwrap();
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let mut command = flk(dir.path());
+    command.args(["pcs", "submit", "--url", &server.url()]);
+    let file = file_of(2);
+    let ran = command.arg(file.path()).stdout(full).output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(74), "{said}");
+    assert!(said.contains("no space is left"), "{said}");
+}
+
+/// Waits until the server has had so many requests.
+fn wait_for(server: &Server, count: usize) {
+    while server.requests().len() < count {
+        std::thread::yield_now();
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args([name, &pid]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn ctrl_c_prints_the_summary_whether_quiet_or_not() {
+    let file = file_of(100);
+    let path = file.path().to_str().unwrap();
+    for (name, args) in [("-INT", &["-q", path][..]), ("-TERM", &[path])] {
+        let (server, release) = accepting_below(3);
+        let args = [args, &["--concurrency", "2"]].concat();
+        let mut child = start(&server.url(), &args);
+        wait_for(&server, 5);
+        signal(&child, name);
+        let stdout = child.stdout.take();
+        let (code, said) = end(child);
+        drop((release, stdout));
+        assert_eq!(code, 130, "{said}");
+        assert!(said.contains("flk: interrupted"), "{said}");
+        let state = "5 sent, 3 answered, 95 not sent; send again from input line 4 on";
+        assert!(said.contains(state), "{said}");
+        assert_eq!(server.requests().len(), 5);
+    }
+}
+
+/// The writer of a pipe may never end, so what it has not written cannot be counted.
+#[test]
+fn ctrl_c_does_not_wait_for_the_rest_of_a_pipe() {
+    let (server, release) = accepting_below(1);
+    let mut child = start(&server.url(), &["-q", "-"]);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(records(1).as_bytes()).unwrap();
+    stdin.flush().unwrap();
+    wait_for(&server, 1);
+    signal(&child, "-INT");
+    let (code, said) = end(child);
+    drop((release, stdin));
+    assert_eq!(code, 130, "{said}");
+    assert!(said.contains("1 sent, "), "{said}");
+}
+
+#[test]
+fn an_empty_input_is_said_and_is_no_success() {
+    let server = Server::answering(|_, _| accepted("miss"));
+    for input in [&b""[..], b"\n \n"] {
+        let ran = submit(&server.url(), &[], input);
+        assert_eq!(ran.code, 2);
+        assert!(ran.stderr.contains("holds no record"), "{}", ran.stderr);
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn few_records_need_few_connections() {
+    let server = Server::answering(|_, _| accepted("miss"));
+    let ran = submit(&server.url(), &[], records(1).as_bytes());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_record_that_no_gateway_takes_is_not_sent() {
+    let server = Server::answering(|_, _| accepted("miss"));
+    let long = format!(
+        "{{\"x\":\"{}\"}}\n{{\"pcs_id\":\"ab\"}}",
+        "a".repeat(3 << 20)
+    );
+    let ran = submit(&server.url(), &[], long.as_bytes());
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stdout.contains("body_too_large"), "{}", ran.stdout);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
 fn gives_up_after_the_last_attempt_and_does_not_send_the_rest() {
-    let server = Server::answering(|request, _| match &request.body[..] {
-        br#"{"n":1}"# => problem(503, "disk_full", ""),
+    let server = Server::answering(|request, _| match number(&request.body) {
+        1 => problem(503, "disk_full", ""),
         _ => accepted("miss"),
     });
     let args = ["--attempts", "2", "--concurrency", "1"];
@@ -157,7 +462,7 @@ fn gives_up_after_the_last_attempt_and_does_not_send_the_rest() {
     assert!(ran.stdout.contains("503 no answer"), "{}", ran.stdout);
     assert!(
         ran.stderr
-            .contains("from input line 2 on; the rest was not sent"),
+            .contains("2 sent, 1 answered, 1 not sent; send again from input line 2 on"),
         "{}",
         ran.stderr
     );
@@ -176,7 +481,7 @@ fn nobody_listening_is_said_as_such() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", free.local_addr().unwrap());
     drop(free);
-    let ran = submit(&url, &["--attempts", "2"], b"{}");
+    let ran = submit(&url, &["--attempts", "2"], ONE);
     assert_eq!(ran.code, 69);
     assert!(
         ran.stdout.to_lowercase().contains("refused"),
@@ -208,7 +513,7 @@ fn many_records_arrive_once_each_over_kept_connections() {
 #[test]
 fn large_bodies_and_tenants_reach_the_gateway() {
     let server = Server::answering(|_, _| accepted("miss"));
-    let body = format!("{{\"x\":\"{}\"}}", "a".repeat(900_000));
+    let body = format!("{{\"pcs_id\":\"ab\",\"x\":\"{}\"}}", "a".repeat(900_000));
     let ran = submit(&server.url(), &["--tenant", "acme-1"], body.as_bytes());
     assert_eq!(ran.code, 0, "{} {}", ran.stdout, ran.stderr);
     let requests = server.requests();
@@ -225,8 +530,15 @@ fn large_bodies_and_tenants_reach_the_gateway() {
 
 #[test]
 fn answers_cannot_steer_a_terminal() {
-    let server = Server::answering(|_, _| answer(500, "", "\u{1b}[2Jgone"));
-    let ran = submit(&server.url(), &[], b"{}");
-    assert!(!ran.stdout.contains('\u{1b}'), "{:?}", ran.stdout);
-    assert!(ran.stdout.contains("gone"), "{}", ran.stdout);
+    let headers = "Content-Type: application/problem+json\r\nFlk-Dedup: \u{9b}\r\n";
+    for body in [
+        "{\"code\":\"a\",\"detail\":\"\\u001b[2Jgone\"}",
+        "{\"code\":\"gone\u{9b}2J\"}",
+    ] {
+        let server = Server::answering(move |_, _| answer(400, headers, body));
+        let ran = submit(&server.url(), &[], ONE);
+        assert!(ran.stdout.contains("gone"), "{}", ran.stdout);
+        let said = ran.stdout + &ran.stderr;
+        assert!(!said.contains(['\u{1b}', '\u{9b}']), "{said:?}");
+    }
 }

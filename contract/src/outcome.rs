@@ -4,7 +4,8 @@
 use crate::{
     canonical::write_string,
     number::{Sink, write_repr},
-    verify::Outcome,
+    record::Regime,
+    verify::{Outcome, Reason},
 };
 
 /// The encoding that new outcomes are stored under.
@@ -25,6 +26,22 @@ impl std::fmt::Display for UnknownEncoding {
 }
 
 impl std::error::Error for UnknownEncoding {}
+
+/// Which of a stored decision's numbers this build has no word for, and the number: a newer version wrote it. The reason is 0
+/// where the record was accepted.
+#[must_use]
+pub const fn unknown_part(encoding: u8, reason: u8, regime: u8) -> Option<(&'static str, u8)> {
+    if encoding == 0 || encoding > ENCODING {
+        return Some(("encoding", encoding));
+    }
+    if reason != 0 && Reason::from_code(reason).is_none() {
+        return Some(("reason", reason));
+    }
+    if Regime::from_code(regime).is_none() {
+        return Some(("regime", regime));
+    }
+    None
+}
 
 /// Writes the body that answers a submission.
 pub fn write_outcome(

@@ -167,7 +167,9 @@ fn compressed_lengths_equal_those_of_cpythons_zlib() {
     // the host's Python may be linked to another zlib than the agents in the field are
     let version = lines.next().unwrap();
     if version.contains("zlib-ng") {
-        eprintln!("SKIPPED: this host's Python has {version}, which is not stock zlib");
+        flk_testkit::skipped(&format!(
+            "this host's Python has {version}, which is not stock zlib"
+        ));
         return;
     }
     for (raw, line) in raws.iter().zip(lines) {

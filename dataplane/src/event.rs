@@ -75,6 +75,24 @@ impl Errno {
     pub const ENOSPC: Errno = Errno(28);
     /// No such file.
     pub const ENOENT: Errno = Errno(2);
+
+    /// Whether the file system refuses changes: not permitted, no access, or mounted read-only.
+    pub fn is_refusal(self) -> bool {
+        const EPERM: i32 = 1;
+        const EACCES: i32 = 13;
+        const EROFS: i32 = 30;
+        matches!(self.0, EPERM | EACCES | EROFS)
+    }
+
+    /// What an operator should look at where a file operation below WAL_DIR failed with this.
+    pub fn what_to_check(self) -> &'static str {
+        match self.is_refusal() {
+            true => {
+                "The file system refuses it, which is not for want of space: look for a read-only mount, for `chattr +i` or `+a` (lsattr), and at the owner and mode of WAL_DIR and its files"
+            }
+            false => "Check the disk, its free space and the permissions of WAL_DIR",
+        }
+    }
 }
 
 impl std::fmt::Display for Errno {

@@ -40,7 +40,7 @@ exits! {
     /// The operating system refuses.
     Refused = 71, false, "the operating system refused something that a thread needs";
     /// The disk fails.
-    File = 74, true, "a file operation failed: check the disk, its room and its permissions";
+    File = 74, true, "a file operation failed, or a stop was not complete in its time: check the disk, its room and its permissions";
     /// The cause passes by itself.
     Again = 75, true, "the port or WAL_DIR is not free yet, or the numbers of a log are used up: start again";
     /// Settings, files or host do not allow a start.

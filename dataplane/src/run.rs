@@ -2,13 +2,14 @@
 //! It owns the order of a start; it serves nothing itself.
 
 mod announce;
+mod log_size;
 mod memory;
 
 use crate::config::{Config, warnings};
 use crate::driver::affinity::{allowed_cpus, choose_cores, quota_cpus};
 use crate::driver::console::{Console, last_words};
 use crate::driver::descriptors::{self, Places};
-use crate::driver::files::open_directory;
+use crate::driver::directory::open_directory;
 use crate::driver::flush_time::flush_time;
 use crate::driver::holder::Holder;
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
@@ -20,15 +21,18 @@ use crate::driver::ring::ring_messages;
 use crate::driver::signal::{Ends, Signals};
 use crate::driver::threads::{self, Process, raise_open_files};
 use crate::driver::{self, DriverError, Machine, NoProbe};
-use crate::event::{Driver, Inbox, Next, Now, Outbox, ShardId};
+use crate::event::{Driver, Errno, Inbox, Next, Now, Outbox, ShardId};
 use crate::exit::Exit;
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
+use crate::keeper::stop::{STOP_MORE_US, STOP_US};
 use crate::shard::Shard;
 use crate::shard::config::{Limits, ShardConfig};
 use crate::stats::Stats;
+use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::{Found, announce};
 use flk_contract::Params;
+use log_size::{LogSize, volume_bytes};
 use memory::dedup_memory;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -153,6 +157,8 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
         shards,
         dedup_bytes: dedup.bytes,
     };
+    let enough = descriptors::allow_files(files_max, files_open, shards);
+    enough.map_err(|error| wrong(&error))?;
     let driver = choose(config.driver).map_err(|error| wrong(&error))?;
     let limits = Limits::default();
     let wanted = (limits.connections_max, limits.connections_spare);
@@ -160,6 +166,15 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
     let places = places.map_err(|error| wrong(&error))?;
     let directory = open_directory(&config.wal_dir).map_err(|error| wrong(&error))?;
     let lock = lock(&config, directory.as_fd(), console)?;
+    let volume_bytes = volume_bytes(directory.as_fd());
+    let volume_bytes = volume_bytes.map_err(|error| disk_error("measuring", &config, &error))?;
+    let log_size = LogSize::choose(
+        config.wal_bytes_max,
+        config.segment_bytes,
+        volume_bytes,
+        shards,
+    );
+    let log_size = log_size.map_err(|reason| wrong(&reason))?;
     let (method, flush) = probe_disk(&config, directory.as_fd())?;
     let listeners = listen(&config, cores.len(), console)?;
     let address = match listeners.first() {
@@ -171,6 +186,7 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
         address,
         driver: &driver,
         method: &method,
+        log_size: &log_size,
         flush,
         dedup: &dedup,
         places: &places,
@@ -183,7 +199,7 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
     let stats = Arc::new(stats);
     let shard_config = shard_config(&config, &places, shares, &stats);
     let limits = shard_config.limits;
-    let keeper_config = keeper_config(&config, shards, dedup.bytes, &method);
+    let keeper_config = keeper_config(&config, shares, &log_size, &method, &stats);
     let process = Process {
         driver: driver.kind,
         cores,
@@ -199,6 +215,8 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
         ring_messages: ring_messages(limits.flights_max as usize) + PRESSURE_MESSAGES,
         ends: Arc::clone(&surroundings.ends),
         console: console.clone(),
+        drain_delay: config.drain_delay,
+        stop_bound: Duration::from_micros(STOP_US + STOP_MORE_US),
     };
     let machine = move |id| {
         Shard::new(ShardConfig {
@@ -230,7 +248,7 @@ fn lock(
     lock_directory(directory, waiting).map_err(|error| match error {
         LockError::Held(_) => StartError::of(Exit::Locked)(&error),
         LockError::Ending(_) => StartError::of(Exit::Again)(&error),
-        LockError::File(_) => disk_error("taking the lock of", config, &error),
+        LockError::File(error) => disk_error("taking the lock of", config, &error),
     })
 }
 
@@ -246,10 +264,11 @@ fn probe_disk(
     probed.map_err(|error| disk_error("writing a probe in", config, &error))
 }
 
-fn disk_error(doing: &str, config: &Config, error: &dyn Display) -> StartError {
+fn disk_error(doing: &str, config: &Config, error: &std::io::Error) -> StartError {
     let path = config.wal_dir.display();
+    let check = Errno(error.raw_os_error().unwrap_or_default()).what_to_check();
     StartError::of(Exit::File)(&format!(
-        "{doing} WAL_DIR {path}: {error}. Check the disk, its free space and the permissions of WAL_DIR, then start again"
+        "{doing} WAL_DIR {path}: {error}. {check}, then start again"
     ))
 }
 
@@ -314,13 +333,18 @@ fn shard_config(
 
 fn keeper_config(
     config: &Config,
-    shards: u16,
-    dedup_bytes: u64,
+    shares: Shares,
+    log_size: &LogSize,
     method: &WriteMethod,
+    stats: &Arc<Stats>,
 ) -> KeeperConfig {
+    let Shares {
+        shards,
+        dedup_bytes,
+    } = shares;
     KeeperConfig {
         shards,
-        segment_bytes: config.segment_bytes,
+        segment_bytes: log_size.segment_bytes,
         spares_count: u32::from(shards),
         ttl_s: config.dedup_ttl_s,
         seal_bytes_max: 1 << 30,
@@ -329,9 +353,12 @@ fn keeper_config(
         wal_bytes_max: config.wal_bytes_max,
         body_age_max_s: config.wal_age_max_s,
         dedup_memory_bytes_max: dedup_bytes,
+        drain_delay_us: config.drain_delay.as_micros() as u64,
         sync: method.sync,
         direct: method.direct,
         params: Params::default().version,
+        manifest_bytes_max: MANIFEST_BYTES_MAX,
+        stats: Arc::clone(stats),
         pid: std::process::id(),
     }
 }

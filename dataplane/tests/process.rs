@@ -5,7 +5,7 @@
 
 use flk_dataplane::driver::commands::socket_path;
 use flk_dataplane::driver::console::Console;
-use flk_dataplane::driver::files::open_directory;
+use flk_dataplane::driver::directory::open_directory;
 use flk_dataplane::driver::listen::{PORT_WAIT, listeners};
 use flk_dataplane::driver::lock::lock_directory;
 use flk_dataplane::driver::probe::{DriverKind, Requested, choose};
@@ -16,13 +16,16 @@ use flk_dataplane::driver::{Limits, Machine, NoProbe, affinity};
 use flk_dataplane::event::{Driver, Event, Inbox, Next, Now, Op, Outbox, ShardId, Stop};
 use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
 use flk_dataplane::keeper::notice::Notice;
-use flk_dataplane::keeper::port::{CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps};
+use flk_dataplane::keeper::port::{
+    CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps, OpenHow,
+};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Says that it is idle when told often enough to drain, and stops the process when told to finish.
 struct Shard {
@@ -58,15 +61,22 @@ impl Machine for Shard {
     }
 }
 
-/// Obeys its commands: `random`, `stop`, `exit 65`; ends when all shards are idle after SIGTERM.
+/// Obeys its commands: `random`, `asked to end`, `stop`, `exit 65`; ends when all shards are idle after SIGTERM.
 #[derive(Default)]
 struct Keeper {
     stepped: bool,
     asked: Option<CommandId>,
     idle_count: u16,
+    terminations_count: u32,
 }
 
 const SHARDS: u16 = 2;
+
+/// The time that a stop has here where nothing hangs; also the least that a case with a hang takes.
+const STOP_BOUND: Duration = Duration::from_secs(3);
+
+/// A file whose opening does not end.
+const PIPE: &str = "pipe";
 
 impl Keeper {
     fn command(&mut self, id: CommandId, line: &str, ops: &mut KeeperOps) {
@@ -74,6 +84,28 @@ impl Keeper {
             "random" => {
                 self.asked = Some(id);
                 ops.push(KeeperOp::File(FileOp::Random(32)));
+            }
+            "asked to end" => {
+                let text = self.terminations_count.to_string();
+                ops.push(KeeperOp::Reply { id, text });
+            }
+            "hang" => {
+                let read = OpenHow {
+                    write: false,
+                    create: false,
+                    exclusive: false,
+                    direct: false,
+                    dsync: false,
+                    mode: 0,
+                };
+                ops.push(KeeperOp::Reply {
+                    id,
+                    text: "now".to_owned(),
+                });
+                ops.push(KeeperOp::File(FileOp::Open {
+                    name: PIPE.to_owned(),
+                    how: read,
+                }));
             }
             "stop" => ops.push(KeeperOp::ToShard(ShardId(1), ToShard::Finish)),
             "exit 65" => {
@@ -108,9 +140,12 @@ impl KeeperMachine for Keeper {
                     };
                     ops.push(KeeperOp::Reply { id, text });
                 }
-                KeeperEvent::Terminate => ops.extend(
-                    (0..SHARDS).map(|shard| KeeperOp::ToShard(ShardId(shard), ToShard::Drain)),
-                ),
+                KeeperEvent::Terminate => {
+                    self.terminations_count += 1;
+                    ops.extend(
+                        (0..SHARDS).map(|shard| KeeperOp::ToShard(ShardId(shard), ToShard::Drain)),
+                    );
+                }
                 KeeperEvent::FromShard(_, ToKeeper::Idle(true)) => self.idle_count += 1,
                 other => panic!("unexpected {other:?}"),
             }
@@ -145,6 +180,8 @@ fn serve(directory: &Path, driver: DriverKind, drains_left: u32) -> i32 {
         ring_messages: 16,
         ends,
         console: console.clone(),
+        drain_delay: Duration::ZERO,
+        stop_bound: STOP_BOUND,
     };
     let shard = move |id| Shard { id, drains_left };
     let say = |notice| println!("{notice:?}");
@@ -203,6 +240,10 @@ fn check(driver: &str) {
     // Shards that have a delay cut it short at the second signal.
     let child = start(path, driver, "2");
     signal(&child);
+    // The kernel makes one of two signals that nobody has read yet.
+    while ask(path, "asked to end") != "1\n" {
+        std::thread::yield_now();
+    }
     assert_eq!(
         ask(path, "random"),
         "32 bytes\n",
@@ -218,6 +259,22 @@ fn check(driver: &str) {
     let child = start(path, driver, "1");
     assert_eq!(ask(path, "exit 65"), "");
     ends_with(child, 65, "damaged data");
+    // A file operation that does not end: the process does, without its keeper.
+    let pipe = path.join(PIPE);
+    if !pipe.exists() {
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+    }
+    let child = start(path, driver, "1");
+    assert_eq!(ask(path, "hang"), "now\n");
+    signal(&child);
+    ends_with(child, 74, "stopped, but not cleanly");
     println!("process under {driver} ... ok");
 }
 

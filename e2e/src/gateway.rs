@@ -248,6 +248,13 @@ impl Plan {
         gateway
     }
 
+    /// Starts it, asks it to stop once it has said this, and returns how it did.
+    pub fn end_when(&self, said: &str) -> Ended {
+        let gateway = self.spawn();
+        gateway.wait_until_said(said);
+        gateway.stop()
+    }
+
     /// Starts it and waits until it listens, or has ended.
     pub fn launch(&self) -> Result<Gateway, Box<Ended>> {
         let mut gateway = self.spawn();

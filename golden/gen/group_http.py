@@ -175,9 +175,10 @@ def content_types(b):
 
 @_scenario
 def content_encoding(b):
-    """An encoded body is 415; it was not taken, so the plain one is a miss."""
+    """An encoded body is 415; it was not taken, so the plain one is a miss, whether it says that it is plain or not."""
     one = b.make("content_encoding")
-    return [step(b.post(one, "Content-Encoding: gzip"), [expect(415)]), step(b.post(one), [b.answer(one)])]
+    return [step(b.post(one, "Content-Encoding: gzip"), [expect(415)]), step(b.post(one), [b.answer(one)]),
+            step(b.post(one, "Content-Encoding: identity"), [b.answer(one, "hit")])]
 
 
 @_scenario
@@ -209,7 +210,7 @@ def routing(b):
         step([text(head(2, JSON, path="/v1/pcs/other") + "{}")], [expect(404)]),
         step([text(head(2, JSON, path="/") + "{}")], [expect(404)]),
         step(get("/nothing"), [expect(404)]),
-        step(get(SUBMIT), [expect(405, headers={"Content-Type": "application/problem+json", "Allow": None})]),
+        step(get(SUBMIT), [expect(405, headers={"Content-Type": "application/problem+json", "Allow": "POST, OPTIONS"})]),
         step([text(head(2, JSON, method="PUT") + "{}")], [expect(405)]),
         step([text(head(65536, JSON, path="/nothing")), repeat("x", 65536)], [expect(404)]),
         step(b.post(one), [b.answer(one)]),
@@ -235,14 +236,145 @@ def probes(b):
     ]
 
 
+def chunks(data: bytes, size: int, extension="", trailers="") -> str:
+    """A chunked body: chunks of at most `size` bytes, each with the same extension."""
+    out = ""
+    for at in range(0, len(data), size):
+        part = data[at : at + size]
+        out += "%x%s\r\n%s\r\n" % (len(part), extension, part.decode("latin-1"))
+    return out + "0\r\n" + trailers + "\r\n"
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+@_scenario
+def chunked(b):
+    """A chunked body is its content: the plain record behind it is a hit, and requests follow it."""
+    one, two, three = b.make("chunked"), b.make("chunked_finely"), b.make("chunked_in_pieces")
+    empty = b.make("chunked_empty", data=b"")
+    fine = chunks(b.made[two][0], 3, ";part", "X-Checksum: none\r\n")
+    torn = head(None, JSON, CHUNKED) + chunks(b.made[three][0], 200)
+    pieces = [part for at in range(0, len(torn), 150) for part in (text(torn[at : at + 150]), PAUSE)]
+    return [
+        step([text(head(None, JSON, CHUNKED) + chunks(b.made[one][0], 10**6))], [b.answer(one)]),
+        step(b.post(one), [b.answer(one, "hit")]),
+        step([text(head(None, JSON, "transfer-encoding:CHUNKED") + fine)] + b.post(two), [b.answer(two), b.answer(two, "hit")]),
+        step(pieces, [b.answer(three)]),
+        step([text(head(None, JSON, CHUNKED) + chunks(b"", 1))], [b.answer(empty)]),
+    ]
+
+
+@_scenario
+def chunked_expect_continue(b):
+    """A client is told to go on with its chunks as with a body of known length."""
+    one = b.make("chunked_expects_continue")
+    top = text(head(None, JSON, CHUNKED, "Expect: 100-continue"))
+    return [step([top], [{"status": 100}]), step([text(chunks(b.made[one][0], 100))], [b.answer(one)])]
+
+
+@_scenario
+def chunked_errors(b):
+    """What two servers could read in two ways is 400 and closes, in chunks as in heads."""
+    top = head(None, JSON, CHUNKED)
+    bad = [
+        ("invalid_chunk", "\r\n{}\r\n0\r\n\r\n"),
+        ("invalid_chunk", "000000002\r\n{}\r\n0\r\n\r\n"),
+        ("invalid_chunk", "2 \r\n{}\r\n0\r\n\r\n"),
+        ("invalid_chunk", "0x2\r\n{}\r\n0\r\n\r\n"),
+        ("invalid_chunk", "+2\r\n{}\r\n0\r\n\r\n"),
+        ("invalid_chunk", "2\r\n{}0\r\n\r\n"),
+        ("invalid_chunk", "2;" + "e" * 1024 + "\r\n{}\r\n0\r\n\r\n"),
+        ("bare_lf", "2\n{}\r\n0\r\n\r\n"),
+        ("bare_lf", "2;a\n{}\r\n0\r\n\r\n"),
+        ("bare_lf", "2\r\n{}\n0\r\n\r\n"),
+        ("bare_cr", "2;a\rb\r\n{}\r\n0\r\n\r\n"),
+        ("bare_lf", "2\r\n{}\r\n0\r\n\n"),
+        ("space_before_colon", "2\r\n{}\r\n0\r\nX : y\r\n\r\n"),
+        ("folded_header", "2\r\n{}\r\n0\r\nX: y\r\n z\r\n\r\n"),
+        ("forbidden_trailer", "2\r\n{}\r\n0\r\nContent-Length: 2\r\n\r\n"),
+    ]
+    steps = [step([text(top + body)], [expect(400, code)], "closed") for code, body in bad]
+    steps.append(step([text(top + "2\r\n{}\r\n0\r\nX: "), repeat("a", 9000)], [expect(431)], "closed"))
+    steps.append(step([text(top + "100001\r\n")], [expect(413)], "closed"))
+    steps.append(step([text(head(None, JSON, CHUNKED, version="HTTP/1.0") + "2\r\n{}\r\n0\r\n\r\n")], [expect(400)], "closed"))
+    return steps
+
+
 @_scenario
 def transfer_encoding(b):
-    """Any transfer coding is 411 and closes."""
+    """Any coding but chunked alone is 501 and closes; a list that is malformed is 400."""
     steps = []
-    for coding in ("chunked", "identity", "gzip, chunked"):
+    for status, coding in (
+        (501, "identity"), (501, "gzip, chunked"), (501, "chunked, gzip"), (501, "xchunked"), (501, "chunked;q=1"),
+        (400, ""), (400, "chunked,"), (400, "chunked, chunked"), (400, "chunked\r\nTransfer-Encoding: chunked"),
+    ):
         send = [text(head(None, JSON, "Transfer-Encoding: " + coding) + "2\r\n{}\r\n0\r\n\r\n")]
-        steps.append(step(send, [expect(411)], "closed"))
+        steps.append(step(send, [expect(status)], "closed"))
+    steps.append(step([text(head(None, JSON))], [expect(411)], "closed"))
     return steps
+
+
+@_scenario
+def http_1_0(b):
+    """HTTP/1.0 is served: closed behind the answer unless it asked to be kept, which the answer repeats."""
+    one, two = b.make("http_1_0"), b.make("http_1_0_kept")
+
+    def post(name, *lines, host=None):
+        top = head(len(b.made[name][0]), JSON, *lines, version="HTTP/1.0", host=host)
+        return [text(top), body_file("http/bodies/%s.json" % name)]
+
+    def says(response, connection):
+        response["headers"] = dict(response.get("headers", {}), Connection=connection)
+        return response
+
+    health = text(head(None, "Connection: keep-alive", method="GET", path="/health", version="HTTP/1.0", host=None))
+    kept = post(two, "Connection: Keep-Alive") + post(two, "Connection: keep-alive", host="Host: gateway") + [health]
+    return [
+        step(post(one), [says(b.answer(one), "close")], "closed"),
+        step(kept, [says(b.answer(two), "keep-alive"), says(b.answer(two, "hit"), "keep-alive"),
+                    says({"status": 200, "body": "OK"}, "keep-alive")]),
+        step(post(two, "Expect: 100-continue"), [says(b.answer(two, "hit"), "close")], "closed"),
+        step([text(head(None, JSON, version="HTTP/1.0", host=None))], [expect(411)], "closed"),
+    ]
+
+
+@_scenario
+def options(b):
+    """OPTIONS says which methods a known target takes, and the connection goes on."""
+    def says(methods):
+        return {"status": 200, "headers": {"Allow": methods, "Content-Length": "0"}, "body": ""}
+
+    return [
+        step(get("*", method="OPTIONS"), [says("GET, HEAD, POST, OPTIONS")]),
+        step(get(SUBMIT, method="OPTIONS"), [says("POST, OPTIONS")]),
+        step(get("/health", method="OPTIONS"), [says("GET, HEAD, OPTIONS")]),
+        step(get("/metrics", method="OPTIONS"), [says("GET, HEAD, OPTIONS")]),
+        step(get("/nothing", method="OPTIONS"), [expect(404)]),
+        step(get(SUBMIT, method="HEAD"), [{"status": 405, "headers": {"Allow": "POST, OPTIONS"}, "body": "", "head": True}]),
+        step(get("/metrics", method="HEAD"), [{"status": 200, "body": "", "head": True}]),
+        step(get("/health"), [{"status": 200, "body": "OK"}]),
+    ]
+
+
+@_scenario
+def other_protocols(b):
+    """What is no HTTP/1 is named by the answer, and closed."""
+    return [step([text(first)], [expect(status, code)], "closed") for status, code, first in (
+        (400, "tls_on_plain_port", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+        (505, "http2_on_plain_port", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        (400, "proxy_protocol", "PROXY TCP4 192.0.2.1 192.0.2.2 50000 8080\r\nGET /health HTTP/1.1\r\nHost: g\r\n\r\n"),
+        (400, "proxy_protocol", "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"),
+    )]
+
+
+@_scenario
+def empty_host(b):
+    """Host may be empty, but not absent in HTTP/1.1, nor there twice."""
+    one = b.make("empty_host")
+    top = head(len(b.made[one][0]), JSON, host="Host:")
+    return [step([text(top), body_file("http/bodies/empty_host.json")], [b.answer(one)]),
+            step([text(head(2, JSON, "Host:", host="Host:") + "{}")], [expect(400)], "closed")]
 
 
 @_scenario
@@ -305,6 +437,7 @@ def head_limits(b):
         step(b.post(one, *fields), [b.answer(one)]),
         step(b.post(one, *fields, "X-Last: v"), [expect(431)], "closed"),
         step([text("POST %s HTTP/1.1\r\nHost: g\r\nX-Long: " % SUBMIT), repeat("a", 17000), text("\r\n\r\n")], [expect(431)], "closed"),
+        step([text("GET /health HTTP/1.1\r\nX: "), repeat("a", 16384 - 25)], [expect(431)], "closed"),
     ]
 
 
@@ -355,16 +488,24 @@ GATEWAYS = {"rate_limit": {"env": {"TOKEN_RATE": "1"}}, "not_ready": {"arrange":
 PLAIN = {"env": {}}
 
 
+def dated(one: dict) -> dict:
+    """The step; every final response in it carries `Date`."""
+    for response in one["responses"]:
+        if response["status"] >= 200:
+            response["headers"] = dict(response.get("headers", {}), Date=None)
+    return one
+
+
 def add(tree):
     """Adds the group to the tree."""
     bodies = Bodies(tree)
     statuses = set()
     for function in SCENARIOS:
-        steps = function(bodies)
+        steps = [dated(one) for one in function(bodies)]
         statuses |= {response["status"] for one in steps for response in one["responses"]}
         tree.add_json("http/%s.json" % function.__name__, {
             "name": function.__name__, "about": function.__doc__,
             "gateway": GATEWAYS.get(function.__name__, PLAIN), "steps": steps,
         })
-    owed = {200, 202, 400, 401, 404, 405, 408, 411, 413, 415, 429, 431, 503}
+    owed = {200, 202, 400, 401, 404, 405, 408, 411, 413, 415, 429, 431, 501, 503, 505}
     assert owed <= statuses, owed - statuses

@@ -7,7 +7,7 @@ checked against it, so that both must be wrong to be wrong.
 import struct
 from dataclasses import dataclass, field
 
-from .wal_bytes import BLOCK, BODY, CLOSED, ERASED, ERASURE, LAST, crc
+from .wal_bytes import BLOCK, BODY, CLOSED, ERASED, ERASURE, LAST, OPEN, crc
 
 _LENGTHS = {3: 16, 4: 16, 5: 16, 6: 16}
 
@@ -244,16 +244,18 @@ class Reader:
             found = self._ours(segment, data)
             after = self._ours(segments[index + 1], self.files[index + 1]) if index + 1 < len(segments) else None
             stated = after.before if after else None
+            # A segment is called open once its first batch was durable.
+            first = self.last + 1 if segment["state"] == OPEN else 0
             at = 0
             if found:
                 if segment["ordinal"] and found.before != (self.last, self.tip):
                     raise Stop(verdict="damage", expected=self.expected())
                 at = self._walk(segment, data, len(data), found.checksum, stated and stated[0])
-            if stated == (self.last, self.tip):
+            if stated == (self.last, self.tip) and stated[0] >= first:
                 index += 1
                 continue
             durable, _ = self._durable(segment, data, at)
-            durable = max(durable, stated[0] if stated else 0)
+            durable = max(durable, stated[0] if stated else 0, first, self.entry["settled_upto"])
             begun = self._written(segment, data, at)
             for later in range(index + 1, len(segments)):
                 more, there = self._durable(segments[later], self.files[later], 0)

@@ -139,8 +139,12 @@ def _tail(ed):
     yield "damage_segment_header_lost", "the first block is zeros", [ed.zero(file, 0)], _damage(T, 1, 3)
     yield "lost_with_its_evidence", "the last durable batch and the only header that knew of it", \
         [ed.zero(*ed.at(T, 3)), ed.zero(file, torn_at)], _sound(T, 2)
-    yield "file_cut_in_a_batch", "the file ends within a batch, and nothing is behind it", \
-        [ed.truncate(file, 3 * BLOCK)], _torn(T, 1, 0, 2 * BLOCK)
+    yield "nothing_from_within_a_batch_on", "a batch ends in zeros, and nothing is behind it", \
+        [ed.zero(file, 3 * BLOCK, 5 * BLOCK)], _torn(T, 1, 0, 2 * BLOCK)
+    yield "open_lost_altogether", "an open segment of zeros: its first batch was durable", \
+        [ed.zero(file, 0, 8 * BLOCK)], _damage(T, 1, 1)
+    yield "open_header_only", "an open segment without its first batch", \
+        [ed.zero(file, BLOCK, 7 * BLOCK)], _damage(T, 1, 1)
     yield "next_header_only", "the next segment has a header and no batch: unused", \
         ed.blocks(after, 0, batch_5(seq(3), salt, log.checksum) + bytes(2 * BLOCK)), \
         {"log": list(T), "verdict": "torn_or_whole", "last": seq(3), "start": SOUND}
@@ -247,6 +251,9 @@ def starts(directory):
     yield "segment_missing", "a named segment is not there", [{"op": "remove", "file": gone}], DAMAGED
     yield "unused_segment_missing", "nor may an unused one be missing", \
         [{"op": "remove", "file": directory.segment_name((3, 2), 0)}], DAMAGED
+    in_use = directory.segment_name(T, 0)
+    yield "segment_in_use_empty", "a segment in use is never empty", [ed.truncate(in_use, 0)], DAMAGED
+    yield "segment_in_use_cut", "nor of a length that is not whole blocks", [ed.truncate(in_use, 10_000)], DAMAGED
     yield "manifest_missing", "segments without a manifest", [{"op": "remove", "file": "manifest"}], DAMAGED
     yield "manifest_bit", "one bit of the manifest", [ed.flip("manifest", 200)], DAMAGED
     yield "manifest_cut", "the manifest is cut", [ed.truncate("manifest", len(manifest) - 1)], DAMAGED

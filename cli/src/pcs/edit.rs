@@ -35,7 +35,19 @@ fn put(out: &mut Vec<u8>, key: &str, text: &str) {
 }
 
 /// The members of an object in their order, values as written.
-struct Members(Vec<(String, Box<RawValue>)>);
+pub(crate) struct Members(Vec<(String, Box<RawValue>)>);
+
+impl Members {
+    /// The text of one member; none if the object has it not exactly once, or not as a string.
+    pub(crate) fn text_in(object: &[u8], name: &str) -> Option<String> {
+        let Self(members) = serde_json::from_slice(object).ok()?;
+        let mut named = members.iter().filter(|(key, _)| key == name);
+        match (named.next(), named.next()) {
+            (Some((_, value)), None) => serde_json::from_str(value.get()).ok(),
+            _ => None,
+        }
+    }
+}
 
 impl<'de> serde::Deserialize<'de> for Members {
     fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {

@@ -1,7 +1,7 @@
 //! `flk pcs`: what an agent does with a record, step by step, and how a gateway would judge it.
 
 mod build;
-mod edit;
+pub(crate) mod edit;
 mod sign;
 mod table;
 mod verdict;

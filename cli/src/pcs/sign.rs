@@ -2,13 +2,14 @@
 //! A record that cannot be one is named on standard error and left out; the others are signed.
 
 use crate::Answer;
-use crate::exit::{Exit, Failure};
-use crate::input::{self, Bodies};
+use crate::exit::{Exit, PCS_SIGN_CODES};
+use crate::input::{self, BODY_BYTES_MAX, Bodies, Body};
 use crate::keys::{self, Env, KeyArgs};
 use crate::output::Output;
 use crate::pcs::edit::with_member;
 use clap::Args;
 use flk_contract::{OwnedRecord, Parser, SigningKey, sign};
+use flk_dataplane::config::units::show_bytes;
 use std::path::PathBuf;
 
 /// Shown below its help.
@@ -20,7 +21,9 @@ Examples:
   $ PCS_HMAC_KEY=testsecret flk pcs sign pcs.json
   $ flk pcs sign --key-file agent.key records.ndjson > signed.ndjson
 
-{}",
+{}
+
+{PCS_SIGN_CODES}",
         keys::HELP
     )
 }
@@ -42,10 +45,11 @@ pub(crate) fn run(args: &SignArgs) -> Answer {
     let mut parser = Parser::new();
     let mut output = Output::new();
     let mut exit = Exit::Yes;
+    let mut is_empty = true;
     for body in Bodies::new(input::open(&args.file)?) {
-        let body =
-            body.map_err(|error| Failure::usage(format!("cannot read the input: {error}")))?;
-        match signed(&key, &mut parser, &body.bytes) {
+        let body = body.map_err(|error| input::broken(&error))?;
+        is_empty = false;
+        match signed(&key, &mut parser, &body) {
             Ok(json) => output.line(&json)?,
             Err(why) => {
                 eprintln!("flk: line {}: not signed: {why}", body.line);
@@ -54,15 +58,24 @@ pub(crate) fn run(args: &SignArgs) -> Answer {
         }
     }
     output.flush()?;
+    if is_empty {
+        return Err(input::empty(&args.file));
+    }
     Ok(exit)
 }
 
 /// The same object with its signature.
-fn signed(key: &SigningKey, parser: &mut Parser, body: &[u8]) -> Result<Vec<u8>, String> {
+fn signed(key: &SigningKey, parser: &mut Parser, body: &Body) -> Result<Vec<u8>, String> {
+    if body.bytes_count > BODY_BYTES_MAX {
+        let (found, most) = (body.bytes_count, show_bytes(BODY_BYTES_MAX));
+        return Err(format!(
+            "it has {found} bytes, and no gateway takes more than {most}"
+        ));
+    }
     let record = parser
-        .parse(body)
+        .parse(&body.bytes)
         .map_err(|malformed| malformed.to_string())?;
     let owned = OwnedRecord::from(&record);
     let sig = format!("\"{}\"", sign(key, &owned.view()));
-    with_member(body, "sig", &sig).ok_or_else(|| "it is not one JSON object".to_owned())
+    with_member(&body.bytes, "sig", &sig).ok_or_else(|| "it is not one JSON object".to_owned())
 }

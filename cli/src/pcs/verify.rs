@@ -1,14 +1,17 @@
 //! `flk pcs verify`: what a gateway would answer, and why, without sending anything.
 
 use crate::Answer;
-use crate::exit::{Exit, Failure};
-use crate::input::{self, Bodies};
+use crate::args::size;
+use crate::exit::{Exit, PCS_VERIFY_CODES};
+use crate::input::{self, BODY_BYTES_MAX, Bodies};
 use crate::keys::{self, Env, KeyArgs};
 use crate::output::Output;
 use crate::pcs::table::{Recomputed, table};
 use crate::pcs::verdict::{Judge, Judged, Verdict};
 use clap::Args;
 use flk_contract::Params;
+use flk_dataplane::config::units::show_bytes;
+use flk_dataplane::http::Problem;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -20,9 +23,9 @@ Examples:
   $ flk pcs verify --json records.ndjson > verdicts.ndjson
   $ flk pcs build events.csv | flk pcs sign | flk pcs verify
 
-It ends with 0 if every record would be accepted, with 1 if one would be escalated or refused.
+{}
 
-{}",
+{PCS_VERIFY_CODES}",
         keys::HELP
     )
 }
@@ -36,6 +39,9 @@ pub(crate) struct VerifyArgs {
     file: PathBuf,
     #[command(flatten)]
     keys: KeyArgs,
+    /// Largest body that the gateway takes
+    #[arg(long, value_name = "SIZE", env = "FLK_BODY_MAX", default_value = "1MiB", value_parser = size(1 << 10..=BODY_BYTES_MAX))]
+    body_max: u64,
     /// One JSON object per record instead of a table
     #[arg(long)]
     json: bool,
@@ -47,10 +53,14 @@ pub(crate) fn run(args: &VerifyArgs) -> Answer {
     let mut judge = Judge::new(&keys);
     let mut output = Output::new();
     let mut exit = Exit::Yes;
+    let mut is_empty = true;
     for body in Bodies::new(input::open(&args.file)?) {
-        let body =
-            body.map_err(|error| Failure::usage(format!("cannot read the input: {error}")))?;
-        let judged = judge.judge(&body.bytes);
+        let body = body.map_err(|error| input::broken(&error))?;
+        is_empty = false;
+        let judged = match body.bytes_count > args.body_max {
+            true => too_large(body.bytes_count, args.body_max),
+            false => judge.judge(&body.bytes),
+        };
         if judged.status() != 200 {
             exit = Exit::No;
         }
@@ -61,7 +71,26 @@ pub(crate) fn run(args: &VerifyArgs) -> Answer {
         }
     }
     output.flush()?;
+    if is_empty {
+        return Err(input::empty(&args.file));
+    }
     Ok(exit)
+}
+
+/// A gateway refuses such a body before it reads it.
+fn too_large(found: u64, most: u64) -> Judged {
+    let most = show_bytes(most);
+    Judged {
+        record: None,
+        signed_by: None,
+        verdict: Verdict::Refused {
+            problem: Problem::BodyTooLarge,
+            why: format!(
+                "it has {found} bytes, and the gateway takes at most {most} (FLK_BODY_MAX)"
+            ),
+            hint: None,
+        },
+    }
 }
 
 fn as_json(line: u64, judged: &Judged, params: &Params) -> Value {

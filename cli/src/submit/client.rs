@@ -1,18 +1,28 @@
-//! One request and its answer. It never tries again and never decides what an answer means.
+//! One kept connection: a request out, its answer in. It never decides what an answer means, and repeats a request only
+//! where a connection that had been kept turned out to be closed.
 
+use crate::fault;
+use crate::submit::target::Target;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::rc::Rc;
 use std::time::Duration;
-use ureq::Agent;
-use ureq::http::{HeaderMap, Response};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-/// Longest answer that is read; those of a gateway are far below.
-const ANSWER_BYTES_MAX: u64 = 1 << 20;
-/// From here on the gateway is asked first whether it would take such a body.
-const EXPECT_BYTES_MIN: usize = 64 << 10;
+/// Of a longer answer only so much is read; those of a gateway are below 2 KiB.
+const ANSWER_BYTES_MAX: usize = 16 << 10;
 
-/// An answer of a gateway.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An answer, whoever gave it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
+    /// The header `Content-Type`, without parameters, in lower case.
+    pub(crate) content_type: String,
     /// The header `Flk-Dedup`.
     pub(crate) dedup: Option<String>,
     /// The header `Retry-After`, where it counts seconds.
@@ -20,61 +30,194 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
-/// Sends bodies to one address over kept connections.
-pub(crate) struct Client {
-    agent: Agent,
-    url: String,
-    tenant: Option<String>,
+/// Why there was no answer. Nothing is known about the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoReply {
+    /// There was no connection, and so nothing was sent.
+    Unconnected(String),
+    /// The connection ended before the answer.
+    Lost(String),
+    /// Not within the time that the user set.
+    Late(Duration),
+    /// What came back is not HTTP/1.1.
+    NotHttp,
+    /// The user stopped it.
+    Interrupted,
 }
 
-impl Client {
-    /// A client that keeps a connection for each of `concurrency` senders.
-    pub(crate) fn new(
-        url: &str,
-        tenant: Option<&str>,
-        concurrency: u16,
-        timeout: Duration,
-    ) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .max_idle_connections(usize::from(concurrency))
-            .max_idle_connections_per_host(usize::from(concurrency))
-            .timeout_global(Some(timeout))
-            .user_agent(concat!("flk/", env!("CARGO_PKG_VERSION")))
-            .build();
+impl std::fmt::Display for NoReply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unconnected(why) => write!(f, "no connection: {why}"),
+            Self::Lost(why) => f.write_str(why),
+            Self::Late(limit) => {
+                let limit = crate::args::time_text(*limit);
+                write!(f, "no answer within {limit} (--timeout)")
+            }
+            Self::NotHttp => f.write_str("not a gateway: what came back is not HTTP/1.1"),
+            Self::Interrupted => f.write_str("interrupted before the answer"),
+        }
+    }
+}
+
+/// What all requests have in common.
+pub(crate) struct Template {
+    target: Target,
+    tenant: Option<HeaderValue>,
+    timeout: Duration,
+}
+
+impl Template {
+    /// Requests to `target`, each with so much time.
+    pub(crate) fn new(target: Target, tenant: Option<HeaderValue>, timeout: Duration) -> Self {
         Self {
-            agent: config.into(),
-            url: url.to_owned(),
-            tenant: tenant.map(str::to_owned),
+            target,
+            tenant,
+            timeout,
         }
     }
 
-    /// Sends one body. An error means that nothing is known about it.
-    pub(crate) fn send(&self, body: &[u8]) -> Result<Reply, ureq::Error> {
-        let mut request = self
-            .agent
-            .post(&self.url)
-            .header("Content-Type", "application/json");
+    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = hyper::Method::POST;
+        *request.uri_mut() = self.target.path.clone();
+        let headers = request.headers_mut();
+        // a checked address has only characters that a header takes
+        if let Ok(host) = HeaderValue::from_str(&self.target.authority) {
+            headers.insert(HOST, host);
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        const AGENT: &str = concat!("flk/", env!("CARGO_PKG_VERSION"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         if let Some(tenant) = &self.tenant {
-            request = request.header("X-Tenant-Id", tenant);
+            headers.insert("x-tenant-id", tenant.clone());
         }
-        if body.len() >= EXPECT_BYTES_MIN {
-            request = request.header("Expect", "100-continue");
-        }
-        read(request.send(body)?)
+        request
     }
 }
 
-fn read(mut response: Response<ureq::Body>) -> Result<Reply, ureq::Error> {
-    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX);
-    let body = body.read_to_vec()?;
-    let headers = response.headers();
+/// A connection that is made when it is needed and kept as long as the gateway likes.
+pub(crate) struct Connection {
+    template: Rc<Template>,
+    open: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Connection {
+    /// Not connected yet.
+    pub(crate) fn new(template: Rc<Template>) -> Self {
+        Self {
+            template,
+            open: None,
+        }
+    }
+
+    /// Sends a body and reads the answer, within the time that is set.
+    pub(crate) async fn send(&mut self, body: &Bytes) -> Result<Reply, NoReply> {
+        let limit = self.template.timeout;
+        match timeout(limit, self.exchange(body)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.open = None;
+                Err(NoReply::Late(limit))
+            }
+        }
+    }
+
+    async fn exchange(&mut self, body: &Bytes) -> Result<Reply, NoReply> {
+        if let Some(mut kept) = self.open.take() {
+            match self.exchange_over(&mut kept, body).await {
+                // the gateway may close a connection at rest at any time; a duplicate would get the same answer
+                Err(NoReply::Lost(_)) => {}
+                answer => {
+                    self.keep(kept, &answer);
+                    return answer;
+                }
+            }
+        }
+        let mut fresh = connect(&self.template.target).await?;
+        let answer = self.exchange_over(&mut fresh, body).await;
+        self.keep(fresh, &answer);
+        answer
+    }
+
+    fn keep(&mut self, connection: SendRequest<Full<Bytes>>, answer: &Result<Reply, NoReply>) {
+        self.open = answer.is_ok().then_some(connection);
+    }
+
+    async fn exchange_over(
+        &self,
+        connection: &mut SendRequest<Full<Bytes>>,
+        body: &Bytes,
+    ) -> Result<Reply, NoReply> {
+        connection.ready().await.map_err(|error| lost(&error))?;
+        let request = self.template.request(body.clone());
+        let response = connection.send_request(request).await;
+        read(response.map_err(|error| lost(&error))?).await
+    }
+}
+
+async fn connect(target: &Target) -> Result<SendRequest<Full<Bytes>>, NoReply> {
+    let unconnected = |why: String| NoReply::Unconnected(why);
+    let name = (target.host.as_str(), target.port);
+    let addresses = tokio::net::lookup_host(name).await;
+    let addresses = addresses.map_err(|_| {
+        let host = &target.host;
+        unconnected(format!("the name {host} is not known here"))
+    })?;
+    let mut refused = "the name has no address".to_owned();
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return greet(stream).await,
+            Err(error) => refused = fault::why(&error),
+        }
+    }
+    Err(unconnected(refused))
+}
+
+/// Lets a task of its own move the connection's bytes.
+async fn greet(stream: TcpStream) -> Result<SendRequest<Full<Bytes>>, NoReply> {
+    stream
+        .set_nodelay(true)
+        .map_err(|error| NoReply::Unconnected(fault::why(&error)))?;
+    let (sender, connection) = handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| lost(&error))?;
+    // how it ends is seen by the request that is under way
+    tokio::spawn(async move { connection.await.ok() });
+    Ok(sender)
+}
+
+fn lost(error: &hyper::Error) -> NoReply {
+    if error.is_parse() {
+        return NoReply::NotHttp;
+    }
+    let cause = std::error::Error::source(error).and_then(|it| it.downcast_ref());
+    NoReply::Lost(match cause {
+        Some(error) => fault::why(error),
+        None => "the connection was closed before the answer".to_owned(),
+    })
+}
+
+async fn read(response: Response<Incoming>) -> Result<Reply, NoReply> {
+    let (head, mut incoming) = response.into_parts();
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| lost(&error))?;
+        let data = frame.data_ref().map_or(&[][..], |data| &data[..]);
+        let room = ANSWER_BYTES_MAX - body.len();
+        body.extend_from_slice(&data[..data.len().min(room)]);
+        if data.len() > room {
+            break;
+        }
+    }
+    let content_type = text(&head.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default();
     Ok(Reply {
-        status: response.status().as_u16(),
-        dedup: text(headers, "Flk-Dedup"),
-        retry_after_s: text(headers, "Retry-After").and_then(|it| it.trim().parse().ok()),
+        status: head.status.as_u16(),
+        content_type: media_type.trim().to_ascii_lowercase(),
+        dedup: text(&head.headers, "flk-dedup"),
+        retry_after_s: text(&head.headers, RETRY_AFTER.as_str())
+            .and_then(|it| it.trim().parse().ok()),
         body,
     })
 }

@@ -2,20 +2,31 @@
 //! duplicate with the stored outcome; so whatever is not known to have arrived is tried again.
 
 mod client;
+mod meaning;
 mod progress;
+mod reader;
 mod report;
 mod retry;
 mod run;
+mod send;
+mod show;
+mod stop;
+mod tally;
+mod target;
+mod window;
 
 use crate::Answer;
-use crate::exit::Failure;
-use crate::input::{self, Bodies};
+use crate::args::{time, whole};
+use crate::exit::PCS_SUBMIT_CODES;
 use clap::Args;
-use client::Client;
-use report::{Form, Report};
+use client::Template;
+use hyper::header::HeaderValue;
+use report::Form;
 use retry::Retry;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
+use target::Target;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,14 +36,17 @@ Examples:
 
 Each line shows the input line, the status, what it means, the Flk-Dedup header (miss: new, hit: seen \
 before, conflict: the id was seen with other content) and the answer, in the order of the input.
-408, 429, 502, 503, 504 and connection errors are tried again: 100 ms, then twice as long each time, up to \
-30 s, with 25 % jitter, and never before Retry-After has passed. When a record stays without an answer \
-the rest is not sent, unless --keep-going is given.
-It ends with 0 if every record was accepted or escalated, 1 if some were refused, 69 if some got no answer.";
+408, 502, 503, 504 and connection errors are tried again: 100 ms, then twice as long each time, up to \
+30 s, with 25 % jitter, and never before Retry-After has passed. A 429 says that the gateway's rate is used up: \
+everything waits for as long as Retry-After says, and goes on at the gateway's pace; that is no attempt, and it may \
+take as long as --wait says. When a record stays without an answer the rest is not sent, unless --keep-going is given. \
+An answer that no gateway gives (another content type, no outcome, the outcome of another record) ends the sending at once.
+Ctrl-C sends nothing more, waits up to 2 s for answers under way, and prints the summary. The last line says from which \
+input line on to send again.";
 
 /// Options of `flk pcs submit`.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{PCS_SUBMIT_CODES}"))]
 pub(crate) struct SubmitArgs {
     /// Records, one per line or spread over lines; `-` reads standard input
     #[arg(value_name = "FILE", default_value = "-")]
@@ -42,15 +56,18 @@ pub(crate) struct SubmitArgs {
     url: String,
     /// Tenant to send as: 1 to 64 of A-Z a-z 0-9 . _ - [default: none, the gateway's default tenant]
     #[arg(long, value_parser = tenant)]
-    tenant: Option<String>,
-    /// Requests at a time, each on its own connection
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    tenant: Option<HeaderValue>,
+    /// Most requests under way, each on a connection of its own
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = whole(1..=1024_u16))]
     concurrency: u16,
-    /// Most attempts per record
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Most attempts per record; being put off by 429 is none
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole(1..=1_000_000_u32))]
     attempts: u32,
+    /// How long one record may be put off by 429
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time(Duration::ZERO..=YEAR))]
+    wait: Duration,
     /// How long to wait for one answer
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time(MILLISECOND..=DAY))]
     timeout: Duration,
     /// Go on with the rest when a record gets no answer
     #[arg(long)]
@@ -63,66 +80,39 @@ pub(crate) struct SubmitArgs {
     quiet: bool,
 }
 
+const MILLISECOND: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(86_400);
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
 /// Runs it.
 pub(crate) fn run(args: &SubmitArgs) -> Answer {
-    let url = submit_url(&args.url)?;
-    let client = Client::new(&url, args.tenant.as_deref(), args.concurrency, args.timeout);
-    let bodies = Bodies::new(input::open(&args.file)?);
+    let target = Target::parse(&args.url)?;
     let form = match (args.json, args.quiet) {
         (true, _) => Form::Json,
         (_, true) => Form::Quiet,
         _ => Form::Lines,
     };
-    let plan = run::Plan {
-        client,
+    let ends = run::Ends {
+        file: &args.file,
+        url: target.url.clone(),
+        form,
+    };
+    let template = Template::new(target, args.tenant.clone(), args.timeout);
+    let plan = send::Plan {
+        template: Rc::new(template),
         retry: Retry::with_attempts(args.attempts),
         concurrency: args.concurrency,
+        wait: args.wait,
         keep_going: args.keep_going,
     };
-    run::run(&plan, bodies, Report::new(form, url))
+    run::run(plan, &ends)
 }
 
-/// The address that records go to.
-fn submit_url(url: &str) -> Result<String, Failure> {
-    const PATH: &str = "/v1/pcs/submit";
-    let base = url.trim_end_matches('/');
-    let base = base.strip_suffix(PATH).unwrap_or(base);
-    match base.strip_prefix("http://") {
-        Some(host) if !host.is_empty() => Ok(format!("{base}{PATH}")),
-        _ => Err(Failure::usage(format!(
-            "--url is `{url}`, but it must be like http://127.0.0.1:8080 (this build speaks plain HTTP)"
-        ))),
-    }
-}
-
-fn tenant(text: &str) -> Result<String, String> {
+fn tenant(text: &str) -> Result<HeaderValue, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    match (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-        true => Ok(text.to_owned()),
-        false => Err("a tenant is 1 to 64 of A-Z a-z 0-9 . _ -".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_may_end_anywhere() {
-        let expect = "http://127.0.0.1:80/v1/pcs/submit";
-        for url in [
-            "http://127.0.0.1:80",
-            "http://127.0.0.1:80/",
-            "http://127.0.0.1:80/v1/pcs/submit",
-        ] {
-            assert_eq!(submit_url(url).unwrap(), expect);
-        }
-        assert_eq!(
-            submit_url("http://h/proxied").unwrap(),
-            "http://h/proxied/v1/pcs/submit"
-        );
-        for url in ["", "http://", "127.0.0.1:80", "https://h", "ftp://h"] {
-            assert!(submit_url(url).is_err(), "{url}");
-        }
+    let is_valid = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
+    match HeaderValue::from_str(text) {
+        Ok(value) if is_valid => Ok(value),
+        _ => Err("a tenant is 1 to 64 of A-Z a-z 0-9 . _ -".to_owned()),
     }
 }

@@ -25,7 +25,7 @@ impl Retry {
 
     /// Whether such an answer may be another one later.
     pub(crate) const fn may_change(status: u16) -> bool {
-        matches!(status, 408 | 429 | 502 | 503 | 504)
+        matches!(status, 408 | 502 | 503 | 504)
     }
 
     /// How long to pause after attempt number `attempt` (from 1); none to give up. `random` is from 0 up to 1.
@@ -96,6 +96,6 @@ mod tests {
     #[test]
     fn only_answers_about_the_moment_are_asked_for_again() {
         let again: Vec<u16> = (100..600).filter(|&it| Retry::may_change(it)).collect();
-        assert_eq!(again, [408, 429, 502, 503, 504]);
+        assert_eq!(again, [408, 502, 503, 504]);
     }
 }

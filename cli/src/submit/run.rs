@@ -1,194 +1,187 @@
-//! The senders: threads that take the next record, send it until it is answered or given up, and hand the answer on.
-//! Answers are shown in the order of the input; a window bounds how far senders run ahead of a slow one.
+//! One run: a thread that reads, one that sends over all connections, one that shows. Here they are put together, watched
+//! for Ctrl-C, and summed up.
 
 use crate::Answer;
-use crate::exit::Failure;
-use crate::input::{Bodies, Body};
-use crate::submit::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::fault;
+use crate::input::{self, Bodies};
 use crate::submit::progress::Progress;
-use crate::submit::report::{Report, Sent};
-use crate::submit::retry::Retry;
-use std::collections::BTreeMap;
-use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::submit::reader::{self, COUNT_WITHIN, Rest};
+use crate::submit::report::Form;
+use crate::submit::send::{Plan, Shared, send_all};
+use crate::submit::show;
+use crate::submit::stop::{Stop, Why};
+use crate::submit::tally::End;
+use crate::submit::window::Window;
+use std::io::Read;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{channel, sync_channel};
 use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::{Instant, interval, sleep_until};
 
-/// How many records may be taken behind the oldest one without an answer.
-const WINDOW_RECORDS: u64 = 4096;
+/// After Ctrl-C, answers under way are awaited for so long.
+const GRACE: Duration = Duration::from_secs(2);
+/// For so long a thread is awaited that may be blocked on somebody else.
+const BLOCKED_WITHIN: Duration = Duration::from_millis(200);
 
-/// How to send.
-pub(super) struct Plan {
-    pub(super) client: Client,
-    pub(super) retry: Retry,
-    pub(super) concurrency: u16,
-    /// Whether a record without an answer leaves the rest alone.
-    pub(super) keep_going: bool,
+/// Where records come from and where answers go.
+pub(super) struct Ends<'a> {
+    pub(super) file: &'a Path,
+    pub(super) url: String,
+    pub(super) form: Form,
 }
 
 /// Sends all records and shows the answers.
-pub(super) fn run<R: Read + Send>(plan: &Plan, bodies: Bodies<R>, report: Report) -> Answer {
-    let source = Source::new(bodies);
-    let (to_show, shown) = channel();
-    std::thread::scope(|scope| {
-        for _ in 0..plan.concurrency {
-            let to_show = to_show.clone();
-            let source = &source;
-            scope.spawn(move || send_all(plan, source, &to_show));
-        }
-        drop(to_show);
-        let answer = show_all(&source, &shown, report);
-        // whoever still waits for room or an answer need not go on: nobody shows it
-        source.stop();
-        answer
-    })
+pub(super) fn run(plan: Plan, ends: &Ends<'_>) -> Answer {
+    let bodies = Bodies::new(input::open(ends.file)?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| cannot_start(&error))?;
+    let local = tokio::task::LocalSet::new();
+    let answer = local.block_on(&runtime, run_with(plan, bodies, ends));
+    // a look-up of a name may still be under way
+    runtime.shutdown_background();
+    answer
 }
 
-/// What a sender does.
-fn send_all<R: Read>(plan: &Plan, source: &Source<R>, to_show: &Sender<(u64, Sent)>) {
-    while let Some((index, body)) = source.take() {
-        let sent = send(plan, &body, source);
-        if !sent.is_answered() && !plan.keep_going {
-            source.stop();
-        }
-        if to_show.send((index, sent)).is_err() {
-            return;
-        }
-    }
+fn cannot_start(error: &std::io::Error) -> Failure {
+    let why = fault::why(error);
+    Failure::with(
+        Exit::File,
+        format!("cannot start: {why} (see ulimit -n, the limit of open files)"),
+    )
 }
 
-/// Sends one record until it is answered or given up.
-fn send<R>(plan: &Plan, body: &Body, source: &Source<R>) -> Sent {
-    let mut attempts = 0;
-    loop {
-        let last = plan.client.send(&body.bytes);
-        attempts += 1;
-        let (again, retry_after_s) = match &last {
-            Ok(reply) => (Retry::may_change(reply.status), reply.retry_after_s),
-            Err(_) => (true, None),
-        };
-        let pause = plan.retry.pause(attempts, retry_after_s, fastrand::f64());
-        match pause.filter(|_| again) {
-            Some(pause) if source.pause(pause) => {}
-            _ => {
-                return Sent {
-                    line: body.line,
-                    attempts,
-                    last: last.map_err(|error| error.to_string()),
-                };
-            }
-        }
-    }
-}
-
-/// Shows the answers in the order of the input.
-fn show_all<R: Read>(
-    source: &Source<R>,
-    shown: &Receiver<(u64, Sent)>,
-    mut report: Report,
-) -> Answer {
-    let mut progress = Progress::new();
-    let mut early: BTreeMap<u64, Sent> = BTreeMap::new();
-    let mut next = 0;
-    loop {
-        match shown.recv_timeout(Duration::from_millis(250)) {
-            Ok((index, sent)) => {
-                early.insert(index, sent);
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        let before = next;
-        while let Some(sent) = early.remove(&next) {
-            report.add(&sent)?;
-            next += 1;
-        }
-        if next > before {
-            report.flush()?;
-            source.shown_upto(next);
-        }
-        progress.tick(|elapsed| report.progress(elapsed));
-    }
-    progress.clear();
-    let exit = report.end(progress.elapsed(), source.lock().stopped);
-    match source.lock().error.take() {
-        None => Ok(exit),
-        Some(error) => Err(Failure::usage(format!("cannot read the input: {error}"))),
-    }
-}
-
-/// The input, shared by the senders.
-struct Source<R> {
-    state: Mutex<State<R>>,
-    changed: Condvar,
-}
-
-struct State<R> {
+async fn run_with<R: Read + Send + 'static>(
+    plan: Plan,
     bodies: Bodies<R>,
-    /// Records taken so far.
-    taken: u64,
-    /// Records whose answer was shown.
-    shown: u64,
-    stopped: bool,
-    error: Option<io::Error>,
+    ends: &Ends<'_>,
+) -> Answer {
+    let total_bytes = input::bytes_count(ends.file);
+    let interrupts = Interrupts::new().map_err(|error| cannot_start(&error))?;
+    let stop = Stop::new();
+    let window = Arc::new(Window::default());
+    let (to_send, items) = unbounded_channel();
+    let (to_show, answers) = channel();
+    let (left, rest) = sync_channel(1);
+    let is_file = total_bytes.is_some();
+    reader::start(bodies, is_file, window.clone(), to_send, left);
+    let shown = show::start(ends.form, window.clone(), stop.clone(), answers);
+    let shared = Rc::new(Shared::new(plan, stop.clone(), items, to_show));
+    let progress = watch(&shared, &stop, interrupts, total_bytes).await;
+
+    window.close();
+    let wait = if is_file {
+        COUNT_WITHIN
+    } else {
+        Duration::ZERO
+    } + BLOCKED_WITHIN;
+    let unread = Rest {
+        goes_on: true,
+        ..Rest::default()
+    };
+    let rest = rest.recv_timeout(wait).unwrap_or(unread);
+    let tally = shared.tally.take();
+    // with the last sender gone, the rest is shown
+    drop(shared);
+    let limit = match stop.why() {
+        Some(Why::Interrupted) => GRACE,
+        _ => Duration::MAX,
+    };
+    let _ = tokio::time::timeout(limit, shown).await;
+    end(tally, &stop, &rest, progress, ends)
 }
 
-impl<R> Source<R> {
-    fn new(bodies: Bodies<R>) -> Self {
-        Self {
-            state: Mutex::new(State {
-                bodies,
-                taken: 0,
-                shown: 0,
-                stopped: false,
-                error: None,
-            }),
-            changed: Condvar::new(),
-        }
+fn end(
+    mut tally: crate::submit::tally::Tally,
+    stop: &Stop,
+    rest: &Rest,
+    mut progress: Progress,
+    ends: &Ends<'_>,
+) -> Answer {
+    progress.clear();
+    let why = stop.why();
+    if tally.is_empty() && why.is_none() && rest.error.is_none() {
+        return Err(input::empty(ends.file));
     }
-
-    fn lock(&self) -> MutexGuard<'_, State<R>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    let (lines, exit) = tally.end(&End {
+        url: &ends.url,
+        elapsed: progress.elapsed(),
+        why,
+        rest,
+    });
+    for line in lines {
+        eprintln!("{line}");
     }
-
-    fn shown_upto(&self, shown: u64) {
-        self.lock().shown = shown;
-        self.changed.notify_all();
-    }
-
-    fn stop(&self) {
-        self.lock().stopped = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits; false if it was stopped meanwhile.
-    fn pause(&self, pause: Duration) -> bool {
-        let stopped = |state: &mut State<R>| !state.stopped;
-        let waited = self.changed.wait_timeout_while(self.lock(), pause, stopped);
-        !waited.unwrap_or_else(PoisonError::into_inner).0.stopped
+    match &rest.error {
+        None => Ok(exit),
+        Some(error) => Err(input::broken(error)),
     }
 }
 
-impl<R: Read> Source<R> {
-    /// The next record and its position, as soon as there is room for its answer.
-    fn take(&self) -> Option<(u64, Body)> {
-        let too_far =
-            |state: &mut State<R>| !state.stopped && state.taken >= state.shown + WINDOW_RECORDS;
-        let waited = self.changed.wait_while(self.lock(), too_far);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-        if state.stopped {
-            return None;
+/// Sends everything, and meanwhile tells how far it is and listens for Ctrl-C.
+async fn watch(
+    shared: &Rc<Shared>,
+    stop: &Stop,
+    mut interrupts: Interrupts,
+    total_bytes: Option<u64>,
+) -> Progress {
+    let mut progress = Progress::new();
+    let mut ticks = interval(Duration::from_millis(250));
+    let mut grace: Option<Instant> = None;
+    let sending = send_all(shared);
+    tokio::pin!(sending);
+    loop {
+        let over = async {
+            match grace {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = interrupts.next() => match grace {
+                None => {
+                    stop.begin(Why::Interrupted);
+                    grace = Some(Instant::now() + GRACE);
+                }
+                Some(_) => stop.abandon(),
+            },
+            () = over => {
+                stop.abandon();
+                grace = None;
+            }
+            () = &mut sending => return progress,
+            _ = ticks.tick() => {
+                progress.tick(|elapsed| shared.tally.borrow().progress(elapsed, total_bytes));
+            }
         }
-        match state.bodies.next()? {
-            Ok(body) => {
-                state.taken += 1;
-                Some((state.taken - 1, body))
-            }
-            Err(error) => {
-                state.stopped = true;
-                state.error = Some(error);
-                None
-            }
+    }
+}
+
+/// Ctrl-C, and what a supervisor sends.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }

@@ -2,7 +2,8 @@
 //! serving gateway cannot use one anew while it is read. Removing a file does not disturb whoever has it open.
 
 use crate::exit::{Exit, Failure};
-use crate::wal::socket;
+use crate::fault;
+use crate::wal::socket::Gateway;
 use flk_dataplane::driver::files::FileExecutor;
 use flk_dataplane::event::{Errno, FileId};
 use flk_dataplane::keeper::port::{FileOp, FileValue, OpenHow};
@@ -100,9 +101,9 @@ impl Directory {
             false => Err(std::io::ErrorKind::NotADirectory.into()),
         });
         let opened = opened.map_err(|error| {
-            let path = path.display();
+            let (path, why) = (path.display(), fault::why(&error));
             Failure::usage(format!(
-                "cannot open the log directory {path}: {error}; --dir or WAL_DIR names it"
+                "cannot open the log directory {path}: {why}; --dir or WAL_DIR names it"
             ))
         })?;
         let mut directory = Self {
@@ -122,7 +123,7 @@ impl Directory {
     /// Whether a gateway holds the directory. One that serves has a socket; one that starts holds at least the lock,
     /// which is tried for the length of two calls only.
     fn is_served(&self) -> bool {
-        if socket::connect(&self.path).is_ok() {
+        if Gateway::serves(&self.path) {
             return true;
         }
         let Ok(lock) = self.open_file(LOCK) else {
@@ -169,7 +170,10 @@ impl Directory {
             }
             Err(error) => Err(Unusable::Failure(Failure::with(
                 Exit::File,
-                format!("cannot read {path}/{MANIFEST}: {error}"),
+                format!(
+                    "cannot read {path}/{MANIFEST}: {}",
+                    fault::why_number(error)
+                ),
             ))),
         }
     }
@@ -186,7 +190,7 @@ impl Directory {
                 Err(Errno::ENOENT) => Ok(None),
                 Err(error) => Err(Failure::with(
                     Exit::File,
-                    format!("cannot open {name}: {error}"),
+                    format!("cannot open {name}: {}", fault::why_number(error)),
                 )),
             }
         };
@@ -229,8 +233,8 @@ impl Directory {
             }
             Ok(_) => Ok(Vec::new()),
             Err(error) => {
-                let path = self.path.display();
-                Err(Failure::usage(format!("cannot list {path}: {error}")))
+                let (path, why) = (self.path.display(), fault::why_number(error));
+                Err(Failure::usage(format!("cannot list {path}: {why}")))
             }
         }
     }
@@ -258,6 +262,11 @@ pub(super) struct LogFile<'d> {
 }
 
 impl LogFile<'_> {
+    /// Length of the file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn read(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, Errno> {
         if self.directory.is_stopped() {
             return Err(Errno::EIO);

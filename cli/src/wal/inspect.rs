@@ -1,13 +1,15 @@
 //! `flk wal inspect`: segments, and every stored body with its fate.
 
 use crate::Answer;
-use crate::exit::{Exit, Failure, WAL_HELP};
+use crate::args::whole;
+use crate::exit::{Exit, Failure, WAL_READ_HELP};
 use crate::output::Output;
 use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::row::{FateName, Filter, Row};
 use crate::wal::survey::Survey;
 use crate::wal::{DirArgs, show};
 use clap::Args;
+use flk_dataplane::wal::name::LogId;
 use serde_json::json;
 
 const EXAMPLES: &str = "\
@@ -22,12 +24,12 @@ It reads beside a serving gateway and does not disturb it.";
 
 /// Options of `flk wal inspect`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{WAL_HELP}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{WAL_READ_HELP}"))]
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     dir: DirArgs,
     /// Only records that were answered with this status; duplicates do not store one
-    #[arg(long)]
+    #[arg(long, value_parser = whole(200..=599_u16))]
     status: Option<u16>,
     /// Only records with this fate
     #[arg(long)]
@@ -36,10 +38,10 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "PREFIX")]
     pcs_id: Option<String>,
     /// Only this log, such as 1.0
-    #[arg(long)]
+    #[arg(long, value_name = "LOG", value_parser = log_name)]
     log: Option<String>,
     /// At most this many records; 0 shows the segments only
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(0..=u64::MAX))]
     limit: Option<u64>,
     /// Show the bodies too: they are your customers' payloads
     #[arg(long)]
@@ -47,6 +49,18 @@ pub(crate) struct InspectArgs {
     /// One JSON object per line
     #[arg(long)]
     json: bool,
+}
+
+fn log_name(text: &str) -> Result<String, String> {
+    let id = text.split_once('.').and_then(|(start, number)| {
+        let (start, number) = (start.parse().ok()?, number.parse().ok()?);
+        Some(LogId { start, number })
+    });
+    // written in one way only
+    match id.filter(|id| id.to_string() == text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("it must be a start and a number, such as 1.0".to_owned()),
+    }
 }
 
 /// Runs it.

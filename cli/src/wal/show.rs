@@ -43,11 +43,15 @@ pub(super) fn segment_line(
             )
         }
         Some(_) => "no batches".to_owned(),
-        None => "extent not stated yet".to_owned(),
+        None if segment.state == SegmentState::Next => {
+            "named ahead, perhaps not used yet".to_owned()
+        }
+        None => "in use, extent not stated yet".to_owned(),
     };
-    let file = file_bytes.map_or("FILE MISSING".to_owned(), |bytes| {
-        format!("{bytes} bytes long")
-    });
+    let file = file_bytes.map_or(
+        "THE FILE IS MISSING: a gateway will not start".to_owned(),
+        |bytes| format!("{bytes} bytes long"),
+    );
     let (id, ordinal, state) = (log.id, segment.ordinal, state_word(&segment.state));
     format!("{name}  log {id} #{ordinal}  {state:<6}  {extent}, {file}")
 }

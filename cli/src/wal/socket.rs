@@ -1,22 +1,39 @@
-//! Commands to a serving gateway: one line to `keeper.sock`, one line back.
+//! Commands to a serving gateway: one line to `keeper.sock`, one line back, within a time that the user may set. It never
+//! waits longer than that, whatever state the gateway is in.
 
 use crate::Answer;
+use crate::args::{time, time_text, whole};
 use crate::exit::{Exit, Failure, SERVED_HELP};
+use crate::fault;
 use crate::output::Output;
 use crate::wal::DirArgs;
 use clap::Args;
 use flk_dataplane::driver::commands::socket_path;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Sealing and deleting much may take a while.
-const REPLY_WITHIN: Duration = Duration::from_secs(600);
 /// Longest reply that is read.
-const REPLY_BYTES_MAX: u64 = 1 << 20;
+const REPLY_BYTES_MAX: usize = 1 << 20;
+/// While the gateway's queue of connections is full, it is tried again so often.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+
+/// Bounds of every time-out.
+pub(super) const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+pub(super) const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
+
+/// How long the gateway has.
+#[derive(Args, Debug)]
+pub(crate) struct PatienceArgs {
+    /// How long to wait for the gateway's answer
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time(TIMEOUT_MIN..=TIMEOUT_MAX))]
+    timeout: Duration,
+}
 
 /// Options of `flk wal status`.
 #[derive(Args, Debug)]
@@ -26,6 +43,8 @@ const REPLY_BYTES_MAX: u64 = 1 << 20;
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     dir: DirArgs,
+    #[command(flatten)]
+    patience: PatienceArgs,
 }
 
 /// Options of `flk wal release-clock`.
@@ -38,6 +57,8 @@ The gateway does it, so it must serve: flk wal status shows withheld_s, the seco
 pub(crate) struct ReleaseClockArgs {
     #[command(flatten)]
     dir: DirArgs,
+    #[command(flatten)]
+    patience: PatienceArgs,
 }
 
 /// Options of `flk wal pin`.
@@ -48,6 +69,8 @@ pub(crate) struct ReleaseClockArgs {
 pub(crate) struct PinArgs {
     #[command(flatten)]
     dir: DirArgs,
+    #[command(flatten)]
+    patience: PatienceArgs,
 }
 
 /// Options of `flk wal unpin`.
@@ -56,69 +79,152 @@ pub(crate) struct PinArgs {
 pub(crate) struct UnpinArgs {
     #[command(flatten)]
     dir: DirArgs,
+    #[command(flatten)]
+    patience: PatienceArgs,
     /// The number that pin printed
+    #[arg(value_parser = whole(0..=u64::MAX))]
     id: u64,
 }
 
 /// Runs `flk wal status`.
 pub(crate) fn status(args: &StatusArgs) -> Answer {
-    ask_and_print(args.dir.path(), "status")
+    Gateway::reach(args.dir.path(), args.patience.timeout)?.ask_and_print("status")
 }
 
 /// Runs `flk wal release-clock`.
 pub(crate) fn release_clock(args: &ReleaseClockArgs) -> Answer {
-    if connect(args.dir.path()).is_ok() {
-        eprintln!(
-            "flk: letting withheld time count: ids whose time is up with it are taken as new from now on"
-        );
-    }
-    ask_and_print(args.dir.path(), "release-clock")
+    let gateway = Gateway::reach(args.dir.path(), args.patience.timeout)?;
+    eprintln!(
+        "flk: letting withheld time count: ids whose time is up with it are taken as new from now on"
+    );
+    gateway.ask_and_print("release-clock")
 }
 
 /// Runs `flk wal pin`.
 pub(crate) fn pin(args: &PinArgs) -> Answer {
-    ask_and_print(args.dir.path(), "pin")
+    Gateway::reach(args.dir.path(), args.patience.timeout)?.ask_and_print("pin")
 }
 
 /// Runs `flk wal unpin`.
 pub(crate) fn unpin(args: &UnpinArgs) -> Answer {
-    ask_and_print(args.dir.path(), &format!("unpin {}", args.id))
+    let command = format!("unpin {}", args.id);
+    Gateway::reach(args.dir.path(), args.patience.timeout)?.ask_and_print(&command)
 }
 
-/// Sends a command and prints what comes back.
-pub(super) fn ask_and_print(directory: &Path, command: &str) -> Answer {
-    let stream = connect(directory).map_err(|error| {
-        let path = directory.display();
-        Failure::unavailable(format!(
-            "no gateway serves from {path}: {error}; --dir or WAL_DIR names the directory, and flk wal verify looks into it without a gateway"
-        ))
-    })?;
-    let reply = ask(stream, command)
-        .map_err(|error| Failure::unavailable(format!("the gateway did not answer: {error}")))?;
-    let mut output = Output::new();
-    match reply.split_once(' ').unwrap_or((&reply, "")) {
-        ("ok", rest) => {
-            output.line(if rest.is_empty() { "ok" } else { rest })?;
-            output.flush()?;
-            Ok(Exit::Yes)
+/// A connection to the gateway that serves from a directory.
+pub(super) struct Gateway {
+    stream: UnixStream,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+impl Gateway {
+    /// Connects; a failure if none serves.
+    pub(super) fn reach(directory: &Path, timeout: Duration) -> Result<Self, Failure> {
+        Self::find(directory, timeout).map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => late(timeout),
+            kind => {
+                let path = directory.display();
+                let why = match kind {
+                    // the socket of a gateway that was killed stays
+                    ErrorKind::ConnectionRefused => "its socket has no listener".to_owned(),
+                    _ => fault::why(&error),
+                };
+                Failure::unavailable(format!(
+                    "no gateway serves from {path}: {why}; --dir or WAL_DIR names the directory, and flk wal verify looks into it without a gateway"
+                ))
+            }
+        })
+    }
+
+    /// Whether one serves from the directory, even if it takes no more connections now.
+    pub(super) fn serves(directory: &Path) -> bool {
+        match Self::find(directory, TRY_AGAIN) {
+            Ok(_) => true,
+            Err(error) => error.kind() == ErrorKind::TimedOut,
         }
-        (_, why) => Err(Failure::with(Exit::No, why)),
+    }
+
+    /// Connects; `TimedOut` if one serves that takes no more connections.
+    pub(super) fn find(directory: &Path, timeout: Duration) -> io::Result<Self> {
+        let deadline = Instant::now() + timeout;
+        let opened = File::open(directory)?;
+        let address = SocketAddrUnix::new(socket_path(opened.as_fd(), directory))?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let stream =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        loop {
+            match rustix::net::connect(&stream, &address) {
+                Ok(()) => break,
+                Err(Errno::AGAIN) if Instant::now() < deadline => std::thread::sleep(TRY_AGAIN),
+                Err(Errno::AGAIN) => return Err(ErrorKind::TimedOut.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let stream = UnixStream::from(stream);
+        stream.set_nonblocking(false)?;
+        Ok(Self {
+            stream,
+            timeout,
+            deadline,
+        })
+    }
+
+    /// Sends a command and prints what comes back.
+    pub(super) fn ask_and_print(mut self, command: &str) -> Answer {
+        let reply = self.ask(command).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => late(self.timeout),
+            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+                Failure::unavailable("the gateway ended before it answered".to_owned())
+            }
+            _ => Failure::unavailable(format!(
+                "the gateway did not answer: {}",
+                fault::why(&error)
+            )),
+        })?;
+        let mut output = Output::new();
+        match reply.split_once(' ').unwrap_or((&reply, "")) {
+            ("ok", rest) => {
+                output.line(if rest.is_empty() { "ok" } else { rest })?;
+                output.flush()?;
+                Ok(Exit::Yes)
+            }
+            (_, why) => Err(Failure::with(Exit::No, why)),
+        }
+    }
+
+    fn ask(&mut self, command: &str) -> io::Result<String> {
+        let line = format!("flk1 {command}\n");
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write_all(line.as_bytes())?;
+        let mut reply = Vec::new();
+        let mut piece = [0; 4096];
+        while !reply.contains(&b'\n') && reply.len() < REPLY_BYTES_MAX {
+            self.stream.set_read_timeout(Some(self.left()?))?;
+            match self.stream.read(&mut piece)? {
+                0 => break,
+                read => reply.extend_from_slice(&piece[..read]),
+            }
+        }
+        let reply = String::from_utf8_lossy(&reply);
+        match reply.lines().next().unwrap_or_default().trim_end() {
+            "" => Err(ErrorKind::UnexpectedEof.into()),
+            reply => Ok(reply.to_owned()),
+        }
+    }
+
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        match left.is_zero() {
+            true => Err(ErrorKind::TimedOut.into()),
+            false => Ok(left),
+        }
     }
 }
 
-/// Connects to whoever serves from the directory.
-pub(super) fn connect(directory: &Path) -> io::Result<UnixStream> {
-    let opened = File::open(directory)?;
-    UnixStream::connect(socket_path(opened.as_fd(), directory))
-}
-
-fn ask(mut stream: UnixStream, command: &str) -> io::Result<String> {
-    stream.set_read_timeout(Some(REPLY_WITHIN))?;
-    stream.write_all(format!("flk1 {command}\n").as_bytes())?;
-    let mut reply = String::new();
-    BufReader::new(stream.take(REPLY_BYTES_MAX)).read_line(&mut reply)?;
-    match reply.trim_end() {
-        "" => Err(io::ErrorKind::UnexpectedEof.into()),
-        reply => Ok(reply.to_owned()),
-    }
+fn late(timeout: Duration) -> Failure {
+    let timeout = time_text(timeout);
+    Failure::unavailable(format!(
+        "the gateway did not answer within {timeout} (--timeout); what it was asked to do it may still do"
+    ))
 }

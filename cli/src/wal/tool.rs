@@ -1,9 +1,12 @@
 //! Jobs that change a directory: through the gateway that serves from it, or, where none does, by the keeper itself, which
 //! takes the directory's lock for as long as it works.
 
+use crate::args::{time, time_text};
 use crate::exit::{Exit, Failure, WAL_HELP};
+use crate::fault;
 use crate::output::Output;
-use crate::wal::{DirArgs, socket};
+use crate::wal::DirArgs;
+use crate::wal::socket::{Gateway, TIMEOUT_MAX, TIMEOUT_MIN};
 use clap::Args;
 use flk_contract::ParamsVersion;
 use flk_dataplane::driver::clock::now;
@@ -12,8 +15,12 @@ use flk_dataplane::event::SyncMode;
 use flk_dataplane::keeper::Keeper;
 use flk_dataplane::keeper::config::KeeperConfig;
 use flk_dataplane::keeper::offline::{Job, run_blocking};
+use flk_dataplane::stats::Stats;
+use flk_dataplane::wal::manifest::MANIFEST_BYTES_MAX;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 const QUARANTINE_EXAMPLES: &str = "\
@@ -25,6 +32,9 @@ Without --accept-loss it only says what would be lost. With it, every whole batc
 missing is recorded in the manifest, and what can be read of the original is kept aside as quarantine-SEGMENT: have room \
 for two segments. A file that is missing, or that the device refuses to read, can be given up too. Cut short, it can be \
 run again. Stop the gateway first: a directory in use is refused.";
+
+/// As far as WAL_MAX_AGE goes.
+const AGE_MAX: Duration = Duration::from_secs(10_000 * 86_400);
 
 const COMPACT_EXAMPLES: &str = "\
 Examples:
@@ -55,11 +65,14 @@ pub(crate) struct CompactArgs {
     #[command(flatten)]
     dir: DirArgs,
     /// Delete closed segments older than this [default: the gateway's WAL_MAX_AGE; 14d where none serves]
-    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "AGE", value_parser = time(Duration::ZERO..=AGE_MAX))]
     older_than: Option<Duration>,
     /// Only say what it would free
     #[arg(long)]
     dry_run: bool,
+    /// How long to wait for a serving gateway's answer: sealing and deleting much may take a while
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time(TIMEOUT_MIN..=TIMEOUT_MAX))]
+    timeout: Duration,
 }
 
 /// Runs `flk wal quarantine`; the exit code is the keeper's.
@@ -74,20 +87,20 @@ pub(crate) fn quarantine(args: &QuarantineArgs) -> Result<i32, Failure> {
 
 /// Runs `flk wal compact`; the exit code is the keeper's.
 pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
-    let age_s = |age: Duration| u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
-    let older_than_s = args.older_than.map(age_s);
+    let age_s = |age: Duration| u32::try_from(age.as_secs()).ok();
+    let older_than_s = args.older_than.and_then(age_s);
     let dry_run = args.dry_run;
     if !dry_run {
         let age = match args.older_than {
-            Some(age) => humantime::format_duration(age).to_string(),
+            Some(age) => time_text(age),
             None => "the retention that is set".to_owned(),
         };
         eprintln!("flk: sealing what is closed, then deleting closed segments older than {age}");
     }
-    if socket::connect(args.dir.path()).is_ok() {
+    if let Some(gateway) = serving(args)? {
         let age = older_than_s.map_or(String::new(), |age_s| format!(" --older-than {age_s}"));
         let dry = if dry_run { " --dry-run" } else { "" };
-        let exit = socket::ask_and_print(args.dir.path(), &format!("compact{age}{dry}"))?;
+        let exit = gateway.ask_and_print(&format!("compact{age}{dry}"))?;
         return Ok(exit as i32);
     }
     run(
@@ -99,12 +112,24 @@ pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
     )
 }
 
+/// The gateway that serves from the directory; none where none does. One that takes no connections serves all the same.
+fn serving(args: &CompactArgs) -> Result<Option<Gateway>, Failure> {
+    match Gateway::find(args.dir.path(), args.timeout) {
+        Ok(gateway) => Ok(Some(gateway)),
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            Gateway::reach(args.dir.path(), args.timeout).map(Some)
+        }
+        Err(_) => Ok(None),
+    }
+}
+
 /// Carries out a job where no gateway serves; the exit code is the keeper's.
 fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
     let opened = File::open(directory).map_err(|error| {
         let path = directory.display();
         Failure::usage(format!(
-            "cannot open the log directory {path}: {error}; --dir or WAL_DIR names it"
+            "cannot open the log directory {path}: {}; --dir or WAL_DIR names it",
+            fault::why(&error)
         ))
     })?;
     let mut files = FileExecutor::new(opened.into());
@@ -140,9 +165,12 @@ fn config() -> KeeperConfig {
         wal_bytes_max: None,
         body_age_max_s: 14 * DAY_S,
         dedup_memory_bytes_max: u64::MAX,
+        drain_delay_us: 0,
         sync: SyncMode::WriteThenSync,
         direct: false,
         params: ParamsVersion::ONE,
+        manifest_bytes_max: MANIFEST_BYTES_MAX,
+        stats: Arc::new(Stats::new(0)),
         pid: std::process::id(),
     }
 }

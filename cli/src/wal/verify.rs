@@ -1,16 +1,16 @@
 //! `flk wal verify`: every checksum and chain of a directory, and in plain words what is whole, torn or damaged.
 
 use crate::Answer;
-use crate::exit::{Exit, Failure, WAL_HELP};
+use crate::exit::{Exit, Failure, WAL_READ_HELP};
 use crate::output::{Output, counted};
 use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::survey::Survey;
 use crate::wal::{DirArgs, show};
 use clap::Args;
-use flk_dataplane::dedup::slice::verify_whole;
+use flk_dataplane::dedup::slice::{SliceError, verify_whole};
 use flk_dataplane::wal::files::{LOCK, MANIFEST, MANIFEST_NEW, NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::{Manifest, SliceEntry};
-use flk_dataplane::wal::scan::{LogEnd, Verdict};
+use flk_dataplane::wal::scan::{LogEnd, MadeBytes, Verdict};
 use flk_dataplane::wal::secret::Secret;
 use serde_json::json;
 
@@ -25,7 +25,7 @@ will not start; restore a backup, or see flk wal quarantine. It ends with 65 if 
 
 /// Options of `flk wal verify`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{WAL_HELP}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{WAL_READ_HELP}"))]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -45,6 +45,8 @@ enum State {
     Void,
     /// It was given up by an operator.
     GivenUp,
+    /// A newer flk wrote it: nothing is wrong with it, but this one cannot read it.
+    Newer,
     Damaged,
 }
 
@@ -56,6 +58,7 @@ impl State {
             Self::Torn => "torn",
             Self::Void => "void",
             Self::GivenUp => "given up",
+            Self::Newer => "newer",
             Self::Damaged => "DAMAGED",
         }
     }
@@ -105,6 +108,12 @@ fn conclude(directory: &Directory, findings: &[Finding]) -> Exit {
         None => String::new(),
     };
     match (count(State::Damaged), count(State::Torn)) {
+        (0, _) if count(State::Newer) > 0 => {
+            eprintln!(
+                "nothing is damaged, but what is called newer was written by a newer flk: use that one{by}"
+            );
+            return Exit::Configuration;
+        }
         (0, 0) => eprintln!("everything that counts is whole{by}"),
         (0, torn) => eprintln!(
             "{}, as a crash leaves it: the next start cuts it, and nothing acknowledged is lost{by}",
@@ -155,6 +164,7 @@ fn findings(directory: &Directory, snapshot: &Snapshot<'_>) -> Result<Vec<Findin
             "the manifest names it, and it is not there".to_owned(),
         ));
     }
+    all.extend(short_segments(directory, snapshot));
     for (log, from, files) in snapshot.logs() {
         let survey = Survey {
             directory,
@@ -181,6 +191,28 @@ fn findings(directory: &Directory, snapshot: &Snapshot<'_>) -> Result<Vec<Findin
     }));
     all.extend(others(directory, manifest)?);
     Ok(all)
+}
+
+/// Segments that may be in use and are shorter than they were made.
+fn short_segments(directory: &Directory, snapshot: &Snapshot<'_>) -> Vec<Finding> {
+    let manifest = &snapshot.manifest;
+    if manifest.clean_stop {
+        return Vec::new();
+    }
+    let length = |name: &String| Some(directory.open_file(name).ok()?.bytes());
+    let named = |file: u64| NumberedFile::Segment(file).to_string();
+    let unfinished = manifest
+        .segments()
+        .filter(|(_, entry)| entry.state.extent().is_none());
+    let unfinished: Vec<String> = unfinished.map(|(_, entry)| named(entry.file)).collect();
+    let spares = manifest.spares.iter().map(|&spare| named(spare));
+    let all = unfinished.iter().cloned().chain(spares);
+    let made = MadeBytes::agreed(all.filter_map(|name| length(&name)));
+    let short = unfinished.iter().filter_map(|name| {
+        let fault = made.fault(length(name)?)?;
+        Some(damaged(name, fault.to_string()))
+    });
+    short.collect()
 }
 
 fn damaged(what: &str, text: String) -> Finding {
@@ -237,6 +269,7 @@ fn damaged_at(verdict: &Verdict) -> Option<u32> {
 
 fn log_finding(survey: &Survey<'_>, end: &LogEnd) -> Finding {
     let state = match &end.verdict {
+        Verdict::Unsupported { .. } => State::Newer,
         verdict if !verdict.is_sound() => State::Damaged,
         _ if survey.is_live() => State::InUse,
         Verdict::TornTail { .. } => State::Torn,
@@ -269,7 +302,20 @@ fn slice_finding(directory: &Directory, slice: &SliceEntry) -> Finding {
         Ok(bytes) => bytes,
         Err(error) => return damaged(&name, error.to_string()),
     };
-    match verify_whole(&bytes, |_| {}) {
+    let mut unknown = None;
+    let verified = verify_whole(&bytes, |entry| {
+        unknown = unknown.or(entry.unknown_part());
+    });
+    let newer = |text: String| Finding {
+        what: name.clone(),
+        state: State::Newer,
+        text,
+    };
+    if let (Ok(_), Some((part, number))) = (&verified, unknown) {
+        return newer(SliceError::UnknownPart { part, number }.to_string());
+    }
+    match verified {
+        Err(fault) if fault.is_newer() => newer(fault.to_string()),
         Ok((reader, _)) if reader.header().slice_id == slice.id => Finding {
             what: name,
             state: State::Whole,
@@ -302,7 +348,7 @@ fn others(directory: &Directory, manifest: &Manifest) -> Result<Vec<Finding>, Fa
                     "made ready by the gateway; the manifest does not name it yet"
                 }
                 () if number.is_some() || name == MANIFEST_NEW => {
-                    "the manifest does not name it; it does not count"
+                    "left over from a start or a deletion that was cut short: the manifest does not name it; the next start removes it if nothing in it counts"
                 }
                 () => "not a file of a log directory",
             };

@@ -90,3 +90,22 @@ pub fn golden_bytes(path: &str) -> Vec<u8> {
 pub fn golden_json(path: &str) -> serde_json::Value {
     serde_json::from_slice(&golden_bytes(path)).unwrap()
 }
+
+/// A copy of a directory among the golden files.
+pub fn golden_directory(name: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let wal_dir = dir.path().join("data/wal");
+    std::fs::create_dir_all(&wal_dir).unwrap();
+    for entry in std::fs::read_dir(golden("wal").join(name)).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), wal_dir.join(entry.file_name())).unwrap();
+    }
+    dir
+}
+
+/// The codes that a help text tells, in order.
+pub fn codes(help: &str) -> Vec<i32> {
+    let told = help.split("Exit codes:").nth(1).unwrap_or_default();
+    let first = |line: &str| line.split_ascii_whitespace().next()?.parse().ok();
+    told.lines().filter_map(first).collect()
+}

@@ -1,8 +1,9 @@
 //! A gateway for tests: it gives the answers that a test wrote down, in that order, and keeps what it was sent.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ pub struct Request {
 pub struct Server {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -26,15 +28,22 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = connections.clone();
         let (kept, answer) = (requests.clone(), Arc::new(answer));
         // it ends with the test's process
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                counted.fetch_add(1, Ordering::SeqCst);
                 let (kept, answer) = (kept.clone(), answer.clone());
                 std::thread::spawn(move || serve(stream, &kept, &*answer));
             }
         });
-        Self { address, requests }
+        Self {
+            address,
+            requests,
+            connections,
+        }
     }
 
     /// Gives these answers one after the other, the last one for ever.
@@ -44,6 +53,11 @@ impl Server {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// How many were made to it.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -57,17 +71,31 @@ pub fn answer(status: u16, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}\r\n{body}").into_bytes()
 }
 
+/// The outcome of an accepted record whose id is `ab`.
+pub const OUTCOME: &str = r#"{"pcs_id":"ab","accepted":true,"escalated":false,"D_hat":1.50,"recomputed_D_hat":1.5,"budget":0.3,"recomputed_budget":0.3,"regime":"mixed","params_version":"1"}"#;
+
 /// An accepted record.
 pub fn accepted(dedup: &str) -> Vec<u8> {
-    let body = r#"{"pcs_id":"ab","accepted":true,"escalated":false,"D_hat":1.50}"#;
-    answer(200, &format!("Flk-Dedup: {dedup}\r\n"), body)
+    let headers = format!("Content-Type: application/json\r\nFlk-Dedup: {dedup}\r\n");
+    answer(200, &headers, OUTCOME)
+}
+
+/// An escalated record.
+pub fn escalated(dedup: &str) -> Vec<u8> {
+    let headers = format!("Content-Type: application/json\r\nFlk-Dedup: {dedup}\r\n");
+    let body = OUTCOME.replace(
+        r#""accepted":true,"escalated":false"#,
+        r#""accepted":false,"escalated":true,"reason":"degraded""#,
+    );
+    answer(202, &headers, &body)
 }
 
 /// A problem document.
 pub fn problem(status: u16, code: &str, headers: &str) -> Vec<u8> {
     let body =
         format!(r#"{{"title":"T","status":{status},"code":"{code}","detail":"What to do."}}"#);
-    answer(status, headers, &body)
+    let headers = format!("Content-Type: application/problem+json\r\n{headers}");
+    answer(status, &headers, &body)
 }
 
 fn serve(
@@ -78,11 +106,12 @@ fn serve(
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
     while let Some(request) = read(&mut reader, &mut writer) {
-        let bytes = {
+        let before = {
             let mut kept = kept.lock().unwrap();
             kept.push(request.clone());
-            answer(&request, kept.len() - 1)
+            kept.len() - 1
         };
+        let bytes = answer(&request, before);
         // no bytes at all: the connection breaks before the answer
         if bytes.is_empty() || writer.write_all(&bytes).is_err() {
             return;

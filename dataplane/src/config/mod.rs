@@ -45,8 +45,8 @@ pub struct Config {
     pub wal_bytes_max: Option<u64>,
     /// Age of log segments in seconds.
     pub wal_age_max_s: u32,
-    /// Length of a log segment in bytes.
-    pub segment_bytes: u64,
+    /// Length of a log segment in bytes; nothing: by what the log may take.
+    pub segment_bytes: Option<u64>,
     /// Serve on for this long after SIGTERM before the listeners close.
     pub drain_delay: Duration,
     /// How long a connection without a request stays open.
@@ -86,8 +86,11 @@ impl Config {
         }
         let (signing, short_keys_count) = keys::signing(raw)?;
         let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
-        let segment_bytes = raw.size(Variable::SegmentBytes, "64MiB", 4 << 20..=1 << 30)?;
-        if !segment_bytes.is_multiple_of(4096) {
+        let segment_bytes = match raw.text(Variable::SegmentBytes) {
+            Some(_) => Some(raw.size(Variable::SegmentBytes, "", 4 << 20..=1 << 30)?),
+            None => None,
+        };
+        if segment_bytes.is_some_and(|bytes| !bytes.is_multiple_of(4096)) {
             return Err(raw.error(Variable::SegmentBytes, "it is not a multiple of 4 KiB"));
         }
         Ok(Config {

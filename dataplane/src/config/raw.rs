@@ -79,7 +79,7 @@ variables! {
     /// Age of log segments.
     WalMaxAge "WAL_MAX_AGE" false "14d" "1m to 10000d, as a number with s, m, h or d";
     /// Length of a log segment.
-    SegmentBytes "WAL_SEGMENT_BYTES" false "64MiB" "4MiB to 1GiB, a multiple of 4KiB";
+    SegmentBytes "WAL_SEGMENT_BYTES" false "4MiB to 64MiB, by WAL_MAX_BYTES and the number of shards" "4MiB to 1GiB, a multiple of 4KiB";
     /// Time between SIGTERM and the closing of the listeners.
     DrainDelay "FLK_DRAIN_DELAY" false "0s" "0s to 1h, as a number with s, m or h";
     /// How long a connection without a request stays open.

@@ -65,6 +65,11 @@ impl Decided {
     pub fn live_at(&self, now_s: u32) -> bool {
         now_s < self.expiry
     }
+
+    /// The part of it that this build cannot answer with, and that part's number: a newer flk wrote it.
+    pub fn unknown_part(&self) -> Option<(&'static str, u8)> {
+        flk_contract::outcome::unknown_part(self.encoding, self.reason, self.regime)
+    }
 }
 
 const _: () = assert!(size_of::<Decided>() == 72, "a decision takes 72 bytes");

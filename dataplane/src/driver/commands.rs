@@ -265,7 +265,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::files::open_directory;
+    use crate::driver::directory::open_directory;
 
     fn lines(commands: &mut Commands) -> Vec<(CommandId, String)> {
         let mut events = Vec::new();

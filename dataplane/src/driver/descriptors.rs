@@ -62,6 +62,26 @@ pub fn open_count() -> u64 {
     std::fs::read_dir("/proc/self/fd").map_or(3, |files| files.count().saturating_sub(1) as u64)
 }
 
+/// Whether a limit of open files allows the files of the process; before anything is opened that could fail for want of one.
+///
+/// # Errors
+/// It does not.
+pub fn allow_files(limit: Option<u64>, opened: u64, shards: u16) -> Result<(), TooFewFiles> {
+    let needed = files(opened, shards);
+    match limit {
+        Some(limit) if limit < needed => Err(TooFewFiles {
+            limit,
+            needed: needed + CONNECTIONS_MIN * u64::from(shards),
+            shards,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn files(opened: u64, shards: u16) -> u64 {
+    opened + FILES + SLICES + FILES_PER_SHARD * u64::from(shards)
+}
+
 /// What a limit of open files (`None`: no limit) leaves for the connections of each of `shards` shards, at most `wanted`
 /// that stay and `wanted_spare` that have just come; `opened` files are open already.
 ///
@@ -84,7 +104,7 @@ pub fn places(
     };
     let table_wanted = u64::from(wanted + wanted_spare);
     let count = u64::from(shards);
-    let files = opened + FILES + SLICES + FILES_PER_SHARD * count;
+    let files = files(opened, shards);
     // Under io_uring a socket is no open file of the process, but the table of each ring may not exceed the limit.
     let accepts = u64::from(ACCEPTS_MAX);
     let (table, limit_wanted) = match driver {

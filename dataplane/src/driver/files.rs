@@ -10,42 +10,6 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::retry_on_intr;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
-
-/// The directory of the log could not be made or opened.
-#[derive(Debug)]
-pub struct DirectoryError {
-    /// The directory.
-    pub path: PathBuf,
-    /// What the system said.
-    pub error: std::io::Error,
-}
-
-impl std::fmt::Display for DirectoryError {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (path, error) = (self.path.display(), &self.error);
-        write!(
-            out,
-            "WAL_DIR {path}: {error}; it must be a directory that this user may write to"
-        )
-    }
-}
-
-impl std::error::Error for DirectoryError {}
-
-/// Opens the directory of the log, making it (mode 0700) and its parents where they are missing.
-pub fn open_directory(path: &Path) -> Result<OwnedFd, DirectoryError> {
-    use std::os::unix::fs::DirBuilderExt;
-    let failed = |error: std::io::Error| DirectoryError {
-        path: path.to_owned(),
-        error,
-    };
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder.create(path).map_err(failed)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))
-}
 
 /// An open file and whether it bypasses the page cache.
 struct Open {
@@ -324,6 +288,8 @@ fn lock(fd: BorrowedFd<'_>, kind: i32) -> rustix::io::Result<FileValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::directory::open_directory;
+    use std::path::Path;
 
     const NEW: OpenHow = OpenHow {
         write: true,

@@ -111,7 +111,7 @@ fn holder_of(file: &OwnedFd) -> Holder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::files::open_directory;
+    use crate::driver::directory::open_directory;
     use std::os::fd::AsFd;
 
     #[test]

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod commands;
 pub mod console;
 pub mod descriptors;
+pub mod directory;
 pub mod doorbell;
 pub mod files;
 pub mod flush_time;
@@ -22,6 +23,7 @@ pub mod probe;
 pub mod rate;
 pub mod ring;
 pub mod signal;
+mod stop_watch;
 pub mod threads;
 
 pub mod links;

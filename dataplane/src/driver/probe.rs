@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn the_trial_write_leaves_nothing_behind() {
         let directory = tempfile::tempdir().unwrap();
-        let opened = crate::driver::files::open_directory(directory.path()).unwrap();
+        let opened = crate::driver::directory::open_directory(directory.path()).unwrap();
         let method = write_method(opened.as_fd()).unwrap();
         assert_eq!(method.direct, method.sync == SyncMode::Dsync);
         assert_eq!(directory.path().read_dir().unwrap().count(), 0);
@@ -346,7 +346,7 @@ mod tests {
         let Ok(directory) = tempfile::tempdir_in("/dev/shm") else {
             return flk_testkit::skipped("no tmpfs at /dev/shm");
         };
-        let opened = crate::driver::files::open_directory(directory.path()).unwrap();
+        let opened = crate::driver::directory::open_directory(directory.path()).unwrap();
         if rustix::fs::fstatfs(&opened).unwrap().f_type as u64 != libc::TMPFS_MAGIC as u64 {
             return flk_testkit::skipped("/dev/shm is no tmpfs");
         }

@@ -4,10 +4,12 @@
 use super::DriverError;
 use super::console::Console;
 use super::doorbell::Doorbell;
+use super::stop_watch::StopWatch;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::exit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Signals that are read. The first two ask for the end; to the others the usual answer of a process is to die, which is
 /// not what is meant by who sends them.
@@ -101,13 +103,29 @@ impl Signals {
 #[derive(Debug, Default)]
 pub struct Ends {
     count: AtomicUsize,
-    bell: OnceLock<Arc<Doorbell>>,
+    asking: OnceLock<Asking>,
+    watch: Arc<StopWatch>,
+}
+
+/// What is done about a request once the gateway serves.
+#[derive(Debug)]
+struct Asking {
+    bell: Arc<Doorbell>,
+    delay: Duration,
+    bound: Duration,
 }
 
 impl Ends {
-    /// From now on requests are counted and this bell is rung for each.
-    pub(super) fn ask(&self, bell: &Arc<Doorbell>) {
-        let _only_the_first_counts = self.bell.set(Arc::clone(bell));
+    /// From now on requests are counted and this bell is rung for each; the process has ended within `delay` and `bound`
+    /// then, whatever its threads wait for.
+    pub(super) fn ask(&self, bell: &Arc<Doorbell>, delay: Duration, bound: Duration) {
+        let bell = Arc::clone(bell);
+        let _only_the_first_counts = self.asking.set(Asking { bell, delay, bound });
+    }
+
+    /// A stop is complete but for the threads.
+    pub(super) fn note_clean(&self) {
+        self.watch.note_clean();
     }
 
     /// How many came since the last call.
@@ -127,10 +145,11 @@ impl Ends {
                 "flk: {name} ignored: there is nothing to reload, settings are read at a start"
             ));
         }
-        match self.bell.get() {
-            Some(bell) => {
+        match self.asking.get() {
+            Some(asking) => {
+                self.watch.asked(asking.delay, asking.bound, console);
                 self.count.fetch_add(1, Ordering::AcqRel);
-                bell.ring_if_asleep();
+                asking.bell.ring_if_asleep();
             }
             None => {
                 console.say(format!("flk: stopped by {name} during the start"));

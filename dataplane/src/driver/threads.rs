@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::process::exit;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Exit code for a refusal of the operating system.
 const EX_OSERR: i32 = Exit::Refused as i32;
@@ -65,6 +66,10 @@ pub struct Process {
     pub ends: Arc<Ends>,
     /// Where lines for the operator are said.
     pub console: Console,
+    /// Shards serve on for this long after the first request to end.
+    pub drain_delay: Duration,
+    /// A stop has ended the process within this time after that, whatever its threads wait for.
+    pub stop_bound: Duration,
 }
 
 /// Raises the open-file limit to what the process may have: each connection is one.
@@ -108,6 +113,8 @@ pub fn run<M: Machine, K: KeeperMachine>(
         commands,
         ends: process.ends,
         console: process.console.clone(),
+        drain_delay: process.drain_delay,
+        stop_bound: process.stop_bound,
         say,
         events: Vec::new(),
         wake_at_us: u64::MAX,
@@ -128,9 +135,10 @@ pub fn run<M: Machine, K: KeeperMachine>(
         let console = process.console.clone();
         threads.push(start_shard(driver, cpu, setup, machine, console)?);
     }
-    let code = executor.run()?;
-    if code == 0 {
+    let ended = executor.run();
+    if matches!(ended, Ok(0)) {
         // A clean end: what the shards have queued to clients leaves before their sockets close.
+        executor.ends.note_clean();
         executor.links.tell_all_to_end();
         for thread in threads {
             // A panic has ended the process already in a release.
@@ -140,7 +148,7 @@ pub fn run<M: Machine, K: KeeperMachine>(
         // Shards may be writing still: the directory stays locked until the process is gone.
         std::mem::forget(executor);
     }
-    Ok(code)
+    ended
 }
 
 fn start_shard<M: Machine>(
@@ -193,6 +201,8 @@ struct KeeperExecutor<K, S> {
     files: FileExecutor,
     ends: Arc<Ends>,
     console: Console,
+    drain_delay: Duration,
+    stop_bound: Duration,
     say: S,
     events: Vec<KeeperEvent>,
     wake_at_us: u64,
@@ -227,7 +237,8 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
             KeeperOp::ToShard(shard, message) => {
                 if matches!(message, ToShard::Serve { .. }) {
                     // The start is over: from here on an end is the keeper's matter.
-                    self.ends.ask(self.links.bell());
+                    let (delay, bound) = (self.drain_delay, self.stop_bound);
+                    self.ends.ask(self.links.bell(), delay, bound);
                 }
                 self.links.tell(shard, message);
             }

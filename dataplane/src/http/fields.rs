@@ -12,14 +12,24 @@ const TENANT_BYTES_MAX: usize = 64;
 pub(super) struct Fields {
     pub(super) host: Option<Span>,
     pub(super) content_length: Option<u64>,
-    pub(super) transfer_encoding: bool,
+    pub(super) coding: Coding,
     pub(super) close: bool,
+    pub(super) keep_alive: bool,
     pub(super) expect: Expect,
     pub(super) content_type: Option<ContentType>,
     pub(super) content_encoded: bool,
     pub(super) tenant: TenantHeader,
     pub(super) authorization: Option<Span>,
     pub(super) traceparent: Traceparent,
+}
+
+/// What all `Transfer-Encoding` headers together ask for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    Absent,
+    /// `chunked` and nothing else.
+    Chunked,
+    Other,
 }
 
 /// The `Expect` header.
@@ -42,8 +52,9 @@ impl Fields {
     pub(super) const EMPTY: Fields = Fields {
         host: None,
         content_length: None,
-        transfer_encoding: false,
+        coding: Coding::Absent,
         close: false,
+        keep_alive: false,
         expect: Expect::Absent,
         content_type: None,
         content_encoded: false,
@@ -86,17 +97,11 @@ impl Fields {
                 )
             }
             16 if name.eq_ignore_ascii_case(b"content-encoding") => {
-                self.content_encoded = true;
+                self.content_encoded |= !value.eq_ignore_ascii_case(b"identity");
                 Ok(())
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                self.transfer_encoding = true;
-                // Whatever the coding, it is refused; bytes that peers read differently are refused as malformed.
-                if value.is_ascii() {
-                    Ok(())
-                } else {
-                    Err(Problem::InvalidHeaderValue)
-                }
+                self.take_transfer_encoding(value)
             }
             13.. if looks_like_framing(name) => Err(Problem::SuspiciousHeaderName),
             _ => Ok(()),
@@ -105,7 +110,7 @@ impl Fields {
 
     fn take_host(&mut self, value: &[u8], span: Span) -> Result<(), Problem> {
         once(self.host.replace(span).is_some(), Problem::DuplicateHost)?;
-        if is_authority(value) {
+        if value.is_empty() || is_authority(value) {
             Ok(())
         } else {
             Err(Problem::InvalidHost)
@@ -123,7 +128,26 @@ impl Fields {
         Ok(())
     }
 
-    /// `close` anywhere in any of these lists wins; other options are for proxies and ignored.
+    /// A list of codings, over all such headers. An empty element and a second `chunked` are malformed: peers disagree on
+    /// what they mean.
+    fn take_transfer_encoding(&mut self, value: &[u8]) -> Result<(), Problem> {
+        for coding in value.split(|&byte| byte == b',') {
+            let coding = ascii::trim(coding);
+            let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+            let repeats = is_chunked && self.coding == Coding::Chunked;
+            if coding.is_empty() || !coding.is_ascii() || repeats {
+                return Err(Problem::InvalidHeaderValue);
+            }
+            self.coding = match self.coding {
+                Coding::Absent if is_chunked => Coding::Chunked,
+                _ => Coding::Other,
+            };
+        }
+        Ok(())
+    }
+
+    /// `close` anywhere in any of these lists wins; `keep-alive` matters to HTTP/1.0; other options are for proxies and
+    /// ignored.
     fn take_connection(&mut self, value: &[u8]) -> Result<(), Problem> {
         for option in value.split(|&byte| byte == b',') {
             let option = ascii::trim(option);
@@ -131,6 +155,7 @@ impl Fields {
                 return Err(Problem::InvalidHeaderValue);
             }
             self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
         }
         Ok(())
     }
@@ -220,7 +245,7 @@ fn is_port(port: &[u8]) -> bool {
 /// Whether a name differs from a framing header only in what lenient peers drop or fold, as `Content_Length` does.
 ///
 /// Exact names never get here. Both names end in a letter, so most others are passed by their last byte.
-fn looks_like_framing(name: &[u8]) -> bool {
+pub(super) fn looks_like_framing(name: &[u8]) -> bool {
     let last = name.last().copied().unwrap_or_default();
     if last.is_ascii_alphanumeric() && !matches!(last | 0x20, b'g' | b'h') {
         return false;

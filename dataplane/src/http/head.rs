@@ -7,19 +7,24 @@
 //!
 //! Decisions where the RFCs leave a choice:
 //! - One CRLF before the request line is ignored (RFC 9112 §2.2), a second one is refused.
-//! - HTTP/1.0 is served, owes a Host header like 1.1, and its connection always closes. 1.2 and above and other
-//!   majors are 505, 0.x never had a version in its request line and is 400.
+//! - HTTP/1.0 is served: it needs no Host, knows no chunked body and no interim answer, and its connection closes unless
+//!   it asked to be kept. 1.2 and above and other majors are 505, 0.x never had a version in its request line and is 400.
+//! - Host may be empty (the target names no authority), but not be there twice.
 //! - Targets are a path, `*` for OPTIONS, or `http(s)://` with an authority equal to Host. Bytes above 0x7f pass (they
 //!   match no route), fragments do not. A target that is too long is 431 like the rest of the head.
-//! - GET and HEAD may say `Content-Length: 0`, but any other announced body is 400.
+//! - GET, HEAD and OPTIONS may say `Content-Length: 0`, but any other announced body is 400.
+//! - The first bytes of TLS, of HTTP/2 and of the PROXY protocol are refused by their names.
 //! - Bytes above 0x7f are allowed in values that nothing here reads.
 
 use super::ascii::{self, TARGET, TOKEN};
-use super::fields::{Expect, Fields, Traceparent};
+use super::fields::{Coding, Expect, Fields, Traceparent};
 use super::problem::Problem;
 
 /// Longest method, in bytes.
 const METHOD_BYTES_MAX: usize = 32;
+/// The first two bytes of a TLS connection: a handshake record of some version 3.x.
+const TLS_HANDSHAKE: u8 = 0x16;
+const TLS_MAJOR: u8 = 3;
 
 /// What one head may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +115,8 @@ pub enum Target {
     Version,
     /// `/metrics`
     Metrics,
+    /// `*`: the server as a whole, of OPTIONS only.
+    Server,
     /// Everything else.
     Other,
 }
@@ -145,15 +152,19 @@ pub struct Head {
     pub method: Method,
     /// Resource.
     pub target: Target,
-    /// Bytes of the body, within the limit.
+    /// Bytes of the body, within the limit; 0 where it is chunked.
     pub body_len: u64,
+    /// The body is chunked: only its end says how long it is.
+    pub chunked: bool,
     /// Whether another request may follow on this connection.
     pub keep_alive: bool,
+    /// HTTP/1.0 asked for that: the answer repeats `Connection: keep-alive`.
+    pub repeats_keep_alive: bool,
     /// Whether the sender waits for `100 Continue` before it sends the body.
     pub expect_continue: bool,
     /// What the body claims to be.
     pub content_type: ContentType,
-    /// Whether any `Content-Encoding` was sent.
+    /// Whether a `Content-Encoding` other than `identity` was sent.
     pub content_encoded: bool,
     /// Tenant.
     pub tenant: TenantHeader,
@@ -164,7 +175,7 @@ pub struct Head {
 }
 
 /// Why reading stopped before the end of the head.
-enum Stop {
+pub(super) enum Stop {
     Partial,
     Refused(Problem),
 }
@@ -192,21 +203,33 @@ pub fn read_head(bytes: &[u8], limits: &Limits) -> HeadStatus {
     }
 }
 
+/// Whether these bytes, whatever else is wrong with them, begin like a POST.
+#[must_use]
+pub fn begins_with_post(bytes: &[u8]) -> bool {
+    let line = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
+    line.starts_with(b"POST ")
+}
+
 fn read(bytes: &[u8], limits: &Limits) -> Result<Head, Stop> {
     let line = request_line(bytes)?;
     let mut fields = Fields::EMPTY;
-    let head_len = read_fields(bytes, line.end, limits.fields_max, &mut fields)?;
+    let head_len = read_fields(bytes, line.end, limits.fields_max, |name, value, span| {
+        fields.take(name, value, span)
+    })?;
     let body_len = judge(bytes, &line, &fields, limits)?;
+    let chunked = fields.coding == Coding::Chunked;
+    let is_1_1 = line.version_minor == 1;
+    let keep_alive = !fields.close && (is_1_1 || fields.keep_alive);
     Ok(Head {
         head_len,
         method: line.method,
         target: line.target,
         body_len,
-        keep_alive: line.version_minor == 1 && !fields.close,
+        chunked,
+        keep_alive,
+        repeats_keep_alive: keep_alive && !is_1_1,
         // HTTP/1.0 has no interim answers, and without a body there is nothing to wait for.
-        expect_continue: fields.expect == Expect::Continue
-            && line.version_minor == 1
-            && body_len > 0,
+        expect_continue: fields.expect == Expect::Continue && is_1_1 && (body_len > 0 || chunked),
         content_type: fields.content_type.unwrap_or(ContentType::Absent),
         content_encoded: fields.content_encoded,
         tenant: fields.tenant,
@@ -232,6 +255,9 @@ struct RequestLine {
 fn request_line(bytes: &[u8]) -> Result<RequestLine, Stop> {
     let start = match bytes.first() {
         Some(b'\r') => line_end(bytes, 0)?,
+        Some(&TLS_HANDSHAKE) if byte_at(bytes, 1)? == TLS_MAJOR => {
+            return Err(Problem::TlsOnPlainPort.into());
+        }
         _ => 0,
     };
     let method_end = ascii::class_end(bytes, start, TOKEN);
@@ -240,12 +266,18 @@ fn request_line(bytes: &[u8]) -> Result<RequestLine, Stop> {
     }
     match byte_at(bytes, method_end)? {
         b' ' if method_end > start => {}
+        b'\r' if start > 0 && method_end == start => return Err(behind_empty_line(bytes)),
         b'\r' => return Err(Problem::InvalidRequestLine.into()),
         other => return Err(offence(other, Problem::InvalidMethod).into()),
     }
     let method_name = &bytes[start..method_end];
 
     let target_start = method_end + 1;
+    match (method_name, byte_at(bytes, target_start)?) {
+        (b"PRI", b'*') => return Err(Problem::Http2OnPlainPort.into()),
+        (b"PROXY", b'T' | b'U') => return Err(Problem::ProxyProtocol.into()),
+        _ => {}
+    }
     let target_end = ascii::class_end(bytes, target_start, TARGET);
     match byte_at(bytes, target_end)? {
         b' ' if target_end > target_start => {}
@@ -263,6 +295,15 @@ fn request_line(bytes: &[u8]) -> Result<RequestLine, Stop> {
         version_minor,
         end,
     })
+}
+
+/// What is wrong with a CR behind an empty line: version 2 of the PROXY protocol begins with two of them and a NUL.
+fn behind_empty_line(bytes: &[u8]) -> Stop {
+    match (byte_at(bytes, 3), byte_at(bytes, 4)) {
+        (Ok(b'\n'), Ok(0)) => Problem::ProxyProtocol.into(),
+        (Ok(b'\n'), Err(partial)) | (Err(partial), _) => partial,
+        _ => Problem::InvalidRequestLine.into(),
+    }
 }
 
 fn method_of(name: &[u8]) -> Method {
@@ -287,7 +328,7 @@ fn target_of(
         return Ok((resource(text), None));
     }
     if text == b"*" && method == Method::Options {
-        return Ok((Target::Other, None));
+        return Ok((Target::Server, None));
     }
     let scheme_len = match text {
         _ if starts_with_ignore_case(text, b"http://") => 7,
@@ -365,12 +406,13 @@ fn digit_at(bytes: &[u8], at: usize) -> Result<u8, Stop> {
     }
 }
 
-/// Reads all fields; returns the position behind the empty line.
-fn read_fields(
+/// Reads all fields and hands each to `take`, by name, trimmed value and where that is; returns the position behind the
+/// empty line.
+pub(super) fn read_fields(
     bytes: &[u8],
     start: usize,
     fields_max: usize,
-    fields: &mut Fields,
+    mut take: impl FnMut(&[u8], &[u8], Span) -> Result<(), Problem>,
 ) -> Result<usize, Stop> {
     let mut at = start;
     let mut fields_count = 0;
@@ -397,7 +439,7 @@ fn read_fields(
         let value_end = value_end(bytes, name_end + 1)?;
         let next = line_end(bytes, value_end)?;
         let (first, end) = ascii::trimmed(bytes, name_end + 1, value_end);
-        fields.take(
+        take(
             &bytes[at..name_end],
             &bytes[first..end],
             Span::new(first, end),
@@ -420,19 +462,19 @@ fn value_end(bytes: &[u8], start: usize) -> Result<usize, Stop> {
 }
 
 /// Position behind the CRLF whose CR is at `at`.
-fn line_end(bytes: &[u8], at: usize) -> Result<usize, Stop> {
+pub(super) fn line_end(bytes: &[u8], at: usize) -> Result<usize, Stop> {
     match byte_at(bytes, at + 1)? {
         b'\n' => Ok(at + 2),
         _ => Err(Problem::BareCr.into()),
     }
 }
 
-fn byte_at(bytes: &[u8], at: usize) -> Result<u8, Stop> {
+pub(super) fn byte_at(bytes: &[u8], at: usize) -> Result<u8, Stop> {
     bytes.get(at).copied().ok_or(Stop::Partial)
 }
 
 /// The problem that names a byte which is wrong everywhere, or else the one of the place where it stands.
-const fn offence(byte: u8, otherwise: Problem) -> Problem {
+pub(super) const fn offence(byte: u8, otherwise: Problem) -> Problem {
     match byte {
         0 => Problem::NulByte,
         b'\n' => Problem::BareLf,
@@ -449,28 +491,30 @@ fn judge(
     fields: &Fields,
     limits: &Limits,
 ) -> Result<u64, Problem> {
-    if fields.transfer_encoding && fields.content_length.is_some() {
+    let coded = fields.coding != Coding::Absent;
+    if coded && fields.content_length.is_some() {
         return Err(Problem::LengthAndTransferEncoding);
     }
-    if fields.transfer_encoding && line.version_minor == 0 {
+    if coded && line.version_minor == 0 {
         return Err(Problem::TransferEncodingHttp10);
     }
-    let host = fields.host.ok_or(Problem::MissingHost)?;
-    if let Some(authority) = line.authority
+    if fields.host.is_none() && line.version_minor == 1 {
+        return Err(Problem::MissingHost);
+    }
+    if let Some((authority, host)) = line.authority.zip(fields.host)
         && !authority.of(bytes).eq_ignore_ascii_case(host.of(bytes))
     {
         return Err(Problem::HostMismatch);
     }
     let announced = fields.content_length.unwrap_or(0);
-    if matches!(line.method, Method::Get | Method::Head)
-        && (announced > 0 || fields.transfer_encoding)
-    {
+    let asks_only = matches!(line.method, Method::Get | Method::Head | Method::Options);
+    if asks_only && (announced > 0 || coded) {
         return Err(Problem::UnexpectedBody);
     }
-    if fields.transfer_encoding {
-        return Err(Problem::TransferEncodingUnsupported);
+    if fields.coding == Coding::Other {
+        return Err(Problem::TransferCodingUnsupported);
     }
-    if line.method == Method::Post && fields.content_length.is_none() {
+    if line.method == Method::Post && fields.content_length.is_none() && !coded {
         return Err(Problem::LengthRequired);
     }
     if announced > limits.body_bytes_max {

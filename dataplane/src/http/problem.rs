@@ -100,7 +100,7 @@ problems! {
     /// A header name that is empty or not a token, or a line without a colon.
     InvalidHeaderName = 11, 400, "invalid_header_name", false, "Malformed header name", "A header name is one or more token characters followed by a colon.";
     /// A header that steers framing has a value outside its grammar.
-    InvalidHeaderValue = 12, 400, "invalid_header_value", false, "Malformed header value", "Connection is a list of tokens; Transfer-Encoding is ASCII.";
+    InvalidHeaderValue = 12, 400, "invalid_header_value", false, "Malformed header value", "Connection is a list of tokens; Transfer-Encoding names codings, each once and none empty.";
     /// A name that a lenient peer could take for Content-Length or Transfer-Encoding.
     SuspiciousHeaderName = 13, 400, "suspicious_header_name", false, "Look-alike of a framing header", "Spell Content-Length and Transfer-Encoding exactly, or name the header differently.";
     /// No Host header.
@@ -116,20 +116,21 @@ problems! {
     /// More than one Content-Length header, equal or not.
     DuplicateContentLength = 19, 400, "duplicate_content_length", false, "More than one Content-Length", "Send Content-Length exactly once.";
     /// Both Content-Length and Transfer-Encoding.
-    LengthAndTransferEncoding = 20, 400, "length_and_transfer_encoding", false, "Two ways of framing the body", "Send Content-Length and no Transfer-Encoding.";
+    LengthAndTransferEncoding = 20, 400, "length_and_transfer_encoding", false, "Two ways of framing the body", "Send either Content-Length or Transfer-Encoding: chunked.";
     /// Transfer-Encoding in an HTTP/1.0 request, which has none.
-    TransferEncodingHttp10 = 21, 400, "transfer_encoding_http10", false, "Transfer-Encoding in HTTP/1.0", "Send HTTP/1.1 with Content-Length.";
-    /// A GET or HEAD request that announces a body.
-    UnexpectedBody = 22, 400, "unexpected_body", false, "GET or HEAD with a body", "Send GET and HEAD without a body.";
+    TransferEncodingHttp10 = 21, 400, "transfer_encoding_http10", false, "Transfer-Encoding in HTTP/1.0", "Send Content-Length, or HTTP/1.1.";
+    /// A GET, HEAD or OPTIONS request that announces a body.
+    UnexpectedBody = 22, 400, "unexpected_body", false, "GET, HEAD or OPTIONS with a body", "Send GET, HEAD and OPTIONS without a body.";
     /// A second copy of a header that must be unambiguous.
     DuplicateHeader = 23, 400, "duplicate_header", false, "Header sent twice", "Send Authorization, Content-Type and Expect at most once.";
     /// A well-formed HTTP version that is not served.
     VersionUnsupported = 24, 505, "http_version_unsupported", false, "HTTP version not supported", "Send HTTP/1.1.";
-    /// A POST without Content-Length.
-    LengthRequired = 25, 411, "length_required", false, "Content-Length required", "Send Content-Length with every POST, 0 for an empty body.";
-    /// Transfer-Encoding, in whatever coding.
+    /// A POST with neither Content-Length nor chunks.
+    LengthRequired = 25, 411, "length_required", false, "Content-Length required", "Send Content-Length with every POST, 0 for an empty body, or Transfer-Encoding: chunked.";
+    /// Transfer-Encoding, in whatever coding. Versions before chunked bodies were served answered it; its number and code
+    /// are never given to another meaning.
     TransferEncodingUnsupported = 26, 411, "transfer_encoding_unsupported", false, "Transfer-Encoding not supported", "Send the body with Content-Length and without Transfer-Encoding.";
-    /// The announced body is longer than the limit.
+    /// The body is longer than the limit: announced so, or by its chunks.
     BodyTooLarge = 27, 413, "body_too_large", false, "Body too large", "Send one record of at most the configured size, 1 MiB by default.";
     /// The head is longer than the limit.
     HeadTooLarge = 28, 431, "head_too_large", false, "Request head too large", "Send at most the configured number of header bytes, 16 KiB by default.";
@@ -141,17 +142,31 @@ problems! {
     HeadTimeout = 31, 408, "head_timeout", true, "Request head too slow", "Send the whole head within 5 seconds, on a new connection.";
     /// The body arrived too slowly.
     BodyTimeout = 32, 408, "body_timeout", true, "Request body too slow", "Send the body at 1 KiB/s or faster, on a new connection.";
+    /// A transfer coding other than chunked alone.
+    TransferCodingUnsupported = 33, 501, "transfer_coding_unsupported", false, "Transfer coding not supported", "Send Transfer-Encoding: chunked as the one coding, or Content-Length.";
+    /// A chunked body outside its grammar, or with a chunk extension above 1 KiB.
+    InvalidChunk = 34, 400, "invalid_chunk", false, "Malformed chunked body", "Send each chunk as 1 to 8 hex digits, CRLF, that many bytes, CRLF, with at most 1 KiB of extensions.";
+    /// The trailers of a chunked body are longer than the limit.
+    TrailersTooLarge = 35, 431, "trailers_too_large", false, "Trailers too large", "Send at most 8 KiB of trailers behind a chunked body, or none: they are not read.";
+    /// A trailer that frames or routes a message.
+    ForbiddenTrailer = 36, 400, "forbidden_trailer", false, "Header not allowed as a trailer", "Send Content-Length, Transfer-Encoding and Host in the head only.";
+    /// A PROXY protocol header, version 1 or 2.
+    ProxyProtocol = 37, 400, "proxy_protocol", false, "PROXY protocol not spoken here", "Turn the PROXY protocol off for this upstream.";
+    /// The first bytes of a TLS connection.
+    TlsOnPlainPort = 38, 400, "tls_on_plain_port", false, "TLS on a plain HTTP port", "Send plain HTTP, or end TLS in a proxy before this port.";
+    /// The connection preface of HTTP/2.
+    Http2OnPlainPort = 39, 505, "http2_on_plain_port", false, "HTTP/2 not supported", "Send HTTP/1.1; turn prior knowledge of HTTP/2 off for this upstream.";
 
     // 40–59: routing and admission by head.
     /// No such path.
     NotFound = 40, 404, "not_found", false, "Not found", "Records go to POST /v1/pcs/submit.";
-    /// Another method than POST on the submit path.
+    /// Another method than POST or OPTIONS on the submit path.
     SubmitMethodNotAllowed = 41, 405, "submit_method_not_allowed", false, "Method not allowed", "Send POST.";
-    /// Another method than GET or HEAD on a path that is only read.
+    /// Another method than GET, HEAD or OPTIONS on a path that is only read.
     ReadMethodNotAllowed = 42, 405, "read_method_not_allowed", false, "Method not allowed", "Send GET or HEAD.";
     /// A content type other than JSON.
     ContentTypeUnsupported = 43, 415, "content_type_unsupported", false, "Content type not supported", "Send the header Content-Type: application/json.";
-    /// Any Content-Encoding.
+    /// A Content-Encoding other than identity.
     ContentEncodingUnsupported = 44, 415, "content_encoding_unsupported", false, "Content encoding not supported", "Send the body uncompressed and without a Content-Encoding header.";
 
     // 60–69: who sent it.
@@ -200,7 +215,7 @@ problems! {
     /// Nothing has become durable for too long although something waits.
     LogStalled = 127, 503, "wal_unavailable", true, "Log stands still", "Nothing has become durable for 2 seconds although something waits. Operators: look at the disk under WAL_DIR; this instance is ready again by itself.";
     /// The log takes all that it may, and nothing of it may go.
-    CapReached = 128, 503, "disk_full", true, "Log at its cap", "Outcome unknown; send the same record again after Retry-After seconds. Operators: WAL_DIR takes all of WAL_MAX_BYTES and nothing may be deleted; raise WAL_MAX_BYTES or release pins.";
+    CapReached = 128, 503, "disk_full", true, "Log at its cap", "Outcome unknown; send the same record again after Retry-After seconds. Operators: WAL_DIR takes all of WAL_MAX_BYTES (by default 80 % of the file system) and nothing may be deleted; raise WAL_MAX_BYTES, enlarge the file system or release pins.";
     /// The file system refuses to make files.
     WalReadOnly = 129, 503, "wal_unavailable", true, "Log cannot be written", "Outcome unknown; send the same record again after Retry-After seconds. Operators: the file system refuses new files in WAL_DIR; look for a read-only mount, chattr +i or +a, and the owner and mode of WAL_DIR.";
 }
@@ -266,8 +281,8 @@ impl Problem {
     /// 405 owes `Allow`, 401 owes a challenge, 415 names what would have been taken.
     pub(super) const fn extra_header(self) -> &'static str {
         match self {
-            Problem::SubmitMethodNotAllowed => "Allow: POST\r\n",
-            Problem::ReadMethodNotAllowed => "Allow: GET, HEAD\r\n",
+            Problem::SubmitMethodNotAllowed => "Allow: POST, OPTIONS\r\n",
+            Problem::ReadMethodNotAllowed => "Allow: GET, HEAD, OPTIONS\r\n",
             Problem::SignatureInvalid | Problem::UnknownTenant => {
                 "WWW-Authenticate: PCS-Signature\r\n"
             }
@@ -358,7 +373,7 @@ mod tests {
     #[test]
     fn exactly_the_framing_statuses_close_by_themselves() {
         for &problem in Problem::ALL {
-            let framing = matches!(problem.status(), 408 | 411 | 413 | 417 | 431 | 505)
+            let framing = matches!(problem.status(), 408 | 411 | 413 | 417 | 431 | 501 | 505)
                 || (problem.status() == 400 && problem.number() < 40);
             assert_eq!(problem.closes(), framing, "{problem:?}");
         }

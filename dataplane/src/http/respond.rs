@@ -1,12 +1,34 @@
 //! The bytes of every answer, appended to the caller's output from ready-made parts.
-//! It decides nothing: status, body and whether the connection closes come from the caller.
-//!
-//! No `Date` is sent: shards know monotonic time only, and answers stay reproducible byte for byte.
+//! It decides nothing: status, body, time and what becomes of the connection come from the caller.
 
+use super::date::Date;
 use super::problem::Problem;
+use super::route::Allowed;
 
 /// The interim answer to `Expect: 100-continue`, sent once a request is admitted.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What becomes of the connection behind an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It goes on, which HTTP/1.1 need not be told.
+    GoesOn,
+    /// It goes on because a client of HTTP/1.0 asked for that: `Connection: keep-alive`.
+    KeepAlive,
+    /// It ends: `Connection: close`.
+    Closes,
+}
+
+/// What every answer says beside its own meaning.
+#[derive(Clone, Copy, Debug)]
+pub struct Common<'a> {
+    /// The time of the answer.
+    pub date: &'a Date,
+    /// What becomes of the connection.
+    pub afterwards: Afterwards,
+    /// It answers a HEAD request: no body is sent.
+    pub head_only: bool,
+}
 
 /// What de-duplication found, for the `Flk-Dedup` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +57,7 @@ macro_rules! outcome_open {
 /// Appends the outcome of a judged record: 200 for an accepted one, 202 for an escalated one.
 ///
 /// Any status but 200 is sent as 202: those two are all that an outcome has.
-pub fn outcome(out: &mut Vec<u8>, status: u16, body: &[u8], dedup: Dedup, close: bool) {
+pub fn outcome(out: &mut Vec<u8>, status: u16, body: &[u8], dedup: Dedup, common: Common<'_>) {
     debug_assert!(
         matches!(status, 200 | 202),
         "an outcome is 200 or 202, not {status}"
@@ -50,28 +72,32 @@ pub fn outcome(out: &mut Vec<u8>, status: u16, body: &[u8], dedup: Dedup, close:
     };
     out.extend_from_slice(open.as_bytes());
     decimal(out, body.len() as u64);
-    end_of_head(out, close);
+    end_of_head(out, common);
     out.extend_from_slice(body);
 }
 
-/// Appends a problem. `retry_after_s` replaces the problem's own figure; `head_only` answers a HEAD request.
+/// Appends a problem. `retry_after_s` replaces the problem's own figure.
 ///
-/// A problem that closes by its nature says so whatever `close` is.
+/// A problem that closes by its nature says so whatever the caller wants.
 pub fn problem(
     out: &mut Vec<u8>,
     problem: Problem,
     retry_after_s: Option<u32>,
-    close: bool,
-    head_only: bool,
+    common: Common<'_>,
 ) {
-    append_problem(out, problem, "", retry_after_s, close, head_only);
+    append_problem(out, problem, "", retry_after_s, common);
 }
 
 /// Appends a problem about one field of the record, with the member `field` naming it.
 ///
 /// The name is one of ours, never text from the request; it must need no JSON escaping.
-pub fn problem_at_field(out: &mut Vec<u8>, problem: Problem, field: &'static str, close: bool) {
-    append_problem(out, problem, field, None, close, false);
+pub fn problem_at_field(
+    out: &mut Vec<u8>,
+    problem: Problem,
+    field: &'static str,
+    common: Common<'_>,
+) {
+    append_problem(out, problem, field, None, common);
 }
 
 fn append_problem(
@@ -79,8 +105,7 @@ fn append_problem(
     problem: Problem,
     field: &'static str,
     retry_after_s: Option<u32>,
-    close: bool,
-    head_only: bool,
+    common: Common<'_>,
 ) {
     const FIELD_OPEN: &str = ",\"field\":\"";
     status_line(out, problem.status());
@@ -99,8 +124,18 @@ fn append_problem(
     let open = problem.body_open();
     out.extend_from_slice(b"Content-Length: ");
     decimal(out, (open.len() + field_bytes + 1) as u64);
-    end_of_head(out, close || problem.closes());
-    if head_only {
+    let afterwards = match problem.closes() {
+        true => Afterwards::Closes,
+        false => common.afterwards,
+    };
+    end_of_head(
+        out,
+        Common {
+            afterwards,
+            ..common
+        },
+    );
+    if common.head_only {
         return;
     }
     out.extend_from_slice(open.as_bytes());
@@ -112,24 +147,26 @@ fn append_problem(
     out.push(b'}');
 }
 
-/// Appends a plain answer such as health, version or metrics; `head_only` answers a HEAD request.
-pub fn text(
-    out: &mut Vec<u8>,
-    status: u16,
-    content_type: &str,
-    body: &[u8],
-    close: bool,
-    head_only: bool,
-) {
+/// Appends a plain answer such as health, version or metrics.
+pub fn text(out: &mut Vec<u8>, status: u16, content_type: &str, body: &[u8], common: Common<'_>) {
     status_line(out, status);
     out.extend_from_slice(b"Content-Type: ");
     out.extend_from_slice(content_type.as_bytes());
     out.extend_from_slice(b"\r\nCache-Control: no-store\r\nContent-Length: ");
     decimal(out, body.len() as u64);
-    end_of_head(out, close);
-    if !head_only {
+    end_of_head(out, common);
+    if !common.head_only {
         out.extend_from_slice(body);
     }
+}
+
+/// Appends the answer to OPTIONS: the methods of its target, and no body.
+pub fn options(out: &mut Vec<u8>, allowed: Allowed, common: Common<'_>) {
+    status_line(out, 200);
+    out.extend_from_slice(b"Allow: ");
+    out.extend_from_slice(allowed.methods().as_bytes());
+    out.extend_from_slice(b"\r\nContent-Length: 0");
+    end_of_head(out, common);
 }
 
 fn status_line(out: &mut Vec<u8>, status: u16) {
@@ -147,6 +184,7 @@ fn status_line(out: &mut Vec<u8>, status: u16) {
         417 => "HTTP/1.1 417 Expectation Failed\r\n",
         429 => "HTTP/1.1 429 Too Many Requests\r\n",
         431 => "HTTP/1.1 431 Request Header Fields Too Large\r\n",
+        501 => "HTTP/1.1 501 Not Implemented\r\n",
         503 => "HTTP/1.1 503 Service Unavailable\r\n",
         505 => "HTTP/1.1 505 HTTP Version Not Supported\r\n",
         other => {
@@ -159,12 +197,14 @@ fn status_line(out: &mut Vec<u8>, status: u16) {
     out.extend_from_slice(line.as_bytes());
 }
 
-/// Ends the line of `Content-Length` and the head.
-fn end_of_head(out: &mut Vec<u8>, close: bool) {
-    let end: &[u8] = if close {
-        b"\r\nConnection: close\r\n\r\n"
-    } else {
-        b"\r\n\r\n"
+/// Ends the line of `Content-Length` and, with what all answers say, the head.
+fn end_of_head(out: &mut Vec<u8>, common: Common<'_>) {
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(common.date.line());
+    let end: &[u8] = match common.afterwards {
+        Afterwards::GoesOn => b"\r\n",
+        Afterwards::KeepAlive => b"Connection: keep-alive\r\n\r\n",
+        Afterwards::Closes => b"Connection: close\r\n\r\n",
     };
     out.extend_from_slice(end);
 }

@@ -22,6 +22,31 @@ pub enum Route {
     Version,
     /// Counters and histograms.
     Metrics,
+    /// Which methods a target takes: the answer to OPTIONS.
+    Options(Allowed),
+}
+
+/// The methods of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// Those of the path that takes records.
+    Submit,
+    /// Those of a path that is only read.
+    Page,
+    /// Those of the server as a whole.
+    Server,
+}
+
+impl Allowed {
+    /// The list, as `Allow` has it.
+    #[must_use]
+    pub const fn methods(self) -> &'static str {
+        match self {
+            Allowed::Submit => "POST, OPTIONS",
+            Allowed::Page => "GET, HEAD, OPTIONS",
+            Allowed::Server => "GET, HEAD, POST, OPTIONS",
+        }
+    }
 }
 
 /// Routes by head. The checks go from path to method to what the body claims to be to who sends it.
@@ -36,15 +61,20 @@ pub fn route(head: &Head) -> Result<Route, Problem> {
         Target::Readyz => Route::Readyz,
         Target::Version => Route::Version,
         Target::Metrics => Route::Metrics,
+        Target::Server => return Ok(Route::Options(Allowed::Server)),
         Target::Other => return Err(Problem::NotFound),
     };
     match head.method {
         Method::Get | Method::Head => Ok(route),
+        Method::Options => Ok(Route::Options(Allowed::Page)),
         _ => Err(Problem::ReadMethodNotAllowed),
     }
 }
 
 fn submit(head: &Head) -> Result<Route, Problem> {
+    if head.method == Method::Options {
+        return Ok(Route::Options(Allowed::Submit));
+    }
     if head.method != Method::Post {
         return Err(Problem::SubmitMethodNotAllowed);
     }

@@ -1,6 +1,7 @@
 //! How the expiry clock resumes at a start. Pure arithmetic: what was read from disk and the wall clock come in.
 
 use crate::planted::{Bug, planted};
+use crate::wal::manifest::ClockMark;
 
 /// Seconds of wall-clock time that a start may add to the expiry clock without being told: one hour.
 pub(crate) const RESUME_S_MAX: u32 = 3_600;
@@ -20,6 +21,39 @@ impl Reading {
         let key = |reading: Reading| (reading.expiry_s, reading.wall_us);
         if key(other) > key(self) { other } else { self }
     }
+
+    /// What the wall clock shows at a later reading of the expiry clock, if both go on alike.
+    fn wall_at(self, expiry_s: u32) -> u64 {
+        let later_s = expiry_s.saturating_sub(self.expiry_s);
+        self.wall_us.saturating_add(u64::from(later_s) * 1_000_000)
+    }
+
+    /// The mark to write down behind this one. While the gateway runs the wall clock goes on at least as the expiry clock
+    /// does, so one that shows less was set back: the mark shows what it would show had it not been.
+    pub(crate) fn next_mark(self, expiry_s: u32, wall_us: u64) -> Reading {
+        Reading {
+            expiry_s,
+            wall_us: wall_us.max(self.wall_at(expiry_s)),
+        }
+    }
+}
+
+impl From<ClockMark> for Reading {
+    fn from(mark: ClockMark) -> Reading {
+        Reading {
+            expiry_s: mark.expiry_s,
+            wall_us: mark.wall_us,
+        }
+    }
+}
+
+impl From<Reading> for ClockMark {
+    fn from(reading: Reading) -> ClockMark {
+        ClockMark {
+            expiry_s: reading.expiry_s,
+            wall_us: reading.wall_us,
+        }
+    }
 }
 
 /// Where the expiry clock goes on.
@@ -32,8 +66,17 @@ pub(crate) struct Resumed {
 }
 
 /// Resumes from the newest reading on disk. The result never lies before it, nor before any durable `decided_at`.
-pub(crate) fn resume(newest: Reading, decided_at_max: u32, wall_now_us: u64) -> Resumed {
-    let passed_us = wall_now_us.saturating_sub(newest.wall_us);
+///
+/// The newest reading may be of a wall clock that was set back. The manifest's mark is not: no more has passed than it
+/// allows. So a clock that is corrected again neither adds nor withholds what it was wrong by.
+pub(crate) fn resume(
+    newest: Reading,
+    mark: Reading,
+    decided_at_max: u32,
+    wall_now_us: u64,
+) -> Resumed {
+    let wall_then_us = newest.wall_us.max(mark.wall_at(newest.expiry_s));
+    let passed_us = wall_now_us.saturating_sub(wall_then_us);
     let passed_s = u32::try_from(passed_us / 1_000_000).unwrap_or(u32::MAX);
     let added_s = if planted(Bug::ExpiryOnClockJump) {
         passed_s
@@ -58,9 +101,9 @@ mod tests {
             expiry_s: 1_000,
             wall_us: 50 * HOUR_US,
         };
-        let half = resume(newest, 0, 50 * HOUR_US + HOUR_US / 2);
+        let half = resume(newest, newest, 0, 50 * HOUR_US + HOUR_US / 2);
         assert_eq!((half.expiry_s, half.withheld_s), (2_800, 0));
-        let three = resume(newest, 0, 53 * HOUR_US);
+        let three = resume(newest, newest, 0, 53 * HOUR_US);
         assert_eq!((three.expiry_s, three.withheld_s), (4_600, 7_200));
     }
 
@@ -70,13 +113,50 @@ mod tests {
             expiry_s: 1_000,
             wall_us: 50 * HOUR_US,
         };
-        let resumed = resume(newest, 0, 0);
+        let resumed = resume(newest, newest, 0, 0);
         assert_eq!((resumed.expiry_s, resumed.withheld_s), (1_000, 0));
     }
 
     #[test]
     fn never_resumes_before_a_durable_decision() {
-        assert_eq!(resume(Reading::default(), 77, 0).expiry_s, 77);
+        let nothing = Reading::default();
+        assert_eq!(resume(nothing, nothing, 77, 0).expiry_s, 77);
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_set_back_and_corrected_adds_and_withholds_what_passed() {
+        let mark = Reading {
+            expiry_s: 1_000,
+            wall_us: 50 * HOUR_US,
+        };
+        // It was set back by a day; then a minute of service was written down.
+        let newest = Reading {
+            expiry_s: 1_060,
+            wall_us: 26 * HOUR_US + 60_000_000,
+        };
+        let corrected = resume(newest, mark, 0, 50 * HOUR_US + 65_000_000);
+        assert_eq!((corrected.expiry_s, corrected.withheld_s), (1_065, 0));
+        let later = resume(newest, mark, 0, 53 * HOUR_US + 60_000_000);
+        assert_eq!((later.expiry_s, later.withheld_s), (4_660, 7_200));
+        let still_wrong = resume(newest, mark, 0, 26 * HOUR_US + 65_000_000);
+        assert_eq!((still_wrong.expiry_s, still_wrong.withheld_s), (1_060, 0));
+    }
+
+    #[test]
+    fn a_mark_keeps_what_the_wall_clock_showed_before_it_was_set_back() {
+        let mark = Reading {
+            expiry_s: 1_000,
+            wall_us: 50 * HOUR_US,
+        };
+        assert_eq!(
+            mark.next_mark(1_010, 50 * HOUR_US + 10_000_000).wall_us,
+            50 * HOUR_US + 10_000_000
+        );
+        assert_eq!(mark.next_mark(1_010, 51 * HOUR_US).wall_us, 51 * HOUR_US);
+        assert_eq!(
+            mark.next_mark(1_010, HOUR_US).wall_us,
+            50 * HOUR_US + 10_000_000
+        );
     }
 
     #[test]

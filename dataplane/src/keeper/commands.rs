@@ -5,6 +5,7 @@ use crate::event::ShardId;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::NotReplaced;
 use crate::keeper::messages::{ExpiryClock, Shortage, ToShard};
+use crate::keeper::port::KeeperOp;
 use crate::keeper::serve::{Service, Stop};
 use std::collections::BTreeSet;
 
@@ -49,14 +50,32 @@ impl Service {
         let verb = words.next().unwrap_or_default();
         let arguments: Vec<&str> = words.collect();
         match (verb, arguments.as_slice()) {
-            ("ping", []) => Ok("ok".to_string()),
-            ("status", []) => self.status().await,
             ("pin", []) => Ok(format!("ok {}", self.pins.pin())),
             ("unpin", [id]) => Ok(self.unpin(id)),
             ("compact", arguments) => self.compact(arguments).await,
             ("release-clock", []) => self.release_clock().await,
             _ => Ok(usage()),
         }
+    }
+
+    /// Answers those commands in the queue that change nothing, also in the middle of long work.
+    pub(crate) async fn answer_questions(&mut self) -> Result<(), Halt> {
+        let asks = |line: &str| {
+            let mut words = line.split_ascii_whitespace();
+            let first = [words.next(), words.next(), words.next()];
+            matches!(first, [Some(PROTOCOL), Some("ping" | "status"), None])
+        };
+        while let Some(at) = self.commands.iter().position(|(_, line)| asks(line)) {
+            let Some((id, line)) = self.commands.remove(at) else {
+                return Ok(());
+            };
+            let text = match line.split_ascii_whitespace().nth(1) {
+                Some("status") => self.status().await?,
+                _ => "ok".to_string(),
+            };
+            self.ledger.port.put(KeeperOp::Reply { id, text });
+        }
+        Ok(())
     }
 
     fn unpin(&mut self, id: &str) -> String {
@@ -71,7 +90,7 @@ impl Service {
         let room = self.room().await?;
         let (deletable_bytes, unsealed_bytes) = self.bytes_by_fate();
         let manifest = &self.ledger.manifest;
-        let segments: usize = manifest.logs.iter().map(|log| log.segments.len()).sum();
+        let segments = manifest.segments_count();
         let entries: u64 = manifest.slices.iter().map(|slice| slice.entries).sum();
         let state = match self.stop {
             Stop::No if self.short.is_some() => "short_of_memory",
@@ -83,10 +102,11 @@ impl Service {
             Some(Shortage::Disk) => "\"disk\"",
             Some(Shortage::Cap) => "\"cap\"",
             Some(Shortage::Refused) => "\"refused\"",
+            Some(Shortage::Segments) => "\"segments\"",
         };
         Ok(format!(
             "ok {{\"state\":\"{state}\",\"start\":{},\"generation\":{},\"shards\":{},\"logs\":{},\"segments\":{segments},\"spares\":{},\
-             \"slices\":{},\"sealed_decisions\":{entries},\"unsealed_bytes\":{unsealed_bytes},\"deletable_bytes\":{deletable_bytes},\
+             \"slices\":{},\"manifest_bytes\":{},\"manifest_bytes_max\":{},\"void_bytes\":{},\"sealed_decisions\":{entries},\"unsealed_bytes\":{unsealed_bytes},\"deletable_bytes\":{deletable_bytes},\
              \"damaged_logs\":{},\"expiry_clock_s\":{},\"withheld_s\":{},\"dedup_memory_bytes_max\":{},\
              \"dedup_memory_bytes_needed\":{},\"pins\":{},\"space_low\":{},\"shortage\":{shortage},\"free_bytes\":{},\
              \"reserve_bytes\":{},\"used_bytes\":{},\"cap_bytes\":{},\"total_bytes\":{}}}",
@@ -96,6 +116,9 @@ impl Service {
             manifest.logs.len(),
             self.ledger.spares_count(),
             manifest.slices.len(),
+            manifest.encoded_bytes(),
+            self.ledger.config.manifest_bytes_max,
+            self.void_bytes(),
             self.sealing
                 .blocked
                 .values()
@@ -151,16 +174,18 @@ impl Service {
         let mut next = self.ledger.draft();
         let step_s = u32::try_from(released_s).unwrap_or(u32::MAX);
         next.clock.expiry_s = next.clock.expiry_s.saturating_add(step_s);
+        // Who releases time says that the wall clock is right as it is.
+        next.clock.wall_us = self.ledger.now().wall_us;
         next.withheld_s = 0;
-        let base_s = next.clock.expiry_s;
         match self.ledger.replace(next).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt)) => return Ok(format!("error {halt}")),
             Err(not) => return Err(not.into()),
         }
+        // The clock ran on while the manifest was replaced: only its base moves.
         self.ledger.clock = ExpiryClock {
-            base_s,
-            base_mono_us: self.ledger.now().mono_us,
+            base_s: self.ledger.clock.base_s.saturating_add(step_s),
+            ..self.ledger.clock
         };
         for shard in 0..self.ledger.config.shards {
             let clock = ToShard::Clock(self.ledger.clock);

@@ -2,7 +2,9 @@
 
 use crate::dedup::Decided;
 use crate::event::SyncMode;
+use crate::stats::Stats;
 use flk_contract::verify::ParamsVersion;
+use std::sync::Arc;
 
 /// Settings of one run of the keeper.
 #[derive(Clone, Debug)]
@@ -27,17 +29,23 @@ pub struct KeeperConfig {
     pub body_age_max_s: u32,
     /// Memory declared for live decisions, in bytes.
     pub dedup_memory_bytes_max: u64,
+    /// Shards serve on for this long after a stop was asked for, in microseconds; its bound is counted from then on.
+    pub drain_delay_us: u64,
     /// How the shards' writes become durable, decided by a probe of the file system.
     pub sync: SyncMode,
     /// Whether segments bypass the page cache (the file system allows it).
     pub direct: bool,
     /// The parameter-set version in force.
     pub params: ParamsVersion,
+    /// Bytes that the manifest may take, at most what can be read back. Less for tests only.
+    pub manifest_bytes_max: usize,
+    /// Where the keeper shows its counts.
+    pub stats: Arc<Stats>,
     /// Id of this process, written into the lock file for whoever finds it locked.
     pub pid: u32,
 }
 
-/// Decisions that may be held beside the tables however small those are: about 90 KiB.
+/// Decisions that may be held beside the tables however small those are: 72 KiB.
 const HELD_COUNT_MIN: usize = 1024;
 
 impl KeeperConfig {
@@ -48,5 +56,78 @@ impl KeeperConfig {
         usize::try_from(count)
             .unwrap_or(usize::MAX)
             .max(HELD_COUNT_MIN)
+    }
+}
+
+/// Shortest and longest segment that is chosen where none is asked for.
+const SEGMENT_BYTES_LEAST: u64 = 4 << 20;
+const SEGMENT_BYTES_MOST: u64 = 64 << 20;
+
+/// So many segments of each shard fit into what the log may take: of sixteen, three at most are in use, named or spare, and
+/// what is sealed and deleted at a time is a small part of the rest.
+const SEGMENTS_PER_SHARD: u64 = 16;
+
+/// Segments of a shard without which a steady load would wait for its own deletions: the open one, the next one, one that
+/// was just closed, and one that is being sealed and deleted.
+const SEGMENTS_PER_SHARD_LEAST: u64 = 4;
+
+/// What slices of a young log take besides, until they are merged.
+const SLICES_BYTES_LEAST: u64 = 8 << 20;
+
+/// Length of a segment where none is asked for, by what the log may take.
+pub fn segment_bytes_for(log_bytes: u64, shards: u16) -> u64 {
+    let share_bytes = log_bytes / (SEGMENTS_PER_SHARD * u64::from(shards.max(1)));
+    let whole_bytes = share_bytes / SEGMENT_BYTES_LEAST * SEGMENT_BYTES_LEAST;
+    whole_bytes.clamp(SEGMENT_BYTES_LEAST, SEGMENT_BYTES_MOST)
+}
+
+/// The smallest cap on WAL_DIR under which this many shards with segments of this length are never refused a record while
+/// something may be deleted.
+pub fn wal_bytes_min(shards: u16, segment_bytes: u64) -> u64 {
+    SEGMENTS_PER_SHARD_LEAST * u64::from(shards) * segment_bytes + SLICES_BYTES_LEAST
+}
+
+/// What the log may take of a file system of this size where no cap is set.
+pub fn log_bytes_of(volume_bytes: u64) -> u64 {
+    volume_bytes / 100 * crate::keeper::room::CAP_PERCENT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_follow_what_the_log_may_take_and_the_number_of_shards() {
+        let (mib, gib) = (1 << 20, 1 << 30);
+        for (log_bytes, shards, segment_bytes) in [
+            (64 * mib, 1, 4 * mib),
+            (64 * mib, 16, 4 * mib),
+            (512 * mib, 2, 16 * mib),
+            (819 * mib, 2, 24 * mib),
+            (8 * gib, 2, 64 * mib),
+            (8 * gib, 64, 8 * mib),
+            (1 << 44, 1_024, 64 * mib),
+        ] {
+            assert_eq!(
+                segment_bytes_for(log_bytes, shards),
+                segment_bytes,
+                "{log_bytes} {shards}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_the_length_is_chosen_the_cap_is_too_small_only_for_the_shortest_segments() {
+        for shards in 1..200 {
+            for log_mib in 64..2_000 {
+                let log_bytes = log_mib << 20;
+                let segment_bytes = segment_bytes_for(log_bytes, shards);
+                let fits = wal_bytes_min(shards, segment_bytes) <= log_bytes;
+                assert!(
+                    fits || segment_bytes == SEGMENT_BYTES_LEAST,
+                    "{log_mib} MiB, {shards}"
+                );
+            }
+        }
     }
 }

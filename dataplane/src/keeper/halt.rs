@@ -3,6 +3,7 @@
 use crate::event::Errno;
 use crate::exit::Exit;
 use crate::wal::files::NumberedFile;
+use crate::wal::name::{LogId, Sequence};
 use std::fmt;
 
 /// The end of the process, with what explains it.
@@ -19,6 +20,22 @@ pub(crate) enum Halt {
         file: String,
         /// What is wrong, with the sequence where there is one.
         what: String,
+    },
+    /// A file holds what the manifest names another file.
+    Misplaced {
+        /// The file.
+        file: String,
+        /// The name of what is in it.
+        belongs: String,
+    },
+    /// A file that the manifest does not name holds durable batches that their log lacks.
+    Unaccounted {
+        /// The file.
+        file: String,
+        /// The log.
+        log: LogId,
+        /// The last sequence that the file proves to have been durable.
+        upto: Sequence,
     },
     /// The manifest is older than the files beside it.
     StaleManifest {
@@ -52,6 +69,18 @@ pub(crate) enum Halt {
     Refused(String),
     /// The number space of starts is used up.
     StartsExhausted,
+    /// A graceful stop took longer than it may.
+    StopCutShort {
+        /// What was missing for a clean one.
+        missing: String,
+    },
+    /// The manifest would be longer than can be read back, or than leaves room for a start.
+    ManifestFull {
+        /// Bytes that it would take.
+        bytes: usize,
+        /// Bytes that it may take.
+        bytes_max: usize,
+    },
 }
 
 impl Halt {
@@ -59,11 +88,16 @@ impl Halt {
     pub(crate) fn code(&self) -> i32 {
         let exit = match self {
             Halt::Locked { .. } => Exit::Locked,
-            Halt::Damage { .. } | Halt::StaleManifest { .. } | Halt::NoManifest { .. } => {
-                Exit::Damage
-            }
-            Halt::Io { .. } => Exit::File,
-            Halt::Secret { .. } | Halt::StartsExhausted | Halt::Refused(_) => Exit::Configuration,
+            Halt::Damage { .. }
+            | Halt::Misplaced { .. }
+            | Halt::Unaccounted { .. }
+            | Halt::StaleManifest { .. }
+            | Halt::NoManifest { .. } => Exit::Damage,
+            Halt::Io { .. } | Halt::StopCutShort { .. } => Exit::File,
+            Halt::Secret { .. }
+            | Halt::StartsExhausted
+            | Halt::ManifestFull { .. }
+            | Halt::Refused(_) => Exit::Configuration,
         };
         i32::from(exit.code())
     }
@@ -90,6 +124,14 @@ impl fmt::Display for Halt {
                     false => Ok(()),
                 }
             }
+            Halt::Misplaced { file, belongs } => write!(
+                out,
+                "{file} holds what belongs in {belongs}: files of WAL_DIR were put in each other's places. Nothing was changed. Give each its own name again, or restore a backup; if what belongs in {file} is nowhere any more, `flk wal quarantine {file}` says what giving it up would cost"
+            ),
+            Halt::Unaccounted { file, log, upto } => write!(
+                out,
+                "{file} is not named by the manifest, and it proves that log {log} was durable up to {upto}, which is more than the files that are named hold. Nothing was changed. Give {file} the name that it had, or restore a backup; to do without it, move it out of WAL_DIR"
+            ),
             Halt::StaleManifest {
                 file,
                 file_generation,
@@ -107,10 +149,8 @@ impl fmt::Display for Halt {
                 "WAL_DIR holds {file}, but no manifest: restore all of it from one backup, or start with an empty WAL_DIR"
             ),
             Halt::Io { doing, file, error } => {
-                write!(
-                    out,
-                    "{doing} {file}: {error}. Check the disk, its free space and the permissions of WAL_DIR, then start again"
-                )?;
+                let check = error.what_to_check();
+                write!(out, "{doing} {file}: {error}. {check}, then start again")?;
                 match *error == Errno::EIO && *doing == "reading" && NumberedFile::is_segment(file) {
                     true => write!(
                         out,
@@ -120,6 +160,14 @@ impl fmt::Display for Halt {
                 }
             }
             Halt::Refused(why) => out.write_str(why),
+            Halt::StopCutShort { missing } => write!(
+                out,
+                "stopped, but not cleanly: {missing} when the time for it was over. Check the disk under WAL_DIR and its free space. All that was answered is durable; the next start is one as after a crash"
+            ),
+            Halt::ManifestFull { bytes, bytes_max } => write!(
+                out,
+                "the manifest would take {bytes} bytes, and may take {bytes_max}: there are too many log segments. Delete old ones with `flk wal compact --older-than SECONDS`; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"
+            ),
             Halt::StartsExhausted => out.write_str(
                 "this WAL_DIR was started 16,777,215 times, which is all that its numbering allows: begin a new one",
             ),

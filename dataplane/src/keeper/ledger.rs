@@ -2,6 +2,7 @@
 //! Every change of what is durable goes through [`Ledger::replace`]; nothing else renames anything.
 
 use crate::event::{FileId, Now, SyncMode};
+use crate::keeper::clock::Reading;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::files::{File, Files, IO_BYTES_MAX, MAKE, READ_WRITE_CREATE};
 use crate::keeper::halt::Halt;
@@ -9,7 +10,9 @@ use crate::keeper::messages::{ExpiryClock, NamedSegment};
 use crate::keeper::port::{OpenHow, Port};
 use crate::planted::{Bug, planted};
 use crate::wal::files::{MANIFEST, MANIFEST_NEW, NumberedFile};
-use crate::wal::manifest::{ClockMark, Manifest, SegmentEntry, SegmentState};
+use crate::wal::manifest::{
+    COVER_BYTES, ClockMark, Manifest, ManifestFault, SLICE_BYTES, SegmentEntry, SegmentState,
+};
 use crate::wal::name::LogId;
 use std::collections::BTreeMap;
 
@@ -18,7 +21,7 @@ use std::collections::BTreeMap;
 pub(crate) enum NotReplaced {
     /// The old one is in force: nothing was renamed. It may be tried again.
     Before(Halt),
-    /// Either of the two is in force: the process must end.
+    /// Either of the two is in force, or the draft was our mistake: the process must end.
     Unknown(Halt),
 }
 
@@ -45,7 +48,19 @@ pub(crate) struct Ledger {
     ready: Vec<u64>,
     /// The next file number, ahead of the manifest's by what was made since.
     next_file: u64,
+    orphans: Vec<Orphan>,
 }
+
+/// A file that no manifest names and that could not be removed.
+#[derive(Debug)]
+struct Orphan {
+    name: String,
+    /// Bytes that it takes, at most.
+    bytes: u64,
+}
+
+/// This part of the longest manifest is kept for a start: one sixteenth.
+const START_SHARE: usize = 16;
 
 impl Ledger {
     pub(crate) fn new(port: Port, config: KeeperConfig, manifest: Manifest) -> Ledger {
@@ -61,6 +76,7 @@ impl Ledger {
             open: BTreeMap::new(),
             ready: Vec::new(),
             next_file: manifest.next_file,
+            orphans: Vec::new(),
             manifest,
         }
     }
@@ -93,32 +109,89 @@ impl Ledger {
         next.generation += 1;
         next.next_file = self.next_file;
         next.spares.extend(&self.ready);
-        next.clock = ClockMark {
-            expiry_s: self.expiry_now_s().max(next.clock.expiry_s),
-            wall_us: match planted(Bug::WithheldTimeDrained) {
-                true => next.clock.wall_us,
-                false => self.now().wall_us,
+        let expiry_s = self.expiry_now_s().max(next.clock.expiry_s);
+        next.clock = match planted(Bug::WithheldTimeDrained) {
+            true => ClockMark {
+                expiry_s,
+                wall_us: next.clock.wall_us,
             },
+            false => Reading::from(next.clock)
+                .next_mark(expiry_s, self.now().wall_us)
+                .into(),
         };
         next
     }
 
-    /// Makes a drafted manifest the one in force: write, sync, rename, sync the directory.
+    /// Bytes that the manifest may grow to while serving. The rest is for the start behind it, which ends all logs and
+    /// begins new ones.
+    pub(crate) fn growth_bytes_max(&self) -> usize {
+        let bytes_max = self.config.manifest_bytes_max;
+        bytes_max - bytes_max / START_SHARE
+    }
+
+    /// Bytes by which the manifest is longer than it should be: half of what can be read back. Most of a manifest is closed
+    /// segments, so some of those should go.
+    pub(crate) fn surplus_bytes(&self) -> usize {
+        let wanted_bytes = self.config.manifest_bytes_max / 2;
+        self.manifest.encoded_bytes().saturating_sub(wanted_bytes)
+    }
+
+    /// Replaces the manifest by one with more in it: refused where it would leave too little for a start.
+    pub(crate) async fn grow(&mut self, next: Manifest) -> Result<(), NotReplaced> {
+        let bytes = next.encoded_bytes();
+        let bytes_max = self.growth_bytes_max();
+        if bytes > bytes_max && bytes > self.manifest.encoded_bytes() {
+            return Err(NotReplaced::Before(Halt::ManifestFull { bytes, bytes_max }));
+        }
+        self.replace(next).await
+    }
+
+    /// Whether a slice with so many covers can be named.
+    pub(crate) fn has_place_for_slice(&self, covers: usize) -> Result<(), Halt> {
+        let bytes = self.manifest.encoded_bytes() + SLICE_BYTES + covers * COVER_BYTES;
+        let bytes_max = self.growth_bytes_max();
+        match bytes > bytes_max {
+            true => Err(Halt::ManifestFull { bytes, bytes_max }),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes a drafted manifest the one in force: write, sync, rename, sync the directory. One that could not be read back
+    /// is never written.
     pub(crate) async fn replace(&mut self, next: Manifest) -> Result<(), NotReplaced> {
         debug_assert!(next.generation > self.manifest.generation);
-        self.write_new(&next).await.map_err(NotReplaced::Before)?;
+        let bytes = match next.encode_within(self.config.manifest_bytes_max) {
+            Ok(bytes) => bytes,
+            Err(ManifestFault::TooLong { bytes, bytes_max }) => {
+                return Err(NotReplaced::Before(Halt::ManifestFull { bytes, bytes_max }));
+            }
+            // Our mistake. Nothing was written; to go on would build on what cannot be kept.
+            Err(fault) => return Err(NotReplaced::Unknown(Halt::Refused(fault.to_string()))),
+        };
+        self.write_new(&bytes).await.map_err(NotReplaced::Before)?;
         let renamed = self.files.rename(MANIFEST_NEW, MANIFEST).await;
         renamed.map_err(NotReplaced::Unknown)?;
         self.files.sync_dir().await.map_err(NotReplaced::Unknown)?;
         self.ready.clear();
         self.manifest = next;
+        self.show_counts();
         Ok(())
     }
 
-    async fn write_new(&self, next: &Manifest) -> Result<(), Halt> {
-        let bytes = next.encode();
+    /// What metrics show of the manifest in force.
+    fn show_counts(&self) {
+        let shown = &self.config.stats.keeper;
+        let manifest = &self.manifest;
+        shown.segments.set(manifest.segments_count() as u64);
+        shown.slices.set(manifest.slices.len() as u64);
+        shown.manifest_bytes.set(manifest.encoded_bytes() as u64);
+        let bytes_max = self.config.manifest_bytes_max as u64;
+        shown.manifest_bytes_max.set(bytes_max);
+    }
+
+    async fn write_new(&self, bytes: &[u8]) -> Result<(), Halt> {
         let file = self.files.open(MANIFEST_NEW, READ_WRITE_CREATE).await?;
-        let written = self.fill(&file, &bytes).await;
+        let written = self.fill(&file, bytes).await;
         self.files.close(&file).await;
         written
     }
@@ -133,6 +206,19 @@ impl Ledger {
     pub(crate) fn number(&mut self) -> u64 {
         self.next_file += 1;
         self.next_file - 1
+    }
+
+    /// Gives out no number of a file that is kept although no manifest names it.
+    pub(crate) fn leave_out(&mut self, name: &str) {
+        let Some(NumberedFile::Segment(number) | NumberedFile::Slice(number)) =
+            NumberedFile::parse(name)
+        else {
+            return;
+        };
+        // Numbers near the end of the space are never reached.
+        if number < u64::MAX / 2 {
+            self.next_file = self.next_file.max(number + 1);
+        }
     }
 
     /// Spares at hand, named by the manifest or not yet.
@@ -177,8 +263,31 @@ impl Ledger {
     /// Gives up a spare that could not be finished.
     pub(crate) async fn drop_spare(&mut self, spare: Spare) {
         self.files.close(&spare.file).await;
-        // What stays is void: the next start removes it.
-        let _ = self.files.unlink(&spare.file.name).await;
+        let _ = self.discard(spare.file.name, spare.zeroed_bytes).await;
+    }
+
+    /// Removes a file that no manifest names. Where that fails it is an orphan: [`Ledger::discard_orphans`] tries again, and
+    /// so does the next start.
+    pub(crate) async fn discard(&mut self, name: String, bytes: u64) -> Result<(), Halt> {
+        let unlinked = self.files.unlink(&name).await;
+        if unlinked.is_err() {
+            self.orphans.push(Orphan { name, bytes });
+        }
+        unlinked
+    }
+
+    /// Tries to remove all orphans; true if it removed any.
+    pub(crate) async fn discard_orphans(&mut self) -> bool {
+        let count = self.orphans.len();
+        for orphan in std::mem::take(&mut self.orphans) {
+            let _ = self.discard(orphan.name, orphan.bytes).await;
+        }
+        self.orphans.len() < count
+    }
+
+    /// Bytes of files that no manifest names and that could not be removed.
+    pub(crate) fn orphans_bytes(&self) -> u64 {
+        self.orphans.iter().map(|orphan| orphan.bytes).sum()
     }
 
     /// Makes one spare without a pause.

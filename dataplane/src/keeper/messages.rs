@@ -86,6 +86,8 @@ pub enum Shortage {
     Cap,
     /// The file system refuses to make files: read-only, immutable, or another owner's.
     Refused,
+    /// So many segments are kept that the manifest has no room for another.
+    Segments,
 }
 
 /// Keeper to shard.
@@ -133,12 +135,15 @@ pub struct SliceSet {
 /// Shard to keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToKeeper {
-    /// The first batch in segment `ordinal` is durable; the segment before is closed. Asks for the segment after it.
+    /// The first batch in segment `ordinal` is durable, or could not be written there; the segment before is closed. Asks
+    /// for the segment after it.
     Entered {
         /// The log.
         log: LogId,
         /// The segment that is in use now.
         ordinal: u32,
+        /// Whether its first batch is durable; otherwise that goes on in the segment that is asked for.
+        durable: bool,
         /// Seal epoch of the batches from here on.
         epoch: Epoch,
         /// The segment before it (none for the log's first).

@@ -22,14 +22,17 @@ mod partition;
 mod reading;
 mod recover;
 mod slices;
+mod strays;
 
 mod commands;
 mod crowd;
+mod publish;
 mod retain;
 mod room;
 mod seal;
 mod serve;
 mod short;
+pub mod stop;
 
 pub mod offline;
 mod quarantine;
@@ -37,21 +40,37 @@ mod quarantine;
 #[cfg(test)]
 mod test_disk;
 #[cfg(test)]
+mod test_shard;
+#[cfg(test)]
 mod test_world;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_clean_stop;
 #[cfg(test)]
+mod tests_clock;
+#[cfg(test)]
 mod tests_epochs;
+#[cfg(test)]
+mod tests_evidence;
+#[cfg(test)]
+mod tests_manifest;
 #[cfg(test)]
 mod tests_offline;
 #[cfg(test)]
 mod tests_quarantine;
 #[cfg(test)]
+mod tests_retain;
+#[cfg(test)]
+mod tests_room;
+#[cfg(test)]
 mod tests_serving;
 #[cfg(test)]
 mod tests_short;
+#[cfg(test)]
+mod tests_slices;
+#[cfg(test)]
+mod tests_stop;
 
 use crate::event::Now;
 use config::KeeperConfig;
@@ -61,6 +80,7 @@ use port::{KeeperEvent, KeeperOp, KeeperOps, Port};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
+use stop::Bound;
 
 /// The keeper as a state machine: its flows are one hand-polled future behind a [`Port`]. It is not `Send`: make it on
 /// the thread that steps it.
@@ -68,6 +88,7 @@ pub struct Keeper {
     port: Port,
     flow: Pin<Box<dyn Future<Output = ()>>>,
     ended: bool,
+    bound: Bound,
     crowd: Crowd,
 }
 
@@ -75,8 +96,12 @@ impl Keeper {
     /// The keeper of a gateway: recovers, serves, and ends with [`KeeperOp::Exit`]. WAL_DIR exists already.
     pub fn new(config: KeeperConfig) -> Keeper {
         let port = Port::default();
+        let bound = Bound::new(config.drain_delay_us);
         let flow = run(port.clone(), config);
-        Keeper::of(port, flow)
+        Keeper {
+            bound,
+            ..Keeper::of(port, flow)
+        }
     }
 
     /// A keeper that runs this flow, which talks to the world through a clone of this port only.
@@ -85,13 +110,19 @@ impl Keeper {
             port,
             flow: Box::pin(flow),
             ended: false,
+            bound: Bound::new(0),
             crowd: Crowd::default(),
         }
     }
 
     /// Takes what happened, goes on as far as that allows, and says what to do. The first step may have no events.
     pub fn step(&mut self, events: impl Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps {
-        let crowd = &mut self.crowd;
+        let (bound, crowd) = (&mut self.bound, &mut self.crowd);
+        let events = events.inspect(|event| {
+            if matches!(event, KeeperEvent::Terminate) {
+                bound.asked(now.mono_us);
+            }
+        });
         self.port
             .deliver(events.filter(|event| !crowd.hears(event)), now);
         if let Some(notice) = crowd.notice(now) {
@@ -100,6 +131,10 @@ impl Keeper {
         if !self.ended {
             let mut context = Context::from_waker(Waker::noop());
             self.ended = self.flow.as_mut().poll(&mut context).is_ready();
+        }
+        if !self.ended && self.port.is_waiting_for_a_file() {
+            // The flow cannot look at the time itself.
+            self.ended = self.bound.look(&self.port, now.mono_us);
         }
         self.port.drain()
     }

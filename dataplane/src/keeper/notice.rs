@@ -29,8 +29,15 @@ pub enum Notice {
         /// Units in all.
         of: u64,
     },
-    /// A file that no manifest names was removed.
+    /// A file that no manifest names was removed: nothing in it counted.
     VoidRemoved(String),
+    /// A file that no manifest names stays where it is.
+    StrayKept {
+        /// The file.
+        file: String,
+        /// Why it is not removed.
+        why: &'static str,
+    },
     /// An unconfirmed tail of a log was cut off.
     TornTail {
         /// The log.
@@ -118,6 +125,11 @@ pub enum Notice {
         /// Free bytes below which submits are refused; where the cap is meant, the cap.
         limit_bytes: u64,
     },
+    /// So many segments are kept that the oldest are deleted before their time.
+    TooManySegments {
+        /// How many.
+        segments: u64,
+    },
     /// A quarantine is about to give this up.
     GivingUp(String),
     /// Connections were closed to make room for new ones.
@@ -135,8 +147,15 @@ impl fmt::Display for Notice {
             Notice::Installed => write!(out, "new installation made"),
             Notice::Progress { what, done, of } => write!(out, "{what}: {done} of {of}"),
             Notice::VoidRemoved(file) => {
-                write!(out, "{file}: not named by the manifest, removed")
+                write!(
+                    out,
+                    "{file}: left over from a start or a deletion that was cut short; nothing in it counted, and it was removed"
+                )
             }
+            Notice::StrayKept { file, why } => write!(
+                out,
+                "{file}: not named by the manifest, and {why}; it is not used and stays where it is until you move it out of WAL_DIR"
+            ),
             Notice::TornTail {
                 log,
                 file,
@@ -213,6 +232,10 @@ impl fmt::Display for Notice {
             Notice::SpaceLow { bytes, .. } => {
                 write!(out, "room for the log again ({bytes} bytes free)")
             }
+            Notice::TooManySegments { segments } => write!(
+                out,
+                "{segments} log segments are kept, as many as the manifest has room for: the oldest are deleted before WAL_MAX_AGE says so; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"
+            ),
             Notice::GivingUp(plan) => write!(out, "giving up what is damaged: {plan}"),
             Notice::Crowded { closed_count } => write!(
                 out,
@@ -237,8 +260,9 @@ fn space_low(
         ),
         Shortage::Cap => write!(
             out,
-            "WAL_DIR takes {bytes} of the {limit_bytes} bytes that WAL_MAX_BYTES allows and nothing may be deleted: submits are answered 503; raise WAL_MAX_BYTES or release pins"
+            "WAL_DIR takes {bytes} of the {limit_bytes} bytes that WAL_MAX_BYTES (by default 80 % of the file system) allows and nothing may be deleted: submits are answered 503; raise WAL_MAX_BYTES, enlarge the file system or release pins"
         ),
+        Shortage::Segments => out.write_str("the manifest has no room for another log segment and none may be deleted: submits are answered 503; release pins, look for damaged logs with `flk wal verify`, and see docs/operations.md, too many segments"),
         Shortage::Refused => write!(
             out,
             "the file system refuses new files in WAL_DIR ({bytes} bytes are free, so it is not full): submits are answered 503; look for a read-only mount, for `chattr +i` or `+a` (lsattr -d), and at the owner and mode of WAL_DIR"

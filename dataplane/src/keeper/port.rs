@@ -278,6 +278,11 @@ impl Port {
         }
     }
 
+    /// Whether a file operation is under way.
+    pub(crate) fn is_waiting_for_a_file(&self) -> bool {
+        self.state.borrow().outstanding
+    }
+
     /// The step ends: operations go out.
     pub(crate) fn drain(&self) -> KeeperOps {
         std::mem::take(&mut self.state.borrow_mut().ops)

@@ -36,12 +36,17 @@ impl Readable {
     /// Opens any file.
     pub(crate) async fn open(files: &Files, name: &str, how: OpenHow) -> Result<Readable, Halt> {
         let file = files.open(name, how).await?;
-        let bytes = files.len(&file).await?;
-        Ok(Readable {
-            files: files.clone(),
-            file,
-            bytes,
-        })
+        match files.len(&file).await {
+            Ok(bytes) => Ok(Readable {
+                files: files.clone(),
+                file,
+                bytes,
+            }),
+            Err(halt) => {
+                files.close(&file).await;
+                Err(halt)
+            }
+        }
     }
 
     pub(crate) async fn close(self) {

@@ -2,7 +2,7 @@
 //! changes nothing; what a start changes of logs is in [`write_last_segments`], [`mark_ended`] and [`clean_up`], in this
 //! order around the one replacement of the manifest.
 
-use crate::keeper::files::{Files, MAKE, READ_WRITE_CREATE};
+use crate::keeper::files::{Files, MAKE, READ, READ_WRITE_CREATE};
 use crate::keeper::halt::Halt;
 use crate::keeper::harvest::{Dictionary, Harvest};
 use crate::keeper::ledger::Ledger;
@@ -15,13 +15,15 @@ use crate::wal::buffer::Blocks;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Extent, LogEntry, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Place, Sequence};
-use crate::wal::scan::{BatchAt, Ending, LogEnd, LogSource, ReadAt, Verdict, read_log};
+use crate::wal::scan::{BatchAt, Ending, LogEnd, LogSource, MadeBytes, ReadAt, Verdict, read_log};
 use crate::wal::segment::SegmentHeader;
 use std::collections::BTreeMap;
 
 /// A log that has not ended, as it was found.
 pub(crate) struct LogFound {
-    log: LogId,
+    pub(crate) log: LogId,
+    /// Its last sequence that counts.
+    pub(crate) last: Sequence,
     ending: Ending,
     /// The bytes of the batch that goes into the last segment.
     batch: Option<Vec<u8>>,
@@ -35,15 +37,13 @@ pub(crate) struct Ended {
     ends: Vec<(LogFound, Option<SegmentEntry>)>,
     /// Files of unused next segments that are good enough to be used again.
     pub(crate) unused: Vec<u64>,
+    /// Spares that are not: of another length, or another process reads them or has another name for them.
+    pub(crate) unfit: Vec<u64>,
 }
 
 /// How far the slices hold a log's decisions.
 pub(crate) fn covered_upto(manifest: &Manifest, log: LogId) -> Option<Sequence> {
-    let covers = manifest.slices.iter().flat_map(|slice| &slice.covers);
-    covers
-        .filter(|cover| cover.log == log)
-        .map(|cover| cover.upto)
-        .max()
+    manifest.covered_upto(log)
 }
 
 /// Index of the first segment whose decisions are not in a slice.
@@ -64,11 +64,15 @@ pub(crate) async fn read_logs(
 ) -> Result<Vec<LogFound>, Halt> {
     let mut found = Vec::new();
     let mut progress = Progress::of(ledger);
+    let mut lengths = made_lengths(ledger).await?;
+    lengths.push(ledger.config.segment_bytes);
+    let made = MadeBytes::agreed(lengths);
     for log in &ledger.manifest.logs {
         let from = first_uncovered(&ledger.manifest, log);
         if from == log.segments.len() && log.ended_at.is_some() {
             continue;
         }
+        refuse_short(ledger, log, made).await?;
         let (end, files) = read_one(ledger, log, from, harvest, dictionary, &mut progress).await?;
         if log.ended_at.is_none() {
             found.push(found_of(log, from, &end, &files).await?);
@@ -79,6 +83,46 @@ pub(crate) async fn read_logs(
     }
     progress.say(ledger);
     Ok(found)
+}
+
+/// The lengths of the files that were made for the last run to write: segments that are not closed, and spares.
+pub(crate) async fn made_lengths(ledger: &Ledger) -> Result<Vec<u64>, Halt> {
+    let manifest = &ledger.manifest;
+    let unfinished = manifest
+        .segments()
+        .filter(|(_, entry)| entry.state.extent().is_none());
+    let files = unfinished.map(|(_, entry)| entry.file);
+    let mut lengths = Vec::new();
+    for file in files.chain(manifest.spares.iter().copied()) {
+        let name = NumberedFile::Segment(file).to_string();
+        if let Some(file) = ledger.files.open_if_there(&name, READ).await? {
+            let bytes = ledger.files.len(&file).await;
+            ledger.files.close(&file).await;
+            lengths.push(bytes?);
+        }
+    }
+    Ok(lengths)
+}
+
+/// A segment that may be in use and is shorter than it was made has lost what stood in the rest. After a clean stop all
+/// that was in use is closed, and its length stated.
+async fn refuse_short(ledger: &Ledger, log: &LogEntry, made: MadeBytes) -> Result<(), Halt> {
+    if ledger.manifest.clean_stop {
+        return Ok(());
+    }
+    let unfinished = log.segments.iter();
+    for entry in unfinished.filter(|entry| entry.state.extent().is_none()) {
+        let readable = Readable::segment(ledger, entry).await?;
+        let fault = made.fault(readable.bytes());
+        readable.close().await;
+        if let Some(fault) = fault {
+            return Err(Halt::Damage {
+                file: file_name(log, entry.ordinal),
+                what: fault.to_string(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Time between two progress lines, in microseconds.
@@ -245,6 +289,7 @@ async fn found_of(
     };
     Ok(LogFound {
         log: log.id,
+        last: end.last,
         ending,
         batch,
         unused: end.unused.clone(),
@@ -279,6 +324,11 @@ pub(crate) async fn write_last_segments(
     found: Vec<LogFound>,
 ) -> Result<Ended, Halt> {
     let mut ended = Ended::default();
+    for file in ledger.manifest.spares.clone() {
+        if !may_serve_again(ledger, file).await? {
+            ended.unfit.push(file);
+        }
+    }
     for log in found {
         for file in unused_files(&ledger.manifest, &log) {
             if may_serve_again(ledger, file).await? {
@@ -303,7 +353,8 @@ fn unused_files(manifest: &Manifest, found: &LogFound) -> Vec<u64> {
     unused.map(|entry| entry.file).collect()
 }
 
-/// A file may become a segment again if nobody else reads it or has another name for it, and it is long enough.
+/// A file may become a segment if no other process reads it or has another name for it, and it has the length that all
+/// segments of a run have.
 async fn may_serve_again(ledger: &Ledger, file: u64) -> Result<bool, Halt> {
     let name = NumberedFile::Segment(file).to_string();
     let open = ledger.files.open(&name, ledger.segment_how()).await?;
@@ -408,6 +459,7 @@ pub(crate) fn mark_ended(next: &mut Manifest, ended: &Ended) {
         log.settled_upto = end.sequence;
         log.ended_at = Some(end);
     }
+    next.spares.retain(|spare| !ended.unfit.contains(spare));
     next.spares.extend(&ended.unused);
     next.logs
         .retain(|log| log.ended_at.is_none() || !log.segments.is_empty());

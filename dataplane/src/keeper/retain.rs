@@ -11,7 +11,7 @@ use crate::planted::{Bug, planted};
 use crate::wal::batch::{BATCH_BYTES_MAX, BatchHeader};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::{LogEntry, SegmentEntry};
+use crate::wal::manifest::{CLOSED_SEGMENT_BYTES, LogEntry, SegmentEntry};
 use crate::wal::name::LogId;
 use crate::wal::scan::ReadAt;
 use std::collections::BTreeMap;
@@ -23,6 +23,21 @@ struct Victim {
     ordinal: u32,
     file: u64,
     bytes: u64,
+}
+
+/// How much is to be deleted: all that was closed before a time, and more until so many bytes and segments are gone.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    older_than_s: u32,
+    bytes: u64,
+    segments: usize,
+}
+
+impl Wanted {
+    /// Whether nothing more need go, given when the next one was closed and what is going.
+    fn is_met(&self, closed_at_s: u32, freed_bytes: u64, segments: usize) -> bool {
+        closed_at_s >= self.older_than_s && freed_bytes >= self.bytes && segments >= self.segments
+    }
 }
 
 /// What a deletion did.
@@ -92,8 +107,8 @@ impl Service {
         found
     }
 
-    /// The oldest segments that may go: all closed before `older_than_s`, and more until `wanted_bytes` are freed.
-    async fn victims(&mut self, older_than_s: u32, wanted_bytes: u64) -> Result<Vec<Victim>, Halt> {
+    /// The oldest segments that may go, as many as are wanted.
+    async fn victims(&mut self, wanted: Wanted) -> Result<Vec<Victim>, Halt> {
         let mut queues: BTreeMap<LogId, Vec<SegmentEntry>> = BTreeMap::new();
         for log in &self.ledger.manifest.logs {
             let mut queue = log.segments[..self.deletable(log)].to_vec();
@@ -116,7 +131,7 @@ impl Service {
             let Some((at_s, log)) = oldest else {
                 return Ok(victims);
             };
-            if at_s >= older_than_s && freed_bytes >= wanted_bytes {
+            if wanted.is_met(at_s, freed_bytes, victims.len()) {
                 return Ok(victims);
             }
             let entry = queues.get_mut(&log).and_then(Vec::pop);
@@ -137,13 +152,22 @@ impl Service {
     pub(crate) async fn delete(
         &mut self,
         older_than_s: u32,
-        wanted_bytes: u64,
+        bytes: u64,
         dry: bool,
     ) -> Result<Deleted, Halt> {
+        let wanted = Wanted {
+            older_than_s,
+            bytes,
+            segments: 0,
+        };
+        self.delete_wanted(wanted, dry).await
+    }
+
+    async fn delete_wanted(&mut self, wanted: Wanted, dry: bool) -> Result<Deleted, Halt> {
         if !dry && (!self.all_switched() || self.pins.any()) {
             return Ok(Deleted::default());
         }
-        let victims = self.victims(older_than_s, wanted_bytes).await?;
+        let victims = self.victims(wanted).await?;
         let deleted = Deleted {
             segments: victims.len() as u32,
             bytes: victims.iter().map(|victim| victim.bytes).sum(),
@@ -188,13 +212,40 @@ impl Service {
     async fn remove_files(&mut self, victims: &[Victim]) {
         for victim in victims {
             let name = NumberedFile::Segment(victim.file).to_string();
-            if let Err(halt) = self.ledger.files.unlink(&name).await {
+            if let Err(halt) = self.ledger.discard(name, victim.bytes).await {
                 self.trouble("removing", &halt);
             }
         }
         if let Err(halt) = self.ledger.files.sync_dir().await {
             self.trouble("syncing", &halt);
         }
+    }
+
+    /// Deletes the oldest segments before their time where so many are kept that the manifest grows too long. What is not
+    /// sealed is sealed soon then.
+    pub(crate) async fn delete_surplus(&mut self) -> Result<bool, Halt> {
+        let surplus_bytes = self.ledger.surplus_bytes();
+        if surplus_bytes == 0 {
+            self.sealing.crowded = false;
+            return Ok(false);
+        }
+        if !self.sealing.crowded {
+            self.sealing.crowded = true;
+            self.ledger.port.say(Notice::TooManySegments {
+                segments: self.ledger.manifest.segments_count() as u64,
+            });
+        }
+        // Some more, so that not each further segment costs a deletion of its own.
+        let more_bytes = self.ledger.config.manifest_bytes_max / 32;
+        let wanted = Wanted {
+            older_than_s: 0,
+            bytes: 0,
+            segments: (surplus_bytes + more_bytes).div_ceil(CLOSED_SEGMENT_BYTES),
+        };
+        let deleted = self.delete_wanted(wanted, false).await?;
+        let crowded_out = &self.ledger.config.stats.keeper.segments_crowded_out;
+        crowded_out.add(u64::from(deleted.segments));
+        Ok(deleted.segments > 0)
     }
 
     /// Deletes segments that are older than configured.

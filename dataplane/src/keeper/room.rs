@@ -2,7 +2,7 @@
 //! what may go, lets a shard wait for its next segment rather than take what a start needs, and has submits answered 503
 //! only where nothing can be freed.
 
-use crate::event::{Errno, ShardId};
+use crate::event::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::halt::Halt;
 use crate::keeper::messages::{Shortage, ToShard};
@@ -53,7 +53,7 @@ pub(crate) struct Room {
     pub(crate) reserve_bytes: u64,
     /// Bytes that WAL_DIR may take.
     pub(crate) cap_bytes: u64,
-    /// Bytes by which the log grows while something is freed.
+    /// Bytes by which the log grows while something is freed, or that the next merge of slices writes.
     ahead_bytes: u64,
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn start_bytes(manifest: &Manifest, config: &KeeperConfig, spares: us
     let last_bytes = batch_bytes + 2 * BLOCK_BYTES as u64;
     let first_segments = shards.saturating_sub(spares as u64);
     let manifest_bytes =
-        2 * manifest.encode().len() as u64 + (live + shards) * MANIFEST_BYTES_PER_LOG;
+        2 * manifest.encoded_bytes() as u64 + (live + shards) * MANIFEST_BYTES_PER_LOG;
     live * last_bytes
         + first_segments * config.segment_bytes
         + manifest_bytes
@@ -151,6 +151,8 @@ pub(crate) struct Space {
     pub(crate) naming: Option<Shortage>,
     /// More should be freed as soon as shards use the new slices.
     pub(crate) hurried: bool,
+    /// The next seal is for room: segments in use need not be closed for it.
+    pub(crate) seals: bool,
     pub(crate) pace: Pace,
     /// Until then shards are expected to use the newest slices.
     switch_due_us: u64,
@@ -200,7 +202,10 @@ impl Service {
             slice_bytes,
             reserve_bytes: start_bytes + slice_bytes + next_bytes,
             cap_bytes,
-            ahead_bytes: grown_bytes.max(next_bytes).min(cap_bytes / 4),
+            ahead_bytes: grown_bytes
+                .max(next_bytes)
+                .max(self.merge_bytes_wanted())
+                .min(cap_bytes / 4),
         })
     }
 
@@ -251,7 +256,7 @@ impl Service {
             && self.bytes_by_fate().0 == 0;
         if wanting && can_seal {
             self.sealing.wanted = true;
-            self.sealing.for_room = true;
+            self.space.seals = true;
         }
         let switching = !self.all_switched() && now_us < self.space.switch_due_us;
         let hopeful = !self.pins.any() && (freed || can_seal || switching);
@@ -289,15 +294,5 @@ impl Service {
             bytes: taken_bytes,
             limit_bytes,
         });
-    }
-}
-
-impl Errno {
-    /// The file system refuses changes: not permitted, no access, or mounted read-only.
-    pub(crate) fn is_refusal(self) -> bool {
-        const EPERM: i32 = 1;
-        const EACCES: i32 = 13;
-        const EROFS: i32 = 30;
-        matches!(self.0, EPERM | EACCES | EROFS)
     }
 }

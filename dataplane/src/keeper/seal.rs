@@ -1,45 +1,38 @@
-//! Sealing and the life of slices: decisions of closed segments move into an immutable slice; adjacent slices merge;
-//! expired ones go. A slice is durable under its name before the manifest names it, and an old one is removed only when no
-//! shard reads it any more.
+//! Sealing: when it is due, which closed segments it takes, and their decisions out of them. It never changes what a log
+//! holds; slices are written, published and removed in `publish`.
 
 use crate::dedup::Epoch;
-use crate::dedup::slice::{SliceError, SliceMeta, SliceWriter};
+use crate::dedup::table::BYTES_PER_KEY;
 use crate::event::{Errno, ShardId};
-use crate::keeper::files::{File, MAKE};
-use crate::keeper::fold::Fold;
 use crate::keeper::halt::Halt;
 use crate::keeper::harvest::Harvest;
-use crate::keeper::ledger::NotReplaced;
-use crate::keeper::load::report_conflicts;
-use crate::keeper::messages::{SliceSet, ToShard};
+use crate::keeper::messages::ToShard;
 use crate::keeper::notice::Notice;
-use crate::keeper::partition;
 use crate::keeper::port::KeeperOp;
+use crate::keeper::publish::{InUse, Retired};
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::{file_name, first_uncovered};
 use crate::keeper::serve::{Service, ShardState, Stop};
-use crate::keeper::slices::{Merge, Slice, partitions_of};
+use crate::keeper::slices::{Merge, Slice};
 use crate::planted::{Bug, planted};
-use crate::wal::files::NumberedFile;
-use crate::wal::manifest::{Cover, LogEntry, SegmentState, SliceEntry};
+use crate::wal::manifest::{Cover, LogEntry, SegmentState};
 use crate::wal::name::{LogId, Place, Sequence};
 use crate::wal::scan::{LogSource, Verdict, read_log};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// How long a seal waits for shards to roll, in microseconds. One that writes nothing in that time keeps its segment.
-const ROLL_WAIT_US: u64 = 2_000_000;
-
-/// A slice is written in pieces of about this many bytes.
-const PIECE_BYTES: usize = 1 << 20;
-
-/// A merge that failed is tried again after this time, in microseconds: one hour.
-const MERGE_AGAIN_US: u64 = 3_600_000_000;
+pub(crate) const ROLL_WAIT_US: u64 = 2_000_000;
 
 /// What is sealed leaves the shards' memory. While one of them has nearly none left, a seal follows the last one after this
-/// time, in microseconds.
+/// time, in microseconds. It doubles with each seal that cannot have helped.
 const SEAL_PRESSED_US: u64 = 5_000_000;
+
+/// It doubles at most so often: to five minutes.
+const UNHELPFUL_MAX: u32 = 6;
+
+/// A seal helps against full memory if it moves this part of it into a slice: about what admission waits for.
+const HELPFUL_SHARE: u64 = 64;
 
 /// A log of which something could not be read for a reason that may pass is tried again after this time, in microseconds.
 const READ_AGAIN_US: u64 = 10_000_000;
@@ -76,35 +69,44 @@ pub(crate) struct Sealing {
     /// Version of the newest set that shards were told of.
     pub(crate) version: u64,
     /// The slices in force.
-    pub(crate) slices: Vec<Rc<Slice>>,
+    pub(crate) slices: Vec<InUse>,
     /// Logs that something could not be read of.
     pub(crate) blocked: BTreeMap<LogId, Blocked>,
     /// Room is short: seal soon, so that segments may be deleted.
     pub(crate) wanted: bool,
-    /// That is why: segments in use need not be closed for it.
-    pub(crate) for_room: bool,
     /// Monotonic time of the last seal.
     last_us: u64,
+    /// Seals since the last one that can have helped against full memory.
+    unhelpful: u32,
     /// Merging failed: not before this monotonic time again.
-    merge_again_us: u64,
+    pub(crate) merge_again_us: u64,
+    /// Files of slices that could not be read whole: they are merged no more.
+    pub(crate) unmergeable: BTreeSet<u64>,
+    /// Orphans are tried again at this monotonic time.
+    pub(crate) orphans_again_us: u64,
+    /// It was said that there are too many segments.
+    pub(crate) crowded: bool,
     /// Seal epoch that shards were last told to begin.
     epoch: Epoch,
     /// What shards were last told as sealed.
-    sealed_epoch: Epoch,
-    /// Slices that no manifest names any more, until all shards use this version.
-    retired: Vec<(u64, Rc<Slice>)>,
+    pub(crate) sealed_epoch: Epoch,
+    /// Slices that no manifest names any more, until all shards use the set without them.
+    pub(crate) retired: Vec<Retired>,
 }
 
 impl Sealing {
     pub(crate) fn new(slices: Vec<Rc<Slice>>, now_us: u64) -> Sealing {
         Sealing {
             version: 0,
-            slices,
+            slices: slices.into_iter().map(InUse::of).collect(),
             blocked: BTreeMap::new(),
             wanted: false,
-            for_room: false,
             last_us: now_us,
+            unhelpful: 0,
             merge_again_us: 0,
+            unmergeable: BTreeSet::new(),
+            orphans_again_us: 0,
+            crowded: false,
             epoch: Epoch::FIRST,
             sealed_epoch: Epoch::EARLIER_RUNS.previous(),
             retired: Vec::new(),
@@ -150,16 +152,30 @@ impl Service {
         let config = &self.ledger.config;
         let waited_us = self.ledger.now().mono_us - self.sealing.last_us;
         let pressed = self.shards.iter().any(|shard| shard.pressed);
+        // What is too much in the manifest goes once it is sealed.
+        let crowded = self.ledger.surplus_bytes() > 0 && self.unsealed_bytes() > 0;
         self.sealing.wanted
             || waited_us >= config.seal_every_us
-            || pressed && waited_us >= SEAL_PRESSED_US
+            || pressed && waited_us >= SEAL_PRESSED_US << self.sealing.unhelpful
+            || crowded && waited_us >= SEAL_PRESSED_US
             || self.unsealed_bytes() > config.seal_bytes_max
+    }
+
+    /// Counts seals under pressure on memory that cannot have ended it: they come at ever longer intervals, as each closes a
+    /// segment of every log.
+    fn note_help(&mut self, decisions: u64) {
+        let keys = self.ledger.config.dedup_memory_bytes_max / BYTES_PER_KEY;
+        let pressed = self.shards.iter().any(|shard| shard.pressed);
+        self.sealing.unhelpful = match !pressed || decisions >= keys / HELPFUL_SHARE {
+            true => 0,
+            false => UNHELPFUL_MAX.min(self.sealing.unhelpful + 1),
+        };
     }
 
     /// Seals what is closed, having asked shards to close what they have.
     pub(crate) async fn seal(&mut self) -> Result<(), Halt> {
         self.sealing.wanted = false;
-        if !self.sealing.for_room {
+        if !self.space.seals {
             self.roll_all().await?;
         }
         let now_us = self.ledger.now().mono_us;
@@ -171,31 +187,23 @@ impl Service {
         let mut count = 0;
         for (log, index) in segments {
             self.attend().await?;
+            if self.stop != Stop::No {
+                return Ok(()); // A stop has a bound.
+            }
             if self.sealing.blocked.contains_key(&log) {
                 continue;
-            }
-            if harvest.decisions.len() >= self.ledger.config.held_count_max() {
-                // The rest is for the next seal, and it needs no shard to close anything.
-                self.sealing.wanted = true;
-                break;
             }
             if let Some(last) = self.harvest_segment(log, index, &mut harvest).await? {
                 covers.insert(log, last);
                 count += 1;
             }
         }
-        if covers.is_empty() {
-            return Ok(());
-        }
-        let covers = covers.into_iter().map(|(log, upto)| Cover { log, upto });
-        let merge = Merge::of(&[], harvest.decisions).await?;
-        let Some(entry) = self.write_slice(merge, covers.collect()).await? else {
-            return Ok(());
+        let sealed = match covers.is_empty() {
+            true => None,
+            false => self.publish_sealed(covers, harvest).await?,
         };
-        let decisions = entry.entries;
-        let mut next = self.ledger.draft();
-        next.slices.push(entry);
-        if self.publish(next).await? {
+        self.note_help(sealed.unwrap_or(0));
+        if let Some(decisions) = sealed {
             self.ledger.port.say(Notice::Sealed {
                 decisions,
                 segments: count,
@@ -204,10 +212,35 @@ impl Service {
         Ok(())
     }
 
+    /// Puts decisions into a slice of their own and publishes it: how many they are, if that went well.
+    async fn publish_sealed(
+        &mut self,
+        covers: BTreeMap<LogId, Sequence>,
+        harvest: Harvest,
+    ) -> Result<Option<u64>, Halt> {
+        let covers = covers.into_iter().map(|(log, upto)| Cover { log, upto });
+        let covers: Vec<Cover> = covers.collect();
+        if let Err(halt) = self.ledger.has_place_for_slice(covers.len()) {
+            self.trouble("sealing", &halt);
+            return Ok(None);
+        }
+        let merge = Merge::of(&[], harvest.decisions).await?;
+        let Some(made) = self.write_slice(merge, covers).await? else {
+            return Ok(None);
+        };
+        let decisions = made.entry.entries;
+        let mut next = self.ledger.draft();
+        next.slices.push(made.entry.clone());
+        let published = self.publish(next, Some(made)).await?;
+        Ok(published.then_some(decisions))
+    }
+
     /// Begins the next seal epoch and waits a while for all shards.
     async fn roll_all(&mut self) -> Result<(), Halt> {
-        if self.sealing.epoch.ahead_of(self.sealing.sealed_epoch) >= Epoch::LEAD_MAX {
-            // Nothing that was begun could be published: to divide the logs further would bring nothing.
+        // Where nothing that was begun could be published, to divide the logs further would bring nothing; where there are too
+        // many segments already, it would do harm.
+        let lead = self.sealing.epoch.ahead_of(self.sealing.sealed_epoch);
+        if lead >= Epoch::LEAD_MAX || self.ledger.surplus_bytes() > 0 {
             return Ok(());
         }
         self.sealing.epoch = self.sealing.epoch.next();
@@ -237,8 +270,11 @@ impl Service {
         index: usize,
         harvest: &mut Harvest,
     ) -> Result<Option<Sequence>, Halt> {
+        // Where no more may be held, the rest is for the next seal.
+        let is_full = harvest.decisions.len() >= self.ledger.config.held_count_max();
+        self.sealing.wanted |= is_full;
         let log = self.ledger.manifest.logs.iter().find(|log| log.id == id);
-        let Some(log) = log.cloned() else {
+        let Some(log) = log.filter(|_| !is_full).cloned() else {
             return Ok(None);
         };
         let ordinal = log.segments[index].ordinal;
@@ -318,151 +354,8 @@ impl Service {
         Ok(end.last)
     }
 
-    /// Writes a slice and makes it durable under its name. Nothing if there was trouble that may pass.
-    async fn write_slice(
-        &mut self,
-        merge: Merge,
-        covers: Vec<Cover>,
-    ) -> Result<Option<SliceEntry>, Halt> {
-        let number = self.ledger.number();
-        let name = NumberedFile::Slice(number).to_string();
-        let file = match self.ledger.files.open(&name, MAKE).await {
-            Ok(file) => file,
-            Err(halt) => {
-                self.trouble("making", &halt);
-                return Ok(None);
-            }
-        };
-        let written = self.fill_slice(&file, number, merge, covers).await;
-        self.ledger.files.close(&file).await;
-        match written {
-            Ok(entry) => Ok(Some(entry)),
-            Err(halt @ (Halt::Io { .. } | Halt::Damage { .. })) => {
-                self.trouble("writing", &halt);
-                // What stays is void: the next start removes it.
-                let _ = self.ledger.files.unlink(&name).await;
-                Ok(None)
-            }
-            Err(halt) => Err(halt),
-        }
-    }
-
-    async fn fill_slice(
-        &mut self,
-        file: &File,
-        number: u64,
-        mut merge: Merge,
-        covers: Vec<Cover>,
-    ) -> Result<SliceEntry, Halt> {
-        let id = u64::from_le_bytes(self.ledger.files.random().await?);
-        let manifest = &self.ledger.manifest;
-        let mut writer = SliceWriter::new(SliceMeta {
-            slice_id: id,
-            generation: manifest.generation,
-            installation: manifest.installation,
-            incarnation: manifest.incarnation,
-            secret: manifest.secret,
-        });
-        let refused = |fault: SliceError| Halt::Refused(format!("{}: {fault}", file.name));
-        // The manifest that will name this slice carries a clock at least as late: what is left out here stays expired.
-        let now_s = self.ledger.expiry_now_s();
-        let mut fold = Fold::default();
-        let mut offset = 0;
-        loop {
-            let next = merge.next().await?;
-            let outcome = match next {
-                Some(decided) => fold.push(decided),
-                None => fold.finish(),
-            };
-            if let Some(outcome) = outcome.filter(|it| it.live_at(now_s)) {
-                writer.push(&outcome).map_err(refused)?;
-            }
-            if writer.ready_bytes() >= PIECE_BYTES {
-                offset += self.put(file, offset, &writer.take_ready()).await?;
-                self.attend().await?;
-            }
-            if next.is_none() {
-                break;
-            }
-        }
-        report_conflicts(&self.ledger.port, &mut fold);
-        let sealed = writer
-            .finish(self.dictionary.versions(), &covers)
-            .map_err(refused)?;
-        self.put(file, offset, &sealed.bytes).await?;
-        self.ledger.files.sync(file).await?;
-        self.ledger.files.sync_dir().await?;
-        Ok(sealed.summary.entry(number, id, covers))
-    }
-
-    async fn put(&self, file: &File, offset: u64, bytes: &[u8]) -> Result<u64, Halt> {
-        self.ledger.files.write(file, offset, bytes).await?;
-        Ok(bytes.len() as u64)
-    }
-
-    /// Makes a drafted manifest with other slices the one in force and tells the shards. False if it has to be tried
-    /// again.
-    async fn publish(&mut self, mut next: crate::wal::manifest::Manifest) -> Result<bool, Halt> {
-        self.note_settled(&mut next);
-        match self.ledger.replace(next).await {
-            Ok(()) => {}
-            Err(NotReplaced::Before(halt)) => {
-                self.trouble("replacing", &halt);
-                return Ok(false);
-            }
-            Err(not) => return Err(not.into()),
-        }
-        let mut slices = Vec::new();
-        for entry in self.ledger.manifest.slices.clone() {
-            let known = self
-                .sealing
-                .slices
-                .iter()
-                .find(|it| it.number == entry.file);
-            slices.push(match known {
-                Some(slice) => slice.clone(),
-                None => Rc::new(Slice::open(&self.ledger, &entry, &mut self.dictionary).await?),
-            });
-        }
-        self.sealing.version += 1;
-        for slice in std::mem::replace(&mut self.sealing.slices, slices) {
-            let kept = self
-                .sealing
-                .slices
-                .iter()
-                .any(|it| it.number == slice.number);
-            if !kept {
-                self.sealing.retired.push((self.sealing.version, slice));
-            }
-        }
-        self.tell_slices().await?;
-        Ok(true)
-    }
-
-    /// Tells all shards to use the slices in force.
-    pub(crate) async fn tell_slices(&mut self) -> Result<(), Halt> {
-        let owners = partition::owners(self.ledger.config.shards);
-        self.sealing.sealed_epoch = self.sealed_epoch();
-        for shard in 0..self.ledger.config.shards {
-            let partitions = partitions_of(&owners, ShardId(shard));
-            let mut views = Vec::new();
-            for slice in self.sealing.slices.clone() {
-                views.push(slice.view(partitions.clone()).await?);
-            }
-            let set = SliceSet {
-                version: self.sealing.version,
-                sealed_epoch: self.sealing.sealed_epoch,
-                slices: views,
-            };
-            self.ledger
-                .port
-                .tell(ShardId(shard), ToShard::Slices(Arc::new(set)));
-        }
-        Ok(())
-    }
-
     /// The newest epoch of which everything is in slices: one before the oldest of which something may not be.
-    fn sealed_epoch(&self) -> Epoch {
+    pub(crate) fn sealed_epoch(&self) -> Epoch {
         let start = self.ledger.manifest.start;
         let mut oldest = self.sealing.epoch;
         for shard in &self.shards {
@@ -492,111 +385,5 @@ impl Service {
             "what is sealed stays sealed"
         );
         sealed
-    }
-
-    /// Whether all shards use the newest set of slices.
-    pub(crate) fn all_switched(&self) -> bool {
-        let version = self.sealing.version;
-        self.shards.iter().all(|shard| shard.switched >= version)
-    }
-
-    /// Waits a while until all shards use the newest set of slices.
-    pub(crate) async fn await_switched(&mut self) -> Result<(), Halt> {
-        let until_us = self.ledger.now().mono_us + ROLL_WAIT_US;
-        loop {
-            self.attend().await?;
-            if self.all_switched() || self.ledger.now().mono_us >= until_us {
-                return Ok(());
-            }
-            self.ledger.port.put(KeeperOp::Wake(until_us));
-            let event = self.ledger.port.event().await;
-            self.note(event);
-        }
-    }
-
-    /// Removes retired slices that nobody reads, drops expired ones from the manifest, merges where there are too many.
-    pub(crate) async fn tidy_slices(&mut self) -> Result<bool, Halt> {
-        if !self.all_switched() || self.pins.any() {
-            return Ok(false);
-        }
-        for (_, slice) in std::mem::take(&mut self.sealing.retired) {
-            let name = slice.readable.file.name.clone();
-            self.ledger.files.close_id(slice.readable.file.id).await;
-            if let Err(halt) = self.ledger.files.unlink(&name).await {
-                self.trouble("removing", &halt);
-            }
-        }
-        if self.drop_expired().await? {
-            return Ok(true);
-        }
-        self.merge_adjacent().await
-    }
-
-    /// A slice goes when all in it is expired. What it covered is said by a slice beside it from then on, so the last
-    /// one stays.
-    async fn drop_expired(&mut self) -> Result<bool, Halt> {
-        let now_s = self.ledger.expiry_now_s() + u32::from(planted(Bug::SliceDroppedEarly));
-        let slices = &self.ledger.manifest.slices;
-        let expired = slices.iter().position(|slice| slice.expiry_max <= now_s);
-        let Some(index) = expired.filter(|_| slices.len() > 1) else {
-            return Ok(false);
-        };
-        let mut next = self.ledger.draft();
-        let gone = next.slices.remove(index);
-        let heir = index.min(next.slices.len() - 1);
-        next.slices[heir].covers =
-            self.joined_covers([&gone.covers, &next.slices[heir].covers].into_iter());
-        self.publish(next).await
-    }
-
-    /// The furthest cover of each log that still has segments.
-    fn joined_covers<'a>(&self, all: impl Iterator<Item = &'a Vec<Cover>>) -> Vec<Cover> {
-        let mut upto: BTreeMap<LogId, Sequence> = BTreeMap::new();
-        for cover in all.flatten() {
-            let at = upto.entry(cover.log).or_default();
-            *at = (*at).max(cover.upto);
-        }
-        let logs = &self.ledger.manifest.logs;
-        upto.retain(|id, _| logs.iter().any(|log| log.id == *id));
-        upto.into_iter()
-            .map(|(log, upto)| Cover { log, upto })
-            .collect()
-    }
-
-    /// Merges the smallest pair of time-adjacent slices that spans no more than a tenth of the TTL.
-    async fn merge_adjacent(&mut self) -> Result<bool, Halt> {
-        let slices = &self.ledger.manifest.slices;
-        let few = slices.len() <= self.ledger.config.slices_count_max as usize;
-        if few || self.ledger.now().mono_us < self.sealing.merge_again_us {
-            return Ok(false);
-        }
-        let span_s = |a: &SliceEntry, b: &SliceEntry| {
-            a.decided_last.max(b.decided_last) - a.decided_first.min(b.decided_first)
-        };
-        let pairs = slices.iter().zip(slices.iter().skip(1)).enumerate();
-        let best = pairs
-            .filter(|(_, (a, b))| span_s(a, b) <= self.ledger.config.ttl_s / 10)
-            .min_by_key(|(_, (a, b))| a.entries + b.entries)
-            .map(|(index, (a, b))| (index, vec![a.covers.clone(), b.covers.clone()]));
-        let Some((index, covers)) = best else {
-            return Ok(false);
-        };
-        let covers = self.joined_covers(covers.iter());
-        let pair: Vec<Rc<Slice>> = self.sealing.slices[index..index + 2].to_vec();
-        let entry = match Merge::of(&pair, Vec::new()).await {
-            Ok(merge) => self.write_slice(merge, covers).await?,
-            Err(halt) => {
-                self.trouble("reading", &halt);
-                None
-            }
-        };
-        let Some(entry) = entry else {
-            self.sealing.merge_again_us = self.ledger.now().mono_us + MERGE_AGAIN_US;
-            return Ok(false);
-        };
-        let mut next = self.ledger.draft();
-        next.slices[index] = entry;
-        next.slices.remove(index + 1);
-        self.publish(next).await
     }
 }

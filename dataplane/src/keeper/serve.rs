@@ -18,7 +18,7 @@ use crate::keeper::short::Short;
 use crate::keeper::start::Started;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::{Extent, Manifest, SegmentEntry, SegmentState};
+use crate::wal::manifest::{Extent, LogEntry, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Sequence};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -38,24 +38,26 @@ pub(crate) struct ShardState {
     pub(crate) switched: u64,
     /// Its table is nearly full.
     pub(crate) pressed: bool,
-    idle: bool,
-    finished: bool,
+    pub(crate) idle: bool,
+    pub(crate) finished: bool,
     /// The segment that its log ended in.
-    ended_in: Option<ClosedSegment>,
+    pub(crate) ended_in: Option<ClosedSegment>,
 }
 
 /// A shard entered a segment: name the one after it.
 #[derive(Clone, Copy, Debug)]
-struct Entered {
+pub(crate) struct Entered {
     shard: ShardId,
-    log: LogId,
+    pub(crate) log: LogId,
     ordinal: u32,
-    closed: Option<ClosedSegment>,
+    /// Whether its first batch is durable.
+    durable: bool,
+    pub(crate) closed: Option<ClosedSegment>,
 }
 
 /// What shards say that must be dealt with in order.
 #[derive(Clone, Copy, Debug)]
-enum Asked {
+pub(crate) enum Asked {
     Entered(Entered),
     /// A shard began a seal epoch without a roll. It counts only once all that was closed before is in the manifest.
     Epoch {
@@ -86,12 +88,14 @@ pub(crate) struct Service {
     /// Set where a start found more than fits, until shards answer from slices.
     pub(crate) short: Option<Short>,
     pub(crate) stop: Stop,
+    /// Monotonic time at which the process ends whatever is missing, once a stop was asked for.
+    pub(crate) stop_by_us: u64,
     pub(crate) space: Space,
     /// Expiry clock at which each closed segment was closed, where that is known.
     pub(crate) closed_at_s: BTreeMap<(LogId, u32), u32>,
     /// Seal epoch of the segments of live logs.
     pub(crate) epochs: BTreeMap<(LogId, u32), Epoch>,
-    asked: VecDeque<Asked>,
+    pub(crate) asked: VecDeque<Asked>,
     /// Naming failed: not before this monotonic time again.
     name_again_us: u64,
     look_again_us: u64,
@@ -127,6 +131,7 @@ impl Service {
             pins: Pins::default(),
             short,
             stop: Stop::No,
+            stop_by_us: u64::MAX,
             space: Space::default(),
             closed_at_s: BTreeMap::new(),
             epochs: BTreeMap::new(),
@@ -178,7 +183,10 @@ impl Service {
         }
         self.look_again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
         self.look_at_space().await?;
-        if self.sealing.for_room {
+        if self.delete_surplus().await? {
+            return Ok(true);
+        }
+        if self.space.seals {
             // Before all that takes room, or time: a shard may wait for it.
             return self.seal_for_room().await;
         }
@@ -199,18 +207,20 @@ impl Service {
     async fn seal_for_room(&mut self) -> Result<bool, Halt> {
         let version_before = self.sealing.version;
         self.seal().await?;
-        self.sealing.for_room = false;
+        self.space.seals = false;
         self.note_seal_for_room(version_before);
         self.look_again_us = 0;
         Ok(true)
     }
 
-    /// Takes the events that have come and names the segments that shards ask for.
+    /// Takes the events that have come, answers commands that only ask, and names the segments that shards ask for.
     pub(crate) async fn attend(&mut self) -> Result<(), Halt> {
         loop {
             while let Some(event) = self.ledger.port.try_event() {
                 self.note(event);
             }
+            self.refuse_to_stop_later()?;
+            self.answer_questions().await?;
             if self.ledger.now().mono_us < self.name_again_us {
                 return Ok(());
             }
@@ -249,16 +259,8 @@ impl Service {
         match event {
             KeeperEvent::FromShard(shard, message) => self.note_shard(shard, message),
             KeeperEvent::Command { id, line } => self.commands.push_back((id, line)),
-            KeeperEvent::Terminate if matches!(self.stop, Stop::No | Stop::Draining) => {
-                if self.stop == Stop::No {
-                    self.stop = Stop::Draining;
-                    self.ledger.port.say(Notice::Draining);
-                }
-                for shard in 0..self.ledger.config.shards {
-                    self.ledger.port.tell(ShardId(shard), ToShard::Drain);
-                }
-            }
-            KeeperEvent::Terminate | KeeperEvent::Tick | KeeperEvent::FileDone(_) => {}
+            KeeperEvent::Terminate => self.note_terminate(),
+            KeeperEvent::Tick | KeeperEvent::FileDone(_) => {}
         }
     }
 
@@ -266,6 +268,7 @@ impl Service {
         if let ToKeeper::Entered {
             log,
             ordinal,
+            durable,
             epoch,
             closed,
         } = message
@@ -275,6 +278,7 @@ impl Service {
                 shard: id,
                 log,
                 ordinal,
+                durable,
                 closed,
             }));
         }
@@ -329,12 +333,7 @@ impl Service {
         else {
             return Ok(false);
         };
-        let Some(closed_file) = enter(&mut next, &entered, named) else {
-            return Err(Halt::Refused(format!(
-                "shard {} entered segment {} of log {}, which was not named to it",
-                entered.shard.0, entered.ordinal, entered.log
-            )));
-        };
+        let closed_file = enter(&mut next, &entered, Some(named))?;
         self.note_settled(&mut next);
         if premature {
             let early = self.ledger.open_for_shard(entered.log, &named).await?;
@@ -342,10 +341,16 @@ impl Service {
                 .port
                 .tell(entered.shard, ToShard::Segment(early));
         }
-        match self.ledger.replace(next).await {
+        match self.ledger.grow(next).await {
             Ok(()) => {}
+            Err(NotReplaced::Before(halt @ Halt::ManifestFull { .. })) if !premature => {
+                self.no_room_in_manifest(&halt);
+                return Ok(false);
+            }
             Err(NotReplaced::Before(halt)) if !premature => {
-                self.trouble("naming a segment", &halt);
+                self.naming_trouble("naming a segment", &halt);
+                self.space.naming = Some(refusal(&halt));
+                self.look_again_us = 0;
                 return Ok(false);
             }
             Err(not) => return Err(not.into()),
@@ -360,6 +365,15 @@ impl Service {
         self.space.naming = None;
         self.space.pace.named(self.ledger.config.segment_bytes);
         Ok(true)
+    }
+
+    /// A segment that a shard waits for has no place in the manifest: submits wait until segments are deleted.
+    fn no_room_in_manifest(&mut self, halt: &Halt) {
+        if self.space.naming != Some(Shortage::Segments) {
+            self.trouble("naming a segment", halt);
+        }
+        self.space.naming = Some(Shortage::Segments);
+        self.look_again_us = 0;
     }
 
     /// Looks that there is room for the segment that a shard waits for, and makes it unless there is a spare. What is short
@@ -380,9 +394,16 @@ impl Service {
         match self.ledger.make_spare().await {
             Ok(()) => Ok(None),
             Err(halt) => {
-                self.trouble("making a segment ready", &halt);
+                self.naming_trouble("making a segment ready", &halt);
                 Ok(Some(refusal(&halt)))
             }
+        }
+    }
+
+    /// Says that a segment could not be named: once, not at each of ten attempts a second.
+    fn naming_trouble(&self, doing: &'static str, halt: &Halt) {
+        if self.space.naming != Some(refusal(halt)) {
+            self.trouble(doing, halt);
         }
     }
 
@@ -404,7 +425,7 @@ impl Service {
     }
 
     /// Cuts the unused tail of a closed segment off. The file comes back, open no longer as far as the ledger knows.
-    async fn cut_unused(
+    pub(crate) async fn cut_unused(
         &mut self,
         log: LogId,
         closed: &ClosedSegment,
@@ -419,26 +440,6 @@ impl Service {
             self.trouble("truncating", &halt);
         }
         Some(file)
-    }
-
-    /// Writes into a drafted manifest that the segments in use are closed: whatever is missing of them later was durable.
-    /// They come back with the numbers of their files.
-    fn close_last_segments(&self, next: &mut Manifest) -> Vec<(LogId, ClosedSegment, u64)> {
-        let mut all = Vec::new();
-        for shard in &self.shards {
-            let log = next.logs.iter_mut().find(|log| log.id == shard.log);
-            let (Some(log), Some(closed)) = (log, shard.ended_in) else {
-                continue;
-            };
-            let is_it = |it: &&mut SegmentEntry| {
-                it.ordinal == closed.ordinal && it.state == SegmentState::Open
-            };
-            if let Some(segment) = log.segments.iter_mut().find(is_it) {
-                segment.state = SegmentState::Closed(extent(&closed));
-                all.push((shard.log, closed, segment.file));
-            }
-        }
-        all
     }
 
     /// Writes into a drafted manifest how far the bodies of this run's logs are settled.
@@ -490,40 +491,23 @@ impl Service {
             }
         }
     }
-
-    /// Goes on with a graceful stop; its summary once it is complete.
-    async fn stop_on(&mut self) -> Result<Option<String>, Halt> {
-        if self.stop == Stop::Draining && self.shards.iter().all(|shard| shard.idle) {
-            self.stop = Stop::Finishing;
-            for shard in 0..self.ledger.config.shards {
-                self.ledger.port.tell(ShardId(shard), ToShard::Finish);
-            }
-        }
-        let finished = self.shards.iter().all(|shard| shard.finished);
-        if self.stop != Stop::Finishing || !finished || !self.asked.is_empty() {
-            return Ok(None);
-        }
-        let mut last = self.ledger.draft();
-        last.clean_stop = true;
-        self.note_settled(&mut last);
-        let closed = self.close_last_segments(&mut last);
-        self.ledger.replace(last).await?;
-        for (log, closed, file) in closed {
-            // It stays open: its shard may still want to write a mark that nobody will look for.
-            let _ = self.cut_unused(log, &closed, file).await;
-        }
-        Ok(Some(format!(
-            "stopped cleanly: {} logs finished, manifest generation {}",
-            self.shards.len(),
-            self.ledger.manifest.generation
-        )))
-    }
 }
 
-/// Writes into a drafted manifest that a segment was entered: the one before it is closed, the one after it is named.
-/// The number of the closed file comes back; nothing if the manifest does not know the segment that was entered.
-fn enter(next: &mut Manifest, entered: &Entered, named: SegmentEntry) -> Option<Option<u64>> {
-    let log = next.logs.iter_mut().find(|log| log.id == entered.log)?;
+/// Writes into a drafted manifest that a segment was entered: the one before it is closed, the one after it is named, if
+/// there is to be one. The number of the closed file comes back.
+pub(crate) fn enter(
+    next: &mut Manifest,
+    entered: &Entered,
+    named: Option<SegmentEntry>,
+) -> Result<Option<u64>, Halt> {
+    let log = next.logs.iter_mut().find(|log| log.id == entered.log);
+    let last = |log: &LogEntry| log.segments.last().map(|last| last.ordinal);
+    let Some(log) = log.filter(|log| last(log) == Some(entered.ordinal)) else {
+        return Err(Halt::Refused(format!(
+            "shard {} entered segment {} of log {}, which was not named to it",
+            entered.shard.0, entered.ordinal, entered.log
+        )));
+    };
     let mut closed_file = None;
     for segment in &mut log.segments {
         match entered.closed {
@@ -533,18 +517,16 @@ fn enter(next: &mut Manifest, entered: &Entered, named: SegmentEntry) -> Option<
             }
             _ => {}
         }
-        if segment.ordinal == entered.ordinal {
+        // One whose first write failed stays a next one: an open one without its first batch is damaged.
+        if segment.ordinal == entered.ordinal && entered.durable {
             segment.state = SegmentState::Open;
         }
     }
-    log.segments
-        .last()
-        .filter(|last| last.ordinal == entered.ordinal)?;
-    log.segments.push(named);
-    Some(closed_file)
+    log.segments.extend(named);
+    Ok(closed_file)
 }
 
-fn extent(closed: &ClosedSegment) -> Extent {
+pub(crate) fn extent(closed: &ClosedSegment) -> Extent {
     Extent {
         first: closed.first,
         last: closed.last,

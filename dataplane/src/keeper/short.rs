@@ -76,8 +76,11 @@ impl Service {
         }
         if self.sealing.version == before {
             // Everything was in slices already.
+            if !self.views_ready().await? {
+                return Ok(None);
+            }
             self.sealing.version += 1;
-            self.tell_slices().await?;
+            self.tell_slices();
         }
         Ok(Some(self.sealing.version))
     }

@@ -1,10 +1,10 @@
 //! Slices as the keeper reads them: opened and checked against the manifest, streamed in key order, cut into views for
 //! shards. It never writes one.
 
-use crate::dedup::slice::frame::{Header, table_checksum};
-use crate::dedup::slice::reader::Directory;
+use crate::dedup::slice::frame::table_checksum;
+use crate::dedup::slice::reader::{Directory, ViewParts};
 use crate::dedup::slice::{SliceError, SliceReader, SliceView};
-use crate::dedup::{Decided, Epoch, PARTITIONS};
+use crate::dedup::{Decided, Epoch, Key, PARTITIONS};
 use crate::event::{Errno, ShardId};
 use crate::keeper::files::READ;
 use crate::keeper::fold::order;
@@ -33,12 +33,6 @@ pub(crate) struct Slice {
     params: Vec<u16>,
 }
 
-/// Generation and installation that the first block of a slice file states.
-pub(crate) fn first_block(block: &[u8]) -> Option<([u8; 16], u64)> {
-    let header = Header::decode(block).ok()?;
-    Some((header.installation, header.generation))
-}
-
 impl Slice {
     /// Opens a slice that the manifest names.
     pub(crate) async fn open(
@@ -48,17 +42,40 @@ impl Slice {
     ) -> Result<Slice, Halt> {
         let name = NumberedFile::Slice(entry.file).to_string();
         let readable = Readable::open(&ledger.files, &name, READ).await?;
+        match Slice::read(ledger, entry, dictionary, &name, &readable).await {
+            Ok((reader, directory, params)) => Ok(Slice {
+                number: entry.file,
+                readable,
+                reader,
+                directory,
+                params,
+            }),
+            Err(halt) => {
+                readable.close().await;
+                Err(halt)
+            }
+        }
+    }
+
+    /// Reads and checks frame and directory, and gives its params versions their numbers.
+    async fn read(
+        ledger: &Ledger,
+        entry: &SliceEntry,
+        dictionary: &mut Dictionary,
+        name: &str,
+        readable: &Readable,
+    ) -> Result<(SliceReader, Directory, Vec<u16>), Halt> {
         let damage = |what: &str| Halt::Damage {
-            file: name.clone(),
+            file: name.to_string(),
             what: what.to_string(),
         };
-        let fault = |fault: SliceError| damage(&fault.to_string());
+        let fault = |fault: SliceError| refused(&name, &fault);
         let bytes = readable.bytes();
         let Some(last_at) = bytes.checked_sub(BLOCK_BYTES as u64) else {
             return Err(damage("it is shorter than a block"));
         };
-        let first = part(&readable, 0..BLOCK_BYTES as u64).await?;
-        let last = part(&readable, last_at..bytes).await?;
+        let first = part(readable, 0..BLOCK_BYTES as u64).await?;
+        let last = part(readable, last_at..bytes).await?;
         let reader = SliceReader::open(&first, &last, bytes).map_err(fault)?;
         let as_named = reader.header().slice_id == entry.id
             && reader.header().installation == ledger.manifest.installation
@@ -69,54 +86,66 @@ impl Slice {
         }
         let [directory, params, _] = reader.small_sections().map_err(fault)?;
         let directory = reader
-            .directory(&part(&readable, directory).await?)
+            .directory(&part(readable, directory).await?)
             .map_err(fault)?;
         let versions = reader
-            .params(&part(&readable, params).await?)
+            .params(&part(readable, params).await?)
             .map_err(fault)?;
         let numbers = versions.iter().map(|it| dictionary.number(it.as_str()));
         let params = numbers
             .collect::<Option<Vec<u16>>>()
             .ok_or_else(|| damage("too many params versions"))?;
-        Ok(Slice {
-            number: entry.file,
-            readable,
-            reader,
-            directory,
-            params,
-        })
+        Ok((reader, directory, params))
     }
 
     fn damage(&self, fault: &SliceError) -> Halt {
-        Halt::Damage {
-            file: self.readable.file.name.clone(),
-            what: fault.to_string(),
-        }
+        refused(&self.readable.file.name, fault)
     }
 
-    /// The view of some partitions.
-    pub(crate) async fn view(&self, partitions: Range<u16>) -> Result<SliceView, Halt> {
-        let parts = self
-            .reader
-            .view_parts(&self.directory, partitions.clone())
-            .map_err(|fault| self.damage(&fault))?;
-        let index = part(&self.readable, parts.index).await?;
-        let filters = part(&self.readable, parts.filters).await?;
+    fn inconsistent(&self, what: &'static str) -> Halt {
+        self.damage(&SliceError::Inconsistent { what })
+    }
+
+    /// What to read for the view of some partitions.
+    pub(crate) fn view_parts(&self, partitions: Range<u16>) -> Result<ViewParts, Halt> {
+        self.reader
+            .view_parts(&self.directory, partitions)
+            .map_err(|fault| self.damage(&fault))
+    }
+
+    /// The view of some partitions, from the bytes of its parts.
+    pub(crate) fn view(
+        &self,
+        partitions: Range<u16>,
+        index: &[u8],
+        filters: &[u8],
+    ) -> Result<SliceView, Halt> {
         self.reader
             .view(
                 self.readable.file.id,
                 &self.directory,
                 partitions,
-                &index,
-                &filters,
+                index,
+                filters,
                 self.params.clone(),
             )
             .map_err(|fault| self.damage(&fault))
     }
 }
 
+/// The end of the process that the fault of a slice means: what a newer flk wrote is not damaged.
+fn refused(name: &str, fault: &SliceError) -> Halt {
+    match fault.is_newer() {
+        true => Halt::Refused(format!("{name}: {fault}")),
+        false => Halt::Damage {
+            file: name.to_string(),
+            what: fault.to_string(),
+        },
+    }
+}
+
 /// Bytes of a file that must be there.
-async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+pub(crate) async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, Halt> {
     let bytes = (range.end - range.start) as usize;
     let failed = |error| Halt::Io {
         doing: "reading",
@@ -153,6 +182,8 @@ pub(crate) fn partitions_of(owners: &[ShardId; PARTITIONS as usize], shard: Shar
 struct Cursor {
     slice: Rc<Slice>,
     next_block: u32,
+    /// Key of the entry read last.
+    last: Option<Key>,
     entries: VecDeque<Decided>,
 }
 
@@ -181,10 +212,14 @@ impl Cursor {
             for mut decided in block.entries() {
                 let params = slice.params.get(usize::from(decided.params));
                 decided.params = *params.ok_or_else(|| {
-                    slice.damage(&SliceError::Inconsistent {
-                        what: "an entry names an unknown params version",
-                    })
+                    slice.inconsistent("an entry names an unknown params version")
                 })?;
+                if let Some((part, number)) = decided.unknown_part() {
+                    return Err(slice.damage(&SliceError::UnknownPart { part, number }));
+                }
+                if self.last.replace(decided.key) > Some(decided.key) {
+                    return Err(slice.inconsistent("entries out of order"));
+                }
                 decided.epoch = Epoch::EARLIER_RUNS;
                 self.entries.push_back(decided);
             }
@@ -217,6 +252,7 @@ impl Merge {
             let mut cursor = Cursor {
                 slice: slice.clone(),
                 next_block: slice.reader.blocks().start,
+                last: None,
                 entries: VecDeque::new(),
             };
             merge.heads.push(cursor.next().await?);

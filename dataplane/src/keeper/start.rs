@@ -19,12 +19,13 @@ use crate::keeper::port::Port;
 use crate::keeper::recover::{self, LogFound};
 use crate::keeper::short::Short;
 use crate::keeper::slices::{self, Slice};
+use crate::keeper::strays;
 use crate::planted::{Bug, planted};
 use crate::wal::files::{MANIFEST, NumberedFile};
 use crate::wal::manifest::{LogEntry, Manifest, ManifestFault};
 use crate::wal::name::{LogId, Sequence};
 use crate::wal::secret::Secret;
-use crate::wal::segment::{START_LIMIT, SegmentHeader};
+use crate::wal::segment::START_LIMIT;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -95,11 +96,14 @@ pub(crate) async fn open(
         .iter()
         .chain(named.iter().filter(|name| NumberedFile::is_segment(name)))
     {
-        match refuse_newer(&ledger, name, named.contains(name)).await {
-            Err(Halt::Io {
-                error: Errno::EIO | Errno::ENOENT,
-                ..
-            }) if tolerated(name) => {}
+        match strays::refuse_newer(&ledger, name, named.contains(name)).await {
+            Err(
+                Halt::Io {
+                    error: Errno::EIO | Errno::ENOENT,
+                    ..
+                }
+                | Halt::Misplaced { .. },
+            ) if tolerated(name) => {}
             looked => looked?,
         }
     }
@@ -161,44 +165,6 @@ fn named_files(manifest: &Manifest) -> BTreeSet<String> {
     manifest.files().into_iter().map(name).collect()
 }
 
-/// A file written under a later manifest proves that ours is not the latest; one of another installation is not
-/// ours to remove. In a file that our manifest names, a foreign header is damage, which reading the log will say.
-async fn refuse_newer(ledger: &Ledger, name: &str, named: bool) -> Result<(), Halt> {
-    let file = ledger.files.open(name, ledger.segment_how()).await?;
-    let block = ledger.files.read(&file, 0, 4096).await;
-    ledger.files.close(&file).await;
-    let block = block.map_err(|error| Halt::Io {
-        doing: "reading",
-        file: name.to_string(),
-        error,
-    })?;
-    let generation = match NumberedFile::parse(name) {
-        Some(NumberedFile::Segment(_)) => SegmentHeader::decode(&block)
-            .ok()
-            .map(|(header, _)| (header.installation, header.generation)),
-        _ => slices::first_block(&block),
-    };
-    let Some((installation, generation)) = generation else {
-        return Ok(());
-    };
-    if installation != ledger.manifest.installation {
-        if named {
-            return Ok(());
-        }
-        return Err(Halt::Refused(format!(
-            "{name} belongs to another installation: move it out of WAL_DIR"
-        )));
-    }
-    if generation > ledger.manifest.generation && !planted(Bug::StaleManifestAccepted) {
-        return Err(Halt::StaleManifest {
-            file: name.to_string(),
-            file_generation: generation,
-            manifest_generation: ledger.manifest.generation,
-        });
-    }
-    Ok(())
-}
-
 /// The whole start of a gateway.
 pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, Halt> {
     let began_us = port.now().mono_us;
@@ -219,7 +185,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
     let mut harvest = Harvest::holding(KeyHash::new(secret.key), ledger.config.held_count_max());
     let slices = slices::open_all(&ledger, &mut dictionary).await?;
     let found = recover::read_logs(&ledger, &mut harvest, &mut dictionary).await?;
-    for name in void {
+    for name in strays::removable(&mut ledger, &found, void).await? {
         ledger.files.unlink(&name).await?;
         port.say(Notice::VoidRemoved(name));
     }
@@ -272,11 +238,7 @@ fn shards_of(manifest: &Manifest, start: u32) -> u16 {
 
 /// Sets the clock of this run by what was found, and withholds what cannot be believed.
 fn resume_clock(ledger: &mut Ledger, harvest: &Harvest) {
-    let mark = ledger.manifest.clock;
-    let in_manifest = Reading {
-        expiry_s: mark.expiry_s,
-        wall_us: mark.wall_us,
-    };
+    let in_manifest = Reading::from(ledger.manifest.clock);
     let decided_at_max = ledger
         .manifest
         .slices
@@ -292,7 +254,7 @@ fn resume_clock(ledger: &mut Ledger, harvest: &Harvest) {
         },
         _ => in_manifest.later(harvest.newest),
     };
-    let resumed = clock::resume(newest, decided_at_max, now.wall_us);
+    let resumed = clock::resume(newest, in_manifest, decided_at_max, now.wall_us);
     ledger.clock = ExpiryClock {
         base_s: resumed.expiry_s,
         base_mono_us: now.mono_us,
@@ -316,7 +278,7 @@ async fn end_logs_and_begin(
     }
     let ended = recover::write_last_segments(ledger, found).await?;
     let shards = ledger.config.shards;
-    while ledger.spares_count() + ended.unused.len() < usize::from(shards) {
+    while ledger.spares_count() + ended.unused.len() < usize::from(shards) + ended.unfit.len() {
         ledger.make_spare().await?;
         ledger.port.say(Notice::Progress {
             what: "segments made ready",

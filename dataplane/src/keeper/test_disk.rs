@@ -46,8 +46,14 @@ pub(crate) struct TestDisk {
     pub(crate) fail_reads_of: Option<String>,
     /// Reads of this file that reach the block at this offset fail.
     pub(crate) fail_reads_at: Option<(String, u64)>,
+    /// Changes that fail from then on: (count down, error).
+    pub(crate) fail_from: Option<(u64, Errno)>,
+    /// Files cannot be made or opened for writing, for this reason.
+    pub(crate) refuses: Option<Errno>,
     /// Nothing more can be written.
     pub(crate) full: bool,
+    /// Reads of each file.
+    pub(crate) reads: BTreeMap<String, u64>,
     /// Operations done so far.
     pub(crate) ops: u64,
 }
@@ -101,6 +107,18 @@ impl TestDisk {
     pub(crate) fn remove(&mut self, name: &str) {
         self.names.remove(name);
         self.durable_names.remove(name);
+    }
+
+    /// Gives a file a second name, durably.
+    pub(crate) fn link(&mut self, name: &str, second: &str) {
+        let inode = self.names[name];
+        self.names.insert(second.to_string(), inode);
+        self.durable_names.insert(second.to_string(), inode);
+    }
+
+    /// Another process locks a file, until the next crash.
+    pub(crate) fn held_by_another(&mut self, name: &str) {
+        self.locks.insert(self.names[name], -1);
     }
 
     /// The process ends, its descriptors and locks go; the machine runs on, so everything is still seen, durable or not.
@@ -180,6 +198,9 @@ impl TestDisk {
     /// Carries out one operation.
     pub(crate) fn run(&mut self, op: &FileOp) -> FileResult {
         self.ops += 1;
+        if let FileOp::Read { file, .. } = op {
+            *self.reads.entry(self.name_of(*file)).or_default() += 1;
+        }
         if let Some((count, error)) = &mut self.fail_at {
             if *count == 0 {
                 let error = *error;
@@ -187,6 +208,20 @@ impl TestDisk {
                 return Err(error);
             }
             *count -= 1;
+        }
+        let changes = !matches!(
+            op,
+            FileOp::List | FileOp::Read { .. } | FileOp::Len(_) | FileOp::Space | FileOp::Close(_)
+        );
+        match &mut self.fail_from {
+            Some((0, error)) if changes => return Err(*error),
+            Some((count, _)) => *count = count.saturating_sub(1),
+            None => {}
+        }
+        if let (FileOp::Open { how, .. }, Some(error)) = (op, self.refuses)
+            && (how.create || how.write)
+        {
+            return Err(error);
         }
         if let (FileOp::Read { file, .. }, Some(prefix)) = (op, &self.fail_reads_of)
             && self.name_of(*file).starts_with(prefix.as_str())

@@ -1,20 +1,22 @@
 //! The keeper's tests run it on a [`TestDisk`] with shards that only do what the protocol between the two asks for:
 //! write batches into the segments that were named to them, and answer.
 
-use crate::dedup::{Decided, Epoch};
+use crate::dedup::Epoch;
 use crate::event::{Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, Shortage, ToKeeper, ToShard};
+use crate::keeper::messages::{Shortage, ToKeeper, ToShard};
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
 use crate::keeper::test_disk::TestDisk;
-use crate::wal::batch::{BatchFields, Limits, OpenBatch};
-use crate::wal::buffer::Blocks;
-use crate::wal::name::{Place, Sequence};
+use crate::keeper::test_shard::FakeShard;
+use crate::stats::Stats;
+use crate::wal::batch::{Limits, OpenBatch};
+use crate::wal::manifest::MANIFEST_BYTES_MAX;
+use crate::wal::name::Place;
 use crate::wal::record::{BodyMeta, Decision, Entry};
-use crate::wal::segment::{Predecessor, SegmentHeader};
 use flk_contract::verify::ParamsVersion;
+use std::sync::Arc;
 
 /// Monotonic and wall time at which worlds begin.
 const BEGIN: Now = Now {
@@ -34,175 +36,18 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
         wal_bytes_max: None,
         body_age_max_s: 14 * 86_400,
         dedup_memory_bytes_max: 1 << 30,
+        drain_delay_us: 0,
         sync: SyncMode::Dsync,
         direct: true,
         params: ParamsVersion::new("1").expect("a name"),
+        manifest_bytes_max: MANIFEST_BYTES_MAX,
+        stats: Arc::new(Stats::new(shards)),
         pid: 4711,
     }
 }
 
-/// A shard as far as the keeper knows it.
-pub(crate) struct FakeShard {
-    pub(crate) begin: Box<Begin>,
-    pub(crate) loaded: Vec<Decided>,
-    pub(crate) serving: Option<bool>,
-    pub(crate) space_low: Option<Shortage>,
-    pub(crate) slices: u64,
-    sealed_epoch: Epoch,
-    pub(crate) draining: bool,
-    current: NamedSegment,
-    next: Option<NamedSegment>,
-    /// Nothing was written into `current` yet.
-    fresh: bool,
-    predecessor: Option<Predecessor>,
-    offset: u64,
-    sequence: Sequence,
-    first: Sequence,
-    checksum: u32,
-    records: u32,
-    /// The last batch is a mark, or there is none.
-    marked: bool,
-    epoch: Epoch,
-}
-
-impl FakeShard {
-    fn new(begin: Box<Begin>) -> FakeShard {
-        let before = Sequence::before_first(begin.log.start);
-        FakeShard {
-            current: begin.first,
-            loaded: Vec::new(),
-            serving: None,
-            space_low: None,
-            slices: 0,
-            sealed_epoch: Epoch::EARLIER_RUNS.previous(),
-            draining: false,
-            next: None,
-            fresh: true,
-            predecessor: None,
-            offset: 0,
-            sequence: before,
-            first: before,
-            checksum: 0,
-            records: 0,
-            marked: true,
-            epoch: Epoch::FIRST,
-            begin,
-        }
-    }
-
-    /// The last sequence written.
-    pub(crate) fn last(&self) -> Sequence {
-        self.sequence
-    }
-
-    /// Seal epoch that the next decision is stamped with.
-    pub(crate) fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// What it was last told as sealed.
-    pub(crate) fn sealed_epoch(&self) -> Epoch {
-        self.sealed_epoch
-    }
-
-    /// Position of the segment that it writes.
-    pub(crate) fn current_ordinal(&self) -> u32 {
-        self.current.ordinal
-    }
-
-    /// The segment named to it after the one in use.
-    pub(crate) fn next_segment(&self) -> Option<NamedSegment> {
-        self.next
-    }
-
-    fn header(&self) -> SegmentHeader {
-        SegmentHeader {
-            installation: self.begin.installation,
-            incarnation: self.begin.incarnation,
-            log: self.begin.log,
-            ordinal: self.current.ordinal,
-            salt: self.current.salt,
-            generation: self.current.generation,
-            predecessor: self.predecessor,
-        }
-    }
-
-    /// Spells the open batch as the next one. Returns where it goes and its bytes.
-    fn spell(&mut self, batch: &OpenBatch, now: Now) -> (u64, Vec<u8>, u32) {
-        let fields = BatchFields {
-            salt: self.current.salt,
-            sequence: self.sequence.next().expect("room in the counter"),
-            expiry_clock_s: self.begin.clock.at(now.mono_us),
-            wall_us: now.wall_us,
-            durable_upto: self.sequence,
-            settled_upto: self.sequence,
-            previous_checksum: self.checksum,
-        };
-        let lead = self.fresh.then(|| self.header());
-        let mut blocks = Blocks::default();
-        let assembled = batch.assemble(&fields, lead.as_ref(), &mut blocks);
-        (self.offset, blocks.bytes().to_vec(), assembled.checksum)
-    }
-
-    /// Writes the open batch durably and says what the keeper is told.
-    fn append(&mut self, disk: &mut TestDisk, batch: &OpenBatch, now: Now) -> Option<ToKeeper> {
-        let closed = self.roll_if_full(batch);
-        let (offset, bytes, checksum) = self.spell(batch, now);
-        disk.shard_write(self.current.file, offset, &bytes);
-        self.offset += bytes.len() as u64;
-        self.sequence = self.sequence.next().expect("room in the counter");
-        self.checksum = checksum;
-        self.records += batch.records();
-        self.marked = batch.records() == 0;
-        let entered = self.fresh;
-        if entered {
-            self.fresh = false;
-            self.first = self.sequence;
-        }
-        entered.then_some(ToKeeper::Entered {
-            log: self.begin.log,
-            ordinal: self.current.ordinal,
-            epoch: self.epoch,
-            closed,
-        })
-    }
-
-    fn roll_if_full(&mut self, batch: &OpenBatch) -> Option<ClosedSegment> {
-        let needs = 8192 + 4096 + batch.bodies_bytes() as u64 + u64::from(batch.records()) * 300;
-        if self.fresh || self.offset + needs <= self.current.bytes {
-            return None;
-        }
-        Some(self.roll())
-    }
-
-    /// The segment in use as it stands.
-    fn closed(&self) -> ClosedSegment {
-        ClosedSegment {
-            ordinal: self.current.ordinal,
-            first: self.first,
-            last: self.sequence,
-            bytes: self.offset,
-            last_checksum: self.checksum,
-        }
-    }
-
-    /// Goes on in the next segment.
-    fn roll(&mut self) -> ClosedSegment {
-        let closed = self.closed();
-        self.predecessor = Some(Predecessor {
-            ends_after: self.sequence,
-            checksum: self.checksum,
-        });
-        self.current = self
-            .next
-            .take()
-            .expect("the next segment was named in time");
-        self.fresh = true;
-        self.offset = 0;
-        self.records = 0;
-        closed
-    }
-}
+/// Looks at the disk before an operation and says yes or no.
+type Ask = Box<dyn FnMut(&TestDisk, &FileOp) -> bool>;
 
 /// Looks at the disk before an operation.
 type Watch = Box<dyn FnMut(&TestDisk, &FileOp)>;
@@ -229,8 +74,16 @@ pub(crate) struct World {
     pub(crate) dead: bool,
     /// Records decided in this life.
     pub(crate) decided: u32,
+    /// How long each file operation takes, in microseconds.
+    pub(crate) op_us: u64,
+    /// The process is asked to end when the disk has done so many operations.
+    pub(crate) terminate_at: Option<u64>,
     /// File operations until the process dies in the middle of things.
     pub(crate) ops_left: Option<u64>,
+    /// File operations until one does not end.
+    pub(crate) hangs_in: Option<u64>,
+    /// Asked before each file operation whether a command for the status comes in now.
+    pub(crate) ask_at: Option<Ask>,
     /// Called before each file operation.
     pub(crate) watch: Option<Watch>,
 }
@@ -259,7 +112,11 @@ impl World {
             slow_to_switch: false,
             dead: false,
             decided: 0,
+            op_us: 0,
+            ask_at: None,
+            terminate_at: None,
             ops_left: None,
+            hangs_in: None,
             watch: None,
         }
     }
@@ -314,11 +171,31 @@ impl World {
                             return false;
                         }
                         self.ops_left = self.ops_left.map(|left| left - 1);
+                        let hangs = self.hangs_in == Some(0);
+                        self.hangs_in = self.hangs_in.map(|left| left.saturating_sub(1));
+                        if hangs {
+                            continue;
+                        }
                         if let Some(watch) = &mut self.watch {
                             watch(&self.disk, &op);
                         }
+                        if let Some(ask) = &mut self.ask_at
+                            && ask(&self.disk, &op)
+                        {
+                            let line = "flk1 status".to_string();
+                            let id = CommandId(7);
+                            self.events.push(KeeperEvent::Command { id, line });
+                        }
                         let result = self.disk.run(&op);
+                        self.set_mono(self.now.mono_us + self.op_us);
                         self.events.push(KeeperEvent::FileDone(result));
+                        if self
+                            .terminate_at
+                            .take_if(|at| *at <= self.disk.ops)
+                            .is_some()
+                        {
+                            self.events.push(KeeperEvent::Terminate);
+                        }
                     }
                     KeeperOp::ToShard(shard, message) => self.shard_takes(shard, message),
                     KeeperOp::Reply { id, text } => self.replies.push((id, text)),
@@ -338,9 +215,14 @@ impl World {
 
     /// Lets time pass in seconds, waking the keeper when it asked for it.
     pub(crate) fn pass_s(&mut self, seconds: u64) {
-        let until_us = self.now.mono_us + seconds * 1_000_000;
+        self.pass_us(seconds * 1_000_000);
+    }
+
+    /// The same in microseconds.
+    pub(crate) fn pass_us(&mut self, time_us: u64) {
+        let until_us = self.now.mono_us + time_us;
         // A long time is passed in some fifty strides: a wake-up may be late.
-        let stride_us = seconds * 1_000_000 / 50;
+        let stride_us = time_us / 50;
         while let Some(at_us) = self.wake_us.take() {
             if at_us > until_us || self.exit.is_some() || self.dead {
                 self.wake_us = Some(at_us);
@@ -383,7 +265,14 @@ impl World {
                 shard.next = Some(named);
             }
             ToShard::Roll(epoch) => self.roll(index, epoch),
-            ToShard::Clock(clock) => shard.begin.clock = clock,
+            ToShard::Clock(clock) => {
+                let (before, now_us) = (shard.begin.clock, self.now.mono_us);
+                assert!(
+                    clock.at(now_us) >= before.at(now_us),
+                    "time never goes back"
+                );
+                shard.begin.clock = clock;
+            }
             ToShard::SpaceLow(why) => shard.space_low = why,
             ToShard::Slices(set) => {
                 let version = set.version;
@@ -448,6 +337,7 @@ impl World {
                 ToKeeper::Entered {
                     log,
                     ordinal,
+                    durable: true,
                     epoch,
                     closed,
                 },
@@ -468,12 +358,43 @@ impl World {
 
     /// Logs a body and its decision for the record of this number, durably, and tells the keeper what it must know.
     pub(crate) fn decide(&mut self, shard: u16, record: u32, ttl_s: u32) {
+        self.decide_sized(shard, record, ttl_s, 700);
+    }
+
+    /// A request comes: it waits at most 5 s for room in the log. What refused it comes back: a shortage that the keeper
+    /// told, or its deadline.
+    pub(crate) fn offer(
+        &mut self,
+        shard: u16,
+        record: u32,
+        ttl_s: u32,
+        body_bytes: usize,
+    ) -> Result<(), Option<Shortage>> {
+        for _ in 0..500 {
+            let state = &self.shards[usize::from(shard)];
+            if state.space_low.is_some() {
+                return Err(state.space_low);
+            }
+            if state.has_room_for(body_bytes) {
+                self.decide_sized(shard, record, ttl_s, body_bytes);
+                return Ok(());
+            }
+            self.pass_us(10_000);
+            if self.exit.is_some() || self.dead {
+                break;
+            }
+        }
+        Err(None)
+    }
+
+    /// As [`World::decide`], with a body of this length.
+    pub(crate) fn decide_sized(&mut self, shard: u16, record: u32, ttl_s: u32, body_bytes: usize) {
         let mut batch = OpenBatch::new(Limits::default());
         let now_s = self.shards[usize::from(shard)]
             .begin
             .clock
             .at(self.now.mono_us);
-        self.push_decision(&mut batch, shard, record, now_s, ttl_s);
+        self.push_decision(&mut batch, shard, record, now_s, ttl_s, body_bytes);
         let state = &mut self.shards[usize::from(shard)];
         let entered = state.append(&mut self.disk, &batch, self.now);
         let settled = ToKeeper::Settled {
@@ -497,13 +418,14 @@ impl World {
         record: u32,
         now_s: u32,
         ttl_s: u32,
+        body_bytes: usize,
     ) {
         let state = &self.shards[usize::from(shard)];
         let meta = BodyMeta {
             tenant: "default",
             ..BodyMeta::default()
         };
-        let index = batch.push_body(&vec![b'x'; 700], &meta);
+        let index = batch.push_body(&vec![b'x'; body_bytes], &meta);
         let sequence = state.sequence.next().expect("room in the counter");
         let mut pcs_id = [0; 32];
         pcs_id[..4].copy_from_slice(&record.to_le_bytes());
@@ -527,9 +449,9 @@ impl World {
     /// Begins to write a batch that never becomes durable: only `blocks` of its blocks reach the disk.
     pub(crate) fn tear(&mut self, shard: u16, record: u32, blocks: usize) {
         let mut batch = OpenBatch::new(Limits::default());
-        self.push_decision(&mut batch, shard, record, 0, 100);
+        self.push_decision(&mut batch, shard, record, 0, 100, 700);
         for filler in 0..8 {
-            self.push_decision(&mut batch, shard, record + filler, 0, 100);
+            self.push_decision(&mut batch, shard, record + filler, 0, 100, 700);
         }
         let now = self.now;
         let state = &mut self.shards[usize::from(shard)];

@@ -1,5 +1,6 @@
 //! A start that finds more live decisions than the declared memory holds.
 
+use crate::dedup::Decided;
 use crate::event::ShardId;
 use crate::keeper::load::{decisions_max, memory_for};
 use crate::keeper::messages::ToKeeper;
@@ -127,8 +128,8 @@ fn decisions_too_many_to_be_held_at_a_start_are_sealed_piece_by_piece() {
     for record in 0..COUNT {
         world.decide(0, record as u32, DAY_S);
     }
-    // A quarter of it holds 2,400 decisions of 88 bytes.
-    world.config.dedup_memory_bytes_max = 4 * 2_400 * 88;
+    // The tables would hold all of them; a quarter of their memory holds 1,500.
+    world.config.dedup_memory_bytes_max = 4 * 1_500 * size_of::<Decided>() as u64;
     let held_max = world.config.held_count_max() as u64;
     assert!(held_max < COUNT);
     let mut world = world.restarted(Lost::Nothing, 1, 1);

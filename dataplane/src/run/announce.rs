@@ -1,5 +1,6 @@
 //! The first lines of a start: what was found and chosen, for the operator. It decides nothing and shows no secret.
 
+use super::log_size::LogSize;
 use super::memory::DedupMemory;
 use crate::config::Config;
 use crate::config::units::{show_bytes, show_hours};
@@ -17,6 +18,7 @@ pub(super) struct Found<'a> {
     pub(super) address: SocketAddr,
     pub(super) driver: &'a Chosen,
     pub(super) method: &'a WriteMethod,
+    pub(super) log_size: &'a LogSize,
     pub(super) flush: Duration,
     pub(super) dedup: &'a DedupMemory,
     pub(super) places: &'a Places,
@@ -29,6 +31,7 @@ pub(super) fn announce(config: &Config, found: &Found<'_>, console: &Console) {
         address,
         driver,
         method,
+        log_size,
         flush,
         dedup,
         places,
@@ -59,6 +62,7 @@ pub(super) fn announce(config: &Config, found: &Found<'_>, console: &Console) {
         config.wal_dir.display(),
         method.why
     ));
+    console.say(log_size.line());
     console.say(format!(
         "  flush      {:.0} µs for one durable block on this device (median of 15)",
         flush.as_secs_f64() * 1e6

@@ -42,12 +42,12 @@ pub(super) fn dedup_memory(
     let (allowed, needed) = (show_bytes(all), show_bytes(others));
     if largest < BYTES_MIN {
         return Err(format!(
-            "{what} allows {allowed} of memory, and {shards} shards need {needed} before the first id is remembered: allow more, or lower FLK_CORES"
+            "{what} allows {allowed} of memory, and a gateway of {shards} shard(s) needs {needed} before the first id is remembered: allow more, or lower FLK_CORES"
         ));
     }
     match asked {
         Some(asked) if asked > largest => Err(format!(
-            "DEDUP_MEMORY_MAX={}: {what} allows {allowed} of memory, {shards} shards need {needed} of it, and a start half as much again as the tables; the largest that fits is {}MiB",
+            "DEDUP_MEMORY_MAX={}: {what} allows {allowed} of memory, a gateway of {shards} shard(s) needs {needed} of it beside the tables, and a start half as much again as they take; the largest that fits is {}MiB",
             show_bytes(asked).replace(' ', ""),
             largest >> 20
         )),

@@ -109,6 +109,7 @@ impl Shard {
             since_us: now.mono_us,
             last: false,
             head_only: false,
+            repeats_keep_alive: false,
         });
         let conn = connection.id;
         self.due.push(conn);

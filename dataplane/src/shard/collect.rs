@@ -44,7 +44,9 @@ impl Shard {
                     let Some(connection) = self.connections.get(conn) else {
                         continue;
                     };
-                    connection.unsent_bytes = connection.unsent_bytes.saturating_sub(sent_bytes);
+                    let sent_bytes = sent_bytes.min(connection.unsent_bytes);
+                    connection.unsent_bytes -= sent_bytes;
+                    self.unsent_bytes -= sent_bytes as usize;
                     connection.active_us = now.mono_us;
                     if connection.pending_bytes() > 0 {
                         self.queue(conn.slot);
@@ -206,16 +208,10 @@ impl Shard {
 
     /// Forgets a connection and releases it at the driver. Its requests in flight go on without it.
     pub(super) fn drop_connection(&mut self, conn: ConnId, outbox: &mut Outbox) {
-        let Some(connection) = self.connections.get(conn) else {
+        if self.connections.get(conn).is_none() {
             return;
-        };
-        let (head_bytes, body_bytes) = (connection.head_bytes_held, connection.body_bytes_held);
-        connection.head_bytes_held = 0;
-        connection.body_bytes_held = 0;
-        self.heads.give_back(head_bytes);
-        self.bodies.give_back(body_bytes);
-        self.heads.forget(conn);
-        self.bodies.forget(conn);
+        }
+        self.release_memory(conn);
         self.leave_queues(conn.slot);
         self.connections.free(conn.slot);
         self.order.place(conn.slot, None, 0);

@@ -1,6 +1,6 @@
 //! What a shard is told once, before its first turn: limits, keys, parameters. Plain data, already validated.
 
-use super::connections::Connection;
+use super::connections::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, Connection};
 use super::flights::Flight;
 use super::waiting::Waiter;
 use crate::dedup::{Decided, PARTITIONS};
@@ -49,12 +49,16 @@ pub struct Limits {
     pub flights_max: u32,
     /// Unanswered requests of one connection.
     pub pipeline_max: usize,
-    /// Bytes of answers of one connection that the client has not taken.
+    /// Bytes of answers of one connection that the client has not taken; one more answer may come on top.
     pub unsent_bytes_max: u32,
+    /// The same for all connections together: above it, a connection gets its next answer when it took all before.
+    pub unsent_bytes_total_max: usize,
     /// Memory for partial heads, all connections together.
     pub head_bytes_total_max: usize,
     /// Memory for partial bodies, all connections together; at least one body of the largest size.
     pub body_bytes_total_max: usize,
+    /// Memory beyond those two, all connections together, for what had come before reading could stop.
+    pub unread_bytes_total_max: usize,
     /// A request head arrives within this time of its first byte.
     pub head_timeout_us: u64,
     /// A body may be slow for this long.
@@ -91,8 +95,10 @@ impl Default for Limits {
             flights_max: FLIGHTS_MAX,
             pipeline_max: 64,
             unsent_bytes_max: 256 * 1024,
+            unsent_bytes_total_max: 16 * 1024 * 1024,
             head_bytes_total_max: 8 * 1024 * 1024,
             body_bytes_total_max: 16 * 1024 * 1024,
+            unread_bytes_total_max: 16 * 1024 * 1024,
             head_timeout_us: 5_000_000,
             body_grace_us: 3_000_000,
             body_bytes_per_s_min: 1024,
@@ -112,6 +118,15 @@ impl Limits {
     /// Places for connections: what the driver's table holds. Further ones wait in the listen queue.
     pub fn connections_table(&self) -> u32 {
         self.connections_max + self.connections_spare
+    }
+
+    /// Most bytes of receive buffers between two turns: partial heads and bodies, what had come before reading stopped, and
+    /// the empty buffers that are kept for the next connections.
+    pub fn kept_bytes_max(&self) -> usize {
+        self.head_bytes_total_max
+            + self.body_bytes_total_max
+            + self.unread_bytes_total_max
+            + BUFFERS_KEPT_MAX * BUFFER_KEPT_BYTES_MAX
     }
 
     /// What one of `shards` shards and its driver reserve at start, in bytes, the empty dedup table included. Address space

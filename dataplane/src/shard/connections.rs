@@ -5,7 +5,7 @@ use super::answer::Answer;
 use super::arrivals::Arrivals;
 use super::config::Limits;
 use crate::event::{ConnId, Now, Peer};
-use crate::http::Head;
+use crate::http::{Decoder, Head, begins_with_post};
 use crate::wal::name::Sequence;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -51,6 +51,8 @@ pub struct Owed {
     pub last: bool,
     /// The request was HEAD.
     pub head_only: bool,
+    /// The request was HTTP/1.0 and asked to keep the connection.
+    pub repeats_keep_alive: bool,
 }
 
 /// One connection.
@@ -72,6 +74,10 @@ pub struct Connection {
     pub skip_bytes: u64,
     /// The head of the request whose body is awaited.
     pub head: Option<Head>,
+    /// How far the chunks of that body are decoded.
+    pub decoder: Decoder,
+    /// Bytes of framing behind that body, once its chunks are whole.
+    pub framing_bytes: usize,
     /// That request is charged to the rate: its client was sent `100 Continue`.
     pub paid: bool,
     /// When the first byte of the request in progress arrived (moved by the time for which the client is not to blame).
@@ -104,6 +110,8 @@ pub struct Connection {
     pub head_bytes_held: usize,
     /// Part of the shard's budget for partial bodies held by this connection.
     pub body_bytes_held: usize,
+    /// Memory of `kept` beyond those two.
+    pub unread_bytes_held: usize,
 }
 
 impl Connection {
@@ -120,6 +128,8 @@ impl Connection {
             fresh: 0..0,
             skip_bytes: 0,
             head: None,
+            decoder: Decoder::default(),
+            framing_bytes: 0,
             paid: false,
             request_since_us: None,
             active_us: 0,
@@ -136,6 +146,7 @@ impl Connection {
             arrivals: Arrivals::default(),
             head_bytes_held: 0,
             body_bytes_held: 0,
+            unread_bytes_held: 0,
         }
     }
 
@@ -155,6 +166,43 @@ impl Connection {
         } else {
             self.kept.len() - self.kept_start
         }
+    }
+
+    /// The bytes received and not consumed, to be decoded in place.
+    pub fn pending_mut<'a>(&'a mut self, inbox: &'a mut [u8]) -> &'a mut [u8] {
+        if self.kept.is_empty() {
+            &mut inbox[self.fresh.clone()]
+        } else {
+            &mut self.kept[self.kept_start..]
+        }
+    }
+
+    /// What was kept of a request without a whole head begins like a POST.
+    pub fn holds_part_of_a_post(&self) -> bool {
+        self.head.is_none() && begins_with_post(&self.kept[self.kept_start..])
+    }
+
+    /// Only the first `bytes` pending bytes count from now on: those behind them were framing and are consumed.
+    pub fn shorten(&mut self, bytes: usize) {
+        let gone_bytes = self.pending_bytes() - bytes;
+        self.consumed_bytes += gone_bytes as u64;
+        if self.kept.is_empty() {
+            self.fresh.end -= gone_bytes;
+        } else {
+            self.kept.truncate(self.kept_start + bytes);
+        }
+    }
+
+    /// Bytes of the request whose head this is, as they lie in what is pending: head, body, and the framing behind it.
+    pub fn whole_bytes(&self, head: &Head) -> usize {
+        head.head_len + head.body_len as usize + self.framing_bytes
+    }
+
+    /// A head whose body is awaited from now on.
+    pub fn await_body(&mut self, head: Head) {
+        self.head = Some(head);
+        self.decoder = Decoder::default();
+        self.framing_bytes = 0;
     }
 
     /// Where the pending byte at `offset` is: in `kept`, else in the inbox.
@@ -177,6 +225,19 @@ impl Connection {
         } else {
             self.kept_start += bytes;
             debug_assert!(self.kept_start <= self.kept.len());
+        }
+    }
+
+    /// Makes the buffer as large as what is granted, at once, and not much larger than what it holds beyond that. Only
+    /// between turns: what is consumed is forgotten.
+    pub fn fit_kept(&mut self, granted_bytes: usize) {
+        let needed_bytes = self.kept.len().max(granted_bytes);
+        if self.body_bytes_held > 0 {
+            let more_bytes = self.body_bytes_held.saturating_sub(self.kept.len());
+            self.kept.reserve_exact(more_bytes);
+        }
+        if self.kept.capacity() > needed_bytes + BUFFER_KEPT_BYTES_MAX {
+            self.kept.shrink_to(needed_bytes);
         }
     }
 
@@ -265,10 +326,11 @@ pub struct Connections {
 /// A client sends its first request right behind its connection: a stop waits this long for it before it takes the
 /// connection for an idle one.
 const FIRST_BYTES_US: u64 = 200_000;
-/// A receive buffer larger than this is given back to the allocator instead of kept for the next connection.
-const BUFFER_KEPT_BYTES_MAX: usize = 64 * 1024;
+/// A receive buffer larger than this is given back to the allocator instead of kept for the next connection: every
+/// connection with part of a request has a grant for as much.
+pub const BUFFER_KEPT_BYTES_MAX: usize = 16 * 1024;
 /// Receive buffers kept for reuse.
-const BUFFERS_KEPT_MAX: usize = 256;
+pub const BUFFERS_KEPT_MAX: usize = 256;
 
 impl Connections {
     /// No connection yet.
@@ -278,6 +340,17 @@ impl Connections {
             buffers: Vec::with_capacity(BUFFERS_KEPT_MAX),
             open: 0,
         }
+    }
+
+    /// Bytes of all receive buffers, those kept for reuse included.
+    #[cfg(test)]
+    pub fn kept_bytes(&self) -> usize {
+        let used = self
+            .slots
+            .iter()
+            .map(|connection| connection.kept.capacity());
+        let free = self.buffers.iter().map(Vec::capacity);
+        used.chain(free).sum()
     }
 
     /// How many are not free.
@@ -327,17 +400,18 @@ impl Connections {
             return;
         }
         debug_assert!(connection.room_due_us.is_none() && connection.memory_due_us.is_none());
+        debug_assert!(connection.unread_bytes_held == 0 && connection.unsent_bytes == 0);
         connection.phase = Phase::Free;
         connection.owed.clear();
         connection.oldest_owed = 0;
         connection.fresh = 0..0;
         connection.skip_bytes = 0;
         connection.head = None;
+        connection.framing_bytes = 0;
         connection.paid = false;
         connection.request_since_us = None;
         connection.paused_us = None;
         connection.ended = false;
-        connection.unsent_bytes = 0;
         connection.kept_start = 0;
         connection.consumed_bytes = 0;
         connection.arrivals.clear();

@@ -101,7 +101,10 @@ impl Shard {
                 Phase::Open if cut && connection.room_due_us.is_some() => {
                     self.refuse_at_drain(slot, now)
                 }
-                Phase::Open if cut && connection.owed.is_empty() => {
+                // Nothing is waited for but the client: for the rest of a request, for it to take its answers, or to close.
+                Phase::Open | Phase::Closing | Phase::Lingering { .. }
+                    if cut && (connection.owed.is_empty() || connection.unsent_bytes > 0) =>
+                {
                     self.drop_connection(conn, outbox)
                 }
                 _ => {}

@@ -3,10 +3,13 @@
 
 use super::Shard;
 use super::answer::Answer;
-use super::connections::{Owed, Phase, Reply};
+use super::config::Limits;
+use super::connections::{Connection, Owed, Phase, Reply};
 use crate::event::{Now, Op, Outbox};
+use crate::http::chunked::TRAILER_BYTES_MAX;
 use crate::http::{
-    Head, HeadStatus, Method, Problem, Route, connection_survives, read_head, route,
+    Decoded, Head, HeadStatus, Method, Problem, Route, begins_with_post, connection_survives,
+    read_head, route,
 };
 use crate::wal::name::Sequence;
 
@@ -22,7 +25,7 @@ pub(super) enum Step {
 }
 
 impl Shard {
-    pub(super) fn frame(&mut self, inbox: &[u8], now: Now) {
+    pub(super) fn frame(&mut self, inbox: &mut [u8], now: Now) {
         self.admit_waiting(now);
         for _ in 0..self.ready.len() {
             let Some(slot) = self.ready.pop_front() else {
@@ -36,7 +39,7 @@ impl Shard {
         self.refuse_short_of_memory(now);
     }
 
-    fn frame_one(&mut self, slot: u32, inbox: &[u8], now: Now) -> Step {
+    fn frame_one(&mut self, slot: u32, inbox: &mut [u8], now: Now) -> Step {
         let limits = self.config.limits;
         let connection = self.connections.at(slot);
         if connection.room_due_us.is_some() {
@@ -67,6 +70,8 @@ impl Shard {
             None => match read_head(connection.pending(inbox), &limits.http) {
                 HeadStatus::Partial => return Step::Enough,
                 HeadStatus::Refused(problem) => {
+                    let is_post = begins_with_post(connection.pending(inbox));
+                    self.stats().ingest.add(u64::from(is_post));
                     return self.refuse(slot, problem, None, now.mono_us);
                 }
                 HeadStatus::Complete(head) => match self.admit_head(slot, &head, inbox, now) {
@@ -75,6 +80,9 @@ impl Shard {
                 },
             },
         };
+        if head.chunked {
+            return self.frame_chunks(slot, head, inbox, now);
+        }
         self.frame_body(slot, head, now)
     }
 
@@ -93,26 +101,17 @@ impl Shard {
         if let Err(problem) = self.admission(slot, head, inbox) {
             return Err(self.refuse(slot, problem, Some(head), now.mono_us));
         }
-        self.connections.at(slot).head = Some(*head);
+        self.connections.at(slot).await_body(*head);
         Ok(())
     }
 
     /// The head is admitted: waits for the whole body, then cuts the request.
     fn frame_body(&mut self, slot: u32, head: Head, now: Now) -> Step {
-        let body_len = head.body_len as usize;
-        let whole_len = head.head_len + body_len;
         let connection = self.connections.at(slot);
+        let whole_len = connection.whole_bytes(&head);
         if connection.pending_bytes() < whole_len {
             let body_started = connection.pending_bytes() > head.head_len;
-            if head.expect_continue && !body_started {
-                self.invited.push(slot);
-            }
-            let connection = self.connections.at(slot);
-            connection.head = Some(Head {
-                expect_continue: false,
-                ..head
-            });
-            return Step::Enough;
+            return self.await_rest(slot, head, body_started);
         }
         // It has come whole: nobody waits for `100 Continue` any more.
         let head = Head {
@@ -122,6 +121,46 @@ impl Shard {
         let complete_us = connection.complete_us(whole_len).unwrap_or(now.mono_us);
         self.admit_whole(slot, head, complete_us, now);
         Step::Again
+    }
+
+    /// The same for a body that is chunked: decodes what has come of it, in place. Once it is whole, the request is one
+    /// with a length like any other.
+    fn frame_chunks(&mut self, slot: u32, head: Head, inbox: &mut [u8], now: Now) -> Step {
+        let limits = self.config.limits.http;
+        let connection = self.connections.at(slot);
+        let body_started = connection.pending_bytes() > head.head_len;
+        let mut decoder = connection.decoder;
+        let body = &mut connection.pending_mut(inbox)[head.head_len..];
+        let decoded = decoder.decode(body, &limits);
+        connection.decoder = decoder;
+        match decoded {
+            Decoded::Partial { kept_bytes } => {
+                connection.shorten(head.head_len + kept_bytes);
+                self.await_rest(slot, head, body_started)
+            }
+            Decoded::Whole { body_bytes, end } => {
+                connection.framing_bytes = end - body_bytes;
+                let head = Head {
+                    chunked: false,
+                    body_len: body_bytes as u64,
+                    ..head
+                };
+                self.frame_body(slot, head, now)
+            }
+            Decoded::Refused(problem) => self.refuse(slot, problem, Some(&head), now.mono_us),
+        }
+    }
+
+    /// The rest of a body is awaited; its client may wait to be asked for it.
+    fn await_rest(&mut self, slot: u32, head: Head, body_started: bool) -> Step {
+        if head.expect_continue && !body_started {
+            self.invited.push(slot);
+        }
+        self.connections.at(slot).head = Some(Head {
+            expect_continue: false,
+            ..head
+        });
+        Step::Enough
     }
 
     /// Owes a refusal of a request that was as far as it came at `since_us`. With the head at hand, its body is skipped
@@ -134,7 +173,8 @@ impl Shard {
         since_us: u64,
     ) -> Step {
         let connection = self.connections.at(slot);
-        let survives = head.is_some_and(|head| {
+        // How much of an unfinished chunked body is left is not known.
+        let survives = head.filter(|head| !head.chunked).is_some_and(|head| {
             let received = connection.pending_bytes() as u64 - head.head_len as u64;
             let left_bytes = head.body_len.saturating_sub(received);
             head.keep_alive && connection_survives(problem, left_bytes, head.expect_continue)
@@ -150,17 +190,19 @@ impl Shard {
             since_us,
             last: !survives,
             head_only,
+            repeats_keep_alive: head.is_some_and(|head| head.repeats_keep_alive),
         });
         connection.head = None;
         connection.paid = false;
         connection.request_since_us = None;
         match head {
             Some(head) if survives => {
+                connection.skip_bytes = (connection.whole_bytes(head) - head.head_len) as u64;
                 connection.consume(head.head_len);
-                connection.skip_bytes = head.body_len;
             }
             _ => connection.phase = Phase::Closing,
         }
+        connection.framing_bytes = 0;
         let conn = connection.id;
         self.due.push(conn);
         if survives { Step::Again } else { Step::Enough }
@@ -182,6 +224,7 @@ impl Shard {
             since_us: now.mono_us,
             last,
             head_only,
+            repeats_keep_alive: head.repeats_keep_alive,
         });
         connection.consume(head.head_len);
         connection.request_since_us = None;
@@ -219,6 +262,7 @@ impl Shard {
             let limits = self.config.limits;
             self.connections.at(slot).note_arrivals(&limits, now);
             self.hold_memory(slot, now);
+            self.bound_unread(slot, now);
             self.govern_reading(slot, now, outbox);
             self.note_rank(slot, now);
         }
@@ -226,18 +270,16 @@ impl Shard {
     }
 
     /// Takes, keeps or gives back the memory that the connection's incomplete request needs.
-    fn hold_memory(&mut self, slot: u32, now: Now) {
+    pub(super) fn hold_memory(&mut self, slot: u32, now: Now) {
         let limits = self.config.limits;
         let connection = self.connections.at(slot);
         if connection.phase == Phase::Free {
             return;
         }
-        let conn = connection.id;
+        let (conn, peer) = (connection.id, connection.peer);
         let partial = connection.phase == Phase::Open && connection.pending_bytes() > 0;
         let head_bytes = if partial { HEAD_ALLOWANCE_BYTES } else { 0 };
-        let whole_len = connection
-            .head
-            .map_or(0, |head| head.head_len + head.body_len as usize);
+        let whole_len = bytes_to_hold(connection, &limits);
         let body_bytes = if partial && whole_len > HEAD_ALLOWANCE_BYTES {
             whole_len
         } else {
@@ -247,12 +289,12 @@ impl Shard {
             &mut self.heads,
             &mut connection.head_bytes_held,
             head_bytes,
-            conn,
+            (conn, peer),
         ) | settle(
             &mut self.bodies,
             &mut connection.body_bytes_held,
             body_bytes,
-            conn,
+            (conn, peer),
         );
         let lacks_grant = if body_bytes > 0 {
             connection.body_bytes_held == 0
@@ -280,13 +322,12 @@ impl Shard {
 
     /// Reads on only while what may arrive has memory. The clocks of slow requests stand still meanwhile.
     fn govern_reading(&mut self, slot: u32, now: Now, outbox: &mut Outbox) {
+        let limits = self.config.limits;
         let connection = self.connections.at(slot);
         if connection.phase == Phase::Free {
             return;
         }
-        let whole_len = connection
-            .head
-            .map_or(0, |head| head.head_len + head.body_len as usize);
+        let whole_len = bytes_to_hold(connection, &limits);
         let pending_bytes = connection.pending_bytes();
         let wanted = match connection.phase {
             Phase::Open if pending_bytes == 0 => true,
@@ -316,27 +357,47 @@ impl Shard {
     }
 }
 
+/// Memory for the whole foremost request of a connection. How long an unfinished chunked body will be is not known: what
+/// has come must fit what every connection may hold, or the longest there may be. Grants are whole, so that bodies which
+/// grow never wait for each other.
+fn bytes_to_hold(connection: &Connection, limits: &Limits) -> usize {
+    match &connection.head {
+        None => 0,
+        Some(head) if !head.chunked => connection.whole_bytes(head),
+        Some(_) if connection.pending_bytes() < HEAD_ALLOWANCE_BYTES => 0,
+        Some(head) => {
+            let longest = head.head_len + limits.http.body_bytes_max as usize + TRAILER_BYTES_MAX;
+            longest.min(limits.body_bytes_total_max)
+        }
+    }
+}
+
 /// Moves what a connection holds of a budget to `wanted`, or waits for it. `true`: who waits longest may try again.
 fn settle(
     budget: &mut super::Budget,
     held: &mut usize,
     wanted: usize,
-    conn: crate::event::ConnId,
+    (conn, peer): (crate::event::ConnId, crate::event::Peer),
 ) -> bool {
     if *held == wanted {
         return wanted == 0 && budget.forget(conn);
     }
+    if (1..*held).contains(&wanted) {
+        budget.shrink(*held - wanted, peer);
+        *held = wanted;
+        return true;
+    }
     let mut changed = *held > 0;
-    budget.give_back(*held);
+    budget.give_back(*held, peer);
     *held = 0;
     if wanted == 0 {
         budget.forget(conn);
     } else {
-        if budget.take(wanted, conn) {
+        if budget.take(wanted, conn, peer) {
             *held = wanted;
             changed = true;
         } else {
-            budget.wait(conn);
+            budget.wait(wanted, conn, peer);
         }
     }
     changed

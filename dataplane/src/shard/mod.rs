@@ -17,6 +17,7 @@ mod decide;
 mod drain;
 mod frame;
 mod judge;
+mod memory;
 mod pressure;
 mod reply;
 mod service;
@@ -39,6 +40,7 @@ use self::waiting::Waiting;
 use crate::dedup::claims::{Answer as ClaimAnswer, Owner, ReadWanted};
 use crate::dedup::key::KeyHash;
 use crate::event::{ConnId, ShardId};
+use crate::http::Date;
 use crate::keeper::messages::{Begin, Shortage};
 use crate::mesh::{Message, Ticket};
 use crate::wal::name::Sequence;
@@ -115,6 +117,10 @@ pub struct Shard {
     evicted: Evicted,
     heads: Budget,
     bodies: Budget,
+    /// Memory of receive buffers beyond what those budgets granted.
+    unread: Budget,
+    /// Bytes of answers that clients have not taken.
+    unsent_bytes: usize,
 
     /// Connections with bytes to cut, in the order they came.
     ready: VecDeque<u32>,
@@ -146,6 +152,8 @@ pub struct Shard {
     swept_us: u64,
     /// Last settled position that the keeper was told.
     settled_told: Sequence,
+    /// The time that answers of this turn carry.
+    date: Date,
     body_text: Vec<u8>,
     page_text: String,
 }
@@ -179,6 +187,8 @@ impl Shard {
             evicted: Evicted::default(),
             heads: Budget::new(limits.head_bytes_total_max),
             bodies: Budget::new(limits.body_bytes_total_max),
+            unread: Budget::new(limits.unread_bytes_total_max),
+            unsent_bytes: 0,
             ready: VecDeque::with_capacity(connections as usize),
             for_room: Waiting::new(connections),
             for_memory: Waiting::new(connections),
@@ -197,6 +207,7 @@ impl Shard {
             batch_since_us: None,
             swept_us: 0,
             settled_told: Sequence::default(),
+            date: Date::at(0),
             body_text: Vec::with_capacity(1024),
             page_text: String::with_capacity(16 * 1024),
             config,

@@ -23,7 +23,7 @@ impl Shard {
         self.announce_durable(now, outbox);
 
         driver.probe(Stage::Frame);
-        self.frame(&inbox.bytes, now);
+        self.frame(&mut inbox.bytes, now);
 
         driver.probe(Stage::Append);
         self.append(&inbox.bytes, now, driver);

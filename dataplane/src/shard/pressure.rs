@@ -2,7 +2,7 @@
 //! lost with them, the longest in that state first; it never gives up a request that is whole.
 
 use super::Shard;
-use super::connections::{Connection, Phase};
+use super::connections::{Connection, Phase, Reply};
 use crate::event::{Now, Op, Outbox};
 use crate::keeper::messages::ToKeeper;
 
@@ -45,6 +45,7 @@ impl Rank {
     fn of(connection: &Connection) -> Option<Rank> {
         match connection.phase {
             Phase::Free => None,
+            _ if takes_nothing(connection) => Some(Rank::Stalled),
             _ if connection.waits_for_us() => None,
             _ if connection.unsent_bytes > 0 => Some(Rank::Stalled),
             Phase::Closing => None,
@@ -56,6 +57,13 @@ impl Rank {
             Phase::Open => Some(Rank::Idle),
         }
     }
+}
+
+/// Answers are ready and wait for the client to take those before them. (Where they wait for the log instead, that is over
+/// long before the client counts as stalled.)
+fn takes_nothing(connection: &Connection) -> bool {
+    let next = connection.owed.front().map(|owed| &owed.reply);
+    connection.unsent_bytes > 0 && matches!(next, Some(Reply::Ready { .. }))
 }
 
 /// No slot.

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::connections::{Owed, Phase, Reply};
 use crate::dedup::Decided;
 use crate::event::{ConnId, Now, Op, Outbox};
-use crate::http::{CONTINUE, respond};
+use crate::http::{Afterwards, CONTINUE, Common, respond};
 use crate::keeper::messages::ToKeeper;
 use crate::planted::{Bug, planted};
 use crate::wal::name::Sequence;
@@ -62,6 +62,7 @@ impl Shard {
 
     /// Lets all answers go that are due.
     pub(super) fn reply(&mut self, now: Now, outbox: &mut Outbox) {
+        self.date.set(now.wall_us / 1_000_000);
         let durable = self.promised_upto();
         let mut due = std::mem::take(&mut self.due);
         for conn in due.drain(..) {
@@ -80,7 +81,9 @@ impl Shard {
 
     /// Appends the bytes of every answer of a connection that may leave. `false`: the connection is gone.
     fn release(&mut self, conn: ConnId, durable: Sequence, now: Now, outbox: &mut Outbox) -> bool {
+        let start = outbox.bytes.len();
         loop {
+            let held_back = self.must_hold_back(conn, outbox.bytes.len() - start);
             let draining = self.drain.is_on();
             let Some(connection) = self.connections.get(conn) else {
                 return false;
@@ -98,7 +101,7 @@ impl Shard {
             else {
                 return true;
             };
-            if *needs > durable {
+            if *needs > durable || held_back {
                 return true;
             }
             let answer = *answer;
@@ -115,7 +118,12 @@ impl Shard {
                 outbox.bytes.extend_from_slice(CONTINUE);
                 continue;
             }
-            let status = self.write_answer(answer, last, owed.head_only, outbox);
+            let afterwards = match (last, owed.repeats_keep_alive) {
+                (true, _) => Afterwards::Closes,
+                (false, true) => Afterwards::KeepAlive,
+                (false, false) => Afterwards::GoesOn,
+            };
+            let status = self.write_answer(answer, afterwards, owed.head_only, outbox);
             let latency_s = now.mono_us.saturating_sub(owed.since_us) as f64 / 1e6;
             let stats = self.stats();
             stats.answered(status);
@@ -126,11 +134,16 @@ impl Shard {
     fn write_answer(
         &mut self,
         answer: Answer,
-        close: bool,
+        afterwards: Afterwards,
         head_only: bool,
         outbox: &mut Outbox,
     ) -> u16 {
         let out = &mut outbox.bytes;
+        let common = Common {
+            date: &self.date,
+            afterwards,
+            head_only,
+        };
         match answer {
             Answer::Outcome {
                 decided,
@@ -147,18 +160,18 @@ impl Shard {
                     "recovery refuses encodings that this build cannot write"
                 );
                 let status = if decided.reason == 0 { 200 } else { 202 };
-                respond::outcome(out, status, &self.body_text, dedup, close);
+                respond::outcome(out, status, &self.body_text, dedup, common);
                 status
             }
             Answer::Problem(problem, "") => {
-                respond::problem(out, problem, None, close, head_only);
+                respond::problem(out, problem, None, common);
                 problem.status()
             }
             Answer::Problem(problem, field) => {
-                respond::problem_at_field(out, problem, field, close);
+                respond::problem_at_field(out, problem, field, common);
                 problem.status()
             }
-            Answer::Service(route) => self.write_page(route, close, head_only, out),
+            Answer::Service(route) => self.write_page(route, afterwards, head_only, out),
             Answer::Continue => 100,
         }
     }
@@ -185,6 +198,7 @@ impl Shard {
             return;
         };
         connection.unsent_bytes += range.len() as u32;
+        self.unsent_bytes += range.len();
         outbox.ops.push(Op::Send(conn, range));
     }
 
@@ -210,6 +224,12 @@ impl Shard {
             }
             Phase::Lingering { .. } if connection.ended && connection.unsent_bytes == 0 => {
                 self.drop_connection(conn, outbox);
+            }
+            // The client has its time from when the last answer left.
+            Phase::Lingering { .. } => {
+                connection.phase = Phase::Lingering {
+                    until_us: now.mono_us + linger_us,
+                };
             }
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! The service endpoints: health, readiness, version and metrics. They read counters and flags and change nothing.
 
 use super::Shard;
-use crate::http::{Head, Problem, Route, respond};
+use crate::http::{Afterwards, Common, Head, Problem, Route, respond};
 use crate::keeper::messages::Shortage;
 use crate::stats::exposition;
 
@@ -28,7 +28,7 @@ impl Shard {
         }
         match self.space_low {
             Some(Shortage::Disk) => return Some(Problem::DiskFull),
-            Some(Shortage::Cap) => return Some(Problem::CapReached),
+            Some(Shortage::Cap | Shortage::Segments) => return Some(Problem::CapReached),
             Some(Shortage::Refused) => return Some(Problem::WalReadOnly),
             None => {}
         }
@@ -52,40 +52,34 @@ impl Shard {
     pub(super) fn write_page(
         &mut self,
         route: Route,
-        close: bool,
+        afterwards: Afterwards,
         head_only: bool,
         out: &mut Vec<u8>,
     ) -> u16 {
+        let unready = self.unready();
+        let common = Common {
+            date: &self.date,
+            afterwards,
+            head_only,
+        };
+        let mut text = |media_type, body: &[u8]| respond::text(out, 200, media_type, body, common);
         let plain = "text/plain; charset=utf-8";
         match route {
-            Route::Health | Route::Livez => respond::text(out, 200, plain, b"OK", close, head_only),
-            Route::Readyz => {
-                if let Some(problem) = self.unready() {
-                    respond::problem(out, problem, None, close, head_only);
+            Route::Readyz => match unready {
+                Some(problem) => {
+                    respond::problem(out, problem, None, common);
                     return problem.status();
                 }
-                respond::text(out, 200, plain, b"OK", close, head_only);
-            }
-            Route::Version => respond::text(
-                out,
-                200,
-                "application/json",
-                VERSION.as_bytes(),
-                close,
-                head_only,
-            ),
+                None => text(plain, b"OK"),
+            },
+            Route::Health | Route::Livez => text(plain, b"OK"),
+            Route::Version => text("application/json", VERSION.as_bytes()),
             Route::Metrics => {
                 self.page_text.clear();
                 exposition::render(&self.config.stats, &mut self.page_text);
-                respond::text(
-                    out,
-                    200,
-                    exposition::CONTENT_TYPE,
-                    self.page_text.as_bytes(),
-                    close,
-                    head_only,
-                );
+                text(exposition::CONTENT_TYPE, self.page_text.as_bytes());
             }
+            Route::Options(allowed) => respond::options(out, allowed, common),
             Route::Submit => unreachable!("a submission is not a page"),
         }
         200

@@ -5,6 +5,7 @@ use super::answer::Answer;
 use super::connections::{Owed, Phase, Reply};
 use super::flights::Step;
 use super::judge::owner_of;
+use super::memory::Slowest;
 use super::{Deadline, Shard};
 use crate::event::{ConnId, Next, Now, Op, Outbox, ShardId};
 use crate::http::Problem;
@@ -82,9 +83,11 @@ impl Shard {
         }
         let swept_for_us = now.mono_us - self.swept_us;
         self.swept_us = now.mono_us;
+        let mut slowest = Slowest::default();
         for slot in 0..self.connections.slots() {
             let conn = self.connections.at(slot).id;
             self.connections.at(slot).excuse(now.mono_us, swept_for_us);
+            self.compare_pace(slot, now, &mut slowest);
             match self.patience(slot, now) {
                 Patience::Lasts => {}
                 Patience::Refuse(problem) => self.time_out(conn, problem, now),
@@ -95,6 +98,7 @@ impl Shard {
                 Patience::Cut => self.drop_connection(conn, outbox),
             }
         }
+        self.cut_slowest(&slowest, now);
     }
 
     fn patience(&mut self, slot: u32, now: Now) -> Patience {
@@ -103,7 +107,11 @@ impl Shard {
         let quiet_us = now.mono_us.saturating_sub(connection.active_us);
         match connection.phase {
             Phase::Free => return Patience::Lasts,
-            Phase::Lingering { until_us } if now.mono_us >= until_us => return Patience::Cut,
+            Phase::Lingering { until_us }
+                if now.mono_us >= until_us && connection.unsent_bytes == 0 =>
+            {
+                return Patience::Cut;
+            }
             Phase::Closing | Phase::Lingering { .. } => {
                 let stalled = connection.unsent_bytes > 0 && quiet_us >= limits.stalled_timeout_us;
                 return if stalled {
@@ -151,10 +159,11 @@ impl Shard {
         }
     }
 
-    fn time_out(&mut self, conn: ConnId, problem: Problem, now: Now) {
+    pub(super) fn time_out(&mut self, conn: ConnId, problem: Problem, now: Now) {
         let Some(connection) = self.connections.get(conn) else {
             return;
         };
+        let is_post = connection.holds_part_of_a_post();
         let reply = Reply::Ready {
             answer: Answer::refusal(problem),
             needs: Sequence::default(),
@@ -164,10 +173,12 @@ impl Shard {
             since_us: now.mono_us,
             last: true,
             head_only: false,
+            repeats_keep_alive: false,
         });
         connection.head = None;
         connection.request_since_us = None;
         connection.phase = Phase::Closing;
+        self.stats().ingest.add(u64::from(is_post));
         self.due.push(conn);
         self.touched.push(conn.slot);
         self.queue(conn.slot);

@@ -52,6 +52,11 @@ impl Waiting {
         }
     }
 
+    /// All that wait, the latest deadline first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = ConnId> + '_ {
+        self.queue.iter().rev().map(|waiter| waiter.conn)
+    }
+
     /// Whose deadline comes first.
     pub(super) fn first(&self) -> Option<Waiter> {
         self.queue.front().copied()
@@ -140,9 +145,11 @@ impl Shard {
             since_us: complete_us,
             last,
             head_only: false,
+            repeats_keep_alive: head.repeats_keep_alive,
         });
-        connection.consume(head.head_len + body_len);
+        connection.consume(connection.whole_bytes(&head));
         connection.head = None;
+        connection.framing_bytes = 0;
         connection.request_since_us = None;
         if last {
             connection.phase = Phase::Closing;
@@ -183,7 +190,13 @@ impl Shard {
             .filter(|waiter| waiter.due_us <= now.mono_us)
         {
             self.leave_memory_queue(conn.slot);
-            let head = self.connections.at(conn.slot).head;
+            if self.connections.at(conn.slot).phase != Phase::Open {
+                continue; // its last answer is owed already
+            }
+            let connection = self.connections.at(conn.slot);
+            let head = connection.head;
+            let is_post = connection.holds_part_of_a_post();
+            self.stats().ingest.add(u64::from(is_post));
             let since_us = due_us.saturating_sub(self.config.limits.deadline_us);
             self.refuse(
                 conn.slot,

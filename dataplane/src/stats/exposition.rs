@@ -1,7 +1,7 @@
 //! The pages as Prometheus text, format version 0.0.4. Hand-written because the names are promised exactly: client
 //! libraries of today append `_total` to counters, and deployed dashboards query these names without it.
 
-use super::{Cell, Histogram, STATUSES, ShardStats, Stats};
+use super::{Cell, Histogram, KeeperStats, STATUSES, ShardStats, Stats};
 use flk_contract::record::Regime;
 use flk_contract::verify::Reason;
 use std::fmt::Write;
@@ -54,6 +54,23 @@ const GAUGES: [Row<Cell>; 6] = [
     ("flk_dedup_bytes_max", "Declared limit of the dedup tables.", |page| &page.dedup_bytes_max),
 ];
 
+/// What the keeper shows: name, help, kind, and where.
+type KeeperRow = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&KeeperStats) -> &Cell,
+);
+
+#[rustfmt::skip] // a table
+const KEEPER: [KeeperRow; 5] = [
+    ("flk_wal_segments", "Log segments that are kept.", "gauge", |page| &page.segments),
+    ("flk_wal_segments_crowded_out_total", "Log segments deleted before their time because there were too many.", "counter", |page| &page.segments_crowded_out),
+    ("flk_slices", "Slices that are kept.", "gauge", |page| &page.slices),
+    ("flk_manifest_bytes", "Bytes of the manifest.", "gauge", |page| &page.manifest_bytes),
+    ("flk_manifest_bytes_max", "Bytes that the manifest may take.", "gauge", |page| &page.manifest_bytes_max),
+];
+
 /// Renders all metrics.
 pub fn render(stats: &Stats, out: &mut String) {
     let text = &mut Text { stats, out };
@@ -73,6 +90,10 @@ pub fn render(stats: &Stats, out: &mut String) {
     }
     for (name, help, cell) in GAUGES {
         text.summed(name, help, "gauge", cell);
+    }
+    for (name, help, kind, cell) in KEEPER {
+        text.head(name, help, kind);
+        text.sample(name, cell(&stats.keeper).get());
     }
     text.head("flk_shards", "Shards of this process.", "gauge");
     text.sample("flk_shards", stats.shards.len() as u64);
@@ -199,6 +220,13 @@ impl Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_status_of_a_problem_is_counted() {
+        for problem in crate::http::Problem::ALL {
+            assert!(STATUSES.contains(&problem.status()), "{problem:?}");
+        }
+    }
 
     #[test]
     fn promised_names_are_unlabelled_integer_samples_summed_over_shards() {

@@ -92,8 +92,8 @@ const DEVIATION_EDGES: &[f64] = &[0.0, 1e-9, 1e-6, 0.001, 0.01, 0.05, 0.1, 0.15,
 const FRACTION_EDGES: &[f64] = &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.05];
 
 /// Statuses that are answered, in the order of [`ShardStats::answers`].
-pub const STATUSES: [u16; 15] = [
-    200, 202, 400, 401, 404, 405, 408, 411, 413, 415, 417, 429, 431, 503, 505,
+pub const STATUSES: [u16; 16] = [
+    200, 202, 400, 401, 404, 405, 408, 411, 413, 415, 417, 429, 431, 501, 503, 505,
 ];
 
 /// One shard's page.
@@ -211,11 +211,29 @@ impl ShardStats {
     }
 }
 
-/// The pages of all shards.
+/// The keeper's page.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct KeeperStats {
+    /// Log segments that the manifest names.
+    pub segments: Cell,
+    /// Segments that were deleted before their time because there were too many.
+    pub segments_crowded_out: Cell,
+    /// Slices that the manifest names.
+    pub slices: Cell,
+    /// Bytes of the manifest.
+    pub manifest_bytes: Cell,
+    /// Bytes that it may take.
+    pub manifest_bytes_max: Cell,
+}
+
+/// The pages of all shards and the keeper's.
 #[derive(Debug)]
 pub struct Stats {
     /// One page per shard.
     pub shards: Box<[ShardStats]>,
+    /// The keeper's page.
+    pub keeper: KeeperStats,
     /// Lines for the operator that could not be written.
     pub log_lines_dropped: Arc<AtomicU64>,
 }
@@ -225,6 +243,7 @@ impl Stats {
     pub fn new(shards: u16) -> Stats {
         Stats {
             shards: (0..shards).map(|_| ShardStats::default()).collect(),
+            keeper: KeeperStats::default(),
             log_lines_dropped: Arc::default(),
         }
     }

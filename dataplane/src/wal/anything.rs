@@ -38,6 +38,7 @@ fn read_manifest(bytes: &[u8]) {
     }
     if let Ok(manifest) = Manifest::decode(&right) {
         assert_eq!(Manifest::decode(&manifest.encode()).as_ref(), Ok(&manifest));
+        assert_eq!(manifest.encoded_bytes(), manifest.encode().len());
     }
 }
 

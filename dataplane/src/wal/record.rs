@@ -3,6 +3,7 @@
 
 use crate::wal::checksum::Reader;
 use crate::wal::name::{LogId, Place, Sequence};
+use flk_contract::outcome::unknown_part;
 use std::fmt;
 
 /// Bytes of a record header.
@@ -270,6 +271,18 @@ pub enum RecordFault {
     Form(u32, &'static str),
     /// The record at this index is of a kind that this version neither knows nor may skip.
     UnknownKind(u32, u8),
+    /// The decision at this index has a part, named first, whose number this version does not know.
+    UnknownPart(u32, &'static str, u8),
+}
+
+impl RecordFault {
+    /// Whether a newer flk wrote the record, so that nothing is wrong with it.
+    pub fn is_newer(&self) -> bool {
+        matches!(
+            self,
+            RecordFault::UnknownKind(..) | RecordFault::UnknownPart(..)
+        )
+    }
 }
 
 impl fmt::Display for RecordFault {
@@ -282,6 +295,10 @@ impl fmt::Display for RecordFault {
             RecordFault::UnknownKind(index, kind) => write!(
                 out,
                 "record {index} is of kind {kind}, which this flk does not know: use a newer flk"
+            ),
+            RecordFault::UnknownPart(index, part, number) => write!(
+                out,
+                "the decision in record {index} has {part} {number}, which this flk does not know: use a newer flk"
             ),
         }
     }
@@ -380,6 +397,11 @@ fn record_of(index: u32, header: RecordHeader, payload: &[u8]) -> Result<Record<
     let content = content.ok_or(RecordFault::Form(index, "payload"))?;
     if !reader.rest().is_empty() {
         return Err(RecordFault::Form(index, "payload length"));
+    }
+    if let Content::Entry(Entry::Decision(it)) = &content
+        && let Some((part, number)) = unknown_part(it.encoding, it.reason, it.regime)
+    {
+        return Err(RecordFault::UnknownPart(index, part, number));
     }
     Ok(Record {
         index,

@@ -457,7 +457,7 @@ impl LogWriter {
         self.counters.bytes += flight.assembled.bytes as u64;
         self.counters.records += u64::from(flight.records);
         if flight.enters {
-            self.enter(&flight, ops);
+            self.enter(&flight, true, ops);
         }
         if let Some(current) = self.current.as_mut() {
             current.end = flight.offset + flight.assembled.bytes as u64;
@@ -473,7 +473,7 @@ impl LogWriter {
     }
 
     /// The first batch of a segment is durable (or the segment failed empty): the one before is closed.
-    fn enter(&mut self, flight: &Flight, ops: &mut Vec<Op>) {
+    fn enter(&mut self, flight: &Flight, durable: bool, ops: &mut Vec<Op>) {
         self.epoch = flight.epoch;
         let before = self.current.replace(Current {
             named: flight.segment,
@@ -486,6 +486,7 @@ impl LogWriter {
         ops.push(Op::Keeper(ToKeeper::Entered {
             log: self.log,
             ordinal: flight.segment.ordinal,
+            durable,
             epoch: self.epoch,
             closed: before.map(|before| before.closed()),
         }));
@@ -514,7 +515,7 @@ impl LogWriter {
             return self.submit(flight, blocks, ops);
         }
         if flight.enters {
-            self.enter(&flight, ops);
+            self.enter(&flight, false, ops);
         }
         flight.stage = Stage::Homeless;
         self.flight = Some(flight);

@@ -6,20 +6,24 @@ use flk_dataplane::http::{HeadStatus, Limits, Problem, TenantHeader};
 use super::{complete, post, read_with, refused, submit};
 
 #[test]
-fn exactly_one_sound_host_is_needed_in_every_version() {
+fn one_host_is_needed_unless_the_version_is_1_0_and_it_may_be_empty() {
     for version in ["1.0", "1.1"] {
-        let check =
-            |lines: &str, expect| refused(format!("GET / HTTP/{version}\r\n{lines}\r\n"), expect);
-        check("", Problem::MissingHost);
-        check("X-Host: a\r\n", Problem::MissingHost);
+        let text = |lines: &str| format!("GET / HTTP/{version}\r\n{lines}\r\n");
+        let check = |lines: &str, expect| refused(text(lines), expect);
         check("Host: a\r\nHost: a\r\n", Problem::DuplicateHost);
+        check("Host:\r\nHost:\r\n", Problem::DuplicateHost);
         check("Host: a\r\nhost: b\r\n", Problem::DuplicateHost);
         check("Host: a, b\r\n", Problem::InvalidHost);
-        check("Host:\r\n", Problem::InvalidHost);
         check("Host: a b\r\n", Problem::InvalidHost);
         check("Host: u@a\r\n", Problem::InvalidHost);
         check("Host: a/b\r\n", Problem::InvalidHost);
+        complete(text("Host:\r\n"));
+        complete(text("Host: \t\r\n"));
     }
+    refused("GET / HTTP/1.1\r\n\r\n", Problem::MissingHost);
+    refused("GET / HTTP/1.1\r\nX-Host: a\r\n\r\n", Problem::MissingHost);
+    complete("GET / HTTP/1.0\r\n\r\n");
+    complete("GET http://a/health HTTP/1.0\r\n\r\n");
 }
 
 #[test]
@@ -55,38 +59,47 @@ fn content_length_comes_once_and_as_digits() {
 }
 
 #[test]
-fn transfer_encoding_is_411_alone_and_400_beside_anything_that_contradicts_it() {
+fn a_body_may_be_chunked_and_nothing_else() {
+    for coding in ["chunked", "CHUNKED", "\tchunked "] {
+        let head = complete(post(&format!("Host: a\r\nTransfer-Encoding: {coding}\r\n")));
+        assert_eq!((head.chunked, head.body_len), (true, 0));
+    }
     for coding in [
-        "chunked",
         "gzip, chunked",
+        "chunked, gzip",
         "identity",
+        "identity, chunked",
         "xchunked",
-        "\tchunked",
         "chunked;x",
+        "chunked x",
+        "\"chunked\"",
         "cow",
-        "",
     ] {
         let te = format!("Host: a\r\nTransfer-Encoding: {coding}\r\n");
-        refused(post(&te), Problem::TransferEncodingUnsupported);
-        refused(
-            post(&format!("{te}Content-Length: 5\r\n")),
-            Problem::LengthAndTransferEncoding,
-        );
-        refused(
-            post(&format!("Content-Length: 0\r\n{te}")),
-            Problem::LengthAndTransferEncoding,
-        );
-        refused(
-            format!("GET / HTTP/1.1\r\n{te}\r\n"),
-            Problem::UnexpectedBody,
-        );
-        refused(
-            format!("POST / HTTP/1.0\r\n{te}\r\n"),
-            Problem::TransferEncodingHttp10,
-        );
+        refused(post(&te), Problem::TransferCodingUnsupported);
     }
-    let twice = "Host: a\r\nTransfer-Encoding: chunked\r\ntRANSFER-eNCODING: identity\r\n";
-    refused(post(twice), Problem::TransferEncodingUnsupported);
+    for coding in [
+        "",
+        ",",
+        "chunked,",
+        ",chunked",
+        "chunked, chunked",
+        "chunked,,gzip",
+    ] {
+        let te = format!("Host: a\r\nTransfer-Encoding: {coding}\r\n");
+        refused(post(&te), Problem::InvalidHeaderValue);
+    }
+    let twice = |first: &str, second: &str| {
+        post(&format!(
+            "Host: a\r\nTransfer-Encoding: {first}\r\ntRANSFER-eNCODING: {second}\r\n"
+        ))
+    };
+    refused(twice("chunked", "chunked"), Problem::InvalidHeaderValue);
+    refused(
+        twice("chunked", "identity"),
+        Problem::TransferCodingUnsupported,
+    );
+    refused(twice("gzip", "chunked"), Problem::TransferCodingUnsupported);
     refused(
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \xa0chunked\r\n\r\n",
         Problem::InvalidHeaderValue,
@@ -98,8 +111,33 @@ fn transfer_encoding_is_411_alone_and_400_beside_anything_that_contradicts_it() 
 }
 
 #[test]
-fn get_and_head_announce_no_body() {
-    for method in ["GET", "HEAD"] {
+fn a_transfer_coding_beside_what_contradicts_it_is_400() {
+    for coding in ["chunked", "gzip, chunked", "identity", "cow"] {
+        let te = format!("Host: a\r\nTransfer-Encoding: {coding}\r\n");
+        refused(
+            post(&format!("{te}Content-Length: 5\r\n")),
+            Problem::LengthAndTransferEncoding,
+        );
+        refused(
+            post(&format!("Content-Length: 0\r\n{te}")),
+            Problem::LengthAndTransferEncoding,
+        );
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            refused(
+                format!("{method} / HTTP/1.1\r\n{te}\r\n"),
+                Problem::UnexpectedBody,
+            );
+        }
+        refused(
+            format!("POST / HTTP/1.0\r\n{te}\r\n"),
+            Problem::TransferEncodingHttp10,
+        );
+    }
+}
+
+#[test]
+fn get_head_and_options_announce_no_body() {
+    for method in ["GET", "HEAD", "OPTIONS"] {
         let text = |length| {
             format!("{method} /health HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")
         };
@@ -201,20 +239,48 @@ fn connection_options_are_lists_in_which_close_wins() {
 }
 
 #[test]
-fn http_1_0_is_served_once_per_connection() {
-    let head = complete("GET /health HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
-    assert!(!head.keep_alive);
-    let text = "POST /v1/pcs/submit HTTP/1.0\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
-    assert!(
-        !complete(text).expect_continue,
-        "1.0 has no interim answers"
-    );
+fn http_1_0_closes_unless_it_asks_to_be_kept_and_has_no_interim_answers() {
+    for (lines, keep_alive) in [
+        ("", false),
+        ("Connection: keep-alive\r\n", true),
+        ("Connection: Keep-Alive, x\r\n", true),
+        ("Connection: keep-alive\r\nConnection: close\r\n", false),
+        ("Connection: keep-alived\r\n", false),
+    ] {
+        let head = complete(format!("GET /health HTTP/1.0\r\n{lines}\r\n"));
+        assert_eq!(head.keep_alive, keep_alive, "{lines:?}");
+        assert_eq!(head.repeats_keep_alive, keep_alive, "{lines:?}");
+    }
+    assert!(!complete(submit("Connection: keep-alive\r\n")).repeats_keep_alive);
+    let text = "POST /v1/pcs/submit HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    assert!(!complete(text).expect_continue);
     complete("GET /health HTTP/1.0\r\nHost: a\r\nExpect: wonders\r\n\r\n");
+    refused(
+        "POST / HTTP/1.0\r\nHost: a\r\n\r\n",
+        Problem::LengthRequired,
+    );
+}
+
+#[test]
+fn only_identity_is_no_content_encoding() {
+    for (value, encoded) in [
+        ("identity", false),
+        ("IDENTITY", false),
+        ("gzip", true),
+        ("", true),
+    ] {
+        let head = complete(submit(&format!("Content-Encoding: {value}\r\n")));
+        assert_eq!(head.content_encoded, encoded, "{value:?}");
+    }
+    let both = "Content-Encoding: gzip\r\nContent-Encoding: identity\r\n";
+    assert!(complete(submit(both)).content_encoded);
 }
 
 #[test]
 fn only_100_continue_may_be_expected_and_only_with_a_body() {
     assert!(complete(submit("Expect: 100-CONTINUE\r\n")).expect_continue);
+    let chunked = "Host: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n";
+    assert!(complete(post(chunked)).expect_continue);
     assert!(
         !complete(post(
             "Host: a\r\nContent-Length: 0\r\nExpect: 100-continue\r\n"

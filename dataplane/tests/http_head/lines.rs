@@ -1,7 +1,9 @@
 //! Request lines, line ends and names: where a head begins, and what its lines may hold.
 //! Each case is read whole and at every cut; none looks at what a header means.
 
-use flk_dataplane::http::{ContentType, HeadStatus, Method, Problem, Target, TenantHeader};
+use flk_dataplane::http::{
+    ContentType, HeadStatus, Method, Problem, Target, TenantHeader, begins_with_post,
+};
 
 use super::{complete, post, read, refused, submit};
 
@@ -87,12 +89,13 @@ fn request_lines_that_peers_read_differently_are_refused() {
         ("GET / HTTP/0.9\r\n", Problem::InvalidVersion),
         ("GET / HTTP/1.2\r\n", Problem::VersionUnsupported),
         ("GET / HTTP/2.0\r\n", Problem::VersionUnsupported),
-        ("PRI * HTTP/2.0\r\n", Problem::InvalidTarget),
         ("G\u{1}T / HTTP/1.1\r\n", Problem::InvalidMethod),
         ("G(T / HTTP/1.1\r\n", Problem::InvalidMethod),
         ("GÄT / HTTP/1.1\r\n", Problem::InvalidMethod),
         (": / HTTP/1.1\r\n", Problem::InvalidMethod),
-        ("\u{16}\u{3}\u{1}", Problem::InvalidMethod),
+        ("\u{16}\u{4}\u{1}", Problem::InvalidMethod),
+        ("PRI / HTTP/2.0\r\n", Problem::VersionUnsupported),
+        ("PROXY x HTTP/1.1\r\n", Problem::InvalidTarget),
         ("G\0T / HTTP/1.1\r\n", Problem::NulByte),
         ("GET /\0 HTTP/1.1\r\n", Problem::NulByte),
         ("GET / HTTP/1.1\n", Problem::BareLf),
@@ -107,6 +110,49 @@ fn request_lines_that_peers_read_differently_are_refused() {
         Problem::InvalidMethod,
     );
     complete(format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "M".repeat(32)));
+}
+
+#[test]
+fn protocols_of_others_are_refused_by_their_names() {
+    for (stream, expect) in [
+        (
+            &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+            Problem::TlsOnPlainPort,
+        ),
+        (
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            Problem::Http2OnPlainPort,
+        ),
+        (
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\nGET / HTTP/1.1\r\n",
+            Problem::ProxyProtocol,
+        ),
+        (b"PROXY TCP6 ::1 ::1 5000 80\r\n", Problem::ProxyProtocol),
+        (b"PROXY UNKNOWN\r\n", Problem::ProxyProtocol),
+        (
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c",
+            Problem::ProxyProtocol,
+        ),
+        (b"\r\n\r\nGET / HTTP/1.1\r\n", Problem::InvalidRequestLine),
+        (b"\r\n\rX", Problem::InvalidRequestLine),
+    ] {
+        refused(stream, expect);
+    }
+}
+
+#[test]
+fn a_post_is_seen_as_one_whatever_is_wrong_with_it() {
+    for (bytes, expect) in [
+        ("POST / HTTP/1.1\nHost: a\n", true),
+        ("\r\nPOST  /", true),
+        ("POST ", true),
+        ("POST", false),
+        ("post / HTTP/1.1", false),
+        ("GET / HTTP/1.1", false),
+        ("\r\n\r\nPOST / HTTP/1.1", false),
+    ] {
+        assert_eq!(begins_with_post(bytes.as_bytes()), expect, "{bytes:?}");
+    }
 }
 
 #[test]
@@ -132,7 +178,9 @@ fn targets_are_a_path_a_star_for_options_or_absolute_with_the_same_host() {
     check("GET a:80", "a:80", Err(Problem::InvalidTarget));
     check("CONNECT a:80", "a:80", Err(Problem::InvalidTarget));
     check("GET *", "a", Err(Problem::InvalidTarget));
-    check("OPTIONS *", "a", Ok(Target::Other));
+    check("OPTIONS *", "a", Ok(Target::Server));
+    check("GET /health", "", Ok(Target::Health));
+    check("GET http://a/health", "", Err(Problem::HostMismatch));
     check("OPTIONS **", "a", Err(Problem::InvalidTarget));
     check("GET http://a/health", "a", Ok(Target::Health));
     check("GET HTTPS://A:80/health?x", "a:80", Ok(Target::Health));

@@ -1,7 +1,7 @@
 //! Where a head is routed to, and whether its connection survives a refusal.
 //! It reads heads only to route them; framing has cases of its own.
 
-use flk_dataplane::http::{Problem, Route, connection_survives, route};
+use flk_dataplane::http::{Allowed, Problem, Route, connection_survives, route};
 
 use super::{complete, submit};
 
@@ -20,10 +20,23 @@ fn a_head_is_routed_by_path_method_body_claims_and_tenant_in_this_order() {
     ] {
         check(read_only("GET", path), Ok(expect));
         check(read_only("HEAD", path), Ok(expect));
+        check(
+            read_only("OPTIONS", path),
+            Ok(Route::Options(Allowed::Page)),
+        );
         check(read_only("POST", path), Err(Problem::ReadMethodNotAllowed));
         check(read_only("get", path), Err(Problem::ReadMethodNotAllowed));
     }
-    for method in ["GET", "HEAD", "PUT", "OPTIONS", "post"] {
+    check(
+        read_only("OPTIONS", "*"),
+        Ok(Route::Options(Allowed::Server)),
+    );
+    check(
+        read_only("OPTIONS", "/v1/pcs/submit"),
+        Ok(Route::Options(Allowed::Submit)),
+    );
+    check(read_only("OPTIONS", "/"), Err(Problem::NotFound));
+    for method in ["GET", "HEAD", "PUT", "options", "post"] {
         check(
             read_only(method, "/v1/pcs/submit"),
             Err(Problem::SubmitMethodNotAllowed),
@@ -47,10 +60,7 @@ fn a_head_is_routed_by_path_method_body_claims_and_tenant_in_this_order() {
         submit("Content-Encoding: gzip\r\nContent-Type: text/plain\r\n"),
         Err(Problem::ContentEncodingUnsupported),
     );
-    check(
-        submit("Content-Encoding: identity\r\n"),
-        Err(Problem::ContentEncodingUnsupported),
-    );
+    check(submit("Content-Encoding: identity\r\n"), Ok(Route::Submit));
     check(submit("X-Tenant-Id: /\r\n"), Err(Problem::UnknownTenant));
 }
 

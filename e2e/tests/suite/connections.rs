@@ -1,5 +1,5 @@
-//! As many connections as a shard takes, and more: all are served, the next ones wait until one leaves, and memory stays
-//! within bounds.
+//! As many connections as a shard takes, and more: all are served, the next ones get the places of idle ones, and memory
+//! stays within bounds.
 
 use flk_dataplane::driver::threads::raise_open_files;
 use flk_dataplane::shard::config::Limits;
@@ -8,18 +8,19 @@ use flk_e2e::gateway::{Gateway, Plan, wait_until};
 use flk_e2e::metrics::Metrics;
 use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 on_every_host!(
-    thousands_of_connections_are_served_and_the_next_wait_for_room,
-    half_sent_bodies_do_not_fill_the_memory,
+    thousands_of_connections_are_served_side_by_side,
+    half_sent_bodies_do_not_fill_the_memory_nor_keep_another_address_out,
+    those_that_come_get_the_places_of_idle_ones,
 );
 
 /// What a shard takes.
 const CONNECTIONS: u64 = 4096;
 
 /// Connections that come when there is no room.
-const WAITING: usize = 16;
+const NEW: usize = 200;
 
 /// Open files for this test and all that runs beside it.
 const OPEN_FILES: u64 = CONNECTIONS + 1024;
@@ -30,15 +31,20 @@ const RESIDENT_MIB_MAX: u64 = 64;
 /// Only one host at a time has so many connections: the limit of open files is the process's.
 static TURN: Mutex<()> = Mutex::new(());
 
-fn thousands_of_connections_are_served_and_the_next_wait_for_room(setting: Setting) {
+/// Whether so many files may be open, while the value lives.
+fn many_files() -> Option<MutexGuard<'static, ()>> {
     assert_eq!(u64::from(Limits::default().connections_max), CONNECTIONS);
     if raise_open_files().is_some_and(|limit| limit < OPEN_FILES) {
         flk_testkit::skipped(&format!(
             "{CONNECTIONS} connections: fewer than {OPEN_FILES} files may be open"
         ));
-        return;
+        return None;
     }
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    Some(TURN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn thousands_of_connections_are_served_side_by_side(setting: Setting) {
+    let Some(_turn) = many_files() else { return };
     let directory = setting.directory();
     let gateway = Plan::new(setting, directory.path())
         .with("FLK_CORES", "1")
@@ -49,24 +55,7 @@ fn thousands_of_connections_are_served_and_the_next_wait_for_room(setting: Setti
     all_are_served(&mut connections, 0);
     assert_eq!(open_count(&mut connections[0]), CONNECTIONS);
     let full_mib = resident_mib(&gateway);
-
-    // The kernel completes these; the gateway takes none of them, and is busy with the others.
-    let mut waiting: Vec<Connection> = (0..WAITING).map(|_| gateway.connect()).collect();
-    for connection in &mut waiting {
-        connection.send(&submit(&record(1).body)).unwrap();
-    }
     all_are_served(&mut connections, 10_000);
-    assert_eq!(open_count(&mut connections[0]), CONNECTIONS);
-    for connection in &waiting {
-        assert!(connection.is_silent().unwrap(), "served beyond the limit");
-    }
-
-    // One goes, one comes.
-    for connection in &mut waiting {
-        drop(connections.pop());
-        assert_eq!(connection.response().unwrap().dedup(), Some("hit"));
-    }
-    assert_eq!(open_count(&mut connections[0]), CONNECTIONS);
     let busy_mib = resident_mib(&gateway);
     println!(
         "{setting:?}: resident {idle_mib} MiB without, {full_mib} with {CONNECTIONS} connections, {busy_mib} later"
@@ -74,19 +63,39 @@ fn thousands_of_connections_are_served_and_the_next_wait_for_room(setting: Setti
     assert!(busy_mib <= RESIDENT_MIB_MAX, "{busy_mib} MiB resident");
 
     // All go, and the next find an empty house.
-    drop((connections, waiting));
+    drop(connections);
     let mut last = gateway.connect();
     wait_until("all connections are closed", || open_count(&mut last) == 1);
     assert_eq!(last.post(&record(1).body).unwrap().dedup(), Some("hit"));
 }
 
-fn half_sent_bodies_do_not_fill_the_memory(setting: Setting) {
+fn those_that_come_get_the_places_of_idle_ones(setting: Setting) {
+    let Some(_turn) = many_files() else { return };
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path())
+        .with("FLK_CORES", "1")
+        .start();
+    let mut idle: Vec<Connection> = (0..CONNECTIONS).map(|_| gateway.connect()).collect();
+    // The first asks after all others have come: it is not the one that has been idle longest.
+    wait_until("all are there", || open_count(&mut idle[0]) == CONNECTIONS);
+    let mut new: Vec<Connection> = (0..NEW).map(|_| gateway.connect()).collect();
+    all_are_served(&mut new, 0);
+    wait_until("others went", || open_count(&mut new[0]) == CONNECTIONS);
+    assert_eq!(idle[0].get("/livez").unwrap().status, 200);
+    let gone = idle
+        .iter()
+        .skip(1)
+        .filter(|it| !it.is_silent().unwrap_or(false));
+    assert_eq!(gone.count(), NEW);
+    gateway.wait_until_said("closed to make room");
+}
+
+fn half_sent_bodies_do_not_fill_the_memory_nor_keep_another_address_out(setting: Setting) {
     const BODIES: usize = 512;
     const BODY_BYTES: usize = 1 << 20;
-    const PATIENT: usize = 16;
-    /// 16 MiB of granted bodies and 8 MiB of granted heads. Who waits for a grant keeps what had come before reading
-    /// stopped, as much as the kernel buffers for a socket: 128 KiB, in a vector that may be twice as large.
-    const HELD_MIB_MAX: u64 = 24 + (BODIES as u64 * 256) / 1024;
+    /// Partial heads, partial bodies, what came before reading stopped, buffers kept, and what comes in one turn, which two
+    /// buffers may hold.
+    const HELD_MIB_MAX: u64 = 8 + 16 + 16 + 4 + 2 * 4;
     let directory = setting.directory();
     let gateway = Plan::new(setting, directory.path())
         .with("FLK_CORES", "1")
@@ -98,27 +107,39 @@ fn half_sent_bodies_do_not_fill_the_memory(setting: Setting) {
         submit(&body)
     };
     let mut connections: Vec<Connection> = (0..BODIES).map(|_| gateway.connect()).collect();
-    let mut sent = [0; BODIES];
+    let mut sent_bytes = 0;
     for (number, connection) in connections.iter_mut().enumerate() {
-        let request = request(number);
-        sent[number] = connection.send_what_fits(&request[..BODY_BYTES]).unwrap();
+        let half = &request(number)[..BODY_BYTES / 2];
+        // Some are refused at once.
+        sent_bytes += connection.send_what_fits(half).unwrap_or(0);
     }
     assert_eq!(gateway.get("/livez").status, 200);
     let full_mib = resident_mib(&gateway);
-    let sent_mib = sent.iter().sum::<usize>() >> 20;
+    let sent_mib = sent_bytes >> 20;
     println!("{setting:?}: resident {idle_mib} MiB, {full_mib} with {sent_mib} MiB of half bodies");
-    assert!(sent_mib >= 2 * HELD_MIB_MAX as usize, "too little to tell");
     assert!(full_mib <= idle_mib + HELD_MIB_MAX, "{full_mib} MiB");
 
-    // The clock of those that the gateway does not read stands still; when others go, their turn comes.
-    let mut patient = connections.split_off(BODIES - PATIENT);
-    drop(connections);
-    for (at, connection) in patient.iter_mut().enumerate() {
-        let number = BODIES - PATIENT + at;
-        connection.send(&request(number)[sent[number]..]).unwrap();
-        let answer = connection.response().unwrap();
+    // All of that came from one address. Another one is served, while the first keeps coming.
+    for number in 0..3 {
+        let mut other = Connection::open_from([127, 0, 0, 2].into(), gateway.address()).unwrap();
+        other.send(&request(BODIES + number)).unwrap();
+        let answer = other.response().unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
+        for connection in connections.iter_mut().take(64) {
+            *connection = gateway.connect();
+            let half = &request(number)[..BODY_BYTES / 2];
+            let _refused = connection.send_what_fits(half);
+        }
     }
+    drop(connections);
+    wait_until("there is memory again", || {
+        let mut connection = gateway.connect();
+        let sent = connection.send(&request(0));
+        sent.is_ok()
+            && connection
+                .response()
+                .is_ok_and(|answer| answer.status == 200)
+    });
 }
 
 /// A new record on each, all at once.

@@ -9,11 +9,13 @@ use flk_e2e::setting::Setting;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 on_every_host!(
     a_flipped_byte_in_an_acknowledged_batch_stops_the_start,
     a_torn_tail_is_cut_and_said,
+    a_segment_in_use_that_was_cut_stops_the_start,
+    segments_in_each_others_places_stop_the_start,
     a_missing_file_stops_the_start,
     a_damaged_manifest_stops_the_start,
     logs_without_their_secret_stop_the_start,
@@ -123,6 +125,56 @@ fn a_torn_tail_is_cut_and_said(setting: Setting) {
         .find(|line| line.contains("cut off") && line.contains(file));
     let line = line.unwrap_or_else(|| panic!("no line about the torn tail:\n{said}"));
     assert!(line.contains(&torn_bytes.to_string()), "{line}");
+    for number in 0..RECORDS {
+        assert_eq!(gateway.post(&record(number).body).dedup(), Some("hit"));
+    }
+}
+
+fn a_segment_in_use_that_was_cut_stops_the_start(setting: Setting) {
+    let directory = setting.directory();
+    let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
+    killed(&plan);
+    let kept = Kept::read(directory.path());
+    let segment = &kept.batches[0].file;
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    let whole = fs::read(segment).unwrap();
+    let between = kept.batches[1].offset as usize;
+    for bytes in [0, 4096, 100_000, between, whole.len() - 4096] {
+        fs::write(segment, &whole[..bytes]).unwrap();
+        let ended = refused(&plan, directory.path(), 65);
+        assert!(ended.said.contains(name), "{bytes}: {ended}");
+    }
+    fs::write(segment, whole).unwrap();
+    all_known(&plan);
+}
+
+fn segments_in_each_others_places_stop_the_start(setting: Setting) {
+    let directory = setting.directory();
+    let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
+    killed(&plan);
+    let kept = Kept::read(directory.path());
+    let used = &kept.batches[0].file;
+    let is_other = |path: &PathBuf| path != used && path.extension().is_some_and(|it| it == "wal");
+    let mut paths = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|it| it.unwrap().path());
+    let other = paths.find(is_other).expect("one is named ahead");
+    let aside = directory.path().join("aside");
+    let swap = || {
+        fs::rename(used, &aside).unwrap();
+        fs::rename(&other, used).unwrap();
+        fs::rename(&aside, &other).unwrap();
+    };
+    swap();
+    let ended = refused(&plan, directory.path(), 65);
+    assert!(ended.said.contains("segment-"), "{ended}");
+    swap();
+    all_known(&plan);
+}
+
+/// A start that knows all that was acknowledged.
+fn all_known(plan: &Plan) {
+    let gateway = plan.start();
     for number in 0..RECORDS {
         assert_eq!(gateway.post(&record(number).body).dedup(), Some("hit"));
     }

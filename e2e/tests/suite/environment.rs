@@ -27,7 +27,7 @@ on_every_host!(
 );
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 55] = [
+const WRONG: [(&str, &str); 60] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -79,6 +79,11 @@ const WRONG: [(&str, &str); 55] = [
     ("FLK_DRAIN_DELAY", "2h"),
     ("FLK_DRAIN_DELAY", "3601s"),
     ("FLK_DRAIN_DELAY", "5"),
+    ("HTTP_KEEPALIVE", "0s"),
+    ("HTTP_KEEPALIVE", "75"),
+    ("HTTP_KEEPALIVE", "forever"),
+    ("LISTEN", "[127.0.0.1]"),
+    ("LISTEN", "[::]:80"),
     ("FLK_BODY_MAX", "2MiB"),
     ("FLK_BODY_MAX", "1023"),
     ("FLK_BODY_MAX", "1048577"),

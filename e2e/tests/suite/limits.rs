@@ -12,6 +12,7 @@ on_every_host!(
     of_concurrent_duplicates_exactly_one_is_the_first,
     hundreds_of_connections_are_served_side_by_side,
     many_large_bodies_are_all_taken,
+    an_empty_body_and_a_large_one_at_once_are_both_answered,
     a_client_that_reads_nothing_harms_nobody,
     full_memory_is_emptied_into_a_slice_and_nothing_is_forgotten,
 );
@@ -131,6 +132,25 @@ fn many_large_bodies_are_all_taken(setting: Setting) {
             });
         }
     });
+}
+
+fn an_empty_body_and_a_large_one_at_once_are_both_answered(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path())
+        .with("FLK_CORES", "1")
+        .start();
+    let large = submit(&[b'x'; 300 * 1024]);
+    let (most, last) = large.split_at(large.len() - 1);
+    for _ in 0..20 {
+        let (mut first, mut second) = (gateway.connect(), gateway.connect());
+        first.send(most).unwrap();
+        second.send(&submit(b"")).unwrap();
+        first.send(last).unwrap();
+        for connection in [&mut first, &mut second] {
+            let answer = connection.response().unwrap();
+            assert_eq!(answer.problem_code(), "malformed_json");
+        }
+    }
 }
 
 fn a_client_that_reads_nothing_harms_nobody(setting: Setting) {

@@ -159,6 +159,10 @@ fn a_taken_port_is_waited_for_and_its_holder_named(setting: Setting) {
         ended.said.contains(&port) && ended.said.contains(&holder),
         "{ended}"
     );
+    // The wait can be cut short.
+    let waits = Plan::new(setting, directory.path()).with("PORT", &port);
+    let ended = waits.end_when("waiting up to 5 s");
+    assert_eq!(ended.code(), 0, "{ended}");
     // One that gets free meanwhile is taken.
     let gateway = Plan::new(setting, directory.path())
         .with("PORT", &port)

@@ -27,7 +27,12 @@ fn main() {
         eprintln!("usage: seeds DIRECTORY");
         std::process::exit(2);
     };
-    let count = http_head(&root) + record(&root) + signature(&root) + log(&root) + slice(&root);
+    let count = http_head(&root)
+        + chunked(&root)
+        + record(&root)
+        + signature(&root)
+        + log(&root)
+        + slice(&root);
     println!("{count} seeds below {}", root.display());
 }
 
@@ -36,6 +41,36 @@ fn put(root: &Path, target: &str, name: &str, bytes: &[u8]) -> usize {
     std::fs::create_dir_all(&directory).expect("the corpus directory can be made");
     std::fs::write(directory.join(name), bytes).expect("a seed can be written");
     1
+}
+
+/// Bodies in chunks: sound ones, and those that peers read differently.
+fn chunked(root: &Path) -> usize {
+    let seeds: &[(&str, &str)] = &[
+        ("empty", "0\r\n\r\n"),
+        ("two_chunks", "3\r\nabc\r\n00000002\r\nde\r\n0\r\n\r\nPOST"),
+        ("extensions", "1;a=b;c=\"d\"\r\nx\r\n0;last\r\n\r\n"),
+        (
+            "trailers",
+            "1\r\nx\r\n0\r\nX-Checksum: 1\r\nExpires:\r\n\r\n",
+        ),
+        (
+            "upper_and_lower",
+            "A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n",
+        ),
+        ("nine_digits", "000000001\r\nx\r\n0\r\n\r\n"),
+        ("space_behind_size", "1 \r\nx\r\n0\r\n\r\n"),
+        ("prefix", "0x1\r\nx\r\n0\r\n\r\n"),
+        ("bare_lf", "1\nx\n0\n\n"),
+        ("bare_lf_in_extension", "1;a\nx\r\n0\r\n\r\n"),
+        ("no_crlf_behind_data", "1\r\nx0\r\n\r\n"),
+        ("length_in_trailer", "0\r\nContent-Length: 1\r\n\r\n"),
+        ("folded_trailer", "0\r\nX: y\r\n z\r\n\r\n"),
+        ("too_large", "ffffffff\r\n"),
+    ];
+    seeds
+        .iter()
+        .map(|(name, text)| put(root, "chunked", name, text.as_bytes()))
+        .sum()
 }
 
 /// The first connection of each golden conversation, bodies cut to what a seed needs, and lines that nobody should accept.
@@ -100,7 +135,7 @@ fn http_head(root: &Path) -> usize {
             "GET http://a/health HTTP/1.1\r\nHost: a\r\n\r\n",
         ),
         ("asterisk", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
-        ("http_1_0", "GET /health HTTP/1.0\r\nHost: a\r\n\r\n"),
+        ("http_1_0_health", "GET /health HTTP/1.0\r\nHost: a\r\n\r\n"),
         ("http_2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         ("leading_crlf", "\r\nGET /livez HTTP/1.1\r\nHost: a\r\n\r\n"),
         (

@@ -3,7 +3,7 @@
 use super::block::Damaged;
 use std::fmt;
 
-/// Why a slice cannot be used. Everything but a version is damage: the file is not what was written and synced.
+/// Why a slice cannot be used. It is damage, the file not being what was written and synced, unless a newer flk wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SliceError {
     /// The file is too short or does not begin like a slice.
@@ -28,8 +28,27 @@ pub enum SliceError {
         /// The kind found.
         kind: u16,
     },
+    /// An entry has a part whose number this version does not know.
+    UnknownPart {
+        /// The part.
+        part: &'static str,
+        /// Its number.
+        number: u8,
+    },
     /// An entry block is damaged.
     Block(Damaged),
+}
+
+impl SliceError {
+    /// Whether a newer flk wrote the file, so that nothing is wrong with it.
+    pub fn is_newer(&self) -> bool {
+        matches!(
+            self,
+            SliceError::Version { .. }
+                | SliceError::UnknownSection { .. }
+                | SliceError::UnknownPart { .. }
+        )
+    }
 }
 
 impl fmt::Display for SliceError {
@@ -48,6 +67,10 @@ impl fmt::Display for SliceError {
             SliceError::UnknownSection { kind } => write!(
                 out,
                 "section of unknown kind {kind} that may not be skipped: use the flk that wrote it or a later one"
+            ),
+            SliceError::UnknownPart { part, number } => write!(
+                out,
+                "an entry has {part} {number}, which this flk does not know: use the flk that wrote it or a later one"
             ),
             SliceError::Block(damaged) => damaged.fmt(out),
         }

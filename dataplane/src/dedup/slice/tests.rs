@@ -30,6 +30,8 @@ fn entry(number: u32) -> Decided {
         expiry: 10_000 + number % 7,
         params: (number % 2) as u16,
         reason: (number % 6) as u8,
+        regime: 1 + (number % 3) as u8,
+        encoding: 1,
         ..Decided::default()
     }
 }
@@ -231,6 +233,24 @@ fn entries_out_of_order_or_twice_are_refused() {
         let mut writer = SliceWriter::new(META);
         writer.push(&entries[wrong[0]]).unwrap();
         assert!(writer.push(&entries[wrong[1]]).is_err());
+    }
+}
+
+#[test]
+fn an_entry_that_only_a_newer_flk_can_answer_with_is_no_answer_and_no_miss() {
+    let parts: [fn(&mut Decided); 3] = [
+        |entry| entry.encoding = 2,
+        |entry| entry.reason = 6,
+        |entry| entry.regime = 4,
+    ];
+    for change in parts {
+        let mut entry = entry(1);
+        change(&mut entry);
+        let (bytes, _) = write(&[entry]);
+        let (_, _, view) = open(&bytes);
+        assert_eq!(view.candidate(entry.key), Candidate::Block(1));
+        let block = &bytes[BLOCK_BYTES..2 * BLOCK_BYTES];
+        assert!(view.search_block(1, block, entry.key).is_err());
     }
 }
 

@@ -130,6 +130,9 @@ impl SliceView {
             Ok(mut decided) => {
                 let params = memory.params.get(usize::from(decided.params));
                 decided.params = *params.ok_or(damaged("unknown params version"))?;
+                if decided.unknown_part().is_some() {
+                    return Err(damaged("an entry that only a newer flk can answer with"));
+                }
                 Ok(Found::Entry(decided))
             }
             Err(Absence::PerhapsBefore) if block > 1 => Ok(Found::Before),

@@ -19,6 +19,8 @@ use std::sync::Arc;
 const BELL: u64 = u64::MAX - 1;
 /// Sockets looked at in one turn; epoll deals them out in turn when there are more.
 const READY_MAX: usize = 1024;
+/// Bytes received in one turn, about: sockets that are left over come first in the next one.
+const RECEIVED_BYTES_MAX: usize = 4 << 20;
 /// How long to wait before accepting is tried again after the system was out of descriptors or memory.
 const ACCEPT_RETRY_US: u64 = 10_000;
 
@@ -26,6 +28,8 @@ const ACCEPT_RETRY_US: u64 = 10_000;
 pub struct Portable {
     epoll: OwnedFd,
     ready: Vec<Event>,
+    /// How many of `ready` have been looked at.
+    looked_at: usize,
     connections: Connections,
     flush: Flush,
     links: Links,
@@ -50,6 +54,7 @@ impl Portable {
         Ok(Portable {
             epoll,
             ready: Vec::with_capacity(READY_MAX),
+            looked_at: 0,
             connections,
             flush,
             links: setup.links,
@@ -81,6 +86,9 @@ impl Portable {
 
     /// Sleeps until something happens or the machine's time has come (rounded up to a millisecond: epoll knows no less).
     fn wait(&mut self, next: Next) -> Result<(), DriverError> {
+        if self.looked_at < self.ready.len() {
+            return Ok(());
+        }
         let mut wait_us = match next {
             Next::Now => 0,
             Next::At(at_us) => at_us.saturating_sub(clock::now().mono_us),
@@ -102,6 +110,7 @@ impl Portable {
             tv_nsec: (wait_ms % 1_000) * 1_000_000,
         };
         self.ready.clear();
+        self.looked_at = 0;
         let buffer = rustix::buffer::spare_capacity(&mut self.ready);
         let waited = epoll::wait(&self.epoll, buffer, Some(&wait));
         if sleeps {
@@ -118,7 +127,10 @@ impl Portable {
     fn collect(&mut self, inbox: &mut Inbox) {
         self.connections.collect(inbox);
         let epoll = self.epoll.as_fd();
-        for event in self.ready.drain(..) {
+        while inbox.bytes.len() < RECEIVED_BYTES_MAX
+            && let Some(event) = self.ready.get(self.looked_at)
+        {
+            self.looked_at += 1;
             match event.data.u64() {
                 LISTENER => self.connections.accept(epoll, inbox),
                 BELL => self.links.bell().silence(),

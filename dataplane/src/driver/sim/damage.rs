@@ -11,10 +11,12 @@ use crate::keeper::Keeper;
 use crate::keeper::offline::Job;
 use crate::keeper::port::{KeeperEvent, KeeperOp};
 use crate::sim_trace;
+use crate::stats::Stats;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::MANIFEST;
 use crate::wal::manifest::{Cover, Manifest};
 use crate::wal::name::LogId;
+use std::sync::Arc;
 
 impl World {
     /// Damages something at rest, between two runs.
@@ -261,7 +263,11 @@ impl World {
             accept_loss: true,
         };
         sim_trace!(self.now_us(), "the operator types {job:?}");
-        let keeper = Keeper::tool(self.keeper_config(0), job);
+        let keeper = Keeper::tool(
+            self.scenario
+                .keeper_config(self.settings, 0, Arc::new(Stats::new(1))),
+            job,
+        );
         self.process = Some(Process::tool(keeper));
         let (code, reason) = self.run_tool();
         self.process = None;

@@ -2,9 +2,13 @@
 //! once; nothing here happens yet.
 
 use super::dice::Dice;
-use super::records::KEYS_COUNT;
+use super::records::{KEYS_COUNT, params};
 use crate::event::SyncMode;
+use crate::keeper::config::KeeperConfig;
 use crate::shard::config::Limits;
+use crate::stats::Stats;
+use crate::wal::manifest::MANIFEST_BYTES_MAX;
+use std::sync::Arc;
 
 /// Sizes and settings that hold for a whole seed.
 #[derive(Clone, Debug)]
@@ -266,6 +270,37 @@ impl Scenario {
             segment_bytes: self.segment_bytes * dice.pick(&[1, 2]),
             params: dice.below(2) as u8,
             signers: dice.pick(&[[true, false], [true, true], [true, true], [false, true]]),
+        }
+    }
+
+    /// What the keeper of this run is told.
+    pub fn keeper_config(
+        &self,
+        settings: Settings,
+        shards: u16,
+        stats: Arc<Stats>,
+    ) -> KeeperConfig {
+        KeeperConfig {
+            shards,
+            segment_bytes: settings.segment_bytes,
+            spares_count: self.spares_count,
+            ttl_s: settings.ttl_s,
+            seal_bytes_max: self.seal_bytes_max,
+            seal_every_us: self.seal_every_us,
+            slices_count_max: self.slices_count_max,
+            wal_bytes_max: Some(
+                (u64::from(shards) * 2 + u64::from(self.spares_count) + self.segments_more)
+                    * settings.segment_bytes,
+            ),
+            body_age_max_s: self.body_age_max_s,
+            dedup_memory_bytes_max: self.dedup_memory_bytes_max,
+            sync: self.sync,
+            direct: self.direct,
+            params: params(settings.params).version,
+            drain_delay_us: 0,
+            manifest_bytes_max: MANIFEST_BYTES_MAX,
+            stats,
+            pid: 1,
         }
     }
 

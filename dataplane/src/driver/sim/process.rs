@@ -9,7 +9,6 @@ use super::records::{SIGNERS_COUNT, params, pool};
 use super::world::{Happening, World};
 use crate::event::{Driver, Event, FileId, Inbox, Next, Now, Op, Outbox, ShardId, SyncMode};
 use crate::keeper::Keeper;
-use crate::keeper::config::KeeperConfig;
 use crate::keeper::messages::{ToKeeper, ToShard};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
@@ -177,7 +176,10 @@ impl World {
         });
         self.process = Some(Process {
             shards: hosts.collect(),
-            keeper: Keeper::new(self.keeper_config(shards)),
+            keeper: Keeper::new(
+                self.scenario
+                    .keeper_config(settings, shards, Arc::clone(&stats)),
+            ),
             keeper_events: Vec::new(),
             keeper_stepping: false,
             keeper_wake: 0,
@@ -193,31 +195,6 @@ impl World {
             self.wake_shard(shard, self.now_us() + 1);
         }
         self.later(1, Happening::KeeperStep);
-    }
-
-    /// What the keeper of this run is told.
-    pub fn keeper_config(&self, shards: u16) -> KeeperConfig {
-        let settings = self.settings;
-        let scenario = &self.scenario;
-        KeeperConfig {
-            shards,
-            segment_bytes: settings.segment_bytes,
-            spares_count: scenario.spares_count,
-            ttl_s: settings.ttl_s,
-            seal_bytes_max: scenario.seal_bytes_max,
-            seal_every_us: scenario.seal_every_us,
-            slices_count_max: scenario.slices_count_max,
-            wal_bytes_max: Some(
-                (u64::from(shards) * 2 + u64::from(scenario.spares_count) + scenario.segments_more)
-                    * settings.segment_bytes,
-            ),
-            body_age_max_s: scenario.body_age_max_s,
-            dedup_memory_bytes_max: scenario.dedup_memory_bytes_max,
-            sync: scenario.sync,
-            direct: scenario.direct,
-            params: params(settings.params).version,
-            pid: 1,
-        }
     }
 
     /// Lets a shard take a turn at a time, unless it takes one before.

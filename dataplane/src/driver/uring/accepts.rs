@@ -33,7 +33,8 @@ struct Closing {
 /// The listening socket and its accepts.
 pub(super) struct Accepts {
     listener: Option<OwnedFd>,
-    /// One per accept; boxed, so that none moves while the kernel may write to it.
+    /// One per accept; each in a box of its own, so that using one never borrows another that the kernel may write to.
+    #[allow(clippy::vec_box)]
     places: Vec<Box<Place>>,
     /// Places that no accept is in flight for.
     unused: Vec<u32>,
@@ -219,14 +220,15 @@ fn client_waits(listener: &OwnedFd) -> bool {
 #[allow(unsafe_code)]
 fn peer_of(place: &Place) -> Peer {
     let address = &raw const place.address;
-    // SAFETY: `sockaddr_storage` is large enough and aligned for the address of every family, every value is a valid one of
-    // each type, and the accept that wrote it has ended.
     match libc::c_int::from(place.address.ss_family) {
         libc::AF_INET => {
+            // SAFETY: `sockaddr_storage` is large enough and aligned for the address of every family, every value is a valid
+            // one, and the accept that wrote it has ended.
             let address = unsafe { &*address.cast::<libc::sockaddr_in>() };
             Peer::from(Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)))
         }
         libc::AF_INET6 => {
+            // SAFETY: as above.
             let address = unsafe { &*address.cast::<libc::sockaddr_in6>() };
             Peer::from(Ipv6Addr::from(address.sin6_addr.s6_addr))
         }

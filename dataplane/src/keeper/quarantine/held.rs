@@ -5,12 +5,12 @@ use crate::keeper::halt::Halt;
 use crate::keeper::ledger::Ledger;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::incarnation_of;
-use crate::wal::batch::{BatchFault, BatchHeader};
+use crate::wal::batch::{BatchFault, BatchHeader, read_index};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{LogEntry, SegmentEntry};
 use crate::wal::name::Sequence;
-use crate::wal::record::RecordFault;
+use crate::wal::record::{Content, Entry};
 use crate::wal::scan::{InMemory, ReadAt, salvage};
 use crate::wal::segment::{SegmentFault, SegmentHeader};
 use std::collections::BTreeMap;
@@ -46,6 +46,8 @@ pub(super) struct Held {
     pub(super) lead: Option<SegmentHeader>,
     /// Every batch whose header is whole, in the order of the file.
     pub(super) seen: Vec<Seen>,
+    /// The file holds another segment that the manifest names.
+    pub(super) misplaced: bool,
 }
 
 impl Contents {
@@ -118,11 +120,24 @@ impl Held {
         let contents = Contents::read(ledger, entry.file).await?;
         let lead = lead(ledger, log, entry, &contents.bytes)?;
         let seen = look(log, entry, &contents.bytes).await?;
+        let misplaced = holds_another(ledger, entry, &contents.bytes);
         Ok(Held {
             contents,
             lead,
             seen,
+            misplaced,
         })
+    }
+
+    /// The ids whose decisions a batch holds, where its index part is left.
+    pub(super) fn ids_of(&self, seen: &Seen) -> Option<Vec<[u8; 32]>> {
+        let start = usize::try_from(seen.offset).ok()?;
+        let batch = read_index(self.contents.bytes.get(start..)?).ok()?;
+        let decisions = batch.records().flatten().filter_map(|it| match it.content {
+            Content::Entry(Entry::Decision(decision)) => Some(decision.pcs_id),
+            _ => None,
+        });
+        Some(decisions.collect())
     }
 
     /// Whole batches by their sequence.
@@ -153,8 +168,10 @@ async fn look(log: &LogEntry, entry: &SegmentEntry, bytes: &[u8]) -> Result<Vec<
     let mut unknown = None;
     let file = InMemory(bytes);
     let looked = salvage(&file, entry.salt, |offset, header, batch| {
-        if let Err(BatchFault::Record(kind @ RecordFault::UnknownKind(..))) = batch {
-            unknown.get_or_insert(kind);
+        if let Err(BatchFault::Record(fault)) = batch
+            && fault.is_newer()
+        {
+            unknown.get_or_insert(fault);
         }
         if header.fields.sequence.start() == log.id.start {
             seen.push(Seen {
@@ -181,6 +198,13 @@ fn failed(file: &Readable, error: Errno) -> Halt {
         file: file.file.name.clone(),
         error,
     }
+}
+
+/// Whether a file begins with the header of another segment that the manifest names.
+fn holds_another(ledger: &Ledger, entry: &SegmentEntry, bytes: &[u8]) -> bool {
+    let salt = SegmentHeader::decode(bytes).map(|(header, _)| header.salt);
+    let mut segments = ledger.manifest.segments();
+    segments.any(|(_, other)| other.file != entry.file && salt == Ok(other.salt))
 }
 
 /// The segment header, if it is whole and belongs here.

@@ -39,7 +39,8 @@ pub(crate) async fn quarantine(
     if !accept_loss {
         let lost = plan.lost_count();
         return Ok(format!(
-            "{plan}. Nothing was changed. --accept-loss gives up {lost} batches for good: it writes the whole batches to a new segment and keeps what can be read of the original as {aside}"
+            "{plan}. Nothing was changed. --accept-loss gives up {lost} batches for good: it writes the whole batches to a new segment and keeps what can be read of the original as {aside}{}",
+            plan.lost_ids()
         ));
     }
     ledger.port.say(Notice::GivingUp(plan.to_string()));
@@ -48,15 +49,22 @@ pub(crate) async fn quarantine(
     }
     let number = ledger.number();
     let name = NumberedFile::Segment(number).to_string();
-    write_fresh(&ledger, &name, ledger.config.direct, &plan.copy()?).await?;
+    write_fresh(
+        &ledger,
+        &name,
+        ledger.config.direct,
+        &plan.copy(ledger.config.segment_bytes)?,
+    )
+    .await?;
     ledger.files.sync_dir().await?;
     let next = plan.manifest(&ledger, number);
     plan.read_back(&ledger, &next).await?;
     ledger.replace(next).await?;
     ledger.files.unlink(segment).await?;
+    let ids = plan.lost_ids();
     Ok(match plan.held.contents.missing {
-        true => format!("{plan}. Given up; there was no original to keep"),
-        false => format!("{plan}. Given up; the original is kept as {aside}"),
+        true => format!("{plan}. Given up; there was no original to keep{ids}"),
+        false => format!("{plan}. Given up; the original is kept as {aside}{ids}"),
     })
 }
 

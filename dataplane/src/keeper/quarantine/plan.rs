@@ -5,7 +5,7 @@ use super::held::{FIRST_BATCH_AT, Held, Seen, named};
 use super::read_as;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::Ledger;
-use crate::keeper::recover::covered_upto;
+use crate::keeper::recover::{covered_upto, made_lengths};
 use crate::wal::beheaded;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
@@ -13,6 +13,7 @@ use crate::wal::manifest::{
     Extent, Gap, LogEndMark, LogEntry, Manifest, SegmentEntry, SegmentState,
 };
 use crate::wal::name::{LogId, Sequence};
+use crate::wal::scan::{MadeBytes, TooShort};
 use crate::wal::segment::{Predecessor, SegmentHeader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -73,6 +74,8 @@ pub(super) struct Plan {
     index: usize,
     entry: SegmentEntry,
     pub(super) held: Held,
+    /// How long segments were made.
+    made: MadeBytes,
     /// The new segment's header.
     lead: SegmentHeader,
     /// Batches that go into it.
@@ -92,7 +95,8 @@ impl Plan {
             None => rebuilt(ledger, log, index, &held).await?,
         };
         let begin = begin_of(&lead);
-        let upto = upto(ledger, log, index, &held).await?;
+        let upto = upto(ledger, log, index, &held, begin).await?;
+        let made = MadeBytes::longest(made_lengths(ledger).await?);
         let mut kept = held.whole();
         kept.retain(|sequence, _| *sequence > begin && *sequence <= upto);
         let gaps = missing(&ledger.manifest, log.id, begin, upto, &kept);
@@ -105,6 +109,7 @@ impl Plan {
             index,
             entry,
             held,
+            made,
             lead,
             kept,
             extent,
@@ -114,6 +119,33 @@ impl Plan {
 
     pub(super) fn lost_count(&self) -> u64 {
         self.gaps.iter().map(|gap| gap.to.0 - gap.from.0 + 1).sum()
+    }
+
+    /// Which decisions are lost, one id a line, and of how many batches that cannot be known.
+    pub(super) fn lost_ids(&self) -> String {
+        let lost = |seen: &&Seen| {
+            let sequence = seen.header.fields.sequence;
+            let given_up = |gap: &Gap| (gap.from..=gap.to).contains(&sequence);
+            !seen.whole && self.gaps.iter().any(given_up)
+        };
+        let known = self.held.seen.iter().filter(lost);
+        let known: BTreeMap<Sequence, Vec<[u8; 32]>> = known
+            .filter_map(|seen| Some((seen.header.fields.sequence, self.held.ids_of(seen)?)))
+            .collect();
+        let unknown = self.lost_count() - known.len() as u64;
+        let ids: Vec<&[u8; 32]> = known.values().flatten().collect();
+        let mut text = match unknown {
+            0 => String::new(),
+            _ => format!(". Of {unknown} batches nothing is left that says which ids were in them"),
+        };
+        if !ids.is_empty() {
+            text.push_str(&format!(". The decisions of {} ids are lost:", ids.len()));
+        }
+        for id in ids {
+            text.push('\n');
+            text.extend(id.iter().map(|byte| format!("{byte:02x}")));
+        }
+        text
     }
 
     /// Whether the new segment would be another one than the old.
@@ -130,18 +162,30 @@ impl Plan {
 
     fn is_harmed(&self) -> bool {
         let headless = self.held.lead.is_none() && self.was_used();
-        headless || !self.gaps.is_empty() || self.held.contents.unreadable_bytes > 0
+        headless
+            || self.held.misplaced
+            || self.too_short().is_some()
+            || !self.gaps.is_empty()
+            || self.held.contents.unreadable_bytes > 0
     }
 
     /// A next segment has no header until it is used.
     fn was_used(&self) -> bool {
         self.held.contents.missing
             || !self.held.seen.is_empty()
-            || self.entry.state.extent().is_some()
+            || self.entry.state != SegmentState::Next
     }
 
-    /// The bytes of the new segment: its header and the whole batches, one behind the other.
-    pub(super) fn copy(&self) -> Result<Vec<u8>, Halt> {
+    /// Whether the file lost its end. A closed segment is compared with its extent.
+    fn too_short(&self) -> Option<TooShort> {
+        let unfinished = self.entry.state.extent().is_none() && !self.held.contents.missing;
+        let bytes = self.held.contents.bytes.len() as u64;
+        self.made.fault(bytes).filter(|_| unfinished)
+    }
+
+    /// The bytes of the new segment: its header and the whole batches, one behind the other. One that is not closed is as
+    /// long as it was made.
+    pub(super) fn copy(&self, segment_bytes: u64) -> Result<Vec<u8>, Halt> {
         let mut block = [0; BLOCK_BYTES];
         self.lead.encode(&mut block);
         let mut copy = block.to_vec();
@@ -154,6 +198,10 @@ impl Plan {
                 .get(start..start + seen.header.bytes());
             let batch = batch.ok_or_else(|| refused("the segment changed meanwhile"))?;
             copy.extend_from_slice(batch);
+        }
+        if self.entry.state.extent().is_none() {
+            let made_bytes = self.made.bytes().unwrap_or(segment_bytes) as usize;
+            copy.resize(copy.len().max(made_bytes), 0);
         }
         Ok(copy)
     }
@@ -211,6 +259,7 @@ impl Plan {
         let log = LogEntry {
             segments: log.segments[..=self.index].to_vec(),
             ended_at: None,
+            settled_upto: Sequence::before_first(log.id.start),
             ..log.clone()
         };
         let mut read = BTreeSet::new();
@@ -259,11 +308,31 @@ async fn rebuilt(
             first.header.fields.previous_checksum,
         ));
     }
-    let stands = stands_before(ledger, log, index, held.may_begin_after()).await?;
+    let mut limit = held.may_begin_after();
+    if limit.is_none() && entry.state == SegmentState::Open {
+        // It held at least one batch.
+        let stated = stated_end(ledger, log, index).await?;
+        limit = stated.map(|end| Sequence(end.0 - 1));
+    }
+    let stands = stands_before(ledger, log, index, limit).await?;
     Ok(SegmentHeader {
         predecessor: Some(stands),
         ..known
     })
+}
+
+/// Where the header of the segment behind says that this one ends.
+async fn stated_end(
+    ledger: &Ledger,
+    log: &LogEntry,
+    index: usize,
+) -> Result<Option<Sequence>, Halt> {
+    let Some(later) = log.segments.get(index + 1) else {
+        return Ok(None);
+    };
+    let later = Held::read(ledger, log, later).await?;
+    let before = later.lead.and_then(|lead| lead.predecessor);
+    Ok(before.map(|before| before.ends_after))
 }
 
 /// What the manifest states of a segment with these batches; nothing if there are none.
@@ -300,15 +369,23 @@ async fn upto(
     log: &LogEntry,
     index: usize,
     held: &Held,
+    begin: Sequence,
 ) -> Result<Sequence, Halt> {
-    if let Some(extent) = log.segments[index].state.extent() {
+    let state = log.segments[index].state;
+    if let Some(extent) = state.extent() {
         return Ok(extent.last);
+    }
+    // What the manifest knows to have been durable, wherever it was; an open segment held at least one batch.
+    let covered = covered_upto(&ledger.manifest, log.id).unwrap_or_default();
+    let mut known = log.settled_upto.max(covered);
+    if state == SegmentState::Open {
+        known = known.max(Sequence(begin.0 + 1));
     }
     let fields = |seen: &Seen| seen.header.fields;
     let durable = held.seen.iter().map(|seen| fields(seen).durable_upto);
     let whole = held.seen.iter().filter(|seen| seen.whole);
     let own = durable.chain(whole.map(|seen| fields(seen).sequence)).max();
-    let own = own.unwrap_or_default();
+    let own = own.unwrap_or_default().max(known);
     for later in &log.segments[index + 1..] {
         let later = Held::read(ledger, log, later).await?;
         if let Some(before) = later.lead.and_then(|lead| lead.predecessor) {
@@ -367,6 +444,12 @@ impl fmt::Display for Plan {
             (true, _) => out.write_str("; the file is not there")?,
             (_, None) => out.write_str("; its header is damaged and is made anew")?,
             _ => {}
+        }
+        if self.held.misplaced {
+            out.write_str("; it holds another segment")?;
+        }
+        if let Some(short) = self.too_short() {
+            write!(out, "; {short}")?;
         }
         if self.held.contents.unreadable_bytes > 0 {
             let bytes = self.held.contents.unreadable_bytes;

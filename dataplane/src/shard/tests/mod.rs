@@ -1,8 +1,12 @@
 //! Tests of one or two shards in a room: what a client sees, what the log holds, what waits for what.
 
+mod anything;
+mod chunked;
 mod drain;
+mod memory;
 mod patience;
 mod pressure;
+mod rate;
 mod readiness;
 mod room;
 mod sizes;

@@ -223,6 +223,19 @@ impl Room {
         conn
     }
 
+    /// Another client gets the slot of a connection that was closed.
+    pub(super) fn connect_again(&mut self, shard: usize, gone: ConnId) -> ConnId {
+        self.free.retain(|(_, free)| free.slot != gone.slot);
+        let conn = ConnId {
+            generation: gone.generation + 1,
+            ..gone
+        };
+        let accepted = Event::Accepted(conn, Peer::default());
+        self.inboxes[shard].events.push(accepted);
+        self.sent.insert((shard, conn.slot), Vec::new());
+        conn
+    }
+
     /// Bytes arrive, not yet processed.
     pub(super) fn arrive(&mut self, shard: usize, conn: ConnId, bytes: &[u8]) {
         let inbox = &mut self.inboxes[shard];

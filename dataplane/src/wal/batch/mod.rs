@@ -9,7 +9,7 @@ mod tests;
 
 pub use header::{BatchFields, BatchHeader, HeaderFault};
 pub use open::{Ahead, Assembled, Limits, OpenBatch, rewrite};
-pub use read::{Batch, BatchFault, read_batch, read_batch_with};
+pub use read::{Batch, BatchFault, read_batch, read_batch_with, read_index};
 
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::record::{RECORD_BYTES_MAX, RECORD_HEADER_BYTES, TENANT_BYTES_MAX};

@@ -99,6 +99,25 @@ pub fn read_batch_with(
     Ok(batch)
 }
 
+/// The batch at the beginning of `bytes` by its header and index part alone, both verified: what the records say can be
+/// read whatever became of the bodies.
+pub fn read_index(bytes: &[u8]) -> Result<Batch<'_>, BatchFault> {
+    let header = BatchHeader::decode(bytes).map_err(BatchFault::Header)?;
+    let mut reader = Reader::new(bytes);
+    let cut = BatchFault::Cut;
+    reader.take(BATCH_HEADER_BYTES).ok_or(cut)?;
+    let index_part = reader.take(header.index_bytes as usize).ok_or(cut)?;
+    if index_checksum(index_part) != header.index_checksum {
+        return Err(BatchFault::Index);
+    }
+    let bodies_bytes = reader.rest().len().min(header.bodies_bytes as usize);
+    Ok(Batch {
+        header,
+        index_part,
+        bodies_part: &reader.rest()[..bodies_bytes],
+    })
+}
+
 /// Cuts a batch into its parts.
 fn parts<'a>(reader: &mut Reader<'a>, header: BatchHeader) -> Option<Batch<'a>> {
     reader.take(BATCH_HEADER_BYTES)?;

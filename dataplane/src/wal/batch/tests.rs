@@ -37,7 +37,7 @@ fn decision(body: Place) -> Decision<'static> {
         decided_at: 4,
         expiry: 5,
         encoding: 1,
-        reason: 6,
+        reason: 5,
         regime: 2,
         numbers: [0.5, -0.0, f64::MIN_POSITIVE, 1e300],
     }

@@ -24,15 +24,35 @@ pub const READABLE_SINCE: [u16; 3] = [0, 1, 0];
 /// the last four bytes, so that every flk can tell a newer manifest from a damaged one.
 const PREFIX_BYTES: usize = 24;
 
-/// A manifest is smaller than this; a longer file is refused unread.
+/// A manifest is no longer than this; a longer file is refused unread.
 pub const MANIFEST_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of a manifest without logs, gaps, spares and slices: prefix, ids, numbers, lengths of the lists, checksum.
+const FIXED_BYTES: usize = PREFIX_BYTES + 64 + 48 + 16 + 4;
+/// Bytes of a log without its segments.
+const LOG_BYTES: usize = 52;
+/// Bytes of a segment.
+const SEGMENT_BYTES: usize = 32;
+/// Further bytes of a segment that is written no more.
+const EXTENT_BYTES: usize = 32;
+/// Bytes of a gap.
+const GAP_BYTES: usize = 24;
+/// Bytes of a spare.
+const SPARE_BYTES: usize = 8;
+/// Bytes of a slice without its covers.
+pub(crate) const SLICE_BYTES: usize = 52;
+/// Bytes of a cover.
+pub(crate) const COVER_BYTES: usize = 16;
+/// Bytes that a closed segment takes in a manifest.
+pub const CLOSED_SEGMENT_BYTES: usize = SEGMENT_BYTES + EXTENT_BYTES;
 
 /// The expiry clock as it was written down, with the wall clock of that moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockMark {
     /// Seconds since installation on the expiry clock.
     pub expiry_s: u32,
-    /// Wall clock, microseconds since the Unix epoch.
+    /// Wall clock, microseconds since the Unix epoch. Where that was set back, what it would show had it gone on: the
+    /// difference to the expiry clock shrinks only where withheld time is released.
     pub wall_us: u64,
 }
 
@@ -54,7 +74,7 @@ pub struct Extent {
 pub enum SegmentState {
     /// Named before its first batch; perhaps never used, perhaps in use already.
     Next,
-    /// Said to be in use by the shard that writes it. Read like a next one: its first write may have failed.
+    /// In use by the shard that writes it: its first batch was durable.
     Open,
     /// Written no more.
     Closed(Extent),
@@ -205,6 +225,13 @@ pub enum ManifestFault {
     },
     /// The checksum matches, but a field holds what no writer writes; its name.
     Field(&'static str),
+    /// It would be longer than what may be written.
+    TooLong {
+        /// Bytes that it takes.
+        bytes: usize,
+        /// Bytes that it may take.
+        bytes_max: usize,
+    },
 }
 
 impl fmt::Display for ManifestFault {
@@ -223,6 +250,10 @@ impl fmt::Display for ManifestFault {
                 "the directory has format version {version}, this flk reads {DIRECTORY_VERSION}: use flk {major}.{minor}.{patch} or later"
             ),
             ManifestFault::Field(name) => write!(out, "the manifest holds an impossible {name}"),
+            ManifestFault::TooLong { bytes, bytes_max } => write!(
+                out,
+                "the manifest would take {bytes} bytes, and may take {bytes_max}"
+            ),
         }
     }
 }
@@ -233,6 +264,38 @@ impl Manifest {
     /// The bytes of the file.
     pub fn encode(&self) -> Vec<u8> {
         spell::spell(self)
+    }
+
+    /// The bytes of the file, if [`Manifest::decode`] accepts them and they are no more than that.
+    pub fn encode_within(&self, bytes_max: usize) -> Result<Vec<u8>, ManifestFault> {
+        let bytes_max = bytes_max.min(MANIFEST_BYTES_MAX);
+        let bytes = self.encoded_bytes();
+        if bytes > bytes_max {
+            return Err(ManifestFault::TooLong { bytes, bytes_max });
+        }
+        match self.impossible() {
+            Some(name) => Err(ManifestFault::Field(name)),
+            None => Ok(self.encode()),
+        }
+    }
+
+    /// How many bytes the file takes.
+    pub fn encoded_bytes(&self) -> usize {
+        let of_log = |log: &LogEntry| {
+            let extents = log.segments.iter().filter(|it| it.state.extent().is_some());
+            LOG_BYTES + log.segments.len() * SEGMENT_BYTES + extents.count() * EXTENT_BYTES
+        };
+        let of_slice = |slice: &SliceEntry| SLICE_BYTES + slice.covers.len() * COVER_BYTES;
+        FIXED_BYTES
+            + self.logs.iter().map(of_log).sum::<usize>()
+            + self.gaps.len() * GAP_BYTES
+            + self.spares.len() * SPARE_BYTES
+            + self.slices.iter().map(of_slice).sum::<usize>()
+    }
+
+    /// Number of segments of all logs.
+    pub fn segments_count(&self) -> usize {
+        self.logs.iter().map(|log| log.segments.len()).sum()
     }
 
     /// Reads the bytes of the file.
@@ -252,9 +315,10 @@ impl Manifest {
         if self.logs.iter().any(|log| log.id.start > self.start) {
             return Some("log of a later start");
         }
-        let files = self.files();
-        let distinct: BTreeSet<u64> = files.iter().copied().collect();
-        if distinct.len() != files.len() || files.iter().any(|&file| file >= self.next_file) {
+        let mut files = self.files();
+        files.sort_unstable();
+        let twice = files.iter().zip(files.iter().skip(1)).any(|(a, b)| a == b);
+        if twice || files.last().is_some_and(|&file| file >= self.next_file) {
             return Some("file number");
         }
         let ids: BTreeSet<LogId> = self.logs.iter().map(|log| log.id).collect();
@@ -275,6 +339,21 @@ impl Manifest {
             .chain(self.spares.iter().copied())
             .chain(slices)
             .collect()
+    }
+
+    /// All segments, each with its log.
+    pub fn segments(&self) -> impl Iterator<Item = (&LogEntry, &SegmentEntry)> {
+        let logs = self.logs.iter();
+        logs.flat_map(|log| log.segments.iter().map(move |entry| (log, entry)))
+    }
+
+    /// How far the slices hold a log's decisions.
+    pub fn covered_upto(&self, log: LogId) -> Option<Sequence> {
+        let covers = self.slices.iter().flat_map(|slice| &slice.covers);
+        covers
+            .filter(|cover| cover.log == log)
+            .map(|cover| cover.upto)
+            .max()
     }
 
     /// The gap that holds a sequence of a log.

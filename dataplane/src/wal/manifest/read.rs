@@ -1,8 +1,9 @@
 //! The fields of a manifest, from its bytes. The counterpart of `spell`; rules between fields are checked by its caller.
 
 use super::{
-    ClockMark, Cover, DIRECTORY_VERSION, Extent, Gap, LogEndMark, LogEntry, MANIFEST_BYTES_MAX,
-    MANIFEST_MAGIC, Manifest, ManifestFault, PREFIX_BYTES, SegmentEntry, SegmentState, SliceEntry,
+    COVER_BYTES, ClockMark, Cover, DIRECTORY_VERSION, Extent, GAP_BYTES, Gap, LOG_BYTES,
+    LogEndMark, LogEntry, MANIFEST_BYTES_MAX, MANIFEST_MAGIC, Manifest, ManifestFault,
+    PREFIX_BYTES, SEGMENT_BYTES, SLICE_BYTES, SPARE_BYTES, SegmentEntry, SegmentState, SliceEntry,
 };
 use crate::wal::checksum::{Reader, crc};
 use crate::wal::name::{LogId, Sequence};
@@ -89,10 +90,10 @@ fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault
     if flags > 1 || reserved != 0 {
         return Some(Err(ManifestFault::Field("reserved bit")));
     }
-    let logs = list(reader, 52, log_of)?;
-    let gaps = list(reader, 24, |reader| gap_of(reader).map(Ok))?;
-    let spares = list(reader, 8, |reader| reader.u64().map(Ok))?;
-    let slices = list(reader, 52, slice_of)?;
+    let logs = list(reader, LOG_BYTES, log_of)?;
+    let gaps = list(reader, GAP_BYTES, |reader| gap_of(reader).map(Ok))?;
+    let spares = list(reader, SPARE_BYTES, |reader| reader.u64().map(Ok))?;
+    let slices = list(reader, SLICE_BYTES, slice_of)?;
     let assemble = || {
         Ok(Manifest {
             installation,
@@ -135,7 +136,7 @@ fn log_of(reader: &mut Reader<'_>) -> Option<Result<LogEntry, ManifestFault>> {
         1 => Some(mark),
         _ => return Some(Err(ManifestFault::Field("end mark"))),
     };
-    let segments = list(reader, 32, segment_of)?;
+    let segments = list(reader, SEGMENT_BYTES, segment_of)?;
     Some(segments.map(|segments| LogEntry {
         id,
         incarnation,
@@ -193,7 +194,7 @@ fn slice_of(reader: &mut Reader<'_>) -> Option<Result<SliceEntry, ManifestFault>
             upto: Sequence(reader.u64()?),
         }))
     };
-    let covers = list(reader, 16, cover)?;
+    let covers = list(reader, COVER_BYTES, cover)?;
     Some(covers.map(|covers| SliceEntry {
         file,
         id,

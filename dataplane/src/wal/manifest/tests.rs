@@ -112,6 +112,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 fn every_field_reads_back() {
     for manifest in [manifest(), Manifest::default()] {
         assert_eq!(Manifest::decode(&manifest.encode()).as_ref(), Ok(&manifest));
+        assert_eq!(manifest.encoded_bytes(), manifest.encode().len());
     }
     assert_eq!(manifest().files(), [1, 2, 3, 4, 5, 6, 7, 8]);
 }
@@ -157,12 +158,73 @@ fn a_newer_format_says_which_flk_it_takes() {
     );
 }
 
+/// Closed segments of one log, as many as that.
+fn of_segments(count: u32) -> Manifest {
+    let before = Sequence::before_first(1);
+    let closed = SegmentState::Closed(Extent {
+        first: before,
+        last: before,
+        bytes: 8192,
+        last_checksum: 1,
+    });
+    let segment = |ordinal| SegmentEntry {
+        ordinal,
+        file: u64::from(ordinal),
+        salt: 1,
+        generation: 1,
+        state: closed,
+    };
+    Manifest {
+        generation: 2,
+        start: 1,
+        next_file: u64::from(count),
+        logs: vec![LogEntry {
+            id: LogId {
+                start: 1,
+                number: 0,
+            },
+            incarnation: [0; 16],
+            ended_at: None,
+            settled_upto: before,
+            segments: (0..count).map(segment).collect(),
+        }],
+        ..Manifest::default()
+    }
+}
+
+#[test]
+fn the_longest_manifest_that_is_written_can_be_read_and_a_longer_one_is_refused() {
+    let most = (MANIFEST_BYTES_MAX - of_segments(0).encoded_bytes()) / CLOSED_SEGMENT_BYTES;
+    let longest = of_segments(most as u32);
+    let bytes = longest.encode_within(MANIFEST_BYTES_MAX).unwrap();
+    assert!(bytes.len() + CLOSED_SEGMENT_BYTES > MANIFEST_BYTES_MAX);
+    assert!(Manifest::decode(&bytes) == Ok(longest));
+    let longer = of_segments(most as u32 + 1);
+    for bytes_max in [MANIFEST_BYTES_MAX, usize::MAX] {
+        let refused = longer.encode_within(bytes_max);
+        assert!(matches!(refused, Err(ManifestFault::TooLong { .. })));
+    }
+    assert!(Manifest::decode(&longer.encode()).is_err());
+    assert_eq!(
+        of_segments(1).encode_within(200),
+        Err(ManifestFault::TooLong {
+            bytes: of_segments(1).encode().len(),
+            bytes_max: 200
+        })
+    );
+}
+
 #[test]
 fn what_no_writer_writes_is_refused_by_name() {
     let closed = |file| segment(0, file, SegmentState::Closed(extent(1, 1)));
     let refused = |change: &dyn Fn(&mut Manifest)| {
         let mut manifest = manifest();
         change(&mut manifest);
+        let written = manifest.encode_within(MANIFEST_BYTES_MAX);
+        assert!(
+            matches!(written, Err(ManifestFault::Field(_))),
+            "nor written"
+        );
         match Manifest::decode(&manifest.encode()) {
             Err(ManifestFault::Field(name)) => name,
             other => panic!("{other:?}"),

@@ -1,11 +1,11 @@
 //! Torn tail or damage: what lies behind the first position that does not hold the expected batch, and what it proves.
-//! A position proves nothing by being empty; only headers behind it do, by what they say was durable and by where they
-//! stand.
+//! A position proves nothing by being empty. Headers behind it do, by what they say was durable and by where they stand;
+//! and so does what the manifest knows: how far bodies were settled, what slices hold, which segments were entered.
 
 use super::BLOCK;
 use super::lead::Lead;
 use super::reader::{Halt, LogReader, Stop, unreadable};
-use super::report::{BatchAt, Damage, Verdict};
+use super::report::{BatchAt, Damage, Verdict, Why};
 use super::window::{ReadAt, Window};
 use crate::planted::{Bug, planted};
 use crate::wal::batch::{BATCH_BYTES_MAX, Batch, BatchHeader};
@@ -40,7 +40,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             return Ok(Verdict::Whole);
         };
         let mut found = self.look_on(index, stop.offset, expected).await?;
-        found.durable_upto = found.durable_upto.max(durable);
+        found.durable_upto = found.durable_upto.max(durable).max(self.floor);
         let mut entered = None;
         for later in index + 1..self.segments().len() {
             let there = self.look_on(later, 0, expected).await?;
@@ -118,7 +118,10 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
                     found.entered = found.entered.or((offset > BLOCK).then_some(durable_upto));
                     reach = if offset == from { from + bytes } else { reach };
                 }
-                Begun::EarlierLife => reach = reach.min(offset),
+                Begun::Other(salt) if self.is_named_elsewhere(entry, salt) => {
+                    return Err(self.damage(entry.ordinal, offset, expected, Why::Misplaced));
+                }
+                Begun::Other(_) => reach = reach.min(offset),
                 Begun::Nothing => {}
             }
             if offset < reach && block.iter().any(|&byte| byte != 0) {
@@ -155,8 +158,8 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
 enum Begun {
     /// A batch of this segment, of this length, and what it says was durable.
     Ours(u64, Sequence),
-    /// A batch of an earlier life of the file.
-    EarlierLife,
+    /// A batch under another salt: mostly of an earlier life of the file.
+    Other(u64),
     /// No batch.
     Nothing,
 }
@@ -167,7 +170,7 @@ fn begun(entry: &SegmentEntry, block: &[u8]) -> Begun {
         Ok(header) if header.fields.salt == entry.salt => {
             Begun::Ours(header.bytes() as u64, header.fields.durable_upto)
         }
-        Ok(_) => Begun::EarlierLife,
+        Ok(header) => Begun::Other(header.fields.salt),
         Err(_) => Begun::Nothing,
     }
 }

@@ -49,6 +49,12 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         }
     }
 
+    /// Whether the manifest names another segment under this salt: no file of an earlier life has that.
+    pub(super) fn is_named_elsewhere(&self, entry: &SegmentEntry, salt: u64) -> bool {
+        let other = |it: &SegmentEntry| it.salt == salt && it.file != entry.file;
+        salt != entry.salt && self.source.manifest.segments().any(|(_, it)| other(it))
+    }
+
     /// Whose header this is.
     fn identify(
         &self,
@@ -62,6 +68,9 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
                 ordinal: entry.ordinal,
                 generation: header.generation,
             }));
+        }
+        if same_installation && self.is_named_elsewhere(entry, header.salt) {
+            return Err(self.damage(entry.ordinal, 0, self.last(), Why::Misplaced));
         }
         if header.salt != entry.salt && !planted(Bug::RecycledBatchReplayed) {
             return Ok(Lead::Other(Why::OtherSalt));

@@ -3,16 +3,20 @@
 
 mod judge;
 mod lead;
+mod length;
 mod reader;
 mod report;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_evidence;
 #[cfg(test)]
 mod twin;
 mod window;
 #[cfg(test)]
 mod world;
 
+pub use length::{MadeBytes, TooShort};
 pub use report::{
     BatchAt, Damage, Ending, LastBatch, LogEnd, SegmentRead, Unsupported, Verdict, Why,
 };
@@ -61,14 +65,24 @@ pub async fn read_log<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)>(
 pub async fn salvage<R: ReadAt, V: FnMut(u64, &BatchHeader, Result<&Batch<'_>, BatchFault>)>(
     file: &R,
     salt: u64,
-    mut visit: V,
+    visit: V,
 ) -> Result<(), Errno> {
+    salvage_where(file, |it| it == salt, visit).await
+}
+
+/// The same for the batches under any salt that is wanted.
+pub async fn salvage_where<R, W, V>(file: &R, wanted: W, mut visit: V) -> Result<(), Errno>
+where
+    R: ReadAt,
+    W: Fn(u64) -> bool,
+    V: FnMut(u64, &BatchHeader, Result<&Batch<'_>, BatchFault>),
+{
     let mut window = Window::new(file);
     let mut offset = 0;
     while let Some(block) = window.get(offset, BLOCK_BYTES).await? {
         let header = BatchHeader::decode(block)
             .ok()
-            .filter(|header| header.fields.salt == salt);
+            .filter(|header| wanted(header.fields.salt));
         let mut step = BLOCK;
         if let Some(header) = header {
             let read = match window.get(offset, header.bytes()).await? {

@@ -9,9 +9,8 @@ use crate::event::Errno;
 use crate::planted::{Bug, planted};
 use crate::wal::batch::{Batch, BatchFault, BatchHeader, read_batch_with};
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::manifest::{Extent, Gap, LogEntry, SegmentEntry};
+use crate::wal::manifest::{Extent, Gap, LogEntry, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::{Place, Sequence};
-use crate::wal::record::RecordFault;
 use crate::wal::segment::{Predecessor, SegmentHeader};
 
 /// Reading ends here with this verdict.
@@ -34,6 +33,8 @@ pub(super) struct LogReader<'a, R, V> {
     tip: Option<u32>,
     /// Checksum that the next header in this segment must repeat: the tip, or the segment header's before its first.
     chain: Option<u32>,
+    /// Everything up to here was durable, whatever the segments hold: so say the manifest and the slices.
+    pub(super) floor: Sequence,
     end: LogEnd,
 }
 
@@ -47,6 +48,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
             last,
             tip,
             chain: None,
+            floor: floor(source.manifest, source.log),
             end: LogEnd {
                 verdict: Verdict::Whole,
                 last: Sequence::default(),
@@ -80,7 +82,8 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     pub(super) fn last(&self) -> Sequence {
         let log = self.source.log;
         let known = self.last.or(log.ended_at.map(|mark| mark.sequence));
-        known.unwrap_or(log.settled_upto.max(Sequence::before_first(log.id.start)))
+        let before_first = Sequence::before_first(log.id.start);
+        known.unwrap_or_else(|| floor(self.source.manifest, log).max(before_first))
     }
 
     /// The sequence that must come next, behind all gaps; none if the counter is full.
@@ -194,6 +197,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
             if let Lead::Ours(header, checksum) = &lead {
                 self.enter(entry, header, *checksum)?;
             }
+            let first = self.raise_floor(entry);
             let stop = match lead {
                 Lead::Ours(..) => {
                     let end = stated.map(|stated| stated.ends_after);
@@ -202,6 +206,10 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                 Lead::Other(why) => Stop { offset: 0, why },
             };
             match stated {
+                Some(stated) if first.is_some_and(|first| stated.ends_after < first) => {
+                    let durable = first.unwrap_or(stated.ends_after);
+                    return Err(self.damage(entry.ordinal, stop.offset, durable, stop.why));
+                }
                 Some(stated) if self.ends_here(stated) => {
                     self.leave(entry, stated);
                     index += 1;
@@ -216,6 +224,16 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                 }
             }
         }
+    }
+
+    /// The manifest calls a segment open once its first batch, and so its header, was durable. That batch's sequence.
+    fn raise_floor(&mut self, entry: &SegmentEntry) -> Option<Sequence> {
+        let first = match entry.state {
+            SegmentState::Open => self.last().next()?,
+            _ => return None,
+        };
+        self.floor = self.floor.max(first);
+        Some(first)
     }
 
     /// Goes on to the next segment. One whose first write failed stays in the log as an empty one, so that ordinals have
@@ -350,13 +368,11 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     /// complete, so it is never a torn one.
     fn not_whole(&self, at: &BatchAt, expected: Sequence, fault: BatchFault) -> Result<Why, Halt> {
         match fault {
-            BatchFault::Record(unknown @ RecordFault::UnknownKind(..)) => {
-                Err(Halt(Verdict::Unsupported {
-                    ordinal: at.ordinal,
-                    offset: at.offset,
-                    what: Unsupported::Record(unknown),
-                }))
-            }
+            BatchFault::Record(unknown) if unknown.is_newer() => Err(Halt(Verdict::Unsupported {
+                ordinal: at.ordinal,
+                offset: at.offset,
+                what: Unsupported::Record(unknown),
+            })),
             BatchFault::Record(_) | BatchFault::Layout => {
                 Err(self.damage(at.ordinal, at.offset, expected, Why::Batch(fault)))
             }
@@ -482,6 +498,17 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
             .map(|entry| entry.ordinal)
             .collect();
         self.end
+    }
+}
+
+/// Up to where a log that has not ended was durable for certain: its bodies had their fates in it, or slices hold its
+/// decisions. An ended log has an end mark instead.
+fn floor(manifest: &Manifest, log: &LogEntry) -> Sequence {
+    match log.ended_at {
+        Some(_) => Sequence::default(),
+        None => log
+            .settled_upto
+            .max(manifest.covered_upto(log.id).unwrap_or_default()),
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Why {
     SegmentHeader(SegmentFault),
     /// A segment header is there, but under another salt: an earlier life of the file.
     OtherSalt,
+    /// What is here belongs to another segment that the manifest names: files were put in each other's places.
+    Misplaced,
     /// The header has this segment's salt, but belongs to another installation, incarnation, log or position.
     Identity,
     /// The header and the log before it disagree about where the segment before ends.
@@ -47,6 +49,9 @@ impl fmt::Display for Why {
         match self {
             Why::SegmentHeader(fault) => fault.fmt(out),
             Why::OtherSalt => out.write_str("the segment header is of an earlier life of the file"),
+            Why::Misplaced => {
+                out.write_str("what is here belongs to another segment, so files were mixed up")
+            }
             Why::Identity => out.write_str("the segment header belongs to another log or position"),
             Why::Predecessor => {
                 out.write_str("a segment header and the log before it disagree about its end")
@@ -79,9 +84,17 @@ impl fmt::Display for Damage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
-            "segment {} at byte {}: {}; batch {} is missing although everything up to {} was durable",
-            self.ordinal, self.offset, self.why, self.expected, self.durable_upto
-        )
+            "segment {} at byte {}: {}",
+            self.ordinal, self.offset, self.why
+        )?;
+        match self.durable_upto >= self.expected {
+            true => write!(
+                out,
+                "; batch {} is missing although everything up to {} was durable",
+                self.expected, self.durable_upto
+            ),
+            false => Ok(()),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use super::report::{Verdict, Why};
 use crate::wal::batch::{BatchHeader, read_batch};
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
+use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::Sequence;
 use crate::wal::segment::{Predecessor, SegmentHeader};
 
@@ -119,6 +119,8 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
             }
         }
         let first = Sequence(before.ends_after.0 + 1);
+        // A segment is called open once its first batch was durable.
+        let must_hold_first = entry.state == SegmentState::Open && end == before;
         match (entry.state.extent(), stated) {
             (Some(extent), _) => {
                 let exact = own.is_some()
@@ -134,7 +136,7 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                 }
             }
             (None, Some(stated)) => {
-                if stated != end {
+                if stated != end || must_hold_first {
                     return Finding {
                         class: damage,
                         batches,
@@ -142,7 +144,10 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                 }
             }
             (None, None) => {
-                let mut durable = Sequence::default();
+                let mut durable = log.settled_upto;
+                if must_hold_first {
+                    durable = durable.max(first);
+                }
                 let mut beheaded = None;
                 for (at, (later, file)) in all.iter().enumerate().skip(index) {
                     let from = if at == index { offset } else { 0 };

@@ -106,6 +106,8 @@ struct Writer {
     last_checksum: u32,
     first: Sequence,
     closed: Vec<Extent>,
+    /// Segments whose first write failed: no manifest calls one open.
+    failed: Vec<usize>,
 }
 
 impl World {
@@ -134,6 +136,7 @@ impl World {
             last_checksum: 0,
             first: Sequence::default(),
             closed: Vec::new(),
+            failed: Vec::new(),
         };
         writer.name_next();
         for step in steps {
@@ -273,6 +276,7 @@ impl Writer {
     fn enter_empty(&mut self, segment: usize) {
         self.close(segment);
         self.name_next();
+        self.failed.push(segment);
         self.first = self.next();
         self.offset = 0;
     }
@@ -339,7 +343,11 @@ impl Writer {
         let state = |segment: usize| {
             if segment < known {
                 SegmentState::Closed(self.closed[segment])
-            } else if segment == known && self.segment.is_some() && !(lag && current == 0) {
+            } else if segment == known
+                && self.segment.is_some()
+                && !(lag && current == 0)
+                && !self.failed.contains(&segment)
+            {
                 SegmentState::Open
             } else {
                 SegmentState::Next

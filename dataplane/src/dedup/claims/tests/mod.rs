@@ -35,6 +35,8 @@ fn candidate(number: u32, digest_tag: u64) -> Decided {
         key: key(number),
         digest_tag,
         numbers: [1.0, 2.0, 3.0, digest_tag as f64],
+        regime: 1,
+        encoding: 1,
         ..Decided::default()
     }
 }

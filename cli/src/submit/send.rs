@@ -1,0 +1,311 @@
+//! The senders: as many tasks as there may be requests under way, each with a connection of its own. A task takes the
+//! next record, sends it until it is answered or given up, and hands the answer on. All run on one thread.
+
+use crate::submit::client::{Connection, NoReply, Reply, Template};
+use crate::submit::meaning::Meaning;
+use crate::submit::reader::Item;
+use crate::submit::report::{Sent, Word};
+use crate::submit::retry::Retry;
+use crate::submit::show::Shown;
+use crate::submit::stop::{Stop, Why};
+use crate::submit::tally::Tally;
+use hyper::body::Bytes;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+/// How to send.
+pub(super) struct Plan {
+    pub(super) template: Rc<Template>,
+    pub(super) retry: Retry,
+    pub(super) concurrency: u16,
+    /// For how long a record may be put off by 429.
+    pub(super) wait: Duration,
+    /// Whether a record without an answer leaves the rest alone.
+    pub(super) keep_going: bool,
+}
+
+/// What the tasks share.
+pub(super) struct Shared {
+    plan: Plan,
+    stop: Stop,
+    pub(super) tally: RefCell<Tally>,
+    to_show: Sender<Shown>,
+    items: RefCell<UnboundedReceiver<Item>>,
+    /// Taken from `items` while all tasks were busy.
+    pending: RefCell<VecDeque<Item>>,
+    pending_taken: Notify,
+    /// Tasks without work; the last one to rest works first, so that few records need few connections.
+    idle: RefCell<Vec<oneshot::Sender<Item>>>,
+    /// No task may rest any more.
+    closed: Cell<bool>,
+    /// Nothing is sent before: a gateway said 429.
+    gate: Cell<Option<Instant>>,
+}
+
+impl Shared {
+    /// Nothing was sent yet.
+    pub(super) fn new(
+        plan: Plan,
+        stop: Stop,
+        items: UnboundedReceiver<Item>,
+        to_show: Sender<Shown>,
+    ) -> Self {
+        Self {
+            plan,
+            stop,
+            tally: RefCell::default(),
+            to_show,
+            items: RefCell::new(items),
+            pending: RefCell::default(),
+            pending_taken: Notify::new(),
+            idle: RefCell::default(),
+            closed: Cell::new(false),
+            gate: Cell::new(None),
+        }
+    }
+
+    fn next(&self) -> Option<Item> {
+        if let Some(item) = self.pending.borrow_mut().pop_front() {
+            self.pending_taken.notify_one();
+            return Some(item);
+        }
+        self.items.borrow_mut().try_recv().ok()
+    }
+
+    async fn receive(&self) -> Option<Item> {
+        std::future::poll_fn(|context| self.items.borrow_mut().poll_recv(context)).await
+    }
+}
+
+/// Sends all records of the input, or, once stopped, ends what is under way and counts what was not sent.
+pub(super) async fn send_all(shared: &Rc<Shared>) {
+    let mut tasks = JoinSet::new();
+    tokio::select! {
+        biased;
+        () = shared.stop.begun() => {}
+        () = dispatch(shared, &mut tasks) => {}
+    }
+    shared.closed.set(true);
+    shared.idle.borrow_mut().clear();
+    while tasks.join_next().await.is_some() {}
+    while let Some(item) = shared.next() {
+        shared.tally.borrow_mut().leave_out(item.line);
+    }
+}
+
+/// Gives records to tasks that rest, and makes tasks while there may be more.
+async fn dispatch(shared: &Rc<Shared>, tasks: &mut JoinSet<()>) {
+    while let Some(item) = shared.receive().await {
+        // a task that rests waits for nothing else, so it takes what it is given
+        let resting = shared.idle.borrow_mut().pop();
+        let item = match resting {
+            Some(resting) => resting.send(item).err(),
+            None => Some(item),
+        };
+        let Some(item) = item else { continue };
+        if tasks.len() < usize::from(shared.plan.concurrency) {
+            tasks.spawn_local(task(shared.clone(), item));
+        } else {
+            shared.pending.borrow_mut().push_back(item);
+            shared.pending_taken.notified().await;
+        }
+    }
+}
+
+/// One connection's life.
+async fn task(shared: Rc<Shared>, first: Item) {
+    let mut connection = Connection::new(shared.plan.template.clone());
+    let mut next = Some(first);
+    loop {
+        let Some(item) = next.take().or_else(|| shared.next()) else {
+            if shared.closed.get() {
+                return;
+            }
+            let (work, rest) = oneshot::channel();
+            shared.idle.borrow_mut().push(work);
+            match rest.await {
+                Ok(item) => next = Some(item),
+                Err(_) => return,
+            }
+            continue;
+        };
+        if shared.stop.has_begun() {
+            shared.tally.borrow_mut().leave_out(item.line);
+            continue;
+        }
+        let sent = match &item.body {
+            Ok(body) => send(&shared, &mut connection, item.line, body).await,
+            Err(bytes_count) => too_long(item.line, *bytes_count),
+        };
+        if !sent.word.is_answer() && !shared.plan.keep_going {
+            shared.stop.begin(Why::Unanswered);
+        }
+        shared.tally.borrow_mut().add(&sent, item.window_bytes);
+        let shown = Shown {
+            index: item.index,
+            window_bytes: item.window_bytes,
+            sent,
+        };
+        // who shows is there until the last sender is gone
+        shared.to_show.send(shown).ok();
+    }
+}
+
+fn too_long(line: u64, bytes_count: u64) -> Sent {
+    Sent {
+        line,
+        requests: 0,
+        put_off: 0,
+        word: Word::Refused,
+        reply: None,
+        why: Some(format!(
+            "body_too_large: {bytes_count} bytes, and no gateway takes more than 1 MiB; it was not sent"
+        )),
+    }
+}
+
+/// Sends one record until it is answered or given up.
+async fn send(shared: &Shared, connection: &mut Connection, line: u64, body: &Bytes) -> Sent {
+    let mut sent = Sent {
+        line,
+        requests: 0,
+        put_off: 0,
+        word: Word::NotSent,
+        reply: None,
+        why: None,
+    };
+    let begun = Instant::now();
+    let give_up = begun + shared.plan.wait;
+    loop {
+        if !pass_gate(shared).await {
+            return sent;
+        }
+        let answer = tokio::select! {
+            biased;
+            answer = connection.send(body) => answer,
+            () = shared.stop.abandoned() => Err(NoReply::Interrupted),
+        };
+        let pause = match answer {
+            Ok(reply) => judge(shared, &mut sent, reply, body, give_up),
+            Err(why) => no_reply(shared, &mut sent, &why),
+        };
+        let Some(pause) = pause else { return sent };
+        tokio::select! {
+            biased;
+            () = shared.stop.begun() => return sent,
+            () = sleep_until(Instant::now() + pause) => {}
+        }
+    }
+}
+
+/// Waits until sending is allowed again; false if it was stopped meanwhile.
+async fn pass_gate(shared: &Shared) -> bool {
+    while let Some(opens) = shared.gate.get() {
+        if opens <= Instant::now() {
+            shared.gate.set(None);
+            break;
+        }
+        // not all at once behind the gate
+        let jitter = Duration::from_millis(fastrand::u64(0..50));
+        tokio::select! {
+            biased;
+            () = shared.stop.begun() => return false,
+            () = sleep_until(opens + jitter) => {}
+        }
+    }
+    !shared.stop.has_begun()
+}
+
+/// Notes what an answer means; the pause before the next attempt, if there is to be one.
+fn judge(
+    shared: &Shared,
+    sent: &mut Sent,
+    reply: Reply,
+    body: &Bytes,
+    give_up: Instant,
+) -> Option<Duration> {
+    sent.requests += 1;
+    let meaning = Meaning::of(&reply, body);
+    let (status, retry_after_s) = (reply.status, reply.retry_after_s);
+    sent.reply = Some(reply);
+    sent.why = None;
+    sent.word = match meaning {
+        Meaning::Accepted => Word::Accepted,
+        Meaning::Escalated => Word::Escalated,
+        Meaning::Refused => Word::Refused,
+        Meaning::NotAGateway(why) => {
+            sent.why = Some(format!("not a gateway: {why}"));
+            sent.word = Word::NoAnswer;
+            shared.stop.begin(Why::NotAGateway(why));
+            return None;
+        }
+        Meaning::Limited => return put_off(shared, sent, retry_after_s, give_up),
+        Meaning::Unknown => {
+            sent.word = Word::NoAnswer;
+            let attempt = sent.requests - sent.put_off;
+            let pause = shared
+                .plan
+                .retry
+                .pause(attempt, retry_after_s, fastrand::f64());
+            return pause.filter(|_| Retry::may_change(status));
+        }
+    };
+    None
+}
+
+/// A 429 holds everything back for as long as the gateway asks.
+fn put_off(
+    shared: &Shared,
+    sent: &mut Sent,
+    retry_after_s: Option<u64>,
+    give_up: Instant,
+) -> Option<Duration> {
+    sent.put_off += 1;
+    sent.word = Word::Limited;
+    let asked = Duration::from_secs(retry_after_s.unwrap_or(1));
+    let opens = Instant::now().checked_add(asked);
+    match opens.filter(|opens| *opens <= give_up) {
+        Some(opens) => {
+            let later = shared
+                .gate
+                .get()
+                .map_or(opens, |earlier| earlier.max(opens));
+            shared.gate.set(Some(later));
+            Some(Duration::ZERO)
+        }
+        None => {
+            let wait = crate::args::time_text(shared.plan.wait);
+            let asked = asked.as_secs();
+            sent.why = Some(format!(
+                "the gateway is over its rate and asks to wait {asked} s, which is beyond --wait {wait}"
+            ));
+            None
+        }
+    }
+}
+
+fn no_reply(shared: &Shared, sent: &mut Sent, why: &NoReply) -> Option<Duration> {
+    sent.requests += 1;
+    sent.word = Word::NoAnswer;
+    sent.reply = None;
+    sent.why = Some(why.to_string());
+    match why {
+        NoReply::Interrupted => None,
+        NoReply::NotHttp => {
+            let why = "what came back is not HTTP/1.1".to_owned();
+            shared.stop.begin(Why::NotAGateway(why));
+            None
+        }
+        _ => {
+            let attempt = sent.requests - sent.put_off;
+            shared.plan.retry.pause(attempt, None, fastrand::f64())
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Where records go: the parts of the address that a user gave. It checks the text and never resolves a name.
+
+use crate::exit::Failure;
+use hyper::Uri;
+
+/// Behind what the user gave.
+const PATH: &str = "/v1/pcs/submit";
+const PORT_DEFAULT: u16 = 80;
+
+/// A checked address.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The whole of it, as it is shown.
+    pub(crate) url: String,
+    /// Name or address of the host, without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Host and port as the header `Host` has them.
+    pub(crate) authority: String,
+    pub(crate) path: Uri,
+}
+
+impl Target {
+    /// Reads `http://HOST[:PORT][/PREFIX]`, with or without the path of the submission.
+    pub(crate) fn parse(url: &str) -> Result<Self, Failure> {
+        let wrong = |why: &str| {
+            Failure::usage(format!(
+                "--url is `{url}`, but {why}; it must be like http://127.0.0.1:8080"
+            ))
+        };
+        let Some(rest) = url.strip_prefix("http://") else {
+            return Err(wrong("this program speaks plain HTTP only"));
+        };
+        let (authority, prefix) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let (host, port) = host_and_port(authority).map_err(|why| wrong(&why))?;
+        let prefix = prefix.trim_end_matches('/');
+        let prefix = prefix.strip_suffix(PATH).unwrap_or(prefix);
+        let path = format!("{prefix}{PATH}");
+        let is_plain = !path.contains(['?', '#']);
+        let path = match path.parse() {
+            Ok(path) if is_plain => path,
+            _ => return Err(wrong("its path has characters that a path cannot have")),
+        };
+        Ok(Self {
+            url: format!("http://{authority}{path}"),
+            host,
+            port,
+            authority: authority.to_owned(),
+            path,
+        })
+    }
+}
+
+fn host_and_port(authority: &str) -> Result<(String, u16), String> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, behind) = rest.split_once(']').ok_or("its bracket is not closed")?;
+            if host.parse::<std::net::Ipv6Addr>().is_err() {
+                return Err("what is in brackets is no IPv6 address".to_owned());
+            }
+            match behind.strip_prefix(':') {
+                Some(port) => (host, Some(port)),
+                None if behind.is_empty() => (host, None),
+                None => return Err("something stands behind the bracket".to_owned()),
+            }
+        }
+        None if authority.matches(':').count() > 1 => {
+            return Err("an IPv6 address stands in brackets".to_owned());
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let is_named = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+    if host.is_empty() || !host.bytes().all(is_named) {
+        return Err("it names no host".to_owned());
+    }
+    let port = match port {
+        None => PORT_DEFAULT,
+        Some(text) => match text.parse() {
+            Ok(port) if port > 0 && text.bytes().all(|it| it.is_ascii_digit()) => port,
+            _ => return Err(format!("its port `{text}` is not from 1 to 65535")),
+        },
+    };
+    Ok((host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_end_anywhere() {
+        for url in [
+            "http://127.0.0.1:80",
+            "http://127.0.0.1:80/",
+            "http://127.0.0.1:80/v1/pcs/submit",
+        ] {
+            let target = Target::parse(url).unwrap();
+            assert_eq!(target.url, "http://127.0.0.1:80/v1/pcs/submit");
+            assert_eq!((target.host.as_str(), target.port), ("127.0.0.1", 80));
+        }
+        let behind = Target::parse("http://h/proxied/").unwrap();
+        assert_eq!(behind.path, "/proxied/v1/pcs/submit");
+        assert_eq!((behind.authority.as_str(), behind.port), ("h", 80));
+        let six = Target::parse("http://[::1]:8080").unwrap();
+        assert_eq!((six.host.as_str(), six.port), ("::1", 8080));
+        assert_eq!(six.authority, "[::1]:8080");
+    }
+
+    #[test]
+    fn a_wrong_address_is_named_with_its_wrong_part() {
+        for (url, part) in [
+            ("", "plain HTTP"),
+            ("127.0.0.1:80", "plain HTTP"),
+            ("https://h", "plain HTTP"),
+            ("http://", "no host"),
+            ("http://:80", "no host"),
+            ("http://user@h", "no host"),
+            ("http://h:99999", "port `99999`"),
+            ("http://h:0", "port `0`"),
+            ("http://h:", "port ``"),
+            ("http://h:+80", "port `+80`"),
+            ("http://h:80x/", "port `80x`"),
+            ("http://::1:80", "in brackets"),
+            ("http://[::1", "bracket"),
+            ("http://[h]:80", "IPv6"),
+            ("http://[::1]80", "bracket"),
+            ("http://h/a b", "path"),
+            ("http://h/?q=1", "path"),
+        ] {
+            let refused = format!("{:?}", Target::parse(url).unwrap_err());
+            assert!(refused.contains(part), "{url}: {refused}");
+            assert!(refused.contains(url), "{url}: {refused}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Every exit code that a help text promises, produced: what is documented and what happens are one list.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+#[path = "common/gateway.rs"]
+mod gateway;
+#[path = "common/server.rs"]
+mod server;
+
+use common::{codes, flk, golden, golden_bytes, golden_directory, run};
+use gateway::Gateway;
+use server::{Server, problem};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const KEY: &str = "an example of a key with 32 bytes";
+
+/// What a command ended with, case by case.
+struct Cases {
+    words: &'static [&'static str],
+    seen: BTreeSet<i32>,
+}
+
+impl Cases {
+    fn of(words: &'static [&'static str]) -> Self {
+        Self {
+            words,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    fn command(&self, dir: &Path, args: &[&str]) -> Command {
+        let mut command = flk(dir);
+        command.args(self.words).args(args).env("PCS_HMAC_KEY", KEY);
+        command
+    }
+
+    fn check(&mut self, expect: i32, dir: &Path, args: &[&str], input: &[u8]) {
+        let ran = run(&mut self.command(dir, args), input);
+        let said = ran.stdout + &ran.stderr;
+        assert_eq!(ran.code, expect, "{:?} {args:?}: {said}", self.words);
+        assert_plain(&said);
+        self.seen.insert(expect);
+    }
+
+    /// What it does where its output cannot be written.
+    fn check_full(&mut self, dir: &Path, args: &[&str], input: &[u8]) {
+        let mut command = self.command(dir, args);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(File::create("/dev/full").unwrap())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).ok();
+        let ran = child.wait_with_output().unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(74), "{args:?}: {said}");
+        assert!(said.contains("no space is left"), "{said}");
+        assert_plain(&said);
+        self.seen.insert(74);
+    }
+
+    /// What its help promises is what was seen, but for what no test can bring about.
+    fn end(mut self, beside: &[i32]) {
+        let help = run(flk(Path::new(".")).args(self.words).arg("--help"), b"");
+        let told: BTreeSet<i32> = codes(&help.stdout).into_iter().collect();
+        self.seen.extend(beside);
+        assert_eq!(told, self.seen, "{:?}", self.words);
+    }
+}
+
+/// No library's wording and no number of an error of the system.
+fn assert_plain(said: &str) {
+    for text in [
+        "os error",
+        "invalid digit",
+        "expected number",
+        "at line 1 column",
+        "EOF while",
+        "panicked",
+        "stream did not contain",
+        "invalid float",
+    ] {
+        assert!(!said.contains(text), "{text}: {said}");
+    }
+}
+
+fn built() -> Vec<u8> {
+    let mut build = flk(Path::new("."));
+    build
+        .args(["pcs", "build"])
+        .arg(golden("events/sample.csv"));
+    run(&mut build, b"").stdout.into_bytes()
+}
+
+fn signed() -> Vec<u8> {
+    let mut sign = flk(Path::new("."));
+    sign.args(["pcs", "sign"]).env("PCS_HMAC_KEY", KEY);
+    run(&mut sign, &built()).stdout.into_bytes()
+}
+
+#[test]
+fn what_builds_signs_and_verifies() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let events = golden_bytes("events/sample.csv");
+    let mut build = Cases::of(&["pcs", "build"]);
+    build.check(0, dir, &[], &events);
+    build.check(2, dir, &[], b"");
+    build.check(2, dir, &[], b"1,2,three,4");
+    build.check(2, dir, &[], b"1,2,\xff,4");
+    build.check(2, dir, &["absent.csv"], b"");
+    build.check(2, dir, &["."], b"");
+    build.check(2, dir, &["--seed", "x"], &events);
+    build.check_full(dir, &[], &events);
+    build.end(&[]);
+
+    let mut sign = Cases::of(&["pcs", "sign"]);
+    sign.check(0, dir, &[], &built());
+    sign.check(1, dir, &[], b"{}");
+    sign.check(2, dir, &[], b"");
+    sign.check(2, dir, &["--key-file", "absent"], b"{}");
+    sign.check(2, dir, &["--key-file", "."], b"{}");
+    sign.check(2, dir, &["--alg", "md5"], b"{}");
+    sign.check_full(dir, &[], &built());
+    sign.end(&[]);
+
+    let mut verify = Cases::of(&["pcs", "verify"]);
+    verify.check(0, dir, &[], &signed());
+    verify.check(1, dir, &[], b"{}");
+    verify.check(1, dir, &[], b"{\"pcs_id\":");
+    verify.check(2, dir, &[], b"\n");
+    verify.check(2, dir, &["--body-max", "2MiB"], &signed());
+    verify.check_full(dir, &[], &signed());
+    verify.end(&[]);
+}
+
+#[test]
+fn what_sends() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let gateway = Gateway::start(dir);
+    let url = gateway.url.clone();
+    let url = url.as_str();
+    let mut submit = Cases::of(&["pcs", "submit"]);
+    let mut sign = flk(dir);
+    let signed = run(sign.args(["pcs", "sign"]), &built());
+    let record = signed.stdout.as_bytes();
+    submit.check(0, dir, &["--attempts", "12", "--url", url], record);
+    submit.check(1, dir, &["--url", url], &built());
+    submit.check(2, dir, &["--url", url], b"");
+    submit.check(2, dir, &["--url", "http://127.0.0.1:99999"], record);
+    submit.check_full(dir, &["--url", url], record);
+    assert_eq!(gateway.stop(), 0);
+    submit.check(69, dir, &["--url", url, "--attempts", "1"], record);
+    let slow = Server::answering(|_, _| problem(503, "starting", "Retry-After: 60\r\n"));
+    let mut command = submit.command(dir, &["--url", &slow.url()]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(record).unwrap();
+    while slow.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let ran = child.wait_with_output().unwrap();
+    assert_eq!(ran.status.code(), Some(130));
+    submit.seen.insert(130);
+    submit.end(&[]);
+}
+
+/// A directory with a log, and the segments' names.
+fn log_directory() -> (tempfile::TempDir, Vec<String>) {
+    let dir = golden_directory("v1");
+    let mut names: Vec<String> = std::fs::read_dir(dir.path().join("data/wal"))
+        .unwrap()
+        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .filter(|it| it.starts_with("segment-"))
+        .collect();
+    names.sort();
+    (dir, names)
+}
+
+fn harm(dir: &Path, name: &str) {
+    let path = dir.join("data/wal").join(name);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn what_reads_a_log() {
+    for words in [&["wal", "inspect"], &["wal", "verify"]] {
+        let mut cases = Cases::of(words);
+        let (dir, _) = log_directory();
+        cases.check(0, dir.path(), &[], b"");
+        cases.check_full(dir.path(), &["--json"], b"");
+        cases.check(2, dir.path(), &["--dir", "absent"], b"");
+        cases.check(2, dir.path(), &["--dir", "data/wal/manifest"], b"");
+        cases.check(2, dir.path(), &["--nonsense"], b"");
+        harm(dir.path(), "manifest");
+        cases.check(65, dir.path(), &[], b"");
+        // 69 needs a gateway that replaces its manifest within each of many short moments
+        cases.end(&[69]);
+    }
+}
+
+#[test]
+fn what_changes_a_log() {
+    let mut quarantine = Cases::of(&["wal", "quarantine"]);
+    let (dir, names) = log_directory();
+    let path = dir.path();
+    let name = names[0].as_str();
+    quarantine.check(2, path, &["segment-00000000000000ff.wal"], b"");
+    quarantine.check(2, path, &["--dir", "absent", name], b"");
+    harm(path, name);
+    quarantine.check(0, path, &[name], b"");
+    quarantine.check_full(path, &[name], b"");
+    harm(path, "manifest");
+    quarantine.check(65, path, &[name], b"");
+    let serving = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(serving.path());
+    // it answers once it holds the directory
+    assert_eq!(gateway.submit(serving.path(), &built()).code, 1);
+    let first = "segment-0000000000000000.wal";
+    quarantine.check(69, serving.path(), &[first, "--accept-loss"], b"");
+    quarantine.end(&[]);
+    assert_eq!(gateway.stop(), 0);
+
+    let mut compact = Cases::of(&["wal", "compact"]);
+    let (dir, _) = log_directory();
+    let path = dir.path();
+    compact.check(0, path, &["--dry-run"], b"");
+    compact.check_full(path, &["--dry-run"], b"");
+    compact.check(2, path, &["--dir", "absent"], b"");
+    compact.check(2, path, &["--older-than", "99999d"], b"");
+    compact.check(2, path, &["--timeout", "0s"], b"");
+    harm(path, "manifest");
+    compact.check(65, path, &["--dry-run"], b"");
+    let silent = Keeper::silent();
+    compact.check(69, silent.path(), &["--timeout", "50ms"], b"");
+    compact.end(&[]);
+}
+
+#[test]
+fn what_asks_a_serving_gateway() {
+    for (words, more) in [
+        (&["wal", "status"], &[][..]),
+        (&["wal", "release-clock"], &[]),
+        (&["wal", "pin"], &[]),
+        (&["wal", "unpin"], &["7"]),
+    ] {
+        let mut cases = Cases::of(words);
+        let yes = Keeper::saying("ok {}\n");
+        cases.check(0, yes.path(), more, b"");
+        cases.check_full(yes.path(), more, b"");
+        cases.check(1, Keeper::saying("error no\n").path(), more, b"");
+        let quickly = [more, &["--timeout", "50ms"]].concat();
+        cases.check(69, Keeper::silent().path(), &quickly, b"");
+        cases.check(69, Keeper::dripping().path(), &quickly, b"");
+        cases.check(69, Keeper::full().path(), &quickly, b"");
+        cases.check(69, Keeper::saying("").path(), more, b"");
+        let dir = tempfile::tempdir().unwrap();
+        cases.check(69, dir.path(), more, b"");
+        cases.check(2, dir.path(), &[more, &["--timeout", "0s"]].concat(), b"");
+        cases.end(&[]);
+    }
+}
+
+#[test]
+fn the_programs_own_help_knows_every_code_of_its_commands() {
+    let help = |words: &[&str]| run(flk(Path::new(".")).args(words).arg("--help"), b"").stdout;
+    assert_eq!(codes(&help(&[])), [0, 1, 2, 65, 69, 74, 78, 130]);
+}
+
+/// A directory with a socket in it and something behind it that is no gateway.
+struct Keeper {
+    dir: tempfile::TempDir,
+}
+
+impl Keeper {
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn listen() -> (Self, UnixListener) {
+        let dir = tempfile::tempdir().unwrap();
+        let wal: PathBuf = dir.path().join("data/wal");
+        std::fs::create_dir_all(&wal).unwrap();
+        let listener = UnixListener::bind(wal.join("keeper.sock")).unwrap();
+        (Self { dir }, listener)
+    }
+
+    /// Reads a command and gives this answer, each time.
+    fn saying(answer: &'static str) -> Self {
+        let (keeper, listener) = Self::listen();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut command = String::new();
+                BufReader::new(&stream).read_line(&mut command).unwrap();
+                stream.write_all(answer.as_bytes()).ok();
+            }
+        });
+        keeper
+    }
+
+    /// Takes connections and never answers.
+    fn silent() -> Self {
+        let (keeper, listener) = Self::listen();
+        std::thread::spawn(move || {
+            let kept: Vec<_> = listener.incoming().collect();
+            drop(kept);
+        });
+        keeper
+    }
+
+    /// Sends an answer that never ends.
+    fn dripping() -> Self {
+        let (keeper, listener) = Self::listen();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                while stream.write_all(b"o").is_ok() {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        keeper
+    }
+
+    /// Takes no connection: its queue is full.
+    fn full() -> Self {
+        let (keeper, listener) = Self::listen();
+        rustix::net::listen(&listener, 0).unwrap();
+        let path = keeper.path().join("data/wal/keeper.sock");
+        // the queue's only place; both stay open as long as the test's process
+        std::mem::forget(std::os::unix::net::UnixStream::connect(path).unwrap());
+        std::mem::forget(listener);
+        keeper
+    }
+}

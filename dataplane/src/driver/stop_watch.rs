@@ -1,0 +1,87 @@
+//! The last bound of a stop: it ends the process where the thread that should do so does not come back from the operating
+//! system, or another one cannot be waited for. It owns that one thread; it never shortens what the keeper allows itself.
+
+use super::clock;
+use super::console::Console;
+use crate::exit::Exit;
+use std::process::exit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Between two looks at the time, in microseconds: a second signal may have brought the end forward.
+const LOOK_EVERY_US: u64 = 100_000;
+
+/// By when the process ends, once it was asked to.
+#[derive(Debug)]
+pub(super) struct StopWatch {
+    by_us: AtomicU64,
+    /// The keeper has ended a stop cleanly; only threads are waited for.
+    clean: AtomicBool,
+}
+
+impl Default for StopWatch {
+    fn default() -> StopWatch {
+        StopWatch {
+            by_us: AtomicU64::new(u64::MAX),
+            clean: AtomicBool::new(false),
+        }
+    }
+}
+
+impl StopWatch {
+    /// The process was asked to end: it does within `delay` and `bound`, or, asked again, within `bound` from then.
+    pub(super) fn asked(self: &Arc<Self>, delay: Duration, bound: Duration, console: &Console) {
+        let now_us = clock::now().mono_us;
+        let bound_us = bound.as_micros() as u64;
+        let first = self.by_us.load(Ordering::Acquire) == u64::MAX;
+        if !first {
+            self.by_us.fetch_min(now_us + bound_us, Ordering::AcqRel);
+            return;
+        }
+        let by_us = now_us + delay.as_micros() as u64 + bound_us;
+        self.by_us.store(by_us, Ordering::Release);
+        let (watch, said) = (Arc::clone(self), console.clone());
+        let thread = std::thread::Builder::new()
+            .name("flk-stop".to_owned())
+            .spawn(move || {
+                watch.wait();
+                watch.end(&said);
+            });
+        if let Err(error) = thread {
+            console.say(format!("flk: this stop has no bound: no thread: {error}"));
+        }
+    }
+
+    /// What is to be durable is; from now on a thread that does not end is cut off without harm.
+    pub(super) fn note_clean(&self) {
+        self.clean.store(true, Ordering::Release);
+    }
+
+    fn wait(&self) {
+        loop {
+            let by_us = self.by_us.load(Ordering::Acquire);
+            let left_us = by_us.saturating_sub(clock::now().mono_us);
+            if left_us == 0 {
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(left_us.min(LOOK_EVERY_US)));
+        }
+    }
+
+    fn end(&self, console: &Console) -> ! {
+        let (code, line) = match self.clean.load(Ordering::Acquire) {
+            true => (
+                Exit::Stopped,
+                "flk: a thread that waits for the disk or a client was not waited for",
+            ),
+            false => (
+                Exit::File,
+                "flk: stopped, but not cleanly: a file operation had not ended when the time for it was over. Check the disk under WAL_DIR. All that was answered is durable; the next start is one as after a crash",
+            ),
+        };
+        console.say(line);
+        console.flush();
+        exit(i32::from(code.code()))
+    }
+}

@@ -1,0 +1,175 @@
+//! The graceful stop as the keeper sees it: shards drain, finish their logs, and the manifest states where each ends. It has
+//! a bound: what is not done by then is left to the next start, as after a crash.
+
+use crate::event::ShardId;
+use crate::keeper::halt::Halt;
+use crate::keeper::ledger::NotReplaced;
+use crate::keeper::messages::{ClosedSegment, ToShard};
+use crate::keeper::notice::Notice;
+use crate::keeper::port::{KeeperOp, Port};
+use crate::keeper::serve::{Asked, Service, Stop, enter, extent};
+use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};
+use crate::wal::name::LogId;
+
+/// A graceful stop ends within this time after its drain delay, in microseconds: the patience with clients that still send
+/// (5 s), and as much again for logs and manifest on a slow disk, twice.
+pub const STOP_US: u64 = 15_000_000;
+
+/// Where the keeper does not come to say so itself, the process ends this much later, in microseconds.
+pub const STOP_MORE_US: u64 = 5_000_000;
+
+/// The time by which the process ends once it was asked to, whatever the flows wait for.
+pub(crate) struct Bound {
+    drain_delay_us: u64,
+    by_us: Option<u64>,
+}
+
+impl Bound {
+    pub(crate) fn new(drain_delay_us: u64) -> Bound {
+        Bound {
+            drain_delay_us,
+            by_us: None,
+        }
+    }
+
+    /// The process was asked to end; asked again, the delay is over.
+    pub(crate) fn asked(&mut self, now_us: u64) {
+        let by_us = match self.by_us {
+            None => now_us + self.drain_delay_us + STOP_US,
+            Some(by_us) => by_us.min(now_us + STOP_US),
+        };
+        self.by_us = Some(by_us);
+    }
+
+    /// While a file operation is under way: ends the process if the time is over, and else asks to be stepped when it is.
+    pub(crate) fn look(&self, port: &Port, now_us: u64) -> bool {
+        let Some(by_us) = self.by_us else {
+            return false;
+        };
+        if now_us < by_us {
+            port.put(KeeperOp::Wake(by_us));
+            return false;
+        }
+        let missing = "a file operation had not ended".to_string();
+        let halt = Halt::StopCutShort { missing };
+        port.put(KeeperOp::Exit {
+            code: halt.code(),
+            reason: halt.to_string(),
+        });
+        true
+    }
+}
+
+impl Service {
+    /// The process was asked to end; asked again, the delay is over.
+    pub(crate) fn note_terminate(&mut self) {
+        let now_us = self.ledger.now().mono_us;
+        match self.stop {
+            Stop::No => {
+                self.stop = Stop::Draining;
+                self.stop_by_us = now_us + self.ledger.config.drain_delay_us + STOP_US;
+                self.ledger.port.say(Notice::Draining);
+            }
+            Stop::Draining => self.stop_by_us = self.stop_by_us.min(now_us + STOP_US),
+            Stop::Finishing => return,
+        }
+        for shard in 0..self.ledger.config.shards {
+            self.ledger.port.tell(ShardId(shard), ToShard::Drain);
+        }
+    }
+
+    /// Ends the process where a stop takes longer than it may.
+    pub(crate) fn refuse_to_stop_later(&self) -> Result<(), Halt> {
+        if self.ledger.now().mono_us < self.stop_by_us {
+            return Ok(());
+        }
+        let count = |is: fn(&crate::keeper::serve::ShardState) -> bool| {
+            self.shards.iter().filter(|shard| !is(shard)).count()
+        };
+        let (busy, unfinished) = (count(|it| it.idle), count(|it| it.finished));
+        let missing = match self.stop {
+            Stop::No | Stop::Draining => format!("{busy} shards are still busy"),
+            Stop::Finishing if unfinished > 0 => {
+                format!("{unfinished} logs have no mark at their end")
+            }
+            Stop::Finishing => "the manifest could not be written".to_string(),
+        };
+        Err(Halt::StopCutShort { missing })
+    }
+
+    /// Goes on with a graceful stop; its summary once it is complete.
+    pub(crate) async fn stop_on(&mut self) -> Result<Option<String>, Halt> {
+        if self.stop == Stop::Draining && self.shards.iter().all(|shard| shard.idle) {
+            self.stop = Stop::Finishing;
+            for shard in 0..self.ledger.config.shards {
+                self.ledger.port.tell(ShardId(shard), ToShard::Finish);
+            }
+        }
+        let finished = self.shards.iter().all(|shard| shard.finished);
+        if self.stop != Stop::Finishing || !finished {
+            return Ok(None);
+        }
+        let mut last = self.ledger.draft();
+        last.clean_stop = true;
+        let mut closed = self.enter_last_segments(&mut last)?;
+        self.note_settled(&mut last);
+        closed.extend(self.close_last_segments(&mut last));
+        match self.ledger.replace(last).await {
+            Ok(()) => {}
+            Err(NotReplaced::Before(halt)) => {
+                // It may pass before the time is over.
+                self.trouble("stopping:", &halt);
+                return Ok(None);
+            }
+            Err(not) => return Err(not.into()),
+        }
+        for (log, closed, file) in closed {
+            // It stays open: its shard may still want to write a mark that is not looked for.
+            let _ = self.cut_unused(log, &closed, file).await;
+        }
+        Ok(Some(format!(
+            "stopped cleanly: {} logs finished, manifest generation {}",
+            self.shards.len(),
+            self.ledger.manifest.generation
+        )))
+    }
+
+    /// Writes into a drafted manifest which segments were entered without having been followed by another one: the logs have
+    /// ended, so none is needed. Those that this closed come back with the numbers of their files.
+    fn enter_last_segments(
+        &self,
+        next: &mut Manifest,
+    ) -> Result<Vec<(LogId, ClosedSegment, u64)>, Halt> {
+        let mut all = Vec::new();
+        for asked in &self.asked {
+            let Asked::Entered(entered) = asked else {
+                continue;
+            };
+            let file = enter(next, entered, None)?;
+            if let (Some(closed), Some(file)) = (entered.closed, file) {
+                all.push((entered.log, closed, file));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Writes into a drafted manifest that the segments in use are closed: whatever is missing of them later was durable.
+    /// They come back with the numbers of their files.
+    fn close_last_segments(&self, next: &mut Manifest) -> Vec<(LogId, ClosedSegment, u64)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let log = next.logs.iter_mut().find(|log| log.id == shard.log);
+            let (Some(log), Some(closed)) = (log, shard.ended_in) else {
+                continue;
+            };
+            let is_it = |it: &&mut SegmentEntry| {
+                it.ordinal == closed.ordinal && it.state == SegmentState::Open
+            };
+            if let Some(segment) = log.segments.iter_mut().find(is_it) {
+                segment.state = SegmentState::Closed(extent(&closed));
+                all.push((shard.log, closed, segment.file));
+            }
+        }
+        all
+    }
+}

@@ -1,0 +1,118 @@
+//! How much the log may take and how long its segments are: what was set, or a share of the file system. It refuses a cap
+//! that the segments in use alone would take.
+
+use crate::config::units::show_bytes;
+use crate::keeper::config::{log_bytes_of, segment_bytes_for, wal_bytes_min};
+use rustix::fs::fstatvfs;
+use std::os::fd::BorrowedFd;
+
+/// What the log may take, and in which pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LogSize {
+    /// Bytes that WAL_DIR may take.
+    pub(super) bytes_max: u64,
+    /// Whether that was set; else it is a share of the file system.
+    pub(super) is_set: bool,
+    /// Length of a segment.
+    pub(super) segment_bytes: u64,
+    /// Below this much, records are refused at times although something could be deleted.
+    pub(super) bytes_min: u64,
+}
+
+/// The size of the file system of a directory, in bytes.
+pub(super) fn volume_bytes(directory: BorrowedFd<'_>) -> std::io::Result<u64> {
+    let space = fstatvfs(directory)?;
+    Ok(space.f_blocks * space.f_frsize)
+}
+
+impl LogSize {
+    /// By what was set, the file system and the number of shards.
+    ///
+    /// # Errors
+    /// A cap that is too small, with the smallest one that is not.
+    pub(super) fn choose(
+        wal_bytes_max: Option<u64>,
+        segment_bytes: Option<u64>,
+        volume_bytes: u64,
+        shards: u16,
+    ) -> Result<LogSize, String> {
+        let bytes_max = wal_bytes_max.unwrap_or_else(|| log_bytes_of(volume_bytes));
+        let chosen = segment_bytes.unwrap_or_else(|| segment_bytes_for(bytes_max, shards));
+        let bytes_min = wal_bytes_min(shards, chosen);
+        if wal_bytes_max.is_some() && bytes_max < bytes_min {
+            let lower = match segment_bytes {
+                Some(_) => "FLK_CORES or WAL_SEGMENT_BYTES",
+                None => "FLK_CORES",
+            };
+            return Err(format!(
+                "WAL_MAX_BYTES={bytes_max}: {shards} shards with segments of {} need more; allowed: {}MiB and more, or a lower {lower}",
+                show_bytes(chosen),
+                bytes_min.div_ceil(1 << 20),
+            ));
+        }
+        Ok(LogSize {
+            bytes_max,
+            is_set: wal_bytes_max.is_some(),
+            segment_bytes: chosen,
+            bytes_min,
+        })
+    }
+
+    /// One line for the operator.
+    pub(super) fn line(&self) -> String {
+        let why = match self.is_set {
+            true => "WAL_MAX_BYTES",
+            false => "80 % of the file system",
+        };
+        let warning = match self.bytes_max < self.bytes_min {
+            true => format!(
+                "; WARNING: less than {}, records will be refused at times",
+                show_bytes(self.bytes_min)
+            ),
+            false => String::new(),
+        };
+        format!(
+            "  segments   {} each, {} in all ({why}){warning}",
+            show_bytes(self.segment_bytes),
+            show_bytes(self.bytes_max)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn a_cap_that_segments_in_use_would_take_is_refused_with_the_smallest_that_is_not() {
+        let refused = LogSize::choose(Some(64 * MIB), None, 1 << 40, 16);
+        assert_eq!(
+            refused,
+            Err("WAL_MAX_BYTES=67108864: 16 shards with segments of 4.0 MiB need more; allowed: 264MiB and more, or a lower FLK_CORES".to_owned())
+        );
+        assert!(LogSize::choose(Some(264 * MIB), None, 1 << 40, 16).is_ok());
+        let refused = LogSize::choose(Some(512 * MIB), Some(64 * MIB), 1 << 40, 2);
+        let text = refused.unwrap_err();
+        assert!(
+            text.contains("520MiB and more, or a lower FLK_CORES or WAL_SEGMENT_BYTES"),
+            "{text}"
+        );
+        assert!(LogSize::choose(Some(520 * MIB), Some(64 * MIB), 1 << 40, 2).is_ok());
+    }
+
+    #[test]
+    fn what_is_set_wins_and_the_rest_follows_the_file_system() {
+        let chosen = LogSize::choose(None, Some(32 * MIB), 1 << 30, 2).unwrap();
+        assert_eq!(chosen.segment_bytes, 32 * MIB);
+        let chosen = LogSize::choose(None, None, 1 << 30, 2).unwrap();
+        assert_eq!(chosen.segment_bytes, 24 * MIB);
+        assert_eq!(
+            chosen.line(),
+            "  segments   24 MiB each, 819 MiB in all (80 % of the file system)"
+        );
+        let tiny = LogSize::choose(None, None, 30 * MIB, 2).unwrap();
+        assert!(tiny.line().contains("WARNING"), "{}", tiny.line());
+    }
+}
