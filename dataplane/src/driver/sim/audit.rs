@@ -10,11 +10,13 @@ use super::world::World;
 use crate::dedup::Key;
 use crate::dedup::key::KeyHash;
 use crate::dedup::slice::SliceReader;
+use crate::dedup::slice::frame::SLICE_MAGIC;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::{LOCK, MANIFEST, NumberedFile, SECRET};
 use crate::wal::manifest::Manifest;
 use crate::wal::name::Sequence;
 use crate::wal::secret::Secret;
+use crate::wal::segment::SEGMENT_MAGIC;
 use std::collections::BTreeMap;
 
 /// A decision, as far as the audit cares.
@@ -84,7 +86,18 @@ impl World {
                         .any(|prefix| name.starts_with(prefix))
             }
         };
-        match self.disk.names().find(|(name, _)| !known(name)) {
+        // What a power cut left of a file that was never synced may begin with anything: what does not look like a file of
+        // the gateway's is kept, and said to be kept.
+        let kept = |name: &str, inode| {
+            let begins = self.disk.seen(inode).get(..8).unwrap_or_default();
+            let ours = [&SEGMENT_MAGIC, &SLICE_MAGIC]
+                .iter()
+                .any(|it| it.starts_with(begins));
+            let zeros = begins.iter().all(|byte| *byte == 0);
+            self.truth.strays_kept.contains(name) && !ours && !zeros
+        };
+        let mut names = self.disk.names();
+        match names.find(|(name, inode)| !known(name) && !kept(name, *inode)) {
             Some((name, _)) => Err((
                 Property::Bounded,
                 format!("{name} is left over: the manifest does not name it"),

@@ -268,13 +268,15 @@ impl World {
                 .keeper_config(self.settings, 0, Arc::new(Stats::new(1))),
             job,
         );
+        let mut given_up = self.lied_away(self.truth.writes[at].inode);
+        given_up.push(at);
         self.process = Some(Process::tool(keeper));
         let (code, reason) = self.run_tool();
         self.process = None;
         sim_trace!(self.now_us(), "the tool ends with {code}: {reason}");
         if code == 0 {
             self.counts.one(Count::Quarantines);
-            self.note_given_up(at);
+            self.note_given_up(&given_up);
         }
         code == 0
     }

@@ -5,7 +5,7 @@ use super::count::Count;
 use super::disk::Survival;
 use super::oracle::Property;
 use super::process::{Exit, Process};
-use super::world::World;
+use super::world::{STOP_QUIET_US, World};
 use crate::sim_trace;
 use crate::wal::files::{MANIFEST, NumberedFile};
 use crate::wal::manifest::Manifest;
@@ -93,7 +93,7 @@ impl World {
                 );
                 false
             }
-            74 if faulty => {
+            74 if faulty || self.hung_too_long(reason) => {
                 self.counts.one(Count::Exits74);
                 true
             }
@@ -109,6 +109,12 @@ impl World {
                 false
             }
         }
+    }
+
+    /// A stop may end before its work is done where an operation hung so long that less was left than a stop takes.
+    fn hung_too_long(&self, reason: &str) -> bool {
+        let left_us = self.now_us().saturating_sub(self.hung_until_us);
+        reason.starts_with("stopped, but not cleanly") && left_us < STOP_QUIET_US
     }
 
     /// The process is down for a while; clocks go on, or not.

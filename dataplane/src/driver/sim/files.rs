@@ -25,7 +25,9 @@ impl World {
         }
         if self.rare.chance(self.faults.hang) {
             self.counts.one(Count::Hangs);
-            return self.rare.between(2_000_000, HANG_US_MAX);
+            let delay_us = self.rare.between(2_000_000, HANG_US_MAX);
+            self.hung_until_us = self.hung_until_us.max(self.now_us() + delay_us);
+            return delay_us;
         }
         self.dice.between(usual_us / 4 + 1, usual_us * 2)
     }

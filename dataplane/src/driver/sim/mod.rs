@@ -19,6 +19,7 @@ pub mod bodies;
 pub mod damage;
 pub mod ledgers;
 pub mod logbook;
+pub mod losses;
 pub mod oracle;
 pub mod records;
 pub mod truth;

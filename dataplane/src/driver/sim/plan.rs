@@ -249,6 +249,8 @@ impl Scenario {
         self.clients = 8;
         self.limits.flights_max = rare.pick(&[16, 40]);
         self.limits.pipeline_max = 64;
+        // Slices of thousands of ids take tens of kilobytes each, and stay as long as what is in them.
+        self.segments_more = 60;
         self.table_bytes_max = rare.pick(&[1_500_000, 2_000_000, 64 << 20]);
         self.stretch = 24;
         self.runs = self.runs.min(2);

@@ -145,6 +145,8 @@ impl World {
         let stats = Arc::new(Stats::new(shards));
         self.truth.unfated.clear();
         self.truth.replaced_slices.clear();
+        self.truth.strays_kept.clear();
+        self.hung_until_us = 0;
         let settings = self.settings;
         let signers: Vec<u8> = (0..SIGNERS_COUNT)
             .filter(|signer| settings.signers[usize::from(*signer)])
@@ -512,6 +514,9 @@ impl World {
         match notice {
             Notice::TornTail { .. } => self.counts.one(Count::TornTails),
             Notice::VoidRemoved(_) => self.counts.one(Count::VoidRemoved),
+            Notice::StrayKept { file, .. } => {
+                self.truth.strays_kept.insert(file.clone());
+            }
             Notice::Sealed { .. } => self.counts.one(Count::Seals),
             Notice::Deleted { segments, .. } => {
                 self.counts.add(Count::Deletions, u64::from(*segments))

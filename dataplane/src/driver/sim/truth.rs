@@ -2,13 +2,12 @@
 //! with the oracle's reader, and judges the gateway only by comparing bytes.
 
 use super::count::Count;
-use super::disk::{Inode, SECTOR_BYTES};
+use super::disk::Inode;
 use super::logbook::{self, Fate, Item};
 use super::oracle::Property;
 use super::records;
 use super::world::World;
 use crate::sim_trace;
-use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +17,7 @@ pub struct LogWrite {
     /// The segment.
     pub inode: Inode,
     /// Salt of the batch: another one means that the file was used again.
-    salt: u64,
+    pub(super) salt: u64,
     /// Where in it.
     pub offset: u64,
     /// The bytes.
@@ -34,7 +33,7 @@ pub struct LogWrite {
     /// Requests that are decided in it.
     pub decided: Vec<u64>,
     /// Places of the bodies whose fate is in it.
-    fates: Vec<BodyAt>,
+    pub(super) fates: Vec<BodyAt>,
     fast_us: i64,
     slow_us: i64,
     wall_us: u64,
@@ -52,13 +51,6 @@ pub struct LogWrite {
     pub gone: bool,
     /// Found missing.
     pub lost: bool,
-}
-
-/// The start whose clean stop a manifest tells of.
-fn start_stopped(manifest: &[u8]) -> Option<u32> {
-    let fields = manifest.get(96..104)?;
-    let start = u32::from_le_bytes(fields[..4].try_into().ok()?);
-    (fields[4] & 1 == 1).then_some(start)
 }
 
 /// A clock reading that was written down.
@@ -98,11 +90,13 @@ pub struct Truth {
     pub manifests: Vec<Vec<u8>>,
     pub(super) marks: Vec<Mark>,
     /// Request of each body, by the place of the body.
-    places: BTreeMap<BodyAt, u64>,
+    pub(super) places: BTreeMap<BodyAt, u64>,
     /// Bodies of this run whose fate is not known to be durable.
     pub unfated: BTreeSet<BodyAt>,
     /// Numbers of closed segments that a manifest named, and the next one named no more.
     pub retired: BTreeSet<u64>,
+    /// Files that the start of this run said it keeps although no manifest names them.
+    pub strays_kept: BTreeSet<String>,
     /// Slices that a manifest of this run named, and a later one does not.
     pub replaced_slices: BTreeSet<u64>,
     /// Files that a backup has linked, and the run before which it did.
@@ -172,17 +166,6 @@ impl Truth {
         let fast_to_us = reach.max().unwrap_or(fast_us).max(fast_us);
         (fast_to_us - fast_us, (newest_slow_us - slow_us).min(0))
     }
-}
-
-/// What there is on the disk that tells of a lost batch before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Proof {
-    /// Nothing: a start cannot know of the loss.
-    None,
-    /// Something that a power cut may still take away: a start may know of it.
-    Fleeting,
-    /// Something on the medium: a start must know of it.
-    Durable,
 }
 
 impl World {
@@ -427,120 +410,6 @@ impl World {
         }
     }
 
-    /// Compares what was confirmed with what is there, after a crash. `false`: the seed ends here.
-    pub fn note_losses(&mut self) -> bool {
-        self.note_keeper_losses();
-        let disk = &self.disk;
-        let intact = |write: &LogWrite| {
-            let seen = disk.seen(write.inode);
-            let start = write.offset as usize;
-            seen.get(start..start + write.bytes.len()) == Some(&write.bytes[..])
-        };
-        let tampered = self
-            .truth
-            .undo
-            .as_ref()
-            .and_then(|undo| self.disk.find(&undo.name));
-        let lost: Vec<usize> = (0..self.truth.writes.len())
-            .filter(|at| {
-                let write = &self.truth.writes[*at];
-                let judged =
-                    write.confirmed && !write.gone && !write.lost && tampered != Some(write.inode);
-                judged && disk.exists(write.inode) && !intact(write)
-            })
-            .collect();
-        // One header behind it is enough to know, however torn the rest is: that of a later batch, or of the segment that
-        // begins with one and says where the segment before ends.
-        let at_least = |write: &LogWrite, at: usize, bytes: usize| {
-            let start = write.offset as usize + at;
-            let seen = disk.seen(write.inode).get(start..start + bytes);
-            match seen == write.bytes.get(at..at + bytes) {
-                true if disk.is_on_medium(write.inode, start, bytes) => Proof::Durable,
-                true => Proof::Fleeting,
-                false => Proof::None,
-            }
-        };
-        let proof = |write: &LogWrite| match write.bytes.starts_with(b"flk-segm") {
-            true => at_least(write, 0, SECTOR_BYTES).max(at_least(write, BLOCK_BYTES, 96)),
-            false => at_least(write, 0, 96),
-        };
-        // The manifest of a clean stop knows how far the logs of its start go.
-        let stopped = disk
-            .find("manifest")
-            .and_then(|it| start_stopped(disk.seen(it)));
-        let proof_of = |at: usize| {
-            let write = &self.truth.writes[at];
-            let later = |later: &&LogWrite| {
-                later.log == write.log && later.sequence > write.sequence && !later.gone
-            };
-            match stopped == Some(write.log.0) {
-                true => Proof::Durable,
-                false => {
-                    let later = self.truth.writes.iter().filter(later);
-                    later.map(proof).max().unwrap_or(Proof::None)
-                }
-            }
-        };
-        let verdicts: Vec<(usize, Proof)> = lost.iter().map(|at| (*at, proof_of(*at))).collect();
-        for (at, proof) in verdicts {
-            self.truth.any_loss = true;
-            self.truth.writes[at].lost = true;
-            let write = self.truth.writes[at].clone();
-            if self.truth.damaged_and_served {
-                continue;
-            }
-            if !write.lied {
-                let how = format!(
-                    "log write {at}, confirmed, is not on the disk any more and no fault of the disk was planned"
-                );
-                self.fail(Property::AcknowledgedLost, how);
-                return false;
-            }
-            sim_trace!(
-                self.now_us(),
-                "log write {at} was acknowledged by a lying disk and is lost; proof by a later header: {proof:?}"
-            );
-            self.truth.excused.extend(write.bodies.iter().copied());
-            // A start that has seen it since may have written down where the log ends.
-            let seen_since = write.run != self.run;
-            if proof > Proof::None || seen_since {
-                self.truth.lost_for_good = true;
-            }
-            if proof == Proof::Durable {
-                continue;
-            }
-            for serial in write.decided {
-                let key = self.oracle.requests[serial as usize].key;
-                if self.oracle.forgive(key) {
-                    self.counts.one(Count::ExemptNewestBatch);
-                }
-            }
-        }
-        true
-    }
-
-    /// An operator has given up what was damaged in a file: nothing is promised any more of this batch.
-    pub fn note_given_up(&mut self, at: usize) {
-        self.truth.undo = None;
-        self.truth.any_loss = true;
-        let inode = self.truth.writes[at].inode;
-        for write in self.truth.writes.iter_mut().filter(|it| it.inode == inode) {
-            write.gone = true;
-        }
-        let write = self.truth.writes[at].clone();
-        let fated = write
-            .fates
-            .iter()
-            .filter_map(|place| self.truth.places.get(place));
-        let fated: Vec<u64> = fated.copied().collect();
-        self.truth.excused.extend(fated);
-        self.truth.excused.extend(write.bodies.iter().copied());
-        for serial in write.decided {
-            let key = self.oracle.requests[serial as usize].key;
-            self.oracle.forgive(key);
-        }
-    }
-
     /// The gateway serves: whatever was damaged stays as it is from here on.
     pub fn note_serving(&mut self) {
         let Some(undo) = self.truth.undo.take() else {
@@ -553,15 +422,5 @@ impl World {
                 format!("a start serves over damage: {what} of {}", undo.name),
             );
         }
-    }
-
-    /// What a device acknowledged to the keeper and did not keep may be missed by any later start.
-    fn note_keeper_losses(&mut self) {
-        let lies = std::mem::take(&mut self.truth.keeper_lies);
-        let (kept, lost): (Vec<_>, Vec<_>) = lies.into_iter().partition(|(inode, at, bytes)| {
-            self.disk.exists(*inode) && !self.disk.is_on_medium(*inode, *at, *bytes)
-        });
-        self.truth.lost_for_good |= !lost.is_empty();
-        self.truth.keeper_lies = kept;
     }
 }

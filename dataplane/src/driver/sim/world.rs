@@ -15,6 +15,7 @@ use super::process::{Exit, Process};
 use super::truth::Truth;
 use crate::event::{Errno, Event, Now};
 use crate::keeper::port::{FileOp, KeeperEvent};
+use crate::keeper::stop::STOP_US;
 use crate::sim_trace;
 use crate::wal::buffer::Blocks;
 use std::collections::BTreeMap;
@@ -142,6 +143,8 @@ pub struct World {
     pub end_at_us: u64,
     /// The gateway is told to stop in the middle of everything, before the run is ended from outside.
     hurry: Option<Hurry>,
+    /// When the operation of this run that hung longest ends.
+    pub hung_until_us: u64,
     /// Faults are off and clients only finish.
     pub calm: bool,
     /// Number of the run.
@@ -181,6 +184,9 @@ fn rules(scenario: &Scenario, settings: &Settings) -> Rules {
 /// thousand times a second, for minutes where an operation hangs.
 const EVENTS_MORE_MAX: u64 = 2_000_000;
 
+/// A graceful stop on a disk that works takes no longer.
+pub const STOP_QUIET_US: u64 = 10_000_000;
+
 /// Begins in 2026.
 const WALL_START_US: u64 = 1_790_000_000_000_000;
 
@@ -209,6 +215,7 @@ impl World {
             silent_until_us: 0,
             end_at_us: u64::MAX,
             hurry: None,
+            hung_until_us: 0,
             calm: false,
             run: 0,
             failure: None,
@@ -407,12 +414,13 @@ impl World {
                     }
                     Some(_) => {}
                 }
-                let stop_us_max = 10_000_000 + self.hang_us_max();
+                let stop_us_max = match self.scenario.faults.hang {
+                    0 => STOP_QUIET_US,
+                    _ => STOP_US + 1_000_000,
+                };
                 if terminated_us.is_some_and(|since_us| self.now_us > since_us + stop_us_max) {
-                    self.fail(
-                        Property::Liveness,
-                        "a graceful stop took more than 10 s".to_string(),
-                    );
+                    let how = format!("a graceful stop took more than {stop_us_max} us");
+                    self.fail(Property::Liveness, how);
                 }
             }
             if self.run_events > events_max + EVENTS_MORE_MAX {
