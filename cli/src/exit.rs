@@ -13,7 +13,7 @@ Exit codes:
   65  damage was found in a log directory
   69  a gateway did not answer, or a running one stands in the way; trying again later is safe
   74  the output, or a file of a log directory, could not be read or written to its end
-  78  the configuration of a gateway is wrong
+  78  the configuration of a gateway is wrong, or a newer flk wrote a log directory
  130  flk pcs submit was interrupted before all was sent and answered
 
 flk up ends as a gateway does, with 71 and 75 besides: flk up --help. What each code of a command means to it stands in
@@ -59,17 +59,17 @@ Exit codes:
    2  the command line is wrong, or there is no log directory
   65  damage was found
   69  a serving gateway changed the directory faster than it could be opened; it may be run again
-  74  a file could not be read, or the output could not be written to its end";
+  74  a file could not be read, or the output could not be written to its end
+  78  nothing is damaged, and something was written by a newer flk: use that one";
 
 /// The same for commands that change a log directory.
 pub(crate) const WAL_HELP: &str = "\
 Exit codes:
    0  done, or said what would be done
-   2  the command line is wrong, or there is nothing to do as it was asked
+   2  the command line is wrong, there is nothing to do as it was asked, or a newer flk wrote it; nothing was changed
   65  damage was found; nothing was changed
   69  the directory is in use by a gateway, or it did not answer; nothing was changed
-  74  a file, or the output, could not be read or written; it may be run again
-  78  something was written by a newer flk: use that one; nothing was changed";
+  74  a file, or the output, could not be read or written; it may be run again";
 
 /// The same for commands to a serving gateway.
 pub(crate) const SERVED_HELP: &str = "\
@@ -95,7 +95,7 @@ pub(crate) enum Exit {
     Unavailable = 69,
     /// A file, or the output, could not be read or written.
     File = 74,
-    /// A gateway's configuration is wrong.
+    /// A gateway's configuration is wrong, or this flk is too old for what it reads.
     Configuration = 78,
     /// The user stopped it.
     Interrupted = 130,

@@ -203,6 +203,17 @@ fn harm(dir: &Path, name: &str) {
     std::fs::write(path, bytes).unwrap();
 }
 
+/// Makes the manifest one of the next format, with a checksum that is right.
+fn of_a_newer_format(dir: &Path) {
+    let path = dir.join("data/wal/manifest");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[8] += 1;
+    let covered = bytes.len() - 4;
+    let checksum = crc32c::crc32c(&bytes[..covered]);
+    bytes[covered..].copy_from_slice(&checksum.to_le_bytes());
+    std::fs::write(path, bytes).unwrap();
+}
+
 #[test]
 fn what_reads_a_log() {
     for words in [&["wal", "inspect"], &["wal", "verify"]] {
@@ -215,6 +226,9 @@ fn what_reads_a_log() {
         cases.check(2, dir.path(), &["--nonsense"], b"");
         harm(dir.path(), "manifest");
         cases.check(65, dir.path(), &[], b"");
+        let (dir, _) = log_directory();
+        of_a_newer_format(dir.path());
+        cases.check(78, dir.path(), &[], b"");
         // 69 needs a gateway that replaces its manifest within each of many short moments
         cases.end(&[69]);
     }
@@ -233,6 +247,9 @@ fn what_changes_a_log() {
     quarantine.check_full(path, &[name], b"");
     harm(path, "manifest");
     quarantine.check(65, path, &[name], b"");
+    let (newer, _) = log_directory();
+    of_a_newer_format(newer.path());
+    quarantine.check(2, newer.path(), &[name], b"");
     let serving = tempfile::tempdir().unwrap();
     let gateway = Gateway::start(serving.path());
     // it answers once it holds the directory

@@ -211,11 +211,10 @@ fn a_rate_limit_is_waited_for_and_is_no_attempt_and_no_missing_answer() {
     for pair in requests[..3].windows(2) {
         assert!(pair[1].at - pair[0].at >= Duration::from_secs(1));
     }
-    assert!(
-        ran.stderr.contains("put off by 429 2 times"),
-        "{}",
-        ran.stderr
-    );
+    for text in ["0 retries", "put off by 429 2 times"] {
+        assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr);
+    }
+    assert!(ran.stdout.contains("(put off 2 times)"), "{}", ran.stdout);
     assert!(ran.stderr.contains("0 without an answer"), "{}", ran.stderr);
 }
 

@@ -36,10 +36,10 @@ pub(crate) struct BuildArgs {
     #[arg(long, default_value = "shard-001", value_parser = shard_id)]
     shard_id: String,
     /// Number of the time span that the events belong to [default: the first event's t, rounded down]
-    #[arg(long, value_parser = whole(0..=INTEGER_MAX))]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole(0..=INTEGER_MAX))]
     epoch: Option<u64>,
     /// Counts retries, from 1; not part of the identity
-    #[arg(long, default_value_t = 1, value_parser = whole(1..=INTEGER_MAX))]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = whole(1..=INTEGER_MAX))]
     attempt: u64,
     /// Sending time, RFC 3339 [default: now]
     #[arg(long, value_name = "TIME", value_parser = sending_time)]

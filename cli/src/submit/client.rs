@@ -17,7 +17,7 @@ use tokio::time::timeout;
 /// Of a longer answer only so much is read; those of a gateway are below 2 KiB.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
 
-/// An answer, whoever gave it.
+/// An answer, from a gateway or from anything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) status: u16,

@@ -63,7 +63,7 @@ pub(super) fn start<R: Read + Send + 'static>(
 ) {
     std::thread::spawn(move || {
         let left = read(bodies, is_file, &window, items);
-        // nobody waits for it any more if it came too late
+        // it may come too late: the summary waits for a limited time
         rest.send(left).ok();
     });
 }

@@ -1,6 +1,6 @@
 //! One line, or one JSON object, for what became of a record. It shows answers and never judges them.
 
-use crate::output::printable;
+use crate::output::{counted, printable};
 use crate::submit::client::Reply;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -44,6 +44,11 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// Requests that count as attempts: being put off is none.
+    pub(crate) const fn attempts(&self) -> u32 {
+        self.requests - self.put_off
+    }
+
     /// The header `Flk-Dedup`, as it came.
     pub(crate) fn dedup(&self) -> Option<&str> {
         self.reply.as_ref()?.dedup.as_deref()
@@ -95,9 +100,14 @@ fn line(sent: &Sent) -> String {
         (None, Some(reply)) => answer_text(reply),
         (None, None) => String::new(),
     };
-    let again = match sent.requests {
-        0 | 1 => String::new(),
-        requests => format!("  ({requests} attempts)"),
+    let again = match (sent.attempts(), sent.put_off) {
+        (0 | 1, 0) => String::new(),
+        (0 | 1, put_off) => format!("  (put off {})", counted(put_off.into(), "time")),
+        (attempts, 0) => format!("  ({attempts} attempts)"),
+        (attempts, put_off) => {
+            let put_off = counted(put_off.into(), "time");
+            format!("  ({attempts} attempts, put off {put_off})")
+        }
     };
     let dedup = printable(sent.dedup().unwrap_or("-"));
     format!(
@@ -125,8 +135,11 @@ fn answer_text(reply: &Reply) -> String {
 fn json(sent: &Sent) -> String {
     let text = |text: &str| Value::from(text).to_string();
     let word = text(&sent.word.as_str().replace(' ', "_"));
-    let (line, attempts) = (sent.line, sent.requests);
+    let (line, attempts, put_off) = (sent.line, sent.attempts(), sent.put_off);
     let mut out = format!("{{\"line\":{line},\"result\":{word},\"attempts\":{attempts}");
+    if put_off > 0 {
+        out += &format!(",\"put_off\":{put_off}");
+    }
     if let Some(why) = &sent.why {
         out += &format!(",\"error\":{}", text(why));
     }

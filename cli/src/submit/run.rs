@@ -25,7 +25,7 @@ use tokio::time::{Instant, interval, sleep_until};
 
 /// After Ctrl-C, answers under way are awaited for so long.
 const GRACE: Duration = Duration::from_secs(2);
-/// For so long a thread is awaited that may be blocked on somebody else.
+/// For so long a thread is awaited that may be blocked on a pipe.
 const BLOCKED_WITHIN: Duration = Duration::from_millis(200);
 
 /// Where records come from and where answers go.

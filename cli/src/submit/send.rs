@@ -153,7 +153,7 @@ async fn task(shared: Rc<Shared>, first: Item) {
             window_bytes: item.window_bytes,
             sent,
         };
-        // who shows is there until the last sender is gone
+        // the receiver lives until the last sender is gone
         shared.to_show.send(shown).ok();
     }
 }
@@ -249,7 +249,7 @@ fn judge(
         Meaning::Limited => return put_off(shared, sent, retry_after_s, give_up),
         Meaning::Unknown => {
             sent.word = Word::NoAnswer;
-            let attempt = sent.requests - sent.put_off;
+            let attempt = sent.attempts();
             let pause = shared
                 .plan
                 .retry
@@ -304,7 +304,7 @@ fn no_reply(shared: &Shared, sent: &mut Sent, why: &NoReply) -> Option<Duration>
             None
         }
         _ => {
-            let attempt = sent.requests - sent.put_off;
+            let attempt = sent.attempts();
             shared.plan.retry.pause(attempt, None, fastrand::f64())
         }
     }

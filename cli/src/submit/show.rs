@@ -36,7 +36,7 @@ pub(super) fn start(
             next: 0,
         }
         .run(&answers);
-        // nobody may wait any more
+        // it may come too late: an interrupted run waits for a limited time
         done.send(()).ok();
     });
     when_done

@@ -28,7 +28,7 @@ pub(crate) enum Why {
     Interrupted,
 }
 
-/// Shared by all who send, read or show.
+/// Shared by the threads that read, send and show.
 #[derive(Clone)]
 pub(crate) struct Stop {
     state: watch::Sender<(Phase, Option<Why>)>,

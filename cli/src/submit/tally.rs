@@ -29,7 +29,7 @@ impl Tally {
     pub(super) fn add(&mut self, sent: &Sent, bytes: usize) {
         self.words[sent.word as usize] += 1;
         self.bytes += bytes as u64;
-        self.retries += u64::from(sent.requests.saturating_sub(1));
+        self.retries += u64::from(sent.attempts().saturating_sub(1));
         self.put_off += u64::from(sent.put_off);
         match sent.dedup() {
             Some("hit") => self.hits += 1,

@@ -153,7 +153,13 @@ impl Directory {
     fn manifest(&self) -> Result<Manifest, Unusable> {
         let path = self.path.display();
         match self.read_whole(MANIFEST) {
-            Ok(bytes) => Manifest::decode(&bytes).map_err(Unusable::Manifest),
+            Ok(bytes) => Manifest::decode(&bytes).map_err(|fault| match fault {
+                // whole, and for another flk: no damage
+                ManifestFault::Newer { .. } => {
+                    Unusable::Failure(Failure::with(Exit::Configuration, fault.to_string()))
+                }
+                fault => Unusable::Manifest(fault),
+            }),
             Err(Errno::ENOENT) => {
                 let names = self.names()?;
                 let numbered = names

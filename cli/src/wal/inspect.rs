@@ -10,6 +10,7 @@ use crate::wal::survey::Survey;
 use crate::wal::{DirArgs, show};
 use clap::Args;
 use flk_dataplane::wal::name::LogId;
+use flk_dataplane::wal::scan::Verdict;
 use serde_json::json;
 
 const EXAMPLES: &str = "\
@@ -41,7 +42,7 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "LOG", value_parser = log_name)]
     log: Option<String>,
     /// At most this many records; 0 shows the segments only
-    #[arg(long, value_name = "N", value_parser = whole(0..=u64::MAX))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(0..=u64::MAX))]
     limit: Option<u64>,
     /// Show the bodies too: they are your customers' payloads
     #[arg(long)]
@@ -85,9 +86,9 @@ pub(crate) fn run(args: &InspectArgs) -> Answer {
         failure: None,
     };
     listing.segments(&snapshot)?;
-    let sound = listing.records(&directory, &snapshot)?;
+    let exit = listing.records(&directory, &snapshot)?;
     listing.output.flush()?;
-    Ok(if sound { Exit::Yes } else { Exit::Damage })
+    Ok(exit)
 }
 
 impl InspectArgs {
@@ -131,8 +132,9 @@ impl Listing<'_> {
     }
 
     /// Shows the records; whether nothing damaged was met.
-    fn records(&mut self, directory: &Directory, snapshot: &Snapshot<'_>) -> Result<bool, Failure> {
+    fn records(&mut self, directory: &Directory, snapshot: &Snapshot<'_>) -> Answer {
         let mut sound = snapshot.missing().is_empty();
+        let mut newer = false;
         for (log, from, files) in snapshot.logs() {
             if !self.filter.takes_log(log.id) || directory.is_stopped() || self.is_full() {
                 continue;
@@ -158,7 +160,10 @@ impl Listing<'_> {
             if directory.is_stopped() {
                 continue;
             }
-            sound &= end.verdict.is_sound();
+            match end.verdict {
+                Verdict::Unsupported { .. } => newer = true,
+                _ => sound &= end.verdict.is_sound(),
+            }
             let text = show::end_text(&survey, &end);
             match self.args.json {
                 true => {
@@ -168,7 +173,11 @@ impl Listing<'_> {
                 false => self.output.line(format!("log {}: {text}", log.id))?,
             }
         }
-        Ok(sound)
+        Ok(match (sound, newer) {
+            (false, _) => Exit::Damage,
+            (true, true) => Exit::Configuration,
+            (true, false) => Exit::Yes,
+        })
     }
 
     fn is_full(&self) -> bool {

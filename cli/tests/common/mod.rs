@@ -37,6 +37,7 @@ pub fn flk(dir: &Path) -> Command {
         "PCS_ED25519_PRIV_B64",
         "PCS_ED25519_PUB_B64",
         "FLK_URL",
+        "FLK_BODY_MAX",
         "WAL_DIR",
         "PORT",
         "LISTEN",

@@ -157,7 +157,7 @@ fn try_uring() -> Result<(), String> {
         return Err("this kernel's io_uring is too old: 6.1 or newer is needed".to_owned());
     }
     ring.submitter()
-        .register_files_sparse(64)
+        .register_files_sparse(1)
         .map_err(|error| explain(&error, &Host::read()))
 }
 

@@ -108,6 +108,7 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
                 hash: KeyHash::new(secret.key),
                 slices,
                 short: None,
+                recovered: None,
             });
             let age = older_than_s.map_or(String::new(), |age_s| format!(" --older-than {age_s}"));
             let dry = if dry_run { " --dry-run" } else { "" };

@@ -90,6 +90,8 @@ pub(crate) struct Service {
     pub(crate) stop: Stop,
     /// Monotonic time at which the process ends whatever is missing, once a stop was asked for.
     pub(crate) stop_by_us: u64,
+    /// Not said yet.
+    recovered: Option<Notice>,
     pub(crate) space: Space,
     /// Expiry clock at which each closed segment was closed, where that is known.
     pub(crate) closed_at_s: BTreeMap<(LogId, u32), u32>,
@@ -109,6 +111,7 @@ impl Service {
             hash,
             slices,
             short,
+            recovered,
         } = started;
         let start = ledger.manifest.start;
         let shard = |number| ShardState {
@@ -132,6 +135,7 @@ impl Service {
             short,
             stop: Stop::No,
             stop_by_us: u64::MAX,
+            recovered,
             space: Space::default(),
             closed_at_s: BTreeMap::new(),
             epochs: BTreeMap::new(),
@@ -172,6 +176,9 @@ impl Service {
         for shard in 0..self.ledger.config.shards {
             let serve = ToShard::Serve { admit };
             self.ledger.port.tell(ShardId(shard), serve);
+        }
+        if let Some(recovered) = self.recovered.take() {
+            self.ledger.port.say(recovered);
         }
         Ok(())
     }

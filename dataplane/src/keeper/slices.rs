@@ -69,7 +69,7 @@ impl Slice {
             file: name.to_string(),
             what: what.to_string(),
         };
-        let fault = |fault: SliceError| refused(&name, &fault);
+        let fault = |fault: SliceError| refused(name, &fault);
         let bytes = readable.bytes();
         let Some(last_at) = bytes.checked_sub(BLOCK_BYTES as u64) else {
             return Err(damage("it is shorter than a block"));

@@ -38,6 +38,8 @@ pub(crate) struct Started {
     pub(crate) slices: Vec<Rc<Slice>>,
     /// What is still to be done where memory is short.
     pub(crate) short: Option<Short>,
+    /// What is said once shards were told to serve.
+    pub(crate) recovered: Option<Notice>,
 }
 
 /// A directory that was read and found whole; nothing in it was changed yet.
@@ -210,18 +212,19 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
             limit_bytes: ledger.config.dedup_memory_bytes_max,
         });
     }
-    port.say(Notice::Recovered {
+    let recovered = Notice::Recovered {
         decisions: loaded.decisions,
         unanswered,
         took_us: port.now().mono_us - began_us,
         before,
-    });
+    };
     Ok(Started {
         ledger,
         dictionary,
         hash,
         slices,
         short,
+        recovered: Some(recovered),
     })
 }
 

@@ -42,6 +42,7 @@ impl Shard {
 
         driver.probe(Stage::Commit);
         self.commit(now, outbox);
+        self.watch_log(now, outbox);
 
         driver.probe(Stage::Reply);
         self.reply(now, outbox);

@@ -32,7 +32,10 @@ impl Shard {
         let settled = core.log.settled_durably();
         // An idle log tells it too: where the disk is full, nothing else may ever let its segments go.
         let idle = core.log.is_quiet() && core.log.is_marked();
-        let worth_telling = settled.0 >= self.settled_told.0 + SETTLED_STEP || idle;
+        // So does one that waits for its next segment: with few large batches to a segment, the step would keep segments
+        // that may go, and there may be no room for the next one until they do.
+        let waits = core.log.awaits_segment();
+        let worth_telling = settled.0 >= self.settled_told.0 + SETTLED_STEP || idle || waits;
         if settled > self.settled_told && worth_telling {
             self.settled_told = settled;
             outbox.ops.push(Op::Keeper(ToKeeper::Settled {

@@ -33,6 +33,7 @@ mod kept;
 
 mod damage;
 mod disk;
+mod room;
 
 mod drain;
 

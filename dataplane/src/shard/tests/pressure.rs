@@ -98,14 +98,10 @@ fn a_probe_is_answered_although_every_other_connection_waits_for_the_disk() {
         let conn = connect(&mut room);
         room.send(0, conn, post(&record(epoch)).as_bytes());
     }
-    let since_us = room.now.mono_us;
     for _ in 0..20 {
         let probe = connect(&mut room);
         room.send(0, probe, PROBE);
-        // After two seconds without progress the truth is another one.
-        let stalled = room.now.mono_us >= since_us + 2_000_000;
-        let told = if stalled { 503 } else { 200 };
-        assert_eq!(statuses(&room.heard(0, probe)), [told]);
+        assert_eq!(statuses(&room.heard(0, probe)), [200]);
         assert!(room.accepting[0]);
         // It gets time for its next request, and no more than that.
         room.pass(150_000);
