@@ -27,7 +27,6 @@ fn planted_bugs_are_found_within_two_hundred_lives_and_without_one_nothing_is() 
         Bug::ReplyOrderSwapped,
         Bug::AckBeforeWrite,
         Bug::RetentionOneSegmentEarly,
-        Bug::SliceDroppedEarly,
         Bug::LinkedSegmentReused,
     ] {
         plant(Some(bug));

@@ -151,4 +151,28 @@ impl World {
         self.counts.one(Count::Backups);
         sim_trace!(self.now_us(), "a backup links all segments of logs");
     }
+
+    /// Tells the oracle what the start may have added to the expiry clock, by the wall clock.
+    pub fn clock_resumes(&mut self) {
+        let (fast_us, slow_us) = self.truth.resumed(
+            self.wall_us(),
+            self.oracle.now().fast_us,
+            self.oracle.now().slow_us,
+        );
+        self.oracle.pass(fast_us, slow_us);
+        sim_trace!(
+            self.now_us(),
+            "the expiry clock resumes, moved by {slow_us} to {fast_us} us against this moment"
+        );
+    }
+
+    /// A start is over. It goes on from where the wall clock was at its furthest: one that was set back says of none of the
+    /// start's time that it has passed.
+    pub fn clock_resumed(&mut self) {
+        if self.wall_is_behind() {
+            let now = self.oracle.now();
+            let (_, slow_us) = self.truth.resumed(self.wall_us(), now.fast_us, now.slow_us);
+            self.oracle.pass(0, slow_us);
+        }
+    }
 }

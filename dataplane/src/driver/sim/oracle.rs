@@ -233,6 +233,17 @@ impl Oracle {
     /// From now on withheld time may have been released at any moment.
     pub fn may_release(&mut self, by_us: i64) {
         self.releasing_us += by_us;
+        // What is not decided yet may be decided behind it.
+        let slow_us = self.slow_us;
+        let deciders = self.ids.iter_mut().flat_map(|id| id.deciders.values_mut());
+        for decider in deciders.filter(|it| it.until_us - it.ttl_us - LATE_US >= slow_us) {
+            decider.until_us += by_us;
+        }
+    }
+
+    /// What the slowest clock shows at most once all that is being released has reached it.
+    fn slow_behind_release_us(&self) -> i64 {
+        self.slow_us + self.releasing_us
     }
 
     /// What may have been released has reached everything, at least so much of it.
@@ -279,6 +290,7 @@ impl Oracle {
             answered_in_run: 0,
         });
         if let Kind::Valid(variant) = kind {
+            let from_us = self.slow_behind_release_us();
             let state = &mut self.ids[key as usize];
             let sent = &mut state.sent[usize::from(variant)];
             *sent = Some(Sent {
@@ -287,7 +299,7 @@ impl Oracle {
                 before_last: sent.is_some(),
             });
             let ttl_us = self.rules.ttl_us;
-            let until_us = now.slow_us + self.rules.flight_us_max + ttl_us + LATE_US;
+            let until_us = from_us + self.rules.flight_us_max + ttl_us + LATE_US;
             state.deciders.insert(
                 serial,
                 Decider {
@@ -464,8 +476,11 @@ impl Oracle {
                         "a repetition although no valid record was sent before",
                     );
                 }
+                // It was looked up at some moment since the request was sent, and may have waited on its connection.
+                let asked_us = self.requests[serial as usize].sent.slow_us;
+                let asked_us = asked_us.min(self.slow_us);
                 let may_answer = |(decider, it): (&u64, &Decider)| {
-                    *decider != serial && it.variant == told.variant && it.until_us >= self.slow_us
+                    *decider != serial && it.variant == told.variant && it.until_us >= asked_us
                 };
                 if !self.ids[key as usize].deciders.iter().any(may_answer) {
                     return tell(
@@ -478,10 +493,11 @@ impl Oracle {
         }
         let same = known.filter(|known| dedup != Dedup::Miss && known.told == told);
         let now = self.now();
+        let decided_us = self.slow_behind_release_us();
         let decider = self.ids[key as usize].deciders.get_mut(&serial);
         let ttl_us = match (decider, dedup) {
             (Some(decider), Dedup::Miss) => {
-                decider.until_us = now.slow_us + decider.ttl_us + LATE_US;
+                decider.until_us = decided_us + decider.ttl_us + LATE_US;
                 decider.ttl_us
             }
             _ => same.map_or(self.ttl_us_min, |known| known.ttl_us),

@@ -498,6 +498,7 @@ impl World {
                 // Which of the start's time was counted depends on when it looked at the wall clock.
                 self.clock_resumes();
             }
+            self.clock_resumed();
             self.note_serving();
         }
         let delay_us = self.dice.delay_us(20, 50_000, 200);

@@ -156,6 +156,8 @@ pub struct World {
     now_us: u64,
     boot_us: u64,
     wall_offset_us: i64,
+    /// The most that the wall clock was ever ahead by.
+    wall_offset_max_us: i64,
     queue: BTreeMap<(u64, u64), Queued>,
     queued: u64,
     /// Events of this run, as [`Ending`] counts them.
@@ -223,6 +225,7 @@ impl World {
             now_us: 1_000_000,
             boot_us: 0,
             wall_offset_us: 0,
+            wall_offset_max_us: 0,
             queue: BTreeMap::new(),
             queued: 0,
             run_events: 0,
@@ -553,6 +556,7 @@ impl World {
             .pick(&[-86_400, -600, -10, 10, 600, 18_000, 2_592_000])
             * 1_000_000;
         self.wall_offset_us = (self.wall_offset_us + by_us).max(-1_000_000_000_000_000);
+        self.wall_offset_max_us = self.wall_offset_max_us.max(self.wall_offset_us);
         self.counts.one(Count::ClockJumps);
         sim_trace!(
             self.now_us,
@@ -584,17 +588,8 @@ impl World {
         self.boot_us = self.now_us - self.dice.below(1_000_000);
     }
 
-    /// Tells the oracle what the start may have added to the expiry clock, by the wall clock.
-    pub fn clock_resumes(&mut self) {
-        let (fast_us, slow_us) = self.truth.resumed(
-            self.wall_us(),
-            self.oracle.now().fast_us,
-            self.oracle.now().slow_us,
-        );
-        self.oracle.pass(fast_us, slow_us);
-        sim_trace!(
-            self.now_us,
-            "the expiry clock resumes, moved by {slow_us} to {fast_us} us against this moment"
-        );
+    /// Whether the wall clock shows less than it would had it never been set back.
+    pub fn wall_is_behind(&self) -> bool {
+        self.wall_offset_us < self.wall_offset_max_us
     }
 }

@@ -259,3 +259,54 @@ fn what_no_active_key_signs_is_401_and_what_is_too_large_is_413() {
     let one = oracle.sends(1, Kind::Valid(0), fits);
     assert!(oracle.answered(one, &status(413), 1).is_err());
 }
+
+#[test]
+fn a_repetition_that_was_asked_for_in_time_may_leave_late_and_one_asked_for_later_not() {
+    let mut oracle = Oracle::new(4, RULES);
+    let first = oracle.sends(1, Kind::Valid(0), Shape::default());
+    oracle
+        .answered(first, &outcome(1, 0, Dedup::Miss), 1)
+        .unwrap();
+    oracle.pass(TTL_US, TTL_US);
+    let in_time = oracle.sends(1, Kind::Valid(0), Shape::default());
+    oracle.pass(5_000_000, 5_000_000);
+    let late = oracle.sends(1, Kind::Valid(1), Shape::default());
+    assert!(
+        oracle
+            .clone()
+            .answered(in_time, &outcome(1, 0, Dedup::Hit), 1)
+            .is_ok()
+    );
+    // The request in time may have been the first of a new life; once it is answered it was not.
+    oracle
+        .answered(in_time, &outcome(1, 0, Dedup::Hit), 1)
+        .unwrap();
+    assert_eq!(
+        property(oracle.answered(late, &outcome(1, 0, Dedup::Conflict), 1)),
+        Property::OneOutcome
+    );
+}
+
+#[test]
+fn what_is_decided_while_time_is_released_lives_from_the_released_clock_on() {
+    let mut oracle = Oracle::new(4, RULES);
+    oracle.may_release(10 * TTL_US);
+    let first = oracle.sends(1, Kind::Valid(0), Shape::default());
+    oracle
+        .answered(first, &outcome(1, 0, Dedup::Miss), 1)
+        .unwrap();
+    oracle.released(10 * TTL_US);
+    oracle.pass(TTL_US / 2, TTL_US / 2);
+    let again = oracle.sends(1, Kind::Valid(0), Shape::default());
+    assert!(
+        oracle
+            .answered(again, &outcome(1, 0, Dedup::Hit), 1)
+            .is_ok()
+    );
+    oracle.pass(TTL_US, TTL_US);
+    let late = oracle.sends(1, Kind::Valid(0), Shape::default());
+    assert_eq!(
+        property(oracle.answered(late, &outcome(1, 0, Dedup::Hit), 1)),
+        Property::OneOutcome
+    );
+}
