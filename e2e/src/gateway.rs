@@ -245,6 +245,7 @@ impl Plan {
         let address = gateway.said.wait_for(DEADLINE, address_in);
         gateway.address = address.unwrap_or_else(|| panic!("no start:\n{}", gateway.said()));
         gateway.wait_until_recovered();
+        wait_until("it is ready", || gateway.get("/readyz").status == 200);
         gateway
     }
 

@@ -156,6 +156,7 @@ impl Service {
                 continue;
             }
             if self.stop != Stop::No {
+                self.free_for_stop().await?;
                 if let Some(summary) = self.stop_on().await? {
                     return Ok(summary);
                 }
@@ -208,6 +209,16 @@ impl Service {
             return Ok(true);
         }
         self.refill_spares().await
+    }
+
+    /// A log may need a segment for its last batches: what may go makes room for it, in a stop too.
+    async fn free_for_stop(&mut self) -> Result<(), Halt> {
+        let now_us = self.ledger.now().mono_us;
+        if self.space.naming.is_none() || now_us < self.look_again_us {
+            return Ok(());
+        }
+        self.look_again_us = now_us + LOOK_EVERY_US;
+        self.look_at_space().await
     }
 
     /// Seals what is closed, so that it may be deleted. Open segments stay: to close them would need new ones.
@@ -387,11 +398,9 @@ impl Service {
     /// comes back.
     async fn ready_for_naming(&mut self) -> Result<Option<Shortage>, Halt> {
         if let Some(why) = self.shortage_of_next().await? {
-            // Over the cap with nothing to free: submits wait already, and what is on its way may end. Nothing is freed
-            // during a stop, and a segment that was entered must be in the manifest before it can end.
-            let waits = self.space.low == Some(Shortage::Cap) || self.stop != Stop::No;
-            let over_cap = why == Shortage::Cap && waits;
-            if !over_cap {
+            // Over the cap with nothing to free, or in a stop: no more is admitted, and what is on its way may end.
+            let ends = self.space.low == Some(Shortage::Cap) || self.stop != Stop::No;
+            if why != Shortage::Cap || !ends {
                 return Ok(Some(why));
             }
         }

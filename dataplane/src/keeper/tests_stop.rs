@@ -170,6 +170,30 @@ fn a_stop_during_a_start_that_hangs_ends_too() {
     }
 }
 
+#[test]
+fn a_stop_at_the_cap_is_clean_though_a_log_needs_one_more_segment() {
+    let settings = KeeperConfig {
+        wal_bytes_max: Some(8 * (256 << 10)),
+        ..config(1)
+    };
+    let mut world = World::started(TestDisk::new(), settings);
+    world.unsettled = true;
+    let mut taken = 0;
+    while world.offer(0, taken, DAY_S, 700).is_ok() {
+        taken += 1;
+    }
+    // What was on its way enters the last segment that was named; the mark may need another.
+    while world.shards[0].next_segment().is_some() {
+        world.decide(0, taken, DAY_S);
+        taken += 1;
+    }
+    world.happen(KeeperEvent::Terminate);
+    world.pass_s(5);
+    assert_eq!(world.exit.clone().map(|(code, _)| code), Some(0));
+    let world = world.restarted(Lost::Everything, 1, 1);
+    assert_eq!(world.known(), (0..taken).collect::<Vec<_>>());
+}
+
 /// Nothing is deleted during a stop, so what is on its way gets the segments that it needs, over the cap too.
 #[test]
 fn under_a_cap_what_is_on_its_way_when_a_stop_begins_is_logged() {

@@ -190,7 +190,9 @@ impl Ballast {
         wait_until("nothing may go", || {
             self.take_all_but(volume, self.left_bytes);
             agent.offer(gateway);
-            nothing_may_go(volume)
+            // The keeper knows it before a shard that has just begun does.
+            let answer = gateway.get("/readyz");
+            nothing_may_go(volume) && answer.status == 503 && answer.problem_code() != "starting"
         });
     }
 

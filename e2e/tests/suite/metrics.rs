@@ -24,7 +24,7 @@ const PROMISED: [&str; 7] = [
 
 /// Samples about answers and the log itself, which every request and the passing of time change, and gauges of the table,
 /// which follow the first outcome a turn of its owner later.
-const ALWAYS: [&str; 8] = [
+const ALWAYS: [&str; 11] = [
     "http_",
     "flk_wal_bytes",
     "flk_wal_syncs",
@@ -33,6 +33,9 @@ const ALWAYS: [&str; 8] = [
     "flk_connections",
     "flk_dedup_keys",
     "flk_dedup_bytes",
+    "flk_wal_segments",
+    "flk_manifest_bytes",
+    "flk_slices",
 ];
 
 fn metrics(gateway: &Gateway) -> Metrics {
