@@ -358,6 +358,38 @@ mod tests {
         }
     }
 
+    /// Ties by construction, and what they round to by their text: no way of this module takes part in what is expected.
+    #[test]
+    fn ties_round_away_from_zero_at_every_magnitude() {
+        let billionths = |n: u64| format!("{}.{:09}", n / 1_000_000_000, n % 1_000_000_000);
+        let mut state = 7u64;
+        let mut ties_count = 0;
+        for digits in 1..=16 {
+            for _ in 0..4_000 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                let n = (state >> 8) % 10u64.pow(digits);
+                let tie = format!("{}5", billionths(n));
+                let v: f64 = tie.parse().unwrap();
+                if format!("{v}") != tie {
+                    continue; // another double's shortest text
+                }
+                ties_count += 1;
+                let expected: f64 = billionths(n + 1).parse().unwrap();
+                for (v, expected) in [(v, expected), (-v, -expected)] {
+                    assert_eq!(round9(v).to_bits(), expected.to_bits(), "{tie}");
+                    assert_eq!(
+                        text(|out| write_repr_rounded(out, v)),
+                        text(|out| write_repr(out, expected)),
+                        "{tie}"
+                    );
+                }
+            }
+        }
+        assert!(ties_count > 40_000, "{ties_count}");
+    }
+
     #[test]
     fn the_numbers_of_records_take_the_short_way() {
         for v in [

@@ -39,6 +39,19 @@ proptest! {
     }
 
     #[test]
+    fn one_cache_keeps_lists_apart_that_differ_in_their_order(
+        (scales, n_j) in scales_and_counts(), by in 1usize..12, swapped in any::<bool>()
+    ) {
+        let mut cache = SlopeCache::new();
+        let naive = d_hat_naive(&scales, &n_j).to_bits();
+        prop_assert_eq!(cache.d_hat(&scales, &n_j).to_bits(), naive);
+        let mut other = scales.clone();
+        if swapped { other.swap(0, 1) } else { other.rotate_left(by % scales.len()) }
+        let naive = d_hat_naive(&other, &n_j).to_bits();
+        prop_assert_eq!(cache.d_hat(&other, &n_j).to_bits(), naive);
+    }
+
+    #[test]
     fn budgets_lie_between_zero_and_one(d in any::<f64>(), r in any::<f64>(), c in any::<f64>()) {
         let b = budget(d, r, c, &Params::default());
         prop_assert!((0.0..=1.0).contains(&b));

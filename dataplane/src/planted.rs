@@ -40,11 +40,14 @@ pub enum Bug {
     DriverSyncEarly,
     /// What `kill -9` of the real binary is bound to see.
     AckBeforeWrite,
+    RetentionOneSegmentEarly,
+    SliceDroppedEarly,
+    LinkedSegmentReused,
 }
 
 impl Bug {
     /// All of them, in the order of the table in docs/testing.md.
-    pub const ALL: [Bug; 31] = [
+    pub const ALL: [Bug; 34] = [
         Bug::AckBeforeSync,
         Bug::SyncBeforeWriteCompleted,
         Bug::TwoBatchesInFlight,
@@ -76,6 +79,9 @@ impl Bug {
         Bug::DriverSyncSkipped,
         Bug::DriverSyncEarly,
         Bug::AckBeforeWrite,
+        Bug::RetentionOneSegmentEarly,
+        Bug::SliceDroppedEarly,
+        Bug::LinkedSegmentReused,
     ];
 
     /// The bug in words.
@@ -114,6 +120,9 @@ impl Bug {
             Bug::DriverSyncSkipped => "driver: sync skipped",
             Bug::DriverSyncEarly => "driver: sync submitted early",
             Bug::AckBeforeWrite => "ack before write",
+            Bug::RetentionOneSegmentEarly => "retention one segment early",
+            Bug::SliceDroppedEarly => "slice dropped one second early",
+            Bug::LinkedSegmentReused => "unused segment used again although a backup has linked it",
         }
     }
 

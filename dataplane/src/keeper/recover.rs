@@ -359,7 +359,7 @@ async fn may_serve_again(ledger: &Ledger, file: u64) -> Result<bool, Halt> {
     let name = NumberedFile::Segment(file).to_string();
     let open = ledger.files.open(&name, ledger.segment_how()).await?;
     let good = ledger.files.lock(&open).await?
-        && ledger.files.links(&open).await? == 1
+        && (ledger.files.links(&open).await? == 1 || planted(Bug::LinkedSegmentReused))
         && ledger.files.len(&open).await? == ledger.config.segment_bytes;
     ledger.files.close(&open).await;
     Ok(good)

@@ -193,3 +193,26 @@ fn a_stop_at_the_cap_is_clean_though_a_log_needs_one_more_segment() {
     let world = world.restarted(Lost::Everything, 1, 1);
     assert_eq!(world.known(), (0..taken).collect::<Vec<_>>());
 }
+
+/// Nothing is deleted during a stop, so what is on its way gets the segments that it needs, over the cap too.
+#[test]
+fn under_a_cap_what_is_on_its_way_when_a_stop_begins_is_logged() {
+    let settings = KeeperConfig {
+        wal_bytes_max: Some(10 * (256 << 10)),
+        ..config(1)
+    };
+    for before in (0..80).step_by(4) {
+        let mut world = World::started(TestDisk::new(), settings.clone());
+        world.unsettled = true;
+        let refused = (0..before).any(|record| world.offer(0, record, DAY_S, 30_000).is_err());
+        if refused || world.shards[0].space_low.is_some() {
+            continue;
+        }
+        world.busy = true;
+        world.happen(KeeperEvent::Terminate);
+        for record in before..before + 30 {
+            let taken = world.offer(0, record, DAY_S, 30_000);
+            assert_eq!(taken, Ok(()), "record {record}, {before} before the stop");
+        }
+    }
+}

@@ -95,6 +95,7 @@ impl World {
             Meaning::Conflict => Count::Conflicts,
             Meaning::Refused if answer.status == 400 => Count::Refused400,
             Meaning::Refused => Count::Refused401,
+            Meaning::TooLarge => Count::TooLarge413,
             Meaning::Retry => Count::Unavailable503,
         });
         if let Some((_, count)) = RETRY_CODES

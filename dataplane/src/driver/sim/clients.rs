@@ -4,10 +4,21 @@
 use super::answers::{Asked, parse};
 use super::count::Count;
 use super::oracle::{Answer, Property};
-use super::records::{self, Kind};
+use super::records::{self, Kind, Shape};
 use super::world::{Happening, World};
 use crate::sim_trace;
 use std::collections::VecDeque;
+
+/// A request that is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which id.
+    pub key: u32,
+    /// What it is.
+    pub kind: Kind,
+    /// What is not signed of it.
+    pub shape: Shape,
+}
 
 /// A client.
 #[derive(Debug, Default)]
@@ -44,7 +55,7 @@ impl World {
             return self.wake_client(client, 5_000);
         }
         if self.waits_for_ready(client) {
-            let delay_us = self.dice.between(200, 3_000);
+            let delay_us = self.dice.between(500, 50_000);
             return self.wake_client(client, delay_us);
         }
         if !self.clients[client].asked.is_empty() {
@@ -65,7 +76,11 @@ impl World {
             self.clients[client].conn = self.connect(client);
         }
         let Some(conn) = self.clients[client].conn else {
-            let delay_us = self.dice.between(1_000, 20_000);
+            let waits = self.calm || self.process.as_ref().is_some_and(|it| it.terminated);
+            let delay_us = match waits {
+                true => self.dice.between(50_000, 500_000),
+                false => self.dice.between(1_000, 20_000),
+            };
             return self.wake_client(client, delay_us);
         };
         if self.calm && self.unresolved.is_empty() && self.probes.is_empty() {
@@ -107,11 +122,12 @@ impl World {
                 self.asks(client, conn, Asked::Page);
                 continue;
             }
-            let Some((key, kind)) = self.next_request() else {
+            let Some(Wanted { key, kind, shape }) = self.next_request() else {
                 return;
             };
-            let serial = self.oracle.sends(key, kind);
-            let body = records::body(key, kind, serial);
+            let serial = self.oracle.sends(key, kind, shape);
+            let body = records::body(key, kind, shape, serial);
+            self.count_size(body.len());
             let head = format!(
                 "POST /v1/pcs/submit HTTP/1.1\r\nHost: sim\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
                 body.len()
@@ -120,7 +136,7 @@ impl World {
             bytes.extend_from_slice(&body);
             sim_trace!(
                 self.now_us(),
-                "client {client} asks {serial}: id {key}, {kind:?}, on connection {conn}"
+                "client {client} asks {serial}: id {key}, {kind:?}, {shape:?}, on connection {conn}"
             );
             self.asks(client, conn, Asked::Submit(serial));
             if !self.calm && self.dice.chance(self.faults.disconnect) {
@@ -149,12 +165,12 @@ impl World {
     }
 
     /// What a client wants next.
-    fn next_request(&mut self) -> Option<(u32, Kind)> {
+    fn next_request(&mut self) -> Option<Wanted> {
         if self.calm {
             return match self.unresolved.pop() {
                 Some(request) => {
                     self.counts.one(Count::Retries);
-                    Some(request)
+                    Some(self.resigned(request))
                 }
                 None => {
                     let probe = self.probes.pop();
@@ -168,12 +184,14 @@ impl World {
         if !self.unresolved.is_empty() && self.dice.chance(3500) {
             self.counts.one(Count::Retries);
             let at = self.dice.below(self.unresolved.len() as u64) as usize;
-            return Some(self.unresolved.swap_remove(at));
+            let again = self.unresolved.swap_remove(at);
+            return Some(self.resigned(again));
         }
+        let shape = self.draw_shape();
         if let Some((key, times)) = self.hot {
             self.hot = (times > 1).then_some((key, times - 1));
-            let variant = u8::from(self.dice.chance(1500));
-            return Some((key, Kind::Valid(variant)));
+            let kind = Kind::Valid(u8::from(self.dice.chance(1500)));
+            return Some(Wanted { key, kind, shape });
         }
         if self.dice.chance(150) {
             self.counts.one(Count::Storms);
@@ -192,15 +210,76 @@ impl World {
             }
             sim_trace!(self.now_us(), "clients fall silent for {silent_us} us");
         }
-        let key = self.dice.below(u64::from(self.scenario.ids)) as u32;
+        let key = match self.about_to_expire() {
+            Some(key) => key,
+            None => self.dice.below(u64::from(self.scenario.ids)) as u32,
+        };
         let kind = match self.dice.below(100) {
-            0..=7 => Kind::BadSignature,
+            0..=6 => Kind::BadSignature,
+            7 => Kind::Empty,
             8..=11 => Kind::Malformed,
             12..=14 => Kind::WrongId,
             15..=22 => Kind::Valid(1),
             _ => Kind::Valid(0),
         };
-        Some((key, kind))
+        Some(Wanted { key, kind, shape })
+    }
+
+    /// Mostly by a key that verifies.
+    fn draw_shape(&mut self) -> Shape {
+        let bodies = self.scenario.body_bytes;
+        Shape {
+            signer: self.draw_signer(),
+            bytes: match bodies.len() {
+                1 => bodies[0],
+                _ => self.rare.pick(bodies),
+            },
+        }
+    }
+
+    fn draw_signer(&mut self) -> u8 {
+        let any = self.scenario.changes && self.rare.chance(1000);
+        match self.settings.signers {
+            _ if any => self.rare.below(2) as u8,
+            [true, true] => self.rare.below(2) as u8,
+            [first, _] => u8::from(!first),
+        }
+    }
+
+    /// A retry, signed by a key of its own.
+    fn resigned(&mut self, wanted: Wanted) -> Wanted {
+        let signer = self.draw_signer();
+        let shape = Shape {
+            signer,
+            ..wanted.shape
+        };
+        Wanted { shape, ..wanted }
+    }
+
+    /// An id whose outcome ends within the next two seconds: what answers a moment too short or too long is seen there.
+    fn about_to_expire(&mut self) -> Option<u32> {
+        if self.settings.ttl_s > 120 || !self.rare.chance(2500) {
+            return None;
+        }
+        let ids = self.scenario.ids;
+        let from = self.rare.below(u64::from(ids)) as u32;
+        let mut some = (0..ids.min(64)).map(|at| (from + at) % ids);
+        some.find(|key| {
+            let left_us = self.oracle.expires_in_us(*key);
+            left_us.is_some_and(|left_us| left_us < 2_000_000)
+        })
+    }
+
+    fn count_size(&mut self, bytes: usize) {
+        let limit = self.scenario.limits.http.body_bytes_max as usize;
+        if bytes > limit {
+            self.counts.one(Count::BodiesTooLarge);
+        } else if bytes + 1 >= limit {
+            self.counts.one(Count::BodiesAtLimit);
+        }
+        if bytes > 200_000 {
+            self.counts.one(Count::LargeBodies);
+        }
     }
 
     /// A client cuts its connection; what it asked for stays open.
@@ -218,12 +297,21 @@ impl World {
         self.clients[client].only_reads = false;
         for asked in std::mem::take(&mut self.clients[client].asked) {
             if let Asked::Submit(serial) = asked {
-                let request = &self.oracle.requests[serial as usize];
-                self.unresolved.push((request.key, request.kind));
+                let again = self.wanted_again(serial);
+                self.unresolved.push(again);
             }
         }
         let delay_us = self.dice.between(100, 20_000);
         self.wake_client(client, delay_us);
+    }
+
+    fn wanted_again(&self, serial: u64) -> Wanted {
+        let request = &self.oracle.requests[serial as usize];
+        Wanted {
+            key: request.key,
+            kind: request.kind,
+            shape: request.shape,
+        }
     }
 
     /// The server's bytes have ended.
@@ -247,6 +335,7 @@ impl World {
         if self.clients[client].asked.is_empty() {
             let backs_off = std::mem::take(&mut self.clients[client].backs_off);
             let delay_us = match backs_off && (self.calm || self.dice.chance(2000)) {
+                true if self.calm => self.dice.between(100_000, 1_000_000),
                 true => self.dice.between(20_000, 200_000),
                 false => self.dice.delay_us(300, 30_000, 2500),
             };
@@ -269,8 +358,7 @@ impl World {
                 );
                 if answer.status == 503 {
                     self.clients[client].backs_off = true;
-                    let request = &self.oracle.requests[serial as usize];
-                    let again = (request.key, request.kind);
+                    let again = self.wanted_again(serial);
                     self.unresolved.insert(0, again);
                 }
             }
@@ -284,15 +372,21 @@ impl World {
         self.hot = None;
         self.faults = super::plan::Faults::default();
         self.disk.total_bytes = self.disk.total_bytes.max(1 << 30);
-        let mut probes: Vec<(u32, Kind)> = self
-            .oracle
-            .alive()
+        self.unpin_all();
+        let alive = self.oracle.alive();
+        let signer = u8::from(!self.settings.signers[0]);
+        let mut probes: Vec<Wanted> = alive
             .into_iter()
-            .map(|(key, variant)| (key, Kind::Valid(variant)))
+            .map(|(key, told)| Wanted {
+                key,
+                kind: Kind::Valid(told.variant),
+                shape: Shape { signer, bytes: 0 },
+            })
             .collect();
         if !last {
             probes.truncate(8);
         }
+        probes.truncate(400);
         self.probes = probes;
         for client in 0..self.clients.len() {
             if self.clients[client].asked.is_empty() {

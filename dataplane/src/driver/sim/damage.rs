@@ -3,10 +3,20 @@
 
 use super::count::Count;
 use super::disk::Inode;
+use super::process::Process;
 
 use super::truth::{LogWrite, Undo};
 use super::world::World;
+use crate::keeper::Keeper;
+use crate::keeper::offline::Job;
+use crate::keeper::port::{KeeperEvent, KeeperOp};
 use crate::sim_trace;
+use crate::stats::Stats;
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::files::MANIFEST;
+use crate::wal::manifest::{Cover, Manifest};
+use crate::wal::name::LogId;
+use std::sync::Arc;
 
 impl World {
     /// Damages something at rest, between two runs.
@@ -14,12 +24,18 @@ impl World {
         if !self.dice.chance(self.scenario.damage) || self.truth.may_refuse() {
             return;
         }
+        // A start that wrote nothing: the manifest before it, put back, must still find everything.
+        let idle = !self.truth.writes.iter().any(|write| write.run == self.run);
+        if idle && self.rare.chance(5000) {
+            return self.put_back_manifest(1);
+        }
         let kind = self.dice.below(10);
+        let back = self.dice.between(1, 6);
         match kind {
             0..=5 => self.damage_batch(),
             6 => self.damage_file("slice-"),
             7 => self.damage_file(""),
-            _ => self.put_back_manifest(),
+            _ => self.put_back_manifest(back),
         }
     }
 
@@ -126,10 +142,45 @@ impl World {
         sim_trace!(self.now_us(), "damaged log write {at} in {name}, way {how}");
         self.truth.excused.extend(write.bodies.iter().copied());
         self.counts.one(Count::Damage);
+        let must_refuse = self.must_be_read(&write, how, &before);
         self.truth.undo = Some(Undo {
             name,
             bytes: before,
+            must_refuse,
+            write: Some(at),
         });
+    }
+
+    /// What a start reads and cannot overlook: header and index part of a batch that no slice covers. Bodies it may skip.
+    fn must_be_read(&self, write: &LogWrite, how: u64, before: &[u8]) -> Option<String> {
+        let bytes = self.disk.find(MANIFEST).map(|it| self.disk.seen(it))?;
+        let manifest = Manifest::decode(bytes).ok()?;
+        let log = LogId {
+            start: write.log.0,
+            number: write.log.1,
+        };
+        let covers = manifest.slices.iter().flat_map(|slice| &slice.covers);
+        let covered = |cover: &Cover| cover.log == log && cover.upto.0 >= write.sequence;
+        let named = manifest.logs.iter().any(|it| it.id == log);
+        if !named || covers.into_iter().any(covered) {
+            return None;
+        }
+        let start = write.offset as usize;
+        let lead = match write.bytes.starts_with(b"flk-segm") {
+            true => BLOCK_BYTES,
+            false => 0,
+        };
+        let index_at = start + lead + 24;
+        let index_bytes = before.get(index_at..index_at + 4)?.try_into().ok()?;
+        let read = lead + 96 + u32::from_le_bytes(index_bytes) as usize;
+        let seen = self.disk.seen(write.inode);
+        let changed = seen.get(start..start + read) != before.get(start..start + read);
+        changed.then(|| {
+            format!(
+                "way {how}, batch {:x} of log {log}, whose decisions are in no slice",
+                write.sequence
+            )
+        })
     }
 
     fn damage_file(&mut self, prefix: &str) {
@@ -159,14 +210,17 @@ impl World {
         self.disk.tamper(inode, at, &[before[at] ^ bit]);
         sim_trace!(self.now_us(), "damaged {name} at {at}");
         self.counts.one(Count::Damage);
+        let must_refuse = (name == MANIFEST).then(|| format!("a bit at {at}"));
         self.truth.undo = Some(Undo {
             name,
             bytes: before,
+            must_refuse,
+            write: None,
         });
     }
 
     /// Puts an older manifest back, as a careless restore would.
-    fn put_back_manifest(&mut self) {
+    fn put_back_manifest(&mut self, back: u64) {
         let count = self.truth.manifests.len();
         let Some(now) = self
             .disk
@@ -178,7 +232,7 @@ impl World {
         if count < 2 {
             return;
         }
-        let back = self.dice.between(1, 6).min(count as u64 - 1) as usize;
+        let back = back.min(count as u64 - 1) as usize;
         let old = self.truth.manifests[count - 1 - back].clone();
         if old == now {
             return;
@@ -192,7 +246,64 @@ impl World {
         self.truth.undo = Some(Undo {
             name: "manifest".to_string(),
             bytes: now,
+            must_refuse: None,
+            write: None,
         });
+    }
+
+    /// An operator gives up what a start has refused: `flk wal quarantine --accept-loss`. `false`: there is nothing of the
+    /// kind, or the tool refuses too.
+    pub fn quarantine(&mut self) -> bool {
+        let undo = self.truth.undo.as_ref();
+        let Some((name, at)) = undo.and_then(|it| Some((it.name.clone(), it.write?))) else {
+            return false;
+        };
+        let job = Job::Quarantine {
+            segment: name,
+            accept_loss: true,
+        };
+        sim_trace!(self.now_us(), "the operator types {job:?}");
+        let keeper = Keeper::tool(
+            self.scenario
+                .keeper_config(self.settings, 0, Arc::new(Stats::new(1))),
+            job,
+        );
+        let mut given_up = self.lied_away(self.truth.writes[at].inode);
+        given_up.push(at);
+        self.process = Some(Process::tool(keeper));
+        let (code, reason) = self.run_tool();
+        self.process = None;
+        sim_trace!(self.now_us(), "the tool ends with {code}: {reason}");
+        if code == 0 {
+            self.counts.one(Count::Quarantines);
+            self.note_given_up(&given_up);
+        }
+        code == 0
+    }
+
+    /// Steps a tool to its end, carrying out each file operation where it stands.
+    fn run_tool(&mut self) -> (i32, String) {
+        let mut events = Vec::new();
+        loop {
+            let now = self.clocks();
+            let Some(process) = self.process.as_mut() else {
+                return (70, String::new());
+            };
+            let ops = process.step(std::mem::take(&mut events), now);
+            if ops.is_empty() {
+                return (70, "the tool waits for nothing".to_string());
+            }
+            for op in ops {
+                match op {
+                    KeeperOp::File(op) => {
+                        events.push(KeeperEvent::FileDone(self.do_op(op.spelled_out())));
+                    }
+                    KeeperOp::Wake(_) => events.push(KeeperEvent::Tick),
+                    KeeperOp::Exit { code, reason } => return (code, reason),
+                    KeeperOp::Say(_) | KeeperOp::ToShard(..) | KeeperOp::Reply { .. } => {}
+                }
+            }
+        }
     }
 
     /// Puts back what was damaged. `false`: that cannot be done.

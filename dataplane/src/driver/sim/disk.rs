@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 /// What the medium writes whole or not at all.
 pub const SECTOR_BYTES: usize = 512;
 
+/// Contents of an unsynced sector that are remembered beside the first and the last one.
+const BETWEEN_MAX: usize = 3;
+
 /// A file, whatever its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Inode(pub u64);
@@ -17,6 +20,8 @@ pub struct Inode(pub u64);
 struct Dirty {
     /// What the medium holds; nothing: it was never written there.
     medium: Option<Box<[u8; SECTOR_BYTES]>>,
+    /// What it held in between, newest last: it was written more than once.
+    between: Vec<[u8; SECTOR_BYTES]>,
     /// When it was written last.
     stamp: u64,
     /// The kernel or the device has forgotten it: no sync brings it to the medium any more.
@@ -58,6 +63,8 @@ pub enum Survival {
     Prefix,
     /// The newest writes and changes, from some moment on.
     Suffix,
+    /// Each sector by its own chance, and any content that it was ever given; changes of names as if scattered.
+    Mixed,
 }
 
 /// What a power cut did.
@@ -67,6 +74,8 @@ pub struct Cut {
     pub sectors_lost: u64,
     /// Unsynced sectors that survived.
     pub sectors_kept: u64,
+    /// Unsynced sectors that survived with what they held in between.
+    pub sectors_between: u64,
     /// Changes of names that were lost.
     pub names_lost: u64,
 }
@@ -118,6 +127,20 @@ impl Disk {
     /// The bytes of a file as a process sees them.
     pub fn seen(&self, inode: Inode) -> &[u8] {
         self.files.get(&inode).map_or(&[], |file| &file.seen)
+    }
+
+    /// The bytes of a name as a process sees them, and those that it has after a power cut if the name then is another file's.
+    pub fn versions_of(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let seen = self.names.get(name);
+        let durable = self.durable_names.get(name).filter(|it| Some(*it) != seen);
+        let both = seen.into_iter().chain(durable);
+        both.map(|inode| self.seen(*inode))
+    }
+
+    /// Gives a file another name, durably, as a backup does.
+    pub fn link(&mut self, inode: Inode, name: &str) {
+        self.names.insert(name.to_string(), inode);
+        self.durable_names.insert(name.to_string(), inode);
     }
 
     /// Whether what is seen of a range is on the medium.
@@ -324,7 +347,7 @@ impl Disk {
             let kept = match survival {
                 Survival::Nothing => false,
                 Survival::Everything => true,
-                Survival::Scattered => dice.chance(5000),
+                Survival::Scattered | Survival::Mixed => dice.chance(5000),
                 Survival::Prefix => at < moment,
                 Survival::Suffix => at >= moment,
             };
@@ -396,25 +419,35 @@ impl Disk {
 }
 
 impl File {
+    /// The bytes of a sector as seen, filled up with zeros.
+    fn sector(&self, sector: usize) -> Option<Box<[u8; SECTOR_BYTES]>> {
+        let start = sector * SECTOR_BYTES;
+        let end = (start + SECTOR_BYTES).min(self.seen.len());
+        (start < end).then(|| {
+            let mut bytes = Box::new([0; SECTOR_BYTES]);
+            bytes[..end - start].copy_from_slice(&self.seen[start..end]);
+            bytes
+        })
+    }
+
     /// Notes that a sector is about to be written.
     fn touch(&mut self, sector: usize, stamp: u64) {
+        let seen = self.sector(sector);
         if let Some(dirty) = self.dirty.get_mut(&(sector as u32)) {
+            dirty.between.extend(seen.map(|bytes| *bytes));
+            let many = dirty.between.len().saturating_sub(BETWEEN_MAX);
+            dirty.between.drain(..many);
             dirty.stamp = stamp;
             dirty.forgotten = false;
             return;
         }
-        let start = sector * SECTOR_BYTES;
-        let medium = (start < self.medium_bytes).then(|| {
-            let mut bytes = Box::new([0; SECTOR_BYTES]);
-            let end = (start + SECTOR_BYTES).min(self.seen.len());
-            bytes[..end - start].copy_from_slice(&self.seen[start..end]);
-            bytes
-        });
+        let medium = seen.filter(|_| sector * SECTOR_BYTES < self.medium_bytes);
         let forgotten = false;
         self.dirty.insert(
             sector as u32,
             Dirty {
                 medium,
+                between: Vec::new(),
                 stamp,
                 forgotten,
             },
@@ -447,6 +480,23 @@ impl File {
         }
     }
 
+    /// A sector that was written more than once keeps what it held in between, by chance.
+    fn go_between(&mut self, sector: u32, dice: &mut Dice) -> bool {
+        let Some(dirty) = self.dirty.get(&sector) else {
+            return false;
+        };
+        if dirty.between.is_empty() || dirty.forgotten || dice.chance(4000) {
+            return false;
+        }
+        let bytes = dirty.between[dice.below(dirty.between.len() as u64) as usize];
+        let start = sector as usize * SECTOR_BYTES;
+        let end = (start + SECTOR_BYTES).min(self.seen.len());
+        if start < end {
+            self.seen[start..end].copy_from_slice(&bytes[..end - start]);
+        }
+        true
+    }
+
     /// What is forgotten is seen no more.
     fn evict(&mut self) {
         let forgotten: Vec<u32> = self
@@ -473,10 +523,14 @@ impl File {
             let kept = match survival {
                 Survival::Nothing => false,
                 Survival::Everything => true,
-                Survival::Scattered => dice.chance(5000),
+                Survival::Scattered | Survival::Mixed => dice.chance(5000),
                 Survival::Prefix => stamp < moment || stamp == moment && dice.chance(5000),
                 Survival::Suffix => stamp > moment || stamp == moment && dice.chance(5000),
             };
+            if survival == Survival::Mixed && self.go_between(sector, dice) {
+                cut.sectors_between += 1;
+                continue;
+            }
             if kept {
                 cut.sectors_kept += 1;
                 last_kept = (sector as usize + 1) * SECTOR_BYTES;

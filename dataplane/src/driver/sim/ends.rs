@@ -5,8 +5,10 @@ use super::count::Count;
 use super::disk::Survival;
 use super::oracle::Property;
 use super::process::{Exit, Process};
-use super::world::World;
+use super::world::{STOP_QUIET_US, World};
 use crate::sim_trace;
+use crate::wal::files::{MANIFEST, NumberedFile};
+use crate::wal::manifest::Manifest;
 
 impl World {
     /// The process is gone; what was under way ends as it may. `false`: the seed ends here.
@@ -55,18 +57,21 @@ impl World {
             Survival::Scattered,
             Survival::Prefix,
             Survival::Suffix,
+            Survival::Mixed,
         ]);
         let cut = self.disk.cut_power(survival, &mut self.dice);
         self.booted();
         self.counts.one(Count::PowerCuts);
         self.counts.add(Count::SectorsLost, cut.sectors_lost);
         self.counts.add(Count::SectorsKept, cut.sectors_kept);
+        self.counts.add(Count::SectorsBetween, cut.sectors_between);
         self.counts.add(Count::NamesLost, cut.names_lost);
         sim_trace!(self.now_us(), "power cut, {survival:?}: {cut:?}");
     }
 
     /// What a process may say when it ends itself. `false`: the seed ends here.
     fn judge_exit(&mut self, code: i32, reason: &str, last: bool) -> bool {
+        self.truth.stopped_cleanly = code == 0;
         let faulty = self.truth.keeper_errors > 0 || self.truth.log_errors > 0;
         match code {
             0 => {
@@ -75,6 +80,9 @@ impl World {
             }
             65 if self.truth.may_refuse() => {
                 self.counts.one(Count::Exits65);
+                if !last && self.rare.chance(4000) && self.quarantine() {
+                    return true;
+                }
                 // Nothing is served from a damaged directory: what was damaged on purpose is put back, else the story ends.
                 !last && self.undo_damage()
             }
@@ -85,7 +93,7 @@ impl World {
                 );
                 false
             }
-            74 if faulty => {
+            74 if faulty || self.hung_too_long(reason) => {
                 self.counts.one(Count::Exits74);
                 true
             }
@@ -103,6 +111,12 @@ impl World {
         }
     }
 
+    /// A stop may end before its work is done where an operation hung so long that less was left than a stop takes.
+    fn hung_too_long(&self, reason: &str) -> bool {
+        let left_us = self.now_us().saturating_sub(self.hung_until_us);
+        reason.starts_with("stopped, but not cleanly") && left_us < STOP_QUIET_US
+    }
+
     /// The process is down for a while; clocks go on, or not.
     pub fn between_runs(&mut self) {
         let down_us = self
@@ -114,5 +128,51 @@ impl World {
             self.jump_wall();
         }
         self.damage_something();
+        self.back_up();
+    }
+
+    /// A backup gives the files of logs another name each, as `cp -l` does.
+    fn back_up(&mut self) {
+        if !self.rare.chance(self.scenario.links) || self.truth.may_refuse() {
+            return;
+        }
+        let bytes = self.disk.find(MANIFEST).map(|it| self.disk.seen(it));
+        let Some(manifest) = bytes.and_then(|bytes| Manifest::decode(bytes).ok()) else {
+            return;
+        };
+        let segments = manifest.logs.iter().flat_map(|log| &log.segments);
+        for segment in segments {
+            let name = NumberedFile::Segment(segment.file).to_string();
+            if let Some(inode) = self.disk.find(&name) {
+                self.disk.link(inode, &format!("backup-{name}"));
+                self.truth.linked.insert(inode, self.run);
+            }
+        }
+        self.counts.one(Count::Backups);
+        sim_trace!(self.now_us(), "a backup links all segments of logs");
+    }
+
+    /// Tells the oracle what the start may have added to the expiry clock, by the wall clock.
+    pub fn clock_resumes(&mut self) {
+        let (fast_us, slow_us) = self.truth.resumed(
+            self.wall_us(),
+            self.oracle.now().fast_us,
+            self.oracle.now().slow_us,
+        );
+        self.oracle.pass(fast_us, slow_us);
+        sim_trace!(
+            self.now_us(),
+            "the expiry clock resumes, moved by {slow_us} to {fast_us} us against this moment"
+        );
+    }
+
+    /// A start is over. It goes on from where the wall clock was at its furthest: one that was set back says of none of the
+    /// start's time that it has passed.
+    pub fn clock_resumed(&mut self) {
+        if self.wall_is_behind() {
+            let now = self.oracle.now();
+            let (_, slow_us) = self.truth.resumed(self.wall_us(), now.fast_us, now.slow_us);
+            self.oracle.pass(0, slow_us);
+        }
     }
 }

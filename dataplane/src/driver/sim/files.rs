@@ -3,6 +3,7 @@
 
 use super::count::Count;
 use super::disk::Inode;
+use super::plan::HANG_US_MAX;
 use super::process::Handle;
 use super::world::{Happening, World};
 use crate::event::{Errno, Event, FileId};
@@ -11,6 +12,7 @@ use crate::sim_trace;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use std::collections::BTreeSet;
 
+const EMFILE: Errno = Errno(24);
 const EEXIST: Errno = Errno(17);
 const EBADF: Errno = Errno(9);
 const EAGAIN: Errno = Errno(11);
@@ -20,6 +22,12 @@ impl World {
         if self.dice.chance(self.faults.slow) {
             self.counts.one(Count::SlowIo);
             return self.dice.between(usual_us, 400_000);
+        }
+        if self.rare.chance(self.faults.hang) {
+            self.counts.one(Count::Hangs);
+            let delay_us = self.rare.between(2_000_000, HANG_US_MAX);
+            self.hung_until_us = self.hung_until_us.max(self.now_us() + delay_us);
+            return delay_us;
         }
         self.dice.between(usual_us / 4 + 1, usual_us * 2)
     }
@@ -259,7 +267,13 @@ impl World {
             _ if self.dice.chance(self.faults.keeper_error) => {
                 self.counts.one(Count::KeeperErrors);
                 self.truth.keeper_errors += 1;
-                Some(self.dice.pick(&[Errno::EIO, Errno::ENOSPC]))
+                if self.process.as_ref().is_some_and(|it| it.terminated) {
+                    self.counts.one(Count::ErrorsInStop);
+                }
+                Some(match op {
+                    FileOp::Open { .. } => self.dice.pick(&[Errno::EIO, Errno::ENOSPC, EMFILE]),
+                    _ => self.dice.pick(&[Errno::EIO, Errno::ENOSPC]),
+                })
             }
             _ => None,
         };
@@ -335,7 +349,8 @@ impl World {
         }
     }
 
-    fn do_op(&mut self, op: FileOp) -> FileResult {
+    /// Carries out an operation of the keeper.
+    pub fn do_op(&mut self, op: FileOp) -> FileResult {
         match op {
             FileOp::Zero { .. } => self.do_op(op.spelled_out()),
             FileOp::List => Ok(FileValue::Names(
@@ -352,7 +367,7 @@ impl World {
                     None => return Err(Errno::ENOENT),
                 };
                 if name == "manifest.new" {
-                    let fast_us = self.oracle.now().fast_us;
+                    let fast_us = self.oracle.furthest_us();
                     let wall_us = self.wall_us();
                     self.truth.mark(fast_us, wall_us);
                 }
@@ -383,9 +398,16 @@ impl World {
             } => {
                 let handle = self.inode_of(file).ok_or(EBADF)?;
                 self.note_overwritten(handle.inode);
-                let written = self
-                    .disk
-                    .write(handle.inode, offset, &bytes, handle.how.dsync);
+                let lost = self.rare.chance(self.faults.keeper_lost_write);
+                let written =
+                    self.disk
+                        .write(handle.inode, offset, &bytes, handle.how.dsync && !lost);
+                if lost {
+                    self.counts.one(Count::KeeperLostWrites);
+                    self.disk.forget_range(handle.inode, offset, bytes.len());
+                    let lie = (handle.inode, offset as usize, bytes.len());
+                    self.truth.keeper_lies.push(lie);
+                }
                 if written < bytes.len() {
                     self.counts.one(Count::DiskFull);
                     self.truth.keeper_errors += 1;
@@ -417,6 +439,7 @@ impl World {
                     && let Some(inode) = self.disk.find(&from)
                 {
                     let bytes = self.disk.seen(inode).to_vec();
+                    self.judge_replacement(&bytes);
                     self.truth.manifests.push(bytes);
                 }
                 if self.disk.rename(&from, &to) {
@@ -427,7 +450,7 @@ impl World {
             }
             FileOp::Unlink(name) => {
                 if let Some(inode) = self.disk.find(&name) {
-                    self.note_gone(inode);
+                    self.note_removed(&name, inode);
                 }
                 if self.disk.unlink(&name) {
                     Ok(FileValue::Done)
@@ -463,7 +486,7 @@ impl World {
             .any(|write| write.inode == inode && !write.gone)
         {
             self.counts.one(Count::Recycled);
-            self.note_gone(inode);
+            self.note_gone(inode, false);
         }
     }
 

@@ -2,7 +2,7 @@
 //! trusts no chain, no manifest and no reader of the gateway. It only says what is there.
 
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::record::{Content, Entry, kind, records};
+use crate::wal::record::{Content, Decision, Entry, kind, records};
 
 const SEGMENT_MAGIC: &[u8] = b"flk-segm";
 const BATCH_MAGIC: &[u8] = b"flkbatch";
@@ -44,8 +44,39 @@ pub enum Item {
     },
 }
 
+/// A decision, as its record tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// Tenant.
+    pub tenant: String,
+    /// The id in lowercase hex digits.
+    pub pcs_id: String,
+    /// First 8 bytes of the signing digest.
+    pub digest_tag: u64,
+    /// The D̂ that the record claims.
+    pub d_hat: f64,
+    /// Second of the expiry clock at which the claim was granted.
+    pub decided_at: u32,
+    /// Second from which on it answers nothing.
+    pub expiry: u32,
+}
+
+impl Told {
+    fn of(decision: &Decision<'_>) -> Told {
+        let hex = decision.pcs_id.iter().map(|byte| format!("{byte:02x}"));
+        Told {
+            tenant: decision.tenant.to_string(),
+            pcs_id: hex.collect(),
+            digest_tag: u64_at(&decision.digest, 0),
+            d_hat: decision.numbers[0],
+            decided_at: decision.decided_at,
+            expiry: decision.expiry,
+        }
+    }
+}
+
 /// A whole batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// Byte offset of its header.
     pub offset: usize,
@@ -59,12 +90,14 @@ pub struct Batch {
     pub durable_upto: u64,
     /// Its records.
     pub items: Vec<Item>,
+    /// Its decisions.
+    pub decisions: Vec<Told>,
     /// Whether the bodies are whole too.
     pub whole: bool,
 }
 
 /// A segment as it lies in a file or in a write.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// Start and number of the log, ordinal and salt, if there is a valid segment header.
     pub header: Option<Header>,
@@ -129,6 +162,7 @@ fn batch(bytes: &[u8], offset: usize) -> Option<Batch> {
         sequence: u64_at(head, 16),
         durable_upto: u64_at(head, 48),
         items: Vec::new(),
+        decisions: Vec::new(),
         whole: false,
     };
     let index_part = rest.get(BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + index_bytes);
@@ -160,6 +194,9 @@ fn batch(bytes: &[u8], offset: usize) -> Option<Batch> {
                 }
             }
             Content::Entry(entry) => {
+                if let Entry::Decision(decision) = &entry {
+                    found.decisions.push(Told::of(decision));
+                }
                 let fate = match entry {
                     Entry::Decision(_) => Fate::Decision,
                     Entry::Refused(refused) => Fate::Refused(refused.status),
@@ -206,7 +243,8 @@ pub fn read(bytes: &[u8]) -> Found {
 
 /// The number that makes a body unlike every other, read from its text.
 pub fn serial_of(body: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(body).ok()?;
+    // The number lies near the beginning, whatever fills the body up.
+    let text = std::str::from_utf8(&body[..body.len().min(4_096)]).ok()?;
     let (from, less) = match text.find("\"attempt\":") {
         Some(at) => (at + 10, 1),
         None => (text.find("\"serial\":")? + 9, 0),
@@ -220,7 +258,7 @@ pub fn serial_of(body: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::records::{Kind, body};
+    use super::super::records::{Kind, Shape, body};
     use super::*;
     use crate::wal::batch::{BatchFields, Limits, OpenBatch};
     use crate::wal::buffer::Blocks;
@@ -235,7 +273,7 @@ mod tests {
             tenant: "default",
             ..BodyMeta::default()
         };
-        let text = body(3, Kind::Valid(1), 17);
+        let text = body(3, Kind::Valid(1), Shape::default(), 17);
         let index = open.push_body(&text, &meta);
         let sequence = Sequence((5 << 40) + 1);
         open.push(&Entry::Unanswered(Place { sequence, index }));
@@ -300,7 +338,11 @@ mod tests {
             Kind::Malformed,
             Kind::WrongId,
         ] {
-            assert_eq!(serial_of(&body(1, kind, 123)), Some(123), "{kind:?}");
+            assert_eq!(
+                serial_of(&body(1, kind, Shape::default(), 123)),
+                Some(123),
+                "{kind:?}"
+            );
         }
     }
 }

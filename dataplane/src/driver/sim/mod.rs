@@ -11,10 +11,15 @@ pub mod disk;
 pub mod ends;
 pub mod files;
 pub mod network;
+pub mod operator;
 pub mod process;
 
+pub mod audit;
+pub mod bodies;
 pub mod damage;
+pub mod ledgers;
 pub mod logbook;
+pub mod losses;
 pub mod oracle;
 pub mod records;
 pub mod truth;

@@ -8,7 +8,8 @@
 //! them apart by what it may add at most and at least. A record is *surely alive* while even the fastest clock has not
 //! reached its expiry, *surely expired* once even the slowest one has.
 
-use super::records::{Kind, VARIANTS_COUNT, pool};
+use super::records::{Kind, Shape, VARIANTS_COUNT, pool};
+use std::collections::BTreeMap;
 
 /// What the gateway may not do; the words of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,8 @@ pub struct Request {
     pub key: u32,
     /// What it is.
     pub kind: Kind,
+    /// What is not signed of it.
+    pub shape: Shape,
     /// When it was sent.
     pub sent: Reading,
     /// Status of its answer.
@@ -113,9 +116,35 @@ pub struct Request {
     pub answered_in_run: u32,
 }
 
+/// What the gateway is configured with in a run, as far as its answers depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How long an outcome lives.
+    pub ttl_us: i64,
+    /// The parameter set in force.
+    pub params: u8,
+    /// Whether each key verifies.
+    pub signers: [bool; 2],
+    /// Longest body.
+    pub body_bytes_max: u64,
+    /// A request is decided, and its decision durable, at most this long after it was sent, or never.
+    pub flight_us_max: i64,
+}
+
+/// The outcome of an id: the variant of its record, and the parameter set that judged it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The variant.
+    pub variant: u8,
+    /// The parameter set.
+    pub params: u8,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    variant: u8,
+    told: Told,
+    /// The shortest life that it can have been given.
+    ttl_us: i64,
     decided_from: Reading,
     decided_to: Reading,
     /// The answer that was the first outcome has left. Until then it may still wait for those before it on its
@@ -130,14 +159,22 @@ struct IdState {
     before: Option<Known>,
     /// First and last time that each variant was sent, and by which request last.
     sent: [Option<Sent>; VARIANTS_COUNT as usize],
+    /// Requests that were decided, or may have been: until when, by the slowest clock, their outcome may answer.
+    deciders: BTreeMap<u64, Decider>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Decider {
+    variant: u8,
+    ttl_us: i64,
+    until_us: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     first: Reading,
-    last: Reading,
-    before_last: Option<Reading>,
     last_serial: u64,
+    before_last: bool,
 }
 
 /// What an answer meant, for counting.
@@ -153,6 +190,8 @@ pub enum Meaning {
     Conflict,
     /// Refused for good.
     Refused,
+    /// Larger than is allowed; never logged.
+    TooLarge,
     /// The client may retry.
     Retry,
 }
@@ -160,29 +199,62 @@ pub enum Meaning {
 /// The judge.
 #[derive(Clone, Debug)]
 pub struct Oracle {
-    ttl_us: i64,
+    rules: Rules,
+    /// The shortest life that outcomes were given so far.
+    ttl_us_min: i64,
     /// Every request, by its serial number.
     pub requests: Vec<Request>,
     ids: Vec<IdState>,
     fast_us: i64,
     slow_us: i64,
+    /// Withheld time that may have been released, and need not have been.
+    releasing_us: i64,
 }
 
-/// Seconds are whole on the expiry clock, at both ends.
-const GRAIN_US: i64 = 1_500_000;
-/// A request is decided at most this long after it was sent, or never.
-const FLIGHT_US_MAX: i64 = 60_000_000;
+/// Seconds are whole on the expiry clock: a life ends up to one second early, seen from outside.
+const EARLY_US: i64 = 1_000_000;
+/// And up to one second and the parts of one that starts leave out late.
+const LATE_US: i64 = 1_500_000;
 
 impl Oracle {
     /// Nothing was sent.
-    pub fn new(ids: u32, ttl_us: i64) -> Oracle {
+    pub fn new(ids: u32, rules: Rules) -> Oracle {
         Oracle {
-            ttl_us,
+            rules,
+            ttl_us_min: rules.ttl_us,
             requests: Vec::new(),
             ids: vec![IdState::default(); ids as usize],
             fast_us: 0,
             slow_us: 0,
+            releasing_us: 0,
         }
+    }
+
+    /// From now on withheld time may have been released at any moment.
+    pub fn may_release(&mut self, by_us: i64) {
+        self.releasing_us += by_us;
+        // What is not decided yet may be decided behind it.
+        let slow_us = self.slow_us;
+        let deciders = self.ids.iter_mut().flat_map(|id| id.deciders.values_mut());
+        for decider in deciders.filter(|it| it.until_us - it.ttl_us - LATE_US >= slow_us) {
+            decider.until_us += by_us;
+        }
+    }
+
+    /// What the slowest clock shows at most once all that is being released has reached it.
+    fn slow_behind_release_us(&self) -> i64 {
+        self.slow_us + self.releasing_us
+    }
+
+    /// What may have been released has reached everything, at least so much of it.
+    pub fn released(&mut self, at_least_us: i64) {
+        let at_most_us = std::mem::take(&mut self.releasing_us);
+        self.pass(at_most_us, at_least_us.min(at_most_us));
+    }
+
+    /// The furthest that the expiry clock may have come.
+    pub fn furthest_us(&self) -> i64 {
+        self.fast_us + self.releasing_us
     }
 
     /// Time passes while the process runs (or is down: then by bounds of its own).
@@ -199,49 +271,62 @@ impl Oracle {
         }
     }
 
+    /// A run begins under these rules.
+    pub fn obeys(&mut self, rules: Rules) {
+        self.rules = rules;
+        self.ttl_us_min = self.ttl_us_min.min(rules.ttl_us);
+    }
+
     /// A request is about to be sent; its serial number comes back.
-    pub fn sends(&mut self, key: u32, kind: Kind) -> u64 {
+    pub fn sends(&mut self, key: u32, kind: Kind, shape: Shape) -> u64 {
         let now = self.now();
         let serial = self.requests.len() as u64;
         self.requests.push(Request {
             key,
             kind,
+            shape,
             sent: now,
             status: None,
             answered_in_run: 0,
         });
         if let Kind::Valid(variant) = kind {
-            let sent = &mut self.ids[key as usize].sent[usize::from(variant)];
-            *sent = Some(match *sent {
-                None => Sent {
-                    first: now,
-                    last: now,
-                    before_last: None,
-                    last_serial: serial,
-                },
-                Some(before) => Sent {
-                    last: now,
-                    before_last: Some(before.last),
-                    last_serial: serial,
-                    ..before
-                },
+            let from_us = self.slow_behind_release_us();
+            let state = &mut self.ids[key as usize];
+            let sent = &mut state.sent[usize::from(variant)];
+            *sent = Some(Sent {
+                first: sent.map_or(now, |sent| sent.first),
+                last_serial: serial,
+                before_last: sent.is_some(),
             });
+            let ttl_us = self.rules.ttl_us;
+            let until_us = from_us + self.rules.flight_us_max + ttl_us + LATE_US;
+            state.deciders.insert(
+                serial,
+                Decider {
+                    variant,
+                    ttl_us,
+                    until_us,
+                },
+            );
         }
         serial
     }
 
     fn surely_alive(&self, known: &Known) -> bool {
-        self.fast_us - known.decided_from.fast_us < self.ttl_us - GRAIN_US
+        self.furthest_us() - known.decided_from.fast_us < known.ttl_us - EARLY_US
     }
 
-    fn surely_expired(&self, since: Reading) -> bool {
-        self.slow_us - since.slow_us > self.ttl_us + GRAIN_US
-    }
-
-    /// The variant whose outcome every client must get, if that is certain.
-    pub fn surely(&self, key: u32) -> Option<u8> {
+    /// The outcome that every client must get, if that is certain.
+    pub fn surely(&self, key: u32) -> Option<Told> {
         let known = self.ids[key as usize].known?;
-        self.surely_alive(&known).then_some(known.variant)
+        self.surely_alive(&known).then_some(known.told)
+    }
+
+    /// The moment of the fastest clock at which an acknowledged outcome may begin to expire, if it has not yet.
+    pub fn expires_in_us(&self, key: u32) -> Option<i64> {
+        let known = self.ids[key as usize].known?;
+        let left_us = known.decided_from.fast_us + known.ttl_us - EARLY_US - self.furthest_us();
+        (left_us > 0).then_some(left_us)
     }
 
     /// What was acknowledged for an id counts no more: its batch was lost where nobody could know it.
@@ -269,17 +354,33 @@ impl Oracle {
             );
             Err(broken(Property::ReplyOrder, how))
         };
+        let shape = request.shape;
+        let too_large = kind != Kind::Empty && u64::from(shape.bytes) > self.rules.body_bytes_max;
+        let verifies = self.rules.signers[usize::from(shape.signer)];
         match (kind, answer.status) {
-            (_, 503) => Ok(Meaning::Retry),
-            (Kind::BadSignature, 401) | (Kind::Malformed | Kind::WrongId, 400) => {
+            (_, 503) => return Ok(Meaning::Retry),
+            (_, 413) if too_large => {
+                self.ids[key as usize].deciders.remove(&serial);
+                return Ok(Meaning::TooLarge);
+            }
+            _ if too_large => return unexpected(),
+            _ => {}
+        }
+        match (kind, answer.status) {
+            (Kind::Malformed | Kind::Empty, 400) | (Kind::BadSignature, 401) => {
                 Ok(Meaning::Refused)
             }
-            (Kind::Valid(variant), 200 | 202) => self.outcome(serial, key, variant, answer),
-            (Kind::BadSignature | Kind::WrongId, 200 | 202)
-                if answer.body.contains(&pool().ids[key as usize].pcs_id) =>
-            {
+            (Kind::Valid(_) | Kind::WrongId, 401) if !verifies => {
+                self.ids[key as usize].deciders.remove(&serial);
+                Ok(Meaning::Refused)
+            }
+            (Kind::WrongId, 400) if verifies => Ok(Meaning::Refused),
+            (Kind::Valid(variant), 200 | 202) if verifies => {
+                self.outcome(serial, key, variant, answer)
+            }
+            (_, 200 | 202) if answer.body.contains(&pool().id(key).pcs_id) => {
                 let how = format!(
-                    "request {serial} ({kind:?}, id {key}) got the outcome {}",
+                    "request {serial} ({kind:?}, id {key}, {shape:?}) got the outcome {}",
                     answer.body
                 );
                 Err(broken(Property::NothingInvented, how))
@@ -295,21 +396,24 @@ impl Oracle {
         asked: u8,
         answer: &Answer,
     ) -> Result<Meaning, Broken> {
-        let id = &pool().ids[key as usize];
+        let id = pool().id(key);
         let state = self.ids[key as usize].clone();
         let tell = |property, what: &str| {
-            let known = state.known.map(|known| known.variant);
+            let known = state.known.map(|known| known.told);
             let how = format!(
                 "request {serial} for id {key}, variant {asked}: {what}; answer {} {:?} {}; acknowledged before: {known:?}",
                 answer.status, answer.dedup, answer.body
             );
             Err(broken(property, how))
         };
-        let told = id
-            .variants
-            .iter()
-            .position(|variant| variant.outcome == answer.body && variant.status == answer.status);
-        let Some(told) = told.map(|told| told as u8) else {
+        let told = (0..VARIANTS_COUNT).find_map(|variant| {
+            let outcomes = &id.variants[usize::from(variant)].outcomes;
+            let is_it =
+                |(status, text): &(u16, String)| *text == answer.body && *status == answer.status;
+            let params = outcomes.iter().position(is_it)? as u8;
+            Some(Told { variant, params })
+        });
+        let Some(told) = told else {
             let ours = answer.body.contains(&id.pcs_id);
             let property = if ours {
                 Property::NothingInvented
@@ -322,8 +426,9 @@ impl Oracle {
             return tell(Property::ReplyOrder, "an outcome without a dedup header");
         };
         let consistent = match dedup {
-            Dedup::Miss | Dedup::Hit => told == asked,
-            Dedup::Conflict => told != asked,
+            Dedup::Miss => told.variant == asked && told.params == self.rules.params,
+            Dedup::Hit => told.variant == asked,
+            Dedup::Conflict => told.variant != asked,
         };
         if !consistent {
             return tell(
@@ -331,19 +436,17 @@ impl Oracle {
                 "the dedup header does not fit the outcome",
             );
         }
-        let now = self.now();
-        let Some(sent) = state.sent[usize::from(told)] else {
+        let Some(sent) = state.sent[usize::from(told.variant)] else {
             return tell(
                 Property::NothingInvented,
                 "no client sent the record of this outcome",
             );
         };
         // Some other request that may have been decided first.
-        let other = if sent.last_serial == serial {
-            sent.before_last
-        } else {
-            Some(sent.last)
-        };
+        let other = sent.last_serial != serial || sent.before_last;
+        if dedup != Dedup::Miss {
+            self.ids[key as usize].deciders.remove(&serial);
+        }
         let known = state.known;
         let alive = known.is_some_and(|known| self.surely_alive(&known));
         let request_sent = self.requests[serial as usize].sent;
@@ -354,7 +457,7 @@ impl Oracle {
             return Ok(Meaning::Again);
         }
         match (known, dedup) {
-            (Some(known), Dedup::Hit | Dedup::Conflict) if alive && known.variant != told => {
+            (Some(known), Dedup::Hit | Dedup::Conflict) if alive && known.told != told => {
                 return tell(
                     Property::OneOutcome,
                     "another outcome than the one acknowledged, which is alive",
@@ -367,17 +470,19 @@ impl Oracle {
                 );
             }
             (_, Dedup::Hit | Dedup::Conflict) => {
-                let Some(other) = other else {
+                if !other {
                     return tell(
                         Property::SignatureFirst,
                         "a repetition although no valid record was sent before",
                     );
+                }
+                // It was looked up at some moment since the request was sent, and may have waited on its connection.
+                let asked_us = self.requests[serial as usize].sent.slow_us;
+                let asked_us = asked_us.min(self.slow_us);
+                let may_answer = |(decider, it): (&u64, &Decider)| {
+                    *decider != serial && it.variant == told.variant && it.until_us >= asked_us
                 };
-                let stale = Reading {
-                    fast_us: other.fast_us,
-                    slow_us: other.slow_us + FLIGHT_US_MAX,
-                };
-                if self.surely_expired(stale) {
+                if !self.ids[key as usize].deciders.iter().any(may_answer) {
                     return tell(
                         Property::OneOutcome,
                         "the outcome answers although it has expired",
@@ -386,9 +491,20 @@ impl Oracle {
             }
             _ => {}
         }
-        let same = known.filter(|known| dedup != Dedup::Miss && known.variant == told);
+        let same = known.filter(|known| dedup != Dedup::Miss && known.told == told);
+        let now = self.now();
+        let decided_us = self.slow_behind_release_us();
+        let decider = self.ids[key as usize].deciders.get_mut(&serial);
+        let ttl_us = match (decider, dedup) {
+            (Some(decider), Dedup::Miss) => {
+                decider.until_us = decided_us + decider.ttl_us + LATE_US;
+                decider.ttl_us
+            }
+            _ => same.map_or(self.ttl_us_min, |known| known.ttl_us),
+        };
         let now_known = Known {
-            variant: told,
+            told,
+            ttl_us,
             decided_from: match (dedup, same) {
                 (Dedup::Miss, _) => request_sent,
                 (_, Some(known)) => known.decided_from,
@@ -416,16 +532,16 @@ impl Oracle {
     fn is_late(
         &mut self,
         key: u32,
-        told: u8,
+        told: Told,
         dedup: Dedup,
         request_sent: Reading,
         known: &Known,
     ) -> bool {
-        let ttl_us = self.ttl_us - GRAIN_US;
+        let ttl_us = self.ttl_us_min - EARLY_US;
         let expired_by_then = |since: Reading| known.decided_to.fast_us - since.fast_us >= ttl_us;
         let state = &mut self.ids[key as usize];
         let first_of = |slot: &mut Option<Known>| match slot {
-            Some(known) if known.variant == told && !known.first_left => {
+            Some(known) if known.told == told && !known.first_left => {
                 known.first_left = true;
                 true
             }
@@ -438,16 +554,16 @@ impl Oracle {
                     || expired_by_then(request_sent)
             }
             Dedup::Hit | Dedup::Conflict => {
-                let first_sent = state.sent[usize::from(told)].map(|sent| sent.first);
-                known.variant != told
-                    && (state.before.is_some_and(|before| before.variant == told)
+                let first_sent = state.sent[usize::from(told.variant)].map(|sent| sent.first);
+                known.told != told
+                    && (state.before.is_some_and(|before| before.told == told)
                         || first_sent.is_some_and(expired_by_then))
             }
         }
     }
 
     /// Ids with an acknowledged outcome that is surely alive.
-    pub fn alive(&self) -> Vec<(u32, u8)> {
+    pub fn alive(&self) -> Vec<(u32, Told)> {
         (0..self.ids.len() as u32)
             .filter_map(|key| Some((key, self.surely(key)?)))
             .collect()

@@ -2,8 +2,13 @@
 //! once; nothing here happens yet.
 
 use super::dice::Dice;
+use super::records::{KEYS_COUNT, params};
 use crate::event::SyncMode;
+use crate::keeper::config::KeeperConfig;
 use crate::shard::config::Limits;
+use crate::stats::Stats;
+use crate::wal::manifest::MANIFEST_BYTES_MAX;
+use std::sync::Arc;
 
 /// Sizes and settings that hold for a whole seed.
 #[derive(Clone, Debug)]
@@ -24,6 +29,18 @@ pub struct Scenario {
     pub segments_more: u64,
     /// Delete segments above this age.
     pub body_age_max_s: u32,
+    /// Whether TTL, segment size, parameters and keys change between runs.
+    pub changes: bool,
+    /// Lengths of bodies to choose from; 0: as long as the record is.
+    pub body_bytes: &'static [u32],
+    /// Most bytes of each shard's table.
+    pub table_bytes_max: u64,
+    /// How likely an operator types a command, per 10,000 events.
+    pub commands: u32,
+    /// How likely a backup links the files of logs between two runs, per 10,000.
+    pub links: u32,
+    /// Runs go on for this many times as long.
+    pub stretch: u64,
     /// How writes become durable.
     pub sync: SyncMode,
     /// Segments bypass the page cache.
@@ -54,6 +71,31 @@ pub struct Scenario {
     pub faults: Faults,
 }
 
+/// The longest that an operation hangs.
+pub const HANG_US_MAX: u64 = 180_000_000;
+
+/// What the process is configured with in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long an outcome lives, in seconds.
+    pub ttl_s: u32,
+    /// Length of a new segment.
+    pub segment_bytes: u64,
+    /// The parameter set.
+    pub params: u8,
+    /// Which keys verify.
+    pub signers: [bool; 2],
+}
+
+/// Lengths of bodies around a limit of 4 KiB and around blocks.
+const BODIES_OF_PAGES: &[u32] = &[0, 0, 0, 0, 900, 2_000, 4_095, 4_096, 4_097];
+/// Lengths of bodies around a limit of 20,000 bytes.
+const BODIES_OF_MANY_PAGES: &[u32] = &[0, 0, 0, 4_096, 8_192, 16_385, 19_999, 20_000, 20_001];
+/// Lengths of bodies around what fits into a turn, and around the largest limit.
+const BODIES_LARGE: &[u32] = &[
+    0, 0, 0, 0, 0, 65_536, 262_143, 262_144, 262_145, 1_048_575, 1_048_576, 1_048_577,
+];
+
 /// How likely each fault is, per 10,000 operations.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
@@ -71,6 +113,10 @@ pub struct Faults {
     pub keeper_error: u32,
     /// An operation takes very long.
     pub slow: u32,
+    /// An operation takes seconds or minutes.
+    pub hang: u32,
+    /// A write of the keeper is acknowledged and forgotten.
+    pub keeper_lost_write: u32,
     /// Clients cut connections.
     pub disconnect: u32,
     /// A shard's turn comes very late.
@@ -114,7 +160,7 @@ impl Scenario {
             ..Limits::default()
         };
         let quiet = dice.chance(1500);
-        Scenario {
+        let mut scenario = Scenario {
             ttl_s,
             segment_bytes,
             spares_count: dice.between(1, 3) as u32,
@@ -148,11 +194,123 @@ impl Scenario {
             } else {
                 64 << 20
             },
+            changes: dice.chance(3000),
+            body_bytes: &[0],
+            table_bytes_max: match rare.chance(800) {
+                true => rare.pick(&[60_000, 100_000]),
+                false => 64 << 20,
+            },
+            commands: dice.pick(&[0, 0, 10, 60]),
+            links: dice.pick(&[0, 0, 3000]),
+            stretch: 1,
             faults: if quiet {
                 Faults::default()
             } else {
                 Faults::draw(dice)
             },
+        };
+        match rare.below(1000) {
+            0..=79 => scenario.pages(rare),
+            80..=94 => scenario.large_bodies(rare),
+            95..=109 => scenario.many_ids(rare),
+            _ => {}
+        }
+        scenario
+    }
+
+    /// Bodies around blocks and around a small limit.
+    fn pages(&mut self, rare: &mut Dice) {
+        let (limit, bodies, segment_bytes) = match rare.chance(5000) {
+            true => (4_096, BODIES_OF_PAGES, 256),
+            false => (20_000, BODIES_OF_MANY_PAGES, 640),
+        };
+        self.limits.http.body_bytes_max = limit;
+        self.body_bytes = bodies;
+        self.segment_bytes = segment_bytes * 1024;
+        self.disk_bytes = 1 << 30;
+    }
+
+    /// Bodies up to the largest that may be configured.
+    fn large_bodies(&mut self, rare: &mut Dice) {
+        self.limits.http.body_bytes_max = 1 << 20;
+        self.limits.body_bytes_total_max = rare.pick(&[2 << 20, 4 << 20]);
+        self.body_bytes = BODIES_LARGE;
+        self.segment_bytes = 2 << 20;
+        self.segments_more = 5;
+        self.spares_count = 1;
+        self.clients = self.clients.min(4);
+        self.runs = self.runs.min(2);
+        self.disk_bytes = 1 << 30;
+    }
+
+    /// Thousands of ids, tables that fill up, flights at their limit, slices of many blocks.
+    fn many_ids(&mut self, rare: &mut Dice) {
+        self.ids = rare.between(1_000, u64::from(KEYS_COUNT)) as u32;
+        self.clients = 8;
+        self.limits.flights_max = rare.pick(&[16, 40]);
+        self.limits.pipeline_max = 64;
+        // Slices of thousands of ids take tens of kilobytes each, and stay as long as what is in them.
+        self.segments_more = 60;
+        self.table_bytes_max = rare.pick(&[1_500_000, 2_000_000, 64 << 20]);
+        self.stretch = 24;
+        self.runs = self.runs.min(2);
+    }
+
+    /// What the next run is configured with.
+    pub fn settings(&self, dice: &mut Dice) -> Settings {
+        let usual = Settings {
+            ttl_s: self.ttl_s,
+            segment_bytes: self.segment_bytes,
+            params: 0,
+            signers: [true, false],
+        };
+        if !self.changes {
+            return usual;
+        }
+        Settings {
+            ttl_s: dice.pick(&self.ttls()),
+            segment_bytes: self.segment_bytes * dice.pick(&[1, 2]),
+            params: dice.below(2) as u8,
+            signers: dice.pick(&[[true, false], [true, true], [true, true], [false, true]]),
+        }
+    }
+
+    /// What the keeper of this run is told.
+    pub fn keeper_config(
+        &self,
+        settings: Settings,
+        shards: u16,
+        stats: Arc<Stats>,
+    ) -> KeeperConfig {
+        KeeperConfig {
+            shards,
+            segment_bytes: settings.segment_bytes,
+            spares_count: self.spares_count,
+            ttl_s: settings.ttl_s,
+            seal_bytes_max: self.seal_bytes_max,
+            seal_every_us: self.seal_every_us,
+            slices_count_max: self.slices_count_max,
+            wal_bytes_max: Some(
+                (u64::from(shards) * 2 + u64::from(self.spares_count) + self.segments_more)
+                    * settings.segment_bytes,
+            ),
+            body_age_max_s: self.body_age_max_s,
+            dedup_memory_bytes_max: self.dedup_memory_bytes_max,
+            sync: self.sync,
+            direct: self.direct,
+            params: params(settings.params).version,
+            drain_delay_us: 0,
+            manifest_bytes_max: MANIFEST_BYTES_MAX,
+            stats,
+            pid: 1,
+        }
+    }
+
+    /// Every TTL that a run of this seed may have.
+    pub fn ttls(&self) -> [u32; 2] {
+        match self.changes {
+            true => [self.ttl_s, self.ttl_s + self.ttl_s / 2 + 1],
+            false => [self.ttl_s; 2],
         }
     }
 }
@@ -172,6 +330,8 @@ impl Faults {
             read_error: dice.pick(&[0, 500, 3000]),
             keeper_error: dice.pick(&[0, 0, 0, 20, 100]),
             slow: dice.pick(&[0, 50, 500]),
+            hang: dice.pick(&[0, 0, 0, 3, 20]),
+            keeper_lost_write: if dice.chance(300) { 50 } else { 0 },
             disconnect: dice.pick(&[0, 100, 1000]),
             stall: dice.pick(&[0, 0, 50, 200]),
             pin: dice.pick(&[0, 1000]),
@@ -202,8 +362,9 @@ impl Ending {
     }
 
     /// Some runs go on for long under faults: seals, merges and deletions come late, and look-ups on disk behind them.
-    pub fn stretched(self, dice: &mut Dice) -> Ending {
+    pub fn stretched(self, dice: &mut Dice, stretch: u64) -> Ending {
         let times = if dice.chance(400) { 8 } else { 1 };
+        let times = times.max(stretch);
         match self {
             Ending::Kill(events) => Ending::Kill(events * times),
             Ending::PowerCut(events) => Ending::PowerCut(events * times),

@@ -5,11 +5,10 @@ use super::count::Count;
 use super::disk::Inode;
 use super::network::Slot;
 use super::oracle::Property;
-use super::records::pool;
+use super::records::{SIGNERS_COUNT, params, pool};
 use super::world::{Happening, World};
 use crate::event::{Driver, Event, FileId, Inbox, Next, Now, Op, Outbox, ShardId, SyncMode};
 use crate::keeper::Keeper;
-use crate::keeper::config::KeeperConfig;
 use crate::keeper::messages::{ToKeeper, ToShard};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
@@ -18,8 +17,6 @@ use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, Signing};
 use crate::sim_trace;
 use crate::stats::Stats;
-use crate::wal::manifest::MANIFEST_BYTES_MAX;
-use flk_contract::Params;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -97,6 +94,29 @@ impl Driver for Charge {
 }
 
 impl Process {
+    /// A tool without shards.
+    pub fn tool(keeper: Keeper) -> Process {
+        Process {
+            shards: Vec::new(),
+            keeper,
+            keeper_events: Vec::new(),
+            keeper_stepping: false,
+            keeper_wake: 0,
+            handles: BTreeMap::new(),
+            next_handle: 2,
+            channels: BTreeMap::new(),
+            exit: None,
+            recovered: false,
+            terminated: false,
+            stats: Arc::new(Stats::new(1)),
+        }
+    }
+
+    /// One step of the keeper.
+    pub fn step(&mut self, events: Vec<KeeperEvent>, now: Now) -> Vec<KeeperOp> {
+        self.keeper.step(events.into_iter(), now)
+    }
+
     /// Gives a descriptor to an open file.
     pub fn open(&mut self, handle: Handle) -> FileId {
         self.next_handle += 1;
@@ -120,18 +140,28 @@ impl World {
         self.shards_before = shards;
         self.truth.keeper_errors = 0;
         self.truth.log_errors = 0;
+        self.jumped_at_start = false;
         self.clock_resumes();
         let stats = Arc::new(Stats::new(shards));
-        let signing = Arc::new(Signing::Keys(pool().keys.clone()));
+        self.truth.unfated.clear();
+        self.truth.replaced_slices.clear();
+        self.truth.strays_kept.clear();
+        self.hung_until_us = 0;
+        let settings = self.settings;
+        let signers: Vec<u8> = (0..SIGNERS_COUNT)
+            .filter(|signer| settings.signers[usize::from(*signer)])
+            .collect();
+        let signing = Arc::new(Signing::Keys(pool().keys(&signers)));
+        let params = params(settings.params);
         let hosts = (0..shards).map(|id| ShardHost {
             shard: Shard::new(ShardConfig {
                 id: ShardId(id),
                 shards,
                 limits: self.scenario.limits,
                 signing: signing.clone(),
-                params: Params::default(),
-                ttl_s: self.scenario.ttl_s,
-                dedup_bytes_max: 64 << 20,
+                params,
+                ttl_s: settings.ttl_s,
+                dedup_bytes_max: self.scenario.table_bytes_max,
                 rated: false,
                 metrics_auth: None,
                 drain_delay_us: 0,
@@ -146,32 +176,12 @@ impl World {
             listening: true,
             log_ops: 0,
         });
-        let scenario = &self.scenario;
-        let config = KeeperConfig {
-            shards,
-            segment_bytes: scenario.segment_bytes,
-            spares_count: scenario.spares_count,
-            ttl_s: scenario.ttl_s,
-            seal_bytes_max: scenario.seal_bytes_max,
-            seal_every_us: scenario.seal_every_us,
-            slices_count_max: scenario.slices_count_max,
-            wal_bytes_max: Some(
-                (u64::from(shards) * 2 + u64::from(scenario.spares_count) + scenario.segments_more)
-                    * scenario.segment_bytes,
-            ),
-            body_age_max_s: scenario.body_age_max_s,
-            dedup_memory_bytes_max: scenario.dedup_memory_bytes_max,
-            drain_delay_us: 0,
-            sync: scenario.sync,
-            direct: scenario.direct,
-            params: Params::default().version,
-            manifest_bytes_max: MANIFEST_BYTES_MAX,
-            stats: Arc::clone(&stats),
-            pid: 1,
-        };
         self.process = Some(Process {
             shards: hosts.collect(),
-            keeper: Keeper::new(config),
+            keeper: Keeper::new(
+                self.scenario
+                    .keeper_config(settings, shards, Arc::clone(&stats)),
+            ),
             keeper_events: Vec::new(),
             keeper_stepping: false,
             keeper_wake: 0,
@@ -380,8 +390,10 @@ impl World {
             }
             Op::Keeper(message) => {
                 sim_trace!(self.now_us(), "shard {shard} to keeper: {message:?}");
-                if matches!(message, ToKeeper::Switched { .. }) {
-                    self.counts.one(Count::SlicesSwitched);
+                match message {
+                    ToKeeper::Switched { .. } => self.counts.one(Count::SlicesSwitched),
+                    ToKeeper::Pressed(true) => self.counts.one(Count::Pressure),
+                    _ => {}
                 }
                 let delay_us = self.dice.delay_us(20, 50_000, 200);
                 self.post(
@@ -450,7 +462,7 @@ impl World {
             match op {
                 KeeperOp::File(op) => self.file_begins(op.spelled_out()),
                 KeeperOp::ToShard(shard, message) => self.keeper_tells(shard.0, message),
-                KeeperOp::Reply { .. } => {}
+                KeeperOp::Reply { id, text } => self.command_answered(id, &text),
                 KeeperOp::Say(notice) => self.heard(&notice),
                 KeeperOp::Wake(mono_us) => {
                     let at_us = self.at_mono(mono_us);
@@ -482,6 +494,11 @@ impl World {
                 process.recovered = true;
             }
             self.counts.one(Count::Recovered);
+            if std::mem::take(&mut self.jumped_at_start) {
+                // Which of the start's time was counted depends on when it looked at the wall clock.
+                self.clock_resumes();
+            }
+            self.clock_resumed();
             self.note_serving();
         }
         let delay_us = self.dice.delay_us(20, 50_000, 200);
@@ -498,6 +515,9 @@ impl World {
         match notice {
             Notice::TornTail { .. } => self.counts.one(Count::TornTails),
             Notice::VoidRemoved(_) => self.counts.one(Count::VoidRemoved),
+            Notice::StrayKept { file, .. } => {
+                self.truth.strays_kept.insert(file.clone());
+            }
             Notice::Sealed { .. } => self.counts.one(Count::Seals),
             Notice::Deleted { segments, .. } => {
                 self.counts.add(Count::Deletions, u64::from(*segments))

@@ -48,10 +48,12 @@ struct Asked {
     all_lines: bool,
     lines: usize,
     quiet: bool,
+    keep_going: bool,
 }
 
 const USAGE: &str = "flk-sim --seed N [--trace] [--lines 120] [--bug NAME]        replays one seed
 flk-sim --seeds N [--from N] [--minutes M] [--jobs J]           runs many
+        [--keep-going] [--quiet]                                  names every seed that breaks something
 flk-sim --seeds N --bug NAME|all [--from N] [--jobs J]          proves that planted bugs are found";
 
 fn read(words: &[String]) -> Result<Asked, String> {
@@ -79,6 +81,7 @@ fn read(words: &[String]) -> Result<Asked, String> {
             "--bug" => asked.bug = Some(value()?),
             "--trace" => asked.all_lines = true,
             "--quiet" => asked.quiet = true,
+            "--keep-going" => asked.keep_going = true,
             other => return Err(format!("unknown argument `{other}`")),
         }
     }
@@ -368,7 +371,10 @@ fn run_many(asked: &Asked) -> ExitCode {
                         .add_seed(&went);
                     done.fetch_add(1, Ordering::Relaxed);
                     if let Err(found) = result {
-                        stop.store(true, Ordering::Relaxed);
+                        stop.store(!asked.keep_going, Ordering::Relaxed);
+                        if asked.keep_going {
+                            println!("seed {seed}: {}: {}", found.property.words(), found.how);
+                        }
                         broken
                             .lock()
                             .unwrap_or_else(PoisonError::into_inner)

@@ -2,13 +2,13 @@
 //! with the oracle's reader, and judges the gateway only by comparing bytes.
 
 use super::count::Count;
-use super::disk::{Inode, SECTOR_BYTES};
+use super::disk::Inode;
 use super::logbook::{self, Fate, Item};
 use super::oracle::Property;
 use super::records;
 use super::world::World;
 use crate::sim_trace;
-use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::files::NumberedFile;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A write to a log, as the shard asked for it.
@@ -17,7 +17,7 @@ pub struct LogWrite {
     /// The segment.
     pub inode: Inode,
     /// Salt of the batch: another one means that the file was used again.
-    salt: u64,
+    pub(super) salt: u64,
     /// Where in it.
     pub offset: u64,
     /// The bytes.
@@ -32,6 +32,8 @@ pub struct LogWrite {
     pub bodies: Vec<u64>,
     /// Requests that are decided in it.
     pub decided: Vec<u64>,
+    /// Places of the bodies whose fate is in it.
+    pub(super) fates: Vec<BodyAt>,
     fast_us: i64,
     slow_us: i64,
     wall_us: u64,
@@ -51,13 +53,6 @@ pub struct LogWrite {
     pub lost: bool,
 }
 
-/// The start whose clean stop a manifest tells of.
-fn start_stopped(manifest: &[u8]) -> Option<u32> {
-    let fields = manifest.get(96..104)?;
-    let start = u32::from_le_bytes(fields[..4].try_into().ok()?);
-    (fields[4] & 1 == 1).then_some(start)
-}
-
 /// A clock reading that was written down.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
@@ -70,7 +65,17 @@ pub(super) struct Mark {
 pub(super) struct Undo {
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
+    /// What a start that serves all the same has overlooked; nothing: it need not look there.
+    pub(super) must_refuse: Option<String>,
+    /// The log write that was damaged, if it was one.
+    pub(super) write: Option<usize>,
 }
+
+/// The request of an empty body, which bears no number.
+const NO_REQUEST: u64 = u64::MAX;
+
+/// Place of a body: start and number of its log, sequence, index.
+pub type BodyAt = ((u32, u16), u64, u32);
 
 /// What is on disk and what was acknowledged of it.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +90,19 @@ pub struct Truth {
     pub manifests: Vec<Vec<u8>>,
     pub(super) marks: Vec<Mark>,
     /// Request of each body, by the place of the body.
-    places: BTreeMap<((u32, u16), u64, u32), u64>,
+    pub(super) places: BTreeMap<BodyAt, u64>,
+    /// Bodies of this run whose fate is not known to be durable.
+    pub unfated: BTreeSet<BodyAt>,
+    /// Numbers of closed segments that a manifest named, and the next one named no more.
+    pub retired: BTreeSet<u64>,
+    /// Files that the start of this run said it keeps although no manifest names them.
+    pub strays_kept: BTreeSet<String>,
+    /// Slices that a manifest of this run named, and a later one does not.
+    pub replaced_slices: BTreeSet<u64>,
+    /// Files that a backup has linked, and the run before which it did.
+    pub linked: BTreeMap<Inode, u32>,
+    /// Writes of the keeper that a device acknowledged and did not keep.
+    pub keeper_lies: Vec<(Inode, usize, usize)>,
     given_up: BTreeSet<u64>,
     /// Segments that failed, by file and salt: what is written into them behind that is lost.
     pub(super) sick: BTreeSet<(Inode, u64)>,
@@ -95,6 +112,8 @@ pub struct Truth {
     /// Requests whose body need not be found any more.
     pub excused: BTreeSet<u64>,
     pub(super) undo: Option<Undo>,
+    /// The run before ended with code 0.
+    pub stopped_cleanly: bool,
     pub(super) lost_for_good: bool,
     pub(super) damaged_and_served: bool,
     pub(super) any_loss: bool,
@@ -149,17 +168,6 @@ impl Truth {
     }
 }
 
-/// What there is on the disk that tells of a lost batch before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Proof {
-    /// Nothing: a start cannot know of the loss.
-    None,
-    /// Something that a power cut may still take away: a start may know of it.
-    Fleeting,
-    /// Something on the medium: a start must know of it.
-    Durable,
-}
-
 impl World {
     /// Notes a log write and counts what is in it.
     pub fn note_log_write(&mut self, shard: u16, inode: Inode, offset: u64, bytes: &[u8]) -> usize {
@@ -178,8 +186,9 @@ impl World {
             .any(|write| write.inode == inode && write.salt != salt && !write.gone)
         {
             self.counts.one(Count::Recycled);
-            self.note_gone(inode);
+            self.note_gone(inode, false);
         }
+        self.judge_reuse(inode, found.header.is_some());
         let mut write = LogWrite {
             inode,
             salt,
@@ -190,7 +199,8 @@ impl World {
             sequence,
             bodies: Vec::new(),
             decided: Vec::new(),
-            fast_us: reading.fast_us,
+            fates: Vec::new(),
+            fast_us: self.oracle.furthest_us(),
             slow_us: reading.slow_us,
             wall_us: wall_us.map_or(self.wall_us(), |bytes| u64::from_le_bytes(*bytes)),
             applied: None,
@@ -239,12 +249,17 @@ impl World {
 
     fn note_item(&mut self, write: &mut LogWrite, item: &Item) {
         match item {
+            Item::Body { index, bytes } if bytes.is_empty() => {
+                let place = (write.log, write.sequence, *index);
+                self.truth.places.insert(place, NO_REQUEST);
+                self.truth.unfated.insert(place);
+            }
             Item::Body { index, bytes } => {
                 let serial = logbook::serial_of(bytes);
                 let request =
                     serial.and_then(|serial| self.oracle.requests.get(serial as usize).cloned());
                 let known = serial.zip(request).is_some_and(|(serial, request)| {
-                    records::body(request.key, request.kind, serial) == *bytes
+                    records::body(request.key, request.kind, request.shape, serial) == *bytes
                 });
                 if !known {
                     let text = String::from_utf8_lossy(bytes).into_owned();
@@ -254,9 +269,9 @@ impl World {
                     );
                 }
                 let serial = serial.unwrap_or(0);
-                self.truth
-                    .places
-                    .insert((write.log, write.sequence, *index), serial);
+                let place = (write.log, write.sequence, *index);
+                self.truth.places.insert(place, serial);
+                self.truth.unfated.insert(place);
                 write.bodies.push(serial);
             }
             Item::Fate {
@@ -268,7 +283,13 @@ impl World {
                 let Some(serial) = self.truth.places.get(&place).copied() else {
                     return self.fail(Property::BodiesKept, format!("a fate {fate:?} for a body that is not in the log, at {sequence} index {index}"));
                 };
+                write.fates.push(place);
                 match fate {
+                    Fate::Refused(400) => {}
+                    _ if serial == NO_REQUEST => {
+                        let how = format!("an empty body has the fate {fate:?}");
+                        self.fail(Property::NothingInvented, how);
+                    }
                     Fate::Decision => {
                         write.decided.push(serial);
                         if self.truth.given_up.contains(&serial) {
@@ -289,6 +310,7 @@ impl World {
     /// The shard is told that what was written to a file up to a moment is durable.
     pub fn note_confirmed(&mut self, inode: Inode, moment: u64) {
         let now_us = self.now_us();
+        let mut fated = Vec::new();
         for write in self
             .truth
             .writes
@@ -299,9 +321,13 @@ impl World {
             if write.applied.is_some_and(|applied| applied <= moment) {
                 if !write.confirmed {
                     write.confirmed_us = now_us;
+                    fated.extend(write.fates.iter().copied());
                 }
                 write.confirmed = true;
             }
+        }
+        for place in fated {
+            self.truth.unfated.remove(&place);
         }
     }
 
@@ -322,12 +348,14 @@ impl World {
     /// The run is over.
     pub fn note_end(&mut self) {
         self.truth.ended_us = self.now_us();
+        self.oracle.released(0);
         let truth = &self.truth;
         self.truth.ended_healthy = truth.keeper_errors == 0 && truth.log_errors == 0;
     }
 
-    /// The keeper gives a file up or writes it anew.
-    pub fn note_gone(&mut self, inode: Inode) {
+    /// The keeper gives a file up or writes it anew. Its bodies are excused only where it was closed, and the manifest had
+    /// stopped to name it: whether that was right is judged there. The bodies of any other file must lie somewhere else.
+    pub fn note_gone(&mut self, inode: Inode, excused: bool) {
         let mut serials = Vec::new();
         for write in self
             .truth
@@ -338,6 +366,9 @@ impl World {
             write.gone = true;
             serials.extend(write.bodies.iter().copied());
         }
+        if !excused {
+            return;
+        }
         self.truth.excused.extend(serials);
         for batch in logbook::read(self.disk.seen(inode)).batches {
             for item in batch.items {
@@ -345,6 +376,25 @@ impl World {
                     self.truth.excused.extend(logbook::serial_of(&bytes));
                 }
             }
+        }
+    }
+
+    /// A file loses its name.
+    pub fn note_removed(&mut self, name: &str, inode: Inode) {
+        self.judge_removal(name);
+        let retired = match NumberedFile::parse(name) {
+            Some(NumberedFile::Segment(number)) => self.truth.retired.contains(&number),
+            _ => false,
+        };
+        self.note_gone(inode, retired);
+    }
+
+    /// A segment that a backup has linked before this run is not written under another header.
+    fn judge_reuse(&mut self, inode: Inode, begins: bool) {
+        let linked = self.truth.linked.get(&inode);
+        if begins && linked.is_some_and(|run| *run < self.run) && self.disk.links(inode) > 1 {
+            let how = "a segment that a backup has linked is used again".to_string();
+            self.fail(Property::BodiesKept, how);
         }
     }
 
@@ -360,171 +410,17 @@ impl World {
         }
     }
 
-    /// Compares what was confirmed with what is there, after a crash. `false`: the seed ends here.
-    pub fn note_losses(&mut self) -> bool {
-        let disk = &self.disk;
-        let intact = |write: &LogWrite| {
-            let seen = disk.seen(write.inode);
-            let start = write.offset as usize;
-            seen.get(start..start + write.bytes.len()) == Some(&write.bytes[..])
-        };
-        let tampered = self
-            .truth
-            .undo
-            .as_ref()
-            .and_then(|undo| self.disk.find(&undo.name));
-        let lost: Vec<usize> = (0..self.truth.writes.len())
-            .filter(|at| {
-                let write = &self.truth.writes[*at];
-                let judged =
-                    write.confirmed && !write.gone && !write.lost && tampered != Some(write.inode);
-                judged && disk.exists(write.inode) && !intact(write)
-            })
-            .collect();
-        // One header behind it is enough to know, however torn the rest is: that of a later batch, or of the segment that
-        // begins with one and says where the segment before ends.
-        let at_least = |write: &LogWrite, at: usize, bytes: usize| {
-            let start = write.offset as usize + at;
-            let seen = disk.seen(write.inode).get(start..start + bytes);
-            match seen == write.bytes.get(at..at + bytes) {
-                true if disk.is_on_medium(write.inode, start, bytes) => Proof::Durable,
-                true => Proof::Fleeting,
-                false => Proof::None,
-            }
-        };
-        let proof = |write: &LogWrite| match write.bytes.starts_with(b"flk-segm") {
-            true => at_least(write, 0, SECTOR_BYTES).max(at_least(write, BLOCK_BYTES, 96)),
-            false => at_least(write, 0, 96),
-        };
-        // The manifest of a clean stop knows how far the logs of its start go.
-        let stopped = disk
-            .find("manifest")
-            .and_then(|it| start_stopped(disk.seen(it)));
-        let proof_of = |at: usize| {
-            let write = &self.truth.writes[at];
-            let later = |later: &&LogWrite| {
-                later.log == write.log && later.sequence > write.sequence && !later.gone
-            };
-            match stopped == Some(write.log.0) {
-                true => Proof::Durable,
-                false => {
-                    let later = self.truth.writes.iter().filter(later);
-                    later.map(proof).max().unwrap_or(Proof::None)
-                }
-            }
-        };
-        let verdicts: Vec<(usize, Proof)> = lost.iter().map(|at| (*at, proof_of(*at))).collect();
-        for (at, proof) in verdicts {
-            self.truth.any_loss = true;
-            self.truth.writes[at].lost = true;
-            let write = self.truth.writes[at].clone();
-            if self.truth.damaged_and_served {
-                continue;
-            }
-            if !write.lied {
-                let how = format!(
-                    "log write {at}, confirmed, is not on the disk any more and no fault of the disk was planned"
-                );
-                self.fail(Property::AcknowledgedLost, how);
-                return false;
-            }
-            sim_trace!(
-                self.now_us(),
-                "log write {at} was acknowledged by a lying disk and is lost; proof by a later header: {proof:?}"
-            );
-            self.truth.excused.extend(write.bodies.iter().copied());
-            // A start that has seen it since may have written down where the log ends.
-            let seen_since = write.run != self.run;
-            if proof > Proof::None || seen_since {
-                self.truth.lost_for_good = true;
-            }
-            if proof == Proof::Durable {
-                continue;
-            }
-            for serial in write.decided {
-                let key = self.oracle.requests[serial as usize].key;
-                if self.oracle.forgive(key) {
-                    self.counts.one(Count::ExemptNewestBatch);
-                }
-            }
-        }
-        true
-    }
-
     /// The gateway serves: whatever was damaged stays as it is from here on.
     pub fn note_serving(&mut self) {
-        if self.truth.undo.take().is_some() {
-            self.truth.damaged_and_served = true;
-        }
-    }
-
-    /// At the very end: every body that was answered for good is in the log with its fate, unless its file was given up.
-    pub fn check_bodies(&mut self) {
-        if self.truth.may_refuse() {
+        let Some(undo) = self.truth.undo.take() else {
             return;
-        }
-        let mut bodies: BTreeSet<u64> = BTreeSet::new();
-        let mut refused: BTreeMap<u64, u16> = BTreeMap::new();
-        let mut places: BTreeMap<(u64, u32, u16), u64> = BTreeMap::new();
-        let mut fates = Vec::new();
-        let segments: Vec<Inode> = self
-            .disk
-            .names()
-            .filter(|(name, _)| name.starts_with("segment-"))
-            .map(|(_, inode)| inode)
-            .collect();
-        for inode in segments {
-            let found = logbook::read(self.disk.seen(inode));
-            // What lost its header belongs to no log: it was never confirmed, or its file is used for something else.
-            let Some(number) = found.header.map(|header| header.log.1) else {
-                continue;
-            };
-            for batch in found.batches {
-                for item in batch.items {
-                    match item {
-                        Item::Body { index, bytes } => {
-                            if let Some(serial) = logbook::serial_of(&bytes) {
-                                bodies.insert(serial);
-                                places.insert((batch.sequence, index, number), serial);
-                            }
-                        }
-                        Item::Fate {
-                            sequence,
-                            index,
-                            fate,
-                        } => fates.push(((sequence, index, number), fate)),
-                    }
-                }
-            }
-        }
-        for (place, fate) in fates {
-            if let (Some(serial), Fate::Refused(status)) = (places.get(&place), fate) {
-                refused.insert(*serial, status);
-            }
-        }
-        for (serial, request) in self.oracle.requests.clone().iter().enumerate() {
-            let serial = serial as u64;
-            let Some(status) = request
-                .status
-                .filter(|status| [200, 202, 400, 401].contains(status))
-            else {
-                continue;
-            };
-            if self.truth.excused.contains(&serial) {
-                continue;
-            }
-            if !bodies.contains(&serial) {
-                return self.fail(
-                    Property::BodiesKept,
-                    format!("the body of request {serial}, answered {status}, is in no log file"),
-                );
-            }
-            if status >= 400 && refused.get(&serial) != Some(&status) {
-                return self.fail(
-                    Property::BodiesKept,
-                    format!("the body of request {serial}, answered {status}, has no such fate"),
-                );
-            }
+        };
+        self.truth.damaged_and_served = true;
+        if let Some(what) = undo.must_refuse {
+            self.fail(
+                Property::DamageOrTornTail,
+                format!("a start serves over damage: {what} of {}", undo.name),
+            );
         }
     }
 }

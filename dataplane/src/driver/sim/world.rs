@@ -3,17 +3,19 @@
 //! carries out file operations, [`super::network`] moves bytes, [`super::clients`] asks, [`super::answers`] has answers judged,
 //! [`super::truth`] knows what was lost.
 
-use super::clients::Client;
+use super::clients::{Client, Wanted};
 use super::count::{Count, Counts};
 use super::dice::Dice;
 use super::disk::{Disk, Inode};
 use super::network::Conn;
-use super::oracle::{Broken, Oracle, Property, broken};
-use super::plan::{Ending, Faults, Hurry, Scenario};
+use super::operator::Operator;
+use super::oracle::{Broken, Oracle, Property, Rules, broken};
+use super::plan::{Ending, Faults, Hurry, Scenario, Settings};
 use super::process::{Exit, Process};
 use super::truth::Truth;
 use crate::event::{Errno, Event, Now};
 use crate::keeper::port::{FileOp, KeeperEvent};
+use crate::keeper::stop::STOP_US;
 use crate::sim_trace;
 use crate::wal::buffer::Blocks;
 use std::collections::BTreeMap;
@@ -69,6 +71,8 @@ pub enum Happening {
     FileDone(FileOp, Option<Errno>),
     /// A client acts, if its token is still this.
     Client(usize, u64),
+    /// Every shard has heard that so much withheld time was released.
+    ClockReleased(i64),
     /// Bytes reach the server.
     BytesToServer(u64, Vec<u8>),
     /// The client's FIN reaches the server.
@@ -105,6 +109,10 @@ pub struct World {
     pub rare: Dice,
     /// What this seed is about.
     pub scenario: Scenario,
+    /// What the run is configured with.
+    pub settings: Settings,
+    /// Who types commands.
+    pub operator: Operator,
     /// Faults in force.
     pub faults: Faults,
     /// The disk.
@@ -124,9 +132,9 @@ pub struct World {
     /// Clients.
     pub clients: Vec<Client>,
     /// Requests without an answer that somebody will repeat.
-    pub unresolved: Vec<(u32, super::records::Kind)>,
+    pub unresolved: Vec<Wanted>,
     /// Acknowledged records to be asked for again.
-    pub probes: Vec<(u32, super::records::Kind)>,
+    pub probes: Vec<Wanted>,
     /// The id that everybody sends now.
     pub hot: Option<(u32, u32)>,
     /// Clients are silent until then.
@@ -135,6 +143,8 @@ pub struct World {
     pub end_at_us: u64,
     /// The gateway is told to stop in the middle of everything, before the run is ended from outside.
     hurry: Option<Hurry>,
+    /// When the operation of this run that hung longest ends.
+    pub hung_until_us: u64,
     /// Faults are off and clients only finish.
     pub calm: bool,
     /// Number of the run.
@@ -146,12 +156,38 @@ pub struct World {
     now_us: u64,
     boot_us: u64,
     wall_offset_us: i64,
+    /// The most that the wall clock was ever ahead by.
+    wall_offset_max_us: i64,
     queue: BTreeMap<(u64, u64), Queued>,
     queued: u64,
     /// Events of this run, as [`Ending`] counts them.
     run_events: u64,
     counts_recovery: bool,
+    /// The wall clock jumped while the process was starting.
+    pub jumped_at_start: bool,
 }
+
+/// What clients may expect of a run.
+fn rules(scenario: &Scenario, settings: &Settings) -> Rules {
+    Rules {
+        ttl_us: i64::from(settings.ttl_s) * 1_000_000,
+        params: settings.params,
+        signers: settings.signers,
+        body_bytes_max: scenario.limits.http.body_bytes_max,
+        // What waits behind a write that hangs gets the outcome of what was written, however long that took.
+        flight_us_max: match scenario.faults.hang {
+            0 => 60_000_000,
+            _ => 60_000_000 + 2 * super::plan::HANG_US_MAX as i64,
+        },
+    }
+}
+
+/// A run that goes on for so many events after it should have ended never ends. A shard with work left in its tables turns a
+/// thousand times a second, for minutes where an operation hangs.
+const EVENTS_MORE_MAX: u64 = 2_000_000;
+
+/// A graceful stop on a disk that works takes no longer.
+pub const STOP_QUIET_US: u64 = 10_000_000;
 
 /// Begins in 2026.
 const WALL_START_US: u64 = 1_790_000_000_000_000;
@@ -161,11 +197,14 @@ impl World {
     pub fn new(seed: u64) -> World {
         let (mut dice, mut rare) = (Dice::new(seed), Dice::new(!seed));
         let scenario = Scenario::draw(&mut dice, &mut rare);
+        let settings = scenario.settings(&mut rare);
         sim_trace!(0, "{scenario:?}");
         World {
             faults: scenario.faults,
             disk: Disk::new(scenario.disk_bytes),
-            oracle: Oracle::new(scenario.ids, i64::from(scenario.ttl_s) * 1_000_000),
+            oracle: Oracle::new(scenario.ids, rules(&scenario, &settings)),
+            operator: Operator::default(),
+            settings,
             counts: Counts::default(),
             truth: Truth::default(),
             process: None,
@@ -178,6 +217,7 @@ impl World {
             silent_until_us: 0,
             end_at_us: u64::MAX,
             hurry: None,
+            hung_until_us: 0,
             calm: false,
             run: 0,
             failure: None,
@@ -185,10 +225,12 @@ impl World {
             now_us: 1_000_000,
             boot_us: 0,
             wall_offset_us: 0,
+            wall_offset_max_us: 0,
             queue: BTreeMap::new(),
             queued: 0,
             run_events: 0,
             counts_recovery: false,
+            jumped_at_start: false,
             rare,
             dice,
             scenario,
@@ -260,7 +302,8 @@ impl World {
         for run in 0..self.scenario.runs {
             let ending = Ending::draw(&mut self.dice);
             let early = ending.early(&mut self.dice);
-            let ending = early.unwrap_or_else(|| ending.stretched(&mut self.rare));
+            let ending =
+                early.unwrap_or_else(|| ending.stretched(&mut self.rare, self.scenario.stretch));
             self.counts_recovery = early.is_some();
             self.hurry = Hurry::draw(&mut self.rare, ending);
             if !self.one_run(ending, false) {
@@ -276,6 +319,7 @@ impl World {
         let ending = Ending::Stop(self.dice.between(20, 200));
         if self.one_run(ending, true) {
             self.check_bodies();
+            self.audit();
         }
         self.verdict()
     }
@@ -301,6 +345,13 @@ impl World {
         if !last {
             self.faults = self.scenario.faults;
         }
+        let before = self.settings;
+        self.settings = self.scenario.settings(&mut self.rare);
+        if self.run > 1 && self.settings != before {
+            self.counts.one(Count::SettingsChanged);
+        }
+        self.oracle.obeys(rules(&self.scenario, &self.settings));
+        self.operator.sits_down();
         self.start_process();
         self.counts.one(Count::Runs);
         sim_trace!(
@@ -356,27 +407,32 @@ impl World {
                         self.become_calm(last);
                     }
                     Some(since_us) if terminated_us.is_none() => {
-                        if self.is_settled() {
+                        if self.is_settled() && self.operator.is_settled() {
                             terminated_us = Some(self.now_us);
                             sim_trace!(self.now_us, "terminate");
                             self.later(1, Happening::ToKeeper(KeeperEvent::Terminate));
-                        } else if self.now_us > since_us + 120_000_000 {
+                        } else if self.now_us > since_us + 120_000_000 + self.hang_us_max() {
                             self.not_settled();
                         }
                     }
                     Some(_) => {}
                 }
-                if terminated_us.is_some_and(|since_us| self.now_us > since_us + 10_000_000) {
-                    self.fail(
-                        Property::Liveness,
-                        "a graceful stop took more than 10 s".to_string(),
-                    );
+                let stop_us_max = match self.scenario.faults.hang {
+                    0 => STOP_QUIET_US,
+                    _ => STOP_US + 1_000_000,
+                };
+                if terminated_us.is_some_and(|since_us| self.now_us > since_us + stop_us_max) {
+                    let how = format!("a graceful stop took more than {stop_us_max} us");
+                    self.fail(Property::Liveness, how);
                 }
             }
-            if self.run_events > events_max + 60_000 {
+            if self.run_events > events_max + EVENTS_MORE_MAX {
                 self.fail(
                     Property::Liveness,
-                    format!("60,000 events and no end, {} queued", self.queue.len()),
+                    format!(
+                        "{EVENTS_MORE_MAX} events and no end, {} queued",
+                        self.queue.len()
+                    ),
                 );
             }
             self.happen();
@@ -416,13 +472,26 @@ impl World {
             && self.rare.chance(self.scenario.clock_jumps)
         {
             self.counts.one(Count::ClockJumpsAtStart);
+            self.jumped_at_start = true;
             self.jump_wall();
             self.clock_resumes();
+        }
+        if self.is_recovered() && !self.calm && self.rare.chance(self.scenario.commands) {
+            self.type_command();
         }
         self.carry_out(queued.what);
     }
 
-    fn is_recovered(&self) -> bool {
+    /// How long an operation that hangs may still take when faults end.
+    fn hang_us_max(&self) -> u64 {
+        match self.scenario.faults.hang {
+            0 => 0,
+            _ => 2 * super::plan::HANG_US_MAX,
+        }
+    }
+
+    /// Whether the process serves.
+    pub fn is_recovered(&self) -> bool {
         self.process
             .as_ref()
             .is_some_and(|process| process.recovered)
@@ -435,6 +504,8 @@ impl World {
         if let Some(process) = self.process.as_mut() {
             process.terminated = true;
         }
+        // A supervisor waits for a stop that long.
+        self.end_at_us = self.end_at_us.min(self.now_us + 90_000_000);
         self.later(1, Happening::ToKeeper(KeeperEvent::Terminate));
     }
 
@@ -466,6 +537,7 @@ impl World {
             Happening::KeeperTick(token) => self.keeper_tick(token),
             Happening::FileDone(op, error) => self.file_done(op, error),
             Happening::Client(client, token) => self.client_acts(client, token),
+            Happening::ClockReleased(by_us) => self.oracle.released(by_us),
             Happening::BytesToServer(conn, bytes) => self.bytes_to_server(conn, bytes),
             Happening::FinToServer(conn) => self.fin_to_server(conn),
             Happening::ResetToServer(conn) => self.reset_to_server(conn),
@@ -484,6 +556,7 @@ impl World {
             .pick(&[-86_400, -600, -10, 10, 600, 18_000, 2_592_000])
             * 1_000_000;
         self.wall_offset_us = (self.wall_offset_us + by_us).max(-1_000_000_000_000_000);
+        self.wall_offset_max_us = self.wall_offset_max_us.max(self.wall_offset_us);
         self.counts.one(Count::ClockJumps);
         sim_trace!(
             self.now_us,
@@ -515,17 +588,8 @@ impl World {
         self.boot_us = self.now_us - self.dice.below(1_000_000);
     }
 
-    /// Tells the oracle what the start may have added to the expiry clock, by the wall clock.
-    pub fn clock_resumes(&mut self) {
-        let (fast_us, slow_us) = self.truth.resumed(
-            self.wall_us(),
-            self.oracle.now().fast_us,
-            self.oracle.now().slow_us,
-        );
-        self.oracle.pass(fast_us, slow_us);
-        sim_trace!(
-            self.now_us,
-            "the expiry clock resumes, moved by {slow_us} to {fast_us} us against this moment"
-        );
+    /// Whether the wall clock shows less than it would had it never been set back.
+    pub fn wall_is_behind(&self) -> bool {
+        self.wall_offset_us < self.wall_offset_max_us
     }
 }

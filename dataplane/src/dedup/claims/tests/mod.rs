@@ -194,6 +194,22 @@ fn unavailable(slot: u32) -> Message {
 }
 
 #[test]
+fn any_bit_of_the_digest_tag_makes_a_conflict() {
+    let tag = 0x0123_4567_89ab_cdef;
+    let mut bench = Bench::new(config());
+    assert_eq!(bench.claim(0, &candidate(5, tag), 100), [won(0, 100)]);
+    assert_eq!(bench.durable(0, 5), []);
+    let mut conflicts = |told: u64| match bench.claim(1, &candidate(5, told), 101)[..] {
+        [Message::Existing { conflict, .. }] => conflict,
+        ref other => panic!("{other:?}"),
+    };
+    assert!(!conflicts(tag));
+    for bit in 0..64 {
+        assert!(conflicts(tag ^ (1 << bit)), "bit {bit}");
+    }
+}
+
+#[test]
 fn duplicates_hear_nothing_before_the_first_is_durable_and_then_in_order() {
     let mut bench = Bench::new(config());
     assert_eq!(bench.claim(0, &candidate(5, 10), 100), [won(0, 100)]);

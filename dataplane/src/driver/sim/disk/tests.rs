@@ -199,3 +199,23 @@ fn an_unsynced_cut_of_a_file_may_come_back_with_the_mediums_bytes() {
     }
     assert!((5..36).contains(&shorter));
 }
+
+#[test]
+fn a_mixed_cut_leaves_any_content_that_a_sector_was_given() {
+    let mut seen = [0; 4];
+    for seed in 0..100 {
+        let mut disk = Disk::new(1 << 20);
+        let inode = disk.make("f");
+        disk.sync_names();
+        disk.write(inode, 0, &[0; 4096], true);
+        for version in 1..4u8 {
+            disk.write(inode, 0, &[version; 4096], false);
+        }
+        disk.cut_power(Survival::Mixed, &mut Dice::new(seed));
+        for sector in disk.seen(inode).chunks(SECTOR_BYTES) {
+            assert!(sector.iter().all(|byte| *byte == sector[0]));
+            seen[usize::from(sector[0])] += 1;
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 50), "{seen:?}");
+}

@@ -3,11 +3,11 @@
 use super::*;
 
 fn outcome(key: u32, variant: u8, dedup: Dedup) -> Answer {
-    let variant = &pool().ids[key as usize].variants[usize::from(variant)];
+    let (status, body) = pool().id(key).variants[usize::from(variant)].outcomes[0].clone();
     Answer {
-        status: variant.status,
+        status,
         dedup: Some(dedup),
-        body: variant.outcome.clone(),
+        body,
     }
 }
 
@@ -24,31 +24,38 @@ fn property(result: Result<Meaning, Broken>) -> Property {
 }
 
 const TTL_US: i64 = 100_000_000;
+const RULES: Rules = Rules {
+    ttl_us: TTL_US,
+    params: 0,
+    signers: [true, false],
+    body_bytes_max: 4_096,
+    flight_us_max: 60_000_000,
+};
 
 #[test]
 fn a_first_outcome_is_followed_by_repetitions_only() {
-    let mut oracle = Oracle::new(4, TTL_US);
-    let first = oracle.sends(1, Kind::Valid(0));
+    let mut oracle = Oracle::new(4, RULES);
+    let first = oracle.sends(1, Kind::Valid(0), Shape::default());
     assert_eq!(
         oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1),
         Ok(Meaning::First)
     );
-    let again = oracle.sends(1, Kind::Valid(0));
+    let again = oracle.sends(1, Kind::Valid(0), Shape::default());
     assert_eq!(
         oracle.answered(again, &outcome(1, 0, Dedup::Hit), 1),
         Ok(Meaning::Again)
     );
-    let conflict = oracle.sends(1, Kind::Valid(1));
+    let conflict = oracle.sends(1, Kind::Valid(1), Shape::default());
     assert_eq!(
         oracle.answered(conflict, &outcome(1, 0, Dedup::Conflict), 1),
         Ok(Meaning::Conflict)
     );
-    let lost = oracle.sends(1, Kind::Valid(0));
+    let lost = oracle.sends(1, Kind::Valid(0), Shape::default());
     assert_eq!(
         property(oracle.answered(lost, &outcome(1, 0, Dedup::Miss), 1)),
         Property::AcknowledgedLost
     );
-    let other = oracle.sends(1, Kind::Valid(1));
+    let other = oracle.sends(1, Kind::Valid(1), Shape::default());
     assert_eq!(
         property(oracle.answered(other, &outcome(1, 1, Dedup::Hit), 1)),
         Property::OneOutcome
@@ -57,14 +64,14 @@ fn a_first_outcome_is_followed_by_repetitions_only() {
 
 #[test]
 fn an_outcome_lives_as_long_as_the_fastest_clock_allows_and_dies_with_the_slowest() {
-    let mut oracle = Oracle::new(4, TTL_US);
-    let first = oracle.sends(1, Kind::Valid(0));
+    let mut oracle = Oracle::new(4, RULES);
+    let first = oracle.sends(1, Kind::Valid(0), Shape::default());
     oracle
         .answered(first, &outcome(1, 0, Dedup::Miss), 1)
         .unwrap();
     oracle.pass(TTL_US, 10_000_000);
     assert_eq!(oracle.surely(1), None, "it may have expired");
-    let maybe = oracle.sends(1, Kind::Valid(0));
+    let maybe = oracle.sends(1, Kind::Valid(0), Shape::default());
     let mut copy = oracle.clone();
     assert_eq!(
         copy.answered(maybe, &outcome(1, 0, Dedup::Miss), 1),
@@ -75,7 +82,7 @@ fn an_outcome_lives_as_long_as_the_fastest_clock_allows_and_dies_with_the_slowes
         Ok(Meaning::Again)
     );
     oracle.pass(3 * TTL_US, 3 * TTL_US);
-    let dead = oracle.sends(1, Kind::Valid(0));
+    let dead = oracle.sends(1, Kind::Valid(0), Shape::default());
     assert_eq!(
         property(oracle.answered(dead, &outcome(1, 0, Dedup::Hit), 1)),
         Property::OneOutcome
@@ -84,15 +91,15 @@ fn an_outcome_lives_as_long_as_the_fastest_clock_allows_and_dies_with_the_slowes
 
 #[test]
 fn refused_records_leave_no_trace_and_get_no_outcome() {
-    let mut oracle = Oracle::new(4, TTL_US);
-    let bad = oracle.sends(2, Kind::BadSignature);
+    let mut oracle = Oracle::new(4, RULES);
+    let bad = oracle.sends(2, Kind::BadSignature, Shape::default());
     assert_eq!(oracle.answered(bad, &status(401), 1), Ok(Meaning::Refused));
-    let valid = oracle.sends(2, Kind::Valid(1));
+    let valid = oracle.sends(2, Kind::Valid(1), Shape::default());
     assert_eq!(
         property(oracle.answered(valid, &outcome(2, 1, Dedup::Hit), 1)),
         Property::SignatureFirst
     );
-    let bad = oracle.sends(2, Kind::BadSignature);
+    let bad = oracle.sends(2, Kind::BadSignature, Shape::default());
     assert_eq!(
         property(oracle.answered(bad, &outcome(2, 1, Dedup::Hit), 1)),
         Property::NothingInvented
@@ -101,38 +108,42 @@ fn refused_records_leave_no_trace_and_get_no_outcome() {
 
 #[test]
 fn answers_of_other_requests_and_invented_ones_are_found() {
-    let mut oracle = Oracle::new(4, TTL_US);
-    let one = oracle.sends(1, Kind::Valid(0));
+    let mut oracle = Oracle::new(4, RULES);
+    let one = oracle.sends(1, Kind::Valid(0), Shape::default());
     assert_eq!(
         property(oracle.answered(one, &outcome(2, 0, Dedup::Miss), 1)),
         Property::ReplyOrder
     );
-    let one = oracle.sends(1, Kind::Valid(0));
+    let one = oracle.sends(1, Kind::Valid(0), Shape::default());
     assert_eq!(
         property(oracle.answered(one, &status(401), 1)),
         Property::ReplyOrder
     );
-    let one = oracle.sends(1, Kind::Valid(0));
+    let one = oracle.sends(1, Kind::Valid(0), Shape::default());
     assert_eq!(
         property(oracle.answered(one, &outcome(1, 1, Dedup::Conflict), 1)),
         Property::NothingInvented
     );
-    let one = oracle.sends(1, Kind::Valid(0));
+    let one = oracle.sends(1, Kind::Valid(0), Shape::default());
     assert_eq!(oracle.answered(one, &status(503), 1), Ok(Meaning::Retry));
 }
 
 #[test]
 fn a_forgiven_record_may_be_new_again() {
-    let mut oracle = Oracle::new(4, TTL_US);
-    let first = oracle.sends(1, Kind::Valid(0));
+    let mut oracle = Oracle::new(4, RULES);
+    let first = oracle.sends(1, Kind::Valid(0), Shape::default());
     oracle
         .answered(first, &outcome(1, 0, Dedup::Miss), 1)
         .unwrap();
-    assert_eq!(oracle.alive(), [(1, 0)]);
+    let told = Told {
+        variant: 0,
+        params: 0,
+    };
+    assert_eq!(oracle.alive(), [(1, told)]);
     assert!(oracle.forgive(1));
     assert!(!oracle.forgive(1));
     oracle.pass(1, 1);
-    let again = oracle.sends(1, Kind::Valid(1));
+    let again = oracle.sends(1, Kind::Valid(1), Shape::default());
     assert_eq!(
         oracle.answered(again, &outcome(1, 1, Dedup::Miss), 1),
         Ok(Meaning::First)
@@ -141,9 +152,9 @@ fn a_forgiven_record_may_be_new_again() {
 
 #[test]
 fn the_first_outcome_may_leave_behind_its_repetitions_but_only_once() {
-    let mut oracle = Oracle::new(4, TTL_US);
-    let first = oracle.sends(1, Kind::Valid(0));
-    let again = oracle.sends(1, Kind::Valid(0));
+    let mut oracle = Oracle::new(4, RULES);
+    let first = oracle.sends(1, Kind::Valid(0), Shape::default());
+    let again = oracle.sends(1, Kind::Valid(0), Shape::default());
     oracle.pass(10, 10);
     assert_eq!(
         oracle.answered(again, &outcome(1, 0, Dedup::Hit), 1),
@@ -157,15 +168,15 @@ fn the_first_outcome_may_leave_behind_its_repetitions_but_only_once() {
         property(oracle.answered(first, &outcome(1, 0, Dedup::Miss), 1)),
         Property::AcknowledgedLost
     );
-    let mut oracle = Oracle::new(4, TTL_US);
-    oracle.sends(1, Kind::Valid(0));
-    let again = oracle.sends(1, Kind::Valid(0));
+    let mut oracle = Oracle::new(4, RULES);
+    oracle.sends(1, Kind::Valid(0), Shape::default());
+    let again = oracle.sends(1, Kind::Valid(0), Shape::default());
     oracle.pass(10, 10);
     oracle
         .answered(again, &outcome(1, 0, Dedup::Hit), 1)
         .unwrap();
     oracle.pass(10, 10);
-    let later = oracle.sends(1, Kind::Valid(0));
+    let later = oracle.sends(1, Kind::Valid(0), Shape::default());
     assert_eq!(
         property(oracle.answered(later, &outcome(1, 0, Dedup::Miss), 1)),
         Property::AcknowledgedLost
@@ -175,10 +186,10 @@ fn the_first_outcome_may_leave_behind_its_repetitions_but_only_once() {
 #[test]
 fn a_first_outcome_may_leave_behind_the_next_one_if_it_can_have_expired_by_then() {
     for (passed_us, allowed) in [(TTL_US, true), (TTL_US / 2, false)] {
-        let mut oracle = Oracle::new(4, TTL_US);
-        let held = oracle.sends(1, Kind::Valid(0));
+        let mut oracle = Oracle::new(4, RULES);
+        let held = oracle.sends(1, Kind::Valid(0), Shape::default());
         oracle.pass(passed_us, passed_us);
-        let next = oracle.sends(1, Kind::Valid(1));
+        let next = oracle.sends(1, Kind::Valid(1), Shape::default());
         assert_eq!(
             oracle.answered(next, &outcome(1, 1, Dedup::Miss), 1),
             Ok(Meaning::First)
@@ -188,6 +199,114 @@ fn a_first_outcome_may_leave_behind_the_next_one_if_it_can_have_expired_by_then(
             true => assert_eq!(judged, Ok(Meaning::Again)),
             false => assert_eq!(property(judged), Property::AcknowledgedLost),
         }
-        assert_eq!(oracle.surely(1), Some(1), "the later one stands");
+        let stands = oracle.surely(1).map(|told| told.variant);
+        assert_eq!(stands, Some(1), "the later one stands");
     }
+}
+
+#[test]
+fn repetitions_do_not_prolong_what_they_repeat() {
+    let mut oracle = Oracle::new(4, RULES);
+    let first = oracle.sends(1, Kind::Valid(0), Shape::default());
+    oracle
+        .answered(first, &outcome(1, 0, Dedup::Miss), 1)
+        .unwrap();
+    for _ in 0..9 {
+        oracle.pass(TTL_US / 10, TTL_US / 10);
+        let again = oracle.sends(1, Kind::Valid(0), Shape::default());
+        oracle
+            .answered(again, &outcome(1, 0, Dedup::Hit), 1)
+            .unwrap();
+    }
+    oracle.pass(TTL_US / 5, TTL_US / 5);
+    let dead = oracle.sends(1, Kind::Valid(0), Shape::default());
+    assert_eq!(
+        property(oracle.answered(dead, &outcome(1, 0, Dedup::Hit), 1)),
+        Property::OneOutcome
+    );
+}
+
+#[test]
+fn what_no_active_key_signs_is_401_and_what_is_too_large_is_413() {
+    let mut oracle = Oracle::new(4, RULES);
+    let other = Shape {
+        signer: 1,
+        bytes: 0,
+    };
+    let one = oracle.sends(1, Kind::Valid(0), other);
+    assert_eq!(oracle.answered(one, &status(401), 1), Ok(Meaning::Refused));
+    let one = oracle.sends(1, Kind::Valid(0), other);
+    assert_eq!(
+        property(oracle.answered(one, &outcome(1, 0, Dedup::Miss), 1)),
+        Property::NothingInvented
+    );
+    let large = Shape {
+        signer: 0,
+        bytes: 4_097,
+    };
+    let one = oracle.sends(1, Kind::Valid(0), large);
+    assert_eq!(oracle.answered(one, &status(413), 1), Ok(Meaning::TooLarge));
+    let one = oracle.sends(1, Kind::Valid(0), large);
+    assert!(
+        oracle
+            .answered(one, &outcome(1, 0, Dedup::Miss), 1)
+            .is_err()
+    );
+    let fits = Shape {
+        signer: 0,
+        bytes: 4_096,
+    };
+    let one = oracle.sends(1, Kind::Valid(0), fits);
+    assert!(oracle.answered(one, &status(413), 1).is_err());
+}
+
+#[test]
+fn a_repetition_that_was_asked_for_in_time_may_leave_late_and_one_asked_for_later_not() {
+    let mut oracle = Oracle::new(4, RULES);
+    let first = oracle.sends(1, Kind::Valid(0), Shape::default());
+    oracle
+        .answered(first, &outcome(1, 0, Dedup::Miss), 1)
+        .unwrap();
+    oracle.pass(TTL_US, TTL_US);
+    let in_time = oracle.sends(1, Kind::Valid(0), Shape::default());
+    oracle.pass(5_000_000, 5_000_000);
+    let late = oracle.sends(1, Kind::Valid(1), Shape::default());
+    assert!(
+        oracle
+            .clone()
+            .answered(in_time, &outcome(1, 0, Dedup::Hit), 1)
+            .is_ok()
+    );
+    // The request in time may have been the first of a new life; once it is answered it was not.
+    oracle
+        .answered(in_time, &outcome(1, 0, Dedup::Hit), 1)
+        .unwrap();
+    assert_eq!(
+        property(oracle.answered(late, &outcome(1, 0, Dedup::Conflict), 1)),
+        Property::OneOutcome
+    );
+}
+
+#[test]
+fn what_is_decided_while_time_is_released_lives_from_the_released_clock_on() {
+    let mut oracle = Oracle::new(4, RULES);
+    oracle.may_release(10 * TTL_US);
+    let first = oracle.sends(1, Kind::Valid(0), Shape::default());
+    oracle
+        .answered(first, &outcome(1, 0, Dedup::Miss), 1)
+        .unwrap();
+    oracle.released(10 * TTL_US);
+    oracle.pass(TTL_US / 2, TTL_US / 2);
+    let again = oracle.sends(1, Kind::Valid(0), Shape::default());
+    assert!(
+        oracle
+            .answered(again, &outcome(1, 0, Dedup::Hit), 1)
+            .is_ok()
+    );
+    oracle.pass(TTL_US, TTL_US);
+    let late = oracle.sends(1, Kind::Valid(0), Shape::default());
+    assert_eq!(
+        property(oracle.answered(late, &outcome(1, 0, Dedup::Hit), 1)),
+        Property::OneOutcome
+    );
 }

@@ -1,0 +1,211 @@
+//! What a crash, a lying device and an operator's giving up have taken of what was confirmed, and what on the disk tells a
+//! later start of it. It compares bytes, and never asks the gateway.
+
+use super::count::Count;
+use super::disk::{Inode, SECTOR_BYTES};
+use super::oracle::Property;
+use super::truth::LogWrite;
+use super::world::World;
+use crate::sim_trace;
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::files::{MANIFEST, NumberedFile};
+use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};
+use crate::wal::name::LogId;
+
+/// The start whose clean stop a manifest tells of.
+fn start_stopped(manifest: &[u8]) -> Option<u32> {
+    let fields = manifest.get(96..104)?;
+    let start = u32::from_le_bytes(fields[..4].try_into().ok()?);
+    (fields[4] & 1 == 1).then_some(start)
+}
+
+/// What there is on the disk that tells of a lost batch before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Proof {
+    /// Nothing: a start cannot know of the loss.
+    None,
+    /// Something that a power cut may still take away: a start may know of it.
+    Fleeting,
+    /// Something on the medium: a start must know of it.
+    Durable,
+}
+
+/// What the manifests that may be in force say of a batch: it is settled, a slice holds its decisions, or it begins a segment
+/// that is called open, which it is only once its first batch was durable.
+fn known_to(manifests: &[Manifest], write: &LogWrite, name: &str) -> Proof {
+    let id = LogId {
+        start: write.log.0,
+        number: write.log.1,
+    };
+    let tells = |manifest: &Manifest| {
+        let mut logs = manifest.logs.iter();
+        let Some(log) = logs.find(|log| log.id == id && log.ended_at.is_none()) else {
+            return false;
+        };
+        let covered = manifest
+            .covered_upto(id)
+            .is_some_and(|upto| upto.0 >= write.sequence);
+        let begins = |it: &SegmentEntry| {
+            let is_it = NumberedFile::Segment(it.file).to_string() == name;
+            is_it && it.salt == write.salt && !matches!(it.state, SegmentState::Next)
+        };
+        let first = write.bytes.starts_with(b"flk-segm");
+        covered || log.settled_upto.0 >= write.sequence || first && log.segments.iter().any(begins)
+    };
+    match manifests.iter().filter(|it| tells(it)).count() {
+        0 => Proof::None,
+        all if all == manifests.len() => Proof::Durable,
+        _ => Proof::Fleeting,
+    }
+}
+
+impl World {
+    /// Compares what was confirmed with what is there, after a crash. `false`: the seed ends here.
+    pub fn note_losses(&mut self) -> bool {
+        self.note_keeper_losses();
+        let disk = &self.disk;
+        let tampered = self
+            .truth
+            .undo
+            .as_ref()
+            .and_then(|undo| self.disk.find(&undo.name));
+        let lost: Vec<usize> = (0..self.truth.writes.len())
+            .filter(|at| {
+                let write = &self.truth.writes[*at];
+                let judged =
+                    write.confirmed && !write.gone && !write.lost && tampered != Some(write.inode);
+                judged && disk.exists(write.inode) && !self.is_intact(write)
+            })
+            .collect();
+        // One header behind it is enough to know, however torn the rest is: that of a later batch, or of the segment that
+        // begins with one and says where the segment before ends.
+        let at_least = |write: &LogWrite, at: usize, bytes: usize| {
+            let start = write.offset as usize + at;
+            let seen = disk.seen(write.inode).get(start..start + bytes);
+            match seen == write.bytes.get(at..at + bytes) {
+                true if disk.is_on_medium(write.inode, start, bytes) => Proof::Durable,
+                true => Proof::Fleeting,
+                false => Proof::None,
+            }
+        };
+        let proof = |write: &LogWrite| match write.bytes.starts_with(b"flk-segm") {
+            true => at_least(write, 0, SECTOR_BYTES).max(at_least(write, BLOCK_BYTES, 96)),
+            false => at_least(write, 0, 96),
+        };
+        // The manifest of a clean stop knows how far the logs of its start go.
+        let stopped = disk
+            .find(MANIFEST)
+            .and_then(|it| start_stopped(disk.seen(it)));
+        let manifests: Vec<Manifest> = disk
+            .versions_of(MANIFEST)
+            .filter_map(|bytes| Manifest::decode(bytes).ok())
+            .collect();
+        let file = |inode| disk.names().find(|(_, named)| *named == inode);
+        let proof_of = |at: usize| {
+            let write = &self.truth.writes[at];
+            let later = |later: &&LogWrite| {
+                later.log == write.log && later.sequence > write.sequence && !later.gone
+            };
+            match stopped == Some(write.log.0) {
+                true => Proof::Durable,
+                false => {
+                    let later = self.truth.writes.iter().filter(later);
+                    let later = later.map(proof).max().unwrap_or(Proof::None);
+                    let name = file(write.inode).map_or("", |(name, _)| name);
+                    later.max(known_to(&manifests, write, name))
+                }
+            }
+        };
+        let verdicts: Vec<(usize, Proof)> = lost.iter().map(|at| (*at, proof_of(*at))).collect();
+        for (at, proof) in verdicts {
+            self.truth.any_loss = true;
+            self.truth.writes[at].lost = true;
+            let write = self.truth.writes[at].clone();
+            if self.truth.damaged_and_served {
+                continue;
+            }
+            if !write.lied {
+                let how = format!(
+                    "log write {at}, confirmed, is not on the disk any more and no fault of the disk was planned"
+                );
+                self.fail(Property::AcknowledgedLost, how);
+                return false;
+            }
+            sim_trace!(
+                self.now_us(),
+                "log write {at} was acknowledged by a lying disk and is lost; proof on the disk: {proof:?}"
+            );
+            self.truth.excused.extend(write.bodies.iter().copied());
+            // A start that has seen it since may have written down where the log ends.
+            let seen_since = write.run != self.run;
+            if proof > Proof::None || seen_since {
+                self.truth.lost_for_good = true;
+            }
+            if proof == Proof::Durable {
+                continue;
+            }
+            for serial in write.decided {
+                let key = self.oracle.requests[serial as usize].key;
+                if self.oracle.forgive(key) {
+                    self.counts.one(Count::ExemptNewestBatch);
+                }
+            }
+        }
+        true
+    }
+
+    /// The batches of a file that a lying device acknowledged and that are not there any more: whoever gives up what was
+    /// damaged in the file gives them up too.
+    pub fn lied_away(&self, inode: Inode) -> Vec<usize> {
+        let is_lost = |at: &usize| {
+            let write = &self.truth.writes[*at];
+            let judged = write.inode == inode && write.confirmed && write.lied;
+            judged && !write.gone && !write.lost && !self.is_intact(write)
+        };
+        (0..self.truth.writes.len()).filter(is_lost).collect()
+    }
+
+    fn is_intact(&self, write: &LogWrite) -> bool {
+        let start = write.offset as usize;
+        let seen = self.disk.seen(write.inode);
+        seen.get(start..start + write.bytes.len()) == Some(&write.bytes[..])
+    }
+
+    /// An operator has given up what was damaged in a file: nothing is promised any more of these batches.
+    pub fn note_given_up(&mut self, batches: &[usize]) {
+        self.truth.undo = None;
+        self.truth.any_loss = true;
+        for at in batches {
+            self.give_up(*at);
+        }
+    }
+
+    fn give_up(&mut self, at: usize) {
+        let inode = self.truth.writes[at].inode;
+        for write in self.truth.writes.iter_mut().filter(|it| it.inode == inode) {
+            write.gone = true;
+        }
+        let write = self.truth.writes[at].clone();
+        let fated = write
+            .fates
+            .iter()
+            .filter_map(|place| self.truth.places.get(place));
+        let fated: Vec<u64> = fated.copied().collect();
+        self.truth.excused.extend(fated);
+        self.truth.excused.extend(write.bodies.iter().copied());
+        for serial in write.decided {
+            let key = self.oracle.requests[serial as usize].key;
+            self.oracle.forgive(key);
+        }
+    }
+
+    /// What a device acknowledged to the keeper and did not keep may be missed by any later start.
+    fn note_keeper_losses(&mut self) {
+        let lies = std::mem::take(&mut self.truth.keeper_lies);
+        let (kept, lost): (Vec<_>, Vec<_>) = lies.into_iter().partition(|(inode, at, bytes)| {
+            self.disk.exists(*inode) && !self.disk.is_on_medium(*inode, *at, *bytes)
+        });
+        self.truth.lost_for_good |= !lost.is_empty();
+        self.truth.keeper_lies = kept;
+    }
+}
