@@ -66,7 +66,7 @@ impl Signals {
         Ok(Signals { fd })
     }
 
-    /// Starts the thread that reads them. Until [`Ends::ask`] a request to end ends the process at once, whatever its
+    /// Starts the thread that reads them. Until the keeper asks for them a request to end ends the process at once, whatever its
     /// other threads wait for: nothing was served yet, and a start may be cut short anywhere.
     ///
     /// # Errors
