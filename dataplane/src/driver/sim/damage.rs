@@ -18,6 +18,12 @@ use crate::wal::manifest::{Cover, Manifest};
 use crate::wal::name::LogId;
 use std::sync::Arc;
 
+/// The generation of a manifest, if it can be read.
+fn generation(manifest: &[u8]) -> Option<u64> {
+    let manifest = Manifest::decode(manifest).ok()?;
+    Some(manifest.generation)
+}
+
 impl World {
     /// Damages something at rest, between two runs.
     pub fn damage_something(&mut self) {
@@ -239,7 +245,9 @@ impl World {
         }
         sim_trace!(
             self.now_us(),
-            "the manifest of {back} replacements ago is put back"
+            "the manifest of {back} replacements ago is put back: generation {:?} instead of {:?}",
+            generation(&old),
+            generation(&now)
         );
         self.disk.replace("manifest", &old);
         self.counts.one(Count::StaleManifests);

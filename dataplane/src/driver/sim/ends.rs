@@ -59,7 +59,16 @@ impl World {
             Survival::Suffix,
             Survival::Mixed,
         ]);
+        let manifest = |world: &World| {
+            let inode = world.disk.find(MANIFEST)?;
+            Some(world.disk.seen(inode).to_vec())
+        };
+        let before = manifest(self);
         let cut = self.disk.cut_power(survival, &mut self.dice);
+        let left = manifest(self);
+        if left != before {
+            self.truth.forget_manifests_behind(left.as_deref());
+        }
         self.booted();
         self.counts.one(Count::PowerCuts);
         self.counts.add(Count::SectorsLost, cut.sectors_lost);

@@ -86,7 +86,7 @@ pub struct Truth {
     pub keeper_errors: u64,
     /// Failed log operations in this run.
     pub log_errors: u64,
-    /// Manifests that were in force, oldest first.
+    /// Manifests that are or were in force, oldest first; none that a power cut has undone.
     pub manifests: Vec<Vec<u8>>,
     pub(super) marks: Vec<Mark>,
     /// Request of each body, by the place of the body.
@@ -126,6 +126,13 @@ impl Truth {
     /// Whether refusing to start is right.
     pub fn may_refuse(&self) -> bool {
         self.undo.is_some() || self.lost_for_good || self.damaged_and_served
+    }
+
+    /// A power cut has undone replacements of the manifest: this one is in force again. What was renamed behind it never was
+    /// in force for good, and its generation is given out once more. No copy of it can be put back.
+    pub fn forget_manifests_behind(&mut self, left: Option<&[u8]>) {
+        let at = self.manifests.iter().rposition(|it| left == Some(it));
+        self.manifests.truncate(at.map_or(0, |at| at + 1));
     }
 
     /// A manifest with the clock of about now is being written.
@@ -422,5 +429,22 @@ impl World {
                 format!("a start serves over damage: {what} of {}", undo.name),
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_whose_rename_was_lost_cannot_be_put_back() {
+        let mut truth = Truth {
+            manifests: vec![vec![1], vec![2], vec![3]],
+            ..Truth::default()
+        };
+        truth.forget_manifests_behind(Some(&[2]));
+        assert_eq!(truth.manifests, [vec![1], vec![2]]);
+        truth.forget_manifests_behind(None);
+        assert!(truth.manifests.is_empty());
     }
 }
