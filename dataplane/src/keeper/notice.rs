@@ -220,9 +220,20 @@ impl fmt::Display for Notice {
             Notice::Sealed {
                 decisions,
                 segments,
-            } => write!(out, "sealed {decisions} decisions of {segments} segments"),
+            } => {
+                let (decisions, segments) = (
+                    counted(*decisions, "decision"),
+                    counted((*segments).into(), "segment"),
+                );
+                write!(out, "sealed {decisions} of {segments}")
+            }
             Notice::Deleted { segments, bytes } => {
-                write!(out, "deleted {segments} segments, {bytes} bytes")
+                write!(
+                    out,
+                    "deleted {}, {}",
+                    counted((*segments).into(), "segment"),
+                    counted(*bytes, "byte")
+                )
             }
             Notice::SpaceLow {
                 why: Some(why),
@@ -267,5 +278,42 @@ fn space_low(
             out,
             "the file system refuses new files in WAL_DIR ({bytes} bytes are free, so it is not full): submits are answered 503; look for a read-only mount, for `chattr +i` or `+a` (lsattr -d), and at the owner and mode of WAL_DIR"
         ),
+    }
+}
+
+/// A number of things, in the plural where it has to be.
+pub(super) fn counted(count: u64, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        _ if thing.ends_with("ch") => format!("{count} {thing}es"),
+        _ => format!("{count} {thing}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular_and_all_else_is_plural() {
+        for (segments, bytes, expect) in [
+            (0, 0, "deleted 0 segments, 0 bytes"),
+            (1, 4096, "deleted 1 segment, 4096 bytes"),
+            (2, 1, "deleted 2 segments, 1 byte"),
+        ] {
+            let notice = Notice::Deleted { segments, bytes };
+            assert_eq!(notice.to_string(), expect);
+        }
+        let sealed = |decisions, segments| {
+            Notice::Sealed {
+                decisions,
+                segments,
+            }
+            .to_string()
+        };
+        assert_eq!(sealed(1, 1), "sealed 1 decision of 1 segment");
+        assert_eq!(counted(1, "batch"), "1 batch");
+        assert_eq!(counted(0, "batch"), "0 batches");
+        assert_eq!(sealed(7, 3), "sealed 7 decisions of 3 segments");
     }
 }

@@ -29,6 +29,7 @@ fn quarantine_of_an_open_segment_keeps_every_whole_batch() {
         report.contains("missing 1:4 to 1:4") && report.contains("Nothing was changed"),
         "{report}"
     );
+    assert!(report.contains("gives up 1 batch for good"), "{report}");
     let (code, report) = tool(&mut world, quarantine(&file, true));
     assert_eq!(code, 0, "{report}");
     assert!(world.disk.names().contains(&format!("quarantine-{file}")));

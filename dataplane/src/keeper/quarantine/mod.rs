@@ -9,7 +9,7 @@ mod plan;
 
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::Ledger;
-use crate::keeper::notice::Notice;
+use crate::keeper::notice::{Notice, counted};
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::{file_name, write_whole};
 use crate::wal::files::NumberedFile;
@@ -37,9 +37,9 @@ pub(crate) async fn quarantine(
         return Err(not_damaged(&ledger, &log, segment).await);
     }
     if !accept_loss {
-        let lost = plan.lost_count();
+        let lost = counted(plan.lost_count(), "batch");
         return Ok(format!(
-            "{plan}. Nothing was changed. --accept-loss gives up {lost} batches for good: it writes the whole batches to a new segment and keeps what can be read of the original as {aside}{}",
+            "{plan}. Nothing was changed. --accept-loss gives up {lost} for good: it writes the whole batches to a new segment and keeps what can be read of the original as {aside}{}",
             plan.lost_ids()
         ));
     }
