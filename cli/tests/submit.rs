@@ -482,12 +482,47 @@ fn nobody_listening_is_said_as_such() {
     drop(free);
     let ran = submit(&url, &["--attempts", "2"], ONE);
     assert_eq!(ran.code, 69);
+    assert_unsent(&ran);
     assert!(
         ran.stdout.to_lowercase().contains("refused"),
         "{}",
         ran.stdout
     );
     assert!(ran.stdout.contains("(2 attempts)"), "{}", ran.stdout);
+}
+
+/// What never had a connection did not leave, and does not pass for sent.
+fn assert_unsent(ran: &Ran) {
+    assert!(ran.stdout.contains("--- not sent"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("no connection: "), "{}", ran.stdout);
+    let state = "0 sent, 0 answered, 1 not sent; send again from input line 1 on";
+    assert!(ran.stderr.contains(state), "{}", ran.stderr);
+}
+
+#[test]
+fn a_host_that_is_not_known_was_sent_nothing() {
+    let ran = submit("http://no-such-host.invalid:1", &["--attempts", "1"], ONE);
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    assert_unsent(&ran);
+}
+
+/// The first attempt reached a server, so that a gateway may know the record, whatever the later ones met.
+#[test]
+fn what_left_once_counts_as_sent() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let taking = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // nothing listens any more when this connection ends
+        drop(listener);
+        stream.read_exact(&mut [0; 10]).unwrap();
+    });
+    let ran = submit(&url, &["--attempts", "2"], ONE);
+    taking.join().unwrap();
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    assert!(ran.stdout.contains("--- no answer"), "{}", ran.stdout);
+    let state = "1 sent, 0 answered, all were sent";
+    assert!(ran.stderr.contains(state), "{}", ran.stderr);
 }
 
 #[test]

@@ -100,6 +100,8 @@ impl Template {
 pub(crate) struct Connection {
     template: Rc<Template>,
     open: Option<SendRequest<Full<Bytes>>>,
+    /// Whether the last body was handed to a connection that had been made.
+    was_handed_over: bool,
 }
 
 impl Connection {
@@ -108,12 +110,19 @@ impl Connection {
         Self {
             template,
             open: None,
+            was_handed_over: false,
         }
+    }
+
+    /// Whether any part of the last body may have left, whatever became of the attempt.
+    pub(crate) const fn may_have_sent(&self) -> bool {
+        self.was_handed_over
     }
 
     /// Sends a body and reads the answer, within the time that is set.
     pub(crate) async fn send(&mut self, body: &Bytes) -> Result<Reply, NoReply> {
         let limit = self.template.timeout;
+        self.was_handed_over = false;
         match timeout(limit, self.exchange(body)).await {
             Ok(answer) => answer,
             Err(_) => {
@@ -145,12 +154,13 @@ impl Connection {
     }
 
     async fn exchange_over(
-        &self,
+        &mut self,
         connection: &mut SendRequest<Full<Bytes>>,
         body: &Bytes,
     ) -> Result<Reply, NoReply> {
         connection.ready().await.map_err(|error| lost(&error))?;
         let request = self.template.request(body.clone());
+        self.was_handed_over = true;
         let response = connection.send_request(request).await;
         read(response.map_err(|error| lost(&error))?).await
     }

@@ -32,7 +32,7 @@ impl Form {
 pub(crate) struct Sent {
     /// Its line in the input.
     pub(crate) line: u64,
-    /// Requests made.
+    /// Requests made, or tried without a connection.
     pub(crate) requests: u32,
     /// How many of them were answered 429.
     pub(crate) put_off: u32,

@@ -194,7 +194,7 @@ async fn send(shared: &Shared, connection: &mut Connection, line: u64, body: &By
         };
         let pause = match answer {
             Ok(reply) => judge(shared, &mut sent, reply, body, give_up),
-            Err(why) => no_reply(shared, &mut sent, &why),
+            Err(why) => no_reply(shared, &mut sent, &why, connection.may_have_sent()),
         };
         let Some(pause) = pause else { return sent };
         tokio::select! {
@@ -291,9 +291,17 @@ fn put_off(
     }
 }
 
-fn no_reply(shared: &Shared, sent: &mut Sent, why: &NoReply) -> Option<Duration> {
+/// Notes that there was no answer; a record stays unsent as long as no attempt had a connection to send it over.
+fn no_reply(
+    shared: &Shared,
+    sent: &mut Sent,
+    why: &NoReply,
+    may_have_sent: bool,
+) -> Option<Duration> {
     sent.requests += 1;
-    sent.word = Word::NoAnswer;
+    if may_have_sent || sent.word != Word::NotSent {
+        sent.word = Word::NoAnswer;
+    }
     sent.reply = None;
     sent.why = Some(why.to_string());
     match why {
