@@ -17,8 +17,10 @@ mod submit;
 mod up;
 mod wal;
 
-use clap::{Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::{Exit, Failure};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Sends signed records to a gateway, runs one, and looks into its log.
@@ -42,12 +44,45 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // clap prints help and usage errors itself and ends with 0 and 2
-    let cli = Cli::parse();
+    let mut command = prepared(Cli::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let cli =
+        matches.and_then(|it| Cli::from_arg_matches(&it).map_err(|it| it.format(&mut command)));
+    let cli = match cli {
+        Ok(cli) => cli,
+        Err(error) => return exit::code(explain(&error)),
+    };
     match cli.command {
         Command::Up(args) => up::run(&args),
         Command::Pcs(command) => exit::code(pcs::run(command)),
         Command::Wal(command) => wal::run(command),
+    }
+}
+
+/// An empty variable counts as not set, as it does for the gateway; and a negative number is a value of its option, so that
+/// the option's own text says what is allowed.
+fn prepared(command: clap::Command) -> clap::Command {
+    let argument = |argument: Arg| {
+        let is_empty = matches!(argument.get_env(), Some(name) if std::env::var_os(name).is_some_and(|it| it.is_empty()));
+        let argument = match is_empty {
+            true => argument.env(Resettable::Reset),
+            false => argument,
+        };
+        match argument.get_action().takes_values() && !argument.is_positional() {
+            true => argument.allow_negative_numbers(true),
+            false => argument,
+        }
+    };
+    command.mut_args(argument).mut_subcommands(prepared)
+}
+
+/// Prints help, the version or what is wrong with the command line, as clap words it.
+fn explain(error: &clap::Error) -> Answer {
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    match (error.use_stderr(), printed) {
+        (true, _) => Ok(Exit::Usage),
+        (false, Ok(())) => Ok(Exit::Yes),
+        (false, Err(error)) => Err(Failure::output(&error)),
     }
 }
 

@@ -141,6 +141,66 @@ fn what_builds_signs_and_verifies() {
 }
 
 #[test]
+fn help_that_cannot_be_written_is_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cases = Cases::of(&[]);
+    for args in [
+        &["--help"][..],
+        &["--version"],
+        &["help", "wal"],
+        &["up", "--help"],
+        &["pcs", "submit", "--help"],
+        &["wal", "verify", "-h"],
+    ] {
+        cases.check_full(dir.path(), args, b"");
+    }
+}
+
+/// As in the gateway, so that a unit file may blank a variable.
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let dir = golden_directory("v1");
+    let server = Server::answering(|_, _| problem(400, "malformed_json", ""));
+    for (name, args, code) in [
+        ("FLK_BODY_MAX", &["pcs", "verify"][..], 1),
+        ("WAL_DIR", &["wal", "inspect", "--limit", "0"], 0),
+        ("FLK_URL", &["pcs", "submit", "--url", &server.url()], 1),
+    ] {
+        let mut command = flk(dir.path());
+        command.args(args).env(name, "").env("PCS_HMAC_KEY", KEY);
+        let ran = run(&mut command, b"{}");
+        assert_eq!(ran.code, code, "{name}: {}", ran.stderr);
+    }
+    // nothing need listen where the default says
+    let mut command = flk(dir.path());
+    command.args(["pcs", "submit", "--attempts", "1", "--timeout", "1s"]);
+    let ran = run(command.env("FLK_URL", ""), b"{}");
+    let said = ran.stderr;
+    assert!(said.contains("to http://127.0.0.1:8080/v1"), "{said}");
+}
+
+/// What is wrong with a value is said in words of the option, without a tip that does not help.
+#[test]
+fn a_wrong_value_is_named_with_its_option() {
+    let dir = golden_directory("v1");
+    for (args, option) in [
+        (&["pcs", "build", "--epoch", "-1"][..], "--epoch"),
+        (&["pcs", "build", "--m", "-1"], "--m"),
+        (&["pcs", "submit", "--attempts", "-1"], "--attempts"),
+        (&["wal", "inspect", "--status", "-1"], "--status"),
+        (&["wal", "inspect", "--log", "9.9"], "--log 9.9"),
+        (&["wal", "inspect", "--pcs-id", "XYZ"], "--pcs-id"),
+        (&["wal", "inspect", "--pcs-id", ""], "--pcs-id"),
+    ] {
+        let ran = run(flk(dir.path()).args(args), b"");
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(option), "{args:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("tip:"), "{args:?}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
 fn what_sends() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

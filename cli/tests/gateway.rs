@@ -117,9 +117,17 @@ fn a_gateway_whose_lines_cannot_be_written_serves_as_any_other() {
 #[test]
 fn a_wrong_setting_stops_the_start_and_names_itself() {
     let dir = tempfile::tempdir().unwrap();
-    let ran = run(flk(dir.path()).args(["up", "--port", "99999"]), b"");
-    assert_eq!(ran.code, 78);
-    assert!(ran.stderr.contains("PORT=99999"), "{}", ran.stderr);
+    for (option, value, name) in [("--port", "99999", "PORT"), ("--listen", "x", "LISTEN")] {
+        let mut typed = flk(dir.path());
+        let ran = run(typed.args(["up", option, value]), b"");
+        assert_eq!(ran.code, 78);
+        let expect = format!("flk: {option}={value}: ");
+        assert!(ran.stderr.contains(&expect), "{}", ran.stderr);
+        let ran = run(flk(dir.path()).arg("up").env(name, value), b"");
+        assert_eq!(ran.code, 78);
+        let expect = format!("flk: {name}={value}: ");
+        assert!(ran.stderr.contains(&expect), "{}", ran.stderr);
+    }
 }
 
 #[test]
@@ -208,7 +216,6 @@ fn filters_choose_among_the_records() {
     assert_eq!(rows(&["--fate", "duplicate"]).len(), 1);
     assert_eq!(rows(&["--fate", "refused", "--status", "401"]).len(), 1);
     assert_eq!(rows(&["--log", "1.0"]).len(), 7);
-    assert_eq!(rows(&["--log", "9.9"]).len(), 0);
     let pcs_id = rows(&["--fate", "duplicate"])[0]["pcs_id"]
         .as_str()
         .unwrap()

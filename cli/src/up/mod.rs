@@ -27,7 +27,7 @@ drains and stops. It ends as the gateway does; a wrong argument of this command 
 
 /// Options of `flk up`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", flk_dataplane::exit::help()))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", codes()))]
 pub(crate) struct UpArgs {
     /// Address to listen on [default: LISTEN, else 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
@@ -42,6 +42,14 @@ pub(crate) struct UpArgs {
     /// How many CPUs to use, or which: 2 or 0,2-3 [default: FLK_CORES, else all allowed]
     #[arg(long)]
     cores: Option<String>,
+}
+
+/// The gateway's exit codes, but for the one of its own command line: a wrong argument of this command ends with 2.
+fn codes() -> String {
+    let usage = format!("{:>4}  ", flk_dataplane::exit::Exit::Usage.code());
+    let help = flk_dataplane::exit::help();
+    let lines: Vec<&str> = help.lines().filter(|it| !it.starts_with(&usage)).collect();
+    lines.join("\n")
 }
 
 /// Runs a gateway until it is told to stop.
@@ -74,7 +82,8 @@ fn config(args: &UpArgs, surroundings: &Surroundings) -> Result<Config, Failure>
         key: key.as_ref().map(|key| &key.text),
         environment: &environment,
     };
-    let config = Config::from_env(&|name| settings.get(name)).map_err(wrong)?;
+    let config = Config::from_env(&|name| settings.get(name));
+    let config = config.map_err(|error| wrong(settings.as_typed(error)))?;
     make_directory(&data)?;
     greet(&config, &data, key.as_ref(), surroundings);
     Ok(config)
@@ -101,6 +110,16 @@ impl Settings<'_> {
         };
         let default = || (name == "WAL_DIR").then(wal);
         option.or_else(|| (self.environment)(name)).or_else(default)
+    }
+
+    /// An option that stood for a variable is named as it was typed.
+    fn as_typed(&self, error: ConfigError) -> ConfigError {
+        let variable = match error.variable {
+            "LISTEN" if self.args.listen.is_some() => "--listen",
+            "PORT" if self.args.port.is_some() => "--port",
+            other => other,
+        };
+        ConfigError { variable, ..error }
     }
 }
 
@@ -168,8 +187,9 @@ fn greet(config: &Config, data: &Path, key: Option<&DevKey>, surroundings: &Surr
     };
     let events = events.display();
     match key.is_none() && !sign.is_empty() {
-        false => surroundings.say("try next, in another terminal:"),
-        true => surroundings.say("try next, in another terminal that has the signing key too:"),
+        false => surroundings.say("once it listens, try in another terminal:"),
+        true => surroundings
+            .say("once it listens, try in another terminal that has the signing key too:"),
     }
     surroundings.say(format!(
         "  {flk} pcs build {events} | {sign}{flk} pcs submit{submit} -"

@@ -36,7 +36,7 @@ pub(crate) struct InspectArgs {
     #[arg(long)]
     fate: Option<FateName>,
     /// Only records whose pcs_id begins like this
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = pcs_id_prefix)]
     pcs_id: Option<String>,
     /// Only this log, such as 1.0
     #[arg(long, value_name = "LOG", value_parser = log_name)]
@@ -64,6 +64,14 @@ fn log_name(text: &str) -> Result<String, String> {
     }
 }
 
+fn pcs_id_prefix(text: &str) -> Result<String, String> {
+    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    match (1..=64).contains(&text.len()) && text.bytes().all(is_hex) {
+        true => Ok(text.to_owned()),
+        false => Err("a pcs_id begins with 1 to 64 of 0-9 a-f".to_owned()),
+    }
+}
+
 /// Runs it.
 pub(crate) fn run(args: &InspectArgs) -> Answer {
     let directory = Directory::open(args.dir.path())?;
@@ -75,6 +83,15 @@ pub(crate) fn run(args: &InspectArgs) -> Answer {
         ),
         Unusable::Failure(failure) => failure,
     })?;
+    if let Some(log) = &args.log {
+        let mut logs = snapshot.manifest.logs.iter();
+        if !logs.any(|it| it.id.to_string() == *log) {
+            let path = args.dir.path().display();
+            return Err(Failure::usage(format!(
+                "--log {log}: there is no such log in {path}; flk wal inspect --limit 0 lists what is there"
+            )));
+        }
+    }
     if args.bodies {
         eprintln!("flk: bodies are payloads of your customers; mind where this output goes");
     }
