@@ -308,7 +308,8 @@ fn only_a_gateway_is_believed() {
 #[test]
 fn a_closed_output_stops_the_sending_and_says_what_was_sent() {
     let file = file_of(4000);
-    let (server, release) = accepting_below(50);
+    // More lines than a pipe holds, so that some are written after it was closed.
+    let (server, release) = accepting_below(400);
     let path = file.path().to_str().unwrap();
     let mut child = start(
         &server.url(),
@@ -333,7 +334,7 @@ fn a_closed_output_stops_the_sending_and_says_what_was_sent() {
     };
     assert_eq!(sent + unsent, 4000, "{line}");
     assert_eq!(sent, server.requests().len(), "{line}");
-    assert!((1..60).contains(&answered), "{line}");
+    assert!((1..410).contains(&answered), "{line}");
     assert_eq!(from, answered + 1, "{line}");
 }
 
