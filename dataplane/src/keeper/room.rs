@@ -149,8 +149,6 @@ pub(crate) struct Space {
     pub(crate) low: Option<Shortage>,
     /// A shard waits for a segment that could not be made, for this reason.
     pub(crate) naming: Option<Shortage>,
-    /// That reason is a sum of bytes, not an answer of the file system.
-    pub(crate) naming_reckoned: bool,
     /// More should be freed as soon as shards use the new slices.
     pub(crate) hurried: bool,
     /// The next seal is for room: segments in use need not be closed for it.
@@ -262,26 +260,13 @@ impl Service {
         }
         let switching = !self.all_switched() && now_us < self.space.switch_due_us;
         let hopeful = !self.pins.any() && (freed || can_seal || switching);
-        let short = self.naming_shortage().await?.or(room.shortage());
+        let short = self.space.naming.or(room.shortage());
         // A file system that refuses is not helped by freeing.
         let why = short.filter(|why| !hopeful || *why == Shortage::Refused);
         if why != self.space.low {
             self.set_space_low(why, &room);
         }
         Ok(())
-    }
-
-    /// What keeps a shard from its next segment still. Where only the sum was short and is no longer, the segment is named at
-    /// the next opportunity.
-    async fn naming_shortage(&mut self) -> Result<Option<Shortage>, Halt> {
-        let over = self.space.naming_reckoned
-            && self.space.naming.is_some()
-            && self.shortage_of_next().await?.is_none();
-        if over {
-            self.name_again_us = 0;
-            return Ok(None);
-        }
-        Ok(self.space.naming)
     }
 
     /// A seal for room is over: whether it gave anything, and until when shards should use what it made.

@@ -99,7 +99,7 @@ pub(crate) struct Service {
     pub(crate) epochs: BTreeMap<(LogId, u32), Epoch>,
     pub(crate) asked: VecDeque<Asked>,
     /// Naming failed: not before this monotonic time again.
-    pub(crate) name_again_us: u64,
+    name_again_us: u64,
     look_again_us: u64,
 }
 
@@ -342,7 +342,6 @@ impl Service {
     /// that has to be tried again.
     async fn name(&mut self, entered: Entered) -> Result<bool, Halt> {
         let premature = planted(Bug::SegmentNotYetNamed);
-        self.space.naming_reckoned = false;
         if let Some(why) = self.ready_for_naming().await? {
             self.space.naming = Some(why);
             self.look_again_us = 0;
@@ -406,7 +405,6 @@ impl Service {
             // Over the cap with nothing to free, or in a stop: no more is admitted, and what is on its way may end.
             let ends = self.space.low == Some(Shortage::Cap) || self.stop != Stop::No;
             if why != Shortage::Cap || !ends {
-                self.space.naming_reckoned = true;
                 return Ok(Some(why));
             }
         }
