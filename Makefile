@@ -66,7 +66,7 @@ TEST_PARTS := test-unit test-golden test-sim test-e2e test-crash test-fuzz test-
 export FLK_SKIPPED_LIST := $(CURDIR)/target/skipped.txt
 
 .PHONY: test
-test: setup ## all tests, and what was skipped (two cores: below 20 minutes, on a busy machine 35; 6 GB)
+test: setup ## all tests, and what was skipped (two cores: below 20 minutes, on a busy machine 35)
 	@mkdir -p target; : > $(FLK_SKIPPED_LIST); failed=""; for part in $(TEST_PARTS); do \
 		start=$$SECONDS; echo "== $$part"; \
 		if $(MAKE) $$part; then verdict=passed; else verdict=FAILED; failed="$$failed $$part"; fi; \
