@@ -151,6 +151,10 @@ bench-quick: build bench-build ## two minutes of figures: device, floor, gateway
 bench-floor: bench-build ## the floor alone: what loopback HTTP costs on this machine
 	target/release/flk-bench-quick --only floor $(BENCH_ARGS)
 
+.PHONY: instructions
+instructions: ## instructions per request in a shard, new and duplicate, counted by valgrind: exact on a busy machine, too
+	$(CARGO) run --release --locked -p flk-dataplane --example record_path
+
 # ---- lint -----------------------------------------------------------------------------------------------------------
 
 .PHONY: lint

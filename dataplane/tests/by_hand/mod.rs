@@ -1,0 +1,195 @@
+//! A shard that is driven by hand, without files and sockets: every write succeeds, in the turn after it was asked for.
+#![allow(clippy::unwrap_used, unreachable_pub)] // helpers of tests and examples may unwrap as tests do
+
+use flk_contract::{KeySet, OwnedRecord, Params, ParamsVersion, Parser, Scheme, SigningKey, sign};
+use flk_dataplane::event::{
+    ConnId, Driver, Event, FileId, Inbox, Next, Now, Op, Outbox, Peer, ShardId, SyncMode,
+};
+use flk_dataplane::keeper::messages::{Begin, ExpiryClock, NamedSegment, ToKeeper, ToShard};
+use flk_dataplane::shard::Shard;
+use flk_dataplane::shard::config::{Limits, ShardConfig, Signing};
+use flk_dataplane::stats::Stats;
+use flk_dataplane::wal::name::LogId;
+use std::sync::Arc;
+
+struct Unlimited;
+
+impl Driver for Unlimited {
+    fn charge(&mut self, wanted: u32, _: Now) -> u32 {
+        wanted
+    }
+}
+
+/// Connections that each send one request a round.
+pub const CONNECTIONS: u32 = 16;
+
+/// A shard, the events that its operations led to, and the answers it gave.
+pub struct ByHand {
+    shard: Shard,
+    inbox: Inbox,
+    outbox: Outbox,
+    later: Vec<Event>,
+    now: Now,
+    ordinal: u32,
+    /// Answers 200 so far.
+    pub answered_200: u64,
+}
+
+impl ByHand {
+    /// A shard that serves, with an empty table.
+    pub fn new() -> ByHand {
+        let key = "a key of thirty-two bytes or more";
+        let keys = KeySet::builder()
+            .add("hmac".parse::<Scheme>().unwrap(), key)
+            .unwrap()
+            .build()
+            .unwrap();
+        let shard = Shard::new(ShardConfig {
+            id: ShardId(0),
+            shards: 1,
+            limits: Limits::default(),
+            signing: Arc::new(Signing::Keys(keys)),
+            params: Params::default(),
+            ttl_s: 1000,
+            dedup_bytes_max: 1 << 30,
+            rated: false,
+            metrics_auth: None,
+            drain_delay_us: 0,
+            stats: Arc::new(Stats::new(1)),
+        });
+        let mut this = ByHand {
+            shard,
+            inbox: Inbox::with_capacity(1024, 1 << 20),
+            outbox: Outbox::with_capacity(1024, 1 << 20),
+            later: Vec::with_capacity(1024),
+            now: Now {
+                mono_us: 1,
+                wall_us: 1,
+            },
+            ordinal: 0,
+            answered_200: 0,
+        };
+        let begin = Begin {
+            installation: [1; 16],
+            incarnation: [2; 16],
+            secret: [3; 16],
+            log: LogId {
+                start: 1,
+                number: 0,
+            },
+            owners: Arc::new([ShardId(0); 1024]),
+            clock: ExpiryClock {
+                base_s: 1,
+                base_mono_us: 0,
+            },
+            first: segment(0),
+            sync: SyncMode::Dsync,
+            params: Arc::new([ParamsVersion::ONE]),
+        };
+        this.inbox
+            .events
+            .push(Event::Keeper(ToShard::Begin(Box::new(begin))));
+        this.inbox
+            .events
+            .push(Event::Keeper(ToShard::Serve { admit: true }));
+        for slot in 0..CONNECTIONS {
+            let conn = ConnId {
+                slot,
+                generation: 1,
+            };
+            let accepted = Event::Accepted(conn, Peer::default());
+            this.inbox.events.push(accepted);
+        }
+        this.settle();
+        this
+    }
+
+    /// One request on each connection, and turns until all are answered.
+    pub fn round(&mut self, requests: &[Vec<u8>]) {
+        for (slot, request) in (0..CONNECTIONS).zip(requests) {
+            let range = self.inbox.put(request);
+            self.inbox.events.push(Event::Received(
+                ConnId {
+                    slot,
+                    generation: 1,
+                },
+                range,
+            ));
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..1000 {
+            self.now.mono_us += 50;
+            let next = self
+                .shard
+                .turn(&mut self.inbox, self.now, &mut Unlimited, &mut self.outbox);
+            self.carry_out();
+            self.inbox.events.append(&mut self.later);
+            if self.inbox.events.is_empty() && next != Next::Now {
+                return;
+            }
+        }
+        panic!("the shard never comes to rest");
+    }
+
+    fn carry_out(&mut self) {
+        for op in self.outbox.ops.drain(..) {
+            match op {
+                Op::Send(conn, range) => {
+                    let bytes = &self.outbox.bytes[range];
+                    self.answered_200 += u64::from(bytes.starts_with(b"HTTP/1.1 200"));
+                    self.later.push(Event::Sent(conn, bytes.len() as u32));
+                }
+                Op::Write { blocks, .. } => {
+                    let bytes = blocks.len() as u32;
+                    self.later.push(Event::Written(blocks, Ok(bytes)));
+                }
+                Op::Keeper(ToKeeper::Entered { .. }) => {
+                    self.ordinal += 1;
+                    self.later
+                        .push(Event::Keeper(ToShard::Segment(segment(self.ordinal))));
+                }
+                _ => {}
+            }
+        }
+        self.outbox.clear();
+    }
+}
+
+fn segment(ordinal: u32) -> NamedSegment {
+    NamedSegment {
+        file: FileId(ordinal as i32),
+        ordinal,
+        salt: 9,
+        generation: 1,
+        bytes: 64 << 20,
+    }
+}
+
+/// A validly signed record for each epoch, as the bytes of a request.
+pub fn requests(epochs: impl Iterator<Item = u64>) -> Vec<Vec<u8>> {
+    let text = include_str!("../../../golden/records/pcs_tiny_case_1.json");
+    let mut parser = Parser::new();
+    let template = OwnedRecord::from(&parser.parse(text.as_bytes()).unwrap());
+    let key = SigningKey::from_text("hmac".parse().unwrap(), "a key of thirty-two bytes or more")
+        .unwrap();
+    let request = |epoch| {
+        let mut record = template.clone();
+        record.epoch = epoch;
+        let id = flk_contract::identity::pcs_id(&record.merkle_root, epoch, &record.shard_id);
+        record.pcs_id = String::from_utf8(flk_contract::hash::hex32(&id).to_vec()).unwrap();
+        record.sig = sign(&key, &record.view());
+        let mut body = Vec::new();
+        flk_contract::record::write_json(&record.view(), &mut body);
+        let mut request = format!(
+            "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        request.append(&mut body);
+        request
+    };
+    epochs.map(request).collect()
+}
