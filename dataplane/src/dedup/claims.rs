@@ -12,7 +12,7 @@ use super::table::Partitions;
 use super::{Decided, Epoch, Key};
 use crate::event::{Errno, FileId, ReadId, ShardId};
 use crate::keeper::messages::SliceSet;
-use crate::mesh::{Message, Ticket};
+use crate::mesh::{Ticket, ToReceiver};
 use crate::planted::{Bug, planted};
 use crate::wal::buffer::BLOCK_BYTES;
 use std::ops::Range;
@@ -38,7 +38,7 @@ pub struct Answer {
     /// The receiver.
     pub to: ShardId,
     /// `Won`, `Existing`, `Unavailable` or `Withdrawn`.
-    pub message: Message,
+    pub message: ToReceiver,
 }
 
 /// A 4 KiB block of a slice that must be read before the owner can answer; it comes back by [`Owner::read_done`].
@@ -197,7 +197,7 @@ impl Owner {
             self.counters.withdrawn += 1;
             out.push(Answer {
                 to: from,
-                message: Message::Withdrawn { ticket },
+                message: ToReceiver::Withdrawn { ticket },
             });
         } else {
             self.counters.strays += 1;
@@ -425,7 +425,7 @@ impl Owner {
         self.counters.won += 1;
         out.push(Answer {
             to,
-            message: Message::Won {
+            message: ToReceiver::Won {
                 ticket,
                 decided_at,
                 expiry,
@@ -445,7 +445,7 @@ impl Owner {
         self.counters.unavailable += 1;
         out.push(Answer {
             to,
-            message: Message::Unavailable { ticket },
+            message: ToReceiver::Unavailable { ticket },
         });
     }
 
@@ -462,7 +462,7 @@ impl Owner {
         self.counters.conflicts += u64::from(conflict);
         out.push(Answer {
             to,
-            message: Message::Existing {
+            message: ToReceiver::Existing {
                 ticket,
                 outcome: *outcome,
                 conflict,

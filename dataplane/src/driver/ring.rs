@@ -127,7 +127,7 @@ impl MeshEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mesh::Ticket;
+    use crate::mesh::{Ticket, ToReceiver};
 
     fn bells(count: usize) -> Vec<Arc<Doorbell>> {
         (0..count)
@@ -140,7 +140,7 @@ mod tests {
             slot,
             generation: 0,
         };
-        Message::Withdrawn { ticket }
+        Message::ToReceiver(ToReceiver::Withdrawn { ticket })
     }
 
     fn collected(end: &mut MeshEnd) -> Vec<(u16, Message)> {

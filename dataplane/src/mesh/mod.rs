@@ -15,22 +15,33 @@ pub struct Ticket {
 /// One message between shards.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Message {
-    /// Receiver to owner: this validly signed record asks for its key. `candidate` is what will be the outcome if it
-    /// wins; its `decided_at` and `expiry` are stamped by the owner.
+    /// To the owner of a key.
+    ToOwner(ToOwner),
+    /// To the shard that a record arrived at.
+    ToReceiver(ToReceiver),
+    /// To every other shard.
+    ToPeers(ToPeers),
+}
+
+/// From the receiver of a record to the owner of its key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ToOwner {
+    /// This validly signed record asks for its key. `candidate` is what will be the outcome if it wins; its `decided_at`
+    /// and `expiry` are stamped by the owner.
     Claim {
         /// The request at the receiver.
         ticket: Ticket,
         /// The outcome if the claim wins.
         candidate: Decided,
     },
-    /// Receiver to owner: the request gave up. Answered by [`Message::Withdrawn`] unless an answer is under way.
+    /// The request gave up. Answered by [`ToReceiver::Withdrawn`] unless an answer is under way.
     Withdraw {
         /// The request at the receiver.
         ticket: Ticket,
         /// Its key.
         key: Key,
     },
-    /// Receiver to owner: the winner's decision is durable.
+    /// The winner's decision is durable.
     Durable {
         /// The request that won.
         ticket: Ticket,
@@ -39,7 +50,12 @@ pub enum Message {
         /// Seal epoch of the segment that holds the decision.
         epoch: Epoch,
     },
-    /// Owner to receiver: the claim won; log this decision.
+}
+
+/// From the owner of a key to the receiver of a record that claimed it. Each claim gets exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ToReceiver {
+    /// The claim won; log this decision.
     Won {
         /// The request at the receiver.
         ticket: Ticket,
@@ -48,7 +64,7 @@ pub enum Message {
         /// The key answers nothing any more from this second on.
         expiry: u32,
     },
-    /// Owner to receiver: the key has a durable outcome.
+    /// The key has a durable outcome.
     Existing {
         /// The request at the receiver.
         ticket: Ticket,
@@ -57,21 +73,25 @@ pub enum Message {
         /// The record's signing digest differs from the stored one's.
         conflict: bool,
     },
-    /// Owner to receiver: the key could not be looked up; the client may retry.
+    /// The key could not be looked up; the client may retry.
     Unavailable {
         /// The request at the receiver.
         ticket: Ticket,
     },
-    /// To every peer: this shard's share of the dedup table is nearly full (`true`), or has room again.
-    Pressure(bool),
-    /// To every peer: nothing of this shard's log has become durable for too long although something waits (`true`), or
-    /// it moves again.
-    Stalled(bool),
-    /// Owner to receiver: the claim is no longer queued and never wins.
+    /// The claim is no longer queued and never wins.
     Withdrawn {
         /// The request at the receiver.
         ticket: Ticket,
     },
+}
+
+/// A shard's state that every other shard's answers depend on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ToPeers {
+    /// This shard's share of the dedup table is nearly full (`true`), or has room again.
+    Pressure(bool),
+    /// Nothing of this shard's log has become durable for too long although something waits (`true`), or it moves again.
+    Stalled(bool),
 }
 
 const _: () = assert!(

@@ -3,9 +3,9 @@
 
 use super::answer::Answer;
 use super::connections::{Owed, Reply, Source};
-use super::flights::{Flight, Step};
-use super::{Deadline, Framed, Shard};
-use crate::dedup::{Decided, Epoch};
+use super::flights::Request;
+use super::reply::promised_upto;
+use super::{Core, Deadline, Framed, Ingress};
 use crate::event::{Driver, Now};
 use crate::http::{Head, Problem, TenantHeader};
 use crate::wal::name::Sequence;
@@ -23,7 +23,7 @@ pub(super) struct Logged {
     pub end: usize,
 }
 
-impl Shard {
+impl Ingress {
     /// What refuses a submission before its body is looked at.
     pub(super) fn admission(
         &mut self,
@@ -45,7 +45,13 @@ impl Shard {
 
     /// Charges to the rate the framed requests and those whose client waits to be asked for the body. Appends the bodies
     /// of the first to the open batch, asks for those of the others.
-    pub(super) fn append(&mut self, inbox: &[u8], now: Now, driver: &mut impl Driver) {
+    pub(super) fn append(
+        &mut self,
+        core: &mut Core,
+        inbox: &[u8],
+        now: Now,
+        driver: &mut impl Driver,
+    ) {
         if self.framed.is_empty() && self.invited.is_empty() {
             return;
         }
@@ -68,14 +74,11 @@ impl Shard {
         );
         for request in framed.drain(..) {
             if request.paid || take_one(&mut granted) {
-                self.append_one(request, inbox, now);
+                self.append_one(core, request, inbox);
             } else {
-                self.resolve(
-                    request.conn,
-                    request.reply,
-                    Answer::refusal(Problem::RateLimited),
-                    Sequence::default(),
-                );
+                let answer = Answer::refusal(Problem::RateLimited);
+                let needs = Sequence::default();
+                self.resolve(core, request.conn, request.reply, answer, needs);
             }
         }
         self.framed = framed;
@@ -115,10 +118,7 @@ impl Shard {
         self.due.push(conn);
     }
 
-    fn append_one(&mut self, request: Framed, inbox: &[u8], now: Now) {
-        let Some(core) = self.core.as_mut() else {
-            return;
-        };
+    fn append_one(&mut self, core: &mut Core, request: Framed, inbox: &[u8]) {
         let body = match &request.body {
             Source::Inbox(range) => &inbox[range.clone()],
             Source::Kept(range) => &self.connections.at(request.conn.slot).kept[range.clone()],
@@ -131,21 +131,11 @@ impl Shard {
             ..BodyMeta::default()
         };
         let place = core.log.push_body(body, &meta);
-        let ticket = self.flights.admit(Flight {
-            step: Step::Logged,
+        let ticket = self.flights.admit(Request {
             conn: request.conn,
             reply: request.reply,
             body: place,
-            candidate: Decided::default(),
-            pcs_id: [0; 32],
-            digest: [0; 32],
-            key_id: [0; 8],
-            coh_star: 0.0,
-            r: 0.0,
-            epoch: Epoch::EARLIER_RUNS,
-            condemned: false,
         });
-        self.batch_since_us.get_or_insert(now.mono_us);
         self.expect_answer(Deadline {
             due_us: request.complete_us + self.config.limits.deadline_us,
             ticket,
@@ -166,12 +156,13 @@ impl Shard {
     /// An answer is known: it leaves once the log is durable up to `needs` and everything before it has left.
     pub(super) fn resolve(
         &mut self,
+        core: &Core,
         conn: crate::event::ConnId,
         reply: u64,
         answer: Answer,
         needs: Sequence,
     ) {
-        let durable = self.promised_upto();
+        let durable = promised_upto(core);
         let Some(connection) = self.connections.get(conn) else {
             return;
         };

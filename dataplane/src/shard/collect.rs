@@ -1,19 +1,20 @@
 //! First stage: every event of the turn is applied to the state that it concerns, and nothing is acted upon yet.
 
-use super::config::BATCH_BLOCKS_BYTES;
 use super::connections::Phase;
-use super::{Core, Shard};
-use crate::dedup::claims::{Owner, OwnerConfig};
-use crate::dedup::key::KeyHash;
+use super::{Core, Ingress};
+use crate::dedup::claims::Answer;
 use crate::event::{ConnId, Event, Inbox, Now, Op, Outbox, Peer, ShardId};
-use crate::keeper::messages::{Begin, ToShard};
-use crate::mesh::Message;
-use crate::wal::batch::{self, OpenBatch};
-use crate::wal::buffer::Blocks;
-use crate::wal::writer::LogWriter;
+use crate::keeper::messages::ToShard;
+use crate::mesh::{Message, ToPeers};
 
-impl Shard {
-    pub(super) fn collect(&mut self, inbox: &mut Inbox, now: Now, outbox: &mut Outbox) {
+impl Ingress {
+    pub(super) fn collect(
+        &mut self,
+        core: &mut Option<Box<Core>>,
+        inbox: &mut Inbox,
+        now: Now,
+        outbox: &mut Outbox,
+    ) {
         let Inbox { events, bytes } = inbox;
         for event in events.drain(..) {
             match event {
@@ -57,29 +58,24 @@ impl Shard {
                     self.due.push(conn);
                 }
                 Event::Written(blocks, result) => {
-                    let Some(core) = self.core.as_mut() else {
-                        continue;
-                    };
-                    core.log.written(blocks, result, &mut outbox.ops);
+                    begun(core).log.written(blocks, result, &mut outbox.ops);
                 }
-                Event::Synced(result) => {
-                    let Some(core) = self.core.as_mut() else {
-                        continue;
-                    };
-                    core.log.synced(result, &mut outbox.ops);
-                }
+                Event::Synced(result) => begun(core).log.synced(result, &mut outbox.ops),
                 Event::ReadDone(id, result) => {
-                    let Some(core) = self.core.as_mut() else {
-                        continue;
-                    };
-                    let now_s = core.begin.clock.at(now.mono_us);
+                    let core = begun(core);
+                    let now_s = core.clock_s(now);
                     let block = result.map(|range| &bytes[range]);
-                    core.owner
-                        .read_done(id, block, now_s, &mut self.answers, &mut self.reads);
+                    let (answers, reads) = (&mut core.answers, &mut core.reads);
+                    core.owner.read_done(id, block, now_s, answers, reads);
                 }
                 Event::ListenerClosed => self.listener_closed(),
-                Event::Message(from, message) => self.heard(from, message, now),
-                Event::Keeper(message) => self.told(message, now, outbox),
+                Event::Message(from, message) if self.loaded => {
+                    self.on_message(begun(core), from, message, now);
+                }
+                // A peer may serve before this shard has its partitions loaded. What it asks then waits: answered from a
+                // table that is not complete, an id with a live outcome would be granted a second time.
+                Event::Message(from, message) => self.early.push((from, message)),
+                Event::Keeper(message) => self.on_keeper_message(core, message, now, outbox),
             }
         }
     }
@@ -97,116 +93,49 @@ impl Shard {
             .set(u64::from(self.connections.open_count()));
     }
 
-    /// A message of a peer, or an answer to a claim of ours.
-    ///
-    /// A peer may serve before this shard has its partitions loaded. What it asks then waits: answered from a table that is
-    /// not complete, an id with a live outcome would be granted a second time.
-    fn heard(&mut self, from: ShardId, message: Message, now: Now) {
-        if !self.loaded {
-            self.early.push((from, message));
-            return;
-        }
-        let Some(core) = self.core.as_mut() else {
-            return;
-        };
-        let now_s = core.begin.clock.at(now.mono_us);
-        let (answers, reads) = (&mut self.answers, &mut self.reads);
+    fn on_message(&mut self, core: &mut Core, from: ShardId, message: Message, now: Now) {
         match message {
-            Message::Claim { ticket, candidate } => core
-                .owner
-                .claim(from, ticket, &candidate, now_s, answers, reads),
-            Message::Withdraw { ticket, key } => core.owner.withdraw(from, ticket, key, answers),
-            Message::Durable { ticket, key, epoch } => {
-                core.owner.durable(from, ticket, key, epoch, answers)
+            Message::ToOwner(message) => core.on_owner_message(from, &message, now),
+            Message::ToReceiver(message) => {
+                let to = core.me;
+                core.answers.push(Answer { to, message });
             }
-            Message::Stalled(stalled) => self.stall.heard(from, stalled),
-            Message::Pressure(pressed) => self.pressed[usize::from(from.0)] = pressed,
-            Message::Won { .. }
-            | Message::Existing { .. }
-            | Message::Unavailable { .. }
-            | Message::Withdrawn { .. } => {
-                self.claims_abroad = self.claims_abroad.saturating_sub(1);
-                let to = self.id();
-                self.answers
-                    .push(crate::dedup::claims::Answer { to, message });
+            Message::ToPeers(ToPeers::Stalled(stalled)) => self.stall.on_message(from, stalled),
+            Message::ToPeers(ToPeers::Pressure(pressed)) => {
+                self.pressed[usize::from(from.0)] = pressed;
             }
         }
     }
 
-    /// A message of the keeper.
-    fn told(&mut self, message: ToShard, now: Now, outbox: &mut Outbox) {
+    fn on_keeper_message(
+        &mut self,
+        core: &mut Option<Box<Core>>,
+        message: ToShard,
+        now: Now,
+        outbox: &mut Outbox,
+    ) {
         match message {
-            ToShard::Begin(begin) => self.begin(begin),
-            ToShard::Load(entries) => {
-                if let Some(core) = self.core.as_mut() {
-                    core.owner.load(&entries);
-                }
+            ToShard::Begin(begin) => {
+                assert!(core.is_none(), "a log begins once");
+                *core = Some(Box::new(Core::new(&self.config, begin)));
             }
+            ToShard::Load(entries) => begun(core).owner.load(&entries),
             ToShard::Serve { admit } => {
                 self.serving = admit;
                 self.loaded = true;
+                let core = begun(core);
                 for (from, message) in std::mem::take(&mut self.early) {
-                    self.heard(from, message, now);
+                    self.on_message(core, from, message, now);
                 }
             }
-            ToShard::Segment(segment) => {
-                if let Some(core) = self.core.as_mut() {
-                    core.log.offer(segment);
-                }
-            }
-            ToShard::Roll(epoch) => {
-                if let Some(core) = self.core.as_mut() {
-                    core.log.roll(epoch, &mut outbox.ops);
-                }
-            }
-            ToShard::Clock(clock) => {
-                if let Some(core) = self.core.as_mut() {
-                    core.begin.clock = clock;
-                }
-            }
+            ToShard::Segment(segment) => begun(core).log.offer(segment),
+            ToShard::Roll(epoch) => begun(core).log.roll(epoch, &mut outbox.ops),
+            ToShard::Clock(clock) => begun(core).begin.clock = clock,
             ToShard::SpaceLow(why) => self.space_low = why,
-            ToShard::Slices(set) => {
-                if let Some(core) = self.core.as_mut() {
-                    core.owner.switch_slices(set);
-                }
-            }
+            ToShard::Slices(set) => begun(core).owner.switch_slices(set),
             ToShard::Drain => self.begin_drain(now),
-            ToShard::Finish => self.finish(),
+            ToShard::Finish => self.finish(core.as_deref_mut()),
         }
-    }
-
-    fn begin(&mut self, begin: Box<Begin>) {
-        let limits = self.config.limits;
-        let partitions = begin
-            .owners
-            .iter()
-            .enumerate()
-            .filter(|&(_, owner)| *owner == self.id());
-        let mut mine = partitions.map(|(partition, _)| partition as u16);
-        let first = mine.next().unwrap_or(0);
-        let range = first..mine.next_back().map_or(first + 1, |last| last + 1);
-        let owner = Owner::new(OwnerConfig {
-            partitions: range,
-            table_bytes_max: self.config.dedup_bytes_max,
-            claims_max: limits.flights_max * u32::from(self.config.shards),
-            ttl_s: self.config.ttl_s,
-        });
-        let open = OpenBatch::new(batch::Limits::default());
-        let log = LogWriter::new(
-            &begin,
-            open,
-            Box::new(Blocks::with_capacity(BATCH_BLOCKS_BYTES)),
-        );
-        self.settled_told = log.durable();
-        let params = begin.params.len().saturating_sub(1) as u16;
-        let hash = KeyHash::new(begin.secret);
-        self.core = Some(Core {
-            begin,
-            log,
-            owner,
-            hash,
-            params,
-        });
     }
 
     /// Forgets a connection and releases it at the driver. Its requests in flight go on without it.
@@ -227,5 +156,13 @@ impl Shard {
         self.stats()
             .connections
             .set(u64::from(self.connections.open_count()));
+    }
+}
+
+/// The shard's log, where what happened can only happen once it has begun.
+fn begun(core: &mut Option<Box<Core>>) -> &mut Core {
+    match core {
+        Some(core) => core,
+        None => unreachable!("an event of a log before the log has begun"),
     }
 }

@@ -73,8 +73,6 @@ pub struct Limits {
     pub linger_us: u64,
     /// A whole request is answered 503 after this time, wherever it waits; one that waits for memory, too.
     pub deadline_us: u64,
-    /// A batch may wait this long for claims outstanding at other shards; 0: never.
-    pub claim_wait_us: u64,
     /// From the beginning of a stop an idle connection is kept this long, and its next request answered.
     pub drain_linger_us: u64,
     /// After the drain delay, connections that still send are cut after this time.
@@ -106,7 +104,6 @@ impl Default for Limits {
             stalled_timeout_us: 60_000_000,
             linger_us: 1_000_000,
             deadline_us: 5_000_000,
-            claim_wait_us: 0,
             drain_linger_us: 2_000_000,
             drain_patience_us: 5_000_000,
             stall_us: 2_000_000,

@@ -1,60 +1,51 @@
 //! Deciding stage: answers to claims become decisions and other fates in the log, and durable decisions are told to their
 //! owners. It never decides anything itself: the owner of a key does.
 
-use super::Shard;
 use super::admit::DEFAULT_TENANT;
 use super::answer::Answer;
-use super::flights::{Flight, Step};
-use super::judge::owner_of;
-use crate::dedup::{Decided, Epoch};
+use super::flights::{Claim, Granted, Request, Step};
+use super::{Core, Ingress};
+use crate::dedup::Decided;
 use crate::event::{Now, Op, Outbox};
 use crate::http::{Dedup, Problem};
-use crate::mesh::{Message, Ticket};
+use crate::mesh::{Message, Ticket, ToOwner, ToReceiver};
 use crate::planted::{Bug, planted};
+use crate::wal::name::Place;
 use crate::wal::record::{Decision, Entry};
 
-impl Shard {
+impl Ingress {
     /// The durable prefix may have moved: owners learn which of their grants are on disk, answers become due.
-    pub(super) fn announce_durable(&mut self, now: Now, outbox: &mut Outbox) {
-        let Some(core) = self.core.as_mut() else {
-            return;
-        };
+    pub(super) fn announce_durable(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
         let durable = core.log.durable();
         while let Some((_, conn)) = self.waiting.pop_front_if(|(needs, _)| *needs <= durable) {
             self.due.push(conn);
         }
         while let Some((_, ticket)) = self.won.pop_front_if(|(needs, _)| *needs <= durable) {
-            let Some(flight) = self.flights.get(ticket).copied() else {
-                continue;
+            let Step::Decided(Granted { key, epoch }) = self.flights.expect(ticket).step else {
+                unreachable!("only what has won waits for its decision");
             };
             self.flights.end(ticket);
-            let owner = owner_of(core, &flight.candidate);
-            let (key, epoch) = (flight.candidate.key, flight.epoch);
-            if owner == self.config.id {
-                core.owner
-                    .durable(owner, ticket, key, epoch, &mut self.answers);
-            } else {
-                outbox
-                    .ops
-                    .push(Op::Message(owner, Message::Durable { ticket, key, epoch }));
-            }
+            let message = ToOwner::Durable { ticket, key, epoch };
+            core.tell_owner(key, &message, now, outbox);
         }
-        self.decide(now, outbox);
+        self.decide(core, outbox);
     }
 
     /// Carries out the owner's answers: ours here, the others' by message.
-    pub(super) fn decide(&mut self, now: Now, outbox: &mut Outbox) {
-        let me = self.id();
-        let mut answers = std::mem::take(&mut self.answers);
+    pub(super) fn decide(&mut self, core: &mut Core, outbox: &mut Outbox) {
+        let mut answers = std::mem::take(&mut core.answers);
         for answer in answers.drain(..) {
-            if answer.to == me {
-                self.answered(answer.message, now);
+            if answer.to == core.me {
+                self.on_owner_answer(core, answer.message);
             } else {
-                outbox.ops.push(Op::Message(answer.to, answer.message));
+                let message = Message::ToReceiver(answer.message);
+                outbox.ops.push(Op::Message(answer.to, message));
             }
         }
-        self.answers = answers;
-        for read in self.reads.drain(..) {
+        // An answer leaves nothing behind but what a planted bug does.
+        answers.append(&mut core.answers);
+        core.answers = answers;
+        for read in core.reads.drain(..) {
             outbox.ops.push(Op::Read {
                 id: read.id,
                 file: read.file,
@@ -64,172 +55,142 @@ impl Shard {
     }
 
     /// The owner answered a claim of ours.
-    fn answered(&mut self, message: Message, now: Now) {
+    fn on_owner_answer(&mut self, core: &mut Core, message: ToReceiver) {
         match message {
-            Message::Won {
+            ToReceiver::Won {
                 ticket,
                 decided_at,
                 expiry,
-            } => self.won(ticket, decided_at, expiry, now),
-            Message::Existing {
+            } => self.won(core, ticket, decided_at, expiry),
+            ToReceiver::Existing {
                 ticket,
                 outcome,
                 conflict,
-            } => self.existing(ticket, outcome, conflict),
-            Message::Unavailable { ticket } => self.unavailable(ticket),
-            Message::Withdrawn { ticket } => {
-                if self
-                    .flights
-                    .get(ticket)
-                    .is_some_and(|flight| flight.step == Step::Withdrawing)
-                {
-                    self.flights.end(ticket);
-                }
-            }
-            Message::Claim { .. }
-            | Message::Withdraw { .. }
-            | Message::Durable { .. }
-            | Message::Pressure(_)
-            | Message::Stalled(_) => {
-                unreachable!("these go to an owner")
+            } => self.existing(core, ticket, outcome, conflict),
+            ToReceiver::Unavailable { ticket } => self.unavailable(core, ticket),
+            ToReceiver::Withdrawn { ticket } => {
+                let step = &self.flights.expect(ticket).step;
+                assert!(
+                    matches!(step, Step::Withdrawing(_)),
+                    "a claim is withdrawn because its receiver asked: {step:?}"
+                );
+                self.flights.end(ticket);
             }
         }
     }
 
-    fn won(&mut self, ticket: Ticket, decided_at: u32, expiry: u32, now: Now) {
-        let Some(core) = self.core.as_mut() else {
-            return;
+    fn won(&mut self, core: &mut Core, ticket: Ticket, decided_at: u32, expiry: u32) {
+        let flight = self.flights.expect(ticket);
+        let Request { conn, reply, body } = flight.request;
+        let (claim, late) = match &flight.step {
+            Step::Claimed(claim) => (claim, false),
+            Step::Withdrawing(claim) => (claim, true),
+            step => unreachable!("a claim wins once: {step:?}"),
         };
-        let Some(flight) = self.flights.get(ticket) else {
-            return;
+        let mut candidate = claim.candidate;
+        let granted = Granted {
+            key: candidate.key,
+            epoch: core.log.epoch(),
         };
-        let late = flight.step == Step::Withdrawing;
-        if flight.condemned {
-            return self.condemn(ticket);
+        if claim.condemned {
+            // Exists for a planted bug only: the claim was made before the signature was found invalid.
+            self.refuse_body(core, ticket, Problem::SignatureInvalid, "");
+            return core.forget_granted(ticket, candidate.key);
         }
-        let Some(flight) = self.flights.advance(ticket, Step::Decided) else {
-            return;
-        };
         if late && planted(Bug::LateWonNotLogged) {
-            let sequence = core.log.durable();
-            self.won.push_front((sequence, ticket));
+            self.flights.decided(ticket, granted);
+            self.won.push_front((core.log.durable(), ticket));
             return;
         }
         // (Planted: the candidate carries the receiver's own stamp already.)
         if !planted(Bug::DecidedAtByReceiver) {
-            flight.candidate.decided_at = decided_at;
+            candidate.decided_at = decided_at;
         }
-        flight.candidate.expiry = expiry;
-        flight.epoch = core.log.epoch();
-        let flight = *flight;
-        let params = core
-            .begin
-            .params
-            .get(usize::from(flight.candidate.params))
-            .copied()
-            .unwrap_or_default();
-        let decision = Entry::Decision(decision_of(&flight, params.as_str()));
+        candidate.expiry = expiry;
+        let params = core.params_version(candidate.params);
+        let decision = decision_of(body, &candidate, claim, params.as_str());
         let needs = match late {
-            true => core.log.push_late(&decision),
-            false => core.log.push_fate(flight.body, &decision),
+            true => core.log.push_late(&Entry::Decision(decision)),
+            false => core.log.push_fate(body, &Entry::Decision(decision)),
         };
-        self.batch_since_us.get_or_insert(now.mono_us);
+        self.count_first_outcome(claim);
+        let answer = Answer::Outcome {
+            decided: candidate,
+            pcs_id: claim.pcs_id,
+            dedup: Dedup::Miss,
+        };
+        self.flights.decided(ticket, granted);
         self.won.push_back((needs, ticket));
-        self.count_first_outcome(&flight);
         if !late {
-            let answer = Answer::Outcome {
-                decided: flight.candidate,
-                pcs_id: flight.pcs_id,
-                dedup: Dedup::Miss,
-            };
-            self.resolve(flight.conn, flight.reply, answer, needs);
+            self.resolve(core, conn, reply, answer, needs);
         }
     }
 
-    fn existing(&mut self, ticket: Ticket, outcome: Decided, conflict: bool) {
-        let Some(core) = self.core.as_mut() else {
-            return;
-        };
-        let Some(flight) = self.flights.get(ticket).copied() else {
-            return;
-        };
-        if flight.condemned {
-            return self.refuse_body(ticket, Problem::SignatureInvalid, "");
-        }
-        if flight.step == Step::Claimed {
-            let (entry, dedup) = match conflict {
-                true => (Entry::Conflict(flight.body), Dedup::Conflict),
-                false => (Entry::Duplicate(flight.body), Dedup::Hit),
-            };
-            core.log.push_fate(flight.body, &entry);
-            let stats = self.stats();
-            stats.dedup_hits.add(1);
-            stats.dedup_conflicts.add(u64::from(conflict));
-            let answer = Answer::Outcome {
-                decided: outcome,
-                pcs_id: flight.pcs_id,
-                dedup,
-            };
-            self.resolve_behind_body(&flight, answer);
+    fn existing(&mut self, core: &mut Core, ticket: Ticket, outcome: Decided, conflict: bool) {
+        let flight = self.flights.expect(ticket);
+        let request = flight.request;
+        match &flight.step {
+            Step::Claimed(claim) if claim.condemned => {
+                return self.refuse_body(core, ticket, Problem::SignatureInvalid, "");
+            }
+            Step::Claimed(claim) => {
+                let (entry, dedup) = match conflict {
+                    true => (Entry::Conflict(request.body), Dedup::Conflict),
+                    false => (Entry::Duplicate(request.body), Dedup::Hit),
+                };
+                core.log.push_fate(request.body, &entry);
+                let stats = self.stats();
+                stats.dedup_hits.add(1);
+                stats.dedup_conflicts.add(u64::from(conflict));
+                let answer = Answer::Outcome {
+                    decided: outcome,
+                    pcs_id: claim.pcs_id,
+                    dedup,
+                };
+                self.resolve_behind_body(core, request, answer);
+            }
+            // Its client has its answer, and its body a fate.
+            Step::Withdrawing(_) => {}
+            step => unreachable!("a claim is answered once: {step:?}"),
         }
         self.flights.end(ticket);
     }
 
-    fn unavailable(&mut self, ticket: Ticket) {
-        let Some(core) = self.core.as_mut() else {
-            return;
-        };
-        let Some(flight) = self.flights.get(ticket).copied() else {
-            return;
-        };
-        if flight.step == Step::Claimed {
-            core.log
-                .push_fate(flight.body, &Entry::Unanswered(flight.body));
-            self.resolve_behind_body(&flight, Answer::refusal(Problem::StoreUnavailable));
+    fn unavailable(&mut self, core: &mut Core, ticket: Ticket) {
+        let flight = self.flights.expect(ticket);
+        let request = flight.request;
+        match &flight.step {
+            Step::Claimed(_) => {
+                core.log
+                    .push_fate(request.body, &Entry::Unanswered(request.body));
+                let answer = Answer::refusal(Problem::StoreUnavailable);
+                self.resolve_behind_body(core, request, answer);
+            }
+            Step::Withdrawing(_) => {}
+            step => unreachable!("a claim is answered once: {step:?}"),
         }
         self.flights.end(ticket);
     }
 
     /// The answer needs no more than the body in the log. Bodies are asked for in log order, so the queue of waiting
     /// answers stays ordered only if an older body's answer waits like the newest.
-    fn resolve_behind_body(&mut self, flight: &Flight, answer: Answer) {
+    fn resolve_behind_body(&mut self, core: &Core, request: Request, answer: Answer) {
+        let Request { conn, reply, body } = request;
         let newest = self
             .waiting
             .back()
-            .map_or(flight.body.sequence, |&(needs, _)| needs);
-        let durable = self
-            .core
-            .as_ref()
-            .map(|core| core.log.durable())
-            .unwrap_or_default();
-        let needs = if flight.body.sequence <= durable {
-            flight.body.sequence
+            .map_or(body.sequence, |&(needs, _)| needs);
+        let needs = if body.sequence <= core.log.durable() {
+            body.sequence
         } else {
-            flight.body.sequence.max(newest)
+            body.sequence.max(newest)
         };
-        self.resolve(flight.conn, flight.reply, answer, needs);
+        self.resolve(core, conn, reply, answer, needs);
     }
 
-    /// Exists for a planted bug only: the claim was made before the signature was found invalid.
-    fn condemn(&mut self, ticket: Ticket) {
-        let Some(flight) = self.flights.get(ticket).copied() else {
-            return;
-        };
-        self.refuse_body(ticket, Problem::SignatureInvalid, "");
-        if let Some(core) = self.core.as_mut() {
-            core.owner.durable(
-                self.config.id,
-                ticket,
-                flight.candidate.key,
-                Epoch::EARLIER_RUNS,
-                &mut self.answers,
-            );
-        }
-    }
-
-    fn count_first_outcome(&self, flight: &Flight) {
+    fn count_first_outcome(&self, claim: &Claim) {
         let stats = self.stats();
-        let decided = &flight.candidate;
+        let decided = &claim.candidate;
         match decided.reason {
             0 => stats.accepted.add(1),
             reason => {
@@ -251,19 +212,18 @@ impl Shard {
             .d_hat_deviation
             .observe((d_hat - recomputed_d_hat).abs());
         stats.budget.observe(budget);
-        stats.coh_star.observe(f64::from(flight.coh_star));
-        stats.r.observe(f64::from(flight.r));
+        stats.coh_star.observe(f64::from(claim.coh_star));
+        stats.r.observe(f64::from(claim.r));
     }
 }
 
-fn decision_of<'a>(flight: &Flight, params: &'a str) -> Decision<'a> {
-    let decided = &flight.candidate;
+fn decision_of<'a>(body: Place, decided: &Decided, claim: &Claim, params: &'a str) -> Decision<'a> {
     Decision {
-        body: flight.body,
+        body,
         tenant: DEFAULT_TENANT,
-        pcs_id: flight.pcs_id,
-        digest: flight.digest,
-        key_id: flight.key_id,
+        pcs_id: claim.pcs_id,
+        digest: claim.digest,
+        key_id: claim.key_id,
         params,
         decided_at: decided.decided_at,
         expiry: decided.expiry,

@@ -1,8 +1,8 @@
 //! The graceful stop of one shard: readiness fails at once, serving goes on for a while, then listeners close, everything
 //! in flight is answered, and the shard says that it is idle. The keeper ends the process when all shards are.
 
-use super::Shard;
 use super::connections::Phase;
+use super::{Core, Ingress};
 use crate::event::{Now, Op, Outbox};
 use crate::keeper::messages::ToKeeper;
 
@@ -49,7 +49,7 @@ impl Drain {
     }
 }
 
-impl Shard {
+impl Ingress {
     /// Told once, a stop begins; told again, its delay is over, and idle connections are not waited for.
     pub(super) fn begin_drain(&mut self, now: Now) {
         if self.drain.is_on() {
@@ -68,14 +68,14 @@ impl Shard {
     }
 
     /// All shards are idle: the log gets its last mark.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&mut self, core: Option<&mut Core>) {
         self.drain.finishing = true;
-        if let Some(core) = self.core.as_mut() {
+        if let Some(core) = core {
             core.log.mark();
         }
     }
 
-    pub(super) fn progress_drain(&mut self, now: Now, outbox: &mut Outbox) {
+    pub(super) fn progress_drain(&mut self, core: Option<&Core>, now: Now, outbox: &mut Outbox) {
         self.drain.now_us = now.mono_us;
         if !self.drain.is_on() || now.mono_us < self.drain.closes_us {
             return;
@@ -110,18 +110,18 @@ impl Shard {
                 _ => {}
             }
         }
-        self.tell_keeper(outbox);
+        self.tell_keeper(core, outbox);
     }
 
-    fn tell_keeper(&mut self, outbox: &mut Outbox) {
-        let log_is_quiet = self.core.as_ref().is_none_or(|core| core.log.is_quiet());
+    fn tell_keeper(&mut self, core: Option<&Core>, outbox: &mut Outbox) {
+        let log_is_quiet = core.is_none_or(|core| core.log.is_quiet());
         let nobody_is_here = self.connections.open_count() == 0 && self.drain.queue_is_empty;
         let idle = nobody_is_here && self.flights.count() == 0 && log_is_quiet;
         if self.drain.finishing {
-            let marked = self.core.as_ref().is_none_or(|core| core.log.is_marked());
+            let marked = core.is_none_or(|core| core.log.is_marked());
             if log_is_quiet && marked && !self.drain.finished {
                 self.drain.finished = true;
-                if let Some(core) = self.core.as_ref() {
+                if let Some(core) = core {
                     outbox.ops.push(Op::Keeper(ToKeeper::Finished {
                         log: core.begin.log,
                         closed: core.log.in_use(),

@@ -1,50 +1,29 @@
 //! Requests in flight: admitted, their body in the log, not yet durably ended. Each owns one slot from admission to its
 //! end; a ticket with a generation names it across shards, so that a late answer never reaches another request.
 
-use crate::dedup::{Decided, Epoch};
+use crate::dedup::{Decided, Epoch, Key};
 use crate::event::ConnId;
 use crate::mesh::Ticket;
 use crate::wal::name::Place;
 
-/// How far a request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a request is, with what it has by then.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::large_enum_variant)] // they lie in a table that is made once; a box would be an allocation per request
 pub enum Step {
     /// Its body is in the open batch; it is not judged yet.
     Logged,
     /// Its claim is at the owner.
-    Claimed,
-    /// Its client got 503; the claim is being withdrawn.
-    Withdrawing,
+    Claimed(Claim),
+    /// Its client got 503; the claim is being withdrawn, and may still win.
+    Withdrawing(Claim),
     /// It won; its decision is in the log and not yet durable.
-    Decided,
+    Decided(Granted),
 }
 
-/// Most records that a request in flight adds to a log behind its body: that it is unanswered, and then its decision.
-pub const FATES_MAX: usize = 2;
-
-impl Step {
-    /// How many more records a request at this step may add to the log.
-    pub const fn fates_owed(self) -> usize {
-        match self {
-            Step::Logged | Step::Claimed => FATES_MAX,
-            Step::Withdrawing => 1,
-            Step::Decided => 0,
-        }
-    }
-}
-
-/// One request in flight.
+/// What a validly signed record claims its key with.
 #[derive(Clone, Copy, Debug)]
-pub struct Flight {
-    /// How far it is; only [`Flights::advance`] changes it.
-    pub step: Step,
-    /// Who asked.
-    pub conn: ConnId,
-    /// Which of the connection's answers is its.
-    pub reply: u64,
-    /// Its body in the log.
-    pub body: Place,
-    /// The outcome that it proposes (stamped when it has won).
+pub struct Claim {
+    /// The outcome that it proposes.
     pub candidate: Decided,
     /// The record's id.
     pub pcs_id: [u8; 32],
@@ -56,10 +35,51 @@ pub struct Flight {
     pub coh_star: f32,
     /// Claimed compressibility, for the statistics.
     pub r: f32,
-    /// Seal epoch of the segment that holds its decision.
-    pub epoch: Epoch,
     /// Answered 401 whatever its claim brings: exists only in builds with planted bugs.
     pub condemned: bool,
+}
+
+/// A claim that won: what its owner must learn once the decision is durable.
+#[derive(Clone, Copy, Debug)]
+pub struct Granted {
+    /// The key.
+    pub key: Key,
+    /// Seal epoch of the segment that holds the decision.
+    pub epoch: Epoch,
+}
+
+/// Most records that a request in flight adds to a log behind its body: that it is unanswered, and then its decision.
+pub const FATES_MAX: usize = 2;
+
+impl Step {
+    /// How many more records a request at this step may add to the log.
+    pub const fn fates_owed(&self) -> usize {
+        match self {
+            Step::Logged | Step::Claimed(_) => FATES_MAX,
+            Step::Withdrawing(_) => 1,
+            Step::Decided(_) => 0,
+        }
+    }
+}
+
+/// The request as the connection and the log know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Who asked.
+    pub conn: ConnId,
+    /// Which of the connection's answers is its.
+    pub reply: u64,
+    /// Its body in the log.
+    pub body: Place,
+}
+
+/// One request in flight.
+#[derive(Clone, Copy, Debug)]
+pub struct Flight {
+    /// Whose it is.
+    pub request: Request,
+    /// How far it is; only [`Flights`] changes it.
+    pub step: Step,
 }
 
 /// All requests in flight of one shard.
@@ -96,14 +116,16 @@ impl Flights {
     }
 
     /// Admits a request; there must be room.
-    pub fn admit(&mut self, flight: Flight) -> Ticket {
+    pub fn admit(&mut self, request: Request) -> Ticket {
         let Some(slot) = self.free.pop() else {
             unreachable!("admission checks for room first")
         };
         let (generation, place) = &mut self.slots[slot as usize];
+        assert!(place.is_none(), "a free slot holds no request");
         *generation = generation.wrapping_add(1);
-        self.fates_owed += flight.step.fates_owed();
-        *place = Some(flight);
+        let step = Step::Logged;
+        self.fates_owed += step.fates_owed();
+        *place = Some(Flight { request, step });
         Ticket {
             slot,
             generation: *generation,
@@ -111,34 +133,70 @@ impl Flights {
     }
 
     /// The request of this ticket, if it is still in flight.
-    pub fn get(&mut self, ticket: Ticket) -> Option<&mut Flight> {
-        let (generation, flight) = self.slots.get_mut(ticket.slot as usize)?;
-        if *generation == ticket.generation {
-            flight.as_mut()
-        } else {
-            None
+    pub fn get(&self, ticket: Ticket) -> Option<&Flight> {
+        let (generation, flight) = self.slots.get(ticket.slot as usize)?;
+        flight.as_ref().filter(|_| *generation == ticket.generation)
+    }
+
+    /// The request of this ticket. An owner answers each claim once, and a request ends only then: that it is gone is a
+    /// mistake of ours, and going on would leave its key pending for ever.
+    pub fn expect(&self, ticket: Ticket) -> &Flight {
+        match self.get(ticket) {
+            Some(flight) => flight,
+            None => unreachable!("request {ticket:?} ended before it was answered"),
         }
     }
 
-    /// Moves a request on to a step, if it is still in flight.
-    pub fn advance(&mut self, ticket: Ticket, step: Step) -> Option<&mut Flight> {
-        let (generation, flight) = self.slots.get_mut(ticket.slot as usize)?;
-        let flight = flight
-            .as_mut()
-            .filter(|_| *generation == ticket.generation)?;
-        self.fates_owed = self.fates_owed - flight.step.fates_owed() + step.fates_owed();
-        flight.step = step;
-        Some(flight)
+    /// Judged: its claim goes to the owner.
+    pub fn claimed(&mut self, ticket: Ticket, claim: &Claim) {
+        let flight = self.expect_mut(ticket);
+        assert!(matches!(flight.step, Step::Logged), "a request claims once");
+        flight.step = Step::Claimed(*claim); // it still owes as many records
+    }
+
+    /// Its client is answered 503: gives up its claim, if it has one that is not granted. Returns the request and its
+    /// claim.
+    pub fn withdraw(&mut self, ticket: Ticket) -> Option<(Request, Claim)> {
+        let Step::Claimed(claim) = self.get(ticket)?.step else {
+            return None;
+        };
+        let request = self.advance(ticket, Step::Withdrawing(claim));
+        Some((request, claim))
+    }
+
+    /// Its decision is in the log.
+    pub fn decided(&mut self, ticket: Ticket, granted: Granted) {
+        self.advance(ticket, Step::Decided(granted));
     }
 
     /// Ends a request.
     pub fn end(&mut self, ticket: Ticket) {
         let (generation, flight) = &mut self.slots[ticket.slot as usize];
-        let Some(ended) = flight.take().filter(|_| *generation == ticket.generation) else {
-            unreachable!("a request ends once")
-        };
-        self.fates_owed -= ended.step.fates_owed();
+        match flight {
+            Some(ended) if *generation == ticket.generation => {
+                self.fates_owed -= ended.step.fates_owed();
+                *flight = None;
+            }
+            _ => unreachable!("request {ticket:?} ends once"),
+        }
         self.free.push(ticket.slot);
+    }
+
+    fn expect_mut(&mut self, ticket: Ticket) -> &mut Flight {
+        let (generation, flight) = &mut self.slots[ticket.slot as usize];
+        match flight {
+            Some(flight) if *generation == ticket.generation => flight,
+            _ => unreachable!("request {ticket:?} ended before it was answered"),
+        }
+    }
+
+    fn advance(&mut self, ticket: Ticket, step: Step) -> Request {
+        let flight = self.expect_mut(ticket);
+        let (owed_before, owed) = (flight.step.fates_owed(), step.fates_owed());
+        flight.step = step;
+        let request = flight.request;
+        self.fates_owed = self.fates_owed - owed_before + owed;
+        request
     }
 }
 
@@ -147,9 +205,8 @@ mod tests {
     use super::*;
     use crate::wal::name::Sequence;
 
-    fn flight() -> Flight {
-        Flight {
-            step: Step::Logged,
+    fn request() -> Request {
+        Request {
             conn: ConnId {
                 slot: 0,
                 generation: 0,
@@ -159,13 +216,17 @@ mod tests {
                 sequence: Sequence(1),
                 index: 0,
             },
+        }
+    }
+
+    fn claim() -> Claim {
+        Claim {
             candidate: Decided::default(),
             pcs_id: [0; 32],
             digest: [0; 32],
             key_id: [0; 8],
             coh_star: 0.0,
             r: 0.0,
-            epoch: Epoch::EARLIER_RUNS,
             condemned: false,
         }
     }
@@ -173,20 +234,36 @@ mod tests {
     #[test]
     fn a_late_ticket_never_finds_the_next_request_in_its_slot() {
         let mut flights = Flights::new(1);
-        let first = flights.admit(flight());
+        let first = flights.admit(request());
         assert_eq!((flights.room(), flights.fates_owed()), (0, 2));
         flights.end(first);
-        let second = flights.admit(flight());
+        let second = flights.admit(request());
         assert_eq!(first.slot, second.slot);
         assert!(flights.get(first).is_none());
         assert!(flights.get(second).is_some());
-        assert!(flights.advance(first, Step::Decided).is_none());
+        assert!(flights.withdraw(first).is_none());
+        assert!(flights.withdraw(second).is_none(), "it has not claimed yet");
+        flights.claimed(second, &claim());
         assert_eq!(flights.fates_owed(), 2);
-        flights.advance(second, Step::Withdrawing);
+        assert!(flights.withdraw(second).is_some());
         assert_eq!(flights.fates_owed(), 1);
-        flights.advance(second, Step::Decided);
+        assert!(flights.withdraw(second).is_none(), "once");
+        let granted = Granted {
+            key: Key::default(),
+            epoch: Epoch::EARLIER_RUNS,
+        };
+        flights.decided(second, granted);
         assert_eq!(flights.fates_owed(), 0);
         flights.end(second);
         assert_eq!((flights.room(), flights.fates_owed()), (1, 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "ended before it was answered")]
+    fn an_answer_to_a_request_that_has_ended_stops_the_process() {
+        let mut flights = Flights::new(1);
+        let ticket = flights.admit(request());
+        flights.end(ticket);
+        flights.expect(ticket);
     }
 }

@@ -1,10 +1,10 @@
 //! Framing stage: cuts whole requests out of the bytes of connections and refuses what the head alone refuses. Request
 //! bodies stay where they are; nothing is logged or parsed here.
 
-use super::Shard;
 use super::answer::Answer;
 use super::config::Limits;
 use super::connections::{Connection, Owed, Phase, Reply};
+use super::{Core, Ingress};
 use crate::event::{Now, Op, Outbox};
 use crate::http::chunked::TRAILER_BYTES_MAX;
 use crate::http::{
@@ -24,22 +24,22 @@ pub(super) enum Step {
     Enough,
 }
 
-impl Shard {
-    pub(super) fn frame(&mut self, inbox: &mut [u8], now: Now) {
-        self.admit_waiting(now);
+impl Ingress {
+    pub(super) fn frame(&mut self, core: Option<&Core>, inbox: &mut [u8], now: Now) {
+        self.admit_waiting(core, now);
         for _ in 0..self.ready.len() {
             let Some(slot) = self.ready.pop_front() else {
                 break;
             };
             self.connections.at(slot).queued = false;
             self.touched.push(slot);
-            while matches!(self.frame_one(slot, inbox, now), Step::Again) {}
+            while matches!(self.frame_one(core, slot, inbox, now), Step::Again) {}
             self.after_framing(slot);
         }
         self.refuse_short_of_memory(now);
     }
 
-    fn frame_one(&mut self, slot: u32, inbox: &mut [u8], now: Now) -> Step {
+    fn frame_one(&mut self, core: Option<&Core>, slot: u32, inbox: &mut [u8], now: Now) -> Step {
         let limits = self.config.limits;
         let connection = self.connections.at(slot);
         if connection.room_due_us.is_some() {
@@ -81,9 +81,9 @@ impl Shard {
             },
         };
         if head.chunked {
-            return self.frame_chunks(slot, head, inbox, now);
+            return self.frame_chunks(core, slot, head, inbox, now);
         }
-        self.frame_body(slot, head, now)
+        self.frame_body(core, slot, head, now)
     }
 
     /// Judges a fresh head: `Ok` means that its body is wanted.
@@ -106,7 +106,7 @@ impl Shard {
     }
 
     /// The head is admitted: waits for the whole body, then cuts the request.
-    fn frame_body(&mut self, slot: u32, head: Head, now: Now) -> Step {
+    fn frame_body(&mut self, core: Option<&Core>, slot: u32, head: Head, now: Now) -> Step {
         let connection = self.connections.at(slot);
         let whole_len = connection.whole_bytes(&head);
         if connection.pending_bytes() < whole_len {
@@ -119,13 +119,20 @@ impl Shard {
             ..head
         };
         let complete_us = connection.complete_us(whole_len).unwrap_or(now.mono_us);
-        self.admit_whole(slot, head, complete_us, now);
+        self.admit_whole(core, slot, head, complete_us, now);
         Step::Again
     }
 
     /// The same for a body that is chunked: decodes what has come of it, in place. Once it is whole, the request is one
     /// with a length like any other.
-    fn frame_chunks(&mut self, slot: u32, head: Head, inbox: &mut [u8], now: Now) -> Step {
+    fn frame_chunks(
+        &mut self,
+        core: Option<&Core>,
+        slot: u32,
+        head: Head,
+        inbox: &mut [u8],
+        now: Now,
+    ) -> Step {
         let limits = self.config.limits.http;
         let connection = self.connections.at(slot);
         let body_started = connection.pending_bytes() > head.head_len;
@@ -145,7 +152,7 @@ impl Shard {
                     body_len: body_bytes as u64,
                     ..head
                 };
-                self.frame_body(slot, head, now)
+                self.frame_body(core, slot, head, now)
             }
             Decoded::Refused(problem) => self.refuse(slot, problem, Some(&head), now.mono_us),
         }

@@ -4,12 +4,12 @@
 use super::admit::{DEFAULT_TENANT, Logged};
 use super::answer::Answer;
 use super::config::Signing;
-use super::flights::Step;
-use super::{Core, Shard};
+use super::flights::{Claim, Request};
+use super::{Core, Ingress};
 use crate::dedup::Decided;
-use crate::event::{Now, Op, Outbox, ShardId};
+use crate::event::{Now, Outbox};
 use crate::http::Problem;
-use crate::mesh::{Message, Ticket};
+use crate::mesh::{Ticket, ToOwner};
 use crate::planted::{Bug, planted};
 use crate::wal::record::{Entry, Refused};
 use flk_contract::outcome::ENCODING;
@@ -23,39 +23,27 @@ use flk_contract::{
 enum Judged {
     /// The body is not a record that may claim its key.
     Refused(Problem, &'static str),
-    /// The record claims its key.
-    Claims(Claimant),
+    /// The record is validly signed and claims its key.
+    Claims(Claim),
 }
 
-/// A validly signed record, judged.
-struct Claimant {
-    candidate: Decided,
-    pcs_id: [u8; 32],
-    verified: Verified,
-    coh_star: f64,
-    r: f64,
-    condemned: bool,
-}
-
-impl Shard {
-    pub(super) fn judge_logged(&mut self, now: Now, outbox: &mut Outbox) {
+impl Ingress {
+    pub(super) fn judge_logged(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
         let mut logged = std::mem::take(&mut self.logged);
         for Logged { ticket, start, end } in logged.drain(..) {
-            match self.judge_body(start, end) {
-                Some(Judged::Refused(problem, field)) => self.refuse_body(ticket, problem, field),
-                Some(Judged::Claims(claimant)) => self.claim(ticket, &claimant, now, outbox),
-                None => {}
+            match self.judge_body(core, start, end) {
+                Judged::Refused(problem, field) => self.refuse_body(core, ticket, problem, field),
+                Judged::Claims(mut claim) => self.claim(core, ticket, &mut claim, now, outbox),
             }
         }
         self.logged = logged;
     }
 
-    fn judge_body(&mut self, start: usize, end: usize) -> Option<Judged> {
-        let core = self.core.as_ref()?;
+    fn judge_body(&mut self, core: &Core, start: usize, end: usize) -> Judged {
         let body = &core.log.open_bodies()[start..end];
         let record = match self.bench.parser.parse(body) {
             Ok(record) => record,
-            Err(malformed) => return Some(refusal_of(&malformed)),
+            Err(malformed) => return refusal_of(&malformed),
         };
         let verified = match self.config.signing.as_ref() {
             Signing::Keys(keys) => authenticate(&record, keys, &mut self.bench.scratch),
@@ -66,19 +54,19 @@ impl Shard {
             Err(_) if planted(Bug::DedupBeforeSignature) => {
                 match authenticate_unsigned(&record, &mut self.bench.scratch) {
                     Ok(verified) => (verified, true),
-                    Err(_) => return Some(Judged::Refused(Problem::SignatureInvalid, "")),
+                    Err(_) => return Judged::Refused(Problem::SignatureInvalid, ""),
                 }
             }
-            Err(_) => return Some(Judged::Refused(Problem::SignatureInvalid, "")),
+            Err(_) => return Judged::Refused(Problem::SignatureInvalid, ""),
         };
         let pcs_id = match check_identity(&record) {
             Ok(pcs_id) => pcs_id,
-            Err(_) if condemned => return Some(Judged::Refused(Problem::SignatureInvalid, "")),
+            Err(_) if condemned => return Judged::Refused(Problem::SignatureInvalid, ""),
             Err(IdentityMismatch::MerkleRoot) => {
-                return Some(Judged::Refused(Problem::InvalidField, "merkle_root"));
+                return Judged::Refused(Problem::InvalidField, "merkle_root");
             }
             Err(IdentityMismatch::PcsId) => {
-                return Some(Judged::Refused(Problem::PcsIdMismatch, ""));
+                return Judged::Refused(Problem::PcsIdMismatch, "");
             }
         };
         let outcome = judge(&record, &self.config.params, &mut self.bench.slopes);
@@ -88,83 +76,55 @@ impl Shard {
             params: core.params,
             ..candidate_of(&outcome, &verified)
         };
-        let (coh_star, r) = (record.coh_star, record.r);
-        Some(Judged::Claims(Claimant {
+        Judged::Claims(Claim {
             candidate,
             pcs_id,
-            verified,
-            coh_star,
-            r,
+            digest: verified.signing_digest,
+            key_id: verified.key.0,
+            coh_star: record.coh_star as f32,
+            r: record.r as f32,
             condemned,
-        }))
+        })
     }
 
     /// The body's fate is a refusal; the answer waits for both.
-    pub(super) fn refuse_body(&mut self, ticket: Ticket, problem: Problem, field: &'static str) {
-        let Some(core) = self.core.as_mut() else {
-            return;
-        };
-        let Some(flight) = self.flights.get(ticket).copied() else {
-            return;
-        };
+    pub(super) fn refuse_body(
+        &mut self,
+        core: &mut Core,
+        ticket: Ticket,
+        problem: Problem,
+        field: &'static str,
+    ) {
+        let Request { conn, reply, body } = self.flights.expect(ticket).request;
         let refused = Refused {
-            body: flight.body,
+            body,
             status: problem.status(),
             code: problem.number(),
         };
-        let needs = core.log.push_fate(flight.body, &Entry::Refused(refused));
+        let needs = core.log.push_fate(body, &Entry::Refused(refused));
         if problem == Problem::SignatureInvalid {
             self.stats().signature_errors.add(1);
         }
-        self.resolve(
-            flight.conn,
-            flight.reply,
-            Answer::Problem(problem, field),
-            needs,
-        );
+        let answer = Answer::Problem(problem, field);
+        self.resolve(core, conn, reply, answer, needs);
         self.flights.end(ticket);
     }
 
     /// Asks the owner of the key.
-    fn claim(&mut self, ticket: Ticket, claimant: &Claimant, now: Now, outbox: &mut Outbox) {
-        let Some(core) = self.core.as_mut() else {
-            return;
-        };
-        let Some(flight) = self.flights.advance(ticket, Step::Claimed) else {
-            return;
-        };
-        let now_s = core.begin.clock.at(now.mono_us);
-        flight.candidate = claimant.candidate;
-        flight.candidate.decided_at = now_s;
-        flight.pcs_id = claimant.pcs_id;
-        flight.digest = claimant.verified.signing_digest;
-        flight.key_id = claimant.verified.key.0;
-        flight.condemned = claimant.condemned;
-        flight.coh_star = claimant.coh_star as f32;
-        flight.r = claimant.r as f32;
-        let candidate = flight.candidate;
-        let owner = owner_of(core, &candidate);
-        if owner == self.config.id {
-            core.owner.claim(
-                owner,
-                ticket,
-                &candidate,
-                now_s,
-                &mut self.answers,
-                &mut self.reads,
-            );
-        } else {
-            self.claims_abroad += 1;
-            outbox
-                .ops
-                .push(Op::Message(owner, Message::Claim { ticket, candidate }));
-        }
+    fn claim(
+        &mut self,
+        core: &mut Core,
+        ticket: Ticket,
+        claim: &mut Claim,
+        now: Now,
+        outbox: &mut Outbox,
+    ) {
+        claim.candidate.decided_at = core.clock_s(now);
+        let candidate = claim.candidate;
+        self.flights.claimed(ticket, claim);
+        let message = ToOwner::Claim { ticket, candidate };
+        core.tell_owner(candidate.key, &message, now, outbox);
     }
-}
-
-/// The shard that arbitrates this key.
-pub(super) fn owner_of(core: &Core, candidate: &Decided) -> ShardId {
-    core.begin.owners[usize::from(candidate.key.partition())]
 }
 
 fn candidate_of(outcome: &Outcome, verified: &Verified) -> Decided {

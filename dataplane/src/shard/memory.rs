@@ -1,7 +1,7 @@
 //! Memory that connections hold between turns: that it stays within its bounds, and who goes first when others wait for
 //! it. Grants themselves are given in the framing stage; nothing here reads a request.
 
-use super::Shard;
+use super::Ingress;
 use super::connections::{Connection, Phase};
 use crate::event::{ConnId, Now};
 use crate::http::Problem;
@@ -35,7 +35,7 @@ fn is_slow(pace: u64, granted_bytes: usize, deadline_us: u64) -> bool {
     granted_bytes > 0 && pace.saturating_mul(deadline_us) < granted_bytes * 1_000_000
 }
 
-impl Shard {
+impl Ingress {
     /// Looks at a connection of a sweep: is it the slowest so far of those that hold others up?
     pub(super) fn compare_pace(&mut self, slot: u32, now: Now, slowest: &mut Slowest) {
         let (heads, bodies) = (
@@ -97,7 +97,7 @@ impl Shard {
         if self.unread.is_over_share(peer) {
             return slot;
         }
-        let Shard {
+        let Ingress {
             for_memory,
             connections,
             unread,

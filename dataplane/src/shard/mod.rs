@@ -13,6 +13,7 @@ mod admit;
 mod arrivals;
 mod budget;
 mod collect;
+mod core;
 mod decide;
 mod drain;
 mod frame;
@@ -32,34 +33,21 @@ use self::admit::Logged;
 use self::budget::Budget;
 use self::config::ShardConfig;
 use self::connections::{Connections, Source};
+use self::core::Core;
 use self::drain::Drain;
 use self::flights::Flights;
 use self::pressure::{Evicted, Order};
 use self::stall::Stall;
 use self::waiting::Waiting;
-use crate::dedup::claims::{Answer as ClaimAnswer, Owner, ReadWanted};
-use crate::dedup::key::KeyHash;
 use crate::event::{ConnId, ShardId};
 use crate::http::Date;
-use crate::keeper::messages::{Begin, Shortage};
+use crate::keeper::messages::Shortage;
 use crate::mesh::{Message, Ticket};
 use crate::wal::name::Sequence;
-use crate::wal::writer::LogWriter;
 use flk_contract::parse::Parser;
 use flk_contract::signals::theil_sen::SlopeCache;
 use flk_contract::signature::Scratch;
 use std::collections::VecDeque;
-
-/// What a shard has once the keeper has told it where its log is.
-#[derive(Debug)]
-struct Core {
-    begin: Box<Begin>,
-    log: LogWriter,
-    owner: Owner,
-    hash: KeyHash,
-    /// Index of the parameter set in force.
-    params: u16,
-}
 
 /// A request cut out of a connection's bytes, not yet in the log.
 #[derive(Debug)]
@@ -93,10 +81,18 @@ struct Bench {
 /// One shard.
 #[derive(Debug)]
 pub struct Shard {
+    ingress: Ingress,
+    /// `None` until the keeper has told it where its log is.
+    core: Option<Box<Core>>,
+}
+
+/// All of a shard but its log and its part of the dedup table: connections, and the requests on their way through the
+/// stages.
+#[derive(Debug)]
+struct Ingress {
     config: ShardConfig,
     connections: Connections,
     flights: Flights,
-    core: Option<Core>,
     bench: Bench,
 
     /// Recovery is over and submits may be admitted.
@@ -144,14 +140,7 @@ pub struct Shard {
     won: VecDeque<(Sequence, Ticket)>,
     /// Deadlines of admitted requests, ascending.
     deadlines: VecDeque<Deadline>,
-    answers: Vec<ClaimAnswer>,
-    reads: Vec<ReadWanted>,
-    /// Claims at other shards without an answer, and since when the oldest batch waits for them.
-    claims_abroad: u32,
-    batch_since_us: Option<u64>,
     swept_us: u64,
-    /// Last settled position that the keeper was told.
-    settled_told: Sequence,
     /// The time that answers of this turn carry.
     date: Date,
     body_text: Vec<u8>,
@@ -161,15 +150,23 @@ pub struct Shard {
 impl Shard {
     /// A shard that serves health only, until the keeper sends `Begin` and `Serve`.
     pub fn new(config: ShardConfig) -> Shard {
+        Shard {
+            ingress: Ingress::new(config),
+            core: None,
+        }
+    }
+}
+
+impl Ingress {
+    fn new(config: ShardConfig) -> Ingress {
         let limits = config.limits;
         let flights = limits.flights_max as usize;
         let connections = limits.connections_table();
         let page = &config.stats.shards[usize::from(config.id.0)];
         page.connections_max.set(u64::from(limits.connections_max));
-        Shard {
+        Ingress {
             connections: Connections::new(connections),
             flights: Flights::new(limits.flights_max),
-            core: None,
             bench: Bench {
                 parser: Parser::new(),
                 scratch: Scratch::default(),
@@ -201,12 +198,7 @@ impl Shard {
             waiting: VecDeque::with_capacity(flights),
             won: VecDeque::with_capacity(flights),
             deadlines: VecDeque::with_capacity(flights),
-            answers: Vec::with_capacity(flights),
-            reads: Vec::with_capacity(64),
-            claims_abroad: 0,
-            batch_since_us: None,
             swept_us: 0,
-            settled_told: Sequence::default(),
             date: Date::at(0),
             body_text: Vec::with_capacity(1024),
             page_text: String::with_capacity(16 * 1024),

@@ -1,6 +1,6 @@
 //! The order of the stages: the one place that knows it. Read top to bottom, this is the path of a record.
 
-use super::Shard;
+use super::{Core, Ingress, Shard};
 use crate::event::{Driver, Inbox, Next, Now, Outbox, Stage};
 
 impl Shard {
@@ -14,42 +14,83 @@ impl Shard {
         driver: &mut impl Driver,
         outbox: &mut Outbox,
     ) -> Next {
-        self.stats().turns.add(1);
+        let Shard { ingress, core } = self;
+        ingress.stats().turns.add(1);
         driver.probe(Stage::Collect);
-        self.collect(inbox, now, outbox);
-        self.watch_log(now, outbox);
+        ingress.collect(core, inbox, now, outbox);
+        let next = match core {
+            Some(core) => ingress.serve(core, inbox, now, driver, outbox),
+            None => ingress.serve_health(inbox, now, driver, outbox),
+        };
+        inbox.clear();
+        next
+    }
+}
+
+impl Ingress {
+    /// The rest of a turn of a shard whose log has begun.
+    fn serve(
+        &mut self,
+        core: &mut Core,
+        inbox: &mut Inbox,
+        now: Now,
+        driver: &mut impl Driver,
+        outbox: &mut Outbox,
+    ) -> Next {
+        self.watch_log(core, now, outbox);
 
         driver.probe(Stage::Durable);
-        self.announce_durable(now, outbox);
+        self.announce_durable(core, now, outbox);
 
         driver.probe(Stage::Frame);
-        self.frame(&mut inbox.bytes, now);
+        self.frame(Some(core), &mut inbox.bytes, now);
 
         driver.probe(Stage::Append);
-        self.append(&inbox.bytes, now, driver);
+        self.append(core, &inbox.bytes, now, driver);
         self.keep_unread(&inbox.bytes, now, outbox);
 
         driver.probe(Stage::Parse);
-        self.judge_logged(now, outbox);
+        self.judge_logged(core, now, outbox);
 
         driver.probe(Stage::Decide);
-        self.decide(now, outbox);
+        self.decide(core, outbox);
 
-        self.expire_deadlines(now, outbox);
+        // A withdrawn claim lets go of a key that another request waits for: what its owner says then is carried out in
+        // the same turn.
+        self.expire_deadlines(core, now, outbox);
         self.sweep(now, outbox);
-        self.progress_drain(now, outbox);
-        self.decide(now, outbox);
+        self.progress_drain(Some(core), now, outbox);
+        self.decide(core, outbox);
 
         driver.probe(Stage::Commit);
-        self.commit(now, outbox);
-        self.watch_log(now, outbox);
+        self.commit(core, now, outbox);
+        self.watch_log(core, now, outbox);
 
         driver.probe(Stage::Reply);
-        self.reply(now, outbox);
+        self.reply(Some(core), now, outbox);
 
         self.make_room(now, outbox);
-        self.background(now, outbox);
-        inbox.clear();
-        self.next(now)
+        self.background(core, now, outbox);
+        self.next(Some(core), now)
+    }
+
+    /// The same before the log has begun: nothing is admitted, and there is nothing that could become durable.
+    fn serve_health(
+        &mut self,
+        inbox: &mut Inbox,
+        now: Now,
+        driver: &mut impl Driver,
+        outbox: &mut Outbox,
+    ) -> Next {
+        driver.probe(Stage::Frame);
+        self.frame(None, &mut inbox.bytes, now);
+        self.keep_unread(&inbox.bytes, now, outbox);
+        self.sweep(now, outbox);
+        self.progress_drain(None, now, outbox);
+
+        driver.probe(Stage::Reply);
+        self.reply(None, now, outbox);
+        self.make_room(now, outbox);
+        self.next(None, now)
     }
 }

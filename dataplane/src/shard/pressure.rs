@@ -1,7 +1,7 @@
 //! Which connection is closed when there is no room for another one. It keeps the connections in order of how little is
 //! lost with them, the longest in that state first; it never gives up a request that is whole.
 
-use super::Shard;
+use super::Ingress;
 use super::connections::{Connection, Phase, Reply};
 use crate::event::{Now, Op, Outbox};
 use crate::keeper::messages::ToKeeper;
@@ -163,7 +163,7 @@ pub(super) struct Evicted {
     told_us: Option<u64>,
 }
 
-impl Shard {
+impl Ingress {
     /// Notes what a connection is doing after something happened on it.
     pub(super) fn note_rank(&mut self, slot: u32, now: Now) {
         let rank = Rank::of(self.connections.at(slot));

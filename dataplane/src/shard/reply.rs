@@ -1,9 +1,9 @@
 //! Reply stage, and the hand-over to the log before it. Answers become bytes here and leave in the order of the
 //! connection's requests, each only when the log is durable up to what it promises.
 
-use super::Shard;
 use super::answer::Answer;
 use super::connections::{Owed, Phase, Reply};
+use super::{Core, Ingress};
 use crate::dedup::Decided;
 use crate::event::{ConnId, Now, Op, Outbox};
 use crate::http::{Afterwards, CONTINUE, Common, respond};
@@ -12,32 +12,22 @@ use crate::planted::{Bug, planted};
 use crate::wal::name::Sequence;
 use flk_contract::hash::hex32;
 use flk_contract::outcome::write_outcome;
-use flk_contract::{Outcome, ParamsVersion, Reason, Regime};
+use flk_contract::{Outcome, Reason, Regime};
 
-impl Shard {
-    /// Hands the open batch to the log, unless it is worth waiting for claims outstanding at other shards.
-    pub(super) fn commit(&mut self, now: Now, outbox: &mut Outbox) {
-        let wait_until_us = self.claims_awaited_until_us();
-        let Some(core) = self.core.as_mut() else {
-            return;
-        };
-        if wait_until_us.is_some_and(|until_us| now.mono_us < until_us) {
-            return;
-        }
-        let clock_s = core.begin.clock.at(now.mono_us);
-        core.log.commit(now, clock_s, &mut outbox.ops);
-        if core.log.open_is_empty() {
-            self.batch_since_us = None;
-        }
+impl Ingress {
+    /// Hands the open batch to the log.
+    pub(super) fn commit(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
+        core.log
+            .commit(now, core.begin.clock.at(now.mono_us), &mut outbox.ops);
         let settled = core.log.settled_durably();
         // An idle log tells it too: where the disk is full, nothing else may ever let its segments go.
         let idle = core.log.is_quiet() && core.log.is_marked();
         // So does one that waits for its next segment: with few large batches to a segment, the step would keep segments
         // that may go, and there may be no room for the next one until they do.
         let waits = core.log.awaits_segment();
-        let worth_telling = settled.0 >= self.settled_told.0 + SETTLED_STEP || idle || waits;
-        if settled > self.settled_told && worth_telling {
-            self.settled_told = settled;
+        let worth_telling = settled.0 >= core.settled_told.0 + SETTLED_STEP || idle || waits;
+        if settled > core.settled_told && worth_telling {
+            core.settled_told = settled;
             outbox.ops.push(Op::Keeper(ToKeeper::Settled {
                 log: core.begin.log,
                 upto: settled,
@@ -45,32 +35,14 @@ impl Shard {
         }
     }
 
-    /// Until when the open batch waits for claims at other shards, if it does.
-    pub(super) fn claims_awaited_until_us(&self) -> Option<u64> {
-        let wait_us = self.config.limits.claim_wait_us;
-        let since_us = self.batch_since_us?;
-        (wait_us > 0 && self.claims_abroad > 0).then_some(since_us + wait_us)
-    }
-
-    /// Up to where the log is durable: what an answer may promise.
-    pub(super) fn promised_upto(&self) -> Sequence {
-        if planted(Bug::AckBeforeWrite) {
-            return Sequence(u64::MAX);
-        }
-        self.core
-            .as_ref()
-            .map(|core| core.log.durable())
-            .unwrap_or_default()
-    }
-
     /// Lets all answers go that are due.
-    pub(super) fn reply(&mut self, now: Now, outbox: &mut Outbox) {
+    pub(super) fn reply(&mut self, core: Option<&Core>, now: Now, outbox: &mut Outbox) {
         self.date.set(now.wall_us / 1_000_000);
-        let durable = self.promised_upto();
+        let durable = core.map(promised_upto).unwrap_or_default();
         let mut due = std::mem::take(&mut self.due);
         for conn in due.drain(..) {
             let start = outbox.bytes.len();
-            if self.release(conn, durable, now, outbox) {
+            if self.release(core, conn, durable, now, outbox) {
                 let end = outbox.bytes.len();
                 if end > start {
                     self.send(conn, start..end, outbox);
@@ -83,7 +55,14 @@ impl Shard {
     }
 
     /// Appends the bytes of every answer of a connection that may leave. `false`: the connection is gone.
-    fn release(&mut self, conn: ConnId, durable: Sequence, now: Now, outbox: &mut Outbox) -> bool {
+    fn release(
+        &mut self,
+        core: Option<&Core>,
+        conn: ConnId,
+        durable: Sequence,
+        now: Now,
+        outbox: &mut Outbox,
+    ) -> bool {
         let start = outbox.bytes.len();
         loop {
             let held_back = self.must_hold_back(conn, outbox.bytes.len() - start);
@@ -126,7 +105,7 @@ impl Shard {
                 (false, true) => Afterwards::KeepAlive,
                 (false, false) => Afterwards::GoesOn,
             };
-            let status = self.write_answer(answer, afterwards, owed.head_only, outbox);
+            let status = self.write_answer(core, answer, afterwards, owed.head_only, outbox);
             let latency_s = now.mono_us.saturating_sub(owed.since_us) as f64 / 1e6;
             let stats = self.stats();
             stats.answered(status);
@@ -136,6 +115,7 @@ impl Shard {
 
     fn write_answer(
         &mut self,
+        core: Option<&Core>,
         answer: Answer,
         afterwards: Afterwards,
         head_only: bool,
@@ -156,7 +136,7 @@ impl Shard {
                 self.body_text.clear();
                 let hex = hex32(&pcs_id);
                 let hex = std::str::from_utf8(&hex).unwrap_or_default();
-                let outcome = self.outcome_of(&decided);
+                let outcome = outcome_of(core, &decided);
                 let written = write_outcome(decided.encoding, &outcome, hex, &mut self.body_text);
                 assert!(
                     written.is_ok(),
@@ -176,23 +156,6 @@ impl Shard {
             }
             Answer::Service(route) => self.write_page(route, afterwards, head_only, out),
             Answer::Continue => 100,
-        }
-    }
-
-    /// The outcome that a stored decision spells.
-    fn outcome_of(&self, decided: &Decided) -> Outcome {
-        let [d_hat, recomputed_d_hat, budget, recomputed_budget] = decided.numbers;
-        let params = self.core.as_ref().map(|core| &core.begin.params);
-        let params_version: Option<ParamsVersion> =
-            params.and_then(|known| known.get(usize::from(decided.params)).copied());
-        Outcome {
-            escalated: Reason::from_code(decided.reason),
-            d_hat,
-            recomputed_d_hat,
-            budget,
-            recomputed_budget,
-            regime: Regime::from_code(decided.regime).unwrap_or(Regime::Mixed),
-            params_version: params_version.unwrap_or_default(),
         }
     }
 
@@ -241,3 +204,28 @@ impl Shard {
 
 /// The keeper is told of settled bodies each time that many more batches are settled, and when the log is idle.
 const SETTLED_STEP: u64 = 64;
+
+/// Up to where the log is durable: what an answer may promise.
+pub(super) fn promised_upto(core: &Core) -> Sequence {
+    if planted(Bug::AckBeforeWrite) {
+        return Sequence(u64::MAX);
+    }
+    core.log.durable()
+}
+
+/// The outcome that a stored decision spells.
+fn outcome_of(core: Option<&Core>, decided: &Decided) -> Outcome {
+    let Some(core) = core else {
+        unreachable!("an outcome before the log has begun");
+    };
+    let [d_hat, recomputed_d_hat, budget, recomputed_budget] = decided.numbers;
+    Outcome {
+        escalated: Reason::from_code(decided.reason),
+        d_hat,
+        recomputed_d_hat,
+        budget,
+        recomputed_budget,
+        regime: Regime::from_code(decided.regime).unwrap_or(Regime::Mixed),
+        params_version: core.params_version(decided.params),
+    }
+}

@@ -1,11 +1,11 @@
 //! The service endpoints: health, readiness, version and metrics. They read counters and flags and change nothing.
 
-use super::Shard;
+use super::Ingress;
 use crate::http::{Afterwards, Common, Head, Problem, Route, respond};
 use crate::keeper::messages::Shortage;
 use crate::stats::exposition;
 
-impl Shard {
+impl Ingress {
     /// Why this shard takes no records now; `None`: it does.
     pub(super) fn unready(&self) -> Option<Problem> {
         if self.drain.is_on() {
@@ -19,7 +19,7 @@ impl Shard {
 
     /// Why no record is admitted now, whoever sends it.
     pub(super) fn shut(&self) -> Option<Problem> {
-        if self.core.is_none() || !self.loaded {
+        if !self.loaded {
             // Also between the beginning of the log and the end of recovery: nothing is known of memory yet.
             return Some(Problem::Starting);
         }

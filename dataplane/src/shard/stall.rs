@@ -2,9 +2,9 @@
 //! for too long. It is told to the peers, so that readiness is one answer for the process. It never changes what is admitted:
 //! a request that waits has its own deadline.
 
-use super::Shard;
+use super::{Core, Ingress};
 use crate::event::{Now, Op, Outbox, ShardId};
-use crate::mesh::Message;
+use crate::mesh::{Message, ToPeers};
 use crate::wal::name::Sequence;
 
 /// What this shard knows of its log's progress.
@@ -32,19 +32,16 @@ impl Stall {
         self.shards.contains(&true)
     }
 
-    /// What a peer says of its log.
-    pub(super) fn heard(&mut self, from: ShardId, stalled: bool) {
+    /// A peer's log stands still, or moves again.
+    pub(super) fn on_message(&mut self, from: ShardId, stalled: bool) {
         self.shards[usize::from(from.0)] = stalled;
     }
 }
 
-impl Shard {
+impl Ingress {
     /// Looks whether the durable prefix moved, and tells the peers when the answer changed.
-    pub(super) fn watch_log(&mut self, now: Now, outbox: &mut Outbox) {
+    pub(super) fn watch_log(&mut self, core: &Core, now: Now, outbox: &mut Outbox) {
         let me = self.id();
-        let Some(core) = self.core.as_ref() else {
-            return;
-        };
         let stall = &mut self.stall;
         let moved = core.log.durable() != stall.durable;
         stall.durable = core.log.durable();
@@ -63,7 +60,7 @@ impl Shard {
         }
         *mine = stalled;
         for peer in (0..self.config.shards).map(ShardId).filter(|it| *it != me) {
-            let message = Message::Stalled(stalled);
+            let message = Message::ToPeers(ToPeers::Stalled(stalled));
             outbox.ops.push(Op::Message(peer, message));
         }
     }

@@ -3,14 +3,12 @@
 
 use super::answer::Answer;
 use super::connections::{Owed, Phase, Reply};
-use super::flights::Step;
-use super::judge::owner_of;
 use super::memory::Slowest;
-use super::{Deadline, Shard};
+use super::{Core, Deadline, Ingress};
 use crate::event::{ConnId, Next, Now, Op, Outbox, ShardId};
 use crate::http::Problem;
 use crate::keeper::messages::ToKeeper;
-use crate::mesh::{Message, Ticket};
+use crate::mesh::{Message, Ticket, ToOwner, ToPeers};
 use crate::wal::name::Sequence;
 use crate::wal::record::Entry;
 
@@ -19,53 +17,37 @@ const SWEEP_US: u64 = 100_000;
 /// While the table is nearly full, turns are at most this far apart.
 const PRESSED_TURN_US: u64 = 2_000;
 
-impl Shard {
+impl Ingress {
     /// Requests that waited too long: 503 now, and their claims are withdrawn.
-    pub(super) fn expire_deadlines(&mut self, now: Now, outbox: &mut Outbox) {
+    pub(super) fn expire_deadlines(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
         while let Some(deadline) = self
             .deadlines
             .pop_front_if(|deadline| deadline.due_us <= now.mono_us)
         {
-            self.withdraw(deadline.ticket, outbox);
-            if self.is_unanswerable(&deadline) {
+            self.withdraw(core, deadline.ticket, now, outbox);
+            if self.is_unanswerable(Some(core), &deadline) {
                 let answer = Answer::refusal(Problem::DeadlineExceeded);
-                self.resolve(deadline.conn, deadline.reply, answer, Sequence::default());
+                let needs = Sequence::default();
+                self.resolve(core, deadline.conn, deadline.reply, answer, needs);
             }
         }
     }
 
     /// Gives up the claim of a request, if it has one that is not granted.
-    fn withdraw(&mut self, ticket: Ticket, outbox: &mut Outbox) {
-        let Some(core) = self.core.as_mut() else {
-            return;
-        };
-        let claimed = self
-            .flights
-            .get(ticket)
-            .is_some_and(|flight| flight.step == Step::Claimed);
-        if !claimed {
-            return;
-        }
-        let Some(flight) = self.flights.advance(ticket, Step::Withdrawing).copied() else {
+    fn withdraw(&mut self, core: &mut Core, ticket: Ticket, now: Now, outbox: &mut Outbox) {
+        let Some((request, claim)) = self.flights.withdraw(ticket) else {
             return;
         };
         core.log
-            .push_fate(flight.body, &Entry::Unanswered(flight.body));
-        let owner = owner_of(core, &flight.candidate);
-        let key = flight.candidate.key;
-        if owner == self.config.id {
-            core.owner.withdraw(owner, ticket, key, &mut self.answers);
-        } else {
-            self.claims_abroad += 1;
-            outbox
-                .ops
-                .push(Op::Message(owner, Message::Withdraw { ticket, key }));
-        }
+            .push_fate(request.body, &Entry::Unanswered(request.body));
+        let key = claim.candidate.key;
+        let message = ToOwner::Withdraw { ticket, key };
+        core.tell_owner(key, &message, now, outbox);
     }
 
     /// Whether the request has no answer that may leave: none at all, or one that waits for the log.
-    fn is_unanswerable(&mut self, deadline: &Deadline) -> bool {
-        let durable = self.core.as_ref().map(|core| core.log.durable());
+    fn is_unanswerable(&mut self, core: Option<&Core>, deadline: &Deadline) -> bool {
+        let durable = core.map(|core| core.log.durable());
         let Some(connection) = self.connections.get(deadline.conn) else {
             return false;
         };
@@ -185,13 +167,10 @@ impl Shard {
     }
 
     /// Bounded work that no answer waits for.
-    pub(super) fn background(&mut self, now: Now, outbox: &mut Outbox) {
+    pub(super) fn background(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
         let me = self.id();
         let shards = self.config.shards;
-        let Some(core) = self.core.as_mut() else {
-            return;
-        };
-        core.owner.step(core.begin.clock.at(now.mono_us));
+        core.owner.step(core.clock_s(now));
         if let Some(version) = core.owner.take_switched() {
             outbox.ops.push(Op::Keeper(ToKeeper::Switched { version }));
         }
@@ -201,9 +180,8 @@ impl Shard {
             *mine = pressed;
             outbox.ops.push(Op::Keeper(ToKeeper::Pressed(pressed)));
             for peer in (0..shards).map(ShardId).filter(|peer| *peer != me) {
-                outbox
-                    .ops
-                    .push(Op::Message(peer, Message::Pressure(pressed)));
+                let message = Message::ToPeers(ToPeers::Pressure(pressed));
+                outbox.ops.push(Op::Message(peer, message));
             }
         }
         let stats = &self.config.stats.shards[usize::from(me.0)];
@@ -223,27 +201,28 @@ impl Shard {
     }
 
     /// When to take the next turn if nothing happens before.
-    pub(super) fn next(&mut self, now: Now) -> Next {
+    pub(super) fn next(&mut self, core: Option<&Core>, now: Now) -> Next {
         while let Some(deadline) = self.deadlines.front().copied() {
-            if self.flights.get(deadline.ticket).is_some() || self.is_unanswerable(&deadline) {
+            if self.flights.get(deadline.ticket).is_some() || self.is_unanswerable(core, &deadline)
+            {
                 break;
             }
             self.deadlines.pop_front();
         }
         // A full batch or a full table of flights empties by an event; the batch just handed over has done so already.
-        let may_frame = !self.ready.is_empty() || self.has_room_for_the_first();
-        if may_frame || !self.answers.is_empty() || !self.due.is_empty() {
+        let may_frame = !self.ready.is_empty() || self.has_room_for_the_first(core);
+        let answers = core.is_some_and(|core| !core.answers.is_empty());
+        if may_frame || answers || !self.due.is_empty() {
             return Next::Now;
         }
         let far_us = now.mono_us + 10_000_000;
         let mut at_us = far_us;
         let mut sooner =
             |candidate_us: Option<u64>| at_us = at_us.min(candidate_us.unwrap_or(far_us));
-        sooner(self.core.as_ref().and_then(|core| core.log.mark_due_us()));
+        sooner(core.and_then(|core| core.log.mark_due_us()));
         sooner(self.deadlines.front().map(|deadline| deadline.due_us));
         sooner(self.for_room.first().map(|waiter| waiter.due_us));
         sooner(self.for_memory.first().map(|waiter| waiter.due_us));
-        sooner(self.claims_awaited_until_us());
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());
         sooner(self.make_room_again_us(now));

@@ -4,7 +4,7 @@
 
 use super::connections::{Owed, Phase, Reply};
 use super::flights::FATES_MAX;
-use super::{Framed, Shard};
+use super::{Core, Framed, Ingress};
 use crate::event::{ConnId, Now};
 use crate::http::{Head, Problem};
 use crate::wal::batch::Ahead;
@@ -63,12 +63,12 @@ impl Waiting {
     }
 }
 
-impl Shard {
+impl Ingress {
     /// Whether the open batch and the table of flights take one more body behind those framed in this turn, with room left
     /// for whatever all requests in flight may still say: a batch stays open for as long as the disk is stuck.
-    fn has_room_for(&self, body_len: usize) -> bool {
-        let Some(core) = self.core.as_ref() else {
-            return false;
+    fn has_room_for(&self, core: Option<&Core>, body_len: usize) -> bool {
+        let Some(core) = core else {
+            unreachable!("no submission is admitted before the log has begun");
         };
         let ahead = Ahead {
             bodies: self.framed.len(),
@@ -80,17 +80,24 @@ impl Shard {
     }
 
     /// Whether the request that has waited longest could be taken.
-    pub(super) fn has_room_for_the_first(&mut self) -> bool {
+    pub(super) fn has_room_for_the_first(&mut self, core: Option<&Core>) -> bool {
         let Some(waiter) = self.for_room.first() else {
             return false;
         };
         let head = self.connections.at(waiter.conn.slot).head;
-        head.is_some_and(|head| self.has_room_for(head.body_len as usize))
+        head.is_some_and(|head| self.has_room_for(core, head.body_len as usize))
     }
 
     /// A whole request, complete since `complete_us`: taken, or kept waiting behind those that were complete before, or
     /// refused where its time is over.
-    pub(super) fn admit_whole(&mut self, slot: u32, head: Head, complete_us: u64, now: Now) {
+    pub(super) fn admit_whole(
+        &mut self,
+        core: Option<&Core>,
+        slot: u32,
+        head: Head,
+        complete_us: u64,
+        now: Now,
+    ) {
         let due_us = complete_us + self.config.limits.deadline_us;
         let is_later = self
             .for_room
@@ -98,7 +105,7 @@ impl Shard {
             .is_some_and(|first| first.due_us <= due_us);
         if due_us <= now.mono_us {
             self.refuse(slot, Problem::WalUnavailable, Some(&head), complete_us);
-        } else if is_later || !self.has_room_for(head.body_len as usize) {
+        } else if is_later || !self.has_room_for(core, head.body_len as usize) {
             let connection = self.connections.at(slot);
             connection.head = Some(head);
             connection.room_due_us = Some(due_us);
@@ -110,10 +117,10 @@ impl Shard {
     }
 
     /// Takes those that waited, in their order and while there is room, and refuses whose time is over.
-    pub(super) fn admit_waiting(&mut self, now: Now) {
+    pub(super) fn admit_waiting(&mut self, core: Option<&Core>, now: Now) {
         while let Some(Waiter { due_us, conn }) = self.for_room.first() {
             let is_over = due_us <= now.mono_us;
-            if !is_over && !self.has_room_for_the_first() {
+            if !is_over && !self.has_room_for_the_first(core) {
                 return;
             }
             self.leave_room_queue(conn.slot);

@@ -5,7 +5,7 @@ use flk_dataplane::event::{
     ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, Peer, ReadId, ShardId, Stop,
 };
 use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
-use flk_dataplane::mesh::{Message, Ticket};
+use flk_dataplane::mesh::{Message, Ticket, ToReceiver};
 use flk_dataplane::wal::buffer::Blocks;
 use std::collections::HashMap;
 
@@ -285,7 +285,7 @@ impl PingPong {
             slot: self.seen,
             generation: 0,
         };
-        let message = Message::Withdrawn { ticket };
+        let message = Message::ToReceiver(ToReceiver::Withdrawn { ticket });
         outbox.ops.push(Op::Message(self.peer, message));
     }
 }

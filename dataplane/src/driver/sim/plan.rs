@@ -156,7 +156,6 @@ impl Scenario {
             flights_max: dice.between(4, 20) as u32,
             pipeline_max: dice.pick(&[2, 8, 64]),
             deadline_us,
-            claim_wait_us: dice.pick(&[0, 0, 50]),
             ..Limits::default()
         };
         let quiet = dice.chance(1500);

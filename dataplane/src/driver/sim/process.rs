@@ -12,7 +12,7 @@ use crate::keeper::Keeper;
 use crate::keeper::messages::{ToKeeper, ToShard};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
-use crate::mesh::Message;
+use crate::mesh::{Message, ToOwner, ToReceiver};
 use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, Signing};
 use crate::sim_trace;
@@ -375,8 +375,10 @@ impl World {
                     to.0
                 );
                 match message {
-                    Message::Claim { .. } => self.counts.one(Count::MeshClaims),
-                    Message::Withdrawn { .. } => self.counts.one(Count::Withdrawn),
+                    Message::ToOwner(ToOwner::Claim { .. }) => self.counts.one(Count::MeshClaims),
+                    Message::ToReceiver(ToReceiver::Withdrawn { .. }) => {
+                        self.counts.one(Count::Withdrawn)
+                    }
                     _ => {}
                 }
                 let rare_us = self.scenario.mesh_rare_us;

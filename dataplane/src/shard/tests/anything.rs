@@ -245,11 +245,17 @@ impl Play {
         }
         for (at, shard) in self.room.shards.iter_mut().enumerate() {
             assert_eq!(
-                (shard.flights.count(), shard.flights.fates_owed()),
+                (
+                    shard.ingress.flights.count(),
+                    shard.ingress.flights.fates_owed()
+                ),
                 (0, 0),
                 "{at}"
             );
-            assert!(shard.for_room.first().is_none() && shard.for_memory.first().is_none());
+            assert!(
+                shard.ingress.for_room.first().is_none()
+                    && shard.ingress.for_memory.first().is_none()
+            );
         }
         let fresh = self.room.connect(0);
         self.room.send(0, fresh, post(&record(99)).as_bytes());

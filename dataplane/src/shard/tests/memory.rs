@@ -19,7 +19,7 @@ fn large(bytes: usize) -> String {
 
 /// Bytes in the receive buffers of all connections and in those kept for the next ones.
 fn kept_bytes(room: &mut Room) -> usize {
-    room.shards[0].connections.kept_bytes()
+    room.shards[0].ingress.connections.kept_bytes()
 }
 
 proptest! {
@@ -37,7 +37,7 @@ proptest! {
             config.limits.flights_max = 8;
         });
         room.begin();
-        let bound = room.shards[0].config.limits.kept_bytes_max();
+        let bound = room.shards[0].ingress.config.limits.kept_bytes_max();
         let peer = |at: usize| Peer(at as u64 / 10);
         let mut conns: Vec<ConnId> = (0..40).map(|at| room.connect_from(0, peer(at))).collect();
         room.run();
@@ -66,10 +66,10 @@ proptest! {
             room.event(0, Event::Broken(conn));
         }
         room.run();
-        prop_assert_eq!(room.shards[0].unread.held_bytes(), 0);
-        prop_assert_eq!(room.shards[0].unsent_bytes, 0);
-        prop_assert_eq!(room.shards[0].heads.held_bytes(), 0);
-        prop_assert_eq!(room.shards[0].bodies.held_bytes(), 0);
+        prop_assert_eq!(room.shards[0].ingress.unread.held_bytes(), 0);
+        prop_assert_eq!(room.shards[0].ingress.unsent_bytes, 0);
+        prop_assert_eq!(room.shards[0].ingress.heads.held_bytes(), 0);
+        prop_assert_eq!(room.shards[0].ingress.bodies.held_bytes(), 0);
     }
 }
 
@@ -276,7 +276,7 @@ fn clients_that_take_no_answers_hold_no_more_than_is_known_before() {
     for conn in deaf {
         assert_eq!(statuses(&room.heard(0, conn)), [200; 120]);
     }
-    assert_eq!(room.shards[0].unsent_bytes, 0);
+    assert_eq!(room.shards[0].ingress.unsent_bytes, 0);
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl Bench {
         bench
     }
 
-    fn claim(&mut self, slot: u32, candidate: &Decided, now_s: u32) -> Vec<Message> {
+    fn claim(&mut self, slot: u32, candidate: &Decided, now_s: u32) -> Vec<ToReceiver> {
         self.owner.claim(
             ShardId(0),
             ticket(slot),
@@ -137,7 +137,7 @@ impl Bench {
         self.said()
     }
 
-    fn read(&mut self, now_s: u32) -> Vec<Message> {
+    fn read(&mut self, now_s: u32) -> Vec<ToReceiver> {
         let read = self.reads.remove(0);
         let bytes = Ok(self.disk.read(&read));
         self.owner
@@ -145,7 +145,7 @@ impl Bench {
         self.said()
     }
 
-    fn read_fails(&mut self, now_s: u32) -> Vec<Message> {
+    fn read_fails(&mut self, now_s: u32) -> Vec<ToReceiver> {
         let read = self.reads.remove(0);
         self.owner.read_done(
             read.id,
@@ -157,7 +157,7 @@ impl Bench {
         self.said()
     }
 
-    fn durable(&mut self, slot: u32, number: u32) -> Vec<Message> {
+    fn durable(&mut self, slot: u32, number: u32) -> Vec<ToReceiver> {
         self.owner.durable(
             ShardId(0),
             ticket(slot),
@@ -168,27 +168,27 @@ impl Bench {
         self.said()
     }
 
-    fn withdraw(&mut self, slot: u32, number: u32) -> Vec<Message> {
+    fn withdraw(&mut self, slot: u32, number: u32) -> Vec<ToReceiver> {
         self.owner
             .withdraw(ShardId(0), ticket(slot), key(number), &mut self.out);
         self.said()
     }
 
-    fn said(&mut self) -> Vec<Message> {
+    fn said(&mut self) -> Vec<ToReceiver> {
         self.out.drain(..).map(|answer| answer.message).collect()
     }
 }
 
-fn won(slot: u32, decided_at: u32) -> Message {
-    Message::Won {
+fn won(slot: u32, decided_at: u32) -> ToReceiver {
+    ToReceiver::Won {
         ticket: ticket(slot),
         decided_at,
         expiry: decided_at + TTL_S,
     }
 }
 
-fn unavailable(slot: u32) -> Message {
-    Message::Unavailable {
+fn unavailable(slot: u32) -> ToReceiver {
+    ToReceiver::Unavailable {
         ticket: ticket(slot),
     }
 }
@@ -200,7 +200,7 @@ fn any_bit_of_the_digest_tag_makes_a_conflict() {
     assert_eq!(bench.claim(0, &candidate(5, tag), 100), [won(0, 100)]);
     assert_eq!(bench.durable(0, 5), []);
     let mut conflicts = |told: u64| match bench.claim(1, &candidate(5, told), 101)[..] {
-        [Message::Existing { conflict, .. }] => conflict,
+        [ToReceiver::Existing { conflict, .. }] => conflict,
         ref other => panic!("{other:?}"),
     };
     assert!(!conflicts(tag));
@@ -221,7 +221,7 @@ fn duplicates_hear_nothing_before_the_first_is_durable_and_then_in_order() {
         epoch: Epoch::of(3),
         ..candidate(5, 10)
     };
-    let existing = |slot, conflict| Message::Existing {
+    let existing = |slot, conflict| ToReceiver::Existing {
         ticket: ticket(slot),
         outcome,
         conflict,
@@ -258,7 +258,7 @@ fn a_withdrawn_duplicate_is_told_so_and_nothing_more() {
     }
     for slot in [2, 3, 1] {
         let ticket = ticket(slot);
-        assert_eq!(bench.withdraw(slot, 5), [Message::Withdrawn { ticket }]);
+        assert_eq!(bench.withdraw(slot, 5), [ToReceiver::Withdrawn { ticket }]);
         assert_eq!(bench.withdraw(slot, 5), []);
     }
     bench.claim(4, &candidate(5, 10), 101);
@@ -282,7 +282,7 @@ fn the_first_live_entry_from_the_newest_slice_on_answers() {
     assert_eq!(bench.claim(0, &candidate(5, 1), 100), []);
     assert_eq!(bench.read(100), [], "expired in the newest: goes on");
     let said = bench.read(100);
-    let [Message::Existing { outcome, .. }] = said[..] else {
+    let [ToReceiver::Existing { outcome, .. }] = said[..] else {
         panic!("{said:?}");
     };
     assert_eq!(outcome.decided_at, 2);
@@ -296,7 +296,7 @@ fn a_read_error_is_told_to_all_and_never_taken_for_a_miss() {
     bench.claim(1, &candidate(5, 1), 100);
     assert_eq!(bench.read_fails(100), [unavailable(0), unavailable(1)]);
     bench.claim(2, &candidate(5, 1), 100);
-    assert!(matches!(bench.read(100)[..], [Message::Existing { .. }]));
+    assert!(matches!(bench.read(100)[..], [ToReceiver::Existing { .. }]));
     assert_eq!(bench.owner.counters().read_errors, 1);
 }
 

@@ -25,7 +25,7 @@ impl Twin {
 
     fn existing((to, ticket, candidate): Waiting, outcome: Decided) -> Answer {
         let conflict = candidate.digest_tag != outcome.digest_tag;
-        let message = Message::Existing {
+        let message = ToReceiver::Existing {
             ticket,
             outcome,
             conflict,
@@ -48,7 +48,7 @@ impl Twin {
         first.2.expiry = now_s + TTL_S;
         let (to, ticket, decided) = *first;
         self.granted.insert(key, queue);
-        let message = Message::Won {
+        let message = ToReceiver::Won {
             ticket,
             decided_at: decided.decided_at,
             expiry: decided.expiry,
@@ -83,7 +83,7 @@ impl Twin {
         }
         let unavailable = |(to, ticket, _): Waiting| Answer {
             to,
-            message: Message::Unavailable { ticket },
+            message: ToReceiver::Unavailable { ticket },
         };
         queue.into_iter().map(unavailable).collect()
     }
@@ -102,7 +102,7 @@ impl Twin {
             return Vec::new();
         };
         queue.remove(first + at);
-        let message = Message::Withdrawn { ticket };
+        let message = ToReceiver::Withdrawn { ticket };
         vec![Answer { to: from, message }]
     }
 

@@ -1,0 +1,123 @@
+//! What a shard has once its log has begun: the log, its partitions of the dedup table, and the expiry clock. Before that
+//! a shard serves health only; every stage of a record gets this as an argument, so that none of them can run without it.
+
+use super::config::{BATCH_BLOCKS_BYTES, ShardConfig};
+use crate::dedup::claims::{Answer, Owner, OwnerConfig, ReadWanted};
+use crate::dedup::key::KeyHash;
+use crate::dedup::{Epoch, Key};
+use crate::event::{Now, Op, Outbox, ShardId};
+use crate::keeper::messages::Begin;
+use crate::mesh::{Message, ToOwner};
+use crate::wal::batch::{self, OpenBatch};
+use crate::wal::buffer::Blocks;
+use crate::wal::name::Sequence;
+use crate::wal::writer::LogWriter;
+use flk_contract::ParamsVersion;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub me: ShardId,
+    pub begin: Box<Begin>,
+    pub log: LogWriter,
+    pub owner: Owner,
+    pub hash: KeyHash,
+    /// Index of the parameter set in force.
+    pub params: u16,
+    /// What the owner said and the deciding stage has not carried out.
+    pub answers: Vec<Answer>,
+    /// Blocks of slices that the owner asked for.
+    pub reads: Vec<ReadWanted>,
+    /// Last settled position that the keeper was told.
+    pub settled_told: Sequence,
+}
+
+impl Core {
+    pub(super) fn new(config: &ShardConfig, begin: Box<Begin>) -> Core {
+        let limits = config.limits;
+        let partitions = begin
+            .owners
+            .iter()
+            .enumerate()
+            .filter(|&(_, owner)| *owner == config.id);
+        let mut mine = partitions.map(|(partition, _)| partition as u16);
+        let first = mine.next().unwrap_or(0);
+        let range = first..mine.next_back().map_or(first + 1, |last| last + 1);
+        let owner = Owner::new(OwnerConfig {
+            partitions: range,
+            table_bytes_max: config.dedup_bytes_max,
+            claims_max: limits.flights_max * u32::from(config.shards),
+            ttl_s: config.ttl_s,
+        });
+        let open = OpenBatch::new(batch::Limits::default());
+        let blocks = Box::new(Blocks::with_capacity(BATCH_BLOCKS_BYTES));
+        let log = LogWriter::new(&begin, open, blocks);
+        Core {
+            me: config.id,
+            settled_told: log.durable(),
+            params: begin.params.len().saturating_sub(1) as u16,
+            hash: KeyHash::new(begin.secret),
+            begin,
+            log,
+            owner,
+            answers: Vec::with_capacity(limits.flights_max as usize),
+            reads: Vec::with_capacity(64),
+        }
+    }
+
+    /// The expiry clock, in seconds since the installation.
+    pub(super) fn clock_s(&self, now: Now) -> u32 {
+        self.begin.clock.at(now.mono_us)
+    }
+
+    /// The version of the parameter set that a decision was made under.
+    pub(super) fn params_version(&self, params: u16) -> ParamsVersion {
+        let known = self.begin.params.get(usize::from(params)).copied();
+        known.unwrap_or_default()
+    }
+
+    /// Takes a message to the owner of this key where it belongs: to this shard, or to a peer.
+    #[inline]
+    pub(super) fn tell_owner(
+        &mut self,
+        key: Key,
+        message: &ToOwner,
+        now: Now,
+        outbox: &mut Outbox,
+    ) {
+        let owner = self.begin.owners[usize::from(key.partition())];
+        if owner == self.me {
+            self.on_owner_message(owner, message, now);
+        } else {
+            let message = Message::ToOwner(*message);
+            outbox.ops.push(Op::Message(owner, message));
+        }
+    }
+
+    /// A receiver, this shard included, says something about a key of this shard.
+    #[inline]
+    pub(super) fn on_owner_message(&mut self, from: ShardId, message: &ToOwner, now: Now) {
+        let (answers, reads) = (&mut self.answers, &mut self.reads);
+        match *message {
+            ToOwner::Claim {
+                ticket,
+                ref candidate,
+            } => {
+                let now_s = self.begin.clock.at(now.mono_us);
+                self.owner
+                    .claim(from, ticket, candidate, now_s, answers, reads)
+            }
+            ToOwner::Withdraw { ticket, key } => self.owner.withdraw(from, ticket, key, answers),
+            ToOwner::Durable { ticket, key, epoch } => {
+                self.owner.durable(from, ticket, key, epoch, answers)
+            }
+        }
+    }
+
+    /// Planted only: lets go of a claim that was granted to a record without a valid signature.
+    pub(super) fn forget_granted(&mut self, ticket: crate::mesh::Ticket, key: Key) {
+        let (me, epoch) = (self.me, Epoch::EARLIER_RUNS);
+        self.owner
+            .durable(me, ticket, key, epoch, &mut self.answers);
+    }
+}
