@@ -2,7 +2,7 @@
 //! sockets or files. `cargo run --release --example record_path` runs itself under valgrind, which counts them exactly, so
 //! that two commits can be compared on a busy machine. (valgrind offers no SHA instructions: hashing counts more than it
 //! takes.)
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for a terminal
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a measuring program: it works or says why it does not
 
 #[path = "../tests/by_hand/mod.rs"]
 mod by_hand;
