@@ -97,7 +97,7 @@ impl Shard {
                 expect_continue: true,
                 ..head
             };
-            self.refuse(slot, Problem::RateLimited, Some(&waiting), now.mono_us);
+            self.refuse(slot, Problem::RateLimited, Some(&waiting), now.mono_us, now);
             return;
         }
         connection.paid = true;

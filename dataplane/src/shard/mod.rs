@@ -21,6 +21,7 @@ mod memory;
 mod pressure;
 mod reply;
 mod service;
+mod skip;
 mod stall;
 mod timers;
 mod waiting;

@@ -50,7 +50,7 @@ impl Rank {
             _ if connection.unsent_bytes > 0 => Some(Rank::Stalled),
             Phase::Closing => None,
             Phase::Lingering { .. } => Some(Rank::Leaving),
-            Phase::Open if connection.head.is_some() || connection.skip_bytes > 0 => {
+            Phase::Open if connection.head.is_some() || connection.skip.is_some() => {
                 Some(Rank::Body)
             }
             Phase::Open if connection.pending_bytes() > 0 => Some(Rank::Head),

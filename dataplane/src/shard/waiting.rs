@@ -97,7 +97,7 @@ impl Shard {
             .first()
             .is_some_and(|first| first.due_us <= due_us);
         if due_us <= now.mono_us {
-            self.refuse(slot, Problem::WalUnavailable, Some(&head), complete_us);
+            self.refuse(slot, Problem::WalUnavailable, Some(&head), complete_us, now);
         } else if is_later || !self.has_room_for(head.body_len as usize) {
             let connection = self.connections.at(slot);
             connection.head = Some(head);
@@ -126,6 +126,7 @@ impl Shard {
                         Problem::WalUnavailable,
                         head.as_ref(),
                         complete_us,
+                        now,
                     );
                 }
             }
@@ -203,6 +204,7 @@ impl Shard {
                 Problem::DeadlineExceeded,
                 head.as_ref(),
                 since_us,
+                now,
             );
             self.touched.push(conn.slot);
             self.queue(conn.slot);
@@ -216,7 +218,7 @@ impl Shard {
             keep_alive: false,
             ..head
         });
-        self.refuse(slot, Problem::Draining, head.as_ref(), now.mono_us);
+        self.refuse(slot, Problem::Draining, head.as_ref(), now.mono_us, now);
         self.touched.push(slot);
         self.queue(slot);
     }
