@@ -17,6 +17,7 @@ mod decide;
 mod drain;
 mod frame;
 mod judge;
+mod lists;
 mod memory;
 mod pressure;
 mod reply;
