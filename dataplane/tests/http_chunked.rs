@@ -1,7 +1,7 @@
 //! Chunked bodies: the rules as cases, each also cut at every byte, and the decoder beside a plain one that reads whole
 //! bodies only and shares no code with it.
 
-use flk_dataplane::http::{Decoded, Decoder, Limits, Problem};
+use flk_dataplane::http::{Decoded, Decoder, Limits, Problem, Skipped};
 use proptest::prelude::*;
 
 const SMALL: Limits = Limits {
@@ -34,15 +34,40 @@ fn in_packets(packets: &[&[u8]], limits: &Limits) -> Verdict {
     None
 }
 
-/// Reads the stream whole, cut once at every byte, and byte by byte, and insists that all agree.
+/// The same for a body that is skipped: only where it ends is known.
+fn skipped_in_packets(packets: &[&[u8]], limits: &Limits) -> Option<Result<usize, Problem>> {
+    let (mut decoder, mut held, mut given) = (Decoder::default(), Vec::new(), 0);
+    for packet in packets {
+        held.extend_from_slice(packet);
+        given += packet.len();
+        match decoder.skip(&held, limits) {
+            Skipped::Partial { gone_bytes } => drop(held.drain(..gone_bytes)),
+            Skipped::Whole { end } => return Some(Ok(given - (held.len() - end))),
+            Skipped::Refused(problem) => return Some(Err(problem)),
+        }
+        assert!(held.len() < 8 * 1024, "only framing is kept");
+    }
+    None
+}
+
+/// Reads the stream whole, cut once at every byte, and byte by byte, and insists that all agree, and that skipping it
+/// comes to the same end.
 fn read(stream: &[u8], limits: &Limits) -> Verdict {
     let whole = in_packets(&[stream], limits);
+    let end = whole.as_ref().map(|whole| match whole {
+        Ok((_, taken)) => Ok(*taken),
+        Err(problem) => Err(*problem),
+    });
     for cut in 0..=stream.len() {
         let (first, second) = stream.split_at(cut);
         assert_eq!(in_packets(&[first, second], limits), whole, "cut at {cut}");
+        let skipped = skipped_in_packets(&[first, second], limits);
+        assert_eq!(skipped, end, "skipped, cut at {cut}");
     }
     let bytes: Vec<&[u8]> = stream.chunks(1).collect();
     assert_eq!(in_packets(&bytes, limits), whole, "byte by byte");
+    let skipped = skipped_in_packets(&bytes, limits);
+    assert_eq!(skipped, end, "skipped, byte by byte");
     whole
 }
 

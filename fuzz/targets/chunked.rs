@@ -2,7 +2,7 @@
 //! packets, and must be what a plain reading of the whole says.
 #![no_main]
 
-use flk_dataplane::http::{Decoded, Decoder, Limits};
+use flk_dataplane::http::{Decoded, Decoder, Limits, Skipped};
 use libfuzzer_sys::fuzz_target;
 
 const SMALL: Limits = Limits {
@@ -17,6 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
         let step = 1 + bytes.first().map_or(0, |&byte| usize::from(byte) % 17);
         assert_eq!(in_packets(bytes, step, &limits), whole, "packets of {step}");
         assert_eq!(in_packets(bytes, 1, &limits), whole, "byte by byte");
+        let end = whole.as_ref().map(|whole| whole.as_ref().map(|(_, end)| *end).map_err(|number| *number));
+        assert_eq!(skipped(bytes, step, &limits), end, "skipped in packets of {step}");
         if let Some(Ok((content, end))) = whole {
             assert!(content.len() as u64 <= limits.body_bytes_max);
             assert_eq!(content_plainly(&bytes[..end]), content);
@@ -41,6 +43,25 @@ fn in_packets(
                 return Some(Ok((held[..body_bytes].to_vec(), taken)));
             }
             Decoded::Refused(problem) => return Some(Err(problem.number())),
+        }
+    }
+    None
+}
+
+/// The same for a body that is thrown away.
+fn skipped(
+    stream: &[u8],
+    packet_bytes: usize,
+    limits: &Limits,
+) -> Option<Result<usize, u8>> {
+    let (mut decoder, mut held, mut given) = (Decoder::default(), Vec::new(), 0);
+    for packet in stream.chunks(packet_bytes.max(1)) {
+        held.extend_from_slice(packet);
+        given += packet.len();
+        match decoder.skip(&held, limits) {
+            Skipped::Partial { gone_bytes } => drop(held.drain(..gone_bytes)),
+            Skipped::Whole { end } => return Some(Ok(given - (held.len() - end))),
+            Skipped::Refused(problem) => return Some(Err(problem.number())),
         }
     }
     None

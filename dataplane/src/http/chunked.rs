@@ -56,6 +56,23 @@ pub enum Decoded {
     Refused(Problem),
 }
 
+/// What the bytes of a body that is thrown away amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// More is needed. The first `gone_bytes` of what was given are done with; the others come first in the next call.
+    Partial {
+        /// How many bytes count no longer.
+        gone_bytes: usize,
+    },
+    /// The body is over: what follows on the connection begins at `end`.
+    Whole {
+        /// Position behind the trailers.
+        end: usize,
+    },
+    /// Framing is broken, or the content is longer than the limit: nothing behind it can be found.
+    Refused(Problem),
+}
+
 impl Decoder {
     /// Bytes of content decoded so far.
     #[must_use]
@@ -67,16 +84,19 @@ impl Decoder {
     pub fn decode(&mut self, bytes: &mut [u8], limits: &Limits) -> Decoded {
         let mut from = self.decoded_bytes as usize;
         loop {
+            let (at, decoded_bytes) = (self.at, self.decoded_bytes as usize);
             match self.step(bytes, from, limits) {
-                Ok((next, At::Trailers)) if self.at == At::Trailers => {
+                Ok((end, true)) => {
                     return Decoded::Whole {
-                        body_bytes: self.decoded_bytes as usize,
-                        end: next,
+                        body_bytes: decoded_bytes,
+                        end,
                     };
                 }
-                Ok((next, at)) => {
+                Ok((next, false)) => {
+                    if let At::Data(_) = at {
+                        bytes.copy_within(from..next, decoded_bytes);
+                    }
                     from = next;
-                    self.at = at;
                 }
                 Err(Stop::Refused(problem)) => return Decoded::Refused(problem),
                 Err(Stop::Partial) => break,
@@ -93,45 +113,59 @@ impl Decoder {
         }
     }
 
-    /// Reads one element at `from`: where the next begins, and what it is.
-    fn step(
-        &mut self,
-        bytes: &mut [u8],
-        from: usize,
-        limits: &Limits,
-    ) -> Result<(usize, At), Stop> {
+    /// Goes on over a body whose content nobody wants. `bytes` begins behind what was decoded or skipped before; the grammar
+    /// and its verdict are those of [`Decoder::decode`].
+    pub fn skip(&mut self, bytes: &[u8], limits: &Limits) -> Skipped {
+        let mut gone_bytes = 0;
+        loop {
+            match self.step(bytes, gone_bytes, limits) {
+                Ok((end, true)) => return Skipped::Whole { end },
+                Ok((next, false)) => gone_bytes = next,
+                Err(Stop::Refused(problem)) => return Skipped::Refused(problem),
+                Err(Stop::Partial) => return Skipped::Partial { gone_bytes },
+            }
+        }
+    }
+
+    /// Reads one element at `from`: where the next begins, and whether this was the last.
+    fn step(&mut self, bytes: &[u8], from: usize, limits: &Limits) -> Result<(usize, bool), Stop> {
+        let (next, at) = self.element(bytes, from, limits)?;
+        let is_last = self.at == At::Trailers;
+        if let At::Data(missing) = self.at {
+            debug_assert!((next - from) as u64 <= missing);
+            self.decoded_bytes += (next - from) as u64;
+        }
+        self.at = at;
+        Ok((next, is_last))
+    }
+
+    /// The end of the element at `from`, and what stands behind it.
+    fn element(&self, bytes: &[u8], from: usize, limits: &Limits) -> Result<(usize, At), Stop> {
         match self.at {
             At::Size => {
                 let (size, next) = size_line(bytes, from)?;
                 if size > limits.body_bytes_max.saturating_sub(self.decoded_bytes) {
                     return Err(Problem::BodyTooLarge.into());
                 }
-                Ok((
-                    next,
-                    if size == 0 {
-                        At::Trailers
-                    } else {
-                        At::Data(size)
-                    },
-                ))
+                let at = if size == 0 {
+                    At::Trailers
+                } else {
+                    At::Data(size)
+                };
+                Ok((next, at))
             }
             At::Data(missing) => {
                 let here = missing.min((bytes.len() - from) as u64);
                 if here == 0 {
                     return Err(Stop::Partial);
                 }
-                let next = from + here as usize;
-                bytes.copy_within(from..next, self.decoded_bytes as usize);
-                self.decoded_bytes += here;
                 let left = missing - here;
-                Ok((
-                    next,
-                    if left == 0 {
-                        At::DataEnd
-                    } else {
-                        At::Data(left)
-                    },
-                ))
+                let at = if left == 0 {
+                    At::DataEnd
+                } else {
+                    At::Data(left)
+                };
+                Ok((from + here as usize, at))
             }
             At::DataEnd => match byte_at(bytes, from)? {
                 b'\r' => Ok((line_end(bytes, from)?, At::Size)),

@@ -14,7 +14,7 @@ pub mod problem;
 pub mod respond;
 pub mod route;
 
-pub use chunked::{Decoded, Decoder};
+pub use chunked::{Decoded, Decoder, Skipped};
 pub use date::Date;
 pub use head::{
     ContentType, Head, HeadStatus, Limits, Method, Span, Target, TenantHeader, begins_with_post,

@@ -100,7 +100,7 @@ impl Ingress {
                 expect_continue: true,
                 ..head
             };
-            self.refuse(slot, Problem::RateLimited, Some(&waiting), now.mono_us);
+            self.refuse(slot, Problem::RateLimited, Some(&waiting), now.mono_us, now);
             return;
         }
         connection.paid = true;

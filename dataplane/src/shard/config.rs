@@ -1,5 +1,6 @@
 //! What a shard is told once, before its first turn: limits, keys, parameters. Plain data, already validated.
 
+use super::budget::WAITER_BYTES;
 use super::connections::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, Connection};
 use super::flights::Flight;
 use super::waiting::Waiter;
@@ -140,10 +141,12 @@ impl Limits {
         let turn = 2 * (1 << 20) + 1024 * (size_of::<Event>() + size_of::<Op>());
         // The open batch — index part and the larger of a batch of bodies and one body — and the batch in flight.
         let log = INDEX_PART_BYTES_MAX + BODY_BYTES_MAX + BATCH_BLOCKS_BYTES;
-        // A slot per connection here and one in the driver, which is smaller; queues that name each connection once, and its
-        // place in the order of those that are given up.
-        let connection =
-            2 * size_of::<Connection>() + 9 * size_of::<u32>() + 2 * size_of::<Waiter>();
+        // A slot per connection here and one in the driver, which is smaller; queues that name each connection once, its
+        // place in the order of those that are given up, and in the queues for memory.
+        let connection = 2 * size_of::<Connection>()
+            + 9 * size_of::<u32>()
+            + 2 * size_of::<Waiter>()
+            + 2 * WAITER_BYTES;
         // A slot per request in flight, its deadline, and its place in the queues of what waits for the log.
         let flight = size_of::<Flight>() + 160;
         // Claims of all shards' requests may queue at this owner: the claim, its key's pending entry twice, the buckets.

@@ -4,6 +4,7 @@
 use super::answer::Answer;
 use super::arrivals::Arrivals;
 use super::config::Limits;
+use super::skip::Skip;
 use crate::event::{ConnId, Now, Peer};
 use crate::http::{Decoder, Head, begins_with_post};
 use crate::wal::name::Sequence;
@@ -70,11 +71,11 @@ pub struct Connection {
     pub kept_start: usize,
     /// Bytes of this turn, in the inbox. Not empty only while `kept` is empty.
     pub fresh: Range<usize>,
-    /// Bytes of a refused body still to be thrown away.
-    pub skip_bytes: u64,
+    /// The rest of a refused body, while it is thrown away.
+    pub skip: Option<Skip>,
     /// The head of the request whose body is awaited.
     pub head: Option<Head>,
-    /// How far the chunks of that body are decoded.
+    /// How far the chunks of that body are decoded, or those of a refused one skipped.
     pub decoder: Decoder,
     /// Bytes of framing behind that body, once its chunks are whole.
     pub framing_bytes: usize,
@@ -126,7 +127,7 @@ impl Connection {
             kept: Vec::new(),
             kept_start: 0,
             fresh: 0..0,
-            skip_bytes: 0,
+            skip: None,
             head: None,
             decoder: Decoder::default(),
             framing_bytes: 0,
@@ -179,7 +180,9 @@ impl Connection {
 
     /// What was kept of a request without a whole head begins like a POST.
     pub fn holds_part_of_a_post(&self) -> bool {
-        self.head.is_none() && begins_with_post(&self.kept[self.kept_start..])
+        self.head.is_none()
+            && self.skip.is_none()
+            && begins_with_post(&self.kept[self.kept_start..])
     }
 
     /// Only the first `bytes` pending bytes count from now on: those behind them were framing and are consumed.
@@ -302,7 +305,7 @@ impl Connection {
         self.owed.is_empty()
             && self.pending_bytes() == 0
             && self.head.is_none()
-            && self.skip_bytes == 0
+            && self.skip.is_none()
     }
 }
 
@@ -405,7 +408,7 @@ impl Connections {
         connection.owed.clear();
         connection.oldest_owed = 0;
         connection.fresh = 0..0;
-        connection.skip_bytes = 0;
+        connection.skip = None;
         connection.head = None;
         connection.framing_bytes = 0;
         connection.paid = false;

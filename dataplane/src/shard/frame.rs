@@ -4,12 +4,12 @@
 use super::answer::Answer;
 use super::config::Limits;
 use super::connections::{Connection, Owed, Phase, Reply};
+use super::skip::skip_body;
 use super::{Core, Ingress};
 use crate::event::{Now, Op, Outbox};
 use crate::http::chunked::TRAILER_BYTES_MAX;
 use crate::http::{
-    Decoded, Head, HeadStatus, Method, Problem, Route, begins_with_post, connection_survives,
-    read_head, route,
+    Decoded, Head, HeadStatus, Method, Problem, Route, begins_with_post, read_head, route,
 };
 use crate::wal::name::Sequence;
 
@@ -50,13 +50,10 @@ impl Ingress {
             connection.consume(pending_bytes);
             return Step::Enough;
         }
-        if connection.skip_bytes > 0 {
-            let skipped_bytes = connection.skip_bytes.min(connection.pending_bytes() as u64);
-            connection.consume(skipped_bytes as usize);
-            connection.skip_bytes -= skipped_bytes;
-        }
-        if connection.pending_bytes() == 0 || connection.skip_bytes > 0 {
-            connection.request_since_us = (connection.skip_bytes > 0).then_some(now.mono_us);
+        let skipped = self.skip_on(slot, inbox);
+        let connection = self.connections.at(slot);
+        if !skipped || connection.pending_bytes() == 0 {
+            connection.request_since_us = None;
             return Step::Enough;
         }
         let too_far_ahead = connection.is_too_far_ahead(&limits);
@@ -72,7 +69,7 @@ impl Ingress {
                 HeadStatus::Refused(problem) => {
                     let is_post = begins_with_post(connection.pending(inbox));
                     self.stats().ingest.add(u64::from(is_post));
-                    return self.refuse(slot, problem, None, now.mono_us);
+                    return self.refuse(slot, problem, None, now.mono_us, now);
                 }
                 HeadStatus::Complete(head) => match self.admit_head(slot, &head, inbox, now) {
                     Ok(()) => head,
@@ -93,13 +90,13 @@ impl Ingress {
         }
         let route = match route(head) {
             Ok(route) => route,
-            Err(problem) => return Err(self.refuse(slot, problem, Some(head), now.mono_us)),
+            Err(problem) => return Err(self.refuse(slot, problem, Some(head), now.mono_us, now)),
         };
         if route != Route::Submit {
             return Err(self.serve_page(slot, head, route, inbox, now));
         }
         if let Err(problem) = self.admission(slot, head, inbox) {
-            return Err(self.refuse(slot, problem, Some(head), now.mono_us));
+            return Err(self.refuse(slot, problem, Some(head), now.mono_us, now));
         }
         self.connections.at(slot).await_body(*head);
         Ok(())
@@ -154,7 +151,7 @@ impl Ingress {
                 };
                 self.frame_body(core, slot, head, now)
             }
-            Decoded::Refused(problem) => self.refuse(slot, problem, Some(&head), now.mono_us),
+            Decoded::Refused(problem) => self.refuse(slot, problem, Some(&head), now.mono_us, now),
         }
     }
 
@@ -178,14 +175,13 @@ impl Ingress {
         problem: Problem,
         head: Option<&Head>,
         since_us: u64,
+        now: Now,
     ) -> Step {
+        if self.end_skip(slot) {
+            return Step::Enough; // it has its answer
+        }
         let connection = self.connections.at(slot);
-        // How much of an unfinished chunked body is left is not known.
-        let survives = head.filter(|head| !head.chunked).is_some_and(|head| {
-            let received = connection.pending_bytes() as u64 - head.head_len as u64;
-            let left_bytes = head.body_len.saturating_sub(received);
-            head.keep_alive && connection_survives(problem, left_bytes, head.expect_continue)
-        });
+        let survives = head.is_some_and(|head| skip_body(connection, head, problem, now));
         let answer = Answer::refusal(problem);
         let head_only = head.is_some_and(|head| head.method == Method::Head);
         let reply = Reply::Ready {
@@ -202,12 +198,8 @@ impl Ingress {
         connection.head = None;
         connection.paid = false;
         connection.request_since_us = None;
-        match head {
-            Some(head) if survives => {
-                connection.skip_bytes = (connection.whole_bytes(head) - head.head_len) as u64;
-                connection.consume(head.head_len);
-            }
-            _ => connection.phase = Phase::Closing,
+        if !survives {
+            connection.phase = Phase::Closing;
         }
         connection.framing_bytes = 0;
         let conn = connection.id;
@@ -218,7 +210,13 @@ impl Ingress {
     /// Answers a service endpoint.
     fn serve_page(&mut self, slot: u32, head: &Head, route: Route, inbox: &[u8], now: Now) -> Step {
         if route == Route::Metrics && !self.may_read_metrics(slot, head, inbox) {
-            return self.refuse(slot, Problem::MetricsUnauthorized, Some(head), now.mono_us);
+            return self.refuse(
+                slot,
+                Problem::MetricsUnauthorized,
+                Some(head),
+                now.mono_us,
+                now,
+            );
         }
         let connection = self.connections.at(slot);
         let reply = Reply::Ready {
@@ -253,7 +251,7 @@ impl Ingress {
             let pending_bytes = connection.pending_bytes();
             connection.consume(pending_bytes);
             connection.head = None;
-            connection.skip_bytes = 0;
+            connection.skip = None;
             connection.phase = Phase::Closing;
             let conn = connection.id;
             self.due.push(conn);

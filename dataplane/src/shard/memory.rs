@@ -117,7 +117,7 @@ impl Ingress {
             return false;
         }
         self.leave_queues(slot);
-        self.refuse(slot, Problem::DeadlineExceeded, None, now.mono_us);
+        self.refuse(slot, Problem::DeadlineExceeded, None, now.mono_us, now);
         let connection = self.connections.at(slot);
         let pending_bytes = connection.pending_bytes();
         connection.consume(pending_bytes);

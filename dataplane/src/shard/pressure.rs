@@ -3,6 +3,7 @@
 
 use super::Ingress;
 use super::connections::{Connection, Phase, Reply};
+use super::lists::{Ends, Links};
 use crate::event::{Now, Op, Outbox};
 use crate::keeper::messages::ToKeeper;
 
@@ -50,7 +51,7 @@ impl Rank {
             _ if connection.unsent_bytes > 0 => Some(Rank::Stalled),
             Phase::Closing => None,
             Phase::Lingering { .. } => Some(Rank::Leaving),
-            Phase::Open if connection.head.is_some() || connection.skip_bytes > 0 => {
+            Phase::Open if connection.head.is_some() || connection.skip.is_some() => {
                 Some(Rank::Body)
             }
             Phase::Open if connection.pending_bytes() > 0 => Some(Rank::Head),
@@ -66,93 +67,58 @@ fn takes_nothing(connection: &Connection) -> bool {
     connection.unsent_bytes > 0 && matches!(next, Some(Reply::Ready { .. }))
 }
 
-/// No slot.
-const NONE: u32 = u32::MAX;
-
-/// A slot's place in the list of its rank.
+/// What a slot's connection is doing, and since when.
 #[derive(Clone, Copy, Debug)]
-struct Link {
+struct Place {
     rank: Option<Rank>,
     since_us: u64,
-    before: u32,
-    after: u32,
-}
-
-/// First and last slot of a list.
-#[derive(Clone, Copy, Debug)]
-struct Ends {
-    first: u32,
-    last: u32,
 }
 
 /// The connections by rank, in each the one that has been there longest first. Every step takes constant time.
 #[derive(Debug)]
 pub(super) struct Order {
-    links: Vec<Link>,
+    places: Vec<Place>,
+    links: Links,
     lists: [Ends; RANKS.len()],
 }
 
 impl Order {
     /// Empty, with memory for all slots.
     pub(super) fn new(slots: u32) -> Order {
-        let link = Link {
+        let place = Place {
             rank: None,
             since_us: 0,
-            before: NONE,
-            after: NONE,
         };
-        let ends = Ends {
-            first: NONE,
-            last: NONE,
-        };
+        let mut links = Links::default();
+        links.reach(slots);
         Order {
-            links: vec![link; slots as usize],
-            lists: [ends; RANKS.len()],
+            places: vec![place; slots as usize],
+            links,
+            lists: [Ends::EMPTY; RANKS.len()],
         }
     }
 
     /// Notes what a slot's connection is doing now. It keeps its place if that is what it did before.
     pub(super) fn place(&mut self, slot: u32, rank: Option<Rank>, now_us: u64) {
-        let link = self.links[slot as usize];
-        if link.rank == rank {
+        let place = &mut self.places[slot as usize];
+        if place.rank == rank {
             return;
         }
-        if let Some(old) = link.rank {
-            self.join(old, link.before, link.after);
+        let since_us = now_us;
+        let before = std::mem::replace(place, Place { rank, since_us });
+        if let Some(old) = before.rank {
+            self.links.leave(&mut self.lists[old as usize], slot);
         }
-        let mut before = NONE;
         if let Some(new) = rank {
-            before = std::mem::replace(&mut self.lists[new as usize].last, slot);
-            match self.links.get_mut(before as usize) {
-                Some(last) => last.after = slot,
-                None => self.lists[new as usize].first = slot,
-            }
-        }
-        self.links[slot as usize] = Link {
-            rank,
-            since_us: now_us,
-            before,
-            after: NONE,
-        };
-    }
-
-    /// Makes two slots of a list neighbours.
-    fn join(&mut self, rank: Rank, before: u32, after: u32) {
-        match self.links.get_mut(before as usize) {
-            Some(link) => link.after = after,
-            None => self.lists[rank as usize].first = after,
-        }
-        match self.links.get_mut(after as usize) {
-            Some(link) => link.before = before,
-            None => self.lists[rank as usize].last = before,
+            self.links.join(&mut self.lists[new as usize], slot);
         }
     }
 
     /// The slot that has been in this rank longest, if that is at least `age_us`.
     fn first(&self, rank: Rank, age_us: u64, now_us: u64) -> Option<u32> {
-        let slot = self.lists[rank as usize].first;
-        let link = self.links.get(slot as usize)?;
-        (link.since_us + age_us <= now_us).then_some(slot)
+        let slot = self.lists[rank as usize].first()?;
+        let since_us = self.places[slot as usize].since_us;
+        (since_us + age_us <= now_us).then_some(slot)
     }
 }
 

@@ -78,6 +78,7 @@ impl Ingress {
                     self.due.push(conn);
                 }
                 Patience::Cut => self.drop_connection(conn, outbox),
+                Patience::SkipNoMore => _ = self.end_skip(slot),
             }
         }
         self.cut_slowest(&slowest, now);
@@ -85,6 +86,7 @@ impl Ingress {
 
     fn patience(&mut self, slot: u32, now: Now) -> Patience {
         let limits = self.config.limits;
+        let skips_too_long = self.skips_too_long(slot, now);
         let connection = self.connections.at(slot);
         let quiet_us = now.mono_us.saturating_sub(connection.active_us);
         match connection.phase {
@@ -110,6 +112,9 @@ impl Ingress {
         if connection.is_at_rest() && quiet_us >= limits.idle_timeout_us {
             return Patience::Finish;
         }
+        if skips_too_long {
+            return Patience::SkipNoMore;
+        }
         let Some(since_us) = connection.request_since_us else {
             return Patience::Lasts;
         };
@@ -118,13 +123,6 @@ impl Ingress {
         }
         let taken_us = now.mono_us.saturating_sub(since_us);
         match connection.head {
-            None if connection.skip_bytes > 0 => {
-                if taken_us >= limits.head_timeout_us {
-                    Patience::Cut
-                } else {
-                    Patience::Lasts
-                }
-            }
             None if taken_us >= limits.head_timeout_us => Patience::Refuse(Problem::HeadTimeout),
             Some(head) if taken_us > limits.body_grace_us => {
                 let received_bytes =
@@ -142,9 +140,10 @@ impl Ingress {
     }
 
     pub(super) fn time_out(&mut self, conn: ConnId, problem: Problem, now: Now) {
-        let Some(connection) = self.connections.get(conn) else {
-            return;
-        };
+        if self.connections.get(conn).is_none() || self.end_skip(conn.slot) {
+            return; // it has its answer
+        }
+        let connection = self.connections.at(conn.slot);
         let is_post = connection.holds_part_of_a_post();
         let reply = Reply::Ready {
             answer: Answer::refusal(problem),
@@ -248,4 +247,6 @@ enum Patience {
     Finish,
     /// Close now.
     Cut,
+    /// Close behind the refusal whose body does not end.
+    SkipNoMore,
 }

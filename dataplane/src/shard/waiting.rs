@@ -104,7 +104,7 @@ impl Ingress {
             .first()
             .is_some_and(|first| first.due_us <= due_us);
         if due_us <= now.mono_us {
-            self.refuse(slot, Problem::WalUnavailable, Some(&head), complete_us);
+            self.refuse(slot, Problem::WalUnavailable, Some(&head), complete_us, now);
         } else if is_later || !self.has_room_for(core, head.body_len as usize) {
             let connection = self.connections.at(slot);
             connection.head = Some(head);
@@ -133,6 +133,7 @@ impl Ingress {
                         Problem::WalUnavailable,
                         head.as_ref(),
                         complete_us,
+                        now,
                     );
                 }
             }
@@ -210,6 +211,7 @@ impl Ingress {
                 Problem::DeadlineExceeded,
                 head.as_ref(),
                 since_us,
+                now,
             );
             self.touched.push(conn.slot);
             self.queue(conn.slot);
@@ -223,7 +225,7 @@ impl Ingress {
             keep_alive: false,
             ..head
         });
-        self.refuse(slot, Problem::Draining, head.as_ref(), now.mono_us);
+        self.refuse(slot, Problem::Draining, head.as_ref(), now.mono_us, now);
         self.touched.push(slot);
         self.queue(slot);
     }

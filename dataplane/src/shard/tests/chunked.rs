@@ -3,7 +3,7 @@
 use super::*;
 
 /// A submit whose body comes in chunks of at most this many bytes, with an extension and a trailer.
-fn post_chunked(body: &str, chunk_bytes: usize) -> String {
+pub(super) fn post_chunked(body: &str, chunk_bytes: usize) -> String {
     let mut text = String::from(
         "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
     );

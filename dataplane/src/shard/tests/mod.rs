@@ -10,6 +10,7 @@ mod rate;
 mod readiness;
 mod room;
 mod sizes;
+mod skip;
 mod waiting;
 
 use self::room::{KEY, Room, full_room, release};
