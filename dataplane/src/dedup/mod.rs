@@ -60,6 +60,13 @@ pub struct Decided {
     pub epoch: Epoch,
 }
 
+/// What tells a duplicate from a conflict, of a record's signing digest. The only place that derives it: with two, a drift
+/// would turn duplicates into conflicts after a restart.
+pub fn digest_tag(signing_digest: &[u8; 32]) -> u64 {
+    let (tag, _) = signing_digest.split_first_chunk().unwrap_or((&[0; 8], &[]));
+    u64::from_le_bytes(*tag)
+}
+
 impl Decided {
     /// Whether this entry still answers at that reading of the expiry clock.
     pub fn live_at(&self, now_s: u32) -> bool {

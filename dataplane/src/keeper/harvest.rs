@@ -1,12 +1,13 @@
 //! What recovery and sealing take out of batches: decisions, clock readings, and which bodies have no fate yet.
 //! It copies; it never judges.
 
-use crate::dedup::Decided;
 use crate::dedup::key::KeyHash;
+use crate::dedup::{Decided, digest_tag};
 use crate::keeper::clock::Reading;
 use crate::wal::batch::Batch;
 use crate::wal::name::{LogId, Place};
 use crate::wal::record::{Content, Decision, Entry};
+use flk_contract::hash::hex32;
 use flk_contract::verify::ParamsVersion;
 use std::collections::BTreeSet;
 
@@ -134,13 +135,11 @@ impl Harvest {
     }
 
     fn decided(&self, decision: &Decision<'_>, params: u16) -> Decided {
-        let mut tag = [0; 8];
-        tag.copy_from_slice(&decision.digest[..8]);
+        let pcs_id = hex32(&decision.pcs_id);
+        let pcs_id = std::str::from_utf8(&pcs_id).unwrap_or_default();
         Decided {
-            key: self
-                .hash
-                .key(decision.tenant, hex(&decision.pcs_id, &mut [0; 64])),
-            digest_tag: u64::from_le_bytes(tag),
+            key: self.hash.key(decision.tenant, pcs_id),
+            digest_tag: digest_tag(&decision.digest),
             numbers: decision.numbers,
             decided_at: decision.decided_at,
             expiry: decision.expiry,
@@ -151,14 +150,4 @@ impl Harvest {
             ..Decided::default()
         }
     }
-}
-
-/// The lowercase hex text of an id: the form that keys are hashed from.
-fn hex<'a>(id: &[u8; 32], text: &'a mut [u8; 64]) -> &'a str {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in id.iter().zip(text.chunks_exact_mut(2)) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-    std::str::from_utf8(text).unwrap_or_default()
 }

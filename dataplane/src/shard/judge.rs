@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::config::Signing;
 use super::flights::{Claim, Request};
 use super::{Core, Ingress};
-use crate::dedup::Decided;
+use crate::dedup::{Decided, digest_tag};
 use crate::event::{Now, Outbox};
 use crate::http::Problem;
 use crate::mesh::{Ticket, ToOwner};
@@ -128,10 +128,8 @@ impl Ingress {
 }
 
 fn candidate_of(outcome: &Outcome, verified: &Verified) -> Decided {
-    let mut tag = [0; 8];
-    tag.copy_from_slice(&verified.signing_digest[..8]);
     Decided {
-        digest_tag: u64::from_le_bytes(tag),
+        digest_tag: digest_tag(&verified.signing_digest),
         numbers: [
             outcome.d_hat,
             outcome.recomputed_d_hat,
