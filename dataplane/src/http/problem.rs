@@ -242,6 +242,13 @@ impl From<&Malformed> for Problem {
 }
 
 impl Problem {
+    /// Those that name a protocol which was spoken instead of HTTP/1.
+    pub const FOREIGN: [Problem; 3] = [
+        Problem::TlsOnPlainPort,
+        Problem::Http2OnPlainPort,
+        Problem::ProxyProtocol,
+    ];
+
     /// The number under which the log stores it.
     #[must_use]
     pub const fn number(self) -> u8 {

@@ -72,6 +72,7 @@ impl Shard {
                 HeadStatus::Partial => return Step::Enough,
                 HeadStatus::Refused(problem) => {
                     let is_post = begins_with_post(connection.pending(inbox));
+                    self.note_foreign(problem);
                     self.stats().ingest.add(u64::from(is_post));
                     return self.refuse(slot, problem, None, now.mono_us, now);
                 }

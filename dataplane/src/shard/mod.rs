@@ -15,6 +15,7 @@ mod budget;
 mod collect;
 mod decide;
 mod drain;
+mod foreign;
 mod frame;
 mod judge;
 mod lists;
@@ -36,6 +37,7 @@ use self::config::ShardConfig;
 use self::connections::{Connections, Source};
 use self::drain::Drain;
 use self::flights::Flights;
+use self::foreign::Foreign;
 use self::pressure::{Evicted, Order};
 use self::stall::Stall;
 use self::waiting::Waiting;
@@ -117,6 +119,7 @@ pub struct Shard {
     /// Connections in the order in which they are given up for others.
     order: Order,
     evicted: Evicted,
+    foreign: Foreign,
     heads: Budget,
     bodies: Budget,
     /// Memory of receive buffers beyond what those budgets granted.
@@ -187,6 +190,7 @@ impl Shard {
             accepting: true,
             order: Order::new(connections),
             evicted: Evicted::default(),
+            foreign: Foreign::default(),
             heads: Budget::new(limits.head_bytes_total_max, 0),
             bodies: Budget::new(limits.body_bytes_total_max, limits.chunked_bytes_max()),
             unread: Budget::new(limits.unread_bytes_total_max, 0),

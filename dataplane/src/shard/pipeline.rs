@@ -48,6 +48,7 @@ impl Shard {
         self.reply(now, outbox);
 
         self.make_room(now, outbox);
+        self.tell_foreign(now, outbox);
         self.background(now, outbox);
         inbox.clear();
         self.next(now)
