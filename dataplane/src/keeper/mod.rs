@@ -7,7 +7,7 @@ pub mod port;
 pub mod config;
 pub mod notice;
 
-mod files;
+pub(crate) mod files;
 mod halt;
 mod ledger;
 
