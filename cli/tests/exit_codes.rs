@@ -7,7 +7,7 @@ mod gateway;
 #[path = "common/server.rs"]
 mod server;
 
-use common::{codes, flk, golden, golden_bytes, golden_directory, run};
+use common::{codes, flk, golden, golden_bytes, golden_directory, run, start};
 use gateway::Gateway;
 use server::{Server, problem};
 use std::collections::BTreeSet;
@@ -219,13 +219,7 @@ fn what_sends() {
     assert_eq!(gateway.stop(), 0);
     submit.check(69, dir, &["--url", url, "--attempts", "1"], record);
     let slow = Server::answering(|_, _| problem(503, "starting", "Retry-After: 60\r\n"));
-    let mut command = submit.command(dir, &["--url", &slow.url()]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start(&mut submit.command(dir, &["--url", &slow.url()]));
     child.stdin.take().unwrap().write_all(record).unwrap();
     while slow.requests().is_empty() {
         std::thread::yield_now();

@@ -72,6 +72,14 @@ fn a_newcomer_gets_a_key_for_their_eyes_only_and_the_next_commands() {
     ] {
         assert!(gateway.said.contains(text), "{text}: {}", gateway.said);
     }
+    let at = |text: &str| gateway.said.find(text).unwrap();
+    assert!(
+        at("listens on") < at("try in another terminal"),
+        "{}",
+        gateway.said
+    );
+    let url = format!("pcs submit --url {} -", gateway.url);
+    assert!(gateway.said.contains(&url), "{url}: {}", gateway.said);
     let key = dir.path().join("data/dev.key");
     let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
     assert_eq!(mode(&key), 0o600);
@@ -84,6 +92,19 @@ fn a_newcomer_gets_a_key_for_their_eyes_only_and_the_next_commands() {
     let again = Gateway::start(dir.path());
     assert!(again.said.contains("(found"), "{}", again.said);
     assert_eq!(std::fs::read_to_string(&key).unwrap(), text);
+}
+
+#[test]
+fn a_second_gateway_on_a_directory_says_who_has_it_and_nothing_of_what_to_try() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    let second = run(flk(dir.path()).args(["up", "--port", "0"]), b"");
+    assert_eq!(second.code, 69, "{}", second.stderr);
+    let pid = gateway.pid().to_string();
+    assert!(second.stderr.contains(&pid), "{}", second.stderr);
+    for text in ["try in", "pcs submit", "listens on"] {
+        assert!(!second.stderr.contains(text), "{text}: {}", second.stderr);
+    }
 }
 
 #[test]
@@ -117,12 +138,18 @@ fn a_gateway_whose_lines_cannot_be_written_serves_as_any_other() {
 #[test]
 fn a_wrong_setting_stops_the_start_and_names_itself() {
     let dir = tempfile::tempdir().unwrap();
-    for (option, value, name) in [("--port", "99999", "PORT"), ("--listen", "x", "LISTEN")] {
+    for (option, value, name) in [
+        ("--port", "99999", "PORT"),
+        ("--listen", "x", "LISTEN"),
+        ("--cores", "9999", "FLK_CORES"),
+        ("--cores", "some", "FLK_CORES"),
+    ] {
         let mut typed = flk(dir.path());
         let ran = run(typed.args(["up", option, value]), b"");
         assert_eq!(ran.code, 78);
         let expect = format!("flk: {option}={value}: ");
         assert!(ran.stderr.contains(&expect), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("try in"), "{}", ran.stderr);
         let ran = run(flk(dir.path()).arg("up").env(name, value), b"");
         assert_eq!(ran.code, 78);
         let expect = format!("flk: {name}={value}: ");

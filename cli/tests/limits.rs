@@ -5,7 +5,7 @@ mod common;
 #[path = "common/gateway.rs"]
 mod gateway;
 
-use common::{flk, golden, golden_bytes, golden_json, run, run_with_key};
+use common::{flk, golden, golden_bytes, golden_json, run, run_with_key, start};
 use gateway::Gateway;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -291,14 +291,7 @@ fn a_closed_output_is_no_verdict() {
         &["pcs", "verify", "--json"],
     ] {
         let mut command = flk(dir.path());
-        let mut child = command
-            .args(args)
-            .env("PCS_HMAC_KEY", KEY)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = start(command.args(args).env("PCS_HMAC_KEY", KEY));
         let mut stdin = child.stdin.take().unwrap();
         let mut said = String::new();
         std::thread::scope(|scope| {

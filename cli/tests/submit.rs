@@ -9,7 +9,7 @@ use common::{Ran, flk, run};
 use server::{OUTCOME, Server, accepted, answer, escalated, problem};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -47,13 +47,7 @@ fn file_of(count: usize) -> tempfile::NamedTempFile {
 fn start(url: &str, args: &[&str]) -> Child {
     let dir = tempfile::tempdir().unwrap();
     let mut command = flk(dir.path());
-    command
-        .args(["pcs", "submit", "--url", url])
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command.spawn().unwrap()
+    common::start(command.args(["pcs", "submit", "--url", url]).args(args))
 }
 
 /// Its exit code and what it said, once it has ended.

@@ -36,6 +36,7 @@ use log_size::{LogSize, volume_bytes};
 use memory::dedup_memory;
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -99,6 +100,24 @@ impl Surroundings {
     }
 }
 
+/// What a program around the gateway adds to a run.
+pub struct Around<'a> {
+    /// Called once the directory and the port are this process's, with the address that it listens on.
+    pub listening: &'a dyn Fn(SocketAddr),
+    /// Variables that the user gave as options of that program, each with what was typed.
+    pub typed: &'a [(&'a str, &'a str)],
+}
+
+impl Around<'_> {
+    /// Names what was typed instead of the variable that it stood for.
+    fn as_typed(&self, reason: String) -> String {
+        let typed = self.typed.iter();
+        typed.fold(reason, |reason, (variable, option)| {
+            reason.replace(variable, option)
+        })
+    }
+}
+
 /// Why a gateway did not come to serve.
 #[derive(Debug)]
 struct StartError {
@@ -123,18 +142,34 @@ impl From<DriverError> for StartError {
 
 /// Runs a gateway until it is told to stop; the exit code of the process. Start-up lines and notices go to standard error.
 pub fn run(config: Config, surroundings: &Surroundings) -> ExitCode {
-    match start(config, surroundings) {
+    let nothing = Around {
+        listening: &|_| (),
+        typed: &[],
+    };
+    run_within(config, surroundings, &nothing)
+}
+
+/// The same inside another program.
+pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'_>) -> ExitCode {
+    match start(config, surroundings, around.listening) {
         Ok(code) => {
             surroundings.console.flush();
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
-        Err(error) => surroundings.end(error.exit.code(), &format!("flk: {}", error.reason)),
+        Err(StartError { exit, reason }) => {
+            let reason = around.as_typed(reason);
+            surroundings.end(exit.code(), &format!("flk: {reason}"))
+        }
     }
 }
 
 /// From a configuration to a served port, in the order in which a second gateway on the same directory or port must not
 /// get further: the lock, the disk, the port, and only then the operators' socket and the shards.
-fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError> {
+fn start(
+    config: Config,
+    surroundings: &Surroundings,
+    listening: &dyn Fn(SocketAddr),
+) -> Result<i32, StartError> {
     let wrong = StartError::of(Exit::Configuration);
     let console = &surroundings.console;
     surroundings.warn_of_unknown();
@@ -193,6 +228,7 @@ fn start(config: Config, surroundings: &Surroundings) -> Result<i32, StartError>
         files_max,
     };
     announce(&config, &found, console);
+    listening(address);
 
     let mut stats = Stats::new(shards);
     stats.log_lines_dropped = console.dropped_count();

@@ -2,6 +2,7 @@
 //! bodies only and shares no code with it.
 
 use flk_dataplane::http::{Decoded, Decoder, Limits, Problem, Skipped};
+use flk_testkit::change_one;
 use proptest::prelude::*;
 
 const SMALL: Limits = Limits {
@@ -290,12 +291,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
             stream.extend_from_slice(trailers.concat().as_bytes());
             stream.extend_from_slice(b"\r\nGET /");
             let at = place.index(stream.len());
-            match change {
-                0 => stream[at] = byte,
-                1 => drop(stream.remove(at)),
-                2 => stream.insert(at, byte),
-                _ => {}
-            }
+            change_one(&mut stream, change, at, byte);
             stream
         })
 }

@@ -8,9 +8,9 @@ use clap::Args;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
 use flk_dataplane::config::{Config, ConfigError, RawConfig};
-use flk_dataplane::run::Surroundings;
+use flk_dataplane::run::{Around, Surroundings, run_within};
 use flk_dataplane::shard::config::Signing;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,13 +58,24 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
         Ok(surroundings) => surroundings,
         Err(code) => return code,
     };
-    match config(args, &surroundings) {
-        Ok(config) => flk_dataplane::run::run(config, &surroundings),
-        Err(failure) => surroundings.end(failure.exit() as u8, &format!("flk: {}", failure.text())),
-    }
+    let (config, greeting) = match prepare(args, &surroundings) {
+        Ok(prepared) => prepared,
+        Err(failure) => {
+            return surroundings.end(failure.exit() as u8, &format!("flk: {}", failure.text()));
+        }
+    };
+    let around = Around {
+        listening: &|address| greeting.say(address, &surroundings),
+        typed: match args.cores {
+            Some(_) => &[("FLK_CORES", "--cores")],
+            None => &[],
+        },
+    };
+    run_within(config, &surroundings, &around)
 }
 
-fn config(args: &UpArgs, surroundings: &Surroundings) -> Result<Config, Failure> {
+/// What the gateway runs with, and what is to be said once it listens.
+fn prepare(args: &UpArgs, surroundings: &Surroundings) -> Result<(Config, Greeting), Failure> {
     let wrong = |error: ConfigError| Failure::with(Exit::Configuration, error.to_string());
     RawConfig::refuse_other_than_text().map_err(wrong)?;
     let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
@@ -85,8 +96,15 @@ fn config(args: &UpArgs, surroundings: &Surroundings) -> Result<Config, Failure>
     let config = Config::from_env(&|name| settings.get(name));
     let config = config.map_err(|error| wrong(settings.as_typed(error)))?;
     make_directory(&data)?;
-    greet(&config, &data, key.as_ref(), surroundings);
-    Ok(config)
+    if let Some(DevKey { path, is_new, .. }) = &key {
+        let path = path.display();
+        let what = if *is_new { "made" } else { "found" };
+        surroundings.say(format!(
+            "development key {path} ({what}; set PCS_HMAC_KEY for anything but trying out)"
+        ));
+    }
+    let greeting = Greeting::new(&config, &data, key.as_ref());
+    Ok((config, greeting))
 }
 
 /// What stands for the environment of the gateway: options first, then the environment, then a newcomer's defaults.
@@ -117,6 +135,7 @@ impl Settings<'_> {
         let variable = match error.variable {
             "LISTEN" if self.args.listen.is_some() => "--listen",
             "PORT" if self.args.port.is_some() => "--port",
+            "FLK_CORES" if self.args.cores.is_some() => "--cores",
             other => other,
         };
         ConfigError { variable, ..error }
@@ -146,53 +165,69 @@ fn make_directory(path: &Path) -> Result<(), Failure> {
 }
 
 /// What to do next; the gateway itself says where it listens and what it found.
-fn greet(config: &Config, data: &Path, key: Option<&DevKey>, surroundings: &Surroundings) {
-    let flk = std::env::args().next().unwrap_or_else(|| "flk".to_owned());
-    let mut sign = format!("{flk} pcs sign");
-    let mut submit = String::new();
-    let mut inspect = String::new();
-    if let Some(key) = key {
-        let path = key.path.display();
-        let what = if key.is_new { "made" } else { "found" };
+struct Greeting {
+    sign: String,
+    inspect: String,
+    /// Records are signed with a key that only this process is known to have.
+    needs_key: bool,
+}
+
+impl Greeting {
+    fn new(config: &Config, data: &Path, key: Option<&DevKey>) -> Greeting {
+        let flk = program();
+        let signs = matches!(config.signing.as_ref(), Signing::Keys(_));
+        let key_file = key.filter(|key| key.path != Path::new(crate::keys::DEV_KEY));
+        let key_file = key_file.map(|key| format!(" --key-file {}", key.path.display()));
+        let sign = match signs {
+            true => format!("{flk} pcs sign{} | ", key_file.unwrap_or_default()),
+            false => String::new(),
+        };
+        let is_usual = data == Path::new("data") && config.wal_dir == Path::new("data/wal");
+        let inspect = match is_usual {
+            true => String::new(),
+            false => format!(" --dir {}", config.wal_dir.display()),
+        };
+        Greeting {
+            sign,
+            inspect,
+            needs_key: signs && key.is_none(),
+        }
+    }
+
+    fn say(&self, listens_on: SocketAddr, surroundings: &Surroundings) {
+        let flk = program();
+        let submit = match listens_on.to_string().as_str() {
+            "127.0.0.1:8080" => String::new(),
+            _ => format!(" --url http://{}", reachable(listens_on)),
+        };
+        let sample = Path::new("golden/events/sample.csv");
+        let events = match sample.exists() {
+            true => sample,
+            false => Path::new("events.csv"),
+        };
+        surroundings.say(match self.needs_key {
+            false => "try in another terminal:",
+            true => "try in another terminal that has the signing key too:",
+        });
+        let (events, sign, inspect) = (events.display(), &self.sign, &self.inspect);
         surroundings.say(format!(
-            "development key {path} ({what}; set PCS_HMAC_KEY for anything but trying out)"
+            "  {flk} pcs build {events} | {sign}{flk} pcs submit{submit} -"
         ));
-        if key.path != Path::new(crate::keys::DEV_KEY) {
-            sign = format!("{sign} --key-file {path}");
-        }
+        surroundings.say(format!("  {flk} wal inspect{inspect}"));
     }
-    let sign = match config.signing.as_ref() {
-        Signing::Keys(_) => format!("{sign} | "),
-        Signing::Unsigned => String::new(),
-    };
-    if config.listen.port() == 0 {
-        submit = " --url http://ADDRESS:PORT".to_owned();
-    } else if config.listen.to_string() != "127.0.0.1:8080" {
-        let mut address = config.listen;
-        match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-            _ => {}
-        }
-        submit = format!(" --url http://{address}");
+}
+
+/// How this program was called.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "flk".to_owned())
+}
+
+/// Where a client on this machine finds what listens on an address.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
     }
-    if data != Path::new("data") || config.wal_dir != Path::new("data/wal") {
-        inspect = format!(" --dir {}", config.wal_dir.display());
-    }
-    let sample = Path::new("golden/events/sample.csv");
-    let events = if sample.exists() {
-        sample
-    } else {
-        Path::new("events.csv")
-    };
-    let events = events.display();
-    match key.is_none() && !sign.is_empty() {
-        false => surroundings.say("once it listens, try in another terminal:"),
-        true => surroundings
-            .say("once it listens, try in another terminal that has the signing key too:"),
-    }
-    surroundings.say(format!(
-        "  {flk} pcs build {events} | {sign}{flk} pcs submit{submit} -"
-    ));
-    surroundings.say(format!("  {flk} wal inspect{inspect}"));
+    address
 }

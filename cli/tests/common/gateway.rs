@@ -11,12 +11,12 @@ pub struct Gateway {
     child: Child,
     stderr: BufReader<ChildStderr>,
     pub url: String,
-    /// What it said until it listened.
+    /// What it said until it had said what to try.
     pub said: String,
 }
 
 impl Gateway {
-    /// Starts one and waits until it says where it listens.
+    /// Starts one and waits until it says where it listens, and what to try.
     pub fn start(dir: &Path) -> Self {
         let mut command = flk(dir);
         command
@@ -40,7 +40,7 @@ impl Gateway {
     }
 
     fn read_address(&mut self) {
-        while self.url.is_empty() {
+        while self.url.is_empty() || !self.said.ends_with("wal inspect\n") {
             let before = self.said.len();
             let read = self.stderr.read_line(&mut self.said).unwrap();
             assert!(read > 0, "it does not start: {}", self.said);

@@ -9,7 +9,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// What a run of the program left behind.
 pub struct Ran {
@@ -48,14 +48,19 @@ pub fn flk(dir: &Path) -> Command {
     command
 }
 
-/// Runs it with `input` on standard input.
-pub fn run(command: &mut Command, input: &[u8]) -> Ran {
-    let mut child = command
+/// Starts it with a pipe at each end.
+pub fn start(command: &mut Command) -> Child {
+    command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Runs it with `input` on standard input.
+pub fn run(command: &mut Command, input: &[u8]) -> Ran {
+    let mut child = start(command);
     let mut stdin = child.stdin.take().unwrap();
     let output = std::thread::scope(|scope| {
         // a program that ends early closes its input: not the test's affair

@@ -20,6 +20,26 @@ const TESTS: [&str; 6] = [
     "FLK_CORPORA",
 ];
 
+/// Words that people add to the name of a setting: they say nothing of whose it is.
+const QUALIFIERS: [&str; 14] = [
+    "ADDR", "ADDRESS", "IP", "BIND", "HOST", "HTTP", "SERVER", "LISTEN", "TIMEOUT", "SECONDS",
+    "SEC", "SIZE", "MAX", "DEFAULT",
+];
+
+/// What remains of a name of ours without its family's word, and has a meaning to others too.
+const COMMON: [&str; 10] = [
+    "USER",
+    "PASS",
+    "PASSWORD",
+    "DIR",
+    "URL",
+    "TTL",
+    "RATE",
+    "BACKEND",
+    "MAX_AGE",
+    "MAX_BYTES",
+];
+
 /// A line of warning for each name that no program of flk reads, with the one that is probably meant.
 pub fn warnings(names: &BTreeSet<String>) -> Vec<String> {
     let unknown = names.iter().filter(|name| !is_service_link(name, names));
@@ -42,13 +62,35 @@ fn warning(name: &str) -> Option<String> {
         5..=7 => 1,
         _ => 2,
     };
-    match (distance <= near, is_ours) {
-        (true, _) => Some(format!(
-            "{name} is not a setting and is not read; is {nearest} meant?"
+    let meant = match distance <= near {
+        true => Some(nearest),
+        false => known().find(|known| says_the_same(name, known)),
+    };
+    match (meant, is_ours) {
+        (Some(meant), _) => Some(format!(
+            "{name} is not a setting and is not read; is {meant} meant?"
         )),
-        (false, true) => Some(format!("{name} is not a setting and is not read")),
-        (false, false) => None,
+        (None, true) => Some(format!("{name} is not a setting and is not read")),
+        (None, false) => None,
     }
+}
+
+/// Whether a name is that of a setting, with or without the word of its family, and at most words that people add.
+fn says_the_same(name: &str, known: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let without_family = known.split_once('_').map(|(_, rest)| rest);
+    let without_family = without_family.filter(|rest| !COMMON.contains(rest));
+    [Some(known), without_family]
+        .into_iter()
+        .flatten()
+        .any(|core| {
+            let mut left: Vec<&str> = name.split('_').collect();
+            let is_there = core.split('_').all(|word| {
+                let at = left.iter().position(|other| *other == word);
+                at.map(|at| left.remove(at)).is_some()
+            });
+            is_there && left.iter().all(|word| QUALIFIERS.contains(word))
+        })
 }
 
 fn known() -> impl Iterator<Item = &'static str> {
@@ -107,6 +149,16 @@ mod tests {
             ("port", "PORT"),
             ("METRIC_USER", "METRICS_USER"),
             ("WAL_MAX_BYTE", "WAL_MAX_BYTES"),
+            ("LISTEN_ADDR", "LISTEN"),
+            ("LISTEN_ADDRESS", "LISTEN"),
+            ("LISTEN_PORT", "PORT"),
+            ("HTTP_PORT", "PORT"),
+            ("KEEPALIVE", "HTTP_KEEPALIVE"),
+            ("KEEPALIVE_TIMEOUT", "HTTP_KEEPALIVE"),
+            ("HTTP_KEEPALIVE_TIMEOUT", "HTTP_KEEPALIVE"),
+            ("CORES", "FLK_CORES"),
+            ("HMAC_KEY", "PCS_HMAC_KEY"),
+            ("drain_delay", "FLK_DRAIN_DELAY"),
         ] {
             let told = of(typed).join("\n");
             let start = format!("{typed} is not a setting");
@@ -140,6 +192,15 @@ mod tests {
             "FLK_PORT_8080_TCP_ADDR",
             "LISTEN_FDS",
             "LISTEN_PID",
+            "LISTEN_FDNAMES",
+            "DATABASE_PORT",
+            "SSH_HOST",
+            "MAX_BYTES",
+            "DIR",
+            "URL",
+            "USER_DIR",
+            "PASS",
+            "HTTP_USER",
             "NOTIFY_SOCKET",
             "JOURNAL_STREAM",
             "RUST_BACKTRACE",

@@ -150,6 +150,7 @@ fn parse_list(text: &str) -> Option<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::cgroup::Mount;
 
     fn check(setting: &str, quota: Option<f64>, expected: Result<&[usize], CoresProblem>) {
         let allowed = [0, 2, 3, 5, 8];
@@ -194,25 +195,19 @@ mod tests {
 
     #[test]
     fn the_tightest_quota_of_both_versions_and_all_ancestors_counts() {
-        let directory = tempfile::tempdir().unwrap();
-        let root = directory.path();
-        let put = |path: &str, text: &str| {
-            let path = root.join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
+        let mount = Mount::new();
         let groups = "4:memory:/x\n3:cpu,cpuacct:/pods/one\n0::/slice/unit\n";
-        let groups = Cgroups::told(groups, root);
+        let groups = mount.told(groups);
         assert_eq!(quota_of(&groups), None);
-        put("slice/unit/cpu.max", "max 100000\n");
+        mount.put("slice/unit/cpu.max", "max 100000\n");
         assert_eq!(quota_of(&groups), None);
-        put("slice/cpu.max", "350000 100000\n");
+        mount.put("slice/cpu.max", "350000 100000\n");
         assert_eq!(quota_of(&groups), Some(3.5));
-        put("cpu,cpuacct/pods/one/cpu.cfs_quota_us", "-1\n");
-        put("cpu,cpuacct/pods/one/cpu.cfs_period_us", "100000\n");
+        mount.put("cpu,cpuacct/pods/one/cpu.cfs_quota_us", "-1\n");
+        mount.put("cpu,cpuacct/pods/one/cpu.cfs_period_us", "100000\n");
         assert_eq!(quota_of(&groups), Some(3.5));
-        put("cpu,cpuacct/pods/cpu.cfs_quota_us", "150000\n");
-        put("cpu,cpuacct/pods/cpu.cfs_period_us", "100000\n");
+        mount.put("cpu,cpuacct/pods/cpu.cfs_quota_us", "150000\n");
+        mount.put("cpu,cpuacct/pods/cpu.cfs_period_us", "100000\n");
         assert_eq!(quota_of(&groups), Some(1.5));
     }
 

@@ -21,14 +21,6 @@ impl Cgroups {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn told(groups: &str, root: &Path) -> Cgroups {
-        Cgroups {
-            groups: groups.to_owned(),
-            root: root.to_owned(),
-        }
-    }
-
     /// The smallest limit of this controller, in whichever version it is; each reader gets a group's directory.
     pub(super) fn tightest(
         &self,
@@ -64,6 +56,36 @@ fn smallest(mount: &Path, group: &str, limit: fn(&Path) -> Option<f64>) -> Optio
     ancestors
         .filter_map(|directory| limit(&directory))
         .min_by(f64::total_cmp)
+}
+
+/// A cgroup mount made of files, for tests.
+#[cfg(test)]
+pub(super) struct Mount {
+    directory: tempfile::TempDir,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // helpers of tests may unwrap as tests do
+impl Mount {
+    pub(super) fn new() -> Mount {
+        let directory = tempfile::tempdir().unwrap();
+        Mount { directory }
+    }
+
+    /// A control file holds this.
+    pub(super) fn put(&self, path: &str, text: &str) {
+        let path = self.directory.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// The groups of a process that is told these.
+    pub(super) fn told(&self, groups: &str) -> Cgroups {
+        Cgroups {
+            groups: groups.to_owned(),
+            root: self.directory.path().to_owned(),
+        }
+    }
 }
 
 /// A file that holds one number; nothing where it holds a word or is not there.

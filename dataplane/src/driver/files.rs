@@ -289,26 +289,17 @@ fn lock(fd: BorrowedFd<'_>, kind: i32) -> rustix::io::Result<FileValue> {
 mod tests {
     use super::*;
     use crate::driver::directory::open_directory;
+    use crate::keeper::files::{MAKE, READ_WRITE_CREATE};
     use std::path::Path;
 
-    const NEW: OpenHow = OpenHow {
-        write: true,
-        create: true,
-        exclusive: true,
-        direct: false,
-        dsync: false,
-        mode: 0o600,
-    };
     const DIRECT: OpenHow = OpenHow {
         direct: true,
         dsync: true,
-        ..NEW
+        ..MAKE
     };
     const EXISTING: OpenHow = OpenHow {
-        write: true,
         create: false,
-        exclusive: false,
-        ..NEW
+        ..READ_WRITE_CREATE
     };
 
     fn executor(path: &Path) -> FileExecutor {
@@ -347,12 +338,12 @@ mod tests {
         let path = directory.path().join("deep/wal");
         let mut files = executor(&path);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-        let file = open(&mut files, "a", NEW).unwrap();
+        let file = open(&mut files, "a", MAKE).unwrap();
         assert_eq!(
             path.join("a").metadata().unwrap().permissions().mode() & 0o777,
             0o600
         );
-        assert_eq!(open(&mut files, "a", NEW), Err(Errno(libc::EEXIST)));
+        assert_eq!(open(&mut files, "a", MAKE), Err(Errno(libc::EEXIST)));
         let written = write_at(&mut files, file, 3, b"hello");
         assert_eq!(written, Ok(FileValue::Written(5)));
         assert_eq!(files.run(FileOp::Len(file)), Ok(FileValue::Number(8)));
@@ -381,7 +372,7 @@ mod tests {
         let text = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
         let mut files = executor(directory.path());
         for name in [LOCK, "other"] {
-            let file = open(&mut files, name, NEW).unwrap();
+            let file = open(&mut files, name, MAKE).unwrap();
             assert!(write_at(&mut files, file, 0, b"7\n").is_ok());
             let locked = files.run(FileOp::LockExclusive(file));
             assert_eq!(locked, Ok(FileValue::Done));
@@ -430,7 +421,7 @@ mod tests {
     fn zeros_take_the_place_of_what_was_there() {
         let directory = tempfile::tempdir().unwrap();
         let mut files = executor(directory.path());
-        let file = open(&mut files, "zeroed", NEW).unwrap();
+        let file = open(&mut files, "zeroed", MAKE).unwrap();
         write_at(&mut files, file, 0, &[7; 10_000]).unwrap();
         for (offset, bytes) in [(1_000, 500), (4_096, 4_096)] {
             let op = FileOp::Zero {
@@ -453,7 +444,7 @@ mod tests {
     fn an_exclusive_lock_shuts_out_other_descriptors_of_the_same_process() {
         let directory = tempfile::tempdir().unwrap();
         let (mut one, mut two) = (executor(directory.path()), executor(directory.path()));
-        let mine = open(&mut one, "lock", NEW).unwrap();
+        let mine = open(&mut one, "lock", MAKE).unwrap();
         let other = open(&mut two, "lock", EXISTING).unwrap();
         assert_eq!(one.run(FileOp::LockExclusive(mine)), Ok(FileValue::Done));
         let refused = Err(Errno(libc::EAGAIN));
@@ -473,7 +464,7 @@ mod tests {
         let mut files = executor(directory.path());
         for name in ["../x", "a/b", "..", ".", ""] {
             assert_eq!(
-                open(&mut files, name, NEW),
+                open(&mut files, name, MAKE),
                 Err(Errno(libc::EINVAL)),
                 "{name}"
             );

@@ -52,49 +52,42 @@ fn total(meminfo: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::cgroup::Mount;
 
     const MACHINE: &str = "MemTotal:       16384 kB\nMemFree:         1 kB\n";
 
     #[test]
     fn the_smallest_limit_of_both_versions_all_ancestors_and_the_machine_counts() {
-        let directory = tempfile::tempdir().unwrap();
-        let root = directory.path();
-        let put = |path: &str, text: &str| {
-            let path = root.join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
-        let groups = Cgroups::told("4:memory:/pods/x\n3:cpu:/other\n0::/slice/unit\n", root);
+        let mount = Mount::new();
+        let groups = mount.told("4:memory:/pods/x\n3:cpu:/other\n0::/slice/unit\n");
         let check = |bytes: u64, what: &str| {
             let limit = limit_of(&groups, MACHINE).unwrap();
             assert_eq!((limit.bytes, limit.what), (bytes, what));
         };
         check(16 << 20, "this machine");
-        put(
+        mount.put(
             "memory/pods/x/memory.limit_in_bytes",
             "9223372036854771712\n",
         );
-        put("slice/unit/memory.max", "max\n");
-        put("slice/unit/memory.high", "max\n");
+        mount.put("slice/unit/memory.max", "max\n");
+        mount.put("slice/unit/memory.high", "max\n");
         check(16 << 20, "this machine");
-        put("memory/pods/memory.limit_in_bytes", "8388608\n");
+        mount.put("memory/pods/memory.limit_in_bytes", "8388608\n");
         check(8 << 20, "its cgroup");
-        put("slice/memory.max", "4194304\n");
+        mount.put("slice/memory.max", "4194304\n");
         check(4 << 20, "its cgroup");
-        put("slice/unit/memory.high", "2097152\n");
+        mount.put("slice/unit/memory.high", "2097152\n");
         check(2 << 20, "its cgroup");
-        put("unified/memory.max", "1\n");
+        mount.put("unified/memory.max", "1\n");
         check(2 << 20, "its cgroup");
-        assert_eq!(limit_of(&Cgroups::told("", root), ""), None);
+        assert_eq!(limit_of(&mount.told(""), ""), None);
     }
 
     #[test]
     fn a_limit_at_the_mount_itself_is_that_of_a_container() {
-        let directory = tempfile::tempdir().unwrap();
-        let root = directory.path();
-        std::fs::create_dir_all(root.join("memory")).unwrap();
-        std::fs::write(root.join("memory/memory.limit_in_bytes"), "1048576\n").unwrap();
-        let groups = Cgroups::told("4:memory:/docker/not-visible-here\n", root);
+        let mount = Mount::new();
+        mount.put("memory/memory.limit_in_bytes", "1048576\n");
+        let groups = mount.told("4:memory:/docker/not-visible-here\n");
         assert_eq!(limit_of(&groups, MACHINE).unwrap().bytes, 1 << 20);
     }
 

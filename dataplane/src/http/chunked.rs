@@ -80,6 +80,15 @@ impl Decoder {
         self.decoded_bytes
     }
 
+    /// Bytes of the chunk that is being received which have not come.
+    #[must_use]
+    pub const fn awaited_bytes(&self) -> u64 {
+        match self.at {
+            At::Data(missing) => missing,
+            _ => 0,
+        }
+    }
+
     /// Decodes on. `bytes` begins with what was decoded before and goes on with what is not; content moves to the front.
     pub fn decode(&mut self, bytes: &mut [u8], limits: &Limits) -> Decoded {
         let mut from = self.decoded_bytes as usize;

@@ -167,7 +167,7 @@ problems! {
     /// A content type other than JSON.
     ContentTypeUnsupported = 43, 415, "content_type_unsupported", false, "Content type not supported", "Send the header Content-Type: application/json.";
     /// A Content-Encoding other than identity.
-    ContentEncodingUnsupported = 44, 415, "content_encoding_unsupported", false, "Content encoding not supported", "Send the body uncompressed and without a Content-Encoding header.";
+    ContentEncodingUnsupported = 44, 415, "content_encoding_unsupported", false, "Content encoding not supported", "Send the body uncompressed and without a Content-Encoding header: turn compression of requests off in the client, and in a proxy before this port.";
 
     // 60–69: who sent it.
     /// The signature is absent, malformed or matches no active key; also whatever is wrong with the signed ids.
@@ -242,6 +242,13 @@ impl From<&Malformed> for Problem {
 }
 
 impl Problem {
+    /// Those that name a protocol which was spoken instead of HTTP/1.
+    pub const FOREIGN: [Problem; 3] = [
+        Problem::TlsOnPlainPort,
+        Problem::Http2OnPlainPort,
+        Problem::ProxyProtocol,
+    ];
+
     /// The number under which the log stores it.
     #[must_use]
     pub const fn number(self) -> u8 {

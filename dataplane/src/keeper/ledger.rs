@@ -94,12 +94,10 @@ impl Ledger {
     /// How segments are opened: one method for all of a segment's life.
     pub(crate) fn segment_how(&self) -> OpenHow {
         OpenHow {
-            write: true,
             create: false,
-            exclusive: false,
             direct: self.config.direct,
             dsync: self.config.sync == SyncMode::Dsync,
-            mode: 0o600,
+            ..READ_WRITE_CREATE
         }
     }
 

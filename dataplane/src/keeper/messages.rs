@@ -2,6 +2,7 @@
 
 use crate::dedup::{Decided, Epoch, PARTITIONS};
 use crate::event::{FileId, ShardId, SyncMode};
+use crate::http::Problem;
 use crate::wal::name::{LogId, Sequence};
 use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
@@ -176,6 +177,13 @@ pub enum ToKeeper {
     Crowded {
         /// Since this was said last.
         closed_count: u32,
+    },
+    /// So many connections spoke another protocol than HTTP/1. For the operator; the keeper only says it.
+    Foreign {
+        /// The answer, which names the protocol: one of [`Problem::FOREIGN`].
+        problem: Problem,
+        /// Since this was said last.
+        connections_count: u32,
     },
     /// Draining: nothing is in flight here, no connection waits for an answer (`false` if that changed).
     Idle(bool),

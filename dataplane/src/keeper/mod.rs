@@ -7,7 +7,7 @@ pub mod port;
 pub mod config;
 pub mod notice;
 
-mod files;
+pub(crate) mod files;
 mod halt;
 mod ledger;
 
@@ -24,8 +24,8 @@ mod recover;
 mod slices;
 mod strays;
 
+mod clients;
 mod commands;
-mod crowd;
 mod publish;
 mod retain;
 mod room;
@@ -73,8 +73,8 @@ mod tests_slices;
 mod tests_stop;
 
 use crate::event::Now;
+use clients::Clients;
 use config::KeeperConfig;
-use crowd::Crowd;
 use halt::Halt;
 use port::{KeeperEvent, KeeperOp, KeeperOps, Port};
 use std::future::Future;
@@ -89,7 +89,7 @@ pub struct Keeper {
     flow: Pin<Box<dyn Future<Output = ()>>>,
     ended: bool,
     bound: Bound,
-    crowd: Crowd,
+    clients: Clients,
 }
 
 impl Keeper {
@@ -111,21 +111,21 @@ impl Keeper {
             flow: Box::pin(flow),
             ended: false,
             bound: Bound::new(0),
-            crowd: Crowd::default(),
+            clients: Clients::default(),
         }
     }
 
     /// Takes what happened, goes on as far as that allows, and says what to do. The first step may have no events.
     pub fn step(&mut self, events: impl Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps {
-        let (bound, crowd) = (&mut self.bound, &mut self.crowd);
+        let (bound, clients) = (&mut self.bound, &mut self.clients);
         let events = events.inspect(|event| {
             if matches!(event, KeeperEvent::Terminate) {
                 bound.asked(now.mono_us);
             }
         });
         self.port
-            .deliver(events.filter(|event| !crowd.hears(event)), now);
-        if let Some(notice) = crowd.notice(now) {
+            .deliver(events.filter(|event| !clients.hears(event)), now);
+        for notice in clients.notices(now) {
             self.port.put(KeeperOp::Say(notice));
         }
         if !self.ended {

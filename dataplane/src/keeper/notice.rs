@@ -1,5 +1,6 @@
 //! What the keeper tells the operator, typed; the text is made where it is printed.
 
+use crate::http::Problem;
 use crate::keeper::messages::Shortage;
 use crate::wal::name::{LogId, Sequence};
 use std::fmt;
@@ -137,6 +138,13 @@ pub enum Notice {
         /// How many since the last line.
         closed_count: u64,
     },
+    /// Clients speak another protocol than HTTP/1 to the port.
+    Foreign {
+        /// What they were answered: one of [`Problem::FOREIGN`].
+        problem: Problem,
+        /// How many connections since the last line.
+        connections_count: u64,
+    },
     /// A graceful stop began.
     Draining,
 }
@@ -252,6 +260,10 @@ impl fmt::Display for Notice {
                 out,
                 "connections: every place is taken; {closed_count} idle or slow ones were closed to make room for new ones (flk_connections_max says how many stay, flk_connections_evicted_total counts those closed)"
             ),
+            Notice::Foreign {
+                problem,
+                connections_count,
+            } => foreign(out, *problem, *connections_count),
             Notice::Draining => write!(out, "draining"),
         }
     }
@@ -279,6 +291,22 @@ fn space_low(
             "the file system refuses new files in WAL_DIR ({bytes} bytes are free, so it is not full): submits are answered 503; look for a read-only mount, for `chattr +i` or `+a` (lsattr -d), and at the owner and mode of WAL_DIR"
         ),
     }
+}
+
+/// Which protocol it is, and where to look.
+fn foreign(out: &mut fmt::Formatter<'_>, problem: Problem, connections_count: u64) -> fmt::Result {
+    let protocol = match problem {
+        Problem::TlsOnPlainPort => "TLS",
+        Problem::Http2OnPlainPort => "HTTP/2",
+        Problem::ProxyProtocol => "the PROXY protocol",
+        _ => "another protocol",
+    };
+    let connections = counted(connections_count, "connection");
+    let (status, code, detail) = (problem.status(), problem.code(), problem.detail());
+    write!(
+        out,
+        "a client speaks {protocol} to this port, which speaks plain HTTP/1: {connections} answered {status} {code}. {detail}"
+    )
 }
 
 /// A number of things, in the plural where it has to be.

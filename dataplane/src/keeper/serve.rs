@@ -321,7 +321,10 @@ impl Service {
             return;
         };
         match message {
-            ToKeeper::Entered { .. } | ToKeeper::Epoch { .. } | ToKeeper::Crowded { .. } => {}
+            ToKeeper::Entered { .. }
+            | ToKeeper::Epoch { .. }
+            | ToKeeper::Crowded { .. }
+            | ToKeeper::Foreign { .. } => {}
             ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
             ToKeeper::Switched { version } => {
                 shard.switched = shard.switched.max(version);

@@ -1,53 +1,154 @@
 //! A bounded amount of memory that connections hold while a request of theirs is incomplete. Grants are whole: what a
-//! request needs it gets at once or waits for, so that no two wait for each other. First come, first served, but a client
-//! address that holds more than its share stands back behind those that do not.
+//! request needs it gets at once or waits for, so that no two wait for each other. What a request needs may not be known yet:
+//! then its grant grows with it, as long as the largest there may be is still left for the one whose turn it is. First come,
+//! first served, but a client address that holds more than its share stands back behind those that do not.
 
 mod queue;
 #[cfg(test)]
 mod tests;
 
-use self::queue::Queue;
 pub(super) use self::queue::WAITER_BYTES;
+use self::queue::{Queue, Wanted};
 use crate::event::{ConnId, Peer};
+
+/// What a connection holds of a budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// How much.
+    pub bytes: usize,
+    /// It is not all that the request may come to need.
+    may_grow: bool,
+}
+
+/// What a connection's request needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Need {
+    /// Now.
+    pub bytes: usize,
+    /// At most, until it is whole; the same where that is known.
+    pub bytes_max: usize,
+}
+
+impl Need {
+    /// What a request needs whose length is known.
+    pub(super) fn known(bytes: usize) -> Need {
+        Need {
+            bytes,
+            bytes_max: bytes,
+        }
+    }
+}
 
 /// Bytes that may be held, who holds them, and who waits for some.
 #[derive(Debug)]
 pub(super) struct Budget {
     held_bytes: usize,
     max_bytes: usize,
+    /// Bytes of grants that may grow, and how many there may be of them. Whoever holds such a grant needs more before it gives
+    /// anything back; what is above this bound is for that: enough for one of them to become whole, sooner or later.
+    growing_bytes: usize,
+    growing_bytes_max: usize,
     grants_count: usize,
     queue: Queue,
 }
 
 impl Budget {
-    /// Nothing is held.
-    pub(super) fn new(max_bytes: usize) -> Budget {
+    /// Nothing is held. `need_bytes_max` is the most that a request of unknown length may come to need.
+    pub(super) fn new(max_bytes: usize, need_bytes_max: usize) -> Budget {
         Budget {
             held_bytes: 0,
             max_bytes,
+            growing_bytes: 0,
+            growing_bytes_max: max_bytes.saturating_sub(need_bytes_max),
             grants_count: 0,
             queue: Queue::new(max_bytes),
         }
     }
 
-    /// Holds `bytes` for a connection if they are free and it is its turn.
-    pub(super) fn take(&mut self, bytes: usize, conn: ConnId, peer: Peer) -> bool {
-        let is_next = self.longest_waiting().is_none_or(|first| first == conn);
-        let granted = is_next && self.held_bytes + bytes <= self.max_bytes;
+    /// Moves what a connection holds to what it needs, or waits for it. `true`: who waits longest may try again.
+    pub(super) fn settle(
+        &mut self,
+        grant: &mut Grant,
+        need: Need,
+        conn: ConnId,
+        peer: Peer,
+    ) -> bool {
+        let need_grows = need.bytes < need.bytes_max;
+        let is_of_another_request = need_grows && !grant.may_grow && grant.bytes < need.bytes_max;
+        let is_enough = grant.bytes >= need.bytes && !is_of_another_request;
+        let mut changed = false;
+        if is_enough && need_grows {
+            return self.forget(conn);
+        }
+        if need.bytes == 0 || is_of_another_request || !(is_enough || grant.may_grow) {
+            changed = grant.bytes > 0;
+            self.give_back_all(grant, peer);
+        }
+        if grant.bytes >= need.bytes {
+            changed |= self.shrink(grant, need.bytes, peer);
+            return self.forget(conn) || changed;
+        }
+        if need_grows && self.take_part(grant, need.bytes, conn, peer) {
+            return true;
+        }
+        if self.take(grant, need.bytes_max, conn, peer) {
+            return true;
+        }
+        self.wait(*grant, need.bytes_max, conn, peer) || changed
+    }
+
+    /// Holds all that a connection may come to need, if that is free and it is its turn.
+    fn take(&mut self, grant: &mut Grant, bytes: usize, conn: ConnId, peer: Peer) -> bool {
+        let more_bytes = bytes - grant.bytes;
+        let granted = self.is_next(conn) && self.held_bytes + more_bytes <= self.max_bytes;
         if granted {
-            self.held_bytes += bytes;
-            self.grants_count += 1;
-            self.queue.hold(bytes, peer);
-            self.forget(conn);
+            self.stop_growing(grant);
+            self.hold(grant, more_bytes, conn, peer);
         }
         granted
     }
 
+    /// Holds as much as a connection needs now, if so much may be held of what may grow, and it is its turn.
+    fn take_part(&mut self, grant: &mut Grant, bytes: usize, conn: ConnId, peer: Peer) -> bool {
+        let more_bytes = bytes - grant.bytes;
+        let granted = self.is_next(conn)
+            && self.held_bytes + more_bytes <= self.max_bytes
+            && self.growing_bytes + more_bytes <= self.growing_bytes_max;
+        if granted {
+            self.hold(grant, more_bytes, conn, peer);
+            self.growing_bytes += more_bytes;
+            grant.may_grow = true;
+        }
+        granted
+    }
+
+    fn is_next(&mut self, conn: ConnId) -> bool {
+        self.longest_waiting().is_none_or(|first| first == conn)
+    }
+
+    fn hold(&mut self, grant: &mut Grant, more_bytes: usize, conn: ConnId, peer: Peer) {
+        self.grants_count += usize::from(grant.bytes == 0);
+        self.held_bytes += more_bytes;
+        grant.bytes += more_bytes;
+        self.queue.hold(more_bytes, peer);
+        self.queue.leave(conn);
+    }
+
+    fn stop_growing(&mut self, grant: &mut Grant) {
+        if std::mem::take(&mut grant.may_grow) {
+            self.growing_bytes -= grant.bytes;
+        }
+    }
+
     /// Waits for room, behind those that wait already. `true`: another one's turn came by that, as a further address makes
     /// the shares smaller; it should ask again.
-    pub(super) fn wait(&mut self, bytes: usize, conn: ConnId, peer: Peer) -> bool {
+    fn wait(&mut self, grant: Grant, bytes: usize, conn: ConnId, peer: Peer) -> bool {
         let next_before = self.longest_waiting();
-        self.queue.join(bytes, conn, peer);
+        let wanted = Wanted {
+            more_bytes: bytes - grant.bytes,
+            own_bytes: grant.bytes,
+        };
+        self.queue.join(wanted, conn, peer);
         // Where nobody waited it was refused for want of room alone.
         next_before.is_some() && self.longest_waiting() != next_before
     }
@@ -82,8 +183,13 @@ impl Budget {
         self.queue.addresses_count() <= 1 || self.queue.held_bytes(peer) > self.queue.share_bytes()
     }
 
-    /// Gives back what [`Budget::take`] granted.
-    pub(super) fn give_back(&mut self, bytes: usize, peer: Peer) {
+    /// Gives back all that a connection holds.
+    pub(super) fn give_back_all(&mut self, grant: &mut Grant, peer: Peer) {
+        self.stop_growing(grant);
+        self.give_back(std::mem::take(&mut grant.bytes), peer);
+    }
+
+    fn give_back(&mut self, bytes: usize, peer: Peer) {
         if bytes == 0 {
             return;
         }
@@ -93,14 +199,17 @@ impl Budget {
         self.queue.release(bytes, peer);
     }
 
-    /// Gives back a part of what [`Budget::take`] granted; the rest stays held.
-    pub(super) fn shrink(&mut self, bytes: usize, peer: Peer) {
-        debug_assert!(
-            self.queue.held_bytes(peer) > bytes,
-            "some of the grant stays"
-        );
-        self.held_bytes -= bytes;
-        self.queue.release(bytes, peer);
+    /// Gives back what a connection holds beyond what is needed, now that this is known. `true`: there was some.
+    fn shrink(&mut self, grant: &mut Grant, bytes: usize, peer: Peer) -> bool {
+        self.stop_growing(grant);
+        let freed_bytes = grant.bytes - bytes;
+        if freed_bytes > 0 {
+            debug_assert!(bytes > 0, "some of the grant stays");
+            grant.bytes = bytes;
+            self.held_bytes -= freed_bytes;
+            self.queue.release(freed_bytes, peer);
+        }
+        freed_bytes > 0
     }
 
     /// The connection whose turn it is: when something was given back, it should ask again.
@@ -110,9 +219,8 @@ impl Budget {
 
     /// Bytes of a grant beyond which it is more than a fair share, while others wait; `None` if nobody does.
     pub(super) fn fair_grant_bytes(&self) -> Option<usize> {
-        let waiting_count = self.queue.waiting_count();
-        let wanting = self.grants_count + waiting_count;
-        (waiting_count > 0).then(|| self.max_bytes / wanting)
+        let wanting_count = self.grants_count + self.queue.newcomers_count();
+        (self.queue.waiting_count() > 0).then(|| self.max_bytes / wanting_count)
     }
 
     /// Bytes that are held.

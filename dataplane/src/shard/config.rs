@@ -8,6 +8,7 @@ use crate::dedup::{Decided, PARTITIONS};
 use crate::driver::{self, ring::ring_messages};
 use crate::event::{Event, Op, ShardId};
 use crate::http;
+use crate::http::chunked::TRAILER_BYTES_MAX;
 use crate::mesh::Message;
 use crate::stats::Stats;
 use crate::wal::batch::{BATCH_RECORDS_MAX, BODY_BYTES_MAX, INDEX_PART_BYTES_MAX};
@@ -125,6 +126,12 @@ impl Limits {
             + self.body_bytes_total_max
             + self.unread_bytes_total_max
             + BUFFERS_KEPT_MAX * BUFFER_KEPT_BYTES_MAX
+    }
+
+    /// Most bytes that an unfinished chunked request may come to need.
+    pub fn chunked_bytes_max(&self) -> usize {
+        let head_and_body = self.http.head_bytes_max + self.http.body_bytes_max as usize;
+        (head_and_body + TRAILER_BYTES_MAX).min(self.body_bytes_total_max)
     }
 
     /// What one of `shards` shards and its driver reserve at start, in bytes, the empty dedup table included. Address space

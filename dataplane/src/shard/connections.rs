@@ -3,6 +3,7 @@
 
 use super::answer::Answer;
 use super::arrivals::Arrivals;
+use super::budget::Grant;
 use super::config::Limits;
 use super::skip::Skip;
 use crate::event::{ConnId, Now, Peer};
@@ -108,9 +109,9 @@ pub struct Connection {
     /// When what is received and must wait arrived.
     pub arrivals: Arrivals,
     /// Part of the shard's budget for partial heads held by this connection.
-    pub head_bytes_held: usize,
+    pub head_grant: Grant,
     /// Part of the shard's budget for partial bodies held by this connection.
-    pub body_bytes_held: usize,
+    pub body_grant: Grant,
     /// Memory of `kept` beyond those two.
     pub unread_bytes_held: usize,
 }
@@ -145,8 +146,8 @@ impl Connection {
             memory_due_us: None,
             consumed_bytes: 0,
             arrivals: Arrivals::default(),
-            head_bytes_held: 0,
-            body_bytes_held: 0,
+            head_grant: Grant::default(),
+            body_grant: Grant::default(),
             unread_bytes_held: 0,
         }
     }
@@ -235,8 +236,8 @@ impl Connection {
     /// between turns: what is consumed is forgotten.
     pub fn fit_kept(&mut self, granted_bytes: usize) {
         let needed_bytes = self.kept.len().max(granted_bytes);
-        if self.body_bytes_held > 0 {
-            let more_bytes = self.body_bytes_held.saturating_sub(self.kept.len());
+        if self.body_grant.bytes > 0 {
+            let more_bytes = self.body_grant.bytes.saturating_sub(self.kept.len());
             self.kept.reserve_exact(more_bytes);
         }
         if self.kept.capacity() > needed_bytes + BUFFER_KEPT_BYTES_MAX {

@@ -2,6 +2,7 @@
 //! bodies stay where they are; nothing is logged or parsed here.
 
 use super::answer::Answer;
+use super::budget::Need;
 use super::config::Limits;
 use super::connections::{Connection, Owed, Phase, Reply};
 use super::skip::skip_body;
@@ -15,6 +16,9 @@ use crate::wal::name::Sequence;
 
 /// Every connection may buffer this much of one request without asking; larger bodies take a grant.
 const HEAD_ALLOWANCE_BYTES: usize = 16 * 1024;
+
+/// What a chunked body takes while so much of it has not come; beyond, it takes what the largest one needs.
+pub(super) const CHUNKED_STEPS_BYTES: [usize; 2] = [64 * 1024, 256 * 1024];
 
 /// What to do with a connection after a step of framing.
 pub(super) enum Step {
@@ -68,6 +72,7 @@ impl Ingress {
                 HeadStatus::Partial => return Step::Enough,
                 HeadStatus::Refused(problem) => {
                     let is_post = begins_with_post(connection.pending(inbox));
+                    self.note_foreign(problem);
                     self.stats().ingest.add(u64::from(is_post));
                     return self.refuse(slot, problem, None, now.mono_us, now);
                 }
@@ -283,28 +288,21 @@ impl Ingress {
         }
         let (conn, peer) = (connection.id, connection.peer);
         let partial = connection.phase == Phase::Open && connection.pending_bytes() > 0;
-        let head_bytes = if partial { HEAD_ALLOWANCE_BYTES } else { 0 };
-        let whole_len = bytes_to_hold(connection, &limits);
-        let body_bytes = if partial && whole_len > HEAD_ALLOWANCE_BYTES {
-            whole_len
-        } else {
-            0
+        let head_need = Need::known(if partial { HEAD_ALLOWANCE_BYTES } else { 0 });
+        let body_need = match body_need(connection, &limits) {
+            need if partial && need.bytes > HEAD_ALLOWANCE_BYTES => need,
+            _ => Need::default(),
         };
-        let changed = settle(
-            &mut self.heads,
-            &mut connection.head_bytes_held,
-            head_bytes,
-            (conn, peer),
-        ) | settle(
-            &mut self.bodies,
-            &mut connection.body_bytes_held,
-            body_bytes,
-            (conn, peer),
-        );
-        let lacks_grant = if body_bytes > 0 {
-            connection.body_bytes_held == 0
+        let changed = self
+            .heads
+            .settle(&mut connection.head_grant, head_need, conn, peer)
+            | self
+                .bodies
+                .settle(&mut connection.body_grant, body_need, conn, peer);
+        let lacks_grant = if body_need.bytes > 0 {
+            connection.body_grant.bytes < body_need.bytes
         } else {
-            head_bytes > 0 && connection.head_bytes_held == 0
+            connection.head_grant.bytes < head_need.bytes
         };
         // A whole request needs no more memory, and what is behind answers is looked at when they have left.
         let waits_for_other =
@@ -332,17 +330,14 @@ impl Ingress {
         if connection.phase == Phase::Free {
             return;
         }
-        let whole_len = bytes_to_hold(connection, &limits);
+        let need_bytes = body_need(connection, &limits).bytes;
         let pending_bytes = connection.pending_bytes();
         let wanted = match connection.phase {
             Phase::Open if pending_bytes == 0 => true,
-            Phase::Open if whole_len > HEAD_ALLOWANCE_BYTES => {
-                connection.body_bytes_held > 0 && pending_bytes < whole_len
+            Phase::Open if need_bytes > HEAD_ALLOWANCE_BYTES => {
+                connection.body_grant.bytes >= need_bytes && pending_bytes < need_bytes
             }
-            Phase::Open => {
-                connection.head_bytes_held > 0
-                    && pending_bytes < HEAD_ALLOWANCE_BYTES.max(whole_len)
-            }
+            Phase::Open => connection.head_grant.bytes > 0 && pending_bytes < HEAD_ALLOWANCE_BYTES,
             Phase::Closing | Phase::Lingering { .. } | Phase::Free => true,
         };
         match (wanted, connection.paused_us) {
@@ -362,48 +357,24 @@ impl Ingress {
     }
 }
 
-/// Memory for the whole foremost request of a connection. How long an unfinished chunked body will be is not known: what
-/// has come must fit what every connection may hold, or the longest there may be. Grants are whole, so that bodies which
-/// grow never wait for each other.
-fn bytes_to_hold(connection: &Connection, limits: &Limits) -> usize {
+/// Memory for the foremost request of a connection, if it takes more than every connection may hold. How long an unfinished
+/// chunked body will be is not known: it begins with little, and needs more when that is full.
+fn body_need(connection: &Connection, limits: &Limits) -> Need {
+    let pending_bytes = connection.pending_bytes();
     match &connection.head {
-        None => 0,
-        Some(head) if !head.chunked => connection.whole_bytes(head),
-        Some(_) if connection.pending_bytes() < HEAD_ALLOWANCE_BYTES => 0,
+        None => Need::default(),
+        Some(head) if !head.chunked => Need::known(connection.whole_bytes(head)),
+        Some(_) if pending_bytes < HEAD_ALLOWANCE_BYTES => Need::default(),
         Some(head) => {
             let longest = head.head_len + limits.http.body_bytes_max as usize + TRAILER_BYTES_MAX;
-            longest.min(limits.body_bytes_total_max)
+            let bytes_max = longest.min(limits.body_bytes_total_max);
+            let step = CHUNKED_STEPS_BYTES
+                .into_iter()
+                .find(|&step| pending_bytes < step);
+            let bytes = step.map_or(bytes_max, |step| step.min(bytes_max));
+            Need { bytes, bytes_max }
         }
     }
-}
-
-/// Moves what a connection holds of a budget to `wanted`, or waits for it. `true`: who waits longest may try again.
-fn settle(
-    budget: &mut super::Budget,
-    held: &mut usize,
-    wanted: usize,
-    (conn, peer): (crate::event::ConnId, crate::event::Peer),
-) -> bool {
-    if *held == wanted {
-        return wanted == 0 && budget.forget(conn);
-    }
-    if (1..*held).contains(&wanted) {
-        budget.shrink(*held - wanted, peer);
-        *held = wanted;
-        return true;
-    }
-    let mut changed = *held > 0;
-    budget.give_back(*held, peer);
-    *held = 0;
-    if wanted == 0 {
-        budget.forget(conn);
-    } else if budget.take(wanted, conn, peer) {
-        *held = wanted;
-        changed = true;
-    } else {
-        changed |= budget.wait(wanted, conn, peer);
-    }
-    changed
 }
 
 impl super::connections::Source {

@@ -58,8 +58,8 @@ impl Ingress {
                     *slowest = Some((pace, connection.id));
                 }
             };
-        compare(heads, connection.head_bytes_held, &mut slowest.head);
-        compare(bodies, connection.body_bytes_held, &mut slowest.body);
+        compare(heads, connection.head_grant.bytes, &mut slowest.head);
+        compare(bodies, connection.body_grant.bytes, &mut slowest.body);
     }
 
     /// Cuts the slowest that the sweep found, one for each budget: what it held goes to who waits.
@@ -131,7 +131,7 @@ impl Ingress {
 
     fn count_unread(&mut self, slot: u32) {
         let connection = self.connections.at(slot);
-        let granted_bytes = connection.head_bytes_held + connection.body_bytes_held;
+        let granted_bytes = connection.head_grant.bytes + connection.body_grant.bytes;
         connection.fit_kept(granted_bytes);
         let is_bytes = connection.kept.capacity().saturating_sub(granted_bytes);
         let was_bytes = std::mem::replace(&mut connection.unread_bytes_held, is_bytes);
@@ -144,13 +144,11 @@ impl Ingress {
             return;
         };
         let peer = connection.peer;
-        let head_bytes = std::mem::take(&mut connection.head_bytes_held);
-        let body_bytes = std::mem::take(&mut connection.body_bytes_held);
         let unread_bytes = std::mem::take(&mut connection.unread_bytes_held);
         self.unsent_bytes -= std::mem::take(&mut connection.unsent_bytes) as usize;
-        self.unread.give_back(unread_bytes, peer);
-        self.heads.give_back(head_bytes, peer);
-        self.bodies.give_back(body_bytes, peer);
+        self.unread.note(unread_bytes, 0, peer);
+        self.heads.give_back_all(&mut connection.head_grant, peer);
+        self.bodies.give_back_all(&mut connection.body_grant, peer);
         self.heads.forget(conn);
         self.bodies.forget(conn);
     }

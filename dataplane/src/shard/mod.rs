@@ -16,6 +16,7 @@ mod collect;
 mod core;
 mod decide;
 mod drain;
+mod foreign;
 mod frame;
 mod judge;
 mod lists;
@@ -38,6 +39,7 @@ use self::connections::{Connections, Source};
 use self::core::Core;
 use self::drain::Drain;
 use self::flights::Flights;
+use self::foreign::Foreign;
 use self::pressure::{Evicted, Order};
 use self::stall::Stall;
 use self::waiting::Waiting;
@@ -113,6 +115,7 @@ struct Ingress {
     /// Connections in the order in which they are given up for others.
     order: Order,
     evicted: Evicted,
+    foreign: Foreign,
     heads: Budget,
     bodies: Budget,
     /// Memory of receive buffers beyond what those budgets granted.
@@ -184,9 +187,10 @@ impl Ingress {
             accepting: true,
             order: Order::new(connections),
             evicted: Evicted::default(),
-            heads: Budget::new(limits.head_bytes_total_max),
-            bodies: Budget::new(limits.body_bytes_total_max),
-            unread: Budget::new(limits.unread_bytes_total_max),
+            foreign: Foreign::default(),
+            heads: Budget::new(limits.head_bytes_total_max, 0),
+            bodies: Budget::new(limits.body_bytes_total_max, limits.chunked_bytes_max()),
+            unread: Budget::new(limits.unread_bytes_total_max, 0),
             unsent_bytes: 0,
             ready: VecDeque::with_capacity(connections as usize),
             for_room: Waiting::new(connections),

@@ -70,6 +70,7 @@ impl Ingress {
         self.reply(Some(core), now, outbox);
 
         self.make_room(now, outbox);
+        self.tell_foreign(now, outbox);
         self.background(core, now, outbox);
         self.next(Some(core), now)
     }
@@ -91,6 +92,7 @@ impl Ingress {
         driver.probe(Stage::Reply);
         self.reply(None, now, outbox);
         self.make_room(now, outbox);
+        self.tell_foreign(now, outbox);
         self.next(None, now)
     }
 }

@@ -36,12 +36,15 @@ pub(super) fn skip_body(
     problem: Problem,
     now: Now,
 ) -> bool {
-    let in_progress = connection.head.is_some();
+    if head.chunked && connection.head.is_none() {
+        // Refused by its head: none of it is decoded.
+        connection.decoder = http::Decoder::default();
+    }
     let received_bytes = connection.pending_bytes() - head.head_len;
     let left_bytes = if head.chunked {
-        // Not known. It is more than nothing, for else it would not be chunked any more; and within the bound until its
-        // chunks say otherwise.
-        1
+        // Not known but for the chunk in progress. It is more than nothing, for else it would not be chunked any more; and
+        // within the bound until further chunks say otherwise.
+        connection.decoder.awaited_bytes().max(1)
     } else {
         head.body_len.saturating_sub(received_bytes as u64)
     };
@@ -49,9 +52,6 @@ pub(super) fn skip_body(
         return false;
     }
     let rest = if head.chunked {
-        if !in_progress {
-            connection.decoder = http::Decoder::default();
-        }
         // Content that was decoded stands in front of what is not.
         connection.consume(head.head_len + connection.decoder.decoded_bytes() as usize);
         Rest::Chunks {

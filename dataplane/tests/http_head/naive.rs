@@ -2,6 +2,7 @@
 //! The plain reader shares no code with the real one.
 
 use flk_dataplane::http::{HeadStatus, Limits, read_head};
+use flk_testkit::change_one;
 use proptest::prelude::*;
 
 use super::read;
@@ -127,12 +128,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
             stream.extend(pieces.concat());
             stream.extend_from_slice(b"\r\nbody\r\n\r\n");
             let at = place.index(stream.len());
-            match change {
-                0 => stream[at] = byte,
-                1 => drop(stream.remove(at)),
-                2 => stream.insert(at, byte),
-                _ => {}
-            }
+            change_one(&mut stream, change, at, byte);
             stream
         })
 }

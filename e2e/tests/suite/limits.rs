@@ -12,6 +12,8 @@ on_every_host!(
     of_concurrent_duplicates_exactly_one_is_the_first,
     hundreds_of_connections_are_served_side_by_side,
     many_large_bodies_are_all_taken,
+    a_refused_chunked_request_keeps_its_connection_like_one_of_known_length,
+    another_protocol_is_named_to_the_client_and_to_the_operator,
     an_empty_body_and_a_large_one_at_once_are_both_answered,
     a_client_that_reads_nothing_harms_nobody,
     full_memory_is_emptied_into_a_slice_and_nothing_is_forgotten,
@@ -201,4 +203,68 @@ fn full_memory_is_emptied_into_a_slice_and_nothing_is_forgotten(setting: Setting
             (200, Some("hit"), outcome)
         );
     }
+}
+
+fn a_refused_chunked_request_keeps_its_connection_like_one_of_known_length(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    for (bytes, goes_on) in [(0, true), (1000, true), (64 << 10, true), (65 << 10, false)] {
+        let mut connection = gateway.connect();
+        let head = "POST /nowhere HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n";
+        connection.send(head.as_bytes()).unwrap();
+        assert_eq!(connection.response().unwrap().status, 404);
+        for _ in 0..bytes / 1000 {
+            let chunk = format!("3e8;part\r\n{}\r\n", "x".repeat(1000));
+            connection.send(chunk.as_bytes()).unwrap();
+        }
+        let rest = bytes % 1000;
+        if rest > 0 {
+            let chunk = format!("{rest:x}\r\n{}\r\n", "x".repeat(rest));
+            connection.send(chunk.as_bytes()).unwrap();
+        }
+        if goes_on {
+            connection.send(b"0\r\nX-Sum: 1\r\n\r\n").unwrap();
+            let answer = connection.post(&record(bytes as u64).body).unwrap();
+            assert_eq!(answer.status, 200, "{bytes}: {answer:?}");
+        } else {
+            assert!(connection.closes(), "{bytes}");
+        }
+    }
+}
+
+fn another_protocol_is_named_to_the_client_and_to_the_operator(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = Plan::new(setting, directory.path()).start();
+    let hellos: [(&[u8], &str, &str); 3] = [
+        (
+            b"\x16\x03\x01\x02\x00\x01\x00",
+            "tls_on_plain_port",
+            "speaks TLS",
+        ),
+        (
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "http2_on_plain_port",
+            "speaks HTTP/2",
+        ),
+        (
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\n",
+            "proxy_protocol",
+            "speaks the PROXY protocol",
+        ),
+    ];
+    for (hello, code, said) in hellos {
+        for _ in 0..3 {
+            let mut connection = gateway.connect();
+            connection.send(hello).unwrap();
+            let answer = connection.response().unwrap();
+            assert_eq!(answer.problem_code(), code, "{answer:?}");
+        }
+        gateway.wait_until_said(said);
+    }
+    let said = gateway.said();
+    assert_eq!(said.matches("a client speaks").count(), 3, "{said}");
+    assert!(
+        !said.contains("192.0.2.1"),
+        "nothing of what was sent: {said}"
+    );
 }

@@ -22,7 +22,7 @@ const HALF_A_HEAD: &[u8] = b"POST /v1/pcs/submit HTTP/1.1\r\nHost: gateway\r\n";
 fn slow_clients_are_cut_and_patient_ones_are_served(setting: Setting) {
     let directory = setting.directory();
     let gateway = Plan::new(setting, directory.path()).start();
-    let clients: [fn(SocketAddr); 10] = [
+    let clients: [fn(SocketAddr); 11] = [
         a_head_that_stops,
         a_head_byte_by_byte,
         a_second_head_that_stops,
@@ -32,6 +32,7 @@ fn slow_clients_are_cut_and_patient_ones_are_served(setting: Setting) {
         a_body_above_the_rate,
         a_body_ahead_of_the_rate,
         a_refused_body_that_stops,
+        refused_chunks_that_trickle,
         a_connection_that_rests,
     ];
     let address = gateway.address();
@@ -163,6 +164,26 @@ fn a_refused_body_that_stops(at: SocketAddr) {
         .unwrap();
     let answer = connection.response().unwrap();
     assert_eq!(answer.status, 404, "{answer:?}");
+    assert!(connection.closes());
+    assert!(from.elapsed() >= Duration::from_secs(5));
+    assert!(from.elapsed() < Duration::from_secs(5) + LATE);
+}
+
+/// Nor does a byte now and then prolong it.
+fn refused_chunks_that_trickle(at: SocketAddr) {
+    let mut connection = open(at);
+    let from = Instant::now();
+    connection
+        .send(
+            b"POST /nowhere HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n",
+        )
+        .unwrap();
+    assert_eq!(connection.response().unwrap().status, 404);
+    // Towards the end the gateway may have closed already.
+    for _ in 0..9 {
+        std::thread::sleep(Duration::from_millis(500));
+        connection.send(b"x").unwrap();
+    }
     assert!(connection.closes());
     assert!(from.elapsed() >= Duration::from_secs(5));
     assert!(from.elapsed() < Duration::from_secs(5) + LATE);

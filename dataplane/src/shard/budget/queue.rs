@@ -9,12 +9,21 @@ use super::super::lists::{Ends, LINK_BYTES, Links};
 use crate::event::{ConnId, Peer};
 use std::collections::BTreeSet;
 
-/// A connection that waits, and for how much.
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// How much, beyond what it holds.
+    pub more_bytes: usize,
+    /// What it holds while it waits.
+    pub own_bytes: usize,
+}
+
+/// A connection that waits.
 #[derive(Clone, Copy, Debug)]
 struct Waiter {
     conn: ConnId,
     account: u32,
-    bytes: usize,
+    wanted: Wanted,
     /// Grows from one that waits to the next.
     ticket: u64,
 }
@@ -45,6 +54,8 @@ pub(super) struct Queue {
     /// By the connection's slot.
     waiters: Vec<Option<Waiter>>,
     waiting_count: usize,
+    /// Of those, how many hold nothing.
+    newcomers_count: usize,
     next_ticket: u64,
     /// All that wait, the longest first.
     order: Ends,
@@ -72,6 +83,7 @@ impl Queue {
             max_bytes,
             waiters: Vec::new(),
             waiting_count: 0,
+            newcomers_count: 0,
             next_ticket: 0,
             order: Ends::EMPTY,
             order_links: Links::default(),
@@ -89,6 +101,11 @@ impl Queue {
     /// How many connections wait.
     pub(super) fn waiting_count(&self) -> usize {
         self.waiting_count
+    }
+
+    /// How many of them hold nothing.
+    pub(super) fn newcomers_count(&self) -> usize {
+        self.newcomers_count
     }
 
     /// How many addresses hold something or wait.
@@ -125,7 +142,7 @@ impl Queue {
     }
 
     /// A connection waits, behind those that wait already; one that waits keeps its place.
-    pub(super) fn join(&mut self, bytes: usize, conn: ConnId, peer: Peer) {
+    pub(super) fn join(&mut self, wanted: Wanted, conn: ConnId, peer: Peer) {
         let slots = conn.slot + 1;
         if self.waiters.len() < slots as usize {
             self.waiters.resize(slots as usize, None);
@@ -133,8 +150,10 @@ impl Queue {
             self.account_links.reach(slots);
         }
         if let Some(waiter) = self.waiter(conn) {
-            waiter.bytes = bytes;
+            let before = std::mem::replace(&mut waiter.wanted, wanted);
             let account = waiter.account;
+            self.newcomers_count -= usize::from(before.own_bytes == 0);
+            self.newcomers_count += usize::from(wanted.own_bytes == 0);
             self.file(account);
             return;
         }
@@ -146,11 +165,12 @@ impl Queue {
         self.waiters[conn.slot as usize] = Some(Waiter {
             conn,
             account,
-            bytes,
+            wanted,
             ticket: self.next_ticket,
         });
         self.next_ticket += 1;
         self.waiting_count += 1;
+        self.newcomers_count += usize::from(wanted.own_bytes == 0);
         self.order_links.join(&mut self.order, conn.slot);
         let waiting = &mut self.accounts[account as usize].waiting;
         self.account_links.join(waiting, conn.slot);
@@ -164,11 +184,15 @@ impl Queue {
 
     /// A connection waits no longer, if it did.
     pub(super) fn leave(&mut self, conn: ConnId) {
-        let Some(account) = self.waiter(conn).map(|waiter| waiter.account) else {
+        let Some(&mut Waiter {
+            account, wanted, ..
+        }) = self.waiter(conn)
+        else {
             return;
         };
         self.waiters[conn.slot as usize] = None;
         self.waiting_count -= 1;
+        self.newcomers_count -= usize::from(wanted.own_bytes == 0);
         self.order_links.leave(&mut self.order, conn.slot);
         let waiting = &mut self.accounts[account as usize].waiting;
         self.account_links.leave(waiting, conn.slot);
@@ -198,7 +222,7 @@ impl Queue {
     }
 
     /// The connection of an address that waits longest, and what the address would hold with what that one wants. What is
-    /// larger than a share by itself may still be the only one of its address.
+    /// larger than a share by itself may still be the only one of its address: it counts as nothing.
     fn wants(&self, account: u32) -> Option<(Waiter, usize)> {
         let Account {
             held_bytes,
@@ -206,11 +230,13 @@ impl Queue {
             ..
         } = self.accounts[account as usize];
         let longest = self.waiters[waiting.first()? as usize]?;
-        let wanted_bytes = match held_bytes {
-            0 => 0,
-            held_bytes => held_bytes + longest.bytes,
-        };
-        Some((longest, wanted_bytes))
+        let Wanted {
+            more_bytes,
+            own_bytes,
+        } = longest.wanted;
+        let is_only_one = held_bytes == own_bytes;
+        let wanted_bytes = held_bytes + more_bytes;
+        Some((longest, if is_only_one { 0 } else { wanted_bytes }))
     }
 
     /// Files an address anew: what it holds or wants has changed, or the share.

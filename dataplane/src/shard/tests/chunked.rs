@@ -1,6 +1,7 @@
 //! Requests as proxies send them: chunked bodies, HTTP/1.0, OPTIONS, and what is no HTTP at all.
 
 use super::*;
+use crate::http::Problem;
 
 /// A submit whose body comes in chunks of at most this many bytes, with an extension and a trailer.
 pub(super) fn post_chunked(body: &str, chunk_bytes: usize) -> String {
@@ -129,17 +130,9 @@ fn many_large_chunked_bodies_share_little_memory_and_all_are_served() {
         post_chunked(&body, 70_000),
     ];
     let conns: Vec<ConnId> = (0..6).map(|_| room.connect(0)).collect();
-    let mut rest: Vec<&[u8]> = (0..6).map(|at| texts[at % 3].as_bytes()).collect();
-    for _ in 0..10_000 {
-        for (conn, rest) in conns.iter().zip(&mut rest) {
-            if !rest.is_empty() && !room.paused.contains(&(0, conn.slot)) {
-                let part;
-                (part, *rest) = rest.split_at(rest.len().min(16_000));
-                room.arrive(0, *conn, part);
-            }
-        }
-        room.run();
-    }
+    let texts = texts.iter().cycle().map(String::as_bytes);
+    let texts: Vec<_> = conns.iter().copied().zip(texts).collect();
+    trickle(&mut room, &texts, 16_000);
     for conn in conns {
         assert_eq!(statuses(&room.heard(0, conn)), [400], "{conn:?}");
     }
@@ -329,4 +322,48 @@ fn every_post_is_counted_once_whatever_its_answer() {
     say(&mut room, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 0, 0);
     say(&mut room, "GET / HTTP/1.1\r\nHost", 0, 6);
     say(&mut room, "PUT /v1/pcs/submit HTTP/1.1\nHost", 0, 0);
+}
+
+#[test]
+fn what_is_no_http_is_named_by_its_answer_and_told_to_the_operator_once_a_second() {
+    let hellos: [&[u8]; 3] = [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\nGET / HTTP/1.1\r\n",
+    ];
+    let mut room = Room::serving(1);
+    for _ in 0..20 {
+        for (hello, problem) in hellos.into_iter().zip(Problem::FOREIGN) {
+            let conn = room.connect(0);
+            room.send(0, conn, hello);
+            let code = format!("\"code\":\"{}\"", problem.code());
+            assert!(room.heard(0, conn).contains(&code), "{code}");
+            room.event(0, Event::Ended(conn));
+        }
+        let conn = room.connect(0);
+        room.send(0, conn, b"neither of them\r\n\r\n");
+        room.event(0, Event::Ended(conn));
+        room.pass(100_000);
+    }
+    for problem in Problem::FOREIGN {
+        let told: Vec<u32> = room
+            .to_keeper
+            .iter()
+            .filter_map(|(_, message)| match message {
+                ToKeeper::Foreign {
+                    problem: other,
+                    connections_count,
+                } if *other == problem => Some(*connections_count),
+                _ => None,
+            })
+            .collect();
+        assert!((2..=3).contains(&told.len()), "{problem:?} {told:?}");
+        assert!(
+            (10..=20).contains(&told.iter().sum::<u32>()),
+            "{problem:?} {told:?}"
+        );
+    }
+    let foreign = |message: &ToKeeper| matches!(message, ToKeeper::Foreign { .. });
+    let all = room.to_keeper.iter().filter(|(_, it)| foreign(it)).count();
+    assert!(all <= 9, "nothing else is told: {all}");
 }

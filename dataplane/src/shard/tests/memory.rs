@@ -1,6 +1,7 @@
 //! Memory between turns: what all connections together keep stays within a sum that is known before, whatever clients
 //! send, and the slow give way to those who wait.
 
+use super::chunked::post_chunked;
 use super::*;
 use crate::event::Peer;
 use proptest::prelude::*;
@@ -27,7 +28,7 @@ proptest! {
 
     #[test]
     fn what_is_kept_never_exceeds_the_sum_of_the_limits(
-        steps in proptest::collection::vec((0usize..40, 0u8..5, 1usize..200_000, 0u64..300_000), 1..160),
+        steps in proptest::collection::vec((0usize..40, 0u8..6, 1usize..200_000, 0u64..300_000), 1..160),
     ) {
         let mut room = Room::new(1, |config| {
             config.limits.connections_max = 40;
@@ -50,6 +51,7 @@ proptest! {
                 1 => large(bytes),
                 2 => "x".repeat(bytes),
                 3 => post(&record(1)).repeat(bytes / 1_000),
+                4 => post_chunked(&"x".repeat(bytes), 9_000),
                 _ => "GET /livez HTTP/1.1\r\nHo".to_owned(),
             };
             room.hold_writes = what == 3;

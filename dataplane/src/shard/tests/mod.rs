@@ -3,6 +3,7 @@
 mod anything;
 mod chunked;
 mod drain;
+mod growing;
 mod memory;
 mod patience;
 mod pressure;
@@ -13,7 +14,7 @@ mod sizes;
 mod skip;
 mod waiting;
 
-use self::room::{KEY, Room, full_room, release};
+use self::room::{KEY, Room, full_room, release, trickle};
 use crate::dedup::Epoch;
 use crate::event::{ConnId, Errno, Event};
 use crate::keeper::messages::{ToKeeper, ToShard};
@@ -511,17 +512,8 @@ fn large_bodies_wait_for_memory_and_all_are_served() {
     let body = format!("\"{}\"", "x".repeat(900_000));
     let text = post(&body);
     let conns: Vec<ConnId> = (0..4).map(|_| room.connect(0)).collect();
-    let mut rest: Vec<&[u8]> = conns.iter().map(|_| text.as_bytes()).collect();
-    for _ in 0..10_000 {
-        for (conn, rest) in conns.iter().zip(&mut rest) {
-            if !rest.is_empty() && !room.paused.contains(&(0, conn.slot)) {
-                let part;
-                (part, *rest) = rest.split_at(rest.len().min(16_000));
-                room.arrive(0, *conn, part);
-            }
-        }
-        room.run();
-    }
+    let texts: Vec<_> = conns.iter().map(|conn| (*conn, text.as_bytes())).collect();
+    trickle(&mut room, &texts, 16_000);
     for conn in conns {
         assert_eq!(statuses(&room.heard(0, conn)), [400], "{conn:?}");
     }

@@ -395,6 +395,25 @@ impl Room {
     }
 }
 
+/// Sends these texts side by side, each a part at a time and only while its connection is read, to their ends.
+pub(super) fn trickle(room: &mut Room, texts: &[(ConnId, &[u8])], part_bytes: usize) {
+    let mut rests = texts.to_vec();
+    for _ in 0..10_000 {
+        for (conn, rest) in &mut rests {
+            if !rest.is_empty() && !room.paused.contains(&(0, conn.slot)) {
+                let part;
+                (part, *rest) = rest.split_at(rest.len().min(part_bytes));
+                room.arrive(0, *conn, part);
+            }
+        }
+        room.run();
+        if rests.iter().all(|(_, rest)| rest.is_empty()) {
+            return;
+        }
+    }
+    panic!("not all was read");
+}
+
 /// One request in flight, which waits for the disk and is all that goes.
 pub(super) fn full_room(deadline_us: u64) -> (Room, ConnId) {
     let mut room = Room::new(1, |config| {

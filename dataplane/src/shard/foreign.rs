@@ -1,0 +1,50 @@
+//! Connections that speak another protocol than HTTP/1: each gets an answer that names it, and the keeper is told how many
+//! there were, so that the operator learns of it too. Not a byte of what they sent is kept.
+
+use super::Ingress;
+use crate::event::{Now, Op, Outbox};
+use crate::http::Problem;
+use crate::keeper::messages::ToKeeper;
+
+/// The keeper is told at most this often.
+const TELL_EVERY_US: u64 = 1_000_000;
+
+/// Connections that the keeper was not told of yet, by [`Problem::FOREIGN`].
+#[derive(Debug, Default)]
+pub(super) struct Foreign {
+    untold_counts: [u32; Problem::FOREIGN.len()],
+    told_us: Option<u64>,
+}
+
+impl Ingress {
+    /// Counts a refusal, if it names another protocol.
+    pub(super) fn note_foreign(&mut self, problem: Problem) {
+        let mut foreign = Problem::FOREIGN.into_iter();
+        if let Some(at) = foreign.position(|other| other == problem) {
+            self.foreign.untold_counts[at] += 1;
+        }
+    }
+
+    /// Tells the keeper what was counted, when it is time.
+    pub(super) fn tell_foreign(&mut self, now: Now, outbox: &mut Outbox) {
+        let Foreign {
+            untold_counts,
+            told_us,
+        } = &mut self.foreign;
+        let is_time = told_us.is_none_or(|told_us| now.mono_us >= told_us + TELL_EVERY_US);
+        if !is_time || untold_counts.iter().all(|&count| count == 0) {
+            return;
+        }
+        *told_us = Some(now.mono_us);
+        for (problem, count) in Problem::FOREIGN.into_iter().zip(untold_counts) {
+            let connections_count = std::mem::take(count);
+            if connections_count > 0 {
+                let foreign = ToKeeper::Foreign {
+                    problem,
+                    connections_count,
+                };
+                outbox.ops.push(Op::Keeper(foreign));
+            }
+        }
+    }
+}
