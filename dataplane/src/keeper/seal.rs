@@ -107,8 +107,8 @@ impl Sealing {
             unmergeable: BTreeSet::new(),
             orphans_again_us: 0,
             crowded: false,
-            epoch: Epoch::FIRST,
-            sealed_epoch: Epoch::EARLIER_RUNS.previous(),
+            epoch: Epoch::first(),
+            sealed_epoch: Epoch::earlier_runs().previous(),
             retired: Vec::new(),
         }
     }

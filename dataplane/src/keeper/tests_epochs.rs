@@ -35,7 +35,7 @@ fn no_epoch_is_begun_while_nothing_can_be_published() {
     }
     let epoch = world.shards[0].epoch();
     assert!(
-        epoch.ahead_of(Epoch::FIRST) <= Epoch::LEAD_MAX,
+        epoch.ahead_of(Epoch::first()) <= Epoch::LEAD_MAX,
         "epoch {epoch}"
     );
     assert_eq!(world.exit, None);
@@ -61,7 +61,7 @@ fn a_segment_that_was_entered_epochs_ago_and_stayed_empty_counts_as_its_first_re
         world.pass_s(400);
     }
     let sealed = world.shards[1].sealed_epoch();
-    assert!(sealed.ahead_of(Epoch::FIRST) > 8, "sealed {sealed}");
+    assert!(sealed.ahead_of(Epoch::first()) > 8, "sealed {sealed}");
     world.decide(1, 20, 30 * DAY_S);
     let stamped = world.shards[1].epoch();
     assert!(!stamped.is_sealed_with(sealed), "it is in no slice");

@@ -142,7 +142,7 @@ impl Shard {
             key_id: [0; 8],
             coh_star: 0.0,
             r: 0.0,
-            epoch: Epoch::EARLIER_RUNS,
+            epoch: Epoch::earlier_runs(),
             condemned: false,
         });
         self.batch_since_us.get_or_insert(now.mono_us);

@@ -221,7 +221,7 @@ impl Shard {
                 self.config.id,
                 ticket,
                 flight.candidate.key,
-                Epoch::EARLIER_RUNS,
+                Epoch::earlier_runs(),
                 &mut self.answers,
             );
         }

@@ -165,7 +165,7 @@ mod tests {
             key_id: [0; 8],
             coh_star: 0.0,
             r: 0.0,
-            epoch: Epoch::EARLIER_RUNS,
+            epoch: Epoch::earlier_runs(),
             condemned: false,
         }
     }

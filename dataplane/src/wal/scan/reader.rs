@@ -231,7 +231,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     /// The manifest calls a segment open once its first batch, and so its header, was durable. That batch's sequence.
     fn raise_floor(&mut self, entry: &SegmentEntry) -> Option<Sequence> {
         let first = match entry.state {
-            SegmentState::Open => self.last().next()?,
+            SegmentState::Open if !planted(Bug::OpenSegmentNoEvidence) => self.last().next()?,
             _ => return None,
         };
         self.floor = self.floor.max(first);
