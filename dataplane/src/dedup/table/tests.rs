@@ -375,3 +375,36 @@ fn thresholds_differ_evenly_between_eight_and_nine_tenths() {
         assert!(widest < Some(65), "{widest:?}");
     }
 }
+
+#[test]
+fn a_partition_that_became_empty_holds_no_memory_however_few_entries_it_had() {
+    for entries in 1..40 {
+        let keys: Vec<Key> = (0..entries)
+            .map(|at| Key {
+                high: at << 40,
+                low: 1,
+            })
+            .collect();
+        for loaded in [false, true] {
+            let mut table = Partitions::new(0..1, 1 << 20);
+            let fixed_bytes = table.memory_bytes();
+            let decisions: Vec<Decided> = keys
+                .iter()
+                .map(|key| decided(*key, 1, 1_000, Epoch::first()))
+                .collect();
+            match loaded {
+                true => assert_eq!(table.load(&decisions), 0),
+                false => decisions.iter().for_each(|it| {
+                    table.insert(it);
+                }),
+            }
+            assert!(table.memory_bytes() > fixed_bytes);
+            table.drop_sealed(Epoch::first());
+            for _ in 0..8 {
+                table.step(2);
+            }
+            assert!(table.is_empty());
+            assert_eq!(table.memory_bytes(), fixed_bytes, "{entries} {loaded}");
+        }
+    }
+}
