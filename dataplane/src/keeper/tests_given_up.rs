@@ -18,7 +18,7 @@ fn a_log_whose_first_segment_was_given_up_whole_is_sealed_and_started_from_like_
         let mut world = written.world;
         world.disk.tamper(first, |bytes| bytes.truncate(left_bytes));
         let (mut world, given_up) = mended(world);
-        assert_eq!(given_up, [first.clone()]);
+        assert_eq!(given_up, std::slice::from_ref(first));
         assert_eq!(world.known(), kept, "all but {lost:?}");
         // The start ended the log: what it stated of the empty segment is read by each seal and start from now on.
         for start in 0..2 {
