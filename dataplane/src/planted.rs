@@ -43,11 +43,18 @@ pub enum Bug {
     RetentionOneSegmentEarly,
     SliceDroppedEarly,
     LinkedSegmentReused,
+    SettledBeforeDurable,
+    MovedLastBatchCut,
+    OpenSegmentNoEvidence,
+    ShortSegmentRead,
+    MisplacedSegmentRead,
+    PressureNeverEnds,
+    EpochComparedAsNumber,
 }
 
 impl Bug {
     /// All of them, in the order of the table in docs/testing.md.
-    pub const ALL: [Bug; 34] = [
+    pub const ALL: [Bug; 41] = [
         Bug::AckBeforeSync,
         Bug::SyncBeforeWriteCompleted,
         Bug::TwoBatchesInFlight,
@@ -82,6 +89,13 @@ impl Bug {
         Bug::RetentionOneSegmentEarly,
         Bug::SliceDroppedEarly,
         Bug::LinkedSegmentReused,
+        Bug::SettledBeforeDurable,
+        Bug::MovedLastBatchCut,
+        Bug::OpenSegmentNoEvidence,
+        Bug::ShortSegmentRead,
+        Bug::MisplacedSegmentRead,
+        Bug::PressureNeverEnds,
+        Bug::EpochComparedAsNumber,
     ];
 
     /// The bug in words.
@@ -123,6 +137,19 @@ impl Bug {
             Bug::RetentionOneSegmentEarly => "retention one segment early",
             Bug::SliceDroppedEarly => "slice dropped one second early",
             Bug::LinkedSegmentReused => "unused segment used again although a backup has linked it",
+            Bug::SettledBeforeDurable => "bodies called settled before their fates are durable",
+            Bug::MovedLastBatchCut => "batch that moved into a last segment cut off where it was",
+            Bug::OpenSegmentNoEvidence => {
+                "what the manifest calls an open segment taken for one that was never used"
+            }
+            Bug::ShortSegmentRead => {
+                "a segment in use that is shorter than it was made is read as if it were whole"
+            }
+            Bug::MisplacedSegmentRead => {
+                "a segment under another one's name taken for its own earlier life"
+            }
+            Bug::PressureNeverEnds => "admission that stopped for memory never begins again",
+            Bug::EpochComparedAsNumber => "seal epochs compared as numbers that never wrap",
         }
     }
 

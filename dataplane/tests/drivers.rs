@@ -192,7 +192,7 @@ fn a_paused_connection_is_not_read_before_it_is_resumed() {
             let mut back = [0; 12];
             assert!(stream.read(&mut back).is_err(), "{kind:?} answered");
             stream.set_read_timeout(Some(LOST)).unwrap();
-            keeper.tell(ShardId(0), ToShard::Roll(Epoch::FIRST));
+            keeper.tell(ShardId(0), ToShard::Roll(Epoch::first()));
             stream.read_exact(&mut back).unwrap();
             assert_eq!(&back, b"while paused");
             round_trip(&mut stream, b"and after");

@@ -28,6 +28,9 @@ fn planted_bugs_are_found_within_two_hundred_lives_and_without_one_nothing_is() 
         Bug::AckBeforeWrite,
         Bug::RetentionOneSegmentEarly,
         Bug::LinkedSegmentReused,
+        Bug::SettledBeforeDurable,
+        Bug::MovedLastBatchCut,
+        Bug::MisplacedSegmentRead,
     ] {
         plant(Some(bug));
         assert!((1..=200).any(is_broken), "{bug:?} is not found");

@@ -338,7 +338,7 @@ impl Owner {
         let pressure = self.table.pressure();
         if pressure >= PRESSURE_REFUSE {
             self.refusing = true;
-        } else if pressure < PRESSURE_ADMIT {
+        } else if pressure < PRESSURE_ADMIT && !planted(Bug::PressureNeverEnds) {
             self.refusing = false;
         }
         !self.refusing

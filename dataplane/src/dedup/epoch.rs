@@ -1,6 +1,27 @@
 //! Seal epochs: which seal of a run a decision waits for. It owns how two of them are compared; it never says when one
 //! begins or ends.
 
+use crate::planted::{Bug, planted};
+
+/// Where the simulated world of a thread lets epochs begin.
+#[cfg(feature = "sim")]
+pub mod origin {
+    use std::cell::Cell;
+
+    thread_local! {
+        static ORIGIN: Cell<u16> = const { Cell::new(0) };
+    }
+
+    /// From now on [`super::Epoch::earlier_runs`] has this number on this thread.
+    pub fn set(number: u16) {
+        ORIGIN.set(number);
+    }
+
+    pub(super) fn get() -> u16 {
+        ORIGIN.get()
+    }
+}
+
 /// Number of a seal of this run, in 16 bits that may wrap. There is no order between epochs as there is between numbers:
 /// a comparison means the shorter way around, and is right as long as the two lie less than 2^15 apart. The keeper begins
 /// no epoch further than [`Epoch::LEAD_MAX`] ahead of what was published as sealed, so all that is waited for lies within
@@ -10,11 +31,35 @@
 pub struct Epoch(u16);
 
 impl Epoch {
-    /// That of everything found at a start.
-    pub const EARLIER_RUNS: Epoch = Epoch(0);
+    /// That of everything found at a start: the one before the first.
+    #[cfg(not(feature = "sim"))]
+    pub const fn earlier_runs() -> Epoch {
+        Epoch(0)
+    }
+
+    /// That of everything found at a start: what the simulated world has chosen, so that runs meet the wrap.
+    #[cfg(feature = "sim")]
+    pub fn earlier_runs() -> Epoch {
+        Epoch(origin::get())
+    }
 
     /// The first epoch of a run.
-    pub const FIRST: Epoch = Epoch(1);
+    #[cfg(not(feature = "sim"))]
+    pub const fn first() -> Epoch {
+        Epoch(1)
+    }
+
+    /// The first epoch of a run.
+    #[cfg(feature = "sim")]
+    pub fn first() -> Epoch {
+        Epoch::earlier_runs().next()
+    }
+
+    /// Whether the numbers begin anew with this epoch.
+    #[cfg(feature = "sim")]
+    pub fn is_wrap(self) -> bool {
+        self.0 == 0
+    }
 
     /// So many epochs may have begun since the newest one that is sealed: a seal begins no other before something is
     /// published.
@@ -48,6 +93,9 @@ impl Epoch {
     /// Whether this epoch is the other one or lies before it. Both are waited for, so it is our mistake if they are far
     /// apart.
     pub fn is_at_or_before(self, other: Epoch) -> bool {
+        if planted(Bug::EpochComparedAsNumber) {
+            return self.0 <= other.0;
+        }
         let distance = self.signed_distance_to(other);
         assert!(
             distance.unsigned_abs() <= Epoch::DISTANCE_MAX,
@@ -62,6 +110,9 @@ impl Epoch {
     /// is stamped at most [`Epoch::LEAD_MAX`] ahead. One that is sealed may stay in a table for any time; that the shorter
     /// way around is the wrong one for it some day keeps it there, and it answers what its slice would.
     pub fn is_sealed_with(self, sealed: Epoch) -> bool {
+        if planted(Bug::EpochComparedAsNumber) {
+            return self.0 <= sealed.0;
+        }
         self.signed_distance_to(sealed) >= 0
     }
 
@@ -114,13 +165,24 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "sim")]
+    fn a_world_may_begin_just_below_the_wrap() {
+        origin::set(u16::MAX);
+        let (earlier, first) = (Epoch::earlier_runs(), Epoch::first());
+        origin::set(0);
+        assert!(first.is_wrap() && !earlier.is_wrap());
+        assert_eq!(first.ahead_of(earlier), 1);
+        assert_eq!(Epoch::first(), Epoch(1), "everything else begins with 1");
+    }
+
+    #[test]
     fn the_epoch_behind_the_last_number_is_the_first_number() {
         let last = Epoch(u16::MAX);
-        assert_eq!(last.next(), Epoch::EARLIER_RUNS);
-        assert_eq!(Epoch::EARLIER_RUNS.previous(), last);
-        assert!(last.is_at_or_before(Epoch::FIRST));
-        assert!(!Epoch::FIRST.is_at_or_before(last));
-        assert_eq!(Epoch::FIRST.ahead_of(last), 2);
+        assert_eq!(last.next(), Epoch::earlier_runs());
+        assert_eq!(Epoch::earlier_runs().previous(), last);
+        assert!(last.is_at_or_before(Epoch::first()));
+        assert!(!Epoch::first().is_at_or_before(last));
+        assert_eq!(Epoch::first().ahead_of(last), 2);
     }
 
     #[test]

@@ -54,6 +54,8 @@ mod tests_epochs;
 #[cfg(test)]
 mod tests_evidence;
 #[cfg(test)]
+mod tests_given_up;
+#[cfg(test)]
 mod tests_manifest;
 #[cfg(test)]
 mod tests_offline;

@@ -107,7 +107,7 @@ pub(crate) async fn made_lengths(ledger: &Ledger) -> Result<Vec<u64>, Halt> {
 /// A segment that may be in use and is shorter than it was made has lost what stood in the rest. After a clean stop all
 /// that was in use is closed, and its length stated.
 async fn refuse_short(ledger: &Ledger, log: &LogEntry, made: MadeBytes) -> Result<(), Halt> {
-    if ledger.manifest.clean_stop {
+    if ledger.manifest.clean_stop || planted(Bug::ShortSegmentRead) {
         return Ok(());
     }
     let unfinished = log.segments.iter();
@@ -493,7 +493,10 @@ pub(crate) async fn clean_up(
             // while nothing newer than it has been written, that is where it is looked for.
             let moved = found.ending.batch.filter(|batch| batch.ordinal == *ordinal);
             let moved_end = moved.map_or(0, |batch| batch.offset + batch.bytes as u64);
-            let kept_bytes = extent.bytes.max(moved_end);
+            let kept_bytes = match planted(Bug::MovedLastBatchCut) {
+                true => extent.bytes,
+                false => extent.bytes.max(moved_end),
+            };
             let file = ledger.files.open(&name, how).await?;
             if ledger.files.len(&file).await? > kept_bytes {
                 ledger.files.truncate(&file, kept_bytes).await?;

@@ -107,8 +107,8 @@ impl Sealing {
             unmergeable: BTreeSet::new(),
             orphans_again_us: 0,
             crowded: false,
-            epoch: Epoch::FIRST,
-            sealed_epoch: Epoch::EARLIER_RUNS.previous(),
+            epoch: Epoch::first(),
+            sealed_epoch: Epoch::earlier_runs().previous(),
             retired: Vec::new(),
         }
     }
@@ -203,11 +203,28 @@ impl Service {
             false => self.publish_sealed(covers, harvest).await?,
         };
         self.note_help(sealed.unwrap_or(0));
+        if sealed.is_none() {
+            self.tell_later_epoch().await?;
+        }
         if let Some(decisions) = sealed {
             self.ledger.port.say(Notice::Sealed {
                 decisions,
                 segments: count,
             });
+        }
+        Ok(())
+    }
+
+    /// Tells shards short of memory of a later epoch that is sealed although nothing new was: they hold what is in slices
+    /// until they are told, and while they admit nothing nothing will ever be sealed that would tell them.
+    async fn tell_later_epoch(&mut self) -> Result<(), Halt> {
+        let pressed = self.shards.iter().any(|shard| shard.pressed);
+        let is_told = self
+            .sealed_epoch()
+            .is_at_or_before(self.sealing.sealed_epoch);
+        if pressed && !is_told && self.views_ready().await? {
+            self.sealing.version += 1;
+            self.tell_slices();
         }
         Ok(())
     }

@@ -117,7 +117,7 @@ impl Service {
         let shard = |number| ShardState {
             log: LogId { start, number },
             settled: Sequence::before_first(start),
-            epoch: Epoch::EARLIER_RUNS,
+            epoch: Epoch::earlier_runs(),
             switched: 0,
             pressed: false,
             idle: false,

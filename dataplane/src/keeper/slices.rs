@@ -220,7 +220,7 @@ impl Cursor {
                 if self.last.replace(decided.key) > Some(decided.key) {
                     return Err(slice.inconsistent("entries out of order"));
                 }
-                decided.epoch = Epoch::EARLIER_RUNS;
+                decided.epoch = Epoch::earlier_runs();
                 self.entries.push_back(decided);
             }
         }

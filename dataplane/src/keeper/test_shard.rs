@@ -43,7 +43,7 @@ impl FakeShard {
             serving: None,
             space_low: None,
             slices: 0,
-            sealed_epoch: Epoch::EARLIER_RUNS.previous(),
+            sealed_epoch: Epoch::earlier_runs().previous(),
             draining: false,
             next: None,
             fresh: true,
@@ -54,7 +54,7 @@ impl FakeShard {
             checksum: 0,
             records: 0,
             marked: true,
-            epoch: Epoch::FIRST,
+            epoch: Epoch::first(),
             begin,
         }
     }

@@ -5,7 +5,7 @@ use crate::dedup::Epoch;
 use crate::event::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::messages::ToKeeper;
-use crate::keeper::test_disk::TestDisk;
+use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
 
 const DAY_S: u32 = 86_400;
@@ -35,7 +35,7 @@ fn no_epoch_is_begun_while_nothing_can_be_published() {
     }
     let epoch = world.shards[0].epoch();
     assert!(
-        epoch.ahead_of(Epoch::FIRST) <= Epoch::LEAD_MAX,
+        epoch.ahead_of(Epoch::first()) <= Epoch::LEAD_MAX,
         "epoch {epoch}"
     );
     assert_eq!(world.exit, None);
@@ -61,7 +61,7 @@ fn a_segment_that_was_entered_epochs_ago_and_stayed_empty_counts_as_its_first_re
         world.pass_s(400);
     }
     let sealed = world.shards[1].sealed_epoch();
-    assert!(sealed.ahead_of(Epoch::FIRST) > 8, "sealed {sealed}");
+    assert!(sealed.ahead_of(Epoch::first()) > 8, "sealed {sealed}");
     world.decide(1, 20, 30 * DAY_S);
     let stamped = world.shards[1].epoch();
     assert!(!stamped.is_sealed_with(sealed), "it is in no slice");
@@ -75,4 +75,26 @@ fn a_segment_that_was_entered_epochs_ago_and_stayed_empty_counts_as_its_first_re
     world.pass_s(400);
     assert!(stamped.is_sealed_with(world.shards[1].sealed_epoch()));
     assert_eq!(world.exit, None);
+}
+
+#[test]
+fn what_earlier_runs_left_leaves_memory_although_it_was_sealed_for_room_before_any_shard_rolled() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    for record in 0..150 {
+        world.decide(0, record, 30 * DAY_S);
+    }
+    // The next run begins above its cap, and its shard admits nothing: the first seal makes room and does not roll.
+    world.config.wal_bytes_max = Some(3 * world.config.segment_bytes);
+    let mut world = world.restarted(Lost::Everything, 1, 1);
+    world.tell(ShardId(0), ToKeeper::Pressed(true));
+    world.run();
+    for _ in 0..12 {
+        world.pass_s(5);
+    }
+    assert_eq!(world.exit, None);
+    let sealed = world.shards[0].sealed_epoch();
+    assert!(
+        Epoch::earlier_runs().is_sealed_with(sealed),
+        "sealed {sealed}"
+    );
 }

@@ -15,10 +15,10 @@ const DAY_S: u32 = 86_400;
 const BLOCK: usize = 4096;
 
 /// A log whose process died, and what is in its segments.
-struct Written {
-    world: World,
+pub(super) struct Written {
+    pub(super) world: World,
     /// Each segment in use, with the record and the offset of every batch in it.
-    segments: Vec<(String, Vec<(u32, usize)>)>,
+    pub(super) segments: Vec<(String, Vec<(u32, usize)>)>,
 }
 
 /// What becomes unreadable.
@@ -37,7 +37,7 @@ enum Harm {
 impl Written {
     /// So many whole segments that the manifest closed, then two that it did not: the process died when it wanted to say
     /// that the first of them is closed.
-    fn new(closed: usize) -> Written {
+    pub(super) fn new(closed: usize) -> Written {
         let mut world = World::started(TestDisk::new(), config(1));
         let mut segments = vec![(world.current_file(0), Vec::new())];
         let mut record = 0;

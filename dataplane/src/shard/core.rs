@@ -116,7 +116,7 @@ impl Core {
 
     /// Planted only: lets go of a claim that was granted to a record without a valid signature.
     pub(super) fn forget_granted(&mut self, ticket: crate::mesh::Ticket, key: Key) {
-        let (me, epoch) = (self.me, Epoch::EARLIER_RUNS);
+        let (me, epoch) = (self.me, Epoch::earlier_runs());
         self.owner
             .durable(me, ticket, key, epoch, &mut self.answers);
     }

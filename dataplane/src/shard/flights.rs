@@ -250,7 +250,7 @@ mod tests {
         assert!(flights.withdraw(second).is_none(), "once");
         let granted = Granted {
             key: Key::default(),
-            epoch: Epoch::EARLIER_RUNS,
+            epoch: Epoch::earlier_runs(),
         };
         flights.decided(second, granted);
         assert_eq!(flights.fates_owed(), 0);

@@ -136,7 +136,7 @@ impl LogWriter {
             durable,
             settling: Settling::new(durable),
             durable_settled: durable,
-            epoch: Epoch::FIRST,
+            epoch: Epoch::first(),
             roll: None,
             quiet_since_us: 0,
             marked: true,
@@ -193,6 +193,9 @@ impl LogWriter {
 
     /// Every body up to this position has its fate on disk.
     pub fn settled_durably(&self) -> Sequence {
+        if planted(Bug::SettledBeforeDurable) {
+            return self.settling.upto();
+        }
         self.settling.upto().min(self.durable_settled)
     }
 

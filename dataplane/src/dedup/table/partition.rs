@@ -140,9 +140,9 @@ impl Partition {
         self.move_to(homes_after(self.array.homes()));
     }
 
-    /// Begins to move into a smaller array if this one is much too large.
+    /// Begins to move into a smaller array if this one is much too large; for no entries any array is.
     pub(super) fn shrink(&mut self) {
-        let lean = self.entries_max(self.threshold) * 5 / 8;
+        let lean = (self.entries_max(self.threshold) * 5 / 8).max(1);
         if self.moving.is_none() && self.array.homes() > 0 && u64::from(self.len()) < lean {
             self.move_to(self.homes_for(u64::from(self.len())));
         }

@@ -181,7 +181,7 @@ proptest! {
     ) {
         let mut all: Vec<Decided> = choices
             .iter()
-            .map(|&(choice, later)| decided(key_of(choice), 10 + later * 10, 25 + later * 10, Epoch::EARLIER_RUNS))
+            .map(|&(choice, later)| decided(key_of(choice), 10 + later * 10, 25 + later * 10, Epoch::earlier_runs()))
             .collect();
         if sorted {
             all.sort_by_key(|it| (it.key, it.decided_at));
@@ -189,7 +189,7 @@ proptest! {
         }
         let (mut loaded, mut inserted) = (Partitions::new(6..9, u64::MAX), Partitions::new(6..9, u64::MAX));
         if let Some(choice) = standing {
-            let first = decided(key_of(choice), 1, 12, Epoch::EARLIER_RUNS);
+            let first = decided(key_of(choice), 1, 12, Epoch::earlier_runs());
             loaded.insert(&first);
             inserted.insert(&first);
         }
@@ -209,7 +209,7 @@ proptest! {
     ) {
         let mut table = Partitions::new(0..1024, u64::MAX);
         for (from, to) in order {
-            table.insert(&decided(scrambled(1), from, to, Epoch::EARLIER_RUNS));
+            table.insert(&decided(scrambled(1), from, to, Epoch::earlier_runs()));
         }
         prop_assert_eq!(table.get(scrambled(1), 45).map(|entry| entry.decided_at), Some(45));
         prop_assert_eq!(table.len(), 1);
@@ -225,7 +225,7 @@ fn the_first_of_two_decisions_alive_at_once_stands_in_either_order() {
                 scrambled(1),
                 decided_at,
                 decided_at + 20,
-                Epoch::EARLIER_RUNS,
+                Epoch::earlier_runs(),
             ));
         }
         assert_eq!(
@@ -238,7 +238,7 @@ fn the_first_of_two_decisions_alive_at_once_stands_in_either_order() {
 #[test]
 fn an_entry_answers_up_to_the_second_before_its_expiry() {
     let mut table = Partitions::new(0..1024, u64::MAX);
-    table.insert(&decided(scrambled(1), 10, 20, Epoch::EARLIER_RUNS));
+    table.insert(&decided(scrambled(1), 10, 20, Epoch::earlier_runs()));
     assert!(table.get(scrambled(1), 19).is_some());
     assert!(table.get(scrambled(1), 20).is_none());
 }
@@ -251,7 +251,7 @@ fn a_key_takes_at_most_96_bytes_while_the_table_grows() {
         .map(scrambled)
         .filter(|key| (100..164).contains(&key.partition()));
     for (count, key) in keys.take(200_000).enumerate() {
-        table.insert(&decided(key, 1, 2, Epoch::EARLIER_RUNS));
+        table.insert(&decided(key, 1, 2, Epoch::earlier_runs()));
         if count % 64 == 0 {
             table.step(1);
         }
@@ -278,7 +278,7 @@ fn what_is_loaded_in_key_order_is_laid_out_once_and_may_grow_and_expire_like_the
     let keys = (0..).map(scrambled).filter(|key| key.partition() < 16);
     let mut all: Vec<Decided> = keys
         .take(100_000)
-        .map(|key| decided(key, 1, 50, Epoch::EARLIER_RUNS))
+        .map(|key| decided(key, 1, 50, Epoch::earlier_runs()))
         .collect();
     all.sort_unstable_by_key(|it| it.key);
     assert_eq!(table.load(&all), 0);
@@ -290,7 +290,7 @@ fn what_is_loaded_in_key_order_is_laid_out_once_and_may_grow_and_expire_like_the
         .map(scrambled)
         .filter(|key| key.partition() < 16);
     for key in more.take(20_000) {
-        table.insert(&decided(key, 1, 500, Epoch::EARLIER_RUNS));
+        table.insert(&decided(key, 1, 500, Epoch::earlier_runs()));
     }
     table.check();
     assert!(all.iter().all(|it| table.get(it.key, 49) == Some(*it)));
@@ -308,7 +308,7 @@ fn a_declared_limit_is_kept_by_whoever_stops_at_98_percent() {
         if table.pressure() >= 0.98 {
             break;
         }
-        table.insert(&decided(key, 1, 1_000, Epoch::EARLIER_RUNS));
+        table.insert(&decided(key, 1, 1_000, Epoch::earlier_runs()));
         if count % 64 == 0 {
             table.step(1);
         }
@@ -328,7 +328,7 @@ fn beyond_the_limit_a_decision_is_kept_all_the_same() {
     let mut table = Partitions::new(0..1024, 1);
     for number in 0..20_000 {
         assert_eq!(
-            table.insert(&decided(scrambled(number), 1, 2, Epoch::EARLIER_RUNS)),
+            table.insert(&decided(scrambled(number), 1, 2, Epoch::earlier_runs())),
             Inserted::New
         );
     }
@@ -351,7 +351,7 @@ fn memory_comes_back_when_all_is_sealed_or_expired() {
     for _ in 0..400 {
         table.step(50);
     }
-    assert!(table.entries().all(|entry| entry.epoch == Epoch::FIRST) && !table.is_empty());
+    assert!(table.entries().all(|entry| entry.epoch == Epoch::first()) && !table.is_empty());
     for _ in 0..400 {
         table.step(100 + SWEEP_SLACK_S);
     }
@@ -373,5 +373,38 @@ fn thresholds_differ_evenly_between_eight_and_nine_tenths() {
         assert!((52_428..52_600).contains(&low) && (58_800..58_983).contains(&high));
         let widest = thresholds.windows(2).map(|pair| pair[1] - pair[0]).max();
         assert!(widest < Some(65), "{widest:?}");
+    }
+}
+
+#[test]
+fn a_partition_that_became_empty_holds_no_memory_however_few_entries_it_had() {
+    for entries in 1..40 {
+        let keys: Vec<Key> = (0..entries)
+            .map(|at| Key {
+                high: at << 40,
+                low: 1,
+            })
+            .collect();
+        for loaded in [false, true] {
+            let mut table = Partitions::new(0..1, 1 << 20);
+            let fixed_bytes = table.memory_bytes();
+            let decisions: Vec<Decided> = keys
+                .iter()
+                .map(|key| decided(*key, 1, 1_000, Epoch::first()))
+                .collect();
+            match loaded {
+                true => assert_eq!(table.load(&decisions), 0),
+                false => decisions.iter().for_each(|it| {
+                    table.insert(it);
+                }),
+            }
+            assert!(table.memory_bytes() > fixed_bytes);
+            table.drop_sealed(Epoch::first());
+            for _ in 0..8 {
+                table.step(2);
+            }
+            assert!(table.is_empty());
+            assert_eq!(table.memory_bytes(), fixed_bytes, "{entries} {loaded}");
+        }
     }
 }

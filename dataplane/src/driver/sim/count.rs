@@ -60,6 +60,10 @@ counters! {
     ReadErrors: 100, "failed reads of slices";
     DiskFull: 0, "writes that found the disk full";
     Damage: 600, "damaged places of files at rest";
+    HeadsDamaged: 100, "first blocks of segments in use damaged at rest";
+    HeadsAfterDeletion: 5, "of those, in logs whose beginning was deleted";
+    ShortSegments: 40, "segments in use cut short at rest";
+    MisplacedSegments: 40, "segments in use under another one's name";
     Quarantines: 0, "quarantines of a damaged segment";
     StaleManifests: 200, "older manifests put back";
     Exits65: 900, "starts refused because of damage";
@@ -67,6 +71,7 @@ counters! {
     ExitsOther: 0, "other refused starts under faults";
     ExemptNewestBatch: 0, "records exempted: newest batch lost by a lying disk before any later header";
     TornTails: 600, "torn tails cut";
+    Cuts: 4000, "ends of segment files cut off";
     Rolls: 4000, "segments rolled";
     TakeOvers: 2000, "batches taken over into a next segment";
     IdleMarks: 7000, "marks of idle logs";
@@ -120,7 +125,11 @@ counters! {
     BodiesTooLarge: 400, "bodies above their limit";
     LargeBodies: 50, "bodies around 256 KiB and above";
     TooLarge413: 400, "bodies refused as too large";
-    Pressure: 0, "times that a shard's table was nearly full";
+    Pressure: 40, "times that a shard's table reached 98 % of its memory";
+    PressureEnded: 30, "times that it fell below 97 % again";
+    EpochsWrapped: 300, "seal epochs behind the largest number";
+    CrowdedOut: 10, "times that the manifest had too many segments";
+    ManifestFull: 0, "times that the manifest had no room for another segment";
     Pins: 200, "segments locked by a reader";
     ShortOfMemory: 150, "starts that found more than the declared memory holds";
     ServedFromSlices: 100, "of those, that came to serve from slices";

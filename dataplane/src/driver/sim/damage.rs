@@ -35,6 +35,9 @@ impl World {
         if idle && self.rare.chance(5000) {
             return self.put_back_manifest(1);
         }
+        if self.damage_evidence() {
+            return;
+        }
         let kind = self.dice.below(10);
         let back = self.dice.between(1, 6);
         match kind {
@@ -153,7 +156,7 @@ impl World {
             name,
             bytes: before,
             must_refuse,
-            write: Some(at),
+            writes: vec![at],
         });
     }
 
@@ -221,7 +224,7 @@ impl World {
             name,
             bytes: before,
             must_refuse,
-            write: None,
+            writes: Vec::new(),
         });
     }
 
@@ -255,7 +258,7 @@ impl World {
             name: "manifest".to_string(),
             bytes: now,
             must_refuse: None,
-            write: None,
+            writes: Vec::new(),
         });
     }
 
@@ -263,7 +266,10 @@ impl World {
     /// kind, or the tool refuses too.
     pub fn quarantine(&mut self) -> bool {
         let undo = self.truth.undo.as_ref();
-        let Some((name, at)) = undo.and_then(|it| Some((it.name.clone(), it.write?))) else {
+        let Some((name, damaged)) = undo.map(|it| (it.name.clone(), it.writes.clone())) else {
+            return false;
+        };
+        let Some(first) = damaged.first() else {
             return false;
         };
         let job = Job::Quarantine {
@@ -276,8 +282,8 @@ impl World {
                 .keeper_config(self.settings, 0, Arc::new(Stats::new(1))),
             job,
         );
-        let mut given_up = self.lied_away(self.truth.writes[at].inode);
-        given_up.push(at);
+        let mut given_up = self.lied_away(self.truth.writes[*first].inode);
+        given_up.extend(&damaged);
         self.process = Some(Process::tool(keeper));
         let (code, reason) = self.run_tool();
         self.process = None;

@@ -3,8 +3,9 @@
 //! none of its judgement.
 
 use super::count::Count;
+use super::disk::Inode;
 use super::oracle::Property;
-use super::truth::BodyAt;
+use super::truth::{BodyAt, LogWrite};
 use super::world::World;
 use crate::sim_trace;
 use crate::wal::files::{MANIFEST, NumberedFile};
@@ -201,6 +202,33 @@ impl World {
         }
         let open = self.truth.unfated.range(at(from, 0)..=at(to, u32::MAX));
         open.map(|(_, sequence, index)| (*sequence, *index)).next()
+    }
+
+    /// A file is about to be cut: a durable batch with anything in it stays where it was written for as long as its file is
+    /// there, even where a last segment holds it as well. The manifest before may be put back, and looks for it there.
+    pub fn judge_cut(&mut self, inode: Inode, bytes: u64) {
+        let shorter = self.disk.seen(inode).len() as u64 > bytes;
+        if self.truth.may_refuse() || !shorter {
+            return;
+        }
+        let is_it = |(name, named): (&str, Inode)| named == inode && NumberedFile::is_segment(name);
+        if self.disk.names().any(is_it) {
+            self.counts.one(Count::Cuts);
+        }
+        let reaches = |write: &LogWrite| write.offset + write.bytes.len() as u64 > bytes;
+        let stands =
+            |write: &LogWrite| write.confirmed && !write.gone && !write.lost && !write.lied;
+        let mut writes = self.truth.writes.iter();
+        let cut_off = writes.find(|write| {
+            write.inode == inode && !write.is_mark() && stands(write) && reaches(write)
+        });
+        if let Some(write) = cut_off {
+            let how = format!(
+                "batch {:x} of log {:?} was durable, and its file is cut at {bytes}, which is before its end",
+                write.sequence, write.log
+            );
+            self.fail(Property::AcknowledgedLost, how);
+        }
     }
 
     /// A file is about to lose its name: no manifest that a power cut could leave may name it.

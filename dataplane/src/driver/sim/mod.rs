@@ -9,6 +9,7 @@ pub mod answers;
 pub mod clients;
 pub mod disk;
 pub mod ends;
+pub mod evidence;
 pub mod files;
 pub mod network;
 pub mod operator;

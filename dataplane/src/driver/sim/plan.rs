@@ -67,6 +67,12 @@ pub struct Scenario {
     pub sleep_us_max: u64,
     /// What the declared memory holds at a start; what is more is answered from slices.
     pub dedup_memory_bytes_max: u64,
+    /// Tables are so small that a few dozen ids fill them.
+    pub tight: bool,
+    /// Number of the seal epoch before the first one of each run.
+    pub epoch_origin: u16,
+    /// Longest manifest.
+    pub manifest_bytes_max: usize,
     /// How likely what fails is.
     pub faults: Faults,
 }
@@ -202,6 +208,9 @@ impl Scenario {
             commands: dice.pick(&[0, 0, 10, 60]),
             links: dice.pick(&[0, 0, 3000]),
             stretch: 1,
+            tight: false,
+            epoch_origin: 0,
+            manifest_bytes_max: MANIFEST_BYTES_MAX,
             faults: if quiet {
                 Faults::default()
             } else {
@@ -212,6 +221,9 @@ impl Scenario {
             0..=79 => scenario.pages(rare),
             80..=94 => scenario.large_bodies(rare),
             95..=109 => scenario.many_ids(rare),
+            110..=169 => scenario.tight_tables(rare),
+            170..=209 => scenario.short_manifest(rare),
+            210..=509 => scenario.epochs_near_wrap(rare),
             _ => {}
         }
         scenario
@@ -255,6 +267,30 @@ impl Scenario {
         self.runs = self.runs.min(2);
     }
 
+    /// Tables that are nearly full after a few dozen ids: a lone entry of a partition takes a kilobyte.
+    fn tight_tables(&mut self, rare: &mut Dice) {
+        self.tight = true;
+        self.table_bytes_max = rare.pick(&[16_000, 24_000]);
+        self.ids = self.ids.max(32);
+    }
+
+    /// A manifest that a few segments and slices fill: segments are crowded out, and seals do not roll.
+    fn short_manifest(&mut self, rare: &mut Dice) {
+        self.manifest_bytes_max = rare.pick(&[4_500, 6_000]);
+        self.segment_bytes = 48 * 1024;
+        self.segments_more = 100;
+        self.body_age_max_s = 1_000_000;
+        self.seal_every_us = 50_000;
+        self.disk_bytes = 1 << 30;
+        self.stretch = rare.pick(&[2, 6]);
+        self.runs = self.runs.min(3);
+    }
+
+    /// Epochs that wrap with one of the first seals of a run.
+    fn epochs_near_wrap(&mut self, rare: &mut Dice) {
+        self.epoch_origin = u16::MAX - rare.below(4) as u16;
+    }
+
     /// What the next run is configured with.
     pub fn settings(&self, dice: &mut Dice) -> Settings {
         let usual = Settings {
@@ -294,14 +330,22 @@ impl Scenario {
                     * settings.segment_bytes,
             ),
             body_age_max_s: self.body_age_max_s,
-            dedup_memory_bytes_max: self.dedup_memory_bytes_max,
+            dedup_memory_bytes_max: self.memory_bytes_max(shards),
             sync: self.sync,
             direct: self.direct,
             params: params(settings.params).version,
             drain_delay_us: 0,
-            manifest_bytes_max: MANIFEST_BYTES_MAX,
+            manifest_bytes_max: self.manifest_bytes_max,
             stats,
             pid: 1,
+        }
+    }
+
+    /// What all shards' tables may take, where they are small: as in a gateway, whose shards get a share each.
+    fn memory_bytes_max(&self, shards: u16) -> u64 {
+        match self.tight {
+            true => self.table_bytes_max * u64::from(shards),
+            false => self.dedup_memory_bytes_max,
         }
     }
 

@@ -9,7 +9,7 @@ use super::records::{SIGNERS_COUNT, params, pool};
 use super::world::{Happening, World};
 use crate::event::{Driver, Event, FileId, Inbox, Next, Now, Op, Outbox, ShardId, SyncMode};
 use crate::keeper::Keeper;
-use crate::keeper::messages::{ToKeeper, ToShard};
+use crate::keeper::messages::{Shortage, ToKeeper, ToShard};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
 use crate::mesh::{Message, ToOwner, ToReceiver};
@@ -395,6 +395,7 @@ impl World {
                 match message {
                     ToKeeper::Switched { .. } => self.counts.one(Count::SlicesSwitched),
                     ToKeeper::Pressed(true) => self.counts.one(Count::Pressure),
+                    ToKeeper::Pressed(false) => self.counts.one(Count::PressureEnded),
                     _ => {}
                 }
                 let delay_us = self.dice.delay_us(20, 50_000, 200);
@@ -486,6 +487,9 @@ impl World {
             "keeper to shard {shard}: {}",
             brief(&message)
         );
+        if matches!(message, ToShard::Roll(epoch) if shard == 0 && epoch.is_wrap()) {
+            self.counts.one(Count::EpochsWrapped);
+        }
         if matches!(message, ToShard::Serve { .. })
             && self
                 .process
@@ -525,8 +529,13 @@ impl World {
                 self.counts.add(Count::Deletions, u64::from(*segments))
             }
             Notice::TimeWithheld { .. } => self.counts.one(Count::WithheldTime),
+            Notice::SpaceLow {
+                why: Some(Shortage::Segments),
+                ..
+            } => self.counts.one(Count::ManifestFull),
             Notice::SpaceLow { why: Some(_), .. } => self.counts.one(Count::SpaceLow),
             Notice::FoldTooLarge { .. } => self.counts.one(Count::ShortOfMemory),
+            Notice::TooManySegments { .. } => self.counts.one(Count::CrowdedOut),
             Notice::FoldInSlices { .. } => self.counts.one(Count::ServedFromSlices),
             Notice::TwoOutcomes { .. } if !self.truth.may_refuse() => {
                 self.fail(Property::OneOutcome, format!("the keeper says: {notice}"));

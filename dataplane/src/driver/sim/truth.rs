@@ -53,6 +53,13 @@ pub struct LogWrite {
     pub lost: bool,
 }
 
+impl LogWrite {
+    /// Whether it only marks that all before it was durable.
+    pub(super) fn is_mark(&self) -> bool {
+        self.bodies.is_empty() && self.fates.is_empty()
+    }
+}
+
 /// A clock reading that was written down.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
@@ -67,8 +74,8 @@ pub(super) struct Undo {
     pub(super) bytes: Vec<u8>,
     /// What a start that serves all the same has overlooked; nothing: it need not look there.
     pub(super) must_refuse: Option<String>,
-    /// The log write that was damaged, if it was one.
-    pub(super) write: Option<usize>,
+    /// The log writes that an operator gives up with what was damaged; none where the tool cannot help.
+    pub(super) writes: Vec<usize>,
 }
 
 /// The request of an empty body, which bears no number.
@@ -407,6 +414,7 @@ impl World {
 
     /// The keeper cuts a file: what lies behind the cut must be somewhere else.
     pub fn note_cut(&mut self, inode: Inode, bytes: u64) {
+        self.judge_cut(inode, bytes);
         for write in self
             .truth
             .writes

@@ -13,6 +13,7 @@ use super::oracle::{Broken, Oracle, Property, Rules, broken};
 use super::plan::{Ending, Faults, Hurry, Scenario, Settings};
 use super::process::{Exit, Process};
 use super::truth::Truth;
+use crate::dedup::epoch::origin;
 use crate::event::{Errno, Event, Now};
 use crate::keeper::port::{FileOp, KeeperEvent};
 use crate::keeper::stop::STOP_US;
@@ -198,6 +199,7 @@ impl World {
         let (mut dice, mut rare) = (Dice::new(seed), Dice::new(!seed));
         let scenario = Scenario::draw(&mut dice, &mut rare);
         let settings = scenario.settings(&mut rare);
+        origin::set(scenario.epoch_origin);
         sim_trace!(0, "{scenario:?}");
         World {
             faults: scenario.faults,

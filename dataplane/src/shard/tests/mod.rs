@@ -535,7 +535,7 @@ fn a_roll_opens_the_next_segment_behind_the_open_batch() {
             _ => None,
         })
         .collect();
-    assert_eq!(epochs, [(0, Epoch::FIRST), (1, Epoch::of(2))]);
+    assert_eq!(epochs, [(0, Epoch::first()), (1, Epoch::of(2))]);
     assert_eq!(statuses(&room.heard(0, conn)), [200, 200, 200]);
 }
 

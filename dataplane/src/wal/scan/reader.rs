@@ -167,11 +167,13 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         Ok(())
     }
 
-    /// A closed segment whose first write failed: nothing in it counts, and nothing of it is read.
+    /// A closed segment whose first write failed, or all of which was given up: nothing in it counts, and nothing of it is
+    /// read.
     fn pass_over(&mut self, entry: &SegmentEntry, extent: &Extent) -> Result<(), Halt> {
+        let given_up = |last| self.only_gaps_between(last, extent.last);
         let agrees = self.last.is_none_or(|last| last == extent.last)
             && self.tip.is_none_or(|tip| tip == extent.last_checksum);
-        if !agrees {
+        if !agrees && !self.last.is_some_and(given_up) {
             return Err(self.damage(entry.ordinal, 0, extent.last, Why::Extent));
         }
         self.last = Some(extent.last);
@@ -229,7 +231,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     /// The manifest calls a segment open once its first batch, and so its header, was durable. That batch's sequence.
     fn raise_floor(&mut self, entry: &SegmentEntry) -> Option<Sequence> {
         let first = match entry.state {
-            SegmentState::Open => self.last().next()?,
+            SegmentState::Open if !planted(Bug::OpenSegmentNoEvidence) => self.last().next()?,
             _ => return None,
         };
         self.floor = self.floor.max(first);

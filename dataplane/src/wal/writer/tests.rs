@@ -71,8 +71,8 @@ impl Bench {
             failed: false,
             offered: 0,
             wants_segment: false,
-            asked: Epoch::FIRST,
-            told: Epoch::FIRST,
+            asked: Epoch::first(),
+            told: Epoch::first(),
             epochs: BTreeMap::new(),
             pending: Vec::new(),
         }

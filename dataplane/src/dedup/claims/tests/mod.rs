@@ -120,7 +120,7 @@ impl Bench {
         let views = views.collect();
         bench
             .owner
-            .switch_slices(set(1, Epoch::EARLIER_RUNS, views));
+            .switch_slices(set(1, Epoch::earlier_runs(), views));
         assert_eq!(bench.owner.take_switched(), Some(1));
         bench
     }
@@ -329,7 +329,7 @@ fn a_switch_is_acknowledged_when_no_read_of_an_older_set_is_outstanding() {
     bench.claim(0, &candidate(5, 1), 100);
     bench
         .owner
-        .switch_slices(set(2, Epoch::EARLIER_RUNS, Vec::new()));
+        .switch_slices(set(2, Epoch::earlier_runs(), Vec::new()));
     assert_eq!(bench.owner.take_switched(), None);
     bench.read(100);
     assert_eq!(bench.owner.take_switched(), Some(2));

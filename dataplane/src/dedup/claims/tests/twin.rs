@@ -167,7 +167,7 @@ proptest! {
     ) {
         let mut bench = Bench::new(OwnerConfig { claims_max: 300, ..config() });
         let mut twin = Twin::default();
-        let (mut now_s, mut epoch, mut version, mut slot) = (1_000, Epoch::FIRST, 0, 0);
+        let (mut now_s, mut epoch, mut version, mut slot) = (1_000, Epoch::first(), 0, 0);
         let mut slices: Vec<(Vec<Decided>, SliceView)> = Vec::new();
         let mut claimed: Vec<(ShardId, Ticket, Key)> = Vec::new();
         let mut read_for: HashMap<ReadId, Key> = HashMap::new();
