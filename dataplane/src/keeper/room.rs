@@ -142,13 +142,30 @@ impl Pace {
     }
 }
 
+/// Why a shard waits for its next segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// By the sum of what is free and what must stay free: reckoned anew at every look.
+    Reckoned(Shortage),
+    /// The file system or the manifest refused it: only another attempt tells whether that is over.
+    Met(Shortage),
+}
+
+impl Lack {
+    pub(crate) fn shortage(self) -> Shortage {
+        match self {
+            Lack::Reckoned(why) | Lack::Met(why) => why,
+        }
+    }
+}
+
 /// What the keeper remembers of room between two looks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Space {
     /// What submits are refused for, as shards were told.
     pub(crate) low: Option<Shortage>,
     /// A shard waits for a segment that could not be made, for this reason.
-    pub(crate) naming: Option<Shortage>,
+    pub(crate) naming: Option<Lack>,
     /// More should be freed as soon as shards use the new slices.
     pub(crate) hurried: bool,
     /// The next seal is for room: segments in use need not be closed for it.
@@ -260,13 +277,26 @@ impl Service {
         }
         let switching = !self.all_switched() && now_us < self.space.switch_due_us;
         let hopeful = !self.pins.any() && (freed || can_seal || switching);
-        let short = self.space.naming.or(room.shortage());
+        if self.naming_lack_is_over(&room).await? {
+            self.space.naming = None;
+            self.name_again_us = 0;
+        }
+        let naming = self.space.naming.map(Lack::shortage);
+        let short = naming.or(room.shortage());
         // A file system that refuses is not helped by freeing.
         let why = short.filter(|why| !hopeful || *why == Shortage::Refused);
         if why != self.space.low {
             self.set_space_low(why, &room);
         }
         Ok(())
+    }
+
+    /// Whether the segment that a shard waits for lacked room only by a sum that is right again, with the whole reserve
+    /// beside it. Where just the segment itself would fit, the next attempt is waited for: a disk that stays nearly full
+    /// would have submits refused and taken by turns.
+    async fn naming_lack_is_over(&self, room: &Room) -> Result<bool, Halt> {
+        let reckoned = matches!(self.space.naming, Some(Lack::Reckoned(_)));
+        Ok(reckoned && room.shortage().is_none() && self.shortage_of_next().await?.is_none())
     }
 
     /// A seal for room is over: whether it gave anything, and until when shards should use what it made.

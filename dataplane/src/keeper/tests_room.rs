@@ -1,9 +1,9 @@
 //! Room: a steady load on a small volume or under a cap is never refused while anything may be deleted; whatever happens,
 //! the next start has what it needs; and a file system that refuses is not called full.
 
-use crate::event::Errno;
+use crate::event::{Errno, ShardId};
 use crate::keeper::config::{KeeperConfig, wal_bytes_min};
-use crate::keeper::messages::Shortage;
+use crate::keeper::messages::{Shortage, ToKeeper};
 use crate::keeper::room::start_bytes;
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
@@ -78,6 +78,50 @@ fn a_burst_on_a_small_volume_waits_for_room_that_can_be_made() {
         let refused = load(&mut world, 4 * segments * SEGMENT_BYTES, 60_000, 0);
         assert_eq!(refused, [], "{shards} shards, {segments} segments");
     }
+}
+
+#[test]
+fn a_burst_waits_for_room_on_a_disk_that_takes_its_time() {
+    for op_us in [50, 300, 2_000, 15_000] {
+        for (shards, segments) in [(1, 24), (2, 32), (2, 40)] {
+            let settings = KeeperConfig {
+                spares_count: u32::from(shards),
+                ..config(shards)
+            };
+            let mut world = on_volume(shards, segments, settings);
+            world.op_us = op_us;
+            let refused = load(&mut world, 4 * segments * SEGMENT_BYTES, 60_000, 0);
+            assert_eq!(
+                refused,
+                [],
+                "{shards} shards, {segments} segments, {op_us} µs"
+            );
+        }
+    }
+}
+
+#[test]
+fn room_that_returns_between_two_attempts_is_told_at_once() {
+    let uncapped = KeeperConfig {
+        wal_bytes_max: Some(1 << 50),
+        ..config(1)
+    };
+    let mut world = on_volume(1, 30, uncapped);
+    world.unsettled = true;
+    assert_eq!(offer_until_refused(&mut world), Some(Shortage::Disk));
+    while world.shards[0].next_segment().is_some() {
+        world.decide(0, 0, 120);
+    }
+    world.pass_s(1);
+    assert_eq!(world.shards[0].space_low, Some(Shortage::Disk));
+
+    world.disk.total_bytes *= 2;
+    // It looks again, and the next attempt is not due yet.
+    let version = world.shards[0].slices;
+    world.tell(ShardId(0), ToKeeper::Switched { version });
+    world.run();
+    assert_eq!(world.shards[0].space_low, None);
+    assert!(world.shards[0].next_segment().is_some());
 }
 
 #[test]
