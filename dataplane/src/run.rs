@@ -9,7 +9,7 @@ use crate::config::{Config, warnings};
 use crate::driver::affinity::{allowed_cpus, choose_cores, quota_cpus};
 use crate::driver::console::{Console, last_words};
 use crate::driver::descriptors::{self, Places};
-use crate::driver::directory::open_directory;
+use crate::driver::directory::{DirectoryError, open_directory};
 use crate::driver::flush_time::flush_time;
 use crate::driver::holder::Holder;
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
@@ -199,7 +199,7 @@ fn start(
     let wanted = (limits.connections_max, limits.connections_spare);
     let places = descriptors::places(files_max, files_open, driver.kind, shards, wanted);
     let places = places.map_err(|error| wrong(&error))?;
-    let directory = open_directory(&config.wal_dir).map_err(|error| wrong(&error))?;
+    let directory = open_directory(&config.wal_dir).map_err(|error| no_directory(&error))?;
     let lock = lock(&config, directory.as_fd(), console)?;
     let volume_bytes = volume_bytes(directory.as_fd());
     let volume_bytes = volume_bytes.map_err(|error| disk_error("measuring", &config, &error))?;
@@ -268,6 +268,17 @@ fn start(
         |_| Box::new(NoProbe),
     )?;
     Ok(code)
+}
+
+/// WAL_DIR could not be made or opened. Where the file system refuses or fails, the end is that of any other file operation,
+/// whether the directory was there or not; the rest is a path that can be no directory.
+fn no_directory(error: &DirectoryError) -> StartError {
+    let failed = |errno: Errno| errno.is_refusal() || errno == Errno::ENOSPC || errno == Errno::EIO;
+    let exit = match error.error.raw_os_error() {
+        Some(errno) if failed(Errno(errno)) => Exit::File,
+        _ => Exit::Configuration,
+    };
+    StartError::of(exit)(error)
 }
 
 /// Takes WAL_DIR for this process.

@@ -7,12 +7,18 @@ use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::survey::Survey;
 use crate::wal::{DirArgs, show};
 use clap::Args;
-use flk_dataplane::dedup::slice::{SliceError, verify_whole};
+use flk_dataplane::dedup::slice::frame::table_checksum;
+use flk_dataplane::dedup::slice::{SliceError, SliceReader, verify_whole};
+use flk_dataplane::event::Errno;
+use flk_dataplane::keeper::strays::{Refusal, Stray, judge_origin, judge_stray};
+use flk_dataplane::wal::buffer::BLOCK_BYTES;
 use flk_dataplane::wal::files::{LOCK, MANIFEST, MANIFEST_NEW, NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::{Manifest, SliceEntry};
-use flk_dataplane::wal::scan::{LogEnd, MadeBytes, Verdict};
+use flk_dataplane::wal::name::{LogId, Sequence};
+use flk_dataplane::wal::scan::{LogEnd, MadeBytes, ReadAt, Verdict, run_ready};
 use flk_dataplane::wal::secret::Secret;
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,6 +51,8 @@ enum State {
     Void,
     /// It was given up by an operator.
     GivenUp,
+    /// Another installation wrote it.
+    Foreign,
     /// A newer flk wrote it: nothing is wrong with it, but this one cannot read it.
     Newer,
     Damaged,
@@ -58,11 +66,15 @@ impl State {
             Self::Torn => "torn",
             Self::Void => "void",
             Self::GivenUp => "given up",
+            Self::Foreign => "foreign",
             Self::Newer => "newer",
             Self::Damaged => "DAMAGED",
         }
     }
 }
+
+/// Of a file without a meaning.
+const LEFT_OVER: &str = "left over from a start or a deletion that was cut short: the manifest does not name it, nothing in it counts, and the next start removes it";
 
 struct Finding {
     what: String,
@@ -111,6 +123,12 @@ fn conclude(directory: &Directory, findings: &[Finding]) -> Exit {
         (0, _) if count(State::Newer) > 0 => {
             eprintln!(
                 "nothing is damaged, but what is called newer was written by a newer flk: use that one{by}"
+            );
+            return Exit::Configuration;
+        }
+        (0, _) if count(State::Foreign) > 0 => {
+            eprintln!(
+                "nothing is damaged, but what is called foreign belongs to another installation, and a gateway will not start beside it: move it out{by}"
             );
             return Exit::Configuration;
         }
@@ -165,6 +183,7 @@ fn findings(directory: &Directory, snapshot: &Snapshot<'_>) -> Result<Vec<Findin
         ));
     }
     all.extend(short_segments(directory, snapshot));
+    let mut ends = BTreeMap::new();
     for (log, from, files) in snapshot.logs() {
         let survey = Survey {
             directory,
@@ -173,14 +192,17 @@ fn findings(directory: &Directory, snapshot: &Snapshot<'_>) -> Result<Vec<Findin
             from,
             files,
         };
-        all.extend(log_findings(survey));
+        let (findings, last) = log_findings(survey);
+        all.extend(findings);
+        if log.ended_at.is_none() {
+            ends.insert(log.id, last);
+        }
     }
-    all.extend(
-        manifest
-            .slices
-            .iter()
-            .map(|slice| slice_finding(directory, slice)),
-    );
+    if directory.holder.is_none() {
+        all.extend(misplaced(directory, manifest));
+    }
+    let slices = manifest.slices.iter();
+    all.extend(slices.map(|slice| slice_finding(directory, manifest, slice)));
     all.extend(manifest.gaps.iter().map(|gap| Finding {
         what: format!("log {}", gap.log),
         state: State::GivenUp,
@@ -189,7 +211,7 @@ fn findings(directory: &Directory, snapshot: &Snapshot<'_>) -> Result<Vec<Findin
             gap.from, gap.to
         ),
     }));
-    all.extend(others(directory, manifest)?);
+    all.extend(others(directory, manifest, &ends)?);
     Ok(all)
 }
 
@@ -242,9 +264,10 @@ fn secret(directory: &Directory, manifest: &Manifest) -> Finding {
     }
 }
 
-/// What a log is, and behind damage that ends its reading, which of its segments are damaged too.
-fn log_findings(mut survey: Survey<'_>) -> Vec<Finding> {
+/// What a log is, and behind damage that ends its reading, which of its segments are damaged too; and where it ends.
+fn log_findings(mut survey: Survey<'_>) -> (Vec<Finding>, Sequence) {
     let end = survey.end();
+    let last = end.last;
     let mut all = vec![log_finding(&survey, &end)];
     let mut damaged = damaged_at(&end.verdict);
     while let Some(behind) = damaged.and_then(|ordinal| survey.behind(ordinal)) {
@@ -255,7 +278,7 @@ fn log_findings(mut survey: Survey<'_>) -> Vec<Finding> {
             all.push(log_finding(&survey, &end));
         }
     }
-    all
+    (all, last)
 }
 
 /// The segment that a verdict calls damaged.
@@ -296,7 +319,7 @@ fn log_finding(survey: &Survey<'_>, end: &LogEnd) -> Finding {
     }
 }
 
-fn slice_finding(directory: &Directory, slice: &SliceEntry) -> Finding {
+fn slice_finding(directory: &Directory, manifest: &Manifest, slice: &SliceEntry) -> Finding {
     let name = NumberedFile::Slice(slice.file).to_string();
     let bytes = match directory.read_whole(&name) {
         Ok(bytes) => bytes,
@@ -316,7 +339,7 @@ fn slice_finding(directory: &Directory, slice: &SliceEntry) -> Finding {
     }
     match verified {
         Err(fault) if fault.is_newer() => newer(fault.to_string()),
-        Ok((reader, _)) if reader.header().slice_id == slice.id => Finding {
+        Ok((reader, _)) if is_named(&reader, &bytes, manifest, slice) => Finding {
             what: name,
             state: State::Whole,
             text: counted(slice.entries, "decision"),
@@ -329,8 +352,76 @@ fn slice_finding(directory: &Directory, slice: &SliceEntry) -> Finding {
     }
 }
 
-/// Files that the manifest does not name, and spares that it does.
-fn others(directory: &Directory, manifest: &Manifest) -> Result<Vec<Finding>, Failure> {
+/// Whether a sound slice is the one that the manifest names.
+fn is_named(reader: &SliceReader, bytes: &[u8], manifest: &Manifest, slice: &SliceEntry) -> bool {
+    let header = reader.header();
+    header.slice_id == slice.id
+        && header.installation == manifest.installation
+        && header.secret == manifest.secret
+        && table_checksum(bytes) == Some(slice.checksum)
+}
+
+/// Files that the manifest names and whose first block says that they, or the manifest, are of another moment.
+fn misplaced(directory: &Directory, manifest: &Manifest) -> Vec<Finding> {
+    let slices: BTreeSet<u64> = manifest.slices.iter().map(|slice| slice.file).collect();
+    let files = manifest.files();
+    let names = files
+        .into_iter()
+        .map(|number| match slices.contains(&number) {
+            true => NumberedFile::Slice(number).to_string(),
+            false => NumberedFile::Segment(number).to_string(),
+        });
+    let refused = names.filter_map(|name| {
+        // One that is not there, or cannot be read, is found elsewhere.
+        let file = directory.open_file(&name).ok()?;
+        let block = run_ready((&file).read_at(0, BLOCK_BYTES))?.ok()?;
+        let refusal = judge_origin(manifest, &name, &block, true).err()?;
+        Some(refused(&name, &refusal))
+    });
+    refused.collect()
+}
+
+/// What a start that this file stops says of it.
+fn refused(name: &str, refusal: &Refusal) -> Finding {
+    let state = match () {
+        () if refusal.is_newer() => State::Newer,
+        () if refusal.is_foreign() => State::Foreign,
+        () => State::Damaged,
+    };
+    Finding {
+        what: name.to_owned(),
+        state,
+        text: refusal.to_string(),
+    }
+}
+
+/// A file with a name of ours that the manifest does not name, as the next start will look at it.
+fn stray(
+    directory: &Directory,
+    manifest: &Manifest,
+    ends: &BTreeMap<LogId, Sequence>,
+    name: &str,
+) -> Result<Stray, Finding> {
+    let file = directory
+        .open_file(name)
+        .map_err(|error| damaged(name, error.to_string()))?;
+    let block = run_ready((&file).read_at(0, BLOCK_BYTES));
+    let block = block.unwrap_or(Err(Errno::EIO));
+    let block = block.map_err(|error| damaged(name, error.to_string()))?;
+    let judged = judge_origin(manifest, name, &block, false);
+    judged.map_err(|refusal| refused(name, &refusal))?;
+    let judged = run_ready(judge_stray(manifest, ends, name, &&file));
+    judged
+        .unwrap_or(Ok(Stray::Void))
+        .map_err(|refusal| refused(name, &refusal))
+}
+
+/// Files that the manifest does not name, and spares that it does. `ends` says where the logs that have not ended end.
+fn others(
+    directory: &Directory,
+    manifest: &Manifest,
+    ends: &BTreeMap<LogId, Sequence>,
+) -> Result<Vec<Finding>, Failure> {
     let named = manifest.files();
     let mut all = Vec::new();
     let names = directory.names()?;
@@ -347,9 +438,15 @@ fn others(directory: &Directory, manifest: &Manifest) -> Result<Vec<Finding>, Fa
                 () if number.is_some() && directory.holder.is_some() => {
                     "made ready by the gateway; the manifest does not name it yet"
                 }
-                () if number.is_some() || name == MANIFEST_NEW => {
-                    "left over from a start or a deletion that was cut short: the manifest does not name it; the next start removes it if nothing in it counts"
-                }
+                () if number.is_some() => match stray(directory, manifest, ends, name) {
+                    Ok(Stray::Void) => LEFT_OVER,
+                    Ok(Stray::Kept(why)) => why,
+                    Err(finding) => {
+                        all.push(finding);
+                        continue;
+                    }
+                },
+                () if name == MANIFEST_NEW => LEFT_OVER,
                 () => "not a file of a log directory",
             };
             all.push(Finding {

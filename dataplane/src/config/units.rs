@@ -34,6 +34,16 @@ fn scaled(text: &str, units: &[(&str, u32)]) -> Option<(u64, u32)> {
     Some((number.parse().ok()?, *scale))
 }
 
+/// Bytes as they may be typed: exact, in the largest unit that allows it.
+pub fn typed_bytes(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let fits = |(shift, _): &&(u32, &str)| bytes > 0 && bytes.trailing_zeros() >= *shift;
+    match units.iter().find(fits) {
+        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+        None => format!("{bytes}B"),
+    }
+}
+
 /// Bytes for people: two or three digits and a unit.
 pub fn show_bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
@@ -76,6 +86,21 @@ mod tests {
         }
         for wrong in ["", "14", "d", "1w"] {
             assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_as_typed_reads_as_it_was() {
+        for (size, text) in [
+            (0, "0B"),
+            (1_000, "1000B"),
+            (64 << 20, "64MiB"),
+            (1 << 30, "1GiB"),
+            (1 << 50, "1024TiB"),
+            ((64 << 20) + 1, "67108865B"),
+        ] {
+            assert_eq!(typed_bytes(size), text);
+            assert_eq!(bytes(text), Some(size));
         }
     }
 

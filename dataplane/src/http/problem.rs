@@ -215,7 +215,7 @@ problems! {
     /// Nothing has become durable for too long although something waits.
     LogStalled = 127, 503, "wal_unavailable", true, "Log stands still", "Nothing has become durable for 2 seconds although something waits. Operators: look at the disk under WAL_DIR; this instance is ready again by itself.";
     /// The log takes all that it may, and nothing of it may go.
-    CapReached = 128, 503, "disk_full", true, "Log at its cap", "Outcome unknown; send the same record again after Retry-After seconds. Operators: WAL_DIR takes all of WAL_MAX_BYTES (by default 80 % of the file system) and nothing may be deleted; raise WAL_MAX_BYTES, enlarge the file system or release pins.";
+    CapReached = 128, 503, "disk_full", true, "Log at its cap", "Outcome unknown; send the same record again after Retry-After seconds. Operators: WAL_DIR takes all that the log may take and nothing may be deleted; raise WAL_MAX_BYTES or, where it is not set, enlarge the file system; or release pins.";
     /// The file system refuses to make files.
     WalReadOnly = 129, 503, "wal_unavailable", true, "Log cannot be written", "Outcome unknown; send the same record again after Retry-After seconds. Operators: the file system refuses new files in WAL_DIR; look for a read-only mount, chattr +i or +a, and the owner and mode of WAL_DIR.";
 }

@@ -46,6 +46,20 @@ pub(crate) enum Halt {
         /// Generation of the manifest.
         manifest_generation: u64,
     },
+    /// The manifest is older than a file beside it that a later start wrote.
+    StaleStart {
+        /// A file that proves it.
+        file: String,
+        /// Start that the file's log began in.
+        file_start: u32,
+        /// Start of the manifest.
+        manifest_start: u32,
+    },
+    /// A file with a name of ours that another installation wrote.
+    Foreign {
+        /// The file.
+        file: String,
+    },
     /// There are logs or slices, but the secret that their keys were hashed with is missing or another one.
     Secret {
         /// What is wrong with it.
@@ -92,11 +106,13 @@ impl Halt {
             | Halt::Misplaced { .. }
             | Halt::Unaccounted { .. }
             | Halt::StaleManifest { .. }
+            | Halt::StaleStart { .. }
             | Halt::NoManifest { .. } => Exit::Damage,
             Halt::Io { .. } | Halt::StopCutShort { .. } => Exit::File,
             Halt::Secret { .. }
             | Halt::StartsExhausted
             | Halt::ManifestFull { .. }
+            | Halt::Foreign { .. }
             | Halt::Refused(_) => Exit::Configuration,
         };
         i32::from(exit.code())
@@ -140,6 +156,17 @@ impl fmt::Display for Halt {
                 out,
                 "the manifest (generation {manifest_generation}) is older than {file} (generation {file_generation}): WAL_DIR was put together from different moments. Restore all of it from one backup"
             ),
+            Halt::StaleStart {
+                file,
+                file_start,
+                manifest_start,
+            } => write!(
+                out,
+                "the manifest (start {manifest_start}) is older than {file}, whose log began in start {file_start}: WAL_DIR was put together from different moments. Restore all of it from one backup"
+            ),
+            Halt::Foreign { file } => {
+                write!(out, "{file} belongs to another installation: move it out of WAL_DIR")
+            }
             Halt::Secret { what } => write!(
                 out,
                 "WAL_DIR holds logs, but the file `secret` is not usable ({what}): without it duplicates cannot be recognised. Put back the secret that belongs to this directory"

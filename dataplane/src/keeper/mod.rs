@@ -22,7 +22,7 @@ mod partition;
 mod reading;
 mod recover;
 mod slices;
-mod strays;
+pub mod strays;
 
 mod clients;
 mod commands;

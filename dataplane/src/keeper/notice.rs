@@ -125,6 +125,8 @@ pub enum Notice {
         bytes: u64,
         /// Free bytes below which submits are refused; where the cap is meant, the cap.
         limit_bytes: u64,
+        /// Whether the cap was set; else it is a share of the file system.
+        cap_is_set: bool,
     },
     /// So many segments are kept that the oldest are deleted before their time.
     TooManySegments {
@@ -247,7 +249,8 @@ impl fmt::Display for Notice {
                 why: Some(why),
                 bytes,
                 limit_bytes,
-            } => space_low(out, *why, *bytes, *limit_bytes),
+                cap_is_set,
+            } => space_low(out, *why, *bytes, *limit_bytes, *cap_is_set),
             Notice::SpaceLow { bytes, .. } => {
                 write!(out, "room for the log again ({bytes} bytes free)")
             }
@@ -275,15 +278,20 @@ fn space_low(
     why: Shortage,
     bytes: u64,
     limit_bytes: u64,
+    cap_is_set: bool,
 ) -> fmt::Result {
     match why {
         Shortage::Disk => write!(
             out,
             "disk nearly full ({bytes} bytes free, {limit_bytes} kept in reserve) and nothing may be deleted: submits are answered 503; make room on the file system, lower WAL_MAX_AGE or release pins"
         ),
+        Shortage::Cap if cap_is_set => write!(
+            out,
+            "WAL_DIR takes {bytes} of the {limit_bytes} bytes that WAL_MAX_BYTES allows and nothing may be deleted: submits are answered 503; raise WAL_MAX_BYTES or release pins"
+        ),
         Shortage::Cap => write!(
             out,
-            "WAL_DIR takes {bytes} of the {limit_bytes} bytes that WAL_MAX_BYTES (by default 80 % of the file system) allows and nothing may be deleted: submits are answered 503; raise WAL_MAX_BYTES, enlarge the file system or release pins"
+            "WAL_DIR takes {bytes} of the {limit_bytes} bytes that it may take, 80 % of the file system, and nothing may be deleted: submits are answered 503; set WAL_MAX_BYTES, enlarge the file system or release pins"
         ),
         Shortage::Segments => out.write_str("the manifest has no room for another log segment and none may be deleted: submits are answered 503; release pins, look for damaged logs with `flk wal verify`, and see docs/operations.md, too many segments"),
         Shortage::Refused => write!(

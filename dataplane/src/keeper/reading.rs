@@ -5,9 +5,11 @@ use crate::keeper::files::{File, Files, READ};
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::Ledger;
 use crate::keeper::port::OpenHow;
+use crate::keeper::serve::{Service, Stop};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SegmentEntry;
 use crate::wal::scan::ReadAt;
+use std::cell::Cell;
 use std::future::Future;
 
 /// An open file whose length is known.
@@ -61,5 +63,64 @@ impl ReadAt for Readable {
 
     fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+/// Why reading beside serving ended early.
+pub(crate) enum Interrupted {
+    /// The process must end.
+    End(Halt),
+    /// The process was asked to end, which has a bound.
+    Stopping,
+}
+
+/// A file that is read while shards are served: between its parts segments are named and questions answered.
+pub(crate) struct Attended<'a> {
+    readable: Readable,
+    /// Taken while it attends. Nothing else reads meanwhile.
+    service: Cell<Option<&'a mut Service>>,
+    interrupted: Cell<Option<Interrupted>>,
+}
+
+impl<'a> Attended<'a> {
+    pub(crate) fn of(readable: Readable, service: &'a mut Service) -> Attended<'a> {
+        Attended {
+            readable,
+            service: Cell::new(Some(service)),
+            interrupted: Cell::new(None),
+        }
+    }
+
+    /// The file again, and why its reading ended before it should.
+    pub(crate) fn into_parts(self) -> (Readable, Option<Interrupted>) {
+        (self.readable, self.interrupted.into_inner())
+    }
+
+    async fn attend(&self) -> Result<(), Interrupted> {
+        let Some(service) = self.service.take() else {
+            unreachable!("one read at a time");
+        };
+        let attended = service.attend().await;
+        let stop = service.stop;
+        self.service.set(Some(service));
+        attended.map_err(Interrupted::End)?;
+        match stop {
+            Stop::No => Ok(()),
+            Stop::Draining | Stop::Finishing => Err(Interrupted::Stopping),
+        }
+    }
+}
+
+impl ReadAt for Attended<'_> {
+    async fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, Errno> {
+        if let Err(interrupted) = self.attend().await {
+            self.interrupted.set(Some(interrupted));
+            return Err(Errno::EIO);
+        }
+        self.readable.read_at(offset, bytes).await
+    }
+
+    fn bytes(&self) -> u64 {
+        self.readable.bytes()
     }
 }

@@ -142,18 +142,39 @@ impl Pace {
     }
 }
 
+/// Why a shard waits for its next segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// By the sum of what is free and what must stay free: reckoned anew at every look.
+    Reckoned(Shortage),
+    /// The file system or the manifest refused it: only another attempt tells whether that is over.
+    Met(Shortage),
+}
+
+impl Lack {
+    pub(crate) fn shortage(self) -> Shortage {
+        match self {
+            Lack::Reckoned(why) | Lack::Met(why) => why,
+        }
+    }
+}
+
 /// What the keeper remembers of room between two looks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Space {
     /// What submits are refused for, as shards were told.
     pub(crate) low: Option<Shortage>,
     /// A shard waits for a segment that could not be made, for this reason.
-    pub(crate) naming: Option<Shortage>,
+    pub(crate) naming: Option<Lack>,
     /// More should be freed as soon as shards use the new slices.
     pub(crate) hurried: bool,
     /// The next seal is for room: segments in use need not be closed for it.
     pub(crate) seals: bool,
     pub(crate) pace: Pace,
+    /// What the file system last said of itself: its size and what is free, in bytes.
+    measured: Option<(u64, u64)>,
+    /// It could not be asked since.
+    unmeasured: bool,
     /// Until then shards are expected to use the newest slices.
     switch_due_us: u64,
     /// A seal for room gave nothing: not hoped for before this time.
@@ -170,8 +191,8 @@ pub(crate) fn refusal(halt: &Halt) -> Shortage {
 
 impl Service {
     /// Measures the file system and what WAL_DIR takes of it.
-    pub(crate) async fn room(&self) -> Result<Room, Halt> {
-        let (total_bytes, free_bytes) = self.ledger.files.space().await?;
+    pub(crate) async fn room(&mut self) -> Result<Room, Halt> {
+        let (total_bytes, free_bytes) = self.measure().await?;
         let config = &self.ledger.config;
         let manifest = &self.ledger.manifest;
         let segment_bytes = |entry: &SegmentEntry| match &entry.state {
@@ -209,8 +230,28 @@ impl Service {
         })
     }
 
+    /// The size of the file system and what is free. What it last said counts on while it cannot be asked; a start needs an
+    /// answer.
+    async fn measure(&mut self) -> Result<(u64, u64), Halt> {
+        match (self.ledger.files.space().await, self.space.measured) {
+            (Ok(measured), _) => {
+                self.space.measured = Some(measured);
+                self.space.unmeasured = false;
+                Ok(measured)
+            }
+            (Err(halt), None) => Err(halt),
+            (Err(halt), Some(measured)) => {
+                self.ledger.config.stats.keeper.space_errors.add(1);
+                if !std::mem::replace(&mut self.space.unmeasured, true) {
+                    self.trouble("measuring the file system of", &halt);
+                }
+                Ok(measured)
+            }
+        }
+    }
+
     /// What would be short if one more segment were made and kept as a spare.
-    pub(crate) async fn shortage_of_spare(&self) -> Result<Option<Shortage>, Halt> {
+    pub(crate) async fn shortage_of_spare(&mut self) -> Result<Option<Shortage>, Halt> {
         let room = self.room().await?;
         let segment_bytes = self.ledger.config.segment_bytes;
         let spares = self.ledger.spares_count() + 1;
@@ -219,7 +260,7 @@ impl Service {
     }
 
     /// What would be short if the next segment of a log were named: made now, or one spare fewer for the next start.
-    pub(crate) async fn shortage_of_next(&self) -> Result<Option<Shortage>, Halt> {
+    pub(crate) async fn shortage_of_next(&mut self) -> Result<Option<Shortage>, Halt> {
         let room = self.room().await?;
         let (manifest, config) = (&self.ledger.manifest, &self.ledger.config);
         Ok(match self.ledger.spares_count() {
@@ -228,10 +269,14 @@ impl Service {
         })
     }
 
-    /// Before the first record is admitted: where the start has left too little, shards know it from the beginning.
+    /// Before the first record is admitted: where the start has left too little and nothing may go, shards know it from the
+    /// beginning. What may go does so at the first look, which follows at once.
     pub(crate) async fn look_before_serving(&mut self) -> Result<(), Halt> {
         let room = self.room().await?;
-        if let Some(why) = room.shortage() {
+        let (deletable_bytes, unsealed_bytes) = self.bytes_by_fate();
+        if let Some(why) = room.shortage()
+            && deletable_bytes + unsealed_bytes == 0
+        {
             self.set_space_low(Some(why), &room);
         }
         Ok(())
@@ -260,13 +305,26 @@ impl Service {
         }
         let switching = !self.all_switched() && now_us < self.space.switch_due_us;
         let hopeful = !self.pins.any() && (freed || can_seal || switching);
-        let short = self.space.naming.or(room.shortage());
+        if self.naming_lack_is_over(&room).await? {
+            self.space.naming = None;
+            self.name_again_us = 0;
+        }
+        let naming = self.space.naming.map(Lack::shortage);
+        let short = naming.or(room.shortage());
         // A file system that refuses is not helped by freeing.
         let why = short.filter(|why| !hopeful || *why == Shortage::Refused);
         if why != self.space.low {
             self.set_space_low(why, &room);
         }
         Ok(())
+    }
+
+    /// Whether the segment that a shard waits for lacked room only by a sum that is right again, with the whole reserve
+    /// beside it. Where just the segment itself would fit, the next attempt is waited for: a disk that stays nearly full
+    /// would have submits refused and taken by turns.
+    async fn naming_lack_is_over(&mut self, room: &Room) -> Result<bool, Halt> {
+        let reckoned = matches!(self.space.naming, Some(Lack::Reckoned(_)));
+        Ok(reckoned && room.shortage().is_none() && self.shortage_of_next().await?.is_none())
     }
 
     /// A seal for room is over: whether it gave anything, and until when shards should use what it made.
@@ -293,6 +351,7 @@ impl Service {
             why,
             bytes: taken_bytes,
             limit_bytes,
+            cap_is_set: self.ledger.config.wal_bytes_max.is_some(),
         });
     }
 }

@@ -10,7 +10,7 @@ use crate::keeper::messages::ToShard;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::publish::{InUse, Retired};
-use crate::keeper::reading::Readable;
+use crate::keeper::reading::{Attended, Interrupted, Readable};
 use crate::keeper::recover::{file_name, first_uncovered};
 use crate::keeper::serve::{Service, ShardState, Stop};
 use crate::keeper::slices::{Merge, Slice};
@@ -62,6 +62,8 @@ enum Unsealed {
     Trouble(Halt),
     /// What is there cannot be right.
     Damage(String),
+    /// Something else came first.
+    Interrupted(Interrupted),
 }
 
 /// What sealing remembers between its runs.
@@ -304,6 +306,8 @@ impl Service {
             Ok(last) => Ok(Some(last)),
             Err(unsealed) => {
                 let until_us = match unsealed {
+                    Unsealed::Interrupted(Interrupted::End(halt)) => return Err(halt),
+                    Unsealed::Interrupted(Interrupted::Stopping) => return Ok(None),
                     Unsealed::Trouble(halt) => {
                         self.trouble("sealing", &halt);
                         Some(self.ledger.now().mono_us + READ_AGAIN_US)
@@ -322,7 +326,7 @@ impl Service {
         }
     }
 
-    /// Reads the last segment of a part of a log.
+    /// Reads the last segment of a part of a log, serving shards in between.
     async fn read_part(
         &mut self,
         part: &LogEntry,
@@ -335,10 +339,13 @@ impl Service {
             Halt::Io { error, .. } if error != Errno::ENOENT => Unsealed::Trouble(halt),
             other => Unsealed::Damage(other.to_string()),
         })?;
-        let files = [readable];
+        // Another manifest may be put in force meanwhile; what it says of closed segments stays as it is.
+        let manifest = self.ledger.manifest.clone();
+        let mut dictionary = std::mem::take(&mut self.dictionary);
+        let files = [Attended::of(readable, self)];
         let erased = |_: LogId, _: Place| false;
         let source = LogSource {
-            manifest: &self.ledger.manifest,
+            manifest: &manifest,
             log: part,
             from: index,
             files: &files,
@@ -346,15 +353,20 @@ impl Service {
         };
         let taken_before = harvest.decisions.len();
         let mut misfit = None;
-        let dictionary = &mut self.dictionary;
         let end = read_log(&source, |_, batch| {
-            if let Err(what) = harvest.take(part.id, batch, dictionary) {
+            if let Err(what) = harvest.take(part.id, batch, &mut dictionary) {
                 misfit = Some(what);
             }
         })
         .await;
-        let [readable] = files;
+        let [file] = files;
+        let (readable, interrupted) = file.into_parts();
+        self.dictionary = dictionary;
         readable.close().await;
+        if let Some(interrupted) = interrupted {
+            harvest.decisions.truncate(taken_before);
+            return Err(Unsealed::Interrupted(interrupted));
+        }
         let sound = end.verdict.is_sound() && misfit.is_none();
         if !sound {
             harvest.decisions.truncate(taken_before);

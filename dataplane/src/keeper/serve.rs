@@ -12,7 +12,7 @@ use crate::keeper::ledger::{Ledger, NotReplaced};
 use crate::keeper::messages::{ClosedSegment, Shortage, ToKeeper, ToShard};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent, KeeperOp};
-use crate::keeper::room::{Space, refusal};
+use crate::keeper::room::{Lack, Space, refusal};
 use crate::keeper::seal::Sealing;
 use crate::keeper::short::Short;
 use crate::keeper::start::Started;
@@ -99,7 +99,7 @@ pub(crate) struct Service {
     pub(crate) epochs: BTreeMap<(LogId, u32), Epoch>,
     pub(crate) asked: VecDeque<Asked>,
     /// Naming failed: not before this monotonic time again.
-    name_again_us: u64,
+    pub(crate) name_again_us: u64,
     look_again_us: u64,
 }
 
@@ -346,8 +346,7 @@ impl Service {
     async fn name(&mut self, entered: Entered) -> Result<bool, Halt> {
         let premature = planted(Bug::SegmentNotYetNamed);
         if let Some(why) = self.ready_for_naming().await? {
-            self.space.naming = Some(why);
-            self.look_again_us = 0;
+            self.lacks(why);
             return Ok(false);
         }
         let mut next = self.ledger.draft();
@@ -374,8 +373,7 @@ impl Service {
             }
             Err(NotReplaced::Before(halt)) if !premature => {
                 self.naming_trouble("naming a segment", &halt);
-                self.space.naming = Some(refusal(&halt));
-                self.look_again_us = 0;
+                self.lacks(Lack::Met(refusal(&halt)));
                 return Ok(false);
             }
             Err(not) => return Err(not.into()),
@@ -392,23 +390,29 @@ impl Service {
         Ok(true)
     }
 
+    /// A shard waits for a segment: what may go makes room for it at once.
+    fn lacks(&mut self, why: Lack) {
+        self.space.naming = Some(why);
+        self.look_again_us = 0;
+    }
+
     /// A segment that a shard waits for has no place in the manifest: submits wait until segments are deleted.
     fn no_room_in_manifest(&mut self, halt: &Halt) {
-        if self.space.naming != Some(Shortage::Segments) {
+        let why = Lack::Met(Shortage::Segments);
+        if self.space.naming != Some(why) {
             self.trouble("naming a segment", halt);
         }
-        self.space.naming = Some(Shortage::Segments);
-        self.look_again_us = 0;
+        self.lacks(why);
     }
 
     /// Looks that there is room for the segment that a shard waits for, and makes it unless there is a spare. What is short
     /// comes back.
-    async fn ready_for_naming(&mut self) -> Result<Option<Shortage>, Halt> {
+    async fn ready_for_naming(&mut self) -> Result<Option<Lack>, Halt> {
         if let Some(why) = self.shortage_of_next().await? {
             // Over the cap with nothing to free, or in a stop: no more is admitted, and what is on its way may end.
             let ends = self.space.low == Some(Shortage::Cap) || self.stop != Stop::No;
             if why != Shortage::Cap || !ends {
-                return Ok(Some(why));
+                return Ok(Some(Lack::Reckoned(why)));
             }
         }
         if self.ledger.spares_count() > 0 {
@@ -418,14 +422,14 @@ impl Service {
             Ok(()) => Ok(None),
             Err(halt) => {
                 self.naming_trouble("making a segment ready", &halt);
-                Ok(Some(refusal(&halt)))
+                Ok(Some(Lack::Met(refusal(&halt))))
             }
         }
     }
 
     /// Says that a segment could not be named: once, not at each of ten attempts a second.
     fn naming_trouble(&self, doing: &'static str, halt: &Halt) {
-        if self.space.naming != Some(refusal(halt)) {
+        if self.space.naming != Some(Lack::Met(refusal(halt))) {
             self.trouble(doing, halt);
         }
     }

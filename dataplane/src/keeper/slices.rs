@@ -11,7 +11,9 @@ use crate::keeper::fold::order;
 use crate::keeper::halt::Halt;
 use crate::keeper::harvest::Dictionary;
 use crate::keeper::ledger::Ledger;
+use crate::keeper::notice::Notice;
 use crate::keeper::reading::Readable;
+use crate::keeper::recover::PROGRESS_EVERY_US;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SliceEntry;
@@ -22,6 +24,9 @@ use std::rc::Rc;
 
 /// Entry blocks read at once when a slice is streamed.
 const STREAM_BLOCKS: u32 = 64;
+
+/// Entry blocks read at once when a slice is checked.
+const CHECK_BLOCKS: usize = 256;
 
 /// An open slice whose frame and directory are right.
 pub(crate) struct Slice {
@@ -106,6 +111,48 @@ impl Slice {
         self.damage(&SliceError::Inconsistent { what })
     }
 
+    /// Visits the entries of some blocks, each checked, with its params version as this process numbers it. `last` is the
+    /// key of the entry before.
+    fn visit(
+        &self,
+        blocks: Range<u32>,
+        bytes: &[u8],
+        last: &mut Option<Key>,
+        mut visit: impl FnMut(Decided),
+    ) -> Result<(), Halt> {
+        for (number, block) in blocks.zip(bytes.chunks(BLOCK_BYTES)) {
+            let block = self.reader.block(number, block);
+            for mut decided in block.map_err(|fault| self.damage(&fault))?.entries() {
+                let params = self.params.get(usize::from(decided.params));
+                decided.params = *params
+                    .ok_or_else(|| self.inconsistent("an entry names an unknown params version"))?;
+                if let Some((part, number)) = decided.unknown_part() {
+                    return Err(self.damage(&SliceError::UnknownPart { part, number }));
+                }
+                if last.replace(decided.key) > Some(decided.key) {
+                    return Err(self.inconsistent("entries out of order"));
+                }
+                decided.epoch = Epoch::earlier_runs();
+                visit(decided);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all entries, so that nothing is changed for a slice that could not be loaded.
+    async fn check(&self, looked: &mut Looked<'_>) -> Result<(), Halt> {
+        let all = self.reader.blocks();
+        let mut last = None;
+        for from in all.clone().step_by(CHECK_BLOCKS) {
+            let until = all.end.min(from + CHECK_BLOCKS as u32);
+            let at = |block: u32| u64::from(block) * BLOCK_BYTES as u64;
+            let bytes = part(&self.readable, at(from)..at(until)).await?;
+            self.visit(from..until, &bytes, &mut last, |_| {})?;
+            looked.at(bytes.len());
+        }
+        Ok(())
+    }
+
     /// What to read for the view of some partitions.
     pub(crate) fn view_parts(&self, partitions: Range<u16>) -> Result<ViewParts, Halt> {
         self.reader
@@ -159,14 +206,47 @@ pub(crate) async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, 
     Ok(read)
 }
 
-/// Opens all slices that the manifest names.
+/// How much of all slices was looked at, for the operator.
+struct Looked<'a> {
+    ledger: &'a Ledger,
+    bytes: u64,
+    of_bytes: u64,
+    said_us: u64,
+}
+
+impl Looked<'_> {
+    fn at(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        let now_us = self.ledger.now().mono_us;
+        if now_us >= self.said_us + PROGRESS_EVERY_US {
+            self.said_us = now_us;
+            self.ledger.port.say(Notice::Progress {
+                what: "MiB of slices checked",
+                done: self.bytes >> 20,
+                of: self.of_bytes >> 20,
+            });
+        }
+    }
+}
+
+/// Opens all slices that the manifest names, and checks each to its end: what a newer flk wrote, or what is damaged, is
+/// refused before anything is changed.
 pub(crate) async fn open_all(
     ledger: &Ledger,
     dictionary: &mut Dictionary,
 ) -> Result<Vec<Rc<Slice>>, Halt> {
+    let entries = &ledger.manifest.slices;
+    let mut looked = Looked {
+        ledger,
+        bytes: 0,
+        of_bytes: entries.iter().map(|slice| slice.bytes).sum(),
+        said_us: ledger.now().mono_us,
+    };
     let mut slices = Vec::new();
-    for entry in &ledger.manifest.slices {
-        slices.push(Rc::new(Slice::open(ledger, entry, dictionary).await?));
+    for entry in entries {
+        let slice = Slice::open(ledger, entry, dictionary).await?;
+        slice.check(&mut looked).await?;
+        slices.push(Rc::new(slice));
     }
     Ok(slices)
 }
@@ -204,26 +284,10 @@ impl Cursor {
         }
         let at = |block: u32| u64::from(block) * BLOCK_BYTES as u64;
         let bytes = part(&slice.readable, at(self.next_block)..at(until)).await?;
-        for (number, block) in (self.next_block..until).zip(bytes.chunks(BLOCK_BYTES)) {
-            let block = slice
-                .reader
-                .block(number, block)
-                .map_err(|fault| slice.damage(&fault))?;
-            for mut decided in block.entries() {
-                let params = slice.params.get(usize::from(decided.params));
-                decided.params = *params.ok_or_else(|| {
-                    slice.inconsistent("an entry names an unknown params version")
-                })?;
-                if let Some((part, number)) = decided.unknown_part() {
-                    return Err(slice.damage(&SliceError::UnknownPart { part, number }));
-                }
-                if self.last.replace(decided.key) > Some(decided.key) {
-                    return Err(slice.inconsistent("entries out of order"));
-                }
-                decided.epoch = Epoch::earlier_runs();
-                self.entries.push_back(decided);
-            }
-        }
+        let blocks = self.next_block..until;
+        slice.visit(blocks, &bytes, &mut self.last, |decided| {
+            self.entries.push_back(decided);
+        })?;
         self.next_block = until;
         Ok(())
     }

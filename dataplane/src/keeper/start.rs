@@ -281,12 +281,14 @@ async fn end_logs_and_begin(
     }
     let ended = recover::write_last_segments(ledger, found).await?;
     let shards = ledger.config.shards;
-    while ledger.spares_count() + ended.unused.len() < usize::from(shards) + ended.unfit.len() {
+    let wanted_count = usize::from(shards) + ended.unfit.len();
+    let of = wanted_count.saturating_sub(ledger.spares_count() + ended.unused.len()) as u64;
+    for done in 1..=of {
         ledger.make_spare().await?;
         ledger.port.say(Notice::Progress {
             what: "segments made ready",
-            done: ledger.spares_count() as u64,
-            of: u64::from(shards),
+            done,
+            of,
         });
     }
     // Names of last segments and spares are durable before the manifest that holds them.

@@ -12,40 +12,126 @@ use crate::keeper::recover::LogFound;
 use crate::planted::{Bug, planted};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
+use crate::wal::manifest::Manifest;
 use crate::wal::name::{LogId, Sequence};
 use crate::wal::scan::{ReadAt, salvage_where};
 use crate::wal::segment::{SEGMENT_MAGIC, SegmentFault, SegmentHeader};
 use std::collections::BTreeMap;
+use std::fmt;
 
-/// Who wrote the first block of a file: the installation, the generation of its manifest then, and of a segment the salt.
-type Origin = ([u8; 16], u64, Option<u64>);
+/// Why a start refuses a directory for one of its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(Halt);
+
+impl Refusal {
+    /// The file was written by a newer flk: nothing is wrong with it.
+    pub fn is_newer(&self) -> bool {
+        matches!(self.0, Halt::Refused(_))
+    }
+
+    /// The file belongs to another installation.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.0, Halt::Foreign { .. })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// What a file is to a start that the manifest does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stray {
+    /// Nothing in it counts: a start removes it.
+    Void,
+    /// A start keeps it, for this reason.
+    Kept(&'static str),
+}
+
+/// What a start refuses for by the first block of a segment or slice that the manifest names, or does not.
+///
+/// # Errors
+/// The refusal.
+pub fn judge_origin(
+    manifest: &Manifest,
+    name: &str,
+    block: &[u8],
+    named: bool,
+) -> Result<(), Refusal> {
+    refuse_origin(manifest, name, block, named).map_err(Refusal)
+}
+
+/// What a start does with a file that the manifest does not name, where the logs that have not ended end at `ends`.
+///
+/// # Errors
+/// The refusal.
+pub async fn judge_stray<R: ReadAt>(
+    manifest: &Manifest,
+    ends: &BTreeMap<LogId, Sequence>,
+    name: &str,
+    file: &R,
+) -> Result<Stray, Refusal> {
+    let live = Live::of(manifest, ends);
+    look_at(&live, name, file).await.map_err(Refusal)
+}
+
+/// Who wrote the first block of a file.
+struct Origin {
+    installation: [u8; 16],
+    /// Generation of its manifest then.
+    generation: u64,
+    /// Of a segment: its salt, and the start of its log.
+    segment: Option<(u64, u32)>,
+}
 
 /// What the first block of a segment or slice says of the directory as a whole. A file written under a later manifest
 /// proves that ours is not the latest; one that no manifest names and that another installation wrote is not ours to
 /// remove. In a file that our manifest names, a foreign header is damage, which reading the log will say.
 pub(crate) async fn refuse_newer(ledger: &Ledger, name: &str, named: bool) -> Result<(), Halt> {
     let block = first_block(ledger, name).await?;
-    let Some((installation, generation, salt)) = origin(name, &block, named)? else {
+    refuse_origin(&ledger.manifest, name, &block, named)
+}
+
+fn refuse_origin(manifest: &Manifest, name: &str, block: &[u8], named: bool) -> Result<(), Halt> {
+    let Some(origin) = origin(name, block, named)? else {
         return Ok(());
     };
-    if installation != ledger.manifest.installation {
-        if named {
-            return Ok(());
-        }
-        return Err(Halt::Refused(format!(
-            "{name} belongs to another installation: move it out of WAL_DIR"
-        )));
+    if origin.installation != manifest.installation {
+        return match named {
+            true => Ok(()),
+            false => Err(Halt::Foreign {
+                file: name.to_string(),
+            }),
+        };
     }
-    if generation > ledger.manifest.generation && !planted(Bug::StaleManifestAccepted) {
+    if !planted(Bug::StaleManifestAccepted) {
+        refuse_stale(manifest, name, &origin)?;
+    }
+    match origin.segment {
+        Some((salt, _)) if named => refuse_misplaced(manifest, name, salt),
+        _ => Ok(()),
+    }
+}
+
+/// A file that a later manifest named, or that a later start wrote, proves that ours is not the latest.
+fn refuse_stale(manifest: &Manifest, name: &str, origin: &Origin) -> Result<(), Halt> {
+    if origin.generation > manifest.generation {
         return Err(Halt::StaleManifest {
             file: name.to_string(),
-            file_generation: generation,
-            manifest_generation: ledger.manifest.generation,
+            file_generation: origin.generation,
+            manifest_generation: manifest.generation,
         });
     }
-    match salt.filter(|_| named) {
-        Some(salt) => refuse_misplaced(ledger, name, salt),
-        None => Ok(()),
+    match origin.segment {
+        // Logs of a start are written only once the manifest that began it was durable.
+        Some((_, start)) if start > manifest.start => Err(Halt::StaleStart {
+            file: name.to_string(),
+            file_start: start,
+            manifest_start: manifest.start,
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -65,16 +151,20 @@ fn origin(name: &str, block: &[u8], named: bool) -> Result<Option<Origin>, Halt>
     let newer = |what: String| Err(Halt::Refused(format!("{name}: {what}")));
     match NumberedFile::parse(name) {
         Some(NumberedFile::Segment(_)) => match SegmentHeader::decode(block) {
-            Ok((header, _)) => Ok(Some((
-                header.installation,
-                header.generation,
-                Some(header.salt),
-            ))),
+            Ok((header, _)) => Ok(Some(Origin {
+                installation: header.installation,
+                generation: header.generation,
+                segment: Some((header.salt, header.log.start)),
+            })),
             Err(fault @ SegmentFault::Version(_)) => newer(fault.to_string()),
             Err(_) => Ok(None),
         },
         _ => match Header::decode(block) {
-            Ok(header) => Ok(Some((header.installation, header.generation, None))),
+            Ok(header) => Ok(Some(Origin {
+                installation: header.installation,
+                generation: header.generation,
+                segment: None,
+            })),
             // One that is named is opened as a whole later.
             Err(fault) if fault.is_newer() && !named => newer(fault.to_string()),
             Err(_) => Ok(None),
@@ -83,8 +173,8 @@ fn origin(name: &str, block: &[u8], named: bool) -> Result<Option<Origin>, Halt>
 }
 
 /// A file may hold an earlier life of itself under its name, but no segment that the manifest names under another one.
-fn refuse_misplaced(ledger: &Ledger, name: &str, salt: u64) -> Result<(), Halt> {
-    let mut segments = ledger.manifest.segments();
+fn refuse_misplaced(manifest: &Manifest, name: &str, salt: u64) -> Result<(), Halt> {
+    let mut segments = manifest.segments();
     let Some((_, belongs)) = segments.find(|(_, entry)| entry.salt == salt) else {
         return Ok(());
     };
@@ -100,8 +190,8 @@ fn refuse_misplaced(ledger: &Ledger, name: &str, salt: u64) -> Result<(), Halt> 
 
 /// The logs that have not ended, as they were read: where each ends, and whose the salts of their segments are.
 struct Live<'a> {
-    ledger: &'a Ledger,
-    ends: BTreeMap<LogId, Sequence>,
+    manifest: &'a Manifest,
+    ends: &'a BTreeMap<LogId, Sequence>,
     salts: BTreeMap<u64, LogId>,
 }
 
@@ -113,13 +203,15 @@ pub(crate) async fn removable(
     void: Vec<String>,
 ) -> Result<Vec<String>, Halt> {
     let mut removable = Vec::new();
+    let ends = found.iter().map(|it| (it.log, it.last)).collect();
     for name in void {
         let readable = Readable::open(&ledger.files, &name, READ).await?;
-        let looked = look_at(&Live::of(ledger, found), &name, &readable).await;
+        let live = Live::of(&ledger.manifest, &ends);
+        let looked = look_at(&live, &name, &readable).await;
         readable.close().await;
         match looked? {
-            Ok(()) => removable.push(name),
-            Err(why) => {
+            Stray::Void => removable.push(name),
+            Stray::Kept(why) => {
                 ledger.leave_out(&name);
                 ledger.port.say(Notice::StrayKept { file: name, why });
             }
@@ -129,14 +221,10 @@ pub(crate) async fn removable(
 }
 
 /// Whether nothing in a file counts, or why that cannot be said.
-async fn look_at(
-    live: &Live<'_>,
-    name: &str,
-    file: &Readable,
-) -> Result<Result<(), &'static str>, Halt> {
+async fn look_at<R: ReadAt>(live: &Live<'_>, name: &str, file: &R) -> Result<Stray, Halt> {
     const UNREADABLE: &str = "the device does not give out all of it";
     let Ok(first) = file.read_at(0, BLOCK_BYTES).await else {
-        return Ok(Err(UNREADABLE));
+        return Ok(Stray::Kept(UNREADABLE));
     };
     let is_segment = NumberedFile::is_segment(name);
     let magic = match is_segment {
@@ -146,14 +234,16 @@ async fn look_at(
     let begins = &first[..first.len().min(magic.len())];
     // A write that was cut short may have left out the sector that begins it.
     if !magic.starts_with(begins) && begins.iter().any(|&byte| byte != 0) {
-        return Ok(Err("flk did not write it although it has such a name"));
+        return Ok(Stray::Kept(
+            "flk did not write it although it has such a name",
+        ));
     }
     if !is_segment || live.ends.is_empty() {
-        return Ok(Ok(()));
+        return Ok(Stray::Void);
     }
     match live.lost_in(file, &first).await {
-        Err(_) => Ok(Err(UNREADABLE)),
-        Ok(None) => Ok(Ok(())),
+        Err(_) => Ok(Stray::Kept(UNREADABLE)),
+        Ok(None) => Ok(Stray::Void),
         Ok(Some((log, upto))) => Err(Halt::Unaccounted {
             file: name.to_string(),
             log,
@@ -163,29 +253,28 @@ async fn look_at(
 }
 
 impl Live<'_> {
-    fn of<'a>(ledger: &'a Ledger, found: &[LogFound]) -> Live<'a> {
-        let ends: BTreeMap<LogId, Sequence> = found.iter().map(|it| (it.log, it.last)).collect();
-        let segments = ledger.manifest.segments();
+    fn of<'a>(manifest: &'a Manifest, ends: &'a BTreeMap<LogId, Sequence>) -> Live<'a> {
+        let segments = manifest.segments();
         let named = segments.filter(|(log, _)| ends.contains_key(&log.id));
         Live {
-            ledger,
-            salts: named.map(|(log, entry)| (entry.salt, log.id)).collect(),
+            manifest,
             ends,
+            salts: named.map(|(log, entry)| (entry.salt, log.id)).collect(),
         }
     }
 
     /// Whether the log ends before a sequence that was not given up.
     fn lacks(&self, log: LogId, sequence: Sequence) -> bool {
         let ends_before = self.ends.get(&log).is_some_and(|last| *last < sequence);
-        ends_before && self.ledger.manifest.gap(log, sequence).is_none()
+        ends_before && self.manifest.gap(log, sequence).is_none()
     }
 
     /// What a file proves to have been durable and its log does not have. A batch under the salt of a segment that the
     /// manifest names was written there. One under another salt was written again by a start that was cut short: of it
     /// only counts what it says was durable before it.
-    async fn lost_in(
+    async fn lost_in<R: ReadAt>(
         &self,
-        file: &Readable,
+        file: &R,
         first: &[u8],
     ) -> Result<Option<(LogId, Sequence)>, Errno> {
         let mut salts = self.salts.clone();

@@ -48,6 +48,8 @@ pub(crate) struct TestDisk {
     pub(crate) fail_reads_at: Option<(String, u64)>,
     /// Changes that fail from then on: (count down, error).
     pub(crate) fail_from: Option<(u64, Errno)>,
+    /// The file system does not say how large it is and what is free.
+    pub(crate) fails_space: bool,
     /// Files cannot be made or opened for writing, for this reason.
     pub(crate) refuses: Option<Errno>,
     /// Nothing more can be written.
@@ -355,6 +357,7 @@ impl TestDisk {
                 self.locks.retain(|_, holder| *holder != file.0);
                 Ok(FileValue::Done)
             }
+            FileOp::Space if self.fails_space => Err(Errno::EIO),
             FileOp::Space => {
                 let used = self.used_bytes();
                 Ok(FileValue::Space {

@@ -235,7 +235,9 @@ impl World {
         self.set_mono(until_us);
     }
 
+    /// File operations that take time may have brought it further already.
     fn set_mono(&mut self, mono_us: u64) {
+        let mono_us = mono_us.max(self.now.mono_us);
         self.now.wall_us += mono_us - self.now.mono_us;
         self.now.mono_us = mono_us;
     }

@@ -455,15 +455,56 @@ fn a_sealed_decision_with_a_number_of_a_newer_flk_is_no_damage() {
             let checksum = crc_more(crc(&block[..60]), &block[64..]);
             block[60..64].copy_from_slice(&checksum.to_le_bytes());
         });
-        // What the entries of a slice say is met when they are loaded; the logs are ended by then.
-        let kept = world.disk.bytes(&slice).unwrap().to_vec();
-        let world = world.restarted(Lost::Nothing, 1, 1);
-        let (code, reason) = world.exit.clone().expect("it must not serve");
-        assert!(
-            code == 78 && reason.contains(&slice) && reason.contains(what),
-            "{code}: {reason}"
-        );
-        assert_eq!(world.disk.bytes(&slice), Some(&kept[..]));
+        refused_as_newer(world, &slice, what);
+    }
+}
+
+#[test]
+fn a_damaged_entry_of_a_slice_is_refused_before_anything_is_changed() {
+    let mut world = World::started(TestDisk::new(), sealing(1));
+    for record in 0..20 {
+        world.decide(0, record, 30 * DAY_S);
+    }
+    command(&mut world, "flk1 compact --older-than 0");
+    // A second slice, so that the damaged one is not the first that is read.
+    for record in 20..40 {
+        world.decide(0, record, 30 * DAY_S);
+    }
+    command(&mut world, "flk1 compact --older-than 0");
+    world.decide(0, 40, 30 * DAY_S);
+    let slice = NumberedFile::Slice(manifest(&world).slices[1].file).to_string();
+    world.disk.tamper(&slice, |bytes| bytes[4096 + 100] ^= 1);
+    refused(world, &slice);
+}
+
+#[test]
+fn a_manifest_that_is_older_than_the_start_of_a_log_is_refused_whatever_its_generation() {
+    for named in [false, true] {
+        let mut world = World::started(TestDisk::new(), config(1));
+        world.decide(0, 0, DAY_S);
+        let mut old = manifest(&world);
+        let files = contents(&world);
+        let mut world = world.restarted(Lost::Nothing, 1, 1);
+        world.decide(0, 1, DAY_S);
+        let there = world.disk.names();
+        for (name, bytes) in files.into_iter().filter(|(name, _)| !there.contains(name)) {
+            world.disk.plant(&name, bytes);
+        }
+        let file = world.current_file(0);
+        old.generation = manifest(&world).generation + 1;
+        if named {
+            let number = NumberedFile::parse(&file).expect("a number");
+            let NumberedFile::Segment(number) = number else {
+                panic!("{file} is no segment");
+            };
+            old.logs[0].segments.last_mut().expect("a segment").file = number;
+        }
+        old.next_file = manifest(&world).next_file;
+        let bytes = old.encode();
+        world.disk.tamper("manifest", |before| *before = bytes);
+        let world = refused(world, &file);
+        let (_, reason) = world.exit.expect("an end");
+        assert!(reason.contains("start 2"), "{reason}");
     }
 }
 

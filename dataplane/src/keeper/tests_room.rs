@@ -1,9 +1,10 @@
 //! Room: a steady load on a small volume or under a cap is never refused while anything may be deleted; whatever happens,
 //! the next start has what it needs; and a file system that refuses is not called full.
 
-use crate::event::Errno;
+use crate::event::{Errno, ShardId};
 use crate::keeper::config::{KeeperConfig, wal_bytes_min};
-use crate::keeper::messages::Shortage;
+use crate::keeper::messages::{Shortage, ToKeeper};
+use crate::keeper::notice::Notice;
 use crate::keeper::room::start_bytes;
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
@@ -78,6 +79,50 @@ fn a_burst_on_a_small_volume_waits_for_room_that_can_be_made() {
         let refused = load(&mut world, 4 * segments * SEGMENT_BYTES, 60_000, 0);
         assert_eq!(refused, [], "{shards} shards, {segments} segments");
     }
+}
+
+#[test]
+fn a_burst_waits_for_room_on_a_disk_that_takes_its_time() {
+    for op_us in [50, 300, 2_000, 15_000] {
+        for (shards, segments) in [(1, 24), (2, 32), (2, 40)] {
+            let settings = KeeperConfig {
+                spares_count: u32::from(shards),
+                ..config(shards)
+            };
+            let mut world = on_volume(shards, segments, settings);
+            world.op_us = op_us;
+            let refused = load(&mut world, 4 * segments * SEGMENT_BYTES, 60_000, 0);
+            assert_eq!(
+                refused,
+                [],
+                "{shards} shards, {segments} segments, {op_us} µs"
+            );
+        }
+    }
+}
+
+#[test]
+fn room_that_returns_between_two_attempts_is_told_at_once() {
+    let uncapped = KeeperConfig {
+        wal_bytes_max: Some(1 << 50),
+        ..config(1)
+    };
+    let mut world = on_volume(1, 30, uncapped);
+    world.unsettled = true;
+    assert_eq!(offer_until_refused(&mut world), Some(Shortage::Disk));
+    while world.shards[0].next_segment().is_some() {
+        world.decide(0, 0, 120);
+    }
+    world.pass_s(1);
+    assert_eq!(world.shards[0].space_low, Some(Shortage::Disk));
+
+    world.disk.total_bytes *= 2;
+    // It looks again, and the next attempt is not due yet.
+    let version = world.shards[0].slices;
+    world.tell(ShardId(0), ToKeeper::Switched { version });
+    world.run();
+    assert_eq!(world.shards[0].space_low, None);
+    assert!(world.shards[0].next_segment().is_some());
 }
 
 #[test]
@@ -260,4 +305,66 @@ fn a_segment_that_a_shard_waits_for_is_named_soon_after_there_is_room() {
     world.disk.full = false;
     world.pass_us(150_000);
     assert!(world.shards[0].next_segment().is_some());
+}
+
+#[test]
+fn a_file_system_that_cannot_be_measured_ends_a_start_and_not_a_service() {
+    let mut world = on_volume(2, 64, config(2));
+    world.disk.fails_space = true;
+    for record in 0..400 {
+        assert_eq!(
+            world.offer((record % 2) as u16, record, 120, 30_000),
+            Ok(())
+        );
+        world.pass_us(20_000);
+    }
+    world.pass_s(5);
+    assert_eq!(world.exit, None);
+    let said = world.notices.iter().map(ToString::to_string);
+    let said = said.filter(|it| it.contains("measuring the file system"));
+    assert_eq!(said.count(), 1, "once, not at each look");
+    assert!(world.config.stats.keeper.space_errors.get() > 1);
+
+    world.disk.fails_space = false;
+    world.pass_s(2);
+    world.disk.fails_space = true;
+    world.pass_s(2);
+    let said = world.notices.iter().map(ToString::to_string);
+    let said = said.filter(|it| it.contains("measuring the file system"));
+    assert_eq!(said.count(), 2, "it was measured in between");
+    let world = world.restarted(Lost::Nothing, 2, 1);
+    assert_eq!(world.exit.expect("it cannot start").0, 74);
+}
+
+#[test]
+fn a_lowered_cap_says_nothing_of_a_shortage_where_something_may_be_deleted() {
+    let settings = KeeperConfig {
+        wal_bytes_max: Some(100 * SEGMENT_BYTES),
+        ..config(2)
+    };
+    let mut world = on_volume(2, 1 << 20, settings);
+    let refused = load(&mut world, 40 * SEGMENT_BYTES, 60_000, 1_000);
+    assert_eq!(refused, []);
+    world.config.wal_bytes_max = Some(wal_bytes_min(2, SEGMENT_BYTES));
+    let mut world = world.restarted(Lost::Nothing, 2, 1);
+    world.assert_serving();
+    world.pass_s(5);
+    assert!(!has_said(&world, "nothing may be deleted"));
+    assert!(has_said(&world, "deleted "));
+}
+
+#[test]
+fn segments_made_ready_are_counted_up_to_what_is_wanted() {
+    let mut world = World::started(TestDisk::new(), config(2));
+    world.decide(0, 0, 120);
+    // A file of another length is not used again: one more is made.
+    world.config.segment_bytes *= 2;
+    let world = world.restarted(Lost::Nothing, 3, 1);
+    world.assert_serving();
+    let ready = |notice: &Notice| match notice {
+        Notice::Progress { what, done, of } if *what == "segments made ready" => Some((*done, *of)),
+        _ => None,
+    };
+    let counts: Vec<(u64, u64)> = world.notices.iter().filter_map(ready).collect();
+    assert_eq!(counts, (1..=3).map(|done| (done, 3)).collect::<Vec<_>>());
 }

@@ -8,7 +8,7 @@ use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
 use crate::wal::manifest::Manifest;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 const DAY_S: u32 = 86_400;
@@ -195,6 +195,51 @@ fn segments_are_named_and_questions_answered_while_views_are_read() {
         "before it was published: {reply}"
     );
     assert_eq!(manifest(&world).slices.len(), 1);
+}
+
+/// A gateway with a segment of 4 MiB to seal.
+fn with_a_long_segment() -> (World, String) {
+    let long = KeeperConfig {
+        segment_bytes: 4 << 20,
+        ..sealing(2)
+    };
+    let mut world = World::started(TestDisk::new(), long);
+    for record in 0..60 {
+        world.decide_sized(0, record, 30 * DAY_S, 60_000);
+    }
+    let file = world.current_file(0);
+    (world, file)
+}
+
+#[test]
+fn questions_are_answered_while_a_segment_is_read() {
+    let part_of = |file: String, part: u64| {
+        move |disk: &TestDisk, op: &FileOp| {
+            matches!(op, FileOp::Read { file: read, offset, .. }
+                if *offset >= part << 20 && disk.name_of(*read) == file)
+        }
+    };
+    // Which operation reads the third part of it.
+    let (mut world, file) = with_a_long_segment();
+    let is_third = part_of(file.clone(), 2);
+    let (ops, at) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None)));
+    let (seen, third) = (ops.clone(), at.clone());
+    world.watch = Some(Box::new(move |disk, op| {
+        if third.get().is_none() && is_third(disk, op) {
+            third.set(Some(seen.get()));
+        }
+        seen.set(seen.get() + 1);
+    }));
+    world.pass_s(3_700);
+    let at = at.get().expect("it is read");
+
+    // Somebody asks while the second is read, and the third is never read to its end.
+    let (mut world, again) = with_a_long_segment();
+    assert_eq!(again, file);
+    world.ask_at = Some(Box::new(part_of(file, 1)));
+    world.hangs_in = Some(at);
+    world.pass_s(3_700);
+    assert!(!world.replies.is_empty(), "answered between its parts");
 }
 
 #[test]

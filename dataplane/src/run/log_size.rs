@@ -1,7 +1,7 @@
 //! How much the log may take and how long its segments are: what was set, or a share of the file system. It refuses a cap
 //! that the segments in use alone would take.
 
-use crate::config::units::show_bytes;
+use crate::config::units::{show_bytes, typed_bytes};
 use crate::keeper::config::{log_bytes_of, segment_bytes_for, wal_bytes_min};
 use rustix::fs::fstatvfs;
 use std::os::fd::BorrowedFd;
@@ -45,9 +45,10 @@ impl LogSize {
                 None => "FLK_CORES",
             };
             return Err(format!(
-                "WAL_MAX_BYTES={bytes_max}: {shards} shards with segments of {} need more; allowed: {}MiB and more, or a lower {lower}",
-                show_bytes(chosen),
-                bytes_min.div_ceil(1 << 20),
+                "WAL_MAX_BYTES={}: {shards} shards with segments of {} need more; allowed: {} and more, or a lower {lower}",
+                typed_bytes(bytes_max),
+                typed_bytes(chosen),
+                typed_bytes(bytes_min.next_multiple_of(1 << 20)),
             ));
         }
         Ok(LogSize {
@@ -90,7 +91,7 @@ mod tests {
         let refused = LogSize::choose(Some(64 * MIB), None, 1 << 40, 16);
         assert_eq!(
             refused,
-            Err("WAL_MAX_BYTES=67108864: 16 shards with segments of 4.0 MiB need more; allowed: 264MiB and more, or a lower FLK_CORES".to_owned())
+            Err("WAL_MAX_BYTES=64MiB: 16 shards with segments of 4MiB need more; allowed: 264MiB and more, or a lower FLK_CORES".to_owned())
         );
         assert!(LogSize::choose(Some(264 * MIB), None, 1 << 40, 16).is_ok());
         let refused = LogSize::choose(Some(512 * MIB), Some(64 * MIB), 1 << 40, 2);

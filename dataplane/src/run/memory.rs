@@ -2,7 +2,7 @@
 //! share of what there is. A gateway that declares more than it may use is killed by the kernel at the worst moment, and
 //! again at every start.
 
-use crate::config::units::show_bytes;
+use crate::config::units::{show_bytes, typed_bytes};
 use crate::driver::memory::MemoryLimit;
 use crate::shard::config::Limits;
 
@@ -48,7 +48,7 @@ pub(super) fn dedup_memory(
     match asked {
         Some(asked) if asked > largest => Err(format!(
             "DEDUP_MEMORY_MAX={}: {what} allows {allowed} of memory, a gateway of {shards} shard(s) needs {needed} of it beside the tables, and a start half as much again as they take; the largest that fits is {}MiB",
-            show_bytes(asked).replace(' ', ""),
+            typed_bytes(asked),
             largest >> 20
         )),
         Some(asked) => Ok(DedupMemory {
@@ -99,7 +99,7 @@ mod tests {
         let (_, largest) = refused.split_once("the largest that fits is ").unwrap();
         let largest: u64 = largest.strip_suffix("MiB").unwrap().parse().unwrap();
         assert!(
-            refused.starts_with("DEDUP_MEMORY_MAX=1.0GiB: its cgroup allows 512 MiB"),
+            refused.starts_with("DEDUP_MEMORY_MAX=1GiB: its cgroup allows 512 MiB"),
             "{refused}"
         );
         assert_eq!(choose(Some(largest << 20), 512 << 20, 2), Ok(largest << 20));

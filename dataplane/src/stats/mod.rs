@@ -219,6 +219,8 @@ pub struct KeeperStats {
     pub segments: Cell,
     /// Segments that were deleted before their time because there were too many.
     pub segments_crowded_out: Cell,
+    /// Times that the file system could not be measured.
+    pub space_errors: Cell,
     /// Slices that the manifest names.
     pub slices: Cell,
     /// Bytes of the manifest.

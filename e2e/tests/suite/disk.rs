@@ -27,7 +27,7 @@ fn a_nearly_full_disk_is_503_before_it_is_full_and_loses_nothing(setting: Settin
         let mut gateway = plan.start();
         let mut agent = Agent::default();
         // Less than is kept in reserve, and enough for a segment that is being made when the room goes, and for a start.
-        let left_bytes = status(volume)["reserve_bytes"].as_u64().unwrap() - (2 << 20);
+        let left_bytes = least_reserve_bytes(volume) - (2 << 20);
 
         // More than the disk holds, without anybody's help: what may go is deleted.
         while agent.offered_bytes < DISK_BYTES + DISK_BYTES / 2 {
@@ -103,6 +103,13 @@ fn status(volume: &Volume) -> serde_json::Value {
     BufReader::new(socket).read_line(&mut line).unwrap();
     let status = line.strip_prefix("ok ").unwrap_or_else(|| panic!("{line}"));
     serde_json::from_str(status).unwrap()
+}
+
+/// What is kept in reserve where all spares are ready. Without them it is two segments more, and a gateway that has so much
+/// left serves on: it seals and deletes each segment as it is closed.
+fn least_reserve_bytes(volume: &Volume) -> u64 {
+    wait_until("spares", || status(volume)["spares"] == 2);
+    status(volume)["reserve_bytes"].as_u64().unwrap()
 }
 
 /// Whether the gateway refuses records and has nothing left to seal or delete.
