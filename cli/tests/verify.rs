@@ -1,6 +1,8 @@
 //! `flk wal verify` looks at what a start looks at: files that the manifest does not name too. What a start would refuse is
 //! never called whole.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use common::{flk, golden_directory};
