@@ -62,7 +62,7 @@ impl Shard {
             framed_bytes,
             framed
                 .iter()
-                .map(|request| request.body.len())
+                .map(|request| request.body.len_bytes())
                 .sum::<usize>(),
             "the running total is the sum"
         );

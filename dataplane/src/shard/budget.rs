@@ -227,6 +227,19 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_grant_that_is_given_back_is_free_for_others() {
+        let (peer, other) = (Peer(1), Peer(2));
+        let mut budget = Budget::new(100);
+        assert!(budget.take(100, conn(0), peer));
+        budget.shrink(40, peer);
+        assert_eq!(budget.held_bytes(), 60);
+        assert!(!budget.take(41, conn(1), other));
+        assert!(budget.take(40, conn(1), other));
+        budget.give_back(60, peer);
+        assert!(budget.take(60, conn(2), other), "the rest came back whole");
+    }
+
+    #[test]
     fn an_address_over_its_share_stands_back_behind_one_that_is_not() {
         let (greedy, modest) = (Peer(1), Peer(2));
         let mut budget = Budget::new(100);

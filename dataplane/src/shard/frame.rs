@@ -400,19 +400,3 @@ fn settle(
     }
     changed
 }
-
-impl super::connections::Source {
-    /// Length in bytes.
-    pub fn len(&self) -> usize {
-        match self {
-            super::connections::Source::Inbox(range) | super::connections::Source::Kept(range) => {
-                range.len()
-            }
-        }
-    }
-
-    /// Whether it names no byte.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
