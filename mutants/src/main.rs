@@ -26,6 +26,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 use survivors::Known;
 
+/// The share of fewer than this says nothing.
+const JUDGED_MIN: u32 = 30;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if matches!(&arguments[..], [only] if only == "--help") {
@@ -79,6 +82,10 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         started.elapsed().as_secs(),
         verdicts.strip_prefix(&root)?.display()
     );
+    if counts.judged() < JUDGED_MIN {
+        println!("too few for a judgement");
+        return Ok(ExitCode::SUCCESS);
+    }
     let enough = counts.percent() >= options.percent_min;
     if !enough {
         println!("fewer than {} % are killed", options.percent_min);

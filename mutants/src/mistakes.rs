@@ -107,6 +107,18 @@ fn gives_nothing(path: &syn::TypePath) -> bool {
     )
 }
 
+/// Whether it is a question for a bug that somebody planted: what hangs on that is no code of the product.
+fn asks_for_planted_bug(expression: &Expr) -> bool {
+    let Expr::Call(call) = expression else {
+        return false;
+    };
+    let Expr::Path(function) = call.func.as_ref() else {
+        return false;
+    };
+    let name = function.path.segments.last();
+    name.is_some_and(|it| it.ident == "planted")
+}
+
 fn is_of_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|it| {
         it.path().is_ident("test")
@@ -223,6 +235,9 @@ impl<'ast> Visit<'ast> for Walk<'_> {
     }
 
     fn visit_expr_binary(&mut self, node: &'ast syn::ExprBinary) {
+        if asks_for_planted_bug(&node.left) {
+            return;
+        }
         let has_let = |side: &Expr| self.text_of(side).contains("let ");
         let chain = has_let(&node.left) || has_let(&node.right);
         if let Some(op) = mistaken_for(&node.op)
@@ -261,9 +276,10 @@ impl<'ast> Visit<'ast> for Walk<'_> {
         if let syn::Lit::Int(literal) = &node.lit
             && !self.function.is_empty()
             && let Ok(value) = literal.base10_parse::<u64>()
-            && let Some(more) = value.checked_add(1)
         {
-            self.replace(node, format!("{more}{}", literal.suffix()));
+            // Of a thousand microseconds or bytes, one more is no mistake that anybody makes.
+            let wrong = if value < 1000 { value + 1 } else { value / 2 };
+            self.replace(node, format!("{wrong}{}", literal.suffix()));
         }
     }
 }
@@ -291,6 +307,13 @@ mod tests {
     }
 
     #[test]
+    fn a_large_literal_is_half_of_it() {
+        let found = changes("fn f(v: &mut V) { v.set(999, 5_000u32); }");
+        assert!(found.contains(&"999 -> 1000".to_owned()));
+        assert!(found.contains(&"5_000u32 -> 2500u32".to_owned()));
+    }
+
+    #[test]
     fn statements_are_left_out_and_methods_mistaken() {
         let found = changes("fn f(v: &mut V) { v.push(g.min(h)); }");
         assert!(found.contains(&"without v.push(g.min(h));".to_owned()));
@@ -298,12 +321,13 @@ mod tests {
     }
 
     #[test]
-    fn tests_constants_patterns_and_assertions_stay() {
+    fn tests_constants_patterns_planted_bugs_and_assertions_stay() {
         for text in [
             "const A: u32 = 1 + 2;",
             "#[cfg(test)] mod tests { fn f() -> bool { 1 < 2 } }",
             "#[test] fn t() { f(1); }",
             "const fn f(a: u32) -> u32 { a + 1 }",
+            "fn f() -> R { planted(Bug::A) && a > 0 }",
         ] {
             assert_eq!(changes(text), [""; 0], "{text}");
         }

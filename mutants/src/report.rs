@@ -26,10 +26,14 @@ impl Counts {
         *count += 1;
     }
 
-    /// The share, in percent, of killed mutants among those that are not known to change nothing.
+    /// Those that are not known to change nothing.
+    pub(crate) fn judged(&self) -> u32 {
+        self.killed + self.open + self.new
+    }
+
+    /// The share of killed mutants among those, in percent.
     pub(crate) fn percent(&self) -> f64 {
-        let judged = self.killed + self.open + self.new;
-        f64::from(self.killed) * 100.0 / f64::from(judged.max(1))
+        f64::from(self.killed) * 100.0 / f64::from(self.judged().max(1))
     }
 }
 

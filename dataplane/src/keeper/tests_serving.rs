@@ -303,10 +303,10 @@ fn a_seal_that_helped_makes_the_next_one_under_pressure_as_quick_as_the_first() 
     // A seal helps if it takes one of 64 keys.
     let settings = KeeperConfig {
         dedup_memory_bytes_max: 128 * BYTES_PER_KEY,
-        ..sealing(1)
+        ..sealing(2)
     };
     let mut world = World::started(TestDisk::new(), settings);
-    world.tell(ShardId(0), ToKeeper::Pressed(true));
+    world.tell(ShardId(1), ToKeeper::Pressed(true));
     let mut record = 0;
     let mut sealed_after_s = |world: &mut World, records: u32| {
         for _ in 0..records {
