@@ -282,6 +282,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn without_options_a_record_is_the_first_of_a_first_shard() {
+        let BuildOptions {
+            shard_id,
+            epoch,
+            attempt,
+            sent_at,
+            seed,
+            scales,
+            outbox_seq,
+            ..
+        } = BuildOptions::default();
+        assert_eq!(
+            (&*shard_id, epoch, attempt, outbox_seq),
+            ("shard-001", 0, 1, 0)
+        );
+        assert_eq!(sent_at, "1970-01-01T00:00:00Z");
+        assert_eq!((seed, scales), (0, vec![2, 4, 8, 16, 32]));
+    }
+
+    #[test]
     fn coordinates_keep_their_text_and_times_get_nine_decimals() {
         let events = read_csv("t,x,y,z\r\n 0.5, 1.50 ,-0,1e-3\r\n\r\n1,2,3,4").unwrap();
         assert_eq!(

@@ -259,3 +259,20 @@ fn reason(
     }
     record.ft.degraded.then_some(Reason::Degraded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_parameter_set_has_1_to_32_plain_characters() {
+        let longest = "Aa0._-Aa0._-Aa0._-Aa0._-Aa0._-Aa";
+        assert_eq!(longest.len(), 32);
+        for name in ["1", longest] {
+            assert_eq!(ParamsVersion::new(name).unwrap().as_str(), name);
+        }
+        for name in ["", &format!("{longest}1"), "a b", "a/b", "é"] {
+            assert_eq!(ParamsVersion::new(name), Err(BadParamsVersion), "{name}");
+        }
+    }
+}

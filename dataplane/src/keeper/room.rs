@@ -355,3 +355,54 @@ impl Service {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::test_world;
+    use crate::wal::manifest::{LogEndMark, LogEntry};
+    use crate::wal::name::{LogId, Sequence};
+
+    /// A manifest with so many logs that have not ended and that have.
+    fn manifest(live: u16, ended: u16) -> Manifest {
+        let log = |number| LogEntry {
+            id: LogId { start: 1, number },
+            incarnation: [1; 16],
+            ended_at: (number >= live).then_some(LogEndMark {
+                sequence: Sequence(0),
+                checksum: 0,
+            }),
+            settled_upto: Sequence(0),
+            segments: Vec::new(),
+        };
+        Manifest {
+            logs: (0..live + ended).map(log).collect(),
+            ..Manifest::default()
+        }
+    }
+
+    #[test]
+    fn a_start_needs_what_it_writes_for_each_live_log_and_for_each_new_one() {
+        let config = test_world::config(2);
+        let of = |live, ended, spares| {
+            let manifest = manifest(live, ended);
+            let manifest_bytes = 2 * manifest.encoded_bytes() as u64;
+            start_bytes(&manifest, &config, spares) - manifest_bytes
+        };
+        // Its last batch again, in a segment of 256 KiB; a block before it and one behind; its part of the manifest.
+        let per_log = (256 << 10) + 2 * 4096 + 512;
+        assert_eq!(of(5, 0, 0) - of(4, 0, 0), per_log);
+        assert_eq!(
+            of(4, 3, 0),
+            of(4, 0, 0),
+            "what has ended is not written again"
+        );
+        assert_eq!(of(1, 0, 0), of(2, 0, 0), "as many logs as shards may live");
+        // Two shards: a first segment each, unless there is a spare, and what the file system takes.
+        let rest = of(2, 0, 2) - 2 * per_log;
+        assert_eq!(rest, 2 * 512 + (64 << 10) + 2 * (16 << 10));
+        assert_eq!(of(2, 0, 1) - of(2, 0, 2), 256 << 10);
+        assert_eq!(of(2, 0, 0) - of(2, 0, 1), 256 << 10);
+        assert_eq!(of(2, 0, 3), of(2, 0, 2));
+    }
+}

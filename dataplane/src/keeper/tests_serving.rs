@@ -1,5 +1,6 @@
 //! The keeper while shards serve: sealing, slices, deletion, room, commands, and crashes in the middle of each.
 
+use crate::dedup::table::BYTES_PER_KEY;
 use crate::event::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::messages::ToKeeper;
@@ -295,6 +296,38 @@ fn a_shard_whose_memory_is_nearly_full_has_its_decisions_sealed_soon() {
     world.decide(0, 10, 30 * DAY_S);
     world.pass_s(60);
     assert_eq!(sealed(&world), 10, "not due again");
+}
+
+#[test]
+fn a_seal_that_helped_makes_the_next_one_under_pressure_as_quick_as_the_first() {
+    // A seal helps if it takes one of 64 keys.
+    let settings = KeeperConfig {
+        dedup_memory_bytes_max: 128 * BYTES_PER_KEY,
+        ..sealing(2)
+    };
+    let mut world = World::started(TestDisk::new(), settings);
+    world.tell(ShardId(1), ToKeeper::Pressed(true));
+    let mut record = 0;
+    let mut sealed_after_s = |world: &mut World, records: u32| {
+        for _ in 0..records {
+            world.decide(0, record, 30 * DAY_S);
+            record += 1;
+        }
+        let before = manifest(world).slices.len();
+        let mut waited_s = 0;
+        while manifest(world).slices.len() == before {
+            world.pass_s(1);
+            waited_s += 1;
+            assert!(waited_s < 400, "never sealed");
+        }
+        waited_s
+    };
+    sealed_after_s(&mut world, 2);
+    let quick_s = sealed_after_s(&mut world, 1);
+    assert!((5..10).contains(&quick_s), "two of 128 help: {quick_s} s");
+    let slow_s = sealed_after_s(&mut world, 2);
+    assert!((10..20).contains(&slow_s), "one of 128 did not: {slow_s} s");
+    assert_eq!(sealed_after_s(&mut world, 1), quick_s);
 }
 
 #[test]

@@ -40,6 +40,17 @@ fn slices(world: &World) -> (usize, usize) {
     (files.count(), manifest(world).slices.len())
 }
 
+/// Files of segments that are there, and the most there may be: those of logs, and as many spares as are wanted.
+fn segments(world: &World) -> (usize, usize) {
+    let names = world.disk.names();
+    let files = names.iter().filter(|name| name.starts_with("segment-"));
+    let spares_count = world.config.spares_count as usize;
+    (
+        files.count(),
+        manifest(world).segments_count() + spares_count,
+    )
+}
+
 /// Two seals and a merge.
 fn seal_and_merge(world: &mut World) {
     for round in 0..2 {
@@ -91,6 +102,11 @@ fn no_file_is_left_behind_whichever_operation_fails() {
             } else {
                 let (files, named) = slices(&world);
                 assert_eq!(files, named, "{op:?} {error}");
+                let (files, files_max) = segments(&world);
+                assert!(
+                    files <= files_max,
+                    "{op:?} {error}: {files} of {files_max} segments"
+                );
             }
             let decided = world.decided;
             let mut world = world.restarted(Lost::Nothing, 1, 1);

@@ -68,7 +68,7 @@ impl Ingress {
             framed_bytes,
             framed
                 .iter()
-                .map(|request| request.body.len())
+                .map(|request| request.body.len_bytes())
                 .sum::<usize>(),
             "the running total is the sum"
         );

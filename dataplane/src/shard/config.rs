@@ -213,6 +213,38 @@ mod tests {
     use super::*;
 
     #[test]
+    fn times_and_paces_are_those_that_the_documentation_promises() {
+        let limits = Limits::default();
+        let seconds = |us: u64| us as f64 / 1e6;
+        assert_eq!(seconds(limits.head_timeout_us), 5.0);
+        assert_eq!(seconds(limits.body_grace_us), 3.0);
+        assert_eq!(limits.body_bytes_per_s_min, 1024);
+        assert_eq!(seconds(limits.idle_timeout_us), 75.0);
+        assert_eq!(seconds(limits.stalled_timeout_us), 60.0);
+        assert_eq!(seconds(limits.linger_us), 1.0);
+        assert_eq!(seconds(limits.deadline_us), 5.0);
+        assert_eq!(seconds(limits.drain_linger_us), 2.0);
+        assert_eq!(seconds(limits.drain_patience_us), 5.0);
+        assert_eq!(seconds(limits.stall_us), 2.0);
+        let counts = (limits.connections_max, limits.pipeline_max);
+        assert_eq!(counts, (4096, 64));
+    }
+
+    #[test]
+    fn bounds_of_memory_are_those_of_the_table_for_sizing() {
+        let limits = Limits::default();
+        let kib = |bytes: usize| bytes / 1024;
+        assert_eq!(kib(limits.unsent_bytes_max as usize), 256);
+        let totals = [
+            limits.unsent_bytes_total_max,
+            limits.head_bytes_total_max,
+            limits.body_bytes_total_max,
+            limits.unread_bytes_total_max,
+        ];
+        assert_eq!(totals.map(kib), [16, 8, 16, 16].map(|mib| mib * 1024));
+    }
+
+    #[test]
     fn a_shard_reserves_at_most_64_mib_at_start() {
         for shards in [1, 2, 4, 8] {
             let bytes = Limits::default().memory_at_start_bytes(shards);

@@ -319,6 +319,15 @@ pub enum Source {
     Kept(Range<usize>),
 }
 
+impl Source {
+    /// Length in bytes.
+    pub fn len_bytes(&self) -> usize {
+        match self {
+            Source::Inbox(range) | Source::Kept(range) => range.len(),
+        }
+    }
+}
+
 /// All connections of a shard, by the driver's slot.
 #[derive(Debug)]
 pub struct Connections {

@@ -376,19 +376,3 @@ fn body_need(connection: &Connection, limits: &Limits) -> Need {
         }
     }
 }
-
-impl super::connections::Source {
-    /// Length in bytes.
-    pub fn len(&self) -> usize {
-        match self {
-            super::connections::Source::Inbox(range) | super::connections::Source::Kept(range) => {
-                range.len()
-            }
-        }
-    }
-
-    /// Whether it names no byte.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}

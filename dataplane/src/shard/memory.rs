@@ -166,3 +166,17 @@ impl Ingress {
             || (own_bytes > 0 && all_bytes >= limits.unsent_bytes_total_max)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_is_what_would_hold_its_grant_for_longer_than_others_wait() {
+        // 5,000 bytes in five seconds are a thousand a second.
+        assert!(!is_slow(1000, 5000, 5_000_000));
+        assert!(is_slow(999, 5000, 5_000_000));
+        assert!(is_slow(0, 1, 5_000_000));
+        assert!(!is_slow(0, 0, 5_000_000), "it holds nothing");
+    }
+}

@@ -248,17 +248,35 @@ mod tests {
 
     #[test]
     fn refuses_by_name_what_no_writer_writes() {
-        let reseal = |offset: usize, byte: u8| {
-            let mut block = block(&header());
+        let reseal_of = |header: SegmentHeader, offset: usize, byte: u8| {
+            let mut block = block(&header);
             block[offset] = byte;
             let checksum = crc(&block[..CHECKSUM_AT]);
             put(&mut block, CHECKSUM_AT, &checksum.to_le_bytes());
             SegmentHeader::decode(&block)
         };
+        let reseal = |offset, byte| reseal_of(header(), offset, byte);
         assert_eq!(reseal(8, 2), Err(SegmentFault::Version(2)));
         assert_eq!(reseal(15, 1), Err(SegmentFault::Field("start number")));
         assert_eq!(reseal(18, 0), Err(SegmentFault::Field("predecessor")));
         assert_eq!(reseal(18, 2), Err(SegmentFault::Field("predecessor")));
+        let first = SegmentHeader {
+            ordinal: 0,
+            predecessor: None,
+            ..header()
+        };
+        // An end of a predecessor that it says not to have; one to have and an end in another start's log; an ordinal of
+        // which one of both cannot be.
+        for (header, offset, byte) in [
+            (first, 72, 1),
+            (first, 80, 1),
+            (header(), 12, 4),
+            (first, 20, 1),
+            (header(), 20, 0),
+        ] {
+            let found = reseal_of(header, offset, byte);
+            assert_eq!(found, Err(SegmentFault::Field("predecessor")), "{offset}");
+        }
         assert_eq!(reseal(19, 1), Err(SegmentFault::Field("reserved byte")));
         assert_eq!(reseal(90, 1), Err(SegmentFault::Field("reserved byte")));
         assert_eq!(SegmentHeader::decode(&[0; 4096]), Err(SegmentFault::Zeros));

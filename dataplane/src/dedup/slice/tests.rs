@@ -158,6 +158,10 @@ fn a_view_of_some_partitions_knows_those_and_admits_that_it_knows_no_others() {
                 assert_eq!(view.candidate(entry.key), Candidate::NotCovered);
             }
         }
+        let parts = reader.view_parts(&directory, partitions.clone()).unwrap();
+        let nothing = (parts.index.is_empty(), parts.filters.is_empty());
+        let is_empty = partitions.is_empty();
+        assert_eq!(nothing, (is_empty, is_empty), "what is read for it");
         let blocks = reader.blocks_of(&directory, partitions.clone());
         let held = entries
             .iter()
@@ -343,6 +347,21 @@ fn unknown_sections_are_skipped_if_optional_and_refused_if_not() {
     assert!(verify_whole(&add(true), |_| {}).is_ok());
     let refused = verify_whole(&add(false), |_| {}).map(|_| ());
     assert_eq!(refused, Err(SliceError::UnknownSection { kind: 77 }));
+}
+
+#[test]
+fn sections_that_overlap_or_begin_within_a_block_are_refused_for_their_place() {
+    let (bytes, _) = write(&entries(100));
+    let changes: [fn(&mut Trailer); 3] = [
+        |trailer| trailer.sections[0].offset -= BLOCK_BYTES as u64,
+        |trailer| trailer.sections[2].offset = trailer.sections[1].offset,
+        |trailer| trailer.sections[4].offset += 8,
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        let found = verify_whole(&with_trailer(&bytes, change), |_| {}).map(|_| ());
+        let what = "place of a section";
+        assert_eq!(found, Err(SliceError::Inconsistent { what }), "change {at}");
+    }
 }
 
 #[test]

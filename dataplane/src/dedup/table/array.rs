@@ -276,3 +276,20 @@ impl Array {
         assert_eq!(count, self.len);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_a_partition_are_at_home_all_over_the_array_in_their_order() {
+        let array = Array::new(1000, tail_slots(1000));
+        for partition in [0, 7, 1023u64] {
+            // The lowest and the highest key of each thousandth; above them are the bits of the partition.
+            let lowest = |part: u64| partition << 54 | (part << 54).div_ceil(1000);
+            let highest = |part: u64| partition << 54 | ((part << 54 | ((1 << 54) - 1)) / 1000);
+            assert!((0..1000).map(|part| array.home(lowest(part))).eq(0..1000));
+            assert!((0..1000).map(|part| array.home(highest(part))).eq(0..1000));
+        }
+    }
+}

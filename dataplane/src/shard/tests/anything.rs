@@ -215,8 +215,9 @@ impl Play {
             Act::ReleaseMessages(shard) => self.room.release_messages(*shard),
             Act::PassMs(ms) => self.room.pass(ms * 1_000),
         }
-        for shard in 0..self.room.shards.len() {
-            assert!(self.room.posted_count(shard) <= self.messages_max);
+        let shards = self.room.shards.len();
+        for (from, to) in (0..shards * shards).map(|pair| (pair / shards, pair % shards)) {
+            assert!(from == to || self.room.posted_count(from, to) <= self.messages_max);
         }
     }
 

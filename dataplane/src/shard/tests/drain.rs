@@ -31,7 +31,7 @@ fn an_idle_connection_may_ask_for_two_seconds_and_is_answered_and_closed() {
     for conn in [asks, silent] {
         room.event(0, Event::Ended(conn));
     }
-    room.run();
+    room.pass(100_000);
     assert!(room.to_keeper.contains(&(0, ToKeeper::Idle(true))));
 }
 
@@ -61,4 +61,91 @@ fn a_second_signal_waits_for_no_idle_connection() {
     room.tell(0, ToShard::Drain);
     room.run();
     assert_eq!(room.shut, conns.map(|conn| (0, conn)));
+}
+
+/// A request that waits for room for longer than a stop is patient.
+fn stopped_with_a_request_that_waits_for_room() -> (Room, ConnId) {
+    let (mut room, _) = full_room(20_000_000);
+    let conn = room.connect(0);
+    room.send(0, conn, post(&record(2)).as_bytes());
+    room.tell(0, ToShard::Drain);
+    room.run();
+    (room, conn)
+}
+
+#[test]
+fn a_request_that_gets_room_during_a_stop_is_answered_as_ever() {
+    let (mut room, conn) = stopped_with_a_request_that_waits_for_room();
+    room.pass(4_900_000);
+    assert_eq!(room.heard(0, conn), "");
+    release(&mut room);
+    assert_eq!(
+        answers(&room.heard(0, conn)),
+        [(200, "miss".to_string())],
+        "it was not refused before patience was over"
+    );
+}
+
+#[test]
+fn a_request_without_room_is_refused_when_the_patience_of_a_stop_is_over() {
+    let (mut room, conn) = stopped_with_a_request_that_waits_for_room();
+    room.pass(5_050_000);
+    let heard = room.heard(0, conn);
+    assert_eq!(statuses(&heard), [503]);
+    assert!(heard.contains("\"code\":\"draining\""), "{heard}");
+}
+
+#[test]
+fn half_a_request_is_cut_without_an_answer_when_the_patience_of_a_stop_is_over() {
+    // A request that is slow but in time: its head is whole, and its body goes on.
+    let mut room = Room::new(1, |config| config.limits.body_grace_us = 60_000_000);
+    room.begin();
+    let conn = room.connect(0);
+    let request = post(&record(1));
+    room.send(0, conn, &request.as_bytes()[..request.len() - 1]);
+    room.tell(0, ToShard::Drain);
+    room.run();
+    room.pass(4_900_000);
+    assert_eq!(room.closed, []);
+    room.pass(150_000);
+    assert_eq!(room.closed, [(0, conn)]);
+    assert_eq!(room.heard(0, conn), "");
+}
+
+#[test]
+fn a_shard_without_a_log_yet_is_idle_as_soon_as_a_stop_begins() {
+    let mut room = Room::new(1, |_| {});
+    room.tell(0, ToShard::Drain);
+    room.run();
+    assert!(room.to_keeper.contains(&(0, ToKeeper::Idle(true))));
+}
+
+#[test]
+fn the_last_mark_is_written_as_soon_as_it_is_asked_for() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    room.send(0, conn, post(&record(1)).as_bytes());
+    room.event(0, Event::Ended(conn));
+    room.tell(0, ToShard::Drain);
+    room.run();
+    room.tell(0, ToShard::Finish);
+    room.run();
+    let finished = |(_, told): &(usize, ToKeeper)| matches!(told, ToKeeper::Finished { .. });
+    assert!(room.to_keeper.iter().any(finished));
+}
+
+#[test]
+fn a_connection_that_comes_as_the_two_seconds_end_has_a_moment_for_its_first_request() {
+    let mut room = Room::serving(1);
+    room.hold_listener = true;
+    room.tell(0, ToShard::Drain);
+    room.pass(1_950_000);
+    let (asks, silent) = (room.connect(0), room.connect(0));
+    room.pass(150_000);
+    assert_eq!(room.shut, []);
+    room.send(0, asks, ASK);
+    assert_eq!(statuses(&room.heard(0, asks)), [200]);
+    assert_eq!(room.shut, [(0, asks)]);
+    room.pass(100_000);
+    assert_eq!(room.shut, [(0, asks), (0, silent)]);
 }

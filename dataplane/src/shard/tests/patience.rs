@@ -53,6 +53,22 @@ fn slow_heads_and_slow_bodies_get_408_and_idle_connections_are_closed() {
 }
 
 #[test]
+fn the_clock_of_a_request_begins_with_its_own_first_byte() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    let first = post(&record(1));
+    let (begin, end) = first.as_bytes().split_at(first.len() - 10);
+    room.send(0, conn, begin);
+    room.pass(2_000_000);
+    // The first byte of the next one comes in the same packet as the end of this one.
+    room.send(0, conn, &[end, b"P"].concat());
+    room.pass(4_900_000);
+    assert_eq!(statuses(&room.heard(0, conn)), [200]);
+    room.pass(200_000);
+    assert_eq!(statuses(&room.heard(0, conn)), [200, 408]);
+}
+
+#[test]
 fn a_refusal_and_a_duplicate_that_wait_for_a_stuck_disk_get_503_at_their_deadline_too() {
     let mut room = Room::serving(1);
     let (refused, repeated) = (room.connect(0), room.connect(0));

@@ -97,6 +97,28 @@ fn a_paid_request_that_waits_for_room_is_taken_without_paying_again() {
 }
 
 #[test]
+fn what_a_refused_request_paid_is_not_left_to_the_next_one() {
+    let mut room = Room::new(1, |config| {
+        config.rated = true;
+        config.limits.flights_max = 1;
+        config.limits.deadline_us = 1_000_000;
+    });
+    room.begin();
+    room.rate = 2;
+    room.hold_writes = true;
+    let (first, second) = (room.connect(0), room.connect(0));
+    room.send(0, first, post(&record(1)).as_bytes());
+    let (head, body) = asking(&record(2));
+    room.send(0, second, head.as_bytes());
+    room.send(0, second, body.as_bytes());
+    room.pass(1_000_000);
+    assert_eq!(statuses(&room.heard(0, second)), [100, 503], "no room");
+    release(&mut room);
+    room.send(0, second, post(&record(3)).as_bytes());
+    assert_eq!(statuses(&room.heard(0, second)), [100, 503, 429]);
+}
+
+#[test]
 fn a_refusal_before_the_log_charges_nothing() {
     let mut room = rated(1);
     for text in [

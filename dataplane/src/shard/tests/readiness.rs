@@ -1,6 +1,7 @@
 //! What `/readyz` says, and that it is the truth: about a start, about room, and about a log that stands still.
 
 use super::*;
+use crate::event::ShardId;
 use crate::keeper::messages::Shortage;
 
 /// The status and the code of the problem that `/readyz` of a shard answers with now.
@@ -50,6 +51,23 @@ fn a_start_is_starting_until_recovery_is_over_for_probes_and_submits_alike() {
     room.run();
     assert_eq!(readyz(&mut room, 0), ready());
     assert_eq!(submit(&mut room).0, 200);
+}
+
+#[test]
+fn a_shard_without_memory_for_more_ids_has_all_shards_say_so() {
+    for (of_the_other, expect) in [(64 << 20, ready()), (1, unready("dedup_memory_full"))] {
+        let mut room = Room::new(2, |config| {
+            if config.id == ShardId(1) {
+                config.dedup_bytes_max = of_the_other;
+            }
+        });
+        room.begin();
+        let conn = room.connect(0);
+        let requests: String = (1..10).map(|epoch| post(&record(epoch))).collect();
+        room.send(0, conn, requests.as_bytes());
+        assert_eq!(readyz(&mut room, 1), expect);
+        assert_eq!(readyz(&mut room, 0), expect);
+    }
 }
 
 #[test]

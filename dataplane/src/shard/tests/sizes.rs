@@ -19,6 +19,24 @@ fn an_empty_body_is_a_malformed_one_and_is_logged() {
     assert_eq!(kinds(&room), ["body", "refused 400"]);
 }
 
+/// What a connection may hold without a grant of its own ends at a whole request of 16 KiB.
+#[test]
+fn whole_requests_about_the_bound_of_small_ones_are_read_to_their_end() {
+    const BOUND_BYTES: usize = 16 * 1024;
+    let head_bytes = post_bytes(BOUND_BYTES).len() - BOUND_BYTES;
+    for whole_bytes in BOUND_BYTES - 1..=BOUND_BYTES + 1 {
+        let mut room = Room::serving(1);
+        let conn = room.connect(0);
+        let request = post_bytes(whole_bytes - head_bytes);
+        assert_eq!(request.len(), whole_bytes);
+        for part in request.as_bytes().chunks(5000) {
+            assert!(!room.paused.contains(&(0, conn.slot)), "{whole_bytes}");
+            room.send(0, conn, part);
+        }
+        assert_eq!(statuses(&room.heard(0, conn)), [400], "{whole_bytes}");
+    }
+}
+
 #[test]
 fn an_empty_body_and_a_large_one_meet_in_one_turn() {
     for order in [[0, BATCH_BODIES_BYTES + 1], [BATCH_BODIES_BYTES + 1, 0]] {
@@ -80,7 +98,7 @@ fn a_batch_has_room_for_unanswered_and_late_decisions_of_all_requests_in_flight(
     let mut records = records_of_the_other_shard();
     // The disk takes one batch per round; at the end one is on its way and the open one has what it takes.
     for _ in 0..8 {
-        if room.held.len() == 1 && room.posted_count(1) < 1400 {
+        if room.held.len() == 1 && room.posted_count(0, 1) < 1400 {
             let held = room.held.pop_front().unwrap();
             room.complete(held, None);
         }
@@ -91,7 +109,11 @@ fn a_batch_has_room_for_unanswered_and_late_decisions_of_all_requests_in_flight(
         }
         room.run();
     }
-    assert!(room.posted_count(1) > 1536, "{}", room.posted_count(1));
+    assert!(
+        room.posted_count(0, 1) > 1536,
+        "{}",
+        room.posted_count(0, 1)
+    );
     room.pass(6_000_000);
     room.release_messages(1);
     release(&mut room);

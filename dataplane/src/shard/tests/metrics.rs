@@ -1,0 +1,71 @@
+//! Metrics of a shard: who may read them, and that each counts what its name says.
+
+use super::*;
+use crate::shard::config::MetricsAuth;
+
+fn get(target: &str, more: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\nHost: a\r\n{more}\r\n").into_bytes()
+}
+
+#[test]
+fn credentials_are_wanted_for_metrics_and_for_nothing_else() {
+    let mut room = Room::new(1, |config| {
+        let expected = b"dXNlcjpwYXNz".to_vec();
+        config.metrics_auth = Some(MetricsAuth { expected });
+    });
+    room.begin();
+    let conn = room.connect(0);
+    let mut expect = Vec::new();
+    for (target, given, status) in [
+        ("/metrics", "", 401),
+        ("/metrics", "Authorization: Basic dXNlcjpwYXNz\r\n", 200),
+        ("/metrics", "Authorization: Basic dXNlcjpwYXN6\r\n", 401),
+        ("/metrics", "Authorization: Bearer dXNlcjpwYXNz\r\n", 401),
+        ("/version", "", 200),
+        ("/readyz", "", 200),
+        ("/livez", "", 200),
+    ] {
+        room.send(0, conn, &get(target, given));
+        expect.push(status);
+        assert_eq!(statuses(&room.heard(0, conn)), expect, "{target} {given}");
+        let answers = &room.stats.shards[0].answers;
+        let counted: u64 = answers.iter().map(|count| count.get()).sum();
+        assert_eq!(counted, expect.len() as u64, "each by a known status");
+    }
+}
+
+#[test]
+fn each_counter_of_a_shard_counts_what_its_name_says() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    let wrong = record_signed(2, "another key");
+    for body in [&record(1), &record(1), &record(3), &wrong, "{}"] {
+        room.send(0, conn, post(body).as_bytes());
+    }
+    assert_eq!(statuses(&room.heard(0, conn)), [200, 200, 200, 401, 400]);
+    let written = |room: &Room| -> u64 { room.written.iter().map(|(_, it)| it.len() as u64).sum() };
+    let page = &room.stats.shards[0];
+    assert_eq!(page.ingest.get(), 5);
+    assert_eq!(page.accepted.get() + page.escalated.get(), 2, "firsts");
+    assert_eq!(page.dedup_hits.get(), 1);
+    assert_eq!(page.dedup_conflicts.get(), 0);
+    assert_eq!(page.signature_errors.get(), 1);
+    assert_eq!(page.wal_records.get(), kinds(&room).len() as u64);
+    assert_eq!(page.wal_bytes.get(), written(&room));
+    assert_eq!(page.wal_syncs.get(), 5, "one for each, as they came alone");
+    assert_eq!(page.wal_errors.get(), 0);
+    assert_eq!(page.flights.get(), 0);
+    assert_eq!(page.connections.get(), 1);
+    assert_eq!(page.dedup_keys.get(), 2);
+    assert!(page.dedup_bytes.get() > 0);
+    assert_eq!(page.dedup_bytes_max.get(), 64 << 20);
+    assert_eq!(page.claim_faults.get(), 0);
+    // What stands still is seen as well.
+    room.hold_writes = true;
+    room.send(0, conn, post(&record(4)).as_bytes());
+    assert_eq!(room.stats.shards[0].flights.get(), 1);
+    let held = room.held.pop_front().unwrap();
+    room.complete(held, Some(Errno::EIO));
+    room.run();
+    assert_eq!(room.stats.shards[0].wal_errors.get(), 1);
+}
