@@ -25,6 +25,13 @@ impl Ingress {
         }
     }
 
+    /// When the keeper is to be told of what it was not told yet.
+    pub(super) fn tell_foreign_us(&self) -> Option<u64> {
+        let untold = self.foreign.untold_counts.iter().any(|&count| count > 0);
+        let told_us = self.foreign.told_us.filter(|_| untold)?;
+        Some(told_us + TELL_EVERY_US)
+    }
+
     /// Tells the keeper what was counted, when it is time.
     pub(super) fn tell_foreign(&mut self, now: Now, outbox: &mut Outbox) {
         let Foreign {

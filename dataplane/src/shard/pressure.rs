@@ -175,6 +175,15 @@ impl Ingress {
         oldest.find_map(|slot| slot)
     }
 
+    /// When the keeper is to be told of closed connections that it was not told of yet.
+    pub(super) fn tell_evicted_us(&self) -> Option<u64> {
+        let told_us = self
+            .evicted
+            .told_us
+            .filter(|_| self.evicted.untold_count > 0)?;
+        Some(told_us + TELL_EVERY_US)
+    }
+
     fn tell_evicted(&mut self, now: Now, outbox: &mut Outbox) {
         let is_time = self
             .evicted

@@ -226,6 +226,8 @@ impl Ingress {
         sooner(self.drain.next_us());
         sooner(self.make_room_again_us(now));
         sooner(self.stall_due_us());
+        sooner(self.tell_evicted_us());
+        sooner(self.tell_foreign_us());
         // What may leave the table leaves it a piece per turn.
         let pressed = self.pressed[usize::from(self.id().0)];
         sooner(pressed.then_some(now.mono_us + PRESSED_TURN_US));
