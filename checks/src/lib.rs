@@ -7,6 +7,7 @@ pub mod files;
 pub mod decisions;
 pub mod dependencies;
 pub mod links;
+pub mod modules;
 pub mod rust;
 
 use std::fmt;

@@ -90,7 +90,7 @@ pub fn has_no_left_work(file: &File) -> Vec<Finding> {
 /// written. What follows the tests' mark is tests; the simulator is a program for a terminal.
 pub fn prints_by_the_console(file: &File) -> Vec<Finding> {
     const GATEWAY: [&str; 2] = ["dataplane/src/", "cli/src/up/"];
-    const TERMINAL: [&str; 2] = ["dataplane/src/driver/sim/", "dataplane/src/bin/flk-sim.rs"];
+    const TERMINAL: [&str; 2] = ["dataplane/src/sim/", "dataplane/src/bin/flk-sim.rs"];
     const MACROS: [&str; 5] = ["print!", "println!", "eprint!", "eprintln!", "dbg!"];
     let is_in = |all: &[&str]| {
         all.iter()
@@ -237,7 +237,7 @@ mod tests {
         );
         for path in [
             "cli/src/main.rs",
-            "dataplane/src/driver/sim/a.rs",
+            "dataplane/src/sim/a.rs",
             "dataplane/src/keeper/tests.rs",
         ] {
             assert!(

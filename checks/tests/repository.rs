@@ -2,7 +2,7 @@
 //! It never repairs anything.
 
 use flk_checks::files::{self, File};
-use flk_checks::{Finding, decisions, dependencies, links, rust};
+use flk_checks::{Finding, decisions, dependencies, links, modules, rust};
 
 fn check(findings: impl IntoIterator<Item = Finding>) {
     let lines: Vec<String> = findings
@@ -101,4 +101,14 @@ fn decisions_are_numbered_without_holes() {
     check(decisions::out_of_order(
         texts().iter().map(|file| file.path.as_path()),
     ));
+}
+
+#[test]
+fn modules_of_the_data_plane_use_only_those_before_them() {
+    let page = files::root().join("docs/ARCHITECTURE.md");
+    let page = std::fs::read_to_string(page)
+        .unwrap_or_else(|error| panic!("docs/ARCHITECTURE.md cannot be read: {error}"));
+    let order = modules::order(&page);
+    assert!(order.len() > 5, "the table of modules is not found");
+    check(modules::uses_against_the_order(&texts_with("rs"), &order));
 }

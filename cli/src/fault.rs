@@ -1,7 +1,7 @@
 //! What the operating system refused, in words for the person at the keyboard. No number of an error and no library's
 //! wording is shown.
 
-use flk_dataplane::event::Errno;
+use flk_dataplane::io::Errno;
 use std::io::{self, ErrorKind};
 
 /// Why a file or a connection could not be used.

@@ -11,7 +11,8 @@ use flk_dataplane::driver::rate::Rate;
 use flk_dataplane::driver::{
     Ended, Limits, Machine, NoProbe, ShardSetup, portable::Portable, uring::Uring,
 };
-use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Now, Op, Outbox, ShardId};
+use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox};
+use flk_dataplane::io::{Now, ShardId};
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;

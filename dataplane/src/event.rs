@@ -1,24 +1,13 @@
 //! What a shard sees and says: the closed sets of events and operations between [`crate::shard`] and its driver.
 //! Everything that a shard learns about the world arrives here, its clocks included; nothing here does IO.
 
-use crate::keeper::messages::{ToKeeper, ToShard};
+use crate::io::{Errno, FileId, Now, ReadId, ShardId};
 use crate::mesh::Message;
+use crate::mesh::keeper::{ToKeeper, ToShard};
 use crate::wal::buffer::Blocks;
+use crate::wal::writer::{LogFailure, LogOp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
-
-/// The clocks of one turn. A shard never reads a clock itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
-    /// Monotonic time in microseconds since an arbitrary point before the process started.
-    pub mono_us: u64,
-    /// Wall clock in microseconds since the Unix epoch; may jump, is only ever recorded.
-    pub wall_us: u64,
-}
-
-/// A shard of this process, `0..shards`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ShardId(pub u16);
 
 /// A connection: the driver's slot, dense from 0, and the slot's generation. After [`Op::Close`] the driver reports
 /// nothing more for this id and gives the slot out again under another generation.
@@ -59,51 +48,6 @@ impl From<IpAddr> for Peer {
         }
     }
 }
-
-/// An open file, as the keeper's executor names it: the descriptor itself in production, a handle in the simulator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId(pub i32);
-
-/// An error number of the operating system (positive, as in `errno.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Errno(pub i32);
-
-impl Errno {
-    /// Input/output error.
-    pub const EIO: Errno = Errno(5);
-    /// No space left on device.
-    pub const ENOSPC: Errno = Errno(28);
-    /// No such file.
-    pub const ENOENT: Errno = Errno(2);
-
-    /// Whether the file system refuses changes: not permitted, no access, or mounted read-only.
-    pub fn is_refusal(self) -> bool {
-        const EPERM: i32 = 1;
-        const EACCES: i32 = 13;
-        const EROFS: i32 = 30;
-        matches!(self.0, EPERM | EACCES | EROFS)
-    }
-
-    /// What an operator should look at where a file operation below WAL_DIR failed with this.
-    pub fn what_to_check(self) -> &'static str {
-        match self.is_refusal() {
-            true => {
-                "The file system refuses it, which is not for want of space: look for a read-only mount, for `chattr +i` or `+a` (lsattr), and at the owner and mode of WAL_DIR and its files"
-            }
-            false => "Check the disk, its free space and the permissions of WAL_DIR",
-        }
-    }
-}
-
-impl std::fmt::Display for Errno {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::io::Error::from_raw_os_error(self.0).fmt(out)
-    }
-}
-
-/// Names a read that a shard asked for, so that the answer finds its way back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ReadId(pub u64);
 
 /// One thing that happened. Byte ranges index into [`Inbox::bytes`] of the same turn.
 #[derive(Debug)]
@@ -211,16 +155,47 @@ pub enum Op {
     /// Send a message to the keeper.
     Keeper(ToKeeper),
     /// End the process with this exit code: durability can no longer be promised. Nothing after it is carried out.
-    Stop(Stop),
+    Stop(LogFailure),
 }
 
-/// Why a shard ends the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stop {
-    /// Exit code of the process (sysexits: 65 damaged data, 74 input/output error).
-    pub code: i32,
-    /// One sentence for the operator: what happened and what to do.
-    pub reason: String,
+impl From<LogOp> for Op {
+    fn from(op: LogOp) -> Op {
+        match op {
+            LogOp::Write {
+                file,
+                offset,
+                blocks,
+            } => Op::Write {
+                file,
+                offset,
+                blocks,
+            },
+            LogOp::Sync(file) => Op::Sync(file),
+            LogOp::Entered {
+                log,
+                ordinal,
+                durable,
+                epoch,
+                closed,
+            } => Op::Keeper(ToKeeper::Entered {
+                log,
+                ordinal,
+                durable,
+                epoch,
+                closed,
+            }),
+            LogOp::Epoch {
+                log,
+                ordinal,
+                epoch,
+            } => Op::Keeper(ToKeeper::Epoch {
+                log,
+                ordinal,
+                epoch,
+            }),
+            LogOp::Fail(failure) => Op::Stop(failure),
+        }
+    }
 }
 
 /// What to do after a turn, in order, with the bytes to send. Reused from turn to turn.
@@ -255,15 +230,6 @@ pub enum Next {
     Now,
     /// At this monotonic time in microseconds, or earlier if an event arrives.
     At(u64),
-}
-
-/// How a completed write becomes durable; the keeper tells each shard at start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncMode {
-    /// Segments are open for synchronous writes (`O_DSYNC`): a completed write is durable.
-    Dsync,
-    /// A completed write needs a following sync.
-    WriteThenSync,
 }
 
 /// What a shard may ask of its driver within a turn. Nothing that it returns but `charge` reaches the shard's state.

@@ -1,6 +1,5 @@
-//! The flk data plane: the path of a record, stage by stage, in the order a record meets them.
-
-pub mod config;
+//! The flk data plane: the path of a record, stage by stage, in the order in which a record meets them. Which module may
+//! use which other one is a table in docs/ARCHITECTURE.md.
 
 pub mod driver;
 pub mod event;
@@ -15,7 +14,13 @@ pub mod mesh;
 
 pub mod keeper;
 
-pub mod exit;
-pub mod planted;
+pub mod config;
 pub mod run;
+
+pub mod exit;
+pub mod io;
+pub mod planted;
 pub mod stats;
+
+#[cfg(feature = "sim")]
+pub mod sim;

@@ -4,7 +4,6 @@
 
 mod machines;
 
-use flk_dataplane::dedup::Epoch;
 use flk_dataplane::driver::doorbell::Doorbell;
 use flk_dataplane::driver::links::{KeeperLinks, Links, link};
 use flk_dataplane::driver::listen::{listeners, local_address};
@@ -12,8 +11,9 @@ use flk_dataplane::driver::rate::Rate;
 use flk_dataplane::driver::{
     DriverError, Ended, Limits, Machine, NoProbe, ShardSetup, portable::Portable, uring::Uring,
 };
-use flk_dataplane::event::{Errno, FileId, ShardId};
-use flk_dataplane::keeper::messages::{Shortage, ToKeeper, ToShard};
+use flk_dataplane::io::{Errno, FileId, ShardId};
+use flk_dataplane::mesh::keeper::{Shortage, ToKeeper, ToShard};
+use flk_dataplane::wal::Epoch;
 use machines::{Echo, Files, PingPong, Timer};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

@@ -1,9 +1,9 @@
 //! A judge that never finds anything proves nothing: here are bugs, planted one at a time, that simulated lives must find
 //! soon. `make sim-bugs` finds all of them. One test only, since what is planted is planted for the whole process.
 
-use flk_dataplane::driver::sim::runner::run;
-use flk_dataplane::driver::sim::trace::Keep;
 use flk_dataplane::planted::{Bug, plant};
+use flk_dataplane::sim::runner::run;
+use flk_dataplane::sim::trace::Keep;
 use std::panic::catch_unwind;
 
 /// Whether a life breaks something. An assertion of the gateway itself finds a bug as well.

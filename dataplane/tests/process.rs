@@ -13,12 +13,14 @@ use flk_dataplane::driver::rate::Rate;
 use flk_dataplane::driver::signal::Signals;
 use flk_dataplane::driver::threads::{KeeperMachine, Process, raise_open_files, run};
 use flk_dataplane::driver::{Limits, Machine, NoProbe, affinity};
-use flk_dataplane::event::{Driver, Event, Inbox, Next, Now, Op, Outbox, ShardId, Stop};
-use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
+use flk_dataplane::event::{Driver, Event, Inbox, Next, Op, Outbox};
+use flk_dataplane::io::{Now, ShardId};
 use flk_dataplane::keeper::notice::Notice;
 use flk_dataplane::keeper::port::{
     CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps, OpenHow,
 };
+use flk_dataplane::mesh::keeper::{ToKeeper, ToShard};
+use flk_dataplane::wal::writer::LogFailure;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -50,7 +52,7 @@ impl Machine for Shard {
                         outbox.ops.push(Op::Keeper(ToKeeper::Idle(true)));
                     }
                 }
-                Event::Keeper(ToShard::Finish) => outbox.ops.push(Op::Stop(Stop {
+                Event::Keeper(ToShard::Finish) => outbox.ops.push(Op::Stop(LogFailure {
                     code: 74,
                     reason: format!("shard {} stops", self.id.0),
                 })),

@@ -2,9 +2,9 @@
 //! life. `make test-sim` runs thousands; that they can find something is shown in `planted.rs`.
 #![cfg(feature = "sim")]
 
-use flk_dataplane::driver::sim::count::{Count, Counts};
-use flk_dataplane::driver::sim::runner::{replay, run};
-use flk_dataplane::driver::sim::trace::{self, Keep};
+use flk_dataplane::sim::count::{Count, Counts};
+use flk_dataplane::sim::runner::{replay, run};
+use flk_dataplane::sim::trace::{self, Keep};
 
 /// What less than this share of seeds meets, per 10,000, is too rare for some hundreds of them.
 const RARE: u64 = 500;

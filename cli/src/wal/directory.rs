@@ -5,7 +5,7 @@ use crate::exit::{Exit, Failure};
 use crate::fault;
 use crate::wal::socket::Gateway;
 use flk_dataplane::driver::files::FileExecutor;
-use flk_dataplane::event::{Errno, FileId};
+use flk_dataplane::io::{Errno, FileId};
 use flk_dataplane::keeper::port::{FileOp, FileValue, OpenHow};
 use flk_dataplane::wal::files::{LOCK, MANIFEST, NumberedFile};
 use flk_dataplane::wal::manifest::{LogEntry, Manifest, ManifestFault};

@@ -102,7 +102,7 @@ impl Survey<'_> {
         LogEnd {
             verdict: Verdict::Unreadable {
                 ordinal: 0,
-                errno: flk_dataplane::event::Errno::EIO,
+                errno: flk_dataplane::io::Errno::EIO,
             },
             last: self.log.settled_upto,
             checksum: None,

@@ -11,7 +11,7 @@ use clap::Args;
 use flk_contract::ParamsVersion;
 use flk_dataplane::driver::clock::now;
 use flk_dataplane::driver::files::FileExecutor;
-use flk_dataplane::event::SyncMode;
+use flk_dataplane::io::SyncMode;
 use flk_dataplane::keeper::Keeper;
 use flk_dataplane::keeper::config::KeeperConfig;
 use flk_dataplane::keeper::offline::{Job, run_blocking};

@@ -9,7 +9,7 @@ use crate::wal::{DirArgs, show};
 use clap::Args;
 use flk_dataplane::dedup::slice::frame::table_checksum;
 use flk_dataplane::dedup::slice::{SliceError, SliceReader, verify_whole};
-use flk_dataplane::event::Errno;
+use flk_dataplane::io::Errno;
 use flk_dataplane::keeper::strays::{Refusal, Stray, judge_origin, judge_stray};
 use flk_dataplane::wal::buffer::BLOCK_BYTES;
 use flk_dataplane::wal::files::{LOCK, MANIFEST, MANIFEST_NEW, NumberedFile, SECRET};

@@ -1,6 +1,6 @@
 //! The simulator's command line: one seed to be read, thousands to find something, or planted bugs to be found.
-//! All it does is to hand its arguments to [`flk_dataplane::driver::sim::runner`].
+//! All it does is to hand its arguments to [`flk_dataplane::sim::runner`].
 
 fn main() -> std::process::ExitCode {
-    flk_dataplane::driver::sim::runner::main(std::env::args().skip(1).collect())
+    flk_dataplane::sim::runner::main(std::env::args().skip(1).collect())
 }

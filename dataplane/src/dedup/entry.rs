@@ -1,7 +1,8 @@
 //! A decision as nine 64-bit words: the form in which the table and the sealed slices hold it. It owns the layout of
 //! the 72 bytes and nothing else.
 
-use super::{Decided, Epoch, Key};
+use super::{Decided, Key};
+use crate::wal::Epoch;
 
 /// Bytes of a stored decision.
 pub const ENTRY_BYTES: usize = 72;

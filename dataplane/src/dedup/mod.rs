@@ -3,13 +3,13 @@
 
 pub mod claims;
 pub mod entry;
-pub mod epoch;
 pub mod filter;
 pub mod key;
+pub mod protocol;
 pub mod slice;
 pub mod table;
 
-pub use epoch::Epoch;
+use crate::wal::Epoch;
 
 /// Keyed 128-bit hash of (tenant, pcs_id) under the installation's secret. The top 10 bits are the partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
 //! The only place of the data plane that reads clocks. It owns nothing.
 
-use crate::event::Now;
+use crate::io::Now;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// Both clocks, as they stand.

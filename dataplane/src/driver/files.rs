@@ -1,7 +1,7 @@
 //! Carries out the keeper's file operations, one at a time, inside one directory. It owns the open files; it retries
 //! nothing but interrupted calls and judges nothing: every refusal goes back as an error number.
 
-use crate::event::{Errno, FileId};
+use crate::io::{Errno, FileId};
 use crate::keeper::port::{FileOp, FileResult, FileValue, OpenHow};
 use crate::planted::{Bug, planted};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};

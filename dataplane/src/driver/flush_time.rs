@@ -3,7 +3,7 @@
 
 use super::clock::now;
 use super::probe::WriteMethod;
-use crate::event::SyncMode;
+use crate::io::SyncMode;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::os::fd::BorrowedFd;

@@ -3,9 +3,10 @@
 
 use super::doorbell::Doorbell;
 use super::ring::{MeshEnd, mesh};
-use crate::event::{Event, Inbox, ShardId};
-use crate::keeper::messages::{ToKeeper, ToShard};
+use crate::event::{Event, Inbox};
+use crate::io::ShardId;
 use crate::mesh::Message;
+use crate::mesh::keeper::{ToKeeper, ToShard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -183,7 +184,7 @@ impl KeeperLinks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dedup::Epoch;
+    use crate::wal::Epoch;
 
     #[test]
     fn what_was_seen_on_the_way_to_sleep_is_still_delivered_first() {

@@ -30,11 +30,11 @@ pub mod links;
 pub mod outgoing;
 
 pub mod portable;
-#[cfg(feature = "sim")]
-pub mod sim;
 pub mod uring;
 
-use crate::event::{Driver, Inbox, Next, Now, Outbox, ShardId, Stage, Stop};
+use crate::event::{Driver, Inbox, Next, Outbox, Stage};
+use crate::io::{Now, ShardId};
+use crate::wal::writer::LogFailure;
 use links::Links;
 use rate::Rate;
 use std::os::fd::OwnedFd;
@@ -65,6 +65,13 @@ pub struct Limits {
     pub receive_buffer_bytes: u32,
     /// Block reads in flight at a time; further ones queue.
     pub reads_max: u32,
+}
+
+impl Limits {
+    /// Memory of the receive buffers, which all connections of a shard share.
+    pub fn receive_bytes(&self) -> usize {
+        usize::from(self.receive_buffers_count) * self.receive_buffer_bytes as usize
+    }
 }
 
 impl Default for Limits {
@@ -130,7 +137,7 @@ pub enum Ended {
     /// The process told it to, through its doorbell.
     Told,
     /// The machine said [`crate::event::Op::Stop`].
-    Stopped(Stop),
+    Stopped(LogFailure),
     /// The operating system refused something without which there is no going on.
     Failed(DriverError),
 }

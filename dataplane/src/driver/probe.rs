@@ -2,7 +2,7 @@
 //! was found and what an operator can change. It decides nothing that the operator has decided.
 
 use super::uring::queue;
-use crate::event::SyncMode;
+use crate::io::SyncMode;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use io_uring::{Probe, opcode};
 use rustix::fs::{AtFlags, Mode, OFlags};

@@ -2,19 +2,11 @@
 //! flight, so that a send neither fails nor waits. It owns messages between a sender's turn and the receiver's next one.
 
 use super::doorbell::Doorbell;
-use crate::event::{Event, Inbox, ShardId};
+use crate::event::{Event, Inbox};
+use crate::io::ShardId;
 use crate::mesh::Message;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
-
-/// Messages that one ring must hold, given how many requests each of the two shards may have in flight.
-///
-/// A request's slot at its receiver sends its owner at most three messages (claim, withdraw, durable) and is not used for
-/// another claim at that owner before the answer to this one was read; the `durable` of the request before may still lie
-/// in the ring. That is four. The owner answers each claim and each withdrawal once: two per slot of the other shard.
-pub fn ring_messages(in_flight_max: usize) -> usize {
-    (4 + 2) * in_flight_max
-}
 
 /// One shard's ends of all its rings.
 #[derive(Debug)]
@@ -127,7 +119,7 @@ impl MeshEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mesh::{Ticket, ToReceiver};
+    use crate::dedup::protocol::{Ticket, ToReceiver};
 
     fn bells(count: usize) -> Vec<Arc<Doorbell>> {
         (0..count)

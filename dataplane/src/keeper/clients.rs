@@ -1,11 +1,11 @@
 //! What shards say of clients that an operator should know: connections closed for others, and such as speak another
 //! protocol. One line of each kind for all shards together, at most once a minute. It steers nothing.
 
-use super::messages::ToKeeper;
 use super::notice::Notice;
 use super::port::KeeperEvent;
-use crate::event::Now;
 use crate::http::Problem;
+use crate::io::Now;
+use crate::mesh::keeper::ToKeeper;
 
 /// Between two lines of a kind.
 const SAY_EVERY_US: u64 = 60_000_000;
@@ -83,7 +83,7 @@ impl Clients {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::ShardId;
+    use crate::io::ShardId;
 
     /// What is said in so many seconds when each of three shards tells this every second.
     fn said(seconds: u64, told: impl Fn(u64) -> ToKeeper) -> Vec<Notice> {

@@ -1,12 +1,12 @@
 //! Commands from `keeper.sock`: one line `flk1 <verb> …` in, one line out, `ok …` or `error …`. A command never outlives
 //! its reply, except a pin.
 
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::NotReplaced;
-use crate::keeper::messages::{ExpiryClock, Shortage, ToShard};
 use crate::keeper::port::KeeperOp;
 use crate::keeper::serve::{Service, Stop};
+use crate::mesh::keeper::{ExpiryClock, Shortage, ToShard};
 use std::collections::BTreeSet;
 
 /// The protocol version that lines begin with.

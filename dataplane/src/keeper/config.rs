@@ -1,7 +1,7 @@
 //! What the keeper is told at start, as plain checked data. Reading environment variables is done elsewhere.
 
 use crate::dedup::Decided;
-use crate::event::SyncMode;
+use crate::io::SyncMode;
 use crate::stats::Stats;
 use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;

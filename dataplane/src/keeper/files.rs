@@ -1,7 +1,7 @@
 //! File operations as the flows want them: whole reads, whole writes, errors with the file's name. It owns no state but
 //! the names of the files that are open.
 
-use crate::event::{Errno, FileId};
+use crate::io::{Errno, FileId};
 use crate::keeper::halt::Halt;
 use crate::keeper::port::{FileOp, FileResult, FileValue, OpenHow, Port};
 use crate::wal::buffer::BLOCK_BYTES;

@@ -1,7 +1,7 @@
 //! Why the keeper ends the process before its time: one case per thing that an operator can do about it.
 
-use crate::event::Errno;
 use crate::exit::Exit;
+use crate::io::Errno;
 use crate::wal::files::NumberedFile;
 use crate::wal::name::{LogId, Sequence};
 use std::fmt;

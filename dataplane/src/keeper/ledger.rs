@@ -1,19 +1,20 @@
 //! The manifest in force and the files that it names: replacing it durably, making files ready to be named by it.
 //! Every change of what is durable goes through [`Ledger::replace`]; nothing else renames anything.
 
-use crate::event::{FileId, Now, SyncMode};
+use crate::io::{FileId, Now, SyncMode};
 use crate::keeper::clock::Reading;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::files::{File, Files, IO_BYTES_MAX, MAKE, READ_WRITE_CREATE};
 use crate::keeper::halt::Halt;
-use crate::keeper::messages::{ExpiryClock, NamedSegment};
 use crate::keeper::port::{OpenHow, Port};
+use crate::mesh::keeper::ExpiryClock;
 use crate::planted::{Bug, planted};
 use crate::wal::files::{MANIFEST, MANIFEST_NEW, NumberedFile};
 use crate::wal::manifest::{
     COVER_BYTES, ClockMark, Manifest, ManifestFault, SLICE_BYTES, SegmentEntry, SegmentState,
 };
 use crate::wal::name::LogId;
+use crate::wal::name::NamedSegment;
 use std::collections::BTreeMap;
 
 /// Why the manifest was not replaced.

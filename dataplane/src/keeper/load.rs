@@ -3,15 +3,15 @@
 
 use crate::dedup::table::BYTES_PER_KEY;
 use crate::dedup::{Decided, PARTITIONS};
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::fold::Fold;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::Ledger;
-use crate::keeper::messages::ToShard;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::Port;
 use crate::keeper::recover::PROGRESS_EVERY_US;
 use crate::keeper::slices::{Merge, Slice};
+use crate::mesh::keeper::ToShard;
 use std::rc::Rc;
 
 /// How many decisions are merged before the clock is looked at.

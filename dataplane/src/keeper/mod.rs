@@ -1,7 +1,6 @@
 //! The keeper: everything that touches files beyond appending — start and recovery, spare segments and their naming, the
 //! manifest, sealing, deletion. It reads closed segments, never a shard's memory.
 
-pub mod messages;
 pub mod port;
 
 pub mod config;
@@ -74,7 +73,7 @@ mod tests_slices;
 #[cfg(test)]
 mod tests_stop;
 
-use crate::event::Now;
+use crate::io::Now;
 use clients::Clients;
 use config::KeeperConfig;
 use halt::Halt;

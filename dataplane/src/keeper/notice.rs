@@ -1,7 +1,7 @@
 //! What the keeper tells the operator, typed; the text is made where it is printed.
 
 use crate::http::Problem;
-use crate::keeper::messages::Shortage;
+use crate::mesh::keeper::Shortage;
 use crate::wal::name::{LogId, Sequence};
 use std::fmt;
 

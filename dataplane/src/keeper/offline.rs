@@ -2,7 +2,7 @@
 //! they come. Nothing here makes an installation or begins a log.
 
 use crate::dedup::key::KeyHash;
-use crate::event::Now;
+use crate::io::Now;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::files::READ;
 use crate::keeper::halt::Halt;

@@ -1,7 +1,7 @@
 //! Which shard owns which partition: contiguous ranges, computed at each start from the number of shards alone.
 
 use crate::dedup::PARTITIONS;
-use crate::event::ShardId;
+use crate::io::ShardId;
 
 /// Owner of each partition: partition p belongs to shard p·shards/1024.
 pub(crate) fn owners(shards: u16) -> [ShardId; PARTITIONS as usize] {

@@ -1,9 +1,9 @@
 //! The keeper's border: what happens to it ([`KeeperEvent`]), what it asks for ([`KeeperOp`]), and the [`Port`] through
 //! which its flows await one file operation or one event. Nothing here does IO, reads a clock or decides anything.
 
-use crate::event::{Errno, FileId, Now, ShardId};
-use crate::keeper::messages::{ToKeeper, ToShard};
+use crate::io::{Errno, FileId, Now, ShardId};
 use crate::keeper::notice::Notice;
+use crate::mesh::keeper::{ToKeeper, ToShard};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;

@@ -2,19 +2,20 @@
 //! all that shards need of it is in memory before the manifest names it; an old one is removed only when no shard reads it
 //! any more, and one that no manifest came to name at once.
 
+use crate::dedup::slice::SliceSet;
 use crate::dedup::slice::{SliceError, SliceMeta, SliceView, SliceWriter};
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::files::{File, IO_BYTES_MAX, MAKE};
 use crate::keeper::fold::Fold;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::NotReplaced;
 use crate::keeper::load::report_conflicts;
-use crate::keeper::messages::{SliceSet, ToShard};
 use crate::keeper::partition;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::seal::ROLL_WAIT_US;
 use crate::keeper::serve::{Service, Stop};
 use crate::keeper::slices::{Merge, Slice, part, partitions_of};
+use crate::mesh::keeper::ToShard;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Cover, Manifest, SliceEntry};

@@ -1,6 +1,6 @@
 //! Segment files as a reader of logs wants them.
 
-use crate::event::Errno;
+use crate::io::Errno;
 use crate::keeper::files::{File, Files, READ};
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::Ledger;

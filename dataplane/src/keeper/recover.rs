@@ -312,7 +312,7 @@ async fn read_again(
     };
     match index.and_then(|index| files.get(index)) {
         Some(file) => file.read_at(at.offset, at.bytes).await.map_err(failed),
-        None => Err(failed(crate::event::Errno::ENOENT)),
+        None => Err(failed(crate::io::Errno::ENOENT)),
     }
 }
 

@@ -2,12 +2,12 @@
 //! what may go, lets a shard wait for its next segment rather than take what a start needs, and has submits answered 503
 //! only where nothing can be freed.
 
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::halt::Halt;
-use crate::keeper::messages::{Shortage, ToShard};
 use crate::keeper::notice::Notice;
 use crate::keeper::serve::Service;
+use crate::mesh::keeper::{Shortage, ToShard};
 use crate::wal::batch::BATCH_BYTES_MAX;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};

@@ -1,12 +1,10 @@
 //! Sealing: when it is due, which closed segments it takes, and their decisions out of them. It never changes what a log
 //! holds; slices are written, published and removed in `publish`.
 
-use crate::dedup::Epoch;
 use crate::dedup::table::BYTES_PER_KEY;
-use crate::event::{Errno, ShardId};
+use crate::io::{Errno, ShardId};
 use crate::keeper::halt::Halt;
 use crate::keeper::harvest::Harvest;
-use crate::keeper::messages::ToShard;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::publish::{InUse, Retired};
@@ -14,7 +12,9 @@ use crate::keeper::reading::{Attended, Interrupted, Readable};
 use crate::keeper::recover::{file_name, first_uncovered};
 use crate::keeper::serve::{Service, ShardState, Stop};
 use crate::keeper::slices::{Merge, Slice};
+use crate::mesh::keeper::ToShard;
 use crate::planted::{Bug, planted};
+use crate::wal::Epoch;
 use crate::wal::manifest::{Cover, LogEntry, SegmentState};
 use crate::wal::name::{LogId, Place, Sequence};
 use crate::wal::scan::{LogSource, Verdict, read_log};

@@ -1,24 +1,25 @@
 //! Serving: naming segments for shards, and between that spares, sealing, deletion, commands and the graceful stop.
 //! [`Service::attend`] is called between the steps of all long work; it names and never starts long work itself.
 
-use crate::dedup::Epoch;
 use crate::dedup::key::KeyHash;
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::commands::Pins;
 use crate::keeper::files::File;
 use crate::keeper::halt::Halt;
 use crate::keeper::harvest::Dictionary;
 use crate::keeper::ledger::{Ledger, NotReplaced};
-use crate::keeper::messages::{ClosedSegment, Shortage, ToKeeper, ToShard};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent, KeeperOp};
 use crate::keeper::room::{Lack, Space, refusal};
 use crate::keeper::seal::Sealing;
 use crate::keeper::short::Short;
 use crate::keeper::start::Started;
+use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
 use crate::planted::{Bug, planted};
+use crate::wal::Epoch;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Extent, LogEntry, Manifest, SegmentEntry, SegmentState};
+use crate::wal::name::ClosedSegment;
 use crate::wal::name::{LogId, Sequence};
 use std::collections::{BTreeMap, VecDeque};
 

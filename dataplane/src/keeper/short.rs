@@ -1,12 +1,12 @@
 //! What to do when a start found more live decisions than the declared memory holds: move all of it into slices, let the
 //! shards look there, and only then let them admit. It never drops a decision, and it changes nothing where all fits.
 
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::halt::Halt;
-use crate::keeper::messages::ToShard;
 use crate::keeper::notice::Notice;
 use crate::keeper::recover::first_uncovered;
 use crate::keeper::serve::Service;
+use crate::mesh::keeper::ToShard;
 
 /// A seal that could not take everything is tried again after this time, in microseconds.
 const AGAIN_US: u64 = 10_000_000;

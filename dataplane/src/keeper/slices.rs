@@ -4,8 +4,8 @@
 use crate::dedup::slice::frame::table_checksum;
 use crate::dedup::slice::reader::{Directory, ViewParts};
 use crate::dedup::slice::{SliceError, SliceReader, SliceView};
-use crate::dedup::{Decided, Epoch, Key, PARTITIONS};
-use crate::event::{Errno, ShardId};
+use crate::dedup::{Decided, Key, PARTITIONS};
+use crate::io::{Errno, ShardId};
 use crate::keeper::files::READ;
 use crate::keeper::fold::order;
 use crate::keeper::halt::Halt;
@@ -14,6 +14,7 @@ use crate::keeper::ledger::Ledger;
 use crate::keeper::notice::Notice;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::PROGRESS_EVERY_US;
+use crate::wal::Epoch;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SliceEntry;

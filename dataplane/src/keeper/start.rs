@@ -3,7 +3,7 @@
 //! finds either manifest and does the same again.
 
 use crate::dedup::key::KeyHash;
-use crate::event::{Errno, ShardId};
+use crate::io::{Errno, ShardId};
 use crate::keeper::clock::{self, Reading};
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::directory;
@@ -12,7 +12,6 @@ use crate::keeper::halt::Halt;
 use crate::keeper::harvest::{Dictionary, Harvest};
 use crate::keeper::ledger::Ledger;
 use crate::keeper::load;
-use crate::keeper::messages::{Begin, ExpiryClock, NamedSegment, ToShard};
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::partition;
 use crate::keeper::port::Port;
@@ -20,9 +19,11 @@ use crate::keeper::recover::{self, LogFound};
 use crate::keeper::short::Short;
 use crate::keeper::slices::{self, Slice};
 use crate::keeper::strays;
+use crate::mesh::keeper::{Begin, ExpiryClock, ToShard};
 use crate::planted::{Bug, planted};
 use crate::wal::files::{MANIFEST, NumberedFile};
 use crate::wal::manifest::{LogEntry, Manifest, ManifestFault};
+use crate::wal::name::NamedSegment;
 use crate::wal::name::{LogId, Sequence};
 use crate::wal::secret::Secret;
 use crate::wal::segment::START_LIMIT;

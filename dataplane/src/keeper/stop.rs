@@ -1,14 +1,15 @@
 //! The graceful stop as the keeper sees it: shards drain, finish their logs, and the manifest states where each ends. It has
 //! a bound: what is not done by then is left to the next start, as after a crash.
 
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::NotReplaced;
-use crate::keeper::messages::{ClosedSegment, ToShard};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperOp, Port};
 use crate::keeper::serve::{Asked, Service, Stop, enter, extent};
+use crate::mesh::keeper::ToShard;
 use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};
+use crate::wal::name::ClosedSegment;
 use crate::wal::name::LogId;
 
 /// A graceful stop ends within this time after its drain delay, in microseconds: the patience with clients that still send

@@ -2,7 +2,7 @@
 //! looked at before a start changes anything. It never lets a file be removed that was not understood.
 
 use crate::dedup::slice::frame::{Header, SLICE_MAGIC};
-use crate::event::Errno;
+use crate::io::Errno;
 use crate::keeper::files::READ;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::Ledger;

@@ -1,7 +1,7 @@
 //! A directory in memory for the keeper's own tests: it keeps apart what a process sees and what a power cut leaves.
 //! It owns files, names and locks; it knows nothing of what is in the files.
 
-use crate::event::{Errno, FileId};
+use crate::io::{Errno, FileId};
 use crate::keeper::port::{FileOp, FileResult, FileValue};
 use std::collections::BTreeMap;
 

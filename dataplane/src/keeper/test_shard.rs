@@ -1,13 +1,15 @@
 //! A shard as the keeper's tests have it: it writes batches into the segments that were named to it, and knows what it was
 //! told. It never waits and keeps no connection.
 
-use crate::dedup::{Decided, Epoch};
-use crate::event::Now;
-use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, Shortage, ToKeeper};
+use crate::dedup::Decided;
+use crate::io::Now;
 use crate::keeper::test_disk::TestDisk;
+use crate::mesh::keeper::{Begin, Shortage, ToKeeper};
+use crate::wal::Epoch;
 use crate::wal::batch::{BatchFields, OpenBatch};
 use crate::wal::buffer::Blocks;
 use crate::wal::name::Sequence;
+use crate::wal::name::{ClosedSegment, NamedSegment};
 use crate::wal::segment::{Predecessor, SegmentHeader};
 
 /// A shard as far as the keeper knows it.

@@ -1,16 +1,16 @@
 //! The keeper's tests run it on a [`TestDisk`] with shards that only do what the protocol between the two asks for:
 //! write batches into the segments that were named to them, and answer.
 
-use crate::dedup::Epoch;
-use crate::event::{Now, ShardId, SyncMode};
+use crate::io::{Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::messages::{Shortage, ToKeeper, ToShard};
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
 use crate::keeper::test_disk::TestDisk;
 use crate::keeper::test_shard::FakeShard;
+use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
 use crate::stats::Stats;
+use crate::wal::Epoch;
 use crate::wal::batch::{Limits, OpenBatch};
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use crate::wal::name::Place;

@@ -1,6 +1,6 @@
 //! The keeper on a disk in memory: starts, crashes at every file operation, damage, clocks, serving, and the end.
 
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::KeeperEvent;
 use crate::keeper::test_disk::{Lost, TestDisk};
@@ -416,7 +416,7 @@ fn a_first_start_that_is_cut_short_is_followed_by_a_first_start() {
 
 #[test]
 fn a_shard_that_is_busy_again_holds_the_stop_up() {
-    use crate::keeper::messages::ToKeeper;
+    use crate::mesh::keeper::ToKeeper;
     let mut world = World::started(TestDisk::new(), config(2));
     world.busy = true;
     world.happen(KeeperEvent::Terminate);

@@ -1,12 +1,12 @@
 //! Seal epochs as the keeper counts them: how far they may run ahead of what is sealed, and that what was told as sealed
 //! stays so.
 
-use crate::dedup::Epoch;
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::messages::ToKeeper;
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
+use crate::mesh::keeper::ToKeeper;
+use crate::wal::Epoch;
 
 const DAY_S: u32 = 86_400;
 

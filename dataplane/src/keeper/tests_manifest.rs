@@ -1,12 +1,12 @@
 //! The length of the manifest: what makes it grow, and that it never grows beyond what can be read back.
 
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::messages::{Shortage, ToKeeper};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
+use crate::mesh::keeper::{Shortage, ToKeeper};
 use crate::wal::manifest::Manifest;
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! Quarantine as an operator meets it: a log is damaged, a start names a file, that file is given up, and so on until a
 //! start serves. Every acknowledged batch outside of the damage must then be served, now and after further starts.
 
-use crate::event::Errno;
+use crate::io::Errno;
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::offline::{Job, run_blocking};

@@ -1,11 +1,11 @@
 //! Which segments go: none too early, and all that may.
 
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::messages::ToKeeper;
 use crate::keeper::port::FileOp;
 use crate::keeper::test_disk::TestDisk;
 use crate::keeper::test_world::{World, config};
+use crate::mesh::keeper::ToKeeper;
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
 use crate::wal::name::Sequence;
 use std::cell::RefCell;

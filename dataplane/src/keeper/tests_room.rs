@@ -1,13 +1,13 @@
 //! Room: a steady load on a small volume or under a cap is never refused while anything may be deleted; whatever happens,
 //! the next start has what it needs; and a file system that refuses is not called full.
 
-use crate::event::{Errno, ShardId};
+use crate::io::{Errno, ShardId};
 use crate::keeper::config::{KeeperConfig, wal_bytes_min};
-use crate::keeper::messages::{Shortage, ToKeeper};
 use crate::keeper::notice::Notice;
 use crate::keeper::room::start_bytes;
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
+use crate::mesh::keeper::{Shortage, ToKeeper};
 use crate::wal::manifest::Manifest;
 use std::collections::BTreeSet;
 

@@ -1,13 +1,13 @@
 //! The keeper while shards serve: sealing, slices, deletion, room, commands, and crashes in the middle of each.
 
 use crate::dedup::table::BYTES_PER_KEY;
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::messages::ToKeeper;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
+use crate::mesh::keeper::ToKeeper;
 use crate::wal::manifest::Manifest;
 
 const DAY_S: u32 = 86_400;

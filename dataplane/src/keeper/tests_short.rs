@@ -1,13 +1,13 @@
 //! A start that finds more live decisions than the declared memory holds.
 
 use crate::dedup::Decided;
-use crate::event::ShardId;
+use crate::io::ShardId;
 use crate::keeper::load::{decisions_max, memory_for};
-use crate::keeper::messages::ToKeeper;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
+use crate::mesh::keeper::ToKeeper;
 use crate::wal::manifest::Manifest;
 
 const DAY_S: u32 = 86_400;

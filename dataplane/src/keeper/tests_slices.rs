@@ -1,12 +1,12 @@
 //! Files of slices: none is left that no manifest names, whatever fails; and what is done while they are read.
 
-use crate::event::{Errno, ShardId};
+use crate::io::{Errno, ShardId};
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::messages::ToKeeper;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
+use crate::mesh::keeper::ToKeeper;
 use crate::wal::manifest::Manifest;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! A graceful stop has an end, whatever the disk does: at every file operation, with every error and without an answer.
 //! What was acknowledged is found by the start after it.
 
-use crate::event::Errno;
+use crate::io::Errno;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::port::KeeperEvent;
 use crate::keeper::test_disk::{Lost, TestDisk};

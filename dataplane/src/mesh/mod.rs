@@ -1,16 +1,9 @@
 //! What shards say to each other. A message is plain data of at most 192 bytes; one request in flight sends a bounded
 //! number of them, so the rings between shards are sized once and a send can neither fail nor wait.
 
-use crate::dedup::{Decided, Epoch, Key};
+pub mod keeper;
 
-/// A request in flight at its receiving shard. The generation makes a late answer harmless.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket {
-    /// Slot in the receiver's table of requests in flight.
-    pub slot: u32,
-    /// Changes each time the slot is used.
-    pub generation: u32,
-}
+use crate::dedup::protocol::{ToOwner, ToReceiver};
 
 /// One message between shards.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,68 +14,6 @@ pub enum Message {
     ToReceiver(ToReceiver),
     /// To every other shard.
     ToPeers(ToPeers),
-}
-
-/// From the receiver of a record to the owner of its key.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ToOwner {
-    /// This validly signed record asks for its key. `candidate` is what will be the outcome if it wins; its `decided_at`
-    /// and `expiry` are stamped by the owner.
-    Claim {
-        /// The request at the receiver.
-        ticket: Ticket,
-        /// The outcome if the claim wins.
-        candidate: Decided,
-    },
-    /// The request gave up. Answered by [`ToReceiver::Withdrawn`] unless an answer is under way.
-    Withdraw {
-        /// The request at the receiver.
-        ticket: Ticket,
-        /// Its key.
-        key: Key,
-    },
-    /// The winner's decision is durable.
-    Durable {
-        /// The request that won.
-        ticket: Ticket,
-        /// Its key.
-        key: Key,
-        /// Seal epoch of the segment that holds the decision.
-        epoch: Epoch,
-    },
-}
-
-/// From the owner of a key to the receiver of a record that claimed it. Each claim gets exactly one of these.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ToReceiver {
-    /// The claim won; log this decision.
-    Won {
-        /// The request at the receiver.
-        ticket: Ticket,
-        /// Stamp on the expiry clock, seconds since installation.
-        decided_at: u32,
-        /// The key answers nothing any more from this second on.
-        expiry: u32,
-    },
-    /// The key has a durable outcome.
-    Existing {
-        /// The request at the receiver.
-        ticket: Ticket,
-        /// The stored outcome.
-        outcome: Decided,
-        /// The record's signing digest differs from the stored one's.
-        conflict: bool,
-    },
-    /// The key could not be looked up; the client may retry.
-    Unavailable {
-        /// The request at the receiver.
-        ticket: Ticket,
-    },
-    /// The claim is no longer queued and never wins.
-    Withdrawn {
-        /// The request at the receiver.
-        ticket: Ticket,
-    },
 }
 
 /// A shard's state that every other shard's answers depend on.
@@ -98,3 +29,12 @@ const _: () = assert!(
     size_of::<Message>() <= 192,
     "a message is at most 192 bytes"
 );
+
+/// Messages that one ring must hold, given how many requests each of the two shards may have in flight.
+///
+/// A request's slot at its receiver sends its owner at most three messages (claim, withdraw, durable) and is not used for
+/// another claim at that owner before the answer to this one was read; the `durable` of the request before may still lie
+/// in the ring. That is four. The owner answers each claim and each withdrawal once: two per slot of the other shard.
+pub fn ring_messages(in_flight_max: usize) -> usize {
+    (4 + 2) * in_flight_max
+}

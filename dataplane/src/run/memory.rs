@@ -37,7 +37,10 @@ pub(super) fn dedup_memory(
         return Ok(DedupMemory { bytes, why });
     };
     let MemoryLimit { bytes: all, what } = limit;
-    let others = PROCESS_BYTES + u64::from(shards) * limits.memory_at_start_bytes(shards) as u64;
+    let others = PROCESS_BYTES
+        + u64::from(shards)
+            * limits.memory_at_start_bytes(shards, crate::driver::Limits::default().receive_bytes())
+                as u64;
     let largest = whole_mib(all.saturating_sub(others) / 3 * 2);
     let (allowed, needed) = (show_bytes(all), show_bytes(others));
     if largest < BYTES_MIN {

@@ -6,8 +6,9 @@ use super::connections::{Owed, Reply, Source};
 use super::flights::Request;
 use super::reply::promised_upto;
 use super::{Core, Deadline, Framed, Ingress};
-use crate::event::{Driver, Now};
+use crate::event::Driver;
 use crate::http::{Head, Problem, TenantHeader};
+use crate::io::Now;
 use crate::wal::name::Sequence;
 use crate::wal::record::BodyMeta;
 
@@ -17,7 +18,7 @@ pub(super) const DEFAULT_TENANT: &str = "default";
 /// A body in the open batch, to be judged in this turn.
 #[derive(Clone, Debug)]
 pub(super) struct Logged {
-    pub ticket: crate::mesh::Ticket,
+    pub ticket: crate::dedup::protocol::Ticket,
     /// Where the body is in the open batch's bodies.
     pub start: usize,
     pub end: usize,

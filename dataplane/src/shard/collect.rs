@@ -3,8 +3,9 @@
 use super::connections::Phase;
 use super::{Core, Ingress};
 use crate::dedup::claims::Answer;
-use crate::event::{ConnId, Event, Inbox, Now, Op, Outbox, Peer, ShardId};
-use crate::keeper::messages::ToShard;
+use crate::event::{ConnId, Event, Inbox, Op, Outbox, Peer};
+use crate::io::{Now, ShardId};
+use crate::mesh::keeper::ToShard;
 use crate::mesh::{Message, ToPeers};
 
 impl Ingress {

@@ -5,11 +5,12 @@ use super::connections::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, Connection};
 use super::flights::Flight;
 use super::waiting::Waiter;
 use crate::dedup::{Decided, PARTITIONS};
-use crate::driver::{self, ring::ring_messages};
-use crate::event::{Event, Op, ShardId};
+use crate::event::{Event, Op};
 use crate::http;
 use crate::http::chunked::TRAILER_BYTES_MAX;
+use crate::io::ShardId;
 use crate::mesh::Message;
+use crate::mesh::ring_messages;
 use crate::stats::Stats;
 use crate::wal::batch::{BATCH_RECORDS_MAX, BODY_BYTES_MAX, INDEX_PART_BYTES_MAX};
 use flk_contract::signature::KeySet;
@@ -137,14 +138,12 @@ impl Limits {
     /// What one of `shards` shards and its driver reserve at start, in bytes, the empty dedup table included. Address space
     /// rather than resident memory: most of it is touched only under load. At most 64 MiB for up to eight shards; beyond,
     /// the rings to the peers grow past it.
-    pub fn memory_at_start_bytes(&self, shards: u16) -> usize {
-        let driver = driver::Limits::default();
+    /// `receive_bytes`: receive buffers of the driver, shared by all connections.
+    pub fn memory_at_start_bytes(&self, shards: u16, receive_bytes: usize) -> usize {
         let connections = self.connections_table() as usize;
         let flights = self.flights_max as usize;
         let peers = usize::from(shards.max(1)) - 1;
-        // Receive buffers shared by all connections, and what a turn collects and sends.
-        let receive =
-            usize::from(driver.receive_buffers_count) * driver.receive_buffer_bytes as usize;
+        // What a turn collects and sends.
         let turn = 2 * (1 << 20) + 1024 * (size_of::<Event>() + size_of::<Op>());
         // The open batch — index part and the larger of a batch of bodies and one body — and the batch in flight.
         let log = INDEX_PART_BYTES_MAX + BODY_BYTES_MAX + BATCH_BLOCKS_BYTES;
@@ -162,7 +161,7 @@ impl Limits {
         let rings = peers * (ring_messages(flights) * size_of::<Message>());
         // Each of this shard's partitions begins with one small page.
         let tables = usize::from(PARTITIONS / shards.max(1)) * 4096;
-        receive
+        receive_bytes
             + turn
             + log
             + connections * connection
@@ -247,7 +246,8 @@ mod tests {
     #[test]
     fn a_shard_reserves_at_most_64_mib_at_start() {
         for shards in [1, 2, 4, 8] {
-            let bytes = Limits::default().memory_at_start_bytes(shards);
+            let bytes = Limits::default()
+                .memory_at_start_bytes(shards, crate::driver::Limits::default().receive_bytes());
             assert!(bytes <= 64 << 20, "{shards} shards: {bytes} bytes each");
         }
     }

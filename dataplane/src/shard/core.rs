@@ -2,12 +2,15 @@
 //! a shard serves health only; every stage of a record gets this as an argument, so that none of them can run without it.
 
 use super::config::{BATCH_BLOCKS_BYTES, ShardConfig};
+use crate::dedup::Key;
 use crate::dedup::claims::{Answer, Owner, OwnerConfig, ReadWanted};
 use crate::dedup::key::KeyHash;
-use crate::dedup::{Epoch, Key};
-use crate::event::{Now, Op, Outbox, ShardId};
-use crate::keeper::messages::Begin;
-use crate::mesh::{Message, ToOwner};
+use crate::dedup::protocol::ToOwner;
+use crate::event::{Op, Outbox};
+use crate::io::{Now, ShardId};
+use crate::mesh::Message;
+use crate::mesh::keeper::Begin;
+use crate::wal::Epoch;
 use crate::wal::batch::{self, OpenBatch};
 use crate::wal::buffer::Blocks;
 use crate::wal::name::Sequence;
@@ -51,7 +54,7 @@ impl Core {
         });
         let open = OpenBatch::new(batch::Limits::default());
         let blocks = Box::new(Blocks::with_capacity(BATCH_BLOCKS_BYTES));
-        let log = LogWriter::new(&begin, open, blocks);
+        let log = LogWriter::new(&begin.log_start(), open, blocks);
         Core {
             me: config.id,
             settled_told: log.durable(),
@@ -115,7 +118,7 @@ impl Core {
     }
 
     /// Planted only: lets go of a claim that was granted to a record without a valid signature.
-    pub(super) fn forget_granted(&mut self, ticket: crate::mesh::Ticket, key: Key) {
+    pub(super) fn forget_granted(&mut self, ticket: crate::dedup::protocol::Ticket, key: Key) {
         let (me, epoch) = (self.me, Epoch::earlier_runs());
         self.owner
             .durable(me, ticket, key, epoch, &mut self.answers);

@@ -3,8 +3,9 @@
 
 use super::connections::Phase;
 use super::{Core, Ingress};
-use crate::event::{Now, Op, Outbox};
-use crate::keeper::messages::ToKeeper;
+use crate::event::{Op, Outbox};
+use crate::io::Now;
+use crate::mesh::keeper::ToKeeper;
 
 /// How far a stop is.
 #[derive(Debug, Default)]

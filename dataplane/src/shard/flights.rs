@@ -1,9 +1,10 @@
 //! Requests in flight: admitted, their body in the log, not yet durably ended. Each owns one slot from admission to its
 //! end; a ticket with a generation names it across shards, so that a late answer never reaches another request.
 
-use crate::dedup::{Decided, Epoch, Key};
+use crate::dedup::protocol::Ticket;
+use crate::dedup::{Decided, Key};
 use crate::event::ConnId;
-use crate::mesh::Ticket;
+use crate::wal::Epoch;
 use crate::wal::name::Place;
 
 /// How far a request is, with what it has by then.

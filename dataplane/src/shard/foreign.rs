@@ -2,9 +2,10 @@
 //! there were, so that the operator learns of it too. Not a byte of what they sent is kept.
 
 use super::Ingress;
-use crate::event::{Now, Op, Outbox};
+use crate::event::{Op, Outbox};
 use crate::http::Problem;
-use crate::keeper::messages::ToKeeper;
+use crate::io::Now;
+use crate::mesh::keeper::ToKeeper;
 
 /// The keeper is told at most this often.
 const TELL_EVERY_US: u64 = 1_000_000;

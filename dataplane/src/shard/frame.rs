@@ -7,11 +7,12 @@ use super::config::Limits;
 use super::connections::{Connection, Owed, Phase, Reply};
 use super::skip::skip_body;
 use super::{Core, Ingress};
-use crate::event::{Now, Op, Outbox};
+use crate::event::{Op, Outbox};
 use crate::http::chunked::TRAILER_BYTES_MAX;
 use crate::http::{
     Decoded, Head, HeadStatus, Method, Problem, Route, begins_with_post, read_head, route,
 };
+use crate::io::Now;
 use crate::wal::name::Sequence;
 
 /// Every connection may buffer this much of one request without asking; larger bodies take a grant.

@@ -3,8 +3,9 @@
 
 use super::Ingress;
 use super::connections::{Connection, Phase};
-use crate::event::{ConnId, Now};
+use crate::event::ConnId;
 use crate::http::Problem;
+use crate::io::Now;
 
 /// While others wait for memory, a request that holds some has this long before its pace is looked at.
 const PRESSED_GRACE_US: u64 = 1_000_000;

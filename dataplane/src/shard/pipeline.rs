@@ -1,7 +1,8 @@
 //! The order of the stages: the one place that knows it. Read top to bottom, this is the path of a record.
 
 use super::{Core, Ingress, Shard};
-use crate::event::{Driver, Inbox, Next, Now, Outbox, Stage};
+use crate::event::{Driver, Inbox, Next, Outbox, Stage};
+use crate::io::Now;
 
 impl Shard {
     /// One turn: takes all that happened, runs every stage over it, says what to do and when to come back.

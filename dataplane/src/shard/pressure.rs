@@ -4,8 +4,9 @@
 use super::Ingress;
 use super::connections::{Connection, Phase, Reply};
 use super::lists::{Ends, Links};
-use crate::event::{Now, Op, Outbox};
-use crate::keeper::messages::ToKeeper;
+use crate::event::{Op, Outbox};
+use crate::io::Now;
+use crate::mesh::keeper::ToKeeper;
 
 /// What a connection is doing, in the order in which connections are given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

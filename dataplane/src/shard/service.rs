@@ -2,7 +2,7 @@
 
 use super::Ingress;
 use crate::http::{Afterwards, Common, Head, Problem, Route, respond};
-use crate::keeper::messages::Shortage;
+use crate::mesh::keeper::Shortage;
 use crate::stats::exposition;
 
 impl Ingress {

@@ -3,8 +3,8 @@
 
 use super::Ingress;
 use super::connections::{Connection, Phase};
-use crate::event::Now;
 use crate::http::{self, Head, Problem, SKIPPED_BODY_BYTES_MAX, Skipped, connection_survives};
+use crate::io::Now;
 
 /// The rest of a body that is skipped.
 #[derive(Clone, Copy, Debug)]

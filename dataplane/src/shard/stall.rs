@@ -3,7 +3,8 @@
 //! a request that waits has its own deadline.
 
 use super::{Core, Ingress};
-use crate::event::{Now, Op, Outbox, ShardId};
+use crate::event::{Op, Outbox};
+use crate::io::{Now, ShardId};
 use crate::mesh::{Message, ToPeers};
 use crate::wal::name::Sequence;
 

@@ -5,10 +5,12 @@ use super::answer::Answer;
 use super::connections::{Owed, Phase, Reply};
 use super::memory::Slowest;
 use super::{Core, Deadline, Ingress};
-use crate::event::{ConnId, Next, Now, Op, Outbox, ShardId};
+use crate::dedup::protocol::{Ticket, ToOwner};
+use crate::event::{ConnId, Next, Op, Outbox};
 use crate::http::Problem;
-use crate::keeper::messages::ToKeeper;
-use crate::mesh::{Message, Ticket, ToOwner, ToPeers};
+use crate::io::{Now, ShardId};
+use crate::mesh::keeper::ToKeeper;
+use crate::mesh::{Message, ToPeers};
 use crate::wal::name::Sequence;
 use crate::wal::record::Entry;
 

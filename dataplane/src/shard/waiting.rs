@@ -5,8 +5,9 @@
 use super::connections::{Owed, Phase, Reply};
 use super::flights::FATES_MAX;
 use super::{Core, Framed, Ingress};
-use crate::event::{ConnId, Now};
+use crate::event::ConnId;
 use crate::http::{Head, Problem};
+use crate::io::Now;
 use crate::wal::batch::Ahead;
 use std::collections::VecDeque;
 

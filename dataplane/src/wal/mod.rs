@@ -2,6 +2,7 @@
 //! shard's driver.
 
 pub mod buffer;
+pub mod epoch;
 pub mod name;
 
 pub mod checksum;
@@ -25,3 +26,4 @@ pub mod scan;
 
 mod anything;
 pub use anything::read_anything;
+pub use epoch::Epoch;

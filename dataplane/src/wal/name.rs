@@ -1,6 +1,7 @@
 //! How the log names things: logs, sequences and records. Names never depend on file offsets, so that a record keeps
 //! its name when its batch is rewritten elsewhere.
 
+use crate::io::FileId;
 use std::fmt;
 
 /// A log: it belongs to a start of the gateway and has a number within it; it does not belong to a shard.
@@ -57,4 +58,34 @@ pub struct Place {
     pub sequence: Sequence,
     /// Index of the record in the batch's index part, from 0.
     pub index: u32,
+}
+
+/// A segment that the durable manifest names as the next one of a log: zero-filled, synced, ready for its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedSegment {
+    /// The open file.
+    pub file: FileId,
+    /// Position of the segment in its log, from 0.
+    pub ordinal: u32,
+    /// Random; every block header in the segment repeats it, so that a recycled file's old bytes are never taken for new.
+    pub salt: u64,
+    /// Generation of the manifest that named it.
+    pub generation: u64,
+    /// Length of the file in bytes.
+    pub bytes: u64,
+}
+
+/// The end of a segment, as the shard that wrote it knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosedSegment {
+    /// Position in the log.
+    pub ordinal: u32,
+    /// First sequence written into it, or the position after `last` if there is none.
+    pub first: Sequence,
+    /// Last durable sequence in it.
+    pub last: Sequence,
+    /// Bytes in use, header included: a multiple of 4 KiB. What lies behind is unused.
+    pub bytes: u64,
+    /// Checksum of the header of the last batch of the log up to here, wherever it lies; 0 if there is none.
+    pub last_checksum: u32,
 }

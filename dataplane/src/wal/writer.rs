@@ -5,17 +5,19 @@
 
 use super::batch::{Ahead, Assembled, BatchFields, OpenBatch, rewrite};
 use super::buffer::{BLOCK_BYTES, Blocks};
-use super::name::{LogId, Place, Sequence};
+use super::name::{ClosedSegment, LogId, NamedSegment, Place, Sequence};
 use super::record::{BodyMeta, Entry};
 use super::segment::{Predecessor, SegmentHeader};
 use super::settling::Settling;
-use crate::dedup::Epoch;
-use crate::event::{Errno, Now, Op, Stop, SyncMode};
-use crate::keeper::messages::{Begin, ClosedSegment, NamedSegment, ToKeeper};
+use crate::io::{Errno, Now, SyncMode};
 use crate::planted::{Bug, planted};
+use crate::wal::Epoch;
 
+mod ops;
 #[cfg(test)]
 mod tests;
+
+pub use self::ops::{LogFailure, LogOp, LogStart};
 
 /// An idle log is marked after this long, so that its last acknowledged batch can be told from a torn tail.
 pub const IDLE_MARK_US: u64 = 10_000;
@@ -119,16 +121,16 @@ pub struct LogWriter {
 impl LogWriter {
     /// A log that has no batch yet. Bodies of one batch are bounded so that, with the fates of all requests in flight, it
     /// fits into an empty segment.
-    pub fn new(begin: &Begin, mut open: OpenBatch, blocks: Box<Blocks>) -> LogWriter {
-        open.bound_bodies((begin.first.bytes / 4) as usize);
-        let durable = Sequence::before_first(begin.log.start);
+    pub fn new(start: &LogStart, mut open: OpenBatch, blocks: Box<Blocks>) -> LogWriter {
+        open.bound_bodies((start.first.bytes / 4) as usize);
+        let durable = Sequence::before_first(start.log.start);
         LogWriter {
-            installation: begin.installation,
-            incarnation: begin.incarnation,
-            log: begin.log,
-            sync: begin.sync,
+            installation: start.installation,
+            incarnation: start.incarnation,
+            log: start.log,
+            sync: start.sync,
             current: None,
-            upcoming: Some(begin.first),
+            upcoming: Some(start.first),
             open,
             open_sequence: Sequence(durable.0 + 1),
             flight: None,
@@ -248,7 +250,7 @@ impl LogWriter {
 
     /// Asks for the next seal epoch. What is in the open batch already still belongs to this one, so that batch may go
     /// into the current segment and the one behind it opens the next.
-    pub fn roll(&mut self, epoch: Epoch, ops: &mut Vec<Op>) {
+    pub fn roll<O: From<LogOp>>(&mut self, epoch: Epoch, ops: &mut Vec<O>) {
         let last = match self.open.is_empty() {
             true => Sequence(self.open_sequence.0 - 1),
             false => self.open_sequence,
@@ -261,7 +263,7 @@ impl LogWriter {
 
     /// Nothing is in flight. Where the open batch is to open the next segment and the current one holds no records, there is
     /// nothing to divide: the epoch begins in the current one.
-    fn begin_epoch_in_place(&mut self, ops: &mut Vec<Op>) {
+    fn begin_epoch_in_place<O: From<LogOp>>(&mut self, ops: &mut Vec<O>) {
         let holds_records = self.current.is_some_and(|current| current.holds_records);
         let due = self.roll.filter(|(last, _)| self.open_sequence > *last);
         let Some((_, epoch)) = due.filter(|_| !holds_records) else {
@@ -270,11 +272,14 @@ impl LogWriter {
         self.roll = None;
         self.epoch = epoch;
         let ordinal = self.current.map_or(0, |current| current.named.ordinal);
-        ops.push(Op::Keeper(ToKeeper::Epoch {
-            log: self.log,
-            ordinal,
-            epoch,
-        }));
+        ops.push(
+            LogOp::Epoch {
+                log: self.log,
+                ordinal,
+                epoch,
+            }
+            .into(),
+        );
     }
 
     /// Asks for a mark at the next commit, idle or not: the clean-stop mark.
@@ -295,7 +300,7 @@ impl LogWriter {
     }
 
     /// Hands the open batch to the driver if there is one and nothing is in flight.
-    pub fn commit(&mut self, now: Now, clock_s: u32, ops: &mut Vec<Op>) {
+    pub fn commit<O: From<LogOp>>(&mut self, now: Now, clock_s: u32, ops: &mut Vec<O>) {
         let syncing = self
             .flight
             .as_ref()
@@ -324,7 +329,7 @@ impl LogWriter {
     }
 
     /// Assembles the open batch and submits it. `false`: it needs a segment that is not named yet.
-    fn submit_open(&mut self, now: Now, clock_s: u32, ops: &mut Vec<Op>) -> bool {
+    fn submit_open<O: From<LogOp>>(&mut self, now: Now, clock_s: u32, ops: &mut Vec<O>) -> bool {
         let rolls = self.roll.filter(|(last, _)| self.open_sequence > *last);
         let (stays, epoch) = (
             rolls.is_none(),
@@ -362,10 +367,13 @@ impl LogWriter {
         let (records, settled) = (self.open.records(), fields.settled_upto);
         self.open.clear();
         let Some(next) = sequence.next() else {
-            ops.push(Op::Stop(Stop {
-                code: 75,
-                reason: "the log's counter is full; start the gateway again".into(),
-            }));
+            ops.push(
+                LogOp::Fail(LogFailure {
+                    code: 75,
+                    reason: "the log's counter is full; start the gateway again".into(),
+                })
+                .into(),
+            );
             return true;
         };
         self.open_sequence = next;
@@ -388,19 +396,27 @@ impl LogWriter {
         true
     }
 
-    fn submit(&mut self, mut flight: Flight, blocks: Box<Blocks>, ops: &mut Vec<Op>) {
+    fn submit<O: From<LogOp>>(
+        &mut self,
+        mut flight: Flight,
+        blocks: Box<Blocks>,
+        ops: &mut Vec<O>,
+    ) {
         if flight.enters {
             self.upcoming = None;
         }
         flight.stage = Stage::Writing;
         flight.blocks = None;
-        ops.push(Op::Write {
-            file: flight.segment.file,
-            offset: flight.offset,
-            blocks,
-        });
+        ops.push(
+            LogOp::Write {
+                file: flight.segment.file,
+                offset: flight.offset,
+                blocks,
+            }
+            .into(),
+        );
         if planted(Bug::SyncBeforeWriteCompleted) && self.sync == SyncMode::WriteThenSync {
-            ops.push(Op::Sync(flight.segment.file));
+            ops.push(LogOp::Sync(flight.segment.file).into());
         }
         self.flight = Some(flight);
     }
@@ -421,7 +437,12 @@ impl LogWriter {
     }
 
     /// The write in flight ended.
-    pub fn written(&mut self, blocks: Box<Blocks>, result: Result<u32, Errno>, ops: &mut Vec<Op>) {
+    pub fn written<O: From<LogOp>>(
+        &mut self,
+        blocks: Box<Blocks>,
+        result: Result<u32, Errno>,
+        ops: &mut Vec<O>,
+    ) {
         let Some(flight) = self.flight.as_mut() else {
             self.idle_blocks = Some(blocks);
             return;
@@ -438,12 +459,12 @@ impl LogWriter {
             SyncMode::Dsync => self.became_durable(ops),
             SyncMode::WriteThenSync if planted(Bug::AckBeforeSync) => self.became_durable(ops),
             SyncMode::WriteThenSync if planted(Bug::SyncBeforeWriteCompleted) => {}
-            SyncMode::WriteThenSync => ops.push(Op::Sync(flight.segment.file)),
+            SyncMode::WriteThenSync => ops.push(LogOp::Sync(flight.segment.file).into()),
         }
     }
 
     /// The sync in flight ended.
-    pub fn synced(&mut self, result: Result<(), Errno>, ops: &mut Vec<Op>) {
+    pub fn synced<O: From<LogOp>>(&mut self, result: Result<(), Errno>, ops: &mut Vec<O>) {
         match (&self.flight, result) {
             (Some(flight), Ok(())) if flight.stage == Stage::Syncing => self.became_durable(ops),
             (Some(flight), Err(_)) if flight.stage == Stage::Syncing => self.failed(ops),
@@ -451,7 +472,7 @@ impl LogWriter {
         }
     }
 
-    fn became_durable(&mut self, ops: &mut Vec<Op>) {
+    fn became_durable<O: From<LogOp>>(&mut self, ops: &mut Vec<O>) {
         let Some(flight) = self.flight.take() else {
             return;
         };
@@ -476,7 +497,7 @@ impl LogWriter {
     }
 
     /// The first batch of a segment is durable (or the segment failed empty): the one before is closed.
-    fn enter(&mut self, flight: &Flight, durable: bool, ops: &mut Vec<Op>) {
+    fn enter<O: From<LogOp>>(&mut self, flight: &Flight, durable: bool, ops: &mut Vec<O>) {
         self.epoch = flight.epoch;
         let before = self.current.replace(Current {
             named: flight.segment,
@@ -486,30 +507,33 @@ impl LogWriter {
             last_checksum: self.current.map_or(0, |current| current.last_checksum),
             holds_records: false,
         });
-        ops.push(Op::Keeper(ToKeeper::Entered {
-            log: self.log,
-            ordinal: flight.segment.ordinal,
-            durable,
-            epoch: self.epoch,
-            closed: before.map(|before| before.closed()),
-        }));
+        ops.push(
+            LogOp::Entered {
+                log: self.log,
+                ordinal: flight.segment.ordinal,
+                durable,
+                epoch: self.epoch,
+                closed: before.map(|before| before.closed()),
+            }
+            .into(),
+        );
     }
 
     /// The batch in flight is unconfirmed: it goes on in the next segment, the failed one is never written again.
-    fn failed(&mut self, ops: &mut Vec<Op>) {
+    fn failed<O: From<LogOp>>(&mut self, ops: &mut Vec<O>) {
         self.counters.errors += 1;
         let Some(mut flight) = self.flight.take() else {
             return;
         };
         if flight.take_over {
-            ops.push(Op::Stop(Stop {
+            ops.push(LogOp::Fail(LogFailure {
                 code: 74,
                 reason: format!(
                     "the log cannot be written: batch {} of log {} failed in two segments in a row; check the disk under WAL_DIR \
                      (kernel log, free space), then start again — nothing acknowledged is lost",
                     flight.sequence, self.log
                 ),
-            }));
+            }).into());
             return;
         }
         if planted(Bug::FailedSegmentWrittenAgain) {
@@ -525,7 +549,7 @@ impl LogWriter {
         self.take_over(ops);
     }
 
-    fn take_over(&mut self, ops: &mut Vec<Op>) {
+    fn take_over<O: From<LogOp>>(&mut self, ops: &mut Vec<O>) {
         let Some(next) = self.upcoming else { return };
         let lead = self.header_of(&next);
         let Some(mut flight) = self.flight.take() else {

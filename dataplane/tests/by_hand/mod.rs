@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, unreachable_pub)] // helpers of tests and examples may unwrap as tests do
 
 use flk_contract::{KeySet, OwnedRecord, Params, ParamsVersion, Parser, Scheme, SigningKey, sign};
-use flk_dataplane::event::{
-    ConnId, Driver, Event, FileId, Inbox, Next, Now, Op, Outbox, Peer, ShardId, SyncMode,
-};
-use flk_dataplane::keeper::messages::{Begin, ExpiryClock, NamedSegment, ToKeeper, ToShard};
+use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
+use flk_dataplane::io::{FileId, Now, ShardId, SyncMode};
+use flk_dataplane::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use flk_dataplane::shard::Shard;
 use flk_dataplane::shard::config::{Limits, ShardConfig, Signing};
 use flk_dataplane::stats::Stats;
 use flk_dataplane::wal::name::LogId;
+use flk_dataplane::wal::name::NamedSegment;
 use std::sync::Arc;
 
 struct Unlimited;

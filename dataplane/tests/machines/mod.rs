@@ -1,12 +1,13 @@
 //! Small machines for the tests of the drivers. Each does one thing and records what it saw.
 
+use flk_dataplane::dedup::protocol::{Ticket, ToReceiver};
 use flk_dataplane::driver::Machine;
-use flk_dataplane::event::{
-    ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, Peer, ReadId, ShardId, Stop,
-};
-use flk_dataplane::keeper::messages::{ToKeeper, ToShard};
-use flk_dataplane::mesh::{Message, Ticket, ToReceiver};
+use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
+use flk_dataplane::io::{Errno, FileId, Now, ReadId, ShardId};
+use flk_dataplane::mesh::Message;
+use flk_dataplane::mesh::keeper::{ToKeeper, ToShard};
 use flk_dataplane::wal::buffer::Blocks;
+use flk_dataplane::wal::writer::LogFailure;
 use std::collections::HashMap;
 
 /// More than the socket buffers of both sides hold.
@@ -87,7 +88,7 @@ impl Echo {
             ToShard::Drain => outbox.ops.push(Op::CloseListener),
             ToShard::Finish => {
                 let reason = "test".to_owned();
-                outbox.ops.push(Op::Stop(Stop { code: 74, reason }));
+                outbox.ops.push(Op::Stop(LogFailure { code: 74, reason }));
                 outbox.ops.push(Op::Keeper(ToKeeper::Idle(true)));
             }
             other => panic!("unexpected {other:?}"),

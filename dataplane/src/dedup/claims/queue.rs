@@ -2,8 +2,8 @@
 //! order in which claims of a key stand; it never decides anything and never allocates after it was made.
 
 use super::super::{Decided, Key};
-use crate::event::{ReadId, ShardId};
-use crate::mesh::Ticket;
+use crate::dedup::protocol::Ticket;
+use crate::io::{ReadId, ShardId};
 
 /// "Nothing", as an index.
 const NONE: u32 = u32::MAX;

@@ -14,7 +14,7 @@ pub mod writer;
 pub use self::block::{Block, Damaged, ENTRIES_PER_BLOCK};
 pub use self::error::SliceError;
 pub use self::reader::{SliceReader, read_anything, verify_whole};
-pub use self::view::{Candidate, Found, SliceView};
+pub use self::view::{Candidate, Found, SliceSet, SliceView};
 pub use self::writer::{Sealed, SliceMeta, SliceSummary, SliceWriter};
 
 /// Version of the slice format that this code writes and reads.

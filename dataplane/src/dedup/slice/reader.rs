@@ -7,7 +7,7 @@ use super::frame::{Header, PARTITION_BYTES, Section, Trailer, section};
 use super::view::{PartitionView, SliceView};
 use crate::dedup::filter::{LINE_BYTES, lines_for};
 use crate::dedup::{Decided, Key, PARTITIONS};
-use crate::event::FileId;
+use crate::io::FileId;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::{Reader, crc};
 use crate::wal::manifest::Cover;

@@ -5,7 +5,7 @@ use super::reader::{Directory, view_whole};
 use super::*;
 use crate::dedup::key::KeyHash;
 use crate::dedup::{Decided, Key, PARTITIONS};
-use crate::event::FileId;
+use crate::io::FileId;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::crc;
 use crate::wal::manifest::Cover;

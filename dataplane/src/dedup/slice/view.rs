@@ -4,7 +4,8 @@
 use super::block::{Absence, Block, Damaged};
 use crate::dedup::filter::{self, LINE_BYTES, Line};
 use crate::dedup::{Decided, Key};
-use crate::event::FileId;
+use crate::io::FileId;
+use crate::wal::Epoch;
 use std::sync::Arc;
 
 /// A slice as a shard uses it: the open file and what is kept of it in memory. A clone shares the memory.
@@ -151,4 +152,15 @@ impl std::fmt::Debug for SliceView {
             self.memory.index.len()
         )
     }
+}
+
+/// A numbered set of sealed slices.
+#[derive(Debug, Default)]
+pub struct SliceSet {
+    /// Grows by one with each set.
+    pub version: u64,
+    /// Decisions logged in segments of this seal epoch and before are in the set.
+    pub sealed_epoch: Epoch,
+    /// The slices, oldest first.
+    pub slices: Vec<SliceView>,
 }

@@ -9,7 +9,8 @@ mod tests;
 pub use self::partition::Inserted;
 
 use self::partition::{Dead, PIECE_SLOTS, Partition};
-use super::{Decided, Epoch, Key, PARTITIONS, entry};
+use super::{Decided, Key, PARTITIONS, entry};
+use crate::wal::Epoch;
 use std::collections::VecDeque;
 use std::ops::Range;
 

@@ -2,8 +2,9 @@
 //! the old to the new array in bounded pieces; how much memory there may be is decided by its caller.
 
 use super::super::entry::{self, Words};
-use super::super::{Decided, Epoch, Key};
+use super::super::{Decided, Key};
 use super::array::{Array, NoGap, tail_slots};
+use crate::wal::Epoch;
 
 /// Slots that one call may move or look through: 64 KiB.
 pub(super) const PIECE_SLOTS: usize = 64 * 1024 / size_of::<Words>();

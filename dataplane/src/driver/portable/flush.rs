@@ -3,7 +3,8 @@
 
 use crate::driver::DriverError;
 use crate::driver::doorbell::Doorbell;
-use crate::event::{Errno, Event, FileId, Inbox, ReadId, ShardId};
+use crate::event::{Event, Inbox};
+use crate::io::{Errno, FileId, ReadId, ShardId};
 use crate::planted::{Bug, Point, pass, planted};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use std::os::fd::BorrowedFd;

@@ -6,8 +6,9 @@ mod flush;
 
 use super::{DriverError, Ended, Handle, Machine, ShardSetup, clock};
 use crate::driver::links::Links;
-use crate::event::{Inbox, Next, Op, Outbox, Stop};
+use crate::event::{Inbox, Next, Op, Outbox};
 use crate::planted::{Point, pass};
+use crate::wal::writer::LogFailure;
 use connections::{Connections, LISTENER};
 use flush::Flush;
 use rustix::event::Timespec;
@@ -143,7 +144,7 @@ impl Portable {
     }
 
     /// Carries out the operations of a turn, in order.
-    fn carry_out(&mut self, outbox: &mut Outbox) -> Result<(), Stop> {
+    fn carry_out(&mut self, outbox: &mut Outbox) -> Result<(), LogFailure> {
         let Outbox { ops, bytes } = outbox;
         let epoll = self.epoll.as_fd();
         for op in ops.drain(..) {

@@ -3,7 +3,8 @@
 
 use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag};
-use crate::event::{Errno, Event, FileId, Inbox, ReadId};
+use crate::event::{Event, Inbox};
+use crate::io::{Errno, FileId, ReadId};
 use crate::planted::{Bug, Point, pass, planted};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use io_uring::{opcode, squeue, types};

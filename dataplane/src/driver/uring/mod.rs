@@ -11,8 +11,9 @@ mod tag;
 use super::{DriverError, Ended, Handle, Machine, ShardSetup, clock};
 use crate::driver::console::last_words;
 use crate::driver::links::Links;
-use crate::event::{Inbox, Next, Op, Outbox, Stop};
+use crate::event::{Inbox, Next, Op, Outbox};
 use crate::planted::{Point, pass};
+use crate::wal::writer::LogFailure;
 pub(super) use accepts::ACCEPTS_MAX;
 use accepts::Accepts;
 use buffers::ReceiveBuffers;
@@ -141,13 +142,13 @@ impl Uring {
             // The peer's ring is gone or out of memory: its eventfd does as well.
             Kind::Ring => self
                 .links
-                .ring_by_eventfd(crate::event::ShardId(done.tag.slot as u16)),
+                .ring_by_eventfd(crate::io::ShardId(done.tag.slot as u16)),
             Kind::Rung | Kind::Forgotten | Kind::CancelAll => {}
         }
     }
 
     /// Carries out the operations of a turn, in order; the kernel gets them with the next [`Uring::wait`].
-    fn carry_out(&mut self, outbox: &mut Outbox) -> Result<(), Stop> {
+    fn carry_out(&mut self, outbox: &mut Outbox) -> Result<(), LogFailure> {
         let Outbox { ops, bytes } = outbox;
         let queue = &mut self.queue;
         for op in ops.drain(..) {

@@ -1,6 +1,6 @@
 //! What is left in the file of a segment: bytes, header, batches. It reads whatever the device gives out and judges nothing.
 
-use crate::event::Errno;
+use crate::io::Errno;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::Ledger;
 use crate::keeper::reading::Readable;

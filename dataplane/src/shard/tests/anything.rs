@@ -2,7 +2,7 @@
 //! reached, nothing is answered twice, and when all let go, everything ends and the gateway serves on.
 
 use super::*;
-use crate::driver::ring::ring_messages;
+use crate::mesh::ring_messages;
 use crate::wal::batch::BATCH_BODIES_BYTES;
 use proptest::prelude::*;
 

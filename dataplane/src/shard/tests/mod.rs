@@ -16,9 +16,10 @@ mod skip;
 mod waiting;
 
 use self::room::{KEY, Room, full_room, release, trickle};
-use crate::dedup::Epoch;
-use crate::event::{ConnId, Errno, Event};
-use crate::keeper::messages::{ToKeeper, ToShard};
+use crate::event::{ConnId, Event};
+use crate::io::Errno;
+use crate::mesh::keeper::{ToKeeper, ToShard};
+use crate::wal::Epoch;
 use crate::wal::batch::read_batch;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::record::{Content, Entry};

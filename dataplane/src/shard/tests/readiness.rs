@@ -1,8 +1,8 @@
 //! What `/readyz` says, and that it is the truth: about a start, about room, and about a log that stands still.
 
 use super::*;
-use crate::event::ShardId;
-use crate::keeper::messages::Shortage;
+use crate::io::ShardId;
+use crate::mesh::keeper::Shortage;
 
 /// The status and the code of the problem that `/readyz` of a shard answers with now.
 fn readyz(room: &mut Room, shard: usize) -> (u16, String) {

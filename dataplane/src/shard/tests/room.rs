@@ -2,16 +2,16 @@
 //! A stand-in for driver and keeper in the tests of this module; it knows nothing of what shards decide.
 
 use super::{post, record};
-use crate::event::{
-    ConnId, Driver, Errno, Event, FileId, Inbox, Next, Now, Op, Outbox, Peer, ShardId, Stop,
-    SyncMode,
-};
-use crate::keeper::messages::{Begin, ExpiryClock, NamedSegment, ToKeeper, ToShard};
+use crate::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
+use crate::io::{Errno, FileId, Now, ShardId, SyncMode};
+use crate::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use crate::shard::Shard;
 use crate::shard::config::{Limits, ShardConfig, Signing};
 use crate::stats::Stats;
 use crate::wal::buffer::Blocks;
 use crate::wal::name::LogId;
+use crate::wal::name::NamedSegment;
+use crate::wal::writer::LogFailure;
 use flk_contract::{KeySet, Params, ParamsVersion, Scheme};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) struct Room {
     pub(super) closed: Vec<(usize, ConnId)>,
     pub(super) shut: Vec<(usize, ConnId)>,
     pub(super) to_keeper: Vec<(usize, ToKeeper)>,
-    pub(super) stopped: Option<Stop>,
+    pub(super) stopped: Option<LogFailure>,
     pub(super) paused: Vec<(usize, u32)>,
     /// Writes wait in `held` for the test.
     pub(super) hold_writes: bool,

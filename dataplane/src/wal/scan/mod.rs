@@ -22,7 +22,7 @@ pub use report::{
 };
 pub use window::{CHUNK_BYTES, InMemory, ReadAt, run_ready};
 
-use crate::event::Errno;
+use crate::io::Errno;
 use crate::wal::batch::{Batch, BatchFault, BatchHeader, read_batch_with};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{LogEntry, Manifest};

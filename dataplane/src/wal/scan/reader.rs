@@ -5,7 +5,7 @@ use super::lead::Lead;
 use super::report::{BatchAt, Damage, LastBatch, LogEnd, SegmentRead, Unsupported, Verdict, Why};
 use super::window::{ReadAt, Window};
 use super::{BLOCK, LogSource};
-use crate::event::Errno;
+use crate::io::Errno;
 use crate::planted::{Bug, planted};
 use crate::wal::batch::{Batch, BatchFault, BatchHeader, read_batch_with};
 use crate::wal::buffer::BLOCK_BYTES;

@@ -1,6 +1,6 @@
 //! What reading a log back found: where it ends, in which state, and how it is to be ended for good.
 
-use crate::event::Errno;
+use crate::io::Errno;
 use crate::wal::batch::{BatchFault, BatchHeader};
 use crate::wal::manifest::{Extent, LogEndMark};
 use crate::wal::name::Sequence;

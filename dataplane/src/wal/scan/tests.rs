@@ -3,7 +3,7 @@
 use super::twin::{self, Class, Finding};
 use super::world::{self, Crash, Harm, LOG, Step, World};
 use super::*;
-use crate::event::Errno;
+use crate::io::Errno;
 use crate::wal::batch::{BATCH_HEADER_BYTES, BatchFault, Limits, OpenBatch, rewrite};
 use crate::wal::buffer::Blocks;
 use crate::wal::checksum::crc;

@@ -1,7 +1,7 @@
 //! Reading a file forward in bounded chunks. It holds one chunk; what is behind the end of the file is a `None`, and a
 //! read error is an error, never the end.
 
-use crate::event::Errno;
+use crate::io::Errno;
 use std::future::Future;
 
 /// A file as a reader of logs wants it. Offsets and lengths that are asked for are multiples of 4 KiB, except that a

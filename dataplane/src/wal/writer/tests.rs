@@ -2,13 +2,9 @@
 //! while a batch is on its way or waits for a segment.
 
 use super::*;
-use crate::event::{FileId, ShardId};
-use crate::keeper::messages::ExpiryClock;
 use crate::wal::batch::Limits;
-use flk_contract::verify::ParamsVersion;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 fn named(ordinal: u32) -> NamedSegment {
     NamedSegment {
@@ -20,23 +16,16 @@ fn named(ordinal: u32) -> NamedSegment {
     }
 }
 
-fn begin() -> Begin {
-    Begin {
+fn start() -> LogStart {
+    LogStart {
         installation: [1; 16],
         incarnation: [2; 16],
-        secret: [3; 16],
         log: LogId {
             start: 1,
             number: 0,
         },
-        owners: Arc::new([ShardId(0); 1024]),
-        clock: ExpiryClock {
-            base_s: 50,
-            base_mono_us: 0,
-        },
         first: named(0),
         sync: SyncMode::Dsync,
-        params: Arc::new([ParamsVersion::ONE]),
     }
 }
 
@@ -62,7 +51,7 @@ impl Bench {
         let open = OpenBatch::new(Limits::default());
         let blocks = Box::new(Blocks::with_capacity(4096));
         Bench {
-            log: LogWriter::new(&begin(), open, blocks),
+            log: LogWriter::new(&start(), open, blocks),
             now: Now {
                 mono_us: 1_000_000,
                 wall_us: 1,
@@ -83,7 +72,7 @@ impl Bench {
         let mut bench = Bench::new();
         bench.asked = Epoch::of(u16::MAX - 3);
         bench.told = bench.asked;
-        let mut ops = Vec::new();
+        let mut ops: Vec<LogOp> = Vec::new();
         bench.log.roll(bench.asked, &mut ops);
         assert_eq!(bench.log.epoch(), bench.asked);
         bench
@@ -101,13 +90,13 @@ impl Bench {
 
     fn roll(&mut self) {
         self.asked = self.asked.next();
-        let mut ops = Vec::new();
+        let mut ops: Vec<LogOp> = Vec::new();
         self.log.roll(self.asked, &mut ops);
         self.carry_out(ops);
     }
 
     fn commit(&mut self) {
-        let mut ops = Vec::new();
+        let mut ops: Vec<LogOp> = Vec::new();
         self.log.commit(self.now, 50, &mut ops);
         self.carry_out(ops);
     }
@@ -122,7 +111,7 @@ impl Bench {
             false => Err(Errno::EIO),
         };
         self.failed = !ok;
-        let mut ops = Vec::new();
+        let mut ops: Vec<LogOp> = Vec::new();
         self.log.written(blocks, result, &mut ops);
         self.carry_out(ops);
         self.became_durable();
@@ -136,16 +125,16 @@ impl Bench {
         }
     }
 
-    fn carry_out(&mut self, ops: Vec<Op>) {
+    fn carry_out(&mut self, ops: Vec<LogOp>) {
         for op in ops {
             match op {
-                Op::Write { file, blocks, .. } => self.writing = Some((blocks, file)),
-                Op::Keeper(ToKeeper::Entered { ordinal, epoch, .. }) => {
+                LogOp::Write { file, blocks, .. } => self.writing = Some((blocks, file)),
+                LogOp::Entered { ordinal, epoch, .. } => {
                     self.wants_segment = true;
                     self.tell(ordinal, epoch);
                 }
-                Op::Keeper(ToKeeper::Epoch { ordinal, epoch, .. }) => self.tell(ordinal, epoch),
-                Op::Stop(stop) => panic!("{stop:?}"),
+                LogOp::Epoch { ordinal, epoch, .. } => self.tell(ordinal, epoch),
+                LogOp::Fail(failure) => panic!("{failure:?}"),
                 _ => {}
             }
         }

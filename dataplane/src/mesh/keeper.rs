@@ -1,41 +1,14 @@
 //! What the keeper and a shard say to each other. Large things travel by pointer; a message never carries a payload.
 
-use crate::dedup::{Decided, Epoch, PARTITIONS};
-use crate::event::{FileId, ShardId, SyncMode};
+use crate::dedup::slice::SliceSet;
+use crate::dedup::{Decided, PARTITIONS};
 use crate::http::Problem;
-use crate::wal::name::{LogId, Sequence};
+use crate::io::{ShardId, SyncMode};
+use crate::wal::Epoch;
+use crate::wal::name::{ClosedSegment, LogId, NamedSegment, Sequence};
+use crate::wal::writer::LogStart;
 use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
-
-/// A segment that the durable manifest names as the next one of a log: zero-filled, synced, ready for its header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NamedSegment {
-    /// The open file.
-    pub file: FileId,
-    /// Position of the segment in its log, from 0.
-    pub ordinal: u32,
-    /// Random; every block header in the segment repeats it, so that a recycled file's old bytes are never taken for new.
-    pub salt: u64,
-    /// Generation of the manifest that named it.
-    pub generation: u64,
-    /// Length of the file in bytes.
-    pub bytes: u64,
-}
-
-/// The end of a segment, as the shard that wrote it knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClosedSegment {
-    /// Position in the log.
-    pub ordinal: u32,
-    /// First sequence written into it, or the position after `last` if there is none.
-    pub first: Sequence,
-    /// Last durable sequence in it.
-    pub last: Sequence,
-    /// Bytes in use, header included: a multiple of 4 KiB. What lies behind is unused.
-    pub bytes: u64,
-    /// Checksum of the header of the last batch of the log up to here, wherever it lies; 0 if there is none.
-    pub last_checksum: u32,
-}
 
 /// The expiry clock: seconds since installation, advancing with monotonic time while the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,17 +95,6 @@ pub enum ToShard {
     Finish,
 }
 
-/// A numbered set of sealed slices.
-#[derive(Debug, Default)]
-pub struct SliceSet {
-    /// Grows by one with each set.
-    pub version: u64,
-    /// Decisions logged in segments of this seal epoch and before are in the set.
-    pub sealed_epoch: Epoch,
-    /// The slices, oldest first.
-    pub slices: Vec<crate::dedup::slice::SliceView>,
-}
-
 /// Shard to keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToKeeper {
@@ -194,4 +156,17 @@ pub enum ToKeeper {
         /// The segment that was in use (none if nothing was ever written): it is closed by this.
         closed: Option<ClosedSegment>,
     },
+}
+
+impl Begin {
+    /// What the log's writing end needs of it.
+    pub fn log_start(&self) -> LogStart {
+        LogStart {
+            installation: self.installation,
+            incarnation: self.incarnation,
+            log: self.log,
+            first: self.first,
+            sync: self.sync,
+        }
+    }
 }

@@ -7,12 +7,14 @@ use super::network::Slot;
 use super::oracle::Property;
 use super::records::{SIGNERS_COUNT, params, pool};
 use super::world::{Happening, World};
-use crate::event::{Driver, Event, FileId, Inbox, Next, Now, Op, Outbox, ShardId, SyncMode};
+use crate::dedup::protocol::{ToOwner, ToReceiver};
+use crate::event::{Driver, Event, Inbox, Next, Op, Outbox};
+use crate::io::{FileId, Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
-use crate::keeper::messages::{Shortage, ToKeeper, ToShard};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
-use crate::mesh::{Message, ToOwner, ToReceiver};
+use crate::mesh::Message;
+use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
 use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, Signing};
 use crate::sim_trace;
@@ -248,8 +250,8 @@ impl World {
     pub fn read_done(
         &mut self,
         shard: u16,
-        id: crate::event::ReadId,
-        result: Result<Vec<u8>, crate::event::Errno>,
+        id: crate::io::ReadId,
+        result: Result<Vec<u8>, crate::io::Errno>,
     ) {
         let Some(host) = self
             .process

@@ -121,12 +121,12 @@ impl Epoch {
     }
 
     /// As it is stored.
-    pub(super) fn bits(self) -> u16 {
+    pub(crate) fn bits(self) -> u16 {
         self.0
     }
 
     /// From where it is stored.
-    pub(super) fn from_bits(bits: u16) -> Epoch {
+    pub(crate) fn from_bits(bits: u16) -> Epoch {
         Epoch(bits)
     }
 

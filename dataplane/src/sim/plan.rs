@@ -3,7 +3,7 @@
 
 use super::dice::Dice;
 use super::records::{KEYS_COUNT, params};
-use crate::event::SyncMode;
+use crate::io::SyncMode;
 use crate::keeper::config::KeeperConfig;
 use crate::shard::config::Limits;
 use crate::stats::Stats;

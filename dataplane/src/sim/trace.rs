@@ -81,8 +81,8 @@ pub fn hash() -> u64 {
 #[doc(hidden)]
 macro_rules! sim_trace {
     ($at:expr, $($text:tt)*) => {
-        if $crate::driver::sim::trace::wanted() {
-            $crate::driver::sim::trace::line($at, &format!($($text)*));
+        if $crate::sim::trace::wanted() {
+            $crate::sim::trace::line($at, &format!($($text)*));
         }
     };
 }

@@ -6,7 +6,8 @@ use super::disk::Inode;
 use super::plan::HANG_US_MAX;
 use super::process::Handle;
 use super::world::{Happening, World};
-use crate::event::{Errno, Event, FileId};
+use crate::event::Event;
+use crate::io::{Errno, FileId};
 use crate::keeper::port::{FileOp, FileResult, FileValue, KeeperEvent};
 use crate::sim_trace;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
@@ -195,7 +196,7 @@ impl World {
     pub fn slice_read_begins(
         &mut self,
         shard: u16,
-        id: crate::event::ReadId,
+        id: crate::io::ReadId,
         file: FileId,
         offset: u64,
     ) {
@@ -228,7 +229,7 @@ impl World {
     pub fn slice_read(
         &mut self,
         shard: u16,
-        id: crate::event::ReadId,
+        id: crate::io::ReadId,
         inode: Inode,
         offset: u64,
         fails: bool,

@@ -13,12 +13,13 @@ use super::oracle::{Broken, Oracle, Property, Rules, broken};
 use super::plan::{Ending, Faults, Hurry, Scenario, Settings};
 use super::process::{Exit, Process};
 use super::truth::Truth;
-use crate::dedup::epoch::origin;
-use crate::event::{Errno, Event, Now};
+use crate::event::Event;
+use crate::io::{Errno, Now};
 use crate::keeper::port::{FileOp, KeeperEvent};
 use crate::keeper::stop::STOP_US;
 use crate::sim_trace;
 use crate::wal::buffer::Blocks;
+use crate::wal::epoch::origin;
 use std::collections::BTreeMap;
 
 /// Something that will happen.
@@ -56,7 +57,7 @@ pub enum Happening {
         /// Whose.
         shard: u16,
         /// Its name for it.
-        id: crate::event::ReadId,
+        id: crate::io::ReadId,
         /// The slice.
         inode: Inode,
         /// Where.

@@ -1,0 +1,68 @@
+//! The few words that every part has in common: shards, open files, error numbers, clocks. Plain data.
+
+/// The clocks of one turn. A shard never reads a clock itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic time in microseconds since an arbitrary point before the process started.
+    pub mono_us: u64,
+    /// Wall clock in microseconds since the Unix epoch; may jump, is only ever recorded.
+    pub wall_us: u64,
+}
+
+/// A shard of this process, `0..shards`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u16);
+
+/// An open file, as the keeper's executor names it: the descriptor itself in production, a handle in the simulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub i32);
+
+/// An error number of the operating system (positive, as in `errno.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// Input/output error.
+    pub const EIO: Errno = Errno(5);
+    /// No space left on device.
+    pub const ENOSPC: Errno = Errno(28);
+    /// No such file.
+    pub const ENOENT: Errno = Errno(2);
+
+    /// Whether the file system refuses changes: not permitted, no access, or mounted read-only.
+    pub fn is_refusal(self) -> bool {
+        const EPERM: i32 = 1;
+        const EACCES: i32 = 13;
+        const EROFS: i32 = 30;
+        matches!(self.0, EPERM | EACCES | EROFS)
+    }
+
+    /// What an operator should look at where a file operation below WAL_DIR failed with this.
+    pub fn what_to_check(self) -> &'static str {
+        match self.is_refusal() {
+            true => {
+                "The file system refuses it, which is not for want of space: look for a read-only mount, for `chattr +i` or `+a` (lsattr), and at the owner and mode of WAL_DIR and its files"
+            }
+            false => "Check the disk, its free space and the permissions of WAL_DIR",
+        }
+    }
+}
+
+impl std::fmt::Display for Errno {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::io::Error::from_raw_os_error(self.0).fmt(out)
+    }
+}
+
+/// Names a read that a shard asked for, so that the answer finds its way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReadId(pub u64);
+
+/// How a completed write becomes durable; the keeper tells each shard at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncMode {
+    /// Segments are open for synchronous writes (`O_DSYNC`): a completed write is durable.
+    Dsync,
+    /// A completed write needs a following sync.
+    WriteThenSync,
+}

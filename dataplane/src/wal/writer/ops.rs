@@ -1,0 +1,71 @@
+//! What the writing end of a log begins with, and what it asks for.
+
+use super::super::buffer::Blocks;
+use super::super::epoch::Epoch;
+use super::super::name::{ClosedSegment, LogId, NamedSegment};
+use crate::io::{FileId, SyncMode};
+
+/// One thing that the log wants done. Whoever drives it turns this into an operation of its own.
+#[derive(Debug)]
+pub enum LogOp {
+    /// Write the whole buffer to a segment; it comes back by [`LogWriter::written`].
+    Write {
+        /// The segment.
+        file: FileId,
+        /// Byte offset in the file, a multiple of 4,096.
+        offset: u64,
+        /// What to write.
+        blocks: Box<Blocks>,
+    },
+    /// Make completed writes of a segment durable; the end comes by [`LogWriter::synced`].
+    Sync(FileId),
+    /// The first batch in a segment is durable, or could not be written there; the segment before is closed. Asks for the
+    /// segment after it.
+    Entered {
+        /// The log.
+        log: LogId,
+        /// The segment that is in use now.
+        ordinal: u32,
+        /// Whether its first batch is durable; otherwise that goes on in the segment that is asked for.
+        durable: bool,
+        /// Seal epoch of the batches from here on.
+        epoch: Epoch,
+        /// The segment before it (none for the log's first).
+        closed: Option<ClosedSegment>,
+    },
+    /// A seal epoch begins without a roll: the current segment holds no records.
+    Epoch {
+        /// The log.
+        log: LogId,
+        /// The segment in use.
+        ordinal: u32,
+        /// Seal epoch of the batches from here on.
+        epoch: Epoch,
+    },
+    /// Durability can no longer be promised: the process ends.
+    Fail(LogFailure),
+}
+
+/// Why a log can go on no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFailure {
+    /// Exit code of the process (sysexits).
+    pub code: i32,
+    /// One sentence for the operator: what happened and what to do.
+    pub reason: String,
+}
+
+/// Where a log begins.
+#[derive(Clone, Copy, Debug)]
+pub struct LogStart {
+    /// Random id of this installation; in every segment header.
+    pub installation: [u8; 16],
+    /// Random id of this incarnation of the directory.
+    pub incarnation: [u8; 16],
+    /// The log.
+    pub log: LogId,
+    /// Its first segment.
+    pub first: NamedSegment,
+    /// How writes become durable.
+    pub sync: SyncMode,
+}
