@@ -88,7 +88,7 @@ impl Service {
     /// One JSON object.
     async fn status(&mut self) -> Result<String, Halt> {
         let room = self.room().await?;
-        let (deletable_bytes, unsealed_bytes) = self.bytes_by_fate();
+        let (deletable_bytes, unsealed_bytes) = self.bytes_by_disposition();
         let manifest = &self.ledger.manifest;
         let segments = manifest.segments_count();
         let entries: u64 = manifest.slices.iter().map(|slice| slice.entries).sum();

@@ -1,15 +1,15 @@
-//! Loading: the fold of slices and logs, streamed in key order to the shards that own the keys. Memory is bounded by what
+//! Loading: the replay of slices and logs, streamed in key order to the shards that own the keys. Memory is bounded by what
 //! the logs gave, a few blocks per slice, and one partition; beyond the declared memory nothing is sent, only counted.
 
 use crate::dedup::table::BYTES_PER_KEY;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::io::ShardId;
-use crate::keeper::fold::Fold;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::Ledger;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::Port;
 use crate::keeper::recover::PROGRESS_EVERY_US;
+use crate::keeper::replay::Replay;
 use crate::keeper::slices::{Merge, Slice};
 use crate::mesh::keeper::ToShard;
 use std::rc::Rc;
@@ -99,7 +99,7 @@ impl Loaded {
     }
 }
 
-/// Folds everything and loads the owners as far as there is memory.
+/// replays everything and loads the owners as far as there is memory.
 pub(crate) async fn load(
     ledger: &Ledger,
     slices: &[Rc<Slice>],
@@ -109,7 +109,7 @@ pub(crate) async fn load(
     let in_slices = ledger.manifest.slices.iter().map(|slice| slice.entries);
     let of = in_slices.sum::<u64>() + from_logs.len() as u64;
     let mut merge = Merge::of(slices, from_logs).await?;
-    let mut fold = Fold::default();
+    let mut replay = Replay::default();
     let limit_bytes = ledger.config.dedup_memory_bytes_max;
     let shards = u64::from(ledger.config.shards.max(1));
     let mut outlet = Outlet {
@@ -123,7 +123,7 @@ pub(crate) async fn load(
     let mut done = 0;
     let mut said_us = ledger.now().mono_us;
     while let Some(decided) = merge.next().await? {
-        if let Some(outcome) = fold.push(decided) {
+        if let Some(outcome) = replay.push(decided) {
             outlet.send(outcome);
         }
         done += 1;
@@ -133,11 +133,11 @@ pub(crate) async fn load(
             ledger.port.say(Notice::Progress { what, done, of });
         }
     }
-    if let Some(outcome) = fold.finish() {
+    if let Some(outcome) = replay.finish() {
         outlet.send(outcome);
     }
     outlet.flush();
-    report_conflicts(&ledger.port, &mut fold);
+    report_conflicts(&ledger.port, &mut replay);
     // Shards have equal shares of the memory, and the fullest one decides.
     let fullest = outlet.found.iter().copied().max().unwrap_or(0);
     let short = fullest > outlet.room;
@@ -148,8 +148,8 @@ pub(crate) async fn load(
 }
 
 /// Tells the operator of keys with two outcomes.
-pub(crate) fn report_conflicts(port: &Port, fold: &mut Fold) {
-    for two in fold.take_conflicts() {
+pub(crate) fn report_conflicts(port: &Port, replay: &mut Replay) {
+    for two in replay.take_conflicts() {
         port.say(Notice::TwoOutcomes {
             key_high: two.first.key.high,
             first_decided_at: two.first.decided_at,

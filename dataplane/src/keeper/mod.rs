@@ -14,12 +14,12 @@ mod directory;
 mod start;
 
 mod clock;
-mod fold;
-mod harvest;
+mod extract;
 mod load;
 mod partition;
 mod reading;
 mod recover;
+mod replay;
 mod slices;
 pub mod strays;
 

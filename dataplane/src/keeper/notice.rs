@@ -68,7 +68,7 @@ pub enum Notice {
     Recovered {
         /// Live decisions loaded.
         decisions: u64,
-        /// Bodies found that never got a fate.
+        /// Bodies found that never got a disposition.
         unanswered: u64,
         /// How long it took in microseconds of monotonic time.
         took_us: u64,

@@ -4,9 +4,9 @@
 use crate::dedup::key::KeyHash;
 use crate::io::Now;
 use crate::keeper::config::KeeperConfig;
+use crate::keeper::extract::Dictionary;
 use crate::keeper::files::READ;
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::Dictionary;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{FileOp, FileResult, KeeperEvent, KeeperOp, Port};
 use crate::keeper::serve::Service;

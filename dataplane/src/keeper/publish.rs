@@ -6,12 +6,12 @@ use crate::dedup::slice::SliceSet;
 use crate::dedup::slice::{SliceError, SliceMeta, SliceView, SliceWriter};
 use crate::io::ShardId;
 use crate::keeper::files::{File, IO_BYTES_MAX, MAKE};
-use crate::keeper::fold::Fold;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::NotReplaced;
 use crate::keeper::load::report_conflicts;
 use crate::keeper::partition;
 use crate::keeper::port::KeeperOp;
+use crate::keeper::replay::Replay;
 use crate::keeper::seal::ROLL_WAIT_US;
 use crate::keeper::serve::{Service, Stop};
 use crate::keeper::slices::{Merge, Slice, part, partitions_of};
@@ -170,13 +170,13 @@ impl Service {
             |fault: SliceError| Cut::End(Halt::Refused(format!("{}: {fault}", file.name)));
         // The manifest that will name this slice carries a clock at least as late: what is left out here stays expired.
         let now_s = self.ledger.expiry_now_s();
-        let mut fold = Fold::default();
+        let mut replay = Replay::default();
         let mut entries = 0;
         loop {
             let next = merge.next().await.map_err(Cut::Trouble)?;
             let outcome = match next {
-                Some(decided) => fold.push(decided),
-                None => fold.finish(),
+                Some(decided) => replay.push(decided),
+                None => replay.finish(),
             };
             if let Some(outcome) = outcome.filter(|it| it.live_at(now_s)) {
                 writer.push(&outcome).map_err(refused)?;
@@ -194,7 +194,7 @@ impl Service {
                 break;
             }
         }
-        report_conflicts(&self.ledger.port, &mut fold);
+        report_conflicts(&self.ledger.port, &mut replay);
         let sealed = writer
             .finish(self.dictionary.versions(), &covers)
             .map_err(refused)?;
@@ -288,7 +288,7 @@ impl Service {
         mut next: Manifest,
         made: Option<Made>,
     ) -> Result<bool, Halt> {
-        self.note_settled(&mut next);
+        self.note_resolved(&mut next);
         forget_covers(&mut next);
         match self.ledger.grow(next).await {
             Ok(()) => {}

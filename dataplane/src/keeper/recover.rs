@@ -2,9 +2,9 @@
 //! changes nothing; what a start changes of logs is in [`write_last_segments`], [`mark_ended`] and [`clean_up`], in this
 //! order around the one replacement of the manifest.
 
+use crate::keeper::extract::{Dictionary, Extract};
 use crate::keeper::files::{Files, MAKE, READ, READ_WRITE_CREATE};
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::{Dictionary, Harvest};
 use crate::keeper::ledger::Ledger;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::OpenHow;
@@ -59,7 +59,7 @@ pub(crate) fn first_uncovered(manifest: &Manifest, log: &LogEntry) -> usize {
 /// Reads all logs from where the slices end. Those that have not ended come back; damage anywhere is the end.
 pub(crate) async fn read_logs(
     ledger: &Ledger,
-    harvest: &mut Harvest,
+    extract: &mut Extract,
     dictionary: &mut Dictionary,
 ) -> Result<Vec<LogFound>, Halt> {
     let mut found = Vec::new();
@@ -73,7 +73,7 @@ pub(crate) async fn read_logs(
             continue;
         }
         refuse_short(ledger, log, made).await?;
-        let (end, files) = read_one(ledger, log, from, harvest, dictionary, &mut progress).await?;
+        let (end, files) = read_one(ledger, log, from, extract, dictionary, &mut progress).await?;
         if log.ended_at.is_none() {
             found.push(found_of(log, from, &end, &files).await?);
         }
@@ -176,7 +176,7 @@ async fn read_one(
     ledger: &Ledger,
     log: &LogEntry,
     from: usize,
-    harvest: &mut Harvest,
+    extract: &mut Extract,
     dictionary: &mut Dictionary,
     progress: &mut Progress,
 ) -> Result<(LogEnd, Vec<Readable>), Halt> {
@@ -195,7 +195,7 @@ async fn read_one(
     };
     let end = read_log(&source, |at, batch| {
         progress.batch(ledger, at.bytes);
-        if let Err(what) = harvest.take(log.id, batch, dictionary) {
+        if let Err(what) = extract.take(log.id, batch, dictionary) {
             misfit.get_or_insert((at.ordinal, what));
         }
     })
@@ -456,7 +456,7 @@ pub(crate) fn mark_ended(next: &mut Manifest, ended: &Ended) {
         if let Some(SegmentState::Last(extent)) = last.map(|last| last.state) {
             end.checksum = extent.last_checksum;
         }
-        log.settled_upto = end.sequence;
+        log.resolved_upto = end.sequence;
         log.ended_at = Some(end);
     }
     next.spares.retain(|spare| !ended.unfit.contains(spare));

@@ -1,5 +1,5 @@
 //! Retention: which closed segments may go, and which do. A segment may go once its decisions are in slices that all shards
-//! use and its bodies are settled; the manifest forgets it before its file is removed.
+//! use and its bodies are resolved; the manifest forgets it before its file is removed.
 
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::NotReplaced;
@@ -51,15 +51,15 @@ impl Service {
     /// How many segments of a log, from its first, may go.
     fn deletable(&self, log: &LogEntry) -> usize {
         let covered = covered_upto(&self.ledger.manifest, log.id);
-        let settled = match self.shards.iter().find(|shard| shard.log == log.id) {
-            Some(shard) => Some(shard.settled),
+        let resolved = match self.shards.iter().find(|shard| shard.log == log.id) {
+            Some(shard) => Some(shard.resolved),
             None => log.ended_at.map(|end| end.sequence),
         };
         let blocked = self.sealing.blocked.get(&log.id);
-        let may_go = |entry: &&SegmentEntry| match (entry.state.extent(), covered, settled) {
-            (Some(extent), Some(covered), Some(settled)) => {
+        let may_go = |entry: &&SegmentEntry| match (entry.state.extent(), covered, resolved) {
+            (Some(extent), Some(covered), Some(resolved)) => {
                 extent.last <= covered
-                    && extent.last <= settled
+                    && extent.last <= resolved
                     && blocked.is_none_or(|blocked| entry.ordinal < blocked.from)
             }
             _ => false,
@@ -188,7 +188,7 @@ impl Service {
         }
         next.logs
             .retain(|log| log.ended_at.is_none() || !log.segments.is_empty());
-        self.note_settled(&mut next);
+        self.note_resolved(&mut next);
         match self.ledger.replace(next).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt)) => {
@@ -256,7 +256,7 @@ impl Service {
     }
 
     /// Bytes of segments that could be deleted at once, and of those whose decisions are in no slice yet.
-    pub(crate) fn bytes_by_fate(&self) -> (u64, u64) {
+    pub(crate) fn bytes_by_disposition(&self) -> (u64, u64) {
         let bytes = |entries: &[SegmentEntry]| -> u64 {
             let extents = entries.iter().filter_map(|it| it.state.extent());
             extents.map(|extent| extent.bytes).sum()

@@ -273,7 +273,7 @@ impl Service {
     /// beginning. What may go does so at the first look, which follows at once.
     pub(crate) async fn look_before_serving(&mut self) -> Result<(), Halt> {
         let room = self.room().await?;
-        let (deletable_bytes, unsealed_bytes) = self.bytes_by_fate();
+        let (deletable_bytes, unsealed_bytes) = self.bytes_by_disposition();
         if let Some(why) = room.shortage()
             && deletable_bytes + unsealed_bytes == 0
         {
@@ -298,7 +298,7 @@ impl Service {
         let can_seal = !self.pins.any()
             && now_us >= self.space.seal_again_us
             && self.unsealed_bytes() > 0
-            && self.bytes_by_fate().0 == 0;
+            && self.bytes_by_disposition().0 == 0;
         if wanting && can_seal {
             self.sealing.wanted = true;
             self.space.seals = true;
@@ -372,7 +372,7 @@ mod tests {
                 sequence: Sequence(0),
                 checksum: 0,
             }),
-            settled_upto: Sequence(0),
+            resolved_upto: Sequence(0),
             segments: Vec::new(),
         };
         Manifest {

@@ -3,8 +3,8 @@
 
 use crate::dedup::table::BYTES_PER_KEY;
 use crate::io::{Errno, ShardId};
+use crate::keeper::extract::Extract;
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::Harvest;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::publish::{InUse, Retired};
@@ -184,7 +184,7 @@ impl Service {
         self.sealing.blocked.retain(|_, it| !it.is_over(now_us));
         let segments = self.unsealed();
         self.sealing.last_us = now_us;
-        let mut harvest = Harvest::new(self.hash.clone());
+        let mut extract = Extract::new(self.hash.clone());
         let mut covers: BTreeMap<LogId, Sequence> = BTreeMap::new();
         let mut count = 0;
         for (log, index) in segments {
@@ -195,14 +195,14 @@ impl Service {
             if self.sealing.blocked.contains_key(&log) {
                 continue;
             }
-            if let Some(last) = self.harvest_segment(log, index, &mut harvest).await? {
+            if let Some(last) = self.extract_segment(log, index, &mut extract).await? {
                 covers.insert(log, last);
                 count += 1;
             }
         }
         let sealed = match covers.is_empty() {
             true => None,
-            false => self.publish_sealed(covers, harvest).await?,
+            false => self.publish_sealed(covers, extract).await?,
         };
         self.note_help(sealed.unwrap_or(0));
         if sealed.is_none() {
@@ -235,7 +235,7 @@ impl Service {
     async fn publish_sealed(
         &mut self,
         covers: BTreeMap<LogId, Sequence>,
-        harvest: Harvest,
+        extract: Extract,
     ) -> Result<Option<u64>, Halt> {
         let covers = covers.into_iter().map(|(log, upto)| Cover { log, upto });
         let covers: Vec<Cover> = covers.collect();
@@ -243,7 +243,7 @@ impl Service {
             self.trouble("sealing", &halt);
             return Ok(None);
         }
-        let merge = Merge::of(&[], harvest.decisions).await?;
+        let merge = Merge::of(&[], extract.decisions).await?;
         let Some(made) = self.write_slice(merge, covers).await? else {
             return Ok(None);
         };
@@ -283,14 +283,14 @@ impl Service {
 
     /// Takes the decisions of one segment. What cannot be read blocks the log from there on, damage for good and trouble
     /// for a while; service goes on.
-    async fn harvest_segment(
+    async fn extract_segment(
         &mut self,
         id: LogId,
         index: usize,
-        harvest: &mut Harvest,
+        extract: &mut Extract,
     ) -> Result<Option<Sequence>, Halt> {
         // Where no more may be held, the rest is for the next seal.
-        let is_full = harvest.decisions.len() >= self.ledger.config.held_count_max();
+        let is_full = extract.decisions.len() >= self.ledger.config.held_count_max();
         self.sealing.wanted |= is_full;
         let log = self.ledger.manifest.logs.iter().find(|log| log.id == id);
         let Some(log) = log.filter(|_| !is_full).cloned() else {
@@ -302,7 +302,7 @@ impl Service {
             segments: log.segments[..=index].to_vec(),
             ..log.clone()
         };
-        match self.read_part(&part, index, harvest).await {
+        match self.read_part(&part, index, extract).await {
             Ok(last) => Ok(Some(last)),
             Err(unsealed) => {
                 let until_us = match unsealed {
@@ -331,7 +331,7 @@ impl Service {
         &mut self,
         part: &LogEntry,
         index: usize,
-        harvest: &mut Harvest,
+        extract: &mut Extract,
     ) -> Result<Sequence, Unsealed> {
         let readable = Readable::segment(&self.ledger, &part.segments[index]).await;
         let readable = readable.map_err(|halt| match halt {
@@ -351,10 +351,10 @@ impl Service {
             files: &files,
             erased: &erased,
         };
-        let taken_before = harvest.decisions.len();
+        let taken_before = extract.decisions.len();
         let mut misfit = None;
         let end = read_log(&source, |_, batch| {
-            if let Err(what) = harvest.take(part.id, batch, &mut dictionary) {
+            if let Err(what) = extract.take(part.id, batch, &mut dictionary) {
                 misfit = Some(what);
             }
         })
@@ -364,12 +364,12 @@ impl Service {
         self.dictionary = dictionary;
         readable.close().await;
         if let Some(interrupted) = interrupted {
-            harvest.decisions.truncate(taken_before);
+            extract.decisions.truncate(taken_before);
             return Err(Unsealed::Interrupted(interrupted));
         }
         let sound = end.verdict.is_sound() && misfit.is_none();
         if !sound {
-            harvest.decisions.truncate(taken_before);
+            extract.decisions.truncate(taken_before);
             return Err(match (misfit, end.verdict) {
                 (Some(what), _) => Unsealed::Damage(what.to_string()),
                 (None, Verdict::Unreadable { ordinal, errno }) => Unsealed::Trouble(Halt::Io {

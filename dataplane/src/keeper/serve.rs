@@ -4,9 +4,9 @@
 use crate::dedup::key::KeyHash;
 use crate::io::ShardId;
 use crate::keeper::commands::Pins;
+use crate::keeper::extract::Dictionary;
 use crate::keeper::files::File;
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::Dictionary;
 use crate::keeper::ledger::{Ledger, NotReplaced};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent, KeeperOp};
@@ -31,8 +31,8 @@ const LOOK_EVERY_US: u64 = 1_000_000;
 pub(crate) struct ShardState {
     /// The log that it writes.
     pub(crate) log: LogId,
-    /// Every body up to this sequence has its fate in the durable log.
-    pub(crate) settled: Sequence,
+    /// Every body up to this sequence has its disposition in the durable log.
+    pub(crate) resolved: Sequence,
     /// Nothing of a seal epoch before this one is in a segment that is still open.
     pub(crate) epoch: Epoch,
     /// The newest set of slices that it uses.
@@ -117,7 +117,7 @@ impl Service {
         let start = ledger.manifest.start;
         let shard = |number| ShardState {
             log: LogId { start, number },
-            settled: Sequence::before_first(start),
+            resolved: Sequence::before_first(start),
             epoch: Epoch::earlier_runs(),
             switched: 0,
             pressed: false,
@@ -326,7 +326,7 @@ impl Service {
             | ToKeeper::Epoch { .. }
             | ToKeeper::Crowded { .. }
             | ToKeeper::Foreign { .. } => {}
-            ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
+            ToKeeper::Resolved { upto, .. } => shard.resolved = shard.resolved.max(upto),
             ToKeeper::Switched { version } => {
                 shard.switched = shard.switched.max(version);
                 if self.space.hurried || self.space.naming.is_some() {
@@ -359,7 +359,7 @@ impl Service {
             return Ok(false);
         };
         let closed_file = enter(&mut next, &entered, Some(named))?;
-        self.note_settled(&mut next);
+        self.note_resolved(&mut next);
         if premature {
             let early = self.ledger.open_for_shard(entered.log, &named).await?;
             self.ledger
@@ -470,12 +470,12 @@ impl Service {
         Some(file)
     }
 
-    /// Writes into a drafted manifest how far the bodies of this run's logs are settled.
-    pub(crate) fn note_settled(&self, next: &mut Manifest) {
+    /// Writes into a drafted manifest how far the bodies of this run's logs are resolved.
+    pub(crate) fn note_resolved(&self, next: &mut Manifest) {
         for shard in &self.shards {
             let log = next.logs.iter_mut().find(|log| log.id == shard.log);
             if let Some(log) = log {
-                log.settled_upto = log.settled_upto.max(shard.settled);
+                log.resolved_upto = log.resolved_upto.max(shard.resolved);
             }
         }
     }

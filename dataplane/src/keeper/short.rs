@@ -34,7 +34,7 @@ impl Short {
 impl Service {
     /// Goes on with what a start could not load; true when shards were told to admit.
     ///
-    /// Slices answer as the fold would: of several decisions of a key at most one is alive, and a look-up goes on behind
+    /// Slices answer as the replay would: of several decisions of a key at most one is alive, and a look-up goes on behind
     /// an expired one. So nothing needs to be loaded once no decision is in a log alone.
     pub(crate) async fn admit_from_slices(&mut self) -> Result<bool, Halt> {
         let Some(mut short) = self.short else {

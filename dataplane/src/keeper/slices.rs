@@ -6,14 +6,14 @@ use crate::dedup::slice::reader::{Directory, ViewParts};
 use crate::dedup::slice::{SliceError, SliceReader, SliceView};
 use crate::dedup::{Decided, Key, PARTITIONS};
 use crate::io::{Errno, ShardId};
+use crate::keeper::extract::Dictionary;
 use crate::keeper::files::READ;
-use crate::keeper::fold::order;
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::Dictionary;
 use crate::keeper::ledger::Ledger;
 use crate::keeper::notice::Notice;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::PROGRESS_EVERY_US;
+use crate::keeper::replay::order;
 use crate::wal::Epoch;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
@@ -294,7 +294,7 @@ impl Cursor {
     }
 }
 
-/// Slices and sorted decisions from logs, merged in the order of the fold. It holds a few blocks of each slice.
+/// Slices and sorted decisions from logs, merged in the order of the replay. It holds a few blocks of each slice.
 pub(crate) struct Merge {
     cursors: Vec<Cursor>,
     heads: Vec<Option<Decided>>,

@@ -7,9 +7,9 @@ use crate::io::{Errno, ShardId};
 use crate::keeper::clock::{self, Reading};
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::directory;
+use crate::keeper::extract::{Dictionary, Extract};
 use crate::keeper::files::{Files, READ};
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::{Dictionary, Harvest};
 use crate::keeper::ledger::Ledger;
 use crate::keeper::load;
 use crate::keeper::notice::{Before, Notice};
@@ -185,26 +185,26 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         _ => Before::UncleanStop,
     };
     let mut dictionary = Dictionary::default();
-    let mut harvest = Harvest::holding(KeyHash::new(secret.key), ledger.config.held_count_max());
+    let mut extract = Extract::holding(KeyHash::new(secret.key), ledger.config.held_count_max());
     let slices = slices::open_all(&ledger, &mut dictionary).await?;
-    let found = recover::read_logs(&ledger, &mut harvest, &mut dictionary).await?;
+    let found = recover::read_logs(&ledger, &mut extract, &mut dictionary).await?;
     for name in strays::removable(&mut ledger, &found, void).await? {
         ledger.files.unlink(&name).await?;
         port.say(Notice::VoidRemoved(name));
     }
-    resume_clock(&mut ledger, &harvest);
+    resume_clock(&mut ledger, &extract);
     let previous_shards = shards_of(&ledger.manifest, ledger.manifest.start);
     let named = end_logs_and_begin(&mut ledger, found).await?;
     begin_shards(&ledger, &secret, &dictionary, &named);
-    let unanswered = harvest.open.len() as u64;
+    let unanswered = extract.open.len() as u64;
     let owners = match planted(Bug::WrongOwnerAfterShardChange) && previous_shards > 0 {
         true => partition::owners(previous_shards)
             .map(|ShardId(shard)| ShardId(shard % ledger.config.shards)),
         false => partition::owners(ledger.config.shards),
     };
     let hash = KeyHash::new(secret.key);
-    let left_out = harvest.left_out;
-    let mut loaded = load::load(&ledger, &slices, harvest.decisions, &owners).await?;
+    let left_out = extract.left_out;
+    let mut loaded = load::load(&ledger, &slices, extract.decisions, &owners).await?;
     loaded.leave_out(left_out);
     let short = loaded.short_of_bytes.map(Short::of);
     if let Some(needed_bytes) = loaded.short_of_bytes {
@@ -241,14 +241,14 @@ fn shards_of(manifest: &Manifest, start: u32) -> u16 {
 }
 
 /// Sets the clock of this run by what was found, and withholds what cannot be believed.
-fn resume_clock(ledger: &mut Ledger, harvest: &Harvest) {
+fn resume_clock(ledger: &mut Ledger, extract: &Extract) {
     let in_manifest = Reading::from(ledger.manifest.clock);
     let decided_at_max = ledger
         .manifest
         .slices
         .iter()
         .map(|slice| slice.decided_last)
-        .fold(harvest.decided_at_max, u32::max);
+        .fold(extract.decided_at_max, u32::max);
     let now = ledger.now();
     let newest = match ledger.manifest.start {
         // Nothing was ever decided: time begins now.
@@ -256,7 +256,7 @@ fn resume_clock(ledger: &mut Ledger, harvest: &Harvest) {
             expiry_s: 0,
             wall_us: now.wall_us,
         },
-        _ => in_manifest.later(harvest.newest),
+        _ => in_manifest.later(extract.newest),
     };
     let resumed = clock::resume(newest, in_manifest, decided_at_max, now.wall_us);
     ledger.clock = ExpiryClock {
@@ -312,7 +312,7 @@ async fn end_logs_and_begin(
             id,
             incarnation: next.incarnation,
             ended_at: None,
-            settled_upto: Sequence::before_first(start),
+            resolved_upto: Sequence::before_first(start),
             segments: vec![first],
         });
     }

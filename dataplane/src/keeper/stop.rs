@@ -113,7 +113,7 @@ impl Service {
         let mut last = self.ledger.draft();
         last.clean_stop = true;
         let mut closed = self.enter_last_segments(&mut last)?;
-        self.note_settled(&mut last);
+        self.note_resolved(&mut last);
         closed.extend(self.close_last_segments(&mut last));
         match self.ledger.replace(last).await {
             Ok(()) => {}

@@ -72,7 +72,7 @@ fn after_deletion(busy: bool) -> (World, String) {
     }
     if busy {
         world.mark(0);
-        // Another shard rolls: the manifest is replaced, and states how far log 0 is settled.
+        // Another shard rolls: the manifest is replaced, and states how far log 0 is resolved.
         for record in 100..200 {
             world.decide(1, record, 30 * DAY_S);
         }

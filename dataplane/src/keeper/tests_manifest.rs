@@ -98,8 +98,8 @@ fn permanent_pressure_on_memory_with_many_shards_never_fills_the_manifest() {
 fn a_manifest_without_room_makes_submits_wait_and_resumes_by_itself() {
     let mut world = World::started(TestDisk::new(), small(2));
     let longest = longest(&mut world);
-    // Bodies without fates: nothing may be deleted.
-    world.unsettled = true;
+    // Bodies without dispositions: nothing may be deleted.
+    world.unresolved = true;
     let (mut record, mut waited_s) = (0, 0);
     while world.shards[0].space_low.is_none() {
         if record > 0 && world.shards[0].next_segment().is_none() {
@@ -141,7 +141,7 @@ fn a_manifest_without_room_makes_submits_wait_and_resumes_by_itself() {
     world.run();
     world.assert_serving();
     assert!(world.known().into_iter().eq(0..record));
-    // What the runs before left is settled by their ends, sealed, and deleted.
+    // What the runs before left is resolved by their ends, sealed, and deleted.
     for _ in 0..20 {
         world.pass_s(10);
     }

@@ -108,7 +108,7 @@ fn room_that_returns_between_two_attempts_is_told_at_once() {
         ..config(1)
     };
     let mut world = on_volume(1, 30, uncapped);
-    world.unsettled = true;
+    world.unresolved = true;
     assert_eq!(offer_until_refused(&mut world), Some(Shortage::Disk));
     while world.shards[0].next_segment().is_some() {
         world.decide(0, 0, 120);
@@ -154,7 +154,7 @@ fn each_shortage_is_told_for_what_it_is() {
         ..config(1)
     };
     let mut world = on_volume(1, 30, uncapped);
-    world.unsettled = true;
+    world.unresolved = true;
     let refused = offer_until_refused(&mut world);
     assert_eq!(refused, Some(Shortage::Disk));
 
@@ -163,7 +163,7 @@ fn each_shortage_is_told_for_what_it_is() {
         ..config(1)
     };
     let mut world = on_volume(1, 1 << 20, capped);
-    world.unsettled = true;
+    world.unresolved = true;
     let refused = offer_until_refused(&mut world);
     assert_eq!(refused, Some(Shortage::Cap));
     assert!(has_said(&world, "WAL_MAX_BYTES"));

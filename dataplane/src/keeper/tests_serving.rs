@@ -111,9 +111,9 @@ fn an_ended_log_that_is_wholly_deleted_leaves_the_manifest() {
 }
 
 #[test]
-fn a_body_that_is_not_settled_keeps_its_segment() {
+fn a_body_that_is_not_resolved_keeps_its_segment() {
     let mut world = World::started(TestDisk::new(), sealing(1));
-    world.unsettled = true;
+    world.unresolved = true;
     for record in 0..300 {
         world.decide(0, record, 30 * DAY_S);
     }
@@ -386,7 +386,7 @@ fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
         "{:?}",
         world.notices.last()
     );
-    world.unsettled = true;
+    world.unresolved = true;
     for record in 3_000..6_000 {
         if world.shards[0].space_low.is_some() {
             break;
@@ -403,7 +403,7 @@ fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
     assert_eq!(world.exit, None);
     let upto = world.shards[0].last();
     let log = world.shards[0].begin.log;
-    world.tell(ShardId(0), ToKeeper::Settled { log, upto });
+    world.tell(ShardId(0), ToKeeper::Resolved { log, upto });
     world.pass_s(20);
     assert_eq!(world.shards[0].space_low, None, "and it resumes by itself");
 }

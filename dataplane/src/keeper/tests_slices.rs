@@ -334,7 +334,7 @@ fn a_merge_without_room_is_postponed_and_costs_no_submit() {
             ..sealing(1)
         },
     );
-    world.unsettled = true; // nothing may be deleted to make room
+    world.unresolved = true; // nothing may be deleted to make room
     for record in 0..40 {
         world.decide(0, record, 30 * DAY_S);
     }

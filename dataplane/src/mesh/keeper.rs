@@ -121,11 +121,11 @@ pub enum ToKeeper {
         /// Seal epoch of the batches from here on.
         epoch: Epoch,
     },
-    /// Every body up to this sequence has its fate in the durable log.
-    Settled {
+    /// Every body up to this sequence has its disposition in the durable log.
+    Resolved {
         /// The log.
         log: LogId,
-        /// The last settled sequence.
+        /// The last resolved sequence.
         upto: Sequence,
     },
     /// The shard uses this set of slices and has no read outstanding on an older one.

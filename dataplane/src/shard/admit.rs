@@ -79,7 +79,7 @@ impl Ingress {
             } else {
                 let answer = Answer::refusal(Problem::RateLimited);
                 let needs = Sequence::default();
-                self.resolve(core, request.conn, request.reply, answer, needs);
+                self.answer(core, request.conn, request.reply, answer, needs);
             }
         }
         self.framed = framed;
@@ -155,7 +155,7 @@ impl Ingress {
     }
 
     /// An answer is known: it leaves once the log is durable up to `needs` and everything before it has left.
-    pub(super) fn resolve(
+    pub(super) fn answer(
         &mut self,
         core: &Core,
         conn: crate::event::ConnId,

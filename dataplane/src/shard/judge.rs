@@ -88,7 +88,7 @@ impl Ingress {
         })
     }
 
-    /// The body's fate is a refusal; the answer waits for both.
+    /// The body's disposition is a refusal; the answer waits for both.
     pub(super) fn refuse_body(
         &mut self,
         core: &mut Core,
@@ -102,12 +102,12 @@ impl Ingress {
             status: problem.status(),
             code: problem.number(),
         };
-        let needs = core.log.push_fate(body, &Entry::Refused(refused));
+        let needs = core.log.push_disposition(body, &Entry::Refused(refused));
         if problem == Problem::SignatureInvalid {
             self.stats().signature_errors.add(1);
         }
         let answer = Answer::Problem(problem, field);
-        self.resolve(core, conn, reply, answer, needs);
+        self.answer(core, conn, reply, answer, needs);
         self.flights.end(ticket);
     }
 

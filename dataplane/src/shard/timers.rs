@@ -30,7 +30,7 @@ impl Ingress {
             if self.is_unanswerable(Some(core), &deadline) {
                 let answer = Answer::refusal(Problem::DeadlineExceeded);
                 let needs = Sequence::default();
-                self.resolve(core, deadline.conn, deadline.reply, answer, needs);
+                self.answer(core, deadline.conn, deadline.reply, answer, needs);
             }
         }
     }
@@ -41,7 +41,7 @@ impl Ingress {
             return;
         };
         core.log
-            .push_fate(request.body, &Entry::Unanswered(request.body));
+            .push_disposition(request.body, &Entry::Unanswered(request.body));
         let key = claim.candidate.key;
         let message = ToOwner::Withdraw { ticket, key };
         core.tell_owner(key, &message, now, outbox);

@@ -3,7 +3,7 @@
 //! a request that waits is in the log.
 
 use super::connections::{Owed, Phase, Reply};
-use super::flights::FATES_MAX;
+use super::flights::DISPOSITIONS_MAX;
 use super::{Core, Framed, Ingress};
 use crate::event::ConnId;
 use crate::http::{Head, Problem};
@@ -74,8 +74,8 @@ impl Ingress {
         let ahead = Ahead {
             bodies: self.framed.len(),
             bodies_bytes: self.framed_bytes,
-            fates: self.flights.fates_owed(),
-            fates_per_body: FATES_MAX,
+            dispositions: self.flights.dispositions_owed(),
+            dispositions_per_body: DISPOSITIONS_MAX,
         };
         core.log.fits_behind(ahead, body_len) && self.flights.room() > ahead.bodies
     }

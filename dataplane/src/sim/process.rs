@@ -145,7 +145,7 @@ impl World {
         self.jumped_at_start = false;
         self.clock_resumes();
         let stats = Arc::new(Stats::new(shards));
-        self.truth.unfated.clear();
+        self.truth.open_bodies.clear();
         self.truth.replaced_slices.clear();
         self.truth.strays_kept.clear();
         self.hung_until_us = 0;

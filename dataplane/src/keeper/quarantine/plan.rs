@@ -6,9 +6,9 @@ use super::read_as;
 use crate::keeper::halt::Halt;
 use crate::keeper::ledger::Ledger;
 use crate::keeper::recover::{covered_upto, made_lengths};
-use crate::wal::beheaded;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
+use crate::wal::lost_header;
 use crate::wal::manifest::{
     Extent, Gap, LogEndMark, LogEntry, Manifest, SegmentEntry, SegmentState,
 };
@@ -60,7 +60,7 @@ async fn stands_before(
         _ if !deleted => before_first,
         (Some(covered), limit) => covered.min(limit.unwrap_or(covered)),
         (None, Some(limit)) => limit,
-        (None, None) => log.settled_upto.max(before_first),
+        (None, None) => log.resolved_upto.max(before_first),
     };
     Ok(Predecessor {
         ends_after,
@@ -259,7 +259,7 @@ impl Plan {
         let log = LogEntry {
             segments: log.segments[..=self.index].to_vec(),
             ended_at: None,
-            settled_upto: Sequence::before_first(log.id.start),
+            resolved_upto: Sequence::before_first(log.id.start),
             ..log.clone()
         };
         let mut read = BTreeSet::new();
@@ -303,7 +303,7 @@ async fn rebuilt(
             predecessor: Some(before),
             ..known
         };
-        return Ok(beheaded::with_checksum(
+        return Ok(lost_header::with_checksum(
             known,
             first.header.fields.previous_checksum,
         ));
@@ -377,7 +377,7 @@ async fn upto(
     }
     // What the manifest knows to have been durable, wherever it was; an open segment held at least one batch.
     let covered = covered_upto(&ledger.manifest, log.id).unwrap_or_default();
-    let mut known = log.settled_upto.max(covered);
+    let mut known = log.resolved_upto.max(covered);
     if state == SegmentState::Open {
         known = known.max(Sequence(begin.0 + 1));
     }

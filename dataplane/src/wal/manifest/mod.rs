@@ -1,8 +1,8 @@
 //! The manifest: which files count and what they are. It is replaced as a whole, never changed in place.
 //! This is its memory and its bytes; replacing the file is the keeper's.
 
+mod encode;
 mod read;
-mod spell;
 #[cfg(test)]
 mod tests;
 
@@ -123,10 +123,10 @@ pub struct LogEntry {
     pub id: LogId,
     /// Incarnation of the directory that wrote it: that of its segment headers.
     pub incarnation: [u8; 16],
-    /// Set once the log has ended; its bodies without a fate are unanswered.
+    /// Set once the log has ended; its bodies without a disposition are unanswered.
     pub ended_at: Option<LogEndMark>,
-    /// Every body up to this sequence has its fate in the durable log.
-    pub settled_upto: Sequence,
+    /// Every body up to this sequence has its disposition in the durable log.
+    pub resolved_upto: Sequence,
     /// Its live segments, ordinals ascending without holes; written-off ones before open ones before next ones.
     pub segments: Vec<SegmentEntry>,
 }
@@ -263,7 +263,7 @@ impl std::error::Error for ManifestFault {}
 impl Manifest {
     /// The bytes of the file.
     pub fn encode(&self) -> Vec<u8> {
-        spell::spell(self)
+        encode::encode(self)
     }
 
     /// The bytes of the file, if [`Manifest::decode`] accepts them and they are no more than that.

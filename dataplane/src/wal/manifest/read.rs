@@ -1,4 +1,4 @@
-//! The fields of a manifest, from its bytes. The counterpart of `spell`; rules between fields are checked by its caller.
+//! The fields of a manifest, from its bytes. The counterpart of `encode`; rules between fields are checked by its caller.
 
 use super::{
     COVER_BYTES, ClockMark, Cover, DIRECTORY_VERSION, Extent, GAP_BYTES, Gap, LOG_BYTES,
@@ -125,7 +125,7 @@ fn log_id(reader: &mut Reader<'_>) -> Option<LogId> {
 fn log_of(reader: &mut Reader<'_>) -> Option<Result<LogEntry, ManifestFault>> {
     let id = log_id(reader)?;
     let incarnation = reader.array()?;
-    let settled_upto = Sequence(reader.u64()?);
+    let resolved_upto = Sequence(reader.u64()?);
     let ended = reader.u32()?;
     let mark = LogEndMark {
         checksum: reader.u32()?,
@@ -141,7 +141,7 @@ fn log_of(reader: &mut Reader<'_>) -> Option<Result<LogEntry, ManifestFault>> {
         id,
         incarnation,
         ended_at,
-        settled_upto,
+        resolved_upto,
         segments,
     }))
 }

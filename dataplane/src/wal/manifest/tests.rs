@@ -27,7 +27,7 @@ fn log(start: u32, segments: Vec<SegmentEntry>) -> LogEntry {
         id: LogId { start, number: 7 },
         incarnation: [3; 16],
         ended_at: None,
-        settled_upto: Sequence(9),
+        resolved_upto: Sequence(9),
         segments,
     }
 }
@@ -185,7 +185,7 @@ fn of_segments(count: u32) -> Manifest {
             },
             incarnation: [0; 16],
             ended_at: None,
-            settled_upto: before,
+            resolved_upto: before,
             segments: (0..count).map(segment).collect(),
         }],
         ..Manifest::default()

@@ -1,6 +1,6 @@
 //! Torn tail or damage: what lies behind the first position that does not hold the expected batch, and what it proves.
 //! A position proves nothing by being empty. Headers behind it do, by what they say was durable and by where they stand;
-//! and so does what the manifest knows: how far bodies were settled, what slices hold, which segments were entered.
+//! and so does what the manifest knows: how far bodies were resolved, what slices hold, which segments were entered.
 
 use super::BLOCK;
 use super::lead::Lead;
@@ -54,7 +54,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
                 true => (expected, found.durable_upto),
                 false => (durable_upto, durable_upto),
             };
-            self.refuse_beheaded(later, missing).await?;
+            self.refuse_lost_header(later, missing).await?;
         }
         if proven {
             return Err(self.damage(ordinal, stop.offset, found.durable_upto, stop.why));
@@ -72,7 +72,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
     /// A later segment that was in use needs its header, which alone says where the segment before ends. After a failed
     /// write that one may hold a whole batch behind its end, so that nothing seems to be missing before the later batches.
     /// Whatever else is missing, that segment is damaged for certain, and the one before it perhaps not at all.
-    async fn refuse_beheaded(
+    async fn refuse_lost_header(
         &self,
         index: usize,
         (expected, durable_upto): (Sequence, Sequence),
