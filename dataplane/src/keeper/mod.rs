@@ -1,4 +1,4 @@
-//! The keeper: everything that touches files beyond appending — start and recovery, spare segments and their naming, the
+//! The keeper: everything that touches files beyond appending — start and recovery, preallocated segments and their naming, the
 //! manifest, sealing, deletion. It reads closed segments, never a shard's memory.
 
 pub mod port;
@@ -8,7 +8,7 @@ pub mod notice;
 
 pub(crate) mod files;
 mod halt;
-mod ledger;
+mod store;
 
 mod directory;
 mod start;

@@ -94,16 +94,16 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
         Job::Compact { .. } => Missing::Refused,
         Job::Quarantine { .. } => Missing::Segments,
     };
-    let Opened { ledger, secret, .. } = start::open(port, config, missing).await?;
+    let Opened { store, secret, .. } = start::open(port, config, missing).await?;
     match job {
         Job::Compact {
             older_than_s,
             dry_run,
         } => {
             let mut dictionary = Dictionary::default();
-            let slices = slices::open_all(&ledger, &mut dictionary).await?;
+            let slices = slices::open_all(&store, &mut dictionary).await?;
             let mut service = Service::new(Started {
-                ledger,
+                store,
                 dictionary,
                 hash: KeyHash::new(secret.key),
                 slices,
@@ -117,6 +117,6 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
         Job::Quarantine {
             segment,
             accept_loss,
-        } => quarantine::quarantine(ledger, &segment, accept_loss).await,
+        } => quarantine::quarantine(store, &segment, accept_loss).await,
     }
 }

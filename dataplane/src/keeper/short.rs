@@ -40,12 +40,12 @@ impl Service {
         let Some(mut short) = self.short else {
             return Ok(false);
         };
-        if short.version.is_none() && self.ledger.now().mono_us >= short.again_us {
+        if short.version.is_none() && self.store.now().mono_us >= short.again_us {
             short.version = self.seal_all_found().await?;
             short.again_us = match self.sealing.wanted {
                 // It was a part of what there is.
                 true => 0,
-                false => self.ledger.now().mono_us + AGAIN_US,
+                false => self.store.now().mono_us + AGAIN_US,
             };
             self.short = Some(short);
         }
@@ -54,24 +54,24 @@ impl Service {
             return Ok(false);
         }
         self.short = None;
-        for shard in 0..self.ledger.config.shards {
+        for shard in 0..self.store.config.shards {
             let serve = ToShard::Serve { admit: true };
-            self.ledger.port.tell(ShardId(shard), serve);
+            self.store.port.tell(ShardId(shard), serve);
         }
-        let entries = self.ledger.manifest.slices.iter().map(|it| it.entries);
+        let entries = self.store.manifest.slices.iter().map(|it| it.entries);
         let decisions = entries.sum();
-        self.ledger.port.say(Notice::FoldInSlices { decisions });
+        self.store.port.say(Notice::FoldInSlices { decisions });
         Ok(true)
     }
 
     /// Seals, and tells shards of the slices. The version of the set if it holds all that earlier runs decided.
     async fn seal_all_found(&mut self) -> Result<Option<u64>, Halt> {
         let before = self.sealing.version;
-        let start = self.ledger.manifest.start;
+        let start = self.store.manifest.start;
         self.seal().await?;
-        let earlier = self.ledger.manifest.logs.iter();
+        let earlier = self.store.manifest.logs.iter();
         let mut earlier = earlier.filter(|log| log.id.start != start);
-        if !earlier.all(|log| first_uncovered(&self.ledger.manifest, log) == log.segments.len()) {
+        if !earlier.all(|log| first_uncovered(&self.store.manifest, log) == log.segments.len()) {
             return Ok(None);
         }
         if self.sealing.version == before {

@@ -9,11 +9,11 @@ use crate::io::{Errno, ShardId};
 use crate::keeper::extract::Dictionary;
 use crate::keeper::files::READ;
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::Ledger;
 use crate::keeper::notice::Notice;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::PROGRESS_EVERY_US;
 use crate::keeper::replay::order;
+use crate::keeper::store::ManifestStore;
 use crate::wal::Epoch;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
@@ -42,13 +42,13 @@ pub(crate) struct Slice {
 impl Slice {
     /// Opens a slice that the manifest names.
     pub(crate) async fn open(
-        ledger: &Ledger,
+        store: &ManifestStore,
         entry: &SliceEntry,
         dictionary: &mut Dictionary,
     ) -> Result<Slice, Halt> {
         let name = NumberedFile::Slice(entry.file).to_string();
-        let readable = Readable::open(&ledger.files, &name, READ).await?;
-        match Slice::read(ledger, entry, dictionary, &name, &readable).await {
+        let readable = Readable::open(&store.files, &name, READ).await?;
+        match Slice::read(store, entry, dictionary, &name, &readable).await {
             Ok((reader, directory, params)) => Ok(Slice {
                 number: entry.file,
                 readable,
@@ -65,7 +65,7 @@ impl Slice {
 
     /// Reads and checks frame and directory, and gives its params versions their numbers.
     async fn read(
-        ledger: &Ledger,
+        store: &ManifestStore,
         entry: &SliceEntry,
         dictionary: &mut Dictionary,
         name: &str,
@@ -84,8 +84,8 @@ impl Slice {
         let last = part(readable, last_at..bytes).await?;
         let reader = SliceReader::open(&first, &last, bytes).map_err(fault)?;
         let as_named = reader.header().slice_id == entry.id
-            && reader.header().installation == ledger.manifest.installation
-            && reader.header().secret == ledger.manifest.secret
+            && reader.header().installation == store.manifest.installation
+            && reader.header().secret == store.manifest.secret
             && table_checksum(&last) == Some(entry.checksum);
         if !as_named {
             return Err(damage("it is not the slice that the manifest names"));
@@ -209,7 +209,7 @@ pub(crate) async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, 
 
 /// How much of all slices was looked at, for the operator.
 struct Looked<'a> {
-    ledger: &'a Ledger,
+    store: &'a ManifestStore,
     bytes: u64,
     of_bytes: u64,
     said_us: u64,
@@ -218,10 +218,10 @@ struct Looked<'a> {
 impl Looked<'_> {
     fn at(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
-        let now_us = self.ledger.now().mono_us;
+        let now_us = self.store.now().mono_us;
         if now_us >= self.said_us + PROGRESS_EVERY_US {
             self.said_us = now_us;
-            self.ledger.port.say(Notice::Progress {
+            self.store.port.say(Notice::Progress {
                 what: "MiB of slices checked",
                 done: self.bytes >> 20,
                 of: self.of_bytes >> 20,
@@ -233,19 +233,19 @@ impl Looked<'_> {
 /// Opens all slices that the manifest names, and checks each to its end: what a newer flk wrote, or what is damaged, is
 /// refused before anything is changed.
 pub(crate) async fn open_all(
-    ledger: &Ledger,
+    store: &ManifestStore,
     dictionary: &mut Dictionary,
 ) -> Result<Vec<Rc<Slice>>, Halt> {
-    let entries = &ledger.manifest.slices;
+    let entries = &store.manifest.slices;
     let mut looked = Looked {
-        ledger,
+        store,
         bytes: 0,
         of_bytes: entries.iter().map(|slice| slice.bytes).sum(),
-        said_us: ledger.now().mono_us,
+        said_us: store.now().mono_us,
     };
     let mut slices = Vec::new();
     for entry in entries {
-        let slice = Slice::open(ledger, entry, dictionary).await?;
+        let slice = Slice::open(store, entry, dictionary).await?;
         slice.check(&mut looked).await?;
         slices.push(Rc::new(slice));
     }

@@ -28,7 +28,7 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
     KeeperConfig {
         shards,
         segment_bytes: 256 << 10,
-        spares_count: 0,
+        preallocated_count: 0,
         ttl_s: 14 * 86_400,
         seal_bytes_max: 1 << 40,
         seal_every_us: u64::MAX,

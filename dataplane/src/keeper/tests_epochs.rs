@@ -15,7 +15,7 @@ fn pressed(shards: u16) -> World {
     let mut world = World::started(
         TestDisk::new(),
         KeeperConfig {
-            spares_count: 2,
+            preallocated_count: 2,
             ..config(shards)
         },
     );

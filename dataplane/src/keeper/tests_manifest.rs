@@ -19,7 +19,7 @@ fn small(shards: u16) -> KeeperConfig {
         manifest_bytes_max: 32 << 10,
         dedup_memory_bytes_max: 9_600,
         segment_bytes: 64 << 10,
-        spares_count: 2,
+        preallocated_count: 2,
         slices_count_max: 4,
         ..config(shards)
     }

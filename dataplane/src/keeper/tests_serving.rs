@@ -44,7 +44,7 @@ fn sealing(shards: u16) -> KeeperConfig {
     KeeperConfig {
         seal_every_us: 3_600_000_000,
         body_age_max_s: 2 * DAY_S,
-        spares_count: 1,
+        preallocated_count: 1,
         ..config(shards)
     }
 }
@@ -246,7 +246,7 @@ fn damage_met_while_sealing_stops_that_log_only() {
     for record in 0..300 {
         world.decide((record % 2) as u16, record, 30 * DAY_S);
     }
-    let victim = manifest(&world)
+    let damaged = manifest(&world)
         .logs
         .iter()
         .find(|log| log.id.number == 1)
@@ -254,10 +254,10 @@ fn damage_met_while_sealing_stops_that_log_only() {
         .expect("a closed segment");
     world
         .disk
-        .tamper(&victim, |bytes| bytes[4096 * 5 + 77] ^= 1);
+        .tamper(&damaged, |bytes| bytes[4096 * 5 + 77] ^= 1);
     world.pass_s(3_700);
     assert!(world.notices.iter().any(
-        |notice| matches!(notice, Notice::DamageWhileSealing { file, .. } if *file == victim)
+        |notice| matches!(notice, Notice::DamageWhileSealing { file, .. } if *file == damaged)
     ));
     let covers = manifest(&world).slices[0].covers.clone();
     assert_eq!(
@@ -266,7 +266,7 @@ fn damage_met_while_sealing_stops_that_log_only() {
         "the first segment of the damaged log is sealed: {covers:?}"
     );
     world.pass_s(u64::from(3 * DAY_S));
-    assert!(world.disk.names().contains(&victim), "it stays");
+    assert!(world.disk.names().contains(&damaged), "it stays");
     assert_eq!(world.exit, None);
     let world = world.restarted(Lost::Nothing, 2, 1);
     assert_eq!(
@@ -356,7 +356,7 @@ fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
     let mut world = World::started(
         disk,
         KeeperConfig {
-            spares_count: 1,
+            preallocated_count: 1,
             ..config(1)
         },
     );

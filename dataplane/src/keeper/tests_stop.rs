@@ -34,11 +34,11 @@ fn begin(world: &mut World, trouble: Trouble, op: u64) {
     }
 }
 
-/// Two shards that seal every minute and keep one spare.
+/// Two shards that seal every minute and keep one preallocated segment.
 fn busy() -> World {
     let settings = KeeperConfig {
         seal_every_us: 60_000_000,
-        spares_count: 1,
+        preallocated_count: 1,
         ..config(2)
     };
     World::started(TestDisk::new(), settings)

@@ -461,7 +461,7 @@ impl Connections {
 
     /// Ends a turn for a connection: consumed bytes are forgotten, the rest moves from the inbox into its buffer.
     pub fn keep(&mut self, slot: u32, inbox: &[u8]) {
-        let spare = &mut self.buffers;
+        let preallocated = &mut self.buffers;
         let connection = &mut self.slots[slot as usize];
         if connection.kept_start > 0 {
             connection.kept.drain(..connection.kept_start);
@@ -470,7 +470,7 @@ impl Connections {
         let fresh = std::mem::replace(&mut connection.fresh, 0..0);
         if !fresh.is_empty() {
             if connection.kept.capacity() == 0 {
-                connection.kept = spare.pop().unwrap_or_default();
+                connection.kept = preallocated.pop().unwrap_or_default();
             }
             connection.kept.extend_from_slice(&inbox[fresh]);
         } else if connection.kept.is_empty() && connection.kept.capacity() > 0 {

@@ -78,7 +78,7 @@ counters! {
     Seals: 4000, "seals";
     Deletions: 1500, "deletions of segments";
     Recycled: 200, "segment files written again under another salt";
-    VoidRemoved: 2000, "void files removed";
+    OrphanRemoved: 2000, "orphaned files removed";
     SliceReads: 1000, "look-ups suspended for a read";
     SlicesSwitched: 3500, "switches to a new set of slices";
     WithheldTime: 600, "starts that withheld time";

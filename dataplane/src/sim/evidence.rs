@@ -184,7 +184,7 @@ impl World {
         let open = segments.filter(|(_, entry)| entry.state.extent().is_none());
         let files = open.map(|(_, entry)| entry.file);
         let names = files
-            .chain(manifest.spares.iter().copied())
+            .chain(manifest.preallocated.iter().copied())
             .map(|file| NumberedFile::Segment(file).to_string())
             .filter(|name| *name != to.name);
         let lengths = names.map(|name| self.disk.find(&name).map(|it| self.disk.seen(it).len()));

@@ -522,7 +522,7 @@ impl World {
         sim_trace!(self.now_us(), "keeper says: {notice}");
         match notice {
             Notice::TornTail { .. } => self.counts.one(Count::TornTails),
-            Notice::VoidRemoved(_) => self.counts.one(Count::VoidRemoved),
+            Notice::OrphanRemoved(_) => self.counts.one(Count::OrphanRemoved),
             Notice::StrayKept { file, .. } => {
                 self.truth.strays_kept.insert(file.clone());
             }

@@ -19,7 +19,7 @@ pub(crate) fn manifest(it: &Manifest) -> Value {
     json!({
         "installation": hex(&it.installation), "node": hex(&it.node), "incarnation": hex(&it.incarnation),
         "secret": hex(&it.secret), "generation": it.generation, "start": it.start, "wall": it.clock.wall_us,
-        "expiry_clock": it.clock.expiry_s, "withheld": it.withheld_s, "next_file": it.next_file, "spares": it.spares,
+        "expiry_clock": it.clock.expiry_s, "withheld": it.withheld_s, "next_file": it.next_file, "spares": it.preallocated,
         "clean_stop": it.clean_stop, "logs": it.logs.iter().map(log_entry).collect::<Vec<_>>(),
         "gaps": it.gaps.iter().map(|gap| json!({"log": log(gap.log), "first": gap.from.0, "last": gap.to.0}))
             .collect::<Vec<_>>(),

@@ -388,7 +388,7 @@ fn manifest() -> Manifest {
             from: sequence(3),
             to: sequence(4),
         }],
-        spares: vec![11, 12],
+        preallocated: vec![11, 12],
         slices: vec![SliceEntry {
             file: 10,
             id: 77,

@@ -167,7 +167,7 @@ impl Connections {
 
     /// While the listener is being closed: accepts who waits in its queue as slots get free, then closes it and says so.
     /// Closing it resets whoever is still in its queue.
-    pub(super) fn go_on_closing(&mut self, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
+    pub(super) fn closing_step(&mut self, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
         while let Some(left) = self.closing
             && !self.free.is_empty()
         {
@@ -350,7 +350,7 @@ impl Connections {
         }
     }
 
-    /// Begins to close the listening socket; see [`Connections::go_on_closing`].
+    /// Begins to close the listening socket; see [`Connections::closing_step`].
     pub(super) fn close_listener(&mut self, epoll: BorrowedFd<'_>) {
         self.unwatch_listener(epoll);
         self.accept_wanted = false;

@@ -29,7 +29,7 @@ pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     out.u64(manifest.next_file);
     out.list(&manifest.logs, Writer::log);
     out.list(&manifest.gaps, Writer::gap);
-    out.list(&manifest.spares, |out, &file| out.u64(file));
+    out.list(&manifest.preallocated, |out, &file| out.u64(file));
     out.list(&manifest.slices, Writer::slice);
     out.sealed()
 }

@@ -77,7 +77,7 @@ fn manifest() -> Manifest {
             from: Sequence(2),
             to: Sequence(3),
         }],
-        spares: vec![6, 7],
+        preallocated: vec![6, 7],
         slices: vec![SliceEntry {
             file: 8,
             id: 10,
@@ -232,7 +232,7 @@ fn what_no_writer_writes_is_refused_by_name() {
     };
     assert_eq!(refused(&|m| m.start = START_LIMIT), "start number");
     assert_eq!(refused(&|m| m.start = 1), "log of a later start");
-    assert_eq!(refused(&|m| m.spares.push(8)), "file number");
+    assert_eq!(refused(&|m| m.preallocated.push(8)), "file number");
     assert_eq!(refused(&|m| m.next_file = 8), "file number");
     assert_eq!(
         refused(&|m| m.logs[1].segments[1].ordinal = 5),

@@ -39,11 +39,11 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         let (ordinal, Some(expected)) = (self.ordinal(index), self.expected()) else {
             return Ok(Verdict::Whole);
         };
-        let mut found = self.look_on(index, stop.offset, expected).await?;
+        let mut found = self.scan_ahead(index, stop.offset, expected).await?;
         found.durable_upto = found.durable_upto.max(durable).max(self.floor);
         let mut entered = None;
         for later in index + 1..self.segments().len() {
-            let there = self.look_on(later, 0, expected).await?;
+            let there = self.scan_ahead(later, 0, expected).await?;
             found.durable_upto = found.durable_upto.max(there.durable_upto);
             found.torn_bytes += there.begun_bytes;
             entered = entered.or(there.entered.map(|durable_upto| (later, durable_upto)));
@@ -90,7 +90,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
     }
 
     /// Looks at every block of a segment from `from` on for a header that belongs to it and says what was durable.
-    async fn look_on(&self, index: usize, from: u64, expected: Sequence) -> Result<Found, Halt> {
+    async fn scan_ahead(&self, index: usize, from: u64, expected: Sequence) -> Result<Found, Halt> {
         let mut found = Found::default();
         let Some((entry, file)) = self.segment(index) else {
             return Ok(found);

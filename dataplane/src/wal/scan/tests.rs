@@ -109,7 +109,7 @@ fn end_log(world: &World) -> World {
     log.ended_at = Some(mark);
     ended.files = files;
     // What the next start reads must be a manifest: ordinals without holes, no file named twice.
-    ended.manifest.spares = end
+    ended.manifest.preallocated = end
         .unused
         .iter()
         .map(|&ordinal| u64::from(ordinal))
