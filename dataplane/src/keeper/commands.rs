@@ -93,7 +93,7 @@ impl Service {
         let segments = manifest.segments_count();
         let entries: u64 = manifest.slices.iter().map(|slice| slice.entries).sum();
         let state = match self.stop {
-            Stop::No if self.short.is_some() => "short_of_memory",
+            Stop::No if self.over_memory.is_some() => "short_of_memory",
             Stop::No => "serving",
             Stop::Draining | Stop::Finishing => "draining",
         };
@@ -127,7 +127,9 @@ impl Service {
             self.store.expiry_now_s(),
             manifest.withheld_s,
             self.store.config.dedup_memory_bytes_max,
-            self.short.as_ref().map_or(0, |short| short.needed_bytes),
+            self.over_memory
+                .as_ref()
+                .map_or(0, |short| short.needed_bytes),
             self.pins.held.len(),
             self.space.low.is_some(),
             room.free_bytes,

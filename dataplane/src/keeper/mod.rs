@@ -25,12 +25,12 @@ pub mod strays;
 
 mod clients;
 mod commands;
+mod over_memory;
 mod publish;
 mod retain;
 mod room;
 mod seal;
 mod serve;
-mod short;
 pub mod stop;
 
 pub mod offline;

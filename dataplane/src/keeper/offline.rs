@@ -107,7 +107,7 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
                 dictionary,
                 hash: KeyHash::new(secret.key),
                 slices,
-                short: None,
+                over_memory: None,
                 recovered: None,
             });
             let age = older_than_s.map_or(String::new(), |age_s| format!(" --older-than {age_s}"));

@@ -40,7 +40,7 @@ const SEAL_AGAIN_US: u64 = 10_000_000;
 
 /// Room on the disk as it was last looked at.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct SpaceReport {
     pub(crate) total_bytes: u64,
     pub(crate) free_bytes: u64,
     /// Bytes that WAL_DIR takes.
@@ -57,7 +57,7 @@ pub(crate) struct Room {
     ahead_bytes: u64,
 }
 
-impl Room {
+impl SpaceReport {
     /// Bytes that should be freed now, so that nothing is short later.
     fn wanting_bytes(&self) -> u64 {
         let over_cap = (self.used_bytes + self.ahead_bytes).saturating_sub(self.cap_bytes);
@@ -191,7 +191,7 @@ pub(crate) fn refusal(halt: &Halt) -> Shortage {
 
 impl Service {
     /// Measures the file system and what WAL_DIR takes of it.
-    pub(crate) async fn room(&mut self) -> Result<Room, Halt> {
+    pub(crate) async fn room(&mut self) -> Result<SpaceReport, Halt> {
         let (total_bytes, free_bytes) = self.measure().await?;
         let config = &self.store.config;
         let manifest = &self.store.manifest;
@@ -213,7 +213,7 @@ impl Service {
             None => total_bytes / 100 * CAP_PERCENT,
         };
         let grown_bytes = self.space.pace.bytes_per_s.saturating_mul(AHEAD_S);
-        Ok(Room {
+        Ok(SpaceReport {
             total_bytes,
             free_bytes,
             used_bytes: segments.map(segment_bytes).sum::<u64>()
@@ -322,7 +322,7 @@ impl Service {
     /// Whether the segment that a shard waits for lacked room only by a sum that is right again, with the whole reserve
     /// beside it. Where just the segment itself would fit, the next attempt is waited for: a disk that stays nearly full
     /// would have submits refused and taken by turns.
-    async fn naming_lack_is_over(&mut self, room: &Room) -> Result<bool, Halt> {
+    async fn naming_lack_is_over(&mut self, room: &SpaceReport) -> Result<bool, Halt> {
         let reckoned = matches!(self.space.naming, Some(Lack::Reckoned(_)));
         Ok(reckoned && room.shortage().is_none() && self.shortage_of_next().await?.is_none())
     }
@@ -337,7 +337,7 @@ impl Service {
         }
     }
 
-    fn set_space_low(&mut self, why: Option<Shortage>, room: &Room) {
+    fn set_space_low(&mut self, why: Option<Shortage>, room: &SpaceReport) {
         self.space.low = why;
         for shard in 0..self.store.config.shards {
             let shard = ShardId(shard);

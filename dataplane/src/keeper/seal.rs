@@ -26,7 +26,7 @@ pub(crate) const ROLL_WAIT_US: u64 = 2_000_000;
 
 /// What is sealed leaves the shards' memory. While one of them has nearly none left, a seal follows the last one after this
 /// time, in microseconds. It doubles with each seal that cannot have helped.
-const SEAL_PRESSED_US: u64 = 5_000_000;
+const SEAL_UNDER_PRESSURE_US: u64 = 5_000_000;
 
 /// It doubles at most so often: to five minutes.
 const UNHELPFUL_MAX: u32 = 6;
@@ -153,13 +153,13 @@ impl Service {
     pub(crate) fn seal_is_due(&self) -> bool {
         let config = &self.store.config;
         let waited_us = self.store.now().mono_us - self.sealing.last_us;
-        let pressed = self.shards.iter().any(|shard| shard.pressed);
+        let under_pressure = self.shards.iter().any(|shard| shard.under_pressure);
         // What is too much in the manifest goes once it is sealed.
         let crowded = self.store.surplus_bytes() > 0 && self.unsealed_bytes() > 0;
         self.sealing.wanted
             || waited_us >= config.seal_every_us
-            || pressed && waited_us >= SEAL_PRESSED_US << self.sealing.unhelpful
-            || crowded && waited_us >= SEAL_PRESSED_US
+            || under_pressure && waited_us >= SEAL_UNDER_PRESSURE_US << self.sealing.unhelpful
+            || crowded && waited_us >= SEAL_UNDER_PRESSURE_US
             || self.unsealed_bytes() > config.seal_bytes_max
     }
 
@@ -167,8 +167,8 @@ impl Service {
     /// segment of every log.
     fn note_help(&mut self, decisions: u64) {
         let keys = self.store.config.dedup_memory_bytes_max / BYTES_PER_KEY;
-        let pressed = self.shards.iter().any(|shard| shard.pressed);
-        self.sealing.unhelpful = match !pressed || decisions >= keys / HELPFUL_SHARE {
+        let under_pressure = self.shards.iter().any(|shard| shard.under_pressure);
+        self.sealing.unhelpful = match !under_pressure || decisions >= keys / HELPFUL_SHARE {
             true => 0,
             false => UNHELPFUL_MAX.min(self.sealing.unhelpful + 1),
         };
@@ -220,11 +220,11 @@ impl Service {
     /// Tells shards short of memory of a later epoch that is sealed although nothing new was: they hold what is in slices
     /// until they are told, and while they admit nothing nothing will ever be sealed that would tell them.
     async fn tell_later_epoch(&mut self) -> Result<(), Halt> {
-        let pressed = self.shards.iter().any(|shard| shard.pressed);
+        let under_pressure = self.shards.iter().any(|shard| shard.under_pressure);
         let is_told = self
             .sealed_epoch()
             .is_at_or_before(self.sealing.sealed_epoch);
-        if pressed && !is_told && self.views_ready().await? {
+        if under_pressure && !is_told && self.views_ready().await? {
             self.sealing.version += 1;
             self.tell_slices();
         }

@@ -8,10 +8,10 @@ use crate::keeper::extract::Dictionary;
 use crate::keeper::files::File;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
+use crate::keeper::over_memory::OverMemory;
 use crate::keeper::port::{CommandId, KeeperEvent, KeeperOp};
 use crate::keeper::room::{Lack, Space, refusal};
 use crate::keeper::seal::Sealing;
-use crate::keeper::short::Short;
 use crate::keeper::start::Started;
 use crate::keeper::store::{ManifestStore, NotReplaced};
 use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
@@ -38,7 +38,7 @@ pub(crate) struct ShardState {
     /// The newest set of slices that it uses.
     pub(crate) switched: u64,
     /// Its table is nearly full.
-    pub(crate) pressed: bool,
+    pub(crate) under_pressure: bool,
     pub(crate) idle: bool,
     pub(crate) finished: bool,
     /// The segment that its log ended in.
@@ -87,7 +87,7 @@ pub(crate) struct Service {
     pub(crate) pins: Pins,
     pub(crate) sealing: Sealing,
     /// Set where a start found more than fits, until shards answer from slices.
-    pub(crate) short: Option<Short>,
+    pub(crate) over_memory: Option<OverMemory>,
     pub(crate) stop: Stop,
     /// Monotonic time at which the process ends whatever is missing, once a stop was asked for.
     pub(crate) stop_by_us: u64,
@@ -111,7 +111,7 @@ impl Service {
             dictionary,
             hash,
             slices,
-            short,
+            over_memory,
             recovered,
         } = started;
         let start = store.manifest.start;
@@ -120,7 +120,7 @@ impl Service {
             resolved: Sequence::before_first(start),
             epoch: Epoch::earlier_runs(),
             switched: 0,
-            pressed: false,
+            under_pressure: false,
             idle: false,
             finished: false,
             ended_in: None,
@@ -133,7 +133,7 @@ impl Service {
             hash,
             commands: VecDeque::new(),
             pins: Pins::default(),
-            short,
+            over_memory,
             stop: Stop::No,
             stop_by_us: u64::MAX,
             recovered,
@@ -178,7 +178,7 @@ impl Service {
     /// Recovery is over: shards serve, and know from the beginning whether there is room.
     async fn open_to_clients(&mut self) -> Result<(), Halt> {
         self.look_before_serving().await?;
-        let admit = self.short.is_none();
+        let admit = self.over_memory.is_none();
         for shard in 0..self.store.config.shards {
             let serve = ToShard::Serve { admit };
             self.store.port.tell(ShardId(shard), serve);
@@ -333,7 +333,7 @@ impl Service {
                     self.look_again_us = 0;
                 }
             }
-            ToKeeper::Pressed(pressed) => shard.pressed = pressed,
+            ToKeeper::MemoryPressure(under_pressure) => shard.under_pressure = under_pressure,
             ToKeeper::Idle(idle) => shard.idle = idle,
             ToKeeper::Finished { closed, .. } => {
                 shard.finished = true;

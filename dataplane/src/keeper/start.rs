@@ -12,10 +12,10 @@ use crate::keeper::files::{Files, READ};
 use crate::keeper::halt::Halt;
 use crate::keeper::load;
 use crate::keeper::notice::{Before, Notice};
+use crate::keeper::over_memory::OverMemory;
 use crate::keeper::partition;
 use crate::keeper::port::Port;
 use crate::keeper::recover::{self, LogFound};
-use crate::keeper::short::Short;
 use crate::keeper::slices::{self, Slice};
 use crate::keeper::store::ManifestStore;
 use crate::keeper::strays;
@@ -38,7 +38,7 @@ pub(crate) struct Started {
     pub(crate) hash: KeyHash,
     pub(crate) slices: Vec<Rc<Slice>>,
     /// What is still to be done where memory is short.
-    pub(crate) short: Option<Short>,
+    pub(crate) over_memory: Option<OverMemory>,
     /// What is said once shards were told to serve.
     pub(crate) recovered: Option<Notice>,
 }
@@ -206,7 +206,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
     let left_out = extract.left_out;
     let mut loaded = load::load(&store, &slices, extract.decisions, &owners).await?;
     loaded.leave_out(left_out);
-    let short = loaded.short_of_bytes.map(Short::of);
+    let over_memory = loaded.short_of_bytes.map(OverMemory::of);
     if let Some(needed_bytes) = loaded.short_of_bytes {
         port.say(Notice::FoldTooLarge {
             needed_bytes,
@@ -224,7 +224,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         dictionary,
         hash,
         slices,
-        short,
+        over_memory,
         recovered: Some(recovered),
     })
 }

@@ -55,7 +55,7 @@ fn crowded(notice: &Notice) -> bool {
 fn permanent_pressure_on_memory_with_many_shards_never_fills_the_manifest() {
     let mut world = World::started(TestDisk::new(), small(8));
     let longest = longest(&mut world);
-    world.tell(ShardId(0), ToKeeper::Pressed(true));
+    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
     let mut record = 0;
     for _ in 0..150 {
         for shard in 0..8 {
@@ -182,7 +182,7 @@ fn seals_that_cannot_relieve_memory_come_at_longer_intervals() {
         ..small(1)
     };
     let mut world = World::started(TestDisk::new(), settings);
-    world.tell(ShardId(0), ToKeeper::Pressed(true));
+    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
     let mut sealed = Vec::new();
     for record in 0..600 {
         world.decide(0, record, 30 * DAY_S);
@@ -192,13 +192,13 @@ fn seals_that_cannot_relieve_memory_come_at_longer_intervals() {
     assert!(sealed[60] >= 3, "soon at first: {}", sealed[60]);
     assert!(sealed[599] <= 9, "rarely later: {}", sealed[599]);
     // Pressure that comes anew is met at once.
-    world.tell(ShardId(0), ToKeeper::Pressed(false));
+    world.tell(ShardId(0), ToKeeper::MemoryPressure(false));
     world.run();
     world.happen(KeeperEvent::Command {
         id: CommandId(1),
         line: "flk1 compact --older-than 1000000".to_string(),
     });
-    world.tell(ShardId(0), ToKeeper::Pressed(true));
+    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
     world.decide(0, 600, 30 * DAY_S);
     let before = said(&world, |it| matches!(it, Notice::Sealed { .. }));
     world.pass_s(12);

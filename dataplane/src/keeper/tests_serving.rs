@@ -284,14 +284,14 @@ fn a_shard_whose_memory_is_nearly_full_has_its_decisions_sealed_soon() {
     }
     world.pass_s(20);
     assert!(manifest(&world).slices.is_empty(), "not due");
-    world.tell(ShardId(1), ToKeeper::Pressed(true));
+    world.tell(ShardId(1), ToKeeper::MemoryPressure(true));
     world.pass_s(5);
     let sealed = |world: &World| -> u64 {
         let manifest = manifest(world);
         manifest.slices.iter().map(|it| it.entries).sum()
     };
     assert_eq!(sealed(&world), 10);
-    world.tell(ShardId(1), ToKeeper::Pressed(false));
+    world.tell(ShardId(1), ToKeeper::MemoryPressure(false));
     world.run();
     world.decide(0, 10, 30 * DAY_S);
     world.pass_s(60);
@@ -306,7 +306,7 @@ fn a_seal_that_helped_makes_the_next_one_under_pressure_as_quick_as_the_first() 
         ..sealing(2)
     };
     let mut world = World::started(TestDisk::new(), settings);
-    world.tell(ShardId(1), ToKeeper::Pressed(true));
+    world.tell(ShardId(1), ToKeeper::MemoryPressure(true));
     let mut record = 0;
     let mut sealed_after_s = |world: &mut World, records: u32| {
         for _ in 0..records {

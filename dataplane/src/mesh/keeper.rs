@@ -134,7 +134,7 @@ pub enum ToKeeper {
         version: u64,
     },
     /// The declared memory of this shard's table is nearly full (`false` when it no longer is): what is sealed could leave it.
-    Pressed(bool),
+    MemoryPressure(bool),
     /// So many connections were closed to make room for new ones. For the operator; the keeper only says it.
     Crowded {
         /// Since this was said last.

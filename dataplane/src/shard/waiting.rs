@@ -11,7 +11,7 @@ use crate::io::Now;
 use crate::wal::batch::Ahead;
 use std::collections::VecDeque;
 
-/// A connection whose foremost request waits.
+/// A connection whose head-of-line request waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waiter {
     /// When it is refused at the latest.
@@ -175,7 +175,7 @@ impl Ingress {
         });
     }
 
-    /// Notes whether what is missing of the connection's foremost request is memory.
+    /// Notes whether what is missing of the connection's head-of-line request is memory.
     pub(super) fn note_short_of_memory(&mut self, slot: u32, is_short: bool, now: Now) {
         if !is_short {
             self.leave_memory_queue(slot);

@@ -54,7 +54,7 @@ enum Stage {
     Writing,
     Syncing,
     /// Its segment failed; it waits for the next one to be named.
-    Homeless,
+    AwaitingSegment,
 }
 
 /// The one batch that is on its way to the disk.
@@ -72,7 +72,7 @@ struct Flight {
     /// Seal epoch of the segment that it is written into.
     epoch: Epoch,
     /// Written once already, into a segment that failed.
-    take_over: bool,
+    failover: bool,
     /// The bytes, while the driver does not have them.
     blocks: Option<Box<Blocks>>,
 }
@@ -309,8 +309,8 @@ impl LogWriter {
             self.became_durable(ops);
         }
         if let Some(flight) = &self.flight {
-            if flight.stage == Stage::Homeless {
-                self.take_over(ops);
+            if flight.stage == Stage::AwaitingSegment {
+                self.failover(ops);
             }
             return;
         }
@@ -389,7 +389,7 @@ impl LogWriter {
             records,
             enters,
             epoch,
-            take_over: false,
+            failover: false,
             blocks: None,
         };
         self.submit(flight, blocks, ops);
@@ -525,7 +525,7 @@ impl LogWriter {
         let Some(mut flight) = self.flight.take() else {
             return;
         };
-        if flight.take_over {
+        if flight.failover {
             ops.push(LogOp::Fail(LogFailure {
                 code: 74,
                 reason: format!(
@@ -537,19 +537,19 @@ impl LogWriter {
             return;
         }
         if planted(Bug::FailedSegmentWrittenAgain) {
-            flight.take_over = true;
+            flight.failover = true;
             let blocks = flight.blocks.take().unwrap_or_default();
             return self.submit(flight, blocks, ops);
         }
         if flight.enters {
             self.enter(&flight, false, ops);
         }
-        flight.stage = Stage::Homeless;
+        flight.stage = Stage::AwaitingSegment;
         self.flight = Some(flight);
-        self.take_over(ops);
+        self.failover(ops);
     }
 
-    fn take_over<O: From<LogOp>>(&mut self, ops: &mut Vec<O>) {
+    fn failover<O: From<LogOp>>(&mut self, ops: &mut Vec<O>) {
         let Some(next) = self.upcoming else { return };
         let lead = self.header_of(&next);
         let Some(mut flight) = self.flight.take() else {
@@ -565,7 +565,7 @@ impl LogWriter {
         flight.segment = next;
         flight.offset = 0;
         flight.enters = true;
-        flight.take_over = true;
+        flight.failover = true;
         self.submit(flight, blocks, ops);
     }
 

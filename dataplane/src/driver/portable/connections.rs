@@ -286,7 +286,7 @@ impl Connections {
         let conn = &mut table[id.slot as usize];
         let Some(socket) = &conn.socket else { return };
         while !conn.broken {
-            let flight = conn.out.take_off(pool);
+            let flight = conn.out.begin_send(pool);
             if flight.is_empty() {
                 if std::mem::take(&mut conn.fin) {
                     // It fails only for a connection that is gone, which reading reports.

@@ -238,7 +238,7 @@ fn seal(header: &mut BatchHeader, lead: Option<&SegmentHeader>, bytes: &mut [u8]
     header.checksum
 }
 
-/// Makes an assembled batch ready for another segment (take-over): the records byte for byte and the same sequence and
+/// Makes an assembled batch ready for another segment (write failover): the records byte for byte and the same sequence and
 /// clocks, under a new segment header and a batch header bound to it.
 pub fn rewrite(out: &mut Blocks, lead: &SegmentHeader) -> Result<Assembled, HeaderFault> {
     if !out.bytes().starts_with(&SEGMENT_MAGIC) {

@@ -325,8 +325,7 @@ fn a_whole_batch_of_a_failed_write_does_not_count_where_the_next_segment_repeats
 }
 
 #[test]
-fn a_lost_beginning_behind_a_take_over_is_damage_although_the_failed_segment_holds_the_same_batch()
-{
+fn a_lost_beginning_behind_a_failover_is_damage_although_the_failed_segment_holds_the_same_batch() {
     // The third batch was written whole but its sync failed; the next segment repeats it and goes on.
     let failed = Step::TakeOver(vec![500], u64::MAX);
     let steps = [commits(2), vec![failed], commits(1)].concat();

@@ -1,4 +1,4 @@
-//! A log as its writer would leave it, for tests: random batches, rolls and take-overs, a manifest that lags behind, and
+//! A log as its writer would leave it, for tests: random batches, rolls and write failovers, a manifest that lags behind, and
 //! a last write that reached the disk in part. It remembers what was durable, so that it can judge a reader.
 
 use crate::wal::batch::{Assembled, BatchFields, Limits, OpenBatch, rewrite};

@@ -13,7 +13,7 @@ const AGAIN_US: u64 = 10_000_000;
 
 /// Shards have only a part of what was found, and answer 503.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Short {
+pub(crate) struct OverMemory {
     /// Memory that all of it would need.
     pub(crate) needed_bytes: u64,
     /// The version of the slice set that holds all of it, once shards were told.
@@ -21,9 +21,9 @@ pub(crate) struct Short {
     again_us: u64,
 }
 
-impl Short {
-    pub(crate) fn of(needed_bytes: u64) -> Short {
-        Short {
+impl OverMemory {
+    pub(crate) fn of(needed_bytes: u64) -> OverMemory {
+        OverMemory {
             needed_bytes,
             version: None,
             again_us: 0,
@@ -37,7 +37,7 @@ impl Service {
     /// Slices answer as the replay would: of several decisions of a key at most one is alive, and a look-up goes on behind
     /// an expired one. So nothing needs to be loaded once no decision is in a log alone.
     pub(crate) async fn admit_from_slices(&mut self) -> Result<bool, Halt> {
-        let Some(mut short) = self.short else {
+        let Some(mut short) = self.over_memory else {
             return Ok(false);
         };
         if short.version.is_none() && self.store.now().mono_us >= short.again_us {
@@ -47,13 +47,13 @@ impl Service {
                 true => 0,
                 false => self.store.now().mono_us + AGAIN_US,
             };
-            self.short = Some(short);
+            self.over_memory = Some(short);
         }
         let in_use = |version| self.shards.iter().all(|shard| shard.switched >= version);
         if !short.version.is_some_and(in_use) {
             return Ok(false);
         }
-        self.short = None;
+        self.over_memory = None;
         for shard in 0..self.store.config.shards {
             let serve = ToShard::Serve { admit: true };
             self.store.port.tell(ShardId(shard), serve);
