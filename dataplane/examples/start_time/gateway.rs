@@ -175,13 +175,29 @@ pub(crate) fn measure(
     measured.peak_bytes = kib("VmHWM:")?;
     measured.resident_bytes = kib("VmRSS:")?;
     measured.read_bytes = gateway.proc_number("io", "rchar:")?;
-    let (_, metrics) = get(&address, "/metrics")?;
-    let keys = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("flk_dedup_keys "));
-    measured.keys_count = keys.and_then(|it| it.parse::<f64>().ok()).unwrap_or(0.0) as u64;
+    measured.keys_count = keys_at_rest(&address)?;
     ask(&address)?;
     gateway.listen();
     measured.said = std::mem::take(&mut gateway.said);
     Ok(measured)
+}
+
+/// Keys in the tables once the number rests: each shard is ready by itself, and counts what it has loaded in its next turn.
+fn keys_at_rest(address: &str) -> Result<u64> {
+    let keys = || -> Result<u64> {
+        let (_, metrics) = get(address, "/metrics")?;
+        let keys = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("flk_dedup_keys "));
+        Ok(keys.and_then(|it| it.parse::<f64>().ok()).unwrap_or(0.0) as u64)
+    };
+    let mut before = keys()?;
+    loop {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = keys()?;
+        if now == before {
+            return Ok(now);
+        }
+        before = now;
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) fn manifest(it: &Manifest) -> Value {
 fn log_entry(it: &LogEntry) -> Value {
     let end = |mark: flk_dataplane::wal::manifest::LogEndMark| json!({"sequence": mark.sequence.0, "checksum": mark.checksum});
     json!({
-        "log": log(it.id), "incarnation": hex(&it.incarnation), "resolved_upto": it.resolved_upto.0,
+        "log": log(it.id), "incarnation": hex(&it.incarnation), "settled_upto": it.resolved_upto.0,
         "ended_at": it.ended_at.map(end), "segments": it.segments.iter().map(segment).collect::<Vec<_>>(),
     })
 }
@@ -76,7 +76,7 @@ pub(crate) fn batch(at: &BatchAt, it: &Batch<'_>) -> Value {
     json!({
         "ordinal": at.ordinal, "offset": at.offset, "bytes": at.bytes, "sequence": fields.sequence.0,
         "expiry_clock": fields.expiry_clock_s, "wall": fields.wall_us, "durable_upto": fields.durable_upto.0,
-        "resolved_upto": fields.resolved_upto.0, "previous": fields.previous_checksum, "checksum": it.header.checksum,
+        "settled_upto": fields.resolved_upto.0, "previous": fields.previous_checksum, "checksum": it.header.checksum,
         "records": records,
     })
 }
