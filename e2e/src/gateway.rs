@@ -6,10 +6,11 @@ use crate::setting::Setting;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -53,6 +54,22 @@ fn binary_named(variable: &str, name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// What the keeper of this directory says of its state (`flk wal status`).
+pub fn status_of(directory: &Path) -> serde_json::Value {
+    let mut socket =
+        UnixStream::connect(directory.join("keeper.sock")).expect("the keeper's socket");
+    socket
+        .set_read_timeout(Some(DEADLINE))
+        .expect("a time limit");
+    socket.write_all(b"flk1 status\n").expect("a question");
+    let mut line = String::new();
+    BufReader::new(socket)
+        .read_line(&mut line)
+        .expect("an answer");
+    let status = line.strip_prefix("ok ").unwrap_or_else(|| panic!("{line}"));
+    serde_json::from_str(status).expect("JSON")
 }
 
 /// Waits until something holds that nobody announces; panics with `what` where it never does.

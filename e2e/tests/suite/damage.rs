@@ -2,7 +2,7 @@
 //! is cut and said, and nothing is changed where the start is refused.
 
 use flk_e2e::client::submit;
-use flk_e2e::gateway::{Ended, Plan};
+use flk_e2e::gateway::{Ended, Plan, status_of, wait_until};
 use flk_e2e::log::{Kept, KeptBatch};
 use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
@@ -24,11 +24,16 @@ on_every_host!(
 const RECORDS: u64 = 20;
 
 /// A directory with some acknowledged records whose gateway was killed.
-fn killed(plan: &Plan) {
+///
+/// One file alone does not show how long it was made (decision 12): the kill waits for those that are made behind the first.
+fn killed(plan: &Plan, directory: &Path) {
     let gateway = plan.start();
     for number in 0..RECORDS {
         assert_eq!(gateway.post(&record(number).body).status, 200);
     }
+    wait_until("segments are made ahead", || {
+        status_of(directory)["preallocated"].as_u64() >= Some(1)
+    });
     gateway.kill();
 }
 
@@ -77,7 +82,7 @@ fn a_flipped_byte_in_an_acknowledged_batch_stops_the_start(setting: Setting) {
     for place in ["header", "records", "body"] {
         let directory = setting.directory();
         let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
-        killed(&plan);
+        killed(&plan, directory.path());
         let kept = Kept::read(directory.path());
         let batch = acknowledged(&kept);
         let bytes = fs::read(&batch.file).unwrap();
@@ -107,7 +112,7 @@ fn a_flipped_byte_in_an_acknowledged_batch_stops_the_start(setting: Setting) {
 fn a_torn_tail_is_cut_and_said(setting: Setting) {
     let directory = setting.directory();
     let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
-    killed(&plan);
+    killed(&plan, directory.path());
     let kept = Kept::read(directory.path());
     let last = kept.batches.last().unwrap();
     // Blocks of a write behind the last batch that never became one, as a power cut leaves them.
@@ -133,7 +138,7 @@ fn a_torn_tail_is_cut_and_said(setting: Setting) {
 fn a_segment_in_use_that_was_cut_stops_the_start(setting: Setting) {
     let directory = setting.directory();
     let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
-    killed(&plan);
+    killed(&plan, directory.path());
     let kept = Kept::read(directory.path());
     let segment = &kept.batches[0].file;
     let name = segment.file_name().unwrap().to_str().unwrap();
@@ -151,7 +156,7 @@ fn a_segment_in_use_that_was_cut_stops_the_start(setting: Setting) {
 fn segments_in_each_others_places_stop_the_start(setting: Setting) {
     let directory = setting.directory();
     let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
-    killed(&plan);
+    killed(&plan, directory.path());
     let kept = Kept::read(directory.path());
     let used = &kept.batches[0].file;
     let is_other = |path: &PathBuf| path != used && path.extension().is_some_and(|it| it == "wal");
@@ -183,7 +188,7 @@ fn all_known(plan: &Plan) {
 fn a_missing_file_stops_the_start(setting: Setting) {
     let directory = setting.directory();
     let plan = Plan::new(setting, directory.path());
-    killed(&plan);
+    killed(&plan, directory.path());
     let kept = Kept::read(directory.path());
     let segment = &kept.batches[0].file;
     fs::remove_file(segment).unwrap();
@@ -195,7 +200,7 @@ fn a_missing_file_stops_the_start(setting: Setting) {
 fn a_damaged_manifest_stops_the_start(setting: Setting) {
     let directory = setting.directory();
     let plan = Plan::new(setting, directory.path());
-    killed(&plan);
+    killed(&plan, directory.path());
     let path = directory.path().join("manifest");
     let whole = fs::read(&path).unwrap();
     let mut flipped = whole.clone();
@@ -217,7 +222,7 @@ fn a_damaged_manifest_stops_the_start(setting: Setting) {
 fn logs_without_their_secret_stop_the_start(setting: Setting) {
     let directory = setting.directory();
     let plan = Plan::new(setting, directory.path());
-    killed(&plan);
+    killed(&plan, directory.path());
     let path = directory.path().join("secret");
     fs::remove_file(&path).unwrap();
     let ended = refused(&plan, directory.path(), 78);

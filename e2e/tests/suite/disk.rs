@@ -2,15 +2,13 @@
 //! acknowledged is lost; with room again the gateway goes on by itself.
 
 use flk_e2e::client::Response;
-use flk_e2e::gateway::{DEADLINE, Gateway, Plan, wait_until};
+use flk_e2e::gateway::{Gateway, Plan, status_of, wait_until};
 use flk_e2e::metrics::Metrics;
 use flk_e2e::records::{Record, record};
 use flk_e2e::setting::Setting;
 use flk_e2e::volume::{Volume, on_a_small_disk};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 on_every_host!(a_nearly_full_disk_is_503_before_it_is_full_and_loses_nothing);
@@ -96,13 +94,7 @@ fn is_disk_full(answer: &Response) {
 
 /// What the keeper says of itself.
 fn status(volume: &Volume) -> serde_json::Value {
-    let mut socket = UnixStream::connect(volume.path().join("wal/keeper.sock")).unwrap();
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
-    socket.write_all(b"flk1 status\n").unwrap();
-    let mut line = String::new();
-    BufReader::new(socket).read_line(&mut line).unwrap();
-    let status = line.strip_prefix("ok ").unwrap_or_else(|| panic!("{line}"));
-    serde_json::from_str(status).unwrap()
+    status_of(&volume.path().join("wal"))
 }
 
 /// What is kept in reserve where all preallocated segments are ready. Without them it is two segments more, and a gateway that has so much
