@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 const DAY_S: u32 = 86_400;
 
-fn manifest(world: &World) -> Manifest {
+pub(super) fn manifest(world: &World) -> Manifest {
     Manifest::decode(world.disk.bytes("manifest").unwrap()).unwrap()
 }
 
@@ -50,7 +50,7 @@ fn contents(world: &World) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// A start on this directory must end with 65, name the file, and change nothing.
-fn refused(world: World, file: &str) -> World {
+pub(super) fn refused(world: World, file: &str) -> World {
     let before = contents(&world);
     let world = world.restarted(Lost::Nothing, 1, 1);
     let (code, reason) = world.exit.clone().expect("it must not serve");
@@ -61,7 +61,7 @@ fn refused(world: World, file: &str) -> World {
 }
 
 /// A log whose first segments are deleted, with ten decisions in the segment in use.
-fn after_deletion(busy: bool) -> (World, String) {
+pub(super) fn after_deletion(busy: bool) -> (World, String) {
     let mut world = World::started(TestDisk::new(), sealing(2));
     for record in 0..20 {
         world.decide(0, record, 30 * DAY_S);
@@ -147,7 +147,7 @@ fn what_is_left_of_a_log_whose_beginning_is_deleted_can_be_kept() {
 }
 
 /// One shard with so many decisions in its segment in use.
-fn in_use(records: u32) -> (World, String) {
+pub(super) fn in_use(records: u32) -> (World, String) {
     let mut world = World::started(TestDisk::new(), config(1));
     for record in 0..records {
         world.decide(0, record, DAY_S);

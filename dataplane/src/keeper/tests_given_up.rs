@@ -3,7 +3,11 @@
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::keeper::test_disk::Lost;
-use crate::keeper::tests_quarantine::{Written, mended};
+use crate::keeper::test_world::World;
+use crate::keeper::tests_evidence::{after_deletion, in_use, manifest, refused};
+use crate::keeper::tests_quarantine::{Written, mended, quarantine, tool};
+use crate::wal::files::NumberedFile;
+use crate::wal::manifest::SegmentState;
 
 const DAY_S: u32 = 86_400;
 
@@ -36,5 +40,66 @@ fn a_log_whose_first_segment_was_given_up_whole_is_sealed_and_started_from_like_
         let sealed = |it: &Notice| matches!(it, Notice::Sealed { .. });
         assert!(world.notices.iter().any(sealed));
         assert_eq!(world.exit, None);
+    }
+}
+
+/// Gives up what is damaged in a segment that the manifest calls open. Returns the name of the new one.
+fn open_segment_given_up(mut world: World, file: &str, lost_bytes: usize) -> (World, String) {
+    world
+        .disk
+        .tamper(file, |bytes| bytes[4096..lost_bytes].fill(0));
+    let mut world = refused(world, file);
+    let (code, report) = tool(&mut world, quarantine(file, true));
+    assert_eq!(code, 0, "{report}");
+    // The crash behind the tool has brought its name back; with it, it would tell of what is damaged next.
+    world.disk.remove(file);
+    let logs = manifest(&world).logs;
+    let first = logs.iter().find_map(|log| log.segments.first());
+    let first = first.expect("a segment");
+    assert_eq!(first.state, SegmentState::Open);
+    let name = NumberedFile::Segment(first.file).to_string();
+    (world, name)
+}
+
+#[test]
+fn the_header_of_an_open_segment_is_evidence_after_its_first_batches_were_given_up() {
+    type Harm = fn(&mut Vec<u8>);
+    let harms: [(Harm, bool); 4] = [
+        (|bytes| bytes[100] ^= 1, false),
+        (|bytes| bytes[..4096].fill(0), false),
+        (|bytes| bytes[..8192].fill(0), true),
+        (|bytes| bytes.fill(0), true),
+    ];
+    // Of two batches the first one is given up, or both; the second is the newest, so that no other tells of it.
+    for (lost_bytes, kept) in [(8192, vec![1]), (12_288, vec![])] {
+        for (harm, all) in harms {
+            let (world, file) = in_use(2);
+            let (mut world, file) = open_segment_given_up(world, &file, lost_bytes);
+            world.disk.tamper(&file, harm);
+            let world = refused(world, &file);
+            let (mut world, given_up) = mended(world);
+            assert_eq!(given_up, [file]);
+            let kept = if all { vec![] } else { kept.clone() };
+            assert_eq!(world.known(), kept);
+            world.decide(0, 1_000, DAY_S);
+            let world = world.restarted(Lost::Everything, 1, 1);
+            world.assert_serving();
+            assert_eq!(world.known(), [&kept[..], &[1_000]].concat());
+        }
+    }
+}
+
+#[test]
+fn so_is_that_of_a_log_whose_beginning_was_deleted() {
+    // The first batch is the mark of the roll; behind it stand ten decisions.
+    for (lost_bytes, kept) in [(8192, 20..30), (12_288, 21..30), (12 * 4096, 30..30)] {
+        let (world, file) = after_deletion(false);
+        let (mut world, file) = open_segment_given_up(world, &file, lost_bytes);
+        world.disk.tamper(&file, |bytes| bytes[..4096].fill(0));
+        let world = refused(world, &file);
+        let (world, given_up) = mended(world);
+        assert_eq!(given_up, [file]);
+        let known = (0..20).chain(kept).collect::<Vec<_>>();
+        assert_eq!(world.known(), known, "{lost_bytes}");
     }
 }

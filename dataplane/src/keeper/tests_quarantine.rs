@@ -148,7 +148,10 @@ fn named(world: &World) -> Option<String> {
     assert_eq!(*code, 65, "{reason}");
     let command = reason.split("flk wal quarantine ").nth(1);
     let name = command.and_then(|rest| rest.split(' ').next());
-    Some(name.expect("a way out is named").to_string())
+    Some(
+        name.unwrap_or_else(|| panic!("no way out is named: {reason}"))
+            .to_string(),
+    )
 }
 
 /// Starts, gives up what the start names, and so on, until a start serves. Returns what was given up.

@@ -79,11 +79,13 @@ impl World {
             0 => 1_000_000,
             _ => 7_000_000,
         };
-        // The newest batch of a log that has been idle for long is marked, so that its damage can be known too.
+        // The newest batch of a log that has been idle for long is marked, so that its damage can be known too; but not
+        // while an operation hangs: of the shard's mark, or of a keeper that is to name the segment where it has room.
         let aged: Vec<usize> = (0..self.truth.writes.len())
             .filter(|at| {
                 let write = &self.truth.writes[*at];
-                let idle_us = self.truth.ended_us.saturating_sub(write.confirmed_us);
+                let idle_from_us = write.confirmed_us.max(self.hung_until_us);
+                let idle_us = self.truth.ended_us.saturating_sub(idle_from_us);
                 let sound = write.confirmed && !write.gone && !write.lost && write.run == self.run;
                 let records = !write.bodies.is_empty() || !write.decided.is_empty();
                 let newer = |other: &LogWrite| {

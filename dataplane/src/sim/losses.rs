@@ -121,7 +121,8 @@ impl World {
             self.truth.any_loss = true;
             self.truth.writes[at].lost = true;
             let write = self.truth.writes[at].clone();
-            if self.truth.damaged_and_served {
+            // What a device lied about is lost to a start that served over damage as to any other.
+            if self.truth.damaged_and_served && !write.lied {
                 continue;
             }
             if !write.lied {

@@ -4,7 +4,7 @@
 
 use super::BLOCK;
 use super::lead::Lead;
-use super::reader::{Halt, LogReader, Stop, unreadable};
+use super::reader::{Halt, LogReader, Stop, unreadable, was_entered};
 use super::report::{BatchAt, Damage, Verdict, Why};
 use super::window::{ReadAt, Window};
 use crate::planted::{Bug, planted};
@@ -56,7 +56,9 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             };
             self.refuse_lost_header(later, missing).await?;
         }
-        if proven {
+        // Not even its first batch need be missing: that one may have been given up.
+        let is_headless = stop.offset == 0;
+        if proven || is_headless && self.segment(index).is_some_and(|(it, _)| was_entered(it)) {
             return Err(self.damage(ordinal, stop.offset, found.durable_upto, stop.why));
         }
         if found.torn_bytes == 0 {

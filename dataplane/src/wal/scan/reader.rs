@@ -200,6 +200,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                 self.enter(entry, header, *checksum)?;
             }
             let first = self.raise_floor(entry);
+            let headless = was_entered(entry) && matches!(lead, Lead::Other(_));
             let stop = match lead {
                 Lead::Ours(..) => {
                     let end = stated.map(|stated| stated.ends_after);
@@ -212,7 +213,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                     let durable = first.unwrap_or(stated.ends_after);
                     return Err(self.damage(entry.ordinal, stop.offset, durable, stop.why));
                 }
-                Some(stated) if self.ends_here(stated) => {
+                Some(stated) if !headless && self.ends_here(stated) => {
                     self.leave(entry, stated);
                     index += 1;
                 }
@@ -228,12 +229,12 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         }
     }
 
-    /// The manifest calls a segment open once its first batch, and so its header, was durable. That batch's sequence.
+    /// The sequence of an entered segment's first batch, which was durable unless an operator gave it up since.
     fn raise_floor(&mut self, entry: &SegmentEntry) -> Option<Sequence> {
-        let first = match entry.state {
-            SegmentState::Open if !planted(Bug::OpenSegmentNoEvidence) => self.last().next()?,
-            _ => return None,
-        };
+        if !was_entered(entry) {
+            return None;
+        }
+        let first = self.last().next()?;
         self.floor = self.floor.max(first);
         Some(first)
     }
@@ -526,6 +527,12 @@ fn known_before(log: &LogEntry, from: usize) -> (Option<Sequence>, Option<u32>) 
         Some(entry) if entry.ordinal == 0 => (Some(Sequence::before_first(log.id.start)), Some(0)),
         _ => (None, None),
     }
+}
+
+/// The manifest calls a segment open once its first write was durable: the header, and a first batch. A quarantine may have
+/// given up the batch, and all behind it; the header it has made anew.
+pub(super) fn was_entered(entry: &SegmentEntry) -> bool {
+    entry.state == SegmentState::Open && !planted(Bug::OpenSegmentNoEvidence)
 }
 
 /// A read error is a verdict of its own.

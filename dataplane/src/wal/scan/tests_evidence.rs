@@ -3,9 +3,9 @@
 
 use super::Why;
 use super::tests::{at, commits, damage, read};
-use super::world::{Crash, Step, World};
+use super::world::{Crash, LOG, Step, World};
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::manifest::SegmentState;
+use crate::wal::manifest::{Gap, SegmentState};
 
 #[test]
 fn a_next_segment_without_a_header_is_unused_and_an_open_one_is_damaged() {
@@ -99,5 +99,33 @@ fn a_file_in_the_place_of_another_segment_is_damage() {
         swapped.files[0][..BLOCK_BYTES].fill(0);
         swapped.files[1][..BLOCK_BYTES].fill(0);
         damage(&read(&swapped).0);
+    }
+}
+
+#[test]
+fn an_open_segment_without_a_header_is_damaged_whatever_of_its_batches_was_given_up() {
+    for (count, given_up) in [(1, 1), (2, 1), (2, 2)] {
+        let mut world = World::run(&commits(count), &Crash::Quiet, 24, false);
+        let (from, to) = (at(1), at(given_up));
+        world.manifest.gaps.push(Gap { log: LOG, from, to });
+        // As a quarantine leaves it: the header, and behind it what is kept.
+        let kept_at = world.durable.get(given_up as usize).map(|it| it.offset);
+        let kept = kept_at.map_or(Vec::new(), |offset| world.files[0][offset..].to_vec());
+        let file = &mut world.files[0];
+        let made_bytes = file.len();
+        file.truncate(BLOCK_BYTES);
+        file.extend(kept);
+        file.resize(made_bytes, 0);
+        let (end, batches) = read(&world);
+        assert!(end.verdict.is_sound(), "{}", end.verdict);
+        assert_eq!(batches.len() as u64, count as u64 - given_up);
+        for lost_bytes in [BLOCK_BYTES, made_bytes] {
+            let mut world = world.clone();
+            world.files[0][..lost_bytes].fill(0);
+            let found = damage(&read(&world).0);
+            assert_eq!((found.ordinal, found.offset), (0, 0));
+            world.manifest.logs[0].segments[0].state = SegmentState::Next;
+            assert!(read(&world).0.verdict.is_sound(), "never known to be used");
+        }
     }
 }
