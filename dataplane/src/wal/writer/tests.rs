@@ -2,6 +2,7 @@
 //! while a batch is on its way or waits for a segment.
 
 use super::*;
+use crate::io::FileId;
 use crate::wal::batch::Limits;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
