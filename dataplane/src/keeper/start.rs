@@ -17,6 +17,7 @@ use crate::keeper::partition;
 use crate::keeper::port::Port;
 use crate::keeper::recover::{self, LogFound};
 use crate::keeper::short::Short;
+use crate::keeper::slice_memory::{self, Fitted};
 use crate::keeper::slices::{self, Slice};
 use crate::keeper::strays;
 use crate::mesh::keeper::{Begin, ExpiryClock, ToShard};
@@ -185,8 +186,10 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         _ => Before::UncleanStop,
     };
     let mut dictionary = Dictionary::default();
-    let mut harvest = Harvest::holding(KeyHash::new(secret.key), ledger.config.held_count_max());
     let slices = slices::open_all(&ledger, &mut dictionary).await?;
+    let slices_bytes = slices.iter().map(|slice| slice.memory_bytes).sum();
+    let tables = slice_memory::fit_tables(&mut ledger, slices_bytes)?;
+    let mut harvest = Harvest::holding(KeyHash::new(secret.key), ledger.config.held_count_max());
     let found = recover::read_logs(&ledger, &mut harvest, &mut dictionary).await?;
     for name in strays::removable(&mut ledger, &found, void).await? {
         ledger.files.unlink(&name).await?;
@@ -195,7 +198,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
     resume_clock(&mut ledger, &harvest);
     let previous_shards = shards_of(&ledger.manifest, ledger.manifest.start);
     let named = end_logs_and_begin(&mut ledger, found).await?;
-    begin_shards(&ledger, &secret, &dictionary, &named);
+    begin_shards(&ledger, &secret, &dictionary, &named, tables);
     let unanswered = harvest.open.len() as u64;
     let owners = match planted(Bug::WrongOwnerAfterShardChange) && previous_shards > 0 {
         true => partition::owners(previous_shards)
@@ -331,6 +334,7 @@ fn begin_shards(
     secret: &Secret,
     dictionary: &Dictionary,
     named: &[(LogId, NamedSegment)],
+    tables: Fitted,
 ) {
     let owners = Arc::new(partition::owners(ledger.config.shards));
     let params: Arc<[_]> = dictionary.with_last(ledger.config.params).into();
@@ -345,6 +349,7 @@ fn begin_shards(
             first: *first,
             sync: ledger.config.sync,
             params: params.clone(),
+            dedup_bytes_max: tables.shard_bytes_max,
         };
         ledger
             .port
