@@ -240,10 +240,13 @@ fn filters_choose_among_the_records() {
     assert_eq!(rows(&["--limit", "3"]).len(), 3);
     assert_eq!(rows(&["--limit", "0"]).len(), 0);
     assert_eq!(rows(&["--status", "200"]).len(), 5);
-    assert_eq!(rows(&["--fate", "duplicate"]).len(), 1);
-    assert_eq!(rows(&["--fate", "refused", "--status", "401"]).len(), 1);
+    assert_eq!(rows(&["--disposition", "duplicate"]).len(), 1);
+    assert_eq!(
+        rows(&["--disposition", "refused", "--status", "401"]).len(),
+        1
+    );
     assert_eq!(rows(&["--log", "1.0"]).len(), 7);
-    let pcs_id = rows(&["--fate", "duplicate"])[0]["pcs_id"]
+    let pcs_id = rows(&["--disposition", "duplicate"])[0]["pcs_id"]
         .as_str()
         .unwrap()
         .to_owned();

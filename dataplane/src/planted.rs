@@ -43,7 +43,7 @@ pub enum Bug {
     RetentionOneSegmentEarly,
     SliceDroppedEarly,
     LinkedSegmentReused,
-    SettledBeforeDurable,
+    ResolvedBeforeDurable,
     MovedLastBatchCut,
     OpenSegmentNoEvidence,
     ShortSegmentRead,
@@ -89,7 +89,7 @@ impl Bug {
         Bug::RetentionOneSegmentEarly,
         Bug::SliceDroppedEarly,
         Bug::LinkedSegmentReused,
-        Bug::SettledBeforeDurable,
+        Bug::ResolvedBeforeDurable,
         Bug::MovedLastBatchCut,
         Bug::OpenSegmentNoEvidence,
         Bug::ShortSegmentRead,
@@ -137,7 +137,9 @@ impl Bug {
             Bug::RetentionOneSegmentEarly => "retention one segment early",
             Bug::SliceDroppedEarly => "slice dropped one second early",
             Bug::LinkedSegmentReused => "unused segment used again although a backup has linked it",
-            Bug::SettledBeforeDurable => "bodies called settled before their fates are durable",
+            Bug::ResolvedBeforeDurable => {
+                "bodies called resolved before their dispositions are durable"
+            }
             Bug::MovedLastBatchCut => "batch that moved into a last segment cut off where it was",
             Bug::OpenSegmentNoEvidence => {
                 "what the manifest calls an open segment taken for one that was never used"

@@ -399,7 +399,7 @@ fn keeper_config(
     KeeperConfig {
         shards,
         segment_bytes: log_size.segment_bytes,
-        spares_count: u32::from(shards),
+        preallocated_count: u32::from(shards),
         ttl_s: config.dedup_ttl_s,
         seal_bytes_max: 1 << 30,
         seal_every_us: 3_600_000_000,

@@ -77,26 +77,26 @@ fn burst(send: &[Value]) -> Vec<u8> {
 }
 
 /// What a head alone says about the answer: the status where it is refused, and whether the connection goes on.
-enum Fate {
+enum Disposition {
     Refused { status: u16, goes_on: bool },
     Options,
     ForTheBody,
 }
 
-fn fate(bytes: &[u8], head: &Head) -> Fate {
+fn disposition(bytes: &[u8], head: &Head) -> Disposition {
     let left = head.body_len - head.body_len.min((bytes.len() - head.head_len) as u64);
     match route::route(head) {
-        Err(problem) => Fate::Refused {
+        Err(problem) => Disposition::Refused {
             status: problem.status(),
             goes_on: !head.chunked && connection_survives(problem, left, head.expect_continue),
         },
-        Ok(Route::Options(_)) => Fate::Options,
+        Ok(Route::Options(_)) => Disposition::Options,
         Ok(_) => match head.tenant {
-            TenantHeader::Named(name) if name.of(bytes) != b"default" => Fate::Refused {
+            TenantHeader::Named(name) if name.of(bytes) != b"default" => Disposition::Refused {
                 status: 401,
                 goes_on: true,
             },
-            _ => Fate::ForTheBody,
+            _ => Disposition::ForTheBody,
         },
     }
 }
@@ -133,19 +133,19 @@ fn disagreement(step: &Value) -> Option<String> {
                         }
                     }
                 }
-                match fate(rest, &head) {
-                    Fate::Refused { status, goes_on } => {
+                match disposition(rest, &head) {
+                    Disposition::Refused { status, goes_on } => {
                         let kept = after == "any" || goes_on == (after == "open");
                         if u64::from(status) != want || !kept {
                             return Some(format!("{want} {after}: {status}, goes on: {goes_on}"));
                         }
                     }
-                    Fate::Options => {
+                    Disposition::Options => {
                         if want != 200 {
                             return Some(format!("{want}: OPTIONS"));
                         }
                     }
-                    Fate::ForTheBody => {
+                    Disposition::ForTheBody => {
                         // a 400 or 401 for what a body says names its code; one for the head does not
                         let for_the_body = match want {
                             400 | 401 => response["problem"]["code"].is_string(),

@@ -28,7 +28,7 @@ fn planted_bugs_are_found_within_five_hundred_lives_and_without_one_nothing_is()
         Bug::AckBeforeWrite,
         Bug::RetentionOneSegmentEarly,
         Bug::LinkedSegmentReused,
-        Bug::SettledBeforeDurable,
+        Bug::ResolvedBeforeDurable,
         Bug::MovedLastBatchCut,
         Bug::MisplacedSegmentRead,
     ] {

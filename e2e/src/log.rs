@@ -1,4 +1,4 @@
-//! The log of a gateway that does not run, as it lies on disk: which bodies are kept, with which fate, and where.
+//! The log of a gateway that does not run, as it lies on disk: which bodies are kept, with which disposition, and where.
 //! It reads with the gateway's own codec, but folds nothing: what is in the log is listed, twice where it is there twice.
 
 use flk_dataplane::http::problem::Problem;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// What became of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Disposition {
     /// It has the first outcome of this id: whether it was accepted.
     Decided {
         /// The id.
@@ -43,7 +43,7 @@ pub struct Body {
     /// What was posted.
     pub bytes: Vec<u8>,
     /// What became of it, as often as the log says so.
-    pub fates: Vec<Fate>,
+    pub dispositions: Vec<Disposition>,
 }
 
 /// A batch of the log: where to damage it.
@@ -133,15 +133,19 @@ impl Kept {
                     let bytes = batch.body(&body).expect("nothing is erased here").to_vec();
                     let body = Body {
                         bytes,
-                        fates: Vec::new(),
+                        dispositions: Vec::new(),
                     };
                     let earlier = self.bodies.insert((log, place), body);
                     assert!(earlier.is_none(), "{log} has {place:?} twice");
                 }
                 Content::Entry(entry) => {
-                    if let (Some(place), Some(fate)) = (entry.fate_of(), fate(&entry)) {
+                    if let (Some(place), Some(disposition)) =
+                        (entry.disposition_of(), disposition(&entry))
+                    {
                         let body = self.bodies.get_mut(&(log, place));
-                        body.expect("a fate lies behind its body").fates.push(fate);
+                        body.expect("a disposition lies behind its body")
+                            .dispositions
+                            .push(disposition);
                     }
                 }
                 Content::Skipped => {}
@@ -149,20 +153,20 @@ impl Kept {
         }
     }
 
-    /// The fates of all bodies that equal these bytes.
-    pub fn fates_of(&self, body: &[u8]) -> Vec<Fate> {
+    /// The dispositions of all bodies that equal these bytes.
+    pub fn dispositions_of(&self, body: &[u8]) -> Vec<Disposition> {
         self.bodies
             .values()
             .filter(|kept| kept.bytes == body)
-            .flat_map(|kept| kept.fates.clone())
+            .flat_map(|kept| kept.dispositions.clone())
             .collect()
     }
 
     /// How often each id was decided.
     pub fn decisions_by_id(&self) -> BTreeMap<&str, u32> {
         let mut counts = BTreeMap::new();
-        for fate in self.bodies.values().flat_map(|body| &body.fates) {
-            if let Fate::Decided { pcs_id, .. } = fate {
+        for disposition in self.bodies.values().flat_map(|body| &body.dispositions) {
+            if let Disposition::Decided { pcs_id, .. } = disposition {
                 *counts.entry(pcs_id.as_str()).or_default() += 1;
             }
         }
@@ -170,9 +174,9 @@ impl Kept {
     }
 }
 
-fn fate(entry: &Entry<'_>) -> Option<Fate> {
+fn disposition(entry: &Entry<'_>) -> Option<Disposition> {
     Some(match entry {
-        Entry::Decision(decision) => Fate::Decided {
+        Entry::Decision(decision) => Disposition::Decided {
             pcs_id: decision
                 .pcs_id
                 .iter()
@@ -180,13 +184,13 @@ fn fate(entry: &Entry<'_>) -> Option<Fate> {
                 .collect(),
             accepted: decision.reason == 0,
         },
-        Entry::Refused(refused) => Fate::Refused {
+        Entry::Refused(refused) => Disposition::Refused {
             status: refused.status,
             code: Problem::from_number(refused.code).map_or("unknown", Problem::code),
         },
-        Entry::Duplicate(_) => Fate::Duplicate,
-        Entry::Conflict(_) => Fate::Conflict,
-        Entry::Unanswered(_) => Fate::Unanswered,
+        Entry::Duplicate(_) => Disposition::Duplicate,
+        Entry::Conflict(_) => Disposition::Conflict,
+        Entry::Unanswered(_) => Disposition::Unanswered,
         Entry::Erasure(_) => return None,
     })
 }

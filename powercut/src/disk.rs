@@ -91,7 +91,7 @@ impl Disk {
                 .newest(page)
                 .map_or([0; PAGE_BYTES], |content| *content);
             content[within..within + part.len()].copy_from_slice(&bytes[part]);
-            self.cached.entry(page).or_default().push(spell(content));
+            self.cached.entry(page).or_default().push(encode(content));
         }
         self.count_down(Access::Write)
     }
@@ -183,7 +183,7 @@ impl Disk {
                 }
                 lost.sectors += usize::from(*sector != newest[range]);
             }
-            self.durable.insert(page, spell(content));
+            self.durable.insert(page, encode(content));
         }
         self.lost = Some(lost);
     }
@@ -198,7 +198,7 @@ impl Disk {
     }
 }
 
-fn spell(content: [u8; PAGE_BYTES]) -> Page {
+fn encode(content: [u8; PAGE_BYTES]) -> Page {
     (content != [0; PAGE_BYTES]).then(|| Box::new(content))
 }
 

@@ -1,11 +1,11 @@
-//! `flk wal inspect`: segments, and every stored body with its fate.
+//! `flk wal inspect`: segments, and every stored body with its disposition.
 
 use crate::Answer;
 use crate::args::whole;
 use crate::exit::{Exit, Failure, WAL_READ_HELP};
 use crate::output::Output;
 use crate::wal::directory::{Directory, Snapshot, Unusable};
-use crate::wal::row::{FateName, Filter, Row};
+use crate::wal::row::{DispositionName, Filter, Row};
 use crate::wal::survey::Survey;
 use crate::wal::{DirArgs, show};
 use clap::Args;
@@ -17,7 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   $ flk wal inspect --dir ./data/wal
   $ flk wal inspect --status 401
-  $ flk wal inspect --fate conflict --json
+  $ flk wal inspect --disposition conflict --json
   $ flk wal inspect --pcs-id 76849955 --bodies
   $ flk wal inspect --limit 0
 
@@ -32,9 +32,9 @@ pub(crate) struct InspectArgs {
     /// Only records that were answered with this status; duplicates do not store one
     #[arg(long, value_parser = whole(200..=599_u16))]
     status: Option<u16>,
-    /// Only records with this fate
+    /// Only records with this disposition
     #[arg(long)]
-    fate: Option<FateName>,
+    disposition: Option<DispositionName>,
     /// Only records whose pcs_id begins like this
     #[arg(long, value_name = "PREFIX", value_parser = pcs_id_prefix)]
     pcs_id: Option<String>,
@@ -112,7 +112,7 @@ impl InspectArgs {
     fn filter(&self) -> Filter {
         Filter {
             status: self.status,
-            fate: self.fate,
+            disposition: self.disposition,
             pcs_id: self.pcs_id.clone(),
             log: self.log.clone(),
         }

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// List segments, and records with their fate
+    /// List segments, and records with their disposition
     Inspect(inspect::InspectArgs),
     /// Check every checksum and chain, and say what is whole, torn or damaged
     Verify(verify::VerifyArgs),

@@ -17,12 +17,12 @@ pub(super) struct Row {
     pub(super) pcs_id: Option<String>,
     /// The body, if it was asked for and not erased.
     pub(super) body: Option<Vec<u8>>,
-    pub(super) fate: Fate,
+    pub(super) disposition: Disposition,
 }
 
 /// What became of a body.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Fate {
+pub(super) enum Disposition {
     Accepted,
     Escalated(Option<Reason>, Option<Regime>),
     Refused(u16, Option<Problem>),
@@ -34,9 +34,9 @@ pub(super) enum Fate {
     Pending,
 }
 
-/// Names of fates on the command line.
+/// Names of dispositions on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum FateName {
+pub(super) enum DispositionName {
     Accepted,
     Escalated,
     Refused,
@@ -46,8 +46,8 @@ pub(super) enum FateName {
     Pending,
 }
 
-impl Fate {
-    /// The fate that an entry gives to the body that it names.
+impl Disposition {
+    /// The disposition that an entry gives to the body that it names.
     pub(super) fn of(entry: &Entry<'_>) -> Option<Self> {
         Some(match entry {
             Entry::Decision(Decision { reason: 0, .. }) => Self::Accepted,
@@ -75,28 +75,28 @@ impl Fate {
         }
     }
 
-    pub(super) const fn name(&self) -> FateName {
+    pub(super) const fn name(&self) -> DispositionName {
         match self {
-            Self::Accepted => FateName::Accepted,
-            Self::Escalated(..) => FateName::Escalated,
-            Self::Refused(..) => FateName::Refused,
-            Self::Duplicate => FateName::Duplicate,
-            Self::Conflict => FateName::Conflict,
-            Self::Unanswered => FateName::Unanswered,
-            Self::Pending => FateName::Pending,
+            Self::Accepted => DispositionName::Accepted,
+            Self::Escalated(..) => DispositionName::Escalated,
+            Self::Refused(..) => DispositionName::Refused,
+            Self::Duplicate => DispositionName::Duplicate,
+            Self::Conflict => DispositionName::Conflict,
+            Self::Unanswered => DispositionName::Unanswered,
+            Self::Pending => DispositionName::Pending,
         }
     }
 
     /// One word for it.
     pub(super) const fn word(&self) -> &'static str {
         match self.name() {
-            FateName::Accepted => "accepted",
-            FateName::Escalated => "escalated",
-            FateName::Refused => "refused",
-            FateName::Duplicate => "duplicate",
-            FateName::Conflict => "conflict",
-            FateName::Unanswered => "unanswered",
-            FateName::Pending => "pending",
+            DispositionName::Accepted => "accepted",
+            DispositionName::Escalated => "escalated",
+            DispositionName::Refused => "refused",
+            DispositionName::Duplicate => "duplicate",
+            DispositionName::Conflict => "conflict",
+            DispositionName::Unanswered => "unanswered",
+            DispositionName::Pending => "pending",
         }
     }
 
@@ -114,7 +114,7 @@ impl Fate {
 #[derive(Debug, Default)]
 pub(super) struct Filter {
     pub(super) status: Option<u16>,
-    pub(super) fate: Option<FateName>,
+    pub(super) disposition: Option<DispositionName>,
     pub(super) pcs_id: Option<String>,
     pub(super) log: Option<String>,
 }
@@ -131,8 +131,10 @@ impl Filter {
     pub(super) fn takes(&self, row: &Row) -> bool {
         let starts = |wanted: &String| row.pcs_id.as_ref().is_some_and(|it| it.starts_with(wanted));
         self.status
-            .is_none_or(|wanted| row.fate.status() == Some(wanted))
-            && self.fate.is_none_or(|wanted| row.fate.name() == wanted)
+            .is_none_or(|wanted| row.disposition.status() == Some(wanted))
+            && self
+                .disposition
+                .is_none_or(|wanted| row.disposition.name() == wanted)
             && self.pcs_id.as_ref().is_none_or(starts)
     }
 }

@@ -76,15 +76,15 @@ pub(super) fn segment_json(
     })
 }
 
-/// A body and its fate.
+/// A body and its disposition.
 pub(super) fn row_line(row: &Row) -> String {
     let place = format!("{}.{}", row.place.sequence, row.place.index);
     let status = row
-        .fate
+        .disposition
         .status()
         .map_or("---".to_owned(), |it| it.to_string());
     let why = row
-        .fate
+        .disposition
         .why()
         .map_or(String::new(), |why| format!(" ({why})"));
     let pcs_id = row
@@ -97,7 +97,7 @@ pub(super) fn row_line(row: &Row) -> String {
         time_text(row.wall_us),
         row.tenant,
         row.bytes,
-        row.fate.word(),
+        row.disposition.word(),
     )
 }
 
@@ -111,9 +111,9 @@ pub(super) fn row_json(row: &Row) -> Value {
         "received": time_text(row.wall_us),
         "tenant": row.tenant,
         "bytes": row.bytes,
-        "fate": row.fate.word(),
-        "status": row.fate.status(),
-        "why": row.fate.why(),
+        "disposition": row.disposition.word(),
+        "status": row.disposition.status(),
+        "why": row.disposition.why(),
         "pcs_id": row.pcs_id,
     });
     if let Some(body) = &row.body {

@@ -1,8 +1,8 @@
-//! Reading one log from its beginning to its end and pairing each body with its fate. Bodies wait for their fate in
+//! Reading one log from its beginning to its end and pairing each body with its disposition. Bodies wait for their disposition in
 //! memory, and only those that have none yet.
 
 use crate::wal::directory::{Directory, LogFile};
-use crate::wal::row::{Fate, Row};
+use crate::wal::row::{Disposition, Row};
 use flk_contract::Parser;
 use flk_dataplane::wal::batch::Batch;
 use flk_dataplane::wal::manifest::{LogEntry, Manifest};
@@ -58,7 +58,7 @@ impl Survey<'_> {
         end
     }
 
-    /// Shows every body with its fate, then says where the log ends.
+    /// Shows every body with its disposition, then says where the log ends.
     pub(super) fn rows(&self, with_bodies: bool, mut show: impl FnMut(Row)) -> LogEnd {
         let mut waiting = Waiting {
             with_bodies,
@@ -69,11 +69,11 @@ impl Survey<'_> {
             waiting.pass(self, wall_us, batch, &mut show);
         });
         let left = match self.is_live() {
-            true => Fate::Pending,
-            false => Fate::Unanswered,
+            true => Disposition::Pending,
+            false => Disposition::Unanswered,
         };
         for (_, mut row) in waiting.rows {
-            row.fate = left;
+            row.disposition = left;
             show(row);
         }
         if self.is_live() && !end.verdict.is_sound() && !self.directory.is_stopped() {
@@ -104,7 +104,7 @@ impl Survey<'_> {
                 ordinal: 0,
                 errno: flk_dataplane::io::Errno::EIO,
             },
-            last: self.log.settled_upto,
+            last: self.log.resolved_upto,
             checksum: None,
             last_batch: None,
             batches: 0,
@@ -112,12 +112,12 @@ impl Survey<'_> {
             unused: Vec::new(),
             expiry_clock_s: 0,
             wall_us: 0,
-            settled_upto: self.log.settled_upto,
+            resolved_upto: self.log.resolved_upto,
         }
     }
 }
 
-/// Bodies whose fate is not known yet.
+/// Bodies whose disposition is not known yet.
 struct Waiting {
     with_bodies: bool,
     parser: Parser,
@@ -142,9 +142,11 @@ impl Waiting {
                     self.rows.insert(place, row);
                 }
                 Content::Entry(entry) => {
-                    let row = entry.fate_of().and_then(|body| self.rows.remove(&body));
-                    if let (Some(mut row), Some(fate)) = (row, Fate::of(&entry)) {
-                        row.fate = fate;
+                    let row = entry
+                        .disposition_of()
+                        .and_then(|body| self.rows.remove(&body));
+                    if let (Some(mut row), Some(disposition)) = (row, Disposition::of(&entry)) {
+                        row.disposition = disposition;
                         show(row);
                     }
                 }
@@ -170,7 +172,7 @@ impl Waiting {
             bytes: record.bytes,
             pcs_id: parsed.map(|it| it.pcs_id.to_owned()),
             body: body.filter(|_| self.with_bodies).map(<[u8]>::to_vec),
-            fate: Fate::Pending,
+            disposition: Disposition::Pending,
         }
     }
 }

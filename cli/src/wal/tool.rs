@@ -157,7 +157,7 @@ fn config() -> KeeperConfig {
     KeeperConfig {
         shards: 1,
         segment_bytes: 64 << 20,
-        spares_count: 0,
+        preallocated_count: 0,
         ttl_s: 14 * DAY_S,
         seal_bytes_max: 1 << 30,
         seal_every_us: 3_600_000_000,

@@ -48,7 +48,7 @@ enum State {
     InUse,
     Torn,
     /// It does not count.
-    Void,
+    Orphan,
     /// It was given up by an operator.
     GivenUp,
     /// Another installation wrote it.
@@ -64,7 +64,7 @@ impl State {
             Self::Whole => "whole",
             Self::InUse => "in use",
             Self::Torn => "torn",
-            Self::Void => "void",
+            Self::Orphan => "orphan",
             Self::GivenUp => "given up",
             Self::Foreign => "foreign",
             Self::Newer => "newer",
@@ -227,8 +227,11 @@ fn short_segments(directory: &Directory, snapshot: &Snapshot<'_>) -> Vec<Finding
         .segments()
         .filter(|(_, entry)| entry.state.extent().is_none());
     let unfinished: Vec<String> = unfinished.map(|(_, entry)| named(entry.file)).collect();
-    let spares = manifest.spares.iter().map(|&spare| named(spare));
-    let all = unfinished.iter().cloned().chain(spares);
+    let preallocated = manifest
+        .preallocated
+        .iter()
+        .map(|&preallocated| named(preallocated));
+    let all = unfinished.iter().cloned().chain(preallocated);
     let made = MadeBytes::agreed(all.filter_map(|name| length(&name)));
     let short = unfinished.iter().filter_map(|name| {
         let fault = made.fault(length(name)?)?;
@@ -412,11 +415,11 @@ fn stray(
     judged.map_err(|refusal| refused(name, &refusal))?;
     let judged = run_ready(judge_stray(manifest, ends, name, &&file));
     judged
-        .unwrap_or(Ok(Stray::Void))
+        .unwrap_or(Ok(Stray::Orphan))
         .map_err(|refusal| refused(name, &refusal))
 }
 
-/// Files that the manifest does not name, and spares that it does. `ends` says where the logs that have not ended end.
+/// Files that the manifest does not name, and preallocated segments that it does. `ends` says where the logs that have not ended end.
 fn others(
     directory: &Directory,
     manifest: &Manifest,
@@ -439,7 +442,7 @@ fn others(
                     "made ready by the gateway; the manifest does not name it yet"
                 }
                 () if number.is_some() => match stray(directory, manifest, ends, name) {
-                    Ok(Stray::Void) => LEFT_OVER,
+                    Ok(Stray::Orphan) => LEFT_OVER,
                     Ok(Stray::Kept(why)) => why,
                     Err(finding) => {
                         all.push(finding);
@@ -451,17 +454,17 @@ fn others(
             };
             all.push(Finding {
                 what: name.clone(),
-                state: State::Void,
+                state: State::Orphan,
                 text: text.to_owned(),
             });
         }
     }
-    for &spare in &manifest.spares {
-        let name = NumberedFile::Segment(spare).to_string();
+    for &preallocated in &manifest.preallocated {
+        let name = NumberedFile::Segment(preallocated).to_string();
         if !names.contains(&name) && directory.holder.is_none() {
             all.push(damaged(
                 &name,
-                "the manifest names this spare, and it is not there".to_owned(),
+                "the manifest names this preallocated, and it is not there".to_owned(),
             ));
         }
     }

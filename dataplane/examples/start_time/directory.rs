@@ -1,5 +1,5 @@
 //! Makes a WAL_DIR as a gateway leaves it after weeks of service and a `kill -9`: slices, the log that they cover, and a
-//! log that is in no slice yet. All bytes are spelled by the product's own writers; nothing is sent over HTTP.
+//! log that is in no slice yet. All bytes are encoded by the product's own writers; nothing is sent over HTTP.
 
 use flk_contract::verify::ParamsVersion;
 use flk_dataplane::dedup::Decided;
@@ -222,7 +222,7 @@ impl<'a> Maker<'a> {
             id,
             incarnation: self.manifest.incarnation,
             ended_at: None,
-            settled_upto: Sequence::before_first(id.start),
+            resolved_upto: Sequence::before_first(id.start),
             segments: Vec::new(),
         };
         let mut tip = Tip {
@@ -233,7 +233,7 @@ impl<'a> Maker<'a> {
         while next < numbers.end {
             next = self.write_segment(&mut log, &mut tip, next..numbers.end)?;
         }
-        log.settled_upto = tip.sequence;
+        log.resolved_upto = tip.sequence;
         if ended {
             log.ended_at = Some(LogEndMark {
                 sequence: tip.sequence,
@@ -306,7 +306,7 @@ impl<'a> Maker<'a> {
                 expiry_clock_s: self.decided_at(next),
                 wall_us: self.wall_us,
                 durable_upto: tip.sequence,
-                settled_upto: tip.sequence,
+                resolved_upto: tip.sequence,
                 previous_checksum: tip.checksum,
             };
             let assembled = batch.assemble(&fields, lead, &mut blocks);

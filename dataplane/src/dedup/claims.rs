@@ -179,7 +179,7 @@ impl Owner {
         };
         let current = self.sets.len() - 1;
         let below = self.sets[current].set.slices.len() as u32;
-        self.go_on(pending, current, below, now_s, out, reads);
+        self.search_older(pending, current, below, now_s, out, reads);
     }
 
     /// A request gave up. A queued claim is unlinked and answered `Withdrawn`; a granted one stays granted, and one that
@@ -272,7 +272,7 @@ impl Owner {
         match found {
             Err(()) => self.fail(pending, out),
             Ok(Found::Before) => self.want(pending, at, slice, block - 1, reads),
-            Ok(Found::Absent) => self.go_on(pending, at, slice, now_s, out, reads),
+            Ok(Found::Absent) => self.search_older(pending, at, slice, now_s, out, reads),
             Ok(Found::Entry(outcome)) => {
                 self.counters.reads_found += 1;
                 if outcome.live_at(now_s) {
@@ -282,7 +282,7 @@ impl Owner {
                     self.claims.close(pending);
                 } else {
                     // Expired: it answers nothing, an older slice may still.
-                    self.go_on(pending, at, slice, now_s, out, reads);
+                    self.search_older(pending, at, slice, now_s, out, reads);
                 }
             }
         }
@@ -362,7 +362,7 @@ impl Owner {
 
     /// Looks into the slices before `below` of a set, newest first: suspends for the next block that may hold the key,
     /// or grants.
-    fn go_on(
+    fn search_older(
         &mut self,
         pending: PendingId,
         at: usize,

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A shard's side.
 ///
 /// The mailboxes with the keeper are unbounded channels: what is in them is bounded by the exchange itself (a handful of
-/// messages per segment and one `Settled` per batch; decisions are loaded before the shard serves anything).
+/// messages per segment and one `Resolved` per batch; decisions are loaded before the shard serves anything).
 #[derive(Debug)]
 pub struct Links {
     shard: ShardId,

@@ -35,12 +35,12 @@ impl Pool {
     }
 }
 
-/// One connection's bytes. `flying[flown..]` is what the kernel was given; it does not move or change before
+/// One connection's bytes. `sending[sent_offset..]` is what the kernel was given; it does not move or change before
 /// [`Outgoing::left`]. `waiting` grows meanwhile and becomes the next flight, so that answers coalesce.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
-    flying: Vec<u8>,
-    flown: usize,
+    sending: Vec<u8>,
+    sent_offset: usize,
     waiting: Vec<u8>,
 }
 
@@ -54,27 +54,27 @@ impl Outgoing {
     }
 
     /// The bytes to hand to the kernel now, empty if there are none. Only while nothing is in flight.
-    pub(crate) fn take_off(&mut self, pool: &mut Pool) -> &[u8] {
-        if self.flown == self.flying.len() {
-            pool.give_back(std::mem::take(&mut self.flying));
-            self.flown = 0;
-            std::mem::swap(&mut self.flying, &mut self.waiting);
+    pub(crate) fn begin_send(&mut self, pool: &mut Pool) -> &[u8] {
+        if self.sent_offset == self.sending.len() {
+            pool.give_back(std::mem::take(&mut self.sending));
+            self.sent_offset = 0;
+            std::mem::swap(&mut self.sending, &mut self.waiting);
         }
-        &self.flying[self.flown..]
+        &self.sending[self.sent_offset..]
     }
 
     /// That many bytes of the flight left for the kernel.
     pub(crate) fn left(&mut self, bytes: usize) {
-        self.flown += bytes;
+        self.sent_offset += bytes;
         assert!(
-            self.flown <= self.flying.len(),
+            self.sent_offset <= self.sending.len(),
             "more bytes left than were given to the kernel"
         );
     }
 
     /// Whether all bytes have left.
     pub(crate) fn is_empty(&self) -> bool {
-        self.flown == self.flying.len() && self.waiting.is_empty()
+        self.sent_offset == self.sending.len() && self.waiting.is_empty()
     }
 
     /// Drops what was not handed to the kernel.
@@ -85,8 +85,8 @@ impl Outgoing {
     /// Drops everything. Only while nothing is in flight.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.drop_waiting(pool);
-        pool.give_back(std::mem::take(&mut self.flying));
-        self.flown = 0;
+        pool.give_back(std::mem::take(&mut self.sending));
+        self.sent_offset = 0;
     }
 }
 
@@ -100,17 +100,17 @@ mod tests {
         let mut pool = Pool::new(2);
         let mut out = Outgoing::default();
         out.queue(b"one", &mut pool);
-        assert_eq!(out.take_off(&mut pool), b"one");
+        assert_eq!(out.begin_send(&mut pool), b"one");
         out.queue(b"two", &mut pool);
         out.queue(b"three", &mut pool);
         out.left(1);
-        assert_eq!(out.take_off(&mut pool), b"ne");
+        assert_eq!(out.begin_send(&mut pool), b"ne");
         out.left(2);
         assert!(!out.is_empty());
-        assert_eq!(out.take_off(&mut pool), b"twothree");
+        assert_eq!(out.begin_send(&mut pool), b"twothree");
         out.left(8);
         assert!(out.is_empty());
-        assert!(out.take_off(&mut pool).is_empty());
+        assert!(out.begin_send(&mut pool).is_empty());
     }
 
     #[test]
@@ -136,13 +136,13 @@ mod tests {
             for (bytes, kernel_takes) in steps {
                 queued.extend_from_slice(&bytes);
                 out.queue(&bytes, &mut pool);
-                let flight = out.take_off(&mut pool);
+                let flight = out.begin_send(&mut pool);
                 let taken = flight.len().min(kernel_takes);
                 sent.extend_from_slice(&flight[..taken]);
                 out.left(taken);
             }
             while !out.is_empty() {
-                let flight = out.take_off(&mut pool);
+                let flight = out.begin_send(&mut pool);
                 sent.extend_from_slice(flight);
                 let all = flight.len();
                 out.left(all);

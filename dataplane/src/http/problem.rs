@@ -8,7 +8,7 @@ macro_rules! problems {
     ($($(#[doc = $doc:literal])* $variant:ident = $number:literal, $status:literal, $code:literal, $retryable:literal, $title:literal, $detail:literal;)*) => {
         /// Every refusal the data plane can answer.
         ///
-        /// The number is part of the log format (the fate of a refused body names it) and the code is part of the
+        /// The number is part of the log format (the disposition of a refused body names it) and the code is part of the
         /// HTTP contract: neither is ever changed or given to another meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]

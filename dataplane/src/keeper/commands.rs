@@ -3,10 +3,10 @@
 
 use crate::io::ShardId;
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::NotReplaced;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::serve::{Service, Stop};
 use crate::keeper::slice_memory::slices_bytes_max;
+use crate::keeper::store::NotReplaced;
 use crate::mesh::keeper::{ExpiryClock, Shortage, ToShard};
 use std::collections::BTreeSet;
 
@@ -74,7 +74,7 @@ impl Service {
                 Some("status") => self.status().await?,
                 _ => "ok".to_string(),
             };
-            self.ledger.port.put(KeeperOp::Reply { id, text });
+            self.store.port.put(KeeperOp::Reply { id, text });
         }
         Ok(())
     }
@@ -89,12 +89,12 @@ impl Service {
     /// One JSON object.
     async fn status(&mut self) -> Result<String, Halt> {
         let room = self.room().await?;
-        let (deletable_bytes, unsealed_bytes) = self.bytes_by_fate();
-        let manifest = &self.ledger.manifest;
+        let (deletable_bytes, unsealed_bytes) = self.bytes_by_disposition();
+        let manifest = &self.store.manifest;
         let segments = manifest.segments_count();
         let entries: u64 = manifest.slices.iter().map(|slice| slice.entries).sum();
         let state = match self.stop {
-            Stop::No if self.short.is_some() => "short_of_memory",
+            Stop::No if self.over_memory.is_some() => "short_of_memory",
             Stop::No => "serving",
             Stop::Draining | Stop::Finishing => "draining",
         };
@@ -106,8 +106,8 @@ impl Service {
             Some(Shortage::Segments) => "\"segments\"",
         };
         Ok(format!(
-            "ok {{\"state\":\"{state}\",\"start\":{},\"generation\":{},\"shards\":{},\"logs\":{},\"segments\":{segments},\"spares\":{},\
-             \"slices\":{},\"slice_memory_bytes\":{},\"slice_memory_bytes_max\":{},\"manifest_bytes\":{},\"manifest_bytes_max\":{},\"void_bytes\":{},\"sealed_decisions\":{entries},\"unsealed_bytes\":{unsealed_bytes},\"deletable_bytes\":{deletable_bytes},\
+            "ok {{\"state\":\"{state}\",\"start\":{},\"generation\":{},\"shards\":{},\"logs\":{},\"segments\":{segments},\"preallocated\":{},\
+             \"slices\":{},\"slice_memory_bytes\":{},\"slice_memory_bytes_max\":{},\"manifest_bytes\":{},\"manifest_bytes_max\":{},\"orphan_bytes\":{},\"sealed_decisions\":{entries},\"unsealed_bytes\":{unsealed_bytes},\"deletable_bytes\":{deletable_bytes},\
              \"damaged_logs\":{},\"expiry_clock_s\":{},\"withheld_s\":{},\"dedup_memory_bytes_max\":{},\
              \"dedup_memory_bytes_needed\":{},\"pins\":{},\"space_low\":{},\"shortage\":{shortage},\"free_bytes\":{},\
              \"reserve_bytes\":{},\"used_bytes\":{},\"cap_bytes\":{},\"total_bytes\":{}}}",
@@ -115,22 +115,24 @@ impl Service {
             manifest.generation,
             self.shards.len(),
             manifest.logs.len(),
-            self.ledger.spares_count(),
+            self.store.preallocated_count(),
             manifest.slices.len(),
             self.slices_memory_bytes(),
-            slices_bytes_max(&self.ledger).unwrap_or(0),
+            slices_bytes_max(&self.store).unwrap_or(0),
             manifest.encoded_bytes(),
-            self.ledger.config.manifest_bytes_max,
-            self.void_bytes(),
+            self.store.config.manifest_bytes_max,
+            self.orphan_bytes(),
             self.sealing
                 .blocked
                 .values()
                 .filter(|it| it.is_damage())
                 .count(),
-            self.ledger.expiry_now_s(),
+            self.store.expiry_now_s(),
             manifest.withheld_s,
-            self.ledger.config.dedup_memory_bytes_max,
-            self.short.as_ref().map_or(0, |short| short.needed_bytes),
+            self.store.config.dedup_memory_bytes_max,
+            self.over_memory
+                .as_ref()
+                .map_or(0, |short| short.needed_bytes),
             self.pins.held.len(),
             self.space.low.is_some(),
             room.free_bytes,
@@ -143,7 +145,7 @@ impl Service {
 
     /// Seals, then deletes closed segments older than asked (the configured age if not), or says what that would free.
     async fn compact(&mut self, arguments: &[&str]) -> Result<String, Halt> {
-        let mut age_s = self.ledger.config.body_age_max_s;
+        let mut age_s = self.store.config.body_age_max_s;
         let mut dry = false;
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
@@ -163,7 +165,7 @@ impl Service {
             self.seal().await?;
             self.await_switched().await?;
         }
-        let older_than_s = (self.ledger.expiry_now_s() + 1).saturating_sub(age_s);
+        let older_than_s = (self.store.expiry_now_s() + 1).saturating_sub(age_s);
         let deleted = self.delete(older_than_s, 0, dry).await?;
         Ok(format!(
             "ok {{\"dry_run\":{dry},\"segments\":{},\"bytes\":{}}}",
@@ -173,26 +175,26 @@ impl Service {
 
     /// Lets withheld time count. It is durable before any shard hears of it.
     async fn release_clock(&mut self) -> Result<String, Halt> {
-        let released_s = self.ledger.manifest.withheld_s;
-        let mut next = self.ledger.draft();
+        let released_s = self.store.manifest.withheld_s;
+        let mut next = self.store.draft();
         let step_s = u32::try_from(released_s).unwrap_or(u32::MAX);
         next.clock.expiry_s = next.clock.expiry_s.saturating_add(step_s);
         // Who releases time says that the wall clock is right as it is.
-        next.clock.wall_us = self.ledger.now().wall_us;
+        next.clock.wall_us = self.store.now().wall_us;
         next.withheld_s = 0;
-        match self.ledger.replace(next).await {
+        match self.store.replace(next).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt)) => return Ok(format!("error {halt}")),
             Err(not) => return Err(not.into()),
         }
         // The clock ran on while the manifest was replaced: only its base moves.
-        self.ledger.clock = ExpiryClock {
-            base_s: self.ledger.clock.base_s.saturating_add(step_s),
-            ..self.ledger.clock
+        self.store.clock = ExpiryClock {
+            base_s: self.store.clock.base_s.saturating_add(step_s),
+            ..self.store.clock
         };
-        for shard in 0..self.ledger.config.shards {
-            let clock = ToShard::Clock(self.ledger.clock);
-            self.ledger.port.tell(ShardId(shard), clock);
+        for shard in 0..self.store.config.shards {
+            let clock = ToShard::Clock(self.store.clock);
+            self.store.port.tell(ShardId(shard), clock);
         }
         Ok(format!("ok {{\"released_s\":{released_s}}}"))
     }

@@ -14,8 +14,8 @@ pub struct KeeperConfig {
     pub shards: u16,
     /// Length of a new log segment in bytes, a multiple of 4 KiB.
     pub segment_bytes: u64,
-    /// Zero-filled spare segments kept ready.
-    pub spares_count: u32,
+    /// Zero-filled preallocated segments kept ready.
+    pub preallocated_count: u32,
     /// How long a decision lives, in seconds; only bounds slice merging here, `expiry` in each decision decides.
     pub ttl_s: u32,
     /// Seal when closed segments not yet sealed hold more than this many bytes.
@@ -66,7 +66,7 @@ impl KeeperConfig {
 const SEGMENT_BYTES_LEAST: u64 = 4 << 20;
 const SEGMENT_BYTES_MOST: u64 = 64 << 20;
 
-/// So many segments of each shard fit into what the log may take: of sixteen, three at most are in use, named or spare, and
+/// So many segments of each shard fit into what the log may take: of sixteen, three at most are in use, named or preallocated segment, and
 /// what is sealed and deleted at a time is a small part of the rest.
 const SEGMENTS_PER_SHARD: u64 = 16;
 

@@ -1,16 +1,16 @@
-//! Loading: the fold of slices and logs, streamed in key order to the shards that own the keys. Memory is bounded by what
+//! Loading: the replay of slices and logs, streamed in key order to the shards that own the keys. Memory is bounded by what
 //! the logs gave, a few blocks per slice, and one partition; beyond the declared memory nothing is sent, only counted.
 
 use crate::dedup::table::BYTES_PER_KEY;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::io::ShardId;
-use crate::keeper::fold::Fold;
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::Ledger;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::Port;
 use crate::keeper::recover::PROGRESS_EVERY_US;
+use crate::keeper::replay::Replay;
 use crate::keeper::slices::{Merge, Slice};
+use crate::keeper::store::ManifestStore;
 use crate::mesh::keeper::ToShard;
 use std::rc::Rc;
 
@@ -18,8 +18,8 @@ use std::rc::Rc;
 const LOOK_COUNT: u64 = 1 << 16;
 
 /// Decisions on their way to shards, a partition at a time: an owner lays a whole partition out in one pass.
-struct Outlet<'a> {
-    ledger: &'a Ledger,
+struct Loader<'a> {
+    store: &'a ManifestStore,
     owners: &'a [ShardId; PARTITIONS as usize],
     now_s: u32,
     partition: Vec<Decided>,
@@ -29,7 +29,7 @@ struct Outlet<'a> {
     room: u64,
 }
 
-impl Outlet<'_> {
+impl Loader<'_> {
     /// Takes a decision for its owner if it is alive.
     fn send(&mut self, decided: Decided) {
         if !decided.live_at(self.now_s) {
@@ -55,7 +55,7 @@ impl Outlet<'_> {
         }
         let expected = self.partition.len() + self.partition.len() / 16;
         let full = std::mem::replace(&mut self.partition, Vec::with_capacity(expected));
-        self.ledger.port.tell(owner, ToShard::Load(full));
+        self.store.port.tell(owner, ToShard::Load(full));
     }
 }
 
@@ -99,57 +99,57 @@ impl Loaded {
     }
 }
 
-/// Folds everything and loads the owners as far as there is memory.
+/// replays everything and loads the owners as far as there is memory.
 pub(crate) async fn load(
-    ledger: &Ledger,
+    store: &ManifestStore,
     slices: &[Rc<Slice>],
     from_logs: Vec<Decided>,
     owners: &[ShardId; PARTITIONS as usize],
 ) -> Result<Loaded, Halt> {
-    let in_slices = ledger.manifest.slices.iter().map(|slice| slice.entries);
+    let in_slices = store.manifest.slices.iter().map(|slice| slice.entries);
     let of = in_slices.sum::<u64>() + from_logs.len() as u64;
     let mut merge = Merge::of(slices, from_logs).await?;
-    let mut fold = Fold::default();
-    let limit_bytes = ledger.config.dedup_memory_bytes_max;
-    let shards = u64::from(ledger.config.shards.max(1));
-    let mut outlet = Outlet {
-        ledger,
+    let mut replay = Replay::default();
+    let limit_bytes = store.config.dedup_memory_bytes_max;
+    let shards = u64::from(store.config.shards.max(1));
+    let mut loader = Loader {
+        store,
         owners,
-        now_s: ledger.expiry_now_s(),
+        now_s: store.expiry_now_s(),
         partition: Vec::new(),
-        found: vec![0; usize::from(ledger.config.shards)],
+        found: vec![0; usize::from(store.config.shards)],
         room: decisions_max(limit_bytes) / shards,
     };
     let mut done = 0;
-    let mut said_us = ledger.now().mono_us;
+    let mut said_us = store.now().mono_us;
     while let Some(decided) = merge.next().await? {
-        if let Some(outcome) = fold.push(decided) {
-            outlet.send(outcome);
+        if let Some(outcome) = replay.push(decided) {
+            loader.send(outcome);
         }
         done += 1;
-        if done % LOOK_COUNT == 0 && ledger.now().mono_us >= said_us + PROGRESS_EVERY_US {
-            said_us = ledger.now().mono_us;
+        if done % LOOK_COUNT == 0 && store.now().mono_us >= said_us + PROGRESS_EVERY_US {
+            said_us = store.now().mono_us;
             let what = "decisions loaded";
-            ledger.port.say(Notice::Progress { what, done, of });
+            store.port.say(Notice::Progress { what, done, of });
         }
     }
-    if let Some(outcome) = fold.finish() {
-        outlet.send(outcome);
+    if let Some(outcome) = replay.finish() {
+        loader.send(outcome);
     }
-    outlet.flush();
-    report_conflicts(&ledger.port, &mut fold);
+    loader.flush();
+    report_conflicts(&store.port, &mut replay);
     // Shards have equal shares of the memory, and the fullest one decides.
-    let fullest = outlet.found.iter().copied().max().unwrap_or(0);
-    let short = fullest > outlet.room;
+    let fullest = loader.found.iter().copied().max().unwrap_or(0);
+    let short = fullest > loader.room;
     Ok(Loaded {
-        decisions: outlet.found.iter().sum(),
+        decisions: loader.found.iter().sum(),
         short_of_bytes: short.then(|| memory_for(fullest * shards)),
     })
 }
 
 /// Tells the operator of keys with two outcomes.
-pub(crate) fn report_conflicts(port: &Port, fold: &mut Fold) {
-    for two in fold.take_conflicts() {
+pub(crate) fn report_conflicts(port: &Port, replay: &mut Replay) {
+    for two in replay.take_conflicts() {
         port.say(Notice::TwoOutcomes {
             key_high: two.first.key.high,
             first_decided_at: two.first.decided_at,

@@ -1,4 +1,4 @@
-//! The keeper: everything that touches files beyond appending — start and recovery, spare segments and their naming, the
+//! The keeper: everything that touches files beyond appending — start and recovery, preallocated segments and their naming, the
 //! manifest, sealing, deletion. It reads closed segments, never a shard's memory.
 
 pub mod port;
@@ -9,29 +9,29 @@ pub mod slice_memory;
 
 pub(crate) mod files;
 mod halt;
-mod ledger;
+mod store;
 
 mod directory;
 mod start;
 
 mod clock;
-mod fold;
-mod harvest;
+mod extract;
 mod load;
 mod partition;
 mod reading;
 mod recover;
+mod replay;
 mod slices;
 pub mod strays;
 
 mod clients;
 mod commands;
+mod over_memory;
 mod publish;
 mod retain;
 mod room;
 mod seal;
 mod serve;
-mod short;
 pub mod stop;
 
 pub mod offline;

@@ -31,7 +31,7 @@ pub enum Notice {
         of: u64,
     },
     /// A file that no manifest names was removed: nothing in it counted.
-    VoidRemoved(String),
+    OrphanRemoved(String),
     /// A file that no manifest names stays where it is.
     StrayKept {
         /// The file.
@@ -68,7 +68,7 @@ pub enum Notice {
     Recovered {
         /// Live decisions loaded.
         decisions: u64,
-        /// Bodies found that never got a fate.
+        /// Bodies found that never got a disposition.
         unanswered: u64,
         /// How long it took in microseconds of monotonic time.
         took_us: u64,
@@ -174,7 +174,7 @@ impl fmt::Display for Notice {
         match self {
             Notice::Installed => write!(out, "new installation made"),
             Notice::Progress { what, done, of } => write!(out, "{what}: {done} of {of}"),
-            Notice::VoidRemoved(file) => {
+            Notice::OrphanRemoved(file) => {
                 write!(
                     out,
                     "{file}: left over from a start or a deletion that was cut short; nothing in it counted, and it was removed"

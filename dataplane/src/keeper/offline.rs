@@ -4,9 +4,9 @@
 use crate::dedup::key::KeyHash;
 use crate::io::Now;
 use crate::keeper::config::KeeperConfig;
+use crate::keeper::extract::Dictionary;
 use crate::keeper::files::READ;
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::Dictionary;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{FileOp, FileResult, KeeperEvent, KeeperOp, Port};
 use crate::keeper::serve::Service;
@@ -94,20 +94,20 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
         Job::Compact { .. } => Missing::Refused,
         Job::Quarantine { .. } => Missing::Segments,
     };
-    let Opened { ledger, secret, .. } = start::open(port, config, missing).await?;
+    let Opened { store, secret, .. } = start::open(port, config, missing).await?;
     match job {
         Job::Compact {
             older_than_s,
             dry_run,
         } => {
             let mut dictionary = Dictionary::default();
-            let slices = slices::open_all(&ledger, &mut dictionary).await?;
+            let slices = slices::open_all(&store, &mut dictionary).await?;
             let mut service = Service::new(Started {
-                ledger,
+                store,
                 dictionary,
                 hash: KeyHash::new(secret.key),
                 slices,
-                short: None,
+                over_memory: None,
                 recovered: None,
             });
             let age = older_than_s.map_or(String::new(), |age_s| format!(" --older-than {age_s}"));
@@ -117,6 +117,6 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
         Job::Quarantine {
             segment,
             accept_loss,
-        } => quarantine::quarantine(ledger, &segment, accept_loss).await,
+        } => quarantine::quarantine(store, &segment, accept_loss).await,
     }
 }

@@ -104,7 +104,7 @@ pub enum FileOp {
 }
 
 impl FileOp {
-    /// The same operation, with its zeros spelled out: for executors that treat all writes alike.
+    /// The same operation, with its zeros encoded out: for executors that treat all writes alike.
     pub fn spelled_out(self) -> FileOp {
         match self {
             FileOp::Zero {

@@ -6,15 +6,15 @@ use crate::dedup::slice::SliceSet;
 use crate::dedup::slice::{SliceError, SliceMeta, SliceView, SliceWriter};
 use crate::io::ShardId;
 use crate::keeper::files::{File, IO_BYTES_MAX, MAKE};
-use crate::keeper::fold::Fold;
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::NotReplaced;
 use crate::keeper::load::report_conflicts;
 use crate::keeper::port::KeeperOp;
+use crate::keeper::replay::Replay;
 use crate::keeper::seal::ROLL_WAIT_US;
 use crate::keeper::serve::{Service, Stop};
 use crate::keeper::slice_memory::partitions_of_all;
 use crate::keeper::slices::{Merge, Slice, part};
+use crate::keeper::store::NotReplaced;
 use crate::mesh::keeper::ToShard;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
@@ -92,7 +92,7 @@ impl Service {
         if !self.views_ready().await? {
             return Ok(None);
         }
-        let number = self.ledger.number();
+        let number = self.store.number();
         let name = NumberedFile::Slice(number).to_string();
         let mut bytes = 0;
         match self
@@ -112,8 +112,8 @@ impl Service {
     }
 
     /// Names segments and answers between the steps of work on a slice, and looks whether it is to go on.
-    async fn attend_between(&mut self) -> Result<(), Cut> {
-        self.attend().await.map_err(Cut::End)?;
+    async fn poll_requests_between(&mut self) -> Result<(), Cut> {
+        self.poll_requests().await.map_err(Cut::End)?;
         match self.stop {
             Stop::No => Ok(()),
             Stop::Draining | Stop::Finishing => Err(Cut::Stopping),
@@ -128,12 +128,12 @@ impl Service {
         covers: Vec<Cover>,
         bytes: &mut u64,
     ) -> Result<Made, Cut> {
-        let opened = self.ledger.files.open(name, MAKE).await;
+        let opened = self.store.files.open(name, MAKE).await;
         let file = opened.map_err(Cut::Trouble)?;
         let filled = self.fill_slice(&file, number, merge, covers, bytes).await;
-        self.ledger.files.close(&file).await;
+        self.store.files.close(&file).await;
         let entry = filled?;
-        let slice = Slice::open(&self.ledger, &entry, &mut self.dictionary).await;
+        let slice = Slice::open(&self.store, &entry, &mut self.dictionary).await;
         let slice = Rc::new(slice.map_err(Cut::Trouble)?);
         match self.read_views(&slice).await {
             Ok(views) => Ok(Made {
@@ -141,7 +141,7 @@ impl Service {
                 in_use: InUse { slice, views },
             }),
             Err(cut) => {
-                self.ledger.files.close(&slice.readable.file).await;
+                self.store.files.close(&slice.readable.file).await;
                 Err(cut)
             }
         }
@@ -156,9 +156,9 @@ impl Service {
         covers: Vec<Cover>,
         bytes: &mut u64,
     ) -> Result<SliceEntry, Cut> {
-        let id = self.ledger.files.random().await.map_err(Cut::Trouble)?;
+        let id = self.store.files.random().await.map_err(Cut::Trouble)?;
         let id = u64::from_le_bytes(id);
-        let manifest = &self.ledger.manifest;
+        let manifest = &self.store.manifest;
         let mut writer = SliceWriter::new(SliceMeta {
             slice_id: id,
             generation: manifest.generation,
@@ -169,14 +169,14 @@ impl Service {
         let refused =
             |fault: SliceError| Cut::End(Halt::Refused(format!("{}: {fault}", file.name)));
         // The manifest that will name this slice carries a clock at least as late: what is left out here stays expired.
-        let now_s = self.ledger.expiry_now_s();
-        let mut fold = Fold::default();
+        let now_s = self.store.expiry_now_s();
+        let mut replay = Replay::default();
         let mut entries = 0;
         loop {
             let next = merge.next().await.map_err(Cut::Trouble)?;
             let outcome = match next {
-                Some(decided) => fold.push(decided),
-                None => fold.finish(),
+                Some(decided) => replay.push(decided),
+                None => replay.finish(),
             };
             if let Some(outcome) = outcome.filter(|it| it.live_at(now_s)) {
                 writer.push(&outcome).map_err(refused)?;
@@ -188,28 +188,28 @@ impl Service {
             entries += 1;
             if entries > ENTRIES_MAX {
                 entries = 0;
-                self.attend_between().await?;
+                self.poll_requests_between().await?;
             }
             if next.is_none() {
                 break;
             }
         }
-        report_conflicts(&self.ledger.port, &mut fold);
+        report_conflicts(&self.store.port, &mut replay);
         let sealed = writer
             .finish(self.dictionary.versions(), &covers)
             .map_err(refused)?;
         for piece in sealed.bytes.chunks(PIECE_BYTES) {
             self.put(file, bytes, piece).await?;
-            self.attend_between().await?;
+            self.poll_requests_between().await?;
         }
-        let files = &self.ledger.files;
+        let files = &self.store.files;
         files.sync(file).await.map_err(Cut::Trouble)?;
         files.sync_dir().await.map_err(Cut::Trouble)?;
         Ok(sealed.summary.entry(number, id, covers))
     }
 
     async fn put(&self, file: &File, offset: &mut u64, bytes: &[u8]) -> Result<(), Cut> {
-        let written = self.ledger.files.write(file, *offset, bytes).await;
+        let written = self.store.files.write(file, *offset, bytes).await;
         *offset += bytes.len() as u64;
         written.map_err(Cut::Trouble)
     }
@@ -226,7 +226,7 @@ impl Service {
 
     /// Removes a file that no manifest names, now or later.
     async fn discard(&mut self, name: String, bytes: u64) {
-        if let Err(halt) = self.ledger.discard(name, bytes).await {
+        if let Err(halt) = self.store.discard(name, bytes).await {
             self.trouble("removing", &halt);
         }
     }
@@ -234,7 +234,7 @@ impl Service {
     /// Reads what each shard keeps of a slice, naming segments and answering in between.
     async fn read_views(&mut self, slice: &Rc<Slice>) -> Result<Vec<SliceView>, Cut> {
         let mut views = Vec::new();
-        for partitions in partitions_of_all(&self.ledger) {
+        for partitions in partitions_of_all(&self.store) {
             let parts = slice.view_parts(partitions.clone()).map_err(Cut::Trouble)?;
             let index = self.read_range(slice, parts.index).await?;
             let filters = self.read_range(slice, parts.filters).await?;
@@ -253,7 +253,7 @@ impl Service {
             let piece = part(&slice.readable, at..until).await;
             bytes.extend_from_slice(&piece.map_err(Cut::Trouble)?);
             at = until;
-            self.attend_between().await?;
+            self.poll_requests_between().await?;
         }
         Ok(bytes)
     }
@@ -263,7 +263,7 @@ impl Service {
     pub(crate) async fn views_ready(&mut self) -> Result<bool, Halt> {
         for at in 0..self.sealing.slices.len() {
             let known = &self.sealing.slices[at];
-            if known.views.len() == usize::from(self.ledger.config.shards) {
+            if known.views.len() == usize::from(self.store.config.shards) {
                 continue;
             }
             let slice = known.slice.clone();
@@ -287,15 +287,15 @@ impl Service {
         mut next: Manifest,
         made: Option<Made>,
     ) -> Result<bool, Halt> {
-        self.note_settled(&mut next);
+        self.note_resolved(&mut next);
         forget_covers(&mut next);
-        match self.ledger.grow(next).await {
+        match self.store.grow(next).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt)) => {
                 self.trouble("replacing", &halt);
                 if let Some(Made { entry, in_use }) = made {
                     let file = &in_use.slice.readable.file;
-                    self.ledger.files.close(file).await;
+                    self.store.files.close(file).await;
                     self.discard(file.name.clone(), entry.bytes).await;
                 }
                 return Ok(false);
@@ -304,7 +304,7 @@ impl Service {
         }
         let mut known = std::mem::take(&mut self.sealing.slices);
         known.extend(made.map(|made| made.in_use));
-        for entry in &self.ledger.manifest.slices {
+        for entry in &self.store.manifest.slices {
             let named = known.iter().position(|it| it.slice.number == entry.file);
             let Some(at) = named else {
                 unreachable!("a slice is opened before the manifest names it");
@@ -322,7 +322,7 @@ impl Service {
     /// Tells all shards to use the slices in force, whose views are all there.
     pub(crate) fn tell_slices(&mut self) {
         self.sealing.sealed_epoch = self.sealed_epoch();
-        for shard in 0..self.ledger.config.shards {
+        for shard in 0..self.store.config.shards {
             let views = self.sealing.slices.iter();
             let set = SliceSet {
                 version: self.sealing.version,
@@ -331,7 +331,7 @@ impl Service {
                     .map(|it| it.views[usize::from(shard)].clone())
                     .collect(),
             };
-            self.ledger
+            self.store
                 .port
                 .tell(ShardId(shard), ToShard::Slices(Arc::new(set)));
         }
@@ -345,14 +345,14 @@ impl Service {
 
     /// Waits a while until all shards use the newest set of slices.
     pub(crate) async fn await_switched(&mut self) -> Result<(), Halt> {
-        let until_us = self.ledger.now().mono_us + ROLL_WAIT_US;
+        let until_us = self.store.now().mono_us + ROLL_WAIT_US;
         loop {
-            self.attend().await?;
-            if self.all_switched() || self.ledger.now().mono_us >= until_us {
+            self.poll_requests().await?;
+            if self.all_switched() || self.store.now().mono_us >= until_us {
                 return Ok(());
             }
-            self.ledger.port.put(KeeperOp::Wake(until_us));
-            let event = self.ledger.port.event().await;
+            self.store.port.put(KeeperOp::Wake(until_us));
+            let event = self.store.port.event().await;
             self.note(event);
         }
     }
@@ -363,17 +363,17 @@ impl Service {
         if self.pins.any() {
             return Ok(false);
         }
-        let now_us = self.ledger.now().mono_us;
+        let now_us = self.store.now().mono_us;
         if now_us >= self.sealing.orphans_again_us {
             self.sealing.orphans_again_us = now_us + ORPHANS_AGAIN_US;
-            self.ledger.discard_orphans().await;
+            self.store.discard_orphans().await;
         }
         if !self.all_switched() {
             return Ok(false);
         }
         for retired in std::mem::take(&mut self.sealing.retired) {
             let file = retired.0.readable.file.clone();
-            self.ledger.files.close(&file).await;
+            self.store.files.close(&file).await;
             self.discard(file.name, retired.bytes()).await;
         }
         if self.drop_expired().await? {
@@ -383,16 +383,16 @@ impl Service {
     }
 
     /// Bytes of files that no manifest names and that are not removed yet.
-    pub(crate) fn void_bytes(&self) -> u64 {
+    pub(crate) fn orphan_bytes(&self) -> u64 {
         let retired = self.sealing.retired.iter().map(Retired::bytes);
-        self.ledger.orphans_bytes() + retired.sum::<u64>()
+        self.store.orphans_bytes() + retired.sum::<u64>()
     }
 
     /// A slice goes when all in it is expired. What it covered is said by a slice beside it from then on, so the last
     /// one stays.
     async fn drop_expired(&mut self) -> Result<bool, Halt> {
-        let now_s = self.ledger.expiry_now_s() + u32::from(planted(Bug::SliceDroppedEarly));
-        let slices = &self.ledger.manifest.slices;
+        let now_s = self.store.expiry_now_s() + u32::from(planted(Bug::SliceDroppedEarly));
+        let slices = &self.store.manifest.slices;
         let expired = slices.iter().position(|slice| slice.expiry_max <= now_s);
         let Some(index) = expired.filter(|_| slices.len() > 1) else {
             return Ok(false);
@@ -400,7 +400,7 @@ impl Service {
         if !self.views_ready().await? {
             return Ok(false);
         }
-        let mut next = self.ledger.draft();
+        let mut next = self.store.draft();
         let gone = next.slices.remove(index);
         let heir = index.min(next.slices.len() - 1);
         next.slices[heir].covers = joined([&gone.covers, &next.slices[heir].covers].into_iter());
@@ -409,15 +409,15 @@ impl Service {
 
     /// The smallest pair of time-adjacent slices that spans no more than a tenth of the TTL, where there are too many.
     fn next_merge(&self) -> Option<usize> {
-        let slices = &self.ledger.manifest.slices;
-        let few = slices.len() <= self.ledger.config.slices_count_max as usize;
-        if few || self.ledger.now().mono_us < self.sealing.merge_again_us {
+        let slices = &self.store.manifest.slices;
+        let few = slices.len() <= self.store.config.slices_count_max as usize;
+        if few || self.store.now().mono_us < self.sealing.merge_again_us {
             return None;
         }
         let may_merge = |a: &SliceEntry, b: &SliceEntry| {
             let span_s = a.decided_last.max(b.decided_last) - a.decided_first.min(b.decided_first);
             let unreadable = &self.sealing.unmergeable;
-            span_s <= self.ledger.config.ttl_s / 10
+            span_s <= self.store.config.ttl_s / 10
                 && ![a.file, b.file].iter().any(|it| unreadable.contains(it))
         };
         let pairs = slices.iter().zip(slices.iter().skip(1)).enumerate();
@@ -430,7 +430,7 @@ impl Service {
     /// Bytes that the next merge writes before it frees as many; 0 if none is due. They are room that should be made, not
     /// room that submits have to wait for: a merge that has none is postponed.
     pub(crate) fn merge_bytes_wanted(&self) -> u64 {
-        let pair = |at: usize| &self.ledger.manifest.slices[at..at + 2];
+        let pair = |at: usize| &self.store.manifest.slices[at..at + 2];
         self.next_merge()
             .map_or(0, |at| pair(at).iter().map(|slice| slice.bytes).sum())
     }
@@ -443,7 +443,7 @@ impl Service {
         if room.free_bytes < room.reserve_bytes + self.merge_bytes_wanted() {
             return Ok(false);
         }
-        let slices = &self.ledger.manifest.slices;
+        let slices = &self.store.manifest.slices;
         let covers = joined(slices[index..index + 2].iter().map(|slice| &slice.covers));
         let pair = self.sealing.slices[index..index + 2].iter();
         let pair: Vec<Rc<Slice>> = pair.map(|it| it.slice.clone()).collect();
@@ -455,10 +455,10 @@ impl Service {
             }
         };
         let Some(made) = made else {
-            self.sealing.merge_again_us = self.ledger.now().mono_us + MERGE_AGAIN_US;
+            self.sealing.merge_again_us = self.store.now().mono_us + MERGE_AGAIN_US;
             return Ok(false);
         };
-        let mut next = self.ledger.draft();
+        let mut next = self.store.draft();
         next.slices[index] = made.entry.clone();
         next.slices.remove(index + 1);
         self.publish(next, Some(made)).await

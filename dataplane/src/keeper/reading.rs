@@ -3,9 +3,9 @@
 use crate::io::Errno;
 use crate::keeper::files::{File, Files, READ};
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::Ledger;
 use crate::keeper::port::OpenHow;
 use crate::keeper::serve::{Service, Stop};
+use crate::keeper::store::ManifestStore;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SegmentEntry;
 use crate::wal::scan::ReadAt;
@@ -21,18 +21,21 @@ pub(crate) struct Readable {
 
 impl Readable {
     /// Opens a segment the way that segments are opened, for reading.
-    pub(crate) async fn segment(ledger: &Ledger, entry: &SegmentEntry) -> Result<Readable, Halt> {
-        Readable::numbered(ledger, entry.file).await
+    pub(crate) async fn segment(
+        store: &ManifestStore,
+        entry: &SegmentEntry,
+    ) -> Result<Readable, Halt> {
+        Readable::numbered(store, entry.file).await
     }
 
     /// The same, by the number of the file.
-    pub(crate) async fn numbered(ledger: &Ledger, file: u64) -> Result<Readable, Halt> {
+    pub(crate) async fn numbered(store: &ManifestStore, file: u64) -> Result<Readable, Halt> {
         let name = NumberedFile::Segment(file).to_string();
         let how = OpenHow {
-            direct: ledger.config.direct,
+            direct: store.config.direct,
             ..READ
         };
-        Readable::open(&ledger.files, &name, how).await
+        Readable::open(&store.files, &name, how).await
     }
 
     /// Opens any file.
@@ -96,11 +99,11 @@ impl<'a> Attended<'a> {
         (self.readable, self.interrupted.into_inner())
     }
 
-    async fn attend(&self) -> Result<(), Interrupted> {
+    async fn poll_requests(&self) -> Result<(), Interrupted> {
         let Some(service) = self.service.take() else {
             unreachable!("one read at a time");
         };
-        let attended = service.attend().await;
+        let attended = service.poll_requests().await;
         let stop = service.stop;
         self.service.set(Some(service));
         attended.map_err(Interrupted::End)?;
@@ -113,7 +116,7 @@ impl<'a> Attended<'a> {
 
 impl ReadAt for Attended<'_> {
     async fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, Errno> {
-        if let Err(interrupted) = self.attend().await {
+        if let Err(interrupted) = self.poll_requests().await {
             self.interrupted.set(Some(interrupted));
             return Err(Errno::EIO);
         }

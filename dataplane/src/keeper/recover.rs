@@ -2,13 +2,13 @@
 //! changes nothing; what a start changes of logs is in [`write_last_segments`], [`mark_ended`] and [`clean_up`], in this
 //! order around the one replacement of the manifest.
 
+use crate::keeper::extract::{Dictionary, Extract};
 use crate::keeper::files::{Files, MAKE, READ, READ_WRITE_CREATE};
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::{Dictionary, Harvest};
-use crate::keeper::ledger::Ledger;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::OpenHow;
 use crate::keeper::reading::Readable;
+use crate::keeper::store::ManifestStore;
 use crate::planted::{Bug, planted};
 use crate::wal::batch::{Assembled, rewrite};
 use crate::wal::buffer::Blocks;
@@ -37,7 +37,7 @@ pub(crate) struct Ended {
     ends: Vec<(LogFound, Option<SegmentEntry>)>,
     /// Files of unused next segments that are good enough to be used again.
     pub(crate) unused: Vec<u64>,
-    /// Spares that are not: of another length, or another process reads them or has another name for them.
+    /// Preallocated segments that are not: of another length, or another process reads them or has another name for them.
     pub(crate) unfit: Vec<u64>,
 }
 
@@ -58,22 +58,22 @@ pub(crate) fn first_uncovered(manifest: &Manifest, log: &LogEntry) -> usize {
 
 /// Reads all logs from where the slices end. Those that have not ended come back; damage anywhere is the end.
 pub(crate) async fn read_logs(
-    ledger: &Ledger,
-    harvest: &mut Harvest,
+    store: &ManifestStore,
+    extract: &mut Extract,
     dictionary: &mut Dictionary,
 ) -> Result<Vec<LogFound>, Halt> {
     let mut found = Vec::new();
-    let mut progress = Progress::of(ledger);
-    let mut lengths = made_lengths(ledger).await?;
-    lengths.push(ledger.config.segment_bytes);
+    let mut progress = Progress::of(store);
+    let mut lengths = made_lengths(store).await?;
+    lengths.push(store.config.segment_bytes);
     let made = MadeBytes::agreed(lengths);
-    for log in &ledger.manifest.logs {
-        let from = first_uncovered(&ledger.manifest, log);
+    for log in &store.manifest.logs {
+        let from = first_uncovered(&store.manifest, log);
         if from == log.segments.len() && log.ended_at.is_some() {
             continue;
         }
-        refuse_short(ledger, log, made).await?;
-        let (end, files) = read_one(ledger, log, from, harvest, dictionary, &mut progress).await?;
+        refuse_short(store, log, made).await?;
+        let (end, files) = read_one(store, log, from, extract, dictionary, &mut progress).await?;
         if log.ended_at.is_none() {
             found.push(found_of(log, from, &end, &files).await?);
         }
@@ -81,23 +81,23 @@ pub(crate) async fn read_logs(
             file.close().await;
         }
     }
-    progress.say(ledger);
+    progress.say(store);
     Ok(found)
 }
 
-/// The lengths of the files that were made for the last run to write: segments that are not closed, and spares.
-pub(crate) async fn made_lengths(ledger: &Ledger) -> Result<Vec<u64>, Halt> {
-    let manifest = &ledger.manifest;
+/// The lengths of the files that were made for the last run to write: segments that are not closed, and preallocated segments.
+pub(crate) async fn made_lengths(store: &ManifestStore) -> Result<Vec<u64>, Halt> {
+    let manifest = &store.manifest;
     let unfinished = manifest
         .segments()
         .filter(|(_, entry)| entry.state.extent().is_none());
     let files = unfinished.map(|(_, entry)| entry.file);
     let mut lengths = Vec::new();
-    for file in files.chain(manifest.spares.iter().copied()) {
+    for file in files.chain(manifest.preallocated.iter().copied()) {
         let name = NumberedFile::Segment(file).to_string();
-        if let Some(file) = ledger.files.open_if_there(&name, READ).await? {
-            let bytes = ledger.files.len(&file).await;
-            ledger.files.close(&file).await;
+        if let Some(file) = store.files.open_if_there(&name, READ).await? {
+            let bytes = store.files.len(&file).await;
+            store.files.close(&file).await;
             lengths.push(bytes?);
         }
     }
@@ -106,13 +106,13 @@ pub(crate) async fn made_lengths(ledger: &Ledger) -> Result<Vec<u64>, Halt> {
 
 /// A segment that may be in use and is shorter than it was made has lost what stood in the rest. After a clean stop all
 /// that was in use is closed, and its length stated.
-async fn refuse_short(ledger: &Ledger, log: &LogEntry, made: MadeBytes) -> Result<(), Halt> {
-    if ledger.manifest.clean_stop || planted(Bug::ShortSegmentRead) {
+async fn refuse_short(store: &ManifestStore, log: &LogEntry, made: MadeBytes) -> Result<(), Halt> {
+    if store.manifest.clean_stop || planted(Bug::ShortSegmentRead) {
         return Ok(());
     }
     let unfinished = log.segments.iter();
     for entry in unfinished.filter(|entry| entry.state.extent().is_none()) {
-        let readable = Readable::segment(ledger, entry).await?;
+        let readable = Readable::segment(store, entry).await?;
         let fault = made.fault(readable.bytes());
         readable.close().await;
         if let Some(fault) = fault {
@@ -137,32 +137,32 @@ struct Progress {
 
 impl Progress {
     /// Nothing yet. A segment that is not closed counts whole, whatever is in it.
-    fn of(ledger: &Ledger) -> Progress {
-        let manifest = &ledger.manifest;
+    fn of(store: &ManifestStore) -> Progress {
+        let manifest = &store.manifest;
         let logs = manifest.logs.iter();
         let uncovered = logs.flat_map(|log| &log.segments[first_uncovered(manifest, log)..]);
         let bytes = uncovered.map(|entry| match entry.state.extent() {
             Some(extent) => extent.bytes,
-            None => ledger.config.segment_bytes,
+            None => store.config.segment_bytes,
         });
         Progress {
             read_bytes: 0,
             of_bytes: bytes.sum(),
-            said_us: ledger.now().mono_us,
+            said_us: store.now().mono_us,
         }
     }
 
-    fn batch(&mut self, ledger: &Ledger, bytes: usize) {
+    fn batch(&mut self, store: &ManifestStore, bytes: usize) {
         self.read_bytes += bytes as u64;
-        if ledger.now().mono_us >= self.said_us + PROGRESS_EVERY_US {
-            self.say(ledger);
+        if store.now().mono_us >= self.said_us + PROGRESS_EVERY_US {
+            self.say(store);
         }
     }
 
-    fn say(&mut self, ledger: &Ledger) {
-        self.said_us = ledger.now().mono_us;
+    fn say(&mut self, store: &ManifestStore) {
+        self.said_us = store.now().mono_us;
         if self.of_bytes > 0 {
-            ledger.port.say(Notice::Progress {
+            store.port.say(Notice::Progress {
                 what: "MiB of log read",
                 done: self.read_bytes >> 20,
                 of: self.of_bytes >> 20,
@@ -173,29 +173,29 @@ impl Progress {
 
 /// Reads one log and refuses what must be refused.
 async fn read_one(
-    ledger: &Ledger,
+    store: &ManifestStore,
     log: &LogEntry,
     from: usize,
-    harvest: &mut Harvest,
+    extract: &mut Extract,
     dictionary: &mut Dictionary,
     progress: &mut Progress,
 ) -> Result<(LogEnd, Vec<Readable>), Halt> {
     let mut files = Vec::new();
     for entry in &log.segments[from..] {
-        files.push(Readable::segment(ledger, entry).await?);
+        files.push(Readable::segment(store, entry).await?);
     }
     let mut misfit = None;
     let erased = |_: LogId, _: Place| false;
     let source = LogSource {
-        manifest: &ledger.manifest,
+        manifest: &store.manifest,
         log,
         from,
         files: &files,
         erased: &erased,
     };
     let end = read_log(&source, |at, batch| {
-        progress.batch(ledger, at.bytes);
-        if let Err(what) = harvest.take(log.id, batch, dictionary) {
+        progress.batch(store, at.bytes);
+        if let Err(what) = extract.take(log.id, batch, dictionary) {
             misfit.get_or_insert((at.ordinal, what));
         }
     })
@@ -206,7 +206,7 @@ async fn read_one(
             what: what.to_string(),
         });
     }
-    refuse_unsound(ledger, log, &end)?;
+    refuse_unsound(store, log, &end)?;
     Ok((end, files))
 }
 
@@ -220,11 +220,11 @@ pub(crate) fn file_name(log: &LogEntry, ordinal: u32) -> String {
 }
 
 /// Turns an unsound verdict into the end of the process, and reports a torn tail.
-fn refuse_unsound(ledger: &Ledger, log: &LogEntry, end: &LogEnd) -> Result<(), Halt> {
+fn refuse_unsound(store: &ManifestStore, log: &LogEntry, end: &LogEnd) -> Result<(), Halt> {
     match end.verdict {
         Verdict::Whole => Ok(()),
         Verdict::TornTail { ordinal, bytes, .. } => {
-            ledger.port.say(Notice::TornTail {
+            store.port.say(Notice::TornTail {
                 log: log.id,
                 file: file_name(log, ordinal),
                 last: end.last,
@@ -234,12 +234,12 @@ fn refuse_unsound(ledger: &Ledger, log: &LogEntry, end: &LogEnd) -> Result<(), H
         }
         Verdict::Damage(_) if planted(Bug::DamageTakenForTornTail) => Ok(()),
         Verdict::StaleManifest { .. } if planted(Bug::StaleManifestAccepted) => Ok(()),
-        ref unsound => Err(halt_of(ledger, log, unsound)),
+        ref unsound => Err(halt_of(store, log, unsound)),
     }
 }
 
 /// The end of the process that an unsound verdict means.
-pub(crate) fn halt_of(ledger: &Ledger, log: &LogEntry, verdict: &Verdict) -> Halt {
+pub(crate) fn halt_of(store: &ManifestStore, log: &LogEntry, verdict: &Verdict) -> Halt {
     match *verdict {
         Verdict::Unreadable { ordinal, errno } => Halt::Io {
             doing: "reading",
@@ -255,7 +255,7 @@ pub(crate) fn halt_of(ledger: &Ledger, log: &LogEntry, verdict: &Verdict) -> Hal
         } => Halt::StaleManifest {
             file: file_name(log, ordinal),
             file_generation: generation,
-            manifest_generation: ledger.manifest.generation,
+            manifest_generation: store.manifest.generation,
         },
         Verdict::Damage(damage) => Halt::Damage {
             file: file_name(log, damage.ordinal),
@@ -317,26 +317,26 @@ async fn read_again(
 }
 
 /// Gives every log that needs one its last segment, durable but for its name; and looks which unused segments can serve
-/// again. The header names the manifest in force: should this start be cut short, the file is void and not a sign of a
+/// again. The header names the manifest in force: should this start be cut short, the file is an orphan and not a sign of a
 /// later manifest.
 pub(crate) async fn write_last_segments(
-    ledger: &mut Ledger,
+    store: &mut ManifestStore,
     found: Vec<LogFound>,
 ) -> Result<Ended, Halt> {
     let mut ended = Ended::default();
-    for file in ledger.manifest.spares.clone() {
-        if !may_serve_again(ledger, file).await? {
+    for file in store.manifest.preallocated.clone() {
+        if !may_serve_again(store, file).await? {
             ended.unfit.push(file);
         }
     }
     for log in found {
-        for file in unused_files(&ledger.manifest, &log) {
-            if may_serve_again(ledger, file).await? {
+        for file in unused_files(&store.manifest, &log) {
+            if may_serve_again(store, file).await? {
                 ended.unused.push(file);
             }
         }
         let last = match &log.batch {
-            Some(bytes) => Some(write_last(ledger, &log, bytes).await?),
+            Some(bytes) => Some(write_last(store, &log, bytes).await?),
             None => None,
         };
         ended.ends.push((log, last));
@@ -355,30 +355,30 @@ fn unused_files(manifest: &Manifest, found: &LogFound) -> Vec<u64> {
 
 /// A file may become a segment if no other process reads it or has another name for it, and it has the length that all
 /// segments of a run have.
-async fn may_serve_again(ledger: &Ledger, file: u64) -> Result<bool, Halt> {
+async fn may_serve_again(store: &ManifestStore, file: u64) -> Result<bool, Halt> {
     let name = NumberedFile::Segment(file).to_string();
-    let open = ledger.files.open(&name, ledger.segment_how()).await?;
-    let good = ledger.files.lock(&open).await?
-        && (ledger.files.links(&open).await? == 1 || planted(Bug::LinkedSegmentReused))
-        && ledger.files.len(&open).await? == ledger.config.segment_bytes;
-    ledger.files.close(&open).await;
+    let open = store.files.open(&name, store.segment_how()).await?;
+    let good = store.files.lock(&open).await?
+        && (store.files.links(&open).await? == 1 || planted(Bug::LinkedSegmentReused))
+        && store.files.len(&open).await? == store.config.segment_bytes;
+    store.files.close(&open).await;
     Ok(good)
 }
 
 async fn write_last(
-    ledger: &mut Ledger,
+    store: &mut ManifestStore,
     found: &LogFound,
     bytes: &[u8],
 ) -> Result<SegmentEntry, Halt> {
-    let file = ledger.number();
-    let salt = u64::from_le_bytes(ledger.files.random().await?);
+    let file = store.number();
+    let salt = u64::from_le_bytes(store.files.random().await?);
     let header = SegmentHeader {
-        installation: ledger.manifest.installation,
-        incarnation: incarnation_of(&ledger.manifest, found.log),
+        installation: store.manifest.installation,
+        incarnation: incarnation_of(&store.manifest, found.log),
         log: found.log,
         ordinal: found.ending.ordinal,
         salt,
-        generation: ledger.manifest.generation,
+        generation: store.manifest.generation,
         predecessor: found.ending.predecessor,
     };
     let (blocks, assembled) = rewritten(bytes, &header)?;
@@ -389,12 +389,12 @@ async fn write_last(
         last_checksum: assembled.checksum,
     };
     let name = NumberedFile::Segment(file).to_string();
-    write_whole(&ledger.files, &name, ledger.config.direct, blocks.bytes()).await?;
+    write_whole(&store.files, &name, store.config.direct, blocks.bytes()).await?;
     Ok(SegmentEntry {
         ordinal: found.ending.ordinal,
         file,
         salt,
-        generation: ledger.manifest.generation,
+        generation: store.manifest.generation,
         state: SegmentState::Last(extent),
     })
 }
@@ -431,7 +431,7 @@ pub(crate) async fn write_whole(
     Ok(())
 }
 
-/// Writes the ends into the drafted manifest. Unused segments become spares there; what held only the batch that went
+/// Writes the ends into the drafted manifest. Unused segments become preallocated segments there; what held only the batch that went
 /// into the last segment is named no more.
 pub(crate) fn mark_ended(next: &mut Manifest, ended: &Ended) {
     for (found, last) in &ended.ends {
@@ -456,11 +456,12 @@ pub(crate) fn mark_ended(next: &mut Manifest, ended: &Ended) {
         if let Some(SegmentState::Last(extent)) = last.map(|last| last.state) {
             end.checksum = extent.last_checksum;
         }
-        log.settled_upto = end.sequence;
+        log.resolved_upto = end.sequence;
         log.ended_at = Some(end);
     }
-    next.spares.retain(|spare| !ended.unfit.contains(spare));
-    next.spares.extend(&ended.unused);
+    next.preallocated
+        .retain(|preallocated| !ended.unfit.contains(preallocated));
+    next.preallocated.extend(&ended.unused);
     next.logs
         .retain(|log| log.ended_at.is_none() || !log.segments.is_empty());
 }
@@ -468,19 +469,19 @@ pub(crate) fn mark_ended(next: &mut Manifest, ended: &Ended) {
 /// Once the manifest is durable: removes the files that it names no more, and cuts off what lies behind the ends of the
 /// segments that were closed. Should this be cut short, the next start removes the rest; a tail only takes room.
 pub(crate) async fn clean_up(
-    ledger: &Ledger,
+    store: &ManifestStore,
     before: &Manifest,
     ended: &Ended,
 ) -> Result<(), Halt> {
-    let named: std::collections::BTreeSet<u64> = ledger.manifest.files().into_iter().collect();
+    let named: std::collections::BTreeSet<u64> = store.manifest.files().into_iter().collect();
     for file in before.files() {
         if !named.contains(&file) {
             let name = NumberedFile::Segment(file).to_string();
-            ledger.files.unlink(&name).await?;
+            store.files.unlink(&name).await?;
         }
     }
     for (found, _) in &ended.ends {
-        let log = ledger.manifest.logs.iter().find(|log| log.id == found.log);
+        let log = store.manifest.logs.iter().find(|log| log.id == found.log);
         for (ordinal, extent) in &found.ending.closed {
             let entry = log.and_then(|log| log.segments.iter().find(|it| it.ordinal == *ordinal));
             let Some(entry) = entry else { continue };
@@ -497,11 +498,11 @@ pub(crate) async fn clean_up(
                 true => extent.bytes,
                 false => extent.bytes.max(moved_end),
             };
-            let file = ledger.files.open(&name, how).await?;
-            if ledger.files.len(&file).await? > kept_bytes {
-                ledger.files.truncate(&file, kept_bytes).await?;
+            let file = store.files.open(&name, how).await?;
+            if store.files.len(&file).await? > kept_bytes {
+                store.files.truncate(&file, kept_bytes).await?;
             }
-            ledger.files.close(&file).await;
+            store.files.close(&file).await;
         }
     }
     Ok(())
@@ -510,7 +511,7 @@ pub(crate) async fn clean_up(
 /// The mistake of [`Bug::LastSegmentRewrittenAlways`]: last segments of logs that ended long ago are written again, in
 /// place and under a new salt.
 pub(crate) async fn rewrite_last_segments(
-    ledger: &Ledger,
+    store: &ManifestStore,
     next: &mut Manifest,
 ) -> Result<(), Halt> {
     for log in &mut next.logs {
@@ -524,19 +525,19 @@ pub(crate) async fn rewrite_last_segments(
             continue;
         };
         let name = NumberedFile::Segment(entry.file).to_string();
-        let file = ledger.files.open(&name, ledger.segment_how()).await?;
-        let read = ledger.files.read(&file, 0, extent.bytes as usize).await;
+        let file = store.files.open(&name, store.segment_how()).await?;
+        let read = store.files.read(&file, 0, extent.bytes as usize).await;
         let bytes = read.unwrap_or_default();
         if let Ok((header, _)) = SegmentHeader::decode(&bytes) {
-            let salt = u64::from_le_bytes(ledger.files.random().await?);
+            let salt = u64::from_le_bytes(store.files.random().await?);
             let (blocks, assembled) = rewritten(&bytes, &SegmentHeader { salt, ..header })?;
-            ledger.files.write(&file, 0, blocks.bytes()).await?;
-            ledger.files.sync(&file).await?;
+            store.files.write(&file, 0, blocks.bytes()).await?;
+            store.files.sync(&file).await?;
             entry.salt = salt;
             extent.last_checksum = assembled.checksum;
             mark.checksum = assembled.checksum;
         }
-        ledger.files.close(&file).await;
+        store.files.close(&file).await;
     }
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! Retention: which closed segments may go, and which do. A segment may go once its decisions are in slices that all shards
-//! use and its bodies are settled; the manifest forgets it before its file is removed.
+//! use and its bodies are resolved; the manifest forgets it before its file is removed.
 
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::NotReplaced;
 use crate::keeper::notice::Notice;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::{covered_upto, first_uncovered};
 use crate::keeper::serve::Service;
+use crate::keeper::store::NotReplaced;
 use crate::planted::{Bug, planted};
 use crate::wal::batch::{BATCH_BYTES_MAX, BatchHeader};
 use crate::wal::buffer::BLOCK_BYTES;
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 /// A segment that may go.
 #[derive(Clone, Copy, Debug)]
-struct Victim {
+struct DeletionCandidate {
     log: LogId,
     ordinal: u32,
     file: u64,
@@ -50,16 +50,16 @@ pub(crate) struct Deleted {
 impl Service {
     /// How many segments of a log, from its first, may go.
     fn deletable(&self, log: &LogEntry) -> usize {
-        let covered = covered_upto(&self.ledger.manifest, log.id);
-        let settled = match self.shards.iter().find(|shard| shard.log == log.id) {
-            Some(shard) => Some(shard.settled),
+        let covered = covered_upto(&self.store.manifest, log.id);
+        let resolved = match self.shards.iter().find(|shard| shard.log == log.id) {
+            Some(shard) => Some(shard.resolved),
             None => log.ended_at.map(|end| end.sequence),
         };
         let blocked = self.sealing.blocked.get(&log.id);
-        let may_go = |entry: &&SegmentEntry| match (entry.state.extent(), covered, settled) {
-            (Some(extent), Some(covered), Some(settled)) => {
+        let may_go = |entry: &&SegmentEntry| match (entry.state.extent(), covered, resolved) {
+            (Some(extent), Some(covered), Some(resolved)) => {
                 extent.last <= covered
-                    && extent.last <= settled
+                    && extent.last <= resolved
                     && blocked.is_none_or(|blocked| entry.ordinal < blocked.from)
             }
             _ => false,
@@ -77,7 +77,7 @@ impl Service {
             return *known;
         }
         let Some(newest) = self.read_newest_s(entry).await else {
-            return self.ledger.expiry_now_s();
+            return self.store.expiry_now_s();
         };
         self.closed_at_s.insert(key, newest);
         newest
@@ -86,7 +86,7 @@ impl Service {
     /// Looks for the last batch header from the end of a segment backwards.
     async fn read_newest_s(&self, entry: &SegmentEntry) -> Option<u32> {
         let extent = entry.state.extent()?;
-        let readable = Readable::segment(&self.ledger, entry).await.ok()?;
+        let readable = Readable::segment(&self.store, entry).await.ok()?;
         let mut found = None;
         let mut end = extent.bytes;
         let until = extent.bytes.saturating_sub(BATCH_BYTES_MAX as u64);
@@ -108,17 +108,17 @@ impl Service {
     }
 
     /// The oldest segments that may go, as many as are wanted.
-    async fn victims(&mut self, wanted: Wanted) -> Result<Vec<Victim>, Halt> {
+    async fn candidates(&mut self, wanted: Wanted) -> Result<Vec<DeletionCandidate>, Halt> {
         let mut queues: BTreeMap<LogId, Vec<SegmentEntry>> = BTreeMap::new();
-        for log in &self.ledger.manifest.logs {
+        for log in &self.store.manifest.logs {
             let mut queue = log.segments[..self.deletable(log)].to_vec();
             queue.reverse();
             queues.insert(log.id, queue);
         }
-        let mut victims = Vec::new();
+        let mut candidates = Vec::new();
         let mut freed_bytes = 0;
         loop {
-            self.attend().await?;
+            self.poll_requests().await?;
             let mut oldest: Option<(u32, LogId)> = None;
             let fronts: Vec<(LogId, SegmentEntry)> = queues
                 .iter()
@@ -129,16 +129,16 @@ impl Service {
                 oldest = Some(oldest.map_or(at, |oldest| oldest.min(at)));
             }
             let Some((at_s, log)) = oldest else {
-                return Ok(victims);
+                return Ok(candidates);
             };
-            if wanted.is_met(at_s, freed_bytes, victims.len()) {
-                return Ok(victims);
+            if wanted.is_met(at_s, freed_bytes, candidates.len()) {
+                return Ok(candidates);
             }
             let entry = queues.get_mut(&log).and_then(Vec::pop);
             if let Some(entry) = entry {
                 let bytes = entry.state.extent().map_or(0, |extent| extent.bytes);
                 freed_bytes += bytes;
-                victims.push(Victim {
+                candidates.push(DeletionCandidate {
                     log,
                     ordinal: entry.ordinal,
                     file: entry.file,
@@ -167,29 +167,30 @@ impl Service {
         if !dry && (!self.all_switched() || self.pins.any()) {
             return Ok(Deleted::default());
         }
-        let victims = self.victims(wanted).await?;
+        let candidates = self.candidates(wanted).await?;
         let deleted = Deleted {
-            segments: victims.len() as u32,
-            bytes: victims.iter().map(|victim| victim.bytes).sum(),
+            segments: candidates.len() as u32,
+            bytes: candidates.iter().map(|candidate| candidate.bytes).sum(),
         };
-        if dry || victims.is_empty() {
+        if dry || candidates.is_empty() {
             return Ok(deleted);
         }
         if planted(Bug::UnlinkBeforeManifest) {
-            self.remove_files(&victims).await;
+            self.remove_files(&candidates).await;
         }
-        let mut next = self.ledger.draft();
+        let mut next = self.store.draft();
         for log in &mut next.logs {
             log.segments.retain(|entry| {
-                let goes =
-                    |victim: &Victim| (victim.log, victim.ordinal) == (log.id, entry.ordinal);
-                !victims.iter().any(goes)
+                let goes = |candidate: &DeletionCandidate| {
+                    (candidate.log, candidate.ordinal) == (log.id, entry.ordinal)
+                };
+                !candidates.iter().any(goes)
             });
         }
         next.logs
             .retain(|log| log.ended_at.is_none() || !log.segments.is_empty());
-        self.note_settled(&mut next);
-        match self.ledger.replace(next).await {
+        self.note_resolved(&mut next);
+        match self.store.replace(next).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt)) => {
                 self.trouble("forgetting segments in", &halt);
@@ -197,26 +198,26 @@ impl Service {
             }
             Err(not) => return Err(not.into()),
         }
-        self.remove_files(&victims).await;
-        for victim in &victims {
-            self.closed_at_s.remove(&(victim.log, victim.ordinal));
-            self.epochs.remove(&(victim.log, victim.ordinal));
+        self.remove_files(&candidates).await;
+        for candidate in &candidates {
+            self.closed_at_s.remove(&(candidate.log, candidate.ordinal));
+            self.epochs.remove(&(candidate.log, candidate.ordinal));
         }
-        self.ledger.port.say(Notice::Deleted {
+        self.store.port.say(Notice::Deleted {
             segments: deleted.segments,
             bytes: deleted.bytes,
         });
         Ok(deleted)
     }
 
-    async fn remove_files(&mut self, victims: &[Victim]) {
-        for victim in victims {
-            let name = NumberedFile::Segment(victim.file).to_string();
-            if let Err(halt) = self.ledger.discard(name, victim.bytes).await {
+    async fn remove_files(&mut self, candidates: &[DeletionCandidate]) {
+        for candidate in candidates {
+            let name = NumberedFile::Segment(candidate.file).to_string();
+            if let Err(halt) = self.store.discard(name, candidate.bytes).await {
                 self.trouble("removing", &halt);
             }
         }
-        if let Err(halt) = self.ledger.files.sync_dir().await {
+        if let Err(halt) = self.store.files.sync_dir().await {
             self.trouble("syncing", &halt);
         }
     }
@@ -224,44 +225,44 @@ impl Service {
     /// Deletes the oldest segments before their time where so many are kept that the manifest grows too long. What is not
     /// sealed is sealed soon then.
     pub(crate) async fn delete_surplus(&mut self) -> Result<bool, Halt> {
-        let surplus_bytes = self.ledger.surplus_bytes();
+        let surplus_bytes = self.store.surplus_bytes();
         if surplus_bytes == 0 {
             self.sealing.crowded = false;
             return Ok(false);
         }
         if !self.sealing.crowded {
             self.sealing.crowded = true;
-            self.ledger.port.say(Notice::TooManySegments {
-                segments: self.ledger.manifest.segments_count() as u64,
+            self.store.port.say(Notice::TooManySegments {
+                segments: self.store.manifest.segments_count() as u64,
             });
         }
         // Some more, so that not each further segment costs a deletion of its own.
-        let more_bytes = self.ledger.config.manifest_bytes_max / 32;
+        let more_bytes = self.store.config.manifest_bytes_max / 32;
         let wanted = Wanted {
             older_than_s: 0,
             bytes: 0,
             segments: (surplus_bytes + more_bytes).div_ceil(CLOSED_SEGMENT_BYTES),
         };
         let deleted = self.delete_wanted(wanted, false).await?;
-        let crowded_out = &self.ledger.config.stats.keeper.segments_crowded_out;
+        let crowded_out = &self.store.config.stats.keeper.segments_crowded_out;
         crowded_out.add(u64::from(deleted.segments));
         Ok(deleted.segments > 0)
     }
 
     /// Deletes segments that are older than configured.
     pub(crate) async fn delete_aged(&mut self) -> Result<bool, Halt> {
-        let age_s = self.ledger.config.body_age_max_s;
-        let older_than_s = self.ledger.expiry_now_s().saturating_sub(age_s);
+        let age_s = self.store.config.body_age_max_s;
+        let older_than_s = self.store.expiry_now_s().saturating_sub(age_s);
         Ok(self.delete(older_than_s, 0, false).await?.segments > 0)
     }
 
     /// Bytes of segments that could be deleted at once, and of those whose decisions are in no slice yet.
-    pub(crate) fn bytes_by_fate(&self) -> (u64, u64) {
+    pub(crate) fn bytes_by_disposition(&self) -> (u64, u64) {
         let bytes = |entries: &[SegmentEntry]| -> u64 {
             let extents = entries.iter().filter_map(|it| it.state.extent());
             extents.map(|extent| extent.bytes).sum()
         };
-        let manifest = &self.ledger.manifest;
+        let manifest = &self.store.manifest;
         let logs = manifest.logs.iter();
         logs.map(|log| {
             let deletable = bytes(&log.segments[..self.deletable(log)]);

@@ -1,4 +1,4 @@
-//! Room on the disk: what the next start will need, what may be taken besides, and when submits have to wait. It frees early
+//! SpaceReport on the disk: what the next start will need, what may be taken besides, and when submits have to wait. It frees early
 //! what may go, lets a shard wait for its next segment rather than take what a start needs, and has submits answered 503
 //! only where nothing can be freed.
 
@@ -38,9 +38,9 @@ const SWITCH_WAIT_US: u64 = 10_000_000;
 /// A seal that gave nothing is not hoped for again during this time, in microseconds.
 const SEAL_AGAIN_US: u64 = 10_000_000;
 
-/// Room on the disk as it was last looked at.
+/// SpaceReport on the disk as it was last looked at.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct SpaceReport {
     pub(crate) total_bytes: u64,
     pub(crate) free_bytes: u64,
     /// Bytes that WAL_DIR takes.
@@ -57,7 +57,7 @@ pub(crate) struct Room {
     ahead_bytes: u64,
 }
 
-impl Room {
+impl SpaceReport {
     /// Bytes that should be freed now, so that nothing is short later.
     fn wanting_bytes(&self) -> u64 {
         let over_cap = (self.used_bytes + self.ahead_bytes).saturating_sub(self.cap_bytes);
@@ -92,20 +92,20 @@ impl Room {
 /// many shards as now:
 ///
 /// - the last segment of each log: its last batch, once more;
-/// - a first segment for each new log. A spare serves as one, and so would a next segment that is still unused when the crash
-///   comes; but all of them may be entered by then without the keeper having done anything, so only spares are counted;
+/// - a first segment for each new log. A preallocated segment serves as one, and so would a next segment that is still unused when the crash
+///   comes; but all of them may be entered by then without the keeper having done anything, so only preallocated segments are counted;
 /// - the manifest beside the one in force, with the ends of the old logs and the beginnings of the new ones;
 /// - what the file system takes for their names.
 ///
-/// Spares that no manifest names yet, a file in the making and a slice without a name are not counted: a start removes them
+/// Preallocated segments that no manifest names yet, a file in the making and a slice without a name are not counted: a start removes them
 /// before it writes.
-pub(crate) fn start_bytes(manifest: &Manifest, config: &KeeperConfig, spares: usize) -> u64 {
+pub(crate) fn start_bytes(manifest: &Manifest, config: &KeeperConfig, preallocated: usize) -> u64 {
     let shards = u64::from(config.shards);
     let live = manifest.logs.iter().filter(|log| log.ended_at.is_none());
     let live = (live.count() as u64).max(shards);
     let batch_bytes = (BATCH_BYTES_MAX as u64).min(config.segment_bytes);
     let last_bytes = batch_bytes + 2 * BLOCK_BYTES as u64;
-    let first_segments = shards.saturating_sub(spares as u64);
+    let first_segments = shards.saturating_sub(preallocated as u64);
     let manifest_bytes =
         2 * manifest.encoded_bytes() as u64 + (live + shards) * MANIFEST_BYTES_PER_LOG;
     live * last_bytes
@@ -191,19 +191,19 @@ pub(crate) fn refusal(halt: &Halt) -> Shortage {
 
 impl Service {
     /// Measures the file system and what WAL_DIR takes of it.
-    pub(crate) async fn room(&mut self) -> Result<Room, Halt> {
+    pub(crate) async fn room(&mut self) -> Result<SpaceReport, Halt> {
         let (total_bytes, free_bytes) = self.measure().await?;
-        let config = &self.ledger.config;
-        let manifest = &self.ledger.manifest;
+        let config = &self.store.config;
+        let manifest = &self.store.manifest;
         let segment_bytes = |entry: &SegmentEntry| match &entry.state {
             SegmentState::Closed(extent) | SegmentState::Last(extent) => extent.bytes,
             SegmentState::Open | SegmentState::Next => config.segment_bytes,
         };
         let segments = manifest.logs.iter().flat_map(|log| &log.segments);
         let slices_bytes: u64 = manifest.slices.iter().map(|slice| slice.bytes).sum();
-        let spares = self.ledger.spares_count();
+        let preallocated = self.store.preallocated_count();
         let next_bytes = u64::from(config.shards) * config.segment_bytes;
-        let start_bytes = start_bytes(manifest, config, spares);
+        let start_bytes = start_bytes(manifest, config, preallocated);
         let slice_bytes = match self.unsealed_bytes() {
             0 => 0,
             unsealed_bytes => unsealed_bytes / LOG_PER_SLICE_BYTES + SLICE_FIXED_BYTES,
@@ -213,12 +213,12 @@ impl Service {
             None => total_bytes / 100 * CAP_PERCENT,
         };
         let grown_bytes = self.space.pace.bytes_per_s.saturating_mul(AHEAD_S);
-        Ok(Room {
+        Ok(SpaceReport {
             total_bytes,
             free_bytes,
             used_bytes: segments.map(segment_bytes).sum::<u64>()
                 + slices_bytes
-                + spares as u64 * config.segment_bytes,
+                + preallocated as u64 * config.segment_bytes,
             start_bytes,
             slice_bytes,
             reserve_bytes: start_bytes + slice_bytes + next_bytes,
@@ -233,7 +233,7 @@ impl Service {
     /// The size of the file system and what is free. What it last said counts on while it cannot be asked; a start needs an
     /// answer.
     async fn measure(&mut self) -> Result<(u64, u64), Halt> {
-        match (self.ledger.files.space().await, self.space.measured) {
+        match (self.store.files.space().await, self.space.measured) {
             (Ok(measured), _) => {
                 self.space.measured = Some(measured);
                 self.space.unmeasured = false;
@@ -241,7 +241,7 @@ impl Service {
             }
             (Err(halt), None) => Err(halt),
             (Err(halt), Some(measured)) => {
-                self.ledger.config.stats.keeper.space_errors.add(1);
+                self.store.config.stats.keeper.space_errors.add(1);
                 if !std::mem::replace(&mut self.space.unmeasured, true) {
                     self.trouble("measuring the file system of", &halt);
                 }
@@ -250,22 +250,22 @@ impl Service {
         }
     }
 
-    /// What would be short if one more segment were made and kept as a spare.
-    pub(crate) async fn shortage_of_spare(&mut self) -> Result<Option<Shortage>, Halt> {
+    /// What would be short if one more segment were made and kept as a preallocated segment.
+    pub(crate) async fn shortage_of_preallocation(&mut self) -> Result<Option<Shortage>, Halt> {
         let room = self.room().await?;
-        let segment_bytes = self.ledger.config.segment_bytes;
-        let spares = self.ledger.spares_count() + 1;
-        let start_bytes = start_bytes(&self.ledger.manifest, &self.ledger.config, spares);
+        let segment_bytes = self.store.config.segment_bytes;
+        let preallocated = self.store.preallocated_count() + 1;
+        let start_bytes = start_bytes(&self.store.manifest, &self.store.config, preallocated);
         Ok(room.shortage_with(segment_bytes, start_bytes))
     }
 
-    /// What would be short if the next segment of a log were named: made now, or one spare fewer for the next start.
+    /// What would be short if the next segment of a log were named: made now, or one preallocated segment fewer for the next start.
     pub(crate) async fn shortage_of_next(&mut self) -> Result<Option<Shortage>, Halt> {
         let room = self.room().await?;
-        let (manifest, config) = (&self.ledger.manifest, &self.ledger.config);
-        Ok(match self.ledger.spares_count() {
+        let (manifest, config) = (&self.store.manifest, &self.store.config);
+        Ok(match self.store.preallocated_count() {
             0 => room.shortage_with(config.segment_bytes, room.start_bytes),
-            spares => room.shortage_with(0, start_bytes(manifest, config, spares - 1)),
+            preallocated => room.shortage_with(0, start_bytes(manifest, config, preallocated - 1)),
         })
     }
 
@@ -273,7 +273,7 @@ impl Service {
     /// beginning. What may go does so at the first look, which follows at once.
     pub(crate) async fn look_before_serving(&mut self) -> Result<(), Halt> {
         let room = self.room().await?;
-        let (deletable_bytes, unsealed_bytes) = self.bytes_by_fate();
+        let (deletable_bytes, unsealed_bytes) = self.bytes_by_disposition();
         if let Some(why) = room.shortage()
             && deletable_bytes + unsealed_bytes == 0
         {
@@ -284,7 +284,7 @@ impl Service {
 
     /// Frees what should be freed; seals if that lets more go; lets submits wait only when nothing may go.
     pub(crate) async fn look_at_space(&mut self) -> Result<(), Halt> {
-        let now_us = self.ledger.now().mono_us;
+        let now_us = self.store.now().mono_us;
         self.space.pace.look(now_us);
         let mut room = self.room().await?;
         let mut freed = false;
@@ -298,7 +298,7 @@ impl Service {
         let can_seal = !self.pins.any()
             && now_us >= self.space.seal_again_us
             && self.unsealed_bytes() > 0
-            && self.bytes_by_fate().0 == 0;
+            && self.bytes_by_disposition().0 == 0;
         if wanting && can_seal {
             self.sealing.wanted = true;
             self.space.seals = true;
@@ -322,14 +322,14 @@ impl Service {
     /// Whether the segment that a shard waits for lacked room only by a sum that is right again, with the whole reserve
     /// beside it. Where just the segment itself would fit, the next attempt is waited for: a disk that stays nearly full
     /// would have submits refused and taken by turns.
-    async fn naming_lack_is_over(&mut self, room: &Room) -> Result<bool, Halt> {
+    async fn naming_lack_is_over(&mut self, room: &SpaceReport) -> Result<bool, Halt> {
         let reckoned = matches!(self.space.naming, Some(Lack::Reckoned(_)));
         Ok(reckoned && room.shortage().is_none() && self.shortage_of_next().await?.is_none())
     }
 
     /// A seal for room is over: whether it gave anything, and until when shards should use what it made.
     pub(crate) fn note_seal_for_room(&mut self, version_before: u64) {
-        let now_us = self.ledger.now().mono_us;
+        let now_us = self.store.now().mono_us;
         if self.sealing.version == version_before {
             self.space.seal_again_us = now_us + SEAL_AGAIN_US;
         } else {
@@ -337,21 +337,21 @@ impl Service {
         }
     }
 
-    fn set_space_low(&mut self, why: Option<Shortage>, room: &Room) {
+    fn set_space_low(&mut self, why: Option<Shortage>, room: &SpaceReport) {
         self.space.low = why;
-        for shard in 0..self.ledger.config.shards {
+        for shard in 0..self.store.config.shards {
             let shard = ShardId(shard);
-            self.ledger.port.tell(shard, ToShard::SpaceLow(why));
+            self.store.port.tell(shard, ToShard::SpaceLow(why));
         }
         let (limit_bytes, taken_bytes) = match why {
             Some(Shortage::Cap) => (room.cap_bytes, room.used_bytes),
             _ => (room.reserve_bytes, room.free_bytes),
         };
-        self.ledger.port.say(Notice::SpaceLow {
+        self.store.port.say(Notice::SpaceLow {
             why,
             bytes: taken_bytes,
             limit_bytes,
-            cap_is_set: self.ledger.config.wal_bytes_max.is_some(),
+            cap_is_set: self.store.config.wal_bytes_max.is_some(),
         });
     }
 }
@@ -372,7 +372,7 @@ mod tests {
                 sequence: Sequence(0),
                 checksum: 0,
             }),
-            settled_upto: Sequence(0),
+            resolved_upto: Sequence(0),
             segments: Vec::new(),
         };
         Manifest {
@@ -384,10 +384,10 @@ mod tests {
     #[test]
     fn a_start_needs_what_it_writes_for_each_live_log_and_for_each_new_one() {
         let config = test_world::config(2);
-        let of = |live, ended, spares| {
+        let of = |live, ended, preallocated| {
             let manifest = manifest(live, ended);
             let manifest_bytes = 2 * manifest.encoded_bytes() as u64;
-            start_bytes(&manifest, &config, spares) - manifest_bytes
+            start_bytes(&manifest, &config, preallocated) - manifest_bytes
         };
         // Its last batch again, in a segment of 256 KiB; a block before it and one behind; its part of the manifest.
         let per_log = (256 << 10) + 2 * 4096 + 512;
@@ -398,7 +398,7 @@ mod tests {
             "what has ended is not written again"
         );
         assert_eq!(of(1, 0, 0), of(2, 0, 0), "as many logs as shards may live");
-        // Two shards: a first segment each, unless there is a spare, and what the file system takes.
+        // Two shards: a first segment each, unless there is a preallocated segment, and what the file system takes.
         let rest = of(2, 0, 2) - 2 * per_log;
         assert_eq!(rest, 2 * 512 + (64 << 10) + 2 * (16 << 10));
         assert_eq!(of(2, 0, 1) - of(2, 0, 2), 256 << 10);

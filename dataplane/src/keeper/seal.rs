@@ -3,8 +3,8 @@
 
 use crate::dedup::table::BYTES_PER_KEY;
 use crate::io::{Errno, ShardId};
+use crate::keeper::extract::Extract;
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::Harvest;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::publish::{InUse, Retired};
@@ -26,7 +26,7 @@ pub(crate) const ROLL_WAIT_US: u64 = 2_000_000;
 
 /// What is sealed leaves the shards' memory. While one of them has nearly none left, a seal follows the last one after this
 /// time, in microseconds. It doubles with each seal that cannot have helped.
-const SEAL_PRESSED_US: u64 = 5_000_000;
+const SEAL_UNDER_PRESSURE_US: u64 = 5_000_000;
 
 /// It doubles at most so often: to five minutes.
 const UNHELPFUL_MAX: u32 = 6;
@@ -74,7 +74,7 @@ pub(crate) struct Sealing {
     pub(crate) slices: Vec<InUse>,
     /// Logs that something could not be read of.
     pub(crate) blocked: BTreeMap<LogId, Blocked>,
-    /// Room is short: seal soon, so that segments may be deleted.
+    /// SpaceReport is short: seal soon, so that segments may be deleted.
     pub(crate) wanted: bool,
     /// Monotonic time of the last seal.
     last_us: u64,
@@ -122,12 +122,12 @@ impl Sealing {
 impl Service {
     /// Segments that are closed and not in a slice, as (log, index in its segments), oldest first within a log.
     fn unsealed(&self) -> Vec<(LogId, usize)> {
-        let now_us = self.ledger.now().mono_us;
+        let now_us = self.store.now().mono_us;
         let mut all = Vec::new();
-        for log in &self.ledger.manifest.logs {
+        for log in &self.store.manifest.logs {
             let blocked = self.sealing.blocked.get(&log.id);
             let blocked = blocked.filter(|it| !it.is_over(now_us));
-            let from = first_uncovered(&self.ledger.manifest, log);
+            let from = first_uncovered(&self.store.manifest, log);
             let rest = log.segments.iter().enumerate().skip(from);
             let closed = rest
                 .take_while(|(_, it)| {
@@ -143,7 +143,7 @@ impl Service {
     /// Bytes of closed segments that are not in a slice.
     pub(crate) fn unsealed_bytes(&self) -> u64 {
         let unsealed: BTreeSet<(LogId, usize)> = self.unsealed().into_iter().collect();
-        let logs = self.ledger.manifest.logs.iter();
+        let logs = self.store.manifest.logs.iter();
         logs.flat_map(|log| {
             let segments = log.segments.iter().enumerate();
             segments.map(move |(index, it)| ((log.id, index), it))
@@ -154,24 +154,24 @@ impl Service {
     }
 
     pub(crate) fn seal_is_due(&self) -> bool {
-        let config = &self.ledger.config;
-        let waited_us = self.ledger.now().mono_us - self.sealing.last_us;
-        let pressed = self.shards.iter().any(|shard| shard.pressed);
+        let config = &self.store.config;
+        let waited_us = self.store.now().mono_us - self.sealing.last_us;
+        let under_pressure = self.shards.iter().any(|shard| shard.under_pressure);
         // What is too much in the manifest goes once it is sealed.
-        let crowded = self.ledger.surplus_bytes() > 0 && self.unsealed_bytes() > 0;
+        let crowded = self.store.surplus_bytes() > 0 && self.unsealed_bytes() > 0;
         self.sealing.wanted
             || waited_us >= config.seal_every_us
-            || pressed && waited_us >= SEAL_PRESSED_US << self.sealing.unhelpful
-            || crowded && waited_us >= SEAL_PRESSED_US
+            || under_pressure && waited_us >= SEAL_UNDER_PRESSURE_US << self.sealing.unhelpful
+            || crowded && waited_us >= SEAL_UNDER_PRESSURE_US
             || self.unsealed_bytes() > config.seal_bytes_max
     }
 
     /// Counts seals under pressure on memory that cannot have ended it: they come at ever longer intervals, as each closes a
     /// segment of every log.
     fn note_help(&mut self, decisions: u64) {
-        let keys = self.ledger.config.dedup_memory_bytes_max / BYTES_PER_KEY;
-        let pressed = self.shards.iter().any(|shard| shard.pressed);
-        self.sealing.unhelpful = match !pressed || decisions >= keys / HELPFUL_SHARE {
+        let keys = self.store.config.dedup_memory_bytes_max / BYTES_PER_KEY;
+        let under_pressure = self.shards.iter().any(|shard| shard.under_pressure);
+        self.sealing.unhelpful = match !under_pressure || decisions >= keys / HELPFUL_SHARE {
             true => 0,
             false => UNHELPFUL_MAX.min(self.sealing.unhelpful + 1),
         };
@@ -183,36 +183,36 @@ impl Service {
         if !self.space.seals {
             self.roll_all().await?;
         }
-        let now_us = self.ledger.now().mono_us;
+        let now_us = self.store.now().mono_us;
         self.sealing.blocked.retain(|_, it| !it.is_over(now_us));
         let segments = self.unsealed();
         self.sealing.last_us = now_us;
-        let mut harvest = Harvest::new(self.hash.clone());
+        let mut extract = Extract::new(self.hash.clone());
         let mut covers: BTreeMap<LogId, Sequence> = BTreeMap::new();
         let mut count = 0;
         for (log, index) in segments {
-            self.attend().await?;
+            self.poll_requests().await?;
             if self.stop != Stop::No {
                 return Ok(()); // A stop has a bound.
             }
             if self.sealing.blocked.contains_key(&log) {
                 continue;
             }
-            if let Some(last) = self.harvest_segment(log, index, &mut harvest).await? {
+            if let Some(last) = self.extract_segment(log, index, &mut extract).await? {
                 covers.insert(log, last);
                 count += 1;
             }
         }
         let sealed = match covers.is_empty() {
             true => None,
-            false => self.publish_sealed(covers, harvest).await?,
+            false => self.publish_sealed(covers, extract).await?,
         };
         self.note_help(sealed.unwrap_or(0));
         if sealed.is_none() {
             self.tell_later_epoch().await?;
         }
         if let Some(decisions) = sealed {
-            self.ledger.port.say(Notice::Sealed {
+            self.store.port.say(Notice::Sealed {
                 decisions,
                 segments: count,
             });
@@ -223,11 +223,11 @@ impl Service {
     /// Tells shards short of memory of a later epoch that is sealed although nothing new was: they hold what is in slices
     /// until they are told, and while they admit nothing nothing will ever be sealed that would tell them.
     async fn tell_later_epoch(&mut self) -> Result<(), Halt> {
-        let pressed = self.shards.iter().any(|shard| shard.pressed);
+        let under_pressure = self.shards.iter().any(|shard| shard.under_pressure);
         let is_told = self
             .sealed_epoch()
             .is_at_or_before(self.sealing.sealed_epoch);
-        if pressed && !is_told && self.views_ready().await? {
+        if under_pressure && !is_told && self.views_ready().await? {
             self.sealing.version += 1;
             self.tell_slices();
         }
@@ -238,20 +238,20 @@ impl Service {
     async fn publish_sealed(
         &mut self,
         covers: BTreeMap<LogId, Sequence>,
-        harvest: Harvest,
+        extract: Extract,
     ) -> Result<Option<u64>, Halt> {
         let covers = covers.into_iter().map(|(log, upto)| Cover { log, upto });
         let covers: Vec<Cover> = covers.collect();
-        if let Err(halt) = self.ledger.has_place_for_slice(covers.len()) {
+        if let Err(halt) = self.store.has_place_for_slice(covers.len()) {
             self.trouble("sealing", &halt);
             return Ok(None);
         }
-        let merge = Merge::of(&[], harvest.decisions).await?;
+        let merge = Merge::of(&[], extract.decisions).await?;
         let Some(made) = self.write_slice(merge, covers).await? else {
             return Ok(None);
         };
         let decisions = made.entry.entries;
-        let mut next = self.ledger.draft();
+        let mut next = self.store.draft();
         next.slices.push(made.entry.clone());
         let published = self.publish(next, Some(made)).await?;
         Ok(published.then_some(decisions))
@@ -262,40 +262,40 @@ impl Service {
         // Where nothing that was begun could be published, to divide the logs further would bring nothing; where there are too
         // many segments already, it would do harm.
         let lead = self.sealing.epoch.ahead_of(self.sealing.sealed_epoch);
-        if lead >= Epoch::LEAD_MAX || self.ledger.surplus_bytes() > 0 {
+        if lead >= Epoch::LEAD_MAX || self.store.surplus_bytes() > 0 {
             return Ok(());
         }
         self.sealing.epoch = self.sealing.epoch.next();
         let epoch = self.sealing.epoch;
-        for shard in 0..self.ledger.config.shards {
-            self.ledger.port.tell(ShardId(shard), ToShard::Roll(epoch));
+        for shard in 0..self.store.config.shards {
+            self.store.port.tell(ShardId(shard), ToShard::Roll(epoch));
         }
-        let until_us = self.ledger.now().mono_us + ROLL_WAIT_US;
+        let until_us = self.store.now().mono_us + ROLL_WAIT_US;
         loop {
-            self.attend().await?;
+            self.poll_requests().await?;
             let rolled = |shard: &ShardState| epoch.is_at_or_before(shard.epoch);
-            let waited = self.ledger.now().mono_us >= until_us;
+            let waited = self.store.now().mono_us >= until_us;
             if waited || self.stop != Stop::No || self.shards.iter().all(rolled) {
                 return Ok(());
             }
-            self.ledger.port.put(KeeperOp::Wake(until_us));
-            let event = self.ledger.port.event().await;
+            self.store.port.put(KeeperOp::Wake(until_us));
+            let event = self.store.port.event().await;
             self.note(event);
         }
     }
 
     /// Takes the decisions of one segment. What cannot be read blocks the log from there on, damage for good and trouble
     /// for a while; service goes on.
-    async fn harvest_segment(
+    async fn extract_segment(
         &mut self,
         id: LogId,
         index: usize,
-        harvest: &mut Harvest,
+        extract: &mut Extract,
     ) -> Result<Option<Sequence>, Halt> {
         // Where no more may be held, the rest is for the next seal.
-        let is_full = harvest.decisions.len() >= self.ledger.config.held_count_max();
+        let is_full = extract.decisions.len() >= self.store.config.held_count_max();
         self.sealing.wanted |= is_full;
-        let log = self.ledger.manifest.logs.iter().find(|log| log.id == id);
+        let log = self.store.manifest.logs.iter().find(|log| log.id == id);
         let Some(log) = log.filter(|_| !is_full).cloned() else {
             return Ok(None);
         };
@@ -305,7 +305,7 @@ impl Service {
             segments: log.segments[..=index].to_vec(),
             ..log.clone()
         };
-        match self.read_part(&part, index, harvest).await {
+        match self.read_part(&part, index, extract).await {
             Ok(last) => Ok(Some(last)),
             Err(unsealed) => {
                 let until_us = match unsealed {
@@ -313,12 +313,12 @@ impl Service {
                     Unsealed::Interrupted(Interrupted::Stopping) => return Ok(None),
                     Unsealed::Trouble(halt) => {
                         self.trouble("sealing", &halt);
-                        Some(self.ledger.now().mono_us + READ_AGAIN_US)
+                        Some(self.store.now().mono_us + READ_AGAIN_US)
                     }
                     Unsealed::Damage(what) => {
                         let file = file_name(&log, ordinal);
                         let notice = Notice::DamageWhileSealing { file, what };
-                        self.ledger.port.say(notice);
+                        self.store.port.say(notice);
                         None
                     }
                 };
@@ -334,16 +334,16 @@ impl Service {
         &mut self,
         part: &LogEntry,
         index: usize,
-        harvest: &mut Harvest,
+        extract: &mut Extract,
     ) -> Result<Sequence, Unsealed> {
-        let readable = Readable::segment(&self.ledger, &part.segments[index]).await;
+        let readable = Readable::segment(&self.store, &part.segments[index]).await;
         let readable = readable.map_err(|halt| match halt {
             // A name that is gone does not come back.
             Halt::Io { error, .. } if error != Errno::ENOENT => Unsealed::Trouble(halt),
             other => Unsealed::Damage(other.to_string()),
         })?;
         // Another manifest may be put in force meanwhile; what it says of closed segments stays as it is.
-        let manifest = self.ledger.manifest.clone();
+        let manifest = self.store.manifest.clone();
         let mut dictionary = std::mem::take(&mut self.dictionary);
         let files = [Attended::of(readable, self)];
         let erased = |_: LogId, _: Place| false;
@@ -354,10 +354,10 @@ impl Service {
             files: &files,
             erased: &erased,
         };
-        let taken_before = harvest.decisions.len();
+        let taken_before = extract.decisions.len();
         let mut misfit = None;
         let end = read_log(&source, |_, batch| {
-            if let Err(what) = harvest.take(part.id, batch, &mut dictionary) {
+            if let Err(what) = extract.take(part.id, batch, &mut dictionary) {
                 misfit = Some(what);
             }
         })
@@ -367,12 +367,12 @@ impl Service {
         self.dictionary = dictionary;
         readable.close().await;
         if let Some(interrupted) = interrupted {
-            harvest.decisions.truncate(taken_before);
+            extract.decisions.truncate(taken_before);
             return Err(Unsealed::Interrupted(interrupted));
         }
         let sound = end.verdict.is_sound() && misfit.is_none();
         if !sound {
-            harvest.decisions.truncate(taken_before);
+            extract.decisions.truncate(taken_before);
             return Err(match (misfit, end.verdict) {
                 (Some(what), _) => Unsealed::Damage(what.to_string()),
                 (None, Verdict::Unreadable { ordinal, errno }) => Unsealed::Trouble(Halt::Io {
@@ -388,15 +388,15 @@ impl Service {
 
     /// The newest epoch of which everything is in slices: one before the oldest of which something may not be.
     pub(crate) fn sealed_epoch(&self) -> Epoch {
-        let start = self.ledger.manifest.start;
+        let start = self.store.manifest.start;
         let mut oldest = self.sealing.epoch;
         for shard in &self.shards {
             if shard.epoch.is_at_or_before(oldest) {
                 oldest = shard.epoch;
             }
         }
-        for log in &self.ledger.manifest.logs {
-            let from = first_uncovered(&self.ledger.manifest, log);
+        for log in &self.store.manifest.logs {
+            let from = first_uncovered(&self.store.manifest, log);
             let rest = log.segments[from..].iter();
             for segment in rest.filter(|it| it.state.extent().is_some()) {
                 if log.id.start != start {

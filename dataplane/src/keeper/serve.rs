@@ -1,19 +1,19 @@
-//! Serving: naming segments for shards, and between that spares, sealing, deletion, commands and the graceful stop.
-//! [`Service::attend`] is called between the steps of all long work; it names and never starts long work itself.
+//! Serving: naming segments for shards, and between that preallocated segments, sealing, deletion, commands and the graceful stop.
+//! [`Service::poll_requests`] is called between the steps of all long work; it names and never starts long work itself.
 
 use crate::dedup::key::KeyHash;
 use crate::io::ShardId;
 use crate::keeper::commands::Pins;
+use crate::keeper::extract::Dictionary;
 use crate::keeper::files::File;
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::Dictionary;
-use crate::keeper::ledger::{Ledger, NotReplaced};
 use crate::keeper::notice::Notice;
+use crate::keeper::over_memory::OverMemory;
 use crate::keeper::port::{CommandId, KeeperEvent, KeeperOp};
 use crate::keeper::room::{Lack, Space, refusal};
 use crate::keeper::seal::Sealing;
-use crate::keeper::short::Short;
 use crate::keeper::start::Started;
+use crate::keeper::store::{ManifestStore, NotReplaced};
 use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
 use crate::planted::{Bug, planted};
 use crate::wal::Epoch;
@@ -31,14 +31,14 @@ const LOOK_EVERY_US: u64 = 1_000_000;
 pub(crate) struct ShardState {
     /// The log that it writes.
     pub(crate) log: LogId,
-    /// Every body up to this sequence has its fate in the durable log.
-    pub(crate) settled: Sequence,
+    /// Every body up to this sequence has its disposition in the durable log.
+    pub(crate) resolved: Sequence,
     /// Nothing of a seal epoch before this one is in a segment that is still open.
     pub(crate) epoch: Epoch,
     /// The newest set of slices that it uses.
     pub(crate) switched: u64,
     /// Its table is nearly full.
-    pub(crate) pressed: bool,
+    pub(crate) under_pressure: bool,
     pub(crate) idle: bool,
     pub(crate) finished: bool,
     /// The segment that its log ended in.
@@ -79,7 +79,7 @@ pub(crate) enum Stop {
 
 /// The keeper while shards serve.
 pub(crate) struct Service {
-    pub(crate) ledger: Ledger,
+    pub(crate) store: ManifestStore,
     pub(crate) dictionary: Dictionary,
     pub(crate) hash: KeyHash,
     pub(crate) shards: Vec<ShardState>,
@@ -87,7 +87,7 @@ pub(crate) struct Service {
     pub(crate) pins: Pins,
     pub(crate) sealing: Sealing,
     /// Set where a start found more than fits, until shards answer from slices.
-    pub(crate) short: Option<Short>,
+    pub(crate) over_memory: Option<OverMemory>,
     pub(crate) stop: Stop,
     /// Monotonic time at which the process ends whatever is missing, once a stop was asked for.
     pub(crate) stop_by_us: u64,
@@ -107,28 +107,28 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(started: Started) -> Service {
         let Started {
-            ledger,
+            store,
             dictionary,
             hash,
             slices,
             short,
             recovered,
         } = started;
-        let start = ledger.manifest.start;
+        let start = store.manifest.start;
         let shard = |number| ShardState {
             log: LogId { start, number },
-            settled: Sequence::before_first(start),
+            resolved: Sequence::before_first(start),
             epoch: Epoch::earlier_runs(),
             switched: 0,
-            pressed: false,
+            under_pressure: false,
             idle: false,
             finished: false,
             ended_in: None,
         };
         Service {
-            shards: (0..ledger.config.shards).map(shard).collect(),
-            sealing: Sealing::new(slices, ledger.now().mono_us),
-            ledger,
+            shards: (0..store.config.shards).map(shard).collect(),
+            sealing: Sealing::new(slices, store.now().mono_us),
+            store,
             dictionary,
             hash,
             commands: VecDeque::new(),
@@ -150,27 +150,27 @@ impl Service {
     pub(crate) async fn serve(&mut self) -> Result<String, Halt> {
         self.open_to_clients().await?;
         loop {
-            self.attend().await?;
+            self.poll_requests().await?;
             if let Some((id, line)) = self.commands.pop_front() {
                 let text = self.command(&line).await?;
-                self.ledger.port.put(KeeperOp::Reply { id, text });
+                self.store.port.put(KeeperOp::Reply { id, text });
                 continue;
             }
             if self.stop != Stop::No {
                 self.free_for_stop().await?;
-                if let Some(summary) = self.stop_on().await? {
+                if let Some(summary) = self.shutdown_step().await? {
                     return Ok(summary);
                 }
             } else if self.work().await? {
                 continue;
             }
-            let mut again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
+            let mut again_us = self.store.now().mono_us + LOOK_EVERY_US;
             if !self.asked.is_empty() && self.stop != Stop::Finishing {
                 // A shard waits for its next segment.
                 again_us = again_us.min(self.name_again_us);
             }
-            self.ledger.port.put(KeeperOp::Wake(again_us));
-            let event = self.ledger.port.event().await;
+            self.store.port.put(KeeperOp::Wake(again_us));
+            let event = self.store.port.event().await;
             self.note(event);
         }
     }
@@ -178,23 +178,23 @@ impl Service {
     /// Recovery is over: shards serve, and know from the beginning whether there is room.
     async fn open_to_clients(&mut self) -> Result<(), Halt> {
         self.look_before_serving().await?;
-        let admit = self.short.is_none();
-        for shard in 0..self.ledger.config.shards {
+        let admit = self.over_memory.is_none();
+        for shard in 0..self.store.config.shards {
             let serve = ToShard::Serve { admit };
-            self.ledger.port.tell(ShardId(shard), serve);
+            self.store.port.tell(ShardId(shard), serve);
         }
         if let Some(recovered) = self.recovered.take() {
-            self.ledger.port.say(recovered);
+            self.store.port.say(recovered);
         }
         Ok(())
     }
 
     /// One piece of long work, by priority; false if there is none to do now.
     async fn work(&mut self) -> Result<bool, Halt> {
-        if self.ledger.now().mono_us < self.look_again_us {
+        if self.store.now().mono_us < self.look_again_us {
             return Ok(false);
         }
-        self.look_again_us = self.ledger.now().mono_us + LOOK_EVERY_US;
+        self.look_again_us = self.store.now().mono_us + LOOK_EVERY_US;
         self.look_at_space().await?;
         if self.delete_surplus().await? {
             return Ok(true);
@@ -213,12 +213,12 @@ impl Service {
             self.seal().await?;
             return Ok(true);
         }
-        self.refill_spares().await
+        self.refill_preallocated().await
     }
 
     /// A log may need a segment for its last batches: what may go makes room for it, in a stop too.
     async fn free_for_stop(&mut self) -> Result<(), Halt> {
-        let now_us = self.ledger.now().mono_us;
+        let now_us = self.store.now().mono_us;
         if self.space.naming.is_none() || now_us < self.look_again_us {
             return Ok(());
         }
@@ -237,14 +237,14 @@ impl Service {
     }
 
     /// Takes the events that have come, answers commands that only ask, and names the segments that shards ask for.
-    pub(crate) async fn attend(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn poll_requests(&mut self) -> Result<(), Halt> {
         loop {
-            while let Some(event) = self.ledger.port.try_event() {
+            while let Some(event) = self.store.port.try_event() {
                 self.note(event);
             }
             self.refuse_to_stop_later()?;
             self.answer_questions().await?;
-            if self.ledger.now().mono_us < self.name_again_us {
+            if self.store.now().mono_us < self.name_again_us {
                 return Ok(());
             }
             let entered = match self.asked.pop_front() {
@@ -266,8 +266,8 @@ impl Service {
             };
             if !self.name(entered).await? {
                 self.asked.push_front(Asked::Entered(entered));
-                self.name_again_us = self.ledger.now().mono_us + LOOK_EVERY_US / 10;
-                self.ledger.port.put(KeeperOp::Wake(self.name_again_us));
+                self.name_again_us = self.store.now().mono_us + LOOK_EVERY_US / 10;
+                self.store.port.put(KeeperOp::Wake(self.name_again_us));
                 return Ok(());
             }
         }
@@ -326,14 +326,14 @@ impl Service {
             | ToKeeper::Epoch { .. }
             | ToKeeper::Crowded { .. }
             | ToKeeper::Foreign { .. } => {}
-            ToKeeper::Settled { upto, .. } => shard.settled = shard.settled.max(upto),
+            ToKeeper::Resolved { upto, .. } => shard.resolved = shard.resolved.max(upto),
             ToKeeper::Switched { version } => {
                 shard.switched = shard.switched.max(version);
                 if self.space.hurried || self.space.naming.is_some() {
                     self.look_again_us = 0;
                 }
             }
-            ToKeeper::Pressed(pressed) => shard.pressed = pressed,
+            ToKeeper::MemoryPressure(under_pressure) => shard.under_pressure = under_pressure,
             ToKeeper::Idle(idle) => shard.idle = idle,
             ToKeeper::Finished { closed, .. } => {
                 shard.finished = true;
@@ -350,23 +350,17 @@ impl Service {
             self.lacks(why);
             return Ok(false);
         }
-        let mut next = self.ledger.draft();
-        let Some(named) = self
-            .ledger
-            .name_next(&mut next, entered.ordinal + 1)
-            .await?
-        else {
+        let mut next = self.store.draft();
+        let Some(named) = self.store.name_next(&mut next, entered.ordinal + 1).await? else {
             return Ok(false);
         };
         let closed_file = enter(&mut next, &entered, Some(named))?;
-        self.note_settled(&mut next);
+        self.note_resolved(&mut next);
         if premature {
-            let early = self.ledger.open_for_shard(entered.log, &named).await?;
-            self.ledger
-                .port
-                .tell(entered.shard, ToShard::Segment(early));
+            let early = self.store.open_for_shard(entered.log, &named).await?;
+            self.store.port.tell(entered.shard, ToShard::Segment(early));
         }
-        match self.ledger.grow(next).await {
+        match self.store.grow(next).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt @ Halt::ManifestFull { .. })) if !premature => {
                 self.no_room_in_manifest(&halt);
@@ -380,14 +374,14 @@ impl Service {
             Err(not) => return Err(not.into()),
         }
         if !premature {
-            let segment = self.ledger.open_for_shard(entered.log, &named).await?;
-            self.ledger
+            let segment = self.store.open_for_shard(entered.log, &named).await?;
+            self.store
                 .port
                 .tell(entered.shard, ToShard::Segment(segment));
         }
         self.after_closing(&entered, closed_file).await;
         self.space.naming = None;
-        self.space.pace.named(self.ledger.config.segment_bytes);
+        self.space.pace.named(self.store.config.segment_bytes);
         Ok(true)
     }
 
@@ -406,7 +400,7 @@ impl Service {
         self.lacks(why);
     }
 
-    /// Looks that there is room for the segment that a shard waits for, and makes it unless there is a spare. What is short
+    /// Looks that there is room for the segment that a shard waits for, and makes it unless there is a preallocated segment. What is short
     /// comes back.
     async fn ready_for_naming(&mut self) -> Result<Option<Lack>, Halt> {
         if let Some(why) = self.shortage_of_next().await? {
@@ -416,10 +410,10 @@ impl Service {
                 return Ok(Some(Lack::Reckoned(why)));
             }
         }
-        if self.ledger.spares_count() > 0 {
+        if self.store.preallocated_count() > 0 {
             return Ok(None);
         }
-        match self.ledger.make_spare().await {
+        match self.store.preallocate().await {
             Ok(()) => Ok(None),
             Err(halt) => {
                 self.naming_trouble("making a segment ready", &halt);
@@ -444,15 +438,15 @@ impl Service {
         let (Some(closed), Some(number)) = (entered.closed, closed_file) else {
             return;
         };
-        let now_s = self.ledger.expiry_now_s();
+        let now_s = self.store.expiry_now_s();
         self.closed_at_s
             .insert((entered.log, closed.ordinal), now_s);
         if let Some(file) = self.cut_unused(entered.log, &closed, number).await {
-            self.ledger.files.close(&file).await;
+            self.store.files.close(&file).await;
         }
     }
 
-    /// Cuts the unused tail of a closed segment off. The file comes back, open no longer as far as the ledger knows.
+    /// Cuts the unused tail of a closed segment off. The file comes back, open no longer as far as the store knows.
     pub(crate) async fn cut_unused(
         &mut self,
         log: LogId,
@@ -460,22 +454,22 @@ impl Service {
         number: u64,
     ) -> Option<File> {
         let file = File {
-            id: self.ledger.open.remove(&(log, closed.ordinal))?,
+            id: self.store.open.remove(&(log, closed.ordinal))?,
             name: NumberedFile::Segment(number).to_string(),
-            direct: self.ledger.config.direct,
+            direct: self.store.config.direct,
         };
-        if let Err(halt) = self.ledger.files.truncate(&file, closed.bytes).await {
+        if let Err(halt) = self.store.files.truncate(&file, closed.bytes).await {
             self.trouble("truncating", &halt);
         }
         Some(file)
     }
 
-    /// Writes into a drafted manifest how far the bodies of this run's logs are settled.
-    pub(crate) fn note_settled(&self, next: &mut Manifest) {
+    /// Writes into a drafted manifest how far the bodies of this run's logs are resolved.
+    pub(crate) fn note_resolved(&self, next: &mut Manifest) {
         for shard in &self.shards {
             let log = next.logs.iter_mut().find(|log| log.id == shard.log);
             if let Some(log) = log {
-                log.settled_upto = log.settled_upto.max(shard.settled);
+                log.resolved_upto = log.resolved_upto.max(shard.resolved);
             }
         }
     }
@@ -486,34 +480,35 @@ impl Service {
             Halt::Io { file, error, .. } => (file.clone(), error.to_string()),
             other => (String::new(), other.to_string()),
         };
-        self.ledger
+        self.store
             .port
             .say(Notice::FileTrouble { doing, file, error });
     }
 
-    /// Makes one spare if there are too few, naming between its steps.
-    async fn refill_spares(&mut self) -> Result<bool, Halt> {
-        let enough = self.ledger.spares_count() >= self.ledger.config.spares_count as usize;
-        if enough || self.space.low.is_some() || self.shortage_of_spare().await?.is_some() {
+    /// Makes one preallocated segment if there are too few, naming between its steps.
+    async fn refill_preallocated(&mut self) -> Result<bool, Halt> {
+        let enough =
+            self.store.preallocated_count() >= self.store.config.preallocated_count as usize;
+        if enough || self.space.low.is_some() || self.shortage_of_preallocation().await?.is_some() {
             return Ok(false);
         }
-        let mut spare = match self.ledger.begin_spare().await {
-            Ok(spare) => spare,
+        let mut preallocated = match self.store.begin_preallocation().await {
+            Ok(preallocated) => preallocated,
             Err(halt) => {
                 self.trouble("making a segment ready", &halt);
                 return Ok(false);
             }
         };
         loop {
-            match self.ledger.zero_some(&mut spare).await {
+            match self.store.zero_some(&mut preallocated).await {
                 Ok(true) => {
                     self.look_again_us = 0;
                     return Ok(true);
                 }
-                Ok(false) => self.attend().await?,
+                Ok(false) => self.poll_requests().await?,
                 Err(halt) => {
                     self.trouble("making a segment ready", &halt);
-                    self.ledger.drop_spare(spare).await;
+                    self.store.drop_preallocation(preallocated).await;
                     return Ok(false);
                 }
             }

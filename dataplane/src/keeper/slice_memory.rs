@@ -3,11 +3,11 @@
 
 use crate::io::ShardId;
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::Ledger;
 use crate::keeper::notice::Notice;
 use crate::keeper::partition;
 use crate::keeper::serve::Service;
 use crate::keeper::slices::partitions_of;
+use crate::keeper::store::ManifestStore;
 use std::ops::Range;
 
 /// Memory that the process may use, and what of it is taken whatever tables and slices hold.
@@ -55,22 +55,22 @@ impl MemoryRoom {
 }
 
 /// The partitions of each shard of this run.
-pub(crate) fn partitions_of_all(ledger: &Ledger) -> Vec<Range<u16>> {
-    let owners = partition::owners(ledger.config.shards);
-    let shards = (0..ledger.config.shards).map(ShardId);
+pub(crate) fn partitions_of_all(store: &ManifestStore) -> Vec<Range<u16>> {
+    let owners = partition::owners(store.config.shards);
+    let shards = (0..store.config.shards).map(ShardId);
     shards.map(|shard| partitions_of(&owners, shard)).collect()
 }
 
 /// What slices may take in memory; nothing where no limit is known.
-pub(crate) fn slices_bytes_max(ledger: &Ledger) -> Option<u64> {
-    let room = ledger.config.memory.as_ref()?;
-    Some(room.slices_bytes_max(ledger.config.dedup_memory_bytes_max))
+pub(crate) fn slices_bytes_max(store: &ManifestStore) -> Option<u64> {
+    let room = store.config.memory.as_ref()?;
+    Some(room.slices_bytes_max(store.config.dedup_memory_bytes_max))
 }
 
-fn show(ledger: &Ledger, bytes: u64) {
-    let shown = &ledger.config.stats.keeper;
+fn show(store: &ManifestStore, bytes: u64) {
+    let shown = &store.config.stats.keeper;
     shown.slice_memory_bytes.set(bytes);
-    let bytes_max = slices_bytes_max(ledger).unwrap_or(0);
+    let bytes_max = slices_bytes_max(store).unwrap_or(0);
     shown.slice_memory_bytes_max.set(bytes_max);
 }
 
@@ -83,31 +83,31 @@ pub(crate) struct Fitted {
 
 /// Fits the tables beside the slices that a start found: where nothing was asked for they become smaller; else, and where none
 /// would fit, the start is refused. The kernel would end the process as soon as filters are read, and again after every start.
-pub(crate) fn fit_tables(ledger: &mut Ledger, bytes: u64) -> Result<Fitted, Halt> {
-    let tables = ledger.config.dedup_memory_bytes_max;
+pub(crate) fn fit_tables(store: &mut ManifestStore, bytes: u64) -> Result<Fitted, Halt> {
+    let tables = store.config.dedup_memory_bytes_max;
     let mut shard_bytes_max = None;
-    if let Some(room) = ledger.config.memory
+    if let Some(room) = store.config.memory
         && bytes > room.slices_bytes_max(tables)
     {
         let smaller = room.tables_bytes_max(bytes);
         if room.tables_are_asked_for || smaller == 0 {
-            return Err(Halt::Refused(refusal(ledger, &room, bytes)));
+            return Err(Halt::Refused(refusal(store, &room, bytes)));
         }
-        ledger.config.dedup_memory_bytes_max = smaller;
-        shard_bytes_max = Some(smaller / u64::from(ledger.config.shards));
-        ledger.port.say(Notice::TablesSmaller {
+        store.config.dedup_memory_bytes_max = smaller;
+        shard_bytes_max = Some(smaller / u64::from(store.config.shards));
+        store.port.say(Notice::TablesSmaller {
             slices_bytes: bytes,
             bytes: smaller,
             planned_bytes: tables,
         });
     }
-    show(ledger, bytes);
+    show(store, bytes);
     Ok(Fitted { shard_bytes_max })
 }
 
-fn refusal(ledger: &Ledger, room: &MemoryRoom, bytes: u64) -> String {
-    let tables = ledger.config.dedup_memory_bytes_max;
-    let shards = ledger.config.shards;
+fn refusal(store: &ManifestStore, room: &MemoryRoom, bytes: u64) -> String {
+    let tables = store.config.dedup_memory_bytes_max;
+    let shards = store.config.shards;
     let MemoryRoom {
         bytes: all,
         what,
@@ -125,7 +125,7 @@ fn refusal(ledger: &Ledger, room: &MemoryRoom, bytes: u64) -> String {
     };
     format!(
         "filters and indexes of {} slices take {bytes} bytes of memory, and {} are left for them: {what} allows {all}, the process and its {shards} shard(s) take {others_bytes}, tables of DEDUP_MEMORY_MAX and what a seal holds beside them {}. Nothing was changed. Allow {needed_mib}MiB of memory{smaller}{fewer}",
-        ledger.manifest.slices.len(),
+        store.manifest.slices.len(),
         room.slices_bytes_max(tables),
         tables + tables / 4,
     )
@@ -142,21 +142,21 @@ impl Service {
     /// Nothing else can be done about it here: without its filters a slice cannot answer.
     pub(crate) fn note_slices_memory(&mut self) {
         let bytes = self.slices_memory_bytes();
-        show(&self.ledger, bytes);
-        let limit_bytes = slices_bytes_max(&self.ledger).unwrap_or(u64::MAX);
+        show(&self.store, bytes);
+        let limit_bytes = slices_bytes_max(&self.store).unwrap_or(u64::MAX);
         let is_short = bytes > limit_bytes;
         if is_short {
-            let shown = &self.ledger.config.stats.keeper;
+            let shown = &self.store.config.stats.keeper;
             shown.slice_memory_exceeded.add(1);
         }
         if is_short && !self.sealing.short_of_memory {
-            let memory = self.ledger.config.memory;
+            let memory = self.store.config.memory;
             let notice = Notice::SlicesTooLarge {
                 bytes,
                 limit_bytes,
                 tables_are_asked_for: memory.is_some_and(|room| room.tables_are_asked_for),
             };
-            self.ledger.port.say(notice);
+            self.store.port.say(notice);
         }
         self.sealing.short_of_memory = is_short;
     }

@@ -6,15 +6,15 @@ use crate::dedup::slice::reader::{Directory, ViewParts};
 use crate::dedup::slice::{SliceError, SliceReader, SliceView};
 use crate::dedup::{Decided, Key, PARTITIONS};
 use crate::io::{Errno, ShardId};
+use crate::keeper::extract::Dictionary;
 use crate::keeper::files::READ;
-use crate::keeper::fold::order;
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::Dictionary;
-use crate::keeper::ledger::Ledger;
 use crate::keeper::notice::Notice;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::PROGRESS_EVERY_US;
+use crate::keeper::replay::order;
 use crate::keeper::slice_memory::partitions_of_all;
+use crate::keeper::store::ManifestStore;
 use crate::wal::Epoch;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
@@ -45,13 +45,13 @@ pub(crate) struct Slice {
 impl Slice {
     /// Opens a slice that the manifest names.
     pub(crate) async fn open(
-        ledger: &Ledger,
+        store: &ManifestStore,
         entry: &SliceEntry,
         dictionary: &mut Dictionary,
     ) -> Result<Slice, Halt> {
         let name = NumberedFile::Slice(entry.file).to_string();
-        let readable = Readable::open(&ledger.files, &name, READ).await?;
-        match Slice::read(ledger, entry, dictionary, &name, &readable).await {
+        let readable = Readable::open(&store.files, &name, READ).await?;
+        match Slice::read(store, entry, dictionary, &name, &readable).await {
             Ok((reader, directory, params)) => {
                 let mut slice = Slice {
                     number: entry.file,
@@ -61,7 +61,7 @@ impl Slice {
                     directory,
                     params,
                 };
-                match slice.views_bytes(ledger) {
+                match slice.views_bytes(store) {
                     Ok(bytes) => slice.memory_bytes += bytes,
                     Err(halt) => {
                         slice.readable.close().await;
@@ -78,8 +78,8 @@ impl Slice {
     }
 
     /// What the views of all shards take.
-    fn views_bytes(&self, ledger: &Ledger) -> Result<u64, Halt> {
-        let views = partitions_of_all(ledger).into_iter().map(|partitions| {
+    fn views_bytes(&self, store: &ManifestStore) -> Result<u64, Halt> {
+        let views = partitions_of_all(store).into_iter().map(|partitions| {
             let params_count = self.params.len();
             self.reader
                 .view_bytes(&self.directory, partitions, params_count)
@@ -97,7 +97,7 @@ impl Slice {
 
     /// Reads and checks frame and directory, and gives its params versions their numbers.
     async fn read(
-        ledger: &Ledger,
+        store: &ManifestStore,
         entry: &SliceEntry,
         dictionary: &mut Dictionary,
         name: &str,
@@ -116,8 +116,8 @@ impl Slice {
         let last = part(readable, last_at..bytes).await?;
         let reader = SliceReader::open(&first, &last, bytes).map_err(fault)?;
         let as_named = reader.header().slice_id == entry.id
-            && reader.header().installation == ledger.manifest.installation
-            && reader.header().secret == ledger.manifest.secret
+            && reader.header().installation == store.manifest.installation
+            && reader.header().secret == store.manifest.secret
             && table_checksum(&last) == Some(entry.checksum);
         if !as_named {
             return Err(damage("it is not the slice that the manifest names"));
@@ -241,7 +241,7 @@ pub(crate) async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, 
 
 /// How much of all slices was looked at, for the operator.
 struct Looked<'a> {
-    ledger: &'a Ledger,
+    store: &'a ManifestStore,
     bytes: u64,
     of_bytes: u64,
     said_us: u64,
@@ -250,10 +250,10 @@ struct Looked<'a> {
 impl Looked<'_> {
     fn at(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
-        let now_us = self.ledger.now().mono_us;
+        let now_us = self.store.now().mono_us;
         if now_us >= self.said_us + PROGRESS_EVERY_US {
             self.said_us = now_us;
-            self.ledger.port.say(Notice::Progress {
+            self.store.port.say(Notice::Progress {
                 what: "MiB of slices checked",
                 done: self.bytes >> 20,
                 of: self.of_bytes >> 20,
@@ -265,19 +265,19 @@ impl Looked<'_> {
 /// Opens all slices that the manifest names, and checks each to its end: what a newer flk wrote, or what is damaged, is
 /// refused before anything is changed.
 pub(crate) async fn open_all(
-    ledger: &Ledger,
+    store: &ManifestStore,
     dictionary: &mut Dictionary,
 ) -> Result<Vec<Rc<Slice>>, Halt> {
-    let entries = &ledger.manifest.slices;
+    let entries = &store.manifest.slices;
     let mut looked = Looked {
-        ledger,
+        store,
         bytes: 0,
         of_bytes: entries.iter().map(|slice| slice.bytes).sum(),
-        said_us: ledger.now().mono_us,
+        said_us: store.now().mono_us,
     };
     let mut slices = Vec::new();
     for entry in entries {
-        let slice = Slice::open(ledger, entry, dictionary).await?;
+        let slice = Slice::open(store, entry, dictionary).await?;
         slice.check(&mut looked).await?;
         slices.push(Rc::new(slice));
     }
@@ -326,7 +326,7 @@ impl Cursor {
     }
 }
 
-/// Slices and sorted decisions from logs, merged in the order of the fold. It holds a few blocks of each slice.
+/// Slices and sorted decisions from logs, merged in the order of the replay. It holds a few blocks of each slice.
 pub(crate) struct Merge {
     cursors: Vec<Cursor>,
     heads: Vec<Option<Decided>>,

@@ -7,18 +7,18 @@ use crate::io::{Errno, ShardId};
 use crate::keeper::clock::{self, Reading};
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::directory;
+use crate::keeper::extract::{Dictionary, Extract};
 use crate::keeper::files::{Files, READ};
 use crate::keeper::halt::Halt;
-use crate::keeper::harvest::{Dictionary, Harvest};
-use crate::keeper::ledger::Ledger;
 use crate::keeper::load;
 use crate::keeper::notice::{Before, Notice};
+use crate::keeper::over_memory::OverMemory;
 use crate::keeper::partition;
 use crate::keeper::port::Port;
 use crate::keeper::recover::{self, LogFound};
-use crate::keeper::short::Short;
 use crate::keeper::slice_memory::{self, Fitted};
 use crate::keeper::slices::{self, Slice};
+use crate::keeper::store::ManifestStore;
 use crate::keeper::strays;
 use crate::mesh::keeper::{Begin, ExpiryClock, ToShard};
 use crate::planted::{Bug, planted};
@@ -34,22 +34,22 @@ use std::sync::Arc;
 
 /// What serving goes on with.
 pub(crate) struct Started {
-    pub(crate) ledger: Ledger,
+    pub(crate) store: ManifestStore,
     pub(crate) dictionary: Dictionary,
     pub(crate) hash: KeyHash,
     pub(crate) slices: Vec<Rc<Slice>>,
     /// What is still to be done where memory is short.
-    pub(crate) short: Option<Short>,
+    pub(crate) over_memory: Option<OverMemory>,
     /// What is said once shards were told to serve.
     pub(crate) recovered: Option<Notice>,
 }
 
 /// A directory that was read and found whole; nothing in it was changed yet.
 pub(crate) struct Opened {
-    pub(crate) ledger: Ledger,
+    pub(crate) store: ManifestStore,
     pub(crate) secret: Secret,
     /// Files with our kind of name that the manifest does not name.
-    pub(crate) void: Vec<String>,
+    pub(crate) orphans: Vec<String>,
 }
 
 /// What is to be done about segments that are not there or cannot be read at all.
@@ -89,18 +89,18 @@ pub(crate) async fn open(
             what: "the manifest names it, and it is not there".to_string(),
         });
     }
-    let void: Vec<String> = names
+    let orphans: Vec<String> = names
         .into_iter()
         .filter(|name| NumberedFile::parse(name).is_some() && !named.contains(name))
         .collect();
-    let ledger = Ledger::new(port.clone(), config, manifest);
-    // Segments are used again in place: a later manifest may have given a spare, or a segment that this one knows as
+    let store = ManifestStore::new(port.clone(), config, manifest);
+    // Segments are used again in place: a later manifest may have given a preallocated segment, or a segment that this one knows as
     // closed, to another log.
-    for name in void
+    for name in orphans
         .iter()
         .chain(named.iter().filter(|name| NumberedFile::is_segment(name)))
     {
-        match strays::refuse_newer(&ledger, name, named.contains(name)).await {
+        match strays::refuse_newer(&store, name, named.contains(name)).await {
             Err(
                 Halt::Io {
                     error: Errno::EIO | Errno::ENOENT,
@@ -112,9 +112,9 @@ pub(crate) async fn open(
         }
     }
     Ok(Opened {
-        ledger,
+        store,
         secret,
-        void,
+        orphans,
     })
 }
 
@@ -139,9 +139,9 @@ async fn install(
         secret: secret.id,
         ..Manifest::default()
     };
-    let mut ledger = Ledger::new(port.clone(), config.clone(), manifest);
-    let first = ledger.draft();
-    ledger.replace(first).await?;
+    let mut store = ManifestStore::new(port.clone(), config.clone(), manifest);
+    let first = store.draft();
+    store.replace(first).await?;
     port.say(Notice::Installed);
     Ok(())
 }
@@ -173,11 +173,11 @@ fn named_files(manifest: &Manifest) -> BTreeSet<String> {
 pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, Halt> {
     let began_us = port.now().mono_us;
     let Opened {
-        mut ledger,
+        mut store,
         secret,
-        void,
+        orphans,
     } = open(port, config, Missing::Refused).await?;
-    let before = match ledger.manifest {
+    let before = match store.manifest {
         // A start that was cut short before it replaced the manifest left nothing behind.
         Manifest { start: 0, .. } => Before::Nothing,
         Manifest {
@@ -186,34 +186,34 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         _ => Before::UncleanStop,
     };
     let mut dictionary = Dictionary::default();
-    let slices = slices::open_all(&ledger, &mut dictionary).await?;
+    let slices = slices::open_all(&store, &mut dictionary).await?;
     let slices_bytes = slices.iter().map(|slice| slice.memory_bytes).sum();
-    let tables = slice_memory::fit_tables(&mut ledger, slices_bytes)?;
-    let mut harvest = Harvest::holding(KeyHash::new(secret.key), ledger.config.held_count_max());
-    let found = recover::read_logs(&ledger, &mut harvest, &mut dictionary).await?;
-    for name in strays::removable(&mut ledger, &found, void).await? {
-        ledger.files.unlink(&name).await?;
-        port.say(Notice::VoidRemoved(name));
+    let tables = slice_memory::fit_tables(&mut store, slices_bytes)?;
+    let mut extract = Extract::holding(KeyHash::new(secret.key), store.config.held_count_max());
+    let found = recover::read_logs(&store, &mut extract, &mut dictionary).await?;
+    for name in strays::removable(&mut store, &found, orphans).await? {
+        store.files.unlink(&name).await?;
+        port.say(Notice::OrphanRemoved(name));
     }
-    resume_clock(&mut ledger, &harvest);
-    let previous_shards = shards_of(&ledger.manifest, ledger.manifest.start);
-    let named = end_logs_and_begin(&mut ledger, found).await?;
-    begin_shards(&ledger, &secret, &dictionary, &named, tables);
-    let unanswered = harvest.open.len() as u64;
+    resume_clock(&mut store, &extract);
+    let previous_shards = shards_of(&store.manifest, store.manifest.start);
+    let named = end_logs_and_begin(&mut store, found).await?;
+    begin_shards(&store, &secret, &dictionary, &named, tables);
+    let unanswered = extract.open.len() as u64;
     let owners = match planted(Bug::WrongOwnerAfterShardChange) && previous_shards > 0 {
         true => partition::owners(previous_shards)
-            .map(|ShardId(shard)| ShardId(shard % ledger.config.shards)),
-        false => partition::owners(ledger.config.shards),
+            .map(|ShardId(shard)| ShardId(shard % store.config.shards)),
+        false => partition::owners(store.config.shards),
     };
     let hash = KeyHash::new(secret.key);
-    let left_out = harvest.left_out;
-    let mut loaded = load::load(&ledger, &slices, harvest.decisions, &owners).await?;
+    let left_out = extract.left_out;
+    let mut loaded = load::load(&store, &slices, extract.decisions, &owners).await?;
     loaded.leave_out(left_out);
-    let short = loaded.short_of_bytes.map(Short::of);
+    let short = loaded.short_of_bytes.map(OverMemory::of);
     if let Some(needed_bytes) = loaded.short_of_bytes {
         port.say(Notice::FoldTooLarge {
             needed_bytes,
-            limit_bytes: ledger.config.dedup_memory_bytes_max,
+            limit_bytes: store.config.dedup_memory_bytes_max,
         });
     }
     let recovered = Notice::Recovered {
@@ -223,7 +223,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         before,
     };
     Ok(Started {
-        ledger,
+        store,
         dictionary,
         hash,
         slices,
@@ -244,70 +244,70 @@ fn shards_of(manifest: &Manifest, start: u32) -> u16 {
 }
 
 /// Sets the clock of this run by what was found, and withholds what cannot be believed.
-fn resume_clock(ledger: &mut Ledger, harvest: &Harvest) {
-    let in_manifest = Reading::from(ledger.manifest.clock);
-    let decided_at_max = ledger
+fn resume_clock(store: &mut ManifestStore, extract: &Extract) {
+    let in_manifest = Reading::from(store.manifest.clock);
+    let decided_at_max = store
         .manifest
         .slices
         .iter()
         .map(|slice| slice.decided_last)
-        .fold(harvest.decided_at_max, u32::max);
-    let now = ledger.now();
-    let newest = match ledger.manifest.start {
+        .fold(extract.decided_at_max, u32::max);
+    let now = store.now();
+    let newest = match store.manifest.start {
         // Nothing was ever decided: time begins now.
         0 => Reading {
             expiry_s: 0,
             wall_us: now.wall_us,
         },
-        _ => in_manifest.later(harvest.newest),
+        _ => in_manifest.later(extract.newest),
     };
     let resumed = clock::resume(newest, in_manifest, decided_at_max, now.wall_us);
-    ledger.clock = ExpiryClock {
+    store.clock = ExpiryClock {
         base_s: resumed.expiry_s,
         base_mono_us: now.mono_us,
     };
-    ledger.manifest.withheld_s += u64::from(resumed.withheld_s);
-    if ledger.manifest.withheld_s > 0 {
-        ledger.port.say(Notice::TimeWithheld {
-            withheld_s: ledger.manifest.withheld_s,
+    store.manifest.withheld_s += u64::from(resumed.withheld_s);
+    if store.manifest.withheld_s > 0 {
+        store.port.say(Notice::TimeWithheld {
+            withheld_s: store.manifest.withheld_s,
         });
     }
 }
 
 /// The one replacement of a start: ends all old logs, raises the start number, names the first segments of the new logs.
 async fn end_logs_and_begin(
-    ledger: &mut Ledger,
+    store: &mut ManifestStore,
     found: Vec<LogFound>,
 ) -> Result<Vec<(LogId, NamedSegment)>, Halt> {
-    let start = ledger.manifest.start + 1;
+    let start = store.manifest.start + 1;
     if start >= START_LIMIT {
         return Err(Halt::StartsExhausted);
     }
-    let ended = recover::write_last_segments(ledger, found).await?;
-    let shards = ledger.config.shards;
+    let ended = recover::write_last_segments(store, found).await?;
+    let shards = store.config.shards;
     let wanted_count = usize::from(shards) + ended.unfit.len();
-    let of = wanted_count.saturating_sub(ledger.spares_count() + ended.unused.len()) as u64;
+    let of = wanted_count.saturating_sub(store.preallocated_count() + ended.unused.len()) as u64;
     for done in 1..=of {
-        ledger.make_spare().await?;
-        ledger.port.say(Notice::Progress {
+        store.preallocate().await?;
+        store.port.say(Notice::Progress {
             what: "segments made ready",
             done,
             of,
         });
     }
-    // Names of last segments and spares are durable before the manifest that holds them.
-    ledger.files.sync_dir().await?;
-    let mut next = ledger.draft();
+    // Names of last segments and preallocated segments are durable before the manifest that holds them.
+    store.files.sync_dir().await?;
+    let mut next = store.draft();
     next.start = start;
     next.clean_stop = false;
     if planted(Bug::LastSegmentRewrittenAlways) {
-        recover::rewrite_last_segments(ledger, &mut next).await?;
+        recover::rewrite_last_segments(store, &mut next).await?;
     }
     recover::mark_ended(&mut next, &ended);
     let mut begun = Vec::new();
     for number in 0..shards {
         let id = LogId { start, number };
-        let Some(first) = ledger.name_next(&mut next, 0).await? else {
+        let Some(first) = store.name_next(&mut next, 0).await? else {
             return Err(Halt::Refused("no segment is ready for a log".to_string()));
         };
         begun.push((id, first));
@@ -315,43 +315,43 @@ async fn end_logs_and_begin(
             id,
             incarnation: next.incarnation,
             ended_at: None,
-            settled_upto: Sequence::before_first(start),
+            resolved_upto: Sequence::before_first(start),
             segments: vec![first],
         });
     }
-    let before = ledger.manifest.clone();
-    ledger.replace(next).await?;
-    recover::clean_up(ledger, &before, &ended).await?;
+    let before = store.manifest.clone();
+    store.replace(next).await?;
+    recover::clean_up(store, &before, &ended).await?;
     let mut named = Vec::new();
     for (log, first) in begun {
-        named.push((log, ledger.open_for_shard(log, &first).await?));
+        named.push((log, store.open_for_shard(log, &first).await?));
     }
     Ok(named)
 }
 
 fn begin_shards(
-    ledger: &Ledger,
+    store: &ManifestStore,
     secret: &Secret,
     dictionary: &Dictionary,
     named: &[(LogId, NamedSegment)],
     tables: Fitted,
 ) {
-    let owners = Arc::new(partition::owners(ledger.config.shards));
-    let params: Arc<[_]> = dictionary.with_last(ledger.config.params).into();
+    let owners = Arc::new(partition::owners(store.config.shards));
+    let params: Arc<[_]> = dictionary.with_last(store.config.params).into();
     for (log, first) in named {
         let begin = Begin {
-            installation: ledger.manifest.installation,
-            incarnation: ledger.manifest.incarnation,
+            installation: store.manifest.installation,
+            incarnation: store.manifest.incarnation,
             secret: secret.key,
             log: *log,
             owners: owners.clone(),
-            clock: ledger.clock,
+            clock: store.clock,
             first: *first,
-            sync: ledger.config.sync,
+            sync: store.config.sync,
             params: params.clone(),
             dedup_bytes_max: tables.shard_bytes_max,
         };
-        ledger
+        store
             .port
             .tell(ShardId(log.number), ToShard::Begin(Box::new(begin)));
     }

@@ -3,10 +3,10 @@
 
 use crate::io::ShardId;
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::NotReplaced;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperOp, Port};
 use crate::keeper::serve::{Asked, Service, Stop, enter, extent};
+use crate::keeper::store::NotReplaced;
 use crate::mesh::keeper::ToShard;
 use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::ClosedSegment;
@@ -64,24 +64,24 @@ impl Bound {
 impl Service {
     /// The process was asked to end; asked again, the delay is over.
     pub(crate) fn note_terminate(&mut self) {
-        let now_us = self.ledger.now().mono_us;
+        let now_us = self.store.now().mono_us;
         match self.stop {
             Stop::No => {
                 self.stop = Stop::Draining;
-                self.stop_by_us = now_us + self.ledger.config.drain_delay_us + STOP_US;
-                self.ledger.port.say(Notice::Draining);
+                self.stop_by_us = now_us + self.store.config.drain_delay_us + STOP_US;
+                self.store.port.say(Notice::Draining);
             }
             Stop::Draining => self.stop_by_us = self.stop_by_us.min(now_us + STOP_US),
             Stop::Finishing => return,
         }
-        for shard in 0..self.ledger.config.shards {
-            self.ledger.port.tell(ShardId(shard), ToShard::Drain);
+        for shard in 0..self.store.config.shards {
+            self.store.port.tell(ShardId(shard), ToShard::Drain);
         }
     }
 
     /// Ends the process where a stop takes longer than it may.
     pub(crate) fn refuse_to_stop_later(&self) -> Result<(), Halt> {
-        if self.ledger.now().mono_us < self.stop_by_us {
+        if self.store.now().mono_us < self.stop_by_us {
             return Ok(());
         }
         let count = |is: fn(&crate::keeper::serve::ShardState) -> bool| {
@@ -99,23 +99,23 @@ impl Service {
     }
 
     /// Goes on with a graceful stop; its summary once it is complete.
-    pub(crate) async fn stop_on(&mut self) -> Result<Option<String>, Halt> {
+    pub(crate) async fn shutdown_step(&mut self) -> Result<Option<String>, Halt> {
         if self.stop == Stop::Draining && self.shards.iter().all(|shard| shard.idle) {
             self.stop = Stop::Finishing;
-            for shard in 0..self.ledger.config.shards {
-                self.ledger.port.tell(ShardId(shard), ToShard::Finish);
+            for shard in 0..self.store.config.shards {
+                self.store.port.tell(ShardId(shard), ToShard::Finish);
             }
         }
         let finished = self.shards.iter().all(|shard| shard.finished);
         if self.stop != Stop::Finishing || !finished {
             return Ok(None);
         }
-        let mut last = self.ledger.draft();
+        let mut last = self.store.draft();
         last.clean_stop = true;
         let mut closed = self.enter_last_segments(&mut last)?;
-        self.note_settled(&mut last);
+        self.note_resolved(&mut last);
         closed.extend(self.close_last_segments(&mut last));
-        match self.ledger.replace(last).await {
+        match self.store.replace(last).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt)) => {
                 // It may pass before the time is over.
@@ -131,7 +131,7 @@ impl Service {
         Ok(Some(format!(
             "stopped cleanly: {} logs finished, manifest generation {}",
             self.shards.len(),
-            self.ledger.manifest.generation
+            self.store.manifest.generation
         )))
     }
 

@@ -5,10 +5,10 @@ use crate::dedup::slice::frame::{Header, SLICE_MAGIC};
 use crate::io::Errno;
 use crate::keeper::files::READ;
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::Ledger;
 use crate::keeper::notice::Notice;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::LogFound;
+use crate::keeper::store::ManifestStore;
 use crate::planted::{Bug, planted};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
@@ -89,9 +89,13 @@ struct Origin {
 /// What the first block of a segment or slice says of the directory as a whole. A file written under a later manifest
 /// proves that ours is not the latest; one that no manifest names and that another installation wrote is not ours to
 /// remove. In a file that our manifest names, a foreign header is damage, which reading the log will say.
-pub(crate) async fn refuse_newer(ledger: &Ledger, name: &str, named: bool) -> Result<(), Halt> {
-    let block = first_block(ledger, name).await?;
-    refuse_origin(&ledger.manifest, name, &block, named)
+pub(crate) async fn refuse_newer(
+    store: &ManifestStore,
+    name: &str,
+    named: bool,
+) -> Result<(), Halt> {
+    let block = first_block(store, name).await?;
+    refuse_origin(&store.manifest, name, &block, named)
 }
 
 fn refuse_origin(manifest: &Manifest, name: &str, block: &[u8], named: bool) -> Result<(), Halt> {
@@ -135,10 +139,10 @@ fn refuse_stale(manifest: &Manifest, name: &str, origin: &Origin) -> Result<(), 
     }
 }
 
-async fn first_block(ledger: &Ledger, name: &str) -> Result<Vec<u8>, Halt> {
-    let file = ledger.files.open(name, ledger.segment_how()).await?;
-    let block = ledger.files.read(&file, 0, BLOCK_BYTES).await;
-    ledger.files.close(&file).await;
+async fn first_block(store: &ManifestStore, name: &str) -> Result<Vec<u8>, Halt> {
+    let file = store.files.open(name, store.segment_how()).await?;
+    let block = store.files.read(&file, 0, BLOCK_BYTES).await;
+    store.files.close(&file).await;
     block.map_err(|error| Halt::Io {
         doing: "reading",
         file: name.to_string(),
@@ -198,22 +202,22 @@ struct Live<'a> {
 /// Looks at all files that the manifest does not name, and says which a start may remove. A file with durable batches
 /// that the logs as they were read do not have ends the start. One that neither segment nor slice left is kept.
 pub(crate) async fn removable(
-    ledger: &mut Ledger,
+    store: &mut ManifestStore,
     found: &[LogFound],
-    void: Vec<String>,
+    orphans: Vec<String>,
 ) -> Result<Vec<String>, Halt> {
     let mut removable = Vec::new();
     let ends = found.iter().map(|it| (it.log, it.last)).collect();
-    for name in void {
-        let readable = Readable::open(&ledger.files, &name, READ).await?;
-        let live = Live::of(&ledger.manifest, &ends);
+    for name in orphans {
+        let readable = Readable::open(&store.files, &name, READ).await?;
+        let live = Live::of(&store.manifest, &ends);
         let looked = look_at(&live, &name, &readable).await;
         readable.close().await;
         match looked? {
             Stray::Void => removable.push(name),
             Stray::Kept(why) => {
-                ledger.leave_out(&name);
-                ledger.port.say(Notice::StrayKept { file: name, why });
+                store.leave_out(&name);
+                store.port.say(Notice::StrayKept { file: name, why });
             }
         }
     }

@@ -98,15 +98,15 @@ impl FakeShard {
         }
     }
 
-    /// Spells the open batch as the next one. Returns where it goes and its bytes.
-    pub(crate) fn spell(&mut self, batch: &OpenBatch, now: Now) -> (u64, Vec<u8>, u32) {
+    /// Encodes the open batch as the next one. Returns where it goes and its bytes.
+    pub(crate) fn encode(&mut self, batch: &OpenBatch, now: Now) -> (u64, Vec<u8>, u32) {
         let fields = BatchFields {
             salt: self.current.salt,
             sequence: self.sequence.next().expect("room in the counter"),
             expiry_clock_s: self.begin.clock.at(now.mono_us),
             wall_us: now.wall_us,
             durable_upto: self.sequence,
-            settled_upto: self.sequence,
+            resolved_upto: self.sequence,
             previous_checksum: self.checksum,
         };
         let lead = self.fresh.then(|| self.header());
@@ -123,7 +123,7 @@ impl FakeShard {
         now: Now,
     ) -> Option<ToKeeper> {
         let closed = self.roll_if_full(batch);
-        let (offset, bytes, checksum) = self.spell(batch, now);
+        let (offset, bytes, checksum) = self.encode(batch, now);
         disk.shard_write(self.current.file, offset, &bytes);
         self.offset += bytes.len() as u64;
         self.sequence = self.sequence.next().expect("room in the counter");

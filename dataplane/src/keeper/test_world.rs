@@ -28,7 +28,7 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
     KeeperConfig {
         shards,
         segment_bytes: 256 << 10,
-        spares_count: 0,
+        preallocated_count: 0,
         ttl_s: 14 * 86_400,
         seal_bytes_max: 1 << 40,
         seal_every_us: u64::MAX,
@@ -67,8 +67,8 @@ pub(crate) struct World {
     wake_us: Option<u64>,
     /// Shards do not become idle by themselves.
     pub(crate) busy: bool,
-    /// Shards do not tell that bodies are settled.
-    pub(crate) unsettled: bool,
+    /// Shards do not tell that bodies are resolved.
+    pub(crate) unresolved: bool,
     /// Shards do not tell that they use new slices.
     pub(crate) slow_to_switch: bool,
     /// The process died at a file operation.
@@ -109,7 +109,7 @@ impl World {
             events: Vec::new(),
             wake_us: None,
             busy: false,
-            unsettled: false,
+            unresolved: false,
             slow_to_switch: false,
             dead: false,
             decided: 0,
@@ -400,12 +400,12 @@ impl World {
         self.push_decision(&mut batch, shard, record, now_s, ttl_s, body_bytes);
         let state = &mut self.shards[usize::from(shard)];
         let entered = state.append(&mut self.disk, &batch, self.now);
-        let settled = ToKeeper::Settled {
+        let resolved = ToKeeper::Resolved {
             log: state.begin.log,
             upto: state.sequence,
         };
-        if !self.unsettled {
-            self.tell(ShardId(shard), settled);
+        if !self.unresolved {
+            self.tell(ShardId(shard), resolved);
         }
         self.decided += 1;
         if let Some(entered) = entered {
@@ -458,7 +458,7 @@ impl World {
         }
         let now = self.now;
         let state = &mut self.shards[usize::from(shard)];
-        let (offset, bytes, _) = state.spell(&batch, now);
+        let (offset, bytes, _) = state.encode(&batch, now);
         let file = state.current.file;
         self.disk.shard_write(file, offset, &bytes[..blocks * 4096]);
     }

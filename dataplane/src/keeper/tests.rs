@@ -249,7 +249,7 @@ fn a_missing_file_is_damage() {
 }
 
 #[test]
-fn a_file_that_the_manifest_does_not_name_is_void() {
+fn a_file_that_the_manifest_does_not_name_is_an_orphan() {
     let mut world = World::started(TestDisk::new(), config(1));
     world
         .disk

@@ -11,22 +11,22 @@ use crate::wal::Epoch;
 const DAY_S: u32 = 86_400;
 
 /// A gateway whose memory is always nearly full, so that it seals as often as it ever does.
-fn pressed(shards: u16) -> World {
+fn under_pressure(shards: u16) -> World {
     let mut world = World::started(
         TestDisk::new(),
         KeeperConfig {
-            spares_count: 2,
+            preallocated_count: 2,
             ..config(shards)
         },
     );
-    world.tell(ShardId(0), ToKeeper::Pressed(true));
+    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
     world.run();
     world
 }
 
 #[test]
 fn no_epoch_is_begun_while_nothing_can_be_published() {
-    let mut world = pressed(1);
+    let mut world = under_pressure(1);
     world.decide(0, 0, 30 * DAY_S);
     world.disk.fail_reads_of = Some("segment-".to_string());
     for record in 1..600 {
@@ -52,7 +52,7 @@ fn no_epoch_is_begun_while_nothing_can_be_published() {
 
 #[test]
 fn a_segment_that_was_entered_epochs_ago_and_stayed_empty_counts_as_its_first_record() {
-    let mut world = pressed(2);
+    let mut world = under_pressure(2);
     world.decide(0, 0, 30 * DAY_S);
     world.decide(1, 1, 30 * DAY_S);
     // Shard 1 rolls once and writes nothing more for many seals.
@@ -86,7 +86,7 @@ fn what_earlier_runs_left_leaves_memory_although_it_was_sealed_for_room_before_a
     // The next run begins above its cap, and its shard admits nothing: the first seal makes room and does not roll.
     world.config.wal_bytes_max = Some(3 * world.config.segment_bytes);
     let mut world = world.restarted(Lost::Everything, 1, 1);
-    world.tell(ShardId(0), ToKeeper::Pressed(true));
+    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
     world.run();
     for _ in 0..12 {
         world.pass_s(5);

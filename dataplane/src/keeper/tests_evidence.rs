@@ -72,7 +72,7 @@ fn after_deletion(busy: bool) -> (World, String) {
     }
     if busy {
         world.mark(0);
-        // Another shard rolls: the manifest is replaced, and states how far log 0 is settled.
+        // Another shard rolls: the manifest is replaced, and states how far log 0 is resolved.
         for record in 100..200 {
             world.decide(1, record, 30 * DAY_S);
         }
@@ -310,15 +310,15 @@ fn a_segment_of_a_later_format_is_refused_as_newer_wherever_it_lies() {
     }
 }
 
-/// A shard whose manifest names spares.
-fn with_spares(segment_bytes: u64) -> World {
+/// A shard whose manifest names preallocated segments.
+fn with_preallocated(segment_bytes: u64) -> World {
     let config = KeeperConfig {
-        spares_count: 2,
+        preallocated_count: 2,
         segment_bytes,
         ..config(1)
     };
     let mut world = World::started(TestDisk::new(), config);
-    while manifest(&world).spares.is_empty() {
+    while manifest(&world).preallocated.is_empty() {
         world.decide(0, world.decided, DAY_S);
         world.pass_s(1);
     }
@@ -333,7 +333,7 @@ fn to_be_written(world: &World) -> Vec<String> {
         .filter(|(_, it)| it.state.extent().is_none());
     let files = unfinished
         .map(|(_, it)| it.file)
-        .chain(manifest.spares.clone());
+        .chain(manifest.preallocated.clone());
     files
         .map(|it| NumberedFile::Segment(it).to_string())
         .collect()
@@ -341,7 +341,7 @@ fn to_be_written(world: &World) -> Vec<String> {
 
 #[test]
 fn files_made_with_another_length_are_not_used_again() {
-    let mut world = with_spares(256 << 10);
+    let mut world = with_preallocated(256 << 10);
     world.config.segment_bytes = 512 << 10;
     let world = world.restarted(Lost::Nothing, 1, 1);
     world.assert_serving();
@@ -353,13 +353,13 @@ fn files_made_with_another_length_are_not_used_again() {
 #[test]
 fn a_file_with_a_second_name_or_a_reader_is_not_used_again() {
     for read in [false, true] {
-        let mut world = with_spares(256 << 10);
-        let spare = NumberedFile::Segment(manifest(&world).spares[0]).to_string();
+        let mut world = with_preallocated(256 << 10);
+        let preallocated = NumberedFile::Segment(manifest(&world).preallocated[0]).to_string();
         let unused = manifest(&world).logs[0].segments.last().copied().unwrap();
         assert_eq!(unused.state, SegmentState::Next);
         let unused = NumberedFile::Segment(unused.file).to_string();
         world.disk.crash(Lost::Nothing);
-        for file in [&spare, &unused] {
+        for file in [&preallocated, &unused] {
             match read {
                 true => world.disk.held_by_another(file),
                 false => world.disk.link(file, &format!("backup-{file}")),
@@ -373,7 +373,7 @@ fn a_file_with_a_second_name_or_a_reader_is_not_used_again() {
         next.assert_serving();
         let used = to_be_written(&next);
         assert!(
-            !used.contains(&spare) && !used.contains(&unused),
+            !used.contains(&preallocated) && !used.contains(&unused),
             "{used:?}"
         );
         for record in 500..650 {

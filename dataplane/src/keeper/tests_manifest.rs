@@ -19,7 +19,7 @@ fn small(shards: u16) -> KeeperConfig {
         manifest_bytes_max: 32 << 10,
         dedup_memory_bytes_max: 9_600,
         segment_bytes: 64 << 10,
-        spares_count: 2,
+        preallocated_count: 2,
         slices_count_max: 4,
         ..config(shards)
     }
@@ -55,7 +55,7 @@ fn crowded(notice: &Notice) -> bool {
 fn permanent_pressure_on_memory_with_many_shards_never_fills_the_manifest() {
     let mut world = World::started(TestDisk::new(), small(8));
     let longest = longest(&mut world);
-    world.tell(ShardId(0), ToKeeper::Pressed(true));
+    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
     let mut record = 0;
     for _ in 0..150 {
         for shard in 0..8 {
@@ -98,8 +98,8 @@ fn permanent_pressure_on_memory_with_many_shards_never_fills_the_manifest() {
 fn a_manifest_without_room_makes_submits_wait_and_resumes_by_itself() {
     let mut world = World::started(TestDisk::new(), small(2));
     let longest = longest(&mut world);
-    // Bodies without fates: nothing may be deleted.
-    world.unsettled = true;
+    // Bodies without dispositions: nothing may be deleted.
+    world.unresolved = true;
     let (mut record, mut waited_s) = (0, 0);
     while world.shards[0].space_low.is_none() {
         if record > 0 && world.shards[0].next_segment().is_none() {
@@ -141,7 +141,7 @@ fn a_manifest_without_room_makes_submits_wait_and_resumes_by_itself() {
     world.run();
     world.assert_serving();
     assert!(world.known().into_iter().eq(0..record));
-    // What the runs before left is settled by their ends, sealed, and deleted.
+    // What the runs before left is resolved by their ends, sealed, and deleted.
     for _ in 0..20 {
         world.pass_s(10);
     }
@@ -182,7 +182,7 @@ fn seals_that_cannot_relieve_memory_come_at_longer_intervals() {
         ..small(1)
     };
     let mut world = World::started(TestDisk::new(), settings);
-    world.tell(ShardId(0), ToKeeper::Pressed(true));
+    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
     let mut sealed = Vec::new();
     for record in 0..600 {
         world.decide(0, record, 30 * DAY_S);
@@ -192,13 +192,13 @@ fn seals_that_cannot_relieve_memory_come_at_longer_intervals() {
     assert!(sealed[60] >= 3, "soon at first: {}", sealed[60]);
     assert!(sealed[599] <= 9, "rarely later: {}", sealed[599]);
     // Pressure that comes anew is met at once.
-    world.tell(ShardId(0), ToKeeper::Pressed(false));
+    world.tell(ShardId(0), ToKeeper::MemoryPressure(false));
     world.run();
     world.happen(KeeperEvent::Command {
         id: CommandId(1),
         line: "flk1 compact --older-than 1000000".to_string(),
     });
-    world.tell(ShardId(0), ToKeeper::Pressed(true));
+    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
     world.decide(0, 600, 30 * DAY_S);
     let before = said(&world, |it| matches!(it, Notice::Sealed { .. }));
     world.pass_s(12);

@@ -72,11 +72,11 @@ fn quarantine_of_a_segment_without_its_header_keeps_all_batches() {
         world.decide(0, record, DAY_S);
     }
     let mut world = world.restarted(Lost::Nothing, 1, 1);
-    let victim = "segment-0000000000000001.wal";
-    world.disk.tamper(victim, |bytes| bytes[50] ^= 1);
+    let damaged = "segment-0000000000000001.wal";
+    world.disk.tamper(damaged, |bytes| bytes[50] ^= 1);
     let mut world = world.restarted(Lost::Nothing, 1, 1);
     assert_eq!(world.exit.as_ref().map(|exit| exit.0), Some(65));
-    let (code, report) = tool(&mut world, quarantine(victim, true));
+    let (code, report) = tool(&mut world, quarantine(damaged, true));
     assert_eq!(code, 0, "{report}");
     let world = world.restarted(Lost::Everything, 1, 1);
     world.assert_serving();

@@ -335,9 +335,9 @@ fn a_quarantined_segment_can_be_damaged_and_given_up_again() {
     let mut written = Written::new(0);
     let lost = written.harm(&[Harm::Header(1), Harm::Batch(1, 2)]);
     let kept = written.all_but(&lost);
-    let victim = written.segments[1].0.clone();
+    let damaged = written.segments[1].0.clone();
     let mut world = written.world;
-    let (code, report) = tool(&mut world, quarantine(&victim, true));
+    let (code, report) = tool(&mut world, quarantine(&damaged, true));
     assert_eq!(code, 0, "{report}");
     let newest = world
         .disk
@@ -430,7 +430,7 @@ fn a_segment_that_is_not_there_costs_its_own_batches() {
 #[test]
 fn a_spare_that_is_not_there_can_be_given_up() {
     let config = KeeperConfig {
-        spares_count: 2,
+        preallocated_count: 2,
         ..config(1)
     };
     let mut world = World::started(TestDisk::new(), config);
@@ -439,13 +439,20 @@ fn a_spare_that_is_not_there_can_be_given_up() {
         world.pass_s(1);
     }
     let manifest = Manifest::decode(world.disk.bytes("manifest").expect("a manifest"));
-    let spare = *manifest.expect("whole").spares.last().expect("a spare");
-    let spare = NumberedFile::Segment(spare).to_string();
-    let (code, report) = tool(&mut world, quarantine(&spare, true));
+    let preallocated = *manifest
+        .expect("whole")
+        .preallocated
+        .last()
+        .expect("a preallocated");
+    let preallocated = NumberedFile::Segment(preallocated).to_string();
+    let (code, report) = tool(&mut world, quarantine(&preallocated, true));
     assert_eq!(code, 78, "{report}");
-    world.disk.remove(&spare);
+    world.disk.remove(&preallocated);
     let (world, given_up) = mended(world);
-    assert_eq!((world.known(), given_up), ((0..70).collect(), vec![spare]));
+    assert_eq!(
+        (world.known(), given_up),
+        ((0..70).collect(), vec![preallocated])
+    );
 }
 
 /// A device that refuses one block is no reason to give up the others.

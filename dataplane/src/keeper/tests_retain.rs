@@ -17,29 +17,29 @@ fn read(disk: &TestDisk, name: &str) -> Manifest {
     Manifest::decode(disk.bytes(name).expect("a manifest")).expect("a whole manifest")
 }
 
-/// Whether all of a segment is in slices and every body in it has its fate.
-fn may_go(manifest: &Manifest, log: &LogEntry, entry: &SegmentEntry, settled: Sequence) -> bool {
+/// Whether all of a segment is in slices and every body in it has its disposition.
+fn may_go(manifest: &Manifest, log: &LogEntry, entry: &SegmentEntry, resolved: Sequence) -> bool {
     let covers = manifest.slices.iter().flat_map(|slice| &slice.covers);
     let covered = covers
         .filter(|cover| cover.log == log.id)
         .map(|cover| cover.upto)
         .max();
-    let settled = log.ended_at.map_or(settled, |end| end.sequence);
+    let resolved = log.ended_at.map_or(resolved, |end| end.sequence);
     let last = entry.state.extent().map(|extent| extent.last);
-    last.is_some_and(|last| covered.is_some_and(|covered| last <= covered) && last <= settled)
+    last.is_some_and(|last| covered.is_some_and(|covered| last <= covered) && last <= resolved)
 }
 
 #[test]
-fn a_segment_goes_when_all_of_it_is_sealed_and_settled_and_not_one_too_early() {
+fn a_segment_goes_when_all_of_it_is_sealed_and_resolved_and_not_one_too_early() {
     let settings = KeeperConfig {
         seal_every_us: 600_000_000,
         body_age_max_s: 60,
         ..config(1)
     };
     let mut world = World::started(TestDisk::new(), settings);
-    world.unsettled = true;
-    let settled = Rc::new(RefCell::new(Sequence::default()));
-    let told = settled.clone();
+    world.unresolved = true;
+    let resolved = Rc::new(RefCell::new(Sequence::default()));
+    let told = resolved.clone();
     let gone = Rc::new(RefCell::new(0));
     let seen = gone.clone();
     world.watch = Some(Box::new(move |disk, op| {
@@ -64,11 +64,11 @@ fn a_segment_goes_when_all_of_it_is_sealed_and_settled_and_not_one_too_early() {
         for record in 0..150 {
             world.decide(0, round * 150 + record, 30 * DAY_S);
         }
-        // Some bodies at the end have no fate yet: more than a segment of them.
+        // Some bodies at the end have no disposition yet: more than a segment of them.
         let upto = Sequence(world.shards[0].last().0 - 80);
-        *settled.borrow_mut() = upto;
+        *resolved.borrow_mut() = upto;
         let log = world.shards[0].begin.log;
-        world.tell(ShardId(0), ToKeeper::Settled { log, upto });
+        world.tell(ShardId(0), ToKeeper::Resolved { log, upto });
         // Not yet sealed: age alone lets nothing go.
         world.pass_s(120);
         world.pass_s(700);

@@ -1,4 +1,4 @@
-//! Room: a steady load on a small volume or under a cap is never refused while anything may be deleted; whatever happens,
+//! SpaceReport: a steady load on a small volume or under a cap is never refused while anything may be deleted; whatever happens,
 //! the next start has what it needs; and a file system that refuses is not called full.
 
 use crate::io::{Errno, ShardId};
@@ -48,10 +48,10 @@ fn load(world: &mut World, bytes: u64, body_bytes: usize, every_us: u64) -> Vec<
 
 #[test]
 fn a_steady_load_turns_a_small_volume_over_and_over_without_a_refusal() {
-    for (shards, segments, spares_count) in [(1, 40, 1), (2, 64, 2), (4, 96, 4), (2, 64, 0)] {
+    for (shards, segments, preallocated_count) in [(1, 40, 1), (2, 64, 2), (4, 96, 4), (2, 64, 0)] {
         for (body_bytes, every_us) in [(700, 20_000), (60_000, 1_000)] {
             let settings = KeeperConfig {
-                spares_count,
+                preallocated_count,
                 slices_count_max: 4,
                 ..config(shards)
             };
@@ -71,7 +71,7 @@ fn a_steady_load_turns_a_small_volume_over_and_over_without_a_refusal() {
 fn a_burst_on_a_small_volume_waits_for_room_that_can_be_made() {
     for (shards, segments) in [(1, 24), (1, 40), (2, 40), (2, 64)] {
         let settings = KeeperConfig {
-            spares_count: u32::from(shards),
+            preallocated_count: u32::from(shards),
             ..config(shards)
         };
         let mut world = on_volume(shards, segments, settings);
@@ -86,7 +86,7 @@ fn a_burst_waits_for_room_on_a_disk_that_takes_its_time() {
     for op_us in [50, 300, 2_000, 15_000] {
         for (shards, segments) in [(1, 24), (2, 32), (2, 40)] {
             let settings = KeeperConfig {
-                spares_count: u32::from(shards),
+                preallocated_count: u32::from(shards),
                 ..config(shards)
             };
             let mut world = on_volume(shards, segments, settings);
@@ -108,7 +108,7 @@ fn room_that_returns_between_two_attempts_is_told_at_once() {
         ..config(1)
     };
     let mut world = on_volume(1, 30, uncapped);
-    world.unsettled = true;
+    world.unresolved = true;
     assert_eq!(offer_until_refused(&mut world), Some(Shortage::Disk));
     while world.shards[0].next_segment().is_some() {
         world.decide(0, 0, 120);
@@ -132,7 +132,7 @@ fn a_steady_load_keeps_the_smallest_cap_without_a_refusal() {
             let cap_bytes = wal_bytes_min(shards, SEGMENT_BYTES);
             let settings = KeeperConfig {
                 wal_bytes_max: Some(cap_bytes),
-                spares_count: u32::from(shards),
+                preallocated_count: u32::from(shards),
                 ..config(shards)
             };
             let mut world = on_volume(shards, 1 << 20, settings);
@@ -154,7 +154,7 @@ fn each_shortage_is_told_for_what_it_is() {
         ..config(1)
     };
     let mut world = on_volume(1, 30, uncapped);
-    world.unsettled = true;
+    world.unresolved = true;
     let refused = offer_until_refused(&mut world);
     assert_eq!(refused, Some(Shortage::Disk));
 
@@ -163,7 +163,7 @@ fn each_shortage_is_told_for_what_it_is() {
         ..config(1)
     };
     let mut world = on_volume(1, 1 << 20, capped);
-    world.unsettled = true;
+    world.unresolved = true;
     let refused = offer_until_refused(&mut world);
     assert_eq!(refused, Some(Shortage::Cap));
     assert!(has_said(&world, "WAL_MAX_BYTES"));
@@ -221,7 +221,7 @@ fn leave_only_what_a_start_needs(world: &mut World, shards: u16) {
         shards,
         ..world.config.clone()
     };
-    let needed_bytes = start_bytes(&manifest, &settings, manifest.spares.len());
+    let needed_bytes = start_bytes(&manifest, &settings, manifest.preallocated.len());
     let files: BTreeSet<String> = manifest
         .files()
         .into_iter()
@@ -246,9 +246,9 @@ fn leave_only_what_a_start_needs(world: &mut World, shards: u16) {
 }
 
 /// A gateway that has turned its volume over and dies at a file operation.
-fn dies_at(op: u64, shards: u16, spares_count: u32) -> World {
+fn dies_at(op: u64, shards: u16, preallocated_count: u32) -> World {
     let settings = KeeperConfig {
-        spares_count,
+        preallocated_count,
         slices_count_max: 3,
         ..config(shards)
     };
@@ -269,9 +269,9 @@ fn dies_at(op: u64, shards: u16, spares_count: u32) -> World {
 
 #[test]
 fn whenever_it_dies_the_next_start_has_the_room_it_needs() {
-    for (shards, spares_count) in [(1, 0), (2, 1), (3, 3)] {
+    for (shards, preallocated_count) in [(1, 0), (2, 1), (3, 3)] {
         for op in (40..2_400).step_by(97) {
-            let world = dies_at(op, shards, spares_count);
+            let world = dies_at(op, shards, preallocated_count);
             let lost = Lost::Some(op);
             let world = world.restarted(lost, shards, 1);
             assert_eq!(world.exit, None, "{shards} shards, operation {op}");
@@ -281,9 +281,9 @@ fn whenever_it_dies_the_next_start_has_the_room_it_needs() {
 
 #[test]
 fn what_the_reserve_promises_is_enough_for_one_start_after_the_other() {
-    for (shards, spares_count) in [(1, 0), (2, 1), (3, 3)] {
+    for (shards, preallocated_count) in [(1, 0), (2, 1), (3, 3)] {
         for op in (40..2_400).step_by(101) {
-            let mut world = dies_at(op, shards, spares_count);
+            let mut world = dies_at(op, shards, preallocated_count);
             world.disk.crash(Lost::Some(op));
             leave_only_what_a_start_needs(&mut world, shards);
             for start in 0..3 {

@@ -44,7 +44,7 @@ fn sealing(shards: u16) -> KeeperConfig {
     KeeperConfig {
         seal_every_us: 3_600_000_000,
         body_age_max_s: 2 * DAY_S,
-        spares_count: 1,
+        preallocated_count: 1,
         ..config(shards)
     }
 }
@@ -111,9 +111,9 @@ fn an_ended_log_that_is_wholly_deleted_leaves_the_manifest() {
 }
 
 #[test]
-fn a_body_that_is_not_settled_keeps_its_segment() {
+fn a_body_that_is_not_resolved_keeps_its_segment() {
     let mut world = World::started(TestDisk::new(), sealing(1));
-    world.unsettled = true;
+    world.unresolved = true;
     for record in 0..300 {
         world.decide(0, record, 30 * DAY_S);
     }
@@ -246,7 +246,7 @@ fn damage_met_while_sealing_stops_that_log_only() {
     for record in 0..300 {
         world.decide((record % 2) as u16, record, 30 * DAY_S);
     }
-    let victim = manifest(&world)
+    let damaged = manifest(&world)
         .logs
         .iter()
         .find(|log| log.id.number == 1)
@@ -254,10 +254,10 @@ fn damage_met_while_sealing_stops_that_log_only() {
         .expect("a closed segment");
     world
         .disk
-        .tamper(&victim, |bytes| bytes[4096 * 5 + 77] ^= 1);
+        .tamper(&damaged, |bytes| bytes[4096 * 5 + 77] ^= 1);
     world.pass_s(3_700);
     assert!(world.notices.iter().any(
-        |notice| matches!(notice, Notice::DamageWhileSealing { file, .. } if *file == victim)
+        |notice| matches!(notice, Notice::DamageWhileSealing { file, .. } if *file == damaged)
     ));
     let covers = manifest(&world).slices[0].covers.clone();
     assert_eq!(
@@ -266,7 +266,7 @@ fn damage_met_while_sealing_stops_that_log_only() {
         "the first segment of the damaged log is sealed: {covers:?}"
     );
     world.pass_s(u64::from(3 * DAY_S));
-    assert!(world.disk.names().contains(&victim), "it stays");
+    assert!(world.disk.names().contains(&damaged), "it stays");
     assert_eq!(world.exit, None);
     let world = world.restarted(Lost::Nothing, 2, 1);
     assert_eq!(
@@ -284,14 +284,14 @@ fn a_shard_whose_memory_is_nearly_full_has_its_decisions_sealed_soon() {
     }
     world.pass_s(20);
     assert!(manifest(&world).slices.is_empty(), "not due");
-    world.tell(ShardId(1), ToKeeper::Pressed(true));
+    world.tell(ShardId(1), ToKeeper::MemoryPressure(true));
     world.pass_s(5);
     let sealed = |world: &World| -> u64 {
         let manifest = manifest(world);
         manifest.slices.iter().map(|it| it.entries).sum()
     };
     assert_eq!(sealed(&world), 10);
-    world.tell(ShardId(1), ToKeeper::Pressed(false));
+    world.tell(ShardId(1), ToKeeper::MemoryPressure(false));
     world.run();
     world.decide(0, 10, 30 * DAY_S);
     world.pass_s(60);
@@ -306,7 +306,7 @@ fn a_seal_that_helped_makes_the_next_one_under_pressure_as_quick_as_the_first() 
         ..sealing(2)
     };
     let mut world = World::started(TestDisk::new(), settings);
-    world.tell(ShardId(1), ToKeeper::Pressed(true));
+    world.tell(ShardId(1), ToKeeper::MemoryPressure(true));
     let mut record = 0;
     let mut sealed_after_s = |world: &mut World, records: u32| {
         for _ in 0..records {
@@ -356,7 +356,7 @@ fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
     let mut world = World::started(
         disk,
         KeeperConfig {
-            spares_count: 1,
+            preallocated_count: 1,
             ..config(1)
         },
     );
@@ -386,7 +386,7 @@ fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
         "{:?}",
         world.notices.last()
     );
-    world.unsettled = true;
+    world.unresolved = true;
     for record in 3_000..6_000 {
         if world.shards[0].space_low.is_some() {
             break;
@@ -403,7 +403,7 @@ fn a_small_disk_seals_deletes_and_then_refuses_before_it_is_full() {
     assert_eq!(world.exit, None);
     let upto = world.shards[0].last();
     let log = world.shards[0].begin.log;
-    world.tell(ShardId(0), ToKeeper::Settled { log, upto });
+    world.tell(ShardId(0), ToKeeper::Resolved { log, upto });
     world.pass_s(20);
     assert_eq!(world.shards[0].space_low, None, "and it resumes by itself");
 }

@@ -16,7 +16,7 @@ fn sealing(shards: u16) -> KeeperConfig {
     KeeperConfig {
         seal_every_us: 3_600_000_000,
         segment_bytes: 64 << 10,
-        spares_count: 2,
+        preallocated_count: 2,
         dedup_memory_bytes_max: TABLES_BYTES,
         ..config(shards)
     }

@@ -22,7 +22,7 @@ fn sealing(shards: u16) -> KeeperConfig {
         body_age_max_s: 2 * DAY_S,
         slices_count_max: 1,
         segment_bytes: 64 << 10,
-        spares_count: 2,
+        preallocated_count: 2,
         ttl_s: 300 * DAY_S,
         ..config(shards)
     }
@@ -40,14 +40,14 @@ fn slices(world: &World) -> (usize, usize) {
     (files.count(), manifest(world).slices.len())
 }
 
-/// Files of segments that are there, and the most there may be: those of logs, and as many spares as are wanted.
+/// Files of segments that are there, and the most there may be: those of logs, and as many preallocated segments as are wanted.
 fn segments(world: &World) -> (usize, usize) {
     let names = world.disk.names();
     let files = names.iter().filter(|name| name.starts_with("segment-"));
-    let spares_count = world.config.spares_count as usize;
+    let preallocated_count = world.config.preallocated_count as usize;
     (
         files.count(),
-        manifest(world).segments_count() + spares_count,
+        manifest(world).segments_count() + preallocated_count,
     )
 }
 
@@ -334,7 +334,7 @@ fn a_merge_without_room_is_postponed_and_costs_no_submit() {
             ..sealing(1)
         },
     );
-    world.unsettled = true; // nothing may be deleted to make room
+    world.unresolved = true; // nothing may be deleted to make room
     for record in 0..40 {
         world.decide(0, record, 30 * DAY_S);
     }

@@ -34,11 +34,11 @@ fn begin(world: &mut World, trouble: Trouble, op: u64) {
     }
 }
 
-/// Two shards that seal every minute and keep one spare.
+/// Two shards that seal every minute and keep one preallocated segment.
 fn busy() -> World {
     let settings = KeeperConfig {
         seal_every_us: 60_000_000,
-        spares_count: 1,
+        preallocated_count: 1,
         ..config(2)
     };
     World::started(TestDisk::new(), settings)
@@ -177,7 +177,7 @@ fn a_stop_at_the_cap_is_clean_though_a_log_needs_one_more_segment() {
         ..config(1)
     };
     let mut world = World::started(TestDisk::new(), settings);
-    world.unsettled = true;
+    world.unresolved = true;
     let mut taken = 0;
     while world.offer(0, taken, DAY_S, 700).is_ok() {
         taken += 1;
@@ -203,7 +203,7 @@ fn under_a_cap_what_is_on_its_way_when_a_stop_begins_is_logged() {
     };
     for before in (0..80).step_by(4) {
         let mut world = World::started(TestDisk::new(), settings.clone());
-        world.unsettled = true;
+        world.unresolved = true;
         let refused = (0..before).any(|record| world.offer(0, record, DAY_S, 30_000).is_err());
         if refused || world.shards[0].space_low.is_some() {
             continue;

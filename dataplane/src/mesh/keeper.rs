@@ -123,11 +123,11 @@ pub enum ToKeeper {
         /// Seal epoch of the batches from here on.
         epoch: Epoch,
     },
-    /// Every body up to this sequence has its fate in the durable log.
-    Settled {
+    /// Every body up to this sequence has its disposition in the durable log.
+    Resolved {
         /// The log.
         log: LogId,
-        /// The last settled sequence.
+        /// The last resolved sequence.
         upto: Sequence,
     },
     /// The shard uses this set of slices and has no read outstanding on an older one.
@@ -136,7 +136,7 @@ pub enum ToKeeper {
         version: u64,
     },
     /// The declared memory of this shard's table is nearly full (`false` when it no longer is): what is sealed could leave it.
-    Pressed(bool),
+    MemoryPressure(bool),
     /// So many connections were closed to make room for new ones. For the operator; the keeper only says it.
     Crowded {
         /// Since this was said last.

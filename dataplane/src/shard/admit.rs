@@ -53,11 +53,11 @@ impl Ingress {
         now: Now,
         driver: &mut impl Driver,
     ) {
-        if self.framed.is_empty() && self.invited.is_empty() {
+        if self.framed.is_empty() && self.awaiting_continue.is_empty() {
             return;
         }
         let unpaid = self.framed.iter().filter(|request| !request.paid).count();
-        let wanted = (unpaid + self.invited.len()) as u32;
+        let wanted = (unpaid + self.awaiting_continue.len()) as u32;
         let mut granted = if self.config.rated {
             driver.charge(wanted, now)
         } else {
@@ -79,19 +79,19 @@ impl Ingress {
             } else {
                 let answer = Answer::refusal(Problem::RateLimited);
                 let needs = Sequence::default();
-                self.resolve(core, request.conn, request.reply, answer, needs);
+                self.answer(core, request.conn, request.reply, answer, needs);
             }
         }
         self.framed = framed;
-        let mut invited = std::mem::take(&mut self.invited);
-        for slot in invited.drain(..) {
-            self.invite(slot, take_one(&mut granted), now);
+        let mut awaiting_continue = std::mem::take(&mut self.awaiting_continue);
+        for slot in awaiting_continue.drain(..) {
+            self.send_continue(slot, take_one(&mut granted), now);
         }
-        self.invited = invited;
+        self.awaiting_continue = awaiting_continue;
     }
 
     /// Asks for a body with `100 Continue`, or refuses it before it is sent.
-    fn invite(&mut self, slot: u32, granted: bool, now: Now) {
+    fn send_continue(&mut self, slot: u32, granted: bool, now: Now) {
         let connection = self.connections.at(slot);
         let Some(head) = connection.head else {
             return;
@@ -155,7 +155,7 @@ impl Ingress {
     }
 
     /// An answer is known: it leaves once the log is durable up to `needs` and everything before it has left.
-    pub(super) fn resolve(
+    pub(super) fn answer(
         &mut self,
         core: &Core,
         conn: crate::event::ConnId,

@@ -28,7 +28,7 @@ impl Ingress {
                         // Else the client must take what it was sent, whatever it sends itself.
                         connection.active_us = now.mono_us;
                     }
-                    connection.speaks_by_us = 0;
+                    connection.first_byte_deadline_us = 0;
                     if connection.phase == Phase::Open {
                         self.connections.receive(conn.slot, bytes, range);
                         self.touched.push(conn.slot);
@@ -102,8 +102,8 @@ impl Ingress {
                 core.answers.push(Answer { to, message });
             }
             Message::ToPeers(ToPeers::Stalled(stalled)) => self.stall.on_message(from, stalled),
-            Message::ToPeers(ToPeers::Pressure(pressed)) => {
-                self.pressed[usize::from(from.0)] = pressed;
+            Message::ToPeers(ToPeers::Pressure(under_pressure)) => {
+                self.under_pressure[usize::from(from.0)] = under_pressure;
             }
         }
     }

@@ -173,7 +173,7 @@ impl Limits {
 }
 
 const _: () = assert!(
-    super::flights::FATES_MAX * FLIGHTS_MAX as usize <= BATCH_RECORDS_MAX as usize,
+    super::flights::DISPOSITIONS_MAX * FLIGHTS_MAX as usize <= BATCH_RECORDS_MAX as usize,
     "an open batch has room for all that requests in flight may say"
 );
 

@@ -88,7 +88,7 @@ pub struct Connection {
     /// When the last thing happened here.
     pub active_us: u64,
     /// Until then its first bytes may still be on their way; 0 when some have come.
-    pub speaks_by_us: u64,
+    pub first_byte_deadline_us: u64,
     /// Since when reading is paused.
     pub paused_us: Option<u64>,
     /// The client sent FIN.
@@ -101,9 +101,9 @@ pub struct Connection {
     pub unsent_bytes: u32,
     /// Queued for the framing stage.
     pub queued: bool,
-    /// The foremost request is whole and waits for room in batch and flights: when it is refused.
+    /// The head-of-line request is whole and waits for room in batch and flights: when it is refused.
     pub room_due_us: Option<u64>,
-    /// The foremost request waits for memory for the rest of it: when it is refused.
+    /// The head-of-line request waits for memory for the rest of it: when it is refused.
     pub memory_due_us: Option<u64>,
     /// Bytes consumed since the connection was accepted.
     pub consumed_bytes: u64,
@@ -136,7 +136,7 @@ impl Connection {
             paid: false,
             request_since_us: None,
             active_us: 0,
-            speaks_by_us: 0,
+            first_byte_deadline_us: 0,
             paused_us: None,
             ended: false,
             owed: VecDeque::new(),
@@ -246,7 +246,7 @@ impl Connection {
         }
     }
 
-    /// Notes at the end of a turn when the bytes that stay arrived, if whole requests may be among them: the foremost waits
+    /// Notes at the end of a turn when the bytes that stay arrived, if whole requests may be among them: the head-of-line waits
     /// for room, or answers to earlier ones do not leave. An incomplete request is complete when its last byte comes, and
     /// a client that takes no answers holds itself up.
     pub fn note_arrivals(&mut self, limits: &Limits, now: Now) {
@@ -392,7 +392,7 @@ impl Connections {
         connection.peer = peer;
         connection.phase = Phase::Open;
         connection.active_us = now_us;
-        connection.speaks_by_us = now_us + FIRST_BYTES_US;
+        connection.first_byte_deadline_us = now_us + FIRST_BYTES_US;
         self.open += 1;
     }
 
@@ -461,7 +461,7 @@ impl Connections {
 
     /// Ends a turn for a connection: consumed bytes are forgotten, the rest moves from the inbox into its buffer.
     pub fn keep(&mut self, slot: u32, inbox: &[u8]) {
-        let spare = &mut self.buffers;
+        let preallocated = &mut self.buffers;
         let connection = &mut self.slots[slot as usize];
         if connection.kept_start > 0 {
             connection.kept.drain(..connection.kept_start);
@@ -470,7 +470,7 @@ impl Connections {
         let fresh = std::mem::replace(&mut connection.fresh, 0..0);
         if !fresh.is_empty() {
             if connection.kept.capacity() == 0 {
-                connection.kept = spare.pop().unwrap_or_default();
+                connection.kept = preallocated.pop().unwrap_or_default();
             }
             connection.kept.extend_from_slice(&inbox[fresh]);
         } else if connection.kept.is_empty() && connection.kept.capacity() > 0 {

@@ -31,8 +31,8 @@ pub(super) struct Core {
     pub answers: Vec<Answer>,
     /// Blocks of slices that the owner asked for.
     pub reads: Vec<ReadWanted>,
-    /// Last settled position that the keeper was told.
-    pub settled_told: Sequence,
+    /// Last resolved position that the keeper was told.
+    pub resolved_told: Sequence,
 }
 
 impl Core {
@@ -57,7 +57,7 @@ impl Core {
         let log = LogWriter::new(&begin.log_start(), open, blocks);
         Core {
             me: config.id,
-            settled_told: log.durable(),
+            resolved_told: log.durable(),
             params: begin.params.len().saturating_sub(1) as u16,
             hash: KeyHash::new(begin.secret),
             begin,

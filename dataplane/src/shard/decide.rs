@@ -1,4 +1,4 @@
-//! Deciding stage: answers to claims become decisions and other fates in the log, and durable decisions are told to their
+//! Deciding stage: answers to claims become decisions and other dispositions in the log, and durable decisions are told to their
 //! owners. It never decides anything itself: the owner of a key does.
 
 use super::admit::DEFAULT_TENANT;
@@ -113,7 +113,7 @@ impl Ingress {
         let decision = decision_of(body, &candidate, claim, params.as_str());
         let needs = match late {
             true => core.log.push_late(&Entry::Decision(decision)),
-            false => core.log.push_fate(body, &Entry::Decision(decision)),
+            false => core.log.push_disposition(body, &Entry::Decision(decision)),
         };
         self.count_first_outcome(claim);
         let answer = Answer::Outcome {
@@ -124,7 +124,7 @@ impl Ingress {
         self.flights.decided(ticket, granted);
         self.won.push_back((needs, ticket));
         if !late {
-            self.resolve(core, conn, reply, answer, needs);
+            self.answer(core, conn, reply, answer, needs);
         }
     }
 
@@ -140,7 +140,7 @@ impl Ingress {
                     true => (Entry::Conflict(request.body), Dedup::Conflict),
                     false => (Entry::Duplicate(request.body), Dedup::Hit),
                 };
-                core.log.push_fate(request.body, &entry);
+                core.log.push_disposition(request.body, &entry);
                 let stats = self.stats();
                 stats.dedup_hits.add(1);
                 stats.dedup_conflicts.add(u64::from(conflict));
@@ -149,9 +149,9 @@ impl Ingress {
                     pcs_id: claim.pcs_id,
                     dedup,
                 };
-                self.resolve_behind_body(core, request, answer);
+                self.answer_behind_body(core, request, answer);
             }
-            // Its client has its answer, and its body a fate.
+            // Its client has its answer, and its body a disposition.
             Step::Withdrawing(_) => {}
             step => unreachable!("a claim is answered once: {step:?}"),
         }
@@ -164,9 +164,9 @@ impl Ingress {
         match &flight.step {
             Step::Claimed(_) => {
                 core.log
-                    .push_fate(request.body, &Entry::Unanswered(request.body));
+                    .push_disposition(request.body, &Entry::Unanswered(request.body));
                 let answer = Answer::refusal(Problem::StoreUnavailable);
-                self.resolve_behind_body(core, request, answer);
+                self.answer_behind_body(core, request, answer);
             }
             Step::Withdrawing(_) => {}
             step => unreachable!("a claim is answered once: {step:?}"),
@@ -176,7 +176,7 @@ impl Ingress {
 
     /// The answer needs no more than the body in the log. Bodies are asked for in log order, so the queue of waiting
     /// answers stays ordered only if an older body's answer waits like the newest.
-    fn resolve_behind_body(&mut self, core: &Core, request: Request, answer: Answer) {
+    fn answer_behind_body(&mut self, core: &Core, request: Request, answer: Answer) {
         let Request { conn, reply, body } = request;
         let newest = self
             .waiting
@@ -187,7 +187,7 @@ impl Ingress {
         } else {
             body.sequence.max(newest)
         };
-        self.resolve(core, conn, reply, answer, needs);
+        self.answer(core, conn, reply, answer, needs);
     }
 
     fn count_first_outcome(&self, claim: &Claim) {

@@ -94,7 +94,7 @@ impl Ingress {
             match connection.phase {
                 Phase::Open
                     if connection.is_at_rest()
-                        && (lingers || now.mono_us < connection.speaks_by_us) => {}
+                        && (lingers || now.mono_us < connection.first_byte_deadline_us) => {}
                 Phase::Open if connection.is_at_rest() => {
                     connection.phase = Phase::Closing;
                     self.due.push(conn);

@@ -50,13 +50,13 @@ pub struct Granted {
 }
 
 /// Most records that a request in flight adds to a log behind its body: that it is unanswered, and then its decision.
-pub const FATES_MAX: usize = 2;
+pub const DISPOSITIONS_MAX: usize = 2;
 
 impl Step {
     /// How many more records a request at this step may add to the log.
-    pub const fn fates_owed(&self) -> usize {
+    pub const fn dispositions_owed(&self) -> usize {
         match self {
-            Step::Logged | Step::Claimed(_) => FATES_MAX,
+            Step::Logged | Step::Claimed(_) => DISPOSITIONS_MAX,
             Step::Withdrawing(_) => 1,
             Step::Decided(_) => 0,
         }
@@ -88,7 +88,7 @@ pub struct Flight {
 pub struct Flights {
     slots: Vec<(u32, Option<Flight>)>,
     free: Vec<u32>,
-    fates_owed: usize,
+    dispositions_owed: usize,
 }
 
 impl Flights {
@@ -97,13 +97,13 @@ impl Flights {
         Flights {
             slots: (0..flights_max).map(|_| (0, None)).collect(),
             free: (0..flights_max).rev().collect(),
-            fates_owed: 0,
+            dispositions_owed: 0,
         }
     }
 
     /// How many records the requests in flight may still add to the log: the open batch keeps room for all of them.
-    pub fn fates_owed(&self) -> usize {
-        self.fates_owed
+    pub fn dispositions_owed(&self) -> usize {
+        self.dispositions_owed
     }
 
     /// How many more requests may be admitted.
@@ -125,7 +125,7 @@ impl Flights {
         assert!(place.is_none(), "a free slot holds no request");
         *generation = generation.wrapping_add(1);
         let step = Step::Logged;
-        self.fates_owed += step.fates_owed();
+        self.dispositions_owed += step.dispositions_owed();
         *place = Some(Flight { request, step });
         Ticket {
             slot,
@@ -175,7 +175,7 @@ impl Flights {
         let (generation, flight) = &mut self.slots[ticket.slot as usize];
         match flight {
             Some(ended) if *generation == ticket.generation => {
-                self.fates_owed -= ended.step.fates_owed();
+                self.dispositions_owed -= ended.step.dispositions_owed();
                 *flight = None;
             }
             _ => unreachable!("request {ticket:?} ends once"),
@@ -193,10 +193,10 @@ impl Flights {
 
     fn advance(&mut self, ticket: Ticket, step: Step) -> Request {
         let flight = self.expect_mut(ticket);
-        let (owed_before, owed) = (flight.step.fates_owed(), step.fates_owed());
+        let (owed_before, owed) = (flight.step.dispositions_owed(), step.dispositions_owed());
         flight.step = step;
         let request = flight.request;
-        self.fates_owed = self.fates_owed - owed_before + owed;
+        self.dispositions_owed = self.dispositions_owed - owed_before + owed;
         request
     }
 }
@@ -236,7 +236,7 @@ mod tests {
     fn a_late_ticket_never_finds_the_next_request_in_its_slot() {
         let mut flights = Flights::new(1);
         let first = flights.admit(request());
-        assert_eq!((flights.room(), flights.fates_owed()), (0, 2));
+        assert_eq!((flights.room(), flights.dispositions_owed()), (0, 2));
         flights.end(first);
         let second = flights.admit(request());
         assert_eq!(first.slot, second.slot);
@@ -245,18 +245,18 @@ mod tests {
         assert!(flights.withdraw(first).is_none());
         assert!(flights.withdraw(second).is_none(), "it has not claimed yet");
         flights.claimed(second, &claim());
-        assert_eq!(flights.fates_owed(), 2);
+        assert_eq!(flights.dispositions_owed(), 2);
         assert!(flights.withdraw(second).is_some());
-        assert_eq!(flights.fates_owed(), 1);
+        assert_eq!(flights.dispositions_owed(), 1);
         assert!(flights.withdraw(second).is_none(), "once");
         let granted = Granted {
             key: Key::default(),
             epoch: Epoch::earlier_runs(),
         };
         flights.decided(second, granted);
-        assert_eq!(flights.fates_owed(), 0);
+        assert_eq!(flights.dispositions_owed(), 0);
         flights.end(second);
-        assert_eq!((flights.room(), flights.fates_owed()), (1, 0));
+        assert_eq!((flights.room(), flights.dispositions_owed()), (1, 0));
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl Ingress {
     /// The rest of a body is awaited; its client may wait to be asked for it.
     fn await_rest(&mut self, slot: u32, head: Head, body_started: bool) -> Step {
         if head.expect_continue && !body_started {
-            self.invited.push(slot);
+            self.awaiting_continue.push(slot);
         }
         self.connections.at(slot).head = Some(Head {
             expect_continue: false,
@@ -358,7 +358,7 @@ impl Ingress {
     }
 }
 
-/// Memory for the foremost request of a connection, if it takes more than every connection may hold. How long an unfinished
+/// Memory for the head-of-line request of a connection, if it takes more than every connection may hold. How long an unfinished
 /// chunked body will be is not known: it begins with little, and needs more when that is full.
 fn body_need(connection: &Connection, limits: &Limits) -> Need {
     let pending_bytes = connection.pending_bytes();

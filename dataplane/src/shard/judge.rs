@@ -42,18 +42,18 @@ impl Ingress {
 
     fn judge_body(&mut self, core: &Core, start: usize, end: usize) -> Judged {
         let body = &core.log.open_bodies()[start..end];
-        let record = match self.bench.parser.parse(body) {
+        let record = match self.scratchpad.parser.parse(body) {
             Ok(record) => record,
             Err(malformed) => return refusal_of(&malformed),
         };
         let verified = match self.config.signing.as_ref() {
-            Signing::Keys(keys) => authenticate(&record, keys, &mut self.bench.scratch),
-            Signing::Unsigned => authenticate_unsigned(&record, &mut self.bench.scratch),
+            Signing::Keys(keys) => authenticate(&record, keys, &mut self.scratchpad.scratch),
+            Signing::Unsigned => authenticate_unsigned(&record, &mut self.scratchpad.scratch),
         };
         let (verified, condemned) = match verified {
             Ok(verified) => (verified, false),
             Err(_) if planted(Bug::DedupBeforeSignature) => {
-                match authenticate_unsigned(&record, &mut self.bench.scratch) {
+                match authenticate_unsigned(&record, &mut self.scratchpad.scratch) {
                     Ok(verified) => (verified, true),
                     Err(_) => return Judged::Refused(Problem::SignatureInvalid, ""),
                 }
@@ -70,7 +70,7 @@ impl Ingress {
                 return Judged::Refused(Problem::PcsIdMismatch, "");
             }
         };
-        let outcome = judge(&record, &self.config.params, &mut self.bench.slopes);
+        let outcome = judge(&record, &self.config.params, &mut self.scratchpad.slopes);
         let key = core.hash.key(DEFAULT_TENANT, record.pcs_id);
         let candidate = Decided {
             key,
@@ -88,7 +88,7 @@ impl Ingress {
         })
     }
 
-    /// The body's fate is a refusal; the answer waits for both.
+    /// The body's disposition is a refusal; the answer waits for both.
     pub(super) fn refuse_body(
         &mut self,
         core: &mut Core,
@@ -102,12 +102,12 @@ impl Ingress {
             status: problem.status(),
             code: problem.number(),
         };
-        let needs = core.log.push_fate(body, &Entry::Refused(refused));
+        let needs = core.log.push_disposition(body, &Entry::Refused(refused));
         if problem == Problem::SignatureInvalid {
             self.stats().signature_errors.add(1);
         }
         let answer = Answer::Problem(problem, field);
-        self.resolve(core, conn, reply, answer, needs);
+        self.answer(core, conn, reply, answer, needs);
         self.flights.end(ticket);
     }
 

@@ -8,7 +8,7 @@ use crate::http::Problem;
 use crate::io::Now;
 
 /// While others wait for memory, a request that holds some has this long before its pace is looked at.
-const PRESSED_GRACE_US: u64 = 1_000_000;
+const PRESSURE_GRACE_US: u64 = 1_000_000;
 
 /// The slowest request seen that holds memory for which others wait.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ fn pace(connection: &Connection, now: Now) -> Option<u64> {
     let is_clients = connection.phase == Phase::Open
         && connection.paused_us.is_none()
         && !connection.waits_for_us();
-    if !is_clients || taken_us < PRESSED_GRACE_US {
+    if !is_clients || taken_us < PRESSURE_GRACE_US {
         return None;
     }
     Some(connection.pending_bytes() as u64 * 1_000_000 / taken_us)

@@ -78,7 +78,7 @@ struct Deadline {
 
 /// Reusable parts of judging; they hold nothing between records.
 #[derive(Debug)]
-struct Bench {
+struct Scratchpad {
     parser: Parser,
     scratch: Scratch,
     slopes: SlopeCache,
@@ -99,7 +99,7 @@ struct Ingress {
     config: ShardConfig,
     connections: Connections,
     flights: Flights,
-    bench: Bench,
+    scratchpad: Scratchpad,
 
     /// Recovery is over and submits may be admitted.
     serving: bool,
@@ -110,7 +110,7 @@ struct Ingress {
     /// Why there is no room for the log, if there is none.
     space_low: Option<Shortage>,
     /// Shards, this one included, whose dedup table is nearly full; a bit each.
-    pressed: Vec<bool>,
+    under_pressure: Vec<bool>,
     stall: Stall,
     drain: Drain,
     accepting: bool,
@@ -127,9 +127,9 @@ struct Ingress {
 
     /// Connections with bytes to cut, in the order they came.
     ready: VecDeque<u32>,
-    /// Connections whose foremost request is whole and waits for room in the open batch or the table of flights.
+    /// Connections whose head-of-line request is whole and waits for room in the open batch or the table of flights.
     for_room: Waiting,
-    /// Connections whose foremost request waits for memory for the rest of it.
+    /// Connections whose head-of-line request waits for memory for the rest of it.
     for_memory: Waiting,
     /// Connections whose bytes were touched in this turn.
     touched: Vec<u32>,
@@ -137,7 +137,7 @@ struct Ingress {
     /// What the bodies of `framed` come to.
     framed_bytes: usize,
     /// Connections whose client waits for `100 Continue`.
-    invited: Vec<u32>,
+    awaiting_continue: Vec<u32>,
     logged: Vec<Logged>,
     /// Connections that may have an answer due.
     due: Vec<ConnId>,
@@ -174,7 +174,7 @@ impl Ingress {
         Ingress {
             connections: Connections::new(connections),
             flights: Flights::new(limits.flights_max),
-            bench: Bench {
+            scratchpad: Scratchpad {
                 parser: Parser::new(),
                 scratch: Scratch::default(),
                 slopes: SlopeCache::default(),
@@ -183,7 +183,7 @@ impl Ingress {
             loaded: false,
             early: Vec::new(),
             space_low: None,
-            pressed: vec![false; usize::from(config.shards)],
+            under_pressure: vec![false; usize::from(config.shards)],
             stall: Stall::new(config.shards),
             drain: Drain::default(),
             accepting: true,
@@ -200,7 +200,7 @@ impl Ingress {
             touched: Vec::with_capacity(connections as usize),
             framed: Vec::with_capacity(flights),
             framed_bytes: 0,
-            invited: Vec::with_capacity(connections as usize),
+            awaiting_continue: Vec::with_capacity(connections as usize),
             logged: Vec::with_capacity(flights),
             due: Vec::with_capacity(flights),
             waiting: VecDeque::with_capacity(flights),

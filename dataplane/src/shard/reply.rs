@@ -20,18 +20,18 @@ impl Ingress {
     pub(super) fn commit(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
         core.log
             .commit(now, core.begin.clock.at(now.mono_us), &mut outbox.ops);
-        let settled = core.log.settled_durably();
+        let resolved = core.log.resolved_durably();
         // An idle log tells it too: where the disk is full, nothing else may ever let its segments go.
         let idle = core.log.is_quiet() && core.log.is_marked();
         // So does one that waits for its next segment: with few large batches to a segment, the step would keep segments
         // that may go, and there may be no room for the next one until they do.
         let waits = core.log.awaits_segment();
-        let worth_telling = settled.0 >= core.settled_told.0 + SETTLED_STEP || idle || waits;
-        if settled > core.settled_told && worth_telling {
-            core.settled_told = settled;
-            outbox.ops.push(Op::Keeper(ToKeeper::Settled {
+        let worth_telling = resolved.0 >= core.resolved_told.0 + RESOLVED_STEP || idle || waits;
+        if resolved > core.resolved_told && worth_telling {
+            core.resolved_told = resolved;
+            outbox.ops.push(Op::Keeper(ToKeeper::Resolved {
                 log: core.begin.log,
-                upto: settled,
+                upto: resolved,
             }));
         }
     }
@@ -203,8 +203,8 @@ impl Ingress {
     }
 }
 
-/// The keeper is told of settled bodies each time that many more batches are settled, and when the log is idle.
-const SETTLED_STEP: u64 = 64;
+/// The keeper is told of resolved bodies each time that many more batches are resolved, and when the log is idle.
+const RESOLVED_STEP: u64 = 64;
 
 /// Up to where the log is durable: what an answer may promise.
 pub(super) fn promised_upto(core: &Core) -> Sequence {
@@ -214,7 +214,7 @@ pub(super) fn promised_upto(core: &Core) -> Sequence {
     core.log.durable()
 }
 
-/// The outcome that a stored decision spells.
+/// The outcome of a stored decision.
 fn outcome_of(core: Option<&Core>, decided: &Decided) -> Outcome {
     let Some(core) = core else {
         unreachable!("an outcome before the log has begun");

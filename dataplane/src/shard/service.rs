@@ -32,8 +32,8 @@ impl Ingress {
             Some(Shortage::Refused) => return Some(Problem::WalReadOnly),
             None => {}
         }
-        let pressed = self.pressed.contains(&true);
-        pressed.then_some(Problem::DedupMemoryFull)
+        let under_pressure = self.under_pressure.contains(&true);
+        under_pressure.then_some(Problem::DedupMemoryFull)
     }
 
     pub(super) fn may_read_metrics(&mut self, slot: u32, head: &Head, inbox: &[u8]) -> bool {

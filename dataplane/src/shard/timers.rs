@@ -17,7 +17,7 @@ use crate::wal::record::Entry;
 /// Slow and idle connections are looked for this often.
 const SWEEP_US: u64 = 100_000;
 /// While the table is nearly full, turns are at most this far apart.
-const PRESSED_TURN_US: u64 = 2_000;
+const PRESSURE_TURN_US: u64 = 2_000;
 
 impl Ingress {
     /// Requests that waited too long: 503 now, and their claims are withdrawn.
@@ -30,7 +30,7 @@ impl Ingress {
             if self.is_unanswerable(Some(core), &deadline) {
                 let answer = Answer::refusal(Problem::DeadlineExceeded);
                 let needs = Sequence::default();
-                self.resolve(core, deadline.conn, deadline.reply, answer, needs);
+                self.answer(core, deadline.conn, deadline.reply, answer, needs);
             }
         }
     }
@@ -41,7 +41,7 @@ impl Ingress {
             return;
         };
         core.log
-            .push_fate(request.body, &Entry::Unanswered(request.body));
+            .push_disposition(request.body, &Entry::Unanswered(request.body));
         let key = claim.candidate.key;
         let message = ToOwner::Withdraw { ticket, key };
         core.tell_owner(key, &message, now, outbox);
@@ -175,13 +175,15 @@ impl Ingress {
         if let Some(version) = core.owner.take_switched() {
             outbox.ops.push(Op::Keeper(ToKeeper::Switched { version }));
         }
-        let pressed = !core.owner.admit();
-        let mine = &mut self.pressed[usize::from(me.0)];
-        if *mine != pressed {
-            *mine = pressed;
-            outbox.ops.push(Op::Keeper(ToKeeper::Pressed(pressed)));
+        let under_pressure = !core.owner.admit();
+        let mine = &mut self.under_pressure[usize::from(me.0)];
+        if *mine != under_pressure {
+            *mine = under_pressure;
+            outbox
+                .ops
+                .push(Op::Keeper(ToKeeper::MemoryPressure(under_pressure)));
             for peer in (0..shards).map(ShardId).filter(|peer| *peer != me) {
-                let message = Message::ToPeers(ToPeers::Pressure(pressed));
+                let message = Message::ToPeers(ToPeers::Pressure(under_pressure));
                 outbox.ops.push(Op::Message(peer, message));
             }
         }
@@ -231,8 +233,8 @@ impl Ingress {
         sooner(self.tell_evicted_us());
         sooner(self.tell_foreign_us());
         // What may leave the table leaves it a piece per turn.
-        let pressed = self.pressed[usize::from(self.id().0)];
-        sooner(pressed.then_some(now.mono_us + PRESSED_TURN_US));
+        let under_pressure = self.under_pressure[usize::from(self.id().0)];
+        sooner(under_pressure.then_some(now.mono_us + PRESSURE_TURN_US));
         // What is due and could not be done in this turn waits for an event; to ask again and again would only burn a core.
         if at_us <= now.mono_us {
             Next::At(now.mono_us + 1_000)

@@ -3,7 +3,7 @@
 //! a request that waits is in the log.
 
 use super::connections::{Owed, Phase, Reply};
-use super::flights::FATES_MAX;
+use super::flights::DISPOSITIONS_MAX;
 use super::{Core, Framed, Ingress};
 use crate::event::ConnId;
 use crate::http::{Head, Problem};
@@ -11,7 +11,7 @@ use crate::io::Now;
 use crate::wal::batch::Ahead;
 use std::collections::VecDeque;
 
-/// A connection whose foremost request waits.
+/// A connection whose head-of-line request waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waiter {
     /// When it is refused at the latest.
@@ -74,8 +74,8 @@ impl Ingress {
         let ahead = Ahead {
             bodies: self.framed.len(),
             bodies_bytes: self.framed_bytes,
-            fates: self.flights.fates_owed(),
-            fates_per_body: FATES_MAX,
+            dispositions: self.flights.dispositions_owed(),
+            dispositions_per_body: DISPOSITIONS_MAX,
         };
         core.log.fits_behind(ahead, body_len) && self.flights.room() > ahead.bodies
     }
@@ -175,7 +175,7 @@ impl Ingress {
         });
     }
 
-    /// Notes whether what is missing of the connection's foremost request is memory.
+    /// Notes whether what is missing of the connection's head-of-line request is memory.
     pub(super) fn note_short_of_memory(&mut self, slot: u32, is_short: bool, now: Now) {
         if !is_short {
             self.leave_memory_queue(slot);

@@ -29,7 +29,7 @@ struct Found {
 }
 
 /// Decisions by key, in any order.
-type Fold = BTreeMap<Key, Vec<Found>>;
+type Replay = BTreeMap<Key, Vec<Found>>;
 
 /// What is wrong with a directory.
 type Fault = (Property, String);
@@ -106,11 +106,11 @@ impl World {
         }
     }
 
-    fn folded(&self, manifest: &Manifest) -> Result<Fold, Fault> {
+    fn folded(&self, manifest: &Manifest) -> Result<Replay, Fault> {
         let secret = Secret::decode(self.file(SECRET)?);
         let secret = secret.map_err(|fault| (Property::DamageOrTornTail, fault.to_string()))?;
         let hash = KeyHash::new(secret.key);
-        let mut fold = Fold::new();
+        let mut fold = Replay::new();
         for slice in &manifest.slices {
             let name = NumberedFile::Slice(slice.file).to_string();
             let unreadable = |how: String| (Property::DamageOrTornTail, format!("{name}: {how}"));
@@ -172,7 +172,7 @@ impl World {
     }
 
     /// Every expiry is what a setting of this seed made it, and no decision lies in the future.
-    fn lives_as_long_as_set(&self, manifest: &Manifest, fold: &Fold) -> Result<(), Fault> {
+    fn lives_as_long_as_set(&self, manifest: &Manifest, fold: &Replay) -> Result<(), Fault> {
         let ttls = self.scenario.ttls();
         for found in fold.values().flatten() {
             let ttl_s = found.expiry.saturating_sub(found.decided_at);
@@ -188,7 +188,7 @@ impl World {
     }
 
     /// Each acknowledged record that is surely alive stands, with its content.
-    fn holds_what_was_acknowledged(&self, manifest: &Manifest, fold: &Fold) -> Result<(), Fault> {
+    fn holds_what_was_acknowledged(&self, manifest: &Manifest, fold: &Replay) -> Result<(), Fault> {
         let secret = Secret::decode(self.file(SECRET)?);
         let secret = secret.map_err(|fault| (Property::DamageOrTornTail, fault.to_string()))?;
         let hash = KeyHash::new(secret.key);
@@ -216,7 +216,7 @@ impl World {
 }
 
 /// Adds the decisions of a slice file, and says how many those were.
-fn read_slice(bytes: &[u8], fold: &mut Fold) -> Result<u64, String> {
+fn read_slice(bytes: &[u8], fold: &mut Replay) -> Result<u64, String> {
     let last_at = bytes.len().checked_sub(BLOCK_BYTES);
     let last_at = last_at.ok_or("it is shorter than a block")?;
     let first = bytes.get(..BLOCK_BYTES).unwrap_or_default();

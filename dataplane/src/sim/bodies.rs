@@ -1,15 +1,15 @@
-//! The search for bodies at the end of a seed: what was answered for good is in the log with its fate. It reads segments with
+//! The search for bodies at the end of a seed: what was answered for good is in the log with its disposition. It reads segments with
 //! the oracle's reader and excuses what [`super::truth`] has excused.
 
 use super::disk::Inode;
-use super::logbook::{self, Fate, Item};
+use super::logbook::{self, Disposition, Item};
 use super::oracle::Property;
 use super::records::Kind;
 use super::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl World {
-    /// At the very end: every body that was answered for good is in the log with its fate, unless its file was given up.
+    /// At the very end: every body that was answered for good is in the log with its disposition, unless its file was given up.
     pub fn check_bodies(&mut self) {
         if self.truth.may_refuse() {
             return;
@@ -17,7 +17,7 @@ impl World {
         let mut bodies: BTreeSet<u64> = BTreeSet::new();
         let mut refused: BTreeMap<u64, u16> = BTreeMap::new();
         let mut places: BTreeMap<(u64, u32, u16), u64> = BTreeMap::new();
-        let mut fates = Vec::new();
+        let mut dispositions = Vec::new();
         let segments: Vec<Inode> = self
             .disk
             .names()
@@ -39,17 +39,18 @@ impl World {
                                 places.insert((batch.sequence, index, number), serial);
                             }
                         }
-                        Item::Fate {
+                        Item::Disposition {
                             sequence,
                             index,
-                            fate,
-                        } => fates.push(((sequence, index, number), fate)),
+                            disposition,
+                        } => dispositions.push(((sequence, index, number), disposition)),
                     }
                 }
             }
         }
-        for (place, fate) in fates {
-            if let (Some(serial), Fate::Refused(status)) = (places.get(&place), fate) {
+        for (place, disposition) in dispositions {
+            if let (Some(serial), Disposition::Refused(status)) = (places.get(&place), disposition)
+            {
                 refused.insert(*serial, status);
             }
         }
@@ -73,7 +74,9 @@ impl World {
             if status >= 400 && refused.get(&serial) != Some(&status) {
                 return self.fail(
                     Property::BodiesKept,
-                    format!("the body of request {serial}, answered {status}, has no such fate"),
+                    format!(
+                        "the body of request {serial}, answered {status}, has no such disposition"
+                    ),
                 );
             }
         }

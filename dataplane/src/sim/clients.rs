@@ -396,14 +396,14 @@ impl World {
     }
 
     /// Whether everything was answered.
-    pub fn is_settled(&self) -> bool {
+    pub fn is_resolved(&self) -> bool {
         self.unresolved.is_empty()
             && self.probes.is_empty()
             && self.clients.iter().all(|client| client.asked.is_empty())
     }
 
     /// Everything should have been answered long ago.
-    pub fn not_settled(&mut self) {
+    pub fn not_resolved(&mut self) {
         let asked: Vec<&Asked> = self
             .clients
             .iter()

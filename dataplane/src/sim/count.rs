@@ -99,7 +99,7 @@ counters! {
     Store503: 100, "answers 503: store_unavailable";
     LateWon: 200, "decisions for bodies given up before";
     Unanswered: 1000, "bodies given up";
-    DuplicateFates: 9000, "bodies that repeat a decided record";
+    DuplicateDispositions: 9000, "bodies that repeat a decided record";
     MeshClaims: 7000, "claims at another shard";
     Withdrawn: 500, "claims withdrawn";
     Disconnects: 2000, "connections cut by clients";

@@ -47,7 +47,7 @@ impl World {
     /// Sometimes damages the evidence of a segment that was in use. `false`: it does not, or there is none that must end a
     /// start.
     pub fn damage_evidence(&mut self) -> bool {
-        let Some(manifest) = self.settled_manifest() else {
+        let Some(manifest) = self.resolved_manifest() else {
             return false;
         };
         let unfinished = self.unfinished(&manifest);
@@ -94,11 +94,11 @@ impl World {
     }
 
     /// The manifest, if no power cut can bring back another one and what was in use is not closed by it.
-    fn settled_manifest(&self) -> Option<Manifest> {
+    fn resolved_manifest(&self) -> Option<Manifest> {
         let mut versions = self.disk.versions_of(MANIFEST);
         let manifest = Manifest::decode(versions.next()?).ok()?;
-        let settled = versions.next().is_none() && self.truth.keeper_lies.is_empty();
-        (settled && !manifest.clean_stop).then_some(manifest)
+        let resolved = versions.next().is_none() && self.truth.keeper_lies.is_empty();
+        (resolved && !manifest.clean_stop).then_some(manifest)
     }
 
     /// The segments in use of logs that no device has lied about.
@@ -184,7 +184,7 @@ impl World {
         let open = segments.filter(|(_, entry)| entry.state.extent().is_none());
         let files = open.map(|(_, entry)| entry.file);
         let names = files
-            .chain(manifest.spares.iter().copied())
+            .chain(manifest.preallocated.iter().copied())
             .map(|file| NumberedFile::Segment(file).to_string())
             .filter(|name| *name != to.name);
         let lengths = names.map(|name| self.disk.find(&name).map(|it| self.disk.seen(it).len()));

@@ -1,5 +1,5 @@
 //! Every replacement of the manifest and every removal of a file, judged on the spot from the two manifests, the slices'
-//! covers and the world's own knowledge of which fates are durable. It shares the decoding of bytes with the gateway, and
+//! covers and the world's own knowledge of which dispositions are durable. It shares the decoding of bytes with the gateway, and
 //! none of its judgement.
 
 use super::count::Count;
@@ -127,7 +127,7 @@ impl World {
         let files: Vec<u64> = files.collect();
         let judged = grows(&before, &after)
             .and_then(|()| slices_go_when_expired(&before, &after))
-            .and_then(|()| self.settled_is_durable(&after))
+            .and_then(|()| self.resolved_is_durable(&after))
             .and_then(|()| self.segments_go_when_resolved(&before, &after));
         self.count_slices(&before, &after);
         self.truth.retired.extend(files);
@@ -153,13 +153,13 @@ impl World {
         }
     }
 
-    /// What a manifest calls settled has a durable fate.
-    fn settled_is_durable(&self, after: &Manifest) -> Result<(), Fault> {
+    /// What a manifest calls resolved has a durable disposition.
+    fn resolved_is_durable(&self, after: &Manifest) -> Result<(), Fault> {
         for log in after.logs.iter().filter(|log| log.ended_at.is_none()) {
-            if let Some((sequence, index)) = self.unfated(log.id, 0, log.settled_upto.0) {
+            if let Some((sequence, index)) = self.open_bodies(log.id, 0, log.resolved_upto.0) {
                 let how = format!(
-                    "log {} is called settled up to {:?}, and body {index} of {sequence:x} has no durable fate",
-                    log.id, log.settled_upto
+                    "log {} is called resolved up to {:?}, and body {index} of {sequence:x} has no durable disposition",
+                    log.id, log.resolved_upto
                 );
                 return Err((Property::BodiesKept, how));
             }
@@ -167,7 +167,7 @@ impl World {
         Ok(())
     }
 
-    /// A closed segment may go when slices hold its decisions and its bodies have their fates.
+    /// A closed segment may go when slices hold its decisions and its bodies have their dispositions.
     fn segments_go_when_resolved(&self, before: &Manifest, after: &Manifest) -> Result<(), Fault> {
         for (log, segment) in retired(before, after) {
             let Some(extent) = segment.state.extent() else {
@@ -181,10 +181,10 @@ impl World {
                 );
                 return Err((Property::AcknowledgedLost, how));
             }
-            let open = self.unfated(log.id, extent.first.0, extent.last.0);
+            let open = self.open_bodies(log.id, extent.first.0, extent.last.0);
             if let Some((sequence, index)) = open.filter(|_| log.ended_at.is_none()) {
                 let how = format!(
-                    "segment {} of log {} goes, and body {index} of {sequence:x} has no durable fate",
+                    "segment {} of log {} goes, and body {index} of {sequence:x} has no durable disposition",
                     segment.ordinal, log.id
                 );
                 return Err((Property::BodiesKept, how));
@@ -193,14 +193,14 @@ impl World {
         Ok(())
     }
 
-    /// The first body of a live log, from one sequence to another, that has no durable fate.
-    fn unfated(&self, log: LogId, from: u64, to: u64) -> Option<(u64, u32)> {
+    /// The first body of a live log, from one sequence to another, that has no durable disposition.
+    fn open_bodies(&self, log: LogId, from: u64, to: u64) -> Option<(u64, u32)> {
         let at =
             |sequence: u64, index: u32| -> BodyAt { ((log.start, log.number), sequence, index) };
         if to < from {
             return None;
         }
-        let open = self.truth.unfated.range(at(from, 0)..=at(to, u32::MAX));
+        let open = self.truth.open_bodies.range(at(from, 0)..=at(to, u32::MAX));
         open.map(|(_, sequence, index)| (*sequence, *index)).next()
     }
 

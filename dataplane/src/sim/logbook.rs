@@ -8,9 +8,9 @@ const SEGMENT_MAGIC: &[u8] = b"flk-segm";
 const BATCH_MAGIC: &[u8] = b"flkbatch";
 const BATCH_HEADER_BYTES: usize = 96;
 
-/// What became of a body, as its fate record says.
+/// What became of a body, as its disposition record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Disposition {
     /// A first outcome.
     Decision,
     /// Refused with this status.
@@ -33,14 +33,14 @@ pub enum Item {
         /// The body.
         bytes: Vec<u8>,
     },
-    /// A fate of the body at this place.
-    Fate {
+    /// A disposition of the body at this place.
+    Disposition {
         /// Batch of the body.
         sequence: u64,
         /// Index of the body in it.
         index: u32,
         /// What became of it.
-        fate: Fate,
+        disposition: Disposition,
     },
 }
 
@@ -197,19 +197,19 @@ fn batch(bytes: &[u8], offset: usize) -> Option<Batch> {
                 if let Entry::Decision(decision) = &entry {
                     found.decisions.push(Told::of(decision));
                 }
-                let fate = match entry {
-                    Entry::Decision(_) => Fate::Decision,
-                    Entry::Refused(refused) => Fate::Refused(refused.status),
-                    Entry::Duplicate(_) => Fate::Duplicate,
-                    Entry::Conflict(_) => Fate::Conflict,
-                    Entry::Unanswered(_) => Fate::Unanswered,
+                let disposition = match entry {
+                    Entry::Decision(_) => Disposition::Decision,
+                    Entry::Refused(refused) => Disposition::Refused(refused.status),
+                    Entry::Duplicate(_) => Disposition::Duplicate,
+                    Entry::Conflict(_) => Disposition::Conflict,
+                    Entry::Unanswered(_) => Disposition::Unanswered,
                     Entry::Erasure(_) => continue,
                 };
-                if let Some(place) = entry.fate_of() {
-                    found.items.push(Item::Fate {
+                if let Some(place) = entry.disposition_of() {
+                    found.items.push(Item::Disposition {
                         sequence: place.sequence.0,
                         index: place.index,
-                        fate,
+                        disposition,
                     });
                 }
             }
@@ -294,7 +294,7 @@ mod tests {
             salt: 99,
             sequence,
             durable_upto: Sequence(5 << 40),
-            settled_upto: Sequence(5 << 40),
+            resolved_upto: Sequence(5 << 40),
             ..BatchFields::default()
         };
         open.assemble(&fields, Some(&header), &mut blocks);
@@ -316,10 +316,10 @@ mod tests {
         assert_eq!((bytes, serial_of(bytes)), (&text, Some(17)));
         assert_eq!(
             found.batches[0].items[1],
-            Item::Fate {
+            Item::Disposition {
                 sequence: sequence.0,
                 index: 0,
-                fate: Fate::Unanswered
+                disposition: Disposition::Unanswered
             }
         );
         let mut other = blocks.bytes().to_vec();

@@ -30,7 +30,7 @@ enum Proof {
     Durable,
 }
 
-/// What the manifests that may be in force say of a batch: it is settled, a slice holds its decisions, or it begins a segment
+/// What the manifests that may be in force say of a batch: it is resolved, a slice holds its decisions, or it begins a segment
 /// that is called open, which it is only once its first batch was durable.
 fn known_to(manifests: &[Manifest], write: &LogWrite, name: &str) -> Proof {
     let id = LogId {
@@ -50,7 +50,7 @@ fn known_to(manifests: &[Manifest], write: &LogWrite, name: &str) -> Proof {
             is_it && it.salt == write.salt && !matches!(it.state, SegmentState::Next)
         };
         let first = write.bytes.starts_with(b"flk-segm");
-        covered || log.settled_upto.0 >= write.sequence || first && log.segments.iter().any(begins)
+        covered || log.resolved_upto.0 >= write.sequence || first && log.segments.iter().any(begins)
     };
     match manifests.iter().filter(|it| tells(it)).count() {
         0 => Proof::None,
@@ -186,12 +186,12 @@ impl World {
             write.gone = true;
         }
         let write = self.truth.writes[at].clone();
-        let fated = write
-            .fates
+        let disposed = write
+            .dispositions
             .iter()
             .filter_map(|place| self.truth.places.get(place));
-        let fated: Vec<u64> = fated.copied().collect();
-        self.truth.excused.extend(fated);
+        let disposed: Vec<u64> = disposed.copied().collect();
+        self.truth.excused.extend(disposed);
         self.truth.excused.extend(write.bodies.iter().copied());
         for serial in write.decided {
             let key = self.oracle.requests[serial as usize].key;

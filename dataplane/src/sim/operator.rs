@@ -26,7 +26,7 @@ impl Operator {
     }
 
     /// Whether every command was answered and nothing is pinned.
-    pub fn is_settled(&self) -> bool {
+    pub fn is_resolved(&self) -> bool {
         self.open.is_empty() && self.pins.is_empty()
     }
 

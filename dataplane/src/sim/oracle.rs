@@ -20,7 +20,7 @@ pub enum Property {
     OneOutcome,
     /// Something was accepted that no client sent.
     NothingInvented,
-    /// A body that was answered is not in the log, or without its fate.
+    /// A body that was answered is not in the log, or without its disposition.
     BodiesKept,
     /// A refused record left a trace in de-duplication.
     SignatureFirst,
@@ -43,7 +43,7 @@ impl Property {
             Property::AcknowledgedLost => "no acknowledged record lost",
             Property::OneOutcome => "one outcome per id within its TTL",
             Property::NothingInvented => "nothing accepted that no client sent",
-            Property::BodiesKept => "bodies kept, with their fate",
+            Property::BodiesKept => "bodies kept, with their disposition",
             Property::SignatureFirst => "invalid signatures leave dedup untouched",
             Property::ReplyOrder => "replies in connection order",
             Property::DamageOrTornTail => "damage is no torn tail, nor the reverse",

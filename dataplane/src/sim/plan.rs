@@ -17,8 +17,8 @@ pub struct Scenario {
     pub ttl_s: u32,
     /// Length of a segment.
     pub segment_bytes: u64,
-    /// Spare segments.
-    pub spares_count: u32,
+    /// preallocated segments.
+    pub preallocated_count: u32,
     /// Seal at this many closed bytes.
     pub seal_bytes_max: u64,
     /// Seal at this age.
@@ -168,7 +168,7 @@ impl Scenario {
         let mut scenario = Scenario {
             ttl_s,
             segment_bytes,
-            spares_count: dice.between(1, 3) as u32,
+            preallocated_count: dice.between(1, 3) as u32,
             seal_bytes_max: dice.pick(&[4, 64, 256, 4096]) * 1024,
             seal_every_us: dice.pick(&[50_000, 500_000, 3_000_000, 60_000_000, 3_600_000_000]),
             slices_count_max: dice.between(2, 5) as u32,
@@ -248,7 +248,7 @@ impl Scenario {
         self.body_bytes = BODIES_LARGE;
         self.segment_bytes = 2 << 20;
         self.segments_more = 5;
-        self.spares_count = 1;
+        self.preallocated_count = 1;
         self.clients = self.clients.min(4);
         self.runs = self.runs.min(2);
         self.disk_bytes = 1 << 30;
@@ -320,13 +320,13 @@ impl Scenario {
         KeeperConfig {
             shards,
             segment_bytes: settings.segment_bytes,
-            spares_count: self.spares_count,
+            preallocated_count: self.preallocated_count,
             ttl_s: settings.ttl_s,
             seal_bytes_max: self.seal_bytes_max,
             seal_every_us: self.seal_every_us,
             slices_count_max: self.slices_count_max,
             wal_bytes_max: Some(
-                (u64::from(shards) * 2 + u64::from(self.spares_count) + self.segments_more)
+                (u64::from(shards) * 2 + u64::from(self.preallocated_count) + self.segments_more)
                     * settings.segment_bytes,
             ),
             body_age_max_s: self.body_age_max_s,

@@ -145,7 +145,7 @@ impl World {
         self.jumped_at_start = false;
         self.clock_resumes();
         let stats = Arc::new(Stats::new(shards));
-        self.truth.unfated.clear();
+        self.truth.open_bodies.clear();
         self.truth.replaced_slices.clear();
         self.truth.strays_kept.clear();
         self.hung_until_us = 0;
@@ -396,8 +396,8 @@ impl World {
                 sim_trace!(self.now_us(), "shard {shard} to keeper: {message:?}");
                 match message {
                     ToKeeper::Switched { .. } => self.counts.one(Count::SlicesSwitched),
-                    ToKeeper::Pressed(true) => self.counts.one(Count::Pressure),
-                    ToKeeper::Pressed(false) => self.counts.one(Count::PressureEnded),
+                    ToKeeper::MemoryPressure(true) => self.counts.one(Count::Pressure),
+                    ToKeeper::MemoryPressure(false) => self.counts.one(Count::PressureEnded),
                     _ => {}
                 }
                 let delay_us = self.dice.delay_us(20, 50_000, 200);

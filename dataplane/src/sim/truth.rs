@@ -3,7 +3,7 @@
 
 use super::count::Count;
 use super::disk::Inode;
-use super::logbook::{self, Fate, Item};
+use super::logbook::{self, Disposition, Item};
 use super::oracle::Property;
 use super::records;
 use super::world::World;
@@ -32,8 +32,8 @@ pub struct LogWrite {
     pub bodies: Vec<u64>,
     /// Requests that are decided in it.
     pub decided: Vec<u64>,
-    /// Places of the bodies whose fate is in it.
-    pub(super) fates: Vec<BodyAt>,
+    /// Places of the bodies whose disposition is in it.
+    pub(super) dispositions: Vec<BodyAt>,
     fast_us: i64,
     slow_us: i64,
     wall_us: u64,
@@ -56,7 +56,7 @@ pub struct LogWrite {
 impl LogWrite {
     /// Whether it only marks that all before it was durable.
     pub(super) fn is_mark(&self) -> bool {
-        self.bodies.is_empty() && self.fates.is_empty()
+        self.bodies.is_empty() && self.dispositions.is_empty()
     }
 }
 
@@ -98,8 +98,8 @@ pub struct Truth {
     pub(super) marks: Vec<Mark>,
     /// Request of each body, by the place of the body.
     pub(super) places: BTreeMap<BodyAt, u64>,
-    /// Bodies of this run whose fate is not known to be durable.
-    pub unfated: BTreeSet<BodyAt>,
+    /// Bodies of this run whose disposition is not known to be durable.
+    pub open_bodies: BTreeSet<BodyAt>,
     /// Numbers of closed segments that a manifest named, and the next one named no more.
     pub retired: BTreeSet<u64>,
     /// Files that the start of this run said it keeps although no manifest names them.
@@ -213,7 +213,7 @@ impl World {
             sequence,
             bodies: Vec::new(),
             decided: Vec::new(),
-            fates: Vec::new(),
+            dispositions: Vec::new(),
             fast_us: self.oracle.furthest_us(),
             slow_us: reading.slow_us,
             wall_us: wall_us.map_or(self.wall_us(), |bytes| u64::from_le_bytes(*bytes)),
@@ -266,7 +266,7 @@ impl World {
             Item::Body { index, bytes } if bytes.is_empty() => {
                 let place = (write.log, write.sequence, *index);
                 self.truth.places.insert(place, NO_REQUEST);
-                self.truth.unfated.insert(place);
+                self.truth.open_bodies.insert(place);
             }
             Item::Body { index, bytes } => {
                 let serial = logbook::serial_of(bytes);
@@ -285,37 +285,39 @@ impl World {
                 let serial = serial.unwrap_or(0);
                 let place = (write.log, write.sequence, *index);
                 self.truth.places.insert(place, serial);
-                self.truth.unfated.insert(place);
+                self.truth.open_bodies.insert(place);
                 write.bodies.push(serial);
             }
-            Item::Fate {
+            Item::Disposition {
                 sequence,
                 index,
-                fate,
+                disposition,
             } => {
                 let place = (write.log, *sequence, *index);
                 let Some(serial) = self.truth.places.get(&place).copied() else {
-                    return self.fail(Property::BodiesKept, format!("a fate {fate:?} for a body that is not in the log, at {sequence} index {index}"));
+                    return self.fail(Property::BodiesKept, format!("a disposition {disposition:?} for a body that is not in the log, at {sequence} index {index}"));
                 };
-                write.fates.push(place);
-                match fate {
-                    Fate::Refused(400) => {}
+                write.dispositions.push(place);
+                match disposition {
+                    Disposition::Refused(400) => {}
                     _ if serial == NO_REQUEST => {
-                        let how = format!("an empty body has the fate {fate:?}");
+                        let how = format!("an empty body has the disposition {disposition:?}");
                         self.fail(Property::NothingInvented, how);
                     }
-                    Fate::Decision => {
+                    Disposition::Decision => {
                         write.decided.push(serial);
                         if self.truth.given_up.contains(&serial) {
                             self.counts.one(Count::LateWon);
                         }
                     }
-                    Fate::Unanswered => {
+                    Disposition::Unanswered => {
                         self.truth.given_up.insert(serial);
                         self.counts.one(Count::Unanswered);
                     }
-                    Fate::Duplicate | Fate::Conflict => self.counts.one(Count::DuplicateFates),
-                    Fate::Refused(_) => {}
+                    Disposition::Duplicate | Disposition::Conflict => {
+                        self.counts.one(Count::DuplicateDispositions)
+                    }
+                    Disposition::Refused(_) => {}
                 }
             }
         }
@@ -324,7 +326,7 @@ impl World {
     /// The shard is told that what was written to a file up to a moment is durable.
     pub fn note_confirmed(&mut self, inode: Inode, moment: u64) {
         let now_us = self.now_us();
-        let mut fated = Vec::new();
+        let mut disposed = Vec::new();
         for write in self
             .truth
             .writes
@@ -335,13 +337,13 @@ impl World {
             if write.applied.is_some_and(|applied| applied <= moment) {
                 if !write.confirmed {
                     write.confirmed_us = now_us;
-                    fated.extend(write.fates.iter().copied());
+                    disposed.extend(write.dispositions.iter().copied());
                 }
                 write.confirmed = true;
             }
         }
-        for place in fated {
-            self.truth.unfated.remove(&place);
+        for place in disposed {
+            self.truth.open_bodies.remove(&place);
         }
     }
 

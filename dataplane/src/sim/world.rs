@@ -410,12 +410,12 @@ impl World {
                         self.become_calm(last);
                     }
                     Some(since_us) if terminated_us.is_none() => {
-                        if self.is_settled() && self.operator.is_settled() {
+                        if self.is_resolved() && self.operator.is_resolved() {
                             terminated_us = Some(self.now_us);
                             sim_trace!(self.now_us, "terminate");
                             self.later(1, Happening::ToKeeper(KeeperEvent::Terminate));
                         } else if self.now_us > since_us + 120_000_000 + self.hang_us_max() {
-                            self.not_settled();
+                            self.not_resolved();
                         }
                     }
                     Some(_) => {}

@@ -26,7 +26,7 @@ pub fn read_anything(bytes: &[u8]) {
     read_as_log(bytes);
 }
 
-/// Reads a manifest, also with its length and checksum made right. One that is accepted must survive spelling.
+/// Reads a manifest, also with its length and checksum made right. One that is accepted must survive encoding.
 fn read_manifest(bytes: &[u8]) {
     let _ = Manifest::decode(bytes);
     let mut right = bytes.to_vec();
@@ -57,7 +57,7 @@ fn use_batch(batch: &Batch<'_>) {
 
 fn use_content(content: &Content<'_>) {
     if let Content::Entry(entry) = content {
-        let _ = entry.fate_of();
+        let _ = entry.disposition_of();
         if let Entry::Erasure(list) = entry {
             let _ = list.bodies().count();
         }
@@ -111,7 +111,7 @@ fn read_as_log(bytes: &[u8]) {
             id,
             incarnation: lead.map_or([0; 16], |lead| lead.incarnation),
             ended_at: None,
-            settled_upto: Sequence::before_first(id.start),
+            resolved_upto: Sequence::before_first(id.start),
             segments: vec![entry(0, SegmentState::Next), entry(1, SegmentState::Next)],
         }],
         ..Manifest::default()

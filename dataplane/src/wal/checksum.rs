@@ -1,4 +1,4 @@
-//! CRC-32C and little-endian numbers: how every structure on disk is checked and spelled.
+//! CRC-32C and little-endian numbers: how every structure on disk is checked and encoded.
 //! Nothing here knows a layout; reading past the end is a `None`, never a panic.
 
 /// CRC-32C (Castagnoli) of some bytes; the instruction set is detected at run time.

@@ -16,7 +16,7 @@ pub const SOCKET: &str = "keeper.sock";
 /// A file with a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NumberedFile {
-    /// Part of a log, or a spare.
+    /// Part of a log, or a preallocated segment.
     Segment(u64),
     /// Sealed decisions.
     Slice(u64),

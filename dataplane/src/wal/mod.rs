@@ -11,7 +11,7 @@ pub mod record;
 
 pub mod batch;
 
-pub(crate) mod beheaded;
+pub(crate) mod lost_header;
 pub mod segment;
 
 pub mod manifest;
@@ -19,7 +19,7 @@ pub mod manifest;
 pub mod files;
 pub mod secret;
 
-pub mod settling;
+pub mod watermark;
 pub mod writer;
 
 pub mod scan;

@@ -121,7 +121,7 @@ pub struct Decision<'a> {
     pub body: Place,
     /// The tenant, 1–64 bytes.
     pub tenant: &'a str,
-    /// The record's id: the 32 bytes that its 64 lowercase hex digits spell.
+    /// The record's id: the 32 bytes that its 64 lowercase hex digits stand for.
     pub pcs_id: [u8; 32],
     /// Signing digest in the default number form, whatever the scheme.
     pub digest: [u8; 32],
@@ -133,7 +133,7 @@ pub struct Decision<'a> {
     pub decided_at: u32,
     /// Second of the expiry clock from which on it answers nothing.
     pub expiry: u32,
-    /// Number of the encoding that spells these fields as outcome text.
+    /// Number of the encoding of these fields as outcome text.
     pub encoding: u8,
     /// 0 accepted, else the escalation reason's number.
     pub reason: u8,
@@ -170,8 +170,8 @@ pub struct ErasureList<'a> {
 }
 
 impl<'a> ErasureList<'a> {
-    /// Spells a list into `out` and returns it as a record's payload.
-    pub fn spell(bodies: &[ErasedBody], out: &'a mut Vec<u8>) -> ErasureList<'a> {
+    /// Encodes a list into `out` and returns it as a record's payload.
+    pub fn encode(bodies: &[ErasedBody], out: &'a mut Vec<u8>) -> ErasureList<'a> {
         out.clear();
         for erased in bodies {
             out.extend_from_slice(&erased.log.start.to_le_bytes());
@@ -211,7 +211,7 @@ fn erased_body(bytes: &[u8]) -> Option<ErasedBody> {
     })
 }
 
-/// A record that has no bytes outside the index part: mostly the fate of a body.
+/// A record that has no bytes outside the index part: mostly the disposition of a body.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Entry<'a> {
     /// The first outcome of a key.
@@ -229,8 +229,8 @@ pub enum Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// The body whose fate this is.
-    pub fn fate_of(&self) -> Option<Place> {
+    /// The body whose disposition this is.
+    pub fn disposition_of(&self) -> Option<Place> {
         match self {
             Entry::Decision(decision) => Some(decision.body),
             Entry::Refused(refused) => Some(refused.body),
@@ -491,7 +491,7 @@ fn refused_of(reader: &mut Reader<'_>) -> Option<Refused> {
     (reader.u8()? == 0).then_some(refused)
 }
 
-/// A fate that says nothing but which body it belongs to.
+/// A disposition that says nothing but which body it belongs to.
 fn bare(reader: &mut Reader<'_>) -> Option<Place> {
     let body = place(reader)?;
     (reader.u32()? == 0).then_some(body)

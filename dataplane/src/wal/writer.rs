@@ -1,14 +1,14 @@
 //! The writing end of one log, sans-IO: one open batch that fills, at most one batch in flight, the durable prefix behind
 //! it. Decides when to roll, take over after a failed write, and mark an idle log; never opens, closes or reads a file.
 //!
-//! Cursors, in order: `settled <= durable < open`. A batch in flight is always `durable + 1`.
+//! Cursors, in order: `resolved <= durable < open`. A batch in flight is always `durable + 1`.
 
 use super::batch::{Ahead, Assembled, BatchFields, OpenBatch, rewrite};
 use super::buffer::{BLOCK_BYTES, Blocks};
 use super::name::{ClosedSegment, LogId, NamedSegment, Place, Sequence};
 use super::record::{BodyMeta, Entry};
 use super::segment::{Predecessor, SegmentHeader};
-use super::settling::Settling;
+use super::watermark::ResolvedWatermark;
 use crate::io::{Errno, Now, SyncMode};
 use crate::planted::{Bug, planted};
 use crate::wal::Epoch;
@@ -54,7 +54,7 @@ enum Stage {
     Writing,
     Syncing,
     /// Its segment failed; it waits for the next one to be named.
-    Homeless,
+    AwaitingSegment,
 }
 
 /// The one batch that is on its way to the disk.
@@ -65,14 +65,14 @@ struct Flight {
     offset: u64,
     assembled: Assembled,
     sequence: Sequence,
-    settled: Sequence,
+    resolved: Sequence,
     records: u32,
     /// Carries the segment header: the first batch of its segment.
     enters: bool,
     /// Seal epoch of the segment that it is written into.
     epoch: Epoch,
     /// Written once already, into a segment that failed.
-    take_over: bool,
+    failover: bool,
     /// The bytes, while the driver does not have them.
     blocks: Option<Box<Blocks>>,
 }
@@ -104,8 +104,8 @@ pub struct LogWriter {
     flight: Option<Flight>,
     idle_blocks: Option<Box<Blocks>>,
     durable: Sequence,
-    settling: Settling,
-    durable_settled: Sequence,
+    watermark: ResolvedWatermark,
+    durable_resolved: Sequence,
     /// Seal epoch of the segment in use.
     epoch: Epoch,
     /// The keeper asked for a roll behind this sequence, to begin this seal epoch. Gone once the batch that rolls is on its
@@ -119,7 +119,7 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// A log that has no batch yet. Bodies of one batch are bounded so that, with the fates of all requests in flight, it
+    /// A log that has no batch yet. Bodies of one batch are bounded so that, with the dispositions of all requests in flight, it
     /// fits into an empty segment.
     pub fn new(start: &LogStart, mut open: OpenBatch, blocks: Box<Blocks>) -> LogWriter {
         open.bound_bodies((start.first.bytes / 4) as usize);
@@ -136,8 +136,8 @@ impl LogWriter {
             flight: None,
             idle_blocks: Some(blocks),
             durable,
-            settling: Settling::new(durable),
-            durable_settled: durable,
+            watermark: ResolvedWatermark::new(durable),
+            durable_resolved: durable,
             epoch: Epoch::first(),
             roll: None,
             quiet_since_us: 0,
@@ -193,12 +193,12 @@ impl LogWriter {
         self.marked && !self.wants_mark
     }
 
-    /// Every body up to this position has its fate on disk.
-    pub fn settled_durably(&self) -> Sequence {
-        if planted(Bug::SettledBeforeDurable) {
-            return self.settling.upto();
+    /// Every body up to this position has its disposition on disk.
+    pub fn resolved_durably(&self) -> Sequence {
+        if planted(Bug::ResolvedBeforeDurable) {
+            return self.watermark.upto();
         }
-        self.settling.upto().min(self.durable_settled)
+        self.watermark.upto().min(self.durable_resolved)
     }
 
     /// Bytes of bodies in the open batch.
@@ -206,10 +206,10 @@ impl LogWriter {
         self.open.bodies_bytes()
     }
 
-    /// Appends a body; its fate is owed from now on.
+    /// Appends a body; its disposition is owed from now on.
     pub fn push_body(&mut self, body: &[u8], meta: &BodyMeta<'_>) -> Place {
         let index = self.open.push_body(body, meta);
-        self.settling.body(self.open_sequence);
+        self.watermark.body(self.open_sequence);
         Place {
             sequence: self.open_sequence,
             index,
@@ -226,16 +226,16 @@ impl LogWriter {
         self.open.fits_behind(ahead, body_bytes)
     }
 
-    /// Appends the first fate of a body. Returns the sequence that makes it durable.
-    pub fn push_fate(&mut self, of: Place, fate: &Entry<'_>) -> Sequence {
-        self.open.push(fate);
-        self.settling.fate(of.sequence);
+    /// Appends the first disposition of a body. Returns the sequence that makes it durable.
+    pub fn push_disposition(&mut self, of: Place, disposition: &Entry<'_>) -> Sequence {
+        self.open.push(disposition);
+        self.watermark.disposition(of.sequence);
         self.open_sequence
     }
 
-    /// Appends a decision for a body that has the fate `unanswered` already. Returns the sequence that makes it durable.
-    pub fn push_late(&mut self, fate: &Entry<'_>) -> Sequence {
-        self.open.push(fate);
+    /// Appends a decision for a body that has the disposition `unanswered` already. Returns the sequence that makes it durable.
+    pub fn push_late(&mut self, disposition: &Entry<'_>) -> Sequence {
+        self.open.push(disposition);
         self.open_sequence
     }
 
@@ -309,8 +309,8 @@ impl LogWriter {
             self.became_durable(ops);
         }
         if let Some(flight) = &self.flight {
-            if flight.stage == Stage::Homeless {
-                self.take_over(ops);
+            if flight.stage == Stage::AwaitingSegment {
+                self.failover(ops);
             }
             return;
         }
@@ -349,14 +349,14 @@ impl LogWriter {
         let lead = enters.then(|| self.header_of(&segment));
         let sequence = self.open_sequence;
         self.roll = self.roll.filter(|_| stays);
-        self.settling.batch(sequence);
+        self.watermark.batch(sequence);
         let fields = BatchFields {
             salt: segment.salt,
             sequence,
             expiry_clock_s: clock_s,
             wall_us: now.wall_us,
             durable_upto: self.durable,
-            settled_upto: self.settling.upto(),
+            resolved_upto: self.watermark.upto(),
             previous_checksum: previous,
         };
         let assembled = self.open.assemble(&fields, lead.as_ref(), &mut blocks);
@@ -364,7 +364,7 @@ impl LogWriter {
             offset + assembled.bytes as u64 <= segment.bytes,
             "a batch fits into a fresh segment"
         );
-        let (records, settled) = (self.open.records(), fields.settled_upto);
+        let (records, resolved) = (self.open.records(), fields.resolved_upto);
         self.open.clear();
         let Some(next) = sequence.next() else {
             ops.push(
@@ -385,11 +385,11 @@ impl LogWriter {
             offset,
             assembled,
             sequence,
-            settled,
+            resolved,
             records,
             enters,
             epoch,
-            take_over: false,
+            failover: false,
             blocks: None,
         };
         self.submit(flight, blocks, ops);
@@ -490,7 +490,7 @@ impl LogWriter {
             current.holds_records |= flight.records > 0;
         }
         self.durable = flight.sequence;
-        self.durable_settled = flight.settled;
+        self.durable_resolved = flight.resolved;
         self.marked = flight.records == 0;
         self.idle_blocks = flight.blocks;
         self.invariants();
@@ -525,7 +525,7 @@ impl LogWriter {
         let Some(mut flight) = self.flight.take() else {
             return;
         };
-        if flight.take_over {
+        if flight.failover {
             ops.push(LogOp::Fail(LogFailure {
                 code: 74,
                 reason: format!(
@@ -537,19 +537,19 @@ impl LogWriter {
             return;
         }
         if planted(Bug::FailedSegmentWrittenAgain) {
-            flight.take_over = true;
+            flight.failover = true;
             let blocks = flight.blocks.take().unwrap_or_default();
             return self.submit(flight, blocks, ops);
         }
         if flight.enters {
             self.enter(&flight, false, ops);
         }
-        flight.stage = Stage::Homeless;
+        flight.stage = Stage::AwaitingSegment;
         self.flight = Some(flight);
-        self.take_over(ops);
+        self.failover(ops);
     }
 
-    fn take_over<O: From<LogOp>>(&mut self, ops: &mut Vec<O>) {
+    fn failover<O: From<LogOp>>(&mut self, ops: &mut Vec<O>) {
         let Some(next) = self.upcoming else { return };
         let lead = self.header_of(&next);
         let Some(mut flight) = self.flight.take() else {
@@ -565,12 +565,12 @@ impl LogWriter {
         flight.segment = next;
         flight.offset = 0;
         flight.enters = true;
-        flight.take_over = true;
+        flight.failover = true;
         self.submit(flight, blocks, ops);
     }
 
     fn invariants(&self) {
-        debug_assert!(self.settling.upto() <= self.open_sequence);
+        debug_assert!(self.watermark.upto() <= self.open_sequence);
         debug_assert!(self.durable < self.open_sequence);
         debug_assert!(
             self.current

@@ -19,7 +19,7 @@ pub(crate) fn manifest(it: &Manifest) -> Value {
     json!({
         "installation": hex(&it.installation), "node": hex(&it.node), "incarnation": hex(&it.incarnation),
         "secret": hex(&it.secret), "generation": it.generation, "start": it.start, "wall": it.clock.wall_us,
-        "expiry_clock": it.clock.expiry_s, "withheld": it.withheld_s, "next_file": it.next_file, "spares": it.spares,
+        "expiry_clock": it.clock.expiry_s, "withheld": it.withheld_s, "next_file": it.next_file, "preallocated": it.preallocated,
         "clean_stop": it.clean_stop, "logs": it.logs.iter().map(log_entry).collect::<Vec<_>>(),
         "gaps": it.gaps.iter().map(|gap| json!({"log": log(gap.log), "first": gap.from.0, "last": gap.to.0}))
             .collect::<Vec<_>>(),
@@ -30,7 +30,7 @@ pub(crate) fn manifest(it: &Manifest) -> Value {
 fn log_entry(it: &LogEntry) -> Value {
     let end = |mark: flk_dataplane::wal::manifest::LogEndMark| json!({"sequence": mark.sequence.0, "checksum": mark.checksum});
     json!({
-        "log": log(it.id), "incarnation": hex(&it.incarnation), "settled_upto": it.settled_upto.0,
+        "log": log(it.id), "incarnation": hex(&it.incarnation), "resolved_upto": it.resolved_upto.0,
         "ended_at": it.ended_at.map(end), "segments": it.segments.iter().map(segment).collect::<Vec<_>>(),
     })
 }
@@ -76,7 +76,7 @@ pub(crate) fn batch(at: &BatchAt, it: &Batch<'_>) -> Value {
     json!({
         "ordinal": at.ordinal, "offset": at.offset, "bytes": at.bytes, "sequence": fields.sequence.0,
         "expiry_clock": fields.expiry_clock_s, "wall": fields.wall_us, "durable_upto": fields.durable_upto.0,
-        "settled_upto": fields.settled_upto.0, "previous": fields.previous_checksum, "checksum": it.header.checksum,
+        "resolved_upto": fields.resolved_upto.0, "previous": fields.previous_checksum, "checksum": it.header.checksum,
         "records": records,
     })
 }
@@ -84,7 +84,7 @@ pub(crate) fn batch(at: &BatchAt, it: &Batch<'_>) -> Value {
 fn record(batch: &Batch<'_>, it: &Record<'_>) -> Value {
     let mut shown = match &it.content {
         Content::Body(body) => body_record(batch, it, body),
-        Content::Entry(entry) => fate(entry, it.header.line),
+        Content::Entry(entry) => disposition(entry, it.header.line),
         Content::Skipped => json!({"kind": "skipped"}),
     };
     shown["index"] = it.index.into();
@@ -105,7 +105,7 @@ fn place(it: Place) -> Value {
     json!([it.sequence.0, it.index])
 }
 
-fn fate(entry: &Entry<'_>, line: u32) -> Value {
+fn disposition(entry: &Entry<'_>, line: u32) -> Value {
     let plain = |kind: &str, of: Place| json!({"kind": kind, "of": place(of), "line": line});
     match entry {
         Entry::Decision(it) => decision(it, plain("decision", it.body)),

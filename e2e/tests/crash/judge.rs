@@ -4,7 +4,7 @@
 use crate::load::Memory;
 use flk_e2e::client::{Connection, submit};
 use flk_e2e::gateway::Gateway;
-use flk_e2e::log::{Fate, Kept};
+use flk_e2e::log::{Disposition, Kept};
 use flk_e2e::records::record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -123,9 +123,9 @@ impl Judge {
         let mut refused: BTreeSet<&[u8]> = BTreeSet::new();
         for body in kept.bodies.values() {
             if body
-                .fates
+                .dispositions
                 .iter()
-                .any(|fate| matches!(fate, Fate::Refused { status: 401, .. }))
+                .any(|disposition| matches!(disposition, Disposition::Refused { status: 401, .. }))
             {
                 refused.insert(&body.bytes);
             }

@@ -105,10 +105,10 @@ fn status(volume: &Volume) -> serde_json::Value {
     serde_json::from_str(status).unwrap()
 }
 
-/// What is kept in reserve where all spares are ready. Without them it is two segments more, and a gateway that has so much
+/// What is kept in reserve where all preallocated segments are ready. Without them it is two segments more, and a gateway that has so much
 /// left serves on: it seals and deletes each segment as it is closed.
 fn least_reserve_bytes(volume: &Volume) -> u64 {
-    wait_until("spares", || status(volume)["spares"] == 2);
+    wait_until("preallocated", || status(volume)["preallocated"] == 2);
     status(volume)["reserve_bytes"].as_u64().unwrap()
 }
 

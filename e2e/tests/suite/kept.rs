@@ -1,23 +1,23 @@
-//! What is in the log afterwards: every admitted body with its fate, and nothing that was turned away before.
+//! What is in the log afterwards: every admitted body with its disposition, and nothing that was turned away before.
 
 use flk_e2e::client::submit;
 use flk_e2e::gateway::Plan;
 use flk_e2e::golden::bytes;
-use flk_e2e::log::{Fate, Kept};
+use flk_e2e::log::{Disposition, Kept};
 use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 on_every_host!(
-    admitted_bodies_are_kept_with_their_fate,
+    admitted_bodies_are_kept_with_their_disposition,
     what_is_turned_away_before_admission_is_not_kept,
     records_outlive_rolls_and_crashes,
     a_clean_stop_leaves_nothing_open,
     secrets_on_disk_are_private,
 );
 
-fn admitted_bodies_are_kept_with_their_fate(setting: Setting) {
+fn admitted_bodies_are_kept_with_their_disposition(setting: Setting) {
     let directory = setting.directory();
     let gateway = Plan::new(setting, directory.path()).start();
     let first = bytes("records/same_id_first.json");
@@ -38,26 +38,35 @@ fn admitted_bodies_are_kept_with_their_fate(setting: Setting) {
     assert_eq!(gateway.stop().code(), 0);
     let kept = Kept::read(directory.path());
     assert_eq!(kept.bodies.len(), 6);
-    let mut fates = kept.fates_of(&first);
-    fates.sort_by_key(|fate| *fate == Fate::Duplicate);
+    let mut dispositions = kept.dispositions_of(&first);
+    dispositions.sort_by_key(|disposition| *disposition == Disposition::Duplicate);
     assert!(
         matches!(
-            fates[..],
-            [Fate::Decided { accepted: true, .. }, Fate::Duplicate]
+            dispositions[..],
+            [
+                Disposition::Decided { accepted: true, .. },
+                Disposition::Duplicate
+            ]
         ),
-        "{fates:?}"
+        "{dispositions:?}"
     );
-    assert_eq!(kept.fates_of(&conflict), [Fate::Conflict]);
+    assert_eq!(kept.dispositions_of(&conflict), [Disposition::Conflict]);
     assert!(matches!(
-        kept.fates_of(&escalated)[..],
-        [Fate::Decided {
+        kept.dispositions_of(&escalated)[..],
+        [Disposition::Decided {
             accepted: false,
             ..
         }]
     ));
-    let refused = |status, code| Fate::Refused { status, code };
-    assert_eq!(kept.fates_of(&forged), [refused(401, "signature_invalid")]);
-    assert_eq!(kept.fates_of(&malformed), [refused(400, "malformed_json")]);
+    let refused = |status, code| Disposition::Refused { status, code };
+    assert_eq!(
+        kept.dispositions_of(&forged),
+        [refused(401, "signature_invalid")]
+    );
+    assert_eq!(
+        kept.dispositions_of(&malformed),
+        [refused(400, "malformed_json")]
+    );
 }
 
 fn what_is_turned_away_before_admission_is_not_kept(setting: Setting) {
@@ -107,9 +116,9 @@ fn what_is_turned_away_before_admission_is_not_kept(setting: Setting) {
     );
     for body in kept.bodies.values() {
         assert!(
-            matches!(body.fates[..], [Fate::Decided { .. }]),
+            matches!(body.dispositions[..], [Disposition::Decided { .. }]),
             "{:?}",
-            body.fates
+            body.dispositions
         );
     }
 }
@@ -134,7 +143,7 @@ fn records_outlive_rolls_and_crashes(setting: Setting) {
     files.dedup();
     assert!(files.len() >= 6, "only {} segments", files.len());
     for number in 0..RECORDS {
-        assert_eq!(kept.fates_of(&body(number)).len(), 1, "{number}");
+        assert_eq!(kept.dispositions_of(&body(number)).len(), 1, "{number}");
     }
     let gateway = plan.with("FLK_CORES", "1").start();
     for number in 0..RECORDS {
@@ -156,8 +165,10 @@ fn a_clean_stop_leaves_nothing_open(setting: Setting) {
     assert_eq!(gateway.stop().code(), 0);
     let kept = Kept::read(directory.path());
     assert!(
-        kept.bodies.values().all(|body| body.fates.len() == 1),
-        "each body has one fate"
+        kept.bodies
+            .values()
+            .all(|body| body.dispositions.len() == 1),
+        "each body has one disposition"
     );
     assert!(
         kept.verdicts.iter().all(|(_, verdict)| verdict.is_sound()),

@@ -3,7 +3,7 @@
 
 use flk_e2e::client::{Connection, submit};
 use flk_e2e::gateway::Plan;
-use flk_e2e::log::{Fate, Kept};
+use flk_e2e::log::{Disposition, Kept};
 use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
 use std::net::SocketAddr;
@@ -45,7 +45,10 @@ fn slow_clients_are_cut_and_patient_ones_are_served(setting: Setting) {
     let kept = Kept::read(directory.path());
     assert_eq!(kept.bodies.len(), 3, "what was cut is not kept");
     for body in kept.bodies.values() {
-        assert!(matches!(body.fates[..], [Fate::Decided { .. }]));
+        assert!(matches!(
+            body.dispositions[..],
+            [Disposition::Decided { .. }]
+        ));
     }
 }
 

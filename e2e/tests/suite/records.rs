@@ -4,7 +4,7 @@
 use flk_e2e::client::Response;
 use flk_e2e::gateway::{Gateway, Plan};
 use flk_e2e::golden::{bytes, vectors};
-use flk_e2e::log::{Fate, Kept};
+use flk_e2e::log::{Disposition, Kept};
 use flk_e2e::setting::Setting;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -131,28 +131,42 @@ fn every_record_is_answered_as_written_and_stays_so_after_a_crash(setting: Setti
         post_all(&gateway, cases, "hit");
         let ended = gateway.stop();
         assert_eq!(ended.code(), 0, "{ended}");
-        check_fates(&Kept::read(directory.path()), cases);
+        check_dispositions(&Kept::read(directory.path()), cases);
     }
 }
 
 /// Every body is kept as often as it was posted; one of them has the decision, or all have their refusal.
-fn check_fates(kept: &Kept, cases: &[Case]) {
+fn check_dispositions(kept: &Kept, cases: &[Case]) {
     const POSTED_COUNT: usize = 4;
     for case in cases {
-        let fates = kept.fates_of(&case.body);
+        let dispositions = kept.dispositions_of(&case.body);
         let name = &case.name;
         match &case.code {
             Some(code) => {
-                let refused = |fate: &Fate| matches!(fate, Fate::Refused { status, code: kept } if *status == case.status && kept == code);
-                assert!(fates.iter().all(refused), "{name}: {fates:?}");
-                assert!(fates.len() >= POSTED_COUNT, "{name}: {fates:?}");
+                let refused = |disposition: &Disposition| matches!(disposition, Disposition::Refused { status, code: kept } if *status == case.status && kept == code);
+                assert!(dispositions.iter().all(refused), "{name}: {dispositions:?}");
+                assert!(
+                    dispositions.len() >= POSTED_COUNT,
+                    "{name}: {dispositions:?}"
+                );
             }
             None => {
-                let decided = |fate: &&Fate| matches!(fate, Fate::Decided { accepted, .. } if *accepted == (case.status == 200));
-                assert_eq!(fates.iter().filter(decided).count(), 1, "{name}: {fates:?}");
-                let others = fates.iter().filter(|fate| !decided(fate));
-                let known = |fate: &Fate| matches!(fate, Fate::Duplicate | Fate::Unanswered);
-                assert!(others.into_iter().all(known), "{name}: {fates:?}");
+                let decided = |disposition: &&Disposition| matches!(disposition, Disposition::Decided { accepted, .. } if *accepted == (case.status == 200));
+                assert_eq!(
+                    dispositions.iter().filter(decided).count(),
+                    1,
+                    "{name}: {dispositions:?}"
+                );
+                let others = dispositions
+                    .iter()
+                    .filter(|disposition| !decided(disposition));
+                let known = |disposition: &Disposition| {
+                    matches!(
+                        disposition,
+                        Disposition::Duplicate | Disposition::Unanswered
+                    )
+                };
+                assert!(others.into_iter().all(known), "{name}: {dispositions:?}");
             }
         }
     }

@@ -7,7 +7,7 @@ use flk_dataplane::driver::affinity::{allowed_cpus, pin, quota_cpus};
 use flk_dataplane::wal::name::LogId;
 use flk_dataplane::wal::secret::Secret;
 use flk_e2e::gateway::{Gateway, Plan};
-use flk_e2e::log::{Fate, Kept};
+use flk_e2e::log::{Disposition, Kept};
 use flk_e2e::records::{Record, record};
 use flk_e2e::setting::Setting;
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +120,7 @@ fn are_duplicates(gateway: &Gateway, records: &[Record], outcomes: &[Vec<u8>], s
 fn both_shards_took_part(kept: &Kept, records: &[Record]) {
     let mut decided_in: BTreeMap<&[u8], LogId> = BTreeMap::new();
     for ((log, _), body) in &kept.bodies {
-        if matches!(body.fates[..], [Fate::Decided { .. }]) {
+        if matches!(body.dispositions[..], [Disposition::Decided { .. }]) {
             let earlier = decided_in.insert(&body.bytes, *log);
             assert_eq!(earlier, None, "decided twice");
         }
@@ -129,7 +129,7 @@ fn both_shards_took_part(kept: &Kept, records: &[Record]) {
     let logs: BTreeSet<&LogId> = decided_in.values().collect();
     assert_eq!(logs.len(), 2, "only {logs:?} decided");
     let elsewhere = kept.bodies.iter().filter(|((log, _), body)| {
-        body.fates == [Fate::Duplicate] && decided_in[&body.bytes[..]] != *log
+        body.dispositions == [Disposition::Duplicate] && decided_in[&body.bytes[..]] != *log
     });
     let elsewhere = elsewhere.count();
     assert!(elsewhere >= 50, "only {elsewhere} came to the other shard");

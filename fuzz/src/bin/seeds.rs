@@ -1,5 +1,5 @@
 //! Writes the committed corpora anew: `seeds DIRECTORY` (the Makefile's `fuzz-corpus`). Everything comes from the golden
-//! vectors and from what is spelled here, so that two runs write the same bytes. It removes nothing.
+//! vectors and from what is encoded here, so that two runs write the same bytes. It removes nothing.
 
 // The coverage flags that all programs here are compiled with want the engine to be linked, though nothing runs it here.
 use libfuzzer_sys as _;
@@ -233,7 +233,7 @@ fn fields(counter: u64, salt: u64, previous_checksum: u32) -> BatchFields {
         expiry_clock_s: 1_000 + counter as u32,
         wall_us: 1_760_000_000_000_000,
         durable_upto: sequence(counter - 1),
-        settled_upto: sequence(counter - 1),
+        resolved_upto: sequence(counter - 1),
         previous_checksum,
     }
 }
@@ -272,7 +272,7 @@ fn full_batch() -> OpenBatch {
     batch.push(&Entry::Conflict(place(1, 2)));
     batch.push(&Entry::Unanswered(place(1, 2)));
     let mut room = Vec::new();
-    batch.push(&Entry::Erasure(ErasureList::spell(
+    batch.push(&Entry::Erasure(ErasureList::encode(
         &[ErasedBody {
             log: LOG,
             body: place(1, 0),
@@ -369,7 +369,7 @@ fn manifest() -> Manifest {
                     sequence: sequence(2),
                     checksum: 1,
                 }),
-                settled_upto: sequence(2),
+                resolved_upto: sequence(2),
                 segments: vec![entry(0, SegmentState::Closed(extent))],
             },
             LogEntry {
@@ -379,7 +379,7 @@ fn manifest() -> Manifest {
                 },
                 incarnation: [2; 16],
                 ended_at: None,
-                settled_upto: Sequence::before_first(4),
+                resolved_upto: Sequence::before_first(4),
                 segments: vec![entry(0, SegmentState::Next), entry(1, SegmentState::Next)],
             },
         ],

@@ -167,7 +167,7 @@ impl Connections {
 
     /// While the listener is being closed: accepts who waits in its queue as slots get free, then closes it and says so.
     /// Closing it resets whoever is still in its queue.
-    pub(super) fn go_on_closing(&mut self, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
+    pub(super) fn closing_step(&mut self, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
         while let Some(left) = self.closing
             && !self.free.is_empty()
         {
@@ -286,7 +286,7 @@ impl Connections {
         let conn = &mut table[id.slot as usize];
         let Some(socket) = &conn.socket else { return };
         while !conn.broken {
-            let flight = conn.out.take_off(pool);
+            let flight = conn.out.begin_send(pool);
             if flight.is_empty() {
                 if std::mem::take(&mut conn.fin) {
                     // It fails only for a connection that is gone, which reading reports.
@@ -350,7 +350,7 @@ impl Connections {
         }
     }
 
-    /// Begins to close the listening socket; see [`Connections::go_on_closing`].
+    /// Begins to close the listening socket; see [`Connections::closing_step`].
     pub(super) fn close_listener(&mut self, epoll: BorrowedFd<'_>) {
         self.unwatch_listener(epoll);
         self.accept_wanted = false;

@@ -138,7 +138,7 @@ impl Portable {
                 word => self.connections.ready(word, event.flags, epoll, inbox),
             }
         }
-        self.connections.go_on_closing(epoll, inbox);
+        self.connections.closing_step(epoll, inbox);
         self.flush.collect(inbox);
         self.links.collect(inbox);
     }

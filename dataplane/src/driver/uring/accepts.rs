@@ -123,28 +123,28 @@ impl Accepts {
 
     /// Begins to close the listening socket: closing it resets whoever is still in its queue, so they are accepted first.
     pub(super) fn close(&mut self, queue: &mut Queue) {
-        // From here on only `go_on_closing` accepts.
+        // From here on only `closing_step` accepts.
         self.wanted = false;
         self.closing.get_or_insert(Closing {
             accepts_left: BACKLOG,
             cancelled: false,
         });
-        self.go_on_closing(queue);
+        self.closing_step(queue);
     }
 
     /// Accepts again where accepts ended, unless something stands against it: the shard, or a failure that is too fresh.
-    pub(super) fn go_on(&mut self, now_us: u64, queue: &mut Queue) {
+    pub(super) fn step(&mut self, now_us: u64, queue: &mut Queue) {
         if self.retry_us.is_none_or(|at_us| at_us <= now_us) {
             self.retry_us = None;
             self.arm(queue);
         }
-        self.go_on_closing(queue);
+        self.closing_step(queue);
     }
 
     /// Accepts while a client waits, then cancels the accepts, then closes the socket.
     ///
     /// A client that connects between the last look at the queue and the close is reset; nothing can be done about that.
-    fn go_on_closing(&mut self, queue: &mut Queue) {
+    fn closing_step(&mut self, queue: &mut Queue) {
         let (Some(closing), Some(listener)) = (&mut self.closing, &self.listener) else {
             return;
         };

@@ -266,7 +266,7 @@ impl Connections {
         if conn.sending || conn.broken {
             return;
         }
-        let flight = conn.out.take_off(&mut self.pool);
+        let flight = conn.out.begin_send(&mut self.pool);
         if !flight.is_empty() {
             conn.sending = true;
             let length = u32::try_from(flight.len()).unwrap_or(u32::MAX);

@@ -121,7 +121,7 @@ impl Uring {
         {
             self.connections.open(socket, peer, &mut self.queue, inbox);
         }
-        self.accepts.go_on(now_us, &mut self.queue);
+        self.accepts.step(now_us, &mut self.queue);
         self.accepts.report_closed(inbox);
         self.links.collect(inbox);
     }

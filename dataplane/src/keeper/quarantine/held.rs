@@ -2,9 +2,9 @@
 
 use crate::io::Errno;
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::Ledger;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::incarnation_of;
+use crate::keeper::store::ManifestStore;
 use crate::wal::batch::{BatchFault, BatchHeader, read_index};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
@@ -52,9 +52,9 @@ pub(super) struct Held {
 
 impl Contents {
     /// Reads a segment file, and puts zeros where it cannot be read.
-    pub(super) async fn read(ledger: &Ledger, number: u64) -> Result<Contents, Halt> {
+    pub(super) async fn read(store: &ManifestStore, number: u64) -> Result<Contents, Halt> {
         let mut contents = Contents::default();
-        match Readable::numbered(ledger, number).await {
+        match Readable::numbered(store, number).await {
             Ok(file) => {
                 let read = contents.fill(&file).await;
                 file.close().await;
@@ -113,14 +113,14 @@ impl Contents {
 impl Held {
     /// Reads a segment and looks for all that is left in it.
     pub(super) async fn read(
-        ledger: &Ledger,
+        store: &ManifestStore,
         log: &LogEntry,
         entry: &SegmentEntry,
     ) -> Result<Held, Halt> {
-        let contents = Contents::read(ledger, entry.file).await?;
-        let lead = lead(ledger, log, entry, &contents.bytes)?;
+        let contents = Contents::read(store, entry.file).await?;
+        let lead = lead(store, log, entry, &contents.bytes)?;
         let seen = look(log, entry, &contents.bytes).await?;
-        let misplaced = holds_another(ledger, entry, &contents.bytes);
+        let misplaced = holds_another(store, entry, &contents.bytes);
         Ok(Held {
             contents,
             lead,
@@ -201,15 +201,15 @@ fn failed(file: &Readable, error: Errno) -> Halt {
 }
 
 /// Whether a file begins with the header of another segment that the manifest names.
-fn holds_another(ledger: &Ledger, entry: &SegmentEntry, bytes: &[u8]) -> bool {
+fn holds_another(store: &ManifestStore, entry: &SegmentEntry, bytes: &[u8]) -> bool {
     let salt = SegmentHeader::decode(bytes).map(|(header, _)| header.salt);
-    let mut segments = ledger.manifest.segments();
+    let mut segments = store.manifest.segments();
     segments.any(|(_, other)| other.file != entry.file && salt == Ok(other.salt))
 }
 
 /// The segment header, if it is whole and belongs here.
 fn lead(
-    ledger: &Ledger,
+    store: &ManifestStore,
     log: &LogEntry,
     entry: &SegmentEntry,
     bytes: &[u8],
@@ -218,7 +218,7 @@ fn lead(
         Ok((header, _)) => {
             let own = SegmentHeader {
                 predecessor: header.predecessor,
-                ..named(ledger, log, entry)
+                ..named(store, log, entry)
             };
             Ok((header == own).then_some(header))
         }
@@ -231,10 +231,10 @@ fn lead(
 }
 
 /// The header of a segment as far as the manifest knows it: all but its predecessor.
-pub(super) fn named(ledger: &Ledger, log: &LogEntry, entry: &SegmentEntry) -> SegmentHeader {
+pub(super) fn named(store: &ManifestStore, log: &LogEntry, entry: &SegmentEntry) -> SegmentHeader {
     SegmentHeader {
-        installation: ledger.manifest.installation,
-        incarnation: incarnation_of(&ledger.manifest, log.id),
+        installation: store.manifest.installation,
+        incarnation: incarnation_of(&store.manifest, log.id),
         log: log.id,
         ordinal: entry.ordinal,
         salt: entry.salt,

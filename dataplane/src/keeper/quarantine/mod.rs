@@ -8,10 +8,10 @@ mod held;
 mod plan;
 
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::Ledger;
 use crate::keeper::notice::{Notice, counted};
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::{file_name, write_whole};
+use crate::keeper::store::ManifestStore;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
 use crate::wal::name::{LogId, Place, Sequence};
@@ -21,20 +21,20 @@ use plan::Plan;
 
 /// Gives up what cannot be read of a segment, or only says what that would be. The answer is for the operator.
 pub(crate) async fn quarantine(
-    mut ledger: Ledger,
+    mut store: ManifestStore,
     segment: &str,
     accept_loss: bool,
 ) -> Result<String, Halt> {
     let aside = format!("quarantine-{segment}");
-    let Some((log, index)) = find(&ledger.manifest, segment) else {
-        return match spare(&ledger.manifest, segment) {
-            Some(number) => give_up_spare(ledger, number, segment, accept_loss).await,
-            None => unnamed(&ledger, segment, &aside).await,
+    let Some((log, index)) = find(&store.manifest, segment) else {
+        return match preallocated(&store.manifest, segment) {
+            Some(number) => give_up_preallocated(store, number, segment, accept_loss).await,
+            None => unnamed(&store, segment, &aside).await,
         };
     };
-    let plan = Plan::make(&ledger, &log, index).await?;
+    let plan = Plan::make(&store, &log, index).await?;
     if !plan.changes_anything() {
-        return Err(not_damaged(&ledger, &log, segment).await);
+        return Err(not_damaged(&store, &log, segment).await);
     }
     if !accept_loss {
         let lost = counted(plan.lost_count(), "batch");
@@ -43,24 +43,24 @@ pub(crate) async fn quarantine(
             plan.lost_ids()
         ));
     }
-    ledger.port.say(Notice::GivingUp(plan.to_string()));
+    store.port.say(Notice::GivingUp(plan.to_string()));
     if !plan.held.contents.missing {
-        write_fresh(&ledger, &aside, false, &plan.held.contents.bytes).await?;
+        write_fresh(&store, &aside, false, &plan.held.contents.bytes).await?;
     }
-    let number = ledger.number();
+    let number = store.number();
     let name = NumberedFile::Segment(number).to_string();
     write_fresh(
-        &ledger,
+        &store,
         &name,
-        ledger.config.direct,
-        &plan.copy(ledger.config.segment_bytes)?,
+        store.config.direct,
+        &plan.copy(store.config.segment_bytes)?,
     )
     .await?;
-    ledger.files.sync_dir().await?;
-    let next = plan.manifest(&ledger, number);
-    plan.read_back(&ledger, &next).await?;
-    ledger.replace(next).await?;
-    ledger.files.unlink(segment).await?;
+    store.files.sync_dir().await?;
+    let next = plan.manifest(&store, number);
+    plan.read_back(&store, &next).await?;
+    store.replace(next).await?;
+    store.files.unlink(segment).await?;
     let ids = plan.lost_ids();
     Ok(match plan.held.contents.missing {
         true => format!("{plan}. Given up; there was no original to keep{ids}"),
@@ -77,43 +77,44 @@ fn find(manifest: &Manifest, segment: &str) -> Option<(LogEntry, usize)> {
     })
 }
 
-/// The number of a spare by its file name.
-fn spare(manifest: &Manifest, segment: &str) -> Option<u64> {
-    let mut spares = manifest.spares.iter().copied();
-    spares.find(|number| NumberedFile::Segment(*number).to_string() == segment)
+/// The number of a preallocated segment by its file name.
+fn preallocated(manifest: &Manifest, segment: &str) -> Option<u64> {
+    let mut preallocated = manifest.preallocated.iter().copied();
+    preallocated.find(|number| NumberedFile::Segment(*number).to_string() == segment)
 }
 
-/// A spare holds nothing that could be lost; but while the manifest names one that is not there, no start is possible.
-async fn give_up_spare(
-    mut ledger: Ledger,
+/// A preallocated segment holds nothing that could be lost; but while the manifest names one that is not there, no start is possible.
+async fn give_up_preallocated(
+    mut store: ManifestStore,
     number: u64,
     segment: &str,
     accept_loss: bool,
 ) -> Result<String, Halt> {
-    let contents = Contents::read(&ledger, number).await?;
+    let contents = Contents::read(&store, number).await?;
     if !contents.missing && contents.unreadable_bytes == 0 {
         return Err(Halt::Refused(format!(
-            "{segment} is a spare that was never used, and it can be read: there is nothing to give up. Nothing was changed"
+            "{segment} is a preallocated that was never used, and it can be read: there is nothing to give up. Nothing was changed"
         )));
     }
-    let what = format!("{segment} is a spare that was never used: nothing is lost with it");
+    let what = format!("{segment} is a preallocated that was never used: nothing is lost with it");
     if !accept_loss {
         return Ok(format!(
             "{what}. Nothing was changed. --accept-loss takes it out of the manifest"
         ));
     }
-    ledger.port.say(Notice::GivingUp(what.clone()));
-    let mut next = ledger.draft();
-    next.clock = ledger.manifest.clock;
-    next.spares.retain(|spare| *spare != number);
-    ledger.replace(next).await?;
-    ledger.files.unlink(segment).await?;
+    store.port.say(Notice::GivingUp(what.clone()));
+    let mut next = store.draft();
+    next.clock = store.manifest.clock;
+    next.preallocated
+        .retain(|preallocated| *preallocated != number);
+    store.replace(next).await?;
+    store.files.unlink(segment).await?;
     Ok(format!("{what}. The manifest names it no more"))
 }
 
 /// A name that the manifest does not know: perhaps it was given up before, and only the answer was lost.
-async fn unnamed(ledger: &Ledger, segment: &str, aside: &str) -> Result<String, Halt> {
-    if ledger.files.list().await?.iter().any(|name| name == aside) {
+async fn unnamed(store: &ManifestStore, segment: &str, aside: &str) -> Result<String, Halt> {
+    if store.files.list().await?.iter().any(|name| name == aside) {
         return Ok(format!(
             "{segment} was given up before: the manifest names it no more, and its original is kept as {aside}. Nothing was changed"
         ));
@@ -124,8 +125,8 @@ async fn unnamed(ledger: &Ledger, segment: &str, aside: &str) -> Result<String, 
 }
 
 /// Why nothing is given up, and which file it is that is damaged, if any is.
-async fn not_damaged(ledger: &Ledger, log: &LogEntry, segment: &str) -> Halt {
-    let elsewhere = match verdict(ledger, log).await {
+async fn not_damaged(store: &ManifestStore, log: &LogEntry, segment: &str) -> Halt {
+    let elsewhere = match verdict(store, log).await {
         Ok(Verdict::Damage(damage)) => {
             let file = file_name(log, damage.ordinal);
             format!("; what is damaged in its log is {file} ({damage})")
@@ -141,13 +142,13 @@ async fn not_damaged(ledger: &Ledger, log: &LogEntry, segment: &str) -> Halt {
     ))
 }
 
-async fn verdict(ledger: &Ledger, log: &LogEntry) -> Result<Verdict, Halt> {
-    read_as(ledger, &ledger.manifest, log, 0, |_| {}).await
+async fn verdict(store: &ManifestStore, log: &LogEntry) -> Result<Verdict, Halt> {
+    read_as(store, &store.manifest, log, 0, |_| {}).await
 }
 
 /// Reads a log from one of its segments on, as a start would.
 async fn read_as(
-    ledger: &Ledger,
+    store: &ManifestStore,
     manifest: &Manifest,
     log: &LogEntry,
     from: usize,
@@ -155,7 +156,7 @@ async fn read_as(
 ) -> Result<Verdict, Halt> {
     let mut files = Vec::new();
     for entry in &log.segments[from..] {
-        files.push(Readable::segment(ledger, entry).await?);
+        files.push(Readable::segment(store, entry).await?);
     }
     let erased = |_: LogId, _: Place| false;
     let source = LogSource {
@@ -173,7 +174,12 @@ async fn read_as(
 }
 
 /// Makes a file, replacing what an earlier attempt left of it.
-async fn write_fresh(ledger: &Ledger, name: &str, direct: bool, bytes: &[u8]) -> Result<(), Halt> {
-    ledger.files.unlink(name).await?;
-    write_whole(&ledger.files, name, direct, bytes).await
+async fn write_fresh(
+    store: &ManifestStore,
+    name: &str,
+    direct: bool,
+    bytes: &[u8],
+) -> Result<(), Halt> {
+    store.files.unlink(name).await?;
+    write_whole(&store.files, name, direct, bytes).await
 }

@@ -4,11 +4,11 @@
 use super::held::{FIRST_BATCH_AT, Held, Seen, named};
 use super::read_as;
 use crate::keeper::halt::Halt;
-use crate::keeper::ledger::Ledger;
 use crate::keeper::recover::{covered_upto, made_lengths};
-use crate::wal::beheaded;
+use crate::keeper::store::ManifestStore;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
+use crate::wal::lost_header;
 use crate::wal::manifest::{
     Extent, Gap, LogEndMark, LogEntry, Manifest, SegmentEntry, SegmentState,
 };
@@ -20,7 +20,7 @@ use std::fmt;
 
 /// Where the log stands before a segment, not counting what lies behind `limit`.
 async fn stands_before(
-    ledger: &Ledger,
+    store: &ManifestStore,
     log: &LogEntry,
     index: usize,
     limit: Option<Sequence>,
@@ -34,7 +34,7 @@ async fn stands_before(
                 checksum: extent.last_checksum,
             });
         }
-        let held = Held::read(ledger, log, entry).await?;
+        let held = Held::read(store, log, entry).await?;
         let own = held.lead.and_then(|lead| lead.predecessor);
         let whole = held.whole();
         let last = whole.range(..=limit_or_end).next_back();
@@ -55,12 +55,12 @@ async fn stands_before(
         });
     }
     let deleted = log.segments.first().is_some_and(|entry| entry.ordinal > 0);
-    let covered = covered_upto(&ledger.manifest, log.id).filter(|_| deleted);
+    let covered = covered_upto(&store.manifest, log.id).filter(|_| deleted);
     let ends_after = match (covered, limit) {
         _ if !deleted => before_first,
         (Some(covered), limit) => covered.min(limit.unwrap_or(covered)),
         (None, Some(limit)) => limit,
-        (None, None) => log.settled_upto.max(before_first),
+        (None, None) => log.resolved_upto.max(before_first),
     };
     Ok(Predecessor {
         ends_after,
@@ -87,22 +87,26 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) async fn make(ledger: &Ledger, log: &LogEntry, index: usize) -> Result<Plan, Halt> {
+    pub(super) async fn make(
+        store: &ManifestStore,
+        log: &LogEntry,
+        index: usize,
+    ) -> Result<Plan, Halt> {
         let entry = log.segments[index];
-        let held = Held::read(ledger, log, &entry).await?;
+        let held = Held::read(store, log, &entry).await?;
         let lead = match held.lead {
             Some(lead) => lead,
-            None => rebuilt(ledger, log, index, &held).await?,
+            None => rebuilt(store, log, index, &held).await?,
         };
         let begin = begin_of(&lead);
-        let upto = upto(ledger, log, index, &held, begin).await?;
-        let made = MadeBytes::longest(made_lengths(ledger).await?);
+        let upto = upto(store, log, index, &held, begin).await?;
+        let made = MadeBytes::longest(made_lengths(store).await?);
         let mut kept = held.whole();
         kept.retain(|sequence, _| *sequence > begin && *sequence <= upto);
-        let gaps = missing(&ledger.manifest, log.id, begin, upto, &kept);
+        let gaps = missing(&store.manifest, log.id, begin, upto, &kept);
         let extent = match extent_of(&kept) {
             Some(extent) => extent,
-            None => nothing_behind(stands_before(ledger, log, index, None).await?),
+            None => nothing_behind(stands_before(store, log, index, None).await?),
         };
         Ok(Plan {
             log: log.clone(),
@@ -207,9 +211,9 @@ impl Plan {
     }
 
     /// The manifest that names the new segment in the place of the old one. No time passes by it: its clock stays.
-    pub(super) fn manifest(&self, ledger: &Ledger, number: u64) -> Manifest {
-        let mut next = ledger.draft();
-        next.clock = ledger.manifest.clock;
+    pub(super) fn manifest(&self, store: &ManifestStore, number: u64) -> Manifest {
+        let mut next = store.draft();
+        next.clock = store.manifest.clock;
         next.gaps.extend(&self.gaps);
         let Some(log) = next.logs.iter_mut().find(|it| it.id == self.log.id) else {
             return next;
@@ -251,7 +255,11 @@ impl Plan {
     }
 
     /// Reads the new segment as the next start will: every batch that was kept must count.
-    pub(super) async fn read_back(&self, ledger: &Ledger, next: &Manifest) -> Result<(), Halt> {
+    pub(super) async fn read_back(
+        &self,
+        store: &ManifestStore,
+        next: &Manifest,
+    ) -> Result<(), Halt> {
         let Some(log) = next.logs.iter().find(|it| it.id == self.log.id) else {
             return Ok(());
         };
@@ -259,11 +267,11 @@ impl Plan {
         let log = LogEntry {
             segments: log.segments[..=self.index].to_vec(),
             ended_at: None,
-            settled_upto: Sequence::before_first(log.id.start),
+            resolved_upto: Sequence::before_first(log.id.start),
             ..log.clone()
         };
         let mut read = BTreeSet::new();
-        let verdict = read_as(ledger, next, &log, self.index, |sequence| {
+        let verdict = read_as(store, next, &log, self.index, |sequence| {
             read.insert(sequence);
         })
         .await?;
@@ -284,13 +292,13 @@ fn refused(why: &str) -> Halt {
 
 /// The header that a segment had, as far as it can be known: exactly, wherever the header of its first batch is left.
 async fn rebuilt(
-    ledger: &Ledger,
+    store: &ManifestStore,
     log: &LogEntry,
     index: usize,
     held: &Held,
 ) -> Result<SegmentHeader, Halt> {
     let entry = &log.segments[index];
-    let known = named(ledger, log, entry);
+    let known = named(store, log, entry);
     if entry.ordinal == 0 {
         return Ok(known);
     }
@@ -303,7 +311,7 @@ async fn rebuilt(
             predecessor: Some(before),
             ..known
         };
-        return Ok(beheaded::with_checksum(
+        return Ok(lost_header::with_checksum(
             known,
             first.header.fields.previous_checksum,
         ));
@@ -311,10 +319,10 @@ async fn rebuilt(
     let mut limit = held.may_begin_after();
     if limit.is_none() && entry.state == SegmentState::Open {
         // It held at least one batch.
-        let stated = stated_end(ledger, log, index).await?;
+        let stated = stated_end(store, log, index).await?;
         limit = stated.map(|end| Sequence(end.0 - 1));
     }
-    let stands = stands_before(ledger, log, index, limit).await?;
+    let stands = stands_before(store, log, index, limit).await?;
     Ok(SegmentHeader {
         predecessor: Some(stands),
         ..known
@@ -323,14 +331,14 @@ async fn rebuilt(
 
 /// Where the header of the segment behind says that this one ends.
 async fn stated_end(
-    ledger: &Ledger,
+    store: &ManifestStore,
     log: &LogEntry,
     index: usize,
 ) -> Result<Option<Sequence>, Halt> {
     let Some(later) = log.segments.get(index + 1) else {
         return Ok(None);
     };
-    let later = Held::read(ledger, log, later).await?;
+    let later = Held::read(store, log, later).await?;
     let before = later.lead.and_then(|lead| lead.predecessor);
     Ok(before.map(|before| before.ends_after))
 }
@@ -365,7 +373,7 @@ fn begin_of(lead: &SegmentHeader) -> Sequence {
 
 /// The last sequence that a segment must hold.
 async fn upto(
-    ledger: &Ledger,
+    store: &ManifestStore,
     log: &LogEntry,
     index: usize,
     held: &Held,
@@ -376,8 +384,8 @@ async fn upto(
         return Ok(extent.last);
     }
     // What the manifest knows to have been durable, wherever it was; an open segment held at least one batch.
-    let covered = covered_upto(&ledger.manifest, log.id).unwrap_or_default();
-    let mut known = log.settled_upto.max(covered);
+    let covered = covered_upto(&store.manifest, log.id).unwrap_or_default();
+    let mut known = log.resolved_upto.max(covered);
     if state == SegmentState::Open {
         known = known.max(Sequence(begin.0 + 1));
     }
@@ -387,7 +395,7 @@ async fn upto(
     let own = durable.chain(whole.map(|seen| fields(seen).sequence)).max();
     let own = own.unwrap_or_default().max(known);
     for later in &log.segments[index + 1..] {
-        let later = Held::read(ledger, log, later).await?;
+        let later = Held::read(store, log, later).await?;
         if let Some(before) = later.lead.and_then(|lead| lead.predecessor) {
             return Ok(before.ends_after);
         }

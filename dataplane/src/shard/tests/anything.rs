@@ -248,7 +248,7 @@ impl Play {
             assert_eq!(
                 (
                     shard.ingress.flights.count(),
-                    shard.ingress.flights.fates_owed()
+                    shard.ingress.flights.dispositions_owed()
                 ),
                 (0, 0),
                 "{at}"

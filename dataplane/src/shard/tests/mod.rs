@@ -542,7 +542,7 @@ fn a_roll_opens_the_next_segment_behind_the_open_batch() {
 }
 
 #[test]
-fn an_idle_log_says_that_its_closed_segment_is_settled_although_a_mark_ends_it() {
+fn an_idle_log_says_that_its_closed_segment_is_resolved_although_a_mark_ends_it() {
     let mut room = Room::serving(1);
     let conn = room.connect(0);
     room.send(0, conn, post(&record(1)).as_bytes());
@@ -556,18 +556,18 @@ fn an_idle_log_says_that_its_closed_segment_is_settled_although_a_mark_ends_it()
             ToKeeper::Entered { closed, .. } => closed.map(|closed| closed.last),
             _ => None,
         });
-    let settled = room
+    let resolved = room
         .to_keeper
         .iter()
         .rev()
         .find_map(|(_, message)| match message {
-            ToKeeper::Settled { upto, .. } => Some(*upto),
+            ToKeeper::Resolved { upto, .. } => Some(*upto),
             _ => None,
         });
     assert_eq!(last_closed.map(|last| last.counter()), Some(2), "the mark");
     assert!(
-        settled >= last_closed,
-        "{settled:?}: nothing else may ever let it go"
+        resolved >= last_closed,
+        "{resolved:?}: nothing else may ever let it go"
     );
 }
 

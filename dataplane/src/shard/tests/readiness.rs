@@ -140,19 +140,19 @@ fn a_slow_disk_that_makes_progress_is_ready_and_so_is_an_idle_one() {
 }
 
 #[test]
-fn a_log_that_waits_for_its_next_segment_tells_what_is_settled() {
+fn a_log_that_waits_for_its_next_segment_tells_what_is_resolved() {
     let mut room = Room::serving(1);
     room.hold_naming = true;
     let conn = room.connect(0);
     for epoch in 0..5 {
         room.send(0, conn, post(&record(epoch)).as_bytes());
     }
-    let settled = room.to_keeper.iter().filter_map(|(_, said)| match said {
-        ToKeeper::Settled { upto, .. } => Some(upto.0),
+    let resolved = room.to_keeper.iter().filter_map(|(_, said)| match said {
+        ToKeeper::Resolved { upto, .. } => Some(upto.0),
         _ => None,
     });
     let third = crate::wal::name::Sequence::before_first(1).0 + 3;
-    assert!(settled.max().is_some_and(|upto| upto >= third));
+    assert!(resolved.max().is_some_and(|upto| upto >= third));
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub struct BatchFields {
     pub wall_us: u64,
     /// Every batch up to this one was durable when this header was made.
     pub durable_upto: Sequence,
-    /// Every body up to this batch has its fate in the log.
-    pub settled_upto: Sequence,
+    /// Every body up to this batch has its disposition in the log.
+    pub resolved_upto: Sequence,
     /// Checksum of the header of the batch before it in the segment. Ignored where the segment header leads.
     pub previous_checksum: u32,
 }
@@ -77,7 +77,7 @@ impl fmt::Display for HeaderFault {
 impl std::error::Error for HeaderFault {}
 
 impl BatchHeader {
-    /// Spells the header and sets its checksum.
+    /// Encodes the header and sets its checksum.
     pub(super) fn encode(&mut self) -> [u8; BATCH_HEADER_BYTES] {
         let mut out = [0; BATCH_HEADER_BYTES];
         put(&mut out, 0, &BATCH_MAGIC);
@@ -89,7 +89,7 @@ impl BatchHeader {
         put(&mut out, 36, &self.fields.expiry_clock_s.to_le_bytes());
         put(&mut out, 40, &self.fields.wall_us.to_le_bytes());
         put(&mut out, 48, &self.fields.durable_upto.0.to_le_bytes());
-        put(&mut out, 56, &self.fields.settled_upto.0.to_le_bytes());
+        put(&mut out, 56, &self.fields.resolved_upto.0.to_le_bytes());
         put(&mut out, 64, &self.index_checksum.to_le_bytes());
         put(&mut out, 68, &self.fields.previous_checksum.to_le_bytes());
         self.checksum = crc(&out[..CHECKSUM_AT]);
@@ -131,8 +131,8 @@ impl BatchHeader {
             Some("sequence")
         } else if fields.durable_upto >= fields.sequence {
             Some("durable sequence")
-        } else if fields.settled_upto > fields.sequence {
-            Some("settled sequence")
+        } else if fields.resolved_upto > fields.sequence {
+            Some("resolved sequence")
         } else {
             None
         }
@@ -158,7 +158,7 @@ fn header_of(reader: &mut Reader<'_>) -> Option<(BatchHeader, bool)> {
     let expiry_clock_s = reader.u32()?;
     let wall_us = reader.u64()?;
     let durable_upto = Sequence(reader.u64()?);
-    let settled_upto = Sequence(reader.u64()?);
+    let resolved_upto = Sequence(reader.u64()?);
     let index_checksum = reader.u32()?;
     let previous_checksum = reader.u32()?;
     let reserved: [u8; 20] = reader.array()?;
@@ -169,7 +169,7 @@ fn header_of(reader: &mut Reader<'_>) -> Option<(BatchHeader, bool)> {
             expiry_clock_s,
             wall_us,
             durable_upto,
-            settled_upto,
+            resolved_upto,
             previous_checksum,
         },
         index_bytes,

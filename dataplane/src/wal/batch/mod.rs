@@ -23,7 +23,7 @@ pub const BATCH_HEADER_BYTES: usize = 96;
 /// Records per batch, bodies and others together.
 pub const BATCH_RECORDS_MAX: u32 = 4096;
 
-/// Bodies per batch. The other records are fates: one for each body of the batch, and those of earlier bodies.
+/// Bodies per batch. The other records are dispositions: one for each body of the batch, and those of earlier bodies.
 pub const BATCH_BODIES_MAX: u32 = 1024;
 
 /// Bodies of one batch come to at most this many bytes, unless it is a single larger one.
@@ -54,7 +54,7 @@ const _: () = {
     );
     assert!(
         BATCH_BODIES_MAX * 2 < BATCH_RECORDS_MAX,
-        "every body of a batch can have its fate in the same batch, beside fates of earlier bodies"
+        "every body of a batch can have its disposition in the same batch, beside dispositions of earlier bodies"
     );
     assert!(
         RECORD_HEADER_BYTES + TENANT_BYTES_MAX < RECORD_BYTES_MAX,

@@ -1,4 +1,4 @@
-//! The open batch: records are appended to it turn by turn, then it is spelled as one write. Its memory is taken once.
+//! The open batch: records are appended to it turn by turn, then it is encoded as one write. Its memory is taken once.
 //! It knows nothing of files; where the batch goes is in the fields that it is given.
 
 use super::header::{BatchFields, BatchHeader, HeaderFault};
@@ -36,10 +36,10 @@ pub struct Ahead {
     pub bodies: usize,
     /// How many bytes they come to.
     pub bodies_bytes: usize,
-    /// How many fates of bodies that are in the log already may follow before this batch is full.
-    pub fates: usize,
-    /// How many fates each body, the one asked about included, may have in one batch.
-    pub fates_per_body: usize,
+    /// How many dispositions of bodies that are in the log already may follow before this batch is full.
+    pub dispositions: usize,
+    /// How many dispositions each body, the one asked about included, may have in one batch.
+    pub dispositions_per_body: usize,
 }
 
 /// The batch that records are appended to. Its memory is reused from batch to batch.
@@ -125,7 +125,7 @@ impl OpenBatch {
     /// that does not fit an empty batch is too large for the log.
     pub fn fits(&self, body_bytes: usize) -> bool {
         let ahead = Ahead {
-            fates_per_body: 1,
+            dispositions_per_body: 1,
             ..Ahead::default()
         };
         self.fits_behind(ahead, body_bytes)
@@ -138,14 +138,15 @@ impl OpenBatch {
         let bytes = self.bodies_part.len() + ahead.bodies_bytes;
         let alone = bodies == 0 && body_bytes <= self.limits.body_bytes;
         let beside = bytes + body_bytes <= self.limits.bodies_bytes;
-        let records =
-            self.records as usize + ahead.fates + (1 + ahead.fates_per_body) * (ahead.bodies + 1);
+        let records = self.records as usize
+            + ahead.dispositions
+            + (1 + ahead.dispositions_per_body) * (ahead.bodies + 1);
         (alone || beside)
             && bodies < BATCH_BODIES_MAX as usize
             && records <= BATCH_RECORDS_MAX as usize
     }
 
-    /// Whether that many more fates may be pushed. Those that do not fit wait for the next batch.
+    /// Whether that many more dispositions may be pushed. Those that do not fit wait for the next batch.
     pub fn fits_entries(&self, count: u32) -> bool {
         self.records + count <= BATCH_RECORDS_MAX
     }
@@ -193,7 +194,7 @@ impl OpenBatch {
         index
     }
 
-    /// Spells the batch into `out`, whole blocks, behind the segment header where one leads. The open batch is left as
+    /// Encodes the batch into `out`, whole blocks, behind the segment header where one leads. The open batch is left as
     /// it is; an empty one gives a mark.
     pub fn assemble(
         &self,
@@ -232,12 +233,12 @@ fn seal(header: &mut BatchHeader, lead: Option<&SegmentHeader>, bytes: &mut [u8]
         header.fields.salt = segment.salt;
         at = BLOCK_BYTES;
     }
-    let spelled = header.encode();
-    put(bytes, at, &spelled);
+    let encoded = header.encode();
+    put(bytes, at, &encoded);
     header.checksum
 }
 
-/// Makes an assembled batch ready for another segment (take-over): the records byte for byte and the same sequence and
+/// Makes an assembled batch ready for another segment (write failover): the records byte for byte and the same sequence and
 /// clocks, under a new segment header and a batch header bound to it.
 pub fn rewrite(out: &mut Blocks, lead: &SegmentHeader) -> Result<Assembled, HeaderFault> {
     if !out.bytes().starts_with(&SEGMENT_MAGIC) {

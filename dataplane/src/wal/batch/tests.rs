@@ -21,7 +21,7 @@ fn fields() -> BatchFields {
         expiry_clock_s: 12,
         wall_us: 13,
         durable_upto: Sequence(first().0 + 3),
-        settled_upto: first(),
+        resolved_upto: first(),
         previous_checksum: 14,
     }
 }
@@ -107,7 +107,7 @@ fn full() -> OpenBatch {
         },
         body,
     }];
-    open.push(&Entry::Erasure(ErasureList::spell(
+    open.push(&Entry::Erasure(ErasureList::encode(
         &erased,
         &mut Vec::new(),
     )));
@@ -274,7 +274,7 @@ fn what_fits_behind_others_is_what_fits_once_they_are_pushed() {
             let ahead = Ahead {
                 bodies: 1,
                 bodies_bytes: first,
-                fates_per_body: 1,
+                dispositions_per_body: 1,
                 ..Ahead::default()
             };
             let foretold = open.fits_behind(ahead, second);
@@ -290,7 +290,7 @@ fn what_fits_behind_others_is_what_fits_once_they_are_pushed() {
 }
 
 #[test]
-fn a_batch_full_of_the_smallest_bodies_has_room_for_their_fates_and_takes_no_memory_anew() {
+fn a_batch_full_of_the_smallest_bodies_has_room_for_their_dispositions_and_takes_no_memory_anew() {
     let mut open = OpenBatch::new(Limits::default());
     let tenant = "t".repeat(64);
     let meta = BodyMeta {

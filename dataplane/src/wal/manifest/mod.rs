@@ -1,8 +1,8 @@
 //! The manifest: which files count and what they are. It is replaced as a whole, never changed in place.
 //! This is its memory and its bytes; replacing the file is the keeper's.
 
+mod encode;
 mod read;
-mod spell;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +27,7 @@ const PREFIX_BYTES: usize = 24;
 /// A manifest is no longer than this; a longer file is refused unread.
 pub const MANIFEST_BYTES_MAX: usize = 16 << 20;
 
-/// Bytes of a manifest without logs, gaps, spares and slices: prefix, ids, numbers, lengths of the lists, checksum.
+/// Bytes of a manifest without logs, gaps, preallocated segments and slices: prefix, ids, numbers, lengths of the lists, checksum.
 const FIXED_BYTES: usize = PREFIX_BYTES + 64 + 48 + 16 + 4;
 /// Bytes of a log without its segments.
 const LOG_BYTES: usize = 52;
@@ -37,8 +37,8 @@ const SEGMENT_BYTES: usize = 32;
 const EXTENT_BYTES: usize = 32;
 /// Bytes of a gap.
 const GAP_BYTES: usize = 24;
-/// Bytes of a spare.
-const SPARE_BYTES: usize = 8;
+/// Bytes of a preallocated segment.
+const PREALLOCATED_BYTES: usize = 8;
 /// Bytes of a slice without its covers.
 pub(crate) const SLICE_BYTES: usize = 52;
 /// Bytes of a cover.
@@ -123,10 +123,10 @@ pub struct LogEntry {
     pub id: LogId,
     /// Incarnation of the directory that wrote it: that of its segment headers.
     pub incarnation: [u8; 16],
-    /// Set once the log has ended; its bodies without a fate are unanswered.
+    /// Set once the log has ended; its bodies without a disposition are unanswered.
     pub ended_at: Option<LogEndMark>,
-    /// Every body up to this sequence has its fate in the durable log.
-    pub settled_upto: Sequence,
+    /// Every body up to this sequence has its disposition in the durable log.
+    pub resolved_upto: Sequence,
     /// Its live segments, ordinals ascending without holes; written-off ones before open ones before next ones.
     pub segments: Vec<SegmentEntry>,
 }
@@ -202,7 +202,7 @@ pub struct Manifest {
     /// What is known to be missing.
     pub gaps: Vec<Gap>,
     /// Files that are ready to become segments.
-    pub spares: Vec<u64>,
+    pub preallocated: Vec<u64>,
     /// The slices, oldest first.
     pub slices: Vec<SliceEntry>,
 }
@@ -263,7 +263,7 @@ impl std::error::Error for ManifestFault {}
 impl Manifest {
     /// The bytes of the file.
     pub fn encode(&self) -> Vec<u8> {
-        spell::spell(self)
+        encode::encode(self)
     }
 
     /// The bytes of the file, if [`Manifest::decode`] accepts them and they are no more than that.
@@ -289,7 +289,7 @@ impl Manifest {
         FIXED_BYTES
             + self.logs.iter().map(of_log).sum::<usize>()
             + self.gaps.len() * GAP_BYTES
-            + self.spares.len() * SPARE_BYTES
+            + self.preallocated.len() * PREALLOCATED_BYTES
             + self.slices.iter().map(of_slice).sum::<usize>()
     }
 
@@ -336,7 +336,7 @@ impl Manifest {
         let slices = self.slices.iter().map(|slice| slice.file);
         segments
             .map(|segment| segment.file)
-            .chain(self.spares.iter().copied())
+            .chain(self.preallocated.iter().copied())
             .chain(slices)
             .collect()
     }

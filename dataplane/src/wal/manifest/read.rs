@@ -1,9 +1,10 @@
-//! The fields of a manifest, from its bytes. The counterpart of `spell`; rules between fields are checked by its caller.
+//! The fields of a manifest, from its bytes. The counterpart of `encode`; rules between fields are checked by its caller.
 
 use super::{
     COVER_BYTES, ClockMark, Cover, DIRECTORY_VERSION, Extent, GAP_BYTES, Gap, LOG_BYTES,
     LogEndMark, LogEntry, MANIFEST_BYTES_MAX, MANIFEST_MAGIC, Manifest, ManifestFault,
-    PREFIX_BYTES, SEGMENT_BYTES, SLICE_BYTES, SPARE_BYTES, SegmentEntry, SegmentState, SliceEntry,
+    PREALLOCATED_BYTES, PREFIX_BYTES, SEGMENT_BYTES, SLICE_BYTES, SegmentEntry, SegmentState,
+    SliceEntry,
 };
 use crate::wal::checksum::{Reader, crc};
 use crate::wal::name::{LogId, Sequence};
@@ -92,7 +93,7 @@ fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault
     }
     let logs = list(reader, LOG_BYTES, log_of)?;
     let gaps = list(reader, GAP_BYTES, |reader| gap_of(reader).map(Ok))?;
-    let spares = list(reader, SPARE_BYTES, |reader| reader.u64().map(Ok))?;
+    let preallocated = list(reader, PREALLOCATED_BYTES, |reader| reader.u64().map(Ok))?;
     let slices = list(reader, SLICE_BYTES, slice_of)?;
     let assemble = || {
         Ok(Manifest {
@@ -108,7 +109,7 @@ fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault
             next_file,
             logs: logs?,
             gaps: gaps?,
-            spares: spares?,
+            preallocated: preallocated?,
             slices: slices?,
         })
     };
@@ -125,7 +126,7 @@ fn log_id(reader: &mut Reader<'_>) -> Option<LogId> {
 fn log_of(reader: &mut Reader<'_>) -> Option<Result<LogEntry, ManifestFault>> {
     let id = log_id(reader)?;
     let incarnation = reader.array()?;
-    let settled_upto = Sequence(reader.u64()?);
+    let resolved_upto = Sequence(reader.u64()?);
     let ended = reader.u32()?;
     let mark = LogEndMark {
         checksum: reader.u32()?,
@@ -141,7 +142,7 @@ fn log_of(reader: &mut Reader<'_>) -> Option<Result<LogEntry, ManifestFault>> {
         id,
         incarnation,
         ended_at,
-        settled_upto,
+        resolved_upto,
         segments,
     }))
 }

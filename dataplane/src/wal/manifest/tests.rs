@@ -27,7 +27,7 @@ fn log(start: u32, segments: Vec<SegmentEntry>) -> LogEntry {
         id: LogId { start, number: 7 },
         incarnation: [3; 16],
         ended_at: None,
-        settled_upto: Sequence(9),
+        resolved_upto: Sequence(9),
         segments,
     }
 }
@@ -77,7 +77,7 @@ fn manifest() -> Manifest {
             from: Sequence(2),
             to: Sequence(3),
         }],
-        spares: vec![6, 7],
+        preallocated: vec![6, 7],
         slices: vec![SliceEntry {
             file: 8,
             id: 10,
@@ -185,7 +185,7 @@ fn of_segments(count: u32) -> Manifest {
             },
             incarnation: [0; 16],
             ended_at: None,
-            settled_upto: before,
+            resolved_upto: before,
             segments: (0..count).map(segment).collect(),
         }],
         ..Manifest::default()
@@ -232,7 +232,7 @@ fn what_no_writer_writes_is_refused_by_name() {
     };
     assert_eq!(refused(&|m| m.start = START_LIMIT), "start number");
     assert_eq!(refused(&|m| m.start = 1), "log of a later start");
-    assert_eq!(refused(&|m| m.spares.push(8)), "file number");
+    assert_eq!(refused(&|m| m.preallocated.push(8)), "file number");
     assert_eq!(refused(&|m| m.next_file = 8), "file number");
     assert_eq!(
         refused(&|m| m.logs[1].segments[1].ordinal = 5),

@@ -1,6 +1,6 @@
 //! Torn tail or damage: what lies behind the first position that does not hold the expected batch, and what it proves.
 //! A position proves nothing by being empty. Headers behind it do, by what they say was durable and by where they stand;
-//! and so does what the manifest knows: how far bodies were settled, what slices hold, which segments were entered.
+//! and so does what the manifest knows: how far bodies were resolved, what slices hold, which segments were entered.
 
 use super::BLOCK;
 use super::lead::Lead;
@@ -39,11 +39,11 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         let (ordinal, Some(expected)) = (self.ordinal(index), self.expected()) else {
             return Ok(Verdict::Whole);
         };
-        let mut found = self.look_on(index, stop.offset, expected).await?;
+        let mut found = self.scan_ahead(index, stop.offset, expected).await?;
         found.durable_upto = found.durable_upto.max(durable).max(self.floor);
         let mut entered = None;
         for later in index + 1..self.segments().len() {
-            let there = self.look_on(later, 0, expected).await?;
+            let there = self.scan_ahead(later, 0, expected).await?;
             found.durable_upto = found.durable_upto.max(there.durable_upto);
             found.torn_bytes += there.begun_bytes;
             entered = entered.or(there.entered.map(|durable_upto| (later, durable_upto)));
@@ -54,7 +54,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
                 true => (expected, found.durable_upto),
                 false => (durable_upto, durable_upto),
             };
-            self.refuse_beheaded(later, missing).await?;
+            self.refuse_lost_header(later, missing).await?;
         }
         if proven {
             return Err(self.damage(ordinal, stop.offset, found.durable_upto, stop.why));
@@ -72,7 +72,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
     /// A later segment that was in use needs its header, which alone says where the segment before ends. After a failed
     /// write that one may hold a whole batch behind its end, so that nothing seems to be missing before the later batches.
     /// Whatever else is missing, that segment is damaged for certain, and the one before it perhaps not at all.
-    async fn refuse_beheaded(
+    async fn refuse_lost_header(
         &self,
         index: usize,
         (expected, durable_upto): (Sequence, Sequence),
@@ -90,7 +90,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
     }
 
     /// Looks at every block of a segment from `from` on for a header that belongs to it and says what was durable.
-    async fn look_on(&self, index: usize, from: u64, expected: Sequence) -> Result<Found, Halt> {
+    async fn scan_ahead(&self, index: usize, from: u64, expected: Sequence) -> Result<Found, Halt> {
         let mut found = Found::default();
         let Some((entry, file)) = self.segment(index) else {
             return Ok(found);

@@ -1,5 +1,5 @@
 //! How long segment files were made. All segments of a run are made with one length and are written within it, so that
-//! those which are not closed and the spares show each other's. It compares lengths; it never looks into a file.
+//! those which are not closed and the preallocated segments show each other's. It compares lengths; it never looks into a file.
 
 use super::BLOCK;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub struct TooShort {
 }
 
 impl MadeBytes {
-    /// The length that most of these have, of all segments that are not closed and of all spares; where it is known, the
+    /// The length that most of these have, of all segments that are not closed and of all preallocated segments; where it is known, the
     /// length that segments are made with now is one more of them. One alone shows nothing.
     pub fn agreed(lengths: impl IntoIterator<Item = u64>) -> MadeBytes {
         let mut counts = BTreeMap::<u64, u32>::new();

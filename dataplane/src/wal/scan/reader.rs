@@ -59,7 +59,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                 unused: Vec::new(),
                 expiry_clock_s: 0,
                 wall_us: 0,
-                settled_upto: Sequence::default(),
+                resolved_upto: Sequence::default(),
             },
         }
     }
@@ -403,7 +403,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         });
         self.end.expiry_clock_s = self.end.expiry_clock_s.max(header.fields.expiry_clock_s);
         self.end.wall_us = header.fields.wall_us;
-        self.end.settled_upto = self.end.settled_upto.max(header.fields.settled_upto);
+        self.end.resolved_upto = self.end.resolved_upto.max(header.fields.resolved_upto);
         if let Some(segment) = self.end.segments.last_mut() {
             let extent = &mut segment.extent;
             if extent.first > extent.last {
@@ -503,13 +503,13 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     }
 }
 
-/// Up to where a log that has not ended was durable for certain: its bodies had their fates in it, or slices hold its
+/// Up to where a log that has not ended was durable for certain: its bodies had their dispositions in it, or slices hold its
 /// decisions. An ended log has an end mark instead.
 fn floor(manifest: &Manifest, log: &LogEntry) -> Sequence {
     match log.ended_at {
         Some(_) => Sequence::default(),
         None => log
-            .settled_upto
+            .resolved_upto
             .max(manifest.covered_upto(log.id).unwrap_or_default()),
     }
 }

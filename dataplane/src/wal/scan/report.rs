@@ -251,8 +251,8 @@ pub struct LogEnd {
     pub expiry_clock_s: u32,
     /// Wall clock of the newest batch, microseconds since the Unix epoch.
     pub wall_us: u64,
-    /// Largest settled sequence of all batches read.
-    pub settled_upto: Sequence,
+    /// Largest resolved sequence of all batches read.
+    pub resolved_upto: Sequence,
 }
 
 /// How a sound log that has not ended is to be ended.

@@ -109,7 +109,7 @@ fn end_log(world: &World) -> World {
     log.ended_at = Some(mark);
     ended.files = files;
     // What the next start reads must be a manifest: ordinals without holes, no file named twice.
-    ended.manifest.spares = end
+    ended.manifest.preallocated = end
         .unused
         .iter()
         .map(|&ordinal| u64::from(ordinal))
@@ -193,21 +193,21 @@ proptest! {
     }
 
     #[test]
-    fn what_the_manifest_states_as_settled_was_durable(
+    fn what_the_manifest_states_as_resolved_was_durable(
         steps in world::steps(),
         crash in world::crash(),
-        settled: prop::sample::Index,
+        resolved: prop::sample::Index,
         cut: prop::sample::Index,
         lag: bool,
     ) {
         let mut world = World::run(&steps, &crash, 24, lag);
         prop_assume!(!world.durable.is_empty());
-        let settled = settled.index(world.durable.len());
-        let settled_upto = world.durable[settled].sequence;
-        world.manifest.logs[0].settled_upto = settled_upto;
+        let resolved = resolved.index(world.durable.len());
+        let resolved_upto = world.durable[resolved].sequence;
+        world.manifest.logs[0].resolved_upto = resolved_upto;
         prop_assert!(read(&world).0.verdict.is_sound());
-        // From one of the settled batches on nothing is left, as if it had never been written.
-        let gone = world.durable[cut.index(settled + 1)].clone();
+        // From one of the resolved batches on nothing is left, as if it had never been written.
+        let gone = world.durable[cut.index(resolved + 1)].clone();
         world.files[gone.segment][gone.offset..].fill(0);
         for later in &mut world.files[gone.segment + 1..] {
             later.fill(0);
@@ -325,8 +325,7 @@ fn a_whole_batch_of_a_failed_write_does_not_count_where_the_next_segment_repeats
 }
 
 #[test]
-fn a_lost_beginning_behind_a_take_over_is_damage_although_the_failed_segment_holds_the_same_batch()
-{
+fn a_lost_beginning_behind_a_failover_is_damage_although_the_failed_segment_holds_the_same_batch() {
     // The third batch was written whole but its sync failed; the next segment repeats it and goes on.
     let failed = Step::TakeOver(vec![500], u64::MAX);
     let steps = [commits(2), vec![failed], commits(1)].concat();

@@ -37,12 +37,12 @@ fn the_beginning_of_an_open_segment_counts_where_the_log_before_it_was_deleted()
         let steps = [steps.clone(), commits(more)].concat();
         let world = World::run(&steps, &Crash::Quiet, 24, false);
         let count = world.durable.len() as u64;
-        // What the manifest knows of the deleted segments: bodies settled so far, from none of the rest to all of it.
-        for settled in 2..=count {
+        // What the manifest knows of the deleted segments: bodies resolved so far, from none of the rest to all of it.
+        for resolved in 2..=count {
             let mut world = world.clone();
             let log = &mut world.manifest.logs[0];
             log.segments.remove(0);
-            log.settled_upto = at(settled);
+            log.resolved_upto = at(resolved);
             world.files.remove(0);
             assert_eq!(read(&world).0.last, at(count));
             for lost in [
@@ -73,9 +73,9 @@ fn a_header_behind_a_lost_open_segment_does_not_make_it_an_empty_one() {
     .concat();
     let mut world = World::run(&steps, &Crash::Quiet, 24, true);
     let log = &mut world.manifest.logs[0];
-    // The log before it is deleted, and everything in it was settled: nothing else says that it held a batch.
+    // The log before it is deleted, and everything in it was resolved: nothing else says that it held a batch.
     log.segments.remove(0);
-    log.settled_upto = at(3);
+    log.resolved_upto = at(3);
     world.files.remove(0);
     assert_eq!(read(&world).0.last, at(4));
     world.files[0].fill(0);

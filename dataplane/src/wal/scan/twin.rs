@@ -144,11 +144,11 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                 }
             }
             (None, None) => {
-                let mut durable = log.settled_upto;
+                let mut durable = log.resolved_upto;
                 if must_hold_first {
                     durable = durable.max(first);
                 }
-                let mut beheaded = None;
+                let mut lost_header = None;
                 for (at, (later, file)) in all.iter().enumerate().skip(index) {
                     let from = if at == index { offset } else { 0 };
                     // Behind the first write of a segment a batch proves that it, header included, was durable.
@@ -157,7 +157,7 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                         .filter_map(|block| BatchHeader::decode(block).ok())
                         .any(|found| found.fields.salt == later.salt);
                     if at > index && entered && header(later, file).is_none() {
-                        beheaded = beheaded.or(Some(later.ordinal));
+                        lost_header = lost_header.or(Some(later.ordinal));
                     }
                     for block in file[from..].chunks(BLOCK_BYTES) {
                         if let Ok(found) = BatchHeader::decode(block)
@@ -174,7 +174,7 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                         }
                     }
                 }
-                let class = match beheaded {
+                let class = match lost_header {
                     Some(ordinal) => Class::Damage(ordinal),
                     None if durable > end.ends_after => damage,
                     None => Class::Sound,

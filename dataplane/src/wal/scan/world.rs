@@ -1,4 +1,4 @@
-//! A log as its writer would leave it, for tests: random batches, rolls and take-overs, a manifest that lags behind, and
+//! A log as its writer would leave it, for tests: random batches, rolls and write failovers, a manifest that lags behind, and
 //! a last write that reached the disk in part. It remembers what was durable, so that it can judge a reader.
 
 use crate::wal::batch::{Assembled, BatchFields, Limits, OpenBatch, rewrite};
@@ -209,7 +209,7 @@ impl Writer {
             expiry_clock_s: self.next().counter() as u32,
             wall_us: 1_000 * self.next().counter(),
             durable_upto: self.last,
-            settled_upto: self.last,
+            resolved_upto: self.last,
             previous_checksum: self.last_checksum,
         }
     }
@@ -369,7 +369,7 @@ impl Writer {
             id: LOG,
             incarnation: [8; 16],
             ended_at: None,
-            settled_upto: Sequence::before_first(LOG.start),
+            resolved_upto: Sequence::before_first(LOG.start),
             segments,
         });
         self.world

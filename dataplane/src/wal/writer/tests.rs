@@ -85,7 +85,7 @@ impl Bench {
             ..BodyMeta::default()
         };
         let place = self.log.push_body(b"{}", &meta);
-        let needs = self.log.push_fate(place, &Entry::Unanswered(place));
+        let needs = self.log.push_disposition(place, &Entry::Unanswered(place));
         self.pending.push((needs, self.log.epoch()));
     }
 
@@ -269,50 +269,58 @@ fn a_segment_without_records_is_not_closed_for_another_epoch() {
 }
 
 #[test]
-fn a_body_is_settled_when_its_fate_is_durable_and_not_before() {
+fn a_body_is_resolved_when_its_disposition_is_durable_and_not_before() {
     let mut bench = Bench::new();
     let meta = BodyMeta {
         tenant: "default",
         ..BodyMeta::default()
     };
     let place = bench.log.push_body(b"{}", &meta);
-    let before = bench.log.settled_durably();
+    let before = bench.log.resolved_durably();
     bench.commit();
     bench.written(true);
     assert_eq!(bench.log.durable(), place.sequence);
-    assert_eq!(bench.log.settled_durably(), before, "it has no fate");
-    // The next batch is on its way when the fate comes: it goes into the one after that.
+    assert_eq!(
+        bench.log.resolved_durably(),
+        before,
+        "it has no disposition"
+    );
+    // The next batch is on its way when the disposition comes: it goes into the one after that.
     bench.decide();
     bench.commit();
-    let needs = bench.log.push_fate(place, &Entry::Unanswered(place));
-    assert_eq!(bench.log.settled_durably(), before, "the fate is in memory");
+    let needs = bench.log.push_disposition(place, &Entry::Unanswered(place));
+    assert_eq!(
+        bench.log.resolved_durably(),
+        before,
+        "the disposition is in memory"
+    );
     bench.written(true);
     assert!(bench.log.durable() < needs);
     assert_eq!(
-        bench.log.settled_durably(),
+        bench.log.resolved_durably(),
         before,
         "another batch is durable"
     );
     bench.commit();
     assert_eq!(
-        bench.log.settled_durably(),
+        bench.log.resolved_durably(),
         before,
-        "the fate is on its way"
+        "the disposition is on its way"
     );
     bench.written(true);
-    assert_eq!(bench.log.settled_durably(), needs);
+    assert_eq!(bench.log.resolved_durably(), needs);
 }
 
 #[test]
-fn a_fate_whose_write_fails_settles_nothing_until_it_is_written_again() {
+fn a_disposition_whose_write_fails_resolves_nothing_until_it_is_written_again() {
     let mut bench = Bench::new();
     bench.decide();
-    let before = bench.log.settled_durably();
+    let before = bench.log.resolved_durably();
     bench.commit();
     bench.written(false);
-    assert_eq!(bench.log.settled_durably(), before);
+    assert_eq!(bench.log.resolved_durably(), before);
     bench.offer();
     bench.commit();
     bench.written(true);
-    assert_eq!(bench.log.settled_durably(), bench.log.durable());
+    assert_eq!(bench.log.resolved_durably(), bench.log.durable());
 }

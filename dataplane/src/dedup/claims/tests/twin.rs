@@ -216,7 +216,7 @@ proptest! {
                 Step::Time { seconds } => now_s += seconds,
                 Step::Work => bench.owner.step(now_s),
                 Step::Seal { merge } => {
-                    // The newest decision of each key counts, as the fold of a seal or merge has it.
+                    // The newest decision of each key counts, as the replay of a seal or merge has it.
                     let sealed = twin.decisions.values().flatten().filter(|entry| entry.epoch == epoch);
                     let mut entries: BTreeMap<Key, Decided> = sealed.map(|entry| (entry.key, *entry)).collect();
                     if merge {

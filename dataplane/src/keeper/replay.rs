@@ -1,4 +1,4 @@
-//! The fold of decisions: which of the decisions found for a key is its outcome. The only judge is the order of
+//! The replay of decisions: which of the decisions found for a key is its outcome. The only judge is the order of
 //! `decided_at`; nothing is verified or decided anew here.
 
 use crate::dedup::Decided;
@@ -12,19 +12,19 @@ pub(crate) struct TwoOutcomes {
     pub(crate) second: Decided,
 }
 
-/// The order in which decisions are pushed into a [`Fold`].
+/// The order in which decisions are pushed into a [`Replay`].
 pub(crate) fn order(decided: &Decided) -> (crate::dedup::Key, u32, u64) {
     (decided.key, decided.decided_at, decided.digest_tag)
 }
 
-/// Folds decisions that arrive in [`order`], one key after the other.
+/// replays decisions that arrive in [`order`], one key after the other.
 #[derive(Debug, Default)]
-pub(crate) struct Fold {
+pub(crate) struct Replay {
     standing: Option<Decided>,
     conflicts: Vec<TwoOutcomes>,
 }
 
-impl Fold {
+impl Replay {
     /// Takes the next decision. When it begins another key, the outcome of the key before comes out.
     pub(crate) fn push(&mut self, next: Decided) -> Option<Decided> {
         let Some(standing) = self.standing else {
@@ -81,10 +81,13 @@ mod tests {
 
     fn fold(mut decisions: Vec<Decided>) -> (Vec<Decided>, usize) {
         decisions.sort_by_key(order);
-        let mut fold = Fold::default();
-        let mut out: Vec<_> = decisions.into_iter().filter_map(|d| fold.push(d)).collect();
-        out.extend(fold.finish());
-        (out, fold.take_conflicts().len())
+        let mut replay = Replay::default();
+        let mut out: Vec<_> = decisions
+            .into_iter()
+            .filter_map(|d| replay.push(d))
+            .collect();
+        out.extend(replay.finish());
+        (out, replay.take_conflicts().len())
     }
 
     /// The rule, said plainly: walk each key's decisions by time, keep the first one alive.

@@ -8,7 +8,7 @@ use crate::wal::checksum::crc;
 use crate::wal::name::LogId;
 
 /// The bytes of the file.
-pub(super) fn spell(manifest: &Manifest) -> Vec<u8> {
+pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     let mut out = Writer::default();
     out.raw(&MANIFEST_MAGIC);
     out.u32(DIRECTORY_VERSION);
@@ -29,12 +29,12 @@ pub(super) fn spell(manifest: &Manifest) -> Vec<u8> {
     out.u64(manifest.next_file);
     out.list(&manifest.logs, Writer::log);
     out.list(&manifest.gaps, Writer::gap);
-    out.list(&manifest.spares, |out, &file| out.u64(file));
+    out.list(&manifest.preallocated, |out, &file| out.u64(file));
     out.list(&manifest.slices, Writer::slice);
     out.sealed()
 }
 
-/// Spells numbers one after the other.
+/// Encodes numbers one after the other.
 #[derive(Default)]
 struct Writer {
     bytes: Vec<u8>,
@@ -64,7 +64,7 @@ impl Writer {
     fn log(&mut self, log: &LogEntry) {
         self.log_id(log.id);
         self.raw(&log.incarnation);
-        self.u64(log.settled_upto.0);
+        self.u64(log.resolved_upto.0);
         self.u32(u32::from(log.ended_at.is_some()));
         self.u32(log.ended_at.map_or(0, |end| end.checksum));
         self.u64(log.ended_at.map_or(0, |end| end.sequence.0));

@@ -1,4 +1,4 @@
-//! What recovery and sealing take out of batches: decisions, clock readings, and which bodies have no fate yet.
+//! What recovery and sealing take out of batches: decisions, clock readings, and which bodies have no disposition yet.
 //! It copies; it never judges.
 
 use crate::dedup::key::KeyHash;
@@ -48,7 +48,7 @@ impl Dictionary {
 
 /// What was taken out so far.
 #[derive(Debug)]
-pub(crate) struct Harvest {
+pub(crate) struct Extract {
     hash: KeyHash,
     /// Decisions, in the order met; none where there are more than may be held.
     pub(crate) decisions: Vec<Decided>,
@@ -60,20 +60,20 @@ pub(crate) struct Harvest {
     pub(crate) newest: Reading,
     /// The largest `decided_at` of any decision.
     pub(crate) decided_at_max: u32,
-    /// Bodies met whose fate was not.
+    /// Bodies met whose disposition was not.
     pub(crate) open: BTreeSet<(LogId, Place)>,
 }
 
-impl Harvest {
+impl Extract {
     /// Nothing yet; for a caller that looks itself how much it takes.
-    pub(crate) fn new(hash: KeyHash) -> Harvest {
-        Harvest::holding(hash, usize::MAX)
+    pub(crate) fn new(hash: KeyHash) -> Extract {
+        Extract::holding(hash, usize::MAX)
     }
 
     /// Nothing yet. What is met beyond so many decisions is only counted, and so are those before: a part of them would be
     /// of no use.
-    pub(crate) fn holding(hash: KeyHash, held_count_max: usize) -> Harvest {
-        Harvest {
+    pub(crate) fn holding(hash: KeyHash, held_count_max: usize) -> Extract {
+        Extract {
             hash,
             held_count_max,
             left_out: 0,
@@ -109,7 +109,7 @@ impl Harvest {
                 Content::Entry(entry) => entry,
                 Content::Skipped => continue,
             };
-            if let Some(body) = entry.fate_of() {
+            if let Some(body) = entry.disposition_of() {
                 self.open.remove(&(log, body));
             }
             if let Entry::Decision(decision) = entry {

@@ -1,5 +1,5 @@
 //! The manifest in force and the files that it names: replacing it durably, making files ready to be named by it.
-//! Every change of what is durable goes through [`Ledger::replace`]; nothing else renames anything.
+//! Every change of what is durable goes through [`ManifestStore::replace`]; nothing else renames anything.
 
 use crate::io::{FileId, Now, SyncMode};
 use crate::keeper::clock::Reading;
@@ -35,17 +35,17 @@ impl From<NotReplaced> for Halt {
 }
 
 /// The manifest in force, and what belongs to handling it.
-pub(crate) struct Ledger {
+pub(crate) struct ManifestStore {
     pub(crate) port: Port,
     pub(crate) files: Files,
     pub(crate) config: KeeperConfig,
-    /// The manifest that is durable. Clone it, change the clone, [`Ledger::replace`].
+    /// The manifest that is durable. Clone it, change the clone, [`ManifestStore::replace`].
     pub(crate) manifest: Manifest,
     /// The expiry clock of this run.
     pub(crate) clock: ExpiryClock,
     /// Segment files open for shards to write.
     pub(crate) open: BTreeMap<(LogId, u32), FileId>,
-    /// Spares that are durable but that no manifest names yet.
+    /// Preallocated segments that are durable but that no manifest names yet.
     ready: Vec<u64>,
     /// The next file number, ahead of the manifest's by what was made since.
     next_file: u64,
@@ -63,13 +63,13 @@ struct Orphan {
 /// This part of the longest manifest is kept for a start: one sixteenth.
 const START_SHARE: usize = 16;
 
-impl Ledger {
-    pub(crate) fn new(port: Port, config: KeeperConfig, manifest: Manifest) -> Ledger {
+impl ManifestStore {
+    pub(crate) fn new(port: Port, config: KeeperConfig, manifest: Manifest) -> ManifestStore {
         let clock = ExpiryClock {
             base_s: manifest.clock.expiry_s,
             base_mono_us: port.now().mono_us,
         };
-        Ledger {
+        ManifestStore {
             files: Files::new(port.clone()),
             port,
             config,
@@ -102,12 +102,12 @@ impl Ledger {
         }
     }
 
-    /// A manifest to change: the one in force, one generation on, with the clock of now and all spares named.
+    /// A manifest to change: the one in force, one generation on, with the clock of now and all preallocated segments named.
     pub(crate) fn draft(&self) -> Manifest {
         let mut next = self.manifest.clone();
         next.generation += 1;
         next.next_file = self.next_file;
-        next.spares.extend(&self.ready);
+        next.preallocated.extend(&self.ready);
         let expiry_s = self.expiry_now_s().max(next.clock.expiry_s);
         next.clock = match planted(Bug::WithheldTimeDrained) {
             true => ClockMark {
@@ -220,13 +220,13 @@ impl Ledger {
         }
     }
 
-    /// Spares at hand, named by the manifest or not yet.
-    pub(crate) fn spares_count(&self) -> usize {
-        self.manifest.spares.len() + self.ready.len()
+    /// Preallocated segments at hand, named by the manifest or not yet.
+    pub(crate) fn preallocated_count(&self) -> usize {
+        self.manifest.preallocated.len() + self.ready.len()
     }
 
-    /// Begins a new segment file; [`Ledger::zero_some`] goes on with it.
-    pub(crate) async fn begin_spare(&mut self) -> Result<Spare, Halt> {
+    /// Begins a new segment file; [`ManifestStore::zero_some`] goes on with it.
+    pub(crate) async fn begin_preallocation(&mut self) -> Result<Preallocation, Halt> {
         let number = self.number();
         let how = OpenHow {
             direct: self.config.direct,
@@ -234,38 +234,43 @@ impl Ledger {
         };
         let name = NumberedFile::Segment(number).to_string();
         let file = self.files.open(&name, how).await?;
-        Ok(Spare {
+        Ok(Preallocation {
             number,
             file,
             zeroed_bytes: 0,
         })
     }
 
-    /// Writes the next zeros of a spare; true once it is durable and may be named.
-    pub(crate) async fn zero_some(&mut self, spare: &mut Spare) -> Result<bool, Halt> {
-        let left = self.config.segment_bytes.saturating_sub(spare.zeroed_bytes);
+    /// Writes the next zeros of a preallocated segment; true once it is durable and may be named.
+    pub(crate) async fn zero_some(&mut self, file: &mut Preallocation) -> Result<bool, Halt> {
+        let left = self
+            .config
+            .segment_bytes
+            .saturating_sub(preallocated.zeroed_bytes);
         if left > 0 {
             let zeros = left.min(IO_BYTES_MAX as u64) as u32;
             self.files
-                .zero(&spare.file, spare.zeroed_bytes, zeros)
+                .zero(&preallocated.file, preallocated.zeroed_bytes, zeros)
                 .await?;
-            spare.zeroed_bytes += u64::from(zeros);
+            preallocated.zeroed_bytes += u64::from(zeros);
             return Ok(false);
         }
-        self.files.sync(&spare.file).await?;
-        self.files.close(&spare.file).await;
+        self.files.sync(&preallocated.file).await?;
+        self.files.close(&preallocated.file).await;
         self.files.sync_dir().await?;
-        self.ready.push(spare.number);
+        self.ready.push(preallocated.number);
         Ok(true)
     }
 
-    /// Gives up a spare that could not be finished.
-    pub(crate) async fn drop_spare(&mut self, spare: Spare) {
-        self.files.close(&spare.file).await;
-        let _ = self.discard(spare.file.name, spare.zeroed_bytes).await;
+    /// Gives up a preallocated segment that could not be finished.
+    pub(crate) async fn drop_preallocation(&mut self, preallocated: Preallocation) {
+        self.files.close(&preallocated.file).await;
+        let _ = self
+            .discard(preallocated.file.name, preallocated.zeroed_bytes)
+            .await;
     }
 
-    /// Removes a file that no manifest names. Where that fails it is an orphan: [`Ledger::discard_orphans`] tries again, and
+    /// Removes a file that no manifest names. Where that fails it is an orphan: [`ManifestStore::discard_orphans`] tries again, and
     /// so does the next start.
     pub(crate) async fn discard(&mut self, name: String, bytes: u64) -> Result<(), Halt> {
         let unlinked = self.files.unlink(&name).await;
@@ -289,33 +294,33 @@ impl Ledger {
         self.orphans.iter().map(|orphan| orphan.bytes).sum()
     }
 
-    /// Makes one spare without a pause.
-    pub(crate) async fn make_spare(&mut self) -> Result<(), Halt> {
-        let mut spare = self.begin_spare().await?;
+    /// Makes one preallocated segment without a pause.
+    pub(crate) async fn preallocate(&mut self) -> Result<(), Halt> {
+        let mut preallocated = self.begin_preallocation().await?;
         loop {
-            match self.zero_some(&mut spare).await {
+            match self.zero_some(&mut preallocated).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(halt) => {
-                    self.drop_spare(spare).await;
+                    self.drop_preallocation(preallocated).await;
                     return Err(halt);
                 }
             }
         }
     }
 
-    /// Takes a spare out of a drafted manifest and names it there as a next segment.
+    /// Takes a preallocated segment out of a drafted manifest and names it there as a next segment.
     pub(crate) async fn name_next(
         &mut self,
         draft: &mut Manifest,
         ordinal: u32,
     ) -> Result<Option<SegmentEntry>, Halt> {
-        if draft.spares.is_empty() {
+        if draft.preallocated.is_empty() {
             return Ok(None);
         }
         let entry = SegmentEntry {
             ordinal,
-            file: draft.spares.remove(0),
+            file: draft.preallocated.remove(0),
             salt: u64::from_le_bytes(self.files.random().await?),
             generation: draft.generation,
             state: SegmentState::Next,
@@ -345,7 +350,7 @@ impl Ledger {
 
 /// A segment file in the making.
 #[derive(Debug)]
-pub(crate) struct Spare {
+pub(crate) struct Preallocation {
     pub(crate) number: u64,
     pub(crate) file: File,
     zeroed_bytes: u64,
@@ -366,11 +371,11 @@ mod tests {
         while config.manifest_bytes_max - config.manifest_bytes_max / 16 > with_three_bytes {
             config.manifest_bytes_max -= 1;
         }
-        let ledger = Ledger::new(Port::default(), config, manifest);
-        assert_eq!(ledger.growth_bytes_max(), with_three_bytes);
-        assert!(ledger.has_place_for_slice(3).is_ok());
+        let store = ManifestStore::new(Port::default(), config, manifest);
+        assert_eq!(store.growth_bytes_max(), with_three_bytes);
+        assert!(store.has_place_for_slice(3).is_ok());
         assert!(matches!(
-            ledger.has_place_for_slice(4),
+            store.has_place_for_slice(4),
             Err(Halt::ManifestFull { bytes, bytes_max })
                 if bytes == with_three_bytes + COVER_BYTES && bytes_max == with_three_bytes
         ));

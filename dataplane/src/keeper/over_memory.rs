@@ -34,44 +34,44 @@ impl Short {
 impl Service {
     /// Goes on with what a start could not load; true when shards were told to admit.
     ///
-    /// Slices answer as the fold would: of several decisions of a key at most one is alive, and a look-up goes on behind
+    /// Slices answer as the replay would: of several decisions of a key at most one is alive, and a look-up goes on behind
     /// an expired one. So nothing needs to be loaded once no decision is in a log alone.
     pub(crate) async fn admit_from_slices(&mut self) -> Result<bool, Halt> {
-        let Some(mut short) = self.short else {
+        let Some(mut short) = self.over_memory else {
             return Ok(false);
         };
-        if short.version.is_none() && self.ledger.now().mono_us >= short.again_us {
+        if short.version.is_none() && self.store.now().mono_us >= short.again_us {
             short.version = self.seal_all_found().await?;
             short.again_us = match self.sealing.wanted {
                 // It was a part of what there is.
                 true => 0,
-                false => self.ledger.now().mono_us + AGAIN_US,
+                false => self.store.now().mono_us + AGAIN_US,
             };
-            self.short = Some(short);
+            self.over_memory = Some(short);
         }
         let in_use = |version| self.shards.iter().all(|shard| shard.switched >= version);
         if !short.version.is_some_and(in_use) {
             return Ok(false);
         }
-        self.short = None;
-        for shard in 0..self.ledger.config.shards {
+        self.over_memory = None;
+        for shard in 0..self.store.config.shards {
             let serve = ToShard::Serve { admit: true };
-            self.ledger.port.tell(ShardId(shard), serve);
+            self.store.port.tell(ShardId(shard), serve);
         }
-        let entries = self.ledger.manifest.slices.iter().map(|it| it.entries);
+        let entries = self.store.manifest.slices.iter().map(|it| it.entries);
         let decisions = entries.sum();
-        self.ledger.port.say(Notice::FoldInSlices { decisions });
+        self.store.port.say(Notice::FoldInSlices { decisions });
         Ok(true)
     }
 
     /// Seals, and tells shards of the slices. The version of the set if it holds all that earlier runs decided.
     async fn seal_all_found(&mut self) -> Result<Option<u64>, Halt> {
         let before = self.sealing.version;
-        let start = self.ledger.manifest.start;
+        let start = self.store.manifest.start;
         self.seal().await?;
-        let earlier = self.ledger.manifest.logs.iter();
+        let earlier = self.store.manifest.logs.iter();
         let mut earlier = earlier.filter(|log| log.id.start != start);
-        if !earlier.all(|log| first_uncovered(&self.ledger.manifest, log) == log.segments.len()) {
+        if !earlier.all(|log| first_uncovered(&self.store.manifest, log) == log.segments.len()) {
             return Ok(None);
         }
         if self.sealing.version == before {
