@@ -25,6 +25,7 @@ use crate::exit::Exit;
 use crate::io::{Errno, Now, ShardId};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
+use crate::keeper::slice_memory::MemoryRoom;
 use crate::keeper::stop::{STOP_MORE_US, STOP_US};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
@@ -192,6 +193,7 @@ fn start(
     let shares = Shares {
         shards,
         dedup_bytes: dedup.bytes,
+        memory: dedup.room,
     };
     let enough = descriptors::allow_files(files_max, files_open, shards);
     enough.map_err(|error| wrong(&error))?;
@@ -345,6 +347,8 @@ const PRESSURE_MESSAGES: usize = 64;
 struct Shares {
     shards: u16,
     dedup_bytes: u64,
+    /// What all of the process may use.
+    memory: Option<MemoryRoom>,
 }
 
 fn shard_config(
@@ -356,6 +360,7 @@ fn shard_config(
     let Shares {
         shards,
         dedup_bytes,
+        ..
     } = shares;
     let mut limits = Limits {
         connections_max: places.connections_max,
@@ -389,6 +394,7 @@ fn keeper_config(
     let Shares {
         shards,
         dedup_bytes,
+        memory,
     } = shares;
     KeeperConfig {
         shards,
@@ -401,6 +407,7 @@ fn keeper_config(
         wal_bytes_max: config.wal_bytes_max,
         body_age_max_s: config.wal_age_max_s,
         dedup_memory_bytes_max: dedup_bytes,
+        memory,
         drain_delay_us: config.drain_delay.as_micros() as u64,
         sync: method.sync,
         direct: method.direct,

@@ -165,6 +165,7 @@ fn config() -> KeeperConfig {
         wal_bytes_max: None,
         body_age_max_s: 14 * DAY_S,
         dedup_memory_bytes_max: u64::MAX,
+        memory: None,
         drain_delay_us: 0,
         sync: SyncMode::WriteThenSync,
         direct: false,

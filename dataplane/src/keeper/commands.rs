@@ -5,6 +5,7 @@ use crate::io::ShardId;
 use crate::keeper::halt::Halt;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::serve::{Service, Stop};
+use crate::keeper::slice_memory::slices_bytes_max;
 use crate::keeper::store::NotReplaced;
 use crate::mesh::keeper::{ExpiryClock, Shortage, ToShard};
 use std::collections::BTreeSet;
@@ -106,7 +107,7 @@ impl Service {
         };
         Ok(format!(
             "ok {{\"state\":\"{state}\",\"start\":{},\"generation\":{},\"shards\":{},\"logs\":{},\"segments\":{segments},\"preallocated\":{},\
-             \"slices\":{},\"manifest_bytes\":{},\"manifest_bytes_max\":{},\"orphan_bytes\":{},\"sealed_decisions\":{entries},\"unsealed_bytes\":{unsealed_bytes},\"deletable_bytes\":{deletable_bytes},\
+             \"slices\":{},\"slice_memory_bytes\":{},\"slice_memory_bytes_max\":{},\"manifest_bytes\":{},\"manifest_bytes_max\":{},\"orphan_bytes\":{},\"sealed_decisions\":{entries},\"unsealed_bytes\":{unsealed_bytes},\"deletable_bytes\":{deletable_bytes},\
              \"damaged_logs\":{},\"expiry_clock_s\":{},\"withheld_s\":{},\"dedup_memory_bytes_max\":{},\
              \"dedup_memory_bytes_needed\":{},\"pins\":{},\"space_low\":{},\"shortage\":{shortage},\"free_bytes\":{},\
              \"reserve_bytes\":{},\"used_bytes\":{},\"cap_bytes\":{},\"total_bytes\":{}}}",
@@ -116,6 +117,8 @@ impl Service {
             manifest.logs.len(),
             self.store.preallocated_count(),
             manifest.slices.len(),
+            self.slices_memory_bytes(),
+            slices_bytes_max(&self.store).unwrap_or(0),
             manifest.encoded_bytes(),
             self.store.config.manifest_bytes_max,
             self.orphan_bytes(),

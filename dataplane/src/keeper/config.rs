@@ -2,6 +2,7 @@
 
 use crate::dedup::Decided;
 use crate::io::SyncMode;
+use crate::keeper::slice_memory::MemoryRoom;
 use crate::stats::Stats;
 use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct KeeperConfig {
     pub body_age_max_s: u32,
     /// Memory declared for live decisions, in bytes.
     pub dedup_memory_bytes_max: u64,
+    /// What the process may use; nothing where no limit is known or none counts.
+    pub memory: Option<MemoryRoom>,
     /// Shards serve on for this long after a stop was asked for, in microseconds; its bound is counted from then on.
     pub drain_delay_us: u64,
     /// How the shards' writes become durable, decided by a probe of the file system.

@@ -5,6 +5,7 @@ pub mod port;
 
 pub mod config;
 pub mod notice;
+pub mod slice_memory;
 
 pub(crate) mod files;
 mod halt;
@@ -68,6 +69,8 @@ mod tests_room;
 mod tests_serving;
 #[cfg(test)]
 mod tests_short;
+#[cfg(test)]
+mod tests_slice_memory;
 #[cfg(test)]
 mod tests_slices;
 #[cfg(test)]

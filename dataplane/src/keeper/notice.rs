@@ -133,6 +133,24 @@ pub enum Notice {
         /// How many.
         segments: u64,
     },
+    /// Filters and indexes of slices take more memory than there is for them.
+    SlicesTooLarge {
+        /// Bytes that they take.
+        bytes: u64,
+        /// Bytes that they may take.
+        limit_bytes: u64,
+        /// Whether tables of this size were asked for.
+        tables_are_asked_for: bool,
+    },
+    /// Tables are smaller than was planned, since slices need the memory.
+    TablesSmaller {
+        /// Bytes that filters and indexes of slices take.
+        slices_bytes: u64,
+        /// Bytes that the tables may take.
+        bytes: u64,
+        /// Bytes that they were to have.
+        planned_bytes: u64,
+    },
     /// A quarantine is about to give this up.
     GivingUp(String),
     /// Connections were closed to make room for new ones.
@@ -257,6 +275,28 @@ impl fmt::Display for Notice {
             Notice::TooManySegments { segments } => write!(
                 out,
                 "{segments} log segments are kept, as many as the manifest has room for: the oldest are deleted before WAL_MAX_AGE says so; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"
+            ),
+            Notice::SlicesTooLarge {
+                bytes,
+                limit_bytes,
+                tables_are_asked_for,
+            } => {
+                let next = match tables_are_asked_for {
+                    true => "refuses this DEDUP_MEMORY_MAX",
+                    false => "makes the tables smaller",
+                };
+                write!(
+                    out,
+                    "filters and indexes of slices take {bytes} bytes of memory, and {limit_bytes} are left for them: the kernel may end the process, and the next start {next}; allow more memory, lower DEDUP_MEMORY_MAX or use fewer shards (FLK_CORES)"
+                )
+            }
+            Notice::TablesSmaller {
+                slices_bytes,
+                bytes,
+                planned_bytes,
+            } => write!(
+                out,
+                "filters and indexes of slices take {slices_bytes} bytes of memory: the dedup tables may take {bytes} instead of {planned_bytes}; allow more memory, or set DEDUP_MEMORY_MAX"
             ),
             Notice::GivingUp(plan) => write!(out, "giving up what is damaged: {plan}"),
             Notice::Crowded { closed_count } => write!(

@@ -8,12 +8,12 @@ use crate::io::ShardId;
 use crate::keeper::files::{File, IO_BYTES_MAX, MAKE};
 use crate::keeper::halt::Halt;
 use crate::keeper::load::report_conflicts;
-use crate::keeper::partition;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::replay::Replay;
 use crate::keeper::seal::ROLL_WAIT_US;
 use crate::keeper::serve::{Service, Stop};
-use crate::keeper::slices::{Merge, Slice, part, partitions_of};
+use crate::keeper::slice_memory::partitions_of_all;
+use crate::keeper::slices::{Merge, Slice, part};
 use crate::keeper::store::NotReplaced;
 use crate::mesh::keeper::ToShard;
 use crate::planted::{Bug, planted};
@@ -233,16 +233,15 @@ impl Service {
 
     /// Reads what each shard keeps of a slice, naming segments and answering in between.
     async fn read_views(&mut self, slice: &Rc<Slice>) -> Result<Vec<SliceView>, Cut> {
-        let owners = partition::owners(self.store.config.shards);
         let mut views = Vec::new();
-        for shard in 0..self.store.config.shards {
-            let partitions = partitions_of(&owners, ShardId(shard));
+        for partitions in partitions_of_all(&self.store) {
             let parts = slice.view_parts(partitions.clone()).map_err(Cut::Trouble)?;
             let index = self.read_range(slice, parts.index).await?;
             let filters = self.read_range(slice, parts.filters).await?;
             let view = slice.view(partitions, &index, &filters);
             views.push(view.map_err(Cut::Trouble)?);
         }
+        slice.assert_counted(&views);
         Ok(views)
     }
 
@@ -315,6 +314,7 @@ impl Service {
         let retired = known.into_iter().map(|it| Retired(it.slice));
         self.sealing.retired.extend(retired);
         self.sealing.version += 1;
+        self.note_slices_memory();
         self.tell_slices();
         Ok(true)
     }

@@ -88,6 +88,8 @@ pub(crate) struct Sealing {
     pub(crate) orphans_again_us: u64,
     /// It was said that there are too many segments.
     pub(crate) crowded: bool,
+    /// It was said that slices take more memory than there is for them.
+    pub(crate) short_of_memory: bool,
     /// Seal epoch that shards were last told to begin.
     epoch: Epoch,
     /// What shards were last told as sealed.
@@ -109,6 +111,7 @@ impl Sealing {
             unmergeable: BTreeSet::new(),
             orphans_again_us: 0,
             crowded: false,
+            short_of_memory: false,
             epoch: Epoch::first(),
             sealed_epoch: Epoch::earlier_runs().previous(),
             retired: Vec::new(),

@@ -13,6 +13,7 @@ use crate::keeper::notice::Notice;
 use crate::keeper::reading::Readable;
 use crate::keeper::recover::PROGRESS_EVERY_US;
 use crate::keeper::replay::order;
+use crate::keeper::slice_memory::partitions_of_all;
 use crate::keeper::store::ManifestStore;
 use crate::wal::Epoch;
 use crate::wal::buffer::BLOCK_BYTES;
@@ -37,6 +38,8 @@ pub(crate) struct Slice {
     directory: Directory,
     /// The process's number of each params version of the slice.
     params: Vec<u16>,
+    /// What stays in memory of the slice once its views are read: the directory here, filters and indexes of all shards.
+    pub(crate) memory_bytes: u64,
 }
 
 impl Slice {
@@ -49,18 +52,47 @@ impl Slice {
         let name = NumberedFile::Slice(entry.file).to_string();
         let readable = Readable::open(&store.files, &name, READ).await?;
         match Slice::read(store, entry, dictionary, &name, &readable).await {
-            Ok((reader, directory, params)) => Ok(Slice {
-                number: entry.file,
-                readable,
-                reader,
-                directory,
-                params,
-            }),
+            Ok((reader, directory, params)) => {
+                let mut slice = Slice {
+                    number: entry.file,
+                    memory_bytes: directory.memory_bytes(),
+                    readable,
+                    reader,
+                    directory,
+                    params,
+                };
+                match slice.views_bytes(store) {
+                    Ok(bytes) => slice.memory_bytes += bytes,
+                    Err(halt) => {
+                        slice.readable.close().await;
+                        return Err(halt);
+                    }
+                }
+                Ok(slice)
+            }
             Err(halt) => {
                 readable.close().await;
                 Err(halt)
             }
         }
+    }
+
+    /// What the views of all shards take.
+    fn views_bytes(&self, store: &ManifestStore) -> Result<u64, Halt> {
+        let views = partitions_of_all(store).into_iter().map(|partitions| {
+            let params_count = self.params.len();
+            self.reader
+                .view_bytes(&self.directory, partitions, params_count)
+        });
+        views
+            .sum::<Result<u64, SliceError>>()
+            .map_err(|fault| self.damage(&fault))
+    }
+
+    /// The views of all shards are as large as was counted before they were read.
+    pub(crate) fn assert_counted(&self, views: &[SliceView]) {
+        let bytes: u64 = views.iter().map(SliceView::memory_bytes).sum();
+        assert_eq!(self.memory_bytes, self.directory.memory_bytes() + bytes);
     }
 
     /// Reads and checks frame and directory, and gives its params versions their numbers.

@@ -16,6 +16,7 @@ use crate::keeper::over_memory::OverMemory;
 use crate::keeper::partition;
 use crate::keeper::port::Port;
 use crate::keeper::recover::{self, LogFound};
+use crate::keeper::slice_memory::{self, Fitted};
 use crate::keeper::slices::{self, Slice};
 use crate::keeper::store::ManifestStore;
 use crate::keeper::strays;
@@ -185,8 +186,10 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
         _ => Before::UncleanStop,
     };
     let mut dictionary = Dictionary::default();
-    let mut extract = Extract::holding(KeyHash::new(secret.key), store.config.held_count_max());
     let slices = slices::open_all(&store, &mut dictionary).await?;
+    let slices_bytes = slices.iter().map(|slice| slice.memory_bytes).sum();
+    let tables = slice_memory::fit_tables(&mut store, slices_bytes)?;
+    let mut extract = Extract::holding(KeyHash::new(secret.key), store.config.held_count_max());
     let found = recover::read_logs(&store, &mut extract, &mut dictionary).await?;
     for name in strays::removable(&mut store, &found, orphans).await? {
         store.files.unlink(&name).await?;
@@ -195,7 +198,7 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
     resume_clock(&mut store, &extract);
     let previous_shards = shards_of(&store.manifest, store.manifest.start);
     let named = end_logs_and_begin(&mut store, found).await?;
-    begin_shards(&store, &secret, &dictionary, &named);
+    begin_shards(&store, &secret, &dictionary, &named, tables);
     let unanswered = extract.open.len() as u64;
     let owners = match planted(Bug::WrongOwnerAfterShardChange) && previous_shards > 0 {
         true => partition::owners(previous_shards)
@@ -331,6 +334,7 @@ fn begin_shards(
     secret: &Secret,
     dictionary: &Dictionary,
     named: &[(LogId, NamedSegment)],
+    tables: Fitted,
 ) {
     let owners = Arc::new(partition::owners(store.config.shards));
     let params: Arc<[_]> = dictionary.with_last(store.config.params).into();
@@ -345,6 +349,7 @@ fn begin_shards(
             first: *first,
             sync: store.config.sync,
             params: params.clone(),
+            dedup_bytes_max: tables.shard_bytes_max,
         };
         store
             .port

@@ -36,6 +36,7 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
         wal_bytes_max: None,
         body_age_max_s: 14 * 86_400,
         dedup_memory_bytes_max: 1 << 30,
+        memory: None,
         drain_delay_us: 0,
         sync: SyncMode::Dsync,
         direct: true,

@@ -49,6 +49,8 @@ pub struct Begin {
     pub sync: SyncMode,
     /// Parameter-set versions by their index in [`Decided::params`]; the last one is the version in force.
     pub params: Arc<[ParamsVersion]>,
+    /// Most bytes of this shard's dedup tables, where slices leave less than it was told before.
+    pub dedup_bytes_max: Option<u64>,
 }
 
 /// Why there is no room. What an operator can do about it differs, so each has an answer of its own.

@@ -4,6 +4,7 @@
 
 use crate::config::units::{show_bytes, typed_bytes};
 use crate::driver::memory::MemoryLimit;
+use crate::keeper::slice_memory::MemoryRoom;
 use crate::shard::config::Limits;
 
 /// The share where nothing is asked for fits a laptop and about eleven million keys; gateways at rate declare more.
@@ -18,13 +19,15 @@ const PROCESS_BYTES: u64 = 16 << 20;
 pub(super) struct DedupMemory {
     pub(super) bytes: u64,
     pub(super) why: String,
+    /// What there is, where a limit was found.
+    pub(super) room: Option<MemoryRoom>,
 }
 
 /// Chooses the share, or refuses with the reason.
 ///
-/// The tables are not all: each shard has its buffers, and a start holds for every four bytes of tables up to one of
-/// decisions that are in the log alone, and hands them over in another one. A quarter of the limit leaves as much again
-/// for the page cache, without which a log is slow.
+/// The tables are not all: each shard has its buffers, a start holds more than it keeps, and slices have filters, which
+/// are not known before WAL_DIR is open: the keeper compares them with what is left then. A quarter of the limit leaves as
+/// much again for the page cache, without which a log is slow.
 pub(super) fn dedup_memory(
     asked: Option<u64>,
     limit: Option<MemoryLimit>,
@@ -34,14 +37,22 @@ pub(super) fn dedup_memory(
     let Some(limit) = limit else {
         let bytes = asked.unwrap_or(SHARE_BYTES_MAX);
         let why = "no memory limit was found".to_owned();
-        return Ok(DedupMemory { bytes, why });
+        let room = None;
+        return Ok(DedupMemory { bytes, why, room });
     };
     let MemoryLimit { bytes: all, what } = limit;
     let others = PROCESS_BYTES
         + u64::from(shards)
             * limits.memory_at_start_bytes(shards, crate::driver::Limits::default().receive_bytes())
                 as u64;
-    let largest = whole_mib(all.saturating_sub(others) / 3 * 2);
+    let room = MemoryRoom {
+        bytes: all,
+        what,
+        others_bytes: others,
+        tables_are_asked_for: asked.is_some(),
+    };
+    let largest = room.tables_bytes_max(0);
+    let room = Some(room);
     let (allowed, needed) = (show_bytes(all), show_bytes(others));
     if largest < BYTES_MIN {
         return Err(format!(
@@ -57,12 +68,13 @@ pub(super) fn dedup_memory(
         Some(asked) => Ok(DedupMemory {
             bytes: asked,
             why: format!("of {allowed} that {what} allows"),
+            room,
         }),
         None => {
             let share = whole_mib(all / 4);
             let bytes = share.clamp(BYTES_MIN, largest.min(SHARE_BYTES_MAX));
             let why = format!("a share of {allowed} that {what} allows");
-            Ok(DedupMemory { bytes, why })
+            Ok(DedupMemory { bytes, why, room })
         }
     }
 }

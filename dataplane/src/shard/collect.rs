@@ -118,6 +118,9 @@ impl Ingress {
         match message {
             ToShard::Begin(begin) => {
                 assert!(core.is_none(), "a log begins once");
+                if let Some(bytes_max) = begin.dedup_bytes_max {
+                    self.config.dedup_bytes_max = bytes_max;
+                }
                 *core = Some(Box::new(Core::new(&self.config, begin)));
             }
             ToShard::Load(entries) => begun(core).owner.load(&entries),

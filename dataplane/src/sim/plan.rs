@@ -331,6 +331,7 @@ impl Scenario {
             ),
             body_age_max_s: self.body_age_max_s,
             dedup_memory_bytes_max: self.memory_bytes_max(shards),
+            memory: None,
             sync: self.sync,
             direct: self.direct,
             params: params(settings.params).version,

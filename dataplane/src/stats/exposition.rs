@@ -63,11 +63,14 @@ type KeeperRow = (
 );
 
 #[rustfmt::skip] // a table
-const KEEPER: [KeeperRow; 6] = [
+const KEEPER: [KeeperRow; 9] = [
     ("flk_wal_segments", "Log segments that are kept.", "gauge", |page| &page.segments),
     ("flk_wal_segments_crowded_out_total", "Log segments deleted before their time because there were too many.", "counter", |page| &page.segments_crowded_out),
     ("flk_wal_space_errors_total", "Times that the file system under WAL_DIR could not be measured.", "counter", |page| &page.space_errors),
     ("flk_slices", "Slices that are kept.", "gauge", |page| &page.slices),
+    ("flk_slice_memory_bytes", "Bytes of filters and indexes of slices.", "gauge", |page| &page.slice_memory_bytes),
+    ("flk_slice_memory_bytes_max", "Bytes that there are for them; 0: no limit is known.", "gauge", |page| &page.slice_memory_bytes_max),
+    ("flk_slice_memory_exceeded_total", "Sets of slices put in force that take more than that.", "counter", |page| &page.slice_memory_exceeded),
     ("flk_manifest_bytes", "Bytes of the manifest.", "gauge", |page| &page.manifest_bytes),
     ("flk_manifest_bytes_max", "Bytes that the manifest may take.", "gauge", |page| &page.manifest_bytes_max),
 ];

@@ -223,6 +223,12 @@ pub struct KeeperStats {
     pub space_errors: Cell,
     /// Slices that the manifest names.
     pub slices: Cell,
+    /// Bytes of filters and indexes of slices.
+    pub slice_memory_bytes: Cell,
+    /// Bytes that there are for them; 0 if no limit is known.
+    pub slice_memory_bytes_max: Cell,
+    /// Sets of slices that took more than that.
+    pub slice_memory_exceeded: Cell,
     /// Bytes of the manifest.
     pub manifest_bytes: Cell,
     /// Bytes that it may take.

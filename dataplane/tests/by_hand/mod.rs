@@ -85,6 +85,7 @@ impl ByHand {
             first: segment(0),
             sync: SyncMode::Dsync,
             params: Arc::new([ParamsVersion::ONE]),
+            dedup_bytes_max: None,
         };
         this.inbox
             .events

@@ -1,16 +1,22 @@
 //! The whole life of a gateway inside a memory limit: it fills, is killed, starts and serves, by its own choice of memory
-//! and by the largest that it allows.
+//! and by the largest that it allows. And a limit that leaves too little for the filters of slices.
 
 use flk_bench_load::{Load, Stock};
 
 use flk_e2e::cage::MemoryCage;
-use flk_e2e::gateway::{Gateway, KEY, Plan, binary};
+use flk_e2e::gateway::{DEADLINE, Gateway, KEY, Plan, binary};
+use flk_e2e::metrics::Metrics;
 use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-on_every_host!(a_gateway_lives_within_its_memory_limit);
+on_every_host!(
+    a_gateway_lives_within_its_memory_limit,
+    a_start_whose_filters_do_not_fit_is_refused,
+);
 
 /// So many that what a start holds of them, and the tables, would not fit twice.
 const RECORDS: usize = 120_000;
@@ -84,4 +90,79 @@ fn lives(plan: &Plan, wal: &Path, cage: &MemoryCage) {
     }
     let peak = cage.peak_bytes().unwrap_or(0) >> 20;
     println!("{}: {peak} MiB at most", wal.display());
+}
+
+/// Of each so many, that all of them need more than a limit leaves which is just enough for the smallest tables.
+const SLICES: usize = 18;
+const SLICE_RECORDS: usize = 2_000;
+
+fn a_start_whose_filters_do_not_fit_is_refused(setting: Setting) {
+    if setting != Setting::Portable {
+        // Nothing of it depends on the driver, and one cgroup of a name can be made at a time.
+        return;
+    }
+    let directory = setting.directory();
+    let wal = directory.path().join("wal");
+    let cage = |bytes| MemoryCage::make(bytes, &binary(), directory.path().join("start"));
+    let tiny = match cage(8 << 20) {
+        Ok(cage) => cage,
+        Err(error) => {
+            return flk_testkit::skipped(&format!(
+                "filters that do not fit: no memory cgroup: {error}"
+            ));
+        }
+    };
+    let plain = Plan::new(setting, &wal).with("FLK_CORES", "1");
+    let mut plan = plain.clone();
+    plan.binary = tiny.starter();
+    // Rounded to a mebibyte.
+    let others_mib: u64 = figure(&plan.run_to_end().said, "1 shard(s) needs ", " MiB");
+    drop(tiny);
+    let gateway = plain.clone().with("DEDUP_MEMORY_MAX", "16MiB").start();
+    make_slices(&gateway, &wal);
+    gateway.kill();
+
+    let cage = cage((others_mib << 20) + (9 << 20) / 4).unwrap();
+    plan.binary = cage.starter();
+    let mut bytes = 0;
+    for plan in [plan.clone().with("DEDUP_MEMORY_MAX", "1MiB"), plan] {
+        let refused = plan.run_to_end();
+        assert_eq!(refused.code(), 78, "{refused}");
+        bytes = figure(&refused.said, "indexes of 18 slices take ", " bytes");
+        let needed_mib: u64 = figure(&refused.said, "Allow ", "MiB of memory");
+        assert!(needed_mib > others_mib + 1, "{refused}");
+    }
+    let gateway = plain.with("DEDUP_MEMORY_MAX", "1MiB").start();
+    let page = gateway.get("/metrics");
+    let page = Metrics::read(page.text());
+    assert_eq!(page.count("flk_slice_memory_bytes"), bytes);
+    for number in [0, (SLICES * SLICE_RECORDS) as u64 - 1] {
+        let answer = gateway.post(&record(number).body);
+        assert_eq!(answer.dedup(), Some("hit"), "{number}: {answer:?}");
+    }
+}
+
+/// The number between two texts.
+fn figure(said: &str, before: &str, after: &str) -> u64 {
+    let found = said.split_once(before).and_then(|(_, rest)| {
+        let (number, _) = rest.split_once(after)?;
+        number.parse().ok()
+    });
+    found.unwrap_or_else(|| panic!("no number after {before:?}: {said}"))
+}
+
+fn make_slices(gateway: &Gateway, wal: &Path) {
+    let mut client = Load::connect(gateway.address(), 32).unwrap();
+    for slice in 0..SLICES {
+        let first = (slice * SLICE_RECORDS) as u64;
+        let mut stock = Stock::sign(KEY.as_bytes(), first, SLICE_RECORDS);
+        client.run(&mut stock, DEADLINE).unwrap();
+        assert_eq!(stock.left_count(), 0, "too slow a machine");
+        let mut socket = UnixStream::connect(wal.join("keeper.sock")).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.write_all(b"flk1 compact\n").unwrap();
+        let mut answer = String::new();
+        BufReader::new(socket).read_line(&mut answer).unwrap();
+        assert!(answer.starts_with("ok"), "{answer}");
+    }
 }

@@ -24,7 +24,7 @@ const PROMISED: [&str; 7] = [
 
 /// Samples about answers and the log itself, which every request and the passing of time change, and gauges of the table,
 /// which follow the first outcome a turn of its owner later.
-const ALWAYS: [&str; 11] = [
+const ALWAYS: [&str; 12] = [
     "http_",
     "flk_wal_bytes",
     "flk_wal_syncs",
@@ -36,6 +36,7 @@ const ALWAYS: [&str; 11] = [
     "flk_wal_segments",
     "flk_manifest_bytes",
     "flk_slices",
+    "flk_slice_memory_bytes",
 ];
 
 fn metrics(gateway: &Gateway) -> Metrics {

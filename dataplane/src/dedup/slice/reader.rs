@@ -184,6 +184,19 @@ impl SliceReader {
         })
     }
 
+    /// Bytes that the view of some partitions will take in memory.
+    pub fn view_bytes(
+        &self,
+        directory: &Directory,
+        partitions: Range<u16>,
+        params_count: usize,
+    ) -> Result<u64, SliceError> {
+        let ViewParts { index, filters } = self.view_parts(directory, partitions.clone())?;
+        let read_bytes = index.end - index.start + (filters.end - filters.start);
+        let bytes = SliceView::bytes_of(partitions.len(), read_bytes, params_count);
+        Ok(bytes)
+    }
+
     /// Makes the view of some partitions from the bytes of [`SliceReader::view_parts`]. `params` gives the process's
     /// index for each index of the slice's dictionary.
     pub fn view(
@@ -258,6 +271,11 @@ impl Row {
 }
 
 impl Directory {
+    /// Bytes that it takes.
+    pub fn memory_bytes(&self) -> u64 {
+        size_of_val(&*self.rows) as u64
+    }
+
     /// Entries of a partition.
     pub fn entries_count(&self, partition: u16) -> u32 {
         self.rows

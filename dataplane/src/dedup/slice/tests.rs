@@ -159,6 +159,8 @@ fn a_view_of_some_partitions_knows_those_and_admits_that_it_knows_no_others() {
             }
         }
         let parts = reader.view_parts(&directory, partitions.clone()).unwrap();
+        let bytes = reader.view_bytes(&directory, partitions.clone(), 2);
+        assert_eq!(bytes, Ok(view.memory_bytes()), "counted before it is read");
         let nothing = (parts.index.is_empty(), parts.filters.is_empty());
         let is_empty = partitions.is_empty();
         assert_eq!(nothing, (is_empty, is_empty), "what is read for it");

@@ -92,12 +92,16 @@ impl SliceView {
     /// Bytes that the view takes.
     pub fn memory_bytes(&self) -> u64 {
         let memory = &*self.memory;
-        let bytes = size_of::<Memory>()
-            + size_of_val(&*memory.partitions)
-            + size_of_val(&*memory.index)
-            + size_of_val(&*memory.filters)
-            + size_of_val(&*memory.params);
-        bytes as u64
+        let read = size_of_val(&*memory.index) + size_of_val(&*memory.filters);
+        SliceView::bytes_of(memory.partitions.len(), read as u64, memory.params.len())
+    }
+
+    /// Bytes that a view of so many partitions takes, of which so many are index and filters.
+    pub(super) fn bytes_of(partitions: usize, read_bytes: u64, params_count: usize) -> u64 {
+        let rest = size_of::<Memory>()
+            + partitions * size_of::<PartitionView>()
+            + params_count * size_of::<u16>();
+        rest as u64 + read_bytes
     }
 
     /// Where the key would be.

@@ -71,6 +71,20 @@ fn a_shard_without_memory_for_more_ids_has_all_shards_say_so() {
 }
 
 #[test]
+fn tables_keep_to_the_smaller_limit_that_a_start_tells() {
+    for (told, expect) in [(None, ready()), (Some(1), unready("dedup_memory_full"))] {
+        let mut room = Room::new(1, |_| {});
+        room.dedup_bytes_max = told;
+        room.begin();
+        let conn = room.connect(0);
+        room.send(0, conn, post(&record(1)).as_bytes());
+        assert_eq!(readyz(&mut room, 0), expect);
+        let shown = room.stats.shards[0].dedup_bytes_max.get();
+        assert_eq!(shown, told.unwrap_or(64 << 20));
+    }
+}
+
+#[test]
 fn each_shortage_of_room_has_its_own_words() {
     let mut room = Room::serving(1);
     for (shortage, code, words) in [

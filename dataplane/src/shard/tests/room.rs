@@ -48,6 +48,8 @@ pub(super) struct Room {
     /// The end of closing a listener waits for the test.
     pub(super) hold_listener: bool,
     pub(super) rate: u32,
+    /// What `Begin` says of the tables.
+    pub(super) dedup_bytes_max: Option<u64>,
     /// Messages to a shard wait in `posted` for the test.
     pub(super) hold_messages: Vec<bool>,
     posted: Vec<Vec<Event>>,
@@ -129,6 +131,7 @@ impl Room {
             listener_closed: 0,
             hold_listener: false,
             rate: u32::MAX,
+            dedup_bytes_max: None,
             hold_messages: vec![false; usize::from(shards)],
             posted: (0..shards).map(|_| Vec::new()).collect(),
             next: vec![Next::Now; usize::from(shards)],
@@ -188,6 +191,7 @@ impl Room {
             first,
             sync: SyncMode::Dsync,
             params: Arc::new([ParamsVersion::ONE]),
+            dedup_bytes_max: self.dedup_bytes_max,
         };
         self.tell(at, ToShard::Begin(Box::new(begin)));
     }
