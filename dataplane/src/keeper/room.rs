@@ -42,6 +42,8 @@ const SEAL_AGAIN_US: u64 = 10_000_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SpaceReport {
     pub(crate) total_bytes: u64,
+    /// The file system cannot be asked now: `free_bytes` is what it said last.
+    pub(crate) free_is_stale: bool,
     pub(crate) free_bytes: u64,
     /// Bytes that WAL_DIR takes.
     pub(crate) used_bytes: u64,
@@ -61,6 +63,10 @@ impl SpaceReport {
     /// Bytes that should be freed now, so that nothing is short later.
     fn wanting_bytes(&self) -> u64 {
         let over_cap = (self.used_bytes + self.ahead_bytes).saturating_sub(self.cap_bytes);
+        if self.free_is_stale {
+            // Deleting would not show in a figure of before: each look would delete as much again.
+            return over_cap;
+        }
         let kept_bytes = self.reserve_bytes + self.ahead_bytes;
         over_cap.max(kept_bytes.saturating_sub(self.free_bytes))
     }
@@ -215,6 +221,7 @@ impl Service {
         let grown_bytes = self.space.pace.bytes_per_s.saturating_mul(AHEAD_S);
         Ok(SpaceReport {
             total_bytes,
+            free_is_stale: self.space.unmeasured,
             free_bytes,
             used_bytes: segments.map(segment_bytes).sum::<u64>()
                 + slices_bytes

@@ -7,7 +7,7 @@ use crate::dedup::slice::{SliceError, SliceReader, SliceView};
 use crate::dedup::{Decided, Key, PARTITIONS};
 use crate::io::{Errno, ShardId};
 use crate::keeper::extract::Dictionary;
-use crate::keeper::files::READ;
+use crate::keeper::files::{IO_BYTES_MAX, READ};
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
 use crate::keeper::reading::Readable;
@@ -29,6 +29,9 @@ const STREAM_BLOCKS: u32 = 64;
 
 /// Entry blocks read at once when a slice is checked.
 const CHECK_BLOCKS: usize = 256;
+
+/// Partitions whose filters are looked at at once when a slice is checked.
+const CHECK_PARTITIONS: usize = 64;
 
 /// An open slice whose frame and directory are right.
 pub(crate) struct Slice {
@@ -172,7 +175,8 @@ impl Slice {
         Ok(())
     }
 
-    /// Reads all entries, so that nothing is changed for a slice that could not be loaded.
+    /// Reads all entries, indexes and filters, so that nothing is changed for a slice that could not be loaded, or that no
+    /// shard could use: then nothing would ever be sealed again.
     async fn check(&self, looked: &mut Looked<'_>) -> Result<(), Halt> {
         let all = self.reader.blocks();
         let mut last = None;
@@ -182,6 +186,13 @@ impl Slice {
             let bytes = part(&self.readable, at(from)..at(until)).await?;
             self.visit(from..until, &bytes, &mut last, |_| {})?;
             looked.at(bytes.len());
+        }
+        for from in (0..PARTITIONS).step_by(CHECK_PARTITIONS) {
+            let partitions = from..PARTITIONS.min(from + CHECK_PARTITIONS as u16);
+            let parts = self.view_parts(partitions.clone())?;
+            let index = whole(&self.readable, parts.index).await?;
+            let filters = whole(&self.readable, parts.filters).await?;
+            self.view(partitions, &index, &filters)?;
         }
         Ok(())
     }
@@ -237,6 +248,16 @@ pub(crate) async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, 
         return Err(failed(Errno::EIO));
     }
     Ok(read)
+}
+
+/// The same of any length, a read at a time.
+async fn whole(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+    let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
+    for from in range.clone().step_by(IO_BYTES_MAX) {
+        let until = range.end.min(from + IO_BYTES_MAX as u64);
+        bytes.extend_from_slice(&part(file, from..until).await?);
+    }
+    Ok(bytes)
 }
 
 /// How much of all slices was looked at, for the operator.

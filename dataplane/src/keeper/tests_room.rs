@@ -4,6 +4,7 @@
 use crate::io::{Errno, ShardId};
 use crate::keeper::config::{KeeperConfig, wal_bytes_min};
 use crate::keeper::notice::Notice;
+use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::keeper::room::start_bytes;
 use crate::keeper::test_disk::{Lost, TestDisk};
 use crate::keeper::test_world::{World, config};
@@ -367,4 +368,37 @@ fn segments_made_ready_are_counted_up_to_what_is_wanted() {
     };
     let counts: Vec<(u64, u64)> = world.notices.iter().filter_map(ready).collect();
     assert_eq!(counts, (1..=3).map(|done| (done, 3)).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_more_is_deleted_than_was_short_when_the_file_system_was_measured_last() {
+    let files = |world: &World| {
+        let names = world.disk.names();
+        names.iter().filter(|it| it.starts_with("segment-")).count()
+    };
+    let mut left = Vec::new();
+    for fails in [false, true] {
+        let mut disk = TestDisk::new();
+        disk.total_bytes = 200 * SEGMENT_BYTES;
+        let settings = KeeperConfig {
+            wal_bytes_max: Some(1 << 50),
+            preallocated_count: 1,
+            ..config(1)
+        };
+        let mut world = World::started(disk, settings);
+        for record in 0..1_500 {
+            world.decide_sized(0, record, 120, 20_000);
+            world.pass_us(5_000);
+        }
+        world.pass_s(100);
+        // A little more is free than what is kept in reserve: some of it is to be freed.
+        world.disk.total_bytes = world.disk.used_bytes() + 1_174_520;
+        let id = CommandId(1);
+        let line = "flk1 status".to_owned();
+        world.happen(KeeperEvent::Command { id, line });
+        world.disk.fails_space = fails;
+        world.pass_s(120);
+        left.push(files(&world));
+    }
+    assert!(left[1] >= left[0], "{left:?}");
 }

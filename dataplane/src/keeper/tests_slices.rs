@@ -1,5 +1,6 @@
 //! Files of slices: none is left that no manifest names, whatever fails; and what is done while they are read.
 
+use crate::dedup::slice::frame::{Trailer, section};
 use crate::io::{Errno, ShardId};
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
@@ -369,4 +370,34 @@ fn a_merge_without_room_is_postponed_and_costs_no_submit() {
     world.disk.total_bytes += 1 << 20;
     world.pass_s(600);
     assert_eq!(manifest(&world).slices.len(), 1, "done when there is room");
+}
+
+/// A start over a slice with one changed bit in a section that only look-ups use.
+fn start_with_damage_in(kind: u16) {
+    let settings = KeeperConfig {
+        slices_count_max: 8,
+        ..sealing(1)
+    };
+    let mut world = World::started(TestDisk::new(), settings);
+    for record in 0..5 {
+        world.decide(0, record, 30 * DAY_S);
+    }
+    world.pass_s(3_700);
+    let names = world.disk.names();
+    let slice = names.into_iter().find(|it| it.starts_with("slice-"));
+    world.disk.tamper(&slice.expect("a slice"), |bytes| {
+        let trailer = Trailer::decode(&bytes[bytes.len() - 4096..]).expect("whole");
+        let at = trailer.section(kind).expect("there").offset as usize;
+        bytes[at] ^= 1;
+    });
+    let before = world.disk.bytes("manifest").map(<[u8]>::to_vec);
+    let world = world.restarted(Lost::Nothing, 1, 1);
+    assert_eq!(world.exit.as_ref().map(|(code, _)| *code), Some(65));
+    assert_eq!(world.disk.bytes("manifest").map(<[u8]>::to_vec), before);
+}
+
+#[test]
+fn a_slice_whose_filters_or_index_are_damaged_is_refused_before_anything_is_changed() {
+    start_with_damage_in(section::FILTERS);
+    start_with_damage_in(section::INDEX);
 }

@@ -201,6 +201,8 @@ impl Budget {
 
     /// Gives back what a connection holds beyond what is needed, now that this is known. `true`: there was some.
     fn shrink(&mut self, grant: &mut Grant, bytes: usize, peer: Peer) -> bool {
+        // Room to grow is wanted by others as well.
+        let was_growing = grant.may_grow;
         self.stop_growing(grant);
         let freed_bytes = grant.bytes - bytes;
         if freed_bytes > 0 {
@@ -209,7 +211,7 @@ impl Budget {
             self.held_bytes -= freed_bytes;
             self.queue.release(freed_bytes, peer);
         }
-        freed_bytes > 0
+        freed_bytes > 0 || was_growing
     }
 
     /// The connection whose turn it is: when something was given back, it should ask again.
