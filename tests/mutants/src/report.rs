@@ -66,7 +66,7 @@ pub(crate) fn print(mutants: &[Mutant], outcome: &Outcome, known: &Known) -> Cou
         };
         let reason = known.reason(mutant);
         if verdict == Verdict::Survived && reason.is_none() {
-            println!("survived, and not in mutants/survivors.tsv:\t{mutant}");
+            println!("survived, and not in tests/mutants/survivors.tsv:\t{mutant}");
         }
         areas
             .entry(mutant.area())

@@ -9,7 +9,7 @@ use flk_dataplane::wal::manifest::Cover;
 use flk_dataplane::wal::name::{LogId, Sequence};
 
 /// A record that is in order, as it would be sent.
-pub const RECORD: &str = include_str!("../../golden/records/pcs_tiny_case_1.json");
+pub const RECORD: &str = include_str!("../../../golden/records/pcs_tiny_case_1.json");
 
 /// The same, parsed.
 pub fn record() -> OwnedRecord {

@@ -9,7 +9,7 @@ use std::process::Command;
 /// A path below `golden/`.
 pub fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../golden")
+        .join("../../golden")
         .join(name)
 }
 

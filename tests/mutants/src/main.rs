@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let started = Instant::now();
     let root = std::env::current_dir()?;
-    let known = Known::read(&root.join("mutants/survivors.tsv"))?;
+    let known = Known::read(&root.join("tests/mutants/survivors.tsv"))?;
     let (tree, verdicts) = (
         root.join("target/mutants/tree"),
         root.join("target/mutants/outcome.tsv"),

@@ -36,7 +36,8 @@ impl File {
 /// The root of the workspace, the directory that holds this crate's.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
+        .ancestors()
+        .nth(2)
         .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
@@ -80,7 +81,7 @@ mod tests {
         assert!(
             files
                 .iter()
-                .any(|file| file.path == Path::new("checks/src/files.rs"))
+                .any(|file| file.path == Path::new("tests/checks/src/files.rs"))
         );
         assert!(files.iter().all(|file| !file.path.starts_with("target")));
     }

@@ -16,7 +16,7 @@ use flk_dataplane::wal::secret::Secret;
 use flk_dataplane::wal::segment::{Predecessor, SegmentHeader};
 use std::path::{Path, PathBuf};
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../golden");
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden");
 const LOG: LogId = LogId {
     start: 3,
     number: 1,

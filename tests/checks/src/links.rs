@@ -103,7 +103,7 @@ mod tests {
     fn links_are_followed_from_their_page() {
         assert_eq!(
             count(
-                "[a](../Cargo.toml) [b](/checks/Cargo.toml#x) [c](https://example.org/none) [d](#the-log)"
+                "[a](../Cargo.toml) [b](/tests/checks/Cargo.toml#x) [c](https://example.org/none) [d](#the-log)"
             ),
             0
         );

@@ -121,7 +121,7 @@ pub fn prints_by_the_console(file: &File) -> Vec<Finding> {
 /// A skipped part of a test is said by `flk_testkit::skipped`, which keeps the list, and by nothing else.
 pub fn skips_by_the_list(file: &File) -> Vec<Finding> {
     const SAID: &str = concat!("\"SKIP", "PED:");
-    if file.path.starts_with("testkit") {
+    if file.path.starts_with("tests/testkit") {
         return Vec::new();
     }
     lines(file)
@@ -252,10 +252,13 @@ mod tests {
     #[test]
     fn a_skip_beside_the_list_is_found() {
         let text = concat!("eprintln!(\"SKIP", "PED: no disk\");");
-        assert_eq!(skips_by_the_list(&file("e2e/src/a.rs", text)).len(), 1);
-        assert!(skips_by_the_list(&file("testkit/src/skip.rs", text)).is_empty());
+        assert_eq!(
+            skips_by_the_list(&file("tests/e2e/src/a.rs", text)).len(),
+            1
+        );
+        assert!(skips_by_the_list(&file("tests/testkit/src/skip.rs", text)).is_empty());
         let text = "flk_testkit::skipped(\"no disk\");";
-        assert!(skips_by_the_list(&file("e2e/src/a.rs", text)).is_empty());
+        assert!(skips_by_the_list(&file("tests/e2e/src/a.rs", text)).is_empty());
     }
 
     #[test]
