@@ -17,8 +17,17 @@ fuzz_target!(|bytes: &[u8]| {
         let step = 1 + bytes.first().map_or(0, |&byte| usize::from(byte) % 17);
         assert_eq!(in_packets(bytes, step, &limits), whole, "packets of {step}");
         assert_eq!(in_packets(bytes, 1, &limits), whole, "byte by byte");
-        let end = whole.as_ref().map(|whole| whole.as_ref().map(|(_, end)| *end).map_err(|number| *number));
-        assert_eq!(skipped(bytes, step, &limits), end, "skipped in packets of {step}");
+        let end = whole.as_ref().map(|whole| {
+            whole
+                .as_ref()
+                .map(|(_, end)| *end)
+                .map_err(|number| *number)
+        });
+        assert_eq!(
+            skipped(bytes, step, &limits),
+            end,
+            "skipped in packets of {step}"
+        );
         if let Some(Ok((content, end))) = whole {
             assert!(content.len() as u64 <= limits.body_bytes_max);
             assert_eq!(content_plainly(&bytes[..end]), content);
@@ -49,11 +58,7 @@ fn in_packets(
 }
 
 /// The same for a body that is thrown away.
-fn skipped(
-    stream: &[u8],
-    packet_bytes: usize,
-    limits: &Limits,
-) -> Option<Result<usize, u8>> {
+fn skipped(stream: &[u8], packet_bytes: usize, limits: &Limits) -> Option<Result<usize, u8>> {
     let (mut decoder, mut held, mut given) = (Decoder::default(), Vec::new(), 0);
     for packet in stream.chunks(packet_bytes.max(1)) {
         held.extend_from_slice(packet);
