@@ -54,7 +54,7 @@ pub(super) fn damage(end: &LogEnd) -> Damage {
 }
 
 /// Brings the log of a world to its end as a start does it: a last segment, and everything before it closed.
-fn end_log(world: &World) -> World {
+pub(super) fn end_log(world: &World) -> World {
     let (end, _) = read(world);
     assert!(end.verdict.is_sound(), "{}", end.verdict);
     let ending = end.ending(Sequence::before_first(LOG.start));

@@ -2,10 +2,12 @@
 //! others.
 
 use super::Why;
-use super::tests::{at, commits, damage, read};
+use super::report::Verdict;
+use super::tests::{at, commits, damage, end_log, read};
 use super::world::{Crash, LOG, Step, World};
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::manifest::{Gap, SegmentState};
+use crate::wal::manifest::{Gap, LogEndMark, SegmentState};
+use crate::wal::name::Sequence;
 
 #[test]
 fn a_next_segment_without_a_header_is_unused_and_an_open_one_is_damaged() {
@@ -128,4 +130,29 @@ fn an_open_segment_without_a_header_is_damaged_whatever_of_its_batches_was_given
             assert!(read(&world).0.verdict.is_sound(), "never known to be used");
         }
     }
+}
+
+#[test]
+fn an_ended_log_whose_last_batches_were_given_up_is_whole_and_one_batch_more_is_damage() {
+    let mut world = end_log(&World::run(&commits(2), &Crash::Quiet, 24, false));
+    let log = &mut world.manifest.logs[0];
+    let id = log.id;
+    let last = log.ended_at.expect("it has ended").sequence;
+    let beyond = |count: u64| Sequence(last.0 + count);
+    log.ended_at = Some(LogEndMark {
+        sequence: beyond(2),
+        checksum: 1,
+    });
+    world.manifest.gaps.push(Gap {
+        log: id,
+        from: beyond(1),
+        to: beyond(2),
+    });
+    let (end, _) = read(&world);
+    assert_eq!(end.verdict, Verdict::Whole);
+    world.manifest.logs[0].ended_at = Some(LogEndMark {
+        sequence: beyond(3),
+        checksum: 1,
+    });
+    assert_eq!(damage(&read(&world).0).why, Why::EndMark);
 }
