@@ -130,7 +130,7 @@ pub enum Op {
     /// [`Event::ListenerClosed`].
     CloseListener,
     /// Write the whole buffer to a segment at a 4 KiB-aligned offset. At most one log write or sync is in flight.
-    /// Under [`SyncMode::Dsync`] completion means durable; otherwise an [`Op::Sync`] follows.
+    /// Under [`crate::io::SyncMode::Dsync`] completion means durable; otherwise an [`Op::Sync`] follows.
     Write {
         /// The segment.
         file: FileId,

@@ -60,7 +60,7 @@ pub struct Process {
     pub rate: Arc<Rate>,
     /// Sizes of each shard's driver.
     pub limits: Limits,
-    /// Messages that one ring of the mesh holds: [`super::ring::ring_messages`].
+    /// Messages that one ring of the mesh holds: [`crate::mesh::ring_messages`].
     pub ring_messages: usize,
     /// Requests to end, read since before anything else was started.
     pub ends: Arc<Ends>,

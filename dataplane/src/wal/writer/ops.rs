@@ -8,7 +8,7 @@ use crate::io::{FileId, SyncMode};
 /// One thing that the log wants done. Whoever drives it turns this into an operation of its own.
 #[derive(Debug)]
 pub enum LogOp {
-    /// Write the whole buffer to a segment; it comes back by [`LogWriter::written`].
+    /// Write the whole buffer to a segment; it comes back by [`super::LogWriter::written`].
     Write {
         /// The segment.
         file: FileId,
@@ -17,7 +17,7 @@ pub enum LogOp {
         /// What to write.
         blocks: Box<Blocks>,
     },
-    /// Make completed writes of a segment durable; the end comes by [`LogWriter::synced`].
+    /// Make completed writes of a segment durable; the end comes by [`super::LogWriter::synced`].
     Sync(FileId),
     /// The first batch in a segment is durable, or could not be written there; the segment before is closed. Asks for the
     /// segment after it.
