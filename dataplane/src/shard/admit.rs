@@ -4,7 +4,6 @@
 use super::answer::Answer;
 use super::connections::{Owed, Reply, Source};
 use super::flights::Request;
-use super::reply::promised_upto;
 use super::{Core, Deadline, Framed, Ingress};
 use crate::event::Driver;
 use crate::http::{Head, Problem, TenantHeader};
@@ -152,30 +151,6 @@ impl Ingress {
             .deadlines
             .partition_point(|other| other.due_us <= deadline.due_us);
         self.deadlines.insert(at, deadline);
-    }
-
-    /// An answer is known: it leaves once the log is durable up to `needs` and everything before it has left.
-    pub(super) fn answer(
-        &mut self,
-        core: &Core,
-        conn: crate::event::ConnId,
-        reply: u64,
-        answer: Answer,
-        needs: Sequence,
-    ) {
-        let durable = promised_upto(core);
-        let Some(connection) = self.connections.get(conn) else {
-            return;
-        };
-        let Some(owed) = connection.owed_mut(reply) else {
-            return;
-        };
-        owed.reply = Reply::Ready { answer, needs };
-        if needs <= durable {
-            self.due.push(conn);
-        } else {
-            self.waiting.push_back((needs, conn));
-        }
     }
 }
 

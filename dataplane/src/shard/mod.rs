@@ -1,33 +1,46 @@
 //! One shard: a state machine that owns its connections, its log and its partitions of the dedup table. It never reads a
 //! clock, a random source, a socket or a file: [`Shard::turn`] takes what happened and says what to do.
 //!
-//! [`pipeline`] knows the order of the stages; each stage is a file beside it.
+//! [`pipeline`] knows the order of the stages; each stage is a file beside it, and they are listed in that order. Behind them
+//! come what they work on, who gives way for lack of memory, and what is done beside records.
 
-pub mod answer;
 pub mod config;
-pub mod connections;
-pub mod flights;
+
 pub mod pipeline;
 
-mod admit;
-mod arrivals;
-mod budget;
-mod collect;
 mod core;
-mod decide;
-mod drain;
-mod foreign;
+
+mod collect;
+
 mod frame;
+
+mod admit;
+
 mod judge;
+
+mod decide;
+
+mod commit;
+
+mod reply;
+
+pub mod answer;
+mod arrivals;
+pub mod connections;
+pub mod flights;
 mod lists;
+
+mod budget;
 mod memory;
 mod pressure;
-mod reply;
-mod service;
 mod skip;
+mod waiting;
+
+mod drain;
+mod foreign;
+mod service;
 mod stall;
 mod timers;
-mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Reply stage, and the hand-over to the log before it. Answers become bytes here and leave in the order of the
+//! Reply stage. Answers become bytes here and leave in the order of the
 //! connection's requests, each only when the log is durable up to what it promises.
 
 use super::answer::Answer;
@@ -8,7 +8,6 @@ use crate::dedup::Decided;
 use crate::event::{ConnId, Op, Outbox};
 use crate::http::{Afterwards, CONTINUE, Common, respond};
 use crate::io::Now;
-use crate::mesh::keeper::ToKeeper;
 use crate::planted::{Bug, planted};
 use crate::wal::name::Sequence;
 use flk_contract::hash::hex32;
@@ -16,23 +15,27 @@ use flk_contract::outcome::write_outcome;
 use flk_contract::{Outcome, Reason, Regime};
 
 impl Ingress {
-    /// Hands the open batch to the log.
-    pub(super) fn commit(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
-        core.log
-            .commit(now, core.begin.clock.at(now.mono_us), &mut outbox.ops);
-        let resolved = core.log.resolved_durably();
-        // An idle log tells it too: where the disk is full, nothing else may ever let its segments go.
-        let idle = core.log.is_quiet() && core.log.is_marked();
-        // So does one that waits for its next segment: with few large batches to a segment, the step would keep segments
-        // that may go, and there may be no room for the next one until they do.
-        let waits = core.log.awaits_segment();
-        let worth_telling = resolved.0 >= core.resolved_told.0 + RESOLVED_STEP || idle || waits;
-        if resolved > core.resolved_told && worth_telling {
-            core.resolved_told = resolved;
-            outbox.ops.push(Op::Keeper(ToKeeper::Resolved {
-                log: core.begin.log,
-                upto: resolved,
-            }));
+    /// An answer is known: it leaves once the log is durable up to `needs` and everything before it has left.
+    pub(super) fn answer(
+        &mut self,
+        core: &Core,
+        conn: ConnId,
+        reply: u64,
+        answer: Answer,
+        needs: Sequence,
+    ) {
+        let durable = promised_upto(core);
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        let Some(owed) = connection.owed_mut(reply) else {
+            return;
+        };
+        owed.reply = Reply::Ready { answer, needs };
+        if needs <= durable {
+            self.due.push(conn);
+        } else {
+            self.waiting.push_back((needs, conn));
         }
     }
 
@@ -202,9 +205,6 @@ impl Ingress {
         }
     }
 }
-
-/// The keeper is told of resolved bodies each time that many more batches are resolved, and when the log is idle.
-const RESOLVED_STEP: u64 = 64;
 
 /// Up to where the log is durable: what an answer may promise.
 pub(super) fn promised_upto(core: &Core) -> Sequence {
