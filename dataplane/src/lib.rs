@@ -21,6 +21,7 @@ pub mod exit;
 pub mod io;
 pub mod planted;
 pub mod stats;
+pub mod throttle;
 
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -6,28 +6,32 @@ use super::port::KeeperEvent;
 use crate::http::Problem;
 use crate::io::Now;
 use crate::mesh::keeper::ToKeeper;
+use crate::throttle::Throttle;
 
 /// Between two lines of a kind.
 const SAY_EVERY_US: u64 = 60_000_000;
 
 /// How many of a kind no line has told yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Untold {
     count: u64,
-    said_us: Option<u64>,
+    throttle: Throttle,
+}
+
+impl Default for Untold {
+    fn default() -> Untold {
+        Untold {
+            count: 0,
+            throttle: Throttle::every_us(SAY_EVERY_US),
+        }
+    }
 }
 
 impl Untold {
     /// The number for the line that is due.
     fn take(&mut self, now: Now) -> Option<u64> {
-        let is_time = self
-            .said_us
-            .is_none_or(|said_us| now.mono_us >= said_us + SAY_EVERY_US);
-        if self.count == 0 || !is_time {
-            return None;
-        }
-        self.said_us = Some(now.mono_us);
-        Some(std::mem::take(&mut self.count))
+        let is_due = self.count > 0 && self.throttle.pass(now.mono_us);
+        is_due.then(|| std::mem::take(&mut self.count))
     }
 }
 

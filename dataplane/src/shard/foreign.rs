@@ -6,15 +6,25 @@ use crate::event::{Op, Outbox};
 use crate::http::Problem;
 use crate::io::Now;
 use crate::mesh::keeper::ToKeeper;
+use crate::throttle::Throttle;
 
-/// The keeper is told at most this often.
-const TELL_EVERY_US: u64 = 1_000_000;
+/// The keeper is told of clients at most this often.
+pub(super) const TELL_EVERY_US: u64 = 1_000_000;
 
 /// Connections that the keeper was not told of yet, by [`Problem::FOREIGN`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Foreign {
     untold_counts: [u32; Problem::FOREIGN.len()],
-    told_us: Option<u64>,
+    throttle: Throttle,
+}
+
+impl Default for Foreign {
+    fn default() -> Foreign {
+        Foreign {
+            untold_counts: Default::default(),
+            throttle: Throttle::every_us(TELL_EVERY_US),
+        }
+    }
 }
 
 impl Ingress {
@@ -29,21 +39,18 @@ impl Ingress {
     /// When the keeper is to be told of what it was not told yet.
     pub(super) fn tell_foreign_us(&self) -> Option<u64> {
         let untold = self.foreign.untold_counts.iter().any(|&count| count > 0);
-        let told_us = self.foreign.told_us.filter(|_| untold)?;
-        Some(told_us + TELL_EVERY_US)
+        self.foreign.throttle.next_us().filter(|_| untold)
     }
 
     /// Tells the keeper what was counted, when it is time.
     pub(super) fn tell_foreign(&mut self, now: Now, outbox: &mut Outbox) {
         let Foreign {
             untold_counts,
-            told_us,
+            throttle,
         } = &mut self.foreign;
-        let is_time = told_us.is_none_or(|told_us| now.mono_us >= told_us + TELL_EVERY_US);
-        if !is_time || untold_counts.iter().all(|&count| count == 0) {
+        if untold_counts.iter().all(|&count| count == 0) || !throttle.pass(now.mono_us) {
             return;
         }
-        *told_us = Some(now.mono_us);
         for (problem, count) in Problem::FOREIGN.into_iter().zip(untold_counts) {
             let connections_count = std::mem::take(count);
             if connections_count > 0 {

@@ -3,10 +3,12 @@
 
 use super::Ingress;
 use super::connections::{Connection, Phase, Reply};
+use super::foreign::TELL_EVERY_US;
 use super::lists::{Ends, Links};
 use crate::event::{Op, Outbox};
 use crate::io::Now;
 use crate::mesh::keeper::ToKeeper;
+use crate::throttle::Throttle;
 
 /// What a connection is doing, in the order in which connections are given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +41,6 @@ const SPEAKS_WITHIN_FULL_US: u64 = 5_000;
 const TAKES_WITHIN_US: u64 = 1_000_000;
 /// While connections are above their number and none may be given up yet, this is how soon they are looked at again.
 const LOOK_AGAIN_US: u64 = 5_000;
-/// The keeper is told of closed connections at most this often.
-const TELL_EVERY_US: u64 = 1_000_000;
 
 impl Rank {
     /// What a connection is doing; `None`: a request of it is under way here, or it is closed.
@@ -124,10 +124,19 @@ impl Order {
 }
 
 /// Connections closed for others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Evicted {
     untold_count: u32,
-    told_us: Option<u64>,
+    throttle: Throttle,
+}
+
+impl Default for Evicted {
+    fn default() -> Evicted {
+        Evicted {
+            untold_count: 0,
+            throttle: Throttle::every_us(TELL_EVERY_US),
+        }
+    }
 }
 
 impl Ingress {
@@ -178,21 +187,17 @@ impl Ingress {
 
     /// When the keeper is to be told of closed connections that it was not told of yet.
     pub(super) fn tell_evicted_us(&self) -> Option<u64> {
-        let told_us = self
-            .evicted
-            .told_us
-            .filter(|_| self.evicted.untold_count > 0)?;
-        Some(told_us + TELL_EVERY_US)
+        let Evicted {
+            untold_count,
+            throttle,
+        } = &self.evicted;
+        throttle.next_us().filter(|_| *untold_count > 0)
     }
 
     fn tell_evicted(&mut self, now: Now, outbox: &mut Outbox) {
-        let is_time = self
-            .evicted
-            .told_us
-            .is_none_or(|told_us| now.mono_us >= told_us + TELL_EVERY_US);
-        if self.evicted.untold_count > 0 && is_time {
-            self.evicted.told_us = Some(now.mono_us);
-            let closed_count = std::mem::take(&mut self.evicted.untold_count);
+        let evicted = &mut self.evicted;
+        if evicted.untold_count > 0 && evicted.throttle.pass(now.mono_us) {
+            let closed_count = std::mem::take(&mut evicted.untold_count);
             outbox
                 .ops
                 .push(Op::Keeper(ToKeeper::Crowded { closed_count }));
