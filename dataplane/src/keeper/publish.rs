@@ -5,7 +5,7 @@
 use crate::dedup::slice::SliceSet;
 use crate::dedup::slice::{SliceError, SliceMeta, SliceView, SliceWriter};
 use crate::io::ShardId;
-use crate::keeper::files::{File, IO_BYTES_MAX, MAKE};
+use crate::keeper::files::{File, MAKE};
 use crate::keeper::halt::Halt;
 use crate::keeper::load::report_conflicts;
 use crate::keeper::port::KeeperOp;
@@ -13,7 +13,7 @@ use crate::keeper::replay::Replay;
 use crate::keeper::seal::ROLL_WAIT_US;
 use crate::keeper::serve::{Service, Stop};
 use crate::keeper::slice_memory::partitions_of_all;
-use crate::keeper::slices::{Merge, Slice, part};
+use crate::keeper::slices::{Merge, Slice, part, pieces};
 use crate::keeper::store::NotReplaced;
 use crate::mesh::keeper::ToShard;
 use crate::planted::{Bug, planted};
@@ -247,12 +247,9 @@ impl Service {
 
     async fn read_range(&mut self, slice: &Slice, range: Range<u64>) -> Result<Vec<u8>, Cut> {
         let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
-        let mut at = range.start;
-        while at < range.end {
-            let until = range.end.min(at + IO_BYTES_MAX as u64);
-            let piece = part(&slice.readable, at..until).await;
+        for piece in pieces(range) {
+            let piece = part(&slice.readable, piece).await;
             bytes.extend_from_slice(&piece.map_err(Cut::Trouble)?);
-            at = until;
             self.poll_requests_between().await?;
         }
         Ok(bytes)

@@ -253,11 +253,17 @@ pub(crate) async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, 
 /// The same of any length, a read at a time.
 async fn whole(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, Halt> {
     let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
-    for from in range.clone().step_by(IO_BYTES_MAX) {
-        let until = range.end.min(from + IO_BYTES_MAX as u64);
-        bytes.extend_from_slice(&part(file, from..until).await?);
+    for piece in pieces(range) {
+        bytes.extend_from_slice(&part(file, piece).await?);
     }
     Ok(bytes)
+}
+
+/// A range cut into what one read may take.
+pub(crate) fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let end = range.end;
+    let starts = range.step_by(IO_BYTES_MAX);
+    starts.map(move |from| from..end.min(from + IO_BYTES_MAX as u64))
 }
 
 /// How much of all slices was looked at, for the operator.
