@@ -98,8 +98,12 @@ impl Driver for Charge {
 impl Process {
     /// A tool without shards.
     pub fn tool(keeper: Keeper) -> Process {
+        Process::new(Vec::new(), keeper, Arc::new(Stats::new(1)))
+    }
+
+    fn new(shards: Vec<ShardHost>, keeper: Keeper, stats: Arc<Stats>) -> Process {
         Process {
-            shards: Vec::new(),
+            shards,
             keeper,
             keeper_events: Vec::new(),
             keeper_stepping: false,
@@ -110,7 +114,7 @@ impl Process {
             exit: None,
             recovered: false,
             terminated: false,
-            stats: Arc::new(Stats::new(1)),
+            stats,
         }
     }
 
@@ -178,23 +182,11 @@ impl World {
             listening: true,
             log_ops: 0,
         });
-        self.process = Some(Process {
-            shards: hosts.collect(),
-            keeper: Keeper::new(
-                self.scenario
-                    .keeper_config(settings, shards, Arc::clone(&stats)),
-            ),
-            keeper_events: Vec::new(),
-            keeper_stepping: false,
-            keeper_wake: 0,
-            handles: BTreeMap::new(),
-            next_handle: 2,
-            channels: BTreeMap::new(),
-            exit: None,
-            recovered: false,
-            terminated: false,
-            stats,
-        });
+        let config = self
+            .scenario
+            .keeper_config(settings, shards, Arc::clone(&stats));
+        let keeper = Keeper::new(config);
+        self.process = Some(Process::new(hosts.collect(), keeper, stats));
         for shard in 0..shards {
             self.wake_shard(shard, self.now_us() + 1);
         }
