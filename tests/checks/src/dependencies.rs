@@ -9,7 +9,7 @@ pub fn without_reason(root_manifest: &File) -> Vec<Finding> {
     dependency_lines(&root_manifest.text, "[workspace.dependencies]")
         .filter(|(_, line)| !line.contains("path =") && !line.contains(" # "))
         .map(|(number, _)| {
-            finding(
+            Finding::at(
                 root_manifest,
                 number,
                 "a dependency without its reason: add ` # why` behind it",
@@ -29,7 +29,7 @@ pub fn versions_outside_the_root(manifest: &File) -> Vec<Finding> {
     .flat_map(|section| dependency_lines(&manifest.text, section))
     .filter(|(_, line)| !line.contains("workspace = true"))
     .map(|(number, _)| {
-        finding(
+        Finding::at(
             manifest,
             number,
             "a version outside the root Cargo.toml: declare it there",
@@ -45,14 +45,6 @@ fn dependency_lines<'a>(text: &'a str, section: &'a str) -> impl Iterator<Item =
         .skip(1)
         .take_while(|(_, line)| !line.starts_with('['))
         .filter(|(_, line)| line.contains('=') && !line.trim_start().starts_with('#'))
-}
-
-fn finding(file: &File, line: usize, what: &str) -> Finding {
-    Finding {
-        path: file.path.clone(),
-        line,
-        what: what.to_owned(),
-    }
 }
 
 #[cfg(test)]

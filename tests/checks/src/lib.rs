@@ -24,6 +24,17 @@ pub struct Finding {
     pub what: String,
 }
 
+impl Finding {
+    /// Something that breaks a rule in this line of a file.
+    pub fn at(file: &files::File, line: usize, what: impl Into<String>) -> Finding {
+        Finding {
+            path: file.path.clone(),
+            line,
+            what: what.into(),
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.path.display(), self.line, self.what)

@@ -45,11 +45,7 @@ pub fn uses_against_the_order(files: &[File], order: &[Vec<String>]) -> Vec<Find
             continue;
         };
         let Some(own) = rank(&module) else {
-            findings.push(Finding {
-                path: file.path.clone(),
-                line: 0,
-                what: format!("module `{module}` is missing in the table \"{HEADING}\" of docs/ARCHITECTURE.md"),
-            });
+            findings.push(Finding::at(file, 0, format!("module `{module}` is missing in the table \"{HEADING}\" of docs/ARCHITECTURE.md")));
             continue;
         };
         for (line, used) in used_modules(&file.text) {
@@ -59,11 +55,7 @@ pub fn uses_against_the_order(files: &[File], order: &[Vec<String>]) -> Vec<Find
             {
                 continue;
             }
-            findings.push(Finding {
-                path: file.path.clone(),
-                line,
-                what: format!("`{module}` uses `{used}`, which stands behind it in docs/ARCHITECTURE.md, \"{HEADING}\": move what is used to where both may see it"),
-            });
+            findings.push(Finding::at(file, line, format!("`{module}` uses `{used}`, which stands behind it in docs/ARCHITECTURE.md, \"{HEADING}\": move what is used to where both may see it")));
         }
     }
     findings

@@ -36,14 +36,14 @@ pub fn opens_with_prose(file: &File) -> Option<Finding> {
         .lines()
         .find(|line| !line.trim().is_empty())
         .is_some_and(|line| line.starts_with("//! "));
-    (!opens).then(|| finding(file, 1, "opens without `//!`: say in two or three sentences what it owns and what it never does"))
+    (!opens).then(|| Finding::at(file, 1, "opens without `//!`: say in two or three sentences what it owns and what it never does"))
 }
 
 /// A file has at most [`LINES_MAX`] lines.
 pub fn is_readable_in_one_sitting(file: &File) -> Option<Finding> {
     let count = file.text.lines().count();
     (count > LINES_MAX).then(|| {
-        finding(
+        Finding::at(
             file,
             LINES_MAX,
             &format!("has {count} lines, at most {LINES_MAX}: split it by its nouns"),
@@ -62,7 +62,7 @@ pub fn is_safe_or_allowed(file: &File) -> Vec<Finding> {
     lines(file)
         .filter(|(_, line)| has_unsafe(line))
         .map(|(number, _)| {
-            finding(
+            Finding::at(
                 file,
                 number,
                 "unsafe code outside the drivers: move it there or do without",
@@ -77,7 +77,7 @@ pub fn has_no_left_work(file: &File) -> Vec<Finding> {
     lines(file)
         .filter(|(_, line)| MARKS.iter().any(|mark| has_word(line, mark)))
         .map(|(number, _)| {
-            finding(
+            Finding::at(
                 file,
                 number,
                 "work is left here: do it, or state the limit in prose",
@@ -114,7 +114,7 @@ pub fn prints_by_the_console(file: &File) -> Vec<Finding> {
                 .iter()
                 .any(|name| has_word(code, &name[..name.len() - 1]) && code.contains(name))
         })
-        .map(|(number, _)| finding(file, number, "prints: say it through the console"))
+        .map(|(number, _)| Finding::at(file, number, "prints: say it through the console"))
         .collect()
 }
 
@@ -127,7 +127,7 @@ pub fn skips_by_the_list(file: &File) -> Vec<Finding> {
     lines(file)
         .filter(|(_, line)| line.contains(SAID))
         .map(|(number, _)| {
-            finding(
+            Finding::at(
                 file,
                 number,
                 "a skip that no list shows: call flk_testkit::skipped",
@@ -160,14 +160,6 @@ fn has_word(line: &str, word: &str) -> bool {
 
 fn lines(file: &File) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(file.text.lines())
-}
-
-fn finding(file: &File, line: usize, what: &str) -> Finding {
-    Finding {
-        path: file.path.clone(),
-        line,
-        what: what.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -54,21 +54,22 @@ pub(crate) fn compile(
     Err("the copy never compiles".into())
 }
 
-/// Writes a file of the copy as it was.
-fn restore(root: &Path, tree: &Path, path: &Path) -> std::io::Result<()> {
-    let mut text = std::fs::read_to_string(root.join(path))?;
+/// Writes a source file of the copy; the root of a crate declares the switch.
+fn write_source(tree: &Path, path: &Path, mut text: String) -> std::io::Result<()> {
     if path.ends_with("src/lib.rs") {
         text += &format!("\npub(crate) mod {SWITCH_MODULE};\n");
     }
     tree::write(&tree.join(path), text.as_bytes())
 }
 
+/// Writes a file of the copy as it was.
+fn restore(root: &Path, tree: &Path, path: &Path) -> std::io::Result<()> {
+    write_source(tree, path, std::fs::read_to_string(root.join(path))?)
+}
+
 fn add_switch(root: &Path, tree: &Path, crate_name: &str) -> std::io::Result<()> {
     let source = Path::new(crate_name).join("src");
-    let lib = source.join("lib.rs");
-    let text = std::fs::read_to_string(root.join(&lib))?;
-    let text = format!("{text}\npub(crate) mod {SWITCH_MODULE};\n");
-    tree::write(&tree.join(&lib), text.as_bytes())?;
+    restore(root, tree, &source.join("lib.rs"))?;
     let module = source.join(format!("{SWITCH_MODULE}.rs"));
     tree::write(&tree.join(module), SWITCH.as_bytes())
 }
@@ -86,11 +87,7 @@ fn plant(
     let mut places = BTreeMap::new();
     for (path, mutants) in by_file {
         let rendered = render(&std::fs::read_to_string(root.join(path))?, &mutants);
-        let mut text = rendered.text;
-        if path.ends_with("src/lib.rs") {
-            text += &format!("\npub(crate) mod {SWITCH_MODULE};\n");
-        }
-        tree::write(&tree.join(path), text.as_bytes())?;
+        write_source(tree, path, rendered.text)?;
         places.insert(path.to_path_buf(), rendered.places);
     }
     Ok(places)
