@@ -171,28 +171,8 @@ impl From<LogOp> for Op {
                 blocks,
             },
             LogOp::Sync(file) => Op::Sync(file),
-            LogOp::Entered {
-                log,
-                ordinal,
-                durable,
-                epoch,
-                closed,
-            } => Op::Keeper(ToKeeper::Entered {
-                log,
-                ordinal,
-                durable,
-                epoch,
-                closed,
-            }),
-            LogOp::Epoch {
-                log,
-                ordinal,
-                epoch,
-            } => Op::Keeper(ToKeeper::Epoch {
-                log,
-                ordinal,
-                epoch,
-            }),
+            LogOp::Entered(entered) => Op::Keeper(ToKeeper::Entered(entered)),
+            LogOp::Epoch(begun) => Op::Keeper(ToKeeper::Epoch(begun)),
             LogOp::Fail(failure) => Op::Stop(failure),
         }
     }

@@ -21,6 +21,7 @@ use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Extent, LogEntry, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::ClosedSegment;
 use crate::wal::name::{LogId, Sequence};
+use crate::wal::writer::{Entered, EpochBegun};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How often the disk is looked at and failed work is tried again, in microseconds.
@@ -45,28 +46,13 @@ pub(crate) struct ShardState {
     pub(crate) ended_in: Option<ClosedSegment>,
 }
 
-/// A shard entered a segment: name the one after it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entered {
-    shard: ShardId,
-    pub(crate) log: LogId,
-    ordinal: u32,
-    /// Whether its first batch is durable.
-    durable: bool,
-    pub(crate) closed: Option<ClosedSegment>,
-}
-
 /// What shards say that must be dealt with in order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked {
-    Entered(Entered),
-    /// A shard began a seal epoch without a roll. It counts only once all that was closed before is in the manifest.
-    Epoch {
-        shard: ShardId,
-        log: LogId,
-        ordinal: u32,
-        epoch: Epoch,
-    },
+    /// Name the segment after this one.
+    Entered(ShardId, Entered),
+    /// It counts only once all that was closed before is in the manifest.
+    Epoch(ShardId, EpochBegun),
 }
 
 /// How far a graceful stop is.
@@ -247,25 +233,20 @@ impl Service {
             if self.store.now().mono_us < self.name_again_us {
                 return Ok(());
             }
-            let entered = match self.asked.pop_front() {
-                Some(Asked::Entered(entered)) => entered,
-                Some(Asked::Epoch {
-                    shard,
-                    log,
-                    ordinal,
-                    epoch,
-                }) => {
+            let (shard, entered) = match self.asked.pop_front() {
+                Some(Asked::Entered(shard, entered)) => (shard, entered),
+                Some(Asked::Epoch(shard, begun)) => {
                     if let Some(shard) = self.shard(shard) {
-                        shard.epoch = epoch;
+                        shard.epoch = begun.epoch;
                     }
                     // The segment holds nothing of an earlier one.
-                    self.epochs.insert((log, ordinal), epoch);
+                    self.epochs.insert((begun.log, begun.ordinal), begun.epoch);
                     continue;
                 }
                 None => return Ok(()),
             };
-            if !self.name(entered).await? {
-                self.asked.push_front(Asked::Entered(entered));
+            if !self.name(shard, entered).await? {
+                self.asked.push_front(Asked::Entered(shard, entered));
                 self.name_again_us = self.store.now().mono_us + LOOK_EVERY_US / 10;
                 self.store.port.put(KeeperOp::Wake(self.name_again_us));
                 return Ok(());
@@ -288,42 +269,21 @@ impl Service {
     }
 
     fn note_shard(&mut self, id: ShardId, message: ToKeeper) {
-        if let ToKeeper::Entered {
-            log,
-            ordinal,
-            durable,
-            epoch,
-            closed,
-        } = message
-        {
-            self.epochs.insert((log, ordinal), epoch);
-            self.asked.push_back(Asked::Entered(Entered {
-                shard: id,
-                log,
-                ordinal,
-                durable,
-                closed,
-            }));
-        }
-        if let ToKeeper::Epoch {
-            log,
-            ordinal,
-            epoch,
-        } = message
-        {
-            self.asked.push_back(Asked::Epoch {
-                shard: id,
-                log,
-                ordinal,
-                epoch,
-            });
+        match message {
+            ToKeeper::Entered(entered) => {
+                let segment = (entered.log, entered.ordinal);
+                self.epochs.insert(segment, entered.epoch);
+                self.asked.push_back(Asked::Entered(id, entered));
+            }
+            ToKeeper::Epoch(begun) => self.asked.push_back(Asked::Epoch(id, begun)),
+            _ => {}
         }
         let Some(shard) = self.shard(id) else {
             return;
         };
         match message {
-            ToKeeper::Entered { .. }
-            | ToKeeper::Epoch { .. }
+            ToKeeper::Entered(_)
+            | ToKeeper::Epoch(_)
             | ToKeeper::Crowded { .. }
             | ToKeeper::Foreign { .. } => {}
             ToKeeper::Resolved { upto, .. } => shard.resolved = shard.resolved.max(upto),
@@ -344,7 +304,7 @@ impl Service {
 
     /// Makes the closed segment and the next one durable in the manifest, and gives the next one to the shard. False if
     /// that has to be tried again.
-    async fn name(&mut self, entered: Entered) -> Result<bool, Halt> {
+    async fn name(&mut self, shard: ShardId, entered: Entered) -> Result<bool, Halt> {
         let premature = planted(Bug::SegmentNotYetNamed);
         if let Some(why) = self.ready_for_naming().await? {
             self.lacks(why);
@@ -354,11 +314,11 @@ impl Service {
         let Some(named) = self.store.name_next(&mut next, entered.ordinal + 1).await? else {
             return Ok(false);
         };
-        let closed_file = enter(&mut next, &entered, Some(named))?;
+        let closed_file = enter(&mut next, shard, &entered, Some(named))?;
         self.note_resolved(&mut next);
         if premature {
             let early = self.store.open_for_shard(entered.log, &named).await?;
-            self.store.port.tell(entered.shard, ToShard::Segment(early));
+            self.store.port.tell(shard, ToShard::Segment(early));
         }
         match self.store.grow(next).await {
             Ok(()) => {}
@@ -375,11 +335,9 @@ impl Service {
         }
         if !premature {
             let segment = self.store.open_for_shard(entered.log, &named).await?;
-            self.store
-                .port
-                .tell(entered.shard, ToShard::Segment(segment));
+            self.store.port.tell(shard, ToShard::Segment(segment));
         }
-        self.after_closing(&entered, closed_file).await;
+        self.after_closing(shard, &entered, closed_file).await;
         self.space.naming = None;
         self.space.pace.named(self.store.config.segment_bytes);
         Ok(true)
@@ -430,9 +388,9 @@ impl Service {
     }
 
     /// Cuts the unused tail of a closed segment off and closes its file; both are only tidiness.
-    async fn after_closing(&mut self, entered: &Entered, closed_file: Option<u64>) {
+    async fn after_closing(&mut self, shard: ShardId, entered: &Entered, closed_file: Option<u64>) {
         let epoch = self.epochs.get(&(entered.log, entered.ordinal)).copied();
-        if let (Some(shard), Some(epoch)) = (self.shard(entered.shard), epoch) {
+        if let (Some(shard), Some(epoch)) = (self.shard(shard), epoch) {
             shard.epoch = epoch;
         }
         let (Some(closed), Some(number)) = (entered.closed, closed_file) else {
@@ -520,6 +478,7 @@ impl Service {
 /// there is to be one. The number of the closed file comes back.
 pub(crate) fn enter(
     next: &mut Manifest,
+    shard: ShardId,
     entered: &Entered,
     named: Option<SegmentEntry>,
 ) -> Result<Option<u64>, Halt> {
@@ -528,7 +487,7 @@ pub(crate) fn enter(
     let Some(log) = log.filter(|log| last(log) == Some(entered.ordinal)) else {
         return Err(Halt::Refused(format!(
             "shard {} entered segment {} of log {}, which was not named to it",
-            entered.shard.0, entered.ordinal, entered.log
+            shard.0, entered.ordinal, entered.log
         )));
     };
     let mut closed_file = None;

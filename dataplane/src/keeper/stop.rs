@@ -143,10 +143,10 @@ impl Service {
     ) -> Result<Vec<(LogId, ClosedSegment, u64)>, Halt> {
         let mut all = Vec::new();
         for asked in &self.asked {
-            let Asked::Entered(entered) = asked else {
+            let Asked::Entered(shard, entered) = asked else {
                 continue;
             };
-            let file = enter(next, entered, None)?;
+            let file = enter(next, *shard, entered, None)?;
             if let (Some(closed), Some(file)) = (entered.closed, file) {
                 all.push((entered.log, closed, file));
             }

@@ -4,13 +4,14 @@
 use crate::dedup::Decided;
 use crate::io::Now;
 use crate::keeper::test_disk::TestDisk;
-use crate::mesh::keeper::{Begin, Shortage, ToKeeper};
+use crate::mesh::keeper::{Begin, Shortage};
 use crate::wal::Epoch;
 use crate::wal::batch::{BatchFields, OpenBatch};
 use crate::wal::buffer::Blocks;
 use crate::wal::name::Sequence;
 use crate::wal::name::{ClosedSegment, NamedSegment};
 use crate::wal::segment::{Predecessor, SegmentHeader};
+use crate::wal::writer::Entered;
 
 /// A shard as far as the keeper knows it.
 pub(crate) struct FakeShard {
@@ -121,7 +122,7 @@ impl FakeShard {
         disk: &mut TestDisk,
         batch: &OpenBatch,
         now: Now,
-    ) -> Option<ToKeeper> {
+    ) -> Option<Entered> {
         let closed = self.roll_if_full(batch);
         let (offset, bytes, checksum) = self.encode(batch, now);
         disk.shard_write(self.current.file, offset, &bytes);
@@ -135,7 +136,7 @@ impl FakeShard {
             self.fresh = false;
             self.first = self.sequence;
         }
-        entered.then_some(ToKeeper::Entered {
+        entered.then_some(Entered {
             log: self.begin.log,
             ordinal: self.current.ordinal,
             durable: true,

@@ -15,6 +15,7 @@ use crate::wal::batch::{Limits, OpenBatch};
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use crate::wal::name::Place;
 use crate::wal::record::{BodyMeta, Decision, Entry};
+use crate::wal::writer::{Entered, EpochBegun};
 use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 
@@ -300,7 +301,7 @@ impl World {
                 let log = shard.begin.log;
                 let closed = (!shard.fresh).then(|| shard.closed());
                 if let Some(entered) = entered {
-                    self.tell(id, entered);
+                    self.tell(id, ToKeeper::Entered(entered));
                 }
                 self.tell(id, ToKeeper::Finished { log, closed });
             }
@@ -316,35 +317,21 @@ impl World {
         shard.epoch = epoch;
         let (log, ordinal) = (shard.begin.log, shard.current.ordinal);
         if shard.records == 0 {
-            let same = ToKeeper::Epoch {
+            let same = ToKeeper::Epoch(EpochBegun {
                 log,
                 ordinal,
                 epoch,
-            };
+            });
             self.tell(ShardId(index as u16), same);
             return;
         }
         let closed = shard.roll();
         let empty = OpenBatch::new(Limits::default());
         let entered = shard.append(&mut self.disk, &empty, self.now);
-        if let Some(ToKeeper::Entered {
-            log,
-            ordinal,
-            epoch,
-            ..
-        }) = entered
-        {
+        if let Some(entered) = entered {
             let closed = Some(closed);
-            self.tell(
-                ShardId(index as u16),
-                ToKeeper::Entered {
-                    log,
-                    ordinal,
-                    durable: true,
-                    epoch,
-                    closed,
-                },
-            );
+            let entered = Entered { closed, ..entered };
+            self.tell(ShardId(index as u16), ToKeeper::Entered(entered));
         }
     }
 
@@ -409,7 +396,7 @@ impl World {
         }
         self.decided += 1;
         if let Some(entered) = entered {
-            self.tell(ShardId(shard), entered);
+            self.tell(ShardId(shard), ToKeeper::Entered(entered));
         }
         self.run();
     }
@@ -469,7 +456,7 @@ impl World {
         let state = &mut self.shards[usize::from(shard)];
         let entered = state.append(&mut self.disk, &empty, self.now);
         if let Some(entered) = entered {
-            self.tell(ShardId(shard), entered);
+            self.tell(ShardId(shard), ToKeeper::Entered(entered));
         }
         self.run();
     }

@@ -6,7 +6,7 @@ use crate::http::Problem;
 use crate::io::{ShardId, SyncMode};
 use crate::wal::Epoch;
 use crate::wal::name::{ClosedSegment, LogId, NamedSegment, Sequence};
-use crate::wal::writer::LogStart;
+use crate::wal::writer::{Entered, EpochBegun, LogStart};
 use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 
@@ -100,29 +100,10 @@ pub enum ToShard {
 /// Shard to keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToKeeper {
-    /// The first batch in segment `ordinal` is durable, or could not be written there; the segment before is closed. Asks
-    /// for the segment after it.
-    Entered {
-        /// The log.
-        log: LogId,
-        /// The segment that is in use now.
-        ordinal: u32,
-        /// Whether its first batch is durable; otherwise that goes on in the segment that is asked for.
-        durable: bool,
-        /// Seal epoch of the batches from here on.
-        epoch: Epoch,
-        /// The segment before it (none for the log's first).
-        closed: Option<ClosedSegment>,
-    },
-    /// The log begins this seal epoch without a roll: its current segment holds no records.
-    Epoch {
-        /// The log.
-        log: LogId,
-        /// The segment in use.
-        ordinal: u32,
-        /// Seal epoch of the batches from here on.
-        epoch: Epoch,
-    },
+    /// A segment is in use: asks for the one after it.
+    Entered(Entered),
+    /// A seal epoch began without a roll.
+    Epoch(EpochBegun),
     /// Every body up to this sequence has its disposition in the durable log.
     Resolved {
         /// The log.

@@ -17,7 +17,7 @@ mod ops;
 #[cfg(test)]
 mod tests;
 
-pub use self::ops::{LogFailure, LogOp, LogStart};
+pub use self::ops::{Entered, EpochBegun, LogFailure, LogOp, LogStart};
 
 /// An idle log is marked after this long, so that its last acknowledged batch can be told from a torn tail.
 pub const IDLE_MARK_US: u64 = 10_000;
@@ -273,11 +273,11 @@ impl LogWriter {
         self.epoch = epoch;
         let ordinal = self.current.map_or(0, |current| current.named.ordinal);
         ops.push(
-            LogOp::Epoch {
+            LogOp::Epoch(EpochBegun {
                 log: self.log,
                 ordinal,
                 epoch,
-            }
+            })
             .into(),
         );
     }
@@ -508,13 +508,13 @@ impl LogWriter {
             holds_records: false,
         });
         ops.push(
-            LogOp::Entered {
+            LogOp::Entered(Entered {
                 log: self.log,
                 ordinal: flight.segment.ordinal,
                 durable,
                 epoch: self.epoch,
                 closed: before.map(|before| before.closed()),
-            }
+            })
             .into(),
         );
     }

@@ -147,7 +147,7 @@ impl ByHand {
                     let bytes = blocks.len() as u32;
                     self.later.push(Event::Written(blocks, Ok(bytes)));
                 }
-                Op::Keeper(ToKeeper::Entered { .. }) => {
+                Op::Keeper(ToKeeper::Entered(_)) => {
                     self.ordinal += 1;
                     self.later
                         .push(Event::Keeper(ToShard::Segment(segment(self.ordinal))));

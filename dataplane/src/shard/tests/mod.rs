@@ -533,7 +533,7 @@ fn a_roll_opens_the_next_segment_behind_the_open_batch() {
         .to_keeper
         .iter()
         .filter_map(|(_, message)| match message {
-            ToKeeper::Entered { ordinal, epoch, .. } => Some((*ordinal, *epoch)),
+            ToKeeper::Entered(entered) => Some((entered.ordinal, entered.epoch)),
             _ => None,
         })
         .collect();
@@ -553,7 +553,7 @@ fn an_idle_log_says_that_its_closed_segment_is_resolved_although_a_mark_ends_it(
         .to_keeper
         .iter()
         .find_map(|(_, message)| match message {
-            ToKeeper::Entered { closed, .. } => closed.map(|closed| closed.last),
+            ToKeeper::Entered(entered) => entered.closed.map(|closed| closed.last),
             _ => None,
         });
     let resolved = room
@@ -577,7 +577,7 @@ fn a_roll_of_an_empty_log_is_answered_at_once() {
     room.tell(0, ToShard::Roll(Epoch::of(2)));
     room.run();
     assert!(room.to_keeper.iter().any(
-        |(_, message)| matches!(message, ToKeeper::Epoch { epoch, .. } if *epoch == Epoch::of(2))
+        |(_, message)| matches!(message, ToKeeper::Epoch(begun) if begun.epoch == Epoch::of(2))
     ));
     assert!(room.written.is_empty());
 }

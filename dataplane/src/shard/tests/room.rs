@@ -11,6 +11,7 @@ use crate::stats::Stats;
 use crate::wal::buffer::Blocks;
 use crate::wal::name::LogId;
 use crate::wal::name::NamedSegment;
+use crate::wal::writer::Entered;
 use crate::wal::writer::LogFailure;
 use flk_contract::{KeySet, Params, ParamsVersion, Scheme};
 use std::collections::{BTreeMap, VecDeque};
@@ -345,7 +346,7 @@ impl Room {
                 self.deliver(to);
             }
             Op::Keeper(message) => {
-                if let ToKeeper::Entered { ordinal, .. } = message
+                if let ToKeeper::Entered(Entered { ordinal, .. }) = message
                     && !self.hold_naming
                 {
                     let next = self.segment(ordinal + 1);

@@ -19,31 +19,38 @@ pub enum LogOp {
     },
     /// Make completed writes of a segment durable; the end comes by [`super::LogWriter::synced`].
     Sync(FileId),
-    /// The first batch in a segment is durable, or could not be written there; the segment before is closed. Asks for the
-    /// segment after it.
-    Entered {
-        /// The log.
-        log: LogId,
-        /// The segment that is in use now.
-        ordinal: u32,
-        /// Whether its first batch is durable; otherwise that goes on in the segment that is asked for.
-        durable: bool,
-        /// Seal epoch of the batches from here on.
-        epoch: Epoch,
-        /// The segment before it (none for the log's first).
-        closed: Option<ClosedSegment>,
-    },
-    /// A seal epoch begins without a roll: the current segment holds no records.
-    Epoch {
-        /// The log.
-        log: LogId,
-        /// The segment in use.
-        ordinal: u32,
-        /// Seal epoch of the batches from here on.
-        epoch: Epoch,
-    },
+    /// Tell the keeper that a segment is in use, and ask for the one after it.
+    Entered(Entered),
+    /// Tell the keeper that a seal epoch began without a roll.
+    Epoch(EpochBegun),
     /// Durability can no longer be promised: the process ends.
     Fail(LogFailure),
+}
+
+/// The first batch in a segment is durable, or could not be written there; the segment before is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// The log.
+    pub log: LogId,
+    /// The segment that is in use now.
+    pub ordinal: u32,
+    /// Whether its first batch is durable; otherwise that goes on in the segment that is asked for.
+    pub durable: bool,
+    /// Seal epoch of the batches from here on.
+    pub epoch: Epoch,
+    /// The segment before it (none for the log's first).
+    pub closed: Option<ClosedSegment>,
+}
+
+/// A log begins a seal epoch without a roll: its current segment holds no records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochBegun {
+    /// The log.
+    pub log: LogId,
+    /// The segment in use.
+    pub ordinal: u32,
+    /// Seal epoch of the batches from here on.
+    pub epoch: Epoch,
 }
 
 /// Why a log can go on no longer.

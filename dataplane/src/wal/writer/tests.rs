@@ -130,11 +130,11 @@ impl Bench {
         for op in ops {
             match op {
                 LogOp::Write { file, blocks, .. } => self.writing = Some((blocks, file)),
-                LogOp::Entered { ordinal, epoch, .. } => {
+                LogOp::Entered(Entered { ordinal, epoch, .. }) => {
                     self.wants_segment = true;
                     self.tell(ordinal, epoch);
                 }
-                LogOp::Epoch { ordinal, epoch, .. } => self.tell(ordinal, epoch),
+                LogOp::Epoch(EpochBegun { ordinal, epoch, .. }) => self.tell(ordinal, epoch),
                 LogOp::Fail(failure) => panic!("{failure:?}"),
                 _ => {}
             }
