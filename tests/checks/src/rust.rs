@@ -46,7 +46,7 @@ pub fn is_readable_in_one_sitting(file: &File) -> Option<Finding> {
         Finding::at(
             file,
             LINES_MAX,
-            &format!("has {count} lines, at most {LINES_MAX}: split it by its nouns"),
+            format!("has {count} lines, at most {LINES_MAX}: split it by its nouns"),
         )
     })
 }
