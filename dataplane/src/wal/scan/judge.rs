@@ -4,7 +4,7 @@
 
 use super::BLOCK;
 use super::lead::Lead;
-use super::reader::{Halt, LogReader, Stop, unreadable, was_entered};
+use super::reader::{Halt, LogReader, Stop, lacks_header, unreadable};
 use super::report::{BatchAt, Damage, Verdict, Why};
 use super::window::{ReadAt, Window};
 use crate::planted::{Bug, planted};
@@ -57,8 +57,8 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             self.refuse_lost_header(later, missing).await?;
         }
         // Not even its first batch need be missing: that one may have been given up.
-        let is_headless = stop.offset == 0;
-        if proven || is_headless && self.segment(index).is_some_and(|(it, _)| was_entered(it)) {
+        let entry = self.segment(index).map(|(entry, _)| entry);
+        if proven || entry.is_some_and(|entry| lacks_header(entry, &stop)) {
             return Err(self.damage(ordinal, stop.offset, found.durable_upto, stop.why));
         }
         if found.torn_bytes == 0 {

@@ -123,10 +123,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         let Some(mark) = self.source.log.ended_at else {
             return Ok(());
         };
-        let given_up = |last| self.only_gaps_between(last, mark.sequence);
-        let agrees = self.last.is_none_or(|last| last == mark.sequence)
-            && self.tip.is_none_or(|tip| tip == mark.checksum);
-        if agrees || self.last.is_some_and(given_up) {
+        if self.agrees(mark.sequence, mark.checksum) {
             return Ok(());
         }
         let at = self.end.segments.last();
@@ -136,6 +133,17 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
             mark.sequence,
             Why::EndMark,
         ))
+    }
+
+    /// Whether what was read so far ends with this batch, as the manifest states: with it and nothing else, or an operator
+    /// gave up all that lies between.
+    fn agrees(&self, last: Sequence, checksum: u32) -> bool {
+        let is_that_batch =
+            self.last.is_none_or(|read| read == last) && self.tip.is_none_or(|tip| tip == checksum);
+        is_that_batch
+            || self
+                .last
+                .is_some_and(|read| self.only_gaps_between(read, last))
     }
 
     /// Reads a segment whose extent the manifest states: every deviation is damage.
@@ -172,10 +180,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
     /// A closed segment whose first write failed, or all of which was given up: nothing in it counts, and nothing of it is
     /// read.
     fn pass_over(&mut self, entry: &SegmentEntry, extent: &Extent) -> Result<(), Halt> {
-        let given_up = |last| self.only_gaps_between(last, extent.last);
-        let agrees = self.last.is_none_or(|last| last == extent.last)
-            && self.tip.is_none_or(|tip| tip == extent.last_checksum);
-        if !agrees && !self.last.is_some_and(given_up) {
+        if !self.agrees(extent.last, extent.last_checksum) {
             return Err(self.damage(entry.ordinal, 0, extent.last, Why::Extent));
         }
         self.last = Some(extent.last);
@@ -202,7 +207,6 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                 self.enter(entry, header, *checksum)?;
             }
             let first = self.raise_floor(entry);
-            let headless = was_entered(entry) && matches!(lead, Lead::Other(_));
             let stop = match lead {
                 Lead::Ours(..) => {
                     let end = stated.map(|stated| stated.ends_after);
@@ -210,6 +214,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                 }
                 Lead::Other(why) => Stop { offset: 0, why },
             };
+            let headless = lacks_header(entry, &stop);
             match stated {
                 Some(stated) if first.is_some_and(|first| stated.ends_after < first) => {
                     let durable = first.unwrap_or(stated.ends_after);
@@ -533,8 +538,14 @@ fn known_before(log: &LogEntry, from: usize) -> (Option<Sequence>, Option<u32>) 
 
 /// The manifest calls a segment open once its first write was durable: the header, and a first batch. A quarantine may have
 /// given up the batch, and all behind it; the header it has made anew.
-pub(super) fn was_entered(entry: &SegmentEntry) -> bool {
+fn was_entered(entry: &SegmentEntry) -> bool {
     entry.state == SegmentState::Open && !planted(Bug::OpenSegmentNoEvidence)
+}
+
+/// A segment that was entered and has no header of its own: damaged, whatever of its batches was given up. Reading stops at
+/// its first byte for want of a header only.
+pub(super) fn lacks_header(entry: &SegmentEntry, stop: &Stop) -> bool {
+    stop.offset == 0 && was_entered(entry)
 }
 
 /// A read error is a verdict of its own.
