@@ -38,43 +38,7 @@ pub mod offline;
 mod quarantine;
 
 #[cfg(test)]
-mod test_disk;
-#[cfg(test)]
-mod test_shard;
-#[cfg(test)]
-mod test_world;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_clean_stop;
-#[cfg(test)]
-mod tests_clock;
-#[cfg(test)]
-mod tests_epochs;
-#[cfg(test)]
-mod tests_evidence;
-#[cfg(test)]
-mod tests_given_up;
-#[cfg(test)]
-mod tests_manifest;
-#[cfg(test)]
-mod tests_offline;
-#[cfg(test)]
-mod tests_quarantine;
-#[cfg(test)]
-mod tests_retain;
-#[cfg(test)]
-mod tests_room;
-#[cfg(test)]
-mod tests_serving;
-#[cfg(test)]
-mod tests_short;
-#[cfg(test)]
-mod tests_slice_memory;
-#[cfg(test)]
-mod tests_slices;
-#[cfg(test)]
-mod tests_stop;
 
 use crate::io::Now;
 use clients::Clients;

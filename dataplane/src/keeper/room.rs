@@ -366,7 +366,7 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keeper::test_world;
+    use crate::keeper::tests::world;
     use crate::wal::manifest::{LogEndMark, LogEntry};
     use crate::wal::name::{LogId, Sequence};
 
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_start_needs_what_it_writes_for_each_live_log_and_for_each_new_one() {
-        let config = test_world::config(2);
+        let config = world::config(2);
         let of = |live, ended, preallocated| {
             let manifest = manifest(live, ended);
             let manifest_bytes = 2 * manifest.encoded_bytes() as u64;

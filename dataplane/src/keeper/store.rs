@@ -362,13 +362,13 @@ pub(crate) struct Preallocation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keeper::test_world;
+    use crate::keeper::tests::world;
 
     #[test]
     fn a_slice_has_place_if_a_start_behind_it_still_has_its_part_of_the_manifest() {
         let manifest = Manifest::default();
         let with_three_bytes = manifest.encode().len() + SLICE_BYTES + 3 * COVER_BYTES;
-        let mut config = test_world::config(1);
+        let mut config = world::config(1);
         // Fifteen sixteenths of this are what a manifest with a slice of three covers takes.
         config.manifest_bytes_max = with_three_bytes + with_three_bytes.div_ceil(15);
         while config.manifest_bytes_max - config.manifest_bytes_max / 16 > with_three_bytes {

@@ -4,8 +4,8 @@
 use crate::io::Errno;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::port::KeeperEvent;
-use crate::keeper::test_disk::{Lost, TestDisk};
-use crate::keeper::test_world::{World, config};
+use crate::keeper::tests::disk::{Lost, TestDisk};
+use crate::keeper::tests::world::{World, config};
 
 const DAY_S: u32 = 86_400;
 const EMFILE: Errno = Errno(24);

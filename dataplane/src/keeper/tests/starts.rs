@@ -3,8 +3,8 @@
 use crate::io::ShardId;
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::KeeperEvent;
-use crate::keeper::test_disk::{Lost, TestDisk};
-use crate::keeper::test_world::{World, config};
+use crate::keeper::tests::disk::{Lost, TestDisk};
+use crate::keeper::tests::world::{World, config};
 
 const DAY_S: u32 = 86_400;
 

@@ -1,9 +1,9 @@
 //! The keeper's flows without a server: quarantine and compaction.
 
 use crate::keeper::offline::Job;
-use crate::keeper::test_disk::{Lost, TestDisk};
-use crate::keeper::test_world::{World, config};
-use crate::keeper::tests_quarantine::{quarantine, tool};
+use crate::keeper::tests::disk::{Lost, TestDisk};
+use crate::keeper::tests::quarantine::{quarantine, tool};
+use crate::keeper::tests::world::{World, config};
 
 const DAY_S: u32 = 86_400;
 

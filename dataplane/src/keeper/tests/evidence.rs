@@ -4,9 +4,9 @@
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent};
-use crate::keeper::test_disk::{Lost, TestDisk};
-use crate::keeper::test_world::{World, config};
-use crate::keeper::tests_quarantine::{mended, quarantine, tool};
+use crate::keeper::tests::disk::{Lost, TestDisk};
+use crate::keeper::tests::quarantine::{mended, quarantine, tool};
+use crate::keeper::tests::world::{World, config};
 use crate::wal::checksum::{crc, crc_more};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Manifest, SegmentState};

@@ -2,10 +2,10 @@
 
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent};
-use crate::keeper::test_disk::Lost;
-use crate::keeper::test_world::World;
-use crate::keeper::tests_evidence::{after_deletion, in_use, manifest, refused};
-use crate::keeper::tests_quarantine::{Written, mended, quarantine, tool};
+use crate::keeper::tests::disk::Lost;
+use crate::keeper::tests::evidence::{after_deletion, in_use, manifest, refused};
+use crate::keeper::tests::quarantine::{Written, mended, quarantine, tool};
+use crate::keeper::tests::world::World;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SegmentState;
 

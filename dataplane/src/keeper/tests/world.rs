@@ -6,8 +6,8 @@ use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
-use crate::keeper::test_disk::TestDisk;
-use crate::keeper::test_shard::FakeShard;
+use crate::keeper::tests::disk::TestDisk;
+use crate::keeper::tests::shard::FakeShard;
 use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
 use crate::stats::Stats;
 use crate::wal::Epoch;
@@ -134,7 +134,7 @@ impl World {
     /// Starts again on what a crash leaves, at a later time.
     pub(crate) fn restarted(
         self,
-        lost: crate::keeper::test_disk::Lost,
+        lost: crate::keeper::tests::disk::Lost,
         shards: u16,
         later_s: u64,
     ) -> World {

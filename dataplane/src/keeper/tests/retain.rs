@@ -3,8 +3,8 @@
 use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::port::FileOp;
-use crate::keeper::test_disk::TestDisk;
-use crate::keeper::test_world::{World, config};
+use crate::keeper::tests::disk::TestDisk;
+use crate::keeper::tests::world::{World, config};
 use crate::mesh::keeper::ToKeeper;
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
 use crate::wal::name::Sequence;

@@ -2,8 +2,8 @@
 
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent};
-use crate::keeper::test_disk::{Lost, TestDisk};
-use crate::keeper::test_world::{World, config};
+use crate::keeper::tests::disk::{Lost, TestDisk};
+use crate::keeper::tests::world::{World, config};
 use crate::wal::manifest::Manifest;
 
 const HOUR_S: u32 = 3_600;

@@ -6,8 +6,8 @@ use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::offline::{Job, run_blocking};
 use crate::keeper::port::{CommandId, KeeperEvent};
-use crate::keeper::test_disk::{Lost, TestDisk};
-use crate::keeper::test_world::{World, config};
+use crate::keeper::tests::disk::{Lost, TestDisk};
+use crate::keeper::tests::world::{World, config};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::Manifest;
 

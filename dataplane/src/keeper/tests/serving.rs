@@ -5,8 +5,8 @@ use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
-use crate::keeper::test_disk::{Lost, TestDisk};
-use crate::keeper::test_world::{World, config};
+use crate::keeper::tests::disk::{Lost, TestDisk};
+use crate::keeper::tests::world::{World, config};
 use crate::mesh::keeper::ToKeeper;
 use crate::wal::manifest::Manifest;
 

@@ -4,9 +4,9 @@
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::offline::Job;
 use crate::keeper::port::KeeperEvent;
-use crate::keeper::test_disk::{Lost, TestDisk};
-use crate::keeper::test_world::{World, config};
-use crate::keeper::tests_quarantine::{cut_short, losses, mended, quarantine, tool};
+use crate::keeper::tests::disk::{Lost, TestDisk};
+use crate::keeper::tests::quarantine::{cut_short, losses, mended, quarantine, tool};
+use crate::keeper::tests::world::{World, config};
 use crate::wal::manifest::Manifest;
 use std::ops::Range;
 

@@ -4,8 +4,8 @@ use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::keeper::slice_memory::MemoryRoom;
-use crate::keeper::test_disk::{Lost, TestDisk};
-use crate::keeper::test_world::{World, config};
+use crate::keeper::tests::disk::{Lost, TestDisk};
+use crate::keeper::tests::world::{World, config};
 
 const DAY_S: u32 = 86_400;
 const MIB: u64 = 1 << 20;

@@ -3,7 +3,7 @@
 
 use crate::dedup::Decided;
 use crate::io::Now;
-use crate::keeper::test_disk::TestDisk;
+use crate::keeper::tests::disk::TestDisk;
 use crate::mesh::keeper::{Begin, Shortage};
 use crate::wal::Epoch;
 use crate::wal::batch::{BatchFields, OpenBatch};

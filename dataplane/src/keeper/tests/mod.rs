@@ -1,0 +1,23 @@
+//! Tests of the keeper from outside: real flows on a disk in memory, with stand-ins for the shards. The first three modules are
+//! what the others stand on.
+
+mod disk;
+mod shard;
+pub(super) mod world;
+
+mod clean_stop;
+mod clock;
+mod epochs;
+mod evidence;
+mod given_up;
+mod manifest;
+mod offline;
+mod over_memory;
+mod quarantine;
+mod retain;
+mod room;
+mod serving;
+mod slice_memory;
+mod slices;
+mod starts;
+mod stop;
