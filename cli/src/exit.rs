@@ -19,6 +19,14 @@ Exit codes:
 flk up ends as a gateway does, with 71 and 75 besides: flk up --help. What each code of a command
 means stands in the help of that command.";
 
+/// The codes of the command that checks a host.
+pub(crate) const DOCTOR_CODES: &str = "\
+Exit codes:
+   0  nothing keeps a gateway from running here; there may be warnings
+   1  a check failed, or, with --strict, gave a warning
+   2  the command line is wrong
+  74  the output could not be written to its end";
+
 /// The codes of a command that turns an input into an output.
 pub(crate) const PCS_BUILD_CODES: &str = "\
 Exit codes:

@@ -7,6 +7,7 @@ macro_rules! eprintln {
 }
 
 mod args;
+mod doctor;
 mod exit;
 mod fault;
 mod input;
@@ -35,6 +36,8 @@ struct Cli {
 enum Command {
     /// Run a gateway here, with defaults for trying out
     Up(up::UpArgs),
+    /// Check this host: what would slow a gateway down, or keep it from starting
+    Doctor(doctor::DoctorArgs),
     /// Build, sign, verify and submit records (Proof-of-Computation Summaries)
     #[command(subcommand)]
     Pcs(pcs::Command),
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Up(args) => up::run(&args),
+        Command::Doctor(args) => exit::code(doctor::run(&args)),
         Command::Pcs(command) => exit::code(pcs::run(command)),
         Command::Wal(command) => wal::run(command),
     }

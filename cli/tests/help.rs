@@ -50,6 +50,7 @@ fn every_command_has_help_with_examples_that_run() {
         command
             .current_dir(dir)
             .env("PATH", path)
+            .env("PORT", "0") // another process may have the usual one
             .env("FLK_URL", &gateway.url);
         command.args(["-c", &line.replace("http://127.0.0.1:8080", &gateway.url)]);
         run(&mut command, b"")

@@ -5,6 +5,7 @@ mod announce;
 mod log_size;
 mod memory;
 
+use crate::config::units::show_bytes;
 use crate::config::{Config, warnings};
 use crate::driver::affinity::{allowed_cpus, choose_cores, quota_cpus};
 use crate::driver::console::{Console, last_words};
@@ -54,6 +55,29 @@ impl Machine for Shard {
     ) -> Next {
         Shard::turn(self, inbox, now, driver, outbox)
     }
+}
+
+/// How much memory the dedup tables of so many shards would get, and why, in words.
+///
+/// # Errors
+/// Why a start would refuse.
+pub fn memory_plan(asked: Option<u64>, shards: u16) -> Result<String, String> {
+    let plan = dedup_memory(asked, memory_limit(), shards, &Limits::default())?;
+    Ok(format!(
+        "{} for dedup tables: {}",
+        show_bytes(plan.bytes),
+        plan.why
+    ))
+}
+
+/// How long segments would be and how much all of the log may take on a file system of so many bytes, in words.
+///
+/// # Errors
+/// Why a start would refuse.
+pub fn log_plan(config: &Config, volume_bytes: u64, shards: u16) -> Result<String, String> {
+    let (bytes_max, segment_bytes) = (config.wal_bytes_max, config.segment_bytes);
+    let size = LogSize::choose(bytes_max, segment_bytes, volume_bytes, shards)?;
+    Ok(size.in_words())
 }
 
 /// What every start takes before anything else: the process's signals, and a way to say lines that cannot hold it up.

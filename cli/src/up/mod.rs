@@ -143,7 +143,7 @@ impl Settings<'_> {
 }
 
 /// Whether records are signed with HMAC keys and none is configured.
-fn needs_dev_key(environment: &dyn Fn(&str) -> Option<String>) -> bool {
+pub(crate) fn needs_dev_key(environment: &dyn Fn(&str) -> Option<String>) -> bool {
     let scheme = environment("PCS_SIGN_ALG").unwrap_or_else(|| "hmac".to_owned());
     let is_hmac = scheme
         .parse::<Scheme>()

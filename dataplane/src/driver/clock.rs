@@ -11,6 +11,37 @@ pub fn now() -> Now {
     }
 }
 
+/// How the wall clock stands to a source of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// A source disciplines it.
+    Follows {
+        /// How far from the source it may be, in microseconds, as the kernel estimates.
+        error_max_us: u64,
+    },
+    /// None does.
+    Free,
+    /// The kernel does not say: the call is filtered.
+    Unknown,
+}
+
+/// Asks the kernel whether the wall clock follows a source.
+#[allow(unsafe_code)]
+pub fn sync() -> Sync {
+    // SAFETY: all zeros are a valid `timex`, whose fields are integers; `modes` = 0 changes nothing.
+    let mut state: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the call writes into this one structure, which outlives it.
+    let answer = unsafe { libc::adjtimex(&raw mut state) };
+    match answer {
+        -1 => Sync::Unknown,
+        libc::TIME_ERROR => Sync::Free,
+        _ if state.status & libc::STA_UNSYNC != 0 => Sync::Free,
+        _ => Sync::Follows {
+            error_max_us: u64::try_from(state.maxerror).unwrap_or(0),
+        },
+    }
+}
+
 /// Neither clock reads below zero on a host that can run this: a wall clock before 1970 counts as 1970.
 fn us(time: Timespec) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
@@ -20,6 +51,13 @@ fn us(time: Timespec) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn whether_the_clock_follows_a_source_can_be_asked_for() {
+        if let super::Sync::Follows { error_max_us } = super::sync() {
+            assert!(error_max_us < 60_000_000, "{error_max_us}");
+        }
+    }
+
     #[test]
     fn monotonic_time_does_not_step_back_and_wall_time_is_after_2020() {
         let first = super::now();

@@ -1,5 +1,5 @@
 //! How long the device under a directory takes to make one block durable, by the method that the log will use. A figure
-//! for the start-up lines; nothing is decided by it.
+//! for the start-up lines and for `flk doctor`; nothing is decided by it.
 
 use super::clock::now;
 use super::probe::WriteMethod;
@@ -9,11 +9,27 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// Writes measured, after one that is not counted.
+/// Writes that a start measures.
 const WRITES_COUNT: usize = 15;
 
 /// Median time of a durable write of one block. The trial file is gone before this returns.
+///
+/// # Errors
+/// The file cannot be made or written.
 pub fn flush_time(directory: BorrowedFd<'_>, method: &WriteMethod) -> std::io::Result<Duration> {
+    let times = flush_times(directory, method, WRITES_COUNT)?;
+    Ok(times[WRITES_COUNT / 2])
+}
+
+/// Times of so many durable writes of one block, ascending; one more that comes before them is not counted.
+///
+/// # Errors
+/// As [`flush_time`].
+pub fn flush_times(
+    directory: BorrowedFd<'_>,
+    method: &WriteMethod,
+    writes_count: usize,
+) -> std::io::Result<Vec<Duration>> {
     let name = format!("probe-{}.tmp", std::process::id());
     let _ = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
     let mut flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -22,11 +38,11 @@ pub fn flush_time(directory: BorrowedFd<'_>, method: &WriteMethod) -> std::io::R
     let file = rustix::fs::openat(directory, &name, flags, Mode::RUSR | Mode::WUSR)?;
     rustix::fs::unlinkat(directory, &name, AtFlags::empty())?;
     let mut zeroes = Blocks::default();
-    zeroes.reset((WRITES_COUNT + 1) * BLOCK_BYTES);
+    zeroes.reset((writes_count + 1) * BLOCK_BYTES);
     rustix::io::pwrite(&file, zeroes.bytes(), 0)?;
     rustix::fs::fsync(&file)?;
-    let mut times = Vec::with_capacity(WRITES_COUNT + 1);
-    for block in 0..=WRITES_COUNT {
+    let mut times = Vec::with_capacity(writes_count + 1);
+    for block in 0..=writes_count {
         let begin_us = now().mono_us;
         rustix::io::pwrite(
             &file,
@@ -40,5 +56,5 @@ pub fn flush_time(directory: BorrowedFd<'_>, method: &WriteMethod) -> std::io::R
     }
     times.remove(0);
     times.sort();
-    Ok(times[WRITES_COUNT / 2])
+    Ok(times)
 }

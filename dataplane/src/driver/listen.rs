@@ -15,7 +15,7 @@ pub const PORT_WAIT: Duration = Duration::from_secs(5);
 const TRY_EVERY: Duration = Duration::from_millis(5);
 
 /// Connections that may wait to be accepted, per shard. The kernel caps it at `net.core.somaxconn` (4,096 by default).
-pub(super) const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// Why the process cannot listen.
 #[derive(Debug)]

@@ -61,6 +61,11 @@ impl LogSize {
 
     /// One line for the operator.
     pub(super) fn line(&self) -> String {
+        format!("  segments   {}", self.in_words())
+    }
+
+    /// Segments and all of the log, with a warning where that is little.
+    pub(super) fn in_words(&self) -> String {
         let why = match self.is_set {
             true => "WAL_MAX_BYTES",
             false => "80 % of the file system",
@@ -73,7 +78,7 @@ impl LogSize {
             false => String::new(),
         };
         format!(
-            "  segments   {} each, {} in all ({why}){warning}",
+            "{} each, {} in all ({why}){warning}",
             show_bytes(self.segment_bytes),
             show_bytes(self.bytes_max)
         )

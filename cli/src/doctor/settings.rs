@@ -1,0 +1,117 @@
+//! The settings that a gateway would start with, from the same environment. Where they are wrong the other checks go on
+//! with defaults. No key is kept or shown.
+
+use super::finding::{Finding, Place};
+use crate::up::needs_dev_key;
+use flk_dataplane::config::{Config, ConfigError, RawConfig};
+
+/// What was read.
+pub(super) struct Settings {
+    pub(super) config: Config,
+    pub(super) finding: Finding,
+}
+
+/// Stands for a key where there is none: the other checks need a configuration that is whole.
+const PLACEHOLDER: &str = "this key is in no gateway and only lets the checks go on";
+
+/// Reads the environment of this process.
+pub(super) fn read() -> Settings {
+    let text = RawConfig::refuse_other_than_text();
+    of(text, &|name| {
+        std::env::var(name).ok().filter(|text| !text.is_empty())
+    })
+}
+
+fn of(text: Result<(), ConfigError>, environment: &dyn Fn(&str) -> Option<String>) -> Settings {
+    let lacks_key = needs_dev_key(environment);
+    let with_key = |name: &str| match name {
+        "PCS_HMAC_KEY" if lacks_key => Some(PLACEHOLDER.to_owned()),
+        _ => environment(name),
+    };
+    let read = text.and_then(|()| Config::from_env(&with_key));
+    match read {
+        Ok(config) => Settings {
+            finding: finding(&config, lacks_key),
+            config,
+        },
+        Err(error) => Settings {
+            config: defaults(),
+            finding: Finding::fail(
+                "configuration",
+                format!("{error} (the checks below are for defaults)"),
+                "settings that a gateway starts with",
+            )
+            .fix(Place::Setting, format!("correct {}", error.variable)),
+        },
+    }
+}
+
+fn finding(config: &Config, lacks_key: bool) -> Finding {
+    let check = "configuration";
+    if lacks_key {
+        return Finding::warn(
+            check,
+            "no signing key is set: flk-dataplane refuses to start, flk up makes a key for trying out",
+            "a key of 32 bytes or more",
+        )
+        .fix(Place::Setting, "PCS_HMAC_KEY=\"$(cat hmac.key)\"")
+        .fix(Place::Systemd, "EnvironmentFile=/etc/flk/environment (mode 0600)")
+        .fix(Place::Compose, "environment: {PCS_HMAC_KEY: \"${PCS_HMAC_KEY:?}\"}")
+        .fix(Place::Kubernetes, "env: valueFrom: secretKeyRef: a Secret with PCS_HMAC_KEY");
+    }
+    match config.short_keys_count {
+        0 => Finding::ok(check, "every setting is one that a gateway starts with"),
+        count => Finding::warn(
+            check,
+            format!("HMAC keys shorter than 32 bytes: {count}"),
+            "keys of 32 bytes or more",
+        )
+        .fix(
+            Place::Setting,
+            "make keys with: head -c 32 /dev/urandom | base64",
+        ),
+    }
+}
+
+/// What holds where nothing is set.
+fn defaults() -> Config {
+    let key = |name: &str| (name == "PCS_HMAC_KEY").then(|| PLACEHOLDER.to_owned());
+    match Config::from_env(&key) {
+        Ok(config) => config,
+        Err(error) => unreachable!("defaults are valid: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Level;
+
+    fn check(variables: &[(&str, &str)]) -> Settings {
+        of(Ok(()), &|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, text)| (*text).to_owned())
+        })
+    }
+
+    #[test]
+    fn settings_are_judged_as_a_gateway_judges_them() {
+        let key = ("PCS_HMAC_KEY", "0123456789abcdef0123456789abcdef");
+        let good = check(&[key, ("PORT", "9090")]);
+        assert_eq!(good.finding.level, Level::Ok);
+        assert_eq!(good.config.listen.port(), 9090);
+        let wrong = check(&[key, ("PORT", "70000")]);
+        assert_eq!(wrong.finding.level, Level::Fail);
+        assert!(wrong.finding.found.contains("PORT"), "{:?}", wrong.finding);
+        assert_eq!(wrong.config.listen.port(), 8080);
+    }
+
+    #[test]
+    fn a_missing_or_short_key_is_a_warning_and_no_key_is_shown() {
+        let none = check(&[]);
+        assert_eq!(none.finding.level, Level::Warn);
+        let short = check(&[("PCS_HMAC_KEY", "testsecret")]);
+        assert_eq!(short.finding.level, Level::Warn);
+        assert!(!format!("{:?}", short.finding).contains("testsecret"));
+    }
+}

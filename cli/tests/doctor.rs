@@ -1,0 +1,169 @@
+//! `flk doctor` as a process: what it prints, and how it ends.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::{flk, run};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+const KEY: &str = "a planted secret that no finding may show";
+
+/// The findings of a host, each by its name.
+fn findings(command: &mut Command) -> (i32, Vec<Value>) {
+    let ran = run(command.args(["doctor", "--output", "json"]), b"");
+    assert_eq!(ran.stderr, "");
+    assert!(!ran.stdout.contains(KEY), "{}", ran.stdout);
+    (ran.code, ran.json())
+}
+
+fn one<'a>(findings: &'a [Value], check: &str) -> &'a Value {
+    let found = findings.iter().find(|it| it["check"] == check);
+    found.unwrap_or_else(|| panic!("{check}: {findings:?}"))
+}
+
+fn with_key(dir: &Path) -> Command {
+    let mut command = flk(dir);
+    command.env("PCS_HMAC_KEY", KEY).env("PORT", "0");
+    command
+}
+
+#[test]
+fn every_finding_says_what_was_found_and_what_to_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, findings) = findings(&mut with_key(dir.path()));
+    assert_eq!(code, 0, "{findings:?}");
+    for check in [
+        "configuration",
+        "cpus",
+        "smt",
+        "numa",
+        "memory",
+        "kernel",
+        "io_uring",
+        "memlock",
+        "open files",
+        "directory",
+        "file system",
+        "log writes",
+        "flush",
+        "power loss",
+        "free space",
+        "inodes",
+        "port",
+        "listen queue",
+        "clock",
+    ] {
+        assert!(!one(&findings, check)["found"].as_str().unwrap().is_empty());
+    }
+    for finding in &findings {
+        let is_good = finding["level"] == "OK";
+        assert_eq!(finding["needed"].is_null(), is_good, "{finding}");
+        assert_eq!(
+            finding["fix"].as_object().unwrap().is_empty(),
+            is_good,
+            "{finding}"
+        );
+    }
+    assert_eq!(one(&findings, "configuration")["level"], "OK");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "it leaves nothing"
+    );
+}
+
+#[test]
+fn a_setting_that_a_gateway_refuses_is_a_failure_and_the_other_checks_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, findings) = findings(with_key(dir.path()).env("DEDUP_TTL", "soon"));
+    assert_eq!(code, 1);
+    let configuration = one(&findings, "configuration");
+    assert_eq!(configuration["level"], "FAIL");
+    assert!(
+        configuration["found"]
+            .as_str()
+            .unwrap()
+            .contains("DEDUP_TTL=soon")
+    );
+    assert!(findings.len() > 15);
+}
+
+#[test]
+fn a_missing_key_is_a_warning_which_strict_ends_with_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = run(flk(dir.path()).env("PORT", "0").arg("doctor"), b"");
+    assert_eq!(plain.code, 0, "{}", plain.stdout);
+    assert!(
+        plain.stdout.contains("WARN  configuration"),
+        "{}",
+        plain.stdout
+    );
+    let last = plain.stdout.lines().last().unwrap();
+    assert!(
+        last.contains(" checks, ") && last.contains("warning"),
+        "{last}"
+    );
+    let strict = run(
+        flk(dir.path())
+            .env("PORT", "0")
+            .args(["doctor", "--strict"]),
+        b"",
+    );
+    assert_eq!(strict.code, 1);
+}
+
+#[test]
+fn too_few_open_files_are_a_failure_with_the_line_for_each_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_flk");
+    let mut command = Command::new("sh");
+    command.current_dir(dir.path());
+    command
+        .env("PCS_HMAC_KEY", KEY)
+        .env("PORT", "0")
+        .env("FLK_CORES", "1");
+    command.args(["-c", &format!("ulimit -n 24 && exec {program} doctor")]);
+    let ran = run(&mut command, b"");
+    assert_eq!(ran.code, 1, "{} {}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout.contains("FAIL  open files     a limit of 24"),
+        "{}",
+        ran.stdout
+    );
+    for line in [
+        "ulimit -Hn 65536",
+        "LimitNOFILE=65536",
+        "soft: 65536",
+        "containerd",
+    ] {
+        assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_one_and_a_taken_port_are_failures() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut command = with_key(dir.path());
+    let (code, findings) = findings(command.env("WAL_DIR", "file").env("PORT", &port));
+    assert_eq!(code, 1);
+    assert_eq!(one(&findings, "directory")["level"], "FAIL");
+    let taken = one(&findings, "port");
+    assert_eq!(taken["level"], "FAIL");
+    let id = std::process::id().to_string();
+    assert!(taken["found"].as_str().unwrap().contains(&id), "{taken}");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = with_key(dir.path());
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let ended = command.arg("doctor").stdout(full).output().unwrap();
+    assert_eq!(ended.status.code(), Some(74));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("no space is left"));
+}
