@@ -10,7 +10,6 @@ use crate::sim_trace;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::{MANIFEST, NumberedFile};
 use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};
-use crate::wal::name::LogId;
 
 /// The start whose clean stop a manifest tells of.
 fn start_stopped(manifest: &[u8]) -> Option<u32> {
@@ -33,10 +32,7 @@ enum Proof {
 /// What the manifests that may be in force say of a batch: it is resolved, a slice holds its decisions, or it begins a segment
 /// that is called open, which it is only once its first batch was durable.
 fn known_to(manifests: &[Manifest], write: &LogWrite, name: &str) -> Proof {
-    let id = LogId {
-        start: write.log.0,
-        number: write.log.1,
-    };
+    let id = write.log_id();
     let tells = |manifest: &Manifest| {
         let mut logs = manifest.logs.iter();
         let Some(log) = logs.find(|log| log.id == id && log.ended_at.is_none()) else {
@@ -49,7 +45,7 @@ fn known_to(manifests: &[Manifest], write: &LogWrite, name: &str) -> Proof {
             let is_it = NumberedFile::Segment(it.file).to_string() == name;
             is_it && it.salt == write.salt && !matches!(it.state, SegmentState::Next)
         };
-        let first = write.bytes.starts_with(b"flk-segm");
+        let first = write.begins_segment();
         covered || log.resolved_upto.0 >= write.sequence || first && log.segments.iter().any(begins)
     };
     match manifests.iter().filter(|it| tells(it)).count() {
@@ -88,7 +84,7 @@ impl World {
                 false => Proof::None,
             }
         };
-        let proof = |write: &LogWrite| match write.bytes.starts_with(b"flk-segm") {
+        let proof = |write: &LogWrite| match write.begins_segment() {
             true => at_least(write, 0, SECTOR_BYTES).max(at_least(write, BLOCK_BYTES, 96)),
             false => at_least(write, 0, 96),
         };

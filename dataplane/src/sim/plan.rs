@@ -93,6 +93,19 @@ pub struct Settings {
     pub signers: [bool; 2],
 }
 
+/// What WAL_DIR may take in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cap {
+    /// Less than a gateway with many shards asks for: it refuses records at times, and for good where slices that live long
+    /// take the rest.
+    Tight,
+    /// At least what it asks for: four segments of each shard, and slices until they are merged.
+    Enough,
+}
+
+/// A slice takes at most this many bytes more than its entries.
+const SLICE_BYTES: u64 = 64 * 1024;
+
 /// Lengths of bodies around a limit of 4 KiB and around blocks.
 const BODIES_OF_PAGES: &[u32] = &[0, 0, 0, 0, 900, 2_000, 4_095, 4_096, 4_097];
 /// Lengths of bodies around a limit of 20,000 bytes.
@@ -314,6 +327,7 @@ impl Scenario {
     pub fn keeper_config(
         &self,
         settings: Settings,
+        cap: Cap,
         shards: u16,
         stats: Arc<Stats>,
     ) -> KeeperConfig {
@@ -325,10 +339,7 @@ impl Scenario {
             seal_bytes_max: self.seal_bytes_max,
             seal_every_us: self.seal_every_us,
             slices_count_max: self.slices_count_max,
-            wal_bytes_max: Some(
-                (u64::from(shards) * 2 + u64::from(self.preallocated_count) + self.segments_more)
-                    * settings.segment_bytes,
-            ),
+            wal_bytes_max: Some(self.wal_bytes_max(settings, cap, shards)),
             body_age_max_s: self.body_age_max_s,
             dedup_memory_bytes_max: self.memory_bytes_max(shards),
             memory: None,
@@ -339,6 +350,17 @@ impl Scenario {
             manifest_bytes_max: self.manifest_bytes_max,
             stats,
             pid: 1,
+        }
+    }
+
+    fn wal_bytes_max(&self, settings: Settings, cap: Cap, shards: u16) -> u64 {
+        let shards = u64::from(shards);
+        let segments = shards * 2 + u64::from(self.preallocated_count) + self.segments_more;
+        let tight = segments * settings.segment_bytes;
+        let slices_bytes = (u64::from(self.slices_count_max) + 2) * SLICE_BYTES;
+        match cap {
+            Cap::Tight => tight,
+            Cap::Enough => tight.max(4 * shards * settings.segment_bytes + slices_bytes),
         }
     }
 

@@ -5,6 +5,7 @@ use super::count::Count;
 use super::disk::Inode;
 use super::network::Slot;
 use super::oracle::Property;
+use super::plan::Cap;
 use super::records::{SIGNERS_COUNT, params, pool};
 use super::world::{Happening, World};
 use crate::dedup::protocol::{ToOwner, ToReceiver};
@@ -138,7 +139,7 @@ impl Process {
 
 impl World {
     /// Starts the process with some number of shards.
-    pub fn start_process(&mut self) {
+    pub fn start_process(&mut self, cap: Cap) {
         let shards = self.dice.between(1, 4) as u16;
         if self.shards_before != 0 && self.shards_before != shards {
             self.counts.one(Count::ShardCountChanges);
@@ -184,7 +185,7 @@ impl World {
         });
         let config = self
             .scenario
-            .keeper_config(settings, shards, Arc::clone(&stats));
+            .keeper_config(settings, cap, shards, Arc::clone(&stats));
         let keeper = Keeper::new(config);
         self.process = Some(Process::new(hosts.collect(), keeper, stats));
         for shard in 0..shards {

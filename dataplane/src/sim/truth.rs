@@ -8,7 +8,9 @@ use super::oracle::Property;
 use super::records;
 use super::world::World;
 use crate::sim_trace;
+use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
+use crate::wal::name::LogId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A write to a log, as the shard asked for it.
@@ -54,6 +56,35 @@ pub struct LogWrite {
 }
 
 impl LogWrite {
+    /// Its log, as the manifest names it.
+    pub(super) fn log_id(&self) -> LogId {
+        let (start, number) = self.log;
+        LogId { start, number }
+    }
+
+    /// Whether it begins its segment: the segment's header is in front of the batch.
+    pub(super) fn begins_segment(&self) -> bool {
+        self.bytes.starts_with(b"flk-segm")
+    }
+
+    /// Bytes in front of the batch.
+    pub(super) fn lead_bytes(&self) -> usize {
+        match self.begins_segment() {
+            true => BLOCK_BYTES,
+            false => 0,
+        }
+    }
+
+    /// Durable by what the shard was told, and in a file that still holds it by all that is known.
+    pub(super) fn is_there(&self) -> bool {
+        self.confirmed && !self.gone && !self.lost
+    }
+
+    /// Whether a body or a decision is in it.
+    pub(super) fn holds_records(&self) -> bool {
+        !self.bodies.is_empty() || !self.decided.is_empty()
+    }
+
     /// Whether it only marks that all before it was durable.
     pub(super) fn is_mark(&self) -> bool {
         self.bodies.is_empty() && self.dispositions.is_empty()
@@ -110,6 +141,8 @@ pub struct Truth {
     pub linked: BTreeMap<Inode, u32>,
     /// Writes of the keeper that a device acknowledged and did not keep.
     pub keeper_lies: Vec<(Inode, usize, usize)>,
+    /// When a manifest named each segment of a log that the one before did not, by the number of its file.
+    pub named_us: BTreeMap<u64, u64>,
     given_up: BTreeSet<u64>,
     /// Segments that failed, by file and salt: what is written into them behind that is lost.
     pub(super) sick: BTreeSet<(Inode, u64)>,

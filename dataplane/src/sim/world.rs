@@ -10,7 +10,7 @@ use super::disk::{Disk, Inode};
 use super::network::Conn;
 use super::operator::Operator;
 use super::oracle::{Broken, Oracle, Property, Rules, broken};
-use super::plan::{Ending, Faults, Hurry, Scenario, Settings};
+use super::plan::{Cap, Ending, Faults, Hurry, Scenario, Settings};
 use super::process::{Exit, Process};
 use super::truth::Truth;
 use crate::event::Event;
@@ -355,7 +355,10 @@ impl World {
         }
         self.oracle.obeys(rules(&self.scenario, &self.settings));
         self.operator.sits_down();
-        self.start_process();
+        self.start_process(match ending {
+            Ending::Stop(_) => Cap::Enough,
+            Ending::Kill(_) | Ending::PowerCut(_) => Cap::Tight,
+        });
         self.counts.one(Count::Runs);
         sim_trace!(
             self.now_us,
