@@ -106,6 +106,7 @@ impl World {
                 self.counts.one(Count::Exits74);
                 true
             }
+            78 if !last && self.is_refused_for_memory(reason) => true,
             _ if faulty || self.truth.may_refuse() => {
                 self.counts.one(Count::ExitsOther);
                 !last && self.undo_damage()

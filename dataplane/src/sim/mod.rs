@@ -11,6 +11,7 @@ pub mod disk;
 pub mod ends;
 pub mod evidence;
 pub mod files;
+pub mod memory;
 pub mod network;
 pub mod operator;
 pub mod process;

@@ -2,9 +2,11 @@
 //! once; nothing here happens yet.
 
 use super::dice::Dice;
+use super::memory;
 use super::records::{KEYS_COUNT, params};
 use crate::io::SyncMode;
 use crate::keeper::config::KeeperConfig;
+use crate::keeper::slice_memory::MemoryRoom;
 use crate::shard::config::Limits;
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
@@ -67,6 +69,8 @@ pub struct Scenario {
     pub sleep_us_max: u64,
     /// What the declared memory holds at a start; what is more is answered from slices.
     pub dedup_memory_bytes_max: u64,
+    /// What the process may use, where slices have little of it.
+    pub memory: Option<MemoryRoom>,
     /// Tables are so small that a few dozen ids fill them.
     pub tight: bool,
     /// Number of the seal epoch before the first one of each run.
@@ -221,6 +225,7 @@ impl Scenario {
             commands: dice.pick(&[0, 0, 10, 60]),
             links: dice.pick(&[0, 0, 3000]),
             stretch: 1,
+            memory: None,
             tight: false,
             epoch_origin: 0,
             manifest_bytes_max: MANIFEST_BYTES_MAX,
@@ -237,6 +242,7 @@ impl Scenario {
             110..=169 => scenario.tight_tables(rare),
             170..=209 => scenario.short_manifest(rare),
             210..=509 => scenario.epochs_near_wrap(rare),
+            510..=559 => scenario.little_memory(rare),
             _ => {}
         }
         scenario
@@ -299,6 +305,22 @@ impl Scenario {
         self.runs = self.runs.min(3);
     }
 
+    /// Memory that few slices fill, and seals often enough that there are more.
+    fn little_memory(&mut self, rare: &mut Dice) {
+        self.dedup_memory_bytes_max = memory::tables_bytes(rare);
+        self.table_bytes_max = self.dedup_memory_bytes_max / 4;
+        self.memory = Some(memory::room_for_few_slices(
+            rare,
+            self.dedup_memory_bytes_max,
+        ));
+        self.ttl_s = rare.pick(&[30, 120, 3_000, 1_209_600]);
+        self.seal_bytes_max = 4 * 1024;
+        self.seal_every_us = rare.pick(&[50_000, 500_000]);
+        self.stretch = 2;
+        self.runs = self.runs.max(3);
+        self.disk_bytes = 1 << 30;
+    }
+
     /// Epochs that wrap with one of the first seals of a run.
     fn epochs_near_wrap(&mut self, rare: &mut Dice) {
         self.epoch_origin = u16::MAX - rare.below(4) as u16;
@@ -342,7 +364,7 @@ impl Scenario {
             wal_bytes_max: Some(self.wal_bytes_max(settings, cap, shards)),
             body_age_max_s: self.body_age_max_s,
             dedup_memory_bytes_max: self.memory_bytes_max(shards),
-            memory: None,
+            memory: self.memory,
             sync: self.sync,
             direct: self.direct,
             params: params(settings.params).version,

@@ -124,6 +124,11 @@ impl Process {
         self.keeper.step(events.into_iter(), now)
     }
 
+    /// What its metrics show.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
     /// Gives a descriptor to an open file.
     pub fn open(&mut self, handle: Handle) -> FileId {
         self.next_handle += 1;
@@ -147,6 +152,7 @@ impl World {
         self.shards_before = shards;
         self.truth.keeper_errors = 0;
         self.truth.log_errors = 0;
+        self.truth.manifests_before_run = self.truth.manifests.len();
         self.jumped_at_start = false;
         self.clock_resumes();
         let stats = Arc::new(Stats::new(shards));
@@ -501,6 +507,7 @@ impl World {
             }
             self.clock_resumed();
             self.note_serving();
+            self.judge_slice_memory();
         }
         let delay_us = self.dice.delay_us(20, 50_000, 200);
         self.post(
@@ -513,6 +520,7 @@ impl World {
 
     fn heard(&mut self, notice: &Notice) {
         sim_trace!(self.now_us(), "keeper says: {notice}");
+        self.note_slice_memory(notice);
         match notice {
             Notice::TornTail { .. } => self.counts.one(Count::TornTails),
             Notice::OrphanRemoved(_) => self.counts.one(Count::OrphanRemoved),

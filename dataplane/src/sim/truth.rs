@@ -126,6 +126,10 @@ pub struct Truth {
     pub log_errors: u64,
     /// Manifests that are or were in force, oldest first; none that a power cut has undone.
     pub manifests: Vec<Vec<u8>>,
+    /// How many of them there were when this run began.
+    pub(super) manifests_before_run: usize,
+    /// A start with so many shards was refused for want of memory, which was allowed since; none has served behind it.
+    pub(super) memory_allowed_for: Option<u16>,
     pub(super) marks: Vec<Mark>,
     /// Request of each body, by the place of the body.
     pub(super) places: BTreeMap<BodyAt, u64>,

@@ -319,6 +319,7 @@ impl World {
         self.counts_recovery = false;
         self.faults = Faults::default();
         self.scenario.damage = 0;
+        self.scenario.memory = None;
         let ending = Ending::Stop(self.dice.between(20, 200));
         if self.one_run(ending, true) {
             self.check_bodies();
