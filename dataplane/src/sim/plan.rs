@@ -235,17 +235,22 @@ impl Scenario {
                 Faults::draw(dice)
             },
         };
+        scenario.draw_dimension(rare);
+        scenario
+    }
+
+    /// What this seed has and few others do.
+    fn draw_dimension(&mut self, rare: &mut Dice) {
         match rare.below(1000) {
-            0..=79 => scenario.pages(rare),
-            80..=94 => scenario.large_bodies(rare),
-            95..=109 => scenario.many_ids(rare),
-            110..=169 => scenario.tight_tables(rare),
-            170..=209 => scenario.short_manifest(rare),
-            210..=509 => scenario.epochs_near_wrap(rare),
-            510..=559 => scenario.little_memory(rare),
+            0..=79 => self.pages(rare),
+            80..=94 => self.large_bodies(rare),
+            95..=109 => self.many_ids(rare),
+            110..=169 => self.tight_tables(rare),
+            170..=209 => self.short_manifest(rare),
+            210..=509 => self.epochs_near_wrap(rare),
+            510..=559 => self.little_memory(rare),
             _ => {}
         }
-        scenario
     }
 
     /// Bodies around blocks and around a small limit.

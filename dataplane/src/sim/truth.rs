@@ -225,20 +225,12 @@ impl World {
         let found = logbook::read(bytes);
         let batch = found.batches.first();
         let sequence = batch.map_or(0, |batch| batch.sequence);
-        let wall_us = bytes
-            .get(found.header.map_or(0, |_| 4096) + 40..)
-            .and_then(|rest| rest.first_chunk::<8>());
+        let lead_bytes = found.header.map_or(0, |_| BLOCK_BYTES);
+        let wall_us = bytes.get(lead_bytes + 40..);
+        let wall_us = wall_us.and_then(|rest| rest.first_chunk::<8>());
         let reading = self.oracle.now();
         let salt = batch.map_or(0, |batch| batch.salt);
-        if self
-            .truth
-            .writes
-            .iter()
-            .any(|write| write.inode == inode && write.salt != salt && !write.gone)
-        {
-            self.counts.one(Count::Recycled);
-            self.note_gone(inode, false);
-        }
+        self.note_life(inode, salt);
         self.judge_reuse(inode, found.header.is_some());
         let mut write = LogWrite {
             inode,
@@ -262,13 +254,8 @@ impl World {
             gone: false,
             lost: false,
         };
-        if let Some(before) = self
-            .truth
-            .writes
-            .iter()
-            .rev()
-            .find(|before| before.log == write.log && before.sequence == sequence)
-        {
+        let is_it = |it: &&LogWrite| it.log == write.log && it.sequence == sequence;
+        if let Some(before) = self.truth.writes.iter().rev().find(is_it) {
             self.counts.one(Count::TakeOvers);
             write.fast_us = before.fast_us;
             write.slow_us = before.slow_us;
@@ -296,6 +283,15 @@ impl World {
         );
         self.truth.writes.push(write);
         self.truth.writes.len() - 1
+    }
+
+    /// A file is written under a salt: what it held under another one is gone.
+    fn note_life(&mut self, inode: Inode, salt: u64) {
+        let other = |write: &LogWrite| write.inode == inode && write.salt != salt && !write.gone;
+        if self.truth.writes.iter().any(other) {
+            self.counts.one(Count::Recycled);
+            self.note_gone(inode, false);
+        }
     }
 
     fn note_item(&mut self, write: &mut LogWrite, item: &Item) {
