@@ -183,11 +183,6 @@ impl LogWriter {
         self.upcoming.is_none()
     }
 
-    /// Whether nothing waits in the open batch.
-    pub fn open_is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
     /// Whether the last durable batch is a mark, or there is none at all.
     pub fn is_marked(&self) -> bool {
         self.marked && !self.wants_mark
