@@ -14,7 +14,7 @@ use crate::keeper::seal::ROLL_WAIT_US;
 use crate::keeper::serve::{Service, Stop};
 use crate::keeper::slice_memory::partitions_of_all;
 use crate::keeper::slices::{Merge, Slice, part, pieces};
-use crate::keeper::store::NotReplaced;
+use crate::keeper::store::{Growth, NotReplaced};
 use crate::mesh::keeper::ToShard;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
@@ -286,7 +286,7 @@ impl Service {
     ) -> Result<bool, Halt> {
         self.note_resolved(&mut next);
         forget_covers(&mut next);
-        match self.store.grow(next).await {
+        match self.store.grow(next, Growth::Serving).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt)) => {
                 self.trouble("replacing", &halt);

@@ -6,7 +6,7 @@ use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
-use crate::keeper::serve::Service;
+use crate::keeper::serve::{Service, Stop};
 use crate::mesh::keeper::{Shortage, ToShard};
 use crate::wal::batch::BATCH_BYTES_MAX;
 use crate::wal::buffer::BLOCK_BYTES;
@@ -302,7 +302,9 @@ impl Service {
         }
         self.space.hurried = room.wanting_bytes() > 0;
         let wanting = self.space.hurried || self.space.naming.is_some();
-        let can_seal = !self.pins.any()
+        // A stop seals nothing.
+        let can_seal = self.stop == Stop::No
+            && !self.pins.any()
             && now_us >= self.space.seal_again_us
             && self.unsealed_bytes() > 0
             && self.bytes_by_disposition().0 == 0;

@@ -13,7 +13,7 @@ use crate::keeper::port::{CommandId, KeeperEvent, KeeperOp};
 use crate::keeper::room::{Lack, Space, refusal};
 use crate::keeper::seal::Sealing;
 use crate::keeper::start::Started;
-use crate::keeper::store::{ManifestStore, NotReplaced};
+use crate::keeper::store::{Growth, ManifestStore, NotReplaced};
 use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
 use crate::planted::{Bug, planted};
 use crate::wal::Epoch;
@@ -320,7 +320,7 @@ impl Service {
             let early = self.store.open_for_shard(entered.log, &named).await?;
             self.store.port.tell(shard, ToShard::Segment(early));
         }
-        match self.store.grow(next).await {
+        match self.store.grow(next, self.growth()).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt @ Halt::ManifestFull { .. })) if !premature => {
                 self.no_room_in_manifest(&halt);
@@ -343,13 +343,23 @@ impl Service {
         Ok(true)
     }
 
+    /// In a stop the ends of logs may take the part of the manifest that was kept for them, but not before shards were told
+    /// to admit no more.
+    fn growth(&self) -> Growth {
+        match self.stop != Stop::No && self.space.low == Some(Shortage::Segments) {
+            true => Growth::Stopping,
+            false => Growth::Serving,
+        }
+    }
+
     /// A shard waits for a segment: what may go makes room for it at once.
     fn lacks(&mut self, why: Lack) {
         self.space.naming = Some(why);
         self.look_again_us = 0;
     }
 
-    /// A segment that a shard waits for has no place in the manifest: submits wait until segments are deleted.
+    /// A segment that a shard waits for has no place in the manifest: submits wait until segments are deleted, or in a stop
+    /// until its own part of the manifest is used.
     fn no_room_in_manifest(&mut self, halt: &Halt) {
         let why = Lack::Met(Shortage::Segments);
         if self.space.naming != Some(why) {

@@ -11,7 +11,8 @@ use crate::mesh::keeper::ExpiryClock;
 use crate::planted::{Bug, planted};
 use crate::wal::files::{MANIFEST, MANIFEST_NEW, NumberedFile};
 use crate::wal::manifest::{
-    COVER_BYTES, ClockMark, Manifest, ManifestFault, SLICE_BYTES, SegmentEntry, SegmentState,
+    CLOSED_SEGMENT_BYTES, COVER_BYTES, ClockMark, Manifest, ManifestFault, SLICE_BYTES,
+    SegmentEntry, SegmentState,
 };
 use crate::wal::name::LogId;
 use crate::wal::name::NamedSegment;
@@ -62,6 +63,19 @@ struct Orphan {
 
 /// This part of the longest manifest is kept for a start: one sixteenth.
 const START_SHARE: usize = 16;
+
+/// A log enters at most so many segments once its shard admits no more: with a batch whose write failed, with the open
+/// batch behind it, with the first batch of a seal epoch that was asked for, and with the last dispositions and the mark.
+const STOP_SEGMENTS: usize = 4;
+
+/// What the manifest grows for, which decides how much of it must stay free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// Serving: what a stop and the start behind it add stays free.
+    Serving,
+    /// The end of a log in a stop: what a start adds stays free.
+    Stopping,
+}
 
 impl ManifestStore {
     pub(crate) fn new(port: Port, config: KeeperConfig, manifest: Manifest) -> ManifestStore {
@@ -121,11 +135,20 @@ impl ManifestStore {
         next
     }
 
-    /// Bytes that the manifest may grow to while serving. The rest is for the start behind it, which ends all logs and
-    /// begins new ones.
-    pub(crate) fn growth_bytes_max(&self) -> usize {
+    /// Bytes that the manifest may grow to. The rest is for a stop, whose logs may need segments to end in, and for the start
+    /// behind it, which ends all logs and begins new ones.
+    pub(crate) fn growth_bytes_max(&self, what: Growth) -> usize {
         let bytes_max = self.config.manifest_bytes_max;
-        bytes_max - bytes_max / START_SHARE
+        let without_start = bytes_max - bytes_max / START_SHARE;
+        match what {
+            Growth::Serving => without_start.saturating_sub(self.stop_bytes()),
+            Growth::Stopping => without_start,
+        }
+    }
+
+    /// Bytes that the ends of all logs add to the manifest in a stop.
+    fn stop_bytes(&self) -> usize {
+        usize::from(self.config.shards) * STOP_SEGMENTS * CLOSED_SEGMENT_BYTES
     }
 
     /// Bytes by which the manifest is longer than it should be: half of what can be read back. Most of a manifest is closed
@@ -135,10 +158,10 @@ impl ManifestStore {
         self.manifest.encoded_bytes().saturating_sub(wanted_bytes)
     }
 
-    /// Replaces the manifest by one with more in it: refused where it would leave too little for a start.
-    pub(crate) async fn grow(&mut self, next: Manifest) -> Result<(), NotReplaced> {
+    /// Replaces the manifest by one with more in it: refused where it would leave too little for what comes after.
+    pub(crate) async fn grow(&mut self, next: Manifest, what: Growth) -> Result<(), NotReplaced> {
         let bytes = next.encoded_bytes();
-        let bytes_max = self.growth_bytes_max();
+        let bytes_max = self.growth_bytes_max(what);
         if bytes > bytes_max && bytes > self.manifest.encoded_bytes() {
             return Err(NotReplaced::Before(Halt::ManifestFull { bytes, bytes_max }));
         }
@@ -148,7 +171,7 @@ impl ManifestStore {
     /// Whether a slice with so many covers can be named.
     pub(crate) fn has_place_for_slice(&self, covers: usize) -> Result<(), Halt> {
         let bytes = self.manifest.encoded_bytes() + SLICE_BYTES + covers * COVER_BYTES;
-        let bytes_max = self.growth_bytes_max();
+        let bytes_max = self.growth_bytes_max(Growth::Serving);
         match bytes > bytes_max {
             true => Err(Halt::ManifestFull { bytes, bytes_max }),
             false => Ok(()),
@@ -365,17 +388,19 @@ mod tests {
     use crate::keeper::tests::world;
 
     #[test]
-    fn a_slice_has_place_if_a_start_behind_it_still_has_its_part_of_the_manifest() {
+    fn a_slice_has_place_if_a_stop_and_a_start_behind_it_still_have_their_parts_of_the_manifest() {
         let manifest = Manifest::default();
         let with_three_bytes = manifest.encode().len() + SLICE_BYTES + 3 * COVER_BYTES;
         let mut config = world::config(1);
-        // Fifteen sixteenths of this are what a manifest with a slice of three covers takes.
-        config.manifest_bytes_max = with_three_bytes + with_three_bytes.div_ceil(15);
-        while config.manifest_bytes_max - config.manifest_bytes_max / 16 > with_three_bytes {
+        // Fifteen sixteenths of this are what a manifest with a slice of three covers takes, and the end of one log.
+        let with_stop_bytes = with_three_bytes + STOP_SEGMENTS * CLOSED_SEGMENT_BYTES;
+        config.manifest_bytes_max = with_stop_bytes + with_stop_bytes.div_ceil(15);
+        while config.manifest_bytes_max - config.manifest_bytes_max / 16 > with_stop_bytes {
             config.manifest_bytes_max -= 1;
         }
         let store = ManifestStore::new(Port::default(), config, manifest);
-        assert_eq!(store.growth_bytes_max(), with_three_bytes);
+        assert_eq!(store.growth_bytes_max(Growth::Serving), with_three_bytes);
+        assert_eq!(store.growth_bytes_max(Growth::Stopping), with_stop_bytes);
         assert!(store.has_place_for_slice(3).is_ok());
         assert!(matches!(
             store.has_place_for_slice(4),

@@ -131,6 +131,9 @@ counters! {
     CrowdedOut: 10, "times that the manifest had too many segments";
     ManifestFull: 0, "times that the manifest had no room for another segment";
     Pins: 200, "segments locked by a reader";
+    SlicesTooLarge: 80, "times that slices came to take more memory than there is";
+    TablesSmaller: 10, "starts whose tables gave way to slices";
+    RefusedForMemory: 20, "starts refused because slices do not fit into memory";
     ShortOfMemory: 150, "starts that found more than the declared memory holds";
     ServedFromSlices: 100, "of those, that came to serve from slices";
     SpaceLow: 200, "times that the disk was nearly full";

@@ -183,11 +183,6 @@ impl LogWriter {
         self.upcoming.is_none()
     }
 
-    /// Whether nothing waits in the open batch.
-    pub fn open_is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
     /// Whether the last durable batch is a mark, or there is none at all.
     pub fn is_marked(&self) -> bool {
         self.marked && !self.wants_mark
@@ -315,12 +310,12 @@ impl LogWriter {
             return;
         }
         self.begin_epoch_in_place(ops);
-        let mark = self.wants_mark
-            || self.rolls_with(self.open_sequence)
+        let mark_is_due = self.wants_mark
             || self
                 .mark_due_us()
                 .is_some_and(|due_us| due_us <= now.mono_us);
-        if self.open.is_empty() && !mark {
+        let rolls = self.upcoming.is_some() && self.rolls_with(self.open_sequence);
+        if self.open.is_empty() && !mark_is_due && !rolls {
             return;
         }
         if self.idle_blocks.is_some() && self.submit_open(now, clock_s, ops) {
@@ -330,7 +325,10 @@ impl LogWriter {
 
     /// Assembles the open batch and submits it. `false`: it needs a segment that is not named yet.
     fn submit_open<O: From<LogOp>>(&mut self, now: Now, clock_s: u32, ops: &mut Vec<O>) -> bool {
-        let rolls = self.roll.filter(|(last, _)| self.open_sequence > *last);
+        // A mark holds no records that an epoch could divide: it does not wait for the segment that the next one begins in.
+        let marks_here = self.open.is_empty() && self.upcoming.is_none();
+        let due = self.roll.filter(|(last, _)| self.open_sequence > *last);
+        let rolls = due.filter(|_| !marks_here);
         let (stays, epoch) = (
             rolls.is_none(),
             rolls.map_or(self.epoch, |(_, epoch)| epoch),
