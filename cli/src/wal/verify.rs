@@ -15,7 +15,7 @@ use flk_dataplane::wal::buffer::BLOCK_BYTES;
 use flk_dataplane::wal::files::{LOCK, MANIFEST, MANIFEST_NEW, NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::{Manifest, SliceEntry};
 use flk_dataplane::wal::name::{LogId, Sequence};
-use flk_dataplane::wal::scan::{LogEnd, MadeBytes, ReadAt, Verdict, run_ready};
+use flk_dataplane::wal::scan::{LogEnd, MadeBytes, ReadAt, Verdict, run_ready, stated_bytes};
 use flk_dataplane::wal::secret::Secret;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -215,7 +215,8 @@ fn findings(directory: &Directory, snapshot: &Snapshot<'_>) -> Result<Vec<Findin
     Ok(all)
 }
 
-/// Segments that may be in use and are shorter than they were made.
+/// Segments that may be in use and are shorter than the others of their run were made. One whose own header states its length
+/// is for the reader of its log to judge.
 fn short_segments(directory: &Directory, snapshot: &Snapshot<'_>) -> Vec<Finding> {
     let manifest = &snapshot.manifest;
     if manifest.clean_stop {
@@ -226,15 +227,21 @@ fn short_segments(directory: &Directory, snapshot: &Snapshot<'_>) -> Vec<Finding
     let unfinished = manifest
         .segments()
         .filter(|(_, entry)| entry.state.extent().is_none());
-    let unfinished: Vec<String> = unfinished.map(|(_, entry)| named(entry.file)).collect();
+    let unfinished: Vec<(String, u64)> = unfinished
+        .map(|(_, entry)| (named(entry.file), entry.salt))
+        .collect();
     let preallocated = manifest
         .preallocated
         .iter()
         .map(|&preallocated| named(preallocated));
-    let all = unfinished.iter().cloned().chain(preallocated);
-    let made = MadeBytes::agreed(all.filter_map(|name| length(&name)));
-    let short = unfinished.iter().filter_map(|name| {
-        let fault = made.fault(length(name)?)?;
+    let all = unfinished.iter().map(|(name, _)| name.clone());
+    let all = all.chain(preallocated);
+    let agreed = MadeBytes::agreed(all.filter_map(|name| length(&name)));
+    let short = unfinished.iter().filter_map(|(name, salt)| {
+        let file = directory.open_file(name).ok()?;
+        // A file that cannot be read is found by the reader of its log too.
+        let stated = run_ready(stated_bytes(&&file, *salt))?.ok()?;
+        let fault = agreed.fault(file.bytes()).filter(|_| stated.is_none())?;
         Some(damaged(name, fault.to_string()))
     });
     short.collect()

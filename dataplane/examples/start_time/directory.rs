@@ -284,6 +284,7 @@ impl<'a> Maker<'a> {
                 ends_after: tip.sequence,
                 checksum: tip.checksum,
             }),
+            made_bytes: Some(self.plan.segment_bytes),
         };
         let (first, mut offset, mut next) = (Sequence(tip.sequence.0 + 1), 0, numbers.start);
         let mut batch = OpenBatch::new(Limits::default());

@@ -11,11 +11,13 @@ use crate::keeper::reading::Readable;
 use crate::keeper::store::ManifestStore;
 use crate::planted::{Bug, planted};
 use crate::wal::batch::{Assembled, rewrite};
-use crate::wal::buffer::Blocks;
+use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Extent, LogEntry, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Place, Sequence};
-use crate::wal::scan::{BatchAt, Ending, LogEnd, LogSource, MadeBytes, ReadAt, Verdict, read_log};
+use crate::wal::scan::{
+    BatchAt, Ending, LogEnd, LogSource, MadeBytes, ReadAt, Verdict, read_log, stated_bytes,
+};
 use crate::wal::segment::SegmentHeader;
 use std::collections::BTreeMap;
 
@@ -66,13 +68,13 @@ pub(crate) async fn read_logs(
     let mut progress = Progress::of(store);
     let mut lengths = made_lengths(store).await?;
     lengths.push(store.config.segment_bytes);
-    let made = MadeBytes::agreed(lengths);
+    let agreed = MadeBytes::agreed(lengths);
     for log in &store.manifest.logs {
         let from = first_uncovered(&store.manifest, log);
         if from == log.segments.len() && log.ended_at.is_some() {
             continue;
         }
-        refuse_short(store, log, made).await?;
+        refuse_short(store, log, agreed).await?;
         let (end, files) = read_one(store, log, from, extract, dictionary, &mut progress).await?;
         if log.ended_at.is_none() {
             found.push(found_of(log, from, &end, &files).await?);
@@ -104,18 +106,30 @@ pub(crate) async fn made_lengths(store: &ManifestStore) -> Result<Vec<u64>, Halt
     Ok(lengths)
 }
 
-/// A segment that may be in use and is shorter than it was made has lost what stood in the rest. After a clean stop all
+/// A segment that may be in use and is shorter than it was made has lost what stood in the rest. Its own header
+/// states that length; where that is not there, the files of the same run agree on it. After a clean stop all
 /// that was in use is closed, and its length stated.
-async fn refuse_short(store: &ManifestStore, log: &LogEntry, made: MadeBytes) -> Result<(), Halt> {
+async fn refuse_short(
+    store: &ManifestStore,
+    log: &LogEntry,
+    agreed: MadeBytes,
+) -> Result<(), Halt> {
     if store.manifest.clean_stop || planted(Bug::ShortSegmentRead) {
         return Ok(());
     }
     let unfinished = log.segments.iter();
     for entry in unfinished.filter(|entry| entry.state.extent().is_none()) {
         let readable = Readable::segment(store, entry).await?;
-        let fault = made.fault(readable.bytes());
+        let stated = stated_bytes(&readable, entry.salt).await;
+        let bytes = readable.bytes();
         readable.close().await;
-        if let Some(fault) = fault {
+        let stated = stated.map_err(|error| Halt::Io {
+            doing: "reading",
+            file: file_name(log, entry.ordinal),
+            error,
+        })?;
+        let made = stated.map_or(agreed, MadeBytes::stated);
+        if let Some(fault) = made.fault(bytes) {
             return Err(Halt::Damage {
                 file: file_name(log, entry.ordinal),
                 what: fault.to_string(),
@@ -380,8 +394,14 @@ async fn write_last(
         salt,
         generation: store.manifest.generation,
         predecessor: found.ending.predecessor,
+        made_bytes: Some((BLOCK_BYTES + bytes.len()) as u64),
     };
     let (blocks, assembled) = rewritten(bytes, &header)?;
+    assert_eq!(
+        header.made_bytes,
+        Some(assembled.bytes as u64),
+        "a last segment is its header and one batch"
+    );
     let extent = Extent {
         first: found.ending.end.sequence,
         last: found.ending.end.sequence,

@@ -159,6 +159,8 @@ pub struct Header {
     pub salt: u64,
     /// Generation of the manifest that named it.
     pub generation: u64,
+    /// Bytes that the file was made with.
+    pub made_bytes: u64,
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -184,6 +186,7 @@ fn header(bytes: &[u8]) -> Option<Header> {
         ordinal: u32_at(block, 20),
         salt: u64_at(block, 24),
         generation: u64_at(block, 32),
+        made_bytes: u64_at(block, 84),
     })
 }
 
@@ -297,6 +300,7 @@ mod tests {
             salt: 99,
             generation: 7,
             predecessor: None,
+            made_bytes: Some(64 * 1024),
         };
         let mut blocks = Blocks::default();
         let fields = BatchFields {
@@ -314,7 +318,8 @@ mod tests {
                 log: (5, 2),
                 ordinal: 0,
                 salt: 99,
-                generation: 7
+                generation: 7,
+                made_bytes: 64 * 1024,
             })
         );
         assert_eq!(found.batches.len(), 1);

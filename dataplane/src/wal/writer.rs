@@ -431,6 +431,7 @@ impl LogWriter {
                 ends_after: current.last,
                 checksum: current.last_checksum,
             }),
+            made_bytes: Some(segment.bytes),
         }
     }
 

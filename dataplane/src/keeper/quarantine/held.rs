@@ -218,6 +218,7 @@ fn lead(
         Ok((header, _)) => {
             let own = SegmentHeader {
                 predecessor: header.predecessor,
+                made_bytes: header.made_bytes,
                 ..named(store, log, entry)
             };
             Ok((header == own).then_some(header))
@@ -230,7 +231,8 @@ fn lead(
     }
 }
 
-/// The header of a segment as far as the manifest knows it: all but its predecessor.
+/// The header of a segment as far as the manifest knows it: all but its predecessor and the length
+/// that its file was made with.
 pub(super) fn named(store: &ManifestStore, log: &LogEntry, entry: &SegmentEntry) -> SegmentHeader {
     SegmentHeader {
         installation: store.manifest.installation,
@@ -240,5 +242,6 @@ pub(super) fn named(store: &ManifestStore, log: &LogEntry, entry: &SegmentEntry)
         salt: entry.salt,
         generation: entry.generation,
         predecessor: None,
+        made_bytes: None,
     }
 }

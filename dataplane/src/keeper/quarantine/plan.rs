@@ -8,7 +8,7 @@ use crate::keeper::recover::{covered_upto, made_lengths};
 use crate::keeper::store::ManifestStore;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
-use crate::wal::lost_header;
+use crate::wal::lost_header::{self, Before};
 use crate::wal::manifest::{
     Extent, Gap, LogEndMark, LogEntry, Manifest, SegmentEntry, SegmentState,
 };
@@ -74,7 +74,7 @@ pub(super) struct Plan {
     index: usize,
     entry: SegmentEntry,
     pub(super) held: Held,
-    /// How long segments were made.
+    /// How long the segment was made: as its header states, else as others show it.
     made: MadeBytes,
     /// The new segment's header.
     lead: SegmentHeader,
@@ -98,9 +98,12 @@ impl Plan {
             Some(lead) => lead,
             None => rebuilt(store, log, index, &held).await?,
         };
+        let made = match lead.made_bytes {
+            Some(bytes) => MadeBytes::stated(bytes),
+            None => MadeBytes::longest(made_lengths(store).await?),
+        };
         let begin = begin_of(&lead);
         let upto = upto(store, log, index, &held, begin).await?;
-        let made = MadeBytes::longest(made_lengths(store).await?);
         let mut kept = held.whole();
         kept.retain(|sequence, _| *sequence > begin && *sequence <= upto);
         let gaps = missing(&store.manifest, log.id, begin, upto, &kept);
@@ -298,23 +301,29 @@ async fn rebuilt(
     held: &Held,
 ) -> Result<SegmentHeader, Halt> {
     let entry = &log.segments[index];
-    let known = named(store, log, entry);
-    if entry.ordinal == 0 {
-        return Ok(known);
-    }
+    let made = MadeBytes::longest(made_lengths(store).await?);
+    let likely = SegmentHeader {
+        made_bytes: made.bytes().or(Some(store.config.segment_bytes)),
+        ..named(store, log, entry)
+    };
     if let Some(first) = held.seen.first().filter(|it| it.offset == FIRST_BATCH_AT) {
-        let before = Predecessor {
-            ends_after: Sequence(first.header.fields.sequence.0 - 1),
-            checksum: 0,
+        let begins_after = Sequence(first.header.fields.sequence.0 - 1);
+        let (predecessor, before) = match entry.ordinal {
+            0 => (None, Before::Known),
+            _ => {
+                let (predecessor, before) = ends_at(store, log, index, begins_after).await?;
+                (Some(predecessor), before)
+            }
         };
-        let known = SegmentHeader {
-            predecessor: Some(before),
-            ..known
+        let likely = SegmentHeader {
+            predecessor,
+            ..likely
         };
-        return Ok(lost_header::with_checksum(
-            known,
-            first.header.fields.previous_checksum,
-        ));
+        let checksum = first.header.fields.previous_checksum;
+        return Ok(lost_header::with_checksum(likely, before, checksum));
+    }
+    if entry.ordinal == 0 {
+        return Ok(likely);
     }
     let mut limit = held.may_begin_after();
     if limit.is_none() && entry.state == SegmentState::Open {
@@ -325,7 +334,28 @@ async fn rebuilt(
     let stands = stands_before(store, log, index, limit).await?;
     Ok(SegmentHeader {
         predecessor: Some(stands),
-        ..known
+        ..likely
+    })
+}
+
+/// The end of the log before a segment, which is known to be at this sequence; its checksum, if the batch is left that has it.
+async fn ends_at(
+    store: &ManifestStore,
+    log: &LogEntry,
+    index: usize,
+    ends_after: Sequence,
+) -> Result<(Predecessor, Before), Halt> {
+    let stands = stands_before(store, log, index, Some(ends_after)).await?;
+    let has_checksum = stands.checksum != 0 || ends_after == Sequence::before_first(log.id.start);
+    Ok(match stands.ends_after == ends_after && has_checksum {
+        true => (stands, Before::Known),
+        false => {
+            let lost = Predecessor {
+                ends_after,
+                checksum: 0,
+            };
+            (lost, Before::ChecksumLost)
+        }
     })
 }
 

@@ -10,6 +10,7 @@ mod clock;
 mod epochs;
 mod evidence;
 mod given_up;
+mod lengths;
 mod manifest;
 mod offline;
 mod over_memory;

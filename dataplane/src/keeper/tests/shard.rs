@@ -96,6 +96,7 @@ impl FakeShard {
             salt: self.current.salt,
             generation: self.current.generation,
             predecessor: self.predecessor,
+            made_bytes: Some(self.current.bytes),
         }
     }
 

@@ -58,6 +58,7 @@ fn lead() -> SegmentHeader {
             ends_after: fields().durable_upto,
             checksum: 5,
         }),
+        made_bytes: Some(1 << 20),
     }
 }
 

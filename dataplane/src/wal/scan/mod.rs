@@ -16,7 +16,7 @@ mod window;
 #[cfg(test)]
 mod world;
 
-pub use length::{MadeBytes, TooShort};
+pub use length::{MadeBytes, TooShort, stated_bytes};
 pub use report::{
     BatchAt, Damage, Ending, LastBatch, LogEnd, SegmentRead, Unsupported, Verdict, Why,
 };

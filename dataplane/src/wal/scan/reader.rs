@@ -2,6 +2,7 @@
 //! where the manifest or the next segment's header says.
 
 use super::lead::Lead;
+use super::length::MadeBytes;
 use super::report::{BatchAt, Damage, LastBatch, LogEnd, SegmentRead, Unsupported, Verdict, Why};
 use super::window::{ReadAt, Window};
 use super::{BLOCK, LogSource};
@@ -208,9 +209,11 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
             }
             let first = self.raise_floor(entry);
             let stop = match lead {
-                Lead::Ours(..) => {
+                Lead::Ours(header, _) => {
                     let end = stated.map(|stated| stated.ends_after);
-                    self.walk(index, file.bytes(), end).await?
+                    let stop = self.walk(index, file.bytes(), end).await?;
+                    self.refuse_short(entry, file.bytes(), &header, stop)?;
+                    stop
                 }
                 Lead::Other(why) => Stop { offset: 0, why },
             };
@@ -233,6 +236,24 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
                     return self.judge(index, stop, durable).await;
                 }
             }
+        }
+    }
+
+    /// A segment that is not closed holds whatever its writer wrote up to the length that its file was made with. Where the
+    /// file is shorter, batches may be missing that nothing else tells of, so what is left proves nothing.
+    fn refuse_short(
+        &self,
+        entry: &SegmentEntry,
+        file_bytes: u64,
+        header: &SegmentHeader,
+        stop: Stop,
+    ) -> Result<(), Halt> {
+        let made = header.made_bytes.map(MadeBytes::stated);
+        match made.and_then(|made| made.fault(file_bytes)) {
+            Some(short) if !planted(Bug::ShortSegmentRead) => {
+                Err(self.damage(entry.ordinal, stop.offset, self.floor, Why::Length(short)))
+            }
+            _ => Ok(()),
         }
     }
 

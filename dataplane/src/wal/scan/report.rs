@@ -1,5 +1,6 @@
 //! What reading a log back found: where it ends, in which state, and how it is to be ended for good.
 
+use super::length::TooShort;
 use crate::io::Errno;
 use crate::wal::batch::{BatchFault, BatchHeader};
 use crate::wal::manifest::{Extent, LogEndMark};
@@ -36,6 +37,8 @@ pub enum Why {
     Batch(BatchFault),
     /// A batch header is here, but not the expected one: another salt, sequence or previous header.
     NotExpected,
+    /// The file has fewer bytes than its own header states.
+    Length(TooShort),
     /// The log cannot hold a further batch: its counter is full.
     Full,
     /// The segment and what the manifest states of it disagree.
@@ -58,6 +61,7 @@ impl fmt::Display for Why {
             }
             Why::Batch(fault) => fault.fmt(out),
             Why::NotExpected => out.write_str("the batch here is not the one that must follow"),
+            Why::Length(short) => short.fmt(out),
             Why::Full => out.write_str("the log is full"),
             Why::Extent => out.write_str("the segment does not hold what the manifest states"),
             Why::EndMark => out.write_str("the log does not end where the manifest states"),

@@ -82,6 +82,7 @@ pub(super) fn end_log(world: &World) -> World {
             salt: 0x1a57,
             generation: ended.manifest.generation,
             predecessor: ending.predecessor,
+            made_bytes: Some((BLOCK_BYTES + batch.bytes) as u64),
         };
         let start = batch.offset as usize;
         let mut blocks = Blocks::default();
@@ -384,7 +385,9 @@ fn a_segment_of_another_log_in_its_place_is_damage() {
 fn sequences_that_were_given_up_are_stepped_over() {
     let mut world = World::run(&commits(5), &Crash::Quiet, 24, false);
     let lost = world.durable[2].clone();
+    let made_bytes = world.files[0].len();
     world.files[0].drain(lost.offset..lost.offset + lost.bytes);
+    world.files[0].resize(made_bytes, 0);
     assert_eq!(damage(&read(&world).0).expected, at(3));
     world.manifest.gaps.push(Gap {
         log: LOG,

@@ -97,7 +97,8 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                 let limit = entry
                     .state
                     .extent()
-                    .map_or(file.len(), |extent| extent.bytes as usize);
+                    .map_or(file.len(), |extent| extent.bytes as usize)
+                    .min(file.len());
                 let Ok(batch) = read_batch(&file[offset.min(limit)..limit]) else {
                     break;
                 };
@@ -116,6 +117,15 @@ pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Fi
                 };
                 chain = batch.header.checksum;
                 offset += batch.header.bytes();
+            }
+            let cut = header
+                .made_bytes
+                .is_some_and(|bytes| bytes > file.len() as u64);
+            if entry.state.extent().is_none() && cut {
+                return Finding {
+                    class: damage,
+                    batches,
+                };
             }
         }
         let first = Sequence(before.ends_after.0 + 1);

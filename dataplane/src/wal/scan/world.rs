@@ -48,6 +48,8 @@ pub(super) enum Harm {
     Lose { block: usize },
     /// A block was lost: it holds what it held in an earlier life of the file.
     Recycle { block: usize },
+    /// The file ends before a block.
+    Cut { block: usize },
 }
 
 /// A batch that was made durable.
@@ -174,6 +176,7 @@ impl Writer {
                 ends_after: self.last,
                 checksum: self.last_checksum,
             }),
+            made_bytes: Some(self.recycled.len() as u64),
         }
     }
 
@@ -380,7 +383,10 @@ impl World {
     /// Changes the disk and says which sequence lost bytes that count, if any did.
     pub(super) fn harm(&mut self, harm: &Harm) {
         let blocks: usize = self.files.iter().map(|file| file.len() / BLOCK_BYTES).sum();
-        let (Harm::Flip { block, .. } | Harm::Lose { block } | Harm::Recycle { block }) = harm;
+        let (Harm::Flip { block, .. }
+        | Harm::Lose { block }
+        | Harm::Recycle { block }
+        | Harm::Cut { block }) = harm;
         let mut at = block % blocks.max(1);
         for file in &mut self.files {
             let count = file.len() / BLOCK_BYTES;
@@ -400,6 +406,7 @@ impl World {
                     let old = recycled[range.clone()].to_vec();
                     file[range].copy_from_slice(&old);
                 }
+                Harm::Cut { .. } => file.truncate(range.start),
             }
             return;
         }
@@ -445,5 +452,6 @@ pub(super) fn harm() -> impl Strategy<Value = Harm> {
         (any::<usize>(), any::<usize>()).prop_map(|(block, bit)| Harm::Flip { block, bit }),
         any::<usize>().prop_map(|block| Harm::Lose { block }),
         any::<usize>().prop_map(|block| Harm::Recycle { block }),
+        any::<usize>().prop_map(|block| Harm::Cut { block }),
     ]
 }
