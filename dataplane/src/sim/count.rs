@@ -63,7 +63,7 @@ counters! {
     HeadsDamaged: 100, "first blocks of segments in use damaged at rest";
     HeadsAfterDeletion: 5, "of those, in logs whose beginning was deleted";
     ShortSegments: 40, "segments in use cut short at rest";
-    ShortAlone: 5, "of those, where only their own header says how long they were";
+    ShortAlone: 30, "of those, where only their own header says how long they were";
     MisplacedSegments: 40, "segments in use under another one's name";
     Quarantines: 0, "quarantines of a damaged segment";
     StaleManifests: 200, "older manifests put back";

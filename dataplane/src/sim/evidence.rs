@@ -57,10 +57,11 @@ impl World {
             true => (9000, 8),
             false => (4000, 4),
         };
-        if !self.rare.chance(chance) {
+        if !self.rare.chance(chance) && !self.is_young() {
             return false;
         }
         let harm = match self.rare.below(kinds) {
+            _ if self.is_young() => self.harm_of_length(&manifest, &unfinished),
             0 | 1 | 4.. => self.harm_of_head(&unfinished),
             2 => self.harm_of_length(&manifest, &unfinished),
             _ => self.harm_of_place(&unfinished),

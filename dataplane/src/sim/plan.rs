@@ -75,6 +75,8 @@ pub struct Scenario {
     pub tight: bool,
     /// Number of the seal epoch before the first one of each run.
     pub epoch_origin: u16,
+    /// The first run has one shard and ends with its first durable batch, before a second segment is made.
+    pub dies_young: bool,
     /// Longest manifest.
     pub manifest_bytes_max: usize,
     /// How likely what fails is.
@@ -228,6 +230,7 @@ impl Scenario {
             memory: None,
             tight: false,
             epoch_origin: 0,
+            dies_young: false,
             manifest_bytes_max: MANIFEST_BYTES_MAX,
             faults: if quiet {
                 Faults::default()
@@ -249,6 +252,7 @@ impl Scenario {
             170..=209 => self.short_manifest(rare),
             210..=509 => self.epochs_near_wrap(rare),
             510..=559 => self.little_memory(rare),
+            560..=589 => self.dies_young(),
             _ => {}
         }
     }
@@ -331,6 +335,13 @@ impl Scenario {
     /// Epochs that wrap with one of the first seals of a run.
     fn epochs_near_wrap(&mut self, rare: &mut Dice) {
         self.epoch_origin = u16::MAX - rare.below(4) as u16;
+    }
+
+    /// A directory with one segment file, which nothing else tells the length of, and damage between all runs.
+    fn dies_young(&mut self) {
+        self.dies_young = true;
+        self.preallocated_count = 0;
+        self.damage = 10_000;
     }
 
     /// What the next run is configured with.

@@ -145,7 +145,8 @@ impl Process {
 impl World {
     /// Starts the process with some number of shards.
     pub fn start_process(&mut self, cap: Cap) {
-        let shards = self.dice.between(1, 4) as u16;
+        let drawn = self.dice.between(1, 4) as u16;
+        let shards = if self.is_young() { 1 } else { drawn };
         if self.shards_before != 0 && self.shards_before != shards {
             self.counts.one(Count::ShardCountChanges);
         }

@@ -254,6 +254,11 @@ impl World {
         self.end_run(exit, last)
     }
 
+    /// Whether this is the run that ends with its first durable batch.
+    pub fn is_young(&self) -> bool {
+        self.scenario.dies_young && self.run == 1
+    }
+
     /// Lets things happen until the process ends or is ended.
     fn run_until_end(&mut self, ending: Ending, last: bool) -> Exit {
         let (Ending::Kill(events_max) | Ending::PowerCut(events_max) | Ending::Stop(events_max)) =
@@ -267,6 +272,9 @@ impl World {
             let exit = self.process.as_mut().and_then(|it| it.exit.take());
             if let Some(exit) = exit {
                 return exit;
+            }
+            if self.is_young() && self.truth.writes.iter().any(|write| write.confirmed) {
+                return Exit::Killed;
             }
             let hurries = |hurry: &mut Hurry| self.run_events >= hurry.at_event;
             if self.hurry.take_if(hurries).is_some() {

@@ -60,7 +60,7 @@ pub(crate) async fn quarantine(
     let next = plan.manifest(&store, number);
     plan.read_back(&store, &next).await?;
     store.replace(next).await?;
-    store.files.unlink(segment).await?;
+    remove(&store, segment).await?;
     let ids = plan.lost_ids();
     Ok(match plan.held.contents.missing {
         true => format!("{plan}. Given up; there was no original to keep{ids}"),
@@ -109,7 +109,7 @@ async fn give_up_preallocated(
     next.preallocated
         .retain(|preallocated| *preallocated != number);
     store.replace(next).await?;
-    store.files.unlink(segment).await?;
+    remove(&store, segment).await?;
     Ok(format!("{what}. The manifest names it no more"))
 }
 
@@ -172,6 +172,13 @@ async fn read_as(
         file.close().await;
     }
     Ok(end.verdict)
+}
+
+/// Removes what the manifest names no more, so that no power cut brings it back: the next start would look through it and might
+/// refuse because of batches that were given up with it.
+async fn remove(store: &ManifestStore, name: &str) -> Result<(), Halt> {
+    store.files.unlink(name).await?;
+    store.files.sync_dir().await
 }
 
 /// Makes a file, replacing what an earlier attempt left of it.

@@ -71,7 +71,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             }));
         }
         if same_installation && self.is_named_elsewhere(entry, header.salt) {
-            return Err(self.damage(entry.ordinal, 0, self.last(), Why::Misplaced));
+            return Err(self.damage(entry.ordinal, 0, self.cursor.last(), Why::Misplaced));
         }
         if header.salt != entry.salt && !planted(Bug::RecycledBatchReplayed) {
             return Ok(Lead::Other(Why::OtherSalt));
@@ -82,7 +82,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             && header.ordinal == entry.ordinal
             && header.generation == entry.generation;
         if !ours {
-            return Err(self.damage(entry.ordinal, 0, self.last(), Why::Identity));
+            return Err(self.damage(entry.ordinal, 0, self.cursor.last(), Why::Identity));
         }
         Ok(Lead::Ours(header, checksum))
     }

@@ -1,6 +1,8 @@
 //! Reading one log back, segment by segment, up to its end, and telling a torn tail from damage there. It visits every
 //! whole batch that counts, in order, and never guesses: what it cannot read is said, not skipped.
 
+mod ahead;
+mod cursor;
 mod judge;
 mod lead;
 mod length;
@@ -9,9 +11,12 @@ mod report;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_batches;
+#[cfg(test)]
 mod tests_evidence;
 #[cfg(test)]
 mod twin;
+mod walk;
 mod window;
 #[cfg(test)]
 mod world;
