@@ -271,9 +271,9 @@ fn start(
         lock,
         directory_path: config.wal_dir.clone(),
         rate: Arc::new(Rate::new(config.token_rate)),
-        limits: driver::Limits {
+        limits: driver::DriverLimits {
             connections_max: limits.connections_table(),
-            ..driver::Limits::default()
+            ..driver::DriverLimits::default()
         },
         ring_messages: ring_messages(limits.flights_max as usize) + PRESSURE_MESSAGES,
         ends: Arc::clone(&surroundings.ends),

@@ -55,7 +55,7 @@ pub trait Machine {
 /// Sizes of all that a driver holds for one shard. Nothing of it grows after the start but the bytes queued to clients,
 /// which the shard bounds by what it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct DriverLimits {
     /// Connections at a time; further ones wait in the listen queue.
     pub connections_max: u32,
     /// Receive buffers shared by all connections, a power of two of at most 32,768. They are in use only between the
@@ -67,17 +67,17 @@ pub struct Limits {
     pub reads_max: u32,
 }
 
-impl Limits {
+impl DriverLimits {
     /// Memory of the receive buffers, which all connections of a shard share.
     pub fn receive_bytes(&self) -> usize {
         usize::from(self.receive_buffers_count) * self.receive_buffer_bytes as usize
     }
 }
 
-impl Default for Limits {
+impl Default for DriverLimits {
     /// 4 MiB of receive buffers and 4,096 connections per shard, and 64 that have just come.
-    fn default() -> Limits {
-        Limits {
+    fn default() -> DriverLimits {
+        DriverLimits {
             connections_max: 4096 + 64,
             receive_buffers_count: 1024,
             receive_buffer_bytes: 4096,
@@ -99,7 +99,7 @@ pub struct ShardSetup {
     /// Told at each stage border.
     pub probe: Box<dyn StageProbe>,
     /// Sizes.
-    pub limits: Limits,
+    pub limits: DriverLimits,
 }
 
 /// Listens at the borders between the stages of a turn, for timings. Nothing of it reaches the shard.

@@ -11,7 +11,7 @@ use super::probe::DriverKind;
 use super::rate::Rate;
 use super::signal::Ends;
 use super::uring::Uring;
-use super::{DriverError, Ended, Limits, Machine, ShardSetup, StageProbe, affinity, clock};
+use super::{DriverError, DriverLimits, Ended, Machine, ShardSetup, StageProbe, affinity, clock};
 use crate::exit::Exit;
 use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
@@ -59,7 +59,7 @@ pub struct Process {
     /// The process-wide rate.
     pub rate: Arc<Rate>,
     /// Sizes of each shard's driver.
-    pub limits: Limits,
+    pub limits: DriverLimits,
     /// Messages that one ring of the mesh holds: [`crate::mesh::ring_messages`].
     pub ring_messages: usize,
     /// Requests to end, read since before anything else was started.

@@ -43,8 +43,10 @@ pub(super) fn dedup_memory(
     let MemoryLimit { bytes: all, what } = limit;
     let others = PROCESS_BYTES
         + u64::from(shards)
-            * limits.memory_at_start_bytes(shards, crate::driver::Limits::default().receive_bytes())
-                as u64;
+            * limits.memory_at_start_bytes(
+                shards,
+                crate::driver::DriverLimits::default().receive_bytes(),
+            ) as u64;
     let room = MemoryRoom {
         bytes: all,
         what,

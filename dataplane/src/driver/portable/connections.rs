@@ -3,7 +3,7 @@
 
 use crate::driver::listen::BACKLOG;
 use crate::driver::outgoing::{Outgoing, Pool};
-use crate::driver::{DriverError, Limits};
+use crate::driver::{DriverError, DriverLimits};
 use crate::event::{ConnId, Event, Inbox, Peer};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
@@ -63,7 +63,7 @@ fn word(id: ConnId) -> EventData {
 impl Connections {
     /// An empty table.
     pub(super) fn new(
-        limits: &Limits,
+        limits: &DriverLimits,
         listener: OwnedFd,
         epoll: BorrowedFd<'_>,
     ) -> Result<Connections, DriverError> {

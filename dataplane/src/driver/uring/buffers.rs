@@ -2,7 +2,7 @@
 //! memory; a buffer is either the kernel's or, between a completion and [`ReceiveBuffers::give_back`], ours.
 
 use super::queue::Queue;
-use crate::driver::{DriverError, Limits};
+use crate::driver::{DriverError, DriverLimits};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use io_uring::types::BufRingEntry;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -26,7 +26,7 @@ pub(super) struct ReceiveBuffers {
 #[allow(unsafe_code)]
 impl ReceiveBuffers {
     /// Allocates all buffers and lends them to the kernel.
-    pub(super) fn new(queue: &Queue, limits: &Limits) -> Result<ReceiveBuffers, DriverError> {
+    pub(super) fn new(queue: &Queue, limits: &DriverLimits) -> Result<ReceiveBuffers, DriverError> {
         let count = limits.receive_buffers_count;
         assert!(
             count.is_power_of_two() && count <= 32_768,

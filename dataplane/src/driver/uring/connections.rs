@@ -6,7 +6,7 @@ use super::buffers::{GROUP, ReceiveBuffers};
 use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag, next_generation};
 use crate::driver::outgoing::{Outgoing, Pool};
-use crate::driver::{DriverError, Limits};
+use crate::driver::{DriverError, DriverLimits};
 use crate::event::{ConnId, Event, Inbox, Peer};
 use io_uring::{opcode, types};
 
@@ -57,7 +57,10 @@ pub(super) struct Connections {
 
 impl Connections {
     /// An empty table over `limits.connections_max` registered sockets.
-    pub(super) fn new(queue: &mut Queue, limits: &Limits) -> Result<Connections, DriverError> {
+    pub(super) fn new(
+        queue: &mut Queue,
+        limits: &DriverLimits,
+    ) -> Result<Connections, DriverError> {
         queue
             .submitter()
             .register_files_sparse(limits.connections_max + ACCEPTS_MAX)
