@@ -11,7 +11,7 @@ use flk_dataplane::{
     dedup::key::KeyHash,
     http::{
         Decoded, Decoder, Route, connection_survives,
-        head::{Head, HeadStatus, Limits, TenantHeader, read_head},
+        head::{Head, HeadStatus, HttpLimits as Limits, TenantHeader, read_head},
         route,
     },
 };

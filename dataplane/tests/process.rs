@@ -12,7 +12,7 @@ use flk_dataplane::driver::probe::{DriverKind, Requested, choose};
 use flk_dataplane::driver::rate::Rate;
 use flk_dataplane::driver::signal::Signals;
 use flk_dataplane::driver::threads::{KeeperMachine, Process, raise_open_files, run};
-use flk_dataplane::driver::{Limits, Machine, NoProbe, affinity};
+use flk_dataplane::driver::{DriverLimits as Limits, Machine, NoProbe, affinity};
 use flk_dataplane::event::{Driver, Event, Inbox, Next, Op, Outbox};
 use flk_dataplane::io::{Now, ShardId};
 use flk_dataplane::keeper::notice::Notice;

@@ -1,7 +1,7 @@
-//! `flk wal verify`: every checksum and chain of a directory, and in plain words what is whole, torn or damaged.
+//! `flk wal verify`: checks all checksums and chains of a directory, and reports what is whole, torn or damaged.
 
-use crate::Answer;
-use crate::exit::{Exit, Failure, WAL_READ_HELP};
+use crate::CommandResult;
+use crate::exit::{Exit, Failure, WAL_READ_CODES};
 use crate::output::{Output, counted};
 use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::survey::Survey;
@@ -31,7 +31,7 @@ will not start; restore a backup, or see flk wal quarantine. It ends with 65 if 
 
 /// Options of `flk wal verify`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{WAL_READ_HELP}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{WAL_READ_CODES}"))]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -40,20 +40,20 @@ pub(crate) struct VerifyArgs {
     json: bool,
 }
 
-/// How something was found.
+/// The state of a file or log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Whole,
-    /// A gateway writes it now.
+    /// A gateway is writing it.
     InUse,
     Torn,
-    /// It does not count.
+    /// The manifest does not name it.
     Orphan,
-    /// It was given up by an operator.
+    /// An operator gave it up.
     GivenUp,
     /// Another installation wrote it.
     Foreign,
-    /// A newer flk wrote it: nothing is wrong with it, but this one cannot read it.
+    /// A newer flk wrote it. It is not damaged, but this flk cannot read it.
     Newer,
     Damaged,
 }
@@ -73,8 +73,8 @@ impl State {
     }
 }
 
-/// Of a file without a meaning.
-const LEFT_OVER: &str = "left over from a start or a deletion that was cut short: the manifest does not name it, nothing in it counts, and the next start removes it";
+/// The text for a file that the next start removes.
+const LEFT_OVER: &str = "left over from an interrupted start or deletion: the manifest does not name it, its content is not needed, and the next start removes it";
 
 struct Finding {
     what: String,
@@ -83,7 +83,7 @@ struct Finding {
 }
 
 /// Runs it.
-pub(crate) fn run(args: &VerifyArgs) -> Answer {
+pub(crate) fn run(args: &VerifyArgs) -> CommandResult {
     let directory = Directory::open(args.dir.path())?;
     let findings = match directory.snapshot() {
         Ok(snapshot) => findings(&directory, &snapshot)?,
@@ -274,7 +274,7 @@ fn secret(directory: &Directory, manifest: &Manifest) -> Finding {
     }
 }
 
-/// What a log is, and behind damage that ends its reading, which of its segments are damaged too; and where it ends.
+/// The finding of a log, further findings after damage that ended its reading, and where the log ends.
 fn log_findings(mut survey: Survey<'_>) -> (Vec<Finding>, Sequence) {
     let end = survey.end();
     let last = end.last;
@@ -371,7 +371,7 @@ fn is_named(reader: &SliceReader, bytes: &[u8], manifest: &Manifest, slice: &Sli
         && table_checksum(bytes) == Some(slice.checksum)
 }
 
-/// Files that the manifest names and whose first block says that they, or the manifest, are of another moment.
+/// Files that the manifest names and whose first block shows that they, or the manifest, are of another time.
 fn misplaced(directory: &Directory, manifest: &Manifest) -> Vec<Finding> {
     let slices: BTreeSet<u64> = manifest.slices.iter().map(|slice| slice.file).collect();
     let files = manifest.files();
@@ -382,7 +382,7 @@ fn misplaced(directory: &Directory, manifest: &Manifest) -> Vec<Finding> {
             false => NumberedFile::Segment(number).to_string(),
         });
     let refused = names.filter_map(|name| {
-        // One that is not there, or cannot be read, is found elsewhere.
+        // A missing or unreadable file is reported elsewhere.
         let file = directory.open_file(&name).ok()?;
         let block = run_ready((&file).read_at(0, BLOCK_BYTES))?.ok()?;
         let refusal = judge_origin(manifest, &name, &block, true).err()?;
@@ -391,7 +391,7 @@ fn misplaced(directory: &Directory, manifest: &Manifest) -> Vec<Finding> {
     refused.collect()
 }
 
-/// What a start that this file stops says of it.
+/// A file that a start would refuse, with the reason that the start would give.
 fn refused(name: &str, refusal: &Refusal) -> Finding {
     let state = match () {
         () if refusal.is_newer() => State::Newer,
@@ -405,7 +405,7 @@ fn refused(name: &str, refusal: &Refusal) -> Finding {
     }
 }
 
-/// A file with a name of ours that the manifest does not name, as the next start will look at it.
+/// A file with a name of this format that the manifest does not name, judged as the next start will judge it.
 fn stray(
     directory: &Directory,
     manifest: &Manifest,
@@ -426,7 +426,8 @@ fn stray(
         .map_err(|refusal| refused(name, &refusal))
 }
 
-/// Files that the manifest does not name, and preallocated segments that it does. `ends` says where the logs that have not ended end.
+/// Files that the manifest does not name, and preallocated segments that are missing. `ends` has the last sequence of each
+/// log that has not been ended.
 fn others(
     directory: &Directory,
     manifest: &Manifest,

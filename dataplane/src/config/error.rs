@@ -1,4 +1,4 @@
-//! A setting that cannot be used, said so that an operator can mend it at once.
+//! A wrong setting, with everything an operator needs to correct it.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct ConfigError {
     /// The variable.
     pub variable: &'static str,
-    /// What was typed; nothing where it is not set or a secret.
+    /// Its value; none if it is not set or a secret.
     pub value: Option<String>,
     /// What is wrong with it.
     pub problem: String,

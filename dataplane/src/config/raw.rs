@@ -1,4 +1,4 @@
-//! What was typed: the variables by name, their texts, and how a text becomes a number, a size or a duration.
+//! The variables by name, their texts, and the parsing of numbers, sizes and durations.
 
 use super::error::ConfigError;
 use super::units;
@@ -23,12 +23,12 @@ macro_rules! variables {
                 match self { $(Variable::$variant => $name,)* }
             }
 
-            /// Whether its value is never shown.
+            /// Whether its value is a secret and never shown.
             pub fn is_secret(self) -> bool {
                 match self { $(Variable::$variant => $secret,)* }
             }
 
-            /// What holds where it is not set, in words.
+            /// The default, in words.
             pub fn default(self) -> &'static str {
                 match self { $(Variable::$variant => $default,)* }
             }
@@ -119,8 +119,8 @@ impl RawConfig {
         }
     }
 
-    /// Refuses values of the process's environment that are not UTF-8: read as text they would count as not set, and
-    /// the gateway would run on a default that nobody asked for.
+    /// Refuses environment variables that are not UTF-8. They would count as not set, and the gateway would silently run with
+    /// defaults.
     ///
     /// # Errors
     /// The first variable whose value is not text.
@@ -144,7 +144,7 @@ impl RawConfig {
         self.texts.get(variable as usize)?.as_deref()
     }
 
-    /// This variable is wrong.
+    /// An error about this variable.
     pub fn error(&self, variable: Variable, problem: impl Display) -> ConfigError {
         let value = self
             .text(variable)
@@ -158,7 +158,7 @@ impl RawConfig {
         }
     }
 
-    /// A variable as whatever reads itself from text; `problem` says what is wrong with one that does not.
+    /// Parses a variable; `problem` is the error text.
     pub(super) fn parsed<T: FromStr>(
         &self,
         variable: Variable,

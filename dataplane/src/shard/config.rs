@@ -43,7 +43,7 @@ impl std::fmt::Debug for MetricsAuth {
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Framing limits of one request.
-    pub http: http::Limits,
+    pub http: http::HttpLimits,
     /// Connections that stay open. For more, others are closed.
     pub connections_max: u32,
     /// Places above that for connections that have just come, so that a probe is served although all others are busy.
@@ -90,7 +90,7 @@ const FLIGHTS_MAX: u32 = 2048;
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            http: http::Limits::default(),
+            http: http::HttpLimits::default(),
             connections_max: 4096,
             connections_spare: 64,
             flights_max: FLIGHTS_MAX,
@@ -246,8 +246,10 @@ mod tests {
     #[test]
     fn a_shard_reserves_at_most_64_mib_at_start() {
         for shards in [1, 2, 4, 8] {
-            let bytes = Limits::default()
-                .memory_at_start_bytes(shards, crate::driver::Limits::default().receive_bytes());
+            let bytes = Limits::default().memory_at_start_bytes(
+                shards,
+                crate::driver::DriverLimits::default().receive_bytes(),
+            );
             assert!(bytes <= 64 << 20, "{shards} shards: {bytes} bytes each");
         }
     }

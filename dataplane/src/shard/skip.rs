@@ -73,7 +73,7 @@ pub(super) fn skip_body(
 fn skip_chunks(
     connection: &mut Connection,
     inbox: &[u8],
-    limits: &http::Limits,
+    limits: &http::HttpLimits,
 ) -> Result<bool, Problem> {
     let mut decoder = connection.decoder;
     let skipped = decoder.skip(connection.pending(inbox), limits);
@@ -104,7 +104,7 @@ impl Ingress {
                 here == left_bytes
             }
             Rest::Chunks { content_bytes_max } => {
-                let limits = http::Limits {
+                let limits = http::HttpLimits {
                     body_bytes_max: limits.body_bytes_max.min(content_bytes_max),
                     ..limits
                 };
