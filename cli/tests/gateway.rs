@@ -7,7 +7,7 @@ mod common;
 mod gateway;
 
 use common::{Ran, flk, golden, golden_bytes, golden_directory, run};
-use flk_testkit::{DEADLINE, wait_until};
+use flk_testkit::{DEADLINE, side_by_side, wait_until};
 use gateway::{Gateway, up};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -292,7 +292,7 @@ fn batches_that_vanish_from_the_end_after_a_clean_stop_are_damage() {
         |bytes, from| bytes.truncate(from),
         |bytes, from| bytes[from..].fill(0),
     ];
-    for harm in harms {
+    side_by_side(harms, |harm| {
         let dir = written_directory(false);
         let (path, mut bytes, batches) = first_segment(dir.path());
         let whole = wal(dir.path(), &["verify"]);
@@ -322,7 +322,7 @@ fn batches_that_vanish_from_the_end_after_a_clean_stop_are_damage() {
             again.stdout
         );
         assert_eq!(gateway.stop(), 0);
-    }
+    });
 }
 
 #[test]

@@ -14,6 +14,7 @@ use flk_testkit::golden;
 use flk_testkit::hex::unhex_array;
 use flk_testkit::metrics::Metrics;
 use flk_testkit::records::KEY;
+use flk_testkit::side_by_side;
 use gateway::{Measured, measure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -95,7 +96,7 @@ fn a_start_loads_what_is_in_slices_and_in_the_log_behind_them_and_reads_no_more(
 
 #[test]
 fn a_start_with_too_little_memory_becomes_ready_and_knows_everything() {
-    for unsealed_count in [4_000, 0] {
+    side_by_side([4_000, 0], |unsealed_count| {
         let directory = tempfile::tempdir().unwrap();
         made(directory.path(), unsealed_count);
         for _ in 0..2 {
@@ -106,5 +107,5 @@ fn a_start_with_too_little_memory_becomes_ready_and_knows_everything() {
         let measured = start(directory.path(), "64MiB");
         assert!(!said(&measured, MEMORY), "{:?}", measured.said);
         assert_eq!(measured.keys_count, 20_000 + unsealed_count);
-    }
+    });
 }

@@ -5,6 +5,7 @@ use super::vectors::{Files, edited, files, list, number, text, vectors};
 use flk_testkit::gateway::Gateway;
 use flk_testkit::golden;
 use flk_testkit::plan::Plan;
+use flk_testkit::side_by_side;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,6 +28,14 @@ fn submit(gateway: &Gateway, file: &Value) -> (u16, String, String) {
     let answer = gateway.post(&golden::bytes(text(file)));
     let dedup = answer.dedup().unwrap_or_default().to_owned();
     (answer.status, dedup, answer.text().to_owned())
+}
+
+/// What the vectors do to the directory.
+fn variants(vectors: &Value) -> impl Iterator<Item = &Value> {
+    let v1 = &vectors["v1"];
+    list(&v1["variants"])
+        .iter()
+        .chain(list(&v1["start_variants"]))
 }
 
 fn copied(files: &Files) -> tempfile::TempDir {
@@ -109,33 +118,28 @@ fn a_gateway_on_the_directory_with_a_slice_answers_every_duplicate_with_the_stor
 fn a_gateway_refuses_to_start_on_damage_with_the_exit_code_that_says_so() {
     let vectors = vectors();
     let whole = files(&vectors["v1"]);
-    let mut tried = 0;
-    let directories = list(&vectors["v1"]["start_variants"]);
-    for variant in list(&vectors["v1"]["variants"]).iter().chain(directories) {
-        let code = variant["expect"]["start"].as_i64();
-        if code.is_none_or(|code| code == 0) {
-            continue;
-        }
-        let damaged = edited(&whole, &variant["edits"]);
-        let copy = copied(&damaged);
+    let is_refused = |it: &&Value| it["expect"]["start"].as_i64().is_some_and(|code| code != 0);
+    let damaged: Vec<&Value> = variants(&vectors).filter(is_refused).collect();
+    assert!(damaged.len() >= 20, "{}", damaged.len());
+    side_by_side(damaged, |variant| {
+        let files = edited(&whole, &variant["edits"]);
+        let copy = copied(&files);
         let (found, said) = start(copy.path());
+        let code = variant["expect"]["start"].as_i64();
         assert_eq!(found.map(i64::from), code, "{}: {said}", variant["name"]);
-        assert_eq!(stored(copy.path()), damaged, "{}", variant["name"]);
-        tried += 1;
-    }
-    assert!(tried >= 20, "{tried}");
+        assert_eq!(stored(copy.path()), files, "{}", variant["name"]);
+    });
 }
 
 #[test]
 fn a_gateway_starts_on_torn_tails_and_on_what_does_not_count() {
     let vectors = vectors();
     let whole = files(&vectors["v1"]);
-    let all = list(&vectors["v1"]["variants"]);
-    let both = all.iter().chain(list(&vectors["v1"]["start_variants"]));
-    for variant in both.filter(|it| it["expect"]["start"] == 0) {
+    let starts = variants(&vectors).filter(|it| it["expect"]["start"] == 0);
+    side_by_side(starts, |variant| {
         let name = text(&variant["name"]);
         let copy = copied(&edited(&whole, &variant["edits"]));
         let (found, said) = start(copy.path());
         assert_eq!(found, None, "{name}: {said}");
-    }
+    });
 }

@@ -7,6 +7,7 @@ pub mod dice;
 pub mod golden;
 pub mod hex;
 pub mod records;
+mod side_by_side;
 mod skip;
 mod stream;
 mod wait;
@@ -22,6 +23,7 @@ pub mod metrics;
 pub mod plan;
 
 pub use dice::Dice;
+pub use side_by_side::side_by_side;
 pub use skip::{SKIPPED_LIST, skipped};
 pub use stream::change_one;
 pub use wait::{DEADLINE, comes_true, wait_until};
