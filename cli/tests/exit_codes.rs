@@ -7,7 +7,9 @@ mod gateway;
 #[path = "common/server.rs"]
 mod server;
 
-use common::{codes, flk, golden, golden_bytes, golden_directory, run, start};
+use common::{codes, flk, golden, golden_bytes, golden_directory, run};
+use flk_testkit::child::{Signal, signal, start};
+use flk_testkit::{DEADLINE, wait_until};
 use gateway::Gateway;
 use server::{Server, problem};
 use std::collections::BTreeSet;
@@ -221,17 +223,8 @@ fn what_sends() {
     let slow = Server::answering(|_, _| problem(503, "starting", "Retry-After: 60\r\n"));
     let mut child = start(&mut submit.command(dir, &["--url", &slow.url()]));
     child.stdin.take().unwrap().write_all(record).unwrap();
-    while slow.requests().is_empty() {
-        std::thread::yield_now();
-    }
-    let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    wait_until("a request", DEADLINE, || !slow.requests().is_empty());
+    signal(&child, Signal::INT);
     let ran = child.wait_with_output().unwrap();
     assert_eq!(ran.status.code(), Some(130));
     submit.seen.insert(130);

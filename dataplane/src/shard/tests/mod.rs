@@ -23,7 +23,7 @@ use crate::wal::Epoch;
 use crate::wal::batch::read_batch;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::record::{Content, Entry};
-use flk_contract::{OwnedRecord, Parser, Scheme, SigningKey, sign};
+use flk_testkit::records::with_epoch;
 
 /// A validly signed record whose id differs by `epoch`.
 fn record(epoch: u64) -> String {
@@ -32,16 +32,7 @@ fn record(epoch: u64) -> String {
 
 fn record_signed(epoch: u64, key: &str) -> String {
     let text = include_str!("../../../../golden/records/pcs_tiny_case_1.json");
-    let mut parser = Parser::new();
-    let mut owned = OwnedRecord::from(&parser.parse(text.as_bytes()).unwrap());
-    owned.epoch = epoch;
-    let id = flk_contract::identity::pcs_id(&owned.merkle_root, epoch, &owned.shard_id);
-    owned.pcs_id = String::from_utf8(flk_contract::hash::hex32(&id).to_vec()).unwrap();
-    let key = SigningKey::from_text("hmac".parse::<Scheme>().unwrap(), key).unwrap();
-    owned.sig = sign(&key, &owned.view());
-    let mut json = Vec::new();
-    flk_contract::record::write_json(&owned.view(), &mut json);
-    String::from_utf8(json).unwrap()
+    String::from_utf8(with_epoch(text, epoch, key)).unwrap()
 }
 
 fn post(body: &str) -> String {

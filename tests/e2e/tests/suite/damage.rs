@@ -1,11 +1,14 @@
 //! Damaged directories: acknowledged data that cannot be read ends the start with exit code 65 and the place, a torn tail
 //! is cut and said, and nothing is changed where the start is refused.
 
-use flk_e2e::client::submit;
-use flk_e2e::gateway::{Ended, Gateway, Plan, status_of, wait_until};
 use flk_e2e::log::{Kept, KeptBatch};
-use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use flk_testkit::client::submit;
+use flk_testkit::gateway::{Gateway, status_of};
+use flk_testkit::plan::Plan;
+use flk_testkit::process::Ended;
+use flk_testkit::records::record;
+use flk_testkit::{DEADLINE, wait_until};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
@@ -82,7 +85,7 @@ fn a_flipped_byte_in_an_acknowledged_batch_stops_the_start(setting: Setting) {
     // In the header, in the records, and near the end of the last body.
     for place in ["header", "records", "body"] {
         let directory = setting.directory();
-        let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
+        let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
         killed(&plan);
         let kept = Kept::read(directory.path());
         let batch = acknowledged(&kept);
@@ -112,7 +115,7 @@ fn a_flipped_byte_in_an_acknowledged_batch_stops_the_start(setting: Setting) {
 
 fn a_torn_tail_is_cut_and_said(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
+    let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
     killed(&plan);
     let kept = Kept::read(directory.path());
     let last = kept.batches.last().unwrap();
@@ -138,7 +141,7 @@ fn a_torn_tail_is_cut_and_said(setting: Setting) {
 
 fn a_segment_in_use_that_was_cut_stops_the_start(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
+    let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
     killed(&plan);
     let kept = Kept::read(directory.path());
     let segment = &kept.batches[0].file;
@@ -156,7 +159,7 @@ fn a_segment_in_use_that_was_cut_stops_the_start(setting: Setting) {
 
 fn a_cut_of_the_only_segment_stops_the_start_from_the_first_record_on(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
+    let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
     let gateway = plan.start();
     assert_eq!(gateway.post(&record(0).body).status, 200);
     // The first record is all that there is; perhaps not even a second segment was made.
@@ -180,9 +183,9 @@ fn a_cut_of_the_only_segment_stops_the_start_from_the_first_record_on(setting: S
 
 fn segments_in_each_others_places_stop_the_start(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
+    let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
     let gateway = with_records(&plan);
-    wait_until("segments are made ahead", || {
+    wait_until("segments are made ahead", DEADLINE, || {
         status_of(directory.path())["preallocated"].as_u64() >= Some(1)
     });
     gateway.kill();
@@ -216,7 +219,7 @@ fn all_known(plan: &Plan) {
 
 fn a_missing_file_stops_the_start(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
+    let plan = setting.plan(directory.path());
     killed(&plan);
     let kept = Kept::read(directory.path());
     let segment = &kept.batches[0].file;
@@ -228,7 +231,7 @@ fn a_missing_file_stops_the_start(setting: Setting) {
 
 fn a_damaged_manifest_stops_the_start(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
+    let plan = setting.plan(directory.path());
     killed(&plan);
     let path = directory.path().join("manifest");
     let whole = fs::read(&path).unwrap();
@@ -250,7 +253,7 @@ fn a_damaged_manifest_stops_the_start(setting: Setting) {
 
 fn logs_without_their_secret_stop_the_start(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
+    let plan = setting.plan(directory.path());
     killed(&plan);
     let path = directory.path().join("secret");
     fs::remove_file(&path).unwrap();
