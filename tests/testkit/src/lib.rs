@@ -1,7 +1,9 @@
-//! What tests of several crates share. It never decides whether a test passes.
+//! What tests of several crates share. Only transcripts say by themselves that a test fails.
 
 mod skip;
 mod stream;
+mod transcript;
 
 pub use skip::{SKIPPED_LIST, skipped};
 pub use stream::change_one;
+pub use transcript::{Transcript, same_as_file};
