@@ -24,3 +24,4 @@ mod starts;
 mod stop;
 mod transcripts;
 mod transcripts_of_trouble;
+mod transcripts_to_the_second;

@@ -408,3 +408,48 @@ fn shortages_of_all_kinds_are_told_as_in_the_transcript() {
     metrics(&mut room);
     compare(&room, "shortages.txt");
 }
+
+#[test]
+fn limits_are_met_exactly_as_in_the_transcript() {
+    let probe = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
+    let answer_bytes = {
+        let mut room = Room::serving(1);
+        let conn = room.connect(0);
+        room.send(0, conn, probe.as_bytes());
+        room.heard(0, conn).len()
+    };
+    for (pipeline_max, unsent_bytes_max, name) in [
+        (2, 256 << 10, "pipeline.txt"),
+        (64, 2 * answer_bytes, "unsent.txt"),
+        (64, 2 * answer_bytes + 1, "unsent_and_one.txt"),
+    ] {
+        let mut room = room(1, |config| {
+            config.limits.pipeline_max = pipeline_max;
+            config.limits.unsent_bytes_max = unsent_bytes_max as u32;
+            config.limits.flights_max = 3;
+        });
+        room.hold_writes = true;
+        let requests: String = (1..7).map(|epoch| post(&record(epoch))).collect();
+        let conn = alone(&mut room, "six records", requests.as_bytes());
+        let other = alone(
+            &mut room,
+            "two more",
+            (post(&record(8)) + &post(&record(9))).as_bytes(),
+        );
+        room.pass(200_000);
+        release(&mut room);
+        room.pass(200_000);
+        say(&mut room, "no answer is taken");
+        room.hold_sends = true;
+        room.send(0, conn, probe.repeat(5).as_bytes());
+        room.pass(200_000);
+        for taken in [1, answer_bytes - 1, 1, answer_bytes] {
+            say(&mut room, &format!("{taken} bytes are taken"));
+            room.event(0, Event::Sent(conn, taken as u32));
+            room.run();
+        }
+        room.event(0, Event::Ended(other));
+        room.run();
+        compare(&room, name);
+    }
+}
