@@ -408,4 +408,57 @@ mod tests {
                 if bytes == with_three_bytes + COVER_BYTES && bytes_max == with_three_bytes
         ));
     }
+
+    /// Whether a replacement is begun, which then waits for its first file operation.
+    fn begins(mut store: ManifestStore, next: Manifest) -> bool {
+        let mut growing = Box::pin(store.grow(next));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match growing.as_mut().poll(&mut context) {
+            std::task::Poll::Pending => true,
+            std::task::Poll::Ready(Err(NotReplaced::Before(Halt::ManifestFull { .. }))) => false,
+            std::task::Poll::Ready(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_manifest_may_grow_to_the_last_byte_and_beyond_it_only_shrink() {
+        let with = |preallocated: u64| Manifest {
+            preallocated: (0..preallocated).collect(),
+            next_file: preallocated,
+            generation: preallocated,
+            ..Manifest::default()
+        };
+        let bytes = |count| with(count).encoded_bytes();
+        for (growth_bytes_max, from, to, expect) in [
+            (bytes(5), 4, 5, true),
+            (bytes(5) - 1, 4, 5, false),
+            (bytes(3), 4, 6, false),
+        ] {
+            let mut config = world::config(1);
+            config.manifest_bytes_max = growth_bytes_max;
+            while config.manifest_bytes_max - config.manifest_bytes_max / 16 < growth_bytes_max {
+                config.manifest_bytes_max += 1;
+            }
+            let store = || ManifestStore::new(Port::default(), config.clone(), with(from));
+            assert_eq!(store().growth_bytes_max(), growth_bytes_max);
+            assert_eq!(begins(store(), with(to)), expect, "{from} to {to}");
+            // As long as the one in force, though that is too long.
+            let same = Manifest {
+                generation: from + 1,
+                ..with(from)
+            };
+            assert!(begins(store(), same));
+        }
+    }
+
+    #[test]
+    fn a_manifest_has_a_surplus_from_the_first_byte_above_half_of_what_can_be_read_back() {
+        let mut config = world::config(1);
+        let bytes = Manifest::default().encoded_bytes();
+        for (bytes_max, surplus_bytes) in [(2 * bytes, 0), (2 * bytes - 2, 1), (2 * bytes + 2, 0)] {
+            config.manifest_bytes_max = bytes_max;
+            let store = ManifestStore::new(Port::default(), config.clone(), Manifest::default());
+            assert_eq!(store.surplus_bytes(), surplus_bytes);
+        }
+    }
 }

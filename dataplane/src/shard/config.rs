@@ -253,4 +253,39 @@ mod tests {
             assert!(bytes <= 64 << 20, "{shards} shards: {bytes} bytes each");
         }
     }
+
+    #[test]
+    fn what_a_shard_reserves_is_the_sum_of_its_parts() {
+        let of = |connections: u32, flights_max: u32, shards: u16, receive_bytes: usize| {
+            let limits = Limits {
+                connections_max: connections,
+                connections_spare: 0,
+                flights_max,
+                ..Limits::default()
+            };
+            limits.memory_at_start_bytes(shards, receive_bytes)
+        };
+        let turn_bytes = (2 << 20) + 1024 * (size_of::<Event>() + size_of::<Op>());
+        let log_bytes = INDEX_PART_BYTES_MAX + BODY_BYTES_MAX + (512 << 10);
+        let alone = of(0, 0, 1, 0);
+        assert_eq!(
+            alone,
+            turn_bytes + log_bytes + (4 << 20),
+            "tables of 1,024 pages"
+        );
+        assert_eq!(of(0, 0, 1, 5), alone + 5);
+        assert_eq!(of(0, 0, 4, 0), alone - (3 << 20), "a quarter of the tables");
+        let per_connection = of(1, 0, 1, 0) - alone;
+        assert_eq!(of(7, 0, 1, 0), alone + 7 * per_connection);
+        let slots = 2 * size_of::<Connection>();
+        assert!((slots + 36..slots + 36 + 256).contains(&per_connection));
+        let per_flight = of(0, 1, 1, 0) - alone;
+        assert_eq!(of(0, 7, 1, 0), alone + 7 * per_flight);
+        let slot = size_of::<Flight>() + 3 * size_of::<Decided>();
+        assert!((slot + 160..slot + 256).contains(&per_flight));
+        // With a second shard: its claims, and the rings.
+        let with_peer = of(0, 7, 2, 0) - of(0, 0, 2, 0);
+        let claims = with_peer - 7 * per_flight - 7 * 6 * size_of::<Message>();
+        assert_eq!(claims, 7 * (3 * size_of::<Decided>() + 64));
+    }
 }

@@ -6,8 +6,9 @@ use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
-use crate::keeper::tests::disk::TestDisk;
+use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::shard::FakeShard;
+use crate::keeper::tests::transcript::Transcript;
 use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
@@ -17,7 +18,7 @@ use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 
 /// Monotonic and wall time at which worlds begin.
-const BEGIN: Now = Now {
+pub(crate) const BEGIN: Now = Now {
     mono_us: 1_000_000,
     wall_us: 1_700_000_000_000_000,
 };
@@ -85,6 +86,8 @@ pub(crate) struct World {
     pub(crate) ask_at: Option<Ask>,
     /// Called before each file operation.
     pub(crate) watch: Option<Watch>,
+    /// Where everything is written down.
+    pub(crate) transcript: Option<Transcript>,
 }
 
 impl World {
@@ -117,6 +120,7 @@ impl World {
             ops_left: None,
             hangs_in: None,
             watch: None,
+            transcript: None,
         }
     }
 
@@ -129,20 +133,20 @@ impl World {
     }
 
     /// Starts again on what a crash leaves, at a later time.
-    pub(crate) fn restarted(
-        self,
-        lost: crate::keeper::tests::disk::Lost,
-        shards: u16,
-        later_s: u64,
-    ) -> World {
+    pub(crate) fn restarted(self, lost: Lost, shards: u16, later_s: u64) -> World {
         let World {
             mut disk,
             now,
             config,
+            op_us,
+            transcript,
             ..
         } = self;
         disk.crash(lost);
         let mut world = World::new(disk, KeeperConfig { shards, ..config });
+        if transcript.is_some() {
+            (world.op_us, world.transcript) = (op_us, transcript);
+        }
         world.now = Now {
             mono_us: BEGIN.mono_us,
             wall_us: now.wall_us + later_s * 1_000_000,
@@ -163,6 +167,9 @@ impl World {
             let events = std::mem::take(&mut self.events);
             let ops = self.keeper.step(events.into_iter(), self.now);
             for op in ops {
+                if let Some(transcript) = &mut self.transcript {
+                    transcript.note(self.now, &self.disk, &op);
+                }
                 match op {
                     KeeperOp::File(op) => {
                         if self.ops_left == Some(0) {
@@ -186,6 +193,9 @@ impl World {
                             self.events.push(KeeperEvent::Command { id, line });
                         }
                         let result = self.disk.run(&op);
+                        if let Some(transcript) = &mut self.transcript {
+                            transcript.note_end(&self.disk, &op, &result);
+                        }
                         self.set_mono(self.now.mono_us + self.op_us);
                         self.events.push(KeeperEvent::FileDone(result));
                         if self

@@ -13,6 +13,9 @@ mod readiness;
 mod room;
 mod sizes;
 mod skip;
+mod slices;
+mod transcript;
+mod transcripts;
 mod waiting;
 
 use self::room::{KEY, Room, full_room, release, trickle};
