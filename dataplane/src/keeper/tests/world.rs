@@ -11,7 +11,7 @@ use crate::keeper::tests::shard::FakeShard;
 use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
 use crate::stats::Stats;
 use crate::wal::Epoch;
-use crate::wal::batch::{Limits, OpenBatch};
+use crate::wal::batch::{BatchLimits, OpenBatch};
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use crate::wal::name::Place;
 use crate::wal::record::{BodyMeta, Decision, Entry};
@@ -293,7 +293,7 @@ impl World {
                 }
             }
             ToShard::Finish => {
-                let empty = OpenBatch::new(Limits::default());
+                let empty = OpenBatch::new(BatchLimits::default());
                 let entered = match shard.marked {
                     true => None,
                     false => shard.append(&mut self.disk, &empty, self.now),
@@ -326,7 +326,7 @@ impl World {
             return;
         }
         let closed = shard.roll();
-        let empty = OpenBatch::new(Limits::default());
+        let empty = OpenBatch::new(BatchLimits::default());
         let entered = shard.append(&mut self.disk, &empty, self.now);
         if let Some(entered) = entered {
             let closed = Some(closed);
@@ -379,7 +379,7 @@ impl World {
 
     /// As [`World::decide`], with a body of this length.
     pub(crate) fn decide_sized(&mut self, shard: u16, record: u32, ttl_s: u32, body_bytes: usize) {
-        let mut batch = OpenBatch::new(Limits::default());
+        let mut batch = OpenBatch::new(BatchLimits::default());
         let now_s = self.shards[usize::from(shard)]
             .begin
             .clock
@@ -438,7 +438,7 @@ impl World {
 
     /// Begins to write a batch that never becomes durable: only `blocks` of its blocks reach the disk.
     pub(crate) fn tear(&mut self, shard: u16, record: u32, blocks: usize) {
-        let mut batch = OpenBatch::new(Limits::default());
+        let mut batch = OpenBatch::new(BatchLimits::default());
         self.push_decision(&mut batch, shard, record, 0, 100, 700);
         for filler in 0..8 {
             self.push_decision(&mut batch, shard, record + filler, 0, 100, 700);
@@ -452,7 +452,7 @@ impl World {
 
     /// An empty batch, as after 10 ms of nothing.
     pub(crate) fn mark(&mut self, shard: u16) {
-        let empty = OpenBatch::new(Limits::default());
+        let empty = OpenBatch::new(BatchLimits::default());
         let state = &mut self.shards[usize::from(shard)];
         let entered = state.append(&mut self.disk, &empty, self.now);
         if let Some(entered) = entered {

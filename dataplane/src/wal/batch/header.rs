@@ -79,6 +79,11 @@ impl std::error::Error for HeaderFault {}
 impl BatchHeader {
     /// Encodes the header and sets its checksum.
     pub(super) fn encode(&mut self) -> [u8; BATCH_HEADER_BYTES] {
+        assert_eq!(
+            self.impossible(),
+            None,
+            "a reader refuses a batch with this header"
+        );
         let mut out = [0; BATCH_HEADER_BYTES];
         put(&mut out, 0, &BATCH_MAGIC);
         put(&mut out, 8, &self.fields.salt.to_le_bytes());

@@ -8,7 +8,7 @@ mod read;
 mod tests;
 
 pub use header::{BatchFields, BatchHeader, HeaderFault};
-pub use open::{Ahead, Assembled, Limits, OpenBatch, rewrite};
+pub use open::{Ahead, Assembled, BatchLimits, OpenBatch, rewrite};
 pub use read::{Batch, BatchFault, read_batch, read_batch_with, read_index};
 
 use crate::wal::buffer::BLOCK_BYTES;

@@ -4,7 +4,7 @@ use super::twin::{self, Class, Finding};
 use super::world::{self, Crash, Harm, LOG, Step, World};
 use super::*;
 use crate::io::Errno;
-use crate::wal::batch::{BATCH_HEADER_BYTES, BatchFault, Limits, OpenBatch, rewrite};
+use crate::wal::batch::{BATCH_HEADER_BYTES, BatchFault, BatchLimits, OpenBatch, rewrite};
 use crate::wal::buffer::Blocks;
 use crate::wal::checksum::crc;
 use crate::wal::manifest::{Gap, LogEndMark, SegmentEntry, SegmentState};
@@ -524,7 +524,7 @@ fn with_third(change: impl Fn(&mut crate::wal::batch::BatchFields)) -> LogEnd {
     fields.sequence = at(3);
     change(&mut fields);
     let mut blocks = Blocks::default();
-    OpenBatch::new(Limits::default()).assemble(&fields, None, &mut blocks);
+    OpenBatch::new(BatchLimits::default()).assemble(&fields, None, &mut blocks);
     world.files[0][end..end + blocks.len()].copy_from_slice(blocks.bytes());
     read(&world).0
 }
