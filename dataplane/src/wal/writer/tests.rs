@@ -2,7 +2,7 @@
 //! while a batch is on its way or waits for a segment.
 
 use super::*;
-use crate::io::FileId;
+use crate::io::{Errno, FileId, Now};
 use crate::wal::batch::BatchLimits;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
