@@ -26,7 +26,7 @@ pub use self::marks::{CLOCK_MARK_US, IDLE_MARK_US};
 pub use self::ops::{Entered, EpochBegun, LogFailure, LogOp, LogStart};
 
 use self::in_flight::InFlight;
-use self::marks::Marks;
+use self::marks::{LastBatch, Marks};
 use self::segment::SegmentInUse;
 
 /// Counters of a log, for metrics.
@@ -139,7 +139,7 @@ impl LogWriter {
 
     /// Whether the last durable batch is a mark, or there is none at all.
     pub fn is_marked(&self) -> bool {
-        self.marks.last_is_mark && !self.marks.is_wanted
+        self.marks.last != LastBatch::Records && !self.marks.is_wanted
     }
 
     /// Every body up to this position has its disposition on disk.
@@ -235,13 +235,13 @@ impl LogWriter {
 
     /// Asks for a mark at the next commit, idle or not: the clean-stop mark.
     pub fn mark(&mut self) {
-        self.marks.is_wanted |= !self.marks.last_is_mark;
+        self.marks.is_wanted |= self.marks.last == LastBatch::Records;
     }
 
-    /// When the log wants to be marked, if it stays quiet.
+    /// When the log is due for a mark, if it stays quiet.
     pub fn mark_due_us(&self) -> Option<u64> {
         match self.is_quiet() && self.marks_when_idle() {
-            true => self.marks.due_us(self.current.is_some()),
+            true => self.marks.due_us(),
             false => None,
         }
     }

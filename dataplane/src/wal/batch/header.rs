@@ -12,7 +12,7 @@ use std::fmt;
 /// Where the checksum of a batch header lies.
 const CHECKSUM_AT: usize = BATCH_HEADER_BYTES - 4;
 
-/// What the header of a batch says beside lengths and checksums.
+/// What the header of a batch states beside lengths and checksums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchFields {
     /// Salt of the segment that it is written into.
@@ -34,7 +34,7 @@ pub struct BatchFields {
 /// The header of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
-    /// What it says beside lengths and checksums.
+    /// What it states beside lengths and checksums.
     pub fields: BatchFields,
     /// Bytes of the index part.
     pub index_bytes: u32,

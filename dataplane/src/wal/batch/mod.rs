@@ -1,5 +1,5 @@
 //! Batches: what one write carries — header, index part, bodies — assembled from an open batch and read back whole.
-//! A batch is verifiable alone; whether it is the expected one is for the reader of the log to say.
+//! A batch is verifiable alone; whether it is the expected one is for the reader of the log to decide.
 
 mod header;
 mod open;

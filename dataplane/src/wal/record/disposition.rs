@@ -33,13 +33,13 @@ impl Refused {
     }
 }
 
-/// Appends the payload of a disposition that says nothing but which body it belongs to.
+/// Appends the payload of a disposition that states nothing but which body it belongs to.
 pub(super) fn encode_bare(out: &mut Vec<u8>, body: Place) {
     encode_place(out, body);
     out.extend_from_slice(&[0; 4]);
 }
 
-/// Reads the payload of a disposition that says nothing but which body it belongs to.
+/// Reads the payload of a disposition that states nothing but which body it belongs to.
 pub(super) fn decode_bare(reader: &mut Reader<'_>) -> Option<Place> {
     let body = decode_place(reader)?;
     (reader.u32()? == 0).then_some(body)

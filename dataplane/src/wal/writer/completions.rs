@@ -1,6 +1,7 @@
 //! What follows when a write or a sync ends: the batch is durable, or it goes on in the next segment.
 
 use super::in_flight::{Attempt, BatchInFlight, InFlight, Position};
+use super::marks::LastBatch;
 use super::mistakes::{self, SyncAt};
 use super::segment::SegmentInUse;
 use super::{Entered, LogFailure, LogOp, LogWriter};
@@ -88,7 +89,10 @@ impl LogWriter {
         );
         self.durable = batch.sequence;
         self.durable_resolved = batch.resolved;
-        self.marks.last_is_mark = batch.records == 0;
+        self.marks.last = match batch.records {
+            0 => LastBatch::Mark,
+            _ => LastBatch::Records,
+        };
         self.in_flight = InFlight::Nothing(blocks);
         self.invariants();
     }
