@@ -133,7 +133,7 @@ impl KeeperMachine for Keeper {
                     ops.extend((0..SHARDS).map(|shard| {
                         KeeperOp::ToShard(ShardId(shard), ToShard::Serve { admit: true })
                     }));
-                    ops.push(KeeperOp::Say(Notice::Installed));
+                    ops.push(KeeperOp::Notify(Notice::Installed));
                 }
                 KeeperEvent::Command { id, line } => self.command(id, &line, &mut ops),
                 KeeperEvent::FileDone(result) => {

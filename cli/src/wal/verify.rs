@@ -10,7 +10,7 @@ use clap::Args;
 use flk_dataplane::dedup::slice::frame::table_checksum;
 use flk_dataplane::dedup::slice::{SliceError, SliceReader, verify_whole};
 use flk_dataplane::io::Errno;
-use flk_dataplane::keeper::strays::{Refusal, Stray, judge_origin, judge_stray};
+use flk_dataplane::keeper::strays::{Named, Refusal, Stray, judge_origin, judge_stray};
 use flk_dataplane::wal::buffer::BLOCK_BYTES;
 use flk_dataplane::wal::files::{LOCK, MANIFEST, MANIFEST_NEW, NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::{Manifest, SliceEntry};
@@ -385,7 +385,7 @@ fn misplaced(directory: &Directory, manifest: &Manifest) -> Vec<Finding> {
         // A missing or unreadable file is reported elsewhere.
         let file = directory.open_file(&name).ok()?;
         let block = run_ready((&file).read_at(0, BLOCK_BYTES))?.ok()?;
-        let refusal = judge_origin(manifest, &name, &block, true).err()?;
+        let refusal = judge_origin(manifest, &name, &block, Named::Yes).err()?;
         Some(refused(&name, &refusal))
     });
     refused.collect()
@@ -418,7 +418,7 @@ fn stray(
     let block = run_ready((&file).read_at(0, BLOCK_BYTES));
     let block = block.unwrap_or(Err(Errno::EIO));
     let block = block.map_err(|error| damaged(name, error.to_string()))?;
-    let judged = judge_origin(manifest, name, &block, false);
+    let judged = judge_origin(manifest, name, &block, Named::No);
     judged.map_err(|refusal| refused(name, &refusal))?;
     let judged = run_ready(judge_stray(manifest, ends, name, &&file));
     judged

@@ -5,7 +5,7 @@ use flk_contract::verify::ParamsVersion;
 use flk_dataplane::dedup::Decided;
 use flk_dataplane::dedup::key::KeyHash;
 use flk_dataplane::dedup::slice::{SliceMeta, SliceWriter};
-use flk_dataplane::wal::batch::{BatchFields, Limits, OpenBatch};
+use flk_dataplane::wal::batch::{BatchFields, BatchLimits, OpenBatch};
 use flk_dataplane::wal::buffer::Blocks;
 use flk_dataplane::wal::files::{MANIFEST, NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::{
@@ -285,7 +285,7 @@ impl<'a> Maker<'a> {
             made_bytes: Some(self.plan.segment_bytes),
         };
         let (first, mut offset, mut next) = (Sequence(tip.sequence.0 + 1), 0, numbers.start);
-        let mut batch = OpenBatch::new(Limits::default());
+        let mut batch = OpenBatch::new(BatchLimits::default());
         let mut blocks = Blocks::default();
         while next < numbers.end {
             let upto = numbers.end.min(next + BATCH_RECORDS);

@@ -243,7 +243,7 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
                 self.links.tell(shard, message);
             }
             KeeperOp::Reply { id, text } => self.commands.reply(id, &text),
-            KeeperOp::Say(notice) => (self.say)(notice),
+            KeeperOp::Notify(notice) => (self.say)(notice),
             KeeperOp::Wake(at_us) => self.wake_at_us = at_us,
             KeeperOp::Exit { code, reason } => {
                 if !reason.is_empty() {

@@ -31,7 +31,7 @@ impl Dictionary {
         u16::try_from(index).ok()
     }
 
-    /// All versions by number, the one in force last, as shards want them.
+    /// All versions by number, the one in force last, as shards expect them.
     pub(crate) fn with_last(&self, in_force: ParamsVersion) -> Vec<ParamsVersion> {
         let mut versions = self.versions.clone();
         if versions.last() != Some(&in_force) {
@@ -60,7 +60,7 @@ pub(crate) struct Extract {
     pub(crate) newest: Reading,
     /// The largest `decided_at` of any decision.
     pub(crate) decided_at_max: u32,
-    /// Bodies met whose disposition was not.
+    /// Bodies that were met and whose disposition was not.
     pub(crate) open: BTreeSet<(LogId, Place)>,
 }
 
@@ -84,7 +84,7 @@ impl Extract {
         }
     }
 
-    /// Takes what there is in a batch. What it cannot take (a params version that is no name) is said in words.
+    /// Takes what there is in a batch. What it cannot take (a params version that is no name) comes back in words.
     pub(crate) fn take(
         &mut self,
         log: LogId,

@@ -181,7 +181,15 @@ impl ManifestStore {
     /// Makes a drafted manifest the one in force: write, sync, rename, sync the directory. One that could not be read back
     /// is never written.
     pub(crate) async fn replace(&mut self, next: Manifest) -> Result<(), NotReplaced> {
-        debug_assert!(next.generation > self.manifest.generation);
+        assert_eq!(
+            next.generation,
+            self.manifest.generation + 1,
+            "a draft is of the manifest in force"
+        );
+        assert!(
+            next.clock.expiry_s >= self.manifest.clock.expiry_s
+                && next.start >= self.manifest.start
+        );
         let bytes = match next.encode_within(self.config.manifest_bytes_max) {
             Ok(bytes) => bytes,
             Err(ManifestFault::TooLong { bytes, bytes_max }) => {
@@ -190,6 +198,12 @@ impl ManifestStore {
             // Our mistake. Nothing was written; to go on would build on what cannot be kept.
             Err(fault) => return Err(NotReplaced::Unknown(Halt::Refused(fault.to_string()))),
         };
+        // The pair of the check at the next start: what is written is what was meant.
+        debug_assert_eq!(
+            Manifest::decode(&bytes).as_ref(),
+            Ok(&next),
+            "too slow for a manifest of 16 MiB"
+        );
         self.write_new(&bytes).await.map_err(NotReplaced::Before)?;
         let renamed = self.files.rename(MANIFEST_NEW, MANIFEST).await;
         renamed.map_err(NotReplaced::Unknown)?;
@@ -264,11 +278,11 @@ impl ManifestStore {
         })
     }
 
-    /// Writes the next zeros of a preallocated segment; true once it is durable and may be named.
+    /// Writes the next zeros of a preallocated segment. Once it is whole it is durable and may be named.
     pub(crate) async fn zero_some(
         &mut self,
         preallocated: &mut Preallocation,
-    ) -> Result<bool, Halt> {
+    ) -> Result<Zeroed, Halt> {
         let left = self
             .config
             .segment_bytes
@@ -279,13 +293,14 @@ impl ManifestStore {
                 .zero(&preallocated.file, preallocated.zeroed_bytes, zeros)
                 .await?;
             preallocated.zeroed_bytes += u64::from(zeros);
-            return Ok(false);
+            return Ok(Zeroed::Part);
         }
+        assert_eq!(preallocated.zeroed_bytes, self.config.segment_bytes);
         self.files.sync(&preallocated.file).await?;
         self.files.close(&preallocated.file).await;
         self.files.sync_dir().await?;
         self.ready.push(preallocated.number);
-        Ok(true)
+        Ok(Zeroed::Whole)
     }
 
     /// Gives up a preallocated segment that could not be finished.
@@ -325,8 +340,8 @@ impl ManifestStore {
         let mut preallocated = self.begin_preallocation().await?;
         loop {
             match self.zero_some(&mut preallocated).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
+                Ok(Zeroed::Whole) => return Ok(()),
+                Ok(Zeroed::Part) => {}
                 Err(halt) => {
                     self.drop_preallocation(preallocated).await;
                     return Err(halt);
@@ -374,6 +389,14 @@ impl ManifestStore {
     }
 }
 
+/// How far a preallocated segment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Zeroed {
+    /// More zeros are missing.
+    Part,
+    Whole,
+}
+
 /// A segment file in the making.
 #[derive(Debug)]
 pub(crate) struct Preallocation {
@@ -411,7 +434,7 @@ mod tests {
 
     /// Whether a replacement is begun, which then waits for its first file operation.
     fn begins(mut store: ManifestStore, next: Manifest) -> bool {
-        let mut growing = Box::pin(store.grow(next));
+        let mut growing = Box::pin(store.grow(next, Growth::Stopping));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match growing.as_mut().poll(&mut context) {
             std::task::Poll::Pending => true,
@@ -440,7 +463,7 @@ mod tests {
                 config.manifest_bytes_max += 1;
             }
             let store = || ManifestStore::new(Port::default(), config.clone(), with(from));
-            assert_eq!(store().growth_bytes_max(), growth_bytes_max);
+            assert_eq!(store().growth_bytes_max(Growth::Stopping), growth_bytes_max);
             assert_eq!(begins(store(), with(to)), expect, "{from} to {to}");
             // As long as the one in force, though that is too long.
             let same = Manifest {

@@ -52,7 +52,7 @@ impl Core {
             claims_max: limits.flights_max * u32::from(config.shards),
             ttl_s: config.ttl_s,
         });
-        let open = OpenBatch::new(batch::Limits::default());
+        let open = OpenBatch::new(batch::BatchLimits::default());
         let blocks = Box::new(Blocks::with_capacity(BATCH_BLOCKS_BYTES));
         let log = LogWriter::new(&begin.log_start(), open, blocks);
         Core {

@@ -326,7 +326,7 @@ impl World {
                     }
                     KeeperOp::Wake(_) => events.push(KeeperEvent::Tick),
                     KeeperOp::Exit { code, reason } => return (code, reason),
-                    KeeperOp::Say(_) | KeeperOp::ToShard(..) | KeeperOp::Reply { .. } => {}
+                    KeeperOp::Notify(_) | KeeperOp::ToShard(..) | KeeperOp::Reply { .. } => {}
                 }
             }
         }

@@ -52,7 +52,7 @@ impl World {
                 KeeperOp::File(op) => self.file_begins(op.spelled_out()),
                 KeeperOp::ToShard(shard, message) => self.keeper_tells(shard.0, message),
                 KeeperOp::Reply { id, text } => self.command_answered(id, &text),
-                KeeperOp::Say(notice) => self.heard(&notice),
+                KeeperOp::Notify(notice) => self.heard(&notice),
                 KeeperOp::Wake(mono_us) => {
                     let at_us = self.at_mono(mono_us);
                     let mut token = 0;
@@ -122,9 +122,9 @@ impl World {
                 ..
             } => self.counts.one(Count::ManifestFull),
             Notice::SpaceLow { why: Some(_), .. } => self.counts.one(Count::SpaceLow),
-            Notice::FoldTooLarge { .. } => self.counts.one(Count::ShortOfMemory),
+            Notice::DecisionsOverMemory { .. } => self.counts.one(Count::ShortOfMemory),
             Notice::TooManySegments { .. } => self.counts.one(Count::CrowdedOut),
-            Notice::FoldInSlices { .. } => self.counts.one(Count::ServedFromSlices),
+            Notice::DecisionsInSlices { .. } => self.counts.one(Count::ServedFromSlices),
             Notice::TwoOutcomes { .. } if !self.truth.may_refuse() => {
                 self.fail(Property::OneOutcome, format!("the keeper says: {notice}"));
             }

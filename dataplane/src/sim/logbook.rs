@@ -272,7 +272,7 @@ pub fn serial_of(body: &[u8]) -> Option<u64> {
 mod tests {
     use super::super::records::{Kind, Shape, body};
     use super::*;
-    use crate::wal::batch::{BatchFields, Limits, OpenBatch};
+    use crate::wal::batch::{BatchFields, BatchLimits, OpenBatch};
     use crate::wal::buffer::Blocks;
     use crate::wal::name::{LogId, Place, Sequence};
     use crate::wal::record::BodyMeta;
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn finds_what_the_writer_wrote_and_nothing_of_another_salt() {
-        let mut open = OpenBatch::new(Limits::default());
+        let mut open = OpenBatch::new(BatchLimits::default());
         let meta = BodyMeta {
             tenant: "default",
             ..BodyMeta::default()

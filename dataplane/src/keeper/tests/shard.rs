@@ -6,7 +6,7 @@ use crate::io::{Errno, Now};
 use crate::keeper::tests::disk::TestDisk;
 use crate::mesh::keeper::{Begin, Shortage, ToKeeper};
 use crate::wal::Epoch;
-use crate::wal::batch::{Limits, OpenBatch};
+use crate::wal::batch::{BatchLimits, OpenBatch};
 use crate::wal::name::{NamedSegment, Sequence};
 use crate::wal::record::{BodyMeta, Decision, Entry};
 use crate::wal::writer::{LogOp, LogWriter};
@@ -33,7 +33,7 @@ pub(crate) struct FakeShard {
 
 impl FakeShard {
     pub(crate) fn new(begin: Box<Begin>) -> FakeShard {
-        let open = OpenBatch::new(Limits::default());
+        let open = OpenBatch::new(BatchLimits::default());
         FakeShard {
             log: LogWriter::new(&begin.log_start(), open, Box::default()),
             current: begin.first,

@@ -104,7 +104,7 @@ impl Transcript {
                 self.say(format!("shard {} <- {}", shard.0, to_shard(message)));
             }
             KeeperOp::Reply { id, text } => self.say(format!("answer {}: {text}", id.0)),
-            KeeperOp::Say(notice) => self.say(format!("says: {notice}")),
+            KeeperOp::Notify(notice) => self.say(format!("says: {notice}")),
             KeeperOp::Wake(at_us) if self.detail == Detail::All => {
                 let in_us = at_us.saturating_sub(now.mono_us);
                 self.say(format!("wake in {in_us} us"));

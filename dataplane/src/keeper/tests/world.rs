@@ -208,7 +208,7 @@ impl World {
                     }
                     KeeperOp::ToShard(shard, message) => self.shard_takes(shard, message),
                     KeeperOp::Reply { id, text } => self.replies.push((id, text)),
-                    KeeperOp::Say(notice) => self.notices.push(notice),
+                    KeeperOp::Notify(notice) => self.notices.push(notice),
                     KeeperOp::Wake(at_us) => self.wake_us = Some(at_us),
                     KeeperOp::Exit { code, reason } => {
                         self.exit = Some((code, reason));

@@ -8,6 +8,7 @@ use super::*;
 use crate::event::Peer;
 use crate::mesh::keeper::Shortage;
 use crate::shard::config::ShardConfig;
+use flk_contract::{OwnedRecord, Parser, Scheme, SigningKey, sign};
 use std::path::Path;
 
 const PROBE: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n";

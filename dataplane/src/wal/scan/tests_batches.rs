@@ -4,7 +4,7 @@ use super::tests::{at, commits, damage, read, read_files};
 use super::world::{Crash, Harm, Step, World};
 use super::*;
 use crate::io::Errno;
-use crate::wal::batch::{BATCH_HEADER_BYTES, BatchFault, Limits, OpenBatch};
+use crate::wal::batch::{BATCH_HEADER_BYTES, BatchFault, BatchLimits, OpenBatch};
 use crate::wal::buffer::Blocks;
 use crate::wal::checksum::crc;
 use crate::wal::record::RecordFault;
@@ -98,7 +98,7 @@ fn with_third(change: impl Fn(&mut crate::wal::batch::BatchFields)) -> LogEnd {
     fields.sequence = at(3);
     change(&mut fields);
     let mut blocks = Blocks::default();
-    OpenBatch::new(Limits::default()).assemble(&fields, None, &mut blocks);
+    OpenBatch::new(BatchLimits::default()).assemble(&fields, None, &mut blocks);
     world.files[0][end..end + blocks.len()].copy_from_slice(blocks.bytes());
     read(&world).0
 }

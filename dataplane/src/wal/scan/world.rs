@@ -1,7 +1,7 @@
 //! A log as its writer would leave it, for tests: random batches, rolls and write failovers, a manifest that lags behind, and
 //! a last write that reached the disk in part. It remembers what was durable, so that it can judge a reader.
 
-use crate::wal::batch::{Assembled, BatchFields, Limits, OpenBatch, rewrite};
+use crate::wal::batch::{Assembled, BatchFields, BatchLimits, OpenBatch, rewrite};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::manifest::{Extent, LogEntry, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Place, Sequence};
@@ -75,7 +75,7 @@ pub(super) struct World {
 
 /// An earlier life of a file: whole batches under another salt, with tempting sequences.
 fn earlier_life(segment_blocks: usize) -> Vec<u8> {
-    let mut open = OpenBatch::new(Limits::default());
+    let mut open = OpenBatch::new(BatchLimits::default());
     let meta = BodyMeta {
         tenant: "default",
         ..BodyMeta::default()
@@ -130,7 +130,7 @@ impl World {
                 in_flight: None,
             },
             recycled,
-            open: OpenBatch::new(Limits::default()),
+            open: OpenBatch::new(BatchLimits::default()),
             blocks: Blocks::default(),
             segment: None,
             offset: 0,

@@ -2,8 +2,8 @@
 //! while a batch is on its way or waits for a segment.
 
 use super::*;
-use crate::io::FileId;
-use crate::wal::batch::Limits;
+use crate::io::{Errno, FileId, Now};
+use crate::wal::batch::BatchLimits;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let open = OpenBatch::new(Limits::default());
+        let open = OpenBatch::new(BatchLimits::default());
         let blocks = Box::new(Blocks::with_capacity(4096));
         Bench {
             log: LogWriter::new(&start(), open, blocks),

@@ -4,7 +4,7 @@
 // The coverage flags that all programs here are compiled with want the engine to be linked, though nothing runs it here.
 use libfuzzer_sys as _;
 
-use flk_dataplane::wal::batch::{BatchFields, Limits, OpenBatch};
+use flk_dataplane::wal::batch::{BatchFields, BatchLimits, OpenBatch};
 use flk_dataplane::wal::buffer::Blocks;
 use flk_dataplane::wal::manifest::{
     ClockMark, Cover, Extent, Gap, LogEndMark, LogEntry, Manifest, SegmentEntry, SegmentState,
@@ -245,7 +245,7 @@ fn fields(counter: u64, salt: u64, previous_checksum: u32) -> BatchFields {
 
 /// A batch with a record of every kind.
 fn full_batch() -> OpenBatch {
-    let mut batch = OpenBatch::new(Limits::default());
+    let mut batch = OpenBatch::new(BatchLimits::default());
     let meta = BodyMeta {
         snapshot: 1,
         tenant: "default",
@@ -293,7 +293,7 @@ fn log(root: &Path) -> usize {
         key: [6; 16],
     };
     let mut blocks = Blocks::default();
-    let (full, empty) = (full_batch(), OpenBatch::new(Limits::default()));
+    let (full, empty) = (full_batch(), OpenBatch::new(BatchLimits::default()));
     let lead = segment(0, None, None);
     let mut two = Vec::new();
     let first = full.assemble(&fields(1, lead.salt, 0), Some(&lead), &mut blocks);
