@@ -64,9 +64,10 @@ struct Orphan {
 /// This part of the longest manifest is kept for a start: one sixteenth.
 const START_SHARE: usize = 16;
 
-/// A log enters at most so many segments once its shard admits no more: with a batch whose write failed, with the open
-/// batch behind it, with the first batch of a seal epoch that was asked for, and with the last dispositions and the mark.
-const STOP_SEGMENTS: usize = 4;
+/// So many segments are named at most for a log once its shard admits no more. It enters them with a batch whose write failed, with
+/// the open batch behind it, with the first batch of a seal epoch that was asked for, and with the last dispositions and the
+/// mark; the one behind is asked for as ever, and not used.
+const STOP_SEGMENTS: usize = 5;
 
 /// What the manifest grows for, which decides how much of it must stay free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
