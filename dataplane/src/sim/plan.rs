@@ -302,11 +302,9 @@ impl Scenario {
         self.ids = self.ids.max(32);
     }
 
-    /// A manifest that a few segments and slices fill: segments are crowded out, seals do not roll, and while a pin is held
-    /// there is no room for another segment.
+    /// A manifest that a few segments and slices fill: segments are crowded out, and seals do not roll.
     fn short_manifest(&mut self, rare: &mut Dice) {
-        self.manifest_bytes_max = rare.pick(&[3_500, 4_500, 6_000]);
-        self.commands = 60;
+        self.manifest_bytes_max = rare.pick(&[4_500, 6_000]);
         self.segment_bytes = 48 * 1024;
         self.segments_more = 100;
         self.body_age_max_s = 1_000_000;
