@@ -37,8 +37,8 @@ impl MadeBytes {
         MadeBytes(Some(made_bytes))
     }
 
-    /// The length that most of these have, of all segments that are not closed and of all preallocated segments; where it is known, the
-    /// length that segments are made with now is one more of them. One alone shows nothing.
+    /// The length that most files have, of segments that are not closed and of preallocated segments. The length that is
+    /// configured now, where it is known, counts as one more file. One alone shows nothing.
     pub fn agreed(lengths: impl IntoIterator<Item = u64>) -> MadeBytes {
         let mut counts = BTreeMap::<u64, u32>::new();
         for bytes in lengths
@@ -53,7 +53,7 @@ impl MadeBytes {
         MadeBytes(most.filter(|&(_, count)| count > 1).map(|(bytes, _)| bytes))
     }
 
-    /// The length of the longest of these: for a repair, which may only make a file longer.
+    /// The length of the longest of these files, for a repair: that may make a file longer and never shorter.
     pub fn longest(lengths: impl IntoIterator<Item = u64>) -> MadeBytes {
         MadeBytes(
             lengths

@@ -154,7 +154,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         self.cursor.move_to(end);
         self.end.segments.push(SegmentRead {
             ordinal: entry.ordinal,
-            sealed: true,
+            closed: true,
             extent: *extent,
             predecessor: None,
         });
@@ -237,7 +237,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
             .retain(|read| read.ordinal != entry.ordinal);
         self.end.segments.push(SegmentRead {
             ordinal: entry.ordinal,
-            sealed: false,
+            closed: false,
             extent: Extent {
                 first: Sequence(stated.ends_after.0 + 1),
                 last: stated.ends_after,
@@ -260,7 +260,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         self.cursor.move_to(stated);
         self.end.segments.push(SegmentRead {
             ordinal: entry.ordinal,
-            sealed: entry.state.extent().is_some(),
+            closed: entry.state.extent().is_some(),
             extent: Extent {
                 first: Sequence(stated.ends_after.0 + 1),
                 last: stated.ends_after,
@@ -294,7 +294,7 @@ impl<'a, R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'a, R, V> {
         self.end.verdict = verdict;
         self.end.last = self.cursor.last();
         // Behind the last batch a segment that only its header names was not used.
-        let idle = |read: &mut SegmentRead| !read.sealed && !read.holds_batches();
+        let idle = |read: &mut SegmentRead| !read.closed && !read.holds_batches();
         while self.end.segments.pop_if(idle).is_some() {}
         assert!(
             self.end.segments.is_sorted_by_key(|read| read.ordinal),

@@ -1,4 +1,5 @@
-//! What reading a log back found: where it ends, in which state, and how it is to be ended for good.
+//! What reading a log back found: where the log ends, in which state it is, and how a start ends it for good. It is data and
+//! text; it reads nothing.
 
 use super::length::TooShort;
 use crate::io::Errno;
@@ -69,7 +70,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// Acknowledged data cannot be read.
+/// Acknowledged data cannot be read, or it cannot be known whether any is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// Position of the segment in its log.
@@ -207,8 +208,8 @@ impl fmt::Display for Verdict {
 pub struct SegmentRead {
     /// Position in the log.
     pub ordinal: u32,
-    /// Whether the manifest states its extent already.
-    pub sealed: bool,
+    /// Whether the manifest calls it closed, and so states its extent.
+    pub closed: bool,
     /// First and last sequence and length of what counts.
     pub extent: Extent,
     /// Its header's statement of where the segment before ends.
@@ -282,7 +283,7 @@ impl LogEnd {
         let mut kept = self.segments.clone();
         let unconfirmed = self
             .last_batch
-            .filter(|_| kept.last().is_some_and(|it| !it.sealed));
+            .filter(|_| kept.last().is_some_and(|it| !it.closed));
         let mut ending = Ending {
             batch: None,
             ordinal: 0,
