@@ -109,7 +109,7 @@ impl Segment<'_> {
         Ok(match lead {
             Lead::Left(header) => header,
             Lead::FirstOfLog => likely,
-            Lead::FirstBatch(first) => self.from_first_batch(likely, &first).await?,
+            Lead::FirstBatch(first) => self.header_by_first_batch(likely, &first).await?,
             Lead::Anew { at_most } => SegmentHeader {
                 predecessor: Some(self.stands_before(at_most).await?),
                 ..likely
@@ -118,7 +118,7 @@ impl Segment<'_> {
     }
 
     /// The header whose checksum the first batch repeats.
-    async fn from_first_batch(
+    async fn header_by_first_batch(
         &self,
         likely: SegmentHeader,
         first: &Seen,
@@ -211,8 +211,8 @@ impl Segment<'_> {
             }
             let held = Held::read(self.store, self.log, entry).await?;
             let whole = held.whole().into_iter();
-            let counting = whole.filter(|(sequence, _)| may_count(*sequence));
-            if let Some((_, seen)) = counting.last() {
+            let mut counting = whole.filter(|(sequence, _)| may_count(*sequence));
+            if let Some((_, seen)) = counting.next_back() {
                 return Ok(Some(StandsBy::Batch(seen)));
             }
             let stated = held.lead.and_then(|lead| lead.predecessor);
