@@ -2,6 +2,7 @@
 
 use crate::CommandResult;
 use crate::exit::{Exit, Failure, WAL_READ_CODES};
+use crate::fault::why_number;
 use crate::output::{Output, counted};
 use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::survey::Survey;
@@ -258,7 +259,7 @@ fn damaged(what: &str, text: String) -> Finding {
 fn secret(directory: &Directory, manifest: &Manifest) -> Finding {
     let bytes = match directory.read_whole(SECRET) {
         Ok(bytes) => bytes,
-        Err(error) => return damaged(SECRET, error.to_string()),
+        Err(error) => return damaged(SECRET, why_number(error)),
     };
     match Secret::decode(&bytes) {
         Ok(secret) if secret.id == manifest.secret => Finding {
@@ -333,7 +334,7 @@ fn slice_finding(directory: &Directory, manifest: &Manifest, slice: &SliceEntry)
     let name = NumberedFile::Slice(slice.file).to_string();
     let bytes = match directory.read_whole(&name) {
         Ok(bytes) => bytes,
-        Err(error) => return damaged(&name, error.to_string()),
+        Err(error) => return damaged(&name, why_number(error)),
     };
     let mut unknown = None;
     let verified = verify_whole(&bytes, |entry| {
@@ -414,10 +415,10 @@ fn stray(
 ) -> Result<Stray, Finding> {
     let file = directory
         .open_file(name)
-        .map_err(|error| damaged(name, error.to_string()))?;
+        .map_err(|error| damaged(name, why_number(error)))?;
     let block = run_ready((&file).read_at(0, BLOCK_BYTES));
     let block = block.unwrap_or(Err(Errno::EIO));
-    let block = block.map_err(|error| damaged(name, error.to_string()))?;
+    let block = block.map_err(|error| damaged(name, why_number(error)))?;
     let judged = judge_origin(manifest, name, &block, Named::No);
     judged.map_err(|refusal| refused(name, &refusal))?;
     let judged = run_ready(judge_stray(manifest, ends, name, &&file));
