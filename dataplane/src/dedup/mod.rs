@@ -2,6 +2,7 @@
 //! log and in sealed slices.
 
 pub mod claims;
+pub mod context;
 pub mod entry;
 pub mod filter;
 pub mod key;

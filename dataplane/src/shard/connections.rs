@@ -6,6 +6,7 @@ use super::arrivals::Arrivals;
 use super::budget::Grant;
 use super::config::Limits;
 use super::skip::Skip;
+use crate::dedup::context::Context;
 use crate::event::{ConnId, Peer};
 use crate::http::{Decoder, Head, begins_with_post};
 use crate::io::Now;
@@ -77,6 +78,8 @@ pub struct Connection {
     pub skip: Option<Skip>,
     /// The head of the request whose body is awaited.
     pub head: Option<Head>,
+    /// What the request of that head was admitted under.
+    pub context: Option<Context>,
     /// How far the chunks of that body are decoded, or those of a refused one skipped.
     pub decoder: Decoder,
     /// Bytes of framing behind that body, once its chunks are whole.
@@ -131,6 +134,7 @@ impl Connection {
             fresh: 0..0,
             skip: None,
             head: None,
+            context: None,
             decoder: Decoder::default(),
             framing_bytes: 0,
             paid: false,
@@ -204,8 +208,9 @@ impl Connection {
     }
 
     /// A head whose body is awaited from now on.
-    pub fn await_body(&mut self, head: Head) {
+    pub fn await_body(&mut self, head: Head, context: Context) {
         self.head = Some(head);
+        self.context = Some(context);
         self.decoder = Decoder::default();
         self.framing_bytes = 0;
     }

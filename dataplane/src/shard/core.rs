@@ -104,6 +104,8 @@ impl Core {
         match *message {
             ToOwner::Claim {
                 ticket,
+                // All tenants have the same TTL, and their keys differ.
+                context: _,
                 ref candidate,
             } => {
                 let now_s = self.begin.clock.at(now.mono_us);

@@ -1,7 +1,6 @@
 //! Deciding stage: answers to claims become decisions and other dispositions in the log, and durable decisions are told to their
 //! owners. It never decides anything itself: the owner of a key does.
 
-use super::admit::DEFAULT_TENANT;
 use super::answer::Answer;
 use super::flights::{Claim, Granted, Request, Step};
 use super::{Core, Ingress};
@@ -12,7 +11,6 @@ use crate::http::{Dedup, Problem};
 use crate::io::Now;
 use crate::mesh::Message;
 use crate::planted::{Bug, planted};
-use crate::wal::name::Place;
 use crate::wal::record::{Decision, Entry};
 
 impl Ingress {
@@ -83,7 +81,7 @@ impl Ingress {
 
     fn won(&mut self, core: &mut Core, ticket: Ticket, decided_at: u32, expiry: u32) {
         let flight = self.flights.expect(ticket);
-        let Request { conn, reply, body } = flight.request;
+        let request = flight.request;
         let (claim, late) = match &flight.step {
             Step::Claimed(claim) => (claim, false),
             Step::Withdrawing(claim) => (claim, true),
@@ -110,10 +108,12 @@ impl Ingress {
         }
         candidate.expiry = expiry;
         let params = core.params_version(candidate.params);
-        let decision = decision_of(body, &candidate, claim, params.as_str());
+        let decision = decision_of(&request, &candidate, claim, params.as_str());
         let needs = match late {
             true => core.log.push_late(&Entry::Decision(decision)),
-            false => core.log.push_disposition(body, &Entry::Decision(decision)),
+            false => core
+                .log
+                .push_disposition(request.body, &Entry::Decision(decision)),
         };
         self.count_first_outcome(claim);
         let answer = Answer::Outcome {
@@ -124,7 +124,7 @@ impl Ingress {
         self.flights.decided(ticket, granted);
         self.won.push_back((needs, ticket));
         if !late {
-            self.answer(core, conn, reply, answer, needs);
+            self.answer(core, request.conn, request.reply, answer, needs);
         }
     }
 
@@ -177,7 +177,9 @@ impl Ingress {
     /// The answer needs no more than the body in the log. Bodies are asked for in log order, so the queue of waiting
     /// answers stays ordered only if an older body's answer waits like the newest.
     fn answer_behind_body(&mut self, core: &Core, request: Request, answer: Answer) {
-        let Request { conn, reply, body } = request;
+        let Request {
+            conn, reply, body, ..
+        } = request;
         let newest = self
             .waiting
             .back()
@@ -219,10 +221,15 @@ impl Ingress {
     }
 }
 
-fn decision_of<'a>(body: Place, decided: &Decided, claim: &Claim, params: &'a str) -> Decision<'a> {
+fn decision_of<'a>(
+    request: &Request,
+    decided: &Decided,
+    claim: &Claim,
+    params: &'a str,
+) -> Decision<'a> {
     Decision {
-        body,
-        tenant: DEFAULT_TENANT,
+        body: request.body,
+        tenant: request.context.tenant.name(),
         pcs_id: claim.pcs_id,
         digest: claim.digest,
         key_id: claim.key_id,

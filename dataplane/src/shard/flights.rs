@@ -1,6 +1,7 @@
 //! Requests in flight: admitted, their body in the log, not yet durably ended. Each owns one slot from admission to its
 //! end; a ticket with a generation names it across shards, so that a late answer never reaches another request.
 
+use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
 use crate::dedup::{Decided, Key};
 use crate::event::ConnId;
@@ -70,6 +71,8 @@ pub struct Request {
     pub conn: ConnId,
     /// Which of the connection's answers is its.
     pub reply: u64,
+    /// What it was admitted under.
+    pub context: Context,
     /// Its body in the log.
     pub body: Place,
 }
@@ -204,6 +207,7 @@ impl Flights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dedup::context::TenantId;
     use crate::wal::name::Sequence;
 
     fn request() -> Request {
@@ -213,6 +217,10 @@ mod tests {
                 generation: 0,
             },
             reply: 0,
+            context: Context {
+                tenant: TenantId::DEFAULT,
+                snapshot: 0,
+            },
             body: Place {
                 sequence: Sequence(1),
                 index: 0,

@@ -101,11 +101,13 @@ impl Ingress {
         if route != Route::Submit {
             return Err(self.serve_page(slot, head, route, inbox, now));
         }
-        if let Err(problem) = self.admission(slot, head, inbox) {
-            return Err(self.refuse(slot, problem, Some(head), now.mono_us, now));
+        match self.admission(slot, head, inbox) {
+            Ok(context) => {
+                self.connections.at(slot).await_body(*head, context);
+                Ok(())
+            }
+            Err(problem) => Err(self.refuse(slot, problem, Some(head), now.mono_us, now)),
         }
-        self.connections.at(slot).await_body(*head);
-        Ok(())
     }
 
     /// The head is admitted: waits for the whole body, then cuts the request.

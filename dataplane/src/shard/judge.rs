@@ -1,11 +1,12 @@
 //! Judging stage: parse, signature, identity, verification — all pure — and then the claim. It looks only at bodies that
 //! are in the open batch already, and touches no dedup state for a record whose signature is not valid.
 
-use super::admit::{DEFAULT_TENANT, Logged};
+use super::admit::Logged;
 use super::answer::Answer;
 use super::config::Signing;
 use super::flights::{Claim, Request};
 use super::{Core, Ingress};
+use crate::dedup::context::Context;
 use crate::dedup::protocol::{Ticket, ToOwner};
 use crate::dedup::{Decided, digest_tag};
 use crate::event::Outbox;
@@ -31,17 +32,22 @@ enum Judged {
 impl Ingress {
     pub(super) fn judge_logged(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
         let mut logged = std::mem::take(&mut self.logged);
-        for Logged { ticket, start, end } in logged.drain(..) {
-            match self.judge_body(core, start, end) {
+        for body in logged.drain(..) {
+            let Logged {
+                ticket, context, ..
+            } = body;
+            match self.judge_body(core, &body) {
                 Judged::Refused(problem, field) => self.refuse_body(core, ticket, problem, field),
-                Judged::Claims(mut claim) => self.claim(core, ticket, &mut claim, now, outbox),
+                Judged::Claims(mut claim) => {
+                    self.claim(core, ticket, context, &mut claim, now, outbox);
+                }
             }
         }
         self.logged = logged;
     }
 
-    fn judge_body(&mut self, core: &Core, start: usize, end: usize) -> Judged {
-        let body = &core.log.open_bodies()[start..end];
+    fn judge_body(&mut self, core: &Core, logged: &Logged) -> Judged {
+        let body = &core.log.open_bodies()[logged.start..logged.end];
         let record = match self.scratchpad.parser.parse(body) {
             Ok(record) => record,
             Err(malformed) => return refusal_of(&malformed),
@@ -71,7 +77,7 @@ impl Ingress {
             }
         };
         let outcome = judge(&record, &self.config.params, &mut self.scratchpad.slopes);
-        let key = core.hash.key(DEFAULT_TENANT, record.pcs_id);
+        let key = core.hash.key_in(logged.context, record.pcs_id);
         let candidate = Decided {
             key,
             params: core.params,
@@ -96,7 +102,9 @@ impl Ingress {
         problem: Problem,
         field: &'static str,
     ) {
-        let Request { conn, reply, body } = self.flights.expect(ticket).request;
+        let Request {
+            conn, reply, body, ..
+        } = self.flights.expect(ticket).request;
         let refused = Refused {
             body,
             status: problem.status(),
@@ -116,6 +124,7 @@ impl Ingress {
         &mut self,
         core: &mut Core,
         ticket: Ticket,
+        context: Context,
         claim: &mut Claim,
         now: Now,
         outbox: &mut Outbox,
@@ -123,7 +132,11 @@ impl Ingress {
         claim.candidate.decided_at = core.clock_s(now);
         let candidate = claim.candidate;
         self.flights.claimed(ticket, claim);
-        let message = ToOwner::Claim { ticket, candidate };
+        let message = ToOwner::Claim {
+            ticket,
+            context,
+            candidate,
+        };
         core.tell_owner(candidate.key, &message, now, outbox);
     }
 }

@@ -56,6 +56,7 @@ use self::foreign::Foreign;
 use self::pressure::{Evicted, Order};
 use self::stall::Stall;
 use self::waiting::Waiting;
+use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
 use crate::event::ConnId;
 use crate::http::Date;
@@ -73,6 +74,7 @@ use std::collections::VecDeque;
 struct Framed {
     conn: ConnId,
     reply: u64,
+    context: Context,
     body: Source,
     /// When the last byte of it arrived.
     complete_us: u64,

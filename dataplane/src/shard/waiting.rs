@@ -165,10 +165,14 @@ impl Ingress {
         }
         let conn = connection.id;
         let paid = std::mem::take(&mut connection.paid);
+        let Some(context) = connection.context.take() else {
+            unreachable!("a request is whole after it was admitted");
+        };
         self.framed_bytes += body_len;
         self.framed.push(Framed {
             conn,
             reply,
+            context,
             body,
             complete_us,
             paid,
