@@ -2,7 +2,7 @@
 
 use super::connections::Phase;
 use super::{Core, Ingress};
-use crate::dedup::claims::Answer;
+use crate::dedup::claims::ClaimAnswer;
 use crate::event::{ConnId, Event, Inbox, Op, Outbox, Peer};
 use crate::io::{Now, ShardId};
 use crate::mesh::keeper::ToShard;
@@ -66,8 +66,7 @@ impl Ingress {
                     let core = begun(core);
                     let now_s = core.clock_s(now);
                     let block = result.map(|range| &bytes[range]);
-                    let (answers, reads) = (&mut core.answers, &mut core.reads);
-                    core.owner.read_done(id, block, now_s, answers, reads);
+                    core.owner.read_done(id, block, now_s, &mut core.effects);
                 }
                 Event::ListenerClosed => self.listener_closed(),
                 Event::Message(from, message) if self.loaded => {
@@ -99,7 +98,7 @@ impl Ingress {
             Message::ToOwner(message) => core.on_owner_message(from, &message, now),
             Message::ToReceiver(message) => {
                 let to = core.me;
-                core.answers.push(Answer { to, message });
+                core.effects.answers.push(ClaimAnswer { to, message });
             }
             Message::ToPeers(ToPeers::Stalled(stalled)) => self.stall.on_message(from, stalled),
             Message::ToPeers(ToPeers::Pressure(under_pressure)) => {

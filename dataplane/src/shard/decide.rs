@@ -4,14 +4,14 @@
 use super::answer::Answer;
 use super::flights::{Claim, Granted, Request, Step};
 use super::{Core, Ingress};
-use crate::dedup::Decided;
 use crate::dedup::protocol::{Ticket, ToOwner, ToReceiver};
+use crate::dedup::{Decided, DecidedRecord};
 use crate::event::{Op, Outbox};
 use crate::http::{Dedup, Problem};
 use crate::io::Now;
 use crate::mesh::Message;
 use crate::planted::{Bug, planted};
-use crate::wal::record::{Decision, Entry};
+use crate::wal::record::Entry;
 
 impl Ingress {
     /// The durable prefix may have moved: owners learn which of their grants are on disk, answers become due.
@@ -33,7 +33,7 @@ impl Ingress {
 
     /// Carries out the owner's answers: ours here, the others' by message.
     pub(super) fn decide(&mut self, core: &mut Core, outbox: &mut Outbox) {
-        let mut answers = std::mem::take(&mut core.answers);
+        let mut answers = std::mem::take(&mut core.effects.answers);
         for answer in answers.drain(..) {
             if answer.to == core.me {
                 self.on_owner_answer(core, answer.message);
@@ -43,9 +43,9 @@ impl Ingress {
             }
         }
         // An answer leaves nothing behind but what a planted bug does.
-        answers.append(&mut core.answers);
-        core.answers = answers;
-        for read in core.reads.drain(..) {
+        answers.append(&mut core.effects.answers);
+        core.effects.answers = answers;
+        for read in core.effects.reads.drain(..) {
             outbox.ops.push(Op::Read {
                 id: read.id,
                 file: read.file,
@@ -87,6 +87,7 @@ impl Ingress {
             Step::Withdrawing(claim) => (claim, true),
             step => unreachable!("a claim wins once: {step:?}"),
         };
+        assert!(decided_at <= expiry, "an owner stamps in order");
         let mut candidate = claim.candidate;
         let granted = Granted {
             key: candidate.key,
@@ -108,7 +109,14 @@ impl Ingress {
         }
         candidate.expiry = expiry;
         let params = core.params_version(candidate.params);
-        let decision = decision_of(&request, &candidate, claim, params.as_str());
+        let record = DecidedRecord {
+            context: request.context,
+            body: request.body,
+            pcs_id: claim.pcs_id,
+            digest: claim.digest,
+            key_id: claim.key_id,
+        };
+        let decision = candidate.to_record(&record, params.as_str());
         let needs = match late {
             true => core.log.push_late(&Entry::Decision(decision)),
             false => core
@@ -136,6 +144,10 @@ impl Ingress {
                 return self.refuse_body(core, ticket, Problem::SignatureInvalid, "");
             }
             Step::Claimed(claim) => {
+                assert_eq!(
+                    outcome.key, claim.candidate.key,
+                    "an answer is about the key that was claimed"
+                );
                 let (entry, dedup) = match conflict {
                     true => (Entry::Conflict(request.body), Dedup::Conflict),
                     false => (Entry::Duplicate(request.body), Dedup::Hit),
@@ -218,27 +230,5 @@ impl Ingress {
         stats.budget.observe(budget);
         stats.coh_star.observe(f64::from(claim.coh_star));
         stats.r.observe(f64::from(claim.r));
-    }
-}
-
-fn decision_of<'a>(
-    request: &Request,
-    decided: &Decided,
-    claim: &Claim,
-    params: &'a str,
-) -> Decision<'a> {
-    Decision {
-        body: request.body,
-        tenant: request.context.tenant.name(),
-        pcs_id: claim.pcs_id,
-        digest: claim.digest,
-        key_id: claim.key_id,
-        params,
-        decided_at: decided.decided_at,
-        expiry: decided.expiry,
-        encoding: decided.encoding,
-        reason: decided.reason,
-        regime: decided.regime,
-        numbers: decided.numbers,
     }
 }

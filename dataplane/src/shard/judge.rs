@@ -6,18 +6,16 @@ use super::answer::Answer;
 use super::config::Signing;
 use super::flights::{Claim, Request};
 use super::{Core, Ingress};
+use crate::dedup::Decided;
 use crate::dedup::context::Context;
 use crate::dedup::protocol::{Ticket, ToOwner};
-use crate::dedup::{Decided, digest_tag};
 use crate::event::Outbox;
 use crate::http::Problem;
 use crate::io::Now;
 use crate::planted::{Bug, planted};
 use crate::wal::record::{Entry, Refused};
-use flk_contract::outcome::ENCODING;
 use flk_contract::{
-    IdentityMismatch, Malformed, Outcome, Verified, authenticate, authenticate_unsigned,
-    check_identity, judge,
+    IdentityMismatch, Malformed, authenticate, authenticate_unsigned, check_identity, judge,
 };
 
 /// What judging says of one body.
@@ -78,15 +76,11 @@ impl Ingress {
         };
         let outcome = judge(&record, &self.config.params, &mut self.scratchpad.slopes);
         let key = core.hash.key_in(logged.context, record.pcs_id);
-        let candidate = Decided {
-            key,
-            params: core.params,
-            ..candidate_of(&outcome, &verified)
-        };
+        let digest = verified.signing_digest;
         Judged::Claims(Claim {
-            candidate,
+            candidate: Decided::candidate(key, &outcome, core.params, &digest),
             pcs_id,
-            digest: verified.signing_digest,
+            digest,
             key_id: verified.key.0,
             coh_star: record.coh_star as f32,
             r: record.r as f32,
@@ -138,22 +132,6 @@ impl Ingress {
             candidate,
         };
         core.tell_owner(candidate.key, &message, now, outbox);
-    }
-}
-
-fn candidate_of(outcome: &Outcome, verified: &Verified) -> Decided {
-    Decided {
-        digest_tag: digest_tag(&verified.signing_digest),
-        numbers: [
-            outcome.d_hat,
-            outcome.recomputed_d_hat,
-            outcome.budget,
-            outcome.recomputed_budget,
-        ],
-        reason: outcome.escalated.map_or(0, |reason| reason.code()),
-        regime: outcome.regime.code(),
-        encoding: ENCODING,
-        ..Decided::default()
     }
 }
 

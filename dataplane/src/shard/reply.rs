@@ -4,7 +4,6 @@
 use super::answer::Answer;
 use super::connections::{Owed, Phase, Reply};
 use super::{Core, Ingress};
-use crate::dedup::Decided;
 use crate::event::{ConnId, Op, Outbox};
 use crate::http::{Afterwards, CONTINUE, Common, respond};
 use crate::io::Now;
@@ -12,7 +11,6 @@ use crate::planted::{Bug, planted};
 use crate::wal::name::Sequence;
 use flk_contract::hash::hex32;
 use flk_contract::outcome::write_outcome;
-use flk_contract::{Outcome, Reason, Regime};
 
 impl Ingress {
     /// An answer is known: it leaves once the log is durable up to `needs` and everything before it has left.
@@ -140,7 +138,10 @@ impl Ingress {
                 self.body_text.clear();
                 let hex = hex32(&pcs_id);
                 let hex = std::str::from_utf8(&hex).unwrap_or_default();
-                let outcome = outcome_of(core, &decided);
+                let Some(core) = core else {
+                    unreachable!("an outcome before the log has begun");
+                };
+                let outcome = decided.outcome(core.params_version(decided.params));
                 let written = write_outcome(decided.encoding, &outcome, hex, &mut self.body_text);
                 assert!(
                     written.is_ok(),
@@ -212,21 +213,4 @@ pub(super) fn promised_upto(core: &Core) -> Sequence {
         return Sequence(u64::MAX);
     }
     core.log.durable()
-}
-
-/// The outcome of a stored decision.
-fn outcome_of(core: Option<&Core>, decided: &Decided) -> Outcome {
-    let Some(core) = core else {
-        unreachable!("an outcome before the log has begun");
-    };
-    let [d_hat, recomputed_d_hat, budget, recomputed_budget] = decided.numbers;
-    Outcome {
-        escalated: Reason::from_code(decided.reason),
-        d_hat,
-        recomputed_d_hat,
-        budget,
-        recomputed_budget,
-        regime: Regime::from_code(decided.regime).unwrap_or(Regime::Mixed),
-        params_version: core.params_version(decided.params),
-    }
 }
