@@ -366,7 +366,7 @@ impl Owner {
         });
     }
 
-    /// Planted only: tells those behind a granted claim what it will be.
+    /// Planted only: answers the claims behind a granted one before its decision is durable.
     fn answer_waiters_early(&mut self, pending: PendingId, effects: &mut Effects) {
         let Some(outcome) = self.claims.winner(pending) else {
             return;

@@ -40,7 +40,7 @@ impl TenantId {
 /// The tenant of a record and the configuration that judges it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context {
-    /// Whose record it is.
+    /// The tenant of the record.
     pub tenant: TenantId,
     /// Number of the configuration snapshot in force at admission; 0 until configurations are numbered.
     pub snapshot: u32,

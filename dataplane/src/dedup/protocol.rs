@@ -1,5 +1,5 @@
-//! What receivers and owners of keys say about a claim. Local and remote claims use the same words; the mesh only carries
-//! them.
+//! Messages between the receiver of a record and the owner of its key. Local and remote claims use the same messages; the
+//! mesh only carries them.
 
 use super::context::Context;
 use super::{Decided, Key};

@@ -1,4 +1,4 @@
-//! What shards say to each other. A message is plain data of at most 192 bytes; one request in flight sends a bounded
+//! Messages between shards. A message is plain data of at most 192 bytes; one request in flight sends a bounded
 //! number of them, so the rings between shards are sized once and a send can neither fail nor wait.
 
 pub mod keeper;

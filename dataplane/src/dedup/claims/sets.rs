@@ -50,7 +50,7 @@ pub(super) enum Seek {
     Block { slice: u32, block: u32 },
     /// No slice that is left holds the key.
     Absent,
-    /// A slice says nothing about this partition.
+    /// A slice does not cover this partition.
     NotCovered,
 }
 
@@ -122,7 +122,7 @@ impl SetsInUse {
         Some(SetIndex(at))
     }
 
-    /// Looks for a key in the bytes of a block. An error: they are not what their slice says.
+    /// Looks for a key in the bytes of a block. An error: the block is damaged.
     pub(super) fn search(
         &self,
         set: SetIndex,
