@@ -1,9 +1,10 @@
-//! Admission and append: who may enter at all, what is charged to the rate, and the moment from which on a body is in the
-//! log. Nothing is parsed before that moment.
+//! Admission and append: which requests may enter, what is charged to the rate, and the moment from which on a body is in
+//! the log. Nothing is parsed before that moment.
 
 use super::answer::Answer;
-use super::connections::{Owed, Reply, Source};
+use super::connection::Reading;
 use super::flights::Request;
+use super::owed::{Owed, Reply};
 use super::{Core, Deadline, Framed, Ingress};
 use crate::dedup::context::{Context, TenantId};
 use crate::dedup::protocol::Ticket;
@@ -34,7 +35,7 @@ impl Ingress {
     ) -> Result<Context, Problem> {
         let tenant = match head.tenant {
             TenantHeader::Named(span) => {
-                let name = span.of(self.connections.at(slot).pending(inbox));
+                let name = span.of(self.connections.at(slot).received.pending(inbox));
                 TenantId::named(name).ok_or(Problem::UnknownTenant)?
             }
             TenantHeader::Absent => TenantId::DEFAULT,
@@ -101,23 +102,18 @@ impl Ingress {
     /// Asks for a body with `100 Continue`, or refuses it before it is sent.
     fn send_continue(&mut self, slot: u32, granted: bool, now: Now) {
         let connection = self.connections.at(slot);
-        let Some(head) = connection.head else {
-            return;
+        let Reading::Body(admitted) = &mut connection.reading else {
+            return; // it was refused in this turn
         };
         if !granted {
-            let waiting = Head {
-                expect_continue: true,
-                ..head
-            };
-            self.refuse(slot, Problem::RateLimited, Some(&waiting), now.mono_us, now);
+            let mut request = admitted.incoming;
+            request.head.expect_continue = true; // its client still waits: a body may or may not follow
+            self.refuse(slot, Problem::RateLimited, Some(&request), now.mono_us, now);
             return;
         }
-        connection.paid = true;
-        connection.owe(Owed {
-            reply: Reply::Ready {
-                answer: Answer::Continue,
-                needs: Sequence::default(),
-            },
+        admitted.paid = true;
+        connection.owed.owe(Owed {
+            reply: Reply::at_once(Answer::Continue),
             since_us: now.mono_us,
             last: false,
             head_only: false,
@@ -128,10 +124,8 @@ impl Ingress {
     }
 
     fn append_one(&mut self, core: &mut Core, request: Framed, inbox: &[u8]) {
-        let body = match &request.body {
-            Source::Inbox(range) => &inbox[range.clone()],
-            Source::Kept(range) => &self.connections.at(request.conn.slot).kept[range.clone()],
-        };
+        let received = &self.connections.at(request.conn.slot).received;
+        let body = received.bytes_at(&request.body, inbox);
         let start = core.log.open_bodies_bytes();
         let end = start + body.len();
         let meta = BodyMeta {

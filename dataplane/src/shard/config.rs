@@ -1,8 +1,9 @@
-//! What a shard is told once, before its first turn: limits, keys, parameters. Plain data, already validated.
+//! The configuration that a shard gets once, before its first turn: limits, keys, parameters. Plain data, already validated.
 
 use super::budget::WAITER_BYTES;
-use super::connections::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, Connection};
+use super::connection::Connection;
 use super::flights::Flight;
+use super::received::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};
 use super::waiting::Waiter;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::event::{Event, Op};
@@ -22,7 +23,7 @@ use std::sync::Arc;
 pub enum Signing {
     /// Any key of the set that is active verifies.
     Keys(KeySet),
-    /// Signatures are not looked at. Never the default; said loudly at start.
+    /// Signatures are not looked at. Never the default; a start warns of it.
     Unsigned,
 }
 
@@ -129,10 +130,15 @@ impl Limits {
             + BUFFERS_KEPT_MAX * BUFFER_KEPT_BYTES_MAX
     }
 
-    /// Most bytes that an unfinished chunked request may come to need.
+    /// Most bytes that any chunked request takes until it is cut out.
     pub fn chunked_bytes_max(&self) -> usize {
-        let head_and_body = self.http.head_bytes_max + self.http.body_bytes_max as usize;
-        (head_and_body + TRAILER_BYTES_MAX).min(self.body_bytes_total_max)
+        self.chunked_bytes_max_behind(self.http.head_bytes_max)
+    }
+
+    /// The same for one whose head has this length.
+    pub fn chunked_bytes_max_behind(&self, head_bytes: usize) -> usize {
+        let body_bytes = self.http.body_bytes_max as usize + TRAILER_BYTES_MAX;
+        (head_bytes + body_bytes).min(self.body_bytes_total_max)
     }
 
     /// What one of `shards` shards and its driver reserve at start, in bytes, the empty dedup table included. Address space
@@ -180,7 +186,7 @@ const _: () = assert!(
 /// Capacity that the buffer of the batch in flight begins with; a batch of the usual size never outgrows it.
 pub(super) const BATCH_BLOCKS_BYTES: usize = 512 * 1024;
 
-/// What a shard is told once.
+/// The configuration of a shard.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
     /// Which shard this is.

@@ -29,8 +29,8 @@ pub(super) struct Core {
     pub params: u16,
     /// What the owner answered and asked for, and the deciding stage has not carried out.
     pub effects: Effects,
-    /// Last resolved position that the keeper was told.
-    pub resolved_told: Sequence,
+    /// Last resolved position that the keeper knows.
+    pub resolved_notified: Sequence,
 }
 
 impl Core {
@@ -55,7 +55,7 @@ impl Core {
         let log = LogWriter::new(&begin.log_start(), open, blocks);
         Core {
             me: config.id,
-            resolved_told: log.durable(),
+            resolved_notified: log.durable(),
             params: begin.params.len().saturating_sub(1) as u16,
             hash: KeyHash::new(begin.secret),
             begin,
@@ -79,9 +79,9 @@ impl Core {
         known.unwrap_or_default()
     }
 
-    /// Takes a message to the owner of this key where it belongs: to this shard, or to a peer.
+    /// Delivers a message to the owner of this key: in this shard at once, or to a peer over the mesh.
     #[inline]
-    pub(super) fn tell_owner(
+    pub(super) fn notify_owner(
         &mut self,
         key: Key,
         message: &ToOwner,
@@ -97,7 +97,7 @@ impl Core {
         }
     }
 
-    /// A receiver, this shard included, says something about a key of this shard.
+    /// A message of a receiver, this shard included, about a key of this shard.
     #[inline]
     pub(super) fn on_owner_message(&mut self, from: ShardId, message: &ToOwner, now: Now) {
         let effects = &mut self.effects;

@@ -1,8 +1,8 @@
-//! Deciding stage: answers to claims become decisions and other dispositions in the log, and durable decisions are told to their
-//! owners. It never decides anything itself: the owner of a key does.
+//! Deciding stage: answers to claims become decisions and other dispositions in the log, and the owners of keys are notified
+//! of durable decisions. It never decides anything itself: the owner of a key does.
 
 use super::answer::Answer;
-use super::flights::{Claim, Granted, Request, Step};
+use super::flights::{Claim, FlightStep, Granted, Request};
 use super::{Core, Ingress};
 use crate::dedup::protocol::{Ticket, ToOwner, ToReceiver};
 use crate::dedup::{Decided, DecidedRecord};
@@ -14,19 +14,20 @@ use crate::planted::{Bug, planted};
 use crate::wal::record::Entry;
 
 impl Ingress {
-    /// The durable prefix may have moved: owners learn which of their grants are on disk, answers become due.
+    /// The durable prefix may have moved: owners are notified of grants that are on disk, answers become due.
     pub(super) fn announce_durable(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
         let durable = core.log.durable();
         while let Some((_, conn)) = self.waiting.pop_front_if(|(needs, _)| *needs <= durable) {
             self.due.push(conn);
         }
         while let Some((_, ticket)) = self.won.pop_front_if(|(needs, _)| *needs <= durable) {
-            let Step::Decided(Granted { key, epoch }) = self.flights.expect(ticket).step else {
+            let FlightStep::Decided(Granted { key, epoch }) = self.flights.expect(ticket).step
+            else {
                 unreachable!("only what has won waits for its decision");
             };
             self.flights.end(ticket);
             let message = ToOwner::Durable { ticket, key, epoch };
-            core.tell_owner(key, &message, now, outbox);
+            core.notify_owner(key, &message, now, outbox);
         }
         self.decide(core, outbox);
     }
@@ -71,7 +72,7 @@ impl Ingress {
             ToReceiver::Withdrawn { ticket } => {
                 let step = &self.flights.expect(ticket).step;
                 assert!(
-                    matches!(step, Step::Withdrawing(_)),
+                    matches!(step, FlightStep::Withdrawing(_)),
                     "a claim is withdrawn because its receiver asked: {step:?}"
                 );
                 self.flights.end(ticket);
@@ -83,8 +84,8 @@ impl Ingress {
         let flight = self.flights.expect(ticket);
         let request = flight.request;
         let (claim, late) = match &flight.step {
-            Step::Claimed(claim) => (claim, false),
-            Step::Withdrawing(claim) => (claim, true),
+            FlightStep::Claimed(claim) => (claim, false),
+            FlightStep::Withdrawing(claim) => (claim, true),
             step => unreachable!("a claim wins once: {step:?}"),
         };
         assert!(decided_at <= expiry, "an owner stamps in order");
@@ -140,10 +141,10 @@ impl Ingress {
         let flight = self.flights.expect(ticket);
         let request = flight.request;
         match &flight.step {
-            Step::Claimed(claim) if claim.condemned => {
+            FlightStep::Claimed(claim) if claim.condemned => {
                 return self.refuse_body(core, ticket, Problem::SignatureInvalid, "");
             }
-            Step::Claimed(claim) => {
+            FlightStep::Claimed(claim) => {
                 assert_eq!(
                     outcome.key, claim.candidate.key,
                     "an answer is about the key that was claimed"
@@ -164,7 +165,7 @@ impl Ingress {
                 self.answer_behind_body(core, request, answer);
             }
             // Its client has its answer, and its body a disposition.
-            Step::Withdrawing(_) => {}
+            FlightStep::Withdrawing(_) => {}
             step => unreachable!("a claim is answered once: {step:?}"),
         }
         self.flights.end(ticket);
@@ -174,13 +175,13 @@ impl Ingress {
         let flight = self.flights.expect(ticket);
         let request = flight.request;
         match &flight.step {
-            Step::Claimed(_) => {
+            FlightStep::Claimed(_) => {
                 core.log
                     .push_disposition(request.body, &Entry::Unanswered(request.body));
                 let answer = Answer::refusal(Problem::StoreUnavailable);
                 self.answer_behind_body(core, request, answer);
             }
-            Step::Withdrawing(_) => {}
+            FlightStep::Withdrawing(_) => {}
             step => unreachable!("a claim is answered once: {step:?}"),
         }
         self.flights.end(ticket);

@@ -18,7 +18,7 @@ use flk_contract::{
     IdentityMismatch, Malformed, authenticate, authenticate_unsigned, check_identity, judge,
 };
 
-/// What judging says of one body.
+/// The result of judging one body.
 #[allow(clippy::large_enum_variant)] // lives on the stack for one record; a box would be an allocation per request
 enum Judged {
     /// The body is not a record that may claim its key.
@@ -131,7 +131,7 @@ impl Ingress {
             context,
             candidate,
         };
-        core.tell_owner(candidate.key, &message, now, outbox);
+        core.notify_owner(candidate.key, &message, now, outbox);
     }
 }
 

@@ -2,7 +2,8 @@
 //! connection's requests, each only when the log is durable up to what it promises.
 
 use super::answer::Answer;
-use super::connections::{Owed, Phase, Reply};
+use super::connection::Phase;
+use super::owed::{Owed, Reply};
 use super::{Core, Ingress};
 use crate::event::{ConnId, Op, Outbox};
 use crate::http::{Afterwards, CONTINUE, Common, respond};
@@ -26,7 +27,7 @@ impl Ingress {
         let Some(connection) = self.connections.get(conn) else {
             return;
         };
-        let Some(owed) = connection.owed_mut(reply) else {
+        let Some(owed) = connection.owed.get_mut(reply) else {
             return;
         };
         owed.reply = Reply::Ready { answer, needs };
@@ -72,16 +73,13 @@ impl Ingress {
             let Some(connection) = self.connections.get(conn) else {
                 return false;
             };
-            if planted(Bug::ReplyOrderSwapped) && connection.owed.len() >= 2 {
-                let ready = |owed: &Owed| matches!(owed.reply, Reply::Ready { needs, .. } if needs <= durable);
-                if !ready(&connection.owed[0]) && ready(&connection.owed[1]) {
-                    connection.owed.swap(0, 1);
-                }
+            if planted(Bug::ReplyOrderSwapped) {
+                connection.owed.swap_if_second_is_ready(durable);
             }
             let Some(Owed {
                 reply: Reply::Ready { answer, needs },
                 ..
-            }) = connection.owed.front()
+            }) = connection.owed.oldest()
             else {
                 return true;
             };
@@ -89,10 +87,9 @@ impl Ingress {
                 return true;
             }
             let answer = *answer;
-            let Some(owed) = connection.owed.pop_front() else {
-                return true;
+            let Some(owed) = connection.owed.pop() else {
+                unreachable!("the oldest answer was looked at");
             };
-            connection.oldest_owed += 1;
             if draining && connection.owed.is_empty() && connection.is_at_rest() {
                 connection.phase = Phase::Closing;
             }
@@ -181,7 +178,7 @@ impl Ingress {
         };
         connection.active_us = now.mono_us;
         match connection.phase {
-            Phase::Open if connection.pending_bytes() > 0 || connection.ended => {
+            Phase::Open if connection.received.pending_bytes() > 0 || connection.ended => {
                 self.queue(conn.slot)
             }
             Phase::Closing if connection.owed.is_empty() => {

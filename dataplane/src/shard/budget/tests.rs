@@ -302,7 +302,9 @@ proptest! {
             let need = if is_known { Need::known(ask.bytes) } else { ask.need(bytes_max) };
             let grant = &mut grants[*slot];
             let before = *grant;
-            budget.settle(grant, need, conn(*slot as u32), Peer(peer));
+            let settled = budget.settle(grant, need, conn(*slot as u32), Peer(peer));
+            let is_held = settled.standing == Standing::Held;
+            prop_assert_eq!(is_held, grant.bytes >= need.bytes);
             prop_assert!(grant.bytes == 0 || grant.bytes >= before.bytes);
             let held: usize = grants.iter().map(|grant| grant.bytes).sum();
             let growing = grants.iter().filter(|grant| grant.may_grow);
@@ -315,9 +317,9 @@ proptest! {
                 let (slot, ask) = &mut asks[at];
                 ask.come_bytes = ask.bytes.min(grant.bytes);
                 if ask.come_bytes == ask.bytes {
-                    budget.settle(grant, Need::known(ask.bytes), conn(*slot as u32), Peer(peer));
+                    _ = budget.settle(grant, Need::known(ask.bytes), conn(*slot as u32), Peer(peer));
                     prop_assert!(!grant.may_grow);
-                    budget.settle(grant, Need::default(), conn(*slot as u32), Peer(peer));
+                    _ = budget.settle(grant, Need::default(), conn(*slot as u32), Peer(peer));
                     asks.swap_remove(at);
                     idle = 0;
                 } else if before.bytes < grant.bytes {

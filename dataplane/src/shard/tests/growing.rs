@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::event::Peer;
-use crate::shard::frame::CHUNKED_STEPS_BYTES;
+use crate::shard::grants::CHUNKED_STEPS_BYTES;
 
 const KIB: usize = 1024;
 /// Shorter than the time after which the slowest is looked for.
@@ -36,7 +36,8 @@ fn granted(room: &mut Room, conn: ConnId) -> usize {
         .ingress
         .connections
         .at(conn.slot)
-        .body_grant
+        .memory
+        .body
         .bytes
 }
 
