@@ -85,6 +85,10 @@ impl Turn {
 pub(super) struct Scarcity {
     /// An equal part of all for each connection that holds or wants some.
     grant_bytes: usize,
+    /// The same of what grants that may grow can come to: the rest of the budget is not for them.
+    growing_grant_bytes: usize,
+    /// Where the connection comes from whose turn it is.
+    next_peer: Peer,
 }
 
 /// Bytes that may be held, bytes that are held, and the connections that wait for some.
@@ -276,16 +280,25 @@ impl Budget {
 
     /// What may be held fairly while others wait; `None` if no connection waits.
     pub(super) fn scarcity(&mut self) -> Option<Scarcity> {
-        self.longest_waiting()?;
+        let next_peer = self.queue.next_peer()?;
         let wanting_count = self.grants_count + self.queue.newcomers_count();
         Some(Scarcity {
             grant_bytes: self.max_bytes / wanting_count,
+            growing_grant_bytes: self.growing_bytes_max / wanting_count,
+            next_peer,
         })
     }
 
-    /// Whether a grant is more than its fair part of what there is.
-    pub(super) fn is_unfair(&self, scarcity: &Scarcity, grant: Grant) -> bool {
-        grant.bytes > scarcity.grant_bytes
+    /// Whether a grant is more than its fair part of what there is, or belongs to an address that holds more than its share
+    /// while it is another one's turn. Each grant of such an address may be small.
+    pub(super) fn is_unfair(&self, scarcity: &Scarcity, grant: Grant, peer: Peer) -> bool {
+        let fair_bytes = match grant.may_grow {
+            true => scarcity.growing_grant_bytes,
+            false => scarcity.grant_bytes,
+        };
+        let is_over_its_share = || self.queue.held_bytes(peer) > self.queue.share_bytes();
+        grant.bytes > fair_bytes
+            || (grant.bytes > 0 && peer != scarcity.next_peer && is_over_its_share())
     }
 
     /// Bytes of a grant beyond which it is more than a fair share, while others wait; `None` if no connection waits.

@@ -8,7 +8,7 @@ use super::waiting::Waiter;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::event::{Event, Op};
 use crate::http;
-use crate::http::chunked::TRAILER_BYTES_MAX;
+use crate::http::chunked::FRAMING_BEHIND_BYTES_MAX;
 use crate::io::ShardId;
 use crate::mesh::Message;
 use crate::mesh::ring_messages;
@@ -135,9 +135,10 @@ impl Limits {
         self.chunked_bytes_max_behind(self.http.head_bytes_max)
     }
 
-    /// The same for one whose head has this length.
+    /// The same for one whose head has this length. What stands behind the content may arrive with its last byte, and is
+    /// kept with the request while that waits for room.
     pub fn chunked_bytes_max_behind(&self, head_bytes: usize) -> usize {
-        let body_bytes = self.http.body_bytes_max as usize + TRAILER_BYTES_MAX;
+        let body_bytes = self.http.body_bytes_max as usize + FRAMING_BEHIND_BYTES_MAX;
         (head_bytes + body_bytes).min(self.body_bytes_total_max)
     }
 

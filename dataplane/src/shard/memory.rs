@@ -75,7 +75,7 @@ impl Ingress {
             let is_slower = candidate.found.is_none_or(|(other, _)| pace < other);
             if is_slower
                 && is_slow(pace, grant.bytes, deadline_us)
-                && budget.is_unfair(scarcity, grant)
+                && budget.is_unfair(scarcity, grant, connection.peer)
             {
                 candidate.found = Some((pace, connection.id));
             }

@@ -207,6 +207,13 @@ impl Queue {
         self.waiters[first as usize].map(|waiter| waiter.conn)
     }
 
+    /// The address whose turn it is.
+    pub(super) fn next_peer(&mut self) -> Option<Peer> {
+        let conn = self.next()?;
+        let account = self.waiter(conn)?.account;
+        Some(self.accounts[account as usize].peer)
+    }
+
     fn waiter(&mut self, conn: ConnId) -> Option<&mut Waiter> {
         let waiter = self.waiters.get_mut(conn.slot as usize)?.as_mut()?;
         (waiter.conn == conn).then_some(waiter)
