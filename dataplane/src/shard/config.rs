@@ -40,9 +40,9 @@ impl std::fmt::Debug for MetricsAuth {
     }
 }
 
-/// Bounds of one shard. Memory follows from them: see [`Limits::memory_at_start_bytes`].
+/// Bounds of one shard. Memory follows from them: see [`ShardLimits::memory_at_start_bytes`].
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ShardLimits {
     /// Framing limits of one request.
     pub http: http::HttpLimits,
     /// Connections that stay open. For more, others are closed.
@@ -88,9 +88,9 @@ pub struct Limits {
 /// Requests in flight by default.
 const FLIGHTS_MAX: u32 = 2048;
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for ShardLimits {
+    fn default() -> ShardLimits {
+        ShardLimits {
             http: http::HttpLimits::default(),
             connections_max: 4096,
             connections_spare: 64,
@@ -115,7 +115,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ShardLimits {
     /// Places for connections: what the driver's table holds. Further ones wait in the listen queue.
     pub fn connections_table(&self) -> u32 {
         self.connections_max + self.connections_spare
@@ -195,7 +195,7 @@ pub struct ShardConfig {
     /// How many there are.
     pub shards: u16,
     /// Bounds.
-    pub limits: Limits,
+    pub limits: ShardLimits,
     /// Keys of the default tenant.
     pub signing: Arc<Signing>,
     /// The parameter set in force.
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn times_and_paces_are_those_that_the_documentation_promises() {
-        let limits = Limits::default();
+        let limits = ShardLimits::default();
         let seconds = |us: u64| us as f64 / 1e6;
         assert_eq!(seconds(limits.head_timeout_us), 5.0);
         assert_eq!(seconds(limits.body_grace_us), 3.0);
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn bounds_of_memory_are_those_of_the_table_for_sizing() {
-        let limits = Limits::default();
+        let limits = ShardLimits::default();
         let kib = |bytes: usize| bytes / 1024;
         assert_eq!(kib(limits.unsent_bytes_max as usize), 256);
         let totals = [
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_shard_reserves_at_most_64_mib_at_start() {
         for shards in [1, 2, 4, 8] {
-            let bytes = Limits::default().memory_at_start_bytes(
+            let bytes = ShardLimits::default().memory_at_start_bytes(
                 shards,
                 crate::driver::DriverLimits::default().receive_bytes(),
             );
@@ -264,11 +264,11 @@ mod tests {
     #[test]
     fn what_a_shard_reserves_is_the_sum_of_its_parts() {
         let of = |connections: u32, flights_max: u32, shards: u16, receive_bytes: usize| {
-            let limits = Limits {
+            let limits = ShardLimits {
                 connections_max: connections,
                 connections_spare: 0,
                 flights_max,
-                ..Limits::default()
+                ..ShardLimits::default()
             };
             limits.memory_at_start_bytes(shards, receive_bytes)
         };

@@ -2,7 +2,7 @@
 //! parses a byte and never decides an answer; the stages do.
 
 use super::budget::Grant;
-use super::config::Limits;
+use super::config::ShardLimits;
 use super::owed::OwedAnswers;
 use super::received::Received;
 use super::skip::Skip;
@@ -213,7 +213,7 @@ impl Connection {
     /// Notes at the end of a turn when the bytes that stay arrived, if whole requests may be among them: the head-of-line
     /// request waits for room, or answers to earlier ones do not leave. An incomplete request is complete when its last
     /// byte comes, and a client that takes no answers holds itself up.
-    pub(super) fn note_arrivals(&mut self, limits: &Limits, now: Now) {
+    pub(super) fn note_arrivals(&mut self, limits: &ShardLimits, now: Now) {
         let held_up_by_us = self.waits_for_room()
             || (self.owed.count() >= limits.pipeline_max
                 && self.unsent_bytes < limits.unsent_bytes_max);
@@ -232,7 +232,7 @@ impl Connection {
     }
 
     /// The client asks faster than it takes answers: nothing more is framed until some have left.
-    pub(super) fn is_too_far_ahead(&self, limits: &Limits) -> bool {
+    pub(super) fn is_too_far_ahead(&self, limits: &ShardLimits) -> bool {
         self.owed.count() >= limits.pipeline_max || self.unsent_bytes >= limits.unsent_bytes_max
     }
 

@@ -3,7 +3,7 @@
 
 use super::Ingress;
 use super::budget::{Need, Standing, Turn};
-use super::config::Limits;
+use super::config::ShardLimits;
 use super::connection::{Connection, Phase};
 use super::waiting::Waiter;
 use crate::event::{Op, Outbox};
@@ -140,7 +140,7 @@ impl Ingress {
 }
 
 /// Whether more may be read from a connection.
-fn may_read(connection: &Connection, limits: &Limits) -> bool {
+fn may_read(connection: &Connection, limits: &ShardLimits) -> bool {
     let need_bytes = body_need(connection, limits).bytes;
     let pending_bytes = connection.received.pending_bytes();
     let memory = &connection.memory;
@@ -156,7 +156,7 @@ fn may_read(connection: &Connection, limits: &Limits) -> bool {
 
 /// Memory for the head-of-line request of a connection, if it takes more than every connection may hold. The length of an
 /// unfinished chunked body is not known: it begins with little, and needs more when that is full.
-fn body_need(connection: &Connection, limits: &Limits) -> Need {
+fn body_need(connection: &Connection, limits: &ShardLimits) -> Need {
     let pending_bytes = connection.received.pending_bytes();
     let Some(admitted) = connection.admitted() else {
         return Need::default();
