@@ -198,7 +198,7 @@ fn start(
             connections_max: limits.connections_table(),
             ..driver::DriverLimits::default()
         },
-        ring_messages: ring_messages(limits.flights_max as usize) + PRESSURE_MESSAGES,
+        ring_messages: ring_messages(limits.flights_max as usize),
         ends: Arc::clone(&surroundings.ends),
         console: console.clone(),
         drain_delay: config.drain_delay,
@@ -236,9 +236,6 @@ fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<Owned
         StartError::of(exit)(&error)
     })
 }
-
-/// Room in each ring for messages that belong to no request.
-const PRESSURE_MESSAGES: usize = 64;
 
 fn shard_config(config: &Config, host: &Host, stats: &Arc<Stats>) -> ShardConfig {
     let mut limits = ShardLimits {
