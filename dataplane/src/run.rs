@@ -25,7 +25,7 @@ use crate::keeper::config::KeeperConfig;
 use crate::keeper::stop::{STOP_MORE_US, STOP_US};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
-use crate::shard::config::{Limits, ShardConfig};
+use crate::shard::config::{ShardConfig, ShardLimits};
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::announce;
@@ -198,7 +198,7 @@ fn start(
             connections_max: limits.connections_table(),
             ..driver::DriverLimits::default()
         },
-        ring_messages: ring_messages(limits.flights_max as usize) + PRESSURE_MESSAGES,
+        ring_messages: ring_messages(limits.flights_max as usize),
         ends: Arc::clone(&surroundings.ends),
         console: console.clone(),
         drain_delay: config.drain_delay,
@@ -237,14 +237,11 @@ fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<Owned
     })
 }
 
-/// Room in each ring for messages that belong to no request.
-const PRESSURE_MESSAGES: usize = 64;
-
 fn shard_config(config: &Config, host: &Host, stats: &Arc<Stats>) -> ShardConfig {
-    let mut limits = Limits {
+    let mut limits = ShardLimits {
         connections_max: host.places.connections_max,
         connections_spare: host.places.connections_spare,
-        ..Limits::default()
+        ..ShardLimits::default()
     };
     limits.http.body_bytes_max = config.body_bytes_max;
     limits.idle_timeout_us = config.keepalive.as_micros() as u64;

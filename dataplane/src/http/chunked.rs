@@ -16,6 +16,9 @@ const SIZE_DIGITS_MAX: usize = 8;
 pub const EXTENSION_BYTES_MAX: usize = 1024;
 /// Most bytes after the last chunk, final empty line included.
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+/// Most bytes behind the content: the line end of its last chunk, the line of the chunk of size zero, and the trailers.
+pub const FRAMING_BEHIND_BYTES_MAX: usize =
+    2 + (SIZE_DIGITS_MAX + EXTENSION_BYTES_MAX + 2) + TRAILER_BYTES_MAX;
 
 /// The position of a reader in a chunked body. It is small because every connection holds one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What recovery and sealing take out of batches: decisions, clock readings, and which bodies have no disposition yet.
 //! It copies; it never judges.
 
+use crate::dedup::Decided;
 use crate::dedup::key::KeyHash;
-use crate::dedup::{Decided, digest_tag};
 use crate::keeper::clock::Reading;
 use crate::wal::batch::Batch;
 use crate::wal::name::{LogId, Place};
@@ -137,17 +137,7 @@ impl Extract {
     fn decided(&self, decision: &Decision<'_>, params: u16) -> Decided {
         let pcs_id = hex32(&decision.pcs_id);
         let pcs_id = std::str::from_utf8(&pcs_id).unwrap_or_default();
-        Decided {
-            key: self.hash.key(decision.tenant, pcs_id),
-            digest_tag: digest_tag(&decision.digest),
-            numbers: decision.numbers,
-            decided_at: decision.decided_at,
-            expiry: decision.expiry,
-            params,
-            reason: decision.reason,
-            regime: decision.regime,
-            encoding: decision.encoding,
-            ..Decided::default()
-        }
+        let key = self.hash.key(decision.tenant, pcs_id);
+        Decided::of_record(key, decision, params)
     }
 }

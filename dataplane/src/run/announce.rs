@@ -9,7 +9,7 @@ use crate::dedup::table::BYTES_PER_KEY;
 use crate::driver::console::Console;
 use crate::driver::descriptors::Places;
 use crate::driver::probe::DriverKind;
-use crate::shard::config::{Limits, Signing};
+use crate::shard::config::{ShardLimits, Signing};
 use std::net::SocketAddr;
 
 /// Prints the start-up lines.
@@ -87,7 +87,7 @@ fn announce_places(places: &Places, files_max: Option<u64>, shards: u64, console
         "  places     for {all} connections, {each} per shard"
     ));
     if let (Some(limit), Some(limit_wanted)) = (files_max, places.limit_wanted) {
-        let wanted = u64::from(Limits::default().connections_max) * shards;
+        let wanted = u64::from(ShardLimits::default().connections_max) * shards;
         console.say(format!(
             "  warning    the limit of open files is {limit}: {limit_wanted} would allow {wanted} connections (LimitNOFILE, ulimit -n)"
         ));

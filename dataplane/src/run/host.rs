@@ -10,7 +10,7 @@ use crate::driver::memory::memory_limit;
 use crate::driver::probe::{Chosen, choose};
 use crate::driver::threads::raise_open_files;
 use crate::exit::Exit;
-use crate::shard::config::Limits;
+use crate::shard::config::ShardLimits;
 
 /// The CPUs, memory, connections and driver of this run.
 pub(super) struct Host {
@@ -38,7 +38,7 @@ impl Host {
         let cores = cores.map_err(|error| wrong(&error))?;
         let shards = u16::try_from(cores.len());
         let shards = shards.map_err(|_| wrong(&"FLK_CORES: more than 65535 cores"))?;
-        let limits = Limits::default();
+        let limits = ShardLimits::default();
         let asked = config.dedup_memory_bytes_max;
         let dedup = dedup_memory(asked, memory_limit(), shards, &limits);
         let dedup = dedup.map_err(|reason| wrong(&reason))?;

@@ -4,7 +4,7 @@
 use crate::config::units::{show_bytes, typed_bytes};
 use crate::driver::memory::{MemoryLimit, memory_limit};
 use crate::keeper::slice_memory::MemoryRoom;
-use crate::shard::config::Limits;
+use crate::shard::config::ShardLimits;
 
 /// Upper bound of the default: about eleven million keys, which fits a laptop. A gateway with more load needs a setting.
 const SHARE_BYTES_MAX: u64 = 1 << 30;
@@ -31,7 +31,7 @@ pub(super) fn dedup_memory(
     asked: Option<u64>,
     limit: Option<MemoryLimit>,
     shards: u16,
-    limits: &Limits,
+    limits: &ShardLimits,
 ) -> Result<DedupMemory, String> {
     let Some(limit) = limit else {
         let bytes = asked.unwrap_or(SHARE_BYTES_MAX);
@@ -85,7 +85,7 @@ pub(super) fn dedup_memory(
 /// # Errors
 /// Why a start would be refused.
 pub fn memory_plan(asked: Option<u64>, shards: u16) -> Result<String, String> {
-    let plan = dedup_memory(asked, memory_limit(), shards, &Limits::default())?;
+    let plan = dedup_memory(asked, memory_limit(), shards, &ShardLimits::default())?;
     let bytes = show_bytes(plan.bytes);
     Ok(format!("{bytes} for dedup tables: {}", plan.why))
 }
@@ -103,7 +103,7 @@ mod tests {
             bytes: all,
             what: "its cgroup",
         };
-        dedup_memory(asked, Some(limit), shards, &Limits::default()).map(|chosen| chosen.bytes)
+        dedup_memory(asked, Some(limit), shards, &ShardLimits::default()).map(|chosen| chosen.bytes)
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
             before = bytes;
         }
         assert_eq!(before, 1 << 30);
-        let unlimited = dedup_memory(None, None, 2, &Limits::default()).unwrap();
+        let unlimited = dedup_memory(None, None, 2, &ShardLimits::default()).unwrap();
         assert_eq!(unlimited.bytes, 1 << 30);
     }
 

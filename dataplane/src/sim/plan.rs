@@ -7,7 +7,7 @@ use super::records::{KEYS_COUNT, params};
 use crate::io::SyncMode;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::slice_memory::MemoryRoom;
-use crate::shard::config::Limits;
+use crate::shard::config::ShardLimits;
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub struct Scenario {
     /// Segments bypass the page cache.
     pub direct: bool,
     /// Limits of each shard.
-    pub limits: Limits,
+    pub limits: ShardLimits,
     /// Clients.
     pub clients: usize,
     /// Distinct ids in play.
@@ -175,13 +175,13 @@ impl Scenario {
         let ttl_s = dice.pick(&[4, 6, 30, 120, 3_000, 7_200, 1_209_600]);
         let segment_bytes = dice.pick(&[48, 64, 64, 96, 192]) * 1024;
         let deadline_us = dice.pick(&[40_000, 200_000, 1_000_000, 5_000_000]);
-        let limits = Limits {
+        let limits = ShardLimits {
             connections_max: dice.pick(&[4, 8, 32]),
             connections_spare: 1,
             flights_max: dice.between(4, 20) as u32,
             pipeline_max: dice.pick(&[2, 8, 64]),
             deadline_us,
-            ..Limits::default()
+            ..ShardLimits::default()
         };
         let quiet = dice.chance(1500);
         let mut scenario = Scenario {

@@ -6,7 +6,7 @@ use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer}
 use flk_dataplane::io::{FileId, Now, ShardId, SyncMode};
 use flk_dataplane::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use flk_dataplane::shard::Shard;
-use flk_dataplane::shard::config::{Limits, ShardConfig, Signing};
+use flk_dataplane::shard::config::{ShardConfig, ShardLimits, Signing};
 use flk_dataplane::stats::Stats;
 use flk_dataplane::wal::name::{LogId, NamedSegment};
 use flk_testkit::records::with_epoch;
@@ -49,7 +49,7 @@ impl ByHand {
         let shard = Shard::new(ShardConfig {
             id: ShardId(0),
             shards: 1,
-            limits: Limits::default(),
+            limits: ShardLimits::default(),
             signing: Arc::new(Signing::Keys(keys)),
             params: Params::default(),
             ttl_s: 1000,

@@ -7,7 +7,7 @@ use crate::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
 use crate::io::{Errno, FileId, Now, ReadId, ShardId, SyncMode};
 use crate::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use crate::shard::Shard;
-use crate::shard::config::{Limits, ShardConfig, Signing};
+use crate::shard::config::{ShardConfig, ShardLimits, Signing};
 use crate::stats::Stats;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::name::LogId;
@@ -109,10 +109,10 @@ impl Room {
             let mut config = ShardConfig {
                 id: ShardId(id),
                 shards,
-                limits: Limits {
+                limits: ShardLimits {
                     connections_max: 64,
                     flights_max: 256,
-                    ..Limits::default()
+                    ..ShardLimits::default()
                 },
                 signing: signing.clone(),
                 params: Params::default(),

@@ -7,7 +7,7 @@ use super::*;
 use crate::dedup::key::KeyHash;
 use crate::dedup::slice::reader::{verify_whole, view_whole};
 use crate::dedup::slice::{SliceMeta, SliceSet, SliceWriter};
-use crate::dedup::{Decided, PARTITIONS, digest_tag};
+use crate::dedup::{Decided, PARTITIONS};
 use crate::io::FileId;
 use flk_contract::ParamsVersion;
 use std::sync::Arc;
@@ -27,17 +27,8 @@ fn decisions(room: &Room) -> Vec<Decided> {
                 continue;
             };
             let pcs_id = flk_contract::hash::hex32(&it.pcs_id);
-            all.push(Decided {
-                key: hash.key(it.tenant, std::str::from_utf8(&pcs_id).unwrap()),
-                digest_tag: digest_tag(&it.digest),
-                numbers: it.numbers,
-                decided_at: it.decided_at,
-                expiry: it.expiry,
-                reason: it.reason,
-                regime: it.regime,
-                encoding: it.encoding,
-                ..Decided::default()
-            });
+            let key = hash.key(it.tenant, std::str::from_utf8(&pcs_id).unwrap());
+            all.push(Decided::of_record(key, &it, 0));
         }
     }
     all.sort_by_key(|it| it.key);

@@ -5,7 +5,7 @@ use super::room::Held;
 use super::*;
 use crate::event::Next;
 
-/// The default of `Limits::deadline_us`.
+/// The default of `ShardLimits::deadline_us`.
 const DEADLINE_US: u64 = 5_000_000;
 
 /// Lets the write that stands longest end, and the disk be stuck again.

@@ -2,7 +2,7 @@
 //! stays within bounds.
 
 use flk_dataplane::driver::threads::raise_open_files;
-use flk_dataplane::shard::config::Limits;
+use flk_dataplane::shard::config::ShardLimits;
 use flk_e2e::setting::Setting;
 use flk_testkit::client::{Connection, submit};
 use flk_testkit::gateway::Gateway;
@@ -34,7 +34,10 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// Whether so many files may be open, while the value lives.
 fn many_files() -> Option<MutexGuard<'static, ()>> {
-    assert_eq!(u64::from(Limits::default().connections_max), CONNECTIONS);
+    assert_eq!(
+        u64::from(ShardLimits::default().connections_max),
+        CONNECTIONS
+    );
     if raise_open_files().is_some_and(|limit| limit < OPEN_FILES) {
         flk_testkit::skipped(&format!(
             "{CONNECTIONS} connections: fewer than {OPEN_FILES} files may be open"
