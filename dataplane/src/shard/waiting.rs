@@ -245,7 +245,7 @@ impl Ingress {
         }
     }
 
-    fn leave_memory_queue(&mut self, slot: u32) {
+    pub(super) fn leave_memory_queue(&mut self, slot: u32) {
         let connection = self.connections.at(slot);
         let conn = connection.id;
         if let Some(due_us) = connection.memory_due_us.take() {
