@@ -11,7 +11,7 @@ pub struct BodyMeta<'a> {
     pub snapshot: u32,
     /// The tenant, 1–64 bytes.
     pub tenant: &'a str,
-    /// See [`RecordHeader::key_slot`].
+    /// See [`RecordHeader::key_slot`](super::RecordHeader::key_slot).
     pub key_slot: u16,
     /// [`Flags::COMPRESSED`] and [`Flags::ENCRYPTED`] describe the bytes given; [`Flags::ERASED`] is never given.
     pub flags: Flags,
