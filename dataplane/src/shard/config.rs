@@ -281,7 +281,12 @@ mod tests {
             "tables of 1,024 pages"
         );
         assert_eq!(of(0, 0, 1, 5), alone + 5);
-        assert_eq!(of(0, 0, 4, 0), alone - (3 << 20), "a quarter of the tables");
+        let rings = 3 * ring_messages(0) * size_of::<Message>();
+        assert_eq!(
+            of(0, 0, 4, 0),
+            alone - (3 << 20) + rings,
+            "a quarter of the tables, and rings with room for what belongs to no request"
+        );
         let per_connection = of(1, 0, 1, 0) - alone;
         assert_eq!(of(7, 0, 1, 0), alone + 7 * per_connection);
         let slots = 2 * size_of::<Connection>();
