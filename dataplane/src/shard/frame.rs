@@ -29,7 +29,10 @@ impl Ingress {
             };
             self.connections.at(slot).queued = false;
             self.touched.push(slot);
-            while matches!(self.frame_one(core, slot, inbox, now), FrameStep::Again) {}
+            while matches!(self.frame_one(core, slot, inbox, now), FrameStep::Again) {
+                // The request that may have waited for memory waits no longer; what is behind it has its own time.
+                self.leave_memory_queue(slot);
+            }
             self.after_framing(slot);
         }
         self.refuse_short_of_memory(now);
