@@ -2,7 +2,8 @@
 //! other files there are, and what is left of it can be kept.
 
 use super::evidence::{in_use, manifest, refused};
-use crate::keeper::port::KeeperEvent;
+use crate::keeper::config::KeeperConfig;
+use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::quarantine::mended;
 use crate::keeper::tests::world::{World, config};
@@ -140,4 +141,108 @@ fn after_a_clean_stop_a_short_unused_segment_is_only_left_out() {
     world.assert_serving();
     assert_eq!(world.known(), [0, 1, 2]);
     assert!(!world.disk.names().contains(&next));
+}
+
+/// A small generator: the same numbers for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// One life of a gateway: some decisions, marks and time, and an end of some kind.
+fn live(world: &mut World, dice: &mut Dice, records: &mut u32) {
+    if dice.below(3) == 0 {
+        world.ops_left = Some(dice.below(60));
+    }
+    for _ in 0..dice.below(200) {
+        if world.dead || world.exit.is_some() {
+            return;
+        }
+        let shard = dice.below(world.shards.len() as u64) as u16;
+        let body_bytes = 700 + dice.below(12_000) as usize;
+        if world.shards[usize::from(shard)].has_room_for(body_bytes) {
+            match dice.below(8) {
+                0 => world.mark(shard),
+                _ => {
+                    world.decide_sized(shard, *records, 30 * DAY_S, body_bytes);
+                    *records += 1;
+                }
+            }
+        }
+        if dice.below(10) == 0 {
+            world.pass_us(dice.below(2_000_000));
+        }
+    }
+    if !world.dead && dice.below(4) == 0 {
+        world.happen(KeeperEvent::Terminate);
+        world.pass_s(2);
+    }
+}
+
+#[test]
+fn no_start_refuses_what_gateways_with_other_segments_and_numbers_of_shards_left() {
+    for seed in 0..30 {
+        let mut dice = Dice(seed * 7_919 + 1);
+        let lengths = [64 << 10, 128 << 10, 256 << 10, 512 << 10];
+        let of = |dice: &mut Dice| KeeperConfig {
+            segment_bytes: lengths[dice.below(4) as usize],
+            preallocated_count: dice.below(3) as u32,
+            seal_every_us: 1_000_000 + dice.below(20_000_000),
+            ..config(1 + dice.below(3) as u16)
+        };
+        let settings = of(&mut dice);
+        let mut world = World::started(TestDisk::new(), settings);
+        let mut records = 0;
+        for life in 0..6 {
+            live(&mut world, &mut dice, &mut records);
+            // Some starts die too.
+            for attempt in 0.. {
+                let World { mut disk, now, .. } = world;
+                disk.crash(match dice.below(3) {
+                    0 => Lost::Nothing,
+                    1 => Lost::Everything,
+                    _ => Lost::Some(dice.below(1 << 30)),
+                });
+                world = World::new(disk, of(&mut dice));
+                world.now.wall_us = now.wall_us + 1_000_000;
+                world.ops_left = (attempt < 3 && dice.below(2) == 0).then(|| dice.below(80));
+                world.run();
+                assert_eq!(world.exit, None, "seed {seed}, life {life}");
+                if !world.dead {
+                    break;
+                }
+            }
+            world.ops_left = None;
+            world.assert_serving();
+            assert!(
+                world.known().into_iter().eq(0..records),
+                "seed {seed}, life {life}: {records} decided"
+            );
+        }
+    }
+}
+
+#[test]
+fn while_anything_is_pinned_no_segment_is_cut() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    world.decide(0, 0, DAY_S);
+    let file = world.current_file(0);
+    let made_bytes = world.disk.bytes(&file).expect("it is there").len();
+    world.happen(KeeperEvent::Command {
+        id: CommandId(1),
+        line: "flk1 pin".to_string(),
+    });
+    for record in 1..100 {
+        world.decide(0, record, DAY_S);
+    }
+    assert_ne!(world.current_file(0), file, "it was closed meanwhile");
+    let bytes = world.disk.bytes(&file).expect("it is there").len();
+    assert_eq!(bytes, made_bytes, "a reader has its time");
 }
