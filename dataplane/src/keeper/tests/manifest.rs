@@ -229,6 +229,50 @@ fn a_manifest_that_a_stop_fills_has_shards_admit_no_more_before_its_last_part_is
 }
 
 #[test]
+fn after_a_stop_that_has_used_the_last_part_of_the_manifest_a_start_makes_room_and_serves_on() {
+    let mut world = World::started(TestDisk::new(), small(1));
+    world.busy = true;
+    world.happen(KeeperEvent::Terminate);
+    let mut record = 0;
+    while world.shards[0].space_low.is_none() {
+        assert_eq!(world.exit, None, "after {record} records");
+        match world.shards[0].has_room_for(12 << 10) {
+            true => world.decide_sized(0, record, 30 * DAY_S, 12 << 10),
+            false => world.pass_us(100_000),
+        }
+        record += u32::from(world.decided > record);
+    }
+    write_last_batches(&mut world, 0, &mut record);
+    world.tell(ShardId(0), ToKeeper::Idle(true));
+    world.pass_s(2);
+    assert_eq!(world.exit.clone().map(|exit| exit.0), Some(0));
+    let before = manifest(&world).encoded_bytes();
+    world.config.dedup_memory_bytes_max = 1 << 30;
+    let mut world = world.restarted(Lost::Everything, 1, 1);
+    world.assert_serving();
+    for _ in 0..900 {
+        if world.shards[0].has_room_for(700) {
+            world.decide(0, record, 30 * DAY_S);
+            record += 1;
+        }
+        world.pass_s(1);
+    }
+    let said: Vec<String> = world
+        .notices
+        .iter()
+        .rev()
+        .take(4)
+        .map(|notice| format!("{notice:?}"))
+        .collect();
+    assert_eq!(
+        world.shards[0].space_low,
+        None,
+        "manifest {before} then {}, {said:?}",
+        manifest(&world).encoded_bytes()
+    );
+}
+
+#[test]
 fn runs_that_are_cut_short_before_they_seal_never_fill_the_manifest() {
     let settings = KeeperConfig {
         dedup_memory_bytes_max: 1 << 30,
@@ -304,4 +348,29 @@ fn a_manifest_that_cannot_be_read_back_is_not_put_in_force() {
     world.config.manifest_bytes_max = 32 << 10;
     let world = world.restarted(Lost::Nothing, 1, 1);
     assert_eq!(world.known(), [0]);
+}
+
+#[test]
+fn a_manifest_that_is_full_for_two_shards_is_no_end_for_twelve() {
+    let mut world = World::started(TestDisk::new(), small(2));
+    let mut record = fill(&mut world);
+    assert_eq!(world.exit, None);
+    world.config.dedup_memory_bytes_max = 1 << 30;
+    let mut world = world.restarted(Lost::Nothing, 12, 1);
+    world.assert_serving();
+    for _ in 0..900 {
+        if world.shards[0].has_room_for(700) {
+            world.decide(0, record, 30 * DAY_S);
+            record += 1;
+        }
+        world.pass_s(1);
+    }
+    assert_eq!(world.exit, None);
+    assert_eq!(
+        world.shards[0].space_low,
+        None,
+        "{} bytes, {:?}",
+        manifest(&world).encoded_bytes(),
+        world.notices.last()
+    );
 }
