@@ -45,3 +45,20 @@ impl fmt::Display for RecordFault {
 }
 
 impl std::error::Error for RecordFault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_this_version_does_not_know_is_of_a_newer_flk() {
+        for (fault, is_newer) in [
+            (RecordFault::Cut(1), false),
+            (RecordFault::Form(1, "a length"), false),
+            (RecordFault::UnknownKind(1, 200), true),
+            (RecordFault::UnknownPart(1, "reason", 9), true),
+        ] {
+            assert_eq!(fault.is_newer(), is_newer, "{fault}");
+        }
+    }
+}
