@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Status(socket::StatusArgs),
     /// Count withheld time towards expiry, after the wall clock was corrected
     ReleaseClock(socket::ReleaseClockArgs),
-    /// Stop a serving gateway from removing or cutting files while you read them; prints a number for unpin
+    /// Stop a serving gateway from removing files while you read them; prints a number for unpin
     Pin(socket::PinArgs),
     /// End a pin
     Unpin(socket::UnpinArgs),

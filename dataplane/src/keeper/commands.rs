@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 /// The protocol version that lines begin with.
 const PROTOCOL: &str = "flk1";
 
-/// Pins: while there is one, no file is removed or cut, so that a reader or a backup can take its time. They end with the
-/// process.
+/// Pins: while one exists, no file is removed, so that a reader or a backup has time. The unused end of a segment is cut all
+/// the same when the segment is closed: no batch is there. Pins end with the process.
 #[derive(Debug, Default)]
 pub(crate) struct Pins {
     held: BTreeSet<u64>,

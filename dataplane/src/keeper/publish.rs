@@ -28,7 +28,7 @@ impl Service {
         self.note_resolved(&mut next);
         forget_covers(&mut next);
         assert_stays_covered(&self.store.manifest, &next);
-        match self.store.grow(next, Growth::Serving).await {
+        match self.store.grow(next, Growth::Publishing).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt)) => {
                 self.trouble("replacing", &halt);

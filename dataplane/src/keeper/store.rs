@@ -64,6 +64,11 @@ struct Orphan {
 /// This part of the longest manifest is kept for a start: one sixteenth.
 const START_SHARE: usize = 16;
 
+/// This part is kept for it when slices are published as well. A stop and the start behind it may have used all that serving
+/// leaves, and only a slice lets segments be deleted and the manifest become shorter again. The rest is many times what a start
+/// adds: 512 KiB of 16 MiB.
+const START_SHARE_AT_LEAST: usize = 32;
+
 /// So many segments are named at most for a log once its shard admits no more. It enters them with a batch whose write failed, with
 /// the open batch behind it, with the first batch of a seal epoch that was asked for, and with the last dispositions and the
 /// mark; the one behind is asked for as ever, and not used.
@@ -76,6 +81,8 @@ pub(crate) enum Growth {
     Serving,
     /// The end of a log in a stop: what a start adds stays free.
     Stopping,
+    /// A slice, which lets segments be deleted.
+    Publishing,
 }
 
 impl ManifestStore {
@@ -144,6 +151,7 @@ impl ManifestStore {
         match what {
             Growth::Serving => without_start.saturating_sub(self.stop_bytes()),
             Growth::Stopping => without_start,
+            Growth::Publishing => bytes_max - bytes_max / START_SHARE_AT_LEAST,
         }
     }
 
@@ -172,7 +180,7 @@ impl ManifestStore {
     /// Whether a slice with so many covers can be named.
     pub(crate) fn has_place_for_slice(&self, covers: usize) -> Result<(), Halt> {
         let bytes = self.manifest.encoded_bytes() + SLICE_BYTES + covers * COVER_BYTES;
-        let bytes_max = self.growth_bytes_max(Growth::Serving);
+        let bytes_max = self.growth_bytes_max(Growth::Publishing);
         match bytes > bytes_max {
             true => Err(Halt::ManifestFull { bytes, bytes_max }),
             false => Ok(()),
@@ -412,25 +420,40 @@ mod tests {
     use crate::keeper::tests::world;
 
     #[test]
-    fn a_slice_has_place_if_a_stop_and_a_start_behind_it_still_have_their_parts_of_the_manifest() {
+    fn a_slice_has_place_if_a_start_behind_it_still_has_its_part_of_the_manifest() {
         let manifest = Manifest::default();
         let with_three_bytes = manifest.encode().len() + SLICE_BYTES + 3 * COVER_BYTES;
         let mut config = world::config(1);
-        // Fifteen sixteenths of this are what a manifest with a slice of three covers takes, and the end of one log.
-        let with_stop_bytes = with_three_bytes + STOP_SEGMENTS * CLOSED_SEGMENT_BYTES;
-        config.manifest_bytes_max = with_stop_bytes + with_stop_bytes.div_ceil(15);
-        while config.manifest_bytes_max - config.manifest_bytes_max / 16 > with_stop_bytes {
+        // 31 of 32 parts of this are what a manifest with a slice of three covers takes.
+        config.manifest_bytes_max = with_three_bytes + with_three_bytes.div_ceil(31);
+        while config.manifest_bytes_max - config.manifest_bytes_max / 32 > with_three_bytes {
             config.manifest_bytes_max -= 1;
         }
         let store = ManifestStore::new(Port::default(), config, manifest);
-        assert_eq!(store.growth_bytes_max(Growth::Serving), with_three_bytes);
-        assert_eq!(store.growth_bytes_max(Growth::Stopping), with_stop_bytes);
+        let bytes_max = |what| store.growth_bytes_max(what);
+        assert_eq!(bytes_max(Growth::Publishing), with_three_bytes);
+        assert!(
+            bytes_max(Growth::Stopping) < with_three_bytes,
+            "it has place behind a stop"
+        );
         assert!(store.has_place_for_slice(3).is_ok());
         assert!(matches!(
             store.has_place_for_slice(4),
             Err(Halt::ManifestFull { bytes, bytes_max })
                 if bytes == with_three_bytes + COVER_BYTES && bytes_max == with_three_bytes
         ));
+    }
+
+    #[test]
+    fn serving_leaves_room_for_a_stop_and_a_stop_for_slices_and_these_for_a_start() {
+        let mut config = world::config(2);
+        config.manifest_bytes_max = 32 << 10;
+        let store = ManifestStore::new(Port::default(), config, Manifest::default());
+        let bytes_max = |what| store.growth_bytes_max(what);
+        let stop_bytes = 2 * STOP_SEGMENTS * CLOSED_SEGMENT_BYTES;
+        assert_eq!(bytes_max(Growth::Serving), (30 << 10) - stop_bytes);
+        assert_eq!(bytes_max(Growth::Stopping), 30 << 10);
+        assert_eq!(bytes_max(Growth::Publishing), 31 << 10);
     }
 
     /// Whether a replacement is begun, which then waits for its first file operation.
