@@ -90,6 +90,9 @@ fn explain(error: &clap::Error) -> CommandResult {
     }
 }
 
+/// The result of a command: its exit code, or a failure with a text for the user.
+type CommandResult = Result<Exit, Failure>;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +102,3 @@ mod tests {
         prepared(Cli::command()).debug_assert();
     }
 }
-
-/// The result of a command: its exit code, or a failure with a text for the user.
-type CommandResult = Result<Exit, Failure>;

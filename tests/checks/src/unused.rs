@@ -72,7 +72,7 @@ fn uses(files: &[File]) -> BTreeMap<&str, usize> {
 /// A line without its comment. Two slashes behind an odd number of quotes are text.
 fn code(line: &str) -> &str {
     match line.find("//") {
-        Some(at) if line[..at].matches('"').count() % 2 == 0 => &line[..at],
+        Some(at) if line[..at].matches('"').count().is_multiple_of(2) => &line[..at],
         _ => line,
     }
 }

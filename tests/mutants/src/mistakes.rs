@@ -281,7 +281,7 @@ impl<'ast> Visit<'ast> for Walk<'_> {
                 .guard
                 .as_ref()
                 .is_some_and(|(_, it)| self.is_planted(it));
-            if !guarded && !(planted && self.text_of(&arm.pat) == "true") {
+            if !(guarded || planted && self.text_of(&arm.pat) == "true") {
                 self.visit_arm(arm);
             }
         }
