@@ -19,6 +19,30 @@ Exit codes:
 flk up ends as a gateway does, with 71 and 75 besides: flk up --help. What each code of a command
 means stands in the help of that command.";
 
+/// The codes of commands that read a configuration.
+pub(crate) const CONFIG_CODES: &str = "\
+Exit codes:
+   0  a gateway starts with these settings
+   2  the command line is wrong
+  74  the output could not be written to its end
+  78  a gateway refuses these settings; each mistake is named";
+
+/// The same for the command that writes a configuration.
+pub(crate) const CONFIG_INIT_CODES: &str = "\
+Exit codes:
+   0  the file was written
+   2  the command line is wrong, or the file is there already; nothing was changed
+  74  the file, or the output, could not be written";
+
+/// The same for the command that compares two.
+pub(crate) const CONFIG_DIFF_CODES: &str = "\
+Exit codes:
+   0  both say the same
+   1  they differ
+   2  the command line is wrong
+  74  the output could not be written to its end
+  78  one of the files cannot be read as a configuration";
+
 /// The codes of the command that checks a host.
 pub(crate) const DOCTOR_CODES: &str = "\
 Exit codes:

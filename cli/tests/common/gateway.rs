@@ -18,8 +18,14 @@ pub struct Gateway {
 impl Gateway {
     /// Starts one and waits until it says where it listens, and what to try.
     pub fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &[])
+    }
+
+    /// The same with further variables.
+    pub fn start_with(dir: &Path, variables: &[(&str, &str)]) -> Self {
         let mut command = flk(dir);
         command
+            .envs(variables.iter().copied())
             .args(["up", "--port", "0", "--cores", "1"])
             .env("WAL_SEGMENT_BYTES", "4MiB")
             .env("DEDUP_MEMORY_MAX", "16MiB");
@@ -40,7 +46,12 @@ impl Gateway {
     }
 
     fn read_address(&mut self) {
-        while self.url.is_empty() || !self.said.ends_with("wal inspect\n") {
+        let is_last = |said: &str| {
+            said.lines()
+                .last()
+                .is_some_and(|it| it.contains(" wal inspect"))
+        };
+        while self.url.is_empty() || !is_last(&self.said) {
             let before = self.said.len();
             let read = self.stderr.read_line(&mut self.said).unwrap();
             assert!(read > 0, "it does not start: {}", self.said);

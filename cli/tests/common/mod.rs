@@ -42,6 +42,7 @@ pub fn flk(dir: &Path) -> Command {
         "PORT",
         "LISTEN",
         "FLK_CORES",
+        "FLK_CONFIG",
     ] {
         command.env_remove(name);
     }
