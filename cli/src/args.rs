@@ -1,5 +1,5 @@
-//! Numbers and times of the command line, each checked against its range. A wrong one is named by clap together with its
-//! option; the text behind it is ours, never a library's.
+//! Numbers, times and sizes of the command line, each checked against its range. Clap names the option of a wrong value;
+//! the reason is a text of this program, never of a library.
 
 use flk_dataplane::config::units;
 use std::fmt::Display;
@@ -48,7 +48,7 @@ pub(crate) fn size(
     }
 }
 
-/// A time as [`time`] reads it: whole days, hours, minutes or seconds where it is that.
+/// A time in a form that [`time`] reads: whole days, hours, minutes or seconds if possible.
 pub(crate) fn time_text(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];

@@ -1,127 +1,19 @@
-//! How a command ends: the exit codes, what each means, and the one place where a failure is printed.
+//! How a command ends: the exit codes, one table of their meanings for each command, and the one place where a failure is
+//! printed.
 
 use crate::fault;
+use std::fmt;
 use std::io;
 use std::process::ExitCode;
-
-/// Shown below the program's own help, so that scripts need no other page.
-pub(crate) const HELP: &str = "\
-Exit codes:
-   0  done; every answer was yes
-   1  done, and some answer was no: a record was refused or escalated, or could not be signed
-   2  the command line, a setting or an input file is wrong, or the input is empty
-  65  damage was found in a log directory
-  69  a gateway did not answer, or a running one stands in the way; trying again later is safe
-  74  the output, or a file of a log directory, could not be read or written to its end
-  78  the configuration of a gateway is wrong, or a newer flk wrote a log directory
- 130  flk pcs submit was interrupted before all was sent and answered
-
-flk up ends as a gateway does, with 71 and 75 besides: flk up --help. What each code of a command
-means stands in the help of that command.";
-
-/// The codes of commands that read a configuration.
-pub(crate) const CONFIG_CODES: &str = "\
-Exit codes:
-   0  a gateway starts with these settings
-   2  the command line is wrong
-  74  the output could not be written to its end
-  78  a gateway refuses these settings; each mistake is named";
-
-/// The same for the command that writes a configuration.
-pub(crate) const CONFIG_INIT_CODES: &str = "\
-Exit codes:
-   0  the file was written
-   2  the command line is wrong, or the file is there already; nothing was changed
-  74  the file, or the output, could not be written";
-
-/// The same for the command that compares two.
-pub(crate) const CONFIG_DIFF_CODES: &str = "\
-Exit codes:
-   0  both say the same
-   1  they differ
-   2  the command line is wrong
-  74  the output could not be written to its end
-  78  one of the files cannot be read as a configuration";
-
-/// The codes of the command that checks a host.
-pub(crate) const DOCTOR_CODES: &str = "\
-Exit codes:
-   0  nothing keeps a gateway from running here; there may be warnings
-   1  a check failed, or, with --strict, gave a warning
-   2  the command line is wrong
-  74  the output could not be written to its end";
-
-/// The codes of a command that turns an input into an output.
-pub(crate) const PCS_BUILD_CODES: &str = "\
-Exit codes:
-   0  the record was written
-   2  the command line or the input is wrong, or the input is empty; nothing was written
-  74  the output could not be written to its end";
-
-/// The same for a command that does so record by record.
-pub(crate) const PCS_SIGN_CODES: &str = "\
-Exit codes:
-   0  all records were signed
-   1  some could not be signed; the others were
-   2  the command line, a key or the input is wrong, or the input is empty
-  74  the output could not be written to its end";
-
-/// The same for a command that judges.
-pub(crate) const PCS_VERIFY_CODES: &str = "\
-Exit codes:
-   0  every record would be accepted
-   1  some would be escalated or refused
-   2  the command line, a key or the input is wrong, or the input is empty
-  74  the output could not be written to its end: not all records were judged";
-
-/// The same for the command that sends.
-pub(crate) const PCS_SUBMIT_CODES: &str = "\
-Exit codes:
-   0  every record was accepted or escalated
-   1  all were answered, and some were refused
-   2  the command line or the input is wrong, or the input is empty
-  69  some got no answer, or what answers is not a gateway; sending again is safe
-  74  the output could not be written, or closed before all was sent and answered; sending again
-      is safe
- 130  interrupted before all was sent and answered; sending again is safe";
-
-/// The same for commands that read a log directory.
-pub(crate) const WAL_READ_HELP: &str = "\
-Exit codes:
-   0  what was looked at is whole or torn
-   2  the command line is wrong, or there is no log directory
-  65  damage was found
-  69  a serving gateway changed the directory faster than it could be opened; it may be run again
-  74  a file could not be read, or the output could not be written to its end
-  78  nothing is damaged, and something was written by a newer flk: use that one";
-
-/// The same for commands that change a log directory.
-pub(crate) const WAL_HELP: &str = "\
-Exit codes:
-   0  done, or said what would be done
-   2  the command line is wrong, there is nothing to do as it was asked, or a newer flk wrote it;
-      nothing was changed
-  65  damage was found; nothing was changed
-  69  the directory is in use by a gateway, or it did not answer; nothing was changed
-  74  a file, or the output, could not be read or written; it may be run again";
-
-/// The same for commands to a serving gateway.
-pub(crate) const SERVED_HELP: &str = "\
-Exit codes:
-   0  the gateway did it
-   1  the gateway refused
-   2  the command line is wrong
-  69  no gateway serves from the directory, or it did not answer in time
-  74  the output could not be written";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
-    /// Done; every answer was yes.
+    /// Success.
     Yes = 0,
-    /// Done, and some answer was no.
+    /// Done, with at least one negative result.
     No = 1,
-    /// What was asked for cannot be done as it was asked.
+    /// The command line or an input is wrong.
     Usage = 2,
     /// Damage was found.
     Damage = 65,
@@ -129,16 +21,245 @@ pub(crate) enum Exit {
     Unavailable = 69,
     /// A file, or the output, could not be read or written.
     File = 74,
-    /// A gateway's configuration is wrong, or this flk is too old for what it reads.
+    /// The configuration of a gateway is wrong, or this flk is too old for what it reads.
     Configuration = 78,
-    /// The user stopped it.
+    /// The user interrupted it.
     Interrupted = 130,
+}
+
+/// The exit codes of a command and their meanings, as its help shows them.
+pub(crate) struct Codes(&'static [(Exit, &'static str)]);
+
+/// All exit codes but those of `flk up`, which ends as the gateway does.
+const ALL: Codes = Codes(&[
+    (Exit::Yes, "success"),
+    (
+        Exit::No,
+        "done, but at least one record was refused or escalated, or could not be signed; a check of the host failed; or two configurations differ",
+    ),
+    (
+        Exit::Usage,
+        "the command line, a setting or an input file is wrong, or the input is empty",
+    ),
+    (Exit::Damage, "a log directory is damaged"),
+    (
+        Exit::Unavailable,
+        "a gateway did not answer, or a running gateway holds the log directory; trying again is safe",
+    ),
+    (
+        Exit::File,
+        "the output, or a file of a log directory, could not be read or written",
+    ),
+    (
+        Exit::Configuration,
+        "the configuration of a gateway is wrong, or a newer flk wrote the log directory",
+    ),
+    (
+        Exit::Interrupted,
+        "flk pcs submit was interrupted before every record was answered",
+    ),
+]);
+
+/// Of `flk pcs build`.
+pub(crate) const PCS_BUILD_CODES: Codes = Codes(&[
+    (Exit::Yes, "the record was written"),
+    (
+        Exit::Usage,
+        "the command line or the input is wrong, or the input is empty; nothing was written",
+    ),
+    (Exit::File, "the output could not be written completely"),
+]);
+
+/// Of `flk pcs sign`.
+pub(crate) const PCS_SIGN_CODES: Codes = Codes(&[
+    (Exit::Yes, "all records were signed"),
+    (
+        Exit::No,
+        "some records could not be signed; the others were",
+    ),
+    (
+        Exit::Usage,
+        "the command line, a key or the input is wrong, or the input is empty",
+    ),
+    (Exit::File, "the output could not be written completely"),
+]);
+
+/// Of `flk pcs verify`.
+pub(crate) const PCS_VERIFY_CODES: Codes = Codes(&[
+    (Exit::Yes, "every record would be accepted"),
+    (Exit::No, "some records would be escalated or refused"),
+    (
+        Exit::Usage,
+        "the command line, a key or the input is wrong, or the input is empty",
+    ),
+    (
+        Exit::File,
+        "the output could not be written completely: not all records were checked",
+    ),
+]);
+
+/// Of `flk pcs submit`.
+pub(crate) const PCS_SUBMIT_CODES: Codes = Codes(&[
+    (Exit::Yes, "every record was accepted or escalated"),
+    (Exit::No, "all records were answered; some were refused"),
+    (
+        Exit::Usage,
+        "the command line or the input is wrong, or the input is empty",
+    ),
+    (
+        Exit::Unavailable,
+        "some records got no answer, or the server is not a gateway; sending again is safe",
+    ),
+    (
+        Exit::File,
+        "the output could not be written, or was closed before every record was answered; sending again is safe",
+    ),
+    (
+        Exit::Interrupted,
+        "interrupted before every record was answered; sending again is safe",
+    ),
+]);
+
+/// Of commands that read a log directory.
+pub(crate) const WAL_READ_CODES: Codes = Codes(&[
+    (Exit::Yes, "no damage; a torn tail is none"),
+    (
+        Exit::Usage,
+        "the command line is wrong, or there is no log directory",
+    ),
+    (Exit::Damage, "damage was found"),
+    (
+        Exit::Unavailable,
+        "a serving gateway changed the directory faster than it could be opened; try again",
+    ),
+    (
+        Exit::File,
+        "a file could not be read, or the output could not be written completely",
+    ),
+    (
+        Exit::Configuration,
+        "no damage, but a newer flk wrote the directory: use that one",
+    ),
+]);
+
+/// Of commands that change a log directory.
+pub(crate) const WAL_CHANGE_CODES: Codes = Codes(&[
+    (Exit::Yes, "done, or shown what would be done"),
+    (
+        Exit::Usage,
+        "the command line is wrong, there is nothing to do, or a newer flk wrote the directory; nothing was changed",
+    ),
+    (Exit::Damage, "damage was found; nothing was changed"),
+    (
+        Exit::Unavailable,
+        "a gateway uses the directory, or did not answer; nothing was changed",
+    ),
+    (
+        Exit::File,
+        "a file, or the output, could not be read or written; the command can be repeated",
+    ),
+]);
+
+/// Of commands to a serving gateway.
+pub(crate) const SERVED_CODES: Codes = Codes(&[
+    (Exit::Yes, "the gateway did it"),
+    (Exit::No, "the gateway refused"),
+    (Exit::Usage, "the command line is wrong"),
+    (
+        Exit::Unavailable,
+        "no gateway serves from the directory, or it did not answer in time",
+    ),
+    (Exit::File, "the output could not be written"),
+]);
+
+/// Of `flk doctor`.
+pub(crate) const DOCTOR_CODES: Codes = Codes(&[
+    (
+        Exit::Yes,
+        "a gateway can run on this host; there may be warnings",
+    ),
+    (Exit::No, "a check failed or, with --strict, gave a warning"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::File, "the output could not be written completely"),
+]);
+
+/// Of `flk config check` and `flk config show`.
+pub(crate) const CONFIG_CODES: Codes = Codes(&[
+    (Exit::Yes, "a gateway starts with these settings"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::File, "the output could not be written completely"),
+    (
+        Exit::Configuration,
+        "a gateway refuses these settings; each mistake is named",
+    ),
+]);
+
+/// Of `flk config init`.
+pub(crate) const CONFIG_INIT_CODES: Codes = Codes(&[
+    (Exit::Yes, "the file was written"),
+    (
+        Exit::Usage,
+        "the command line is wrong, or the file exists; nothing was changed",
+    ),
+    (Exit::File, "the file, or the output, could not be written"),
+]);
+
+/// Of `flk config diff`.
+pub(crate) const CONFIG_DIFF_CODES: Codes = Codes(&[
+    (Exit::Yes, "both files say the same"),
+    (Exit::No, "they differ"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::File, "the output could not be written completely"),
+    (
+        Exit::Configuration,
+        "one of the files cannot be read as a configuration",
+    ),
+]);
+
+/// Of `flk config schema`.
+pub(crate) const CONFIG_SCHEMA_CODES: Codes = Codes(&[
+    (Exit::Yes, "it was printed"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::File, "the output could not be written completely"),
+]);
+
+/// Width of the help texts.
+const COLUMNS: usize = 98;
+
+impl fmt::Display for Codes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Exit codes:")?;
+        for (exit, meaning) in self.0 {
+            write!(out, "\n{:>4}  ", *exit as u8)?;
+            let mut column = 6;
+            for (at, word) in meaning.split(' ').enumerate() {
+                if at > 0 && column + 1 + word.len() > COLUMNS {
+                    write!(out, "\n      ")?;
+                    column = 6;
+                } else if at > 0 {
+                    write!(out, " ")?;
+                    column += 1;
+                }
+                write!(out, "{word}")?;
+                column += word.len();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Shown below the help of the program, so that scripts need no other page.
+pub(crate) fn help() -> String {
+    format!(
+        "{ALL}\n\nflk up ends with the exit codes of the gateway: see flk up --help. The help of each command says what a \
+         code means there."
+    )
 }
 
 /// Why a command could not do its work.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// With which code to end.
+    /// The exit code.
     exit: Exit,
     /// What happened and what to do about it.
     text: String,
@@ -163,7 +284,7 @@ impl Failure {
         Self::with(Exit::Unavailable, text)
     }
 
-    /// With which code to end.
+    /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }
@@ -173,8 +294,8 @@ impl Failure {
         &self.text
     }
 
-    /// Output could not be written to its end. A closed pipe is a failure too: a command whose output was not read to its
-    /// end has judged, signed or listed only a part, and must not end as if that were all.
+    /// Output could not be written completely. A closed pipe is a failure too: the command has checked, signed or listed
+    /// only a part, and must not end with success.
     pub(crate) fn output(error: &io::Error) -> Self {
         let text = match error.kind() {
             io::ErrorKind::BrokenPipe => "the output was closed before all was written".to_owned(),
@@ -184,7 +305,7 @@ impl Failure {
     }
 }
 
-/// Says what went wrong, if anything, and turns the answer into an exit code.
+/// Prints the failure, if there is one, and returns the exit code.
 pub(crate) fn code(answer: Result<Exit, Failure>) -> ExitCode {
     let exit = match answer {
         Ok(exit) => exit,
@@ -194,4 +315,38 @@ pub(crate) fn code(answer: Result<Exit, Failure>) -> ExitCode {
         }
     };
     ExitCode::from(exit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each list is ascending and has no code that the help of the program lacks.
+    #[test]
+    fn every_code_of_a_command_is_in_the_help_of_the_program() {
+        let known: Vec<Exit> = ALL.0.iter().map(|(exit, _)| *exit).collect();
+        for codes in [
+            ALL,
+            PCS_BUILD_CODES,
+            PCS_SIGN_CODES,
+            PCS_VERIFY_CODES,
+            PCS_SUBMIT_CODES,
+            WAL_READ_CODES,
+            WAL_CHANGE_CODES,
+            SERVED_CODES,
+            DOCTOR_CODES,
+        ] {
+            let exits: Vec<Exit> = codes.0.iter().map(|(exit, _)| *exit).collect();
+            assert!(exits.is_sorted(), "{exits:?}");
+            assert!(exits.iter().all(|exit| known.contains(exit)), "{exits:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_meaning_goes_on_below_its_own_beginning() {
+        let shown = PCS_SUBMIT_CODES.to_string();
+        assert!(shown.lines().all(|line| line.len() <= COLUMNS), "{shown}");
+        assert!(shown.contains("\n      again is safe\n"), "{shown}");
+        assert!(shown.contains("\n 130  interrupted"), "{shown}");
+    }
 }

@@ -1,5 +1,4 @@
-//! What the operating system refused, in words for the person at the keyboard. No number of an error and no library's
-//! wording is shown.
+//! Errors of the operating system in words for the user, without error numbers and without texts of libraries.
 
 use flk_dataplane::io::Errno;
 use std::io::{self, ErrorKind};
@@ -31,7 +30,7 @@ pub(crate) fn why_number(error: Errno) -> String {
     why(&io::Error::from_raw_os_error(error.0))
 }
 
-/// The system's own sentence, without its number.
+/// The text of the system, without its number.
 fn of_the_system(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();

@@ -1,5 +1,5 @@
 //! Input files and standard input, and the records in them: one per line (NDJSON) or spread over lines.
-//! It finds where a record ends and never judges it: a broken one is passed on as it is, so that it gets its own answer.
+//! It finds the end of a record and never judges it: a malformed record is passed on, so that it gets its own answer.
 
 use crate::exit::Failure;
 use crate::fault;
@@ -7,9 +7,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 
-/// The largest body that any gateway takes, and what it takes unless `FLK_BODY_MAX` says less.
+/// The largest body that any gateway accepts, and the default of `FLK_BODY_MAX`.
 pub(crate) const BODY_BYTES_MAX: u64 = 1 << 20;
-/// Of a longer record only so much is kept.
+/// Only so many bytes of a record are kept.
 const RECORD_BYTES_KEPT: usize = 2 << 20;
 const _: () = assert!(RECORD_BYTES_KEPT as u64 > BODY_BYTES_MAX);
 /// A line is read in pieces of at most this size.
@@ -47,7 +47,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     }
 }
 
-/// What a file is called in messages.
+/// The name of a file in messages.
 pub(crate) fn name(path: &Path) -> String {
     match path.as_os_str() == "-" {
         true => "standard input".to_owned(),
@@ -60,7 +60,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::usage(format!("cannot read {}: {why}", name(path)))
 }
 
-/// The input broke off.
+/// Reading the input failed.
 pub(crate) fn broken(error: &io::Error) -> Failure {
     let why = fault::why(error);
     Failure::usage(format!("cannot read the input: {why}"))
@@ -77,7 +77,7 @@ pub(crate) fn empty(path: &Path) -> Failure {
 pub(crate) struct Body {
     /// The line on which it begins, from 1.
     pub(crate) line: u64,
-    /// Its bytes, without the white space around it; of one that is longer than any gateway takes only the beginning.
+    /// Its bytes without surrounding white space; only the beginning if it is longer than any gateway accepts.
     pub(crate) bytes: Vec<u8>,
     /// How long it is as a whole.
     pub(crate) bytes_count: u64,
@@ -124,7 +124,7 @@ pub(crate) struct Bodies<R> {
     line: u64,
     /// What is read next begins a line.
     at_begin: bool,
-    /// The first line of the next record, met while looking for the end of one.
+    /// The first line of the next record, read while looking for the end of this one.
     next: Option<Piece>,
 }
 
@@ -154,8 +154,8 @@ impl<R: Read> Bodies<R> {
         Ok((read > 0).then_some(piece))
     }
 
-    /// A record is over where its brackets are balanced. A line that opens a new object at its very beginning ends one
-    /// that never closed: records spread over lines are indented.
+    /// A record ends when its brackets are balanced. A line that begins with an object also ends a record that was never
+    /// closed: records over several lines are indented.
     fn read_record(&mut self) -> io::Result<Option<Body>> {
         let mut record: Option<Body> = None;
         let mut brackets = Brackets::default();
@@ -193,7 +193,7 @@ impl<R: Read> Iterator for Bodies<R> {
     }
 }
 
-/// How deep in brackets a text is; brackets in strings do not count.
+/// The depth of open brackets; brackets in strings do not count.
 #[derive(Default)]
 struct Brackets {
     depth: i64,

@@ -1,5 +1,5 @@
-//! Keys from where a user keeps them: environment variables, a file, or the development key that `flk up` makes.
-//! It says which source was used and which names it looked for, never what it found there.
+//! Keys from environment variables, a file, or the development key of `flk up`. It names the source that was used and the
+//! variables that were tried, and never prints a key.
 
 use crate::exit::Failure;
 use crate::fault;
@@ -24,7 +24,7 @@ const ALGORITHM: &str = "PCS_SIGN_ALG";
 pub(crate) const HELP: &str = "\
 Keys come from --key-file, else from the environment: PCS_HMAC_KEY (or several in PCS_HMAC_KEYS, \
 separated by commas, to verify); PCS_ED25519_PRIV_B64 to sign and PCS_ED25519_PUB_B64 to verify. \
-Where nothing is configured and ./data/dev.key exists (flk up makes it), that key is used.";
+If none is configured and ./data/dev.key exists (flk up makes it), that key is used.";
 
 /// Options of commands that need a key.
 #[derive(Args, Debug)]
@@ -46,7 +46,7 @@ pub(crate) enum Verifying {
     Keys(Keyring),
 }
 
-/// Active keys, and their texts, so that a record may be tried under other schemes to explain a refusal.
+/// Active keys and their texts, so that a refused record can be tried under other schemes to explain the refusal.
 pub(crate) struct Keyring {
     /// The keys that are active.
     pub(crate) set: KeySet,
@@ -172,7 +172,7 @@ impl KeyArgs {
     }
 }
 
-/// As a gateway does at its start.
+/// Warns of short keys, as a gateway does at its start.
 fn warn_of_short(keys_count: usize) {
     if keys_count > 0 {
         eprintln!(
@@ -198,7 +198,7 @@ fn distinct(texts: Vec<Secret>) -> Vec<Secret> {
     distinct
 }
 
-/// Whoever signs can verify: the agent's own private key says what its public key is.
+/// The public key of the agent's own private key, so that an agent can verify its records.
 fn public_of_private(scheme: Scheme, env: &Env<'_>) -> Result<Option<Secret>, Failure> {
     let Some(text) = env.get(ED25519_PRIVATE)? else {
         return Ok(None);

@@ -1,7 +1,7 @@
-//! The `flk` command line: it reads arguments, hands them to one command, and turns the answer into an exit code.
-//! No command prints a key, and none prints what it was not asked to print.
+//! The `flk` command line: parses arguments, runs one command, and returns its exit code. No command prints a key, and
+//! none prints a body unless asked to.
 
-/// Standard error may be full, closed or gone, and no command fails for that: std's own macro would panic.
+/// Prints to standard error. A full or closed standard error must not fail a command; the macro of std would panic.
 macro_rules! eprintln {
     ($($text:tt)*) => { $crate::output::say(format_args!($($text)*)) };
 }
@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 /// Sends signed records to a gateway, runs one, and looks into its log.
 #[derive(Debug, Parser)]
-#[command(name = "flk", version, about, after_help = exit::HELP, max_term_width = 100)]
+#[command(name = "flk", version, about, after_help = exit::help(), max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -35,7 +35,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a gateway here, with defaults for trying out
+    /// Run a gateway here, with defaults to try it
     Up(up::UpArgs),
     /// Write, check and show the configuration of a gateway
     #[command(subcommand)]
@@ -45,7 +45,7 @@ enum Command {
     /// Build, sign, verify and submit records (Proof-of-Computation Summaries)
     #[command(subcommand)]
     Pcs(pcs::Command),
-    /// Look into a log directory, check it, and mend it
+    /// Inspect, check and repair a log directory
     #[command(subcommand)]
     Wal(wal::Command),
 }
@@ -68,8 +68,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// An empty variable counts as not set, as it does for the gateway; and a negative number is a value of its option, so that
-/// the option's own text says what is allowed.
+/// Treats an empty variable as not set, as the gateway does, and a negative number as a value of its option, so that the
+/// option's own message says what is allowed.
 fn prepared(command: clap::Command) -> clap::Command {
     let argument = |argument: Arg| {
         let is_empty = matches!(argument.get_env(), Some(name) if std::env::var_os(name).is_some_and(|it| it.is_empty()));
@@ -85,8 +85,8 @@ fn prepared(command: clap::Command) -> clap::Command {
     command.mut_args(argument).mut_subcommands(prepared)
 }
 
-/// Prints help, the version or what is wrong with the command line, as clap words it.
-fn explain(error: &clap::Error) -> Answer {
+/// Prints help, the version, or the error in the command line.
+fn explain(error: &clap::Error) -> CommandResult {
     let printed = error.print().and_then(|()| std::io::stdout().flush());
     match (error.use_stderr(), printed) {
         (true, _) => Ok(Exit::Usage),
@@ -95,5 +95,15 @@ fn explain(error: &clap::Error) -> Answer {
     }
 }
 
-/// Every command answers with how it ended; a failure has a text for the person who typed it.
-type Answer = Result<Exit, Failure>;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_all_commands_is_consistent() {
+        prepared(Cli::command()).debug_assert();
+    }
+}
+
+/// The result of a command: its exit code, or a failure with a text for the user.
+type CommandResult = Result<Exit, Failure>;

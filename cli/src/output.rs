@@ -1,11 +1,11 @@
-//! Standard output, buffered, with errors that say so; and numbers as the record contract writes them.
+//! Standard output, buffered, with errors reported; and numbers as the record contract writes them.
 
 use crate::exit::Failure;
 use flk_contract::number;
 use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
-/// One line on standard error. Where that cannot be written there is no place left to say so: the exit code tells.
+/// Prints one line on standard error. If that fails, only the exit code remains to tell the user.
 pub(crate) fn say(line: impl Display) {
     writeln!(io::stderr(), "{line}").ok();
 }
@@ -14,7 +14,7 @@ pub(crate) fn say(line: impl Display) {
 pub(crate) struct Output(BufWriter<StdoutLock<'static>>);
 
 impl Output {
-    /// Takes standard output for itself.
+    /// Locks standard output.
     pub(crate) fn new() -> Self {
         Self(BufWriter::new(io::stdout().lock()))
     }
@@ -25,18 +25,18 @@ impl Output {
             .map_err(|error| Failure::output(&error))
     }
 
-    /// Sends on what is buffered; the reader of a pipe may be waiting for it.
+    /// Writes the buffered lines; the reader of a pipe may be waiting for them.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.write_out().map_err(|error| Failure::output(&error))
     }
 
-    /// As `line`, for a caller that goes on without an output.
+    /// Like `line`, for a caller that continues without output.
     pub(crate) fn write_line(&mut self, text: impl AsRef<[u8]>) -> io::Result<()> {
         self.0.write_all(text.as_ref())?;
         self.0.write_all(b"\n")
     }
 
-    /// As `flush`, likewise.
+    /// Like `flush`, for the same caller.
     pub(crate) fn write_out(&mut self) -> io::Result<()> {
         self.0.flush()
     }
@@ -49,7 +49,7 @@ pub(crate) fn number_text(value: f64) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// A number of things, in the plural where it has to be.
+/// A number of things, in the plural if needed.
 pub(crate) fn counted(count: u64, thing: &str) -> String {
     match (count, thing.strip_suffix('y')) {
         (1, _) => format!("1 {thing}"),
@@ -58,10 +58,10 @@ pub(crate) fn counted(count: u64, thing: &str) -> String {
     }
 }
 
-/// Most characters of a stranger's text that are shown.
+/// Most characters shown of a text that was received.
 const PRINTABLE_CHARS_MAX: usize = 1000;
 
-/// Texts of records and answers come from strangers: no control character reaches a terminal, and length is bounded.
+/// Makes received text safe to print: no control character reaches a terminal, and the length is bounded.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::new();
     for (at, character) in text.chars().enumerate() {

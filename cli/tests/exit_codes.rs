@@ -7,7 +7,9 @@ mod gateway;
 #[path = "common/server.rs"]
 mod server;
 
-use common::{codes, flk, golden, golden_bytes, golden_directory, run, start};
+use common::{codes, flk, golden, golden_bytes, golden_directory, run};
+use flk_testkit::child::{Signal, signal, start};
+use flk_testkit::{DEADLINE, wait_until};
 use gateway::Gateway;
 use server::{Server, problem};
 use std::collections::BTreeSet;
@@ -221,17 +223,8 @@ fn what_sends() {
     let slow = Server::answering(|_, _| problem(503, "starting", "Retry-After: 60\r\n"));
     let mut child = start(&mut submit.command(dir, &["--url", &slow.url()]));
     child.stdin.take().unwrap().write_all(record).unwrap();
-    while slow.requests().is_empty() {
-        std::thread::yield_now();
-    }
-    let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    wait_until("a request", DEADLINE, || !slow.requests().is_empty());
+    signal(&child, Signal::INT);
     let ran = child.wait_with_output().unwrap();
     assert_eq!(ran.status.code(), Some(130));
     submit.seen.insert(130);
@@ -280,12 +273,31 @@ fn what_reads_a_log() {
         cases.check(2, dir.path(), &["--nonsense"], b"");
         harm(dir.path(), "manifest");
         cases.check(65, dir.path(), &[], b"");
+        if *words == ["wal", "verify"] {
+            let (dir, _) = log_directory();
+            std::fs::remove_file(dir.path().join("data/wal/secret")).unwrap();
+            cases.check(65, dir.path(), &[], b"");
+        }
         let (dir, _) = log_directory();
         of_a_newer_format(dir.path());
         cases.check(78, dir.path(), &[], b"");
         // 69 needs a gateway that replaces its manifest within each of many short moments
         cases.end(&[69]);
     }
+}
+
+/// The gateway's own codes are those of its table; these ends come before it.
+#[test]
+fn a_gateway_that_cannot_have_its_directory_says_so_in_plain_words() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), b"").unwrap();
+    std::fs::create_dir_all(dir.path().join("data/dev.key")).unwrap();
+    let mut up = Cases::of(&["up"]);
+    up.check(2, dir.path(), &["--data", "file/data"], b"");
+    let ran = run(flk(dir.path()).arg("up"), b"");
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("it is a directory"), "{}", ran.stderr);
+    assert_plain(&ran.stderr);
 }
 
 #[test]

@@ -7,7 +7,8 @@ mod common;
 mod gateway;
 
 use common::{Ran, flk, golden, golden_bytes, golden_directory, run};
-use gateway::Gateway;
+use flk_testkit::{DEADLINE, side_by_side, wait_until};
+use gateway::{Gateway, up};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -110,28 +111,20 @@ fn a_second_gateway_on_a_directory_says_who_has_it_and_nothing_of_what_to_try() 
 #[test]
 fn a_gateway_whose_lines_cannot_be_written_serves_as_any_other() {
     let dir = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port().to_string();
-    drop(free);
     let full = std::fs::File::options().write(true).open("/dev/full");
-    let mut up = flk(dir.path());
-    up.args(["up", "--cores", "1", "--port", &port])
-        .stderr(full.unwrap());
-    let mut child = up.spawn().unwrap();
+    let plan = up(dir.path()).saying_to(full.unwrap().into());
+    let mut gateway = plan.launch().unwrap();
     // The key is made before anything else, and sending waits until records are taken.
     let key = dir.path().join("data/dev.key");
-    while !key.metadata().is_ok_and(|key| key.len() == 65) {
-        assert!(child.try_wait().unwrap().is_none(), "it ended");
-        std::thread::yield_now();
-    }
+    wait_until("the key is made", DEADLINE, || {
+        assert!(gateway.is_running(), "it ended");
+        key.metadata().is_ok_and(|key| key.len() == 65)
+    });
     let record = signed_record(dir.path(), "plant-7");
-    let url = format!("http://127.0.0.1:{port}");
+    let url = gateway.url();
     let args = ["pcs", "submit", "--attempts", "12", "--url", &url];
     let sent = run(flk(dir.path()).args(args), &record);
-    let pid = child.id().to_string();
-    let killed = std::process::Command::new("kill").arg(pid).status();
-    assert!(killed.unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(gateway.stop().code(), 0);
     assert_eq!(sent.code, 0, "{}", sent.stderr);
 }
 
@@ -299,7 +292,7 @@ fn batches_that_vanish_from_the_end_after_a_clean_stop_are_damage() {
         |bytes, from| bytes.truncate(from),
         |bytes, from| bytes[from..].fill(0),
     ];
-    for harm in harms {
+    side_by_side(harms, |harm| {
         let dir = written_directory(false);
         let (path, mut bytes, batches) = first_segment(dir.path());
         let whole = wal(dir.path(), &["verify"]);
@@ -329,7 +322,7 @@ fn batches_that_vanish_from_the_end_after_a_clean_stop_are_damage() {
             again.stdout
         );
         assert_eq!(gateway.stop(), 0);
-    }
+    });
 }
 
 #[test]

@@ -5,7 +5,8 @@ mod common;
 #[path = "common/gateway.rs"]
 mod gateway;
 
-use common::{flk, golden, golden_bytes, golden_json, run, run_with_key, start};
+use common::{flk, golden, golden_bytes, golden_json, run, run_with_key};
+use flk_testkit::child::start;
 use gateway::Gateway;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -6,10 +6,12 @@ mod common;
 mod server;
 
 use common::{Ran, flk, run};
+use flk_testkit::child::{Signal, signal};
+use flk_testkit::{DEADLINE, wait_until};
 use server::{OUTCOME, Server, accepted, answer, escalated, problem};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command};
+use std::process::Child;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -47,7 +49,7 @@ fn file_of(count: usize) -> tempfile::NamedTempFile {
 fn start(url: &str, args: &[&str]) -> Child {
     let dir = tempfile::tempdir().unwrap();
     let mut command = flk(dir.path());
-    common::start(command.args(["pcs", "submit", "--url", url]).args(args))
+    flk_testkit::child::start(command.args(["pcs", "submit", "--url", url]).args(args))
 }
 
 /// Its exit code and what it said, once it has ended.
@@ -363,27 +365,20 @@ fn an_output_that_cannot_be_written_is_a_failure_even_if_all_was_sent() {
 
 /// Waits until the server has had so many requests.
 fn wait_for(server: &Server, count: usize) {
-    while server.requests().len() < count {
-        std::thread::yield_now();
-    }
-}
-
-fn signal(child: &Child, name: &str) {
-    let pid = child.id().to_string();
-    let sent = Command::new("kill").args([name, &pid]).status().unwrap();
-    assert!(sent.success());
+    let what = format!("{count} requests");
+    wait_until(&what, DEADLINE, || server.requests().len() >= count);
 }
 
 #[test]
 fn ctrl_c_prints_the_summary_whether_quiet_or_not() {
     let file = file_of(100);
     let path = file.path().to_str().unwrap();
-    for (name, args) in [("-INT", &["-q", path][..]), ("-TERM", &[path])] {
+    for (ends, args) in [(Signal::INT, &["-q", path][..]), (Signal::TERM, &[path])] {
         let (server, release) = accepting_below(3);
         let args = [args, &["--concurrency", "2"]].concat();
         let mut child = start(&server.url(), &args);
         wait_for(&server, 5);
-        signal(&child, name);
+        signal(&child, ends);
         let stdout = child.stdout.take();
         let (code, said) = end(child);
         drop((release, stdout));
@@ -404,7 +399,7 @@ fn ctrl_c_does_not_wait_for_the_rest_of_a_pipe() {
     stdin.write_all(records(1).as_bytes()).unwrap();
     stdin.flush().unwrap();
     wait_for(&server, 1);
-    signal(&child, "-INT");
+    signal(&child, Signal::INT);
     let (code, said) = end(child);
     drop((release, stdin));
     assert_eq!(code, 130, "{said}");

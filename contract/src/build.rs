@@ -1,5 +1,5 @@
-//! From events to an unsigned record: what an agent does, for the command line, tests and simulations.
-//! Takes texts and settings, never a file or a clock.
+//! Builds an unsigned record from events, as an agent does, for the command line, tests and the simulator. It reads texts
+//! and settings, never a file or a clock.
 
 use crate::{
     hash, identity,
@@ -64,8 +64,8 @@ impl std::fmt::Display for CsvError {
 
 impl std::error::Error for CsvError {}
 
-/// Reads events from lines `t,x,y,z`. A first line of these four names is a heading; blank lines are skipped;
-/// spaces around a field do not belong to it.
+/// Reads events from lines `t,x,y,z`. A first line with these four names is a heading; blank lines are skipped; spaces
+/// around a field are ignored.
 pub fn read_csv(text: &str) -> Result<Vec<Event>, CsvError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut events = Vec::new();
@@ -94,7 +94,7 @@ pub fn read_csv(text: &str) -> Result<Vec<Event>, CsvError> {
     Ok(events)
 }
 
-/// A decimal number; the words for infinities and NaN are none.
+/// A decimal number; infinities and NaN are refused.
 fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|v: &f64| v.is_finite())
 }
@@ -115,7 +115,7 @@ pub fn raw_rows(events: &[Event]) -> Vec<u8> {
     raw
 }
 
-/// Everything about a record that the events do not say.
+/// The parts of a record that do not follow from the events.
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
     /// 1–128 bytes.
@@ -157,7 +157,7 @@ impl Default for BuildOptions {
     }
 }
 
-/// A setting that no valid record can have.
+/// A setting outside the bounds of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuildError {
     /// Without events every count would be 0, and a record's counts start at 1.
@@ -196,7 +196,7 @@ impl std::error::Error for BuildError {}
 
 /// Builds the unsigned record of `events`; sign it with [`crate::sign`].
 ///
-/// The signals of no events are defined each for itself, but there is no record of nothing.
+/// The signals are defined for no events too, but a record needs at least one event.
 pub fn build(events: &[Event], options: &BuildOptions) -> Result<OwnedRecord, BuildError> {
     check(options)?;
     if events.is_empty() {

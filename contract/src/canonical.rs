@@ -1,5 +1,5 @@
 //! The canonical signing payload: eight members in byte order, no spaces, ASCII only, numbers as text.
-//! Agents in the field produce these bytes; a difference of one byte refuses all of their records. It never allocates.
+//! Existing agents produce these bytes; one different byte would refuse all of their records. It never allocates.
 
 use crate::{
     hash,
@@ -7,7 +7,7 @@ use crate::{
     record::Record,
 };
 
-/// How the four floats of the payload are written.
+/// The number form of the four floats of the payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NumberForm {
     /// The shortest decimal text, as CPython's `repr`.

@@ -1,5 +1,5 @@
 //! The identity rule: `pcs_id` is the SHA-256 of Merkle root, epoch and shard, so that a retry is recognised as the same record.
-//! It is checked only behind a valid signature: before that, nothing about an id is worth an answer.
+//! It is checked only after a valid signature: before that a client must learn nothing about an id.
 
 use crate::{hash, number::digits, record::Record};
 
@@ -38,10 +38,10 @@ pub fn pcs_id(merkle_root: &str, epoch: u64, shard_id: &str) -> [u8; 32] {
     ])
 }
 
-/// Checks form and rule of the identity and gives its bytes; call it only once the signature has been found valid.
+/// Checks form and rule of the identity and returns its bytes. To be called only after the signature was found valid.
 pub fn check_identity(record: &Record<'_>) -> Result<[u8; 32], IdentityMismatch> {
     let root = record.merkle_root.as_bytes();
-    // no early end, so that many bytes are looked at together
+    // no early exit, so that the compiler can compare many bytes at a time
     let is_hex = |ok: bool, b: &u8| ok & b.is_ascii_hexdigit();
     if !(1..=128).contains(&root.len()) || !root.iter().fold(true, is_hex) {
         return Err(IdentityMismatch::MerkleRoot);

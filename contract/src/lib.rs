@@ -1,6 +1,6 @@
-//! The record contract of flk: what a Proof-of-Computation Summary is, which bytes are signed, and how it is judged.
-//! Data plane, command line and simulator share this crate, so that there is one answer to each of these questions.
-//! It never does input or output, never reads a clock or a random source, and holds no unsafe code.
+//! The record contract of flk: the form of a Proof-of-Computation Summary, the bytes that are signed, and the verdict. Data
+//! plane, command line and simulator all use this crate. It does no input or output, reads no clock and no random source,
+//! and has no unsafe code.
 #![forbid(unsafe_code)]
 
 // In the order in which a record meets them.

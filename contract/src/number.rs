@@ -2,8 +2,8 @@
 //! Every signature depends on these bytes, so nothing here uses the locale, the platform's printf or inexact arithmetic.
 //! It never allocates.
 //!
-//! Nearly every number of a record has nine decimals at most and takes the short way of `billionths`; this file is the
-//! general one, which any double may take, and the twin that the short way is compared with.
+//! Nearly every number of a record has at most nine decimals and takes the fast path of `billionths`. This file is the
+//! general path for any double, and the twin that tests compare the fast path with.
 
 mod billionths;
 pub(crate) mod digits;
@@ -11,7 +11,7 @@ pub(crate) mod digits;
 use billionths::Billionths;
 use std::fmt::Write as _;
 
-/// A place that takes bytes one after the other.
+/// A destination of bytes.
 pub trait Sink {
     /// Appends `bytes`.
     fn put(&mut self, bytes: &[u8]);
@@ -23,7 +23,7 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// 17 significant digits, and room for the zeros that the shortest text may carry before and behind them.
+/// 17 significant digits, and the zeros that the shortest text may have before and after them.
 const DIGITS_MAX: usize = 24;
 const DECIMALS: i32 = 9;
 
@@ -37,7 +37,7 @@ struct Decimal {
 }
 
 impl Decimal {
-    /// The shortest digits that read back to the same double, nearest to it among those.
+    /// The shortest digits that read back to the same double; of several, those nearest to it.
     fn shortest(v: f64) -> Self {
         let mut buffer = ryu::Buffer::new();
         Self::from_text(buffer.format_finite(v).as_bytes())
@@ -88,7 +88,7 @@ impl Decimal {
         &self.digits[..self.digits_count]
     }
 
-    /// Rounds to nine decimals, half away from zero; tells whether anything changed.
+    /// Rounds to nine decimals, half away from zero; returns whether anything changed.
     fn round9(&mut self) -> bool {
         let keep = self.point + DECIMALS;
         if self.digits_count as i32 <= keep {
@@ -132,14 +132,14 @@ impl Decimal {
         });
         let decimals = self.digits_count as i32 - self.point;
         let magnitude = match usize::try_from(decimals).ok().and_then(|i| POWERS.get(i)) {
-            // both operands are exact, so the one rounding of the division is the right one
+            // both operands are exact, so the division rounds once and correctly
             Some(power) if n <= EXACT_MAX && self.digits_count <= 17 => n as f64 / power,
             _ => self.to_f64_by_text(),
         };
         if self.negative { -magnitude } else { magnitude }
     }
 
-    /// Through the standard library's correctly rounded reader; the sign is left to the caller.
+    /// Uses the correctly rounded parser of the standard library; the caller adds the sign.
     fn to_f64_by_text(self) -> f64 {
         let mut text = Text::new();
         text.put(b"0.");
@@ -237,7 +237,7 @@ impl std::fmt::Write for Text {
     }
 }
 
-/// Lets the standard library's formatting write into a sink.
+/// Adapts a sink to the formatting of the standard library.
 pub(crate) struct Formatter<'s, S: Sink>(pub(crate) &'s mut S);
 
 impl<S: Sink> std::fmt::Write for Formatter<'_, S> {

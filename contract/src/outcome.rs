@@ -1,5 +1,5 @@
-//! The bytes of an outcome. What is stored are the fields and the number of their encoding; the bytes are made anew for every
-//! duplicate, so an encoding, once in use, is never changed: a new form gets a new number.
+//! The bytes of an outcome. The log stores the fields and the number of their encoding, and the bytes are made again for
+//! every duplicate. So an encoding in use never changes; a new form gets a new number.
 
 use crate::{
     canonical::write_string,
@@ -8,10 +8,10 @@ use crate::{
     verify::{Outcome, Reason},
 };
 
-/// The encoding that new outcomes are stored under.
+/// The encoding of new outcomes.
 pub const ENCODING: u8 = 1;
 
-/// The number names no encoding that this build can write.
+/// This build does not know the encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownEncoding(pub u8);
 
@@ -27,8 +27,8 @@ impl std::fmt::Display for UnknownEncoding {
 
 impl std::error::Error for UnknownEncoding {}
 
-/// Which of a stored decision's numbers this build has no word for, and the number: a newer version wrote it. The reason is 0
-/// where the record was accepted.
+/// The part of a stored decision that this build does not know, and its number: a newer version wrote it. The reason is 0 if
+/// the record was accepted.
 #[must_use]
 pub const fn unknown_part(encoding: u8, reason: u8, regime: u8) -> Option<(&'static str, u8)> {
     if encoding == 0 || encoding > ENCODING {
@@ -43,7 +43,7 @@ pub const fn unknown_part(encoding: u8, reason: u8, regime: u8) -> Option<(&'sta
     None
 }
 
-/// Writes the body that answers a submission.
+/// Writes the body of the response to a submission.
 pub fn write_outcome(
     encoding: u8,
     outcome: &Outcome,

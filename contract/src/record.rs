@@ -1,5 +1,5 @@
-//! The record as the rest of flk sees it: every field typed and within its bounds, texts borrowed from the parser.
-//! A `Record` says nothing about its signature or identity; those are checked by `signature` and `identity`.
+//! The parsed record: every field typed and within its bounds, texts borrowed from the parser. A `Record` is not yet
+//! authenticated; `signature` and `identity` check that.
 
 use crate::{
     canonical::write_string,
@@ -8,9 +8,9 @@ use crate::{
 
 /// The only schema.
 pub const SCHEMA: &str = "fractal-lba-kakeya";
-/// The version that we write ourselves.
+/// The version of records built here.
 pub const VERSION: &str = "0.1";
-/// Largest integer that every JSON reader keeps exactly.
+/// Largest integer that every JSON implementation reads exactly.
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// Most entries of `scales`.
 pub const SCALES_COUNT_MAX: usize = 64;
@@ -89,7 +89,7 @@ impl std::fmt::Display for UnknownRegime {
 
 impl std::error::Error for UnknownRegime {}
 
-/// A list of texts stored end to end, so that a parser can use the room again.
+/// A list of texts stored end to end, so that a parser can reuse the memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Texts<'a> {
     joined: &'a str,
@@ -113,14 +113,14 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// What the sending agent says about its own state.
+/// The agent's statement about its own state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ft<'a> {
     /// Position in the agent's outbox.
     pub outbox_seq: i64,
-    /// The agent worked with reduced means; such a record is escalated.
+    /// The agent worked in a degraded mode; such a record is escalated.
     pub degraded: bool,
-    /// Names of the means that it fell back to.
+    /// Names of the fallbacks it used.
     pub fallbacks: Texts<'a>,
     /// The agent's own estimate; never influences a verdict.
     pub clock_skew_ms: i64,
@@ -128,10 +128,10 @@ pub struct Ft<'a> {
 
 /// One Proof-of-Computation Summary whose fields are all present and within their bounds.
 ///
-/// `pcs_id`, `merkle_root` and `sig` are strings of unknown form: they are judged behind (or by) the signature.
+/// `pcs_id`, `merkle_root` and `sig` are strings of unchecked form: they are checked with or after the signature.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Record<'a> {
-    /// Identity; lowercase hex SHA-256 where it is right.
+    /// Identity; lowercase hex SHA-256 if it is valid.
     pub pcs_id: &'a str,
     /// Always `fractal-lba-kakeya`.
     pub schema: &'a str,
@@ -163,15 +163,15 @@ pub struct Record<'a> {
     pub budget: f64,
     /// Claimed regime.
     pub regime: Regime,
-    /// 1–128 hex characters where it is right.
+    /// 1–128 hex characters if it is valid.
     pub merkle_root: &'a str,
-    /// Base64 of the signature; empty where the member is absent or not a string, which no scheme accepts.
+    /// Base64 of the signature; empty if the member is absent or not a string, which no scheme accepts.
     pub sig: &'a str,
     /// State of the agent.
     pub ft: Ft<'a>,
 }
 
-/// A record that owns its texts: what tools build, sign and edit.
+/// A record that owns its texts, for tools that build, sign and edit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnedRecord {
     /// See [`Record::pcs_id`].

@@ -2,8 +2,8 @@
 
 /// Whether `text` matches the `date-time` grammar of RFC 3339 with an existing day and an in-range time.
 ///
-/// `T` and `Z` may be lower case; any number of fraction digits; a leap second is allowed in any minute, because
-/// which minutes have had one is a table that ages.
+/// `T` and `Z` may be lower case, and there may be any number of fraction digits. A leap second is allowed in any minute,
+/// because a table of real leap seconds would become outdated.
 pub fn is_date_time(text: &str) -> bool {
     check(text.as_bytes()).is_some()
 }
@@ -24,7 +24,7 @@ fn check(text: &[u8]) -> Option<()> {
     (valid && is_offset(text)).then_some(())
 }
 
-/// The rest behind one of the `allowed` bytes.
+/// The rest after one of the `allowed` bytes.
 fn literal<'t>(text: &'t [u8], allowed: &[u8]) -> Option<&'t [u8]> {
     let (first, rest) = text.split_first()?;
     allowed.contains(first).then_some(rest)

@@ -1,5 +1,5 @@
 //! The verdict on an authentic record: a pure function of the record and one versioned set of parameters.
-//! It never sees `sent_at`, `attempt` or a clock, and never changes a tolerance on its own.
+//! It never reads `sent_at`, `attempt` or a clock, and never changes a tolerance.
 
 use crate::{
     record::{Record, Regime},
@@ -24,7 +24,7 @@ impl ParamsVersion {
         }
     };
 
-    /// Checks and takes a name.
+    /// Checks a name.
     pub fn new(text: &str) -> Result<Self, BadParamsVersion> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if !(1..=32).contains(&text.len()) || !text.bytes().all(allowed) {
@@ -85,7 +85,7 @@ impl std::fmt::Display for BadParamsVersion {
 
 impl std::error::Error for BadParamsVersion {}
 
-/// Tolerances and weights, judged under as one set.
+/// Tolerances and weights; a verdict uses one whole set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Params {
     /// The name stored with every outcome judged under this set.
@@ -96,7 +96,7 @@ pub struct Params {
     pub tol_coh: f64,
     /// Largest difference of claimed and recomputed budget.
     pub tol_budget: f64,
-    /// Budget of a record with nothing else to its credit.
+    /// The constant term of the budget.
     pub base: f64,
     /// Weight of compressibility.
     pub alpha: f64,
@@ -144,12 +144,12 @@ pub enum Reason {
     RegimeMismatch,
     /// Claimed and recomputed budget differ by more than the tolerance.
     BudgetDeviation,
-    /// The agent says that it worked with reduced means.
+    /// The agent states that it worked in a degraded mode.
     Degraded,
 }
 
 impl Reason {
-    /// All reasons, in the order in which they are looked for.
+    /// All reasons, in the order of the checks.
     pub const ALL: [Self; 5] = [
         Self::DHatOutOfTolerance,
         Self::CohStarOutOfBounds,
@@ -193,10 +193,10 @@ impl Reason {
     }
 }
 
-/// The verdict, with the numbers side by side.
+/// The verdict, with claimed and recomputed numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// Why it is escalated; accepted where there is no reason.
+    /// The reason of an escalation; none if the record is accepted.
     pub escalated: Option<Reason>,
     /// As claimed, not rounded.
     pub d_hat: f64,

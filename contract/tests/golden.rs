@@ -2,6 +2,7 @@
 //! would have to be made twice to go unseen. This file never computes an expectation.
 #![allow(missing_docs, clippy::unwrap_used)] // helpers of tests may unwrap as tests do
 
+use flk_testkit::hex::hex;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -47,10 +48,6 @@ fn text(value: &Value) -> &str {
 
 fn float(value: &Value) -> f64 {
     text(value).parse().unwrap()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// What the vectors call the two number forms.

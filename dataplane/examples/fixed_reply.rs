@@ -9,7 +9,7 @@ use flk_dataplane::driver::links::link;
 use flk_dataplane::driver::listen::listeners;
 use flk_dataplane::driver::rate::Rate;
 use flk_dataplane::driver::{
-    Ended, Limits, Machine, NoProbe, ShardSetup, portable::Portable, uring::Uring,
+    DriverLimits as Limits, Ended, Machine, NoProbe, ShardSetup, portable::Portable, uring::Uring,
 };
 use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox};
 use flk_dataplane::io::{Now, ShardId};

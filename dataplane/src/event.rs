@@ -1,5 +1,5 @@
-//! What a shard sees and says: the closed sets of events and operations between [`crate::shard`] and its driver.
-//! Everything that a shard learns about the world arrives here, its clocks included; nothing here does IO.
+//! Events that a shard takes and operations that it returns: the closed sets between [`crate::shard`] and its driver. All
+//! that a shard learns about the world is an event, its clocks included; nothing here does IO.
 
 use crate::io::{Errno, FileId, Now, ReadId, ShardId};
 use crate::mesh::Message;
@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// A connection: the driver's slot, dense from 0, and the slot's generation. After [`Op::Close`] the driver reports
 /// nothing more for this id and gives the slot out again under another generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConnId {
     /// Index into the driver's connection table, below the connection limit.
     pub slot: u32,
@@ -68,7 +68,8 @@ pub enum Event {
     Synced(Result<(), Errno>),
     /// A read of a slice block ended: a full block in [`Inbox::bytes`], or the error.
     ReadDone(ReadId, Result<Range<usize>, Errno>),
-    /// After [`Op::CloseListener`]: who waited in the listen queue was reported as accepted before, nobody else will be.
+    /// After [`Op::CloseListener`]: all connections of the listen queue were reported as accepted before, and no further one
+    /// will be.
     ListenerClosed,
     /// A message from a peer shard (never from oneself: those are delivered within the turn).
     Message(ShardId, Message),
@@ -94,7 +95,7 @@ impl Inbox {
         }
     }
 
-    /// Appends bytes and says where they are.
+    /// Appends bytes and returns where they are.
     pub fn put(&mut self, bytes: &[u8]) -> Range<usize> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
@@ -126,7 +127,7 @@ pub enum Op {
     PauseAccept,
     /// Accept again.
     ResumeAccept,
-    /// Accept who waits in the listen queue, paused or not, then close the listening socket for good. The end of it is
+    /// Accept all connections of the listen queue, paused or not, then close the listening socket for good. The end of it is
     /// [`Event::ListenerClosed`].
     CloseListener,
     /// Write the whole buffer to a segment at a 4 KiB-aligned offset. At most one log write or sync is in flight.
@@ -216,7 +217,7 @@ pub enum Next {
 pub trait Driver {
     /// Called at each stage border, for timings.
     fn probe(&mut self, _stage: Stage) {}
-    /// Takes up to `wanted` requests from the process-wide rate and says how many were granted.
+    /// Takes up to `wanted` requests from the process-wide rate and returns how many were granted.
     fn charge(&mut self, wanted: u32, now: Now) -> u32;
 }
 
@@ -226,7 +227,7 @@ pub trait Driver {
 pub enum Stage {
     /// Events are applied to connections, log and claims.
     Collect,
-    /// The durable prefix moved: decisions are told to their owners.
+    /// The durable prefix moved: owners are notified of durable decisions.
     Durable,
     /// Requests are cut out of connection bytes.
     Frame,

@@ -1,4 +1,4 @@
-//! How a gateway process ends: one table of exit codes for code, help and documentation. It ends nothing itself.
+//! The exit codes of the gateway: one table for code, help and documentation. It ends no process.
 
 use std::fmt::Write;
 
@@ -14,12 +14,12 @@ macro_rules! exits {
             /// All ends, by number.
             pub const ALL: &[Exit] = &[$(Exit::$variant,)*];
 
-            /// What it means, in one line.
+            /// The meaning in one line.
             pub fn meaning(self) -> &'static str {
                 match self { $(Exit::$variant => $meaning,)* }
             }
 
-            /// Whether a supervisor should start the process again: the cause may be gone by then.
+            /// Whether a supervisor should restart the process, because the cause may pass.
             pub fn is_worth_a_restart(self) -> bool {
                 match self { $(Exit::$variant => $again,)* }
             }
@@ -29,32 +29,32 @@ macro_rules! exits {
 
 #[rustfmt::skip] // a table
 exits! {
-    /// It was told to.
-    Stopped = 0, false, "stopped as asked";
+    /// The end was requested.
+    Stopped = 0, false, "stopped as requested";
     /// The command line is wrong.
-    Usage = 64, false, "an argument that is not known";
-    /// Durable data is not what it was.
-    Damage = 65, false, "damage: something durable is not what it was; nothing was changed, see flk wal verify";
+    Usage = 64, false, "unknown argument";
+    /// Durable data differs from what was written.
+    Damage = 65, false, "damage: durable data differs from what was written; nothing was changed, run flk wal verify";
     /// The directory is in use.
-    Locked = 69, false, "another process holds WAL_DIR";
+    Locked = 69, false, "another running process uses WAL_DIR";
     /// The operating system refuses.
-    Refused = 71, false, "the operating system refused something that a thread needs";
+    Refused = 71, false, "the operating system refused a call that a thread needs";
     /// The disk fails.
-    File = 74, true, "a file operation failed, or a stop was not complete in its time: check the disk, its room and its permissions";
-    /// The cause passes by itself.
-    Again = 75, true, "the port or WAL_DIR is not free yet, or the numbers of a log are used up: start again";
+    File = 74, true, "a file operation failed, or a stop took too long: check the disk, its free space and permissions";
+    /// The cause may pass.
+    Again = 75, true, "the port or WAL_DIR was not free in time, or the counter of a log is used up: start again";
     /// Settings, files or host do not allow a start.
-    Configuration = 78, false, "the start is impossible as configured";
+    Configuration = 78, false, "no start is possible with these settings, files or limits";
 }
 
 impl Exit {
-    /// The number that the process ends with.
+    /// The exit code of the process.
     pub fn code(self) -> u8 {
         self as u8
     }
 }
 
-/// The table, for texts of help.
+/// The table for `--help`.
 pub fn help() -> String {
     let mut text = "Exit codes:\n".to_owned();
     for exit in Exit::ALL {
@@ -67,7 +67,7 @@ pub fn help() -> String {
         .collect();
     let _ = write!(
         text,
-        "\nA supervisor may start it again after {}; the others want a person who looks. docs/operations.md says what to do.",
+        "\nA supervisor may restart it after {}; the other codes need an operator. docs/operations.md says what to do.",
         again.join(" and ")
     );
     text

@@ -1,11 +1,11 @@
-//! The few words that every part has in common: shards, open files, error numbers, clocks. Plain data.
+//! Types that all parts share: shards, open files, error numbers, clock readings. Plain data.
 
-/// The clocks of one turn. A shard never reads a clock itself.
+/// The clock readings of one turn. A shard never reads a clock itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     /// Monotonic time in microseconds since an arbitrary point before the process started.
     pub mono_us: u64,
-    /// Wall clock in microseconds since the Unix epoch; may jump, is only ever recorded.
+    /// Wall clock in microseconds since the Unix epoch. It may jump, so it is only recorded.
     pub wall_us: u64,
 }
 
@@ -13,7 +13,7 @@ pub struct Now {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u16);
 
-/// An open file, as the keeper's executor names it: the descriptor itself in production, a handle in the simulator.
+/// An open file: its descriptor in production, a handle in the simulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub i32);
 
@@ -37,7 +37,7 @@ impl Errno {
         matches!(self.0, EPERM | EACCES | EROFS)
     }
 
-    /// What an operator should look at where a file operation below WAL_DIR failed with this.
+    /// What an operator should check if a file operation in WAL_DIR failed with this.
     pub fn what_to_check(self) -> &'static str {
         match self.is_refusal() {
             true => {
@@ -54,11 +54,11 @@ impl std::fmt::Display for Errno {
     }
 }
 
-/// Names a read that a shard asked for, so that the answer finds its way back.
+/// Names a read of a shard, so that its completion can be matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReadId(pub u64);
 
-/// How a completed write becomes durable; the keeper tells each shard at start.
+/// How a write becomes durable. The keeper tells each shard at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncMode {
     /// Segments are open for synchronous writes (`O_DSYNC`): a completed write is durable.

@@ -1,22 +1,29 @@
-//! The flk data plane: the path of a record, stage by stage, in the order in which a record meets them. Which module may
-//! use which other one is a table in docs/ARCHITECTURE.md.
+//! The flk data plane. The modules are listed in the order in which a record meets them; docs/ARCHITECTURE.md describes
+//! the path and has a table of which module may use which.
 
+// From the socket to the shard: a driver turns bytes into events.
 pub mod driver;
 pub mod event;
 
+// Framing, and the stages of a request (`shard::pipeline` has their order).
 pub mod http;
 pub mod shard;
 
+// The body and its disposition go into the log of the shard that received it.
 pub mod wal;
 
+// The owner of the key decides whether the record is the first.
 pub mod dedup;
 pub mod mesh;
 
+// Everything durable besides appends: recovery, the manifest, sealing, retention.
 pub mod keeper;
 
+// A start.
 pub mod config;
 pub mod run;
 
+// Used by all.
 pub mod exit;
 pub mod io;
 pub mod planted;

@@ -42,7 +42,7 @@ fn serve(flags: &Flags) -> ExitCode {
     }
 }
 
-/// A text on standard output; a reader that has enough of it is no failure.
+/// Prints a text on standard output. A closed pipe is not a failure.
 fn print(text: &str) -> ExitCode {
     let mut out = std::io::stdout();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -54,7 +54,7 @@ fn print(text: &str) -> ExitCode {
 
 fn help() -> String {
     let mut text = "\
-flk-dataplane: takes signed records over HTTP, makes each durable, and answers.
+flk-dataplane: receives signed records over HTTP, makes each durable, and answers it.
 
 Examples:
   PCS_HMAC_KEY=\"$(head -c 32 /dev/urandom | base64)\" WAL_DIR=/var/lib/flk/wal flk-dataplane

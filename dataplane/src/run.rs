@@ -1,46 +1,41 @@
-//! From a checked configuration to a running gateway: what the host allows is found out, said, and handed to the threads.
-//! It owns the order of a start; it serves nothing itself.
+//! From a checked configuration to a running gateway: asks the host, takes the directory and the port, and starts the
+//! threads. It owns the order of a start; it serves nothing itself.
 
 mod announce;
+mod disk;
+mod host;
 mod log_size;
 mod memory;
 
-use crate::config::units::show_bytes;
+pub use log_size::log_plan;
+pub use memory::memory_plan;
+
 use crate::config::{Config, warnings};
-use crate::driver::affinity::{allowed_cpus, choose_cores, quota_cpus};
 use crate::driver::console::{Console, last_words};
-use crate::driver::descriptors::{self, Places};
-use crate::driver::directory::{DirectoryError, open_directory};
-use crate::driver::flush_time::flush_time;
-use crate::driver::holder::Holder;
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
-use crate::driver::lock::{LockError, lock_directory};
-use crate::driver::memory::memory_limit;
-use crate::driver::probe::{WriteMethod, choose, write_method};
 use crate::driver::rate::Rate;
 use crate::driver::signal::{Ends, Signals};
-use crate::driver::threads::{self, Process, raise_open_files};
+use crate::driver::threads::{self, Process};
 use crate::driver::{self, DriverError, Machine, NoProbe};
 use crate::event::{Driver, Inbox, Next, Outbox};
 use crate::exit::Exit;
-use crate::io::{Errno, Now, ShardId};
+use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::slice_memory::MemoryRoom;
 use crate::keeper::stop::{STOP_MORE_US, STOP_US};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
-use crate::shard::config::{Limits, ShardConfig};
+use crate::shard::config::{ShardConfig, ShardLimits};
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
-use announce::{Found, announce};
+use announce::announce;
+use disk::Disk;
 use flk_contract::Params;
-use log_size::{LogSize, volume_bytes};
-use memory::dedup_memory;
+use host::Host;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,40 +52,17 @@ impl Machine for Shard {
     }
 }
 
-/// How much memory the dedup tables of so many shards would get, and why, in words.
-///
-/// # Errors
-/// Why a start would refuse.
-pub fn memory_plan(asked: Option<u64>, shards: u16) -> Result<String, String> {
-    let plan = dedup_memory(asked, memory_limit(), shards, &Limits::default())?;
-    Ok(format!(
-        "{} for dedup tables: {}",
-        show_bytes(plan.bytes),
-        plan.why
-    ))
-}
-
-/// How long segments would be and how much all of the log may take on a file system of so many bytes, in words.
-///
-/// # Errors
-/// Why a start would refuse.
-pub fn log_plan(config: &Config, volume_bytes: u64, shards: u16) -> Result<String, String> {
-    let (bytes_max, segment_bytes) = (config.wal_bytes_max, config.segment_bytes);
-    let size = LogSize::choose(bytes_max, segment_bytes, volume_bytes, shards)?;
-    Ok(size.in_words())
-}
-
-/// What every start takes before anything else: the process's signals, and a way to say lines that cannot hold it up.
+/// What every start sets up first: the signals of the process, and log lines that cannot block it.
 pub struct Surroundings {
     console: Console,
     ends: Arc<Ends>,
 }
 
 impl Surroundings {
-    /// Takes them, on the main thread, before any other thread is started.
+    /// Sets them up. To be called on the main thread before any other thread is started.
     ///
     /// # Errors
-    /// The exit code; the reason was said.
+    /// The exit code; the reason has been printed.
     pub fn take() -> Result<Surroundings, ExitCode> {
         let taken = || {
             let signals = Signals::block()?;
@@ -105,7 +77,7 @@ impl Surroundings {
         })
     }
 
-    /// Warns of variables of the environment that look like settings and are none.
+    /// Warns of environment variables that look like settings and are not.
     fn warn_of_unknown(&self) {
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         for warning in warnings(&names.collect::<BTreeSet<_>>()) {
@@ -113,12 +85,12 @@ impl Surroundings {
         }
     }
 
-    /// Says a line to the operator.
+    /// Prints a line for the operator.
     pub fn say(&self, line: impl Into<String>) {
         self.console.say(line);
     }
 
-    /// The end of the process where it did not come to a start, with the line that says why.
+    /// Ends a process that does not start, with the line that says why.
     pub fn end(&self, code: u8, reason: &str) -> ExitCode {
         self.console.say(reason);
         self.console.flush();
@@ -126,16 +98,16 @@ impl Surroundings {
     }
 }
 
-/// What a program around the gateway adds to a run.
+/// What a program that embeds the gateway adds to a run.
 pub struct Around<'a> {
-    /// Called once the directory and the port are this process's, with the address that it listens on.
+    /// Called with the address when directory and port have been taken.
     pub listening: &'a dyn Fn(SocketAddr),
-    /// Variables that the user gave as options of that program, each with what was typed.
+    /// Variables that the user set by options of that program, each with the option.
     pub typed: &'a [(&'a str, &'a str)],
 }
 
 impl Around<'_> {
-    /// Names what was typed instead of the variable that it stood for.
+    /// Replaces the names of variables by those of the options.
     fn as_typed(&self, reason: String) -> String {
         let typed = self.typed.iter();
         typed.fold(reason, |reason, (variable, option)| {
@@ -144,7 +116,7 @@ impl Around<'_> {
     }
 }
 
-/// Why a gateway did not come to serve.
+/// Why a gateway did not start.
 #[derive(Debug)]
 struct StartError {
     exit: Exit,
@@ -166,7 +138,7 @@ impl From<DriverError> for StartError {
     }
 }
 
-/// Runs a gateway until it is told to stop; the exit code of the process. Start-up lines and notices go to standard error.
+/// Runs a gateway until it is stopped; returns the exit code. Start-up lines and notices go to standard error.
 pub fn run(config: Config, surroundings: &Surroundings) -> ExitCode {
     let nothing = Around {
         listening: &|_| (),
@@ -175,7 +147,7 @@ pub fn run(config: Config, surroundings: &Surroundings) -> ExitCode {
     run_within(config, surroundings, &nothing)
 }
 
-/// The same inside another program.
+/// [`run`] inside another program.
 pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'_>) -> ExitCode {
     match start(config, surroundings, around.listening) {
         Ok(code) => {
@@ -189,93 +161,44 @@ pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'
     }
 }
 
-/// From a configuration to a served port, in the order in which a second gateway on the same directory or port must not
-/// get further: the lock, the disk, the port, and only then the operators' socket and the shards.
+/// Runs the gateway. The order matters where a second gateway uses the same directory or port: lock, disk, port, and only
+/// then the operators' socket and the shards. Nothing of the second one is visible before it is refused.
 fn start(
     config: Config,
     surroundings: &Surroundings,
     listening: &dyn Fn(SocketAddr),
 ) -> Result<i32, StartError> {
-    let wrong = StartError::of(Exit::Configuration);
     let console = &surroundings.console;
     surroundings.warn_of_unknown();
-    let files_max = raise_open_files();
-    let files_open = descriptors::open_count();
-    let allowed = allowed_cpus().map_err(|error| wrong(&error))?;
-    let cores = choose_cores(config.cores.as_deref(), &allowed, quota_cpus());
-    let cores = cores.map_err(|error| wrong(&error))?;
-    let shards = u16::try_from(cores.len());
-    let shards = shards.map_err(|_| wrong(&"FLK_CORES: more than 65535 cores"))?;
-    let limit = memory_limit();
-    let dedup = dedup_memory(
-        config.dedup_memory_bytes_max,
-        limit,
-        shards,
-        &Limits::default(),
-    );
-    let dedup = dedup.map_err(|reason| wrong(&reason))?;
-    let shares = Shares {
-        shards,
-        dedup_bytes: dedup.bytes,
-        memory: dedup.room,
-    };
-    let enough = descriptors::allow_files(files_max, files_open, shards);
-    enough.map_err(|error| wrong(&error))?;
-    let driver = choose(config.driver).map_err(|error| wrong(&error))?;
-    let limits = Limits::default();
-    let wanted = (limits.connections_max, limits.connections_spare);
-    let places = descriptors::places(files_max, files_open, driver.kind, shards, wanted);
-    let places = places.map_err(|error| wrong(&error))?;
-    let directory = open_directory(&config.wal_dir).map_err(|error| no_directory(&error))?;
-    let lock = lock(&config, directory.as_fd(), console)?;
-    let volume_bytes = volume_bytes(directory.as_fd());
-    let volume_bytes = volume_bytes.map_err(|error| disk_error("measuring", &config, &error))?;
-    let log_size = LogSize::choose(
-        config.wal_bytes_max,
-        config.segment_bytes,
-        volume_bytes,
-        shards,
-    );
-    let log_size = log_size.map_err(|reason| wrong(&reason))?;
-    let (method, flush) = probe_disk(&config, directory.as_fd())?;
-    let listeners = listen(&config, cores.len(), console)?;
+    let host = Host::check(&config)?;
+    let disk = Disk::take(&config, host.shards, console)?;
+    let listeners = listen(&config, host.cores.len(), console)?;
     let address = match listeners.first() {
         Some(listener) => local_address(listener)?,
         None => config.listen,
     };
-    let found = Found {
-        cores: &cores,
-        address,
-        driver: &driver,
-        method: &method,
-        log_size: &log_size,
-        flush,
-        dedup: &dedup,
-        places: &places,
-        files_max,
-    };
-    announce(&config, &found, console);
+    announce(&config, &host, &disk, address, console);
     listening(address);
 
-    let mut stats = Stats::new(shards);
+    let mut stats = Stats::new(host.shards);
     stats.log_lines_dropped = console.dropped_count();
     let stats = Arc::new(stats);
-    let shard_config = shard_config(&config, &places, shares, &stats);
+    let shard_config = shard_config(&config, &host, &stats);
+    let keeper_config = keeper_config(&config, &host, &disk, &stats);
     let limits = shard_config.limits;
-    let keeper_config = keeper_config(&config, shares, &log_size, &method, &stats);
     let process = Process {
-        driver: driver.kind,
-        cores,
+        driver: host.driver.kind,
+        cores: host.cores,
         listeners,
-        directory,
-        lock,
+        directory: disk.directory,
+        lock: disk.lock,
         directory_path: config.wal_dir.clone(),
         rate: Arc::new(Rate::new(config.token_rate)),
-        limits: driver::Limits {
+        limits: driver::DriverLimits {
             connections_max: limits.connections_table(),
-            ..driver::Limits::default()
+            ..driver::DriverLimits::default()
         },
-        ring_messages: ring_messages(limits.flights_max as usize) + PRESSURE_MESSAGES,
+        ring_messages: ring_messages(limits.flights_max as usize),
         ends: Arc::clone(&surroundings.ends),
         console: console.clone(),
         drain_delay: config.drain_delay,
@@ -297,56 +220,7 @@ fn start(
     Ok(code)
 }
 
-/// WAL_DIR could not be made or opened. Where the file system refuses or fails, the end is that of any other file operation,
-/// whether the directory was there or not; the rest is a path that can be no directory.
-fn no_directory(error: &DirectoryError) -> StartError {
-    let failed = |errno: Errno| errno.is_refusal() || errno == Errno::ENOSPC || errno == Errno::EIO;
-    let exit = match error.error.raw_os_error() {
-        Some(errno) if failed(Errno(errno)) => Exit::File,
-        _ => Exit::Configuration,
-    };
-    StartError::of(exit)(error)
-}
-
-/// Takes WAL_DIR for this process.
-fn lock(
-    config: &Config,
-    directory: BorrowedFd<'_>,
-    console: &Console,
-) -> Result<OwnedFd, StartError> {
-    let waiting = |holder: &Holder| {
-        console.say(format!(
-            "flk: WAL_DIR is in use by {holder}, which is ending: waiting up to 5 s for it"
-        ));
-    };
-    lock_directory(directory, waiting).map_err(|error| match error {
-        LockError::Held(_) => StartError::of(Exit::Locked)(&error),
-        LockError::Ending(_) => StartError::of(Exit::Again)(&error),
-        LockError::File(error) => disk_error("taking the lock of", config, &error),
-    })
-}
-
-/// How the log is written to this disk, and how long a write takes.
-fn probe_disk(
-    config: &Config,
-    directory: BorrowedFd<'_>,
-) -> Result<(WriteMethod, Duration), StartError> {
-    let probed = write_method(directory).and_then(|method| {
-        let flush = flush_time(directory, &method)?;
-        Ok((method, flush))
-    });
-    probed.map_err(|error| disk_error("writing a probe in", config, &error))
-}
-
-fn disk_error(doing: &str, config: &Config, error: &std::io::Error) -> StartError {
-    let path = config.wal_dir.display();
-    let check = Errno(error.raw_os_error().unwrap_or_default()).what_to_check();
-    StartError::of(Exit::File)(&format!(
-        "{doing} WAL_DIR {path}: {error}. {check}, then start again"
-    ))
-}
-
-/// Takes the port, waiting a while where it is taken.
+/// Takes the port; waits up to [`PORT_WAIT`] if another process has it.
 fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<OwnedFd>, StartError> {
     let waiting = || {
         let address = config.listen;
@@ -363,44 +237,22 @@ fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<Owned
     })
 }
 
-/// Room in each ring for messages that belong to no request.
-const PRESSURE_MESSAGES: usize = 64;
-
-/// What is divided among the shards.
-#[derive(Clone, Copy)]
-struct Shares {
-    shards: u16,
-    dedup_bytes: u64,
-    /// What all of the process may use.
-    memory: Option<MemoryRoom>,
-}
-
-fn shard_config(
-    config: &Config,
-    places: &Places,
-    shares: Shares,
-    stats: &Arc<Stats>,
-) -> ShardConfig {
-    let Shares {
-        shards,
-        dedup_bytes,
-        ..
-    } = shares;
-    let mut limits = Limits {
-        connections_max: places.connections_max,
-        connections_spare: places.connections_spare,
-        ..Limits::default()
+fn shard_config(config: &Config, host: &Host, stats: &Arc<Stats>) -> ShardConfig {
+    let mut limits = ShardLimits {
+        connections_max: host.places.connections_max,
+        connections_spare: host.places.connections_spare,
+        ..ShardLimits::default()
     };
     limits.http.body_bytes_max = config.body_bytes_max;
     limits.idle_timeout_us = config.keepalive.as_micros() as u64;
     ShardConfig {
         id: ShardId(0),
-        shards,
+        shards: host.shards,
         limits,
         signing: Arc::clone(&config.signing),
         params: Params::default(),
         ttl_s: config.dedup_ttl_s,
-        dedup_bytes_max: dedup_bytes / u64::from(shards),
+        dedup_bytes_max: host.dedup.bytes / u64::from(host.shards),
         rated: config.token_rate > 0,
         metrics_auth: config.metrics_auth.clone(),
         drain_delay_us: config.drain_delay.as_micros() as u64,
@@ -408,33 +260,22 @@ fn shard_config(
     }
 }
 
-fn keeper_config(
-    config: &Config,
-    shares: Shares,
-    log_size: &LogSize,
-    method: &WriteMethod,
-    stats: &Arc<Stats>,
-) -> KeeperConfig {
-    let Shares {
-        shards,
-        dedup_bytes,
-        memory,
-    } = shares;
+fn keeper_config(config: &Config, host: &Host, disk: &Disk, stats: &Arc<Stats>) -> KeeperConfig {
     KeeperConfig {
-        shards,
-        segment_bytes: log_size.segment_bytes,
-        preallocated_count: u32::from(shards),
+        shards: host.shards,
+        segment_bytes: disk.log_size.segment_bytes,
+        preallocated_count: u32::from(host.shards),
         ttl_s: config.dedup_ttl_s,
         seal_bytes_max: 1 << 30,
         seal_every_us: 3_600_000_000,
         slices_count_max: 20,
         wal_bytes_max: config.wal_bytes_max,
         body_age_max_s: config.wal_age_max_s,
-        dedup_memory_bytes_max: dedup_bytes,
-        memory,
+        dedup_memory_bytes_max: host.dedup.bytes,
+        memory: host.dedup.room,
         drain_delay_us: config.drain_delay.as_micros() as u64,
-        sync: method.sync,
-        direct: method.direct,
+        sync: disk.method.sync,
+        direct: disk.method.direct,
         params: Params::default().version,
         manifest_bytes_max: MANIFEST_BYTES_MAX,
         stats: Arc::clone(stats),

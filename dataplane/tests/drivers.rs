@@ -9,7 +9,8 @@ use flk_dataplane::driver::links::{KeeperLinks, Links, link};
 use flk_dataplane::driver::listen::{listeners, local_address};
 use flk_dataplane::driver::rate::Rate;
 use flk_dataplane::driver::{
-    DriverError, Ended, Limits, Machine, NoProbe, ShardSetup, portable::Portable, uring::Uring,
+    DriverError, DriverLimits as Limits, Ended, Machine, NoProbe, ShardSetup, portable::Portable,
+    uring::Uring,
 };
 use flk_dataplane::io::{Errno, FileId, ShardId};
 use flk_dataplane::mesh::keeper::{Shortage, ToKeeper, ToShard};

@@ -2,31 +2,17 @@
 //! running gateway (outcomes, dedup, time) is played by the end-to-end suite; this file reads bytes only.
 #![allow(missing_docs, clippy::unwrap_used)] // helpers of tests may unwrap as tests do
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
 use flk_dataplane::{
     dedup::key::KeyHash,
     http::{
         Decoded, Decoder, Route, connection_survives,
-        head::{Head, HeadStatus, Limits, TenantHeader, read_head},
+        head::{Head, HeadStatus, HttpLimits as Limits, TenantHeader, read_head},
         route,
     },
 };
+use flk_testkit::golden;
+use flk_testkit::hex::{hex, unhex_array};
 use serde_json::Value;
-
-fn golden(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../golden")
-        .join(path)
-}
-
-fn json(path: &Path) -> Value {
-    let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    serde_json::from_slice(&bytes).unwrap()
-}
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().unwrap()
@@ -36,19 +22,11 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn unhex16(text: &str) -> [u8; 16] {
-    std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
-}
-
 #[test]
 fn keys_are_those_of_the_vectors() {
-    let all = json(&golden("vectors/keyhash.json"));
+    let all = golden::vectors("keyhash");
     for row in list(&all["keyed"]) {
-        let hash = KeyHash::new(unhex16(text(&row["secret"])));
+        let hash = KeyHash::new(unhex_array(text(&row["secret"])));
         let key = hash.key(text(&row["tenant"]), text(&row["pcs_id"]));
         assert_eq!(hex(&key.to_bytes()), text(&row["hash"]), "{row}");
     }
@@ -62,7 +40,7 @@ fn burst(send: &[Value]) -> Vec<u8> {
         if let Some(characters) = part["text"].as_str() {
             bytes.extend(characters.chars().map(|c| u8::try_from(c).unwrap()));
         } else if let Some(path) = part["file"].as_str() {
-            let body = fs::read(golden(path)).unwrap();
+            let body = golden::bytes(path);
             let at = |name: &str, otherwise: usize| match part[name].as_u64() {
                 Some(offset) => usize::try_from(offset).unwrap(),
                 None => otherwise,
@@ -167,18 +145,14 @@ fn disagreement(step: &Value) -> Option<String> {
 fn heads_of_all_conversations_are_routed_or_refused_as_expected() {
     let mut wrong = Vec::new();
     let mut played = 0;
-    for entry in fs::read_dir(golden("http")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let conversation = json(&path);
+    for conversation in golden::conversations() {
+        let name = text(&conversation["name"]);
         for (at, step) in list(&conversation["steps"]).iter().enumerate() {
-            if at > 0 && text(&conversation["name"]).ends_with("expect_continue") {
+            if at > 0 && name.ends_with("expect_continue") {
                 continue; // the body alone: its head came with the step before
             }
             played += 1;
-            wrong.extend(disagreement(step).map(|why| format!("{path:?} step {at}: {why}")));
+            wrong.extend(disagreement(step).map(|why| format!("{name} step {at}: {why}")));
         }
     }
     assert!(played >= 100, "only {played} bursts");

@@ -1,7 +1,7 @@
 //! Chunked bodies: the rules as cases, each also cut at every byte, and the decoder beside a plain one that reads whole
 //! bodies only and shares no code with it.
 
-use flk_dataplane::http::{Decoded, Decoder, Limits, Problem, Skipped};
+use flk_dataplane::http::{Decoded, Decoder, HttpLimits as Limits, Problem, Skipped};
 use flk_testkit::change_one;
 use proptest::prelude::*;
 

@@ -6,7 +6,7 @@
 
 #![allow(clippy::expect_used)] // helpers of tests count as tests here
 
-use flk_dataplane::http::{HeadStatus, Limits, read_head};
+use flk_dataplane::http::{HeadStatus, HttpLimits as Limits, read_head};
 use serde_norway::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@ use flk_dataplane::driver::probe::{DriverKind, Requested, choose};
 use flk_dataplane::driver::rate::Rate;
 use flk_dataplane::driver::signal::Signals;
 use flk_dataplane::driver::threads::{KeeperMachine, Process, raise_open_files, run};
-use flk_dataplane::driver::{Limits, Machine, NoProbe, affinity};
+use flk_dataplane::driver::{DriverLimits as Limits, Machine, NoProbe, affinity};
 use flk_dataplane::event::{Driver, Event, Inbox, Next, Op, Outbox};
 use flk_dataplane::io::{Now, ShardId};
 use flk_dataplane::keeper::notice::Notice;
@@ -21,11 +21,13 @@ use flk_dataplane::keeper::port::{
 };
 use flk_dataplane::mesh::keeper::{ToKeeper, ToShard};
 use flk_dataplane::wal::writer::LogFailure;
+use flk_testkit::process::Process as Child;
+use flk_testkit::{DEADLINE, wait_until};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,7 +133,7 @@ impl KeeperMachine for Keeper {
                     ops.extend((0..SHARDS).map(|shard| {
                         KeeperOp::ToShard(ShardId(shard), ToShard::Serve { admit: true })
                     }));
-                    ops.push(KeeperOp::Say(Notice::Installed));
+                    ops.push(KeeperOp::Notify(Notice::Installed));
                 }
                 KeeperEvent::Command { id, line } => self.command(id, &line, &mut ops),
                 KeeperEvent::FileDone(result) => {
@@ -194,18 +196,19 @@ fn serve(directory: &Path, driver: DriverKind, drains_left: u32) -> i32 {
 
 /// A server of this file, up and running, which ends at this many signals.
 fn start(directory: &Path, driver: &str, signals: &str) -> Child {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["serve", driver, signals])
         .arg(directory)
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    stdout.read_line(&mut line).unwrap();
-    assert_eq!(line, "Installed\n", "the keeper ticks");
-    child
+        .stderr(Stdio::piped());
+    let process = Child::start(command).unwrap();
+    let line = process.printed().wait_for(DEADLINE, |text| {
+        let (line, _) = text.split_once('\n')?;
+        Some(line.to_owned())
+    });
+    assert_eq!(line.as_deref(), Some("Installed"), "the keeper ticks");
+    process
 }
 
 fn ask(directory: &Path, command: &str) -> String {
@@ -218,49 +221,43 @@ fn ask(directory: &Path, command: &str) -> String {
     answer
 }
 
-fn signal(child: &Child) {
-    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-}
-
-fn ends_with(child: Child, code: i32, reason: &str) {
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{stderr}");
-    assert!(stderr.contains(reason), "{stderr}");
+fn ends_with(mut process: Child, code: i32, reason: &str) {
+    let ended = process.ended(DEADLINE);
+    assert_eq!(ended.status.code(), Some(code), "{ended}");
+    assert!(ended.said.contains(reason), "{ended}");
 }
 
 fn check(driver: &str) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
 
-    let child = start(path, driver, "1");
+    let process = start(path, driver, "1");
     assert_eq!(ask(path, "random"), "32 bytes\n");
-    signal(&child);
-    ends_with(child, 0, "all shards are idle");
+    process.terminate();
+    ends_with(process, 0, "all shards are idle");
 
     // Shards that have a delay cut it short at the second signal.
-    let child = start(path, driver, "2");
-    signal(&child);
+    let process = start(path, driver, "2");
+    process.terminate();
     // The kernel makes one of two signals that nobody has read yet.
-    while ask(path, "asked to end") != "1\n" {
-        std::thread::yield_now();
-    }
+    wait_until("the signal is read", DEADLINE, || {
+        ask(path, "asked to end") == "1\n"
+    });
     assert_eq!(
         ask(path, "random"),
         "32 bytes\n",
         "it serves on until the second"
     );
-    signal(&child);
-    ends_with(child, 0, "all shards are idle");
+    process.terminate();
+    ends_with(process, 0, "all shards are idle");
 
-    let child = start(path, driver, "1");
+    let process = start(path, driver, "1");
     assert_eq!(ask(path, "stop"), "");
-    ends_with(child, 74, "shard 1 stops");
+    ends_with(process, 74, "shard 1 stops");
 
-    let child = start(path, driver, "1");
+    let process = start(path, driver, "1");
     assert_eq!(ask(path, "exit 65"), "");
-    ends_with(child, 65, "damaged data");
+    ends_with(process, 65, "damaged data");
     // A file operation that does not end: the process does, without its keeper.
     let pipe = path.join(PIPE);
     if !pipe.exists() {
@@ -273,10 +270,10 @@ fn check(driver: &str) {
         )
         .unwrap();
     }
-    let child = start(path, driver, "1");
+    let process = start(path, driver, "1");
     assert_eq!(ask(path, "hang"), "now\n");
-    signal(&child);
-    ends_with(child, 74, "stopped, but not cleanly");
+    process.terminate();
+    ends_with(process, 74, "stopped, but not cleanly");
     println!("process under {driver} ... ok");
 }
 

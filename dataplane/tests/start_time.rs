@@ -9,17 +9,20 @@ mod gateway;
 
 use directory::{HASH_KEY, Made, Plan, make};
 use flk_dataplane::dedup::key::KeyHash;
+use flk_testkit::gateway::Gateway;
+use flk_testkit::golden;
+use flk_testkit::hex::unhex_array;
+use flk_testkit::metrics::Metrics;
+use flk_testkit::records::KEY;
+use flk_testkit::side_by_side;
 use gateway::{Measured, measure};
 use serde_json::Value;
-use std::io::{Read, Result, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 const MEMORY: &str = "DEDUP_MEMORY_MAX";
 
 fn record() -> Vec<u8> {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/records/seed_min.json");
-    std::fs::read(golden).unwrap()
+    golden::bytes("records/seed_min.json")
 }
 
 /// The id of the record, which was decided long ago by the directory's own account. Its key lies where a start with too
@@ -29,7 +32,7 @@ fn first_id() -> [u8; 32] {
     let text = record["pcs_id"].as_str().unwrap();
     let partition = KeyHash::new(HASH_KEY).key("default", text).partition();
     assert!(partition % 512 > 400, "{partition}");
-    std::array::from_fn(|at| u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).unwrap())
+    unhex_array(text)
 }
 
 fn made(at: &Path, unsealed_count: u64) -> Made {
@@ -45,43 +48,22 @@ fn made(at: &Path, unsealed_count: u64) -> Made {
 }
 
 /// What `Flk-Dedup` says of the record. The directory made its digest up, so it is known when it is a conflict.
-fn is_known(address: &str) -> Result<()> {
-    let body = record();
-    let mut stream = TcpStream::connect(address)?;
-    write!(
-        stream,
-        "POST /v1/pcs/submit HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    )?;
-    stream.write_all(&body)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let answer = answer.to_ascii_lowercase();
-    assert!(answer.contains("flk-dedup: conflict"), "{answer}");
-    Ok(())
+fn is_known(gateway: &Gateway) {
+    let answer = gateway.post(&record());
+    assert_eq!(answer.dedup(), Some("conflict"), "{answer:?}");
 }
 
 /// As [`is_known`], and the metrics say that a slice was read for it.
-fn is_known_from_a_slice(address: &str) -> Result<()> {
-    is_known(address)?;
-    let mut stream = TcpStream::connect(address)?;
-    write!(
-        stream,
-        "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page)?;
-    let reads = page
-        .lines()
-        .find_map(|line| line.strip_prefix("flk_slice_reads_total "));
-    assert!(reads.is_some_and(|reads| reads != "0"), "{page}");
-    Ok(())
+fn is_known_from_a_slice(gateway: &Gateway) {
+    is_known(gateway);
+    let page = Metrics::read(gateway.get("/metrics").text());
+    assert_ne!(page.count("flk_slice_reads_total"), 0);
 }
 
 fn start(at: &Path, memory: &str) -> Measured {
     let settings = [
         (MEMORY, memory.to_owned()),
-        ("PCS_HMAC_KEY", "testsecret".to_owned()),
+        ("PCS_HMAC_KEY", KEY.to_owned()),
         ("WAL_SEGMENT_BYTES", "4MiB".to_owned()),
     ];
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_flk-dataplane"));
@@ -114,7 +96,7 @@ fn a_start_loads_what_is_in_slices_and_in_the_log_behind_them_and_reads_no_more(
 
 #[test]
 fn a_start_with_too_little_memory_becomes_ready_and_knows_everything() {
-    for unsealed_count in [4_000, 0] {
+    side_by_side([4_000, 0], |unsealed_count| {
         let directory = tempfile::tempdir().unwrap();
         made(directory.path(), unsealed_count);
         for _ in 0..2 {
@@ -125,5 +107,5 @@ fn a_start_with_too_little_memory_becomes_ready_and_knows_everything() {
         let measured = start(directory.path(), "64MiB");
         assert!(!said(&measured, MEMORY), "{:?}", measured.said);
         assert_eq!(measured.keys_count, 20_000 + unsealed_count);
-    }
+    });
 }

@@ -106,23 +106,23 @@ def log_1_0():
 
 def log_2_0():
     """Ended: a closed segment, one whose first write failed, and a last one."""
-    log = Log(INSTALLATION, INCARNATION, (2, 0)).name(2, 0x2000_0000_0000_0001, 4)
+    log = Log(INSTALLATION, INCARNATION, (2, 0)).name(2, 0x2000_0000_0000_0001, 4, blocks=16)
     log.commit(decided(["pcs_tiny_case_1", "sticky"], 990_000), clock(990_000))
     log.commit([body("mixed"), body("seed_max", snapshot=2), body("sig_wrong"), decision("mixed", 0, 990_100),
                 decision("seed_max", 1, 990_100), refused("sig_wrong", 2)], clock(990_100))
     log.commit([body("malformed_nan"), body("missing_ft"), body("invalid_epoch_negative"), refused("malformed_nan", 0),
                 refused("missing_ft", 1), refused("invalid_epoch_negative", 2)], clock(990_101))
     log.close().fill(tail=_earlier_life(3)[raw.BLOCK :])
-    log.name(3, 0x2000_0000_0000_0002, 5)
+    log.name(3, 0x2000_0000_0000_0002, 5, blocks=16)
     again = log.fail([body("same_id_first"), decision("same_id_first", 0, 990_150)], clock(990_150), blocks=(1,))
-    log.close().name(4, 0x2000_0000_0000_0003, 6)
+    log.close().name(4, 0x2000_0000_0000_0003, 6, blocks=2)
     log.commit(None, clock(990_150), batch=again).close(raw.LAST)
     return log, log.entry((log.at, log.checksum), log.at)
 
 
 def log_2_1():
     """Ended before a mark; the mark still lies behind the end.  A fate that came a batch later, and tenants."""
-    log = Log(INSTALLATION, INCARNATION, (2, 1)).name(5, 0x2001_0000_0000_0001, 4)
+    log = Log(INSTALLATION, INCARNATION, (2, 1)).name(5, 0x2001_0000_0000_0001, 4, blocks=16)
     log.commit([body("escalated_d_hat"), body("attempt_large", tenant="tenant-0.1_B"),
                 decision("attempt_large", 1, 990_200, tenant="tenant-0.1_B")], clock(990_200), settled=raw.sequence(2, 0))
     first = log.at
@@ -135,7 +135,7 @@ def log_2_1():
 
 def log_2_2():
     """Ended with the only batch that it ever had."""
-    log = Log(INSTALLATION, INCARNATION, (2, 2)).name(6, 0x2002_0000_0000_0001, 6)
+    log = Log(INSTALLATION, INCARNATION, (2, 2)).name(6, 0x2002_0000_0000_0001, 6, blocks=2)
     second = decision("epoch_zero", 0, 990_300, reason=4, numbers=[1.5, 1.350219859, 0.9, 0.39])
     second["digest"] = hashlib.sha256(b"another digest").hexdigest()
     log.commit([body("epoch_zero"), second], clock(990_300), settled=raw.sequence(2, 1)).close(raw.LAST)
@@ -144,7 +144,7 @@ def log_2_2():
 
 def log_3_0():
     """Open: closed by a take-over, then rolled by another, the manifest one segment behind; a mark at the end."""
-    log = Log(INSTALLATION, INCARNATION, (3, 0)).name(7, 0x3000_0000_0000_0001, 7)
+    log = Log(INSTALLATION, INCARNATION, (3, 0)).name(7, 0x3000_0000_0000_0001, 7, blocks=16)
     log.commit([body("non_sticky"), body("same_id_retry"), body("same_id_conflict"), decision("non_sticky", 0, 995_000),
                 fate("duplicate", 1), fate("conflict", 2)], clock(995_000))
     lines = _case("escalated_regime").body.replace(b"\n", b" ") + b"\n" + _case("sig_empty").body.replace(b"\n", b" ")
@@ -158,7 +158,7 @@ def log_3_0():
     used = len(log.files[7])
     again = log.fail(decided(["escalated_degraded", "shard_bmp"], 995_030), clock(995_030))
     log.close(used=used)
-    log.name(8, 0x3000_0000_0000_0002, 7).state(raw.OPEN)
+    log.name(8, 0x3000_0000_0000_0002, 7, blocks=7).state(raw.OPEN)
     log.commit(None, clock(995_030), batch=again)
     log.commit([body("number_1e16"), body("coh_star_at_tolerance"), decision("number_1e16", 0, 995_040),
                 fate("unanswered", 1)], clock(995_040))
@@ -166,7 +166,7 @@ def log_3_0():
     log.commit([body("schema_other"), body("version_major_1"), refused("schema_other", 0), refused("version_major_1", 1),
                 {"kind": "erasure", "bodies": [((3, 0), raw.sequence(3, 1), 1)]}], clock(995_050))
     again = log.fail(decided(["escalated_coh_star_high"], 995_060), clock(995_060))
-    log.fill(7).name(9, 0x3000_0000_0000_0003, 8)
+    log.fill(7).name(9, 0x3000_0000_0000_0003, 8, blocks=6)
     log.commit(None, clock(995_060), batch=again)
     log.commit(decided(["number_negative_zero"], 999_000), clock(999_000), settled=raw.sequence(3, 8))
     log.commit(MARK, clock(999_001), settled=raw.sequence(3, 9)).fill(6)
@@ -174,7 +174,7 @@ def log_3_0():
 
 
 def log_3_1():
-    """Open: a torn tail, and an unused next segment that had an earlier life."""
+    """Open: a torn tail, and an unused next segment that had an earlier life.  Its header does not say how long it was made."""
     log = Log(INSTALLATION, INCARNATION, (3, 1)).name(10, 0x3001_0000_0000_0001, 7).state(raw.OPEN)
     log.commit(decided(["number_half_up"], 995_500), clock(995_500))
     log.commit(decided(["shard_astral", "shard_controls", "shard_quotes", "shard_nul", "shard_composed"], 995_510), clock(995_510))
@@ -238,7 +238,7 @@ def v1_sealed():
         decided(["escalated_degraded"], 990_010), clock(990_010)).close()
     log.name(2, 0x1000_0000_0000_0002, 2)
     log.commit(decided(["mixed", "escalated_budget"], 990_020), clock(990_020)).close()
-    log.name(3, 0x1000_0000_0000_0003, 3).state(raw.OPEN)
+    log.name(3, 0x1000_0000_0000_0003, 3, blocks=4).state(raw.OPEN)
     log.commit(decided(["non_sticky"], 990_030), clock(990_030))
     log.commit([body("escalated_d_hat"), decision("escalated_d_hat", 0, 990_040), body("sticky"), fate("duplicate", 2)],
                clock(990_040)).fill(4)

@@ -49,11 +49,11 @@ def sequence(start: int, counter: int) -> int:
     return start << 40 | counter
 
 
-def segment_header(log, ordinal, salt, generation, installation, incarnation, before=None) -> bytes:
-    """One block.  `before` is (sequence, checksum) of where the segment before ends."""
+def segment_header(log, ordinal, salt, generation, installation, incarnation, before=None, made=0) -> bytes:
+    """One block.  `before` is (sequence, checksum) of where the segment before ends; `made` is the length of the file."""
     ends_after, checksum = before or (0, 0)
     fields = struct.pack("<8sIIHBBIQQ", b"flk-segm", 1, log[0], log[1], 1 if before else 0, 0, ordinal, salt, generation)
-    fields += installation + incarnation + struct.pack("<QI", ends_after, checksum)
+    fields += installation + incarnation + struct.pack("<QIQ", ends_after, checksum, made)
     return sealed(fields + bytes(BLOCK - 4 - len(fields)))
 
 

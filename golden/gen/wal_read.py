@@ -52,6 +52,7 @@ class Lead:
     installation: bytes
     incarnation: bytes
     before: tuple | None
+    made: int
     checksum: int
 
 
@@ -73,13 +74,15 @@ def lead(data: bytes):
     if len(block) < BLOCK or block[:8] != b"flk-segm" or crc(block[:-4]) != struct.unpack_from("<I", block, BLOCK - 4)[0]:
         return None
     version, start, number, has, zero, ordinal, salt, generation = struct.unpack_from("<IIHBBIQQ", block, 8)
-    ends_after, checksum = struct.unpack_from("<QI", block, 72)
-    if version != 1 or start >= 1 << 24 or zero or has > 1 or (has == 1) != (ordinal > 0) or any(block[84:-4]):
+    ends_after, checksum, made = struct.unpack_from("<QIQ", block, 72)
+    if version != 1 or start >= 1 << 24 or zero or has > 1 or (has == 1) != (ordinal > 0) or any(block[92:-4]):
         return None
     if has and ends_after >> 40 != start or not has and (ends_after or checksum):
         return None
+    if made and (made % BLOCK or made < 2 * BLOCK):
+        return None
     before = (ends_after, checksum) if has else None
-    return Lead((start, number), ordinal, salt, generation, block[40:56], block[56:72], before, crc(block[:-4]))
+    return Lead((start, number), ordinal, salt, generation, block[40:56], block[56:72], before, made, crc(block[:-4]))
 
 
 def split(index_part: bytes):
@@ -251,6 +254,8 @@ class Reader:
                 if segment["ordinal"] and found.before != (self.last, self.tip):
                     raise Stop(verdict="damage", expected=self.expected())
                 at = self._walk(segment, data, len(data), found.checksum, stated and stated[0])
+                if found.made and (len(data) < found.made or len(data) % BLOCK):
+                    raise Stop(verdict="damage", expected=self.expected())
             if stated == (self.last, self.tip) and stated[0] >= first:
                 index += 1
                 continue

@@ -199,6 +199,28 @@ def _take_over(ed):
     yield "mark_torn", "only the mark is broken", [ed.flip(*ed.at(A, 10, 92))], _torn(A, 9, 2, 3 * BLOCK)
 
 
+def _lengths(ed):
+    """Files that end before they should."""
+    second, third = ed.segment(A, 1), ed.segment(A, 2)
+    yield "cut_behind_its_last_batch", "no batch is missing, but its header says that the file was longer", \
+        [ed.truncate(third[0], len(third[1]) - BLOCK)], _damage(A, 11)
+    yield "cut_between_batches", "the rest looks whole: only the length in its header says that more was there", \
+        [ed.truncate(third[0], ed.at(A, 9)[1])], _damage(A, 9)
+    yield "cut_to_its_header", "of the last segment only the header is left", [ed.truncate(third[0], BLOCK)], _damage(A, 8)
+    yield "cut_behind_the_stated_end", "all that the next segment says of it is there: it is too short all the same", \
+        [ed.truncate(second[0], len(second[1]) - BLOCK)], _damage(A, 8)
+    yield "cut_within_a_block", "no whole number of blocks", [ed.truncate(third[0], len(third[1]) - 512)], _damage(A, 11)
+    old, after = ed.segment(T, 0), ed.segment(T, 1)
+    yield "cut_of_unknown_length", "a header from before headers said the length: nothing tells of the rest", \
+        [ed.truncate(old[0], 5 * BLOCK)], _sound(T, 3)
+    log = ed.directory.logs[T]
+    lead = raw.segment_header(T, 1, log.segments[1]["salt"], 8, log.installation, log.incarnation,
+                              (raw.sequence(3, 3), log.checksum), BLOCK)
+    yield "next_of_impossible_length", "a header that says one block is none: the segment is unused", \
+        ed.blocks(after[0], 0, lead + bytes(2 * BLOCK)), \
+        {"log": list(T), "verdict": "torn_or_whole", "last": raw.sequence(3, 3), "start": SOUND}
+
+
 def _erasure(ed):
     """Bodies that were erased, and zeros that were not."""
     file, offset = ed.at(A, 1)
@@ -288,5 +310,5 @@ def _other_end(directory):
 def all_of(directory):
     """(name, about, edits, expected) of each variant."""
     ed = Editor(directory)
-    for group in (_tail, _take_over, _erasure, _ended):
+    for group in (_tail, _take_over, _lengths, _erasure, _ended):
         yield from group(ed)

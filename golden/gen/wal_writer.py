@@ -94,12 +94,13 @@ class Log:
         """The segment in use."""
         return self.segments[-1]
 
-    def name(self, file, salt, generation):
-        """A segment is named, and a file of no bytes belongs to it."""
+    def name(self, file, salt, generation, blocks=0):
+        """A segment is named, and a file of no bytes belongs to it.  Its header says that it was made with so many blocks; 0
+        is the header of a writer that did not say it yet."""
         ordinal = self.current["ordinal"] + 1 if self.segments else 0
         self.files[file] = b""
         self.segments.append({"ordinal": ordinal, "file": file, "salt": salt, "generation": generation,
-                              "state": raw.NEXT, "first": None})
+                              "state": raw.NEXT, "first": None, "made": blocks * BLOCK})
         return self
 
     def _write(self, data: bytes):
@@ -109,7 +110,7 @@ class Log:
         segment = self.current
         before = (self.at, self.checksum) if segment["ordinal"] else None
         return raw.segment_header(self.log, segment["ordinal"], segment["salt"], segment["generation"],
-                                  self.installation, self.incarnation, before)
+                                  self.installation, self.incarnation, before, segment["made"])
 
     def spell(self, batch: Batch, clock, settled=None):
         """What a write of the batch is here: the segment header if it is the first, the fields, the batch."""
@@ -176,6 +177,11 @@ class Log:
         return self
 
     def entry(self, ended_at=None, settled=None):
-        """What the manifest says of the log."""
+        """What the manifest says of the log.  A file has the length that it was made with until its segment is closed."""
+        for one in self.segments:
+            length, made = len(self.files[one["file"]]), one["made"]
+            if made and one["state"] in (raw.NEXT, raw.OPEN, raw.LAST):
+                assert length == made, (self.log, one["ordinal"], length, made)
+            assert not made or length <= made, (self.log, one["ordinal"], length, made)
         return {"log": self.log, "incarnation": self.incarnation, "ended_at": ended_at,
                 "settled_upto": raw.sequence(self.log[0], 0) if settled is None else settled, "segments": self.segments}

@@ -39,6 +39,7 @@ pub struct Stock {
 /// A request whose record is exchanged in place.
 pub struct Request {
     bytes: Vec<u8>,
+    body_at: usize,
     epoch_at: usize,
     pcs_id_at: usize,
     merkle_root_at: usize,
@@ -164,6 +165,7 @@ impl Request {
         );
         let at = |mark: &str| text.find(mark).unwrap_or_default();
         Self {
+            body_at: text.len() - body.len(),
             epoch_at: at(&epoch),
             pcs_id_at: at(&pcs_id),
             merkle_root_at: at(&merkle_root),
@@ -172,9 +174,26 @@ impl Request {
         }
     }
 
+    /// A request with the record of this number, signed at once. The same number is the same record in every run.
+    pub fn with_record(authority: &str, key: &[u8], number: u64) -> Self {
+        let mut request = Self::new(authority);
+        request.write(&Signed::new(key, EPOCH_FIRST + number));
+        request
+    }
+
     /// The request as it is to be sent.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Its record.
+    pub fn body(&self) -> &[u8] {
+        &self.bytes[self.body_at..]
+    }
+
+    /// The id of its record.
+    pub fn pcs_id(&self) -> &[u8] {
+        &self.bytes[self.pcs_id_at..self.pcs_id_at + HEX_BYTES]
     }
 
     fn write(&mut self, record: &Signed) {
@@ -215,7 +234,9 @@ mod tests {
 
     fn body_of(request: &Request) -> String {
         let text = String::from_utf8(request.bytes().to_vec()).unwrap();
-        text.split_once("\r\n\r\n").unwrap().1.to_owned()
+        let body = text.split_once("\r\n\r\n").unwrap().1.to_owned();
+        assert_eq!(body.as_bytes(), request.body());
+        body
     }
 
     #[test]
@@ -235,6 +256,13 @@ mod tests {
             bodies.insert(body);
         }
         assert_eq!((bodies.len(), stock.left_count()), (5, 0));
+    }
+
+    #[test]
+    fn a_number_names_a_record_of_a_stock() {
+        let (mut stock, mut request) = (Stock::sign(b"k", 7, 1), Request::new("a"));
+        assert!(stock.fill(&mut request));
+        assert_eq!(Request::with_record("a", b"k", 7).bytes(), request.bytes());
     }
 
     #[test]

@@ -55,20 +55,20 @@ pub(crate) fn measure(
     records_used: &mut u64,
 ) -> io::Result<Level> {
     let mut stock = sign(WARM_UP_RECORDS_COUNT, allowed, records_used)?;
-    let mut load = Load::connect(server.address, connections_count)?;
+    let mut load = Load::connect(server.running.address(), connections_count)?;
     let warm_up = load.run(&mut stock, WARM_UP)?;
     let per_second = (warm_up.per_second() * SPARE).max(RECORDS_PER_SECOND_MIN);
     let needed_count = (per_second * seconds as f64) as usize + connections_count;
     drop(stock);
     let mut stock = sign(needed_count, allowed, records_used)?;
 
-    let wal_before = WalCounters::of(server.address);
-    let cpu_before = CpuTime::of_process(server.id())?;
+    let wal_before = WalCounters::of(&server.running);
+    let cpu_before = CpuTime::of_process(server.running.id())?;
     let busy_before = cpu::busy_of_cpu(SERVER_CPU)?;
     let measured = load.run(&mut stock, Duration::from_secs(seconds))?;
     let busy = cpu::busy_of_cpu(SERVER_CPU)?.saturating_sub(busy_before);
-    let cpu = CpuTime::of_process(server.id())?.since(cpu_before);
-    let wal = WalCounters::of(server.address)
+    let cpu = CpuTime::of_process(server.running.id())?.since(cpu_before);
+    let wal = WalCounters::of(&server.running)
         .zip(wal_before)
         .map(|(after, before)| after.since(before));
     let others = busy.saturating_sub(cpu.total());

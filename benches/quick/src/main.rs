@@ -55,15 +55,15 @@ fn run() -> io::Result<bool> {
     report.device = Some(device::measure(&options.work_dir, Duration::from_secs(3))?);
     if options.only != Some(Only::Gateway) {
         let binary = options.binary("flk-bench-floor")?;
-        let server = start(|| Server::floor(&binary, &options.work_dir))?;
+        let server = start(|| Server::floor(&binary))?;
         report.floor = levels("floor", &server, &allowed, options.floor_s)?;
-        server.stop()?;
+        server.stop();
     }
     if options.only != Some(Only::Floor) {
         let binary = options.binary("flk-dataplane")?;
         let server = start(|| Server::gateway(&binary, &options.work_dir))?;
         report.gateway = levels("gateway", &server, &allowed, options.gateway_s)?;
-        server.stop()?;
+        server.stop();
     }
     allowed.apply()?;
 

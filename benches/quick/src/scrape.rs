@@ -1,13 +1,7 @@
-//! One plain GET of the server under test, and the counters of its log out of `/metrics`.
+//! The counters of the log out of `/metrics` of the server under test.
 //! It knows only the names that it needs; a server without them has no such figures, which is no error.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
-
-use flk_bench_load::message;
-
-const WAIT_MAX: Duration = Duration::from_secs(5);
+use flk_testkit::gateway::Gateway;
 
 /// The log's counters at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,9 +13,9 @@ pub(crate) struct WalCounters {
 
 impl WalCounters {
     /// `None` where the server has no such counters.
-    pub(crate) fn of(address: SocketAddr) -> Option<Self> {
-        let (status, text) = get(address, "/metrics").ok()?;
-        (status == 200).then(|| Self::parse(&text))?
+    pub(crate) fn of(server: &Gateway) -> Option<Self> {
+        let answer = server.try_get("/metrics")?;
+        (answer.status == 200).then(|| Self::parse(answer.text()))?
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -39,28 +33,6 @@ impl WalCounters {
             records_count: self.records_count - earlier.records_count,
         }
     }
-}
-
-/// Status and body of one GET on a connection of its own.
-pub(crate) fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, WAIT_MAX)?;
-    stream.set_read_timeout(Some(WAIT_MAX))?;
-    stream.write_all(
-        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes(),
-    )?;
-    let (mut answer, mut input) = (Vec::new(), [0; 16 * 1024]);
-    // Not every server closes when asked to, so the answer ends where it says.
-    while message::end(&answer).is_none() {
-        match stream.read(&mut input)? {
-            0 => break,
-            count => answer.extend_from_slice(&input[..count]),
-        }
-    }
-    let status = message::status(&answer)
-        .ok_or_else(|| io::Error::other(format!("no HTTP answer to {path}")))?;
-    let text = String::from_utf8_lossy(&answer);
-    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status, body.to_owned()))
 }
 
 /// The sum of all samples of this name, whatever their labels.

@@ -1,6 +1,6 @@
 //! `flk config check`: every mistake in the settings, and names in the environment that look like settings and are none.
 
-use super::{Answer, FileArgs};
+use super::{CommandResult, FileArgs};
 use crate::exit::{CONFIG_CODES, Exit};
 use crate::output::{Output, counted};
 use clap::Args;
@@ -20,7 +20,7 @@ pub(crate) struct CheckArgs {
     file: FileArgs,
 }
 
-pub(super) fn run(args: &CheckArgs) -> Answer {
+pub(super) fn run(args: &CheckArgs) -> CommandResult {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let unknown = warnings(&names.collect::<BTreeSet<_>>());
     let mistakes = match args.file.read() {

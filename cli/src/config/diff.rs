@@ -1,6 +1,6 @@
 //! `flk config diff`: what one configuration file says and another does not.
 
-use super::{Answer, of_file, shown};
+use super::{CommandResult, of_file, shown};
 use crate::exit::{CONFIG_DIFF_CODES, Exit};
 use crate::output::{Output, counted};
 use clap::Args;
@@ -21,7 +21,7 @@ pub(crate) struct DiffArgs {
     after: PathBuf,
 }
 
-pub(super) fn run(args: &DiffArgs) -> Answer {
+pub(super) fn run(args: &DiffArgs) -> CommandResult {
     let (before, after) = (of_file(&args.before)?, of_file(&args.after)?);
     let lines = lines(&before, &after);
     let mut output = Output::new();

@@ -1,7 +1,7 @@
 //! `flk config init`: a file with every setting, its default and what is allowed. Nothing in it is in force until it is
 //! changed.
 
-use crate::Answer;
+use crate::CommandResult;
 use crate::exit::{CONFIG_INIT_CODES, Exit, Failure};
 use crate::fault;
 use crate::output::Output;
@@ -30,7 +30,7 @@ pub(crate) struct InitArgs {
     force: bool,
 }
 
-pub(super) fn run(args: &InitArgs) -> Answer {
+pub(super) fn run(args: &InitArgs) -> CommandResult {
     let text = template();
     let mut output = Output::new();
     if args.file.as_os_str() == "-" {

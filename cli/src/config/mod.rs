@@ -7,7 +7,7 @@ mod init;
 mod schema;
 mod show;
 
-use crate::Answer;
+use crate::CommandResult;
 use crate::exit::{Exit, Failure};
 use clap::Args;
 use flk_dataplane::config::{ConfigError, FILE_VARIABLE, Flags, RawConfig, Variable};
@@ -47,7 +47,7 @@ impl FileArgs {
 }
 
 /// Runs one of them.
-pub(crate) fn run(command: &Command) -> Answer {
+pub(crate) fn run(command: &Command) -> CommandResult {
     match command {
         Command::Init(args) => init::run(args),
         Command::Check(args) => check::run(args),

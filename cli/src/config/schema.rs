@@ -1,8 +1,8 @@
 //! `flk config schema`: the JSON Schema of the configuration file, so that editors complete and check it.
 
-use super::Answer;
+use super::CommandResult;
 use super::init::is_value;
-use crate::exit::Exit;
+use crate::exit::{CONFIG_SCHEMA_CODES, Exit};
 use crate::output::Output;
 use clap::Args;
 use flk_dataplane::config::{VARIABLES, Variable};
@@ -12,19 +12,14 @@ const EXAMPLES: &str = "\
 Examples:
   $ flk config schema > flk.schema.json
 
-An editor with a TOML language server finds it by a first line in the file: #:schema ./flk.schema.json
-
-Exit codes:
-   0  it was printed
-   2  the command line is wrong
-  74  the output could not be written to its end";
+An editor with a TOML language server finds it by a first line in the file: #:schema ./flk.schema.json";
 
 /// Options of `flk config schema`.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{CONFIG_SCHEMA_CODES}"))]
 pub(crate) struct SchemaArgs {}
 
-pub(super) fn run() -> Answer {
+pub(super) fn run() -> CommandResult {
     let mut output = Output::new();
     output.line(format!("{:#}", schema()))?;
     output.flush()?;

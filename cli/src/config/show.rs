@@ -1,6 +1,6 @@
 //! `flk config show`: every setting with its value, and where that comes from. Secrets are named and never shown.
 
-use super::{Answer, FileArgs, refused, shown};
+use super::{CommandResult, FileArgs, refused, shown};
 use crate::exit::{CONFIG_CODES, Exit};
 use crate::output::Output;
 use clap::{Args, ValueEnum};
@@ -36,7 +36,7 @@ enum Format {
     Json,
 }
 
-pub(super) fn run(args: &ShowArgs) -> Answer {
+pub(super) fn run(args: &ShowArgs) -> CommandResult {
     let raw = args.file.read().map_err(refused)?;
     let mut output = Output::new();
     for &variable in VARIABLES {

@@ -6,7 +6,7 @@ use flk_dataplane::config::Config;
 use flk_dataplane::config::units::show_bytes;
 use flk_dataplane::driver::descriptors::{self, Places, TooFewFiles};
 use flk_dataplane::driver::probe::{Chosen, DriverKind, Requested, UringRefused, choose};
-use flk_dataplane::shard::config::Limits;
+use flk_dataplane::shard::config::ShardLimits;
 use rustix::process::{Resource, getrlimit};
 
 /// The first kernel whose io_uring has all that the driver uses.
@@ -121,7 +121,7 @@ fn lockable(limit: Option<u64>, shards: u16, kind: DriverKind) -> Finding {
 
 fn open_files(limit: Option<u64>, opened: u64, kind: DriverKind, shards: u16) -> Finding {
     let check = "open files";
-    let limits = Limits::default();
+    let limits = ShardLimits::default();
     let wanted = (limits.connections_max, limits.connections_spare);
     let found = limit.map_or("no limit".to_owned(), |limit| format!("a limit of {limit}"));
     let (finding, needed) = match descriptors::places(limit, opened, kind, shards, wanted) {

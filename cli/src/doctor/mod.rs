@@ -11,7 +11,7 @@ mod memory;
 mod network;
 mod settings;
 
-use crate::Answer;
+use crate::CommandResult;
 use crate::exit::{DOCTOR_CODES, Exit};
 use crate::output::{Output, counted};
 use clap::{Args, ValueEnum};
@@ -49,7 +49,7 @@ enum Format {
 }
 
 /// Checks everything and prints each finding.
-pub(crate) fn run(args: &DoctorArgs) -> Answer {
+pub(crate) fn run(args: &DoctorArgs) -> CommandResult {
     let findings = findings(&Host::this());
     let mut output = Output::new();
     for finding in &findings {

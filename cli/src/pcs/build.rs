@@ -3,7 +3,7 @@
 use crate::args::whole;
 use crate::exit::{Exit, Failure, PCS_BUILD_CODES};
 use crate::output::{Output, number_text};
-use crate::{Answer, input};
+use crate::{CommandResult, input};
 use clap::Args;
 use flk_contract::build::{BuildError, BuildOptions, Event, build, read_csv};
 use flk_contract::record::{
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// More samples than this say nothing more.
+/// Most directions and bins: more do not change the result noticeably.
 const SAMPLES_MAX: u32 = 1_000_000;
 
 const EXAMPLES: &str = "\
@@ -23,22 +23,22 @@ Examples:
   $ flk pcs build --shard-id plant-7 --seed 42 events.csv
   $ flk pcs build --scales 2,4,8 --m 200 --b 32 - < events.csv
 
-The same events, epoch and shard id give the same pcs_id, so that sending them again is a duplicate.";
+The same events, epoch and shard id give the same pcs_id, so a second submission is a duplicate.";
 
 /// Options of `flk pcs build`.
 #[derive(Args, Debug)]
 #[command(after_help = format!("{EXAMPLES}\n\n{PCS_BUILD_CODES}"))]
 pub(crate) struct BuildArgs {
-    /// CSV of events: lines t,x,y,z, with or without that heading; `-` reads standard input
+    /// CSV of events: lines t,x,y,z, with or without that heading; `-` is standard input
     #[arg(value_name = "EVENTS", default_value = "-")]
     events: PathBuf,
-    /// Which stream of events this is, 1 to 128 bytes
+    /// Name of the stream of events, 1 to 128 bytes
     #[arg(long, default_value = "shard-001", value_parser = shard_id)]
     shard_id: String,
     /// Number of the time span that the events belong to [default: the first event's t, rounded down]
     #[arg(long, allow_negative_numbers = true, value_parser = whole(0..=INTEGER_MAX))]
     epoch: Option<u64>,
-    /// Counts retries, from 1; not part of the identity
+    /// Number of the attempt, from 1; not part of the identity
     #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = whole(1..=INTEGER_MAX))]
     attempt: u64,
     /// Sending time, RFC 3339 [default: now]
@@ -62,7 +62,7 @@ pub(crate) struct BuildArgs {
 }
 
 /// Runs it.
-pub(crate) fn run(args: &BuildArgs) -> Answer {
+pub(crate) fn run(args: &BuildArgs) -> CommandResult {
     let text = input::read_text(&args.events)?;
     let wrong = |why: &dyn std::fmt::Display| {
         Failure::usage(format!("{}: {why}", input::name(&args.events)))
@@ -103,7 +103,7 @@ impl BuildArgs {
     }
 }
 
-/// The events say themselves when they happened, so that building them again gives the same identity.
+/// The default comes from the events, so that building them again gives the same identity.
 fn epoch_of(events: &[Event]) -> Result<u64, String> {
     let first = events.first().map_or(0.0, |event| event.t);
     let epoch = first.floor();

@@ -1,4 +1,4 @@
-//! `flk pcs`: what an agent does with a record, step by step, and how a gateway would judge it.
+//! `flk pcs`: the steps of an agent (build, sign, submit), and the verdict of a gateway without one (verify).
 
 mod build;
 pub(crate) mod edit;
@@ -7,22 +7,22 @@ mod table;
 mod verdict;
 mod verify;
 
-use crate::{Answer, submit};
+use crate::{CommandResult, submit};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Turn a CSV of events (t,x,y,z) into an unsigned record
     Build(build::BuildArgs),
-    /// Sign records: one in, one out, one per line
+    /// Sign records; writes one per line
     Sign(sign::SignArgs),
-    /// Say why records would be accepted, escalated or refused
+    /// Show why records would be accepted, escalated or refused
     Verify(verify::VerifyArgs),
     /// Send records to a gateway and show its answers
     Submit(submit::SubmitArgs),
 }
 
 /// Runs one of them.
-pub(crate) fn run(command: Command) -> Answer {
+pub(crate) fn run(command: Command) -> CommandResult {
     match command {
         Command::Build(args) => build::run(&args),
         Command::Sign(args) => sign::run(&args),

@@ -1,7 +1,7 @@
 //! `flk pcs sign`: sets `sig` and leaves every other member as it was written.
-//! A record that cannot be one is named on standard error and left out; the others are signed.
+//! Input that is not a record is named on standard error and left out; the others are signed.
 
-use crate::Answer;
+use crate::CommandResult;
 use crate::exit::{Exit, PCS_SIGN_CODES};
 use crate::input::{self, BODY_BYTES_MAX, Bodies, Body};
 use crate::keys::{self, Env, KeyArgs};
@@ -32,7 +32,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = after_help())]
 pub(crate) struct SignArgs {
-    /// Records, one per line or spread over lines; `-` reads standard input
+    /// Records, one per line or spread over lines; `-` is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(crate) struct SignArgs {
 }
 
 /// Runs it.
-pub(crate) fn run(args: &SignArgs) -> Answer {
+pub(crate) fn run(args: &SignArgs) -> CommandResult {
     let key = args.keys.signing(&Env::of_process())?;
     let mut parser = Parser::new();
     let mut output = Output::new();

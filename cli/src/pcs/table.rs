@@ -1,4 +1,4 @@
-//! A judged record for people: claimed and recomputed numbers side by side, and one sentence that says why.
+//! A judged record as a table: claimed and recomputed numbers, and one sentence with the reason.
 
 use crate::output::{number_text, printable};
 use crate::pcs::verdict::{Judged, Verdict};
@@ -24,7 +24,7 @@ impl Recomputed {
     }
 }
 
-/// Several lines; the first says what the record is, the last what would become of it.
+/// Several lines: the first identifies the record, the last has the verdict.
 pub(crate) fn table(line: u64, judged: &Judged, params: &Params) -> String {
     let mut out = String::new();
     // writing to a string cannot fail

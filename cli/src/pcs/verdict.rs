@@ -1,5 +1,5 @@
-//! What a gateway would answer to a body, stage by stage, with everything that explains it. The stages themselves are
-//! those of the contract crate; nothing is judged here a second way.
+//! The answer of a gateway to a body, stage by stage, with an explanation. The stages are those of the contract crate;
+//! this file has no rules of its own.
 
 use crate::keys::{Keyring, Verifying};
 use flk_contract::{
@@ -24,11 +24,11 @@ pub(crate) enum Verdict {
     Outcome(Outcome),
     /// Refused.
     Refused {
-        /// What a client would be told.
+        /// The problem that a client would get.
         problem: Problem,
-        /// What this tool may say beyond that.
+        /// A further explanation by this tool.
         why: String,
-        /// What to look at, where the tool has found something.
+        /// A hint at the likely cause.
         hint: Option<String>,
     },
 }
@@ -121,7 +121,7 @@ impl<'k> Judge<'k> {
         }
     }
 
-    /// A wrong scheme is the commonest reason why the right key does not verify.
+    /// A wrong scheme is the most frequent reason why the right key does not verify.
     fn hint_other_scheme(&mut self, keyring: &Keyring, record: &OwnedRecord) -> String {
         let view = record.view();
         for (scheme, set) in keyring.under_other_schemes() {

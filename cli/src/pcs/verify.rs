@@ -1,6 +1,6 @@
 //! `flk pcs verify`: what a gateway would answer, and why, without sending anything.
 
-use crate::Answer;
+use crate::CommandResult;
 use crate::args::size;
 use crate::exit::{Exit, PCS_VERIFY_CODES};
 use crate::input::{self, BODY_BYTES_MAX, Bodies};
@@ -34,12 +34,12 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = after_help())]
 pub(crate) struct VerifyArgs {
-    /// Records, one per line or spread over lines; `-` reads standard input
+    /// Records, one per line or spread over lines; `-` is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
     #[command(flatten)]
     keys: KeyArgs,
-    /// Largest body that the gateway takes
+    /// Largest body that the gateway accepts
     #[arg(long, value_name = "SIZE", env = "FLK_BODY_MAX", default_value = "1MiB", value_parser = size(1 << 10..=BODY_BYTES_MAX))]
     body_max: u64,
     /// One JSON object per record instead of a table
@@ -48,7 +48,7 @@ pub(crate) struct VerifyArgs {
 }
 
 /// Runs it.
-pub(crate) fn run(args: &VerifyArgs) -> Answer {
+pub(crate) fn run(args: &VerifyArgs) -> CommandResult {
     let keys = args.keys.verifying(&Env::of_process())?;
     let mut judge = Judge::new(&keys);
     let mut output = Output::new();

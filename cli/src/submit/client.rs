@@ -1,5 +1,5 @@
-//! One kept connection: a request out, its answer in. It never decides what an answer means, and repeats a request only
-//! where a connection that had been kept turned out to be closed.
+//! One keep-alive connection: sends a request, reads the response. It does not interpret responses. It repeats a request
+//! only if a kept connection turned out to be closed.
 
 use crate::fault;
 use crate::submit::target::Target;
@@ -14,10 +14,10 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Of a longer answer only so much is read; those of a gateway are below 2 KiB.
+/// Only so much of a response is read; those of a gateway are below 2 KiB.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
 
-/// An answer, from a gateway or from anything else.
+/// A response, from a gateway or another server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -30,18 +30,18 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
-/// Why there was no answer. Nothing is known about the record.
+/// Why there was no response. The state of the record is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoReply {
-    /// There was no connection, and so nothing was sent.
+    /// There was no connection, so nothing was sent.
     Unconnected(String),
-    /// The connection ended before the answer.
+    /// The connection ended before the response.
     Lost(String),
-    /// Not within the time that the user set.
+    /// No response within `--timeout`.
     Late(Duration),
-    /// What came back is not HTTP/1.1.
+    /// The response is not HTTP/1.1.
     NotHttp,
-    /// The user stopped it.
+    /// The user interrupted the command.
     Interrupted,
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Requests to `target`, each with so much time.
+    /// Requests to `target` with this time-out.
     pub(crate) fn new(target: Target, tenant: Option<HeaderValue>, timeout: Duration) -> Self {
         Self {
             target,
@@ -82,7 +82,7 @@ impl Template {
         *request.method_mut() = hyper::Method::POST;
         *request.uri_mut() = self.target.path.clone();
         let headers = request.headers_mut();
-        // a checked address has only characters that a header takes
+        // a checked address has only characters that a header may have
         if let Ok(host) = HeaderValue::from_str(&self.target.authority) {
             headers.insert(HOST, host);
         }
@@ -96,11 +96,11 @@ impl Template {
     }
 }
 
-/// A connection that is made when it is needed and kept as long as the gateway likes.
+/// A connection that is opened when needed and kept until the gateway closes it.
 pub(crate) struct Connection {
     template: Rc<Template>,
     open: Option<SendRequest<Full<Bytes>>>,
-    /// Whether the last body was handed to a connection that had been made.
+    /// Whether the last body was given to an open connection.
     was_handed_over: bool,
 }
 
@@ -114,12 +114,12 @@ impl Connection {
         }
     }
 
-    /// Whether any part of the last body may have left, whatever became of the attempt.
+    /// Whether any part of the last body may have been sent.
     pub(crate) const fn may_have_sent(&self) -> bool {
         self.was_handed_over
     }
 
-    /// Sends a body and reads the answer, within the time that is set.
+    /// Sends a body and reads the response, within the time-out.
     pub(crate) async fn send(&mut self, body: &Bytes) -> Result<Reply, NoReply> {
         let limit = self.template.timeout;
         self.was_handed_over = false;
@@ -135,7 +135,7 @@ impl Connection {
     async fn exchange(&mut self, body: &Bytes) -> Result<Reply, NoReply> {
         if let Some(mut kept) = self.open.take() {
             match self.exchange_over(&mut kept, body).await {
-                // the gateway may close a connection at rest at any time; a duplicate would get the same answer
+                // the gateway may close an idle connection at any time; sending again is safe
                 Err(NoReply::Lost(_)) => {}
                 answer => {
                     self.keep(kept, &answer);
@@ -184,7 +184,7 @@ async fn connect(target: &Target) -> Result<SendRequest<Full<Bytes>>, NoReply> {
     Err(unconnected(refused))
 }
 
-/// Lets a task of its own move the connection's bytes.
+/// Starts the task that moves the bytes of the connection.
 async fn greet(stream: TcpStream) -> Result<SendRequest<Full<Bytes>>, NoReply> {
     stream
         .set_nodelay(true)
@@ -192,7 +192,7 @@ async fn greet(stream: TcpStream) -> Result<SendRequest<Full<Bytes>>, NoReply> {
     let (sender, connection) = handshake(TokioIo::new(stream))
         .await
         .map_err(|error| lost(&error))?;
-    // how it ends is seen by the request that is under way
+    // an error is seen by the request in flight
     tokio::spawn(async move { connection.await.ok() });
     Ok(sender)
 }

@@ -1,12 +1,12 @@
-//! What an answer means for the record that was sent. It believes an outcome only if it is one in every part and names
-//! that record; anything else that pretends to be final did not come from a gateway.
+//! What a response means for the record that was sent. It accepts an outcome only if every part of it is valid and it names
+//! that record; any other final answer did not come from a gateway.
 
 use crate::pcs::edit::Members;
 use crate::submit::client::Reply;
 use crate::submit::retry::Retry;
 use serde_json::Value;
 
-/// What became of a record by one answer.
+/// The meaning of one response for its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// 200 with an outcome of this record.
@@ -17,7 +17,7 @@ pub(crate) enum Meaning {
     Refused,
     /// 429: over the rate; the record was not stored.
     Limited,
-    /// 408 or 5xx: nothing is known about the record.
+    /// 408 or 5xx: the state of the record is unknown.
     Unknown,
     /// No gateway answers like this, for the reason given.
     NotAGateway(String),
@@ -33,7 +33,7 @@ impl Meaning {
                 None => Self::Escalated,
             },
             429 => Self::Limited,
-            // also what a proxy says that does not reach its gateway
+            // also the answer of a proxy that cannot reach its gateway
             status if Retry::may_change(status) => Self::Unknown,
             500..=599 if fault_of_problem(reply).is_none() => Self::Unknown,
             400..=599 => match fault_of_problem(reply) {
@@ -46,7 +46,7 @@ impl Meaning {
     }
 }
 
-/// Members that every outcome has beside those that are compared.
+/// Members that every outcome has, besides those that are compared.
 const ALSO: [&str; 6] = [
     "D_hat",
     "recomputed_D_hat",

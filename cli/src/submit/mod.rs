@@ -15,7 +15,7 @@ mod tally;
 mod target;
 mod window;
 
-use crate::Answer;
+use crate::CommandResult;
 use crate::args::{time, whole};
 use crate::exit::PCS_SUBMIT_CODES;
 use clap::Args;
@@ -34,42 +34,42 @@ Examples:
   $ flk pcs build events.csv | flk pcs sign | flk pcs submit -
   $ flk pcs submit --concurrency 64 --quiet records.ndjson
 
-Each line shows the input line, the status, what it means, the Flk-Dedup header (miss: new, hit: seen \
-before, conflict: the id was seen with other content) and the answer, in the order of the input.
-408, 502, 503, 504 and connection errors are tried again: 100 ms, then twice as long each time, up to \
-30 s, with 25 % jitter, and never before Retry-After has passed. A 429 says that the gateway's rate is used up: \
-everything waits for as long as Retry-After says, and goes on at the gateway's pace; that is no attempt, and it may \
-take as long as --wait says. When a record stays without an answer the rest is not sent, unless --keep-going is given. \
-An answer that no gateway gives (another content type, no outcome, the outcome of another record) ends the sending at once.
-Ctrl-C sends nothing more, waits up to 2 s for answers under way, and prints the summary. The last line says from which \
-input line on to send again.";
+Each line shows the input line, the status, its meaning, the Flk-Dedup header (miss: new, hit: seen before, conflict: \
+seen with other content) and the answer, in the order of the input.
+408, 502, 503, 504 and connection errors are retried after 100 ms, then twice as long each time up to 30 s, with 25 % \
+jitter, and never before Retry-After has passed. After a 429 all records wait for Retry-After and continue at the \
+gateway's rate, for at most --wait; a 429 does not count as an attempt. If a record gets no answer the rest is not \
+sent, unless --keep-going is given. \
+An answer that no gateway gives (another content type, no outcome, the outcome of another record) stops the command.
+Ctrl-C stops sending, waits up to 2 s for outstanding answers, and prints the summary. Its last line names the input line \
+from which to send again.";
 
 /// Options of `flk pcs submit`.
 #[derive(Args, Debug)]
 #[command(after_help = format!("{EXAMPLES}\n\n{PCS_SUBMIT_CODES}"))]
 pub(crate) struct SubmitArgs {
-    /// Records, one per line or spread over lines; `-` reads standard input
+    /// Records, one per line or spread over lines; `-` is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
-    /// Where the gateway listens
+    /// Address of the gateway
     #[arg(long, env = "FLK_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
     /// Tenant to send as: 1 to 64 of A-Z a-z 0-9 . _ - [default: none, the gateway's default tenant]
     #[arg(long, value_parser = tenant)]
     tenant: Option<HeaderValue>,
-    /// Most requests under way, each on a connection of its own
+    /// Most requests in flight, each on its own connection
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = whole(1..=1024_u16))]
     concurrency: u16,
-    /// Most attempts per record; being put off by 429 is none
+    /// Most attempts per record; a 429 does not count as one
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole(1..=1_000_000_u32))]
     attempts: u32,
-    /// How long one record may be put off by 429
+    /// How long to retry one record that is answered 429
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time(Duration::ZERO..=YEAR))]
     wait: Duration,
     /// How long to wait for one answer
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time(MILLISECOND..=DAY))]
     timeout: Duration,
-    /// Go on with the rest when a record gets no answer
+    /// Continue when a record gets no answer
     #[arg(long)]
     keep_going: bool,
     /// One JSON object per record
@@ -85,7 +85,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Runs it.
-pub(crate) fn run(args: &SubmitArgs) -> Answer {
+pub(crate) fn run(args: &SubmitArgs) -> CommandResult {
     let target = Target::parse(&args.url)?;
     let form = match (args.json, args.quiet) {
         (true, _) => Form::Json,

@@ -3,21 +3,21 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// Says how far a long input is.
+/// Shows the progress of a long input.
 pub(crate) struct Progress {
     begun: Instant,
     next: Instant,
     pause: Duration,
-    /// The line is written over itself.
+    /// The line is overwritten in place.
     in_place: bool,
     shown: bool,
 }
 
 impl Progress {
-    /// Nothing is said in the first two seconds.
+    /// Nothing is shown in the first two seconds.
     pub(crate) fn new() -> Self {
         let begun = Instant::now();
-        // where answers go to the same terminal, they show the progress themselves
+        // if answers go to the same terminal, they show the progress
         let in_place = io::stderr().is_terminal() && !io::stdout().is_terminal();
         Self {
             begun,
@@ -36,7 +36,7 @@ impl Progress {
         self.begun.elapsed()
     }
 
-    /// Shows `text` if it is time.
+    /// Shows `text` if the last one was long enough ago.
     pub(crate) fn tick(&mut self, text: impl FnOnce(Duration) -> String) {
         let now = Instant::now();
         if now < self.next || io::stdout().is_terminal() {
@@ -51,7 +51,7 @@ impl Progress {
         };
     }
 
-    /// Makes room for other lines.
+    /// Clears the line for other output.
     pub(crate) fn clear(&mut self) {
         if self.shown && self.in_place {
             let _ = write!(io::stderr(), "\r\x1b[K");

@@ -1,5 +1,5 @@
-//! The thread that reads the input, as far ahead as the window allows, and what it knows of the rest when sending stops.
-//! It never judges a record.
+//! The thread that reads the input, as far ahead as the window allows. When sending stops, it counts the rest. It never
+//! judges a record.
 
 use crate::input::{Bodies, Body};
 use crate::submit::window::Window;
@@ -10,18 +10,18 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// For so long the rest of a file is read, to count what was not sent.
+/// How long the rest of a file is read, to count what was not sent.
 pub(super) const COUNT_WITHIN: Duration = Duration::from_secs(1);
 
-/// A record on its way.
+/// A record to send.
 #[derive(Debug)]
 pub(super) struct Item {
     /// Position in the input, from 0, without gaps.
     pub(super) index: u64,
     pub(super) line: u64,
-    /// None if it is longer than any gateway takes.
+    /// None if it is longer than any gateway accepts.
     pub(super) body: Result<Bytes, u64>,
-    /// What it occupies in the window.
+    /// Its share of the window.
     pub(super) window_bytes: usize,
 }
 
@@ -40,7 +40,7 @@ impl Item {
     }
 }
 
-/// What the reader did not hand on.
+/// The part of the input that was not sent.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
     /// Records that were counted.
@@ -53,24 +53,33 @@ pub(super) struct Rest {
     pub(super) error: Option<io::Error>,
 }
 
-/// Reads on a thread of its own, which is left behind if it still waits for input when the program ends.
+/// Where the input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A file, which has an end.
+    File,
+    /// A pipe or a terminal.
+    Stream,
+}
+
+/// Starts the reader thread. It is abandoned if it still waits for input when the program ends.
 pub(super) fn start<R: Read + Send + 'static>(
     bodies: Bodies<R>,
-    is_file: bool,
+    source: Source,
     window: Arc<Window>,
     items: UnboundedSender<Item>,
     rest: SyncSender<Rest>,
 ) {
     std::thread::spawn(move || {
-        let left = read(bodies, is_file, &window, items);
-        // it may come too late: the summary waits for a limited time
+        let left = read(bodies, source, &window, items);
+        // the receiver may be gone: the summary waits for a limited time
         rest.send(left).ok();
     });
 }
 
 fn read<R: Read>(
     mut bodies: Bodies<R>,
-    is_file: bool,
+    source: Source,
     window: &Window,
     items: UnboundedSender<Item>,
 ) -> Rest {
@@ -93,16 +102,16 @@ fn read<R: Read>(
     }
     drop(items);
     if rest.line.is_some() {
-        count(bodies, is_file, &mut rest);
+        count(bodies, source, &mut rest);
     }
     rest
 }
 
-/// A pipe is not read any more: its writer may never end.
-fn count<R: Read>(mut bodies: Bodies<R>, is_file: bool, rest: &mut Rest) {
+/// Counts the rest of a file. A stream is not read further: its writer may never end.
+fn count<R: Read>(mut bodies: Bodies<R>, source: Source, rest: &mut Rest) {
     let until = Instant::now() + COUNT_WITHIN;
     rest.goes_on = true;
-    while is_file && Instant::now() < until {
+    while source == Source::File && Instant::now() < until {
         match bodies.next() {
             Some(Ok(_)) => rest.records += 1,
             Some(Err(_)) => return,

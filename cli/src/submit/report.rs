@@ -1,4 +1,4 @@
-//! One line, or one JSON object, for what became of a record. It shows answers and never judges them.
+//! One line, or one JSON object, for the result of a record. It shows answers and never judges them.
 
 use crate::output::{counted, printable};
 use crate::submit::client::Reply;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 /// How answers are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// One line for people.
+    /// One line of text.
     Lines,
     /// One JSON object.
     Json,
@@ -27,7 +27,7 @@ impl Form {
     }
 }
 
-/// What became of one record.
+/// The result of one record.
 #[derive(Debug)]
 pub(crate) struct Sent {
     /// Its line in the input.
@@ -39,12 +39,12 @@ pub(crate) struct Sent {
     pub(crate) word: Word,
     /// The last answer, if there was one.
     pub(crate) reply: Option<Reply>,
-    /// What is to be said instead of the answer's own text.
+    /// A text to show instead of the answer's own.
     pub(crate) why: Option<String>,
 }
 
 impl Sent {
-    /// Requests that count as attempts: being put off is none.
+    /// Requests that count as attempts: those answered 429 do not.
     pub(crate) const fn attempts(&self) -> u32 {
         self.requests - self.put_off
     }
@@ -55,24 +55,24 @@ impl Sent {
     }
 }
 
-/// One word for what became of a record.
+/// The result of a record in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Word {
     Accepted,
     Escalated,
     Refused,
-    /// Unknown to this program; a gateway knows.
+    /// The state of the record is unknown to this program.
     NoAnswer,
     /// Over the rate until `--wait` was over: not stored.
     Limited,
-    /// No byte of it left this machine.
+    /// No byte of it was sent.
     NotSent,
 }
 
 impl Word {
     pub(crate) const COUNT: usize = 6;
 
-    /// Whether a gateway said what becomes of the record, for good.
+    /// Whether a gateway gave a final answer.
     pub(crate) const fn is_answer(self) -> bool {
         matches!(self, Self::Accepted | Self::Escalated | Self::Refused)
     }
@@ -116,7 +116,7 @@ fn line(sent: &Sent) -> String {
     )
 }
 
-/// The outcome as it came, or what a problem document says.
+/// The outcome as received, or the text of a problem document.
 fn answer_text(reply: &Reply) -> String {
     if reply.status < 300 {
         return printable(&String::from_utf8_lossy(&reply.body));

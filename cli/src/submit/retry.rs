@@ -1,8 +1,8 @@
-//! When to try again, and when to give up. A pure function of what happened and a random number.
+//! When to retry and when to give up: a pure function of the response and a random number.
 
 use std::time::Duration;
 
-/// How often and when a record is tried again.
+/// How often and when a record is retried.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retry {
     attempts_max: u32,
@@ -23,7 +23,7 @@ impl Retry {
         }
     }
 
-    /// Whether such an answer may be another one later.
+    /// Whether a retry after this status may succeed.
     pub(crate) const fn may_change(status: u16) -> bool {
         matches!(status, 408 | 502 | 503 | 504)
     }

@@ -1,16 +1,16 @@
-//! One run: a thread that reads, one that sends over all connections, one that shows. Here they are put together, watched
-//! for Ctrl-C, and summed up.
+//! One run: a thread that reads, one that sends over all connections, one that shows. This file connects them, handles
+//! Ctrl-C, and prints the summary.
 
-use crate::Answer;
+use crate::CommandResult;
 use crate::exit::{Exit, Failure};
 use crate::fault;
 use crate::input::{self, Bodies};
 use crate::submit::progress::Progress;
-use crate::submit::reader::{self, COUNT_WITHIN, Rest};
+use crate::submit::reader::{self, COUNT_WITHIN, Rest, Source};
 use crate::submit::report::Form;
 use crate::submit::send::{Plan, Shared, send_all};
 use crate::submit::show;
-use crate::submit::stop::{Stop, Why};
+use crate::submit::stop::{SendStop, Why};
 use crate::submit::tally::End;
 use crate::submit::window::Window;
 use std::io::Read;
@@ -23,12 +23,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, interval, sleep_until};
 
-/// After Ctrl-C, answers under way are awaited for so long.
+/// How long to wait for outstanding answers after Ctrl-C.
 const GRACE: Duration = Duration::from_secs(2);
-/// For so long a thread is awaited that may be blocked on a pipe.
+/// How long to wait for a thread that may be blocked on a pipe.
 const BLOCKED_WITHIN: Duration = Duration::from_millis(200);
 
-/// Where records come from and where answers go.
+/// Input and output of a run.
 pub(super) struct Ends<'a> {
     pub(super) file: &'a Path,
     pub(super) url: String,
@@ -36,7 +36,7 @@ pub(super) struct Ends<'a> {
 }
 
 /// Sends all records and shows the answers.
-pub(super) fn run(plan: Plan, ends: &Ends<'_>) -> Answer {
+pub(super) fn run(plan: Plan, ends: &Ends<'_>) -> CommandResult {
     let bodies = Bodies::new(input::open(ends.file)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -44,7 +44,7 @@ pub(super) fn run(plan: Plan, ends: &Ends<'_>) -> Answer {
         .map_err(|error| cannot_start(&error))?;
     let local = tokio::task::LocalSet::new();
     let answer = local.block_on(&runtime, run_with(plan, bodies, ends));
-    // a look-up of a name may still be under way
+    // a look-up of a name may still be running
     runtime.shutdown_background();
     answer
 }
@@ -61,22 +61,25 @@ async fn run_with<R: Read + Send + 'static>(
     plan: Plan,
     bodies: Bodies<R>,
     ends: &Ends<'_>,
-) -> Answer {
+) -> CommandResult {
     let total_bytes = input::bytes_count(ends.file);
     let interrupts = Interrupts::new().map_err(|error| cannot_start(&error))?;
-    let stop = Stop::new();
+    let stop = SendStop::new();
     let window = Arc::new(Window::default());
     let (to_send, items) = unbounded_channel();
     let (to_show, answers) = channel();
     let (left, rest) = sync_channel(1);
-    let is_file = total_bytes.is_some();
-    reader::start(bodies, is_file, window.clone(), to_send, left);
+    let source = match total_bytes {
+        Some(_) => Source::File,
+        None => Source::Stream,
+    };
+    reader::start(bodies, source, window.clone(), to_send, left);
     let shown = show::start(ends.form, window.clone(), stop.clone(), answers);
     let shared = Rc::new(Shared::new(plan, stop.clone(), items, to_show));
     let progress = watch(&shared, &stop, interrupts, total_bytes).await;
 
     window.close();
-    let wait = if is_file {
+    let wait = if source == Source::File {
         COUNT_WITHIN
     } else {
         Duration::ZERO
@@ -87,7 +90,7 @@ async fn run_with<R: Read + Send + 'static>(
     };
     let rest = rest.recv_timeout(wait).unwrap_or(unread);
     let tally = shared.tally.take();
-    // with the last sender gone, the rest is shown
+    // when the last sender is gone, the rest is shown
     drop(shared);
     let limit = match stop.why() {
         Some(Why::Interrupted) => GRACE,
@@ -99,11 +102,11 @@ async fn run_with<R: Read + Send + 'static>(
 
 fn end(
     mut tally: crate::submit::tally::Tally,
-    stop: &Stop,
+    stop: &SendStop,
     rest: &Rest,
     mut progress: Progress,
     ends: &Ends<'_>,
-) -> Answer {
+) -> CommandResult {
     progress.clear();
     let why = stop.why();
     if tally.is_empty() && why.is_none() && rest.error.is_none() {
@@ -124,10 +127,10 @@ fn end(
     }
 }
 
-/// Sends everything, and meanwhile tells how far it is and listens for Ctrl-C.
+/// Sends all records; meanwhile shows the progress and handles Ctrl-C.
 async fn watch(
     shared: &Rc<Shared>,
-    stop: &Stop,
+    stop: &SendStop,
     mut interrupts: Interrupts,
     total_bytes: Option<u64>,
 ) -> Progress {
@@ -164,7 +167,7 @@ async fn watch(
     }
 }
 
-/// Ctrl-C, and what a supervisor sends.
+/// Ctrl-C, and SIGTERM from a supervisor.
 struct Interrupts {
     interrupt: Signal,
     terminate: Signal,

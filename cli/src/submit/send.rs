@@ -1,5 +1,5 @@
-//! The senders: as many tasks as there may be requests under way, each with a connection of its own. A task takes the
-//! next record, sends it until it is answered or given up, and hands the answer on. All run on one thread.
+//! The senders: one task per request in flight, each with its own connection. A task takes the next record, sends it until
+//! it is answered or given up, and passes the answer on. All tasks run on one thread.
 
 use crate::submit::client::{Connection, NoReply, Reply, Template};
 use crate::submit::meaning::Meaning;
@@ -7,7 +7,7 @@ use crate::submit::reader::Item;
 use crate::submit::report::{Sent, Word};
 use crate::submit::retry::Retry;
 use crate::submit::show::Shown;
-use crate::submit::stop::{Stop, Why};
+use crate::submit::stop::{SendStop, Why};
 use crate::submit::tally::Tally;
 use hyper::body::Bytes;
 use std::cell::{Cell, RefCell};
@@ -25,35 +25,35 @@ pub(super) struct Plan {
     pub(super) template: Rc<Template>,
     pub(super) retry: Retry,
     pub(super) concurrency: u16,
-    /// For how long a record may be put off by 429.
+    /// How long to retry a record that is answered 429.
     pub(super) wait: Duration,
-    /// Whether a record without an answer leaves the rest alone.
+    /// Whether sending continues after a record without an answer.
     pub(super) keep_going: bool,
 }
 
-/// What the tasks share.
+/// State shared by the tasks.
 pub(super) struct Shared {
     plan: Plan,
-    stop: Stop,
+    stop: SendStop,
     pub(super) tally: RefCell<Tally>,
     to_show: Sender<Shown>,
     items: RefCell<UnboundedReceiver<Item>>,
     /// Taken from `items` while all tasks were busy.
     pending: RefCell<VecDeque<Item>>,
     pending_taken: Notify,
-    /// Tasks without work; the last one to rest works first, so that few records need few connections.
+    /// Idle tasks; the last one to become idle works first, so that few records need few connections.
     idle: RefCell<Vec<oneshot::Sender<Item>>>,
-    /// No task may rest any more.
+    /// Tasks may not become idle any more.
     closed: Cell<bool>,
-    /// Nothing is sent before: a gateway said 429.
+    /// Nothing is sent before this time, because a gateway answered 429.
     gate: Cell<Option<Instant>>,
 }
 
 impl Shared {
-    /// Nothing was sent yet.
+    /// Nothing has been sent.
     pub(super) fn new(
         plan: Plan,
-        stop: Stop,
+        stop: SendStop,
         items: UnboundedReceiver<Item>,
         to_show: Sender<Shown>,
     ) -> Self {
@@ -84,7 +84,7 @@ impl Shared {
     }
 }
 
-/// Sends all records of the input, or, once stopped, ends what is under way and counts what was not sent.
+/// Sends all records of the input. After a stop it finishes the requests in flight and counts the rest.
 pub(super) async fn send_all(shared: &Rc<Shared>) {
     let mut tasks = JoinSet::new();
     tokio::select! {
@@ -100,10 +100,10 @@ pub(super) async fn send_all(shared: &Rc<Shared>) {
     }
 }
 
-/// Gives records to tasks that rest, and makes tasks while there may be more.
+/// Gives records to idle tasks, and starts further tasks up to the limit.
 async fn dispatch(shared: &Rc<Shared>, tasks: &mut JoinSet<()>) {
     while let Some(item) = shared.receive().await {
-        // a task that rests waits for nothing else, so it takes what it is given
+        // an idle task waits for nothing else, so it takes the record
         let resting = shared.idle.borrow_mut().pop();
         let item = match resting {
             Some(resting) => resting.send(item).err(),
@@ -119,7 +119,7 @@ async fn dispatch(shared: &Rc<Shared>, tasks: &mut JoinSet<()>) {
     }
 }
 
-/// One connection's life.
+/// One task with its connection.
 async fn task(shared: Rc<Shared>, first: Item) {
     let mut connection = Connection::new(shared.plan.template.clone());
     let mut next = Some(first);
@@ -205,14 +205,14 @@ async fn send(shared: &Shared, connection: &mut Connection, line: u64, body: &By
     }
 }
 
-/// Waits until sending is allowed again; false if it was stopped meanwhile.
+/// Waits until sending is allowed again; false if sending was stopped.
 async fn pass_gate(shared: &Shared) -> bool {
     while let Some(opens) = shared.gate.get() {
         if opens <= Instant::now() {
             shared.gate.set(None);
             break;
         }
-        // not all at once behind the gate
+        // jitter, so that the tasks do not send all at once
         let jitter = Duration::from_millis(fastrand::u64(0..50));
         tokio::select! {
             biased;
@@ -260,7 +260,7 @@ fn judge(
     None
 }
 
-/// A 429 holds everything back for as long as the gateway asks.
+/// After a 429 all tasks wait for as long as the gateway asks.
 fn put_off(
     shared: &Shared,
     sent: &mut Sent,
@@ -291,7 +291,7 @@ fn put_off(
     }
 }
 
-/// Notes that there was no answer; a record stays unsent as long as no attempt had a connection to send it over.
+/// Records that there was no answer. A record counts as not sent if no attempt had a connection.
 fn no_reply(
     shared: &Shared,
     sent: &mut Sent,

@@ -1,9 +1,9 @@
-//! The thread that shows answers, in the order of the input. When the output is closed it says so once, and goes on
-//! taking answers, so that what is under way can end.
+//! The thread that shows answers in the order of the input. If the output is closed it reports that once and still
+//! receives answers, so that the requests in flight can end.
 
 use crate::output::Output;
 use crate::submit::report::{Form, Sent};
-use crate::submit::stop::{Stop, Why};
+use crate::submit::stop::{SendStop, Why};
 use crate::submit::window::Window;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -11,18 +11,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use tokio::sync::oneshot;
 
-/// An answer, where it belongs and what it occupies in the window.
+/// An answer, its place in the order, and its share of the window.
 pub(super) struct Shown {
     pub(super) index: u64,
     pub(super) window_bytes: usize,
     pub(super) sent: Sent,
 }
 
-/// Shows on a thread of its own until all senders are gone; the receiver learns when that is done.
+/// Starts the thread; it shows answers until all senders are gone, then notifies the receiver.
 pub(super) fn start(
     form: Form,
     window: Arc<Window>,
-    stop: Stop,
+    stop: SendStop,
     answers: Receiver<Shown>,
 ) -> oneshot::Receiver<()> {
     let (done, when_done) = oneshot::channel();
@@ -36,7 +36,7 @@ pub(super) fn start(
             next: 0,
         }
         .run(&answers);
-        // it may come too late: an interrupted run waits for a limited time
+        // the receiver may be gone: an interrupted run waits for a limited time
         done.send(()).ok();
     });
     when_done
@@ -47,8 +47,8 @@ struct Shower {
     /// None once it failed.
     output: Option<Output>,
     window: Arc<Window>,
-    stop: Stop,
-    /// Answers behind one that is still awaited.
+    stop: SendStop,
+    /// Answers that come after a missing one.
     early: BTreeMap<u64, Shown>,
     next: u64,
 }
@@ -60,7 +60,7 @@ impl Shower {
                 Ok(answer) => self.take(answer),
                 Err(TryRecvError::Disconnected) => break,
                 Err(TryRecvError::Empty) => {
-                    // a reader of the pipe may be waiting for what is there
+                    // a reader of the pipe may be waiting for these lines
                     self.flush();
                     match answers.recv() {
                         Ok(answer) => self.take(answer),

@@ -1,26 +1,26 @@
-//! One place that says whether sending goes on, and why it does not. It only goes forward: from running to stopping to
-//! abandoned; the first reason stays.
+//! Whether sending continues, and if not, why. The state only moves forward, from running to stopping to abandoned; the
+//! first reason is kept.
 
 use tokio::sync::watch;
 
-/// How far a stop is.
+/// The stage of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Running,
-    /// Nothing new is sent; answers under way are awaited.
+    /// Nothing more is sent; outstanding answers are waited for.
     Stopping,
-    /// Answers are no longer awaited.
+    /// Outstanding answers are not waited for.
     Abandoned,
 }
 
 /// Why sending stops before the end of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// A record stayed without an answer.
+    /// A record got no answer.
     Unanswered,
-    /// What answers is not a gateway.
+    /// The server is not a gateway.
     NotAGateway(String),
-    /// The reader of the answers closed them.
+    /// The output was closed by its reader.
     OutputClosed,
     /// The answers cannot be written.
     Output(String),
@@ -30,11 +30,11 @@ pub(crate) enum Why {
 
 /// Shared by the threads that read, send and show.
 #[derive(Clone)]
-pub(crate) struct Stop {
+pub(crate) struct SendStop {
     state: watch::Sender<(Phase, Option<Why>)>,
 }
 
-impl Stop {
+impl SendStop {
     /// Sending goes on.
     pub(crate) fn new() -> Self {
         let (state, _) = watch::channel((Phase::Running, None));
@@ -52,7 +52,7 @@ impl Stop {
         });
     }
 
-    /// Nor awaits the answers under way.
+    /// Stops waiting for outstanding answers.
     pub(crate) fn abandon(&self) {
         self.state
             .send_modify(|(phase, _)| *phase = Phase::Abandoned);

@@ -1,4 +1,4 @@
-//! What became of all records, counted when it happens, and the summary with the exit code. It prints nothing itself.
+//! Counts the results of all records, and makes the summary and the exit code. It prints nothing itself.
 
 use crate::args::time_text;
 use crate::exit::Exit;
@@ -20,12 +20,12 @@ pub(super) struct Tally {
     put_off: u64,
     /// Bytes of the records that are done.
     bytes: u64,
-    /// Lowest line of a record that is not done for good: unanswered, put off or not sent.
+    /// Lowest input line of a record without a final answer.
     open_from: Option<u64>,
 }
 
 impl Tally {
-    /// Counts what became of a record of so many bytes.
+    /// Counts the result of a record of so many bytes.
     pub(super) fn add(&mut self, sent: &Sent, bytes: usize) {
         self.words[sent.word as usize] += 1;
         self.bytes += bytes as u64;
@@ -45,7 +45,7 @@ impl Tally {
         self.open_from = Some(self.open_from.map_or(line, |earlier| earlier.min(line)));
     }
 
-    /// A record that was read and never handed to a connection.
+    /// A record that was read and never given to a connection.
     pub(super) fn leave_out(&mut self, line: u64) {
         self.words[Word::NotSent as usize] += 1;
         self.open(line);
@@ -64,7 +64,7 @@ impl Tally {
         self.count(Word::Accepted) + self.count(Word::Escalated) + self.count(Word::Refused)
     }
 
-    /// One short line for a long wait. `total_bytes` is the length of the input, where it is known.
+    /// The progress line. `total_bytes` is the length of the input, if known.
     pub(super) fn progress(&self, elapsed: Duration, total_bytes: Option<u64>) -> String {
         let mut line = format!(
             "{} answered, {} refused, {}, {:.0}/s",
@@ -85,7 +85,7 @@ impl Tally {
         line
     }
 
-    /// The lines of the summary, and how the command ends.
+    /// The lines of the summary, and the exit code.
     pub(super) fn end(&mut self, end: &End<'_>) -> (Vec<String>, Exit) {
         if let Some(line) = end.rest.line {
             self.words[Word::NotSent as usize] += end.rest.records;
@@ -143,7 +143,7 @@ impl Tally {
         })
     }
 
-    /// Where to go on, if not all is done.
+    /// The input line from which to send again, if not all records are done.
     fn state(&self, end: &End<'_>) -> Option<String> {
         let (sent, answered) = (self.sent(), self.answered());
         let Some(from) = self.open_from else {
@@ -168,7 +168,7 @@ impl Tally {
             Some(Why::NotAGateway(_)) => Exit::Unavailable,
             Some(Why::Interrupted) if !is_done => Exit::Interrupted,
             Some(Why::OutputClosed) if !is_done => Exit::File,
-            // what the user asked for is not there
+            // the output that the user asked for is incomplete
             Some(Why::Output(_)) => Exit::File,
             _ if !is_done => Exit::Unavailable,
             _ if self.count(Word::Refused) > 0 => Exit::No,
@@ -182,7 +182,7 @@ impl Tally {
     }
 }
 
-/// What the summary needs beside the counts.
+/// The data of the summary besides the counts.
 pub(super) struct End<'a> {
     pub(super) url: &'a str,
     pub(super) elapsed: Duration,

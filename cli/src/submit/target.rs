@@ -1,9 +1,9 @@
-//! Where records go: the parts of the address that a user gave. It checks the text and never resolves a name.
+//! The address of the gateway, as the user gave it. It checks the text and never resolves a name.
 
 use crate::exit::Failure;
 use hyper::Uri;
 
-/// Behind what the user gave.
+/// Appended to the address.
 const PATH: &str = "/v1/pcs/submit";
 const PORT_DEFAULT: u16 = 80;
 

@@ -1,5 +1,5 @@
-//! How far the reader of the input runs ahead of the oldest record whose answer was not shown: so many records and so
-//! many bytes. That bounds memory, however slow one answer is.
+//! Limits how far the reader of the input is ahead of the oldest answer that was not shown, in records and bytes. That
+//! bounds memory, however slow one answer is.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +22,7 @@ struct State {
 }
 
 impl State {
-    /// A record alone has room, however large it is.
+    /// A single record always has room, whatever its size.
     fn has_room(&self, bytes: usize) -> bool {
         self.records == 0 || (self.records < RECORDS_MAX && self.bytes + bytes <= BYTES_MAX)
     }
@@ -50,14 +50,14 @@ impl Window {
         let mut state = self.lock();
         state.records -= 1;
         state.bytes -= bytes;
-        // half of the room at once, so that the reader does not wake for each record
+        // wake the reader only for half of the window, not for each record
         let is_half_empty = state.records <= RECORDS_MAX / 2 && state.bytes <= BYTES_MAX / 2;
         if state.waits && is_half_empty {
             self.changed.notify_all();
         }
     }
 
-    /// Lets nothing in any more.
+    /// Admits no more records.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();

@@ -1,6 +1,7 @@
-//! The development key: made once, at the first start, for its owner only. It is never shown.
+//! The development key: made once, at the first start, readable by its owner only. It is never printed.
 
 use crate::exit::Failure;
+use crate::fault;
 use flk_contract::signature::key_text_of_file;
 use flk_dataplane::run::Surroundings;
 use std::fs::{File, OpenOptions};
@@ -12,7 +13,7 @@ use zeroize::Zeroizing;
 /// Random bytes of a new key; its text has two digits for each.
 const KEY_BYTES: usize = 32;
 
-/// A key for trying out.
+/// A key to try the gateway with.
 pub(super) struct DevKey {
     pub(super) path: PathBuf,
     pub(super) text: Zeroizing<String>,
@@ -24,9 +25,9 @@ impl DevKey {
     /// Reads the key, or makes one where there is none.
     pub(super) fn load_or_make(path: &Path, surroundings: &Surroundings) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
-            let path = path.display();
+            let (path, why) = (path.display(), fault::why(&error));
             Failure::usage(format!(
-                "cannot use the development key {path}: {error}; set PCS_HMAC_KEY, or name another --data"
+                "cannot use the development key {path}: {why}; set PCS_HMAC_KEY, or use another directory with --data"
             ))
         };
         let is_new = match make(path) {
@@ -72,7 +73,7 @@ fn read(path: &Path, surroundings: &Surroundings) -> io::Result<Zeroizing<String
     if file.metadata()?.mode() & 0o077 != 0 {
         let path = path.display();
         surroundings.say(format!(
-            "flk: others may read the development key {path}: chmod 600 {path}"
+            "flk: warning: other users can read the development key {path}: chmod 600 {path}"
         ));
     }
     let mut text = Zeroizing::new(String::new());

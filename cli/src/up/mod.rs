@@ -1,4 +1,4 @@
-//! `flk up`: a gateway with defaults for a newcomer, in this process. It fills in what nobody configured and leaves
+//! `flk up`: a gateway in this process, with defaults for a first try. It supplies what is not configured and leaves
 //! everything else to the gateway's own configuration.
 
 mod dev_key;
@@ -21,9 +21,9 @@ Examples:
   $ flk up --port 9090 --cores 1
   $ flk up --data /var/lib/flk --listen 0.0.0.0
 
-Everything else comes from a configuration file (flk config init writes one) and from the environment variables of \
-flk-dataplane, which outweigh it (flk-dataplane --help lists both). Ctrl-C \
-drains and stops. It ends as the gateway does; a wrong argument of this command ends with 2.";
+All other settings come from a configuration file (flk config init writes one) and from the environment variables of \
+flk-dataplane, which take precedence (see flk-dataplane --help). Ctrl-C answers the requests in flight and stops. The exit \
+codes are those of the gateway, and 2 for a wrong argument of this command.";
 
 /// Options of `flk up`.
 #[derive(Args, Debug)]
@@ -32,22 +32,22 @@ pub(crate) struct UpArgs {
     /// Address to listen on [default: LISTEN, else 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Port to listen on, 0 for any that is free [default: PORT, else 8080]
+    /// Port to listen on; 0 takes any free port [default: PORT, else 8080]
     #[arg(long)]
     port: Option<String>,
-    /// Directory for everything durable: the log in DIR/wal, the development key in DIR/dev.key
-    /// [default: ./data, with the log where WAL_DIR says]
+    /// Directory of all durable data: the log in DIR/wal, the development key in DIR/dev.key
+    /// [default: ./data, with the log in WAL_DIR if that is set]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Configuration file [default: FLK_CONFIG, else none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How many CPUs to use, or which: 2 or 0,2-3 [default: FLK_CORES, else all allowed]
+    /// Number or list of CPUs to use: 2 or 0,2-3 [default: FLK_CORES, else all allowed]
     #[arg(long)]
     cores: Option<String>,
 }
 
-/// The gateway's exit codes, but for the one of its own command line: a wrong argument of this command ends with 2.
+/// The exit codes of the gateway, without the one of its command line: a wrong argument of this command ends with 2.
 fn codes() -> String {
     let usage = format!("{:>4}  ", flk_dataplane::exit::Exit::Usage.code());
     let help = flk_dataplane::exit::help();
@@ -55,7 +55,7 @@ fn codes() -> String {
     lines.join("\n")
 }
 
-/// Runs a gateway until it is told to stop.
+/// Runs a gateway until it is stopped.
 pub(crate) fn run(args: &UpArgs) -> ExitCode {
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
     run_within(config, &surroundings, &around)
 }
 
-/// What the gateway runs with, and what is to be said once it listens.
+/// The configuration of the gateway, and the lines to print when it listens.
 fn prepare(args: &UpArgs, surroundings: &Surroundings) -> Result<(Config, Greeting), Failure> {
     let wrong = |error: ConfigError| Failure::with(Exit::Configuration, error.to_string());
     RawConfig::refuse_other_than_text().map_err(wrong)?;
@@ -107,14 +107,14 @@ fn prepare(args: &UpArgs, surroundings: &Surroundings) -> Result<(Config, Greeti
         let path = path.display();
         let what = if *is_new { "made" } else { "found" };
         surroundings.say(format!(
-            "development key {path} ({what}; set PCS_HMAC_KEY for anything but trying out)"
+            "development key {path} ({what}; set PCS_HMAC_KEY for real use)"
         ));
     }
     let greeting = Greeting::new(&config, &data, key.as_ref());
     Ok((config, greeting))
 }
 
-/// What stands for the environment of the gateway: options first, then the environment.
+/// Stands in for the environment of the gateway: options first, then the environment.
 struct Settings<'a> {
     args: &'a UpArgs,
     data: &'a Path,
@@ -141,7 +141,7 @@ impl Settings<'_> {
         option.or_else(|| (self.environment)(name))
     }
 
-    /// An option that stood for a variable is named as it was typed.
+    /// Names the option instead of the variable that it stands for.
     fn as_typed(&self, error: ConfigError) -> ConfigError {
         let variable = match error.variable {
             "LISTEN" if self.args.listen.is_some() => "--listen",
@@ -170,18 +170,18 @@ fn make_directory(path: &Path) -> Result<(), Failure> {
         .mode(0o700)
         .create(path);
     made.map_err(|error| {
-        let path = path.display();
+        let (path, why) = (path.display(), crate::fault::why(&error));
         Failure::usage(format!(
-            "cannot make the directory {path}: {error}; --data names another"
+            "cannot make the directory {path}: {why}; use another one with --data"
         ))
     })
 }
 
-/// What to do next; the gateway itself says where it listens and what it found.
+/// Commands to try next. The gateway itself prints where it listens and what it found.
 struct Greeting {
     sign: String,
     inspect: String,
-    /// Records are signed with a key that only this process is known to have.
+    /// Records are signed, and other terminals may not have the key.
     needs_key: bool,
 }
 
@@ -213,19 +213,17 @@ impl Greeting {
             "127.0.0.1:8080" => String::new(),
             _ => format!(" --url http://{}", reachable(listens_on)),
         };
-        let sample = Path::new("golden/events/sample.csv");
-        let events = match sample.exists() {
-            true => sample,
-            false => Path::new("events.csv"),
+        const SAMPLE: &str = "golden/events/sample.csv";
+        let build = match Path::new(SAMPLE).exists() {
+            true => format!("{flk} pcs build {SAMPLE}"),
+            false => format!("echo 0,0.1,0.2,0.3 | {flk} pcs build"),
         };
         surroundings.say(match self.needs_key {
             false => "try in another terminal:",
-            true => "try in another terminal that has the signing key too:",
+            true => "try in another terminal, with the signing key in its environment:",
         });
-        let (events, sign, inspect) = (events.display(), &self.sign, &self.inspect);
-        surroundings.say(format!(
-            "  {flk} pcs build {events} | {sign}{flk} pcs submit{submit} -"
-        ));
+        let (sign, inspect) = (&self.sign, &self.inspect);
+        surroundings.say(format!("  {build} | {sign}{flk} pcs submit{submit} -"));
         surroundings.say(format!("  {flk} wal inspect{inspect}"));
     }
 }
@@ -235,7 +233,7 @@ fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "flk".to_owned())
 }
 
-/// Where a client on this machine finds what listens on an address.
+/// The address by which a client on this machine reaches a listener.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

@@ -1,5 +1,5 @@
-//! A log directory as a reader sees it: opened without a change to it, its segments held by shared locks so that a
-//! serving gateway cannot use one anew while it is read. Removing a file does not disturb whoever has it open.
+//! A log directory, opened for reading without changing it. Shared locks on its segments keep a serving gateway from
+//! reusing one while it is read; a removed file stays readable while it is open.
 
 use crate::exit::{Exit, Failure};
 use crate::fault;
@@ -31,17 +31,17 @@ const OPEN_ATTEMPTS_MAX: u32 = 20;
 pub(super) struct Directory {
     pub(super) path: PathBuf,
     files: RefCell<FileExecutor>,
-    /// Who serves from it, if anybody does.
+    /// Process id of the gateway that serves from it.
     pub(super) holder: Option<String>,
-    /// Reading ends at once: nobody wants to know more.
+    /// All further reads fail: the rest is not needed.
     enough: Cell<bool>,
 }
 
-/// What cannot be read of a directory as a whole.
+/// Why a directory cannot be read.
 pub(super) enum Unusable {
     /// The manifest is damaged or of another version.
     Manifest(ManifestFault),
-    /// There is no manifest, and files that one should name; the first of them.
+    /// There is no manifest, but there are files that it should name; the first of them.
     NoManifest(String),
     /// Anything else.
     Failure(Failure),
@@ -61,8 +61,8 @@ pub(super) struct Snapshot<'d> {
 }
 
 impl<'d> Snapshot<'d> {
-    /// Each log with the index of the first segment that can be read, and the files from there on. Nothing before a
-    /// missing file can be judged.
+    /// Each log with the index of the first segment that can be read, and the files from there on. Segments before a
+    /// missing file cannot be checked.
     pub(super) fn logs(&self) -> impl Iterator<Item = (&LogEntry, usize, Vec<&LogFile<'d>>)> {
         self.manifest
             .logs
@@ -120,8 +120,8 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Whether a gateway holds the directory. One that serves has a socket; one that starts holds at least the lock,
-    /// which is tried for the length of two calls only.
+    /// Whether a gateway uses the directory. A serving one has a socket; a starting one holds the lock. The lock is taken
+    /// for the duration of two calls only.
     fn is_served(&self) -> bool {
         if Gateway::serves(&self.path) {
             return true;
@@ -154,7 +154,7 @@ impl Directory {
         let path = self.path.display();
         match self.read_whole(MANIFEST) {
             Ok(bytes) => Manifest::decode(&bytes).map_err(|fault| match fault {
-                // whole, and for another flk: no damage
+                // Written by another flk, which is not damage.
                 ManifestFault::Newer { .. } => {
                     Unusable::Failure(Failure::with(Exit::Configuration, fault.to_string()))
                 }
@@ -245,12 +245,12 @@ impl Directory {
         }
     }
 
-    /// Makes every further read fail: what would follow is not wanted.
+    /// Makes every further read fail, because the rest is not needed.
     pub(super) fn stop_reading(&self) {
         self.enough.set(true);
     }
 
-    /// Whether that was said.
+    /// Whether [`Directory::stop_reading`] was called.
     pub(super) fn is_stopped(&self) -> bool {
         self.enough.get()
     }
@@ -302,7 +302,7 @@ impl ReadAt for &LogFile<'_> {
 
 impl Drop for LogFile<'_> {
     fn drop(&mut self) {
-        // its lock goes with it; there is nothing to do about an error
+        // This also releases its lock. An error changes nothing for the reader.
         let _ = self.directory.run(FileOp::Close(self.id));
     }
 }

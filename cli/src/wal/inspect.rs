@@ -1,12 +1,12 @@
 //! `flk wal inspect`: segments, and every stored body with its disposition.
 
-use crate::Answer;
+use crate::CommandResult;
 use crate::args::whole;
-use crate::exit::{Exit, Failure, WAL_READ_HELP};
+use crate::exit::{Exit, Failure, WAL_READ_CODES};
 use crate::output::Output;
 use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::row::{DispositionName, Filter, Row};
-use crate::wal::survey::Survey;
+use crate::wal::survey::{Bodies, Survey};
 use crate::wal::{DirArgs, show};
 use clap::Args;
 use flk_dataplane::wal::name::LogId;
@@ -21,21 +21,21 @@ Examples:
   $ flk wal inspect --pcs-id 76849955 --bodies
   $ flk wal inspect --limit 0
 
-It reads beside a serving gateway and does not disturb it.";
+It does not disturb a gateway that serves from the directory.";
 
 /// Options of `flk wal inspect`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{WAL_READ_HELP}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{WAL_READ_CODES}"))]
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     dir: DirArgs,
-    /// Only records that were answered with this status; duplicates do not store one
+    /// Only records answered with this status; for duplicates the log has none
     #[arg(long, value_parser = whole(200..=599_u16))]
     status: Option<u16>,
     /// Only records with this disposition
     #[arg(long)]
     disposition: Option<DispositionName>,
-    /// Only records whose pcs_id begins like this
+    /// Only records whose pcs_id begins with this
     #[arg(long, value_name = "PREFIX", value_parser = pcs_id_prefix)]
     pcs_id: Option<String>,
     /// Only this log, such as 1.0
@@ -44,7 +44,7 @@ pub(crate) struct InspectArgs {
     /// At most this many records; 0 shows the segments only
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(0..=u64::MAX))]
     limit: Option<u64>,
-    /// Show the bodies too: they are your customers' payloads
+    /// Show the bodies too, which are customer data
     #[arg(long)]
     bodies: bool,
     /// One JSON object per line
@@ -57,7 +57,7 @@ fn log_name(text: &str) -> Result<String, String> {
         let (start, number) = (start.parse().ok()?, number.parse().ok()?);
         Some(LogId { start, number })
     });
-    // written in one way only
+    // Only the canonical form, without leading zeros.
     match id.filter(|id| id.to_string() == text) {
         Some(_) => Ok(text.to_owned()),
         None => Err("it must be a start and a number, such as 1.0".to_owned()),
@@ -73,7 +73,7 @@ fn pcs_id_prefix(text: &str) -> Result<String, String> {
 }
 
 /// Runs it.
-pub(crate) fn run(args: &InspectArgs) -> Answer {
+pub(crate) fn run(args: &InspectArgs) -> CommandResult {
     let directory = Directory::open(args.dir.path())?;
     let snapshot = directory.snapshot().map_err(|unusable| match unusable {
         Unusable::Manifest(fault) => Failure::with(Exit::Damage, format!("the manifest: {fault}")),
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &InspectArgs) -> Answer {
         }
     }
     if args.bodies {
-        eprintln!("flk: bodies are payloads of your customers; mind where this output goes");
+        eprintln!("flk: warning: bodies are customer data");
     }
     let mut listing = Listing {
         args,
@@ -124,7 +124,7 @@ struct Listing<'a> {
     filter: Filter,
     output: Output,
     shown: u64,
-    /// What kept a row from being written.
+    /// Why a row could not be written.
     failure: Option<Failure>,
 }
 
@@ -148,8 +148,12 @@ impl Listing<'_> {
         Ok(())
     }
 
-    /// Shows the records; whether nothing damaged was met.
-    fn records(&mut self, directory: &Directory, snapshot: &Snapshot<'_>) -> Answer {
+    /// Shows the records; the exit code tells whether damage was found.
+    fn records(&mut self, directory: &Directory, snapshot: &Snapshot<'_>) -> CommandResult {
+        let bodies = match self.args.bodies {
+            true => Bodies::Kept,
+            false => Bodies::Omitted,
+        };
         let mut sound = snapshot.missing().is_empty();
         let mut newer = false;
         for (log, from, files) in snapshot.logs() {
@@ -163,7 +167,7 @@ impl Listing<'_> {
                 from,
                 files,
             };
-            let end = survey.rows(self.args.bodies, |row| {
+            let end = survey.rows(bodies, |row| {
                 if !self.is_full() && self.filter.takes(&row) {
                     self.row(&row);
                 }

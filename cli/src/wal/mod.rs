@@ -1,5 +1,5 @@
-//! `flk wal`: looking into a log directory, checking it, and the few commands that change one. Reading never disturbs a
-//! gateway that serves from the directory; changing goes through that gateway, or through its lock where none runs.
+//! `flk wal`: commands that inspect, check and change a log directory. Reading never disturbs a gateway that serves from
+//! the directory. Changes are made by that gateway, or under the lock of the directory if none runs.
 
 mod directory;
 mod inspect;
@@ -17,19 +17,19 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// List segments, and records with their disposition
+    /// List segments, and records with their dispositions
     Inspect(inspect::InspectArgs),
-    /// Check every checksum and chain, and say what is whole, torn or damaged
+    /// Check all checksums and chains; report what is whole, torn or damaged
     Verify(verify::VerifyArgs),
-    /// Give up what is damaged in a segment and keep every whole batch
+    /// Give up the damaged part of a segment and keep every whole batch
     Quarantine(tool::QuarantineArgs),
     /// Seal, then delete old closed segments
     Compact(tool::CompactArgs),
-    /// Ask a serving gateway how its log is
+    /// Show the state of a serving gateway's log
     Status(socket::StatusArgs),
-    /// Let withheld time count towards expiry again, after the wall clock was put right
+    /// Count withheld time towards expiry, after the wall clock was corrected
     ReleaseClock(socket::ReleaseClockArgs),
-    /// Keep a serving gateway from removing or cutting files while they are read; prints a number for unpin
+    /// Stop a serving gateway from removing files while you read them; prints a number for unpin
     Pin(socket::PinArgs),
     /// End a pin
     Unpin(socket::UnpinArgs),
@@ -64,7 +64,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
     exit::code(answer)
 }
 
-/// The keeper ends its jobs with the codes of a gateway.
+/// Converts an exit code of the gateway, with which the keeper ends its jobs.
 fn tool_code(answer: Result<i32, Failure>) -> ExitCode {
     match answer {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),

@@ -1,4 +1,4 @@
-//! A stored body and what became of it, as a tool shows it; and which of them are asked for.
+//! A stored body with its disposition, and the filter of `flk wal inspect`.
 
 use flk_contract::{Reason, Regime};
 use flk_dataplane::http::Problem;
@@ -13,14 +13,14 @@ pub(super) struct Row {
     pub(super) wall_us: u64,
     pub(super) tenant: String,
     pub(super) bytes: u32,
-    /// As the body itself has it; none if the body is not a record or was erased.
+    /// From the body; none if the body is not a record or was erased.
     pub(super) pcs_id: Option<String>,
-    /// The body, if it was asked for and not erased.
+    /// The body, if requested and not erased.
     pub(super) body: Option<Vec<u8>>,
     pub(super) disposition: Disposition,
 }
 
-/// What became of a body.
+/// The disposition of a body.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Disposition {
     Accepted,
@@ -47,7 +47,7 @@ pub(super) enum DispositionName {
 }
 
 impl Disposition {
-    /// The disposition that an entry gives to the body that it names.
+    /// The disposition in a log record, for the body that it names.
     pub(super) fn of(entry: &Entry<'_>) -> Option<Self> {
         Some(match entry {
             Entry::Decision(Decision { reason: 0, .. }) => Self::Accepted,
@@ -65,7 +65,7 @@ impl Disposition {
         })
     }
 
-    /// The status that was answered, where the log says it. A duplicate was answered as its original was.
+    /// The status of the answer, if the log has it. A duplicate got the answer of its original.
     pub(super) const fn status(&self) -> Option<u16> {
         match self {
             Self::Accepted => Some(200),
@@ -110,7 +110,7 @@ impl Disposition {
     }
 }
 
-/// Which rows are asked for.
+/// The rows to show.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
     pub(super) status: Option<u16>,
@@ -120,14 +120,14 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Whether a whole log is asked for.
+    /// Whether a log is shown.
     pub(super) fn takes_log(&self, log: LogId) -> bool {
         self.log
             .as_ref()
             .is_none_or(|wanted| *wanted == log.to_string())
     }
 
-    /// Whether a row is.
+    /// Whether a row is shown.
     pub(super) fn takes(&self, row: &Row) -> bool {
         let starts = |wanted: &String| row.pcs_id.as_ref().is_some_and(|it| it.starts_with(wanted));
         self.status

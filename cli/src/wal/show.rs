@@ -1,4 +1,4 @@
-//! Rows, segments and ends of logs as lines for people and as JSON.
+//! Rows, segments and ends of logs as text and as JSON.
 
 use crate::output::printable;
 use crate::wal::row::Row;
@@ -125,7 +125,7 @@ pub(super) fn row_json(row: &Row) -> Value {
     value
 }
 
-/// A body on one line, with nothing in it that could steer a terminal.
+/// A body on one line, without control characters.
 pub(super) fn body_line(body: &[u8]) -> String {
     let mut line = String::from("    ");
     for character in String::from_utf8_lossy(body).chars() {

@@ -1,9 +1,9 @@
-//! Commands to a serving gateway: one line to `keeper.sock`, one line back, within a time that the user may set. It never
-//! waits longer than that, whatever state the gateway is in.
+//! Commands to a serving gateway: one line to `keeper.sock`, one line back. It waits at most as long as `--timeout` says,
+//! whatever state the gateway is in.
 
-use crate::Answer;
+use crate::CommandResult;
 use crate::args::{time, time_text, whole};
-use crate::exit::{Exit, Failure, SERVED_HELP};
+use crate::exit::{Exit, Failure, SERVED_CODES};
 use crate::fault;
 use crate::output::Output;
 use crate::wal::DirArgs;
@@ -20,14 +20,14 @@ use std::time::{Duration, Instant};
 
 /// Longest reply that is read.
 const REPLY_BYTES_MAX: usize = 1 << 20;
-/// While the gateway's queue of connections is full, it is tried again so often.
+/// Interval between attempts while the gateway's listen queue is full.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// Bounds of every time-out.
 pub(super) const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 pub(super) const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
 
-/// How long the gateway has.
+/// The time for the gateway's answer.
 #[derive(Args, Debug)]
 pub(crate) struct PatienceArgs {
     /// How long to wait for the gateway's answer
@@ -38,7 +38,7 @@ pub(crate) struct PatienceArgs {
 /// Options of `flk wal status`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = format!("Examples:\n  $ flk wal status --dir ./data/wal\n\nThe answer is one JSON object. Where no gateway serves, flk wal verify says how the log is.\n\n{SERVED_HELP}")
+    after_help = format!("Examples:\n  $ flk wal status --dir ./data/wal\n\nThe answer is one JSON object. Without a gateway, flk wal verify shows the state of the log.\n\n{SERVED_CODES}")
 )]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(crate) struct StatusArgs {
 #[command(
     after_help = format!("Examples:\n  $ flk wal release-clock\n\nAfter a long stop, or a wall clock that jumped, time beyond one hour is withheld: ids live longer, never \
 shorter. When the clock is known to be right, this releases the withheld time: ids whose time is up are then taken as new. \
-The gateway does it, so it must serve: flk wal status shows withheld_s, the seconds that this would release.\n\n{SERVED_HELP}")
+The gateway does it, so it must serve: flk wal status shows withheld_s, the seconds that this would release.\n\n{SERVED_CODES}")
 )]
 pub(crate) struct ReleaseClockArgs {
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub(crate) struct ReleaseClockArgs {
 /// Options of `flk wal pin`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = format!("Examples:\n  $ flk wal pin\n\nThe pin lasts until flk wal unpin, or until the gateway stops. Meanwhile its disk may fill.\n\n{SERVED_HELP}")
+    after_help = format!("Examples:\n  $ flk wal pin\n\nThe pin lasts until flk wal unpin, or until the gateway stops. Meanwhile its disk may fill.\n\n{SERVED_CODES}")
 )]
 pub(crate) struct PinArgs {
     #[command(flatten)]
@@ -75,7 +75,7 @@ pub(crate) struct PinArgs {
 
 /// Options of `flk wal unpin`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("Examples:\n  $ flk wal unpin 1\n\n{SERVED_HELP}"))]
+#[command(after_help = format!("Examples:\n  $ flk wal unpin 1\n\n{SERVED_CODES}"))]
 pub(crate) struct UnpinArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -87,26 +87,24 @@ pub(crate) struct UnpinArgs {
 }
 
 /// Runs `flk wal status`.
-pub(crate) fn status(args: &StatusArgs) -> Answer {
+pub(crate) fn status(args: &StatusArgs) -> CommandResult {
     Gateway::reach(args.dir.path(), args.patience.timeout)?.ask_and_print("status")
 }
 
 /// Runs `flk wal release-clock`.
-pub(crate) fn release_clock(args: &ReleaseClockArgs) -> Answer {
+pub(crate) fn release_clock(args: &ReleaseClockArgs) -> CommandResult {
     let gateway = Gateway::reach(args.dir.path(), args.patience.timeout)?;
-    eprintln!(
-        "flk: letting withheld time count: ids whose time is up with it are taken as new from now on"
-    );
+    eprintln!("flk: counting withheld time: ids that expire by it are new from now on");
     gateway.ask_and_print("release-clock")
 }
 
 /// Runs `flk wal pin`.
-pub(crate) fn pin(args: &PinArgs) -> Answer {
+pub(crate) fn pin(args: &PinArgs) -> CommandResult {
     Gateway::reach(args.dir.path(), args.patience.timeout)?.ask_and_print("pin")
 }
 
 /// Runs `flk wal unpin`.
-pub(crate) fn unpin(args: &UnpinArgs) -> Answer {
+pub(crate) fn unpin(args: &UnpinArgs) -> CommandResult {
     let command = format!("unpin {}", args.id);
     Gateway::reach(args.dir.path(), args.patience.timeout)?.ask_and_print(&command)
 }
@@ -126,7 +124,7 @@ impl Gateway {
             kind => {
                 let path = directory.display();
                 let why = match kind {
-                    // the socket of a gateway that was killed stays
+                    // a killed gateway leaves its socket
                     ErrorKind::ConnectionRefused => "its socket has no listener".to_owned(),
                     _ => fault::why(&error),
                 };
@@ -137,7 +135,7 @@ impl Gateway {
         })
     }
 
-    /// Whether one serves from the directory, even if it takes no more connections now.
+    /// Whether a gateway serves from the directory, even if its listen queue is full.
     pub(super) fn serves(directory: &Path) -> bool {
         match Self::find(directory, TRY_AGAIN) {
             Ok(_) => true,
@@ -145,7 +143,7 @@ impl Gateway {
         }
     }
 
-    /// Connects; `TimedOut` if one serves that takes no more connections.
+    /// Connects; `TimedOut` if the listen queue stays full.
     pub(super) fn find(directory: &Path, timeout: Duration) -> io::Result<Self> {
         let deadline = Instant::now() + timeout;
         let opened = File::open(directory)?;
@@ -170,8 +168,8 @@ impl Gateway {
         })
     }
 
-    /// Sends a command and prints what comes back.
-    pub(super) fn ask_and_print(mut self, command: &str) -> Answer {
+    /// Sends a command and prints the answer.
+    pub(super) fn ask_and_print(mut self, command: &str) -> CommandResult {
         let reply = self.ask(command).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => late(self.timeout),
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {

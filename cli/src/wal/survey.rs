@@ -1,5 +1,5 @@
-//! Reading one log from its beginning to its end and pairing each body with its disposition. Bodies wait for their disposition in
-//! memory, and only those that have none yet.
+//! Reads one log from beginning to end and pairs each body with its disposition. Only bodies without a disposition yet are
+//! kept in memory.
 
 use crate::wal::directory::{Directory, LogFile};
 use crate::wal::row::{Disposition, Row};
@@ -14,6 +14,13 @@ use std::collections::BTreeMap;
 /// How often the end of a log in use is read again before damage is believed.
 const LIVE_ATTEMPTS_MAX: u32 = 5;
 
+/// Whether rows contain their bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bodies {
+    Kept,
+    Omitted,
+}
+
 /// A log to be read.
 pub(super) struct Survey<'a> {
     pub(super) directory: &'a Directory,
@@ -24,12 +31,12 @@ pub(super) struct Survey<'a> {
 }
 
 impl Survey<'_> {
-    /// Whether a gateway writes this log now.
+    /// Whether a gateway is writing this log.
     pub(super) fn is_live(&self) -> bool {
         self.directory.holder.is_some() && self.log.ended_at.is_none()
     }
 
-    /// The same log from behind the segment where this one's reading ended, if anything is left there.
+    /// The rest of the log after the segment where reading ended, if there is any.
     pub(super) fn behind(&self, ordinal: u32) -> Option<Self> {
         let segments = self.log.segments.iter();
         let from = segments.take_while(|it| it.ordinal <= ordinal).count();
@@ -44,7 +51,7 @@ impl Survey<'_> {
     /// Where the log ends and in which state.
     pub(super) fn end(&self) -> LogEnd {
         let mut end = self.read(|_, _| {});
-        // a batch may become whole, and the next one say that it was durable, between two reads: what is damage stays
+        // Between two reads a batch may become whole and the next one may state that it was durable. Real damage stays.
         for _ in 1..LIVE_ATTEMPTS_MAX {
             if !self.is_live() || end.verdict.is_sound() {
                 break;
@@ -58,10 +65,10 @@ impl Survey<'_> {
         end
     }
 
-    /// Shows every body with its disposition, then says where the log ends.
-    pub(super) fn rows(&self, with_bodies: bool, mut show: impl FnMut(Row)) -> LogEnd {
+    /// Shows every body with its disposition; returns where the log ends.
+    pub(super) fn rows(&self, bodies: Bodies, mut show: impl FnMut(Row)) -> LogEnd {
         let mut waiting = Waiting {
-            with_bodies,
+            bodies,
             parser: Parser::new(),
             rows: BTreeMap::new(),
         };
@@ -97,7 +104,7 @@ impl Survey<'_> {
         run_ready(read).unwrap_or_else(|| self.nothing_read())
     }
 
-    /// Reading plain files never waits, so this is never the answer.
+    /// The result if a read were not ready, which does not happen with plain files.
     fn nothing_read(&self) -> LogEnd {
         LogEnd {
             verdict: Verdict::Unreadable {
@@ -119,7 +126,7 @@ impl Survey<'_> {
 
 /// Bodies whose disposition is not known yet.
 struct Waiting {
-    with_bodies: bool,
+    bodies: Bodies,
     parser: Parser,
     rows: BTreeMap<Place, Row>,
 }
@@ -171,7 +178,9 @@ impl Waiting {
             tenant: record.tenant.to_owned(),
             bytes: record.bytes,
             pcs_id: parsed.map(|it| it.pcs_id.to_owned()),
-            body: body.filter(|_| self.with_bodies).map(<[u8]>::to_vec),
+            body: body
+                .filter(|_| self.bodies == Bodies::Kept)
+                .map(<[u8]>::to_vec),
             disposition: Disposition::Pending,
         }
     }

@@ -1,8 +1,8 @@
-//! Jobs that change a directory: through the gateway that serves from it, or, where none does, by the keeper itself, which
-//! takes the directory's lock for as long as it works.
+//! Jobs that change a directory. The gateway that serves from it carries them out; without one, the keeper does so in this
+//! process, under the lock of the directory.
 
 use crate::args::{time, time_text};
-use crate::exit::{Exit, Failure, WAL_HELP};
+use crate::exit::{Exit, Failure, WAL_CHANGE_CODES};
 use crate::fault;
 use crate::output::Output;
 use crate::wal::DirArgs;
@@ -33,7 +33,7 @@ missing is recorded in the manifest, and what can be read of the original is kep
 for two segments. A file that is missing, or that the device refuses to read, can be given up too. Cut short, it can be \
 run again. Stop the gateway first: a directory in use is refused.";
 
-/// As far as WAL_MAX_AGE goes.
+/// The maximum of WAL_MAX_AGE.
 const AGE_MAX: Duration = Duration::from_secs(10_000 * 86_400);
 
 const COMPACT_EXAMPLES: &str = "\
@@ -47,7 +47,7 @@ directory's lock and does it.";
 
 /// Options of `flk wal quarantine`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{QUARANTINE_EXAMPLES}\n\n{WAL_HELP}"))]
+#[command(after_help = format!("{QUARANTINE_EXAMPLES}\n\n{WAL_CHANGE_CODES}"))]
 pub(crate) struct QuarantineArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -60,17 +60,17 @@ pub(crate) struct QuarantineArgs {
 
 /// Options of `flk wal compact`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{COMPACT_EXAMPLES}\n\n{WAL_HELP}"))]
+#[command(after_help = format!("{COMPACT_EXAMPLES}\n\n{WAL_CHANGE_CODES}"))]
 pub(crate) struct CompactArgs {
     #[command(flatten)]
     dir: DirArgs,
     /// Delete closed segments older than this [default: the gateway's WAL_MAX_AGE; 14d where none serves]
     #[arg(long, value_name = "AGE", value_parser = time(Duration::ZERO..=AGE_MAX))]
     older_than: Option<Duration>,
-    /// Only say what it would free
+    /// Only show what would be freed
     #[arg(long)]
     dry_run: bool,
-    /// How long to wait for a serving gateway's answer: sealing and deleting much may take a while
+    /// How long to wait for a serving gateway's answer; sealing and deleting may take minutes
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time(TIMEOUT_MIN..=TIMEOUT_MAX))]
     timeout: Duration,
 }
@@ -112,7 +112,7 @@ pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
     )
 }
 
-/// The gateway that serves from the directory; none where none does. One that takes no connections serves all the same.
+/// The gateway that serves from the directory, if there is one. A full listen queue counts as serving.
 fn serving(args: &CompactArgs) -> Result<Option<Gateway>, Failure> {
     match Gateway::find(args.dir.path(), args.timeout) {
         Ok(gateway) => Ok(Some(gateway)),
@@ -123,7 +123,7 @@ fn serving(args: &CompactArgs) -> Result<Option<Gateway>, Failure> {
     }
 }
 
-/// Carries out a job where no gateway serves; the exit code is the keeper's.
+/// Carries out a job without a gateway; the exit code is the keeper's.
 fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
     let opened = File::open(directory).map_err(|error| {
         let path = directory.display();
@@ -145,13 +145,13 @@ fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
         _ => eprintln!("flk: {report}"),
     }
     Ok(match code {
-        // the keeper's word for a request that cannot be carried out
+        // the keeper's exit code for a job that cannot be carried out
         78 => Exit::Usage as i32,
         code => code,
     })
 }
 
-/// What a tool needs of a gateway's settings. Files are written plainly and synced: nobody waits for speed here.
+/// The settings of the keeper in a tool. Files are written buffered and synced: speed does not matter here.
 fn config() -> KeeperConfig {
     const DAY_S: u32 = 86_400;
     KeeperConfig {

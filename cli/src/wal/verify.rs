@@ -1,7 +1,8 @@
-//! `flk wal verify`: every checksum and chain of a directory, and in plain words what is whole, torn or damaged.
+//! `flk wal verify`: checks all checksums and chains of a directory, and reports what is whole, torn or damaged.
 
-use crate::Answer;
-use crate::exit::{Exit, Failure, WAL_READ_HELP};
+use crate::CommandResult;
+use crate::exit::{Exit, Failure, WAL_READ_CODES};
+use crate::fault::why_number;
 use crate::output::{Output, counted};
 use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::survey::Survey;
@@ -10,12 +11,12 @@ use clap::Args;
 use flk_dataplane::dedup::slice::frame::table_checksum;
 use flk_dataplane::dedup::slice::{SliceError, SliceReader, verify_whole};
 use flk_dataplane::io::Errno;
-use flk_dataplane::keeper::strays::{Refusal, Stray, judge_origin, judge_stray};
+use flk_dataplane::keeper::strays::{Named, Refusal, Stray, judge_origin, judge_stray};
 use flk_dataplane::wal::buffer::BLOCK_BYTES;
 use flk_dataplane::wal::files::{LOCK, MANIFEST, MANIFEST_NEW, NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::{Manifest, SliceEntry};
 use flk_dataplane::wal::name::{LogId, Sequence};
-use flk_dataplane::wal::scan::{LogEnd, MadeBytes, ReadAt, Verdict, run_ready};
+use flk_dataplane::wal::scan::{LogEnd, MadeBytes, ReadAt, Verdict, run_ready, stated_bytes};
 use flk_dataplane::wal::secret::Secret;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +32,7 @@ will not start; restore a backup, or see flk wal quarantine. It ends with 65 if 
 
 /// Options of `flk wal verify`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{WAL_READ_HELP}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{WAL_READ_CODES}"))]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -40,20 +41,20 @@ pub(crate) struct VerifyArgs {
     json: bool,
 }
 
-/// How something was found.
+/// The state of a file or log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Whole,
-    /// A gateway writes it now.
+    /// A gateway is writing it.
     InUse,
     Torn,
-    /// It does not count.
+    /// The manifest does not name it.
     Orphan,
-    /// It was given up by an operator.
+    /// An operator gave it up.
     GivenUp,
     /// Another installation wrote it.
     Foreign,
-    /// A newer flk wrote it: nothing is wrong with it, but this one cannot read it.
+    /// A newer flk wrote it. It is not damaged, but this flk cannot read it.
     Newer,
     Damaged,
 }
@@ -73,8 +74,8 @@ impl State {
     }
 }
 
-/// Of a file without a meaning.
-const LEFT_OVER: &str = "left over from a start or a deletion that was cut short: the manifest does not name it, nothing in it counts, and the next start removes it";
+/// The text for a file that the next start removes.
+const LEFT_OVER: &str = "left over from an interrupted start or deletion: the manifest does not name it, its content is not needed, and the next start removes it";
 
 struct Finding {
     what: String,
@@ -83,7 +84,7 @@ struct Finding {
 }
 
 /// Runs it.
-pub(crate) fn run(args: &VerifyArgs) -> Answer {
+pub(crate) fn run(args: &VerifyArgs) -> CommandResult {
     let directory = Directory::open(args.dir.path())?;
     let findings = match directory.snapshot() {
         Ok(snapshot) => findings(&directory, &snapshot)?,
@@ -215,7 +216,8 @@ fn findings(directory: &Directory, snapshot: &Snapshot<'_>) -> Result<Vec<Findin
     Ok(all)
 }
 
-/// Segments that may be in use and are shorter than they were made.
+/// Segments that may be in use and are shorter than the others of their run were made. One whose own header states its length
+/// is for the reader of its log to judge.
 fn short_segments(directory: &Directory, snapshot: &Snapshot<'_>) -> Vec<Finding> {
     let manifest = &snapshot.manifest;
     if manifest.clean_stop {
@@ -226,15 +228,21 @@ fn short_segments(directory: &Directory, snapshot: &Snapshot<'_>) -> Vec<Finding
     let unfinished = manifest
         .segments()
         .filter(|(_, entry)| entry.state.extent().is_none());
-    let unfinished: Vec<String> = unfinished.map(|(_, entry)| named(entry.file)).collect();
+    let unfinished: Vec<(String, u64)> = unfinished
+        .map(|(_, entry)| (named(entry.file), entry.salt))
+        .collect();
     let preallocated = manifest
         .preallocated
         .iter()
         .map(|&preallocated| named(preallocated));
-    let all = unfinished.iter().cloned().chain(preallocated);
-    let made = MadeBytes::agreed(all.filter_map(|name| length(&name)));
-    let short = unfinished.iter().filter_map(|name| {
-        let fault = made.fault(length(name)?)?;
+    let all = unfinished.iter().map(|(name, _)| name.clone());
+    let all = all.chain(preallocated);
+    let agreed = MadeBytes::agreed(all.filter_map(|name| length(&name)));
+    let short = unfinished.iter().filter_map(|(name, salt)| {
+        let file = directory.open_file(name).ok()?;
+        // A file that cannot be read is found by the reader of its log too.
+        let stated = run_ready(stated_bytes(&&file, *salt))?.ok()?;
+        let fault = agreed.fault(file.bytes()).filter(|_| stated.is_none())?;
         Some(damaged(name, fault.to_string()))
     });
     short.collect()
@@ -251,7 +259,7 @@ fn damaged(what: &str, text: String) -> Finding {
 fn secret(directory: &Directory, manifest: &Manifest) -> Finding {
     let bytes = match directory.read_whole(SECRET) {
         Ok(bytes) => bytes,
-        Err(error) => return damaged(SECRET, error.to_string()),
+        Err(error) => return damaged(SECRET, why_number(error)),
     };
     match Secret::decode(&bytes) {
         Ok(secret) if secret.id == manifest.secret => Finding {
@@ -267,7 +275,7 @@ fn secret(directory: &Directory, manifest: &Manifest) -> Finding {
     }
 }
 
-/// What a log is, and behind damage that ends its reading, which of its segments are damaged too; and where it ends.
+/// The finding of a log, further findings after damage that ended its reading, and where the log ends.
 fn log_findings(mut survey: Survey<'_>) -> (Vec<Finding>, Sequence) {
     let end = survey.end();
     let last = end.last;
@@ -326,7 +334,7 @@ fn slice_finding(directory: &Directory, manifest: &Manifest, slice: &SliceEntry)
     let name = NumberedFile::Slice(slice.file).to_string();
     let bytes = match directory.read_whole(&name) {
         Ok(bytes) => bytes,
-        Err(error) => return damaged(&name, error.to_string()),
+        Err(error) => return damaged(&name, why_number(error)),
     };
     let mut unknown = None;
     let verified = verify_whole(&bytes, |entry| {
@@ -364,7 +372,7 @@ fn is_named(reader: &SliceReader, bytes: &[u8], manifest: &Manifest, slice: &Sli
         && table_checksum(bytes) == Some(slice.checksum)
 }
 
-/// Files that the manifest names and whose first block says that they, or the manifest, are of another moment.
+/// Files that the manifest names and whose first block shows that they, or the manifest, are of another time.
 fn misplaced(directory: &Directory, manifest: &Manifest) -> Vec<Finding> {
     let slices: BTreeSet<u64> = manifest.slices.iter().map(|slice| slice.file).collect();
     let files = manifest.files();
@@ -375,16 +383,16 @@ fn misplaced(directory: &Directory, manifest: &Manifest) -> Vec<Finding> {
             false => NumberedFile::Segment(number).to_string(),
         });
     let refused = names.filter_map(|name| {
-        // One that is not there, or cannot be read, is found elsewhere.
+        // A missing or unreadable file is reported elsewhere.
         let file = directory.open_file(&name).ok()?;
         let block = run_ready((&file).read_at(0, BLOCK_BYTES))?.ok()?;
-        let refusal = judge_origin(manifest, &name, &block, true).err()?;
+        let refusal = judge_origin(manifest, &name, &block, Named::Yes).err()?;
         Some(refused(&name, &refusal))
     });
     refused.collect()
 }
 
-/// What a start that this file stops says of it.
+/// A file that a start would refuse, with the reason that the start would give.
 fn refused(name: &str, refusal: &Refusal) -> Finding {
     let state = match () {
         () if refusal.is_newer() => State::Newer,
@@ -398,7 +406,7 @@ fn refused(name: &str, refusal: &Refusal) -> Finding {
     }
 }
 
-/// A file with a name of ours that the manifest does not name, as the next start will look at it.
+/// A file with a name of this format that the manifest does not name, judged as the next start will judge it.
 fn stray(
     directory: &Directory,
     manifest: &Manifest,
@@ -407,11 +415,11 @@ fn stray(
 ) -> Result<Stray, Finding> {
     let file = directory
         .open_file(name)
-        .map_err(|error| damaged(name, error.to_string()))?;
+        .map_err(|error| damaged(name, why_number(error)))?;
     let block = run_ready((&file).read_at(0, BLOCK_BYTES));
     let block = block.unwrap_or(Err(Errno::EIO));
-    let block = block.map_err(|error| damaged(name, error.to_string()))?;
-    let judged = judge_origin(manifest, name, &block, false);
+    let block = block.map_err(|error| damaged(name, why_number(error)))?;
+    let judged = judge_origin(manifest, name, &block, Named::No);
     judged.map_err(|refusal| refused(name, &refusal))?;
     let judged = run_ready(judge_stray(manifest, ends, name, &&file));
     judged
@@ -419,7 +427,8 @@ fn stray(
         .map_err(|refusal| refused(name, &refusal))
 }
 
-/// Files that the manifest does not name, and preallocated segments that it does. `ends` says where the logs that have not ended end.
+/// Files that the manifest does not name, and preallocated segments that are missing. `ends` has the last sequence of each
+/// log that has not been ended.
 fn others(
     directory: &Directory,
     manifest: &Manifest,

@@ -1,15 +1,21 @@
-//! A real gateway for tests: `flk up` in a directory of its own, on a port that is free, ended with the test.
+//! `flk up` as a gateway for tests: in a directory of its own, on a port that is free, ended with the test.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 use crate::common::{Ran, flk, run};
-use std::io::{BufRead, BufReader};
+use flk_testkit::plan::Plan;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
 
-/// A gateway that serves from `data` in a directory.
+/// `flk up` with one shard that serves from `data` in a directory, on the port that `PORT` says.
+pub fn up(dir: &Path) -> Plan {
+    Plan::bare(env!("CARGO_BIN_EXE_flk"))
+        .with_arguments(&["up", "--cores", "1"])
+        .in_directory(dir)
+        .with("WAL_SEGMENT_BYTES", "4MiB")
+        .with("DEDUP_MEMORY_MAX", "16MiB")
+}
+
 pub struct Gateway {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
+    running: flk_testkit::gateway::Gateway,
     pub url: String,
     /// What it said until it had said what to try.
     pub said: String,
@@ -23,41 +29,16 @@ impl Gateway {
 
     /// The same with further variables.
     pub fn start_with(dir: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut command = flk(dir);
-        command
-            .envs(variables.iter().copied())
-            .args(["up", "--port", "0", "--cores", "1"])
-            .env("WAL_SEGMENT_BYTES", "4MiB")
-            .env("DEDUP_MEMORY_MAX", "16MiB");
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut gateway = Self {
-            stderr: BufReader::new(child.stderr.take().unwrap()),
-            child,
-            url: String::new(),
-            said: String::new(),
-        };
-        gateway.read_address();
-        gateway
-    }
-
-    fn read_address(&mut self) {
-        let is_last = |said: &str| {
-            said.lines()
-                .last()
-                .is_some_and(|it| it.contains(" wal inspect"))
-        };
-        while self.url.is_empty() || !is_last(&self.said) {
-            let before = self.said.len();
-            let read = self.stderr.read_line(&mut self.said).unwrap();
-            assert!(read > 0, "it does not start: {}", self.said);
-            if let Some((_, url)) = self.said[before..].trim_end().split_once("listens on ") {
-                self.url = url.to_owned();
-            }
+        let mut plan = up(dir).with_arguments(&["--port", "0"]);
+        for (name, value) in variables {
+            plan = plan.with(name, value);
+        }
+        let running = plan.launch().unwrap();
+        running.wait_until_said(" wal inspect");
+        Self {
+            url: running.url(),
+            said: running.said(),
+            running,
         }
     }
 
@@ -68,24 +49,11 @@ impl Gateway {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.running.id()
     }
 
     /// Asks it to stop and waits; its exit code.
-    pub fn stop(mut self) -> i32 {
-        let pid = self.pid().to_string();
-        let killed = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(killed.success());
-        let mut rest = String::new();
-        while self.stderr.read_line(&mut rest).unwrap() > 0 {}
-        self.child.wait().unwrap().code().unwrap()
-    }
-}
-
-impl Drop for Gateway {
-    /// Ends it without a word, as a crash would.
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+    pub fn stop(self) -> i32 {
+        self.running.stop().code()
     }
 }

@@ -7,24 +7,9 @@
     clippy::expect_used
 )]
 
-use std::io::Write;
+pub use flk_testkit::child::{Ran, run};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
-/// What a run of the program left behind.
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Ran {
-    /// Standard output as lines of JSON.
-    pub fn json(&self) -> Vec<serde_json::Value> {
-        let parse = |line| serde_json::from_str(line).expect("a line of JSON");
-        self.stdout.lines().map(parse).collect()
-    }
-}
+use std::process::Command;
 
 /// The program in `dir`, without any setting of the one who runs the tests.
 pub fn flk(dir: &Path) -> Command {
@@ -47,32 +32,6 @@ pub fn flk(dir: &Path) -> Command {
         command.env_remove(name);
     }
     command
-}
-
-/// Starts it with a pipe at each end.
-pub fn start(command: &mut Command) -> Child {
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// Runs it with `input` on standard input.
-pub fn run(command: &mut Command, input: &[u8]) -> Ran {
-    let mut child = start(command);
-    let mut stdin = child.stdin.take().unwrap();
-    let output = std::thread::scope(|scope| {
-        // a program that ends early closes its input: not the test's affair
-        scope.spawn(move || stdin.write_all(input).ok());
-        child.wait_with_output().unwrap()
-    });
-    Ran {
-        code: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
 }
 
 /// Runs it with these arguments and this key.

@@ -1,16 +1,16 @@
-//! The numbers that records are made of: decimals with at most nine places. Their text and their rounding need no search for
-//! the shortest digits, only an integer; whatever does not fit here takes the general way in the parent module.
+//! The fast path for decimals with at most nine places, which are nearly all numbers of records. Their text and rounding
+//! need one integer and no search for the shortest digits. All other numbers take the general path of the parent module.
 
 use super::{Sink, digits};
 
 const PER_ONE: u64 = 1_000_000_000;
-/// Below this every count is exact in a double, and has at most 15 digits: decimals of so few digits differ as doubles, so
-/// none but this one is the shortest text of its double.
+/// Below this every count is exact in a double and has at most 15 digits. Different decimals of at most 15 digits are
+/// different doubles, so the decimal is the shortest text of its double.
 const COUNT_MAX: f64 = 1e15;
-/// Below this a count in binary and the shortest text that it stands for lie within 0.004 of each other: an error of half
-/// a last place each, at most 2⁻⁹, for the text and for the multiplication.
+/// Below this the binary count and the shortest text differ by less than 0.004: the text and the multiplication each have
+/// an error of half a last place, at most 2⁻⁹.
 const SURE_MAX: f64 = (1u64 << 44) as f64;
-/// Nearer to a tie than this, only the text can tell.
+/// Nearer to a tie than this, the general path must decide.
 const TIE_MARGIN: f64 = 0.01;
 /// From 0.0001 on the text has no exponent.
 const PLAIN_MIN: u64 = 100_000;
@@ -53,18 +53,18 @@ impl Billionths {
         })
     }
 
-    /// The nearest double: both operands of the division are exact, so its one rounding is the right one.
+    /// The nearest double: both operands of the division are exact, so it rounds once and correctly.
     pub(super) fn to_f64(self) -> f64 {
         let magnitude = self.count as f64 / PER_ONE as f64;
         if self.negative { -magnitude } else { magnitude }
     }
 
-    /// Whether [`Billionths::write_repr`] may write it: zero, or not so small that the text has an exponent.
+    /// Whether [`Billionths::write_repr`] can write it: zero, or large enough that the text has no exponent.
     pub(super) fn is_plain(self) -> bool {
         self.count == 0 || self.count >= PLAIN_MIN
     }
 
-    /// Whole part, point, and the places without the zeros behind them, but at least one.
+    /// Whole part, point, and the places without trailing zeros, but at least one.
     pub(super) fn write_repr(self, out: &mut impl Sink) {
         let places = digits::nine(self.places());
         let kept = places.iter().rposition(|d| *d != b'0').unwrap_or(0) + 1;

@@ -1,5 +1,5 @@
-//! The rule of each field of the record, checked in the order of the contract with `schema` and `version` first.
-//! Unknown members are ignored. It neither checks the signature nor the identity.
+//! The rules of the fields, checked in the order of the contract after `schema` and `version`. Unknown members are ignored.
+//! It checks neither the signature nor the identity.
 
 use simd_json::{Node, StaticNode};
 
@@ -15,7 +15,7 @@ use crate::{
     rfc3339,
 };
 
-/// Lists of the current record, kept for the next one.
+/// Buffers for the lists of the current record, reused for the next one.
 #[derive(Default)]
 pub(super) struct Room {
     scales: Vec<u32>,
@@ -27,7 +27,7 @@ pub(super) struct Room {
 
 type Value<'t, 'i> = &'t [Node<'i>];
 
-/// Where the value of each field lies.
+/// The place of each field's value on the tape.
 struct Found<'t, 'i>([Option<Value<'t, 'i>>; Field::ALL.len()]);
 
 impl<'t, 'i> Found<'t, 'i> {
@@ -82,13 +82,7 @@ pub(super) fn record<'p>(tape: &[Node<'p>], room: &'p mut Room) -> Result<Record
     let mut found = Found([None; Field::ALL.len()]);
     found.take(members, top_level);
 
-    let schema = found.str(Field::Schema)?;
-    if schema != SCHEMA {
-        return Err(unsupported(Field::Schema));
-    }
-    let version = found.str(Field::Version)?;
-    check_version(version)?;
-
+    let (schema, version) = schema_and_version(&found)?;
     let pcs_id = found.str(Field::PcsId)?;
     let shard_id = found.str(Field::ShardId)?;
     if !(1..=TEXT_BYTES_MAX).contains(&shard_id.len()) {
@@ -113,7 +107,7 @@ pub(super) fn record<'p>(tape: &[Node<'p>], room: &'p mut Room) -> Result<Record
         .parse::<Regime>()
         .map_err(|_| out_of_range(Field::Regime))?;
     let merkle_root = found.str(Field::MerkleRoot)?;
-    // absent or of another type: refused by the signature stage, like every other unusable signature
+    // if it is absent or not a string, the signature stage refuses it like every other unusable signature
     let sig = found.str(Field::Sig).unwrap_or_default();
 
     let members = Members::of(found.get(Field::Ft)?).ok_or(wrong_type(Field::Ft))?;
@@ -149,6 +143,17 @@ pub(super) fn record<'p>(tape: &[Node<'p>], room: &'p mut Room) -> Result<Record
             clock_skew_ms,
         },
     })
+}
+
+/// They come first: a record of another version may differ in every other field.
+fn schema_and_version<'i>(found: &Found<'_, 'i>) -> Result<(&'i str, &'i str), Malformed> {
+    let schema = found.str(Field::Schema)?;
+    if schema != SCHEMA {
+        return Err(unsupported(Field::Schema));
+    }
+    let version = found.str(Field::Version)?;
+    check_version(version)?;
+    Ok((schema, version))
 }
 
 fn top_level(key: &str) -> Option<Field> {
@@ -239,7 +244,7 @@ fn number(value: Value<'_, '_>, field: Field) -> Result<f64, Malformed> {
     match value {
         [Node::Static(StaticNode::F64(v)), ..] => Ok(*v),
         [Node::Static(StaticNode::U64(v)), ..] => Ok(*v as f64),
-        // the tape keeps the sign of the integer text `-0` only by its type
+        // on the tape only the type keeps the sign of the integer text `-0`
         [Node::Static(StaticNode::I64(0)), ..] => Ok(-0.0),
         [Node::Static(StaticNode::I64(v)), ..] => Ok(*v as f64),
         _ => Err(wrong_type(field)),
@@ -274,7 +279,7 @@ fn read_n_j(value: Value<'_, '_>, scales: &[u32], n_j: &mut Vec<u64>) -> Result<
         n_j[at] = unsigned(value, FIELD, 1, INTEGER_MAX)?;
         members_count += 1;
     }
-    // keys are distinct as texts and have one text per scale, so an equal count means the same set
+    // keys are distinct and each scale has one text, so an equal count means the same set
     if members_count == scales.len() {
         Ok(())
     } else {

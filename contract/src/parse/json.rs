@@ -1,5 +1,5 @@
-//! The rules of JSON: one value per body, RFC 8259, UTF-8, bounded depth and members, no key twice in an object.
-//! Works on simd-json's tape; the depth is bounded before anything here recurses. Knows no field of the record.
+//! The rules of JSON: one value per body, RFC 8259, UTF-8, bounded depth and members, no duplicate key in an object. It
+//! works on the tape of simd-json; the depth is checked before anything recurses. It knows no field of the record.
 
 use simd_json::{Buffers, ErrorType, Node, Tape};
 
@@ -9,16 +9,16 @@ use super::malformed::{Malformed, MalformedCode};
 pub const DEPTH_MAX: usize = 32;
 /// Most members of one object.
 pub const MEMBERS_COUNT_MAX: usize = 1024;
-/// Up to this many members, a mark of each key is compared with all others before texts are sorted.
+/// Up to this many members, short marks of the keys are compared pairwise; above it the texts are sorted.
 const PAIRS_COUNT_MAX: usize = 24;
-/// Room for ordinary bodies from the start; larger ones grow it once.
+/// Initial capacity, enough for usual bodies.
 const BODY_BYTES_USUAL: usize = 4096;
 
-/// Reads bodies with buffers that are kept.
+/// Reads bodies with reused buffers.
 pub(super) struct Reader {
     body: Vec<u8>,
     buffers: Buffers,
-    /// Empty between two bodies; only its room is kept.
+    /// Empty between two bodies; only its memory is kept.
     tape: Vec<Node<'static>>,
     keys: Vec<u32>,
 }
@@ -35,12 +35,12 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// The largest body that fits without growing; everything else grows with it.
+    /// The largest body that fits without growing; the other buffers grow with it.
     pub(super) fn room_bytes(&self) -> usize {
         self.body.capacity()
     }
 
-    /// Parses `body`, checks the rules of this file and hands the tape to `then`.
+    /// Parses `body`, checks the rules of this file and passes the tape to `then`.
     pub(super) fn read<'p, T: 'p>(
         &'p mut self,
         body: &[u8],
@@ -65,7 +65,7 @@ fn code(error: &ErrorType) -> MalformedCode {
     }
 }
 
-/// How many nodes the first value of `tape` takes.
+/// The number of nodes of the first value of `tape`.
 pub(super) fn nodes_count(tape: &[Node<'_>]) -> usize {
     match tape.first() {
         Some(Node::Object { count, .. } | Node::Array { count, .. }) => count + 1,
@@ -136,7 +136,7 @@ impl<'t, 'i> Iterator for Elements<'t, 'i> {
     }
 }
 
-/// Checks every object on the tape. One pass over the tape finds them all, since nested ones lie behind their parents.
+/// Checks every object on the tape. One pass finds all, because nested objects follow their parents.
 fn unique_keys(tape: &[Node<'_>], keys: &mut Vec<u32>) -> Result<(), Malformed> {
     for (at, node) in tape.iter().enumerate() {
         if let Node::Object { len, .. } = node {
@@ -151,7 +151,7 @@ fn unique_keys(tape: &[Node<'_>], keys: &mut Vec<u32>) -> Result<(), Malformed> 
     Ok(())
 }
 
-/// Looks at the object that starts at `at`.
+/// Checks the object that starts at `at`.
 fn has_duplicate(tape: &[Node<'_>], at: usize, members_count: usize, keys: &mut Vec<u32>) -> bool {
     let Some(mut members) = tape.get(at..).and_then(Members::of) else {
         return false;
@@ -161,7 +161,7 @@ fn has_duplicate(tape: &[Node<'_>], at: usize, members_count: usize, keys: &mut 
         let mut alike = false;
         for (count, (text, _)) in (0..PAIRS_COUNT_MAX).zip(members.clone()) {
             let mark = mark(text);
-            // no early end, so that many are compared at a time
+            // no early exit, so that the compiler can compare many at a time
             alike |= marks[..count]
                 .iter()
                 .fold(false, |any, m| any | (*m == mark));

@@ -1,5 +1,5 @@
 //! Why a body is not a record: the rule that it breaks and the field that breaks it.
-//! Never holds a byte of the body, so that it may be logged and sent back.
+//! It holds no byte of the body, so it can be logged and sent back.
 
 /// The rule that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,9 +18,9 @@ pub enum MalformedCode {
     MissingField,
     /// A field has another JSON type, or an integer has a fraction or an exponent.
     WrongType,
-    /// A field's value is outside its bounds or not of its form.
+    /// A field's value is outside its bounds or malformed.
     OutOfRange,
-    /// `schema` or the major of `version` is not ours.
+    /// `schema` or the major of `version` is not supported.
     UnsupportedVersion,
     /// `N_j` and `scales` do not name the same scales.
     ScalesMismatch,

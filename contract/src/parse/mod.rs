@@ -1,6 +1,6 @@
 //! From bytes to a record: strict JSON first (`json`), then the rule of each field (`fields`).
-//! Both answer with a typed `Malformed` that names the rule and never repeats the payload.
-//! A parser keeps its buffers, so that in the steady state a record costs no allocation.
+//! Both return a typed `Malformed` that names the rule and never repeats the payload. A parser keeps its buffers, so that in
+//! the steady state a record needs no allocation.
 
 mod fields;
 mod json;
@@ -11,8 +11,8 @@ pub use malformed::{Field, Malformed, MalformedCode};
 
 use crate::record::Record;
 
-/// A parser that met a larger body gives its room back before the next ordinary one: a body of 1 MiB may need some
-/// 30 MiB (measured; 24 bytes per JSON value and more), which no single client may pin on a shard.
+/// After a larger body a parser frees its buffers before the next usual one. A body of 1 MiB may need some 30 MiB (measured;
+/// 24 bytes per JSON value and more), and one client must not keep that much memory of a shard in use.
 const BODY_BYTES_KEPT: usize = 64 * 1024;
 
 /// Reads one body after the other.
@@ -23,14 +23,14 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// A parser with room for ordinary records.
+    /// A parser with buffers for usual records.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Parses one body. The body is copied first, because strings are unescaped in place.
     ///
-    /// What is wrong with `sig`, or with the form of `pcs_id` and `merkle_root`, is left to the signature stage.
+    /// The signature stage checks `sig` and the form of `pcs_id` and `merkle_root`.
     pub fn parse<'p>(&'p mut self, body: &[u8]) -> Result<Record<'p>, Malformed> {
         if self.json.room_bytes() > BODY_BYTES_KEPT && body.len() <= BODY_BYTES_KEPT {
             *self = Self::default();
@@ -46,7 +46,7 @@ impl std::fmt::Debug for Parser {
     }
 }
 
-/// Checks the rules of JSON alone: syntax, encoding, depth, number of members, duplicate keys.
+/// Checks only the rules of JSON: syntax, encoding, depth, number of members, duplicate keys.
 pub fn check_json(body: &[u8]) -> Result<(), Malformed> {
     json::Reader::default().read(body, |_| Ok(()))
 }

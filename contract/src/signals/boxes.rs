@@ -1,6 +1,6 @@
-//! N_j: in how many cells of edge 1/s the points lie.
+//! N_j: the number of cells of edge 1/s that contain points.
 
-/// The number of distinct cells ⌊coordinate·s⌋ over the points; 0 of no points.
+/// The number of distinct cells ⌊coordinate·s⌋ over the points; 0 for no points.
 pub fn boxes(points: &[[f64; 3]], scale: u32) -> u64 {
     let s = f64::from(scale);
     // adding zero turns −0.0 into 0.0, so that equal cells have equal bits

@@ -11,7 +11,7 @@ pub fn budget(d_hat: f64, r: f64, coh_star: f64, params: &Params) -> f64 {
     round9(clamp_unit(sum))
 }
 
-/// Clamps to 0…1; what is no number at all (claims that overflow against each other) becomes 0.
+/// Clamps to 0…1; NaN (claims that overflow against each other) becomes 0.
 fn clamp_unit(v: f64) -> f64 {
     if v > 0.0 { v.min(1.0) } else { 0.0 }
 }

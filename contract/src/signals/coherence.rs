@@ -1,14 +1,14 @@
-//! coh★ and v★: how many of the points share one slab across the best of M directions.
-//! Directions come from one named generator, so that all implementations find the same direction for one input and seed;
-//! docs/contract.md gives it bit by bit. The verifier never uses this file.
+//! coh★ and v★: the largest share of points in one bin, over M directions. The directions come from one fixed generator, so
+//! that all implementations find the same direction for one input and seed; docs/contract.md defines it bit by bit. The
+//! verifier never uses this file.
 
 use crate::number::round9;
 
-/// Directions sampled where nothing else is configured.
+/// Default number of directions.
 pub const DIRECTIONS_COUNT: u32 = 100;
-/// Histogram bins where nothing else is configured.
+/// Default number of histogram bins.
 pub const BINS_COUNT: u32 = 20;
-/// A narrower spread is one place.
+/// A narrower spread counts as one point.
 const SPREAD_MIN: f64 = 1e-9;
 
 /// The best direction and its share of the points.
@@ -20,7 +20,7 @@ pub struct Coherence {
     pub v_star: [f64; 3],
 }
 
-/// Samples `directions_count` directions (at least one) and keeps the first best.
+/// Samples `directions_count` directions (at least one) and keeps the first of the best.
 ///
 /// No points: 1.0 and the first direction.
 pub fn coherence(
@@ -49,7 +49,7 @@ pub fn coherence(
     Coherence { coh_star, v_star }
 }
 
-/// How many points the fullest of the equal-width bins along `v` holds; the right edge belongs to the last bin.
+/// The number of points in the fullest of the equal-width bins along `v`; the right edge belongs to the last bin.
 fn fullest_bin(
     points: &[[f64; 3]],
     v: [f64; 3],

@@ -1,5 +1,5 @@
-//! r: how far zlib shrinks the raw rows. The length itself is part of the contract, so stock zlib (1.3.2, through the
-//! feature `static` of libz-sys) is compiled in; it never uses the zlib of the host.
+//! r: the compressibility of the raw rows. The compressed length is part of the contract, so stock zlib (1.3.2, by the
+//! feature `static` of libz-sys) is compiled in, and the zlib of the host is never used.
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
@@ -7,7 +7,7 @@ use crate::number::round9;
 
 const LEVEL: u32 = 6;
 
-/// Length after zlib at level 6 over length before, clamped to 0…1 and rounded to nine decimals; 1.0 of nothing.
+/// Length after zlib at level 6 over length before, clamped to 0…1 and rounded to nine decimals; 1.0 for no bytes.
 pub fn compressibility(raw: &[u8]) -> f64 {
     if raw.is_empty() {
         return 1.0;
@@ -21,7 +21,7 @@ fn compressed_bytes_count(raw: &[u8]) -> u64 {
     loop {
         let consumed = usize::try_from(zlib.total_in()).unwrap_or(raw.len());
         let rest = raw.get(consumed..).unwrap_or_default();
-        // input and buffers are whole and valid, which leaves zlib nothing to refuse
+        // input and buffers are valid, so zlib has no reason to fail
         match zlib.compress(rest, &mut out, FlushCompress::Finish) {
             Ok(Status::Ok | Status::BufError) => {}
             Ok(Status::StreamEnd) | Err(_) => return zlib.total_out(),

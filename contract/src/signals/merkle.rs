@@ -1,10 +1,10 @@
-//! The Merkle root over 64-byte chunks. Parents hash the hex texts of their children, as agents in the field do.
+//! The Merkle root over 64-byte chunks. Parents hash the hex texts of their children, as existing agents do.
 
 use crate::hash::{hex32, sha256};
 
 const CHUNK_BYTES: usize = 64;
 
-/// The root's lowercase hex text; 64 zeros of nothing. An odd last node is paired with itself.
+/// The root's lowercase hex text; 64 zeros for no bytes. An odd last node is paired with itself.
 pub fn merkle_root(raw: &[u8]) -> String {
     let mut level: Vec<[u8; 64]> = raw
         .chunks(CHUNK_BYTES)

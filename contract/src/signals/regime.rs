@@ -2,7 +2,7 @@
 
 use crate::{record::Regime, verify::Params};
 
-/// `sticky` where coherence is high and D̂ low, `non_sticky` where D̂ is high, else `mixed`.
+/// `sticky` if coherence is high and D̂ low, `non_sticky` if D̂ is high, else `mixed`.
 pub fn regime(d_hat: f64, coh_star: f64, params: &Params) -> Regime {
     if coh_star >= params.coh_sticky && d_hat <= params.d_sticky {
         Regime::Sticky

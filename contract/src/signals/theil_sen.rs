@@ -1,17 +1,17 @@
 //! D̂: the upper median of all pairwise slopes of log2 N_j over log2 scale (Theil 1950, Sen 1968).
-//! The differences of log2 depend on `scales` alone, so they are kept per list of scales, for at most 64 lists, because
-//! clients choose them. A twin that computes everything anew is compared bit by bit in tests.
+//! The differences of log2 depend on `scales` only, so they are cached per list of scales, for at most 64 lists because
+//! clients choose them. Tests compare the cache bit by bit with a twin that has none.
 
 use crate::{
     number::round9,
     record::{Record, SCALES_COUNT_MAX},
 };
 
-/// Most lists of scales whose tables are kept; others are computed anew each time.
+/// Most lists of scales that are cached; others are computed each time.
 pub const TABLES_COUNT_MAX: usize = 64;
-/// Logarithms of the integers below this are kept.
+/// Logarithms of the integers below this are cached.
 const LOGS_COUNT: usize = 4096;
-/// Closer abscissas give no slope.
+/// Pairs with closer abscissas are skipped.
 const DX_MIN: f64 = 1e-9;
 const PAIRS_COUNT_MAX: usize = SCALES_COUNT_MAX * (SCALES_COUNT_MAX - 1) / 2;
 
@@ -50,13 +50,13 @@ impl SlopeTable {
     }
 }
 
-/// Slope tables of the lists of scales met so far, logarithms of small integers, and room for one record.
+/// Slope tables of the lists of scales seen so far, logarithms of small integers, and buffers for one record.
 #[derive(Debug)]
 pub struct SlopeCache {
     tables: Vec<SlopeTable>,
-    /// The table that answered last: most streams use one list of scales.
+    /// The table used last: most streams use one list of scales.
     latest: usize,
-    /// Used for lists that found no place.
+    /// For lists that are not cached.
     spare: SlopeTable,
     logs: Vec<f64>,
     slopes: Vec<f64>,
@@ -77,12 +77,12 @@ impl SlopeCache {
         }
     }
 
-    /// How many lists of scales have a table.
+    /// Number of cached lists of scales.
     pub fn tables_count(&self) -> usize {
         self.tables.len()
     }
 
-    /// D̂ of cells counted per scale, rounded to nine decimals; 0.0 where no pair is usable.
+    /// D̂ of cells counted per scale, rounded to nine decimals; 0.0 if no pair is usable.
     pub fn d_hat(&mut self, scales: &[u32], n_j: &[u64]) -> f64 {
         let at = self.find_or_make(scales);
         let Self {
@@ -116,7 +116,7 @@ impl SlopeCache {
         self.d_hat(record.scales, record.n_j)
     }
 
-    /// Index of the table of `scales`; none where the spare one holds it.
+    /// Index of the table of `scales`; none if it is not cached.
     fn find_or_make(&mut self, scales: &[u32]) -> Option<usize> {
         if self
             .tables
@@ -151,7 +151,7 @@ fn log2_count(n: u64) -> f64 {
     libm::log2(n.max(1) as f64)
 }
 
-/// The element at index ⌊n/2⌋ of the slopes sorted ascending by a stable sort; 0.0 of none.
+/// The element at index ⌊n/2⌋ of the slopes sorted ascending by a stable sort; 0.0 for no slopes.
 ///
 /// Found by selection. Only zeros can be equal and yet differ (in sign): a stable sort leaves them in their order,
 /// so where the median is a zero its sign is that of the zero at the same rank in the unsorted list.
@@ -167,7 +167,7 @@ fn upper_median(slopes: &mut [f64]) -> f64 {
     zero_of_rank.unwrap_or_else(|| *slopes.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
-/// The same value without tables or selection: the plain reading of the definition.
+/// The same value without cache and selection, as the definition says.
 pub fn d_hat_naive(scales: &[u32], n_j: &[u64]) -> f64 {
     let mut slopes = Vec::new();
     for i in 0..scales.len() {

@@ -1,6 +1,6 @@
 //! The one Ed25519 verdict: `8·(S·B − k·A − R) = 0` with S, A and R each in its only canonical encoding and A of prime order.
-//! It is the equation that a batch can check with the same answer; why, stands in docs/decisions/0002-ed25519-verdict.md.
-//! There is no second, laxer or stricter way through this file.
+//! A batch can check the same equation with the same result (docs/decisions/0002-ed25519-verdict.md). This file has no
+//! laxer or stricter variant.
 
 use curve25519_dalek::{
     edwards::{CompressedEdwardsY, EdwardsPoint},
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha512};
 
 use super::keys::KeyError;
 
-/// A public key that may be used: canonical, of prime order.
+/// A valid public key: canonical and of prime order.
 #[derive(Clone)]
 pub struct PublicKey {
     bytes: [u8; 32],
@@ -19,7 +19,7 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Loads a key; refuses weak ones and encodings that have a second spelling.
+    /// Loads a key; refuses weak keys and non-canonical encodings.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, KeyError> {
         let point = decode_point(&bytes).ok_or(KeyError::Ed25519NotAPoint)?;
         if point.is_small_order() || !point.is_torsion_free() {

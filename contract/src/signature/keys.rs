@@ -1,5 +1,5 @@
-//! Keys and key sets: what is loaded, what is refused when loading, and short ids that may be shown.
-//! Key bytes are wiped when dropped and never printed.
+//! Keys and key sets: loading, refusals, and short ids that may be shown. Key bytes are wiped when dropped and never
+//! printed.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
@@ -15,7 +15,7 @@ use crate::{
 
 /// Most keys of a set that are active at a time.
 pub const KEYS_COUNT_MAX: usize = 4;
-/// A shorter HMAC key deserves a warning, not a refusal.
+/// A shorter HMAC key causes a warning, not a refusal.
 pub const HMAC_KEY_BYTES_ADVISED: usize = 32;
 const ID_LABEL: &[u8] = b"flk key id 1";
 
@@ -24,7 +24,7 @@ const ID_LABEL: &[u8] = b"flk key id 1";
 pub struct KeyId(pub [u8; 8]);
 
 impl KeyId {
-    /// Stands for "no key" where signing is off.
+    /// "No key", if signing is off.
     pub const NONE: Self = Self([0; 8]);
 
     fn of_tag(tag: [u8; 32]) -> Self {
@@ -68,13 +68,13 @@ impl std::fmt::Debug for KeyId {
 /// Why a key was not loaded. Never holds key text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
-    /// An HMAC key without a byte.
+    /// An empty HMAC key.
     Empty,
     /// Not 44 characters of canonical, padded, standard base64.
     Ed25519NotBase64,
     /// Not the canonical encoding of a point of the curve.
     Ed25519NotAPoint,
-    /// A point with a part of small order: signatures under it prove nothing, or not the same to everybody.
+    /// A point with a component of small order: implementations disagree on signatures under it.
     Ed25519Weak,
     /// More than four keys.
     TooMany,
@@ -109,7 +109,7 @@ pub fn key_text_of_file(text: &str) -> &str {
 }
 
 fn decode_32(text: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
-    // the decoder wants room for its estimate, not for the result
+    // the decoder needs space for its estimate, not for the result
     let mut bytes = Zeroizing::new([0; 36]);
     let decoded = STANDARD.decode_slice(text, bytes.as_mut_slice());
     let mut key = Zeroizing::new([0; 32]);
@@ -178,7 +178,7 @@ impl KeySet {
         self.keys.iter().map(|key| (key.id, key.scheme))
     }
 
-    /// How many HMAC keys are shorter than advised; deserves a warning at start.
+    /// How many HMAC keys are shorter than advised.
     pub const fn short_keys_count(&self) -> usize {
         self.short_keys_count
     }
@@ -238,7 +238,7 @@ pub(super) enum Secret {
     Ed25519(Box<ed25519_dalek::SigningKey>),
 }
 
-/// A key that signs: what agents and the command line hold.
+/// A signing key, for agents and the command line.
 pub struct SigningKey {
     pub(super) scheme: Scheme,
     pub(super) secret: Secret,

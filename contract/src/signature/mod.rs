@@ -1,5 +1,5 @@
-//! Who signed a record: schemes, key sets and the one verdict rule, the same in every place that judges a signature.
-//! Keys never leave this module as text, and a refusal says nothing that would help a forger.
+//! Authenticity of a record: schemes, key sets and the one rule of verification, used wherever a signature is checked. Keys
+//! never leave this module as text, and a refusal says nothing that would help a forger.
 
 mod ed25519;
 mod keys;

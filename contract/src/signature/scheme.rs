@@ -1,4 +1,4 @@
-//! The names of the signature schemes. A scheme is an attribute of a key, never something that a record may choose.
+//! The names of the signature schemes. A scheme is an attribute of a key; a record cannot choose one.
 
 use crate::canonical::NumberForm;
 
@@ -35,7 +35,7 @@ pub struct Scheme {
 }
 
 impl Scheme {
-    /// Every scheme there is.
+    /// All schemes.
     pub const ALL: [Self; 6] = [
         Self::new(Algorithm::HmacSha256, NumberForm::Repr),
         Self::new(Algorithm::Ed25519, NumberForm::Repr),
@@ -45,7 +45,7 @@ impl Scheme {
         Self::new(Algorithm::HmacSha256Payload, NumberForm::Fixed9),
     ];
 
-    /// A scheme of its parts.
+    /// A scheme from its parts.
     pub const fn new(algorithm: Algorithm, form: NumberForm) -> Self {
         Self { algorithm, form }
     }

@@ -1,5 +1,5 @@
 //! Signing and the verdict on a signature. A payload is written and hashed once per number form, however many keys are active.
-//! What is wrong with `sig`, and over-long identity texts, end here as `Unauthentic`, never as malformed.
+//! Every fault of `sig`, and identity texts that are too long, are `Unauthentic` here and never malformed.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -16,14 +16,14 @@ use crate::{
 const HMAC_TEXT_BYTES: usize = 44;
 const ED25519_TEXT_BYTES: usize = 88;
 
-/// Room that verification needs; kept from record to record.
+/// Buffers of verification, reused from record to record.
 #[derive(Debug, Default)]
 pub struct Scratch {
     payload: PayloadBuf,
 }
 
 impl Scratch {
-    /// Room for every payload.
+    /// Buffers for every payload.
     pub fn new() -> Self {
         Self::default()
     }
@@ -32,13 +32,13 @@ impl Scratch {
 /// Proof that a record was signed by an active key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// The key that verified it; [`KeyId::NONE`] where signing is off.
+    /// The key that verified it; [`KeyId::NONE`] if signing is off.
     pub key: KeyId,
     /// SHA-256 of the payload in the default number form, whatever the key's scheme.
     pub signing_digest: [u8; 32],
 }
 
-/// Why a record is not authentic. For metrics and tools: an answer to a client must not tell them apart.
+/// Why a record is not authentic. For metrics and tools only: clients get one answer for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unauthentic {
     /// `pcs_id` or `merkle_root` is longer than 128 bytes; nothing was computed.
@@ -75,7 +75,7 @@ pub fn authenticate(
     keys.verify(record, scratch)
 }
 
-/// What takes the place of [`authenticate`] where signing is off: any `sig` passes, the length rule stays.
+/// Replaces [`authenticate`] if signing is off: any `sig` passes, the length rule stays.
 pub fn authenticate_unsigned(
     record: &Record<'_>,
     scratch: &mut Scratch,
@@ -131,7 +131,7 @@ impl KeySet {
     }
 }
 
-/// A decoded `sig`; its length alone tells the family.
+/// A decoded `sig`; its length tells the algorithm.
 enum Signature {
     Hmac([u8; 32]),
     Ed25519([u8; 64]),
@@ -169,7 +169,7 @@ impl Signature {
 
 /// Exactly `N` bytes of canonical base64.
 fn decode<const N: usize>(text: &str) -> Result<[u8; N], Unauthentic> {
-    // the decoder wants room for its estimate, which is up to two bytes more than the result
+    // the decoder needs space for its estimate, up to two bytes more than the result
     let mut room = [0; 66];
     match STANDARD.decode_slice(text, &mut room) {
         Ok(bytes_count) if bytes_count == N => room

@@ -8,8 +8,10 @@
 )]
 
 use flk_contract::{OwnedRecord, Parser, Scheme, SigningKey, hash::hex32, identity, record, sign};
+use flk_testkit::child::try_run;
+use std::process::Command;
 
-pub const SECRET: &str = "testsecret";
+pub use flk_testkit::records::KEY as SECRET;
 
 /// Members of a valid record as (name, JSON text), signed by nobody.
 pub fn members() -> Vec<(String, String)> {
@@ -86,53 +88,22 @@ pub fn signed(key: &SigningKey) -> Vec<u8> {
     out
 }
 
-/// A small generator, so that a failing test names its input and fails again.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
 /// What the Python program `name` under `tests/oracle` answers to `input`; nothing, said loudly, without Python.
 pub fn oracle(name: &str, input: &str) -> Option<String> {
-    use std::{
-        io::Write as _,
-        process::{Command, Stdio},
-    };
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/").to_owned() + name;
-    let child = Command::new("python3")
-        .arg("-I")
-        .arg(program)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
+    let mut python = Command::new("python3");
+    let Ok(ran) = try_run(python.arg("-I").arg(program), input.as_bytes()) else {
         flk_testkit::skipped(&format!(
             "python3 is not here, so nothing was compared with CPython ({name})"
         ));
         return None;
     };
-    let mut stdin = child.stdin.take().expect("a pipe");
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().expect("an answer");
-    writer.join().expect("a writer").expect("all written");
-    assert!(output.status.success(), "{name} failed");
-    Some(String::from_utf8(output.stdout).expect("UTF-8"))
+    assert!(
+        ran.code == 0 && ran.took_all,
+        "{name} failed: {}",
+        ran.stderr
+    );
+    Some(ran.stdout)
 }
 
 /// A folder of the corpora; nothing, said loudly, where they are absent.

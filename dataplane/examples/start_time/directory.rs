@@ -5,7 +5,7 @@ use flk_contract::verify::ParamsVersion;
 use flk_dataplane::dedup::Decided;
 use flk_dataplane::dedup::key::KeyHash;
 use flk_dataplane::dedup::slice::{SliceMeta, SliceWriter};
-use flk_dataplane::wal::batch::{BatchFields, Limits, OpenBatch};
+use flk_dataplane::wal::batch::{BatchFields, BatchLimits, OpenBatch};
 use flk_dataplane::wal::buffer::Blocks;
 use flk_dataplane::wal::files::{MANIFEST, NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::{
@@ -16,6 +16,7 @@ use flk_dataplane::wal::name::{LogId, Place, Sequence};
 use flk_dataplane::wal::record::{BodyMeta, Decision, Entry};
 use flk_dataplane::wal::secret::Secret;
 use flk_dataplane::wal::segment::{Predecessor, SegmentHeader};
+use flk_testkit::hex::hex;
 use std::fs::{File, OpenOptions};
 use std::io::{Error, Result, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -166,13 +167,10 @@ impl<'a> Maker<'a> {
     }
 
     fn decided(&self, number: u64) -> Decided {
-        let mut hex = String::with_capacity(64);
-        for byte in self.pcs_id(number) {
-            hex.push_str(&format!("{byte:02x}"));
-        }
+        let id = hex(&self.pcs_id(number));
         let decided_at = self.decided_at(number);
         Decided {
-            key: self.hash.key(TENANT, &hex),
+            key: self.hash.key(TENANT, &id),
             digest_tag: number,
             numbers: NUMBERS,
             decided_at,
@@ -284,9 +282,10 @@ impl<'a> Maker<'a> {
                 ends_after: tip.sequence,
                 checksum: tip.checksum,
             }),
+            made_bytes: Some(self.plan.segment_bytes),
         };
         let (first, mut offset, mut next) = (Sequence(tip.sequence.0 + 1), 0, numbers.start);
-        let mut batch = OpenBatch::new(Limits::default());
+        let mut batch = OpenBatch::new(BatchLimits::default());
         let mut blocks = Blocks::default();
         while next < numbers.end {
             let upto = numbers.end.min(next + BATCH_RECORDS);

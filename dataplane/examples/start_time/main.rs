@@ -89,7 +89,7 @@ fn run(sealed_count: u64, binary: &Path) -> Result<()> {
     let all = plan.sealed_count + plan.unsealed_count;
     let memory = option("--memory").unwrap_or(format!("{}MiB", all * 96 / (1 << 20) + 64));
     let settings = [("DEDUP_MEMORY_MAX", memory)];
-    let measured = gateway::measure(binary, &scratch.0, &settings, |_| Ok(()))?;
+    let measured = gateway::measure(binary, &scratch.0, &settings, |_| ())?;
     if std::env::args().any(|it| it == "--lines") {
         for (at, line) in &measured.said {
             eprintln!("{:8.3} {line}", at.as_secs_f64());

@@ -1,4 +1,4 @@
-//! A setting that cannot be used, said so that an operator can mend it at once.
+//! A wrong setting, with everything an operator needs to correct it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ pub struct ConfigError {
     pub variable: &'static str,
     /// Where in the configuration file it stands, if it comes from there.
     pub place: Option<Place>,
-    /// What was typed; nothing where it is not set or a secret.
+    /// Its value; none if it is not set or a secret.
     pub value: Option<String>,
     /// What is wrong with it.
     pub problem: String,

@@ -1,4 +1,4 @@
-//! Keys and passwords from their texts. Nothing here is ever shown: errors name the variable and the rule, not the value.
+//! Keys and passwords. Their values are never shown: errors name the variable and the rule.
 
 use super::error::ConfigError;
 use super::raw::{RawConfig, Variable};

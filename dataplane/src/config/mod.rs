@@ -1,5 +1,6 @@
-//! Configuration in two steps: [`RawConfig`] is what was typed, [`Config`] is what will run. Everything is checked before
-//! anything starts; a wrong value names its variable, itself and what is allowed. Secrets never leave this module as text.
+//! Configuration in two steps: [`RawConfig`] has the texts of the environment, [`Config`] the checked values. All are checked
+//! before anything starts; an error names the variable, its value and what is allowed. Secrets never leave this module as
+//! text.
 
 mod error;
 mod file;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What will run.
+/// The checked settings.
 #[derive(Debug)]
 pub struct Config {
     /// Where to listen.
@@ -32,27 +33,27 @@ pub struct Config {
     pub wal_dir: PathBuf,
     /// How records are authenticated.
     pub signing: Arc<Signing>,
-    /// HMAC keys shorter than advised; said at start.
+    /// Number of HMAC keys shorter than advised; printed at the start.
     pub short_keys_count: usize,
     /// Requests per second for the process; 0: unlimited.
     pub token_rate: u32,
     /// Credentials of `/metrics`.
     pub metrics_auth: Option<MetricsAuth>,
-    /// What `FLK_CORES` says, if it is set.
+    /// The text of `FLK_CORES`, if it is set.
     pub cores: Option<String>,
-    /// Which driver is asked for.
+    /// The requested driver.
     pub driver: Requested,
     /// How long an outcome answers duplicates, in seconds.
     pub dedup_ttl_s: u32,
-    /// Memory of the dedup tables, all shards together; nothing: a share of what this process may use.
+    /// Memory of the dedup tables of all shards; none: a share of the memory that this process may use.
     pub dedup_memory_bytes_max: Option<u64>,
-    /// Bytes of log segments; nothing: 80 % of the file system.
+    /// Bytes of WAL_DIR; none: 80 % of the file system.
     pub wal_bytes_max: Option<u64>,
     /// Age of log segments in seconds.
     pub wal_age_max_s: u32,
-    /// Length of a log segment in bytes; nothing: by what the log may take.
+    /// Length of a log segment in bytes; none: by the size of the log.
     pub segment_bytes: Option<u64>,
-    /// Serve on for this long after SIGTERM before the listeners close.
+    /// Time between SIGTERM and the closing of the listeners.
     pub drain_delay: Duration,
     /// How long a connection without a request stays open.
     pub keepalive: Duration,
@@ -71,7 +72,7 @@ impl Config {
         Config::resolve(&RawConfig::read(&env, flags)?)
     }
 
-    /// Reads and checks what stands for the environment.
+    /// Reads and checks variables from a function.
     ///
     /// # Errors
     /// As [`Config::from_process`].
@@ -79,7 +80,7 @@ impl Config {
         Config::resolve(&RawConfig::read(env, &Flags::default())?)
     }
 
-    /// Turns what was typed into what will run.
+    /// Checks the texts.
     ///
     /// # Errors
     /// As [`Config::from_process`].
@@ -135,7 +136,7 @@ impl Config {
     }
 }
 
-/// An IPv6 address may stand in brackets, as in a URL.
+/// The address to listen on. An IPv6 address may be in brackets, as in a URL.
 fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
     let text = raw.text(Variable::Listen).unwrap_or("127.0.0.1").trim();
     let bracketed = text

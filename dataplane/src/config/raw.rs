@@ -1,4 +1,4 @@
-//! What was typed: the variables by name, their texts, and how a text becomes a number, a size or a duration.
+//! The variables by name, their texts, and the parsing of numbers, sizes and durations.
 
 use super::error::{ConfigError, Place};
 use super::file::{self, FILE_VARIABLE};
@@ -41,7 +41,7 @@ macro_rules! variables {
                 match self { $(Variable::$variant => $secret,)* }
             }
 
-            /// What holds where it is not set, in words.
+            /// The default, in words.
             pub fn default(self) -> &'static str {
                 match self { $(Variable::$variant => $default,)* }
             }
@@ -289,8 +289,8 @@ impl RawConfig {
         self
     }
 
-    /// Refuses values of the process's environment that are not UTF-8: read as text they would count as not set, and
-    /// the gateway would run on a default that nobody asked for.
+    /// Refuses environment variables that are not UTF-8. They would count as not set, and the gateway would silently run with
+    /// defaults.
     ///
     /// # Errors
     /// The first variable whose value is not text.
@@ -316,7 +316,7 @@ impl RawConfig {
         Some(&set.text)
     }
 
-    /// This variable is wrong.
+    /// An error about this variable.
     pub fn error(&self, variable: Variable, problem: impl Display) -> ConfigError {
         let value = self
             .text(variable)
@@ -335,7 +335,7 @@ impl RawConfig {
         }
     }
 
-    /// A variable as whatever reads itself from text; `problem` says what is wrong with one that does not.
+    /// Parses a variable; `problem` is the error text.
     pub(super) fn parsed<T: FromStr>(
         &self,
         variable: Variable,

@@ -34,7 +34,7 @@ fn scaled(text: &str, units: &[(&str, u32)]) -> Option<(u64, u32)> {
     Some((number.parse().ok()?, *scale))
 }
 
-/// Bytes as they may be typed: exact, in the largest unit that allows it.
+/// Bytes in the form that operators type: exact, in the largest possible unit.
 pub fn typed_bytes(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let fits = |(shift, _): &&(u32, &str)| bytes > 0 && bytes.trailing_zeros() >= *shift;
@@ -44,7 +44,7 @@ pub fn typed_bytes(bytes: u64) -> String {
     }
 }
 
-/// Bytes for people: two or three digits and a unit.
+/// Bytes, rounded to two or three digits and a unit.
 pub fn show_bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     let mut unit = "B";
@@ -62,12 +62,14 @@ pub fn show_bytes(bytes: u64) -> String {
     }
 }
 
-/// Hours for people.
-pub fn show_hours(hours: f64) -> String {
+/// A duration, rounded, in its largest unit.
+pub fn show_seconds(seconds: f64) -> String {
+    let hours = seconds / 3_600.0;
     match hours {
         _ if hours >= 48.0 => format!("{:.0} days", hours / 24.0),
         _ if hours >= 1.0 => format!("{hours:.1} h"),
-        _ => format!("{:.0} min", hours * 60.0),
+        _ if seconds >= 60.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{seconds:.0} s"),
     }
 }
 
@@ -109,7 +111,8 @@ mod tests {
         assert_eq!(show_bytes(900), "900 B");
         assert_eq!(show_bytes(1 << 30), "1.0 GiB");
         assert_eq!(show_bytes(80 << 30), "80 GiB");
-        assert_eq!(show_hours(0.25), "15 min");
-        assert_eq!(show_hours(336.0), "14 days");
+        assert_eq!(show_seconds(7.0), "7 s");
+        assert_eq!(show_seconds(900.0), "15 min");
+        assert_eq!(show_seconds(1_209_600.0), "14 days");
     }
 }

@@ -1,17 +1,17 @@
-//! Variables that look like settings and are none: a misspelt name would count as not set, and a default would run that
-//! nobody asked for. It sees names only, never a value.
+//! Warns of variables that look like settings and are not: a misspelt name would otherwise silently leave the default in
+//! force. It sees only names, never values.
 
 use super::file::FILE_VARIABLE;
 use super::raw::VARIABLES;
 use std::collections::BTreeSet;
 
-/// Names that begin like ours are meant for us.
+/// Prefixes of settings.
 const PREFIXES: [&str; 6] = ["FLK_", "PCS_", "DEDUP_", "WAL_", "METRICS_", "TOKEN_"];
 
 /// Read by the command line.
 const COMMAND_LINE: [&str; 2] = ["FLK_URL", "PCS_ED25519_PRIV_B64"];
 
-/// Read by the tests of this repository; nobody else means them.
+/// Read only by the tests of this repository.
 const TESTS: [&str; 6] = [
     "FLK_BIN",
     "FLK_SKIPPED_LIST",
@@ -21,13 +21,13 @@ const TESTS: [&str; 6] = [
     "FLK_CORPORA",
 ];
 
-/// Words that people add to the name of a setting: they say nothing of whose it is.
+/// Words that users often add to the name of a setting.
 const QUALIFIERS: [&str; 14] = [
     "ADDR", "ADDRESS", "IP", "BIND", "HOST", "HTTP", "SERVER", "LISTEN", "TIMEOUT", "SECONDS",
     "SEC", "SIZE", "MAX", "DEFAULT",
 ];
 
-/// What remains of a name of ours without its family's word, and has a meaning to others too.
+/// Parts of settings without their prefix that other programs use too.
 const COMMON: [&str; 10] = [
     "USER",
     "PASS",
@@ -41,7 +41,7 @@ const COMMON: [&str; 10] = [
     "MAX_BYTES",
 ];
 
-/// A line of warning for each name that no program of flk reads, with the one that is probably meant.
+/// A warning for each name that looks like a setting and is not, with the nearest setting.
 pub fn warnings(names: &BTreeSet<String>) -> Vec<String> {
     let unknown = names.iter().filter(|name| !is_service_link(name, names));
     unknown.filter_map(|name| warning(name)).collect()
@@ -56,7 +56,7 @@ fn warning(name: &str) -> Option<String> {
         .map(|known| (distance(&name.to_ascii_uppercase(), known), known))
         .min_by_key(|&(distance, _)| distance);
     let (distance, nearest) = nearest?;
-    // Short names have neighbours by chance; one with our prefix has no other owner.
+    // A short name is close to others by chance; a name with one of the prefixes belongs to flk.
     let near = match name.len() {
         length if is_ours => (length / 2).min(4),
         0..=4 => 0,
@@ -76,7 +76,7 @@ fn warning(name: &str) -> Option<String> {
     }
 }
 
-/// Whether a name is that of a setting, with or without the word of its family, and at most words that people add.
+/// Whether a name is that of a setting, with or without its prefix and with words that users often add.
 fn says_the_same(name: &str, known: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let without_family = known.split_once('_').map(|(_, rest)| rest);
@@ -110,7 +110,7 @@ fn is_service_link(name: &str, all: &BTreeSet<String>) -> bool {
     services.any(|at| all.contains(&format!("{}_SERVICE_HOST", &name[..at])))
 }
 
-/// Letters to insert, remove, change or swap with their neighbour to make one name of the other.
+/// The edit distance of two names: letters to insert, remove, replace or swap.
 pub(super) fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];

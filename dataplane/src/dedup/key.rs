@@ -2,6 +2,7 @@
 //! the reading of the result; it keeps no key and allocates nothing.
 
 use super::Key;
+use super::context::{Context, TENANTS_COUNT, TenantId};
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
 
@@ -13,26 +14,40 @@ use std::hash::Hasher;
 #[derive(Clone)]
 pub struct KeyHash {
     prepared: SipHasher24,
+    /// The state behind the name of each tenant, which is the same for all of its records.
+    prepared_tenants: [SipHasher24; TENANTS_COUNT],
 }
 
 impl KeyHash {
     /// Prepares the hash under the installation's secret.
     pub fn new(secret: [u8; 16]) -> KeyHash {
+        let prepared = SipHasher24::new_with_key(&secret);
         KeyHash {
-            prepared: SipHasher24::new_with_key(&secret),
+            prepared,
+            prepared_tenants: TenantId::all().map(|tenant| hash_part(prepared, tenant.name())),
         }
     }
 
-    /// The key of a record. `pcs_id` is the text as it stood in the record.
+    /// The key of a record of a tenant of this name. `pcs_id` is the text as it stood in the record.
     pub fn key(&self, tenant: &str, pcs_id: &str) -> Key {
-        let mut hasher = self.prepared;
-        for part in [tenant, pcs_id] {
-            // Both are bounded far below 4 GiB by the record contract; longer ones would only share a length prefix.
-            hasher.write(&(part.len() as u32).to_le_bytes());
-            hasher.write(part.as_bytes());
-        }
-        Key::from_bytes(hasher.finish128().as_bytes())
+        key_behind(hash_part(self.prepared, tenant), pcs_id)
     }
+
+    /// The same for a record that was admitted under this context.
+    pub fn key_in(&self, context: Context, pcs_id: &str) -> Key {
+        key_behind(self.prepared_tenants[context.tenant.index()], pcs_id)
+    }
+}
+
+fn hash_part(mut hasher: SipHasher24, part: &str) -> SipHasher24 {
+    // Tenants and ids are bounded far below 4 GiB by the record contract; longer ones would only share a length prefix.
+    hasher.write(&(part.len() as u32).to_le_bytes());
+    hasher.write(part.as_bytes());
+    hasher
+}
+
+fn key_behind(tenant: SipHasher24, pcs_id: &str) -> Key {
+    Key::from_bytes(hash_part(tenant, pcs_id).finish128().as_bytes())
 }
 
 impl std::fmt::Debug for KeyHash {
@@ -92,6 +107,23 @@ mod tests {
             );
             assert_eq!(key.to_bytes(), expected.to_be_bytes());
             assert_eq!(u128::from(key.partition()), expected >> 118);
+        }
+    }
+
+    #[test]
+    fn a_context_gives_the_key_of_its_tenant_s_name() {
+        let hash = KeyHash::new([0x5A; 16]);
+        for tenant in TenantId::all() {
+            let context = Context {
+                tenant,
+                snapshot: 7,
+            };
+            for pcs_id in ["", "a", &"c".repeat(64)] {
+                assert_eq!(
+                    hash.key_in(context, pcs_id),
+                    hash.key(tenant.name(), pcs_id)
+                );
+            }
         }
     }
 

@@ -1,6 +1,7 @@
-//! What receivers and owners of keys say about a claim. Local and remote claims use the same words; the mesh only carries
-//! them.
+//! Messages between the receiver of a record and the owner of its key. Local and remote claims use the same messages; the
+//! mesh only carries them.
 
+use super::context::Context;
 use super::{Decided, Key};
 use crate::wal::Epoch;
 
@@ -21,6 +22,8 @@ pub enum ToOwner {
     Claim {
         /// The request at the receiver.
         ticket: Ticket,
+        /// What the record was admitted under.
+        context: Context,
         /// The outcome if the claim wins.
         candidate: Decided,
     },

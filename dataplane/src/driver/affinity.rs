@@ -1,5 +1,5 @@
-//! Which CPUs the shards run on: those that the process is allowed, no more of them than its cgroup may use, and what
-//! `FLK_CORES` asks for. It reads masks and quotas and pins threads; it knows nothing of shards.
+//! The CPUs of the shards: those that the process may use, at most as many as its cgroup quota, as `FLK_CORES` asks for. It
+//! reads masks and quotas and pins threads; it knows nothing of shards.
 
 use super::cgroup::{Cgroups, number};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -42,7 +42,7 @@ fn quota_v1(directory: &Path) -> Option<f64> {
     Some(quota / number(directory, "cpu.cfs_period_us")?)
 }
 
-/// `FLK_CORES` asks for something that cannot be.
+/// `FLK_CORES` cannot be satisfied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CoresError {
     /// What was typed.
@@ -93,8 +93,7 @@ impl fmt::Display for CoresError {
 
 impl std::error::Error for CoresError {}
 
-/// The CPUs for the shards, one each. Without a setting: all that are allowed, but no more than the quota lets run at the
-/// same time (at least one).
+/// The CPUs for the shards, one each. Without a setting: all allowed CPUs, at most as many as the quota, at least one.
 pub fn choose_cores(
     setting: Option<&str>,
     allowed: &[usize],
@@ -131,7 +130,7 @@ pub fn choose_cores(
     }
 }
 
-/// `0,2-5` in ascending ranges; a single CPU is written as a range or with a comma (`3-3`, `3,`), for `3` is a count.
+/// `0,2-5` in ascending ranges. A single CPU is written as a range or with a comma (`3-3`, `3,`), because `3` is a count.
 fn parse_list(text: &str) -> Option<Vec<usize>> {
     let text = text.strip_suffix(',').unwrap_or(text);
     let mut cpus = Vec::new();

@@ -1,9 +1,9 @@
-//! The cgroup of this process, version 1 or 2: the smallest of a limit from its own directory up to the root of its
+//! The cgroups of this process, version 1 or 2: the smallest value of a limit from its own directory up to the root of the
 //! hierarchy. It reads files and knows no limit by name.
 
 use std::path::{Path, PathBuf};
 
-/// Where a process's groups and their limits are told.
+/// The groups of a process and the mount of their limits.
 #[derive(Clone, Debug)]
 pub(super) struct Cgroups {
     /// The text of `/proc/self/cgroup`.
@@ -21,7 +21,7 @@ impl Cgroups {
         }
     }
 
-    /// The smallest limit of this controller, in whichever version it is; each reader gets a group's directory.
+    /// The smallest limit of this controller, in either version; the readers get the directory of a group.
     pub(super) fn tightest(
         &self,
         controller: &str,
@@ -88,7 +88,7 @@ impl Mount {
     }
 }
 
-/// A file that holds one number; nothing where it holds a word or is not there.
+/// The number in a file; none if the file has no number or does not exist.
 pub(super) fn number(directory: &Path, name: &str) -> Option<f64> {
     let text = std::fs::read_to_string(directory.join(name)).ok()?;
     text.trim().parse().ok()

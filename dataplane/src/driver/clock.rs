@@ -3,7 +3,7 @@
 use crate::io::Now;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// Both clocks, as they stand.
+/// Reads both clocks.
 pub fn now() -> Now {
     Now {
         mono_us: us(clock_gettime(ClockId::Monotonic)),
@@ -11,21 +11,21 @@ pub fn now() -> Now {
     }
 }
 
-/// How the wall clock stands to a source of time.
+/// Whether a time source (NTP, PTP) disciplines the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
-    /// A source disciplines it.
+    /// A source does.
     Follows {
-        /// How far from the source it may be, in microseconds, as the kernel estimates.
+        /// The kernel's estimate of the largest error, in microseconds.
         error_max_us: u64,
     },
-    /// None does.
+    /// No source does.
     Free,
     /// The kernel does not say: the call is filtered.
     Unknown,
 }
 
-/// Asks the kernel whether the wall clock follows a source.
+/// Asks the kernel whether a time source disciplines the wall clock.
 #[allow(unsafe_code)]
 pub fn sync() -> Sync {
     // SAFETY: all zeros are a valid `timex`, whose fields are integers; `modes` = 0 changes nothing.
@@ -42,7 +42,7 @@ pub fn sync() -> Sync {
     }
 }
 
-/// Neither clock reads below zero on a host that can run this: a wall clock before 1970 counts as 1970.
+/// Converts a reading. A wall clock before 1970 counts as 1970; the monotonic clock is never negative.
 fn us(time: Timespec) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);

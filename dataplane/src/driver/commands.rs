@@ -1,5 +1,5 @@
-//! `keeper.sock`: lines from operators to the keeper, and one line back for each. It owns the socket and its clients; it
-//! does not understand a command, and no client costs more than a place, a line and an answer, whatever it does.
+//! `keeper.sock`: lines from operators to the keeper, and one line back for each. It owns the socket and its clients. It does
+//! not interpret commands, and a client never costs more than a connection, one line and one answer.
 
 use super::DriverError;
 use crate::keeper::port::{CommandId, KeeperEvent};
@@ -14,25 +14,25 @@ use std::path::{Path, PathBuf};
 
 /// A command is shorter than this; a client that sends more without a line end is disconnected.
 const LINE_BYTES_MAX: usize = 64 * 1024;
-/// Clients at a time. A further one takes the place of the one that has asked for nothing for the longest time, and waits
-/// only while all have a command under way.
+/// Clients at a time. A further one replaces the client that has been idle longest; it waits only if all have a command in
+/// flight.
 const CLIENTS_MAX: usize = 16;
-/// Where the system has no descriptor for a client, the next attempt is made after this time, in microseconds.
+/// Time until the next attempt, in microseconds, after the system had no descriptor for a client.
 const ACCEPT_AGAIN_US: u64 = 100_000;
-/// A socket's path may have 107 bytes; a longer one is reached through its directory's descriptor.
+/// Longest path of a socket; a longer one is reached through the descriptor of its directory.
 const PATH_BYTES_MAX: usize = 107;
 
-/// The socket and those who are connected to it.
+/// The socket and its clients.
 #[derive(Debug)]
 pub(super) struct Commands {
     listener: UnixListener,
     path: PathBuf,
     clients: HashMap<u64, Client>,
-    /// Which client a command came from.
+    /// The client of each command in flight.
     asked: HashMap<CommandId, u64>,
     next_client: u64,
     next_command: u64,
-    /// Accepting failed: not before this monotonic time again.
+    /// No accept before this monotonic time, because one failed.
     accept_again_us: u64,
 }
 
@@ -41,15 +41,15 @@ struct Client {
     stream: UnixStream,
     input: Vec<u8>,
     output: Vec<u8>,
-    /// No more commands will come; it stays until its answer is out.
+    /// No more commands will come; it is kept until its answer has been written.
     ended: bool,
-    /// A command was taken and is not answered. Nothing is read until it is: what a client sends ahead stays with it.
+    /// A command is in flight. Nothing is read until it is answered, so a client cannot queue commands here.
     is_open: bool,
-    /// When it was last accepted, asked or answered, by count.
+    /// Counter value at its last accept, command or answer.
     turn: u64,
 }
 
-/// A path by which the socket in this directory can be bound or reached, however deep the directory lies.
+/// A path by which the socket in this directory can be bound or connected to, however long the path of the directory is.
 pub fn socket_path(directory: BorrowedFd<'_>, path: &Path) -> PathBuf {
     let direct = path.join(SOCKET);
     if direct.as_os_str().len() <= PATH_BYTES_MAX {
@@ -61,8 +61,8 @@ pub fn socket_path(directory: BorrowedFd<'_>, path: &Path) -> PathBuf {
 }
 
 impl Commands {
-    /// Listens in the directory, for its owner only. The caller holds the directory's lock, so a socket that is there was
-    /// left behind and is replaced.
+    /// Listens in the directory, for its owner only. The caller holds the directory's lock, so an existing socket is stale
+    /// and is replaced.
     pub(super) fn listen(directory: BorrowedFd<'_>, path: &Path) -> Result<Commands, DriverError> {
         let failed = |error| DriverError::new("listen on WAL_DIR/keeper.sock", error);
         let path = socket_path(directory, path);
@@ -91,19 +91,19 @@ impl Commands {
         let listener = takes.then(|| (self.listener.as_fd(), PollFlags::IN));
         let clients = self.clients.values().map(|client| {
             let mut flags = PollFlags::empty();
-            // One that ended is readable for ever.
+            // A client that ended would stay readable for ever.
             flags.set(PollFlags::IN, client.takes_more());
             flags.set(PollFlags::OUT, !client.output.is_empty());
             (client.stream.as_fd(), flags)
         });
-        // Even asked for nothing, `poll` reports a hang-up again and again.
+        // Without any flag `poll` would still report a hang-up again and again.
         let clients = clients.filter(|(_, flags)| !flags.is_empty());
         listener.into_iter().chain(clients)
     }
 
-    /// When to look here again although nothing is ready.
+    /// When `work` must be called although no descriptor is ready.
     pub(super) fn wake_at_us(&self, now_us: u64) -> u64 {
-        // A line that came ahead of the last answer lies here and makes nothing readable.
+        // A line that arrived before the last answer is in the buffer and makes no descriptor readable.
         let line_waits = self.clients.values().any(Client::has_next);
         match now_us < self.accept_again_us {
             _ if line_waits => now_us,
@@ -112,7 +112,7 @@ impl Commands {
         }
     }
 
-    /// Accepts, reads and writes whatever is ready; whole lines become events, one of a client at a time.
+    /// Accepts, reads and writes what is ready. Complete lines become events, one per client at a time.
     pub(super) fn work(&mut self, now_us: u64, events: &mut Vec<KeeperEvent>) {
         self.accept(now_us);
         let Commands {
@@ -144,7 +144,7 @@ impl Commands {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // No descriptor, no memory: the listener stays readable, and polling it would only spin.
+                // No descriptor or no memory. The listener stays readable, so polling it now would spin.
                 Err(_) => self.accept_again_us = now_us + ACCEPT_AGAIN_US,
             }
         }
@@ -154,7 +154,7 @@ impl Commands {
         self.clients.len() < CLIENTS_MAX || self.idlest().is_some()
     }
 
-    /// The client without a command under way that was heard of the longest time ago.
+    /// The client without a command in flight that has been idle longest.
     fn idlest(&self) -> Option<u64> {
         let idle = self.clients.iter().filter(|(_, client)| !client.is_open);
         let oldest = idle.min_by_key(|(name, client)| (client.turn, **name));
@@ -179,7 +179,7 @@ impl Commands {
         self.next_client += 1;
     }
 
-    /// Queues the answer to a command; nobody gets it if its client is gone.
+    /// Queues the answer to a command, unless its client is gone.
     pub(super) fn reply(&mut self, id: CommandId, text: &str) {
         let Some(name) = self.asked.remove(&id) else {
             return;
@@ -198,28 +198,28 @@ impl Commands {
 
 impl Drop for Commands {
     fn drop(&mut self) {
-        // A socket left behind by a crash is replaced at the next start; this is tidiness.
+        // Not necessary: the next start replaces a stale socket.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
 impl Client {
-    /// Whether the next line may be read: the last one is answered, the answer is out, and no whole line is here already.
+    /// Whether to read: the last command is answered, the answer written, and no complete line is buffered.
     fn takes_more(&self) -> bool {
         !self.ended && !self.is_open && self.output.is_empty() && !self.input.contains(&b'\n')
     }
 
-    /// Whether a whole line is here and may be taken.
+    /// Whether a complete line is buffered and may be taken.
     fn has_next(&self) -> bool {
         !self.is_open && self.output.is_empty() && self.input.contains(&b'\n')
     }
 
-    /// Whether nothing is left to be done for it.
+    /// Whether the client can be closed.
     fn is_done(&self) -> bool {
         self.ended && !self.is_open && self.output.is_empty() && !self.input.contains(&b'\n')
     }
 
-    /// Reads what is there, up to a whole line; false if the client is of no use any more.
+    /// Reads what has arrived, up to a complete line; false if the connection failed.
     fn read(&mut self) -> bool {
         let mut chunk = [0; 4096];
         while self.takes_more() && self.input.len() <= LINE_BYTES_MAX {
@@ -234,7 +234,7 @@ impl Client {
         true
     }
 
-    /// The next whole line, without its end. What is not UTF-8 becomes a line that no command looks like.
+    /// The next complete line without its line end. Invalid UTF-8 is replaced, so the line matches no command.
     fn take_line(&mut self) -> Option<String> {
         let end = self.input.iter().position(|&byte| byte == b'\n')?;
         let rest = self.input.split_off(end + 1);
@@ -246,7 +246,7 @@ impl Client {
         Some(String::from_utf8_lossy(&line).into_owned())
     }
 
-    /// Writes what the socket takes; false if the client is of no use any more.
+    /// Writes what the socket takes; false if the connection failed.
     fn write(&mut self) -> bool {
         while !self.output.is_empty() {
             match self.stream.write(&self.output) {

@@ -1,5 +1,5 @@
-//! Lines for the operator on standard error. A thread of its own writes them from a bounded queue, so that a reader that
-//! stalls, fails or went away costs lines and nothing else. Saying a line never blocks, never fails and never panics.
+//! Log lines on standard error. A thread writes them from a bounded queue, so a reader that stalls, fails or closes costs
+//! only lines. Queueing a line never blocks, fails or panics.
 
 use super::{DriverError, clock};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Lines that may wait for the writer; further ones are dropped.
+/// Lines in the queue; further ones are dropped.
 const LINES_MAX: usize = 1024;
-/// A longer line is cut: a path or a value may be as long as its owner likes.
+/// A longer line is cut: a path or a value in it may have any length.
 const LINE_BYTES_MAX: usize = 16 * 1024;
-/// How long an end of the process waits for its last lines to be written, in microseconds.
+/// How long the end of the process waits for its last lines, in microseconds.
 const LAST_LINES_US: u64 = 1_000_000;
 
-/// Where lines are said. Clones say into the same queue.
+/// The queue of lines. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Console {
     shared: Arc<Shared>,
@@ -34,12 +34,12 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<String>,
-    /// The writer has taken a line out and is not done with it.
+    /// The writer has taken a line and not finished it.
     writing: bool,
 }
 
 impl Console {
-    /// Starts the writer. Call it with the process's signals blocked already, as for every thread.
+    /// Starts the writer. The signals of the process must be blocked before, as for every thread.
     ///
     /// # Errors
     /// No thread can be started.
@@ -61,7 +61,7 @@ impl Console {
         Ok(Console { shared })
     }
 
-    /// Queues one line (or several, with line ends between them); dropped and counted where the queue is full.
+    /// Queues one line, or several with line ends between them. If the queue is full the line is dropped and counted.
     pub fn say(&self, line: impl Into<String>) {
         let mut line = line.into();
         if line.len() > LINE_BYTES_MAX {
@@ -79,7 +79,7 @@ impl Console {
         self.shared.changed.notify_all();
     }
 
-    /// Waits until all lines are written, but no longer than a second: for the end of the process.
+    /// Waits at most one second until all lines are written. For the end of the process.
     pub fn flush(&self) {
         let until_us = clock::now().mono_us + LAST_LINES_US;
         let mut queue = self.shared.lock();
@@ -94,13 +94,13 @@ impl Console {
         }
     }
 
-    /// How many lines were dropped so far, for whoever shows it.
+    /// The number of dropped lines.
     pub fn dropped_count(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.dropped)
     }
 
-    /// Says panics here from now on. The default of the standard library writes them itself, and would wait for ever where
-    /// nobody reads.
+    /// Queues the lines of panics too. The default hook of the standard library writes them directly and would block for
+    /// ever if standard error is not read.
     pub fn say_panics(&self) {
         let console = self.clone();
         std::panic::set_hook(Box::new(move |panic| {
@@ -122,7 +122,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The writer's life: until the process ends.
+    /// The loop of the writer, until the process ends.
     fn write_all_to(&self, out: BorrowedFd<'_>) {
         let mut told_count = 0;
         loop {
@@ -156,17 +156,17 @@ impl Shared {
     }
 }
 
-/// Writes all of it, for as long as that takes. What fails is not tried again.
+/// Writes all bytes, however long that takes. After an error the rest is dropped.
 fn write(out: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::write(out, bytes) {
             Ok(0) => return Err(Errno::IO),
             Ok(written) => bytes = &bytes[written..],
             Err(Errno::INTR) => {}
-            // Whoever shares this terminal or pipe may have made it non-blocking.
+            // Another process may have made this terminal or pipe non-blocking.
             Err(Errno::AGAIN) => {
                 let mut polled = [PollFd::from_borrowed_fd(out, PollFlags::OUT)];
-                // Only an interrupted wait fails, and then the write is tried again.
+                // It fails only if interrupted; then the write is tried again.
                 let _ = poll(&mut polled, None);
             }
             Err(error) => return Err(error),
@@ -175,13 +175,13 @@ fn write(out: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// One line for an end at which there is no [`Console`], if standard error takes it at once.
+/// Prints one line where there is no [`Console`], if standard error takes it at once.
 pub fn last_words(line: &str) {
     let stderr = std::io::stderr();
     let mut polled = [PollFd::new(&stderr, PollFlags::OUT)];
     let at_once = Timespec::default();
     if poll(&mut polled, Some(&at_once)).is_ok_and(|ready| ready > 0) {
-        // Nothing can be done about a line that nobody takes.
+        // A line that cannot be written is lost.
         let _ = rustix::io::write(&stderr, format!("{line}\n").as_bytes());
     }
 }

@@ -1,42 +1,42 @@
-//! The limit of open files: what the process needs for its own files comes first, connections get the rest. It computes
-//! and says; it opens nothing.
+//! Divides the limit of open files: the process's own files come first, connections get the rest. It only computes; it opens
+//! nothing.
 
 use super::probe::DriverKind;
 use super::uring::ACCEPTS_MAX;
 use std::fmt;
 
-/// Files of the process beside what was open at its start: the directory, its lock, the operators' socket and two of
-/// them, the keeper's bell, three files at work, and one look into /proc.
+/// Files of the process besides those open at its start: the directory, its lock, the operators' socket and two of its
+/// clients, the keeper's doorbell, three files in use, and one for /proc.
 const FILES: u64 = 10;
-/// Slices: twenty, and those that take their place.
+/// Slices: twenty, and the new ones of a merge.
 const SLICES: u64 = 24;
-/// Files of a shard: listener, bell, two of its ring or epoll, and four segments.
+/// Files of a shard: listener, doorbell, two for its ring or epoll, and four segments.
 const FILES_PER_SHARD: u64 = 8;
-/// Connections of a shard at least: one that stays and one that has just come.
+/// Fewest connections of a shard: one that is kept and one place for a new one.
 const CONNECTIONS_MIN: u64 = 2;
-/// Of a limit that leaves fewer connections than wanted, one in so many files is not given to them: for slices above
-/// their usual number, and for whatever a library opens.
+/// If the limit allows fewer connections than wanted, one in so many files is kept back, for more slices than usual and for
+/// files that a library opens.
 const KEPT_BACK: u64 = 16;
 
 /// Connections of each shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
-    /// Those that stay.
+    /// Connections that are kept.
     pub connections_max: u32,
-    /// Those that have just come.
+    /// Further places for new ones.
     pub connections_spare: u32,
-    /// The limit that would allow as many as are wanted, where fewer fit.
+    /// If fewer fit than are wanted, the limit that would be enough.
     pub limit_wanted: Option<u64>,
 }
 
-/// The limit of open files does not even allow the files of the process and a connection or two.
+/// The limit of open files is too low for the process's own files and two connections per shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooFewFiles {
     /// The limit.
     pub limit: u64,
-    /// What it must be at least.
+    /// The lowest limit that is enough.
     pub needed: u64,
-    /// For so many shards.
+    /// Number of shards.
     pub shards: u16,
 }
 
@@ -56,16 +56,16 @@ impl fmt::Display for TooFewFiles {
 
 impl std::error::Error for TooFewFiles {}
 
-/// Files that this process has open now.
+/// Number of files that this process has open.
 pub fn open_count() -> u64 {
-    // One of them is the look itself.
+    // One of them is the directory that is being read.
     std::fs::read_dir("/proc/self/fd").map_or(3, |files| files.count().saturating_sub(1) as u64)
 }
 
-/// Whether a limit of open files allows the files of the process; before anything is opened that could fail for want of one.
+/// Checks that the limit allows the process's own files, before any of them is opened.
 ///
 /// # Errors
-/// It does not.
+/// The limit is too low.
 pub fn allow_files(limit: Option<u64>, opened: u64, shards: u16) -> Result<(), TooFewFiles> {
     let needed = files(opened, shards);
     match limit {
@@ -82,11 +82,11 @@ fn files(opened: u64, shards: u16) -> u64 {
     opened + FILES + SLICES + FILES_PER_SHARD * u64::from(shards)
 }
 
-/// What a limit of open files (`None`: no limit) leaves for the connections of each of `shards` shards, at most `wanted`
-/// that stay and `wanted_spare` that have just come; `opened` files are open already.
+/// The connections of each of `shards` shards under a limit of open files (`None`: no limit), at most `wanted` kept ones and
+/// `wanted_spare` new ones. `opened` files are open already.
 ///
 /// # Errors
-/// A limit that is too low for any.
+/// The limit is too low for any connection.
 pub fn places(
     limit: Option<u64>,
     opened: u64,
@@ -105,7 +105,7 @@ pub fn places(
     let table_wanted = u64::from(wanted + wanted_spare);
     let count = u64::from(shards);
     let files = files(opened, shards);
-    // Under io_uring a socket is no open file of the process, but the table of each ring may not exceed the limit.
+    // Under io_uring a socket is not an open file of the process, but the table of a ring must not exceed the limit.
     let accepts = u64::from(ACCEPTS_MAX);
     let (table, limit_wanted) = match driver {
         DriverKind::Uring if limit < files => (0, files),

@@ -1,5 +1,4 @@
-//! WAL_DIR as a directory: made, opened, and durable under its name. It owns no file in it and decides nothing about what
-//! is there.
+//! Makes and opens WAL_DIR, and makes its name durable. It owns no file in it.
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::retry_on_intr;
@@ -11,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub struct DirectoryError {
     /// The directory.
     pub path: PathBuf,
-    /// What the system said.
+    /// The error of the system.
     pub error: std::io::Error,
 }
 
@@ -27,8 +26,8 @@ impl std::fmt::Display for DirectoryError {
 
 impl std::error::Error for DirectoryError {}
 
-/// Opens the directory of the log, making it (mode 0700) and its parents where they are missing, and makes all these names
-/// durable: without that a power cut could take the whole directory, whatever was synced inside it.
+/// Opens the directory of the log. Missing directories of its path are made (mode 0700), and their names are made durable:
+/// otherwise a power cut could remove the whole directory, whatever was synced inside it.
 pub fn open_directory(path: &Path) -> Result<OwnedFd, DirectoryError> {
     make_directory(path, sync_directory)
         .and_then(|()| Ok(open_for_reading(path)?))
@@ -38,8 +37,8 @@ pub fn open_directory(path: &Path) -> Result<OwnedFd, DirectoryError> {
         })
 }
 
-/// Makes a directory and its parents where they are missing, and has `sync` make the entries of every parent durable. Also
-/// of those that were there: a start that was killed may have made them and not come to their sync.
+/// Makes a directory and its missing parents, and calls `sync` for every parent to make its entries durable, also for those
+/// that existed: an interrupted start may have made them without syncing.
 fn make_directory(
     path: &Path,
     mut sync: impl FnMut(&Path) -> std::io::Result<()>,
@@ -53,7 +52,7 @@ fn make_directory(
     builder.create(&path)?;
     for parent in path.ancestors().skip(1) {
         match sync(parent) {
-            // What others made and keep closed to us, or what cannot be synced at all, is theirs to keep.
+            // A parent that this process may not open, or that cannot be synced, was made by somebody else.
             Err(error) if !parent.starts_with(&above) && is_closed_to_us(&error) => {}
             synced => synced?,
         }

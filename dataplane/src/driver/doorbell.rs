@@ -1,5 +1,5 @@
-//! How a sleeping shard (or the keeper) is woken: a flag that says it sleeps, and the two things that can be rung, an
-//! eventfd and, for a shard on io_uring, its ring. It carries no message: those lie in the rings and mailboxes already.
+//! Wakes a sleeping shard or the keeper: a flag that says it sleeps, and two ways to wake it, an eventfd and, for a shard on
+//! io_uring, its ring. It carries no message; messages are in the rings and mailboxes.
 
 use super::DriverError;
 use rustix::event::{EventfdFlags, eventfd};
@@ -7,15 +7,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-/// One per thread that sleeps, shared with all that may have something for it.
+/// One per thread that sleeps, shared with all threads that send to it.
 ///
-/// A wake-up cannot be lost. The sender publishes its message and *then* looks at the flag; the sleeper raises the flag
-/// and *then* looks for messages; a full fence stands between the two steps on either side. Whatever the interleaving,
-/// at least one of them sees what the other did:
-/// 1. sender publishes, sleeper raises and looks: the sleeper finds the message and does not sleep;
-/// 2. sleeper raises and finds nothing, sender publishes and looks: the sender finds the flag and rings.
+/// A wake-up cannot be lost. The sender publishes its message and *then* reads the flag; the sleeper sets the flag and
+/// *then* checks for messages. A full fence separates the two steps on each side. In every interleaving at least one of
+/// them sees the other's step:
+/// 1. sender publishes, sleeper sets the flag and checks: the sleeper finds the message and does not sleep;
+/// 2. sleeper sets the flag and finds nothing, sender publishes and reads: the sender finds the flag and rings.
 ///
-/// Both may happen at once; then the bell rings for somebody who is awake, which costs one empty turn.
+/// If both happen, the bell rings for a thread that is awake, which costs one empty turn.
 #[derive(Debug)]
 pub struct Doorbell {
     asleep: AtomicBool,
@@ -25,9 +25,9 @@ pub struct Doorbell {
 }
 
 impl Doorbell {
-    /// A bell of somebody who is awake.
+    /// The bell of a thread that is awake.
     pub fn new() -> Result<Doorbell, DriverError> {
-        // Not O_NONBLOCK: io_uring would fail a read of it at once instead of waiting.
+        // Not O_NONBLOCK: io_uring would fail a read at once instead of waiting.
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| {
             DriverError::new("eventfd (is the open-file limit reached?)", error)
         })?;
@@ -39,7 +39,7 @@ impl Doorbell {
         })
     }
 
-    /// What becomes readable when the bell is rung.
+    /// The descriptor that becomes readable when the bell is rung.
     pub fn eventfd(&self) -> BorrowedFd<'_> {
         self.eventfd.as_fd()
     }
@@ -49,13 +49,13 @@ impl Doorbell {
         self.ring.get().map(AsFd::as_fd)
     }
 
-    /// Publishes a duplicate of the sleeper's ring descriptor. It lives as long as the bell, so its number never comes to
-    /// mean another file while a peer may still ring.
+    /// Publishes a duplicate of the sleeper's ring descriptor. It stays open as long as the bell, so its number cannot be
+    /// reused for another file while a peer may still ring.
     pub(crate) fn publish_ring(&self, ring: OwnedFd) {
         let _only_the_first_counts = self.ring.set(ring);
     }
 
-    /// After publishing a message: whether the sleeper must be woken. Answers true to one caller only.
+    /// To be called after publishing a message: whether the sleeper must be woken. Returns true to one caller only.
     pub(crate) fn must_ring(&self) -> bool {
         fence(Ordering::SeqCst);
         self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel)
@@ -68,19 +68,19 @@ impl Doorbell {
         }
     }
 
-    /// Wakes by the eventfd, whoever sleeps there.
+    /// Wakes the sleeper by the eventfd.
     pub(crate) fn ring_eventfd(&self) {
-        // Nothing can be done about a failure: the only one possible is a full counter, and then it is readable.
+        // The only possible failure is a full counter, and then the eventfd is readable.
         let _ = rustix::io::write(&self.eventfd, &1u64.to_ne_bytes());
     }
 
-    /// Forgets that the eventfd was rung. Only after it was found readable, else this waits.
+    /// Resets the eventfd. To be called only after it was found readable, because it blocks otherwise.
     pub(crate) fn silence(&self) {
         let mut count = [0; 8];
         let _was_it_rung = rustix::io::read(&self.eventfd, &mut count);
     }
 
-    /// Says "about to sleep", and whether that is allowed: not if something arrived already or the end was told.
+    /// Sets the flag and returns whether the thread may sleep: not if something has arrived or the end was requested.
     pub(crate) fn may_sleep(&self, nothing_waits: impl FnOnce() -> bool) -> bool {
         self.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -91,7 +91,7 @@ impl Doorbell {
         may
     }
 
-    /// Says "awake": nobody needs to ring any more.
+    /// Clears the flag: the thread is awake.
     pub(crate) fn woke_up(&self) {
         self.asleep.store(false, Ordering::Relaxed);
     }

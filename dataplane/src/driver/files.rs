@@ -1,5 +1,5 @@
-//! Carries out the keeper's file operations, one at a time, inside one directory. It owns the open files; it retries
-//! nothing but interrupted calls and judges nothing: every refusal goes back as an error number.
+//! Carries out the keeper's file operations, one at a time, inside one directory. It owns the open files. It retries only
+//! interrupted calls; every other error is returned as an error number.
 
 use crate::io::{Errno, FileId};
 use crate::keeper::port::{FileOp, FileResult, FileValue, OpenHow};
@@ -21,11 +21,11 @@ struct Open {
 pub struct FileExecutor {
     directory: OwnedFd,
     files: HashMap<FileId, Open>,
-    /// The lock file, where the process took it before.
+    /// The lock file, if the process has taken the lock before.
     lock: Option<OwnedFd>,
-    /// The lock file, open, and whether its lock is held: then it is emptied when this executor goes.
+    /// The open lock file, and whether its lock is held; if so, the file is emptied when this executor is dropped.
     lock_file: Option<(FileId, bool)>,
-    /// What new segments are filled from; as long as the longest write of zeros so far.
+    /// Zeros to fill new segments with; as long as the longest such write so far.
     zeros: Blocks,
 }
 
@@ -41,7 +41,7 @@ impl FileExecutor {
         }
     }
 
-    /// Has the directory's lock already: opening the lock file gives this one.
+    /// The process holds the directory's lock: opening the lock file returns this one.
     pub fn with_lock(mut self, lock: OwnedFd) -> FileExecutor {
         self.lock = Some(lock);
         self
@@ -144,7 +144,7 @@ impl FileExecutor {
         for entry in rustix::fs::Dir::read_from(&self.directory)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy();
-            // The operators' socket lies here too; it is no file of the log.
+            // The operators' socket is in the directory too and is not a file of the log.
             let is_socket = entry.file_type() == rustix::fs::FileType::Socket;
             if name != "." && name != ".." && !is_socket {
                 names.push(name.into_owned());
@@ -163,7 +163,7 @@ impl FileExecutor {
         flags.set(OFlags::CREATE, how.create);
         flags.set(OFlags::EXCL, how.create && how.exclusive);
         flags.set(OFlags::DIRECT, how.direct);
-        // Without the flag a completed write is only in the disk's cache, while its shard takes it for durable.
+        // Without the flag a completed write is only in the disk's cache, and the shard would count it as durable.
         let forgets = planted(Bug::DriverSyncSkipped) || planted(Bug::DriverSyncEarly);
         flags.set(OFlags::DSYNC, how.dsync && !forgets);
         let mode = Mode::from_raw_mode(how.mode);
@@ -184,12 +184,12 @@ impl FileExecutor {
 }
 
 impl Drop for FileExecutor {
-    /// A lock file that still names a process says that it was killed: an orderly end leaves none there.
+    /// Empties the lock file: one that names a process means that it was killed.
     fn drop(&mut self) {
         if let Some((lock_file, true)) = self.lock_file
             && let Some(open) = self.files.get(&lock_file)
         {
-            // The text only names a process; a failure changes nothing that counts.
+            // The text is only informative, so a failure is ignored.
             let _ = rustix::fs::ftruncate(&open.fd, 0);
         }
     }
@@ -199,14 +199,14 @@ fn done((): ()) -> FileValue {
     FileValue::Done
 }
 
-/// Names are of files in the one directory; anything that would lead out of it is refused.
+/// Names must be those of files in the directory; a name that leads out of it is refused.
 fn plain(name: &str) -> rustix::io::Result<&str> {
     let is_plain = !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != "..";
     is_plain.then_some(name).ok_or(rustix::io::Errno::INVAL)
 }
 
 fn read(open: &Open, offset: u64, bytes: usize) -> rustix::io::Result<FileValue> {
-    // One call may return less than there is, so go on until the file ends.
+    // One call may return less than the file has, so read until it ends.
     let fill = |into: &mut [u8]| {
         let mut filled = 0;
         while filled < into.len() {
@@ -214,7 +214,7 @@ fn read(open: &Open, offset: u64, bytes: usize) -> rustix::io::Result<FileValue>
             let read =
                 retry_on_intr(|| rustix::io::pread(&open.fd, &mut *rest, offset + filled as u64))?;
             filled += read;
-            // Direct reads end in the middle of a block only where the file does.
+            // A direct read ends within a block only at the end of the file.
             if read == 0 || (open.direct && !read.is_multiple_of(BLOCK_BYTES)) {
                 break;
             }
@@ -237,7 +237,7 @@ fn read(open: &Open, offset: u64, bytes: usize) -> rustix::io::Result<FileValue>
 
 fn write(open: &Open, offset: u64, bytes: &[u8]) -> rustix::io::Result<FileValue> {
     let count = if open.direct {
-        // Only the memory is moved to where direct writes want it; a length that is no multiple is the caller's mistake.
+        // Only the memory is aligned here; a length that is not a multiple of a block is the caller's mistake.
         let mut blocks = Blocks::default();
         blocks.reset(bytes.len());
         blocks.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
@@ -264,8 +264,8 @@ fn random(bytes: usize) -> rustix::io::Result<Vec<u8>> {
     Ok(all)
 }
 
-/// Sets an open-file-description lock over the whole file: unlike a process lock it is not lost when the process closes
-/// some other descriptor of the same file.
+/// Sets an open-file-description lock over the whole file. Unlike a process lock it is not lost when the process closes
+/// another descriptor of the same file.
 #[allow(unsafe_code)]
 fn lock(fd: BorrowedFd<'_>, kind: i32) -> rustix::io::Result<FileValue> {
     let request = libc::flock {

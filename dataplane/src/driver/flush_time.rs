@@ -1,5 +1,5 @@
-//! How long the device under a directory takes to make one block durable, by the method that the log will use. A figure
-//! for the start-up lines and for `flk doctor`; nothing is decided by it.
+//! Measures how long the device takes to make one block durable, with the method of the log. A figure for the start-up
+//! lines and for `flk doctor`; nothing depends on it.
 
 use super::clock::now;
 use super::probe::WriteMethod;
@@ -9,10 +9,10 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// Writes that a start measures.
+/// Number of writes that a start measures.
 const WRITES_COUNT: usize = 15;
 
-/// Median time of a durable write of one block. The trial file is gone before this returns.
+/// Median time of a durable write of one block. The file used for it is removed.
 ///
 /// # Errors
 /// The file cannot be made or written.

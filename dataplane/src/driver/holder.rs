@@ -1,10 +1,10 @@
-//! Which process holds what a start needs: found in /proc, for the line that says so. It ends nothing and signals nothing.
+//! Finds in /proc which process holds a lock or a port, to name it in a message. It signals no process.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 
-/// A process that holds something.
+/// A process that holds a lock or a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     id: Option<u32>,
@@ -13,7 +13,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Whether it was killed, or is gone from here: what it holds is given up as soon as the kernel has tidied up.
+    /// Whether it was killed or is gone: the kernel will release what it holds.
     pub fn is_ending(&self) -> bool {
         self.is_ending
     }
@@ -29,7 +29,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// What /proc says of a process.
+/// A process as /proc shows it.
 pub fn process(id: Option<u32>) -> Holder {
     let text = |id: u32, file: &str| std::fs::read_to_string(format!("/proc/{id}/{file}")).ok();
     Holder {
@@ -42,7 +42,7 @@ pub fn process(id: Option<u32>) -> Holder {
     }
 }
 
-/// `PID (COMM) STATE …`, where COMM may hold anything; the flags are the sixth field behind the state.
+/// `PID (COMM) STATE …`, where COMM may contain anything; the flags are the sixth field after the state.
 fn has_ended(stat: &str) -> bool {
     const EXITING: u64 = 0x4; // PF_EXITING of the kernel
     let mut fields = stat
@@ -55,7 +55,7 @@ fn has_ended(stat: &str) -> bool {
     matches!(state, Some("Z" | "X")) || flags.is_some_and(|flags| flags & EXITING != 0)
 }
 
-/// SIGKILL was sent and has not been taken yet.
+/// Whether SIGKILL is pending.
 fn is_killed(status: &str) -> bool {
     const KILL: u64 = 1 << (libc::SIGKILL - 1);
     let pending = status.lines().filter_map(|line| {
@@ -67,7 +67,7 @@ fn is_killed(status: &str) -> bool {
         .any(|mask| mask & KILL != 0)
 }
 
-/// The process that has a socket bound to this port, of those that this one may look at.
+/// The process that has a socket bound to this port, if /proc shows it to this process.
 pub fn of_port(address: SocketAddr) -> Option<Holder> {
     let mut sockets = HashSet::new();
     for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
@@ -84,7 +84,7 @@ pub fn of_port(address: SocketAddr) -> Option<Holder> {
     Some(process(Some(id)))
 }
 
-/// The inode of a row's socket where its local port is this one: `SLOT: ADDRESS:PORT REMOTE STATE … INODE …`.
+/// The inode of a row's socket if its local port is this one: `SLOT: ADDRESS:PORT REMOTE STATE … INODE …`.
 fn inode_at(row: &str, port: u16) -> Option<u64> {
     let mut fields = row.split_whitespace().skip(1);
     let (_, local) = fields.next()?.rsplit_once(':')?;

@@ -1,5 +1,5 @@
-//! A shard's links to the rest of the process: its ends of the mesh, its mailboxes with the keeper, its doorbell. It
-//! carries messages and wakes sleepers; it never looks into a message.
+//! A shard's links to the rest of the process: its ends of the mesh, its mailboxes with the keeper, its doorbell. It carries
+//! messages and wakes sleeping threads; it never interprets a message.
 
 use super::doorbell::Doorbell;
 use super::ring::{MeshEnd, mesh};
@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// A shard's side.
 ///
-/// The mailboxes with the keeper are unbounded channels: what is in them is bounded by the exchange itself (a handful of
-/// messages per segment and one `Resolved` per batch; decisions are loaded before the shard serves anything).
+/// The mailboxes with the keeper are unbounded channels. The protocol bounds their content: a few messages per segment and
+/// one `Resolved` per batch; decisions are loaded before the shard serves.
 #[derive(Debug)]
 pub struct Links {
     shard: ShardId,
@@ -88,7 +88,7 @@ impl Links {
 
     /// Sends to the keeper; it is woken at the end of the turn.
     pub(crate) fn tell_keeper(&mut self, message: ToKeeper) {
-        // The keeper's end is dropped only when the process ends; what is said then is said to nobody.
+        // The keeper's end is dropped only when the process ends; then the message is not needed.
         let _ = self.to_keeper.send((self.shard, message));
         self.keeper_has_news = true;
     }
@@ -101,7 +101,7 @@ impl Links {
         }
     }
 
-    /// Takes all that peers and keeper sent.
+    /// Receives all messages of peers and keeper.
     pub(crate) fn collect(&mut self, inbox: &mut Inbox) {
         self.mesh.collect(inbox);
         let peeked = self.peeked.drain(..);
@@ -109,12 +109,12 @@ impl Links {
         inbox.events.extend(all.map(Event::Keeper));
     }
 
-    /// Raises the "asleep" flag if there is nothing to collect; says whether the caller may sleep.
+    /// Sets the "asleep" flag if there is nothing to collect; returns whether the caller may sleep.
     pub(crate) fn may_sleep(&mut self) -> bool {
         self.may_sleep_if(|| true)
     }
 
-    /// The same, with one more thing to look at between the two.
+    /// The same with one more condition, checked after the flag was set.
     pub(crate) fn may_sleep_if(&mut self, nothing_else_waits: impl FnOnce() -> bool) -> bool {
         let Links {
             bell,
@@ -124,13 +124,13 @@ impl Links {
             ..
         } = self;
         bell.may_sleep(|| {
-            // A channel cannot be asked whether it is empty, so what is found is kept for `collect`.
+            // A channel has no check for emptiness, so a received message is kept for `collect`.
             peeked.extend(from_keeper.try_recv());
             peeked.is_empty() && mesh.is_empty() && nothing_else_waits()
         })
     }
 
-    /// Wakes a peer by its eventfd, where its ring could not be rung.
+    /// Wakes a peer by its eventfd, if its ring could not be used.
     pub(crate) fn ring_by_eventfd(&self, peer: ShardId) {
         if let Some(bell) = self.mesh.bell(peer) {
             bell.ring_eventfd();
@@ -150,13 +150,13 @@ impl KeeperLinks {
         peeked.or_else(|| self.from_shards.try_recv().ok())
     }
 
-    /// Whether no shard has said anything that was not taken.
+    /// Whether there is no message to take.
     pub(crate) fn is_empty(&mut self) -> bool {
         self.peeked.extend(self.from_shards.try_recv());
         self.peeked.is_empty()
     }
 
-    /// The next message of any shard, awaited at most this long; for those who wait for nothing else.
+    /// Waits at most this long for the next message of any shard. For callers that wait for nothing else.
     pub fn take_within(&self, wait: Duration) -> Option<(ShardId, ToKeeper)> {
         self.from_shards.recv_timeout(wait).ok()
     }

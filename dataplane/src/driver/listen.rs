@@ -1,5 +1,5 @@
-//! Listening sockets, one per shard in one SO_REUSEPORT group. They are made here, by the process, and handed to the
-//! shards; nothing here accepts.
+//! Listening sockets, one per shard in one SO_REUSEPORT group. They are made here and given to the shards; nothing here
+//! accepts.
 
 use super::DriverError;
 use super::holder::{self, Holder};
@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-/// How long a taken port is waited for. A process that was killed leaves its listeners to the kernel, which closes them
-/// some milliseconds later where io_uring knew them; a process that is asked to stop takes longer.
+/// How long to wait for a port in use. After a process is killed the kernel closes its listeners, which takes some
+/// milliseconds if they were used by io_uring; a process that stops gracefully takes longer.
 pub const PORT_WAIT: Duration = Duration::from_secs(5);
-/// How often it is tried meanwhile.
+/// Interval between attempts.
 const TRY_EVERY: Duration = Duration::from_millis(5);
 
 /// Connections that may wait to be accepted, per shard. The kernel caps it at `net.core.somaxconn` (4,096 by default).
@@ -20,18 +20,18 @@ pub const BACKLOG: i32 = 4096;
 /// Why the process cannot listen.
 #[derive(Debug)]
 pub struct ListenError {
-    /// Where it was to listen.
+    /// The address.
     pub address: SocketAddr,
-    /// What the system said.
+    /// The error of the system.
     pub error: std::io::Error,
-    /// Who has the port, if it is taken and that can be seen.
+    /// The process that has the port, if it can be seen.
     pub holder: Option<Holder>,
-    /// How long it was waited for.
+    /// How long the start waited.
     pub waited: Duration,
 }
 
 impl ListenError {
-    /// Whether the port is taken, which may pass.
+    /// Whether the port is in use, so that a later start may succeed.
     pub fn is_taken(&self) -> bool {
         self.error.raw_os_error() == Some(libc::EADDRINUSE)
     }
@@ -71,8 +71,8 @@ impl std::fmt::Display for ListenError {
 
 impl std::error::Error for ListenError {}
 
-/// Makes one listening socket per shard, all on the same address. With port 0 the kernel picks one port for all. A port
-/// that is taken is waited for; `waiting` is told of it once.
+/// Makes one listening socket per shard, all on the same address. With port 0 the kernel picks one port for all. If the
+/// port is in use it waits, and calls `waiting` once.
 pub fn listeners(
     address: SocketAddr,
     shards: usize,
@@ -104,7 +104,7 @@ pub fn listeners(
 }
 
 fn try_listen(address: SocketAddr, shards: usize) -> rustix::io::Result<Vec<OwnedFd>> {
-    // Without SO_REUSEPORT first: it fails if anybody listens there, which sharing the port would hide.
+    // Without SO_REUSEPORT first: it fails if another process listens there, which sharing the port would hide.
     let guard = tcp_socket(address)?;
     bind(&guard, &address)?;
     let address = if address.port() == 0 {
@@ -122,7 +122,7 @@ fn tcp_socket(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    // A restart must not wait for the TIME_WAIT of the run before.
+    // A restart must not wait for TIME_WAIT connections of the previous run.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     Ok(socket)
 }
@@ -130,7 +130,7 @@ fn tcp_socket(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
 fn shared_listener(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
     let socket = tcp_socket(address)?;
     sockopt::set_socket_reuseport(&socket, true)?;
-    // Accepted sockets inherit it: answers are written whole, so there is nothing for Nagle to gather.
+    // Accepted sockets inherit it. Responses are written whole, so Nagle's algorithm would only delay them.
     sockopt::set_tcp_nodelay(&socket, true)?;
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;

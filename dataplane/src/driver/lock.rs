@@ -1,5 +1,5 @@
-//! WAL_DIR's lock at the very beginning of a start, before anything else of the process can be met from outside. It takes
-//! the lock and names who has it; the keeper owns what else is in the directory, and what the lock file says.
+//! The lock of WAL_DIR, taken at the beginning of a start, before anything of the process is visible from outside. It takes
+//! the lock or names the process that holds it. The keeper owns everything else in the directory.
 
 use super::holder::{Holder, process};
 use crate::wal::files::LOCK;
@@ -9,17 +9,17 @@ use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// How often a process that is ending is looked at.
+/// Interval between checks of a process that is ending.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// How many looks it gets: five seconds.
+/// Number of checks: five seconds.
 const LOOKS_MAX: u32 = 500;
 
-/// Why the lock could not be had.
+/// Why the lock could not be taken.
 #[derive(Debug)]
 pub enum LockError {
-    /// A process has it and goes on living.
+    /// A running process holds it.
     Held(Holder),
-    /// The process that had it is ending, or cannot be seen from here.
+    /// The process that holds it is ending, or cannot be seen from here.
     Ending(Holder),
     /// The file could not be opened, or locked.
     File(std::io::Error),
@@ -49,11 +49,11 @@ impl From<Errno> for LockError {
     }
 }
 
-/// Takes the lock. A holder that is about to end (a restart right after `kill -9` meets one) is waited for, five seconds
-/// at most; `waiting` is told of it once.
+/// Takes the lock. If its holder is ending, as right after a `kill -9`, it waits up to five seconds and calls `waiting`
+/// once.
 ///
 /// # Errors
-/// Another process keeps it, or the file cannot be used.
+/// Another process holds it, or the file cannot be used.
 pub fn lock_directory(
     directory: BorrowedFd<'_>,
     mut waiting: impl FnMut(&Holder),
@@ -76,14 +76,14 @@ pub fn lock_directory(
         }
         std::thread::sleep(LOOK_EVERY);
     }
-    // Another start that finds the lock taken must not read the id of a process that is long gone.
+    // Another start that finds the lock taken must not read the id of an earlier process.
     let id = format!("{}\n", std::process::id());
     rustix::fs::ftruncate(&file, 0)?;
     rustix::io::pwrite(&file, id.as_bytes(), 0)?;
     Ok(file)
 }
 
-/// The lock belongs to the open file, so that whichever thread closes it last gives it up.
+/// An open-file-description lock: it is released when the last descriptor of this open file is closed.
 #[allow(unsafe_code)]
 fn try_lock(file: &OwnedFd) -> Result<bool, Errno> {
     // SAFETY: all bytes zero are a valid `flock`.

@@ -1,15 +1,15 @@
-//! How much memory this process may use before the kernel ends it: the smallest limit of its cgroup and of the machine. It
+//! The memory that this process may use before the kernel kills it: the smallest limit of its cgroups and of the machine. It
 //! reads limits; it measures and reserves nothing.
 
 use super::cgroup::{Cgroups, number};
 use std::path::Path;
 
-/// A limit and what sets it.
+/// A limit and its origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLimit {
     /// Bytes.
     pub bytes: u64,
-    /// What sets it, in words.
+    /// The origin, in words.
     pub what: &'static str,
 }
 
@@ -30,12 +30,12 @@ fn limit_of(groups: &Cgroups, meminfo: &str) -> Option<MemoryLimit> {
     limits.min_by_key(|limit| limit.bytes)
 }
 
-/// No limit reads as a number near 2^63, which no machine has.
+/// "No limit" is a number near 2^63, which is more than any machine has.
 fn limit_v1(directory: &Path) -> Option<f64> {
     number(directory, "memory.limit_in_bytes")
 }
 
-/// Above `memory.high` the group is held back until it hardly runs; above `memory.max` something in it is killed.
+/// Above `memory.high` the kernel throttles the group until it hardly runs; above `memory.max` it kills a process.
 fn limit_v2(directory: &Path) -> Option<f64> {
     let limits = ["memory.high", "memory.max"].map(|name| number(directory, name));
     limits.into_iter().flatten().min_by(f64::total_cmp)

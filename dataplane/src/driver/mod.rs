@@ -1,9 +1,9 @@
-//! Drivers: what stands between the state machines and the operating system. A driver turns completions into events,
-//! calls the machine, and carries out its operations in order; it holds no policy and judges nothing.
+//! Drivers connect the state machines to the operating system. A driver turns completions into events, calls the machine,
+//! and carries out its operations in order; it makes no decisions.
 //!
-//! `uring` is for production, `portable` for hosts that refuse io_uring; both keep the same promises to the machine:
-//! events of a connection in order, nothing for a closed connection, one log write or sync at a time, sleep whenever
-//! nothing is to be done.
+//! `uring` is for production, `portable` for hosts that refuse io_uring. Both guarantee the same to the machine: the events
+//! of a connection are in order, a closed connection has no more events, at most one log write or sync is in flight, and
+//! the thread sleeps when there is nothing to do.
 
 pub mod affinity;
 mod cgroup;
@@ -40,9 +40,9 @@ use rate::Rate;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// What a driver runs: a shard, or a stand-in for it in a test of the driver.
+/// The state machine that a driver runs: a shard, or a stub in a test of the driver.
 pub trait Machine {
-    /// One turn. It drains `inbox.events`, fills `outbox`, and says when it wants the next one.
+    /// One turn. It drains `inbox.events`, fills `outbox`, and returns when it wants the next one.
     fn turn<D: Driver>(
         &mut self,
         inbox: &mut Inbox,
@@ -52,14 +52,14 @@ pub trait Machine {
     ) -> Next;
 }
 
-/// Sizes of all that a driver holds for one shard. Nothing of it grows after the start but the bytes queued to clients,
-/// which the shard bounds by what it answers.
+/// Sizes of a driver's memory for one shard. After the start only the bytes queued to clients grow, and the shard bounds
+/// those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct DriverLimits {
     /// Connections at a time; further ones wait in the listen queue.
     pub connections_max: u32,
-    /// Receive buffers shared by all connections, a power of two of at most 32,768. They are in use only between the
-    /// arrival of bytes and the next turn, so one per connection that may speak in the same turn is plenty.
+    /// Receive buffers shared by all connections, a power of two of at most 32,768. A buffer is in use only between the
+    /// arrival of bytes and the next turn, so there may be fewer buffers than connections.
     pub receive_buffers_count: u16,
     /// Size of each. One holds a whole request of usual size; larger requests take several.
     pub receive_buffer_bytes: u32,
@@ -67,17 +67,17 @@ pub struct Limits {
     pub reads_max: u32,
 }
 
-impl Limits {
+impl DriverLimits {
     /// Memory of the receive buffers, which all connections of a shard share.
     pub fn receive_bytes(&self) -> usize {
         usize::from(self.receive_buffers_count) * self.receive_buffer_bytes as usize
     }
 }
 
-impl Default for Limits {
-    /// 4 MiB of receive buffers and 4,096 connections per shard, and 64 that have just come.
-    fn default() -> Limits {
-        Limits {
+impl Default for DriverLimits {
+    /// Per shard: 4 MiB of receive buffers, 4,096 connections, and 64 places for new ones.
+    fn default() -> DriverLimits {
+        DriverLimits {
             connections_max: 4096 + 64,
             receive_buffers_count: 1024,
             receive_buffer_bytes: 4096,
@@ -86,7 +86,7 @@ impl Default for Limits {
     }
 }
 
-/// All that a shard's driver is given by the process at start.
+/// What a shard's driver gets from the process at the start.
 pub struct ShardSetup {
     /// Which shard it runs.
     pub shard: ShardId,
@@ -96,13 +96,13 @@ pub struct ShardSetup {
     pub links: Links,
     /// The process-wide rate.
     pub rate: Arc<Rate>,
-    /// Told at each stage border.
+    /// Called at each stage border.
     pub probe: Box<dyn StageProbe>,
     /// Sizes.
-    pub limits: Limits,
+    pub limits: DriverLimits,
 }
 
-/// Listens at the borders between the stages of a turn, for timings. Nothing of it reaches the shard.
+/// Called at the borders between the stages of a turn, to take timings. The shard does not see it.
 pub trait StageProbe: Send {
     /// A stage begins.
     fn border(&mut self, stage: Stage);
@@ -115,7 +115,7 @@ impl StageProbe for NoProbe {
     fn border(&mut self, _: Stage) {}
 }
 
-/// What a machine may ask of the driver during its turn; the same for all drivers of a process.
+/// What a machine may ask the driver during a turn; the same for all drivers.
 pub(crate) struct Handle {
     pub(crate) rate: Arc<Rate>,
     pub(crate) probe: Box<dyn StageProbe>,
@@ -131,23 +131,23 @@ impl Driver for Handle {
     }
 }
 
-/// Why a driver's loop came to its end.
+/// Why a driver's loop ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// The process told it to, through its doorbell.
+    /// The process asked for it through the doorbell.
     Told,
     /// The machine said [`crate::event::Op::Stop`].
     Stopped(LogFailure),
-    /// The operating system refused something without which there is no going on.
+    /// The operating system refused a call that the driver needs.
     Failed(DriverError),
 }
 
-/// The operating system refused a call that a driver cannot do without.
+/// The operating system refused a call that a driver needs.
 #[derive(Debug)]
 pub struct DriverError {
-    /// What was attempted and what can be done about a refusal.
+    /// What was attempted, and what to change.
     pub doing: &'static str,
-    /// What the system said.
+    /// The error of the system.
     pub error: std::io::Error,
 }
 

@@ -1,12 +1,12 @@
-//! Bytes on their way to clients: for each connection one buffer that the kernel may be reading and one that gathers
-//! what comes next, from a pool of small ones. It owns the bytes until they left; it never touches a socket.
+//! Bytes queued to clients. Each connection has one buffer that the kernel may be reading and one that collects further
+//! bytes; both come from a pool. It owns the bytes until they are sent; it never touches a socket.
 
-/// A buffer from the pool has this capacity; it holds some dozens of usual answers.
+/// Capacity of a buffer from the pool: ten or more usual responses.
 const BUFFER_BYTES: usize = 4096;
-/// A buffer that grew beyond this is freed instead of going back, so that one large answer is not kept for ever.
+/// A buffer that has grown beyond this is freed and not pooled, so that the memory of one large response is released.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
-/// Empty buffers for reuse.
+/// Empty buffers to reuse.
 #[derive(Debug)]
 pub(crate) struct Pool {
     free: Vec<Vec<u8>>,
@@ -35,8 +35,8 @@ impl Pool {
     }
 }
 
-/// One connection's bytes. `sending[sent_offset..]` is what the kernel was given; it does not move or change before
-/// [`Outgoing::left`]. `waiting` grows meanwhile and becomes the next flight, so that answers coalesce.
+/// The queued bytes of one connection. `sending[sent_offset..]` was given to the kernel and does not move or change before
+/// [`Outgoing::consume`]. Meanwhile `waiting` collects the bytes of the next send, so that several responses leave in one.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     sending: Vec<u8>,
@@ -45,7 +45,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Queues bytes behind those queued already.
+    /// Appends bytes to the queue.
     pub(crate) fn queue(&mut self, bytes: &[u8], pool: &mut Pool) {
         if self.waiting.capacity() == 0 {
             self.waiting = pool.take();
@@ -53,7 +53,7 @@ impl Outgoing {
         self.waiting.extend_from_slice(bytes);
     }
 
-    /// The bytes to hand to the kernel now, empty if there are none. Only while nothing is in flight.
+    /// The bytes to send now, empty if there are none. To be called only while no send is in flight.
     pub(crate) fn begin_send(&mut self, pool: &mut Pool) -> &[u8] {
         if self.sent_offset == self.sending.len() {
             pool.give_back(std::mem::take(&mut self.sending));
@@ -63,26 +63,26 @@ impl Outgoing {
         &self.sending[self.sent_offset..]
     }
 
-    /// That many bytes of the flight left for the kernel.
-    pub(crate) fn left(&mut self, bytes: usize) {
+    /// The kernel took so many bytes.
+    pub(crate) fn consume(&mut self, bytes: usize) {
         self.sent_offset += bytes;
         assert!(
             self.sent_offset <= self.sending.len(),
-            "more bytes left than were given to the kernel"
+            "more bytes were sent than were given to the kernel"
         );
     }
 
-    /// Whether all bytes have left.
+    /// Whether all bytes have been sent.
     pub(crate) fn is_empty(&self) -> bool {
         self.sent_offset == self.sending.len() && self.waiting.is_empty()
     }
 
-    /// Drops what was not handed to the kernel.
+    /// Drops the bytes that were not given to the kernel.
     pub(crate) fn drop_waiting(&mut self, pool: &mut Pool) {
         pool.give_back(std::mem::take(&mut self.waiting));
     }
 
-    /// Drops everything. Only while nothing is in flight.
+    /// Drops all bytes. To be called only while no send is in flight.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.drop_waiting(pool);
         pool.give_back(std::mem::take(&mut self.sending));
@@ -103,12 +103,12 @@ mod tests {
         assert_eq!(out.begin_send(&mut pool), b"one");
         out.queue(b"two", &mut pool);
         out.queue(b"three", &mut pool);
-        out.left(1);
+        out.consume(1);
         assert_eq!(out.begin_send(&mut pool), b"ne");
-        out.left(2);
+        out.consume(2);
         assert!(!out.is_empty());
         assert_eq!(out.begin_send(&mut pool), b"twothree");
-        out.left(8);
+        out.consume(8);
         assert!(out.is_empty());
         assert!(out.begin_send(&mut pool).is_empty());
     }
@@ -139,13 +139,13 @@ mod tests {
                 let flight = out.begin_send(&mut pool);
                 let taken = flight.len().min(kernel_takes);
                 sent.extend_from_slice(&flight[..taken]);
-                out.left(taken);
+                out.consume(taken);
             }
             while !out.is_empty() {
                 let flight = out.begin_send(&mut pool);
                 sent.extend_from_slice(flight);
                 let all = flight.len();
-                out.left(all);
+                out.consume(all);
             }
             prop_assert_eq!(sent, queued);
         }

@@ -1,5 +1,5 @@
-//! Which driver this host allows, and how its file system takes writes: asks the kernel by trying, and says in words what
-//! was found and what an operator can change. It decides nothing that the operator has decided.
+//! Finds out, by trying, which driver this host allows and how its file system can be written, and describes what was found
+//! and what an operator can change. It never overrides a setting.
 
 use super::uring::queue;
 use crate::io::SyncMode;
@@ -12,12 +12,12 @@ use std::os::fd::BorrowedFd;
 /// What `FLK_DRIVER` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Requested {
-    /// io_uring where it works, else the portable driver.
+    /// io_uring if it works, else the portable driver.
     #[default]
     Auto,
-    /// io_uring or nothing.
+    /// io_uring, or the start fails.
     Uring,
-    /// The portable driver, whatever works.
+    /// The portable driver.
     Portable,
 }
 
@@ -74,13 +74,13 @@ impl DriverKind {
 pub struct Chosen {
     /// The driver.
     pub kind: DriverKind,
-    /// Why this one.
+    /// The reason.
     pub why: String,
-    /// What it costs compared with the other one, and how to get the other one.
+    /// Its cost compared with the other one.
     pub costs: String,
 }
 
-/// `FLK_DRIVER=uring` where io_uring does not work.
+/// `FLK_DRIVER=uring`, and io_uring does not work.
 #[derive(Debug)]
 pub struct UringRefused {
     /// What was found and what to change.

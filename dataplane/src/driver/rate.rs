@@ -1,10 +1,10 @@
-//! The process-wide request rate: one word that all shards share, charged once per shard and turn. It owns that word, the
-//! one shared mutable word of the record path; it never reads a clock.
+//! The process-wide request rate: one atomic word, charged once per shard and turn. It is the only shared mutable state of
+//! the record path. It never reads a clock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A generic cell rate (GCRA): each request moves a "theoretical arrival time" on by one interval, and is granted as long
-/// as that time is no further ahead of now than the burst allows. The burst is two seconds' worth.
+/// A generic cell rate algorithm (GCRA): each request advances a "theoretical arrival time" by one interval, and is granted
+/// if that time is at most the burst ahead of now. The burst is two seconds of the rate.
 #[derive(Debug)]
 pub struct Rate {
     /// Interval between two requests in nanoseconds; 0 = no limit.
@@ -13,11 +13,11 @@ pub struct Rate {
     next_ns: AtomicU64,
 }
 
-/// How far the theoretical arrival time may run ahead: the burst is twice the rate, so this is two seconds.
+/// How far the theoretical arrival time may be ahead: two seconds, because the burst is twice the rate.
 const BURST_NS: u64 = 2_000_000_000;
 
 impl Rate {
-    /// At most this many requests per second in the long run, and a burst of twice that; 0 = no limit.
+    /// So many requests per second, and a burst of twice that; 0 = no limit.
     pub fn new(requests_per_s: u32) -> Rate {
         Rate {
             interval_ns: 1_000_000_000u64
@@ -27,7 +27,7 @@ impl Rate {
         }
     }
 
-    /// Takes up to `wanted` requests and says how many are granted. Time may differ a little between shards.
+    /// Charges up to `wanted` requests and returns how many are granted. The clocks of shards may differ a little.
     pub fn charge(&self, wanted: u32, now_mono_us: u64) -> u32 {
         if self.interval_ns == 0 || wanted == 0 {
             return wanted;
@@ -43,7 +43,7 @@ impl Rate {
                 return 0;
             }
             let after_ns = from_ns + u64::from(granted) * self.interval_ns;
-            // Nothing else is published with the word, so the order of other memory does not matter.
+            // The word publishes no other memory, so relaxed ordering is enough.
             match self.next_ns.compare_exchange_weak(
                 next_ns,
                 after_ns,

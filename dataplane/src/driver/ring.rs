@@ -1,5 +1,5 @@
-//! The mesh: one single-producer single-consumer ring for each ordered pair of shards, sized once for all that can be in
-//! flight, so that a send neither fails nor waits. It owns messages between a sender's turn and the receiver's next one.
+//! The mesh: one single-producer single-consumer ring for each ordered pair of shards. Its size covers all messages that can
+//! be in flight, so a send neither fails nor waits. It owns messages between the sender's turn and the receiver's next one.
 
 use super::doorbell::Doorbell;
 use crate::event::{Event, Inbox};
@@ -16,7 +16,7 @@ pub struct MeshEnd {
     from: Vec<Option<Consumer<Message>>>,
 }
 
-/// The way to one peer: what this turn has for it, and the ring.
+/// The direction to one peer: the messages of this turn, and the ring.
 #[derive(Debug)]
 struct Outward {
     staged: Vec<Message>,
@@ -72,7 +72,7 @@ impl MeshEnd {
         }
     }
 
-    /// At the end of a turn: hands each peer its messages at once, and calls `ring` for each peer that must be woken.
+    /// At the end of a turn: sends each peer its messages as one batch, and calls `ring` for each peer that must be woken.
     pub(crate) fn flush(&mut self, mut ring: impl FnMut(ShardId, &Doorbell)) {
         for (index, outward) in self.to.iter_mut().enumerate() {
             let Some(outward) = outward else { continue };
@@ -91,7 +91,7 @@ impl MeshEnd {
         }
     }
 
-    /// Takes all that peers sent.
+    /// Receives all messages of peers.
     pub(crate) fn collect(&mut self, inbox: &mut Inbox) {
         for (index, ring) in self.from.iter_mut().enumerate() {
             let Some(ring) = ring else { continue };
@@ -110,7 +110,7 @@ impl MeshEnd {
         Some(&outward.bell)
     }
 
-    /// Whether no peer has sent anything that was not collected.
+    /// Whether there is no message to collect.
     pub(crate) fn is_empty(&self) -> bool {
         self.from.iter().flatten().all(Consumer::is_empty)
     }

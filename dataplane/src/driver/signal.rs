@@ -1,5 +1,5 @@
-//! Signals as something to read instead of something that interrupts: requests to end, and those that mean nothing here.
-//! It blocks them for the process and owns the thread that reads them; it decides nothing but that a start is cut short.
+//! Reads signals instead of being interrupted by them. It blocks them for the process and owns the thread that reads them.
+//! Its only decision is to end a start at once.
 
 use super::DriverError;
 use super::console::Console;
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Signals that are read. The first two ask for the end; to the others the usual answer of a process is to die, which is
-/// not what is meant by who sends them.
+/// Signals that are read. The first two request the end. The others would terminate a process by default, which is not what
+/// their sender wants.
 const READ: [(i32, &str); 5] = [
     (libc::SIGTERM, "SIGTERM"),
     (libc::SIGINT, "SIGINT"),
@@ -21,8 +21,8 @@ const READ: [(i32, &str); 5] = [
     (libc::SIGUSR2, "SIGUSR2"),
 ];
 
-/// Signals that would end or stop the process for what a failed write says as well: a reader that went away, a file-size
-/// limit, a terminal that lets only the foreground write.
+/// Signals that are ignored because a failed write reports the same: a closed pipe, a file-size limit, a terminal that only
+/// the foreground may write to.
 const IGNORED: [i32; 3] = [libc::SIGPIPE, libc::SIGXFSZ, libc::SIGTTOU];
 
 /// The signals of the process, blocked and not yet read.
@@ -32,7 +32,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Blocks them for the calling thread and all that it starts from now on. Call it before any thread is started: a
+    /// Blocks them for the calling thread and all threads that it starts. To be called before any thread is started: a
     /// thread that does not block them would be killed by them.
     ///
     /// # Errors
@@ -61,13 +61,13 @@ impl Signals {
         if fd < 0 {
             return Err(DriverError::new(doing, std::io::Error::last_os_error()));
         }
-        // SAFETY: the kernel just gave us this descriptor; nothing else knows it.
+        // SAFETY: the kernel just returned this descriptor; nothing else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Signals { fd })
     }
 
-    /// Starts the thread that reads them. Until the keeper asks for them a request to end ends the process at once, whatever its
-    /// other threads wait for: nothing was served yet, and a start may be cut short anywhere.
+    /// Starts the thread that reads them. Until the keeper asks for them, a request to end ends the process at once: nothing
+    /// has been served, and a start may be interrupted anywhere.
     ///
     /// # Errors
     /// No thread can be started.
@@ -99,7 +99,7 @@ impl Signals {
     }
 }
 
-/// The requests to end that came so far.
+/// The requests to end so far.
 #[derive(Debug, Default)]
 pub struct Ends {
     count: AtomicUsize,
@@ -107,7 +107,7 @@ pub struct Ends {
     watch: Arc<StopWatch>,
 }
 
-/// What is done about a request once the gateway serves.
+/// How a request is handled once the gateway serves.
 #[derive(Debug)]
 struct Asking {
     bell: Arc<Doorbell>,
@@ -116,19 +116,19 @@ struct Asking {
 }
 
 impl Ends {
-    /// From now on requests are counted and this bell is rung for each; the process has ended within `delay` and `bound`
-    /// then, whatever its threads wait for.
+    /// From now on each request is counted and rings this bell, and the process ends within `delay` plus `bound` even if
+    /// threads hang.
     pub(super) fn ask(&self, bell: &Arc<Doorbell>, delay: Duration, bound: Duration) {
         let bell = Arc::clone(bell);
         let _only_the_first_counts = self.asking.set(Asking { bell, delay, bound });
     }
 
-    /// A stop is complete but for the threads.
+    /// The stop is complete except for the end of the threads.
     pub(super) fn note_clean(&self) {
         self.watch.note_clean();
     }
 
-    /// How many came since the last call.
+    /// The number of requests since the last call.
     pub(super) fn take_count(&self) -> usize {
         self.count.swap(0, Ordering::AcqRel)
     }

@@ -1,5 +1,5 @@
-//! The last bound of a stop: it ends the process where the thread that should do so does not come back from the operating
-//! system, or another one cannot be waited for. It owns that one thread; it never shortens what the keeper allows itself.
+//! The outer bound of a stop: a thread that ends the process if the main thread hangs in a system call, or waits for a
+//! thread that does. It never ends the process before the keeper's own bound.
 
 use super::clock;
 use super::console::Console;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Between two looks at the time, in microseconds: a second signal may have brought the end forward.
+/// Interval between checks of the time, in microseconds: a second signal moves the end forward.
 const LOOK_EVERY_US: u64 = 100_000;
 
-/// By when the process ends, once it was asked to.
+/// When the process ends after a request.
 #[derive(Debug)]
 pub(super) struct StopWatch {
     by_us: AtomicU64,
-    /// The keeper has ended a stop cleanly; only threads are waited for.
+    /// The keeper has finished the stop; only threads are left to end.
     clean: AtomicBool,
 }
 
@@ -30,7 +30,7 @@ impl Default for StopWatch {
 }
 
 impl StopWatch {
-    /// The process was asked to end: it does within `delay` and `bound`, or, asked again, within `bound` from then.
+    /// The end was requested: the process ends within `delay` plus `bound`, or, after a second request, within `bound` of it.
     pub(super) fn asked(self: &Arc<Self>, delay: Duration, bound: Duration, console: &Console) {
         let now_us = clock::now().mono_us;
         let bound_us = bound.as_micros() as u64;
@@ -53,7 +53,7 @@ impl StopWatch {
         }
     }
 
-    /// What is to be durable is; from now on a thread that does not end is cut off without harm.
+    /// Everything is durable; from now on a thread that does not end can be abandoned.
     pub(super) fn note_clean(&self) {
         self.clean.store(true, Ordering::Release);
     }

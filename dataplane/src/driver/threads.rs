@@ -11,7 +11,7 @@ use super::probe::DriverKind;
 use super::rate::Rate;
 use super::signal::Ends;
 use super::uring::Uring;
-use super::{DriverError, Ended, Limits, Machine, ShardSetup, StageProbe, affinity, clock};
+use super::{DriverError, DriverLimits, Ended, Machine, ShardSetup, StageProbe, affinity, clock};
 use crate::exit::Exit;
 use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
@@ -27,10 +27,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Exit code for a refusal of the operating system.
+/// Exit code if the operating system refuses a call.
 const EX_OSERR: i32 = Exit::Refused as i32;
 
-/// The keeper as a state machine; a stand-in in tests of this file.
+/// The keeper as a state machine, or a stub in tests.
 pub trait KeeperMachine {
     /// One step.
     fn step(&mut self, events: &mut dyn Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps;
@@ -59,20 +59,20 @@ pub struct Process {
     /// The process-wide rate.
     pub rate: Arc<Rate>,
     /// Sizes of each shard's driver.
-    pub limits: Limits,
+    pub limits: DriverLimits,
     /// Messages that one ring of the mesh holds: [`crate::mesh::ring_messages`].
     pub ring_messages: usize,
-    /// Requests to end, read since before anything else was started.
+    /// Requests to end; read since before any other thread started.
     pub ends: Arc<Ends>,
-    /// Where lines for the operator are said.
+    /// Log lines.
     pub console: Console,
     /// Shards serve on for this long after the first request to end.
     pub drain_delay: Duration,
-    /// A stop has ended the process within this time after that, whatever its threads wait for.
+    /// After that, the process ends within this time even if threads hang.
     pub stop_bound: Duration,
 }
 
-/// Raises the open-file limit to what the process may have: each connection is one.
+/// Raises the soft limit of open files to the hard limit.
 pub fn raise_open_files() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -80,16 +80,16 @@ pub fn raise_open_files() -> Option<u64> {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Refused only by a filter; then the limit stays as it was.
+    // Only a seccomp filter refuses this; then the limit stays.
     let _ = setrlimit(Resource::Nofile, raised);
     getrlimit(Resource::Nofile).current
 }
 
-/// Runs shards and keeper until the keeper ends the process; answers its exit code. A shard that stops, and a driver that
-/// fails, end the process at once with theirs.
+/// Runs shards and keeper until the keeper ends the process; returns its exit code. If a shard stops or a driver fails, the
+/// process ends at once with its code.
 ///
-/// Machines are made on the threads that run them. `say` gets the keeper's notices, `probes` makes each shard's listener
-/// at stage borders.
+/// Machines are made on the threads that run them. `say` gets the keeper's notices; `probes` makes the stage probe of each
+/// shard.
 pub fn run<M: Machine, K: KeeperMachine>(
     process: Process,
     machine: impl Fn(ShardId) -> M + Clone + Send + 'static,
@@ -137,15 +137,15 @@ pub fn run<M: Machine, K: KeeperMachine>(
     }
     let ended = executor.run();
     if matches!(ended, Ok(0)) {
-        // A clean end: what the shards have queued to clients leaves before their sockets close.
+        // A clean end: bytes queued to clients are sent before the sockets close.
         executor.ends.note_clean();
         executor.links.tell_all_to_end();
         for thread in threads {
-            // A panic has ended the process already in a release.
+            // In a release build a panic has aborted the process already.
             let _ = thread.join();
         }
     } else {
-        // Shards may be writing still: the directory stays locked until the process is gone.
+        // Shards may still be writing, so the directory stays locked until the process is gone.
         std::mem::forget(executor);
     }
     ended
@@ -185,18 +185,18 @@ fn start_shard<M: Machine>(
         .map_err(|error| DriverError::new("start a shard's thread", error))
 }
 
-/// From any thread: nothing that is under way is waited for but the line that says why.
+/// Ends the process from any thread. It waits only for the line with the reason.
 fn end_process(console: &Console, code: i32, reason: &str) -> ! {
     console.say(format!("flk: {reason}"));
     console.flush();
     exit(code)
 }
 
-/// The keeper and all that its operations need.
+/// The keeper, and everything that its operations need.
 struct KeeperExecutor<K, S> {
     keeper: K,
     links: KeeperLinks,
-    /// Before the files: their lock must be held while the socket is removed.
+    /// Dropped before the files: the directory must be locked while the socket is removed.
     commands: Commands,
     files: FileExecutor,
     ends: Arc<Ends>,
@@ -225,7 +225,7 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
         }
     }
 
-    /// Carries out one operation; the exit code if that was the end.
+    /// Carries out one operation; returns the exit code if it ends the process.
     fn carry_out(&mut self, op: KeeperOp) -> Option<i32> {
         match op {
             KeeperOp::File(op) => {
@@ -236,14 +236,14 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
             }
             KeeperOp::ToShard(shard, message) => {
                 if matches!(message, ToShard::Serve { .. }) {
-                    // The start is over: from here on an end is the keeper's matter.
+                    // The start is over: from now on the keeper handles requests to end.
                     let (delay, bound) = (self.drain_delay, self.stop_bound);
                     self.ends.ask(self.links.bell(), delay, bound);
                 }
                 self.links.tell(shard, message);
             }
             KeeperOp::Reply { id, text } => self.commands.reply(id, &text),
-            KeeperOp::Say(notice) => (self.say)(notice),
+            KeeperOp::Notify(notice) => (self.say)(notice),
             KeeperOp::Wake(at_us) => self.wake_at_us = at_us,
             KeeperOp::Exit { code, reason } => {
                 if !reason.is_empty() {
@@ -255,7 +255,7 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
         None
     }
 
-    /// Sleeps until something happens; not at all while an ended file operation waits to be told.
+    /// Sleeps until something happens, unless a completed file operation has not been reported.
     fn wait(&mut self) -> Result<(), DriverError> {
         let now_us = clock::now().mono_us;
         let bell = Arc::clone(self.links.bell());
@@ -287,13 +287,13 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
         }
     }
 
-    /// Turns whatever happened into events.
+    /// Turns messages, commands and signals into events.
     fn collect(&mut self) {
         while let Some((shard, message)) = self.links.try_take() {
             self.events.push(KeeperEvent::FromShard(shard, message));
         }
         self.commands.work(clock::now().mono_us, &mut self.events);
-        // Each counts: the machines have a delay, which the second one cuts short.
+        // Every one counts: the second request ends the drain delay.
         for _ in 0..self.ends.take_count() {
             self.events.push(KeeperEvent::Terminate);
         }
@@ -304,7 +304,7 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
     }
 }
 
-/// A shard's side of the links is not `Sync` and moves to its thread once.
+/// A shard's side of the links is not `Sync`; it moves to its thread once.
 const _: fn() = || {
     fn is_send<T: Send>() {}
     is_send::<Links>();

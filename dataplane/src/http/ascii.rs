@@ -1,13 +1,13 @@
-//! Character classes of a request head, and the scans over them that the hot path consists of.
-//! It knows bytes only, never headers.
+//! Character classes of a request head, and the scans over them that take most of the time of reading a head. It knows
+//! bytes, not headers.
 
 /// RFC 9110 `tchar`: methods, header names, connection options.
 pub(super) const TOKEN: u8 = 1;
-/// What a request target may hold: visible bytes but `#`, and bytes above 0x7f (they never match a route).
+/// Bytes of a request target: visible ASCII except `#`, and bytes above 0x7f (they never match a route).
 pub(super) const TARGET: u8 = 2;
-/// What a host name may hold here: letters, digits and `-._~`.
+/// Bytes of a host name: letters, digits and `-._~`.
 pub(super) const HOST: u8 = 4;
-/// What a tenant name may hold.
+/// Bytes of a tenant name: letters, digits and `-._`.
 pub(super) const TENANT: u8 = 8;
 
 const CLASSES: [u8; 256] = classes();
@@ -60,7 +60,7 @@ pub(super) const fn is(byte: u8, class: u8) -> bool {
     CLASSES[byte as usize] & class != 0
 }
 
-/// Position of the first byte at or behind `from` that is not of the class; the length if there is none.
+/// Position of the first byte from `from` on that is not in the class; the length if there is none.
 pub(super) fn class_end(bytes: &[u8], from: usize, class: u8) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
     match rest.iter().position(|&byte| !is(byte, class)) {
@@ -74,9 +74,9 @@ pub(super) fn all(bytes: &[u8], class: u8) -> bool {
     bytes.iter().all(|&byte| is(byte, class))
 }
 
-/// Position of the first control character (tab and DEL included) at or behind `from`; the length if there is none.
+/// Position of the first control character (tab and DEL included) from `from` on; the length if there is none.
 ///
-/// Eight bytes at a time: header values are the bulk of a head. `first_control_naive` says what it must equal.
+/// It reads eight bytes at a time, because header values are most of a head. `first_control_naive` defines the result.
 pub(super) fn first_control(bytes: &[u8], from: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = 0x8080_8080_8080_8080;
@@ -84,7 +84,7 @@ pub(super) fn first_control(bytes: &[u8], from: usize) -> usize {
     while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*chunk);
         let deleted = word ^ (ONES * 0x7f);
-        // A borrow can only spoil bytes above a true hit, so the lowest hit is exact in both terms.
+        // The subtraction can borrow only from bytes above a true hit, so the lowest hit is correct in both terms.
         let below_space = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
         let is_delete = deleted.wrapping_sub(ONES) & !deleted & TOPS;
         let hits = below_space | is_delete;
@@ -96,7 +96,7 @@ pub(super) fn first_control(bytes: &[u8], from: usize) -> usize {
     first_control_naive(bytes, at)
 }
 
-/// The plain loop that [`first_control`] equals, and its way over the last seven bytes.
+/// The plain loop that defines [`first_control`]; it also reads the last seven bytes.
 fn first_control_naive(bytes: &[u8], from: usize) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
     match rest.iter().position(u8::is_ascii_control) {
@@ -105,7 +105,7 @@ fn first_control_naive(bytes: &[u8], from: usize) -> usize {
     }
 }
 
-/// Where the value at `start..end` begins and ends without the spaces and tabs around it.
+/// Start and end of the value at `start..end` without leading and trailing spaces and tabs.
 pub(super) fn trimmed(bytes: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {
     while start < end && matches!(bytes[start], b' ' | b'\t') {
         start += 1;
@@ -116,7 +116,7 @@ pub(super) fn trimmed(bytes: &[u8], mut start: usize, mut end: usize) -> (usize,
     (start, end)
 }
 
-/// The value without the spaces and tabs around it.
+/// The value without leading and trailing spaces and tabs.
 pub(super) fn trim(value: &[u8]) -> &[u8] {
     let (start, end) = trimmed(value, 0, value.len());
     &value[start..end]

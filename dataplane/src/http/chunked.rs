@@ -1,22 +1,26 @@
-//! Chunked request bodies: decodes one in place as it arrives, strictly. It never looks behind the body's end, allocates
-//! nothing, and keeps no bytes: what is not whole yet stays with the caller.
+//! Chunked request bodies: decodes a body in place while it arrives. It never looks past the end of the body, allocates
+//! nothing, and keeps no bytes: incomplete input stays in the caller's buffer.
 //!
-//! The verdict is that of the first offending byte, however the body was cut into packets. Grammar: hex size of 1 to 8
-//! digits, extensions of at most 1 KiB (ignored; no control character but tab), CRLF, the bytes, CRLF; a size of zero ends
-//! the chunks; trailers of at most 8 KiB are checked as header fields and dropped.
+//! As in a head, the first wrong byte decides which problem is answered, however the body was cut into packets. Grammar:
+//! a size of 1 to 8 hex digits, extensions of at most 1 KiB (ignored; no control character but tab), CRLF, the bytes, CRLF.
+//! A size of zero ends the chunks. Trailers of at most 8 KiB are checked like header fields and dropped.
 
 use super::fields::looks_like_framing;
-use super::head::{Limits, Span, Stop, byte_at, line_end, offence, read_fields};
+use super::framing::{FramingStop, byte_at, line_end, offence, read_fields};
+use super::head::{HttpLimits, Span};
 use super::problem::Problem;
 
 /// Most hex digits of a chunk's size.
 const SIZE_DIGITS_MAX: usize = 8;
 /// Most bytes of one chunk's extensions, the first semicolon included.
 pub const EXTENSION_BYTES_MAX: usize = 1024;
-/// Most bytes behind the last chunk, final empty line included.
+/// Most bytes after the last chunk, final empty line included.
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+/// Most bytes behind the content: the line end of its last chunk, the line of the chunk of size zero, and the trailers.
+pub const FRAMING_BEHIND_BYTES_MAX: usize =
+    2 + (SIZE_DIGITS_MAX + EXTENSION_BYTES_MAX + 2) + TRAILER_BYTES_MAX;
 
-/// Where in a chunked body its reader is. Small and plain: one stands in every connection.
+/// The position of a reader in a chunked body. It is small because every connection holds one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decoder {
     at: At,
@@ -28,48 +32,56 @@ enum At {
     /// Before a chunk's size.
     #[default]
     Size,
-    /// In a chunk's bytes: that many are missing.
+    /// In a chunk's bytes; so many have not arrived.
     Data(u64),
-    /// Behind a chunk's bytes, before their CRLF.
+    /// Between a chunk's bytes and their CRLF.
     DataEnd,
-    /// Behind the last chunk's line.
+    /// After the line of the last chunk.
     Trailers,
 }
 
-/// What the bytes of a body received so far amount to.
+/// One element of a chunked body was read; the position is where the next byte is.
+enum Element {
+    /// The body goes on.
+    More(usize),
+    /// It was the last one.
+    Last(usize),
+}
+
+/// The state of a body after the bytes received so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decoded {
-    /// More is needed. Only the first `kept_bytes` of what was given still count: what is decoded, then what is not
-    /// understood yet. They come first in the next call.
+    /// More bytes are needed. The caller keeps the first `kept_bytes` (decoded content, then input that is not complete
+    /// yet) and passes them at the front of the next call.
     Partial {
-        /// How many bytes still count.
+        /// How many bytes to keep.
         kept_bytes: usize,
     },
-    /// The body is whole: its first bytes are the content, and what follows on the connection begins at `end`.
+    /// The body is complete: its content is at the front, and the next request begins at `end`.
     Whole {
         /// Bytes of content.
         body_bytes: usize,
-        /// Position behind the trailers.
+        /// Position after the trailers.
         end: usize,
     },
     /// Framing is broken: answer this and close.
     Refused(Problem),
 }
 
-/// What the bytes of a body that is thrown away amount to.
+/// The state of a discarded body after the bytes received so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skipped {
-    /// More is needed. The first `gone_bytes` of what was given are done with; the others come first in the next call.
+    /// More bytes are needed. The caller drops the first `gone_bytes` and passes the others at the front of the next call.
     Partial {
-        /// How many bytes count no longer.
+        /// How many bytes to drop.
         gone_bytes: usize,
     },
-    /// The body is over: what follows on the connection begins at `end`.
+    /// The body has ended: the next request begins at `end`.
     Whole {
-        /// Position behind the trailers.
+        /// Position after the trailers.
         end: usize,
     },
-    /// Framing is broken, or the content is longer than the limit: nothing behind it can be found.
+    /// The framing is malformed, or the content exceeds the limit: the next request cannot be found.
     Refused(Problem),
 }
 
@@ -80,7 +92,7 @@ impl Decoder {
         self.decoded_bytes
     }
 
-    /// Bytes of the chunk that is being received which have not come.
+    /// Bytes of the current chunk that have not arrived.
     #[must_use]
     pub const fn awaited_bytes(&self) -> u64 {
         match self.at {
@@ -89,31 +101,32 @@ impl Decoder {
         }
     }
 
-    /// Decodes on. `bytes` begins with what was decoded before and goes on with what is not; content moves to the front.
-    pub fn decode(&mut self, bytes: &mut [u8], limits: &Limits) -> Decoded {
+    /// Decodes further. `bytes` starts with the content decoded so far, followed by encoded bytes; new content is moved up
+    /// behind the old.
+    pub fn decode(&mut self, bytes: &mut [u8], limits: &HttpLimits) -> Decoded {
         let mut from = self.decoded_bytes as usize;
         loop {
             let (at, decoded_bytes) = (self.at, self.decoded_bytes as usize);
             match self.step(bytes, from, limits) {
-                Ok((end, true)) => {
+                Ok(Element::Last(end)) => {
                     return Decoded::Whole {
                         body_bytes: decoded_bytes,
                         end,
                     };
                 }
-                Ok((next, false)) => {
+                Ok(Element::More(next)) => {
                     if let At::Data(_) = at {
                         bytes.copy_within(from..next, decoded_bytes);
                     }
                     from = next;
                 }
-                Err(Stop::Refused(problem)) => return Decoded::Refused(problem),
-                Err(Stop::Partial) => break,
+                Err(FramingStop::Refused(problem)) => return Decoded::Refused(problem),
+                Err(FramingStop::Partial) => break,
             }
         }
         let to = self.decoded_bytes as usize;
         if let At::Data(missing) = self.at {
-            // All that is there belongs to the chunk and was moved.
+            // Every byte that has arrived belongs to the chunk and was moved.
             debug_assert!(missing > 0 && from == bytes.len());
         }
         bytes.copy_within(from.., to);
@@ -122,22 +135,27 @@ impl Decoder {
         }
     }
 
-    /// Goes on over a body whose content nobody wants. `bytes` begins behind what was decoded or skipped before; the grammar
-    /// and its verdict are those of [`Decoder::decode`].
-    pub fn skip(&mut self, bytes: &[u8], limits: &Limits) -> Skipped {
+    /// Skips further over a body whose content is discarded. `bytes` starts after what was decoded or skipped before. The
+    /// grammar and its problems are those of [`Decoder::decode`].
+    pub fn skip(&mut self, bytes: &[u8], limits: &HttpLimits) -> Skipped {
         let mut gone_bytes = 0;
         loop {
             match self.step(bytes, gone_bytes, limits) {
-                Ok((end, true)) => return Skipped::Whole { end },
-                Ok((next, false)) => gone_bytes = next,
-                Err(Stop::Refused(problem)) => return Skipped::Refused(problem),
-                Err(Stop::Partial) => return Skipped::Partial { gone_bytes },
+                Ok(Element::Last(end)) => return Skipped::Whole { end },
+                Ok(Element::More(next)) => gone_bytes = next,
+                Err(FramingStop::Refused(problem)) => return Skipped::Refused(problem),
+                Err(FramingStop::Partial) => return Skipped::Partial { gone_bytes },
             }
         }
     }
 
-    /// Reads one element at `from`: where the next begins, and whether this was the last.
-    fn step(&mut self, bytes: &[u8], from: usize, limits: &Limits) -> Result<(usize, bool), Stop> {
+    /// Reads one element at `from`: a size line, bytes of a chunk, their CRLF, or the trailers.
+    fn step(
+        &mut self,
+        bytes: &[u8],
+        from: usize,
+        limits: &HttpLimits,
+    ) -> Result<Element, FramingStop> {
         let (next, at) = self.element(bytes, from, limits)?;
         let is_last = self.at == At::Trailers;
         if let At::Data(missing) = self.at {
@@ -145,11 +163,19 @@ impl Decoder {
             self.decoded_bytes += (next - from) as u64;
         }
         self.at = at;
-        Ok((next, is_last))
+        Ok(match is_last {
+            true => Element::Last(next),
+            false => Element::More(next),
+        })
     }
 
-    /// The end of the element at `from`, and what stands behind it.
-    fn element(&self, bytes: &[u8], from: usize, limits: &Limits) -> Result<(usize, At), Stop> {
+    /// The end of the element at `from`, and the position of the reader there.
+    fn element(
+        &self,
+        bytes: &[u8],
+        from: usize,
+        limits: &HttpLimits,
+    ) -> Result<(usize, At), FramingStop> {
         match self.at {
             At::Size => {
                 let (size, next) = size_line(bytes, from)?;
@@ -166,7 +192,7 @@ impl Decoder {
             At::Data(missing) => {
                 let here = missing.min((bytes.len() - from) as u64);
                 if here == 0 {
-                    return Err(Stop::Partial);
+                    return Err(FramingStop::Partial);
                 }
                 let left = missing - here;
                 let at = if left == 0 {
@@ -185,8 +211,8 @@ impl Decoder {
     }
 }
 
-/// The size that a chunk's line announces, and the position behind the line.
-fn size_line(bytes: &[u8], start: usize) -> Result<(u64, usize), Stop> {
+/// The size in a chunk's size line, and the position after the line.
+fn size_line(bytes: &[u8], start: usize) -> Result<(u64, usize), FramingStop> {
     let mut size = 0_u64;
     let mut at = start;
     loop {
@@ -220,12 +246,12 @@ fn size_line(bytes: &[u8], start: usize) -> Result<(u64, usize), Stop> {
     }
 }
 
-/// Checks the trailers; returns the position behind their empty line.
-fn trailers_end(bytes: &[u8], start: usize, limits: &Limits) -> Result<usize, Stop> {
+/// Checks the trailers; returns the position after their empty line.
+fn trailers_end(bytes: &[u8], start: usize, limits: &HttpLimits) -> Result<usize, FramingStop> {
     let window_end = bytes.len().min(start + TRAILER_BYTES_MAX);
     let window = &bytes[..window_end];
     match read_fields(window, start, limits.fields_max, check_trailer) {
-        Err(Stop::Partial) if window_end == start + TRAILER_BYTES_MAX => {
+        Err(FramingStop::Partial) if window_end == start + TRAILER_BYTES_MAX => {
             Err(Problem::TrailersTooLarge.into())
         }
         verdict => verdict,

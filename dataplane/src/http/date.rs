@@ -1,5 +1,4 @@
-//! The `Date` header: a second of the wall clock as its line, formatted when the second changes and not before.
-//! It reads no clock.
+//! The `Date` header, formatted only when the second of the wall clock changes. It reads no clock.
 
 /// Bytes of `Date: Sun, 06 Nov 1994 08:49:37 GMT` and its CRLF.
 const LINE_BYTES: usize = 37;
@@ -8,10 +7,10 @@ const DAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"W
 const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
-/// The last second of the year 9999: a later one has no form.
+/// The last second of the year 9999: the format has four digits for the year.
 const SECOND_MAX: u64 = 253_402_300_799;
 
-/// The line of one second (RFC 9110, 5.6.7).
+/// The header line of one second (RFC 9110, 5.6.7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Date {
     second: u64,
@@ -65,8 +64,8 @@ fn two_digits(out: &mut [u8], value: u64) {
     out[1] = b'0' + (value % 10) as u8;
 }
 
-/// Year, month from 1 and day from 1 of a number of days since 1970-01-01. Years are counted from March on, so that the
-/// leap day is their last; 400 of them have 146,097 days.
+/// Year, month and day (both from 1) of a number of days since 1970-01-01. The calculation starts years in March, so that
+/// the leap day is the last day of a year; 400 years have 146,097 days.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468; // since 0000-03-01
     let (era, day_of_era) = (days / 146_097, days % 146_097);

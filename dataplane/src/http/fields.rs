@@ -1,5 +1,5 @@
-//! What the header fields mean that steer framing, routing or admission; all others only have to be well-formed.
-//! It collects while the head is read and judges the combination at its end; it never reads the body.
+//! The header fields that affect framing, routing or admission; all others only have to be well-formed. It collects their
+//! values while the head is read. Contradictions between fields are found at the end of the head, in `head`.
 
 use super::ascii::{self, HOST, TENANT, TOKEN};
 use super::head::{ContentType, Span, TenantHeader};
@@ -8,7 +8,7 @@ use super::problem::Problem;
 /// Longest tenant name, in bytes.
 const TENANT_BYTES_MAX: usize = 64;
 
-/// The fields met so far.
+/// The values read so far.
 pub(super) struct Fields {
     pub(super) host: Option<Span>,
     pub(super) content_length: Option<u64>,
@@ -23,7 +23,7 @@ pub(super) struct Fields {
     pub(super) traceparent: Traceparent,
 }
 
-/// What all `Transfer-Encoding` headers together ask for.
+/// The sum of all `Transfer-Encoding` headers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     Absent,
@@ -40,7 +40,7 @@ pub(super) enum Expect {
     Unknown,
 }
 
-/// The `traceparent` header. Sent twice it is worth nothing and is ignored, as its specification wants.
+/// The `traceparent` header. Its specification says to ignore it if it is sent twice.
 #[derive(Clone, Copy)]
 pub(super) enum Traceparent {
     Absent,
@@ -63,9 +63,9 @@ impl Fields {
         traceparent: Traceparent::Absent,
     };
 
-    /// Takes one field; `span` is where its trimmed `value` lies in the head.
+    /// Takes one field; `span` is the place of its trimmed `value` in the head.
     pub(super) fn take(&mut self, name: &[u8], value: &[u8], span: Span) -> Result<(), Problem> {
-        // Length first: it singles out the few candidates without touching the bytes.
+        // Matching the length first avoids comparing the bytes of most names.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.take_host(value, span),
             6 if name.eq_ignore_ascii_case(b"expect") => self.take_expect(value),
@@ -81,20 +81,18 @@ impl Fields {
                 };
                 Ok(())
             }
-            12 if name.eq_ignore_ascii_case(b"content-type") => once(
-                self.content_type.replace(content_type(value)).is_some(),
+            12 if name.eq_ignore_ascii_case(b"content-type") => set_once(
+                &mut self.content_type,
+                content_type(value),
                 Problem::DuplicateHeader,
             ),
-            13 if name.eq_ignore_ascii_case(b"authorization") => once(
-                self.authorization.replace(span).is_some(),
-                Problem::DuplicateHeader,
-            ),
+            13 if name.eq_ignore_ascii_case(b"authorization") => {
+                set_once(&mut self.authorization, span, Problem::DuplicateHeader)
+            }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = content_length(value)?;
-                once(
-                    self.content_length.replace(length).is_some(),
-                    Problem::DuplicateContentLength,
-                )
+                let problem = Problem::DuplicateContentLength;
+                set_once(&mut self.content_length, length, problem)
             }
             16 if name.eq_ignore_ascii_case(b"content-encoding") => {
                 self.content_encoded |= !value.eq_ignore_ascii_case(b"identity");
@@ -109,7 +107,7 @@ impl Fields {
     }
 
     fn take_host(&mut self, value: &[u8], span: Span) -> Result<(), Problem> {
-        once(self.host.replace(span).is_some(), Problem::DuplicateHost)?;
+        set_once(&mut self.host, span, Problem::DuplicateHost)?;
         if value.is_empty() || is_authority(value) {
             Ok(())
         } else {
@@ -118,7 +116,9 @@ impl Fields {
     }
 
     fn take_expect(&mut self, value: &[u8]) -> Result<(), Problem> {
-        once(self.expect != Expect::Absent, Problem::DuplicateHeader)?;
+        if self.expect != Expect::Absent {
+            return Err(Problem::DuplicateHeader);
+        }
         let known = value.eq_ignore_ascii_case(b"100-continue");
         self.expect = if known {
             Expect::Continue
@@ -128,8 +128,8 @@ impl Fields {
         Ok(())
     }
 
-    /// A list of codings, over all such headers. An empty element and a second `chunked` are malformed: peers disagree on
-    /// what they mean.
+    /// The list of codings over all `Transfer-Encoding` headers. An empty element and a second `chunked` are malformed:
+    /// HTTP implementations disagree on their meaning.
     fn take_transfer_encoding(&mut self, value: &[u8]) -> Result<(), Problem> {
         for coding in value.split(|&byte| byte == b',') {
             let coding = ascii::trim(coding);
@@ -146,8 +146,7 @@ impl Fields {
         Ok(())
     }
 
-    /// `close` anywhere in any of these lists wins; `keep-alive` matters to HTTP/1.0; other options are for proxies and
-    /// ignored.
+    /// `close` in any `Connection` header wins; `keep-alive` matters for HTTP/1.0 only; other options are ignored.
     fn take_connection(&mut self, value: &[u8]) -> Result<(), Problem> {
         for option in value.split(|&byte| byte == b',') {
             let option = ascii::trim(option);
@@ -170,12 +169,15 @@ impl Fields {
     }
 }
 
-/// Refuses a repetition.
-fn once(repeated: bool, problem: Problem) -> Result<(), Problem> {
-    if repeated { Err(problem) } else { Ok(()) }
+/// Stores the value of a header that must not be repeated.
+fn set_once<T>(field: &mut Option<T>, value: T, problem: Problem) -> Result<(), Problem> {
+    match field.replace(value) {
+        Some(_) => Err(problem),
+        None => Ok(()),
+    }
 }
 
-/// Decimal digits only. A leading zero is refused too: some readers take it for octal.
+/// Decimal digits only. A leading zero is refused too: some implementations read it as octal.
 fn content_length(value: &[u8]) -> Result<u64, Problem> {
     if value.is_empty() || (value.len() > 1 && value.starts_with(b"0")) {
         return Err(Problem::InvalidContentLength);
@@ -203,9 +205,10 @@ fn content_type(value: &[u8]) -> ContentType {
     }
 }
 
-/// A host with an optional port: a name or IPv4 address of letters, digits and `-._~`, or an IPv6 address in brackets.
+/// Whether this is a host with an optional port: a name or IPv4 address of letters, digits and `-._~`, or an IPv6 address
+/// in brackets.
 ///
-/// Narrower than the grammar on purpose: commas, user information and percent escapes have no business in `Host`.
+/// Stricter than the RFC: commas, user information and percent escapes are refused.
 pub(super) fn is_authority(value: &[u8]) -> bool {
     let (host_is_sound, port) = match value {
         [b'[', rest @ ..] => {
@@ -226,7 +229,7 @@ pub(super) fn is_authority(value: &[u8]) -> bool {
     host_is_sound && is_port(port)
 }
 
-/// Nothing, or a colon and at most five digits that name a port; the digits may be missing, as the grammar has it.
+/// Whether this is empty, or a colon and a port of at most five digits. The RFC allows the digits to be missing.
 fn is_port(port: &[u8]) -> bool {
     match port {
         [] => true,
@@ -242,9 +245,10 @@ fn is_port(port: &[u8]) -> bool {
     }
 }
 
-/// Whether a name differs from a framing header only in what lenient peers drop or fold, as `Content_Length` does.
+/// Whether a name equals `Content-Length` or `Transfer-Encoding` but for characters that lenient implementations drop or
+/// convert, as in `Content_Length`.
 ///
-/// Exact names never get here. Both names end in a letter, so most others are passed by their last byte.
+/// The exact names are matched before. Both end in `g` or `h`, so the last byte rules out most other names.
 pub(super) fn looks_like_framing(name: &[u8]) -> bool {
     let last = name.last().copied().unwrap_or_default();
     if last.is_ascii_alphanumeric() && !matches!(last | 0x20, b'g' | b'h') {

@@ -1,34 +1,31 @@
-//! Framing: reads one request head from the front of the received bytes, strictly, in one pass from left to right.
-//! It never reads a body, never looks behind the head, and keeps nothing between calls.
+//! Reads one request head from the front of the received bytes, in one pass from left to right. It never reads a body,
+//! never looks past the head, and keeps no state between calls.
 //!
-//! The verdict is that of the first offending byte, so it does not depend on how the bytes were cut into packets: every
-//! prefix of a stream gives either `Partial` or the verdict of the whole. Where peers are known to disagree — what ends a
-//! line, where a name ends, how long a body is — the request is refused instead of interpreted.
+//! The first wrong byte decides which problem is answered, so the result does not depend on how the bytes were cut into
+//! packets: every prefix of a stream gives either `Partial` or the result of the whole stream. Where HTTP
+//! implementations disagree (what ends a line, where a name ends, how long a body is) the request is refused: a gateway
+//! and a proxy that read it differently can be made to see different requests (request smuggling).
 //!
-//! Decisions where the RFCs leave a choice:
-//! - One CRLF before the request line is ignored (RFC 9112 §2.2), a second one is refused.
-//! - HTTP/1.0 is served: it needs no Host, knows no chunked body and no interim answer, and its connection closes unless
-//!   it asked to be kept. 1.2 and above and other majors are 505, 0.x never had a version in its request line and is 400.
-//! - Host may be empty (the target names no authority), but not be there twice.
-//! - Targets are a path, `*` for OPTIONS, or `http(s)://` with an authority equal to Host. Bytes above 0x7f pass (they
-//!   match no route), fragments do not. A target that is too long is 431 like the rest of the head.
-//! - GET, HEAD and OPTIONS may say `Content-Length: 0`, but any other announced body is 400.
-//! - The first bytes of TLS, of HTTP/2 and of the PROXY protocol are refused by their names.
-//! - Bytes above 0x7f are allowed in values that nothing here reads.
+//! Choices where the RFCs allow several:
+//! - One CRLF before the request line is ignored (RFC 9112 §2.2); a second one is refused.
+//! - HTTP/1.0 is served. It needs no Host and has neither chunked bodies nor interim responses; its connection closes
+//!   unless the request says `Connection: keep-alive`. Versions from 1.2 on and other majors are 505. 0.x is 400: HTTP/0.9
+//!   had no version in its request line.
+//! - Host may be empty (the target has no authority) but must not be repeated.
+//! - A target is a path, `*` with OPTIONS, or `http(s)://` with an authority equal to Host. Bytes above 0x7f are
+//!   accepted (they match no route); fragments are refused. A target that is too long is 431, like the rest of the head.
+//! - GET, HEAD and OPTIONS may carry `Content-Length: 0`; any other body is 400.
+//! - The first bytes of TLS, HTTP/2 and the PROXY protocol are recognised and refused by name.
+//! - Bytes above 0x7f are allowed in values that this parser does not interpret.
 
-use super::ascii::{self, TARGET, TOKEN};
 use super::fields::{Coding, Expect, Fields, Traceparent};
+use super::framing::{FramingStop, read_fields};
 use super::problem::Problem;
+use super::request_line::{RequestLine, request_line};
 
-/// Longest method, in bytes.
-const METHOD_BYTES_MAX: usize = 32;
-/// The first two bytes of a TLS connection: a handshake record of some version 3.x.
-const TLS_HANDSHAKE: u8 = 0x16;
-const TLS_MAJOR: u8 = 3;
-
-/// What one head may cost.
+/// Bounds of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct HttpLimits {
     /// Longest head, request line and final empty line included, in bytes.
     pub head_bytes_max: usize,
     /// Most header fields.
@@ -37,9 +34,9 @@ pub struct Limits {
     pub body_bytes_max: u64,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for HttpLimits {
+    fn default() -> HttpLimits {
+        HttpLimits {
             head_bytes_max: 16 * 1024,
             fields_max: 64,
             body_bytes_max: 1024 * 1024,
@@ -47,14 +44,14 @@ impl Default for Limits {
     }
 }
 
-/// What the bytes received so far amount to.
+/// What the bytes received so far hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadStatus {
     /// More bytes are needed.
     Partial,
-    /// A whole head; its body follows at [`Head::head_len`].
+    /// A complete head; its body begins at [`Head::head_len`].
     Complete(Head),
-    /// Framing is broken or the request cannot be read: answer this and close.
+    /// The head is malformed: answer this and close.
     Refused(Problem),
 }
 
@@ -63,7 +60,7 @@ pub enum HeadStatus {
 pub struct Span {
     /// First byte.
     pub start: u32,
-    /// One behind the last byte.
+    /// One past the last byte.
     pub end: u32,
 }
 
@@ -77,7 +74,7 @@ impl Span {
     }
 
     /// Heads are bounded far below 4 GiB.
-    const fn new(start: usize, end: usize) -> Span {
+    pub(super) const fn new(start: usize, end: usize) -> Span {
         Span {
             start: start as u32,
             end: end as u32,
@@ -85,7 +82,7 @@ impl Span {
     }
 }
 
-/// Request method. Case matters: `get` is another method than `GET`.
+/// Request method. Case matters: `get` is not `GET`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// `GET`
@@ -115,18 +112,18 @@ pub enum Target {
     Version,
     /// `/metrics`
     Metrics,
-    /// `*`: the server as a whole, of OPTIONS only.
+    /// `*`: the server as a whole, with OPTIONS only.
     Server,
     /// Everything else.
     Other,
 }
 
-/// What the body claims to be.
+/// The `Content-Type` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentType {
     /// `application/json`, whatever its parameters.
     Json,
-    /// No such header: taken for JSON.
+    /// No such header: treated as JSON.
     Absent,
     /// Something else.
     Other,
@@ -137,13 +134,13 @@ pub enum ContentType {
 pub enum TenantHeader {
     /// No such header: the default tenant.
     Absent,
-    /// One well-formed name; whether it is configured is for others to say.
+    /// One well-formed name. Whether such a tenant is configured is checked elsewhere.
     Named(Span),
     /// Malformed, or sent twice.
     Invalid,
 }
 
-/// A complete, unambiguous head. Spans index into the bytes it was read from.
+/// A complete, unambiguous head. Spans index into the bytes that it was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// Bytes up to the body.
@@ -154,15 +151,15 @@ pub struct Head {
     pub target: Target,
     /// Bytes of the body, within the limit; 0 where it is chunked.
     pub body_len: u64,
-    /// The body is chunked: only its end says how long it is.
+    /// The body is chunked: its length is known when it ends.
     pub chunked: bool,
     /// Whether another request may follow on this connection.
     pub keep_alive: bool,
-    /// HTTP/1.0 asked for that: the answer repeats `Connection: keep-alive`.
+    /// An HTTP/1.0 client asked for keep-alive: the response must say `Connection: keep-alive`.
     pub repeats_keep_alive: bool,
-    /// Whether the sender waits for `100 Continue` before it sends the body.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     pub expect_continue: bool,
-    /// What the body claims to be.
+    /// Type of the body.
     pub content_type: ContentType,
     /// Whether a `Content-Encoding` other than `identity` was sent.
     pub content_encoded: bool,
@@ -174,49 +171,37 @@ pub struct Head {
     pub traceparent: Option<Span>,
 }
 
-/// Why reading stopped before the end of the head.
-pub(super) enum Stop {
-    Partial,
-    Refused(Problem),
-}
-
-impl From<Problem> for Stop {
-    fn from(problem: Problem) -> Stop {
-        Stop::Refused(problem)
-    }
-}
-
-/// Reads the head at the front of `bytes`, which may hold a part of it or much more.
+/// Reads the head at the front of `bytes`, which may hold a part of it or bytes of later requests as well.
 ///
-/// Every call starts from the front: a sender that dribbles its head costs at most `head_bytes_max` bytes of scanning per
-/// packet, and the caller's head timeout bounds the number of packets.
+/// Every call starts at the front: a client that sends its head in small pieces costs at most `head_bytes_max` bytes of
+/// scanning per packet, and the caller's head timeout bounds the number of packets.
 #[must_use]
-pub fn read_head(bytes: &[u8], limits: &Limits) -> HeadStatus {
+pub fn read_head(bytes: &[u8], limits: &HttpLimits) -> HeadStatus {
     let window = bytes.get(..limits.head_bytes_max).unwrap_or(bytes);
     match read(window, limits) {
         Ok(head) => HeadStatus::Complete(head),
-        Err(Stop::Refused(problem)) => HeadStatus::Refused(problem),
-        Err(Stop::Partial) if bytes.len() >= limits.head_bytes_max => {
+        Err(FramingStop::Refused(problem)) => HeadStatus::Refused(problem),
+        Err(FramingStop::Partial) if bytes.len() >= limits.head_bytes_max => {
             HeadStatus::Refused(Problem::HeadTooLarge)
         }
-        Err(Stop::Partial) => HeadStatus::Partial,
+        Err(FramingStop::Partial) => HeadStatus::Partial,
     }
 }
 
-/// Whether these bytes, whatever else is wrong with them, begin like a POST.
+/// Whether these bytes begin like a POST, even if the rest of the head is malformed.
 #[must_use]
 pub fn begins_with_post(bytes: &[u8]) -> bool {
     let line = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
     line.starts_with(b"POST ")
 }
 
-fn read(bytes: &[u8], limits: &Limits) -> Result<Head, Stop> {
+fn read(bytes: &[u8], limits: &HttpLimits) -> Result<Head, FramingStop> {
     let line = request_line(bytes)?;
     let mut fields = Fields::EMPTY;
     let head_len = read_fields(bytes, line.end, limits.fields_max, |name, value, span| {
         fields.take(name, value, span)
     })?;
-    let body_len = judge(bytes, &line, &fields, limits)?;
+    let body_len = check_whole_head(bytes, &line, &fields, limits)?;
     let chunked = fields.coding == Coding::Chunked;
     let is_1_1 = line.version_minor == 1;
     let keep_alive = !fields.close && (is_1_1 || fields.keep_alive);
@@ -228,7 +213,7 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Head, Stop> {
         chunked,
         keep_alive,
         repeats_keep_alive: keep_alive && !is_1_1,
-        // HTTP/1.0 has no interim answers, and without a body there is nothing to wait for.
+        // HTTP/1.0 has no interim responses, and without a body there is nothing to wait for.
         expect_continue: fields.expect == Expect::Continue && is_1_1 && (body_len > 0 || chunked),
         content_type: fields.content_type.unwrap_or(ContentType::Absent),
         content_encoded: fields.content_encoded,
@@ -241,257 +226,18 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Head, Stop> {
     })
 }
 
-/// A request line that is in order by itself.
-struct RequestLine {
-    method: Method,
-    target: Target,
-    /// The authority of an absolute target, still to be compared with Host.
-    authority: Option<Span>,
-    version_minor: u8,
-    /// Position behind its CRLF.
-    end: usize,
-}
-
-fn request_line(bytes: &[u8]) -> Result<RequestLine, Stop> {
-    let start = match bytes.first() {
-        Some(b'\r') => line_end(bytes, 0)?,
-        Some(&TLS_HANDSHAKE) if byte_at(bytes, 1)? == TLS_MAJOR => {
-            return Err(Problem::TlsOnPlainPort.into());
-        }
-        _ => 0,
-    };
-    let method_end = ascii::class_end(bytes, start, TOKEN);
-    if method_end - start > METHOD_BYTES_MAX {
-        return Err(Problem::InvalidMethod.into());
-    }
-    match byte_at(bytes, method_end)? {
-        b' ' if method_end > start => {}
-        b'\r' if start > 0 && method_end == start => return Err(behind_empty_line(bytes)),
-        b'\r' => return Err(Problem::InvalidRequestLine.into()),
-        other => return Err(offence(other, Problem::InvalidMethod).into()),
-    }
-    let method_name = &bytes[start..method_end];
-
-    let target_start = method_end + 1;
-    match (method_name, byte_at(bytes, target_start)?) {
-        (b"PRI", b'*') => return Err(Problem::Http2OnPlainPort.into()),
-        (b"PROXY", b'T' | b'U') => return Err(Problem::ProxyProtocol.into()),
-        _ => {}
-    }
-    let target_end = ascii::class_end(bytes, target_start, TARGET);
-    match byte_at(bytes, target_end)? {
-        b' ' if target_end > target_start => {}
-        b'\r' => return Err(Problem::InvalidRequestLine.into()),
-        other => return Err(offence(other, Problem::InvalidTarget).into()),
-    }
-    let method = method_of(method_name);
-    let (target, authority) = target_of(method, bytes, target_start, target_end)?;
-
-    let (version_minor, end) = version(bytes, target_end + 1)?;
-    Ok(RequestLine {
-        method,
-        target,
-        authority,
-        version_minor,
-        end,
-    })
-}
-
-/// What is wrong with a CR behind an empty line: version 2 of the PROXY protocol begins with two of them and a NUL.
-fn behind_empty_line(bytes: &[u8]) -> Stop {
-    match (byte_at(bytes, 3), byte_at(bytes, 4)) {
-        (Ok(b'\n'), Ok(0)) => Problem::ProxyProtocol.into(),
-        (Ok(b'\n'), Err(partial)) | (Err(partial), _) => partial,
-        _ => Problem::InvalidRequestLine.into(),
-    }
-}
-
-fn method_of(name: &[u8]) -> Method {
-    match name {
-        b"POST" => Method::Post,
-        b"GET" => Method::Get,
-        b"HEAD" => Method::Head,
-        b"OPTIONS" => Method::Options,
-        _ => Method::Other,
-    }
-}
-
-/// Resource and, for an absolute target, its authority.
-fn target_of(
-    method: Method,
-    bytes: &[u8],
-    start: usize,
-    end: usize,
-) -> Result<(Target, Option<Span>), Problem> {
-    let text = &bytes[start..end];
-    if text.starts_with(b"/") {
-        return Ok((resource(text), None));
-    }
-    if text == b"*" && method == Method::Options {
-        return Ok((Target::Server, None));
-    }
-    let scheme_len = match text {
-        _ if starts_with_ignore_case(text, b"http://") => 7,
-        _ if starts_with_ignore_case(text, b"https://") => 8,
-        _ => return Err(Problem::InvalidTarget),
-    };
-    let rest = &text[scheme_len..];
-    let authority_len = rest
-        .iter()
-        .position(|byte| matches!(byte, b'/' | b'?'))
-        .unwrap_or(rest.len());
-    if authority_len == 0 {
-        return Err(Problem::InvalidTarget);
-    }
-    let authority_start = start + scheme_len;
-    let authority = Span::new(authority_start, authority_start + authority_len);
-    Ok((resource(&rest[authority_len..]), Some(authority)))
-}
-
-fn starts_with_ignore_case(text: &[u8], prefix: &[u8]) -> bool {
-    text.get(..prefix.len())
-        .is_some_and(|front| front.eq_ignore_ascii_case(prefix))
-}
-
-fn resource(path_and_query: &[u8]) -> Target {
-    let path_len = path_and_query
-        .iter()
-        .position(|&byte| byte == b'?')
-        .unwrap_or(path_and_query.len());
-    match &path_and_query[..path_len] {
-        b"/v1/pcs/submit" => Target::Submit,
-        b"/health" => Target::Health,
-        b"/livez" => Target::Livez,
-        b"/readyz" => Target::Readyz,
-        b"/version" => Target::Version,
-        b"/metrics" => Target::Metrics,
-        _ => Target::Other,
-    }
-}
-
-/// The minor of HTTP/1 and the position behind the line.
-fn version(bytes: &[u8], start: usize) -> Result<(u8, usize), Stop> {
-    const NAME: &[u8] = b"HTTP/";
-    for (offset, &wanted) in NAME.iter().enumerate() {
-        let found = byte_at(bytes, start + offset)?;
-        if found != wanted {
-            return Err(offence(found, Problem::InvalidVersion).into());
-        }
-    }
-    let at = start + NAME.len();
-    let major = digit_at(bytes, at)?;
-    let dot = byte_at(bytes, at + 1)?;
-    if dot != b'.' {
-        return Err(offence(dot, Problem::InvalidVersion).into());
-    }
-    let minor = digit_at(bytes, at + 2)?;
-    let behind = byte_at(bytes, at + 3)?;
-    if behind != b'\r' {
-        return Err(offence(behind, Problem::InvalidVersion).into());
-    }
-    let end = line_end(bytes, at + 3)?;
-    match (major, minor) {
-        (1, 0 | 1) => Ok((minor, end)),
-        (0, _) => Err(Problem::InvalidVersion.into()),
-        _ => Err(Problem::VersionUnsupported.into()),
-    }
-}
-
-fn digit_at(bytes: &[u8], at: usize) -> Result<u8, Stop> {
-    let byte = byte_at(bytes, at)?;
-    if byte.is_ascii_digit() {
-        Ok(byte - b'0')
-    } else {
-        Err(offence(byte, Problem::InvalidVersion).into())
-    }
-}
-
-/// Reads all fields and hands each to `take`, by name, trimmed value and where that is; returns the position behind the
-/// empty line.
-pub(super) fn read_fields(
-    bytes: &[u8],
-    start: usize,
-    fields_max: usize,
-    mut take: impl FnMut(&[u8], &[u8], Span) -> Result<(), Problem>,
-) -> Result<usize, Stop> {
-    let mut at = start;
-    let mut fields_count = 0;
-    loop {
-        match byte_at(bytes, at)? {
-            b'\r' => return line_end(bytes, at),
-            b' ' | b'\t' => return Err(Problem::FoldedHeader.into()),
-            _ => {}
-        }
-        fields_count += 1;
-        if fields_count > fields_max {
-            return Err(Problem::TooManyFields.into());
-        }
-        let name_end = ascii::class_end(bytes, at, TOKEN);
-        match byte_at(bytes, name_end)? {
-            b':' if name_end > at => {}
-            b' ' | b'\t' => return Err(Problem::SpaceBeforeColon.into()),
-            b'\r' => {
-                line_end(bytes, name_end)?; // a bare CR is the graver fault
-                return Err(Problem::InvalidHeaderName.into());
-            }
-            other => return Err(offence(other, Problem::InvalidHeaderName).into()),
-        }
-        let value_end = value_end(bytes, name_end + 1)?;
-        let next = line_end(bytes, value_end)?;
-        let (first, end) = ascii::trimmed(bytes, name_end + 1, value_end);
-        take(
-            &bytes[at..name_end],
-            &bytes[first..end],
-            Span::new(first, end),
-        )?;
-        at = next;
-    }
-}
-
-/// Position of the CR that ends the value.
-fn value_end(bytes: &[u8], start: usize) -> Result<usize, Stop> {
-    let mut at = start;
-    loop {
-        at = ascii::first_control(bytes, at);
-        match byte_at(bytes, at)? {
-            b'\r' => return Ok(at),
-            b'\t' => at += 1,
-            other => return Err(offence(other, Problem::ControlCharacter).into()),
-        }
-    }
-}
-
-/// Position behind the CRLF whose CR is at `at`.
-pub(super) fn line_end(bytes: &[u8], at: usize) -> Result<usize, Stop> {
-    match byte_at(bytes, at + 1)? {
-        b'\n' => Ok(at + 2),
-        _ => Err(Problem::BareCr.into()),
-    }
-}
-
-pub(super) fn byte_at(bytes: &[u8], at: usize) -> Result<u8, Stop> {
-    bytes.get(at).copied().ok_or(Stop::Partial)
-}
-
-/// The problem that names a byte which is wrong everywhere, or else the one of the place where it stands.
-pub(super) const fn offence(byte: u8, otherwise: Problem) -> Problem {
-    match byte {
-        0 => Problem::NulByte,
-        b'\n' => Problem::BareLf,
-        _ => otherwise,
-    }
-}
-
-/// Judges what only the whole head can tell; returns the length of the body.
+/// Checks that need the whole head; returns the length of the body.
 ///
-/// Contradictions come first, then what a well-formed request asks for and does not get.
-fn judge(
+/// The order decides which problem is answered where several apply: contradictions first, then well-formed requests that
+/// are not served.
+fn check_whole_head(
     bytes: &[u8],
     line: &RequestLine,
     fields: &Fields,
-    limits: &Limits,
+    limits: &HttpLimits,
 ) -> Result<u64, Problem> {
     let coded = fields.coding != Coding::Absent;
+    // The classic smuggling case: one peer believes the length, the other one the chunks.
     if coded && fields.content_length.is_some() {
         return Err(Problem::LengthAndTransferEncoding);
     }

@@ -1,24 +1,27 @@
-//! HTTP/1.1 and 1.0 as pure functions over bytes: framing of request heads and of chunked bodies, routing by head, and the
-//! bytes of every answer.
-//! Nothing here owns a socket, a clock or a buffer, and nothing allocates but the caller's output growing.
+//! HTTP/1.1 and 1.0 as pure functions over bytes: framing of request heads and chunked bodies, routing, and the bytes of
+//! every response. No function here owns a socket, a clock or a buffer; the only allocation is the growth of the caller's
+//! output.
 //!
-//! What is strict, and why, is said where it is decided: [`head`] for framing (its `fields` for the values that steer
-//! framing), [`chunked`] for bodies, [`route`](mod@route) for admission by head, [`problem`](mod@problem) for every refusal there is.
+//! In the order in which a request meets them: [`head`] reads a head (with `request_line`, `fields` and `framing`),
+//! [`route`](mod@route) chooses a handler or a refusal, [`chunked`] decodes a body, [`respond`] writes the response,
+//! [`problem`](mod@problem) is the table of all refusals. Each file states where it is stricter than the RFCs, and why.
 
 mod ascii;
 pub mod chunked;
 pub mod date;
 mod fields;
+mod framing;
 pub mod head;
 pub mod problem;
+mod request_line;
 pub mod respond;
 pub mod route;
 
 pub use chunked::{Decoded, Decoder, Skipped};
 pub use date::Date;
 pub use head::{
-    ContentType, Head, HeadStatus, Limits, Method, Span, Target, TenantHeader, begins_with_post,
-    read_head,
+    ContentType, Head, HeadStatus, HttpLimits, Method, Span, Target, TenantHeader,
+    begins_with_post, read_head,
 };
 pub use problem::Problem;
 pub use respond::{Afterwards, CONTINUE, Common, Dedup};

@@ -1,15 +1,15 @@
-//! The closed list of refusals: each with its status, stable `code`, stable log number and a text that says what to do.
-//! It never carries anything from the request, so no answer can echo a payload.
+//! The table of all refusals: status, stable `code`, stable number in the log, and a text that says what to do. A problem
+//! carries nothing from the request, so no response can echo a payload.
 
 use flk_contract::parse::{Field, Malformed, MalformedCode};
 
-/// Builds the enum, its look-ups and the ready-made JSON body of each row from one table.
+/// Makes the enum, its look-ups and the JSON body of each row from one table.
 macro_rules! problems {
     ($($(#[doc = $doc:literal])* $variant:ident = $number:literal, $status:literal, $code:literal, $retryable:literal, $title:literal, $detail:literal;)*) => {
-        /// Every refusal the data plane can answer.
+        /// Every refusal that the data plane can answer.
         ///
-        /// The number is part of the log format (the disposition of a refused body names it) and the code is part of the
-        /// HTTP contract: neither is ever changed or given to another meaning.
+        /// The number is part of the log format (the disposition of a refused body contains it) and the code is part of
+        /// the HTTP contract. Neither is ever changed or used for another meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Problem {
@@ -59,9 +59,9 @@ macro_rules! problems {
                 match self { $(Problem::$variant => $retryable,)* }
             }
 
-            /// The whole `application/problem+json` body (RFC 9457), without its closing brace.
+            /// The `application/problem+json` body (RFC 9457) without its closing brace.
             ///
-            /// The table's texts need no JSON escaping; a test holds that.
+            /// The texts of the table need no JSON escaping; a test checks that.
             pub(super) const fn body_open(self) -> &'static str {
                 match self {
                     $(Problem::$variant => concat!(
@@ -76,7 +76,7 @@ macro_rules! problems {
 }
 
 problems! {
-    // 1–39: framing. After each of these the position in the byte stream cannot be trusted: answer and close.
+    // 1–39: framing. After each of these the start of the next request is unknown: answer and close.
     /// The request line has not exactly three parts.
     InvalidRequestLine = 1, 400, "invalid_request_line", false, "Malformed request line", "Send method, target and HTTP/1.1, separated by single spaces and ended by CRLF.";
     /// The method is not a token.
@@ -93,15 +93,15 @@ problems! {
     NulByte = 7, 400, "nul_byte", false, "NUL byte in the request head", "Remove the NUL byte.";
     /// Another control character.
     ControlCharacter = 8, 400, "control_character", false, "Control character in the request head", "Remove control characters from header values; only tab is allowed.";
-    /// A line that begins with white space, be it a folded value or space before the first header.
+    /// A line that begins with white space: a folded value, or white space before the first header.
     FoldedHeader = 9, 400, "folded_header", false, "Header line begins with white space", "Send each header on one line that starts with its name.";
     /// White space between header name and colon.
     SpaceBeforeColon = 10, 400, "space_before_colon", false, "White space before the colon", "Put the colon directly behind the header name.";
     /// A header name that is empty or not a token, or a line without a colon.
     InvalidHeaderName = 11, 400, "invalid_header_name", false, "Malformed header name", "A header name is one or more token characters followed by a colon.";
-    /// A header that steers framing has a value outside its grammar.
+    /// A header that affects framing has a value outside its grammar.
     InvalidHeaderValue = 12, 400, "invalid_header_value", false, "Malformed header value", "Connection is a list of tokens; Transfer-Encoding names codings, each once and none empty.";
-    /// A name that a lenient peer could take for Content-Length or Transfer-Encoding.
+    /// A name that a lenient implementation could read as Content-Length or Transfer-Encoding.
     SuspiciousHeaderName = 13, 400, "suspicious_header_name", false, "Look-alike of a framing header", "Spell Content-Length and Transfer-Encoding exactly, or name the header differently.";
     /// No Host header.
     MissingHost = 14, 400, "missing_host", false, "Host header missing", "Send exactly one Host header.";
@@ -127,10 +127,9 @@ problems! {
     VersionUnsupported = 24, 505, "http_version_unsupported", false, "HTTP version not supported", "Send HTTP/1.1.";
     /// A POST with neither Content-Length nor chunks.
     LengthRequired = 25, 411, "length_required", false, "Content-Length required", "Send Content-Length with every POST, 0 for an empty body, or Transfer-Encoding: chunked.";
-    /// Transfer-Encoding, in whatever coding. Versions before chunked bodies were served answered it; its number and code
-    /// are never given to another meaning.
+    /// Any Transfer-Encoding. Versions without chunked bodies answered it; its number and code stay reserved.
     TransferEncodingUnsupported = 26, 411, "transfer_encoding_unsupported", false, "Transfer-Encoding not supported", "Send the body with Content-Length and without Transfer-Encoding.";
-    /// The body is longer than the limit: announced so, or by its chunks.
+    /// The body is longer than the limit, by its Content-Length or by its chunks.
     BodyTooLarge = 27, 413, "body_too_large", false, "Body too large", "Send one record of at most the configured size, 1 MiB by default.";
     /// The head is longer than the limit.
     HeadTooLarge = 28, 431, "head_too_large", false, "Request head too large", "Send at most the configured number of header bytes, 16 KiB by default.";
@@ -148,7 +147,7 @@ problems! {
     InvalidChunk = 34, 400, "invalid_chunk", false, "Malformed chunked body", "Send each chunk as 1 to 8 hex digits, CRLF, that many bytes, CRLF, with at most 1 KiB of extensions.";
     /// The trailers of a chunked body are longer than the limit.
     TrailersTooLarge = 35, 431, "trailers_too_large", false, "Trailers too large", "Send at most 8 KiB of trailers behind a chunked body, or none: they are not read.";
-    /// A trailer that frames or routes a message.
+    /// A trailer that affects framing or routing.
     ForbiddenTrailer = 36, 400, "forbidden_trailer", false, "Header not allowed as a trailer", "Send Content-Length, Transfer-Encoding and Host in the head only.";
     /// A PROXY protocol header, version 1 or 2.
     ProxyProtocol = 37, 400, "proxy_protocol", false, "PROXY protocol not spoken here", "Turn the PROXY protocol off for this upstream.";
@@ -160,19 +159,20 @@ problems! {
     // 40–59: routing and admission by head.
     /// No such path.
     NotFound = 40, 404, "not_found", false, "Not found", "Records go to POST /v1/pcs/submit.";
-    /// Another method than POST or OPTIONS on the submit path.
+    /// A method other than POST or OPTIONS on the submit path.
     SubmitMethodNotAllowed = 41, 405, "submit_method_not_allowed", false, "Method not allowed", "Send POST.";
-    /// Another method than GET, HEAD or OPTIONS on a path that is only read.
+    /// A method other than GET, HEAD or OPTIONS on a read-only path.
     ReadMethodNotAllowed = 42, 405, "read_method_not_allowed", false, "Method not allowed", "Send GET or HEAD.";
     /// A content type other than JSON.
     ContentTypeUnsupported = 43, 415, "content_type_unsupported", false, "Content type not supported", "Send the header Content-Type: application/json.";
     /// A Content-Encoding other than identity.
     ContentEncodingUnsupported = 44, 415, "content_encoding_unsupported", false, "Content encoding not supported", "Send the body uncompressed and without a Content-Encoding header: turn compression of requests off in the client, and in a proxy before this port.";
 
-    // 60–69: who sent it.
-    /// The signature is absent, malformed or matches no active key; also whatever is wrong with the signed ids.
+    // 60–69: authentication and tenants.
+    /// The signature is absent, malformed or matches no active key. Also any fault of pcs_id or merkle_root that makes the
+    /// signed payload impossible.
     SignatureInvalid = 60, 401, "signature_invalid", false, "Signature invalid", "Sign the canonical payload with a key that is active for this tenant.";
-    /// The tenant header is malformed, sent twice, or names nobody.
+    /// The tenant header is malformed, sent twice, or names a tenant that is not configured.
     UnknownTenant = 61, 401, "unknown_tenant", false, "Unknown tenant", "Send one X-Tenant-Id that is configured here, or none for the default tenant.";
     /// Wrong or missing credentials for metrics.
     MetricsUnauthorized = 62, 401, "metrics_unauthorized", false, "Credentials required", "Send Basic credentials for metrics.";
@@ -188,16 +188,16 @@ problems! {
     UnsupportedSchema = 83, 400, "unsupported_schema", false, "Schema not supported", "Send schema fractal-lba-kakeya.";
     /// A major version that is not served.
     UnsupportedVersion = 84, 400, "unsupported_version", false, "Version not supported", "Send version 0.1 or another minor of major 0.";
-    /// A validly signed record whose id does not follow from its fields.
+    /// The signature is valid, but the id does not follow from the fields.
     PcsIdMismatch = 85, 400, "pcs_id_mismatch", false, "pcs_id does not match its rule", "Set pcs_id to the lowercase hex SHA-256 of merkle_root, epoch and shard_id joined by vertical bars.";
 
-    // 110–119: not now, by the sender's own doing.
+    // 110–119: not now, because of the client's own rate.
     /// Over the rate.
     RateLimited = 110, 429, "rate_limited", true, "Too many requests", "Wait for Retry-After seconds and send the same record again.";
     /// Over a quota.
     QuotaExceeded = 111, 429, "quota_exceeded", true, "Quota exceeded", "Wait for Retry-After seconds or ask for a larger quota.";
 
-    // 120–139: not now, by ours. The outcome is unknown; sending the same record again is safe.
+    // 120–139: not now, because of the gateway. The outcome is unknown; sending the same record again is safe.
     /// Recovery has not finished.
     Starting = 120, 503, "starting", true, "Starting", "Recovery is under way; send the same record again after Retry-After seconds.";
     /// The process is stopping.
@@ -212,11 +212,11 @@ problems! {
     DeadlineExceeded = 125, 503, "deadline_exceeded", true, "Deadline exceeded", "Outcome unknown; send the same record again, de-duplication makes that safe.";
     /// A store that the look-up needs did not answer.
     StoreUnavailable = 126, 503, "store_unavailable", true, "Store unavailable", "Outcome unknown; send the same record again, de-duplication makes that safe.";
-    /// Nothing has become durable for too long although something waits.
+    /// Requests wait for the log, and nothing has become durable for too long.
     LogStalled = 127, 503, "wal_unavailable", true, "Log stands still", "Nothing has become durable for 2 seconds although something waits. Operators: look at the disk under WAL_DIR; this instance is ready again by itself.";
-    /// The log takes all that it may, and nothing of it may go.
+    /// The log has reached its size limit and no segment may be deleted.
     CapReached = 128, 503, "disk_full", true, "Log at its cap", "Outcome unknown; send the same record again after Retry-After seconds. Operators: WAL_DIR takes all that the log may take and nothing may be deleted; raise WAL_MAX_BYTES or, where it is not set, enlarge the file system; or release pins.";
-    /// The file system refuses to make files.
+    /// The file system refuses new files.
     WalReadOnly = 129, 503, "wal_unavailable", true, "Log cannot be written", "Outcome unknown; send the same record again after Retry-After seconds. Operators: the file system refuses new files in WAL_DIR; look for a read-only mount, chattr +i or +a, and the owner and mode of WAL_DIR.";
 }
 
@@ -242,7 +242,7 @@ impl From<&Malformed> for Problem {
 }
 
 impl Problem {
-    /// Those that name a protocol which was spoken instead of HTTP/1.
+    /// The problems of a client that speaks another protocol than HTTP/1.
     pub const FOREIGN: [Problem; 3] = [
         Problem::TlsOnPlainPort,
         Problem::Http2OnPlainPort,
@@ -255,15 +255,14 @@ impl Problem {
         self as u8
     }
 
-    /// Whether the connection closes after this answer whatever the caller knows about the body.
-    ///
-    /// All framing problems do: behind them the next request cannot be found.
+    /// Whether the connection always closes after this problem. True for framing problems: the start of the next request
+    /// is unknown.
     #[must_use]
     pub const fn closes(self) -> bool {
         self.number() < 40
     }
 
-    /// Seconds for `Retry-After` where the caller has no better figure; `None` where the header makes no sense.
+    /// Default of `Retry-After` in seconds; `None` where the header is not sent.
     #[must_use]
     pub const fn retry_after_s(self) -> Option<u32> {
         match self {
@@ -283,9 +282,8 @@ impl Problem {
         }
     }
 
-    /// The one extra header that the status obliges us to send, ready with its CRLF.
-    ///
-    /// 405 owes `Allow`, 401 owes a challenge, 415 names what would have been taken.
+    /// The header that the status requires, with its CRLF: `Allow` for 405, a challenge for 401, and for 415 the type or
+    /// encoding that is accepted.
     pub(super) const fn extra_header(self) -> &'static str {
         match self {
             Problem::SubmitMethodNotAllowed => "Allow: POST, OPTIONS\r\n",

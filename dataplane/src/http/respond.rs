@@ -1,43 +1,43 @@
-//! The bytes of every answer, appended to the caller's output from ready-made parts.
-//! It decides nothing: status, body, time and what becomes of the connection come from the caller.
+//! Writes the bytes of every response to the end of the caller's output. It decides nothing: status, body, time and the
+//! fate of the connection come from the caller.
 
 use super::date::Date;
 use super::problem::Problem;
 use super::route::Allowed;
 
-/// The interim answer to `Expect: 100-continue`, sent once a request is admitted.
+/// The interim response to `Expect: 100-continue`, sent once a request is admitted.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What becomes of the connection behind an answer.
+/// What happens to the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Afterwards {
-    /// It goes on, which HTTP/1.1 need not be told.
+    /// It stays open. HTTP/1.1 clients assume that, so no header is sent.
     GoesOn,
-    /// It goes on because a client of HTTP/1.0 asked for that: `Connection: keep-alive`.
+    /// It stays open because an HTTP/1.0 client asked for it: `Connection: keep-alive`.
     KeepAlive,
-    /// It ends: `Connection: close`.
+    /// It is closed: `Connection: close`.
     Closes,
 }
 
-/// What every answer says beside its own meaning.
+/// What all responses have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct Common<'a> {
-    /// The time of the answer.
+    /// The time of the response.
     pub date: &'a Date,
-    /// What becomes of the connection.
+    /// What happens to the connection.
     pub afterwards: Afterwards,
-    /// It answers a HEAD request: no body is sent.
+    /// The request was HEAD: no body is sent.
     pub head_only: bool,
 }
 
-/// What de-duplication found, for the `Flk-Dedup` header.
+/// The result of de-duplication, for the `Flk-Dedup` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dedup {
     /// The first record with this id.
     Miss,
-    /// A repetition; the stored outcome is answered.
+    /// A duplicate; the answer is the stored outcome.
     Hit,
-    /// The same id with different signed content; the stored outcome is answered.
+    /// The same id with different signed content; the answer is the stored outcome.
     Conflict,
 }
 
@@ -54,11 +54,9 @@ macro_rules! outcome_open {
     };
 }
 
-/// Appends the outcome of a judged record: 200 for an accepted one, 202 for an escalated one.
-///
-/// Any status but 200 is sent as 202: those two are all that an outcome has.
+/// Appends the outcome of a record: 200 if it was accepted, 202 if it was escalated. An outcome has no other status.
 pub fn outcome(out: &mut Vec<u8>, status: u16, body: &[u8], dedup: Dedup, common: Common<'_>) {
-    debug_assert!(
+    assert!(
         matches!(status, 200 | 202),
         "an outcome is 200 or 202, not {status}"
     );
@@ -76,9 +74,9 @@ pub fn outcome(out: &mut Vec<u8>, status: u16, body: &[u8], dedup: Dedup, common
     out.extend_from_slice(body);
 }
 
-/// Appends a problem. `retry_after_s` replaces the problem's own figure.
+/// Appends a problem. `retry_after_s` replaces the default of the problem.
 ///
-/// A problem that closes by its nature says so whatever the caller wants.
+/// A framing problem always closes the connection, whatever the caller asks for.
 pub fn problem(
     out: &mut Vec<u8>,
     problem: Problem,
@@ -88,9 +86,9 @@ pub fn problem(
     append_problem(out, problem, "", retry_after_s, common);
 }
 
-/// Appends a problem about one field of the record, with the member `field` naming it.
+/// Appends a problem about one field of the record, named in the member `field`.
 ///
-/// The name is one of ours, never text from the request; it must need no JSON escaping.
+/// The name is a constant of this program, never text from the request, and needs no JSON escaping.
 pub fn problem_at_field(
     out: &mut Vec<u8>,
     problem: Problem,
@@ -147,7 +145,7 @@ fn append_problem(
     out.push(b'}');
 }
 
-/// Appends a plain answer such as health, version or metrics.
+/// Appends a plain response such as health, version or metrics.
 pub fn text(out: &mut Vec<u8>, status: u16, content_type: &str, body: &[u8], common: Common<'_>) {
     status_line(out, status);
     out.extend_from_slice(b"Content-Type: ");
@@ -160,7 +158,7 @@ pub fn text(out: &mut Vec<u8>, status: u16, content_type: &str, body: &[u8], com
     }
 }
 
-/// Appends the answer to OPTIONS: the methods of its target, and no body.
+/// Appends the response to OPTIONS: the methods of its target, and no body.
 pub fn options(out: &mut Vec<u8>, allowed: Allowed, common: Common<'_>) {
     status_line(out, 200);
     out.extend_from_slice(b"Allow: ");
@@ -188,7 +186,7 @@ fn status_line(out: &mut Vec<u8>, status: u16) {
         503 => "HTTP/1.1 503 Service Unavailable\r\n",
         505 => "HTTP/1.1 505 HTTP Version Not Supported\r\n",
         other => {
-            // The reason phrase may be empty, the space before it may not be missing.
+            // The reason phrase may be empty; the space before it is mandatory.
             out.extend_from_slice(b"HTTP/1.1 ");
             decimal(out, u64::from(other));
             " \r\n"
@@ -197,7 +195,7 @@ fn status_line(out: &mut Vec<u8>, status: u16) {
     out.extend_from_slice(line.as_bytes());
 }
 
-/// Ends the line of `Content-Length` and, with what all answers say, the head.
+/// Ends the `Content-Length` line and the head.
 fn end_of_head(out: &mut Vec<u8>, common: Common<'_>) {
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(common.date.line());

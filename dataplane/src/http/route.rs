@@ -1,44 +1,44 @@
-//! What the head alone decides: which handler a request is for, or which refusal it gets before its body is read.
-//! It never looks at a body, a key or a rate.
+//! Routing by head: chooses the handler of a request, or the problem that answers it before its body is read. It never
+//! looks at a body, a key or a rate.
 
 use super::head::{ContentType, Head, Method, Target, TenantHeader};
 use super::problem::Problem;
 
-/// A refused request's remaining body up to this length is read and thrown away to keep the connection.
+/// To keep the connection after a refusal, a remaining body of at most this length is read and discarded.
 pub const SKIPPED_BODY_BYTES_MAX: u64 = 64 * 1024;
 
-/// Where an admissible request goes.
+/// The handler of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// A record to judge.
     Submit,
     /// `OK`.
     Health,
-    /// Whether the process runs.
+    /// Liveness probe.
     Livez,
-    /// Whether it takes records.
+    /// Readiness probe.
     Readyz,
-    /// Which build it is.
+    /// Version of the build.
     Version,
     /// Counters and histograms.
     Metrics,
-    /// Which methods a target takes: the answer to OPTIONS.
+    /// Answers OPTIONS with the methods of a target.
     Options(Allowed),
 }
 
 /// The methods of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
-    /// Those of the path that takes records.
+    /// The path that takes records.
     Submit,
-    /// Those of a path that is only read.
+    /// A read-only path.
     Page,
-    /// Those of the server as a whole.
+    /// The server as a whole.
     Server,
 }
 
 impl Allowed {
-    /// The list, as `Allow` has it.
+    /// The value of the `Allow` header.
     #[must_use]
     pub const fn methods(self) -> &'static str {
         match self {
@@ -49,10 +49,10 @@ impl Allowed {
     }
 }
 
-/// Routes by head. The checks go from path to method to what the body claims to be to who sends it.
+/// Routes by head. The checks are in this order: path, method, content encoding, content type, tenant.
 ///
 /// # Errors
-/// The refusal; [`connection_survives`] says whether the connection is kept.
+/// The problem to answer; [`connection_survives`] says whether the connection is kept.
 pub fn route(head: &Head) -> Result<Route, Problem> {
     let route = match head.target {
         Target::Submit => return submit(head),
@@ -90,10 +90,10 @@ fn submit(head: &Head) -> Result<Route, Problem> {
     Ok(Route::Submit)
 }
 
-/// Whether the connection goes on after this refusal, given how much of the body has not been received yet.
+/// Whether the connection can be kept after this refusal, given how much of the body has not been received.
 ///
-/// A sender that waits for `100 Continue` may or may not send its body after a refusal, so nothing behind an
-/// unread body of such a request can be trusted: the caller passes `expects_continue` as it is in the head.
+/// A client that waits for `100 Continue` may or may not send the body after a refusal, so the start of its next request
+/// cannot be found. The caller passes `expects_continue` as it is in the head.
 #[must_use]
 pub const fn connection_survives(
     problem: Problem,

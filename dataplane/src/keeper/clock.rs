@@ -3,7 +3,7 @@
 use crate::planted::{Bug, planted};
 use crate::wal::manifest::ClockMark;
 
-/// Seconds of wall-clock time that a start may add to the expiry clock without being told: one hour.
+/// Seconds of wall-clock time that a start may add to the expiry clock without an operator: one hour.
 pub(crate) const RESUME_S_MAX: u32 = 3_600;
 
 /// A reading of both clocks at one moment.

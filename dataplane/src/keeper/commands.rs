@@ -1,10 +1,10 @@
 //! Commands from `keeper.sock`: one line `flk1 <verb> …` in, one line out, `ok …` or `error …`. A command never outlives
 //! its reply, except a pin.
 
-use crate::io::ShardId;
 use crate::keeper::halt::Halt;
 use crate::keeper::port::KeeperOp;
-use crate::keeper::serve::{Service, Stop};
+use crate::keeper::retain::Deletion;
+use crate::keeper::serve::Service;
 use crate::keeper::slice_memory::slices_bytes_max;
 use crate::keeper::store::NotReplaced;
 use crate::mesh::keeper::{ExpiryClock, Shortage, ToShard};
@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 /// The protocol version that lines begin with.
 const PROTOCOL: &str = "flk1";
 
-/// Pins: while there is one, no file is removed or cut, so that a reader or a backup can take its time. They end with the
-/// process.
+/// Pins: while one exists, no file is removed, so that a reader or a backup has time. The unused end of a segment is cut all
+/// the same when the segment is closed: no batch is there. Pins end with the process.
 #[derive(Debug, Default)]
 pub(crate) struct Pins {
     held: BTreeSet<u64>,
@@ -34,7 +34,7 @@ impl Pins {
     }
 }
 
-/// What is wrong with a line, for whoever typed it.
+/// The answer to a line that is no command.
 fn usage() -> String {
     format!(
         "error expected: {PROTOCOL} ping | status | pin | unpin ID | compact [--older-than SECONDS] [--dry-run] | release-clock"
@@ -42,6 +42,16 @@ fn usage() -> String {
 }
 
 impl Service {
+    /// Carries out the oldest command and replies; false if there is none.
+    pub(crate) async fn carry_out_command(&mut self) -> Result<bool, Halt> {
+        let Some((id, line)) = self.commands.pop_front() else {
+            return Ok(false);
+        };
+        let text = self.command(&line).await?;
+        self.store.port.put(KeeperOp::Reply { id, text });
+        Ok(true)
+    }
+
     /// Carries out one line and gives the reply.
     pub(crate) async fn command(&mut self, line: &str) -> Result<String, Halt> {
         let mut words = line.split_ascii_whitespace();
@@ -89,14 +99,15 @@ impl Service {
     /// One JSON object.
     async fn status(&mut self) -> Result<String, Halt> {
         let room = self.room().await?;
-        let (deletable_bytes, unsealed_bytes) = self.bytes_by_disposition();
+        let bytes = self.segment_bytes();
+        let (deletable_bytes, unsealed_bytes) = (bytes.deletable, bytes.unsealed);
         let manifest = &self.store.manifest;
         let segments = manifest.segments_count();
         let entries: u64 = manifest.slices.iter().map(|slice| slice.entries).sum();
-        let state = match self.stop {
-            Stop::No if self.over_memory.is_some() => "short_of_memory",
-            Stop::No => "serving",
-            Stop::Draining | Stop::Finishing => "draining",
+        let state = match (self.stop.is_asked(), self.over_memory) {
+            (true, _) => "draining",
+            (false, Some(_)) => "short_of_memory",
+            (false, None) => "serving",
         };
         let shortage = match self.space.low {
             None => "null",
@@ -143,7 +154,7 @@ impl Service {
         ))
     }
 
-    /// Seals, then deletes closed segments older than asked (the configured age if not), or says what that would free.
+    /// Seals, then deletes closed segments older than asked (the configured age if not), or reports what that would free.
     async fn compact(&mut self, arguments: &[&str]) -> Result<String, Halt> {
         let mut age_s = self.store.config.body_age_max_s;
         let mut dry = false;
@@ -161,25 +172,29 @@ impl Service {
         if self.pins.any() && !dry {
             return Ok("error something is pinned: unpin it first".to_string());
         }
-        if !dry && self.stop == Stop::No {
+        if !dry && !self.stop.is_asked() {
             self.seal().await?;
             self.await_switched().await?;
         }
-        let older_than_s = (self.store.expiry_now_s() + 1).saturating_sub(age_s);
-        let deleted = self.delete(older_than_s, 0, dry).await?;
+        let second = (self.store.expiry_now_s() + 1).saturating_sub(age_s);
+        let wanted = Deletion::OlderThan(second);
+        let deleted = match dry {
+            true => self.would_delete(wanted).await?,
+            false => self.delete(wanted).await?,
+        };
         Ok(format!(
             "ok {{\"dry_run\":{dry},\"segments\":{},\"bytes\":{}}}",
             deleted.segments, deleted.bytes
         ))
     }
 
-    /// Lets withheld time count. It is durable before any shard hears of it.
+    /// Lets withheld time count. It is durable before it is sent to any shard.
     async fn release_clock(&mut self) -> Result<String, Halt> {
         let released_s = self.store.manifest.withheld_s;
         let mut next = self.store.draft();
         let step_s = u32::try_from(released_s).unwrap_or(u32::MAX);
         next.clock.expiry_s = next.clock.expiry_s.saturating_add(step_s);
-        // Who releases time says that the wall clock is right as it is.
+        // The operator states with this command that the wall clock is right as it is.
         next.clock.wall_us = self.store.now().wall_us;
         next.withheld_s = 0;
         match self.store.replace(next).await {
@@ -192,10 +207,7 @@ impl Service {
             base_s: self.store.clock.base_s.saturating_add(step_s),
             ..self.store.clock
         };
-        for shard in 0..self.store.config.shards {
-            let clock = ToShard::Clock(self.store.clock);
-            self.store.port.tell(ShardId(shard), clock);
-        }
+        self.send_all(|| ToShard::Clock(self.store.clock));
         Ok(format!("ok {{\"released_s\":{released_s}}}"))
     }
 }

@@ -1,4 +1,4 @@
-//! What the keeper is told at start, as plain checked data. Reading environment variables is done elsewhere.
+//! Settings of the keeper, as plain checked data. Reading environment variables is done elsewhere.
 
 use crate::dedup::Decided;
 use crate::io::SyncMode;
@@ -44,7 +44,7 @@ pub struct KeeperConfig {
     pub manifest_bytes_max: usize,
     /// Where the keeper shows its counts.
     pub stats: Arc<Stats>,
-    /// Id of this process, written into the lock file for whoever finds it locked.
+    /// Id of this process, written into the lock file for a process that finds it locked.
     pub pid: u32,
 }
 

@@ -10,16 +10,16 @@ use crate::wal::secret::Secret;
 pub(crate) async fn lock(files: &Files, pid: u32) -> Result<File, Halt> {
     let file = files.open(LOCK, READ_WRITE_CREATE).await?;
     if !files.lock(&file).await? {
-        let said = files.read_whole(&file).await.unwrap_or_default();
-        let said = String::from_utf8_lossy(&said);
-        let holder = match said.trim() {
+        let text = files.read_whole(&file).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let holder = match text.trim() {
             "" => "another process".to_string(),
             pid => format!("process {pid}"),
         };
         files.close(&file).await;
         return Err(Halt::Locked { holder });
     }
-    // Nobody's durability rests on this text, so it is not synced.
+    // Nothing durable depends on this text, so it is not synced.
     files.truncate(&file, 0).await?;
     files.write(&file, 0, format!("{pid}\n").as_bytes()).await?;
     Ok(file)

@@ -1,8 +1,8 @@
 //! What recovery and sealing take out of batches: decisions, clock readings, and which bodies have no disposition yet.
 //! It copies; it never judges.
 
+use crate::dedup::Decided;
 use crate::dedup::key::KeyHash;
-use crate::dedup::{Decided, digest_tag};
 use crate::keeper::clock::Reading;
 use crate::wal::batch::Batch;
 use crate::wal::name::{LogId, Place};
@@ -31,7 +31,7 @@ impl Dictionary {
         u16::try_from(index).ok()
     }
 
-    /// All versions by number, the one in force last, as shards want them.
+    /// All versions by number, the one in force last, as shards expect them.
     pub(crate) fn with_last(&self, in_force: ParamsVersion) -> Vec<ParamsVersion> {
         let mut versions = self.versions.clone();
         if versions.last() != Some(&in_force) {
@@ -60,7 +60,7 @@ pub(crate) struct Extract {
     pub(crate) newest: Reading,
     /// The largest `decided_at` of any decision.
     pub(crate) decided_at_max: u32,
-    /// Bodies met whose disposition was not.
+    /// Bodies that were met and whose disposition was not.
     pub(crate) open: BTreeSet<(LogId, Place)>,
 }
 
@@ -84,7 +84,7 @@ impl Extract {
         }
     }
 
-    /// Takes what there is in a batch. What it cannot take (a params version that is no name) is said in words.
+    /// Takes what there is in a batch. What it cannot take (a params version that is no name) comes back in words.
     pub(crate) fn take(
         &mut self,
         log: LogId,
@@ -137,17 +137,7 @@ impl Extract {
     fn decided(&self, decision: &Decision<'_>, params: u16) -> Decided {
         let pcs_id = hex32(&decision.pcs_id);
         let pcs_id = std::str::from_utf8(&pcs_id).unwrap_or_default();
-        Decided {
-            key: self.hash.key(decision.tenant, pcs_id),
-            digest_tag: digest_tag(&decision.digest),
-            numbers: decision.numbers,
-            decided_at: decision.decided_at,
-            expiry: decision.expiry,
-            params,
-            reason: decision.reason,
-            regime: decision.regime,
-            encoding: decision.encoding,
-            ..Decided::default()
-        }
+        let key = self.hash.key(decision.tenant, pcs_id);
+        Decided::of_record(key, decision, params)
     }
 }

@@ -1,4 +1,4 @@
-//! File operations as the flows want them: whole reads, whole writes, errors with the file's name. It owns no state but
+//! File operations as the flows need them: whole reads, whole writes, errors with the file's name. It owns no state but
 //! the names of the files that are open.
 
 use crate::io::{Errno, FileId};
@@ -51,7 +51,7 @@ pub(crate) struct Files {
     port: Port,
 }
 
-/// The executor answered with a value of another kind than the operation has: our mistake, told like an error.
+/// The executor answered with a value of another kind than the operation has: our mistake, returned like an error.
 const MISFIT: Errno = Errno(71);
 
 fn done(result: FileResult) -> Result<(), Errno> {
@@ -80,7 +80,7 @@ impl Files {
         }
     }
 
-    /// Opens a file, or says that it is not there.
+    /// Opens a file; nothing if it is not there.
     pub(crate) async fn open_if_there(
         &self,
         name: &str,
@@ -112,7 +112,7 @@ impl Files {
         }
     }
 
-    /// Closes a file. An error of closing says nothing that a sync has not said.
+    /// Closes a file. An error of closing adds nothing to what a sync has returned.
     pub(crate) async fn close(&self, file: &File) {
         self.close_id(file.id).await;
     }
@@ -242,7 +242,7 @@ impl Files {
         self.number(FileOp::Links(file.id), "measuring", file).await
     }
 
-    /// Takes the exclusive lock, or says that another holds one.
+    /// Takes the exclusive lock; false if another process holds one.
     pub(crate) async fn lock(&self, file: &File) -> Result<bool, Halt> {
         match done(self.call(FileOp::LockExclusive(file.id)).await) {
             Ok(()) => Ok(true),

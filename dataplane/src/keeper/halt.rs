@@ -11,7 +11,7 @@ use std::fmt;
 pub(crate) enum Halt {
     /// Another process holds the directory.
     Locked {
-        /// What the lock file says about it (its process id).
+        /// Its process id, as the lock file states it.
         holder: String,
     },
     /// Something durable is not what it was when it was written.
@@ -120,84 +120,61 @@ impl Halt {
 }
 
 impl fmt::Display for Halt {
+    #[rustfmt::skip] // a table
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Halt::Locked { holder } => write!(
-                out,
-                "WAL_DIR is in use by {holder}: stop that process or give this one a WAL_DIR of its own"
-            ),
-            Halt::Damage { file, what } => {
-                write!(
-                    out,
-                    "{file} is damaged: {what}. Nothing was changed. Look at it with `flk wal verify`; restore a backup"
-                )?;
-                match NumberedFile::is_segment(file) {
-                    true => write!(
-                        out,
-                        ", or give up what is lost with `flk wal quarantine {file} --accept-loss` (without --accept-loss it only says what that is)"
-                    ),
-                    // Of nothing else a part could be given up.
-                    false => Ok(()),
-                }
-            }
-            Halt::Misplaced { file, belongs } => write!(
-                out,
-                "{file} holds what belongs in {belongs}: files of WAL_DIR were put in each other's places. Nothing was changed. Give each its own name again, or restore a backup; if what belongs in {file} is nowhere any more, `flk wal quarantine {file}` says what giving it up would cost"
-            ),
-            Halt::Unaccounted { file, log, upto } => write!(
-                out,
-                "{file} is not named by the manifest, and it proves that log {log} was durable up to {upto}, which is more than the files that are named hold. Nothing was changed. Give {file} the name that it had, or restore a backup; to do without it, move it out of WAL_DIR"
-            ),
-            Halt::StaleManifest {
-                file,
-                file_generation,
-                manifest_generation,
-            } => write!(
-                out,
-                "the manifest (generation {manifest_generation}) is older than {file} (generation {file_generation}): WAL_DIR was put together from different moments. Restore all of it from one backup"
-            ),
-            Halt::StaleStart {
-                file,
-                file_start,
-                manifest_start,
-            } => write!(
-                out,
-                "the manifest (start {manifest_start}) is older than {file}, whose log began in start {file_start}: WAL_DIR was put together from different moments. Restore all of it from one backup"
-            ),
-            Halt::Foreign { file } => {
-                write!(out, "{file} belongs to another installation: move it out of WAL_DIR")
-            }
-            Halt::Secret { what } => write!(
-                out,
-                "WAL_DIR holds logs, but the file `secret` is not usable ({what}): without it duplicates cannot be recognised. Put back the secret that belongs to this directory"
-            ),
-            Halt::NoManifest { file } => write!(
-                out,
-                "WAL_DIR holds {file}, but no manifest: restore all of it from one backup, or start with an empty WAL_DIR"
-            ),
-            Halt::Io { doing, file, error } => {
-                let check = error.what_to_check();
-                write!(out, "{doing} {file}: {error}. {check}, then start again")?;
-                match *error == Errno::EIO && *doing == "reading" && NumberedFile::is_segment(file) {
-                    true => write!(
-                        out,
-                        "; if the device has lost these bytes for good, `flk wal quarantine {file}` says what can still be read"
-                    ),
-                    false => Ok(()),
-                }
-            }
+            Halt::Locked { holder } => write!(out,
+                "WAL_DIR is in use by {holder}: stop that process or give this one a WAL_DIR of its own"),
+            Halt::Damage { file, what } => damage(out, file, what),
+            Halt::Misplaced { file, belongs } => write!(out,
+                "{file} holds what belongs in {belongs}: files of WAL_DIR were put in each other's places. Nothing was changed. Give each its own name again, or restore a backup; if what belongs in {file} is nowhere any more, `flk wal quarantine {file}` says what giving it up would cost"),
+            Halt::Unaccounted { file, log, upto } => write!(out,
+                "{file} is not named by the manifest, and it proves that log {log} was durable up to {upto}, which is more than the files that are named hold. Nothing was changed. Give {file} the name that it had, or restore a backup; to do without it, move it out of WAL_DIR"),
+            Halt::StaleManifest { file, file_generation, manifest_generation } => write!(out,
+                "the manifest (generation {manifest_generation}) is older than {file} (generation {file_generation}): WAL_DIR was put together from different moments. Restore all of it from one backup"),
+            Halt::StaleStart { file, file_start, manifest_start } => write!(out,
+                "the manifest (start {manifest_start}) is older than {file}, whose log began in start {file_start}: WAL_DIR was put together from different moments. Restore all of it from one backup"),
+            Halt::Foreign { file } => write!(out, "{file} belongs to another installation: move it out of WAL_DIR"),
+            Halt::Secret { what } => write!(out,
+                "WAL_DIR holds logs, but the file `secret` is not usable ({what}): without it duplicates cannot be recognised. Put back the secret that belongs to this directory"),
+            Halt::NoManifest { file } => write!(out,
+                "WAL_DIR holds {file}, but no manifest: restore all of it from one backup, or start with an empty WAL_DIR"),
+            Halt::Io { doing, file, error } => failed(out, doing, file, *error),
             Halt::Refused(why) => out.write_str(why),
-            Halt::StopCutShort { missing } => write!(
-                out,
-                "stopped, but not cleanly: {missing} when the time for it was over. Check the disk under WAL_DIR and its free space. All that was answered is durable; the next start is one as after a crash"
-            ),
-            Halt::ManifestFull { bytes, bytes_max } => write!(
-                out,
-                "the manifest would take {bytes} bytes, and may take {bytes_max}: there are too many log segments. Delete old ones with `flk wal compact --older-than SECONDS`; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"
-            ),
+            Halt::StopCutShort { missing } => write!(out,
+                "stopped, but not cleanly: {missing} when the time for it was over. Check the disk under WAL_DIR and its free space. All that was answered is durable; the next start is one as after a crash"),
+            Halt::ManifestFull { bytes, bytes_max } => write!(out,
+                "the manifest would take {bytes} bytes, and may take {bytes_max}: there are too many log segments. Delete old ones with `flk wal compact --older-than SECONDS`; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"),
             Halt::StartsExhausted => out.write_str(
-                "this WAL_DIR was started 16,777,215 times, which is all that its numbering allows: begin a new one",
-            ),
+                "this WAL_DIR was started 16,777,215 times, which is all that its numbering allows: begin a new one"),
         }
+    }
+}
+
+/// Damage, and what an operator can do about it: of nothing but a segment a part can be given up.
+fn damage(out: &mut fmt::Formatter<'_>, file: &str, what: &str) -> fmt::Result {
+    write!(
+        out,
+        "{file} is damaged: {what}. Nothing was changed. Look at it with `flk wal verify`; restore a backup"
+    )?;
+    match NumberedFile::is_segment(file) {
+        true => write!(
+            out,
+            ", or give up what is lost with `flk wal quarantine {file} --accept-loss` (without --accept-loss it only says what that is)"
+        ),
+        false => Ok(()),
+    }
+}
+
+/// A file operation that failed, and what to check.
+fn failed(out: &mut fmt::Formatter<'_>, doing: &str, file: &str, error: Errno) -> fmt::Result {
+    let check = error.what_to_check();
+    write!(out, "{doing} {file}: {error}. {check}, then start again")?;
+    match error == Errno::EIO && doing == "reading" && NumberedFile::is_segment(file) {
+        true => write!(
+            out,
+            "; if the device has lost these bytes for good, `flk wal quarantine {file}` says what can still be read"
+        ),
+        false => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use crate::io::ShardId;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::Port;
-use crate::keeper::recover::PROGRESS_EVERY_US;
+use crate::keeper::progress::{Progress, Unit};
 use crate::keeper::replay::Replay;
 use crate::keeper::slices::{Merge, Slice};
 use crate::keeper::store::ManifestStore;
@@ -55,7 +55,7 @@ impl Loader<'_> {
         }
         let expected = self.partition.len() + self.partition.len() / 16;
         let full = std::mem::replace(&mut self.partition, Vec::with_capacity(expected));
-        self.store.port.tell(owner, ToShard::Load(full));
+        self.store.port.send(owner, ToShard::Load(full));
     }
 }
 
@@ -99,7 +99,7 @@ impl Loaded {
     }
 }
 
-/// replays everything and loads the owners as far as there is memory.
+/// Replays everything and loads the owners as far as there is memory.
 pub(crate) async fn load(
     store: &ManifestStore,
     slices: &[Rc<Slice>],
@@ -120,17 +120,15 @@ pub(crate) async fn load(
         found: vec![0; usize::from(store.config.shards)],
         room: decisions_max(limit_bytes) / shards,
     };
+    let mut progress = Progress::of(&store.port, "decisions loaded", of, Unit::One);
     let mut done = 0;
-    let mut said_us = store.now().mono_us;
     while let Some(decided) = merge.next().await? {
         if let Some(outcome) = replay.push(decided) {
             loader.send(outcome);
         }
         done += 1;
-        if done % LOOK_COUNT == 0 && store.now().mono_us >= said_us + PROGRESS_EVERY_US {
-            said_us = store.now().mono_us;
-            let what = "decisions loaded";
-            store.port.say(Notice::Progress { what, done, of });
+        if done % LOOK_COUNT == 0 {
+            progress.add(LOOK_COUNT);
         }
     }
     if let Some(outcome) = replay.finish() {
@@ -147,10 +145,10 @@ pub(crate) async fn load(
     })
 }
 
-/// Tells the operator of keys with two outcomes.
+/// Reports keys with two outcomes to the operator.
 pub(crate) fn report_conflicts(port: &Port, replay: &mut Replay) {
     for two in replay.take_conflicts() {
-        port.say(Notice::TwoOutcomes {
+        port.notify(Notice::TwoOutcomes {
             key_high: two.first.key.high,
             first_decided_at: two.first.decided_at,
             second_decided_at: two.second.decided_at,

@@ -1,45 +1,85 @@
 //! The keeper: everything that touches files beyond appending — start and recovery, preallocated segments and their naming, the
 //! manifest, sealing, deletion. It reads closed segments, never a shard's memory.
 
+// The border, and what all flows use.
 pub mod port;
 
 pub mod config;
 pub mod notice;
-pub mod slice_memory;
 
+mod due;
 pub(crate) mod files;
 mod halt;
+mod progress;
 mod store;
 
-mod directory;
+// A start, in the order in which it goes.
 mod start;
 
-mod clock;
-mod extract;
-mod load;
-mod partition;
-mod reading;
-mod recover;
-mod replay;
+mod directory;
+mod open;
+
 mod slices;
+
+mod partition;
+pub mod slice_memory;
+
+mod reading;
+
+mod extract;
+mod read_logs;
+
 pub mod strays;
 
-mod clients;
-mod commands;
-mod over_memory;
-mod publish;
-mod retain;
-mod room;
-mod seal;
+mod clock;
+
+mod end_logs;
+
+mod load;
+mod replay;
+
+// Serving: the loop, then its work by priority.
 mod serve;
+
+mod clients;
+mod shards;
+
+mod naming;
+
+mod commands;
+
+mod room;
+
+mod over_memory;
+
+mod merge;
+mod tidy;
+
+mod retain;
+mod segment_age;
+
+// Sealing, from closed segments to a slice that shards use.
+mod seal;
+
+mod epochs;
+mod seal_read;
+mod slice_write;
+mod views;
+
+mod publish;
+
+mod preallocate;
+
 pub mod stop;
 
+// Without shards.
 pub mod offline;
 mod quarantine;
 
 #[cfg(test)]
 mod tests;
 
+use crate::exit::Exit;
 use crate::io::Now;
 use clients::Clients;
 use config::KeeperConfig;
@@ -83,7 +123,7 @@ impl Keeper {
         }
     }
 
-    /// Takes what happened, goes on as far as that allows, and says what to do. The first step may have no events.
+    /// Takes what happened, goes on as far as that allows, and returns what is to be done. The first step may have no events.
     pub fn step(&mut self, events: impl Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps {
         let (bound, clients) = (&mut self.bound, &mut self.clients);
         let events = events.inspect(|event| {
@@ -92,9 +132,9 @@ impl Keeper {
             }
         });
         self.port
-            .deliver(events.filter(|event| !clients.hears(event)), now);
+            .deliver(events.filter(|event| !clients.takes(event)), now);
         for notice in clients.notices(now) {
-            self.port.put(KeeperOp::Say(notice));
+            self.port.put(KeeperOp::Notify(notice));
         }
         if !self.ended {
             let mut context = Context::from_waker(Waker::noop());
@@ -119,7 +159,10 @@ async fn run(port: Port, config: KeeperConfig) {
 
 fn exit(end: Result<String, Halt>) -> KeeperOp {
     match end {
-        Ok(reason) => KeeperOp::Exit { code: 0, reason },
+        Ok(reason) => KeeperOp::Exit {
+            code: i32::from(Exit::Stopped.code()),
+            reason,
+        },
         Err(halt) => KeeperOp::Exit {
             code: halt.code(),
             reason: halt.to_string(),

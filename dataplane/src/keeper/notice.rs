@@ -1,4 +1,4 @@
-//! What the keeper tells the operator, typed; the text is made where it is printed.
+//! Notices to the operator, typed; the text is made where it is printed. They steer nothing.
 
 use crate::http::Problem;
 use crate::mesh::keeper::Shortage;
@@ -14,6 +14,15 @@ pub enum Before {
     CleanStop,
     /// The last run was cut short.
     UncleanStop,
+}
+
+/// Where the bytes come from that WAL_DIR may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cap {
+    /// WAL_MAX_BYTES is set.
+    Configured,
+    /// It is a share of the file system.
+    Share,
 }
 
 /// One line for the operator (standard error in production).
@@ -59,7 +68,7 @@ pub enum Notice {
         /// Second of the expiry clock of the decision that is ignored.
         second_decided_at: u32,
     },
-    /// The wall clock says that more time passed while the gateway was down than the expiry clock may take at once.
+    /// By the wall clock, more time passed while the gateway was down than the expiry clock may take at once.
     TimeWithheld {
         /// Seconds withheld in all, until released.
         withheld_s: u64,
@@ -76,14 +85,14 @@ pub enum Notice {
         before: Before,
     },
     /// The decisions do not fit the declared memory: submits are answered 503 until all of them are in slices.
-    FoldTooLarge {
+    DecisionsOverMemory {
         /// Bytes needed.
         needed_bytes: u64,
         /// Bytes declared.
         limit_bytes: u64,
     },
     /// What does not fit the declared memory is in slices, and submits are taken.
-    FoldInSlices {
+    DecisionsInSlices {
         /// Decisions in slices.
         decisions: u64,
     },
@@ -125,8 +134,8 @@ pub enum Notice {
         bytes: u64,
         /// Free bytes below which submits are refused; where the cap is meant, the cap.
         limit_bytes: u64,
-        /// Whether the cap was set; else it is a share of the file system.
-        cap_is_set: bool,
+        /// Where the cap comes from.
+        cap: Cap,
     },
     /// So many segments are kept that the oldest are deleted before their time.
     TooManySegments {
@@ -170,146 +179,73 @@ pub enum Notice {
 }
 
 impl fmt::Display for Notice {
+    #[rustfmt::skip] // a table
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Notice::Installed => write!(out, "new installation made"),
+            Notice::Installed => out.write_str("new installation made"),
             Notice::Progress { what, done, of } => write!(out, "{what}: {done} of {of}"),
-            Notice::OrphanRemoved(file) => {
-                write!(
-                    out,
-                    "{file}: left over from a start or a deletion that was cut short; nothing in it counted, and it was removed"
-                )
-            }
-            Notice::StrayKept { file, why } => write!(
-                out,
-                "{file}: not named by the manifest, and {why}; it is not used and stays where it is until you move it out of WAL_DIR"
-            ),
-            Notice::TornTail {
-                log,
-                file,
-                last,
-                bytes,
-            } => write!(
-                out,
-                "{file}: log {log} ends after {last}; {bytes} bytes of an unconfirmed write behind it were cut off"
-            ),
-            Notice::TwoOutcomes {
-                key_high,
-                first_decided_at,
-                second_decided_at,
-            } => write!(
-                out,
-                "two outcomes alive for key {key_high:016x}…: decided at {first_decided_at} s (stands) and at {second_decided_at} s (ignored); please report this"
-            ),
-            Notice::TimeWithheld { withheld_s } => write!(
-                out,
-                "{withheld_s} s of time passed by the wall clock are withheld from expiry; if that time is real, `flk wal release-clock` lets it count"
-            ),
-            Notice::Recovered {
-                decisions,
-                unanswered,
-                took_us,
-                before,
-            } => {
-                let took_ms = took_us / 1000;
-                let stop = match before {
-                    Before::Nothing => {
-                        return write!(
-                            out,
-                            "first start of a new installation: nothing to recover, ready in {took_ms} ms"
-                        );
-                    }
-                    Before::CleanStop => "a clean",
-                    Before::UncleanStop => "an unclean",
-                };
-                write!(
-                    out,
-                    "recovered {decisions} live decisions in {took_ms} ms after {stop} stop; {unanswered} bodies were never answered"
-                )
-            }
-            Notice::FoldTooLarge {
-                needed_bytes,
-                limit_bytes,
-            } => write!(
-                out,
-                "live decisions need {needed_bytes} bytes of memory and DEDUP_MEMORY_MAX allows {limit_bytes}: submits are answered 503 until all of them are in slices; with that much declared, duplicates need no read"
-            ),
-            Notice::FoldInSlices { decisions } => write!(
-                out,
-                "submits are taken: {decisions} decisions are answered from slices where they are not in memory"
-            ),
-            Notice::DamageWhileSealing { file, what } => write!(
-                out,
-                "{file}: damaged ({what}); nothing from there on of its log is sealed or deleted; see `flk wal verify`"
-            ),
-            Notice::FileTrouble { doing, file, error } => {
-                write!(out, "{doing} {file}: {error}; trying again later")
-            }
-            Notice::Sealed {
-                decisions,
-                segments,
-            } => {
-                let (decisions, segments) = (
-                    counted(*decisions, "decision"),
-                    counted((*segments).into(), "segment"),
-                );
-                write!(out, "sealed {decisions} of {segments}")
-            }
-            Notice::Deleted { segments, bytes } => {
-                write!(
-                    out,
-                    "deleted {}, {}",
-                    counted((*segments).into(), "segment"),
-                    counted(*bytes, "byte")
-                )
-            }
-            Notice::SpaceLow {
-                why: Some(why),
-                bytes,
-                limit_bytes,
-                cap_is_set,
-            } => space_low(out, *why, *bytes, *limit_bytes, *cap_is_set),
-            Notice::SpaceLow { bytes, .. } => {
-                write!(out, "room for the log again ({bytes} bytes free)")
-            }
-            Notice::TooManySegments { segments } => write!(
-                out,
-                "{segments} log segments are kept, as many as the manifest has room for: the oldest are deleted before WAL_MAX_AGE says so; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"
-            ),
-            Notice::SlicesTooLarge {
-                bytes,
-                limit_bytes,
-                tables_are_asked_for,
-            } => {
-                let next = match tables_are_asked_for {
-                    true => "refuses this DEDUP_MEMORY_MAX",
-                    false => "makes the tables smaller",
-                };
-                write!(
-                    out,
-                    "filters and indexes of slices take {bytes} bytes of memory, and {limit_bytes} are left for them: the kernel may end the process, and the next start {next}; allow more memory, lower DEDUP_MEMORY_MAX or use fewer shards (FLK_CORES)"
-                )
-            }
-            Notice::TablesSmaller {
-                slices_bytes,
-                bytes,
-                planned_bytes,
-            } => write!(
-                out,
-                "filters and indexes of slices take {slices_bytes} bytes of memory: the dedup tables may take {bytes} instead of {planned_bytes}; allow more memory, or set DEDUP_MEMORY_MAX"
-            ),
+            Notice::OrphanRemoved(file) => write!(out,
+                "{file}: left over from a start or a deletion that was cut short; nothing in it counts; removed"),
+            Notice::StrayKept { file, why } => write!(out,
+                "{file}: not named by the manifest, and {why}; it is not used: move it out of WAL_DIR"),
+            Notice::TornTail { log, file, last, bytes } => write!(out,
+                "{file}: log {log} ends after {last}; {bytes} bytes of an unconfirmed write behind it were cut off"),
+            Notice::TwoOutcomes { key_high, first_decided_at, second_decided_at } => write!(out,
+                "two outcomes alive for key {key_high:016x}…: decided at {first_decided_at} s (stands) and at {second_decided_at} s (ignored); please report this"),
+            Notice::TimeWithheld { withheld_s } => write!(out,
+                "{withheld_s} s of time passed by the wall clock are withheld from expiry; if that time is real, `flk wal release-clock` lets it count"),
+            Notice::Recovered { decisions, unanswered, took_us, before } => recovered(out, *decisions, *unanswered, took_us / 1000, *before),
+            Notice::DecisionsOverMemory { needed_bytes, limit_bytes } => write!(out,
+                "live decisions need {needed_bytes} bytes of memory and DEDUP_MEMORY_MAX allows {limit_bytes}: submits are answered 503 until all decisions are in slices; with DEDUP_MEMORY_MAX that large, duplicates need no read"),
+            Notice::DecisionsInSlices { decisions } => write!(out,
+                "submits are admitted: {decisions} decisions are in slices and are read from there where they are not in memory"),
+            Notice::DamageWhileSealing { file, what } => write!(out,
+                "{file}: damaged ({what}); nothing from there on of its log is sealed or deleted; see `flk wal verify`"),
+            Notice::FileTrouble { doing, file, error } => write!(out, "{doing} {file}: {error}; trying again later"),
+            Notice::Sealed { decisions, segments } => write!(out,
+                "sealed {} of {}", counted(*decisions, "decision"), counted((*segments).into(), "segment")),
+            Notice::Deleted { segments, bytes } => write!(out,
+                "deleted {}, {}", counted((*segments).into(), "segment"), counted(*bytes, "byte")),
+            Notice::SpaceLow { why: Some(why), bytes, limit_bytes, cap } => space_low(out, *why, *bytes, *limit_bytes, *cap),
+            Notice::SpaceLow { bytes, .. } => write!(out, "room for the log again ({bytes} bytes free)"),
+            Notice::TooManySegments { segments } => write!(out,
+                "{segments} log segments fill the manifest: the oldest are deleted before they reach WAL_MAX_AGE; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"),
+            Notice::SlicesTooLarge { bytes, limit_bytes, tables_are_asked_for } => write!(out,
+                "filters and indexes of slices take {bytes} bytes of memory, and {limit_bytes} are left for them: the kernel may end the process, and the next start {}; allow more memory, lower DEDUP_MEMORY_MAX or use fewer shards (FLK_CORES)",
+                match tables_are_asked_for { true => "refuses this DEDUP_MEMORY_MAX", false => "makes the tables smaller" }),
+            Notice::TablesSmaller { slices_bytes, bytes, planned_bytes } => write!(out,
+                "filters and indexes of slices take {slices_bytes} bytes of memory: the dedup tables may take {bytes} instead of {planned_bytes}; allow more memory, or set DEDUP_MEMORY_MAX"),
             Notice::GivingUp(plan) => write!(out, "giving up what is damaged: {plan}"),
-            Notice::Crowded { closed_count } => write!(
-                out,
-                "connections: every place is taken; {closed_count} idle or slow ones were closed to make room for new ones (flk_connections_max says how many stay, flk_connections_evicted_total counts those closed)"
-            ),
-            Notice::Foreign {
-                problem,
-                connections_count,
-            } => foreign(out, *problem, *connections_count),
-            Notice::Draining => write!(out, "draining"),
+            Notice::Crowded { closed_count } => write!(out,
+                "all connection slots are taken: {closed_count} idle or slow connections were closed to make room (limit: flk_connections_max; closed in all: flk_connections_evicted_total)"),
+            Notice::Foreign { problem, connections_count } => foreign(out, *problem, *connections_count),
+            Notice::Draining => out.write_str("draining"),
         }
     }
+}
+
+/// How a start went.
+fn recovered(
+    out: &mut fmt::Formatter<'_>,
+    decisions: u64,
+    unanswered: u64,
+    took_ms: u64,
+    before: Before,
+) -> fmt::Result {
+    let stop = match before {
+        Before::Nothing => {
+            return write!(
+                out,
+                "first start of a new installation: nothing to recover, ready in {took_ms} ms"
+            );
+        }
+        Before::CleanStop => "a clean",
+        Before::UncleanStop => "an unclean",
+    };
+    write!(
+        out,
+        "recovered {decisions} live decisions in {took_ms} ms after {stop} stop; {unanswered} bodies were never answered"
+    )
 }
 
 /// What is short, and what an operator can do about it.
@@ -318,14 +254,14 @@ fn space_low(
     why: Shortage,
     bytes: u64,
     limit_bytes: u64,
-    cap_is_set: bool,
+    cap: Cap,
 ) -> fmt::Result {
     match why {
         Shortage::Disk => write!(
             out,
             "disk nearly full ({bytes} bytes free, {limit_bytes} kept in reserve) and nothing may be deleted: submits are answered 503; make room on the file system, lower WAL_MAX_AGE or release pins"
         ),
-        Shortage::Cap if cap_is_set => write!(
+        Shortage::Cap if cap == Cap::Configured => write!(
             out,
             "WAL_DIR takes {bytes} of the {limit_bytes} bytes that WAL_MAX_BYTES allows and nothing may be deleted: submits are answered 503; raise WAL_MAX_BYTES or release pins"
         ),

@@ -8,28 +8,29 @@ use crate::keeper::extract::Dictionary;
 use crate::keeper::files::READ;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
+use crate::keeper::open::{Missing, Opened, open};
 use crate::keeper::port::{FileOp, FileResult, KeeperEvent, KeeperOp, Port};
+use crate::keeper::quarantine::{Loss, quarantine};
 use crate::keeper::serve::Service;
-use crate::keeper::start::Missing;
-use crate::keeper::start::{self, Opened, Started};
-use crate::keeper::{Keeper, exit, quarantine, slices};
+use crate::keeper::start::Started;
+use crate::keeper::{Keeper, exit, slices};
 use crate::wal::files::MANIFEST;
 
-/// What a tool wants done.
+/// A job of a tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
     /// Seal what is closed, then delete closed segments older than this many seconds (the configured age if none).
     Compact {
         /// Age in seconds.
         older_than_s: Option<u32>,
-        /// Only say what it would free.
+        /// Only report what it would free.
         dry_run: bool,
     },
     /// Give up what is damaged in a segment and keep every whole batch of it.
     Quarantine {
         /// Name of the file.
         segment: String,
-        /// Without it the job only says what would be lost.
+        /// Without it the job only reports what would be lost.
         accept_loss: bool,
     },
 }
@@ -59,7 +60,7 @@ pub fn run_blocking(
     mut keeper: Keeper,
     mut now: impl FnMut() -> Now,
     mut file: impl FnMut(FileOp) -> FileResult,
-    mut say: impl FnMut(Notice),
+    mut notify: impl FnMut(Notice),
 ) -> (i32, String) {
     let mut events = Vec::new();
     loop {
@@ -68,18 +69,13 @@ pub fn run_blocking(
         for op in ops {
             match op {
                 KeeperOp::File(op) => events.push(KeeperEvent::FileDone(file(op))),
-                KeeperOp::Say(notice) => say(notice),
+                KeeperOp::Notify(notice) => notify(notice),
                 KeeperOp::Wake(_) => events.push(KeeperEvent::Tick),
                 KeeperOp::Exit { code, reason } => return (code, reason),
                 KeeperOp::ToShard(..) | KeeperOp::Reply { .. } => {}
             }
         }
-        if idle {
-            return (
-                70,
-                "the keeper waits for an event that cannot come".to_string(),
-            );
-        }
+        assert!(!idle, "a job waits for its own operations only");
     }
 }
 
@@ -94,7 +90,7 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
         Job::Compact { .. } => Missing::Refused,
         Job::Quarantine { .. } => Missing::Segments,
     };
-    let Opened { store, secret, .. } = start::open(port, config, missing).await?;
+    let Opened { store, secret, .. } = open(port, config, missing).await?;
     match job {
         Job::Compact {
             older_than_s,
@@ -117,6 +113,12 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
         Job::Quarantine {
             segment,
             accept_loss,
-        } => quarantine::quarantine(store, &segment, accept_loss).await,
+        } => {
+            let loss = match accept_loss {
+                true => Loss::Accepted,
+                false => Loss::Shown,
+            };
+            quarantine(store, &segment, loss).await
+        }
     }
 }

@@ -1,10 +1,9 @@
 //! What to do when a start found more live decisions than the declared memory holds: move all of it into slices, let the
 //! shards look there, and only then let them admit. It never drops a decision, and it changes nothing where all fits.
 
-use crate::io::ShardId;
+use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
-use crate::keeper::recover::first_uncovered;
 use crate::keeper::serve::Service;
 use crate::mesh::keeper::ToShard;
 
@@ -16,9 +15,10 @@ const AGAIN_US: u64 = 10_000_000;
 pub(crate) struct OverMemory {
     /// Memory that all of it would need.
     pub(crate) needed_bytes: u64,
-    /// The version of the slice set that holds all of it, once shards were told.
+    /// The version of the slice set that holds all of it, once that was sent to shards.
     version: Option<u64>,
-    again_us: u64,
+    /// When all of it is sealed, or what a seal has left of it.
+    seal_due: Due,
 }
 
 impl OverMemory {
@@ -26,13 +26,13 @@ impl OverMemory {
         OverMemory {
             needed_bytes,
             version: None,
-            again_us: 0,
+            seal_due: Due::AtOnce,
         }
     }
 }
 
 impl Service {
-    /// Goes on with what a start could not load; true when shards were told to admit.
+    /// Goes on with what a start could not load; true once shards may admit.
     ///
     /// Slices answer as the replay would: of several decisions of a key at most one is alive, and a look-up goes on behind
     /// an expired one. So nothing needs to be loaded once no decision is in a log alone.
@@ -40,12 +40,12 @@ impl Service {
         let Some(mut short) = self.over_memory else {
             return Ok(false);
         };
-        if short.version.is_none() && self.store.now().mono_us >= short.again_us {
+        if short.version.is_none() && short.seal_due.is_over(self.store.now().mono_us) {
             short.version = self.seal_all_found().await?;
-            short.again_us = match self.sealing.wanted {
+            short.seal_due = match self.sealing.wanted {
                 // It was a part of what there is.
-                true => 0,
-                false => self.store.now().mono_us + AGAIN_US,
+                true => Due::AtOnce,
+                false => Due::At(self.store.now().mono_us + AGAIN_US),
             };
             self.over_memory = Some(short);
         }
@@ -54,24 +54,23 @@ impl Service {
             return Ok(false);
         }
         self.over_memory = None;
-        for shard in 0..self.store.config.shards {
-            let serve = ToShard::Serve { admit: true };
-            self.store.port.tell(ShardId(shard), serve);
-        }
+        self.send_all(|| ToShard::Serve { admit: true });
         let entries = self.store.manifest.slices.iter().map(|it| it.entries);
         let decisions = entries.sum();
-        self.store.port.say(Notice::FoldInSlices { decisions });
+        self.store
+            .port
+            .notify(Notice::DecisionsInSlices { decisions });
         Ok(true)
     }
 
-    /// Seals, and tells shards of the slices. The version of the set if it holds all that earlier runs decided.
+    /// Seals, and sends the slices to shards. The version of the set if it holds all that earlier runs decided.
     async fn seal_all_found(&mut self) -> Result<Option<u64>, Halt> {
         let before = self.sealing.version;
         let start = self.store.manifest.start;
         self.seal().await?;
         let earlier = self.store.manifest.logs.iter();
         let mut earlier = earlier.filter(|log| log.id.start != start);
-        if !earlier.all(|log| first_uncovered(&self.store.manifest, log) == log.segments.len()) {
+        if !earlier.all(|log| self.store.manifest.first_uncovered(log) == log.segments.len()) {
             return Ok(None);
         }
         if self.sealing.version == before {
@@ -80,7 +79,7 @@ impl Service {
                 return Ok(None);
             }
             self.sealing.version += 1;
-            self.tell_slices();
+            self.send_slices();
         }
         Ok(Some(self.sealing.version))
     }

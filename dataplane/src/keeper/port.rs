@@ -104,7 +104,7 @@ pub enum FileOp {
 }
 
 impl FileOp {
-    /// The same operation, with its zeros encoded out: for executors that treat all writes alike.
+    /// The same operation, with its zeros as bytes: for executors that treat all writes alike.
     pub fn spelled_out(self) -> FileOp {
         match self {
             FileOp::Zero {
@@ -157,7 +157,7 @@ pub struct CommandId(pub u64);
 pub enum KeeperEvent {
     /// The outstanding file operation ended.
     FileDone(FileResult),
-    /// A shard says something.
+    /// A message of a shard.
     FromShard(ShardId, ToKeeper),
     /// One line arrived on `keeper.sock`, without its line end.
     Command {
@@ -168,7 +168,7 @@ pub enum KeeperEvent {
     },
     /// The process was asked to end gracefully (SIGTERM), `FLK_DRAIN_DELAY` having passed.
     Terminate,
-    /// The time asked for by [`KeeperOp::Wake`] has come (one too many is harmless).
+    /// The time asked for by [`KeeperOp::Wake`] has come. One too many does no harm.
     Tick,
 }
 
@@ -186,13 +186,13 @@ pub enum KeeperOp {
         /// The answer.
         text: String,
     },
-    /// Tell the operator.
-    Say(Notice),
+    /// A line for the operator.
+    Notify(Notice),
     /// Step again with [`KeeperEvent::Tick`] at this monotonic time in microseconds; replaces the time asked for before.
     Wake(u64),
     /// End the process. Nothing after it is carried out.
     Exit {
-        /// Exit code (0, or of sysexits: 65 damaged data, 69 locked by another, 74 input/output error, 78 configuration).
+        /// Exit code: one of [`Exit`](crate::exit::Exit).
         code: i32,
         /// One sentence for the operator: what happened and what to do.
         reason: String,
@@ -228,13 +228,13 @@ impl Port {
         self.state.borrow_mut().ops.push(op);
     }
 
-    /// Tells the operator.
-    pub fn say(&self, notice: Notice) {
-        self.put(KeeperOp::Say(notice));
+    /// Notifies the operator.
+    pub fn notify(&self, notice: Notice) {
+        self.put(KeeperOp::Notify(notice));
     }
 
     /// Sends a message to a shard.
-    pub fn tell(&self, shard: ShardId, message: ToShard) {
+    pub fn send(&self, shard: ShardId, message: ToShard) {
         self.put(KeeperOp::ToShard(shard, message));
     }
 

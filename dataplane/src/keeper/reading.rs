@@ -4,7 +4,7 @@ use crate::io::Errno;
 use crate::keeper::files::{File, Files, READ};
 use crate::keeper::halt::Halt;
 use crate::keeper::port::OpenHow;
-use crate::keeper::serve::{Service, Stop};
+use crate::keeper::serve::Service;
 use crate::keeper::store::ManifestStore;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SegmentEntry;
@@ -78,16 +78,16 @@ pub(crate) enum Interrupted {
 }
 
 /// A file that is read while shards are served: between its parts segments are named and questions answered.
-pub(crate) struct Attended<'a> {
+pub(crate) struct ReadWhileServing<'a> {
     readable: Readable,
-    /// Taken while it attends. Nothing else reads meanwhile.
+    /// Taken while it serves. Nothing else reads meanwhile.
     service: Cell<Option<&'a mut Service>>,
     interrupted: Cell<Option<Interrupted>>,
 }
 
-impl<'a> Attended<'a> {
-    pub(crate) fn of(readable: Readable, service: &'a mut Service) -> Attended<'a> {
-        Attended {
+impl<'a> ReadWhileServing<'a> {
+    pub(crate) fn of(readable: Readable, service: &'a mut Service) -> ReadWhileServing<'a> {
+        ReadWhileServing {
             readable,
             service: Cell::new(Some(service)),
             interrupted: Cell::new(None),
@@ -103,20 +103,21 @@ impl<'a> Attended<'a> {
         let Some(service) = self.service.take() else {
             unreachable!("one read at a time");
         };
-        let attended = service.poll_requests().await;
+        let polled = service.poll_requests().await;
         let stop = service.stop;
         self.service.set(Some(service));
-        attended.map_err(Interrupted::End)?;
-        match stop {
-            Stop::No => Ok(()),
-            Stop::Draining | Stop::Finishing => Err(Interrupted::Stopping),
+        polled.map_err(Interrupted::End)?;
+        match stop.is_asked() {
+            true => Err(Interrupted::Stopping),
+            false => Ok(()),
         }
     }
 }
 
-impl ReadAt for Attended<'_> {
+impl ReadAt for ReadWhileServing<'_> {
     async fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, Errno> {
         if let Err(interrupted) = self.poll_requests().await {
+            // The reader of logs knows read errors only; the caller asks why before it believes this one.
             self.interrupted.set(Some(interrupted));
             return Err(Errno::EIO);
         }

@@ -3,7 +3,7 @@
 
 use crate::dedup::Decided;
 
-/// A second decision for a key, made while the first was alive. It counts for nothing, and somebody must look at it.
+/// A second decision for a key, made while the first was alive. It counts for nothing, and an operator must look at it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct TwoOutcomes {
     /// The decision that stands.
@@ -79,7 +79,7 @@ mod tests {
         }
     }
 
-    fn fold(mut decisions: Vec<Decided>) -> (Vec<Decided>, usize) {
+    fn replayed(mut decisions: Vec<Decided>) -> (Vec<Decided>, usize) {
         decisions.sort_by_key(order);
         let mut replay = Replay::default();
         let mut out: Vec<_> = decisions
@@ -90,7 +90,7 @@ mod tests {
         (out, replay.take_conflicts().len())
     }
 
-    /// The rule, said plainly: walk each key's decisions by time, keep the first one alive.
+    /// The rule, plainly: walk each key's decisions by time, keep the first one alive.
     fn naive(decisions: &[Decided]) -> Vec<Decided> {
         let mut by_key: BTreeMap<Key, Vec<Decided>> = BTreeMap::new();
         for decision in decisions {
@@ -113,20 +113,20 @@ mod tests {
 
     #[test]
     fn a_decision_met_twice_is_one_decision() {
-        let (out, conflicts) = fold(vec![decided(1, 5, 100, 7), decided(1, 5, 100, 7)]);
+        let (out, conflicts) = replayed(vec![decided(1, 5, 100, 7), decided(1, 5, 100, 7)]);
         assert_eq!((out.len(), conflicts), (1, 0));
     }
 
     #[test]
     fn a_second_decision_counts_only_after_the_first_expired() {
-        let (out, conflicts) = fold(vec![decided(1, 100, 200, 8), decided(1, 5, 100, 7)]);
+        let (out, conflicts) = replayed(vec![decided(1, 100, 200, 8), decided(1, 5, 100, 7)]);
         assert_eq!((out[0].digest_tag, conflicts), (8, 0));
-        let (out, conflicts) = fold(vec![decided(1, 99, 200, 8), decided(1, 5, 100, 7)]);
+        let (out, conflicts) = replayed(vec![decided(1, 99, 200, 8), decided(1, 5, 100, 7)]);
         assert_eq!((out[0].digest_tag, conflicts), (7, 1), "the first stands");
     }
 
     #[test]
-    fn agrees_with_the_naive_fold_on_many_small_cases() {
+    fn agrees_with_the_naive_replay_on_many_small_cases() {
         let mut state = 1_u64;
         let mut draw = |below: u64| {
             state = state
@@ -142,7 +142,7 @@ mod tests {
                     decided(draw(3), at, at + 1 + draw(6) as u32, draw(2))
                 })
                 .collect();
-            let (out, _) = fold(decisions.clone());
+            let (out, _) = replayed(decisions.clone());
             let key_and_answer = |all: Vec<Decided>| -> Vec<_> {
                 all.iter()
                     .map(|d| (d.key, d.decided_at, d.digest_tag))

@@ -2,15 +2,19 @@
 //! what may go, lets a shard wait for its next segment rather than take what a start needs, and has submits answered 503
 //! only where nothing can be freed.
 
-use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
+use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
-use crate::keeper::notice::Notice;
+use crate::keeper::notice::{Cap, Notice};
+use crate::keeper::retain::Deletion;
 use crate::keeper::serve::Service;
 use crate::mesh::keeper::{Shortage, ToShard};
 use crate::wal::batch::BATCH_BYTES_MAX;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};
+
+#[cfg(test)]
+mod tests;
 
 /// Without a cap of its own the log may take this share of the file system, in percent.
 pub(crate) const CAP_PERCENT: u64 = 80;
@@ -42,7 +46,7 @@ const SEAL_AGAIN_US: u64 = 10_000_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SpaceReport {
     pub(crate) total_bytes: u64,
-    /// The file system cannot be asked now: `free_bytes` is what it said last.
+    /// The file system cannot be asked now: `free_bytes` is its last answer.
     pub(crate) free_is_stale: bool,
     pub(crate) free_bytes: u64,
     /// Bytes that WAL_DIR takes.
@@ -153,7 +157,7 @@ impl Pace {
 pub(crate) enum Lack {
     /// By the sum of what is free and what must stay free: reckoned anew at every look.
     Reckoned(Shortage),
-    /// The file system or the manifest refused it: only another attempt tells whether that is over.
+    /// The file system or the manifest refused it: only another attempt shows whether that is over.
     Met(Shortage),
 }
 
@@ -168,16 +172,16 @@ impl Lack {
 /// What the keeper remembers of room between two looks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Space {
-    /// What submits are refused for, as shards were told.
+    /// What submits are refused for, as it was sent to shards.
     pub(crate) low: Option<Shortage>,
     /// A shard waits for a segment that could not be made, for this reason.
     pub(crate) naming: Option<Lack>,
     /// More should be freed as soon as shards use the new slices.
-    pub(crate) hurried: bool,
+    pub(crate) more_wanted: bool,
     /// The next seal is for room: segments in use need not be closed for it.
-    pub(crate) seals: bool,
+    pub(crate) seal_wanted: bool,
     pub(crate) pace: Pace,
-    /// What the file system last said of itself: its size and what is free, in bytes.
+    /// The last answer of the file system: its size and what is free, in bytes.
     measured: Option<(u64, u64)>,
     /// It could not be asked since.
     unmeasured: bool,
@@ -187,7 +191,7 @@ pub(crate) struct Space {
     seal_again_us: u64,
 }
 
-/// Why the file system refuses to make a file, where that is not for want of room.
+/// Why the file system refuses to make a file, where room is not what is missing.
 pub(crate) fn refusal(halt: &Halt) -> Shortage {
     match halt {
         Halt::Io { error, .. } if error.is_refusal() => Shortage::Refused,
@@ -232,12 +236,12 @@ impl Service {
             cap_bytes,
             ahead_bytes: grown_bytes
                 .max(next_bytes)
-                .max(self.merge_bytes_wanted())
+                .max(self.next_merge_bytes().unwrap_or(0))
                 .min(cap_bytes / 4),
         })
     }
 
-    /// The size of the file system and what is free. What it last said counts on while it cannot be asked; a start needs an
+    /// The size of the file system and what is free. Its last answer counts on while it cannot be asked; a start needs an
     /// answer.
     async fn measure(&mut self) -> Result<(u64, u64), Halt> {
         match (self.store.files.space().await, self.space.measured) {
@@ -280,9 +284,9 @@ impl Service {
     /// beginning. What may go does so at the first look, which follows at once.
     pub(crate) async fn look_before_serving(&mut self) -> Result<(), Halt> {
         let room = self.room().await?;
-        let (deletable_bytes, unsealed_bytes) = self.bytes_by_disposition();
+        let bytes = self.segment_bytes();
         if let Some(why) = room.shortage()
-            && deletable_bytes + unsealed_bytes == 0
+            && bytes.deletable + bytes.unsealed == 0
         {
             self.set_space_low(Some(why), &room);
         }
@@ -297,24 +301,27 @@ impl Service {
         let mut freed = false;
         if room.wanting_bytes() > 0 || self.space.naming.is_some() {
             let wanted_bytes = room.wanting_bytes().max(1);
-            freed = self.delete(0, wanted_bytes, false).await?.segments > 0;
+            let deleted = self.delete(Deletion::Bytes(wanted_bytes)).await?;
+            freed = deleted.segments > 0;
             room = self.room().await?;
         }
-        self.space.hurried = room.wanting_bytes() > 0;
-        let wanting = self.space.hurried || self.space.naming.is_some();
-        let can_seal = !self.pins.any()
+        self.space.more_wanted = room.wanting_bytes() > 0;
+        let wanting = self.space.more_wanted || self.space.naming.is_some();
+        // A stop seals nothing.
+        let can_seal = !self.stop.is_asked()
+            && !self.pins.any()
             && now_us >= self.space.seal_again_us
             && self.unsealed_bytes() > 0
-            && self.bytes_by_disposition().0 == 0;
+            && self.segment_bytes().deletable == 0;
         if wanting && can_seal {
             self.sealing.wanted = true;
-            self.space.seals = true;
+            self.space.seal_wanted = true;
         }
         let switching = !self.all_switched() && now_us < self.space.switch_due_us;
         let hopeful = !self.pins.any() && (freed || can_seal || switching);
         if self.naming_lack_is_over(&room).await? {
             self.space.naming = None;
-            self.name_again_us = 0;
+            self.name_due = Due::AtOnce;
         }
         let naming = self.space.naming.map(Lack::shortage);
         let short = naming.or(room.shortage());
@@ -334,8 +341,18 @@ impl Service {
         Ok(reckoned && room.shortage().is_none() && self.shortage_of_next().await?.is_none())
     }
 
+    /// Seals what is closed, so that it may be deleted. Open segments stay: to close them would need new ones.
+    pub(crate) async fn seal_for_room(&mut self) -> Result<(), Halt> {
+        let version_before = self.sealing.version;
+        self.seal().await?;
+        self.space.seal_wanted = false;
+        self.note_seal_for_room(version_before);
+        self.look_due = Due::AtOnce;
+        Ok(())
+    }
+
     /// A seal for room is over: whether it gave anything, and until when shards should use what it made.
-    pub(crate) fn note_seal_for_room(&mut self, version_before: u64) {
+    fn note_seal_for_room(&mut self, version_before: u64) {
         let now_us = self.store.now().mono_us;
         if self.sealing.version == version_before {
             self.space.seal_again_us = now_us + SEAL_AGAIN_US;
@@ -346,70 +363,20 @@ impl Service {
 
     fn set_space_low(&mut self, why: Option<Shortage>, room: &SpaceReport) {
         self.space.low = why;
-        for shard in 0..self.store.config.shards {
-            let shard = ShardId(shard);
-            self.store.port.tell(shard, ToShard::SpaceLow(why));
-        }
+        self.send_all(|| ToShard::SpaceLow(why));
         let (limit_bytes, taken_bytes) = match why {
             Some(Shortage::Cap) => (room.cap_bytes, room.used_bytes),
             _ => (room.reserve_bytes, room.free_bytes),
         };
-        self.store.port.say(Notice::SpaceLow {
+        let cap = match self.store.config.wal_bytes_max {
+            Some(_) => Cap::Configured,
+            None => Cap::Share,
+        };
+        self.store.port.notify(Notice::SpaceLow {
             why,
             bytes: taken_bytes,
             limit_bytes,
-            cap_is_set: self.store.config.wal_bytes_max.is_some(),
+            cap,
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keeper::tests::world;
-    use crate::wal::manifest::{LogEndMark, LogEntry};
-    use crate::wal::name::{LogId, Sequence};
-
-    /// A manifest with so many logs that have not ended and that have.
-    fn manifest(live: u16, ended: u16) -> Manifest {
-        let log = |number| LogEntry {
-            id: LogId { start: 1, number },
-            incarnation: [1; 16],
-            ended_at: (number >= live).then_some(LogEndMark {
-                sequence: Sequence(0),
-                checksum: 0,
-            }),
-            resolved_upto: Sequence(0),
-            segments: Vec::new(),
-        };
-        Manifest {
-            logs: (0..live + ended).map(log).collect(),
-            ..Manifest::default()
-        }
-    }
-
-    #[test]
-    fn a_start_needs_what_it_writes_for_each_live_log_and_for_each_new_one() {
-        let config = world::config(2);
-        let of = |live, ended, preallocated| {
-            let manifest = manifest(live, ended);
-            let manifest_bytes = 2 * manifest.encoded_bytes() as u64;
-            start_bytes(&manifest, &config, preallocated) - manifest_bytes
-        };
-        // Its last batch again, in a segment of 256 KiB; a block before it and one behind; its part of the manifest.
-        let per_log = (256 << 10) + 2 * 4096 + 512;
-        assert_eq!(of(5, 0, 0) - of(4, 0, 0), per_log);
-        assert_eq!(
-            of(4, 3, 0),
-            of(4, 0, 0),
-            "what has ended is not written again"
-        );
-        assert_eq!(of(1, 0, 0), of(2, 0, 0), "as many logs as shards may live");
-        // Two shards: a first segment each, unless there is a preallocated segment, and what the file system takes.
-        let rest = of(2, 0, 2) - 2 * per_log;
-        assert_eq!(rest, 2 * 512 + (64 << 10) + 2 * (16 << 10));
-        assert_eq!(of(2, 0, 1) - of(2, 0, 2), 256 << 10);
-        assert_eq!(of(2, 0, 0) - of(2, 0, 1), 256 << 10);
-        assert_eq!(of(2, 0, 3), of(2, 0, 2));
     }
 }

@@ -77,7 +77,7 @@ fn show(store: &ManifestStore, bytes: u64) {
 /// What a start made of the tables.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fitted {
-    /// Most bytes of each shard's tables, if that is less than shards were told.
+    /// Most bytes of each shard's tables, if that is less than in their configuration.
     pub(crate) shard_bytes_max: Option<u64>,
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn fit_tables(store: &mut ManifestStore, bytes: u64) -> Result<Fitted
         }
         store.config.dedup_memory_bytes_max = smaller;
         shard_bytes_max = Some(smaller / u64::from(store.config.shards));
-        store.port.say(Notice::TablesSmaller {
+        store.port.notify(Notice::TablesSmaller {
             slices_bytes: bytes,
             bytes: smaller,
             planned_bytes: tables,
@@ -138,7 +138,7 @@ impl Service {
         slices.map(|it| it.slice.memory_bytes).sum()
     }
 
-    /// Shows what the set that was just published takes; says once, and counts, that it is more than there is memory for.
+    /// Shows what the set that was just published takes; logs once, and counts, that it is more than there is memory for.
     /// Nothing else can be done about it here: without its filters a slice cannot answer.
     pub(crate) fn note_slices_memory(&mut self) {
         let bytes = self.slices_memory_bytes();
@@ -156,7 +156,7 @@ impl Service {
                 limit_bytes,
                 tables_are_asked_for: memory.is_some_and(|room| room.tables_are_asked_for),
             };
-            self.store.port.say(notice);
+            self.store.port.notify(notice);
         }
         self.sealing.short_of_memory = is_short;
     }

@@ -9,9 +9,8 @@ use crate::io::{Errno, ShardId};
 use crate::keeper::extract::Dictionary;
 use crate::keeper::files::{IO_BYTES_MAX, READ};
 use crate::keeper::halt::Halt;
-use crate::keeper::notice::Notice;
+use crate::keeper::progress::{Progress, Unit};
 use crate::keeper::reading::Readable;
-use crate::keeper::recover::PROGRESS_EVERY_US;
 use crate::keeper::replay::order;
 use crate::keeper::slice_memory::partitions_of_all;
 use crate::keeper::store::ManifestStore;
@@ -177,7 +176,7 @@ impl Slice {
 
     /// Reads all entries, indexes and filters, so that nothing is changed for a slice that could not be loaded, or that no
     /// shard could use: then nothing would ever be sealed again.
-    async fn check(&self, looked: &mut Looked<'_>) -> Result<(), Halt> {
+    async fn check(&self, progress: &mut Progress) -> Result<(), Halt> {
         let all = self.reader.blocks();
         let mut last = None;
         for from in all.clone().step_by(CHECK_BLOCKS) {
@@ -185,7 +184,7 @@ impl Slice {
             let at = |block: u32| u64::from(block) * BLOCK_BYTES as u64;
             let bytes = part(&self.readable, at(from)..at(until)).await?;
             self.visit(from..until, &bytes, &mut last, |_| {})?;
-            looked.at(bytes.len());
+            progress.add(bytes.len() as u64);
         }
         for from in (0..PARTITIONS).step_by(CHECK_PARTITIONS) {
             let partitions = from..PARTITIONS.min(from + CHECK_PARTITIONS as u16);
@@ -266,29 +265,6 @@ pub(crate) fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
     starts.map(move |from| from..end.min(from + IO_BYTES_MAX as u64))
 }
 
-/// How much of all slices was looked at, for the operator.
-struct Looked<'a> {
-    store: &'a ManifestStore,
-    bytes: u64,
-    of_bytes: u64,
-    said_us: u64,
-}
-
-impl Looked<'_> {
-    fn at(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
-        let now_us = self.store.now().mono_us;
-        if now_us >= self.said_us + PROGRESS_EVERY_US {
-            self.said_us = now_us;
-            self.store.port.say(Notice::Progress {
-                what: "MiB of slices checked",
-                done: self.bytes >> 20,
-                of: self.of_bytes >> 20,
-            });
-        }
-    }
-}
-
 /// Opens all slices that the manifest names, and checks each to its end: what a newer flk wrote, or what is damaged, is
 /// refused before anything is changed.
 pub(crate) async fn open_all(
@@ -296,16 +272,12 @@ pub(crate) async fn open_all(
     dictionary: &mut Dictionary,
 ) -> Result<Vec<Rc<Slice>>, Halt> {
     let entries = &store.manifest.slices;
-    let mut looked = Looked {
-        store,
-        bytes: 0,
-        of_bytes: entries.iter().map(|slice| slice.bytes).sum(),
-        said_us: store.now().mono_us,
-    };
+    let bytes = entries.iter().map(|slice| slice.bytes).sum();
+    let mut progress = Progress::of(&store.port, "MiB of slices checked", bytes, Unit::Mib);
     let mut slices = Vec::new();
     for entry in entries {
         let slice = Slice::open(store, entry, dictionary).await?;
-        slice.check(&mut looked).await?;
+        slice.check(&mut progress).await?;
         slices.push(Rc::new(slice));
     }
     Ok(slices)

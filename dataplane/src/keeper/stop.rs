@@ -1,23 +1,63 @@
 //! The graceful stop as the keeper sees it: shards drain, finish their logs, and the manifest states where each ends. It has
 //! a bound: what is not done by then is left to the next start, as after a crash.
 
-use crate::io::ShardId;
 use crate::keeper::halt::Halt;
+use crate::keeper::naming::{enter, extent};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperOp, Port};
-use crate::keeper::serve::{Asked, Service, Stop, enter, extent};
+use crate::keeper::serve::Service;
+use crate::keeper::shards::{LogReport, ShardState};
 use crate::keeper::store::NotReplaced;
 use crate::mesh::keeper::ToShard;
 use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::ClosedSegment;
 use crate::wal::name::LogId;
 
-/// A graceful stop ends within this time after its drain delay, in microseconds: the patience with clients that still send
-/// (5 s), and as much again for logs and manifest on a slow disk, twice.
+/// A graceful stop ends within this time after its drain delay, in microseconds: 5 s for clients that still send, and 10 s
+/// for logs and manifest on a slow disk.
 pub const STOP_US: u64 = 15_000_000;
 
-/// Where the keeper does not come to say so itself, the process ends this much later, in microseconds.
+/// Where the keeper cannot end the process itself, the driver does so this much later, in microseconds.
 pub const STOP_MORE_US: u64 = 5_000_000;
+
+/// How far a graceful stop is, and the monotonic time at which the process ends whatever is missing, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GracefulStop {
+    NotAsked,
+    /// Shards answer what they have.
+    Draining {
+        by_us: u64,
+    },
+    /// Logs get their marks, and the manifest states where they end.
+    Finishing {
+        by_us: u64,
+    },
+}
+
+impl GracefulStop {
+    pub(crate) fn is_asked(self) -> bool {
+        self != GracefulStop::NotAsked
+    }
+
+    pub(crate) fn is_finishing(self) -> bool {
+        matches!(self, GracefulStop::Finishing { .. })
+    }
+
+    fn by_us(self) -> Option<u64> {
+        match self {
+            GracefulStop::NotAsked => None,
+            GracefulStop::Draining { by_us } | GracefulStop::Finishing { by_us } => Some(by_us),
+        }
+    }
+}
+
+/// By when a stop that is asked for now ends. Where one was asked for before, the drain delay is over.
+fn stop_by_us(before_us: Option<u64>, now_us: u64, drain_delay_us: u64) -> u64 {
+    match before_us {
+        None => now_us + drain_delay_us + STOP_US,
+        Some(by_us) => by_us.min(now_us + STOP_US),
+    }
+}
 
 /// The time by which the process ends once it was asked to, whatever the flows wait for.
 pub(crate) struct Bound {
@@ -33,13 +73,9 @@ impl Bound {
         }
     }
 
-    /// The process was asked to end; asked again, the delay is over.
+    /// The process was asked to end.
     pub(crate) fn asked(&mut self, now_us: u64) {
-        let by_us = match self.by_us {
-            None => now_us + self.drain_delay_us + STOP_US,
-            Some(by_us) => by_us.min(now_us + STOP_US),
-        };
-        self.by_us = Some(by_us);
+        self.by_us = Some(stop_by_us(self.by_us, now_us, self.drain_delay_us));
     }
 
     /// While a file operation is under way: ends the process if the time is over, and else asks to be stepped when it is.
@@ -62,52 +98,48 @@ impl Bound {
 }
 
 impl Service {
-    /// The process was asked to end; asked again, the delay is over.
+    /// The process was asked to end.
     pub(crate) fn note_terminate(&mut self) {
-        let now_us = self.store.now().mono_us;
         match self.stop {
-            Stop::No => {
-                self.stop = Stop::Draining;
-                self.stop_by_us = now_us + self.store.config.drain_delay_us + STOP_US;
-                self.store.port.say(Notice::Draining);
-            }
-            Stop::Draining => self.stop_by_us = self.stop_by_us.min(now_us + STOP_US),
-            Stop::Finishing => return,
+            GracefulStop::NotAsked => self.store.port.notify(Notice::Draining),
+            GracefulStop::Draining { .. } => {}
+            // There is no delay left that could be over.
+            GracefulStop::Finishing { .. } => return,
         }
-        for shard in 0..self.store.config.shards {
-            self.store.port.tell(ShardId(shard), ToShard::Drain);
-        }
+        let delay_us = self.store.config.drain_delay_us;
+        let by_us = stop_by_us(self.stop.by_us(), self.store.now().mono_us, delay_us);
+        self.stop = GracefulStop::Draining { by_us };
+        self.send_all(|| ToShard::Drain);
     }
 
     /// Ends the process where a stop takes longer than it may.
     pub(crate) fn refuse_to_stop_later(&self) -> Result<(), Halt> {
-        if self.store.now().mono_us < self.stop_by_us {
+        let now_us = self.store.now().mono_us;
+        if self.stop.by_us().is_none_or(|by_us| now_us < by_us) {
             return Ok(());
         }
-        let count = |is: fn(&crate::keeper::serve::ShardState) -> bool| {
-            self.shards.iter().filter(|shard| !is(shard)).count()
+        let missing = |is_done: fn(&ShardState) -> bool| {
+            let shards = self.shards.iter();
+            shards.filter(|shard| !is_done(shard)).count()
         };
-        let (busy, unfinished) = (count(|it| it.idle), count(|it| it.finished));
-        let missing = match self.stop {
-            Stop::No | Stop::Draining => format!("{busy} shards are still busy"),
-            Stop::Finishing if unfinished > 0 => {
-                format!("{unfinished} logs have no mark at their end")
-            }
-            Stop::Finishing => "the manifest could not be written".to_string(),
+        let missing = match (self.stop.is_finishing(), missing(|it| it.finished)) {
+            (false, _) => format!("{} shards are still busy", missing(|it| it.idle)),
+            (true, 0) => "the manifest could not be written".to_string(),
+            (true, unfinished) => format!("{unfinished} logs have no mark at their end"),
         };
         Err(Halt::StopCutShort { missing })
     }
 
     /// Goes on with a graceful stop; its summary once it is complete.
     pub(crate) async fn shutdown_step(&mut self) -> Result<Option<String>, Halt> {
-        if self.stop == Stop::Draining && self.shards.iter().all(|shard| shard.idle) {
-            self.stop = Stop::Finishing;
-            for shard in 0..self.store.config.shards {
-                self.store.port.tell(ShardId(shard), ToShard::Finish);
-            }
+        if let GracefulStop::Draining { by_us } = self.stop
+            && self.shards.iter().all(|shard| shard.idle)
+        {
+            self.stop = GracefulStop::Finishing { by_us };
+            self.send_all(|| ToShard::Finish);
         }
         let finished = self.shards.iter().all(|shard| shard.finished);
-        if self.stop != Stop::Finishing || !finished {
+        if !self.stop.is_finishing() || !finished {
             return Ok(None);
         }
         let mut last = self.store.draft();
@@ -125,7 +157,7 @@ impl Service {
             Err(not) => return Err(not.into()),
         }
         for (log, closed, file) in closed {
-            // It stays open: its shard may still want to write a mark that is not looked for.
+            // It stays open: its shard may still write a mark that no reader expects.
             let _ = self.cut_unused(log, &closed, file).await;
         }
         Ok(Some(format!(
@@ -142,8 +174,8 @@ impl Service {
         next: &mut Manifest,
     ) -> Result<Vec<(LogId, ClosedSegment, u64)>, Halt> {
         let mut all = Vec::new();
-        for asked in &self.asked {
-            let Asked::Entered(shard, entered) = asked else {
+        for report in &self.log_reports {
+            let LogReport::Entered(shard, entered) = report else {
                 continue;
             };
             let file = enter(next, *shard, entered, None)?;

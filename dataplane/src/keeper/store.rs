@@ -11,7 +11,8 @@ use crate::mesh::keeper::ExpiryClock;
 use crate::planted::{Bug, planted};
 use crate::wal::files::{MANIFEST, MANIFEST_NEW, NumberedFile};
 use crate::wal::manifest::{
-    COVER_BYTES, ClockMark, Manifest, ManifestFault, SLICE_BYTES, SegmentEntry, SegmentState,
+    CLOSED_SEGMENT_BYTES, COVER_BYTES, ClockMark, Manifest, ManifestFault, SLICE_BYTES,
+    SegmentEntry, SegmentState,
 };
 use crate::wal::name::LogId;
 use crate::wal::name::NamedSegment;
@@ -62,6 +63,27 @@ struct Orphan {
 
 /// This part of the longest manifest is kept for a start: one sixteenth.
 const START_SHARE: usize = 16;
+
+/// This part is kept for it when slices are published as well. A stop and the start behind it may have used all that serving
+/// leaves, and only a slice lets segments be deleted and the manifest become shorter again. The rest is many times what a start
+/// adds: 512 KiB of 16 MiB.
+const START_SHARE_AT_LEAST: usize = 32;
+
+/// So many segments are named at most for a log once its shard admits no more. It enters them with a batch whose write failed, with
+/// the open batch behind it, with the first batch of a seal epoch that was asked for, and with the last dispositions and the
+/// mark; the one behind is asked for as ever, and not used.
+const STOP_SEGMENTS: usize = 5;
+
+/// What the manifest grows for, which decides how much of it must stay free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// Serving: what a stop and the start behind it add stays free.
+    Serving,
+    /// The end of a log in a stop: what a start adds stays free.
+    Stopping,
+    /// A slice, which lets segments be deleted.
+    Publishing,
+}
 
 impl ManifestStore {
     pub(crate) fn new(port: Port, config: KeeperConfig, manifest: Manifest) -> ManifestStore {
@@ -121,11 +143,21 @@ impl ManifestStore {
         next
     }
 
-    /// Bytes that the manifest may grow to while serving. The rest is for the start behind it, which ends all logs and
-    /// begins new ones.
-    pub(crate) fn growth_bytes_max(&self) -> usize {
+    /// Bytes that the manifest may grow to. The rest is for a stop, whose logs may need segments to end in, and for the start
+    /// behind it, which ends all logs and begins new ones.
+    pub(crate) fn growth_bytes_max(&self, what: Growth) -> usize {
         let bytes_max = self.config.manifest_bytes_max;
-        bytes_max - bytes_max / START_SHARE
+        let without_start = bytes_max - bytes_max / START_SHARE;
+        match what {
+            Growth::Serving => without_start.saturating_sub(self.stop_bytes()),
+            Growth::Stopping => without_start,
+            Growth::Publishing => bytes_max - bytes_max / START_SHARE_AT_LEAST,
+        }
+    }
+
+    /// Bytes that the ends of all logs add to the manifest in a stop.
+    fn stop_bytes(&self) -> usize {
+        usize::from(self.config.shards) * STOP_SEGMENTS * CLOSED_SEGMENT_BYTES
     }
 
     /// Bytes by which the manifest is longer than it should be: half of what can be read back. Most of a manifest is closed
@@ -135,10 +167,10 @@ impl ManifestStore {
         self.manifest.encoded_bytes().saturating_sub(wanted_bytes)
     }
 
-    /// Replaces the manifest by one with more in it: refused where it would leave too little for a start.
-    pub(crate) async fn grow(&mut self, next: Manifest) -> Result<(), NotReplaced> {
+    /// Replaces the manifest by one with more in it: refused where it would leave too little for what comes after.
+    pub(crate) async fn grow(&mut self, next: Manifest, what: Growth) -> Result<(), NotReplaced> {
         let bytes = next.encoded_bytes();
-        let bytes_max = self.growth_bytes_max();
+        let bytes_max = self.growth_bytes_max(what);
         if bytes > bytes_max && bytes > self.manifest.encoded_bytes() {
             return Err(NotReplaced::Before(Halt::ManifestFull { bytes, bytes_max }));
         }
@@ -148,7 +180,7 @@ impl ManifestStore {
     /// Whether a slice with so many covers can be named.
     pub(crate) fn has_place_for_slice(&self, covers: usize) -> Result<(), Halt> {
         let bytes = self.manifest.encoded_bytes() + SLICE_BYTES + covers * COVER_BYTES;
-        let bytes_max = self.growth_bytes_max();
+        let bytes_max = self.growth_bytes_max(Growth::Publishing);
         match bytes > bytes_max {
             true => Err(Halt::ManifestFull { bytes, bytes_max }),
             false => Ok(()),
@@ -158,7 +190,15 @@ impl ManifestStore {
     /// Makes a drafted manifest the one in force: write, sync, rename, sync the directory. One that could not be read back
     /// is never written.
     pub(crate) async fn replace(&mut self, next: Manifest) -> Result<(), NotReplaced> {
-        debug_assert!(next.generation > self.manifest.generation);
+        assert_eq!(
+            next.generation,
+            self.manifest.generation + 1,
+            "a draft is of the manifest in force"
+        );
+        assert!(
+            next.clock.expiry_s >= self.manifest.clock.expiry_s
+                && next.start >= self.manifest.start
+        );
         let bytes = match next.encode_within(self.config.manifest_bytes_max) {
             Ok(bytes) => bytes,
             Err(ManifestFault::TooLong { bytes, bytes_max }) => {
@@ -167,6 +207,12 @@ impl ManifestStore {
             // Our mistake. Nothing was written; to go on would build on what cannot be kept.
             Err(fault) => return Err(NotReplaced::Unknown(Halt::Refused(fault.to_string()))),
         };
+        // The pair of the check at the next start: what is written is what was meant.
+        debug_assert_eq!(
+            Manifest::decode(&bytes).as_ref(),
+            Ok(&next),
+            "too slow for a manifest of 16 MiB"
+        );
         self.write_new(&bytes).await.map_err(NotReplaced::Before)?;
         let renamed = self.files.rename(MANIFEST_NEW, MANIFEST).await;
         renamed.map_err(NotReplaced::Unknown)?;
@@ -241,11 +287,11 @@ impl ManifestStore {
         })
     }
 
-    /// Writes the next zeros of a preallocated segment; true once it is durable and may be named.
+    /// Writes the next zeros of a preallocated segment. Once it is whole it is durable and may be named.
     pub(crate) async fn zero_some(
         &mut self,
         preallocated: &mut Preallocation,
-    ) -> Result<bool, Halt> {
+    ) -> Result<Zeroed, Halt> {
         let left = self
             .config
             .segment_bytes
@@ -256,13 +302,14 @@ impl ManifestStore {
                 .zero(&preallocated.file, preallocated.zeroed_bytes, zeros)
                 .await?;
             preallocated.zeroed_bytes += u64::from(zeros);
-            return Ok(false);
+            return Ok(Zeroed::Part);
         }
+        assert_eq!(preallocated.zeroed_bytes, self.config.segment_bytes);
         self.files.sync(&preallocated.file).await?;
         self.files.close(&preallocated.file).await;
         self.files.sync_dir().await?;
         self.ready.push(preallocated.number);
-        Ok(true)
+        Ok(Zeroed::Whole)
     }
 
     /// Gives up a preallocated segment that could not be finished.
@@ -302,8 +349,8 @@ impl ManifestStore {
         let mut preallocated = self.begin_preallocation().await?;
         loop {
             match self.zero_some(&mut preallocated).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
+                Ok(Zeroed::Whole) => return Ok(()),
+                Ok(Zeroed::Part) => {}
                 Err(halt) => {
                     self.drop_preallocation(preallocated).await;
                     return Err(halt);
@@ -351,6 +398,14 @@ impl ManifestStore {
     }
 }
 
+/// How far a preallocated segment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Zeroed {
+    /// More zeros are missing.
+    Part,
+    Whole,
+}
+
 /// A segment file in the making.
 #[derive(Debug)]
 pub(crate) struct Preallocation {
@@ -369,18 +424,88 @@ mod tests {
         let manifest = Manifest::default();
         let with_three_bytes = manifest.encode().len() + SLICE_BYTES + 3 * COVER_BYTES;
         let mut config = world::config(1);
-        // Fifteen sixteenths of this are what a manifest with a slice of three covers takes.
-        config.manifest_bytes_max = with_three_bytes + with_three_bytes.div_ceil(15);
-        while config.manifest_bytes_max - config.manifest_bytes_max / 16 > with_three_bytes {
+        // 31 of 32 parts of this are what a manifest with a slice of three covers takes.
+        config.manifest_bytes_max = with_three_bytes + with_three_bytes.div_ceil(31);
+        while config.manifest_bytes_max - config.manifest_bytes_max / 32 > with_three_bytes {
             config.manifest_bytes_max -= 1;
         }
         let store = ManifestStore::new(Port::default(), config, manifest);
-        assert_eq!(store.growth_bytes_max(), with_three_bytes);
+        let bytes_max = |what| store.growth_bytes_max(what);
+        assert_eq!(bytes_max(Growth::Publishing), with_three_bytes);
+        assert!(
+            bytes_max(Growth::Stopping) < with_three_bytes,
+            "it has place behind a stop"
+        );
         assert!(store.has_place_for_slice(3).is_ok());
         assert!(matches!(
             store.has_place_for_slice(4),
             Err(Halt::ManifestFull { bytes, bytes_max })
                 if bytes == with_three_bytes + COVER_BYTES && bytes_max == with_three_bytes
         ));
+    }
+
+    #[test]
+    fn serving_leaves_room_for_a_stop_and_a_stop_for_slices_and_these_for_a_start() {
+        let mut config = world::config(2);
+        config.manifest_bytes_max = 32 << 10;
+        let store = ManifestStore::new(Port::default(), config, Manifest::default());
+        let bytes_max = |what| store.growth_bytes_max(what);
+        let stop_bytes = 2 * STOP_SEGMENTS * CLOSED_SEGMENT_BYTES;
+        assert_eq!(bytes_max(Growth::Serving), (30 << 10) - stop_bytes);
+        assert_eq!(bytes_max(Growth::Stopping), 30 << 10);
+        assert_eq!(bytes_max(Growth::Publishing), 31 << 10);
+    }
+
+    /// Whether a replacement is begun, which then waits for its first file operation.
+    fn begins(mut store: ManifestStore, next: Manifest) -> bool {
+        let mut growing = Box::pin(store.grow(next, Growth::Stopping));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match growing.as_mut().poll(&mut context) {
+            std::task::Poll::Pending => true,
+            std::task::Poll::Ready(Err(NotReplaced::Before(Halt::ManifestFull { .. }))) => false,
+            std::task::Poll::Ready(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_manifest_may_grow_to_the_last_byte_and_beyond_it_only_shrink() {
+        let with = |preallocated: u64| Manifest {
+            preallocated: (0..preallocated).collect(),
+            next_file: preallocated,
+            generation: preallocated,
+            ..Manifest::default()
+        };
+        let bytes = |count| with(count).encoded_bytes();
+        for (growth_bytes_max, from, to, expect) in [
+            (bytes(5), 4, 5, true),
+            (bytes(5) - 1, 4, 5, false),
+            (bytes(3), 4, 6, false),
+        ] {
+            let mut config = world::config(1);
+            config.manifest_bytes_max = growth_bytes_max;
+            while config.manifest_bytes_max - config.manifest_bytes_max / 16 < growth_bytes_max {
+                config.manifest_bytes_max += 1;
+            }
+            let store = || ManifestStore::new(Port::default(), config.clone(), with(from));
+            assert_eq!(store().growth_bytes_max(Growth::Stopping), growth_bytes_max);
+            assert_eq!(begins(store(), with(to)), expect, "{from} to {to}");
+            // As long as the one in force, though that is too long.
+            let same = Manifest {
+                generation: from + 1,
+                ..with(from)
+            };
+            assert!(begins(store(), same));
+        }
+    }
+
+    #[test]
+    fn a_manifest_has_a_surplus_from_the_first_byte_above_half_of_what_can_be_read_back() {
+        let mut config = world::config(1);
+        let bytes = Manifest::default().encoded_bytes();
+        for (bytes_max, surplus_bytes) in [(2 * bytes, 0), (2 * bytes - 2, 1), (2 * bytes + 2, 0)] {
+            config.manifest_bytes_max = bytes_max;
+            let store = ManifestStore::new(Port::default(), config.clone(), Manifest::default());
+            assert_eq!(store.surplus_bytes(), surplus_bytes);
+        }
     }
 }

@@ -6,8 +6,8 @@ use crate::io::Errno;
 use crate::keeper::files::READ;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
+use crate::keeper::read_logs::LogFound;
 use crate::keeper::reading::Readable;
-use crate::keeper::recover::LogFound;
 use crate::keeper::store::ManifestStore;
 use crate::planted::{Bug, planted};
 use crate::wal::buffer::BLOCK_BYTES;
@@ -18,6 +18,15 @@ use crate::wal::scan::{ReadAt, salvage_where};
 use crate::wal::segment::{SEGMENT_MAGIC, SegmentFault, SegmentHeader};
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// Whether the manifest names a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}
 
 /// Why a start refuses a directory for one of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +67,7 @@ pub fn judge_origin(
     manifest: &Manifest,
     name: &str,
     block: &[u8],
-    named: bool,
+    named: Named,
 ) -> Result<(), Refusal> {
     refuse_origin(manifest, name, block, named).map_err(Refusal)
 }
@@ -77,7 +86,7 @@ pub async fn judge_stray<R: ReadAt>(
     look_at(&live, name, file).await.map_err(Refusal)
 }
 
-/// Who wrote the first block of a file.
+/// Which directory and manifest a file was written under, as its first block states it.
 struct Origin {
     installation: [u8; 16],
     /// Generation of its manifest then.
@@ -86,26 +95,26 @@ struct Origin {
     segment: Option<(u64, u32)>,
 }
 
-/// What the first block of a segment or slice says of the directory as a whole. A file written under a later manifest
+/// What the first block of a segment or slice proves of the directory as a whole. A file written under a later manifest
 /// proves that ours is not the latest; one that no manifest names and that another installation wrote is not ours to
-/// remove. In a file that our manifest names, a foreign header is damage, which reading the log will say.
+/// remove. In a file that our manifest names, a foreign header is damage, which reading the log finds.
 pub(crate) async fn refuse_newer(
     store: &ManifestStore,
     name: &str,
-    named: bool,
+    named: Named,
 ) -> Result<(), Halt> {
     let block = first_block(store, name).await?;
     refuse_origin(&store.manifest, name, &block, named)
 }
 
-fn refuse_origin(manifest: &Manifest, name: &str, block: &[u8], named: bool) -> Result<(), Halt> {
+fn refuse_origin(manifest: &Manifest, name: &str, block: &[u8], named: Named) -> Result<(), Halt> {
     let Some(origin) = origin(name, block, named)? else {
         return Ok(());
     };
     if origin.installation != manifest.installation {
         return match named {
-            true => Ok(()),
-            false => Err(Halt::Foreign {
+            Named::Yes => Ok(()),
+            Named::No => Err(Halt::Foreign {
                 file: name.to_string(),
             }),
         };
@@ -114,7 +123,7 @@ fn refuse_origin(manifest: &Manifest, name: &str, block: &[u8], named: bool) -> 
         refuse_stale(manifest, name, &origin)?;
     }
     match origin.segment {
-        Some((salt, _)) if named => refuse_misplaced(manifest, name, salt),
+        Some((salt, _)) if named == Named::Yes => refuse_misplaced(manifest, name, salt),
         _ => Ok(()),
     }
 }
@@ -150,8 +159,8 @@ async fn first_block(store: &ManifestStore, name: &str) -> Result<Vec<u8>, Halt>
     })
 }
 
-/// Where a file comes from, if its first block says so. A later version of the format is no damage.
-fn origin(name: &str, block: &[u8], named: bool) -> Result<Option<Origin>, Halt> {
+/// Where a file comes from, if its first block states it. A later version of the format is no damage.
+fn origin(name: &str, block: &[u8], named: Named) -> Result<Option<Origin>, Halt> {
     let newer = |what: String| Err(Halt::Refused(format!("{name}: {what}")));
     match NumberedFile::parse(name) {
         Some(NumberedFile::Segment(_)) => match SegmentHeader::decode(block) {
@@ -170,7 +179,7 @@ fn origin(name: &str, block: &[u8], named: bool) -> Result<Option<Origin>, Halt>
                 segment: None,
             })),
             // One that is named is opened as a whole later.
-            Err(fault) if fault.is_newer() && !named => newer(fault.to_string()),
+            Err(fault) if fault.is_newer() && named == Named::No => newer(fault.to_string()),
             Err(_) => Ok(None),
         },
     }
@@ -192,14 +201,14 @@ fn refuse_misplaced(manifest: &Manifest, name: &str, salt: u64) -> Result<(), Ha
     })
 }
 
-/// The logs that have not ended, as they were read: where each ends, and whose the salts of their segments are.
+/// The logs that have not ended, as they were read: where each ends, and to which of them the salts of their segments belong.
 struct Live<'a> {
     manifest: &'a Manifest,
     ends: &'a BTreeMap<LogId, Sequence>,
     salts: BTreeMap<u64, LogId>,
 }
 
-/// Looks at all files that the manifest does not name, and says which a start may remove. A file with durable batches
+/// Looks at all files that the manifest does not name, and returns those that a start may remove. A file with durable batches
 /// that the logs as they were read do not have ends the start. One that neither segment nor slice left is kept.
 pub(crate) async fn removable(
     store: &mut ManifestStore,
@@ -217,14 +226,14 @@ pub(crate) async fn removable(
             Stray::Orphan => removable.push(name),
             Stray::Kept(why) => {
                 store.leave_out(&name);
-                store.port.say(Notice::StrayKept { file: name, why });
+                store.port.notify(Notice::StrayKept { file: name, why });
             }
         }
     }
     Ok(removable)
 }
 
-/// Whether nothing in a file counts, or why that cannot be said.
+/// Whether nothing in a file counts, or why that cannot be known.
 async fn look_at<R: ReadAt>(live: &Live<'_>, name: &str, file: &R) -> Result<Stray, Halt> {
     const UNREADABLE: &str = "the device does not give out all of it";
     let Ok(first) = file.read_at(0, BLOCK_BYTES).await else {
@@ -275,7 +284,7 @@ impl Live<'_> {
 
     /// What a file proves to have been durable and its log does not have. A batch under the salt of a segment that the
     /// manifest names was written there. One under another salt was written again by a start that was cut short: of it
-    /// only counts what it says was durable before it.
+    /// only counts what it states as durable before it.
     async fn lost_in<R: ReadAt>(
         &self,
         file: &R,

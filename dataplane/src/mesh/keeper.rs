@@ -1,4 +1,4 @@
-//! What the keeper and a shard say to each other. Large things travel by pointer; a message never carries a payload.
+//! Messages between the keeper and a shard. Large things travel by pointer; a message never carries a payload.
 
 use crate::dedup::slice::SliceSet;
 use crate::dedup::{Decided, PARTITIONS};
@@ -49,7 +49,7 @@ pub struct Begin {
     pub sync: SyncMode,
     /// Parameter-set versions by their index in [`Decided::params`]; the last one is the version in force.
     pub params: Arc<[ParamsVersion]>,
-    /// Most bytes of this shard's dedup tables, where slices leave less than it was told before.
+    /// Most bytes of this shard's dedup tables, where slices leave less than was configured.
     pub dedup_bytes_max: Option<u64>,
 }
 
@@ -89,7 +89,7 @@ pub enum ToShard {
     Clock(ExpiryClock),
     /// There is no room for the next segments, for this reason, and nothing may be deleted; or there is room again.
     SpaceLow(Option<Shortage>),
-    /// A numbered set of sealed slices is durable in the manifest: switch to it and say so.
+    /// A numbered set of sealed slices is durable in the manifest: switch to it and acknowledge that.
     Slices(Arc<SliceSet>),
     /// Stop taking new work: the first message of a graceful stop.
     Drain,
@@ -118,16 +118,16 @@ pub enum ToKeeper {
     },
     /// The declared memory of this shard's table is nearly full (`false` when it no longer is): what is sealed could leave it.
     MemoryPressure(bool),
-    /// So many connections were closed to make room for new ones. For the operator; the keeper only says it.
+    /// So many connections were closed to make room for new ones. For the operator: the keeper only logs it.
     Crowded {
-        /// Since this was said last.
+        /// Since the last such message.
         closed_count: u32,
     },
-    /// So many connections spoke another protocol than HTTP/1. For the operator; the keeper only says it.
+    /// So many connections spoke another protocol than HTTP/1. For the operator: the keeper only logs it.
     Foreign {
         /// The answer, which names the protocol: one of [`Problem::FOREIGN`].
         problem: Problem,
-        /// Since this was said last.
+        /// Since the last such message.
         connections_count: u32,
     },
     /// Draining: nothing is in flight here, no connection waits for an answer (`false` if that changed).

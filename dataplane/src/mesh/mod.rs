@@ -1,4 +1,4 @@
-//! What shards say to each other. A message is plain data of at most 192 bytes; one request in flight sends a bounded
+//! Messages between shards. A message is plain data of at most 192 bytes; one request in flight sends a bounded
 //! number of them, so the rings between shards are sized once and a send can neither fail nor wait.
 
 pub mod keeper;
@@ -35,6 +35,12 @@ const _: () = assert!(
 /// A request's slot at its receiver sends its owner at most three messages (claim, withdraw, durable) and is not used for
 /// another claim at that owner before the answer to this one was read; the `durable` of the request before may still lie
 /// in the ring. That is four. The owner answers each claim and each withdrawal once: two per slot of the other shard.
+///
+/// Messages to peers belong to no request. A log stands still at most once in two seconds, and a table leaves its pressure
+/// only after much was sealed: a peer that has left so many of them unread is not running any more.
 pub fn ring_messages(in_flight_max: usize) -> usize {
-    (4 + 2) * in_flight_max
+    (4 + 2) * in_flight_max + PEER_MESSAGES
 }
+
+/// Room in each ring for [`ToPeers`].
+const PEER_MESSAGES: usize = 64;

@@ -1,21 +1,22 @@
-//! How much the log may take and how long its segments are: what was set, or a share of the file system. It refuses a cap
-//! that the segments in use alone would take.
+//! The size of the log and the length of its segments: the settings, or a share of the file system. It refuses a size that the
+//! segments in use would exceed.
 
+use crate::config::Config;
 use crate::config::units::{show_bytes, typed_bytes};
 use crate::keeper::config::{log_bytes_of, segment_bytes_for, wal_bytes_min};
 use rustix::fs::fstatvfs;
 use std::os::fd::BorrowedFd;
 
-/// What the log may take, and in which pieces.
+/// The size of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LogSize {
     /// Bytes that WAL_DIR may take.
     pub(super) bytes_max: u64,
-    /// Whether that was set; else it is a share of the file system.
+    /// Whether that is a setting; otherwise it is a share of the file system.
     pub(super) is_set: bool,
     /// Length of a segment.
     pub(super) segment_bytes: u64,
-    /// Below this much, records are refused at times although something could be deleted.
+    /// Below this size, records may be refused although segments could be deleted.
     pub(super) bytes_min: u64,
 }
 
@@ -26,10 +27,10 @@ pub(super) fn volume_bytes(directory: BorrowedFd<'_>) -> std::io::Result<u64> {
 }
 
 impl LogSize {
-    /// By what was set, the file system and the number of shards.
+    /// Chooses by the settings, the file system and the number of shards.
     ///
     /// # Errors
-    /// A cap that is too small, with the smallest one that is not.
+    /// The size is too small; the text names the smallest that works.
     pub(super) fn choose(
         wal_bytes_max: Option<u64>,
         segment_bytes: Option<u64>,
@@ -64,7 +65,7 @@ impl LogSize {
         format!("  segments   {}", self.in_words())
     }
 
-    /// Segments and all of the log, with a warning where that is little.
+    /// The length of segments and the size of the log, with a warning if that is little.
     pub(super) fn in_words(&self) -> String {
         let why = match self.is_set {
             true => "WAL_MAX_BYTES",
@@ -83,6 +84,16 @@ impl LogSize {
             show_bytes(self.bytes_max)
         )
     }
+}
+
+/// The length of segments and the size of the log on a file system of so many bytes, in words.
+///
+/// # Errors
+/// Why a start would be refused.
+pub fn log_plan(config: &Config, volume_bytes: u64, shards: u16) -> Result<String, String> {
+    let (bytes_max, segment_bytes) = (config.wal_bytes_max, config.segment_bytes);
+    let size = LogSize::choose(bytes_max, segment_bytes, volume_bytes, shards)?;
+    Ok(size.in_words())
 }
 
 #[cfg(test)]

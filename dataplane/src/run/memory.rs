@@ -1,38 +1,37 @@
-//! The memory of the dedup tables: what was asked for, if it fits beside everything else that the process needs, or a
-//! share of what there is. A gateway that declares more than it may use is killed by the kernel at the worst moment, and
-//! again at every start.
+//! The memory of the dedup tables: the setting, if it fits beside everything else that the process needs, or a share of the
+//! limit. A gateway that takes more than the limit is killed by the kernel, and again at every start.
 
 use crate::config::units::{show_bytes, typed_bytes};
-use crate::driver::memory::MemoryLimit;
+use crate::driver::memory::{MemoryLimit, memory_limit};
 use crate::keeper::slice_memory::MemoryRoom;
-use crate::shard::config::Limits;
+use crate::shard::config::ShardLimits;
 
-/// The share where nothing is asked for fits a laptop and about eleven million keys; gateways at rate declare more.
+/// Upper bound of the default: about eleven million keys, which fits a laptop. A gateway with more load needs a setting.
 const SHARE_BYTES_MAX: u64 = 1 << 30;
-/// Least that a table is of use with; what `DEDUP_MEMORY_MAX` allows.
+/// The minimum of `DEDUP_MEMORY_MAX`.
 const BYTES_MIN: u64 = 1 << 20;
-/// The program, its stacks, the keeper and what the allocator keeps.
+/// The program, its stacks, the keeper and the overhead of the allocator.
 const PROCESS_BYTES: u64 = 16 << 20;
 
-/// What the tables may take, and why so much.
+/// The memory of the tables, and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DedupMemory {
     pub(super) bytes: u64,
     pub(super) why: String,
-    /// What there is, where a limit was found.
+    /// The limit and its use, if one was found.
     pub(super) room: Option<MemoryRoom>,
 }
 
-/// Chooses the share, or refuses with the reason.
+/// Chooses the memory, or refuses with the reason.
 ///
-/// The tables are not all: each shard has its buffers, a start holds more than it keeps, and slices have filters, which
-/// are not known before WAL_DIR is open: the keeper compares them with what is left then. A quarter of the limit leaves as
-/// much again for the page cache, without which a log is slow.
+/// A process needs more than its tables: each shard has buffers, and a start holds data for a time. Slices have filters, whose
+/// size is not known before WAL_DIR is open; the keeper compares them with the rest of the limit then. The default is a
+/// quarter of the limit, so that the page cache has memory too.
 pub(super) fn dedup_memory(
     asked: Option<u64>,
     limit: Option<MemoryLimit>,
     shards: u16,
-    limits: &Limits,
+    limits: &ShardLimits,
 ) -> Result<DedupMemory, String> {
     let Some(limit) = limit else {
         let bytes = asked.unwrap_or(SHARE_BYTES_MAX);
@@ -43,8 +42,10 @@ pub(super) fn dedup_memory(
     let MemoryLimit { bytes: all, what } = limit;
     let others = PROCESS_BYTES
         + u64::from(shards)
-            * limits.memory_at_start_bytes(shards, crate::driver::Limits::default().receive_bytes())
-                as u64;
+            * limits.memory_at_start_bytes(
+                shards,
+                crate::driver::DriverLimits::default().receive_bytes(),
+            ) as u64;
     let room = MemoryRoom {
         bytes: all,
         what,
@@ -79,6 +80,16 @@ pub(super) fn dedup_memory(
     }
 }
 
+/// The memory that the dedup tables of so many shards would get, and its reason, in words.
+///
+/// # Errors
+/// Why a start would be refused.
+pub fn memory_plan(asked: Option<u64>, shards: u16) -> Result<String, String> {
+    let plan = dedup_memory(asked, memory_limit(), shards, &ShardLimits::default())?;
+    let bytes = show_bytes(plan.bytes);
+    Ok(format!("{bytes} for dedup tables: {}", plan.why))
+}
+
 fn whole_mib(bytes: u64) -> u64 {
     bytes >> 20 << 20
 }
@@ -92,7 +103,7 @@ mod tests {
             bytes: all,
             what: "its cgroup",
         };
-        dedup_memory(asked, Some(limit), shards, &Limits::default()).map(|chosen| chosen.bytes)
+        dedup_memory(asked, Some(limit), shards, &ShardLimits::default()).map(|chosen| chosen.bytes)
     }
 
     #[test]
@@ -104,7 +115,7 @@ mod tests {
             before = bytes;
         }
         assert_eq!(before, 1 << 30);
-        let unlimited = dedup_memory(None, None, 2, &Limits::default()).unwrap();
+        let unlimited = dedup_memory(None, None, 2, &ShardLimits::default()).unwrap();
         assert_eq!(unlimited.bytes, 1 << 30);
     }
 

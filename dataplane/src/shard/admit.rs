@@ -1,46 +1,56 @@
-//! Admission and append: who may enter at all, what is charged to the rate, and the moment from which on a body is in the
-//! log. Nothing is parsed before that moment.
+//! Admission and append: which requests may enter, what is charged to the rate, and the moment from which on a body is in
+//! the log. Nothing is parsed before that moment.
 
 use super::answer::Answer;
-use super::connections::{Owed, Reply, Source};
+use super::connection::Reading;
 use super::flights::Request;
+use super::owed::{Owed, Reply};
 use super::{Core, Deadline, Framed, Ingress};
+use crate::dedup::context::{Context, TenantId};
+use crate::dedup::protocol::Ticket;
 use crate::event::Driver;
 use crate::http::{Head, Problem, TenantHeader};
 use crate::io::Now;
 use crate::wal::name::Sequence;
 use crate::wal::record::BodyMeta;
 
-/// The one tenant that exists until tenants are configured.
-pub(super) const DEFAULT_TENANT: &str = "default";
-
 /// A body in the open batch, to be judged in this turn.
 #[derive(Clone, Debug)]
 pub(super) struct Logged {
-    pub ticket: crate::dedup::protocol::Ticket,
+    pub ticket: Ticket,
+    pub context: Context,
     /// Where the body is in the open batch's bodies.
     pub start: usize,
     pub end: usize,
 }
 
 impl Ingress {
-    /// What refuses a submission before its body is looked at.
+    /// The context under which a submission enters, or what refuses it before its body is looked at. The only place that
+    /// makes a context.
     pub(super) fn admission(
         &mut self,
         slot: u32,
         head: &Head,
         inbox: &[u8],
-    ) -> Result<(), Problem> {
-        if let TenantHeader::Named(span) = head.tenant {
-            let name = span.of(self.connections.at(slot).pending(inbox));
-            if name != DEFAULT_TENANT.as_bytes() {
-                return Err(Problem::UnknownTenant);
+    ) -> Result<Context, Problem> {
+        let tenant = match head.tenant {
+            TenantHeader::Named(span) => {
+                let name = span.of(self.connections.at(slot).received.pending(inbox));
+                TenantId::named(name).ok_or(Problem::UnknownTenant)?
             }
-        }
+            TenantHeader::Absent => TenantId::DEFAULT,
+            TenantHeader::Invalid => return Err(Problem::UnknownTenant), // routing has refused it
+        };
         if self.drain.is_over(self.config.limits.drain_patience_us) {
             return Err(Problem::Draining);
         }
-        self.shut().map_or(Ok(()), Err)
+        match self.shut() {
+            Some(problem) => Err(problem),
+            None => Ok(Context {
+                tenant,
+                snapshot: 0,
+            }),
+        }
     }
 
     /// Charges to the rate the framed requests and those whose client waits to be asked for the body. Appends the bodies
@@ -92,23 +102,18 @@ impl Ingress {
     /// Asks for a body with `100 Continue`, or refuses it before it is sent.
     fn send_continue(&mut self, slot: u32, granted: bool, now: Now) {
         let connection = self.connections.at(slot);
-        let Some(head) = connection.head else {
-            return;
+        let Reading::Body(admitted) = &mut connection.reading else {
+            return; // it was refused in this turn
         };
         if !granted {
-            let waiting = Head {
-                expect_continue: true,
-                ..head
-            };
-            self.refuse(slot, Problem::RateLimited, Some(&waiting), now.mono_us, now);
+            let mut request = admitted.incoming;
+            request.head.expect_continue = true; // its client still waits: a body may or may not follow
+            self.refuse(slot, Problem::RateLimited, Some(&request), now.mono_us, now);
             return;
         }
-        connection.paid = true;
-        connection.owe(Owed {
-            reply: Reply::Ready {
-                answer: Answer::Continue,
-                needs: Sequence::default(),
-            },
+        admitted.paid = true;
+        connection.owed.owe(Owed {
+            reply: Reply::at_once(Answer::Continue),
             since_us: now.mono_us,
             last: false,
             head_only: false,
@@ -119,21 +124,20 @@ impl Ingress {
     }
 
     fn append_one(&mut self, core: &mut Core, request: Framed, inbox: &[u8]) {
-        let body = match &request.body {
-            Source::Inbox(range) => &inbox[range.clone()],
-            Source::Kept(range) => &self.connections.at(request.conn.slot).kept[range.clone()],
-        };
+        let received = &self.connections.at(request.conn.slot).received;
+        let body = received.bytes_at(&request.body, inbox);
         let start = core.log.open_bodies_bytes();
         let end = start + body.len();
         let meta = BodyMeta {
-            snapshot: 0,
-            tenant: DEFAULT_TENANT,
+            snapshot: request.context.snapshot,
+            tenant: request.context.tenant.name(),
             ..BodyMeta::default()
         };
         let place = core.log.push_body(body, &meta);
         let ticket = self.flights.admit(Request {
             conn: request.conn,
             reply: request.reply,
+            context: request.context,
             body: place,
         });
         self.expect_answer(Deadline {
@@ -142,7 +146,12 @@ impl Ingress {
             conn: request.conn,
             reply: request.reply,
         });
-        self.logged.push(Logged { ticket, start, end });
+        self.logged.push(Logged {
+            ticket,
+            context: request.context,
+            start,
+            end,
+        });
     }
 
     /// Starts the clock of an admitted request. Those that waited for room may be due before others in the log.

@@ -1,11 +1,11 @@
-//! What an answer says, before it is bytes: small, plain data that waits in a connection's queue for the log.
+//! The content of an answer before it is bytes: small, plain data that waits in a connection's queue for the log.
 
 use crate::dedup::Decided;
 use crate::http::{Dedup, Problem, Route};
 
 /// One answer.
 #[derive(Clone, Copy, Debug)]
-pub enum Answer {
+pub(super) enum Answer {
     /// The outcome of a record, first or stored.
     Outcome {
         /// The decision as memory holds it.
@@ -25,7 +25,7 @@ pub enum Answer {
 
 impl Answer {
     /// A refusal that is about no single field.
-    pub fn refusal(problem: Problem) -> Answer {
+    pub(super) fn refusal(problem: Problem) -> Answer {
         Answer::Problem(problem, "")
     }
 }

@@ -12,7 +12,7 @@ struct Mark {
 
 /// Arrivals on one connection. Empty, and without memory, for a connection that never kept whole requests waiting.
 #[derive(Debug, Default)]
-pub struct Arrivals {
+pub(super) struct Arrivals {
     marks: VecDeque<Mark>,
 }
 
@@ -23,7 +23,7 @@ const MARKS_MAX: usize = 16;
 impl Arrivals {
     /// All bytes below `upto` are there, and those that were not before came now. Times less than `grain_us` apart count
     /// as the earlier one.
-    pub fn note(&mut self, upto: u64, now_us: u64, grain_us: u64) {
+    pub(super) fn note(&mut self, upto: u64, now_us: u64, grain_us: u64) {
         let full = self.marks.len() >= MARKS_MAX;
         match self.marks.back_mut() {
             Some(last) if upto <= last.upto => {}
@@ -35,14 +35,14 @@ impl Arrivals {
         }
     }
 
-    /// When the bytes below `upto` were complete; `None` if they were not before this turn, or nobody noted it.
-    pub fn complete_us(&self, upto: u64) -> Option<u64> {
+    /// When the bytes below `upto` were complete; `None` if they were not before this turn, or no mark was made.
+    pub(super) fn complete_us(&self, upto: u64) -> Option<u64> {
         let mark = self.marks.iter().find(|mark| mark.upto >= upto)?;
         Some(mark.at_us)
     }
 
     /// Forgets what is below a position.
-    pub fn forget_below(&mut self, position: u64) {
+    pub(super) fn forget_below(&mut self, position: u64) {
         while self
             .marks
             .pop_front_if(|mark| mark.upto <= position)
@@ -51,7 +51,7 @@ impl Arrivals {
     }
 
     /// Forgets everything.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.marks.clear();
     }
 }

@@ -1,7 +1,7 @@
-//! A bounded amount of memory that connections hold while a request of theirs is incomplete. Grants are whole: what a
-//! request needs it gets at once or waits for, so that no two wait for each other. What a request needs may not be known yet:
-//! then its grant grows with it, as long as the largest there may be is still left for the one whose turn it is. First come,
-//! first served, but a client address that holds more than its share stands back behind those that do not.
+//! A bounded amount of memory that connections hold while a request of theirs is incomplete. A request gets all that it
+//! needs at once or waits for it, so that no two requests wait for each other. Where its length is not known yet, its grant
+//! grows with it, as long as the largest grant is still left for the connection whose turn it is. First come, first served,
+//! but a client address that holds more than its share comes after those that do not.
 
 mod queue;
 #[cfg(test)]
@@ -13,7 +13,7 @@ use crate::event::{ConnId, Peer};
 
 /// What a connection holds of a budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Grant {
+pub(super) struct Grant {
     /// How much.
     pub bytes: usize,
     /// It is not all that the request may come to need.
@@ -39,13 +39,65 @@ impl Need {
     }
 }
 
-/// Bytes that may be held, who holds them, and who waits for some.
+/// What became of a connection's need, and of the queue by that.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub(super) struct Settlement {
+    pub standing: Standing,
+    pub turn: Turn,
+}
+
+/// What became of a connection's need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The connection holds what it needs.
+    Held,
+    /// It waits for it.
+    Waits,
+}
+
+/// Whether something changed for the connections that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// What is free, and whose turn it is, are as before.
+    Unchanged,
+    /// The connection whose turn it is should ask again.
+    Next,
+}
+
+impl Settlement {
+    fn held(changed: bool) -> Settlement {
+        Settlement {
+            standing: Standing::Held,
+            turn: Turn::after(changed),
+        }
+    }
+}
+
+impl Turn {
+    fn after(changed: bool) -> Turn {
+        if changed { Turn::Next } else { Turn::Unchanged }
+    }
+}
+
+/// What connections may hold fairly while others wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scarcity {
+    /// An equal part of all for each connection that holds or wants some.
+    grant_bytes: usize,
+    /// The same of what grants that may grow can come to: the rest of the budget is not for them.
+    growing_grant_bytes: usize,
+    /// Where the connection comes from whose turn it is.
+    next_peer: Peer,
+}
+
+/// Bytes that may be held, bytes that are held, and the connections that wait for some.
 #[derive(Debug)]
 pub(super) struct Budget {
     held_bytes: usize,
     max_bytes: usize,
-    /// Bytes of grants that may grow, and how many there may be of them. Whoever holds such a grant needs more before it gives
-    /// anything back; what is above this bound is for that: enough for one of them to become whole, sooner or later.
+    /// Bytes of grants that may grow, and how many there may be of them. A connection with such a grant needs more before it
+    /// gives anything back; what is above this bound is for that: enough for one of them to become whole, sooner or later.
     growing_bytes: usize,
     growing_bytes_max: usize,
     grants_count: usize,
@@ -65,36 +117,43 @@ impl Budget {
         }
     }
 
-    /// Moves what a connection holds to what it needs, or waits for it. `true`: who waits longest may try again.
+    /// Moves what a connection holds to what it needs, or lets it wait.
     pub(super) fn settle(
         &mut self,
         grant: &mut Grant,
         need: Need,
         conn: ConnId,
         peer: Peer,
-    ) -> bool {
+    ) -> Settlement {
         let need_grows = need.bytes < need.bytes_max;
+        // A whole grant below what this request may come to need was made for one of known length before it.
         let is_of_another_request = need_grows && !grant.may_grow && grant.bytes < need.bytes_max;
         let is_enough = grant.bytes >= need.bytes && !is_of_another_request;
         let mut changed = false;
         if is_enough && need_grows {
-            return self.forget(conn);
+            return Settlement::held(self.forget(conn));
         }
+        // Only a grant that may grow is kept while more is waited for: budget is left for one of those to become whole, but
+        // two whole grants that both want more would wait for each other.
         if need.bytes == 0 || is_of_another_request || !(is_enough || grant.may_grow) {
             changed = grant.bytes > 0;
             self.give_back_all(grant, peer);
         }
         if grant.bytes >= need.bytes {
             changed |= self.shrink(grant, need.bytes, peer);
-            return self.forget(conn) || changed;
+            return Settlement::held(self.forget(conn) || changed);
         }
         if need_grows && self.take_part(grant, need.bytes, conn, peer) {
-            return true;
+            return Settlement::held(true);
         }
         if self.take(grant, need.bytes_max, conn, peer) {
-            return true;
+            return Settlement::held(true);
         }
-        self.wait(*grant, need.bytes_max, conn, peer) || changed
+        let changed = self.wait(*grant, need.bytes_max, conn, peer) || changed;
+        Settlement {
+            standing: Standing::Waits,
+            turn: Turn::after(changed),
+        }
     }
 
     /// Holds all that a connection may come to need, if that is free and it is its turn.
@@ -149,11 +208,11 @@ impl Budget {
             own_bytes: grant.bytes,
         };
         self.queue.join(wanted, conn, peer);
-        // Where nobody waited it was refused for want of room alone.
+        // Where no other waited it was refused for want of room alone.
         next_before.is_some() && self.longest_waiting() != next_before
     }
 
-    /// Waits no longer. `true`: it was its turn, or another one's came by that, so that who is next may try.
+    /// Waits no longer. `true`: it was its turn, or another one's came by that, so that the next one may try.
     pub(super) fn forget(&mut self, conn: ConnId) -> bool {
         if !self.queue.waits(conn) {
             return false;
@@ -219,14 +278,37 @@ impl Budget {
         self.queue.next()
     }
 
-    /// Bytes of a grant beyond which it is more than a fair share, while others wait; `None` if nobody does.
-    pub(super) fn fair_grant_bytes(&self) -> Option<usize> {
+    /// What may be held fairly while others wait; `None` if no connection waits.
+    pub(super) fn scarcity(&mut self) -> Option<Scarcity> {
+        let next_peer = self.queue.next_peer()?;
         let wanting_count = self.grants_count + self.queue.newcomers_count();
-        (self.queue.waiting_count() > 0).then(|| self.max_bytes / wanting_count)
+        Some(Scarcity {
+            grant_bytes: self.max_bytes / wanting_count,
+            growing_grant_bytes: self.growing_bytes_max / wanting_count,
+            next_peer,
+        })
+    }
+
+    /// Whether a grant is more than its fair part of what there is, or belongs to an address that holds more than its share
+    /// while it is another one's turn. Each grant of such an address may be small.
+    pub(super) fn is_unfair(&self, scarcity: &Scarcity, grant: Grant, peer: Peer) -> bool {
+        let fair_bytes = match grant.may_grow {
+            true => scarcity.growing_grant_bytes,
+            false => scarcity.grant_bytes,
+        };
+        let is_over_its_share = || self.queue.held_bytes(peer) > self.queue.share_bytes();
+        grant.bytes > fair_bytes
+            || (grant.bytes > 0 && peer != scarcity.next_peer && is_over_its_share())
+    }
+
+    /// Bytes of a grant beyond which it is more than a fair share, while others wait; `None` if no connection waits.
+    #[cfg(test)]
+    pub(super) fn fair_grant_bytes(&mut self) -> Option<usize> {
+        self.scarcity().map(|scarcity| scarcity.grant_bytes)
     }
 
     /// Bytes that are held.
-    #[cfg(test)]
+    #[cfg(any(test, debug_assertions))]
     pub(super) fn held_bytes(&self) -> usize {
         self.held_bytes
     }

@@ -1,12 +1,13 @@
 //! First stage: every event of the turn is applied to the state that it concerns, and nothing is acted upon yet.
 
-use super::connections::Phase;
+use super::connection::Phase;
 use super::{Core, Ingress};
-use crate::dedup::claims::Answer;
+use crate::dedup::claims::ClaimAnswer;
 use crate::event::{ConnId, Event, Inbox, Op, Outbox, Peer};
 use crate::io::{Now, ShardId};
 use crate::mesh::keeper::ToShard;
 use crate::mesh::{Message, ToPeers};
+use std::ops::Range;
 
 impl Ingress {
     pub(super) fn collect(
@@ -20,44 +21,10 @@ impl Ingress {
         for event in events.drain(..) {
             match event {
                 Event::Accepted(conn, peer) => self.accepted(conn, peer, now, outbox),
-                Event::Received(conn, range) => {
-                    let Some(connection) = self.connections.get(conn) else {
-                        continue;
-                    };
-                    if connection.unsent_bytes == 0 {
-                        // Else the client must take what it was sent, whatever it sends itself.
-                        connection.active_us = now.mono_us;
-                    }
-                    connection.first_byte_deadline_us = 0;
-                    if connection.phase == Phase::Open {
-                        self.connections.receive(conn.slot, bytes, range);
-                        self.touched.push(conn.slot);
-                        self.queue(conn.slot);
-                    }
-                }
-                Event::Ended(conn) => {
-                    let Some(connection) = self.connections.get(conn) else {
-                        continue;
-                    };
-                    connection.ended = true;
-                    self.touched.push(conn.slot);
-                    self.queue(conn.slot);
-                    self.due.push(conn);
-                }
+                Event::Received(conn, range) => self.received(conn, bytes, range, now),
+                Event::Ended(conn) => self.ended(conn),
                 Event::Broken(conn) => self.drop_connection(conn, outbox),
-                Event::Sent(conn, sent_bytes) => {
-                    let Some(connection) = self.connections.get(conn) else {
-                        continue;
-                    };
-                    let sent_bytes = sent_bytes.min(connection.unsent_bytes);
-                    connection.unsent_bytes -= sent_bytes;
-                    self.unsent_bytes -= sent_bytes as usize;
-                    connection.active_us = now.mono_us;
-                    if connection.pending_bytes() > 0 {
-                        self.queue(conn.slot);
-                    }
-                    self.due.push(conn);
-                }
+                Event::Sent(conn, sent_bytes) => self.sent(conn, sent_bytes, now),
                 Event::Written(blocks, result) => {
                     begun(core).log.written(blocks, result, &mut outbox.ops);
                 }
@@ -66,8 +33,7 @@ impl Ingress {
                     let core = begun(core);
                     let now_s = core.clock_s(now);
                     let block = result.map(|range| &bytes[range]);
-                    let (answers, reads) = (&mut core.answers, &mut core.reads);
-                    core.owner.read_done(id, block, now_s, answers, reads);
+                    core.owner.read_done(id, block, now_s, &mut core.effects);
                 }
                 Event::ListenerClosed => self.listener_closed(),
                 Event::Message(from, message) if self.loaded => {
@@ -94,12 +60,54 @@ impl Ingress {
             .set(u64::from(self.connections.open_count()));
     }
 
+    // An event may concern a connection that the shard has closed in the meantime: it changes nothing then.
+
+    fn received(&mut self, conn: ConnId, bytes: &[u8], range: Range<usize>, now: Now) {
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        if connection.unsent_bytes == 0 {
+            // Else the client must take what it was sent, whatever it sends itself.
+            connection.active_us = now.mono_us;
+        }
+        connection.first_byte_deadline_us = 0;
+        if connection.phase == Phase::Open {
+            self.connections.receive(conn.slot, bytes, range);
+            self.touched.push(conn.slot);
+            self.queue(conn.slot);
+        }
+    }
+
+    fn ended(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        connection.ended = true;
+        self.touched.push(conn.slot);
+        self.queue(conn.slot);
+        self.due.push(conn);
+    }
+
+    fn sent(&mut self, conn: ConnId, sent_bytes: u32, now: Now) {
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        let sent_bytes = sent_bytes.min(connection.unsent_bytes);
+        connection.unsent_bytes -= sent_bytes;
+        self.unsent_bytes -= sent_bytes as usize;
+        connection.active_us = now.mono_us;
+        if connection.received.pending_bytes() > 0 {
+            self.queue(conn.slot);
+        }
+        self.due.push(conn);
+    }
+
     fn on_message(&mut self, core: &mut Core, from: ShardId, message: Message, now: Now) {
         match message {
             Message::ToOwner(message) => core.on_owner_message(from, &message, now),
             Message::ToReceiver(message) => {
                 let to = core.me;
-                core.answers.push(Answer { to, message });
+                core.effects.answers.push(ClaimAnswer { to, message });
             }
             Message::ToPeers(ToPeers::Stalled(stalled)) => self.stall.on_message(from, stalled),
             Message::ToPeers(ToPeers::Pressure(under_pressure)) => {

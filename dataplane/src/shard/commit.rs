@@ -5,7 +5,7 @@ use crate::event::{Op, Outbox};
 use crate::io::Now;
 use crate::mesh::keeper::ToKeeper;
 
-/// The keeper is told of resolved bodies each time that many more batches are resolved, and when the log is idle.
+/// The keeper is notified each time that many more batches are resolved, and when the log is idle.
 const RESOLVED_STEP: u64 = 64;
 
 impl Ingress {
@@ -14,14 +14,15 @@ impl Ingress {
         core.log
             .commit(now, core.begin.clock.at(now.mono_us), &mut outbox.ops);
         let resolved = core.log.resolved_durably();
-        // An idle log tells it too: where the disk is full, nothing else may ever let its segments go.
+        // So it is by an idle log: where the disk is full, nothing else may ever let its segments go.
         let idle = core.log.is_quiet() && core.log.is_marked();
-        // So does one that waits for its next segment: with few large batches to a segment, the step would keep segments
+        // And by one that waits for its next segment: with few large batches to a segment, the step would keep segments
         // that may go, and there may be no room for the next one until they do.
         let waits = core.log.awaits_segment();
-        let worth_telling = resolved.0 >= core.resolved_told.0 + RESOLVED_STEP || idle || waits;
-        if resolved > core.resolved_told && worth_telling {
-            core.resolved_told = resolved;
+        let worth_notifying =
+            resolved.0 >= core.resolved_notified.0 + RESOLVED_STEP || idle || waits;
+        if resolved > core.resolved_notified && worth_notifying {
+            core.resolved_notified = resolved;
             outbox.ops.push(Op::Keeper(ToKeeper::Resolved {
                 log: core.begin.log,
                 upto: resolved,

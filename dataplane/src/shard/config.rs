@@ -1,13 +1,14 @@
-//! What a shard is told once, before its first turn: limits, keys, parameters. Plain data, already validated.
+//! The configuration that a shard gets once, before its first turn: limits, keys, parameters. Plain data, already validated.
 
 use super::budget::WAITER_BYTES;
-use super::connections::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX, Connection};
+use super::connection::Connection;
 use super::flights::Flight;
+use super::received::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};
 use super::waiting::Waiter;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::event::{Event, Op};
 use crate::http;
-use crate::http::chunked::TRAILER_BYTES_MAX;
+use crate::http::chunked::FRAMING_BEHIND_BYTES_MAX;
 use crate::io::ShardId;
 use crate::mesh::Message;
 use crate::mesh::ring_messages;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 pub enum Signing {
     /// Any key of the set that is active verifies.
     Keys(KeySet),
-    /// Signatures are not looked at. Never the default; said loudly at start.
+    /// Signatures are not looked at. Never the default; a start warns of it.
     Unsigned,
 }
 
@@ -39,11 +40,11 @@ impl std::fmt::Debug for MetricsAuth {
     }
 }
 
-/// Bounds of one shard. Memory follows from them: see [`Limits::memory_at_start_bytes`].
+/// Bounds of one shard. Memory follows from them: see [`ShardLimits::memory_at_start_bytes`].
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ShardLimits {
     /// Framing limits of one request.
-    pub http: http::Limits,
+    pub http: http::HttpLimits,
     /// Connections that stay open. For more, others are closed.
     pub connections_max: u32,
     /// Places above that for connections that have just come, so that a probe is served although all others are busy.
@@ -87,10 +88,10 @@ pub struct Limits {
 /// Requests in flight by default.
 const FLIGHTS_MAX: u32 = 2048;
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            http: http::Limits::default(),
+impl Default for ShardLimits {
+    fn default() -> ShardLimits {
+        ShardLimits {
+            http: http::HttpLimits::default(),
             connections_max: 4096,
             connections_spare: 64,
             flights_max: FLIGHTS_MAX,
@@ -114,7 +115,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ShardLimits {
     /// Places for connections: what the driver's table holds. Further ones wait in the listen queue.
     pub fn connections_table(&self) -> u32 {
         self.connections_max + self.connections_spare
@@ -129,10 +130,16 @@ impl Limits {
             + BUFFERS_KEPT_MAX * BUFFER_KEPT_BYTES_MAX
     }
 
-    /// Most bytes that an unfinished chunked request may come to need.
+    /// Most bytes that any chunked request takes until it is cut out.
     pub fn chunked_bytes_max(&self) -> usize {
-        let head_and_body = self.http.head_bytes_max + self.http.body_bytes_max as usize;
-        (head_and_body + TRAILER_BYTES_MAX).min(self.body_bytes_total_max)
+        self.chunked_bytes_max_behind(self.http.head_bytes_max)
+    }
+
+    /// The same for one whose head has this length. What stands behind the content may arrive with its last byte, and is
+    /// kept with the request while that waits for room.
+    pub fn chunked_bytes_max_behind(&self, head_bytes: usize) -> usize {
+        let body_bytes = self.http.body_bytes_max as usize + FRAMING_BEHIND_BYTES_MAX;
+        (head_bytes + body_bytes).min(self.body_bytes_total_max)
     }
 
     /// What one of `shards` shards and its driver reserve at start, in bytes, the empty dedup table included. Address space
@@ -180,7 +187,7 @@ const _: () = assert!(
 /// Capacity that the buffer of the batch in flight begins with; a batch of the usual size never outgrows it.
 pub(super) const BATCH_BLOCKS_BYTES: usize = 512 * 1024;
 
-/// What a shard is told once.
+/// The configuration of a shard.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
     /// Which shard this is.
@@ -188,7 +195,7 @@ pub struct ShardConfig {
     /// How many there are.
     pub shards: u16,
     /// Bounds.
-    pub limits: Limits,
+    pub limits: ShardLimits,
     /// Keys of the default tenant.
     pub signing: Arc<Signing>,
     /// The parameter set in force.
@@ -213,7 +220,7 @@ mod tests {
 
     #[test]
     fn times_and_paces_are_those_that_the_documentation_promises() {
-        let limits = Limits::default();
+        let limits = ShardLimits::default();
         let seconds = |us: u64| us as f64 / 1e6;
         assert_eq!(seconds(limits.head_timeout_us), 5.0);
         assert_eq!(seconds(limits.body_grace_us), 3.0);
@@ -231,7 +238,7 @@ mod tests {
 
     #[test]
     fn bounds_of_memory_are_those_of_the_table_for_sizing() {
-        let limits = Limits::default();
+        let limits = ShardLimits::default();
         let kib = |bytes: usize| bytes / 1024;
         assert_eq!(kib(limits.unsent_bytes_max as usize), 256);
         let totals = [
@@ -246,9 +253,51 @@ mod tests {
     #[test]
     fn a_shard_reserves_at_most_64_mib_at_start() {
         for shards in [1, 2, 4, 8] {
-            let bytes = Limits::default()
-                .memory_at_start_bytes(shards, crate::driver::Limits::default().receive_bytes());
+            let bytes = ShardLimits::default().memory_at_start_bytes(
+                shards,
+                crate::driver::DriverLimits::default().receive_bytes(),
+            );
             assert!(bytes <= 64 << 20, "{shards} shards: {bytes} bytes each");
         }
+    }
+
+    #[test]
+    fn what_a_shard_reserves_is_the_sum_of_its_parts() {
+        let of = |connections: u32, flights_max: u32, shards: u16, receive_bytes: usize| {
+            let limits = ShardLimits {
+                connections_max: connections,
+                connections_spare: 0,
+                flights_max,
+                ..ShardLimits::default()
+            };
+            limits.memory_at_start_bytes(shards, receive_bytes)
+        };
+        let turn_bytes = (2 << 20) + 1024 * (size_of::<Event>() + size_of::<Op>());
+        let log_bytes = INDEX_PART_BYTES_MAX + BODY_BYTES_MAX + (512 << 10);
+        let alone = of(0, 0, 1, 0);
+        assert_eq!(
+            alone,
+            turn_bytes + log_bytes + (4 << 20),
+            "tables of 1,024 pages"
+        );
+        assert_eq!(of(0, 0, 1, 5), alone + 5);
+        let rings = 3 * ring_messages(0) * size_of::<Message>();
+        assert_eq!(
+            of(0, 0, 4, 0),
+            alone - (3 << 20) + rings,
+            "a quarter of the tables, and rings with room for what belongs to no request"
+        );
+        let per_connection = of(1, 0, 1, 0) - alone;
+        assert_eq!(of(7, 0, 1, 0), alone + 7 * per_connection);
+        let slots = 2 * size_of::<Connection>();
+        assert!((slots + 36..slots + 36 + 256).contains(&per_connection));
+        let per_flight = of(0, 1, 1, 0) - alone;
+        assert_eq!(of(0, 7, 1, 0), alone + 7 * per_flight);
+        let slot = size_of::<Flight>() + 3 * size_of::<Decided>();
+        assert!((slot + 160..slot + 256).contains(&per_flight));
+        // With a second shard: its claims, and the rings.
+        let with_peer = of(0, 7, 2, 0) - of(0, 0, 2, 0);
+        let claims = with_peer - 7 * per_flight - 7 * 6 * size_of::<Message>();
+        assert_eq!(claims, 7 * (3 * size_of::<Decided>() + 64));
     }
 }

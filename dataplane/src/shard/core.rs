@@ -3,7 +3,7 @@
 
 use super::config::{BATCH_BLOCKS_BYTES, ShardConfig};
 use crate::dedup::Key;
-use crate::dedup::claims::{Answer, Owner, OwnerConfig, ReadWanted};
+use crate::dedup::claims::{ClaimRequest, Claimant, Effects, Owner, OwnerConfig};
 use crate::dedup::key::KeyHash;
 use crate::dedup::protocol::ToOwner;
 use crate::event::{Op, Outbox};
@@ -27,12 +27,10 @@ pub(super) struct Core {
     pub hash: KeyHash,
     /// Index of the parameter set in force.
     pub params: u16,
-    /// What the owner said and the deciding stage has not carried out.
-    pub answers: Vec<Answer>,
-    /// Blocks of slices that the owner asked for.
-    pub reads: Vec<ReadWanted>,
-    /// Last resolved position that the keeper was told.
-    pub resolved_told: Sequence,
+    /// What the owner answered and asked for, and the deciding stage has not carried out.
+    pub effects: Effects,
+    /// Last resolved position that the keeper knows.
+    pub resolved_notified: Sequence,
 }
 
 impl Core {
@@ -52,19 +50,21 @@ impl Core {
             claims_max: limits.flights_max * u32::from(config.shards),
             ttl_s: config.ttl_s,
         });
-        let open = OpenBatch::new(batch::Limits::default());
+        let open = OpenBatch::new(batch::BatchLimits::default());
         let blocks = Box::new(Blocks::with_capacity(BATCH_BLOCKS_BYTES));
         let log = LogWriter::new(&begin.log_start(), open, blocks);
         Core {
             me: config.id,
-            resolved_told: log.durable(),
+            resolved_notified: log.durable(),
             params: begin.params.len().saturating_sub(1) as u16,
             hash: KeyHash::new(begin.secret),
             begin,
             log,
             owner,
-            answers: Vec::with_capacity(limits.flights_max as usize),
-            reads: Vec::with_capacity(64),
+            effects: Effects {
+                answers: Vec::with_capacity(limits.flights_max as usize),
+                reads: Vec::with_capacity(64),
+            },
         }
     }
 
@@ -79,9 +79,9 @@ impl Core {
         known.unwrap_or_default()
     }
 
-    /// Takes a message to the owner of this key where it belongs: to this shard, or to a peer.
+    /// Delivers a message to the owner of this key: in this shard at once, or to a peer over the mesh.
     #[inline]
-    pub(super) fn tell_owner(
+    pub(super) fn notify_owner(
         &mut self,
         key: Key,
         message: &ToOwner,
@@ -97,22 +97,25 @@ impl Core {
         }
     }
 
-    /// A receiver, this shard included, says something about a key of this shard.
+    /// A message of a receiver, this shard included, about a key of this shard.
     #[inline]
     pub(super) fn on_owner_message(&mut self, from: ShardId, message: &ToOwner, now: Now) {
-        let (answers, reads) = (&mut self.answers, &mut self.reads);
+        let effects = &mut self.effects;
         match *message {
             ToOwner::Claim {
                 ticket,
+                // All tenants have the same TTL, and their keys differ.
+                context: _,
                 ref candidate,
             } => {
                 let now_s = self.begin.clock.at(now.mono_us);
-                self.owner
-                    .claim(from, ticket, candidate, now_s, answers, reads)
+                let by = Claimant { from, ticket };
+                let claim = ClaimRequest { by, candidate };
+                self.owner.claim(claim, now_s, effects)
             }
-            ToOwner::Withdraw { ticket, key } => self.owner.withdraw(from, ticket, key, answers),
+            ToOwner::Withdraw { ticket, key } => self.owner.withdraw(from, ticket, key, effects),
             ToOwner::Durable { ticket, key, epoch } => {
-                self.owner.durable(from, ticket, key, epoch, answers)
+                self.owner.durable(from, ticket, key, epoch, effects)
             }
         }
     }
@@ -121,6 +124,6 @@ impl Core {
     pub(super) fn forget_granted(&mut self, ticket: crate::dedup::protocol::Ticket, key: Key) {
         let (me, epoch) = (self.me, Epoch::earlier_runs());
         self.owner
-            .durable(me, ticket, key, epoch, &mut self.answers);
+            .durable(me, ticket, key, epoch, &mut self.effects);
     }
 }

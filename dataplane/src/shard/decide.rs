@@ -1,41 +1,40 @@
-//! Deciding stage: answers to claims become decisions and other dispositions in the log, and durable decisions are told to their
-//! owners. It never decides anything itself: the owner of a key does.
+//! Deciding stage: answers to claims become decisions and other dispositions in the log, and the owners of keys are notified
+//! of durable decisions. It never decides anything itself: the owner of a key does.
 
-use super::admit::DEFAULT_TENANT;
 use super::answer::Answer;
-use super::flights::{Claim, Granted, Request, Step};
+use super::flights::{Claim, FlightStep, Granted, Request};
 use super::{Core, Ingress};
-use crate::dedup::Decided;
 use crate::dedup::protocol::{Ticket, ToOwner, ToReceiver};
+use crate::dedup::{Decided, DecidedRecord};
 use crate::event::{Op, Outbox};
 use crate::http::{Dedup, Problem};
 use crate::io::Now;
 use crate::mesh::Message;
 use crate::planted::{Bug, planted};
-use crate::wal::name::Place;
-use crate::wal::record::{Decision, Entry};
+use crate::wal::record::Entry;
 
 impl Ingress {
-    /// The durable prefix may have moved: owners learn which of their grants are on disk, answers become due.
+    /// The durable prefix may have moved: owners are notified of grants that are on disk, answers become due.
     pub(super) fn announce_durable(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
         let durable = core.log.durable();
         while let Some((_, conn)) = self.waiting.pop_front_if(|(needs, _)| *needs <= durable) {
             self.due.push(conn);
         }
         while let Some((_, ticket)) = self.won.pop_front_if(|(needs, _)| *needs <= durable) {
-            let Step::Decided(Granted { key, epoch }) = self.flights.expect(ticket).step else {
+            let FlightStep::Decided(Granted { key, epoch }) = self.flights.expect(ticket).step
+            else {
                 unreachable!("only what has won waits for its decision");
             };
             self.flights.end(ticket);
             let message = ToOwner::Durable { ticket, key, epoch };
-            core.tell_owner(key, &message, now, outbox);
+            core.notify_owner(key, &message, now, outbox);
         }
         self.decide(core, outbox);
     }
 
     /// Carries out the owner's answers: ours here, the others' by message.
     pub(super) fn decide(&mut self, core: &mut Core, outbox: &mut Outbox) {
-        let mut answers = std::mem::take(&mut core.answers);
+        let mut answers = std::mem::take(&mut core.effects.answers);
         for answer in answers.drain(..) {
             if answer.to == core.me {
                 self.on_owner_answer(core, answer.message);
@@ -45,9 +44,9 @@ impl Ingress {
             }
         }
         // An answer leaves nothing behind but what a planted bug does.
-        answers.append(&mut core.answers);
-        core.answers = answers;
-        for read in core.reads.drain(..) {
+        answers.append(&mut core.effects.answers);
+        core.effects.answers = answers;
+        for read in core.effects.reads.drain(..) {
             outbox.ops.push(Op::Read {
                 id: read.id,
                 file: read.file,
@@ -73,7 +72,7 @@ impl Ingress {
             ToReceiver::Withdrawn { ticket } => {
                 let step = &self.flights.expect(ticket).step;
                 assert!(
-                    matches!(step, Step::Withdrawing(_)),
+                    matches!(step, FlightStep::Withdrawing(_)),
                     "a claim is withdrawn because its receiver asked: {step:?}"
                 );
                 self.flights.end(ticket);
@@ -83,12 +82,13 @@ impl Ingress {
 
     fn won(&mut self, core: &mut Core, ticket: Ticket, decided_at: u32, expiry: u32) {
         let flight = self.flights.expect(ticket);
-        let Request { conn, reply, body } = flight.request;
+        let request = flight.request;
         let (claim, late) = match &flight.step {
-            Step::Claimed(claim) => (claim, false),
-            Step::Withdrawing(claim) => (claim, true),
+            FlightStep::Claimed(claim) => (claim, false),
+            FlightStep::Withdrawing(claim) => (claim, true),
             step => unreachable!("a claim wins once: {step:?}"),
         };
+        assert!(decided_at <= expiry, "an owner stamps in order");
         let mut candidate = claim.candidate;
         let granted = Granted {
             key: candidate.key,
@@ -110,10 +110,19 @@ impl Ingress {
         }
         candidate.expiry = expiry;
         let params = core.params_version(candidate.params);
-        let decision = decision_of(body, &candidate, claim, params.as_str());
+        let record = DecidedRecord {
+            context: request.context,
+            body: request.body,
+            pcs_id: claim.pcs_id,
+            digest: claim.digest,
+            key_id: claim.key_id,
+        };
+        let decision = candidate.to_record(&record, params.as_str());
         let needs = match late {
             true => core.log.push_late(&Entry::Decision(decision)),
-            false => core.log.push_disposition(body, &Entry::Decision(decision)),
+            false => core
+                .log
+                .push_disposition(request.body, &Entry::Decision(decision)),
         };
         self.count_first_outcome(claim);
         let answer = Answer::Outcome {
@@ -124,7 +133,7 @@ impl Ingress {
         self.flights.decided(ticket, granted);
         self.won.push_back((needs, ticket));
         if !late {
-            self.answer(core, conn, reply, answer, needs);
+            self.answer(core, request.conn, request.reply, answer, needs);
         }
     }
 
@@ -132,10 +141,14 @@ impl Ingress {
         let flight = self.flights.expect(ticket);
         let request = flight.request;
         match &flight.step {
-            Step::Claimed(claim) if claim.condemned => {
+            FlightStep::Claimed(claim) if claim.condemned => {
                 return self.refuse_body(core, ticket, Problem::SignatureInvalid, "");
             }
-            Step::Claimed(claim) => {
+            FlightStep::Claimed(claim) => {
+                assert_eq!(
+                    outcome.key, claim.candidate.key,
+                    "an answer is about the key that was claimed"
+                );
                 let (entry, dedup) = match conflict {
                     true => (Entry::Conflict(request.body), Dedup::Conflict),
                     false => (Entry::Duplicate(request.body), Dedup::Hit),
@@ -152,7 +165,7 @@ impl Ingress {
                 self.answer_behind_body(core, request, answer);
             }
             // Its client has its answer, and its body a disposition.
-            Step::Withdrawing(_) => {}
+            FlightStep::Withdrawing(_) => {}
             step => unreachable!("a claim is answered once: {step:?}"),
         }
         self.flights.end(ticket);
@@ -162,13 +175,13 @@ impl Ingress {
         let flight = self.flights.expect(ticket);
         let request = flight.request;
         match &flight.step {
-            Step::Claimed(_) => {
+            FlightStep::Claimed(_) => {
                 core.log
                     .push_disposition(request.body, &Entry::Unanswered(request.body));
                 let answer = Answer::refusal(Problem::StoreUnavailable);
                 self.answer_behind_body(core, request, answer);
             }
-            Step::Withdrawing(_) => {}
+            FlightStep::Withdrawing(_) => {}
             step => unreachable!("a claim is answered once: {step:?}"),
         }
         self.flights.end(ticket);
@@ -177,7 +190,9 @@ impl Ingress {
     /// The answer needs no more than the body in the log. Bodies are asked for in log order, so the queue of waiting
     /// answers stays ordered only if an older body's answer waits like the newest.
     fn answer_behind_body(&mut self, core: &Core, request: Request, answer: Answer) {
-        let Request { conn, reply, body } = request;
+        let Request {
+            conn, reply, body, ..
+        } = request;
         let newest = self
             .waiting
             .back()
@@ -216,22 +231,5 @@ impl Ingress {
         stats.budget.observe(budget);
         stats.coh_star.observe(f64::from(claim.coh_star));
         stats.r.observe(f64::from(claim.r));
-    }
-}
-
-fn decision_of<'a>(body: Place, decided: &Decided, claim: &Claim, params: &'a str) -> Decision<'a> {
-    Decision {
-        body,
-        tenant: DEFAULT_TENANT,
-        pcs_id: claim.pcs_id,
-        digest: claim.digest,
-        key_id: claim.key_id,
-        params,
-        decided_at: decided.decided_at,
-        expiry: decided.expiry,
-        encoding: decided.encoding,
-        reason: decided.reason,
-        regime: decided.regime,
-        numbers: decided.numbers,
     }
 }

@@ -1,7 +1,7 @@
 //! The graceful stop of one shard: readiness fails at once, serving goes on for a while, then listeners close, everything
-//! in flight is answered, and the shard says that it is idle. The keeper ends the process when all shards are.
+//! in flight is answered, and the shard notifies the keeper that it is idle. The keeper ends the process when all shards are.
 
-use super::connections::Phase;
+use super::connection::Phase;
 use super::{Core, Ingress};
 use crate::event::{Op, Outbox};
 use crate::io::Now;
@@ -19,10 +19,10 @@ pub(super) struct Drain {
     /// The time of the current turn, for [`Drain::is_over`].
     now_us: u64,
     pub(in crate::shard) listener_closed: bool,
-    /// All who waited in the listen queue are here.
+    /// All connections of the listen queue have been accepted.
     queue_is_empty: bool,
-    /// What the keeper was told last.
-    idle_told: bool,
+    /// The last state that the keeper was notified of.
+    idle_notified: bool,
     finishing: bool,
     finished: bool,
 }
@@ -40,7 +40,7 @@ impl Drain {
 
     /// When there is something to do.
     pub(in crate::shard) fn next_us(&self) -> Option<u64> {
-        (self.is_on() && !self.idle_told).then(|| {
+        (self.is_on() && !self.idle_notified).then(|| {
             if self.listener_closed {
                 self.now_us + 50_000
             } else {
@@ -51,7 +51,7 @@ impl Drain {
 }
 
 impl Ingress {
-    /// Told once, a stop begins; told again, its delay is over, and idle connections are not waited for.
+    /// The first request for a stop begins it; the second ends its delay and the time that idle connections have.
     pub(super) fn begin_drain(&mut self, now: Now) {
         if self.drain.is_on() {
             self.drain.closes_us = self.drain.closes_us.min(now.mono_us);
@@ -99,7 +99,7 @@ impl Ingress {
                     connection.phase = Phase::Closing;
                     self.due.push(conn);
                 }
-                Phase::Open if cut && connection.room_due_us.is_some() => {
+                Phase::Open if cut && connection.waits_for_room() => {
                     self.refuse_at_drain(slot, now)
                 }
                 // Nothing is waited for but the client: for the rest of a request, for it to take its answers, or to close.
@@ -111,13 +111,13 @@ impl Ingress {
                 _ => {}
             }
         }
-        self.tell_keeper(core, outbox);
+        self.notify_keeper(core, outbox);
     }
 
-    fn tell_keeper(&mut self, core: Option<&Core>, outbox: &mut Outbox) {
+    fn notify_keeper(&mut self, core: Option<&Core>, outbox: &mut Outbox) {
         let log_is_quiet = core.is_none_or(|core| core.log.is_quiet());
-        let nobody_is_here = self.connections.open_count() == 0 && self.drain.queue_is_empty;
-        let idle = nobody_is_here && self.flights.count() == 0 && log_is_quiet;
+        let no_connections = self.connections.open_count() == 0 && self.drain.queue_is_empty;
+        let idle = no_connections && self.flights.count() == 0 && log_is_quiet;
         if self.drain.finishing {
             let marked = core.is_none_or(|core| core.log.is_marked());
             if log_is_quiet && marked && !self.drain.finished {
@@ -129,8 +129,8 @@ impl Ingress {
                     }));
                 }
             }
-        } else if idle != self.drain.idle_told {
-            self.drain.idle_told = idle;
+        } else if idle != self.drain.idle_notified {
+            self.drain.idle_notified = idle;
             outbox.ops.push(Op::Keeper(ToKeeper::Idle(idle)));
         }
     }

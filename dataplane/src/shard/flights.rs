@@ -1,6 +1,7 @@
 //! Requests in flight: admitted, their body in the log, not yet durably ended. Each owns one slot from admission to its
 //! end; a ticket with a generation names it across shards, so that a late answer never reaches another request.
 
+use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
 use crate::dedup::{Decided, Key};
 use crate::event::ConnId;
@@ -10,7 +11,7 @@ use crate::wal::name::Place;
 /// How far a request is, with what it has by then.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::large_enum_variant)] // they lie in a table that is made once; a box would be an allocation per request
-pub enum Step {
+pub(super) enum FlightStep {
     /// Its body is in the open batch; it is not judged yet.
     Logged,
     /// Its claim is at the owner.
@@ -23,7 +24,7 @@ pub enum Step {
 
 /// What a validly signed record claims its key with.
 #[derive(Clone, Copy, Debug)]
-pub struct Claim {
+pub(super) struct Claim {
     /// The outcome that it proposes.
     pub candidate: Decided,
     /// The record's id.
@@ -42,7 +43,7 @@ pub struct Claim {
 
 /// A claim that won: what its owner must learn once the decision is durable.
 #[derive(Clone, Copy, Debug)]
-pub struct Granted {
+pub(super) struct Granted {
     /// The key.
     pub key: Key,
     /// Seal epoch of the segment that holds the decision.
@@ -50,42 +51,44 @@ pub struct Granted {
 }
 
 /// Most records that a request in flight adds to a log behind its body: that it is unanswered, and then its decision.
-pub const DISPOSITIONS_MAX: usize = 2;
+pub(super) const DISPOSITIONS_MAX: usize = 2;
 
-impl Step {
+impl FlightStep {
     /// How many more records a request at this step may add to the log.
-    pub const fn dispositions_owed(&self) -> usize {
+    pub(super) const fn dispositions_owed(&self) -> usize {
         match self {
-            Step::Logged | Step::Claimed(_) => DISPOSITIONS_MAX,
-            Step::Withdrawing(_) => 1,
-            Step::Decided(_) => 0,
+            FlightStep::Logged | FlightStep::Claimed(_) => DISPOSITIONS_MAX,
+            FlightStep::Withdrawing(_) => 1,
+            FlightStep::Decided(_) => 0,
         }
     }
 }
 
 /// The request as the connection and the log know it.
 #[derive(Clone, Copy, Debug)]
-pub struct Request {
-    /// Who asked.
+pub(super) struct Request {
+    /// The connection that asked.
     pub conn: ConnId,
-    /// Which of the connection's answers is its.
+    /// The number of its answer among those of the connection.
     pub reply: u64,
+    /// What it was admitted under.
+    pub context: Context,
     /// Its body in the log.
     pub body: Place,
 }
 
 /// One request in flight.
 #[derive(Clone, Copy, Debug)]
-pub struct Flight {
-    /// Whose it is.
+pub(super) struct Flight {
+    /// The request.
     pub request: Request,
     /// How far it is; only [`Flights`] changes it.
-    pub step: Step,
+    pub step: FlightStep,
 }
 
 /// All requests in flight of one shard.
 #[derive(Debug)]
-pub struct Flights {
+pub(super) struct Flights {
     slots: Vec<(u32, Option<Flight>)>,
     free: Vec<u32>,
     dispositions_owed: usize,
@@ -93,7 +96,7 @@ pub struct Flights {
 
 impl Flights {
     /// Room for `flights_max` requests.
-    pub fn new(flights_max: u32) -> Flights {
+    pub(super) fn new(flights_max: u32) -> Flights {
         Flights {
             slots: (0..flights_max).map(|_| (0, None)).collect(),
             free: (0..flights_max).rev().collect(),
@@ -102,29 +105,29 @@ impl Flights {
     }
 
     /// How many records the requests in flight may still add to the log: the open batch keeps room for all of them.
-    pub fn dispositions_owed(&self) -> usize {
+    pub(super) fn dispositions_owed(&self) -> usize {
         self.dispositions_owed
     }
 
     /// How many more requests may be admitted.
-    pub fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         self.free.len()
     }
 
     /// How many are in flight.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
     /// Admits a request; there must be room.
-    pub fn admit(&mut self, request: Request) -> Ticket {
+    pub(super) fn admit(&mut self, request: Request) -> Ticket {
         let Some(slot) = self.free.pop() else {
             unreachable!("admission checks for room first")
         };
         let (generation, place) = &mut self.slots[slot as usize];
         assert!(place.is_none(), "a free slot holds no request");
         *generation = generation.wrapping_add(1);
-        let step = Step::Logged;
+        let step = FlightStep::Logged;
         self.dispositions_owed += step.dispositions_owed();
         *place = Some(Flight { request, step });
         Ticket {
@@ -134,14 +137,14 @@ impl Flights {
     }
 
     /// The request of this ticket, if it is still in flight.
-    pub fn get(&self, ticket: Ticket) -> Option<&Flight> {
+    pub(super) fn get(&self, ticket: Ticket) -> Option<&Flight> {
         let (generation, flight) = self.slots.get(ticket.slot as usize)?;
         flight.as_ref().filter(|_| *generation == ticket.generation)
     }
 
     /// The request of this ticket. An owner answers each claim once, and a request ends only then: that it is gone is a
     /// mistake of ours, and going on would leave its key pending for ever.
-    pub fn expect(&self, ticket: Ticket) -> &Flight {
+    pub(super) fn expect(&self, ticket: Ticket) -> &Flight {
         match self.get(ticket) {
             Some(flight) => flight,
             None => unreachable!("request {ticket:?} ended before it was answered"),
@@ -149,29 +152,32 @@ impl Flights {
     }
 
     /// Judged: its claim goes to the owner.
-    pub fn claimed(&mut self, ticket: Ticket, claim: &Claim) {
+    pub(super) fn claimed(&mut self, ticket: Ticket, claim: &Claim) {
         let flight = self.expect_mut(ticket);
-        assert!(matches!(flight.step, Step::Logged), "a request claims once");
-        flight.step = Step::Claimed(*claim); // it still owes as many records
+        assert!(
+            matches!(flight.step, FlightStep::Logged),
+            "a request claims once"
+        );
+        flight.step = FlightStep::Claimed(*claim); // it still owes as many records
     }
 
     /// Its client is answered 503: gives up its claim, if it has one that is not granted. Returns the request and its
     /// claim.
-    pub fn withdraw(&mut self, ticket: Ticket) -> Option<(Request, Claim)> {
-        let Step::Claimed(claim) = self.get(ticket)?.step else {
+    pub(super) fn withdraw(&mut self, ticket: Ticket) -> Option<(Request, Claim)> {
+        let FlightStep::Claimed(claim) = self.get(ticket)?.step else {
             return None;
         };
-        let request = self.advance(ticket, Step::Withdrawing(claim));
+        let request = self.advance(ticket, FlightStep::Withdrawing(claim));
         Some((request, claim))
     }
 
     /// Its decision is in the log.
-    pub fn decided(&mut self, ticket: Ticket, granted: Granted) {
-        self.advance(ticket, Step::Decided(granted));
+    pub(super) fn decided(&mut self, ticket: Ticket, granted: Granted) {
+        self.advance(ticket, FlightStep::Decided(granted));
     }
 
     /// Ends a request.
-    pub fn end(&mut self, ticket: Ticket) {
+    pub(super) fn end(&mut self, ticket: Ticket) {
         let (generation, flight) = &mut self.slots[ticket.slot as usize];
         match flight {
             Some(ended) if *generation == ticket.generation => {
@@ -183,6 +189,15 @@ impl Flights {
         self.free.push(ticket.slot);
     }
 
+    /// The records that all requests owe are counted right.
+    #[cfg(debug_assertions)]
+    pub(super) fn check_invariants(&self) {
+        let flights = self.slots.iter().filter_map(|(_, flight)| flight.as_ref());
+        let owed = flights.map(|flight| flight.step.dispositions_owed());
+        assert_eq!(owed.clone().count(), self.count());
+        assert_eq!(owed.sum::<usize>(), self.dispositions_owed);
+    }
+
     fn expect_mut(&mut self, ticket: Ticket) -> &mut Flight {
         let (generation, flight) = &mut self.slots[ticket.slot as usize];
         match flight {
@@ -191,7 +206,7 @@ impl Flights {
         }
     }
 
-    fn advance(&mut self, ticket: Ticket, step: Step) -> Request {
+    fn advance(&mut self, ticket: Ticket, step: FlightStep) -> Request {
         let flight = self.expect_mut(ticket);
         let (owed_before, owed) = (flight.step.dispositions_owed(), step.dispositions_owed());
         flight.step = step;
@@ -204,6 +219,7 @@ impl Flights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dedup::context::TenantId;
     use crate::wal::name::Sequence;
 
     fn request() -> Request {
@@ -213,6 +229,10 @@ mod tests {
                 generation: 0,
             },
             reply: 0,
+            context: Context {
+                tenant: TenantId::DEFAULT,
+                snapshot: 0,
+            },
             body: Place {
                 sequence: Sequence(1),
                 index: 0,

@@ -1,5 +1,5 @@
-//! Connections that speak another protocol than HTTP/1: each gets an answer that names it, and the keeper is told how many
-//! there were, so that the operator learns of it too. Not a byte of what they sent is kept.
+//! Connections that speak another protocol than HTTP/1: each gets an answer that names it, and the keeper is notified how
+//! many there were, so that the operator learns of it too. Not a byte of what they sent is kept.
 
 use super::Ingress;
 use crate::event::{Op, Outbox};
@@ -8,21 +8,21 @@ use crate::io::Now;
 use crate::mesh::keeper::ToKeeper;
 use crate::throttle::Throttle;
 
-/// The keeper is told of clients at most this often.
-pub(super) const TELL_EVERY_US: u64 = 1_000_000;
+/// The keeper is notified of clients at most this often.
+pub(super) const NOTIFY_EVERY_US: u64 = 1_000_000;
 
-/// Connections that the keeper was not told of yet, by [`Problem::FOREIGN`].
+/// Connections that the keeper was not notified of yet, by [`Problem::FOREIGN`].
 #[derive(Debug)]
 pub(super) struct Foreign {
-    untold_counts: [u32; Problem::FOREIGN.len()],
+    unreported_counts: [u32; Problem::FOREIGN.len()],
     throttle: Throttle,
 }
 
 impl Default for Foreign {
     fn default() -> Foreign {
         Foreign {
-            untold_counts: Default::default(),
-            throttle: Throttle::every_us(TELL_EVERY_US),
+            unreported_counts: Default::default(),
+            throttle: Throttle::every_us(NOTIFY_EVERY_US),
         }
     }
 }
@@ -32,26 +32,30 @@ impl Ingress {
     pub(super) fn note_foreign(&mut self, problem: Problem) {
         let mut foreign = Problem::FOREIGN.into_iter();
         if let Some(at) = foreign.position(|other| other == problem) {
-            self.foreign.untold_counts[at] += 1;
+            self.foreign.unreported_counts[at] += 1;
         }
     }
 
-    /// When the keeper is to be told of what it was not told yet.
-    pub(super) fn tell_foreign_us(&self) -> Option<u64> {
-        let untold = self.foreign.untold_counts.iter().any(|&count| count > 0);
-        self.foreign.throttle.next_us().filter(|_| untold)
+    /// When the keeper is to be notified, if there is anything new.
+    pub(super) fn foreign_due_us(&self) -> Option<u64> {
+        let unreported = self
+            .foreign
+            .unreported_counts
+            .iter()
+            .any(|&count| count > 0);
+        self.foreign.throttle.next_us().filter(|_| unreported)
     }
 
-    /// Tells the keeper what was counted, when it is time.
-    pub(super) fn tell_foreign(&mut self, now: Now, outbox: &mut Outbox) {
+    /// Notifies the keeper of what was counted, when it is time.
+    pub(super) fn notify_foreign(&mut self, now: Now, outbox: &mut Outbox) {
         let Foreign {
-            untold_counts,
+            unreported_counts,
             throttle,
         } = &mut self.foreign;
-        if untold_counts.iter().all(|&count| count == 0) || !throttle.pass(now.mono_us) {
+        if unreported_counts.iter().all(|&count| count == 0) || !throttle.pass(now.mono_us) {
             return;
         }
-        for (problem, count) in Problem::FOREIGN.into_iter().zip(untold_counts) {
+        for (problem, count) in Problem::FOREIGN.into_iter().zip(unreported_counts) {
             let connections_count = std::mem::take(count);
             if connections_count > 0 {
                 let foreign = ToKeeper::Foreign {

@@ -1,25 +1,24 @@
 //! Judging stage: parse, signature, identity, verification — all pure — and then the claim. It looks only at bodies that
 //! are in the open batch already, and touches no dedup state for a record whose signature is not valid.
 
-use super::admit::{DEFAULT_TENANT, Logged};
+use super::admit::Logged;
 use super::answer::Answer;
 use super::config::Signing;
 use super::flights::{Claim, Request};
 use super::{Core, Ingress};
+use crate::dedup::Decided;
+use crate::dedup::context::Context;
 use crate::dedup::protocol::{Ticket, ToOwner};
-use crate::dedup::{Decided, digest_tag};
 use crate::event::Outbox;
 use crate::http::Problem;
 use crate::io::Now;
 use crate::planted::{Bug, planted};
 use crate::wal::record::{Entry, Refused};
-use flk_contract::outcome::ENCODING;
 use flk_contract::{
-    IdentityMismatch, Malformed, Outcome, Verified, authenticate, authenticate_unsigned,
-    check_identity, judge,
+    IdentityMismatch, Malformed, authenticate, authenticate_unsigned, check_identity, judge,
 };
 
-/// What judging says of one body.
+/// The result of judging one body.
 #[allow(clippy::large_enum_variant)] // lives on the stack for one record; a box would be an allocation per request
 enum Judged {
     /// The body is not a record that may claim its key.
@@ -31,17 +30,22 @@ enum Judged {
 impl Ingress {
     pub(super) fn judge_logged(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
         let mut logged = std::mem::take(&mut self.logged);
-        for Logged { ticket, start, end } in logged.drain(..) {
-            match self.judge_body(core, start, end) {
+        for body in logged.drain(..) {
+            let Logged {
+                ticket, context, ..
+            } = body;
+            match self.judge_body(core, &body) {
                 Judged::Refused(problem, field) => self.refuse_body(core, ticket, problem, field),
-                Judged::Claims(mut claim) => self.claim(core, ticket, &mut claim, now, outbox),
+                Judged::Claims(mut claim) => {
+                    self.claim(core, ticket, context, &mut claim, now, outbox);
+                }
             }
         }
         self.logged = logged;
     }
 
-    fn judge_body(&mut self, core: &Core, start: usize, end: usize) -> Judged {
-        let body = &core.log.open_bodies()[start..end];
+    fn judge_body(&mut self, core: &Core, logged: &Logged) -> Judged {
+        let body = &core.log.open_bodies()[logged.start..logged.end];
         let record = match self.scratchpad.parser.parse(body) {
             Ok(record) => record,
             Err(malformed) => return refusal_of(&malformed),
@@ -71,16 +75,12 @@ impl Ingress {
             }
         };
         let outcome = judge(&record, &self.config.params, &mut self.scratchpad.slopes);
-        let key = core.hash.key(DEFAULT_TENANT, record.pcs_id);
-        let candidate = Decided {
-            key,
-            params: core.params,
-            ..candidate_of(&outcome, &verified)
-        };
+        let key = core.hash.key_in(logged.context, record.pcs_id);
+        let digest = verified.signing_digest;
         Judged::Claims(Claim {
-            candidate,
+            candidate: Decided::candidate(key, &outcome, core.params, &digest),
             pcs_id,
-            digest: verified.signing_digest,
+            digest,
             key_id: verified.key.0,
             coh_star: record.coh_star as f32,
             r: record.r as f32,
@@ -96,7 +96,9 @@ impl Ingress {
         problem: Problem,
         field: &'static str,
     ) {
-        let Request { conn, reply, body } = self.flights.expect(ticket).request;
+        let Request {
+            conn, reply, body, ..
+        } = self.flights.expect(ticket).request;
         let refused = Refused {
             body,
             status: problem.status(),
@@ -116,6 +118,7 @@ impl Ingress {
         &mut self,
         core: &mut Core,
         ticket: Ticket,
+        context: Context,
         claim: &mut Claim,
         now: Now,
         outbox: &mut Outbox,
@@ -123,24 +126,12 @@ impl Ingress {
         claim.candidate.decided_at = core.clock_s(now);
         let candidate = claim.candidate;
         self.flights.claimed(ticket, claim);
-        let message = ToOwner::Claim { ticket, candidate };
-        core.tell_owner(candidate.key, &message, now, outbox);
-    }
-}
-
-fn candidate_of(outcome: &Outcome, verified: &Verified) -> Decided {
-    Decided {
-        digest_tag: digest_tag(&verified.signing_digest),
-        numbers: [
-            outcome.d_hat,
-            outcome.recomputed_d_hat,
-            outcome.budget,
-            outcome.recomputed_budget,
-        ],
-        reason: outcome.escalated.map_or(0, |reason| reason.code()),
-        regime: outcome.regime.code(),
-        encoding: ENCODING,
-        ..Decided::default()
+        let message = ToOwner::Claim {
+            ticket,
+            context,
+            candidate,
+        };
+        core.notify_owner(candidate.key, &message, now, outbox);
     }
 }
 

@@ -1,8 +1,10 @@
-//! Memory that connections hold between turns: that it stays within its bounds, and who goes first when others wait for
-//! it. Grants themselves are given in the framing stage; nothing here reads a request.
+//! Bounds of the memory that connections hold between turns: while others wait for memory, the slowest request that holds
+//! some unfairly is ended, and bytes beyond all grants are thrown away. Grants are given in `grants`; nothing here reads a
+//! request.
 
 use super::Ingress;
-use super::connections::{Connection, Phase};
+use super::budget::{Budget, Grant, Scarcity};
+use super::connection::{Connection, Phase};
 use crate::event::ConnId;
 use crate::http::Problem;
 use crate::io::Now;
@@ -10,24 +12,35 @@ use crate::io::Now;
 /// While others wait for memory, a request that holds some has this long before its pace is looked at.
 const PRESSURE_GRACE_US: u64 = 1_000_000;
 
-/// The slowest request seen that holds memory for which others wait.
-#[derive(Debug, Default)]
+/// The slowest requests that a sweep has seen so far, one of each budget, among those that hold memory unfairly.
+#[derive(Debug)]
 pub(super) struct Slowest {
-    head: Option<(u64, ConnId)>,
-    body: Option<(u64, ConnId)>,
+    heads: Candidate,
+    bodies: Candidate,
 }
 
-/// Received so far of the request in progress, per second, if it is the client that is waited for.
-fn pace(connection: &Connection, now: Now) -> Option<u64> {
-    let since_us = connection.request_since_us?;
-    let taken_us = now.mono_us.saturating_sub(since_us);
-    let is_clients = connection.phase == Phase::Open
-        && connection.paused_us.is_none()
-        && !connection.waits_for_us();
-    if !is_clients || taken_us < PRESSURE_GRACE_US {
-        return None;
+/// The slowest request of one budget.
+#[derive(Debug)]
+struct Candidate {
+    /// What is unfair; `None` if no connection waits for this budget.
+    scarcity: Option<Scarcity>,
+    found: Option<(u64, ConnId)>,
+}
+
+impl Candidate {
+    fn of(budget: &mut Budget) -> Candidate {
+        Candidate {
+            scarcity: budget.scarcity(),
+            found: None,
+        }
     }
-    Some(connection.pending_bytes() as u64 * 1_000_000 / taken_us)
+}
+
+/// Bytes received so far of the request in progress, per second, if its client is to blame for the rest.
+fn pace(connection: &Connection, now: Now) -> Option<u64> {
+    let taken_us = connection.taken_us(now)?;
+    let pending_bytes = connection.received.pending_bytes() as u64;
+    (taken_us >= PRESSURE_GRACE_US).then(|| pending_bytes * 1_000_000 / taken_us)
 }
 
 /// Whether at this pace a request would hold its grant for longer than others wait for theirs.
@@ -37,13 +50,17 @@ fn is_slow(pace: u64, granted_bytes: usize, deadline_us: u64) -> bool {
 }
 
 impl Ingress {
-    /// Looks at a connection of a sweep: is it the slowest so far of those that hold others up?
+    /// Begins to look for the slowest.
+    pub(super) fn begin_slowest(&mut self) -> Slowest {
+        Slowest {
+            heads: Candidate::of(&mut self.heads),
+            bodies: Candidate::of(&mut self.bodies),
+        }
+    }
+
+    /// Compares a connection of a sweep with the slowest so far of those that hold memory unfairly.
     pub(super) fn compare_pace(&mut self, slot: u32, now: Now, slowest: &mut Slowest) {
-        let (heads, bodies) = (
-            self.heads.fair_grant_bytes(),
-            self.bodies.fair_grant_bytes(),
-        );
-        if heads.is_none() && bodies.is_none() {
+        if slowest.heads.scarcity.is_none() && slowest.bodies.scarcity.is_none() {
             return;
         }
         let deadline_us = self.config.limits.deadline_us;
@@ -51,25 +68,32 @@ impl Ingress {
         let Some(pace) = pace(connection, now) else {
             return;
         };
-        let compare =
-            |fair_bytes: Option<usize>, held_bytes, slowest: &mut Option<(u64, ConnId)>| {
-                let is_over = fair_bytes.is_some_and(|fair_bytes| held_bytes > fair_bytes);
-                let is_slower = slowest.is_none_or(|(other, _)| pace < other);
-                if is_over && is_slower && is_slow(pace, held_bytes, deadline_us) {
-                    *slowest = Some((pace, connection.id));
-                }
+        let compare = |budget: &Budget, grant: Grant, candidate: &mut Candidate| {
+            let Some(scarcity) = &candidate.scarcity else {
+                return;
             };
-        compare(heads, connection.head_grant.bytes, &mut slowest.head);
-        compare(bodies, connection.body_grant.bytes, &mut slowest.body);
+            let is_slower = candidate.found.is_none_or(|(other, _)| pace < other);
+            if is_slower
+                && is_slow(pace, grant.bytes, deadline_us)
+                && budget.is_unfair(scarcity, grant, connection.peer)
+            {
+                candidate.found = Some((pace, connection.id));
+            }
+        };
+        compare(&self.heads, connection.memory.head, &mut slowest.heads);
+        compare(&self.bodies, connection.memory.body, &mut slowest.bodies);
     }
 
-    /// Cuts the slowest that the sweep found, one for each budget: what it held goes to who waits.
+    /// Ends the slowest that the sweep found, one for each budget: what it held goes to the connections that wait.
     pub(super) fn cut_slowest(&mut self, slowest: &Slowest, now: Now) {
-        for (_, conn) in [slowest.head, slowest.body].into_iter().flatten() {
+        for (_, conn) in [slowest.heads.found, slowest.bodies.found]
+            .into_iter()
+            .flatten()
+        {
             let Some(connection) = self.connections.get(conn) else {
                 continue;
             };
-            let problem = match connection.head {
+            let problem = match connection.admitted() {
                 None => Problem::HeadTimeout,
                 Some(_) => Problem::BodyTimeout,
             };
@@ -83,17 +107,17 @@ impl Ingress {
     /// them has come is thrown away.
     pub(super) fn bound_unread(&mut self, slot: u32, now: Now) {
         self.count_unread(slot);
-        while self.unread.is_over() && self.connections.at(slot).unread_bytes_held > 0 {
-            let gives_way = self.gives_way_to(slot);
-            if !self.refuse_unread(gives_way, now) {
+        while self.unread.is_over() && self.connections.at(slot).memory.unread_bytes > 0 {
+            let loser = self.loses_bytes_to(slot);
+            if !self.refuse_unread(loser, now) {
                 return;
             }
         }
     }
 
-    /// Which connection's bytes are thrown away for those of another: those of the newest request that waits for memory and
-    /// comes from an address above its share, or, where its own address is, its own.
-    fn gives_way_to(&mut self, slot: u32) -> u32 {
+    /// The connection that loses its bytes when those of this one are too many: the newest that waits for memory and comes
+    /// from an address above its share; where its own address is above it, this connection itself.
+    fn loses_bytes_to(&mut self, slot: u32) -> u32 {
         let peer = self.connections.at(slot).peer;
         if self.unread.is_over_share(peer) {
             return slot;
@@ -104,12 +128,12 @@ impl Ingress {
             unread,
             ..
         } = self;
-        let gives_way = |conn: &ConnId| {
+        let loser = |conn: &ConnId| {
             let connection = connections.at(conn.slot);
-            connection.unread_bytes_held > 0 && unread.is_over_share(connection.peer)
+            connection.memory.unread_bytes > 0 && unread.is_over_share(connection.peer)
         };
         let mut newest_first = for_memory.newest_first();
-        newest_first.find(gives_way).map_or(slot, |conn| conn.slot)
+        newest_first.find(loser).map_or(slot, |conn| conn.slot)
     }
 
     /// `false`: the connection is on its end already, and keeps nothing when its bytes are consumed.
@@ -120,8 +144,7 @@ impl Ingress {
         self.leave_queues(slot);
         self.refuse(slot, Problem::DeadlineExceeded, None, now.mono_us, now);
         let connection = self.connections.at(slot);
-        let pending_bytes = connection.pending_bytes();
-        connection.consume(pending_bytes);
+        connection.received.consume_all();
         self.connections.keep(slot, &[]);
         self.hold_memory(slot, now);
         self.count_unread(slot);
@@ -132,10 +155,12 @@ impl Ingress {
 
     fn count_unread(&mut self, slot: u32) {
         let connection = self.connections.at(slot);
-        let granted_bytes = connection.head_grant.bytes + connection.body_grant.bytes;
-        connection.fit_kept(granted_bytes);
-        let is_bytes = connection.kept.capacity().saturating_sub(granted_bytes);
-        let was_bytes = std::mem::replace(&mut connection.unread_bytes_held, is_bytes);
+        let memory = &mut connection.memory;
+        let granted_bytes = memory.head.bytes + memory.body.bytes;
+        connection.received.fit(memory.body.bytes, granted_bytes);
+        let capacity_bytes = connection.received.capacity_bytes();
+        let is_bytes = capacity_bytes.saturating_sub(granted_bytes);
+        let was_bytes = std::mem::replace(&mut memory.unread_bytes, is_bytes);
         self.unread.note(was_bytes, is_bytes, connection.peer);
     }
 
@@ -145,11 +170,11 @@ impl Ingress {
             return;
         };
         let peer = connection.peer;
-        let unread_bytes = std::mem::take(&mut connection.unread_bytes_held);
+        let unread_bytes = std::mem::take(&mut connection.memory.unread_bytes);
         self.unsent_bytes -= std::mem::take(&mut connection.unsent_bytes) as usize;
         self.unread.note(unread_bytes, 0, peer);
-        self.heads.give_back_all(&mut connection.head_grant, peer);
-        self.bodies.give_back_all(&mut connection.body_grant, peer);
+        self.heads.give_back_all(&mut connection.memory.head, peer);
+        self.bodies.give_back_all(&mut connection.memory.body, peer);
         self.heads.forget(conn);
         self.bodies.forget(conn);
     }

@@ -1,61 +1,79 @@
 //! One shard: a state machine that owns its connections, its log and its partitions of the dedup table. It never reads a
-//! clock, a random source, a socket or a file: [`Shard::turn`] takes what happened and says what to do.
+//! clock, a random source, a socket or a file: [`Shard::turn`] takes events and returns operations.
 //!
-//! [`pipeline`] knows the order of the stages; each stage is a file beside it, and they are listed in that order. Behind them
-//! come what they work on, who gives way for lack of memory, and what is done beside records.
+//! [`pipeline`] knows the order of the stages; their files stand below in that order. Behind them come the data that they
+//! work on, in the order in which a request meets it, and budgets and lists that know of no request.
 
 pub mod config;
 
 pub mod pipeline;
 
+// What a turn does, in its order.
 mod core;
 
 mod collect;
 
+mod stall;
+
 mod frame;
+mod skip;
+mod waiting;
 
 mod admit;
+
+mod grants;
+mod memory;
 
 mod judge;
 
 mod decide;
 
+mod timers;
+
+mod drain;
+
 mod commit;
 
 mod reply;
+mod service;
 
-pub mod answer;
+mod pressure;
+
+mod foreign;
+
+// What it works on.
 mod arrivals;
-pub mod connections;
-pub mod flights;
-mod lists;
+mod received;
+
+mod answer;
+mod owed;
+
+mod connection;
+mod connections;
+
+mod flights;
 
 mod budget;
-mod memory;
-mod pressure;
-mod skip;
-mod waiting;
+mod lists;
 
-mod drain;
-mod foreign;
-mod service;
-mod stall;
-mod timers;
-
+#[cfg(debug_assertions)]
+mod invariants;
 #[cfg(test)]
 mod tests;
 
 use self::admit::Logged;
 use self::budget::Budget;
 use self::config::ShardConfig;
-use self::connections::{Connections, Source};
+use self::connections::Connections;
 use self::core::Core;
 use self::drain::Drain;
 use self::flights::Flights;
 use self::foreign::Foreign;
 use self::pressure::{Evicted, Order};
+use self::received::Source;
 use self::stall::Stall;
 use self::waiting::Waiting;
+use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
 use crate::event::ConnId;
 use crate::http::Date;
@@ -73,6 +91,7 @@ use std::collections::VecDeque;
 struct Framed {
     conn: ConnId,
     reply: u64,
+    context: Context,
     body: Source,
     /// When the last byte of it arrived.
     complete_us: u64,
@@ -101,7 +120,7 @@ struct Scratchpad {
 #[derive(Debug)]
 pub struct Shard {
     ingress: Ingress,
-    /// `None` until the keeper has told it where its log is.
+    /// `None` until the keeper has sent `Begin`.
     core: Option<Box<Core>>,
 }
 
@@ -118,7 +137,7 @@ struct Ingress {
     serving: bool,
     /// All live decisions of this shard's partitions are in its table.
     loaded: bool,
-    /// What peers asked before that: at most what they may have in flight.
+    /// Messages of peers that came before that: at most what they may have in flight.
     early: Vec<(ShardId, Message)>,
     /// Why there is no room for the log, if there is none.
     space_low: Option<Shortage>,

@@ -5,7 +5,7 @@ use crate::event::{Driver, Inbox, Next, Outbox, Stage};
 use crate::io::Now;
 
 impl Shard {
-    /// One turn: takes all that happened, runs every stage over it, says what to do and when to come back.
+    /// One turn: takes all events, runs every stage over them, and returns operations and the time of the next turn.
     ///
     /// The inbox is emptied. Operations are appended to the outbox in the order in which the driver must start them.
     pub fn turn(
@@ -23,6 +23,8 @@ impl Shard {
             Some(core) => ingress.serve(core, inbox, now, driver, outbox),
             None => ingress.serve_health(inbox, now, driver, outbox),
         };
+        #[cfg(debug_assertions)]
+        ingress.check_invariants(core.as_deref());
         inbox.clear();
         next
     }
@@ -47,6 +49,7 @@ impl Ingress {
         self.frame(Some(core), &mut inbox.bytes, now);
 
         driver.probe(Stage::Append);
+        // The bodies lie in the inbox or in receive buffers: both are reused behind this, so bytes that stay are kept here.
         self.append(core, &inbox.bytes, now, driver);
         self.keep_unread(&inbox.bytes, now, outbox);
 
@@ -56,8 +59,9 @@ impl Ingress {
         driver.probe(Stage::Decide);
         self.decide(core, outbox);
 
-        // A withdrawn claim lets go of a key that another request waits for: what its owner says then is carried out in
-        // the same turn.
+        // Deciding comes again behind the deadlines: withdrawing a claim of this shard's own keys is answered at once, and
+        // the answer belongs into this turn's batch. It cannot wait for them, for a request that was answered in this turn is
+        // not withdrawn.
         self.expire_deadlines(core, now, outbox);
         self.sweep(now, outbox);
         self.progress_drain(Some(core), now, outbox);
@@ -65,13 +69,14 @@ impl Ingress {
 
         driver.probe(Stage::Commit);
         self.commit(core, now, outbox);
+        // Again, for the batch that was just handed over waits from now on.
         self.watch_log(core, now, outbox);
 
         driver.probe(Stage::Reply);
         self.reply(Some(core), now, outbox);
 
         self.make_room(now, outbox);
-        self.tell_foreign(now, outbox);
+        self.notify_foreign(now, outbox);
         self.background(core, now, outbox);
         self.next(Some(core), now)
     }
@@ -93,7 +98,7 @@ impl Ingress {
         driver.probe(Stage::Reply);
         self.reply(None, now, outbox);
         self.make_room(now, outbox);
-        self.tell_foreign(now, outbox);
+        self.notify_foreign(now, outbox);
         self.next(None, now)
     }
 }

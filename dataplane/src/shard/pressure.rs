@@ -1,10 +1,11 @@
-//! Which connection is closed when there is no room for another one. It keeps the connections in order of how little is
-//! lost with them, the longest in that state first; it never gives up a request that is whole.
+//! The choice of the connection that is closed when there is no room for another one. The connections are kept in order of
+//! how little is lost with them, the longest in that state first. A request that is whole is never given up.
 
 use super::Ingress;
-use super::connections::{Connection, Phase, Reply};
-use super::foreign::TELL_EVERY_US;
+use super::connection::{Connection, Phase, Reading};
+use super::foreign::NOTIFY_EVERY_US;
 use super::lists::{Ends, Links};
+use super::owed::Reply;
 use crate::event::{Op, Outbox};
 use crate::io::Now;
 use crate::mesh::keeper::ToKeeper;
@@ -52,11 +53,11 @@ impl Rank {
             _ if connection.unsent_bytes > 0 => Some(Rank::Stalled),
             Phase::Closing => None,
             Phase::Lingering { .. } => Some(Rank::Leaving),
-            Phase::Open if connection.head.is_some() || connection.skip.is_some() => {
-                Some(Rank::Body)
-            }
-            Phase::Open if connection.pending_bytes() > 0 => Some(Rank::Head),
-            Phase::Open => Some(Rank::Idle),
+            Phase::Open => match connection.reading {
+                Reading::Head if connection.received.pending_bytes() == 0 => Some(Rank::Idle),
+                Reading::Head => Some(Rank::Head),
+                Reading::Body(_) | Reading::Whole(..) | Reading::Skipped(_) => Some(Rank::Body),
+            },
         }
     }
 }
@@ -64,7 +65,7 @@ impl Rank {
 /// Answers are ready and wait for the client to take those before them. (Where they wait for the log instead, that is over
 /// long before the client counts as stalled.)
 fn takes_nothing(connection: &Connection) -> bool {
-    let next = connection.owed.front().map(|owed| &owed.reply);
+    let next = connection.owed.oldest().map(|owed| &owed.reply);
     connection.unsent_bytes > 0 && matches!(next, Some(Reply::Ready { .. }))
 }
 
@@ -126,15 +127,15 @@ impl Order {
 /// Connections closed for others.
 #[derive(Debug)]
 pub(super) struct Evicted {
-    untold_count: u32,
+    unreported_count: u32,
     throttle: Throttle,
 }
 
 impl Default for Evicted {
     fn default() -> Evicted {
         Evicted {
-            untold_count: 0,
-            throttle: Throttle::every_us(TELL_EVERY_US),
+            unreported_count: 0,
+            throttle: Throttle::every_us(NOTIFY_EVERY_US),
         }
     }
 }
@@ -155,9 +156,9 @@ impl Ingress {
             let conn = self.connections.at(slot).id;
             self.drop_connection(conn, outbox);
             self.stats().connections_evicted.add(1);
-            self.evicted.untold_count += 1;
+            self.evicted.unreported_count += 1;
         }
-        self.tell_evicted(now, outbox);
+        self.notify_evicted(now, outbox);
     }
 
     /// When room is to be made, if there was none that could be.
@@ -185,19 +186,19 @@ impl Ingress {
         oldest.find_map(|slot| slot)
     }
 
-    /// When the keeper is to be told of closed connections that it was not told of yet.
-    pub(super) fn tell_evicted_us(&self) -> Option<u64> {
+    /// When the keeper is to be notified of closed connections, if there are new ones.
+    pub(super) fn evicted_due_us(&self) -> Option<u64> {
         let Evicted {
-            untold_count,
+            unreported_count,
             throttle,
         } = &self.evicted;
-        throttle.next_us().filter(|_| *untold_count > 0)
+        throttle.next_us().filter(|_| *unreported_count > 0)
     }
 
-    fn tell_evicted(&mut self, now: Now, outbox: &mut Outbox) {
+    fn notify_evicted(&mut self, now: Now, outbox: &mut Outbox) {
         let evicted = &mut self.evicted;
-        if evicted.untold_count > 0 && evicted.throttle.pass(now.mono_us) {
-            let closed_count = std::mem::take(&mut evicted.untold_count);
+        if evicted.unreported_count > 0 && evicted.throttle.pass(now.mono_us) {
+            let closed_count = std::mem::take(&mut evicted.unreported_count);
             outbox
                 .ops
                 .push(Op::Keeper(ToKeeper::Crowded { closed_count }));

@@ -2,9 +2,9 @@
 //! connection's requests, each only when the log is durable up to what it promises.
 
 use super::answer::Answer;
-use super::connections::{Owed, Phase, Reply};
+use super::connection::Phase;
+use super::owed::{Owed, Reply};
 use super::{Core, Ingress};
-use crate::dedup::Decided;
 use crate::event::{ConnId, Op, Outbox};
 use crate::http::{Afterwards, CONTINUE, Common, respond};
 use crate::io::Now;
@@ -12,7 +12,6 @@ use crate::planted::{Bug, planted};
 use crate::wal::name::Sequence;
 use flk_contract::hash::hex32;
 use flk_contract::outcome::write_outcome;
-use flk_contract::{Outcome, Reason, Regime};
 
 impl Ingress {
     /// An answer is known: it leaves once the log is durable up to `needs` and everything before it has left.
@@ -28,7 +27,7 @@ impl Ingress {
         let Some(connection) = self.connections.get(conn) else {
             return;
         };
-        let Some(owed) = connection.owed_mut(reply) else {
+        let Some(owed) = connection.owed.get_mut(reply) else {
             return;
         };
         owed.reply = Reply::Ready { answer, needs };
@@ -74,16 +73,13 @@ impl Ingress {
             let Some(connection) = self.connections.get(conn) else {
                 return false;
             };
-            if planted(Bug::ReplyOrderSwapped) && connection.owed.len() >= 2 {
-                let ready = |owed: &Owed| matches!(owed.reply, Reply::Ready { needs, .. } if needs <= durable);
-                if !ready(&connection.owed[0]) && ready(&connection.owed[1]) {
-                    connection.owed.swap(0, 1);
-                }
+            if planted(Bug::ReplyOrderSwapped) {
+                connection.owed.swap_if_second_is_ready(durable);
             }
             let Some(Owed {
                 reply: Reply::Ready { answer, needs },
                 ..
-            }) = connection.owed.front()
+            }) = connection.owed.oldest()
             else {
                 return true;
             };
@@ -91,10 +87,9 @@ impl Ingress {
                 return true;
             }
             let answer = *answer;
-            let Some(owed) = connection.owed.pop_front() else {
-                return true;
+            let Some(owed) = connection.owed.pop() else {
+                unreachable!("the oldest answer was looked at");
             };
-            connection.oldest_owed += 1;
             if draining && connection.owed.is_empty() && connection.is_at_rest() {
                 connection.phase = Phase::Closing;
             }
@@ -140,7 +135,10 @@ impl Ingress {
                 self.body_text.clear();
                 let hex = hex32(&pcs_id);
                 let hex = std::str::from_utf8(&hex).unwrap_or_default();
-                let outcome = outcome_of(core, &decided);
+                let Some(core) = core else {
+                    unreachable!("an outcome before the log has begun");
+                };
+                let outcome = decided.outcome(core.params_version(decided.params));
                 let written = write_outcome(decided.encoding, &outcome, hex, &mut self.body_text);
                 assert!(
                     written.is_ok(),
@@ -180,7 +178,7 @@ impl Ingress {
         };
         connection.active_us = now.mono_us;
         match connection.phase {
-            Phase::Open if connection.pending_bytes() > 0 || connection.ended => {
+            Phase::Open if connection.received.pending_bytes() > 0 || connection.ended => {
                 self.queue(conn.slot)
             }
             Phase::Closing if connection.owed.is_empty() => {
@@ -212,21 +210,4 @@ pub(super) fn promised_upto(core: &Core) -> Sequence {
         return Sequence(u64::MAX);
     }
     core.log.durable()
-}
-
-/// The outcome of a stored decision.
-fn outcome_of(core: Option<&Core>, decided: &Decided) -> Outcome {
-    let Some(core) = core else {
-        unreachable!("an outcome before the log has begun");
-    };
-    let [d_hat, recomputed_d_hat, budget, recomputed_budget] = decided.numbers;
-    Outcome {
-        escalated: Reason::from_code(decided.reason),
-        d_hat,
-        recomputed_d_hat,
-        budget,
-        recomputed_budget,
-        regime: Regime::from_code(decided.regime).unwrap_or(Regime::Mixed),
-        params_version: core.params_version(decided.params),
-    }
 }

@@ -17,7 +17,7 @@ impl Ingress {
         }
     }
 
-    /// Why no record is admitted now, whoever sends it.
+    /// Why no record is admitted now, of any client.
     pub(super) fn shut(&self) -> Option<Problem> {
         if !self.loaded {
             // Also between the beginning of the log and the end of recovery: nothing is known of memory yet.
@@ -42,7 +42,7 @@ impl Ingress {
         };
         let given = head
             .authorization
-            .map(|span| span.of(self.connections.at(slot).pending(inbox)));
+            .map(|span| span.of(self.connections.at(slot).received.pending(inbox)));
         given
             .and_then(basic_credentials)
             .is_some_and(|given| equal_in_constant_time(given, &auth.expected))
@@ -86,7 +86,7 @@ impl Ingress {
     }
 }
 
-/// What `/version` says.
+/// The body of `/version`.
 const VERSION: &str = concat!(
     "{\"name\":\"flk\",\"version\":\"",
     env!("CARGO_PKG_VERSION"),

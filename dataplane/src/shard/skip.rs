@@ -2,28 +2,29 @@
 //! behind it. Where its end does not come within that, the connection ends behind the refusal.
 
 use super::Ingress;
-use super::connections::{Connection, Phase};
-use crate::http::{self, Head, Problem, SKIPPED_BODY_BYTES_MAX, Skipped, connection_survives};
+use super::connection::{Connection, Incoming, Phase, Reading};
+use super::received::Received;
+use crate::http::{self, Decoder, Problem, SKIPPED_BODY_BYTES_MAX, Skipped, connection_survives};
 use crate::io::Now;
 
 /// The rest of a body that is skipped.
 #[derive(Clone, Copy, Debug)]
-pub struct Skip {
+pub(super) struct Skip {
     /// What is known of its end.
-    pub rest: Rest,
+    rest: Rest,
     /// When the request was refused. No byte that comes later moves it.
-    pub since_us: u64,
+    since_us: u64,
 }
 
 /// Where a skipped body ends.
 #[derive(Clone, Copy, Debug)]
-pub enum Rest {
+enum Rest {
     /// Behind this many bytes.
     Bytes(u64),
-    /// Where the connection's decoder finds the end of its chunks; it ends the connection if their content comes to more
-    /// than this.
+    /// Where the decoder finds the end of its chunks.
     Chunks {
-        /// What was decoded or received at the refusal, and the bound.
+        decoder: Decoder,
+        /// What was decoded or received at the refusal, and the bound: more content than this ends the connection.
         content_bytes_max: u64,
     },
 }
@@ -32,19 +33,16 @@ pub enum Rest {
 /// with the body then.
 pub(super) fn skip_body(
     connection: &mut Connection,
-    head: &Head,
+    request: &Incoming,
     problem: Problem,
     now: Now,
 ) -> bool {
-    if head.chunked && connection.head.is_none() {
-        // Refused by its head: none of it is decoded.
-        connection.decoder = http::Decoder::default();
-    }
-    let received_bytes = connection.pending_bytes() - head.head_len;
+    let Incoming { head, decoder, .. } = request;
+    let received_bytes = connection.received.pending_bytes() - head.head_len;
     let left_bytes = if head.chunked {
         // Not known but for the chunk in progress. It is more than nothing, for else it would not be chunked any more; and
         // within the bound until further chunks say otherwise.
-        connection.decoder.awaited_bytes().max(1)
+        decoder.awaited_bytes().max(1)
     } else {
         head.body_len.saturating_sub(received_bytes as u64)
     };
@@ -53,38 +51,56 @@ pub(super) fn skip_body(
     }
     let rest = if head.chunked {
         // Content that was decoded stands in front of what is not.
-        connection.consume(head.head_len + connection.decoder.decoded_bytes() as usize);
+        let decoded_bytes = decoder.decoded_bytes() as usize;
+        connection.received.consume(head.head_len + decoded_bytes);
         Rest::Chunks {
+            decoder: *decoder,
             content_bytes_max: received_bytes as u64 + SKIPPED_BODY_BYTES_MAX,
         }
     } else {
-        let body_bytes = connection.whole_bytes(head) - head.head_len;
-        connection.consume(head.head_len);
-        Rest::Bytes(body_bytes as u64)
+        connection.received.consume(head.head_len);
+        Rest::Bytes((request.whole_bytes() - head.head_len) as u64)
     };
-    connection.skip = Some(Skip {
+    connection.reading = Reading::Skipped(Skip {
         rest,
         since_us: now.mono_us,
     });
     true
 }
 
-/// Consumes what has come of a chunked body; whether that was all. An error: its end cannot be found, or is too far away.
-fn skip_chunks(
-    connection: &mut Connection,
-    inbox: &[u8],
-    limits: &http::Limits,
-) -> Result<bool, Problem> {
-    let mut decoder = connection.decoder;
-    let skipped = decoder.skip(connection.pending(inbox), limits);
-    connection.decoder = decoder;
-    let (bytes, is_over) = match skipped {
-        Skipped::Partial { gone_bytes } => (gone_bytes, false),
-        Skipped::Whole { end } => (end, true),
-        Skipped::Refused(problem) => return Err(problem),
-    };
-    connection.consume(bytes);
-    Ok(is_over)
+impl Rest {
+    /// Consumes what has come of it; whether that was all. An error: its end cannot be found, or is too far away.
+    fn advance(
+        &mut self,
+        received: &mut Received,
+        inbox: &[u8],
+        limits: &http::HttpLimits,
+    ) -> Result<bool, Problem> {
+        match self {
+            Rest::Bytes(left_bytes) => {
+                let here = (*left_bytes).min(received.pending_bytes() as u64);
+                received.consume(here as usize);
+                *left_bytes -= here;
+                Ok(*left_bytes == 0)
+            }
+            Rest::Chunks {
+                decoder,
+                content_bytes_max,
+            } => {
+                let limits = http::HttpLimits {
+                    body_bytes_max: limits.body_bytes_max.min(*content_bytes_max),
+                    ..*limits
+                };
+                let (bytes, is_over) = match decoder.skip(received.pending(inbox), &limits) {
+                    Skipped::Partial { gone_bytes } => (gone_bytes, false),
+                    Skipped::Whole { end } => (end, true),
+                    Skipped::Refused(problem) => return Err(problem),
+                };
+                received.consume(bytes);
+                Ok(is_over)
+            }
+        }
+    }
 }
 
 impl Ingress {
@@ -92,50 +108,35 @@ impl Ingress {
     pub(super) fn skip_on(&mut self, slot: u32, inbox: &[u8]) -> bool {
         let limits = self.config.limits.http;
         let connection = self.connections.at(slot);
-        let Some(skip) = connection.skip else {
+        let Reading::Skipped(skip) = &mut connection.reading else {
             return true;
         };
-        let is_over = match skip.rest {
-            Rest::Bytes(left_bytes) => {
-                let here = left_bytes.min(connection.pending_bytes() as u64);
-                connection.consume(here as usize);
-                let rest = Rest::Bytes(left_bytes - here);
-                connection.skip = Some(Skip { rest, ..skip });
-                here == left_bytes
+        match skip.rest.advance(&mut connection.received, inbox, &limits) {
+            Ok(true) => {
+                connection.end_request();
+                true
             }
-            Rest::Chunks { content_bytes_max } => {
-                let limits = http::Limits {
-                    body_bytes_max: limits.body_bytes_max.min(content_bytes_max),
-                    ..limits
-                };
-                match skip_chunks(connection, inbox, &limits) {
-                    Ok(is_over) => is_over,
-                    Err(_) => {
-                        self.end_skip(slot);
-                        return false;
-                    }
-                }
+            Ok(false) => false,
+            Err(_) => {
+                self.end_skip(slot);
+                false
             }
-        };
-        if is_over {
-            self.connections.at(slot).skip = None;
         }
-        is_over
     }
 
-    /// The end of a refused body is not waited for any longer: the connection ends behind its refusal, which says so unless
-    /// it has left. `false`: no body is skipped here.
+    /// The end of a refused body is not waited for any longer: the connection ends behind its refusal, which announces that
+    /// unless it has left. `false`: no body is skipped here.
     pub(super) fn end_skip(&mut self, slot: u32) -> bool {
         let connection = self.connections.at(slot);
-        if connection.skip.take().is_none() {
+        if !matches!(connection.reading, Reading::Skipped(_)) {
             return false;
         }
+        connection.end_request();
         // Nothing was framed behind the refused request: its answer is the newest.
-        if let Some(refusal) = connection.owed.back_mut() {
+        if let Some(refusal) = connection.owed.newest_mut() {
             refusal.last = true;
         }
-        let pending_bytes = connection.pending_bytes();
-        connection.consume(pending_bytes);
+        connection.received.consume_all();
         connection.phase = Phase::Closing;
         let conn = connection.id;
         self.due.push(conn);
@@ -147,7 +148,9 @@ impl Ingress {
     /// Whether the rest of a refused body has had its time.
     pub(super) fn skips_too_long(&mut self, slot: u32, now: Now) -> bool {
         let patience_us = self.config.limits.head_timeout_us;
-        let skip = self.connections.at(slot).skip;
-        skip.is_some_and(|skip| now.mono_us >= skip.since_us + patience_us)
+        match &self.connections.at(slot).reading {
+            Reading::Skipped(skip) => now.mono_us >= skip.since_us + patience_us,
+            _ => false,
+        }
     }
 }

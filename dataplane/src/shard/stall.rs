@@ -1,5 +1,5 @@
 //! Whether the log stands still: something waits to become durable, or for the next segment, and nothing has become durable
-//! for too long. It is told to the peers, so that readiness is one answer for the process. It never changes what is admitted:
+//! for too long. The peers are notified, so that readiness is one answer for the process. It never changes what is admitted:
 //! a request that waits has its own deadline.
 
 use super::{Core, Ingress};
@@ -40,12 +40,17 @@ impl Stall {
 }
 
 impl Ingress {
-    /// Looks whether the durable prefix moved, and tells the peers when the answer changed.
+    /// Looks whether the durable prefix moved, and notifies the peers when the state of this log changed.
     pub(super) fn watch_log(&mut self, core: &Core, now: Now, outbox: &mut Outbox) {
         let me = self.id();
         let stall = &mut self.stall;
-        let moved = core.log.durable() != stall.durable;
-        stall.durable = core.log.durable();
+        let durable = core.log.durable();
+        assert!(
+            durable >= stall.durable,
+            "durable is a prefix that only grows"
+        );
+        let moved = durable > stall.durable;
+        stall.durable = durable;
         let waits = !core.log.is_quiet() || core.log.awaits_segment();
         stall.since_us = match (waits, moved) {
             (false, _) => None,
@@ -72,7 +77,7 @@ impl Ingress {
         Some(since_us + self.config.limits.stall_us)
     }
 
-    /// When the peers must be told that it does.
+    /// When the peers must be notified that it does.
     pub(super) fn stall_due_us(&self) -> Option<u64> {
         let known = self.stall.shards[usize::from(self.id().0)];
         self.stalls_at_us().filter(|_| !known)

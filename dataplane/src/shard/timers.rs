@@ -2,8 +2,8 @@
 //! Clocks arrive with each turn; nothing on a record's path waits for any of these.
 
 use super::answer::Answer;
-use super::connections::{Owed, Phase, Reply};
-use super::memory::Slowest;
+use super::connection::{Phase, Reading};
+use super::owed::{Owed, Reply};
 use super::{Core, Deadline, Ingress};
 use crate::dedup::protocol::{Ticket, ToOwner};
 use crate::event::{ConnId, Next, Op, Outbox};
@@ -44,7 +44,7 @@ impl Ingress {
             .push_disposition(request.body, &Entry::Unanswered(request.body));
         let key = claim.candidate.key;
         let message = ToOwner::Withdraw { ticket, key };
-        core.tell_owner(key, &message, now, outbox);
+        core.notify_owner(key, &message, now, outbox);
     }
 
     /// Whether the request has no answer that may leave: none at all, or one that waits for the log.
@@ -53,7 +53,11 @@ impl Ingress {
         let Some(connection) = self.connections.get(deadline.conn) else {
             return false;
         };
-        match connection.owed_mut(deadline.reply).map(|owed| &owed.reply) {
+        match connection
+            .owed
+            .get_mut(deadline.reply)
+            .map(|owed| &owed.reply)
+        {
             Some(Reply::Pending) => true,
             Some(Reply::Ready { needs, .. }) => durable.is_none_or(|durable| *needs > durable),
             None => false,
@@ -67,7 +71,7 @@ impl Ingress {
         }
         let swept_for_us = now.mono_us - self.swept_us;
         self.swept_us = now.mono_us;
-        let mut slowest = Slowest::default();
+        let mut slowest = self.begin_slowest();
         for slot in 0..self.connections.slots() {
             let conn = self.connections.at(slot).id;
             self.connections.at(slot).excuse(now.mono_us, swept_for_us);
@@ -117,21 +121,19 @@ impl Ingress {
         if skips_too_long {
             return Patience::SkipNoMore;
         }
-        let Some(since_us) = connection.request_since_us else {
+        let Some(taken_us) = connection.taken_us(now) else {
             return Patience::Lasts;
         };
-        if connection.paused_us.is_some() || connection.waits_for_us() {
-            return Patience::Lasts;
-        }
-        let taken_us = now.mono_us.saturating_sub(since_us);
-        match connection.head {
-            None if taken_us >= limits.head_timeout_us => Patience::Refuse(Problem::HeadTimeout),
-            Some(head) if taken_us > limits.body_grace_us => {
-                let received_bytes =
-                    connection.pending_bytes().saturating_sub(head.head_len) as u64;
+        match &connection.reading {
+            Reading::Head if taken_us >= limits.head_timeout_us => {
+                Patience::Refuse(Problem::HeadTimeout)
+            }
+            Reading::Body(admitted) if taken_us > limits.body_grace_us => {
+                let pending_bytes = connection.received.pending_bytes();
+                let body_bytes = pending_bytes.saturating_sub(admitted.incoming.head.head_len);
                 let slow_us = taken_us - limits.body_grace_us;
                 let owed_bytes = slow_us.saturating_mul(limits.body_bytes_per_s_min) / 1_000_000;
-                if received_bytes < owed_bytes {
+                if (body_bytes as u64) < owed_bytes {
                     Patience::Refuse(Problem::BodyTimeout)
                 } else {
                     Patience::Lasts
@@ -147,19 +149,14 @@ impl Ingress {
         }
         let connection = self.connections.at(conn.slot);
         let is_post = connection.holds_part_of_a_post();
-        let reply = Reply::Ready {
-            answer: Answer::refusal(problem),
-            needs: Sequence::default(),
-        };
-        connection.owe(Owed {
-            reply,
+        connection.owed.owe(Owed {
+            reply: Reply::at_once(Answer::refusal(problem)),
             since_us: now.mono_us,
             last: true,
             head_only: false,
             repeats_keep_alive: false,
         });
-        connection.head = None;
-        connection.request_since_us = None;
+        connection.end_request();
         connection.phase = Phase::Closing;
         self.stats().ingest.add(u64::from(is_post));
         self.due.push(conn);
@@ -214,7 +211,7 @@ impl Ingress {
         }
         // A full batch or a full table of flights empties by an event; the batch just handed over has done so already.
         let may_frame = !self.ready.is_empty() || self.has_room_for_the_first(core);
-        let answers = core.is_some_and(|core| !core.answers.is_empty());
+        let answers = core.is_some_and(|core| !core.effects.answers.is_empty());
         if may_frame || answers || !self.due.is_empty() {
             return Next::Now;
         }
@@ -224,14 +221,14 @@ impl Ingress {
             |candidate_us: Option<u64>| at_us = at_us.min(candidate_us.unwrap_or(far_us));
         sooner(core.and_then(|core| core.log.mark_due_us()));
         sooner(self.deadlines.front().map(|deadline| deadline.due_us));
-        sooner(self.for_room.first().map(|waiter| waiter.due_us));
-        sooner(self.for_memory.first().map(|waiter| waiter.due_us));
+        sooner(self.for_room.first().map(|waiter| waiter.place.due_us));
+        sooner(self.for_memory.first().map(|waiter| waiter.place.due_us));
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());
         sooner(self.make_room_again_us(now));
         sooner(self.stall_due_us());
-        sooner(self.tell_evicted_us());
-        sooner(self.tell_foreign_us());
+        sooner(self.evicted_due_us());
+        sooner(self.foreign_due_us());
         // What may leave the table leaves it a piece per turn.
         let under_pressure = self.under_pressure[usize::from(self.id().0)];
         sooner(under_pressure.then_some(now.mono_us + PRESSURE_TURN_US));

@@ -1,9 +1,10 @@
-//! Requests that lack something only the gateway can give: room in the open batch or in the table of flights, or memory
-//! for the rest of them. They wait in the order in which they were complete, and none waits past its deadline. Nothing of
-//! a request that waits is in the log.
+//! Whole requests and the room that they need in the open batch and in the table of flights: they are cut out of their
+//! connections, or wait in the order in which they were complete. None waits past its deadline, and nothing of a request
+//! that waits is in the log.
 
-use super::connections::{Owed, Phase, Reply};
+use super::connection::{Admitted, Incoming, Phase, Reading};
 use super::flights::DISPOSITIONS_MAX;
+use super::owed::{Owed, Reply};
 use super::{Core, Framed, Ingress};
 use crate::event::ConnId;
 use crate::http::{Head, Problem};
@@ -11,46 +12,71 @@ use crate::io::Now;
 use crate::wal::batch::Ahead;
 use std::collections::VecDeque;
 
+/// Where a request stands among those that wait: the earliest deadline first, equal ones in the order in which they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct WaitingPlace {
+    /// When the request is refused at the latest.
+    pub due_us: u64,
+    /// Grows from one that waits to the next, so that no two have the same place.
+    ticket: u64,
+}
+
 /// A connection whose head-of-line request waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waiter {
-    /// When it is refused at the latest.
-    pub due_us: u64,
+    pub place: WaitingPlace,
     pub conn: ConnId,
 }
 
-/// Who waits, the earliest deadline first; equal ones in the order in which they came.
+/// Connections that wait, in the order of their places. A place is found by halving, and what stands behind or before it
+/// is moved: at most half of the table of connections, 24 bytes each.
 #[derive(Debug)]
 pub(super) struct Waiting {
     queue: VecDeque<Waiter>,
+    next_ticket: u64,
+    /// Places looked at, for tests of how much work there is.
+    #[cfg(test)]
+    steps: std::cell::Cell<u64>,
 }
 
 impl Waiting {
-    /// Nobody waits; there is memory for all that may.
+    /// Empty; there is memory for all connections that may wait.
     pub(super) fn new(connections_max: u32) -> Waiting {
         Waiting {
             queue: VecDeque::with_capacity(connections_max as usize),
+            next_ticket: 0,
+            #[cfg(test)]
+            steps: std::cell::Cell::new(0),
         }
     }
 
-    /// One more waits.
-    pub(super) fn join(&mut self, waiter: Waiter) {
-        let at = self
-            .queue
-            .partition_point(|other| other.due_us <= waiter.due_us);
-        self.queue.insert(at, waiter);
+    /// One more waits: its place.
+    pub(super) fn join(&mut self, due_us: u64, conn: ConnId) -> WaitingPlace {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let place = WaitingPlace { due_us, ticket };
+        let at = self.position(place);
+        self.queue.insert(at, Waiter { place, conn });
+        place
     }
 
-    /// It waits no longer.
-    pub(super) fn leave(&mut self, waiter: Waiter) {
-        let from = self
-            .queue
-            .partition_point(|other| other.due_us < waiter.due_us);
-        let at = (from..self.queue.len()).find(|at| self.queue[*at] == waiter);
-        debug_assert!(at.is_some(), "{waiter:?} did not wait");
-        if let Some(at) = at {
-            self.queue.remove(at);
-        }
+    /// The connection at this place waits no longer.
+    pub(super) fn leave(&mut self, place: WaitingPlace) {
+        let left = self.queue.remove(self.position(place));
+        assert_eq!(
+            left.map(|waiter| waiter.place),
+            Some(place),
+            "a connection leaves the place that it was given"
+        );
+    }
+
+    /// How many stand before a place.
+    fn position(&self, place: WaitingPlace) -> usize {
+        self.queue.partition_point(|other| {
+            #[cfg(test)]
+            self.steps.set(self.steps.get() + 1);
+            other.place < place
+        })
     }
 
     /// All that wait, the latest deadline first.
@@ -58,7 +84,13 @@ impl Waiting {
         self.queue.iter().rev().map(|waiter| waiter.conn)
     }
 
-    /// Whose deadline comes first.
+    /// How many wait.
+    #[cfg(debug_assertions)]
+    pub(super) fn count(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The one whose deadline comes first.
     pub(super) fn first(&self) -> Option<Waiter> {
         self.queue.front().copied()
     }
@@ -66,7 +98,7 @@ impl Waiting {
 
 impl Ingress {
     /// Whether the open batch and the table of flights take one more body behind those framed in this turn, with room left
-    /// for whatever all requests in flight may still say: a batch stays open for as long as the disk is stuck.
+    /// for all records that requests in flight may still add: a batch stays open for as long as the disk is stuck.
     fn has_room_for(&self, core: Option<&Core>, body_len: usize) -> bool {
         let Some(core) = core else {
             unreachable!("no submission is admitted before the log has begun");
@@ -85,8 +117,9 @@ impl Ingress {
         let Some(waiter) = self.for_room.first() else {
             return false;
         };
-        let head = self.connections.at(waiter.conn.slot).head;
-        head.is_some_and(|head| self.has_room_for(core, head.body_len as usize))
+        let admitted = self.connections.at(waiter.conn.slot).admitted();
+        let body_len = admitted.map(|admitted| admitted.incoming.head.body_len as usize);
+        body_len.is_some_and(|body_len| self.has_room_for(core, body_len))
     }
 
     /// A whole request, complete since `complete_us`: taken, or kept waiting behind those that were complete before, or
@@ -95,48 +128,42 @@ impl Ingress {
         &mut self,
         core: Option<&Core>,
         slot: u32,
-        head: Head,
+        admitted: &Admitted,
         complete_us: u64,
         now: Now,
     ) {
+        let incoming = &admitted.incoming;
         let due_us = complete_us + self.config.limits.deadline_us;
-        let is_later = self
-            .for_room
-            .first()
-            .is_some_and(|first| first.due_us <= due_us);
+        let first = self.for_room.first();
+        let is_later = first.is_some_and(|first| first.place.due_us <= due_us);
         if due_us <= now.mono_us {
-            self.refuse(slot, Problem::WalUnavailable, Some(&head), complete_us, now);
-        } else if is_later || !self.has_room_for(core, head.body_len as usize) {
+            let problem = Problem::WalUnavailable;
+            self.refuse(slot, problem, Some(incoming), complete_us, now);
+        } else if is_later || !self.has_room_for(core, incoming.head.body_len as usize) {
             let connection = self.connections.at(slot);
-            connection.head = Some(head);
-            connection.room_due_us = Some(due_us);
-            let conn = connection.id;
-            self.for_room.join(Waiter { due_us, conn });
+            let place = self.for_room.join(due_us, connection.id);
+            connection.reading = Reading::Whole(*admitted, place);
         } else {
-            self.cut(slot, head, complete_us);
+            self.cut(slot, admitted, complete_us);
         }
     }
 
-    /// Takes those that waited, in their order and while there is room, and refuses whose time is over.
+    /// Takes requests that waited, in their order and while there is room, and refuses those whose time is over.
     pub(super) fn admit_waiting(&mut self, core: Option<&Core>, now: Now) {
-        while let Some(Waiter { due_us, conn }) = self.for_room.first() {
-            let is_over = due_us <= now.mono_us;
+        while let Some(Waiter { place, conn }) = self.for_room.first() {
+            let is_over = place.due_us <= now.mono_us;
             if !is_over && !self.has_room_for_the_first(core) {
                 return;
             }
-            self.leave_room_queue(conn.slot);
-            let complete_us = due_us.saturating_sub(self.config.limits.deadline_us);
-            match self.connections.at(conn.slot).head {
-                Some(head) if !is_over => self.cut(conn.slot, head, complete_us),
-                head => {
-                    self.refuse(
-                        conn.slot,
-                        Problem::WalUnavailable,
-                        head.as_ref(),
-                        complete_us,
-                        now,
-                    );
-                }
+            let Some(admitted) = self.leave_room_queue(conn.slot) else {
+                unreachable!("a connection in the queue for room has a whole request");
+            };
+            let complete_us = place.due_us.saturating_sub(self.config.limits.deadline_us);
+            if is_over {
+                let (problem, request) = (Problem::WalUnavailable, &admitted.incoming);
+                self.refuse(conn.slot, problem, Some(request), complete_us, now);
+            } else {
+                self.cut(conn.slot, &admitted, complete_us);
             }
             self.touched.push(conn.slot);
             self.queue(conn.slot);
@@ -144,113 +171,69 @@ impl Ingress {
     }
 
     /// Cuts a whole request out of its connection: it goes into the log in this turn, unless the rate forbids it.
-    fn cut(&mut self, slot: u32, head: Head, complete_us: u64) {
+    fn cut(&mut self, slot: u32, admitted: &Admitted, complete_us: u64) {
+        let Admitted {
+            incoming,
+            context,
+            paid,
+        } = admitted;
+        let head = &incoming.head;
         let body_len = head.body_len as usize;
         let connection = self.connections.at(slot);
-        let body = connection.locate(head.head_len, body_len);
+        let body = connection.received.locate(head.head_len, body_len);
         let last = !head.keep_alive;
-        let reply = connection.owe(Owed {
+        let reply = connection.owed.owe(Owed {
             reply: Reply::Pending,
             since_us: complete_us,
             last,
             head_only: false,
             repeats_keep_alive: head.repeats_keep_alive,
         });
-        connection.consume(connection.whole_bytes(&head));
-        connection.head = None;
-        connection.framing_bytes = 0;
-        connection.request_since_us = None;
+        connection.received.consume(incoming.whole_bytes());
+        connection.end_request();
         if last {
             connection.phase = Phase::Closing;
         }
-        let conn = connection.id;
-        let paid = std::mem::take(&mut connection.paid);
         self.framed_bytes += body_len;
         self.framed.push(Framed {
-            conn,
+            conn: connection.id,
             reply,
+            context: *context,
             body,
             complete_us,
-            paid,
+            paid: *paid,
         });
-    }
-
-    /// Notes whether what is missing of the connection's head-of-line request is memory.
-    pub(super) fn note_short_of_memory(&mut self, slot: u32, is_short: bool, now: Now) {
-        if !is_short {
-            self.leave_memory_queue(slot);
-            return;
-        }
-        let due_us = now.mono_us + self.config.limits.deadline_us;
-        let connection = self.connections.at(slot);
-        let conn = connection.id;
-        if connection.memory_due_us.is_none() {
-            connection.memory_due_us = Some(due_us);
-            self.for_memory.join(Waiter { due_us, conn });
-        }
-    }
-
-    /// Refuses who waited too long for memory. What of the request has not been read yet is skipped, or the connection
-    /// ends, as with every refusal.
-    pub(super) fn refuse_short_of_memory(&mut self, now: Now) {
-        while let Some(Waiter { due_us, conn }) = self
-            .for_memory
-            .first()
-            .filter(|waiter| waiter.due_us <= now.mono_us)
-        {
-            self.leave_memory_queue(conn.slot);
-            if self.connections.at(conn.slot).phase != Phase::Open {
-                continue; // its last answer is owed already
-            }
-            let connection = self.connections.at(conn.slot);
-            let head = connection.head;
-            let is_post = connection.holds_part_of_a_post();
-            self.stats().ingest.add(u64::from(is_post));
-            let since_us = due_us.saturating_sub(self.config.limits.deadline_us);
-            self.refuse(
-                conn.slot,
-                Problem::DeadlineExceeded,
-                head.as_ref(),
-                since_us,
-                now,
-            );
-            self.touched.push(conn.slot);
-            self.queue(conn.slot);
-        }
     }
 
     /// The stop waits no longer: a whole request that still waits for room is the last of its connection.
     pub(super) fn refuse_at_drain(&mut self, slot: u32, now: Now) {
-        self.leave_room_queue(slot);
-        let head = self.connections.at(slot).head.map(|head| Head {
-            keep_alive: false,
-            ..head
+        let request = self.leave_room_queue(slot).map(|admitted| Incoming {
+            head: Head {
+                keep_alive: false,
+                ..admitted.incoming.head
+            },
+            ..admitted.incoming
         });
-        self.refuse(slot, Problem::Draining, head.as_ref(), now.mono_us, now);
+        self.refuse(slot, Problem::Draining, request.as_ref(), now.mono_us, now);
         self.touched.push(slot);
         self.queue(slot);
     }
 
-    /// Takes a connection out of both queues.
+    /// Takes a connection out of both queues. What it waited with is given up.
     pub(super) fn leave_queues(&mut self, slot: u32) {
         self.leave_room_queue(slot);
         self.leave_memory_queue(slot);
     }
 
-    fn leave_room_queue(&mut self, slot: u32) {
+    /// Takes a whole request out of the queue for room, if the connection has one.
+    fn leave_room_queue(&mut self, slot: u32) -> Option<Admitted> {
         let connection = self.connections.at(slot);
-        let conn = connection.id;
-        if let Some(due_us) = connection.room_due_us.take() {
-            self.for_room.leave(Waiter { due_us, conn });
-        }
-    }
-
-    fn leave_memory_queue(&mut self, slot: u32) {
-        let connection = self.connections.at(slot);
-        let conn = connection.id;
-        if let Some(due_us) = connection.memory_due_us.take() {
-            self.for_memory.leave(Waiter { due_us, conn });
-        }
+        let Reading::Whole(admitted, place) = connection.reading else {
+            return None;
+        };
+        connection.reading = Reading::Head;
+        self.for_room.leave(place);
+        Some(admitted)
     }
 }
 
@@ -259,12 +242,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn waiter(due_us: u64, slot: u32) -> Waiter {
+    fn conn(slot: u32) -> ConnId {
         let generation = 0;
-        Waiter {
-            due_us,
-            conn: ConnId { slot, generation },
-        }
+        ConnId { slot, generation }
     }
 
     proptest! {
@@ -276,17 +256,34 @@ mod tests {
             let mut naive: Vec<Waiter> = Vec::new();
             for (slot, (due_us, which, joins)) in (0..).zip(steps) {
                 if joins || naive.is_empty() {
-                    queue.join(waiter(due_us, slot));
-                    naive.push(waiter(due_us, slot));
+                    let place = queue.join(due_us, conn(slot));
+                    prop_assert_eq!(place.due_us, due_us);
+                    naive.push(Waiter { place, conn: conn(slot) });
                 } else {
                     let gone = naive.remove(which.index(naive.len()));
-                    queue.leave(gone);
+                    queue.leave(gone.place);
                 }
                 let mut sorted = naive.clone();
-                sorted.sort_by_key(|waiter| waiter.due_us);
+                sorted.sort_by_key(|waiter| waiter.place.due_us);
                 prop_assert_eq!(&sorted, &Vec::from(queue.queue.clone()));
                 prop_assert_eq!(queue.first(), sorted.first().copied());
             }
         }
+    }
+
+    #[test]
+    fn the_work_of_leaving_does_not_grow_with_those_that_have_the_same_deadline() {
+        const CONNECTIONS: u32 = 4096;
+        let mut queue = Waiting::new(CONNECTIONS);
+        let places: Vec<WaitingPlace> = (0..CONNECTIONS)
+            .map(|slot| queue.join(7, conn(slot)))
+            .collect();
+        for place in places.into_iter().rev() {
+            queue.leave(place);
+        }
+        assert_eq!(queue.first(), None);
+        let steps = queue.steps.get();
+        let operations = 2 * u64::from(CONNECTIONS);
+        assert!(steps <= 13 * operations, "{steps} places looked at");
     }
 }

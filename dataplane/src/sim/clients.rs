@@ -4,8 +4,9 @@
 use super::answers::{Asked, parse};
 use super::count::Count;
 use super::oracle::{Answer, Property};
+use super::queue::Happening;
 use super::records::{self, Kind, Shape};
-use super::world::{Happening, World};
+use super::world::World;
 use crate::sim_trace;
 use std::collections::VecDeque;
 

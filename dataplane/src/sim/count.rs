@@ -63,6 +63,7 @@ counters! {
     HeadsDamaged: 100, "first blocks of segments in use damaged at rest";
     HeadsAfterDeletion: 5, "of those, in logs whose beginning was deleted";
     ShortSegments: 40, "segments in use cut short at rest";
+    ShortAlone: 30, "of those, where only their own header says how long they were";
     MisplacedSegments: 40, "segments in use under another one's name";
     Quarantines: 0, "quarantines of a damaged segment";
     StaleManifests: 200, "older manifests put back";
@@ -131,6 +132,9 @@ counters! {
     CrowdedOut: 10, "times that the manifest had too many segments";
     ManifestFull: 0, "times that the manifest had no room for another segment";
     Pins: 200, "segments locked by a reader";
+    SlicesTooLarge: 80, "times that slices came to take more memory than there is";
+    TablesSmaller: 10, "starts whose tables gave way to slices";
+    RefusedForMemory: 20, "starts refused because slices do not fit into memory";
     ShortOfMemory: 150, "starts that found more than the declared memory holds";
     ServedFromSlices: 100, "of those, that came to serve from slices";
     SpaceLow: 200, "times that the disk was nearly full";

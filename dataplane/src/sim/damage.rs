@@ -3,8 +3,8 @@
 
 use super::count::Count;
 use super::disk::Inode;
+use super::plan::Cap;
 use super::process::Process;
-
 use super::truth::{LogWrite, Undo};
 use super::world::World;
 use crate::keeper::Keeper;
@@ -15,7 +15,6 @@ use crate::stats::Stats;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::MANIFEST;
 use crate::wal::manifest::{Cover, Manifest};
-use crate::wal::name::LogId;
 use std::sync::Arc;
 
 /// The generation of a manifest, if it can be read.
@@ -55,54 +54,12 @@ impl World {
             .map(|(name, _)| name.to_string())
     }
 
-    /// Damages a confirmed batch behind which a later one proves that it was durable. The proof is one that stays: a device
-    /// that lied about it may still lose it before anybody reads it, and then damage cannot be told from a torn tail.
+    /// Damages a confirmed batch of which something else proves that it was durable.
     fn damage_batch(&mut self) {
-        let proven: Vec<usize> = (0..self.truth.writes.len())
-            .filter(|at| {
-                let write = &self.truth.writes[*at];
-                let later = |later: &LogWrite| {
-                    later.log == write.log
-                        && later.sequence > write.sequence
-                        && later.confirmed
-                        && !later.lied
-                        && !later.gone
-                        && !later.lost
-                };
-                write.confirmed
-                    && !write.gone
-                    && !write.lost
-                    && self.truth.writes[at + 1..].iter().any(later)
-            })
-            .collect();
-        let patience_us = match self.scenario.faults.stall {
-            0 => 1_000_000,
-            _ => 7_000_000,
-        };
-        // The newest batch of a log that has been idle for long is marked, so that its damage can be known too; but not
-        // while an operation hangs: of the shard's mark, or of a keeper that is to name the segment where it has room.
-        let aged: Vec<usize> = (0..self.truth.writes.len())
-            .filter(|at| {
-                let write = &self.truth.writes[*at];
-                let idle_from_us = write.confirmed_us.max(self.hung_until_us);
-                let idle_us = self.truth.ended_us.saturating_sub(idle_from_us);
-                let sound = write.confirmed && !write.gone && !write.lost && write.run == self.run;
-                let records = !write.bodies.is_empty() || !write.decided.is_empty();
-                let newer = |other: &LogWrite| {
-                    let records = !other.bodies.is_empty() || !other.decided.is_empty();
-                    other.log == write.log && other.sequence > write.sequence && records
-                };
-                let newest = !self.truth.writes[at + 1..].iter().any(newer);
-                let lied = |other: &LogWrite| other.log == write.log && other.lied;
-                let marked = !self.truth.writes[at + 1..].iter().any(lied);
-                let healthy = self.truth.ended_healthy && marked;
-                healthy && sound && records && newest && idle_us > patience_us
-            })
-            .collect();
-        let proven = if aged.is_empty() || self.dice.chance(3000) {
-            proven
-        } else {
-            aged
+        let (followed, marked) = (self.followed_batches(), self.marked_batches());
+        let proven = match marked.is_empty() || self.dice.chance(3000) {
+            true => followed,
+            false => marked,
         };
         if proven.is_empty() {
             return;
@@ -119,34 +76,7 @@ impl World {
             return;
         };
         let before = self.disk.seen(write.inode).to_vec();
-        let start = write.offset as usize;
-        let used = write.bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 1;
-        let how = self.dice.below(4);
-        match how {
-            0 => {
-                self.disk
-                    .tamper(write.inode, start, &vec![0; write.bytes.len()]);
-            }
-            1 => {
-                let sector = self.dice.below(used as u64) as usize / 512 * 512;
-                self.disk.tamper(write.inode, start + sector, &[0; 512]);
-            }
-            2 => {
-                let garbage = self.dice.bytes(96);
-                let batch = if write.bytes.starts_with(b"flk-segm") {
-                    4096
-                } else {
-                    0
-                };
-                self.disk.tamper(write.inode, start + batch, &garbage);
-            }
-            _ => {
-                let at = self.dice.below(used as u64) as usize;
-                let bit = 1 << self.dice.below(8);
-                self.disk
-                    .tamper(write.inode, start + at, &[write.bytes[at] ^ bit]);
-            }
-        }
+        let how = self.spoil(&write);
         if self.disk.seen(write.inode) == before {
             return;
         }
@@ -162,14 +92,97 @@ impl World {
         });
     }
 
+    /// Confirmed batches behind which a later one proves that they were durable. The proof is one that stays: a device that
+    /// lied about it may still lose it before it is read, and then damage cannot be told from a torn tail.
+    fn followed_batches(&self) -> Vec<usize> {
+        let writes = &self.truth.writes;
+        let proven = |at: &usize| {
+            let write = &writes[*at];
+            let proves = |later: &LogWrite| {
+                let is_later = later.log == write.log && later.sequence > write.sequence;
+                is_later && later.is_there() && !later.lied
+            };
+            write.is_there() && writes[at + 1..].iter().any(proves)
+        };
+        (0..writes.len()).filter(proven).collect()
+    }
+
+    /// The newest batch with records of each log of the last run that was idle for so long that it must be marked.
+    fn marked_batches(&self) -> Vec<usize> {
+        if !self.truth.ended_healthy {
+            return Vec::new();
+        }
+        let patience_us = match self.scenario.faults.stall {
+            0 => 1_000_000,
+            _ => 7_000_000,
+        };
+        let manifest = self.disk.find(MANIFEST).map(|it| self.disk.seen(it));
+        let manifest = manifest.and_then(|bytes| Manifest::decode(bytes).ok());
+        let writes = &self.truth.writes;
+        let marked = |at: &usize| {
+            let write = &writes[*at];
+            let later = || writes[at + 1..].iter().filter(|it| it.log == write.log);
+            let newest = write.holds_records() && !later().any(LogWrite::holds_records);
+            let idle_us = match self.could_be_marked_from_us(write, manifest.as_ref()) {
+                Some(from_us) => self.truth.ended_us.saturating_sub(from_us),
+                None => 0,
+            };
+            let sound = write.is_there() && write.run == self.run;
+            sound && newest && !later().any(|it| it.lied) && idle_us > patience_us
+        };
+        (0..writes.len()).filter(marked).collect()
+    }
+
+    /// From when on a mark could be written behind a batch: no operation hung, of the shard or of the keeper that names
+    /// segments, and a block was left behind the batch or the log's next segment was named. Nothing: that never was so. The
+    /// batch then ends its segment to the last byte and no file holds anything behind it: its damage is a torn tail.
+    fn could_be_marked_from_us(
+        &self,
+        write: &LogWrite,
+        manifest: Option<&Manifest>,
+    ) -> Option<u64> {
+        let idle_from_us = write.confirmed_us.max(self.hung_until_us);
+        let end = write.offset as usize + write.bytes.len();
+        if end + BLOCK_BYTES <= self.disk.seen(write.inode).len() {
+            return Some(idle_from_us);
+        }
+        let logs = &manifest?.logs;
+        let log = logs.iter().find(|it| it.id == write.log_id())?;
+        let last = log.segments.last()?;
+        let named_us = self.truth.named_us.get(&last.file)?;
+        (last.salt != write.salt).then_some(idle_from_us.max(*named_us))
+    }
+
+    /// Spoils a batch where it lies, in one of four ways.
+    fn spoil(&mut self, write: &LogWrite) -> u64 {
+        let start = write.offset as usize;
+        let used = write.bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 1;
+        let how = self.dice.below(4);
+        let (at, bytes) = match how {
+            0 => (0, vec![0; write.bytes.len()]),
+            1 => {
+                let sector = self.dice.below(used as u64) as usize / 512 * 512;
+                (sector, vec![0; 512])
+            }
+            2 => {
+                let garbage = self.dice.bytes(96);
+                (write.lead_bytes(), garbage)
+            }
+            _ => {
+                let at = self.dice.below(used as u64) as usize;
+                let bit = 1 << self.dice.below(8);
+                (at, vec![write.bytes[at] ^ bit])
+            }
+        };
+        self.disk.tamper(write.inode, start + at, &bytes);
+        how
+    }
+
     /// What a start reads and cannot overlook: header and index part of a batch that no slice covers. Bodies it may skip.
     fn must_be_read(&self, write: &LogWrite, how: u64, before: &[u8]) -> Option<String> {
         let bytes = self.disk.find(MANIFEST).map(|it| self.disk.seen(it))?;
         let manifest = Manifest::decode(bytes).ok()?;
-        let log = LogId {
-            start: write.log.0,
-            number: write.log.1,
-        };
+        let log = write.log_id();
         let covers = manifest.slices.iter().flat_map(|slice| &slice.covers);
         let covered = |cover: &Cover| cover.log == log && cover.upto.0 >= write.sequence;
         let named = manifest.logs.iter().any(|it| it.id == log);
@@ -177,10 +190,7 @@ impl World {
             return None;
         }
         let start = write.offset as usize;
-        let lead = match write.bytes.starts_with(b"flk-segm") {
-            true => BLOCK_BYTES,
-            false => 0,
-        };
+        let lead = write.lead_bytes();
         let index_at = start + lead + 24;
         let index_bytes = before.get(index_at..index_at + 4)?.try_into().ok()?;
         let read = lead + 96 + u32::from_le_bytes(index_bytes) as usize;
@@ -281,7 +291,7 @@ impl World {
         sim_trace!(self.now_us(), "the operator types {job:?}");
         let keeper = Keeper::tool(
             self.scenario
-                .keeper_config(self.settings, 0, Arc::new(Stats::new(1))),
+                .keeper_config(self.settings, Cap::Tight, 0, Arc::new(Stats::new(1))),
             job,
         );
         let mut given_up = self.lied_away(self.truth.writes[*first].inode);
@@ -316,7 +326,7 @@ impl World {
                     }
                     KeeperOp::Wake(_) => events.push(KeeperEvent::Tick),
                     KeeperOp::Exit { code, reason } => return (code, reason),
-                    KeeperOp::Say(_) | KeeperOp::ToShard(..) | KeeperOp::Reply { .. } => {}
+                    KeeperOp::Notify(_) | KeeperOp::ToShard(..) | KeeperOp::Reply { .. } => {}
                 }
             }
         }
@@ -332,5 +342,71 @@ impl World {
             self.disk.replace(&undo.name, &undo.bytes);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wal::manifest::{LogEntry, SegmentEntry, SegmentState};
+    use crate::wal::name::Sequence;
+
+    const SALT: u64 = 7;
+    const FILE_AFTER: u64 = 2;
+
+    /// A segment of three blocks, and a batch in one of them that was confirmed at 5 us.
+    fn world(block: u64) -> (World, LogWrite) {
+        let mut world = World::new(1);
+        let inode = world.disk.make("segment-0000000000000001.wal");
+        world.disk.write(inode, 0, &[0; 3 * BLOCK_BYTES], true);
+        let offset = block * BLOCK_BYTES as u64;
+        let at = world.note_log_write(0, inode, offset, &[1; BLOCK_BYTES]);
+        let mut write = world.truth.writes[at].clone();
+        (write.salt, write.confirmed, write.confirmed_us) = (SALT, true, 5);
+        (world, write)
+    }
+
+    /// A manifest whose last segment of the log has this number and salt.
+    fn manifest(file: u64, salt: u64, write: &LogWrite) -> Manifest {
+        let segment = SegmentEntry {
+            ordinal: 0,
+            file,
+            salt,
+            generation: 1,
+            state: SegmentState::Open,
+        };
+        let log = LogEntry {
+            id: write.log_id(),
+            incarnation: [0; 16],
+            ended_at: None,
+            resolved_upto: Sequence(0),
+            segments: vec![segment],
+        };
+        Manifest {
+            logs: vec![log],
+            ..Manifest::default()
+        }
+    }
+
+    #[test]
+    fn a_batch_with_a_block_behind_it_is_to_be_marked_once_nothing_hangs() {
+        let (mut world, write) = world(1);
+        let named = manifest(1, SALT, &write);
+        let from_us = world.could_be_marked_from_us(&write, Some(&named));
+        assert_eq!(from_us, Some(5));
+        world.hung_until_us = 30;
+        let from_us = world.could_be_marked_from_us(&write, Some(&named));
+        assert_eq!(from_us, Some(30));
+    }
+
+    #[test]
+    fn a_batch_that_fills_its_segment_is_to_be_marked_from_when_the_next_one_was_named() {
+        let (mut world, write) = world(2);
+        let alone = manifest(1, SALT, &write);
+        assert_eq!(world.could_be_marked_from_us(&write, Some(&alone)), None);
+        world.truth.named_us.insert(FILE_AFTER, 9);
+        let followed = manifest(FILE_AFTER, SALT + 1, &write);
+        let from_us = world.could_be_marked_from_us(&write, Some(&followed));
+        assert_eq!(from_us, Some(9));
     }
 }

@@ -102,10 +102,11 @@ impl World {
                 );
                 false
             }
-            74 if faulty || self.hung_too_long(reason) || self.had_no_room(reason) => {
+            74 if faulty || self.hung_too_long(reason) => {
                 self.counts.one(Count::Exits74);
                 true
             }
+            78 if !last && self.is_refused_for_memory(reason) => true,
             _ if faulty || self.truth.may_refuse() => {
                 self.counts.one(Count::ExitsOther);
                 !last && self.undo_damage()
@@ -124,13 +125,6 @@ impl World {
     fn hung_too_long(&self, reason: &str) -> bool {
         let left_us = self.now_us().saturating_sub(self.hung_until_us);
         reason.starts_with("stopped, but not cleanly") && left_us < STOP_QUIET_US
-    }
-
-    /// A stop seals nothing, so where the manifest is full it makes no room for the segment that a batch waits for: it ends
-    /// when its time is over, as if the disk were full. The batch was not acknowledged.
-    fn had_no_room(&self, reason: &str) -> bool {
-        let full = self.counts.of(Count::ManifestFull) > 0;
-        full && reason.starts_with("stopped, but not cleanly")
     }
 
     /// The process is down for a while; clocks go on, or not.

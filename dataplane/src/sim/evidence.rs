@@ -57,10 +57,11 @@ impl World {
             true => (9000, 8),
             false => (4000, 4),
         };
-        if !self.rare.chance(chance) {
+        if !self.rare.chance(chance) && !self.is_young() {
             return false;
         }
         let harm = match self.rare.below(kinds) {
+            _ if self.is_young() => self.harm_of_length(&manifest, &unfinished),
             0 | 1 | 4.. => self.harm_of_head(&unfinished),
             2 => self.harm_of_length(&manifest, &unfinished),
             _ => self.harm_of_place(&unfinished),
@@ -172,7 +173,8 @@ impl World {
         })
     }
 
-    /// The file is shorter than it was made, and enough others tell how long that was.
+    /// The file is shorter than it was made, and something is left that tells: its own header, or enough other files; or
+    /// what is left is no length that a segment is made with.
     fn harm_of_length<'a>(
         &mut self,
         manifest: &Manifest,
@@ -196,10 +198,19 @@ impl World {
             1 => self.rare.below(made_bytes as u64) as usize,
             _ => self.rare.below(blocks) as usize * BLOCK_BYTES,
         };
-        if !agree || wanted >= made_bytes {
+        if wanted >= made_bytes {
             return None;
         }
         let bytes = self.disk.seen(to.inode)[..wanted].to_vec();
+        let own = logbook::read(&bytes).header.filter(|it| it.salt == to.salt);
+        let stated = own.is_some_and(|it| it.made_bytes == made_bytes as u64);
+        let impossible = wanted < 2 * BLOCK_BYTES || wanted % BLOCK_BYTES != 0;
+        if !agree && !stated && !impossible {
+            return None;
+        }
+        if !agree && !impossible {
+            self.counts.one(Count::ShortAlone);
+        }
         Some(Harm {
             to,
             bytes,

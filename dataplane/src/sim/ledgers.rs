@@ -11,6 +11,7 @@ use crate::sim_trace;
 use crate::wal::files::{MANIFEST, NumberedFile};
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry, SliceEntry};
 use crate::wal::name::LogId;
+use std::collections::BTreeSet;
 
 /// A broken rule: the property, and how.
 type Fault = (Property, String);
@@ -131,6 +132,11 @@ impl World {
             .and_then(|()| self.segments_go_when_resolved(&before, &after));
         self.count_slices(&before, &after);
         self.truth.retired.extend(files);
+        let now_us = self.now_us();
+        let known: BTreeSet<u64> = before.segments().map(|(_, it)| it.file).collect();
+        let named = after.segments().map(|(_, it)| it.file);
+        let new = named.filter(|file| !known.contains(file));
+        self.truth.named_us.extend(new.map(|file| (file, now_us)));
         let is_in = |file: u64| after.slices.iter().any(|it| it.file == file);
         let gone = before.slices.iter().map(|slice| slice.file);
         let gone: Vec<u64> = gone.filter(|file| !is_in(*file)).collect();

@@ -2,7 +2,7 @@
 //! trusts no chain, no manifest and no reader of the gateway. It only says what is there.
 
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::record::{Content, Decision, Entry, kind, records};
+use crate::wal::record::{Content, Decision, Entry, Record, kind, records};
 
 const SEGMENT_MAGIC: &[u8] = b"flk-segm";
 const BATCH_MAGIC: &[u8] = b"flkbatch";
@@ -96,6 +96,49 @@ pub struct Batch {
     pub whole: bool,
 }
 
+impl Batch {
+    /// Takes what a record says.
+    fn take(&mut self, record: &Record<'_>, bodies: &[u8]) {
+        let entry = match &record.content {
+            Content::Body(body) => {
+                let (start, end) = (body.offset as usize, (body.offset + body.bytes) as usize);
+                let text = bodies.get(start..end);
+                match text.filter(|text| crc32c::crc32c(text) == body.checksum) {
+                    Some(text) => self.items.push(Item::Body {
+                        index: record.index,
+                        bytes: text.to_vec(),
+                    }),
+                    None => self.whole = false,
+                }
+                return;
+            }
+            Content::Entry(entry) => entry,
+            Content::Skipped => {
+                debug_assert_ne!(record.header.kind, kind::BODY);
+                return;
+            }
+        };
+        let disposition = match entry {
+            Entry::Decision(decision) => {
+                self.decisions.push(Told::of(decision));
+                Disposition::Decision
+            }
+            Entry::Refused(refused) => Disposition::Refused(refused.status),
+            Entry::Duplicate(_) => Disposition::Duplicate,
+            Entry::Conflict(_) => Disposition::Conflict,
+            Entry::Unanswered(_) => Disposition::Unanswered,
+            Entry::Erasure(_) => return,
+        };
+        if let Some(place) = entry.disposition_of() {
+            self.items.push(Item::Disposition {
+                sequence: place.sequence.0,
+                index: place.index,
+                disposition,
+            });
+        }
+    }
+}
+
 /// A segment as it lies in a file or in a write.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
@@ -116,6 +159,8 @@ pub struct Header {
     pub salt: u64,
     /// Generation of the manifest that named it.
     pub generation: u64,
+    /// Bytes that the file was made with.
+    pub made_bytes: u64,
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -141,6 +186,7 @@ fn header(bytes: &[u8]) -> Option<Header> {
         ordinal: u32_at(block, 20),
         salt: u64_at(block, 24),
         generation: u64_at(block, 32),
+        made_bytes: u64_at(block, 84),
     })
 }
 
@@ -180,41 +226,7 @@ fn batch(bytes: &[u8], offset: usize) -> Option<Batch> {
             found.whole = false;
             break;
         };
-        match record.content {
-            Content::Body(body) => {
-                let (start, end) = (body.offset as usize, (body.offset + body.bytes) as usize);
-                match bodies.get(start..end) {
-                    Some(text) if crc32c::crc32c(text) == body.checksum => {
-                        found.items.push(Item::Body {
-                            index: record.index,
-                            bytes: text.to_vec(),
-                        });
-                    }
-                    _ => found.whole = false,
-                }
-            }
-            Content::Entry(entry) => {
-                if let Entry::Decision(decision) = &entry {
-                    found.decisions.push(Told::of(decision));
-                }
-                let disposition = match entry {
-                    Entry::Decision(_) => Disposition::Decision,
-                    Entry::Refused(refused) => Disposition::Refused(refused.status),
-                    Entry::Duplicate(_) => Disposition::Duplicate,
-                    Entry::Conflict(_) => Disposition::Conflict,
-                    Entry::Unanswered(_) => Disposition::Unanswered,
-                    Entry::Erasure(_) => continue,
-                };
-                if let Some(place) = entry.disposition_of() {
-                    found.items.push(Item::Disposition {
-                        sequence: place.sequence.0,
-                        index: place.index,
-                        disposition,
-                    });
-                }
-            }
-            Content::Skipped => debug_assert_ne!(record.header.kind, kind::BODY),
-        }
+        found.take(&record, bodies);
     }
     Some(found)
 }
@@ -260,7 +272,7 @@ pub fn serial_of(body: &[u8]) -> Option<u64> {
 mod tests {
     use super::super::records::{Kind, Shape, body};
     use super::*;
-    use crate::wal::batch::{BatchFields, Limits, OpenBatch};
+    use crate::wal::batch::{BatchFields, BatchLimits, OpenBatch};
     use crate::wal::buffer::Blocks;
     use crate::wal::name::{LogId, Place, Sequence};
     use crate::wal::record::BodyMeta;
@@ -268,7 +280,7 @@ mod tests {
 
     #[test]
     fn finds_what_the_writer_wrote_and_nothing_of_another_salt() {
-        let mut open = OpenBatch::new(Limits::default());
+        let mut open = OpenBatch::new(BatchLimits::default());
         let meta = BodyMeta {
             tenant: "default",
             ..BodyMeta::default()
@@ -288,6 +300,7 @@ mod tests {
             salt: 99,
             generation: 7,
             predecessor: None,
+            made_bytes: Some(64 * 1024),
         };
         let mut blocks = Blocks::default();
         let fields = BatchFields {
@@ -305,7 +318,8 @@ mod tests {
                 log: (5, 2),
                 ordinal: 0,
                 salt: 99,
-                generation: 7
+                generation: 7,
+                made_bytes: 64 * 1024,
             })
         );
         assert_eq!(found.batches.len(), 1);

@@ -10,7 +10,6 @@ use crate::sim_trace;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::{MANIFEST, NumberedFile};
 use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};
-use crate::wal::name::LogId;
 
 /// The start whose clean stop a manifest tells of.
 fn start_stopped(manifest: &[u8]) -> Option<u32> {
@@ -33,10 +32,7 @@ enum Proof {
 /// What the manifests that may be in force say of a batch: it is resolved, a slice holds its decisions, or it begins a segment
 /// that is called open, which it is only once its first batch was durable.
 fn known_to(manifests: &[Manifest], write: &LogWrite, name: &str) -> Proof {
-    let id = LogId {
-        start: write.log.0,
-        number: write.log.1,
-    };
+    let id = write.log_id();
     let tells = |manifest: &Manifest| {
         let mut logs = manifest.logs.iter();
         let Some(log) = logs.find(|log| log.id == id && log.ended_at.is_none()) else {
@@ -49,7 +45,7 @@ fn known_to(manifests: &[Manifest], write: &LogWrite, name: &str) -> Proof {
             let is_it = NumberedFile::Segment(it.file).to_string() == name;
             is_it && it.salt == write.salt && !matches!(it.state, SegmentState::Next)
         };
-        let first = write.bytes.starts_with(b"flk-segm");
+        let first = write.begins_segment();
         covered || log.resolved_upto.0 >= write.sequence || first && log.segments.iter().any(begins)
     };
     match manifests.iter().filter(|it| tells(it)).count() {
@@ -63,93 +59,98 @@ impl World {
     /// Compares what was confirmed with what is there, after a crash. `false`: the seed ends here.
     pub fn note_losses(&mut self) -> bool {
         self.note_keeper_losses();
-        let disk = &self.disk;
-        let tampered = self
-            .truth
-            .undo
-            .as_ref()
-            .and_then(|undo| self.disk.find(&undo.name));
-        let lost: Vec<usize> = (0..self.truth.writes.len())
-            .filter(|at| {
-                let write = &self.truth.writes[*at];
-                let judged =
-                    write.confirmed && !write.gone && !write.lost && tampered != Some(write.inode);
-                judged && disk.exists(write.inode) && !self.is_intact(write)
-            })
+        let undo = self.truth.undo.as_ref();
+        let tampered = undo.and_then(|undo| self.disk.find(&undo.name));
+        let is_lost = |at: &usize| {
+            let write = &self.truth.writes[*at];
+            let judged = write.is_there() && tampered != Some(write.inode);
+            judged && self.disk.exists(write.inode) && !self.is_intact(write)
+        };
+        let lost: Vec<usize> = (0..self.truth.writes.len()).filter(is_lost).collect();
+        if lost.is_empty() {
+            return true;
+        }
+        let versions = self.disk.versions_of(MANIFEST);
+        let manifests: Vec<Manifest> = versions
+            .filter_map(|bytes| Manifest::decode(bytes).ok())
             .collect();
-        // One header behind it is enough to know, however torn the rest is: that of a later batch, or of the segment that
-        // begins with one and says where the segment before ends.
-        let at_least = |write: &LogWrite, at: usize, bytes: usize| {
+        let proof_of = |at: usize| (at, self.proof_of(&self.truth.writes[at], &manifests));
+        let verdicts: Vec<(usize, Proof)> = lost.into_iter().map(proof_of).collect();
+        verdicts
+            .into_iter()
+            .all(|(at, proof)| self.note_loss(at, proof))
+    }
+
+    /// What there is that tells of a lost batch: a later header of its log, or the manifest. That of a clean stop knows how
+    /// far the logs of its start go.
+    fn proof_of(&self, write: &LogWrite, manifests: &[Manifest]) -> Proof {
+        let manifest = self.disk.find(MANIFEST).map(|it| self.disk.seen(it));
+        if manifest.and_then(start_stopped) == Some(write.log.0) {
+            return Proof::Durable;
+        }
+        let is_later = |later: &&LogWrite| {
+            later.log == write.log && later.sequence > write.sequence && !later.gone
+        };
+        let later = self.truth.writes.iter().filter(is_later);
+        let later = later.map(|it| self.proof_by(it)).max();
+        let mut names = self.disk.names();
+        let name = names.find(|(_, named)| *named == write.inode);
+        let name = name.map_or("", |(name, _)| name);
+        let known = known_to(manifests, write, name);
+        later.map_or(known, |later| later.max(known))
+    }
+
+    /// One header is enough to know what was before it, however torn the rest is: that of a later batch, or of the segment that
+    /// begins with one and says where the segment before ends.
+    fn proof_by(&self, write: &LogWrite) -> Proof {
+        let at_least = |at: usize, bytes: usize| {
             let start = write.offset as usize + at;
-            let seen = disk.seen(write.inode).get(start..start + bytes);
+            let seen = self.disk.seen(write.inode).get(start..start + bytes);
             match seen == write.bytes.get(at..at + bytes) {
-                true if disk.is_on_medium(write.inode, start, bytes) => Proof::Durable,
+                true if self.disk.is_on_medium(write.inode, start, bytes) => Proof::Durable,
                 true => Proof::Fleeting,
                 false => Proof::None,
             }
         };
-        let proof = |write: &LogWrite| match write.bytes.starts_with(b"flk-segm") {
-            true => at_least(write, 0, SECTOR_BYTES).max(at_least(write, BLOCK_BYTES, 96)),
-            false => at_least(write, 0, 96),
-        };
-        // The manifest of a clean stop knows how far the logs of its start go.
-        let stopped = disk
-            .find(MANIFEST)
-            .and_then(|it| start_stopped(disk.seen(it)));
-        let manifests: Vec<Manifest> = disk
-            .versions_of(MANIFEST)
-            .filter_map(|bytes| Manifest::decode(bytes).ok())
-            .collect();
-        let file = |inode| disk.names().find(|(_, named)| *named == inode);
-        let proof_of = |at: usize| {
-            let write = &self.truth.writes[at];
-            let later = |later: &&LogWrite| {
-                later.log == write.log && later.sequence > write.sequence && !later.gone
-            };
-            match stopped == Some(write.log.0) {
-                true => Proof::Durable,
-                false => {
-                    let later = self.truth.writes.iter().filter(later);
-                    let later = later.map(proof).max().unwrap_or(Proof::None);
-                    let name = file(write.inode).map_or("", |(name, _)| name);
-                    later.max(known_to(&manifests, write, name))
-                }
-            }
-        };
-        let verdicts: Vec<(usize, Proof)> = lost.iter().map(|at| (*at, proof_of(*at))).collect();
-        for (at, proof) in verdicts {
-            self.truth.any_loss = true;
-            self.truth.writes[at].lost = true;
-            let write = self.truth.writes[at].clone();
-            // What a device lied about is lost to a start that served over damage as to any other.
-            if self.truth.damaged_and_served && !write.lied {
-                continue;
-            }
-            if !write.lied {
-                let how = format!(
-                    "log write {at}, confirmed, is not on the disk any more and no fault of the disk was planned"
-                );
-                self.fail(Property::AcknowledgedLost, how);
-                return false;
-            }
-            sim_trace!(
-                self.now_us(),
-                "log write {at} was acknowledged by a lying disk and is lost; proof on the disk: {proof:?}"
+        match write.begins_segment() {
+            true => at_least(0, SECTOR_BYTES).max(at_least(BLOCK_BYTES, 96)),
+            false => at_least(0, 96),
+        }
+    }
+
+    /// A confirmed batch is not there any more. `false`: that breaks a promise.
+    fn note_loss(&mut self, at: usize, proof: Proof) -> bool {
+        self.truth.any_loss = true;
+        self.truth.writes[at].lost = true;
+        let write = self.truth.writes[at].clone();
+        // What a device lied about is lost to a start that served over damage as to any other.
+        if self.truth.damaged_and_served && !write.lied {
+            return true;
+        }
+        if !write.lied {
+            let how = format!(
+                "log write {at}, confirmed, is not on the disk any more and no fault of the disk was planned"
             );
-            self.truth.excused.extend(write.bodies.iter().copied());
-            // A start that has seen it since may have written down where the log ends.
-            let seen_since = write.run != self.run;
-            if proof > Proof::None || seen_since {
-                self.truth.lost_for_good = true;
-            }
-            if proof == Proof::Durable {
-                continue;
-            }
-            for serial in write.decided {
-                let key = self.oracle.requests[serial as usize].key;
-                if self.oracle.forgive(key) {
-                    self.counts.one(Count::ExemptNewestBatch);
-                }
+            self.fail(Property::AcknowledgedLost, how);
+            return false;
+        }
+        sim_trace!(
+            self.now_us(),
+            "log write {at} was acknowledged by a lying disk and is lost; proof on the disk: {proof:?}"
+        );
+        self.truth.excused.extend(write.bodies.iter().copied());
+        // A start that has seen it since may have written down where the log ends.
+        let seen_since = write.run != self.run;
+        if proof > Proof::None || seen_since {
+            self.truth.lost_for_good = true;
+        }
+        if proof == Proof::Durable {
+            return true;
+        }
+        for serial in write.decided {
+            let key = self.oracle.requests[serial as usize].key;
+            if self.oracle.forgive(key) {
+                self.counts.one(Count::ExemptNewestBatch);
             }
         }
         true

@@ -2,7 +2,9 @@
 //! virtual clock, and an oracle judges what comes out. The shards and the keeper are those of production; nothing here is
 //! reached by them but through their events and operations.
 
+pub mod clocks;
 pub mod plan;
+pub mod queue;
 pub mod world;
 
 pub mod answers;
@@ -11,9 +13,13 @@ pub mod disk;
 pub mod ends;
 pub mod evidence;
 pub mod files;
+pub mod keeper_files;
+pub mod keeper_host;
+pub mod memory;
 pub mod network;
 pub mod operator;
 pub mod process;
+pub mod shard_files;
 
 pub mod audit;
 pub mod bodies;

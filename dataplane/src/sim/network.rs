@@ -2,7 +2,8 @@
 
 use super::answers::Exchange;
 use super::count::Count;
-use super::world::{Happening, World};
+use super::queue::Happening;
+use super::world::World;
 use crate::event::{ConnId, Event, Peer};
 use crate::sim_trace;
 use std::collections::VecDeque;

@@ -3,7 +3,8 @@
 
 use super::count::Count;
 use super::oracle::Property;
-use super::world::{Happening, World};
+use super::queue::Happening;
+use super::world::World;
 use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::sim_trace;
 use crate::wal::files::MANIFEST;

@@ -8,137 +8,14 @@
 //! them apart by what it may add at most and at least. A record is *surely alive* while even the fastest clock has not
 //! reached its expiry, *surely expired* once even the slowest one has.
 
+mod terms;
+
+pub use self::terms::{
+    Answer, Broken, Dedup, Meaning, Property, Reading, Request, Rules, Told, broken,
+};
+
 use super::records::{Kind, Shape, VARIANTS_COUNT, pool};
 use std::collections::BTreeMap;
-
-/// What the gateway may not do; the words of a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Property {
-    /// An acknowledged record was lost.
-    AcknowledgedLost,
-    /// A second outcome while the first lives, or an expired one that still answers.
-    OneOutcome,
-    /// Something was accepted that no client sent.
-    NothingInvented,
-    /// A body that was answered is not in the log, or without its disposition.
-    BodiesKept,
-    /// A refused record left a trace in de-duplication.
-    SignatureFirst,
-    /// Answers out of order, or of another request.
-    ReplyOrder,
-    /// Damage taken for a torn tail, or the reverse.
-    DamageOrTornTail,
-    /// Something grew beyond its bound.
-    Bounded,
-    /// Nothing more comes although nothing is wrong.
-    Liveness,
-    /// An assertion of the gateway itself.
-    Assertion,
-}
-
-impl Property {
-    /// In words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Property::AcknowledgedLost => "no acknowledged record lost",
-            Property::OneOutcome => "one outcome per id within its TTL",
-            Property::NothingInvented => "nothing accepted that no client sent",
-            Property::BodiesKept => "bodies kept, with their disposition",
-            Property::SignatureFirst => "invalid signatures leave dedup untouched",
-            Property::ReplyOrder => "replies in connection order",
-            Property::DamageOrTornTail => "damage is no torn tail, nor the reverse",
-            Property::Bounded => "resources bounded",
-            Property::Liveness => "everything is answered",
-            Property::Assertion => "an assertion of the gateway",
-        }
-    }
-}
-
-/// A broken property.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// Which.
-    pub property: Property,
-    /// How, with ids and numbers.
-    pub how: String,
-}
-
-/// Makes a broken property.
-pub fn broken(property: Property, how: String) -> Broken {
-    Broken { property, how }
-}
-
-/// Both bounds of the expiry clock at one moment, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// The sum of what it advanced at most.
-    pub fast_us: i64,
-    /// The sum of what it advanced at least.
-    pub slow_us: i64,
-}
-
-/// What de-duplication said in an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dedup {
-    /// First outcome.
-    Miss,
-    /// A repetition.
-    Hit,
-    /// Same id, other content.
-    Conflict,
-}
-
-/// An answer as a client reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// The dedup header, if there is one.
-    pub dedup: Option<Dedup>,
-    /// The body.
-    pub body: String,
-}
-
-/// A request that was sent, at least in part.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Which id.
-    pub key: u32,
-    /// What it is.
-    pub kind: Kind,
-    /// What is not signed of it.
-    pub shape: Shape,
-    /// When it was sent.
-    pub sent: Reading,
-    /// Status of its answer.
-    pub status: Option<u16>,
-    /// Run of the process in which it was answered.
-    pub answered_in_run: u32,
-}
-
-/// What the gateway is configured with in a run, as far as its answers depend on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// How long an outcome lives.
-    pub ttl_us: i64,
-    /// The parameter set in force.
-    pub params: u8,
-    /// Whether each key verifies.
-    pub signers: [bool; 2],
-    /// Longest body.
-    pub body_bytes_max: u64,
-    /// A request is decided, and its decision durable, at most this long after it was sent, or never.
-    pub flight_us_max: i64,
-}
-
-/// The outcome of an id: the variant of its record, and the parameter set that judged it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// The variant.
-    pub variant: u8,
-    /// The parameter set.
-    pub params: u8,
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Known {
@@ -177,23 +54,33 @@ struct Sent {
     before_last: bool,
 }
 
-/// What an answer meant, for counting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// A first outcome.
-    First,
-    /// A first outcome of an id whose earlier one has expired.
-    FirstAgain,
-    /// A repetition.
-    Again,
-    /// A conflict.
-    Conflict,
-    /// Refused for good.
-    Refused,
-    /// Larger than is allowed; never logged.
-    TooLarge,
-    /// The client may retry.
-    Retry,
+/// An answer with an outcome, and what it answers.
+struct Case<'a> {
+    serial: u64,
+    key: u32,
+    /// The variant that was sent.
+    asked: u8,
+    answer: &'a Answer,
+    /// What was acknowledged before.
+    known: Option<Known>,
+}
+
+impl Case<'_> {
+    fn broken(&self, property: Property, what: &str) -> Broken {
+        let known = self.known.map(|known| known.told);
+        let Case {
+            serial,
+            key,
+            asked,
+            answer,
+            ..
+        } = self;
+        let how = format!(
+            "request {serial} for id {key}, variant {asked}: {what}; answer {} {:?} {}; acknowledged before: {known:?}",
+            answer.status, answer.dedup, answer.body
+        );
+        broken(property, how)
+    }
 }
 
 /// The judge.
@@ -375,8 +262,15 @@ impl Oracle {
                 Ok(Meaning::Refused)
             }
             (Kind::WrongId, 400) if verifies => Ok(Meaning::Refused),
-            (Kind::Valid(variant), 200 | 202) if verifies => {
-                self.outcome(serial, key, variant, answer)
+            (Kind::Valid(asked), 200 | 202) if verifies => {
+                let known = self.ids[key as usize].known;
+                self.outcome(&Case {
+                    serial,
+                    key,
+                    asked,
+                    answer,
+                    known,
+                })
             }
             (_, 200 | 202) if answer.body.contains(&pool().id(key).pcs_id) => {
                 let how = format!(
@@ -389,120 +283,125 @@ impl Oracle {
         }
     }
 
-    fn outcome(
-        &mut self,
-        serial: u64,
-        key: u32,
-        asked: u8,
-        answer: &Answer,
-    ) -> Result<Meaning, Broken> {
-        let id = pool().id(key);
-        let state = self.ids[key as usize].clone();
-        let tell = |property, what: &str| {
-            let known = state.known.map(|known| known.told);
-            let how = format!(
-                "request {serial} for id {key}, variant {asked}: {what}; answer {} {:?} {}; acknowledged before: {known:?}",
-                answer.status, answer.dedup, answer.body
-            );
-            Err(broken(property, how))
-        };
-        let told = (0..VARIANTS_COUNT).find_map(|variant| {
-            let outcomes = &id.variants[usize::from(variant)].outcomes;
-            let is_it =
-                |(status, text): &(u16, String)| *text == answer.body && *status == answer.status;
-            let params = outcomes.iter().position(is_it)? as u8;
-            Some(Told { variant, params })
-        });
-        let Some(told) = told else {
-            let ours = answer.body.contains(&id.pcs_id);
-            let property = if ours {
-                Property::NothingInvented
-            } else {
-                Property::ReplyOrder
-            };
-            return tell(property, "this is the outcome of no record of the id");
-        };
-        let Some(dedup) = answer.dedup else {
-            return tell(Property::ReplyOrder, "an outcome without a dedup header");
-        };
-        let consistent = match dedup {
-            Dedup::Miss => told.variant == asked && told.params == self.rules.params,
-            Dedup::Hit => told.variant == asked,
-            Dedup::Conflict => told.variant != asked,
-        };
-        if !consistent {
-            return tell(
-                Property::OneOutcome,
-                "the dedup header does not fit the outcome",
-            );
-        }
+    /// An outcome has left: it is one that the id may have now, and binds later ones.
+    fn outcome(&mut self, case: &Case<'_>) -> Result<Meaning, Broken> {
+        let (told, dedup) = self.read_outcome(case)?;
+        let (serial, known) = (case.serial, case.known);
+        let state = &mut self.ids[case.key as usize];
         let Some(sent) = state.sent[usize::from(told.variant)] else {
-            return tell(
-                Property::NothingInvented,
-                "no client sent the record of this outcome",
-            );
+            let what = "no client sent the record of this outcome";
+            return Err(case.broken(Property::NothingInvented, what));
         };
-        // Some other request that may have been decided first.
-        let other = sent.last_serial != serial || sent.before_last;
         if dedup != Dedup::Miss {
-            self.ids[key as usize].deciders.remove(&serial);
+            state.deciders.remove(&serial);
         }
-        let known = state.known;
         let alive = known.is_some_and(|known| self.surely_alive(&known));
         let request_sent = self.requests[serial as usize].sent;
-        if let Some(known) =
-            known.filter(|known| alive && request_sent.fast_us <= known.decided_to.fast_us)
-            && self.is_late(key, told, dedup, request_sent, &known)
+        let waited = |known: &Known| alive && request_sent.fast_us <= known.decided_to.fast_us;
+        if let Some(known) = known.filter(waited)
+            && self.is_late(case.key, told, dedup, request_sent, &known)
         {
             return Ok(Meaning::Again);
         }
         match (known, dedup) {
             (Some(known), Dedup::Hit | Dedup::Conflict) if alive && known.told != told => {
-                return tell(
-                    Property::OneOutcome,
-                    "another outcome than the one acknowledged, which is alive",
-                );
+                let what = "another outcome than the one acknowledged, which is alive";
+                return Err(case.broken(Property::OneOutcome, what));
             }
             (Some(_), Dedup::Miss) if alive => {
-                return tell(
-                    Property::AcknowledgedLost,
-                    "a first outcome although one was acknowledged and is alive",
-                );
+                let what = "a first outcome although one was acknowledged and is alive";
+                return Err(case.broken(Property::AcknowledgedLost, what));
             }
-            (_, Dedup::Hit | Dedup::Conflict) => {
-                if !other {
-                    return tell(
-                        Property::SignatureFirst,
-                        "a repetition although no valid record was sent before",
-                    );
-                }
-                // It was looked up at some moment since the request was sent, and may have waited on its connection.
-                let asked_us = self.requests[serial as usize].sent.slow_us;
-                let asked_us = asked_us.min(self.slow_us);
-                let may_answer = |(decider, it): (&u64, &Decider)| {
-                    *decider != serial && it.variant == told.variant && it.until_us >= asked_us
-                };
-                if !self.ids[key as usize].deciders.iter().any(may_answer) {
-                    return tell(
-                        Property::OneOutcome,
-                        "the outcome answers although it has expired",
-                    );
-                }
-            }
+            (_, Dedup::Hit | Dedup::Conflict) => self.judge_repetition(case, told, &sent)?,
             _ => {}
         }
+        self.learn(case, told, dedup, &sent);
+        Ok(match dedup {
+            Dedup::Miss if known.is_some() => Meaning::FirstAgain,
+            Dedup::Miss => Meaning::First,
+            Dedup::Hit => Meaning::Again,
+            Dedup::Conflict => Meaning::Conflict,
+        })
+    }
+
+    /// Which outcome it is and what its header says, which fit each other and the request.
+    fn read_outcome(&self, case: &Case<'_>) -> Result<(Told, Dedup), Broken> {
+        let id = pool().id(case.key);
+        let told = (0..VARIANTS_COUNT).find_map(|variant| {
+            let outcomes = &id.variants[usize::from(variant)].outcomes;
+            let is_it = |(status, text): &(u16, String)| {
+                *text == case.answer.body && *status == case.answer.status
+            };
+            let params = outcomes.iter().position(is_it)? as u8;
+            Some(Told { variant, params })
+        });
+        let Some(told) = told else {
+            let property = match case.answer.body.contains(&id.pcs_id) {
+                true => Property::NothingInvented,
+                false => Property::ReplyOrder,
+            };
+            return Err(case.broken(property, "this is the outcome of no record of the id"));
+        };
+        let Some(dedup) = case.answer.dedup else {
+            let what = "an outcome without a dedup header";
+            return Err(case.broken(Property::ReplyOrder, what));
+        };
+        let consistent = match dedup {
+            Dedup::Miss => told.variant == case.asked && told.params == self.rules.params,
+            Dedup::Hit => told.variant == case.asked,
+            Dedup::Conflict => told.variant != case.asked,
+        };
+        if !consistent {
+            let what = "the dedup header does not fit the outcome";
+            return Err(case.broken(Property::OneOutcome, what));
+        }
+        Ok((told, dedup))
+    }
+
+    /// A repetition repeats what another request may have decided, and has not expired.
+    fn judge_repetition(&self, case: &Case<'_>, told: Told, sent: &Sent) -> Result<(), Broken> {
+        // Some other request that may have been decided first.
+        let other = sent.last_serial != case.serial || sent.before_last;
+        if !other {
+            let what = "a repetition although no valid record was sent before";
+            return Err(case.broken(Property::SignatureFirst, what));
+        }
+        // It was looked up at some moment since the request was sent, and may have waited on its connection.
+        let asked_us = self.requests[case.serial as usize].sent.slow_us;
+        let asked_us = asked_us.min(self.slow_us);
+        let may_answer = |(decider, it): (&u64, &Decider)| {
+            *decider != case.serial && it.variant == told.variant && it.until_us >= asked_us
+        };
+        let deciders = &self.ids[case.key as usize].deciders;
+        match deciders.iter().any(may_answer) {
+            true => Ok(()),
+            false => {
+                let what = "the outcome answers although it has expired";
+                Err(case.broken(Property::OneOutcome, what))
+            }
+        }
+    }
+
+    /// From now on this outcome is the one of the id.
+    fn learn(&mut self, case: &Case<'_>, told: Told, dedup: Dedup, sent: &Sent) {
+        let known = case.known;
+        let alive = known.is_some_and(|known| self.surely_alive(&known));
         let same = known.filter(|known| dedup != Dedup::Miss && known.told == told);
         let now = self.now();
         let decided_us = self.slow_behind_release_us();
-        let decider = self.ids[key as usize].deciders.get_mut(&serial);
-        let ttl_us = match (decider, dedup) {
+        let request_sent = self.requests[case.serial as usize].sent;
+        let state = &mut self.ids[case.key as usize];
+        let ttl_us = match (state.deciders.get_mut(&case.serial), dedup) {
             (Some(decider), Dedup::Miss) => {
                 decider.until_us = decided_us + decider.ttl_us + LATE_US;
                 decider.ttl_us
             }
             _ => same.map_or(self.ttl_us_min, |known| known.ttl_us),
         };
-        let now_known = Known {
+        if same.is_none() {
+            state.before = known;
+        }
+        state.known = Some(Known {
             told,
             ttl_us,
             decided_from: match (dedup, same) {
@@ -512,18 +411,7 @@ impl Oracle {
             },
             decided_to: same.filter(|_| alive).map_or(now, |known| known.decided_to),
             first_left: dedup == Dedup::Miss || same.is_some_and(|known| known.first_left),
-        };
-        let state = &mut self.ids[key as usize];
-        if same.is_none() {
-            state.before = known;
-        }
-        state.known = Some(now_known);
-        Ok(match dedup {
-            Dedup::Miss if known.is_some() => Meaning::FirstAgain,
-            Dedup::Miss => Meaning::First,
-            Dedup::Hit => Meaning::Again,
-            Dedup::Conflict => Meaning::Conflict,
-        })
+        });
     }
 
     /// Whether an answer to a request that was sent before the id's outcome was known is only late: it waited for those

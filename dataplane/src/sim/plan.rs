@@ -2,10 +2,12 @@
 //! once; nothing here happens yet.
 
 use super::dice::Dice;
+use super::memory;
 use super::records::{KEYS_COUNT, params};
 use crate::io::SyncMode;
 use crate::keeper::config::KeeperConfig;
-use crate::shard::config::Limits;
+use crate::keeper::slice_memory::MemoryRoom;
+use crate::shard::config::ShardLimits;
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use std::sync::Arc;
@@ -46,7 +48,7 @@ pub struct Scenario {
     /// Segments bypass the page cache.
     pub direct: bool,
     /// Limits of each shard.
-    pub limits: Limits,
+    pub limits: ShardLimits,
     /// Clients.
     pub clients: usize,
     /// Distinct ids in play.
@@ -67,10 +69,14 @@ pub struct Scenario {
     pub sleep_us_max: u64,
     /// What the declared memory holds at a start; what is more is answered from slices.
     pub dedup_memory_bytes_max: u64,
+    /// What the process may use, where slices have little of it.
+    pub memory: Option<MemoryRoom>,
     /// Tables are so small that a few dozen ids fill them.
     pub tight: bool,
     /// Number of the seal epoch before the first one of each run.
     pub epoch_origin: u16,
+    /// The first run has one shard and ends with its first durable batch, before a second segment is made.
+    pub dies_young: bool,
     /// Longest manifest.
     pub manifest_bytes_max: usize,
     /// How likely what fails is.
@@ -92,6 +98,19 @@ pub struct Settings {
     /// Which keys verify.
     pub signers: [bool; 2],
 }
+
+/// What WAL_DIR may take in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cap {
+    /// Less than a gateway with many shards asks for: it refuses records at times, and for good where slices that live long
+    /// take the rest.
+    Tight,
+    /// At least what it asks for: four segments of each shard, and slices until they are merged.
+    Enough,
+}
+
+/// A slice takes at most this many bytes more than its entries.
+const SLICE_BYTES: u64 = 64 * 1024;
 
 /// Lengths of bodies around a limit of 4 KiB and around blocks.
 const BODIES_OF_PAGES: &[u32] = &[0, 0, 0, 0, 900, 2_000, 4_095, 4_096, 4_097];
@@ -156,13 +175,13 @@ impl Scenario {
         let ttl_s = dice.pick(&[4, 6, 30, 120, 3_000, 7_200, 1_209_600]);
         let segment_bytes = dice.pick(&[48, 64, 64, 96, 192]) * 1024;
         let deadline_us = dice.pick(&[40_000, 200_000, 1_000_000, 5_000_000]);
-        let limits = Limits {
+        let limits = ShardLimits {
             connections_max: dice.pick(&[4, 8, 32]),
             connections_spare: 1,
             flights_max: dice.between(4, 20) as u32,
             pipeline_max: dice.pick(&[2, 8, 64]),
             deadline_us,
-            ..Limits::default()
+            ..ShardLimits::default()
         };
         let quiet = dice.chance(1500);
         let mut scenario = Scenario {
@@ -208,8 +227,10 @@ impl Scenario {
             commands: dice.pick(&[0, 0, 10, 60]),
             links: dice.pick(&[0, 0, 3000]),
             stretch: 1,
+            memory: None,
             tight: false,
             epoch_origin: 0,
+            dies_young: false,
             manifest_bytes_max: MANIFEST_BYTES_MAX,
             faults: if quiet {
                 Faults::default()
@@ -217,16 +238,23 @@ impl Scenario {
                 Faults::draw(dice)
             },
         };
+        scenario.draw_dimension(rare);
+        scenario
+    }
+
+    /// What this seed has and few others do.
+    fn draw_dimension(&mut self, rare: &mut Dice) {
         match rare.below(1000) {
-            0..=79 => scenario.pages(rare),
-            80..=94 => scenario.large_bodies(rare),
-            95..=109 => scenario.many_ids(rare),
-            110..=169 => scenario.tight_tables(rare),
-            170..=209 => scenario.short_manifest(rare),
-            210..=509 => scenario.epochs_near_wrap(rare),
+            0..=79 => self.pages(rare),
+            80..=94 => self.large_bodies(rare),
+            95..=109 => self.many_ids(rare),
+            110..=169 => self.tight_tables(rare),
+            170..=209 => self.short_manifest(rare),
+            210..=509 => self.epochs_near_wrap(rare),
+            510..=559 => self.little_memory(rare),
+            560..=589 => self.dies_young(),
             _ => {}
         }
-        scenario
     }
 
     /// Bodies around blocks and around a small limit.
@@ -286,9 +314,32 @@ impl Scenario {
         self.runs = self.runs.min(3);
     }
 
+    /// Memory that few slices fill, and seals often enough that there are more.
+    fn little_memory(&mut self, rare: &mut Dice) {
+        self.dedup_memory_bytes_max = memory::tables_bytes(rare);
+        self.table_bytes_max = self.dedup_memory_bytes_max / 4;
+        self.memory = Some(memory::room_for_few_slices(
+            rare,
+            self.dedup_memory_bytes_max,
+        ));
+        self.ttl_s = rare.pick(&[30, 120, 3_000, 1_209_600]);
+        self.seal_bytes_max = 4 * 1024;
+        self.seal_every_us = rare.pick(&[50_000, 500_000]);
+        self.stretch = 2;
+        self.runs = self.runs.max(3);
+        self.disk_bytes = 1 << 30;
+    }
+
     /// Epochs that wrap with one of the first seals of a run.
     fn epochs_near_wrap(&mut self, rare: &mut Dice) {
         self.epoch_origin = u16::MAX - rare.below(4) as u16;
+    }
+
+    /// A directory with one segment file, which nothing else tells the length of, and damage between all runs.
+    fn dies_young(&mut self) {
+        self.dies_young = true;
+        self.preallocated_count = 0;
+        self.damage = 10_000;
     }
 
     /// What the next run is configured with.
@@ -314,6 +365,7 @@ impl Scenario {
     pub fn keeper_config(
         &self,
         settings: Settings,
+        cap: Cap,
         shards: u16,
         stats: Arc<Stats>,
     ) -> KeeperConfig {
@@ -325,13 +377,10 @@ impl Scenario {
             seal_bytes_max: self.seal_bytes_max,
             seal_every_us: self.seal_every_us,
             slices_count_max: self.slices_count_max,
-            wal_bytes_max: Some(
-                (u64::from(shards) * 2 + u64::from(self.preallocated_count) + self.segments_more)
-                    * settings.segment_bytes,
-            ),
+            wal_bytes_max: Some(self.wal_bytes_max(settings, cap, shards)),
             body_age_max_s: self.body_age_max_s,
             dedup_memory_bytes_max: self.memory_bytes_max(shards),
-            memory: None,
+            memory: self.memory,
             sync: self.sync,
             direct: self.direct,
             params: params(settings.params).version,
@@ -339,6 +388,17 @@ impl Scenario {
             manifest_bytes_max: self.manifest_bytes_max,
             stats,
             pid: 1,
+        }
+    }
+
+    fn wal_bytes_max(&self, settings: Settings, cap: Cap, shards: u16) -> u64 {
+        let shards = u64::from(shards);
+        let segments = shards * 2 + u64::from(self.preallocated_count) + self.segments_more;
+        let tight = segments * settings.segment_bytes;
+        let slices_bytes = (u64::from(self.slices_count_max) + 2) * SLICE_BYTES;
+        match cap {
+            Cap::Tight => tight,
+            Cap::Enough => tight.max(4 * shards * settings.segment_bytes + slices_bytes),
         }
     }
 

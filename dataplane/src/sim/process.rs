@@ -5,16 +5,17 @@ use super::count::Count;
 use super::disk::Inode;
 use super::network::Slot;
 use super::oracle::Property;
+use super::plan::Cap;
+use super::queue::Happening;
 use super::records::{SIGNERS_COUNT, params, pool};
-use super::world::{Happening, World};
+use super::world::World;
 use crate::dedup::protocol::{ToOwner, ToReceiver};
 use crate::event::{Driver, Event, Inbox, Next, Op, Outbox};
 use crate::io::{FileId, Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
-use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
 use crate::mesh::Message;
-use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
+use crate::mesh::keeper::ToKeeper;
 use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, Signing};
 use crate::sim_trace;
@@ -64,11 +65,11 @@ pub struct ShardHost {
 pub struct Process {
     /// Its shards.
     pub shards: Vec<ShardHost>,
-    keeper: Keeper,
-    keeper_events: Vec<KeeperEvent>,
-    keeper_stepping: bool,
+    pub(super) keeper: Keeper,
+    pub(super) keeper_events: Vec<KeeperEvent>,
+    pub(super) keeper_stepping: bool,
     /// Token of the time that the keeper asked for last.
-    keeper_wake: u64,
+    pub(super) keeper_wake: u64,
     /// Open files.
     pub handles: BTreeMap<i32, Handle>,
     next_handle: i32,
@@ -84,7 +85,7 @@ pub struct Process {
 }
 
 /// The keeper's place among mailboxes.
-const KEEPER: u16 = u16::MAX;
+pub(super) const KEEPER: u16 = u16::MAX;
 
 /// What a shard may ask of its driver.
 struct Charge;
@@ -123,6 +124,11 @@ impl Process {
         self.keeper.step(events.into_iter(), now)
     }
 
+    /// What its metrics show.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
     /// Gives a descriptor to an open file.
     pub fn open(&mut self, handle: Handle) -> FileId {
         self.next_handle += 1;
@@ -138,14 +144,16 @@ impl Process {
 
 impl World {
     /// Starts the process with some number of shards.
-    pub fn start_process(&mut self) {
-        let shards = self.dice.between(1, 4) as u16;
+    pub fn start_process(&mut self, cap: Cap) {
+        let drawn = self.dice.between(1, 4) as u16;
+        let shards = if self.is_young() { 1 } else { drawn };
         if self.shards_before != 0 && self.shards_before != shards {
             self.counts.one(Count::ShardCountChanges);
         }
         self.shards_before = shards;
         self.truth.keeper_errors = 0;
         self.truth.log_errors = 0;
+        self.truth.manifests_before_run = self.truth.manifests.len();
         self.jumped_at_start = false;
         self.clock_resumes();
         let stats = Arc::new(Stats::new(shards));
@@ -184,7 +192,7 @@ impl World {
         });
         let config = self
             .scenario
-            .keeper_config(settings, shards, Arc::clone(&stats));
+            .keeper_config(settings, cap, shards, Arc::clone(&stats));
         let keeper = Keeper::new(config);
         self.process = Some(Process::new(hosts.collect(), keeper, stats));
         for shard in 0..shards {
@@ -405,7 +413,7 @@ impl World {
     }
 
     /// Posts a message that does not overtake earlier ones of the same pair.
-    fn post(&mut self, from: u16, to: u16, delay_us: u64, what: Happening) {
+    pub(super) fn post(&mut self, from: u16, to: u16, delay_us: u64, what: Happening) {
         let mut at_us = self.now_us() + delay_us;
         if let Some(process) = self.process.as_mut() {
             let last = process.channels.entry((from, to)).or_insert(0);
@@ -415,134 +423,9 @@ impl World {
         self.at(at_us, Some(self.run), what);
     }
 
-    fn ends_itself(&mut self, code: i32, reason: String) {
+    pub(super) fn ends_itself(&mut self, code: i32, reason: String) {
         if let Some(process) = self.process.as_mut() {
             process.exit.get_or_insert(Exit::Code(code, reason));
-        }
-    }
-
-    /// Puts an event into the keeper's mailbox.
-    pub fn to_keeper(&mut self, event: KeeperEvent) {
-        let Some(process) = self.process.as_mut() else {
-            return;
-        };
-        process.keeper_events.push(event);
-        if !process.keeper_stepping {
-            process.keeper_stepping = true;
-            let delay_us = self.dice.delay_us(5, 2_000, 100);
-            self.later(delay_us, Happening::KeeperStep);
-        }
-    }
-
-    /// The time that the keeper asked for has come, if it did not ask for another one since.
-    pub fn keeper_tick(&mut self, token: u64) {
-        if self
-            .process
-            .as_ref()
-            .is_some_and(|process| process.keeper_wake == token)
-        {
-            self.to_keeper(KeeperEvent::Tick);
-        }
-    }
-
-    /// The keeper steps.
-    pub fn keeper_step(&mut self) {
-        let now = self.clocks();
-        let Some(process) = self.process.as_mut() else {
-            return;
-        };
-        process.keeper_stepping = false;
-        self.counts.one(Count::KeeperSteps);
-        let events = std::mem::take(&mut process.keeper_events);
-        let ops = process.keeper.step(events.into_iter(), now);
-        for op in ops {
-            match op {
-                KeeperOp::File(op) => self.file_begins(op.spelled_out()),
-                KeeperOp::ToShard(shard, message) => self.keeper_tells(shard.0, message),
-                KeeperOp::Reply { id, text } => self.command_answered(id, &text),
-                KeeperOp::Say(notice) => self.heard(&notice),
-                KeeperOp::Wake(mono_us) => {
-                    let at_us = self.at_mono(mono_us);
-                    let mut token = 0;
-                    if let Some(process) = self.process.as_mut() {
-                        process.keeper_wake += 1;
-                        token = process.keeper_wake;
-                    }
-                    self.at(at_us, Some(self.run), Happening::KeeperTick(token));
-                }
-                KeeperOp::Exit { code, reason } => return self.ends_itself(code, reason),
-            }
-        }
-    }
-
-    fn keeper_tells(&mut self, shard: u16, message: ToShard) {
-        sim_trace!(
-            self.now_us(),
-            "keeper to shard {shard}: {}",
-            brief(&message)
-        );
-        if matches!(message, ToShard::Roll(epoch) if shard == 0 && epoch.is_wrap()) {
-            self.counts.one(Count::EpochsWrapped);
-        }
-        if matches!(message, ToShard::Serve { .. })
-            && self
-                .process
-                .as_ref()
-                .is_some_and(|process| !process.recovered)
-        {
-            if let Some(process) = self.process.as_mut() {
-                process.recovered = true;
-            }
-            self.counts.one(Count::Recovered);
-            if std::mem::take(&mut self.jumped_at_start) {
-                // Which of the start's time was counted depends on when it looked at the wall clock.
-                self.clock_resumes();
-            }
-            self.clock_resumed();
-            self.note_serving();
-        }
-        let delay_us = self.dice.delay_us(20, 50_000, 200);
-        self.post(
-            KEEPER,
-            shard,
-            delay_us,
-            Happening::ToShard(shard, Event::Keeper(message)),
-        );
-    }
-
-    fn heard(&mut self, notice: &Notice) {
-        sim_trace!(self.now_us(), "keeper says: {notice}");
-        match notice {
-            Notice::TornTail { .. } => self.counts.one(Count::TornTails),
-            Notice::OrphanRemoved(_) => self.counts.one(Count::OrphanRemoved),
-            Notice::StrayKept { file, .. } => {
-                self.truth.strays_kept.insert(file.clone());
-            }
-            Notice::Sealed { .. } => self.counts.one(Count::Seals),
-            Notice::Deleted { segments, .. } => {
-                self.counts.add(Count::Deletions, u64::from(*segments))
-            }
-            Notice::TimeWithheld { .. } => self.counts.one(Count::WithheldTime),
-            Notice::SpaceLow {
-                why: Some(Shortage::Segments),
-                ..
-            } => self.counts.one(Count::ManifestFull),
-            Notice::SpaceLow { why: Some(_), .. } => self.counts.one(Count::SpaceLow),
-            Notice::FoldTooLarge { .. } => self.counts.one(Count::ShortOfMemory),
-            Notice::TooManySegments { .. } => self.counts.one(Count::CrowdedOut),
-            Notice::FoldInSlices { .. } => self.counts.one(Count::ServedFromSlices),
-            Notice::TwoOutcomes { .. } if !self.truth.may_refuse() => {
-                self.fail(Property::OneOutcome, format!("the keeper says: {notice}"));
-            }
-            Notice::DamageWhileSealing { .. }
-                if !self.truth.may_refuse() && self.truth.keeper_errors == 0 =>
-            {
-                self.fail(
-                    Property::DamageOrTornTail,
-                    format!("nothing was damaged, and the keeper says: {notice}"),
-                );
-            }
-            _ => {}
         }
     }
 
@@ -563,23 +446,5 @@ impl World {
     /// Whether a completed write of this seed's segments is durable by itself.
     pub fn is_dsync(&self) -> bool {
         self.scenario.sync == SyncMode::Dsync
-    }
-}
-
-/// A message without its load.
-fn brief(message: &ToShard) -> String {
-    match message {
-        ToShard::Begin(begin) => format!(
-            "Begin log {} in {:?}, clock {:?}",
-            begin.log, begin.first, begin.clock
-        ),
-        ToShard::Load(entries) => format!("Load {} decisions", entries.len()),
-        ToShard::Slices(set) => format!(
-            "Slices version {}, epoch {}, {} slices",
-            set.version,
-            set.sealed_epoch,
-            set.slices.len()
-        ),
-        other => format!("{other:?}"),
     }
 }

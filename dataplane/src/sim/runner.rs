@@ -7,6 +7,7 @@ use super::trace::{self, Keep};
 use super::world::World;
 use crate::planted::Bug;
 use std::cell::Cell;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -265,20 +266,7 @@ fn prove_all(asked: &Asked) -> ExitCode {
         for _ in 0..asked.jobs {
             scope.spawn(|| {
                 while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    let mut child = Command::new(&program);
-                    child.args([
-                        "--bug",
-                        &format!("{bug:?}"),
-                        "--seeds",
-                        &asked.seeds.to_string(),
-                        "--from",
-                        &asked.from.to_string(),
-                    ]);
-                    let output = child.stderr(Stdio::null()).output();
-                    let text = output
-                        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-                        .unwrap_or_default();
-                    let verdict = text.lines().find_map(Verdict::read);
+                    let verdict = prove(&program, *bug, asked);
                     let said = verdict.as_ref().map_or("NOT FOUND".to_string(), |verdict| {
                         format!("seed {}: {}", verdict.seed, verdict.how)
                     });
@@ -295,10 +283,31 @@ fn prove_all(asked: &Asked) -> ExitCode {
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     verdicts.sort_by_key(|(bug, _)| *bug as u8);
+    print_table(&verdicts, asked)
+}
+
+/// Looks for one bug in a process of its own, since what is planted is planted for the whole process.
+fn prove(program: &Path, bug: Bug, asked: &Asked) -> Option<Verdict> {
+    let mut child = Command::new(program);
+    child.args([
+        "--bug",
+        &format!("{bug:?}"),
+        "--seeds",
+        &asked.seeds.to_string(),
+        "--from",
+        &asked.from.to_string(),
+    ]);
+    let output = child.stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().find_map(Verdict::read)
+}
+
+/// The table of docs/testing.md, and whether every bug was found.
+fn print_table(verdicts: &[(Bug, Option<Verdict>)], asked: &Asked) -> ExitCode {
     println!(
         "| Planted bug | Name | Found by seed | Seeds needed | Property that failed |\n|---|---|---|---|---|"
     );
-    for (bug, verdict) in &verdicts {
+    for (bug, verdict) in verdicts {
         let row = match verdict {
             Some(verdict) => format!(
                 "{} | {} | {}",
@@ -308,10 +317,8 @@ fn prove_all(asked: &Asked) -> ExitCode {
         };
         println!("| {} | `{bug:?}` | {row} |", bug.describe());
     }
-    let missing = verdicts
-        .iter()
-        .filter(|(_, verdict)| verdict.is_none())
-        .count();
+    let is_missing = |(_, verdict): &&(Bug, Option<Verdict>)| verdict.is_none();
+    let missing = verdicts.iter().filter(is_missing).count();
     println!(
         "\n{} of {} planted bugs found, each within {} seeds from seed {}.",
         verdicts.len() - missing,
@@ -319,10 +326,9 @@ fn prove_all(asked: &Asked) -> ExitCode {
         asked.seeds,
         asked.from
     );
-    if missing == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    match missing {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
@@ -337,20 +343,7 @@ fn run_many(asked: &Asked) -> ExitCode {
     let stop = AtomicBool::new(false);
     let counts: Mutex<Counts> = Mutex::new(Counts::default());
     let broken: Mutex<Option<(u64, Broken)>> = Mutex::new(None);
-    std::panic::set_hook(Box::new(|panic| {
-        let seed = SEED.get();
-        eprintln!("seed {seed}: the gateway panicked: {panic}");
-        if let Ok(program) = std::env::current_exe() {
-            let _ = Command::new(program)
-                .args(["--seed", &seed.to_string()])
-                .status();
-        }
-        println!(
-            "seed {seed} broke: an assertion of the gateway\nto replay it:\n  {}",
-            replay(seed, None)
-        );
-        std::process::exit(1);
-    }));
+    std::panic::set_hook(Box::new(|panic| end_by_panic(&panic.to_string())));
     let wanted = |seed: u64| match until {
         Some(until) => Instant::now() < until,
         None => seed < asked.from + asked.seeds,
@@ -388,6 +381,7 @@ fn run_many(asked: &Asked) -> ExitCode {
         }
     });
     let counts = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let broken = broken.into_inner().unwrap_or_else(PoisonError::into_inner);
     let seeds = done.load(Ordering::Relaxed);
     let seconds = began.elapsed().as_secs_f64();
     println!("{}", counts.table());
@@ -396,7 +390,28 @@ fn run_many(asked: &Asked) -> ExitCode {
         seeds as f64 / seconds,
         asked.jobs
     );
-    if let Some((seed, found)) = broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    conclude(seeds, &counts, broken, asked)
+}
+
+/// A panic is a seed's end, and the program's: the seed is replayed in another process, which shows what it did.
+fn end_by_panic(panic: &str) {
+    let seed = SEED.get();
+    eprintln!("seed {seed}: the gateway panicked: {panic}");
+    if let Ok(program) = std::env::current_exe() {
+        let _ = Command::new(program)
+            .args(["--seed", &seed.to_string()])
+            .status();
+    }
+    println!(
+        "seed {seed} broke: an assertion of the gateway\nto replay it:\n  {}",
+        replay(seed, None)
+    );
+    std::process::exit(1);
+}
+
+/// Whether a suite is good: nothing is broken, and nothing was met too rarely.
+fn conclude(seeds: u64, counts: &Counts, broken: Option<(u64, Broken)>, asked: &Asked) -> ExitCode {
+    if let Some((seed, found)) = broken {
         let (_, again) = run(seed, Keep::Last(asked.lines));
         show_lines();
         if again.as_ref().err() != Some(&found) {

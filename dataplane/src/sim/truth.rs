@@ -8,7 +8,9 @@ use super::oracle::Property;
 use super::records;
 use super::world::World;
 use crate::sim_trace;
+use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
+use crate::wal::name::LogId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A write to a log, as the shard asked for it.
@@ -54,6 +56,35 @@ pub struct LogWrite {
 }
 
 impl LogWrite {
+    /// Its log, as the manifest names it.
+    pub(super) fn log_id(&self) -> LogId {
+        let (start, number) = self.log;
+        LogId { start, number }
+    }
+
+    /// Whether it begins its segment: the segment's header is in front of the batch.
+    pub(super) fn begins_segment(&self) -> bool {
+        self.bytes.starts_with(b"flk-segm")
+    }
+
+    /// Bytes in front of the batch.
+    pub(super) fn lead_bytes(&self) -> usize {
+        match self.begins_segment() {
+            true => BLOCK_BYTES,
+            false => 0,
+        }
+    }
+
+    /// Durable by what the shard was told, and in a file that still holds it by all that is known.
+    pub(super) fn is_there(&self) -> bool {
+        self.confirmed && !self.gone && !self.lost
+    }
+
+    /// Whether a body or a decision is in it.
+    pub(super) fn holds_records(&self) -> bool {
+        !self.bodies.is_empty() || !self.decided.is_empty()
+    }
+
     /// Whether it only marks that all before it was durable.
     pub(super) fn is_mark(&self) -> bool {
         self.bodies.is_empty() && self.dispositions.is_empty()
@@ -95,6 +126,10 @@ pub struct Truth {
     pub log_errors: u64,
     /// Manifests that are or were in force, oldest first; none that a power cut has undone.
     pub manifests: Vec<Vec<u8>>,
+    /// How many of them there were when this run began.
+    pub(super) manifests_before_run: usize,
+    /// A start with so many shards was refused for want of memory, which was allowed since; none has served behind it.
+    pub(super) memory_allowed_for: Option<u16>,
     pub(super) marks: Vec<Mark>,
     /// Request of each body, by the place of the body.
     pub(super) places: BTreeMap<BodyAt, u64>,
@@ -110,6 +145,8 @@ pub struct Truth {
     pub linked: BTreeMap<Inode, u32>,
     /// Writes of the keeper that a device acknowledged and did not keep.
     pub keeper_lies: Vec<(Inode, usize, usize)>,
+    /// When a manifest named each segment of a log that the one before did not, by the number of its file.
+    pub named_us: BTreeMap<u64, u64>,
     given_up: BTreeSet<u64>,
     /// Segments that failed, by file and salt: what is written into them behind that is lost.
     pub(super) sick: BTreeSet<(Inode, u64)>,
@@ -188,20 +225,12 @@ impl World {
         let found = logbook::read(bytes);
         let batch = found.batches.first();
         let sequence = batch.map_or(0, |batch| batch.sequence);
-        let wall_us = bytes
-            .get(found.header.map_or(0, |_| 4096) + 40..)
-            .and_then(|rest| rest.first_chunk::<8>());
+        let lead_bytes = found.header.map_or(0, |_| BLOCK_BYTES);
+        let wall_us = bytes.get(lead_bytes + 40..);
+        let wall_us = wall_us.and_then(|rest| rest.first_chunk::<8>());
         let reading = self.oracle.now();
         let salt = batch.map_or(0, |batch| batch.salt);
-        if self
-            .truth
-            .writes
-            .iter()
-            .any(|write| write.inode == inode && write.salt != salt && !write.gone)
-        {
-            self.counts.one(Count::Recycled);
-            self.note_gone(inode, false);
-        }
+        self.note_life(inode, salt);
         self.judge_reuse(inode, found.header.is_some());
         let mut write = LogWrite {
             inode,
@@ -225,13 +254,8 @@ impl World {
             gone: false,
             lost: false,
         };
-        if let Some(before) = self
-            .truth
-            .writes
-            .iter()
-            .rev()
-            .find(|before| before.log == write.log && before.sequence == sequence)
-        {
+        let is_it = |it: &&LogWrite| it.log == write.log && it.sequence == sequence;
+        if let Some(before) = self.truth.writes.iter().rev().find(is_it) {
             self.counts.one(Count::TakeOvers);
             write.fast_us = before.fast_us;
             write.slow_us = before.slow_us;
@@ -259,6 +283,15 @@ impl World {
         );
         self.truth.writes.push(write);
         self.truth.writes.len() - 1
+    }
+
+    /// A file is written under a salt: what it held under another one is gone.
+    fn note_life(&mut self, inode: Inode, salt: u64) {
+        let other = |write: &LogWrite| write.inode == inode && write.salt != salt && !write.gone;
+        if self.truth.writes.iter().any(other) {
+            self.counts.one(Count::Recycled);
+            self.note_gone(inode, false);
+        }
     }
 
     fn note_item(&mut self, write: &mut LogWrite, item: &Item) {

@@ -1,106 +1,25 @@
-//! The world of one seed: its clock, the queue of what will happen, and the runs of the process from first start to last
-//! stop. What happens is spread over the files beside it: [`super::process`] hosts shards and keeper, [`super::files`]
-//! carries out file operations, [`super::network`] moves bytes, [`super::clients`] asks, [`super::answers`] has answers judged,
+//! The world of one seed: the runs of the process from first start to last stop. What happens is spread over the files beside
+//! it: [`super::queue`] holds what will happen, [`super::process`] hosts shards and keeper, [`super::files`] carries out file
+//! operations, [`super::network`] moves bytes, [`super::clients`] asks, [`super::answers`] has answers judged,
 //! [`super::truth`] knows what was lost.
 
 use super::clients::{Client, Wanted};
+use super::clocks::Clocks;
 use super::count::{Count, Counts};
 use super::dice::Dice;
-use super::disk::{Disk, Inode};
+use super::disk::Disk;
 use super::network::Conn;
 use super::operator::Operator;
 use super::oracle::{Broken, Oracle, Property, Rules, broken};
-use super::plan::{Ending, Faults, Hurry, Scenario, Settings};
+use super::plan::{Cap, Ending, Faults, Hurry, Scenario, Settings};
 use super::process::{Exit, Process};
+use super::queue::{Happening, Queue};
 use super::truth::Truth;
-use crate::event::Event;
-use crate::io::{Errno, Now};
-use crate::keeper::port::{FileOp, KeeperEvent};
+use crate::keeper::port::KeeperEvent;
 use crate::keeper::stop::STOP_US;
 use crate::sim_trace;
-use crate::wal::buffer::Blocks;
 use crate::wal::epoch::origin;
 use std::collections::BTreeMap;
-
-/// Something that will happen.
-pub enum Happening {
-    /// A shard takes a turn.
-    Turn(u16, u64),
-    /// The keeper steps.
-    KeeperStep,
-    /// A log write ends.
-    LogWritten {
-        /// Whose.
-        shard: u16,
-        /// Its number in [`Truth::writes`].
-        write: usize,
-        /// The memory.
-        blocks: Box<Blocks>,
-        /// Bytes that are written, or the error.
-        result: Result<u32, Errno>,
-    },
-    /// A log sync ends.
-    LogSynced {
-        /// Whose.
-        shard: u16,
-        /// The segment.
-        inode: Inode,
-        /// What was written up to here is covered.
-        moment: u64,
-        /// How it ends.
-        result: Result<(), Errno>,
-    },
-    /// An event for a shard that carries no bytes.
-    ToShard(u16, Event),
-    /// A block read for a shard.
-    SliceRead {
-        /// Whose.
-        shard: u16,
-        /// Its name for it.
-        id: crate::io::ReadId,
-        /// The slice.
-        inode: Inode,
-        /// Where.
-        offset: u64,
-        /// Whether it fails.
-        fails: bool,
-    },
-    /// An event for the keeper.
-    ToKeeper(KeeperEvent),
-    /// The time that the keeper asked for has come, if its token is still this.
-    KeeperTick(u64),
-    /// The keeper's file operation ends.
-    FileDone(FileOp, Option<Errno>),
-    /// A client acts, if its token is still this.
-    Client(usize, u64),
-    /// Every shard has heard that so much withheld time was released.
-    ClockReleased(i64),
-    /// Bytes reach the server.
-    BytesToServer(u64, Vec<u8>),
-    /// The client's FIN reaches the server.
-    FinToServer(u64),
-    /// The client's reset reaches the server.
-    ResetToServer(u64),
-    /// The kernel takes queued bytes of a connection.
-    Drain(u64),
-    /// Bytes reach a client.
-    BytesToClient(usize, u64, Vec<u8>),
-    /// The end of the server's bytes reaches a client.
-    EofToClient(usize, u64),
-}
-
-struct Queued {
-    /// The run that it belongs to; nothing: it survives the process.
-    run: Option<u32>,
-    what: Happening,
-}
-
-/// How a seed is looked at.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Limits {
-    /// More events than this in one run without an end are a failure.
-    pub events_max: u64,
-}
 
 /// The world.
 pub struct World {
@@ -155,18 +74,24 @@ pub struct World {
     pub failure: Option<Broken>,
     /// Shards of the run before.
     pub shards_before: u16,
-    now_us: u64,
-    boot_us: u64,
-    wall_offset_us: i64,
-    /// The most that the wall clock was ever ahead by.
-    wall_offset_max_us: i64,
-    queue: BTreeMap<(u64, u64), Queued>,
-    queued: u64,
+    /// Its clocks.
+    pub(super) clocks: Clocks,
+    /// What will happen.
+    pub(super) queue: Queue,
     /// Events of this run, as [`Ending`] counts them.
     run_events: u64,
     counts_recovery: bool,
     /// The wall clock jumped while the process was starting.
     pub jumped_at_start: bool,
+}
+
+/// How far a graceful stop is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stopping {
+    /// Faults are off and clients only finish.
+    calm_since_us: Option<u64>,
+    /// The process was told to stop.
+    terminated_us: Option<u64>,
 }
 
 /// What clients may expect of a run.
@@ -190,9 +115,6 @@ const EVENTS_MORE_MAX: u64 = 2_000_000;
 
 /// A graceful stop on a disk that works takes no longer.
 pub const STOP_QUIET_US: u64 = 10_000_000;
-
-/// Begins in 2026.
-const WALL_START_US: u64 = 1_790_000_000_000_000;
 
 impl World {
     /// The world of a seed, before the first start.
@@ -225,12 +147,8 @@ impl World {
             run: 0,
             failure: None,
             shards_before: 0,
-            now_us: 1_000_000,
-            boot_us: 0,
-            wall_offset_us: 0,
-            wall_offset_max_us: 0,
-            queue: BTreeMap::new(),
-            queued: 0,
+            clocks: Clocks::default(),
+            queue: Queue::default(),
             run_events: 0,
             counts_recovery: false,
             jumped_at_start: false,
@@ -238,46 +156,6 @@ impl World {
             dice,
             scenario,
         }
-    }
-
-    /// Time since the world began, in microseconds.
-    pub fn now_us(&self) -> u64 {
-        self.now_us
-    }
-
-    /// The wall clock.
-    pub fn wall_us(&self) -> u64 {
-        (WALL_START_US + self.now_us).saturating_add_signed(self.wall_offset_us)
-    }
-
-    /// What shards and keeper read as clocks.
-    pub fn clocks(&self) -> Now {
-        Now {
-            mono_us: self.now_us - self.boot_us,
-            wall_us: self.wall_us(),
-        }
-    }
-
-    /// A monotonic time as the world counts.
-    pub fn at_mono(&self, mono_us: u64) -> u64 {
-        self.boot_us.saturating_add(mono_us)
-    }
-
-    /// Lets something happen after a delay, in this run of the process only.
-    pub fn later(&mut self, delay_us: u64, what: Happening) {
-        self.at(self.now_us.saturating_add(delay_us), Some(self.run), what);
-    }
-
-    /// Lets something happen after a delay, whatever becomes of the process.
-    pub fn later_anyway(&mut self, delay_us: u64, what: Happening) {
-        self.at(self.now_us.saturating_add(delay_us), None, what);
-    }
-
-    /// Lets something happen at a time.
-    pub fn at(&mut self, at_us: u64, run: Option<u32>, what: Happening) {
-        self.queued += 1;
-        self.queue
-            .insert((at_us.max(self.now_us), self.queued), Queued { run, what });
     }
 
     /// Notes that a property is broken; the first one counts.
@@ -302,7 +180,7 @@ impl World {
 
     /// The whole seed.
     pub fn live(&mut self) -> Result<(), Broken> {
-        for run in 0..self.scenario.runs {
+        for _ in 0..self.scenario.runs {
             let ending = Ending::draw(&mut self.dice);
             let early = ending.early(&mut self.dice);
             let ending =
@@ -312,13 +190,13 @@ impl World {
             if !self.one_run(ending, false) {
                 return self.verdict();
             }
-            let _ = run;
             self.between_runs();
         }
         self.hurry = None;
         self.counts_recovery = false;
         self.faults = Faults::default();
         self.scenario.damage = 0;
+        self.scenario.memory = None;
         let ending = Ending::Stop(self.dice.between(20, 200));
         if self.one_run(ending, true) {
             self.check_bodies();
@@ -355,10 +233,13 @@ impl World {
         }
         self.oracle.obeys(rules(&self.scenario, &self.settings));
         self.operator.sits_down();
-        self.start_process();
+        self.start_process(match ending {
+            Ending::Stop(_) => Cap::Enough,
+            Ending::Kill(_) | Ending::PowerCut(_) => Cap::Tight,
+        });
         self.counts.one(Count::Runs);
         sim_trace!(
-            self.now_us,
+            self.now_us(),
             "run {} begins with {} shards, to end by {ending:?}",
             self.run,
             self.shards_before
@@ -373,89 +254,91 @@ impl World {
         self.end_run(exit, last)
     }
 
+    /// Whether this is the run that ends with its first durable batch.
+    pub fn is_young(&self) -> bool {
+        self.scenario.dies_young && self.run == 1
+    }
+
     /// Lets things happen until the process ends or is ended.
     fn run_until_end(&mut self, ending: Ending, last: bool) -> Exit {
         let (Ending::Kill(events_max) | Ending::PowerCut(events_max) | Ending::Stop(events_max)) =
             ending;
-        let mut terminated_us = None;
-        let mut calm_since_us = None;
+        let from_outside = !matches!(ending, Ending::Stop(_));
+        let mut stopping = Stopping::default();
         loop {
             if self.failure.is_some() {
                 return Exit::Killed;
             }
-            if let Some(exit) = self
-                .process
-                .as_mut()
-                .and_then(|process| process.exit.take())
-            {
+            let exit = self.process.as_mut().and_then(|it| it.exit.take());
+            if let Some(exit) = exit {
                 return exit;
             }
-            if self
-                .hurry
-                .is_some_and(|hurry| self.run_events >= hurry.at_event)
-            {
-                self.hurry = None;
+            if self.is_young() && self.truth.writes.iter().any(|write| write.confirmed) {
+                return Exit::Killed;
+            }
+            let hurries = |hurry: &mut Hurry| self.run_events >= hurry.at_event;
+            if self.hurry.take_if(hurries).is_some() {
                 self.stop_in_a_hurry();
             }
-            let from_outside = !matches!(ending, Ending::Stop(_));
-            if self.run_events >= events_max || (from_outside && self.now_us >= self.end_at_us) {
+            if self.run_events >= events_max || (from_outside && self.now_us() >= self.end_at_us) {
                 match ending {
                     Ending::Kill(_) => return Exit::Killed,
                     Ending::PowerCut(_) => return Exit::PowerCut,
-                    Ending::Stop(_) => {}
-                }
-                match calm_since_us {
-                    None => {
-                        calm_since_us = Some(self.now_us);
-                        self.become_calm(last);
-                    }
-                    Some(since_us) if terminated_us.is_none() => {
-                        if self.is_resolved() && self.operator.is_resolved() {
-                            terminated_us = Some(self.now_us);
-                            sim_trace!(self.now_us, "terminate");
-                            self.later(1, Happening::ToKeeper(KeeperEvent::Terminate));
-                        } else if self.now_us > since_us + 120_000_000 + self.hang_us_max() {
-                            self.not_resolved();
-                        }
-                    }
-                    Some(_) => {}
-                }
-                let stop_us_max = match self.scenario.faults.hang {
-                    0 => STOP_QUIET_US,
-                    _ => STOP_US + 1_000_000,
-                };
-                if terminated_us.is_some_and(|since_us| self.now_us > since_us + stop_us_max) {
-                    let how = format!("a graceful stop took more than {stop_us_max} us");
-                    self.fail(Property::Liveness, how);
+                    Ending::Stop(_) => self.stop_gracefully(&mut stopping, last),
                 }
             }
             if self.run_events > events_max + EVENTS_MORE_MAX {
-                self.fail(
-                    Property::Liveness,
-                    format!(
-                        "{EVENTS_MORE_MAX} events and no end, {} queued",
-                        self.queue.len()
-                    ),
-                );
+                let queued = self.queue.len();
+                let how = format!("{EVENTS_MORE_MAX} events and no end, {queued} queued");
+                self.fail(Property::Liveness, how);
             }
             self.happen();
         }
     }
 
+    /// Faults end; once everything is answered the process is told to stop, which takes no longer than it may.
+    fn stop_gracefully(&mut self, stopping: &mut Stopping, last: bool) {
+        let now_us = self.now_us();
+        match (stopping.calm_since_us, stopping.terminated_us) {
+            (None, _) => {
+                stopping.calm_since_us = Some(now_us);
+                self.become_calm(last);
+            }
+            (Some(since_us), None) => {
+                if self.is_resolved() && self.operator.is_resolved() {
+                    stopping.terminated_us = Some(now_us);
+                    sim_trace!(now_us, "terminate");
+                    self.later(1, Happening::ToKeeper(KeeperEvent::Terminate));
+                } else if now_us > since_us + 120_000_000 + self.hang_us_max() {
+                    self.not_resolved();
+                }
+            }
+            (Some(_), Some(since_us)) => {
+                let stop_us_max = match self.scenario.faults.hang {
+                    0 => STOP_QUIET_US,
+                    _ => STOP_US + 1_000_000,
+                };
+                if now_us > since_us + stop_us_max {
+                    let how = format!("a graceful stop took more than {stop_us_max} us");
+                    self.fail(Property::Liveness, how);
+                }
+            }
+        }
+    }
+
     /// The next thing happens.
     fn happen(&mut self) {
-        let Some(((at_us, _), queued)) = self.queue.pop_first() else {
+        let Some(due) = self.queue.pop() else {
             return self.fail(
                 Property::Liveness,
                 "nothing will ever happen again".to_string(),
             );
         };
         // What was to happen while the process was down happens now.
-        let at_us = at_us.max(self.now_us);
-        let passed_us = (at_us - self.now_us) as i64;
-        self.now_us = at_us;
-        self.oracle.pass(passed_us, passed_us);
-        if queued.run.is_some_and(|run| run != self.run) {
+        let passed_us = due.at_us.saturating_sub(self.now_us());
+        self.pass(passed_us);
+        self.oracle.pass(passed_us as i64, passed_us as i64);
+        if due.run.is_some_and(|run| run != self.run) {
             return;
         }
         self.counts.one(Count::Events);
@@ -482,7 +365,7 @@ impl World {
         if self.is_recovered() && !self.calm && self.rare.chance(self.scenario.commands) {
             self.type_command();
         }
-        self.carry_out(queued.what);
+        self.carry_out(due.what);
     }
 
     /// How long an operation that hangs may still take when faults end.
@@ -503,96 +386,12 @@ impl World {
     /// SIGTERM under load, faults included, or during recovery.
     fn stop_in_a_hurry(&mut self) {
         self.counts.one(Count::HurriedStops);
-        sim_trace!(self.now_us, "terminate, under load");
+        sim_trace!(self.now_us(), "terminate, under load");
         if let Some(process) = self.process.as_mut() {
             process.terminated = true;
         }
         // A supervisor waits for a stop that long.
-        self.end_at_us = self.end_at_us.min(self.now_us + 90_000_000);
+        self.end_at_us = self.end_at_us.min(self.now_us() + 90_000_000);
         self.later(1, Happening::ToKeeper(KeeperEvent::Terminate));
-    }
-
-    fn carry_out(&mut self, what: Happening) {
-        match what {
-            Happening::Turn(shard, token) => self.turn(shard, token),
-            Happening::KeeperStep => self.keeper_step(),
-            Happening::LogWritten {
-                shard,
-                write,
-                blocks,
-                result,
-            } => self.log_written(shard, write, blocks, result),
-            Happening::LogSynced {
-                shard,
-                inode,
-                moment,
-                result,
-            } => self.log_synced(shard, inode, moment, result),
-            Happening::ToShard(shard, event) => self.to_shard(shard, event),
-            Happening::SliceRead {
-                shard,
-                id,
-                inode,
-                offset,
-                fails,
-            } => self.slice_read(shard, id, inode, offset, fails),
-            Happening::ToKeeper(event) => self.to_keeper(event),
-            Happening::KeeperTick(token) => self.keeper_tick(token),
-            Happening::FileDone(op, error) => self.file_done(op, error),
-            Happening::Client(client, token) => self.client_acts(client, token),
-            Happening::ClockReleased(by_us) => self.oracle.released(by_us),
-            Happening::BytesToServer(conn, bytes) => self.bytes_to_server(conn, bytes),
-            Happening::FinToServer(conn) => self.fin_to_server(conn),
-            Happening::ResetToServer(conn) => self.reset_to_server(conn),
-            Happening::Drain(conn) => self.drain(conn),
-            Happening::BytesToClient(client, conn, bytes) => {
-                self.bytes_to_client(client, conn, &bytes)
-            }
-            Happening::EofToClient(client, conn) => self.eof_to_client(client, conn),
-        }
-    }
-
-    /// The wall clock is set, by a little or by a lot.
-    pub fn jump_wall(&mut self) {
-        let by_us = self
-            .dice
-            .pick(&[-86_400, -600, -10, 10, 600, 18_000, 2_592_000])
-            * 1_000_000;
-        self.wall_offset_us = (self.wall_offset_us + by_us).max(-1_000_000_000_000_000);
-        self.wall_offset_max_us = self.wall_offset_max_us.max(self.wall_offset_us);
-        self.counts.one(Count::ClockJumps);
-        sim_trace!(
-            self.now_us,
-            "the wall clock jumps by {} s",
-            by_us / 1_000_000
-        );
-    }
-
-    /// What was under way in this run, and happens no more.
-    pub fn take_under_way(&mut self) -> Vec<Happening> {
-        let queue = std::mem::take(&mut self.queue);
-        let (gone, stays): (BTreeMap<_, _>, BTreeMap<_, _>) = queue
-            .into_iter()
-            .partition(|(_, queued)| queued.run.is_some());
-        self.queue = stays;
-        gone.into_values()
-            .filter(|queued| queued.run == Some(self.run))
-            .map(|queued| queued.what)
-            .collect()
-    }
-
-    /// Time passes in which nothing happens.
-    pub fn pass(&mut self, by_us: u64) {
-        self.now_us += by_us;
-    }
-
-    /// The machine has power again, and its monotonic clock starts anew.
-    pub fn booted(&mut self) {
-        self.boot_us = self.now_us - self.dice.below(1_000_000);
-    }
-
-    /// Whether the wall clock shows less than it would had it never been set back.
-    pub fn wall_is_behind(&self) -> bool {
-        self.wall_offset_us < self.wall_offset_max_us
     }
 }

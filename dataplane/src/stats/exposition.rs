@@ -1,5 +1,5 @@
-//! The pages as Prometheus text, format version 0.0.4. Hand-written because the names are promised exactly: client
-//! libraries of today append `_total` to counters, and deployed dashboards query these names without it.
+//! The statistics as Prometheus text, format version 0.0.4. It does not use a client library because those append `_total` to
+//! counters, and deployed dashboards query these names without it.
 
 use super::{Cell, Histogram, KeeperStats, STATUSES, ShardStats, Stats};
 use flk_contract::record::Regime;
@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 /// Content type of [`render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A metric of one kind: name, help, and where each shard keeps it.
+/// A metric of one kind: name, help, and its place in a shard's page.
 type Row<T> = (&'static str, &'static str, fn(&ShardStats) -> &T);
 
 #[rustfmt::skip] // a table
@@ -54,7 +54,7 @@ const GAUGES: [Row<Cell>; 6] = [
     ("flk_dedup_bytes_max", "Declared limit of the dedup tables.", |page| &page.dedup_bytes_max),
 ];
 
-/// What the keeper shows: name, help, kind, and where.
+/// A metric of the keeper: name, help, kind, and its place.
 type KeeperRow = (
     &'static str,
     &'static str,

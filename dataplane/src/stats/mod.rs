@@ -1,5 +1,5 @@
-//! Counters and histograms. Each shard writes only its own page, with plain stores; anyone may read all pages at any time
-//! without costing a shard anything. Nothing read from here ever steers a record.
+//! Counters and histograms. Each shard writes only its own page, with plain stores; any thread may read all pages at any
+//! time without slowing a shard. No decision about a record uses them.
 
 pub mod exposition;
 
@@ -24,7 +24,7 @@ impl Cell {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// The value, perhaps a moment old.
+    /// The value; it may be slightly old.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -52,7 +52,7 @@ impl Histogram {
         }
     }
 
-    /// Counts one value; not a number and what lies above the last edge go to the last bucket.
+    /// Counts one value. NaN and values above the last edge go to the last bucket.
     pub fn observe(&self, value: f64) {
         let at = self
             .edges
@@ -140,7 +140,7 @@ pub struct ShardStats {
     pub budget: Histogram,
     /// Open connections.
     pub connections: Cell,
-    /// Connections that stay open; for more, others are closed.
+    /// Connections kept open; above this number others are closed.
     pub connections_max: Cell,
     /// Connections closed for want of places.
     pub connections_evicted: Cell,
@@ -156,9 +156,9 @@ pub struct ShardStats {
     pub slice_reads: Cell,
     /// Those reads that failed.
     pub slice_read_errors: Cell,
-    /// Those blocks whose bytes are not what their slice says.
+    /// Damaged blocks among them.
     pub slice_blocks_damaged: Cell,
-    /// Claims that should never have come: a mistake of flk's own if it is ever above 0.
+    /// Claims that the protocol does not allow; above 0 means a bug of flk.
     pub claim_faults: Cell,
     /// Turns taken.
     pub turns: Cell,
@@ -217,7 +217,7 @@ impl ShardStats {
 pub struct KeeperStats {
     /// Log segments that the manifest names.
     pub segments: Cell,
-    /// Segments that were deleted before their time because there were too many.
+    /// Segments deleted before `WAL_MAX_AGE` because there were too many.
     pub segments_crowded_out: Cell,
     /// Times that the file system could not be measured.
     pub space_errors: Cell,
@@ -225,9 +225,9 @@ pub struct KeeperStats {
     pub slices: Cell,
     /// Bytes of filters and indexes of slices.
     pub slice_memory_bytes: Cell,
-    /// Bytes that there are for them; 0 if no limit is known.
+    /// Memory for them; 0 if no limit is known.
     pub slice_memory_bytes_max: Cell,
-    /// Sets of slices that took more than that.
+    /// Slice sets that needed more than that.
     pub slice_memory_exceeded: Cell,
     /// Bytes of the manifest.
     pub manifest_bytes: Cell,
@@ -242,7 +242,7 @@ pub struct Stats {
     pub shards: Box<[ShardStats]>,
     /// The keeper's page.
     pub keeper: KeeperStats,
-    /// Lines for the operator that could not be written.
+    /// Log lines that could not be written.
     pub log_lines_dropped: Arc<AtomicU64>,
 }
 

@@ -1,5 +1,5 @@
-//! Seal epochs: which seal of a run a decision waits for. It owns how two of them are compared; it never says when one
-//! begins or ends.
+//! Seal epochs: which seal of a run a decision waits for. It owns how two of them are compared; it never decides when
+//! one begins or ends.
 
 use crate::planted::{Bug, planted};
 

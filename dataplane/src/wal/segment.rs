@@ -19,7 +19,12 @@ pub const START_LIMIT: u32 = 1 << 24;
 const CHECKSUM_AT: usize = BLOCK_BYTES - 4;
 
 /// Bytes of a segment header that carry fields; zeros follow up to the checksum.
-const FIELDS_BYTES: usize = 84;
+const FIELDS_BYTES: usize = 92;
+
+/// Whether a segment file can be made with this length: whole blocks, one for its header and at least one for a batch.
+pub const fn is_segment_length(bytes: u64) -> bool {
+    bytes.is_multiple_of(BLOCK_BYTES as u64) && bytes >= 2 * BLOCK_BYTES as u64
+}
 
 /// Where the segment before this one ends. What lies behind that end is never trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,9 @@ pub struct SegmentHeader {
     pub generation: u64,
     /// The end of the segment before; none for the first segment of a log, and for no other.
     pub predecessor: Option<Predecessor>,
+    /// Bytes that the file was made with: one that is not closed and has fewer lost its end. Not known of a header that was
+    /// written before the field existed, or made anew from what was left.
+    pub made_bytes: Option<u64>,
 }
 
 /// Why a block is not a segment header.
@@ -92,6 +100,20 @@ impl std::error::Error for SegmentFault {}
 impl SegmentHeader {
     /// Writes the header into a block and returns its checksum.
     pub fn encode(&self, block: &mut [u8; BLOCK_BYTES]) -> u32 {
+        assert!(
+            self.made_bytes.is_none_or(is_segment_length),
+            "no segment is made with {:?} bytes",
+            self.made_bytes
+        );
+        self.fill(block)
+    }
+
+    /// The checksum that the encoded header carries, whether or not a header like this one may be written.
+    pub fn checksum(&self) -> u32 {
+        self.fill(&mut [0; BLOCK_BYTES])
+    }
+
+    fn fill(&self, block: &mut [u8; BLOCK_BYTES]) -> u32 {
         block.fill(0);
         put(block, 0, &SEGMENT_MAGIC);
         put(block, 8, &FORMAT_VERSION.to_le_bytes());
@@ -107,14 +129,10 @@ impl SegmentHeader {
             put(block, 72, &before.ends_after.0.to_le_bytes());
             put(block, 80, &before.checksum.to_le_bytes());
         }
+        put(block, 84, &self.made_bytes.unwrap_or(0).to_le_bytes());
         let checksum = crc(&block[..CHECKSUM_AT]);
         put(block, CHECKSUM_AT, &checksum.to_le_bytes());
         checksum
-    }
-
-    /// The checksum that the encoded header carries.
-    pub fn checksum(&self) -> u32 {
-        self.encode(&mut [0; BLOCK_BYTES])
     }
 
     /// Reads the header from the first block of `bytes` and returns it with its checksum.
@@ -167,6 +185,7 @@ fn fields(bytes: &[u8]) -> Option<Result<SegmentHeader, SegmentFault>> {
         ends_after: Sequence(reader.u64()?),
         checksum: reader.u32()?,
     };
+    let made_bytes = reader.u64()?;
     let impossible = |name| Some(Err(SegmentFault::Field(name)));
     if log.start >= START_LIMIT {
         return impossible("start number");
@@ -182,6 +201,11 @@ fn fields(bytes: &[u8]) -> Option<Result<SegmentHeader, SegmentFault>> {
     if predecessor.is_some() != (ordinal > 0) {
         return impossible("predecessor");
     }
+    let made_bytes = match made_bytes {
+        0 => None,
+        bytes if is_segment_length(bytes) => Some(bytes),
+        _ => return impossible("length"),
+    };
     Some(Ok(SegmentHeader {
         installation,
         incarnation,
@@ -190,6 +214,7 @@ fn fields(bytes: &[u8]) -> Option<Result<SegmentHeader, SegmentFault>> {
         salt,
         generation,
         predecessor,
+        made_bytes,
     }))
 }
 
@@ -212,6 +237,7 @@ mod tests {
                 ends_after: Sequence(Sequence::before_first(3).0 + 8),
                 checksum: 9,
             }),
+            made_bytes: Some(64 << 20),
         }
     }
 
@@ -222,18 +248,66 @@ mod tests {
     }
 
     #[test]
-    fn a_header_reads_back_with_and_without_predecessor() {
+    fn a_header_reads_back_with_and_without_predecessor_and_length() {
         let first = SegmentHeader {
             ordinal: 0,
             predecessor: None,
             ..header()
         };
-        for header in [header(), first] {
+        let of = |made_bytes| SegmentHeader {
+            made_bytes,
+            ..header()
+        };
+        let least = 2 * BLOCK_BYTES as u64;
+        let most = u64::MAX - u64::MAX % BLOCK_BYTES as u64;
+        for header in [header(), first, of(None), of(Some(least)), of(Some(most))] {
             assert_eq!(
                 SegmentHeader::decode(&block(&header)),
                 Ok((header, header.checksum()))
             );
         }
+    }
+
+    #[test]
+    fn a_header_from_before_the_length_was_written_reads_as_one_of_unknown_length() {
+        // Zeros from byte 84 up to the checksum, as every header had them.
+        let old = block(&SegmentHeader {
+            made_bytes: None,
+            ..header()
+        });
+        assert!(old[84..CHECKSUM_AT].iter().all(|&byte| byte == 0));
+        let (read, _) = SegmentHeader::decode(&old).unwrap();
+        assert_eq!(read.made_bytes, None);
+    }
+
+    #[test]
+    fn refuses_a_length_that_no_segment_is_made_with() {
+        let block_bytes = BLOCK_BYTES as u64;
+        for made_bytes in [
+            1,
+            block_bytes - 1,
+            block_bytes,
+            block_bytes + 1,
+            2 * block_bytes - 1,
+            2 * block_bytes + 512,
+            u64::MAX,
+        ] {
+            let mut block = block(&header());
+            put(&mut block, 84, &made_bytes.to_le_bytes());
+            let checksum = crc(&block[..CHECKSUM_AT]);
+            put(&mut block, CHECKSUM_AT, &checksum.to_le_bytes());
+            let found = SegmentHeader::decode(&block);
+            assert_eq!(found, Err(SegmentFault::Field("length")), "{made_bytes}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "no segment is made with")]
+    fn never_writes_a_length_that_no_segment_is_made_with() {
+        block(&SegmentHeader {
+            made_bytes: Some(BLOCK_BYTES as u64),
+            ..header()
+        });
     }
 
     #[test]
@@ -278,7 +352,9 @@ mod tests {
             assert_eq!(found, Err(SegmentFault::Field("predecessor")), "{offset}");
         }
         assert_eq!(reseal(19, 1), Err(SegmentFault::Field("reserved byte")));
-        assert_eq!(reseal(90, 1), Err(SegmentFault::Field("reserved byte")));
+        for offset in [FIELDS_BYTES, CHECKSUM_AT - 1] {
+            assert_eq!(reseal(offset, 1), Err(SegmentFault::Field("reserved byte")));
+        }
         assert_eq!(SegmentHeader::decode(&[0; 4096]), Err(SegmentFault::Zeros));
         assert_eq!(SegmentHeader::decode(&[0; 4095]), Err(SegmentFault::Short));
         assert_eq!(SegmentHeader::decode(&[7; 4096]), Err(SegmentFault::Magic));

@@ -1,4 +1,4 @@
-//! Which bodies of a log still owe their disposition. It counts per batch, in order, and says up to where everything is resolved;
+//! Which bodies of a log still owe their disposition. It counts per batch, in order, and knows up to where everything is resolved;
 //! it knows neither bodies nor dispositions themselves.
 
 use super::name::Sequence;

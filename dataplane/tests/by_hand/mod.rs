@@ -1,15 +1,15 @@
 //! A shard that is driven by hand, without files and sockets: every write succeeds, in the turn after it was asked for.
 #![allow(clippy::unwrap_used, unreachable_pub)] // helpers of tests and examples may unwrap as tests do
 
-use flk_contract::{KeySet, OwnedRecord, Params, ParamsVersion, Parser, Scheme, SigningKey, sign};
+use flk_contract::{KeySet, Params, ParamsVersion, Scheme};
 use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
 use flk_dataplane::io::{FileId, Now, ShardId, SyncMode};
 use flk_dataplane::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use flk_dataplane::shard::Shard;
-use flk_dataplane::shard::config::{Limits, ShardConfig, Signing};
+use flk_dataplane::shard::config::{ShardConfig, ShardLimits, Signing};
 use flk_dataplane::stats::Stats;
-use flk_dataplane::wal::name::LogId;
-use flk_dataplane::wal::name::NamedSegment;
+use flk_dataplane::wal::name::{LogId, NamedSegment};
+use flk_testkit::records::with_epoch;
 use std::sync::Arc;
 
 struct Unlimited;
@@ -19,6 +19,9 @@ impl Driver for Unlimited {
         wanted
     }
 }
+
+/// Longer than the short keys of tests: its length is part of what a signature costs.
+const KEY: &str = "a key of thirty-two bytes or more";
 
 /// Connections that each send one request a round.
 pub const CONNECTIONS: u32 = 16;
@@ -38,16 +41,15 @@ pub struct ByHand {
 impl ByHand {
     /// A shard that serves, with an empty table.
     pub fn new() -> ByHand {
-        let key = "a key of thirty-two bytes or more";
         let keys = KeySet::builder()
-            .add("hmac".parse::<Scheme>().unwrap(), key)
+            .add("hmac".parse::<Scheme>().unwrap(), KEY)
             .unwrap()
             .build()
             .unwrap();
         let shard = Shard::new(ShardConfig {
             id: ShardId(0),
             shards: 1,
-            limits: Limits::default(),
+            limits: ShardLimits::default(),
             signing: Arc::new(Signing::Keys(keys)),
             params: Params::default(),
             ttl_s: 1000,
@@ -172,25 +174,13 @@ fn segment(ordinal: u32) -> NamedSegment {
 /// A validly signed record for each epoch, as the bytes of a request.
 pub fn requests(epochs: impl Iterator<Item = u64>) -> Vec<Vec<u8>> {
     let text = include_str!("../../../golden/records/pcs_tiny_case_1.json");
-    let mut parser = Parser::new();
-    let template = OwnedRecord::from(&parser.parse(text.as_bytes()).unwrap());
-    let key = SigningKey::from_text("hmac".parse().unwrap(), "a key of thirty-two bytes or more")
-        .unwrap();
     let request = |epoch| {
-        let mut record = template.clone();
-        record.epoch = epoch;
-        let id = flk_contract::identity::pcs_id(&record.merkle_root, epoch, &record.shard_id);
-        record.pcs_id = String::from_utf8(flk_contract::hash::hex32(&id).to_vec()).unwrap();
-        record.sig = sign(&key, &record.view());
-        let mut body = Vec::new();
-        flk_contract::record::write_json(&record.view(), &mut body);
-        let mut request = format!(
+        let body = with_epoch(text, epoch, KEY);
+        let head = format!(
             "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
             body.len()
-        )
-        .into_bytes();
-        request.append(&mut body);
-        request
+        );
+        [head.into_bytes(), body].concat()
     };
     epochs.map(request).collect()
 }

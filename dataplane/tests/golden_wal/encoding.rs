@@ -2,14 +2,14 @@
 
 use super::logs::{manifest, segments};
 use super::vectors::{files, list, number, vectors};
-use flk_dataplane::wal::batch::{Batch, Limits, OpenBatch, read_batch, rewrite};
+use flk_dataplane::wal::batch::{Batch, BatchLimits, OpenBatch, read_batch, rewrite};
 use flk_dataplane::wal::buffer::{BLOCK_BYTES, Blocks};
 use flk_dataplane::wal::record::{BodyMeta, Content};
 use flk_dataplane::wal::segment::SegmentHeader;
 
 /// Fills an open batch with what a batch holds; none if it holds something that only a later version writes.
 fn refilled(batch: &Batch<'_>) -> Option<OpenBatch> {
-    let mut open = OpenBatch::new(Limits::default());
+    let mut open = OpenBatch::new(BatchLimits::default());
     for record in batch.records() {
         let record = record.unwrap();
         match record.content {

@@ -1,7 +1,7 @@
 //! What reading the logs back finds, in the directory as it is and in every variant of it.
 
 use super::shown;
-use super::vectors::{Files, edited, files, hex, list, number, text, vectors};
+use super::vectors::{Files, edited, files, list, number, text, vectors};
 use flk_contract::{Outcome, ParamsVersion, Reason, Regime, outcome::write_outcome};
 use flk_dataplane::dedup::key::KeyHash;
 use flk_dataplane::wal::batch::read_batch;
@@ -11,6 +11,7 @@ use flk_dataplane::wal::name::{LogId, Place};
 use flk_dataplane::wal::record::{Content, Entry};
 use flk_dataplane::wal::scan::{InMemory, LogEnd, LogSource, Verdict, read_log, run_ready};
 use flk_dataplane::wal::secret::Secret;
+use flk_testkit::hex::hex;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

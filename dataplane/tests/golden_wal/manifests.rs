@@ -1,9 +1,10 @@
 //! Manifests and secrets: whole ones read and written again, the others refused, and a newer one by its name.
 
 use super::shown;
-use super::vectors::{files, list, number, text, unhex, vectors};
+use super::vectors::{files, list, number, text, vectors};
 use flk_dataplane::wal::manifest::{Manifest, ManifestFault};
 use flk_dataplane::wal::secret::Secret;
+use flk_testkit::hex::unhex;
 
 #[test]
 fn manifests_are_read_and_written_again_or_refused() {

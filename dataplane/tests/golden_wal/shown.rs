@@ -1,6 +1,5 @@
 //! Manifests and batches as the vectors show them, so that a difference reads like one.
 
-use super::vectors::hex;
 use flk_contract::hash::sha256;
 use flk_dataplane::wal::batch::Batch;
 use flk_dataplane::wal::manifest::{
@@ -9,6 +8,7 @@ use flk_dataplane::wal::manifest::{
 use flk_dataplane::wal::name::{LogId, Place};
 use flk_dataplane::wal::record::{BodyRecord, Content, Decision, Entry, Flags, Record};
 use flk_dataplane::wal::scan::BatchAt;
+use flk_testkit::hex::hex;
 use serde_json::{Map, Value, json};
 
 pub(crate) fn log(id: LogId) -> Value {

@@ -2,10 +2,11 @@
 
 use super::logs::manifest;
 use super::shown;
-use super::vectors::{files, hex, list, number, text, vectors};
+use super::vectors::{files, list, number, text, vectors};
 use flk_contract::ParamsVersion;
 use flk_dataplane::dedup::Decided;
 use flk_dataplane::dedup::slice::{SliceMeta, SliceWriter, verify_whole};
+use flk_testkit::hex::hex;
 use serde_json::{Value, json};
 
 fn shown_entry(it: &Decided, params: &[Value]) -> Value {

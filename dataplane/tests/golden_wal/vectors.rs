@@ -1,26 +1,20 @@
 //! The vectors and the files of a directory, whole or edited.
 
+use flk_testkit::golden;
+use flk_testkit::hex::unhex;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
-pub(crate) fn golden(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../golden")
-        .join(path)
-}
-
 pub(crate) fn vectors() -> Value {
-    let bytes = fs::read(golden("vectors/wal.json")).unwrap();
-    serde_json::from_slice(&bytes).unwrap()
+    golden::vectors("wal")
 }
 
 /// The files of a directory, which must be those that the vectors list.
 pub(crate) fn files(directory: &Value) -> Files {
-    let root = golden(text(&directory["path"]));
+    let root = golden::path(text(&directory["path"]));
     let listed = directory["files"].as_object().unwrap();
     let found: Files = fs::read_dir(root)
         .unwrap()
@@ -75,15 +69,4 @@ pub(crate) fn text(value: &Value) -> &str {
 
 pub(crate) fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value}"))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(crate) fn unhex(text: &str) -> Vec<u8> {
-    let pairs = text.as_bytes().chunks(2);
-    pairs
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
 }

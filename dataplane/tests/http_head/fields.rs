@@ -1,7 +1,7 @@
 //! The headers that frame a body, name a host or a tenant, or end a connection, and the limits of a head.
 //! Each case is read whole and at every cut; none asks where a request is routed to.
 
-use flk_dataplane::http::{HeadStatus, Limits, Problem, TenantHeader};
+use flk_dataplane::http::{HeadStatus, HttpLimits as Limits, Problem, TenantHeader};
 
 use super::{complete, post, read_with, refused, submit};
 

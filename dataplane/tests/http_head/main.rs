@@ -8,7 +8,7 @@ mod lines;
 mod naive;
 mod routing;
 
-use flk_dataplane::http::{Head, HeadStatus, Limits, Problem, read_head};
+use flk_dataplane::http::{Head, HeadStatus, HttpLimits as Limits, Problem, read_head};
 
 /// Reads the stream whole and at every cut, and insists that the cuts agree with the whole.
 fn read(stream: &[u8]) -> HeadStatus {

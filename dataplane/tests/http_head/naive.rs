@@ -1,7 +1,7 @@
 //! The head reader beside a plain one, over heads put together from right and slightly wrong pieces.
 //! The plain reader shares no code with the real one.
 
-use flk_dataplane::http::{HeadStatus, Limits, read_head};
+use flk_dataplane::http::{HeadStatus, HttpLimits as Limits, read_head};
 use flk_testkit::change_one;
 use proptest::prelude::*;
 

@@ -9,6 +9,7 @@ pub mod dependencies;
 pub mod links;
 pub mod modules;
 pub mod rust;
+pub mod unused;
 
 use std::fmt;
 use std::path::PathBuf;

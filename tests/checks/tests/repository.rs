@@ -2,7 +2,7 @@
 //! It never repairs anything.
 
 use flk_checks::files::{self, File};
-use flk_checks::{Finding, decisions, dependencies, links, modules, rust};
+use flk_checks::{Finding, decisions, dependencies, links, modules, rust, unused};
 
 fn check(findings: impl IntoIterator<Item = Finding>) {
     let lines: Vec<String> = findings
@@ -39,6 +39,13 @@ fn every_rust_file_can_be_read_in_one_sitting() {
             .iter()
             .filter_map(rust::is_readable_in_one_sitting),
     );
+}
+
+#[test]
+fn nothing_is_public_that_nothing_uses() {
+    let files = texts_with("rs");
+    check(unused::declarations(&files));
+    assert_eq!(unused::allowed_in_vain(&files), [""; 0]);
 }
 
 #[test]

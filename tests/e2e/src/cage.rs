@@ -4,6 +4,7 @@
 use std::io::{Error, Result};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A cgroup with a memory limit, and a program that starts another one in it.
 pub struct MemoryCage {
@@ -24,7 +25,10 @@ impl MemoryCage {
             });
             line.unwrap_or("/").trim_start_matches('/').to_owned()
         };
-        let name = format!("flk-e2e-{}-{bytes}", std::process::id());
+        // Tests of one process run at a time, each on several hosts, with cages of the same size.
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("flk-e2e-{}-{number}", std::process::id());
         let v1 = Path::new("/sys/fs/cgroup/memory").join(own("memory"));
         let v2 = Path::new("/sys/fs/cgroup").join(own(""));
         let (parent, limit) = match v1.join("memory.limit_in_bytes").is_file() {

@@ -8,6 +8,7 @@ use flk_dataplane::wal::manifest::{LogEntry, Manifest};
 use flk_dataplane::wal::name::{LogId, Place, Sequence};
 use flk_dataplane::wal::record::{Content, Entry};
 use flk_dataplane::wal::scan::{BatchAt, InMemory, LogSource, Verdict, read_log, run_ready};
+use flk_testkit::hex::hex;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -177,11 +178,7 @@ impl Kept {
 fn disposition(entry: &Entry<'_>) -> Option<Disposition> {
     Some(match entry {
         Entry::Decision(decision) => Disposition::Decided {
-            pcs_id: decision
-                .pcs_id
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            pcs_id: hex(&decision.pcs_id),
             accepted: decision.reason == 0,
         },
         Entry::Refused(refused) => Disposition::Refused {

@@ -1,12 +1,12 @@
 //! The hosts that a gateway is tried on: with io_uring, without, with io_uring blocked by a seccomp filter as containers
-//! do, and with its log on a file system in memory. It starts processes; it says nothing of what they should do.
+//! do, and with its log on a file system in memory. It says how gateways are started, and nothing of what they should do.
 
 use flk_dataplane::driver::probe::{Requested, choose};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use flk_testkit::gateway::binary;
+use flk_testkit::plan::Plan;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A host.
@@ -67,17 +67,22 @@ impl Setting {
         made.expect("a temporary directory")
     }
 
-    /// Starts a process on this host.
-    pub fn spawn(self, mut command: Command) -> io::Result<Child> {
-        if self != Setting::UringBlocked {
-            return command.spawn();
+    /// The usual gateway on this host, its log below `directory`.
+    pub fn plan(self, directory: &Path) -> Plan {
+        self.on(Plan::new(binary(), directory))
+            .with("FLK_DRIVER", self.driver())
+    }
+
+    /// A gateway on this host for which nothing is set.
+    pub fn bare_plan(self) -> Plan {
+        self.on(Plan::bare(binary()))
+    }
+
+    fn on(self, plan: Plan) -> Plan {
+        match self {
+            Setting::UringBlocked => plan.under(without_io_uring()),
+            Setting::Uring | Setting::Portable | Setting::Tmpfs => plan,
         }
-        // A filter holds for the thread that installs it and for what that thread starts, so nothing else is filtered.
-        let spawned = std::thread::spawn(move || {
-            apply_filter(&without_io_uring()).expect("a seccomp filter");
-            command.spawn()
-        });
-        spawned.join().expect("the starting thread")
     }
 }
 

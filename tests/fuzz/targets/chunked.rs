@@ -2,7 +2,7 @@
 //! packets, and must be what a plain reading of the whole says.
 #![no_main]
 
-use flk_dataplane::http::{Decoded, Decoder, Limits, Skipped};
+use flk_dataplane::http::{Decoded, Decoder, HttpLimits as Limits, Skipped};
 use libfuzzer_sys::fuzz_target;
 
 const SMALL: Limits = Limits {

@@ -2,7 +2,9 @@
 //! follows a head; every span lies within its head, and every limit holds.
 #![no_main]
 
-use flk_dataplane::http::{Head, HeadStatus, Limits, Span, TenantHeader, read_head, route};
+use flk_dataplane::http::{
+    Head, HeadStatus, HttpLimits as Limits, Span, TenantHeader, read_head, route,
+};
 use libfuzzer_sys::fuzz_target;
 
 const SMALL: Limits = Limits {

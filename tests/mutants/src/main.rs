@@ -57,6 +57,9 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         root.join("target/mutants/outcome.tsv"),
     );
     let mut mutants = plan::all(&root)?;
+    for (file, function, change) in known.stale(&mutants) {
+        println!("survivors.tsv names no mutant:\t{file}\t{function}\t{change}");
+    }
     let found = mutants.len();
     options.choose(&mut mutants);
     println!("{found} mutants can be planted; {} are", mutants.len());

@@ -1,5 +1,6 @@
 //! Finds what can be changed: a walk over the syntax of a source that yields single mistakes as pieces of text. It never
-//! changes what is constant, what tests, or what stands in a macro's arguments (assertions above all).
+//! changes what is constant, what tests, what stands in a macro's arguments (assertions above all), and what no test could
+//! see by construction: code behind a question for a planted bug, and probes, which only measure.
 
 use crate::plan::{Change, Mutant, one_line};
 use std::io;
@@ -17,6 +18,7 @@ pub(crate) fn of_text(path: &Path, text: &str) -> io::Result<Vec<Mutant>> {
         path,
         text,
         function: String::new(),
+        planted: Vec::new(),
         found: Vec::new(),
     };
     walk.visit_file(&file);
@@ -29,6 +31,8 @@ struct Walk<'a> {
     text: &'a str,
     /// Name of the function that is walked; empty outside.
     function: String,
+    /// Names that this function gives to what is true only where a bug is planted.
+    planted: Vec<String>,
     found: Vec<Mutant>,
 }
 
@@ -62,6 +66,7 @@ impl Walk<'_> {
             return;
         }
         let outer = std::mem::replace(&mut self.function, name.to_string());
+        let outer_planted = std::mem::take(&mut self.planted);
         for value in early_values(&signature.output) {
             let start = block.brace_token.span.open().byte_range().end;
             let end = block.brace_token.span.close().byte_range().start;
@@ -69,6 +74,28 @@ impl Walk<'_> {
         }
         self.visit_block(block);
         self.function = outer;
+        self.planted = outer_planted;
+    }
+
+    /// Whether an expression can be true only where somebody planted a bug: what hangs on that is no code of the product.
+    fn is_planted(&self, expression: &Expr) -> bool {
+        match expression {
+            Expr::Paren(inner) => self.is_planted(&inner.expr),
+            Expr::Binary(pair) if matches!(pair.op, BinOp::And(_)) => {
+                self.is_planted(&pair.left) || self.is_planted(&pair.right)
+            }
+            Expr::Path(path) => path
+                .path
+                .get_ident()
+                .is_some_and(|name| self.planted.iter().any(|it| name == it)),
+            other => asks_for_planted_bug(other),
+        }
+    }
+
+    /// Whether an expression is a number that is 0 unless a bug is planted.
+    fn counts_planted(&self, expression: &Expr) -> bool {
+        matches!(expression, Expr::Call(call)
+            if call.args.len() == 1 && call.args.iter().all(|it| self.is_planted(it)))
     }
 }
 
@@ -107,7 +134,7 @@ fn gives_nothing(path: &syn::TypePath) -> bool {
     )
 }
 
-/// Whether it is a question for a bug that somebody planted: what hangs on that is no code of the product.
+/// Whether it is a question for a bug that somebody planted.
 fn asks_for_planted_bug(expression: &Expr) -> bool {
     let Expr::Call(call) = expression else {
         return false;
@@ -218,7 +245,54 @@ impl<'ast> Visit<'ast> for Walk<'_> {
         self.visit_expr(&node.expr);
     }
 
+    fn visit_local(&mut self, node: &'ast syn::Local) {
+        if let (syn::Pat::Ident(name), Some(init)) = (&node.pat, &node.init)
+            && self.is_planted(&init.expr)
+        {
+            self.planted.push(name.ident.to_string());
+            return;
+        }
+        visit::visit_local(self, node);
+    }
+
+    fn visit_expr_if(&mut self, node: &'ast syn::ExprIf) {
+        if !self.is_planted(&node.cond) {
+            self.visit_expr(&node.cond);
+            self.visit_block(&node.then_branch);
+        }
+        let not = match node.cond.as_ref() {
+            Expr::Unary(unary) if matches!(unary.op, UnOp::Not(_)) => Some(&unary.expr),
+            _ => None,
+        };
+        if let Some((_, otherwise)) = &node.else_branch
+            && !not.is_some_and(|asked| self.is_planted(asked))
+        {
+            self.visit_expr(otherwise);
+        }
+    }
+
+    fn visit_expr_match(&mut self, node: &'ast syn::ExprMatch) {
+        let planted = self.is_planted(&node.expr);
+        if !planted {
+            self.visit_expr(&node.expr);
+        }
+        for arm in &node.arms {
+            let guarded = arm
+                .guard
+                .as_ref()
+                .is_some_and(|(_, it)| self.is_planted(it));
+            if !guarded && !(planted && self.text_of(&arm.pat) == "true") {
+                self.visit_arm(arm);
+            }
+        }
+    }
+
     fn visit_stmt(&mut self, node: &'ast Stmt) {
+        if let Stmt::Expr(Expr::MethodCall(call), _) = node
+            && call.method == "probe"
+        {
+            return;
+        }
         if let Stmt::Expr(expression, Some(_)) = node
             && matches!(
                 expression,
@@ -235,8 +309,12 @@ impl<'ast> Visit<'ast> for Walk<'_> {
     }
 
     fn visit_expr_binary(&mut self, node: &'ast syn::ExprBinary) {
-        if asks_for_planted_bug(&node.left) {
+        let both = matches!(node.op, BinOp::And(_));
+        if both && (self.is_planted(&node.left) || self.is_planted(&node.right)) {
             return;
+        }
+        if self.counts_planted(&node.right) {
+            return self.visit_expr(&node.left);
         }
         let has_let = |side: &Expr| self.text_of(side).contains("let ");
         let chain = has_let(&node.left) || has_let(&node.right);
@@ -328,9 +406,32 @@ mod tests {
             "#[test] fn t() { f(1); }",
             "const fn f(a: u32) -> u32 { a + 1 }",
             "fn f() -> R { planted(Bug::A) && a > 0 }",
+            "fn f() -> R { planted(Bug::A) && a && b > 0 }",
+            "fn f() -> R { match planted(Bug::A) && a > 0 { true => b + 1, false => c } }",
+            "fn f() -> R { match a { x if planted(Bug::A) => x + 1, _ => b } }",
+            "fn f() -> R { if planted(Bug::A) { a += 1; g(); } else { b } }",
+            "fn f() -> R { let early = planted(Bug::A) && a > 0; if early { g(); } b }",
+            "fn f() -> R { a + u32::from(planted(Bug::A)) }",
         ] {
             assert_eq!(changes(text), [""; 0], "{text}");
         }
+        assert_eq!(
+            changes("fn f() -> R { if !planted(Bug::A) { g(); } else { h(); } }"),
+            ["!planted(Bug::A) -> planted(Bug::A)", "without g();"],
+            "the other side of a question is code of the product"
+        );
+        assert_eq!(
+            changes("fn f() -> R { a == b || planted(Bug::A) }"),
+            [
+                "a == b -> a != b",
+                "a == b || planted(Bug::A) -> a == b && planted(Bug::A)"
+            ]
+        );
+        assert_eq!(
+            changes("fn f(driver: &mut D) { driver.probe(Stage::Parse); }"),
+            ["returns () at once"],
+            "a probe measures and changes nothing"
+        );
         assert_eq!(
             changes("fn f(a: A) { assert!(a < 5); let [x, 1..=3] = a else { return }; }"),
             ["returns () at once"]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 /// The text of `--help`.
 pub(crate) const HELP: &str = "\
-usage: flk-mutants [--sample N] [--seed N] [--only TEXT] [--keep all|killed] [--sim-seeds N] [--jobs N]
+usage: flk-mutants [--sample N] [--seed N] [--only TEXT,…] [--keep all|killed] [--sim-seeds N] [--jobs N]
                    [--minutes N] [--percent-min P]
 
   --sample N        try N mutants, chosen by chance (default: all, some thousand)
   --seed N          which ones (default 1)
-  --only TEXT       only mutants whose file, line, function or change contains TEXT
+  --only TEXT,…     only mutants whose file, line, function or change contains one of the texts
   --keep all        take the verdicts of the last run, so that one that was stopped goes on
   --keep killed     take those of killed mutants, so that only survivors are tried again
   --sim-seeds N     seeds of the simulator that a mutant must survive (default 2000)
@@ -97,7 +97,10 @@ impl Options {
     /// wherever the run is stopped. What is chosen hangs on seed and name alone: a change of the sources changes nothing
     /// for mutants elsewhere.
     pub(crate) fn choose(&self, mutants: &mut Vec<Mutant>) {
-        mutants.retain(|mutant| mutant.to_string().contains(&self.only));
+        mutants.retain(|mutant| {
+            let shown = mutant.to_string();
+            self.only.split(',').any(|text| shown.contains(text))
+        });
         mutants.sort_by_cached_key(|mutant| {
             let mut hasher = DefaultHasher::new();
             (self.seed, mutant.key()).hash(&mut hasher);

@@ -2,7 +2,7 @@
 //! number, so that it holds when code above it moves.
 
 use crate::plan::{Key, Mutant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Why a mutant survives.
@@ -44,6 +44,12 @@ impl Known {
         Ok(known)
     }
 
+    /// Lines that name none of these: what they speak of has changed, or is planted no more.
+    pub(crate) fn stale<'a>(&'a self, all: &[Mutant]) -> Vec<&'a Key> {
+        let keys: BTreeSet<Key> = all.iter().map(Mutant::key).collect();
+        self.0.keys().filter(|key| !keys.contains(*key)).collect()
+    }
+
     /// Why it survives, if the list has it.
     pub(crate) fn reason(&self, mutant: &Mutant) -> Option<Reason> {
         self.0.get(&mutant.key()).copied()
@@ -74,6 +80,15 @@ mod tests {
         ] {
             assert!(Known::of_text(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_line_that_names_no_mutant_is_stale() {
+        let list = "a.rs\tf\twithout a\topen: why\nb.rs\tf\twithout a\topen: why\n";
+        let known = Known::of_text(list).unwrap();
+        let stale = known.stale(&[Mutant::of_test(0, "a.rs")]);
+        assert_eq!(stale.len(), 1);
+        assert_eq!(stale[0].0, "b.rs");
     }
 
     #[test]

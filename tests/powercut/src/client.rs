@@ -1,18 +1,13 @@
 //! Clients that send records and remember what was acknowledged. Their list is the judge: what is in it must be answered
 //! the same way for ever.
 
-use crate::records::Maker;
-use std::error::Error;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use flk_testkit::client::{Connection, Response};
+use flk_testkit::records::record;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
-
-use std::sync::Arc;
-
-/// An answer that did not come in this time never will.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An acknowledged record: its number and how it was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,68 +30,13 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// A connection that carries one request at a time.
-struct Connection {
-    stream: BufReader<TcpStream>,
-}
-
-impl Connection {
-    fn open(address: SocketAddr) -> io::Result<Connection> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        Ok(Connection {
-            stream: BufReader::new(stream),
-        })
-    }
-
-    /// Sends a request and reads its answer, with the value of `Flk-Dedup`.
-    fn ask(&mut self, request: &[u8]) -> io::Result<(Answer, String)> {
-        self.stream.get_mut().write_all(request)?;
-        let (mut status, mut length, mut dedup) = (0, 0, String::new());
-        let mut line = String::new();
-        loop {
-            line.clear();
-            if self.stream.read_line(&mut line)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let text = line.trim_end();
-            if text.is_empty() {
-                break;
-            }
-            if let Some(rest) = text.strip_prefix("HTTP/1.1 ") {
-                status = rest
-                    .get(..3)
-                    .and_then(|digits| digits.parse().ok())
-                    .unwrap_or(0);
-            }
-            if let Some((name, value)) = text.split_once(':') {
-                match name.to_ascii_lowercase().as_str() {
-                    "content-length" => length = value.trim().parse().map_err(io::Error::other)?,
-                    "flk-dedup" => value.trim().clone_into(&mut dedup),
-                    _ => {}
-                }
-            }
+impl From<Response> for Answer {
+    fn from(response: Response) -> Answer {
+        Answer {
+            status: response.status,
+            body: response.body,
         }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
-        Ok((Answer { status, body }, dedup))
     }
-}
-
-fn submit(body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "POST /v1/pcs/submit HTTP/1.1\r\nHost: powercut\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
-}
-
-/// Whether the gateway takes records.
-pub(crate) fn is_ready(address: SocketAddr) -> bool {
-    let request = b"GET /readyz HTTP/1.1\r\nHost: powercut\r\n\r\n";
-    let answer = Connection::open(address).and_then(|mut connection| connection.ask(request));
-    answer.is_ok_and(|(answer, _)| answer.status == 200)
 }
 
 /// Clients at work.
@@ -164,12 +104,11 @@ fn send(
     count: &AtomicU64,
     is_cut: impl Fn() -> bool,
     list: &mut Vec<Acknowledged>,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let mut maker = Maker::new()?;
+) -> io::Result<()> {
     let mut connection = Connection::open(address)?;
     while !stop.load(Ordering::Relaxed) {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        let (answer, _) = connection.ask(&submit(&maker.body(number)))?;
+        let answer = Answer::from(connection.post(&record(number).body)?);
         // Anything else promises nothing.
         if matches!(answer.status, 200 | 202) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -189,23 +128,24 @@ pub(crate) fn check(
     address: SocketAddr,
     list: &[Acknowledged],
     retries: &mut u64,
-) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
+) -> io::Result<Vec<String>> {
     const WRONG_MAX: usize = 5;
     const RETRIES_MAX: u32 = 3;
-    let mut maker = Maker::new()?;
     let mut connection = Connection::open(address)?;
     let mut wrong = Vec::new();
     for acknowledged in list {
-        let request = submit(&maker.body(acknowledged.number));
-        let (mut answer, mut dedup) = connection.ask(&request)?;
+        let body = record(acknowledged.number).body;
+        let mut response = connection.post(&body)?;
         for _ in 0..RETRIES_MAX {
             // Unknown: to be asked again.
-            if answer.status != 503 {
+            if response.status != 503 {
                 break;
             }
             *retries += 1;
-            (answer, dedup) = connection.ask(&request)?;
+            response = connection.post(&body)?;
         }
+        let dedup = response.dedup().unwrap_or_default().to_owned();
+        let answer = Answer::from(response);
         if answer != acknowledged.answer || dedup != "hit" {
             wrong.push(format!(
                 "record {} was acknowledged {} with {}, now: {} {dedup} {}",

@@ -1,7 +1,7 @@
 //! A disk with a volatile cache, in memory: what was written counts at once for readers, but survives a power cut only
 //! once it was flushed. It knows nothing of files or of who writes.
 
-use crate::dice::Dice;
+use flk_testkit::Dice;
 use std::collections::{BTreeMap, HashMap};
 
 /// The unit in which content is kept.

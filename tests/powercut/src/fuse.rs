@@ -253,7 +253,7 @@ mod tests {
     fn without_power_every_access_fails() {
         let disk = Mutex::new(Disk::new(8192));
         assert_eq!(ask(&disk, op::FSYNC, &[0; 16]), Ok(Vec::new()));
-        disk.lock().unwrap().cut(&mut crate::dice::Dice::new(1));
+        disk.lock().unwrap().cut(&mut flk_testkit::Dice::new(1));
         for (code, body) in [
             (op::READ, at(0, 1, b"")),
             (op::WRITE, at(0, 1, b"x")),

@@ -2,12 +2,10 @@
 //! afterwards. It needs root for FUSE, loop devices and mounts, works in a mount namespace of its own, and ends by itself.
 
 mod client;
-mod dice;
 mod disk;
 mod fuse;
 mod gateway;
 mod options;
-mod records;
 mod trial;
 mod volume;
 

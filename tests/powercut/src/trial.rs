@@ -2,15 +2,16 @@
 //! here and nowhere else.
 
 use crate::client::{self, Acknowledged, Load};
-use crate::dice::Dice;
 use crate::disk::{Access, Disk};
-use crate::gateway::{Gateway, Setup};
+use crate::gateway::{START_MAX, Setup};
 use crate::options::Options;
 use crate::volume::{self, Volume};
+use flk_testkit::gateway::Gateway;
+use flk_testkit::{Dice, comes_true};
 use std::error::Error;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Promises of earlier cuts that are checked again after each cut; those of the last one all are.
 const EARLIER_CHECKED: usize = 200;
@@ -147,24 +148,21 @@ impl<'a> Trial<'a> {
         )
     }
 
-    fn cut_load(&mut self, mut running: Running) -> Result<String, Found> {
-        let gateway = &mut running.gateway;
+    fn cut_load(&mut self, running: Running) -> Result<String, Found> {
+        // The volume lives on until the end of this function.
+        let Running {
+            gateway,
+            volume: _volume,
+        } = running;
         // Few clients leave gaps between batches, many fill every batch.
         let clients = 1 + self.dice.below(self.clients as u64) as usize;
         let load = Load::start(gateway.address(), clients, &self.next, {
             let disk = Arc::clone(&self.disk);
             move || lock(&disk).is_cut()
         });
-        let deadline = Instant::now() + FIRST_ANSWER_MAX;
-        while load.acknowledged() == 0 {
-            if Instant::now() > deadline {
-                return Err(format!(
-                    "nothing was acknowledged; the gateway said:\n{}",
-                    gateway.said()
-                )
-                .into());
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        if !comes_true(FIRST_ANSWER_MAX, || load.acknowledged() > 0) {
+            let said = gateway.said();
+            return Err(format!("nothing was acknowledged; the gateway said:\n{said}").into());
         }
         let moment = self.moment(LOAD_MS_MAX, LOAD_ACCESSES_MAX);
         let lost = self.cut_power(moment);
@@ -179,10 +177,11 @@ impl<'a> Trial<'a> {
     }
 
     /// The process is killed, and the power is cut while the next one recovers.
-    fn cut_start(&mut self, mut running: Running) -> Result<String, Found> {
-        running.gateway.kill();
+    fn cut_start(&mut self, running: Running) -> Result<String, Found> {
+        let Running { gateway, volume } = running;
+        gateway.kill();
         let cores = self.cores();
-        running.gateway = Gateway::start(&self.setup, running.volume.directory(), cores)?;
+        let _started = self.setup.start(volume.directory(), cores)?;
         let moment = self.moment(START_MS_MAX, START_ACCESSES_MAX);
         let lost = self.cut_power(moment);
         Ok(format!("{moment} into a start, {lost}"))
@@ -211,10 +210,7 @@ impl<'a> Trial<'a> {
             Moment::Within(access, count) => {
                 let chance = Dice::new(self.dice.next_bits());
                 lock(&self.disk).cut_within(access, count, chance);
-                let deadline = Instant::now() + ACCESS_MAX;
-                while !lock(&self.disk).is_cut() && Instant::now() < deadline {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
+                comes_true(ACCESS_MAX, || lock(&self.disk).is_cut());
             }
         }
         let mut disk = lock(&self.disk);
@@ -235,14 +231,14 @@ impl<'a> Trial<'a> {
         let options = "errors=remount-ro,noinit_itable";
         let volume = Volume::mount(&self.disk, self.scratch.path(), self.mounts, options)?;
         let cores = self.cores();
-        let mut gateway = Gateway::start(&self.setup, volume.directory(), cores)?;
-        match gateway.wait_until_ready() {
+        let mut gateway = self.setup.start(volume.directory(), cores)?;
+        match gateway.wait_until_ready(START_MAX) {
             Ok(()) => Ok(Running { gateway, volume }),
-            Err(text) if self.mounts > 1 => {
+            Err(unready) if self.mounts > 1 => {
                 let kept = self.keep(&volume);
-                Err(Found::Missing(format!("{text}\n{kept}")))
+                Err(Found::Missing(format!("{unready}\n{kept}")))
             }
-            Err(text) => Err(text.into()),
+            Err(unready) => Err(unready.into()),
         }
     }
 

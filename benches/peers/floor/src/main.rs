@@ -34,7 +34,7 @@ fn main() -> io::Result<()> {
     })?;
     let listener = TcpListener::bind(&address)?;
     listener.set_nonblocking(true)?;
-    println!("floor listens on {}", listener.local_addr()?);
+    eprintln!("floor listens on http://{}", listener.local_addr()?);
     serve(&listener)
 }
 

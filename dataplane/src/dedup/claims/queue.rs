@@ -1,9 +1,11 @@
 //! Pending claims by key, each with its queue: two slabs and a bucket array of fixed size, linked by index. It owns the
 //! order in which claims of a key stand; it never decides anything and never allocates after it was made.
 
-use super::super::{Decided, Key};
+use super::sets::BlockPosition;
 use crate::dedup::protocol::Ticket;
+use crate::dedup::{Decided, Key};
 use crate::io::{ReadId, ShardId};
+use crate::planted::{Bug, planted};
 
 /// "Nothing", as an index.
 const NONE: u32 = u32::MAX;
@@ -20,14 +22,33 @@ pub(super) enum State {
     /// The first of the queue has won; its decision is not durable yet.
     Granted,
     /// One read is outstanding, whatever number of claims queue.
-    Reading {
-        /// Version of the slice set.
-        version: u64,
-        /// Index of the slice in the set.
-        slice: u32,
-        /// Number of the block in the slice.
-        block: u32,
-    },
+    Reading(BlockPosition),
+}
+
+/// Which request claims: its receiver, and its name there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// The receiver.
+    pub from: ShardId,
+    /// The request at the receiver.
+    pub ticket: Ticket,
+}
+
+/// A claim as it comes.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimRequest<'a> {
+    /// Which request claims.
+    pub by: Claimant,
+    /// What will be the outcome if it wins.
+    pub candidate: &'a Decided,
+}
+
+/// A key whose look-up waits for a read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Suspended {
+    pub pending: PendingId,
+    pub key: Key,
+    pub position: BlockPosition,
 }
 
 #[derive(Debug)]
@@ -43,10 +64,10 @@ struct Pending {
     generation: u32,
 }
 
+/// A claim in a queue.
 #[derive(Debug)]
-struct Claim {
-    from: ShardId,
-    ticket: Ticket,
+struct Queued {
+    by: Claimant,
     candidate: Decided,
     /// Next claim in the queue, or next free slot.
     next: u32,
@@ -60,7 +81,7 @@ pub(super) struct Claims {
     pending: Vec<Pending>,
     pending_free: u32,
     pending_count: u32,
-    claims: Vec<Claim>,
+    claims: Vec<Queued>,
     claims_free: u32,
     claims_max: usize,
 }
@@ -99,20 +120,20 @@ impl Claims {
     }
 
     /// Leaves a pending entry for the candidate's key with this claim as the first of its queue; nothing if full.
-    pub(super) fn open(
-        &mut self,
-        from: ShardId,
-        ticket: Ticket,
-        candidate: &Decided,
-    ) -> Option<PendingId> {
-        let claim = self.new_claim(from, ticket, candidate)?;
-        let bucket = self.bucket(candidate.key);
+    pub(super) fn open(&mut self, claim: &ClaimRequest<'_>) -> Option<PendingId> {
+        let key = claim.candidate.key;
+        debug_assert!(
+            self.find(key).is_none() || planted(Bug::TwoSuspendedLookUps),
+            "a key is pending once"
+        );
+        let claim = self.new_claim(claim)?;
+        let bucket = self.bucket(key);
         let generation = match self.pending.get(self.pending_free as usize) {
             Some(free) => free.generation,
             None => 0,
         };
         let opened = Pending {
-            key: candidate.key,
+            key,
             state: State::Opened,
             head: claim,
             tail: claim,
@@ -138,14 +159,8 @@ impl Claims {
     }
 
     /// Queues a claim behind all others of its key; `false` if there is no room.
-    pub(super) fn enqueue(
-        &mut self,
-        pending: PendingId,
-        from: ShardId,
-        ticket: Ticket,
-        candidate: &Decided,
-    ) -> bool {
-        let Some(claim) = self.new_claim(from, ticket, candidate) else {
+    pub(super) fn enqueue(&mut self, pending: PendingId, claim: &ClaimRequest<'_>) -> bool {
+        let Some(claim) = self.new_claim(claim) else {
             return false;
         };
         let pending = &mut self.pending[pending.0 as usize];
@@ -159,12 +174,12 @@ impl Claims {
     }
 
     /// Takes a claim that has not won out of the queue; `false` if it is not in it.
-    pub(super) fn unlink(&mut self, pending: PendingId, from: ShardId, ticket: Ticket) -> bool {
+    pub(super) fn unlink(&mut self, pending: PendingId, by: Claimant) -> bool {
         let pending = &mut self.pending[pending.0 as usize];
         let (mut before, mut at) = (NONE, pending.head);
         while at != NONE {
             let claim = &self.claims[at as usize];
-            if claim.from == from && claim.ticket == ticket {
+            if claim.by == by {
                 break;
             }
             (before, at) = (at, claim.next);
@@ -186,11 +201,11 @@ impl Claims {
     }
 
     /// Takes the first claim of the queue.
-    pub(super) fn pop(&mut self, pending: PendingId) -> Option<(ShardId, Ticket, Decided)> {
+    pub(super) fn pop(&mut self, pending: PendingId) -> Option<(Claimant, Decided)> {
         let pending = &mut self.pending[pending.0 as usize];
         let at = pending.head;
         let claim = self.claims.get(at as usize)?;
-        let taken = (claim.from, claim.ticket, claim.candidate);
+        let taken = (claim.by, claim.candidate);
         pending.head = claim.next;
         if pending.head == NONE {
             pending.tail = NONE;
@@ -200,27 +215,22 @@ impl Claims {
     }
 
     /// The first claim of the queue wins: its candidate, to be stamped. Nothing if the queue is empty.
-    pub(super) fn grant(&mut self, pending: PendingId) -> Option<(ShardId, Ticket, &mut Decided)> {
+    pub(super) fn grant(&mut self, pending: PendingId) -> Option<(Claimant, &mut Decided)> {
         let pending = &mut self.pending[pending.0 as usize];
         let claim = self.claims.get_mut(pending.head as usize)?;
         pending.state = State::Granted;
-        Some((claim.from, claim.ticket, &mut claim.candidate))
+        Some((claim.by, &mut claim.candidate))
     }
 
     /// Takes the winner out of the queue, if the key is granted to this request.
-    pub(super) fn take_winner(
-        &mut self,
-        pending: PendingId,
-        from: ShardId,
-        ticket: Ticket,
-    ) -> Option<Decided> {
+    pub(super) fn take_winner(&mut self, pending: PendingId, by: Claimant) -> Option<Decided> {
         let granted = &self.pending[pending.0 as usize];
         let claim = self.claims.get(granted.head as usize)?;
-        let won = granted.state == State::Granted && claim.from == from && claim.ticket == ticket;
+        let won = granted.state == State::Granted && claim.by == by;
         if !won {
             return None;
         }
-        self.pop(pending).map(|(_, _, decided)| decided)
+        self.pop(pending).map(|(_, decided)| decided)
     }
 
     /// The winner's stamped decision.
@@ -231,12 +241,12 @@ impl Claims {
     }
 
     /// Takes the first claim behind the winner.
-    pub(super) fn pop_waiter(&mut self, pending: PendingId) -> Option<(ShardId, Ticket, Decided)> {
+    pub(super) fn pop_waiter(&mut self, pending: PendingId) -> Option<(Claimant, Decided)> {
         let head = self.pending[pending.0 as usize].head;
         let at = self.claims.get(head as usize)?.next;
         let claim = self.claims.get(at as usize)?;
-        let taken = (claim.from, claim.ticket, claim.candidate);
-        self.unlink(pending, taken.0, taken.1).then_some(taken)
+        let taken = (claim.by, claim.candidate);
+        self.unlink(pending, claim.by).then_some(taken)
     }
 
     /// Removes a pending key whose queue is empty (what is still queued is dropped with it).
@@ -266,34 +276,31 @@ impl Claims {
     }
 
     /// Waits for a read under a new name.
-    pub(super) fn suspend(&mut self, pending: PendingId, state: State) -> ReadId {
+    pub(super) fn suspend(&mut self, pending: PendingId, position: BlockPosition) -> ReadId {
         let slot = &mut self.pending[pending.0 as usize];
-        slot.state = state;
+        slot.state = State::Reading(position);
         slot.generation = slot.generation.wrapping_add(1);
         ReadId(u64::from(slot.generation) << 32 | u64::from(pending.0))
     }
 
-    /// What waits for this read: key, set version, slice and block.
-    pub(super) fn reading_as(&self, id: ReadId) -> Option<(PendingId, Key, u64, u32, u32)> {
+    /// What waits for this read.
+    pub(super) fn suspended_by(&self, id: ReadId) -> Option<Suspended> {
         let at = id.0 as u32;
         let pending = self.pending.get(at as usize)?;
         match pending.state {
-            State::Reading {
-                version,
-                slice,
-                block,
-            } if u64::from(pending.generation) == id.0 >> 32 => {
-                Some((PendingId(at), pending.key, version, slice, block))
+            State::Reading(position) if u64::from(pending.generation) == id.0 >> 32 => {
+                Some(Suspended {
+                    pending: PendingId(at),
+                    key: pending.key,
+                    position,
+                })
             }
             _ => None,
         }
     }
 
     pub(super) fn reading(&self, pending: PendingId) -> bool {
-        matches!(
-            self.pending[pending.0 as usize].state,
-            State::Reading { .. }
-        )
+        matches!(self.pending[pending.0 as usize].state, State::Reading(_))
     }
 
     pub(super) fn key(&self, pending: PendingId) -> Key {
@@ -308,11 +315,10 @@ impl Claims {
         key.low as usize & (self.buckets.len() - 1)
     }
 
-    fn new_claim(&mut self, from: ShardId, ticket: Ticket, candidate: &Decided) -> Option<u32> {
-        let claim = Claim {
-            from,
-            ticket,
-            candidate: *candidate,
+    fn new_claim(&mut self, claim: &ClaimRequest<'_>) -> Option<u32> {
+        let claim = Queued {
+            by: claim.by,
+            candidate: *claim.candidate,
             next: NONE,
         };
         if self.claims_free != NONE {

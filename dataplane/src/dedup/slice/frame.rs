@@ -1,4 +1,4 @@
-//! The first and the last block of a slice: whose it is, and what is in it. The last one is written when all else is
+//! The first and the last block of a slice: its identity, and what is in it. The last one is written when all else is
 //! known, so a slice is written once from front to back.
 
 use super::SLICE_VERSION;
@@ -38,7 +38,7 @@ pub mod section {
     pub const COVERS: u16 = 5;
 }
 
-/// Whose a slice is: its first block.
+/// The identity of a slice: its first block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// Random id of the slice, repeated in every block.

@@ -64,7 +64,7 @@ impl SliceReader {
         Ok(SliceReader { header, trailer })
     }
 
-    /// Whose the slice is.
+    /// The slice's identity.
     pub fn header(&self) -> &Header {
         &self.header
     }

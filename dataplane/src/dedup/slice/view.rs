@@ -45,7 +45,7 @@ pub enum Candidate {
     Absent,
     /// If the slice holds the key, then in the block with this number.
     Block(u32),
-    /// The view does not cover the key's partition: nothing can be said.
+    /// The view does not cover the key's partition: nothing is known.
     NotCovered,
 }
 

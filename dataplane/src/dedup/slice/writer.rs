@@ -11,7 +11,7 @@ use crate::wal::checksum::{crc, put};
 use crate::wal::manifest::{Cover, SliceEntry};
 use flk_contract::verify::ParamsVersion;
 
-/// Whose the slice will be.
+/// The identity of the slice that will be written.
 pub type SliceMeta = Header;
 
 /// What the manifest says about a finished slice.

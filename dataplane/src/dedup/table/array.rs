@@ -1,5 +1,5 @@
 //! Decisions of one partition in one run of slots, in key order, with gaps: linear probing whose runs are kept sorted.
-//! It owns places only; when to grow, what is live and who may ask are not its business.
+//! It owns places only; when to grow, what is live and which claim may ask are decided elsewhere.
 
 use super::super::Key;
 use super::super::entry::{self, Words};
@@ -186,7 +186,7 @@ impl Array {
     }
 
     /// Takes the first entry at or behind `*from` out, looking at no more than `*budget` slots, and moves both on. Pages
-    /// that were left behind are given back: whoever begins here never comes back for what lies before.
+    /// that were left behind are given back: a pass that begins here never comes back for what lies before.
     pub(super) fn take_next(&mut self, from: &mut usize, budget: &mut usize) -> Option<Words> {
         while *budget > 0 && *from < self.slots_count {
             let taken = self.take(*from);
@@ -252,7 +252,7 @@ impl Array {
             .is_none_or(|slot| is_empty(slot) || self.home(slot[0]) == at)
     }
 
-    /// What must hold between two calls: keys ascend, nobody stands before home or behind a gap, `len` is right.
+    /// What must hold between two calls: keys ascend, no entry stands before its home or behind a gap, `len` is right.
     #[cfg(test)]
     pub(super) fn check(&self, from: usize) {
         let mut last = None;

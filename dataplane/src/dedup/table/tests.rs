@@ -273,6 +273,26 @@ fn a_key_takes_at_most_96_bytes_while_the_table_grows() {
 }
 
 #[test]
+fn decisions_of_one_partition_that_do_not_ascend_are_inserted_one_by_one() {
+    let keys = (0..).map(scrambled).filter(|key| key.partition() == 7);
+    let mut all: Vec<Decided> = keys
+        .take(20)
+        .map(|key| decided(key, 1, 50, Epoch::earlier_runs()))
+        .collect();
+    all.sort_by_key(|it| it.key);
+    let descending: Vec<Decided> = all.iter().rev().copied().collect();
+    let twice: Vec<Decided> = all.iter().flat_map(|it| [*it, *it]).collect();
+    for decisions in [descending, twice] {
+        let mut table = Partitions::new(0..16, u64::MAX);
+        assert_eq!(table.load(&decisions), 0);
+        table.check();
+        assert_eq!(table.len(), 20);
+        assert!(table.entries().eq(all.iter().copied()));
+        assert!(all.iter().all(|it| table.get(it.key, 49) == Some(*it)));
+    }
+}
+
+#[test]
 fn what_is_loaded_in_key_order_is_laid_out_once_and_may_grow_and_expire_like_the_rest() {
     let mut table = Partitions::new(0..16, u64::MAX);
     let keys = (0..).map(scrambled).filter(|key| key.partition() < 16);

@@ -1,9 +1,9 @@
-//! The connection table of the portable driver: sockets under level-triggered epoll. A slot is given up with its socket,
-//! at once: nothing of it is ever left in the kernel.
+//! The connection table of the portable driver: sockets under level-triggered epoll. A slot is freed together with its
+//! socket: no operation outlives a call, so nothing has to be waited for.
 
 use crate::driver::listen::BACKLOG;
 use crate::driver::outgoing::{Outgoing, Pool};
-use crate::driver::{DriverError, Limits};
+use crate::driver::{DriverError, DriverLimits};
 use crate::event::{ConnId, Event, Inbox, Peer};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
@@ -11,13 +11,13 @@ use rustix::net::{SendFlags, Shutdown, SocketFlags};
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-/// What epoll says of the listening socket; no connection's word, for slots are below it.
+/// Epoll data of the listening socket. No connection has this value: slots are smaller.
 pub(super) const LISTENER: u64 = u64::MAX;
 /// Empty send buffers kept for reuse: 1 MiB at their usual size.
 const POOLED_BUFFERS_MAX: usize = 256;
-/// Connections accepted in one turn: the rest waits, so that clients already here are not starved.
+/// Connections accepted in one turn, so that a flood of them does not starve the others.
 const ACCEPTS_PER_TURN_MAX: u32 = 64;
-/// How sockets are accepted.
+/// Flags of accepted sockets.
 const ACCEPTED: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 /// One read takes at most this much; what is left is read in the next turn.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -26,15 +26,19 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 struct Conn {
     generation: u32,
     socket: Option<OwnedFd>,
-    /// What epoll watches, `None` when the socket is not in its set.
+    /// What epoll watches; `None` if the socket is not in the set.
     watched: Option<EventFlags>,
     /// The shard wants to read.
     wanted: bool,
-    /// The socket took less than it was given.
+    /// The socket's send buffer is full.
     blocked: bool,
+    /// FIN is to be sent after the queued bytes.
     fin: bool,
+    /// The client sent FIN.
     ended: bool,
+    /// The connection failed: nothing more can be read or sent.
     broken: bool,
+    /// It is in `to_send`.
     listed: bool,
     out: Outgoing,
 }
@@ -45,14 +49,14 @@ pub(super) struct Connections {
     free: Vec<u32>,
     pool: Pool,
     to_send: Vec<u32>,
-    /// Progress and failures of sends: events of the next turn.
+    /// Progress and failures of sends; they become events of the next turn.
     news: Vec<Event>,
     scratch: Box<[u8]>,
     listener: Option<OwnedFd>,
     accept_wanted: bool,
     accept_watched: bool,
-    /// The listener is being closed: how many may still be accepted, a whole queue and no more. Under a flood it never gets
-    /// empty.
+    /// While the listener is being closed: how many clients may still be accepted, one full queue. Without a bound a flood
+    /// of connections would keep the socket open for ever.
     closing: Option<i32>,
 }
 
@@ -63,7 +67,7 @@ fn word(id: ConnId) -> EventData {
 impl Connections {
     /// An empty table.
     pub(super) fn new(
-        limits: &Limits,
+        limits: &DriverLimits,
         listener: OwnedFd,
         epoll: BorrowedFd<'_>,
     ) -> Result<Connections, DriverError> {
@@ -87,12 +91,12 @@ impl Connections {
         Ok(connections)
     }
 
-    /// Whether there are events for the next turn already.
+    /// Whether the next turn has events already, so that the driver must not sleep.
     pub(super) fn has_news(&self) -> bool {
         !self.news.is_empty() || (self.closing.is_some() && !self.free.is_empty())
     }
 
-    /// Whether accepting stopped for want of descriptors or memory and must be tried again soon.
+    /// Whether accepting stopped because the system had no descriptor or memory, and must be tried again.
     pub(super) fn wants_retry(&self) -> bool {
         self.accept_wanted
             && self.listener.is_some()
@@ -100,19 +104,21 @@ impl Connections {
             && !self.free.is_empty()
     }
 
-    /// Hands over the events of the last turn's sends.
+    /// Delivers the events of the last turn's sends.
     pub(super) fn collect(&mut self, inbox: &mut Inbox) {
         inbox.events.append(&mut self.news);
     }
 
+    /// A connection by its name; `None` if it has been closed. The shard, and readiness that epoll reported earlier in the
+    /// same turn, may still name it.
     fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
-        let conn = self.table.get_mut(id.slot as usize)?;
+        let conn = &mut self.table[id.slot as usize];
         (conn.generation == id.generation && conn.socket.is_some()).then_some(conn)
     }
 
-    // --- what the kernel says
+    // --- from the kernel
 
-    /// Clients wait to be accepted.
+    /// The listener is readable: accepts clients.
     pub(super) fn accept(&mut self, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
             let Some(listener) = &self.listener else {
@@ -126,7 +132,8 @@ impl Connections {
                 Err(Errno::CONNABORTED | Errno::INTR) => continue,
                 Err(Errno::AGAIN) => return,
                 Err(_) => {
-                    // Out of descriptors or memory: level-triggered epoll would spin, so stop watching for a while.
+                    // Out of descriptors or memory. Level-triggered epoll would report the listener again at once, so it is
+                    // not watched for a while.
                     self.unwatch_listener(epoll);
                     return;
                 }
@@ -137,12 +144,13 @@ impl Connections {
         }
     }
 
-    /// Gives an accepted socket a slot; there must be one.
+    /// Gives an accepted socket a slot. The caller has checked that one is free.
     fn open(&mut self, socket: OwnedFd, peer: Peer, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
         let Some(&slot) = self.free.last() else {
-            return;
+            unreachable!("a client is accepted only if a slot is free")
         };
         let conn = &mut self.table[slot as usize];
+        assert!(conn.socket.is_none(), "slot {slot} is in use");
         conn.generation = conn.generation.wrapping_add(1);
         let id = ConnId {
             slot,
@@ -150,7 +158,7 @@ impl Connections {
         };
         let watched = EventFlags::IN;
         if epoll::add(epoll, &socket, word(id), watched).is_err() {
-            // Out of memory or watches: the client is sent away by dropping its socket.
+            // Out of memory or epoll watches: dropping the socket closes the connection.
             return;
         }
         self.free.pop();
@@ -165,8 +173,8 @@ impl Connections {
         inbox.events.push(Event::Accepted(id, peer));
     }
 
-    /// While the listener is being closed: accepts who waits in its queue as slots get free, then closes it and says so.
-    /// Closing it resets whoever is still in its queue.
+    /// While the listener is being closed: accepts the clients in its queue as slots become free, then closes it and tells
+    /// the shard. Closing it earlier would reset those clients.
     pub(super) fn closing_step(&mut self, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
         while let Some(left) = self.closing
             && !self.free.is_empty()
@@ -183,7 +191,7 @@ impl Connections {
                     self.open(socket, peer, epoll, inbox);
                 }
                 Err(Errno::CONNABORTED | Errno::INTR) => self.closing = Some(left - 1),
-                // No client is left, or no descriptor for those who are.
+                // The queue is empty, or the system has no descriptor for the clients in it.
                 Err(_) => self.closing = Some(0),
             }
         }
@@ -213,7 +221,7 @@ impl Connections {
         }
         if let Some(conn) = self.conn(id) {
             if gone && !reading && !blocked && !conn.ended {
-                // Nobody reads or writes, so nothing else would find out.
+                // Neither a read nor a send is due, so no error of theirs would report it.
                 report_broken(conn, id, &mut inbox.events);
             }
             watch(conn, id, epoll);
@@ -238,13 +246,11 @@ impl Connections {
         }
     }
 
-    // --- what the shard says
+    // --- from the shard
 
-    /// Queues bytes; they leave with [`Connections::send_all`].
+    /// Queues bytes; [`Connections::send_all`] sends them.
     pub(super) fn queue_bytes(&mut self, id: ConnId, bytes: &[u8]) {
-        let Some(conn) = self.table.get_mut(id.slot as usize) else {
-            return;
-        };
+        let conn = &mut self.table[id.slot as usize];
         if conn.generation != id.generation || conn.socket.is_none() || conn.broken {
             return;
         }
@@ -259,7 +265,7 @@ impl Connections {
         }
     }
 
-    /// Sends to every connection that has something new and does not wait for its socket.
+    /// Sends on every connection that has queued bytes and a socket that takes them.
     pub(super) fn send_all(&mut self, epoll: BorrowedFd<'_>) {
         while let Some(slot) = self.to_send.pop() {
             let conn = &mut self.table[slot as usize];
@@ -278,7 +284,7 @@ impl Connections {
         }
     }
 
-    /// Sends until the socket is full or nothing is left, then FIN if it is due.
+    /// Sends until the socket is full or nothing is queued; then FIN if it is due.
     fn send_next(&mut self, id: ConnId) {
         let Connections {
             table, pool, news, ..
@@ -289,14 +295,14 @@ impl Connections {
             let flight = conn.out.begin_send(pool);
             if flight.is_empty() {
                 if std::mem::take(&mut conn.fin) {
-                    // It fails only for a connection that is gone, which reading reports.
+                    // It fails only if the connection is gone, which the next read reports.
                     let _ = rustix::net::shutdown(socket, Shutdown::Write);
                 }
                 return;
             }
             match rustix::net::send(socket, flight, SendFlags::NOSIGNAL) {
                 Ok(bytes) => {
-                    conn.out.left(bytes);
+                    conn.out.consume(bytes);
                     news.push(Event::Sent(id, bytes as u32));
                 }
                 Err(Errno::INTR) => {}
@@ -312,15 +318,23 @@ impl Connections {
         }
     }
 
-    /// Stops or goes on reading.
-    pub(super) fn want_read(&mut self, id: ConnId, wanted: bool, epoll: BorrowedFd<'_>) {
+    /// Stops reading.
+    pub(super) fn pause_read(&mut self, id: ConnId, epoll: BorrowedFd<'_>) {
         if let Some(conn) = self.conn(id) {
-            conn.wanted = wanted;
+            conn.wanted = false;
             watch(conn, id, epoll);
         }
     }
 
-    /// Sends FIN behind what is queued.
+    /// Reads again.
+    pub(super) fn resume_read(&mut self, id: ConnId, epoll: BorrowedFd<'_>) {
+        if let Some(conn) = self.conn(id) {
+            conn.wanted = true;
+            watch(conn, id, epoll);
+        }
+    }
+
+    /// Sends FIN after the queued bytes.
     pub(super) fn shut_down(&mut self, id: ConnId) {
         if let Some(conn) = self.conn(id) {
             conn.fin = true;
@@ -328,10 +342,10 @@ impl Connections {
         }
     }
 
-    /// Releases a connection at once.
+    /// Closes a connection and frees its slot.
     pub(super) fn close(&mut self, id: ConnId, epoll: BorrowedFd<'_>) {
         if let Some(conn) = self.conn(id) {
-            // Closing takes the socket out of the epoll set.
+            // Closing a socket removes it from the epoll set.
             conn.socket = None;
             self.table[id.slot as usize].out.clear(&mut self.pool);
             self.news.retain(|event| !is_about(event, id));
@@ -340,14 +354,16 @@ impl Connections {
         }
     }
 
-    /// Stops or goes on accepting.
-    pub(super) fn want_accept(&mut self, wanted: bool, epoll: BorrowedFd<'_>) {
-        self.accept_wanted = wanted && self.closing.is_none();
-        if wanted {
-            self.watch_listener(epoll);
-        } else {
-            self.unwatch_listener(epoll);
-        }
+    /// Stops accepting.
+    pub(super) fn pause_accept(&mut self, epoll: BorrowedFd<'_>) {
+        self.accept_wanted = false;
+        self.unwatch_listener(epoll);
+    }
+
+    /// Accepts again, unless the listener is being closed.
+    pub(super) fn resume_accept(&mut self, epoll: BorrowedFd<'_>) {
+        self.accept_wanted = self.closing.is_none();
+        self.watch_listener(epoll);
     }
 
     /// Begins to close the listening socket; see [`Connections::closing_step`].
@@ -359,7 +375,7 @@ impl Connections {
         }
     }
 
-    /// Listens for clients if the shard wants that and there is a slot.
+    /// Watches the listener if the shard wants connections and a slot is free.
     pub(super) fn watch_listener(&mut self, epoll: BorrowedFd<'_>) {
         if self.wants_retry()
             && let Some(listener) = &self.listener
@@ -373,13 +389,13 @@ impl Connections {
         if let Some(listener) = &self.listener
             && std::mem::take(&mut self.accept_watched)
         {
-            // It is in the set, so this cannot fail.
+            // The listener is in the set, so this cannot fail.
             let _ = epoll::delete(epoll, listener);
         }
     }
 }
 
-/// A client out of the listen queue.
+/// Accepts one client from the listen queue.
 fn accept_one(listener: &OwnedFd) -> rustix::io::Result<(OwnedFd, Peer)> {
     let (socket, address) = rustix::net::acceptfrom_with(listener, ACCEPTED)?;
     let address = address.and_then(|address| SocketAddr::try_from(address).ok());
@@ -391,15 +407,15 @@ fn is_about(event: &Event, id: ConnId) -> bool {
     matches!(event, Event::Sent(conn, _) | Event::Broken(conn) if *conn == id)
 }
 
-/// Tells the shard once that a connection is of no use any more.
+/// Tells the shard once that a connection has failed.
 fn report_broken(conn: &mut Conn, id: ConnId, events: &mut Vec<Event>) {
     if !std::mem::replace(&mut conn.broken, true) {
         events.push(Event::Broken(id));
     }
 }
 
-/// Brings epoll's view of a socket up to date. A socket that nothing is wanted of leaves the set: it would report a
-/// hang-up again and again.
+/// Updates what epoll watches of a socket. A socket with nothing to watch is removed from the set, because epoll would
+/// report its hang-up again and again.
 fn watch(conn: &mut Conn, id: ConnId, epoll: BorrowedFd<'_>) {
     let Some(socket) = &conn.socket else { return };
     let mut flags = EventFlags::empty();
@@ -410,8 +426,8 @@ fn watch(conn: &mut Conn, id: ConnId, epoll: BorrowedFd<'_>) {
     if conn.watched == wanted {
         return;
     }
-    // Failures would mean a socket that is not in the set although we put it there, or no kernel memory; the deadline of
-    // whatever waits on the connection ends it then.
+    // This fails only without kernel memory. Then the connection is closed when a deadline of its request or of its idle
+    // time passes.
     let _ = match (conn.watched, wanted) {
         (Some(_), Some(flags)) => epoll::modify(epoll, socket, word(id), flags),
         (None, Some(flags)) => epoll::add(epoll, socket, word(id), flags),

@@ -1,5 +1,5 @@
-//! The thread that does a shard's file operations under the portable driver, one after the other. It owns the memory it
-//! writes from; it never retries and never judges a short write.
+//! The thread that carries out a shard's file operations under the portable driver, one after the other. It owns the
+//! memory that it writes from. It never retries, and it reports a short write without judging it.
 
 use crate::driver::DriverError;
 use crate::driver::doorbell::Doorbell;
@@ -12,31 +12,33 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-/// What the shard asks for.
+/// A file operation.
 enum Job {
     Write(FileId, u64, Box<Blocks>),
     Sync(FileId),
     Read(ReadId, FileId, u64),
 }
 
-/// How it ended.
+/// The end of a file operation.
 enum Done {
     Written(Box<Blocks>, Result<u32, Errno>),
     Synced(Result<(), Errno>),
     Read(ReadId, Result<Box<Blocks>, Errno>),
 }
 
-/// A shard's end of its flush thread.
+/// The shard's side of its flush thread.
 pub(super) struct Flush {
     jobs: Option<Sender<Job>>,
     done: Receiver<Done>,
+    /// Received from `done` while the shard looked whether it may sleep, and not delivered yet.
     peeked: Vec<Done>,
     thread: Option<JoinHandle<()>>,
+    /// A log write or sync is in flight.
     writing: bool,
 }
 
 impl Flush {
-    /// Starts the thread; it rings the shard's bell when something ended.
+    /// Starts the thread; it rings the shard's doorbell after each operation.
     pub(super) fn start(shard: ShardId, bell: Arc<Doorbell>) -> Result<Flush, DriverError> {
         let (jobs, todo) = channel::<Job>();
         let (ended, done) = channel();
@@ -94,22 +96,22 @@ impl Flush {
         );
     }
 
-    /// Whether nothing has ended that was not collected.
+    /// Whether there is nothing to collect.
     pub(super) fn is_empty(&mut self) -> bool {
         self.peeked.extend(self.done.try_recv());
         self.peeked.is_empty()
     }
 
-    /// Turns what ended into events.
+    /// Turns ended operations into events.
     pub(super) fn collect(&mut self, inbox: &mut Inbox) {
         for done in self.peeked.drain(..).chain(self.done.try_iter()) {
             let event = match done {
                 Done::Written(blocks, result) => {
-                    self.writing = false;
+                    end_log_operation(&mut self.writing);
                     Event::Written(blocks, result)
                 }
                 Done::Synced(result) => {
-                    self.writing = false;
+                    end_log_operation(&mut self.writing);
                     Event::Synced(result)
                 }
                 Done::Read(id, result) => {
@@ -125,10 +127,19 @@ impl Drop for Flush {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // It can only have ended by a panic, which is the process's end already in a release.
+            // It fails only if the thread panicked; in a release build a panic has aborted the process already.
             let _ = thread.join();
         }
     }
+}
+
+/// The pair of [`Flush::start_log_operation`].
+fn end_log_operation(writing: &mut bool) {
+    let was_writing = std::mem::replace(writing, false);
+    assert!(
+        was_writing,
+        "a log write or sync ended that was not in flight"
+    );
 }
 
 fn carry_out(job: Job) -> Done {
@@ -152,7 +163,7 @@ fn carry_out(job: Job) -> Done {
             let read = no_interrupt(|| rustix::io::pread(fd(file), block.bytes_mut(), offset));
             let whole = read.and_then(|bytes| match bytes {
                 BLOCK_BYTES => Ok(block),
-                // The file is shorter than its own table says.
+                // The file is shorter than its table of contents says.
                 _ => Err(Errno::EIO),
             });
             Done::Read(id, whole)
@@ -160,7 +171,7 @@ fn carry_out(job: Job) -> Done {
     }
 }
 
-/// A signal before the first byte is nobody's failure.
+/// Repeats a call that a signal interrupted before its first byte.
 fn no_interrupt<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> Result<T, Errno> {
     rustix::io::retry_on_intr(&mut call).map_err(|error| Errno(error.raw_os_error()))
 }
@@ -168,7 +179,7 @@ fn no_interrupt<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> Result<T,
 #[allow(unsafe_code)]
 fn fd(file: FileId) -> BorrowedFd<'static> {
     assert!(file.0 >= 0, "not a file: {file:?}");
-    // SAFETY: the keeper, who opened the file, keeps it open as long as a shard may use it; the borrow ends with the call
-    // that it is made for.
+    // SAFETY: the keeper keeps the file open as long as a shard may use it, and the borrow ends with the call that it is
+    // made for.
     unsafe { BorrowedFd::borrow_raw(file.0) }
 }

@@ -1,5 +1,5 @@
-//! The driver for hosts that refuse io_uring: epoll for sockets and bells, one flush thread per shard for its files. It
-//! keeps the same promises to the machine as the production driver and decides nothing either.
+//! The driver for hosts that refuse io_uring: epoll for sockets and doorbells, one flush thread per shard for files. It
+//! gives the machine the same guarantees as the io_uring driver, and makes no decisions either.
 
 mod connections;
 mod flush;
@@ -16,20 +16,20 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-/// What epoll says of the doorbell.
+/// Epoll data of the doorbell.
 const BELL: u64 = u64::MAX - 1;
-/// Sockets looked at in one turn; epoll deals them out in turn when there are more.
+/// Ready sockets taken from epoll at a time; if there are more, epoll rotates them.
 const READY_MAX: usize = 1024;
-/// Bytes received in one turn, about: sockets that are left over come first in the next one.
+/// Bytes received in one turn, approximately. The remaining ready sockets are read first in the next turn.
 const RECEIVED_BYTES_MAX: usize = 4 << 20;
-/// How long to wait before accepting is tried again after the system was out of descriptors or memory.
+/// How long to wait before accepting again after the system had no descriptor or memory.
 const ACCEPT_RETRY_US: u64 = 10_000;
 
 /// The driver of one shard. Made and run on that shard's own thread.
 pub struct Portable {
     epoll: OwnedFd,
     ready: Vec<Event>,
-    /// How many of `ready` have been looked at.
+    /// How many of `ready` have been handled.
     looked_at: usize,
     connections: Connections,
     flush: Flush,
@@ -66,7 +66,7 @@ impl Portable {
         })
     }
 
-    /// Runs the machine until it stops, the process says so, or the system fails.
+    /// Runs the machine until it stops, the process asks for it, or a system call fails.
     pub fn run<M: Machine>(&mut self, machine: &mut M) -> Ended {
         let mut inbox = Inbox::with_capacity(1024, 1 << 20);
         let mut outbox = Outbox::with_capacity(1024, 1 << 20);
@@ -85,7 +85,7 @@ impl Portable {
         Ended::Told
     }
 
-    /// Sleeps until something happens or the machine's time has come (rounded up to a millisecond: epoll knows no less).
+    /// Sleeps until something happens or the time of the next turn, rounded up to the millisecond resolution of epoll.
     fn wait(&mut self, next: Next) -> Result<(), DriverError> {
         if self.looked_at < self.ready.len() {
             return Ok(());
@@ -101,7 +101,7 @@ impl Portable {
         let sleeps = wait_us > 0
             && !self.connections.has_news()
             && self.links.may_sleep_if(|| flush.is_empty());
-        // An hour is longer than anything waits; more would not fit the system call.
+        // At most an hour: longer than any deadline, and within the range of the system call.
         let wait_ms = match sleeps {
             true => wait_us.div_ceil(1_000).min(3_600_000) as i64,
             false => 0,
@@ -124,7 +124,7 @@ impl Portable {
         }
     }
 
-    /// Turns readiness, ended file operations and messages into events.
+    /// Turns readiness, completed file operations and messages into events.
     fn collect(&mut self, inbox: &mut Inbox) {
         self.connections.collect(inbox);
         let epoll = self.epoll.as_fd();
@@ -153,12 +153,12 @@ impl Portable {
                     pass(Point::Answer);
                     self.connections.queue_bytes(conn, &bytes[range]);
                 }
-                Op::PauseRead(conn) => self.connections.want_read(conn, false, epoll),
-                Op::ResumeRead(conn) => self.connections.want_read(conn, true, epoll),
+                Op::PauseRead(conn) => self.connections.pause_read(conn, epoll),
+                Op::ResumeRead(conn) => self.connections.resume_read(conn, epoll),
                 Op::Shutdown(conn) => self.connections.shut_down(conn),
                 Op::Close(conn) => self.connections.close(conn, epoll),
-                Op::PauseAccept => self.connections.want_accept(false, epoll),
-                Op::ResumeAccept => self.connections.want_accept(true, epoll),
+                Op::PauseAccept => self.connections.pause_accept(epoll),
+                Op::ResumeAccept => self.connections.resume_accept(epoll),
                 Op::CloseListener => self.connections.close_listener(epoll),
                 Op::Write {
                     file,

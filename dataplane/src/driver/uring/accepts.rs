@@ -1,5 +1,5 @@
-//! Accepting under io_uring: some accepts wait in the kernel, each with memory for the client's address. It owns the
-//! listening socket and what was accepted and has no slot yet; it never reads from a client.
+//! Accepting under io_uring: several accepts are in flight, each with memory for the client's address. It owns the
+//! listening socket and the accepted sockets that have no slot yet; it never reads from a client.
 
 use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag};
@@ -11,44 +11,61 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// Accepts in flight and accepted sockets without a slot, at most. Whoever else comes stays in the listen queue.
+/// Accepts in flight and accepted sockets without a slot, together. All other clients stay in the listen queue.
 pub(in crate::driver) const ACCEPTS_MAX: u32 = 32;
-/// How long to wait before accepting is tried again after the system refused it.
+/// How long to wait before the next accept after the system refused one.
 const ACCEPT_RETRY_US: u64 = 10_000;
 
-/// Where the kernel writes a client's address.
+/// Memory for the address of one client; the kernel writes it.
 struct Place {
     address: libc::sockaddr_storage,
     length: libc::socklen_t,
 }
 
-/// How far closing the listener is.
+/// What the listening socket is doing.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Accepts are kept in flight.
+    Accepting,
+    /// The system refused an accept for want of a resource; no accept is started before this monotonic time.
+    Refused { retry_at_us: u64 },
+    /// The shard wants no more connections for now. Sockets that the kernel accepts meanwhile are parked.
+    Paused,
+    /// Clients in the listen queue are accepted before the socket is closed: closing it would reset them.
+    Closing(Closing),
+    /// The socket is closed. Parked sockets still wait for slots, and the shard has not been told.
+    Closed,
+    /// The shard has been told.
+    Reported,
+}
+
+/// The progress of closing the listening socket.
+#[derive(Clone, Copy, Debug)]
 struct Closing {
-    /// How many may still be accepted: a whole queue, and no more. Under a flood it never gets empty.
+    /// How many clients may still be accepted: one full queue. Without a bound a flood of connections would keep the
+    /// socket open for ever.
     accepts_left: i32,
-    /// The cancellation of the accepts is on its way.
+    /// The accepts in flight have been cancelled and have not all ended.
     cancelled: bool,
 }
 
 /// The listening socket and its accepts.
 pub(super) struct Accepts {
+    phase: Phase,
+    /// `None` from [`Phase::Closed`] on.
     listener: Option<OwnedFd>,
-    /// One per accept; each in a box of its own, so that using one never borrows another that the kernel may write to.
+    /// One per accept. Each is in a box of its own, so that a borrow of one never covers another that the kernel may be
+    /// writing to.
     #[allow(clippy::vec_box)]
     places: Vec<Box<Place>>,
-    /// Places that no accept is in flight for.
+    /// Places without an accept in flight.
     unused: Vec<u32>,
-    /// Accepted sockets that no slot was free for: they wait as if they were still in the listen queue.
+    /// Accepted sockets that wait for a slot.
     parked: VecDeque<(u32, Peer)>,
-    wanted: bool,
-    /// The last accept failed for want of a resource; the next try waits until then.
-    retry_us: Option<u64>,
-    /// The listener is being closed, and the shard does not know yet that all who waited are with it.
-    closing: Option<Closing>,
 }
 
 impl Accepts {
-    /// Begins to accept.
+    /// Starts to accept.
     #[allow(unsafe_code)]
     pub(super) fn new(queue: &mut Queue, listener: OwnedFd) -> Accepts {
         // SAFETY: a socket address of zeros is one of no family; the type has no invalid values.
@@ -60,48 +77,58 @@ impl Accepts {
             })
         };
         let mut accepts = Accepts {
+            phase: Phase::Accepting,
             listener: Some(listener),
             places: (0..ACCEPTS_MAX).map(place).collect(),
             unused: (0..ACCEPTS_MAX).rev().collect(),
             parked: VecDeque::with_capacity(ACCEPTS_MAX as usize),
-            wanted: true,
-            retry_us: None,
-            closing: None,
         };
-        accepts.arm(queue);
+        accepts.start_accepts(queue);
         accepts
     }
 
-    /// When accepting must be tried again although nothing causes it, in monotonic microseconds.
+    /// When [`Accepts::step`] must be called although nothing happens, in monotonic microseconds.
     pub(super) fn retry_at_us(&self) -> Option<u64> {
-        self.retry_us.filter(|_| self.wanted)
+        match self.phase {
+            Phase::Refused { retry_at_us } => Some(retry_at_us),
+            _ => None,
+        }
     }
 
-    /// A connection was accepted, or an accept ended without one.
+    /// An accept ended, with a connection or without one.
     pub(super) fn ended(&mut self, done: Completion, now_us: u64) {
         let place = done.tag.slot;
+        assert!(
+            !self.unused.contains(&place),
+            "accept {place} ended and was not in flight"
+        );
         self.unused.push(place);
         if let Ok(socket) = u32::try_from(done.result) {
             let peer = peer_of(&self.places[place as usize]);
             self.parked.push_back((socket, peer));
         }
-        // A client that gave up in the queue (ECONNABORTED) or our own cancellation: just go on. Everything else is the
-        // system's, and may be over soon.
-        let goes_on = [
+        self.assert_bounded();
+        // A client that gave up in the queue (ECONNABORTED) or our own cancellation: accept the next one. All other errors
+        // are the system's and may pass.
+        let passes = [
             libc::ECONNABORTED,
             libc::ECANCELED,
             libc::EINTR,
             libc::EAGAIN,
         ];
-        let refused = done.result < 0 && !goes_on.contains(&-done.result);
-        if refused {
-            self.retry_us = Some(now_us + ACCEPT_RETRY_US);
-        }
-        if let Some(closing) = &mut self.closing {
-            closing.accepts_left -= i32::from(done.result != -libc::ECANCELED);
-            if refused {
-                closing.accepts_left = 0;
+        let refused = done.result < 0 && !passes.contains(&-done.result);
+        match &mut self.phase {
+            Phase::Accepting | Phase::Refused { .. } if refused => {
+                let retry_at_us = now_us + ACCEPT_RETRY_US;
+                self.phase = Phase::Refused { retry_at_us };
             }
+            Phase::Closing(closing) => {
+                closing.accepts_left -= i32::from(done.result != -libc::ECANCELED);
+                if refused {
+                    closing.accepts_left = 0;
+                }
+            }
+            _ => {}
         }
     }
 
@@ -112,41 +139,59 @@ impl Accepts {
 
     /// Whether a socket waits for nothing but a slot.
     pub(super) fn may_open(&self) -> bool {
-        !self.parked.is_empty() && (self.wanted || self.closing.is_some())
+        let takes = matches!(
+            self.phase,
+            Phase::Accepting | Phase::Refused { .. } | Phase::Closing(_) | Phase::Closed
+        );
+        takes && !self.parked.is_empty()
     }
 
-    /// Stops or goes on accepting. What the kernel has accepted meanwhile is parked.
-    pub(super) fn want(&mut self, wanted: bool, queue: &mut Queue) {
-        self.wanted = wanted && self.closing.is_none();
-        self.arm(queue);
-    }
-
-    /// Begins to close the listening socket: closing it resets whoever is still in its queue, so they are accepted first.
-    pub(super) fn close(&mut self, queue: &mut Queue) {
-        // From here on only `closing_step` accepts.
-        self.wanted = false;
-        self.closing.get_or_insert(Closing {
-            accepts_left: BACKLOG,
-            cancelled: false,
-        });
-        self.closing_step(queue);
-    }
-
-    /// Accepts again where accepts ended, unless something stands against it: the shard, or a failure that is too fresh.
-    pub(super) fn step(&mut self, now_us: u64, queue: &mut Queue) {
-        if self.retry_us.is_none_or(|at_us| at_us <= now_us) {
-            self.retry_us = None;
-            self.arm(queue);
+    /// Starts no more accepts and hands out no more sockets. Those that the kernel accepts meanwhile are parked.
+    pub(super) fn pause(&mut self) {
+        if let Phase::Accepting | Phase::Refused { .. } = self.phase {
+            self.phase = Phase::Paused;
         }
-        self.closing_step(queue);
     }
 
-    /// Accepts while a client waits, then cancels the accepts, then closes the socket.
+    /// Accepts again after [`Accepts::pause`].
+    pub(super) fn resume(&mut self, queue: &mut Queue) {
+        if let Phase::Paused = self.phase {
+            self.phase = Phase::Accepting;
+            self.start_accepts(queue);
+        }
+    }
+
+    /// Begins to close the listening socket.
+    pub(super) fn close(&mut self, queue: &mut Queue) {
+        if let Phase::Accepting | Phase::Refused { .. } | Phase::Paused = self.phase {
+            self.phase = Phase::Closing(Closing {
+                accepts_left: BACKLOG,
+                cancelled: false,
+            });
+            self.step_closing(queue);
+        }
+    }
+
+    /// Starts accepts in place of those that ended, if the phase allows it.
+    pub(super) fn step(&mut self, now_us: u64, queue: &mut Queue) {
+        match self.phase {
+            Phase::Refused { retry_at_us } if retry_at_us <= now_us => {
+                self.phase = Phase::Accepting;
+                self.start_accepts(queue);
+            }
+            Phase::Accepting => self.start_accepts(queue),
+            Phase::Closing(_) => self.step_closing(queue),
+            Phase::Refused { .. } | Phase::Paused | Phase::Closed | Phase::Reported => {}
+        }
+    }
+
+    /// Accepts while a client waits in the queue, then cancels the accepts, then closes the socket.
     ///
-    /// A client that connects between the last look at the queue and the close is reset; nothing can be done about that.
-    fn closing_step(&mut self, queue: &mut Queue) {
-        let (Some(closing), Some(listener)) = (&mut self.closing, &self.listener) else {
-            return;
+    /// A client that connects between the last check of the queue and the close is reset; the kernel offers no way to
+    /// prevent that.
+    fn step_closing(&mut self, queue: &mut Queue) {
+        let (Phase::Closing(closing), Some(listener)) = (&mut self.phase, &self.listener) else {
+            unreachable!("the listener is open while it is being closed")
         };
         let in_flight = self.places.len() - self.unused.len();
         if closing.accepts_left > 0 && client_waits(listener) {
@@ -154,6 +199,7 @@ impl Accepts {
             self.start_accepts(queue);
         } else if in_flight == 0 {
             self.listener = None;
+            self.phase = Phase::Closed;
         } else if !std::mem::replace(&mut closing.cancelled, true) {
             for place in (0..ACCEPTS_MAX).filter(|place| !self.unused.contains(place)) {
                 queue.cancel(Tag::plain(Kind::Accept, place));
@@ -161,30 +207,24 @@ impl Accepts {
         }
     }
 
-    /// Whether the listener is closed and all who waited are with the shard, which does not know.
+    /// Whether the listener is closed, all accepted sockets have slots, and the shard has not been told.
     pub(super) fn is_closed(&self) -> bool {
-        self.closing.is_some() && self.listener.is_none() && self.parked.is_empty()
+        matches!(self.phase, Phase::Closed) && self.parked.is_empty()
     }
 
-    /// Says that the listener is closed, once.
+    /// Tells the shard once that the listener is closed.
     pub(super) fn report_closed(&mut self, inbox: &mut Inbox) {
         if self.is_closed() {
-            self.closing = None;
+            self.phase = Phase::Reported;
             inbox.events.push(Event::ListenerClosed);
         }
     }
 
-    fn arm(&mut self, queue: &mut Queue) {
-        if self.wanted && self.retry_us.is_none() {
-            self.start_accepts(queue);
-        }
-    }
-
-    /// Puts as many accepts into the kernel as sockets may still be parked.
+    /// Puts as many accepts in flight as there is room for accepted sockets.
     #[allow(unsafe_code)]
     fn start_accepts(&mut self, queue: &mut Queue) {
         let Some(listener) = &self.listener else {
-            return;
+            unreachable!("accepts are started while the listener is open")
         };
         while self.unused.len() > self.parked.len()
             && let Some(number) = self.unused.pop()
@@ -203,10 +243,21 @@ impl Accepts {
             // dropped only after the ring is quiet (`Uring::drop`).
             unsafe { queue.push(entry, Tag::plain(Kind::Accept, number)) };
         }
+        self.assert_bounded();
+    }
+
+    /// The table of registered sockets has [`ACCEPTS_MAX`] places more than slots: an accept beyond that would fail.
+    fn assert_bounded(&self) {
+        let in_flight = self.places.len() - self.unused.len();
+        assert!(
+            in_flight + self.parked.len() <= ACCEPTS_MAX as usize,
+            "{in_flight} accepts in flight and {} parked sockets are more than {ACCEPTS_MAX}",
+            self.parked.len()
+        );
     }
 }
 
-/// Whether the queue of a listener has a client in it.
+/// Whether a client waits in the queue of a listener.
 fn client_waits(listener: &OwnedFd) -> bool {
     let now = Timespec {
         tv_sec: 0,
@@ -216,14 +267,14 @@ fn client_waits(listener: &OwnedFd) -> bool {
     matches!(poll(&mut polled, Some(&now)), Ok(1..))
 }
 
-/// The client's address as the kernel wrote it.
+/// The address that the kernel wrote.
 #[allow(unsafe_code)]
 fn peer_of(place: &Place) -> Peer {
     let address = &raw const place.address;
     match libc::c_int::from(place.address.ss_family) {
         libc::AF_INET => {
-            // SAFETY: `sockaddr_storage` is large enough and aligned for the address of every family, every value is a valid
-            // one, and the accept that wrote it has ended.
+            // SAFETY: `sockaddr_storage` is large enough and aligned for the address of every family, every bit pattern is
+            // valid, and the accept that wrote it has ended.
             let address = unsafe { &*address.cast::<libc::sockaddr_in>() };
             Peer::from(Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)))
         }

@@ -1,18 +1,19 @@
-//! The connection table of the io_uring driver: receiving, sending, closing. A slot and its registered socket
-//! are given up only after every operation of the connection ended.
+//! The connection table of the io_uring driver: receiving, sending, closing. A slot and its registered socket are freed
+//! only after every operation of the connection has ended, so a completion always finds the connection that it is for.
 
 use super::accepts::ACCEPTS_MAX;
 use super::buffers::{GROUP, ReceiveBuffers};
 use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag, next_generation};
 use crate::driver::outgoing::{Outgoing, Pool};
-use crate::driver::{DriverError, Limits};
+use crate::driver::{DriverError, DriverLimits};
 use crate::event::{ConnId, Event, Inbox, Peer};
 use io_uring::{opcode, types};
 
 /// Empty send buffers kept for reuse: 1 MiB at their usual size.
 const POOLED_BUFFERS_MAX: usize = 256;
-/// A slot of the table. The operations in flight are named one by one: there is at most one of each.
+
+/// A slot of the table. At most one operation of each kind is in flight.
 #[derive(Debug, Default)]
 struct Conn {
     generation: u32,
@@ -21,19 +22,19 @@ struct Conn {
     socket: u32,
     /// The shard wants to read.
     wanted: bool,
-    /// A receive is armed.
+    /// A multishot receive is in flight.
     receiving: bool,
     /// A send is in flight.
     sending: bool,
     /// A shutdown is in flight.
     shutting: bool,
-    /// FIN is to be sent once all bytes have left.
+    /// FIN is to be sent after the queued bytes.
     fin: bool,
-    /// Nothing more can be read: the client ended, or the connection broke.
+    /// Nothing more can be read: the client sent FIN, or the connection failed.
     ended: bool,
-    /// The connection broke: nothing more can be sent either.
+    /// The connection failed: nothing more can be sent either.
     broken: bool,
-    /// Is in the list of those that have something to send.
+    /// It is in `to_send`.
     listed: bool,
     out: Outgoing,
 }
@@ -43,7 +44,7 @@ enum State {
     #[default]
     Free,
     Open,
-    /// The shard closed it; the last operations are being cancelled.
+    /// The shard closed it; its operations are being cancelled.
     Closing,
 }
 
@@ -57,7 +58,10 @@ pub(super) struct Connections {
 
 impl Connections {
     /// An empty table over `limits.connections_max` registered sockets.
-    pub(super) fn new(queue: &mut Queue, limits: &Limits) -> Result<Connections, DriverError> {
+    pub(super) fn new(
+        queue: &mut Queue,
+        limits: &DriverLimits,
+    ) -> Result<Connections, DriverError> {
         queue
             .submitter()
             .register_files_sparse(limits.connections_max + ACCEPTS_MAX)
@@ -75,38 +79,53 @@ impl Connections {
         })
     }
 
+    /// A connection that the shard names; `None` if it has been closed. The shard may name it until it learns of that.
     fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
-        let conn = self.table.get_mut(id.slot as usize)?;
+        let conn = &mut self.table[id.slot as usize];
         (conn.generation == id.generation && conn.state != State::Free).then_some(conn)
     }
 
-    // --- what the kernel says
+    /// The connection of a completed operation. Its slot cannot have been freed while the operation was in flight.
+    fn conn_of(&mut self, done: Completion) -> (ConnId, &mut Conn) {
+        let id = done.tag.conn();
+        let conn = &mut self.table[id.slot as usize];
+        assert!(
+            conn.generation == id.generation && conn.state != State::Free,
+            "slot {} was freed while its {:?} was in flight",
+            id.slot,
+            done.tag.kind
+        );
+        (id, conn)
+    }
+
+    // --- from the kernel
 
     /// Whether there is a slot for one more connection.
     pub(super) fn has_room(&self) -> bool {
         !self.free.is_empty()
     }
 
-    /// Gives an accepted socket a slot; there must be one.
+    /// Gives an accepted socket a slot. The caller has checked [`Connections::has_room`].
     pub(super) fn open(&mut self, socket: u32, peer: Peer, queue: &mut Queue, inbox: &mut Inbox) {
-        if let Some(slot) = self.free.pop() {
-            let conn = &mut self.table[slot as usize];
-            assert!(conn.state == State::Free, "slot {slot} is in use");
-            let generation = next_generation(conn.generation);
-            *conn = Conn {
-                generation,
-                state: State::Open,
-                socket,
-                wanted: true,
-                ..Conn::default()
-            };
-            let id = ConnId { slot, generation };
-            self.arm_receive(id, queue);
-            inbox.events.push(Event::Accepted(id, peer));
-        }
+        let Some(slot) = self.free.pop() else {
+            unreachable!("a socket is taken only if a slot is free")
+        };
+        let conn = &mut self.table[slot as usize];
+        assert!(conn.state == State::Free, "slot {slot} is in use");
+        let generation = next_generation(conn.generation);
+        *conn = Conn {
+            generation,
+            state: State::Open,
+            socket,
+            wanted: true,
+            ..Conn::default()
+        };
+        let id = ConnId { slot, generation };
+        self.arm_receive(id, queue);
+        inbox.events.push(Event::Accepted(id, peer));
     }
 
-    /// Bytes arrived, the client ended, or receiving failed.
+    /// Bytes arrived, the client sent FIN, or receiving failed.
     pub(super) fn received(
         &mut self,
         done: Completion,
@@ -114,20 +133,18 @@ impl Connections {
         buffers: &mut ReceiveBuffers,
         inbox: &mut Inbox,
     ) {
-        let id = done.tag.conn();
-        let conn = self.conn(id);
-        let deliver = conn
-            .as_ref()
-            .is_some_and(|conn| conn.state == State::Open && !conn.broken);
+        let (id, conn) = self.conn_of(done);
+        assert!(conn.receiving, "a receive completed that was not in flight");
+        conn.receiving = done.more();
+        let deliver = conn.state == State::Open && !conn.broken;
         if let Some(buffer) = done.buffer() {
+            buffers.take_back(buffer);
             if deliver && done.result > 0 {
                 let range = inbox.put(buffers.filled(buffer, done.result as usize));
                 inbox.events.push(Event::Received(id, range));
             }
-            buffers.give_back(buffer);
+            buffers.lend(buffer);
         }
-        let Some(conn) = conn else { return };
-        conn.receiving &= done.more();
         let goes_on = [
             -libc::ENOBUFS,
             -libc::ECANCELED,
@@ -143,7 +160,7 @@ impl Connections {
             conn.ended = true;
             report_broken(conn, id, inbox);
         }
-        // Out of buffers is no failure: all of them go back to the kernel before it is entered again.
+        // ENOBUFS is not a failure: all buffers are lent again before the kernel is entered next.
         if conn.state == State::Closing {
             self.close_if_quiet(id, queue);
         } else {
@@ -151,13 +168,13 @@ impl Connections {
         }
     }
 
-    /// Bytes left, or sending failed.
+    /// Bytes were sent, or sending failed.
     pub(super) fn sent(&mut self, done: Completion, queue: &mut Queue, inbox: &mut Inbox) {
-        let id = done.tag.conn();
-        let Some(conn) = self.conn(id) else { return };
+        let (id, conn) = self.conn_of(done);
+        assert!(conn.sending, "a send completed that was not in flight");
         conn.sending = false;
         if done.result > 0 {
-            conn.out.left(done.result as usize);
+            conn.out.consume(done.result as usize);
             if conn.state == State::Open && !conn.broken {
                 inbox.events.push(Event::Sent(id, done.result as u32));
             }
@@ -171,22 +188,19 @@ impl Connections {
         }
     }
 
-    /// FIN was sent, or the connection was gone already, which receiving reports.
+    /// FIN was sent, or the connection was gone already; then the receive reports it.
     pub(super) fn shut(&mut self, done: Completion, queue: &mut Queue) {
-        let id = done.tag.conn();
-        if let Some(conn) = self.conn(id) {
-            conn.shutting = false;
-            self.close_if_quiet(id, queue);
-        }
+        let (id, conn) = self.conn_of(done);
+        assert!(conn.shutting, "a shutdown completed that was not in flight");
+        conn.shutting = false;
+        self.close_if_quiet(id, queue);
     }
 
-    // --- what the shard says
+    // --- from the shard
 
-    /// Queues bytes; they leave with [`Connections::send_all`].
+    /// Queues bytes; [`Connections::send_all`] sends them.
     pub(super) fn queue_bytes(&mut self, id: ConnId, bytes: &[u8]) {
-        let Some(conn) = self.table.get_mut(id.slot as usize) else {
-            return;
-        };
+        let conn = &mut self.table[id.slot as usize];
         if conn.generation != id.generation || conn.state != State::Open || conn.broken {
             return;
         }
@@ -196,7 +210,7 @@ impl Connections {
         }
     }
 
-    /// Starts to send to every connection that has something new and nothing in flight.
+    /// Starts a send on every connection that has queued bytes and no send in flight.
     pub(super) fn send_all(&mut self, queue: &mut Queue) {
         while let Some(slot) = self.to_send.pop() {
             let conn = &mut self.table[slot as usize];
@@ -208,18 +222,23 @@ impl Connections {
         }
     }
 
-    /// Stops or goes on reading.
-    pub(super) fn want_read(&mut self, id: ConnId, wanted: bool, queue: &mut Queue) {
+    /// Stops reading. Bytes that the kernel has received already are still delivered.
+    pub(super) fn pause_read(&mut self, id: ConnId, queue: &mut Queue) {
         let Some(conn) = self.conn(id) else { return };
-        conn.wanted = wanted;
-        if wanted {
-            self.arm_receive(id, queue);
-        } else if conn.receiving {
+        conn.wanted = false;
+        if conn.receiving {
             queue.cancel(Tag::of(Kind::Receive, id));
         }
     }
 
-    /// Sends FIN behind what is queued.
+    /// Reads again.
+    pub(super) fn resume_read(&mut self, id: ConnId, queue: &mut Queue) {
+        let Some(conn) = self.conn(id) else { return };
+        conn.wanted = true;
+        self.arm_receive(id, queue);
+    }
+
+    /// Sends FIN after the queued bytes.
     pub(super) fn shut_down(&mut self, id: ConnId, queue: &mut Queue) {
         if let Some(conn) = self.conn(id) {
             conn.fin = true;
@@ -229,7 +248,7 @@ impl Connections {
         }
     }
 
-    /// Releases a connection: at once if nothing is in flight, else when what is in flight was cancelled.
+    /// Closes a connection: at once if no operation is in flight, else after all have been cancelled.
     pub(super) fn close(&mut self, id: ConnId, queue: &mut Queue) {
         let Some(conn) = self.conn(id) else { return };
         if conn.state != State::Open {
@@ -259,7 +278,7 @@ impl Connections {
         }
     }
 
-    /// Sends what is queued, or FIN if nothing is and it is due.
+    /// Sends the queued bytes; if there are none and FIN is due, sends FIN.
     #[allow(unsafe_code)]
     fn send_next(&mut self, id: ConnId, queue: &mut Queue) {
         let conn = &mut self.table[id.slot as usize];
@@ -273,8 +292,8 @@ impl Connections {
             let entry = opcode::Send::new(types::Fixed(conn.socket), flight.as_ptr(), length)
                 .flags(libc::MSG_NOSIGNAL)
                 .build();
-            // SAFETY: `Outgoing` keeps the flight unmoved until `left` or `clear`, which are called only while no send is
-            // in flight (`sending`); the table itself is dropped only after the ring is quiet (`Uring::drop`).
+            // SAFETY: `Outgoing` does not move these bytes before `consume` or `clear`, which are called only while no send
+            // is in flight (`sending`); the table itself is dropped only after the ring is quiet (`Uring::drop`).
             unsafe { queue.push(entry, Tag::of(Kind::Send, id)) };
         } else if std::mem::take(&mut conn.fin) {
             conn.shutting = true;
@@ -284,7 +303,7 @@ impl Connections {
         }
     }
 
-    /// Gives up the slot of a closed connection once none of its operations is left.
+    /// Frees the slot of a closed connection if none of its operations is in flight.
     fn close_if_quiet(&mut self, id: ConnId, queue: &mut Queue) {
         let conn = &mut self.table[id.slot as usize];
         let busy = conn.receiving || conn.sending || conn.shutting;
@@ -298,7 +317,7 @@ impl Connections {
     }
 }
 
-/// Tells the shard once that a connection is of no use any more.
+/// Tells the shard once that a connection has failed.
 fn report_broken(conn: &mut Conn, id: ConnId, inbox: &mut Inbox) {
     if !std::mem::replace(&mut conn.broken, true) && conn.state == State::Open {
         inbox.events.push(Event::Broken(id));

@@ -1,5 +1,5 @@
-//! Files in the io_uring driver: the one log write or sync in flight, and block reads. It owns the memory that the kernel
-//! reads from and writes to; it never retries, for what a failure means is the shard's to say.
+//! File operations of the io_uring driver: the one log write or sync in flight, and block reads. It owns the memory that
+//! the kernel reads and writes. It never retries: the shard decides what a failure means.
 
 use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag};
@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 
 /// The file operations of a shard.
 ///
-/// Files are named by plain descriptors. Registering the log's segment would save a reference count per write (tens of
-/// nanoseconds), and a registration that outlives a closed and reused descriptor would write into the wrong file.
+/// Files are plain descriptors. Registering the segment would save a reference count per write (tens of nanoseconds), but
+/// a registration that outlived its descriptor would write into another file.
 pub(super) struct Disk {
     /// What the kernel is writing.
     writing: Option<Box<Blocks>>,
@@ -25,20 +25,18 @@ pub(super) struct Disk {
 }
 
 struct Reading {
-    id: ReadId,
+    /// The read in flight.
+    id: Option<ReadId>,
     block: Blocks,
 }
 
 impl Disk {
-    /// No operation in flight, room for this many reads.
+    /// No operation in flight, and memory for this many reads.
     pub(super) fn new(reads_max: u32) -> Disk {
         let reading = || {
             let mut block = Blocks::default();
             block.reset(BLOCK_BYTES);
-            Reading {
-                id: ReadId(0),
-                block,
-            }
+            Reading { id: None, block }
         };
         Disk {
             writing: None,
@@ -73,7 +71,7 @@ impl Disk {
             "log writes are whole blocks at block boundaries"
         );
         if planted(Bug::DriverSyncEarly) {
-            // In one chain with the write, but before it: what it makes durable is what was there before.
+            // In one chain with the write, but before it: the sync covers only earlier writes.
             let early = sync_entry(file).flags(squeue::Flags::IO_LINK);
             // SAFETY: the entry points to no memory.
             unsafe { queue.push(early, Tag::plain(Kind::Forgotten, 0)) };
@@ -82,11 +80,11 @@ impl Disk {
             .offset(offset)
             .build();
         pass(Point::LogWrite);
-        // SAFETY: the blocks stay in `self.writing`, untouched, until the completion was reaped.
+        // SAFETY: the blocks stay in `self.writing`, untouched, until the completion is reaped.
         unsafe { queue.push(entry, Tag::plain(Kind::Write, 0)) };
     }
 
-    /// Starts the log sync. The write before it has been reaped: nothing is left to the kernel to order.
+    /// Starts the log sync. The write before it has been reaped, so the kernel has nothing to order.
     #[allow(unsafe_code)]
     pub(super) fn sync(&mut self, file: FileId, queue: &mut Queue) {
         self.assert_idle();
@@ -113,13 +111,14 @@ impl Disk {
             && let Some((id, file, offset)) = self.queued.pop_front()
         {
             let reading = &mut self.reading[slot as usize];
-            reading.id = id;
+            assert!(reading.id.is_none(), "read slot {slot} is in use");
+            reading.id = Some(id);
             let bytes = reading.block.bytes_mut();
             let entry =
                 opcode::Read::new(types::Fd(file.0), bytes.as_mut_ptr(), bytes.len() as u32)
                     .offset(offset)
                     .build();
-            // SAFETY: the block belongs to this slot alone until the completion was reaped, and is not touched meanwhile.
+            // SAFETY: the block belongs to this slot, which is not free, and is not touched until the completion is reaped.
             unsafe { queue.push(entry, Tag::plain(Kind::Read, slot)) };
         }
     }
@@ -127,7 +126,7 @@ impl Disk {
     /// The log write ended.
     pub(super) fn written(&mut self, done: Completion, inbox: &mut Inbox) {
         let Some(blocks) = self.writing.take() else {
-            unreachable!("a log write ended that was never started")
+            unreachable!("a log write completed that was not in flight")
         };
         pass(Point::LogWritten);
         inbox
@@ -137,6 +136,7 @@ impl Disk {
 
     /// The log sync ended.
     pub(super) fn synced(&mut self, done: Completion, inbox: &mut Inbox) {
+        assert!(self.syncing, "a log sync completed that was not in flight");
         self.syncing = false;
         let result = count(done.result).map(|_| ());
         inbox.events.push(Event::Synced(result));
@@ -145,14 +145,17 @@ impl Disk {
     /// A block read ended.
     pub(super) fn read_done(&mut self, done: Completion, queue: &mut Queue, inbox: &mut Inbox) {
         let slot = done.tag.slot;
-        let reading = &self.reading[slot as usize];
+        let reading = &mut self.reading[slot as usize];
+        let Some(id) = reading.id.take() else {
+            unreachable!("a read completed that was not in flight")
+        };
         let result = match count(done.result) {
             Ok(bytes) if bytes as usize == BLOCK_BYTES => Ok(inbox.put(reading.block.bytes())),
-            // The file is shorter than its own table says.
+            // The file is shorter than its table of contents says.
             Ok(_) => Err(Errno::EIO),
             Err(errno) => Err(errno),
         };
-        inbox.events.push(Event::ReadDone(reading.id, result));
+        inbox.events.push(Event::ReadDone(id, result));
         self.free.push(slot);
         self.start_reads(queue);
     }
@@ -164,7 +167,7 @@ fn sync_entry(file: FileId) -> squeue::Entry {
         .build()
 }
 
-/// A completion's result: bytes, or an error number.
+/// The result of a completion: a number of bytes, or an error number.
 fn count(result: i32) -> Result<u32, Errno> {
     u32::try_from(result).map_err(|_| Errno(-result))
 }

@@ -1,5 +1,5 @@
-//! The production driver: one io_uring per shard, one system call per turn. It pushes operations, reaps completions and
-//! sleeps in the kernel when there is nothing to do; it decides nothing.
+//! The production driver: one io_uring per shard, one system call per turn. It pushes operations, reaps completions, and
+//! sleeps in the kernel when there is nothing to do. It makes no decisions.
 
 mod accepts;
 mod buffers;
@@ -25,12 +25,12 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 use tag::{Kind, Tag};
 
-/// Longer than anything waits, and small enough for every kernel's arithmetic.
+/// An hour: longer than any deadline, and small enough for the arithmetic of every kernel.
 const WAIT_US_MAX: u64 = 3_600_000_000;
 
 /// The driver of one shard. Made and run on that shard's own thread.
 pub struct Uring {
-    // In the order in which they are dropped: the ring first, then the memory that the kernel had a hold on.
+    // In drop order: the ring first, then the memory that its operations pointed to.
     queue: Queue,
     connections: Connections,
     accepts: Accepts,
@@ -43,7 +43,7 @@ pub struct Uring {
 }
 
 impl Uring {
-    /// Sets up the ring and starts to accept.
+    /// Makes the ring and starts to accept.
     pub fn new(setup: ShardSetup) -> Result<Uring, DriverError> {
         let mut queue = Queue::new()?;
         setup.links.bell().publish_ring(queue.duplicate_fd()?);
@@ -64,11 +64,11 @@ impl Uring {
             completions: Vec::with_capacity(1024),
             queue,
         };
-        driver.listen_for_the_bell();
+        driver.read_doorbell();
         Ok(driver)
     }
 
-    /// Runs the machine until it stops, the process says so, or the system fails.
+    /// Runs the machine until it stops, the process asks for it, or a system call fails.
     pub fn run<M: Machine>(&mut self, machine: &mut M) -> Ended {
         let mut inbox = Inbox::with_capacity(1024, 1 << 20);
         let mut outbox = Outbox::with_capacity(1024, 1 << 20);
@@ -88,7 +88,7 @@ impl Uring {
         Ended::Told
     }
 
-    /// Submits what the last turn asked for and sleeps until something happens or the machine's time has come.
+    /// Submits the operations of the last turn and sleeps until a completion, a wake-up, or the time of the next turn.
     fn wait(&mut self, next: Next) -> Result<(), DriverError> {
         let wait = match next {
             Next::Now => Duration::ZERO,
@@ -138,8 +138,8 @@ impl Uring {
             Kind::Write => self.disk.written(done, inbox),
             Kind::Sync => self.disk.synced(done, inbox),
             Kind::Read => self.disk.read_done(done, queue, inbox),
-            Kind::Doorbell => self.listen_for_the_bell(),
-            // The peer's ring is gone or out of memory: its eventfd does as well.
+            Kind::Doorbell => self.read_doorbell(),
+            // The peer's ring is closed or out of memory; its eventfd wakes it too.
             Kind::Ring => self
                 .links
                 .ring_by_eventfd(crate::io::ShardId(done.tag.slot as u16)),
@@ -147,7 +147,7 @@ impl Uring {
         }
     }
 
-    /// Carries out the operations of a turn, in order; the kernel gets them with the next [`Uring::wait`].
+    /// Carries out the operations of a turn, in order; they are submitted by the next [`Uring::wait`].
     fn carry_out(&mut self, outbox: &mut Outbox) -> Result<(), LogFailure> {
         let Outbox { ops, bytes } = outbox;
         let queue = &mut self.queue;
@@ -157,12 +157,12 @@ impl Uring {
                     pass(Point::Answer);
                     self.connections.queue_bytes(conn, &bytes[range]);
                 }
-                Op::PauseRead(conn) => self.connections.want_read(conn, false, queue),
-                Op::ResumeRead(conn) => self.connections.want_read(conn, true, queue),
+                Op::PauseRead(conn) => self.connections.pause_read(conn, queue),
+                Op::ResumeRead(conn) => self.connections.resume_read(conn, queue),
                 Op::Shutdown(conn) => self.connections.shut_down(conn, queue),
                 Op::Close(conn) => self.connections.close(conn, queue),
-                Op::PauseAccept => self.accepts.want(false, queue),
-                Op::ResumeAccept => self.accepts.want(true, queue),
+                Op::PauseAccept => self.accepts.pause(),
+                Op::ResumeAccept => self.accepts.resume(queue),
                 Op::CloseListener => self.accepts.close(queue),
                 Op::Write {
                     file,
@@ -185,9 +185,9 @@ impl Uring {
         Ok(())
     }
 
-    /// Reads the doorbell's eventfd, so that ringing it ends a wait.
+    /// Starts a read of the doorbell's eventfd, so that ringing it ends a wait.
     #[allow(unsafe_code)]
-    fn listen_for_the_bell(&mut self) {
+    fn read_doorbell(&mut self) {
         let eventfd = types::Fd(self.links.bell().eventfd().as_raw_fd());
         let memory = self.bell_count.as_mut_ptr();
         let entry = opcode::Read::new(eventfd, memory, 8).build();
@@ -197,13 +197,13 @@ impl Uring {
 }
 
 impl Drop for Uring {
-    /// The kernel may still hold pointers into buffers that are about to be freed: cancels everything and waits for it.
+    /// Cancels all operations and waits for their end: they point into buffers that are about to be freed.
     fn drop(&mut self) {
         self.queue.cancel_all();
         while self.queue.in_flight() > 0 {
             if let Err(error) = self.queue.enter(Duration::from_secs(1)) {
-                // Freeing memory that the kernel still writes to would be worse than ending here.
-                last_words(&format!("flk: cannot quieten io_uring: {error}"));
+                // Freeing memory that the kernel still writes to is worse than ending the process here.
+                last_words(&format!("flk: cannot wait for io_uring to finish: {error}"));
                 std::process::abort();
             }
             self.completions.clear();

@@ -1,5 +1,5 @@
-//! The ring itself: pushes operations, enters the kernel once per turn, reaps completions. It knows how many operations
-//! the kernel still holds; it does not know what they are for.
+//! The ring: pushes operations, enters the kernel once per turn, reaps completions. It counts the operations in flight and
+//! does not know what they are for.
 
 use super::tag::{Kind, Tag};
 use crate::driver::DriverError;
@@ -8,9 +8,9 @@ use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// Operations that one submission can carry; a turn that pushes more enters the kernel in between.
+/// Operations of one submission; a turn that pushes more enters the kernel in between.
 const SUBMISSIONS: u32 = 1024;
-/// Completions that fit before the kernel keeps them aside (slower, but it loses none).
+/// Length of the completion queue. The kernel keeps further completions in a list, which is slower and loses none.
 const COMPLETIONS: u32 = 8192;
 
 /// One completion, copied out of the ring.
@@ -22,7 +22,7 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    /// Whether the operation goes on and will post more.
+    /// Whether the operation stays in flight and will post more completions.
     pub(super) fn more(self) -> bool {
         cqueue::more(self.flags)
     }
@@ -33,18 +33,18 @@ impl Completion {
     }
 }
 
-/// The ring, for the thread that made it and no other.
+/// The ring. Only the thread that made it may use it.
 pub(super) struct Queue {
     ring: IoUring,
-    /// Operations that the kernel has not finished; while there are any, memory given to it must stay.
+    /// Operations that the kernel has not finished. While there are any, the memory that they point to must stay.
     in_flight: usize,
     failure: Option<std::io::Error>,
 }
 
-/// The builder with the flags that this driver needs; also what is probed before choosing it.
+/// The builder with the flags that this driver needs; the same is tried before the driver is chosen.
 ///
-/// One issuer, and completions worked off only when this thread enters the kernel to wait: no interrupts of a running
-/// turn, no locks in the kernel's submission path. `TASKRUN_FLAG` tells us when entering without waiting is worth it.
+/// A single issuer, and completions are processed only when this thread enters the kernel: nothing interrupts a turn, and
+/// the kernel takes no lock to submit. `TASKRUN_FLAG` tells whether entering without waiting would find completions.
 pub(in crate::driver) fn builder() -> io_uring::Builder {
     let mut builder = IoUring::builder();
     builder
@@ -77,7 +77,7 @@ impl Queue {
         })
     }
 
-    /// A second descriptor of the ring, for peers to ring it by.
+    /// A second descriptor of the ring, by which other shards wake this one.
     pub(super) fn duplicate_fd(&self) -> Result<OwnedFd, DriverError> {
         rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)
             .map_err(|error| DriverError::new("duplicate the ring's descriptor", error))
@@ -94,7 +94,7 @@ impl Queue {
         self.ring.submitter()
     }
 
-    /// Operations that the kernel still holds.
+    /// Number of operations in flight.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
@@ -122,14 +122,14 @@ impl Queue {
         unsafe { self.push_raw(&entry) };
     }
 
-    /// Asks for the end of the operation with this tag, which then posts its completion.
+    /// Cancels the operation with this tag; it still posts a completion.
     pub(super) fn cancel(&mut self, tag: Tag) {
         let which = types::CancelBuilder::user_data(tag.word());
         let entry = opcode::AsyncCancel2::new(which).build();
         self.push_quiet(entry, Tag::plain(Kind::Forgotten, 0));
     }
 
-    /// Asks for the end of all operations.
+    /// Cancels all operations; each still posts a completion.
     pub(super) fn cancel_all(&mut self) {
         let entry = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
         self.push_quiet(entry, Tag::plain(Kind::CancelAll, 0));
@@ -154,7 +154,7 @@ impl Queue {
     unsafe fn push_raw(&mut self, entry: &squeue::Entry) {
         // SAFETY: the caller promised that the memory outlives the operation.
         while unsafe { self.ring.submission().push(entry) }.is_err() {
-            // Full: hand over what there is. Nothing is reaped here; the kernel keeps completions that do not fit.
+            // The queue is full: submit it. Nothing is reaped here; the kernel keeps completions that do not fit.
             match self.ring.submit() {
                 Ok(_) => {}
                 Err(error) if is_transient(&error) => {}
@@ -166,7 +166,7 @@ impl Queue {
         }
     }
 
-    /// Hands over what was pushed and waits for a completion, at most this long (zero: not at all).
+    /// Submits what was pushed and waits for a completion, at most this long (zero: not at all).
     pub(super) fn enter(&mut self, wait: Duration) -> Result<(), DriverError> {
         let doing = "io_uring_enter";
         if let Some(error) = self.failure.take() {
@@ -196,7 +196,8 @@ impl Queue {
                 result: entry.result(),
                 flags: entry.flags(),
             };
-            if self::is_counted(completion.tag.kind) && !completion.more() {
+            if is_counted(completion.tag.kind) && !completion.more() {
+                assert!(self.in_flight > 0, "more completions than operations");
                 self.in_flight -= 1;
             }
             into.push(completion);
@@ -212,7 +213,7 @@ fn is_counted(kind: Kind) -> bool {
     )
 }
 
-/// Time over, a signal, or a kernel that first wants its completions taken: the next round goes on.
+/// The wait timed out, a signal came, or the kernel wants its completions reaped first: the next turn tries again.
 fn is_transient(error: &std::io::Error) -> bool {
     matches!(
         error.raw_os_error(),

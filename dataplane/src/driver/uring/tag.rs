@@ -1,4 +1,4 @@
-//! What an io_uring operation carries so that its completion finds its way back: kind, generation and slot in one word.
+//! The user data of an io_uring operation: kind, generation and slot in one word, by which its completion is dispatched.
 //! It owns the layout of that word and nothing else.
 
 use crate::event::ConnId;
@@ -7,7 +7,7 @@ use crate::event::ConnId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
-    /// Nobody waits for it (cancellations, closes).
+    /// The completion is ignored (cancellations, closes).
     Forgotten,
     /// An accept.
     Accept,
@@ -25,11 +25,11 @@ pub(super) enum Kind {
     Read,
     /// The read of the doorbell's eventfd.
     Doorbell,
-    /// A peer rang our ring.
+    /// Another shard woke this one.
     Rung,
-    /// Our ringing of a peer failed (success posts nothing).
+    /// Waking another shard failed (success posts no completion here).
     Ring,
-    /// The cancellation of everything at the end.
+    /// The cancellation of all operations at the end.
     CancelAll,
 }
 
@@ -48,21 +48,21 @@ const KINDS: [Kind; 12] = [
     Kind::CancelAll,
 ];
 
-/// Generations have 24 bits: a slot would have to be given out 16 million times during one operation to repeat one.
+/// Generations have 24 bits: one repeats only if its slot is reused 16 million times while an operation is in flight.
 const GENERATION_MASK: u32 = 0x00FF_FFFF;
 
 /// Kind, generation and slot of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
     pub(super) kind: Kind,
-    /// Of the connection; 0 for what is not about a connection.
+    /// Of the connection; 0 for other operations.
     pub(super) generation: u32,
-    /// Of the connection, the read or the peer; 0 for what there is one of.
+    /// Of the connection, the read or the other shard; 0 where there is only one.
     pub(super) slot: u32,
 }
 
 impl Tag {
-    /// About a connection.
+    /// An operation of a connection.
     pub(super) fn of(kind: Kind, conn: ConnId) -> Tag {
         Tag {
             kind,
@@ -71,7 +71,7 @@ impl Tag {
         }
     }
 
-    /// About something that is not a connection.
+    /// Any other operation.
     pub(super) fn plain(kind: Kind, slot: u32) -> Tag {
         Tag {
             kind,
@@ -80,7 +80,7 @@ impl Tag {
         }
     }
 
-    /// The connection it is about.
+    /// The connection of the operation.
     pub(super) fn conn(self) -> ConnId {
         ConnId {
             slot: self.slot,

@@ -3,7 +3,6 @@
 use crate::io::Errno;
 use crate::keeper::halt::Halt;
 use crate::keeper::reading::Readable;
-use crate::keeper::recover::incarnation_of;
 use crate::keeper::store::ManifestStore;
 use crate::wal::batch::{BatchFault, BatchHeader, read_index};
 use crate::wal::buffer::BLOCK_BYTES;
@@ -27,6 +26,15 @@ pub(super) struct Seen {
     pub(super) offset: u64,
     pub(super) header: BatchHeader,
     pub(super) whole: bool,
+}
+
+/// The first batch that is left of a segment, by its sequence.
+#[derive(Clone, Copy)]
+pub(super) enum FirstLeft {
+    /// It is the segment's first batch.
+    First(Sequence),
+    /// At least one batch was before it.
+    Later(Sequence),
 }
 
 /// The bytes of a file, whatever became of it.
@@ -148,17 +156,22 @@ impl Held {
             .collect()
     }
 
-    /// The first sequence that it still says it holds, and whether that one is its first batch.
-    pub(super) fn first(&self) -> Option<(Sequence, bool)> {
+    /// The first batch whose header is left.
+    pub(super) fn first(&self) -> Option<FirstLeft> {
         let first = self.seen.first()?;
-        Some((first.header.fields.sequence, first.offset == FIRST_BATCH_AT))
+        let sequence = first.header.fields.sequence;
+        Some(match first.offset {
+            FIRST_BATCH_AT => FirstLeft::First(sequence),
+            _ => FirstLeft::Later(sequence),
+        })
     }
 
     /// Up to here the log may stand before this segment, by what is left of it.
     pub(super) fn may_begin_after(&self) -> Option<Sequence> {
-        // Where the batch that is left is not the first one, at least one more was before it.
-        let (first, is_first) = self.first()?;
-        Some(Sequence(first.0 - if is_first { 1 } else { 2 }))
+        Some(match self.first()? {
+            FirstLeft::First(first) => Sequence(first.0 - 1),
+            FirstLeft::Later(first) => Sequence(first.0 - 2),
+        })
     }
 }
 
@@ -181,8 +194,7 @@ async fn look(log: &LogEntry, entry: &SegmentEntry, bytes: &[u8]) -> Result<Vec<
             });
         }
     });
-    // Memory has no read errors.
-    let _ = looked.await;
+    assert_eq!(looked.await, Ok(()), "memory has no read errors");
     match unknown {
         None => Ok(seen),
         Some(kind) => Err(Halt::Refused(format!(
@@ -218,6 +230,7 @@ fn lead(
         Ok((header, _)) => {
             let own = SegmentHeader {
                 predecessor: header.predecessor,
+                made_bytes: header.made_bytes,
                 ..named(store, log, entry)
             };
             Ok((header == own).then_some(header))
@@ -230,15 +243,17 @@ fn lead(
     }
 }
 
-/// The header of a segment as far as the manifest knows it: all but its predecessor.
+/// The header of a segment as far as the manifest knows it: all but its predecessor and the length
+/// that its file was made with.
 pub(super) fn named(store: &ManifestStore, log: &LogEntry, entry: &SegmentEntry) -> SegmentHeader {
     SegmentHeader {
         installation: store.manifest.installation,
-        incarnation: incarnation_of(&store.manifest, log.id),
+        incarnation: store.manifest.incarnation_of(log.id),
         log: log.id,
         ordinal: entry.ordinal,
         salt: entry.salt,
         generation: entry.generation,
         predecessor: None,
+        made_bytes: None,
     }
 }

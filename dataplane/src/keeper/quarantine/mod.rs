@@ -4,13 +4,17 @@
 //! Everything is worked out first ([`Plan`]); then the original is kept aside and the new segment is made, read back as the
 //! next start will read it, and only then named by the manifest. Cut short anywhere, it can simply be run again.
 
+mod bounds;
 mod held;
 mod plan;
+mod report;
 
+use crate::keeper::end_logs::write_whole;
+use crate::keeper::files::MAKE;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::{Notice, counted};
+use crate::keeper::port::OpenHow;
 use crate::keeper::reading::Readable;
-use crate::keeper::recover::{file_name, write_whole};
 use crate::keeper::store::ManifestStore;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
@@ -19,16 +23,25 @@ use crate::wal::scan::{LogSource, Verdict, read_log};
 use held::Contents;
 use plan::Plan;
 
-/// Gives up what cannot be read of a segment, or only says what that would be. The answer is for the operator.
+/// What an operator asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// What would be lost. Nothing is changed.
+    Shown,
+    /// It is given up.
+    Accepted,
+}
+
+/// Gives up what cannot be read of a segment, or only reports what that would be. The answer is for the operator.
 pub(crate) async fn quarantine(
     mut store: ManifestStore,
     segment: &str,
-    accept_loss: bool,
+    loss: Loss,
 ) -> Result<String, Halt> {
     let aside = format!("quarantine-{segment}");
     let Some((log, index)) = find(&store.manifest, segment) else {
         return match preallocated(&store.manifest, segment) {
-            Some(number) => give_up_preallocated(store, number, segment, accept_loss).await,
+            Some(number) => give_up_preallocated(store, number, segment, loss).await,
             None => unnamed(&store, segment, &aside).await,
         };
     };
@@ -36,31 +49,30 @@ pub(crate) async fn quarantine(
     if !plan.changes_anything() {
         return Err(not_damaged(&store, &log, segment).await);
     }
-    if !accept_loss {
+    if loss == Loss::Shown {
         let lost = counted(plan.lost_count(), "batch");
         return Ok(format!(
             "{plan}. Nothing was changed. --accept-loss gives up {lost} for good: it writes the whole batches to a new segment and keeps what can be read of the original as {aside}{}",
             plan.lost_ids()
         ));
     }
-    store.port.say(Notice::GivingUp(plan.to_string()));
+    store.port.notify(Notice::GivingUp(plan.to_string()));
     if !plan.held.contents.missing {
-        write_fresh(&store, &aside, false, &plan.held.contents.bytes).await?;
+        write_fresh(&store, &aside, MAKE, &plan.held.contents.bytes).await?;
     }
     let number = store.number();
     let name = NumberedFile::Segment(number).to_string();
-    write_fresh(
-        &store,
-        &name,
-        store.config.direct,
-        &plan.copy(store.config.segment_bytes)?,
-    )
-    .await?;
+    let how = OpenHow {
+        direct: store.config.direct,
+        ..MAKE
+    };
+    let copy = plan.copy(store.config.segment_bytes)?;
+    write_fresh(&store, &name, how, &copy).await?;
     store.files.sync_dir().await?;
     let next = plan.manifest(&store, number);
     plan.read_back(&store, &next).await?;
     store.replace(next).await?;
-    store.files.unlink(segment).await?;
+    remove(&store, segment).await?;
     let ids = plan.lost_ids();
     Ok(match plan.held.contents.missing {
         true => format!("{plan}. Given up; there was no original to keep{ids}"),
@@ -88,7 +100,7 @@ async fn give_up_preallocated(
     mut store: ManifestStore,
     number: u64,
     segment: &str,
-    accept_loss: bool,
+    loss: Loss,
 ) -> Result<String, Halt> {
     let contents = Contents::read(&store, number).await?;
     if !contents.missing && contents.unreadable_bytes == 0 {
@@ -98,18 +110,18 @@ async fn give_up_preallocated(
     }
     let what =
         format!("{segment} is a preallocated segment that was never used: nothing is lost with it");
-    if !accept_loss {
+    if loss == Loss::Shown {
         return Ok(format!(
             "{what}. Nothing was changed. --accept-loss takes it out of the manifest"
         ));
     }
-    store.port.say(Notice::GivingUp(what.clone()));
+    store.port.notify(Notice::GivingUp(what.clone()));
     let mut next = store.draft();
     next.clock = store.manifest.clock;
     next.preallocated
         .retain(|preallocated| *preallocated != number);
     store.replace(next).await?;
-    store.files.unlink(segment).await?;
+    remove(&store, segment).await?;
     Ok(format!("{what}. The manifest names it no more"))
 }
 
@@ -129,7 +141,7 @@ async fn unnamed(store: &ManifestStore, segment: &str, aside: &str) -> Result<St
 async fn not_damaged(store: &ManifestStore, log: &LogEntry, segment: &str) -> Halt {
     let elsewhere = match verdict(store, log).await {
         Ok(Verdict::Damage(damage)) => {
-            let file = file_name(log, damage.ordinal);
+            let file = log.file_name(damage.ordinal);
             format!("; what is damaged in its log is {file} ({damage})")
         }
         Ok(sound @ Verdict::TornTail { .. }) => {
@@ -174,13 +186,20 @@ async fn read_as(
     Ok(end.verdict)
 }
 
+/// Removes what the manifest names no more, so that no power cut brings it back: the next start would look through it and might
+/// refuse because of batches that were given up with it.
+async fn remove(store: &ManifestStore, name: &str) -> Result<(), Halt> {
+    store.files.unlink(name).await?;
+    store.files.sync_dir().await
+}
+
 /// Makes a file, replacing what an earlier attempt left of it.
 async fn write_fresh(
     store: &ManifestStore,
     name: &str,
-    direct: bool,
+    how: OpenHow,
     bytes: &[u8],
 ) -> Result<(), Halt> {
     store.files.unlink(name).await?;
-    write_whole(&store.files, name, direct, bytes).await
+    write_whole(&store.files, name, how, bytes).await
 }

@@ -1,14 +1,13 @@
-//! What becomes of a damaged segment: which batches are kept, what is missing, and what the manifest will say. It is made
+//! What becomes of a damaged segment: which batches are kept, what is missing, and what the manifest will state. It is made
 //! from what is left of the segment and of its neighbours, and writes nothing.
 
-use super::held::{FIRST_BATCH_AT, Held, Seen, named};
+use super::bounds::{Segment, begin_of};
+use super::held::{Held, Seen};
 use super::read_as;
 use crate::keeper::halt::Halt;
-use crate::keeper::recover::{covered_upto, made_lengths};
+use crate::keeper::read_logs::made_lengths;
 use crate::keeper::store::ManifestStore;
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::files::NumberedFile;
-use crate::wal::lost_header;
 use crate::wal::manifest::{
     Extent, Gap, LogEndMark, LogEntry, Manifest, SegmentEntry, SegmentState,
 };
@@ -16,74 +15,23 @@ use crate::wal::name::{LogId, Sequence};
 use crate::wal::scan::{MadeBytes, TooShort};
 use crate::wal::segment::{Predecessor, SegmentHeader};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-
-/// Where the log stands before a segment, not counting what lies behind `limit`.
-async fn stands_before(
-    store: &ManifestStore,
-    log: &LogEntry,
-    index: usize,
-    limit: Option<Sequence>,
-) -> Result<Predecessor, Halt> {
-    let before_first = Sequence::before_first(log.id.start);
-    let limit_or_end = limit.unwrap_or(Sequence(u64::MAX));
-    for entry in log.segments[..index].iter().rev() {
-        if let Some(extent) = entry.state.extent() {
-            return Ok(Predecessor {
-                ends_after: extent.last,
-                checksum: extent.last_checksum,
-            });
-        }
-        let held = Held::read(store, log, entry).await?;
-        let own = held.lead.and_then(|lead| lead.predecessor);
-        let whole = held.whole();
-        let last = whole.range(..=limit_or_end).next_back();
-        let last = last.map(|(sequence, seen)| Predecessor {
-            ends_after: *sequence,
-            checksum: seen.header.checksum,
-        });
-        if let Some(stands) = last.or(own.filter(|own| own.ends_after <= limit_or_end)) {
-            return Ok(stands);
-        }
-    }
-    // What was before is deleted, or there was nothing.
-    let stated = log.segments[index].state.extent();
-    if let Some(stated) = stated.filter(|extent| extent.first <= extent.last) {
-        return Ok(Predecessor {
-            ends_after: Sequence(stated.first.0 - 1),
-            checksum: 0,
-        });
-    }
-    let deleted = log.segments.first().is_some_and(|entry| entry.ordinal > 0);
-    let covered = covered_upto(&store.manifest, log.id).filter(|_| deleted);
-    let ends_after = match (covered, limit) {
-        _ if !deleted => before_first,
-        (Some(covered), limit) => covered.min(limit.unwrap_or(covered)),
-        (None, Some(limit)) => limit,
-        (None, None) => log.resolved_upto.max(before_first),
-    };
-    Ok(Predecessor {
-        ends_after,
-        checksum: 0,
-    })
-}
 
 /// What is to become of a segment.
 pub(super) struct Plan {
-    log: LogEntry,
+    pub(super) log: LogEntry,
     index: usize,
-    entry: SegmentEntry,
+    pub(super) entry: SegmentEntry,
     pub(super) held: Held,
-    /// How long segments were made.
+    /// How long the segment was made: as its header states, else as others show it.
     made: MadeBytes,
     /// The new segment's header.
     lead: SegmentHeader,
     /// Batches that go into it.
-    kept: BTreeMap<Sequence, Seen>,
+    pub(super) kept: BTreeMap<Sequence, Seen>,
     /// What the manifest will state of it, where it states anything.
     extent: Extent,
     /// What is given up.
-    gaps: Vec<Gap>,
+    pub(super) gaps: Vec<Gap>,
 }
 
 impl Plan {
@@ -94,19 +42,25 @@ impl Plan {
     ) -> Result<Plan, Halt> {
         let entry = log.segments[index];
         let held = Held::read(store, log, &entry).await?;
-        let lead = match held.lead {
-            Some(lead) => lead,
-            None => rebuilt(store, log, index, &held).await?,
+        let segment = Segment {
+            store,
+            log,
+            index,
+            held: &held,
+        };
+        let lead = segment.header().await?;
+        let made = match lead.made_bytes {
+            Some(bytes) => MadeBytes::stated(bytes),
+            None => MadeBytes::longest(made_lengths(store).await?),
         };
         let begin = begin_of(&lead);
-        let upto = upto(store, log, index, &held, begin).await?;
-        let made = MadeBytes::longest(made_lengths(store).await?);
+        let upto = segment.upto(begin).await?;
         let mut kept = held.whole();
         kept.retain(|sequence, _| *sequence > begin && *sequence <= upto);
         let gaps = missing(&store.manifest, log.id, begin, upto, &kept);
         let extent = match extent_of(&kept) {
             Some(extent) => extent,
-            None => nothing_behind(stands_before(store, log, index, None).await?),
+            None => nothing_behind(segment.stands_before(None).await?),
         };
         Ok(Plan {
             log: log.clone(),
@@ -119,37 +73,6 @@ impl Plan {
             extent,
             gaps,
         })
-    }
-
-    pub(super) fn lost_count(&self) -> u64 {
-        self.gaps.iter().map(|gap| gap.to.0 - gap.from.0 + 1).sum()
-    }
-
-    /// Which decisions are lost, one id a line, and of how many batches that cannot be known.
-    pub(super) fn lost_ids(&self) -> String {
-        let lost = |seen: &&Seen| {
-            let sequence = seen.header.fields.sequence;
-            let given_up = |gap: &Gap| (gap.from..=gap.to).contains(&sequence);
-            !seen.whole && self.gaps.iter().any(given_up)
-        };
-        let known = self.held.seen.iter().filter(lost);
-        let known: BTreeMap<Sequence, Vec<[u8; 32]>> = known
-            .filter_map(|seen| Some((seen.header.fields.sequence, self.held.ids_of(seen)?)))
-            .collect();
-        let unknown = self.lost_count() - known.len() as u64;
-        let ids: Vec<&[u8; 32]> = known.values().flatten().collect();
-        let mut text = match unknown {
-            0 => String::new(),
-            _ => format!(". Of {unknown} batches nothing is left that says which ids were in them"),
-        };
-        if !ids.is_empty() {
-            text.push_str(&format!(". The decisions of {} ids are lost:", ids.len()));
-        }
-        for id in ids {
-            text.push('\n');
-            text.extend(id.iter().map(|byte| format!("{byte:02x}")));
-        }
-        text
     }
 
     /// Whether the new segment would be another one than the old.
@@ -181,7 +104,7 @@ impl Plan {
     }
 
     /// Whether the file lost its end. A closed segment is compared with its extent.
-    fn too_short(&self) -> Option<TooShort> {
+    pub(super) fn too_short(&self) -> Option<TooShort> {
         let unfinished = self.entry.state.extent().is_none() && !self.held.contents.missing;
         let bytes = self.held.contents.bytes.len() as u64;
         self.made.fault(bytes).filter(|_| unfinished)
@@ -215,8 +138,8 @@ impl Plan {
         let mut next = store.draft();
         next.clock = store.manifest.clock;
         next.gaps.extend(&self.gaps);
-        let Some(log) = next.logs.iter_mut().find(|it| it.id == self.log.id) else {
-            return next;
+        let Some(log) = next.log_mut(self.log.id) else {
+            unreachable!("a plan is of a log that the manifest names")
         };
         let entry = &mut log.segments[self.index];
         entry.file = number;
@@ -260,8 +183,8 @@ impl Plan {
         store: &ManifestStore,
         next: &Manifest,
     ) -> Result<(), Halt> {
-        let Some(log) = next.logs.iter().find(|it| it.id == self.log.id) else {
-            return Ok(());
+        let Some(log) = next.log(self.log.id) else {
+            unreachable!("a plan is of a log that the manifest names")
         };
         // What is behind it may be damaged too, or missing; that is for later.
         let log = LogEntry {
@@ -290,59 +213,6 @@ fn refused(why: &str) -> Halt {
     Halt::Refused(format!("{why}. The log was not changed"))
 }
 
-/// The header that a segment had, as far as it can be known: exactly, wherever the header of its first batch is left.
-async fn rebuilt(
-    store: &ManifestStore,
-    log: &LogEntry,
-    index: usize,
-    held: &Held,
-) -> Result<SegmentHeader, Halt> {
-    let entry = &log.segments[index];
-    let known = named(store, log, entry);
-    if entry.ordinal == 0 {
-        return Ok(known);
-    }
-    if let Some(first) = held.seen.first().filter(|it| it.offset == FIRST_BATCH_AT) {
-        let before = Predecessor {
-            ends_after: Sequence(first.header.fields.sequence.0 - 1),
-            checksum: 0,
-        };
-        let known = SegmentHeader {
-            predecessor: Some(before),
-            ..known
-        };
-        return Ok(lost_header::with_checksum(
-            known,
-            first.header.fields.previous_checksum,
-        ));
-    }
-    let mut limit = held.may_begin_after();
-    if limit.is_none() && entry.state == SegmentState::Open {
-        // It held at least one batch.
-        let stated = stated_end(store, log, index).await?;
-        limit = stated.map(|end| Sequence(end.0 - 1));
-    }
-    let stands = stands_before(store, log, index, limit).await?;
-    Ok(SegmentHeader {
-        predecessor: Some(stands),
-        ..known
-    })
-}
-
-/// Where the header of the segment behind says that this one ends.
-async fn stated_end(
-    store: &ManifestStore,
-    log: &LogEntry,
-    index: usize,
-) -> Result<Option<Sequence>, Halt> {
-    let Some(later) = log.segments.get(index + 1) else {
-        return Ok(None);
-    };
-    let later = Held::read(store, log, later).await?;
-    let before = later.lead.and_then(|lead| lead.predecessor);
-    Ok(before.map(|before| before.ends_after))
-}
-
 /// What the manifest states of a segment with these batches; nothing if there are none.
 fn extent_of(kept: &BTreeMap<Sequence, Seen>) -> Option<Extent> {
     let (first, last) = (kept.first_key_value()?, kept.last_key_value()?);
@@ -363,50 +233,6 @@ fn nothing_behind(stands: Predecessor) -> Extent {
         bytes: 0,
         last_checksum: stands.checksum,
     }
-}
-
-/// The sequence that a segment goes on from.
-fn begin_of(lead: &SegmentHeader) -> Sequence {
-    let before = lead.predecessor.map(|before| before.ends_after);
-    before.unwrap_or(Sequence::before_first(lead.log.start))
-}
-
-/// The last sequence that a segment must hold.
-async fn upto(
-    store: &ManifestStore,
-    log: &LogEntry,
-    index: usize,
-    held: &Held,
-    begin: Sequence,
-) -> Result<Sequence, Halt> {
-    let state = log.segments[index].state;
-    if let Some(extent) = state.extent() {
-        return Ok(extent.last);
-    }
-    // What the manifest knows to have been durable, wherever it was; an open segment held at least one batch.
-    let covered = covered_upto(&store.manifest, log.id).unwrap_or_default();
-    let mut known = log.resolved_upto.max(covered);
-    if state == SegmentState::Open {
-        known = known.max(Sequence(begin.0 + 1));
-    }
-    let fields = |seen: &Seen| seen.header.fields;
-    let durable = held.seen.iter().map(|seen| fields(seen).durable_upto);
-    let whole = held.seen.iter().filter(|seen| seen.whole);
-    let own = durable.chain(whole.map(|seen| fields(seen).sequence)).max();
-    let own = own.unwrap_or_default().max(known);
-    for later in &log.segments[index + 1..] {
-        let later = Held::read(store, log, later).await?;
-        if let Some(before) = later.lead.and_then(|lead| lead.predecessor) {
-            return Ok(before.ends_after);
-        }
-        match later.first() {
-            Some((first, true)) => return Ok(Sequence(first.0 - 1)),
-            // What is missing before it may have been there as well as here: it is given up with that segment.
-            Some((first, false)) => return Ok(own.min(Sequence(first.0 - 1))),
-            None => {}
-        }
-    }
-    Ok(own)
 }
 
 /// The sequences behind `begin` and up to `upto` that are neither kept nor given up already.
@@ -437,38 +263,4 @@ fn missing(
         at = Sequence(at.0 + 1);
     }
     gaps
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = NumberedFile::Segment(self.entry.file);
-        write!(
-            out,
-            "{name}: log {}, {} batches whole",
-            self.log.id,
-            self.kept.len()
-        )?;
-        match (self.held.contents.missing, &self.held.lead) {
-            (true, _) => out.write_str("; the file is not there")?,
-            (_, None) => out.write_str("; its header is damaged and is made anew")?,
-            _ => {}
-        }
-        if self.held.misplaced {
-            out.write_str("; it holds another segment")?;
-        }
-        if let Some(short) = self.too_short() {
-            write!(out, "; {short}")?;
-        }
-        if self.held.contents.unreadable_bytes > 0 {
-            let bytes = self.held.contents.unreadable_bytes;
-            write!(out, "; the device refuses to read {bytes} bytes of it")?;
-        }
-        if self.gaps.is_empty() {
-            out.write_str("; no batch is lost")?;
-        }
-        for gap in &self.gaps {
-            write!(out, "; missing {} to {}", gap.from, gap.to)?;
-        }
-        Ok(())
-    }
 }

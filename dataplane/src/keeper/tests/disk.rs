@@ -52,6 +52,8 @@ pub(crate) struct TestDisk {
     pub(crate) fails_space: bool,
     /// Files cannot be made or opened for writing, for this reason.
     pub(crate) refuses: Option<Errno>,
+    /// No file can be removed.
+    pub(crate) fail_unlinks: bool,
     /// Nothing more can be written.
     pub(crate) full: bool,
     /// Reads of each file.
@@ -333,6 +335,7 @@ impl TestDisk {
                 self.names.insert(to.clone(), inode);
                 Ok(FileValue::Done)
             }
+            FileOp::Unlink(_) if self.fail_unlinks => Err(Errno::EIO),
             FileOp::Unlink(name) => {
                 self.names.remove(name).ok_or(Errno::ENOENT)?;
                 Ok(FileValue::Done)

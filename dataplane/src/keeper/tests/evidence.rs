@@ -157,51 +157,6 @@ pub(super) fn in_use(records: u32) -> (World, String) {
 }
 
 #[test]
-fn a_segment_in_use_that_is_shorter_than_it_was_made_is_refused_and_costs_what_was_cut() {
-    // In the header, behind it, in and between batches, and behind the last one: 10 batches of one block.
-    let lengths = [
-        0, 512, 4096, 6000, 8192, 10_000, 24_576, 100_000, 49_152, 200_704,
-    ];
-    for bytes in lengths {
-        let (mut world, file) = in_use(10);
-        world.disk.tamper(&file, |it| it.truncate(bytes));
-        let world = refused(world, &file);
-        let (world, given_up) = mended(world);
-        assert_eq!(given_up, [file], "{bytes}");
-        let whole = (bytes / 4096).saturating_sub(1).min(10) as u32;
-        assert_eq!(world.known(), (0..whole).collect::<Vec<_>>(), "{bytes}");
-        let mut world = world;
-        world.decide(0, 99, DAY_S);
-        let world = world.restarted(Lost::Nothing, 1, 1);
-        world.assert_serving();
-    }
-}
-
-#[test]
-fn a_next_segment_that_is_shorter_than_it_was_made_is_refused() {
-    let (mut world, _) = in_use(3);
-    let next = manifest(&world).logs[0].segments[1];
-    assert_eq!(next.state, SegmentState::Next);
-    let file = NumberedFile::Segment(next.file).to_string();
-    world.disk.tamper(&file, Vec::clear);
-    let world = refused(world, &file);
-    let (world, given_up) = mended(world);
-    assert_eq!((world.known(), given_up), ((0..3).collect(), vec![file]));
-}
-
-#[test]
-fn after_a_clean_stop_a_short_unused_segment_is_only_left_out() {
-    let (mut world, _) = in_use(3);
-    let next = NumberedFile::Segment(manifest(&world).logs[0].segments[1].file).to_string();
-    world.happen(KeeperEvent::Terminate);
-    world.disk.tamper(&next, Vec::clear);
-    let world = world.restarted(Lost::Nothing, 1, 1);
-    world.assert_serving();
-    assert_eq!(world.known(), [0, 1, 2]);
-    assert!(!world.disk.names().contains(&next));
-}
-
-#[test]
 fn files_in_each_others_places_are_refused() {
     let (world, file) = in_use(5);
     let held = manifest(&world);

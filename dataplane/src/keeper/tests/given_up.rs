@@ -1,11 +1,12 @@
 //! What becomes of a log after a segment of it was given up whole: it goes on to be sealed, deleted and started from.
 
+use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent};
-use crate::keeper::tests::disk::Lost;
+use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::evidence::{after_deletion, in_use, manifest, refused};
 use crate::keeper::tests::quarantine::{Written, mended, quarantine, tool};
-use crate::keeper::tests::world::World;
+use crate::keeper::tests::world::{World, config};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SegmentState;
 
@@ -51,8 +52,8 @@ fn open_segment_given_up(mut world: World, file: &str, lost_bytes: usize) -> (Wo
     let mut world = refused(world, file);
     let (code, report) = tool(&mut world, quarantine(file, true));
     assert_eq!(code, 0, "{report}");
-    // The crash behind the tool has brought its name back; with it, it would tell of what is damaged next.
-    world.disk.remove(file);
+    // Had the power cut behind the tool brought it back, it would tell of what is damaged next.
+    assert!(!world.disk.names().iter().any(|name| name == file));
     let logs = manifest(&world).logs;
     let first = logs.iter().find_map(|log| log.segments.first());
     let first = first.expect("a segment");
@@ -102,4 +103,38 @@ fn so_is_that_of_a_log_whose_beginning_was_deleted() {
         let known = (0..20).chain(kept).collect::<Vec<_>>();
         assert_eq!(world.known(), known, "{lost_bytes}");
     }
+}
+
+#[test]
+fn no_power_cut_brings_back_what_was_given_up() {
+    let (mut world, file) = in_use(5);
+    world.disk.tamper(&file, |bytes| bytes[4096] ^= 1);
+    let mut world = refused(world, &file);
+    // The power fails once the tool has ended: what it did not sync is lost.
+    let (code, report) = tool(&mut world, quarantine(&file, true));
+    assert_eq!(code, 0, "{report}");
+    let names = world.disk.names();
+    assert!(!names.contains(&file), "{names:?}");
+    assert!(names.contains(&format!("quarantine-{file}")), "{names:?}");
+    let world = world.restarted(Lost::Nothing, 1, 1);
+    world.assert_serving();
+    assert_eq!(world.known(), [1, 2, 3, 4]);
+}
+
+#[test]
+fn nor_a_preallocated_segment_that_cannot_be_read() {
+    let config = KeeperConfig {
+        preallocated_count: 2,
+        ..config(1)
+    };
+    let mut world = World::started(TestDisk::new(), config);
+    while manifest(&world).preallocated.is_empty() {
+        world.decide(0, world.decided, DAY_S);
+        world.pass_s(1);
+    }
+    let file = NumberedFile::Segment(manifest(&world).preallocated[0]).to_string();
+    world.disk.fail_reads_of = Some(file.clone());
+    let (code, report) = tool(&mut world, quarantine(&file, true));
+    assert_eq!(code, 0, "{report}");
+    assert!(!world.disk.names().contains(&file));
 }

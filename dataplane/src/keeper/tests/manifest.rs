@@ -5,6 +5,7 @@ use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
+use crate::keeper::tests::shard::FakeShard;
 use crate::keeper::tests::world::{World, config};
 use crate::mesh::keeper::{Shortage, ToKeeper};
 use crate::wal::manifest::Manifest;
@@ -49,6 +50,34 @@ fn said(world: &World, wanted: impl Fn(&Notice) -> bool) -> usize {
 
 fn crowded(notice: &Notice) -> bool {
     matches!(notice, Notice::TooManySegments { .. })
+}
+
+/// Has the first shard decide records until it is told to wait. How many it decided comes back.
+fn fill(world: &mut World) -> u32 {
+    // Bodies without dispositions: nothing may be deleted.
+    world.unresolved = true;
+    let (mut record, mut waited_s) = (0, 0);
+    while world.shards[0].space_low.is_none() {
+        if record > 0 && world.shards[0].next_segment().is_none() {
+            // It waits for a segment, and would wait with the next record.
+            world.pass_s(1);
+            waited_s += 1;
+            let said = &world.notices[world.notices.len().saturating_sub(6)..];
+            assert!(
+                waited_s < 600 && world.exit.is_none(),
+                "submits are told nothing after {record} records: {:?} {said:?}",
+                world.exit
+            );
+            continue;
+        }
+        world.decide(0, record, 30 * DAY_S);
+        record += 1;
+        assert!(record < 60_000, "it never gets full");
+        if record % 50 == 0 {
+            world.pass_s(2);
+        }
+    }
+    record
 }
 
 #[test]
@@ -98,29 +127,7 @@ fn permanent_pressure_on_memory_with_many_shards_never_fills_the_manifest() {
 fn a_manifest_without_room_makes_submits_wait_and_resumes_by_itself() {
     let mut world = World::started(TestDisk::new(), small(2));
     let longest = longest(&mut world);
-    // Bodies without dispositions: nothing may be deleted.
-    world.unresolved = true;
-    let (mut record, mut waited_s) = (0, 0);
-    while world.shards[0].space_low.is_none() {
-        if record > 0 && world.shards[0].next_segment().is_none() {
-            // It waits for a segment, and would wait with the next record.
-            world.pass_s(1);
-            waited_s += 1;
-            let said = &world.notices[world.notices.len().saturating_sub(6)..];
-            assert!(
-                waited_s < 600 && world.exit.is_none(),
-                "submits are told nothing after {record} records: {:?} {said:?}",
-                world.exit
-            );
-            continue;
-        }
-        world.decide(0, record, 30 * DAY_S);
-        record += 1;
-        assert!(record < 60_000, "it never gets full");
-        if record % 50 == 0 {
-            world.pass_s(2);
-        }
-    }
+    let record = fill(&mut world);
     assert_eq!(world.exit, None);
     assert_eq!(world.shards[0].space_low, Some(Shortage::Segments));
     assert!(
@@ -152,6 +159,117 @@ fn a_manifest_without_room_makes_submits_wait_and_resumes_by_itself() {
     assert!(manifest(&world).encoded_bytes() <= 16 << 10);
     let world = world.restarted(Lost::Everything, 2, 1);
     assert!(world.known().into_iter().eq(0..record + 50));
+}
+
+/// The last batches of a shard: it enters as many segments as they can need.
+fn write_last_batches(world: &mut World, shard: u16, record: &mut u32) {
+    for segment in 0..4 {
+        world.pass_us(300_000);
+        let next = world.shards[usize::from(shard)].next_segment();
+        assert!(next.is_some(), "shard {shard} waits for segment {segment}");
+        while world.shards[usize::from(shard)].next_segment() == next {
+            world.decide(shard, *record, 30 * DAY_S);
+            *record += 1;
+        }
+    }
+}
+
+#[test]
+fn in_a_stop_logs_end_in_segments_that_a_full_manifest_has_kept_room_for() {
+    let mut world = World::started(TestDisk::new(), small(2));
+    let longest = longest(&mut world);
+    let mut record = fill(&mut world);
+    // The other shard enters its first segment, and waits for its next one too.
+    world.decide(1, record, 30 * DAY_S);
+    record += 1;
+    world.pass_s(10);
+    let waits = |shard: &FakeShard| shard.next_segment().is_none();
+    assert!(world.shards.iter().all(waits));
+    world.busy = true;
+    world.happen(KeeperEvent::Terminate);
+    for shard in 0..2 {
+        write_last_batches(&mut world, shard, &mut record);
+        world.tell(ShardId(shard), ToKeeper::Idle(true));
+    }
+    world.pass_s(2);
+    let (code, reason) = world.exit.clone().expect("it has ended");
+    assert_eq!(code, 0, "{reason}");
+    assert!(longest.get() <= 32 << 10);
+    world.config.dedup_memory_bytes_max = 1 << 30;
+    let world = world.restarted(Lost::Everything, 2, 1);
+    world.assert_serving();
+    assert!(world.known().into_iter().eq(0..record));
+}
+
+#[test]
+fn a_manifest_that_a_stop_fills_has_shards_admit_no_more_before_its_last_part_is_used() {
+    let mut world = World::started(TestDisk::new(), small(1));
+    world.busy = true;
+    world.happen(KeeperEvent::Terminate);
+    let mut record = 0;
+    while world.shards[0].space_low.is_none() {
+        assert_eq!(world.exit, None, "after {record} records");
+        match world.shards[0].has_room_for(12 << 10) {
+            true => world.decide_sized(0, record, 30 * DAY_S, 12 << 10),
+            false => world.pass_us(100_000),
+        }
+        record += u32::from(world.decided > record);
+    }
+    assert_eq!(world.shards[0].space_low, Some(Shortage::Segments));
+    assert_eq!(world.shards[0].next_segment(), None);
+    write_last_batches(&mut world, 0, &mut record);
+    world.tell(ShardId(0), ToKeeper::Idle(true));
+    world.pass_s(2);
+    let (code, reason) = world.exit.clone().expect("it has ended");
+    assert_eq!(code, 0, "{reason}");
+    world.config.dedup_memory_bytes_max = 1 << 30;
+    let world = world.restarted(Lost::Everything, 1, 1);
+    world.assert_serving();
+    assert!(world.known().into_iter().eq(0..record));
+}
+
+#[test]
+fn after_a_stop_that_has_used_the_last_part_of_the_manifest_a_start_makes_room_and_serves_on() {
+    let mut world = World::started(TestDisk::new(), small(1));
+    world.busy = true;
+    world.happen(KeeperEvent::Terminate);
+    let mut record = 0;
+    while world.shards[0].space_low.is_none() {
+        assert_eq!(world.exit, None, "after {record} records");
+        match world.shards[0].has_room_for(12 << 10) {
+            true => world.decide_sized(0, record, 30 * DAY_S, 12 << 10),
+            false => world.pass_us(100_000),
+        }
+        record += u32::from(world.decided > record);
+    }
+    write_last_batches(&mut world, 0, &mut record);
+    world.tell(ShardId(0), ToKeeper::Idle(true));
+    world.pass_s(2);
+    assert_eq!(world.exit.clone().map(|exit| exit.0), Some(0));
+    let before = manifest(&world).encoded_bytes();
+    world.config.dedup_memory_bytes_max = 1 << 30;
+    let mut world = world.restarted(Lost::Everything, 1, 1);
+    world.assert_serving();
+    for _ in 0..900 {
+        if world.shards[0].has_room_for(700) {
+            world.decide(0, record, 30 * DAY_S);
+            record += 1;
+        }
+        world.pass_s(1);
+    }
+    let said: Vec<String> = world
+        .notices
+        .iter()
+        .rev()
+        .take(4)
+        .map(|notice| format!("{notice:?}"))
+        .collect();
+    assert_eq!(
+        world.shards[0].space_low,
+        None,
+        "manifest {before} then {}, {said:?}",
+        manifest(&world).encoded_bytes()
+    );
 }
 
 #[test]
@@ -230,4 +348,29 @@ fn a_manifest_that_cannot_be_read_back_is_not_put_in_force() {
     world.config.manifest_bytes_max = 32 << 10;
     let world = world.restarted(Lost::Nothing, 1, 1);
     assert_eq!(world.known(), [0]);
+}
+
+#[test]
+fn a_manifest_that_is_full_for_two_shards_is_no_end_for_twelve() {
+    let mut world = World::started(TestDisk::new(), small(2));
+    let mut record = fill(&mut world);
+    assert_eq!(world.exit, None);
+    world.config.dedup_memory_bytes_max = 1 << 30;
+    let mut world = world.restarted(Lost::Nothing, 12, 1);
+    world.assert_serving();
+    for _ in 0..900 {
+        if world.shards[0].has_room_for(700) {
+            world.decide(0, record, 30 * DAY_S);
+            record += 1;
+        }
+        world.pass_s(1);
+    }
+    assert_eq!(world.exit, None);
+    assert_eq!(
+        world.shards[0].space_low,
+        None,
+        "{} bytes, {:?}",
+        manifest(&world).encoded_bytes(),
+        world.notices.last()
+    );
 }

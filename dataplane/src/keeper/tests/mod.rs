@@ -1,8 +1,9 @@
-//! Tests of the keeper from outside: real flows on a disk in memory, with stand-ins for the shards. The first three modules are
+//! Tests of the keeper from outside: real flows on a disk in memory, with stand-ins for the shards. The first four modules are
 //! what the others stand on.
 
 mod disk;
 mod shard;
+mod transcript;
 pub(super) mod world;
 
 mod clean_stop;
@@ -10,6 +11,7 @@ mod clock;
 mod epochs;
 mod evidence;
 mod given_up;
+mod lengths;
 mod manifest;
 mod offline;
 mod over_memory;
@@ -21,3 +23,6 @@ mod slice_memory;
 mod slices;
 mod starts;
 mod stop;
+mod transcripts;
+mod transcripts_of_trouble;
+mod transcripts_to_the_second;

@@ -47,7 +47,7 @@ fn what_does_not_fit_is_answered_from_slices_before_anything_is_admitted() {
     assert!(world.known().len() <= 8, "no more is loaded than fits");
     assert_eq!(serving(&world), [Some(false); 2]);
     let said = world.notices.iter().find_map(|notice| match notice {
-        Notice::FoldTooLarge {
+        Notice::DecisionsOverMemory {
             needed_bytes,
             limit_bytes,
         } => Some((*needed_bytes, *limit_bytes)),

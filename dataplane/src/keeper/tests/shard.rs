@@ -1,17 +1,16 @@
-//! A shard as the keeper's tests have it: it writes batches into the segments that were named to it, and knows what it was
-//! told. It never waits and keeps no connection.
+//! A shard as the keeper's tests have it: the real log writer, whose writes end at once, and what the keeper told it. It
+//! never waits and keeps no connection.
 
 use crate::dedup::Decided;
-use crate::io::Now;
+use crate::io::{Errno, Now};
 use crate::keeper::tests::disk::TestDisk;
-use crate::mesh::keeper::{Begin, Shortage};
+use crate::mesh::keeper::{Begin, Shortage, ToKeeper};
 use crate::wal::Epoch;
-use crate::wal::batch::{BatchFields, OpenBatch};
-use crate::wal::buffer::Blocks;
-use crate::wal::name::Sequence;
-use crate::wal::name::{ClosedSegment, NamedSegment};
-use crate::wal::segment::{Predecessor, SegmentHeader};
-use crate::wal::writer::Entered;
+use crate::wal::batch::{BatchLimits, OpenBatch};
+use crate::wal::name::{NamedSegment, Sequence};
+use crate::wal::record::{BodyMeta, Decision, Entry};
+use crate::wal::writer::{LogOp, LogWriter};
+use std::collections::VecDeque;
 
 /// A shard as far as the keeper knows it.
 pub(crate) struct FakeShard {
@@ -22,25 +21,21 @@ pub(crate) struct FakeShard {
     pub(crate) slices: u64,
     pub(crate) sealed_epoch: Epoch,
     pub(crate) draining: bool,
+    log: LogWriter,
+    /// The segment in use, or the one that the first batch goes into.
     pub(crate) current: NamedSegment,
-    pub(crate) next: Option<NamedSegment>,
-    /// Nothing was written into `current` yet.
-    pub(crate) fresh: bool,
-    pub(crate) predecessor: Option<Predecessor>,
-    pub(crate) offset: u64,
-    pub(crate) sequence: Sequence,
-    pub(crate) first: Sequence,
-    pub(crate) checksum: u32,
-    pub(crate) records: u32,
-    /// The last batch is a mark, or there is none.
-    pub(crate) marked: bool,
-    pub(crate) epoch: Epoch,
+    next: Option<NamedSegment>,
+    /// The seal epoch that the keeper was told of last.
+    told: Epoch,
+    /// The next write is reported as failed, though all of it reaches the disk.
+    pub(crate) fails_next_write: bool,
 }
 
 impl FakeShard {
     pub(crate) fn new(begin: Box<Begin>) -> FakeShard {
-        let before = Sequence::before_first(begin.log.start);
+        let open = OpenBatch::new(BatchLimits::default());
         FakeShard {
+            log: LogWriter::new(&begin.log_start(), open, Box::default()),
             current: begin.first,
             loaded: Vec::new(),
             serving: None,
@@ -49,27 +44,20 @@ impl FakeShard {
             sealed_epoch: Epoch::earlier_runs().previous(),
             draining: false,
             next: None,
-            fresh: true,
-            predecessor: None,
-            offset: 0,
-            sequence: before,
-            first: before,
-            checksum: 0,
-            records: 0,
-            marked: true,
-            epoch: Epoch::first(),
+            told: Epoch::first(),
+            fails_next_write: false,
             begin,
         }
     }
 
-    /// The last sequence written.
+    /// The last sequence that is durable.
     pub(crate) fn last(&self) -> Sequence {
-        self.sequence
+        self.log.durable()
     }
 
     /// Seal epoch that the next decision is stamped with.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.epoch
+        self.log.epoch()
     }
 
     /// What it was last told as sealed.
@@ -87,106 +75,142 @@ impl FakeShard {
         self.next
     }
 
-    pub(crate) fn header(&self) -> SegmentHeader {
-        SegmentHeader {
-            installation: self.begin.installation,
-            incarnation: self.begin.incarnation,
-            log: self.begin.log,
-            ordinal: self.current.ordinal,
-            salt: self.current.salt,
-            generation: self.current.generation,
-            predecessor: self.predecessor,
-        }
-    }
-
-    /// Encodes the open batch as the next one. Returns where it goes and its bytes.
-    pub(crate) fn encode(&mut self, batch: &OpenBatch, now: Now) -> (u64, Vec<u8>, u32) {
-        let fields = BatchFields {
-            salt: self.current.salt,
-            sequence: self.sequence.next().expect("room in the counter"),
-            expiry_clock_s: self.begin.clock.at(now.mono_us),
-            wall_us: now.wall_us,
-            durable_upto: self.sequence,
-            resolved_upto: self.sequence,
-            previous_checksum: self.checksum,
-        };
-        let lead = self.fresh.then(|| self.header());
-        let mut blocks = Blocks::default();
-        let assembled = batch.assemble(&fields, lead.as_ref(), &mut blocks);
-        (self.offset, blocks.bytes().to_vec(), assembled.checksum)
-    }
-
-    /// Writes the open batch durably and says what the keeper is told.
-    pub(crate) fn append(
-        &mut self,
-        disk: &mut TestDisk,
-        batch: &OpenBatch,
-        now: Now,
-    ) -> Option<Entered> {
-        let closed = self.roll_if_full(batch);
-        let (offset, bytes, checksum) = self.encode(batch, now);
-        disk.shard_write(self.current.file, offset, &bytes);
-        self.offset += bytes.len() as u64;
-        self.sequence = self.sequence.next().expect("room in the counter");
-        self.checksum = checksum;
-        self.records += batch.records();
-        self.marked = batch.records() == 0;
-        let entered = self.fresh;
-        if entered {
-            self.fresh = false;
-            self.first = self.sequence;
-        }
-        entered.then_some(Entered {
-            log: self.begin.log,
-            ordinal: self.current.ordinal,
-            durable: true,
-            epoch: self.epoch,
-            closed,
-        })
-    }
-
     /// Whether a body and its decision can be written without another segment having to be named.
     pub(crate) fn has_room_for(&self, body_bytes: usize) -> bool {
-        self.next.is_some() || self.fits(body_bytes, 2)
+        // Two blocks of index part, what fills up the last one, and two records.
+        let needs = (8192 + 4096 + body_bytes + 2 * 300) as u64;
+        let fits = |end: u64| end + needs <= self.current.bytes;
+        self.next.is_some() || self.log.in_use().is_none_or(|closed| fits(closed.bytes))
     }
 
-    fn fits(&self, bodies_bytes: usize, records: u32) -> bool {
-        let needs = 8192 + 4096 + bodies_bytes as u64 + u64::from(records) * 300;
-        self.fresh || self.offset + needs <= self.current.bytes
-    }
-
-    fn roll_if_full(&mut self, batch: &OpenBatch) -> Option<ClosedSegment> {
-        if self.fits(batch.bodies_bytes(), batch.records()) {
-            return None;
-        }
-        Some(self.roll())
-    }
-
-    /// The segment in use as it stands.
-    pub(crate) fn closed(&self) -> ClosedSegment {
-        ClosedSegment {
-            ordinal: self.current.ordinal,
-            first: self.first,
-            last: self.sequence,
-            bytes: self.offset,
-            last_checksum: self.checksum,
+    /// Takes the next segment, and goes on with what has waited for it.
+    pub(crate) fn offer(
+        &mut self,
+        segment: NamedSegment,
+        disk: &mut TestDisk,
+        now: Now,
+    ) -> Vec<ToKeeper> {
+        assert!(self.next.is_none(), "one next segment at a time");
+        assert_eq!(segment.ordinal, self.current.ordinal + 1);
+        self.next = Some(segment);
+        self.log.offer(segment);
+        match self.log.is_quiet() && self.log.epoch() == self.told {
+            true => Vec::new(),
+            false => self.commit(disk, now),
         }
     }
 
-    /// Goes on in the next segment.
-    pub(crate) fn roll(&mut self) -> ClosedSegment {
-        let closed = self.closed();
-        self.predecessor = Some(Predecessor {
-            ends_after: self.sequence,
-            checksum: self.checksum,
+    /// Begins the next seal epoch, as soon as it has where to.
+    pub(crate) fn roll(&mut self, epoch: Epoch, disk: &mut TestDisk, now: Now) -> Vec<ToKeeper> {
+        let mut ops = Vec::new();
+        self.log.roll(epoch, &mut ops);
+        let mut told = self.carry_out(ops, disk);
+        if self.log.epoch() != self.told {
+            told.extend(self.commit(disk, now));
+        }
+        told
+    }
+
+    /// Adds a body and its decision to the open batch; `decision` gets its body's place.
+    pub(crate) fn push(&mut self, body: &[u8], mut decision: Decision<'_>) -> Sequence {
+        let meta = BodyMeta {
+            tenant: decision.tenant,
+            ..BodyMeta::default()
+        };
+        decision.body = self.log.push_body(body, &meta);
+        let place = decision.body;
+        self.log.push_disposition(place, &Entry::Decision(decision))
+    }
+
+    /// Marks the log, as after 10 ms of nothing, unless it is marked.
+    pub(crate) fn mark(&mut self, disk: &mut TestDisk, now: Now) -> Vec<ToKeeper> {
+        self.log.mark();
+        match self.log.is_marked() {
+            true => Vec::new(),
+            false => self.commit(disk, now),
+        }
+    }
+
+    /// The last words of a stop: a mark, and how the log stands.
+    pub(crate) fn finish(&mut self, disk: &mut TestDisk, now: Now) -> Vec<ToKeeper> {
+        let mut told = self.mark(disk, now);
+        told.push(ToKeeper::Finished {
+            log: self.begin.log,
+            closed: self.log.in_use(),
         });
-        self.current = self
-            .next
-            .take()
-            .expect("the next segment was named in time");
-        self.fresh = true;
-        self.offset = 0;
-        self.records = 0;
-        closed
+        told
+    }
+
+    /// How far each body has its disposition on disk.
+    pub(crate) fn resolved(&self) -> ToKeeper {
+        ToKeeper::Resolved {
+            log: self.begin.log,
+            upto: self.log.resolved_durably(),
+        }
+    }
+
+    /// Writes the open batch durably, if it has where to; what the keeper is told.
+    pub(crate) fn commit(&mut self, disk: &mut TestDisk, now: Now) -> Vec<ToKeeper> {
+        let ops = self.committed(now);
+        self.carry_out(ops, disk)
+    }
+
+    /// Begins to write the open batch. Only so many of its blocks reach the disk, and the write never ends.
+    pub(crate) fn tear(&mut self, blocks_count: usize, disk: &mut TestDisk, now: Now) {
+        for op in self.committed(now) {
+            let LogOp::Write {
+                file,
+                offset,
+                blocks,
+            } = op
+            else {
+                panic!("unexpected {op:?}");
+            };
+            disk.shard_write(file, offset, &blocks.bytes()[..blocks_count * 4096]);
+        }
+    }
+
+    fn committed(&mut self, now: Now) -> Vec<LogOp> {
+        let mut ops = Vec::new();
+        let clock_s = self.begin.clock.at(now.mono_us);
+        self.log.commit(now, clock_s, &mut ops);
+        ops
+    }
+
+    fn carry_out(&mut self, ops: Vec<LogOp>, disk: &mut TestDisk) -> Vec<ToKeeper> {
+        let mut ops = VecDeque::from(ops);
+        let mut told = Vec::new();
+        while let Some(op) = ops.pop_front() {
+            let mut more: Vec<LogOp> = Vec::new();
+            match op {
+                LogOp::Write {
+                    file,
+                    offset,
+                    blocks,
+                } => {
+                    if let Some(next) = self.next.take_if(|next| next.file == file) {
+                        self.current = next;
+                    }
+                    disk.shard_write(file, offset, blocks.bytes());
+                    let result = match std::mem::take(&mut self.fails_next_write) {
+                        true => Err(Errno::EIO),
+                        false => Ok(blocks.bytes().len() as u32),
+                    };
+                    self.log.written(blocks, result, &mut more);
+                }
+                LogOp::Sync(_) => self.log.synced(Ok(()), &mut more),
+                LogOp::Entered(entered) => {
+                    self.told = entered.epoch;
+                    told.push(ToKeeper::Entered(entered));
+                }
+                LogOp::Epoch(begun) => {
+                    self.told = begun.epoch;
+                    told.push(ToKeeper::Epoch(begun));
+                }
+                LogOp::Fail(failure) => panic!("{failure:?}"),
+            }
+            ops.extend(more);
+        }
+        told
     }
 }

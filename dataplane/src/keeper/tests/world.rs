@@ -6,21 +6,19 @@ use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
-use crate::keeper::tests::disk::TestDisk;
+use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::shard::FakeShard;
+use crate::keeper::tests::transcript::Transcript;
 use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
 use crate::stats::Stats;
-use crate::wal::Epoch;
-use crate::wal::batch::{Limits, OpenBatch};
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
-use crate::wal::name::Place;
-use crate::wal::record::{BodyMeta, Decision, Entry};
-use crate::wal::writer::{Entered, EpochBegun};
+use crate::wal::name::{Place, Sequence};
+use crate::wal::record::Decision;
 use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 
 /// Monotonic and wall time at which worlds begin.
-const BEGIN: Now = Now {
+pub(crate) const BEGIN: Now = Now {
     mono_us: 1_000_000,
     wall_us: 1_700_000_000_000_000,
 };
@@ -88,6 +86,8 @@ pub(crate) struct World {
     pub(crate) ask_at: Option<Ask>,
     /// Called before each file operation.
     pub(crate) watch: Option<Watch>,
+    /// Where everything is written down.
+    pub(crate) transcript: Option<Transcript>,
 }
 
 impl World {
@@ -120,6 +120,7 @@ impl World {
             ops_left: None,
             hangs_in: None,
             watch: None,
+            transcript: None,
         }
     }
 
@@ -132,20 +133,20 @@ impl World {
     }
 
     /// Starts again on what a crash leaves, at a later time.
-    pub(crate) fn restarted(
-        self,
-        lost: crate::keeper::tests::disk::Lost,
-        shards: u16,
-        later_s: u64,
-    ) -> World {
+    pub(crate) fn restarted(self, lost: Lost, shards: u16, later_s: u64) -> World {
         let World {
             mut disk,
             now,
             config,
+            op_us,
+            transcript,
             ..
         } = self;
         disk.crash(lost);
         let mut world = World::new(disk, KeeperConfig { shards, ..config });
+        if transcript.is_some() {
+            (world.op_us, world.transcript) = (op_us, transcript);
+        }
         world.now = Now {
             mono_us: BEGIN.mono_us,
             wall_us: now.wall_us + later_s * 1_000_000,
@@ -166,6 +167,9 @@ impl World {
             let events = std::mem::take(&mut self.events);
             let ops = self.keeper.step(events.into_iter(), self.now);
             for op in ops {
+                if let Some(transcript) = &mut self.transcript {
+                    transcript.note(self.now, &self.disk, &op);
+                }
                 match op {
                     KeeperOp::File(op) => {
                         if self.ops_left == Some(0) {
@@ -189,6 +193,9 @@ impl World {
                             self.events.push(KeeperEvent::Command { id, line });
                         }
                         let result = self.disk.run(&op);
+                        if let Some(transcript) = &mut self.transcript {
+                            transcript.note_end(&self.disk, &op, &result);
+                        }
                         self.set_mono(self.now.mono_us + self.op_us);
                         self.events.push(KeeperEvent::FileDone(result));
                         if self
@@ -201,7 +208,7 @@ impl World {
                     }
                     KeeperOp::ToShard(shard, message) => self.shard_takes(shard, message),
                     KeeperOp::Reply { id, text } => self.replies.push((id, text)),
-                    KeeperOp::Say(notice) => self.notices.push(notice),
+                    KeeperOp::Notify(notice) => self.notices.push(notice),
                     KeeperOp::Wake(at_us) => self.wake_us = Some(at_us),
                     KeeperOp::Exit { code, reason } => {
                         self.exit = Some((code, reason));
@@ -264,11 +271,13 @@ impl World {
             }
             ToShard::Serve { admit } => shard.serving = Some(admit),
             ToShard::Segment(named) => {
-                assert!(shard.next.is_none(), "one next segment at a time");
-                assert_eq!(named.ordinal, shard.current.ordinal + 1);
-                shard.next = Some(named);
+                let told = shard.offer(named, &mut self.disk, self.now);
+                self.tell_all(id, told);
             }
-            ToShard::Roll(epoch) => self.roll(index, epoch),
+            ToShard::Roll(epoch) => {
+                let told = shard.roll(epoch, &mut self.disk, self.now);
+                self.tell_all(id, told);
+            }
             ToShard::Clock(clock) => {
                 let (before, now_us) = (shard.begin.clock, self.now.mono_us);
                 assert!(
@@ -293,45 +302,15 @@ impl World {
                 }
             }
             ToShard::Finish => {
-                let empty = OpenBatch::new(Limits::default());
-                let entered = match shard.marked {
-                    true => None,
-                    false => shard.append(&mut self.disk, &empty, self.now),
-                };
-                let log = shard.begin.log;
-                let closed = (!shard.fresh).then(|| shard.closed());
-                if let Some(entered) = entered {
-                    self.tell(id, ToKeeper::Entered(entered));
-                }
-                self.tell(id, ToKeeper::Finished { log, closed });
+                let told = shard.finish(&mut self.disk, self.now);
+                self.tell_all(id, told);
             }
         }
     }
 
-    fn roll(&mut self, index: usize, epoch: Epoch) {
-        let shard = &mut self.shards[index];
-        if shard.records > 0 && shard.next.is_none() {
-            // It would roll when it has where to; the keeper does not wait for that for ever.
-            return;
-        }
-        shard.epoch = epoch;
-        let (log, ordinal) = (shard.begin.log, shard.current.ordinal);
-        if shard.records == 0 {
-            let same = ToKeeper::Epoch(EpochBegun {
-                log,
-                ordinal,
-                epoch,
-            });
-            self.tell(ShardId(index as u16), same);
-            return;
-        }
-        let closed = shard.roll();
-        let empty = OpenBatch::new(Limits::default());
-        let entered = shard.append(&mut self.disk, &empty, self.now);
-        if let Some(entered) = entered {
-            let closed = Some(closed);
-            let entered = Entered { closed, ..entered };
-            self.tell(ShardId(index as u16), ToKeeper::Entered(entered));
+    fn tell_all(&mut self, from: ShardId, messages: Vec<ToKeeper>) {
+        for message in messages {
+            self.tell(from, message);
         }
     }
 
@@ -379,85 +358,35 @@ impl World {
 
     /// As [`World::decide`], with a body of this length.
     pub(crate) fn decide_sized(&mut self, shard: u16, record: u32, ttl_s: u32, body_bytes: usize) {
-        let mut batch = OpenBatch::new(Limits::default());
-        let now_s = self.shards[usize::from(shard)]
-            .begin
-            .clock
-            .at(self.now.mono_us);
-        self.push_decision(&mut batch, shard, record, now_s, ttl_s, body_bytes);
         let state = &mut self.shards[usize::from(shard)];
-        let entered = state.append(&mut self.disk, &batch, self.now);
-        let resolved = ToKeeper::Resolved {
-            log: state.begin.log,
-            upto: state.sequence,
-        };
+        let now_s = state.begin.clock.at(self.now.mono_us);
+        let body = vec![b'x'; body_bytes];
+        let sequence = state.push(&body, decision(record, now_s, ttl_s));
+        let told = state.commit(&mut self.disk, self.now);
+        assert_eq!(state.last(), sequence, "the next segment was named in time");
+        let resolved = state.resolved();
         if !self.unresolved {
             self.tell(ShardId(shard), resolved);
         }
         self.decided += 1;
-        if let Some(entered) = entered {
-            self.tell(ShardId(shard), ToKeeper::Entered(entered));
-        }
+        self.tell_all(ShardId(shard), told);
         self.run();
-    }
-
-    fn push_decision(
-        &self,
-        batch: &mut OpenBatch,
-        shard: u16,
-        record: u32,
-        now_s: u32,
-        ttl_s: u32,
-        body_bytes: usize,
-    ) {
-        let state = &self.shards[usize::from(shard)];
-        let meta = BodyMeta {
-            tenant: "default",
-            ..BodyMeta::default()
-        };
-        let index = batch.push_body(&vec![b'x'; body_bytes], &meta);
-        let sequence = state.sequence.next().expect("room in the counter");
-        let mut pcs_id = [0; 32];
-        pcs_id[..4].copy_from_slice(&record.to_le_bytes());
-        let decision = Decision {
-            body: Place { sequence, index },
-            tenant: "default",
-            pcs_id,
-            digest: [record as u8; 32],
-            key_id: [0; 8],
-            params: "1",
-            decided_at: now_s,
-            expiry: now_s + ttl_s,
-            encoding: 1,
-            reason: 0,
-            regime: 1,
-            numbers: [1.0, 2.0, 3.0, f64::from(record)],
-        };
-        batch.push(&Entry::Decision(decision));
     }
 
     /// Begins to write a batch that never becomes durable: only `blocks` of its blocks reach the disk.
     pub(crate) fn tear(&mut self, shard: u16, record: u32, blocks: usize) {
-        let mut batch = OpenBatch::new(Limits::default());
-        self.push_decision(&mut batch, shard, record, 0, 100, 700);
-        for filler in 0..8 {
-            self.push_decision(&mut batch, shard, record + filler, 0, 100, 700);
-        }
-        let now = self.now;
         let state = &mut self.shards[usize::from(shard)];
-        let (offset, bytes, _) = state.encode(&batch, now);
-        let file = state.current.file;
-        self.disk.shard_write(file, offset, &bytes[..blocks * 4096]);
+        for record in [record].into_iter().chain(record..record + 8) {
+            state.push(&[b'x'; 700], decision(record, 0, 100));
+        }
+        state.tear(blocks, &mut self.disk, self.now);
     }
 
     /// An empty batch, as after 10 ms of nothing.
     pub(crate) fn mark(&mut self, shard: u16) {
-        let empty = OpenBatch::new(Limits::default());
         let state = &mut self.shards[usize::from(shard)];
-        let entered = state.append(&mut self.disk, &empty, self.now);
-        if let Some(entered) = entered {
-            self.tell(ShardId(shard), ToKeeper::Entered(entered));
-        }
+        let told = state.mark(&mut self.disk, self.now);
+        self.tell_all(ShardId(shard), told);
         self.run();
     }
 
@@ -482,5 +411,28 @@ impl World {
     pub(crate) fn current_file(&self, shard: u16) -> String {
         self.disk
             .name_of(self.shards[usize::from(shard)].current.file)
+    }
+}
+
+/// The decision for the record of this number; where its body lies is for the log to say.
+fn decision(record: u32, now_s: u32, ttl_s: u32) -> Decision<'static> {
+    let mut pcs_id = [0; 32];
+    pcs_id[..4].copy_from_slice(&record.to_le_bytes());
+    Decision {
+        body: Place {
+            sequence: Sequence(0),
+            index: 0,
+        },
+        tenant: "default",
+        pcs_id,
+        digest: [record as u8; 32],
+        key_id: [0; 8],
+        params: "1",
+        decided_at: now_s,
+        expiry: now_s + ttl_s,
+        encoding: 1,
+        reason: 0,
+        regime: 1,
+        numbers: [1.0, 2.0, 3.0, f64::from(record)],
     }
 }

@@ -1,6 +1,6 @@
-//! Who waits for a budget and whose turn it is: the connection that waits longest of those whose client address would hold no
-//! more than its share, or, if there is none, the one that waits longest. Of an address it is always the one that waits
-//! longest. It never grants anything.
+//! The connections that wait for a budget, and which of them is next: of those whose client address would hold no more than
+//! its share, the one that waits longest; where there is none, the one that waits longest of all. Of an address it is always
+//! the one that waits longest. It never grants anything.
 //!
 //! Waiting and leaving take constant time for connections; an address finds its place among those that wait in logarithmic
 //! time. Addresses are compared, never hashed.
@@ -53,8 +53,7 @@ pub(super) struct Queue {
     max_bytes: usize,
     /// By the connection's slot.
     waiters: Vec<Option<Waiter>>,
-    waiting_count: usize,
-    /// Of those, how many hold nothing.
+    /// How many of them hold nothing.
     newcomers_count: usize,
     next_ticket: u64,
     /// All that wait, the longest first.
@@ -77,12 +76,11 @@ pub(super) struct Queue {
 pub(in crate::shard) const WAITER_BYTES: usize = size_of::<Option<Waiter>>() + 2 * LINK_BYTES;
 
 impl Queue {
-    /// Nobody holds anything or waits.
+    /// Nothing is held, and no connection waits.
     pub(super) fn new(max_bytes: usize) -> Queue {
         Queue {
             max_bytes,
             waiters: Vec::new(),
-            waiting_count: 0,
             newcomers_count: 0,
             next_ticket: 0,
             order: Ends::EMPTY,
@@ -98,12 +96,7 @@ impl Queue {
         }
     }
 
-    /// How many connections wait.
-    pub(super) fn waiting_count(&self) -> usize {
-        self.waiting_count
-    }
-
-    /// How many of them hold nothing.
+    /// How many connections wait and hold nothing.
     pub(super) fn newcomers_count(&self) -> usize {
         self.newcomers_count
     }
@@ -169,7 +162,6 @@ impl Queue {
             ticket: self.next_ticket,
         });
         self.next_ticket += 1;
-        self.waiting_count += 1;
         self.newcomers_count += usize::from(wanted.own_bytes == 0);
         self.order_links.join(&mut self.order, conn.slot);
         let waiting = &mut self.accounts[account as usize].waiting;
@@ -191,7 +183,6 @@ impl Queue {
             return;
         };
         self.waiters[conn.slot as usize] = None;
-        self.waiting_count -= 1;
         self.newcomers_count -= usize::from(wanted.own_bytes == 0);
         self.order_links.leave(&mut self.order, conn.slot);
         let waiting = &mut self.accounts[account as usize].waiting;
@@ -214,6 +205,13 @@ impl Queue {
             self.file(account);
         }
         self.waiters[first as usize].map(|waiter| waiter.conn)
+    }
+
+    /// The address whose turn it is.
+    pub(super) fn next_peer(&mut self) -> Option<Peer> {
+        let conn = self.next()?;
+        let account = self.waiter(conn)?.account;
+        Some(self.accounts[account as usize].peer)
     }
 
     fn waiter(&mut self, conn: ConnId) -> Option<&mut Waiter> {

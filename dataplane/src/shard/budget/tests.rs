@@ -81,6 +81,28 @@ fn an_address_over_its_share_stands_back_behind_one_that_is_not() {
 }
 
 #[test]
+fn many_small_grants_of_an_address_over_its_share_are_unfair_while_it_is_another_one_s_turn() {
+    let [greedy, modest, third] = [Peer(1), Peer(2), Peer(3)];
+    let mut room = Room::new(1000);
+    for slot in 0..80 {
+        assert!(room.take(10, conn(slot), greedy));
+    }
+    assert!(room.take(10, conn(80), modest));
+    assert!(room.budget.scarcity().is_none(), "no connection waits");
+    let unfair = |room: &mut Room, slot: u32, peer| {
+        let scarcity = room.budget.scarcity().unwrap();
+        let grant = room.grants[slot as usize];
+        room.budget.is_unfair(&scarcity, grant, peer)
+    };
+    room.wait(300, conn(81), greedy);
+    assert!(!unfair(&mut room, 0, greedy), "it waits for itself");
+    room.wait(300, conn(82), third);
+    assert!(unfair(&mut room, 0, greedy));
+    assert!(!unfair(&mut room, 80, modest));
+    assert!(!unfair(&mut room, 81, greedy), "it holds nothing");
+}
+
+#[test]
 fn who_comes_to_be_next_by_waiting_is_said_so() {
     let (greedy, modest) = (Peer(1), Peer(2));
     let mut room = Room::new(100);
@@ -302,7 +324,9 @@ proptest! {
             let need = if is_known { Need::known(ask.bytes) } else { ask.need(bytes_max) };
             let grant = &mut grants[*slot];
             let before = *grant;
-            budget.settle(grant, need, conn(*slot as u32), Peer(peer));
+            let settled = budget.settle(grant, need, conn(*slot as u32), Peer(peer));
+            let is_held = settled.standing == Standing::Held;
+            prop_assert_eq!(is_held, grant.bytes >= need.bytes);
             prop_assert!(grant.bytes == 0 || grant.bytes >= before.bytes);
             let held: usize = grants.iter().map(|grant| grant.bytes).sum();
             let growing = grants.iter().filter(|grant| grant.may_grow);
@@ -315,9 +339,9 @@ proptest! {
                 let (slot, ask) = &mut asks[at];
                 ask.come_bytes = ask.bytes.min(grant.bytes);
                 if ask.come_bytes == ask.bytes {
-                    budget.settle(grant, Need::known(ask.bytes), conn(*slot as u32), Peer(peer));
+                    _ = budget.settle(grant, Need::known(ask.bytes), conn(*slot as u32), Peer(peer));
                     prop_assert!(!grant.may_grow);
-                    budget.settle(grant, Need::default(), conn(*slot as u32), Peer(peer));
+                    _ = budget.settle(grant, Need::default(), conn(*slot as u32), Peer(peer));
                     asks.swap_remove(at);
                     idle = 0;
                 } else if before.bytes < grant.bytes {

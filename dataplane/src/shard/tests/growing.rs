@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::event::Peer;
-use crate::shard::frame::CHUNKED_STEPS_BYTES;
+use crate::shard::grants::CHUNKED_STEPS_BYTES;
 
 const KIB: usize = 1024;
 /// Shorter than the time after which the slowest is looked for.
@@ -36,7 +36,8 @@ fn granted(room: &mut Room, conn: ConnId) -> usize {
         .ingress
         .connections
         .at(conn.slot)
-        .body_grant
+        .memory
+        .body
         .bytes
 }
 
@@ -46,7 +47,8 @@ fn waits(room: &Room, conn: ConnId) -> bool {
 
 #[test]
 fn a_chunked_body_takes_more_memory_only_when_it_has_filled_what_it_had() {
-    let longest = HEAD.len() + 1024 * KIB + 8 * KIB;
+    // Behind the content: a line end, a line of size zero with the longest extension, and the longest trailers.
+    let longest = HEAD.len() + 1024 * KIB + (2 + 8 + KIB + 2 + 8 * KIB);
     let [small, large] = CHUNKED_STEPS_BYTES;
     for (come_bytes, expect) in [
         (16 * KIB - 1, 0),
@@ -171,5 +173,76 @@ fn an_address_whose_bodies_grow_does_not_keep_another_one_out() {
     }
     assert!(!waits(&room, modest), "it came last and is next");
     room.send(0, modest, rest.as_bytes());
+    assert_eq!(statuses(&room.heard(0, modest)), [400]);
+}
+
+#[test]
+fn the_longest_request_with_the_longest_framing_keeps_its_memory_while_it_waits_for_room() {
+    let mut room = Room::new(1, |config| {
+        config.limits.flights_max = 1;
+        config.limits.body_bytes_total_max = 1_200 * KIB;
+        config.limits.unread_bytes_total_max = 100 * KIB;
+    });
+    room.begin();
+    let [first, longest, other] = std::array::from_fn(|_| room.connect(0));
+    let begin = begun(1024 * KIB, HEAD.len() + 1024 * KIB - 1);
+    for part in begin.as_bytes().chunks(60_000) {
+        room.send(0, longest, part);
+    }
+    // All other memory is taken, and the disk is stuck with the one request that there is room for.
+    let left_bytes = 1_200 * KIB - room.shards[0].ingress.bodies.held_bytes();
+    let taken = post(&"x".repeat(left_bytes));
+    let taken = post(&"x".repeat(left_bytes - (taken.len() - left_bytes)));
+    room.send(0, other, &taken.as_bytes()[..1_000]);
+    assert_eq!(
+        room.shards[0].ingress.bodies.held_bytes(),
+        1_200 * KIB - (left_bytes - taken.len())
+    );
+    room.hold_writes = true;
+    room.send(0, first, post(&record(1)).as_bytes());
+    let extension = format!(";{}", "e".repeat(KIB - 1));
+    let trailer = format!("X: {}", "y".repeat(8 * KIB - "X: \r\n\r\n".len()));
+    let end = format!("x\r\n00000000{extension}\r\n{trailer}\r\n\r\n");
+    room.send(0, longest, end.as_bytes());
+    assert_eq!(room.heard(0, longest), "", "it waits for room");
+    release(&mut room);
+    assert_eq!(statuses(&room.heard(0, longest)), [400]);
+    room.send(0, other, &taken.as_bytes()[1_000..]);
+    assert_eq!(statuses(&room.heard(0, other)), [400]);
+}
+
+#[test]
+fn an_address_with_many_small_slow_bodies_gives_way_to_one_that_waits() {
+    let mut room = Room::new(1, |config| {
+        config.limits.flights_max = 1;
+        config.limits.body_bytes_total_max = 3 * 1024 * KIB;
+    });
+    room.begin();
+    let (chunk_bytes, come_bytes) = (60 * KIB, 20 * KIB);
+    let greedy: Vec<ConnId> = (0..31).map(|_| room.connect_from(0, Peer(1))).collect();
+    for conn in &greedy {
+        room.send(0, *conn, begun(chunk_bytes, come_bytes).as_bytes());
+    }
+    // What is left for the largest is taken by a request that soon is whole and waits for the disk.
+    let large = room.connect_from(0, Peer(2));
+    let text = post(&"x".repeat(1_000 * KIB));
+    room.send(0, large, &text.as_bytes()[..1_000]);
+    let modest = room.connect_from(0, Peer(3));
+    room.send(0, modest, begun(chunk_bytes, come_bytes).as_bytes());
+    assert!(waits(&room, modest));
+    room.hold_writes = true;
+    let first = room.connect_from(0, Peer(4));
+    room.send(0, first, post(&record(1)).as_bytes());
+    room.send(0, large, &text.as_bytes()[1_000..]);
+    room.pass(3_000_000);
+    assert!(!waits(&room, modest), "it has the memory of a slow one");
+    let all: Vec<Vec<u16>> = greedy
+        .iter()
+        .map(|conn| statuses(&room.heard(0, *conn)))
+        .collect();
+    assert_eq!(all.concat(), [408], "one was enough: {all:?}");
+    room.send(0, modest, rest(chunk_bytes, come_bytes).as_bytes());
+    release(&mut room);
+    assert_eq!(statuses(&room.heard(0, large)), [400]);
     assert_eq!(statuses(&room.heard(0, modest)), [400]);
 }

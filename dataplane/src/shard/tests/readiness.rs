@@ -3,6 +3,7 @@
 use super::*;
 use crate::io::ShardId;
 use crate::mesh::keeper::Shortage;
+use crate::mesh::ring_messages;
 
 /// The status and the code of the problem that `/readyz` of a shard answers with now.
 fn readyz(room: &mut Room, shard: usize) -> (u16, String) {
@@ -174,4 +175,20 @@ fn a_keeper_that_does_not_name_the_next_segment_makes_it_unready() {
     room.tell(0, ToShard::Segment(next));
     room.run();
     assert_eq!(readyz(&mut room, 1), ready());
+}
+
+#[test]
+fn a_ring_has_room_for_a_log_that_stands_still_again_and_again_while_its_peer_reads_nothing() {
+    let mut room = Room::serving(2);
+    room.hold_messages[1] = true;
+    let conn = room.connect(0);
+    for _ in 0..20 {
+        room.hold_writes = true;
+        room.send(0, conn, post("not a record").as_bytes());
+        room.pass(2_100_000);
+        release(&mut room);
+    }
+    let posted_count = room.posted_count(0, 1);
+    assert_eq!(posted_count, 40, "it stands still, and moves again");
+    assert!(posted_count <= ring_messages(0), "no request is in flight");
 }

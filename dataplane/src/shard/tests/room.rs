@@ -1,14 +1,15 @@
 //! A room for shards: it carries out operations at once, or when the test says so, and remembers what clients were sent.
 //! A stand-in for driver and keeper in the tests of this module; it knows nothing of what shards decide.
 
+use super::transcript::Transcript;
 use super::{post, record};
 use crate::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
-use crate::io::{Errno, FileId, Now, ShardId, SyncMode};
+use crate::io::{Errno, FileId, Now, ReadId, ShardId, SyncMode};
 use crate::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use crate::shard::Shard;
-use crate::shard::config::{Limits, ShardConfig, Signing};
+use crate::shard::config::{ShardConfig, ShardLimits, Signing};
 use crate::stats::Stats;
-use crate::wal::buffer::Blocks;
+use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::name::LogId;
 use crate::wal::name::NamedSegment;
 use crate::wal::writer::Entered;
@@ -49,6 +50,17 @@ pub(super) struct Room {
     /// The end of closing a listener waits for the test.
     pub(super) hold_listener: bool,
     pub(super) rate: u32,
+    /// The file of the one slice there is.
+    pub(super) slice: Vec<u8>,
+    /// The next read of it fails with this.
+    pub(super) fail_read: Option<Errno>,
+    /// Reads end when the test says so.
+    pub(super) hold_reads: bool,
+    reads: Vec<(usize, ReadId, usize)>,
+    /// The next sync fails with this.
+    pub(super) fail_sync: Option<Errno>,
+    /// What `Begin` says of how writes become durable.
+    pub(super) sync: SyncMode,
     /// What `Begin` says of the tables.
     pub(super) dedup_bytes_max: Option<u64>,
     /// Messages to a shard wait in `posted` for the test.
@@ -63,7 +75,12 @@ pub(super) struct Room {
     table: u32,
     free: Vec<(usize, ConnId)>,
     files: i32,
+    /// Where everything is written down.
+    pub(super) transcript: Option<Transcript>,
 }
+
+/// Monotonic time at which rooms begin.
+pub(super) const BEGIN_US: u64 = 1_000_000;
 
 struct Rate(u32);
 
@@ -92,10 +109,10 @@ impl Room {
             let mut config = ShardConfig {
                 id: ShardId(id),
                 shards,
-                limits: Limits {
+                limits: ShardLimits {
                     connections_max: 64,
                     flights_max: 256,
-                    ..Limits::default()
+                    ..ShardLimits::default()
                 },
                 signing: signing.clone(),
                 params: Params::default(),
@@ -114,7 +131,7 @@ impl Room {
             shards: (0..shards).map(&mut make).collect(),
             inboxes: (0..shards).map(|_| Inbox::default()).collect(),
             now: Now {
-                mono_us: 1_000_000,
+                mono_us: BEGIN_US,
                 wall_us: 1_700_000_000_000_000,
             },
             stats,
@@ -132,6 +149,12 @@ impl Room {
             listener_closed: 0,
             hold_listener: false,
             rate: u32::MAX,
+            slice: Vec::new(),
+            fail_read: None,
+            hold_reads: false,
+            reads: Vec::new(),
+            fail_sync: None,
+            sync: SyncMode::Dsync,
             dedup_bytes_max: None,
             hold_messages: vec![false; usize::from(shards)],
             posted: (0..shards).map(|_| Vec::new()).collect(),
@@ -141,6 +164,7 @@ impl Room {
             table,
             free: Vec::new(),
             files: 100,
+            transcript: None,
         }
     }
 
@@ -190,7 +214,7 @@ impl Room {
                 base_mono_us: 0,
             },
             first,
-            sync: SyncMode::Dsync,
+            sync: self.sync,
             params: Arc::new([ParamsVersion::ONE]),
             dedup_bytes_max: self.dedup_bytes_max,
         };
@@ -298,6 +322,9 @@ impl Room {
         let next = self.shards[at].turn(&mut inbox, self.now, &mut rate, &mut outbox);
         self.rate = rate.0;
         self.next[at] = next;
+        if let Some(transcript) = &mut self.transcript {
+            transcript.turn(at, self.now, &outbox, next);
+        }
         let busy = next == Next::Now || !outbox.ops.is_empty();
         let Outbox { ops, bytes } = outbox;
         for op in ops {
@@ -336,7 +363,10 @@ impl Room {
                 },
                 None,
             ),
-            Op::Sync(_) => self.inboxes[at].events.push(Event::Synced(Ok(()))),
+            Op::Sync(_) => {
+                let result = self.fail_sync.take().map_or(Ok(()), Err);
+                self.inboxes[at].events.push(Event::Synced(result));
+            }
             Op::Message(to, message) => {
                 let (to, message) = (
                     usize::from(to.0),
@@ -363,9 +393,27 @@ impl Room {
                     self.event(at, Event::ListenerClosed);
                 }
             }
-            Op::Read { .. } => unreachable!("no slices here"),
+            Op::Read { id, offset, .. } => {
+                self.reads.push((at, id, offset as usize));
+                if !self.hold_reads {
+                    self.release_reads();
+                }
+            }
             Op::PauseAccept => self.accepting[at] = false,
             Op::ResumeAccept => self.accepting[at] = true,
+        }
+    }
+
+    /// All reads that wait end, and those behind them.
+    pub(super) fn release_reads(&mut self) {
+        self.hold_reads = false;
+        for (at, id, offset) in std::mem::take(&mut self.reads) {
+            let inbox = &mut self.inboxes[at];
+            let result = match self.fail_read.take() {
+                Some(errno) => Err(errno),
+                None => Ok(inbox.put(&self.slice[offset..offset + BLOCK_BYTES])),
+            };
+            inbox.events.push(Event::ReadDone(id, result));
         }
     }
 

@@ -125,3 +125,24 @@ fn a_batch_has_room_for_unanswered_and_late_decisions_of_all_requests_in_flight(
     assert_eq!(count("unanswered"), count("decision"));
     assert_eq!(count("unanswered"), count("body"));
 }
+
+/// A driver reports what arrived in the order in which it arrived: parts of several connections lie between each other.
+#[test]
+fn parts_of_two_requests_that_arrive_in_turn_are_put_together_each_with_its_own() {
+    for part_bytes in [1, 100, 300, 10_000] {
+        let mut room = Room::serving(1);
+        let conns = [room.connect(0), room.connect(0)];
+        room.run();
+        let texts = [post(&record(1)), post(&record_signed(2, "another key"))];
+        let parts = texts.each_ref().map(|it| it.as_bytes().chunks(part_bytes));
+        let [first, second] = parts;
+        for (one, other) in first.zip(second) {
+            room.arrive(0, conns[0], one);
+            room.arrive(0, conns[1], other);
+        }
+        room.run();
+        assert_eq!(texts[0].len(), texts[1].len());
+        assert_eq!(statuses(&room.heard(0, conns[0])), [200], "{part_bytes}");
+        assert_eq!(statuses(&room.heard(0, conns[1])), [401], "{part_bytes}");
+    }
+}

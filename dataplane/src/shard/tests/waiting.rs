@@ -3,9 +3,9 @@
 
 use super::room::Held;
 use super::*;
-use crate::event::Next;
+use crate::event::{Next, Peer};
 
-/// The default of `Limits::deadline_us`.
+/// The default of `ShardLimits::deadline_us`.
 const DEADLINE_US: u64 = 5_000_000;
 
 /// Lets the write that stands longest end, and the disk be stuck again.
@@ -337,4 +337,92 @@ fn a_stop_out_of_patience_refuses_who_waits_for_room_instead_of_cutting_it() {
     assert_eq!(statuses(&heard), [503]);
     assert!(heard.contains("\"code\":\"draining\""), "{heard}");
     assert!(heard.contains("Connection: close"), "{heard}");
+}
+
+/// A body that waits for memory while the process stands still for longer than its deadline, and whose rest is there when it
+/// goes on: it had arrived before reading was paused.
+fn stands_still_while_a_body_waits_for_memory(room: &mut Room) -> (ConnId, ConnId) {
+    let text = post(&format!("\"{}\"", "x".repeat(900_000)));
+    let (holder, waiting) = (room.connect(0), room.connect(0));
+    room.send(0, holder, &text.as_bytes()[..1_000]);
+    room.send(0, waiting, &text.as_bytes()[..1_000]);
+    assert!(room.paused.contains(&(0, waiting.slot)), "it waits");
+    room.now.mono_us += DEADLINE_US + 1;
+    room.arrive(0, waiting, &text.as_bytes()[1_000..]);
+    (holder, waiting)
+}
+
+#[test]
+fn a_request_that_is_whole_in_the_turn_in_which_its_wait_for_memory_ends_gets_one_answer() {
+    let mut room = Room::new(1, |config| config.limits.body_bytes_total_max = 1_200_000);
+    room.begin();
+    let (_, waiting) = stands_still_while_a_body_waits_for_memory(&mut room);
+    room.run();
+    room.pass(100_000);
+    let heard = statuses(&room.heard(0, waiting));
+    assert_eq!(heard.len(), 1, "one request: {heard:?}");
+}
+
+#[test]
+fn a_page_whose_head_waited_for_memory_gets_one_answer() {
+    let mut room = Room::new(1, |config| config.limits.head_bytes_total_max = 16 * 1024);
+    room.begin();
+    let (holder, waiting) = (room.connect(0), room.connect(0));
+    room.send(0, holder, b"GET /livez HTTP/1.1\r\n");
+    room.send(0, waiting, b"GET /livez HTTP/1.1\r\n");
+    assert!(room.paused.contains(&(0, waiting.slot)), "it waits");
+    room.now.mono_us += DEADLINE_US + 1;
+    room.arrive(0, waiting, b"Host: a\r\n\r\n");
+    room.run();
+    room.pass(100_000);
+    let heard = statuses(&room.heard(0, waiting));
+    assert_eq!(heard.len(), 1, "one request: {heard:?}");
+}
+
+#[test]
+fn a_request_that_waits_for_room_from_the_turn_in_which_its_wait_for_memory_ends_gets_one_answer() {
+    let mut room = Room::new(1, |config| {
+        config.limits.body_bytes_total_max = 1_200_000;
+        config.limits.flights_max = 1;
+    });
+    room.begin();
+    room.hold_writes = true;
+    let first = room.connect(0);
+    room.send(0, first, post(&record(1)).as_bytes());
+    let (_, waiting) = stands_still_while_a_body_waits_for_memory(&mut room);
+    room.run();
+    room.pass(100_000);
+    release(&mut room);
+    room.pass(DEADLINE_US);
+    let heard = statuses(&room.heard(0, waiting));
+    assert_eq!(heard.len(), 1, "one request: {heard:?}");
+    // The room that it waited for is free.
+    let next = room.connect(0);
+    room.send(0, next, post(&record(3)).as_bytes());
+    assert_eq!(statuses(&room.heard(0, next)), [200]);
+}
+
+#[test]
+fn a_whole_request_is_not_refused_as_well_because_its_memory_was_short_before() {
+    let mut room = Room::new(1, |config| {
+        config.limits.body_bytes_total_max = 1_100_000;
+        config.limits.unread_bytes_total_max = 400_000;
+    });
+    room.begin();
+    let text = post(&format!("\"{}\"", "x".repeat(1_000_000)));
+    let greedy: [ConnId; 4] = std::array::from_fn(|_| room.connect_from(0, Peer(1)));
+    for conn in greedy {
+        room.send(0, conn, &text.as_bytes()[..120_000]);
+    }
+    let [newest, modest] = [greedy[3], room.connect_from(0, Peer(2))];
+    room.run();
+    assert!(room.paused.contains(&(0, newest.slot)), "it waits");
+    // What another address sends is too much for all, in the turn in which the rest of the newest comes: that had arrived
+    // before reading was paused.
+    room.arrive(0, modest, &text.as_bytes()[..120_000]);
+    room.arrive(0, newest, &text.as_bytes()[120_000..]);
+    room.run();
+    room.pass(100_000);
+    let heard = statuses(&room.heard(0, newest));
+    assert_eq!(heard.len(), 1, "one request: {heard:?}");
 }

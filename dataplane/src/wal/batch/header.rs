@@ -12,7 +12,7 @@ use std::fmt;
 /// Where the checksum of a batch header lies.
 const CHECKSUM_AT: usize = BATCH_HEADER_BYTES - 4;
 
-/// What the header of a batch says beside lengths and checksums.
+/// What the header of a batch states beside lengths and checksums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchFields {
     /// Salt of the segment that it is written into.
@@ -34,7 +34,7 @@ pub struct BatchFields {
 /// The header of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
-    /// What it says beside lengths and checksums.
+    /// What it states beside lengths and checksums.
     pub fields: BatchFields,
     /// Bytes of the index part.
     pub index_bytes: u32,
@@ -79,6 +79,11 @@ impl std::error::Error for HeaderFault {}
 impl BatchHeader {
     /// Encodes the header and sets its checksum.
     pub(super) fn encode(&mut self) -> [u8; BATCH_HEADER_BYTES] {
+        assert_eq!(
+            self.impossible(),
+            None,
+            "a reader refuses a batch with this header"
+        );
         let mut out = [0; BATCH_HEADER_BYTES];
         put(&mut out, 0, &BATCH_MAGIC);
         put(&mut out, 8, &self.fields.salt.to_le_bytes());

@@ -1,5 +1,5 @@
 //! Batches: what one write carries — header, index part, bodies — assembled from an open batch and read back whole.
-//! A batch is verifiable alone; whether it is the expected one is for the reader of the log to say.
+//! A batch is verifiable alone; whether it is the expected one is for the reader of the log to decide.
 
 mod header;
 mod open;
@@ -8,7 +8,7 @@ mod read;
 mod tests;
 
 pub use header::{BatchFields, BatchHeader, HeaderFault};
-pub use open::{Ahead, Assembled, Limits, OpenBatch, rewrite};
+pub use open::{Ahead, Assembled, BatchLimits, OpenBatch, rewrite};
 pub use read::{Batch, BatchFault, read_batch, read_batch_with, read_index};
 
 use crate::wal::buffer::BLOCK_BYTES;

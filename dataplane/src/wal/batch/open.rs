@@ -11,18 +11,18 @@ use crate::wal::checksum::{crc, put};
 use crate::wal::record::{BodyMeta, BodyRecord, Entry, Flags, put_body, put_entry};
 use crate::wal::segment::{SEGMENT_MAGIC, SegmentHeader};
 
-/// Limits of an open batch, from configuration.
+/// What an open batch takes, from configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct BatchLimits {
     /// Bodies come to at most this many bytes, unless it is one larger body.
     pub bodies_bytes: usize,
     /// The largest single body, in bytes; at most [`BODY_BYTES_MAX`].
     pub body_bytes: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for BatchLimits {
+    fn default() -> BatchLimits {
+        BatchLimits {
             bodies_bytes: BATCH_BODIES_BYTES,
             body_bytes: BODY_BYTES_MAX,
         }
@@ -45,7 +45,7 @@ pub struct Ahead {
 /// The batch that records are appended to. Its memory is reused from batch to batch.
 #[derive(Debug)]
 pub struct OpenBatch {
-    limits: Limits,
+    limits: BatchLimits,
     index_part: Vec<u8>,
     bodies_part: Vec<u8>,
     records: u32,
@@ -63,8 +63,8 @@ pub struct Assembled {
 
 impl OpenBatch {
     /// An empty batch with all the memory that it will ever need.
-    pub fn new(limits: Limits) -> OpenBatch {
-        let limits = Limits {
+    pub fn new(limits: BatchLimits) -> OpenBatch {
+        let limits = BatchLimits {
             bodies_bytes: limits.bodies_bytes.min(BATCH_BODIES_BYTES),
             body_bytes: limits.body_bytes.min(BODY_BYTES_MAX),
         };
@@ -217,7 +217,12 @@ impl OpenBatch {
             index_checksum: crc(&self.index_part),
             checksum: 0,
         };
-        let checksum = seal(&mut header, lead, bytes);
+        let checksum = bind(&mut header, lead, bytes);
+        assert_eq!(
+            out.len(),
+            lead_bytes + self.assembled_bytes(),
+            "what was reserved in the segment is what is written"
+        );
         Assembled {
             checksum,
             bytes: out.len(),
@@ -226,7 +231,7 @@ impl OpenBatch {
 }
 
 /// Writes the segment header where one leads, binds the batch to it, and writes the batch header.
-fn seal(header: &mut BatchHeader, lead: Option<&SegmentHeader>, bytes: &mut [u8]) -> u32 {
+fn bind(header: &mut BatchHeader, lead: Option<&SegmentHeader>, bytes: &mut [u8]) -> u32 {
     let mut at = 0;
     if let Some((segment, block)) = lead.zip(bytes.first_chunk_mut::<BLOCK_BYTES>()) {
         header.fields.previous_checksum = segment.encode(block);
@@ -245,7 +250,7 @@ pub fn rewrite(out: &mut Blocks, lead: &SegmentHeader) -> Result<Assembled, Head
         out.push_front();
     }
     let mut header = BatchHeader::decode(out.bytes().get(BLOCK_BYTES..).unwrap_or_default())?;
-    let checksum = seal(&mut header, Some(lead), out.bytes_mut());
+    let checksum = bind(&mut header, Some(lead), out.bytes_mut());
     Ok(Assembled {
         checksum,
         bytes: out.len(),

@@ -99,7 +99,7 @@ pub fn read_batch_with(
     Ok(batch)
 }
 
-/// The batch at the beginning of `bytes` by its header and index part alone, both verified: what the records say can be
+/// The batch at the beginning of `bytes` by its header and index part alone, both verified: what the records state can be
 /// read whatever became of the bodies.
 pub fn read_index(bytes: &[u8]) -> Result<Batch<'_>, BatchFault> {
     let header = BatchHeader::decode(bytes).map_err(BatchFault::Header)?;

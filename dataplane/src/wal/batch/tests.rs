@@ -58,6 +58,7 @@ fn lead() -> SegmentHeader {
             ends_after: fields().durable_upto,
             checksum: 5,
         }),
+        made_bytes: Some(1 << 20),
     }
 }
 
@@ -69,7 +70,7 @@ fn assembled(open: &OpenBatch) -> Vec<u8> {
 }
 
 fn full() -> OpenBatch {
-    let mut open = OpenBatch::new(Limits::default());
+    let mut open = OpenBatch::new(BatchLimits::default());
     let meta = BodyMeta {
         snapshot: 7,
         tenant: "acme",
@@ -212,7 +213,7 @@ fn a_zero_body_is_erased_only_where_a_list_says_so() {
 
 #[test]
 fn a_mark_is_one_block_without_records() {
-    let bytes = assembled(&OpenBatch::new(Limits::default()));
+    let bytes = assembled(&OpenBatch::new(BatchLimits::default()));
     assert_eq!(bytes.len(), BLOCK_BYTES);
     assert!(read_batch(&bytes).unwrap().header.is_mark());
 }
@@ -247,7 +248,7 @@ fn take_over_changes_nothing_but_headers_with_and_without_a_lead_before() {
 
 #[test]
 fn one_larger_body_fits_an_empty_batch_and_nothing_fits_beside_it() {
-    let mut open = OpenBatch::new(Limits::default());
+    let mut open = OpenBatch::new(BatchLimits::default());
     let meta = BodyMeta {
         tenant: "default",
         ..BodyMeta::default()
@@ -270,7 +271,7 @@ fn what_fits_behind_others_is_what_fits_once_they_are_pushed() {
     let sizes = [0, 1, half, BATCH_BODIES_BYTES, BATCH_BODIES_BYTES + 1];
     for first in sizes {
         for second in sizes {
-            let mut open = OpenBatch::new(Limits::default());
+            let mut open = OpenBatch::new(BatchLimits::default());
             let ahead = Ahead {
                 bodies: 1,
                 bodies_bytes: first,
@@ -291,7 +292,7 @@ fn what_fits_behind_others_is_what_fits_once_they_are_pushed() {
 
 #[test]
 fn a_batch_full_of_the_smallest_bodies_has_room_for_their_dispositions_and_takes_no_memory_anew() {
-    let mut open = OpenBatch::new(Limits::default());
+    let mut open = OpenBatch::new(BatchLimits::default());
     let tenant = "t".repeat(64);
     let meta = BodyMeta {
         tenant: &tenant,
@@ -326,7 +327,7 @@ fn a_batch_full_of_the_smallest_bodies_has_room_for_their_dispositions_and_takes
 
 /// Replaces a batch's index part and makes both checksums right.
 fn with_index(index_part: &[u8], records: u32) -> Vec<u8> {
-    let mut bytes = assembled(&OpenBatch::new(Limits::default()));
+    let mut bytes = assembled(&OpenBatch::new(BatchLimits::default()));
     bytes.truncate(BATCH_HEADER_BYTES);
     bytes.extend_from_slice(index_part);
     bytes[24..28].copy_from_slice(&(index_part.len() as u32).to_le_bytes());
@@ -366,7 +367,7 @@ fn an_unknown_kind_is_skipped_if_optional_and_refused_if_not() {
 proptest! {
     #[test]
     fn any_bodies_read_back(bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..900), 0..20)) {
-        let mut open = OpenBatch::new(Limits::default());
+        let mut open = OpenBatch::new(BatchLimits::default());
         let meta = BodyMeta { tenant: "default", ..BodyMeta::default() };
         for body in &bodies {
             open.push_body(body, &meta);

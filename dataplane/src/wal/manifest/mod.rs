@@ -6,6 +6,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+use crate::wal::files::NumberedFile;
 use crate::wal::name::{LogId, Sequence};
 use crate::wal::segment::START_LIMIT;
 use std::collections::BTreeSet;
@@ -21,7 +22,7 @@ pub const DIRECTORY_VERSION: u32 = 1;
 pub const READABLE_SINCE: [u16; 3] = [0, 1, 0];
 
 /// Bytes of a manifest before its fields: magic, version, oldest reader, length. Never changes, like the checksum in
-/// the last four bytes, so that every flk can tell a newer manifest from a damaged one.
+/// the last four bytes, so that no flk takes a newer manifest for a damaged one.
 const PREFIX_BYTES: usize = 24;
 
 /// A manifest is no longer than this; a longer file is refused unread.
@@ -210,7 +211,7 @@ pub struct Manifest {
 /// Why bytes are not a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManifestFault {
-    /// Fewer bytes than its length says, or more.
+    /// Fewer bytes than its length states, or more.
     Length,
     /// The first bytes are not a manifest's.
     Magic,
@@ -347,6 +348,16 @@ impl Manifest {
         logs.flat_map(|log| log.segments.iter().map(move |entry| (log, entry)))
     }
 
+    /// The log of this name.
+    pub fn log(&self, id: LogId) -> Option<&LogEntry> {
+        self.logs.iter().find(|log| log.id == id)
+    }
+
+    /// The log of this name, to be changed.
+    pub fn log_mut(&mut self, id: LogId) -> Option<&mut LogEntry> {
+        self.logs.iter_mut().find(|log| log.id == id)
+    }
+
     /// How far the slices hold a log's decisions.
     pub fn covered_upto(&self, log: LogId) -> Option<Sequence> {
         let covers = self.slices.iter().flat_map(|slice| &slice.covers);
@@ -354,6 +365,24 @@ impl Manifest {
             .filter(|cover| cover.log == log)
             .map(|cover| cover.upto)
             .max()
+    }
+
+    /// Index of the first segment of a log whose decisions are not in a slice.
+    pub fn first_uncovered(&self, log: &LogEntry) -> usize {
+        let Some(covered) = self.covered_upto(log.id) else {
+            return 0;
+        };
+        let in_slices = |entry: &&SegmentEntry| {
+            let extent = entry.state.extent();
+            extent.is_some_and(|extent| extent.last <= covered)
+        };
+        log.segments.iter().take_while(in_slices).count()
+    }
+
+    /// The incarnation that a log was begun under: that of its segment headers.
+    pub fn incarnation_of(&self, log: LogId) -> [u8; 16] {
+        self.log(log)
+            .map_or(self.incarnation, |log| log.incarnation)
     }
 
     /// The gap that holds a sequence of a log.
@@ -365,6 +394,23 @@ impl Manifest {
 }
 
 impl LogEntry {
+    /// The segment at this position.
+    pub fn segment(&self, ordinal: u32) -> Option<&SegmentEntry> {
+        self.segments.iter().find(|it| it.ordinal == ordinal)
+    }
+
+    /// Name of the file of the segment at this position; empty if there is none.
+    pub fn file_name(&self, ordinal: u32) -> String {
+        self.segment(ordinal)
+            .map(|entry| NumberedFile::Segment(entry.file).to_string())
+            .unwrap_or_default()
+    }
+
+    /// The segment at this position, to be changed.
+    pub fn segment_mut(&mut self, ordinal: u32) -> Option<&mut SegmentEntry> {
+        self.segments.iter_mut().find(|it| it.ordinal == ordinal)
+    }
+
     /// The name of a field that no writer gives this value.
     fn impossible(&self, generation: u64) -> Option<&'static str> {
         let rank = |segment: &SegmentEntry| match segment.state {

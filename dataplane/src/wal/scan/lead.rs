@@ -1,4 +1,4 @@
-//! The first block of a segment: whose header it is, and what it states of the segment before.
+//! The first block of a segment: whether it is the segment's own header, and where that says that the segment before ends.
 
 use super::reader::{Halt, LogReader, unreadable};
 use super::report::{BatchAt, Unsupported, Verdict, Why};
@@ -9,16 +9,16 @@ use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::SegmentEntry;
 use crate::wal::segment::{Predecessor, SegmentFault, SegmentHeader};
 
-/// What the first block of a segment is.
+/// What the first block of a segment holds.
 pub(super) enum Lead {
-    /// This segment's header, with its checksum.
+    /// The segment's own header, with its checksum.
     Ours(SegmentHeader, u32),
-    /// Anything else.
+    /// Anything else, and why it is not that header.
     Other(Why),
 }
 
 impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
-    /// The end that the header of a later segment states for the segment before it.
+    /// Where the header of a segment says that the one before it ends; nothing without a header of its own.
     pub(super) async fn statement(&self, index: usize) -> Result<Option<Predecessor>, Halt> {
         match self.segment(index) {
             Some(_) => match self.lead(index).await? {
@@ -49,14 +49,14 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         }
     }
 
-    /// Whether the manifest names another segment under this salt: no file of an earlier life has that.
+    /// Whether the manifest names another segment with this salt. What an earlier use of the file left has no such salt.
     pub(super) fn is_named_elsewhere(&self, entry: &SegmentEntry, salt: u64) -> bool {
         let other = |it: &SegmentEntry| it.salt == salt && it.file != entry.file;
         let looks = salt != entry.salt && !planted(Bug::MisplacedSegmentRead);
         looks && self.source.manifest.segments().any(|(_, it)| other(it))
     }
 
-    /// Whose header this is.
+    /// Whether a valid header is this segment's own. One that only has its salt, or belongs elsewhere, is damage.
     fn identify(
         &self,
         entry: &SegmentEntry,
@@ -71,7 +71,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             }));
         }
         if same_installation && self.is_named_elsewhere(entry, header.salt) {
-            return Err(self.damage(entry.ordinal, 0, self.last(), Why::Misplaced));
+            return Err(self.damage(entry.ordinal, 0, self.cursor.last(), Why::Misplaced));
         }
         if header.salt != entry.salt && !planted(Bug::RecycledBatchReplayed) {
             return Ok(Lead::Other(Why::OtherSalt));
@@ -82,7 +82,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             && header.ordinal == entry.ordinal
             && header.generation == entry.generation;
         if !ours {
-            return Err(self.damage(entry.ordinal, 0, self.last(), Why::Identity));
+            return Err(self.damage(entry.ordinal, 0, self.cursor.last(), Why::Identity));
         }
         Ok(Lead::Ours(header, checksum))
     }

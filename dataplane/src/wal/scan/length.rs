@@ -1,12 +1,13 @@
-//! How long segment files were made. All segments of a run are made with one length and are written within it, so that
-//! those which are not closed and the preallocated segments show each other's. It compares lengths; it never looks into a file.
+//! How long segment files were made. The header of a segment states it. Where no header does, files show each other's
+//! length: all segments of a run are made with one, so that those which are not closed and the preallocated segments agree.
+//! It compares lengths; it never judges what a file holds.
 
-use super::BLOCK;
+use super::window::ReadAt;
+use crate::io::Errno;
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::segment::{SegmentHeader, is_segment_length};
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// A segment holds at least its header and one block of a batch.
-const SEGMENT_BYTES_MIN: u64 = 2 * BLOCK;
 
 /// The length that segments were made with, as far as it can be known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,16 +18,33 @@ pub struct MadeBytes(Option<u64>);
 pub struct TooShort {
     /// Bytes that it has.
     pub bytes: u64,
-    /// Bytes that it was made with, where others show it.
+    /// Bytes that it was made with, where its header or other files show it.
     pub made_bytes: Option<u64>,
 }
 
+/// The length that a segment's own header states: the one with this salt. A header that cannot be read states none, nor does
+/// one from before headers held the length.
+pub async fn stated_bytes<R: ReadAt>(file: &R, salt: u64) -> Result<Option<u64>, Errno> {
+    let block = file.read_at(0, BLOCK_BYTES).await?;
+    let header = SegmentHeader::decode(&block).ok().map(|(header, _)| header);
+    let own = header.filter(|header| header.salt == salt);
+    Ok(own.and_then(|header| header.made_bytes))
+}
+
 impl MadeBytes {
-    /// The length that most of these have, of all segments that are not closed and of all preallocated segments; where it is known, the
-    /// length that segments are made with now is one more of them. One alone shows nothing.
+    /// The length that the header of a segment states.
+    pub fn stated(made_bytes: u64) -> MadeBytes {
+        MadeBytes(Some(made_bytes))
+    }
+
+    /// The length that most files have, of segments that are not closed and of preallocated segments. The length that is
+    /// configured now, where it is known, counts as one more file. One alone shows nothing.
     pub fn agreed(lengths: impl IntoIterator<Item = u64>) -> MadeBytes {
         let mut counts = BTreeMap::<u64, u32>::new();
-        for bytes in lengths.into_iter().filter(|&bytes| is_possible(bytes)) {
+        for bytes in lengths
+            .into_iter()
+            .filter(|&bytes| is_segment_length(bytes))
+        {
             *counts.entry(bytes).or_default() += 1;
         }
         let most = counts
@@ -35,12 +53,12 @@ impl MadeBytes {
         MadeBytes(most.filter(|&(_, count)| count > 1).map(|(bytes, _)| bytes))
     }
 
-    /// The length of the longest of these: for a repair, which may only make a file longer.
+    /// The length of the longest of these files, for a repair: that may make a file longer and never shorter.
     pub fn longest(lengths: impl IntoIterator<Item = u64>) -> MadeBytes {
         MadeBytes(
             lengths
                 .into_iter()
-                .filter(|&bytes| is_possible(bytes))
+                .filter(|&bytes| is_segment_length(bytes))
                 .max(),
         )
     }
@@ -52,17 +70,13 @@ impl MadeBytes {
 
     /// What is wrong with the length of a segment that is not closed, if anything is.
     pub fn fault(self, bytes: u64) -> Option<TooShort> {
-        let short = !is_possible(bytes) || self.0.is_some_and(|made_bytes| bytes < made_bytes);
+        let short =
+            !is_segment_length(bytes) || self.0.is_some_and(|made_bytes| bytes < made_bytes);
         short.then_some(TooShort {
             bytes,
             made_bytes: self.0,
         })
     }
-}
-
-/// Whether a segment was ever made with this length.
-fn is_possible(bytes: u64) -> bool {
-    bytes >= SEGMENT_BYTES_MIN && bytes.is_multiple_of(BLOCK)
 }
 
 impl fmt::Display for TooShort {

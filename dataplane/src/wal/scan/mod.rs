@@ -1,6 +1,11 @@
 //! Reading one log back, segment by segment, up to its end, and telling a torn tail from damage there. It visits every
-//! whole batch that counts, in order, and never guesses: what it cannot read is said, not skipped.
+//! whole batch that counts, in order, and skips nothing: what cannot be read is part of the verdict.
+//!
+//! In the order of reading: `reader` goes from segment to segment, `lead` reads the header of each, `walk` its batches, and
+//! `cursor` keeps where that stands. Where a walk stops, `ahead` gathers what lies behind and `judge` concludes.
 
+mod ahead;
+mod cursor;
 mod judge;
 mod lead;
 mod length;
@@ -9,14 +14,17 @@ mod report;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_batches;
+#[cfg(test)]
 mod tests_evidence;
 #[cfg(test)]
 mod twin;
+mod walk;
 mod window;
 #[cfg(test)]
 mod world;
 
-pub use length::{MadeBytes, TooShort};
+pub use length::{MadeBytes, TooShort, stated_bytes};
 pub use report::{
     BatchAt, Damage, Ending, LastBatch, LogEnd, SegmentRead, Unsupported, Verdict, Why,
 };
@@ -60,8 +68,8 @@ pub async fn read_log<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)>(
     reader.into_end(verdict)
 }
 
-/// Reads a segment file alone and visits every batch under `salt` whose header is whole, at whatever block it begins, with
-/// what is wrong with the rest of it, if anything: what can be saved of a damaged segment, and what it proves.
+/// Reads one segment file and visits every batch with this salt whose header is whole, at whatever block it begins, with what
+/// is wrong with the rest of the batch, if anything. It shows what can be saved of a damaged segment, and what it proves.
 pub async fn salvage<R: ReadAt, V: FnMut(u64, &BatchHeader, Result<&Batch<'_>, BatchFault>)>(
     file: &R,
     salt: u64,

@@ -1,5 +1,7 @@
-//! What reading a log back found: where it ends, in which state, and how it is to be ended for good.
+//! What reading a log back found: where the log ends, in which state it is, and how a start ends it for good. It is data and
+//! text; it reads nothing.
 
+use super::length::TooShort;
 use crate::io::Errno;
 use crate::wal::batch::{BatchFault, BatchHeader};
 use crate::wal::manifest::{Extent, LogEndMark};
@@ -36,6 +38,8 @@ pub enum Why {
     Batch(BatchFault),
     /// A batch header is here, but not the expected one: another salt, sequence or previous header.
     NotExpected,
+    /// The file has fewer bytes than its own header states.
+    Length(TooShort),
     /// The log cannot hold a further batch: its counter is full.
     Full,
     /// The segment and what the manifest states of it disagree.
@@ -58,6 +62,7 @@ impl fmt::Display for Why {
             }
             Why::Batch(fault) => fault.fmt(out),
             Why::NotExpected => out.write_str("the batch here is not the one that must follow"),
+            Why::Length(short) => short.fmt(out),
             Why::Full => out.write_str("the log is full"),
             Why::Extent => out.write_str("the segment does not hold what the manifest states"),
             Why::EndMark => out.write_str("the log does not end where the manifest states"),
@@ -65,7 +70,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// Acknowledged data cannot be read.
+/// Acknowledged data cannot be read, or it cannot be known whether any is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// Position of the segment in its log.
@@ -203,8 +208,8 @@ impl fmt::Display for Verdict {
 pub struct SegmentRead {
     /// Position in the log.
     pub ordinal: u32,
-    /// Whether the manifest states its extent already.
-    pub sealed: bool,
+    /// Whether the manifest calls it closed, and so states its extent.
+    pub closed: bool,
     /// First and last sequence and length of what counts.
     pub extent: Extent,
     /// Its header's statement of where the segment before ends.
@@ -278,7 +283,7 @@ impl LogEnd {
         let mut kept = self.segments.clone();
         let unconfirmed = self
             .last_batch
-            .filter(|_| kept.last().is_some_and(|it| !it.sealed));
+            .filter(|_| kept.last().is_some_and(|it| !it.closed));
         let mut ending = Ending {
             batch: None,
             ordinal: 0,

@@ -1,13 +1,16 @@
 //! What tells damage from a torn tail where no header behind it does: the manifest's knowledge, and files in the place of
 //! others.
 
-use super::Why;
 use super::report::Verdict;
 use super::tests::{at, commits, damage, end_log, read};
-use super::world::{Crash, LOG, Step, World};
-use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::manifest::{Gap, LogEndMark, SegmentState};
+use super::world::{self, Crash, LOG, Step, World};
+use super::{TooShort, Why};
+use crate::wal::batch::rewrite;
+use crate::wal::buffer::{BLOCK_BYTES, Blocks};
+use crate::wal::manifest::{Gap, LogEndMark, SegmentEntry, SegmentState};
 use crate::wal::name::Sequence;
+use crate::wal::segment::SegmentHeader;
+use proptest::prelude::*;
 
 #[test]
 fn a_next_segment_without_a_header_is_unused_and_an_open_one_is_damaged() {
@@ -155,4 +158,89 @@ fn an_ended_log_whose_last_batches_were_given_up_is_whole_and_one_batch_more_is_
         checksum: 1,
     });
     assert_eq!(damage(&read(&world).0).why, Why::EndMark);
+}
+
+/// A log of one segment, which no manifest calls open yet, and no other file.
+fn alone(count: usize) -> World {
+    let mut world = World::run(&commits(count), &Crash::Quiet, 24, true);
+    world.manifest.logs[0].segments.truncate(1);
+    world.files.truncate(1);
+    let state = world.manifest.logs[0].segments[0].state;
+    assert_eq!(state, SegmentState::Next);
+    world
+}
+
+#[test]
+fn a_cut_of_the_only_segment_of_a_log_is_damage_wherever_it_is_cut() {
+    for count in [1, 4] {
+        let world = alone(count);
+        let made_bytes = world.files[0].len();
+        assert_eq!(read(&world).0.last, at(count as u64));
+        for bytes in (BLOCK_BYTES..made_bytes).step_by(BLOCK_BYTES) {
+            let mut world = world.clone();
+            world.files[0].truncate(bytes);
+            let (end, batches) = read(&world);
+            let found = damage(&end);
+            let short = TooShort {
+                bytes: bytes as u64,
+                made_bytes: Some(made_bytes as u64),
+            };
+            assert_eq!((found.ordinal, found.why), (0, Why::Length(short)));
+            // What is missing begins behind what is left, as far as anybody knows.
+            assert_eq!(found.expected, at(batches.len() as u64 + 1));
+            let said = end.verdict.to_string();
+            let both = [bytes, made_bytes].map(|bytes| said.contains(&bytes.to_string()));
+            assert_eq!(both, [true; 2], "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_header_that_states_no_length_shows_none() {
+    let mut world = alone(1);
+    let file = &mut world.files[0];
+    let (header, _) = SegmentHeader::decode(file).unwrap();
+    let old = SegmentHeader {
+        made_bytes: None,
+        ..header
+    };
+    let mut blocks = Blocks::default();
+    blocks.reset(2 * BLOCK_BYTES);
+    blocks.bytes_mut().copy_from_slice(&file[..2 * BLOCK_BYTES]);
+    rewrite(&mut blocks, &old).unwrap();
+    file[..2 * BLOCK_BYTES].copy_from_slice(blocks.bytes());
+    file.truncate(3 * BLOCK_BYTES);
+    let (end, batches) = read(&world);
+    assert_eq!((end.verdict, batches.len()), (Verdict::Whole, 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn a_segment_that_was_cut_behind_its_header_is_damage_whatever_the_others_say(
+        steps in world::steps(),
+        crash in world::crash(),
+        lag: bool,
+        which: prop::sample::Index,
+        blocks: prop::sample::Index,
+    ) {
+        let mut world = World::run(&steps, &crash, 24, lag);
+        let entries = world.manifest.logs[0].segments.clone();
+        let with_header = |entry: &SegmentEntry| {
+            let header = SegmentHeader::decode(&world.files[entry.ordinal as usize]);
+            let own = header.is_ok_and(|(header, _)| header.salt == entry.salt);
+            own && entry.state.extent().is_none()
+        };
+        let ordinals: Vec<u32> =
+            entries.iter().filter(|it| with_header(it)).map(|it| it.ordinal).collect();
+        prop_assume!(!ordinals.is_empty());
+        let ordinal = ordinals[which.index(ordinals.len())];
+        let file = &mut world.files[ordinal as usize];
+        let left = 1 + blocks.index(file.len() / BLOCK_BYTES - 1);
+        file.truncate(left * BLOCK_BYTES);
+        let found = damage(&read(&world).0);
+        prop_assert_eq!(found.ordinal, ordinal);
+        prop_assert!(matches!(found.why, Why::Length(_)), "{:?}", found);
+    }
 }

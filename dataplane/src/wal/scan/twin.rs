@@ -1,5 +1,5 @@
-//! The reader of logs, said plainly: the whole log in memory, no windows, no state but a list of what counts. Compared
-//! with the real one over random logs.
+//! The naive twin of the reader of logs: the whole log is in memory, without windows, and the only state is a list of what
+//! counts. A property compares both over random logs.
 
 use super::report::{Verdict, Why};
 use crate::wal::batch::{BatchHeader, read_batch};
@@ -36,155 +36,167 @@ impl Class {
     }
 }
 
-/// The header of a segment, if it is valid and its own.
-fn header<'a>(entry: &SegmentEntry, file: &'a [u8]) -> Option<(SegmentHeader, u32, &'a [u8])> {
+/// The header of a segment, if it is valid and its own, with its checksum.
+fn header(entry: &SegmentEntry, file: &[u8]) -> Option<(SegmentHeader, u32)> {
     let (header, checksum) = SegmentHeader::decode(file).ok()?;
-    (header.salt == entry.salt).then_some((header, checksum, file))
+    (header.salt == entry.salt).then_some((header, checksum))
 }
 
 /// Reads a log from its first segment on. Gaps and deleted beginnings are not for the twin.
 pub(super) fn read(manifest: &Manifest, log: &LogEntry, files: &[Vec<u8>]) -> Finding {
-    let mut batches: Vec<(u32, u64, Sequence)> = Vec::new();
-    let mut end = Predecessor {
-        ends_after: Sequence::before_first(log.id.start),
-        checksum: 0,
+    let mut twin = Twin {
+        manifest,
+        log,
+        all: log.segments.iter().zip(files).collect(),
+        batches: Vec::new(),
+        end: Predecessor {
+            ends_after: Sequence::before_first(log.id.start),
+            checksum: 0,
+        },
     };
-    let all: Vec<_> = log.segments.iter().zip(files).collect();
-    for (index, (entry, file)) in all.iter().enumerate() {
-        if let Ok((header, _)) = SegmentHeader::decode(file)
-            && header.generation > manifest.generation
+    let mut each = 0..twin.all.len();
+    let class = each.find_map(|index| twin.segment(index));
+    Finding {
+        class: class.unwrap_or(Class::Sound),
+        batches: twin.batches,
+    }
+}
+
+/// A log in memory, and what of it counts so far.
+struct Twin<'a> {
+    manifest: &'a Manifest,
+    log: &'a LogEntry,
+    all: Vec<(&'a SegmentEntry, &'a Vec<u8>)>,
+    batches: Vec<(u32, u64, Sequence)>,
+    end: Predecessor,
+}
+
+impl Twin<'_> {
+    /// Reads a segment. What it finds ends the log; nothing: the log goes on in the next segment.
+    fn segment(&mut self, index: usize) -> Option<Class> {
+        let (entry, file) = self.all[index];
+        let damage = Some(Class::Damage(entry.ordinal));
+        if SegmentHeader::decode(file)
+            .is_ok_and(|(header, _)| header.generation > self.manifest.generation)
         {
-            return Finding {
-                class: Class::Stale,
-                batches,
-            };
+            return Some(Class::Stale);
         }
-        let damage = Class::Damage(entry.ordinal);
+        let extent = entry.state.extent();
+        if let Some(empty) = extent.filter(|extent| extent.first > extent.last) {
+            let same =
+                (empty.last, empty.last_checksum) == (self.end.ends_after, self.end.checksum);
+            return if same { None } else { damage };
+        }
+        let stated = self.stated_behind(index);
+        let before = self.end;
         let own = header(entry, file);
-        let stated = all
-            .get(index + 1)
-            .filter(|(next, _)| next.state.extent().is_none())
-            .and_then(|(next, file)| header(next, file))
-            .and_then(|(header, ..)| header.predecessor);
-        if let Some(extent) = entry.state.extent()
-            && extent.first > extent.last
-        {
-            if (extent.last, extent.last_checksum) != (end.ends_after, end.checksum) {
-                return Finding {
-                    class: damage,
-                    batches,
-                };
-            }
-            continue;
+        if own.is_some_and(|(own, _)| own.ordinal > 0 && own.predecessor != Some(before)) {
+            return damage;
         }
         // Where must this segment end?
-        let must = match entry.state.extent() {
-            Some(extent) => Some(extent.last),
-            None => stated.map(|stated| stated.ends_after),
-        };
-        let before = end;
-        let mut offset = 0;
-        if let Some((header, checksum, _)) = own {
-            if header.ordinal > 0 && header.predecessor != Some(before) {
-                return Finding {
-                    class: damage,
-                    batches,
-                };
-            }
-            let mut chain = checksum;
-            offset = BLOCK_BYTES;
-            while must != Some(end.ends_after) {
-                let limit = entry
-                    .state
-                    .extent()
-                    .map_or(file.len(), |extent| extent.bytes as usize);
-                let Ok(batch) = read_batch(&file[offset.min(limit)..limit]) else {
-                    break;
-                };
-                let fields = batch.header.fields;
-                let follows = fields.sequence.0 == end.ends_after.0 + 1
-                    && fields.previous_checksum == chain
-                    && fields.salt == entry.salt
-                    && offset + batch.header.bytes() <= limit;
-                if !follows {
-                    break;
-                }
-                batches.push((entry.ordinal, offset as u64, fields.sequence));
-                end = Predecessor {
-                    ends_after: fields.sequence,
-                    checksum: batch.header.checksum,
-                };
-                chain = batch.header.checksum;
-                offset += batch.header.bytes();
-            }
-        }
-        let first = Sequence(before.ends_after.0 + 1);
+        let must = extent
+            .map(|extent| extent.last)
+            .or(stated.map(|stated| stated.ends_after));
+        let offset = own.map_or(0, |(_, checksum)| self.walk(index, checksum, must));
         // A segment is called open once its first batch was durable.
-        let must_hold_first = entry.state == SegmentState::Open && end == before;
-        match (entry.state.extent(), stated) {
+        let lacks_first = entry.state == SegmentState::Open && self.end == before;
+        let made_bytes = own.and_then(|(own, _)| own.made_bytes);
+        let cut = made_bytes.is_some_and(|bytes| bytes > file.len() as u64);
+        match (extent, stated) {
             (Some(extent), _) => {
+                let end = (self.end.ends_after, self.end.checksum);
                 let exact = own.is_some()
-                    && end.ends_after == extent.last
-                    && end.checksum == extent.last_checksum
+                    && end == (extent.last, extent.last_checksum)
                     && offset as u64 == extent.bytes
-                    && extent.first == first;
-                if !exact {
-                    return Finding {
-                        class: damage,
-                        batches,
-                    };
-                }
+                    && extent.first.0 == before.ends_after.0 + 1;
+                if exact { None } else { damage }
             }
-            (None, Some(stated)) => {
-                if stated != end || must_hold_first {
-                    return Finding {
-                        class: damage,
-                        batches,
-                    };
-                }
-            }
-            (None, None) => {
-                let mut durable = log.resolved_upto;
-                if must_hold_first {
-                    durable = durable.max(first);
-                }
-                let mut lost_header = None;
-                for (at, (later, file)) in all.iter().enumerate().skip(index) {
-                    let from = if at == index { offset } else { 0 };
-                    // Behind the first write of a segment a batch proves that it, header included, was durable.
-                    let behind = file.chunks(BLOCK_BYTES).skip(2);
-                    let entered = behind
-                        .filter_map(|block| BatchHeader::decode(block).ok())
-                        .any(|found| found.fields.salt == later.salt);
-                    if at > index && entered && header(later, file).is_none() {
-                        lost_header = lost_header.or(Some(later.ordinal));
-                    }
-                    for block in file[from..].chunks(BLOCK_BYTES) {
-                        if let Ok(found) = BatchHeader::decode(block)
-                            && found.fields.salt == later.salt
-                            && found.fields.sequence > end.ends_after
-                        {
-                            durable = durable.max(found.fields.durable_upto);
-                        }
-                        if at > index + 1
-                            && let Some((header, ..)) = header(later, block)
-                            && let Some(before) = header.predecessor
-                        {
-                            durable = durable.max(before.ends_after);
-                        }
-                    }
-                }
-                let class = match lost_header {
-                    Some(ordinal) => Class::Damage(ordinal),
-                    None if durable > end.ends_after => damage,
-                    None => Class::Sound,
-                };
-                return Finding { class, batches };
-            }
+            (None, _) if cut => damage,
+            (None, Some(stated)) if stated == self.end && !lacks_first => None,
+            (None, Some(_)) => damage,
+            (None, None) => Some(self.judge(index, offset, lacks_first)),
         }
     }
-    Finding {
-        class: Class::Sound,
-        batches,
+
+    /// Where the header of the next segment says that this one ends, unless the manifest says it.
+    fn stated_behind(&self, index: usize) -> Option<Predecessor> {
+        let (entry, file) = self.all.get(index + 1)?;
+        let (header, _) = header(entry, file).filter(|_| entry.state.extent().is_none())?;
+        header.predecessor
     }
+
+    /// Takes the batches of a segment up to where it must end, and returns the first position that was not taken.
+    fn walk(&mut self, index: usize, header_checksum: u32, must: Option<Sequence>) -> usize {
+        let (entry, file) = self.all[index];
+        let extent = entry.state.extent();
+        let limit = extent.map_or(file.len(), |extent| extent.bytes as usize);
+        let limit = limit.min(file.len());
+        let mut chain = header_checksum;
+        let mut offset = BLOCK_BYTES;
+        while must != Some(self.end.ends_after) {
+            let Ok(batch) = read_batch(&file[offset.min(limit)..limit]) else {
+                break;
+            };
+            let fields = batch.header.fields;
+            let follows = fields.sequence.0 == self.end.ends_after.0 + 1
+                && fields.previous_checksum == chain
+                && fields.salt == entry.salt
+                && offset + batch.header.bytes() <= limit;
+            if !follows {
+                break;
+            }
+            self.batches
+                .push((entry.ordinal, offset as u64, fields.sequence));
+            self.end = Predecessor {
+                ends_after: fields.sequence,
+                checksum: batch.header.checksum,
+            };
+            chain = batch.header.checksum;
+            offset += batch.header.bytes();
+        }
+        offset
+    }
+
+    /// What a position means that does not hold the expected batch, where no later header says where the segment ends.
+    fn judge(&self, index: usize, offset: usize, lacks_first: bool) -> Class {
+        let end = self.end.ends_after;
+        let mut durable = self.log.resolved_upto;
+        if lacks_first {
+            durable = durable.max(Sequence(end.0 + 1));
+        }
+        for (at, (entry, file)) in self.all.iter().enumerate().skip(index) {
+            // Behind the first write of a segment a batch proves that it, header included, was durable.
+            let entered = blocks_from(file, 2 * BLOCK_BYTES)
+                .filter_map(|block| BatchHeader::decode(block).ok())
+                .any(|found| found.fields.salt == entry.salt);
+            if at > index && entered && header(entry, file).is_none() {
+                return Class::Damage(entry.ordinal);
+            }
+        }
+        for (at, (entry, file)) in self.all.iter().enumerate().skip(index) {
+            for block in blocks_from(file, if at == index { offset } else { 0 }) {
+                if let Ok(found) = BatchHeader::decode(block)
+                    && found.fields.salt == entry.salt
+                    && found.fields.sequence > end
+                {
+                    durable = durable.max(found.fields.durable_upto);
+                }
+                if at > index + 1
+                    && let Some((header, _)) = header(entry, block)
+                    && let Some(before) = header.predecessor
+                {
+                    durable = durable.max(before.ends_after);
+                }
+            }
+        }
+        match durable > end {
+            true => Class::Damage(self.all[index].0.ordinal),
+            false => Class::Sound,
+        }
+    }
+}
+
+/// The blocks of a file from an offset on.
+fn blocks_from(file: &[u8], offset: usize) -> impl Iterator<Item = &[u8]> {
+    file[offset.min(file.len())..].chunks(BLOCK_BYTES)
 }

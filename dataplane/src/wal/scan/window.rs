@@ -1,5 +1,5 @@
-//! Reading a file forward in bounded chunks. It holds one chunk; what is behind the end of the file is a `None`, and a
-//! read error is an error, never the end.
+//! Reading a file forward in bounded chunks. It holds one chunk. What lies behind the end of the file is `None`; a read error is
+//! an error and never taken for the end.
 
 use crate::io::Errno;
 use std::future::Future;

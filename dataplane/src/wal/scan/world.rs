@@ -1,7 +1,7 @@
 //! A log as its writer would leave it, for tests: random batches, rolls and write failovers, a manifest that lags behind, and
 //! a last write that reached the disk in part. It remembers what was durable, so that it can judge a reader.
 
-use crate::wal::batch::{Assembled, BatchFields, Limits, OpenBatch, rewrite};
+use crate::wal::batch::{Assembled, BatchFields, BatchLimits, OpenBatch, rewrite};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::manifest::{Extent, LogEntry, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Place, Sequence};
@@ -48,6 +48,8 @@ pub(super) enum Harm {
     Lose { block: usize },
     /// A block was lost: it holds what it held in an earlier life of the file.
     Recycle { block: usize },
+    /// The file ends before a block.
+    Cut { block: usize },
 }
 
 /// A batch that was made durable.
@@ -73,7 +75,7 @@ pub(super) struct World {
 
 /// An earlier life of a file: whole batches under another salt, with tempting sequences.
 fn earlier_life(segment_blocks: usize) -> Vec<u8> {
-    let mut open = OpenBatch::new(Limits::default());
+    let mut open = OpenBatch::new(BatchLimits::default());
     let meta = BodyMeta {
         tenant: "default",
         ..BodyMeta::default()
@@ -128,7 +130,7 @@ impl World {
                 in_flight: None,
             },
             recycled,
-            open: OpenBatch::new(Limits::default()),
+            open: OpenBatch::new(BatchLimits::default()),
             blocks: Blocks::default(),
             segment: None,
             offset: 0,
@@ -174,6 +176,7 @@ impl Writer {
                 ends_after: self.last,
                 checksum: self.last_checksum,
             }),
+            made_bytes: Some(self.recycled.len() as u64),
         }
     }
 
@@ -380,7 +383,10 @@ impl World {
     /// Changes the disk and says which sequence lost bytes that count, if any did.
     pub(super) fn harm(&mut self, harm: &Harm) {
         let blocks: usize = self.files.iter().map(|file| file.len() / BLOCK_BYTES).sum();
-        let (Harm::Flip { block, .. } | Harm::Lose { block } | Harm::Recycle { block }) = harm;
+        let (Harm::Flip { block, .. }
+        | Harm::Lose { block }
+        | Harm::Recycle { block }
+        | Harm::Cut { block }) = harm;
         let mut at = block % blocks.max(1);
         for file in &mut self.files {
             let count = file.len() / BLOCK_BYTES;
@@ -400,6 +406,7 @@ impl World {
                     let old = recycled[range.clone()].to_vec();
                     file[range].copy_from_slice(&old);
                 }
+                Harm::Cut { .. } => file.truncate(range.start),
             }
             return;
         }
@@ -445,5 +452,6 @@ pub(super) fn harm() -> impl Strategy<Value = Harm> {
         (any::<usize>(), any::<usize>()).prop_map(|(block, bit)| Harm::Flip { block, bit }),
         any::<usize>().prop_map(|block| Harm::Lose { block }),
         any::<usize>().prop_map(|block| Harm::Recycle { block }),
+        any::<usize>().prop_map(|block| Harm::Cut { block }),
     ]
 }

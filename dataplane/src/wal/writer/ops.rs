@@ -5,7 +5,7 @@ use super::super::epoch::Epoch;
 use super::super::name::{ClosedSegment, LogId, NamedSegment};
 use crate::io::{FileId, SyncMode};
 
-/// One thing that the log wants done. Whoever drives it turns this into an operation of its own.
+/// One operation that the log asks for. The shard turns it into one of its own.
 #[derive(Debug)]
 pub enum LogOp {
     /// Write the whole buffer to a segment; it comes back by [`super::LogWriter::written`].
@@ -19,9 +19,9 @@ pub enum LogOp {
     },
     /// Make completed writes of a segment durable; the end comes by [`super::LogWriter::synced`].
     Sync(FileId),
-    /// Tell the keeper that a segment is in use, and ask for the one after it.
+    /// A message to the keeper: a segment is in use, and the one after it is needed.
     Entered(Entered),
-    /// Tell the keeper that a seal epoch began without a roll.
+    /// A message to the keeper: a seal epoch began without a roll.
     Epoch(EpochBegun),
     /// Durability can no longer be promised: the process ends.
     Fail(LogFailure),
@@ -56,7 +56,7 @@ pub struct EpochBegun {
 /// Why a log can go on no longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFailure {
-    /// Exit code of the process (sysexits).
+    /// Exit code of the process: one of [`Exit`](crate::exit::Exit).
     pub code: i32,
     /// One sentence for the operator: what happened and what to do.
     pub reason: String,

@@ -2,8 +2,8 @@
 //! while a batch is on its way or waits for a segment.
 
 use super::*;
-use crate::io::FileId;
-use crate::wal::batch::Limits;
+use crate::io::{Errno, FileId, Now};
+use crate::wal::batch::BatchLimits;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let open = OpenBatch::new(Limits::default());
+        let open = OpenBatch::new(BatchLimits::default());
         let blocks = Box::new(Blocks::with_capacity(4096));
         Bench {
             log: LogWriter::new(&start(), open, blocks),
@@ -249,6 +249,34 @@ fn an_epoch_never_goes_back_where_another_roll_is_asked_for_while_one_is_on_its_
     bench.commit();
     bench.written(true);
     assert!(bench.pending.is_empty());
+}
+
+#[test]
+fn an_idle_log_is_marked_where_it_is_while_a_roll_waits_for_the_next_segment() {
+    let mut bench = Bench::new();
+    bench.decide();
+    bench.commit();
+    bench.written(true);
+    bench.roll();
+    bench.commit();
+    assert!(bench.writing.is_none(), "nothing to write, nowhere to roll");
+    bench.now.mono_us += IDLE_MARK_US;
+    bench.commit();
+    let file = bench.writing.as_ref().map(|(_, file)| *file);
+    assert_eq!(file, Some(named(0).file));
+    bench.written(true);
+    assert!(bench.log.is_marked());
+    bench.commit();
+    assert!(bench.writing.is_none(), "one mark is enough");
+    bench.decide();
+    bench.commit();
+    assert!(bench.writing.is_none(), "records wait for their segment");
+    bench.offer();
+    bench.commit();
+    let file = bench.writing.as_ref().map(|(_, file)| *file);
+    assert_eq!(file, Some(named(1).file));
+    bench.written(true);
+    assert_eq!(bench.told, bench.asked);
 }
 
 #[test]

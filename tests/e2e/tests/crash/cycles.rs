@@ -2,9 +2,11 @@
 //! how many shards it has, follow from the seed of its cycle.
 
 use crate::judge::Judge;
-use crate::load::{Random, load};
-use flk_e2e::gateway::{DEADLINE, Gateway, Plan, planted_binary};
+use crate::load::load;
 use flk_e2e::setting::Setting;
+use flk_testkit::gateway::{Gateway, planted_binary};
+use flk_testkit::plan::Plan;
+use flk_testkit::{DEADLINE, Dice};
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,8 +108,8 @@ pub(crate) fn run(cycles: &Cycles) -> Result<Report, String> {
 }
 
 fn plan(cycles: &Cycles, directory: &Path) -> Plan {
-    let mut plan = Plan::new(cycles.setting, directory);
-    plan.binary = planted_binary();
+    let mut plan = cycles.setting.plan(directory);
+    plan.program = planted_binary();
     match cycles.bug {
         Some(bug) => plan.with("FLK_PLANT", bug),
         None => plan,
@@ -121,23 +123,22 @@ fn one_life(
     directory: &Path,
     judge: &mut Judge,
 ) -> Result<bool, String> {
-    let mut random = Random(seed);
-    let death = cycles.deaths[random.below(cycles.deaths.len() as u64) as usize];
+    let mut dice = Dice::new(seed);
+    let death = cycles.deaths[dice.below(cycles.deaths.len() as u64) as usize];
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let mut plan =
-        plan(cycles, directory).with("FLK_CORES", &(1 + random.below(cores)).to_string());
-    let mut answers_max = 1 + random.below(ANSWERS_MAX);
+    let mut plan = plan(cycles, directory).with("FLK_CORES", &(1 + dice.below(cores)).to_string());
+    let mut answers_max = 1 + dice.below(ANSWERS_MAX);
     match death {
         Death::Killed => {}
         Death::AtPoint => {
             let points = ["LogWrite", "LogWritten", "Answer"];
-            let point = points[random.below(points.len() as u64) as usize];
-            plan = plan.with("FLK_DIE_AT", &format!("{point}:{}", 20 + random.below(200)));
+            let point = points[dice.below(points.len() as u64) as usize];
+            plan = plan.with("FLK_DIE_AT", &format!("{point}:{}", 20 + dice.below(200)));
             answers_max = ANSWERS_MAX;
         }
         Death::InKeeper => {
-            let point = ["KeeperFile", "KeeperFileDone"][random.below(2) as usize];
-            plan = plan.with("FLK_DIE_AT", &format!("{point}:{}", 1 + random.below(120)));
+            let point = ["KeeperFile", "KeeperFileDone"][dice.below(2) as usize];
+            plan = plan.with("FLK_DIE_AT", &format!("{point}:{}", 1 + dice.below(120)));
         }
     }
     let gateway = match plan.try_start() {

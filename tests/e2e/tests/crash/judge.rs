@@ -2,10 +2,10 @@
 //! the log. It knows nothing of how either is made.
 
 use crate::load::Memory;
-use flk_e2e::client::{Connection, submit};
-use flk_e2e::gateway::Gateway;
 use flk_e2e::log::{Disposition, Kept};
-use flk_e2e::records::record;
+use flk_testkit::client::{Connection, submit};
+use flk_testkit::gateway::Gateway;
+use flk_testkit::records::record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -1,8 +1,9 @@
 //! The load of one life of a gateway, and what its clients remember: what was acknowledged with which bytes, what was
 //! sent and never answered, what was refused.
 
-use flk_e2e::client::{Connection, Response, submit};
-use flk_e2e::records::{Record, record};
+use flk_testkit::Dice;
+use flk_testkit::client::{Connection, Response, submit};
+use flk_testkit::records::{Record, record};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,25 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const PAIRS: u64 = 3;
 /// Requests that a client has under way at a time.
 const PIPELINE: usize = 8;
-
-/// A small generator of its own, so that a seed means the same everywhere (SplitMix64).
-#[derive(Clone, Debug)]
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `limit`.
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-}
 
 /// What a client asked for.
 #[derive(Clone, Debug)]
@@ -111,7 +93,7 @@ pub(crate) fn load(
         let client = |client: u64| {
             let pair = client % PAIRS;
             let client = Client {
-                random: Random(seed ^ (client << 32)),
+                dice: Dice::new(seed ^ (client << 32)),
                 follows: client >= PAIRS,
                 latest: &latest[pair as usize],
                 next: fresh + pair,
@@ -128,7 +110,7 @@ pub(crate) fn load(
 
 /// A client and what it sends next.
 struct Client<'a> {
-    random: Random,
+    dice: Dice,
     /// It repeats what the other one of its pair has just sent, so that duplicates meet while the first is under way.
     follows: bool,
     latest: &'a AtomicU64,
@@ -146,10 +128,10 @@ impl Client<'_> {
         }
         let asked = Asked {
             number: self.next,
-            forged: self.random.below(16) == 0,
+            forged: self.dice.below(16) == 0,
         };
         // Now and then the same record once more, right behind itself.
-        if self.random.below(8) != 0 {
+        if self.dice.below(8) != 0 {
             self.next += PAIRS;
         }
         asked

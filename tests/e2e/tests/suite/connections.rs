@@ -2,12 +2,13 @@
 //! stays within bounds.
 
 use flk_dataplane::driver::threads::raise_open_files;
-use flk_dataplane::shard::config::Limits;
-use flk_e2e::client::{Connection, submit};
-use flk_e2e::gateway::{Gateway, Plan, wait_until};
-use flk_e2e::metrics::Metrics;
-use flk_e2e::records::record;
+use flk_dataplane::shard::config::ShardLimits;
 use flk_e2e::setting::Setting;
+use flk_testkit::client::{Connection, submit};
+use flk_testkit::gateway::Gateway;
+use flk_testkit::metrics::Metrics;
+use flk_testkit::records::record;
+use flk_testkit::{DEADLINE, wait_until};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 on_every_host!(
@@ -33,7 +34,10 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// Whether so many files may be open, while the value lives.
 fn many_files() -> Option<MutexGuard<'static, ()>> {
-    assert_eq!(u64::from(Limits::default().connections_max), CONNECTIONS);
+    assert_eq!(
+        u64::from(ShardLimits::default().connections_max),
+        CONNECTIONS
+    );
     if raise_open_files().is_some_and(|limit| limit < OPEN_FILES) {
         flk_testkit::skipped(&format!(
             "{CONNECTIONS} connections: fewer than {OPEN_FILES} files may be open"
@@ -46,7 +50,8 @@ fn many_files() -> Option<MutexGuard<'static, ()>> {
 fn thousands_of_connections_are_served_side_by_side(setting: Setting) {
     let Some(_turn) = many_files() else { return };
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("FLK_CORES", "1")
         .start();
     let idle_mib = resident_mib(&gateway);
@@ -65,22 +70,29 @@ fn thousands_of_connections_are_served_side_by_side(setting: Setting) {
     // All go, and the next find an empty house.
     drop(connections);
     let mut last = gateway.connect();
-    wait_until("all connections are closed", || open_count(&mut last) == 1);
+    wait_until("all connections are closed", DEADLINE, || {
+        open_count(&mut last) == 1
+    });
     assert_eq!(last.post(&record(1).body).unwrap().dedup(), Some("hit"));
 }
 
 fn those_that_come_get_the_places_of_idle_ones(setting: Setting) {
     let Some(_turn) = many_files() else { return };
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("FLK_CORES", "1")
         .start();
     let mut idle: Vec<Connection> = (0..CONNECTIONS).map(|_| gateway.connect()).collect();
     // The first asks after all others have come: it is not the one that has been idle longest.
-    wait_until("all are there", || open_count(&mut idle[0]) == CONNECTIONS);
+    wait_until("all are there", DEADLINE, || {
+        open_count(&mut idle[0]) == CONNECTIONS
+    });
     let mut new: Vec<Connection> = (0..NEW).map(|_| gateway.connect()).collect();
     all_are_served(&mut new, 0);
-    wait_until("others went", || open_count(&mut new[0]) == CONNECTIONS);
+    wait_until("others went", DEADLINE, || {
+        open_count(&mut new[0]) == CONNECTIONS
+    });
     assert_eq!(idle[0].get("/livez").unwrap().status, 200);
     let gone = idle
         .iter()
@@ -97,7 +109,8 @@ fn half_sent_bodies_do_not_fill_the_memory_nor_keep_another_address_out(setting:
     /// buffers may hold.
     const HELD_MIB_MAX: u64 = 8 + 16 + 16 + 4 + 2 * 4;
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("FLK_CORES", "1")
         .start();
     let idle_mib = resident_mib(&gateway);
@@ -132,7 +145,7 @@ fn half_sent_bodies_do_not_fill_the_memory_nor_keep_another_address_out(setting:
         }
     }
     drop(connections);
-    wait_until("there is memory again", || {
+    wait_until("there is memory again", DEADLINE, || {
         let mut connection = gateway.connect();
         let sent = connection.send(&request(0));
         sent.is_ok()

@@ -1,6 +1,5 @@
 //! All golden HTTP conversations, played by the independent player against one gateway, and those that need their own.
 
-use flk_e2e::gateway::Plan;
 use flk_e2e::golden::{conversations, play};
 use flk_e2e::setting::Setting;
 
@@ -11,7 +10,7 @@ const PLAYERS: usize = 6;
 
 fn all_conversations_go_as_written(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let common = |needs: &serde_json::Value| *needs == serde_json::json!({ "env": {} });
     let names: Vec<String> = conversations()
         .into_iter()
@@ -37,7 +36,8 @@ fn all_conversations_go_as_written(setting: Setting) {
 
 fn rate_limit_goes_as_written(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("TOKEN_RATE", "1")
         .start();
     play(gateway.address(), &["rate_limit".to_owned()]);

@@ -1,11 +1,14 @@
 //! Damaged directories: acknowledged data that cannot be read ends the start with exit code 65 and the place, a torn tail
 //! is cut and said, and nothing is changed where the start is refused.
 
-use flk_e2e::client::submit;
-use flk_e2e::gateway::{Ended, Plan, status_of, wait_until};
 use flk_e2e::log::{Kept, KeptBatch};
-use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use flk_testkit::client::submit;
+use flk_testkit::gateway::{Gateway, status_of};
+use flk_testkit::plan::Plan;
+use flk_testkit::process::Ended;
+use flk_testkit::records::record;
+use flk_testkit::{DEADLINE, wait_until};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
@@ -15,6 +18,7 @@ on_every_host!(
     a_flipped_byte_in_an_acknowledged_batch_stops_the_start,
     a_torn_tail_is_cut_and_said,
     a_segment_in_use_that_was_cut_stops_the_start,
+    a_cut_of_the_only_segment_stops_the_start_from_the_first_record_on,
     segments_in_each_others_places_stop_the_start,
     a_missing_file_stops_the_start,
     a_damaged_manifest_stops_the_start,
@@ -23,18 +27,18 @@ on_every_host!(
 
 const RECORDS: u64 = 20;
 
-/// A directory with some acknowledged records whose gateway was killed.
-///
-/// One file alone does not show how long it was made (decision 12): the kill waits for those that are made behind the first.
-fn killed(plan: &Plan, directory: &Path) {
+/// A gateway with some acknowledged records.
+fn with_records(plan: &Plan) -> Gateway {
     let gateway = plan.start();
     for number in 0..RECORDS {
         assert_eq!(gateway.post(&record(number).body).status, 200);
     }
-    wait_until("segments are made ahead", || {
-        status_of(directory)["preallocated"].as_u64() >= Some(1)
-    });
-    gateway.kill();
+    gateway
+}
+
+/// A directory with some acknowledged records whose gateway was killed at once.
+fn killed(plan: &Plan) {
+    with_records(plan).kill();
 }
 
 /// All files but the lock, which names the process that tried last, and the socket.
@@ -81,8 +85,8 @@ fn a_flipped_byte_in_an_acknowledged_batch_stops_the_start(setting: Setting) {
     // In the header, in the records, and near the end of the last body.
     for place in ["header", "records", "body"] {
         let directory = setting.directory();
-        let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
-        killed(&plan, directory.path());
+        let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
+        killed(&plan);
         let kept = Kept::read(directory.path());
         let batch = acknowledged(&kept);
         let bytes = fs::read(&batch.file).unwrap();
@@ -111,8 +115,8 @@ fn a_flipped_byte_in_an_acknowledged_batch_stops_the_start(setting: Setting) {
 
 fn a_torn_tail_is_cut_and_said(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
-    killed(&plan, directory.path());
+    let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
+    killed(&plan);
     let kept = Kept::read(directory.path());
     let last = kept.batches.last().unwrap();
     // Blocks of a write behind the last batch that never became one, as a power cut leaves them.
@@ -137,8 +141,8 @@ fn a_torn_tail_is_cut_and_said(setting: Setting) {
 
 fn a_segment_in_use_that_was_cut_stops_the_start(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
-    killed(&plan, directory.path());
+    let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
+    killed(&plan);
     let kept = Kept::read(directory.path());
     let segment = &kept.batches[0].file;
     let name = segment.file_name().unwrap().to_str().unwrap();
@@ -153,10 +157,38 @@ fn a_segment_in_use_that_was_cut_stops_the_start(setting: Setting) {
     all_known(&plan);
 }
 
+fn a_cut_of_the_only_segment_stops_the_start_from_the_first_record_on(setting: Setting) {
+    let directory = setting.directory();
+    let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
+    let gateway = plan.start();
+    assert_eq!(gateway.post(&record(0).body).status, 200);
+    // The first record is all that there is; perhaps not even a second segment was made.
+    gateway.kill();
+    let kept = Kept::read(directory.path());
+    let (segment, last) = (&kept.batches[0].file, kept.batches.last().unwrap());
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    let whole = fs::read(segment).unwrap();
+    let behind_the_last = last.offset as usize + last.bytes;
+    // Without anything, with the header only, with all batches and nothing else, and with nearly all of the rest.
+    for bytes in [0, 4096, behind_the_last, 1 << 20, whole.len() - 4096] {
+        fs::write(segment, &whole[..bytes]).unwrap();
+        let ended = refused(&plan, directory.path(), 65);
+        assert!(ended.said.contains(name), "{bytes}: {ended}");
+        assert!(ended.said.contains(&bytes.to_string()), "{bytes}: {ended}");
+    }
+    fs::write(segment, whole).unwrap();
+    let gateway = plan.start();
+    assert_eq!(gateway.post(&record(0).body).dedup(), Some("hit"));
+}
+
 fn segments_in_each_others_places_stop_the_start(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path()).with("FLK_CORES", "1");
-    killed(&plan, directory.path());
+    let plan = setting.plan(directory.path()).with("FLK_CORES", "1");
+    let gateway = with_records(&plan);
+    wait_until("segments are made ahead", DEADLINE, || {
+        status_of(directory.path())["preallocated"].as_u64() >= Some(1)
+    });
+    gateway.kill();
     let kept = Kept::read(directory.path());
     let used = &kept.batches[0].file;
     let is_other = |path: &PathBuf| path != used && path.extension().is_some_and(|it| it == "wal");
@@ -187,8 +219,8 @@ fn all_known(plan: &Plan) {
 
 fn a_missing_file_stops_the_start(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
-    killed(&plan, directory.path());
+    let plan = setting.plan(directory.path());
+    killed(&plan);
     let kept = Kept::read(directory.path());
     let segment = &kept.batches[0].file;
     fs::remove_file(segment).unwrap();
@@ -199,8 +231,8 @@ fn a_missing_file_stops_the_start(setting: Setting) {
 
 fn a_damaged_manifest_stops_the_start(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
-    killed(&plan, directory.path());
+    let plan = setting.plan(directory.path());
+    killed(&plan);
     let path = directory.path().join("manifest");
     let whole = fs::read(&path).unwrap();
     let mut flipped = whole.clone();
@@ -221,8 +253,8 @@ fn a_damaged_manifest_stops_the_start(setting: Setting) {
 
 fn logs_without_their_secret_stop_the_start(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
-    killed(&plan, directory.path());
+    let plan = setting.plan(directory.path());
+    killed(&plan);
     let path = directory.path().join("secret");
     fs::remove_file(&path).unwrap();
     let ended = refused(&plan, directory.path(), 78);

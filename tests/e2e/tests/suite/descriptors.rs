@@ -1,11 +1,12 @@
 //! The limit of open files: a gateway starts with what it allows and says so, or refuses by name; and however many
 //! sockets clients open, probes are answered and files are made.
 
-use flk_e2e::client::{Connection, submit};
-use flk_e2e::gateway::{Gateway, Plan, wait_until};
-use flk_e2e::metrics::Metrics;
-use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use flk_testkit::client::{Connection, submit};
+use flk_testkit::gateway::Gateway;
+use flk_testkit::metrics::Metrics;
+use flk_testkit::records::record;
+use flk_testkit::{DEADLINE, wait_until};
 
 on_every_host!(
     it_starts_with_the_connections_that_the_limit_allows_and_says_how_many,
@@ -23,7 +24,8 @@ fn it_starts_with_the_connections_that_the_limit_allows_and_says_how_many(settin
     let mut before = 0;
     for files in [64, 128, 256, 1024, 4096, 16_384] {
         let directory = setting.directory();
-        let gateway = Plan::new(setting, directory.path())
+        let gateway = setting
+            .plan(directory.path())
             .with_open_files_max(files)
             .start();
         let all = connections_max(&gateway);
@@ -40,7 +42,7 @@ fn it_starts_with_the_connections_that_the_limit_allows_and_says_how_many(settin
 
 fn too_low_a_limit_is_refused_by_name_with_the_value_needed(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
+    let plan = setting.plan(directory.path());
     let ended = plan.clone().with_open_files_max(20).run_to_end();
     assert_eq!(ended.code(), 78, "{ended}");
     assert!(ended.said.contains("LimitNOFILE"), "{ended}");
@@ -58,7 +60,8 @@ fn flood(gateway: &Gateway, sockets: usize) -> Vec<Connection> {
 fn probes_and_metrics_are_answered_while_idle_sockets_take_every_place(setting: Setting) {
     const SOCKETS: usize = 500;
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with_open_files_max(128)
         .start();
     let mut idle = flood(&gateway, SOCKETS);
@@ -74,7 +77,7 @@ fn probes_and_metrics_are_answered_while_idle_sockets_take_every_place(setting: 
         assert_eq!(gateway.post(&record(1_000 + round).body).status, 200);
         idle.extend(flood(&gateway, 10));
     }
-    wait_until("connections were closed", || {
+    wait_until("connections were closed", DEADLINE, || {
         let page = gateway.get("/metrics");
         let metrics = Metrics::read(page.text());
         metrics.count("flk_connections_evicted_total") > 300
@@ -90,7 +93,8 @@ fn probes_and_metrics_are_answered_while_idle_sockets_take_every_place(setting: 
 fn sockets_never_take_the_descriptors_that_files_need(setting: Setting) {
     const RECORDS: u64 = 240;
     let directory = setting.directory();
-    let mut gateway = Plan::new(setting, directory.path())
+    let mut gateway = setting
+        .plan(directory.path())
         .with_open_files_max(96)
         .start();
     let mut idle = Vec::new();

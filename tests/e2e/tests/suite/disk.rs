@@ -1,12 +1,13 @@
 //! A disk that is nearly full: what may go is deleted, then submits wait with 503 before a write could fail, and nothing
 //! acknowledged is lost; with room again the gateway goes on by itself.
 
-use flk_e2e::client::Response;
-use flk_e2e::gateway::{Gateway, Plan, status_of, wait_until};
-use flk_e2e::metrics::Metrics;
-use flk_e2e::records::{Record, record};
 use flk_e2e::setting::Setting;
 use flk_e2e::volume::{Volume, on_a_small_disk};
+use flk_testkit::client::Response;
+use flk_testkit::gateway::{Gateway, status_of};
+use flk_testkit::metrics::Metrics;
+use flk_testkit::records::{Record, record};
+use flk_testkit::{DEADLINE, wait_until};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::File;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ const BODY_BYTES: usize = 1_000_000;
 
 fn a_nearly_full_disk_is_503_before_it_is_full_and_loses_nothing(setting: Setting) {
     on_a_small_disk(setting, DISK_BYTES, |volume| {
-        let plan = Plan::new(setting, &volume.path().join("wal"));
+        let plan = setting.plan(&volume.path().join("wal"));
         let mut gateway = plan.start();
         let mut agent = Agent::default();
         // Less than is kept in reserve, and enough for a segment that is being made when the room goes, and for a start.
@@ -74,7 +75,7 @@ fn a_nearly_full_disk_is_503_before_it_is_full_and_loses_nothing(setting: Settin
 }
 
 fn until_ready(gateway: &Gateway) {
-    wait_until("room", || gateway.get("/readyz").status == 200);
+    wait_until("room", DEADLINE, || gateway.get("/readyz").status == 200);
 }
 
 /// What is promised while there is no room.
@@ -100,7 +101,9 @@ fn status(volume: &Volume) -> serde_json::Value {
 /// What is kept in reserve where all preallocated segments are ready. Without them it is two segments more, and a gateway that has so much
 /// left serves on: it seals and deletes each segment as it is closed.
 fn least_reserve_bytes(volume: &Volume) -> u64 {
-    wait_until("preallocated", || status(volume)["preallocated"] == 2);
+    wait_until("preallocated", DEADLINE, || {
+        status(volume)["preallocated"] == 2
+    });
     status(volume)["reserve_bytes"].as_u64().unwrap()
 }
 
@@ -186,7 +189,7 @@ impl Ballast {
 
     /// Takes what the gateway frees, again and again, while records come in, until it has nothing left to delete.
     fn fill_until_unready(&mut self, volume: &Volume, gateway: &Gateway, agent: &mut Agent) {
-        wait_until("nothing may go", || {
+        wait_until("nothing may go", DEADLINE, || {
             self.take_all_but(volume, self.left_bytes);
             agent.offer(gateway);
             // The keeper knows it before a shard that has just begun does.

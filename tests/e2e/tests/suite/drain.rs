@@ -1,10 +1,10 @@
 //! SIGTERM: readiness fails at once, what was taken is answered, what was answered is kept, and the process ends with
 //! exit code 0 in time.
 
-use flk_e2e::client::{Connection, submit};
-use flk_e2e::gateway::{Plan, wait_until};
-use flk_e2e::records::{Record, record};
 use flk_e2e::setting::Setting;
+use flk_testkit::client::{Connection, submit};
+use flk_testkit::records::{Record, record};
+use flk_testkit::{DEADLINE, wait_until};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 fn a_stop_under_load_answers_or_closes_and_loses_nothing(setting: Setting) {
     const CLIENTS: u64 = 8;
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
+    let plan = setting.plan(directory.path());
     let gateway = plan.start();
     let address = gateway.address();
     let answered = AtomicU64::new(0);
@@ -90,7 +90,8 @@ fn a_stop_under_load_answers_or_closes_and_loses_nothing(setting: Setting) {
 
 fn the_drain_delay_keeps_serving_and_readiness_fails_at_once(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("FLK_DRAIN_DELAY", "2s")
         .start();
     let mut open = gateway.connect();
@@ -129,7 +130,7 @@ fn a_stop_with_a_delay_under_load_serves_on_and_ends_in_time(setting: Setting) {
     const CLIENTS: u64 = 8;
     const DELAY: Duration = Duration::from_secs(2);
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path()).with("FLK_DRAIN_DELAY", "2s");
+    let plan = setting.plan(directory.path()).with("FLK_DRAIN_DELAY", "2s");
     let gateway = plan.start();
     let answered = AtomicU64::new(0);
     let (acknowledged, ended) = std::thread::scope(|scope| {
@@ -142,10 +143,10 @@ fn a_stop_with_a_delay_under_load_serves_on_and_ends_in_time(setting: Setting) {
                 })
             })
             .collect();
-        wait_until("load", || answered.load(Ordering::Relaxed) >= 200);
+        wait_until("load", DEADLINE, || answered.load(Ordering::Relaxed) >= 200);
         gateway.terminate();
         let from = Instant::now();
-        wait_until("unready", || gateway.get("/readyz").status == 503);
+        wait_until("unready", DEADLINE, || gateway.get("/readyz").status == 503);
         assert!(
             from.elapsed() < Duration::from_secs(1),
             "it must fail at once"
@@ -231,7 +232,7 @@ impl Client {
 fn clients_that_keep_their_connections_lose_no_request_to_a_stop(setting: Setting) {
     const CLIENTS: u64 = 50;
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let address = gateway.address();
     let answered = AtomicU64::new(0);
     std::thread::scope(|scope| {
@@ -252,7 +253,9 @@ fn clients_that_keep_their_connections_lose_no_request_to_a_stop(setting: Settin
                 }
             });
         }
-        wait_until("load", || answered.load(Ordering::Relaxed) >= 3 * CLIENTS);
+        wait_until("load", DEADLINE, || {
+            answered.load(Ordering::Relaxed) >= 3 * CLIENTS
+        });
         gateway.terminate();
     });
     let ended = gateway.ended(DRAIN);
@@ -261,7 +264,8 @@ fn clients_that_keep_their_connections_lose_no_request_to_a_stop(setting: Settin
 
 fn a_second_signal_ends_the_delay(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("FLK_DRAIN_DELAY", "1h")
         .start();
     gateway.terminate();
@@ -273,7 +277,7 @@ fn a_second_signal_ends_the_delay(setting: Setting) {
 
 fn a_stop_during_the_start_is_a_stop(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
+    let plan = setting.plan(directory.path());
     let gateway = plan.launch().unwrap();
     gateway.terminate();
     let ended = gateway.ended(DRAIN);
@@ -284,7 +288,7 @@ fn a_stop_during_the_start_is_a_stop(setting: Setting) {
 fn who_waits_to_be_accepted_when_a_stop_begins_is_answered_and_not_reset(setting: Setting) {
     const CLIENTS: u64 = 60;
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     gateway.freeze();
     let mut waiting: Vec<Connection> = (0..CLIENTS).map(|_| gateway.connect()).collect();
     for (number, connection) in (0..).zip(&mut waiting) {
@@ -304,7 +308,7 @@ fn who_waits_to_be_accepted_when_a_stop_begins_is_answered_and_not_reset(setting
 
 fn connections_that_do_nothing_do_not_hold_a_stop_up(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let mut idle = gateway.connect();
     assert_eq!(idle.get("/health").unwrap().status, 200);
     let mut half_head = gateway.connect();

@@ -2,11 +2,12 @@
 //! one is seen to work, and a secret is never said.
 
 use flk_dataplane::config::VARIABLES;
-use flk_e2e::client::submit;
-use flk_e2e::gateway::{DEADLINE, Ended, Plan};
-use flk_e2e::golden::bytes;
-use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use flk_testkit::DEADLINE;
+use flk_testkit::client::submit;
+use flk_testkit::golden::bytes;
+use flk_testkit::process::Ended;
+use flk_testkit::records::record;
 use std::net::TcpListener;
 use std::time::Instant;
 
@@ -103,28 +104,33 @@ fn wrong_values_stop_the_start_and_are_named(setting: Setting) {
         );
     }
     for (name, value) in WRONG {
-        let ended = Plan::new(setting, directory.path())
+        let ended = setting
+            .plan(directory.path())
             .with(name, value)
             .run_to_end();
         is_refused(&ended, name, Some(value));
     }
     for value in ["AAAA", "not base64 at all", &format!("{}=", "A".repeat(43))] {
-        let ended = Plan::new(setting, directory.path())
+        let ended = setting
+            .plan(directory.path())
             .with("PCS_SIGN_ALG", "ed25519")
             .with("PCS_ED25519_PUB_B64", value)
             .run_to_end();
         is_refused(&ended, "PCS_ED25519_PUB_B64", Some(value));
     }
-    let ended = Plan::new(setting, directory.path())
+    let ended = setting
+        .plan(directory.path())
         .with("PCS_SIGN_ALG", "ed25519")
         .run_to_end();
     is_refused(&ended, "PCS_ED25519_PUB_B64", None);
-    let ended = Plan::new(setting, directory.path())
+    let ended = setting
+        .plan(directory.path())
         .with("METRICS_USER", "with:colon")
         .with("METRICS_PASS", "sesame")
         .run_to_end();
     is_refused(&ended, "METRICS_USER", Some("with:colon"));
-    let ended = Plan::new(setting, directory.path())
+    let ended = setting
+        .plan(directory.path())
         .without("PCS_HMAC_KEY")
         .run_to_end();
     is_refused(&ended, "PCS_HMAC_KEY", None);
@@ -165,7 +171,8 @@ fn values_that_are_not_text_are_refused(setting: Setting) {
     let directory = setting.directory();
     for variable in VARIABLES {
         let name = variable.name();
-        let ended = Plan::new(setting, directory.path())
+        let ended = setting
+            .plan(directory.path())
             .with_bytes(name, b"\xff\xfe")
             .run_to_end();
         assert_eq!(ended.code(), 78, "{name}: {ended}");
@@ -180,7 +187,7 @@ fn a_directory_that_cannot_be_used_is_named(setting: Setting) {
     let directory = setting.directory();
     let file = directory.path().join("file");
     std::fs::write(&file, "in the way").unwrap();
-    let ended = Plan::new(setting, &file).run_to_end();
+    let ended = setting.plan(&file).run_to_end();
     assert_ne!(ended.code(), 0, "{ended}");
     assert!(ended.said.contains(file.to_str().unwrap()), "{ended}");
     assert!(ended.said.contains("WAL_DIR"), "{ended}");
@@ -195,7 +202,7 @@ fn secrets_are_never_said(setting: Setting) {
         ("METRICS_PASS", secret, ""),
     ];
     for (name, value, scheme) in refused {
-        let mut plan = Plan::new(setting, directory.path()).with(name, value);
+        let mut plan = setting.plan(directory.path()).with(name, value);
         if !scheme.is_empty() {
             plan = plan.with("PCS_SIGN_ALG", scheme);
         }
@@ -207,7 +214,8 @@ fn secrets_are_never_said(setting: Setting) {
             "{name}: {ended}"
         );
     }
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("PCS_HMAC_KEY", secret)
         .with("METRICS_USER", "prometheus")
         .with("METRICS_PASS", "sesame-closes")
@@ -232,7 +240,8 @@ fn the_port_and_address_asked_for_are_taken(setting: Setting) {
         .unwrap()
         .local_addr()
         .unwrap();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("LISTEN", "127.0.0.2")
         .with("PORT", &free.port().to_string())
         .start();
@@ -245,7 +254,8 @@ fn an_ipv6_address_in_brackets_is_listened_on(setting: Setting) {
     }
     let directory = setting.directory();
     for (listen, shown) in [("[::1]", "http://[::1]:"), ("[::]", "http://[::]:")] {
-        let gateway = Plan::new(setting, directory.path())
+        let gateway = setting
+            .plan(directory.path())
             .with("LISTEN", listen)
             .start();
         assert!(gateway.said().contains(shown), "{}", gateway.said());
@@ -255,7 +265,8 @@ fn an_ipv6_address_in_brackets_is_listened_on(setting: Setting) {
 
 fn variables_that_are_no_settings_are_named(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("DEDUP_TLL", "open-sesame")
         .with("FLK_CORE", "open-sesame")
         .with("FLK_URL", "open-sesame")
@@ -273,7 +284,7 @@ fn variables_that_are_no_settings_are_named(setting: Setting) {
 
 fn memory_that_cannot_fit_is_refused_by_name(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
+    let plan = setting.plan(directory.path());
     let ended = plan.clone().with("DEDUP_MEMORY_MAX", "15TiB").run_to_end();
     assert_eq!(ended.code(), 78, "{ended}");
     assert!(ended.said.contains("DEDUP_MEMORY_MAX=15TiB: "), "{ended}");
@@ -286,8 +297,8 @@ fn several_keys_are_active_at_a_time(setting: Setting) {
     let directory = setting.directory();
     let bodies = ["rotation_old_key", "rotation_new_key"];
     let bodies = bodies.map(|name| bytes(&format!("records/{name}.json")));
-    let plan = Plan::new(setting, directory.path()).without("PCS_HMAC_KEY");
-    let keys = flk_e2e::golden::vectors("keys");
+    let plan = setting.plan(directory.path()).without("PCS_HMAC_KEY");
+    let keys = flk_testkit::golden::vectors("keys");
     let text = |name: &str| {
         let all = keys["hmac"].as_array().unwrap();
         let key = all.iter().find(|key| key["name"] == name).unwrap();
@@ -313,7 +324,8 @@ fn several_keys_are_active_at_a_time(setting: Setting) {
 
 fn unsigned_operation_is_said_loudly_and_takes_anything(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .without("PCS_HMAC_KEY")
         .with("PCS_SIGN_ALG", "none")
         .with("FLK_ALLOW_UNSIGNED", "1")
@@ -324,7 +336,8 @@ fn unsigned_operation_is_said_loudly_and_takes_anything(setting: Setting) {
 
 fn the_body_limit_is_what_is_set(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("FLK_BODY_MAX", "2KiB")
         .start();
     assert_eq!(gateway.post(&record(1).body).status, 200);
@@ -339,7 +352,8 @@ fn the_body_limit_is_what_is_set(setting: Setting) {
 
 fn outcomes_expire_after_the_ttl(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("DEDUP_TTL", "2s")
         .start();
     let record = record(1);
@@ -359,7 +373,8 @@ fn outcomes_expire_after_the_ttl(setting: Setting) {
 
 fn cores_driver_and_memory_are_as_set(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("FLK_CORES", "1")
         .with("DEDUP_MEMORY_MAX", "64MiB")
         .with("DEDUP_BACKEND", "memory")

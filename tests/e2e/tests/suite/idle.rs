@@ -1,8 +1,7 @@
 //! Connections at rest: closed after `HTTP_KEEPALIVE`, politely, and no sooner than that after their last request.
 
-use flk_e2e::client::Connection;
-use flk_e2e::gateway::Plan;
 use flk_e2e::setting::Setting;
+use flk_testkit::client::Connection;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,8 @@ const LATE: Duration = Duration::from_secs(10);
 
 fn connections_at_rest_are_closed_when_the_setting_says(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("HTTP_KEEPALIVE", "3s")
         .start();
     let address = gateway.address();

@@ -1,11 +1,10 @@
 //! What is in the log afterwards: every admitted body with its disposition, and nothing that was turned away before.
 
-use flk_e2e::client::submit;
-use flk_e2e::gateway::Plan;
-use flk_e2e::golden::bytes;
 use flk_e2e::log::{Disposition, Kept};
-use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use flk_testkit::client::submit;
+use flk_testkit::golden::bytes;
+use flk_testkit::records::record;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -19,7 +18,7 @@ on_every_host!(
 
 fn admitted_bodies_are_kept_with_their_disposition(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let first = bytes("records/same_id_first.json");
     let conflict = bytes("records/same_id_conflict.json");
     let escalated = bytes("records/escalated_degraded.json");
@@ -71,7 +70,8 @@ fn admitted_bodies_are_kept_with_their_disposition(setting: Setting) {
 
 fn what_is_turned_away_before_admission_is_not_kept(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("TOKEN_RATE", "1")
         .start();
     let body = |number| String::from_utf8(record(number).body).unwrap();
@@ -126,7 +126,7 @@ fn what_is_turned_away_before_admission_is_not_kept(setting: Setting) {
 fn records_outlive_rolls_and_crashes(setting: Setting) {
     const RECORDS: u64 = 24;
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
+    let plan = setting.plan(directory.path());
     // Nearly 1 MiB each, in segments of 4 MiB.
     let body = |number| {
         let mut body = record(number).body;
@@ -157,7 +157,7 @@ fn records_outlive_rolls_and_crashes(setting: Setting) {
 
 fn a_clean_stop_leaves_nothing_open(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
+    let plan = setting.plan(directory.path());
     let gateway = plan.start();
     for number in 0..50 {
         assert_eq!(gateway.post(&record(number).body).status, 200);
@@ -184,7 +184,7 @@ fn a_clean_stop_leaves_nothing_open(setting: Setting) {
 
 fn secrets_on_disk_are_private(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let mode = |name: &str| {
         let metadata = fs::metadata(directory.path().join(name)).unwrap();
         metadata.permissions().mode() & 0o777

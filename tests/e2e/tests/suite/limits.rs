@@ -1,10 +1,10 @@
 //! Bounds and orders that the golden conversations do not reach: long pipelines in any pieces, storms of duplicates, and
 //! connections by the hundred.
 
-use flk_e2e::client::{Connection, submit};
-use flk_e2e::gateway::{Plan, wait_until};
-use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use flk_testkit::client::{Connection, submit};
+use flk_testkit::records::record;
+use flk_testkit::{DEADLINE, wait_until};
 use std::sync::Barrier;
 
 on_every_host!(
@@ -22,7 +22,7 @@ on_every_host!(
 fn a_long_pipeline_is_answered_in_order_however_it_is_cut(setting: Setting) {
     const REQUESTS: u64 = 200;
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     for (round, piece_bytes) in [usize::MAX, 8192, 701].into_iter().enumerate() {
         let first = 1_000 * round as u64;
         let records: Vec<_> = (first..first + REQUESTS).map(record).collect();
@@ -61,7 +61,7 @@ fn of_concurrent_duplicates_exactly_one_is_the_first(setting: Setting) {
     const CLIENTS: usize = 16;
     const ROUNDS: u64 = 20;
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let barrier = Barrier::new(CLIENTS);
     let answers: Vec<Vec<_>> = std::thread::scope(|scope| {
         let client = || {
@@ -95,7 +95,7 @@ fn of_concurrent_duplicates_exactly_one_is_the_first(setting: Setting) {
 fn hundreds_of_connections_are_served_side_by_side(setting: Setting) {
     const CONNECTIONS: u64 = 400;
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let mut connections: Vec<Connection> = (0..CONNECTIONS).map(|_| gateway.connect()).collect();
     for round in 0..3 {
         let records: Vec<_> = (0..CONNECTIONS)
@@ -117,7 +117,7 @@ fn hundreds_of_connections_are_served_side_by_side(setting: Setting) {
 fn many_large_bodies_are_all_taken(setting: Setting) {
     const CLIENTS: u64 = 24;
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     std::thread::scope(|scope| {
         for client in 0..CLIENTS {
             let gateway = &gateway;
@@ -138,7 +138,8 @@ fn many_large_bodies_are_all_taken(setting: Setting) {
 
 fn an_empty_body_and_a_large_one_at_once_are_both_answered(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("FLK_CORES", "1")
         .start();
     let large = submit(&[b'x'; 300 * 1024]);
@@ -157,7 +158,7 @@ fn an_empty_body_and_a_large_one_at_once_are_both_answered(setting: Setting) {
 
 fn a_client_that_reads_nothing_harms_nobody(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let mut deaf = gateway.connect();
     let page = b"GET /metrics HTTP/1.1\r\nHost: gateway\r\n\r\n".repeat(500);
     let mut writer = deaf.try_clone().unwrap();
@@ -176,7 +177,9 @@ fn a_client_that_reads_nothing_harms_nobody(setting: Setting) {
 /// A mebibyte is full after some thousand ids; an hour would pass before the next seal that is due by age.
 fn full_memory_is_emptied_into_a_slice_and_nothing_is_forgotten(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path()).with("DEDUP_MEMORY_MAX", "1MiB");
+    let plan = setting
+        .plan(directory.path())
+        .with("DEDUP_MEMORY_MAX", "1MiB");
     let gateway = plan.start();
     let mut connection = gateway.connect();
     let mut taken = Vec::new();
@@ -193,7 +196,7 @@ fn full_memory_is_emptied_into_a_slice_and_nothing_is_forgotten(setting: Setting
     assert_eq!(refused.problem_code(), "dedup_memory_full");
     assert!(refused.header("Retry-After").is_some());
     let more = record(1_000_000);
-    wait_until("a new id is taken", || {
+    wait_until("a new id is taken", DEADLINE, || {
         gateway.post(&more.body).status == 200
     });
     for (record, outcome) in taken.iter().step_by(7) {
@@ -207,7 +210,7 @@ fn full_memory_is_emptied_into_a_slice_and_nothing_is_forgotten(setting: Setting
 
 fn a_refused_chunked_request_keeps_its_connection_like_one_of_known_length(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     for (bytes, goes_on) in [(0, true), (1000, true), (64 << 10, true), (65 << 10, false)] {
         let mut connection = gateway.connect();
         let head = "POST /nowhere HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -234,7 +237,7 @@ fn a_refused_chunked_request_keeps_its_connection_like_one_of_known_length(setti
 
 fn another_protocol_is_named_to_the_client_and_to_the_operator(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let hellos: [(&[u8], &str, &str); 3] = [
         (
             b"\x16\x03\x01\x02\x00\x01\x00",

@@ -4,10 +4,13 @@
 use flk_bench_load::{Load, Stock};
 
 use flk_e2e::cage::MemoryCage;
-use flk_e2e::gateway::{DEADLINE, Gateway, KEY, Plan, binary};
-use flk_e2e::metrics::Metrics;
-use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use flk_testkit::DEADLINE;
+use flk_testkit::gateway::{Gateway, binary};
+use flk_testkit::metrics::Metrics;
+use flk_testkit::plan::Plan;
+use flk_testkit::records::KEY;
+use flk_testkit::records::record;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -38,8 +41,8 @@ fn a_gateway_lives_within_its_memory_limit(setting: Setting) {
             ));
         }
     };
-    let mut plan = Plan::new(setting, &wal).with("FLK_CORES", "1");
-    plan.binary = cage.starter();
+    let mut plan = setting.plan(&wal).with("FLK_CORES", "1");
+    plan.program = cage.starter();
     let gateway = plan.start();
     assert!(
         gateway.said().contains("64 MiB that its cgroup allows"),
@@ -112,9 +115,9 @@ fn a_start_whose_filters_do_not_fit_is_refused(setting: Setting) {
             ));
         }
     };
-    let plain = Plan::new(setting, &wal).with("FLK_CORES", "1");
+    let plain = setting.plan(&wal).with("FLK_CORES", "1");
     let mut plan = plain.clone();
-    plan.binary = tiny.starter();
+    plan.program = tiny.starter();
     // Rounded to a mebibyte.
     let others_mib: u64 = figure(&plan.run_to_end().said, "1 shard(s) needs ", " MiB");
     drop(tiny);
@@ -123,7 +126,7 @@ fn a_start_whose_filters_do_not_fit_is_refused(setting: Setting) {
     gateway.kill();
 
     let cage = cage((others_mib << 20) + (9 << 20) / 4).unwrap();
-    plan.binary = cage.starter();
+    plan.program = cage.starter();
     let mut bytes = 0;
     for plan in [plan.clone().with("DEDUP_MEMORY_MAX", "1MiB"), plan] {
         let refused = plan.run_to_end();

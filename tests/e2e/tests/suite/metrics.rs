@@ -1,10 +1,10 @@
 //! `/metrics`: the promised names exactly, what each request raises and nothing else, and who may read it.
 
-use flk_e2e::gateway::{Gateway, Plan};
-use flk_e2e::golden::bytes;
-use flk_e2e::metrics::Metrics;
-use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use flk_testkit::gateway::Gateway;
+use flk_testkit::golden::bytes;
+use flk_testkit::metrics::Metrics;
+use flk_testkit::records::record;
 
 on_every_host!(
     the_promised_names_are_there_unlabelled_and_integer,
@@ -47,7 +47,7 @@ fn metrics(gateway: &Gateway) -> Metrics {
 
 fn the_promised_names_are_there_unlabelled_and_integer(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let page = gateway.get("/metrics");
     let content_type = page.header("Content-Type").unwrap();
     assert!(
@@ -79,7 +79,7 @@ fn the_promised_names_are_there_unlabelled_and_integer(setting: Setting) {
 
 fn each_answer_raises_its_counters_and_no_others(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let accepted = bytes("records/pcs_tiny_case_1.json");
     let escalated = bytes("records/escalated_degraded.json");
     let forged = record(1).forged();
@@ -153,7 +153,8 @@ fn each_answer_raises_its_counters_and_no_others(setting: Setting) {
 
 fn credentials_are_asked_for_where_they_are_set(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("METRICS_USER", "Aladdin")
         .with("METRICS_PASS", "open sesame")
         .start();

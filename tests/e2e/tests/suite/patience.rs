@@ -1,11 +1,10 @@
 //! How long a gateway waits for a slow client: five seconds for a head, three for a body, then a KiB a second. Each client
 //! has its own connection and all are slow at the same time, so that this takes as long as the slowest of them.
 
-use flk_e2e::client::{Connection, submit};
-use flk_e2e::gateway::Plan;
 use flk_e2e::log::{Disposition, Kept};
-use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use flk_testkit::client::{Connection, submit};
+use flk_testkit::records::record;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ const HALF_A_HEAD: &[u8] = b"POST /v1/pcs/submit HTTP/1.1\r\nHost: gateway\r\n";
 
 fn slow_clients_are_cut_and_patient_ones_are_served(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let clients: [fn(SocketAddr); 11] = [
         a_head_that_stops,
         a_head_byte_by_byte,

@@ -1,11 +1,12 @@
 //! All golden records and sequences, under every scheme and key that they name: status, code and exact outcome bytes, now,
 //! as duplicates, after `kill -9`, and with another number of shards.
 
-use flk_e2e::client::Response;
-use flk_e2e::gateway::{Gateway, Plan};
-use flk_e2e::golden::{bytes, vectors};
 use flk_e2e::log::{Disposition, Kept};
 use flk_e2e::setting::Setting;
+use flk_testkit::client::Response;
+use flk_testkit::gateway::Gateway;
+use flk_testkit::golden::{bytes, vectors};
+use flk_testkit::plan::Plan;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -46,7 +47,8 @@ fn plan(setting: Setting, directory: &std::path::Path, scheme: &str, keys: &[&st
         (false, 1) => "PCS_HMAC_KEY",
         (false, _) => "PCS_HMAC_KEYS",
     };
-    Plan::new(setting, directory)
+    setting
+        .plan(directory)
         .without("PCS_HMAC_KEY")
         .with("PCS_SIGN_ALG", scheme)
         .with(variable, &texts.join(","))
@@ -214,7 +216,7 @@ fn signed_otherwise(row: &Value, signature: &str) -> Option<Case> {
 fn every_sequence_goes_as_written(setting: Setting) {
     for sequence in list(&vectors("records")["sequences"]) {
         let directory = setting.directory();
-        let gateway = Plan::new(setting, directory.path()).start();
+        let gateway = setting.plan(directory.path()).start();
         for step in list(&sequence["steps"]) {
             let case = case(step);
             let answer = gateway.post(&case.body);

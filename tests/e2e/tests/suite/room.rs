@@ -1,11 +1,13 @@
 //! Room under a steady load: a small volume and a cap are turned over several times without one refusal. And what is no
 //! want of room is not called one: a directory that refuses files, and a file system that stands still.
 
-use flk_e2e::client::submit;
-use flk_e2e::gateway::{Ended, Gateway, Plan, wait_until};
-use flk_e2e::records::{Record, record};
 use flk_e2e::setting::Setting;
 use flk_e2e::volume::{Volume, on_a_small_disk};
+use flk_testkit::client::submit;
+use flk_testkit::gateway::Gateway;
+use flk_testkit::process::Ended;
+use flk_testkit::records::{Record, record};
+use flk_testkit::{DEADLINE, wait_until};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,7 +85,8 @@ fn load(gateway: &Gateway, first: u64, body_bytes: usize, bytes: u64) -> u64 {
 
 fn a_small_volume_with_defaults_is_turned_over_without_a_refusal(setting: Setting) {
     on_a_small_disk(setting, VOLUME_BYTES, |volume| {
-        let plan = Plan::new(setting, &volume.path().join("wal"))
+        let plan = setting
+            .plan(&volume.path().join("wal"))
             .without("WAL_SEGMENT_BYTES")
             .with("FLK_CORES", "1");
         let gateway = plan.start();
@@ -104,7 +107,8 @@ fn a_small_volume_with_defaults_is_turned_over_without_a_refusal(setting: Settin
 fn a_cap_is_kept_without_a_refusal_and_one_that_cannot_be_kept_is_refused(setting: Setting) {
     let directory = setting.directory();
     let wal = directory.path().join("wal");
-    let plan = Plan::new(setting, &wal)
+    let plan = setting
+        .plan(&wal)
         .without("WAL_SEGMENT_BYTES")
         .with("WAL_MAX_BYTES", "64MiB")
         .with("FLK_CORES", "1");
@@ -128,26 +132,26 @@ fn a_cap_is_kept_without_a_refusal_and_one_that_cannot_be_kept_is_refused(settin
 fn a_directory_that_refuses_files_is_named_as_such(setting: Setting) {
     on_a_small_disk(setting, VOLUME_BYTES, |volume| {
         let wal = volume.path().join("wal");
-        let plan = Plan::new(setting, &wal).with("FLK_CORES", "1");
+        let plan = setting.plan(&wal).with("FLK_CORES", "1");
         let gateway = plan.start();
         let Some(immutable) = Undone::by("chattr", &["+i"], &["-i"], &wal) else {
             return flk_testkit::skipped("chattr +i is not possible here");
         };
         let mut number = 0;
-        wait_until("refused", || {
+        wait_until("refused", DEADLINE, || {
             let mut body = record(number).body;
             number += 1;
             body.resize(1_000_000, b' ');
             gateway.post(&body).status == 503
         });
-        wait_until("said", || {
+        wait_until("said", DEADLINE, || {
             gateway.get("/readyz").problem_code() == "wal_unavailable"
         });
         let said = gateway.said();
         assert!(said.contains("chattr +i"), "{said}");
         assert!(!said.contains("disk nearly full"), "{said}");
         drop(immutable);
-        wait_until("it goes on by itself", || {
+        wait_until("it goes on by itself", DEADLINE, || {
             gateway.get("/readyz").status == 200
         });
         gateway.kill();
@@ -163,7 +167,7 @@ fn a_directory_that_refuses_files_is_named_as_such(setting: Setting) {
 
 fn a_frozen_file_system_is_unready_and_a_stop_over_it_ends(setting: Setting) {
     on_a_small_disk(setting, VOLUME_BYTES, |volume| {
-        let plan = Plan::new(setting, &volume.path().join("wal"));
+        let plan = setting.plan(&volume.path().join("wal"));
         let gateway = plan.start();
         let taken: Vec<Record> = (0..5).map(record).collect();
         for record in &taken {
@@ -175,13 +179,13 @@ fn a_frozen_file_system_is_unready_and_a_stop_over_it_ends(setting: Setting) {
         assert_eq!(gateway.get("/readyz").status, 200, "nothing waits");
         let mut waiting = gateway.connect();
         waiting.send(&submit(&record(100).body)).unwrap();
-        wait_until("unready", || {
+        wait_until("unready", DEADLINE, || {
             let answer = gateway.get("/readyz");
             answer.status == 503 && answer.problem_code() == "wal_unavailable"
         });
         assert_eq!(gateway.get("/livez").status, 200);
         drop(frozen);
-        wait_until("ready again by itself", || {
+        wait_until("ready again by itself", DEADLINE, || {
             gateway.get("/readyz").status == 200
         });
 
@@ -191,7 +195,7 @@ fn a_frozen_file_system_is_unready_and_a_stop_over_it_ends(setting: Setting) {
         gateway.wait_until_said("stopped, but not cleanly");
         // Until the file system moves again, the kernel keeps the process.
         drop(frozen);
-        let ended: Ended = gateway.ended(flk_e2e::gateway::DEADLINE);
+        let ended: Ended = gateway.ended(flk_testkit::DEADLINE);
         assert_eq!(ended.code(), 74, "{ended}");
 
         let gateway = plan.start();

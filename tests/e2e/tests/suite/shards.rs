@@ -6,10 +6,10 @@ use flk_dataplane::dedup::key::KeyHash;
 use flk_dataplane::driver::affinity::{allowed_cpus, pin, quota_cpus};
 use flk_dataplane::wal::name::LogId;
 use flk_dataplane::wal::secret::Secret;
-use flk_e2e::gateway::{Gateway, Plan};
 use flk_e2e::log::{Disposition, Kept};
-use flk_e2e::records::{Record, record};
 use flk_e2e::setting::Setting;
+use flk_testkit::gateway::Gateway;
+use flk_testkit::records::{Record, record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -28,7 +28,7 @@ fn every_partition_answers_alike_with_one_shard_and_with_two(setting: Setting) {
         return;
     }
     let directory = setting.directory();
-    let plan = |shards: &str| Plan::new(setting, directory.path()).with("FLK_CORES", shards);
+    let plan = |shards: &str| setting.plan(directory.path()).with("FLK_CORES", shards);
     let gateway = plan("2").start();
     let mut records = one_of_each_partition(directory.path());
     let first = ask_all(&gateway, &records, 0);
@@ -165,7 +165,8 @@ fn more_shards_than_cpus_are_refused(setting: Setting) {
         ),
     ];
     for (value, problem) in cases {
-        let ended = Plan::new(setting, directory.path())
+        let ended = setting
+            .plan(directory.path())
             .with("FLK_CORES", &value)
             .run_to_end();
         assert_eq!(ended.code(), 78, "{ended}");
@@ -182,7 +183,7 @@ fn a_process_that_may_use_one_cpu_has_one_shard(setting: Setting) {
     // What a thread may run on holds for what it starts.
     let confined = std::thread::spawn(move || {
         pin(cpu).unwrap();
-        let plan = Plan::new(setting, directory.path());
+        let plan = setting.plan(directory.path());
         let gateway = plan.start();
         let said = gateway.said();
         assert!(said.contains(&format!("1 on CPU {cpu}\n")), "{said}");

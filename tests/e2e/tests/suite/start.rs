@@ -1,9 +1,10 @@
 //! The start: what is said, which driver is chosen and why, who may have the directory, and what is answered meanwhile.
 
-use flk_e2e::gateway::{DEADLINE, Plan, free_port};
 use flk_e2e::golden;
-use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use flk_testkit::DEADLINE;
+use flk_testkit::gateway::free_port;
+use flk_testkit::records::record;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -23,7 +24,7 @@ on_every_host!(
 
 fn says_where_it_listens_and_what_was_chosen(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let said = gateway.said();
     let line = |name: &str| {
         let found = said
@@ -57,7 +58,7 @@ fn says_where_it_listens_and_what_was_chosen(setting: Setting) {
 
 fn a_second_process_on_the_same_directory_names_the_first(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path());
+    let plan = setting.plan(directory.path());
     let first = plan.start();
     let second = plan.run_to_end();
     assert_eq!(second.code(), 69, "{second}");
@@ -94,7 +95,7 @@ fn ping(directory: &Path) -> String {
 
 fn operators_that_stall_keep_no_other_from_the_socket(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     let stalled: Vec<UnixStream> = (0..40)
         .map(|number| {
             let mut socket = UnixStream::connect(directory.path().join("keeper.sock")).unwrap();
@@ -119,7 +120,7 @@ fn operators_that_stall_keep_no_other_from_the_socket(setting: Setting) {
 fn a_restart_right_after_a_kill_gets_its_port_and_directory(setting: Setting) {
     let directory = setting.directory();
     let port = free_port().to_string();
-    let plan = Plan::new(setting, directory.path()).with("PORT", &port);
+    let plan = setting.plan(directory.path()).with("PORT", &port);
     for round in 0..8 {
         let gateway = plan.start();
         let mut clients: Vec<_> = (0..50).map(|_| gateway.connect()).collect();
@@ -135,7 +136,7 @@ fn a_stop_during_the_start_ends_it_at_once(setting: Setting) {
     let directory = setting.directory();
     let manifest = directory.path().join("manifest");
     mknodat(CWD, &manifest, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    let gateway = Plan::new(setting, directory.path()).launch().unwrap();
+    let gateway = setting.plan(directory.path()).launch().unwrap();
     assert_eq!(gateway.get("/livez").status, 200);
     let ended = gateway.stop();
     assert_eq!(ended.code(), 0, "{ended}");
@@ -149,7 +150,8 @@ fn a_taken_port_is_waited_for_and_its_holder_named(setting: Setting) {
     let directory = setting.directory();
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let ended = Plan::new(setting, directory.path())
+    let ended = setting
+        .plan(directory.path())
         .with("PORT", &port)
         .run_to_end();
     assert_eq!(ended.code(), 75, "a supervisor tries again: {ended}");
@@ -160,11 +162,12 @@ fn a_taken_port_is_waited_for_and_its_holder_named(setting: Setting) {
         "{ended}"
     );
     // The wait can be cut short.
-    let waits = Plan::new(setting, directory.path()).with("PORT", &port);
+    let waits = setting.plan(directory.path()).with("PORT", &port);
     let ended = waits.end_when("waiting up to 5 s");
     assert_eq!(ended.code(), 0, "{ended}");
     // One that gets free meanwhile is taken.
-    let gateway = Plan::new(setting, directory.path())
+    let gateway = setting
+        .plan(directory.path())
         .with("PORT", &port)
         .start_when("waiting up to 5 s", || drop(taken));
     assert_eq!(gateway.post(&record(1).body).status, 200);
@@ -175,13 +178,13 @@ fn until_recovery_is_done_submits_are_503(setting: Setting) {
     let directory = setting.directory();
     let manifest = directory.path().join("manifest");
     mknodat(CWD, &manifest, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    let gateway = Plan::new(setting, directory.path()).launch().unwrap();
+    let gateway = setting.plan(directory.path()).launch().unwrap();
     golden::play(gateway.address(), &["not_ready".to_owned()]);
 }
 
 fn pages_answer_get_and_head(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     for path in ["/health", "/livez", "/readyz", "/version", "/metrics"] {
         let got = gateway.get(path);
         assert_eq!(got.status, 200, "{path}: {got:?}");

@@ -1,9 +1,10 @@
 //! What reads the gateway's lines must never matter: a full disk, a reader that went away, one that never reads. And
 //! signals that mean nothing to a gateway change nothing.
 
-use flk_e2e::gateway::{Gateway, Plan};
-use flk_e2e::records::record;
 use flk_e2e::setting::Setting;
+use flk_testkit::DEADLINE;
+use flk_testkit::gateway::Gateway;
+use flk_testkit::records::record;
 use rustix::process::Signal;
 use std::fs::File;
 use std::io::Write;
@@ -54,7 +55,7 @@ fn serves_and_stops(gateway: Gateway, lost: bool) {
         count.parse::<u64>().unwrap()
     };
     if lost {
-        flk_e2e::gateway::wait_until("lost lines are counted", || dropped() >= 20);
+        flk_testkit::wait_until("lost lines are counted", DEADLINE, || dropped() >= 20);
     }
     let ended = gateway.stop();
     assert_eq!(ended.code(), 0, "{ended}");
@@ -62,7 +63,7 @@ fn serves_and_stops(gateway: Gateway, lost: bool) {
 
 fn a_standard_error_that_is_full_costs_lines_and_nothing_else(setting: Setting) {
     let directory = setting.directory();
-    let plan = Plan::new(setting, directory.path()).saying_to(full());
+    let plan = setting.plan(directory.path()).saying_to(full());
     serves_and_stops(plan.start(), true);
 }
 
@@ -70,14 +71,14 @@ fn a_reader_that_went_away_costs_lines_and_nothing_else(setting: Setting) {
     let directory = setting.directory();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let plan = Plan::new(setting, directory.path()).saying_to(writer.into());
+    let plan = setting.plan(directory.path()).saying_to(writer.into());
     serves_and_stops(plan.start(), true);
 }
 
 fn a_reader_that_never_reads_costs_lines_and_nothing_else(setting: Setting) {
     let directory = setting.directory();
     let (_reader, writer) = stuffed_pipe();
-    let plan = Plan::new(setting, directory.path()).saying_to(writer);
+    let plan = setting.plan(directory.path()).saying_to(writer);
     // So few lines wait in the queue.
     serves_and_stops(plan.start(), false);
 }
@@ -86,7 +87,7 @@ fn a_start_that_is_refused_ends_although_nobody_reads_why(setting: Setting) {
     let directory = setting.directory();
     let (_reader, stuffed) = stuffed_pipe();
     for stderr in [full(), stuffed] {
-        let plan = Plan::new(setting, directory.path()).saying_to(stderr);
+        let plan = setting.plan(directory.path()).saying_to(stderr);
         let wrong = plan.clone().with("DEDUP_TTL", "never");
         assert_eq!(wrong.run_to_end().code(), 78);
         assert_eq!(plan.without("PCS_HMAC_KEY").run_to_end().code(), 78);
@@ -95,7 +96,7 @@ fn a_start_that_is_refused_ends_although_nobody_reads_why(setting: Setting) {
 
 fn signals_that_mean_nothing_are_ignored_with_a_line(setting: Setting) {
     let directory = setting.directory();
-    let gateway = Plan::new(setting, directory.path()).start();
+    let gateway = setting.plan(directory.path()).start();
     for (signal, name) in [
         (Signal::HUP, "SIGHUP"),
         (Signal::USR1, "SIGUSR1"),

@@ -4,7 +4,7 @@
 // The coverage flags that all programs here are compiled with want the engine to be linked, though nothing runs it here.
 use libfuzzer_sys as _;
 
-use flk_dataplane::wal::batch::{BatchFields, Limits, OpenBatch};
+use flk_dataplane::wal::batch::{BatchFields, BatchLimits, OpenBatch};
 use flk_dataplane::wal::buffer::Blocks;
 use flk_dataplane::wal::manifest::{
     ClockMark, Cover, Extent, Gap, LogEndMark, LogEntry, Manifest, SegmentEntry, SegmentState,
@@ -203,7 +203,11 @@ fn signature(root: &Path) -> usize {
         .sum()
 }
 
-fn segment(ordinal: u32, predecessor: Option<Predecessor>) -> SegmentHeader {
+fn segment(
+    ordinal: u32,
+    predecessor: Option<Predecessor>,
+    made_bytes: Option<u64>,
+) -> SegmentHeader {
     SegmentHeader {
         installation: [1; 16],
         incarnation: [2; 16],
@@ -212,6 +216,7 @@ fn segment(ordinal: u32, predecessor: Option<Predecessor>) -> SegmentHeader {
         salt: 0x5A17 + u64::from(ordinal),
         generation: 9,
         predecessor,
+        made_bytes,
     }
 }
 
@@ -240,7 +245,7 @@ fn fields(counter: u64, salt: u64, previous_checksum: u32) -> BatchFields {
 
 /// A batch with a record of every kind.
 fn full_batch() -> OpenBatch {
-    let mut batch = OpenBatch::new(Limits::default());
+    let mut batch = OpenBatch::new(BatchLimits::default());
     let meta = BodyMeta {
         snapshot: 1,
         tenant: "default",
@@ -288,8 +293,8 @@ fn log(root: &Path) -> usize {
         key: [6; 16],
     };
     let mut blocks = Blocks::default();
-    let (full, empty) = (full_batch(), OpenBatch::new(Limits::default()));
-    let lead = segment(0, None);
+    let (full, empty) = (full_batch(), OpenBatch::new(BatchLimits::default()));
+    let lead = segment(0, None, None);
     let mut two = Vec::new();
     let first = full.assemble(&fields(1, lead.salt, 0), Some(&lead), &mut blocks);
     two.extend_from_slice(blocks.bytes());
@@ -304,10 +309,15 @@ fn log(root: &Path) -> usize {
             ends_after: sequence(2),
             checksum: mark.checksum,
         }),
+        Some(8192),
     );
     full.assemble(&fields(3, next.salt, 0), Some(&next), &mut blocks);
     let mut rolled = two.clone();
     rolled.extend_from_slice(blocks.bytes());
+    // A segment that was made longer than it is.
+    let cut = segment(0, None, Some(1 << 20));
+    full.assemble(&fields(1, cut.salt, 0), Some(&cut), &mut blocks);
+    let cut = blocks.bytes().to_vec();
     let mut torn = two.clone();
     torn[4096 + 200] ^= 1;
     let mut gap = led.clone();
@@ -324,6 +334,7 @@ fn log(root: &Path) -> usize {
         ("segment_of_two", two),
         ("rolled", rolled),
         ("torn", torn),
+        ("cut", cut),
         ("zeros_between", gap),
         ("file_name", b"0000000000000007.seg".to_vec()),
     ];

@@ -7,6 +7,8 @@ use super::*;
 use crate::dedup::key::KeyHash;
 use crate::dedup::slice::reader::view_whole;
 use crate::dedup::slice::{SliceMeta, SliceView, SliceWriter, verify_whole};
+use crate::io::FileId;
+use crate::wal::buffer::BLOCK_BYTES;
 use flk_contract::verify::ParamsVersion;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -92,8 +94,7 @@ fn set(version: u64, sealed_epoch: Epoch, slices: Vec<SliceView>) -> Arc<SliceSe
 struct Bench {
     owner: Owner,
     disk: Disk,
-    out: Vec<Answer>,
-    reads: Vec<ReadWanted>,
+    effects: Effects,
 }
 
 impl Bench {
@@ -101,8 +102,7 @@ impl Bench {
         Bench {
             owner: Owner::new(config),
             disk: Disk::default(),
-            out: Vec::new(),
-            reads: Vec::new(),
+            effects: Effects::default(),
         }
     }
 
@@ -126,34 +126,27 @@ impl Bench {
     }
 
     fn claim(&mut self, slot: u32, candidate: &Decided, now_s: u32) -> Vec<ToReceiver> {
-        self.owner.claim(
-            ShardId(0),
-            ticket(slot),
-            candidate,
-            now_s,
-            &mut self.out,
-            &mut self.reads,
-        );
+        let by = Claimant {
+            from: ShardId(0),
+            ticket: ticket(slot),
+        };
+        let claim = ClaimRequest { by, candidate };
+        self.owner.claim(claim, now_s, &mut self.effects);
         self.said()
     }
 
     fn read(&mut self, now_s: u32) -> Vec<ToReceiver> {
-        let read = self.reads.remove(0);
+        let read = self.effects.reads.remove(0);
         let bytes = Ok(self.disk.read(&read));
         self.owner
-            .read_done(read.id, bytes, now_s, &mut self.out, &mut self.reads);
+            .read_done(read.id, bytes, now_s, &mut self.effects);
         self.said()
     }
 
     fn read_fails(&mut self, now_s: u32) -> Vec<ToReceiver> {
-        let read = self.reads.remove(0);
-        self.owner.read_done(
-            read.id,
-            Err(Errno::EIO),
-            now_s,
-            &mut self.out,
-            &mut self.reads,
-        );
+        let read = self.effects.reads.remove(0);
+        self.owner
+            .read_done(read.id, Err(Errno::EIO), now_s, &mut self.effects);
         self.said()
     }
 
@@ -163,19 +156,23 @@ impl Bench {
             ticket(slot),
             key(number),
             Epoch::of(3),
-            &mut self.out,
+            &mut self.effects,
         );
         self.said()
     }
 
     fn withdraw(&mut self, slot: u32, number: u32) -> Vec<ToReceiver> {
         self.owner
-            .withdraw(ShardId(0), ticket(slot), key(number), &mut self.out);
+            .withdraw(ShardId(0), ticket(slot), key(number), &mut self.effects);
         self.said()
     }
 
     fn said(&mut self) -> Vec<ToReceiver> {
-        self.out.drain(..).map(|answer| answer.message).collect()
+        self.effects
+            .answers
+            .drain(..)
+            .map(|answer| answer.message)
+            .collect()
     }
 }
 
@@ -270,10 +267,10 @@ fn two_claims_of_a_key_cause_one_read_and_the_first_wins() {
     let mut bench = Bench::with_slices(&[&[(5, 10, 20)]]);
     assert_eq!(bench.claim(0, &candidate(5, 10), 100), []);
     assert_eq!(bench.claim(1, &candidate(5, 10), 100), []);
-    assert_eq!(bench.reads.len(), 1);
+    assert_eq!(bench.effects.reads.len(), 1);
     assert_eq!(bench.read(101), [won(0, 101)], "the entry had expired");
     assert_eq!(bench.durable(0, 5).len(), 1);
-    assert!(bench.reads.is_empty());
+    assert!(bench.effects.reads.is_empty());
 }
 
 #[test]
@@ -317,7 +314,7 @@ fn a_look_up_that_everybody_left_still_ends_and_the_next_claim_joins_it() {
     bench.claim(0, &candidate(5, 1), 100);
     assert_eq!(bench.withdraw(0, 5).len(), 1);
     bench.claim(1, &candidate(5, 1), 100);
-    assert_eq!(bench.reads.len(), 1);
+    assert_eq!(bench.effects.reads.len(), 1);
     assert_eq!(bench.withdraw(1, 5).len(), 1);
     assert_eq!(bench.read(100), []);
     assert_eq!(bench.owner.pending_count(), 0);

@@ -23,18 +23,18 @@ impl Twin {
         first
     }
 
-    fn existing((to, ticket, candidate): Waiting, outcome: Decided) -> Answer {
+    fn existing((to, ticket, candidate): Waiting, outcome: Decided) -> ClaimAnswer {
         let conflict = candidate.digest_tag != outcome.digest_tag;
         let message = ToReceiver::Existing {
             ticket,
             outcome,
             conflict,
         };
-        Answer { to, message }
+        ClaimAnswer { to, message }
     }
 
     /// All look-ups of the key ended: `queue` is answered.
-    fn resolve(&mut self, key: Key, mut queue: VecDeque<Waiting>, now_s: u32) -> Vec<Answer> {
+    fn resolve(&mut self, key: Key, mut queue: VecDeque<Waiting>, now_s: u32) -> Vec<ClaimAnswer> {
         if let Some(outcome) = self.live(key, now_s) {
             return queue
                 .into_iter()
@@ -53,11 +53,11 @@ impl Twin {
             decided_at: decided.decided_at,
             expiry: decided.expiry,
         };
-        vec![Answer { to, message }]
+        vec![ClaimAnswer { to, message }]
     }
 
     /// `asked`: the owner asked for a read.
-    fn claim(&mut self, waiting: Waiting, now_s: u32, asked: bool) -> Vec<Answer> {
+    fn claim(&mut self, waiting: Waiting, now_s: u32, asked: bool) -> Vec<ClaimAnswer> {
         let key = waiting.2.key;
         let queued = self.granted.get_mut(&key).or(self.reading.get_mut(&key));
         if let Some(queue) = queued {
@@ -73,7 +73,7 @@ impl Twin {
         self.resolve(key, queue, now_s)
     }
 
-    fn read_done(&mut self, key: Key, ok: bool, asked: bool, now_s: u32) -> Vec<Answer> {
+    fn read_done(&mut self, key: Key, ok: bool, asked: bool, now_s: u32) -> Vec<ClaimAnswer> {
         if asked {
             return Vec::new();
         }
@@ -81,14 +81,14 @@ impl Twin {
         if ok {
             return self.resolve(key, queue, now_s);
         }
-        let unavailable = |(to, ticket, _): Waiting| Answer {
+        let unavailable = |(to, ticket, _): Waiting| ClaimAnswer {
             to,
             message: ToReceiver::Unavailable { ticket },
         };
         queue.into_iter().map(unavailable).collect()
     }
 
-    fn withdraw(&mut self, from: ShardId, ticket: Ticket, key: Key) -> Vec<Answer> {
+    fn withdraw(&mut self, from: ShardId, ticket: Ticket, key: Key) -> Vec<ClaimAnswer> {
         let (queue, first) = match (self.granted.get_mut(&key), self.reading.get_mut(&key)) {
             (Some(queue), _) => (queue, 1),
             (_, Some(queue)) => (queue, 0),
@@ -103,10 +103,10 @@ impl Twin {
         };
         queue.remove(first + at);
         let message = ToReceiver::Withdrawn { ticket };
-        vec![Answer { to: from, message }]
+        vec![ClaimAnswer { to: from, message }]
     }
 
-    fn durable(&mut self, key: Key, epoch: Epoch) -> Vec<Answer> {
+    fn durable(&mut self, key: Key, epoch: Epoch) -> Vec<ClaimAnswer> {
         let mut queue = self.granted.remove(&key).expect("granted");
         let (_, _, mut outcome) = queue.pop_front().expect("a winner");
         outcome.epoch = epoch;
@@ -174,20 +174,21 @@ proptest! {
         let mut retired: Vec<FileId> = Vec::new();
         for step in steps {
             let mut expected = Vec::new();
-            let asked_before = bench.reads.len();
+            let asked_before = bench.effects.reads.len();
             match step {
                 Step::Claim { number, from, digest_tag } => {
                     slot += 1;
                     let (from, ticket, candidate) = (ShardId(from), ticket(slot), candidate(number, digest_tag));
                     claimed.push((from, ticket, candidate.key));
-                    bench.owner.claim(from, ticket, &candidate, now_s, &mut bench.out, &mut bench.reads);
-                    let asked = bench.reads.get(asked_before);
+                    let claim = ClaimRequest { by: Claimant { from, ticket }, candidate: &candidate };
+                    bench.owner.claim(claim, now_s, &mut bench.effects);
+                    let asked = bench.effects.reads.get(asked_before);
                     read_for.extend(asked.map(|read| (read.id, candidate.key)));
                     expected = twin.claim((from, ticket, candidate), now_s, asked.is_some());
                 }
                 Step::Withdraw { which } => if !claimed.is_empty() {
                     let (from, ticket, key) = claimed[which.index(claimed.len())];
-                    bench.owner.withdraw(from, ticket, key, &mut bench.out);
+                    bench.owner.withdraw(from, ticket, key, &mut bench.effects);
                     expected = twin.withdraw(from, ticket, key);
                 },
                 Step::Durable { which } => {
@@ -195,23 +196,23 @@ proptest! {
                     winners.sort_by_key(|winner| winner.1.slot);
                     if !winners.is_empty() {
                         let (from, ticket, decided) = winners[which.index(winners.len())];
-                        bench.owner.durable(from, ticket, decided.key, epoch, &mut bench.out);
+                        bench.owner.durable(from, ticket, decided.key, epoch, &mut bench.effects);
                         expected = twin.durable(decided.key, epoch);
                     }
                 }
-                Step::Read { which, fault } => if !bench.reads.is_empty() {
-                    let read = bench.reads.remove(which.index(bench.reads.len()));
+                Step::Read { which, fault } => if !bench.effects.reads.is_empty() {
+                    let read = bench.effects.reads.remove(which.index(bench.effects.reads.len()));
                     let key = read_for.remove(&read.id).expect("asked for");
                     let mut bytes = bench.disk.read(&read).to_vec();
                     bytes[90] ^= u8::from(fault == 0);
                     let result = if fault == 1 { Err(Errno::EIO) } else { Ok(&bytes[..]) };
-                    let asked_before = bench.reads.len();
-                    bench.owner.read_done(read.id, result, now_s, &mut bench.out, &mut bench.reads);
-                    let asked = bench.reads.get(asked_before);
+                    let asked_before = bench.effects.reads.len();
+                    bench.owner.read_done(read.id, result, now_s, &mut bench.effects);
+                    let asked = bench.effects.reads.get(asked_before);
                     read_for.extend(asked.map(|read| (read.id, key)));
                     expected = twin.read_done(key, fault > 1, asked.is_some(), now_s);
                     // An answer to a read that is over finds nobody.
-                    bench.owner.read_done(read.id, Err(Errno::EIO), now_s, &mut bench.out, &mut bench.reads);
+                    bench.owner.read_done(read.id, Err(Errno::EIO), now_s, &mut bench.effects);
                 },
                 Step::Time { seconds } => now_s += seconds,
                 Step::Work => bench.owner.step(now_s),
@@ -236,9 +237,9 @@ proptest! {
                     epoch = epoch.next();
                 }
             }
-            prop_assert_eq!(std::mem::take(&mut bench.out), expected);
+            prop_assert_eq!(std::mem::take(&mut bench.effects.answers), expected);
             let reading: HashSet<Key> = read_for.values().copied().collect();
-            prop_assert_eq!(reading.len(), bench.reads.len(), "one read per key");
+            prop_assert_eq!(reading.len(), bench.effects.reads.len(), "one read per key");
             if let Some(acknowledged) = bench.owner.take_switched() {
                 prop_assert_eq!(acknowledged, version);
                 for file in retired.drain(..) {

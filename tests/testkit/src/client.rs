@@ -1,13 +1,10 @@
 //! A client of bare sockets that takes nothing but well-formed answers of HTTP/1.1, so that nothing is repaired on the
 //! way. It sends what it is given and never retries.
 
+use crate::wait::DEADLINE;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
-use std::time::Duration;
-
-/// Longer than any answer of a test may take.
-const WAIT: Duration = Duration::from_secs(20);
 
 /// An answer.
 #[derive(Clone, PartialEq, Eq)]
@@ -85,14 +82,9 @@ pub struct Connection {
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> io::Result<Connection> {
-        let stream = TcpStream::connect_timeout(&address, WAIT)?;
-        stream.set_read_timeout(Some(WAIT))?;
-        stream.set_write_timeout(Some(WAIT))?;
+        let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
         stream.set_nodelay(true)?;
-        Ok(Connection {
-            stream,
-            read: Vec::new(),
-        })
+        Connection::over(stream)
     }
 
     /// Connects from this address of the machine.
@@ -101,13 +93,14 @@ impl Connection {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         bind(&socket, &SocketAddrV4::new(from, 0))?;
         connect(&socket, &address)?;
-        let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(WAIT))?;
-        stream.set_write_timeout(Some(WAIT))?;
-        Ok(Connection {
-            stream,
-            read: Vec::new(),
-        })
+        Connection::over(TcpStream::from(socket))
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Connection> {
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        let read = Vec::new();
+        Ok(Connection { stream, read })
     }
 
     /// The same connection once more, to write from one thread and read from another.

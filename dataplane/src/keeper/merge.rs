@@ -1,0 +1,93 @@
+//! Merging slices: where there are more than configured, two that are neighbours in time become one, without what is expired.
+
+use crate::keeper::due::Due;
+use crate::keeper::halt::Halt;
+use crate::keeper::serve::Service;
+use crate::keeper::slices::{Merge, Slice};
+use crate::wal::manifest::{Cover, SliceEntry};
+use crate::wal::name::{LogId, Sequence};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A merge that failed is tried again after this time, in microseconds: one minute.
+const MERGE_AGAIN_US: u64 = 60_000_000;
+
+impl Service {
+    /// The smallest pair of time-adjacent slices that spans no more than a tenth of the TTL, where there are too many.
+    fn next_merge(&self) -> Option<usize> {
+        let slices = &self.store.manifest.slices;
+        let few = slices.len() <= self.store.config.slices_count_max as usize;
+        if few || !self.sealing.merge_due.is_over(self.store.now().mono_us) {
+            return None;
+        }
+        let may_merge = |a: &SliceEntry, b: &SliceEntry| {
+            let span_s = a.decided_last.max(b.decided_last) - a.decided_first.min(b.decided_first);
+            let unreadable = &self.sealing.unmergeable;
+            span_s <= self.store.config.ttl_s / 10
+                && ![a.file, b.file].iter().any(|it| unreadable.contains(it))
+        };
+        let pairs = slices.iter().zip(slices.iter().skip(1)).enumerate();
+        let best = pairs
+            .filter(|(_, (a, b))| may_merge(a, b))
+            .min_by_key(|(_, (a, b))| a.entries + b.entries);
+        best.map(|(index, _)| index)
+    }
+
+    /// Bytes that the next merge writes before it frees as many, if one is due. They are room that should be made, not room
+    /// that submits have to wait for: a merge that has none is postponed.
+    pub(crate) fn next_merge_bytes(&self) -> Option<u64> {
+        let at = self.next_merge()?;
+        Some(self.pair_bytes(at))
+    }
+
+    fn pair_bytes(&self, at: usize) -> u64 {
+        let pair = &self.store.manifest.slices[at..at + 2];
+        pair.iter().map(|slice| slice.bytes).sum()
+    }
+
+    /// Merges one pair, if one is due and there is room for it.
+    pub(crate) async fn merge_adjacent(&mut self) -> Result<bool, Halt> {
+        let Some(index) = self.next_merge() else {
+            return Ok(false);
+        };
+        let room = self.room().await?;
+        if room.free_bytes < room.reserve_bytes + self.pair_bytes(index) {
+            return Ok(false);
+        }
+        let slices = &self.store.manifest.slices;
+        let covers = joined(slices[index..index + 2].iter().map(|slice| &slice.covers));
+        let pair = self.sealing.slices[index..index + 2].iter();
+        let pair: Vec<Rc<Slice>> = pair.map(|it| it.slice.clone()).collect();
+        let named = slices[index..index + 2].iter().map(|slice| slice.file);
+        assert!(
+            pair.iter().map(|slice| slice.number).eq(named),
+            "slices in force stand in the order of the manifest"
+        );
+        let made = match Merge::of(&pair, Vec::new()).await {
+            Ok(merge) => self.write_slice(merge, covers).await?,
+            Err(halt) => {
+                self.slice_trouble("reading", &halt);
+                None
+            }
+        };
+        let Some(made) = made else {
+            self.sealing.merge_due = Due::At(self.store.now().mono_us + MERGE_AGAIN_US);
+            return Ok(false);
+        };
+        let mut next = self.store.draft();
+        next.slices[index] = made.entry.clone();
+        next.slices.remove(index + 1);
+        self.publish(next, Some(made)).await
+    }
+}
+
+/// The furthest cover of each log.
+pub(crate) fn joined<'a>(all: impl Iterator<Item = &'a Vec<Cover>>) -> Vec<Cover> {
+    let mut upto: BTreeMap<LogId, Sequence> = BTreeMap::new();
+    for cover in all.flatten() {
+        let at = upto.entry(cover.log).or_default();
+        *at = (*at).max(cover.upto);
+    }
+    let covers = upto.into_iter().map(|(log, upto)| Cover { log, upto });
+    covers.collect()
+}

@@ -1,0 +1,120 @@
+//! What the keeper knows of the shards of this run, as they report it. Events are noted here; what follows from them is
+//! done by the loop of [`serve`](crate::keeper::serve).
+
+use crate::io::ShardId;
+use crate::keeper::due::Due;
+use crate::keeper::port::KeeperEvent;
+use crate::keeper::serve::Service;
+use crate::mesh::keeper::ToKeeper;
+use crate::wal::Epoch;
+use crate::wal::manifest::Manifest;
+use crate::wal::name::{ClosedSegment, LogId, Sequence};
+use crate::wal::writer::{Entered, EpochBegun};
+
+/// What the keeper knows of a shard of this run.
+#[derive(Clone, Debug)]
+pub(crate) struct ShardState {
+    /// The log that it writes.
+    pub(crate) log: LogId,
+    /// Every body up to this sequence has its disposition in the durable log.
+    pub(crate) resolved: Sequence,
+    /// Nothing of a seal epoch before this one is in a segment that is still open.
+    pub(crate) epoch: Epoch,
+    /// The newest set of slices that it uses.
+    pub(crate) switched: u64,
+    /// Its table is nearly full.
+    pub(crate) under_pressure: bool,
+    pub(crate) idle: bool,
+    pub(crate) finished: bool,
+    /// The segment that its log ended in.
+    pub(crate) ended_in: Option<ClosedSegment>,
+}
+
+/// What a log reports of its segments, dealt with in the order of arrival.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LogReport {
+    /// Name the segment after this one.
+    Entered(ShardId, Entered),
+    /// It counts only once all that was closed before is in the manifest.
+    Epoch(ShardId, EpochBegun),
+}
+
+impl ShardState {
+    /// A shard whose log has no batch yet.
+    pub(crate) fn of(log: LogId) -> ShardState {
+        ShardState {
+            log,
+            resolved: Sequence::before_first(log.start),
+            epoch: Epoch::earlier_runs(),
+            switched: 0,
+            under_pressure: false,
+            idle: false,
+            finished: false,
+            ended_in: None,
+        }
+    }
+}
+
+impl Service {
+    /// Remembers what happened; does nothing about it yet.
+    pub(crate) fn note(&mut self, event: KeeperEvent) {
+        match event {
+            KeeperEvent::FromShard(shard, message) => self.note_shard(shard, message),
+            KeeperEvent::Command { id, line } => self.commands.push_back((id, line)),
+            KeeperEvent::Terminate => self.note_terminate(),
+            KeeperEvent::Tick | KeeperEvent::FileDone(_) => {}
+        }
+    }
+
+    fn note_shard(&mut self, id: ShardId, message: ToKeeper) {
+        let shard = self.shard(id);
+        match message {
+            ToKeeper::Entered(entered) => {
+                let segment = (entered.log, entered.ordinal);
+                self.epochs.insert(segment, entered.epoch);
+                self.log_reports.push_back(LogReport::Entered(id, entered));
+            }
+            ToKeeper::Epoch(begun) => self.log_reports.push_back(LogReport::Epoch(id, begun)),
+            ToKeeper::Resolved { upto, .. } => shard.resolved = shard.resolved.max(upto),
+            ToKeeper::Switched { version } => {
+                shard.switched = shard.switched.max(version);
+                if self.space.more_wanted || self.space.naming.is_some() {
+                    self.look_due = Due::AtOnce;
+                }
+            }
+            ToKeeper::MemoryPressure(under_pressure) => shard.under_pressure = under_pressure,
+            ToKeeper::Idle(idle) => shard.idle = idle,
+            ToKeeper::Finished { closed, .. } => {
+                shard.finished = true;
+                shard.ended_in = closed;
+            }
+            // Those are for the operator alone, and were taken before.
+            ToKeeper::Crowded { .. } | ToKeeper::Foreign { .. } => {}
+        }
+    }
+
+    /// A shard of this run: no other one has a mailbox to the keeper.
+    pub(crate) fn shard(&mut self, shard: ShardId) -> &mut ShardState {
+        &mut self.shards[usize::from(shard.0)]
+    }
+
+    /// Writes into a drafted manifest how far the bodies of this run's logs are resolved.
+    pub(crate) fn note_resolved(&self, next: &mut Manifest) {
+        for shard in &self.shards {
+            if let Some(log) = next.log_mut(shard.log) {
+                log.resolved_upto = log.resolved_upto.max(shard.resolved);
+            }
+        }
+    }
+
+    /// Whether all shards use the newest set of slices.
+    pub(crate) fn all_switched(&self) -> bool {
+        let version = self.sealing.version;
+        self.shards.iter().all(|shard| shard.switched >= version)
+    }
+
+    /// Whether the memory of a shard is nearly full.
+    pub(crate) fn is_under_pressure(&self) -> bool {
+        self.shards.iter().any(|shard| shard.under_pressure)
+    }
+}

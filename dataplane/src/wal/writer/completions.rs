@@ -1,0 +1,175 @@
+//! What follows when a write or a sync ends: the batch is durable, or it goes on in the next segment.
+
+use super::in_flight::{Attempt, BatchInFlight, InFlight, Position};
+use super::marks::LastBatch;
+use super::mistakes::{self, SyncAt};
+use super::segment::SegmentInUse;
+use super::{Entered, LogFailure, LogOp, LogWriter};
+use crate::exit::Exit;
+use crate::io::{Errno, SyncMode};
+use crate::wal::batch::rewrite;
+use crate::wal::buffer::Blocks;
+use crate::wal::name::{LogId, Sequence};
+
+/// What became of the first write into a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstWrite {
+    Durable,
+    /// The segment was entered and holds nothing that counts.
+    Failed,
+}
+
+impl LogWriter {
+    /// The write in flight ended.
+    pub fn written<O: From<LogOp>>(
+        &mut self,
+        blocks: Box<Blocks>,
+        result: Result<u32, Errno>,
+        ops: &mut Vec<O>,
+    ) {
+        let InFlight::Writing(batch) = self.in_flight.take() else {
+            unreachable!("the driver completes the one write that it has")
+        };
+        if !mistakes::is_whole(result, batch.assembled.bytes) {
+            return self.failed(batch, blocks, ops);
+        }
+        match mistakes::sync_mode(self.sync) {
+            SyncMode::Dsync => self.became_durable(&batch, blocks, ops),
+            SyncMode::WriteThenSync => {
+                if mistakes::sync_at() == SyncAt::Written {
+                    ops.push(LogOp::Sync(batch.segment.file).into());
+                }
+                self.in_flight = InFlight::Syncing(batch, blocks);
+            }
+        }
+    }
+
+    /// The sync in flight ended.
+    pub fn synced<O: From<LogOp>>(&mut self, result: Result<(), Errno>, ops: &mut Vec<O>) {
+        match (self.in_flight.take(), result) {
+            (InFlight::Syncing(batch, blocks), Ok(())) => self.became_durable(&batch, blocks, ops),
+            (InFlight::Syncing(batch, blocks), Err(_)) => self.failed(batch, blocks, ops),
+            (other, _) => {
+                assert!(
+                    mistakes::has_two_in_flight(),
+                    "the driver completes the one sync that it has"
+                );
+                self.in_flight = other;
+            }
+        }
+    }
+
+    pub(super) fn became_durable<O: From<LogOp>>(
+        &mut self,
+        batch: &BatchInFlight,
+        blocks: Box<Blocks>,
+        ops: &mut Vec<O>,
+    ) {
+        assert_eq!(batch.sequence.0, self.durable.0 + 1, "durable is a prefix");
+        assert!(batch.resolved >= self.durable_resolved);
+        self.counters.syncs += 1;
+        self.counters.bytes += batch.assembled.bytes as u64;
+        self.counters.records += u64::from(batch.records);
+        if batch.position == Position::First {
+            self.enter(batch, FirstWrite::Durable, ops);
+        }
+        let Some(current) = self.current.as_mut() else {
+            unreachable!("the first batch of a segment enters it")
+        };
+        assert_eq!(
+            (current.named.ordinal, current.end),
+            (batch.segment.ordinal, batch.offset)
+        );
+        let assembled = batch.assembled;
+        current.push(
+            batch.sequence,
+            assembled.bytes,
+            assembled.checksum,
+            batch.records,
+        );
+        self.durable = batch.sequence;
+        self.durable_resolved = batch.resolved;
+        self.marks.last = match batch.records {
+            0 => LastBatch::Mark,
+            _ => LastBatch::Records,
+        };
+        self.in_flight = InFlight::Nothing(blocks);
+        self.invariants();
+    }
+
+    /// The first batch of a segment is durable, or the segment failed empty: the one before is closed.
+    fn enter<O: From<LogOp>>(
+        &mut self,
+        batch: &BatchInFlight,
+        first: FirstWrite,
+        ops: &mut Vec<O>,
+    ) {
+        let before = self.current;
+        let expect = before.map_or(0, |before| before.named.ordinal + 1);
+        assert_eq!(batch.segment.ordinal, expect, "segments are used in order");
+        let checksum = before.map_or(0, |before| before.last_checksum);
+        self.current = Some(SegmentInUse::empty(batch.segment, self.durable, checksum));
+        self.epoch = batch.epoch;
+        ops.push(
+            LogOp::Entered(Entered {
+                log: self.log,
+                ordinal: batch.segment.ordinal,
+                durable: first == FirstWrite::Durable,
+                epoch: self.epoch,
+                closed: before.map(|before| before.closed()),
+            })
+            .into(),
+        );
+    }
+
+    /// The batch in flight is unconfirmed: it goes on in the next segment, the failed one is never written again.
+    fn failed<O: From<LogOp>>(
+        &mut self,
+        mut batch: BatchInFlight,
+        blocks: Box<Blocks>,
+        ops: &mut Vec<O>,
+    ) {
+        self.counters.errors += 1;
+        if batch.attempt == Attempt::Failover {
+            // Two files failed in a row, so the disk does: clients would only wait longer for a third.
+            let failure = failed_twice(batch.sequence, self.log);
+            return ops.push(LogOp::Fail(failure).into());
+        }
+        if mistakes::trusts_failed_segment() {
+            batch.attempt = Attempt::Failover;
+            return self.submit(batch, blocks, ops);
+        }
+        if batch.position == Position::First {
+            self.enter(&batch, FirstWrite::Failed, ops);
+        }
+        self.in_flight = InFlight::AwaitingSegment(batch, blocks);
+        self.fail_over(ops);
+    }
+
+    /// Writes the batch whose segment failed into the next one, if that is named.
+    pub(super) fn fail_over<O: From<LogOp>>(&mut self, ops: &mut Vec<O>) {
+        let Some(next) = self.upcoming else { return };
+        let InFlight::AwaitingSegment(mut batch, mut blocks) = self.in_flight.take() else {
+            unreachable!("only a batch whose segment failed fails over")
+        };
+        let Ok(assembled) = rewrite(&mut blocks, &self.header_of(&next)) else {
+            unreachable!("a batch that we assembled has a valid header");
+        };
+        batch.assembled = assembled;
+        batch.segment = next;
+        batch.offset = 0;
+        batch.position = Position::First;
+        batch.attempt = Attempt::Failover;
+        self.submit(batch, blocks, ops);
+    }
+}
+
+fn failed_twice(sequence: Sequence, log: LogId) -> LogFailure {
+    LogFailure {
+        code: i32::from(Exit::File.code()),
+        reason: format!(
+            "the log cannot be written: batch {sequence} of log {log} failed in two segments in a row; check the disk under WAL_DIR \
+             (kernel log, free space), then start again — nothing acknowledged is lost"
+        ),
+    }
+}
