@@ -35,7 +35,7 @@ const ALL: Codes = Codes(&[
     (Exit::Yes, "success"),
     (
         Exit::No,
-        "done, but at least one record was refused or escalated, or could not be signed; or a check of the host failed",
+        "done, but at least one record was refused or escalated, or could not be signed; a check of the host failed; or two configurations differ",
     ),
     (
         Exit::Usage,
@@ -179,6 +179,46 @@ pub(crate) const DOCTOR_CODES: Codes = Codes(&[
         "a gateway can run on this host; there may be warnings",
     ),
     (Exit::No, "a check failed or, with --strict, gave a warning"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::File, "the output could not be written completely"),
+]);
+
+/// Of `flk config check` and `flk config show`.
+pub(crate) const CONFIG_CODES: Codes = Codes(&[
+    (Exit::Yes, "a gateway starts with these settings"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::File, "the output could not be written completely"),
+    (
+        Exit::Configuration,
+        "a gateway refuses these settings; each mistake is named",
+    ),
+]);
+
+/// Of `flk config init`.
+pub(crate) const CONFIG_INIT_CODES: Codes = Codes(&[
+    (Exit::Yes, "the file was written"),
+    (
+        Exit::Usage,
+        "the command line is wrong, or the file exists; nothing was changed",
+    ),
+    (Exit::File, "the file, or the output, could not be written"),
+]);
+
+/// Of `flk config diff`.
+pub(crate) const CONFIG_DIFF_CODES: Codes = Codes(&[
+    (Exit::Yes, "both files say the same"),
+    (Exit::No, "they differ"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::File, "the output could not be written completely"),
+    (
+        Exit::Configuration,
+        "one of the files cannot be read as a configuration",
+    ),
+]);
+
+/// Of `flk config schema`.
+pub(crate) const CONFIG_SCHEMA_CODES: Codes = Codes(&[
+    (Exit::Yes, "it was printed"),
     (Exit::Usage, "the command line is wrong"),
     (Exit::File, "the output could not be written completely"),
 ]);

@@ -7,6 +7,7 @@ macro_rules! eprintln {
 }
 
 mod args;
+mod config;
 mod doctor;
 mod exit;
 mod fault;
@@ -36,6 +37,9 @@ struct Cli {
 enum Command {
     /// Run a gateway here, with defaults to try it
     Up(up::UpArgs),
+    /// Write, check and show the configuration of a gateway
+    #[command(subcommand)]
+    Config(config::Command),
     /// Check this host: what would slow a gateway down, or keep it from starting
     Doctor(doctor::DoctorArgs),
     /// Build, sign, verify and submit records (Proof-of-Computation Summaries)
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Up(args) => up::run(&args),
+        Command::Config(command) => exit::code(config::run(&command)),
         Command::Doctor(args) => exit::code(doctor::run(&args)),
         Command::Pcs(command) => exit::code(pcs::run(command)),
         Command::Wal(command) => wal::run(command),

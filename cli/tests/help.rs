@@ -64,6 +64,12 @@ fn every_command_has_help_with_examples_that_run() {
     let names: BTreeSet<String> = found.iter().map(|(words, _)| words.join(" ")).collect();
     for name in [
         "up",
+        "doctor",
+        "config init",
+        "config check",
+        "config show",
+        "config diff",
+        "config schema",
         "pcs build",
         "pcs sign",
         "pcs verify",

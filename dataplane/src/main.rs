@@ -1,6 +1,6 @@
-//! `flk-dataplane`: the gateway process. Configured by environment variables only; see `--help`.
+//! `flk-dataplane`: the gateway process. Configured by a file, environment variables and arguments; see `--help`.
 
-use flk_dataplane::config::{Config, VARIABLES};
+use flk_dataplane::config::{Config, Flags, VARIABLES};
 use flk_dataplane::driver::console::last_words;
 use flk_dataplane::exit::{self, Exit};
 use flk_dataplane::run::{Surroundings, run};
@@ -9,28 +9,31 @@ use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match std::env::args_os().nth(1) {
-        None => serve(),
-        Some(argument) if argument == "--version" || argument == "-V" => {
+    let arguments = std::env::args_os().skip(1);
+    let arguments: Vec<String> = arguments
+        .map(|it| it.to_string_lossy().into_owned())
+        .collect();
+    match arguments.first().map(String::as_str) {
+        Some("--version" | "-V") => {
             print(&format!("flk-dataplane {}\n", env!("CARGO_PKG_VERSION")))
         }
-        Some(argument) if argument == "--help" || argument == "-h" => print(&help()),
-        Some(other) => {
-            let other = other.to_string_lossy();
-            last_words(&format!(
-                "flk-dataplane: unknown argument {other}; use environment variables, see --help"
-            ));
-            ExitCode::from(Exit::Usage.code())
-        }
+        Some("--help" | "-h") => print(&help()),
+        _ => match Flags::parse(arguments) {
+            Ok(flags) => serve(&flags),
+            Err(problem) => {
+                last_words(&format!("flk-dataplane: {problem}"));
+                ExitCode::from(Exit::Usage.code())
+            }
+        },
     }
 }
 
-fn serve() -> ExitCode {
+fn serve(flags: &Flags) -> ExitCode {
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
         Err(code) => return code,
     };
-    match Config::from_process() {
+    match Config::from_process(flags) {
         Ok(config) => run(config, &surroundings),
         Err(error) => surroundings.end(
             Exit::Configuration.code(),
@@ -53,15 +56,22 @@ fn help() -> String {
     let mut text = "\
 flk-dataplane: receives signed records over HTTP, makes each durable, and answers it.
 
-Example:
+Examples:
   PCS_HMAC_KEY=\"$(head -c 32 /dev/urandom | base64)\" WAL_DIR=/var/lib/flk/wal flk-dataplane
+  flk-dataplane --config /etc/flk/flk.toml --http.port=9090
 
-Environment:
+Settings come from a file (--config or FLK_CONFIG; flk config init writes one), from the environment, which outweighs it,
+and from arguments, which outweigh both: --KEY=VALUE. Each has a variable and a key:
+
 "
     .to_owned();
     for variable in VARIABLES {
         let (name, allowed, default) = (variable.name(), variable.allowed(), variable.default());
-        let _ = writeln!(text, "  {name:<20} {allowed}");
+        let _ = writeln!(text, "  {name:<20} {}", variable.key());
+        if let Some(file) = variable.file_name() {
+            let _ = writeln!(text, "  {:<20} or {file}: a file that holds it", "");
+        }
+        let _ = writeln!(text, "  {:<20} {allowed}", "");
         let _ = writeln!(text, "  {:<20} default: {default}", "");
     }
     let _ = writeln!(text, "\n{}", exit::help());

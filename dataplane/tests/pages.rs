@@ -17,8 +17,9 @@ fn page(name: &str) -> String {
 
 /// A setting as a row of a table: what `flk-dataplane --help` says, word for word.
 fn row(variable: Variable) -> String {
-    let (name, default, allowed) = (variable.name(), variable.default(), variable.allowed());
-    format!("| `{name}` | {default} | {allowed} |")
+    let (name, key) = (variable.name(), variable.key());
+    let (default, allowed) = (variable.default(), variable.allowed());
+    format!("| `{name}` | `{key}` | {default} | {allowed} |")
 }
 
 /// The rows of a page whose first cell looks like a variable: capitals, digits and `_` in backticks.

@@ -3,7 +3,7 @@
 
 use super::finding::{Finding, Place};
 use crate::up::needs_dev_key;
-use flk_dataplane::config::{Config, ConfigError, RawConfig};
+use flk_dataplane::config::{Config, ConfigError, Flags, RawConfig, Variable};
 
 /// What was read.
 pub(super) struct Settings {
@@ -23,14 +23,17 @@ pub(super) fn read() -> Settings {
 }
 
 fn of(text: Result<(), ConfigError>, environment: &dyn Fn(&str) -> Option<String>) -> Settings {
-    let lacks_key = needs_dev_key(environment);
-    let with_key = |name: &str| match name {
-        "PCS_HMAC_KEY" if lacks_key => Some(PLACEHOLDER.to_owned()),
-        _ => environment(name),
-    };
-    let read = text.and_then(|()| Config::from_env(&with_key));
+    let read = text.and_then(|()| {
+        let raw = RawConfig::read(environment, &Flags::default())?;
+        let lacks_key = needs_dev_key(&raw);
+        let raw = match lacks_key {
+            true => raw.with(Variable::HmacKey, Some(PLACEHOLDER.to_owned())),
+            false => raw,
+        };
+        Ok((Config::resolve(&raw)?, lacks_key))
+    });
     match read {
-        Ok(config) => Settings {
+        Ok((config, lacks_key)) => Settings {
             finding: finding(&config, lacks_key),
             config,
         },

@@ -7,14 +7,13 @@ use crate::exit::{Exit, Failure};
 use clap::Args;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
-use flk_dataplane::config::{Config, ConfigError, RawConfig};
+use flk_dataplane::config::{Config, ConfigError, Flags, RawConfig, Variable};
 use flk_dataplane::run::{Around, Surroundings, run_within};
 use flk_dataplane::shard::config::Signing;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zeroize::Zeroizing;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,8 +21,9 @@ Examples:
   $ flk up --port 9090 --cores 1
   $ flk up --data /var/lib/flk --listen 0.0.0.0
 
-All other settings are the environment variables of flk-dataplane (see flk-dataplane --help). Ctrl-C answers the requests \
-in flight and stops. The exit codes are those of the gateway, and 2 for a wrong argument of this command.";
+All other settings come from a configuration file (flk config init writes one) and from the environment variables of \
+flk-dataplane, which take precedence (see flk-dataplane --help). Ctrl-C answers the requests in flight and stops. The exit \
+codes are those of the gateway, and 2 for a wrong argument of this command.";
 
 /// Options of `flk up`.
 #[derive(Args, Debug)]
@@ -39,6 +39,9 @@ pub(crate) struct UpArgs {
     /// [default: ./data, with the log in WAL_DIR if that is set]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Configuration file [default: FLK_CONFIG, else none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Number or list of CPUs to use: 2 or 0,2-3 [default: FLK_CORES, else all allowed]
     #[arg(long)]
     cores: Option<String>,
@@ -80,20 +83,24 @@ fn prepare(args: &UpArgs, surroundings: &Surroundings) -> Result<(Config, Greeti
     RawConfig::refuse_other_than_text().map_err(wrong)?;
     let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let data = args.data.clone().unwrap_or_else(|| PathBuf::from("data"));
-    let key = match needs_dev_key(&environment) {
+    let settings = Settings {
+        args,
+        data: &data,
+        environment: &environment,
+    };
+    let read = RawConfig::read(&|name| settings.get(name), &Flags::default());
+    let mut raw = read.map_err(|error| wrong(settings.as_typed(error)))?;
+    let key = match needs_dev_key(&raw) {
         true => {
             make_directory(&data)?;
             Some(DevKey::load_or_make(&data.join("dev.key"), surroundings)?)
         }
         false => None,
     };
-    let settings = Settings {
-        args,
-        data: &data,
-        key: key.as_ref().map(|key| &key.text),
-        environment: &environment,
-    };
-    let config = Config::from_env(&|name| settings.get(name));
+    if let Some(key) = &key {
+        raw = raw.with(Variable::HmacKey, Some(key.text.to_string()));
+    }
+    let config = Config::resolve(&raw);
     let config = config.map_err(|error| wrong(settings.as_typed(error)))?;
     make_directory(&data)?;
     if let Some(DevKey { path, is_new, .. }) = &key {
@@ -107,27 +114,31 @@ fn prepare(args: &UpArgs, surroundings: &Surroundings) -> Result<(Config, Greeti
     Ok((config, greeting))
 }
 
-/// Stands in for the environment of the gateway: options first, then the environment, then the defaults of `flk up`.
+/// Stands in for the environment of the gateway: options first, then the environment.
 struct Settings<'a> {
     args: &'a UpArgs,
     data: &'a Path,
-    key: Option<&'a Zeroizing<String>>,
     environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Settings<'_> {
     fn get(&self, name: &str) -> Option<String> {
-        let wal = || self.data.join("wal").to_string_lossy().into_owned();
         let option = match name {
             "LISTEN" => self.args.listen.clone(),
             "PORT" => self.args.port.clone(),
             "FLK_CORES" => self.args.cores.clone(),
-            "WAL_DIR" => self.args.data.as_ref().map(|_| wal()),
-            "PCS_HMAC_KEY" => self.key.map(|key| key.to_string()),
+            "FLK_CONFIG" => self
+                .args
+                .config
+                .as_ref()
+                .map(|path| path.display().to_string()),
+            "WAL_DIR" => {
+                let wal = || self.data.join("wal").to_string_lossy().into_owned();
+                self.args.data.as_ref().map(|_| wal())
+            }
             _ => None,
         };
-        let default = || (name == "WAL_DIR").then(wal);
-        option.or_else(|| (self.environment)(name)).or_else(default)
+        option.or_else(|| (self.environment)(name))
     }
 
     /// Names the option instead of the variable that it stands for.
@@ -136,6 +147,7 @@ impl Settings<'_> {
             "LISTEN" if self.args.listen.is_some() => "--listen",
             "PORT" if self.args.port.is_some() => "--port",
             "FLK_CORES" if self.args.cores.is_some() => "--cores",
+            "FLK_CONFIG" if self.args.config.is_some() => "--config",
             other => other,
         };
         ConfigError { variable, ..error }
@@ -143,12 +155,13 @@ impl Settings<'_> {
 }
 
 /// Whether records are signed with HMAC keys and none is configured.
-pub(crate) fn needs_dev_key(environment: &dyn Fn(&str) -> Option<String>) -> bool {
-    let scheme = environment("PCS_SIGN_ALG").unwrap_or_else(|| "hmac".to_owned());
+pub(crate) fn needs_dev_key(raw: &RawConfig) -> bool {
+    let scheme = raw.text(Variable::SignAlg).unwrap_or("hmac");
     let is_hmac = scheme
         .parse::<Scheme>()
         .is_ok_and(|scheme| scheme.algorithm != Algorithm::Ed25519);
-    is_hmac && environment("PCS_HMAC_KEY").is_none() && environment("PCS_HMAC_KEYS").is_none()
+    let has_key = [Variable::HmacKey, Variable::HmacKeys].map(|it| raw.text(it).is_some());
+    is_hmac && has_key == [false, false]
 }
 
 fn make_directory(path: &Path) -> Result<(), Failure> {

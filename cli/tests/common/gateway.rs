@@ -24,9 +24,17 @@ pub struct Gateway {
 impl Gateway {
     /// Starts one and waits until it says where it listens, and what to try.
     pub fn start(dir: &Path) -> Self {
-        let plan = up(dir).with_arguments(&["--port", "0"]);
+        Self::start_with(dir, &[])
+    }
+
+    /// The same with further variables.
+    pub fn start_with(dir: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut plan = up(dir).with_arguments(&["--port", "0"]);
+        for (name, value) in variables {
+            plan = plan.with(name, value);
+        }
         let running = plan.launch().unwrap();
-        running.wait_until_said("wal inspect\n");
+        running.wait_until_said(" wal inspect");
         Self {
             url: running.url(),
             said: running.said(),

@@ -27,6 +27,7 @@ pub fn flk(dir: &Path) -> Command {
         "PORT",
         "LISTEN",
         "FLK_CORES",
+        "FLK_CONFIG",
     ] {
         command.env_remove(name);
     }

@@ -13,8 +13,9 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let env = |name: &str| std::env::var(name).ok();
-    let config =
-        plant_from(&env).and_then(|()| Config::from_process().map_err(|it| it.to_string()));
+    let config = plant_from(&env).and_then(|()| {
+        Config::from_process(&flk_dataplane::config::Flags::default()).map_err(|it| it.to_string())
+    });
     match config {
         Ok(config) => run(config, &surroundings),
         Err(wrong) => {

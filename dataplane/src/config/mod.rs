@@ -3,13 +3,18 @@
 //! text.
 
 mod error;
+mod file;
+mod flags;
 mod keys;
 mod raw;
+mod secret_file;
 pub mod units;
 mod unknown;
 
-pub use error::ConfigError;
-pub use raw::{RawConfig, VARIABLES, Variable};
+pub use error::{ConfigError, Place};
+pub use file::FILE_VARIABLE;
+pub use flags::Flags;
+pub use raw::{Origin, RawConfig, VARIABLES, Variable};
 pub use unknown::warnings;
 
 use crate::driver::probe::{DriverNameError, Requested};
@@ -57,13 +62,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks the environment of this process.
+    /// Reads and checks the settings of this process: the file that they name, the environment and these arguments.
     ///
     /// # Errors
-    /// The first wrong variable, with its value (unless it is a secret) and what is allowed.
-    pub fn from_process() -> Result<Config, ConfigError> {
+    /// The first setting that is wrong, with its value (never a secret's) and what is allowed.
+    pub fn from_process(flags: &Flags) -> Result<Config, ConfigError> {
         RawConfig::refuse_other_than_text()?;
-        Config::from_env(&|name| std::env::var(name).ok())
+        let env = |name: &str| std::env::var(name).ok();
+        Config::resolve(&RawConfig::read(&env, flags)?)
     }
 
     /// Reads and checks variables from a function.
@@ -71,7 +77,7 @@ impl Config {
     /// # Errors
     /// As [`Config::from_process`].
     pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-        Config::resolve(&RawConfig::read(env))
+        Config::resolve(&RawConfig::read(env, &Flags::default())?)
     }
 
     /// Checks the texts.
@@ -145,3 +151,5 @@ fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_file;

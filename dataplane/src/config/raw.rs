@@ -1,13 +1,16 @@
 //! The variables by name, their texts, and the parsing of numbers, sizes and durations.
 
-use super::error::ConfigError;
-use super::units;
+use super::error::{ConfigError, Place};
+use super::file::{self, FILE_VARIABLE};
+use super::flags::Flags;
+use super::{secret_file, units};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::str::FromStr;
 
 macro_rules! variables {
-    ($($(#[doc = $doc:literal])* $variant:ident $name:literal $secret:literal $default:literal $allowed:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident $name:literal $key:literal $secret:literal $default:literal $allowed:literal;)*) => {
         /// A setting of the data plane.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Variable {
@@ -23,7 +26,17 @@ macro_rules! variables {
                 match self { $(Variable::$variant => $name,)* }
             }
 
-            /// Whether its value is a secret and never shown.
+            /// What it is, in words.
+            pub fn about(self) -> &'static str {
+                match self { $(Variable::$variant => concat!($($doc),*).trim_ascii(),)* }
+            }
+
+            /// Key in the configuration file, with its section. That of a secret names the file that holds it.
+            pub fn key(self) -> &'static str {
+                match self { $(Variable::$variant => $key,)* }
+            }
+
+            /// Whether its value is never shown.
             pub fn is_secret(self) -> bool {
                 match self { $(Variable::$variant => $secret,)* }
             }
@@ -43,54 +56,109 @@ macro_rules! variables {
 
 variables! {
     /// Port to listen on.
-    Port "PORT" false "8080" "0 to 65535 (0: any free port, printed at start)";
+    Port "PORT" "http.port" false "8080" "0 to 65535 (0: any free port, printed at start)";
     /// Address to listen on.
-    Listen "LISTEN" false "127.0.0.1" "an IPv4 or IPv6 address, e.g. 127.0.0.1, 0.0.0.0 or [::]";
+    Listen "LISTEN" "http.listen" false "127.0.0.1" "an IPv4 or IPv6 address, e.g. 127.0.0.1, 0.0.0.0 or [::]";
     /// Directory of all durable state.
-    WalDir "WAL_DIR" false "data/wal" "a directory that this process may write; it is made if it is not there";
+    WalDir "WAL_DIR" "wal.dir" false "data/wal" "a directory that this process may write; it is made if it is not there";
     /// Signature scheme of all keys given by variables.
-    SignAlg "PCS_SIGN_ALG" false "hmac" "hmac, ed25519, hmac-sha256, hmac-sha256-payload, each also with ;num=fixed9, or none";
+    SignAlg "PCS_SIGN_ALG" "signing.alg" false "hmac" "hmac, ed25519, hmac-sha256, hmac-sha256-payload, each also with ;num=fixed9, or none";
     /// One HMAC key.
-    HmacKey "PCS_HMAC_KEY" true "no key" "text of at least 1 byte (32 or more are advised)";
+    HmacKey "PCS_HMAC_KEY" "signing.hmac_key_file" true "no key" "text of at least 1 byte (32 or more are advised)";
     /// Several HMAC keys.
-    HmacKeys "PCS_HMAC_KEYS" true "no keys" "1 to 4 keys separated by commas";
+    HmacKeys "PCS_HMAC_KEYS" "signing.hmac_keys_file" true "no keys" "1 to 4 keys separated by commas";
     /// Ed25519 public keys.
-    Ed25519Pub "PCS_ED25519_PUB_B64" false "no key" "1 to 4 public keys, each 32 bytes as standard base64 (44 characters), separated by commas";
+    Ed25519Pub "PCS_ED25519_PUB_B64" "signing.ed25519_public" false "no key" "1 to 4 public keys, each 32 bytes as standard base64 (44 characters), separated by commas";
     /// Opt-in to unsigned operation.
-    AllowUnsigned "FLK_ALLOW_UNSIGNED" false "not set" "1, together with PCS_SIGN_ALG=none, or not set";
+    AllowUnsigned "FLK_ALLOW_UNSIGNED" "signing.allow_unsigned" false "not set" "1, together with PCS_SIGN_ALG=none, or not set";
     /// Requests per second for the process.
-    TokenRate "TOKEN_RATE" false "0" "requests per second for the whole process, 0 (unlimited) to 4294967295";
+    TokenRate "TOKEN_RATE" "limits.rate" false "0" "requests per second for the whole process, 0 (unlimited) to 4294967295";
     /// User of /metrics.
-    MetricsUser "METRICS_USER" false "no user" "a user name without a colon, together with METRICS_PASS";
+    MetricsUser "METRICS_USER" "metrics.user" false "no user" "a user name without a colon, together with METRICS_PASS";
     /// Password of /metrics.
-    MetricsPass "METRICS_PASS" true "no password" "a password, together with METRICS_USER";
+    MetricsPass "METRICS_PASS" "metrics.password_file" true "no password" "a password, together with METRICS_USER";
     /// Where dedup state lives.
-    DedupBackend "DEDUP_BACKEND" false "memory" "memory";
+    DedupBackend "DEDUP_BACKEND" "dedup.backend" false "memory" "memory";
     /// CPUs of the shards.
-    Cores "FLK_CORES" false "all allowed CPUs" "a count (2) or a list of CPUs (0,2-3) within what the process may use";
+    Cores "FLK_CORES" "process.cores" false "all allowed CPUs" "a count (2) or a list of CPUs (0,2-3) within what the process may use";
     /// Driver.
-    Driver "FLK_DRIVER" false "auto" "auto, uring or portable";
+    Driver "FLK_DRIVER" "process.driver" false "auto" "auto, uring or portable";
     /// How long an outcome answers duplicates.
-    DedupTtl "DEDUP_TTL" false "14d" "1s to 1000d, as a number with s, m, h or d";
+    DedupTtl "DEDUP_TTL" "dedup.ttl" false "14d" "1s to 1000d, as a number with s, m, h or d";
     /// Memory of the dedup tables.
-    DedupMemoryMax "DEDUP_MEMORY_MAX" false "a quarter of the memory that the process may use, at most 1GiB" "1MiB to 16TiB, as a number with B, KiB, MiB, GiB or TiB";
+    DedupMemoryMax "DEDUP_MEMORY_MAX" "dedup.memory_max" false "a quarter of the memory that the process may use, at most 1GiB" "1MiB to 16TiB, as a number with B, KiB, MiB, GiB or TiB";
     /// Bytes of log segments.
-    WalMaxBytes "WAL_MAX_BYTES" false "80 % of the file system" "64MiB to 1PiB, as a number with B, KiB, MiB, GiB or TiB";
+    WalMaxBytes "WAL_MAX_BYTES" "wal.max_bytes" false "80 % of the file system" "64MiB to 1PiB, as a number with B, KiB, MiB, GiB or TiB";
     /// Age of log segments.
-    WalMaxAge "WAL_MAX_AGE" false "14d" "1m to 10000d, as a number with s, m, h or d";
+    WalMaxAge "WAL_MAX_AGE" "wal.max_age" false "14d" "1m to 10000d, as a number with s, m, h or d";
     /// Length of a log segment.
-    SegmentBytes "WAL_SEGMENT_BYTES" false "4MiB to 64MiB, by WAL_MAX_BYTES and the number of shards" "4MiB to 1GiB, a multiple of 4KiB";
+    SegmentBytes "WAL_SEGMENT_BYTES" "wal.segment_bytes" false "4MiB to 64MiB, by WAL_MAX_BYTES and the number of shards" "4MiB to 1GiB, a multiple of 4KiB";
     /// Time between SIGTERM and the closing of the listeners.
-    DrainDelay "FLK_DRAIN_DELAY" false "0s" "0s to 1h, as a number with s, m or h";
+    DrainDelay "FLK_DRAIN_DELAY" "http.drain_delay" false "0s" "0s to 1h, as a number with s, m or h";
     /// How long a connection without a request stays open.
-    HttpKeepalive "HTTP_KEEPALIVE" false "75s" "1s to 1h, as a number with s, m or h";
+    HttpKeepalive "HTTP_KEEPALIVE" "http.keepalive" false "75s" "1s to 1h, as a number with s, m or h";
     /// Largest request body.
-    BodyMax "FLK_BODY_MAX" false "1MiB" "1KiB to 1MiB";
+    BodyMax "FLK_BODY_MAX" "http.body_max" false "1MiB" "1KiB to 1MiB";
 }
 
-/// The texts of all variables that are set.
+impl Variable {
+    /// The variable that names a file with its value, where that is a secret.
+    pub fn file_name(self) -> Option<&'static str> {
+        match self {
+            Variable::HmacKey => Some("PCS_HMAC_KEY_FILE"),
+            Variable::HmacKeys => Some("PCS_HMAC_KEYS_FILE"),
+            Variable::MetricsPass => Some("METRICS_PASS_FILE"),
+            _ => None,
+        }
+    }
+
+    /// Whether its value is a list, with commas between the elements.
+    pub fn is_list(self) -> bool {
+        matches!(self, Variable::Ed25519Pub | Variable::Cores)
+    }
+}
+
+/// A text and where it was typed.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Typed {
+    pub(super) text: String,
+    /// Nothing: in the environment.
+    pub(super) place: Option<Place>,
+}
+
+/// Where the value of a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is not set.
+    Default,
+    /// A variable of the environment, or what stands for it.
+    Environment(&'static str),
+    /// A line of the configuration file.
+    File(Place),
+    /// An argument of the command line, by its key.
+    Argument(&'static str),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Default => out.write_str("default"),
+            Origin::Environment(name) => write!(out, "environment: {name}"),
+            Origin::File(place) => write!(out, "{place}"),
+            Origin::Argument(key) => write!(out, "argument: --{key}"),
+        }
+    }
+}
+
+/// The texts of all settings that are set.
 pub struct RawConfig {
-    texts: Vec<Option<String>>,
+    texts: Vec<Option<Set>>,
+}
+
+/// A setting that is set.
+struct Set {
+    text: String,
+    origin: Origin,
 }
 
 impl std::fmt::Debug for RawConfig {
@@ -110,13 +178,115 @@ impl std::fmt::Debug for RawConfig {
     }
 }
 
-impl RawConfig {
-    /// Reads all variables; an empty text counts as not set.
-    pub fn read(env: &dyn Fn(&str) -> Option<String>) -> RawConfig {
-        let text = |variable: &Variable| env(variable.name()).filter(|text| !text.is_empty());
-        RawConfig {
-            texts: VARIABLES.iter().map(text).collect(),
+impl Set {
+    /// What a line of the file sets; that of a secret names the file that holds it.
+    fn from_file(variable: Variable, typed: Typed) -> Result<Option<Set>, ConfigError> {
+        let Typed { text, place } = typed;
+        if text.is_empty() {
+            return Ok(None);
         }
+        let text = match variable.is_secret() {
+            false => text,
+            true => secret_file::read(Path::new(&text)).map_err(|problem| ConfigError {
+                variable: variable.name(),
+                place: place.clone(),
+                value: Some(text),
+                problem,
+                allowed: SECRET_FILE_ALLOWED,
+            })?,
+        };
+        let origin = place.map_or(Origin::Environment(variable.name()), Origin::File);
+        Ok(Some(Set { text, origin }))
+    }
+
+    /// What the environment sets: the value, or the file that holds it.
+    fn from_environment(
+        variable: Variable,
+        typed: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<Set>, ConfigError> {
+        let value = typed(variable.name());
+        let file = variable
+            .file_name()
+            .and_then(|name| Some((name, typed(name)?)));
+        let (text, name) = match (value, file) {
+            (None, None) => return Ok(None),
+            (Some(text), None) => (text, variable.name()),
+            (None, Some((name, path))) => {
+                let text = secret_file::read(Path::new(&path)).map_err(|problem| ConfigError {
+                    variable: name,
+                    place: None,
+                    value: Some(path),
+                    problem,
+                    allowed: SECRET_FILE_ALLOWED,
+                })?;
+                (text, name)
+            }
+            (Some(_), Some((name, path))) => {
+                return Err(ConfigError {
+                    variable: name,
+                    place: None,
+                    value: Some(path),
+                    problem: format!("{} is set, too", variable.name()),
+                    allowed: "one of the two",
+                });
+            }
+        };
+        let origin = Origin::Environment(name);
+        Ok(Some(Set { text, origin }))
+    }
+}
+
+/// What a secret's file may be.
+const SECRET_FILE_ALLOWED: &str =
+    "a file of up to 64 KiB that holds the secret, with or without a line end behind it";
+
+impl RawConfig {
+    /// Reads all settings: the configuration file, if one is named, over it the environment, and over that the arguments. An
+    /// empty text counts as not set.
+    ///
+    /// # Errors
+    /// The file cannot be read or has what no setting has, a secret's file cannot be read, or a secret is set twice.
+    pub fn read(
+        env: &dyn Fn(&str) -> Option<String>,
+        flags: &Flags,
+    ) -> Result<RawConfig, ConfigError> {
+        let mut texts: Vec<Option<Set>> = VARIABLES.iter().map(|_| None).collect();
+        let env = flags.above(env);
+        let typed = |name: &str| env(name).filter(|text| !text.is_empty());
+        let from_file = match typed(FILE_VARIABLE) {
+            Some(path) => file::read(Path::new(&path))?,
+            None => Vec::new(),
+        };
+        for (variable, typed) in from_file {
+            texts[variable as usize] = Set::from_file(variable, typed)?;
+        }
+        for &variable in VARIABLES {
+            if let Some(set) = Set::from_environment(variable, &typed)? {
+                texts[variable as usize] = Some(set);
+            }
+        }
+        for (variable, text) in &flags.settings {
+            let (text, place) = (text.clone(), None);
+            let set = Set::from_file(*variable, Typed { text, place })?;
+            let origin = Origin::Argument(variable.key());
+            texts[*variable as usize] = set.map(|set| Set { origin, ..set });
+        }
+        Ok(RawConfig { texts })
+    }
+
+    /// Where a setting's value comes from.
+    pub fn origin(&self, variable: Variable) -> Origin {
+        match self.texts.get(variable as usize) {
+            Some(Some(set)) => set.origin.clone(),
+            _ => Origin::Default,
+        }
+    }
+
+    /// The same with another text for a setting, or none: to go on looking behind a mistake.
+    pub fn with(mut self, variable: Variable, text: Option<String>) -> RawConfig {
+        let origin = self.origin(variable);
+        self.texts[variable as usize] = text.map(|text| Set { text, origin });
+        self
     }
 
     /// Refuses environment variables that are not UTF-8. They would count as not set, and the gateway would silently run with
@@ -131,6 +301,7 @@ impl RawConfig {
         match VARIABLES.iter().find(is_other) {
             Some(variable) => Err(ConfigError {
                 variable: variable.name(),
+                place: None,
                 value: None,
                 problem: "not UTF-8".to_owned(),
                 allowed: variable.allowed(),
@@ -141,7 +312,8 @@ impl RawConfig {
 
     /// The text of a variable, if it is set.
     pub fn text(&self, variable: Variable) -> Option<&str> {
-        self.texts.get(variable as usize)?.as_deref()
+        let set = self.texts.get(variable as usize)?.as_ref()?;
+        Some(&set.text)
     }
 
     /// An error about this variable.
@@ -150,8 +322,13 @@ impl RawConfig {
             .text(variable)
             .filter(|_| !variable.is_secret())
             .map(str::to_owned);
+        let place = match self.origin(variable) {
+            Origin::File(place) => Some(place),
+            Origin::Default | Origin::Environment(_) | Origin::Argument(_) => None,
+        };
         ConfigError {
             variable: variable.name(),
+            place,
             value,
             problem: problem.to_string(),
             allowed: variable.allowed(),

@@ -1,6 +1,7 @@
 //! Warns of variables that look like settings and are not: a misspelt name would otherwise silently leave the default in
 //! force. It sees only names, never values.
 
+use super::file::FILE_VARIABLE;
 use super::raw::VARIABLES;
 use std::collections::BTreeSet;
 
@@ -95,7 +96,11 @@ fn says_the_same(name: &str, known: &str) -> bool {
 
 fn known() -> impl Iterator<Item = &'static str> {
     let settings = VARIABLES.iter().map(|variable| variable.name());
-    settings.chain(COMMAND_LINE)
+    let files = VARIABLES.iter().filter_map(|variable| variable.file_name());
+    settings
+        .chain(files)
+        .chain([FILE_VARIABLE])
+        .chain(COMMAND_LINE)
 }
 
 /// Kubernetes sets `NAME_SERVICE_HOST`, `NAME_PORT_8080_TCP_ADDR` and their like for each service; one may be called flk.
@@ -106,7 +111,7 @@ fn is_service_link(name: &str, all: &BTreeSet<String>) -> bool {
 }
 
 /// The edit distance of two names: letters to insert, remove, replace or swap.
-fn distance(a: &str, b: &str) -> usize {
+pub(super) fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
     for (i, row) in rows.iter_mut().enumerate() {

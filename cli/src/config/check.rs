@@ -1,0 +1,112 @@
+//! `flk config check`: every mistake in the settings, and names in the environment that look like settings and are none.
+
+use super::{CommandResult, FileArgs};
+use crate::exit::{CONFIG_CODES, Exit};
+use crate::output::{Output, counted};
+use clap::Args;
+use flk_dataplane::config::{Config, ConfigError, RawConfig, VARIABLES, Variable, warnings};
+use std::collections::BTreeSet;
+
+const EXAMPLES: &str = "\
+Examples:
+  $ PCS_HMAC_KEY_FILE=agent.key flk config check
+  $ PCS_HMAC_KEY_FILE=agent.key flk config check --config flk.toml";
+
+/// Options of `flk config check`.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{EXAMPLES}\n\n{CONFIG_CODES}"))]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    file: FileArgs,
+}
+
+pub(super) fn run(args: &CheckArgs) -> CommandResult {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let unknown = warnings(&names.collect::<BTreeSet<_>>());
+    let mistakes = match args.file.read() {
+        Ok(raw) => mistakes(raw),
+        Err(error) => vec![error],
+    };
+    let errors: Vec<String> = unknown
+        .into_iter()
+        .chain(mistakes.iter().map(ToString::to_string))
+        .collect();
+    let mut output = Output::new();
+    for error in &errors {
+        output.line(format!("error: {error}"))?;
+    }
+    if errors.is_empty() {
+        let settings = counted(VARIABLES.len() as u64, "setting");
+        output.line(format!("{settings}: a gateway starts with them"))?;
+    }
+    output.flush()?;
+    Ok(match errors.is_empty() {
+        true => Exit::Yes,
+        false => Exit::Configuration,
+    })
+}
+
+/// Stands for what is missing, so that the mistakes behind it are found as well.
+const PLACEHOLDER: &str = "this key is in no gateway and only lets the check go on";
+
+/// Every mistake: each is put right in turn, until a gateway would start.
+fn mistakes(mut raw: RawConfig) -> Vec<ConfigError> {
+    let mut found = Vec::new();
+    while let Err(error) = Config::resolve(&raw) {
+        let variable = VARIABLES.iter().find(|it| it.name() == error.variable);
+        let again = found
+            .iter()
+            .any(|it: &ConfigError| it.variable == error.variable);
+        let (Some(&variable), false) = (variable, again) else {
+            break; // what stands behind it is not seen before it is put right
+        };
+        raw = raw.with(variable, stand_in(variable));
+        found.push(error);
+    }
+    found
+}
+
+/// What may be missing has something to stand for it; what is wrong is left out.
+fn stand_in(variable: Variable) -> Option<String> {
+    let may_be_missing = [Variable::HmacKey, Variable::MetricsPass].contains(&variable);
+    may_be_missing.then(|| PLACEHOLDER.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flk_dataplane::config::Flags;
+
+    fn named(set: &[(&str, &str)]) -> Vec<&'static str> {
+        let env = |name: &str| {
+            let found = set.iter().find(|(known, _)| *known == name);
+            found.map(|(_, text)| (*text).to_owned())
+        };
+        let raw = RawConfig::read(&env, &Flags::default()).unwrap();
+        mistakes(raw).iter().map(|it| it.variable).collect()
+    }
+
+    #[test]
+    fn every_mistake_is_found_and_each_once() {
+        let key = ("PCS_HMAC_KEY", "0123456789abcdef0123456789abcdef");
+        assert_eq!(named(&[key]), [""; 0]);
+        assert_eq!(named(&[]), ["PCS_HMAC_KEY"]);
+        assert_eq!(
+            named(&[
+                ("PORT", "x"),
+                ("LISTEN", "y"),
+                ("DEDUP_TTL", "z"),
+                ("WAL_MAX_AGE", "1")
+            ]),
+            ["LISTEN", "PORT", "PCS_HMAC_KEY", "DEDUP_TTL", "WAL_MAX_AGE"]
+        );
+        assert_eq!(
+            named(&[key, ("METRICS_USER", "a"), ("DEDUP_TTL", "z")]),
+            ["METRICS_PASS", "DEDUP_TTL"]
+        );
+        assert_eq!(
+            named(&[("PCS_SIGN_ALG", "ed25519")]),
+            ["PCS_ED25519_PUB_B64"]
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! `flk config`: the configuration of a gateway as it would start here — written, checked, shown with where each value comes
+//! from, compared, and described for editors. It shows no secret and changes no running gateway.
+
+mod check;
+mod diff;
+mod init;
+mod schema;
+mod show;
+
+use crate::CommandResult;
+use crate::exit::{Exit, Failure};
+use clap::Args;
+use flk_dataplane::config::{ConfigError, FILE_VARIABLE, Flags, RawConfig, Variable};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Write a configuration file with every setting and its default
+    Init(init::InitArgs),
+    /// Check all settings, and name every mistake
+    Check(check::CheckArgs),
+    /// Show what would run, and where each value comes from
+    Show(show::ShowArgs),
+    /// Compare two configuration files
+    Diff(diff::DiffArgs),
+    /// Print the JSON Schema of the file, for editors
+    Schema(schema::SchemaArgs),
+}
+
+/// Which configuration.
+#[derive(Args, Debug)]
+pub(crate) struct FileArgs {
+    /// Configuration file; the environment outweighs it
+    #[arg(long = "config", value_name = "FILE", env = FILE_VARIABLE)]
+    file: Option<PathBuf>,
+}
+
+impl FileArgs {
+    /// All settings of the environment, and of the file.
+    fn read(&self) -> Result<RawConfig, ConfigError> {
+        RawConfig::refuse_other_than_text()?;
+        let file = self.file.as_ref().map(|path| path.display().to_string());
+        let settings = Vec::new();
+        let env = |name: &str| std::env::var(name).ok();
+        RawConfig::read(&env, &Flags { file, settings })
+    }
+}
+
+/// Runs one of them.
+pub(crate) fn run(command: &Command) -> CommandResult {
+    match command {
+        Command::Init(args) => init::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Diff(args) => diff::run(args),
+        Command::Schema(_) => schema::run(),
+    }
+}
+
+/// The settings of one file alone.
+fn of_file(path: &Path) -> Result<RawConfig, Failure> {
+    let file = Some(path.display().to_string());
+    let settings = Vec::new();
+    RawConfig::read(&|_| None, &Flags { file, settings }).map_err(refused)
+}
+
+/// A configuration that cannot be read.
+fn refused(error: ConfigError) -> Failure {
+    Failure::with(Exit::Configuration, error.to_string())
+}
+
+/// A value as it may be shown.
+fn shown(raw: &RawConfig, variable: Variable) -> Option<&str> {
+    let text = raw.text(variable)?;
+    Some(match variable.is_secret() {
+        true => "(set, not shown)",
+        false => text,
+    })
+}

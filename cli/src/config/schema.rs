@@ -1,0 +1,104 @@
+//! `flk config schema`: the JSON Schema of the configuration file, so that editors complete and check it.
+
+use super::CommandResult;
+use super::init::is_value;
+use crate::exit::{CONFIG_SCHEMA_CODES, Exit};
+use crate::output::Output;
+use clap::Args;
+use flk_dataplane::config::{VARIABLES, Variable};
+use serde_json::{Map, Value, json};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ flk config schema > flk.schema.json
+
+An editor with a TOML language server finds it by a first line in the file: #:schema ./flk.schema.json";
+
+/// Options of `flk config schema`.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{EXAMPLES}\n\n{CONFIG_SCHEMA_CODES}"))]
+pub(crate) struct SchemaArgs {}
+
+pub(super) fn run() -> CommandResult {
+    let mut output = Output::new();
+    output.line(format!("{:#}", schema()))?;
+    output.flush()?;
+    Ok(Exit::Yes)
+}
+
+fn schema() -> Value {
+    let mut sections = Map::new();
+    for &variable in VARIABLES {
+        let Some((section, key)) = variable.key().split_once('.') else {
+            continue;
+        };
+        let section = sections.entry(section).or_insert_with(
+            || json!({"type": "object", "additionalProperties": false, "properties": {}}),
+        );
+        section["properties"][key] = property(variable);
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Configuration of a flk gateway",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": sections,
+    })
+}
+
+fn property(variable: Variable) -> Value {
+    let what = match variable.is_secret() {
+        true => "The path of a file that holds it. ",
+        false => "",
+    };
+    let description = format!(
+        "{} {what}Allowed: {}.",
+        variable.about(),
+        variable.allowed()
+    );
+    let mut property = json!({"description": description, "type": types(variable)});
+    if variable.is_list() {
+        property["items"] = json!({"type": "string", "pattern": "^[^,]*$"});
+    }
+    if is_value(variable.default()) {
+        property["default"] = Value::from(variable.default());
+    }
+    property
+}
+
+fn types(variable: Variable) -> Value {
+    match variable {
+        Variable::AllowUnsigned => json!(["boolean", "string", "integer"]),
+        _ if variable.is_list() => json!(["array", "string", "integer"]),
+        _ => json!(["string", "integer"]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_in_the_schema_and_no_other() {
+        let schema = schema();
+        let sections = schema["properties"].as_object().unwrap();
+        let mut keys = Vec::new();
+        for (section, value) in sections {
+            assert_eq!(value["additionalProperties"], false);
+            let properties = value["properties"].as_object().unwrap();
+            keys.extend(properties.keys().map(|key| format!("{section}.{key}")));
+        }
+        let mut expected: Vec<&str> = VARIABLES.iter().map(|it| it.key()).collect();
+        expected.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(keys, expected);
+        let port = &schema["properties"]["http"]["properties"]["port"];
+        assert_eq!(port["default"], "8080");
+        assert!(
+            port["description"]
+                .as_str()
+                .unwrap()
+                .starts_with("Port to listen on.")
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! `flk config show`: every setting with its value, and where that comes from. Secrets are named and never shown.
+
+use super::{CommandResult, FileArgs, refused, shown};
+use crate::exit::{CONFIG_CODES, Exit};
+use crate::output::Output;
+use clap::{Args, ValueEnum};
+use flk_dataplane::config::VARIABLES;
+use serde_json::json;
+
+const EXAMPLES: &str = "\
+Examples:
+  $ flk config show
+  $ flk config show --origin --config flk.toml
+  $ flk config show --output json";
+
+/// Options of `flk config show`.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{EXAMPLES}\n\n{CONFIG_CODES}"))]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// Say where each value comes from
+    #[arg(long)]
+    origin: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+/// How settings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table to read
+    Text,
+    /// One JSON object per setting and line
+    Json,
+}
+
+pub(super) fn run(args: &ShowArgs) -> CommandResult {
+    let raw = args.file.read().map_err(refused)?;
+    let mut output = Output::new();
+    for &variable in VARIABLES {
+        let value = shown(&raw, variable);
+        let (key, origin) = (variable.key(), raw.origin(variable).to_string());
+        let text = value.unwrap_or(variable.default());
+        output.line(match (args.output, args.origin) {
+            (Format::Text, false) => format!("{key:<24} {text}"),
+            (Format::Text, true) => format!("{key:<24} {text:<24} {origin}"),
+            (Format::Json, _) => json!({
+                "key": key, "variable": variable.name(), "value": value,
+                "default": variable.default(), "origin": origin,
+            })
+            .to_string(),
+        })?;
+    }
+    output.flush()?;
+    Ok(Exit::Yes)
+}

@@ -1,0 +1,209 @@
+//! `flk config` and the configuration file, as a user meets them.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+#[path = "common/gateway.rs"]
+mod gateway;
+
+use common::{codes, flk, run};
+use gateway::Gateway;
+use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tempfile::TempDir;
+
+const KEY: &str = "sesame-sesame-sesame-sesame-sesame";
+
+/// A directory with a key and a configuration file in it.
+fn with_file(text: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("agent.key"), format!("{KEY}\n")).unwrap();
+    std::fs::write(dir.path().join("flk.toml"), text).unwrap();
+    dir
+}
+
+fn config(dir: &Path, args: &[&str]) -> common::Ran {
+    let ran = run(flk(dir).arg("config").args(args), b"");
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("sesame"));
+    ran
+}
+
+#[test]
+fn the_file_that_init_writes_says_what_holds_anyway() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    std::fs::write(dir.join("agent.key"), KEY).unwrap();
+    assert_eq!(config(dir, &["init"]).code, 0);
+    let path = dir.join("flk.toml");
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let again = config(dir, &["init"]);
+    assert_eq!(again.code, 2);
+    assert!(
+        again.stderr.contains("flk.toml is there already"),
+        "{}",
+        again.stderr
+    );
+    assert_eq!(config(dir, &["init", "--force"]).code, 0);
+
+    let before = config(dir, &["show"]).stdout;
+    let text = std::fs::read_to_string(&path).unwrap();
+    let in_force: Vec<&str> = text
+        .lines()
+        .map(
+            |line| match line.starts_with('#') && !line.starts_with("# ") {
+                true => &line[1..],
+                false => line,
+            },
+        )
+        .collect();
+    assert!(in_force.contains(&"port = 8080"), "{text}");
+    std::fs::write(&path, in_force.join("\n")).unwrap();
+    let after = config(dir, &["show", "--config", "flk.toml"]);
+    assert_eq!((after.code, after.stderr.as_str()), (0, ""));
+    assert_eq!(after.stdout, before, "defaults in the file change nothing");
+    let mut check = flk(dir);
+    check.env("PCS_HMAC_KEY_FILE", "agent.key");
+    let checked = run(check.args(["config", "check", "--config", "flk.toml"]), b"");
+    assert_eq!(checked.code, 0, "{}", checked.stdout);
+    assert_eq!(config(dir, &["init", "-"]).stdout, text);
+}
+
+#[test]
+fn check_names_every_mistake_with_its_place() {
+    let dir = with_file(
+        "[http]\nport = 70000\n[dedup]\nttl = \"soon\"\n[signing]\nhmac_key_file = \"agent.key\"\n",
+    );
+    let checked = run(
+        flk(dir.path())
+            .args(["config", "check", "--config", "flk.toml"])
+            .env("WAL_MAX_AGE", "1s")
+            .env("DEDUP_TLL", "1d"),
+        b"",
+    );
+    assert_eq!(checked.code, 78, "{}", checked.stdout);
+    let lines: Vec<&str> = checked.stdout.lines().collect();
+    for expected in [
+        "error: DEDUP_TLL is not a setting and is not read; is DEDUP_TTL meant?",
+        "error: flk.toml:2: http.port = 70000: not a port; allowed: ",
+        "error: flk.toml:4: dedup.ttl = soon: not a number with a unit; allowed: ",
+        "error: WAL_MAX_AGE=1s: out of bounds; allowed: ",
+    ] {
+        assert!(
+            lines.iter().any(|line| line.starts_with(expected)),
+            "{expected}: {lines:?}"
+        );
+    }
+    assert_eq!(lines.len(), 4);
+    let unknown = with_file("[http]\nprot = 1\n");
+    let checked = config(unknown.path(), &["check", "--config", "flk.toml"]);
+    assert_eq!(checked.code, 78);
+    assert!(
+        checked.stdout.contains("is http.port meant?"),
+        "{}",
+        checked.stdout
+    );
+}
+
+#[test]
+fn show_tells_where_each_value_comes_from_and_no_secret() {
+    let dir = with_file("[http]\nport = 9090\n[signing]\nhmac_key_file = \"agent.key\"\n");
+    let mut command = flk(dir.path());
+    command.env("FLK_CONFIG", "flk.toml").env("DEDUP_TTL", "7d");
+    command.args(["config", "show", "--output", "json"]);
+    let ran = run(&mut command, b"");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(!ran.stdout.contains("sesame"));
+    let settings = ran.json();
+    let of = |key: &str| settings.iter().find(|it| it["key"] == key).unwrap();
+    assert_eq!(of("http.port")["value"], "9090");
+    assert_eq!(of("http.port")["origin"], "flk.toml:2: http.port");
+    assert_eq!(of("dedup.ttl")["origin"], "environment: DEDUP_TTL");
+    assert_eq!(of("http.listen")["origin"], "default");
+    assert_eq!(of("http.listen")["value"], Value::Null);
+    assert_eq!(of("signing.hmac_key_file")["value"], "(set, not shown)");
+    let text = config(dir.path(), &["show", "--origin", "--config", "flk.toml"]).stdout;
+    assert!(
+        text.lines()
+            .any(|line| line.starts_with("http.port ") && line.ends_with("flk.toml:2: http.port")),
+        "{text}"
+    );
+}
+
+#[test]
+fn diff_says_what_changes_and_ends_with_one() {
+    let dir = with_file("[http]\nport = 9090\n");
+    let other =
+        "[http]\nport = 9090\nkeepalive = \"90s\"\n[signing]\nhmac_key_file = \"agent.key\"\n";
+    std::fs::write(dir.path().join("new.toml"), other).unwrap();
+    let same = config(dir.path(), &["diff", "flk.toml", "flk.toml"]);
+    assert_eq!((same.code, same.stdout.as_str()), (0, ""));
+    let changed = config(dir.path(), &["diff", "flk.toml", "new.toml"]);
+    assert_eq!(changed.code, 1);
+    for line in [
+        "- http.keepalive = (default: 75s)",
+        "+ http.keepalive = 90s",
+        "+ signing.hmac_key_file = (set, not shown)",
+        "2 settings changed; a restart is needed for each",
+    ] {
+        assert!(
+            changed.stdout.lines().any(|it| it == line),
+            "{line}: {}",
+            changed.stdout
+        );
+    }
+    assert_eq!(
+        config(dir.path(), &["diff", "flk.toml", "none.toml"]).code,
+        78
+    );
+}
+
+#[test]
+fn the_schema_is_json_and_names_the_dialect() {
+    let dir = tempfile::tempdir().unwrap();
+    let schema = config(dir.path(), &["schema"]);
+    let schema: Value = serde_json::from_str(&schema.stdout).unwrap();
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+}
+
+#[test]
+fn a_gateway_starts_from_a_file_and_names_its_mistakes_by_line() {
+    let dir = with_file("[wal]\ndir = \"here/wal\"\n[signing]\nhmac_key_file = \"agent.key\"\n");
+    let gateway = Gateway::start_with(dir.path(), &[("FLK_CONFIG", "flk.toml")]);
+    assert!(dir.path().join("here/wal").is_dir());
+    assert!(
+        !dir.path().join("data/dev.key").exists(),
+        "the file names a key"
+    );
+    assert_eq!(gateway.stop(), 0);
+    std::fs::write(dir.path().join("flk.toml"), "[http]\n\nport = -1\n").unwrap();
+    let ran = run(flk(dir.path()).args(["up", "--config", "flk.toml"]), b"");
+    assert_eq!(ran.code, 78);
+    assert!(
+        ran.stderr
+            .contains("flk.toml:3: http.port = -1: not a port"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn exit_codes_are_told_in_the_help_of_each_command() {
+    let dir = tempfile::tempdir().unwrap();
+    for (command, expected) in [
+        ("init", &[0, 2, 74][..]),
+        ("check", &[0, 2, 74, 78]),
+        ("show", &[0, 2, 74, 78]),
+        ("diff", &[0, 1, 2, 74, 78]),
+        ("schema", &[0, 2, 74]),
+    ] {
+        assert_eq!(
+            codes(&config(dir.path(), &[command, "--help"]).stdout),
+            expected,
+            "{command}"
+        );
+    }
+}

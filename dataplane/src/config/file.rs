@@ -1,0 +1,149 @@
+//! The configuration file: TOML, each key with its line. It knows which keys there are and which form a value may have;
+//! what a value means is checked with all other settings.
+
+use super::error::{ConfigError, Place};
+use super::raw::{Typed, VARIABLES, Variable};
+use super::unknown::distance;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The variable that names the file.
+pub const FILE_VARIABLE: &str = "FLK_CONFIG";
+
+/// What a configuration file may be.
+const FILE_ALLOWED: &str = "a TOML file as flk config init writes it";
+
+/// A larger file is none of ours.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A file that is being read.
+struct File<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+/// Reads a file and gives the text of each setting in it.
+///
+/// # Errors
+/// The file cannot be read, is not TOML, or has a key or a form of value that no setting has.
+pub(super) fn read(path: &Path) -> Result<Vec<(Variable, Typed)>, ConfigError> {
+    let refused = |problem: String| ConfigError {
+        variable: FILE_VARIABLE,
+        place: None,
+        value: Some(path.display().to_string()),
+        problem,
+        allowed: FILE_ALLOWED,
+    };
+    let text = super::secret_file::read_bounded(path, FILE_BYTES_MAX).map_err(refused)?;
+    let text = String::from_utf8(text).map_err(|_| refused("it is not UTF-8".to_owned()))?;
+    File { path, text: &text }.settings()
+}
+
+impl File<'_> {
+    fn settings(&self) -> Result<Vec<(Variable, Typed)>, ConfigError> {
+        let table = DeTable::parse(self.text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            self.error(at, "TOML", error.message().to_owned())
+        })?;
+        let mut found = Vec::new();
+        for (section, value) in table.get_ref() {
+            let at = section.span().start;
+            let DeValue::Table(keys) = value.get_ref() else {
+                return Err(self.unknown(at, section.get_ref()));
+            };
+            if keys.is_empty() && !has_section(section.get_ref()) {
+                return Err(self.unknown(at, section.get_ref()));
+            }
+            for (key, value) in keys {
+                let name = format!("{}.{}", section.get_ref(), key.get_ref());
+                found.push(self.setting(&name, key.span().start, value)?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn setting(
+        &self,
+        name: &str,
+        at: usize,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<(Variable, Typed), ConfigError> {
+        let known = VARIABLES.iter().find(|variable| variable.key() == name);
+        let Some(&variable) = known else {
+            return Err(self.unknown(at, name));
+        };
+        let text = text_of(variable, value.get_ref());
+        let text = text.map_err(|problem| ConfigError {
+            variable: variable.name(),
+            place: Some(self.place(at, name)),
+            value: None,
+            problem: problem.to_owned(),
+            allowed: variable.allowed(),
+        })?;
+        let typed = Typed {
+            text,
+            place: Some(self.place(at, name)),
+        };
+        Ok((variable, typed))
+    }
+
+    fn unknown(&self, at: usize, name: &str) -> ConfigError {
+        let keys = VARIABLES.iter().map(|variable| variable.key());
+        let nearest = keys.min_by_key(|key| distance(name, key));
+        let meant = nearest.filter(|key| distance(name, key) <= key.len() / 3);
+        let problem = match meant {
+            Some(meant) => format!("no such setting; is {meant} meant?"),
+            None => "no such setting".to_owned(),
+        };
+        self.error(at, name, problem)
+    }
+
+    fn error(&self, at: usize, key: &str, problem: String) -> ConfigError {
+        ConfigError {
+            variable: FILE_VARIABLE,
+            place: Some(self.place(at, key)),
+            value: None,
+            problem,
+            allowed: FILE_ALLOWED,
+        }
+    }
+
+    fn place(&self, at: usize, key: &str) -> Place {
+        let before = &self.text.as_bytes()[..at.min(self.text.len())];
+        Place {
+            path: self.path.to_owned(),
+            line: 1 + before.iter().filter(|&&byte| byte == b'\n').count(),
+            key: key.to_owned(),
+        }
+    }
+}
+
+fn has_section(name: &str) -> bool {
+    let sections = VARIABLES.iter().filter_map(|it| it.key().split_once('.'));
+    sections.into_iter().any(|(section, _)| section == name)
+}
+
+/// A value as the variable's text has it. Numbers stand for their texts, lists for their elements with commas between them;
+/// where a variable is only set or not set, it may be a truth value.
+fn text_of(variable: Variable, value: &DeValue<'_>) -> Result<String, &'static str> {
+    match value {
+        DeValue::String(text) => Ok(text.clone().into_owned()),
+        DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().replace('_', "")),
+        DeValue::Boolean(true) if variable == Variable::AllowUnsigned => Ok("1".to_owned()),
+        DeValue::Boolean(false) if variable == Variable::AllowUnsigned => Ok(String::new()),
+        DeValue::Array(elements) if variable.is_list() => {
+            let texts = elements.iter().map(|element| match element.get_ref() {
+                DeValue::String(text) if !text.contains(',') => Ok(text.as_ref()),
+                DeValue::String(_) => Err("a comma in an element of a list"),
+                _ => Err("a list of something else than texts"),
+            });
+            Ok(texts.collect::<Result<Vec<_>, _>>()?.join(","))
+        }
+        DeValue::Array(_) => Err("a list, and only one value is taken"),
+        DeValue::Table(_) => Err("a table"),
+        DeValue::Boolean(_) | DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Integer(_) => {
+            Err("neither a text nor a whole number in decimal")
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The configuration file and files of secrets: what is read, what outweighs what, and what an error names.
+
+use super::*;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// A directory with a configuration file in it.
+struct Written(TempDir, Flags);
+
+impl Written {
+    fn new(text: &str) -> Written {
+        let written = Written(tempfile::tempdir().unwrap(), Flags::default());
+        written.put("flk.toml", text);
+        written.put("key", "0123456789abcdef0123456789abcdef\n");
+        written
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    /// Reads it below these variables.
+    fn read(&self, set: &[(&str, &str)]) -> Result<(RawConfig, Config), ConfigError> {
+        let env = |name: &str| {
+            let set = set.iter().find(|(known, _)| *known == name);
+            let set = set.map(|(_, text)| (*text).to_owned());
+            let file = (name == "FLK_CONFIG").then(|| self.text("flk.toml"));
+            set.or(file)
+        };
+        let raw = RawConfig::read(&env, &self.1)?;
+        let config = Config::resolve(&raw)?;
+        Ok((raw, config))
+    }
+
+    fn error(&self, set: &[(&str, &str)]) -> String {
+        let error = self.read(set).map(|_| ()).unwrap_err().to_string();
+        error.replace(&self.text("flk.toml"), "FILE")
+    }
+}
+
+const KEY: (&str, &str) = ("PCS_HMAC_KEY", "0123456789abcdef0123456789abcdef");
+
+#[test]
+fn every_setting_can_stand_in_the_file() {
+    let written = Written::new("");
+    let text = format!(
+        "[http]\nport = 9_090\nlisten = \"::1\"\nkeepalive = \"90s\"\nbody_max = \"64KiB\"\ndrain_delay = \"5s\"\n\
+         [wal]\ndir = \"/srv/wal\"\nmax_bytes = \"1GiB\"\nmax_age = \"2d\"\nsegment_bytes = \"8MiB\"\n\
+         [dedup]\nbackend = \"memory\"\nttl = \"7d\"\nmemory_max = \"64MiB\"\n\
+         [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nallow_unsigned = false\n\
+         [limits]\nrate = 1000\n[metrics]\nuser = \"prom\"\npassword_file = '{key}'\n\
+         [process]\ncores = [\"0\"]\ndriver = \"portable\"\n",
+        key = written.text("key")
+    );
+    written.put("flk.toml", &text);
+    let (raw, config) = written.read(&[]).unwrap();
+    assert_eq!(config.listen.to_string(), "[::1]:9090");
+    assert_eq!(config.keepalive, Duration::from_secs(90));
+    assert_eq!(config.body_bytes_max, 65_536);
+    assert_eq!(config.drain_delay, Duration::from_secs(5));
+    assert_eq!(config.wal_dir, Path::new("/srv/wal"));
+    assert_eq!(config.wal_bytes_max, Some(1 << 30));
+    assert_eq!(config.wal_age_max_s, 2 * 86_400);
+    assert_eq!(config.segment_bytes, Some(8 << 20));
+    assert_eq!(config.dedup_ttl_s, 7 * 86_400);
+    assert_eq!(config.dedup_memory_bytes_max, Some(64 << 20));
+    assert_eq!(config.token_rate, 1000);
+    assert_eq!(config.cores.as_deref(), Some("0"));
+    assert_eq!(config.driver, Requested::Portable);
+    assert!(config.metrics_auth.is_some());
+    assert_eq!(
+        config.short_keys_count, 0,
+        "the line end is no part of a key"
+    );
+    let unset = [Variable::AllowUnsigned, Variable::Ed25519Pub];
+    for &variable in VARIABLES {
+        let is_set = raw.origin(variable) != Origin::Default;
+        assert_eq!(is_set, !unset.contains(&variable), "{}", variable.key());
+    }
+    assert_eq!(
+        raw.origin(Variable::Port).to_string(),
+        format!("{}:2: http.port", written.text("flk.toml"))
+    );
+}
+
+#[test]
+fn public_keys_stand_in_a_list() {
+    let key = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let text = format!("[signing]\nalg = \"ed25519\"\ned25519_public = [\"{key}\"]\n");
+    assert!(Written::new(&text).read(&[]).is_ok());
+}
+
+#[test]
+fn the_environment_outweighs_the_file_and_an_empty_variable_does_not() {
+    let written = Written::new("[http]\nport = 9090\n");
+    let port = |set| written.read(set).unwrap().1.listen.port();
+    assert_eq!(port(&[KEY]), 9090);
+    assert_eq!(port(&[KEY, ("PORT", "9191")]), 9191);
+    assert_eq!(port(&[KEY, ("PORT", "")]), 9090);
+    let (raw, _) = written.read(&[KEY, ("PORT", "9191")]).unwrap();
+    assert_eq!(raw.origin(Variable::Port), Origin::Environment("PORT"));
+    assert_eq!(raw.origin(Variable::Listen), Origin::Default);
+}
+
+#[test]
+fn an_argument_outweighs_the_environment() {
+    let mut written = Written::new("[http]\nport = 9090\n");
+    written.1 = Flags::parse(["--http.port=9292".to_owned()]).unwrap();
+    let (raw, config) = written.read(&[KEY, ("PORT", "9191")]).unwrap();
+    assert_eq!(config.listen.port(), 9292);
+    assert_eq!(raw.origin(Variable::Port), Origin::Argument("http.port"));
+    let file = format!("--config={}", written.text("flk.toml"));
+    written.1 = Flags::parse([file]).unwrap();
+    let config = written
+        .read(&[KEY, ("FLK_CONFIG", "/no/such/file")])
+        .unwrap()
+        .1;
+    assert_eq!(config.listen.port(), 9090);
+}
+
+#[test]
+fn an_error_names_file_line_key_value_and_what_is_allowed() {
+    for (text, expected) in [
+        (
+            "[http]\n\nport = 70000\n",
+            "FILE:3: http.port = 70000: not a port; allowed: 0 to 65535",
+        ),
+        (
+            "[http]\nprot = 1\n",
+            "FILE:2: http.prot: no such setting; is http.port meant?",
+        ),
+        (
+            "[htp]\nport = 1\n",
+            "FILE:2: htp.port: no such setting; is http.port meant?",
+        ),
+        ("port = 1\n", "FILE:1: port: no such setting"),
+        ("[http]\n[other]\n", "FILE:2: other: no such setting"),
+        (
+            "[http]\nport = 1.5\n",
+            "FILE:2: http.port: neither a text nor a whole number",
+        ),
+        (
+            "[http]\nport = true\n",
+            "FILE:2: http.port: neither a text nor a whole number",
+        ),
+        (
+            "[http]\nport = [1]\n",
+            "FILE:2: http.port: a list, and only one value is taken",
+        ),
+        (
+            "[http]\nport = 0x1f\n",
+            "FILE:2: http.port: neither a text nor a whole number",
+        ),
+        ("[http.port]\nnumber = 1\n", "FILE:1: http.port: a table"),
+        ("[http]\nport = 1\nport = 2\n", "FILE:3: TOML: "),
+        ("[http\n", "FILE:1: TOML: "),
+        (
+            "[process]\ncores = [1]\n",
+            "FILE:2: process.cores: a list of something else than texts",
+        ),
+        (
+            "[process]\ncores = [\"1,2\"]\n",
+            "FILE:2: process.cores: a comma in an element",
+        ),
+        (
+            "[dedup]\nttl = \"14\"\n",
+            "FILE:2: dedup.ttl = 14: not a number with a unit; allowed: 1s to 1000d",
+        ),
+    ] {
+        let error = Written::new(text).error(&[KEY]);
+        assert!(error.starts_with(expected), "{text:?}: {error}");
+        assert!(error.contains("; allowed: "), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let written = Written::new("");
+    for (path, problem) in [
+        (written.text("none"), "it cannot be read"),
+        (written.0.path().display().to_string(), "it cannot be read"),
+    ] {
+        let error = written.error(&[KEY, ("FLK_CONFIG", &path)]);
+        assert!(
+            error.starts_with(&format!("FLK_CONFIG={path}: {problem}")),
+            "{error}"
+        );
+    }
+    std::fs::write(written.path("bytes"), [0xff, 0xfe]).unwrap();
+    let path = written.text("bytes");
+    assert!(
+        written
+            .error(&[KEY, ("FLK_CONFIG", &path)])
+            .contains("it is not UTF-8")
+    );
+    std::fs::write(written.path("long"), vec![b'#'; (1 << 20) + 1]).unwrap();
+    let path = written.text("long");
+    assert!(
+        written
+            .error(&[KEY, ("FLK_CONFIG", &path)])
+            .contains("longer than 1048576 bytes")
+    );
+}
+
+#[test]
+fn a_secret_comes_from_a_file_without_one_line_end() {
+    let written = Written::new("");
+    for (name, text, short) in [
+        ("exact", "0123456789abcdef0123456789abcdef", 0),
+        ("line", "0123456789abcdef0123456789abcdef\n", 0),
+        ("short", "0123456789abcdef0123456789abcde\n", 1),
+        ("lines", "0123456789abcdef0123456789abcde\n\n", 0),
+    ] {
+        written.put(name, text);
+        let path = written.text(name);
+        let (raw, config) = written.read(&[("PCS_HMAC_KEY_FILE", &path)]).unwrap();
+        assert_eq!(config.short_keys_count, short, "{name}");
+        assert_eq!(
+            raw.origin(Variable::HmacKey),
+            Origin::Environment("PCS_HMAC_KEY_FILE")
+        );
+    }
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_or_is_there_twice_is_refused_and_never_shown() {
+    let written = Written::new("");
+    written.put("empty", "\n");
+    written.put("sesame", "sesame");
+    let [empty, sesame, none] = ["empty", "sesame", "none"].map(|name| written.text(name));
+    let error = written.error(&[("PCS_HMAC_KEYS_FILE", &empty)]);
+    assert!(
+        error.contains("PCS_HMAC_KEYS_FILE") && error.contains("it is empty"),
+        "{error}"
+    );
+    let error = written.error(&[KEY, ("METRICS_USER", "a"), ("METRICS_PASS_FILE", &none)]);
+    assert!(
+        error.contains("METRICS_PASS_FILE") && error.contains("cannot be read"),
+        "{error}"
+    );
+    let error = written.error(&[KEY, ("PCS_HMAC_KEY_FILE", &sesame)]);
+    assert!(error.contains("PCS_HMAC_KEY is set, too"), "{error}");
+    written.put("flk.toml", "[signing]\nhmac_key_file = \"/no/such/file\"\n");
+    let error = written.error(&[]);
+    assert!(
+        error.starts_with("FILE:2: signing.hmac_key_file = /no/such/file: "),
+        "{error}"
+    );
+    written.put("flk.toml", "[signing]\nhmac_key = \"sesame\"\n");
+    let error = written.error(&[]);
+    assert!(
+        error.contains("is signing.hmac_key_file meant?") && !error.contains("sesame"),
+        "{error}"
+    );
+    written.put("many", "a,b,c,d,e");
+    let many = written.text("many");
+    let error = written.error(&[("PCS_HMAC_KEYS_FILE", &many)]);
+    assert!(!error.contains("a,b"), "{error}");
+}
