@@ -9,7 +9,7 @@ pub struct ConfigError {
     /// The variable.
     pub variable: &'static str,
     /// Where in the configuration file it stands, if it comes from there.
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
     /// Its value; none if it is not set or a secret.
     pub value: Option<String>,
     /// What is wrong with it.

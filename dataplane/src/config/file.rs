@@ -76,7 +76,7 @@ impl File<'_> {
         let text = text_of(variable, value.get_ref());
         let text = text.map_err(|problem| ConfigError {
             variable: variable.name(),
-            place: Some(self.place(at, name)),
+            place: Some(Box::new(self.place(at, name))),
             value: None,
             problem: problem.to_owned(),
             allowed: variable.allowed(),
@@ -102,7 +102,7 @@ impl File<'_> {
     fn error(&self, at: usize, key: &str, problem: String) -> ConfigError {
         ConfigError {
             variable: FILE_VARIABLE,
-            place: Some(self.place(at, key)),
+            place: Some(Box::new(self.place(at, key))),
             value: None,
             problem,
             allowed: FILE_ALLOWED,

@@ -189,7 +189,7 @@ impl Set {
             false => text,
             true => secret_file::read(Path::new(&text)).map_err(|problem| ConfigError {
                 variable: variable.name(),
-                place: place.clone(),
+                place: place.clone().map(Box::new),
                 value: Some(text),
                 problem,
                 allowed: SECRET_FILE_ALLOWED,
@@ -323,7 +323,7 @@ impl RawConfig {
             .filter(|_| !variable.is_secret())
             .map(str::to_owned);
         let place = match self.origin(variable) {
-            Origin::File(place) => Some(place),
+            Origin::File(place) => Some(Box::new(place)),
             Origin::Default | Origin::Environment(_) | Origin::Argument(_) => None,
         };
         ConfigError {

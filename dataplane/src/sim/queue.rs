@@ -18,7 +18,7 @@ pub enum Happening {
     LogWritten {
         /// Whose.
         shard: u16,
-        /// Its number in [`Truth::writes`].
+        /// Its number in [`super::truth::Truth::writes`].
         write: usize,
         /// The memory.
         blocks: Box<Blocks>,
