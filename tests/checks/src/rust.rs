@@ -7,7 +7,7 @@ use crate::Finding;
 use crate::files::File;
 
 /// A longer file has more than one subject.
-pub const LINES_MAX: usize = 600;
+pub const LINES_MAX: usize = 500;
 
 /// Where unsafe code may be, and why. `unsafe_code` is denied everywhere, so each use carries an `allow` as well.
 pub const UNSAFE_ALLOWED: [(&str, &str); 4] = [

@@ -1,18 +1,14 @@
 //! Quarantine as an operator meets it: a log is damaged, a start names a file, that file is given up, and so on until a
 //! start serves. Every acknowledged batch outside of the damage must then be served, now and after further starts.
 
-use crate::io::Errno;
 use crate::keeper::Keeper;
-use crate::keeper::config::KeeperConfig;
 use crate::keeper::offline::{Job, run_blocking};
 use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::world::{World, config};
-use crate::wal::files::NumberedFile;
-use crate::wal::manifest::Manifest;
 
-const DAY_S: u32 = 86_400;
-const BLOCK: usize = 4096;
+pub(super) const DAY_S: u32 = 86_400;
+pub(super) const BLOCK: usize = 4096;
 
 /// A log whose process died, and what is in its segments.
 pub(super) struct Written {
@@ -23,7 +19,7 @@ pub(super) struct Written {
 
 /// Why the segment before the last is left.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Roll {
+pub(super) enum Roll {
     /// It is full.
     Full,
     /// A write to it failed, and was repeated in the next one.
@@ -32,7 +28,7 @@ enum Roll {
 
 /// What becomes unreadable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Harm {
+pub(super) enum Harm {
     /// The header of a segment.
     Header(usize),
     /// A batch of a segment: its record headers. The header of the batch stays whole.
@@ -50,7 +46,7 @@ impl Written {
         Written::rolled(closed, Roll::Full)
     }
 
-    fn rolled(closed: usize, roll: Roll) -> Written {
+    pub(super) fn rolled(closed: usize, roll: Roll) -> Written {
         let mut world = World::started(TestDisk::new(), config(1));
         let mut segments = vec![(world.current_file(0), Vec::new())];
         let mut record = 0;
@@ -94,7 +90,7 @@ impl Written {
     }
 
     /// Harms it and says which records are lost by that.
-    fn harm(&mut self, all: &[Harm]) -> Vec<u32> {
+    pub(super) fn harm(&mut self, all: &[Harm]) -> Vec<u32> {
         let mut lost = Vec::new();
         for harm in all {
             let (at, batch, offset) = match *harm {
@@ -113,7 +109,7 @@ impl Written {
         lost
     }
 
-    fn all_but(&self, lost: &[u32]) -> Vec<u32> {
+    pub(super) fn all_but(&self, lost: &[u32]) -> Vec<u32> {
         let all = self.segments.iter().flat_map(|(_, held)| held);
         let records = all.map(|(record, _)| *record);
         records.filter(|record| !lost.contains(record)).collect()
@@ -442,154 +438,4 @@ fn a_segment_that_is_not_there_costs_its_own_batches() {
             "{closed} {at}"
         );
     }
-}
-
-#[test]
-fn a_spare_that_is_not_there_can_be_given_up() {
-    let config = KeeperConfig {
-        preallocated_count: 2,
-        ..config(1)
-    };
-    let mut world = World::started(TestDisk::new(), config);
-    for record in 0..70 {
-        world.decide(0, record, DAY_S);
-        world.pass_s(1);
-    }
-    let manifest = Manifest::decode(world.disk.bytes("manifest").expect("a manifest"));
-    let preallocated = *manifest
-        .expect("whole")
-        .preallocated
-        .last()
-        .expect("a preallocated");
-    let preallocated = NumberedFile::Segment(preallocated).to_string();
-    let (code, report) = tool(&mut world, quarantine(&preallocated, true));
-    assert_eq!(code, 78, "{report}");
-    world.disk.remove(&preallocated);
-    let (world, given_up) = mended(world);
-    assert_eq!(
-        (world.known(), given_up),
-        ((0..70).collect(), vec![preallocated])
-    );
-}
-
-/// A device that refuses one block is no reason to give up the others.
-#[test]
-fn blocks_that_the_device_refuses_cost_their_batches_only() {
-    for (at, batch) in [(0, Some(3)), (1, Some(3)), (1, None), (1, Some(9))] {
-        let written = Written::new(0);
-        let (file, held) = written.segments[at].clone();
-        let lost: Vec<u32> = batch
-            .and_then(|it| held.get(it))
-            .map(|(record, _)| *record)
-            .into_iter()
-            .collect();
-        let kept = written.all_but(&lost);
-        let mut world = written.world;
-        // Behind its batches and the mark the open segment is unused.
-        let block = batch.map_or(20, |batch| batch + 1) * BLOCK;
-        world.disk.fail_reads_at = Some((file.clone(), block as u64));
-        let mut world = world.restarted(Lost::Everything, 1, 1);
-        let (code, reason) = world.exit.clone().expect("refused");
-        assert!(
-            code == 74 && reason.contains(&format!("flk wal quarantine {file}")),
-            "{reason}"
-        );
-        let (code, report) = tool(&mut world, quarantine(&file, true));
-        assert!(
-            code == 0 && report.contains("refuses to read 4096 bytes"),
-            "{report}"
-        );
-        let (world, given_up) = mended(world);
-        assert_eq!(
-            (world.known(), given_up),
-            (kept, Vec::new()),
-            "{at} {batch:?}"
-        );
-    }
-}
-
-#[test]
-fn a_crash_at_any_file_operation_of_a_quarantine_is_mended_by_running_it_again() {
-    let harms = [Harm::Header(1), Harm::Batch(1, 3)];
-    let mut ops = 0;
-    loop {
-        let mut survived = false;
-        for lost in losses(ops) {
-            for again_at_once in [false, true] {
-                let mut written = Written::new(0);
-                let gone = written.harm(&harms);
-                let kept = written.all_but(&gone);
-                let file = written.segments[1].0.clone();
-                let job = quarantine(&file, true);
-                let (mut world, ended) = cut_short(written.world, job.clone(), ops, lost);
-                survived |= ended;
-                if again_at_once {
-                    let (code, report) = tool(&mut world, job);
-                    assert_eq!(code, 0, "{ops} {lost:?}: {report}");
-                }
-                let (world, _) = mended(world);
-                assert_eq!(world.known(), kept, "{ops} {lost:?} {again_at_once}");
-                let aside = format!("quarantine-{file}");
-                assert!(world.disk.names().contains(&aside), "{ops} {lost:?}");
-            }
-        }
-        if survived {
-            break;
-        }
-        ops += 1;
-    }
-    assert!(ops > 10, "{ops}");
-}
-
-#[test]
-fn an_error_of_any_file_operation_ends_a_quarantine_and_it_can_be_run_again() {
-    for ops in 0.. {
-        let mut written = Written::new(0);
-        let gone = written.harm(&[Harm::Header(1), Harm::Batch(1, 3)]);
-        let kept = written.all_but(&gone);
-        let file = written.segments[1].0.clone();
-        let mut world = written.world;
-        world.disk.crash(Lost::Nothing);
-        world.disk.fail_at = Some((ops, Errno(28)));
-        let _ = tool(&mut world, quarantine(&file, true));
-        let done = world.disk.fail_at.take().is_some();
-        let (code, report) = tool(&mut world, quarantine(&file, true));
-        assert_eq!(code, 0, "{ops}: {report}");
-        let (world, _) = mended(world);
-        assert_eq!(world.known(), kept, "{ops}");
-        if done {
-            return;
-        }
-    }
-}
-
-/// A write failed and was repeated in the next segment; only there it counts.
-#[test]
-fn a_batch_repeated_in_the_next_segment_is_kept_there() {
-    for harms in [&[Harm::Header(1)][..], &[Harm::Batch(0, 3)]] {
-        let mut written = Written::rolled(0, Roll::FailedWrite);
-        // The first batch of the second segment stands behind the end of the first one too.
-        let (first, held) = &written.segments[0];
-        let behind = held.last().map_or(0, |(_, offset)| offset + BLOCK);
-        let bytes = written.world.disk.bytes(first).expect("the segment");
-        assert!(bytes[behind..].starts_with(b"flkbatch"));
-        let lost = written.harm(harms);
-        let kept = written.all_but(&lost);
-        let (world, given_up) = mended(written.world);
-        assert_eq!(world.known(), kept, "{harms:?} {given_up:?}");
-        assert_eq!(given_up.len(), 1, "{harms:?} {given_up:?}");
-    }
-}
-
-#[test]
-fn names_of_segments_that_were_given_up_stay_free() {
-    let mut written = Written::new(0);
-    written.harm(&[Harm::Header(1)]);
-    let file = written.segments[1].0.clone();
-    let (world, _) = mended(written.world);
-    let names = world.disk.names();
-    assert!(
-        NumberedFile::parse(&file).is_some() && !names.contains(&file),
-        "{names:?}"
-    );
 }
