@@ -196,7 +196,7 @@ mod tests {
     fn the_tightest_quota_of_both_versions_and_all_ancestors_counts() {
         let mount = Mount::new();
         let groups = "4:memory:/x\n3:cpu,cpuacct:/pods/one\n0::/slice/unit\n";
-        let groups = mount.told(groups);
+        let groups = mount.with_groups(groups);
         assert_eq!(quota_of(&groups), None);
         mount.put("slice/unit/cpu.max", "max 100000\n");
         assert_eq!(quota_of(&groups), None);

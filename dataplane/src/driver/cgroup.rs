@@ -79,8 +79,8 @@ impl Mount {
         std::fs::write(path, text).unwrap();
     }
 
-    /// The groups of a process that is told these.
-    pub(super) fn told(&self, groups: &str) -> Cgroups {
+    /// The groups of a process that has these.
+    pub(super) fn with_groups(&self, groups: &str) -> Cgroups {
         Cgroups {
             groups: groups.to_owned(),
             root: self.directory.path().to_owned(),

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn the_smallest_limit_of_both_versions_all_ancestors_and_the_machine_counts() {
         let mount = Mount::new();
-        let groups = mount.told("4:memory:/pods/x\n3:cpu:/other\n0::/slice/unit\n");
+        let groups = mount.with_groups("4:memory:/pods/x\n3:cpu:/other\n0::/slice/unit\n");
         let check = |bytes: u64, what: &str| {
             let limit = limit_of(&groups, MACHINE).unwrap();
             assert_eq!((limit.bytes, limit.what), (bytes, what));
@@ -80,14 +80,14 @@ mod tests {
         check(2 << 20, "its cgroup");
         mount.put("unified/memory.max", "1\n");
         check(2 << 20, "its cgroup");
-        assert_eq!(limit_of(&mount.told(""), ""), None);
+        assert_eq!(limit_of(&mount.with_groups(""), ""), None);
     }
 
     #[test]
     fn a_limit_at_the_mount_itself_is_that_of_a_container() {
         let mount = Mount::new();
         mount.put("memory/memory.limit_in_bytes", "1048576\n");
-        let groups = mount.told("4:memory:/docker/not-visible-here\n");
+        let groups = mount.with_groups("4:memory:/docker/not-visible-here\n");
         assert_eq!(limit_of(&groups, MACHINE).unwrap().bytes, 1 << 20);
     }
 

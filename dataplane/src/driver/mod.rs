@@ -135,7 +135,7 @@ impl Driver for Handle {
 #[derive(Debug)]
 pub enum Ended {
     /// The process asked for it through the doorbell.
-    Told,
+    Asked,
     /// The machine said [`crate::event::Op::Stop`].
     Stopped(LogFailure),
     /// The operating system refused a call that the driver needs.

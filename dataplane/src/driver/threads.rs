@@ -174,7 +174,7 @@ fn start_shard<M: Machine>(
                 }
             };
             match ended {
-                Ok(Ended::Told) => {}
+                Ok(Ended::Asked) => {}
                 Ok(Ended::Stopped(stop)) => end_process(&console, stop.code, &stop.reason),
                 Ok(Ended::Failed(error)) | Err(error) => {
                     let reason = format!("shard {}: {error}", shard.0);

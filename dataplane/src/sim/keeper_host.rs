@@ -52,7 +52,7 @@ impl World {
                 KeeperOp::File(op) => self.file_begins(op.spelled_out()),
                 KeeperOp::ToShard(shard, message) => self.keeper_tells(shard.0, message),
                 KeeperOp::Reply { id, text } => self.command_answered(id, &text),
-                KeeperOp::Notify(notice) => self.heard(&notice),
+                KeeperOp::Notify(notice) => self.on_notice(&notice),
                 KeeperOp::Wake(mono_us) => {
                     let at_us = self.at_mono(mono_us);
                     let mut token = 0;
@@ -103,7 +103,7 @@ impl World {
         );
     }
 
-    fn heard(&mut self, notice: &Notice) {
+    fn on_notice(&mut self, notice: &Notice) {
         sim_trace!(self.now_us(), "keeper says: {notice}");
         self.note_slice_memory(notice);
         match notice {

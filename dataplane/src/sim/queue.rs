@@ -59,7 +59,7 @@ pub enum Happening {
     FileDone(FileOp, Option<Errno>),
     /// A client acts, if its token is still this.
     Client(usize, u64),
-    /// Every shard has heard that so much withheld time was released.
+    /// Every shard knows that so much withheld time was released.
     ClockReleased(i64),
     /// Bytes reach the server.
     BytesToServer(u64, Vec<u8>),

@@ -82,7 +82,7 @@ impl Portable {
                 return Ended::Stopped(stop);
             }
         }
-        Ended::Told
+        Ended::Asked
     }
 
     /// Sleeps until something happens or the time of the next turn, rounded up to the millisecond resolution of epoll.

@@ -85,7 +85,7 @@ impl Uring {
                 return Ended::Stopped(stop);
             }
         }
-        Ended::Told
+        Ended::Asked
     }
 
     /// Submits the operations of the last turn and sleeps until a completion, a wake-up, or the time of the next turn.

@@ -10,6 +10,7 @@ use crate::keeper::tests::world::{World, config};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SegmentState;
 use crate::wal::segment::SegmentHeader;
+use flk_testkit::Dice;
 
 const DAY_S: u32 = 86_400;
 
@@ -143,19 +144,6 @@ fn after_a_clean_stop_a_short_unused_segment_is_only_left_out() {
     assert!(!world.disk.names().contains(&next));
 }
 
-/// A small generator: the same numbers for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
-
 /// One life of a gateway: some decisions, marks and time, and an end of some kind.
 fn live(world: &mut World, dice: &mut Dice, records: &mut u32) {
     if dice.below(3) == 0 {
@@ -189,7 +177,7 @@ fn live(world: &mut World, dice: &mut Dice, records: &mut u32) {
 #[test]
 fn no_start_refuses_what_gateways_with_other_segments_and_numbers_of_shards_left() {
     for seed in 0..30 {
-        let mut dice = Dice(seed * 7_919 + 1);
+        let mut dice = Dice::new(seed);
         let lengths = [64 << 10, 128 << 10, 256 << 10, 512 << 10];
         let of = |dice: &mut Dice| KeeperConfig {
             segment_bytes: lengths[dice.below(4) as usize],

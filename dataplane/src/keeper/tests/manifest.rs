@@ -201,8 +201,8 @@ fn in_a_stop_logs_end_in_segments_that_a_full_manifest_has_kept_room_for() {
     assert!(world.known().into_iter().eq(0..record));
 }
 
-#[test]
-fn a_manifest_that_a_stop_fills_has_shards_admit_no_more_before_its_last_part_is_used() {
+/// A gateway whose manifest gets full during a stop, with so many decisions: its shard is told to admit no more.
+fn filled_by_a_stop() -> (World, u32) {
     let mut world = World::started(TestDisk::new(), small(1));
     world.busy = true;
     world.happen(KeeperEvent::Terminate);
@@ -215,6 +215,12 @@ fn a_manifest_that_a_stop_fills_has_shards_admit_no_more_before_its_last_part_is
         }
         record += u32::from(world.decided > record);
     }
+    (world, record)
+}
+
+#[test]
+fn a_manifest_that_a_stop_fills_has_shards_admit_no_more_before_its_last_part_is_used() {
+    let (mut world, mut record) = filled_by_a_stop();
     assert_eq!(world.shards[0].space_low, Some(Shortage::Segments));
     assert_eq!(world.shards[0].next_segment(), None);
     write_last_batches(&mut world, 0, &mut record);
@@ -230,18 +236,7 @@ fn a_manifest_that_a_stop_fills_has_shards_admit_no_more_before_its_last_part_is
 
 #[test]
 fn after_a_stop_that_has_used_the_last_part_of_the_manifest_a_start_makes_room_and_serves_on() {
-    let mut world = World::started(TestDisk::new(), small(1));
-    world.busy = true;
-    world.happen(KeeperEvent::Terminate);
-    let mut record = 0;
-    while world.shards[0].space_low.is_none() {
-        assert_eq!(world.exit, None, "after {record} records");
-        match world.shards[0].has_room_for(12 << 10) {
-            true => world.decide_sized(0, record, 30 * DAY_S, 12 << 10),
-            false => world.pass_us(100_000),
-        }
-        record += u32::from(world.decided > record);
-    }
+    let (mut world, mut record) = filled_by_a_stop();
     write_last_batches(&mut world, 0, &mut record);
     world.tell(ShardId(0), ToKeeper::Idle(true));
     world.pass_s(2);

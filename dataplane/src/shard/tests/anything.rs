@@ -232,8 +232,8 @@ impl Play {
         }
         self.room.pass(20_000_000);
         for (at, client) in self.clients.iter().enumerate() {
-            let heard = self.room.heard(at / CLIENTS, client.conn);
-            let answers = statuses(&heard)
+            let received = self.room.received(at / CLIENTS, client.conn);
+            let answers = statuses(&received)
                 .iter()
                 .filter(|status| **status != 100)
                 .count();
@@ -260,7 +260,7 @@ impl Play {
         }
         let fresh = self.room.connect(0);
         self.room.send(0, fresh, post(&record(99)).as_bytes());
-        assert_eq!(statuses(&self.room.heard(0, fresh)), [200]);
+        assert_eq!(statuses(&self.room.received(0, fresh)), [200]);
     }
 }
 

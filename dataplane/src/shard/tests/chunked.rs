@@ -42,7 +42,7 @@ fn a_chunked_record_is_logged_as_its_content_and_is_a_duplicate_of_the_plain_one
         room.send(0, conn, post_chunked(&record(1), chunk_bytes).as_bytes());
         room.send(0, conn, post(&record(1)).as_bytes());
         assert_eq!(
-            answers(&room.heard(0, conn)),
+            answers(&room.received(0, conn)),
             [(200, "miss".to_string()), (200, "hit".to_string())]
         );
         assert_eq!(bodies(&room), [record(1).as_bytes(), record(1).as_bytes()]);
@@ -65,7 +65,7 @@ fn a_chunked_request_may_arrive_in_pieces_of_any_size_and_others_follow_it() {
             room.send(0, conn, piece);
         }
         assert_eq!(
-            statuses(&room.heard(0, conn)),
+            statuses(&room.received(0, conn)),
             [200, 200, 200, 400, 200, 404, 200],
             "{piece_bytes}"
         );
@@ -84,9 +84,9 @@ fn a_broken_chunk_is_refused_behind_the_answers_before_it_and_nothing_of_it_is_l
         conn,
         (post(&record(1)) + &broken + &post(&record(3))).as_bytes(),
     );
-    let heard = room.heard(0, conn);
-    assert_eq!(statuses(&heard), [200, 400]);
-    assert!(heard.contains("\"code\":\"bare_lf\"") && heard.contains("Connection: close"));
+    let received = room.received(0, conn);
+    assert_eq!(statuses(&received), [200, 400]);
+    assert!(received.contains("\"code\":\"bare_lf\"") && received.contains("Connection: close"));
     assert_eq!(bodies(&room).len(), 1);
 }
 
@@ -99,10 +99,10 @@ fn chunked_bodies_wait_for_room_like_any_other() {
         room.send(0, *conn, more.as_bytes());
     }
     release(&mut room);
-    assert_eq!(statuses(&room.heard(0, first)), [200]);
+    assert_eq!(statuses(&room.received(0, first)), [200]);
     for conn in conns {
         let expect = [(200, "miss".to_string()), (200, "hit".to_string())];
-        assert_eq!(answers(&room.heard(0, conn)), expect);
+        assert_eq!(answers(&room.received(0, conn)), expect);
     }
 }
 
@@ -112,10 +112,10 @@ fn a_chunked_request_without_room_is_503_at_its_deadline_and_its_connection_goes
     let conn = room.connect(0);
     room.send(0, conn, post_chunked(&record(2), 100).as_bytes());
     room.pass(5_000_000);
-    assert_eq!(statuses(&room.heard(0, conn)), [503]);
+    assert_eq!(statuses(&room.received(0, conn)), [503]);
     release(&mut room);
     room.send(0, conn, post(&record(2)).as_bytes());
-    assert_eq!(statuses(&room.heard(0, conn)), [503, 200]);
+    assert_eq!(statuses(&room.received(0, conn)), [503, 200]);
     assert_eq!(bodies(&room).len(), 2);
 }
 
@@ -134,7 +134,7 @@ fn many_large_chunked_bodies_share_little_memory_and_all_are_served() {
     let texts: Vec<_> = conns.iter().copied().zip(texts).collect();
     trickle(&mut room, &texts, 16_000);
     for conn in conns {
-        assert_eq!(statuses(&room.heard(0, conn)), [400], "{conn:?}");
+        assert_eq!(statuses(&room.received(0, conn)), [400], "{conn:?}");
     }
     assert!(
         bodies(&room)
@@ -149,9 +149,9 @@ fn a_chunked_body_above_the_limit_is_413_as_soon_as_a_chunk_says_so() {
     let conn = room.connect(0);
     let head = "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     room.send(0, conn, format!("{head}1\r\nx\r\n100000\r\n").as_bytes());
-    let heard = room.heard(0, conn);
-    assert_eq!(statuses(&heard), [413]);
-    assert!(heard.contains("Connection: close"));
+    let received = room.received(0, conn);
+    assert_eq!(statuses(&received), [413]);
+    assert!(received.contains("Connection: close"));
 }
 
 #[test]
@@ -162,9 +162,9 @@ fn a_chunked_body_that_does_not_end_is_too_slow() {
     let (most, _) = whole.split_at(whole.len() - 5);
     room.send(0, conn, most.as_bytes());
     room.pass(6_000_000);
-    let heard = room.heard(0, conn);
-    assert_eq!(statuses(&heard), [408]);
-    assert!(heard.contains("body_timeout"), "{heard}");
+    let received = room.received(0, conn);
+    assert_eq!(statuses(&received), [408]);
+    assert!(received.contains("body_timeout"), "{received}");
     assert!(bodies(&room).is_empty());
 }
 
@@ -175,10 +175,10 @@ fn a_client_that_waits_to_be_asked_is_asked_once_for_its_chunks() {
     let whole = post_chunked(&record(1), 100).replace("Host: a", "Host: a\r\nExpect: 100-continue");
     let (head, body) = whole.split_at(whole.find("\r\n\r\n").unwrap() + 4);
     room.send(0, conn, head.as_bytes());
-    assert_eq!(room.heard(0, conn), "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(room.received(0, conn), "HTTP/1.1 100 Continue\r\n\r\n");
     room.send(0, conn, &body.as_bytes()[..50]);
     room.send(0, conn, &body.as_bytes()[50..]);
-    assert_eq!(statuses(&room.heard(0, conn)), [100, 200]);
+    assert_eq!(statuses(&room.received(0, conn)), [100, 200]);
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn a_chunked_request_and_fin_are_answered_and_half_of_one_is_dropped() {
     room.arrive(0, half, &whole.as_bytes()[..whole.len() - 1]);
     room.event(0, Event::Ended(half));
     room.run();
-    assert_eq!(statuses(&room.heard(0, asks)), [200]);
-    assert_eq!(room.heard(0, half), "");
+    assert_eq!(statuses(&room.received(0, asks)), [200]);
+    assert_eq!(room.received(0, half), "");
     assert_eq!(bodies(&room).len(), 1);
 }
 
@@ -208,9 +208,9 @@ fn http_1_0_is_closed_unless_it_asks_to_be_kept_and_the_answer_repeats_that() {
         )
     };
     room.send(0, once, post("").as_bytes());
-    let heard = room.heard(0, once);
-    assert!(heard.starts_with("HTTP/1.1 200 OK\r\n"), "{heard}");
-    assert!(heard.contains("\r\nConnection: close\r\n"), "{heard}");
+    let received = room.received(0, once);
+    assert!(received.starts_with("HTTP/1.1 200 OK\r\n"), "{received}");
+    assert!(received.contains("\r\nConnection: close\r\n"), "{received}");
     assert!(room.shut.contains(&(0, once)));
     for _ in 0..2 {
         room.send(0, kept, post("Connection: keep-alive\r\n").as_bytes());
@@ -225,9 +225,12 @@ fn http_1_0_is_closed_unless_it_asks_to_be_kept_and_the_answer_repeats_that() {
         kept,
         b"GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
     );
-    let heard = room.heard(0, kept);
-    assert_eq!(statuses(&heard), [200, 200, 404, 200]);
-    assert_eq!(heard.matches("\r\nConnection: keep-alive\r\n").count(), 4);
+    let received = room.received(0, kept);
+    assert_eq!(statuses(&received), [200, 200, 404, 200]);
+    assert_eq!(
+        received.matches("\r\nConnection: keep-alive\r\n").count(),
+        4
+    );
     room.send(0, kept, b"GET /health HTTP/1.0\r\n\r\n");
     assert!(room.shut.contains(&(0, kept)));
 }
@@ -240,9 +243,12 @@ fn options_are_answered_on_every_known_target_whatever_the_state() {
         let request = format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n");
         room.send(0, conn, request.as_bytes());
     }
-    let heard = room.heard(0, conn);
-    assert_eq!(statuses(&heard), [200, 200, 200, 200, 404]);
-    assert!(heard.contains("\r\nAllow: POST, OPTIONS\r\n"), "{heard}");
+    let received = room.received(0, conn);
+    assert_eq!(statuses(&received), [200, 200, 200, 200, 404]);
+    assert!(
+        received.contains("\r\nAllow: POST, OPTIONS\r\n"),
+        "{received}"
+    );
 }
 
 #[test]
@@ -253,8 +259,8 @@ fn every_answer_but_100_has_the_date_of_its_second() {
     room.send(0, conn, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
     room.now.wall_us += 1_000_000;
     room.send(0, conn, b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
-    let heard = room.heard(0, conn);
-    let dates: Vec<&str> = heard
+    let received = room.received(0, conn);
+    let dates: Vec<&str> = received
         .lines()
         .filter(|line| line.starts_with("Date: "))
         .collect();
@@ -273,7 +279,7 @@ fn sixteen_kib_of_an_incomplete_head_are_431_at_once_however_they_arrive() {
         for piece in head.chunks(head.len() / pieces) {
             room.send(0, conn, piece);
         }
-        assert_eq!(statuses(&room.heard(0, conn)), [431], "{pieces}");
+        assert_eq!(statuses(&room.received(0, conn)), [431], "{pieces}");
     }
 }
 
@@ -337,7 +343,7 @@ fn what_is_no_http_is_named_by_its_answer_and_told_to_the_operator_once_a_second
             let conn = room.connect(0);
             room.send(0, conn, hello);
             let code = format!("\"code\":\"{}\"", problem.code());
-            assert!(room.heard(0, conn).contains(&code), "{code}");
+            assert!(room.received(0, conn).contains(&code), "{code}");
             room.event(0, Event::Ended(conn));
         }
         let conn = room.connect(0);

@@ -21,9 +21,9 @@ fn an_idle_connection_may_ask_for_two_seconds_and_is_answered_and_closed() {
     room.pass(1_950_000);
     assert_eq!(room.shut, []);
     room.send(0, asks, ASK);
-    let heard = room.heard(0, asks);
-    assert_eq!(statuses(&heard), [200]);
-    assert!(heard.contains("Connection: close"), "{heard}");
+    let received = room.received(0, asks);
+    assert_eq!(statuses(&received), [200]);
+    assert!(received.contains("Connection: close"), "{received}");
     assert_eq!(room.shut, [(0, asks)]);
     assert!(!room.to_keeper.contains(&(0, ToKeeper::Idle(true))));
     room.pass(100_000);
@@ -77,10 +77,10 @@ fn stopped_with_a_request_that_waits_for_room() -> (Room, ConnId) {
 fn a_request_that_gets_room_during_a_stop_is_answered_as_ever() {
     let (mut room, conn) = stopped_with_a_request_that_waits_for_room();
     room.pass(4_900_000);
-    assert_eq!(room.heard(0, conn), "");
+    assert_eq!(room.received(0, conn), "");
     release(&mut room);
     assert_eq!(
-        answers(&room.heard(0, conn)),
+        answers(&room.received(0, conn)),
         [(200, "miss".to_string())],
         "it was not refused before patience was over"
     );
@@ -90,9 +90,9 @@ fn a_request_that_gets_room_during_a_stop_is_answered_as_ever() {
 fn a_request_without_room_is_refused_when_the_patience_of_a_stop_is_over() {
     let (mut room, conn) = stopped_with_a_request_that_waits_for_room();
     room.pass(5_050_000);
-    let heard = room.heard(0, conn);
-    assert_eq!(statuses(&heard), [503]);
-    assert!(heard.contains("\"code\":\"draining\""), "{heard}");
+    let received = room.received(0, conn);
+    assert_eq!(statuses(&received), [503]);
+    assert!(received.contains("\"code\":\"draining\""), "{received}");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn half_a_request_is_cut_without_an_answer_when_the_patience_of_a_stop_is_over()
     assert_eq!(room.closed, []);
     room.pass(150_000);
     assert_eq!(room.closed, [(0, conn)]);
-    assert_eq!(room.heard(0, conn), "");
+    assert_eq!(room.received(0, conn), "");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_connection_that_comes_as_the_two_seconds_end_has_a_moment_for_its_first_req
     room.pass(150_000);
     assert_eq!(room.shut, []);
     room.send(0, asks, ASK);
-    assert_eq!(statuses(&room.heard(0, asks)), [200]);
+    assert_eq!(statuses(&room.received(0, asks)), [200]);
     assert_eq!(room.shut, [(0, asks)]);
     room.pass(100_000);
     assert_eq!(room.shut, [(0, asks), (0, silent)]);

@@ -72,7 +72,7 @@ fn a_chunked_body_takes_more_memory_only_when_it_has_filled_what_it_had() {
         assert!(!waits(&room, conn) && !waits(&room, all_at_once));
         for conn in [conn, all_at_once] {
             room.send(0, conn, rest(1024 * KIB, come_bytes).as_bytes());
-            assert_eq!(statuses(&room.heard(0, conn)), [400]);
+            assert_eq!(statuses(&room.received(0, conn)), [400]);
         }
         assert_eq!(room.shards[0].ingress.bodies.held_bytes(), 0);
     }
@@ -101,7 +101,7 @@ fn many_chunked_bodies_of_moderate_size_fit_and_the_largest_is_left_for_one() {
         if at != 7 {
             room.send(0, *conn, rest(chunk_bytes, come_bytes).as_bytes());
         }
-        assert_eq!(statuses(&room.heard(0, *conn)), [400], "{at}");
+        assert_eq!(statuses(&room.received(0, *conn)), [400], "{at}");
     }
     assert_eq!(room.shards[0].ingress.bodies.held_bytes(), 0);
 }
@@ -121,7 +121,7 @@ fn bodies_that_all_grow_beyond_what_there_is_become_whole_one_after_the_other() 
     let texts: Vec<_> = conns.iter().map(|conn| (*conn, text.as_bytes())).collect();
     trickle(&mut room, &texts, 20_000);
     for conn in conns {
-        assert_eq!(statuses(&room.heard(0, conn)), [400], "{conn:?}");
+        assert_eq!(statuses(&room.received(0, conn)), [400], "{conn:?}");
     }
 }
 
@@ -144,12 +144,12 @@ fn a_body_that_waits_to_grow_keeps_what_it_has_until_its_deadline_and_gives_it_b
     assert!(waits(&room, growing) && !waits(&room, holder));
     assert_eq!(granted(&mut room, growing), CHUNKED_STEPS_BYTES[0]);
     room.pass(DEADLINE_US - 50_000);
-    assert_eq!(room.heard(0, growing), "");
+    assert_eq!(room.received(0, growing), "");
     room.pass(50_000);
-    let heard = room.heard(0, growing);
-    assert_eq!(statuses(&heard), [503]);
+    let received = room.received(0, growing);
+    assert_eq!(statuses(&received), [503]);
     assert!(
-        heard.contains("Connection: close"),
+        received.contains("Connection: close"),
         "more than 64 KiB are left"
     );
     assert_eq!(granted(&mut room, growing), 0);
@@ -173,7 +173,7 @@ fn an_address_whose_bodies_grow_does_not_keep_another_one_out() {
     }
     assert!(!waits(&room, modest), "it came last and is next");
     room.send(0, modest, rest.as_bytes());
-    assert_eq!(statuses(&room.heard(0, modest)), [400]);
+    assert_eq!(statuses(&room.received(0, modest)), [400]);
 }
 
 #[test]
@@ -204,11 +204,11 @@ fn the_longest_request_with_the_longest_framing_keeps_its_memory_while_it_waits_
     let trailer = format!("X: {}", "y".repeat(8 * KIB - "X: \r\n\r\n".len()));
     let end = format!("x\r\n00000000{extension}\r\n{trailer}\r\n\r\n");
     room.send(0, longest, end.as_bytes());
-    assert_eq!(room.heard(0, longest), "", "it waits for room");
+    assert_eq!(room.received(0, longest), "", "it waits for room");
     release(&mut room);
-    assert_eq!(statuses(&room.heard(0, longest)), [400]);
+    assert_eq!(statuses(&room.received(0, longest)), [400]);
     room.send(0, other, &taken.as_bytes()[1_000..]);
-    assert_eq!(statuses(&room.heard(0, other)), [400]);
+    assert_eq!(statuses(&room.received(0, other)), [400]);
 }
 
 #[test]
@@ -238,11 +238,11 @@ fn an_address_with_many_small_slow_bodies_gives_way_to_one_that_waits() {
     assert!(!waits(&room, modest), "it has the memory of a slow one");
     let all: Vec<Vec<u16>> = greedy
         .iter()
-        .map(|conn| statuses(&room.heard(0, *conn)))
+        .map(|conn| statuses(&room.received(0, *conn)))
         .collect();
     assert_eq!(all.concat(), [408], "one was enough: {all:?}");
     room.send(0, modest, rest(chunk_bytes, come_bytes).as_bytes());
     release(&mut room);
-    assert_eq!(statuses(&room.heard(0, large)), [400]);
-    assert_eq!(statuses(&room.heard(0, modest)), [400]);
+    assert_eq!(statuses(&room.received(0, large)), [400]);
+    assert_eq!(statuses(&room.received(0, modest)), [400]);
 }

@@ -95,13 +95,13 @@ fn slow_bodies_that_hold_all_memory_give_way_to_one_that_waits_the_slowest_first
         sent += 300;
         room.pass(50_000);
     }
-    assert_eq!(statuses(&room.heard(0, slow[1])), [408]);
+    assert_eq!(statuses(&room.received(0, slow[1])), [408]);
     for conn in [slow[0], slow[2]] {
-        assert_eq!(room.heard(0, conn), "", "one was enough");
+        assert_eq!(room.received(0, conn), "", "one was enough");
     }
     assert!(!room.paused.contains(&(0, quick.slot)));
     room.send(0, quick, &text.as_bytes()[2_000..]);
-    assert_eq!(statuses(&room.heard(0, quick)), [400]);
+    assert_eq!(statuses(&room.received(0, quick)), [400]);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn while_nobody_waits_a_slow_body_has_all_its_time() {
         sent += 200;
         room.pass(50_000);
     }
-    assert_eq!(room.heard(0, slow), "");
+    assert_eq!(room.received(0, slow), "");
 }
 
 #[test]
@@ -131,11 +131,11 @@ fn an_address_with_many_bodies_does_not_keep_another_one_out() {
     room.send(0, one, &text.as_bytes()[..1_000]);
     // The first that ends makes room for the other address, although sixteen came before.
     room.send(0, many[0], &text.as_bytes()[1_000..]);
-    assert_eq!(statuses(&room.heard(0, many[0])), [400]);
+    assert_eq!(statuses(&room.received(0, many[0])), [400]);
     assert!(!room.paused.contains(&(0, one.slot)));
     assert!(room.paused.contains(&(0, many[4].slot)));
     room.send(0, one, &text.as_bytes()[1_000..]);
-    assert_eq!(statuses(&room.heard(0, one)), [400]);
+    assert_eq!(statuses(&room.received(0, one)), [400]);
     assert!(
         !room.paused.contains(&(0, many[4].slot)),
         "now it is theirs"
@@ -155,13 +155,13 @@ fn the_clock_of_a_body_stands_still_while_it_is_not_read() {
         room.pass(50_000);
     }
     assert!(room.now.mono_us > 1_000_000 + DEADLINE_US - 700_000);
-    assert_eq!(statuses(&room.heard(0, holder)), [400]);
+    assert_eq!(statuses(&room.received(0, holder)), [400]);
     // Three seconds of grace from here on, and not one of them is over.
     assert!(!room.paused.contains(&(0, waiting.slot)));
     room.pass(2_900_000);
-    assert_eq!(room.heard(0, waiting), "");
+    assert_eq!(room.received(0, waiting), "");
     room.send(0, waiting, &text.as_bytes()[1_000..]);
-    assert_eq!(statuses(&room.heard(0, waiting)), [400]);
+    assert_eq!(statuses(&room.received(0, waiting)), [400]);
 }
 
 #[test]
@@ -178,12 +178,12 @@ fn the_clock_of_a_head_stands_still_while_it_is_not_read() {
         room.send(0, holder, part);
         room.pass(50_000);
     }
-    assert_eq!(statuses(&room.heard(0, holder)), [400]);
+    assert_eq!(statuses(&room.received(0, holder)), [400]);
     assert!(!room.paused.contains(&(0, waiting.slot)));
     room.pass(4_800_000);
-    assert_eq!(room.heard(0, waiting), "");
+    assert_eq!(room.received(0, waiting), "");
     room.send(0, waiting, b"Host: a\r\n\r\n");
-    assert_eq!(statuses(&room.heard(0, waiting)), [200]);
+    assert_eq!(statuses(&room.received(0, waiting)), [200]);
 }
 
 #[test]
@@ -200,16 +200,16 @@ fn what_came_before_reading_stopped_is_bounded_for_all_together() {
     }
     // The first has its grant; three wait with what had come, and there is no more room to wait in.
     for conn in &conns[..4] {
-        assert_eq!(room.heard(0, *conn), "");
+        assert_eq!(room.received(0, *conn), "");
     }
     for conn in &conns[4..] {
-        let heard = room.heard(0, *conn);
-        assert_eq!(statuses(&heard), [503]);
-        assert!(heard.contains("Retry-After: "), "{heard}");
-        assert!(heard.contains("Connection: close"), "{heard}");
+        let received = room.received(0, *conn);
+        assert_eq!(statuses(&received), [503]);
+        assert!(received.contains("Retry-After: "), "{received}");
+        assert!(received.contains("Connection: close"), "{received}");
     }
     room.send(0, conns[0], &text.as_bytes()[120_000..]);
-    assert_eq!(statuses(&room.heard(0, conns[0])), [400]);
+    assert_eq!(statuses(&room.received(0, conns[0])), [400]);
     assert!(!room.paused.contains(&(0, conns[1].slot)));
 }
 
@@ -228,11 +228,11 @@ fn an_address_that_fills_the_room_for_waiting_gives_way_to_another_its_newest_fi
     }
     let modest = room.connect_from(0, Peer(2));
     room.send(0, modest, &text.as_bytes()[..120_000]);
-    assert_eq!(room.heard(0, modest), "");
-    assert_eq!(statuses(&room.heard(0, greedy[3])), [503]);
+    assert_eq!(room.received(0, modest), "");
+    assert_eq!(statuses(&room.received(0, greedy[3])), [503]);
     assert!(!room.paused.contains(&(0, greedy[3].slot)));
     for conn in &greedy[..3] {
-        assert_eq!(room.heard(0, *conn), "");
+        assert_eq!(room.received(0, *conn), "");
     }
     assert!(
         room.paused.contains(&(0, modest.slot)),
@@ -250,7 +250,7 @@ fn clients_that_take_no_answers_hold_no_more_than_is_known_before() {
     room.begin();
     let probe = room.connect(0);
     room.send(0, probe, PAGE.as_bytes());
-    let page_bytes = room.heard(0, probe).len();
+    let page_bytes = room.received(0, probe).len();
     room.hold_sends = true;
     let deaf: Vec<ConnId> = (0..30).map(|_| room.connect(0)).collect();
     for _ in 0..3 {
@@ -258,7 +258,10 @@ fn clients_that_take_no_answers_hold_no_more_than_is_known_before() {
             room.send(0, *conn, PAGE.repeat(40).as_bytes());
         }
     }
-    let sent: Vec<usize> = deaf.iter().map(|conn| room.heard(0, *conn).len()).collect();
+    let sent: Vec<usize> = deaf
+        .iter()
+        .map(|conn| room.received(0, *conn).len())
+        .collect();
     let most_each = 100_000 + page_bytes + 1_000;
     assert!(
         sent.iter().all(|bytes| (1..=most_each).contains(bytes)),
@@ -276,7 +279,7 @@ fn clients_that_take_no_answers_hold_no_more_than_is_known_before() {
     }
     room.run();
     for conn in deaf {
-        assert_eq!(statuses(&room.heard(0, conn)), [200; 120]);
+        assert_eq!(statuses(&room.received(0, conn)), [200; 120]);
     }
     assert_eq!(room.shards[0].ingress.unsent_bytes, 0);
 }
@@ -288,7 +291,7 @@ fn a_client_that_takes_its_last_answer_slowly_gets_all_of_it() {
     let slow = room.connect(0);
     let page = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     room.send(0, slow, page.as_bytes());
-    let bytes = room.heard(0, slow).len() as u32;
+    let bytes = room.received(0, slow).len() as u32;
     for part in [1_000, 1_000, bytes - 2_000] {
         room.pass(20_000_000);
         assert_eq!(room.closed, []);

@@ -27,7 +27,11 @@ fn credentials_are_wanted_for_metrics_and_for_nothing_else() {
     ] {
         room.send(0, conn, &get(target, given));
         expect.push(status);
-        assert_eq!(statuses(&room.heard(0, conn)), expect, "{target} {given}");
+        assert_eq!(
+            statuses(&room.received(0, conn)),
+            expect,
+            "{target} {given}"
+        );
         let answers = &room.stats.shards[0].answers;
         let counted: u64 = answers.iter().map(|count| count.get()).sum();
         assert_eq!(counted, expect.len() as u64, "each by a known status");
@@ -42,7 +46,7 @@ fn each_counter_of_a_shard_counts_what_its_name_says() {
     for body in [&record(1), &record(1), &record(3), &wrong, "{}"] {
         room.send(0, conn, post(body).as_bytes());
     }
-    assert_eq!(statuses(&room.heard(0, conn)), [200, 200, 200, 401, 400]);
+    assert_eq!(statuses(&room.received(0, conn)), [200, 200, 200, 401, 400]);
     let written = |room: &Room| -> u64 { room.written.iter().map(|(_, it)| it.len() as u64).sum() };
     let page = &room.stats.shards[0];
     assert_eq!(page.ingest.get(), 5);

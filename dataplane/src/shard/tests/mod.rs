@@ -100,11 +100,11 @@ fn health_is_served_before_recovery_and_submits_are_503() {
         b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /readyz HTTP/1.1\r\nHost: a\r\n\r\n",
     );
     room.send(0, conn, post(&record(1)).as_bytes());
-    assert_eq!(statuses(&room.heard(0, conn)), [200, 503, 503]);
+    assert_eq!(statuses(&room.received(0, conn)), [200, 503, 503]);
     room.begin();
     room.send(0, conn, b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
     room.send(0, conn, post(&record(1)).as_bytes());
-    assert_eq!(statuses(&room.heard(0, conn)), [200, 503, 503, 200, 200]);
+    assert_eq!(statuses(&room.received(0, conn)), [200, 503, 503, 200, 200]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_refused_request_of_moderate_size_keeps_the_connection() {
         room.send(0, conn, part);
     }
     room.send(0, conn, post(&record(1)).as_bytes());
-    assert_eq!(statuses(&room.heard(0, conn)), [404, 200]);
+    assert_eq!(statuses(&room.received(0, conn)), [404, 200]);
 }
 
 #[test]
@@ -136,8 +136,8 @@ fn a_complete_request_before_fin_is_answered_and_a_partial_one_is_dropped() {
     room.arrive(0, partial, &text.as_bytes()[..text.len() - 1]);
     room.event(0, Event::Ended(partial));
     room.run();
-    assert_eq!(statuses(&room.heard(0, whole)), [200]);
-    assert_eq!(room.heard(0, partial), "");
+    assert_eq!(statuses(&room.received(0, whole)), [200]);
+    assert_eq!(room.received(0, partial), "");
     assert_eq!(kinds(&room), ["body", "decision"]);
     let closed: Vec<u32> = room.closed.iter().map(|(_, conn)| conn.slot).collect();
     assert!(
@@ -153,9 +153,9 @@ fn over_the_rate_is_429_and_nothing_is_logged() {
     room.rate = 1;
     let conn = room.connect(0);
     room.send(0, conn, (post(&record(1)) + &post(&record(2))).as_bytes());
-    assert_eq!(statuses(&room.heard(0, conn)), [200, 429]);
+    assert_eq!(statuses(&room.received(0, conn)), [200, 429]);
     assert_eq!(kinds(&room), ["body", "decision"]);
-    assert!(room.heard(0, conn).contains("Retry-After: "));
+    assert!(room.received(0, conn).contains("Retry-After: "));
 }
 
 #[test]
@@ -168,10 +168,10 @@ fn expect_continue_is_answered_once_and_before_the_outcome() {
         body.len()
     );
     room.send(0, conn, head.as_bytes());
-    assert_eq!(room.heard(0, conn), "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(room.received(0, conn), "HTTP/1.1 100 Continue\r\n\r\n");
     room.send(0, conn, &body.as_bytes()[..10]);
     room.send(0, conn, &body.as_bytes()[10..]);
-    assert_eq!(statuses(&room.heard(0, conn)), [100, 200]);
+    assert_eq!(statuses(&room.received(0, conn)), [100, 200]);
 }
 
 #[test]
@@ -187,14 +187,14 @@ fn over_the_rate_nobody_is_asked_for_a_body_and_who_was_asked_pays_once() {
     let (asked, refused) = (room.connect(0), room.connect(0));
     room.send(0, asked, head.as_bytes());
     room.send(0, refused, head.as_bytes());
-    assert_eq!(statuses(&room.heard(0, asked)), [100]);
-    let answer = room.heard(0, refused);
+    assert_eq!(statuses(&room.received(0, asked)), [100]);
+    let answer = room.received(0, refused);
     assert_eq!(statuses(&answer), [429]);
     assert!(answer.contains("Connection: close"), "{answer}");
     room.send(0, asked, body.as_bytes());
-    assert_eq!(statuses(&room.heard(0, asked)), [100, 200]);
+    assert_eq!(statuses(&room.received(0, asked)), [100, 200]);
     room.send(0, asked, post(&record(2)).as_bytes());
-    assert_eq!(statuses(&room.heard(0, asked)), [100, 200, 429]);
+    assert_eq!(statuses(&room.received(0, asked)), [100, 200, 429]);
     assert_eq!(kinds(&room), ["body", "decision"]);
 }
 
@@ -227,8 +227,8 @@ fn draining_answers_what_is_in_flight_closes_and_finishes_with_a_mark() {
     room.hold_writes = false;
     room.complete(held, None);
     room.run();
-    assert_eq!(statuses(&room.heard(0, busy)), [200]);
-    assert!(room.heard(0, busy).contains("Connection: close"));
+    assert_eq!(statuses(&room.received(0, busy)), [200]);
+    assert!(room.received(0, busy).contains("Connection: close"));
     for conn in [busy, idle] {
         room.event(0, Event::Ended(conn));
     }
@@ -292,9 +292,9 @@ fn who_waited_in_the_listen_queue_of_a_stop_is_answered_before_the_shard_is_idle
     room.pass(100_000);
     assert!(room.shut.is_empty(), "the requests may be on their way");
     room.send(0, asks, post(&record(1)).as_bytes());
-    let heard = room.heard(0, asks);
-    assert_eq!(statuses(&heard), [200]);
-    assert!(heard.contains("Connection: close"), "{heard}");
+    let received = room.received(0, asks);
+    assert_eq!(statuses(&received), [200]);
+    assert!(received.contains("Connection: close"), "{received}");
     room.pass(1_000_000);
     assert!(room.shut.contains(&(0, silent)));
     for conn in [asks, silent] {
@@ -326,7 +326,7 @@ fn large_bodies_wait_for_memory_and_all_are_served() {
     let texts: Vec<_> = conns.iter().map(|conn| (*conn, text.as_bytes())).collect();
     trickle(&mut room, &texts, 16_000);
     for conn in conns {
-        assert_eq!(statuses(&room.heard(0, conn)), [400], "{conn:?}");
+        assert_eq!(statuses(&room.received(0, conn)), [400], "{conn:?}");
     }
 }
 
@@ -347,7 +347,7 @@ fn a_roll_opens_the_next_segment_behind_the_open_batch() {
         })
         .collect();
     assert_eq!(epochs, [(0, Epoch::first()), (1, Epoch::of(2))]);
-    assert_eq!(statuses(&room.heard(0, conn)), [200, 200, 200]);
+    assert_eq!(statuses(&room.received(0, conn)), [200, 200, 200]);
 }
 
 #[test]

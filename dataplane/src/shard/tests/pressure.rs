@@ -47,13 +47,13 @@ fn the_longest_idle_is_closed_for_one_that_comes_and_a_busy_one_never() {
     let probe = connect(&mut room);
     assert_eq!(closed(&room), [conns[1]]);
     room.send(0, probe, PROBE);
-    assert_eq!(statuses(&room.heard(0, probe)), [200]);
+    assert_eq!(statuses(&room.received(0, probe)), [200]);
     connect(&mut room);
     assert_eq!(closed(&room), [conns[1], conns[3]]);
     connect(&mut room);
     assert_eq!(closed(&room), [conns[1], conns[3], conns[0]]);
     release(&mut room);
-    assert_eq!(statuses(&room.heard(0, conns[2])), [200]);
+    assert_eq!(statuses(&room.received(0, conns[2])), [200]);
     assert_eq!(evicted(&room), 3);
 }
 
@@ -87,7 +87,7 @@ fn a_head_that_trickles_in_keeps_the_age_of_its_first_byte() {
     let new = connect(&mut room);
     assert_eq!(closed(&room), [slow]);
     room.send(0, new, PROBE);
-    assert_eq!(statuses(&room.heard(0, new)), [200]);
+    assert_eq!(statuses(&room.received(0, new)), [200]);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_probe_is_answered_although_every_other_connection_waits_for_the_disk() {
     for _ in 0..20 {
         let probe = connect(&mut room);
         room.send(0, probe, PROBE);
-        assert_eq!(statuses(&room.heard(0, probe)), [200]);
+        assert_eq!(statuses(&room.received(0, probe)), [200]);
         assert!(room.accepting[0]);
         // It gets time for its next request, and no more than that.
         room.pass(150_000);
@@ -127,7 +127,7 @@ fn with_every_place_taken_no_more_are_accepted_until_one_is_free() {
     assert!(
         conns
             .iter()
-            .all(|conn| statuses(&room.heard(0, *conn)) == [200])
+            .all(|conn| statuses(&room.received(0, *conn)) == [200])
     );
     room.pass(500_000);
     assert_eq!(closed(&room), conns[..2], "the first two are idle longest");
@@ -161,7 +161,7 @@ fn a_flood_of_idle_connections_ends_in_one_word_a_second_and_no_spinning() {
         room.pass(5_000);
         let probe = connect(&mut room);
         room.send(0, probe, PROBE);
-        assert_eq!(statuses(&room.heard(0, probe)), [200]);
+        assert_eq!(statuses(&room.received(0, probe)), [200]);
     }
     let told: Vec<u32> = room
         .to_keeper

@@ -36,7 +36,7 @@ fn a_request_is_charged_once_whether_it_asks_first_or_not() {
     assert_eq!(room.rate, 7, "what came whole was not asked for");
     room.send(0, conn, post(&record(4)).as_bytes());
     assert_eq!(room.rate, 6, "what the one before paid is spent");
-    assert_eq!(statuses(&room.heard(0, conn)), [200, 100, 200, 200, 200]);
+    assert_eq!(statuses(&room.received(0, conn)), [200, 100, 200, 200, 200]);
 }
 
 /// How a connection comes to its end.
@@ -71,8 +71,8 @@ fn what_was_paid_ends_with_its_request_and_its_connection() {
         );
         let next = room.connect_again(0, conn);
         room.send(0, next, post(&record(2)).as_bytes());
-        let heard = statuses(&room.heard(0, next));
-        assert_eq!(heard.last(), Some(&429), "{at}: {heard:?}");
+        let received = statuses(&room.received(0, next));
+        assert_eq!(received.last(), Some(&429), "{at}: {received:?}");
         assert_eq!(kinds(&room), Vec::<String>::new(), "{at}");
     }
 }
@@ -93,7 +93,7 @@ fn a_paid_request_that_waits_for_room_is_taken_without_paying_again() {
     assert_eq!(room.rate, 0);
     room.send(0, second, body.as_bytes());
     release(&mut room);
-    assert_eq!(statuses(&room.heard(0, second)), [100, 200]);
+    assert_eq!(statuses(&room.received(0, second)), [100, 200]);
 }
 
 #[test]
@@ -112,10 +112,10 @@ fn what_a_refused_request_paid_is_not_left_to_the_next_one() {
     room.send(0, second, head.as_bytes());
     room.send(0, second, body.as_bytes());
     room.pass(1_000_000);
-    assert_eq!(statuses(&room.heard(0, second)), [100, 503], "no room");
+    assert_eq!(statuses(&room.received(0, second)), [100, 503], "no room");
     release(&mut room);
     room.send(0, second, post(&record(3)).as_bytes());
-    assert_eq!(statuses(&room.heard(0, second)), [100, 503, 429]);
+    assert_eq!(statuses(&room.received(0, second)), [100, 503, 429]);
 }
 
 #[test]

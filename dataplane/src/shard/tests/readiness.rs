@@ -9,15 +9,15 @@ use crate::mesh::ring_messages;
 fn readyz(room: &mut Room, shard: usize) -> (u16, String) {
     let conn = room.connect(shard);
     room.send(shard, conn, b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
-    status_and_code(&room.heard(shard, conn))
+    status_and_code(&room.received(shard, conn))
 }
 
-fn status_and_code(heard: &str) -> (u16, String) {
-    let code = heard
+fn status_and_code(received: &str) -> (u16, String) {
+    let code = received
         .split_once("\"code\":\"")
         .and_then(|(_, rest)| rest.split_once('"'))
         .map_or("", |(code, _)| code);
-    (statuses(heard)[0], code.to_string())
+    (statuses(received)[0], code.to_string())
 }
 
 fn ready() -> (u16, String) {
@@ -34,7 +34,7 @@ fn a_start_is_starting_until_recovery_is_over_for_probes_and_submits_alike() {
     let submit = |room: &mut Room| {
         let conn = room.connect(0);
         room.send(0, conn, post(&record(1)).as_bytes());
-        status_and_code(&room.heard(0, conn))
+        status_and_code(&room.received(0, conn))
     };
     assert_eq!(readyz(&mut room, 0), unready("starting"));
     room.begin_at(0);
@@ -98,9 +98,9 @@ fn each_shortage_of_room_has_its_own_words() {
         assert_eq!(readyz(&mut room, 0), unready(code), "{shortage:?}");
         let conn = room.connect(0);
         room.send(0, conn, post(&record(1)).as_bytes());
-        let heard = room.heard(0, conn);
-        assert_eq!(status_and_code(&heard), unready(code), "{shortage:?}");
-        assert!(heard.contains(words), "{shortage:?}: {heard}");
+        let received = room.received(0, conn);
+        assert_eq!(status_and_code(&received), unready(code), "{shortage:?}");
+        assert!(received.contains(words), "{shortage:?}: {received}");
     }
     room.tell(0, ToShard::SpaceLow(None));
     room.run();
@@ -162,7 +162,7 @@ fn a_keeper_that_does_not_name_the_next_segment_makes_it_unready() {
     room.hold_naming = true;
     let conn = room.connect(0);
     room.send(0, conn, post(&record(1)).as_bytes());
-    assert_eq!(statuses(&room.heard(0, conn)), [200]);
+    assert_eq!(statuses(&room.received(0, conn)), [200]);
     for epoch in 2..9 {
         room.pass(500_000);
         room.send(0, conn, post(&record(epoch)).as_bytes());

@@ -7,7 +7,10 @@ fn a_record_is_logged_with_its_decision_in_one_batch_and_answered() {
     let mut room = Room::serving(1);
     let conn = room.connect(0);
     room.send(0, conn, post(&record(1)).as_bytes());
-    assert_eq!(answers(&room.heard(0, conn)), [(200, "miss".to_string())]);
+    assert_eq!(
+        answers(&room.received(0, conn)),
+        [(200, "miss".to_string())]
+    );
     assert_eq!(kinds(&room), ["body", "decision"]);
     assert_eq!(room.written.len(), 1, "one flush for both");
 }
@@ -19,19 +22,19 @@ fn nothing_is_answered_before_the_write_ended() {
     let conn = room.connect(0);
     room.send(0, conn, post(&record(1)).as_bytes());
     room.send(0, conn, post("{}").as_bytes());
-    assert_eq!(room.heard(0, conn), "");
+    assert_eq!(room.received(0, conn), "");
     let first = room.held.pop_front().unwrap();
     room.complete(first, None);
     room.run();
     assert_eq!(
-        statuses(&room.heard(0, conn)),
+        statuses(&room.received(0, conn)),
         [200],
         "the second is in the next batch"
     );
     let second = room.held.pop_front().unwrap();
     room.complete(second, None);
     room.run();
-    assert_eq!(statuses(&room.heard(0, conn)), [200, 400]);
+    assert_eq!(statuses(&room.received(0, conn)), [200, 400]);
 }
 
 #[test]
@@ -41,15 +44,24 @@ fn a_duplicate_gets_the_stored_bytes_also_when_it_comes_while_the_first_is_not_d
     let (first, second) = (room.connect(0), room.connect(0));
     room.send(0, first, post(&record(1)).as_bytes());
     room.send(0, second, post(&record(1)).as_bytes());
-    assert_eq!(room.heard(0, second), "");
+    assert_eq!(room.received(0, second), "");
     while let Some(held) = room.held.pop_front() {
         room.complete(held, None);
         room.run();
     }
-    assert_eq!(answers(&room.heard(0, first)), [(200, "miss".to_string())]);
-    assert_eq!(answers(&room.heard(0, second)), [(200, "hit".to_string())]);
+    assert_eq!(
+        answers(&room.received(0, first)),
+        [(200, "miss".to_string())]
+    );
+    assert_eq!(
+        answers(&room.received(0, second)),
+        [(200, "hit".to_string())]
+    );
     let body = |text: String| text.split("\r\n\r\n").nth(1).unwrap().to_string();
-    assert_eq!(body(room.heard(0, first)), body(room.heard(0, second)));
+    assert_eq!(
+        body(room.received(0, first)),
+        body(room.received(0, second))
+    );
 }
 
 #[test]
@@ -59,7 +71,7 @@ fn a_wrong_signature_is_kept_in_the_log_and_leaves_no_trace_in_dedup() {
     room.send(0, conn, post(&record_signed(1, "another key")).as_bytes());
     room.send(0, conn, post(&record(1)).as_bytes());
     assert_eq!(
-        answers(&room.heard(0, conn)),
+        answers(&room.received(0, conn)),
         [(401, String::new()), (200, "miss".to_string())]
     );
     assert_eq!(kinds(&room), ["body", "refused 401", "body", "decision"]);
@@ -74,7 +86,7 @@ fn pipelined_answers_keep_their_order() {
     bytes += &post("nonsense");
     bytes += &post(&record(1));
     room.send(0, conn, bytes.as_bytes());
-    assert_eq!(statuses(&room.heard(0, conn)), [200, 200, 400, 200]);
+    assert_eq!(statuses(&room.received(0, conn)), [200, 200, 400, 200]);
 }
 
 #[test]
@@ -84,7 +96,7 @@ fn a_request_may_arrive_byte_by_byte() {
     for byte in post(&record(1)).as_bytes() {
         room.send(0, conn, &[*byte]);
     }
-    assert_eq!(statuses(&room.heard(0, conn)), [200]);
+    assert_eq!(statuses(&room.received(0, conn)), [200]);
 }
 
 #[test]
@@ -97,13 +109,13 @@ fn keys_of_another_shard_are_claimed_there() {
         }
     }
     for (shard, expected) in [(0, "miss"), (1, "hit")] {
-        let heard = answers(&room.heard(shard, conns[shard]));
-        assert_eq!(heard.len(), 20);
+        let received = answers(&room.received(shard, conns[shard]));
+        assert_eq!(received.len(), 20);
         assert!(
-            heard
+            received
                 .iter()
                 .all(|(status, dedup)| *status == 200 && dedup == expected),
-            "shard {shard}: {heard:?}"
+            "shard {shard}: {received:?}"
         );
     }
     let turns_abroad = room
@@ -127,7 +139,7 @@ fn claims_wait_for_a_peer_that_is_still_loading() {
     let answered = |room: &Room| {
         conns
             .iter()
-            .filter(|&&conn| !room.heard(0, conn).is_empty())
+            .filter(|&&conn| !room.received(0, conn).is_empty())
             .count()
     };
     let own = answered(&room);
@@ -159,7 +171,7 @@ fn a_failed_write_goes_on_in_the_next_segment_and_the_id_stays() {
         again.file, failed_file,
         "a failed segment is never written again"
     );
-    assert_eq!(room.heard(0, conn), "");
+    assert_eq!(room.received(0, conn), "");
     room.complete(again, None);
     room.run();
     room.send(0, conn, post(&record(1)).as_bytes());
@@ -167,7 +179,7 @@ fn a_failed_write_goes_on_in_the_next_segment_and_the_id_stays() {
     room.complete(last, None);
     room.run();
     assert_eq!(
-        answers(&room.heard(0, conn)),
+        answers(&room.received(0, conn)),
         [(200, "miss".to_string()), (200, "hit".to_string())]
     );
     assert_eq!(room.stopped, None);
@@ -185,5 +197,5 @@ fn two_failures_in_a_row_stop_the_process() {
         room.run();
     }
     assert_eq!(room.stopped.as_ref().map(|stop| stop.code), Some(74));
-    assert_eq!(room.heard(0, conn), "");
+    assert_eq!(room.received(0, conn), "");
 }

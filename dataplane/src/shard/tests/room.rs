@@ -452,7 +452,7 @@ impl Room {
     }
 
     /// What a client got so far, as text.
-    pub(super) fn heard(&self, shard: usize, conn: ConnId) -> String {
+    pub(super) fn received(&self, shard: usize, conn: ConnId) -> String {
         String::from_utf8(self.sent[&(shard, conn.slot)].clone()).unwrap()
     }
 }

@@ -13,9 +13,12 @@ fn an_empty_body_is_a_malformed_one_and_is_logged() {
     let mut room = Room::serving(1);
     let conn = room.connect(0);
     room.send(0, conn, post("").as_bytes());
-    let heard = room.heard(0, conn);
-    assert_eq!(statuses(&heard), [400]);
-    assert!(heard.contains("\"code\":\"malformed_json\""), "{heard}");
+    let received = room.received(0, conn);
+    assert_eq!(statuses(&received), [400]);
+    assert!(
+        received.contains("\"code\":\"malformed_json\""),
+        "{received}"
+    );
     assert_eq!(kinds(&room), ["body", "refused 400"]);
 }
 
@@ -33,7 +36,7 @@ fn whole_requests_about_the_bound_of_small_ones_are_read_to_their_end() {
             assert!(!room.paused.contains(&(0, conn.slot)), "{whole_bytes}");
             room.send(0, conn, part);
         }
-        assert_eq!(statuses(&room.heard(0, conn)), [400], "{whole_bytes}");
+        assert_eq!(statuses(&room.received(0, conn)), [400], "{whole_bytes}");
     }
 }
 
@@ -47,7 +50,7 @@ fn an_empty_body_and_a_large_one_meet_in_one_turn() {
         }
         room.run();
         for conn in conns {
-            assert_eq!(statuses(&room.heard(0, conn)), [400], "{order:?}");
+            assert_eq!(statuses(&room.received(0, conn)), [400], "{order:?}");
         }
         assert_eq!(room.written.len(), 2, "the large one has its own batch");
     }
@@ -70,7 +73,7 @@ fn any_two_sizes_about_a_boundary_meet_in_one_turn_and_in_one_open_batch() {
                 room.run();
                 release(&mut room);
                 for conn in conns {
-                    assert_eq!(statuses(&room.heard(0, conn)), [400], "{first} {second}");
+                    assert_eq!(statuses(&room.received(0, conn)), [400], "{first} {second}");
                 }
             }
         }
@@ -118,7 +121,11 @@ fn a_batch_has_room_for_unanswered_and_late_decisions_of_all_requests_in_flight(
     room.release_messages(1);
     release(&mut room);
     for conn in conns {
-        assert_eq!(statuses(&room.heard(0, conn)), [503; 40], "all were late");
+        assert_eq!(
+            statuses(&room.received(0, conn)),
+            [503; 40],
+            "all were late"
+        );
     }
     let count = |wanted: &str| kinds(&room).iter().filter(|kind| *kind == wanted).count();
     assert!(count("unanswered") > 1536, "{}", count("unanswered"));
@@ -142,7 +149,7 @@ fn parts_of_two_requests_that_arrive_in_turn_are_put_together_each_with_its_own(
         }
         room.run();
         assert_eq!(texts[0].len(), texts[1].len());
-        assert_eq!(statuses(&room.heard(0, conns[0])), [200], "{part_bytes}");
-        assert_eq!(statuses(&room.heard(0, conns[1])), [401], "{part_bytes}");
+        assert_eq!(statuses(&room.received(0, conns[0])), [200], "{part_bytes}");
+        assert_eq!(statuses(&room.received(0, conns[1])), [401], "{part_bytes}");
     }
 }

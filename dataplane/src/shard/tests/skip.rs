@@ -34,7 +34,7 @@ fn behind(framing: &str, body: &str, piece_bytes: usize) -> (Vec<u16>, bool) {
         room.send(0, conn, piece);
     }
     (
-        statuses(&room.heard(0, conn)),
+        statuses(&room.received(0, conn)),
         room.shut.contains(&(0, conn)),
     )
 }
@@ -72,8 +72,8 @@ fn up_to_64_kib_of_a_refused_body_are_skipped_and_not_one_byte_more() {
         };
         assert_eq!(behind_length(bytes, 10_000), expect, "{bytes}");
         for chunk_bytes in [1_000, BOUND, BOUND + 1] {
-            let heard = behind_chunks(bytes, chunk_bytes, 10_000);
-            assert_eq!(heard, expect, "{bytes} in chunks of {chunk_bytes}");
+            let received = behind_chunks(bytes, chunk_bytes, 10_000);
+            assert_eq!(received, expect, "{bytes} in chunks of {chunk_bytes}");
         }
     }
 }
@@ -96,9 +96,9 @@ fn a_refusal_says_that_it_closes_where_its_chunks_are_known_to_be_too_long_or_br
         let conn = room.connect(0);
         let text = refused_head("Transfer-Encoding: chunked") + body;
         room.send(0, conn, text.as_bytes());
-        let heard = room.heard(0, conn);
-        assert_eq!(statuses(&heard), [415], "{body:?}");
-        assert_eq!(heard.contains("Connection: close"), closes, "{body:?}");
+        let received = room.received(0, conn);
+        assert_eq!(statuses(&received), [415], "{body:?}");
+        assert_eq!(received.contains("Connection: close"), closes, "{body:?}");
         assert_eq!(room.shut.contains(&(0, conn)), closes, "{body:?}");
     }
 }
@@ -106,8 +106,8 @@ fn a_refusal_says_that_it_closes_where_its_chunks_are_known_to_be_too_long_or_br
 #[test]
 fn a_skipped_body_that_turns_out_to_be_broken_ends_the_connection_without_a_second_answer() {
     for broken in ["5\r\nhello!", "1;a\nx", "0\r\nContent-Length: 5\r\n\r\n"] {
-        let heard = behind("Transfer-Encoding: chunked", broken, 4);
-        assert_eq!(heard, (vec![415], true), "{broken:?}");
+        let received = behind("Transfer-Encoding: chunked", broken, 4);
+        assert_eq!(received, (vec![415], true), "{broken:?}");
     }
 }
 
@@ -140,13 +140,13 @@ fn a_skipped_body_has_one_clock_from_its_refusal_however_it_trickles() {
         }
         assert_eq!(room.shut, []);
         room.pass(200_000);
-        assert_eq!(statuses(&room.heard(0, alone)), [415]);
+        assert_eq!(statuses(&room.received(0, alone)), [415]);
         assert_eq!(room.shut, [(0, alone)], "{framing}");
         // The other one ends, too, and still gets all its answers.
         release(&mut room);
-        let heard = room.heard(0, behind);
-        assert_eq!(statuses(&heard)[1], 415, "{heard}");
-        assert!(heard.contains("Connection: close"), "{heard}");
+        let received = room.received(0, behind);
+        assert_eq!(statuses(&received)[1], 415, "{received}");
+        assert!(received.contains("Connection: close"), "{received}");
         room.pass(1_200_000);
         assert_eq!(room.closed, [(0, alone), (0, behind)]);
     }
@@ -168,13 +168,13 @@ fn a_chunked_body_refused_for_want_of_memory_is_skipped_to_its_end() {
     room.send(0, waiting, most.as_bytes());
     assert!(room.paused.contains(&(0, waiting.slot)));
     room.pass(900_000);
-    let heard = room.heard(0, waiting);
-    assert_eq!(statuses(&heard), [503]);
-    assert!(!heard.contains("Connection: close"), "{heard}");
+    let received = room.received(0, waiting);
+    assert_eq!(statuses(&received), [503]);
+    assert!(!received.contains("Connection: close"), "{received}");
     assert!(!room.paused.contains(&(0, waiting.slot)));
     room.send(0, waiting, rest.as_bytes());
     room.send(0, waiting, post(&record(1)).as_bytes());
-    assert_eq!(statuses(&room.heard(0, waiting)), [503, 200]);
+    assert_eq!(statuses(&room.received(0, waiting)), [503, 200]);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_client_that_ends_within_a_skipped_body_is_let_go() {
         room.send(0, conn, b"5;ext");
         room.event(0, Event::Ended(conn));
         room.run();
-        assert_eq!(statuses(&room.heard(0, conn)), [415]);
+        assert_eq!(statuses(&room.received(0, conn)), [415]);
         assert_eq!(room.closed, [(0, conn)], "{framing}");
     }
 }
@@ -207,10 +207,10 @@ fn a_skipped_body_without_memory_for_a_part_of_its_framing_ends_with_its_one_ans
     room.send(0, other, b"GET /livez HTTP/1.1\r\n");
     room.send(0, skipped, b"5;ext");
     room.pass(2_500_000);
-    assert_eq!(statuses(&room.heard(0, skipped)), [415]);
+    assert_eq!(statuses(&room.received(0, skipped)), [415]);
     assert_eq!(room.closed, [(0, skipped)]);
     room.send(0, other, b"Host: a\r\n\r\n");
-    assert_eq!(statuses(&room.heard(0, other)), [200]);
+    assert_eq!(statuses(&room.received(0, other)), [200]);
     let posts = room.stats.shards[0].ingest.get();
     assert_eq!(posts, 1, "the refused one, and nothing of its body");
 }

@@ -196,7 +196,7 @@ fn slow_clients_are_waited_for_as_in_the_transcript() {
     say(&mut room, "a client takes no answers");
     room.hold_sends = true;
     let deaf = alone(&mut room, "it asks", PROBE);
-    let taken = room.heard(0, deaf).len() as u32;
+    let taken = room.received(0, deaf).len() as u32;
     room.pass(30_000_000);
     room.event(0, Event::Sent(deaf, taken / 2));
     room.run();
@@ -417,7 +417,7 @@ fn limits_are_met_exactly_as_in_the_transcript() {
         let mut room = Room::serving(1);
         let conn = room.connect(0);
         room.send(0, conn, probe.as_bytes());
-        room.heard(0, conn).len()
+        room.received(0, conn).len()
     };
     for (pipeline_max, unsent_bytes_max, name) in [
         (2, 256 << 10, "pipeline.txt"),

@@ -30,14 +30,17 @@ fn a_whole_request_without_room_is_503_at_its_deadline_and_nothing_of_it_is_logg
     room.pass(1_000_000);
     room.send(0, conn, post(&record(2)).as_bytes());
     room.pass(DEADLINE_US - 50_000);
-    assert_eq!(room.heard(0, conn), "");
+    assert_eq!(room.received(0, conn), "");
     assert!(wanted_by(&room, room.now.mono_us + 50_000));
     room.pass(50_000);
-    let heard = room.heard(0, conn);
-    assert_eq!(statuses(&heard), [503]);
-    assert!(heard.contains("\"code\":\"wal_unavailable\""), "{heard}");
-    assert!(heard.contains("Retry-After: "), "{heard}");
-    assert!(heard.contains("application/problem+json"), "{heard}");
+    let received = room.received(0, conn);
+    assert_eq!(statuses(&received), [503]);
+    assert!(
+        received.contains("\"code\":\"wal_unavailable\""),
+        "{received}"
+    );
+    assert!(received.contains("Retry-After: "), "{received}");
+    assert!(received.contains("application/problem+json"), "{received}");
     release(&mut room);
     assert_eq!(
         kinds(&room),
@@ -56,9 +59,9 @@ fn the_next_turn_is_wanted_at_the_deadline_and_not_at_the_next_sweep() {
     let due_us = room.now.mono_us + DEADLINE_US;
     room.pass(DEADLINE_US - 10);
     assert_eq!(room.next[0], Next::At(due_us));
-    assert_eq!(room.heard(0, conn), "");
+    assert_eq!(room.received(0, conn), "");
     room.pass(10);
-    assert_eq!(statuses(&room.heard(0, conn)), [503]);
+    assert_eq!(statuses(&room.received(0, conn)), [503]);
 }
 
 #[test]
@@ -67,11 +70,11 @@ fn the_connection_of_a_request_refused_for_want_of_room_goes_on() {
     let conn = room.connect(0);
     room.send(0, conn, post(&record(2)).as_bytes());
     room.pass(DEADLINE_US);
-    assert_eq!(statuses(&room.heard(0, conn)), [503]);
+    assert_eq!(statuses(&room.received(0, conn)), [503]);
     release(&mut room);
     room.send(0, conn, post(&record(2)).as_bytes());
     assert_eq!(
-        answers(&room.heard(0, conn)),
+        answers(&room.received(0, conn)),
         [(503, String::new()), (200, "miss".to_string())],
         "nothing of it was kept the first time"
     );
@@ -86,10 +89,10 @@ fn a_large_body_refused_for_want_of_room_is_skipped_and_the_connection_goes_on()
         room.send(0, conn, part);
     }
     room.pass(DEADLINE_US);
-    assert_eq!(statuses(&room.heard(0, conn)), [503]);
+    assert_eq!(statuses(&room.received(0, conn)), [503]);
     release(&mut room);
     room.send(0, conn, post(&record(2)).as_bytes());
-    assert_eq!(statuses(&room.heard(0, conn)), [503, 200]);
+    assert_eq!(statuses(&room.received(0, conn)), [503, 200]);
 }
 
 #[test]
@@ -105,11 +108,11 @@ fn pipelined_requests_without_room_are_each_answered_at_their_own_deadline_and_i
     room.send(0, conn, &half.as_bytes()[..300]);
     for answered in 1..=4 {
         room.pass(1_000_000);
-        assert_eq!(statuses(&room.heard(0, conn)), vec![503; answered]);
+        assert_eq!(statuses(&room.received(0, conn)), vec![503; answered]);
     }
     release(&mut room);
     room.send(0, conn, &half.as_bytes()[300..]);
-    assert_eq!(statuses(&room.heard(0, conn)), [503, 503, 503, 503, 200]);
+    assert_eq!(statuses(&room.received(0, conn)), [503, 503, 503, 503, 200]);
     assert_eq!(kinds(&room).len(), 4, "the first and the last");
 }
 
@@ -124,9 +127,9 @@ fn a_request_behind_too_many_unanswered_ones_is_due_when_it_came_all_the_same() 
     room.pass(4_000_000);
     room.send(0, conn, post(&record(6)).as_bytes());
     room.pass(1_000_000);
-    assert_eq!(statuses(&room.heard(0, conn)), vec![503; 5]);
+    assert_eq!(statuses(&room.received(0, conn)), vec![503; 5]);
     room.pass(4_000_000);
-    assert_eq!(statuses(&room.heard(0, conn)), vec![503; 6]);
+    assert_eq!(statuses(&room.received(0, conn)), vec![503; 6]);
     release(&mut room);
     let bodies = kinds(&room).iter().filter(|kind| *kind == "body").count();
     assert_eq!(
@@ -144,9 +147,9 @@ fn the_deadline_of_a_request_that_got_room_late_counts_from_when_it_was_complete
     release_one(&mut room);
     assert_eq!(room.held.len(), 1, "it is being written");
     room.pass(950_000);
-    assert_eq!(room.heard(0, conn), "");
+    assert_eq!(room.received(0, conn), "");
     room.pass(50_000);
-    assert_eq!(statuses(&room.heard(0, conn)), [503]);
+    assert_eq!(statuses(&room.received(0, conn)), [503]);
     release(&mut room);
     assert_eq!(kinds(&room), ["body", "decision", "body", "decision"]);
 }
@@ -166,13 +169,13 @@ fn requests_that_waited_for_room_are_taken_in_the_order_in_which_they_were_compl
     let late = room.connect(0);
     room.send(0, late, post(&record(4)).as_bytes());
     release_one(&mut room);
-    assert_eq!(statuses(&room.heard(0, quick)), [200]);
-    assert_eq!(room.heard(0, slow), "");
+    assert_eq!(statuses(&room.received(0, quick)), [200]);
+    assert_eq!(room.received(0, slow), "");
     release_one(&mut room);
-    assert_eq!(statuses(&room.heard(0, slow)), [200]);
-    assert_eq!(room.heard(0, late), "");
+    assert_eq!(statuses(&room.received(0, slow)), [200]);
+    assert_eq!(room.received(0, late), "");
     release_one(&mut room);
-    assert_eq!(statuses(&room.heard(0, late)), [200]);
+    assert_eq!(statuses(&room.received(0, late)), [200]);
 }
 
 #[test]
@@ -193,11 +196,15 @@ fn a_body_too_large_for_what_is_left_of_the_batch_is_not_overtaken_for_ever() {
     // The batch of the filling one has room for the small one, but the large one came before.
     release_one(&mut room);
     release_one(&mut room);
-    assert_eq!(statuses(&room.heard(0, filling)), [400]);
-    assert_eq!(room.heard(0, small), "");
+    assert_eq!(statuses(&room.received(0, filling)), [400]);
+    assert_eq!(room.received(0, small), "");
     release_one(&mut room);
-    assert_eq!(statuses(&room.heard(0, large)), [400]);
-    assert_eq!(statuses(&room.heard(0, small)), [400], "both fit one batch");
+    assert_eq!(statuses(&room.received(0, large)), [400]);
+    assert_eq!(
+        statuses(&room.received(0, small)),
+        [400],
+        "both fit one batch"
+    );
 }
 
 #[test]
@@ -207,9 +214,9 @@ fn probes_and_refusals_are_answered_while_others_wait_for_room() {
     room.send(0, waiting, post(&record(2)).as_bytes());
     room.send(0, probe, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n");
     room.send(0, lost, b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(statuses(&room.heard(0, probe)), [200]);
-    assert_eq!(statuses(&room.heard(0, lost)), [404]);
-    assert_eq!(room.heard(0, waiting), "");
+    assert_eq!(statuses(&room.received(0, probe)), [200]);
+    assert_eq!(statuses(&room.received(0, lost)), [404]);
+    assert_eq!(room.received(0, waiting), "");
 }
 
 #[test]
@@ -221,7 +228,7 @@ fn a_client_that_ended_behind_its_whole_request_gets_the_503_and_then_the_end() 
     room.run();
     assert!(room.closed.is_empty());
     room.pass(DEADLINE_US);
-    assert_eq!(statuses(&room.heard(0, conn)), [503]);
+    assert_eq!(statuses(&room.received(0, conn)), [503]);
     assert!(room.closed.contains(&(0, conn)));
 }
 
@@ -234,7 +241,7 @@ fn a_client_that_breaks_off_while_it_waits_for_room_leaves_nothing_behind() {
     room.event(0, Event::Broken(gone));
     room.run();
     release(&mut room);
-    assert_eq!(statuses(&room.heard(0, next)), [200]);
+    assert_eq!(statuses(&room.received(0, next)), [200]);
     assert_eq!(kinds(&room).len(), 4, "of the first and of the last");
 }
 
@@ -268,7 +275,7 @@ fn a_request_that_waits_for_memory_is_503_at_its_deadline_and_the_next_gets_its_
     room.send(0, behind, &small.as_bytes()[..1_000]);
     assert!(room.paused.contains(&(0, behind.slot)));
     let mut sent = 1_000;
-    while room.heard(0, waiting).is_empty() {
+    while room.received(0, waiting).is_empty() {
         assert!(room.now.mono_us <= 1_000_000 + DEADLINE_US, "too late");
         for holder in holders {
             room.send(0, holder, &held.as_bytes()[sent..sent + 500]);
@@ -276,16 +283,19 @@ fn a_request_that_waits_for_memory_is_503_at_its_deadline_and_the_next_gets_its_
         sent += 500;
         room.pass(50_000);
     }
-    let heard = room.heard(0, waiting);
-    assert_eq!(statuses(&heard), [503]);
-    assert!(heard.contains("\"code\":\"deadline_exceeded\""), "{heard}");
+    let received = room.received(0, waiting);
+    assert_eq!(statuses(&received), [503]);
+    assert!(
+        received.contains("\"code\":\"deadline_exceeded\""),
+        "{received}"
+    );
     assert!(
         room.shut.contains(&(0, waiting)),
         "its body is too long to skip"
     );
     assert!(!room.paused.contains(&(0, behind.slot)), "its turn came");
     room.send(0, behind, &small.as_bytes()[1_000..]);
-    assert_eq!(statuses(&room.heard(0, behind)), [400]);
+    assert_eq!(statuses(&room.received(0, behind)), [400]);
 }
 
 #[test]
@@ -308,16 +318,16 @@ fn half_a_head_that_waits_for_memory_is_503_at_its_deadline_and_the_end_of_its_c
     for conn in [first, second] {
         for part in text.as_bytes()[sent..].chunks(200) {
             if room.now.mono_us < start_us + DEADLINE_US {
-                assert_eq!(room.heard(0, waiting), "");
+                assert_eq!(room.received(0, waiting), "");
                 room.send(0, conn, part);
                 room.pass(50_000);
             }
         }
     }
-    assert_eq!(statuses(&room.heard(0, first)), [400]);
-    assert_eq!(statuses(&room.heard(0, waiting)), [503]);
+    assert_eq!(statuses(&room.received(0, first)), [400]);
+    assert_eq!(statuses(&room.received(0, waiting)), [503]);
     assert!(room.shut.contains(&(0, waiting)));
-    assert_eq!(room.heard(0, second), "", "it is still sending");
+    assert_eq!(room.received(0, second), "", "it is still sending");
 }
 
 #[test]
@@ -333,10 +343,10 @@ fn a_stop_out_of_patience_refuses_who_waits_for_room_instead_of_cutting_it() {
     room.send(0, conn, post(&record(2)).as_bytes());
     room.tell(0, ToShard::Drain);
     room.pass(1_100_000);
-    let heard = room.heard(0, conn);
-    assert_eq!(statuses(&heard), [503]);
-    assert!(heard.contains("\"code\":\"draining\""), "{heard}");
-    assert!(heard.contains("Connection: close"), "{heard}");
+    let received = room.received(0, conn);
+    assert_eq!(statuses(&received), [503]);
+    assert!(received.contains("\"code\":\"draining\""), "{received}");
+    assert!(received.contains("Connection: close"), "{received}");
 }
 
 /// A body that waits for memory while the process stands still for longer than its deadline, and whose rest is there when it
@@ -359,8 +369,8 @@ fn a_request_that_is_whole_in_the_turn_in_which_its_wait_for_memory_ends_gets_on
     let (_, waiting) = stands_still_while_a_body_waits_for_memory(&mut room);
     room.run();
     room.pass(100_000);
-    let heard = statuses(&room.heard(0, waiting));
-    assert_eq!(heard.len(), 1, "one request: {heard:?}");
+    let received = statuses(&room.received(0, waiting));
+    assert_eq!(received.len(), 1, "one request: {received:?}");
 }
 
 #[test]
@@ -375,8 +385,8 @@ fn a_page_whose_head_waited_for_memory_gets_one_answer() {
     room.arrive(0, waiting, b"Host: a\r\n\r\n");
     room.run();
     room.pass(100_000);
-    let heard = statuses(&room.heard(0, waiting));
-    assert_eq!(heard.len(), 1, "one request: {heard:?}");
+    let received = statuses(&room.received(0, waiting));
+    assert_eq!(received.len(), 1, "one request: {received:?}");
 }
 
 #[test]
@@ -394,12 +404,12 @@ fn a_request_that_waits_for_room_from_the_turn_in_which_its_wait_for_memory_ends
     room.pass(100_000);
     release(&mut room);
     room.pass(DEADLINE_US);
-    let heard = statuses(&room.heard(0, waiting));
-    assert_eq!(heard.len(), 1, "one request: {heard:?}");
+    let received = statuses(&room.received(0, waiting));
+    assert_eq!(received.len(), 1, "one request: {received:?}");
     // The room that it waited for is free.
     let next = room.connect(0);
     room.send(0, next, post(&record(3)).as_bytes());
-    assert_eq!(statuses(&room.heard(0, next)), [200]);
+    assert_eq!(statuses(&room.received(0, next)), [200]);
 }
 
 #[test]
@@ -423,6 +433,6 @@ fn a_whole_request_is_not_refused_as_well_because_its_memory_was_short_before() 
     room.arrive(0, newest, &text.as_bytes()[120_000..]);
     room.run();
     room.pass(100_000);
-    let heard = statuses(&room.heard(0, newest));
-    assert_eq!(heard.len(), 1, "one request: {heard:?}");
+    let received = statuses(&room.received(0, newest));
+    assert_eq!(received.len(), 1, "one request: {received:?}");
 }

@@ -295,7 +295,7 @@ impl LogEnd {
             closed: Vec::new(),
         };
         if let Some(last) = unconfirmed {
-            let before = take_off(&last, &mut kept);
+            let before = remove_last(&last, &mut kept);
             if last.header.is_mark() {
                 ending.end = LogEndMark {
                     sequence: before.map_or(before_first, |before| before.ends_after),
@@ -314,7 +314,7 @@ impl LogEnd {
 }
 
 /// Shortens the segment of the last batch by that batch, or drops it if nothing is left, and says what is before.
-fn take_off(last: &LastBatch, kept: &mut Vec<SegmentRead>) -> Option<Predecessor> {
+fn remove_last(last: &LastBatch, kept: &mut Vec<SegmentRead>) -> Option<Predecessor> {
     let mut segment = kept.pop()?;
     let extent = &mut segment.extent;
     if extent.first == extent.last {
