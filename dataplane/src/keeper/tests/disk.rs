@@ -2,7 +2,7 @@
 //! It owns files, names and locks; it knows nothing of what is in the files.
 
 use crate::io::{Errno, FileId};
-use crate::keeper::port::{FileOp, FileResult, FileValue};
+use crate::keeper::port::{FileOp, FileResult, FileValue, OpenHow};
 use std::collections::BTreeMap;
 
 /// What a crash leaves of changes that were never synced.
@@ -252,73 +252,23 @@ impl TestDisk {
         match op {
             FileOp::Zero { .. } => self.carry_out(&op.clone().spelled_out()),
             FileOp::List => Ok(FileValue::Names(self.names())),
-            FileOp::Open { name, how } => {
-                let inode = match self.names.get(name) {
-                    Some(_) if how.create && how.exclusive => return Err(EEXIST),
-                    Some(inode) => *inode,
-                    None if how.create => {
-                        self.made += 1;
-                        self.inodes.insert(self.made, Inode::default());
-                        self.names.insert(name.clone(), self.made);
-                        self.made
-                    }
-                    None => return Err(Errno::ENOENT),
-                };
-                self.opened += 1;
-                let handle = Handle {
-                    inode,
-                    direct: how.direct,
-                    dsync: how.dsync,
-                };
-                self.handles.insert(self.opened, handle);
-                Ok(FileValue::Opened(FileId(self.opened)))
-            }
+            FileOp::Open { name, how } => self.open(name, *how),
             FileOp::Close(file) => {
                 self.handles.remove(&file.0).ok_or(EBADF)?;
-                self.locks.retain(|_, holder| *holder != file.0);
-                Ok(FileValue::Done)
+                self.unlock(*file)
             }
             FileOp::Read {
                 file,
                 offset,
                 bytes,
-            } => {
-                let handle = self.handles.get(&file.0).ok_or(EBADF)?;
-                if handle.direct && (offset % 4096 != 0 || bytes % 4096 != 0) {
-                    return Err(EINVAL);
-                }
-                assert!(*bytes <= 1 << 20, "reads are at most 1 MiB");
-                let content = &self.inodes[&handle.inode].seen;
-                let start = (*offset as usize).min(content.len());
-                let end = (start + *bytes as usize).min(content.len());
-                Ok(FileValue::Bytes(content[start..end].to_vec()))
-            }
+            } => self.read(*file, *offset, *bytes),
             FileOp::Write {
                 file,
                 offset,
                 bytes,
-            } => {
-                let handle = self.handles.get(&file.0).ok_or(EBADF)?;
-                if handle.direct && (offset % 4096 != 0 || bytes.len() % 4096 != 0) {
-                    return Err(EINVAL);
-                }
-                assert!(bytes.len() <= 1 << 20, "writes are at most 1 MiB");
-                let growth = (offset + bytes.len() as u64)
-                    .saturating_sub(self.inodes[&handle.inode].seen.len() as u64);
-                if self.full || self.used_bytes() + growth > self.total_bytes {
-                    return Err(Errno::ENOSPC);
-                }
-                let dsync = handle.dsync;
-                let inode = self.inodes.get_mut(&handle.inode).ok_or(EBADF)?;
-                put(&mut inode.seen, *offset, bytes);
-                if dsync {
-                    inode.durable.clone_from(&inode.seen);
-                }
-                Ok(FileValue::Written(bytes.len() as u32))
-            }
+            } => self.write(*file, *offset, bytes),
             FileOp::Truncate(file, bytes) => {
-                let inode = self.inode(*file)?;
-                inode.seen.resize(*bytes as usize, 0);
+                self.inode(*file)?.seen.resize(*bytes as usize, 0);
                 Ok(FileValue::Done)
             }
             FileOp::Sync(file) => {
@@ -346,37 +296,91 @@ impl TestDisk {
                 let links = self.names.values().filter(|at| **at == inode).count();
                 Ok(FileValue::Number(links as u64))
             }
-            FileOp::LockExclusive(file) | FileOp::LockShared(file) => {
-                let inode = self.handles.get(&file.0).ok_or(EBADF)?.inode;
-                match self.locks.get(&inode) {
-                    Some(holder) if *holder != file.0 => Err(EAGAIN),
-                    _ => {
-                        self.locks.insert(inode, file.0);
-                        Ok(FileValue::Done)
-                    }
-                }
+            FileOp::LockExclusive(file) | FileOp::LockShared(file) => self.lock(*file),
+            FileOp::Unlock(file) => self.unlock(*file),
+            FileOp::Space if self.fails_space => Err(Errno::EIO),
+            FileOp::Space => Ok(FileValue::Space {
+                total_bytes: self.total_bytes,
+                free_bytes: self.total_bytes.saturating_sub(self.used_bytes()),
+            }),
+            FileOp::Random(count) => Ok(FileValue::Bytes(self.random(*count))),
+        }
+    }
+
+    fn open(&mut self, name: &str, how: OpenHow) -> FileResult {
+        let inode = match self.names.get(name) {
+            Some(_) if how.create && how.exclusive => return Err(EEXIST),
+            Some(inode) => *inode,
+            None if how.create => {
+                self.made += 1;
+                self.inodes.insert(self.made, Inode::default());
+                self.names.insert(name.to_owned(), self.made);
+                self.made
             }
-            FileOp::Unlock(file) => {
-                self.locks.retain(|_, holder| *holder != file.0);
+            None => return Err(Errno::ENOENT),
+        };
+        self.opened += 1;
+        let handle = Handle {
+            inode,
+            direct: how.direct,
+            dsync: how.dsync,
+        };
+        self.handles.insert(self.opened, handle);
+        Ok(FileValue::Opened(FileId(self.opened)))
+    }
+
+    fn read(&self, file: FileId, offset: u64, bytes: u32) -> FileResult {
+        let handle = self.handles.get(&file.0).ok_or(EBADF)?;
+        if handle.direct && (offset % 4096 != 0 || bytes % 4096 != 0) {
+            return Err(EINVAL);
+        }
+        assert!(bytes <= 1 << 20, "reads are at most 1 MiB");
+        let content = &self.inodes[&handle.inode].seen;
+        let start = (offset as usize).min(content.len());
+        let end = (start + bytes as usize).min(content.len());
+        Ok(FileValue::Bytes(content[start..end].to_vec()))
+    }
+
+    fn write(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> FileResult {
+        let handle = self.handles.get(&file.0).ok_or(EBADF)?;
+        if handle.direct && (offset % 4096 != 0 || bytes.len() % 4096 != 0) {
+            return Err(EINVAL);
+        }
+        assert!(bytes.len() <= 1 << 20, "writes are at most 1 MiB");
+        let growth = (offset + bytes.len() as u64)
+            .saturating_sub(self.inodes[&handle.inode].seen.len() as u64);
+        if self.full || self.used_bytes() + growth > self.total_bytes {
+            return Err(Errno::ENOSPC);
+        }
+        let dsync = handle.dsync;
+        let inode = self.inodes.get_mut(&handle.inode).ok_or(EBADF)?;
+        put(&mut inode.seen, offset, bytes);
+        if dsync {
+            inode.durable.clone_from(&inode.seen);
+        }
+        Ok(FileValue::Written(bytes.len() as u32))
+    }
+
+    fn lock(&mut self, file: FileId) -> FileResult {
+        let inode = self.handles.get(&file.0).ok_or(EBADF)?.inode;
+        match self.locks.get(&inode) {
+            Some(holder) if *holder != file.0 => Err(EAGAIN),
+            _ => {
+                self.locks.insert(inode, file.0);
                 Ok(FileValue::Done)
             }
-            FileOp::Space if self.fails_space => Err(Errno::EIO),
-            FileOp::Space => {
-                let used = self.used_bytes();
-                Ok(FileValue::Space {
-                    total_bytes: self.total_bytes,
-                    free_bytes: self.total_bytes.saturating_sub(used),
-                })
-            }
-            FileOp::Random(count) => {
-                let seed = self.ops.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                Ok(FileValue::Bytes(
-                    (0..*count)
-                        .map(|at| (seed.rotate_left(at * 7) >> 16) as u8 ^ at as u8)
-                        .collect(),
-                ))
-            }
         }
+    }
+
+    fn unlock(&mut self, file: FileId) -> FileResult {
+        self.locks.retain(|_, holder| *holder != file.0);
+        Ok(FileValue::Done)
+    }
+
+    fn random(&self, count: u32) -> Vec<u8> {
+        let seed = self.ops.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let byte = |at: u32| (seed.rotate_left(at * 7) >> 16) as u8 ^ at as u8;
+        (0..count).map(byte).collect()
     }
 
     pub(crate) fn used_bytes(&self) -> u64 {
