@@ -183,14 +183,28 @@ pub(crate) const DOCTOR_CODES: Codes = Codes(&[
     (Exit::File, "the output could not be written completely"),
 ]);
 
-/// Of `flk config check` and `flk config show`.
+/// Of `flk config check`.
 pub(crate) const CONFIG_CODES: Codes = Codes(&[
-    (Exit::Yes, "a gateway starts with these settings"),
+    (Exit::Yes, "every setting is valid"),
     (Exit::Usage, "the command line is wrong"),
     (Exit::File, "the output could not be written completely"),
     (
         Exit::Configuration,
-        "a gateway refuses these settings; each mistake is named",
+        "a setting is wrong or missing, or a variable looks like a setting and is none; each mistake is named",
+    ),
+]);
+
+/// Of `flk config show`.
+pub(crate) const CONFIG_SHOW_CODES: Codes = Codes(&[
+    (
+        Exit::Yes,
+        "shown; flk config check says whether the values are valid",
+    ),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::File, "the output could not be written completely"),
+    (
+        Exit::Configuration,
+        "the file, or a file of a secret, cannot be read",
     ),
 ]);
 

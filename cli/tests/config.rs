@@ -95,14 +95,26 @@ fn check_names_every_mistake_with_its_place() {
         );
     }
     assert_eq!(lines.len(), 4);
-    let unknown = with_file("[http]\nprot = 1\n");
+    let unknown = with_file(
+        "[http]\nfoo = 1\nprot = 1\n[limits]\nrate = -5\nburst = 2\n[dedup]\nttl = 1979-05-27\n",
+    );
     let checked = config(unknown.path(), &["check", "--config", "flk.toml"]);
     assert_eq!(checked.code, 78);
-    assert!(
-        checked.stdout.contains("is http.port meant?"),
-        "{}",
-        checked.stdout
-    );
+    for expected in [
+        "flk.toml:2: http.foo: no such setting",
+        "flk.toml:3: http.prot: no such setting; is http.port meant?",
+        "flk.toml:5: limits.rate = -5: ",
+        "flk.toml:6: limits.burst: no such setting",
+        "flk.toml:8: dedup.ttl: neither a text nor a whole number",
+        "PCS_HMAC_KEY: ",
+    ] {
+        let found = checked
+            .stdout
+            .lines()
+            .any(|line| line.starts_with(&format!("error: {expected}")));
+        assert!(found, "{expected}: {}", checked.stdout);
+    }
+    assert_eq!(checked.stdout.lines().count(), 6, "{}", checked.stdout);
 }
 
 #[test]

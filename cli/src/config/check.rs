@@ -23,10 +23,8 @@ pub(crate) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> CommandResult {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let unknown = warnings(&names.collect::<BTreeSet<_>>());
-    let mistakes = match args.file.read() {
-        Ok(raw) => mistakes(raw),
-        Err(error) => vec![error],
-    };
+    let (raw, mut mistakes) = args.file.read();
+    mistakes.extend(wrong_values(raw));
     let errors: Vec<String> = unknown
         .into_iter()
         .chain(mistakes.iter().map(ToString::to_string))
@@ -37,7 +35,9 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
     }
     if errors.is_empty() {
         let settings = counted(VARIABLES.len() as u64, "setting");
-        output.line(format!("{settings}: a gateway starts with them"))?;
+        output.line(format!(
+            "{settings}, each is valid; flk doctor checks whether this host allows them"
+        ))?;
     }
     output.flush()?;
     Ok(match errors.is_empty() {
@@ -49,8 +49,8 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
 /// Stands for what is missing, so that the mistakes behind it are found as well.
 const PLACEHOLDER: &str = "this key is in no gateway and only lets the check go on";
 
-/// Every mistake: each is put right in turn, until a gateway would start.
-fn mistakes(mut raw: RawConfig) -> Vec<ConfigError> {
+/// Every wrong value: each is put right in turn, until none is left.
+fn wrong_values(mut raw: RawConfig) -> Vec<ConfigError> {
     let mut found = Vec::new();
     while let Err(error) = Config::resolve(&raw) {
         let variable = VARIABLES.iter().find(|it| it.name() == error.variable);
@@ -83,7 +83,7 @@ mod tests {
             found.map(|(_, text)| (*text).to_owned())
         };
         let raw = RawConfig::read(&env, &Flags::default()).unwrap();
-        mistakes(raw).iter().map(|it| it.variable).collect()
+        wrong_values(raw).iter().map(|it| it.variable).collect()
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) fn run(args: &InitArgs) -> CommandResult {
     write(args, &text)?;
     let path = args.file.display();
     output.line(format!(
-        "wrote {path}; flk-dataplane --config {path} starts with it"
+        "wrote {path}; flk-dataplane --config {path} starts with it once it has a signing key"
     ))?;
     output.flush()?;
     Ok(Exit::Yes)
@@ -98,7 +98,7 @@ fn entry(variable: Variable) -> String {
     let (about, allowed, default) = (variable.about(), variable.allowed(), variable.default());
     let name = variable.name();
     let secret = match variable.is_secret() {
-        true => " The path of a file that holds it.",
+        true => " Here: the path of a file that holds it.",
         false => "",
     };
     let value = match is_value(default) {

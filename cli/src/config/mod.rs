@@ -36,13 +36,14 @@ pub(crate) struct FileArgs {
 }
 
 impl FileArgs {
-    /// All settings of the environment, and of the file.
-    fn read(&self) -> Result<RawConfig, ConfigError> {
-        RawConfig::refuse_other_than_text()?;
+    /// All settings of the environment, and of the file, with every mistake in how they are written.
+    fn read(&self) -> (RawConfig, Vec<ConfigError>) {
         let file = self.file.as_ref().map(|path| path.display().to_string());
         let settings = Vec::new();
         let env = |name: &str| std::env::var(name).ok();
-        RawConfig::read(&env, &Flags { file, settings })
+        let (raw, mistakes) = RawConfig::read_all(&env, &Flags { file, settings });
+        let other = RawConfig::refuse_other_than_text().err();
+        (raw, other.into_iter().chain(mistakes).collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! `flk config show`: every setting with its value, and where that comes from. Secrets are named and never shown.
 
 use super::{CommandResult, FileArgs, refused, shown};
-use crate::exit::{CONFIG_CODES, Exit};
+use crate::exit::{CONFIG_SHOW_CODES, Exit};
 use crate::output::Output;
 use clap::{Args, ValueEnum};
 use flk_dataplane::config::VARIABLES;
@@ -15,7 +15,7 @@ Examples:
 
 /// Options of `flk config show`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{CONFIG_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{CONFIG_SHOW_CODES}"))]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     file: FileArgs,
@@ -37,7 +37,10 @@ enum Format {
 }
 
 pub(super) fn run(args: &ShowArgs) -> CommandResult {
-    let raw = args.file.read().map_err(refused)?;
+    let (raw, mistakes) = args.file.read();
+    if let Some(mistake) = mistakes.into_iter().next() {
+        return Err(refused(mistake));
+    }
     let mut output = Output::new();
     for &variable in VARIABLES {
         let value = shown(&raw, variable);
@@ -45,7 +48,7 @@ pub(super) fn run(args: &ShowArgs) -> CommandResult {
         let text = value.unwrap_or(variable.default());
         output.line(match (args.output, args.origin) {
             (Format::Text, false) => format!("{key:<24} {text}"),
-            (Format::Text, true) => format!("{key:<24} {text:<24} {origin}"),
+            (Format::Text, true) => format!("{key:<24} {text:<40} {origin}"),
             (Format::Json, _) => json!({
                 "key": key, "variable": variable.name(), "value": value,
                 "default": variable.default(), "origin": origin,

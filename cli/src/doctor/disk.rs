@@ -84,28 +84,32 @@ fn usable(wal_dir: &Path, nearest: &Path) -> Finding {
 fn unusable(wal_dir: &Path, error: &std::io::Error) -> Finding {
     let why = crate::fault::why(error);
     let shown = wal_dir.display();
-    Finding::fail(
+    let finding = Finding::fail(
         "directory",
         format!("{shown}: {why}"),
         "a directory that this user may write",
     )
-    .fix(Place::Setting, "WAL_DIR")
-    .fix(
-        Place::Host,
-        format!("chown the user of the gateway {shown}; chmod 700 {shown}"),
-    )
-    .fix(
-        Place::Systemd,
-        "StateDirectory=flk, WAL_DIR=/var/lib/flk/wal",
-    )
-    .fix(
-        Place::Compose,
-        "volumes: [\"wal:/data\"], user: the owner of the volume",
-    )
-    .fix(
-        Place::Kubernetes,
-        "securityContext.fsGroup: the gateway's group, and a volume that is not read-only",
-    )
+    .fix(Place::Setting, "WAL_DIR: the path of a directory");
+    if error.kind() == std::io::ErrorKind::NotADirectory {
+        return finding;
+    }
+    finding
+        .fix(
+            Place::Host,
+            format!("chown the user of the gateway {shown}; chmod 700 {shown}"),
+        )
+        .fix(
+            Place::Systemd,
+            "StateDirectory=flk, WAL_DIR=/var/lib/flk/wal",
+        )
+        .fix(
+            Place::Compose,
+            "volumes: [\"wal:/data\"], user: the owner of the volume",
+        )
+        .fix(
+            Place::Kubernetes,
+            "securityContext.fsGroup: the gateway's group, and a volume that is not read-only",
+        )
 }
 
 fn writes(method: &WriteMethod) -> Finding {

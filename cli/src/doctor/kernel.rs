@@ -25,7 +25,7 @@ pub(super) fn check(host: &Host, config: &Config, shards: u16) -> Vec<Finding> {
     vec![
         version(&release),
         driver(config.driver, chosen),
-        lockable(memlock, shards, kind),
+        lockable(memlock, shards, config.driver),
         open_files(files_max, descriptors::open_count(), kind, shards),
     ]
 }
@@ -93,12 +93,12 @@ fn allowed(finding: Finding) -> Finding {
         )
 }
 
-fn lockable(limit: Option<u64>, shards: u16, kind: DriverKind) -> Finding {
+fn lockable(limit: Option<u64>, shards: u16, requested: Requested) -> Finding {
     let check = "memlock";
     let needed = MEMLOCK_PER_SHARD_BYTES * u64::from(shards);
     match limit {
         None => Finding::ok(check, "no limit"),
-        Some(bytes) if bytes >= needed || kind == DriverKind::Portable => {
+        Some(bytes) if bytes >= needed || requested == Requested::Portable => {
             Finding::ok(check, show_bytes(bytes))
         }
         Some(bytes) => Finding::warn(
@@ -213,11 +213,11 @@ mod tests {
 
     #[test]
     fn limits_are_compared_with_what_so_many_shards_need() {
-        let memlock = |limit, kind| lockable(limit, 4, kind).level;
-        assert_eq!(memlock(None, DriverKind::Uring), Level::Ok);
-        assert_eq!(memlock(Some(4 << 20), DriverKind::Uring), Level::Ok);
-        assert_eq!(memlock(Some((4 << 20) - 1), DriverKind::Uring), Level::Warn);
-        assert_eq!(memlock(Some(1), DriverKind::Portable), Level::Ok);
+        let memlock = |limit, requested| lockable(limit, 4, requested).level;
+        assert_eq!(memlock(None, Requested::Auto), Level::Ok);
+        assert_eq!(memlock(Some(4 << 20), Requested::Auto), Level::Ok);
+        assert_eq!(memlock(Some((4 << 20) - 1), Requested::Auto), Level::Warn);
+        assert_eq!(memlock(Some(1), Requested::Portable), Level::Ok);
         let files = |limit| open_files(limit, 4, DriverKind::Portable, 2);
         assert_eq!(files(None).level, Level::Ok);
         assert_eq!(files(Some(20_000)).level, Level::Ok);

@@ -90,9 +90,9 @@ fn summary(findings: &[Finding]) -> String {
     let [warnings, failures] = [Level::Warn, Level::Fail].map(|level| count(findings, level));
     let checks = counted(findings.len() as u64, "check");
     match (failures, warnings) {
-        (0, 0) => format!("{checks}: a gateway runs well here"),
+        (0, 0) => format!("{checks}: nothing is in a gateway's way here"),
         (0, _) => format!(
-            "{checks}, {}: a gateway runs here",
+            "{checks}, {}: a gateway can run here",
             counted(warnings, "warning")
         ),
         _ => format!(
@@ -145,8 +145,14 @@ mod tests {
             assert_eq!(verdict(findings, false), plain);
             assert_eq!(verdict(findings, true), strict);
         }
-        assert_eq!(summary(&good), "2 checks: a gateway runs well here");
-        assert_eq!(summary(&warned), "2 checks, 1 warning: a gateway runs here");
+        assert_eq!(
+            summary(&good),
+            "2 checks: nothing is in a gateway's way here"
+        );
+        assert_eq!(
+            summary(&warned),
+            "2 checks, 1 warning: a gateway can run here"
+        );
         assert!(summary(&failed).starts_with("3 checks, 1 failure and 1 warning:"));
     }
 }

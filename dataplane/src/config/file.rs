@@ -17,17 +17,20 @@ const FILE_ALLOWED: &str = "a TOML file as flk config init writes it";
 /// A larger file is none of ours.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// What stands in a file: settings, and mistakes in the order of their lines.
+pub(super) type Found = (Vec<(Variable, Typed)>, Vec<ConfigError>);
+
 /// A file that is being read.
 struct File<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
-/// Reads a file and gives the text of each setting in it.
+/// Reads a file: the text of each setting in it, and every key and form of value in it that no setting has.
 ///
 /// # Errors
-/// The file cannot be read, is not TOML, or has a key or a form of value that no setting has.
-pub(super) fn read(path: &Path) -> Result<Vec<(Variable, Typed)>, ConfigError> {
+/// The file cannot be read, or is not TOML.
+pub(super) fn read(path: &Path) -> Result<Found, ConfigError> {
     let refused = |problem: String| ConfigError {
         variable: FILE_VARIABLE,
         place: None,
@@ -41,26 +44,31 @@ pub(super) fn read(path: &Path) -> Result<Vec<(Variable, Typed)>, ConfigError> {
 }
 
 impl File<'_> {
-    fn settings(&self) -> Result<Vec<(Variable, Typed)>, ConfigError> {
+    fn settings(&self) -> Result<Found, ConfigError> {
         let table = DeTable::parse(self.text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             self.error(at, "TOML", error.message().to_owned())
         })?;
-        let mut found = Vec::new();
+        let (mut found, mut mistakes) = (Vec::new(), Vec::new());
         for (section, value) in table.get_ref() {
             let at = section.span().start;
             let DeValue::Table(keys) = value.get_ref() else {
-                return Err(self.unknown(at, section.get_ref()));
+                mistakes.push(self.unknown(at, section.get_ref()));
+                continue;
             };
             if keys.is_empty() && !has_section(section.get_ref()) {
-                return Err(self.unknown(at, section.get_ref()));
+                mistakes.push(self.unknown(at, section.get_ref()));
             }
             for (key, value) in keys {
                 let name = format!("{}.{}", section.get_ref(), key.get_ref());
-                found.push(self.setting(&name, key.span().start, value)?);
+                match self.setting(&name, key.span().start, value) {
+                    Ok(setting) => found.push(setting),
+                    Err(mistake) => mistakes.push(mistake),
+                }
             }
         }
-        Ok(found)
+        mistakes.sort_by_key(|mistake| mistake.place.as_ref().map(|place| place.line));
+        Ok((found, mistakes))
     }
 
     fn setting(
@@ -89,9 +97,11 @@ impl File<'_> {
     }
 
     fn unknown(&self, at: usize, name: &str) -> ConfigError {
-        let keys = VARIABLES.iter().map(|variable| variable.key());
-        let nearest = keys.min_by_key(|key| distance(name, key));
-        let meant = nearest.filter(|key| distance(name, key) <= key.len() / 3);
+        let keys = || VARIABLES.iter().map(|variable| variable.key());
+        let without_section = keys().find(|key| key.split_once('.').is_some_and(|it| it.1 == name));
+        let nearest = keys().min_by_key(|key| distance(name, key));
+        let near = nearest.filter(|key| distance(name, key) <= key.len() / 4);
+        let meant = without_section.or(near);
         let problem = match meant {
             Some(meant) => format!("no such setting; is {meant} meant?"),
             None => "no such setting".to_owned(),
@@ -138,7 +148,13 @@ fn text_of(variable: Variable, value: &DeValue<'_>) -> Result<String, &'static s
                 DeValue::String(_) => Err("a comma in an element of a list"),
                 _ => Err("a list of something else than texts"),
             });
-            Ok(texts.collect::<Result<Vec<_>, _>>()?.join(","))
+            let texts = texts.collect::<Result<Vec<_>, _>>()?;
+            // A single CPU has a comma behind it: a number alone is a count.
+            let end = match (variable, texts.len()) {
+                (Variable::Cores, 1) => ",",
+                _ => "",
+            };
+            Ok(texts.join(",") + end)
         }
         DeValue::Array(_) => Err("a list, and only one value is taken"),
         DeValue::Table(_) => Err("a table"),

@@ -30,7 +30,7 @@ impl Flags {
             };
             let known = VARIABLES.iter().find(|variable| variable.key() == name);
             if name != "config" && known.is_none() {
-                return Err(unknown(&argument, name));
+                return Err(unknown(&argument));
             }
             let value = value.or_else(|| arguments.next());
             let value = value.ok_or_else(|| format!("--{name} has no value"))?;
@@ -54,7 +54,10 @@ impl Flags {
     }
 }
 
-fn unknown(argument: &str, name: &str) -> String {
+/// The value of an unknown argument is not shown: it may be a secret.
+fn unknown(argument: &str) -> String {
+    let argument = argument.split_once('=').map_or(argument, |it| it.0);
+    let name = argument.strip_prefix("--").unwrap_or_default();
     let keys = VARIABLES.iter().map(|variable| variable.key());
     let keys = keys.chain(["config"]);
     let nearest = keys.min_by_key(|key| distance(name, key));
@@ -86,7 +89,7 @@ mod tests {
         for (arguments, expected) in [
             (
                 &["--http.prot=1"][..],
-                "unknown argument --http.prot=1; is --http.port meant?",
+                "unknown argument --http.prot; is --http.port meant?",
             ),
             (
                 &["serve"],

@@ -17,6 +17,7 @@ pub use flags::Flags;
 pub use raw::{Origin, RawConfig, VARIABLES, Variable};
 pub use unknown::warnings;
 
+use crate::driver::affinity::is_cores;
 use crate::driver::probe::{DriverNameError, Requested};
 use crate::shard::config::{MetricsAuth, Signing};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -100,6 +101,10 @@ impl Config {
         if segment_bytes.is_some_and(|bytes| !bytes.is_multiple_of(4096)) {
             return Err(raw.error(Variable::SegmentBytes, "it is not a multiple of 4 KiB"));
         }
+        let cores = raw.text(Variable::Cores);
+        if cores.is_some_and(|text| !is_cores(text)) {
+            return Err(raw.error(Variable::Cores, "not a count (4) or a list of CPUs (0,2-5)"));
+        }
         Ok(Config {
             listen: SocketAddr::new(address, port),
             wal_dir: PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal")),
@@ -107,7 +112,7 @@ impl Config {
             short_keys_count,
             token_rate: raw.parsed(Variable::TokenRate, "0", "not a whole number within bounds")?,
             metrics_auth: keys::metrics_auth(raw)?,
-            cores: raw.text(Variable::Cores).map(str::to_owned),
+            cores: cores.map(str::to_owned),
             driver: match raw.text(Variable::Driver).unwrap_or("auto").parse() {
                 Ok(driver) => driver,
                 Err(DriverNameError(_)) => {

@@ -250,28 +250,51 @@ impl RawConfig {
         env: &dyn Fn(&str) -> Option<String>,
         flags: &Flags,
     ) -> Result<RawConfig, ConfigError> {
+        let (raw, mistakes) = RawConfig::read_all(env, flags);
+        match mistakes.into_iter().next() {
+            Some(mistake) => Err(mistake),
+            None => Ok(raw),
+        }
+    }
+
+    /// The same, with every mistake: what can be read is read.
+    pub fn read_all(
+        env: &dyn Fn(&str) -> Option<String>,
+        flags: &Flags,
+    ) -> (RawConfig, Vec<ConfigError>) {
         let mut texts: Vec<Option<Set>> = VARIABLES.iter().map(|_| None).collect();
+        let mut mistakes = Vec::new();
         let env = flags.above(env);
         let typed = |name: &str| env(name).filter(|text| !text.is_empty());
-        let from_file = match typed(FILE_VARIABLE) {
-            Some(path) => file::read(Path::new(&path))?,
-            None => Vec::new(),
-        };
+        let from_file = typed(FILE_VARIABLE).map(|path| file::read(Path::new(&path)));
+        let (from_file, in_file) = from_file
+            .unwrap_or_else(|| Ok(Default::default()))
+            .unwrap_or_else(|mistake| (Vec::new(), vec![mistake]));
+        mistakes.extend(in_file);
         for (variable, typed) in from_file {
-            texts[variable as usize] = Set::from_file(variable, typed)?;
+            match Set::from_file(variable, typed) {
+                Ok(set) => texts[variable as usize] = set,
+                Err(mistake) => mistakes.push(mistake),
+            }
         }
         for &variable in VARIABLES {
-            if let Some(set) = Set::from_environment(variable, &typed)? {
-                texts[variable as usize] = Some(set);
+            match Set::from_environment(variable, &typed) {
+                Ok(None) => {}
+                Ok(set) => texts[variable as usize] = set,
+                Err(mistake) => mistakes.push(mistake),
             }
         }
         for (variable, text) in &flags.settings {
             let (text, place) = (text.clone(), None);
-            let set = Set::from_file(*variable, Typed { text, place })?;
-            let origin = Origin::Argument(variable.key());
-            texts[*variable as usize] = set.map(|set| Set { origin, ..set });
+            match Set::from_file(*variable, Typed { text, place }) {
+                Ok(set) => {
+                    let origin = Origin::Argument(variable.key());
+                    texts[*variable as usize] = set.map(|set| Set { origin, ..set });
+                }
+                Err(mistake) => mistakes.push(mistake),
+            }
         }
-        Ok(RawConfig { texts })
+        (RawConfig { texts }, mistakes)
     }
 
     /// Where a setting's value comes from.

@@ -73,7 +73,7 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.dedup_ttl_s, 7 * 86_400);
     assert_eq!(config.dedup_memory_bytes_max, Some(64 << 20));
     assert_eq!(config.token_rate, 1000);
-    assert_eq!(config.cores.as_deref(), Some("0"));
+    assert_eq!(config.cores.as_deref(), Some("0,"));
     assert_eq!(config.driver, Requested::Portable);
     assert!(config.metrics_auth.is_some());
     assert_eq!(

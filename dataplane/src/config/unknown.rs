@@ -12,13 +12,18 @@ const PREFIXES: [&str; 6] = ["FLK_", "PCS_", "DEDUP_", "WAL_", "METRICS_", "TOKE
 const COMMAND_LINE: [&str; 2] = ["FLK_URL", "PCS_ED25519_PRIV_B64"];
 
 /// Read only by the tests of this repository.
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 11] = [
     "FLK_BIN",
     "FLK_SKIPPED_LIST",
     "FLK_PLANTED_BIN",
     "FLK_PLANT",
     "FLK_DIE_AT",
     "FLK_CORPORA",
+    "FLK_NUMBERS",
+    "FLK_TRANSCRIPTS",
+    "FLK_MUTANT",
+    "FLK_MUTANTS_ASKED",
+    "FLK_POWERCUT_UNSHARED",
 ];
 
 /// Words that users often add to the name of a setting.

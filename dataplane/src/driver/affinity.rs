@@ -130,6 +130,14 @@ pub fn choose_cores(
     }
 }
 
+/// Whether a text is a count of cores or a list of CPUs, wherever it is to run.
+pub fn is_cores(text: &str) -> bool {
+    match text.trim().parse::<usize>() {
+        Ok(count) => count > 0,
+        Err(_) => parse_list(text.trim()).is_some(),
+    }
+}
+
 /// `0,2-5` in ascending ranges. A single CPU is written as a range or with a comma (`3-3`, `3,`), because `3` is a count.
 fn parse_list(text: &str) -> Option<Vec<usize>> {
     let text = text.strip_suffix(',').unwrap_or(text);

@@ -51,6 +51,10 @@ pub(crate) async fn quarantine(
     }
     if loss == Loss::Shown {
         let lost = counted(plan.lost_count(), "batch");
+        let lost = match plan.may_lose_more() {
+            true => format!("{lost}, and those that nothing is known of,"),
+            false => lost,
+        };
         return Ok(format!(
             "{plan}. Nothing was changed. --accept-loss gives up {lost} for good: it writes the whole batches to a new segment and keeps what can be read of the original as {aside}{}",
             plan.lost_ids()

@@ -29,7 +29,7 @@ pub(super) struct Plan {
     /// Batches that go into it.
     pub(super) kept: BTreeMap<Sequence, Seen>,
     /// What the manifest will state of it, where it states anything.
-    extent: Extent,
+    pub(super) extent: Extent,
     /// What is given up.
     pub(super) gaps: Vec<Gap>,
 }
@@ -108,6 +108,16 @@ impl Plan {
         let unfinished = self.entry.state.extent().is_none() && !self.held.contents.missing;
         let bytes = self.held.contents.bytes.len() as u64;
         self.made.fault(bytes).filter(|_| unfinished)
+    }
+
+    /// Whether more batches may be lost than the gaps name: the log ends in this segment, and a part of the file is gone. A batch
+    /// that nothing else mentions leaves no trace then.
+    pub(super) fn may_lose_more(&self) -> bool {
+        let is_unfinished = self.entry.state.extent().is_none();
+        let lost_a_part = self.too_short().is_some()
+            || self.held.contents.missing
+            || self.held.contents.unreadable_bytes > 0;
+        is_unfinished && lost_a_part
     }
 
     /// The bytes of the new segment: its header and the whole batches, one behind the other. One that is not closed is as

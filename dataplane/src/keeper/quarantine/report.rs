@@ -65,11 +65,19 @@ impl fmt::Display for Plan {
             let bytes = self.held.contents.unreadable_bytes;
             write!(out, "; the device refuses to read {bytes} bytes of it")?;
         }
-        if self.gaps.is_empty() {
+        if self.gaps.is_empty() && !self.may_lose_more() {
             out.write_str("; no batch is lost")?;
         }
         for gap in &self.gaps {
             write!(out, "; missing {} to {}", gap.from, gap.to)?;
+        }
+        if self.may_lose_more() {
+            let last = self.gaps.iter().map(|gap| gap.to);
+            let last = last.chain([self.extent.last]).max().unwrap_or_default();
+            write!(
+                out,
+                "; batches behind {last} may be lost too, and how many those were is not known"
+            )?;
         }
         Ok(())
     }

@@ -57,7 +57,18 @@ fn what_is_left_of_the_only_segment_can_be_kept() {
     for bytes in [0, 4096, 8192, 6 * 4096, 11 * 4096, 40 * 4096] {
         let (mut world, file) = alone(10);
         world.disk.tamper(&file, |it| it.truncate(bytes));
-        let world = refused(world, &file);
+        let mut world = refused(world, &file);
+        let shown =
+            super::quarantine::tool(&mut world, super::quarantine::quarantine(&file, false)).1;
+        assert!(
+            shown.contains("how many those were is not known"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("and those that nothing is known of, for good"),
+            "{shown}"
+        );
+        assert!(!shown.contains("no batch is lost"), "{shown}");
         let (mut world, given_up) = mended(world);
         assert_eq!(given_up, [file], "{bytes}");
         let whole = (bytes / 4096).saturating_sub(1).min(10) as u32;
