@@ -331,7 +331,7 @@ impl TestDisk {
 
     fn read(&self, file: FileId, offset: u64, bytes: u32) -> FileResult {
         let handle = self.handles.get(&file.0).ok_or(EBADF)?;
-        if handle.direct && (offset % 4096 != 0 || bytes % 4096 != 0) {
+        if handle.direct && (!offset.is_multiple_of(4096) || !bytes.is_multiple_of(4096)) {
             return Err(EINVAL);
         }
         assert!(bytes <= 1 << 20, "reads are at most 1 MiB");
@@ -343,7 +343,7 @@ impl TestDisk {
 
     fn write(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> FileResult {
         let handle = self.handles.get(&file.0).ok_or(EBADF)?;
-        if handle.direct && (offset % 4096 != 0 || bytes.len() % 4096 != 0) {
+        if handle.direct && (!offset.is_multiple_of(4096) || !bytes.len().is_multiple_of(4096)) {
             return Err(EINVAL);
         }
         assert!(bytes.len() <= 1 << 20, "writes are at most 1 MiB");
