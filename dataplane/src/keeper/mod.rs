@@ -126,13 +126,17 @@ impl Keeper {
     /// Takes what happened, goes on as far as that allows, and returns what is to be done. The first step may have no events.
     pub fn step(&mut self, events: impl Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps {
         let (bound, clients) = (&mut self.bound, &mut self.clients);
+        let mut stop_by_us = None;
         let events = events.inspect(|event| {
             if matches!(event, KeeperEvent::Terminate) {
-                bound.asked(now.mono_us);
+                stop_by_us = Some(bound.asked(now.mono_us));
             }
         });
         self.port
             .deliver(events.filter(|event| !clients.takes(event)), now);
+        if let Some(by_us) = stop_by_us {
+            self.port.set_stop_by_us(by_us);
+        }
         for notice in clients.notices(now) {
             self.port.put(KeeperOp::Notify(notice));
         }

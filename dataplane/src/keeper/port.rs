@@ -204,6 +204,8 @@ pub type KeeperOps = Vec<KeeperOp>;
 
 #[derive(Default)]
 struct State {
+    /// By when a stop that was asked for ends, in microseconds.
+    stop_by_us: Option<u64>,
     now: Now,
     events: VecDeque<KeeperEvent>,
     answer: Option<FileResult>,
@@ -221,6 +223,17 @@ impl Port {
     /// The clocks of the current step.
     pub fn now(&self) -> Now {
         self.state.borrow().now
+    }
+
+    /// By when a stop that was asked for ends. It counts from the moment the process was asked, even if a file operation was
+    /// under way then.
+    pub fn stop_by_us(&self) -> Option<u64> {
+        self.state.borrow().stop_by_us
+    }
+
+    /// A stop was asked for and ends by then.
+    pub(super) fn set_stop_by_us(&self, by_us: u64) {
+        self.state.borrow_mut().stop_by_us = Some(by_us);
     }
 
     /// Asks for something that is not a file operation.

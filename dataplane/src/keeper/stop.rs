@@ -73,9 +73,11 @@ impl Bound {
         }
     }
 
-    /// The process was asked to end.
-    pub(crate) fn asked(&mut self, now_us: u64) {
-        self.by_us = Some(stop_by_us(self.by_us, now_us, self.drain_delay_us));
+    /// The process was asked to end: by when it does.
+    pub(crate) fn asked(&mut self, now_us: u64) -> u64 {
+        let by_us = stop_by_us(self.by_us, now_us, self.drain_delay_us);
+        self.by_us = Some(by_us);
+        by_us
     }
 
     /// While a file operation is under way: ends the process if the time is over, and else asks to be stepped when it is.
@@ -106,8 +108,9 @@ impl Service {
             // There is no delay left that could be over.
             GracefulStop::Finishing { .. } => return,
         }
-        let delay_us = self.store.config.drain_delay_us;
-        let by_us = stop_by_us(self.stop.by_us(), self.store.now().mono_us, delay_us);
+        let Some(by_us) = self.store.port.stop_by_us() else {
+            unreachable!("a stop is asked for by an event of a step");
+        };
         self.stop = GracefulStop::Draining { by_us };
         self.send_all(|| ToShard::Drain);
     }

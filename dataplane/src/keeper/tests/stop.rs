@@ -155,6 +155,26 @@ fn a_stop_cut_short_says_so_and_a_second_signal_cuts_the_delay_not_the_patience(
 }
 
 #[test]
+fn the_time_of_a_stop_counts_from_the_signal_though_a_file_operation_hung_then() {
+    let mut world = busy();
+    world.decide(0, 0, DAY_S);
+    world.busy = true;
+    world.hangs_in = Some(0);
+    world.pass_s(61);
+    world.happen(KeeperEvent::Terminate);
+    world.pass_s(10);
+    assert_eq!(world.exit, None, "it has its time");
+    world.hangs_in = None;
+    world.happen(KeeperEvent::FileDone(Err(Errno::EIO)));
+    world.pass_s(4);
+    assert_eq!(world.exit, None, "clients have theirs");
+    world.pass_s(2);
+    let (code, reason) = world.exit.clone().expect("it ends");
+    assert_eq!(code, 74);
+    assert!(reason.contains("shards are still busy"), "{reason}");
+}
+
+#[test]
 fn a_stop_during_a_start_that_hangs_ends_too() {
     for op in 0..12 {
         let mut world = World::new(TestDisk::new(), config(1));
