@@ -2,6 +2,7 @@
 //! one is seen to work, and a secret is never said.
 
 use flk_dataplane::config::VARIABLES;
+use flk_dataplane::driver::affinity::is_cores;
 use flk_e2e::setting::Setting;
 use flk_testkit::DEADLINE;
 use flk_testkit::client::submit;
@@ -158,9 +159,9 @@ fn is_refused(ended: &Ended, name: &str, value: Option<&str>) {
         None => format!(": {blamed}: "),
     };
     assert!(ended.said.contains(&start), "no {start:?}: {ended}");
-    // Which CPUs are allowed is not known before.
+    // Which CPUs are allowed is known only where the value is a count or a list.
     let allowed = match name {
-        "FLK_CORES" => "; allowed: CPUs ".to_owned(),
+        "FLK_CORES" if value.is_some_and(is_cores) => "; allowed: CPUs ".to_owned(),
         _ => format!("; allowed: {}\n", variable.allowed()),
     };
     assert!(ended.said.contains(&allowed), "no {allowed:?}: {ended}");
