@@ -88,7 +88,7 @@ use port::{KeeperEvent, KeeperOp, KeeperOps, Port};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
-use stop::Bound;
+use stop::{end_in_time, stop_by_us};
 
 /// The keeper as a state machine: its flows are one hand-polled future behind a [`Port`]. It is not `Send`: make it on
 /// the thread that steps it.
@@ -96,7 +96,7 @@ pub struct Keeper {
     port: Port,
     flow: Pin<Box<dyn Future<Output = ()>>>,
     ended: bool,
-    bound: Bound,
+    drain_delay_us: u64,
     clients: Clients,
 }
 
@@ -104,10 +104,10 @@ impl Keeper {
     /// The keeper of a gateway: recovers, serves, and ends with [`KeeperOp::Exit`]. WAL_DIR exists already.
     pub fn new(config: KeeperConfig) -> Keeper {
         let port = Port::default();
-        let bound = Bound::new(config.drain_delay_us);
+        let drain_delay_us = config.drain_delay_us;
         let flow = run(port.clone(), config);
         Keeper {
-            bound,
+            drain_delay_us,
             ..Keeper::of(port, flow)
         }
     }
@@ -118,25 +118,23 @@ impl Keeper {
             port,
             flow: Box::pin(flow),
             ended: false,
-            bound: Bound::new(0),
+            drain_delay_us: 0,
             clients: Clients::default(),
         }
     }
 
     /// Takes what happened, goes on as far as that allows, and returns what is to be done. The first step may have no events.
     pub fn step(&mut self, events: impl Iterator<Item = KeeperEvent>, now: Now) -> KeeperOps {
-        let (bound, clients) = (&mut self.bound, &mut self.clients);
-        let mut stop_by_us = None;
+        let clients = &mut self.clients;
+        let mut by_us = self.port.stop_by_us();
         let events = events.inspect(|event| {
             if matches!(event, KeeperEvent::Terminate) {
-                stop_by_us = Some(bound.asked(now.mono_us));
+                by_us = Some(stop_by_us(by_us, now.mono_us, self.drain_delay_us));
             }
         });
         self.port
             .deliver(events.filter(|event| !clients.takes(event)), now);
-        if let Some(by_us) = stop_by_us {
-            self.port.set_stop_by_us(by_us);
-        }
+        self.port.set_stop_by_us(by_us);
         for notice in clients.notices(now) {
             self.port.put(KeeperOp::Notify(notice));
         }
@@ -145,8 +143,7 @@ impl Keeper {
             self.ended = self.flow.as_mut().poll(&mut context).is_ready();
         }
         if !self.ended && self.port.is_waiting_for_a_file() {
-            // The flow cannot look at the time itself.
-            self.ended = self.bound.look(&self.port, now.mono_us);
+            self.ended = end_in_time(&self.port);
         }
         self.port.drain()
     }

@@ -231,9 +231,9 @@ impl Port {
         self.state.borrow().stop_by_us
     }
 
-    /// A stop was asked for and ends by then.
-    pub(super) fn set_stop_by_us(&self, by_us: u64) {
-        self.state.borrow_mut().stop_by_us = Some(by_us);
+    /// Once a stop was asked for: it ends by then.
+    pub(super) fn set_stop_by_us(&self, by_us: Option<u64>) {
+        self.state.borrow_mut().stop_by_us = by_us;
     }
 
     /// Asks for something that is not a file operation.

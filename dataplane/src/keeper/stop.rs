@@ -20,18 +20,14 @@ pub const STOP_US: u64 = 15_000_000;
 /// Where the keeper cannot end the process itself, the driver does so this much later, in microseconds.
 pub const STOP_MORE_US: u64 = 5_000_000;
 
-/// How far a graceful stop is, and the monotonic time at which the process ends whatever is missing, in microseconds.
+/// How far a graceful stop is. By when it ends, whatever is missing, is [`Port::stop_by_us`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GracefulStop {
     NotAsked,
     /// Shards answer what they have.
-    Draining {
-        by_us: u64,
-    },
+    Draining,
     /// Logs get their marks, and the manifest states where they end.
-    Finishing {
-        by_us: u64,
-    },
+    Finishing,
 }
 
 impl GracefulStop {
@@ -40,63 +36,35 @@ impl GracefulStop {
     }
 
     pub(crate) fn is_finishing(self) -> bool {
-        matches!(self, GracefulStop::Finishing { .. })
-    }
-
-    fn by_us(self) -> Option<u64> {
-        match self {
-            GracefulStop::NotAsked => None,
-            GracefulStop::Draining { by_us } | GracefulStop::Finishing { by_us } => Some(by_us),
-        }
+        self == GracefulStop::Finishing
     }
 }
 
 /// By when a stop that is asked for now ends. Where one was asked for before, the drain delay is over.
-fn stop_by_us(before_us: Option<u64>, now_us: u64, drain_delay_us: u64) -> u64 {
+pub(crate) fn stop_by_us(before_us: Option<u64>, now_us: u64, drain_delay_us: u64) -> u64 {
     match before_us {
         None => now_us + drain_delay_us + STOP_US,
         Some(by_us) => by_us.min(now_us + STOP_US),
     }
 }
 
-/// The time by which the process ends once it was asked to, whatever the flows wait for.
-pub(crate) struct Bound {
-    drain_delay_us: u64,
-    by_us: Option<u64>,
-}
-
-impl Bound {
-    pub(crate) fn new(drain_delay_us: u64) -> Bound {
-        Bound {
-            drain_delay_us,
-            by_us: None,
-        }
+/// While a file operation is under way, when the flow cannot look at the time itself: ends the process if the time of a stop
+/// is over, and else asks to be stepped when it is.
+pub(crate) fn end_in_time(port: &Port) -> bool {
+    let Some(by_us) = port.stop_by_us() else {
+        return false;
+    };
+    if port.now().mono_us < by_us {
+        port.put(KeeperOp::Wake(by_us));
+        return false;
     }
-
-    /// The process was asked to end: by when it does.
-    pub(crate) fn asked(&mut self, now_us: u64) -> u64 {
-        let by_us = stop_by_us(self.by_us, now_us, self.drain_delay_us);
-        self.by_us = Some(by_us);
-        by_us
-    }
-
-    /// While a file operation is under way: ends the process if the time is over, and else asks to be stepped when it is.
-    pub(crate) fn look(&self, port: &Port, now_us: u64) -> bool {
-        let Some(by_us) = self.by_us else {
-            return false;
-        };
-        if now_us < by_us {
-            port.put(KeeperOp::Wake(by_us));
-            return false;
-        }
-        let missing = "a file operation had not ended".to_string();
-        let halt = Halt::StopCutShort { missing };
-        port.put(KeeperOp::Exit {
-            code: halt.code(),
-            reason: halt.to_string(),
-        });
-        true
-    }
+    let missing = "a file operation had not ended".to_string();
+    let halt = Halt::StopCutShort { missing };
+    port.put(KeeperOp::Exit {
+        code: halt.code(),
+        reason: halt.to_string(),
+    });
+    true
 }
 
 impl Service {
@@ -104,21 +72,23 @@ impl Service {
     pub(crate) fn note_terminate(&mut self) {
         match self.stop {
             GracefulStop::NotAsked => self.store.port.notify(Notice::Draining),
-            GracefulStop::Draining { .. } => {}
+            GracefulStop::Draining => {}
             // There is no delay left that could be over.
-            GracefulStop::Finishing { .. } => return,
+            GracefulStop::Finishing => return,
         }
-        let Some(by_us) = self.store.port.stop_by_us() else {
-            unreachable!("a stop is asked for by an event of a step");
-        };
-        self.stop = GracefulStop::Draining { by_us };
+        assert!(
+            self.store.port.stop_by_us().is_some(),
+            "a stop is asked for by an event of a step"
+        );
+        self.stop = GracefulStop::Draining;
         self.send_all(|| ToShard::Drain);
     }
 
     /// Ends the process where a stop takes longer than it may.
     pub(crate) fn refuse_to_stop_later(&self) -> Result<(), Halt> {
         let now_us = self.store.now().mono_us;
-        if self.stop.by_us().is_none_or(|by_us| now_us < by_us) {
+        let by_us = self.store.port.stop_by_us();
+        if !self.stop.is_asked() || by_us.is_none_or(|by_us| now_us < by_us) {
             return Ok(());
         }
         let missing = |is_done: fn(&ShardState) -> bool| {
@@ -135,10 +105,8 @@ impl Service {
 
     /// Goes on with a graceful stop; its summary once it is complete.
     pub(crate) async fn shutdown_step(&mut self) -> Result<Option<String>, Halt> {
-        if let GracefulStop::Draining { by_us } = self.stop
-            && self.shards.iter().all(|shard| shard.idle)
-        {
-            self.stop = GracefulStop::Finishing { by_us };
+        if self.stop == GracefulStop::Draining && self.shards.iter().all(|shard| shard.idle) {
+            self.stop = GracefulStop::Finishing;
             self.send_all(|| ToShard::Finish);
         }
         let finished = self.shards.iter().all(|shard| shard.finished);

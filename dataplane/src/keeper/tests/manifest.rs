@@ -234,6 +234,17 @@ fn a_manifest_that_a_stop_fills_has_shards_admit_no_more_before_its_last_part_is
     assert!(world.known().into_iter().eq(0..record));
 }
 
+/// A decision each second on the first shard, as long as there is room.
+fn serve_for_a_quarter_of_an_hour(world: &mut World, mut record: u32) {
+    for _ in 0..900 {
+        if world.shards[0].has_room_for(700) {
+            world.decide(0, record, 30 * DAY_S);
+            record += 1;
+        }
+        world.pass_s(1);
+    }
+}
+
 #[test]
 fn after_a_stop_that_has_used_the_last_part_of_the_manifest_a_start_makes_room_and_serves_on() {
     let (mut world, mut record) = filled_by_a_stop();
@@ -245,13 +256,7 @@ fn after_a_stop_that_has_used_the_last_part_of_the_manifest_a_start_makes_room_a
     world.config.dedup_memory_bytes_max = 1 << 30;
     let mut world = world.restarted(Lost::Everything, 1, 1);
     world.assert_serving();
-    for _ in 0..900 {
-        if world.shards[0].has_room_for(700) {
-            world.decide(0, record, 30 * DAY_S);
-            record += 1;
-        }
-        world.pass_s(1);
-    }
+    serve_for_a_quarter_of_an_hour(&mut world, record);
     let said: Vec<String> = world
         .notices
         .iter()
@@ -348,18 +353,12 @@ fn a_manifest_that_cannot_be_read_back_is_not_put_in_force() {
 #[test]
 fn a_manifest_that_is_full_for_two_shards_is_no_end_for_twelve() {
     let mut world = World::started(TestDisk::new(), small(2));
-    let mut record = fill(&mut world);
+    let record = fill(&mut world);
     assert_eq!(world.exit, None);
     world.config.dedup_memory_bytes_max = 1 << 30;
     let mut world = world.restarted(Lost::Nothing, 12, 1);
     world.assert_serving();
-    for _ in 0..900 {
-        if world.shards[0].has_room_for(700) {
-            world.decide(0, record, 30 * DAY_S);
-            record += 1;
-        }
-        world.pass_s(1);
-    }
+    serve_for_a_quarter_of_an_hour(&mut world, record);
     assert_eq!(world.exit, None);
     assert_eq!(
         world.shards[0].space_low,
