@@ -5,6 +5,15 @@ use flk_contract::number;
 use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
+/// How a command prints what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// A table to read
+    Text,
+    /// One JSON object for each row and line
+    Json,
+}
+
 /// Prints one line on standard error. If that fails, only the exit code remains to tell the user.
 pub(crate) fn say(line: impl Display) {
     writeln!(io::stderr(), "{line}").ok();

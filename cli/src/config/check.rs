@@ -1,6 +1,6 @@
 //! `flk config check`: every mistake in the settings, and names in the environment that look like settings and are none.
 
-use super::{CommandResult, FileArgs};
+use super::{CommandResult, FileArgs, STAND_IN_KEY};
 use crate::exit::{CONFIG_CODES, Exit};
 use crate::output::{Output, counted};
 use clap::Args;
@@ -46,9 +46,6 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
     })
 }
 
-/// Stands for what is missing, so that the mistakes behind it are found as well.
-const PLACEHOLDER: &str = "this key is in no gateway and only lets the check go on";
-
 /// Every wrong value: each is put right in turn, until none is left.
 fn wrong_values(mut raw: RawConfig) -> Vec<ConfigError> {
     let mut found = Vec::new();
@@ -69,7 +66,7 @@ fn wrong_values(mut raw: RawConfig) -> Vec<ConfigError> {
 /// What may be missing has something to stand for it; what is wrong is left out.
 fn stand_in(variable: Variable) -> Option<String> {
     let may_be_missing = [Variable::HmacKey, Variable::MetricsPass].contains(&variable);
-    may_be_missing.then(|| PLACEHOLDER.to_owned())
+    may_be_missing.then(|| STAND_IN_KEY.to_owned())
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::{CommandResult, FileArgs, refused, shown};
 use crate::exit::{CONFIG_SHOW_CODES, Exit};
-use crate::output::Output;
-use clap::{Args, ValueEnum};
+use crate::output::{Format, Output};
+use clap::Args;
 use flk_dataplane::config::VARIABLES;
 use serde_json::json;
 
@@ -25,15 +25,6 @@ pub(crate) struct ShowArgs {
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
-}
-
-/// How settings are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A table to read
-    Text,
-    /// One JSON object per setting and line
-    Json,
 }
 
 pub(super) fn run(args: &ShowArgs) -> CommandResult {

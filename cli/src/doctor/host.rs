@@ -2,6 +2,7 @@
 //! nothing.
 
 use super::text_of;
+use flk_dataplane::driver::affinity::parse_list;
 use std::path::PathBuf;
 
 /// A host, as its kernel's files show it.
@@ -42,17 +43,9 @@ impl Host {
     }
 }
 
-/// Reads a list of CPUs as the kernel writes it: `0-3,8`.
+/// Reads a list of CPUs as the kernel writes it; nothing where it is none.
 pub(super) fn cpu_list(text: &str) -> Vec<usize> {
-    let mut cpus = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        if let (Ok(first), Ok(last)) = (first.trim().parse::<usize>(), last.trim().parse::<usize>())
-        {
-            cpus.extend(first..=last);
-        }
-    }
-    cpus
+    parse_list(text).unwrap_or_default()
 }
 
 /// CPUs as `FLK_CORES` takes them. A single one is written with a comma, for a number alone is a count.

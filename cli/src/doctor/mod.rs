@@ -13,8 +13,8 @@ mod settings;
 
 use crate::CommandResult;
 use crate::exit::{DOCTOR_CODES, Exit};
-use crate::output::{Output, counted};
-use clap::{Args, ValueEnum};
+use crate::output::{Format, Output, counted};
+use clap::Args;
 use finding::{Finding, Level};
 use host::Host;
 
@@ -37,15 +37,6 @@ pub(crate) struct DoctorArgs {
     /// End with 1 for a warning, too
     #[arg(long)]
     strict: bool,
-}
-
-/// How findings are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A table to read
-    Text,
-    /// One JSON object per finding and line
-    Json,
 }
 
 /// Checks everything and prints each finding.

@@ -2,6 +2,7 @@
 //! with defaults. No key is kept or shown.
 
 use super::finding::{Finding, Place};
+use crate::config::STAND_IN_KEY;
 use crate::up::needs_dev_key;
 use flk_dataplane::config::{Config, ConfigError, Flags, RawConfig, Variable};
 
@@ -10,9 +11,6 @@ pub(super) struct Settings {
     pub(super) config: Config,
     pub(super) finding: Finding,
 }
-
-/// Stands for a key where there is none: the other checks need a configuration that is whole.
-const PLACEHOLDER: &str = "this key is in no gateway and only lets the checks go on";
 
 /// Reads the environment of this process.
 pub(super) fn read() -> Settings {
@@ -27,7 +25,7 @@ fn of(text: Result<(), ConfigError>, environment: &dyn Fn(&str) -> Option<String
         let raw = RawConfig::read(environment, &Flags::default())?;
         let lacks_key = needs_dev_key(&raw);
         let raw = match lacks_key {
-            true => raw.with(Variable::HmacKey, Some(PLACEHOLDER.to_owned())),
+            true => raw.with(Variable::HmacKey, Some(STAND_IN_KEY.to_owned())),
             false => raw,
         };
         Ok((Config::resolve(&raw)?, lacks_key))
@@ -78,7 +76,7 @@ fn finding(config: &Config, lacks_key: bool) -> Finding {
 
 /// What holds where nothing is set.
 fn defaults() -> Config {
-    let key = |name: &str| (name == "PCS_HMAC_KEY").then(|| PLACEHOLDER.to_owned());
+    let key = |name: &str| (name == "PCS_HMAC_KEY").then(|| STAND_IN_KEY.to_owned());
     match Config::from_env(&key) {
         Ok(config) => config,
         Err(error) => unreachable!("defaults are valid: {error}"),

@@ -3,7 +3,7 @@
 
 use super::error::{ConfigError, Place};
 use super::raw::{Typed, VARIABLES, Variable};
-use super::unknown::distance;
+use super::unknown::nearest;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -99,9 +99,8 @@ impl File<'_> {
     fn unknown(&self, at: usize, name: &str) -> ConfigError {
         let keys = || VARIABLES.iter().map(|variable| variable.key());
         let without_section = keys().find(|key| key.split_once('.').is_some_and(|it| it.1 == name));
-        let nearest = keys().min_by_key(|key| distance(name, key));
-        let near = nearest.filter(|key| distance(name, key) <= key.len() / 4);
-        let meant = without_section.or(near);
+        let near = nearest(name, keys()).filter(|(distance, key)| *distance <= key.len() / 4);
+        let meant = without_section.or(near.map(|(_, key)| key));
         let problem = match meant {
             Some(meant) => format!("no such setting; is {meant} meant?"),
             None => "no such setting".to_owned(),

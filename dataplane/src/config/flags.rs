@@ -3,7 +3,7 @@
 
 use super::file::FILE_VARIABLE;
 use super::raw::{VARIABLES, Variable};
-use super::unknown::distance;
+use super::unknown::nearest;
 
 /// What was given as arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,10 +59,9 @@ fn unknown(argument: &str) -> String {
     let argument = argument.split_once('=').map_or(argument, |it| it.0);
     let name = argument.strip_prefix("--").unwrap_or_default();
     let keys = VARIABLES.iter().map(|variable| variable.key());
-    let keys = keys.chain(["config"]);
-    let nearest = keys.min_by_key(|key| distance(name, key));
-    match nearest.filter(|key| distance(name, key) <= key.len() / 3) {
-        Some(meant) => format!("unknown argument {argument}; is --{meant} meant?"),
+    let near = nearest(name, keys.chain(["config"]));
+    match near.filter(|(distance, key)| *distance <= key.len() / 3) {
+        Some((_, meant)) => format!("unknown argument {argument}; is --{meant} meant?"),
         None => format!("unknown argument {argument}; --help lists the settings"),
     }
 }

@@ -57,10 +57,7 @@ fn warning(name: &str) -> Option<String> {
         return None;
     }
     let is_ours = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    let nearest = known()
-        .map(|known| (distance(&name.to_ascii_uppercase(), known), known))
-        .min_by_key(|&(distance, _)| distance);
-    let (distance, nearest) = nearest?;
+    let (distance, nearest) = nearest(&name.to_ascii_uppercase(), known())?;
     // A short name is close to others by chance; a name with one of the prefixes belongs to flk.
     let near = match name.len() {
         length if is_ours => (length / 2).min(4),
@@ -115,8 +112,17 @@ fn is_service_link(name: &str, all: &BTreeSet<String>) -> bool {
     services.any(|at| all.contains(&format!("{}_SERVICE_HOST", &name[..at])))
 }
 
+/// The name that is nearest to this one, and how far it is.
+pub(super) fn nearest<'a>(
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Option<(usize, &'a str)> {
+    let with_distance = known.map(|known| (distance(name, known), known));
+    with_distance.min_by_key(|&(distance, _)| distance)
+}
+
 /// The edit distance of two names: letters to insert, remove, replace or swap.
-pub(super) fn distance(a: &str, b: &str) -> usize {
+fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
     for (i, row) in rows.iter_mut().enumerate() {

@@ -138,8 +138,8 @@ pub fn is_cores(text: &str) -> bool {
     }
 }
 
-/// `0,2-5` in ascending ranges. A single CPU is written as a range or with a comma (`3-3`, `3,`), because `3` is a count.
-fn parse_list(text: &str) -> Option<Vec<usize>> {
+/// CPUs of a list as the kernel writes it and the setting takes it: `0,2-5` in ascending ranges. A single CPU is written as a range or with a comma (`3-3`, `3,`), because `3` is a count.
+pub fn parse_list(text: &str) -> Option<Vec<usize>> {
     let text = text.strip_suffix(',').unwrap_or(text);
     let mut cpus = Vec::new();
     for part in text.split(',') {
