@@ -25,6 +25,15 @@ pub struct File {
 }
 
 impl File {
+    /// A file that is nowhere, for the tests of a rule.
+    #[cfg(test)]
+    pub(crate) fn of(path: &str, text: &str) -> File {
+        File {
+            path: path.into(),
+            text: text.to_owned(),
+        }
+    }
+
     /// Whether the name ends with this extension.
     pub fn has_extension(&self, extension: &str) -> bool {
         self.path

@@ -104,19 +104,11 @@ fn used_modules(text: &str) -> Vec<(usize, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     const TABLE: &str = "text\n### Order of modules\n\nwords\n\n| module | what |\n|---|---|\n| `io` | a |\n| `wal` | b |\n| `http`, `stats` | c |\n\nafter `none`\n";
 
-    fn file(path: &str, text: &str) -> File {
-        File {
-            path: PathBuf::from(path),
-            text: text.to_owned(),
-        }
-    }
-
     fn count(path: &str, text: &str) -> usize {
-        uses_against_the_order(&[file(path, text)], &order(TABLE)).len()
+        uses_against_the_order(&[File::of(path, text)], &order(TABLE)).len()
     }
 
     #[test]

@@ -166,24 +166,19 @@ fn lines(file: &File) -> impl Iterator<Item = (usize, &str)> {
 mod tests {
     use super::*;
 
-    fn file(path: &str, text: &str) -> File {
-        File {
-            path: path.into(),
-            text: text.to_owned(),
-        }
-    }
-
     #[test]
     fn a_file_that_opens_with_code_is_found() {
-        assert!(opens_with_prose(&file("a.rs", "use std::io;\n//! Late.")).is_some());
-        assert!(opens_with_prose(&file("a.rs", "//!\nfn main() {}")).is_some());
-        assert!(opens_with_prose(&file("a.rs", "//! Owns a thing.\n")).is_none());
+        assert!(opens_with_prose(&File::of("a.rs", "use std::io;\n//! Late.")).is_some());
+        assert!(opens_with_prose(&File::of("a.rs", "//!\nfn main() {}")).is_some());
+        assert!(opens_with_prose(&File::of("a.rs", "//! Owns a thing.\n")).is_none());
     }
 
     #[test]
     fn a_file_of_one_line_too_many_is_found() {
-        assert!(is_readable_in_one_sitting(&file("a.rs", &"x\n".repeat(LINES_MAX))).is_none());
-        assert!(is_readable_in_one_sitting(&file("a.rs", &"x\n".repeat(LINES_MAX + 1))).is_some());
+        assert!(is_readable_in_one_sitting(&File::of("a.rs", &"x\n".repeat(LINES_MAX))).is_none());
+        assert!(
+            is_readable_in_one_sitting(&File::of("a.rs", &"x\n".repeat(LINES_MAX + 1))).is_some()
+        );
     }
 
     #[test]
@@ -194,12 +189,12 @@ mod tests {
             "#![allow(unsafe_code)]",
         ] {
             assert_eq!(
-                is_safe_or_allowed(&file("contract/src/a.rs", text)).len(),
+                is_safe_or_allowed(&File::of("contract/src/a.rs", text)).len(),
                 1,
                 "{text}"
             );
             assert!(
-                is_safe_or_allowed(&file("dataplane/src/driver/uring.rs", text)).is_empty(),
+                is_safe_or_allowed(&File::of("dataplane/src/driver/uring.rs", text)).is_empty(),
                 "{text}"
             );
         }
@@ -210,7 +205,7 @@ mod tests {
             "say(\"unsafe\");",
         ] {
             assert!(
-                is_safe_or_allowed(&file("contract/src/a.rs", text)).is_empty(),
+                is_safe_or_allowed(&File::of("contract/src/a.rs", text)).is_empty(),
                 "{text}"
             );
         }
@@ -220,11 +215,11 @@ mod tests {
     fn a_gateway_that_prints_is_found() {
         let text = "fn a() {\n    eprintln!(\"lost\");\n}\n";
         assert_eq!(
-            prints_by_the_console(&file("dataplane/src/run.rs", text)).len(),
+            prints_by_the_console(&File::of("dataplane/src/run.rs", text)).len(),
             1
         );
         assert_eq!(
-            prints_by_the_console(&file("cli/src/up/mod.rs", text)).len(),
+            prints_by_the_console(&File::of("cli/src/up/mod.rs", text)).len(),
             1
         );
         for path in [
@@ -233,33 +228,33 @@ mod tests {
             "dataplane/src/keeper/tests.rs",
         ] {
             assert!(
-                prints_by_the_console(&file(path, text)).is_empty(),
+                prints_by_the_console(&File::of(path, text)).is_empty(),
                 "{path}"
             );
         }
         let text = "fn a() {} // not eprintln!\n#[cfg(test)]\nmod tests { fn a() { println!(\"ok\"); } }\n";
-        assert!(prints_by_the_console(&file("dataplane/src/run.rs", text)).is_empty());
+        assert!(prints_by_the_console(&File::of("dataplane/src/run.rs", text)).is_empty());
     }
 
     #[test]
     fn a_skip_beside_the_list_is_found() {
         let text = concat!("eprintln!(\"SKIP", "PED: no disk\");");
         assert_eq!(
-            skips_by_the_list(&file("tests/e2e/src/a.rs", text)).len(),
+            skips_by_the_list(&File::of("tests/e2e/src/a.rs", text)).len(),
             1
         );
-        assert!(skips_by_the_list(&file("tests/testkit/src/skip.rs", text)).is_empty());
+        assert!(skips_by_the_list(&File::of("tests/testkit/src/skip.rs", text)).is_empty());
         let text = "flk_testkit::skipped(\"no disk\");";
-        assert!(skips_by_the_list(&file("tests/e2e/src/a.rs", text)).is_empty());
+        assert!(skips_by_the_list(&File::of("tests/e2e/src/a.rs", text)).is_empty());
     }
 
     #[test]
     fn left_work_is_found_as_a_word() {
         let mark = concat!("TO", "DO");
         assert_eq!(
-            has_no_left_work(&file("a.rs", &format!("// {mark}: later"))).len(),
+            has_no_left_work(&File::of("a.rs", &format!("// {mark}: later"))).len(),
             1
         );
-        assert!(has_no_left_work(&file("a.rs", &format!("// {mark}S"))).is_empty());
+        assert!(has_no_left_work(&File::of("a.rs", &format!("// {mark}S"))).is_empty());
     }
 }

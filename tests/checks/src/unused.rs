@@ -109,13 +109,6 @@ fn declared(line: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn file(path: &str, text: &str) -> File {
-        File {
-            path: path.into(),
-            text: text.to_owned(),
-        }
-    }
-
     #[test]
     fn what_a_line_declares_is_read() {
         for (line, name) in [
@@ -137,20 +130,23 @@ mod tests {
     fn a_declaration_without_a_use_is_found_and_one_with_a_use_is_not() {
         let library = "pub fn left(a: u8) {}\n/// See `left`.\npub struct Lost;\nimpl Lost {}\n";
         let files = [
-            file("dataplane/src/a.rs", library),
-            file("tests/e2e/src/b.rs", "// left(1)\nfn other() {}\n"),
+            File::of("dataplane/src/a.rs", library),
+            File::of("tests/e2e/src/b.rs", "// left(1)\nfn other() {}\n"),
         ];
         let lines: Vec<usize> = declarations(&files).iter().map(|it| it.line).collect();
         assert_eq!(lines, [1, 3]);
-        let used = file("tests/e2e/src/b.rs", "fn other() { left(1); Lost }\n");
-        assert!(declarations(&[file("dataplane/src/a.rs", library), used]).is_empty());
+        let used = File::of("tests/e2e/src/b.rs", "fn other() { left(1); Lost }\n");
+        assert!(declarations(&[File::of("dataplane/src/a.rs", library), used]).is_empty());
     }
 
     #[test]
     fn other_crates_and_what_is_allowed_are_left_alone() {
-        let elsewhere = file("tests/testkit/src/a.rs", "pub fn left() {}\n");
+        let elsewhere = File::of("tests/testkit/src/a.rs", "pub fn left() {}\n");
         assert!(declarations(&[elsewhere]).is_empty());
-        let allowed = [file("dataplane/src/a.rs", "pub const DEFERRED: u8 = 7;\n")];
+        let allowed = [File::of(
+            "dataplane/src/a.rs",
+            "pub const DEFERRED: u8 = 7;\n",
+        )];
         assert!(declarations(&allowed).is_empty());
         assert!(allowed_in_vain(&allowed).is_empty());
         assert_eq!(allowed_in_vain(&[]), ["DEFERRED"]);
