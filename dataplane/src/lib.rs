@@ -12,6 +12,9 @@ pub mod shard;
 // The body and its disposition go into the log of the shard that received it.
 pub mod wal;
 
+// What it is judged under: tenants, keys, limits, parameters.
+pub mod snapshot;
+
 // The owner of the key decides whether the record is the first.
 pub mod dedup;
 pub mod mesh;

@@ -126,14 +126,44 @@ pub(super) enum Verifier {
     Ed25519(PublicKey),
 }
 
+/// A key that verifies signatures.
 #[derive(Clone, Debug)]
-pub(super) struct Key {
+pub struct VerifyingKey {
     pub(super) id: KeyId,
     pub(super) scheme: Scheme,
     pub(super) verifier: Verifier,
+    is_short: bool,
 }
 
-impl Key {
+impl VerifyingKey {
+    /// The key that `text` spells: for HMAC the text's own bytes, for Ed25519 the base64 of the public key.
+    ///
+    /// # Errors
+    /// The text is no key of this scheme.
+    pub fn from_text(scheme: Scheme, text: &str) -> Result<Self, KeyError> {
+        match scheme.algorithm {
+            Algorithm::HmacSha256 | Algorithm::HmacSha256Payload => {
+                Self::hmac(scheme, text.as_bytes())
+            }
+            Algorithm::Ed25519 => Self::ed25519(scheme, *decode_32(text)?),
+        }
+    }
+
+    /// Its id, which may be shown.
+    pub const fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The scheme that it verifies.
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Whether it is an HMAC key shorter than [`HMAC_KEY_BYTES_ADVISED`].
+    pub const fn is_short(&self) -> bool {
+        self.is_short
+    }
+
     fn hmac(scheme: Scheme, bytes: &[u8]) -> Result<Self, KeyError> {
         if bytes.is_empty() {
             return Err(KeyError::Empty);
@@ -143,6 +173,7 @@ impl Key {
             id: KeyId::of_hmac(scheme, &key),
             scheme,
             verifier: Verifier::Hmac(key),
+            is_short: bytes.len() < HMAC_KEY_BYTES_ADVISED,
         })
     }
 
@@ -151,6 +182,7 @@ impl Key {
             id: KeyId::of_ed25519(scheme, &bytes),
             scheme,
             verifier: Verifier::Ed25519(PublicKey::from_bytes(bytes)?),
+            is_short: false,
         })
     }
 }
@@ -158,8 +190,7 @@ impl Key {
 /// The keys that are active: a record is authentic if any of them verifies it.
 #[derive(Clone, Debug)]
 pub struct KeySet {
-    keys: Vec<Key>,
-    short_keys_count: usize,
+    keys: Vec<VerifyingKey>,
 }
 
 impl KeySet {
@@ -168,7 +199,6 @@ impl KeySet {
         KeySetBuilder {
             set: Self {
                 keys: Vec::with_capacity(KEYS_COUNT_MAX),
-                short_keys_count: 0,
             },
         }
     }
@@ -179,11 +209,11 @@ impl KeySet {
     }
 
     /// How many HMAC keys are shorter than advised.
-    pub const fn short_keys_count(&self) -> usize {
-        self.short_keys_count
+    pub fn short_keys_count(&self) -> usize {
+        self.keys.iter().filter(|key| key.is_short).count()
     }
 
-    pub(super) fn keys(&self) -> &[Key] {
+    pub(super) fn keys(&self) -> &[VerifyingKey] {
         &self.keys
     }
 }
@@ -195,28 +225,24 @@ pub struct KeySetBuilder {
 }
 
 impl KeySetBuilder {
-    /// Adds the verifying key that `text` spells: for HMAC the text's own bytes, for Ed25519 the base64 of the public key.
-    pub fn add(mut self, scheme: Scheme, text: &str) -> Result<Self, KeyError> {
-        let key = match scheme.algorithm {
-            Algorithm::HmacSha256 | Algorithm::HmacSha256Payload => {
-                self.set.short_keys_count += usize::from(text.len() < HMAC_KEY_BYTES_ADVISED);
-                Key::hmac(scheme, text.as_bytes())?
-            }
-            Algorithm::Ed25519 => Key::ed25519(scheme, *decode_32(text)?)?,
-        };
-        self.push(key)
+    /// Adds the verifying key that `text` spells: see [`VerifyingKey::from_text`].
+    pub fn add(self, scheme: Scheme, text: &str) -> Result<Self, KeyError> {
+        self.add_key(VerifyingKey::from_text(scheme, text)?)
     }
 
     /// Adds the key that verifies what `key` signs.
     pub fn add_signing(self, key: &SigningKey) -> Result<Self, KeyError> {
         let verifying = match &key.secret {
-            Secret::Hmac(bytes) => Key::hmac(key.scheme, bytes)?,
-            Secret::Ed25519(pair) => Key::ed25519(key.scheme, pair.verifying_key().to_bytes())?,
+            Secret::Hmac(bytes) => VerifyingKey::hmac(key.scheme, bytes)?,
+            Secret::Ed25519(pair) => {
+                VerifyingKey::ed25519(key.scheme, pair.verifying_key().to_bytes())?
+            }
         };
-        self.push(verifying)
+        self.add_key(verifying)
     }
 
-    fn push(mut self, key: Key) -> Result<Self, KeyError> {
+    /// Adds a key.
+    pub fn add_key(mut self, key: VerifyingKey) -> Result<Self, KeyError> {
         if self.set.keys.len() == KEYS_COUNT_MAX {
             return Err(KeyError::TooMany);
         }

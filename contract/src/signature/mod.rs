@@ -9,7 +9,7 @@ mod verify;
 pub use ed25519::PublicKey;
 pub use keys::{
     HMAC_KEY_BYTES_ADVISED, KEYS_COUNT_MAX, KeyError, KeyId, KeySet, KeySetBuilder, SigningKey,
-    key_text_of_file,
+    VerifyingKey, key_text_of_file,
 };
 pub use scheme::{Algorithm, Scheme, UnknownScheme};
 pub use verify::{Scratch, Unauthentic, Verified, authenticate, authenticate_unsigned, sign};

@@ -4,7 +4,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
-    keys::{Key, KeyId, KeySet, Secret, SigningKey, Verifier},
+    keys::{KeyId, KeySet, Secret, SigningKey, Verifier, VerifyingKey},
     scheme::Algorithm,
 };
 use crate::{
@@ -147,14 +147,14 @@ impl Signature {
         }
     }
 
-    const fn fits(&self, key: &Key) -> bool {
+    const fn fits(&self, key: &VerifyingKey) -> bool {
         matches!(
             (self, &key.verifier),
             (Self::Hmac(_), Verifier::Hmac(_)) | (Self::Ed25519(_), Verifier::Ed25519(_))
         )
     }
 
-    fn is_by(&self, key: &Key, payload: &[u8], digest: &[u8; 32]) -> bool {
+    fn is_by(&self, key: &VerifyingKey, payload: &[u8], digest: &[u8; 32]) -> bool {
         match (self, &key.verifier) {
             (Self::Hmac(tag), Verifier::Hmac(hmac)) => {
                 hmac.verify(signed_bytes(key.scheme.algorithm, payload, digest), tag)

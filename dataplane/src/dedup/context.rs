@@ -31,8 +31,13 @@ impl TenantId {
         TENANTS[self.index()]
     }
 
+    /// The tenant at this position of tables of tenants.
+    pub(crate) fn at(index: usize) -> TenantId {
+        TenantId(index as u16)
+    }
+
     /// Its position in tables of tenants.
-    pub(super) fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }
 }

@@ -1,0 +1,27 @@
+//! The configuration that records are judged under, as numbered, immutable snapshots: [`Document`] is what is published and
+//! stored, [`Snapshot`] what shards run. It loads keys through a function that it is given; it opens no file and sends
+//! nothing.
+
+mod canonical;
+mod check;
+mod document;
+mod fault;
+mod resolve;
+mod tenant;
+
+pub use canonical::Digest;
+pub use document::{
+    Document, FORMAT, KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
+};
+pub use fault::{Fault, SourceFault};
+pub use resolve::{LoadSecret, MissingKeys, Resolver};
+pub use tenant::{KeySchedule, Limit, Snapshot, Tenant, TenantKeys, TimedKey};
+
+/// Tenants of one snapshot, and tenants that one run of the process has known at all: each has its place in tables.
+pub const TENANTS_COUNT_MAX: usize = 4096;
+
+/// Keys of a tenant in one snapshot: those in force, those to come, and those that are over.
+pub const TENANT_KEYS_COUNT_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! From a document to a snapshot: checks it, loads its keys and gives its tenants their numbers. The only place that makes a
+//! [`Snapshot`].
+
+use super::TENANTS_COUNT_MAX;
+use super::document::{Document, KeyDocument, LimitsDocument, Source, TenantDocument};
+use super::fault::{Fault, SourceFault};
+use super::tenant::{KeySchedule, Limit, Snapshot, Tenant, TenantKeys, TimedKey};
+use crate::dedup::context::TenantId;
+use flk_contract::signature::VerifyingKey;
+use flk_contract::{Params, Scheme};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Reads the text behind a source: of a file without its trailing newline.
+pub type LoadSecret<'a> = &'a dyn Fn(&Source) -> Result<Zeroizing<String>, SourceFault>;
+
+/// Gives tenants their numbers. One per process: a number is never given to another name, for requests in flight and
+/// prepared state of shards refer to it.
+#[derive(Debug)]
+pub struct Resolver {
+    names: Vec<Arc<str>>,
+}
+
+impl Default for Resolver {
+    /// It knows the tenant of requests that name none, under [`TenantId::DEFAULT`].
+    fn default() -> Resolver {
+        Resolver {
+            names: vec![Arc::from("default")],
+        }
+    }
+}
+
+/// What to do with a key that cannot be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingKeys {
+    /// The document is refused: at publishing, nothing is applied by halves.
+    Refuse,
+    /// Its tenant admits nothing: at a start, the others are served.
+    CloseTenant,
+}
+
+impl Resolver {
+    /// The snapshot of a document.
+    ///
+    /// Besides it, the keys that are missing where [`MissingKeys::CloseTenant`] goes on without them.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; nothing was changed then.
+    pub fn resolve(
+        &mut self,
+        document: &Document,
+        load: LoadSecret<'_>,
+        missing: MissingKeys,
+    ) -> Result<(Snapshot, Vec<Fault>), Fault> {
+        document.check()?;
+        let mut closed = Vec::new();
+        let mut keys = Vec::with_capacity(document.tenants.len());
+        for tenant in &document.tenants {
+            keys.push(match (load_keys(tenant, load), missing) {
+                (Ok(keys), _) => keys,
+                (Err(fault), MissingKeys::Refuse) => return Err(fault),
+                (Err(fault), MissingKeys::CloseTenant) => {
+                    closed.push(fault);
+                    TenantKeys::Unavailable
+                }
+            });
+        }
+        let by_name = self.number(&document.tenants)?;
+        let mut tenants: Vec<Tenant> = self.names.iter().map(gone).collect();
+        for ((tenant, &id), keys) in document.tenants.iter().zip(&by_name).zip(keys) {
+            let [rate, bytes, unauthenticated] = Limit::of_tenant(id, &tenant.limits);
+            tenants[id.index()] = Tenant {
+                name: Arc::clone(&self.names[id.index()]),
+                is_enabled: tenant.enabled,
+                keys,
+                rate,
+                bytes,
+                unauthenticated,
+                params: tenant
+                    .params
+                    .iter()
+                    .filter_map(|set| Some((set.params()?, set.share)))
+                    .collect(),
+            };
+        }
+        let LimitsDocument { rate, burst, .. } = document.limits;
+        let snapshot = Snapshot {
+            number: document.number,
+            digest: document.digest(),
+            rate: Limit::new(0, u64::from(rate), u64::from(burst)),
+            tenants,
+            by_name,
+        };
+        Ok((snapshot, closed))
+    }
+
+    /// The numbers of these tenants; new names get new ones.
+    fn number(&mut self, tenants: &[TenantDocument]) -> Result<Vec<TenantId>, Fault> {
+        let is_new = |tenant: &&TenantDocument| !self.names.iter().any(|it| **it == *tenant.name);
+        let new: Vec<Arc<str>> = tenants
+            .iter()
+            .filter(is_new)
+            .map(|tenant| Arc::from(tenant.name.as_str()))
+            .collect();
+        if self.names.len() + new.len() > TENANTS_COUNT_MAX {
+            return Err(Fault::invalid(
+                "",
+                format!(
+                    "more than {TENANTS_COUNT_MAX} different tenants since the start: restart the data plane to forget those that are gone"
+                ),
+            ));
+        }
+        self.names.extend(new);
+        let number = |tenant: &TenantDocument| {
+            let at = self.names.iter().position(|name| **name == *tenant.name);
+            TenantId::at(at.unwrap_or_default())
+        };
+        Ok(tenants.iter().map(number).collect())
+    }
+}
+
+/// What is left of a tenant that a snapshot does not have: its name.
+fn gone(name: &Arc<str>) -> Tenant {
+    let none = Limit::new(0, 0, 0);
+    Tenant {
+        name: Arc::clone(name),
+        is_enabled: false,
+        keys: TenantKeys::Unavailable,
+        rate: none,
+        bytes: none,
+        unauthenticated: none,
+        params: vec![(Params::default(), 1000)],
+    }
+}
+
+fn load_keys(tenant: &TenantDocument, load: LoadSecret<'_>) -> Result<TenantKeys, Fault> {
+    if tenant.unsigned {
+        return Ok(TenantKeys::Unsigned);
+    }
+    let keys = tenant.keys.iter().map(|key| {
+        load_key(key, load).map_err(|fault| Fault::Key {
+            tenant: tenant.name.clone(),
+            key: key.id.clone(),
+            source: key.source.clone(),
+            fault,
+        })
+    });
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    Ok(TenantKeys::Scheduled(KeySchedule { keys }))
+}
+
+fn load_key(key: &KeyDocument, load: LoadSecret<'_>) -> Result<TimedKey, SourceFault> {
+    let text = load(&key.source)?;
+    let text = match key.source.index() {
+        None => text.as_str(),
+        Some(at) => {
+            let mut texts = text.split(',');
+            texts.nth(at as usize).ok_or(SourceFault::NoSuchText)?
+        }
+    };
+    let scheme: Scheme = match key.scheme.parse() {
+        Ok(scheme) => scheme,
+        Err(error) => unreachable!("a checked document has known schemes only: {error}"),
+    };
+    let verifying = VerifyingKey::from_text(scheme, text).map_err(SourceFault::NotAKey)?;
+    let found = verifying.id().to_string();
+    if found != key.fingerprint {
+        return Err(SourceFault::OtherKey { found });
+    }
+    Ok(TimedKey {
+        name: Arc::from(key.id.as_str()),
+        key: verifying,
+        from_s: key.from_s(),
+        until_s: key.until_s(),
+    })
+}

@@ -1,0 +1,172 @@
+//! What shards run: tenants with their keys loaded, by the numbers that the process gave them. Immutable; a change is
+//! another snapshot.
+
+use super::{Digest, LimitsDocument};
+use crate::dedup::context::TenantId;
+use flk_contract::Params;
+use flk_contract::signature::{KeyError, KeySet, VerifyingKey};
+use std::sync::Arc;
+
+/// A token bucket of the process. Its state is one shared word, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Which word.
+    pub word: u32,
+    /// Units per second; 0: no limit.
+    pub per_s: u64,
+    /// Units at once.
+    pub burst: u64,
+}
+
+/// A snapshot with its keys.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Its number.
+    pub number: u32,
+    /// The digest of its document.
+    pub digest: Digest,
+    /// Requests of all tenants.
+    pub rate: Limit,
+    /// All tenants that this process has known, by [`TenantId`]; those of this snapshot are in `by_name`.
+    pub(super) tenants: Vec<Tenant>,
+    /// Tenants of this snapshot, ascending by name.
+    pub(super) by_name: Vec<TenantId>,
+}
+
+/// A tenant, or what is left of one that this snapshot has no more.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// Its name, as log records hold it.
+    pub name: Arc<str>,
+    /// Whether its requests are admitted.
+    pub is_enabled: bool,
+    /// How its records are authenticated.
+    pub keys: TenantKeys,
+    /// Requests.
+    pub rate: Limit,
+    /// Bytes of bodies.
+    pub bytes: Limit,
+    /// Bytes of bodies without a valid signature.
+    pub unauthenticated: Limit,
+    /// Parameter sets with their shares in thousandths; never empty.
+    pub params: Vec<(Params, u32)>,
+}
+
+/// How records of a tenant are authenticated.
+#[derive(Clone, Debug)]
+pub enum TenantKeys {
+    /// By the keys that are active at receipt.
+    Scheduled(KeySchedule),
+    /// Signatures are not looked at.
+    Unsigned,
+    /// A key could not be loaded: nothing is admitted, for a valid record might get 401.
+    Unavailable,
+}
+
+/// Keys and when each verifies.
+#[derive(Clone, Debug, Default)]
+pub struct KeySchedule {
+    /// In the order in which they are tried.
+    pub keys: Vec<TimedKey>,
+}
+
+/// A key and when it verifies, in seconds since the Unix epoch.
+#[derive(Clone, Debug)]
+pub struct TimedKey {
+    /// The operator's name of it.
+    pub name: Arc<str>,
+    /// The key.
+    pub key: VerifyingKey,
+    /// From here on.
+    pub from_s: u64,
+    /// Up to here, this second excluded; the earlier of its end and its revocation.
+    pub until_s: u64,
+}
+
+impl TimedKey {
+    /// Whether it verifies in this second.
+    pub fn is_active(&self, wall_s: u64) -> bool {
+        (self.from_s..self.until_s).contains(&wall_s)
+    }
+}
+
+impl KeySchedule {
+    /// The keys that verify in this second; none: no record is authentic.
+    ///
+    /// # Errors
+    /// More keys are active than a set takes, which no checked document has.
+    pub fn active(&self, wall_s: u64) -> Result<Option<KeySet>, KeyError> {
+        let active = self.keys.iter().filter(|key| key.is_active(wall_s));
+        let mut builder = KeySet::builder();
+        for key in active {
+            builder = builder.add_key(key.key.clone())?;
+        }
+        match builder.build() {
+            Ok(set) => Ok(Some(set)),
+            Err(KeyError::None) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The next second behind this one in which another set of keys is active.
+    pub fn changes_behind(&self, wall_s: u64) -> Option<u64> {
+        let all = self.keys.iter().flat_map(|key| [key.from_s, key.until_s]);
+        all.filter(|&at| at > wall_s && at < u64::MAX).min()
+    }
+}
+
+impl Snapshot {
+    /// The tenant of this name, if this snapshot has it.
+    pub fn named(&self, name: &[u8]) -> Option<TenantId> {
+        let found = self
+            .by_name
+            .binary_search_by(|&id| self.tenant(id).name.as_bytes().cmp(name));
+        Some(self.by_name[found.ok()?])
+    }
+
+    /// A tenant that this process has known up to this snapshot.
+    pub fn tenant(&self, id: TenantId) -> &Tenant {
+        &self.tenants[id.index()]
+    }
+
+    /// The tenants of this snapshot, ascending by name.
+    pub fn ids(&self) -> impl Iterator<Item = TenantId> + '_ {
+        self.by_name.iter().copied()
+    }
+
+    /// Names of all tenants that this process has known, by [`TenantId`].
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.tenants.iter().map(|tenant| &tenant.name)
+    }
+
+    /// When another key set is active for one of its tenants, behind this second.
+    pub fn changes_behind(&self, wall_s: u64) -> Option<u64> {
+        let schedules = self.by_name.iter().map(|&id| &self.tenant(id).keys);
+        let changes = schedules.filter_map(|keys| match keys {
+            TenantKeys::Scheduled(schedule) => schedule.changes_behind(wall_s),
+            TenantKeys::Unsigned | TenantKeys::Unavailable => None,
+        });
+        changes.min()
+    }
+}
+
+impl Limit {
+    /// The bucket of a rate and a burst: 0 for the burst is twice the rate.
+    pub(super) fn new(word: u32, per_s: u64, burst: u64) -> Limit {
+        let burst = match burst {
+            0 => per_s.saturating_mul(2),
+            _ => burst,
+        };
+        Limit { word, per_s, burst }
+    }
+
+    /// The three buckets of a tenant.
+    pub(super) fn of_tenant(id: TenantId, limits: &LimitsDocument) -> [Limit; 3] {
+        let first = 1 + 3 * id.index() as u32;
+        [
+            Limit::new(first, u64::from(limits.rate), u64::from(limits.burst)),
+            Limit::new(first + 1, limits.bytes_per_s, 0),
+            Limit::new(first + 2, limits.unauthenticated_bytes_per_s, 0),
+        ]
+    }
+}
