@@ -3,6 +3,8 @@
 //! never lets a granted claim go before its decision is durable.
 
 mod effects;
+#[cfg(feature = "planted-bugs")]
+mod mistakes;
 mod queue;
 mod sets;
 #[cfg(test)]
@@ -75,17 +77,17 @@ impl Owner {
             self.counters.misrouted += 1;
             return self.unavailable(by, effects);
         }
-        if let Some(pending) = self.claims.find(key)
-            && !(planted(Bug::TwoSuspendedLookUps) && self.claims.reading(pending))
-        {
+        let pending = self.claims.find(key);
+        #[cfg(feature = "planted-bugs")]
+        let pending = pending.filter(|&pending| !self.claims.is_overlooked(pending));
+        if let Some(pending) = pending {
             self.counters.queued += 1;
             if !self.claims.enqueue(pending, &claim) {
                 self.counters.overflows += 1;
                 return self.unavailable(by, effects);
             }
-            if planted(Bug::DuplicateAnsweredTooEarly) && !self.claims.reading(pending) {
-                self.answer_waiters_early(pending, effects);
-            }
+            #[cfg(feature = "planted-bugs")]
+            self.answer_waiters_if_planted(pending, effects);
             return;
         }
         if let Some(outcome) = self.table.get(key, now_s) {
@@ -364,15 +366,5 @@ impl Owner {
                 conflict,
             },
         });
-    }
-
-    /// Planted only: answers the claims behind a granted one before its decision is durable.
-    fn answer_waiters_early(&mut self, pending: PendingId, effects: &mut Effects) {
-        let Some(outcome) = self.claims.winner(pending) else {
-            return;
-        };
-        while let Some((by, candidate)) = self.claims.pop_waiter(pending) {
-            self.existing(by, &candidate, &outcome, effects);
-        }
     }
 }

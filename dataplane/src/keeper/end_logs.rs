@@ -124,7 +124,7 @@ async fn write_last(
 }
 
 /// A batch under another segment header.
-fn rewritten(bytes: &[u8], header: &SegmentHeader) -> Result<(Blocks, Assembled), Halt> {
+pub(super) fn rewritten(bytes: &[u8], header: &SegmentHeader) -> Result<(Blocks, Assembled), Halt> {
     let mut blocks = Blocks::default();
     blocks.reset(bytes.len());
     blocks.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
@@ -234,39 +234,5 @@ async fn cut_behind(store: &ManifestStore, file: u64, kept_bytes: u64) -> Result
         store.files.truncate(&file, kept_bytes).await?;
     }
     store.files.close(&file).await;
-    Ok(())
-}
-
-/// The mistake of [`Bug::LastSegmentRewrittenAlways`]: last segments of logs that ended long ago are written again, in
-/// place and under a new salt.
-pub(crate) async fn rewrite_last_segments(
-    store: &ManifestStore,
-    next: &mut Manifest,
-) -> Result<(), Halt> {
-    for log in &mut next.logs {
-        let Some(mark) = log.ended_at.as_mut() else {
-            continue;
-        };
-        let Some(entry) = log.segments.last_mut() else {
-            continue;
-        };
-        let SegmentState::Last(extent) = &mut entry.state else {
-            continue;
-        };
-        let name = NumberedFile::Segment(entry.file).to_string();
-        let file = store.files.open(&name, store.segment_how()).await?;
-        let read = store.files.read(&file, 0, extent.bytes as usize).await;
-        let bytes = read.unwrap_or_default();
-        if let Ok((header, _)) = SegmentHeader::decode(&bytes) {
-            let salt = u64::from_le_bytes(store.files.random().await?);
-            let (blocks, assembled) = rewritten(&bytes, &SegmentHeader { salt, ..header })?;
-            store.files.write(&file, 0, blocks.bytes()).await?;
-            store.files.sync(&file).await?;
-            entry.salt = salt;
-            extent.last_checksum = assembled.checksum;
-            mark.checksum = assembled.checksum;
-        }
-        store.files.close(&file).await;
-    }
     Ok(())
 }

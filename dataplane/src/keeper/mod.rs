@@ -76,6 +76,8 @@ pub mod stop;
 pub mod offline;
 mod quarantine;
 
+#[cfg(feature = "planted-bugs")]
+mod mistakes;
 #[cfg(test)]
 mod tests;
 

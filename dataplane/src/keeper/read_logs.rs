@@ -4,6 +4,8 @@
 use crate::keeper::extract::{Dictionary, Extract};
 use crate::keeper::files::READ;
 use crate::keeper::halt::Halt;
+#[cfg(feature = "planted-bugs")]
+use crate::keeper::mistakes;
 use crate::keeper::notice::Notice;
 use crate::keeper::progress::{Progress, Unit};
 use crate::keeper::reading::Readable;
@@ -235,10 +237,9 @@ impl Reading<'_> {
 
     /// Decides how a sound log ends and keeps the bytes of the batch that goes into its last segment.
     async fn found(&self, end: &LogEnd) -> Result<LogFound, Halt> {
-        let mut ending = end.ending(Sequence::before_first(self.log.id.start));
-        if planted(Bug::AdoptedTailNotSyncedAgain) {
-            adopt_tail(&mut ending, end);
-        }
+        let ending = end.ending(Sequence::before_first(self.log.id.start));
+        #[cfg(feature = "planted-bugs")]
+        let ending = mistakes::adopted_if_planted(ending, end);
         let batch = match ending.batch {
             Some(at) => Some(self.read_again(at).await?),
             None => None,
@@ -264,13 +265,4 @@ impl Reading<'_> {
             error,
         })
     }
-}
-
-/// The mistake of [`Bug::AdoptedTailNotSyncedAgain`]: the last batch stays where it is, perhaps not durable.
-fn adopt_tail(ending: &mut Ending, end: &LogEnd) {
-    ending.batch = None;
-    ending.end.sequence = end.last;
-    ending.end.checksum = end.checksum.unwrap_or(0);
-    let holds = end.segments.iter().filter(|it| it.holds_batches());
-    ending.closed = holds.map(|it| (it.ordinal, it.extent)).collect();
 }

@@ -2,6 +2,8 @@
 //! use and its bodies are resolved; the manifest forgets it before its file is removed.
 
 use crate::keeper::halt::Halt;
+#[cfg(feature = "planted-bugs")]
+use crate::keeper::mistakes;
 use crate::keeper::notice::Notice;
 use crate::keeper::serve::Service;
 use crate::keeper::store::NotReplaced;
@@ -77,7 +79,9 @@ impl Service {
                 && blocked.is_none_or(|blocked| entry.ordinal < blocked.from)
         };
         let count = log.segments.iter().take_while(may_go).count();
-        count + one_too_many_if_planted(log, count)
+        #[cfg(feature = "planted-bugs")]
+        let count = count + mistakes::one_too_many_if_planted(log, count);
+        count
     }
 
     /// The oldest segments that may go, as many as are wanted.
@@ -241,11 +245,4 @@ fn forget(next: &mut Manifest, candidates: &[DeletionCandidate]) {
     assert_eq!(next.segments_count() + candidates.len(), count_before);
     next.logs
         .retain(|log| log.ended_at.is_none() || !log.segments.is_empty());
-}
-
-/// The mistake of [`Bug::RetentionOneSegmentEarly`]: where some segments may go, one closed segment more.
-fn one_too_many_if_planted(log: &LogEntry, count: usize) -> usize {
-    let next = log.segments.get(count);
-    let is_closed = next.is_some_and(|entry| entry.state.extent().is_some());
-    usize::from(planted(Bug::RetentionOneSegmentEarly) && count > 0 && is_closed)
 }

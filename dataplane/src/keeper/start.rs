@@ -12,6 +12,8 @@ use crate::keeper::end_logs;
 use crate::keeper::extract::{Dictionary, Extract};
 use crate::keeper::halt::Halt;
 use crate::keeper::load;
+#[cfg(feature = "planted-bugs")]
+use crate::keeper::mistakes;
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::open::{Missing, Opened, open};
 use crate::keeper::over_memory::OverMemory;
@@ -23,7 +25,6 @@ use crate::keeper::slices::{self, Slice};
 use crate::keeper::store::ManifestStore;
 use crate::keeper::strays;
 use crate::mesh::keeper::{Begin, ExpiryClock, ToShard};
-use crate::planted::{Bug, planted};
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
 use crate::wal::name::NamedSegment;
 use crate::wal::name::{LogId, Sequence};
@@ -170,25 +171,13 @@ impl Begun {
     }
 }
 
-/// The owner of each partition in this run; with the mistake of [`Bug::WrongOwnerAfterShardChange`], that of the last run.
+/// The owner of each partition in this run.
 fn owners(store: &ManifestStore) -> [ShardId; PARTITIONS as usize] {
-    let shards = store.config.shards;
-    let previous_shards = shards_of(&store.manifest, store.manifest.start);
-    if planted(Bug::WrongOwnerAfterShardChange) && previous_shards > 0 {
-        return partition::owners(previous_shards).map(|ShardId(shard)| ShardId(shard % shards));
+    #[cfg(feature = "planted-bugs")]
+    if let Some(owners) = mistakes::owners_of_last_run_if_planted(store) {
+        return owners;
     }
-    partition::owners(shards)
-}
-
-/// How many logs a start began.
-fn shards_of(manifest: &Manifest, start: u32) -> u16 {
-    manifest
-        .logs
-        .iter()
-        .filter(|log| log.id.start == start)
-        .map(|log| log.id.number + 1)
-        .max()
-        .unwrap_or(0)
+    partition::owners(store.config.shards)
 }
 
 /// Sets the clock of this run by what was found, and withholds what cannot be believed.
@@ -240,9 +229,8 @@ async fn end_logs_and_begin(
     let mut next = store.draft();
     next.start = start;
     next.clean_stop = false;
-    if planted(Bug::LastSegmentRewrittenAlways) {
-        end_logs::rewrite_last_segments(store, &mut next).await?;
-    }
+    #[cfg(feature = "planted-bugs")]
+    mistakes::rewrite_last_segments_if_planted(store, &mut next).await?;
     end_logs::mark_ended(&mut next, &ended);
     assert!(
         next.logs.iter().all(|log| log.ended_at.is_some()),

@@ -10,7 +10,6 @@ use crate::event::{Op, Outbox};
 use crate::io::{Now, ShardId};
 use crate::mesh::Message;
 use crate::mesh::keeper::Begin;
-use crate::wal::Epoch;
 use crate::wal::batch::{self, OpenBatch};
 use crate::wal::buffer::Blocks;
 use crate::wal::name::Sequence;
@@ -118,12 +117,5 @@ impl Core {
                 self.owner.durable(from, ticket, key, epoch, effects)
             }
         }
-    }
-
-    /// Planted only: lets go of a claim that was granted to a record without a valid signature.
-    pub(super) fn forget_granted(&mut self, ticket: crate::dedup::protocol::Ticket, key: Key) {
-        let (me, epoch) = (self.me, Epoch::earlier_runs());
-        self.owner
-            .durable(me, ticket, key, epoch, &mut self.effects);
     }
 }

@@ -43,8 +43,12 @@ impl Ingress {
                 outbox.ops.push(Op::Message(answer.to, message));
             }
         }
-        // An answer leaves nothing behind but what a planted bug does.
+        #[cfg(feature = "planted-bugs")]
         answers.append(&mut core.effects.answers);
+        assert!(
+            core.effects.answers.is_empty(),
+            "the shard's answers to its own claims cause no further answers"
+        );
         core.effects.answers = answers;
         for read in core.effects.reads.drain(..) {
             outbox.ops.push(Op::Read {
@@ -57,6 +61,10 @@ impl Ingress {
 
     /// The owner answered a claim of ours.
     fn on_owner_answer(&mut self, core: &mut Core, message: ToReceiver) {
+        #[cfg(feature = "planted-bugs")]
+        if self.refuses_condemned(core, &message) {
+            return;
+        }
         match message {
             ToReceiver::Won {
                 ticket,
@@ -94,15 +102,9 @@ impl Ingress {
             key: candidate.key,
             epoch: core.log.epoch(),
         };
-        if claim.condemned {
-            // Exists for a planted bug only: the claim was made before the signature was found invalid.
-            self.refuse_body(core, ticket, Problem::SignatureInvalid, "");
-            return core.forget_granted(ticket, candidate.key);
-        }
+        #[cfg(feature = "planted-bugs")]
         if late && planted(Bug::LateWonNotLogged) {
-            self.flights.decided(ticket, granted);
-            self.won.push_front((core.log.durable(), ticket));
-            return;
+            return self.log_nothing(core, ticket, granted);
         }
         // (Planted: the candidate carries the receiver's own stamp already.)
         if !planted(Bug::DecidedAtByReceiver) {
@@ -141,9 +143,6 @@ impl Ingress {
         let flight = self.flights.expect(ticket);
         let request = flight.request;
         match &flight.step {
-            FlightStep::Claimed(claim) if claim.condemned => {
-                return self.refuse_body(core, ticket, Problem::SignatureInvalid, "");
-            }
             FlightStep::Claimed(claim) => {
                 assert_eq!(
                     outcome.key, claim.candidate.key,

@@ -37,8 +37,6 @@ pub(super) struct Claim {
     pub coh_star: f32,
     /// Claimed compressibility, for the statistics.
     pub r: f32,
-    /// Answered 401 whatever its claim brings: exists only in builds with planted bugs.
-    pub condemned: bool,
 }
 
 /// A claim that won: what its owner must learn once the decision is durable.
@@ -248,7 +246,6 @@ mod tests {
             key_id: [0; 8],
             coh_star: 0.0,
             r: 0.0,
-            condemned: false,
         }
     }
 

@@ -5,6 +5,8 @@ use super::admit::Logged;
 use super::answer::Answer;
 use super::config::Signing;
 use super::flights::{Claim, Request};
+#[cfg(feature = "planted-bugs")]
+use super::mistakes;
 use super::{Core, Ingress};
 use crate::dedup::Decided;
 use crate::dedup::context::Context;
@@ -12,7 +14,6 @@ use crate::dedup::protocol::{Ticket, ToOwner};
 use crate::event::Outbox;
 use crate::http::Problem;
 use crate::io::Now;
-use crate::planted::{Bug, planted};
 use crate::wal::record::{Entry, Refused};
 use flk_contract::{
     IdentityMismatch, Malformed, authenticate, authenticate_unsigned, check_identity, judge,
@@ -54,19 +55,13 @@ impl Ingress {
             Signing::Keys(keys) => authenticate(&record, keys, &mut self.scratchpad.scratch),
             Signing::Unsigned => authenticate_unsigned(&record, &mut self.scratchpad.scratch),
         };
-        let (verified, condemned) = match verified {
-            Ok(verified) => (verified, false),
-            Err(_) if planted(Bug::DedupBeforeSignature) => {
-                match authenticate_unsigned(&record, &mut self.scratchpad.scratch) {
-                    Ok(verified) => (verified, true),
-                    Err(_) => return Judged::Refused(Problem::SignatureInvalid, ""),
-                }
-            }
-            Err(_) => return Judged::Refused(Problem::SignatureInvalid, ""),
+        #[cfg(feature = "planted-bugs")]
+        let verified = mistakes::or_unsigned(verified, &record, &mut self.scratchpad.scratch);
+        let Ok(verified) = verified else {
+            return Judged::Refused(Problem::SignatureInvalid, "");
         };
         let pcs_id = match check_identity(&record) {
             Ok(pcs_id) => pcs_id,
-            Err(_) if condemned => return Judged::Refused(Problem::SignatureInvalid, ""),
             Err(IdentityMismatch::MerkleRoot) => {
                 return Judged::Refused(Problem::InvalidField, "merkle_root");
             }
@@ -84,7 +79,6 @@ impl Ingress {
             key_id: verified.key.0,
             coh_star: record.coh_star as f32,
             r: record.r as f32,
-            condemned,
         })
     }
 

@@ -73,9 +73,8 @@ impl Ingress {
             let Some(connection) = self.connections.get(conn) else {
                 return false;
             };
-            if planted(Bug::ReplyOrderSwapped) {
-                connection.owed.swap_if_second_is_ready(durable);
-            }
+            #[cfg(feature = "planted-bugs")]
+            connection.owed.swap_if_planted(durable);
             let Some(Owed {
                 reply: Reply::Ready { answer, needs },
                 ..

@@ -233,22 +233,6 @@ impl Claims {
         self.pop(pending).map(|(_, decided)| decided)
     }
 
-    /// The winner's stamped decision.
-    pub(super) fn winner(&self, pending: PendingId) -> Option<Decided> {
-        let pending = &self.pending[pending.0 as usize];
-        let claim = self.claims.get(pending.head as usize)?;
-        (pending.state == State::Granted).then_some(claim.candidate)
-    }
-
-    /// Takes the first claim behind the winner.
-    pub(super) fn pop_waiter(&mut self, pending: PendingId) -> Option<(Claimant, Decided)> {
-        let head = self.pending[pending.0 as usize].head;
-        let at = self.claims.get(head as usize)?.next;
-        let claim = self.claims.get(at as usize)?;
-        let taken = (claim.by, claim.candidate);
-        self.unlink(pending, claim.by).then_some(taken)
-    }
-
     /// Removes a pending key whose queue is empty (what is still queued is dropped with it).
     pub(super) fn close(&mut self, pending: PendingId) {
         while self.pop(pending).is_some() {}
@@ -299,7 +283,25 @@ impl Claims {
         }
     }
 
-    pub(super) fn reading(&self, pending: PendingId) -> bool {
+    /// For planted bugs: the winner of a key that is granted, with its stamped decision, and the claim behind it.
+    #[cfg(feature = "planted-bugs")]
+    pub(super) fn granted(
+        &self,
+        pending: PendingId,
+    ) -> Option<(Decided, Option<ClaimRequest<'_>>)> {
+        let pending = &self.pending[pending.0 as usize];
+        let winner = self.claims.get(pending.head as usize)?;
+        let behind = self.claims.get(winner.next as usize);
+        let behind = behind.map(|claim| ClaimRequest {
+            by: claim.by,
+            candidate: &claim.candidate,
+        });
+        (pending.state == State::Granted).then_some((winner.candidate, behind))
+    }
+
+    /// For a planted bug: whether the key waits for a read.
+    #[cfg(feature = "planted-bugs")]
+    pub(super) fn is_reading(&self, pending: PendingId) -> bool {
         matches!(self.pending[pending.0 as usize].state, State::Reading(_))
     }
 

@@ -1,0 +1,28 @@
+//! The mistakes that can be planted in an owner's arbitration and need more than one wrong condition. Compiled with the
+//! feature `planted-bugs` only: a release holds neither this code nor anything that it needs.
+
+use super::queue::{Claims, PendingId};
+use super::{Effects, Owner};
+use crate::planted::{Bug, planted};
+
+impl Claims {
+    /// The mistake of [`Bug::TwoSuspendedLookUps`]: a claim does not see that its key is being looked up.
+    pub(super) fn is_overlooked(&self, pending: PendingId) -> bool {
+        planted(Bug::TwoSuspendedLookUps) && self.is_reading(pending)
+    }
+}
+
+impl Owner {
+    /// The mistake of [`Bug::DuplicateAnsweredTooEarly`]: the claims behind a granted one are answered before its decision
+    /// is durable.
+    pub(super) fn answer_waiters_if_planted(&mut self, pending: PendingId, effects: &mut Effects) {
+        if !planted(Bug::DuplicateAnsweredTooEarly) {
+            return;
+        }
+        while let Some((outcome, Some(waiter))) = self.claims.granted(pending) {
+            let (by, candidate) = (waiter.by, *waiter.candidate);
+            self.claims.unlink(pending, by);
+            self.existing(by, &candidate, &outcome, effects);
+        }
+    }
+}
