@@ -26,6 +26,7 @@ use crate::keeper::stop::{STOP_MORE_US, STOP_US};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, ShardLimits};
+use crate::snapshot::{MissingKeys, Resolver, Snapshot, Source};
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::announce;
@@ -183,7 +184,8 @@ fn start(
     let mut stats = Stats::new(host.shards);
     stats.log_lines_dropped = console.dropped_count();
     let stats = Arc::new(stats);
-    let shard_config = shard_config(&config, &host, &stats);
+    let snapshot = first_snapshot(&config, &mut Resolver::default())?;
+    let shard_config = shard_config(&config, &host, Arc::new(snapshot), &stats);
     let keeper_config = keeper_config(&config, &host, &disk, &stats);
     let limits = shard_config.limits;
     let process = Process {
@@ -237,7 +239,20 @@ fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<Owned
     })
 }
 
-fn shard_config(config: &Config, host: &Host, stats: &Arc<Stats>) -> ShardConfig {
+/// Snapshot 0: what the settings say.
+fn first_snapshot(config: &Config, resolver: &mut Resolver) -> Result<Snapshot, StartError> {
+    let load = |source: &Source| config.load_key(source);
+    let resolved = resolver.resolve(&config.document(), &load, MissingKeys::Refuse);
+    let (snapshot, _) = resolved.map_err(|fault| StartError::of(Exit::Configuration)(&fault))?;
+    Ok(snapshot)
+}
+
+fn shard_config(
+    config: &Config,
+    host: &Host,
+    snapshot: Arc<Snapshot>,
+    stats: &Arc<Stats>,
+) -> ShardConfig {
     let mut limits = ShardLimits {
         connections_max: host.places.connections_max,
         connections_spare: host.places.connections_spare,
@@ -249,11 +264,9 @@ fn shard_config(config: &Config, host: &Host, stats: &Arc<Stats>) -> ShardConfig
         id: ShardId(0),
         shards: host.shards,
         limits,
-        signing: Arc::clone(&config.signing),
-        params: Params::default(),
+        snapshot,
         ttl_s: config.dedup_ttl_s,
         dedup_bytes_max: host.dedup.bytes / u64::from(host.shards),
-        rated: config.token_rate > 0,
         metrics_auth: config.metrics_auth.clone(),
         drain_delay_us: config.drain_delay.as_micros() as u64,
         stats: Arc::clone(stats),

@@ -2,6 +2,7 @@
 //! before anything starts; an error names the variable, its value and what is allowed. Secrets never leave this module as
 //! text.
 
+mod document;
 mod error;
 mod file;
 mod flags;
@@ -14,12 +15,15 @@ mod unknown;
 pub use error::{ConfigError, Place};
 pub use file::FILE_VARIABLE;
 pub use flags::Flags;
+pub use keys::Signing;
 pub use raw::{Origin, RawConfig, VARIABLES, Variable};
 pub use unknown::warnings;
 
 use crate::driver::affinity::is_cores;
 use crate::driver::probe::{DriverNameError, Requested};
-use crate::shard::config::{MetricsAuth, Signing};
+use crate::shard::config::MetricsAuth;
+use crate::snapshot::KeyDocument;
+use keys::KeyTexts;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +38,9 @@ pub struct Config {
     pub wal_dir: PathBuf,
     /// How records are authenticated.
     pub signing: Arc<Signing>,
+    /// The same keys as a snapshot names them.
+    pub keys: Vec<KeyDocument>,
+    key_texts: KeyTexts,
     /// Number of HMAC keys shorter than advised; printed at the start.
     pub short_keys_count: usize,
     /// Requests per second for the process; 0: unlimited.
@@ -92,7 +99,7 @@ impl Config {
         if backend != "memory" {
             return Err(raw.error(Variable::DedupBackend, "this version has no other store"));
         }
-        let (signing, short_keys_count) = keys::signing(raw)?;
+        let keys = keys::keys(raw)?;
         let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
         let segment_bytes = match raw.text(Variable::SegmentBytes) {
             Some(_) => Some(raw.size(Variable::SegmentBytes, "", 4 << 20..=1 << 30)?),
@@ -108,8 +115,10 @@ impl Config {
         Ok(Config {
             listen: SocketAddr::new(address, port),
             wal_dir: PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal")),
-            signing: Arc::new(signing),
-            short_keys_count,
+            signing: Arc::new(keys.signing),
+            keys: keys.documents,
+            key_texts: keys.texts,
+            short_keys_count: keys.short_count,
             token_rate: raw.parsed(Variable::TokenRate, "0", "not a whole number within bounds")?,
             metrics_auth: keys::metrics_auth(raw)?,
             cores: cores.map(str::to_owned),

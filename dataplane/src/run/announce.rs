@@ -3,13 +3,13 @@
 use super::disk::Disk;
 use super::host::Host;
 use super::memory::DedupMemory;
-use crate::config::Config;
 use crate::config::units::{show_bytes, show_seconds};
+use crate::config::{Config, Signing};
 use crate::dedup::table::BYTES_PER_KEY;
 use crate::driver::console::Console;
 use crate::driver::descriptors::Places;
 use crate::driver::probe::DriverKind;
-use crate::shard::config::{ShardLimits, Signing};
+use crate::shard::config::ShardLimits;
 use std::net::SocketAddr;
 
 /// Prints the start-up lines.

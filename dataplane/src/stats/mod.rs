@@ -162,6 +162,8 @@ pub struct ShardStats {
     pub claim_faults: Cell,
     /// Turns taken.
     pub turns: Cell,
+    /// Number of the configuration snapshot that this shard judges under.
+    pub snapshot: Cell,
 }
 
 impl Default for ShardStats {
@@ -198,6 +200,7 @@ impl Default for ShardStats {
             slice_blocks_damaged: Cell::default(),
             claim_faults: Cell::default(),
             turns: Cell::default(),
+            snapshot: Cell::default(),
         }
     }
 }
