@@ -13,7 +13,7 @@ pub use memory::memory_plan;
 use crate::config::{Config, warnings};
 use crate::driver::console::{Console, last_words};
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
-use crate::driver::rate::Rate;
+use crate::driver::rate::Buckets;
 use crate::driver::signal::{Ends, Signals};
 use crate::driver::threads::{self, Process};
 use crate::driver::{self, DriverError, Machine, NoProbe};
@@ -195,7 +195,7 @@ fn start(
         directory: disk.directory,
         lock: disk.lock,
         directory_path: config.wal_dir.clone(),
-        rate: Arc::new(Rate::new(config.token_rate)),
+        buckets: Arc::new(Buckets::default()),
         limits: driver::DriverLimits {
             connections_max: limits.connections_table(),
             ..driver::DriverLimits::default()

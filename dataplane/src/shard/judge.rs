@@ -11,7 +11,7 @@ use super::{Core, Ingress};
 use crate::dedup::Decided;
 use crate::dedup::context::Context;
 use crate::dedup::protocol::{Ticket, ToOwner};
-use crate::event::Outbox;
+use crate::event::{Driver, Outbox};
 use crate::http::Problem;
 use crate::io::Now;
 use crate::wal::record::{Entry, Refused};
@@ -30,14 +30,28 @@ enum Judged {
 }
 
 impl Ingress {
-    pub(super) fn judge_logged(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
+    pub(super) fn judge_logged(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        driver: &mut impl Driver,
+        outbox: &mut Outbox,
+    ) {
         let mut logged = std::mem::take(&mut self.logged);
         for body in logged.drain(..) {
             let Logged {
                 ticket, context, ..
             } = body;
-            match self.judge_body(core, &body) {
-                Judged::Refused(problem, field) => self.refuse_body(core, ticket, problem, field),
+            match self.judge_body(core, &body, now) {
+                Judged::Refused(problem, field) => {
+                    if problem == Problem::SignatureInvalid {
+                        let conn = self.flights.expect(ticket).request.conn;
+                        let bytes = (body.end - body.start) as u64;
+                        let tenant = context.tenant;
+                        self.charge_unauthenticated(core, conn, tenant, bytes, now, driver);
+                    }
+                    self.refuse_body(core, ticket, problem, field);
+                }
                 Judged::Claims(mut claim) => {
                     self.claim(core, ticket, context, &mut claim, now, outbox);
                 }
@@ -46,7 +60,7 @@ impl Ingress {
         self.logged = logged;
     }
 
-    fn judge_body(&mut self, core: &Core, logged: &Logged) -> Judged {
+    fn judge_body(&mut self, core: &Core, logged: &Logged, now: Now) -> Judged {
         let body = &core.log.open_bodies()[logged.start..logged.end];
         let record = match self.scratchpad.parser.parse(body) {
             Ok(record) => record,
@@ -63,6 +77,13 @@ impl Ingress {
         let Ok(verified) = verified else {
             return Judged::Refused(Problem::SignatureInvalid, "");
         };
+        if let Some(row) = tenant.key_row(verified.key) {
+            let key = self.config.stats.shards[usize::from(self.config.id.0)]
+                .tenants
+                .key(row);
+            key.verified.add(1);
+            key.last_seen_s.set(now.wall_us / 1_000_000);
+        }
         let pcs_id = match check_identity(&record) {
             Ok(pcs_id) => pcs_id,
             Err(IdentityMismatch::MerkleRoot) => {
@@ -95,7 +116,10 @@ impl Ingress {
         field: &'static str,
     ) {
         let Request {
-            conn, reply, body, ..
+            conn,
+            reply,
+            body,
+            context,
         } = self.flights.expect(ticket).request;
         let refused = Refused {
             body,
@@ -105,6 +129,7 @@ impl Ingress {
         let needs = core.log.push_disposition(body, &Entry::Refused(refused));
         if problem == Problem::SignatureInvalid {
             self.stats().signature_errors.add(1);
+            self.counted(context.tenant).signature_errors.add(1);
         }
         let answer = Answer::Problem(problem, field);
         self.answer(core, conn, reply, answer, needs);

@@ -55,7 +55,7 @@ impl Ingress {
         self.keep_unread(&inbox.bytes, now, outbox);
 
         driver.probe(Stage::Parse);
-        self.judge_logged(core, now, outbox);
+        self.judge_logged(core, now, driver, outbox);
 
         driver.probe(Stage::Decide);
         self.decide(core, outbox);

@@ -10,7 +10,7 @@ use super::queue::Happening;
 use super::snapshots;
 use super::world::World;
 use crate::dedup::protocol::{ToOwner, ToReceiver};
-use crate::event::{Driver, Event, Inbox, Next, Op, Outbox};
+use crate::event::{Ask, Driver, Event, Granted, Inbox, Next, Op, Outbox};
 use crate::io::{FileId, Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
 use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
@@ -19,7 +19,7 @@ use crate::mesh::keeper::ToKeeper;
 use crate::shard::Shard;
 use crate::shard::config::ShardConfig;
 use crate::sim_trace;
-use crate::snapshot::Resolver;
+use crate::snapshot::{Limit, Resolver};
 use crate::stats::Stats;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,8 +92,8 @@ pub(super) const KEEPER: u16 = u16::MAX;
 struct Charge;
 
 impl Driver for Charge {
-    fn charge(&mut self, wanted: u32, _now: Now) -> u32 {
-        wanted
+    fn charge(&mut self, _: Limit, ask: Ask, _: Now) -> Granted {
+        Granted::all(ask)
     }
 }
 

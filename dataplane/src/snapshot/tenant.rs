@@ -1,7 +1,7 @@
 //! What shards run: tenants with their keys loaded, by the numbers that the process gave them. Immutable; a change is
 //! another snapshot.
 
-use super::{Digest, LimitsDocument};
+use super::{Digest, LimitsDocument, TENANTS_COUNT_MAX};
 use crate::dedup::context::TenantId;
 use flk_contract::Params;
 use flk_contract::signature::{KeyError, KeySet, VerifyingKey};
@@ -156,6 +156,23 @@ impl Snapshot {
 }
 
 impl Limit {
+    /// Words of the limits of all tenants, and of all tenants together.
+    const OF_TENANTS_COUNT: u32 = 1 + 3 * TENANTS_COUNT_MAX as u32;
+    /// Words behind those, which addresses share.
+    const OF_ADDRESSES_COUNT: u32 = 1 << 16;
+    /// All words.
+    pub const WORDS_COUNT: u32 = Limit::OF_TENANTS_COUNT + Limit::OF_ADDRESSES_COUNT;
+
+    /// The same limit for one address, by a keyed hash of it. It is a quarter, so that one client that cannot sign does not
+    /// close its tenant for all others.
+    pub fn of_address(self, hash: u16) -> Limit {
+        Limit {
+            word: Limit::OF_TENANTS_COUNT + u32::from(hash),
+            per_s: self.per_s.div_ceil(4),
+            burst: self.burst.div_ceil(4),
+        }
+    }
+
     /// The bucket of a rate and a burst: 0 for the burst is twice the rate.
     pub(super) fn new(word: u32, per_s: u64, burst: u64) -> Limit {
         let burst = match burst {

@@ -1,7 +1,7 @@
 //! The statistics as Prometheus text, format version 0.0.4. It does not use a client library because those append `_total` to
 //! counters, and deployed dashboards query these names without it.
 
-use super::{Cell, Histogram, KeeperStats, STATUSES, ShardStats, Stats};
+use super::{Cell, Histogram, KeeperStats, STATUSES, ShardStats, Stats, tenants};
 use flk_contract::record::Regime;
 use flk_contract::verify::Reason;
 use std::fmt::Write;
@@ -89,6 +89,7 @@ pub fn render(stats: &Stats, out: &mut String) {
     );
     text.sample(name, stats.log_lines_dropped.load(Ordering::Relaxed));
     render_labelled(text);
+    tenants::render(stats, text.out);
     for (name, help, of) in HISTOGRAMS {
         text.histogram(name, help, of);
     }

@@ -2,6 +2,7 @@
 //! time without slowing a shard. No decision about a record uses them.
 
 pub mod exposition;
+pub mod tenants;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -164,6 +165,8 @@ pub struct ShardStats {
     pub turns: Cell,
     /// Number of the configuration snapshot that this shard judges under.
     pub snapshot: Cell,
+    /// Counters by tenant, key and parameter set.
+    pub tenants: tenants::TenantPages,
 }
 
 impl Default for ShardStats {
@@ -201,6 +204,7 @@ impl Default for ShardStats {
             claim_faults: Cell::default(),
             turns: Cell::default(),
             snapshot: Cell::default(),
+            tenants: Default::default(),
         }
     }
 }
