@@ -31,7 +31,6 @@ use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::announce;
 use disk::Disk;
-use flk_contract::Params;
 use host::Host;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -185,8 +184,8 @@ fn start(
     stats.log_lines_dropped = console.dropped_count();
     let stats = Arc::new(stats);
     let snapshot = first_snapshot(&config, &mut Resolver::default())?;
+    let keeper_config = keeper_config(&config, &host, &disk, &snapshot, &stats);
     let shard_config = shard_config(&config, &host, Arc::new(snapshot), &stats);
-    let keeper_config = keeper_config(&config, &host, &disk, &stats);
     let limits = shard_config.limits;
     let process = Process {
         driver: host.driver.kind,
@@ -273,7 +272,13 @@ fn shard_config(
     }
 }
 
-fn keeper_config(config: &Config, host: &Host, disk: &Disk, stats: &Arc<Stats>) -> KeeperConfig {
+fn keeper_config(
+    config: &Config,
+    host: &Host,
+    disk: &Disk,
+    snapshot: &Snapshot,
+    stats: &Arc<Stats>,
+) -> KeeperConfig {
     KeeperConfig {
         shards: host.shards,
         segment_bytes: disk.log_size.segment_bytes,
@@ -289,7 +294,7 @@ fn keeper_config(config: &Config, host: &Host, disk: &Disk, stats: &Arc<Stats>) 
         drain_delay_us: config.drain_delay.as_micros() as u64,
         sync: disk.method.sync,
         direct: disk.method.direct,
-        params: Params::default().version,
+        params: snapshot.versions(),
         manifest_bytes_max: MANIFEST_BYTES_MAX,
         stats: Arc::clone(stats),
         pid: std::process::id(),

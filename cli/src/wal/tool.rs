@@ -169,7 +169,7 @@ fn config() -> KeeperConfig {
         drain_delay_us: 0,
         sync: SyncMode::WriteThenSync,
         direct: false,
-        params: ParamsVersion::ONE,
+        params: vec![ParamsVersion::ONE],
         manifest_bytes_max: MANIFEST_BYTES_MAX,
         stats: Arc::new(Stats::new(0)),
         pid: std::process::id(),

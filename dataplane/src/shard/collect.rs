@@ -151,6 +151,10 @@ impl Ingress {
             ToShard::SpaceLow(why) => self.space_low = why,
             ToShard::Slices(set) => begun(core).owner.switch_slices(set),
             ToShard::Drain => self.begin_drain(now),
+            ToShard::Params(versions) => {
+                self.in_force.number(&versions);
+                begun(core).begin.params = versions;
+            }
             ToShard::Configure(snapshot) => self.configure(core.as_deref_mut(), snapshot, now),
             ToShard::Finish => self.finish(core.as_deref_mut()),
         }

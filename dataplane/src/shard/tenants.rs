@@ -105,8 +105,10 @@ impl InForce {
 
     /// The parameter sets have got these numbers.
     pub(super) fn number(&mut self, versions: &[ParamsVersion]) {
-        for set in self.tenants.iter_mut().flat_map(|it| &mut it.params) {
-            set.number = number(&set.params, versions);
+        for (of, tenant) in self.tenants.iter_mut().zip(self.snapshot.all()) {
+            for set in &mut of.params {
+                set.number = number(tenant, &set.params, versions);
+            }
         }
     }
 
@@ -264,10 +266,14 @@ fn unchanged(schedule: &KeySchedule, wall_s: u64) -> Range<u64> {
     since..schedule.changes_behind(wall_s).unwrap_or(u64::MAX)
 }
 
-/// Before the log has begun there are no numbers, and no record is judged.
-fn number(params: &Params, versions: &[ParamsVersion]) -> u16 {
-    let number = versions.iter().position(|it| *it == params.version);
-    number.unwrap_or_default() as u16
+/// The number of a tenant's parameter set. Where no record is judged there may be none: before the log has begun, and of a
+/// tenant that is gone.
+fn number(tenant: &Tenant, params: &Params, versions: &[ParamsVersion]) -> u16 {
+    match versions.iter().position(|it| *it == params.version) {
+        Some(number) => number as u16,
+        None if versions.is_empty() || !tenant.is_enabled => 0,
+        None => unreachable!("the keeper numbers parameter sets before a snapshot needs them"),
+    }
 }
 
 fn key_rows(tenant: &Tenant, row: impl Fn(&str) -> Row) -> Vec<(KeyId, Row)> {
@@ -289,7 +295,7 @@ fn in_force(
         below += share;
         ParamsInForce {
             params: *params,
-            number: number(params, versions),
+            number: number(tenant, params, versions),
             row: row(params.version.as_str()),
             below,
         }

@@ -5,6 +5,7 @@ use super::{Digest, LimitsDocument, TENANTS_COUNT_MAX};
 use crate::dedup::context::TenantId;
 use flk_contract::Params;
 use flk_contract::signature::{KeyError, KeySet, VerifyingKey};
+use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 
 /// A token bucket of the process. Its state is one shared word, by its number.
@@ -142,6 +143,19 @@ impl Snapshot {
     /// Names of all tenants that this process has known, by [`TenantId`].
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tenants.iter().map(|tenant| &*tenant.name)
+    }
+
+    /// The parameter-set versions that records are judged under, each once.
+    pub fn versions(&self) -> Vec<ParamsVersion> {
+        let tenants = self.by_name.iter().map(|&id| self.tenant(id));
+        let sets = tenants.flat_map(|tenant| &tenant.params);
+        let mut versions = Vec::new();
+        for (set, _) in sets {
+            if !versions.contains(&set.version) {
+                versions.push(set.version);
+            }
+        }
+        versions
     }
 
     /// When another key set is active for one of its tenants, behind this second.
