@@ -7,7 +7,6 @@ use super::network::Slot;
 use super::oracle::Property;
 use super::plan::Cap;
 use super::queue::Happening;
-use super::snapshots;
 use super::world::World;
 use crate::dedup::protocol::{ToOwner, ToReceiver};
 use crate::event::{Ask, Driver, Event, Granted, Inbox, Next, Op, Outbox};
@@ -19,7 +18,7 @@ use crate::mesh::keeper::ToKeeper;
 use crate::shard::Shard;
 use crate::shard::config::ShardConfig;
 use crate::sim_trace;
-use crate::snapshot::{Limit, Resolver};
+use crate::snapshot::Limit;
 use crate::stats::Stats;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -163,7 +162,7 @@ impl World {
         self.truth.strays_kept.clear();
         self.hung_until_us = 0;
         let settings = self.settings;
-        let snapshot = snapshots::first(settings, &mut Resolver::default());
+        let snapshot = self.first_snapshot();
         let hosts = (0..shards).map(|id| ShardHost {
             shard: Shard::new(ShardConfig {
                 id: ShardId(id),
