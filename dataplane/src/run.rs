@@ -11,11 +11,12 @@ pub use log_size::log_plan;
 pub use memory::memory_plan;
 
 use crate::config::{Config, warnings};
+use crate::driver::agent::start::Start;
 use crate::driver::console::{Console, last_words};
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
 use crate::driver::rate::Rate;
 use crate::driver::signal::{Ends, Signals};
-use crate::driver::threads::{self, Process};
+use crate::driver::threads::{self, Configuration, Process};
 use crate::driver::{self, DriverError, Machine, NoProbe};
 use crate::event::{Driver, Inbox, Next, Outbox};
 use crate::exit::Exit;
@@ -26,6 +27,7 @@ use crate::keeper::stop::{STOP_MORE_US, STOP_US};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, ShardLimits};
+use crate::snapshot::{Snapshot, Source};
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::announce;
@@ -35,7 +37,7 @@ use host::Host;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,18 +174,20 @@ fn start(
     surroundings.warn_of_unknown();
     let host = Host::check(&config)?;
     let disk = Disk::take(&config, host.shards, console)?;
+    let configuration = first_snapshot(&config, disk.directory.as_fd())?;
     let listeners = listen(&config, host.cores.len(), console)?;
     let address = match listeners.first() {
         Some(listener) => local_address(listener)?,
         None => config.listen,
     };
-    announce(&config, &host, &disk, address, console);
+    announce(&config, &host, &disk, &configuration, address, console);
     listening(address);
 
     let mut stats = Stats::new(host.shards);
     stats.log_lines_dropped = console.dropped_count();
     let stats = Arc::new(stats);
-    let shard_config = shard_config(&config, &host, &stats);
+    let snapshot = Arc::clone(&configuration.snapshot);
+    let shard_config = shard_config(&config, &host, snapshot, &stats);
     let keeper_config = keeper_config(&config, &host, &disk, &stats);
     let limits = shard_config.limits;
     let process = Process {
@@ -193,7 +197,7 @@ fn start(
         directory: disk.directory,
         lock: disk.lock,
         directory_path: config.wal_dir.clone(),
-        rate: Arc::new(Rate::new(config.token_rate)),
+        rate: Arc::new(Rate::new(configuration.in_force.limits.rate)),
         limits: driver::DriverLimits {
             connections_max: limits.connections_table(),
             ..driver::DriverLimits::default()
@@ -203,6 +207,10 @@ fn start(
         console: console.clone(),
         drain_delay: config.drain_delay,
         stop_bound: Duration::from_micros(STOP_US + STOP_MORE_US),
+        configuration: Some(Configuration {
+            start: configuration,
+            stats: Arc::clone(&stats),
+        }),
     };
     let machine = move |id| {
         Shard::new(ShardConfig {
@@ -237,7 +245,27 @@ fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<Owned
     })
 }
 
-fn shard_config(config: &Config, host: &Host, stats: &Arc<Stats>) -> ShardConfig {
+/// Which snapshot is in force: the newest that is stored, or what the settings say.
+fn first_snapshot(config: &Config, wal_dir: BorrowedFd<'_>) -> Result<Start, StartError> {
+    let secrets = config.secrets.clone();
+    let read_secret = Box::new(move |source: &Source| secrets.load(source));
+    let document = config.document.clone();
+    let start = Start::read(wal_dir, config.snapshot, document, read_secret);
+    start.map_err(|error| {
+        let exit = match error.is_damage() {
+            true => Exit::Damage,
+            false => Exit::Configuration,
+        };
+        StartError::of(exit)(&error)
+    })
+}
+
+fn shard_config(
+    config: &Config,
+    host: &Host,
+    snapshot: Arc<Snapshot>,
+    stats: &Arc<Stats>,
+) -> ShardConfig {
     let mut limits = ShardLimits {
         connections_max: host.places.connections_max,
         connections_spare: host.places.connections_spare,
@@ -249,11 +277,9 @@ fn shard_config(config: &Config, host: &Host, stats: &Arc<Stats>) -> ShardConfig
         id: ShardId(0),
         shards: host.shards,
         limits,
-        signing: Arc::clone(&config.signing),
-        params: Params::default(),
+        snapshot,
         ttl_s: config.dedup_ttl_s,
         dedup_bytes_max: host.dedup.bytes / u64::from(host.shards),
-        rated: config.token_rate > 0,
         metrics_auth: config.metrics_auth.clone(),
         drain_delay_us: config.drain_delay.as_micros() as u64,
         stats: Arc::clone(stats),

@@ -9,7 +9,6 @@ use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
 use flk_dataplane::config::{Config, ConfigError, Flags, RawConfig, Variable};
 use flk_dataplane::run::{Around, Surroundings, run_within};
-use flk_dataplane::shard::config::Signing;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -188,7 +187,7 @@ struct Greeting {
 impl Greeting {
     fn new(config: &Config, data: &Path, key: Option<&DevKey>) -> Greeting {
         let flk = program();
-        let signs = matches!(config.signing.as_ref(), Signing::Keys(_));
+        let signs = config.document.tenants.iter().any(|it| !it.unsigned);
         let key_file = key.filter(|key| key.path != Path::new(crate::keys::DEV_KEY));
         let key_file = key_file.map(|key| format!(" --key-file {}", key.path.display()));
         let sign = match signs {

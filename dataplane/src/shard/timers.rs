@@ -229,6 +229,7 @@ impl Ingress {
         sooner(self.stall_due_us());
         sooner(self.evicted_due_us());
         sooner(self.foreign_due_us());
+        sooner(self.keys_change_us(now));
         // What may leave the table leaves it a piece per turn.
         let under_pressure = self.under_pressure[usize::from(self.id().0)];
         sooner(under_pressure.then_some(now.mono_us + PRESSURE_TURN_US));

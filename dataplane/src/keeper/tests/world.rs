@@ -301,6 +301,7 @@ impl World {
                     self.tell(id, ToKeeper::Idle(true));
                 }
             }
+            ToShard::Configure(_) => unreachable!("the keeper configures nothing"),
             ToShard::Finish => {
                 let told = shard.finish(&mut self.disk, self.now);
                 self.tell_all(id, told);

@@ -2,19 +2,19 @@
 //! A stand-in for driver and keeper in the tests of this module; it knows nothing of what shards decide.
 
 use super::transcript::Transcript;
-use super::{post, record};
+use super::{post, record, snapshots};
 use crate::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
 use crate::io::{Errno, FileId, Now, ReadId, ShardId, SyncMode};
 use crate::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use crate::shard::Shard;
-use crate::shard::config::{ShardConfig, ShardLimits, Signing};
+use crate::shard::config::{ShardConfig, ShardLimits};
 use crate::stats::Stats;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::name::LogId;
 use crate::wal::name::NamedSegment;
 use crate::wal::writer::Entered;
 use crate::wal::writer::LogFailure;
-use flk_contract::{KeySet, Params, ParamsVersion, Scheme};
+use flk_contract::ParamsVersion;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -98,12 +98,7 @@ pub(super) const KEY: &str = "testsecret";
 impl Room {
     pub(super) fn new(shards: u16, change: impl Fn(&mut ShardConfig)) -> Room {
         let stats = Arc::new(Stats::new(shards));
-        let keys = KeySet::builder()
-            .add("hmac".parse::<Scheme>().unwrap(), KEY)
-            .unwrap()
-            .build()
-            .unwrap();
-        let signing = Arc::new(Signing::Keys(keys));
+        let snapshot = snapshots::usual();
         let mut table = 0;
         let mut make = |id| {
             let mut config = ShardConfig {
@@ -114,11 +109,9 @@ impl Room {
                     flights_max: 256,
                     ..ShardLimits::default()
                 },
-                signing: signing.clone(),
-                params: Params::default(),
+                snapshot: snapshot.clone(),
                 ttl_s: 1000,
                 dedup_bytes_max: 64 << 20,
-                rated: false,
                 metrics_auth: None,
                 drain_delay_us: 0,
                 stats: stats.clone(),
