@@ -162,8 +162,8 @@ fn load_key(key: &KeyDocument, load: LoadSecret<'_>) -> Result<TimedKey, SourceF
     Ok(TimedKey {
         name: Arc::from(key.id.as_str()),
         key: verifying,
-        from_s: key.from_s(),
-        until_s: key.until_s(),
+        from_s: key.begins_s(),
+        until_s: key.ends_s(),
     })
 }
 
