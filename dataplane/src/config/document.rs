@@ -135,16 +135,16 @@ fn key_of(
 }
 
 fn error(place: Option<Place>, problem: String) -> ConfigError {
-    let variable = match place {
-        Some(_) => FILE_VARIABLE,
-        None => Variable::Tenants.name(),
+    let (variable, allowed) = match place {
+        Some(_) => (FILE_VARIABLE, ALLOWED),
+        None => (Variable::Tenants.name(), Variable::Tenants.allowed()),
     };
     ConfigError {
         variable,
         place: place.map(Box::new),
         value: None,
         problem,
-        allowed: ALLOWED,
+        allowed,
     }
 }
 

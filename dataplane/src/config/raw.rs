@@ -128,6 +128,14 @@ impl Variable {
         }
     }
 
+    /// Another name in the environment, for configurations that have it.
+    pub fn alias(self) -> Option<&'static str> {
+        match self {
+            Variable::WalMaxAge => Some("WAL_RETENTION"),
+            _ => None,
+        }
+    }
+
     /// Whether its value is a list, with commas between the elements.
     pub fn is_list(self) -> bool {
         matches!(self, Variable::Ed25519Pub | Variable::Cores)
@@ -226,7 +234,8 @@ impl Set {
         variable: Variable,
         typed: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Set>, ConfigError> {
-        let value = typed(variable.name());
+        let alias = variable.alias().and_then(typed);
+        let value = typed(variable.name()).or(alias);
         let file = variable
             .file_name()
             .and_then(|name| Some((name, typed(name)?)));

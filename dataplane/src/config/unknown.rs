@@ -6,7 +6,9 @@ use super::raw::VARIABLES;
 use std::collections::BTreeSet;
 
 /// Prefixes of settings.
-const PREFIXES: [&str; 6] = ["FLK_", "PCS_", "DEDUP_", "WAL_", "METRICS_", "TOKEN_"];
+const PREFIXES: [&str; 7] = [
+    "FLK_", "PCS_", "DEDUP_", "WAL_", "METRICS_", "TOKEN_", "TENANTS_",
+];
 
 /// Read by the command line.
 const COMMAND_LINE: [&str; 2] = ["FLK_URL", "PCS_ED25519_PRIV_B64"];
@@ -99,8 +101,10 @@ fn says_the_same(name: &str, known: &str) -> bool {
 fn known() -> impl Iterator<Item = &'static str> {
     let settings = VARIABLES.iter().map(|variable| variable.name());
     let files = VARIABLES.iter().filter_map(|variable| variable.file_name());
+    let aliases = VARIABLES.iter().filter_map(|variable| variable.alias());
     settings
         .chain(files)
+        .chain(aliases)
         .chain([FILE_VARIABLE])
         .chain(COMMAND_LINE)
 }
