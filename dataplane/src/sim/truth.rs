@@ -13,6 +13,15 @@ use crate::wal::files::NumberedFile;
 use crate::wal::name::LogId;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What is expected of the bodies in a file that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoneBodies {
+    /// They may be gone with it.
+    Excused,
+    /// They lie somewhere else.
+    Elsewhere,
+}
+
 /// A write to a log, as the shard asked for it.
 #[derive(Clone, Debug)]
 pub struct LogWrite {
@@ -290,7 +299,7 @@ impl World {
         let other = |write: &LogWrite| write.inode == inode && write.salt != salt && !write.gone;
         if self.truth.writes.iter().any(other) {
             self.counts.one(Count::Recycled);
-            self.note_gone(inode, false);
+            self.note_gone(inode, GoneBodies::Elsewhere);
         }
     }
 
@@ -404,7 +413,7 @@ impl World {
 
     /// The keeper gives a file up or writes it anew. Its bodies are excused only where it was closed, and the manifest had
     /// stopped to name it: whether that was right is judged there. The bodies of any other file must lie somewhere else.
-    pub fn note_gone(&mut self, inode: Inode, excused: bool) {
+    pub fn note_gone(&mut self, inode: Inode, bodies: GoneBodies) {
         let mut serials = Vec::new();
         for write in self
             .truth
@@ -415,7 +424,7 @@ impl World {
             write.gone = true;
             serials.extend(write.bodies.iter().copied());
         }
-        if !excused {
+        if bodies == GoneBodies::Elsewhere {
             return;
         }
         self.truth.excused.extend(serials);
@@ -431,11 +440,13 @@ impl World {
     /// A file loses its name.
     pub fn note_removed(&mut self, name: &str, inode: Inode) {
         self.judge_removal(name);
-        let retired = match NumberedFile::parse(name) {
-            Some(NumberedFile::Segment(number)) => self.truth.retired.contains(&number),
-            _ => false,
+        let bodies = match NumberedFile::parse(name) {
+            Some(NumberedFile::Segment(number)) if self.truth.retired.contains(&number) => {
+                GoneBodies::Excused
+            }
+            _ => GoneBodies::Elsewhere,
         };
-        self.note_gone(inode, retired);
+        self.note_gone(inode, bodies);
     }
 
     /// A segment that a backup has linked before this run is not written under another header.
