@@ -76,7 +76,6 @@ pub mod stop;
 pub mod offline;
 mod quarantine;
 
-#[cfg(feature = "planted-bugs")]
 mod mistakes;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
 //! File operations of the keeper: which fail, what is left of those that do, and how the others change the disk.
 
+use super::bodies::GoneBodies;
 use super::count::Count;
 use super::disk::{Inode, Reach};
 use super::process::Handle;
 use super::queue::Happening;
-use super::truth::GoneBodies;
 use super::world::World;
 use crate::io::{Errno, FileId};
 use crate::keeper::port::{FileOp, FileResult, FileValue, KeeperEvent, OpenHow};

@@ -1,6 +1,7 @@
 //! What was written to logs and confirmed, and what became of it: the world's own knowledge of damage. It decodes writes
 //! with the oracle's reader, and judges the gateway only by comparing bytes.
 
+use super::bodies::GoneBodies;
 use super::count::Count;
 use super::disk::Inode;
 use super::logbook::{self, Disposition, Item};
@@ -12,15 +13,6 @@ use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
 use crate::wal::name::LogId;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What is expected of the bodies in a file that is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GoneBodies {
-    /// They may be gone with it.
-    Excused,
-    /// They lie somewhere else.
-    Elsewhere,
-}
 
 /// A write to a log, as the shard asked for it.
 #[derive(Clone, Debug)]
