@@ -6,9 +6,11 @@ mod disk;
 mod host;
 mod log_size;
 mod memory;
+mod time_limits;
 
 pub use log_size::log_plan;
 pub use memory::memory_plan;
+pub use time_limits::TimeLimits;
 
 use crate::config::{Config, warnings};
 use crate::driver::agent::start::Start;
@@ -23,7 +25,6 @@ use crate::exit::Exit;
 use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::stop::{STOP_MORE_US, STOP_US};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, ShardLimits};
@@ -106,6 +107,8 @@ pub struct Around<'a> {
     pub listening: &'a dyn Fn(SocketAddr),
     /// Variables that the user set by options of that program, each with the option.
     pub typed: &'a [(&'a str, &'a str)],
+    /// The time limits that no setting changes: the defaults, but for tests.
+    pub time_limits: TimeLimits,
 }
 
 impl Around<'_> {
@@ -145,13 +148,14 @@ pub fn run(config: Config, surroundings: &Surroundings) -> ExitCode {
     let nothing = Around {
         listening: &|_| (),
         typed: &[],
+        time_limits: TimeLimits::default(),
     };
     run_within(config, surroundings, &nothing)
 }
 
 /// [`run`] inside another program.
 pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'_>) -> ExitCode {
-    match start(config, surroundings, around.listening) {
+    match start(config, surroundings, around) {
         Ok(code) => {
             surroundings.console.flush();
             ExitCode::from(u8::try_from(code).unwrap_or(1))
@@ -168,7 +172,7 @@ pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'
 fn start(
     config: Config,
     surroundings: &Surroundings,
-    listening: &dyn Fn(SocketAddr),
+    around: &Around<'_>,
 ) -> Result<i32, StartError> {
     let console = &surroundings.console;
     surroundings.warn_of_unknown();
@@ -181,14 +185,15 @@ fn start(
         None => config.listen,
     };
     announce(&config, &host, &disk, &configuration, address, console);
-    listening(address);
+    (around.listening)(address);
 
     let mut stats = Stats::new(host.shards);
     stats.log_lines_dropped = console.dropped_count();
     let stats = Arc::new(stats);
+    let times = &around.time_limits;
     let snapshot = Arc::clone(&configuration.snapshot);
-    let shard_config = shard_config(&config, &host, snapshot, &stats);
-    let keeper_config = keeper_config(&config, &host, &disk, &stats);
+    let shard_config = shard_config(&config, &host, snapshot, &stats, times);
+    let keeper_config = keeper_config(&config, &host, &disk, &stats, times);
     let limits = shard_config.limits;
     let process = Process {
         driver: host.driver.kind,
@@ -206,7 +211,7 @@ fn start(
         ends: Arc::clone(&surroundings.ends),
         console: console.clone(),
         drain_delay: config.drain_delay,
-        stop_bound: Duration::from_micros(STOP_US + STOP_MORE_US),
+        stop_bound: Duration::from_micros(times.stop_us + times.stop_more_us),
         configuration: Some(Configuration {
             start: configuration,
             stats: Arc::clone(&stats),
@@ -265,11 +270,12 @@ fn shard_config(
     host: &Host,
     snapshot: Arc<Snapshot>,
     stats: &Arc<Stats>,
+    times: &TimeLimits,
 ) -> ShardConfig {
     let mut limits = ShardLimits {
         connections_max: host.places.connections_max,
         connections_spare: host.places.connections_spare,
-        ..ShardLimits::default()
+        ..times.of_shard(ShardLimits::default())
     };
     limits.http.body_bytes_max = config.body_bytes_max;
     limits.idle_timeout_us = config.keepalive.as_micros() as u64;
@@ -286,7 +292,13 @@ fn shard_config(
     }
 }
 
-fn keeper_config(config: &Config, host: &Host, disk: &Disk, stats: &Arc<Stats>) -> KeeperConfig {
+fn keeper_config(
+    config: &Config,
+    host: &Host,
+    disk: &Disk,
+    stats: &Arc<Stats>,
+    times: &TimeLimits,
+) -> KeeperConfig {
     KeeperConfig {
         shards: host.shards,
         segment_bytes: disk.log_size.segment_bytes,
@@ -300,6 +312,7 @@ fn keeper_config(config: &Config, host: &Host, disk: &Disk, stats: &Arc<Stats>) 
         dedup_memory_bytes_max: host.dedup.bytes,
         memory: host.dedup.room,
         drain_delay_us: config.drain_delay.as_micros() as u64,
+        stop_us: times.stop_us,
         sync: disk.method.sync,
         direct: disk.method.direct,
         params: Params::default().version,

@@ -8,7 +8,7 @@ use clap::Args;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
 use flk_dataplane::config::{Config, ConfigError, Flags, RawConfig, Variable};
-use flk_dataplane::run::{Around, Surroundings, run_within};
+use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -72,6 +72,7 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
             Some(_) => &[("FLK_CORES", "--cores")],
             None => &[],
         },
+        time_limits: TimeLimits::default(),
     };
     run_within(config, &surroundings, &around)
 }

@@ -9,7 +9,7 @@ use super::{Core, Deadline, Framed, Ingress};
 use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
 use crate::event::Driver;
-use crate::http::{Head, Problem, TenantHeader};
+use crate::http::{Head, Problem, ResponsePart, TenantHeader};
 use crate::io::Now;
 use crate::wal::name::Sequence;
 use crate::wal::record::BodyMeta;
@@ -136,7 +136,7 @@ impl Ingress {
             reply: Reply::at_once(Answer::Continue),
             since_us: now.mono_us,
             last: false,
-            head_only: false,
+            part: ResponsePart::Whole,
             repeats_keep_alive: false,
         });
         let conn = connection.id;

@@ -59,7 +59,6 @@ mod lists;
 
 #[cfg(debug_assertions)]
 mod invariants;
-#[cfg(feature = "planted-bugs")]
 mod mistakes;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod anything;
 mod chunked;
+mod config;
 mod configure;
 mod drain;
 mod growing;
@@ -21,7 +22,8 @@ mod transcript;
 mod transcripts;
 mod waiting;
 
-use self::room::{KEY, Room, full_room, release, trickle};
+use self::config::KEY;
+use self::room::{Room, full_room, release, trickle};
 use crate::event::{ConnId, Event};
 use crate::io::Errno;
 use crate::mesh::keeper::{ToKeeper, ToShard};
