@@ -13,8 +13,10 @@ pub use memory::memory_plan;
 use crate::config::{Config, warnings};
 use crate::driver::console::{Console, last_words};
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
+use crate::driver::observer::Observer;
 use crate::driver::rate::Rate;
 use crate::driver::signal::{Ends, Signals};
+use crate::driver::statistics::{self, Published};
 use crate::driver::threads::{self, Process};
 use crate::driver::{self, DriverError, Machine, NoProbe};
 use crate::event::{Driver, Inbox, Next, Outbox};
@@ -180,9 +182,9 @@ fn start(
     announce(&config, &host, &disk, address, console);
     listening(address);
 
-    let mut stats = Stats::new(host.shards);
-    stats.log_lines_dropped = console.dropped_count();
+    let (stats, _memory) = publish_statistics(host.shards, console);
     let stats = Arc::new(stats);
+    let _observer = Observer::start(Arc::clone(&stats), console)?;
     let shard_config = shard_config(&config, &host, &stats);
     let keeper_config = keeper_config(&config, &host, &disk, &stats);
     let limits = shard_config.limits;
@@ -218,6 +220,20 @@ fn start(
         |_| Box::new(NoProbe),
     )?;
     Ok(code)
+}
+
+/// The page of statistics and its memory, which others can map as long as it is open. Without one the gateway counts all the
+/// same.
+fn publish_statistics(shards: u16, console: &Console) -> (Stats, Option<OwnedFd>) {
+    match statistics::publish(shards) {
+        Ok(Published { stats, memory }) => (stats, Some(memory)),
+        Err(error) => {
+            console.say(format!(
+                "  warning    statistics are in /metrics only, other processes cannot map them: memfd_create: {error}"
+            ));
+            (Stats::new(shards), None)
+        }
+    }
 }
 
 /// Takes the port; waits up to [`PORT_WAIT`] if another process has it.

@@ -19,10 +19,12 @@ pub mod holder;
 pub mod listen;
 pub mod lock;
 pub mod memory;
+pub mod observer;
 pub mod probe;
 pub mod rate;
 pub mod ring;
 pub mod signal;
+pub mod statistics;
 mod stop_watch;
 pub mod threads;
 

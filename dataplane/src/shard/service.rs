@@ -76,7 +76,7 @@ impl Ingress {
             Route::Version => text("application/json", VERSION.as_bytes()),
             Route::Metrics => {
                 self.page_text.clear();
-                exposition::render(&self.config.stats, &mut self.page_text);
+                exposition::render(&self.config.stats.parts(), &mut self.page_text);
                 text(exposition::CONTENT_TYPE, self.page_text.as_bytes());
             }
             Route::Options(allowed) => respond::options(out, allowed, common),

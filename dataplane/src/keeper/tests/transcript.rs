@@ -85,7 +85,7 @@ impl Transcript {
     /// The metrics of keeper and process that are not 0.
     pub(crate) fn metrics(&mut self, stats: &Stats) {
         let mut page = String::new();
-        render(stats, &mut page);
+        render(&stats.parts(), &mut page);
         let samples = page.lines().filter(|line| !line.starts_with('#'));
         for line in samples.filter(|line| !line.ends_with(" 0")) {
             self.say(line.to_string());

@@ -34,7 +34,7 @@ impl Transcript {
     /// The metrics that are not 0.
     pub(super) fn metrics(&mut self, stats: &Stats) {
         let mut page = String::new();
-        render(stats, &mut page);
+        render(&stats.parts(), &mut page);
         let wanted = |line: &&str| {
             let is_detail = line.starts_with('#') || line.contains("_bucket{");
             !is_detail && !line.ends_with(" 0")
