@@ -243,6 +243,39 @@ pub enum Stage {
     Reply,
 }
 
+impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Stage; 8] = [
+        Stage::Collect,
+        Stage::Durable,
+        Stage::Frame,
+        Stage::Append,
+        Stage::Parse,
+        Stage::Decide,
+        Stage::Commit,
+        Stage::Reply,
+    ];
+
+    /// Its name in lines and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Collect => "collect",
+            Stage::Durable => "durable",
+            Stage::Frame => "frame",
+            Stage::Append => "append",
+            Stage::Parse => "parse",
+            Stage::Decide => "decide",
+            Stage::Commit => "commit",
+            Stage::Reply => "reply",
+        }
+    }
+
+    /// The stage of this number.
+    pub fn numbered(number: u8) -> Option<Stage> {
+        Stage::ALL.into_iter().find(|stage| *stage as u8 == number)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,12 +13,14 @@ pub use memory::memory_plan;
 use crate::config::{Config, warnings};
 use crate::driver::console::{Console, last_words};
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
-use crate::driver::observer::Observer;
+use crate::driver::observer::{Observed, Observer};
+use crate::driver::pulse::Pulse;
 use crate::driver::rate::Rate;
+use crate::driver::shard_probe::ShardProbe;
 use crate::driver::signal::{Ends, Signals};
 use crate::driver::statistics::{self, Published};
 use crate::driver::threads::{self, Process};
-use crate::driver::{self, DriverError, Machine, NoProbe};
+use crate::driver::{self, DriverError, Machine};
 use crate::event::{Driver, Inbox, Next, Outbox};
 use crate::exit::Exit;
 use crate::io::{Now, ShardId};
@@ -184,7 +186,13 @@ fn start(
 
     let (stats, _memory) = publish_statistics(host.shards, console);
     let stats = Arc::new(stats);
-    let _observer = Observer::start(Arc::clone(&stats), console)?;
+    let pulses: Arc<[Pulse]> = host.cores.iter().map(|_| Pulse::default()).collect();
+    let _observer = Observer::start(Observed {
+        stats: Arc::clone(&stats),
+        pulses: Arc::clone(&pulses),
+        cores: host.cores.clone(),
+        console: console.clone(),
+    })?;
     let shard_config = shard_config(&config, &host, &stats);
     let keeper_config = keeper_config(&config, &host, &disk, &stats);
     let limits = shard_config.limits;
@@ -217,7 +225,7 @@ fn start(
         machine,
         move || Keeper::new(keeper_config),
         |notice| console.say(format!("flk: {notice}")),
-        |_| Box::new(NoProbe),
+        |id| Box::new(ShardProbe::new(id, Arc::clone(&stats), Arc::clone(&pulses))),
     )?;
     Ok(code)
 }

@@ -12,12 +12,13 @@ const PREFIXES: [&str; 6] = ["FLK_", "PCS_", "DEDUP_", "WAL_", "METRICS_", "TOKE
 const COMMAND_LINE: [&str; 2] = ["FLK_URL", "PCS_ED25519_PRIV_B64"];
 
 /// Read only by the tests of this repository.
-const TESTS: [&str; 11] = [
+const TESTS: [&str; 12] = [
     "FLK_BIN",
     "FLK_SKIPPED_LIST",
     "FLK_PLANTED_BIN",
     "FLK_PLANT",
     "FLK_DIE_AT",
+    "FLK_HANG_AT",
     "FLK_CORPORA",
     "FLK_NUMBERS",
     "FLK_TRANSCRIPTS",

@@ -2,8 +2,9 @@
 //! memory says is the business of `stats`. The file has no name on any disk and is gone with the last process that has it.
 
 use super::clock;
+use crate::stats::exposition::{self, Format};
 use crate::stats::page::{Header, Layout, NAME, PageError, Parts};
-use crate::stats::{KeeperStats, ProcessStats, ShardStats, Stats, exposition};
+use crate::stats::{KeeperStats, ObservedStats, ProcessStats, ShardStats, Stats};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::c_void;
@@ -92,8 +93,8 @@ impl Reader {
     }
 
     /// Writes all metrics as that process would itself.
-    pub fn render(&self, out: &mut String) {
-        exposition::render(&self.parts(), out);
+    pub fn render(&self, format: Format, out: &mut String) {
+        exposition::render(&self.parts(), format, out);
     }
 }
 
@@ -144,8 +145,11 @@ impl Mapping {
             // SAFETY: the offsets of a layout are below its bytes, which are mapped.
             unsafe { self.base.byte_add(offset) }
         };
+        let count = usize::from(layout.shards_count);
+        let observed = at(layout.observed_at).cast::<ObservedStats>().as_ptr();
+        let observed = slice_from_raw_parts(observed, count);
         let shards = at(layout.shards_at).cast::<ShardStats>().as_ptr();
-        let shards = slice_from_raw_parts(shards, usize::from(layout.shards_count));
+        let shards = slice_from_raw_parts(shards, count);
         // SAFETY: `Layout::of` places each part, aligned, within the bytes that are mapped, and they do not overlap. All are
         // atomic words, for which any bits are valid, written through shared references only; they live as long as `self`.
         unsafe {
@@ -153,6 +157,7 @@ impl Mapping {
                 header: self.header(),
                 process: at(layout.process_at).cast::<ProcessStats>().as_ref(),
                 keeper: at(layout.keeper_at).cast::<KeeperStats>().as_ref(),
+                observed: &*observed,
                 shards: &*shards,
             }
         }
@@ -180,7 +185,7 @@ mod tests {
 
     fn page(reader: &Reader) -> String {
         let mut text = String::new();
-        reader.render(&mut text);
+        reader.render(Format::Prometheus, &mut text);
         text
     }
 
@@ -206,7 +211,7 @@ mod tests {
             assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
         }
         let mut own = String::new();
-        exposition::render(&stats.parts(), &mut own);
+        exposition::render(&stats.parts(), Format::Prometheus, &mut own);
         assert_eq!(text, own);
     }
 

@@ -218,6 +218,8 @@ problems! {
     CapReached = 128, 503, "disk_full", true, "Log at its cap", "Outcome unknown; send the same record again after Retry-After seconds. Operators: WAL_DIR takes all that the log may take and nothing may be deleted; raise WAL_MAX_BYTES or, where it is not set, enlarge the file system; or release pins.";
     /// The file system refuses new files.
     WalReadOnly = 129, 503, "wal_unavailable", true, "Log cannot be written", "Outcome unknown; send the same record again after Retry-After seconds. Operators: the file system refuses new files in WAL_DIR; look for a read-only mount, chattr +i or +a, and the owner and mode of WAL_DIR.";
+    /// A shard makes no turns.
+    ShardStuck = 130, 503, "shard_stuck", true, "A shard stands still", "A shard of this instance has made no turn for more than a second; the others serve on. Operators: flk_shard_stuck and the log name it; this instance is ready again by itself once it moves.";
 }
 
 impl From<&Malformed> for Problem {

@@ -157,6 +157,7 @@ impl Ingress {
                 problem.status()
             }
             Answer::Service(route) => self.write_page(route, afterwards, head_only, out),
+            Answer::Metrics(format) => self.write_metrics(format, afterwards, head_only, out),
             Answer::Continue => 100,
         }
     }

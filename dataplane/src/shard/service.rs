@@ -1,9 +1,11 @@
 //! The service endpoints: health, readiness, version and metrics. They read counters and flags and change nothing.
 
 use super::Ingress;
+use super::answer::Answer;
+use crate::http::accept::quality;
 use crate::http::{Afterwards, Common, Head, Problem, Route, respond};
 use crate::mesh::keeper::Shortage;
-use crate::stats::exposition;
+use crate::stats::exposition::{self, Format};
 
 impl Ingress {
     /// Why this shard takes no records now; `None`: it does.
@@ -11,8 +13,10 @@ impl Ingress {
         if self.drain.is_on() {
             return Some(Problem::Draining);
         }
+        let mut observed = self.config.stats.observed.iter();
         match self.shut() {
             None if self.stall.any() => Some(Problem::LogStalled),
+            None if observed.any(|shard| shard.stuck.get() > 0) => Some(Problem::ShardStuck),
             shut => shut,
         }
     }
@@ -74,14 +78,49 @@ impl Ingress {
             },
             Route::Health | Route::Livez => text(plain, b"OK"),
             Route::Version => text("application/json", VERSION.as_bytes()),
-            Route::Metrics => {
-                self.page_text.clear();
-                exposition::render(&self.config.stats.parts(), &mut self.page_text);
-                text(exposition::CONTENT_TYPE, self.page_text.as_bytes());
-            }
             Route::Options(allowed) => respond::options(out, allowed, common),
-            Route::Submit => unreachable!("a submission is not a page"),
+            Route::Submit | Route::Metrics => unreachable!("these have answers of their own"),
         }
+        200
+    }
+
+    /// What a client that asks for a service endpoint is to get.
+    pub(super) fn service(&mut self, slot: u32, head: &Head, route: Route, inbox: &[u8]) -> Answer {
+        if route != Route::Metrics {
+            return Answer::Service(route);
+        }
+        let pending = self.connections.at(slot).received.pending(inbox);
+        let head = pending.get(..head.head_len).unwrap_or_default();
+        let open_metrics = quality(head, "application/openmetrics-text").unwrap_or(0);
+        let plain = quality(head, "text/plain").unwrap_or(0);
+        Answer::Metrics(match open_metrics > 0 && open_metrics >= plain {
+            true => Format::OpenMetrics,
+            false => Format::Prometheus,
+        })
+    }
+
+    /// Renders the metrics; returns the status.
+    pub(super) fn write_metrics(
+        &mut self,
+        format: Format,
+        afterwards: Afterwards,
+        head_only: bool,
+        out: &mut Vec<u8>,
+    ) -> u16 {
+        self.page_text.clear();
+        exposition::render(&self.config.stats.parts(), format, &mut self.page_text);
+        let common = Common {
+            date: &self.date,
+            afterwards,
+            head_only,
+        };
+        respond::text(
+            out,
+            200,
+            format.content_type(),
+            self.page_text.as_bytes(),
+            common,
+        );
         200
     }
 }

@@ -1,5 +1,5 @@
-//! What the keeper and the process as a whole count. The first page is written by the keeper's thread, the second by the
-//! thread that observes the process. Their layout is part of the layout version of the page.
+//! What the keeper counts, and what is observed of the process and of each shard from outside. The first part is written by the
+//! keeper's thread, the others by the thread that observes the process. Their layout is part of the layout version of the page.
 
 use super::cell::Cell;
 
@@ -33,4 +33,30 @@ pub struct KeeperStats {
 pub struct ProcessStats {
     /// Log lines that could not be written.
     pub log_lines_dropped: Cell,
+    /// CPU time of all threads, in microseconds.
+    pub cpu_us: Cell,
+    /// Resident memory.
+    pub resident_bytes: Cell,
+    /// Address space.
+    pub virtual_bytes: Cell,
+    /// Open descriptors.
+    pub open_fds: Cell,
+    /// Limit of them.
+    pub max_fds: Cell,
+}
+
+/// What is observed of one shard from outside.
+#[derive(Debug, Default)]
+#[repr(C, align(128))]
+pub struct ObservedStats {
+    /// CPU time of the thread, in microseconds.
+    pub cpu_us: Cell,
+    /// Times that the kernel gave its CPU to another thread.
+    pub involuntary_switches: Cell,
+    /// 1 while it makes no turn although one is due.
+    pub stuck: Cell,
+    /// How often that began.
+    pub stuck_times: Cell,
+    /// Time that the hypervisor gave its CPU to others, in microseconds since the host started.
+    pub steal_us: Cell,
 }

@@ -1,14 +1,19 @@
 //! Counters and histograms. Each thread writes only its own part, with plain stores; any thread, and any process that maps
-//! the page, may read all parts at any time without slowing a shard. No decision about a record uses them.
+//! the page, may read all parts at any time without slowing a shard. No decision about a record uses them; readiness looks at what is observed of shards.
 
 pub mod cell;
 pub mod exposition;
 pub mod keeper;
 pub mod page;
+pub mod reference;
+mod series;
 pub mod shard;
+pub mod table;
+#[cfg(test)]
+mod tests;
 
 pub use self::cell::Cell;
-pub use self::keeper::{KeeperStats, ProcessStats};
+pub use self::keeper::{KeeperStats, ObservedStats, ProcessStats};
 pub use self::shard::{STATUSES, ShardStats};
 
 use self::page::{Header, Layout, Parts};
@@ -44,6 +49,8 @@ pub struct Stats {
     pub keeper: Part<KeeperStats>,
     /// The process's part.
     pub process: Part<ProcessStats>,
+    /// What is observed of each shard.
+    pub observed: Part<[ObservedStats]>,
     /// The beginning.
     header: Part<Header>,
 }
@@ -55,6 +62,7 @@ impl Stats {
             shards: Part::Owned((0..shards).map(|_| ShardStats::default()).collect()),
             keeper: Part::Owned(Box::default()),
             process: Part::Owned(Box::default()),
+            observed: Part::Owned((0..shards).map(|_| ObservedStats::default()).collect()),
             header: Part::Owned(Box::default()),
         };
         stats.header.write(&Layout::of(shards));
@@ -67,6 +75,7 @@ impl Stats {
             shards: Part::Shared(parts.shards),
             keeper: Part::Shared(parts.keeper),
             process: Part::Shared(parts.process),
+            observed: Part::Shared(parts.observed),
             header: Part::Shared(parts.header),
         };
         stats.header.write(&Layout::of(parts.shards.len() as u16));
@@ -78,6 +87,7 @@ impl Stats {
         Parts {
             header: &self.header,
             process: &self.process,
+            observed: &self.observed,
             keeper: &self.keeper,
             shards: &self.shards,
         }

@@ -5,11 +5,12 @@
 //! 0        Header        magic, layout version, bytes, count of shards, offset and size of each part, texts
 //! process  ProcessStats  written by the thread that observes the process
 //! keeper   KeeperStats   written by the keeper
+//! observed ObservedStats one per shard, written by the thread that observes the process
 //! shards   ShardStats    one behind the other, each written by its shard's thread
 //! ```
 
 use super::cell::{Cell, Text};
-use super::keeper::{KeeperStats, ProcessStats};
+use super::keeper::{KeeperStats, ObservedStats, ProcessStats};
 use super::shard::ShardStats;
 use std::fmt;
 
@@ -36,6 +37,8 @@ pub struct Header {
     pub process_at: Cell,
     /// Offset of [`KeeperStats`].
     pub keeper_at: Cell,
+    /// Offset of the first [`ObservedStats`].
+    pub observed_at: Cell,
     /// Offset of the first [`ShardStats`].
     pub shards_at: Cell,
     /// Bytes of each.
@@ -46,6 +49,10 @@ pub struct Header {
     pub started_wall_us: Cell,
     /// Version of the writer.
     pub version: Text<4>,
+    /// The region that it runs in; empty where none is named.
+    pub region: Text<8>,
+    /// The node that it runs on; empty where none is named.
+    pub node: Text<8>,
 }
 
 impl Header {
@@ -56,6 +63,7 @@ impl Header {
         self.shards_count.set(u64::from(layout.shards_count));
         self.process_at.set(layout.process_at as u64);
         self.keeper_at.set(layout.keeper_at as u64);
+        self.observed_at.set(layout.observed_at as u64);
         self.shards_at.set(layout.shards_at as u64);
         self.shard_bytes.set(size_of::<ShardStats>() as u64);
         self.pid.set(u64::from(std::process::id()));
@@ -84,6 +92,7 @@ impl Header {
             (&self.bytes, layout.bytes),
             (&self.process_at, layout.process_at),
             (&self.keeper_at, layout.keeper_at),
+            (&self.observed_at, layout.observed_at),
             (&self.shards_at, layout.shards_at),
             (&self.shard_bytes, size_of::<ShardStats>()),
         ];
@@ -104,6 +113,8 @@ pub struct Layout {
     pub process_at: usize,
     /// The keeper's part.
     pub keeper_at: usize,
+    /// What is observed of the first shard; the others follow.
+    pub observed_at: usize,
     /// The first shard's part; the others follow.
     pub shards_at: usize,
     /// All bytes.
@@ -115,11 +126,13 @@ impl Layout {
     pub const fn of(shards_count: u16) -> Layout {
         let process_at = size_of::<Header>();
         let keeper_at = process_at + size_of::<ProcessStats>();
-        let shards_at = keeper_at + size_of::<KeeperStats>();
+        let observed_at = keeper_at + size_of::<KeeperStats>();
+        let shards_at = observed_at + shards_count as usize * size_of::<ObservedStats>();
         Layout {
             shards_count,
             process_at,
             keeper_at,
+            observed_at,
             shards_at,
             bytes: shards_at + shards_count as usize * size_of::<ShardStats>(),
         }
@@ -135,6 +148,8 @@ pub struct Parts<'a> {
     pub process: &'a ProcessStats,
     /// The keeper's part.
     pub keeper: &'a KeeperStats,
+    /// What is observed of each shard.
+    pub observed: &'a [ObservedStats],
     /// One part per shard.
     pub shards: &'a [ShardStats],
 }
@@ -194,11 +209,12 @@ mod tests {
             size_of::<Header>(),
             size_of::<ProcessStats>(),
             size_of::<KeeperStats>(),
+            size_of::<ObservedStats>(),
             size_of::<ShardStats>(),
         );
         assert_eq!(
             (LAYOUT_VERSION, sizes),
-            (1, (128, 128, 128, 1664)),
+            (1, (256, 128, 128, 128, 1664)),
             "a part has changed: raise LAYOUT_VERSION if a release had the old one, then pin the new sizes here"
         );
     }

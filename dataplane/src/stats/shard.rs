@@ -101,6 +101,8 @@ pub struct ShardStats {
     pub claim_faults: Cell,
     /// Turns taken.
     pub turns: Cell,
+    /// Times that the driver found more completions than its queue holds.
+    pub completions_overflowed: Cell,
 }
 
 impl ShardStats {
