@@ -61,6 +61,7 @@ flk-dataplane: receives signed records over HTTP, makes each durable, and answer
 Examples:
   PCS_HMAC_KEY=\"$(head -c 32 /dev/urandom | base64)\" WAL_DIR=/var/lib/flk/wal flk-dataplane
   flk-dataplane --config /etc/flk/flk.toml --http.port=9090
+  flk-dataplane --metrics-reference
 
 Settings come from a file (--config or FLK_CONFIG; flk config init writes one), from the environment, which outweighs it,
 and from arguments, which outweigh both: --KEY=VALUE. Each has a variable and a key:

@@ -20,7 +20,7 @@ use crate::driver::shard_probe::ShardProbe;
 use crate::driver::signal::{Ends, Signals};
 use crate::driver::statistics::{self, Published};
 use crate::driver::threads::{self, Process};
-use crate::driver::{self, DriverError, Machine};
+use crate::driver::{self, DriverError, Machine, clock};
 use crate::event::{Driver, Inbox, Next, Outbox};
 use crate::exit::Exit;
 use crate::io::{Now, ShardId};
@@ -184,7 +184,8 @@ fn start(
     announce(&config, &host, &disk, address, console);
     listening(address);
 
-    let (stats, _memory) = publish_statistics(host.shards, console);
+    let (stats, statistics) = publish_statistics(host.shards, console);
+    stats.begin(clock::now().wall_us);
     let stats = Arc::new(stats);
     let pulses: Arc<[Pulse]> = host.cores.iter().map(|_| Pulse::default()).collect();
     let _observer = Observer::start(Observed {
@@ -202,6 +203,7 @@ fn start(
         listeners,
         directory: disk.directory,
         lock: disk.lock,
+        statistics,
         directory_path: config.wal_dir.clone(),
         rate: Arc::new(Rate::new(config.token_rate)),
         limits: driver::DriverLimits {

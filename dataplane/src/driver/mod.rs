@@ -116,8 +116,12 @@ pub trait StageProbe: Send {
     fn sleeps(&mut self, _until_us: u64) {}
     /// The thread has left its wait and takes a turn.
     fn wakes(&mut self, _now_us: u64) {}
+    /// So many messages of other shards wait for the turn.
+    fn messages(&mut self, _count: usize) {}
     /// A stage begins.
     fn border(&mut self, stage: Stage);
+    /// The turn is over; its operations are carried out next.
+    fn turn_ends(&mut self) {}
     /// More completions came than the queue for them holds.
     fn overflows(&mut self) {}
 }

@@ -5,7 +5,9 @@ use super::DriverError;
 use super::clock;
 use super::console::Console;
 use super::pulse::Pulse;
-use super::resources::{ProcessFiles, ProcessUsage, ThreadFiles, steal_us};
+use super::resources::{
+    ProcessUsage, cpus, descriptors_max, open_descriptors, process_usage, steal_us, thread_usage,
+};
 use super::watchdog::{Change, STUCK_AFTER_US, Watchdog};
 use crate::event::Stage;
 use crate::stats::Stats;
@@ -67,9 +69,6 @@ impl Observer {
 struct Looking {
     observed: Observed,
     lines_dropped: Arc<AtomicU64>,
-    files: ProcessFiles,
-    /// Those of the shards whose threads run.
-    threads: Vec<Option<ThreadFiles>>,
     watchdog: Watchdog,
     /// Of each shard: how often it is said that it is stuck, and whether it was said this time.
     said: Vec<(Throttle, bool)>,
@@ -80,8 +79,6 @@ impl Looking {
     fn new(observed: Observed) -> Looking {
         Looking {
             lines_dropped: observed.console.dropped_count(),
-            files: ProcessFiles::open(),
-            threads: observed.pulses.iter().map(|_| None).collect(),
             watchdog: Watchdog::new(observed.pulses.len(), LOOK_EVERY.as_micros() as u64),
             said: vec![(Throttle::every_us(SAID_EVERY_US), false); observed.pulses.len()],
             looks: 0,
@@ -144,7 +141,7 @@ impl Looking {
 
     fn read_process(&self) {
         let page = &self.observed.stats.process;
-        if let Some(usage) = self.files.usage() {
+        if let Some(usage) = process_usage() {
             let ProcessUsage {
                 cpu_us,
                 resident_bytes,
@@ -154,27 +151,18 @@ impl Looking {
             page.resident_bytes.set(resident_bytes);
             page.virtual_bytes.set(virtual_bytes);
         }
-        page.open_fds
-            .set(self.files.open_descriptors().unwrap_or(0));
-        page.max_fds
-            .set(self.files.descriptors_max().unwrap_or(u64::MAX));
+        page.open_fds.set(open_descriptors().unwrap_or(0));
+        page.max_fds.set(descriptors_max().unwrap_or(u64::MAX));
     }
 
-    fn read_shards(&mut self) {
-        let cpus = self.files.cpus();
+    fn read_shards(&self) {
+        let cpus = cpus().unwrap_or_default();
         let observed = &self.observed;
         let shards = observed.pulses.iter().zip(&observed.cores);
-        let pages = observed.stats.observed.iter().zip(&mut self.threads);
-        for ((pulse, &cpu), (page, files)) in shards.zip(pages) {
-            if files.is_none() {
-                *files = pulse.thread().and_then(ThreadFiles::open);
-            }
-            let files = files.as_ref();
-            if let Some(cpu_us) = files.and_then(ThreadFiles::cpu_us) {
-                page.cpu_us.set(cpu_us);
-            }
-            if let Some(count) = files.and_then(ThreadFiles::involuntary_switches) {
-                page.involuntary_switches.set(count);
+        for ((pulse, &cpu), page) in shards.zip(observed.stats.observed.iter()) {
+            if let Some(usage) = pulse.thread().and_then(thread_usage) {
+                page.cpu_us.set(usage.cpu_us);
+                page.involuntary_switches.set(usage.involuntary_switches);
             }
             if let Some(steal_us) = steal_us(&cpus, cpu) {
                 page.steal_us.set(steal_us);
@@ -213,8 +201,6 @@ mod tests {
         assert!(stats.process.virtual_bytes.get() >= stats.process.resident_bytes.get());
         assert!(stats.process.open_fds.get() > 3);
         assert!(stats.process.max_fds.get() >= stats.process.open_fds.get());
-        assert!(looking.threads[0].is_none(), "its thread does not run");
-        assert!(looking.threads[1].is_some());
-        assert_eq!(stats.observed[0].cpu_us.get(), 0);
+        assert_eq!(stats.observed[0].cpu_us.get(), 0, "its thread does not run");
     }
 }

@@ -1,11 +1,9 @@
-//! What the kernel says of this process, its threads and CPUs, read from `/proc`. It opens its files once and reads them again
-//! and again. What cannot be read stays what it was.
+//! What the kernel says of this process, its threads and CPUs, read from `/proc`. It has one file open at a
+//! time, and remembers nothing.
 
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
-use std::fs::File;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
 
 /// Usage of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,72 +13,44 @@ pub(super) struct ProcessUsage {
     pub(super) virtual_bytes: u64,
 }
 
-/// Reads what concerns the process as a whole.
-#[derive(Debug)]
-pub(super) struct ProcessFiles {
-    stat: Option<File>,
-    descriptors: Option<File>,
-    cpus: Option<File>,
+/// That of this process.
+pub(super) fn process_usage() -> Option<ProcessUsage> {
+    usage_of(&read("/proc/self/stat")?, page_size() as u64)
 }
 
-impl ProcessFiles {
-    pub(super) fn open() -> ProcessFiles {
-        let open = |path| File::open(path).ok();
-        ProcessFiles {
-            stat: open("/proc/self/stat"),
-            descriptors: open("/proc/self/fd"),
-            cpus: open("/proc/stat"),
-        }
-    }
-
-    pub(super) fn usage(&self) -> Option<ProcessUsage> {
-        usage_of(&read(self.stat.as_ref()?)?, page_size() as u64)
-    }
-
-    /// Open descriptors. From kernel 6.2 on the size of the directory says how many; before, it is 0 and they are counted.
-    pub(super) fn open_descriptors(&self) -> Option<u64> {
-        match self.descriptors.as_ref()?.metadata().ok()?.size() {
-            0 => Some(std::fs::read_dir("/proc/self/fd").ok()?.count() as u64),
-            count => Some(count),
-        }
-    }
-
-    /// The limit of them.
-    pub(super) fn descriptors_max(&self) -> Option<u64> {
-        getrlimit(Resource::Nofile).current
-    }
-
-    /// The lines of all CPUs.
-    pub(super) fn cpus(&self) -> String {
-        self.cpus.as_ref().and_then(read).unwrap_or_default()
+/// Open descriptors. From kernel 6.2 on the size of the directory says how many; before, it is 0 and they are counted.
+pub(super) fn open_descriptors() -> Option<u64> {
+    const DIRECTORY: &str = "/proc/self/fd";
+    match std::fs::metadata(DIRECTORY).ok()?.size() {
+        0 => Some(std::fs::read_dir(DIRECTORY).ok()?.count() as u64),
+        count => Some(count),
     }
 }
 
-/// Reads what concerns one thread.
-#[derive(Debug)]
-pub(super) struct ThreadFiles {
-    stat: File,
-    status: File,
+/// The limit of them; none: there is no limit.
+pub(super) fn descriptors_max() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }
 
-impl ThreadFiles {
-    /// Opens those of a thread of this process.
-    pub(super) fn open(thread: i32) -> Option<ThreadFiles> {
-        let directory = format!("/proc/self/task/{thread}");
-        let open = |name| File::open(Path::new(&directory).join(name)).ok();
-        Some(ThreadFiles {
-            stat: open("stat")?,
-            status: open("status")?,
-        })
-    }
+/// The times of all CPUs.
+pub(super) fn cpus() -> Option<String> {
+    read("/proc/stat")
+}
 
-    pub(super) fn cpu_us(&self) -> Option<u64> {
-        usage_of(&read(&self.stat)?, 0).map(|usage| usage.cpu_us)
-    }
+/// Usage of one thread of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ThreadUsage {
+    pub(super) cpu_us: u64,
+    pub(super) involuntary_switches: u64,
+}
 
-    pub(super) fn involuntary_switches(&self) -> Option<u64> {
-        involuntary_of(&read(&self.status)?)
-    }
+/// That of the thread with this number.
+pub(super) fn thread_usage(thread: i32) -> Option<ThreadUsage> {
+    let of = |name: &str| read(&format!("/proc/self/task/{thread}/{name}"));
+    Some(ThreadUsage {
+        cpu_us: usage_of(&of("stat")?, 0)?.cpu_us,
+        involuntary_switches: involuntary_of(&of("status")?)?,
+    })
 }
 
 /// Time that the hypervisor took from a CPU, from the lines of all CPUs.
@@ -91,15 +61,8 @@ pub(super) fn steal_us(cpus: &str, cpu: usize) -> Option<u64> {
     Some(us_of_ticks(ticks.parse().ok()?))
 }
 
-fn read(file: &File) -> Option<String> {
-    let mut text = Vec::new();
-    let mut block = [0; 4096];
-    loop {
-        match file.read_at(&mut block, text.len() as u64).ok()? {
-            0 => return String::from_utf8(text).ok(),
-            bytes => text.extend_from_slice(&block[..bytes]),
-        }
-    }
+fn read(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
 }
 
 fn us_of_ticks(ticks: u64) -> u64 {
@@ -159,14 +122,12 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_descriptors_and_a_thread() {
-        let files = ProcessFiles::open();
-        assert!(files.usage().unwrap().resident_bytes > 1 << 20);
-        assert!(files.open_descriptors().unwrap() > 3);
-        assert!(files.descriptors_max().unwrap() > 3);
-        assert!(files.cpus().starts_with("cpu "));
+        assert!(process_usage().unwrap().resident_bytes > 1 << 20);
+        assert!(open_descriptors().unwrap() > 3);
+        assert!(descriptors_max().is_none_or(|count| count > 3));
+        assert!(cpus().unwrap().starts_with("cpu "));
         let thread = rustix::thread::gettid().as_raw_nonzero().get();
-        let thread = ThreadFiles::open(thread).unwrap();
-        assert!(thread.cpu_us().is_some() && thread.involuntary_switches().is_some());
-        assert!(ThreadFiles::open(i32::MAX).is_none());
+        assert!(thread_usage(thread).is_some());
+        assert!(thread_usage(i32::MAX).is_none());
     }
 }

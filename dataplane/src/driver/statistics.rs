@@ -1,17 +1,25 @@
 //! The memory of the statistics: a `memfd` that this process writes and others map to read. It maps and unmaps; what the
 //! memory says is the business of `stats`. The file has no name on any disk and is gone with the last process that has it.
 
-use super::clock;
+use super::commands::ASK_FOR_STATISTICS;
 use crate::stats::exposition::{self, Format};
 use crate::stats::page::{Header, Layout, NAME, PageError, Parts};
 use crate::stats::{KeeperStats, ObservedStats, ProcessStats, ShardStats, Stats};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use std::ffi::c_void;
 use std::fs::File;
+use std::io::{IoSliceMut, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::ptr::{NonNull, null_mut, slice_from_raw_parts};
+use std::time::Duration;
+
+/// A serving gateway answers within this time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Statistics that other processes can read by the descriptor.
 #[derive(Debug)]
@@ -38,7 +46,6 @@ pub fn publish(shards_count: u16) -> std::io::Result<Published> {
     // trusted there.
     let _ = rustix::fs::fcntl_add_seals(&memory, SealFlags::FUTURE_WRITE);
     let parts = mapping.leak(&layout);
-    parts.header.started_wall_us.set(clock::now().wall_us);
     let stats = Stats::shared(parts);
     Ok(Published { stats, memory })
 }
@@ -58,6 +65,15 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Reader, PageError> {
         let file = File::open(path).map_err(PageError::Io)?;
         Reader::of(file.as_fd())
+    }
+
+    /// Asks a serving gateway for its page, on `keeper.sock` in its WAL_DIR.
+    ///
+    /// # Errors
+    /// Nothing answers within some seconds, or with no page that this build reads.
+    pub fn ask(socket: &Path) -> Result<Reader, PageError> {
+        let answer = ask(socket).map_err(PageError::Io)?;
+        answer.map_or(Err(PageError::NoPage), |memory| Reader::of(memory.as_fd()))
     }
 
     /// Maps the page behind a descriptor, which may be closed afterwards.
@@ -96,6 +112,24 @@ impl Reader {
     pub fn render(&self, format: Format, out: &mut String) {
         exposition::render(&self.parts(), format, out);
     }
+}
+
+/// Sends the question and returns the descriptor that comes back, if one does.
+fn ask(socket: &Path) -> std::io::Result<Option<OwnedFd>> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    stream.write_all(format!("{ASK_FOR_STATISTICS}\n").as_bytes())?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut rights = RecvAncillaryBuffer::new(&mut space);
+    let mut line = [0; 128];
+    let into = &mut [IoSliceMut::new(&mut line)];
+    recvmsg(&stream, into, &mut rights, RecvFlags::CMSG_CLOEXEC)?;
+    let mut descriptors = rights.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
+        _ => None,
+    });
+    Ok(descriptors.next())
 }
 
 /// What a mapping is for.

@@ -54,6 +54,8 @@ pub struct Process {
     pub directory: OwnedFd,
     /// Its lock, held.
     pub lock: OwnedFd,
+    /// The memory of the statistics, for those who ask for it on the operators' socket.
+    pub statistics: Option<OwnedFd>,
     /// Its path, for the operators' socket.
     pub directory_path: PathBuf,
     /// The process-wide rate.
@@ -105,7 +107,8 @@ pub fn run<M: Machine, K: KeeperMachine>(
         .collect::<Result<Vec<_>, _>>()?;
     let keeper_bell = Arc::new(Doorbell::new()?);
     let (links, keeper_links) = link(&shard_bells, &keeper_bell, process.ring_messages);
-    let commands = Commands::listen(process.directory.as_fd(), &process.directory_path)?;
+    let mut commands = Commands::listen(process.directory.as_fd(), &process.directory_path)?;
+    commands.publish(process.statistics);
     let mut executor = KeeperExecutor {
         keeper: keeper(),
         links: keeper_links,

@@ -273,7 +273,8 @@ impl Problem {
             | Problem::WalUnavailable
             | Problem::DeadlineExceeded
             | Problem::StoreUnavailable
-            | Problem::LogStalled => Some(1),
+            | Problem::LogStalled
+            | Problem::ShardStuck => Some(1),
             Problem::Starting => Some(2),
             Problem::DiskFull
             | Problem::DedupMemoryFull

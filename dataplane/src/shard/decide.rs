@@ -57,6 +57,13 @@ impl Ingress {
 
     /// The owner answered a claim of ours.
     fn on_owner_answer(&mut self, core: &mut Core, message: ToReceiver) {
+        let (ToReceiver::Won { ticket, .. }
+        | ToReceiver::Existing { ticket, .. }
+        | ToReceiver::Unavailable { ticket }
+        | ToReceiver::Withdrawn { ticket }) = message;
+        let claimed_us = self.flights.expect(ticket).claimed_us;
+        let hop_us = self.waits.since(claimed_us);
+        self.stats().owner_hop_s.observe_us(hop_us);
         match message {
             ToReceiver::Won {
                 ticket,
@@ -124,6 +131,7 @@ impl Ingress {
                 .log
                 .push_disposition(request.body, &Entry::Decision(decision)),
         };
+        self.waits.decision();
         self.count_first_outcome(claim);
         let answer = Answer::Outcome {
             decided: candidate,

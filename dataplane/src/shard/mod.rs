@@ -41,6 +41,8 @@ mod pressure;
 
 mod foreign;
 
+mod waits;
+
 // What it works on.
 mod arrivals;
 mod received;
@@ -73,6 +75,7 @@ use self::pressure::{Evicted, Order};
 use self::received::Source;
 use self::stall::Stall;
 use self::waiting::Waiting;
+use self::waits::Waits;
 use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
 use crate::event::ConnId;
@@ -180,6 +183,7 @@ struct Ingress {
     /// Deadlines of admitted requests, ascending.
     deadlines: VecDeque<Deadline>,
     swept_us: u64,
+    waits: Waits,
     /// The time that answers of this turn carry.
     date: Date,
     body_text: Vec<u8>,
@@ -239,6 +243,7 @@ impl Ingress {
             won: VecDeque::with_capacity(flights),
             deadlines: VecDeque::with_capacity(flights),
             swept_us: 0,
+            waits: Waits::default(),
             date: Date::at(0),
             body_text: Vec::with_capacity(1024),
             page_text: String::with_capacity(16 * 1024),

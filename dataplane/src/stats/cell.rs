@@ -33,6 +33,8 @@ impl Cell {
 pub trait Edges {
     /// The edges.
     const EDGES: &'static [f64];
+    /// The sum is kept in parts of the unit: so many make one.
+    const PARTS: f64 = 1e6;
 }
 
 /// Most buckets of a histogram, the one above the last edge included.
@@ -43,8 +45,7 @@ pub const BUCKETS_MAX: usize = 24;
 #[repr(C)]
 pub struct Histogram<E> {
     buckets: [Cell; BUCKETS_MAX],
-    /// Sum in millionths of the unit.
-    sum_millionths: Cell,
+    sum_parts: Cell,
     edges: PhantomData<fn() -> E>,
 }
 
@@ -52,7 +53,7 @@ impl<E> Default for Histogram<E> {
     fn default() -> Histogram<E> {
         Histogram {
             buckets: Default::default(),
-            sum_millionths: Cell::default(),
+            sum_parts: Cell::default(),
             edges: PhantomData,
         }
     }
@@ -69,8 +70,8 @@ impl<E: Edges> Histogram<E> {
             .position(|&edge| value <= edge)
             .unwrap_or(E::EDGES.len());
         self.buckets[at].add(1);
-        self.sum_millionths
-            .add((value.clamp(0.0, 1e9) * 1e6) as u64);
+        self.sum_parts
+            .add((value.clamp(0.0, 1e9) * E::PARTS) as u64);
     }
 
     /// Counts a duration, in seconds.
@@ -83,7 +84,8 @@ impl<E: Edges> Histogram<E> {
         Buckets {
             edges: E::EDGES,
             counts: &self.buckets[..=E::EDGES.len()],
-            sum_millionths: &self.sum_millionths,
+            parts: E::PARTS,
+            sum_parts: &self.sum_parts,
         }
     }
 }
@@ -94,7 +96,9 @@ pub struct Buckets<'a> {
     /// Upper edges of the buckets but the last.
     pub edges: &'static [f64],
     counts: &'a [Cell],
-    sum_millionths: &'a Cell,
+    /// Parts of the unit in which the sum is kept.
+    pub parts: f64,
+    sum_parts: &'a Cell,
 }
 
 impl<'a> Buckets<'a> {
@@ -103,9 +107,9 @@ impl<'a> Buckets<'a> {
         self.counts.iter().map(Cell::get)
     }
 
-    /// Sum of all values in millionths (negative values count as 0).
-    pub fn sum_millionths(self) -> u64 {
-        self.sum_millionths.get()
+    /// Sum of all values in parts of the unit (negative values count as 0).
+    pub fn sum_parts(self) -> u64 {
+        self.sum_parts.get()
     }
 }
 
@@ -173,6 +177,6 @@ mod tests {
         assert_eq!(view.counts().collect::<Vec<_>>(), [2, 3, 3]);
         assert_eq!(view.edges, [1.0, 2.0]);
         let finite = 1_000_000 + 1_500_000 + 2_000_000 + 2_500_000 + 1_500_000;
-        assert_eq!(view.sum_millionths(), finite + 1_000_000_000_000_000);
+        assert_eq!(view.sum_parts(), finite + 1_000_000_000_000_000);
     }
 }

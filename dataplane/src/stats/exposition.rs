@@ -114,6 +114,11 @@ impl Text<'_> {
                 }
             }
             Value::Histogram(of) => self.histogram(&[], parts.shards, of),
+            Value::HistogramsBy(each) => {
+                for (label, of) in each {
+                    self.histogram(&[label], parts.shards, of);
+                }
+            }
             Value::Series(of) => of(parts, &mut |labels, number| self.sample(labels, number)),
         }
     }
@@ -141,11 +146,11 @@ impl Text<'_> {
         let Some(first) = shards.first() else {
             return;
         };
-        let edges = of(first).edges;
+        let Buckets { edges, parts, .. } = of(first);
         let mut counts = vec![0; edges.len() + 1];
-        let mut sum_millionths = 0;
+        let mut sum_parts = 0;
         for page in shards {
-            sum_millionths += of(page).sum_millionths();
+            sum_parts += of(page).sum_parts();
             for (total, count) in counts.iter_mut().zip(of(page).counts()) {
                 *total += count;
             }
@@ -159,7 +164,7 @@ impl Text<'_> {
             let _ = writeln!(self.out, "{name}_bucket{labels} {below}");
         }
         let labels = Labels(self.metric.labels, labels, None);
-        let sum = sum_millionths as f64 / 1e6;
+        let sum = sum_parts as f64 / parts;
         let _ = writeln!(
             self.out,
             "{name}_sum{labels} {sum}\n{name}_count{labels} {below}"

@@ -82,6 +82,11 @@ impl Stats {
         stats
     }
 
+    /// The process began to count then, in microseconds since 1970. To be said before anything reads.
+    pub fn begin(&self, wall_us: u64) {
+        self.header.started_wall_us.set(wall_us);
+    }
+
     /// All parts, for reading.
     pub fn parts(&self) -> Parts<'_> {
         Parts {

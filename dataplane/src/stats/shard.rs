@@ -4,7 +4,7 @@
 use super::cell::{Cell, Edges, Histogram};
 
 macro_rules! edges {
-    ($($(#[$doc:meta])* $name:ident: $edges:expr;)+) => {
+    ($($(#[$doc:meta])* $name:ident in $parts:literal: $edges:expr;)+) => {
         $(
             $(#[$doc])*
             #[derive(Debug)]
@@ -12,6 +12,7 @@ macro_rules! edges {
 
             impl Edges for $name {
                 const EDGES: &'static [f64] = &$edges;
+                const PARTS: f64 = $parts;
             }
         )+
     };
@@ -19,15 +20,25 @@ macro_rules! edges {
 
 edges! {
     /// Seconds of whole requests; the SLO limits 0.1, 0.15, 0.2 and 0.5 are edges.
-    Latency: [
+    Latency in 1e6: [
         0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.5, 1.0, 2.0, 5.0,
     ];
     /// D-hat.
-    Dimension: [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0];
+    Dimension in 1e6: [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0];
     /// Differences of D-hat.
-    Deviation: [0.0, 1e-9, 1e-6, 0.001, 0.01, 0.05, 0.1, 0.15, 0.3, 1.0];
+    Deviation in 1e6: [0.0, 1e-9, 1e-6, 0.001, 0.01, 0.05, 0.1, 0.15, 0.3, 1.0];
     /// Shares of one.
-    Fraction: [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.05];
+    Fraction in 1e6: [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.05];
+    /// Seconds of stages of a turn and of waits.
+    StageTime in 1e9: [
+        1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0,
+    ];
+    /// Records of a batch.
+    BatchRecords in 1.0: [0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
+    /// Bytes of a batch.
+    BatchBytes in 1.0: [
+        4096.0, 8192.0, 16384.0, 32768.0, 65536.0, 131072.0, 262144.0, 524288.0, 1048576.0, 2097152.0, 4194304.0, 8388608.0,
+    ];
 }
 
 /// Statuses that are answered, in the order of [`ShardStats::answers`].
@@ -103,6 +114,42 @@ pub struct ShardStats {
     pub turns: Cell,
     /// Times that the driver found more completions than its queue holds.
     pub completions_overflowed: Cell,
+    /// Framing, of a measured turn.
+    pub frame_s: Histogram<StageTime>,
+    /// Parsing, of a measured turn.
+    pub parse_s: Histogram<StageTime>,
+    /// Checking signatures, of a measured turn.
+    pub signature_s: Histogram<StageTime>,
+    /// Checking identities and verifying, of a measured turn.
+    pub verify_s: Histogram<StageTime>,
+    /// Writing answers, of a measured turn.
+    pub reply_s: Histogram<StageTime>,
+    /// From the append of a batch's first body until it is durable.
+    pub wal_wait_s: Histogram<StageTime>,
+    /// From a claim to the owner's answer.
+    pub owner_hop_s: Histogram<StageTime>,
+    /// From a batch's first decision until it is durable.
+    pub decision_wait_s: Histogram<StageTime>,
+    /// From handing a batch over until it is durable.
+    pub flush_s: Histogram<StageTime>,
+    /// Records of durable batches.
+    pub batch_records: Histogram<BatchRecords>,
+    /// Bytes of durable batches.
+    pub batch_bytes: Histogram<BatchBytes>,
+    /// Answers that wait for the log.
+    pub log_waiting: Cell,
+    /// Requests that wait for room in the open batch.
+    pub room_waiting: Cell,
+    /// Requests that wait for memory.
+    pub memory_waiting: Cell,
+    /// Bytes of requests that have not come whole.
+    pub request_bytes: Cell,
+    /// Bytes of answers that clients have not taken.
+    pub unsent_bytes: Cell,
+    /// Messages of other shards that the last turn found.
+    pub mailbox: Cell,
+    /// The most that any turn found.
+    pub mailbox_max: Cell,
 }
 
 impl ShardStats {

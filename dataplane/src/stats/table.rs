@@ -65,6 +65,8 @@ pub(super) enum Value {
     Observed(fn(&ObservedStats) -> &Cell),
     /// A histogram, added up over all shards.
     Histogram(fn(&ShardStats) -> Buckets<'_>),
+    /// Histograms by the value of one label, each added up over all shards.
+    HistogramsBy(&'static [(&'static str, fn(&ShardStats) -> Buckets<'_>)]),
     /// Samples of their own making.
     Series(fn(&Parts<'_>, &mut Series<'_>)),
 }
@@ -162,9 +164,10 @@ const fn observed(
 }
 
 /// The groups of metrics, each with its heading in the reference.
-pub const GROUPS: [(&str, &[Metric]); 6] = [
+pub const GROUPS: [(&str, &[Metric]); 7] = [
     ("Requests and outcomes", REQUESTS),
     ("Signed values of first outcomes", VALUES),
+    ("Stages and queues", STAGES),
     ("Log", LOG),
     ("Dedup", DEDUP),
     ("Connections and shards", SHARDS),
@@ -203,7 +206,34 @@ const VALUES: &[Metric] = &[
 ];
 
 #[rustfmt::skip] // a table
+const STAGE_TIMES: &[(&str, fn(&ShardStats) -> Buckets<'_>)] = &[
+    ("framing", |it| it.frame_s.view()),
+    ("wal_wait", |it| it.wal_wait_s.view()),
+    ("parse", |it| it.parse_s.view()),
+    ("signature", |it| it.signature_s.view()),
+    ("owner_hop", |it| it.owner_hop_s.view()),
+    ("verify", |it| it.verify_s.view()),
+    ("decision_wait", |it| it.decision_wait_s.view()),
+    ("reply", |it| it.reply_s.view()),
+];
+
+#[rustfmt::skip] // a table
+const STAGES: &[Metric] = &[
+    Metric::new("flk_stage_seconds", Kind::Histogram, "Time by stage. framing, parse, signature, verify, reply: of one turn in 16, for all its requests together. wal_wait and decision_wait: from the first body, the first decision of a batch until it is durable. owner_hop: of each claim until its answer, 0 within a turn.", Value::HistogramsBy(STAGE_TIMES)).unit(Unit::Seconds).by(&["stage"]),
+    gauge("flk_log_waiting", "Answers that wait for the log.", |it| &it.log_waiting),
+    gauge("flk_room_waiting", "Whole requests that wait for room in the open batch or among the requests in flight.", |it| &it.room_waiting),
+    gauge("flk_memory_waiting", "Requests that wait for memory for the rest of them.", |it| &it.memory_waiting),
+    gauge("flk_request_bytes", "Memory held for requests that have not come whole or wait for room.", |it| &it.request_bytes).unit(Unit::Bytes),
+    gauge("flk_unsent_bytes", "Bytes of answers that clients have not taken.", |it| &it.unsent_bytes).unit(Unit::Bytes),
+    gauge("flk_mailbox_messages", "Messages of other shards that the last turns found, one turn of each shard.", |it| &it.mailbox),
+    gauge("flk_mailbox_messages_max", "The most messages that a turn found, added up over the shards.", |it| &it.mailbox_max),
+];
+
+#[rustfmt::skip] // a table
 const LOG: &[Metric] = &[
+    histogram("flk_wal_flush_seconds", "From handing a batch to the driver until it is durable, as turns see it.", |it| it.flush_s.view()).unit(Unit::Seconds),
+    histogram("flk_wal_batch_records", "Records of durable batches; a mark has none.", |it| it.batch_records.view()),
+    histogram("flk_wal_batch_bytes", "Bytes of durable batches.", |it| it.batch_bytes.view()).unit(Unit::Bytes),
     count("flk_wal_errors", "Failed log writes and syncs: any growth means a failing disk.", |it| &it.wal_errors),
     count("flk_wal_bytes_written", "Bytes of durable log batches.", |it| &it.wal_bytes).unit(Unit::Bytes),
     count("flk_wal_syncs", "Durable log batches, one flush each.", |it| &it.wal_syncs),
@@ -239,7 +269,7 @@ const SHARDS: &[Metric] = &[
     count("flk_uring_cq_overflows_total", "Times that a shard found more completions than its completion queue holds; none is lost.", |it| &it.completions_overflowed),
     series("flk_shards", Kind::Gauge, &[], "Shards of this process.", series::shards),
     observed("flk_shard_stuck", Kind::Gauge, "1 while the shard has made no turn for more than 1 s although one is due; /readyz is 503 then.", |it| &it.stuck),
-    observed("flk_shard_stuck_total", Kind::Counter, "Times that the shard became stuck.", |it| &it.stuck_times),
+    observed("flk_shard_stuck_times_total", Kind::Counter, "Times that the shard became stuck.", |it| &it.stuck_times),
     observed("flk_shard_cpu_seconds_total", Kind::Counter, "CPU time of the shard's thread; at most 5 s old, as all that is observed from outside.", |it| &it.cpu_us).unit(Unit::Seconds),
     observed("flk_shard_involuntary_switches_total", Kind::Counter, "Times that the kernel took the CPU from the shard's thread for another one.", |it| &it.involuntary_switches),
     observed("flk_shard_steal_seconds_total", Kind::Counter, "Time that the hypervisor gave the shard's CPU to others since the host started.", |it| &it.steal_us).unit(Unit::Seconds),

@@ -164,43 +164,58 @@ fn check(text: &str, format: Format) -> BTreeMap<String, BTreeSet<String>> {
         true => text.strip_suffix("# EOF\n").expect("the end is marked"),
         false => text,
     };
-    let mut families: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut samples = BTreeSet::new();
-    let mut family = (String::new(), String::new());
-    let mut buckets: Vec<(f64, u64)> = Vec::new();
+    let mut checker = Checker {
+        open,
+        ..Checker::default()
+    };
     for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("# ") {
-            let words: Vec<&str> = rest.splitn(3, ' ').collect();
-            let [what, name, value] = words[..] else {
-                panic!("{line}")
-            };
-            match what {
-                "HELP" => {
-                    family = (name.to_owned(), String::new());
-                    assert!(
-                        families.insert(name.to_owned(), BTreeSet::new()).is_none(),
-                        "{line}"
-                    );
-                }
-                "TYPE" => {
-                    assert_eq!(name, family.0, "{line}");
-                    family.1 = value.to_owned();
-                }
-                "UNIT" => assert!(
-                    open && name == family.0 && name.ends_with(&format!("_{value}")),
-                    "{line}"
-                ),
-                _ => panic!("{line}"),
-            }
-            continue;
+        match line.strip_prefix("# ") {
+            Some(comment) => checker.comment(comment),
+            None => checker.sample(line),
         }
+    }
+    checker.families
+}
+
+#[derive(Default)]
+struct Checker {
+    open: bool,
+    families: BTreeMap<String, BTreeSet<String>>,
+    samples: BTreeSet<String>,
+    /// Name and kind of the family that the lines belong to.
+    family: (String, String),
+    buckets: Vec<(f64, u64)>,
+}
+
+impl Checker {
+    fn comment(&mut self, line: &str) {
+        let words: Vec<&str> = line.splitn(3, ' ').collect();
+        let [what, name, value] = words[..] else {
+            panic!("{line}")
+        };
+        if what == "HELP" {
+            self.family = (name.to_owned(), String::new());
+            let before = self.families.insert(name.to_owned(), BTreeSet::new());
+            assert!(before.is_none(), "twice: {line}");
+        }
+        assert_eq!(name, self.family.0, "{line}");
+        match what {
+            "HELP" => {}
+            "TYPE" => self.family.1 = value.to_owned(),
+            "UNIT" => assert!(self.open && name.ends_with(&format!("_{value}")), "{line}"),
+            _ => panic!("{line}"),
+        }
+    }
+
+    fn sample(&mut self, line: &str) {
         let (sample, value) = line.rsplit_once(' ').expect("a sample has a value");
-        assert!(samples.insert(sample.to_owned()), "twice: {line}");
+        assert!(self.samples.insert(sample.to_owned()), "twice: {line}");
+        assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{line}");
         let (name, labels) = sample.split_once('{').unwrap_or((sample, ""));
         let suffix = name
-            .strip_prefix(&family.0)
+            .strip_prefix(&self.family.0)
             .expect("samples follow their family");
-        let suffixes: &[&str] = match (family.1.as_str(), open) {
+        let suffixes: &[&str] = match (self.family.1.as_str(), self.open) {
             ("histogram", _) => &["_bucket", "_sum", "_count"],
             ("counter", true) => &["_total"],
             ("info", true) => &["_info"],
@@ -210,29 +225,23 @@ fn check(text: &str, format: Format) -> BTreeMap<String, BTreeSet<String>> {
         assert!(suffixes.contains(&suffix), "{line}");
         let labels = labels_of(labels);
         if suffix == "_bucket" {
-            let edge = labels
-                .iter()
-                .find(|(name, _)| name == "le")
-                .expect("an edge");
-            assert!(
-                !open || edge.1.contains(['.', 'e', 'I']),
-                "not canonical: {line}"
-            );
-            buckets.push((
-                edge.1.replace("+Inf", "inf").parse().unwrap(),
-                value.parse().unwrap(),
-            ));
-            assert!(buckets.is_sorted(), "{line}");
+            let edge = labels.iter().find(|(name, _)| name == "le");
+            let edge = &edge.expect("a bucket has an edge").1;
+            let canonical = edge.contains(['.', 'e', 'I']);
+            assert!(!self.open || canonical, "{line}");
+            let edge = edge.replace("+Inf", "inf").parse().unwrap();
+            self.buckets.push((edge, value.parse().unwrap()));
+            assert!(self.buckets.is_sorted(), "{line}");
         }
         if suffix == "_count" {
-            let (last, count) = buckets.drain(..).next_back().expect("buckets come first");
-            assert!(last.is_infinite() && count.to_string() == value, "{line}");
+            let last = self.buckets.drain(..).next_back();
+            let (edge, count) = last.expect("buckets come first");
+            assert!(edge.is_infinite() && count.to_string() == value, "{line}");
         }
-        assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{line}");
-        let known = families.get_mut(&family.0).expect("a sample has a family");
-        known.extend(labels.into_iter().map(|(name, _)| name));
+        let known = self.families.get_mut(&self.family.0);
+        let names = labels.into_iter().map(|(name, _)| name);
+        known.expect("a sample has a family").extend(names);
     }
-    families
 }
 
 /// Reads `name="value",…}`.

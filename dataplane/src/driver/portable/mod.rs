@@ -79,6 +79,7 @@ impl Portable {
             self.handle.probe.wakes(clock::now().mono_us);
             self.collect(&mut inbox);
             next = machine.turn(&mut inbox, clock::now(), &mut self.handle, &mut outbox);
+            self.handle.probe.turn_ends();
             inbox.clear();
             if let Err(stop) = self.carry_out(&mut outbox) {
                 return Ended::Stopped(stop);
@@ -146,7 +147,8 @@ impl Portable {
         }
         self.connections.closing_step(epoll, inbox);
         self.flush.collect(inbox);
-        self.links.collect(inbox);
+        let messages = self.links.collect(inbox);
+        self.handle.probe.messages(messages);
     }
 
     /// Carries out the operations of a turn, in order.

@@ -82,6 +82,7 @@ impl Uring {
             self.handle.probe.wakes(now.mono_us);
             self.collect(now.mono_us, &mut inbox);
             next = machine.turn(&mut inbox, now, &mut self.handle, &mut outbox);
+            self.handle.probe.turn_ends();
             inbox.clear();
             if let Err(stop) = self.carry_out(&mut outbox) {
                 return Ended::Stopped(stop);
@@ -131,7 +132,8 @@ impl Uring {
         }
         self.accepts.step(now_us, &mut self.queue);
         self.accepts.report_closed(inbox);
-        self.links.collect(inbox);
+        let messages = self.links.collect(inbox);
+        self.handle.probe.messages(messages);
     }
 
     fn dispatch(&mut self, done: Completion, now_us: u64, inbox: &mut Inbox) {

@@ -126,11 +126,7 @@ fn another_process_maps_the_statistics_and_reads_the_same(setting: Setting) {
     assert_eq!(gateway.post(&record(1).body).status, 200);
     assert_eq!(gateway.post(&record(1).body).status, 200);
     let own = metrics(&gateway);
-    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", gateway.id())).unwrap();
-    let memory = descriptors.map(|it| it.unwrap().path()).find(|path| {
-        std::fs::read_link(path).is_ok_and(|name| name.starts_with("/memfd:flk-stats"))
-    });
-    let reader = Reader::open(&memory.unwrap()).unwrap();
+    let reader = Reader::ask(&directory.path().join("keeper.sock")).unwrap();
     assert_eq!(reader.pid(), u64::from(gateway.id()));
     let mut text = String::new();
     reader.render(Format::Prometheus, &mut text);

@@ -55,7 +55,7 @@ fn a_shard_that_stands_still_is_reported_and_the_other_serves_on(setting: Settin
     });
     let moves = Metrics::read(gateway.get("/metrics").text());
     assert_eq!(of(&moves, "flk_shard_stuck"), 0);
-    assert!(of(&moves, "flk_shard_stuck_total") >= 1);
+    assert!(of(&moves, "flk_shard_stuck_times_total") >= 1);
     is_answered_in_time_or_refused(&first.response().unwrap());
     assert_eq!(gateway.post(&record(0).body).status, 200);
     assert_eq!(gateway.stop().code(), 0);
