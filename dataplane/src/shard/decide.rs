@@ -37,6 +37,7 @@ impl Ingress {
         let mut answers = std::mem::take(&mut core.effects.answers);
         for answer in answers.drain(..) {
             if answer.to == core.me {
+                self.measure_hop(&answer.message);
                 self.on_owner_answer(core, answer.message);
             } else {
                 let message = Message::ToReceiver(answer.message);
@@ -57,13 +58,6 @@ impl Ingress {
 
     /// The owner answered a claim of ours.
     fn on_owner_answer(&mut self, core: &mut Core, message: ToReceiver) {
-        let (ToReceiver::Won { ticket, .. }
-        | ToReceiver::Existing { ticket, .. }
-        | ToReceiver::Unavailable { ticket }
-        | ToReceiver::Withdrawn { ticket }) = message;
-        let claimed_us = self.flights.expect(ticket).claimed_us;
-        let hop_us = self.waits.since(claimed_us);
-        self.stats().owner_hop_s.observe_us(hop_us);
         match message {
             ToReceiver::Won {
                 ticket,

@@ -2,6 +2,7 @@
 //! nothing that it knows changes what is done.
 
 use super::{Core, Ingress};
+use crate::dedup::protocol::ToReceiver;
 use crate::io::Now;
 use crate::wal::name::Sequence;
 use crate::wal::writer::LogCounters;
@@ -49,6 +50,17 @@ impl Waits {
 }
 
 impl Ingress {
+    /// The owner answered a claim.
+    pub(super) fn measure_hop(&self, answer: &ToReceiver) {
+        let (ToReceiver::Won { ticket, .. }
+        | ToReceiver::Existing { ticket, .. }
+        | ToReceiver::Unavailable { ticket }
+        | ToReceiver::Withdrawn { ticket }) = answer;
+        let claimed_us = self.flights.expect(*ticket).claimed_us;
+        let hop_us = self.waits.since(claimed_us);
+        self.stats().owner_hop_s.observe_us(hop_us);
+    }
+
     /// The open batch may have been handed over in this turn.
     pub(super) fn measure_commit(&mut self, core: &Core) {
         let sequence = core.log.submitted();
