@@ -30,10 +30,17 @@ const PROMISED: [&str; 7] = [
 
 /// Samples about answers and the log itself, which every request and the passing of time change, and gauges of the table,
 /// which follow the first outcome a turn of its owner later.
-const ALWAYS: [&str; 14] = [
+const ALWAYS: [&str; 21] = [
     "http_",
     "process_",
     "flk_shard_",
+    "flk_stage_",
+    "flk_wal_flush",
+    "flk_wal_batch",
+    "flk_log_waiting",
+    "flk_request_bytes",
+    "flk_unsent_bytes",
+    "flk_mailbox",
     "flk_wal_bytes",
     "flk_wal_syncs",
     "flk_wal_records",
