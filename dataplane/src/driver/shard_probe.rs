@@ -8,8 +8,9 @@ use crate::io::ShardId;
 use crate::stats::{ShardStats, Stats};
 use std::sync::Arc;
 
-/// One turn of so many is measured: reading the clock at every border would cost more than some stages.
-const TURNS_PER_MEASURED: u32 = 16;
+/// One turn of so many is measured: reading the clock at every border would cost more than some stages. It is a prime, for a
+/// steady client makes turns of the same kinds come in short cycles.
+const TURNS_PER_MEASURED: u32 = 17;
 
 /// Times of the stages of a turn.
 #[derive(Debug, Default)]
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn one_turn_of_sixteen_is_measured_once_for_each_stage_that_it_entered() {
+    fn one_turn_of_seventeen_is_measured_once_for_each_stage_that_it_entered() {
         let (mut probe, stats) = probe();
         for _ in 0..3 * TURNS_PER_MEASURED {
             let stages = [Stage::Collect, Stage::Parse, Stage::Signature];

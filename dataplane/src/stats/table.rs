@@ -219,7 +219,7 @@ const STAGE_TIMES: &[(&str, fn(&ShardStats) -> Buckets<'_>)] = &[
 
 #[rustfmt::skip] // a table
 const STAGES: &[Metric] = &[
-    Metric::new("flk_stage_seconds", Kind::Histogram, "Time by stage. framing, parse, signature, verify, reply: of one turn in 16, for all its requests together. wal_wait and decision_wait: from the first body, the first decision of a batch until it is durable. owner_hop: of each claim until its answer, 0 within a turn.", Value::HistogramsBy(STAGE_TIMES)).unit(Unit::Seconds).by(&["stage"]),
+    Metric::new("flk_stage_seconds", Kind::Histogram, "Time by stage. framing, parse, signature, verify, reply: of one turn in 17, for all its requests together. wal_wait and decision_wait: from the first body, the first decision of a batch until it is durable. owner_hop: of each claim until its answer, 0 within a turn.", Value::HistogramsBy(STAGE_TIMES)).unit(Unit::Seconds).by(&["stage"]),
     gauge("flk_log_waiting", "Answers that wait for the log.", |it| &it.log_waiting),
     gauge("flk_room_waiting", "Whole requests that wait for room in the open batch or among the requests in flight.", |it| &it.room_waiting),
     gauge("flk_memory_waiting", "Requests that wait for memory for the rest of them.", |it| &it.memory_waiting),
