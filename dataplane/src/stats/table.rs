@@ -52,6 +52,9 @@ impl Unit {
     }
 }
 
+/// The place of a histogram in a shard's part.
+type HistogramOf = fn(&ShardStats) -> Buckets<'_>;
+
 /// Where the value of a metric is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value {
@@ -64,9 +67,9 @@ pub(super) enum Value {
     /// One sample per shard, of what is observed of it from outside.
     Observed(fn(&ObservedStats) -> &Cell),
     /// A histogram, added up over all shards.
-    Histogram(fn(&ShardStats) -> Buckets<'_>),
+    Histogram(HistogramOf),
     /// Histograms by the value of one label, each added up over all shards.
-    HistogramsBy(&'static [(&'static str, fn(&ShardStats) -> Buckets<'_>)]),
+    HistogramsBy(&'static [(&'static str, HistogramOf)]),
     /// Samples of their own making.
     Series(fn(&Parts<'_>, &mut Series<'_>)),
 }
@@ -118,11 +121,7 @@ const fn gauge(name: &'static str, help: &'static str, of: fn(&ShardStats) -> &C
     Metric::new(name, Kind::Gauge, help, Value::Shards(of))
 }
 
-const fn histogram(
-    name: &'static str,
-    help: &'static str,
-    of: fn(&ShardStats) -> Buckets<'_>,
-) -> Metric {
+const fn histogram(name: &'static str, help: &'static str, of: HistogramOf) -> Metric {
     Metric::new(name, Kind::Histogram, help, Value::Histogram(of))
 }
 
@@ -207,7 +206,7 @@ const VALUES: &[Metric] = &[
 ];
 
 #[rustfmt::skip] // a table
-const STAGE_TIMES: &[(&str, fn(&ShardStats) -> Buckets<'_>)] = &[
+const STAGE_TIMES: &[(&str, HistogramOf)] = &[
     ("framing", |it| it.frame_s.view()),
     ("wal_wait", |it| it.wal_wait_s.view()),
     ("parse", |it| it.parse_s.view()),
