@@ -6,27 +6,33 @@ mod disk;
 mod host;
 mod log_size;
 mod memory;
+mod time_limits;
 
 pub use log_size::log_plan;
 pub use memory::memory_plan;
+pub use time_limits::TimeLimits;
 
 use crate::config::{Config, warnings};
+use crate::driver::agent::start::Start;
 use crate::driver::console::{Console, last_words};
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
+use crate::driver::observer::{Observed, Observer};
+use crate::driver::pulse::Pulse;
 use crate::driver::rate::Buckets;
+use crate::driver::shard_probe::ShardProbe;
 use crate::driver::signal::{Ends, Signals};
-use crate::driver::threads::{self, Process};
-use crate::driver::{self, DriverError, Machine, NoProbe};
+use crate::driver::statistics::{self, Published};
+use crate::driver::threads::{self, Configuration, Process};
+use crate::driver::{self, DriverError, Machine, clock};
 use crate::event::{Driver, Inbox, Next, Outbox};
 use crate::exit::Exit;
 use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::stop::{STOP_MORE_US, STOP_US};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, ShardLimits};
-use crate::snapshot::{MissingKeys, Resolver, Snapshot, Source};
+use crate::snapshot::{Snapshot, Source};
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::announce;
@@ -35,7 +41,7 @@ use host::Host;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +110,8 @@ pub struct Around<'a> {
     pub listening: &'a dyn Fn(SocketAddr),
     /// Variables that the user set by options of that program, each with the option.
     pub typed: &'a [(&'a str, &'a str)],
+    /// The time limits that no setting changes: the defaults, but for tests.
+    pub time_limits: TimeLimits,
 }
 
 impl Around<'_> {
@@ -143,13 +151,14 @@ pub fn run(config: Config, surroundings: &Surroundings) -> ExitCode {
     let nothing = Around {
         listening: &|_| (),
         typed: &[],
+        time_limits: TimeLimits::default(),
     };
     run_within(config, surroundings, &nothing)
 }
 
 /// [`run`] inside another program.
 pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'_>) -> ExitCode {
-    match start(config, surroundings, around.listening) {
+    match start(config, surroundings, around) {
         Ok(code) => {
             surroundings.console.flush();
             ExitCode::from(u8::try_from(code).unwrap_or(1))
@@ -166,26 +175,35 @@ pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'
 fn start(
     config: Config,
     surroundings: &Surroundings,
-    listening: &dyn Fn(SocketAddr),
+    around: &Around<'_>,
 ) -> Result<i32, StartError> {
     let console = &surroundings.console;
     surroundings.warn_of_unknown();
     let host = Host::check(&config)?;
     let disk = Disk::take(&config, host.shards, console)?;
+    let configuration = first_snapshot(&config, disk.directory.as_fd())?;
     let listeners = listen(&config, host.cores.len(), console)?;
     let address = match listeners.first() {
         Some(listener) => local_address(listener)?,
         None => config.listen,
     };
-    announce(&config, &host, &disk, address, console);
-    listening(address);
+    announce(&config, &host, &disk, &configuration, address, console);
+    (around.listening)(address);
 
-    let mut stats = Stats::new(host.shards);
-    stats.log_lines_dropped = console.dropped_count();
+    let (stats, statistics) = publish_statistics(host.shards, console);
+    stats.begin(clock::now().wall_us);
     let stats = Arc::new(stats);
-    let snapshot = first_snapshot(&config, &mut Resolver::default())?;
-    let keeper_config = keeper_config(&config, &host, &disk, &snapshot, &stats);
-    let shard_config = shard_config(&config, &host, Arc::new(snapshot), &stats);
+    let times = &around.time_limits;
+    let pulses: Arc<[Pulse]> = host.cores.iter().map(|_| Pulse::default()).collect();
+    let _observer = Observer::start(Observed {
+        stats: Arc::clone(&stats),
+        pulses: Arc::clone(&pulses),
+        cores: host.cores.clone(),
+        console: console.clone(),
+    })?;
+    let snapshot = Arc::clone(&configuration.snapshot);
+    let keeper_config = keeper_config(&config, &host, &disk, &snapshot, &stats, times);
+    let shard_config = shard_config(&config, &host, snapshot, &stats, times);
     let limits = shard_config.limits;
     let process = Process {
         driver: host.driver.kind,
@@ -193,6 +211,7 @@ fn start(
         listeners,
         directory: disk.directory,
         lock: disk.lock,
+        statistics,
         directory_path: config.wal_dir.clone(),
         buckets: Arc::new(Buckets::default()),
         limits: driver::DriverLimits {
@@ -203,7 +222,11 @@ fn start(
         ends: Arc::clone(&surroundings.ends),
         console: console.clone(),
         drain_delay: config.drain_delay,
-        stop_bound: Duration::from_micros(STOP_US + STOP_MORE_US),
+        stop_bound: Duration::from_micros(times.stop_us + times.stop_more_us),
+        configuration: Some(Configuration {
+            start: configuration,
+            stats: Arc::clone(&stats),
+        }),
     };
     let machine = move |id| {
         Shard::new(ShardConfig {
@@ -216,9 +239,23 @@ fn start(
         machine,
         move || Keeper::new(keeper_config),
         |notice| console.say(format!("flk: {notice}")),
-        |_| Box::new(NoProbe),
+        |id| Box::new(ShardProbe::new(id, Arc::clone(&stats), Arc::clone(&pulses))),
     )?;
     Ok(code)
+}
+
+/// The page of statistics and its memory, which others can map as long as it is open. Without one the gateway counts all the
+/// same.
+fn publish_statistics(shards: u16, console: &Console) -> (Stats, Option<OwnedFd>) {
+    match statistics::publish(shards) {
+        Ok(Published { stats, memory }) => (stats, Some(memory)),
+        Err(error) => {
+            console.say(format!(
+                "  warning    statistics are in /metrics only, other processes cannot map them: memfd_create: {error}"
+            ));
+            (Stats::new(shards), None)
+        }
+    }
 }
 
 /// Takes the port; waits up to [`PORT_WAIT`] if another process has it.
@@ -238,12 +275,19 @@ fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<Owned
     })
 }
 
-/// Snapshot 0: what the settings say.
-fn first_snapshot(config: &Config, resolver: &mut Resolver) -> Result<Snapshot, StartError> {
-    let load = |source: &Source| config.load_key(source);
-    let resolved = resolver.resolve(&config.document(), &load, MissingKeys::Refuse);
-    let (snapshot, _) = resolved.map_err(|fault| StartError::of(Exit::Configuration)(&fault))?;
-    Ok(snapshot)
+/// Which snapshot is in force: the newest that is stored, or what the settings say.
+fn first_snapshot(config: &Config, wal_dir: BorrowedFd<'_>) -> Result<Start, StartError> {
+    let secrets = config.secrets.clone();
+    let read_secret = Box::new(move |source: &Source| secrets.load(source));
+    let document = config.document.clone();
+    let start = Start::read(wal_dir, config.snapshot, document, read_secret);
+    start.map_err(|error| {
+        let exit = match error.is_damage() {
+            true => Exit::Damage,
+            false => Exit::Configuration,
+        };
+        StartError::of(exit)(&error)
+    })
 }
 
 fn shard_config(
@@ -251,11 +295,12 @@ fn shard_config(
     host: &Host,
     snapshot: Arc<Snapshot>,
     stats: &Arc<Stats>,
+    times: &TimeLimits,
 ) -> ShardConfig {
     let mut limits = ShardLimits {
         connections_max: host.places.connections_max,
         connections_spare: host.places.connections_spare,
-        ..ShardLimits::default()
+        ..times.of_shard(ShardLimits::default())
     };
     limits.http.body_bytes_max = config.body_bytes_max;
     limits.idle_timeout_us = config.keepalive.as_micros() as u64;
@@ -278,6 +323,7 @@ fn keeper_config(
     disk: &Disk,
     snapshot: &Snapshot,
     stats: &Arc<Stats>,
+    times: &TimeLimits,
 ) -> KeeperConfig {
     KeeperConfig {
         shards: host.shards,
@@ -292,6 +338,7 @@ fn keeper_config(
         dedup_memory_bytes_max: host.dedup.bytes,
         memory: host.dedup.room,
         drain_delay_us: config.drain_delay.as_micros() as u64,
+        stop_us: times.stop_us,
         sync: disk.method.sync,
         direct: disk.method.direct,
         params: snapshot.versions(),

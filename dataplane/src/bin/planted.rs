@@ -1,11 +1,13 @@
 //! The gateway as crash tests want it: `FLK_PLANT` names a bug to have, `FLK_DIE_AT` a point and how often it is passed
-//! before the process dies there (`LogWritten:7`). Everything else is the gateway itself.
+//! before the process dies there (`LogWritten:7`), `FLK_HANG_AT` the same and for how many milliseconds a thread hangs there
+//! (`Answer:7:3000`), `FLK_TEST_LIMITS` shortens time limits (`deadline=500ms,stop=2s`). Everything else is the gateway itself.
 
 use flk_dataplane::config::Config;
 use flk_dataplane::exit::Exit;
-use flk_dataplane::planted::{Bug, Point, die_at, plant};
-use flk_dataplane::run::{Surroundings, run};
+use flk_dataplane::planted::{Bug, Fate, Point, meet_at, plant};
+use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     let surroundings = match Surroundings::take() {
@@ -13,11 +15,22 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let env = |name: &str| std::env::var(name).ok();
-    let config = plant_from(&env).and_then(|()| {
-        Config::from_process(&flk_dataplane::config::Flags::default()).map_err(|it| it.to_string())
-    });
-    match config {
-        Ok(config) => run(config, &surroundings),
+    let config = || {
+        plant_from(&env)?;
+        let time_limits = time_limits_from(&env)?;
+        let flags = flk_dataplane::config::Flags::default();
+        let config = Config::from_process(&flags).map_err(|it| it.to_string())?;
+        Ok::<_, String>((config, time_limits))
+    };
+    match config() {
+        Ok((config, time_limits)) => {
+            let around = Around {
+                listening: &|_| (),
+                typed: &[],
+                time_limits,
+            };
+            run_within(config, &surroundings, &around)
+        }
         Err(wrong) => {
             let reason = format!("flk-dataplane-planted: {wrong}");
             surroundings.end(Exit::Configuration.code(), &reason)
@@ -39,7 +52,29 @@ fn plant_from(env: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
         };
         let (point, times) = text.split_once(':').ok_or_else(wrong)?;
         let point = Point::named(point).ok_or_else(wrong)?;
-        die_at(point, times.parse().map_err(|_| wrong())?);
+        meet_at(point, times.parse().map_err(|_| wrong())?, Fate::Death);
+    }
+    if let Some(text) = env("FLK_HANG_AT") {
+        let told = || {
+            let (point, rest) = text.split_once(':')?;
+            let (times, wait_ms) = rest.split_once(':')?;
+            let wait = Duration::from_millis(wait_ms.parse().ok()?);
+            Some((Point::named(point)?, times.parse().ok()?, wait))
+        };
+        let (point, times, wait) = told().ok_or_else(|| {
+            format!(
+                "FLK_HANG_AT={text}: allowed is POINT:TIMES:MILLISECONDS, a point being one of {:?}",
+                Point::ALL
+            )
+        })?;
+        meet_at(point, times, Fate::Hang(wait));
     }
     Ok(())
+}
+
+fn time_limits_from(env: &dyn Fn(&str) -> Option<String>) -> Result<TimeLimits, String> {
+    match env("FLK_TEST_LIMITS") {
+        Some(text) => TimeLimits::parse(&text).map_err(|wrong| format!("FLK_TEST_LIMITS: {wrong}")),
+        None => Ok(TimeLimits::default()),
+    }
 }

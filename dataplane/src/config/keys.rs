@@ -3,65 +3,43 @@
 use super::error::ConfigError;
 use super::raw::{RawConfig, Variable};
 use crate::shard::config::MetricsAuth;
-use crate::snapshot::{KeyDocument, Source, SourceFault};
+use crate::snapshot::KeyDocument;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use flk_contract::signature::VerifyingKey;
-use flk_contract::{Algorithm, KeySet, Scheme};
-use zeroize::Zeroizing;
+use flk_contract::signature::{KEYS_COUNT_MAX, KeyError, VerifyingKey};
+use flk_contract::{Algorithm, Scheme};
 
-/// How records of the default tenant are authenticated.
+/// The keys of the tenant of requests that name none.
 #[derive(Debug)]
-pub enum Signing {
-    /// Any key of the set that is active verifies.
-    Keys(KeySet),
-    /// Signatures are not looked at. Never the default; a start warns of it.
-    Unsigned,
-}
-
-/// Texts of keys by where they are.
-#[derive(Default)]
-pub(super) struct KeyTexts(Vec<(Source, Zeroizing<String>)>);
-
-impl KeyTexts {
-    /// The text behind a source.
-    pub(super) fn load(&self, source: &Source) -> Result<Zeroizing<String>, SourceFault> {
-        let is_it = |(known, _): &&(Source, Zeroizing<String>)| known == source;
-        match self.0.iter().find(is_it) {
-            Some((_, text)) => Ok(text.clone()),
-            None => Err(SourceFault::Unreadable("it is not set".to_owned())),
-        }
-    }
-}
-
-impl std::fmt::Debug for KeyTexts {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("KeyTexts(..)")
-    }
-}
-
-/// The keys of the default tenant.
-#[derive(Debug)]
-pub(super) struct Keys {
-    pub(super) signing: Signing,
+pub(super) struct DefaultKeys {
+    /// None: signatures are not looked at.
+    pub(super) documents: Vec<KeyDocument>,
     /// Number of HMAC keys shorter than advised.
     pub(super) short_count: usize,
-    /// As a snapshot names them.
-    pub(super) documents: Vec<KeyDocument>,
-    /// Their texts.
-    pub(super) texts: KeyTexts,
 }
 
-/// How records are authenticated.
-pub(super) fn keys(raw: &RawConfig) -> Result<Keys, ConfigError> {
+/// Settings that hold HMAC keys; of the second a list.
+const HMAC: [Variable; 4] = [
+    Variable::HmacKey,
+    Variable::HmacKeys,
+    Variable::HmacKeyNew,
+    Variable::HmacKeyOld,
+];
+
+/// Whether anything is said of those keys.
+pub(super) fn is_configured(raw: &RawConfig) -> bool {
+    let all = [Variable::SignAlg, Variable::Ed25519Pub];
+    all.iter().chain(&HMAC).any(|it| raw.text(*it).is_some())
+}
+
+/// How records of that tenant are authenticated.
+pub(super) fn of_default(raw: &RawConfig) -> Result<DefaultKeys, ConfigError> {
     let name = raw.text(Variable::SignAlg).unwrap_or("hmac");
     if name == "none" {
         return match raw.text(Variable::AllowUnsigned) {
-            Some("1") => Ok(Keys {
-                signing: Signing::Unsigned,
-                short_count: 0,
+            Some("1") => Ok(DefaultKeys {
                 documents: Vec::new(),
-                texts: KeyTexts::default(),
+                short_count: 0,
             }),
             _ => Err(raw.error(Variable::SignAlg, "unsigned operation accepts anything from anyone; set FLK_ALLOW_UNSIGNED=1 to mean it")),
         };
@@ -90,15 +68,15 @@ fn listed(variable: Variable, text: &str) -> impl Iterator<Item = Typed<'_>> {
     texts.map(move |(at, text)| (variable, Some(at), text))
 }
 
-fn hmac(raw: &RawConfig, scheme: Scheme) -> Result<Keys, ConfigError> {
-    let one = raw
-        .text(Variable::HmacKey)
-        .map(|key| (Variable::HmacKey, None, key));
-    let several = raw
-        .text(Variable::HmacKeys)
-        .into_iter()
-        .flat_map(|keys| listed(Variable::HmacKeys, keys));
-    let all: Vec<_> = one.into_iter().chain(several).collect();
+fn hmac(raw: &RawConfig, scheme: Scheme) -> Result<DefaultKeys, ConfigError> {
+    let mut all = Vec::new();
+    for variable in HMAC {
+        match (raw.text(variable), variable) {
+            (None, _) => {}
+            (Some(text), Variable::HmacKeys) => all.extend(listed(variable, text)),
+            (Some(text), _) => all.push((variable, None, text)),
+        }
+    }
     if all.is_empty() {
         return Err(raw.error(
             Variable::HmacKey,
@@ -108,7 +86,7 @@ fn hmac(raw: &RawConfig, scheme: Scheme) -> Result<Keys, ConfigError> {
     key_set(raw, scheme, &all)
 }
 
-fn ed25519(raw: &RawConfig, scheme: Scheme) -> Result<Keys, ConfigError> {
+fn ed25519(raw: &RawConfig, scheme: Scheme) -> Result<DefaultKeys, ConfigError> {
     let Some(keys) = raw.text(Variable::Ed25519Pub) else {
         return Err(raw.error(
             Variable::Ed25519Pub,
@@ -119,46 +97,33 @@ fn ed25519(raw: &RawConfig, scheme: Scheme) -> Result<Keys, ConfigError> {
     key_set(raw, scheme, &all)
 }
 
-fn key_set(raw: &RawConfig, scheme: Scheme, all: &[Typed<'_>]) -> Result<Keys, ConfigError> {
-    let mut builder = KeySet::builder();
+fn key_set(raw: &RawConfig, scheme: Scheme, all: &[Typed<'_>]) -> Result<DefaultKeys, ConfigError> {
     let mut documents = Vec::with_capacity(all.len());
-    let mut texts = Vec::with_capacity(all.len());
-    let mut last = Variable::HmacKey;
+    let mut short_count = 0;
     for (at, &(variable, index, text)) in all.iter().enumerate() {
-        last = variable;
         if all[..at].iter().any(|(_, _, earlier)| *earlier == text) {
             continue;
         }
         let key = VerifyingKey::from_text(scheme, text)
             .map_err(|problem| raw.error(variable, problem))?;
+        if documents.len() == KEYS_COUNT_MAX {
+            return Err(raw.error(variable, KeyError::TooMany));
+        }
+        short_count += usize::from(key.is_short());
         let fingerprint = key.id().to_string();
-        let source = Source::Environment {
-            variable: variable.name().to_owned(),
-            index,
-        };
-        let whole = raw.text(variable).unwrap_or_default();
-        texts.push((source.clone(), Zeroizing::new(whole.to_owned())));
         documents.push(KeyDocument {
             id: fingerprint.clone(),
             scheme: scheme.to_string(),
-            source,
+            source: raw.source(variable).at(index),
             fingerprint,
             not_before: None,
             not_after: None,
             revoked_at: None,
         });
-        builder = builder
-            .add_key(key)
-            .map_err(|problem| raw.error(variable, problem))?;
     }
-    let keys = builder
-        .build()
-        .map_err(|problem| raw.error(last, problem))?;
-    Ok(Keys {
-        short_count: keys.short_keys_count(),
-        signing: Signing::Keys(keys),
+    Ok(DefaultKeys {
         documents,
-        texts: KeyTexts(texts),
+        short_count,
     })
 }
 

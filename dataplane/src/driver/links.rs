@@ -33,9 +33,15 @@ pub struct Links {
 pub struct KeeperLinks {
     from_shards: Receiver<(ShardId, ToKeeper)>,
     peeked: VecDeque<(ShardId, ToKeeper)>,
+    mail: ShardMail,
+    bell: Arc<Doorbell>,
+}
+
+/// Sends to shards from another thread than the keeper's.
+#[derive(Clone, Debug)]
+pub(crate) struct ShardMail {
     to_shards: Vec<Sender<ToShard>>,
     shard_bells: Vec<Arc<Doorbell>>,
-    bell: Arc<Doorbell>,
 }
 
 /// Links `bells.len()` shards with each other and with the keeper.
@@ -68,8 +74,10 @@ pub fn link(
     let keeper = KeeperLinks {
         from_shards,
         peeked: VecDeque::new(),
-        to_shards,
-        shard_bells: shard_bells.to_vec(),
+        mail: ShardMail {
+            to_shards,
+            shard_bells: shard_bells.to_vec(),
+        },
         bell: Arc::clone(keeper_bell),
     };
     (links, keeper)
@@ -101,12 +109,15 @@ impl Links {
         }
     }
 
-    /// Receives all messages of peers and keeper.
-    pub(crate) fn collect(&mut self, inbox: &mut Inbox) {
+    /// Receives all messages of peers and keeper; returns how many were of peers.
+    pub(crate) fn collect(&mut self, inbox: &mut Inbox) -> usize {
+        let others = inbox.events.len();
         self.mesh.collect(inbox);
+        let of_peers = inbox.events.len() - others;
         let peeked = self.peeked.drain(..);
         let all = peeked.chain(self.from_keeper.try_iter());
         inbox.events.extend(all.map(Event::Keeper));
+        of_peers
     }
 
     /// Sets the "asleep" flag if there is nothing to collect; returns whether the caller may sleep.
@@ -163,6 +174,25 @@ impl KeeperLinks {
 
     /// Sends to a shard and wakes it.
     pub fn tell(&self, shard: ShardId, message: ToShard) {
+        self.mail.send(shard, message);
+    }
+
+    /// The same for another thread.
+    pub(crate) fn mail(&self) -> ShardMail {
+        self.mail.clone()
+    }
+
+    /// Asks all shards to leave their loops.
+    pub(crate) fn tell_all_to_end(&self) {
+        for bell in &self.mail.shard_bells {
+            bell.tell_to_end();
+        }
+    }
+}
+
+impl ShardMail {
+    /// Sends to a shard and wakes it.
+    pub(crate) fn send(&self, shard: ShardId, message: ToShard) {
         let index = usize::from(shard.0);
         let (Some(to_shard), Some(bell)) = (self.to_shards.get(index), self.shard_bells.get(index))
         else {
@@ -171,13 +201,6 @@ impl KeeperLinks {
         // A shard's end is dropped only when the process ends.
         let _ = to_shard.send(message);
         bell.ring_if_asleep();
-    }
-
-    /// Asks all shards to leave their loops.
-    pub(crate) fn tell_all_to_end(&self) {
-        for bell in &self.shard_bells {
-            bell.tell_to_end();
-        }
     }
 }
 

@@ -97,7 +97,7 @@ pub enum Method {
     Other,
 }
 
-/// Which resource the path names, compared byte for byte; the query is ignored.
+/// Which resource the path names, compared byte for byte; the query is ignored, but for `/readyz?verbose`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// `/v1/pcs/submit`
@@ -108,6 +108,8 @@ pub enum Target {
     Livez,
     /// `/readyz`
     Readyz,
+    /// `/readyz?verbose`
+    ReadyzVerbose,
     /// `/version`
     Version,
     /// `/metrics`
@@ -140,6 +142,15 @@ pub enum TenantHeader {
     Invalid,
 }
 
+/// Whether the rest of a body comes after its request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyRest {
+    /// The client sends it without having been asked.
+    Comes,
+    /// The client waits for `100 Continue`: after a refusal it may or may not send the body.
+    MayNotCome,
+}
+
 /// A complete, unambiguous head. Spans index into the bytes that it was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -169,6 +180,17 @@ pub struct Head {
     pub authorization: Option<Span>,
     /// Value of the one `traceparent` header, unchecked; absent if sent twice.
     pub traceparent: Option<Span>,
+}
+
+impl Head {
+    /// Whether the rest of the body comes if the request is refused now.
+    #[must_use]
+    pub const fn body_rest(&self) -> BodyRest {
+        match self.expect_continue {
+            true => BodyRest::MayNotCome,
+            false => BodyRest::Comes,
+        }
+    }
 }
 
 /// Reads the head at the front of `bytes`, which may hold a part of it or bytes of later requests as well.

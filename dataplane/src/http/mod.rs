@@ -3,9 +3,10 @@
 //! output.
 //!
 //! In the order in which a request meets them: [`head`] reads a head (with `request_line`, `fields` and `framing`),
-//! [`route`](mod@route) chooses a handler or a refusal, [`chunked`] decodes a body, [`respond`] writes the response,
+//! [`route`](mod@route) chooses a handler or a refusal, [`accept`] says what form of a page is wanted, [`chunked`] decodes a body, [`respond`] writes the response,
 //! [`problem`](mod@problem) is the table of all refusals. Each file states where it is stricter than the RFCs, and why.
 
+pub mod accept;
 mod ascii;
 pub mod chunked;
 pub mod date;
@@ -20,9 +21,9 @@ pub mod route;
 pub use chunked::{Decoded, Decoder, Skipped};
 pub use date::Date;
 pub use head::{
-    ContentType, Head, HeadStatus, HttpLimits, Method, Span, Target, TenantHeader,
+    BodyRest, ContentType, Head, HeadStatus, HttpLimits, Method, Span, Target, TenantHeader,
     begins_with_post, read_head,
 };
 pub use problem::Problem;
-pub use respond::{Afterwards, CONTINUE, Common, Dedup};
+pub use respond::{Afterwards, CONTINUE, Common, Dedup, ResponsePart};
 pub use route::{Allowed, Route, SKIPPED_BODY_BYTES_MAX, connection_survives, route};

@@ -10,7 +10,7 @@ use super::{Core, Deadline, Framed, Ingress};
 use crate::dedup::context::{Context, TenantId};
 use crate::dedup::protocol::Ticket;
 use crate::event::Driver;
-use crate::http::{Head, Problem, TenantHeader};
+use crate::http::{Head, Problem, ResponsePart, TenantHeader};
 use crate::io::Now;
 use crate::planted::{Bug, planted};
 use crate::stats::tenants::TenantRow;
@@ -137,7 +137,7 @@ impl Ingress {
             reply: Reply::at_once(Answer::Continue),
             since_us: now.mono_us,
             last: false,
-            head_only: false,
+            part: ResponsePart::Whole,
             repeats_keep_alive: false,
         });
         let conn = connection.id;
@@ -155,6 +155,7 @@ impl Ingress {
             ..BodyMeta::default()
         };
         let place = core.log.push_body(body, &meta);
+        self.waits.body();
         let ticket = self.flights.admit(Request {
             conn: request.conn,
             reply: request.reply,

@@ -1,14 +1,15 @@
 //! Framing stage: cuts whole requests out of the bytes of connections and refuses what the head alone refuses. Request
 //! bodies stay where they are; nothing is logged or parsed here.
 
-use super::answer::{Answer, Refusal};
+use super::answer::Refusal;
 use super::charge::Asking;
 use super::connection::{Admitted, Incoming, Phase, Reading};
 use super::owed::{Owed, Reply};
 use super::skip::skip_body;
 use super::{Core, Ingress};
 use crate::http::{
-    Decoded, Head, HeadStatus, Method, Problem, Route, begins_with_post, read_head, route,
+    Decoded, Head, HeadStatus, Method, Problem, ResponsePart, Route, begins_with_post, read_head,
+    route,
 };
 use crate::io::Now;
 
@@ -204,7 +205,7 @@ impl Ingress {
             reply: Reply::at_once(refusal.answer()),
             since_us,
             last: !survives,
-            head_only: head.is_some_and(|head| head.method == Method::Head),
+            part: head.map_or(ResponsePart::Whole, |head| ResponsePart::of(head.method)),
             repeats_keep_alive: head.is_some_and(|head| head.repeats_keep_alive),
         });
         if !survives {
@@ -233,13 +234,14 @@ impl Ingress {
             let problem = Problem::MetricsUnauthorized;
             return self.refuse(slot, problem, Some(&request), now.mono_us, now);
         }
+        let answer = self.service(slot, head, route, inbox);
         let connection = self.connections.at(slot);
         let last = !head.keep_alive;
         connection.owed.owe(Owed {
-            reply: Reply::at_once(Answer::Service(route)),
+            reply: Reply::at_once(answer),
             since_us: now.mono_us,
             last,
-            head_only: head.method == Method::Head,
+            part: ResponsePart::of(head.method),
             repeats_keep_alive: head.repeats_keep_alive,
         });
         connection.received.consume(head.head_len);

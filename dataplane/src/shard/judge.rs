@@ -11,7 +11,7 @@ use super::{Core, Ingress};
 use crate::dedup::Decided;
 use crate::dedup::context::Context;
 use crate::dedup::protocol::{Ticket, ToOwner};
-use crate::event::{Driver, Outbox};
+use crate::event::{Driver, Outbox, Stage};
 use crate::http::Problem;
 use crate::io::Now;
 use crate::wal::record::{Entry, Refused};
@@ -42,7 +42,9 @@ impl Ingress {
             let Logged {
                 ticket, context, ..
             } = body;
-            match self.judge_body(core, &body, now) {
+            let judged = self.judge_body(core, &body, now, driver);
+            driver.probe(Stage::Claim);
+            match judged {
                 Judged::Refused(problem, field) => {
                     if problem == Problem::SignatureInvalid {
                         let conn = self.flights.expect(ticket).request.conn;
@@ -60,12 +62,20 @@ impl Ingress {
         self.logged = logged;
     }
 
-    fn judge_body(&mut self, core: &Core, logged: &Logged, now: Now) -> Judged {
+    fn judge_body(
+        &mut self,
+        core: &Core,
+        logged: &Logged,
+        now: Now,
+        driver: &mut impl Driver,
+    ) -> Judged {
+        driver.probe(Stage::Parse);
         let body = &core.log.open_bodies()[logged.start..logged.end];
         let record = match self.scratchpad.parser.parse(body) {
             Ok(record) => record,
             Err(malformed) => return refusal_of(&malformed),
         };
+        driver.probe(Stage::Signature);
         let tenant = self.in_force.of(logged.context.tenant);
         let verified = match &tenant.keys {
             ActiveKeys::Set(keys) => authenticate(&record, keys, &mut self.scratchpad.scratch),
@@ -77,12 +87,13 @@ impl Ingress {
         let Ok(verified) = verified else {
             return Judged::Refused(Problem::SignatureInvalid, "");
         };
+        driver.probe(Stage::Verify);
         if let Some(row) = tenant.key_row(verified.key) {
             let key = self.config.stats.shards[usize::from(self.config.id.0)]
                 .tenants
                 .key(row);
             key.verified.add(1);
-            key.last_seen_s.set(now.wall_us / 1_000_000);
+            key.last_seen_us.set(now.wall_us / 1_000_000 * 1_000_000);
         }
         let pcs_id = match check_identity(&record) {
             Ok(pcs_id) => pcs_id,
@@ -148,7 +159,7 @@ impl Ingress {
     ) {
         claim.candidate.decided_at = core.clock_s(now);
         let candidate = claim.candidate;
-        self.flights.claimed(ticket, claim);
+        self.flights.claimed(ticket, claim, now.mono_us);
         let message = ToOwner::Claim {
             ticket,
             context,

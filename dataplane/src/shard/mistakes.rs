@@ -1,6 +1,8 @@
 //! The mistakes that can be planted in a shard and need more than one wrong condition. Compiled with the feature
 //! `planted-bugs` only: a release holds neither this code nor anything that it needs.
 
+#![cfg(feature = "planted-bugs")]
+
 use super::flights::{Claim, FlightStep, Granted};
 use super::owed::{Owed, OwedAnswers, Reply};
 use super::tenants::ActiveKeys;

@@ -7,7 +7,7 @@ use super::owed::{Owed, Reply};
 use super::{Core, Deadline, Ingress};
 use crate::dedup::protocol::{Ticket, ToOwner};
 use crate::event::{ConnId, Next, Op, Outbox};
-use crate::http::Problem;
+use crate::http::{Problem, ResponsePart};
 use crate::io::{Now, ShardId};
 use crate::mesh::keeper::ToKeeper;
 use crate::mesh::{Message, ToPeers};
@@ -153,7 +153,7 @@ impl Ingress {
             reply: Reply::at_once(Answer::refusal(problem)),
             since_us: now.mono_us,
             last: true,
-            head_only: false,
+            part: ResponsePart::Whole,
             repeats_keep_alive: false,
         });
         connection.end_request();

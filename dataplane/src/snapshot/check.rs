@@ -1,11 +1,13 @@
 //! What a document may say: names, times, limits and parameter sets within their bounds. It looks at nothing else.
 
-use super::document::{Document, KeyDocument, LimitsDocument, ParamsDocument, TenantDocument};
+use super::document::{
+    Document, KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
+};
 use super::fault::Fault;
 use super::{FORMAT, TENANT_KEYS_COUNT_MAX, TENANTS_COUNT_MAX};
 use flk_contract::signature::KEYS_COUNT_MAX;
 use flk_contract::verify::ParamsVersion;
-use flk_contract::{Params, Scheme};
+use flk_contract::{Algorithm, Params, Scheme};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Largest whole number of a document: what a double holds exactly, as RFC 8785 wants it.
@@ -128,8 +130,13 @@ impl KeyDocument {
 
     fn check(&self, place: &str) -> Result<(), Fault> {
         name(place, &self.id)?;
-        if self.scheme.parse::<Scheme>().is_err() {
+        let Ok(scheme) = self.scheme.parse::<Scheme>() else {
             let problem = format!("{} is no signature scheme", self.scheme);
+            return Err(Fault::invalid(place, problem));
+        };
+        let is_public = matches!(self.source, Source::Public { .. });
+        if is_public && scheme.algorithm != Algorithm::Ed25519 {
+            let problem = "only an Ed25519 public key may stand in the configuration itself";
             return Err(Fault::invalid(place, problem));
         }
         let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');

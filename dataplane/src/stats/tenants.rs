@@ -1,11 +1,13 @@
 //! Counters by tenant, key and parameter set, in tables of fixed size: one row each for the first that come, and one for all
 //! that come when a table is full. A row keeps its name for the life of the process. It knows no configuration.
 
-use super::{Cell, Stats};
+use super::Cell;
+use super::cell::Text;
+use super::exposition::Number;
+use super::page::Parts;
+use super::series::Series;
 use flk_contract::verify::Reason;
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tenants with a row of their own.
 pub const TENANT_ROWS: usize = 64;
@@ -17,60 +19,11 @@ pub const PARAMS_ROWS: usize = 128;
 /// What the row of all others is called.
 const OTHER: &str = "other";
 
-/// Longest name in bytes; longer ones are cut.
-const NAME_BYTES_MAX: usize = 64;
-
-/// A name with one writer, written once.
-#[derive(Debug, Default)]
-pub struct Name {
-    bytes: [AtomicU64; NAME_BYTES_MAX / 8],
-    len: AtomicU64,
-}
-
-impl Name {
-    fn set(&self, name: &str) {
-        for (cell, part) in self.bytes.iter().zip(name.as_bytes().chunks(8)) {
-            let mut word = [0; 8];
-            word[..part.len()].copy_from_slice(part);
-            cell.store(u64::from_le_bytes(word), Ordering::Relaxed);
-        }
-        let len = name.len().min(NAME_BYTES_MAX) as u64;
-        // Who sees the length sees the bytes.
-        self.len.store(len, Ordering::Release);
-    }
-
-    fn is(&self, name: &str) -> bool {
-        let words = self.bytes.iter().zip(name.as_bytes().chunks(8));
-        let mut same = words.map(|(cell, part)| {
-            let word = cell.load(Ordering::Relaxed).to_le_bytes();
-            word[..part.len()] == *part
-        });
-        self.len.load(Ordering::Relaxed) == name.len() as u64 && same.all(|same| same)
-    }
-
-    fn is_set(&self) -> bool {
-        self.len.load(Ordering::Relaxed) > 0
-    }
-
-    /// The name, or what stands for all others.
-    fn or_other(&self) -> String {
-        if !self.is_set() {
-            return OTHER.to_owned();
-        }
-        let len = self.len.load(Ordering::Acquire) as usize;
-        let words = self.bytes.iter();
-        let bytes: Vec<u8> = words
-            .flat_map(|cell| cell.load(Ordering::Relaxed).to_le_bytes())
-            .take(len)
-            .collect();
-        String::from_utf8(bytes).unwrap_or_default()
-    }
-}
-
 /// What is counted of a tenant.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct TenantRow {
-    name: Name,
+    name: Text<8>,
     /// Submissions that named it, from their heads on.
     pub ingest: Cell,
     /// First outcomes that accept.
@@ -89,20 +42,22 @@ pub struct TenantRow {
 
 /// What is counted of a key.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct KeyRow {
     tenant: Cell,
-    name: Name,
+    name: Text<8>,
     /// Signatures that it verified.
     pub verified: Cell,
-    /// The last second of the wall clock in which it did; 0: never.
-    pub last_seen_s: Cell,
+    /// The beginning of the last second of the wall clock in which it did, in microseconds; 0: never.
+    pub last_seen_us: Cell,
 }
 
 /// What is counted of a parameter set under a tenant.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct ParamsRow {
     tenant: Cell,
-    name: Name,
+    name: Text<8>,
     /// First outcomes that accept.
     pub accepted: Cell,
     /// First outcomes that escalate.
@@ -113,6 +68,7 @@ pub struct ParamsRow {
 
 /// The tables of one shard. The last row of each is that of all others.
 #[derive(Debug)]
+#[repr(C)]
 pub struct TenantPages {
     tenants: [TenantRow; TENANT_ROWS + 1],
     keys: [KeyRow; KEY_ROWS + 1],
@@ -138,7 +94,7 @@ impl TenantPages {
     pub fn tenant_row(&self, index: usize, name: &str) -> Row {
         let (_, own) = split(&self.tenants);
         match own.get(index) {
-            Some(row) if row.name.is_set() => {}
+            Some(row) if row.name.is(name) => {}
             Some(row) => row.name.set(name),
             None => return Row(TENANT_ROWS as u16),
         }
@@ -172,16 +128,21 @@ impl TenantPages {
         &self.params[usize::from(row.0)]
     }
 
-    fn tenant_labels(&self, row: &TenantRow) -> String {
-        format!("tenant=\"{}\"", row.name.or_other())
-    }
-
-    fn labels(&self, tenant: &Cell, what: &str, name: &Name) -> String {
+    /// Names of the tenant and of what belongs to it.
+    fn labels(&self, tenant: &Cell, name: &Text<8>) -> [String; 2] {
         let of = match name.is_set() {
-            true => self.tenant(Row(tenant.get() as u16)).name.or_other(),
+            true => shown(&self.tenant(Row(tenant.get() as u16)).name),
             false => OTHER.to_owned(),
         };
-        format!("tenant=\"{of}\",{what}=\"{}\"", name.or_other())
+        [of, shown(name)]
+    }
+}
+
+/// A name, or what stands for all others.
+fn shown(name: &Text<8>) -> String {
+    match name.is_set() {
+        true => name.get(),
+        false => OTHER.to_owned(),
     }
 }
 
@@ -195,7 +156,7 @@ fn split<T>(table: &[T]) -> (&T, &[T]) {
 
 /// The row of something that belongs to a tenant: its own, or the first free one, or that of all others, where all that
 /// belongs to tenants without a row is counted, too.
-fn place<T>(table: &[T], tenant: Row, name: &str, of: impl Fn(&T) -> (&Cell, &Name)) -> Row {
+fn place<T>(table: &[T], tenant: Row, name: &str, of: impl Fn(&T) -> (&Cell, &Text<8>)) -> Row {
     let (_, own) = split(table);
     let number = u64::from(tenant.0);
     let is_it_or_free = |row: &T| {
@@ -217,119 +178,108 @@ fn place<T>(table: &[T], tenant: Row, name: &str, of: impl Fn(&T) -> (&Cell, &Na
     Row(at as u16)
 }
 
-/// A column of a table: name, help, and its place in a row.
-type Column<T> = (&'static str, &'static str, fn(&T) -> &Cell);
-
-#[rustfmt::skip] // a table
-const TENANTS: [Column<TenantRow>; 7] = [
-    ("flk_ingest_by_tenant", "Submissions by tenant, whatever their answer.", |row| &row.ingest),
-    ("flk_accepted_by_tenant", "First outcomes that accept, by tenant.", |row| &row.accepted),
-    ("flk_escalated_by_tenant", "First outcomes that escalate, by tenant.", |row| &row.escalated),
-    ("flk_signature_errors_by_tenant", "Records refused because of their signature, by tenant.", |row| &row.signature_errors),
-    ("flk_dedup_hits_by_tenant", "Duplicates answered with the stored outcome, by tenant.", |row| &row.dedup_hits),
-    ("flk_rate_limited_by_tenant", "Requests over a rate, by tenant.", |row| &row.rate_limited),
-    ("flk_quota_exceeded_by_tenant", "Requests over a quota of bytes, by tenant.", |row| &row.quota_exceeded),
-];
-
-#[rustfmt::skip] // a table
-const PARAMS: [Column<ParamsRow>; 2] = [
-    ("flk_accepted_by_params", "First outcomes that accept, by parameter set.", |row| &row.accepted),
-    ("flk_escalated_by_params", "First outcomes that escalate, by parameter set.", |row| &row.escalated),
-];
-
 /// Samples of one metric by their labels. Rows of one name, of whatever shard, are one sample.
-#[derive(Default)]
-struct Samples(BTreeMap<String, u64>);
+struct Samples<const N: usize>(BTreeMap<[String; N], u64>);
 
-impl Samples {
+impl<const N: usize> Samples<N> {
     /// Counts a row; rows without a name are there only if something was counted in them.
-    fn count(&mut self, name: &Name, labels: String, value: u64, join: fn(u64, u64) -> u64) {
-        if name.is_set() || value > 0 {
+    fn count(&mut self, is_set: bool, labels: [String; N], value: u64, join: fn(u64, u64) -> u64) {
+        if is_set || value > 0 {
             let sample = self.0.entry(labels).or_insert(0);
             *sample = join(*sample, value);
         }
     }
 
-    fn write(&self, name: &str, help: &str, kind: &str, out: &mut String) {
-        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    fn put(&self, put: &mut Series<'_>) {
         for (labels, value) in &self.0 {
-            let _ = writeln!(out, "{name}{{{labels}}} {value}");
+            put(&labels.each_ref().map(String::as_str), Number(*value));
         }
     }
 }
 
-/// Renders the tables of all shards.
-pub(super) fn render(stats: &Stats, out: &mut String) {
-    let pages: Vec<&TenantPages> = stats.shards.iter().map(|page| &page.tenants).collect();
-    for (name, help, cell) in TENANTS {
-        let mut samples = Samples::default();
-        for page in &pages {
-            for row in &page.tenants {
-                samples.count(&row.name, page.tenant_labels(row), cell(row).get(), sum);
-            }
-        }
-        samples.write(name, help, "counter", out);
+/// A column of the table of tenants.
+pub(super) fn tenants(parts: &Parts<'_>, put: &mut Series<'_>, cell: impl Fn(&TenantRow) -> &Cell) {
+    let mut samples = Samples(BTreeMap::new());
+    for row in parts.shards.iter().flat_map(|page| &page.tenants.tenants) {
+        let (is_set, labels) = (row.name.is_set(), [shown(&row.name)]);
+        samples.count(is_set, labels, cell(row).get(), u64::wrapping_add);
     }
-    let (mut verified, mut seen) = (Samples::default(), Samples::default());
-    for page in &pages {
+    samples.put(put);
+}
+
+/// A column of the table of keys.
+fn keys(
+    parts: &Parts<'_>,
+    put: &mut Series<'_>,
+    cell: impl Fn(&KeyRow) -> &Cell,
+    join: fn(u64, u64) -> u64,
+) {
+    let mut samples = Samples(BTreeMap::new());
+    for page in parts.shards.iter().map(|page| &page.tenants) {
         for row in &page.keys {
-            let labels = page.labels(&row.tenant, "key", &row.name);
-            verified.count(&row.name, labels.clone(), row.verified.get(), sum);
-            seen.count(&row.name, labels, row.last_seen_s.get(), u64::max);
+            let labels = page.labels(&row.tenant, &row.name);
+            samples.count(row.name.is_set(), labels, cell(row).get(), join);
         }
     }
-    let help = "Signatures that a key verified.";
-    verified.write("flk_key_verified_total", help, "counter", out);
-    let help = "When a key verified last, in seconds since the Unix epoch; 0: not since the start.";
-    seen.write("flk_key_last_seen_seconds", help, "gauge", out);
-    render_params(&pages, out);
+    samples.put(put);
 }
 
-fn render_params(pages: &[&TenantPages], out: &mut String) {
-    for (name, help, cell) in PARAMS {
-        let mut samples = Samples::default();
-        for page in pages {
-            for row in &page.params {
-                let labels = page.labels(&row.tenant, "params", &row.name);
-                samples.count(&row.name, labels, cell(row).get(), sum);
-            }
-        }
-        samples.write(name, help, "counter", out);
-    }
-    let mut samples = Samples::default();
-    for page in pages {
+pub(super) fn keys_verified(parts: &Parts<'_>, put: &mut Series<'_>) {
+    keys(parts, put, |row| &row.verified, u64::wrapping_add);
+}
+
+pub(super) fn keys_seen(parts: &Parts<'_>, put: &mut Series<'_>) {
+    keys(parts, put, |row| &row.last_seen_us, u64::max);
+}
+
+/// A column of the table of parameter sets.
+pub(super) fn params(parts: &Parts<'_>, put: &mut Series<'_>, cell: impl Fn(&ParamsRow) -> &Cell) {
+    let mut samples = Samples(BTreeMap::new());
+    for page in parts.shards.iter().map(|page| &page.tenants) {
         for row in &page.params {
-            let labels = page.labels(&row.tenant, "params", &row.name);
+            let labels = page.labels(&row.tenant, &row.name);
+            samples.count(
+                row.name.is_set(),
+                labels,
+                cell(row).get(),
+                u64::wrapping_add,
+            );
+        }
+    }
+    samples.put(put);
+}
+
+pub(super) fn params_reasons(parts: &Parts<'_>, put: &mut Series<'_>) {
+    let mut samples = Samples(BTreeMap::new());
+    for page in parts.shards.iter().map(|page| &page.tenants) {
+        for row in &page.params {
+            let [tenant, params] = page.labels(&row.tenant, &row.name);
             for (code, cell) in (1..).zip(&row.reasons) {
                 let reason = Reason::from_code(code).map_or("", |reason| reason.as_str());
-                let labels = format!("{labels},reason=\"{reason}\"");
-                samples.count(&row.name, labels, cell.get(), sum);
+                let labels = [tenant.clone(), params.clone(), reason.to_owned()];
+                samples.count(row.name.is_set(), labels, cell.get(), u64::wrapping_add);
             }
         }
     }
-    let name = "flk_escalated_by_params_and_reason";
-    let help = "First outcomes that escalate, by parameter set and reason.";
-    samples.write(name, help, "counter", out);
-}
-
-fn sum(one: u64, other: u64) -> u64 {
-    one.wrapping_add(other)
+    samples.put(put);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::Stats;
+    use crate::stats::exposition::{Format, render};
 
     fn rendered(stats: &Stats) -> String {
         let mut text = String::new();
-        render(stats, &mut text);
+        render(&stats.parts(), Format::Prometheus, &mut text);
         text
     }
 
     #[test]
     fn rows_of_one_name_are_one_sample_of_all_shards() {
         let stats = Stats::new(2);
-        for (shard, page) in (1..).zip(&stats.shards) {
+        for (shard, page) in (1..).zip(stats.shards.iter()) {
             let page = &page.tenants;
             let name = "a-name.of_64-characters-".repeat(3)[..64].to_owned();
             let tenant = page.tenant_row(1, &name);
@@ -338,7 +288,7 @@ mod tests {
             assert_eq!(page.key_row(tenant, "2026-11"), key);
             assert_ne!(page.key_row(tenant, "2026-12"), key);
             page.key(key).verified.add(10);
-            page.key(key).last_seen_s.set(100 + shard);
+            page.key(key).last_seen_us.set((100 + shard) * 1_000_000);
             let params = page.params_row(tenant, "2");
             page.params(params).escalated.add(1);
             page.params(params).reasons[0].add(1);
@@ -357,7 +307,7 @@ mod tests {
             text.contains(",params=\"2\",reason=\"d_hat_out_of_tolerance\"} 2\n"),
             "{text}"
         );
-        assert!(!text.contains("other"), "{text}");
+        assert!(!text.contains("=\"other\""), "{text}");
     }
 
     #[test]

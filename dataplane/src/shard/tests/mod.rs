@@ -4,6 +4,7 @@ mod anything;
 mod buckets;
 mod charge;
 mod chunked;
+mod config;
 mod configure;
 mod drain;
 mod growing;
@@ -24,7 +25,8 @@ mod transcript;
 mod transcripts;
 mod waiting;
 
-use self::room::{KEY, Room, full_room, release, trickle};
+use self::config::KEY;
+use self::room::{Room, full_room, release, trickle};
 use crate::event::{ConnId, Event};
 use crate::io::Errno;
 use crate::mesh::keeper::{ToKeeper, ToShard};

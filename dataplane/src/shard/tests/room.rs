@@ -2,13 +2,14 @@
 //! A stand-in for driver and keeper in the tests of this module; it knows nothing of what shards decide.
 
 use super::buckets::Buckets;
+use super::config::config;
 use super::transcript::Transcript;
-use super::{post, record, snapshots};
+use super::{post, record};
 use crate::event::{ConnId, Event, Inbox, Next, Op, Outbox, Peer};
 use crate::io::{Errno, FileId, Now, ReadId, ShardId, SyncMode};
 use crate::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use crate::shard::Shard;
-use crate::shard::config::{ShardConfig, ShardLimits};
+use crate::shard::config::ShardConfig;
 use crate::stats::Stats;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::name::LogId;
@@ -83,29 +84,15 @@ pub(super) struct Room {
 /// Monotonic time at which rooms begin.
 pub(super) const BEGIN_US: u64 = 1_000_000;
 
-/// HMAC key of the golden records.
-pub(super) const KEY: &str = "testsecret";
-
 impl Room {
     pub(super) fn new(shards: u16, change: impl Fn(&mut ShardConfig)) -> Room {
         let stats = Arc::new(Stats::new(shards));
-        let snapshot = snapshots::usual();
+        let common = config(shards, stats.clone());
         let mut table = 0;
         let mut make = |id| {
             let mut config = ShardConfig {
                 id: ShardId(id),
-                shards,
-                limits: ShardLimits {
-                    connections_max: 64,
-                    flights_max: 256,
-                    ..ShardLimits::default()
-                },
-                snapshot: snapshot.clone(),
-                ttl_s: 1000,
-                dedup_bytes_max: 64 << 20,
-                metrics_auth: None,
-                drain_delay_us: 0,
-                stats: stats.clone(),
+                ..common.clone()
             };
             change(&mut config);
             table = config.limits.connections_table();

@@ -1,6 +1,6 @@
 //! Snapshots for the tests of this module. Keys are texts behind sources of their own name.
 
-use super::room::KEY;
+use super::config::KEY;
 use crate::snapshot::*;
 use flk_contract::signature::VerifyingKey;
 use flk_contract::{Params, Scheme};

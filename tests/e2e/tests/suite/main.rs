@@ -28,6 +28,9 @@ mod records;
 mod shards;
 
 mod metrics;
+mod stuck;
+
+mod snapshots;
 
 mod kept;
 
