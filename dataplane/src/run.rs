@@ -12,6 +12,7 @@ pub use memory::memory_plan;
 
 use crate::config::{Config, warnings};
 use crate::driver::console::{Console, last_words};
+use crate::driver::core_dumps::{self, CoreDumps};
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
 use crate::driver::rate::Rate;
 use crate::driver::signal::{Ends, Signals};
@@ -25,7 +26,7 @@ use crate::keeper::config::KeeperConfig;
 use crate::keeper::stop::{STOP_MORE_US, STOP_US};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
-use crate::shard::config::{ShardConfig, ShardLimits};
+use crate::shard::config::{ShardConfig, ShardLimits, Signing};
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::announce;
@@ -64,6 +65,8 @@ impl Surroundings {
     /// # Errors
     /// The exit code; the reason has been printed.
     pub fn take() -> Result<Surroundings, ExitCode> {
+        // Before any secret is read. A setting can take it back.
+        CoreDumps::Refused.apply();
         let taken = || {
             let signals = Signals::block()?;
             let console = Console::start()?;
@@ -170,6 +173,9 @@ fn start(
 ) -> Result<i32, StartError> {
     let console = &surroundings.console;
     surroundings.warn_of_unknown();
+    if config.core_dumps == CoreDumps::Allowed {
+        allow_core_dumps(&config.signing)?;
+    }
     let host = Host::check(&config)?;
     let disk = Disk::take(&config, host.shards, console)?;
     let listeners = listen(&config, host.cores.len(), console)?;
@@ -218,6 +224,17 @@ fn start(
         |_| Box::new(NoProbe),
     )?;
     Ok(code)
+}
+
+/// Lets a crash leave the memory in a file, without the pages of the keys.
+fn allow_core_dumps(signing: &Signing) -> Result<(), StartError> {
+    if let Signing::Keys(keys) = signing {
+        let doing = "leave the keys out of core dumps (unset FLK_CORE_DUMPS)";
+        let left_out = core_dumps::leave_out(keys.memory());
+        left_out.map_err(|error| DriverError::new(doing, error))?;
+    }
+    CoreDumps::Allowed.apply();
+    Ok(())
 }
 
 /// Takes the port; waits up to [`PORT_WAIT`] if another process has it.

@@ -183,6 +183,12 @@ impl KeySet {
         self.short_keys_count
     }
 
+    /// Where the keys are in memory, so that these pages can be left out of core dumps.
+    pub fn memory(&self) -> std::ops::Range<*const u8> {
+        let keys = self.keys.as_ptr_range();
+        keys.start.cast()..keys.end.cast()
+    }
+
     pub(super) fn keys(&self) -> &[Key] {
         &self.keys
     }

@@ -1,20 +1,21 @@
 //! The gateway as crash tests want it: `FLK_PLANT` names a bug to have, `FLK_DIE_AT` a point and how often it is passed
 //! before the process dies there (`LogWritten:7`). Everything else is the gateway itself.
 
-use flk_dataplane::config::Config;
+use flk_dataplane::config::{Config, Environment, Flags};
 use flk_dataplane::exit::Exit;
 use flk_dataplane::planted::{Bug, Point, die_at, plant};
 use flk_dataplane::run::{Surroundings, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let environment = Environment::take();
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
         Err(code) => return code,
     };
     let env = |name: &str| std::env::var(name).ok();
     let config = plant_from(&env).and_then(|()| {
-        Config::from_process(&flk_dataplane::config::Flags::default()).map_err(|it| it.to_string())
+        Config::from_process(environment, &Flags::default()).map_err(|it| it.to_string())
     });
     match config {
         Ok(config) => run(config, &surroundings),

@@ -6,6 +6,7 @@ use crate::shard::config::{MetricsAuth, Signing};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flk_contract::{Algorithm, KeySet, Scheme};
+use zeroize::Zeroizing;
 
 /// How records are authenticated, and how many HMAC keys are shorter than advised.
 pub(super) fn signing(raw: &RawConfig) -> Result<(Signing, usize), ConfigError> {
@@ -98,7 +99,9 @@ pub(super) fn metrics_auth(raw: &RawConfig) -> Result<Option<MetricsAuth>, Confi
             Err(raw.error(Variable::MetricsUser, "it holds a colon"))
         }
         (Some(user), Some(pass)) => {
-            let expected = STANDARD.encode(format!("{user}:{pass}")).into_bytes();
+            // One allocation of its final length: a text that grows leaves copies.
+            let plain = Zeroizing::new([user, ":", pass].concat());
+            let expected = Zeroizing::new(STANDARD.encode(plain.as_bytes()).into_bytes());
             Ok(Some(MetricsAuth { expected }))
         }
         (Some(_), None) => {

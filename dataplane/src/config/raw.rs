@@ -1,5 +1,6 @@
 //! The variables by name, their texts, and the parsing of numbers, sizes and durations.
 
+use super::environment::Environment;
 use super::error::{ConfigError, Place};
 use super::file::{self, FILE_VARIABLE};
 use super::flags::Flags;
@@ -8,6 +9,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
+use zeroize::Zeroizing;
 
 macro_rules! variables {
     ($($(#[doc = $doc:literal])* $variant:ident $name:literal $key:literal $secret:literal $default:literal $allowed:literal;)*) => {
@@ -83,6 +85,8 @@ variables! {
     Cores "FLK_CORES" "process.cores" false "all allowed CPUs" "a count (2) or a list of CPUs (0,2-3) within what the process may use";
     /// Driver.
     Driver "FLK_DRIVER" "process.driver" false "auto" "auto, uring or portable";
+    /// Opt-in to core dumps.
+    CoreDumps "FLK_CORE_DUMPS" "process.core_dumps" false "not set" "1, or not set: no core dump is written, and only root can read the memory";
     /// How long an outcome answers duplicates.
     DedupTtl "DEDUP_TTL" "dedup.ttl" false "14d" "1s to 1000d, as a number with s, m, h or d";
     /// Memory of the dedup tables.
@@ -110,6 +114,11 @@ impl Variable {
             Variable::MetricsPass => Some("METRICS_PASS_FILE"),
             _ => None,
         }
+    }
+
+    /// Whether it is only set or not set.
+    pub fn is_switch(self) -> bool {
+        matches!(self, Variable::AllowUnsigned | Variable::CoreDumps)
     }
 
     /// Whether its value is a list, with commas between the elements.
@@ -157,7 +166,8 @@ pub struct RawConfig {
 
 /// A setting that is set.
 struct Set {
-    text: String,
+    /// Wiped when it is dropped: it may be a secret.
+    text: Zeroizing<String>,
     origin: Origin,
 }
 
@@ -186,7 +196,7 @@ impl Set {
             return Ok(None);
         }
         let text = match variable.is_secret() {
-            false => text,
+            false => Zeroizing::new(text),
             true => secret_file::read(Path::new(&text)).map_err(|problem| ConfigError {
                 variable: variable.name(),
                 place: place.clone().map(Box::new),
@@ -204,7 +214,7 @@ impl Set {
         variable: Variable,
         typed: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Set>, ConfigError> {
-        let value = typed(variable.name());
+        let value = typed(variable.name()).map(Zeroizing::new);
         let file = variable
             .file_name()
             .and_then(|name| Some((name, typed(name)?)));
@@ -308,6 +318,7 @@ impl RawConfig {
     /// The same with another text for a setting, or none: to go on looking behind a mistake.
     pub fn with(mut self, variable: Variable, text: Option<String>) -> RawConfig {
         let origin = self.origin(variable);
+        let text = text.map(Zeroizing::new);
         self.texts[variable as usize] = text.map(|text| Set { text, origin });
         self
     }
@@ -317,10 +328,8 @@ impl RawConfig {
     ///
     /// # Errors
     /// The first variable whose value is not text.
-    pub fn refuse_other_than_text() -> Result<(), ConfigError> {
-        let is_other = |variable: &&Variable| {
-            std::env::var_os(variable.name()).is_some_and(|value| value.to_str().is_none())
-        };
+    pub fn refuse_other_than_text(environment: &Environment) -> Result<(), ConfigError> {
+        let is_other = |variable: &&Variable| environment.is_other_than_text(variable.name());
         match VARIABLES.iter().find(is_other) {
             Some(variable) => Err(ConfigError {
                 variable: variable.name(),
