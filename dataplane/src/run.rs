@@ -15,6 +15,7 @@ use crate::driver::console::{Console, last_words};
 use crate::driver::core_dumps::{self, CoreDumps};
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
 use crate::driver::rate::Rate;
+use crate::driver::sandbox::{self, Accessible, Wanted};
 use crate::driver::signal::{Ends, Signals};
 use crate::driver::threads::{self, Process};
 use crate::driver::{self, DriverError, Machine, NoProbe};
@@ -36,7 +37,7 @@ use host::Host;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,7 +166,8 @@ pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'
 }
 
 /// Runs the gateway. The order matters where a second gateway uses the same directory or port: lock, disk, port, and only
-/// then the operators' socket and the shards. Nothing of the second one is visible before it is refused.
+/// then the operators' socket and the shards. Nothing of the second one is visible before it is refused. The sandbox is
+/// entered as soon as the port is there, because it holds for threads that are started later.
 fn start(
     config: Config,
     surroundings: &Surroundings,
@@ -183,7 +185,13 @@ fn start(
         Some(listener) => local_address(listener)?,
         None => config.listen,
     };
-    announce(&config, &host, &disk, address, console);
+    let sandbox = (config.sandbox == Wanted::On).then(|| {
+        sandbox::enter(&Accessible {
+            directory: disk.directory.as_fd(),
+            read: &config.paths_read,
+        })
+    });
+    announce(&config, &host, &disk, address, sandbox.as_ref(), console);
     listening(address);
 
     let mut stats = Stats::new(host.shards);

@@ -22,6 +22,7 @@ pub use unknown::warnings;
 use crate::driver::affinity::is_cores;
 use crate::driver::core_dumps::CoreDumps;
 use crate::driver::probe::{DriverNameError, Requested};
+use crate::driver::sandbox::Wanted;
 use crate::shard::config::{MetricsAuth, Signing};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -47,6 +48,10 @@ pub struct Config {
     pub cores: Option<String>,
     /// The requested driver.
     pub driver: Requested,
+    /// Whether files and sockets are restricted once all are open.
+    pub sandbox: Wanted,
+    /// Files and directories that settings were read from.
+    pub paths_read: Vec<PathBuf>,
     /// Whether a crash may leave the memory in a file.
     pub core_dumps: CoreDumps,
     /// How long an outcome answers duplicates, in seconds.
@@ -126,6 +131,12 @@ impl Config {
                     return Err(raw.error(Variable::Driver, "no such driver"));
                 }
             },
+            sandbox: match raw.text(Variable::Sandbox).unwrap_or("on") {
+                "on" => Wanted::On,
+                "off" => Wanted::Off,
+                _ => return Err(raw.error(Variable::Sandbox, "neither on nor off")),
+            },
+            paths_read: raw.paths_read(),
             core_dumps: match raw.text(Variable::CoreDumps) {
                 None => CoreDumps::Refused,
                 Some("1") => CoreDumps::Allowed,

@@ -7,7 +7,7 @@ use super::flags::Flags;
 use super::{secret_file, units};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
@@ -87,6 +87,8 @@ variables! {
     Driver "FLK_DRIVER" "process.driver" false "auto" "auto, uring or portable";
     /// Opt-in to core dumps.
     CoreDumps "FLK_CORE_DUMPS" "process.core_dumps" false "not set" "1, or not set: no core dump is written, and only root can read the memory";
+    /// Sandbox after the start.
+    Sandbox "FLK_SANDBOX" "process.sandbox" false "on" "on (as far as the kernel can) or off";
     /// How long an outcome answers duplicates.
     DedupTtl "DEDUP_TTL" "dedup.ttl" false "14d" "1s to 1000d, as a number with s, m, h or d";
     /// Memory of the dedup tables.
@@ -162,6 +164,8 @@ impl std::fmt::Display for Origin {
 /// The texts of all settings that are set.
 pub struct RawConfig {
     texts: Vec<Option<Set>>,
+    /// The configuration file.
+    file: Option<PathBuf>,
 }
 
 /// A setting that is set.
@@ -169,6 +173,8 @@ struct Set {
     /// Wiped when it is dropped: it may be a secret.
     text: Zeroizing<String>,
     origin: Origin,
+    /// The file of a secret.
+    file: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for RawConfig {
@@ -195,6 +201,7 @@ impl Set {
         if text.is_empty() {
             return Ok(None);
         }
+        let file = variable.is_secret().then(|| PathBuf::from(&text));
         let text = match variable.is_secret() {
             false => Zeroizing::new(text),
             true => secret_file::read(Path::new(&text)).map_err(|problem| ConfigError {
@@ -206,7 +213,7 @@ impl Set {
             })?,
         };
         let origin = place.map_or(Origin::Environment(variable.name()), Origin::File);
-        Ok(Some(Set { text, origin }))
+        Ok(Some(Set { text, origin, file }))
     }
 
     /// What the environment sets: the value, or the file that holds it.
@@ -218,18 +225,19 @@ impl Set {
         let file = variable
             .file_name()
             .and_then(|name| Some((name, typed(name)?)));
-        let (text, name) = match (value, file) {
+        let (text, name, file) = match (value, file) {
             (None, None) => return Ok(None),
-            (Some(text), None) => (text, variable.name()),
+            (Some(text), None) => (text, variable.name(), None),
             (None, Some((name, path))) => {
-                let text = secret_file::read(Path::new(&path)).map_err(|problem| ConfigError {
+                let file = PathBuf::from(&path);
+                let text = secret_file::read(&file).map_err(|problem| ConfigError {
                     variable: name,
                     place: None,
                     value: Some(path),
                     problem,
                     allowed: SECRET_FILE_ALLOWED,
                 })?;
-                (text, name)
+                (text, name, Some(file))
             }
             (Some(_), Some((name, path))) => {
                 return Err(ConfigError {
@@ -242,7 +250,7 @@ impl Set {
             }
         };
         let origin = Origin::Environment(name);
-        Ok(Some(Set { text, origin }))
+        Ok(Some(Set { text, origin, file }))
     }
 }
 
@@ -276,7 +284,8 @@ impl RawConfig {
         let mut mistakes = Vec::new();
         let env = flags.above(env);
         let typed = |name: &str| env(name).filter(|text| !text.is_empty());
-        let from_file = typed(FILE_VARIABLE).map(|path| file::read(Path::new(&path)));
+        let path = typed(FILE_VARIABLE).map(PathBuf::from);
+        let from_file = path.as_deref().map(file::read);
         let (from_file, in_file) = from_file
             .unwrap_or_else(|| Ok(Default::default()))
             .unwrap_or_else(|mistake| (Vec::new(), vec![mistake]));
@@ -304,7 +313,25 @@ impl RawConfig {
                 Err(mistake) => mistakes.push(mistake),
             }
         }
-        (RawConfig { texts }, mistakes)
+        (RawConfig { texts, file: path }, mistakes)
+    }
+
+    /// What was read beside the environment: the configuration file, and the directories of the files of secrets, because a
+    /// new secret comes as a new file.
+    pub(super) fn paths_read(&self) -> Vec<PathBuf> {
+        let secrets = self
+            .texts
+            .iter()
+            .flatten()
+            .filter_map(|it| it.file.as_ref());
+        let directories = secrets.map(|file| match file.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => PathBuf::from("."),
+        });
+        let mut paths: Vec<PathBuf> = directories.chain(self.file.clone()).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
     }
 
     /// Where a setting's value comes from.
@@ -319,7 +346,11 @@ impl RawConfig {
     pub fn with(mut self, variable: Variable, text: Option<String>) -> RawConfig {
         let origin = self.origin(variable);
         let text = text.map(Zeroizing::new);
-        self.texts[variable as usize] = text.map(|text| Set { text, origin });
+        self.texts[variable as usize] = text.map(|text| Set {
+            text,
+            origin,
+            file: None,
+        });
         self
     }
 

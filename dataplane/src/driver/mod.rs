@@ -24,6 +24,7 @@ pub mod memory;
 pub mod probe;
 pub mod rate;
 pub mod ring;
+pub mod sandbox;
 pub mod signal;
 mod stop_watch;
 pub mod threads;

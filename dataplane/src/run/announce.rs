@@ -7,8 +7,10 @@ use crate::config::Config;
 use crate::config::units::{show_bytes, show_seconds};
 use crate::dedup::table::BYTES_PER_KEY;
 use crate::driver::console::Console;
+use crate::driver::core_dumps::CoreDumps;
 use crate::driver::descriptors::Places;
 use crate::driver::probe::DriverKind;
+use crate::driver::sandbox::Sandbox;
 use crate::shard::config::{ShardLimits, Signing};
 use std::net::SocketAddr;
 
@@ -18,6 +20,7 @@ pub(super) fn announce(
     host: &Host,
     disk: &Disk,
     address: SocketAddr,
+    sandbox: Option<&Sandbox>,
     console: &Console,
 ) {
     let version = env!("CARGO_PKG_VERSION");
@@ -39,6 +42,7 @@ pub(super) fn announce(
         disk.flush.as_secs_f64() * 1e6
     ));
     console.say(dedup_line(&host.dedup, config.dedup_ttl_s));
+    console.say(sandbox_line(sandbox, driver.kind));
     announce_keys(config, console);
     announce_places(&host.places, host.files_max, shards as u64, console);
 }
@@ -57,6 +61,23 @@ fn dedup_line(dedup: &DedupMemory, ttl_s: u32) -> String {
         lasts(50_000),
         show_seconds(f64::from(ttl_s)),
     )
+}
+
+/// What this process can no longer do, and what others can see of it.
+fn sandbox_line(sandbox: Option<&Sandbox>, driver: DriverKind) -> String {
+    let files = match sandbox {
+        Some(sandbox) => sandbox.to_string(),
+        None => "off (FLK_SANDBOX=off): files and sockets are not restricted".to_owned(),
+    };
+    let ring = match driver {
+        DriverKind::Uring => "; ring operations restricted",
+        DriverKind::Portable => "",
+    };
+    let dumps = match CoreDumps::in_force() {
+        CoreDumps::Refused => "not dumpable",
+        CoreDumps::Allowed => "core dumps allowed, without the keys",
+    };
+    format!("  sandbox    {files}{ring}; {dumps}")
 }
 
 fn announce_keys(config: &Config, console: &Console) {

@@ -29,7 +29,7 @@ on_every_host!(
 );
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 62] = [
+const WRONG: [(&str, &str); 64] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -58,6 +58,8 @@ const WRONG: [(&str, &str); 62] = [
     ("FLK_CORES", "many"),
     ("FLK_DRIVER", "glommio"),
     ("FLK_DRIVER", "URING"),
+    ("FLK_SANDBOX", "ON"),
+    ("FLK_SANDBOX", "1"),
     ("FLK_CORE_DUMPS", "0"),
     ("FLK_CORE_DUMPS", "yes"),
     ("DEDUP_TTL", "14"),

@@ -16,6 +16,7 @@ mod start;
 
 mod environment;
 mod memory;
+mod sandbox;
 mod secrets;
 mod stderr;
 

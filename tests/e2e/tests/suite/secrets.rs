@@ -31,17 +31,20 @@ const MISSPELT: &str = "Pd6fSw1gTe9hYx3jUz8kIv5lOb2nAm4q";
 fn look(place: &str, bytes: &[u8], found: &mut Vec<String>) {
     for secret in [KEY, KEY_IN_FILE, PASSWORD, MISSPELT] {
         let hex = hex(secret.as_bytes());
-        let forms = [
-            secret.to_owned(),
-            hex.to_uppercase(),
-            hex,
-            STANDARD_NO_PAD.encode(secret),
+        let padded = |pad: u8| secret.bytes().map(|byte| byte ^ pad).collect();
+        let forms: [Vec<u8>; 6] = [
+            secret.into(),
+            hex.to_uppercase().into(),
+            hex.into(),
+            STANDARD_NO_PAD.encode(secret).into(),
+            // As HMAC prepares a key.
+            padded(0x36),
+            padded(0x5c),
         ];
-        for form in forms {
+        for (number, form) in forms.iter().enumerate() {
             // The beginning of a secret is as bad as all of it.
-            let part = &form.as_bytes()[..16];
-            if holds(bytes, part) {
-                found.push(format!("{secret} as {form} in {place}"));
+            if holds(bytes, &form[..16]) {
+                found.push(format!("{secret} in form {number} in {place}"));
             }
         }
     }
