@@ -18,7 +18,7 @@ fn line_of(gateway: &Gateway) -> String {
     line.unwrap_or_else(|| panic!("no line: {said}")).to_owned()
 }
 
-/// The names of threads without this state; it is set by the same call as the rest of the sandbox.
+/// The names of threads that may gain privileges. The kernel shows no Landlock domain; each thread gives up both in one place.
 fn threads_with_privileges(gateway: &Gateway) -> Vec<String> {
     let threads = std::fs::read_dir(format!("/proc/{}/task", gateway.id())).unwrap();
     let status = |thread: std::io::Result<std::fs::DirEntry>| {
