@@ -4,10 +4,11 @@
 use super::SecretReader;
 use super::store::{SnapshotStore, StoreError};
 use crate::driver::clock;
-use crate::snapshot::{Document, Fault, MissingKeys, Resolver, Snapshot};
+use crate::snapshot::{Document, Fault, MissingKeys, Resolver, Snapshot, Source};
 use crate::wal::files::SNAPSHOTS;
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Which snapshot counts at a start.
@@ -67,6 +68,21 @@ impl BeginError {
 }
 
 impl Start {
+    /// Directories of the files that hold keys of these documents.
+    pub fn directories_of_keys(&self) -> Vec<PathBuf> {
+        let tenants = self
+            .in_force
+            .tenants
+            .iter()
+            .chain(&self.environment.tenants);
+        let keys = tenants.flat_map(|tenant| &tenant.keys);
+        let files = keys.filter_map(|key| match &key.source {
+            Source::File { path, .. } => Path::new(path).parent().map(Path::to_owned),
+            Source::Environment { .. } | Source::Public { .. } => None,
+        });
+        files.collect()
+    }
+
     /// Reads what is stored and resolves what counts.
     ///
     /// # Errors
