@@ -19,7 +19,7 @@ use crate::driver::core_dumps::CoreDumps;
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
 use crate::driver::observer::{Observed, Observer};
 use crate::driver::pulse::Pulse;
-use crate::driver::rate::Rate;
+use crate::driver::rate::Buckets;
 use crate::driver::sandbox::{self, Accessible, Sandbox, Wanted};
 use crate::driver::shard_probe::ShardProbe;
 use crate::driver::signal::{Ends, Signals};
@@ -39,7 +39,6 @@ use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::announce;
 use disk::Disk;
-use flk_contract::Params;
 use host::Host;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -222,7 +221,7 @@ fn start(
     })?;
     let snapshot = Arc::clone(&configuration.snapshot);
     let shard_config = shard_config(&config, &host, snapshot, &stats, times);
-    let keeper_config = keeper_config(&config, &host, &disk, &stats, times);
+    let keeper_config = keeper_config(&config, &host, &disk, &configuration, &stats, times);
     let limits = shard_config.limits;
     let process = Process {
         driver: host.driver.kind,
@@ -232,7 +231,7 @@ fn start(
         lock: disk.lock,
         statistics,
         directory_path: config.wal_dir.clone(),
-        rate: Arc::new(Rate::new(configuration.in_force.limits.rate)),
+        buckets: Arc::new(Buckets::default()),
         limits: driver::DriverLimits {
             connections_max: limits.connections_table(),
             ..driver::DriverLimits::default()
@@ -361,6 +360,7 @@ fn keeper_config(
     config: &Config,
     host: &Host,
     disk: &Disk,
+    start: &Start,
     stats: &Arc<Stats>,
     times: &TimeLimits,
 ) -> KeeperConfig {
@@ -380,7 +380,7 @@ fn keeper_config(
         stop_us: times.stop_us,
         sync: disk.method.sync,
         direct: disk.method.direct,
-        params: Params::default().version,
+        params: start.snapshot.versions(),
         manifest_bytes_max: MANIFEST_BYTES_MAX,
         stats: Arc::clone(stats),
         pid: std::process::id(),

@@ -10,7 +10,7 @@ use super::line_socket::LineSocket;
 use super::links::{KeeperLinks, Links, link};
 use super::portable::Portable;
 use super::probe::DriverKind;
-use super::rate::Rate;
+use super::rate::Buckets;
 use super::signal::Ends;
 use super::uring::Uring;
 use super::{DriverError, DriverLimits, Ended, Machine, ShardSetup, StageProbe, affinity, clock};
@@ -64,8 +64,8 @@ pub struct Process {
     pub statistics: Option<OwnedFd>,
     /// Its path, for the operators' socket.
     pub directory_path: PathBuf,
-    /// The process-wide rate.
-    pub rate: Arc<Rate>,
+    /// Rates and quotas of the process.
+    pub buckets: Arc<Buckets>,
     /// Sizes of each shard's driver.
     pub limits: DriverLimits,
     /// Messages that one ring of the mesh holds: [`crate::mesh::ring_messages`].
@@ -170,7 +170,7 @@ pub fn run<M: Machine, K: KeeperMachine>(
             shard: ShardId(shard),
             listener,
             links,
-            rate: Arc::clone(&process.rate),
+            buckets: Arc::clone(&process.buckets),
             probe: probes(ShardId(shard)),
             limits: process.limits,
         };

@@ -21,6 +21,8 @@ pub struct KeeperStats {
     pub slice_memory_bytes_max: Cell,
     /// Slice sets that needed more than that.
     pub slice_memory_exceeded: Cell,
+    /// Number of the last question for parameter sets that was answered.
+    pub params_known: Cell,
     /// Bytes of the manifest.
     pub manifest_bytes: Cell,
     /// Bytes that it may take.

@@ -9,6 +9,8 @@ pub mod reference;
 mod series;
 pub mod shard;
 pub mod table;
+mod tenant_series;
+pub mod tenants;
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@
 use super::cell::{Buckets, Cell};
 use super::page::Parts;
 use super::series::{self, Series};
+use super::tenant_series::{self, by_params, by_tenant};
 use super::{KeeperStats, ObservedStats, ProcessStats, ShardStats};
 
 /// What kind of number a metric is.
@@ -163,13 +164,14 @@ const fn observed(
 }
 
 /// The groups of metrics, each with its heading in the reference.
-pub const GROUPS: [(&str, &[Metric]); 8] = [
+pub const GROUPS: [(&str, &[Metric]); 9] = [
     ("Requests and outcomes", REQUESTS),
     ("Signed values of first outcomes", VALUES),
     ("Stages and queues", STAGES),
     ("Log", LOG),
     ("Dedup", DEDUP),
     ("Configuration", CONFIGURATION),
+    ("Tenants, keys and parameter sets", TENANTS),
     ("Connections and shards", SHARDS),
     ("Process", PROCESS),
 ];
@@ -265,6 +267,22 @@ const CONFIGURATION: &[Metric] = &[
     keeper("flk_snapshot_number", Kind::Gauge, "Number of the configuration snapshot in force; 0: what the process was started with.", |it| &it.snapshot),
     keeper("flk_snapshot_since_seconds", Kind::Gauge, "When it came into force, in seconds since 1970.", |it| &it.snapshot_since_us).unit(Unit::Seconds),
     keeper("flk_tenants_closed", Kind::Gauge, "Tenants that admit nothing because a key could not be loaded at the start.", |it| &it.tenants_closed),
+];
+
+#[rustfmt::skip] // a table
+const TENANTS: &[Metric] = &[
+    series("flk_ingest_by_tenant", Kind::Counter, &["tenant"], "Submissions by tenant, whatever their answer; the first 64 tenants have rows, the others share one.", |parts, put| by_tenant(parts, put, |row| &row.ingest)),
+    series("flk_accepted_by_tenant", Kind::Counter, &["tenant"], "First outcomes that accept, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.accepted)),
+    series("flk_escalated_by_tenant", Kind::Counter, &["tenant"], "First outcomes that escalate, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.escalated)),
+    series("flk_signature_errors_by_tenant", Kind::Counter, &["tenant"], "Records refused because of their signature, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.signature_errors)),
+    series("flk_dedup_hits_by_tenant", Kind::Counter, &["tenant"], "Duplicates answered with the stored outcome, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.dedup_hits)),
+    series("flk_rate_limited_by_tenant", Kind::Counter, &["tenant"], "Requests over a rate, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.rate_limited)),
+    series("flk_quota_exceeded_by_tenant", Kind::Counter, &["tenant"], "Requests over a quota of bytes, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.quota_exceeded)),
+    series("flk_key_verified_total", Kind::Counter, &["tenant", "key"], "Signatures that a key verified: one that stands still can be retired.", tenant_series::keys_verified),
+    series("flk_key_last_seen_seconds", Kind::Gauge, &["tenant", "key"], "When a key verified last, in seconds since 1970; 0: not since the start.", tenant_series::keys_last_seen).unit(Unit::Seconds),
+    series("flk_accepted_by_params", Kind::Counter, &["tenant", "params"], "First outcomes that accept, by parameter set.", |parts, put| by_params(parts, put, |row| &row.accepted)),
+    series("flk_escalated_by_params", Kind::Counter, &["tenant", "params"], "First outcomes that escalate, by parameter set.", |parts, put| by_params(parts, put, |row| &row.escalated)),
+    series("flk_escalated_by_params_and_reason", Kind::Counter, &["tenant", "params", "reason"], "First outcomes that escalate, by parameter set and reason.", tenant_series::reasons_by_params),
 ];
 
 #[rustfmt::skip] // a table

@@ -60,7 +60,7 @@ impl Uring {
             bell_count: Box::new([0; 8]),
             links: setup.links,
             handle: Handle {
-                rate: setup.rate,
+                buckets: setup.buckets,
                 probe: setup.probe,
             },
             completions: Vec::with_capacity(1024),
