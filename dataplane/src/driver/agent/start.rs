@@ -2,6 +2,7 @@
 //! a shard exists.
 
 use super::SecretReader;
+use super::params::BoundParams;
 use super::store::{SnapshotStore, StoreError};
 use crate::driver::clock;
 use crate::snapshot::{Document, Fault, MissingKeys, Resolver, Snapshot, Source};
@@ -25,6 +26,7 @@ pub struct Start {
     pub(super) store: SnapshotStore,
     pub(super) resolver: Resolver,
     pub(super) read_secret: SecretReader,
+    pub(super) bound: BoundParams,
     /// The document in force.
     pub in_force: Document,
     /// The one of the process's own configuration.
@@ -102,6 +104,7 @@ impl Start {
             Some(kept) => store.read(kept.number).map_err(BeginError::Store)?,
             None => None,
         };
+        let bound = BoundParams::read(&store, &environment).map_err(BeginError::Store)?;
         let now_s = clock::now().wall_us / 1_000_000;
         let since_s = last.map_or(now_s, |kept| kept.stored_s);
         let in_force = stored.unwrap_or_else(|| environment.clone());
@@ -112,6 +115,7 @@ impl Start {
             store,
             resolver,
             read_secret,
+            bound,
             in_force,
             environment,
             closed: missing.iter().map(Fault::to_string).collect(),
