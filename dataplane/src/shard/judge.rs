@@ -87,14 +87,14 @@ impl Ingress {
         let Ok(verified) = verified else {
             return Judged::Refused(Problem::SignatureInvalid, "");
         };
+        driver.probe(Stage::Verify);
         if let Some(row) = tenant.key_row(verified.key) {
             let key = self.config.stats.shards[usize::from(self.config.id.0)]
                 .tenants
                 .key(row);
             key.verified.add(1);
-            key.last_seen_s.set(now.wall_us / 1_000_000);
+            key.last_seen_us.set(now.wall_us / 1_000_000 * 1_000_000);
         }
-        driver.probe(Stage::Verify);
         let pcs_id = match check_identity(&record) {
             Ok(pcs_id) => pcs_id,
             Err(IdentityMismatch::MerkleRoot) => {

@@ -21,8 +21,6 @@ pub struct KeeperStats {
     pub slice_memory_bytes_max: Cell,
     /// Slice sets that needed more than that.
     pub slice_memory_exceeded: Cell,
-    /// Number of the last question for parameter sets that was answered.
-    pub params_known: Cell,
     /// Bytes of the manifest.
     pub manifest_bytes: Cell,
     /// Bytes that it may take.
@@ -33,6 +31,8 @@ pub struct KeeperStats {
     pub snapshot_since_us: Cell,
     /// Tenants that admit nothing because a key is missing.
     pub tenants_closed: Cell,
+    /// Number of the last question for parameter sets that was answered.
+    pub params_known: Cell,
 }
 
 /// The page of the process.

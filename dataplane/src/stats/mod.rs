@@ -9,7 +9,6 @@ pub mod reference;
 mod series;
 pub mod shard;
 pub mod table;
-mod tenant_series;
 pub mod tenants;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 use super::cell::{Buckets, Cell};
 use super::page::Parts;
 use super::series::{self, Series};
-use super::tenant_series::{self, by_params, by_tenant};
+use super::tenants::{keys_seen, keys_verified, params, params_reasons, tenants};
 use super::{KeeperStats, ObservedStats, ProcessStats, ShardStats};
 
 /// What kind of number a metric is.
@@ -136,6 +136,14 @@ const fn series(
     Metric::new(name, kind, help, Value::Series(of)).by(labels)
 }
 
+const fn by_tenant(
+    name: &'static str,
+    help: &'static str,
+    of: fn(&Parts<'_>, &mut Series<'_>),
+) -> Metric {
+    series(name, Kind::Counter, &["tenant"], help, of)
+}
+
 const fn keeper(
     name: &'static str,
     kind: Kind,
@@ -180,6 +188,22 @@ pub const GROUPS: [(&str, &[Metric]); 9] = [
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
     GROUPS.iter().flat_map(|(_, group)| group.iter())
 }
+
+#[rustfmt::skip] // a table
+const TENANTS: &[Metric] = &[
+    by_tenant("flk_ingest_by_tenant", "Submissions, whatever their answer. 64 tenants have samples of their own, all others are `other`.", |it, put| tenants(it, put, |row| &row.ingest)),
+    by_tenant("flk_accepted_by_tenant", "First outcomes that accept.", |it, put| tenants(it, put, |row| &row.accepted)),
+    by_tenant("flk_escalated_by_tenant", "First outcomes that escalate.", |it, put| tenants(it, put, |row| &row.escalated)),
+    by_tenant("flk_signature_errors_by_tenant", "Records refused because of their signature.", |it, put| tenants(it, put, |row| &row.signature_errors)),
+    by_tenant("flk_dedup_hits_by_tenant", "Duplicates answered with the stored outcome.", |it, put| tenants(it, put, |row| &row.dedup_hits)),
+    by_tenant("flk_rate_limited_by_tenant", "Requests over a rate.", |it, put| tenants(it, put, |row| &row.rate_limited)),
+    by_tenant("flk_quota_exceeded_by_tenant", "Requests over a quota of bytes.", |it, put| tenants(it, put, |row| &row.quota_exceeded)),
+    series("flk_key_verified_total", Kind::Counter, &["tenant", "key"], "Signatures that a key verified. 256 keys have samples of their own, all others are `other`.", keys_verified),
+    series("flk_key_last_seen_seconds", Kind::Gauge, &["tenant", "key"], "When a key verified last, since 1970; 0: not since the start.", keys_seen).unit(Unit::Seconds),
+    series("flk_accepted_by_params", Kind::Counter, &["tenant", "params"], "First outcomes that accept, by the parameter set that judged. 128 pairs have samples of their own.", |it, put| params(it, put, |row| &row.accepted)),
+    series("flk_escalated_by_params", Kind::Counter, &["tenant", "params"], "First outcomes that escalate, by the parameter set that judged.", |it, put| params(it, put, |row| &row.escalated)),
+    series("flk_escalated_by_params_and_reason", Kind::Counter, &["tenant", "params", "reason"], "The same by reason.", params_reasons),
+];
 
 #[rustfmt::skip] // a table
 const REQUESTS: &[Metric] = &[
@@ -267,22 +291,6 @@ const CONFIGURATION: &[Metric] = &[
     keeper("flk_snapshot_number", Kind::Gauge, "Number of the configuration snapshot in force; 0: what the process was started with.", |it| &it.snapshot),
     keeper("flk_snapshot_since_seconds", Kind::Gauge, "When it came into force, in seconds since 1970.", |it| &it.snapshot_since_us).unit(Unit::Seconds),
     keeper("flk_tenants_closed", Kind::Gauge, "Tenants that admit nothing because a key could not be loaded at the start.", |it| &it.tenants_closed),
-];
-
-#[rustfmt::skip] // a table
-const TENANTS: &[Metric] = &[
-    series("flk_ingest_by_tenant", Kind::Counter, &["tenant"], "Submissions by tenant, whatever their answer; the first 64 tenants have rows, the others share one.", |parts, put| by_tenant(parts, put, |row| &row.ingest)),
-    series("flk_accepted_by_tenant", Kind::Counter, &["tenant"], "First outcomes that accept, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.accepted)),
-    series("flk_escalated_by_tenant", Kind::Counter, &["tenant"], "First outcomes that escalate, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.escalated)),
-    series("flk_signature_errors_by_tenant", Kind::Counter, &["tenant"], "Records refused because of their signature, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.signature_errors)),
-    series("flk_dedup_hits_by_tenant", Kind::Counter, &["tenant"], "Duplicates answered with the stored outcome, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.dedup_hits)),
-    series("flk_rate_limited_by_tenant", Kind::Counter, &["tenant"], "Requests over a rate, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.rate_limited)),
-    series("flk_quota_exceeded_by_tenant", Kind::Counter, &["tenant"], "Requests over a quota of bytes, by tenant.", |parts, put| by_tenant(parts, put, |row| &row.quota_exceeded)),
-    series("flk_key_verified_total", Kind::Counter, &["tenant", "key"], "Signatures that a key verified: one that stands still can be retired.", tenant_series::keys_verified),
-    series("flk_key_last_seen_seconds", Kind::Gauge, &["tenant", "key"], "When a key verified last, in seconds since 1970; 0: not since the start.", tenant_series::keys_last_seen).unit(Unit::Seconds),
-    series("flk_accepted_by_params", Kind::Counter, &["tenant", "params"], "First outcomes that accept, by parameter set.", |parts, put| by_params(parts, put, |row| &row.accepted)),
-    series("flk_escalated_by_params", Kind::Counter, &["tenant", "params"], "First outcomes that escalate, by parameter set.", |parts, put| by_params(parts, put, |row| &row.escalated)),
-    series("flk_escalated_by_params_and_reason", Kind::Counter, &["tenant", "params", "reason"], "First outcomes that escalate, by parameter set and reason.", tenant_series::reasons_by_params),
 ];
 
 #[rustfmt::skip] // a table

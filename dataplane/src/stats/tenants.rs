@@ -2,7 +2,12 @@
 //! that come when a table is full. A row keeps its name for the life of the process. It knows no configuration.
 
 use super::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use super::cell::Text;
+use super::exposition::Number;
+use super::page::Parts;
+use super::series::Series;
+use flk_contract::verify::Reason;
+use std::collections::BTreeMap;
 
 /// Tenants with a row of their own.
 pub const TENANT_ROWS: usize = 64;
@@ -14,62 +19,11 @@ pub const PARAMS_ROWS: usize = 128;
 /// What the row of all others is called.
 const OTHER: &str = "other";
 
-/// Longest name in bytes; longer ones are cut.
-const NAME_BYTES_MAX: usize = 64;
-
-/// A name with one writer, written once.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub struct Name {
-    bytes: [AtomicU64; NAME_BYTES_MAX / 8],
-    len: AtomicU64,
-}
-
-impl Name {
-    fn set(&self, name: &str) {
-        for (cell, part) in self.bytes.iter().zip(name.as_bytes().chunks(8)) {
-            let mut word = [0; 8];
-            word[..part.len()].copy_from_slice(part);
-            cell.store(u64::from_le_bytes(word), Ordering::Relaxed);
-        }
-        let len = name.len().min(NAME_BYTES_MAX) as u64;
-        // Who sees the length sees the bytes.
-        self.len.store(len, Ordering::Release);
-    }
-
-    fn is(&self, name: &str) -> bool {
-        let words = self.bytes.iter().zip(name.as_bytes().chunks(8));
-        let mut same = words.map(|(cell, part)| {
-            let word = cell.load(Ordering::Relaxed).to_le_bytes();
-            word[..part.len()] == *part
-        });
-        self.len.load(Ordering::Relaxed) == name.len() as u64 && same.all(|same| same)
-    }
-
-    pub(super) fn is_set(&self) -> bool {
-        self.len.load(Ordering::Relaxed) > 0
-    }
-
-    /// The name, or what stands for all others.
-    pub(super) fn or_other(&self) -> String {
-        if !self.is_set() {
-            return OTHER.to_owned();
-        }
-        let len = self.len.load(Ordering::Acquire) as usize;
-        let words = self.bytes.iter();
-        let bytes: Vec<u8> = words
-            .flat_map(|cell| cell.load(Ordering::Relaxed).to_le_bytes())
-            .take(len)
-            .collect();
-        String::from_utf8(bytes).unwrap_or_default()
-    }
-}
-
 /// What is counted of a tenant.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct TenantRow {
-    pub(super) name: Name,
+    name: Text<8>,
     /// Submissions that named it, from their heads on.
     pub ingest: Cell,
     /// First outcomes that accept.
@@ -90,20 +44,20 @@ pub struct TenantRow {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct KeyRow {
-    pub(super) tenant: Cell,
-    pub(super) name: Name,
+    tenant: Cell,
+    name: Text<8>,
     /// Signatures that it verified.
     pub verified: Cell,
-    /// The last second of the wall clock in which it did; 0: never.
-    pub last_seen_s: Cell,
+    /// The beginning of the last second of the wall clock in which it did, in microseconds; 0: never.
+    pub last_seen_us: Cell,
 }
 
 /// What is counted of a parameter set under a tenant.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct ParamsRow {
-    pub(super) tenant: Cell,
-    pub(super) name: Name,
+    tenant: Cell,
+    name: Text<8>,
     /// First outcomes that accept.
     pub accepted: Cell,
     /// First outcomes that escalate.
@@ -140,7 +94,7 @@ impl TenantPages {
     pub fn tenant_row(&self, index: usize, name: &str) -> Row {
         let (_, own) = split(&self.tenants);
         match own.get(index) {
-            Some(row) if row.name.is_set() => {}
+            Some(row) if row.name.is(name) => {}
             Some(row) => row.name.set(name),
             None => return Row(TENANT_ROWS as u16),
         }
@@ -174,27 +128,21 @@ impl TenantPages {
         &self.params[usize::from(row.0)]
     }
 
-    /// All rows of tenants.
-    pub(super) fn tenants(&self) -> &[TenantRow] {
-        &self.tenants
-    }
-
-    /// All rows of keys.
-    pub(super) fn keys(&self) -> &[KeyRow] {
-        &self.keys
-    }
-
-    /// All rows of parameter sets.
-    pub(super) fn all_params(&self) -> &[ParamsRow] {
-        &self.params
-    }
-
-    /// The name of the tenant that something called this belongs to.
-    pub(super) fn tenant_of(&self, tenant: &Cell, named: &Name) -> String {
-        match named.is_set() {
-            true => self.tenant(Row(tenant.get() as u16)).name.or_other(),
+    /// Names of the tenant and of what belongs to it.
+    fn labels(&self, tenant: &Cell, name: &Text<8>) -> [String; 2] {
+        let of = match name.is_set() {
+            true => shown(&self.tenant(Row(tenant.get() as u16)).name),
             false => OTHER.to_owned(),
-        }
+        };
+        [of, shown(name)]
+    }
+}
+
+/// A name, or what stands for all others.
+fn shown(name: &Text<8>) -> String {
+    match name.is_set() {
+        true => name.get(),
+        false => OTHER.to_owned(),
     }
 }
 
@@ -208,7 +156,7 @@ fn split<T>(table: &[T]) -> (&T, &[T]) {
 
 /// The row of something that belongs to a tenant: its own, or the first free one, or that of all others, where all that
 /// belongs to tenants without a row is counted, too.
-fn place<T>(table: &[T], tenant: Row, name: &str, of: impl Fn(&T) -> (&Cell, &Name)) -> Row {
+fn place<T>(table: &[T], tenant: Row, name: &str, of: impl Fn(&T) -> (&Cell, &Text<8>)) -> Row {
     let (_, own) = split(table);
     let number = u64::from(tenant.0);
     let is_it_or_free = |row: &T| {
@@ -228,4 +176,168 @@ fn place<T>(table: &[T], tenant: Row, name: &str, of: impl Fn(&T) -> (&Cell, &Na
         named.set(name);
     }
     Row(at as u16)
+}
+
+/// Samples of one metric by their labels. Rows of one name, of whatever shard, are one sample.
+struct Samples<const N: usize>(BTreeMap<[String; N], u64>);
+
+impl<const N: usize> Samples<N> {
+    /// Counts a row; rows without a name are there only if something was counted in them.
+    fn count(&mut self, is_set: bool, labels: [String; N], value: u64, join: fn(u64, u64) -> u64) {
+        if is_set || value > 0 {
+            let sample = self.0.entry(labels).or_insert(0);
+            *sample = join(*sample, value);
+        }
+    }
+
+    fn put(&self, put: &mut Series<'_>) {
+        for (labels, value) in &self.0 {
+            put(&labels.each_ref().map(String::as_str), Number(*value));
+        }
+    }
+}
+
+/// A column of the table of tenants.
+pub(super) fn tenants(parts: &Parts<'_>, put: &mut Series<'_>, cell: impl Fn(&TenantRow) -> &Cell) {
+    let mut samples = Samples(BTreeMap::new());
+    for row in parts.shards.iter().flat_map(|page| &page.tenants.tenants) {
+        let (is_set, labels) = (row.name.is_set(), [shown(&row.name)]);
+        samples.count(is_set, labels, cell(row).get(), u64::wrapping_add);
+    }
+    samples.put(put);
+}
+
+/// A column of the table of keys.
+fn keys(
+    parts: &Parts<'_>,
+    put: &mut Series<'_>,
+    cell: impl Fn(&KeyRow) -> &Cell,
+    join: fn(u64, u64) -> u64,
+) {
+    let mut samples = Samples(BTreeMap::new());
+    for page in parts.shards.iter().map(|page| &page.tenants) {
+        for row in &page.keys {
+            let labels = page.labels(&row.tenant, &row.name);
+            samples.count(row.name.is_set(), labels, cell(row).get(), join);
+        }
+    }
+    samples.put(put);
+}
+
+pub(super) fn keys_verified(parts: &Parts<'_>, put: &mut Series<'_>) {
+    keys(parts, put, |row| &row.verified, u64::wrapping_add);
+}
+
+pub(super) fn keys_seen(parts: &Parts<'_>, put: &mut Series<'_>) {
+    keys(parts, put, |row| &row.last_seen_us, u64::max);
+}
+
+/// A column of the table of parameter sets.
+pub(super) fn params(parts: &Parts<'_>, put: &mut Series<'_>, cell: impl Fn(&ParamsRow) -> &Cell) {
+    let mut samples = Samples(BTreeMap::new());
+    for page in parts.shards.iter().map(|page| &page.tenants) {
+        for row in &page.params {
+            let labels = page.labels(&row.tenant, &row.name);
+            samples.count(
+                row.name.is_set(),
+                labels,
+                cell(row).get(),
+                u64::wrapping_add,
+            );
+        }
+    }
+    samples.put(put);
+}
+
+pub(super) fn params_reasons(parts: &Parts<'_>, put: &mut Series<'_>) {
+    let mut samples = Samples(BTreeMap::new());
+    for page in parts.shards.iter().map(|page| &page.tenants) {
+        for row in &page.params {
+            let [tenant, params] = page.labels(&row.tenant, &row.name);
+            for (code, cell) in (1..).zip(&row.reasons) {
+                let reason = Reason::from_code(code).map_or("", |reason| reason.as_str());
+                let labels = [tenant.clone(), params.clone(), reason.to_owned()];
+                samples.count(row.name.is_set(), labels, cell.get(), u64::wrapping_add);
+            }
+        }
+    }
+    samples.put(put);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Stats;
+    use crate::stats::exposition::{Format, render};
+
+    fn rendered(stats: &Stats) -> String {
+        let mut text = String::new();
+        render(&stats.parts(), Format::Prometheus, &mut text);
+        text
+    }
+
+    #[test]
+    fn rows_of_one_name_are_one_sample_of_all_shards() {
+        let stats = Stats::new(2);
+        for (shard, page) in (1..).zip(stats.shards.iter()) {
+            let page = &page.tenants;
+            let name = "a-name.of_64-characters-".repeat(3)[..64].to_owned();
+            let tenant = page.tenant_row(1, &name);
+            page.tenant(tenant).ingest.add(shard);
+            let key = page.key_row(tenant, "2026-11");
+            assert_eq!(page.key_row(tenant, "2026-11"), key);
+            assert_ne!(page.key_row(tenant, "2026-12"), key);
+            page.key(key).verified.add(10);
+            page.key(key).last_seen_us.set((100 + shard) * 1_000_000);
+            let params = page.params_row(tenant, "2");
+            page.params(params).escalated.add(1);
+            page.params(params).reasons[0].add(1);
+        }
+        let text = rendered(&stats);
+        let name = "a-name.of_64-characters-a-name.of_64-characters-a-name.of_64-cha";
+        for line in [
+            format!("flk_ingest_by_tenant{{tenant=\"{name}\"}} 3"),
+            format!("flk_key_verified_total{{tenant=\"{name}\",key=\"2026-11\"}} 20"),
+            format!("flk_key_last_seen_seconds{{tenant=\"{name}\",key=\"2026-11\"}} 102"),
+            format!("flk_escalated_by_params{{tenant=\"{name}\",params=\"2\"}} 2"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
+        assert!(
+            text.contains(",params=\"2\",reason=\"d_hat_out_of_tolerance\"} 2\n"),
+            "{text}"
+        );
+        assert!(!text.contains("=\"other\""), "{text}");
+    }
+
+    #[test]
+    fn what_comes_when_a_table_is_full_is_counted_together() {
+        let stats = Stats::new(1);
+        let page = &stats.shards[0].tenants;
+        for at in 0..TENANT_ROWS + 3 {
+            let row = page.tenant_row(at, &format!("t{at}"));
+            page.tenant(row).accepted.add(1);
+            let key = page.key_row(row, "only");
+            page.key(key).verified.add(1);
+        }
+        let last = page.tenant_row(0, "t0");
+        for at in 0..KEY_ROWS {
+            let key = page.key_row(last, &format!("k{at}"));
+            page.key(key).verified.add(1);
+        }
+        let text = rendered(&stats);
+        assert!(
+            text.contains("flk_accepted_by_tenant{tenant=\"other\"} 3\n"),
+            "{text}"
+        );
+        let keys = format!(
+            "flk_key_verified_total{{tenant=\"other\",key=\"other\"}} {}\n",
+            3 + TENANT_ROWS
+        );
+        assert!(text.contains(&keys), "{keys}{text}");
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("flk_accepted_by_tenant"));
+        assert_eq!(lines.count(), TENANT_ROWS + 1);
+    }
 }
