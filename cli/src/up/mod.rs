@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure};
 use clap::Args;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
-use flk_dataplane::config::{Config, ConfigError, Flags, RawConfig, Variable};
+use flk_dataplane::config::{Config, ConfigError, Environment, Flags, RawConfig, Variable};
 use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
@@ -56,11 +56,12 @@ fn codes() -> String {
 
 /// Runs a gateway until it is stopped.
 pub(crate) fn run(args: &UpArgs) -> ExitCode {
+    let environment = Environment::take();
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
         Err(code) => return code,
     };
-    let (config, greeting) = match prepare(args, &surroundings) {
+    let (config, greeting) = match prepare(args, environment, &surroundings) {
         Ok(prepared) => prepared,
         Err(failure) => {
             return surroundings.end(failure.exit() as u8, &format!("flk: {}", failure.text()));
@@ -78,10 +79,14 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
 }
 
 /// The configuration of the gateway, and the lines to print when it listens.
-fn prepare(args: &UpArgs, surroundings: &Surroundings) -> Result<(Config, Greeting), Failure> {
+fn prepare(
+    args: &UpArgs,
+    environment: Environment,
+    surroundings: &Surroundings,
+) -> Result<(Config, Greeting), Failure> {
     let wrong = |error: ConfigError| Failure::with(Exit::Configuration, error.to_string());
-    RawConfig::refuse_other_than_text().map_err(wrong)?;
-    let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    RawConfig::refuse_other_than_text(&environment).map_err(wrong)?;
+    let environment = |name: &str| environment.get(name).filter(|text| !text.is_empty());
     let data = args.data.clone().unwrap_or_else(|| PathBuf::from("data"));
     let settings = Settings {
         args,

@@ -136,6 +136,7 @@ pub fn run<M: Machine, K: KeeperMachine>(
             let setup = AgentSetup {
                 start,
                 mail: keeper_links.mail(),
+                keeper: keeper_links.keeper_mail(),
                 stats,
                 console: process.console.clone(),
                 installation: Arc::clone(&installation),
@@ -344,6 +345,9 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
     fn collect(&mut self) {
         while let Some((shard, message)) = self.links.try_take() {
             self.events.push(KeeperEvent::FromShard(shard, message));
+        }
+        while let Some(event) = self.links.try_take_from_agent() {
+            self.events.push(event);
         }
         let mut lines = Vec::new();
         self.commands.work(clock::now().mono_us, &mut lines);

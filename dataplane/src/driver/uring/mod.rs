@@ -46,9 +46,11 @@ impl Uring {
     /// Makes the ring and starts to accept.
     pub fn new(setup: ShardSetup) -> Result<Uring, DriverError> {
         let mut queue = Queue::new()?;
-        setup.links.bell().publish_ring(queue.duplicate_fd()?);
         let buffers = ReceiveBuffers::new(&queue, &setup.limits)?;
         let connections = Connections::new(&mut queue, &setup.limits)?;
+        queue.enable()?;
+        // Not before: a ring that is disabled takes no message.
+        setup.links.bell().publish_ring(queue.duplicate_fd()?);
         let accepts = Accepts::new(&mut queue, setup.listener);
         let mut driver = Uring {
             connections,
