@@ -2,6 +2,7 @@
 //! before anything starts; an error names the variable, its value and what is allowed. Secrets never leave this module as
 //! text.
 
+mod control;
 mod error;
 mod file;
 mod flags;
@@ -11,6 +12,7 @@ mod secret_file;
 pub mod units;
 mod unknown;
 
+pub use control::ControlSettings;
 pub use error::{ConfigError, Place};
 pub use file::FILE_VARIABLE;
 pub use flags::Flags;
@@ -60,6 +62,8 @@ pub struct Config {
     pub keepalive: Duration,
     /// Largest body in bytes.
     pub body_bytes_max: u64,
+    /// What the control process is started with.
+    pub control: ControlSettings,
 }
 
 impl Config {
@@ -105,9 +109,11 @@ impl Config {
         if cores.is_some_and(|text| !is_cores(text)) {
             return Err(raw.error(Variable::Cores, "not a count (4) or a list of CPUs (0,2-5)"));
         }
+        let wal_dir = PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal"));
         Ok(Config {
             listen: SocketAddr::new(address, port),
-            wal_dir: PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal")),
+            control: control::settings(raw, &wal_dir)?,
+            wal_dir,
             signing: Arc::new(signing),
             short_keys_count,
             token_rate: raw.parsed(Variable::TokenRate, "0", "not a whole number within bounds")?,

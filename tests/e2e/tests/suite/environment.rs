@@ -29,7 +29,7 @@ on_every_host!(
 );
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 60] = [
+const WRONG: [(&str, &str); 62] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -90,10 +90,19 @@ const WRONG: [(&str, &str); 60] = [
     ("FLK_BODY_MAX", "1023"),
     ("FLK_BODY_MAX", "1048577"),
     ("FLK_BODY_MAX", "0.5MiB"),
+    ("ADMIN_LISTEN", "127.0.0.1"),
+    ("ADMIN_LISTEN", "localhost:8081"),
 ];
 
-/// Variables that have tests of their own: every text is a key; directories are tried, not read; keys need a scheme.
-const ELSEWHERE: [&str; 3] = ["PCS_HMAC_KEY", "WAL_DIR", "PCS_ED25519_PUB_B64"];
+/// Variables that have tests of their own: every text is a key; directories are tried, not read; keys need a scheme; what
+/// control alone uses is opened by control.
+const ELSEWHERE: [&str; 5] = [
+    "PCS_HMAC_KEY",
+    "WAL_DIR",
+    "PCS_ED25519_PUB_B64",
+    "ADMIN_TOKENS_FILE",
+    "CONTROL_DIR",
+];
 
 fn wrong_values_stop_the_start_and_are_named(setting: Setting) {
     let directory = setting.directory();
