@@ -1,12 +1,12 @@
 //! Keeps a control process alive beside a gateway: starts it, starts it again with a growing pause, and stops it. The child
 //! ends with its standard input, so none outlives its parent, however that ends. It never holds the gateway up.
 
+use crate::say::say;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The pauses before it is started again.
@@ -29,7 +29,7 @@ enum News {
 #[derive(Debug)]
 pub struct Supervisor {
     news: Sender<News>,
-    thread: JoinHandle<()>,
+    ended: Receiver<()>,
 }
 
 impl Supervisor {
@@ -38,37 +38,32 @@ impl Supervisor {
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn start(
-        command: Receiver<Command>,
-        say: impl Fn(String) + Send + 'static,
-    ) -> std::io::Result<Supervisor> {
+    pub fn start(command: Receiver<Command>) -> std::io::Result<Supervisor> {
         let (news, heard) = channel();
         let told = news.clone();
-        let thread = std::thread::Builder::new()
+        let (end, ended) = channel();
+        std::thread::Builder::new()
             .name("flk-supervisor".to_owned())
             .spawn(move || {
                 // No command comes if the gateway does not start.
                 if let Ok(command) = command.recv() {
-                    keep_alive(command, &heard, &told, &say);
+                    keep_alive(command, &heard, &told);
                 }
+                drop(end);
             })?;
-        Ok(Supervisor { news, thread })
+        Ok(Supervisor { news, ended })
     }
 
-    /// Stops the child and waits for its end. The sender of the command must be gone.
+    /// Stops the child and waits for its end, for a bounded time: a thread that hangs in a line that nothing reads holds
+    /// nothing up. The sender of the command must be gone.
     pub fn stop(self) {
         // Without a listener the thread has ended already.
         let _ = self.news.send(News::Stop);
-        let _ = self.thread.join();
+        let _ = self.ended.recv_timeout(2 * STOP_MAX);
     }
 }
 
-fn keep_alive(
-    mut command: Command,
-    heard: &Receiver<News>,
-    told: &Sender<News>,
-    say: &impl Fn(String),
-) {
+fn keep_alive(mut command: Command, heard: &Receiver<News>, told: &Sender<News>) {
     // A group of its own: Ctrl-C in a terminal is for the gateway, which stops it in turn.
     command.stdin(Stdio::piped()).process_group(0);
     for name in NOT_FOR_THE_CHILD {
@@ -88,7 +83,7 @@ fn keep_alive(
             pause = PAUSE_MIN;
         }
         say(format!(
-            "flk: control {how}; traffic is served on under the snapshot in force, and control is started again in {} ms",
+            "it {how}; traffic is served on under the snapshot in force, and it is started again in {} ms",
             pause.as_millis()
         ));
         match heard.recv_timeout(pause) {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const PREFIXES: [&str; 6] = ["FLK_", "PCS_", "DEDUP_", "WAL_", "METRICS_", "TOKEN_"];
 
 /// Read by the command line.
-const COMMAND_LINE: [&str; 2] = ["FLK_URL", "PCS_ED25519_PRIV_B64"];
+const COMMAND_LINE: [&str; 3] = ["FLK_URL", "PCS_ED25519_PRIV_B64", "FLK_ADMIN_TOKEN_FILE"];
 
 /// Read only by the tests of this repository.
 const TESTS: [&str; 11] = [
