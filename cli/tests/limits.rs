@@ -150,100 +150,121 @@ fn verify_takes_the_limit_of_the_gateway_that_it_speaks_for() {
     assert_eq!(ran.json()[0]["code"], "body_too_large");
 }
 
-/// Each wrong option with the words that name it and what is allowed.
+/// A wrong option, and words that name it and what is allowed.
+type Wrong = (&'static [&'static str], &'static [&'static str]);
+
+const WHOLE_NUMBER: &str = "whole number from";
+
+const WRONG_BUILD: [Wrong; 11] = [
+    (
+        &["pcs", "build", "--scales", "2;4"],
+        &["--scales", "separated by commas"],
+    ),
+    (
+        &["pcs", "build", "--scales", "2"],
+        &["--scales", "2 to 64 distinct"],
+    ),
+    (
+        &["pcs", "build", "--scales", "2,2"],
+        &["--scales", "distinct"],
+    ),
+    (
+        &["pcs", "build", "--scales", "0,2"],
+        &["--scales", "from 1 to 2147483647"],
+    ),
+    (
+        &["pcs", "build", "--epoch", "-1"],
+        &["--epoch", WHOLE_NUMBER],
+    ),
+    (
+        &["pcs", "build", "--epoch", "9007199254740992"],
+        &["--epoch", WHOLE_NUMBER],
+    ),
+    (
+        &["pcs", "build", "--attempt", "0"],
+        &["--attempt", "from 1 to"],
+    ),
+    (
+        &["pcs", "build", "--seed", "1.5"],
+        &["--seed", WHOLE_NUMBER],
+    ),
+    (&["pcs", "build", "--m", "0"], &["--m", WHOLE_NUMBER]),
+    (
+        &["pcs", "build", "--sent-at", "2025-02-30T00:00:00Z"],
+        &["--sent-at", "RFC 3339"],
+    ),
+    (
+        &["pcs", "build", "--shard-id", ""],
+        &["--shard-id", "1 to 128 bytes"],
+    ),
+];
+
+const WRONG_SUBMIT: [Wrong; 7] = [
+    (
+        &["pcs", "submit", "--timeout", "0s"],
+        &["--timeout", "from 1ms to 1d"],
+    ),
+    (
+        &["pcs", "submit", "--timeout", "5"],
+        &["--timeout", "such as"],
+    ),
+    (
+        &["pcs", "submit", "--wait", "forever"],
+        &["--wait", "such as"],
+    ),
+    (
+        &["pcs", "submit", "--concurrency", "0"],
+        &["--concurrency", "from 1 to 1024"],
+    ),
+    (
+        &["pcs", "submit", "--attempts", "x"],
+        &["--attempts", WHOLE_NUMBER],
+    ),
+    (
+        &["pcs", "submit", "--url", "http://h:99999"],
+        &["--url", "port `99999`"],
+    ),
+    (
+        &["pcs", "submit", "--url", "https://h"],
+        &["--url", "plain HTTP"],
+    ),
+];
+
+const WRONG_WAL: [Wrong; 7] = [
+    (
+        &["wal", "inspect", "--status", "999"],
+        &["--status", "from 200 to 599"],
+    ),
+    (
+        &["wal", "inspect", "--log", "first"],
+        &["--log", "such as 1.0"],
+    ),
+    (
+        &["wal", "inspect", "--log", "01.0"],
+        &["--log", "such as 1.0"],
+    ),
+    (
+        &["wal", "inspect", "--limit", "-5"],
+        &["--limit", WHOLE_NUMBER],
+    ),
+    (
+        &["wal", "compact", "--older-than", "99999d"],
+        &["--older-than", "to 10000d"],
+    ),
+    (
+        &["wal", "status", "--timeout", "0s"],
+        &["--timeout", "from 1ms"],
+    ),
+    (&["wal", "unpin", "x"], &["<ID>", WHOLE_NUMBER]),
+];
+
 #[test]
 fn a_wrong_option_is_named_with_what_is_allowed() {
-    let whole = "whole number from";
-    for (args, texts) in [
-        (
-            &["pcs", "build", "--scales", "2;4"][..],
-            &["--scales", "separated by commas"][..],
-        ),
-        (
-            &["pcs", "build", "--scales", "2"],
-            &["--scales", "2 to 64 distinct"],
-        ),
-        (
-            &["pcs", "build", "--scales", "2,2"],
-            &["--scales", "distinct"],
-        ),
-        (
-            &["pcs", "build", "--scales", "0,2"],
-            &["--scales", "from 1 to 2147483647"],
-        ),
-        (&["pcs", "build", "--epoch", "-1"], &["--epoch", whole]),
-        (
-            &["pcs", "build", "--epoch", "9007199254740992"],
-            &["--epoch", whole],
-        ),
-        (
-            &["pcs", "build", "--attempt", "0"],
-            &["--attempt", "from 1 to"],
-        ),
-        (&["pcs", "build", "--seed", "1.5"], &["--seed", whole]),
-        (&["pcs", "build", "--m", "0"], &["--m", whole]),
-        (
-            &["pcs", "build", "--sent-at", "2025-02-30T00:00:00Z"],
-            &["--sent-at", "RFC 3339"],
-        ),
-        (
-            &["pcs", "build", "--shard-id", ""],
-            &["--shard-id", "1 to 128 bytes"],
-        ),
-        (
-            &["pcs", "submit", "--timeout", "0s"],
-            &["--timeout", "from 1ms to 1d"],
-        ),
-        (
-            &["pcs", "submit", "--timeout", "5"],
-            &["--timeout", "such as"],
-        ),
-        (
-            &["pcs", "submit", "--wait", "forever"],
-            &["--wait", "such as"],
-        ),
-        (
-            &["pcs", "submit", "--concurrency", "0"],
-            &["--concurrency", "from 1 to 1024"],
-        ),
-        (
-            &["pcs", "submit", "--attempts", "x"],
-            &["--attempts", whole],
-        ),
-        (
-            &["pcs", "submit", "--url", "http://h:99999"],
-            &["--url", "port `99999`"],
-        ),
-        (
-            &["pcs", "submit", "--url", "https://h"],
-            &["--url", "plain HTTP"],
-        ),
-        (
-            &["wal", "inspect", "--status", "999"],
-            &["--status", "from 200 to 599"],
-        ),
-        (
-            &["wal", "inspect", "--log", "first"],
-            &["--log", "such as 1.0"],
-        ),
-        (
-            &["wal", "inspect", "--log", "01.0"],
-            &["--log", "such as 1.0"],
-        ),
-        (&["wal", "inspect", "--limit", "-5"], &["--limit", whole]),
-        (
-            &["wal", "compact", "--older-than", "99999d"],
-            &["--older-than", "to 10000d"],
-        ),
-        (
-            &["wal", "status", "--timeout", "0s"],
-            &["--timeout", "from 1ms"],
-        ),
-        (&["wal", "unpin", "x"], &["<ID>", whole]),
-    ] {
+    let of_records = WRONG_BUILD.iter().chain(&WRONG_SUBMIT);
+    for (args, texts) in of_records.chain(&WRONG_WAL) {
         let ran = run_with_key(KEY, args, b"0,1,2,3");
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{args:?}");
-        for text in texts {
+        for text in *texts {
             assert!(ran.stderr.contains(text), "{args:?} {text}: {}", ran.stderr);
         }
         for text in ["invalid digit", "os error", "number too", "expected"] {

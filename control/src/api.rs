@@ -16,6 +16,7 @@ use axum::extract::RawPathParams;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::on;
+use flk_dataplane::driver::agent::protocol::{InForce, KeptNumber};
 use problem::Problem;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -142,8 +143,8 @@ fn is_local(headers: &HeaderMap) -> Result<(), Problem> {
 fn snapshots(api: &Api) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Snapshots {
-        in_force: crate::link::InForce,
-        kept: Vec<crate::link::Kept>,
+        in_force: InForce,
+        kept: Vec<KeptNumber>,
         last_number: u32,
     }
     let status = api.board.borrow().status.clone();

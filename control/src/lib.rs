@@ -4,7 +4,6 @@
 // What should be in force, and how it differs from what is.
 pub mod desired;
 pub mod diff;
-mod document;
 
 // The data plane, as control sees it.
 pub mod link;

@@ -1,9 +1,10 @@
 //! The connection to `WAL_DIR/control.sock`: one JSON object per line, one back for each. It owns the socket and its
 //! time-outs. It decides nothing, and asks again at most once, for asking twice for the same snapshot changes nothing.
 
+use flk_dataplane::driver::agent::protocol::{
+    Answer, Ask, Code, PROTOCOL, Question, Reply, Status,
+};
 use flk_dataplane::snapshot::{Digest, Document};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use std::fmt;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -21,66 +22,6 @@ const LINE_BYTES_MAX: u64 = 64 << 20;
 /// Longest path of a socket; a longer one is reached through the descriptor of its directory.
 const PATH_BYTES_MAX: usize = 107;
 
-/// What the data plane says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// The installation's id.
-    pub installation: String,
-    /// What records are judged under.
-    pub in_force: InForce,
-    /// The number that each shard runs.
-    pub shards: Vec<ShardNumber>,
-    /// Earlier snapshots that can be had again.
-    pub kept: Vec<Kept>,
-    /// Tenants that admit nothing.
-    #[serde(default)]
-    pub closed: Vec<Closed>,
-    /// The highest number that was ever in force.
-    pub last_number: u32,
-}
-
-/// The snapshot in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InForce {
-    /// Its number.
-    pub number: u32,
-    /// Its digest.
-    pub digest: String,
-    /// The digest of what it says, whatever its number.
-    pub content: String,
-    /// Since this second of the Unix epoch.
-    pub since_s: u64,
-}
-
-/// What a shard runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShardNumber {
-    /// The shard.
-    pub shard: u32,
-    /// The snapshot.
-    pub number: u32,
-}
-
-/// A snapshot that was kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// Its number.
-    pub number: u32,
-    /// Its digest.
-    pub digest: String,
-    /// When it was stored.
-    pub stored_s: u64,
-}
-
-/// A tenant that admits nothing, for a key of it could not be loaded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Closed {
-    /// Its name.
-    pub tenant: String,
-    /// Why.
-    pub why: String,
-}
-
 /// Why there is no answer, or not the one that was wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkError {
@@ -88,8 +29,8 @@ pub enum LinkError {
     Away(String),
     /// The data plane said no.
     Refused {
-        /// A word for programs.
-        code: String,
+        /// For programs.
+        code: Code,
         /// A sentence for operators.
         reason: String,
     },
@@ -100,13 +41,21 @@ impl fmt::Display for LinkError {
         match self {
             LinkError::Away(why) => write!(out, "the data plane does not answer: {why}"),
             LinkError::Refused { code, reason } => {
-                write!(out, "the data plane refused it ({code}): {reason}")
+                write!(out, "the data plane refuses it ({}): {reason}", word(*code))
             }
         }
     }
 }
 
 impl std::error::Error for LinkError {}
+
+/// A code as the protocol has it.
+pub fn word(code: Code) -> String {
+    match serde_json::to_value(code) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => unreachable!("a code is a word: {other:?}"),
+    }
+}
 
 /// The connection, made when it is first needed and again after it broke.
 #[derive(Debug)]
@@ -129,8 +78,10 @@ impl Link {
     /// # Errors
     /// The data plane is away, or speaks another version.
     pub async fn status(&mut self) -> Result<Status, LinkError> {
-        let answer = self.ask(&json!({"v": 1, "ask": "status"})).await?;
-        read(answer)
+        match self.ask(Ask::Status).await? {
+            Reply::Status(status) => Ok(*status),
+            _ => Err(strange("no status")),
+        }
     }
 
     /// The document of a number that is kept; 0 is the one of the start.
@@ -138,9 +89,10 @@ impl Link {
     /// # Errors
     /// It is not kept, or the data plane is away.
     pub async fn document(&mut self, number: u32) -> Result<Document, LinkError> {
-        let asked = json!({"v": 1, "ask": "document", "number": number});
-        let mut answer = self.ask(&asked).await?;
-        read(answer["document"].take())
+        match self.ask(Ask::Document { number }).await? {
+            Reply::Document(document) => Ok(*document),
+            _ => Err(strange("no document")),
+        }
     }
 
     /// Whether a document would be taken: everything of [`Link::publish`] but the effect.
@@ -148,10 +100,9 @@ impl Link {
     /// # Errors
     /// It would be refused, or the data plane is away.
     pub async fn check(&mut self, document: &Document) -> Result<(), LinkError> {
-        let asked = json!({"v": 1, "ask": "check", "document": document});
-        let answer = self.ask(&asked).await?;
-        match answer["checked"].as_bool() {
-            Some(true) => Ok(()),
+        let document = Box::new(document.clone());
+        match self.ask(Ask::Check { document }).await? {
+            Reply::Checked(true) => Ok(()),
             _ => Err(strange("it neither checked nor refused it")),
         }
     }
@@ -161,18 +112,21 @@ impl Link {
     /// # Errors
     /// It is refused, or the data plane is away: then it may be in force or not, which the next status says.
     pub async fn publish(&mut self, document: &Document, digest: Digest) -> Result<(), LinkError> {
-        let digest = digest.to_string();
-        let asked = json!({"v": 1, "ask": "publish", "digest": digest, "document": document});
-        let answer = self.ask(&asked).await?;
-        match answer["applied"]["number"].as_u64() == Some(u64::from(document.number)) {
-            true => Ok(()),
-            false => Err(strange("it applied another number")),
+        let asked = Ask::Publish {
+            digest: digest.to_string(),
+            document: Box::new(document.clone()),
+        };
+        match self.ask(asked).await? {
+            Reply::Applied { number, .. } if number == document.number => Ok(()),
+            _ => Err(strange("it applied another number")),
         }
     }
 
     /// Asks over the connection that there is; over a new one if it turns out to be broken.
-    async fn ask(&mut self, asked: &Value) -> Result<Value, LinkError> {
-        let line = format!("{asked}\n");
+    async fn ask(&mut self, ask: Ask) -> Result<Reply, LinkError> {
+        let question = Question { v: PROTOCOL, ask };
+        let line = serde_json::to_string(&question);
+        let line = line.map_err(|error| strange(&error.to_string()))? + "\n";
         if let Some(stream) = self.stream.take()
             && let Ok(answer) = self.exchange(stream, &line).await
         {
@@ -188,7 +142,7 @@ impl Link {
         &mut self,
         mut stream: BufReader<UnixStream>,
         line: &str,
-    ) -> Result<Value, LinkError> {
+    ) -> Result<Reply, LinkError> {
         let broken = |error: std::io::Error| LinkError::Away(of_system(&error));
         let talk = async {
             stream.write_all(line.as_bytes()).await.map_err(broken)?;
@@ -205,10 +159,10 @@ impl Link {
         };
         let late = |_| LinkError::Away(format!("no answer within {} s", ANSWER_MAX.as_secs()));
         let answer = timeout(ANSWER_MAX, talk).await.map_err(late)??;
-        let answer =
-            serde_json::from_slice(&answer).map_err(|_| strange("the line is not JSON"))?;
+        let answer: Answer =
+            serde_json::from_slice(&answer).map_err(|error| strange(&error.to_string()))?;
         self.stream = Some(stream);
-        Ok(answer)
+        Ok(answer.reply)
     }
 
     async fn connect(&self) -> Result<BufReader<UnixStream>, LinkError> {
@@ -244,19 +198,11 @@ fn socket_path(directory: &Path, descriptor: i32) -> PathBuf {
 }
 
 /// An answer, or the refusal that it is.
-fn refusal(mut answer: Value) -> Result<Value, LinkError> {
-    let text = |value: &Value| value.as_str().unwrap_or("not said").to_owned();
-    match answer["refused"].take() {
-        Value::Null => Ok(answer),
-        refused => Err(LinkError::Refused {
-            code: text(&refused["code"]),
-            reason: text(&refused["reason"]),
-        }),
+fn refusal(reply: Reply) -> Result<Reply, LinkError> {
+    match reply {
+        Reply::Refused { code, reason } => Err(LinkError::Refused { code, reason }),
+        other => Ok(other),
     }
-}
-
-fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, LinkError> {
-    serde_json::from_value(answer).map_err(|error| strange(&error.to_string()))
 }
 
 fn strange(problem: &str) -> LinkError {

@@ -81,7 +81,7 @@ impl Options {
         Box::new(move || {
             let (raw, config) = read(&flags)?;
             Ok(Desired {
-                document: crate::document::of(&config),
+                document: config.document,
                 fixed: fixed(&raw),
             })
         })
@@ -103,7 +103,7 @@ fn read(flags: &Flags) -> Result<(RawConfig, Config), Mistakes> {
 
 /// Settings that only a restart changes: all but those that a document has.
 fn fixed(raw: &RawConfig) -> BTreeMap<String, Fixed> {
-    let in_document = ["signing.", "limits.", "tenants."];
+    let in_document = ["signing.", "limits.", "tenancy."];
     let is_fixed =
         |variable: &&Variable| !in_document.iter().any(|it| variable.key().starts_with(it));
     let shown = |variable: Variable, text: &str| match variable.is_secret() {

@@ -1,8 +1,8 @@
 //! What control shows of itself: one value that its tasks write and that status and metrics read. It holds no secret.
 
 use crate::desired::Mistakes;
-use crate::link::Status;
 use crate::suspect::Suspicion;
+use flk_dataplane::driver::agent::protocol::Status;
 use serde::Serialize;
 use std::sync::Arc;
 use tokio::sync::watch;

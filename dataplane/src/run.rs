@@ -6,26 +6,29 @@ mod disk;
 mod host;
 mod log_size;
 mod memory;
+mod time_limits;
 
 pub use log_size::log_plan;
 pub use memory::memory_plan;
+pub use time_limits::TimeLimits;
 
 use crate::config::{Config, warnings};
+use crate::driver::agent::start::Start;
 use crate::driver::console::{Console, last_words};
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
 use crate::driver::rate::Rate;
 use crate::driver::signal::{Ends, Signals};
-use crate::driver::threads::{self, Process};
+use crate::driver::threads::{self, Configuration, Process};
 use crate::driver::{self, DriverError, Machine, NoProbe};
 use crate::event::{Driver, Inbox, Next, Outbox};
 use crate::exit::Exit;
 use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
-use crate::keeper::stop::{STOP_MORE_US, STOP_US};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, ShardLimits};
+use crate::snapshot::{Snapshot, Source};
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::announce;
@@ -35,7 +38,7 @@ use host::Host;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +107,8 @@ pub struct Around<'a> {
     pub listening: &'a dyn Fn(SocketAddr),
     /// Variables that the user set by options of that program, each with the option.
     pub typed: &'a [(&'a str, &'a str)],
+    /// The time limits that no setting changes: the defaults, but for tests.
+    pub time_limits: TimeLimits,
 }
 
 impl Around<'_> {
@@ -143,13 +148,14 @@ pub fn run(config: Config, surroundings: &Surroundings) -> ExitCode {
     let nothing = Around {
         listening: &|_| (),
         typed: &[],
+        time_limits: TimeLimits::default(),
     };
     run_within(config, surroundings, &nothing)
 }
 
 /// [`run`] inside another program.
 pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'_>) -> ExitCode {
-    match start(config, surroundings, around.listening) {
+    match start(config, surroundings, around) {
         Ok(code) => {
             surroundings.console.flush();
             ExitCode::from(u8::try_from(code).unwrap_or(1))
@@ -166,25 +172,28 @@ pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'
 fn start(
     config: Config,
     surroundings: &Surroundings,
-    listening: &dyn Fn(SocketAddr),
+    around: &Around<'_>,
 ) -> Result<i32, StartError> {
     let console = &surroundings.console;
     surroundings.warn_of_unknown();
     let host = Host::check(&config)?;
     let disk = Disk::take(&config, host.shards, console)?;
+    let configuration = first_snapshot(&config, disk.directory.as_fd())?;
     let listeners = listen(&config, host.cores.len(), console)?;
     let address = match listeners.first() {
         Some(listener) => local_address(listener)?,
         None => config.listen,
     };
-    announce(&config, &host, &disk, address, console);
-    listening(address);
+    announce(&config, &host, &disk, &configuration, address, console);
+    (around.listening)(address);
 
     let mut stats = Stats::new(host.shards);
     stats.log_lines_dropped = console.dropped_count();
     let stats = Arc::new(stats);
-    let shard_config = shard_config(&config, &host, &stats);
-    let keeper_config = keeper_config(&config, &host, &disk, &stats);
+    let times = &around.time_limits;
+    let snapshot = Arc::clone(&configuration.snapshot);
+    let shard_config = shard_config(&config, &host, snapshot, &stats, times);
+    let keeper_config = keeper_config(&config, &host, &disk, &stats, times);
     let limits = shard_config.limits;
     let process = Process {
         driver: host.driver.kind,
@@ -193,7 +202,7 @@ fn start(
         directory: disk.directory,
         lock: disk.lock,
         directory_path: config.wal_dir.clone(),
-        rate: Arc::new(Rate::new(config.token_rate)),
+        rate: Arc::new(Rate::new(configuration.in_force.limits.rate)),
         limits: driver::DriverLimits {
             connections_max: limits.connections_table(),
             ..driver::DriverLimits::default()
@@ -202,7 +211,11 @@ fn start(
         ends: Arc::clone(&surroundings.ends),
         console: console.clone(),
         drain_delay: config.drain_delay,
-        stop_bound: Duration::from_micros(STOP_US + STOP_MORE_US),
+        stop_bound: Duration::from_micros(times.stop_us + times.stop_more_us),
+        configuration: Some(Configuration {
+            start: configuration,
+            stats: Arc::clone(&stats),
+        }),
     };
     let machine = move |id| {
         Shard::new(ShardConfig {
@@ -237,11 +250,32 @@ fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<Owned
     })
 }
 
-fn shard_config(config: &Config, host: &Host, stats: &Arc<Stats>) -> ShardConfig {
+/// Which snapshot is in force: the newest that is stored, or what the settings say.
+fn first_snapshot(config: &Config, wal_dir: BorrowedFd<'_>) -> Result<Start, StartError> {
+    let secrets = config.secrets.clone();
+    let read_secret = Box::new(move |source: &Source| secrets.load(source));
+    let document = config.document.clone();
+    let start = Start::read(wal_dir, config.snapshot, document, read_secret);
+    start.map_err(|error| {
+        let exit = match error.is_damage() {
+            true => Exit::Damage,
+            false => Exit::Configuration,
+        };
+        StartError::of(exit)(&error)
+    })
+}
+
+fn shard_config(
+    config: &Config,
+    host: &Host,
+    snapshot: Arc<Snapshot>,
+    stats: &Arc<Stats>,
+    times: &TimeLimits,
+) -> ShardConfig {
     let mut limits = ShardLimits {
         connections_max: host.places.connections_max,
         connections_spare: host.places.connections_spare,
-        ..ShardLimits::default()
+        ..times.of_shard(ShardLimits::default())
     };
     limits.http.body_bytes_max = config.body_bytes_max;
     limits.idle_timeout_us = config.keepalive.as_micros() as u64;
@@ -249,18 +283,22 @@ fn shard_config(config: &Config, host: &Host, stats: &Arc<Stats>) -> ShardConfig
         id: ShardId(0),
         shards: host.shards,
         limits,
-        signing: Arc::clone(&config.signing),
-        params: Params::default(),
+        snapshot,
         ttl_s: config.dedup_ttl_s,
         dedup_bytes_max: host.dedup.bytes / u64::from(host.shards),
-        rated: config.token_rate > 0,
         metrics_auth: config.metrics_auth.clone(),
         drain_delay_us: config.drain_delay.as_micros() as u64,
         stats: Arc::clone(stats),
     }
 }
 
-fn keeper_config(config: &Config, host: &Host, disk: &Disk, stats: &Arc<Stats>) -> KeeperConfig {
+fn keeper_config(
+    config: &Config,
+    host: &Host,
+    disk: &Disk,
+    stats: &Arc<Stats>,
+    times: &TimeLimits,
+) -> KeeperConfig {
     KeeperConfig {
         shards: host.shards,
         segment_bytes: disk.log_size.segment_bytes,
@@ -274,6 +312,7 @@ fn keeper_config(config: &Config, host: &Host, disk: &Disk, stats: &Arc<Stats>) 
         dedup_memory_bytes_max: host.dedup.bytes,
         memory: host.dedup.room,
         drain_delay_us: config.drain_delay.as_micros() as u64,
+        stop_us: times.stop_us,
         sync: disk.method.sync,
         direct: disk.method.direct,
         params: Params::default().version,

@@ -66,7 +66,7 @@ fn disposition(bytes: &[u8], head: &Head) -> Disposition {
     match route::route(head) {
         Err(problem) => Disposition::Refused {
             status: problem.status(),
-            goes_on: !head.chunked && connection_survives(problem, left, head.expect_continue),
+            goes_on: !head.chunked && connection_survives(problem, left, head.body_rest()),
         },
         Ok(Route::Options(_)) => Disposition::Options,
         Ok(_) => match head.tenant {

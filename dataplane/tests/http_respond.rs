@@ -2,22 +2,20 @@
 
 #![allow(clippy::expect_used)] // helpers of tests count as tests here
 
-use flk_dataplane::http::{Afterwards, Allowed, CONTINUE, Common, Date, Dedup, Problem, respond};
+use flk_dataplane::http::Afterwards::{self, Closes, GoesOn};
+use flk_dataplane::http::ResponsePart::{self, Head, Whole};
+use flk_dataplane::http::{Allowed, CONTINUE, Common, Date, Dedup, Problem, respond};
 use std::sync::LazyLock;
 
 const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 
 /// What every answer says, at one second.
-fn common(closes: bool, head_only: bool) -> Common<'static> {
+fn common(afterwards: Afterwards, part: ResponsePart) -> Common<'static> {
     static AT: LazyLock<Date> = LazyLock::new(|| Date::at(784_111_777));
-    let afterwards = match closes {
-        true => Afterwards::Closes,
-        false => Afterwards::GoesOn,
-    };
     Common {
         date: &AT,
         afterwards,
-        head_only,
+        part,
     }
 }
 
@@ -30,7 +28,7 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
 #[test]
 fn an_outcome_is_status_type_dedup_length_and_body() {
     assert_eq!(
-        written(|out| respond::outcome(out, 200, b"{}", Dedup::Miss, common(false, false))),
+        written(|out| respond::outcome(out, 200, b"{}", Dedup::Miss, common(GoesOn, Whole))),
         format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nFlk-Dedup: miss\r\nContent-Length: 2\r\n{DATE}\r\n{{}}"
         )
@@ -41,7 +39,7 @@ fn an_outcome_is_status_type_dedup_length_and_body() {
             202,
             &[b'x'; 120],
             Dedup::Conflict,
-            common(true, false)
+            common(Closes, Whole)
         )),
         format!(
             "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nFlk-Dedup: conflict\r\nContent-Length: 120\r\n\
@@ -50,7 +48,7 @@ fn an_outcome_is_status_type_dedup_length_and_body() {
         )
     );
     assert!(
-        written(|out| respond::outcome(out, 200, b"", Dedup::Hit, common(false, false)))
+        written(|out| respond::outcome(out, 200, b"", Dedup::Hit, common(GoesOn, Whole)))
             .contains("Flk-Dedup: hit\r\n")
     );
 }
@@ -58,7 +56,7 @@ fn an_outcome_is_status_type_dedup_length_and_body() {
 #[test]
 fn a_problem_says_what_to_do_and_when() {
     assert_eq!(
-        written(|out| respond::problem(out, Problem::RateLimited, Some(7), common(false, false))),
+        written(|out| respond::problem(out, Problem::RateLimited, Some(7), common(GoesOn, Whole))),
         format!(
             "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n\
              Retry-After: 7\r\nContent-Length: 174\r\n{DATE}\r\n\
@@ -75,7 +73,7 @@ fn a_problem_at_a_field_names_the_field() {
             out,
             Problem::InvalidField,
             "ft.outbox_seq",
-            common(false, false),
+            common(GoesOn, Whole),
         )
     });
     assert!(
@@ -97,7 +95,7 @@ fn assert_lengths_agree(answer: &str) {
 #[test]
 fn every_problem_is_well_formed_and_has_the_headers_its_status_owes() {
     for &problem in Problem::ALL {
-        let answer = written(|out| respond::problem(out, problem, None, common(false, false)));
+        let answer = written(|out| respond::problem(out, problem, None, common(GoesOn, Whole)));
         assert_lengths_agree(&answer);
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
         let status = problem.status();
@@ -119,7 +117,7 @@ fn every_problem_is_well_formed_and_has_the_headers_its_status_owes() {
             assert_eq!(head.contains(header), owed, "{problem:?} {header}");
         }
         let asked_to_close =
-            written(|out| respond::problem(out, problem, None, common(true, true)));
+            written(|out| respond::problem(out, problem, None, common(Closes, Head)));
         assert!(
             asked_to_close.ends_with("\r\nConnection: close\r\n\r\n"),
             "{problem:?}"
@@ -130,12 +128,12 @@ fn every_problem_is_well_formed_and_has_the_headers_its_status_owes() {
 #[test]
 fn an_answer_to_head_is_the_answer_to_get_without_its_body() {
     for problem in [Problem::Starting, Problem::MetricsUnauthorized] {
-        let get = written(|out| respond::problem(out, problem, None, common(false, false)));
-        let head = written(|out| respond::problem(out, problem, None, common(false, true)));
+        let get = written(|out| respond::problem(out, problem, None, common(GoesOn, Whole)));
+        let head = written(|out| respond::problem(out, problem, None, common(GoesOn, Head)));
         assert!(get.starts_with(&head) && head.ends_with("\r\n\r\n"));
     }
-    let get = written(|out| respond::text(out, 200, "text/plain", b"OK", common(false, false)));
-    let head = written(|out| respond::text(out, 200, "text/plain", b"OK", common(false, true)));
+    let get = written(|out| respond::text(out, 200, "text/plain", b"OK", common(GoesOn, Whole)));
+    let head = written(|out| respond::text(out, 200, "text/plain", b"OK", common(GoesOn, Head)));
     assert_eq!(get, format!("{head}OK"));
     assert_eq!(
         get,
@@ -153,7 +151,7 @@ fn options_are_answered_with_the_methods_and_no_body() {
         (Allowed::Server, "GET, HEAD, POST, OPTIONS"),
     ] {
         assert_eq!(
-            written(|out| respond::options(out, allowed, common(false, false))),
+            written(|out| respond::options(out, allowed, common(GoesOn, Whole))),
             format!("HTTP/1.1 200 OK\r\nAllow: {methods}\r\nContent-Length: 0\r\n{DATE}\r\n")
         );
     }
@@ -163,7 +161,7 @@ fn options_are_answered_with_the_methods_and_no_body() {
 fn an_answer_repeats_what_a_client_of_http_1_0_asked_for_unless_it_closes() {
     let kept = Common {
         afterwards: Afterwards::KeepAlive,
-        ..common(false, false)
+        ..common(GoesOn, Whole)
     };
     let answer = written(|out| respond::outcome(out, 200, b"{}", Dedup::Miss, kept));
     assert!(
@@ -183,7 +181,7 @@ fn an_answer_repeats_what_a_client_of_http_1_0_asked_for_unless_it_closes() {
 fn answers_are_appended_behind_what_is_there_already() {
     let answer = written(|out| {
         out.extend_from_slice(CONTINUE);
-        respond::text(out, 299, "text/plain", b"", common(true, false));
+        respond::text(out, 299, "text/plain", b"", common(Closes, Whole));
     });
     assert!(
         answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 299 \r\nContent-Type: "),
@@ -195,8 +193,14 @@ fn answers_are_appended_behind_what_is_there_already() {
 fn output_with_room_is_never_moved() {
     let mut out = Vec::with_capacity(4096);
     let before = out.as_ptr();
-    respond::outcome(&mut out, 200, &[b'x'; 300], Dedup::Hit, common(true, false));
-    respond::problem(&mut out, Problem::DiskFull, None, common(true, false));
-    respond::text(&mut out, 200, "text/plain", b"OK", common(false, false));
+    respond::outcome(
+        &mut out,
+        200,
+        &[b'x'; 300],
+        Dedup::Hit,
+        common(Closes, Whole),
+    );
+    respond::problem(&mut out, Problem::DiskFull, None, common(Closes, Whole));
+    respond::text(&mut out, 200, "text/plain", b"OK", common(GoesOn, Whole));
     assert_eq!((out.as_ptr(), out.capacity()), (before, 4096));
 }

@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test may: its helpers are not in test functions
 
-use flk_dataplane::driver::commands::socket_path;
 use flk_dataplane::driver::console::Console;
 use flk_dataplane::driver::directory::open_directory;
+use flk_dataplane::driver::line_socket::socket_path;
 use flk_dataplane::driver::listen::{PORT_WAIT, listeners};
 use flk_dataplane::driver::lock::lock_directory;
 use flk_dataplane::driver::probe::{DriverKind, Requested, choose};
@@ -20,6 +20,7 @@ use flk_dataplane::keeper::port::{
     CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps, OpenHow,
 };
 use flk_dataplane::mesh::keeper::{ToKeeper, ToShard};
+use flk_dataplane::wal::files::SOCKET;
 use flk_dataplane::wal::writer::LogFailure;
 use flk_testkit::process::Process as Child;
 use flk_testkit::{DEADLINE, wait_until};
@@ -186,6 +187,7 @@ fn serve(directory: &Path, driver: DriverKind, drains_left: u32) -> i32 {
         console: console.clone(),
         drain_delay: Duration::ZERO,
         stop_bound: STOP_BOUND,
+        configuration: None,
     };
     let shard = move |id| Shard { id, drains_left };
     let say = |notice| println!("{notice:?}");
@@ -213,7 +215,7 @@ fn start(directory: &Path, driver: &str, signals: &str) -> Child {
 
 fn ask(directory: &Path, command: &str) -> String {
     let opened = open_directory(directory).unwrap();
-    let path = socket_path(opened.as_fd(), directory);
+    let path = socket_path(opened.as_fd(), directory, SOCKET);
     let mut stream = UnixStream::connect(path).unwrap();
     stream.write_all(format!("{command}\n").as_bytes()).unwrap();
     let mut answer = String::new();

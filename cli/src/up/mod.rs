@@ -9,8 +9,7 @@ use clap::Args;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
 use flk_dataplane::config::{Config, ConfigError, Flags, RawConfig, Variable};
-use flk_dataplane::run::{Around, Surroundings, run_within};
-use flk_dataplane::shard::config::Signing;
+use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -105,6 +104,7 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
             Some(_) => &[("FLK_CORES", "--cores")],
             None => &[],
         },
+        time_limits: TimeLimits::default(),
     };
     let code = run_within(config, &surroundings, &around);
     control.stop();
@@ -219,7 +219,7 @@ struct Greeting {
 impl Greeting {
     fn new(config: &Config, data: &Path, key: Option<&DevKey>) -> Greeting {
         let flk = program();
-        let signs = matches!(config.signing.as_ref(), Signing::Keys(_));
+        let signs = config.document.tenants.iter().any(|it| !it.unsigned);
         let key_file = key.filter(|key| key.path != Path::new(crate::keys::DEV_KEY));
         let key_file = key_file.map(|key| format!(" --key-file {}", key.path.display()));
         let sign = match signs {

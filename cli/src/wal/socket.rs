@@ -8,7 +8,8 @@ use crate::fault;
 use crate::output::Output;
 use crate::wal::DirArgs;
 use clap::Args;
-use flk_dataplane::driver::commands::socket_path;
+use flk_dataplane::driver::line_socket::socket_path;
+use flk_dataplane::wal::files::SOCKET;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::fs::File;
@@ -147,7 +148,7 @@ impl Gateway {
     pub(super) fn find(directory: &Path, timeout: Duration) -> io::Result<Self> {
         let deadline = Instant::now() + timeout;
         let opened = File::open(directory)?;
-        let address = SocketAddrUnix::new(socket_path(opened.as_fd(), directory))?;
+        let address = SocketAddrUnix::new(socket_path(opened.as_fd(), directory, SOCKET))?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let stream =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;

@@ -15,6 +15,7 @@ use flk_dataplane::io::SyncMode;
 use flk_dataplane::keeper::Keeper;
 use flk_dataplane::keeper::config::KeeperConfig;
 use flk_dataplane::keeper::offline::{Job, run_blocking};
+use flk_dataplane::keeper::stop::STOP_US;
 use flk_dataplane::stats::Stats;
 use flk_dataplane::wal::manifest::MANIFEST_BYTES_MAX;
 use std::fs::File;
@@ -167,6 +168,7 @@ fn config() -> KeeperConfig {
         dedup_memory_bytes_max: u64::MAX,
         memory: None,
         drain_delay_us: 0,
+        stop_us: STOP_US,
         sync: SyncMode::WriteThenSync,
         direct: false,
         params: ParamsVersion::ONE,

@@ -4,6 +4,7 @@ use crate::controller::Refusal;
 use crate::tokens::{Actor, Role};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use flk_dataplane::driver::agent::protocol::Code;
 use serde_json::json;
 
 /// Why a request is not carried out.
@@ -61,9 +62,10 @@ impl Problem {
             Problem::Refused(refusal) => match refusal {
                 Refusal::Wrong(_) => (422, "configuration_wrong", "The configuration is wrong"),
                 Refusal::Away(_) => (503, "dataplane_away", "The data plane does not answer"),
-                Refusal::Refused { code, .. } if code == "not_kept" => {
-                    (404, "not_kept", "The snapshot is not kept")
-                }
+                Refusal::Refused {
+                    code: Code::NotKept,
+                    ..
+                } => (404, "not_kept", "The snapshot is not kept"),
                 Refusal::Refused { .. } => (409, "refused", "The data plane refuses it"),
                 Refusal::Audit(_) => (503, "audit_failed", "The change could not be recorded"),
                 Refusal::Stopping => (503, "stopping", "Control stops"),

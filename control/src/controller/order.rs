@@ -2,8 +2,9 @@
 
 use crate::audit::AuditError;
 use crate::desired::Mistakes;
-use crate::link::LinkError;
+use crate::link::{LinkError, word};
 use crate::tokens::Actor;
+use flk_dataplane::driver::agent::protocol::Code;
 use flk_dataplane::snapshot::Document;
 use serde::Serialize;
 use std::fmt;
@@ -64,8 +65,8 @@ pub enum Refusal {
     Away(String),
     /// The data plane said no.
     Refused {
-        /// A word for programs.
-        code: String,
+        /// For programs.
+        code: Code,
         /// A sentence for operators.
         reason: String,
     },
@@ -83,7 +84,7 @@ impl fmt::Display for Refusal {
             }
             Refusal::Away(why) | Refusal::Audit(why) => out.write_str(why),
             Refusal::Refused { code, reason } => {
-                write!(out, "the data plane refuses it ({code}): {reason}")
+                write!(out, "the data plane refuses it ({}): {reason}", word(*code))
             }
             Refusal::Stopping => out.write_str("control stops"),
         }

@@ -4,10 +4,11 @@
 use super::{Controller, LINES_MAX, Outcome, Refusal};
 use crate::audit::{Action, Entry};
 use crate::diff::diff;
-use crate::link::{LinkError, Status};
+use crate::link::{LinkError, word};
 use crate::say::say;
 use crate::tokens::Actor;
 use crate::view::Configuration;
+use flk_dataplane::driver::agent::protocol::{Code, Status};
 use flk_dataplane::snapshot::Document;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime};
@@ -106,7 +107,7 @@ impl Controller {
         let before = self.link.document(status.in_force.number).await?;
         let Some(number) = status.last_number.checked_add(1) else {
             return Err(Refusal::Refused {
-                code: "number_used".to_owned(),
+                code: Code::NumberUsed,
                 reason: "the numbers of snapshots are used up".to_owned(),
             });
         };
@@ -152,13 +153,17 @@ impl Controller {
     }
 
     /// The line that was recorded is followed by one that takes it back. A data plane that ended in between may have taken
-    /// the snapshot or not, so nothing is recorded then: what its next status says is compared anyway.
+    /// the snapshot or not, and one whose shards are silent has taken it, so nothing is recorded then: what its next status
+    /// says is compared anyway.
     fn refused(&mut self, entry: &Entry<'_>, error: &LinkError) -> Result<(), Refusal> {
         let LinkError::Refused { code, reason } = error else {
             return Ok(());
         };
+        if *code == Code::ShardsSilent {
+            return Ok(());
+        }
         let mut object = entry.object.clone();
-        object["code"] = json!(code);
+        object["code"] = json!(word(*code));
         object["reason"] = json!(reason);
         self.record(&Entry {
             actor: entry.actor,

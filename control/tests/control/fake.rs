@@ -132,7 +132,7 @@ fn answer(asked: &Value, state: &mut State) -> Option<Value> {
         Some(json!({"v": 1, "refused": {"code": code, "reason": reason}}))
     };
     match asked["ask"].as_str().unwrap() {
-        "status" => Some(status(state)),
+        "status" => Some(json!({"v": 1, "status": status(state)})),
         "document" => {
             let number = asked["number"].as_u64().unwrap() as u32;
             match state.documents.get(&number) {
@@ -191,7 +191,6 @@ fn status(state: &State) -> Value {
         })
         .collect();
     json!({
-        "v": 1,
         "installation": "ab".repeat(16),
         "in_force": {
             "number": state.in_force,

@@ -261,6 +261,23 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// The header of a segment that follows on what the log holds so far.
+    fn header(&self, log: LogId, entry: &SegmentEntry, tip: &Tip) -> SegmentHeader {
+        SegmentHeader {
+            installation: self.manifest.installation,
+            incarnation: self.manifest.incarnation,
+            log,
+            ordinal: entry.ordinal,
+            salt: entry.salt,
+            generation: GENERATION,
+            predecessor: (entry.ordinal > 0).then_some(Predecessor {
+                ends_after: tip.sequence,
+                checksum: tip.checksum,
+            }),
+            made_bytes: Some(self.plan.segment_bytes),
+        }
+    }
+
     /// Fills one segment and returns the first number that did not fit.
     fn write_segment(
         &mut self,
@@ -271,19 +288,7 @@ impl<'a> Maker<'a> {
         let (file_number, mut file) = self.file(NumberedFile::Segment)?;
         let ordinal = log.segments.len() as u32;
         let entry = self.segment(file_number, ordinal, SegmentState::Next);
-        let header = SegmentHeader {
-            installation: self.manifest.installation,
-            incarnation: self.manifest.incarnation,
-            log: log.id,
-            ordinal,
-            salt: entry.salt,
-            generation: GENERATION,
-            predecessor: (ordinal > 0).then_some(Predecessor {
-                ends_after: tip.sequence,
-                checksum: tip.checksum,
-            }),
-            made_bytes: Some(self.plan.segment_bytes),
-        };
+        let header = self.header(log.id, &entry, tip);
         let (first, mut offset, mut next) = (Sequence(tip.sequence.0 + 1), 0, numbers.start);
         let mut batch = OpenBatch::new(BatchLimits::default());
         let mut blocks = Blocks::default();

@@ -1,10 +1,11 @@
 //! The gateway as crash tests want it: `FLK_PLANT` names a bug to have, `FLK_DIE_AT` a point and how often it is passed
-//! before the process dies there (`LogWritten:7`). Everything else is the gateway itself.
+//! before the process dies there (`LogWritten:7`), `FLK_TEST_LIMITS` shortens time limits (`deadline=500ms,stop=2s`).
+//! Everything else is the gateway itself.
 
 use flk_dataplane::config::Config;
 use flk_dataplane::exit::Exit;
 use flk_dataplane::planted::{Bug, Point, die_at, plant};
-use flk_dataplane::run::{Surroundings, run};
+use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -13,11 +14,22 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let env = |name: &str| std::env::var(name).ok();
-    let config = plant_from(&env).and_then(|()| {
-        Config::from_process(&flk_dataplane::config::Flags::default()).map_err(|it| it.to_string())
-    });
-    match config {
-        Ok(config) => run(config, &surroundings),
+    let config = || {
+        plant_from(&env)?;
+        let time_limits = time_limits_from(&env)?;
+        let flags = flk_dataplane::config::Flags::default();
+        let config = Config::from_process(&flags).map_err(|it| it.to_string())?;
+        Ok::<_, String>((config, time_limits))
+    };
+    match config() {
+        Ok((config, time_limits)) => {
+            let around = Around {
+                listening: &|_| (),
+                typed: &[],
+                time_limits,
+            };
+            run_within(config, &surroundings, &around)
+        }
         Err(wrong) => {
             let reason = format!("flk-dataplane-planted: {wrong}");
             surroundings.end(Exit::Configuration.code(), &reason)
@@ -42,4 +54,11 @@ fn plant_from(env: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
         die_at(point, times.parse().map_err(|_| wrong())?);
     }
     Ok(())
+}
+
+fn time_limits_from(env: &dyn Fn(&str) -> Option<String>) -> Result<TimeLimits, String> {
+    match env("FLK_TEST_LIMITS") {
+        Some(text) => TimeLimits::parse(&text).map_err(|wrong| format!("FLK_TEST_LIMITS: {wrong}")),
+        None => Ok(TimeLimits::default()),
+    }
 }

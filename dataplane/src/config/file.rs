@@ -3,6 +3,7 @@
 
 use super::error::{ConfigError, Place};
 use super::raw::{Typed, VARIABLES, Variable};
+use super::tenants::{self, RawTenant};
 use super::unknown::nearest;
 use std::path::Path;
 use toml::Spanned;
@@ -17,11 +18,17 @@ const FILE_ALLOWED: &str = "a TOML file as flk config init writes it";
 /// A larger file is none of ours.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// What stands in a file: settings, and mistakes in the order of their lines.
-pub(super) type Found = (Vec<(Variable, Typed)>, Vec<ConfigError>);
+/// What stands in a file.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) settings: Vec<(Variable, Typed)>,
+    pub(super) tenants: Vec<RawTenant>,
+    /// In the order of their lines.
+    pub(super) mistakes: Vec<ConfigError>,
+}
 
 /// A file that is being read.
-struct File<'a> {
+pub(super) struct File<'a> {
     path: &'a Path,
     text: &'a str,
 }
@@ -49,9 +56,17 @@ impl File<'_> {
             let at = error.span().map_or(0, |span| span.start);
             self.error(at, "TOML", error.message().to_owned())
         })?;
-        let (mut found, mut mistakes) = (Vec::new(), Vec::new());
+        let Found {
+            settings: mut found,
+            mut tenants,
+            mut mistakes,
+        } = Found::default();
         for (section, value) in table.get_ref() {
             let at = section.span().start;
+            if section.get_ref() == "tenants" {
+                tenants = tenants::read(self, at, value.get_ref(), &mut mistakes);
+                continue;
+            }
             let DeValue::Table(keys) = value.get_ref() else {
                 mistakes.push(self.unknown(at, section.get_ref()));
                 continue;
@@ -68,7 +83,11 @@ impl File<'_> {
             }
         }
         mistakes.sort_by_key(|mistake| mistake.place.as_ref().map(|place| place.line));
-        Ok((found, mistakes))
+        Ok(Found {
+            settings: found,
+            tenants,
+            mistakes,
+        })
     }
 
     fn setting(
@@ -108,7 +127,7 @@ impl File<'_> {
         self.error(at, name, problem)
     }
 
-    fn error(&self, at: usize, key: &str, problem: String) -> ConfigError {
+    pub(super) fn error(&self, at: usize, key: &str, problem: String) -> ConfigError {
         ConfigError {
             variable: FILE_VARIABLE,
             place: Some(Box::new(self.place(at, key))),
@@ -118,7 +137,7 @@ impl File<'_> {
         }
     }
 
-    fn place(&self, at: usize, key: &str) -> Place {
+    pub(super) fn place(&self, at: usize, key: &str) -> Place {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
         Place {
             path: self.path.to_owned(),

@@ -2,17 +2,45 @@
 
 use super::error::ConfigError;
 use super::raw::{RawConfig, Variable};
-use crate::shard::config::{MetricsAuth, Signing};
+use crate::shard::config::MetricsAuth;
+use crate::snapshot::KeyDocument;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use flk_contract::{Algorithm, KeySet, Scheme};
+use flk_contract::signature::{KEYS_COUNT_MAX, KeyError, VerifyingKey};
+use flk_contract::{Algorithm, Scheme};
 
-/// How records are authenticated, and how many HMAC keys are shorter than advised.
-pub(super) fn signing(raw: &RawConfig) -> Result<(Signing, usize), ConfigError> {
+/// The keys of the tenant of requests that name none.
+#[derive(Debug)]
+pub(super) struct DefaultKeys {
+    /// None: signatures are not looked at.
+    pub(super) documents: Vec<KeyDocument>,
+    /// Number of HMAC keys shorter than advised.
+    pub(super) short_count: usize,
+}
+
+/// Settings that hold HMAC keys; of the second a list.
+const HMAC: [Variable; 4] = [
+    Variable::HmacKey,
+    Variable::HmacKeys,
+    Variable::HmacKeyNew,
+    Variable::HmacKeyOld,
+];
+
+/// Whether anything is said of those keys.
+pub(super) fn is_configured(raw: &RawConfig) -> bool {
+    let all = [Variable::SignAlg, Variable::Ed25519Pub];
+    all.iter().chain(&HMAC).any(|it| raw.text(*it).is_some())
+}
+
+/// How records of that tenant are authenticated.
+pub(super) fn of_default(raw: &RawConfig) -> Result<DefaultKeys, ConfigError> {
     let name = raw.text(Variable::SignAlg).unwrap_or("hmac");
     if name == "none" {
         return match raw.text(Variable::AllowUnsigned) {
-            Some("1") => Ok((Signing::Unsigned, 0)),
+            Some("1") => Ok(DefaultKeys {
+                documents: Vec::new(),
+                short_count: 0,
+            }),
             _ => Err(raw.error(Variable::SignAlg, "unsigned operation accepts anything from anyone; set FLK_ALLOW_UNSIGNED=1 to mean it")),
         };
     }
@@ -25,26 +53,30 @@ pub(super) fn signing(raw: &RawConfig) -> Result<(Signing, usize), ConfigError> 
     let scheme: Scheme = name
         .parse()
         .map_err(|problem| raw.error(Variable::SignAlg, problem))?;
-    let keys = match scheme.algorithm {
-        Algorithm::Ed25519 => ed25519(raw, scheme)?,
-        Algorithm::HmacSha256 | Algorithm::HmacSha256Payload => hmac(raw, scheme)?,
-    };
-    let short = keys.short_keys_count();
-    Ok((Signing::Keys(keys), short))
+    match scheme.algorithm {
+        Algorithm::Ed25519 => ed25519(raw, scheme),
+        Algorithm::HmacSha256 | Algorithm::HmacSha256Payload => hmac(raw, scheme),
+    }
 }
 
-fn hmac(raw: &RawConfig, scheme: Scheme) -> Result<KeySet, ConfigError> {
-    let one = raw
-        .text(Variable::HmacKey)
-        .map(|key| (Variable::HmacKey, key));
-    let several = raw
-        .text(Variable::HmacKeys)
-        .into_iter()
-        .flat_map(|keys| keys.split(','));
-    let all: Vec<_> = one
-        .into_iter()
-        .chain(several.map(|key| (Variable::HmacKeys, key)))
-        .collect();
+/// A key as it is typed: its setting, which of several texts with commas between them it is, and its text.
+type Typed<'a> = (Variable, Option<u32>, &'a str);
+
+/// The keys of a list.
+fn listed(variable: Variable, text: &str) -> impl Iterator<Item = Typed<'_>> {
+    let texts = (0..).zip(text.split(','));
+    texts.map(move |(at, text)| (variable, Some(at), text))
+}
+
+fn hmac(raw: &RawConfig, scheme: Scheme) -> Result<DefaultKeys, ConfigError> {
+    let mut all = Vec::new();
+    for variable in HMAC {
+        match (raw.text(variable), variable) {
+            (None, _) => {}
+            (Some(text), Variable::HmacKeys) => all.extend(listed(variable, text)),
+            (Some(text), _) => all.push((variable, None, text)),
+        }
+    }
     if all.is_empty() {
         return Err(raw.error(
             Variable::HmacKey,
@@ -54,37 +86,45 @@ fn hmac(raw: &RawConfig, scheme: Scheme) -> Result<KeySet, ConfigError> {
     key_set(raw, scheme, &all)
 }
 
-fn ed25519(raw: &RawConfig, scheme: Scheme) -> Result<KeySet, ConfigError> {
+fn ed25519(raw: &RawConfig, scheme: Scheme) -> Result<DefaultKeys, ConfigError> {
     let Some(keys) = raw.text(Variable::Ed25519Pub) else {
         return Err(raw.error(
             Variable::Ed25519Pub,
             format!("PCS_SIGN_ALG={scheme} needs a public key"),
         ));
     };
-    let all: Vec<_> = keys
-        .split(',')
-        .map(|key| (Variable::Ed25519Pub, key))
-        .collect();
+    let all: Vec<_> = listed(Variable::Ed25519Pub, keys).collect();
     key_set(raw, scheme, &all)
 }
 
-fn key_set(
-    raw: &RawConfig,
-    scheme: Scheme,
-    all: &[(Variable, &str)],
-) -> Result<KeySet, ConfigError> {
-    let mut builder = KeySet::builder();
-    let mut last = Variable::HmacKey;
-    for (at, &(variable, text)) in all.iter().enumerate() {
-        last = variable;
-        if all[..at].iter().any(|(_, earlier)| *earlier == text) {
+fn key_set(raw: &RawConfig, scheme: Scheme, all: &[Typed<'_>]) -> Result<DefaultKeys, ConfigError> {
+    let mut documents = Vec::with_capacity(all.len());
+    let mut short_count = 0;
+    for (at, &(variable, index, text)) in all.iter().enumerate() {
+        if all[..at].iter().any(|(_, _, earlier)| *earlier == text) {
             continue;
         }
-        builder = builder
-            .add(scheme, text)
+        let key = VerifyingKey::from_text(scheme, text)
             .map_err(|problem| raw.error(variable, problem))?;
+        if documents.len() == KEYS_COUNT_MAX {
+            return Err(raw.error(variable, KeyError::TooMany));
+        }
+        short_count += usize::from(key.is_short());
+        let fingerprint = key.id().to_string();
+        documents.push(KeyDocument {
+            id: fingerprint.clone(),
+            scheme: scheme.to_string(),
+            source: raw.source(variable).at(index),
+            fingerprint,
+            not_before: None,
+            not_after: None,
+            revoked_at: None,
+        });
     }
-    builder.build().map_err(|problem| raw.error(last, problem))
+    Ok(DefaultKeys {
+        documents,
+        short_count,
+    })
 }
 
 /// The expected `Authorization` header of `/metrics`.

@@ -3,12 +3,17 @@
 //! text.
 
 mod control;
+mod document;
 mod error;
 mod file;
 mod flags;
 mod keys;
 mod raw;
 mod secret_file;
+mod secrets;
+mod tenants;
+pub mod time;
+mod toml_table;
 pub mod units;
 mod unknown;
 
@@ -17,14 +22,16 @@ pub use error::{ConfigError, Place};
 pub use file::FILE_VARIABLE;
 pub use flags::Flags;
 pub use raw::{Origin, RawConfig, VARIABLES, Variable};
+pub use secrets::Secrets;
 pub use unknown::warnings;
 
 use crate::driver::affinity::is_cores;
+use crate::driver::agent::start::Begin;
 use crate::driver::probe::{DriverNameError, Requested};
-use crate::shard::config::{MetricsAuth, Signing};
+use crate::shard::config::MetricsAuth;
+use crate::snapshot::Document;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The checked settings.
@@ -34,12 +41,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Directory of all durable state.
     pub wal_dir: PathBuf,
-    /// How records are authenticated.
-    pub signing: Arc<Signing>,
+    /// Tenants, keys, limits and parameters: snapshot 0.
+    pub document: Document,
+    /// Where the texts of keys are.
+    pub secrets: Secrets,
+    /// Which snapshot a start begins with.
+    pub snapshot: Begin,
     /// Number of HMAC keys shorter than advised; printed at the start.
     pub short_keys_count: usize,
-    /// Requests per second for the process; 0: unlimited.
-    pub token_rate: u32,
     /// Credentials of `/metrics`.
     pub metrics_auth: Option<MetricsAuth>,
     /// The text of `FLK_CORES`, if it is set.
@@ -96,7 +105,7 @@ impl Config {
         if backend != "memory" {
             return Err(raw.error(Variable::DedupBackend, "this version has no other store"));
         }
-        let (signing, short_keys_count) = keys::signing(raw)?;
+        let desired = document::desired(raw)?;
         let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
         let segment_bytes = match raw.text(Variable::SegmentBytes) {
             Some(_) => Some(raw.size(Variable::SegmentBytes, "", 4 << 20..=1 << 30)?),
@@ -114,9 +123,14 @@ impl Config {
             listen: SocketAddr::new(address, port),
             control: control::settings(raw, &wal_dir)?,
             wal_dir,
-            signing: Arc::new(signing),
-            short_keys_count,
-            token_rate: raw.parsed(Variable::TokenRate, "0", "not a whole number within bounds")?,
+            document: desired.document,
+            secrets: desired.secrets,
+            snapshot: match raw.text(Variable::Snapshot).unwrap_or("last") {
+                "last" => Begin::LastStored,
+                "environment" => Begin::Environment,
+                _ => return Err(raw.error(Variable::Snapshot, "no such choice")),
+            },
+            short_keys_count: desired.short_keys_count,
             metrics_auth: keys::metrics_auth(raw)?,
             cores: cores.map(str::to_owned),
             driver: match raw.text(Variable::Driver).unwrap_or("auto").parse() {
@@ -164,3 +178,5 @@ fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
 mod tests;
 #[cfg(test)]
 mod tests_file;
+#[cfg(test)]
+mod tests_tenants;

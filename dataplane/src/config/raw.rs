@@ -3,11 +3,14 @@
 use super::error::{ConfigError, Place};
 use super::file::{self, FILE_VARIABLE};
 use super::flags::Flags;
+use super::tenants::RawTenant;
 use super::{secret_file, units};
+use crate::snapshot::Source;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use zeroize::Zeroizing;
 
 macro_rules! variables {
     ($($(#[doc = $doc:literal])* $variant:ident $name:literal $key:literal $secret:literal $default:literal $allowed:literal;)*) => {
@@ -67,10 +70,20 @@ variables! {
     HmacKey "PCS_HMAC_KEY" "signing.hmac_key_file" true "no key" "text of at least 1 byte (32 or more are advised)";
     /// Several HMAC keys.
     HmacKeys "PCS_HMAC_KEYS" "signing.hmac_keys_file" true "no keys" "1 to 4 keys separated by commas";
+    /// The newer of two HMAC keys during a rotation.
+    HmacKeyNew "PCS_HMAC_KEY_NEW" "signing.hmac_key_new_file" true "no key" "text of at least 1 byte (32 or more are advised)";
+    /// The older of two HMAC keys during a rotation.
+    HmacKeyOld "PCS_HMAC_KEY_OLD" "signing.hmac_key_old_file" true "no key" "text of at least 1 byte (32 or more are advised)";
     /// Ed25519 public keys.
     Ed25519Pub "PCS_ED25519_PUB_B64" "signing.ed25519_public" false "no key" "1 to 4 public keys, each 32 bytes as standard base64 (44 characters), separated by commas";
     /// Opt-in to unsigned operation.
     AllowUnsigned "FLK_ALLOW_UNSIGNED" "signing.allow_unsigned" false "not set" "1, together with PCS_SIGN_ALG=none, or not set";
+    /// Opt-in to the tenants of TENANTS.
+    MultiTenant "MULTI_TENANT" "tenancy.multi_tenant" false "0" "1, together with TENANTS, or 0";
+    /// Tenants with one key each.
+    Tenants "TENANTS" "tenancy.tenants_file" true "no tenants" "id:alg:key, several with commas between them: acme:hmac:secret,beta:ed25519:BASE64";
+    /// Which configuration snapshot a start begins with.
+    Snapshot "FLK_SNAPSHOT" "process.snapshot" false "last" "last (the newest that is stored, if there is one) or environment (these settings)";
     /// Requests per second for the process.
     TokenRate "TOKEN_RATE" "limits.rate" false "0" "requests per second for the whole process, 0 (unlimited) to 4294967295";
     /// User of /metrics.
@@ -113,7 +126,18 @@ impl Variable {
         match self {
             Variable::HmacKey => Some("PCS_HMAC_KEY_FILE"),
             Variable::HmacKeys => Some("PCS_HMAC_KEYS_FILE"),
+            Variable::HmacKeyNew => Some("PCS_HMAC_KEY_NEW_FILE"),
+            Variable::HmacKeyOld => Some("PCS_HMAC_KEY_OLD_FILE"),
+            Variable::Tenants => Some("TENANTS_FILE"),
             Variable::MetricsPass => Some("METRICS_PASS_FILE"),
+            _ => None,
+        }
+    }
+
+    /// Another name in the environment, for configurations that have it.
+    pub fn alias(self) -> Option<&'static str> {
+        match self {
+            Variable::WalMaxAge => Some("WAL_RETENTION"),
             _ => None,
         }
     }
@@ -159,12 +183,17 @@ impl std::fmt::Display for Origin {
 /// The texts of all settings that are set.
 pub struct RawConfig {
     texts: Vec<Option<Set>>,
+    tenants: Vec<RawTenant>,
+    /// Texts of variables that keys of tenants name.
+    variables: Vec<(String, Zeroizing<String>)>,
 }
 
 /// A setting that is set.
 struct Set {
     text: String,
     origin: Origin,
+    /// The file that it was read from, where it is a secret of a file.
+    file: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for RawConfig {
@@ -191,6 +220,7 @@ impl Set {
         if text.is_empty() {
             return Ok(None);
         }
+        let file = variable.is_secret().then(|| PathBuf::from(&text));
         let text = match variable.is_secret() {
             false => text,
             true => secret_file::read(Path::new(&text)).map_err(|problem| ConfigError {
@@ -202,7 +232,7 @@ impl Set {
             })?,
         };
         let origin = place.map_or(Origin::Environment(variable.name()), Origin::File);
-        Ok(Some(Set { text, origin }))
+        Ok(Some(Set { text, origin, file }))
     }
 
     /// What the environment sets: the value, or the file that holds it.
@@ -210,22 +240,24 @@ impl Set {
         variable: Variable,
         typed: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Set>, ConfigError> {
-        let value = typed(variable.name());
+        let alias = variable.alias().and_then(typed);
+        let value = typed(variable.name()).or(alias);
         let file = variable
             .file_name()
             .and_then(|name| Some((name, typed(name)?)));
-        let (text, name) = match (value, file) {
+        let (text, name, file) = match (value, file) {
             (None, None) => return Ok(None),
-            (Some(text), None) => (text, variable.name()),
+            (Some(text), None) => (text, variable.name(), None),
             (None, Some((name, path))) => {
-                let text = secret_file::read(Path::new(&path)).map_err(|problem| ConfigError {
+                let file = PathBuf::from(&path);
+                let text = secret_file::read(&file).map_err(|problem| ConfigError {
                     variable: name,
                     place: None,
                     value: Some(path),
                     problem,
                     allowed: SECRET_FILE_ALLOWED,
                 })?;
-                (text, name)
+                (text, name, Some(file))
             }
             (Some(_), Some((name, path))) => {
                 return Err(ConfigError {
@@ -238,7 +270,7 @@ impl Set {
             }
         };
         let origin = Origin::Environment(name);
-        Ok(Some(Set { text, origin }))
+        Ok(Some(Set { text, origin, file }))
     }
 }
 
@@ -273,11 +305,13 @@ impl RawConfig {
         let env = flags.above(env);
         let typed = |name: &str| env(name).filter(|text| !text.is_empty());
         let from_file = typed(FILE_VARIABLE).map(|path| file::read(Path::new(&path)));
-        let (from_file, in_file) = from_file
-            .unwrap_or_else(|| Ok(Default::default()))
-            .unwrap_or_else(|mistake| (Vec::new(), vec![mistake]));
-        mistakes.extend(in_file);
-        for (variable, typed) in from_file {
+        let from_file = from_file.unwrap_or_else(|| Ok(file::Found::default()));
+        let from_file = from_file.unwrap_or_else(|mistake| file::Found {
+            mistakes: vec![mistake],
+            ..file::Found::default()
+        });
+        mistakes.extend(from_file.mistakes);
+        for (variable, typed) in from_file.settings {
             match Set::from_file(variable, typed) {
                 Ok(set) => texts[variable as usize] = set,
                 Err(mistake) => mistakes.push(mistake),
@@ -300,7 +334,21 @@ impl RawConfig {
                 Err(mistake) => mistakes.push(mistake),
             }
         }
-        (RawConfig { texts }, mistakes)
+        let tenants = from_file.tenants;
+        let sources = tenants.iter().flat_map(|it| &it.keys).map(|it| &it.source);
+        let variables = sources.filter_map(|source| match source {
+            Source::Environment { variable, .. } => {
+                Some((variable.clone(), Zeroizing::new(typed(variable)?)))
+            }
+            Source::File { .. } | Source::Public { .. } => None,
+        });
+        let variables = variables.collect();
+        let raw = RawConfig {
+            texts,
+            tenants,
+            variables,
+        };
+        (raw, mistakes)
     }
 
     /// Where a setting's value comes from.
@@ -314,8 +362,34 @@ impl RawConfig {
     /// The same with another text for a setting, or none: to go on looking behind a mistake.
     pub fn with(mut self, variable: Variable, text: Option<String>) -> RawConfig {
         let origin = self.origin(variable);
-        self.texts[variable as usize] = text.map(|text| Set { text, origin });
+        self.texts[variable as usize] = text.map(|text| Set {
+            text,
+            origin,
+            file: None,
+        });
         self
+    }
+
+    /// Tenants of the configuration file.
+    pub(super) fn tenants(&self) -> &[RawTenant] {
+        &self.tenants
+    }
+
+    /// Variables that keys of tenants name, with their texts.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (String, Zeroizing<String>)> + '_ {
+        self.variables.iter().cloned()
+    }
+
+    /// Where the text of a setting is, as a snapshot names it.
+    pub(super) fn source(&self, variable: Variable) -> Source {
+        let set = self.texts.get(variable as usize).and_then(Option::as_ref);
+        match set.and_then(|set| set.file.as_deref()) {
+            Some(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+                Source::file(path.to_string_lossy())
+            }
+            None => Source::variable(variable.name()),
+        }
     }
 
     /// Refuses environment variables that are not UTF-8. They would count as not set, and the gateway would silently run with

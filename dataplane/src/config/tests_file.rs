@@ -55,12 +55,16 @@ fn every_setting_can_stand_in_the_file() {
         "[http]\nport = 9_090\nlisten = \"::1\"\nkeepalive = \"90s\"\nbody_max = \"64KiB\"\ndrain_delay = \"5s\"\n\
          [wal]\ndir = \"/srv/wal\"\nmax_bytes = \"1GiB\"\nmax_age = \"2d\"\nsegment_bytes = \"8MiB\"\n\
          [dedup]\nbackend = \"memory\"\nttl = \"7d\"\nmemory_max = \"64MiB\"\n\
-         [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nallow_unsigned = false\n\
+         [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nhmac_key_new_file = '{key}'\nhmac_key_old_file = '{key}'\nallow_unsigned = false\n\
          [limits]\nrate = 1000\n[metrics]\nuser = \"prom\"\npassword_file = '{key}'\n\
-         [process]\ncores = [\"0\"]\ndriver = \"portable\"\n",
+         [process]\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\n\
+         [tenancy]\nmulti_tenant = 1\ntenants_file = '{tenants}'\n",
+        tenants = written.text("tenants"),
         key = written.text("key")
     );
     written.put("flk.toml", &text);
+    let acme = "acme:hmac:fedcba9876543210fedcba9876543210\n";
+    written.put("tenants", acme);
     let (raw, config) = written.read(&[]).unwrap();
     assert_eq!(config.listen.to_string(), "[::1]:9090");
     assert_eq!(config.keepalive, Duration::from_secs(90));
@@ -72,7 +76,11 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.segment_bytes, Some(8 << 20));
     assert_eq!(config.dedup_ttl_s, 7 * 86_400);
     assert_eq!(config.dedup_memory_bytes_max, Some(64 << 20));
-    assert_eq!(config.token_rate, 1000);
+    assert_eq!(config.document.limits.rate, 1000);
+    assert_eq!(config.snapshot, Begin::Environment);
+    let tenants = config.document.tenants.iter();
+    let tenants: Vec<&str> = tenants.map(|it| it.name.as_str()).collect();
+    assert_eq!(tenants, ["acme", "default"]);
     assert_eq!(config.cores.as_deref(), Some("0,"));
     assert_eq!(config.driver, Requested::Portable);
     assert!(config.metrics_auth.is_some());

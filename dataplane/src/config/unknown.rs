@@ -6,18 +6,21 @@ use super::raw::VARIABLES;
 use std::collections::BTreeSet;
 
 /// Prefixes of settings.
-const PREFIXES: [&str; 6] = ["FLK_", "PCS_", "DEDUP_", "WAL_", "METRICS_", "TOKEN_"];
+const PREFIXES: [&str; 7] = [
+    "FLK_", "PCS_", "DEDUP_", "WAL_", "METRICS_", "TOKEN_", "TENANTS_",
+];
 
 /// Read by the command line.
 const COMMAND_LINE: [&str; 3] = ["FLK_URL", "PCS_ED25519_PRIV_B64", "FLK_ADMIN_TOKEN_FILE"];
 
 /// Read only by the tests of this repository.
-const TESTS: [&str; 11] = [
+const TESTS: [&str; 12] = [
     "FLK_BIN",
     "FLK_SKIPPED_LIST",
     "FLK_PLANTED_BIN",
     "FLK_PLANT",
     "FLK_DIE_AT",
+    "FLK_TEST_LIMITS",
     "FLK_CORPORA",
     "FLK_NUMBERS",
     "FLK_TRANSCRIPTS",
@@ -99,8 +102,10 @@ fn says_the_same(name: &str, known: &str) -> bool {
 fn known() -> impl Iterator<Item = &'static str> {
     let settings = VARIABLES.iter().map(|variable| variable.name());
     let files = VARIABLES.iter().filter_map(|variable| variable.file_name());
+    let aliases = VARIABLES.iter().filter_map(|variable| variable.alias());
     settings
         .chain(files)
+        .chain(aliases)
         .chain([FILE_VARIABLE])
         .chain(COMMAND_LINE)
 }

@@ -3,7 +3,6 @@
 //! never lets a granted claim go before its decision is durable.
 
 mod effects;
-#[cfg(feature = "planted-bugs")]
 mod mistakes;
 mod queue;
 mod sets;

@@ -3,7 +3,6 @@
 //! [`entry`](super::entry). No other file knows which field of one form is which of another.
 
 use super::Key;
-use super::context::Context;
 use crate::wal::Epoch;
 use crate::wal::name::Place;
 use crate::wal::record::Decision;
@@ -43,9 +42,9 @@ const _: () = assert!(size_of::<Decided>() == 72, "a decision takes 72 bytes");
 
 /// What a log record of a decision says of the record that it decides, besides the outcome.
 #[derive(Clone, Copy, Debug)]
-pub struct DecidedRecord {
-    /// What it was admitted under.
-    pub context: Context,
+pub struct DecidedRecord<'a> {
+    /// The name of its tenant.
+    pub tenant: &'a str,
     /// Its body in the log.
     pub body: Place,
     /// Its id.
@@ -105,11 +104,11 @@ impl Decided {
     }
 
     /// The log record of this decision.
-    pub fn to_record<'a>(&self, of: &DecidedRecord, params: &'a str) -> Decision<'a> {
+    pub fn to_record<'a>(&self, of: &DecidedRecord<'a>, params: &'a str) -> Decision<'a> {
         debug_assert_eq!(self.digest_tag, digest_tag(&of.digest));
         Decision {
             body: of.body,
-            tenant: of.context.tenant.name(),
+            tenant: of.tenant,
             pcs_id: of.pcs_id,
             digest: of.digest,
             key_id: of.key_id,
@@ -151,7 +150,6 @@ impl Decided {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dedup::context::TenantId;
     use crate::wal::name::Sequence;
     use proptest::prelude::*;
 
@@ -184,7 +182,7 @@ mod tests {
             };
             prop_assert_eq!(format!("{:?}", decided.outcome(version)), format!("{outcome:?}"));
             let of = DecidedRecord {
-                context: Context { tenant: TenantId::DEFAULT, snapshot: 0 },
+                tenant: "default",
                 body: Place { sequence: Sequence(3), index: 4 },
                 pcs_id: [5; 32],
                 digest,

@@ -2,7 +2,7 @@
 //! the reading of the result; it keeps no key and allocates nothing.
 
 use super::Key;
-use super::context::{Context, TENANTS_COUNT, TenantId};
+use super::context::TenantId;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
 
@@ -14,18 +14,25 @@ use std::hash::Hasher;
 #[derive(Clone)]
 pub struct KeyHash {
     prepared: SipHasher24,
-    /// The state behind the name of each tenant, which is the same for all of its records.
-    prepared_tenants: [SipHasher24; TENANTS_COUNT],
+    /// The state behind the name of each tenant, by [`TenantId`]: the same for all of its records.
+    prepared_tenants: Vec<SipHasher24>,
 }
 
 impl KeyHash {
     /// Prepares the hash under the installation's secret.
     pub fn new(secret: [u8; 16]) -> KeyHash {
-        let prepared = SipHasher24::new_with_key(&secret);
         KeyHash {
-            prepared,
-            prepared_tenants: TenantId::all().map(|tenant| hash_part(prepared, tenant.name())),
+            prepared: SipHasher24::new_with_key(&secret),
+            prepared_tenants: Vec::new(),
         }
+    }
+
+    /// Prepares for all tenants that are known, in the order of their numbers: the names of before, and perhaps more.
+    pub fn know<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        let new = names.skip(self.prepared_tenants.len());
+        let prepared = self.prepared;
+        self.prepared_tenants
+            .extend(new.map(|name| hash_part(prepared, name)));
     }
 
     /// The key of a record of a tenant of this name. `pcs_id` is the text as it stood in the record.
@@ -33,9 +40,9 @@ impl KeyHash {
         key_behind(hash_part(self.prepared, tenant), pcs_id)
     }
 
-    /// The same for a record that was admitted under this context.
-    pub fn key_in(&self, context: Context, pcs_id: &str) -> Key {
-        key_behind(self.prepared_tenants[context.tenant.index()], pcs_id)
+    /// The same for a tenant that [`KeyHash::know`] has prepared for.
+    pub fn key_of(&self, tenant: TenantId, pcs_id: &str) -> Key {
+        key_behind(self.prepared_tenants[tenant.index()], pcs_id)
     }
 }
 
@@ -111,18 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn a_context_gives_the_key_of_its_tenant_s_name() {
-        let hash = KeyHash::new([0x5A; 16]);
-        for tenant in TenantId::all() {
-            let context = Context {
-                tenant,
-                snapshot: 7,
-            };
-            for pcs_id in ["", "a", &"c".repeat(64)] {
-                assert_eq!(
-                    hash.key_in(context, pcs_id),
-                    hash.key(tenant.name(), pcs_id)
-                );
+    fn a_tenant_gives_the_key_of_its_name_and_keeps_it_when_more_are_known() {
+        let mut hash = KeyHash::new([0x5A; 16]);
+        let names = ["default", "acme", "beta"];
+        for known in 1..=names.len() {
+            hash.know(names[..known].iter().copied());
+            for (at, name) in names[..known].iter().enumerate() {
+                for pcs_id in ["", "a", &"c".repeat(64)] {
+                    let key = hash.key_of(TenantId::at(at), pcs_id);
+                    assert_eq!(key, hash.key(name, pcs_id));
+                }
             }
         }
     }

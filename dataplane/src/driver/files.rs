@@ -6,6 +6,7 @@ use crate::keeper::port::{FileOp, FileResult, FileValue, OpenHow};
 use crate::planted::{Bug, planted};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::files::LOCK;
+use crate::wal::files::SNAPSHOTS;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::retry_on_intr;
 use std::collections::HashMap;
@@ -144,9 +145,9 @@ impl FileExecutor {
         for entry in rustix::fs::Dir::read_from(&self.directory)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy();
-            // The operators' socket is in the directory too and is not a file of the log.
+            // The sockets and the stored snapshots are in the directory too and are no files of the log.
             let is_socket = entry.file_type() == rustix::fs::FileType::Socket;
-            if name != "." && name != ".." && !is_socket {
+            if ![".", "..", SNAPSHOTS].contains(&&*name) && !is_socket {
                 names.push(name.into_owned());
             }
         }

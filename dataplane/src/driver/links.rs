@@ -33,9 +33,15 @@ pub struct Links {
 pub struct KeeperLinks {
     from_shards: Receiver<(ShardId, ToKeeper)>,
     peeked: VecDeque<(ShardId, ToKeeper)>,
+    mail: ShardMail,
+    bell: Arc<Doorbell>,
+}
+
+/// Sends to shards from another thread than the keeper's.
+#[derive(Clone, Debug)]
+pub(crate) struct ShardMail {
     to_shards: Vec<Sender<ToShard>>,
     shard_bells: Vec<Arc<Doorbell>>,
-    bell: Arc<Doorbell>,
 }
 
 /// Links `bells.len()` shards with each other and with the keeper.
@@ -68,8 +74,10 @@ pub fn link(
     let keeper = KeeperLinks {
         from_shards,
         peeked: VecDeque::new(),
-        to_shards,
-        shard_bells: shard_bells.to_vec(),
+        mail: ShardMail {
+            to_shards,
+            shard_bells: shard_bells.to_vec(),
+        },
         bell: Arc::clone(keeper_bell),
     };
     (links, keeper)
@@ -163,6 +171,25 @@ impl KeeperLinks {
 
     /// Sends to a shard and wakes it.
     pub fn tell(&self, shard: ShardId, message: ToShard) {
+        self.mail.send(shard, message);
+    }
+
+    /// The same for another thread.
+    pub(crate) fn mail(&self) -> ShardMail {
+        self.mail.clone()
+    }
+
+    /// Asks all shards to leave their loops.
+    pub(crate) fn tell_all_to_end(&self) {
+        for bell in &self.mail.shard_bells {
+            bell.tell_to_end();
+        }
+    }
+}
+
+impl ShardMail {
+    /// Sends to a shard and wakes it.
+    pub(crate) fn send(&self, shard: ShardId, message: ToShard) {
         let index = usize::from(shard.0);
         let (Some(to_shard), Some(bell)) = (self.to_shards.get(index), self.shard_bells.get(index))
         else {
@@ -171,13 +198,6 @@ impl KeeperLinks {
         // A shard's end is dropped only when the process ends.
         let _ = to_shard.send(message);
         bell.ring_if_asleep();
-    }
-
-    /// Asks all shards to leave their loops.
-    pub(crate) fn tell_all_to_end(&self) {
-        for bell in &self.shard_bells {
-            bell.tell_to_end();
-        }
     }
 }
 

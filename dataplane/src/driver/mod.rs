@@ -6,9 +6,9 @@
 //! the thread sleeps when there is nothing to do.
 
 pub mod affinity;
+pub mod agent;
 mod cgroup;
 pub mod clock;
-pub mod commands;
 pub mod console;
 pub mod descriptors;
 pub mod directory;
@@ -16,6 +16,7 @@ pub mod doorbell;
 pub mod files;
 pub mod flush_time;
 pub mod holder;
+pub mod line_socket;
 pub mod listen;
 pub mod lock;
 pub mod memory;

@@ -1,10 +1,12 @@
 //! Runs the process: one pinned thread per shard, and the calling thread for the keeper, which also reads signals and
 //! operators' commands. It starts and ends threads and carries out the keeper's operations; it decides nothing.
 
-use super::commands::Commands;
+use super::agent::start::Start;
+use super::agent::{AgentSetup, AgentThread};
 use super::console::Console;
 use super::doorbell::Doorbell;
 use super::files::FileExecutor;
+use super::line_socket::LineSocket;
 use super::links::{KeeperLinks, Links, link};
 use super::portable::Portable;
 use super::probe::DriverKind;
@@ -19,16 +21,20 @@ use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperEvent, KeeperOp, KeeperOps};
 use crate::mesh::keeper::ToShard;
 use crate::planted::{Point, pass};
+use crate::stats::Stats;
+use crate::wal::files::SOCKET;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::exit;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Exit code if the operating system refuses a call.
 const EX_OSERR: i32 = Exit::Refused as i32;
+/// A command of an operator is shorter than this.
+const COMMAND_BYTES_MAX: usize = 64 * 1024;
 
 /// The keeper as a state machine, or a stub in tests.
 pub trait KeeperMachine {
@@ -70,6 +76,16 @@ pub struct Process {
     pub drain_delay: Duration,
     /// After that, the process ends within this time even if threads hang.
     pub stop_bound: Duration,
+    /// What the configuration agent begins with; none: this process takes no configuration.
+    pub configuration: Option<Configuration>,
+}
+
+/// What the configuration agent begins with.
+pub struct Configuration {
+    /// The snapshot in force, and those that are stored.
+    pub start: Start,
+    /// Where its number is shown.
+    pub stats: Arc<Stats>,
 }
 
 /// Raises the soft limit of open files to the hard limit.
@@ -105,8 +121,33 @@ pub fn run<M: Machine, K: KeeperMachine>(
         .collect::<Result<Vec<_>, _>>()?;
     let keeper_bell = Arc::new(Doorbell::new()?);
     let (links, keeper_links) = link(&shard_bells, &keeper_bell, process.ring_messages);
-    let commands = Commands::listen(process.directory.as_fd(), &process.directory_path)?;
+    let commands = LineSocket::listen(
+        process.directory.as_fd(),
+        &process.directory_path,
+        SOCKET,
+        COMMAND_BYTES_MAX,
+    )?;
+    let installation = Arc::new(OnceLock::new());
+    let agent = match process.configuration {
+        Some(Configuration { start, stats }) => {
+            let setup = AgentSetup {
+                start,
+                mail: keeper_links.mail(),
+                stats,
+                console: process.console.clone(),
+                installation: Arc::clone(&installation),
+            };
+            let directory = process.directory.as_fd();
+            Some(AgentThread::start(
+                setup,
+                directory,
+                &process.directory_path,
+            )?)
+        }
+        None => None,
+    };
     let mut executor = KeeperExecutor {
+        installation,
         keeper: keeper(),
         links: keeper_links,
         files: FileExecutor::new(process.directory).with_lock(process.lock),
@@ -140,6 +181,9 @@ pub fn run<M: Machine, K: KeeperMachine>(
         // A clean end: bytes queued to clients are sent before the sockets close.
         executor.ends.note_clean();
         executor.links.tell_all_to_end();
+        if let Some(agent) = agent {
+            agent.end();
+        }
         for thread in threads {
             // In a release build a panic has aborted the process already.
             let _ = thread.join();
@@ -197,7 +241,7 @@ struct KeeperExecutor<K, S> {
     keeper: K,
     links: KeeperLinks,
     /// Dropped before the files: the directory must be locked while the socket is removed.
-    commands: Commands,
+    commands: LineSocket,
     files: FileExecutor,
     ends: Arc<Ends>,
     console: Console,
@@ -206,6 +250,8 @@ struct KeeperExecutor<K, S> {
     say: S,
     events: Vec<KeeperEvent>,
     wake_at_us: u64,
+    /// Set for the configuration agent when recovery has read it.
+    installation: Arc<OnceLock<[u8; 16]>>,
 }
 
 impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
@@ -235,6 +281,10 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
                 self.events.push(KeeperEvent::FileDone(result));
             }
             KeeperOp::ToShard(shard, message) => {
+                if let ToShard::Begin(begin) = &message {
+                    // The first of several shards sets it; all have the same.
+                    let _ = self.installation.set(begin.installation);
+                }
                 if matches!(message, ToShard::Serve { .. }) {
                     // The start is over: from now on the keeper handles requests to end.
                     let (delay, bound) = (self.drain_delay, self.stop_bound);
@@ -292,7 +342,11 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
         while let Some((shard, message)) = self.links.try_take() {
             self.events.push(KeeperEvent::FromShard(shard, message));
         }
-        self.commands.work(clock::now().mono_us, &mut self.events);
+        let mut lines = Vec::new();
+        self.commands.work(clock::now().mono_us, &mut lines);
+        let commands = lines.into_iter();
+        self.events
+            .extend(commands.map(|(id, line)| KeeperEvent::Command { id, line }));
         // Every one counts: the second request ends the drain delay.
         for _ in 0..self.ends.take_count() {
             self.events.push(KeeperEvent::Terminate);

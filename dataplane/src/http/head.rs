@@ -140,6 +140,15 @@ pub enum TenantHeader {
     Invalid,
 }
 
+/// Whether the rest of a body comes after its request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyRest {
+    /// The client sends it without having been asked.
+    Comes,
+    /// The client waits for `100 Continue`: after a refusal it may or may not send the body.
+    MayNotCome,
+}
+
 /// A complete, unambiguous head. Spans index into the bytes that it was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -169,6 +178,17 @@ pub struct Head {
     pub authorization: Option<Span>,
     /// Value of the one `traceparent` header, unchecked; absent if sent twice.
     pub traceparent: Option<Span>,
+}
+
+impl Head {
+    /// Whether the rest of the body comes if the request is refused now.
+    #[must_use]
+    pub const fn body_rest(&self) -> BodyRest {
+        match self.expect_continue {
+            true => BodyRest::MayNotCome,
+            false => BodyRest::Comes,
+        }
+    }
 }
 
 /// Reads the head at the front of `bytes`, which may hold a part of it or bytes of later requests as well.

@@ -20,9 +20,9 @@ pub mod route;
 pub use chunked::{Decoded, Decoder, Skipped};
 pub use date::Date;
 pub use head::{
-    ContentType, Head, HeadStatus, HttpLimits, Method, Span, Target, TenantHeader,
+    BodyRest, ContentType, Head, HeadStatus, HttpLimits, Method, Span, Target, TenantHeader,
     begins_with_post, read_head,
 };
 pub use problem::Problem;
-pub use respond::{Afterwards, CONTINUE, Common, Dedup};
+pub use respond::{Afterwards, CONTINUE, Common, Dedup, ResponsePart};
 pub use route::{Allowed, Route, SKIPPED_BODY_BYTES_MAX, connection_survives, route};

@@ -218,6 +218,8 @@ problems! {
     CapReached = 128, 503, "disk_full", true, "Log at its cap", "Outcome unknown; send the same record again after Retry-After seconds. Operators: WAL_DIR takes all that the log may take and nothing may be deleted; raise WAL_MAX_BYTES or, where it is not set, enlarge the file system; or release pins.";
     /// The file system refuses new files.
     WalReadOnly = 129, 503, "wal_unavailable", true, "Log cannot be written", "Outcome unknown; send the same record again after Retry-After seconds. Operators: the file system refuses new files in WAL_DIR; look for a read-only mount, chattr +i or +a, and the owner and mode of WAL_DIR.";
+    /// A key of the tenant could not be loaded.
+    KeysUnavailable = 130, 503, "keys_unavailable", true, "Keys unavailable", "Send the same record again after Retry-After seconds. Operators: a key of this tenant could not be loaded at the start; restore its source and publish the configuration again.";
 }
 
 impl From<&Malformed> for Problem {
@@ -276,7 +278,8 @@ impl Problem {
             Problem::DiskFull
             | Problem::DedupMemoryFull
             | Problem::CapReached
-            | Problem::WalReadOnly => Some(10),
+            | Problem::WalReadOnly
+            | Problem::KeysUnavailable => Some(10),
             Problem::QuotaExceeded => Some(60),
             _ => None,
         }

@@ -2,6 +2,7 @@
 //! fate of the connection come from the caller.
 
 use super::date::Date;
+use super::head::Method;
 use super::problem::Problem;
 use super::route::Allowed;
 
@@ -19,6 +20,25 @@ pub enum Afterwards {
     Closes,
 }
 
+/// What of a response is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponsePart {
+    /// Head and body.
+    Whole,
+    /// The head only, as the request was HEAD.
+    Head,
+}
+
+impl ResponsePart {
+    /// What a request of this method gets.
+    pub fn of(method: Method) -> ResponsePart {
+        match method {
+            Method::Head => ResponsePart::Head,
+            _ => ResponsePart::Whole,
+        }
+    }
+}
+
 /// What all responses have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct Common<'a> {
@@ -26,8 +46,8 @@ pub struct Common<'a> {
     pub date: &'a Date,
     /// What happens to the connection.
     pub afterwards: Afterwards,
-    /// The request was HEAD: no body is sent.
-    pub head_only: bool,
+    /// What of it is sent.
+    pub part: ResponsePart,
 }
 
 /// The result of de-duplication, for the `Flk-Dedup` header.
@@ -133,7 +153,7 @@ fn append_problem(
             ..common
         },
     );
-    if common.head_only {
+    if common.part == ResponsePart::Head {
         return;
     }
     out.extend_from_slice(open.as_bytes());
@@ -153,7 +173,7 @@ pub fn text(out: &mut Vec<u8>, status: u16, content_type: &str, body: &[u8], com
     out.extend_from_slice(b"\r\nCache-Control: no-store\r\nContent-Length: ");
     decimal(out, body.len() as u64);
     end_of_head(out, common);
-    if !common.head_only {
+    if common.part == ResponsePart::Whole {
         out.extend_from_slice(body);
     }
 }

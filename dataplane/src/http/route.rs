@@ -1,7 +1,7 @@
 //! Routing by head: chooses the handler of a request, or the problem that answers it before its body is read. It never
 //! looks at a body, a key or a rate.
 
-use super::head::{ContentType, Head, Method, Target, TenantHeader};
+use super::head::{BodyRest, ContentType, Head, Method, Target, TenantHeader};
 use super::problem::Problem;
 
 /// To keep the connection after a refusal, a remaining body of at most this length is read and discarded.
@@ -90,17 +90,17 @@ fn submit(head: &Head) -> Result<Route, Problem> {
     Ok(Route::Submit)
 }
 
-/// Whether the connection can be kept after this refusal, given how much of the body has not been received.
-///
-/// A client that waits for `100 Continue` may or may not send the body after a refusal, so the start of its next request
-/// cannot be found. The caller passes `expects_continue` as it is in the head.
+/// Whether the connection can be kept after this refusal, given how much of the body has not been received. Where that may
+/// never come, the start of the next request cannot be found.
 #[must_use]
 pub const fn connection_survives(
     problem: Problem,
     body_bytes_left: u64,
-    expects_continue: bool,
+    body_rest: BodyRest,
 ) -> bool {
-    !problem.closes()
-        && body_bytes_left <= SKIPPED_BODY_BYTES_MAX
-        && !(expects_continue && body_bytes_left > 0)
+    let comes = match body_rest {
+        BodyRest::Comes => true,
+        BodyRest::MayNotCome => body_bytes_left == 0,
+    };
+    comes && !problem.closes() && body_bytes_left <= SKIPPED_BODY_BYTES_MAX
 }

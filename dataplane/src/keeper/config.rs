@@ -34,6 +34,9 @@ pub struct KeeperConfig {
     pub memory: Option<MemoryRoom>,
     /// Shards serve on for this long after a stop was asked for, in microseconds; its bound is counted from then on.
     pub drain_delay_us: u64,
+    /// A graceful stop ends within this time after that delay, in microseconds:
+    /// [`STOP_US`](crate::keeper::stop::STOP_US). Less for tests only.
+    pub stop_us: u64,
     /// How the shards' writes become durable, decided by a probe of the file system.
     pub sync: SyncMode,
     /// Whether segments bypass the page cache (the file system allows it).

@@ -1,6 +1,8 @@
 //! The mistakes that can be planted in the keeper and need more than one wrong condition. Compiled with the feature
 //! `planted-bugs` only: a release holds neither this code nor anything that it needs.
 
+#![cfg(feature = "planted-bugs")]
+
 use crate::dedup::PARTITIONS;
 use crate::io::ShardId;
 use crate::keeper::end_logs::rewritten;

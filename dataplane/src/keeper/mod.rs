@@ -76,7 +76,6 @@ pub mod stop;
 pub mod offline;
 mod quarantine;
 
-#[cfg(feature = "planted-bugs")]
 mod mistakes;
 #[cfg(test)]
 mod tests;
@@ -90,7 +89,7 @@ use port::{KeeperEvent, KeeperOp, KeeperOps, Port};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
-use stop::{end_in_time, stop_by_us};
+use stop::{STOP_US, end_in_time, stop_by_us};
 
 /// The keeper as a state machine: its flows are one hand-polled future behind a [`Port`]. It is not `Send`: make it on
 /// the thread that steps it.
@@ -99,6 +98,7 @@ pub struct Keeper {
     flow: Pin<Box<dyn Future<Output = ()>>>,
     ended: bool,
     drain_delay_us: u64,
+    stop_us: u64,
     clients: Clients,
 }
 
@@ -106,10 +106,11 @@ impl Keeper {
     /// The keeper of a gateway: recovers, serves, and ends with [`KeeperOp::Exit`]. WAL_DIR exists already.
     pub fn new(config: KeeperConfig) -> Keeper {
         let port = Port::default();
-        let drain_delay_us = config.drain_delay_us;
+        let (drain_delay_us, stop_us) = (config.drain_delay_us, config.stop_us);
         let flow = run(port.clone(), config);
         Keeper {
             drain_delay_us,
+            stop_us,
             ..Keeper::of(port, flow)
         }
     }
@@ -121,6 +122,7 @@ impl Keeper {
             flow: Box::pin(flow),
             ended: false,
             drain_delay_us: 0,
+            stop_us: STOP_US,
             clients: Clients::default(),
         }
     }
@@ -131,7 +133,12 @@ impl Keeper {
         let mut by_us = self.port.stop_by_us();
         let events = events.inspect(|event| {
             if matches!(event, KeeperEvent::Terminate) {
-                by_us = Some(stop_by_us(by_us, now.mono_us, self.drain_delay_us));
+                by_us = Some(stop_by_us(
+                    by_us,
+                    now.mono_us,
+                    self.drain_delay_us,
+                    self.stop_us,
+                ));
             }
         });
         self.port

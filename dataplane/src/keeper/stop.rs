@@ -41,10 +41,15 @@ impl GracefulStop {
 }
 
 /// By when a stop that is asked for now ends. Where one was asked for before, the drain delay is over.
-pub(crate) fn stop_by_us(before_us: Option<u64>, now_us: u64, drain_delay_us: u64) -> u64 {
+pub(crate) fn stop_by_us(
+    before_us: Option<u64>,
+    now_us: u64,
+    drain_delay_us: u64,
+    stop_us: u64,
+) -> u64 {
     match before_us {
-        None => now_us + drain_delay_us + STOP_US,
-        Some(by_us) => by_us.min(now_us + STOP_US),
+        None => now_us + drain_delay_us + stop_us,
+        Some(by_us) => by_us.min(now_us + stop_us),
     }
 }
 

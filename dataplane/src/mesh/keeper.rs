@@ -4,6 +4,7 @@ use crate::dedup::slice::SliceSet;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::http::Problem;
 use crate::io::{ShardId, SyncMode};
+use crate::snapshot::Snapshot;
 use crate::wal::Epoch;
 use crate::wal::name::{ClosedSegment, LogId, NamedSegment, Sequence};
 use crate::wal::writer::{Entered, EpochBegun, LogStart};
@@ -93,6 +94,8 @@ pub enum ToShard {
     Slices(Arc<SliceSet>),
     /// Stop taking new work: the first message of a graceful stop.
     Drain,
+    /// Judge under this snapshot from now on. Its number in [`crate::stats::ShardStats::snapshot`] says that the shard does.
+    Configure(Arc<Snapshot>),
     /// All shards are idle: write the clean-stop mark and end.
     Finish,
 }

@@ -3,13 +3,14 @@
 use super::disk::Disk;
 use super::host::Host;
 use super::memory::DedupMemory;
-use crate::config::Config;
 use crate::config::units::{show_bytes, show_seconds};
+use crate::config::{Config, time};
 use crate::dedup::table::BYTES_PER_KEY;
+use crate::driver::agent::start::Start;
 use crate::driver::console::Console;
 use crate::driver::descriptors::Places;
 use crate::driver::probe::DriverKind;
-use crate::shard::config::{ShardLimits, Signing};
+use crate::shard::config::ShardLimits;
 use std::net::SocketAddr;
 
 /// Prints the start-up lines.
@@ -17,6 +18,7 @@ pub(super) fn announce(
     config: &Config,
     host: &Host,
     disk: &Disk,
+    start: &Start,
     address: SocketAddr,
     console: &Console,
 ) {
@@ -39,7 +41,7 @@ pub(super) fn announce(
         disk.flush.as_secs_f64() * 1e6
     ));
     console.say(dedup_line(&host.dedup, config.dedup_ttl_s));
-    announce_keys(config, console);
+    announce_keys(config, start, console);
     announce_places(&host.places, host.files_max, shards as u64, console);
 }
 
@@ -59,23 +61,45 @@ fn dedup_line(dedup: &DedupMemory, ttl_s: u32) -> String {
     )
 }
 
-fn announce_keys(config: &Config, console: &Console) {
-    match config.signing.as_ref() {
-        Signing::Keys(keys) => {
-            for (id, scheme) in keys.ids() {
-                console.say(format!("  key        {id} {scheme}"));
-            }
+/// Tenants whose keys are printed one by one.
+const TENANTS_SHOWN: usize = 8;
+
+fn announce_keys(config: &Config, start: &Start, console: &Console) {
+    let document = &start.in_force;
+    if document.number > 0 {
+        let (number, since) = (document.number, time::show(start.since_s));
+        console.say(format!(
+            "  snapshot   {number}, in force since {since}: tenants, keys and limits come from it, not from the settings (FLK_SNAPSHOT=environment takes those)"
+        ));
+    }
+    for tenant in document.tenants.iter().take(TENANTS_SHOWN) {
+        let name = match tenant.name.as_str() {
+            "default" => String::new(),
+            name => format!("{name} "),
+        };
+        if tenant.unsigned {
+            console.say(format!(
+                "  WARNING    {name}signatures are NOT checked (PCS_SIGN_ALG=none): anyone can submit anything"
+            ));
         }
-        Signing::Unsigned => {
-            console.say(
-                "  WARNING    signatures are NOT checked (PCS_SIGN_ALG=none): anyone can submit anything",
-            );
+        for key in &tenant.keys {
+            let (fingerprint, scheme) = (&key.fingerprint, &key.scheme);
+            console.say(format!("  key        {name}{fingerprint} {scheme}"));
         }
     }
-    if config.short_keys_count > 0 {
+    if document.tenants.len() > TENANTS_SHOWN {
+        let more = document.tenants.len() - TENANTS_SHOWN;
+        console.say(format!("  tenants    and {more} more"));
+    }
+    if document.number == 0 && config.short_keys_count > 0 {
         console.say(format!(
             "  warning    {} HMAC key(s) shorter than the advised 32 bytes",
             config.short_keys_count
+        ));
+    }
+    for closed in &start.closed {
+        console.say(format!(
+            "  WARNING    a tenant gets 503 until a snapshot mends it: {closed}"
         ));
     }
 }

@@ -6,10 +6,10 @@ use super::connection::Reading;
 use super::flights::Request;
 use super::owed::{Owed, Reply};
 use super::{Core, Deadline, Framed, Ingress};
-use crate::dedup::context::{Context, TenantId};
+use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
 use crate::event::Driver;
-use crate::http::{Head, Problem, TenantHeader};
+use crate::http::{Head, Problem, ResponsePart, TenantHeader};
 use crate::io::Now;
 use crate::wal::name::Sequence;
 use crate::wal::record::BodyMeta;
@@ -25,20 +25,20 @@ pub(super) struct Logged {
 }
 
 impl Ingress {
-    /// The context under which a submission enters, or what refuses it before its body is looked at. The only place that
-    /// makes a context.
+    /// The context under which a submission enters, or what refuses it before its body is looked at. It is looked at again
+    /// when the body is appended: another snapshot may be in force by then.
     pub(super) fn admission(
         &mut self,
         slot: u32,
         head: &Head,
         inbox: &[u8],
     ) -> Result<Context, Problem> {
-        let tenant = match head.tenant {
+        let context = match head.tenant {
             TenantHeader::Named(span) => {
                 let name = span.of(self.connections.at(slot).received.pending(inbox));
-                TenantId::named(name).ok_or(Problem::UnknownTenant)?
+                self.in_force.admit(Some(name))?
             }
-            TenantHeader::Absent => TenantId::DEFAULT,
+            TenantHeader::Absent => self.in_force.admit(None)?,
             TenantHeader::Invalid => return Err(Problem::UnknownTenant), // routing has refused it
         };
         if self.drain.is_over(self.config.limits.drain_patience_us) {
@@ -46,10 +46,7 @@ impl Ingress {
         }
         match self.shut() {
             Some(problem) => Err(problem),
-            None => Ok(Context {
-                tenant,
-                snapshot: 0,
-            }),
+            None => Ok(context),
         }
     }
 
@@ -65,12 +62,12 @@ impl Ingress {
         if self.framed.is_empty() && self.awaiting_continue.is_empty() {
             return;
         }
+        self.admit_framed_again(core);
         let unpaid = self.framed.iter().filter(|request| !request.paid).count();
         let wanted = (unpaid + self.awaiting_continue.len()) as u32;
-        let mut granted = if self.config.rated {
-            driver.charge(wanted, now)
-        } else {
-            wanted
+        let mut granted = match self.in_force.snapshot().rate.per_s {
+            0 => wanted,
+            _ => driver.charge(wanted, now),
         };
         let mut framed = std::mem::take(&mut self.framed);
         let framed_bytes = std::mem::take(&mut self.framed_bytes);
@@ -99,6 +96,29 @@ impl Ingress {
         self.awaiting_continue = awaiting_continue;
     }
 
+    /// Looks again at what was framed, maybe in an earlier turn: what the snapshot in force does not admit is refused.
+    fn admit_framed_again(&mut self, core: &Core) {
+        let mut framed = std::mem::take(&mut self.framed);
+        let mut framed_bytes = self.framed_bytes;
+        framed.retain_mut(
+            |request| match self.in_force.admit_again(request.context.tenant) {
+                Ok(context) => {
+                    request.context = context;
+                    true
+                }
+                Err(problem) => {
+                    framed_bytes -= request.body.len_bytes();
+                    let answer = Answer::refusal(problem);
+                    let needs = Sequence::default();
+                    self.answer(core, request.conn, request.reply, answer, needs);
+                    false
+                }
+            },
+        );
+        self.framed = framed;
+        self.framed_bytes = framed_bytes;
+    }
+
     /// Asks for a body with `100 Continue`, or refuses it before it is sent.
     fn send_continue(&mut self, slot: u32, granted: bool, now: Now) {
         let connection = self.connections.at(slot);
@@ -116,7 +136,7 @@ impl Ingress {
             reply: Reply::at_once(Answer::Continue),
             since_us: now.mono_us,
             last: false,
-            head_only: false,
+            part: ResponsePart::Whole,
             repeats_keep_alive: false,
         });
         let conn = connection.id;
@@ -130,7 +150,7 @@ impl Ingress {
         let end = start + body.len();
         let meta = BodyMeta {
             snapshot: request.context.snapshot,
-            tenant: request.context.tenant.name(),
+            tenant: self.in_force.name(request.context.tenant),
             ..BodyMeta::default()
         };
         let place = core.log.push_body(body, &meta);

@@ -7,7 +7,9 @@ use crate::event::{ConnId, Event, Inbox, Op, Outbox, Peer};
 use crate::io::{Now, ShardId};
 use crate::mesh::keeper::ToShard;
 use crate::mesh::{Message, ToPeers};
+use crate::snapshot::Snapshot;
 use std::ops::Range;
+use std::sync::Arc;
 
 impl Ingress {
     pub(super) fn collect(
@@ -129,7 +131,9 @@ impl Ingress {
                 if let Some(bytes_max) = begin.dedup_bytes_max {
                     self.config.dedup_bytes_max = bytes_max;
                 }
-                *core = Some(Box::new(Core::new(&self.config, begin)));
+                self.in_force.number(&begin.params);
+                let snapshot = self.in_force.snapshot();
+                *core = Some(Box::new(Core::new(&self.config, begin, snapshot)));
             }
             ToShard::Load(entries) => begun(core).owner.load(&entries),
             ToShard::Serve { admit } => {
@@ -146,8 +150,24 @@ impl Ingress {
             ToShard::SpaceLow(why) => self.space_low = why,
             ToShard::Slices(set) => begun(core).owner.switch_slices(set),
             ToShard::Drain => self.begin_drain(now),
+            ToShard::Configure(snapshot) => self.configure(core.as_deref_mut(), snapshot, now),
             ToShard::Finish => self.finish(core.as_deref_mut()),
         }
+    }
+
+    /// From here on this turn and those behind it judge under another snapshot.
+    fn configure(&mut self, core: Option<&mut Core>, snapshot: Arc<Snapshot>, now: Now) {
+        let versions = match core {
+            Some(core) => {
+                core.hash.know(snapshot.names());
+                Arc::clone(&core.begin.params)
+            }
+            None => Arc::default(),
+        };
+        let number = u64::from(snapshot.number);
+        let wall_s = now.wall_us / 1_000_000;
+        self.in_force.configure(snapshot, &versions, wall_s);
+        self.stats().snapshot.set(number);
     }
 
     /// Forgets a connection and releases it at the driver. Its requests in flight go on without it.

@@ -1,4 +1,5 @@
-//! The configuration that a shard gets once, before its first turn: limits, keys, parameters. Plain data, already validated.
+//! The configuration that a shard gets once, before its first turn: bounds, and the snapshot that it begins with. Plain data,
+//! already validated.
 
 use super::budget::WAITER_BYTES;
 use super::connection::Connection;
@@ -12,20 +13,10 @@ use crate::http::chunked::FRAMING_BEHIND_BYTES_MAX;
 use crate::io::ShardId;
 use crate::mesh::Message;
 use crate::mesh::ring_messages;
+use crate::snapshot::Snapshot;
 use crate::stats::Stats;
 use crate::wal::batch::{BATCH_RECORDS_MAX, BODY_BYTES_MAX, INDEX_PART_BYTES_MAX};
-use flk_contract::signature::KeySet;
-use flk_contract::verify::Params;
 use std::sync::Arc;
-
-/// How records are authenticated.
-#[derive(Debug)]
-pub enum Signing {
-    /// Any key of the set that is active verifies.
-    Keys(KeySet),
-    /// Signatures are not looked at. Never the default; a start warns of it.
-    Unsigned,
-}
 
 /// Credentials of `/metrics`.
 #[derive(Clone)]
@@ -196,16 +187,12 @@ pub struct ShardConfig {
     pub shards: u16,
     /// Bounds.
     pub limits: ShardLimits,
-    /// Keys of the default tenant.
-    pub signing: Arc<Signing>,
-    /// The parameter set in force.
-    pub params: Params,
+    /// What records are judged under until the first [`crate::mesh::keeper::ToShard::Configure`].
+    pub snapshot: Arc<Snapshot>,
     /// How long an outcome answers duplicates, in seconds of the expiry clock.
     pub ttl_s: u32,
     /// Most bytes of this shard's dedup tables.
     pub dedup_bytes_max: u64,
-    /// Whether requests are charged to the process-wide rate.
-    pub rated: bool,
     /// Credentials of `/metrics`, if it wants any.
     pub metrics_auth: Option<MetricsAuth>,
     /// At a graceful stop, keep serving for this long before the listener closes.

@@ -10,6 +10,7 @@ use crate::event::{Op, Outbox};
 use crate::io::{Now, ShardId};
 use crate::mesh::Message;
 use crate::mesh::keeper::Begin;
+use crate::snapshot::Snapshot;
 use crate::wal::batch::{self, OpenBatch};
 use crate::wal::buffer::Blocks;
 use crate::wal::name::Sequence;
@@ -24,8 +25,6 @@ pub(super) struct Core {
     pub log: LogWriter,
     pub owner: Owner,
     pub hash: KeyHash,
-    /// Index of the parameter set in force.
-    pub params: u16,
     /// What the owner answered and asked for, and the deciding stage has not carried out.
     pub effects: Effects,
     /// Last resolved position that the keeper knows.
@@ -33,7 +32,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(config: &ShardConfig, begin: Box<Begin>) -> Core {
+    pub(super) fn new(config: &ShardConfig, begin: Box<Begin>, snapshot: &Snapshot) -> Core {
         let limits = config.limits;
         let partitions = begin
             .owners
@@ -49,14 +48,15 @@ impl Core {
             claims_max: limits.flights_max * u32::from(config.shards),
             ttl_s: config.ttl_s,
         });
+        let mut hash = KeyHash::new(begin.secret);
+        hash.know(snapshot.names());
         let open = OpenBatch::new(batch::BatchLimits::default());
         let blocks = Box::new(Blocks::with_capacity(BATCH_BLOCKS_BYTES));
         let log = LogWriter::new(&begin.log_start(), open, blocks);
         Core {
             me: config.id,
             resolved_notified: log.durable(),
-            params: begin.params.len().saturating_sub(1) as u16,
-            hash: KeyHash::new(begin.secret),
+            hash,
             begin,
             log,
             owner,

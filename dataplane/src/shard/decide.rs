@@ -113,7 +113,7 @@ impl Ingress {
         candidate.expiry = expiry;
         let params = core.params_version(candidate.params);
         let record = DecidedRecord {
-            context: request.context,
+            tenant: self.in_force.name(request.context.tenant),
             body: request.body,
             pcs_id: claim.pcs_id,
             digest: claim.digest,

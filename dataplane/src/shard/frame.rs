@@ -7,7 +7,8 @@ use super::owed::{Owed, Reply};
 use super::skip::skip_body;
 use super::{Core, Ingress};
 use crate::http::{
-    Decoded, Head, HeadStatus, Method, Problem, Route, begins_with_post, read_head, route,
+    Decoded, Head, HeadStatus, Method, Problem, ResponsePart, Route, begins_with_post, read_head,
+    route,
 };
 use crate::io::Now;
 
@@ -192,7 +193,7 @@ impl Ingress {
             reply: Reply::at_once(Answer::refusal(problem)),
             since_us,
             last: !survives,
-            head_only: head.is_some_and(|head| head.method == Method::Head),
+            part: head.map_or(ResponsePart::Whole, |head| ResponsePart::of(head.method)),
             repeats_keep_alive: head.is_some_and(|head| head.repeats_keep_alive),
         });
         if !survives {
@@ -227,7 +228,7 @@ impl Ingress {
             reply: Reply::at_once(Answer::Service(route)),
             since_us: now.mono_us,
             last,
-            head_only: head.method == Method::Head,
+            part: ResponsePart::of(head.method),
             repeats_keep_alive: head.repeats_keep_alive,
         });
         connection.received.consume(head.head_len);

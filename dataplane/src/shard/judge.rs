@@ -3,10 +3,10 @@
 
 use super::admit::Logged;
 use super::answer::Answer;
-use super::config::Signing;
 use super::flights::{Claim, Request};
 #[cfg(feature = "planted-bugs")]
 use super::mistakes;
+use super::tenants::ActiveKeys;
 use super::{Core, Ingress};
 use crate::dedup::Decided;
 use crate::dedup::context::Context;
@@ -15,6 +15,7 @@ use crate::event::Outbox;
 use crate::http::Problem;
 use crate::io::Now;
 use crate::wal::record::{Entry, Refused};
+use flk_contract::signature::Unauthentic;
 use flk_contract::{
     IdentityMismatch, Malformed, authenticate, authenticate_unsigned, check_identity, judge,
 };
@@ -51,9 +52,11 @@ impl Ingress {
             Ok(record) => record,
             Err(malformed) => return refusal_of(&malformed),
         };
-        let verified = match self.config.signing.as_ref() {
-            Signing::Keys(keys) => authenticate(&record, keys, &mut self.scratchpad.scratch),
-            Signing::Unsigned => authenticate_unsigned(&record, &mut self.scratchpad.scratch),
+        let tenant = self.in_force.of(logged.context.tenant);
+        let verified = match &tenant.keys {
+            ActiveKeys::Set(keys) => authenticate(&record, keys, &mut self.scratchpad.scratch),
+            ActiveKeys::Unsigned => authenticate_unsigned(&record, &mut self.scratchpad.scratch),
+            ActiveKeys::None | ActiveKeys::Unavailable => Err(Unauthentic::NoKeyVerifies),
         };
         #[cfg(feature = "planted-bugs")]
         let verified = mistakes::or_unsigned(verified, &record, &mut self.scratchpad.scratch);
@@ -69,11 +72,12 @@ impl Ingress {
                 return Judged::Refused(Problem::PcsIdMismatch, "");
             }
         };
-        let outcome = judge(&record, &self.config.params, &mut self.scratchpad.slopes);
-        let key = core.hash.key_in(logged.context, record.pcs_id);
+        let key = core.hash.key_of(logged.context.tenant, record.pcs_id);
+        let set = tenant.params_of(key);
+        let outcome = judge(&record, &set.params, &mut self.scratchpad.slopes);
         let digest = verified.signing_digest;
         Judged::Claims(Claim {
-            candidate: Decided::candidate(key, &outcome, core.params, &digest),
+            candidate: Decided::candidate(key, &outcome, set.number, &digest),
             pcs_id,
             digest,
             key_id: verified.key.0,

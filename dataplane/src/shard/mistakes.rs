@@ -1,11 +1,14 @@
 //! The mistakes that can be planted in a shard and need more than one wrong condition. Compiled with the feature
 //! `planted-bugs` only: a release holds neither this code nor anything that it needs.
 
-use super::config::Signing;
+#![cfg(feature = "planted-bugs")]
+
 use super::flights::{Claim, FlightStep, Granted};
 use super::owed::{Owed, OwedAnswers, Reply};
+use super::tenants::ActiveKeys;
 use super::{Core, Ingress};
 use crate::dedup::Key;
+use crate::dedup::context::TenantId;
 use crate::dedup::protocol::{Ticket, ToReceiver};
 use crate::http::Problem;
 use crate::planted::{Bug, planted};
@@ -38,12 +41,14 @@ impl Ingress {
         else {
             return false;
         };
-        let key = match self.flights.expect(ticket).step {
-            FlightStep::Claimed(claim) if self.is_condemned(&claim) => {
+        let flight = self.flights.expect(ticket);
+        let tenant = flight.request.context.tenant;
+        let key = match flight.step {
+            FlightStep::Claimed(claim) if self.is_condemned(tenant, &claim) => {
                 self.refuse_body(core, ticket, Problem::SignatureInvalid, "");
                 claim.candidate.key
             }
-            FlightStep::Withdrawing(claim) if self.is_condemned(&claim) => {
+            FlightStep::Withdrawing(claim) if self.is_condemned(tenant, &claim) => {
                 self.flights.end(ticket);
                 claim.candidate.key
             }
@@ -55,9 +60,9 @@ impl Ingress {
         true
     }
 
-    fn is_condemned(&self, claim: &Claim) -> bool {
+    fn is_condemned(&self, tenant: TenantId, claim: &Claim) -> bool {
         planted(Bug::DedupBeforeSignature)
-            && matches!(self.config.signing.as_ref(), Signing::Keys(_))
+            && !matches!(self.in_force.of(tenant).keys, ActiveKeys::Unsigned)
             && claim.key_id == KeyId::NONE.0
     }
 

@@ -20,6 +20,7 @@ mod skip;
 mod waiting;
 
 mod admit;
+mod tenants;
 
 mod grants;
 mod memory;
@@ -58,7 +59,6 @@ mod lists;
 
 #[cfg(debug_assertions)]
 mod invariants;
-#[cfg(feature = "planted-bugs")]
 mod mistakes;
 #[cfg(test)]
 mod tests;
@@ -74,6 +74,7 @@ use self::foreign::Foreign;
 use self::pressure::{Evicted, Order};
 use self::received::Source;
 use self::stall::Stall;
+use self::tenants::InForce;
 use self::waiting::Waiting;
 use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
@@ -87,6 +88,7 @@ use flk_contract::parse::Parser;
 use flk_contract::signals::theil_sen::SlopeCache;
 use flk_contract::signature::Scratch;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A request cut out of a connection's bytes, not yet in the log.
 #[derive(Debug)]
@@ -131,6 +133,7 @@ pub struct Shard {
 #[derive(Debug)]
 struct Ingress {
     config: ShardConfig,
+    in_force: InForce,
     connections: Connections,
     flights: Flights,
     scratchpad: Scratchpad,
@@ -205,7 +208,11 @@ impl Ingress {
         let connections = limits.connections_table();
         let page = &config.stats.shards[usize::from(config.id.0)];
         page.connections_max.set(u64::from(limits.connections_max));
+        let snapshot = Arc::clone(&config.snapshot);
+        page.snapshot.set(u64::from(snapshot.number));
         Ingress {
+            // The first turn says what time it is.
+            in_force: InForce::new(snapshot, &[], 0),
             connections: Connections::new(connections),
             flights: Flights::new(limits.flights_max),
             scratchpad: Scratchpad {

@@ -2,6 +2,7 @@
 //! may leave.
 
 use super::answer::Answer;
+use crate::http::ResponsePart;
 use crate::wal::name::Sequence;
 use std::collections::VecDeque;
 
@@ -38,8 +39,8 @@ pub(super) struct Owed {
     pub since_us: u64,
     /// The connection ends with this answer.
     pub last: bool,
-    /// The request was HEAD.
-    pub head_only: bool,
+    /// What of the response its request wants.
+    pub part: ResponsePart,
     /// The request was HTTP/1.0 and asked to keep the connection.
     pub repeats_keep_alive: bool,
 }

@@ -19,6 +19,7 @@ impl Shard {
         ingress.stats().turns.add(1);
         driver.probe(Stage::Collect);
         ingress.collect(core, inbox, now, outbox);
+        ingress.in_force.at(now.wall_us / 1_000_000);
         let next = match core {
             Some(core) => ingress.serve(core, inbox, now, driver, outbox),
             None => ingress.serve_health(inbox, now, driver, outbox),

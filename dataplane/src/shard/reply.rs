@@ -6,7 +6,7 @@ use super::connection::Phase;
 use super::owed::{Owed, Reply};
 use super::{Core, Ingress};
 use crate::event::{ConnId, Op, Outbox};
-use crate::http::{Afterwards, CONTINUE, Common, respond};
+use crate::http::{Afterwards, CONTINUE, Common, ResponsePart, respond};
 use crate::io::Now;
 use crate::planted::{Bug, planted};
 use crate::wal::name::Sequence;
@@ -103,7 +103,7 @@ impl Ingress {
                 (false, true) => Afterwards::KeepAlive,
                 (false, false) => Afterwards::GoesOn,
             };
-            let status = self.write_answer(core, answer, afterwards, owed.head_only, outbox);
+            let status = self.write_answer(core, answer, afterwards, owed.part, outbox);
             let latency_s = now.mono_us.saturating_sub(owed.since_us) as f64 / 1e6;
             let stats = self.stats();
             stats.answered(status);
@@ -116,14 +116,14 @@ impl Ingress {
         core: Option<&Core>,
         answer: Answer,
         afterwards: Afterwards,
-        head_only: bool,
+        part: ResponsePart,
         outbox: &mut Outbox,
     ) -> u16 {
         let out = &mut outbox.bytes;
         let common = Common {
             date: &self.date,
             afterwards,
-            head_only,
+            part,
         };
         match answer {
             Answer::Outcome {
@@ -155,7 +155,7 @@ impl Ingress {
                 respond::problem_at_field(out, problem, field, common);
                 problem.status()
             }
-            Answer::Service(route) => self.write_page(route, afterwards, head_only, out),
+            Answer::Service(route) => self.write_page(route, afterwards, part, out),
             Answer::Continue => 100,
         }
     }

@@ -1,7 +1,7 @@
 //! The service endpoints: health, readiness, version and metrics. They read counters and flags and change nothing.
 
 use super::Ingress;
-use crate::http::{Afterwards, Common, Head, Problem, Route, respond};
+use crate::http::{Afterwards, Common, Head, Problem, ResponsePart, Route, respond};
 use crate::mesh::keeper::Shortage;
 use crate::stats::exposition;
 
@@ -53,14 +53,14 @@ impl Ingress {
         &mut self,
         route: Route,
         afterwards: Afterwards,
-        head_only: bool,
+        part: ResponsePart,
         out: &mut Vec<u8>,
     ) -> u16 {
         let unready = self.unready();
         let common = Common {
             date: &self.date,
             afterwards,
-            head_only,
+            part,
         };
         let mut text = |media_type, body: &[u8]| respond::text(out, 200, media_type, body, common);
         let plain = "text/plain; charset=utf-8";

@@ -46,7 +46,7 @@ pub(super) fn skip_body(
     } else {
         head.body_len.saturating_sub(received_bytes as u64)
     };
-    if !head.keep_alive || !connection_survives(problem, left_bytes, head.expect_continue) {
+    if !head.keep_alive || !connection_survives(problem, left_bytes, head.body_rest()) {
         return false;
     }
     let rest = if head.chunked {

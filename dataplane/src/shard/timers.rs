@@ -7,7 +7,7 @@ use super::owed::{Owed, Reply};
 use super::{Core, Deadline, Ingress};
 use crate::dedup::protocol::{Ticket, ToOwner};
 use crate::event::{ConnId, Next, Op, Outbox};
-use crate::http::Problem;
+use crate::http::{Problem, ResponsePart};
 use crate::io::{Now, ShardId};
 use crate::mesh::keeper::ToKeeper;
 use crate::mesh::{Message, ToPeers};
@@ -153,7 +153,7 @@ impl Ingress {
             reply: Reply::at_once(Answer::refusal(problem)),
             since_us: now.mono_us,
             last: true,
-            head_only: false,
+            part: ResponsePart::Whole,
             repeats_keep_alive: false,
         });
         connection.end_request();
@@ -229,6 +229,7 @@ impl Ingress {
         sooner(self.stall_due_us());
         sooner(self.evicted_due_us());
         sooner(self.foreign_due_us());
+        sooner(self.keys_change_us(now));
         // What may leave the table leaves it a piece per turn.
         let under_pressure = self.under_pressure[usize::from(self.id().0)];
         sooner(under_pressure.then_some(now.mono_us + PRESSURE_TURN_US));

@@ -7,7 +7,7 @@ use super::flights::DISPOSITIONS_MAX;
 use super::owed::{Owed, Reply};
 use super::{Core, Framed, Ingress};
 use crate::event::ConnId;
-use crate::http::{Head, Problem};
+use crate::http::{Head, Problem, ResponsePart};
 use crate::io::Now;
 use crate::wal::batch::Ahead;
 use std::collections::VecDeque;
@@ -186,7 +186,7 @@ impl Ingress {
             reply: Reply::Pending,
             since_us: complete_us,
             last,
-            head_only: false,
+            part: ResponsePart::Whole,
             repeats_keep_alive: head.repeats_keep_alive,
         });
         connection.received.consume(incoming.whole_bytes());

@@ -7,6 +7,15 @@ use super::records::Kind;
 use super::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What is expected of the bodies in a file that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoneBodies {
+    /// They may be gone with it.
+    Excused,
+    /// They lie somewhere else.
+    Elsewhere,
+}
+
 /// What segments hold, all together.
 #[derive(Default)]
 struct Found {

@@ -6,7 +6,7 @@ use super::count::Count;
 use super::oracle::{Answer, Property};
 use super::queue::Happening;
 use super::records::{self, Kind, Shape};
-use super::world::World;
+use super::world::{RunPlace, World};
 use crate::sim_trace;
 use std::collections::VecDeque;
 
@@ -367,7 +367,7 @@ impl World {
     }
 
     /// Faults end, and everything is to be answered; acknowledged records are asked for again.
-    pub fn become_calm(&mut self, last: bool) {
+    pub fn become_calm(&mut self, place: RunPlace) {
         sim_trace!(self.now_us(), "calm");
         self.calm = true;
         self.hot = None;
@@ -384,7 +384,7 @@ impl World {
                 shape: Shape { signer, bytes: 0 },
             })
             .collect();
-        if !last {
+        if place == RunPlace::Earlier {
             probes.truncate(8);
         }
         probes.truncate(400);

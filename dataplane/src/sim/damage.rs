@@ -348,6 +348,7 @@ impl World {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::disk::Reach;
     use crate::wal::manifest::{LogEntry, SegmentEntry, SegmentState};
     use crate::wal::name::Sequence;
 
@@ -358,7 +359,9 @@ mod tests {
     fn world(block: u64) -> (World, LogWrite) {
         let mut world = World::new(1);
         let inode = world.disk.make("segment-0000000000000001.wal");
-        world.disk.write(inode, 0, &[0; 3 * BLOCK_BYTES], true);
+        world
+            .disk
+            .write(inode, 0, &[0; 3 * BLOCK_BYTES], Reach::Medium);
         let offset = block * BLOCK_BYTES as u64;
         let at = world.note_log_write(0, inode, offset, &[1; BLOCK_BYTES]);
         let mut write = world.truth.writes[at].clone();

@@ -27,6 +27,15 @@ enum NameChange {
     Gone(String),
 }
 
+/// How far a write goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Into memory, until a sync.
+    Cache,
+    /// Onto the medium.
+    Medium,
+}
+
 /// Which part of the unsynced changes a power cut leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Survival {
@@ -179,8 +188,8 @@ impl Disk {
         self.changes.clear();
     }
 
-    /// Writes what the file system has room for and says how many bytes that were. With `durable` it is on the medium.
-    pub fn write(&mut self, inode: Inode, offset: u64, bytes: &[u8], durable: bool) -> usize {
+    /// Writes what the file system has room for and says how many bytes that were.
+    pub fn write(&mut self, inode: Inode, offset: u64, bytes: &[u8], reach: Reach) -> usize {
         let start = offset as usize;
         // What lies within the file takes no room; to sum up all files for it would take much of a seed's time.
         let grows = start + bytes.len() > self.seen(inode).len();
@@ -203,7 +212,7 @@ impl Disk {
             file.touch(sector, self.stamp);
         }
         file.seen[start..end].copy_from_slice(&bytes[..end - start]);
-        if durable {
+        if reach == Reach::Medium {
             for sector in start / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES) {
                 file.dirty.remove(&(sector as u32));
             }

@@ -5,14 +5,14 @@ use super::count::Count;
 use super::disk::Survival;
 use super::oracle::Property;
 use super::process::{Exit, Process};
-use super::world::{STOP_QUIET_US, World};
+use super::world::{RunPlace, STOP_QUIET_US, World};
 use crate::sim_trace;
 use crate::wal::files::{MANIFEST, NumberedFile};
 use crate::wal::manifest::Manifest;
 
 impl World {
     /// The process is gone; what was under way ends as it may. `false`: the seed ends here.
-    pub fn end_run(&mut self, exit: Exit, last: bool) -> bool {
+    pub fn end_run(&mut self, exit: Exit, place: RunPlace) -> bool {
         sim_trace!(self.now_us(), "run {} ended: {exit:?}", self.run);
         let recovered = self
             .process
@@ -41,7 +41,7 @@ impl World {
             }
             Exit::Code(code, reason) => {
                 self.disk.kill(&mut self.dice);
-                if !self.judge_exit(code, &reason, last) {
+                if !self.judge_exit(code, &reason, place) {
                     return false;
                 }
             }
@@ -79,7 +79,7 @@ impl World {
     }
 
     /// What a process may say when it ends itself. `false`: the seed ends here.
-    fn judge_exit(&mut self, code: i32, reason: &str, last: bool) -> bool {
+    fn judge_exit(&mut self, code: i32, reason: &str, place: RunPlace) -> bool {
         self.truth.stopped_cleanly = code == 0;
         let faulty = self.truth.keeper_errors > 0 || self.truth.log_errors > 0;
         match code {
@@ -89,11 +89,11 @@ impl World {
             }
             65 if self.truth.may_refuse() => {
                 self.counts.one(Count::Exits65);
-                if !last && self.rare.chance(4000) && self.quarantine() {
+                if place == RunPlace::Earlier && self.rare.chance(4000) && self.quarantine() {
                     return true;
                 }
                 // Nothing is served from a damaged directory: what was damaged on purpose is put back, else the story ends.
-                !last && self.undo_damage()
+                place == RunPlace::Earlier && self.undo_damage()
             }
             65 => {
                 self.fail(
@@ -106,10 +106,10 @@ impl World {
                 self.counts.one(Count::Exits74);
                 true
             }
-            78 if !last && self.is_refused_for_memory(reason) => true,
+            78 if place == RunPlace::Earlier && self.is_refused_for_memory(reason) => true,
             _ if faulty || self.truth.may_refuse() => {
                 self.counts.one(Count::ExitsOther);
-                !last && self.undo_damage()
+                place == RunPlace::Earlier && self.undo_damage()
             }
             _ => {
                 self.fail(

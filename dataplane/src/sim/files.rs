@@ -3,7 +3,7 @@
 //! are is [`super::disk`]'s.
 
 use super::count::Count;
-use super::disk::{Inode, SECTOR_BYTES};
+use super::disk::{Inode, Reach, SECTOR_BYTES};
 use super::plan::HANG_US_MAX;
 use super::process::Handle;
 use super::queue::Happening;
@@ -40,18 +40,18 @@ impl World {
         match self.dice.below(4) {
             0 => {}
             1 => {
-                self.disk.write(inode, offset, bytes, false);
+                self.disk.write(inode, offset, bytes, Reach::Cache);
             }
             2 => {
                 let sectors = (bytes.len() / SECTOR_BYTES) as u64;
                 let kept = self.dice.below(sectors + 1) as usize * SECTOR_BYTES;
-                self.disk.write(inode, offset, &bytes[..kept], false);
+                self.disk.write(inode, offset, &bytes[..kept], Reach::Cache);
             }
             _ => {
                 for (at, sector) in (0..).zip(bytes.chunks(SECTOR_BYTES)) {
                     if self.dice.chance(5000) {
                         let offset = offset + at * SECTOR_BYTES as u64;
-                        self.disk.write(inode, offset, sector, false);
+                        self.disk.write(inode, offset, sector, Reach::Cache);
                     }
                 }
             }

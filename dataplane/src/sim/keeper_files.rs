@@ -1,7 +1,8 @@
 //! File operations of the keeper: which fail, what is left of those that do, and how the others change the disk.
 
+use super::bodies::GoneBodies;
 use super::count::Count;
-use super::disk::Inode;
+use super::disk::{Inode, Reach};
 use super::process::Handle;
 use super::queue::Happening;
 use super::world::World;
@@ -208,7 +209,11 @@ impl World {
         let Handle { inode, how } = self.inode_of(file).ok_or(EBADF)?;
         self.note_overwritten(inode);
         let lost = self.rare.chance(self.faults.keeper_lost_write);
-        let written = self.disk.write(inode, offset, bytes, how.dsync && !lost);
+        let reach = match how.dsync && !lost {
+            true => Reach::Medium,
+            false => Reach::Cache,
+        };
+        let written = self.disk.write(inode, offset, bytes, reach);
         if lost {
             self.counts.one(Count::KeeperLostWrites);
             self.disk.forget_range(inode, offset, bytes.len());
@@ -257,7 +262,7 @@ impl World {
             .any(|write| write.inode == inode && !write.gone)
         {
             self.counts.one(Count::Recycled);
-            self.note_gone(inode, false);
+            self.note_gone(inode, GoneBodies::Elsewhere);
         }
     }
 

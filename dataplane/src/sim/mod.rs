@@ -20,6 +20,7 @@ pub mod network;
 pub mod operator;
 pub mod process;
 pub mod shard_files;
+mod snapshots;
 
 pub mod audit;
 pub mod bodies;

@@ -7,6 +7,7 @@ use super::records::{KEYS_COUNT, params};
 use crate::io::SyncMode;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::slice_memory::MemoryRoom;
+use crate::keeper::stop::STOP_US;
 use crate::shard::config::ShardLimits;
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
@@ -385,6 +386,7 @@ impl Scenario {
             direct: self.direct,
             params: params(settings.params).version,
             drain_delay_us: 0,
+            stop_us: STOP_US,
             manifest_bytes_max: self.manifest_bytes_max,
             stats,
             pid: 1,

@@ -7,7 +7,7 @@ use super::network::Slot;
 use super::oracle::Property;
 use super::plan::Cap;
 use super::queue::Happening;
-use super::records::{SIGNERS_COUNT, params, pool};
+use super::snapshots;
 use super::world::World;
 use crate::dedup::protocol::{ToOwner, ToReceiver};
 use crate::event::{Driver, Event, Inbox, Next, Op, Outbox};
@@ -17,8 +17,9 @@ use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
 use crate::mesh::Message;
 use crate::mesh::keeper::ToKeeper;
 use crate::shard::Shard;
-use crate::shard::config::{ShardConfig, Signing};
+use crate::shard::config::ShardConfig;
 use crate::sim_trace;
+use crate::snapshot::Resolver;
 use crate::stats::Stats;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -162,21 +163,15 @@ impl World {
         self.truth.strays_kept.clear();
         self.hung_until_us = 0;
         let settings = self.settings;
-        let signers: Vec<u8> = (0..SIGNERS_COUNT)
-            .filter(|signer| settings.signers[usize::from(*signer)])
-            .collect();
-        let signing = Arc::new(Signing::Keys(pool().keys(&signers)));
-        let params = params(settings.params);
+        let snapshot = snapshots::first(settings, &mut Resolver::default());
         let hosts = (0..shards).map(|id| ShardHost {
             shard: Shard::new(ShardConfig {
                 id: ShardId(id),
                 shards,
                 limits: self.scenario.limits,
-                signing: signing.clone(),
-                params,
+                snapshot: snapshot.clone(),
                 ttl_s: settings.ttl_s,
                 dedup_bytes_max: self.scenario.table_bytes_max,
-                rated: false,
                 metrics_auth: None,
                 drain_delay_us: 0,
                 stats: stats.clone(),

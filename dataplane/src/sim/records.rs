@@ -5,8 +5,8 @@ use flk_contract::build::{BuildOptions, build, read_csv};
 use flk_contract::outcome::{ENCODING, write_outcome};
 use flk_contract::record::write_json;
 use flk_contract::{
-    Algorithm, KeySet, NumberForm, OwnedRecord, Params, ParamsVersion, PayloadBuf, Scheme,
-    SigningKey, SlopeCache, canonical, judge, sign,
+    Algorithm, NumberForm, OwnedRecord, Params, ParamsVersion, PayloadBuf, Scheme, SigningKey,
+    SlopeCache, canonical, judge, sign,
 };
 use std::sync::OnceLock;
 
@@ -80,16 +80,23 @@ pub fn pool() -> &'static Pool {
     POOL.get_or_init(make)
 }
 
+/// Texts of the keys that a gateway may be configured with.
+pub const SIGNERS: [&str; SIGNERS_COUNT as usize] = [
+    "a key of the simulated world, 32+",
+    "the key that comes after that one",
+];
+
+/// The scheme of all keys.
+pub fn scheme() -> Scheme {
+    Scheme::new(Algorithm::HmacSha256, NumberForm::Repr)
+}
+
 #[allow(clippy::expect_used)] // fixed input, no request or recovery path
 fn make() -> Pool {
-    let scheme = Scheme::new(Algorithm::HmacSha256, NumberForm::Repr);
-    let key = |text| SigningKey::from_text(scheme, text).expect("a key");
+    let key = |text| SigningKey::from_text(scheme(), text).expect("a key");
     Pool {
         ids: (0..KEYS_COUNT).map(|_| OnceLock::new()).collect(),
-        signers: vec![
-            key("a key of the simulated world, 32+"),
-            key("the key that comes after that one"),
-        ],
+        signers: SIGNERS.map(key).into(),
         foreign: key("a key that the gateway does not know"),
     }
 }
@@ -113,16 +120,6 @@ impl Pool {
     /// The records of an id.
     pub fn id(&self, number: u32) -> &Id {
         self.ids[number as usize].get_or_init(|| self.make_id(number))
-    }
-
-    /// The keys with these numbers.
-    #[allow(clippy::expect_used)]
-    pub fn keys(&self, signers: &[u8]) -> KeySet {
-        let mut signers = signers.iter();
-        let builder = signers.try_fold(KeySet::builder(), |set, signer| {
-            set.add_signing(&self.signers[usize::from(*signer)])
-        });
-        builder.and_then(|set| set.build()).expect("a key set")
     }
 
     #[allow(clippy::expect_used)]
@@ -226,7 +223,12 @@ fn filled(text: String, shape: Shape) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flk_contract::{Parser, Scratch, authenticate, check_identity};
+    use flk_contract::{KeySet, Parser, Scratch, authenticate, check_identity};
+
+    fn keys(signer: usize) -> KeySet {
+        let builder = KeySet::builder().add(scheme(), SIGNERS[signer]).unwrap();
+        builder.build().unwrap()
+    }
 
     #[test]
     fn each_kind_is_what_it_says_by_the_contract() {
@@ -253,10 +255,9 @@ mod tests {
                 };
                 assert_ne!(kind, Kind::Malformed);
                 assert_eq!(record.attempt, 42);
-                let authentic =
-                    authenticate(&record, &pool.keys(&[1]), &mut Scratch::new()).is_ok();
+                let authentic = authenticate(&record, &keys(1), &mut Scratch::new()).is_ok();
                 assert_eq!(authentic, kind != Kind::BadSignature, "{kind:?}");
-                assert!(authenticate(&record, &pool.keys(&[0]), &mut Scratch::new()).is_err());
+                assert!(authenticate(&record, &keys(0), &mut Scratch::new()).is_err());
                 assert_eq!(
                     check_identity(&record).is_ok(),
                     kind != Kind::WrongId,

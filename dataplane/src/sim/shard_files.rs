@@ -1,7 +1,7 @@
 //! File operations of shards: writes and syncs of a log, reads of slices.
 
 use super::count::Count;
-use super::disk::Inode;
+use super::disk::{Inode, Reach};
 use super::oracle::Property;
 use super::queue::Happening;
 use super::world::World;
@@ -66,11 +66,14 @@ impl World {
         if result != Ok(blocks.len() as u32) {
             self.note_sick(inode);
         }
-        let durable = self.is_dsync() && !lied;
+        let reach = match self.is_dsync() && !lied {
+            true => Reach::Medium,
+            false => Reach::Cache,
+        };
         match result {
             Ok(bytes) => {
                 self.disk
-                    .write(inode, offset, &blocks.bytes()[..bytes as usize], durable);
+                    .write(inode, offset, &blocks.bytes()[..bytes as usize], reach);
                 if lied {
                     self.disk.forget_range(inode, offset, bytes as usize);
                 }

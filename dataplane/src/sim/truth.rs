@@ -1,6 +1,7 @@
 //! What was written to logs and confirmed, and what became of it: the world's own knowledge of damage. It decodes writes
 //! with the oracle's reader, and judges the gateway only by comparing bytes.
 
+use super::bodies::GoneBodies;
 use super::count::Count;
 use super::disk::Inode;
 use super::logbook::{self, Disposition, Item};
@@ -290,7 +291,7 @@ impl World {
         let other = |write: &LogWrite| write.inode == inode && write.salt != salt && !write.gone;
         if self.truth.writes.iter().any(other) {
             self.counts.one(Count::Recycled);
-            self.note_gone(inode, false);
+            self.note_gone(inode, GoneBodies::Elsewhere);
         }
     }
 
@@ -404,7 +405,7 @@ impl World {
 
     /// The keeper gives a file up or writes it anew. Its bodies are excused only where it was closed, and the manifest had
     /// stopped to name it: whether that was right is judged there. The bodies of any other file must lie somewhere else.
-    pub fn note_gone(&mut self, inode: Inode, excused: bool) {
+    pub fn note_gone(&mut self, inode: Inode, bodies: GoneBodies) {
         let mut serials = Vec::new();
         for write in self
             .truth
@@ -415,7 +416,7 @@ impl World {
             write.gone = true;
             serials.extend(write.bodies.iter().copied());
         }
-        if !excused {
+        if bodies == GoneBodies::Elsewhere {
             return;
         }
         self.truth.excused.extend(serials);
@@ -431,11 +432,13 @@ impl World {
     /// A file loses its name.
     pub fn note_removed(&mut self, name: &str, inode: Inode) {
         self.judge_removal(name);
-        let retired = match NumberedFile::parse(name) {
-            Some(NumberedFile::Segment(number)) => self.truth.retired.contains(&number),
-            _ => false,
+        let bodies = match NumberedFile::parse(name) {
+            Some(NumberedFile::Segment(number)) if self.truth.retired.contains(&number) => {
+                GoneBodies::Excused
+            }
+            _ => GoneBodies::Elsewhere,
         };
-        self.note_gone(inode, retired);
+        self.note_gone(inode, bodies);
     }
 
     /// A segment that a backup has linked before this run is not written under another header.

@@ -21,6 +21,15 @@ use crate::sim_trace;
 use crate::wal::epoch::origin;
 use std::collections::BTreeMap;
 
+/// Where a run stands among those of its seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunPlace {
+    /// Others follow.
+    Earlier,
+    /// The last one: without faults, and everything is asked for again.
+    Last,
+}
+
 /// The world.
 pub struct World {
     /// The only source of chance.
@@ -187,7 +196,7 @@ impl World {
                 early.unwrap_or_else(|| ending.stretched(&mut self.rare, self.scenario.stretch));
             self.counts_recovery = early.is_some();
             self.hurry = Hurry::draw(&mut self.rare, ending);
-            if !self.one_run(ending, false) {
+            if !self.one_run(ending, RunPlace::Earlier) {
                 return self.verdict();
             }
             self.between_runs();
@@ -198,7 +207,7 @@ impl World {
         self.scenario.damage = 0;
         self.scenario.memory = None;
         let ending = Ending::Stop(self.dice.between(20, 200));
-        if self.one_run(ending, true) {
+        if self.one_run(ending, RunPlace::Last) {
             self.check_bodies();
             self.audit();
         }
@@ -218,12 +227,12 @@ impl World {
     }
 
     /// One run of the process, from its start to its end. `false`: the seed ends here.
-    fn one_run(&mut self, ending: Ending, last: bool) -> bool {
+    fn one_run(&mut self, ending: Ending, place: RunPlace) -> bool {
         self.run += 1;
         self.run_events = 0;
         self.end_at_us = u64::MAX;
         self.calm = false;
-        if !last {
+        if place == RunPlace::Earlier {
             self.faults = self.scenario.faults;
         }
         let before = self.settings;
@@ -247,11 +256,11 @@ impl World {
         for client in 0..self.clients.len() {
             self.wake_client(client, 10);
         }
-        let exit = self.run_until_end(ending, last);
+        let exit = self.run_until_end(ending, place);
         if self.failure.is_some() {
             return false;
         }
-        self.end_run(exit, last)
+        self.end_run(exit, place)
     }
 
     /// Whether this is the run that ends with its first durable batch.
@@ -260,7 +269,7 @@ impl World {
     }
 
     /// Lets things happen until the process ends or is ended.
-    fn run_until_end(&mut self, ending: Ending, last: bool) -> Exit {
+    fn run_until_end(&mut self, ending: Ending, place: RunPlace) -> Exit {
         let (Ending::Kill(events_max) | Ending::PowerCut(events_max) | Ending::Stop(events_max)) =
             ending;
         let from_outside = !matches!(ending, Ending::Stop(_));
@@ -284,7 +293,7 @@ impl World {
                 match ending {
                     Ending::Kill(_) => return Exit::Killed,
                     Ending::PowerCut(_) => return Exit::PowerCut,
-                    Ending::Stop(_) => self.stop_gracefully(&mut stopping, last),
+                    Ending::Stop(_) => self.stop_gracefully(&mut stopping, place),
                 }
             }
             if self.run_events > events_max + EVENTS_MORE_MAX {
@@ -297,12 +306,12 @@ impl World {
     }
 
     /// Faults end; once everything is answered the process is told to stop, which takes no longer than it may.
-    fn stop_gracefully(&mut self, stopping: &mut Stopping, last: bool) {
+    fn stop_gracefully(&mut self, stopping: &mut Stopping, place: RunPlace) {
         let now_us = self.now_us();
         match (stopping.calm_since_us, stopping.terminated_us) {
             (None, _) => {
                 stopping.calm_since_us = Some(now_us);
-                self.become_calm(last);
+                self.become_calm(place);
             }
             (Some(since_us), None) => {
                 if self.is_resolved() && self.operator.is_resolved() {

@@ -1,11 +1,13 @@
 //! What a document may say: names, times, limits and parameter sets within their bounds. It looks at nothing else.
 
-use super::document::{Document, KeyDocument, LimitsDocument, ParamsDocument, TenantDocument};
+use super::document::{
+    Document, KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
+};
 use super::fault::Fault;
 use super::{FORMAT, TENANT_KEYS_COUNT_MAX, TENANTS_COUNT_MAX};
 use flk_contract::signature::KEYS_COUNT_MAX;
 use flk_contract::verify::ParamsVersion;
-use flk_contract::{Params, Scheme};
+use flk_contract::{Algorithm, Params, Scheme};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Largest whole number of a document: what a double holds exactly, as RFC 8785 wants it.
@@ -87,8 +89,8 @@ impl TenantDocument {
 
     /// At most four keys are active at a time.
     fn active_keys(&self, place: &str) -> Result<(), Fault> {
-        for at in self.keys.iter().map(KeyDocument::from_s) {
-            let is_active = |key: &&KeyDocument| (key.from_s()..key.until_s()).contains(&at);
+        for at in self.keys.iter().map(KeyDocument::begins_s) {
+            let is_active = |key: &&KeyDocument| (key.begins_s()..key.ends_s()).contains(&at);
             let active = self.keys.iter().filter(is_active).count();
             if active > KEYS_COUNT_MAX {
                 let problem = format!(
@@ -109,28 +111,32 @@ impl TenantDocument {
             let problem = format!("the shares of its parameter sets do not come to {SHARES}");
             return Err(Fault::invalid(place, problem));
         }
-        let sets = self.params.iter();
-        sets.map(|set| set.check(&format!("{place}, parameters {}", set.version)))
-            .collect()
+        let mut sets = self.params.iter();
+        sets.try_for_each(|set| set.check(&format!("{place}, parameters {}", set.version)))
     }
 }
 
 impl KeyDocument {
     /// The first second in which it verifies.
-    pub(super) fn from_s(&self) -> u64 {
+    pub(super) fn begins_s(&self) -> u64 {
         self.not_before.unwrap_or(0)
     }
 
     /// The first second in which it no longer does.
-    pub(super) fn until_s(&self) -> u64 {
+    pub(super) fn ends_s(&self) -> u64 {
         let ends = [self.not_after, self.revoked_at].into_iter().flatten();
         ends.min().unwrap_or(u64::MAX)
     }
 
     fn check(&self, place: &str) -> Result<(), Fault> {
         name(place, &self.id)?;
-        if self.scheme.parse::<Scheme>().is_err() {
+        let Ok(scheme) = self.scheme.parse::<Scheme>() else {
             let problem = format!("{} is no signature scheme", self.scheme);
+            return Err(Fault::invalid(place, problem));
+        };
+        let is_public = matches!(self.source, Source::Public { .. });
+        if is_public && scheme.algorithm != Algorithm::Ed25519 {
+            let problem = "only an Ed25519 public key may stand in the configuration itself";
             return Err(Fault::invalid(place, problem));
         }
         let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -145,7 +151,7 @@ impl KeyDocument {
             return Err(Fault::invalid(place, "a time is out of bounds"));
         }
         match self.not_after {
-            Some(end) if end <= self.from_s() => {
+            Some(end) if end <= self.begins_s() => {
                 Err(Fault::invalid(place, "it ends before it begins"))
             }
             _ => Ok(()),

@@ -98,6 +98,11 @@ pub enum Source {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         index: Option<u32>,
     },
+    /// Here: a public key is no secret.
+    Public {
+        /// The standard base64 of an Ed25519 public key.
+        base64: String,
+    },
 }
 
 /// A set of verification parameters (contract, section 4) and its share of the records.
@@ -133,10 +138,31 @@ pub struct ParamsDocument {
 }
 
 impl Source {
+    /// A variable with one key.
+    pub fn variable(name: impl Into<String>) -> Source {
+        Source::Environment {
+            variable: name.into(),
+            index: None,
+        }
+    }
+
     /// Which of several texts is meant.
     pub fn index(&self) -> Option<u32> {
         match self {
             Source::File { index, .. } | Source::Environment { index, .. } => *index,
+            Source::Public { .. } => None,
+        }
+    }
+
+    /// The same source with one of its texts, or all of it.
+    pub fn at(self, at: Option<u32>) -> Source {
+        match self {
+            Source::File { path, .. } => Source::File { path, index: at },
+            Source::Environment { variable, .. } => Source::Environment {
+                variable,
+                index: at,
+            },
+            Source::Public { .. } => self,
         }
     }
 
@@ -154,6 +180,7 @@ impl std::fmt::Display for Source {
         let (name, index) = match self {
             Source::File { path, index } => (path, index),
             Source::Environment { variable, index } => (variable, index),
+            Source::Public { .. } => return out.write_str("a public key in the configuration"),
         };
         match index {
             None => out.write_str(name),

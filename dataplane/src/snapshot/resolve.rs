@@ -150,19 +150,11 @@ fn load_keys(tenant: &TenantDocument, load: LoadSecret<'_>) -> Result<TenantKeys
 }
 
 fn load_key(key: &KeyDocument, load: LoadSecret<'_>) -> Result<TimedKey, SourceFault> {
-    let text = load(&key.source)?;
-    let text = match key.source.index() {
-        None => text.as_str(),
-        Some(at) => {
-            let mut texts = text.split(',');
-            texts.nth(at as usize).ok_or(SourceFault::NoSuchText)?
-        }
-    };
     let scheme: Scheme = match key.scheme.parse() {
         Ok(scheme) => scheme,
         Err(error) => unreachable!("a checked document has known schemes only: {error}"),
     };
-    let verifying = VerifyingKey::from_text(scheme, text).map_err(SourceFault::NotAKey)?;
+    let verifying = key.source.key(scheme, load)?;
     let found = verifying.id().to_string();
     if found != key.fingerprint {
         return Err(SourceFault::OtherKey { found });
@@ -170,7 +162,28 @@ fn load_key(key: &KeyDocument, load: LoadSecret<'_>) -> Result<TimedKey, SourceF
     Ok(TimedKey {
         name: Arc::from(key.id.as_str()),
         key: verifying,
-        from_s: key.from_s(),
-        until_s: key.until_s(),
+        from_s: key.begins_s(),
+        until_s: key.ends_s(),
     })
+}
+
+impl Source {
+    /// The key that it holds.
+    ///
+    /// # Errors
+    /// It cannot be read, or holds no key of this scheme.
+    pub fn key(&self, scheme: Scheme, load: LoadSecret<'_>) -> Result<VerifyingKey, SourceFault> {
+        let whole = match self {
+            Source::Public { base64 } => Zeroizing::new(base64.clone()),
+            Source::File { .. } | Source::Environment { .. } => load(self)?,
+        };
+        let text = match self.index() {
+            None => whole.as_str(),
+            Some(at) => {
+                let mut texts = whole.split(',');
+                texts.nth(at as usize).ok_or(SourceFault::NoSuchText)?
+            }
+        };
+        VerifyingKey::from_text(scheme, text).map_err(SourceFault::NotAKey)
+    }
 }

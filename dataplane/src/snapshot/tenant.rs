@@ -129,14 +129,19 @@ impl Snapshot {
         &self.tenants[id.index()]
     }
 
+    /// All tenants that this process has known up to this snapshot, by [`TenantId`].
+    pub fn all(&self) -> impl ExactSizeIterator<Item = &Tenant> {
+        self.tenants.iter()
+    }
+
     /// The tenants of this snapshot, ascending by name.
     pub fn ids(&self) -> impl Iterator<Item = TenantId> + '_ {
         self.by_name.iter().copied()
     }
 
     /// Names of all tenants that this process has known, by [`TenantId`].
-    pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
-        self.tenants.iter().map(|tenant| &tenant.name)
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tenants.iter().map(|tenant| &*tenant.name)
     }
 
     /// When another key set is active for one of its tenants, behind this second.

@@ -48,7 +48,9 @@ fn load(source: &Source) -> Result<Zeroizing<String>, SourceFault> {
             text.map(Zeroizing::new)
                 .ok_or_else(|| SourceFault::Unreadable("no such file".to_owned()))
         }
-        Source::Environment { .. } => Err(SourceFault::Unreadable("not set".to_owned())),
+        Source::Environment { .. } | Source::Public { .. } => {
+            Err(SourceFault::Unreadable("not set".to_owned()))
+        }
     }
 }
 
@@ -119,7 +121,7 @@ fn a_tenant_is_found_by_its_name_and_keeps_its_number_from_snapshot_to_snapshot(
 #[test]
 fn a_document_that_breaks_a_rule_is_refused_with_its_place() {
     type Change = fn(&mut Document);
-    let cases: [(&str, Change); 14] = [
+    let cases: [(&str, Change); 15] = [
         ("format 2", |it| it.format = 2),
         ("tenant acme: it is there twice", |it| it.tenants.swap(0, 1)),
         ("tenant ac me: a name is", |it| {
@@ -140,6 +142,14 @@ fn a_document_that_breaks_a_rule_is_refused_with_its_place() {
         ("tenant acme, key a: md5 is no signature scheme", |it| {
             it.tenants[0].keys[0].scheme = "md5".into();
         }),
+        (
+            "key a: only an Ed25519 public key may stand in the configuration",
+            |it| {
+                it.tenants[0].keys[0].source = Source::Public {
+                    base64: "c2VjcmV0".into(),
+                };
+            },
+        ),
         (
             "key a: its fingerprint is not 16 hexadecimal digits",
             |it| {

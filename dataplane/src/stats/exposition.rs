@@ -63,7 +63,7 @@ type KeeperRow = (
 );
 
 #[rustfmt::skip] // a table
-const KEEPER: [KeeperRow; 9] = [
+const KEEPER: [KeeperRow; 12] = [
     ("flk_wal_segments", "Log segments that are kept.", "gauge", |page| &page.segments),
     ("flk_wal_segments_crowded_out_total", "Log segments deleted before their time because there were too many.", "counter", |page| &page.segments_crowded_out),
     ("flk_wal_space_errors_total", "Times that the file system under WAL_DIR could not be measured.", "counter", |page| &page.space_errors),
@@ -73,6 +73,9 @@ const KEEPER: [KeeperRow; 9] = [
     ("flk_slice_memory_exceeded_total", "Sets of slices put in force that take more than that.", "counter", |page| &page.slice_memory_exceeded),
     ("flk_manifest_bytes", "Bytes of the manifest.", "gauge", |page| &page.manifest_bytes),
     ("flk_manifest_bytes_max", "Bytes that the manifest may take.", "gauge", |page| &page.manifest_bytes_max),
+    ("flk_snapshot_number", "Number of the configuration snapshot in force; 0: what the process was started with.", "gauge", |page| &page.snapshot),
+    ("flk_snapshot_since_seconds", "When it came into force, in seconds since the Unix epoch.", "gauge", |page| &page.snapshot_since_s),
+    ("flk_tenants_closed", "Tenants that admit nothing because a key could not be loaded at the start.", "gauge", |page| &page.tenants_closed),
 ];
 
 /// Renders all metrics.

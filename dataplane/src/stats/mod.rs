@@ -162,6 +162,8 @@ pub struct ShardStats {
     pub claim_faults: Cell,
     /// Turns taken.
     pub turns: Cell,
+    /// Number of the configuration snapshot that this shard judges under.
+    pub snapshot: Cell,
 }
 
 impl Default for ShardStats {
@@ -198,6 +200,7 @@ impl Default for ShardStats {
             slice_blocks_damaged: Cell::default(),
             claim_faults: Cell::default(),
             turns: Cell::default(),
+            snapshot: Cell::default(),
         }
     }
 }
@@ -233,6 +236,12 @@ pub struct KeeperStats {
     pub manifest_bytes: Cell,
     /// Bytes that it may take.
     pub manifest_bytes_max: Cell,
+    /// Number of the configuration snapshot in force. Written by the configuration agent.
+    pub snapshot: Cell,
+    /// Since when it is in force, in seconds since the Unix epoch. Written by the configuration agent.
+    pub snapshot_since_s: Cell,
+    /// Tenants that admit nothing because a key is missing. Written by the configuration agent.
+    pub tenants_closed: Cell,
 }
 
 /// The pages of all shards and the keeper's.

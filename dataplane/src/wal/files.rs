@@ -12,6 +12,10 @@ pub const SECRET: &str = "secret";
 pub const LOCK: &str = "lock";
 /// Where a serving gateway takes commands.
 pub const SOCKET: &str = "keeper.sock";
+/// Where a serving gateway takes configuration snapshots.
+pub const CONTROL_SOCKET: &str = "control.sock";
+/// The directory of stored configuration snapshots. The keeper never looks into it.
+pub const SNAPSHOTS: &str = "snapshots";
 
 /// A file with a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,12 +1,17 @@
 //! A shard that is driven by hand, without files and sockets: every write succeeds, in the turn after it was asked for.
 #![allow(clippy::unwrap_used, unreachable_pub)] // helpers of tests and examples may unwrap as tests do
 
-use flk_contract::{KeySet, Params, ParamsVersion, Scheme};
+use flk_contract::signature::VerifyingKey;
+use flk_contract::{Params, ParamsVersion, Scheme};
 use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
 use flk_dataplane::io::{FileId, Now, ShardId, SyncMode};
 use flk_dataplane::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use flk_dataplane::shard::Shard;
-use flk_dataplane::shard::config::{ShardConfig, ShardLimits, Signing};
+use flk_dataplane::shard::config::{ShardConfig, ShardLimits};
+use flk_dataplane::snapshot::{
+    Document, FORMAT, KeyDocument, LimitsDocument, MissingKeys, ParamsDocument, Resolver, Snapshot,
+    Source, TenantDocument,
+};
 use flk_dataplane::stats::Stats;
 use flk_dataplane::wal::name::{LogId, NamedSegment};
 use flk_testkit::records::with_epoch;
@@ -41,20 +46,13 @@ pub struct ByHand {
 impl ByHand {
     /// A shard that serves, with an empty table.
     pub fn new() -> ByHand {
-        let keys = KeySet::builder()
-            .add("hmac".parse::<Scheme>().unwrap(), KEY)
-            .unwrap()
-            .build()
-            .unwrap();
         let shard = Shard::new(ShardConfig {
             id: ShardId(0),
             shards: 1,
             limits: ShardLimits::default(),
-            signing: Arc::new(Signing::Keys(keys)),
-            params: Params::default(),
+            snapshot: Arc::new(snapshot()),
             ttl_s: 1000,
             dedup_bytes_max: 1 << 30,
-            rated: false,
             metrics_auth: None,
             drain_delay_us: 0,
             stats: Arc::new(Stats::new(1)),
@@ -159,6 +157,38 @@ impl ByHand {
         }
         self.outbox.clear();
     }
+}
+
+/// One tenant with one key and no limits.
+fn snapshot() -> Snapshot {
+    let scheme: Scheme = "hmac".parse().unwrap();
+    let verifying = VerifyingKey::from_text(scheme, KEY).unwrap();
+    let key = KeyDocument {
+        id: "usual".into(),
+        scheme: scheme.to_string(),
+        source: Source::file("key"),
+        fingerprint: verifying.id().to_string(),
+        not_before: None,
+        not_after: None,
+        revoked_at: None,
+    };
+    let document = Document {
+        format: FORMAT,
+        number: 0,
+        limits: LimitsDocument::default(),
+        tenants: vec![TenantDocument {
+            name: "default".into(),
+            enabled: true,
+            unsigned: false,
+            keys: vec![key],
+            limits: LimitsDocument::default(),
+            params: vec![ParamsDocument::of(&Params::default())],
+            home: None,
+        }],
+    };
+    let load = |_: &Source| Ok(KEY.to_owned().into());
+    let resolved = Resolver::default().resolve(&document, &load, MissingKeys::Refuse);
+    resolved.unwrap().0
 }
 
 fn segment(ordinal: u32) -> NamedSegment {

@@ -7,6 +7,48 @@ use proptest::prelude::*;
 
 use super::read;
 
+fn is_token(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !name.is_empty() && name.chars().all(is_allowed)
+}
+
+/// Method and version of a request line, or nothing where it is refused.
+fn request_line(line: &str) -> Option<(&str, &str)> {
+    let parts: Vec<&str> = line.split(' ').collect();
+    let &[method, target, version] = parts.as_slice() else {
+        return None;
+    };
+    let target_is_sound =
+        target.starts_with('/') && target.chars().all(|c| !c.is_ascii_control() && c != '#');
+    let is_sound = is_token(method)
+        && method.len() <= 32
+        && target_is_sound
+        && ["HTTP/1.0", "HTTP/1.1"].contains(&version);
+    is_sound.then_some((method, version))
+}
+
+/// Name, in small letters, and value of a field, or nothing where it is refused.
+fn field(line: &str) -> Option<(String, &str)> {
+    let (name, value) = line.split_once(':')?;
+    if !is_token(name) || value.chars().any(|c| c.is_ascii_control() && c != '\t') {
+        return None;
+    }
+    let name = name.to_ascii_lowercase();
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let lookalike = ["contentlength", "transferencoding"].contains(&letters.as_str());
+    if lookalike && !["content-length", "transfer-encoding"].contains(&name.as_str()) {
+        return None;
+    }
+    Some((name, value.trim_matches([' ', '\t'])))
+}
+
+/// The length of the body from its digits, or nothing where they are refused.
+fn length(digits: &str) -> Option<u64> {
+    let is_sound =
+        digits.chars().all(|c| c.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    is_sound.then(|| digits.parse().ok())?
+}
+
 /// The reader as one would write it without a care for speed, for complete heads within the limits.
 /// Says where the head ends and how long the body is (nothing: it is chunked), or nothing where it is refused.
 fn read_naively(stream: &[u8]) -> Option<(usize, Option<u64>)> {
@@ -19,75 +61,29 @@ fn read_naively(stream: &[u8]) -> Option<(usize, Option<u64>)> {
     let head = text.split_once("\r\n\r\n")?.0;
     let head_len = head.chars().count() + 4; // one character per byte, whatever they take in memory
     let mut lines = head.split("\r\n");
-    let token = |name: &str| {
-        !name.is_empty()
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
-    };
-    let parts: Vec<&str> = lines.next()?.split(' ').collect();
-    let &[method, target, version] = parts.as_slice() else {
-        return None;
-    };
-    let target_is_sound =
-        target.starts_with('/') && target.chars().all(|c| !c.is_ascii_control() && c != '#');
-    if !token(method)
-        || method.len() > 32
-        || !target_is_sound
-        || !["HTTP/1.0", "HTTP/1.1"].contains(&version)
-    {
-        return None;
-    }
-    let mut fields: Vec<(String, &str)> = Vec::new();
-    for line in lines {
-        let (name, value) = line.split_once(':')?;
-        if !token(name) || value.chars().any(|c| c.is_ascii_control() && c != '\t') {
-            return None;
-        }
-        let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-        let lookalike =
-            ["contentlength", "transferencoding"].contains(&letters.to_ascii_lowercase().as_str());
-        if lookalike
-            && !["content-length", "transfer-encoding"]
-                .contains(&name.to_ascii_lowercase().as_str())
-        {
-            return None;
-        }
-        fields.push((name.to_ascii_lowercase(), value.trim_matches([' ', '\t'])));
-    }
+    let (method, version) = request_line(lines.next()?)?;
+    let fields: Vec<(String, &str)> = lines.map(field).collect::<Option<_>>()?;
     let all = |name: &str| {
-        fields
-            .iter()
-            .filter(|field| field.0 == name)
-            .map(|field| field.1)
-            .collect::<Vec<_>>()
+        let named = fields.iter().filter(|field| field.0 == name);
+        named.map(|field| field.1).collect::<Vec<_>>()
     };
-    let hosts = all("host");
-    let lengths = all("content-length");
-    let codings = all("transfer-encoding");
+    let (hosts, lengths, codings) = (all("host"), all("content-length"), all("transfer-encoding"));
     let hosts_are_sound = hosts == ["a"] || (hosts.is_empty() && version == "HTTP/1.0");
     if !hosts_are_sound || lengths.len() > 1 || fields.len() > 64 {
         return None;
     }
+    let has_no_body = ["GET", "HEAD", "OPTIONS"].contains(&method);
     if !codings.is_empty() {
-        let sound = codings == ["chunked"]
-            && lengths.is_empty()
-            && version == "HTTP/1.1"
-            && !["GET", "HEAD", "OPTIONS"].contains(&method);
-        return sound.then_some((skipped + head_len, None));
+        let is_sound =
+            codings == ["chunked"] && lengths.is_empty() && version == "HTTP/1.1" && !has_no_body;
+        return is_sound.then_some((skipped + head_len, None));
     }
     let length = match lengths.first() {
         None if method == "POST" => return None,
         None => 0,
-        Some(digits)
-            if digits.chars().all(|c| c.is_ascii_digit())
-                && (*digits == "0" || !digits.starts_with('0')) =>
-        {
-            digits.parse::<u64>().ok()?
-        }
-        Some(_) => return None,
+        Some(digits) => length(digits)?,
     };
-    if length > 1024 * 1024 || (["GET", "HEAD", "OPTIONS"].contains(&method) && length > 0) {
+    if length > 1024 * 1024 || (has_no_body && length > 0) {
         return None;
     }
     Some((skipped + head_len, Some(length)))

@@ -1,7 +1,7 @@
 //! Where a head is routed to, and whether its connection survives a refusal.
 //! It reads heads only to route them; framing has cases of its own.
 
-use flk_dataplane::http::{Allowed, Problem, Route, connection_survives, route};
+use flk_dataplane::http::{Allowed, BodyRest, Problem, Route, connection_survives, route};
 
 use super::{complete, submit};
 
@@ -66,17 +66,29 @@ fn a_head_is_routed_by_path_method_body_claims_and_tenant_in_this_order() {
 
 #[test]
 fn a_connection_survives_a_refusal_whose_rest_is_small_and_certain() {
-    assert!(connection_survives(Problem::NotFound, 0, false));
-    assert!(connection_survives(Problem::RateLimited, 64 * 1024, false));
+    assert!(connection_survives(Problem::NotFound, 0, BodyRest::Comes));
+    assert!(connection_survives(
+        Problem::RateLimited,
+        64 * 1024,
+        BodyRest::Comes
+    ));
     assert!(!connection_survives(
         Problem::RateLimited,
         64 * 1024 + 1,
-        false
+        BodyRest::Comes
     ));
     assert!(
-        !connection_survives(Problem::NotFound, 1, true),
+        !connection_survives(Problem::NotFound, 1, BodyRest::MayNotCome),
         "its sender may never send the body"
     );
-    assert!(connection_survives(Problem::NotFound, 0, true));
-    assert!(!connection_survives(Problem::LengthRequired, 0, false));
+    assert!(connection_survives(
+        Problem::NotFound,
+        0,
+        BodyRest::MayNotCome
+    ));
+    assert!(!connection_survives(
+        Problem::LengthRequired,
+        0,
+        BodyRest::Comes
+    ));
 }

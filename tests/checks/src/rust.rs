@@ -9,6 +9,9 @@ use crate::files::File;
 /// A longer file has more than one subject.
 pub const LINES_MAX: usize = 500;
 
+/// A longer function does more than one thing.
+pub const FUNCTION_LINES_MAX: usize = 70;
+
 /// Where unsafe code may be, and why. `unsafe_code` is denied everywhere, so each use carries an `allow` as well.
 pub const UNSAFE_ALLOWED: [(&str, &str); 4] = [
     (
@@ -49,6 +52,56 @@ pub fn is_readable_in_one_sitting(file: &File) -> Option<Finding> {
             format!("has {count} lines, at most {LINES_MAX}: split it by its nouns"),
         )
     })
+}
+
+/// A function has at most [`FUNCTION_LINES_MAX`] lines, from `fn` to its closing brace. That is the first line below that
+/// holds a brace only, as far in as the function begins: `cargo fmt` puts it there, and where it does not (in a macro) so do
+/// we. A text of several lines may hold such a line too, and ends the count early.
+pub fn has_short_functions(file: &File) -> Vec<Finding> {
+    let all: Vec<&str> = file.text.lines().collect();
+    lines(file)
+        .filter(|(_, line)| begins_function(line))
+        .filter_map(|(number, line)| {
+            let count = function_lines(&all[number - 1..])?;
+            let what = format!("a function of {count} lines, at most {FUNCTION_LINES_MAX}: give its parts names of their own");
+            (count > FUNCTION_LINES_MAX).then(|| Finding::at(file, number, format!("`{}`: {what}", function_name(line))))
+        })
+        .collect()
+}
+
+/// Whether a declaration of a function begins in this line, with or without a body.
+fn begins_function(line: &str) -> bool {
+    const QUALIFIERS: [&str; 6] = ["default", "const", "async", "unsafe", "extern", "\"C\""];
+    let mut words = line.split_whitespace().skip_while(|word| {
+        word.starts_with("pub") || QUALIFIERS.contains(word) || word.ends_with(')') // of `pub(in path)`
+    });
+    words.next() == Some("fn")
+}
+
+fn function_name(line: &str) -> &str {
+    let behind = line.split("fn ").nth(1).unwrap_or_default();
+    let end = behind.find(['(', '<']).unwrap_or(behind.len());
+    &behind[..end]
+}
+
+/// Lines of the function that begins in the first of these; nothing for a declaration without a body, and for one whose
+/// body ends in the line in which it begins.
+fn function_lines(lines: &[&str]) -> Option<usize> {
+    let first = lines.first()?;
+    let indent = &first[..first.len() - first.trim_start().len()];
+    for (at, line) in lines.iter().enumerate() {
+        let Some(line) = line.strip_prefix(indent) else {
+            continue;
+        };
+        let is_part_of_head = at == 0 || line.starts_with(')');
+        if line.trim_end() == "}" {
+            return Some(at + 1);
+        }
+        if is_part_of_head && (line.ends_with(';') || line.ends_with('}')) {
+            return None;
+        }
+    }
+    None
 }
 
 /// The word `unsafe` in code, and `allow(unsafe_code)`, appear in [`UNSAFE_ALLOWED`] only.
@@ -179,6 +232,49 @@ mod tests {
         assert!(
             is_readable_in_one_sitting(&File::of("a.rs", &"x\n".repeat(LINES_MAX + 1))).is_some()
         );
+    }
+
+    /// A function of so many lines, this far in.
+    fn function(head: &str, count: usize) -> File {
+        let indent = &head[..head.len() - head.trim_start().len()];
+        let body = format!("{indent}    x();\n").repeat(count - 2);
+        let text = format!("//! A file.\n{head} {{\n{body}{indent}}}\n\nfn next() {{\n}}\n");
+        File::of("a.rs", &text)
+    }
+
+    #[test]
+    fn a_function_of_one_line_too_many_is_found_wherever_it_stands() {
+        for head in [
+            "fn long()",
+            "    pub(super) async fn long(&mut self) -> bool",
+            "        pub(in crate::wal) const unsafe fn long<T: Default>()",
+            "pub extern \"C\" fn long()",
+        ] {
+            assert!(has_short_functions(&function(head, FUNCTION_LINES_MAX)).is_empty());
+            let found = has_short_functions(&function(head, FUNCTION_LINES_MAX + 1));
+            assert_eq!(found.len(), 1, "{head}");
+            assert_eq!(found[0].line, 2, "{head}");
+            assert!(found[0].what.starts_with("`long`: a function of 71 lines"));
+        }
+    }
+
+    #[test]
+    fn the_head_of_a_function_counts_and_what_is_behind_it_does_not() {
+        let behind =
+            "const X: [u8; 80] = [\n".to_owned() + &"    1,\n".repeat(80) + "];\nstruct Y {\n}\n";
+        for before in [
+            "fn declared();\n",
+            "fn short() {}\n",
+            "fn declared(\n    a: u8,\n);\n",
+            "fn short() {\n}\n",
+            "// fn in_prose() {\n",
+            "type F = fn();\n",
+        ] {
+            let file = File::of("a.rs", &format!("{before}{behind}"));
+            assert!(has_short_functions(&file).is_empty(), "{before}");
+        }
+        let head = "fn long(\n".to_owned() + &"    a: u8,\n".repeat(69) + ") {\n}\n";
+        assert_eq!(has_short_functions(&File::of("a.rs", &head)).len(), 1);
     }
 
     #[test]

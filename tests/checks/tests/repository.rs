@@ -42,6 +42,11 @@ fn every_rust_file_can_be_read_in_one_sitting() {
 }
 
 #[test]
+fn every_function_is_short() {
+    check(texts_with("rs").iter().flat_map(rust::has_short_functions));
+}
+
+#[test]
 fn nothing_is_public_that_nothing_uses() {
     let files = texts_with("rs");
     check(unused::declarations(&files));

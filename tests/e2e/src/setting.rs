@@ -2,7 +2,7 @@
 //! do, and with its log on a file system in memory. It says how gateways are started, and nothing of what they should do.
 
 use flk_dataplane::driver::probe::{Requested, choose};
-use flk_testkit::gateway::binary;
+use flk_testkit::gateway::{binary, planted_binary};
 use flk_testkit::plan::Plan;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
@@ -71,6 +71,14 @@ impl Setting {
     pub fn plan(self, directory: &Path) -> Plan {
         self.on(Plan::new(binary(), directory))
             .with("FLK_DRIVER", self.driver())
+    }
+
+    /// The same with the build for tests, which has these time limits in place of those that the documentation promises:
+    /// `head=2s,stop=3s`.
+    pub fn plan_with_times(self, directory: &Path, time_limits: &str) -> Plan {
+        self.on(Plan::new(planted_binary(), directory))
+            .with("FLK_DRIVER", self.driver())
+            .with("FLK_TEST_LIMITS", time_limits)
     }
 
     /// A gateway on this host for which nothing is set.

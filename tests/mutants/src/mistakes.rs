@@ -21,7 +21,9 @@ pub(crate) fn of_text(path: &Path, text: &str) -> io::Result<Vec<Mutant>> {
         planted: Vec::new(),
         found: Vec::new(),
     };
-    walk.visit_file(&file);
+    if !is_of_tests(&file.attrs) {
+        walk.visit_file(&file);
+    }
     walk.found.sort_by_key(|it| (it.range.start, it.range.end));
     Ok(walk.found)
 }
@@ -146,12 +148,27 @@ fn asks_for_planted_bug(expression: &Expr) -> bool {
     name.is_some_and(|it| it.ident == "planted")
 }
 
+/// Whether a release holds nothing of what has these attributes.
 fn is_of_tests(attributes: &[syn::Attribute]) -> bool {
+    let names = |list: &syn::MetaList, word: &str| list.tokens.to_string().contains(word);
     attributes.iter().any(|it| {
         it.path().is_ident("test")
             || it.path().is_ident("cfg")
-                && matches!(&it.meta, syn::Meta::List(list) if list.tokens.to_string().contains("test"))
+                && matches!(&it.meta, syn::Meta::List(list)
+                    if names(list, "test") || names(list, "\"planted-bugs\""))
     })
+}
+
+/// The attributes of a statement that may stand for planted bugs only.
+fn attributes_of(statement: &Stmt) -> &[syn::Attribute] {
+    match statement {
+        Stmt::Local(local) => &local.attrs,
+        Stmt::Expr(Expr::If(it), _) => &it.attrs,
+        Stmt::Expr(Expr::MethodCall(it), _) => &it.attrs,
+        Stmt::Expr(Expr::Call(it), _) => &it.attrs,
+        Stmt::Expr(Expr::Try(it), _) => &it.attrs,
+        _ => &[],
+    }
 }
 
 /// The operators that people mistake for each other.
@@ -288,6 +305,9 @@ impl<'ast> Visit<'ast> for Walk<'_> {
     }
 
     fn visit_stmt(&mut self, node: &'ast Stmt) {
+        if is_of_tests(attributes_of(node)) {
+            return;
+        }
         if let Stmt::Expr(Expr::MethodCall(call), _) = node
             && call.method == "probe"
         {
@@ -412,6 +432,10 @@ mod tests {
             "fn f() -> R { if planted(Bug::A) { a += 1; g(); } else { b } }",
             "fn f() -> R { let early = planted(Bug::A) && a > 0; if early { g(); } b }",
             "fn f() -> R { a + u32::from(planted(Bug::A)) }",
+            "#![cfg(feature = \"planted-bugs\")] fn f() { g(); }",
+            "fn f() -> R { #[cfg(feature = \"planted-bugs\")] let a = g(1 < 2); a }",
+            "fn f() -> R { #[cfg(feature = \"planted-bugs\")] g(); a }",
+            "fn f() -> R { #[cfg(feature = \"planted-bugs\")] if a < b { g(); } a }",
         ] {
             assert_eq!(changes(text), [""; 0], "{text}");
         }

@@ -1,6 +1,8 @@
 //! The mistakes that can be planted in an owner's arbitration and need more than one wrong condition. Compiled with the
 //! feature `planted-bugs` only: a release holds neither this code nor anything that it needs.
 
+#![cfg(feature = "planted-bugs")]
+
 use super::queue::{Claims, PendingId};
 use super::{Effects, Owner};
 use crate::planted::{Bug, planted};

@@ -6,6 +6,7 @@ use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
+use crate::keeper::stop::STOP_US;
 use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::shard::FakeShard;
 use crate::keeper::tests::transcript::Transcript;
@@ -37,6 +38,7 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
         dedup_memory_bytes_max: 1 << 30,
         memory: None,
         drain_delay_us: 0,
+        stop_us: STOP_US,
         sync: SyncMode::Dsync,
         direct: true,
         params: ParamsVersion::new("1").expect("a name"),
@@ -301,6 +303,7 @@ impl World {
                     self.tell(id, ToKeeper::Idle(true));
                 }
             }
+            ToShard::Configure(_) => unreachable!("the keeper configures nothing"),
             ToShard::Finish => {
                 let told = shard.finish(&mut self.disk, self.now);
                 self.tell_all(id, told);

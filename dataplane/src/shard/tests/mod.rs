@@ -2,6 +2,8 @@
 
 mod anything;
 mod chunked;
+mod config;
+mod configure;
 mod drain;
 mod growing;
 mod memory;
@@ -15,11 +17,13 @@ mod room;
 mod sizes;
 mod skip;
 mod slices;
+mod snapshots;
 mod transcript;
 mod transcripts;
 mod waiting;
 
-use self::room::{KEY, Room, full_room, release, trickle};
+use self::config::KEY;
+use self::room::{Room, full_room, release, trickle};
 use crate::event::{ConnId, Event};
 use crate::io::Errno;
 use crate::mesh::keeper::{ToKeeper, ToShard};
@@ -66,16 +70,19 @@ fn statuses(text: &str) -> Vec<u16> {
         .collect()
 }
 
+/// What was written, without the header of a segment.
+fn batch_of(bytes: &[u8]) -> &[u8] {
+    match bytes.starts_with(b"flk-segm") {
+        true => &bytes[BLOCK_BYTES..],
+        false => bytes,
+    }
+}
+
 /// Kinds of all records in the written batches, in order.
 fn kinds(room: &Room) -> Vec<String> {
     let mut kinds = Vec::new();
     for (_, bytes) in &room.written {
-        let batch = if bytes.starts_with(b"flk-segm") {
-            &bytes[BLOCK_BYTES..]
-        } else {
-            &bytes[..]
-        };
-        for record in read_batch(batch).unwrap().records() {
+        for record in read_batch(batch_of(bytes)).unwrap().records() {
             kinds.push(match record.unwrap().content {
                 Content::Body(_) => "body".to_string(),
                 Content::Entry(Entry::Decision(_)) => "decision".to_string(),
@@ -148,7 +155,7 @@ fn a_complete_request_before_fin_is_answered_and_a_partial_one_is_dropped() {
 
 #[test]
 fn over_the_rate_is_429_and_nothing_is_logged() {
-    let mut room = Room::new(1, |config| config.rated = true);
+    let mut room = Room::new(1, |config| config.snapshot = snapshots::rated());
     room.begin();
     room.rate = 1;
     let conn = room.connect(0);
@@ -176,7 +183,7 @@ fn expect_continue_is_answered_once_and_before_the_outcome() {
 
 #[test]
 fn over_the_rate_nobody_is_asked_for_a_body_and_who_was_asked_pays_once() {
-    let mut room = Room::new(1, |config| config.rated = true);
+    let mut room = Room::new(1, |config| config.snapshot = snapshots::rated());
     room.begin();
     room.rate = 1;
     let body = record(1);

@@ -5,7 +5,7 @@ use super::*;
 
 /// A room with so many requests left in its rate.
 fn rated(rate: u32) -> Room {
-    let mut room = Room::new(1, |config| config.rated = true);
+    let mut room = Room::new(1, |config| config.snapshot = snapshots::rated());
     room.begin();
     room.rate = rate;
     room
@@ -80,7 +80,7 @@ fn what_was_paid_ends_with_its_request_and_its_connection() {
 #[test]
 fn a_paid_request_that_waits_for_room_is_taken_without_paying_again() {
     let mut room = Room::new(1, |config| {
-        config.rated = true;
+        config.snapshot = snapshots::rated();
         config.limits.flights_max = 1;
     });
     room.begin();
@@ -99,7 +99,7 @@ fn a_paid_request_that_waits_for_room_is_taken_without_paying_again() {
 #[test]
 fn what_a_refused_request_paid_is_not_left_to_the_next_one() {
     let mut room = Room::new(1, |config| {
-        config.rated = true;
+        config.snapshot = snapshots::rated();
         config.limits.flights_max = 1;
         config.limits.deadline_us = 1_000_000;
     });

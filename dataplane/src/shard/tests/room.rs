@@ -1,20 +1,21 @@
 //! A room for shards: it carries out operations at once, or when the test says so, and remembers what clients were sent.
 //! A stand-in for driver and keeper in the tests of this module; it knows nothing of what shards decide.
 
+use super::config::config;
 use super::transcript::Transcript;
 use super::{post, record};
 use crate::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
 use crate::io::{Errno, FileId, Now, ReadId, ShardId, SyncMode};
 use crate::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use crate::shard::Shard;
-use crate::shard::config::{ShardConfig, ShardLimits, Signing};
+use crate::shard::config::ShardConfig;
 use crate::stats::Stats;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::name::LogId;
 use crate::wal::name::NamedSegment;
 use crate::wal::writer::Entered;
 use crate::wal::writer::LogFailure;
-use flk_contract::{KeySet, Params, ParamsVersion, Scheme};
+use flk_contract::ParamsVersion;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -92,36 +93,15 @@ impl Driver for Rate {
     }
 }
 
-/// HMAC key of the golden records.
-pub(super) const KEY: &str = "testsecret";
-
 impl Room {
     pub(super) fn new(shards: u16, change: impl Fn(&mut ShardConfig)) -> Room {
         let stats = Arc::new(Stats::new(shards));
-        let keys = KeySet::builder()
-            .add("hmac".parse::<Scheme>().unwrap(), KEY)
-            .unwrap()
-            .build()
-            .unwrap();
-        let signing = Arc::new(Signing::Keys(keys));
+        let common = config(shards, stats.clone());
         let mut table = 0;
         let mut make = |id| {
             let mut config = ShardConfig {
                 id: ShardId(id),
-                shards,
-                limits: ShardLimits {
-                    connections_max: 64,
-                    flights_max: 256,
-                    ..ShardLimits::default()
-                },
-                signing: signing.clone(),
-                params: Params::default(),
-                ttl_s: 1000,
-                dedup_bytes_max: 64 << 20,
-                rated: false,
-                metrics_auth: None,
-                drain_delay_us: 0,
-                stats: stats.clone(),
+                ..common.clone()
             };
             change(&mut config);
             table = config.limits.connections_table();

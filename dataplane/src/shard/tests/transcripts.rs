@@ -354,7 +354,7 @@ fn memory_for_heads_and_bodies_is_waited_for_as_in_the_transcript() {
 
 #[test]
 fn a_rate_is_charged_as_in_the_transcript() {
-    let mut room = room(1, |config| config.rated = true);
+    let mut room = room(1, |config| config.snapshot = snapshots::rated());
     room.rate = 3;
     let expects = post(&record(9)).replace("Host", "Expect: 100-continue\r\nHost");
     let head = expects.find("\r\n\r\n").unwrap() + 4;

@@ -10,12 +10,12 @@ struct Naive {
 }
 
 impl Naive {
-    fn write(&mut self, at: usize, offset: usize, bytes: &[u8], durable: bool) {
+    fn write(&mut self, at: usize, offset: usize, bytes: &[u8], reach: Reach) {
         for (which, file) in [&mut self.seen[at], &mut self.medium[at]]
             .into_iter()
             .enumerate()
         {
-            if which == 0 || durable {
+            if which == 0 || reach == Reach::Medium {
                 let end = offset + bytes.len();
                 if file.len() < end {
                     file.resize(end, 0);
@@ -42,20 +42,26 @@ fn run(seed: u64, survival: Survival) {
                 naive.medium[at] = naive.seen[at].clone();
             }
             1 => {
-                // Whole sectors, as `durable` speaks of sectors.
+                // Whole sectors, as what reaches the medium is sectors.
                 let (offset, len) = (
                     dice.below(16) as usize * 512,
                     dice.between(1, 4) as usize * 512,
                 );
                 let bytes = dice.bytes(len);
-                assert_eq!(disk.write(inodes[at], offset as u64, &bytes, true), len);
-                naive.write(at, offset, &bytes, true);
+                assert_eq!(
+                    disk.write(inodes[at], offset as u64, &bytes, Reach::Medium),
+                    len
+                );
+                naive.write(at, offset, &bytes, Reach::Medium);
             }
             _ => {
                 let (offset, len) = (dice.below(8000) as usize, dice.between(1, 3000) as usize);
                 let bytes = dice.bytes(len);
-                assert_eq!(disk.write(inodes[at], offset as u64, &bytes, false), len);
-                naive.write(at, offset, &bytes, false);
+                assert_eq!(
+                    disk.write(inodes[at], offset as u64, &bytes, Reach::Cache),
+                    len
+                );
+                naive.write(at, offset, &bytes, Reach::Cache);
             }
         }
         for (at, inode) in inodes.iter().enumerate() {
@@ -102,9 +108,9 @@ fn a_scattered_cut_leaves_each_sector_old_or_new() {
         let mut disk = Disk::new(1 << 20);
         let inode = disk.make("f");
         disk.sync_names();
-        disk.write(inode, 0, &[1; 8192], false);
+        disk.write(inode, 0, &[1; 8192], Reach::Cache);
         disk.sync(inode, disk.moment());
-        disk.write(inode, 0, &[2; 8192], false);
+        disk.write(inode, 0, &[2; 8192], Reach::Cache);
         disk.cut_power(Survival::Scattered, &mut dice);
         for sector in disk.seen(inode).chunks(SECTOR_BYTES) {
             assert!(sector == [1; 512] || sector == [2; 512]);
@@ -119,10 +125,10 @@ fn a_sync_covers_only_what_was_written_before_it() {
     let mut disk = Disk::new(1 << 20);
     let inode = disk.make("f");
     disk.sync_names();
-    disk.write(inode, 0, &[1; 1024], false);
+    disk.write(inode, 0, &[1; 1024], Reach::Cache);
     disk.sync(inode, disk.moment());
     let before = disk.moment();
-    disk.write(inode, 0, &[2; 512], false);
+    disk.write(inode, 0, &[2; 512], Reach::Cache);
     disk.sync(inode, before);
     disk.cut_power(Survival::Nothing, &mut Dice::new(1));
     assert_eq!(disk.seen(inode), [1; 1024]);
@@ -133,9 +139,9 @@ fn what_the_kernel_forgot_is_seen_until_the_cut_and_no_later_sync_saves_it() {
     let mut disk = Disk::new(1 << 20);
     let inode = disk.make("f");
     disk.sync_names();
-    disk.write(inode, 0, &[1; 512], false);
+    disk.write(inode, 0, &[1; 512], Reach::Cache);
     disk.sync(inode, disk.moment());
-    disk.write(inode, 0, &[2; 512], false);
+    disk.write(inode, 0, &[2; 512], Reach::Cache);
     disk.forget(inode, disk.moment());
     disk.sync(inode, disk.moment());
     assert_eq!(disk.seen(inode), [2; 512]);
@@ -147,10 +153,10 @@ fn what_the_kernel_forgot_is_seen_until_the_cut_and_no_later_sync_saves_it() {
 fn names_are_durable_only_behind_a_sync_of_the_directory() {
     let mut disk = Disk::new(1 << 20);
     let old = disk.make("manifest");
-    disk.write(old, 0, b"old", true);
+    disk.write(old, 0, b"old", Reach::Medium);
     disk.sync_names();
     let new = disk.make("manifest.new");
-    disk.write(new, 0, b"new", true);
+    disk.write(new, 0, b"new", Reach::Medium);
     assert!(disk.rename("manifest.new", "manifest"));
     let mut copy = disk.clone();
     copy.cut_power(Survival::Nothing, &mut Dice::new(1));
@@ -172,10 +178,10 @@ fn names_are_durable_only_behind_a_sync_of_the_directory() {
 fn a_full_disk_takes_what_has_room() {
     let mut disk = Disk::new(1000);
     let inode = disk.make("f");
-    assert_eq!(disk.write(inode, 0, &[1; 4096], false), 1000);
-    assert_eq!(disk.write(inode, 1000, &[1; 10], false), 0);
+    assert_eq!(disk.write(inode, 0, &[1; 4096], Reach::Cache), 1000);
+    assert_eq!(disk.write(inode, 1000, &[1; 10], Reach::Cache), 0);
     assert_eq!(
-        disk.write(inode, 0, &[2; 1000], false),
+        disk.write(inode, 0, &[2; 1000], Reach::Cache),
         1000,
         "overwriting takes no room"
     );
@@ -190,7 +196,7 @@ fn an_unsynced_cut_of_a_file_may_come_back_with_the_mediums_bytes() {
         let mut disk = Disk::new(1 << 20);
         let inode = disk.make("f");
         disk.sync_names();
-        disk.write(inode, 0, &[3; 2048], true);
+        disk.write(inode, 0, &[3; 2048], Reach::Medium);
         disk.truncate(inode, 512);
         disk.cut_power(Survival::Scattered, &mut Dice::new(seed));
         let found = disk.seen(inode);
@@ -207,9 +213,9 @@ fn a_mixed_cut_leaves_any_content_that_a_sector_was_given() {
         let mut disk = Disk::new(1 << 20);
         let inode = disk.make("f");
         disk.sync_names();
-        disk.write(inode, 0, &[0; 4096], true);
+        disk.write(inode, 0, &[0; 4096], Reach::Medium);
         for version in 1..4u8 {
-            disk.write(inode, 0, &[version; 4096], false);
+            disk.write(inode, 0, &[version; 4096], Reach::Cache);
         }
         disk.cut_power(Survival::Mixed, &mut Dice::new(seed));
         for sector in disk.seen(inode).chunks(SECTOR_BYTES) {

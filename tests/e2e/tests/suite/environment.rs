@@ -29,7 +29,7 @@ on_every_host!(
 );
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 62] = [
+const WRONG: [(&str, &str); 67] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -44,6 +44,11 @@ const WRONG: [(&str, &str); 62] = [
     ("PCS_HMAC_KEYS", "a,,b"),
     ("FLK_ALLOW_UNSIGNED", "yes"),
     ("FLK_ALLOW_UNSIGNED", "0"),
+    ("MULTI_TENANT", "yes"),
+    ("TENANTS", "acme:hmac:sesame"),
+    ("FLK_SNAPSHOT", "newest"),
+    ("WAL_RETENTION", "1s"),
+    ("WAL_RETENTION", "never"),
     ("TOKEN_RATE", "-1"),
     ("TOKEN_RATE", "1.5"),
     ("TOKEN_RATE", "4294967296"),
@@ -96,8 +101,10 @@ const WRONG: [(&str, &str); 62] = [
 
 /// Variables that have tests of their own: every text is a key; directories are tried, not read; keys need a scheme; what
 /// control alone uses is opened by control.
-const ELSEWHERE: [&str; 5] = [
+const ELSEWHERE: [&str; 7] = [
     "PCS_HMAC_KEY",
+    "PCS_HMAC_KEY_NEW",
+    "PCS_HMAC_KEY_OLD",
     "WAL_DIR",
     "PCS_ED25519_PUB_B64",
     "ADMIN_TOKENS_FILE",
@@ -157,12 +164,14 @@ fn is_refused(ended: &Ended, name: &str, value: Option<&str>) {
     let half = match name {
         "METRICS_USER" if value == Some("sesame") => Some("METRICS_PASS"),
         "METRICS_PASS" => Some("METRICS_USER"),
+        "WAL_RETENTION" => Some("WAL_MAX_AGE"),
         _ => None,
     };
     let blamed = half.unwrap_or(name);
     let mut all = VARIABLES.iter();
     let variable = all.find(|variable| variable.name() == blamed).unwrap();
-    let shown = value.filter(|_| half.is_none() && !variable.is_secret());
+    let is_other = name != blamed && name != "WAL_RETENTION";
+    let shown = value.filter(|_| !is_other && !variable.is_secret());
     let start = match shown {
         Some(value) => format!(": {blamed}={value}: "),
         None => format!(": {blamed}: "),

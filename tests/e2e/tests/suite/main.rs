@@ -29,6 +29,8 @@ mod shards;
 
 mod metrics;
 
+mod snapshots;
+
 mod kept;
 
 mod damage;

@@ -1,4 +1,4 @@
-//! How long a gateway waits for a slow client: five seconds for a head, three for a body, then a KiB a second. Each client
+//! How long a gateway waits for a slow client: here, two seconds for a head, one for a body, then a KiB a second. Each client
 //! has its own connection and all are slow at the same time, so that this takes as long as the slowest of them.
 
 use flk_e2e::log::{Disposition, Kept};
@@ -10,6 +10,11 @@ use std::time::{Duration, Instant};
 
 on_every_host!(slow_clients_are_cut_and_patient_ones_are_served);
 
+/// How long a head may take, and how long a body may be slow.
+const HEAD: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(1);
+const TIMES: &str = "head=2s,body_grace=1s";
+
 /// A client sends a piece this often.
 const PACE: Duration = Duration::from_millis(500);
 
@@ -20,7 +25,7 @@ const HALF_A_HEAD: &[u8] = b"POST /v1/pcs/submit HTTP/1.1\r\nHost: gateway\r\n";
 
 fn slow_clients_are_cut_and_patient_ones_are_served(setting: Setting) {
     let directory = setting.directory();
-    let gateway = setting.plan(directory.path()).start();
+    let gateway = setting.plan_with_times(directory.path(), TIMES).start();
     let clients: [fn(SocketAddr); 11] = [
         a_head_that_stops,
         a_head_byte_by_byte,
@@ -56,13 +61,12 @@ fn open(at: SocketAddr) -> Connection {
 }
 
 /// It is cut with 408 so long after `from`, and told why.
-fn is_cut(mut connection: Connection, from: Instant, after_s: u64, code: &str) {
+fn is_cut(mut connection: Connection, from: Instant, after: Duration, code: &str) {
     let answer = connection.response().unwrap();
     let took = from.elapsed();
     assert_eq!(answer.status, 408, "{answer:?}");
     assert_eq!(answer.problem_code(), code);
     assert_eq!(answer.header("Connection"), Some("close"));
-    let after = Duration::from_secs(after_s);
     assert!(took >= after, "{code} after {took:?}, not {after:?}");
     assert!(took < after + LATE, "{code} only after {took:?}");
     assert!(connection.closes());
@@ -84,7 +88,7 @@ fn a_head_that_stops(at: SocketAddr) {
     let mut connection = open(at);
     let from = Instant::now();
     connection.send(HALF_A_HEAD).unwrap();
-    is_cut(connection, from, 5, "head_timeout");
+    is_cut(connection, from, HEAD, "head_timeout");
 }
 
 /// More bytes do not buy more time.
@@ -92,7 +96,7 @@ fn a_head_byte_by_byte(at: SocketAddr) {
     let mut connection = open(at);
     let from = Instant::now();
     at_pace(&mut connection, HALF_A_HEAD, 1);
-    is_cut(connection, from, 5, "head_timeout");
+    is_cut(connection, from, HEAD, "head_timeout");
 }
 
 /// The clock begins with the head, not with the connection.
@@ -103,14 +107,14 @@ fn a_second_head_that_stops(at: SocketAddr) {
     std::thread::sleep(2 * PACE);
     let from = Instant::now();
     connection.send(HALF_A_HEAD).unwrap();
-    is_cut(connection, from, 5, "head_timeout");
+    is_cut(connection, from, HEAD, "head_timeout");
 }
 
 fn a_head_in_time(at: SocketAddr) {
     let mut connection = open(at);
     let (half, rest) = (b"GET /livez HT", b"TP/1.1\r\nHost: gateway\r\n\r\n");
     connection.send(half).unwrap();
-    std::thread::sleep(Duration::from_secs(4));
+    std::thread::sleep(HEAD / 2);
     connection.send(rest).unwrap();
     assert_eq!(connection.response().unwrap().status, 200);
 }
@@ -128,31 +132,31 @@ fn a_body_that_stops(at: SocketAddr) {
     let request = request(1, 8 << 10);
     let from = Instant::now();
     connection.send(&request[..300]).unwrap();
-    is_cut(connection, from, 3, "body_timeout");
+    is_cut(connection, from, GRACE, "body_timeout");
 }
 
-/// 512 bytes a second fall behind 1,024 a second with three seconds of grace after six seconds.
+/// 512 bytes a second fall behind 1,024 a second with a second of grace after two seconds.
 fn a_body_below_the_rate(at: SocketAddr) {
     let mut connection = open(at);
     let request = request(2, 16 << 10);
     let from = Instant::now();
     at_pace(&mut connection, &request, 256);
-    is_cut(connection, from, 5, "body_timeout");
+    is_cut(connection, from, GRACE, "body_timeout");
 }
 
 fn a_body_above_the_rate(at: SocketAddr) {
     let mut connection = open(at);
-    let request = request(3, 8 << 10);
+    let request = request(3, 5 << 10);
     at_pace(&mut connection, &request, 1024);
     assert_eq!(connection.response().unwrap().status, 200);
 }
 
-/// What came early counts: after six seconds three KiB are owed, and four are there.
+/// What came early counts: after three seconds two KiB are owed, and five are there.
 fn a_body_ahead_of_the_rate(at: SocketAddr) {
     let mut connection = open(at);
     let request = request(4, 6 << 10);
     connection.send(&request[..5 << 10]).unwrap();
-    std::thread::sleep(Duration::from_secs(6));
+    std::thread::sleep(3 * GRACE);
     connection.send(&request[5 << 10..]).unwrap();
     assert_eq!(connection.response().unwrap().status, 200);
 }
@@ -167,8 +171,8 @@ fn a_refused_body_that_stops(at: SocketAddr) {
     let answer = connection.response().unwrap();
     assert_eq!(answer.status, 404, "{answer:?}");
     assert!(connection.closes());
-    assert!(from.elapsed() >= Duration::from_secs(5));
-    assert!(from.elapsed() < Duration::from_secs(5) + LATE);
+    assert!(from.elapsed() >= HEAD);
+    assert!(from.elapsed() < HEAD + LATE);
 }
 
 /// Nor does a byte now and then prolong it.
@@ -182,19 +186,19 @@ fn refused_chunks_that_trickle(at: SocketAddr) {
         .unwrap();
     assert_eq!(connection.response().unwrap().status, 404);
     // Towards the end the gateway may have closed already.
-    for _ in 0..9 {
-        std::thread::sleep(Duration::from_millis(500));
+    for _ in 0..3 {
+        std::thread::sleep(PACE);
         connection.send(b"x").unwrap();
     }
     assert!(connection.closes());
-    assert!(from.elapsed() >= Duration::from_secs(5));
-    assert!(from.elapsed() < Duration::from_secs(5) + LATE);
+    assert!(from.elapsed() >= HEAD);
+    assert!(from.elapsed() < HEAD + LATE);
 }
 
 /// Between requests there is a minute.
 fn a_connection_that_rests(at: SocketAddr) {
     let mut connection = open(at);
-    std::thread::sleep(Duration::from_secs(8));
+    std::thread::sleep(2 * HEAD);
     assert!(connection.is_silent().unwrap(), "closed while it rests");
     let answer = connection.post(&record(5).body).unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");

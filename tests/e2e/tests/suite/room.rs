@@ -167,7 +167,8 @@ fn a_directory_that_refuses_files_is_named_as_such(setting: Setting) {
 
 fn a_frozen_file_system_is_unready_and_a_stop_over_it_ends(setting: Setting) {
     on_a_small_disk(setting, VOLUME_BYTES, |volume| {
-        let plan = setting.plan(&volume.path().join("wal"));
+        let times = "stop=3s,stop_more=1s";
+        let plan = setting.plan_with_times(&volume.path().join("wal"), times);
         let gateway = plan.start();
         let taken: Vec<Record> = (0..5).map(record).collect();
         for record in &taken {

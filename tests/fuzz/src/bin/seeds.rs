@@ -73,6 +73,65 @@ fn chunked(root: &Path) -> usize {
         .sum()
 }
 
+/// Heads and streams of heads that are hard to read, most of them wrong.
+const HARD_HEADS: [(&str, &str); 14] = [
+    (
+        "te_and_cl",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "two_lengths",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+    ),
+    (
+        "length_list",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc",
+    ),
+    (
+        "length_plus",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc",
+    ),
+    ("bare_lf", "GET / HTTP/1.1\nHost: a\n\n"),
+    (
+        "obs_fold",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n",
+    ),
+    ("space_colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n"),
+    (
+        "absolute",
+        "GET http://a/health HTTP/1.1\r\nHost: a\r\n\r\n",
+    ),
+    ("asterisk", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("http_1_0_health", "GET /health HTTP/1.0\r\nHost: a\r\n\r\n"),
+    ("http_2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    ("leading_crlf", "\r\nGET /livez HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (
+        "all_fields",
+        "POST /v1/pcs/submit?x HTTP/1.1\r\nHost: [::1]:8080\r\nContent-Type: application/json; charset=utf-8\r\nX-Tenant-Id: a.b_C-9\r\nAuthorization: Basic eDp5\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nExpect: 100-continue\r\nConnection: keep-alive, close\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhelloGET",
+    ),
+    (
+        "pipeline",
+        "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}GET /readyz HTTP/1.1\r\nHost: a\r\n\r\nHEAD /version HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    ),
+];
+
+/// What a golden conversation sends, bodies cut to what a seed needs.
+fn first_bytes(path: &Path) -> Vec<u8> {
+    let text = std::fs::read_to_string(path).expect("a conversation");
+    let conversation: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let mut stream: Vec<u8> = Vec::new();
+    let steps = conversation["steps"].as_array().into_iter().flatten();
+    for part in steps.flat_map(|step| step["send"].as_array()).flatten() {
+        let text = part["text"].as_str().unwrap_or_default();
+        stream.extend(text.chars().map(|c| c as u8));
+        if let Some(file) = part["file"].as_str() {
+            let body = std::fs::read(Path::new(GOLDEN).join(file)).expect("a body");
+            stream.extend_from_slice(&body[..body.len().min(700)]);
+        }
+    }
+    stream
+}
+
 /// The first connection of each golden conversation, bodies cut to what a seed needs, and lines that nobody should accept.
 fn http_head(root: &Path) -> usize {
     let mut count = 0;
@@ -83,23 +142,7 @@ fn http_head(root: &Path) -> usize {
         .collect();
     conversations.sort();
     for path in conversations {
-        let text = std::fs::read_to_string(&path).expect("a conversation");
-        let conversation: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let mut stream: Vec<u8> = Vec::new();
-        for part in conversation["steps"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .flat_map(|step| step["send"].as_array())
-            .flatten()
-        {
-            let text = part["text"].as_str().unwrap_or_default();
-            stream.extend(text.chars().map(|c| c as u8));
-            if let Some(file) = part["file"].as_str() {
-                let body = std::fs::read(Path::new(GOLDEN).join(file)).expect("a body");
-                stream.extend_from_slice(&body[..body.len().min(700)]);
-            }
-        }
+        let mut stream = first_bytes(&path);
         stream.truncate(2_000);
         let name = path
             .file_stem()
@@ -107,48 +150,8 @@ fn http_head(root: &Path) -> usize {
             .unwrap_or_default();
         count += put(root, "http_head", &name, &stream);
     }
-    let hard = [
-        (
-            "te_and_cl",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        ),
-        (
-            "two_lengths",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
-        ),
-        (
-            "length_list",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc",
-        ),
-        (
-            "length_plus",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc",
-        ),
-        ("bare_lf", "GET / HTTP/1.1\nHost: a\n\n"),
-        (
-            "obs_fold",
-            "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n",
-        ),
-        ("space_colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n"),
-        (
-            "absolute",
-            "GET http://a/health HTTP/1.1\r\nHost: a\r\n\r\n",
-        ),
-        ("asterisk", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
-        ("http_1_0_health", "GET /health HTTP/1.0\r\nHost: a\r\n\r\n"),
-        ("http_2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-        ("leading_crlf", "\r\nGET /livez HTTP/1.1\r\nHost: a\r\n\r\n"),
-        (
-            "all_fields",
-            "POST /v1/pcs/submit?x HTTP/1.1\r\nHost: [::1]:8080\r\nContent-Type: application/json; charset=utf-8\r\nX-Tenant-Id: a.b_C-9\r\nAuthorization: Basic eDp5\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nExpect: 100-continue\r\nConnection: keep-alive, close\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhelloGET",
-        ),
-        (
-            "pipeline",
-            "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}GET /readyz HTTP/1.1\r\nHost: a\r\n\r\nHEAD /version HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-        ),
-    ];
     count
-        + hard
+        + HARD_HEADS
             .iter()
             .map(|(name, text)| put(root, "http_head", name, text.as_bytes()))
             .sum::<usize>()
@@ -344,7 +347,8 @@ fn log(root: &Path) -> usize {
         .sum()
 }
 
-fn manifest() -> Manifest {
+/// A log that has ended, and one that was named and never written.
+fn logs() -> Vec<LogEntry> {
     let extent = Extent {
         first: sequence(1),
         last: sequence(2),
@@ -358,6 +362,31 @@ fn manifest() -> Manifest {
         generation: 9,
         state,
     };
+    vec![
+        LogEntry {
+            id: LOG,
+            incarnation: [2; 16],
+            ended_at: Some(LogEndMark {
+                sequence: sequence(2),
+                checksum: 1,
+            }),
+            resolved_upto: sequence(2),
+            segments: vec![entry(0, SegmentState::Closed(extent))],
+        },
+        LogEntry {
+            id: LogId {
+                start: 4,
+                number: 0,
+            },
+            incarnation: [2; 16],
+            ended_at: None,
+            resolved_upto: Sequence::before_first(4),
+            segments: vec![entry(0, SegmentState::Next), entry(1, SegmentState::Next)],
+        },
+    ]
+}
+
+fn manifest() -> Manifest {
     Manifest {
         installation: [1; 16],
         node: [4; 16],
@@ -372,28 +401,7 @@ fn manifest() -> Manifest {
         },
         withheld_s: 1,
         next_file: 20,
-        logs: vec![
-            LogEntry {
-                id: LOG,
-                incarnation: [2; 16],
-                ended_at: Some(LogEndMark {
-                    sequence: sequence(2),
-                    checksum: 1,
-                }),
-                resolved_upto: sequence(2),
-                segments: vec![entry(0, SegmentState::Closed(extent))],
-            },
-            LogEntry {
-                id: LogId {
-                    start: 4,
-                    number: 0,
-                },
-                incarnation: [2; 16],
-                ended_at: None,
-                resolved_upto: Sequence::before_first(4),
-                segments: vec![entry(0, SegmentState::Next), entry(1, SegmentState::Next)],
-            },
-        ],
+        logs: logs(),
         gaps: vec![Gap {
             log: LOG,
             from: sequence(3),

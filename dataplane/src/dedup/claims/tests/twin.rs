@@ -158,6 +158,151 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Both owners, and what the test knows of their surroundings.
+struct Pair {
+    bench: Bench,
+    twin: Twin,
+    now_s: u32,
+    epoch: Epoch,
+    /// Version of the newest set of slices.
+    version: u64,
+    /// Number of the newest request.
+    slot: u32,
+    slices: Vec<(Vec<Decided>, SliceView)>,
+    claimed: Vec<(ShardId, Ticket, Key)>,
+    read_for: HashMap<ReadId, Key>,
+    /// Files of slices that were merged, until no look-up uses them.
+    retired: Vec<FileId>,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        Pair {
+            bench: Bench::new(OwnerConfig {
+                claims_max: 300,
+                ..config()
+            }),
+            twin: Twin::default(),
+            now_s: 1_000,
+            epoch: Epoch::first(),
+            version: 0,
+            slot: 0,
+            slices: Vec::new(),
+            claimed: Vec::new(),
+            read_for: HashMap::new(),
+            retired: Vec::new(),
+        }
+    }
+
+    /// Both do a step; what the owner must answer comes back.
+    fn step(&mut self, step: Step) -> Vec<ClaimAnswer> {
+        match step {
+            Step::Claim {
+                number,
+                from,
+                digest_tag,
+            } => return self.claim(ShardId(from), candidate(number, digest_tag)),
+            Step::Withdraw { which } if !self.claimed.is_empty() => {
+                let (from, ticket, key) = self.claimed[which.index(self.claimed.len())];
+                let Bench { owner, effects, .. } = &mut self.bench;
+                owner.withdraw(from, ticket, key, effects);
+                return self.twin.withdraw(from, ticket, key);
+            }
+            Step::Durable { which } => return self.durable(which),
+            Step::Read { which, fault } if !self.bench.effects.reads.is_empty() => {
+                return self.read(which, fault);
+            }
+            Step::Withdraw { .. } | Step::Read { .. } => {} // there is none
+            Step::Time { seconds } => self.now_s += seconds,
+            Step::Work => self.bench.owner.step(self.now_s),
+            Step::Seal { merge } => self.seal(merge),
+        }
+        Vec::new()
+    }
+
+    fn claim(&mut self, from: ShardId, candidate: Decided) -> Vec<ClaimAnswer> {
+        self.slot += 1;
+        let ticket = ticket(self.slot);
+        self.claimed.push((from, ticket, candidate.key));
+        let claim = ClaimRequest {
+            by: Claimant { from, ticket },
+            candidate: &candidate,
+        };
+        let Bench { owner, effects, .. } = &mut self.bench;
+        let asked_before = effects.reads.len();
+        owner.claim(claim, self.now_s, effects);
+        let asked = effects.reads.get(asked_before);
+        self.read_for
+            .extend(asked.map(|read| (read.id, candidate.key)));
+        let waiting = (from, ticket, candidate);
+        self.twin.claim(waiting, self.now_s, asked.is_some())
+    }
+
+    fn durable(&mut self, which: prop::sample::Index) -> Vec<ClaimAnswer> {
+        let granted = self.twin.granted.values();
+        let mut winners: Vec<Waiting> = granted.map(|queue| queue[0]).collect();
+        winners.sort_by_key(|winner| winner.1.slot);
+        if winners.is_empty() {
+            return Vec::new();
+        }
+        let (from, ticket, decided) = winners[which.index(winners.len())];
+        let Bench { owner, effects, .. } = &mut self.bench;
+        owner.durable(from, ticket, decided.key, self.epoch, effects);
+        self.twin.durable(decided.key, self.epoch)
+    }
+
+    /// A read ends: damaged, failed or right.
+    fn read(&mut self, which: prop::sample::Index, fault: u8) -> Vec<ClaimAnswer> {
+        let Bench {
+            owner,
+            effects,
+            disk,
+            ..
+        } = &mut self.bench;
+        let read = effects.reads.remove(which.index(effects.reads.len()));
+        let key = self.read_for.remove(&read.id).expect("asked for");
+        let mut bytes = disk.read(&read).to_vec();
+        bytes[90] ^= u8::from(fault == 0);
+        let result = match fault {
+            1 => Err(Errno::EIO),
+            _ => Ok(&bytes[..]),
+        };
+        let asked_before = effects.reads.len();
+        owner.read_done(read.id, result, self.now_s, effects);
+        let asked = effects.reads.get(asked_before);
+        self.read_for.extend(asked.map(|read| (read.id, key)));
+        let expected = self
+            .twin
+            .read_done(key, fault > 1, asked.is_some(), self.now_s);
+        // An answer to a read that is over finds nobody.
+        owner.read_done(read.id, Err(Errno::EIO), self.now_s, effects);
+        expected
+    }
+
+    fn seal(&mut self, merge: bool) {
+        // The newest decision of each key counts, as the replay of a seal or merge has it.
+        let decisions = self.twin.decisions.values().flatten();
+        let sealed = decisions.filter(|entry| entry.epoch == self.epoch);
+        let mut entries: BTreeMap<Key, Decided> = sealed.map(|entry| (entry.key, *entry)).collect();
+        if merge {
+            for (old, view) in self.slices.drain(..).rev() {
+                self.retired.push(view.file);
+                for entry in old {
+                    entries.entry(entry.key).or_insert(entry);
+                }
+            }
+        }
+        let entries: Vec<Decided> = entries.into_values().collect();
+        let view = self.bench.disk.make(entries.clone());
+        self.slices.push((entries, view));
+        self.version += 1;
+        let views = self.slices.iter().map(|(_, view)| view.clone()).collect();
+        let set = set(self.version, self.epoch, views);
+        self.bench.owner.switch_slices(set);
+        self.epoch = self.epoch.next();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -165,88 +310,20 @@ proptest! {
     fn answers_as_the_obvious_owner_does_under_any_interleaving(
         steps in prop::collection::vec(step(), 1..200),
     ) {
-        let mut bench = Bench::new(OwnerConfig { claims_max: 300, ..config() });
-        let mut twin = Twin::default();
-        let (mut now_s, mut epoch, mut version, mut slot) = (1_000, Epoch::first(), 0, 0);
-        let mut slices: Vec<(Vec<Decided>, SliceView)> = Vec::new();
-        let mut claimed: Vec<(ShardId, Ticket, Key)> = Vec::new();
-        let mut read_for: HashMap<ReadId, Key> = HashMap::new();
-        let mut retired: Vec<FileId> = Vec::new();
+        let mut pair = Pair::new();
         for step in steps {
-            let mut expected = Vec::new();
-            let asked_before = bench.effects.reads.len();
-            match step {
-                Step::Claim { number, from, digest_tag } => {
-                    slot += 1;
-                    let (from, ticket, candidate) = (ShardId(from), ticket(slot), candidate(number, digest_tag));
-                    claimed.push((from, ticket, candidate.key));
-                    let claim = ClaimRequest { by: Claimant { from, ticket }, candidate: &candidate };
-                    bench.owner.claim(claim, now_s, &mut bench.effects);
-                    let asked = bench.effects.reads.get(asked_before);
-                    read_for.extend(asked.map(|read| (read.id, candidate.key)));
-                    expected = twin.claim((from, ticket, candidate), now_s, asked.is_some());
-                }
-                Step::Withdraw { which } => if !claimed.is_empty() {
-                    let (from, ticket, key) = claimed[which.index(claimed.len())];
-                    bench.owner.withdraw(from, ticket, key, &mut bench.effects);
-                    expected = twin.withdraw(from, ticket, key);
-                },
-                Step::Durable { which } => {
-                    let mut winners: Vec<Waiting> = twin.granted.values().map(|queue| queue[0]).collect();
-                    winners.sort_by_key(|winner| winner.1.slot);
-                    if !winners.is_empty() {
-                        let (from, ticket, decided) = winners[which.index(winners.len())];
-                        bench.owner.durable(from, ticket, decided.key, epoch, &mut bench.effects);
-                        expected = twin.durable(decided.key, epoch);
-                    }
-                }
-                Step::Read { which, fault } => if !bench.effects.reads.is_empty() {
-                    let read = bench.effects.reads.remove(which.index(bench.effects.reads.len()));
-                    let key = read_for.remove(&read.id).expect("asked for");
-                    let mut bytes = bench.disk.read(&read).to_vec();
-                    bytes[90] ^= u8::from(fault == 0);
-                    let result = if fault == 1 { Err(Errno::EIO) } else { Ok(&bytes[..]) };
-                    let asked_before = bench.effects.reads.len();
-                    bench.owner.read_done(read.id, result, now_s, &mut bench.effects);
-                    let asked = bench.effects.reads.get(asked_before);
-                    read_for.extend(asked.map(|read| (read.id, key)));
-                    expected = twin.read_done(key, fault > 1, asked.is_some(), now_s);
-                    // An answer to a read that is over finds nobody.
-                    bench.owner.read_done(read.id, Err(Errno::EIO), now_s, &mut bench.effects);
-                },
-                Step::Time { seconds } => now_s += seconds,
-                Step::Work => bench.owner.step(now_s),
-                Step::Seal { merge } => {
-                    // The newest decision of each key counts, as the replay of a seal or merge has it.
-                    let sealed = twin.decisions.values().flatten().filter(|entry| entry.epoch == epoch);
-                    let mut entries: BTreeMap<Key, Decided> = sealed.map(|entry| (entry.key, *entry)).collect();
-                    if merge {
-                        for (old, view) in slices.drain(..).rev() {
-                            retired.push(view.file);
-                            for entry in old {
-                                entries.entry(entry.key).or_insert(entry);
-                            }
-                        }
-                    }
-                    let entries: Vec<Decided> = entries.into_values().collect();
-                    let view = bench.disk.make(entries.clone());
-                    slices.push((entries, view));
-                    version += 1;
-                    let views = slices.iter().map(|(_, view)| view.clone()).collect();
-                    bench.owner.switch_slices(set(version, epoch, views));
-                    epoch = epoch.next();
-                }
-            }
-            prop_assert_eq!(std::mem::take(&mut bench.effects.answers), expected);
-            let reading: HashSet<Key> = read_for.values().copied().collect();
-            prop_assert_eq!(reading.len(), bench.effects.reads.len(), "one read per key");
-            if let Some(acknowledged) = bench.owner.take_switched() {
-                prop_assert_eq!(acknowledged, version);
-                for file in retired.drain(..) {
-                    bench.disk.files.remove(&file);
+            let expected = pair.step(step);
+            prop_assert_eq!(std::mem::take(&mut pair.bench.effects.answers), expected);
+            let reading: HashSet<Key> = pair.read_for.values().copied().collect();
+            prop_assert_eq!(reading.len(), pair.bench.effects.reads.len(), "one read per key");
+            if let Some(acknowledged) = pair.bench.owner.take_switched() {
+                prop_assert_eq!(acknowledged, pair.version);
+                for file in pair.retired.drain(..) {
+                    pair.bench.disk.files.remove(&file);
                 }
             }
         }
+        let Pair { bench, twin, .. } = &pair;
         let pending = twin.granted.len() + twin.reading.len();
         prop_assert_eq!(bench.owner.pending_count() as usize, pending);
         let counters = bench.owner.counters();

@@ -1,9 +1,8 @@
-//! `keeper.sock`: lines from operators to the keeper, and one line back for each. It owns the socket and its clients. It does
-//! not interpret commands, and a client never costs more than a connection, one line and one answer.
+//! A Unix socket in WAL_DIR for processes of the same user: a line comes in, one line goes back. It owns the socket and its
+//! clients. It does not interpret lines, and a client never costs more than a connection, one line and one answer.
 
 use super::DriverError;
-use crate::keeper::port::{CommandId, KeeperEvent};
-use crate::wal::files::SOCKET;
+use crate::keeper::port::CommandId;
 use rustix::event::PollFlags;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -12,8 +11,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// A command is shorter than this; a client that sends more without a line end is disconnected.
-const LINE_BYTES_MAX: usize = 64 * 1024;
 /// Clients at a time. A further one replaces the client that has been idle longest; it waits only if all have a command in
 /// flight.
 const CLIENTS_MAX: usize = 16;
@@ -24,8 +21,10 @@ const PATH_BYTES_MAX: usize = 107;
 
 /// The socket and its clients.
 #[derive(Debug)]
-pub(super) struct Commands {
+pub(super) struct LineSocket {
     listener: UnixListener,
+    /// A line is shorter than this; a client that sends more without a line end is disconnected.
+    line_bytes_max: usize,
     path: PathBuf,
     clients: HashMap<u64, Client>,
     /// The client of each command in flight.
@@ -40,6 +39,8 @@ pub(super) struct Commands {
 struct Client {
     stream: UnixStream,
     input: Vec<u8>,
+    /// Where the first line in `input` ends.
+    line_end: Option<usize>,
     output: Vec<u8>,
     /// No more commands will come; it is kept until its answer has been written.
     ended: bool,
@@ -49,23 +50,29 @@ struct Client {
     turn: u64,
 }
 
-/// A path by which the socket in this directory can be bound or connected to, however long the path of the directory is.
-pub fn socket_path(directory: BorrowedFd<'_>, path: &Path) -> PathBuf {
-    let direct = path.join(SOCKET);
+/// A path by which the socket of this name in this directory can be bound or connected to, however long the path of the
+/// directory is.
+pub fn socket_path(directory: BorrowedFd<'_>, path: &Path, name: &str) -> PathBuf {
+    let direct = path.join(name);
     if direct.as_os_str().len() <= PATH_BYTES_MAX {
         direct
     } else {
         let directory = format!("/proc/self/fd/{}", directory.as_raw_fd());
-        Path::new(&directory).join(SOCKET)
+        Path::new(&directory).join(name)
     }
 }
 
-impl Commands {
+impl LineSocket {
     /// Listens in the directory, for its owner only. The caller holds the directory's lock, so an existing socket is stale
     /// and is replaced.
-    pub(super) fn listen(directory: BorrowedFd<'_>, path: &Path) -> Result<Commands, DriverError> {
-        let failed = |error| DriverError::new("listen on WAL_DIR/keeper.sock", error);
-        let path = socket_path(directory, path);
+    pub(super) fn listen(
+        directory: BorrowedFd<'_>,
+        path: &Path,
+        name: &str,
+        line_bytes_max: usize,
+    ) -> Result<LineSocket, DriverError> {
+        let failed = |error| DriverError::new("listen on a socket in WAL_DIR", error);
+        let path = socket_path(directory, path, name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
@@ -74,8 +81,9 @@ impl Commands {
         let only_owner = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(&path, only_owner).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Commands {
+        Ok(LineSocket {
             listener,
+            line_bytes_max,
             path,
             clients: HashMap::new(),
             asked: HashMap::new(),
@@ -112,17 +120,18 @@ impl Commands {
         }
     }
 
-    /// Accepts, reads and writes what is ready. Complete lines become events, one per client at a time.
-    pub(super) fn work(&mut self, now_us: u64, events: &mut Vec<KeeperEvent>) {
+    /// Accepts, reads and writes what is ready. Complete lines are returned, one per client at a time.
+    pub(super) fn work(&mut self, now_us: u64, lines: &mut Vec<(CommandId, String)>) {
         self.accept(now_us);
-        let Commands {
+        let line_bytes_max = self.line_bytes_max;
+        let LineSocket {
             clients,
             asked,
             next_command,
             ..
         } = self;
         clients.retain(|&name, client| {
-            let is_sound = client.write() && client.read();
+            let is_sound = client.write() && client.read(line_bytes_max);
             if client.has_next()
                 && let Some(line) = client.take_line()
             {
@@ -131,16 +140,18 @@ impl Commands {
                 asked.insert(id, name);
                 client.is_open = true;
                 client.turn = id.0;
-                events.push(KeeperEvent::Command { id, line });
+                lines.push((id, line));
             }
-            is_sound && client.input.len() <= LINE_BYTES_MAX && !client.is_done()
+            is_sound && client.input.len() <= line_bytes_max && !client.is_done()
         });
     }
 
     fn accept(&mut self, now_us: u64) {
         while now_us >= self.accept_again_us && self.has_room() {
             match self.listener.accept() {
-                Ok((stream, _)) if stream.set_nonblocking(true).is_ok() => self.admit(stream),
+                Ok((stream, _)) if is_trusted(&stream) && stream.set_nonblocking(true).is_ok() => {
+                    self.admit(stream);
+                }
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -170,6 +181,7 @@ impl Commands {
         let client = Client {
             stream,
             input: Vec::new(),
+            line_end: None,
             output: Vec::new(),
             ended: false,
             is_open: false,
@@ -196,7 +208,14 @@ impl Commands {
     }
 }
 
-impl Drop for Commands {
+/// Whether the other end is the same user, or root. The mode of the socket says so already; this holds where the directory
+/// was opened wider.
+fn is_trusted(stream: &UnixStream) -> bool {
+    let peer = rustix::net::sockopt::socket_peercred(stream);
+    peer.is_ok_and(|peer| peer.uid.is_root() || peer.uid == rustix::process::geteuid())
+}
+
+impl Drop for LineSocket {
     fn drop(&mut self) {
         // Not necessary: the next start replaces a stale socket.
         let _ = std::fs::remove_file(&self.path);
@@ -206,26 +225,31 @@ impl Drop for Commands {
 impl Client {
     /// Whether to read: the last command is answered, the answer written, and no complete line is buffered.
     fn takes_more(&self) -> bool {
-        !self.ended && !self.is_open && self.output.is_empty() && !self.input.contains(&b'\n')
+        !self.ended && !self.is_open && self.output.is_empty() && self.line_end.is_none()
     }
 
     /// Whether a complete line is buffered and may be taken.
     fn has_next(&self) -> bool {
-        !self.is_open && self.output.is_empty() && self.input.contains(&b'\n')
+        !self.is_open && self.output.is_empty() && self.line_end.is_some()
     }
 
     /// Whether the client can be closed.
     fn is_done(&self) -> bool {
-        self.ended && !self.is_open && self.output.is_empty() && !self.input.contains(&b'\n')
+        self.ended && !self.is_open && self.output.is_empty() && self.line_end.is_none()
     }
 
     /// Reads what has arrived, up to a complete line; false if the connection failed.
-    fn read(&mut self) -> bool {
+    fn read(&mut self, line_bytes_max: usize) -> bool {
         let mut chunk = [0; 4096];
-        while self.takes_more() && self.input.len() <= LINE_BYTES_MAX {
+        while self.takes_more() && self.input.len() <= line_bytes_max {
             match self.stream.read(&mut chunk) {
                 Ok(0) => self.ended = true,
-                Ok(bytes) => self.input.extend_from_slice(&chunk[..bytes]),
+                Ok(bytes) => {
+                    // Only what is new is searched: a line may be long.
+                    let end = line_end(&chunk[..bytes]);
+                    self.line_end = end.map(|end| self.input.len() + end);
+                    self.input.extend_from_slice(&chunk[..bytes]);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return false,
@@ -236,8 +260,9 @@ impl Client {
 
     /// The next complete line without its line end. Invalid UTF-8 is replaced, so the line matches no command.
     fn take_line(&mut self) -> Option<String> {
-        let end = self.input.iter().position(|&byte| byte == b'\n')?;
+        let end = self.line_end.take()?;
         let rest = self.input.split_off(end + 1);
+        self.line_end = line_end(&rest);
         let mut line = std::mem::replace(&mut self.input, rest);
         line.truncate(end);
         if line.last() == Some(&b'\r') {
@@ -262,24 +287,27 @@ impl Client {
     }
 }
 
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|&byte| byte == b'\n')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::driver::directory::open_directory;
+    use crate::wal::files::SOCKET;
 
-    fn lines(commands: &mut Commands) -> Vec<(CommandId, String)> {
-        let mut events = Vec::new();
-        commands.work(0, &mut events);
-        let plain = |event| match event {
-            KeeperEvent::Command { id, line } => (id, line),
-            other => panic!("unexpected {other:?}"),
-        };
-        events.into_iter().map(plain).collect()
+    const LINE_BYTES_MAX: usize = 64 * 1024;
+
+    fn lines(commands: &mut LineSocket) -> Vec<(CommandId, String)> {
+        let mut lines = Vec::new();
+        commands.work(0, &mut lines);
+        lines
     }
 
-    fn listen(path: &Path) -> (Commands, PathBuf) {
+    fn listen(path: &Path) -> (LineSocket, PathBuf) {
         let opened = open_directory(path).unwrap();
-        let commands = Commands::listen(opened.as_fd(), path).unwrap();
+        let commands = LineSocket::listen(opened.as_fd(), path, SOCKET, LINE_BYTES_MAX).unwrap();
         (commands, path.join(SOCKET))
     }
 
@@ -295,11 +323,12 @@ mod tests {
         let deep = directory.path().join("d".repeat(120));
         for path in [directory.path(), &deep] {
             let opened = open_directory(path).unwrap();
-            let mut commands = Commands::listen(opened.as_fd(), path).unwrap();
+            let mut commands =
+                LineSocket::listen(opened.as_fd(), path, SOCKET, LINE_BYTES_MAX).unwrap();
             let mode = path.join(SOCKET).metadata().unwrap().permissions();
             assert_eq!(mode.mode() & 0o777, 0o600);
-            let mut one = UnixStream::connect(socket_path(opened.as_fd(), path)).unwrap();
-            let mut two = UnixStream::connect(socket_path(opened.as_fd(), path)).unwrap();
+            let mut one = UnixStream::connect(socket_path(opened.as_fd(), path, SOCKET)).unwrap();
+            let mut two = UnixStream::connect(socket_path(opened.as_fd(), path, SOCKET)).unwrap();
             one.write_all(b"flk1 pin\r\nflk1 com").unwrap();
             two.write_all(b"flk1 unpin 7\n").unwrap();
             two.shutdown(std::net::Shutdown::Write).unwrap();

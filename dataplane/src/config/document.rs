@@ -1,0 +1,185 @@
+//! What the settings say of tenants, keys, limits and parameters, as the document that a start begins with and that control
+//! publishes. It shows no key.
+
+use super::error::{ConfigError, Place};
+use super::file::FILE_VARIABLE;
+use super::keys;
+use super::raw::{RawConfig, Variable};
+use super::secrets::Secrets;
+use super::tenants::{RawKey, RawTenant};
+use crate::snapshot::{
+    Document, FORMAT, KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
+};
+use flk_contract::{Params, Scheme};
+use zeroize::Zeroizing;
+
+/// What is allowed for tenants.
+const ALLOWED: &str = "tenants as docs/operations.md describes them";
+
+/// The document, where its keys are, and how many HMAC keys are shorter than advised.
+pub(super) struct Desired {
+    pub document: Document,
+    pub secrets: Secrets,
+    pub short_keys_count: usize,
+}
+
+/// Reads what the settings say.
+pub(super) fn desired(raw: &RawConfig) -> Result<Desired, ConfigError> {
+    let (from_variable, texts) = listed_tenants(raw)?;
+    let secrets = Secrets::of(raw, texts.into_iter().chain(raw.variables()));
+    let typed: Vec<&RawTenant> = raw.tenants().iter().chain(&from_variable).collect();
+    let mut short_keys_count = 0;
+    let mut tenants = Vec::with_capacity(typed.len() + 1);
+    let has_own_default = typed.iter().any(|tenant| tenant.name == DEFAULT);
+    if !has_own_default && (typed.is_empty() || keys::is_configured(raw)) {
+        let keys = keys::of_default(raw)?;
+        short_keys_count += keys.short_count;
+        tenants.push(TenantDocument {
+            name: DEFAULT.to_owned(),
+            enabled: true,
+            unsigned: keys.documents.is_empty(),
+            keys: keys.documents,
+            limits: LimitsDocument::default(),
+            params: vec![ParamsDocument::of(&Params::default())],
+            home: None,
+        });
+    }
+    for tenant in &typed {
+        tenants.push(tenant_of(tenant, &secrets, &mut short_keys_count)?);
+    }
+    tenants.sort_by(|a, b| a.name.cmp(&b.name));
+    let document = Document {
+        format: FORMAT,
+        number: 0,
+        limits: LimitsDocument {
+            rate: raw.parsed(Variable::TokenRate, "0", "not a whole number within bounds")?,
+            ..LimitsDocument::default()
+        },
+        tenants,
+    };
+    document.check().map_err(|fault| {
+        let problem = fault.to_string();
+        let is_of = |tenant: &&&RawTenant| names(&problem, &tenant.name);
+        let place = typed.iter().find(is_of).and_then(|it| it.place.clone());
+        error(place, problem)
+    })?;
+    Ok(Desired {
+        document,
+        secrets,
+        short_keys_count,
+    })
+}
+
+/// The tenant of requests that name none.
+const DEFAULT: &str = "default";
+
+/// Whether a refusal of a document begins with this tenant.
+fn names(problem: &str, tenant: &str) -> bool {
+    let rest = problem
+        .strip_prefix("tenant ")
+        .and_then(|it| it.strip_prefix(tenant));
+    rest.is_some_and(|rest| rest.starts_with([':', ',']))
+}
+
+/// A tenant with the fingerprints of its keys.
+fn tenant_of(
+    typed: &RawTenant,
+    secrets: &Secrets,
+    short_keys_count: &mut usize,
+) -> Result<TenantDocument, ConfigError> {
+    let mut keys = Vec::with_capacity(typed.keys.len());
+    for key in &typed.keys {
+        let document = key_of(typed, key, secrets, short_keys_count)?;
+        keys.push(document);
+    }
+    Ok(TenantDocument {
+        name: typed.name.clone(),
+        enabled: typed.enabled,
+        unsigned: typed.unsigned,
+        keys,
+        limits: typed.limits,
+        params: typed.params.clone(),
+        home: None,
+    })
+}
+
+fn key_of(
+    tenant: &RawTenant,
+    typed: &RawKey,
+    secrets: &Secrets,
+    short_keys_count: &mut usize,
+) -> Result<KeyDocument, ConfigError> {
+    let place = || typed.place.clone().or_else(|| tenant.place.clone());
+    let wrong = |problem: String| {
+        let (tenant, key) = (&tenant.name, &typed.id);
+        error(place(), format!("tenant {tenant}, key {key}: {problem}"))
+    };
+    let scheme: Scheme = typed
+        .scheme
+        .parse()
+        .map_err(|error| wrong(format!("{error}")))?;
+    let key = typed
+        .source
+        .key(scheme, &|source| secrets.load(source))
+        .map_err(|fault| wrong(format!("{}: {fault}", typed.source)))?;
+    *short_keys_count += usize::from(key.is_short());
+    Ok(KeyDocument {
+        id: typed.id.clone(),
+        scheme: scheme.to_string(),
+        source: typed.source.clone(),
+        fingerprint: key.id().to_string(),
+        not_before: typed.not_before,
+        not_after: typed.not_after,
+        revoked_at: typed.revoked_at,
+    })
+}
+
+fn error(place: Option<Place>, problem: String) -> ConfigError {
+    let (variable, allowed) = match place {
+        Some(_) => (FILE_VARIABLE, ALLOWED),
+        None => (Variable::Tenants.name(), Variable::Tenants.allowed()),
+    };
+    ConfigError {
+        variable,
+        place: place.map(Box::new),
+        value: None,
+        problem,
+        allowed,
+    }
+}
+
+/// Tenants of the variable TENANTS with one key each, and the texts of those keys.
+type Listed = (Vec<RawTenant>, Vec<(String, Zeroizing<String>)>);
+
+fn listed_tenants(raw: &RawConfig) -> Result<Listed, ConfigError> {
+    let is_on = match raw.text(Variable::MultiTenant) {
+        None | Some("0") => false,
+        Some("1") => true,
+        Some(_) => return Err(raw.error(Variable::MultiTenant, "neither 0 nor 1")),
+    };
+    let Some(text) = raw.text(Variable::Tenants) else {
+        return Ok(Listed::default());
+    };
+    if !is_on {
+        return Err(raw.error(Variable::Tenants, "MULTI_TENANT is not 1"));
+    }
+    let mut listed = Listed::default();
+    for (at, entry) in (1..).zip(text.split(',')) {
+        let mut parts = entry.splitn(3, ':');
+        let (Some(name), Some(scheme), Some(key)) = (parts.next(), parts.next(), parts.next())
+        else {
+            let problem = format!("entry {at} is not id:alg:key");
+            return Err(raw.error(Variable::Tenants, problem));
+        };
+        let variable = format!("{}:{name}", Variable::Tenants.name());
+        listed
+            .1
+            .push((variable.clone(), Zeroizing::new(key.to_owned())));
+        listed.0.push(RawTenant::with_key(
+            name.trim(),
+            scheme,
+            Source::variable(variable),
+        ));
+    }
+    Ok(listed)
+}

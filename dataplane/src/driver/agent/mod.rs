@@ -1,0 +1,357 @@
+//! The configuration agent: a thread that takes snapshots from `control.sock`, stores each durably and hands it to all
+//! shards. It applies a snapshot everywhere or nowhere and decides nothing about records; shards never wait for it.
+
+pub mod protocol;
+pub mod start;
+pub mod store;
+
+use super::console::Console;
+use super::doorbell::Doorbell;
+use super::line_socket::LineSocket;
+use super::links::ShardMail;
+use super::{DriverError, clock};
+use crate::io::ShardId;
+use crate::mesh::keeper::ToShard;
+use crate::snapshot::{Digest, Document, Fault, MissingKeys, Resolver, Snapshot, SourceFault};
+use crate::snapshot::{ParamsDocument, Source};
+use crate::stats::Stats;
+use crate::wal::files::CONTROL_SOCKET;
+use flk_contract::Params;
+use protocol::{Ask, Code, InForce, KeptNumber, Question, Reply, ShardNumber, Status};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use start::Start;
+use std::fmt::Write as _;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use store::SnapshotStore;
+use zeroize::Zeroizing;
+
+/// A question is shorter than this: a document of the most tenants and keys fits.
+const LINE_BYTES_MAX: usize = 32 << 20;
+/// Shards run a snapshot within this time, or the publisher is told which do not.
+const SHARDS_WAIT_US: u64 = 5_000_000;
+/// Time between two looks at the numbers that shards run.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Reads the text behind a source.
+pub type SecretReader = Box<dyn Fn(&Source) -> Result<Zeroizing<String>, SourceFault> + Send>;
+
+/// What the agent needs of the process.
+pub(super) struct AgentSetup {
+    pub start: Start,
+    pub mail: ShardMail,
+    pub stats: Arc<Stats>,
+    pub console: Console,
+    /// Set when recovery has read it.
+    pub installation: Arc<OnceLock<[u8; 16]>>,
+}
+
+/// The thread, and how to end it.
+pub(super) struct AgentThread {
+    bell: Arc<Doorbell>,
+    thread: JoinHandle<()>,
+}
+
+impl AgentThread {
+    /// Starts it. The caller holds the lock of WAL_DIR.
+    pub(super) fn start(
+        setup: AgentSetup,
+        wal_dir: BorrowedFd<'_>,
+        path: &Path,
+    ) -> Result<AgentThread, DriverError> {
+        let socket = LineSocket::listen(wal_dir, path, CONTROL_SOCKET, LINE_BYTES_MAX)?;
+        let bell = Arc::new(Doorbell::new()?);
+        let ending = Arc::clone(&bell);
+        let mut agent = Agent::new(setup);
+        let thread = std::thread::Builder::new()
+            .name("flk-config".to_owned())
+            .spawn(move || agent.run(socket, &ending))
+            .map_err(|error| DriverError::new("start the configuration thread", error))?;
+        Ok(AgentThread { bell, thread })
+    }
+
+    /// Ends it; its socket is removed.
+    pub(super) fn end(self) {
+        self.bell.tell_to_end();
+        // In a release build a panic has aborted the process already.
+        let _ = self.thread.join();
+    }
+}
+
+/// What it has between two questions.
+struct Agent {
+    store: SnapshotStore,
+    resolver: Resolver,
+    read_secret: SecretReader,
+    mail: ShardMail,
+    stats: Arc<Stats>,
+    console: Console,
+    installation: Arc<OnceLock<[u8; 16]>>,
+    /// The document in force.
+    in_force: Document,
+    digest: Digest,
+    since_s: u64,
+    /// The document of the start, number 0.
+    environment: Document,
+    closed: Vec<String>,
+    last_number: u32,
+}
+
+impl Agent {
+    fn new(setup: AgentSetup) -> Agent {
+        let Start {
+            store,
+            resolver,
+            read_secret,
+            in_force,
+            environment,
+            closed,
+            since_s,
+            snapshot: _,
+        } = setup.start;
+        let last_number = store.kept().last().map_or(0, |kept| kept.number);
+        let agent = Agent {
+            digest: in_force.digest(),
+            store,
+            resolver,
+            read_secret,
+            mail: setup.mail,
+            stats: setup.stats,
+            console: setup.console,
+            installation: setup.installation,
+            in_force,
+            since_s,
+            environment,
+            closed,
+            last_number,
+        };
+        agent.show();
+        agent
+    }
+
+    /// Shows in the statistics what is in force.
+    fn show(&self) {
+        let page = &self.stats.keeper;
+        page.snapshot.set(u64::from(self.in_force.number));
+        page.snapshot_since_s.set(self.since_s);
+        page.tenants_closed.set(self.closed.len() as u64);
+    }
+
+    fn run(&mut self, mut socket: LineSocket, bell: &Doorbell) {
+        let mut lines = Vec::new();
+        while !bell.told_to_end() {
+            let now_us = clock::now().mono_us;
+            let wait_us = socket.wake_at_us(now_us).saturating_sub(now_us);
+            let wait_us = wait_us.min(60_000_000);
+            let wait = Timespec {
+                tv_sec: (wait_us / 1_000_000) as i64,
+                tv_nsec: (wait_us % 1_000_000 * 1_000) as i64,
+            };
+            let mut polled = vec![PollFd::from_borrowed_fd(bell.eventfd(), PollFlags::IN)];
+            let clients = socket.polled(now_us);
+            polled.extend(clients.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
+            match poll(&mut polled, Some(&wait)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    let why = format!("flk: no further configuration is taken: poll: {error}");
+                    self.console.say(why);
+                    return;
+                }
+            }
+            drop(polled);
+            socket.work(clock::now().mono_us, &mut lines);
+            for (id, line) in lines.drain(..) {
+                let reply = self.answer(&line);
+                socket.reply(id, &reply.line());
+            }
+        }
+    }
+
+    fn answer(&mut self, line: &str) -> Reply {
+        match Question::read(line) {
+            Err(refused) => refused,
+            Ok(Ask::Status) => Reply::Status(Box::new(self.status())),
+            Ok(Ask::Document { number }) => self.document(number),
+            Ok(Ask::Check { document }) => match self.check(&document) {
+                Ok(_) => Reply::Checked(true),
+                Err(refused) => refused,
+            },
+            Ok(Ask::Publish { digest, document }) => self.publish(&digest, *document),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let numbers = self.stats.shards.iter().map(|page| page.snapshot.get());
+        let mut installation = String::new();
+        for byte in self.installation.get().into_iter().flatten() {
+            let _ = write!(installation, "{byte:02x}");
+        }
+        Status {
+            installation,
+            in_force: InForce {
+                number: self.in_force.number,
+                digest: self.digest.to_string(),
+                content: self.in_force.content_digest().to_string(),
+                since_s: self.since_s,
+            },
+            shards: (0..)
+                .zip(numbers)
+                .map(|(shard, number)| ShardNumber {
+                    shard,
+                    number: number as u32,
+                })
+                .collect(),
+            kept: self
+                .store
+                .kept()
+                .iter()
+                .map(|kept| KeptNumber {
+                    number: kept.number,
+                    digest: kept.digest.to_string(),
+                    stored_s: kept.stored_s,
+                })
+                .collect(),
+            closed: self.closed.clone(),
+            last_number: self.last_number,
+        }
+    }
+
+    fn document(&self, number: u32) -> Reply {
+        if number == 0 {
+            return Reply::Document(Box::new(self.environment.clone()));
+        }
+        match self.store.read(number) {
+            Ok(Some(document)) => Reply::Document(Box::new(document)),
+            Ok(None) => Reply::Refused {
+                code: Code::NotKept,
+                reason: format!(
+                    "snapshot {number} is not kept; the last {} are",
+                    store::KEPT_COUNT
+                ),
+            },
+            Err(error) => storage(&error),
+        }
+    }
+
+    /// What a document comes to, if nothing is wrong with it.
+    fn check(&mut self, document: &Document) -> Result<Snapshot, Reply> {
+        let resolved = self
+            .resolver
+            .resolve(document, &self.read_secret, MissingKeys::Refuse);
+        let (snapshot, _) = resolved.map_err(|fault| Reply::refused(&fault))?;
+        match unknown_params(document) {
+            Some(reason) => Err(Reply::Refused {
+                code: Code::Params,
+                reason,
+            }),
+            None => Ok(snapshot),
+        }
+    }
+
+    fn publish(&mut self, said: &str, document: Document) -> Reply {
+        let found = document.digest();
+        let said = match Digest::from_hex(said) {
+            Some(said) if said == found => found,
+            said => {
+                let said = said.unwrap_or(Digest([0; 32]));
+                return Reply::refused(&Fault::Digest { said, found });
+            }
+        };
+        if document.number == self.in_force.number && said == self.digest {
+            return self.applied();
+        }
+        let last = self.last_number.max(self.in_force.number);
+        if document.number <= last {
+            return Reply::refused(&Fault::NumberUsed {
+                given: document.number,
+                in_force: last,
+            });
+        }
+        let snapshot = match self.check(&document) {
+            Ok(snapshot) => snapshot,
+            Err(refused) => return refused,
+        };
+        // Durable before a shard runs it: a body names the number that judged it.
+        if let Err(error) = self.store.add(&document) {
+            return storage(&error);
+        }
+        self.put_in_force(document, Arc::new(snapshot));
+        self.applied()
+    }
+
+    fn put_in_force(&mut self, document: Document, snapshot: Arc<Snapshot>) {
+        self.last_number = document.number;
+        self.digest = snapshot.digest;
+        self.in_force = document;
+        self.closed.clear();
+        self.since_s = clock::now().wall_us / 1_000_000;
+        self.show();
+        for shard in 0..self.stats.shards.len() as u16 {
+            let message = ToShard::Configure(Arc::clone(&snapshot));
+            self.mail.send(ShardId(shard), message);
+        }
+        let (number, digest) = (self.in_force.number, self.digest.to_string());
+        self.console.say(format!(
+            "flk: configuration snapshot {number} ({}) is in force",
+            &digest[..12]
+        ));
+    }
+
+    /// Waits until every shard runs what is in force.
+    fn applied(&self) -> Reply {
+        let number = self.in_force.number;
+        let until_us = clock::now().mono_us + SHARDS_WAIT_US;
+        let silent = || {
+            let pages = (0..).zip(self.stats.shards.iter());
+            let behind = pages.filter(|(_, page)| page.snapshot.get() != u64::from(number));
+            behind.map(|(shard, _): (u16, _)| shard).collect::<Vec<_>>()
+        };
+        let mut left = silent();
+        while !left.is_empty() && clock::now().mono_us < until_us {
+            std::thread::sleep(LOOK_EVERY);
+            left = silent();
+        }
+        match left.is_empty() {
+            true => Reply::Applied {
+                number,
+                digest: self.digest.to_string(),
+            },
+            false => Reply::Refused {
+                code: Code::ShardsSilent,
+                reason: format!(
+                    "snapshot {number} is stored and sent, and shards {left:?} do not run it after 5 s; they do with their next turn"
+                ),
+            },
+        }
+    }
+}
+
+/// Parameter sets that decisions cannot name: the log knows the default set only.
+fn unknown_params(document: &Document) -> Option<String> {
+    let default = ParamsDocument::of(&Params::default());
+    let sets = document.tenants.iter().flat_map(|tenant| &tenant.params);
+    let other = sets.into_iter().find(|set| {
+        let set = ParamsDocument {
+            share: default.share,
+            ..(*set).clone()
+        };
+        set != default
+    })?;
+    Some(format!(
+        "parameter set {}: this version judges by the default set 1 only",
+        other.version
+    ))
+}
+
+fn storage(error: &store::StoreError) -> Reply {
+    Reply::Refused {
+        code: Code::Storage,
+        reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Which snapshot a start begins with: the newest that is stored, or what the process was configured with. It is read before
+//! a shard exists.
+
+use super::SecretReader;
+use super::store::{SnapshotStore, StoreError};
+use crate::driver::clock;
+use crate::snapshot::{Document, Fault, MissingKeys, Resolver, Snapshot};
+use crate::wal::files::SNAPSHOTS;
+use std::fmt;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+/// Which snapshot counts at a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// The newest one that is stored, if there is one.
+    LastStored,
+    /// What the process was configured with, number 0.
+    Environment,
+}
+
+/// What the agent begins with.
+pub struct Start {
+    pub(super) store: SnapshotStore,
+    pub(super) resolver: Resolver,
+    pub(super) read_secret: SecretReader,
+    /// The document in force.
+    pub in_force: Document,
+    /// The one of the process's own configuration.
+    pub(super) environment: Document,
+    /// Why tenants admit nothing, one line each.
+    pub closed: Vec<String>,
+    /// Since when it is in force, in seconds since the Unix epoch.
+    pub since_s: u64,
+    /// The snapshot in force.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// Why there is no snapshot to begin with.
+#[derive(Debug)]
+pub enum BeginError {
+    /// Stored snapshots cannot be used.
+    Store(StoreError),
+    /// A document is refused.
+    Refused(Fault),
+}
+
+impl fmt::Display for BeginError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BeginError::Store(error) => error.fmt(out),
+            BeginError::Refused(fault) => fault.fmt(out),
+        }
+    }
+}
+
+impl std::error::Error for BeginError {}
+
+impl BeginError {
+    /// Whether what is stored is not what was written.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            BeginError::Store(error) => error.is_damage(),
+            BeginError::Refused(_) => false,
+        }
+    }
+}
+
+impl Start {
+    /// Reads what is stored and resolves what counts.
+    ///
+    /// # Errors
+    /// What is stored is damaged or out of reach, or breaks a rule of this version.
+    pub fn read(
+        wal_dir: BorrowedFd<'_>,
+        begin: Begin,
+        environment: Document,
+        read_secret: SecretReader,
+    ) -> Result<Start, BeginError> {
+        let store = SnapshotStore::open(wal_dir, SNAPSHOTS).map_err(BeginError::Store)?;
+        let last = match begin {
+            Begin::LastStored => store.kept().last().copied(),
+            Begin::Environment => None,
+        };
+        let stored = match last {
+            Some(kept) => store.read(kept.number).map_err(BeginError::Store)?,
+            None => None,
+        };
+        let now_s = clock::now().wall_us / 1_000_000;
+        let since_s = last.map_or(now_s, |kept| kept.stored_s);
+        let in_force = stored.unwrap_or_else(|| environment.clone());
+        let mut resolver = Resolver::default();
+        let resolved = resolver.resolve(&in_force, &read_secret, MissingKeys::CloseTenant);
+        let (snapshot, missing) = resolved.map_err(BeginError::Refused)?;
+        Ok(Start {
+            store,
+            resolver,
+            read_secret,
+            in_force,
+            environment,
+            closed: missing.iter().map(Fault::to_string).collect(),
+            since_s,
+            snapshot: Arc::new(snapshot),
+        })
+    }
+}

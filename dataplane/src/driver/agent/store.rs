@@ -1,0 +1,347 @@
+//! Stored configuration snapshots: one file each in WAL_DIR/snapshots. The last ten are whole; of every older one the form
+//! without sources stays for ever. A file gets its name when it is whole and synced. It holds no key.
+
+use crate::snapshot::{Digest, Document, Fault};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, retry_on_intr};
+use std::fmt;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Snapshots that can be published again.
+pub const KEPT_COUNT: usize = 10;
+/// A stored snapshot is shorter than this.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+/// What the first line of a file begins with; the digest follows.
+const MAGIC: &str = "flk-snapshot 1 ";
+const WHOLE: &str = ".json";
+const WITHOUT_SOURCES: &str = ".kept.json";
+const UNFINISHED: &str = "unfinished";
+
+/// The directory.
+#[derive(Debug)]
+pub struct SnapshotStore {
+    directory: OwnedFd,
+    /// Whole ones, ascending by number.
+    kept: Vec<Kept>,
+}
+
+/// A stored snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its number.
+    pub number: u32,
+    /// The digest of its document.
+    pub digest: Digest,
+    /// When its file was written, in seconds since the Unix epoch.
+    pub stored_s: u64,
+}
+
+/// Why a stored snapshot cannot be used.
+#[derive(Debug)]
+pub enum StoreError {
+    /// A file operation failed.
+    Io {
+        /// The file, or the directory.
+        file: String,
+        /// The error of the system.
+        error: std::io::Error,
+    },
+    /// A file is not what was written.
+    Damaged {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        fault: Fault,
+    },
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Io { file, error } => write!(out, "WAL_DIR/snapshots/{file}: {error}"),
+            StoreError::Damaged { file, fault } => write!(
+                out,
+                "WAL_DIR/snapshots/{file} is damaged: {fault}. Restore it from a backup, or set FLK_SNAPSHOT=environment to start without stored snapshots"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl SnapshotStore {
+    /// Opens the directory below WAL_DIR and makes it where it is missing. What an interrupted write left is removed.
+    ///
+    /// # Errors
+    /// A file operation failed, or a file's name and first line are not those of a snapshot.
+    pub fn open(wal_dir: BorrowedFd<'_>, name: &str) -> Result<SnapshotStore, StoreError> {
+        let here = |error: Errno| io(".", error);
+        match rustix::fs::mkdirat(wal_dir, name, Mode::RWXU) {
+            Ok(()) => retry_on_intr(|| rustix::fs::fsync(wal_dir)).map_err(here)?,
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(here(error)),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let directory = rustix::fs::openat(wal_dir, name, flags, Mode::empty()).map_err(here)?;
+        let mut store = SnapshotStore {
+            directory,
+            kept: Vec::new(),
+        };
+        match rustix::fs::unlinkat(&store.directory, UNFINISHED, rustix::fs::AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(io(UNFINISHED, error)),
+        }
+        for number in store.numbers().map_err(here)? {
+            let kept = store.look_at(number)?;
+            store.kept.push(kept);
+        }
+        Ok(store)
+    }
+
+    /// The whole ones, ascending by number.
+    pub fn kept(&self) -> &[Kept] {
+        &self.kept
+    }
+
+    /// The document of a number, if it is kept whole.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not what was written.
+    pub fn read(&self, number: u32) -> Result<Option<Document>, StoreError> {
+        if !self.kept.iter().any(|kept| kept.number == number) {
+            return Ok(None);
+        }
+        let file = whole_name(number);
+        let (said, bytes) = self.read_file(&file)?;
+        let damaged = |fault| StoreError::Damaged {
+            file: file.clone(),
+            fault,
+        };
+        let document = Document::read(&bytes).map_err(damaged)?;
+        let found = document.digest();
+        match found == said && document.number == number {
+            true => Ok(Some(document)),
+            false => Err(damaged(Fault::Digest { said, found })),
+        }
+    }
+
+    /// Stores a document durably. Then of those that are too many only the form without sources is left.
+    ///
+    /// # Errors
+    /// A file operation failed: the document is not stored, or an old one is still whole.
+    pub fn add(&mut self, document: &Document) -> Result<(), StoreError> {
+        let digest = document.digest();
+        let name = whole_name(document.number);
+        self.write(&name, digest, &document.bytes())?;
+        let kept = Kept {
+            number: document.number,
+            digest,
+            stored_s: self.stored_s(&name)?,
+        };
+        self.kept.retain(|it| it.number != kept.number);
+        self.kept.push(kept);
+        self.kept.sort_by_key(|it| it.number);
+        while self.kept.len() > KEPT_COUNT {
+            let oldest = self.kept[0];
+            self.reduce(oldest)?;
+            self.kept.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Replaces a whole document by its form without sources.
+    fn reduce(&self, kept: Kept) -> Result<(), StoreError> {
+        let Some(document) = self.read(kept.number)? else {
+            return Ok(());
+        };
+        let form = document.without_sources().to_string();
+        let name = format!("{:08}{WITHOUT_SOURCES}", kept.number);
+        self.write(&name, kept.digest, form.as_bytes())?;
+        let whole = whole_name(kept.number);
+        rustix::fs::unlinkat(&self.directory, &whole, rustix::fs::AtFlags::empty())
+            .map_err(|error| io(&whole, error))
+    }
+
+    /// Writes a file under another name, syncs it, names it and syncs the name.
+    fn write(&self, name: &str, digest: Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        let failed = |error: Errno| io(name, error);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = rustix::fs::openat(&self.directory, UNFINISHED, flags, mode).map_err(failed)?;
+        let mut file = File::from(file);
+        let written = file
+            .write_all(format!("{MAGIC}{digest}\n").as_bytes())
+            .and_then(|()| file.write_all(bytes))
+            .and_then(|()| file.sync_all());
+        written.map_err(|error| StoreError::Io {
+            file: name.to_owned(),
+            error,
+        })?;
+        let directory = self.directory.as_fd();
+        rustix::fs::renameat(directory, UNFINISHED, directory, name).map_err(failed)?;
+        retry_on_intr(|| rustix::fs::fsync(directory)).map_err(failed)
+    }
+
+    fn numbers(&self) -> rustix::io::Result<Vec<u32>> {
+        let mut numbers = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.directory)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let number = name.strip_suffix(WHOLE).and_then(|it| it.parse().ok());
+            numbers.extend(number.filter(|&number| whole_name(number) == name));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn look_at(&self, number: u32) -> Result<Kept, StoreError> {
+        let file = whole_name(number);
+        let (digest, _) = self.read_file(&file)?;
+        let stored_s = self.stored_s(&file)?;
+        Ok(Kept {
+            number,
+            digest,
+            stored_s,
+        })
+    }
+
+    fn stored_s(&self, name: &str) -> Result<u64, StoreError> {
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        let status = rustix::fs::statat(&self.directory, name, flags);
+        let status = status.map_err(|error| io(name, error))?;
+        Ok(u64::try_from(status.st_mtime).unwrap_or_default())
+    }
+
+    /// The digest of the first line, and what follows it.
+    fn read_file(&self, name: &str) -> Result<(Digest, Vec<u8>), StoreError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(&self.directory, name, flags, Mode::empty());
+        let file = File::from(file.map_err(|error| io(name, error))?);
+        let mut bytes = Vec::new();
+        let read = file.take(FILE_BYTES_MAX).read_to_end(&mut bytes);
+        read.map_err(|error| StoreError::Io {
+            file: name.to_owned(),
+            error,
+        })?;
+        let end = bytes.iter().position(|&byte| byte == b'\n');
+        let line = end.and_then(|end| std::str::from_utf8(&bytes[..end]).ok());
+        let digest = line
+            .and_then(|line| line.strip_prefix(MAGIC))
+            .and_then(Digest::from_hex);
+        match (digest, end) {
+            (Some(digest), Some(end)) => Ok((digest, bytes.split_off(end + 1))),
+            _ => Err(StoreError::Damaged {
+                file: name.to_owned(),
+                fault: Fault::NotADocument("its first line is not that of a snapshot".to_owned()),
+            }),
+        }
+    }
+}
+
+fn whole_name(number: u32) -> String {
+    format!("{number:08}{WHOLE}")
+}
+
+fn io(file: &str, error: impl Into<std::io::Error>) -> StoreError {
+    StoreError::Io {
+        file: file.to_owned(),
+        error: error.into(),
+    }
+}
+
+impl StoreError {
+    /// Whether files are damaged rather than out of reach.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            StoreError::Damaged { .. } => true,
+            StoreError::Io { error, .. } => error.kind() == ErrorKind::InvalidData,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::{FORMAT, LimitsDocument};
+    use std::path::Path;
+
+    fn document(number: u32, rate: u32) -> Document {
+        Document {
+            format: FORMAT,
+            number,
+            limits: LimitsDocument {
+                rate,
+                ..LimitsDocument::default()
+            },
+            tenants: Vec::new(),
+        }
+    }
+
+    fn open(path: &Path) -> Result<SnapshotStore, StoreError> {
+        let directory = File::open(path).unwrap();
+        SnapshotStore::open(directory.as_fd(), "snapshots")
+    }
+
+    fn names(path: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(path.join("snapshots")).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|it| it.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_stored_is_found_by_the_next_start() {
+        let root = tempfile::tempdir().unwrap();
+        let mut store = open(root.path()).unwrap();
+        assert!(store.kept().is_empty());
+        store.add(&document(1, 10)).unwrap();
+        store.add(&document(2, 20)).unwrap();
+        let store = open(root.path()).unwrap();
+        let numbers: Vec<u32> = store.kept().iter().map(|it| it.number).collect();
+        assert_eq!(numbers, [1, 2]);
+        assert_eq!(store.read(2).unwrap(), Some(document(2, 20)));
+        assert_eq!(store.read(3).unwrap(), None);
+    }
+
+    #[test]
+    fn of_those_before_the_last_ten_the_form_without_sources_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let mut store = open(root.path()).unwrap();
+        for number in 1..=12 {
+            store.add(&document(number, number)).unwrap();
+        }
+        let names = names(root.path());
+        assert_eq!(names.len(), 12, "{names:?}");
+        assert_eq!(
+            names[..3],
+            ["00000001.kept.json", "00000002.kept.json", "00000003.json"]
+        );
+        assert_eq!(open(root.path()).unwrap().kept().len(), 10);
+    }
+
+    #[test]
+    fn a_write_that_was_interrupted_leaves_nothing_that_counts() {
+        let root = tempfile::tempdir().unwrap();
+        open(root.path()).unwrap().add(&document(1, 10)).unwrap();
+        let unfinished = root.path().join("snapshots").join(UNFINISHED);
+        std::fs::write(&unfinished, "flk-snapshot 1 ").unwrap();
+        assert_eq!(open(root.path()).unwrap().kept().len(), 1);
+        assert!(!unfinished.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_was_written_is_damage() {
+        let root = tempfile::tempdir().unwrap();
+        open(root.path()).unwrap().add(&document(1, 10)).unwrap();
+        let file = root.path().join("snapshots/00000001.json");
+        let whole = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, whole.replace("\"rate\":10", "\"rate\":11")).unwrap();
+        let error = open(root.path()).unwrap().read(1).unwrap_err();
+        assert!(error.is_damage(), "{error}");
+        std::fs::write(&file, &whole[..20]).unwrap();
+        assert!(open(root.path()).unwrap_err().is_damage());
+    }
+}

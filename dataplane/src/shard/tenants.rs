@@ -1,0 +1,240 @@
+//! What is in force in this turn: the snapshot, and of each tenant the keys that verify in this second and the parameter sets
+//! that judge. It is changed at the border of a turn only, so that a body is judged wholly under what its turn began with. It
+//! reads no clock and allocates only where something changes.
+
+use super::Ingress;
+use crate::dedup::Key;
+use crate::dedup::context::{Context, TenantId};
+use crate::http::Problem;
+use crate::io::Now;
+use crate::snapshot::{KeySchedule, Snapshot, Tenant, TenantKeys};
+use flk_contract::verify::ParamsVersion;
+use flk_contract::{KeySet, Params};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct InForce {
+    snapshot: Arc<Snapshot>,
+    /// By [`TenantId`].
+    tenants: Vec<TenantInForce>,
+    /// Seconds of the wall clock in which the keys of all tenants are those that are active here.
+    valid_s: Range<u64>,
+}
+
+/// What judges the records of a tenant.
+#[derive(Debug)]
+pub(super) struct TenantInForce {
+    pub keys: ActiveKeys,
+    /// Seconds in which these are the active keys.
+    valid_s: Range<u64>,
+    params: Vec<ParamsInForce>,
+}
+
+/// How records of a tenant are authenticated in this second.
+#[derive(Debug)]
+pub(super) enum ActiveKeys {
+    /// Any of these verifies.
+    Set(KeySet),
+    /// No key is active: no record is authentic.
+    None,
+    /// Signatures are not looked at.
+    Unsigned,
+    /// A key could not be loaded: nothing is admitted.
+    Unavailable,
+}
+
+/// A parameter set, as outcomes name it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ParamsInForce {
+    pub params: Params,
+    /// Its number in [`crate::dedup::Decided::params`].
+    pub number: u16,
+    /// Records whose lot is below this get it, if no set before did.
+    below: u32,
+}
+
+/// Lots of records, and what the shares of a tenant's parameter sets come to.
+const LOTS: u32 = 1000;
+
+/// Every second.
+const ALWAYS: Range<u64> = 0..u64::MAX;
+
+impl InForce {
+    /// A snapshot from this second on. `versions` are the parameter sets by number, as far as they are known.
+    pub(super) fn new(snapshot: Arc<Snapshot>, versions: &[ParamsVersion], wall_s: u64) -> InForce {
+        let mut this = InForce {
+            snapshot,
+            tenants: Vec::new(),
+            valid_s: ALWAYS,
+        };
+        this.take(versions, wall_s);
+        this
+    }
+
+    /// Another snapshot is in force from this second on.
+    pub(super) fn configure(
+        &mut self,
+        snapshot: Arc<Snapshot>,
+        versions: &[ParamsVersion],
+        wall_s: u64,
+    ) {
+        self.snapshot = snapshot;
+        self.take(versions, wall_s);
+    }
+
+    /// The parameter sets have got these numbers.
+    pub(super) fn number(&mut self, versions: &[ParamsVersion]) {
+        for (of, tenant) in self.tenants.iter_mut().zip(self.snapshot.all()) {
+            of.params = in_force(tenant, versions);
+        }
+    }
+
+    fn take(&mut self, versions: &[ParamsVersion], wall_s: u64) {
+        let taken = self.snapshot.all().map(|tenant| {
+            let (keys, valid_s) = active(tenant, wall_s);
+            TenantInForce {
+                keys,
+                valid_s,
+                params: in_force(tenant, versions),
+            }
+        });
+        self.tenants = taken.collect();
+        self.valid_s = self.overlap();
+    }
+
+    /// It is this second, which may be before the last one: the wall clock is set at times.
+    pub(super) fn at(&mut self, wall_s: u64) {
+        if self.valid_s.contains(&wall_s) {
+            return; // nothing begins or ends
+        }
+        for (of, tenant) in self.tenants.iter_mut().zip(self.snapshot.all()) {
+            if !of.valid_s.contains(&wall_s) {
+                (of.keys, of.valid_s) = active(tenant, wall_s);
+            }
+        }
+        self.valid_s = self.overlap();
+    }
+
+    fn overlap(&self) -> Range<u64> {
+        let all = self.tenants.iter().map(|tenant| &tenant.valid_s);
+        all.fold(ALWAYS, |both, one| {
+            both.start.max(one.start)..both.end.min(one.end)
+        })
+    }
+
+    /// The first second in which other keys are active.
+    fn changes_at_s(&self) -> Option<u64> {
+        (self.valid_s.end < u64::MAX).then_some(self.valid_s.end)
+    }
+
+    /// The snapshot.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// What a request of this tenant name enters under; none: the default tenant.
+    pub(super) fn admit(&self, name: Option<&[u8]>) -> Result<Context, Problem> {
+        let tenant = match name {
+            Some(name) => self.snapshot.named(name).ok_or(Problem::UnknownTenant)?,
+            None => TenantId::DEFAULT,
+        };
+        self.admit_again(tenant)
+    }
+
+    /// The same for a tenant that was found when the head came: another snapshot may be in force since.
+    pub(super) fn admit_again(&self, tenant: TenantId) -> Result<Context, Problem> {
+        if !self.snapshot.tenant(tenant).is_enabled {
+            return Err(Problem::UnknownTenant);
+        }
+        match self.of(tenant).keys {
+            ActiveKeys::Unavailable => Err(Problem::KeysUnavailable),
+            ActiveKeys::Set(_) | ActiveKeys::None | ActiveKeys::Unsigned => Ok(Context {
+                tenant,
+                snapshot: self.snapshot.number,
+            }),
+        }
+    }
+
+    /// What judges records of a tenant.
+    pub(super) fn of(&self, tenant: TenantId) -> &TenantInForce {
+        &self.tenants[tenant.index()]
+    }
+
+    /// Its name, as log records hold it.
+    pub(super) fn name(&self, tenant: TenantId) -> &str {
+        &self.snapshot.tenant(tenant).name
+    }
+}
+
+impl TenantInForce {
+    /// The parameter set that judges the record of this key, by its keyed hash: agents cannot choose.
+    pub(super) fn params_of(&self, key: Key) -> &ParamsInForce {
+        let Some((last, others)) = self.params.split_last() else {
+            unreachable!("a checked document has parameters for each tenant");
+        };
+        if others.is_empty() {
+            return last;
+        }
+        let lot = lot(key);
+        let found = others.iter().find(|set| lot < set.below);
+        found.unwrap_or(last)
+    }
+}
+
+impl Ingress {
+    /// When other keys are active, as far as the wall clock tells now.
+    pub(super) fn keys_change_us(&self, now: Now) -> Option<u64> {
+        let at_us = self.in_force.changes_at_s()?.saturating_mul(1_000_000);
+        let left_us = at_us.saturating_sub(now.wall_us);
+        Some(now.mono_us.saturating_add(left_us))
+    }
+}
+
+/// Where a record falls when parameter sets have shares. The upper bits of a key choose its partition, and its shard: the
+/// lower ones are independent of them.
+fn lot(key: Key) -> u32 {
+    ((u128::from(key.low) * u128::from(LOTS)) >> 64) as u32
+}
+
+/// The keys that are active in a second, and in which seconds they are.
+fn active(tenant: &Tenant, wall_s: u64) -> (ActiveKeys, Range<u64>) {
+    let schedule = match &tenant.keys {
+        TenantKeys::Unsigned => return (ActiveKeys::Unsigned, ALWAYS),
+        TenantKeys::Unavailable => return (ActiveKeys::Unavailable, ALWAYS),
+        TenantKeys::Scheduled(schedule) => schedule,
+    };
+    let keys = match schedule.active(wall_s) {
+        Ok(Some(set)) => ActiveKeys::Set(set),
+        Ok(None) => ActiveKeys::None,
+        Err(error) => unreachable!("a checked document has no more active keys: {error}"),
+    };
+    (keys, unchanged(schedule, wall_s))
+}
+
+/// The seconds around this one in which no key begins or ends.
+fn unchanged(schedule: &KeySchedule, wall_s: u64) -> Range<u64> {
+    let borders = schedule
+        .keys
+        .iter()
+        .flat_map(|key| [key.from_s, key.until_s]);
+    let since = borders.filter(|&at| at <= wall_s).max().unwrap_or(0);
+    since..schedule.changes_behind(wall_s).unwrap_or(u64::MAX)
+}
+
+/// The parameter sets of a tenant by their numbers, with running sums of their shares.
+fn in_force(tenant: &Tenant, versions: &[ParamsVersion]) -> Vec<ParamsInForce> {
+    let mut below = 0;
+    let sets = tenant.params.iter().map(|(params, share)| {
+        below += share;
+        let number = versions.iter().position(|it| *it == params.version);
+        ParamsInForce {
+            params: *params,
+            // Before the log has begun there are no numbers, and no record is judged.
+            number: number.unwrap_or_default() as u16,
+            below,
+        }
+    });
+    sets.collect()
+}
