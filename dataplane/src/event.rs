@@ -233,14 +233,63 @@ pub enum Stage {
     Frame,
     /// Bodies are appended to the open batch.
     Append,
-    /// Records are parsed, authenticated and verified, and claim their keys, one after the other.
+    /// A record is parsed. This stage and the three behind it follow each other for one record after the other.
     Parse,
+    /// Its signature is checked.
+    Signature,
+    /// Its identity is checked, and it is verified.
+    Verify,
+    /// It claims its key, or is refused.
+    Claim,
     /// Claims are answered and decisions appended.
     Decide,
     /// The open batch is handed to the driver.
     Commit,
     /// Answers leave in connection order.
     Reply,
+    /// What no answer waits for.
+    Background,
+}
+
+impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Stage; 12] = [
+        Stage::Collect,
+        Stage::Durable,
+        Stage::Frame,
+        Stage::Append,
+        Stage::Parse,
+        Stage::Signature,
+        Stage::Verify,
+        Stage::Claim,
+        Stage::Decide,
+        Stage::Commit,
+        Stage::Reply,
+        Stage::Background,
+    ];
+
+    /// Its name in lines and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Collect => "collect",
+            Stage::Durable => "durable",
+            Stage::Frame => "frame",
+            Stage::Append => "append",
+            Stage::Parse => "parse",
+            Stage::Signature => "signature",
+            Stage::Verify => "verify",
+            Stage::Claim => "claim",
+            Stage::Decide => "decide",
+            Stage::Commit => "commit",
+            Stage::Reply => "reply",
+            Stage::Background => "background",
+        }
+    }
+
+    /// The stage of this number.
+    pub fn numbered(number: u8) -> Option<Stage> {
+        Stage::ALL.into_iter().find(|stage| *stage as u8 == number)
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use flk_dataplane::config::{Config, Flags, VARIABLES};
 use flk_dataplane::driver::console::last_words;
 use flk_dataplane::exit::{self, Exit};
 use flk_dataplane::run::{Surroundings, run};
+use flk_dataplane::stats::reference::reference;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         Some("--version" | "-V") => {
             print(&format!("flk-dataplane {}\n", env!("CARGO_PKG_VERSION")))
         }
+        Some("--metrics-reference") => print(&reference()),
         Some("--help" | "-h") => print(&help()),
         _ => match Flags::parse(arguments) {
             Ok(flags) => serve(&flags),
@@ -59,6 +61,7 @@ flk-dataplane: receives signed records over HTTP, makes each durable, and answer
 Examples:
   PCS_HMAC_KEY=\"$(head -c 32 /dev/urandom | base64)\" WAL_DIR=/var/lib/flk/wal flk-dataplane
   flk-dataplane --config /etc/flk/flk.toml --http.port=9090
+  flk-dataplane --metrics-reference
 
 Settings come from a file (--config or FLK_CONFIG; flk config init writes one), from the environment, which outweighs it,
 and from arguments, which outweigh both: --KEY=VALUE. Each has a variable and a key:

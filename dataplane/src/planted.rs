@@ -9,7 +9,7 @@ mod names;
 mod selected;
 
 #[cfg(feature = "planted-bugs")]
-pub use self::death::{die_at, pass};
+pub use self::death::{Fate, meet_at, pass};
 #[cfg(feature = "planted-bugs")]
 pub use self::selected::{plant, planted};
 
@@ -73,6 +73,8 @@ pub enum Point {
     LogWritten,
     /// An answer is about to be sent.
     Answer,
+    /// A shard hands a log batch over, on its own thread.
+    BatchHandedOver,
     /// The keeper is about to do something to a file.
     KeeperFile,
     /// It has done it, and does not know yet.

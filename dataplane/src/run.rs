@@ -16,10 +16,14 @@ use crate::config::{Config, warnings};
 use crate::driver::agent::start::Start;
 use crate::driver::console::{Console, last_words};
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
+use crate::driver::observer::{Observed, Observer};
+use crate::driver::pulse::Pulse;
 use crate::driver::rate::Rate;
+use crate::driver::shard_probe::ShardProbe;
 use crate::driver::signal::{Ends, Signals};
+use crate::driver::statistics::{self, Published};
 use crate::driver::threads::{self, Configuration, Process};
-use crate::driver::{self, DriverError, Machine, NoProbe};
+use crate::driver::{self, DriverError, Machine, clock};
 use crate::event::{Driver, Inbox, Next, Outbox};
 use crate::exit::Exit;
 use crate::io::{Now, ShardId};
@@ -187,10 +191,17 @@ fn start(
     announce(&config, &host, &disk, &configuration, address, console);
     (around.listening)(address);
 
-    let mut stats = Stats::new(host.shards);
-    stats.log_lines_dropped = console.dropped_count();
+    let (stats, statistics) = publish_statistics(host.shards, console);
+    stats.begin(clock::now().wall_us);
     let stats = Arc::new(stats);
     let times = &around.time_limits;
+    let pulses: Arc<[Pulse]> = host.cores.iter().map(|_| Pulse::default()).collect();
+    let _observer = Observer::start(Observed {
+        stats: Arc::clone(&stats),
+        pulses: Arc::clone(&pulses),
+        cores: host.cores.clone(),
+        console: console.clone(),
+    })?;
     let snapshot = Arc::clone(&configuration.snapshot);
     let shard_config = shard_config(&config, &host, snapshot, &stats, times);
     let keeper_config = keeper_config(&config, &host, &disk, &stats, times);
@@ -201,6 +212,7 @@ fn start(
         listeners,
         directory: disk.directory,
         lock: disk.lock,
+        statistics,
         directory_path: config.wal_dir.clone(),
         rate: Arc::new(Rate::new(configuration.in_force.limits.rate)),
         limits: driver::DriverLimits {
@@ -228,9 +240,23 @@ fn start(
         machine,
         move || Keeper::new(keeper_config),
         |notice| console.say(format!("flk: {notice}")),
-        |_| Box::new(NoProbe),
+        |id| Box::new(ShardProbe::new(id, Arc::clone(&stats), Arc::clone(&pulses))),
     )?;
     Ok(code)
+}
+
+/// The page of statistics and its memory, which others can map as long as it is open. Without one the gateway counts all the
+/// same.
+fn publish_statistics(shards: u16, console: &Console) -> (Stats, Option<OwnedFd>) {
+    match statistics::publish(shards) {
+        Ok(Published { stats, memory }) => (stats, Some(memory)),
+        Err(error) => {
+            console.say(format!(
+                "  warning    statistics are in /metrics only, other processes cannot map them: memfd_create: {error}"
+            ));
+            (Stats::new(shards), None)
+        }
+    }
 }
 
 /// Takes the port; waits up to [`PORT_WAIT`] if another process has it.

@@ -179,6 +179,7 @@ fn serve(directory: &Path, driver: DriverKind, drains_left: u32) -> i32 {
         listeners: listeners(loopback, usize::from(SHARDS), PORT_WAIT, || {}).unwrap(),
         lock: lock_directory(opened.as_fd(), |_| {}).unwrap(),
         directory: opened,
+        statistics: None,
         directory_path: directory.to_owned(),
         rate: Arc::new(Rate::new(0)),
         limits: Limits::default(),

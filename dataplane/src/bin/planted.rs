@@ -1,12 +1,13 @@
 //! The gateway as crash tests want it: `FLK_PLANT` names a bug to have, `FLK_DIE_AT` a point and how often it is passed
-//! before the process dies there (`LogWritten:7`), `FLK_TEST_LIMITS` shortens time limits (`deadline=500ms,stop=2s`).
-//! Everything else is the gateway itself.
+//! before the process dies there (`LogWritten:7`), `FLK_HANG_AT` the same and for how many milliseconds a thread hangs there
+//! (`Answer:7:3000`), `FLK_TEST_LIMITS` shortens time limits (`deadline=500ms,stop=2s`). Everything else is the gateway itself.
 
 use flk_dataplane::config::Config;
 use flk_dataplane::exit::Exit;
-use flk_dataplane::planted::{Bug, Point, die_at, plant};
+use flk_dataplane::planted::{Bug, Fate, Point, meet_at, plant};
 use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     let surroundings = match Surroundings::take() {
@@ -51,7 +52,22 @@ fn plant_from(env: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
         };
         let (point, times) = text.split_once(':').ok_or_else(wrong)?;
         let point = Point::named(point).ok_or_else(wrong)?;
-        die_at(point, times.parse().map_err(|_| wrong())?);
+        meet_at(point, times.parse().map_err(|_| wrong())?, Fate::Death);
+    }
+    if let Some(text) = env("FLK_HANG_AT") {
+        let told = || {
+            let (point, rest) = text.split_once(':')?;
+            let (times, wait_ms) = rest.split_once(':')?;
+            let wait = Duration::from_millis(wait_ms.parse().ok()?);
+            Some((Point::named(point)?, times.parse().ok()?, wait))
+        };
+        let (point, times, wait) = told().ok_or_else(|| {
+            format!(
+                "FLK_HANG_AT={text}: allowed is POINT:TIMES:MILLISECONDS, a point being one of {:?}",
+                Point::ALL
+            )
+        })?;
+        meet_at(point, times, Fate::Hang(wait));
     }
     Ok(())
 }

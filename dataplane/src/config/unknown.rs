@@ -14,13 +14,14 @@ const PREFIXES: [&str; 7] = [
 const COMMAND_LINE: [&str; 3] = ["FLK_URL", "PCS_ED25519_PRIV_B64", "FLK_ADMIN_TOKEN_FILE"];
 
 /// Read only by the tests of this repository.
-const TESTS: [&str; 12] = [
+const TESTS: [&str; 13] = [
     "FLK_BIN",
     "FLK_SKIPPED_LIST",
     "FLK_PLANTED_BIN",
     "FLK_PLANT",
     "FLK_DIE_AT",
     "FLK_TEST_LIMITS",
+    "FLK_HANG_AT",
     "FLK_CORPORA",
     "FLK_NUMBERS",
     "FLK_TRANSCRIPTS",

@@ -11,6 +11,13 @@ pub fn now() -> Now {
     }
 }
 
+/// The monotonic clock in nanoseconds, for durations within a turn.
+pub(super) fn mono_ns() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
 /// Whether a time source (NTP, PTP) disciplines the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {

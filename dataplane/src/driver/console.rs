@@ -47,7 +47,7 @@ impl Console {
         Console::writing_to(std::io::stderr())
     }
 
-    fn writing_to(out: impl AsFd + Send + 'static) -> Result<Console, DriverError> {
+    pub(super) fn writing_to(out: impl AsFd + Send + 'static) -> Result<Console, DriverError> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             changed: Condvar::new(),

@@ -1,12 +1,15 @@
 //! A Unix socket in WAL_DIR for processes of the same user: a line comes in, one line goes back. It owns the socket and its
-//! clients. It does not interpret lines, and a client never costs more than a connection, one line and one answer.
+//! clients. It interprets no line but the one that asks for the memory of the statistics, which only a socket can answer. A
+//! client never costs more than a connection, one line and one answer.
 
 use super::DriverError;
 use crate::keeper::port::CommandId;
 use rustix::event::PollFlags;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -19,6 +22,11 @@ const ACCEPT_AGAIN_US: u64 = 100_000;
 /// Longest path of a socket; a longer one is reached through the descriptor of its directory.
 const PATH_BYTES_MAX: usize = 107;
 
+/// What a client asks for the statistics with.
+pub(super) const ASK_FOR_STATISTICS: &str = "flk1 statistics";
+/// The line that comes with their memory.
+const HANDED_OVER: &[u8] = b"ok\n";
+
 /// The socket and its clients.
 #[derive(Debug)]
 pub(super) struct LineSocket {
@@ -27,6 +35,8 @@ pub(super) struct LineSocket {
     line_bytes_max: usize,
     path: PathBuf,
     clients: HashMap<u64, Client>,
+    /// The memory of the statistics, if others can map it.
+    statistics: Option<OwnedFd>,
     /// The client of each command in flight.
     asked: HashMap<CommandId, u64>,
     next_client: u64,
@@ -86,11 +96,17 @@ impl LineSocket {
             line_bytes_max,
             path,
             clients: HashMap::new(),
+            statistics: None,
             asked: HashMap::new(),
             next_client: 0,
             next_command: 0,
             accept_again_us: 0,
         })
+    }
+
+    /// Hands this memory to clients that ask for it.
+    pub(super) fn publish(&mut self, statistics: Option<OwnedFd>) {
+        self.statistics = statistics;
     }
 
     /// What to poll, and for what.
@@ -127,6 +143,7 @@ impl LineSocket {
         let LineSocket {
             clients,
             asked,
+            statistics,
             next_command,
             ..
         } = self;
@@ -135,6 +152,9 @@ impl LineSocket {
             if client.has_next()
                 && let Some(line) = client.take_line()
             {
+                if line == ASK_FOR_STATISTICS {
+                    return client.hand_over(statistics.as_ref());
+                }
                 let id = CommandId(*next_command);
                 *next_command += 1;
                 asked.insert(id, name);
@@ -271,6 +291,27 @@ impl Client {
         Some(String::from_utf8_lossy(&line).into_owned())
     }
 
+    /// Answers with the memory of the statistics; false if the connection failed. Nothing else waits to be written.
+    fn hand_over(&mut self, statistics: Option<&OwnedFd>) -> bool {
+        let Some(memory) = statistics else {
+            self.output
+                .extend_from_slice(b"error this process has no memory that others can map\n");
+            return self.write();
+        };
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut rights = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [memory.as_fd()];
+        let fits = rights.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let sent = sendmsg(
+            &self.stream,
+            &[IoSlice::new(HANDED_OVER)],
+            &mut rights,
+            flags,
+        );
+        fits && sent == Ok(HANDED_OVER.len())
+    }
+
     /// Writes what the socket takes; false if the connection failed.
     fn write(&mut self) -> bool {
         while !self.output.is_empty() {
@@ -348,6 +389,29 @@ mod tests {
             assert_eq!(answer(&mut one), "ok one\nok three\n");
             assert!(commands.clients.is_empty());
         }
+    }
+
+    #[test]
+    fn who_asks_for_the_statistics_gets_their_memory_and_goes_on() {
+        use crate::driver::statistics::{Reader, publish};
+        let directory = tempfile::tempdir().unwrap();
+        let (mut commands, socket) = listen(directory.path());
+        let published = publish(3).unwrap();
+        commands.publish(Some(published.memory));
+        std::thread::scope(|scope| {
+            let asks = scope.spawn(|| Reader::ask(&socket).unwrap());
+            while !asks.is_finished() {
+                assert!(lines(&mut commands).is_empty());
+            }
+            assert_eq!(asks.join().unwrap().shards_count(), 3);
+        });
+        commands.publish(None);
+        let mut client = UnixStream::connect(&socket).unwrap();
+        client.write_all(b"flk1 statistics\nflk1 pin\n").unwrap();
+        assert!(lines(&mut commands).is_empty());
+        assert_eq!(lines(&mut commands)[0].1, "flk1 pin");
+        drop(commands);
+        assert!(answer(&mut client).starts_with("error "));
     }
 
     #[test]

@@ -109,12 +109,15 @@ impl Links {
         }
     }
 
-    /// Receives all messages of peers and keeper.
-    pub(crate) fn collect(&mut self, inbox: &mut Inbox) {
+    /// Receives all messages of peers and keeper; returns how many were of peers.
+    pub(crate) fn collect(&mut self, inbox: &mut Inbox) -> usize {
+        let others = inbox.events.len();
         self.mesh.collect(inbox);
+        let of_peers = inbox.events.len() - others;
         let peeked = self.peeked.drain(..);
         let all = peeked.chain(self.from_keeper.try_iter());
         inbox.events.extend(all.map(Event::Keeper));
+        of_peers
     }
 
     /// Sets the "asleep" flag if there is nothing to collect; returns whether the caller may sleep.

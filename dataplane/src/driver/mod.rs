@@ -20,12 +20,18 @@ pub mod line_socket;
 pub mod listen;
 pub mod lock;
 pub mod memory;
+pub mod observer;
 pub mod probe;
+pub mod pulse;
 pub mod rate;
+mod resources;
 pub mod ring;
+pub mod shard_probe;
 pub mod signal;
+pub mod statistics;
 mod stop_watch;
 pub mod threads;
+mod watchdog;
 
 pub mod links;
 pub mod outgoing;
@@ -103,10 +109,22 @@ pub struct ShardSetup {
     pub limits: DriverLimits,
 }
 
-/// Called at the borders between the stages of a turn, to take timings. The shard does not see it.
+/// Called by a driver at the borders of turns and stages, to take timings. The shard does not see it.
 pub trait StageProbe: Send {
+    /// The shard's own thread runs, and calls this first.
+    fn begins(&mut self) {}
+    /// The thread is about to wait, until this time at the latest.
+    fn sleeps(&mut self, _until_us: u64) {}
+    /// The thread has left its wait and takes a turn.
+    fn wakes(&mut self, _now_us: u64) {}
+    /// So many messages of other shards wait for the turn.
+    fn messages(&mut self, _count: usize) {}
     /// A stage begins.
     fn border(&mut self, stage: Stage);
+    /// The turn is over; its operations are carried out next.
+    fn turn_ends(&mut self) {}
+    /// More completions came than the queue for them holds.
+    fn overflows(&mut self) {}
 }
 
 /// Takes no timings.

@@ -60,6 +60,8 @@ pub struct Process {
     pub directory: OwnedFd,
     /// Its lock, held.
     pub lock: OwnedFd,
+    /// The memory of the statistics, for those who ask for it on the operators' socket.
+    pub statistics: Option<OwnedFd>,
     /// Its path, for the operators' socket.
     pub directory_path: PathBuf,
     /// The process-wide rate.
@@ -121,12 +123,13 @@ pub fn run<M: Machine, K: KeeperMachine>(
         .collect::<Result<Vec<_>, _>>()?;
     let keeper_bell = Arc::new(Doorbell::new()?);
     let (links, keeper_links) = link(&shard_bells, &keeper_bell, process.ring_messages);
-    let commands = LineSocket::listen(
+    let mut commands = LineSocket::listen(
         process.directory.as_fd(),
         &process.directory_path,
         SOCKET,
         COMMAND_BYTES_MAX,
     )?;
+    commands.publish(process.statistics);
     let installation = Arc::new(OnceLock::new());
     let agent = match process.configuration {
         Some(Configuration { start, stats }) => {

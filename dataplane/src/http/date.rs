@@ -37,6 +37,12 @@ impl Date {
         }
     }
 
+    /// Its second since the Unix epoch.
+    #[must_use]
+    pub fn second(&self) -> u64 {
+        self.second
+    }
+
     /// The header line with its CRLF.
     #[must_use]
     pub fn line(&self) -> &[u8] {

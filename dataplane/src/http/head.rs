@@ -97,7 +97,7 @@ pub enum Method {
     Other,
 }
 
-/// Which resource the path names, compared byte for byte; the query is ignored.
+/// Which resource the path names, compared byte for byte; the query is ignored, but for `/readyz?verbose`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// `/v1/pcs/submit`
@@ -108,6 +108,8 @@ pub enum Target {
     Livez,
     /// `/readyz`
     Readyz,
+    /// `/readyz?verbose`
+    ReadyzVerbose,
     /// `/version`
     Version,
     /// `/metrics`

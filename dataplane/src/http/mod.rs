@@ -3,9 +3,10 @@
 //! output.
 //!
 //! In the order in which a request meets them: [`head`] reads a head (with `request_line`, `fields` and `framing`),
-//! [`route`](mod@route) chooses a handler or a refusal, [`chunked`] decodes a body, [`respond`] writes the response,
+//! [`route`](mod@route) chooses a handler or a refusal, [`accept`] says what form of a page is wanted, [`chunked`] decodes a body, [`respond`] writes the response,
 //! [`problem`](mod@problem) is the table of all refusals. Each file states where it is stricter than the RFCs, and why.
 
+pub mod accept;
 mod ascii;
 pub mod chunked;
 pub mod date;

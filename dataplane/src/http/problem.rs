@@ -220,6 +220,8 @@ problems! {
     WalReadOnly = 129, 503, "wal_unavailable", true, "Log cannot be written", "Outcome unknown; send the same record again after Retry-After seconds. Operators: the file system refuses new files in WAL_DIR; look for a read-only mount, chattr +i or +a, and the owner and mode of WAL_DIR.";
     /// A key of the tenant could not be loaded.
     KeysUnavailable = 130, 503, "keys_unavailable", true, "Keys unavailable", "Send the same record again after Retry-After seconds. Operators: a key of this tenant could not be loaded at the start; restore its source and publish the configuration again.";
+    /// A shard makes no turns.
+    ShardStuck = 131, 503, "shard_stuck", true, "A shard stands still", "A shard of this instance has made no turn for more than a second; the others serve on. Operators: flk_shard_stuck and the log name it; this instance is ready again by itself once it moves.";
 }
 
 impl From<&Malformed> for Problem {
@@ -273,7 +275,8 @@ impl Problem {
             | Problem::WalUnavailable
             | Problem::DeadlineExceeded
             | Problem::StoreUnavailable
-            | Problem::LogStalled => Some(1),
+            | Problem::LogStalled
+            | Problem::ShardStuck => Some(1),
             Problem::Starting => Some(2),
             Problem::DiskFull
             | Problem::DedupMemoryFull

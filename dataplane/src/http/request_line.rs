@@ -134,6 +134,7 @@ fn resource(path_and_query: &[u8]) -> Target {
         b"/v1/pcs/submit" => Target::Submit,
         b"/health" => Target::Health,
         b"/livez" => Target::Livez,
+        b"/readyz" if path_and_query.ends_with(b"?verbose") => Target::ReadyzVerbose,
         b"/readyz" => Target::Readyz,
         b"/version" => Target::Version,
         b"/metrics" => Target::Metrics,

@@ -18,6 +18,8 @@ pub enum Route {
     Livez,
     /// Readiness probe.
     Readyz,
+    /// The same with what is in force.
+    ReadyzVerbose,
     /// Version of the build.
     Version,
     /// Counters and histograms.
@@ -59,6 +61,7 @@ pub fn route(head: &Head) -> Result<Route, Problem> {
         Target::Health => Route::Health,
         Target::Livez => Route::Livez,
         Target::Readyz => Route::Readyz,
+        Target::ReadyzVerbose => Route::ReadyzVerbose,
         Target::Version => Route::Version,
         Target::Metrics => Route::Metrics,
         Target::Server => return Ok(Route::Options(Allowed::Server)),

@@ -113,10 +113,11 @@ impl Bug {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Point; 5] = [
+    pub const ALL: [Point; 6] = [
         Point::LogWrite,
         Point::LogWritten,
         Point::Answer,
+        Point::BatchHandedOver,
         Point::KeeperFile,
         Point::KeeperFileDone,
     ];

@@ -154,6 +154,7 @@ impl Ingress {
             ..BodyMeta::default()
         };
         let place = core.log.push_body(body, &meta);
+        self.waits.body();
         let ticket = self.flights.admit(Request {
             conn: request.conn,
             reply: request.reply,

@@ -2,6 +2,7 @@
 
 use crate::dedup::Decided;
 use crate::http::{Dedup, Problem, Route};
+use crate::stats::exposition::Format;
 
 /// One answer.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub(super) enum Answer {
     Continue,
     /// One of the service endpoints, rendered when it leaves.
     Service(Route),
+    /// The metrics, rendered when it leaves.
+    Metrics(Format),
 }
 
 impl Answer {

@@ -308,7 +308,6 @@ impl Budget {
     }
 
     /// Bytes that are held.
-    #[cfg(any(test, debug_assertions))]
     pub(super) fn held_bytes(&self) -> usize {
         self.held_bytes
     }

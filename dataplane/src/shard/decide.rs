@@ -37,6 +37,7 @@ impl Ingress {
         let mut answers = std::mem::take(&mut core.effects.answers);
         for answer in answers.drain(..) {
             if answer.to == core.me {
+                self.measure_hop(&answer.message);
                 self.on_owner_answer(core, answer.message);
             } else {
                 let message = Message::ToReceiver(answer.message);
@@ -126,6 +127,7 @@ impl Ingress {
                 .log
                 .push_disposition(request.body, &Entry::Decision(decision)),
         };
+        self.waits.decision();
         self.count_first_outcome(claim);
         let answer = Answer::Outcome {
             decided: candidate,

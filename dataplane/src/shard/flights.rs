@@ -82,6 +82,8 @@ pub(super) struct Flight {
     pub request: Request,
     /// How far it is; only [`Flights`] changes it.
     pub step: FlightStep,
+    /// When it claimed its key.
+    pub claimed_us: u64,
 }
 
 /// All requests in flight of one shard.
@@ -127,7 +129,12 @@ impl Flights {
         *generation = generation.wrapping_add(1);
         let step = FlightStep::Logged;
         self.dispositions_owed += step.dispositions_owed();
-        *place = Some(Flight { request, step });
+        let claimed_us = 0;
+        *place = Some(Flight {
+            request,
+            step,
+            claimed_us,
+        });
         Ticket {
             slot,
             generation: *generation,
@@ -150,12 +157,13 @@ impl Flights {
     }
 
     /// Judged: its claim goes to the owner.
-    pub(super) fn claimed(&mut self, ticket: Ticket, claim: &Claim) {
+    pub(super) fn claimed(&mut self, ticket: Ticket, claim: &Claim, now_us: u64) {
         let flight = self.expect_mut(ticket);
         assert!(
             matches!(flight.step, FlightStep::Logged),
             "a request claims once"
         );
+        flight.claimed_us = now_us;
         flight.step = FlightStep::Claimed(*claim); // it still owes as many records
     }
 
@@ -261,7 +269,7 @@ mod tests {
         assert!(flights.get(second).is_some());
         assert!(flights.withdraw(first).is_none());
         assert!(flights.withdraw(second).is_none(), "it has not claimed yet");
-        flights.claimed(second, &claim());
+        flights.claimed(second, &claim(), 0);
         assert_eq!(flights.dispositions_owed(), 2);
         assert!(flights.withdraw(second).is_some());
         assert_eq!(flights.dispositions_owed(), 1);

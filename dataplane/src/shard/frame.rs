@@ -222,10 +222,11 @@ impl Ingress {
             let problem = Problem::MetricsUnauthorized;
             return self.refuse(slot, problem, Some(&request), now.mono_us, now);
         }
+        let answer = self.service(slot, head, route, inbox);
         let connection = self.connections.at(slot);
         let last = !head.keep_alive;
         connection.owed.owe(Owed {
-            reply: Reply::at_once(Answer::Service(route)),
+            reply: Reply::at_once(answer),
             since_us: now.mono_us,
             last,
             part: ResponsePart::of(head.method),

@@ -11,7 +11,7 @@ use super::{Core, Ingress};
 use crate::dedup::Decided;
 use crate::dedup::context::Context;
 use crate::dedup::protocol::{Ticket, ToOwner};
-use crate::event::Outbox;
+use crate::event::{Driver, Outbox, Stage};
 use crate::http::Problem;
 use crate::io::Now;
 use crate::wal::record::{Entry, Refused};
@@ -30,13 +30,21 @@ enum Judged {
 }
 
 impl Ingress {
-    pub(super) fn judge_logged(&mut self, core: &mut Core, now: Now, outbox: &mut Outbox) {
+    pub(super) fn judge_logged(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        driver: &mut impl Driver,
+        outbox: &mut Outbox,
+    ) {
         let mut logged = std::mem::take(&mut self.logged);
         for body in logged.drain(..) {
             let Logged {
                 ticket, context, ..
             } = body;
-            match self.judge_body(core, &body) {
+            let judged = self.judge_body(core, &body, driver);
+            driver.probe(Stage::Claim);
+            match judged {
                 Judged::Refused(problem, field) => self.refuse_body(core, ticket, problem, field),
                 Judged::Claims(mut claim) => {
                     self.claim(core, ticket, context, &mut claim, now, outbox);
@@ -46,12 +54,14 @@ impl Ingress {
         self.logged = logged;
     }
 
-    fn judge_body(&mut self, core: &Core, logged: &Logged) -> Judged {
+    fn judge_body(&mut self, core: &Core, logged: &Logged, driver: &mut impl Driver) -> Judged {
+        driver.probe(Stage::Parse);
         let body = &core.log.open_bodies()[logged.start..logged.end];
         let record = match self.scratchpad.parser.parse(body) {
             Ok(record) => record,
             Err(malformed) => return refusal_of(&malformed),
         };
+        driver.probe(Stage::Signature);
         let tenant = self.in_force.of(logged.context.tenant);
         let verified = match &tenant.keys {
             ActiveKeys::Set(keys) => authenticate(&record, keys, &mut self.scratchpad.scratch),
@@ -63,6 +73,7 @@ impl Ingress {
         let Ok(verified) = verified else {
             return Judged::Refused(Problem::SignatureInvalid, "");
         };
+        driver.probe(Stage::Verify);
         let pcs_id = match check_identity(&record) {
             Ok(pcs_id) => pcs_id,
             Err(IdentityMismatch::MerkleRoot) => {
@@ -123,7 +134,7 @@ impl Ingress {
     ) {
         claim.candidate.decided_at = core.clock_s(now);
         let candidate = claim.candidate;
-        self.flights.claimed(ticket, claim);
+        self.flights.claimed(ticket, claim, now.mono_us);
         let message = ToOwner::Claim {
             ticket,
             context,

@@ -42,6 +42,8 @@ mod pressure;
 
 mod foreign;
 
+mod waits;
+
 // What it works on.
 mod arrivals;
 mod received;
@@ -76,6 +78,7 @@ use self::received::Source;
 use self::stall::Stall;
 use self::tenants::InForce;
 use self::waiting::Waiting;
+use self::waits::Waits;
 use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
 use crate::event::ConnId;
@@ -185,6 +188,7 @@ struct Ingress {
     /// Deadlines of admitted requests, ascending.
     deadlines: VecDeque<Deadline>,
     swept_us: u64,
+    waits: Waits,
     /// The time that answers of this turn carry.
     date: Date,
     body_text: Vec<u8>,
@@ -248,6 +252,7 @@ impl Ingress {
             won: VecDeque::with_capacity(flights),
             deadlines: VecDeque::with_capacity(flights),
             swept_us: 0,
+            waits: Waits::default(),
             date: Date::at(0),
             body_text: Vec::with_capacity(1024),
             page_text: String::with_capacity(16 * 1024),

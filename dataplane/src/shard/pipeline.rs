@@ -17,6 +17,7 @@ impl Shard {
     ) -> Next {
         let Shard { ingress, core } = self;
         ingress.stats().turns.add(1);
+        ingress.waits.begin(now);
         driver.probe(Stage::Collect);
         ingress.collect(core, inbox, now, outbox);
         ingress.in_force.at(now.wall_us / 1_000_000);
@@ -44,9 +45,13 @@ impl Ingress {
         self.watch_log(core, now, outbox);
 
         driver.probe(Stage::Durable);
+        self.measure_durable(core);
         self.announce_durable(core, now, outbox);
 
-        driver.probe(Stage::Frame);
+        // A turn without work for a stage does not enter it: its time would hide that of the others.
+        if !self.ready.is_empty() || self.for_room.count() > 0 {
+            driver.probe(Stage::Frame);
+        }
         self.frame(Some(core), &mut inbox.bytes, now);
 
         driver.probe(Stage::Append);
@@ -54,8 +59,7 @@ impl Ingress {
         self.append(core, &inbox.bytes, now, driver);
         self.keep_unread(&inbox.bytes, now, outbox);
 
-        driver.probe(Stage::Parse);
-        self.judge_logged(core, now, outbox);
+        self.judge_logged(core, now, driver, outbox);
 
         driver.probe(Stage::Decide);
         self.decide(core, outbox);
@@ -70,15 +74,20 @@ impl Ingress {
 
         driver.probe(Stage::Commit);
         self.commit(core, now, outbox);
+        self.measure_commit(core);
         // Again, for the batch that was just handed over waits from now on.
         self.watch_log(core, now, outbox);
 
-        driver.probe(Stage::Reply);
+        if !self.due.is_empty() {
+            driver.probe(Stage::Reply);
+        }
         self.reply(Some(core), now, outbox);
 
+        driver.probe(Stage::Background);
         self.make_room(now, outbox);
         self.notify_foreign(now, outbox);
         self.background(core, now, outbox);
+        self.show_queues();
         self.next(Some(core), now)
     }
 

@@ -156,6 +156,7 @@ impl Ingress {
                 problem.status()
             }
             Answer::Service(route) => self.write_page(route, afterwards, part, out),
+            Answer::Metrics(format) => self.write_metrics(format, afterwards, part, out),
             Answer::Continue => 100,
         }
     }

@@ -1,9 +1,11 @@
 //! The service endpoints: health, readiness, version and metrics. They read counters and flags and change nothing.
 
 use super::Ingress;
-use crate::http::{Afterwards, Common, Head, Problem, ResponsePart, Route, respond};
+use super::answer::Answer;
+use crate::http::accept::quality;
+use crate::http::{Afterwards, Common, Date, Head, Problem, ResponsePart, Route, respond};
 use crate::mesh::keeper::Shortage;
-use crate::stats::exposition;
+use crate::stats::exposition::{self, Format};
 
 impl Ingress {
     /// Why this shard takes no records now; `None`: it does.
@@ -11,8 +13,10 @@ impl Ingress {
         if self.drain.is_on() {
             return Some(Problem::Draining);
         }
+        let mut observed = self.config.stats.observed.iter();
         match self.shut() {
             None if self.stall.any() => Some(Problem::LogStalled),
+            None if observed.any(|shard| shard.stuck.get() > 0) => Some(Problem::ShardStuck),
             shut => shut,
         }
     }
@@ -57,6 +61,10 @@ impl Ingress {
         out: &mut Vec<u8>,
     ) -> u16 {
         let unready = self.unready();
+        let in_force = match route {
+            Route::ReadyzVerbose => self.what_is_in_force(),
+            _ => String::new(),
+        };
         let common = Common {
             date: &self.date,
             afterwards,
@@ -65,23 +73,73 @@ impl Ingress {
         let mut text = |media_type, body: &[u8]| respond::text(out, 200, media_type, body, common);
         let plain = "text/plain; charset=utf-8";
         match route {
-            Route::Readyz => match unready {
-                Some(problem) => {
+            Route::Readyz | Route::ReadyzVerbose => match (unready, route) {
+                (Some(problem), _) => {
                     respond::problem(out, problem, None, common);
                     return problem.status();
                 }
-                None => text(plain, b"OK"),
+                (None, Route::ReadyzVerbose) => text(plain, in_force.as_bytes()),
+                (None, _) => text(plain, b"OK"),
             },
             Route::Health | Route::Livez => text(plain, b"OK"),
             Route::Version => text("application/json", VERSION.as_bytes()),
-            Route::Metrics => {
-                self.page_text.clear();
-                exposition::render(&self.config.stats, &mut self.page_text);
-                text(exposition::CONTENT_TYPE, self.page_text.as_bytes());
-            }
             Route::Options(allowed) => respond::options(out, allowed, common),
-            Route::Submit => unreachable!("a submission is not a page"),
+            Route::Submit | Route::Metrics => unreachable!("these have answers of their own"),
         }
+        200
+    }
+
+    /// What `/readyz?verbose` says: the snapshot, how old it is, and how many tenants it cannot serve.
+    fn what_is_in_force(&self) -> String {
+        let page = &self.config.stats.keeper;
+        let number = self.stats().snapshot.get();
+        let since_s = page.snapshot_since_us.get() / 1_000_000;
+        let since = String::from_utf8_lossy(Date::at(since_s).line()).into_owned();
+        let since = since.trim_start_matches("Date: ").trim_end();
+        let age_s = self.date.second().saturating_sub(since_s);
+        let closed = page.tenants_closed.get();
+        format!(
+            "OK\nsnapshot {number}, in force since {since} ({age_s} s)\ntenants without their keys {closed}\n"
+        )
+    }
+
+    /// What a client that asks for a service endpoint is to get.
+    pub(super) fn service(&mut self, slot: u32, head: &Head, route: Route, inbox: &[u8]) -> Answer {
+        if route != Route::Metrics {
+            return Answer::Service(route);
+        }
+        let pending = self.connections.at(slot).received.pending(inbox);
+        let head = pending.get(..head.head_len).unwrap_or_default();
+        let open_metrics = quality(head, "application/openmetrics-text").unwrap_or(0);
+        let plain = quality(head, "text/plain").unwrap_or(0);
+        Answer::Metrics(match open_metrics > 0 && open_metrics >= plain {
+            true => Format::OpenMetrics,
+            false => Format::Prometheus,
+        })
+    }
+
+    /// Renders the metrics; returns the status.
+    pub(super) fn write_metrics(
+        &mut self,
+        format: Format,
+        afterwards: Afterwards,
+        part: ResponsePart,
+        out: &mut Vec<u8>,
+    ) -> u16 {
+        self.page_text.clear();
+        exposition::render(&self.config.stats.parts(), format, &mut self.page_text);
+        let common = Common {
+            date: &self.date,
+            afterwards,
+            part,
+        };
+        respond::text(
+            out,
+            200,
+            format.content_type(),
+            self.page_text.as_bytes(),
+            common,
+        );
         200
     }
 }

@@ -85,7 +85,6 @@ impl Waiting {
     }
 
     /// How many wait.
-    #[cfg(debug_assertions)]
     pub(super) fn count(&self) -> usize {
         self.queue.len()
     }

@@ -106,6 +106,13 @@ impl LogWriter {
         self.durable
     }
 
+    /// The last sequence that was handed to the driver.
+    pub fn submitted(&self) -> Sequence {
+        self.in_flight
+            .batch()
+            .map_or(self.durable, |batch| batch.sequence)
+    }
+
     /// Seal epoch that what is in the open batch belongs to: that of the segment that it will be written into, or a later
     /// one where another roll is asked for meanwhile. Never an earlier one: what is stamped with it may leave memory once the
     /// epoch is sealed.

@@ -15,6 +15,8 @@ fn a_head_is_routed_by_path_method_body_claims_and_tenant_in_this_order() {
         ("/health", Route::Health),
         ("/livez", Route::Livez),
         ("/readyz", Route::Readyz),
+        ("/readyz?verbos", Route::Readyz),
+        ("/readyz?verbose", Route::ReadyzVerbose),
         ("/version", Route::Version),
         ("/metrics", Route::Metrics),
     ] {

@@ -136,7 +136,7 @@ impl Agent {
     fn show(&self) {
         let page = &self.stats.keeper;
         page.snapshot.set(u64::from(self.in_force.number));
-        page.snapshot_since_s.set(self.since_s);
+        page.snapshot_since_us.set(self.since_s * 1_000_000);
         page.tenants_closed.set(self.closed.len() as u64);
     }
 

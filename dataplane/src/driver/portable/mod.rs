@@ -71,12 +71,15 @@ impl Portable {
         let mut inbox = Inbox::with_capacity(1024, 1 << 20);
         let mut outbox = Outbox::with_capacity(1024, 1 << 20);
         let mut next = Next::Now;
+        self.handle.probe.begins();
         while !self.links.bell().told_to_end() {
             if let Err(error) = self.wait(next) {
                 return Ended::Failed(error);
             }
+            self.handle.probe.wakes(clock::now().mono_us);
             self.collect(&mut inbox);
             next = machine.turn(&mut inbox, clock::now(), &mut self.handle, &mut outbox);
+            self.handle.probe.turn_ends();
             inbox.clear();
             if let Err(stop) = self.carry_out(&mut outbox) {
                 return Ended::Stopped(stop);
@@ -90,9 +93,10 @@ impl Portable {
         if self.looked_at < self.ready.len() {
             return Ok(());
         }
+        let now_us = clock::now().mono_us;
         let mut wait_us = match next {
             Next::Now => 0,
-            Next::At(at_us) => at_us.saturating_sub(clock::now().mono_us),
+            Next::At(at_us) => at_us.saturating_sub(now_us),
         };
         if self.connections.wants_retry() {
             wait_us = wait_us.min(ACCEPT_RETRY_US);
@@ -110,6 +114,9 @@ impl Portable {
             tv_sec: wait_ms / 1_000,
             tv_nsec: (wait_ms % 1_000) * 1_000_000,
         };
+        if sleeps {
+            self.handle.probe.sleeps(now_us + wait_ms as u64 * 1_000);
+        }
         self.ready.clear();
         self.looked_at = 0;
         let buffer = rustix::buffer::spare_capacity(&mut self.ready);
@@ -140,7 +147,8 @@ impl Portable {
         }
         self.connections.closing_step(epoll, inbox);
         self.flush.collect(inbox);
-        self.links.collect(inbox);
+        let messages = self.links.collect(inbox);
+        self.handle.probe.messages(messages);
     }
 
     /// Carries out the operations of a turn, in order.
@@ -164,7 +172,10 @@ impl Portable {
                     file,
                     offset,
                     blocks,
-                } => self.flush.write(file, offset, blocks),
+                } => {
+                    pass(Point::BatchHandedOver);
+                    self.flush.write(file, offset, blocks);
+                }
                 Op::Sync(file) => self.flush.sync(file),
                 Op::Read { id, file, offset } => self.flush.read(id, file, offset),
                 Op::Message(to, message) => self.links.stage(to, message),

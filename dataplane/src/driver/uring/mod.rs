@@ -73,13 +73,16 @@ impl Uring {
         let mut inbox = Inbox::with_capacity(1024, 1 << 20);
         let mut outbox = Outbox::with_capacity(1024, 1 << 20);
         let mut next = Next::Now;
+        self.handle.probe.begins();
         while !self.links.bell().told_to_end() {
             if let Err(error) = self.wait(next) {
                 return Ended::Failed(error);
             }
             let now = clock::now();
+            self.handle.probe.wakes(now.mono_us);
             self.collect(now.mono_us, &mut inbox);
             next = machine.turn(&mut inbox, now, &mut self.handle, &mut outbox);
+            self.handle.probe.turn_ends();
             inbox.clear();
             if let Err(stop) = self.carry_out(&mut outbox) {
                 return Ended::Stopped(stop);
@@ -90,19 +93,22 @@ impl Uring {
 
     /// Submits the operations of the last turn and sleeps until a completion, a wake-up, or the time of the next turn.
     fn wait(&mut self, next: Next) -> Result<(), DriverError> {
-        let wait = match next {
-            Next::Now => Duration::ZERO,
+        let (wait_us, until_us) = match next {
+            Next::Now => (0, 0),
             Next::At(at_us) => {
+                let now_us = clock::now().mono_us;
                 let retry_us = self.accepts.retry_at_us().unwrap_or(u64::MAX);
-                let wait_us = at_us.min(retry_us).saturating_sub(clock::now().mono_us);
-                Duration::from_micros(wait_us.min(WAIT_US_MAX))
+                let wait_us = at_us.min(retry_us).saturating_sub(now_us).min(WAIT_US_MAX);
+                (wait_us, now_us + wait_us)
             }
         };
+        let wait = Duration::from_micros(wait_us);
         let can_open = self.accepts.may_open() && self.connections.has_room();
         let has_news = can_open || self.accepts.is_closed();
         if wait.is_zero() || has_news || !self.links.may_sleep() {
             return self.queue.enter(Duration::ZERO);
         }
+        self.handle.probe.sleeps(until_us);
         let entered = self.queue.enter(wait);
         self.links.bell().woke_up();
         entered
@@ -110,6 +116,9 @@ impl Uring {
 
     /// Turns completions and messages into events.
     fn collect(&mut self, now_us: u64, inbox: &mut Inbox) {
+        if self.queue.has_overflowed() {
+            self.handle.probe.overflows();
+        }
         let mut completions = std::mem::take(&mut self.completions);
         self.queue.reap(&mut completions);
         for done in completions.drain(..) {
@@ -123,7 +132,8 @@ impl Uring {
         }
         self.accepts.step(now_us, &mut self.queue);
         self.accepts.report_closed(inbox);
-        self.links.collect(inbox);
+        let messages = self.links.collect(inbox);
+        self.handle.probe.messages(messages);
     }
 
     fn dispatch(&mut self, done: Completion, now_us: u64, inbox: &mut Inbox) {
@@ -168,7 +178,10 @@ impl Uring {
                     file,
                     offset,
                     blocks,
-                } => self.disk.write(file, offset, blocks, queue),
+                } => {
+                    pass(Point::BatchHandedOver);
+                    self.disk.write(file, offset, blocks, queue);
+                }
                 Op::Sync(file) => self.disk.sync(file, queue),
                 Op::Read { id, file, offset } => self.disk.read(id, file, offset, queue),
                 Op::Message(to, message) => self.links.stage(to, message),

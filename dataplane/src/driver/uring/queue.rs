@@ -188,6 +188,11 @@ impl Queue {
         }
     }
 
+    /// Whether the kernel keeps completions for which the queue has no room.
+    pub(super) fn has_overflowed(&mut self) -> bool {
+        self.ring.submission().cq_overflow()
+    }
+
     /// Copies all completions out of the ring, oldest first.
     pub(super) fn reap(&mut self, into: &mut Vec<Completion>) {
         for entry in self.ring.completion() {
@@ -219,4 +224,33 @@ fn is_transient(error: &std::io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
     )
+}
+
+#[cfg(test)]
+#[allow(unsafe_code)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn completions_that_do_not_fit_are_kept_and_it_shows() {
+        let mut queue = match Queue::new() {
+            Ok(queue) => queue,
+            Err(error) => return flk_testkit::skipped(&format!("overflows: {error}")),
+        };
+        let count = COMPLETIONS as usize + 1;
+        for _ in 0..count {
+            let entry = opcode::Nop::new().build();
+            // SAFETY: it points to no memory.
+            unsafe { queue.push(entry, Tag::plain(Kind::Doorbell, 0)) };
+        }
+        queue.enter(Duration::ZERO).unwrap();
+        assert!(queue.has_overflowed());
+        let mut completions = Vec::new();
+        while completions.len() < count {
+            queue.reap(&mut completions);
+            queue.enter(Duration::ZERO).unwrap();
+        }
+        assert_eq!((completions.len(), queue.in_flight()), (count, 0));
+        assert!(!queue.has_overflowed());
+    }
 }

@@ -8,7 +8,7 @@ use crate::keeper::tests::disk::TestDisk;
 use crate::keeper::tests::world::BEGIN;
 use crate::mesh::keeper::ToShard;
 use crate::stats::Stats;
-use crate::stats::exposition::render;
+use crate::stats::exposition::{Format, render};
 use crate::wal::files::{MANIFEST, NumberedFile};
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry, SegmentState, SliceEntry};
 
@@ -85,8 +85,10 @@ impl Transcript {
     /// The metrics of keeper and process that are not 0.
     pub(crate) fn metrics(&mut self, stats: &Stats) {
         let mut page = String::new();
-        render(stats, &mut page);
-        let samples = page.lines().filter(|line| !line.starts_with('#'));
+        render(&stats.parts(), Format::Prometheus, &mut page);
+        let samples = page
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.contains("_info{"));
         for line in samples.filter(|line| !line.ends_with(" 0")) {
             self.say(line.to_string());
         }

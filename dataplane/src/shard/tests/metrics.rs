@@ -73,3 +73,52 @@ fn each_counter_of_a_shard_counts_what_its_name_says() {
     room.run();
     assert_eq!(room.stats.shards[0].wal_errors.get(), 1);
 }
+
+#[test]
+fn metrics_come_in_the_format_that_the_client_prefers() {
+    let mut room = Room::serving(1);
+    for (accept, open_metrics) in [
+        ("", false),
+        ("Accept: */*\r\n", false),
+        ("Accept: text/plain\r\n", false),
+        ("Accept: application/openmetrics-text;q=0\r\n", false),
+        (
+            "Accept: application/openmetrics-text;q=0.1,text/plain\r\n",
+            false,
+        ),
+        (
+            "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2\r\n",
+            true,
+        ),
+        ("accept: application/openmetrics-text\r\n", true),
+    ] {
+        let conn = room.connect(0);
+        room.send(0, conn, &get("/metrics", accept));
+        let answer = room.received(0, conn);
+        let is = answer.contains("Content-Type: application/openmetrics-text; version=1.0.0");
+        assert_eq!(is, open_metrics, "{accept}");
+        assert_eq!(answer.ends_with("# EOF\n"), open_metrics, "{accept}");
+        assert_eq!(statuses(&answer), [200]);
+    }
+}
+
+#[test]
+fn each_batch_is_measured_once_and_each_claim_until_its_answer() {
+    let mut room = Room::serving(1);
+    let conn = room.connect(0);
+    for body in [&record(1), &record(1), "{}"] {
+        room.send(0, conn, post(body).as_bytes());
+    }
+    assert_eq!(statuses(&room.received(0, conn)), [200, 200, 400]);
+    let page = &room.stats.shards[0];
+    let count = |view: crate::stats::cell::Buckets<'_>| view.counts().sum::<u64>();
+    assert_eq!(count(page.owner_hop_s.view()), 2);
+    assert_eq!(count(page.decision_wait_s.view()), 1);
+    assert_eq!(count(page.wal_wait_s.view()), 3);
+    assert_eq!(count(page.flush_s.view()), page.wal_syncs.get());
+    assert_eq!(
+        page.batch_records.view().sum_parts(),
+        page.wal_records.get()
+    );
+    assert_eq!(page.batch_bytes.view().sum_parts(), page.wal_bytes.get());
+}

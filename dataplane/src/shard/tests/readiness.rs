@@ -55,6 +55,19 @@ fn a_start_is_starting_until_recovery_is_over_for_probes_and_submits_alike() {
 }
 
 #[test]
+fn a_shard_that_stands_still_makes_all_unready_and_nothing_is_refused_for_it() {
+    let mut room = Room::serving(2);
+    room.stats.observed[1].stuck.set(1);
+    assert_eq!(readyz(&mut room, 0), unready("shard_stuck"));
+    let conn = room.connect(0);
+    room.send(0, conn, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n");
+    room.send(0, conn, post(&record(1)).as_bytes());
+    assert_eq!(statuses(&room.received(0, conn)), [200, 200]);
+    room.stats.observed[1].stuck.set(0);
+    assert_eq!(readyz(&mut room, 0), ready());
+}
+
+#[test]
 fn a_shard_without_memory_for_more_ids_has_all_shards_say_so() {
     for (of_the_other, expect) in [(64 << 20, ready()), (1, unready("dedup_memory_full"))] {
         let mut room = Room::new(2, |config| {

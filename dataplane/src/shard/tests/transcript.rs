@@ -8,7 +8,7 @@ use crate::io::Now;
 use crate::mesh::Message;
 use crate::mesh::keeper::ToKeeper;
 use crate::stats::Stats;
-use crate::stats::exposition::render;
+use crate::stats::exposition::{Format, render};
 use crate::wal::batch::read_batch;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::name::{ClosedSegment, Place};
@@ -34,9 +34,10 @@ impl Transcript {
     /// The metrics that are not 0.
     pub(super) fn metrics(&mut self, stats: &Stats) {
         let mut page = String::new();
-        render(stats, &mut page);
+        render(&stats.parts(), Format::Prometheus, &mut page);
         let wanted = |line: &&str| {
-            let is_detail = line.starts_with('#') || line.contains("_bucket{");
+            let is_detail =
+                line.starts_with('#') || line.contains("_bucket{") || line.contains("_info{");
             !is_detail && !line.ends_with(" 0")
         };
         for line in page.lines().filter(wanted) {

@@ -28,6 +28,7 @@ mod records;
 mod shards;
 
 mod metrics;
+mod stuck;
 
 mod snapshots;
 

@@ -1,14 +1,20 @@
 //! `/metrics`: the promised names exactly, what each request raises and nothing else, and who may read it.
 
+use flk_dataplane::driver::statistics::Reader;
+use flk_dataplane::stats::exposition::Format;
+use flk_dataplane::stats::table::metrics as declared;
 use flk_e2e::setting::Setting;
 use flk_testkit::gateway::Gateway;
 use flk_testkit::golden::bytes;
 use flk_testkit::metrics::Metrics;
 use flk_testkit::records::record;
+use std::collections::BTreeSet;
 
 on_every_host!(
     the_promised_names_are_there_unlabelled_and_integer,
     each_answer_raises_its_counters_and_no_others,
+    the_page_holds_the_metrics_of_the_table_and_no_others_in_both_formats,
+    another_process_maps_the_statistics_and_reads_the_same,
     credentials_are_asked_for_where_they_are_set,
 );
 
@@ -24,8 +30,17 @@ const PROMISED: [&str; 7] = [
 
 /// Samples about answers and the log itself, which every request and the passing of time change, and gauges of the table,
 /// which follow the first outcome a turn of its owner later.
-const ALWAYS: [&str; 12] = [
+const ALWAYS: [&str; 21] = [
     "http_",
+    "process_",
+    "flk_shard_",
+    "flk_stage_",
+    "flk_wal_flush",
+    "flk_wal_batch",
+    "flk_log_waiting",
+    "flk_request_bytes",
+    "flk_unsent_bytes",
+    "flk_mailbox",
     "flk_wal_bytes",
     "flk_wal_syncs",
     "flk_wal_records",
@@ -75,6 +90,58 @@ fn the_promised_names_are_there_unlabelled_and_integer(setting: Setting) {
     }
     metrics.count("http_request_duration_seconds_count");
     metrics.text("http_request_duration_seconds_sum");
+}
+
+fn the_page_holds_the_metrics_of_the_table_and_no_others_in_both_formats(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = setting.plan(directory.path()).start();
+    let page = |accept: &str| {
+        let mut connection = gateway.connect();
+        let head = format!("GET /metrics HTTP/1.1\r\nHost: gateway\r\n{accept}\r\n");
+        connection.send(head.as_bytes()).unwrap();
+        connection.response().unwrap()
+    };
+    let families = |text: &str| -> BTreeSet<String> {
+        let kinds = text.lines().filter_map(|it| it.strip_prefix("# TYPE "));
+        kinds
+            .filter_map(|it| it.split(' ').next())
+            .map(str::to_owned)
+            .collect()
+    };
+    let expected: BTreeSet<String> = declared().map(|it| it.name.to_owned()).collect();
+    let plain = page("Accept: text/plain\r\n");
+    assert_eq!(families(plain.text()), expected);
+    let open = page("Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n");
+    let content_type = open.header("Content-Type").unwrap();
+    assert!(
+        content_type.starts_with("application/openmetrics-text; version=1.0.0"),
+        "{content_type}"
+    );
+    assert!(open.text().ends_with("\n# EOF\n"));
+    assert_eq!(families(open.text()).len(), expected.len());
+    let names = |text| -> BTreeSet<String> {
+        let metrics = Metrics::read(text);
+        let names = metrics.names().filter(|name| !name.contains("le="));
+        names.map(str::to_owned).collect()
+    };
+    assert_eq!(names(open.text()), names(plain.text()));
+}
+
+fn another_process_maps_the_statistics_and_reads_the_same(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = setting.plan(directory.path()).start();
+    assert_eq!(gateway.post(&record(1).body).status, 200);
+    assert_eq!(gateway.post(&record(1).body).status, 200);
+    let own = metrics(&gateway);
+    let reader = Reader::ask(&directory.path().join("keeper.sock")).unwrap();
+    assert_eq!(reader.pid(), u64::from(gateway.id()));
+    let mut text = String::new();
+    reader.render(Format::Prometheus, &mut text);
+    let read = Metrics::read(&text);
+    for name in PROMISED {
+        assert_eq!(read.count(name), own.count(name), "{name}");
+    }
+    assert_eq!(read.count("flk_dedup_hits"), 1);
 }
 
 fn each_answer_raises_its_counters_and_no_others(setting: Setting) {

@@ -123,6 +123,11 @@ fn a_published_snapshot_judges_from_the_next_record_on_and_after_a_kill(setting:
         status(directory.path())["in_force"]["digest"],
         digest.as_str()
     );
+    let ready = gateway.get("/readyz?verbose");
+    assert!(
+        ready.text().starts_with("OK\nsnapshot 1, in force since "),
+        "{ready:?}"
+    );
     let metrics = gateway.get("/metrics");
     assert!(metrics.text().contains("\nflk_snapshot_number 1\n"));
     gateway.stop();

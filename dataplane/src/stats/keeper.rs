@@ -1,0 +1,68 @@
+//! What the keeper counts, and what is observed of the process and of each shard from outside. The first part is written by the
+//! keeper's thread, the others by the thread that observes the process. Their layout is part of the layout version of the page.
+
+use super::cell::Cell;
+
+/// The keeper's page.
+#[derive(Debug, Default)]
+#[repr(C, align(128))]
+pub struct KeeperStats {
+    /// Log segments that the manifest names.
+    pub segments: Cell,
+    /// Segments deleted before `WAL_MAX_AGE` because there were too many.
+    pub segments_crowded_out: Cell,
+    /// Times that the file system could not be measured.
+    pub space_errors: Cell,
+    /// Slices that the manifest names.
+    pub slices: Cell,
+    /// Bytes of filters and indexes of slices.
+    pub slice_memory_bytes: Cell,
+    /// Memory for them; 0 if no limit is known.
+    pub slice_memory_bytes_max: Cell,
+    /// Slice sets that needed more than that.
+    pub slice_memory_exceeded: Cell,
+    /// Bytes of the manifest.
+    pub manifest_bytes: Cell,
+    /// Bytes that it may take.
+    pub manifest_bytes_max: Cell,
+    /// Number of the configuration snapshot in force. This cell and the next two are the configuration agent's.
+    pub snapshot: Cell,
+    /// Since when it is in force, in microseconds since the Unix epoch.
+    pub snapshot_since_us: Cell,
+    /// Tenants that admit nothing because a key is missing.
+    pub tenants_closed: Cell,
+}
+
+/// The page of the process.
+#[derive(Debug, Default)]
+#[repr(C, align(128))]
+pub struct ProcessStats {
+    /// Log lines that could not be written.
+    pub log_lines_dropped: Cell,
+    /// CPU time of all threads, in microseconds.
+    pub cpu_us: Cell,
+    /// Resident memory.
+    pub resident_bytes: Cell,
+    /// Address space.
+    pub virtual_bytes: Cell,
+    /// Open descriptors.
+    pub open_fds: Cell,
+    /// Limit of them.
+    pub max_fds: Cell,
+}
+
+/// What is observed of one shard from outside.
+#[derive(Debug, Default)]
+#[repr(C, align(128))]
+pub struct ObservedStats {
+    /// CPU time of the thread, in microseconds.
+    pub cpu_us: Cell,
+    /// Times that the kernel gave its CPU to another thread.
+    pub involuntary_switches: Cell,
+    /// 1 while it makes no turn although one is due.
+    pub stuck: Cell,
+    /// How often that began.
+    pub stuck_times: Cell,
+    /// Time that the hypervisor gave its CPU to others, in microseconds since the host started.
+    pub steal_us: Cell,
+}

@@ -1,0 +1,61 @@
+//! The metrics whose samples are more than one cell summed over shards: those with labels, and a few that are computed.
+
+use super::exposition::Number;
+use super::page::{LAYOUT_VERSION, Parts};
+use super::{Cell, STATUSES, ShardStats};
+use flk_contract::record::Regime;
+use flk_contract::verify::Reason;
+
+/// Takes the samples of one metric: values of its labels, in their order, and the number.
+pub(super) type Series<'a> = dyn FnMut(&[&str], Number) + 'a;
+
+fn sum(parts: &Parts<'_>, cell: impl Fn(&ShardStats) -> &Cell) -> Number {
+    Number(parts.shards.iter().map(|page| cell(page).get()).sum())
+}
+
+pub(super) fn reasons(parts: &Parts<'_>, put: &mut Series<'_>) {
+    for (at, code) in (0..5).zip(1..) {
+        if let Some(reason) = Reason::from_code(code) {
+            put(&[reason.as_str()], sum(parts, |page| &page.reasons[at]));
+        }
+    }
+}
+
+pub(super) fn regimes(parts: &Parts<'_>, put: &mut Series<'_>) {
+    let regimes = [Regime::Sticky, Regime::Mixed, Regime::NonSticky];
+    for (at, regime) in regimes.into_iter().enumerate() {
+        put(&[regime.as_str()], sum(parts, |page| &page.regimes[at]));
+    }
+}
+
+pub(super) fn answers(parts: &Parts<'_>, put: &mut Series<'_>) {
+    for (at, status) in STATUSES.into_iter().enumerate() {
+        put(&[&status.to_string()], sum(parts, |page| &page.answers[at]));
+    }
+}
+
+pub(super) fn errors(parts: &Parts<'_>, put: &mut Series<'_>) {
+    let errors = STATUSES.iter().enumerate();
+    let errors = errors.filter(|(_, status)| *status / 100 != 2);
+    let all = errors.map(|(at, _)| sum(parts, |page| &page.answers[at]).0);
+    put(&[], Number(all.sum()));
+}
+
+pub(super) fn shards(parts: &Parts<'_>, put: &mut Series<'_>) {
+    put(&[], Number(parts.shards.len() as u64));
+}
+
+pub(super) fn build_info(parts: &Parts<'_>, put: &mut Series<'_>) {
+    let version = parts.header.version.get();
+    let layout = LAYOUT_VERSION.to_string();
+    put(&[&version, std::env::consts::ARCH, "1", &layout], Number(1));
+}
+
+pub(super) fn node_info(parts: &Parts<'_>, put: &mut Series<'_>) {
+    let (region, node) = (parts.header.region.get(), parts.header.node.get());
+    put(&[&region, &node], Number(1));
+}
+
+pub(super) fn start_time(parts: &Parts<'_>, put: &mut Series<'_>) {
+    put(&[], Number(parts.header.started_wall_us.get()));
+}
