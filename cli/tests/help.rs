@@ -40,6 +40,8 @@ fn every_command_has_help_with_examples_that_run() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let gateway = Gateway::start(dir);
+    let admin = gateway.admin();
+    gateway.wait_until_said("the data plane answers");
     let sample = golden("events/sample.csv");
     std::fs::copy(sample, dir.join("events.csv")).unwrap();
     std::fs::copy(dir.join("data/dev.key"), dir.join("agent.key")).unwrap();
@@ -51,6 +53,7 @@ fn every_command_has_help_with_examples_that_run() {
             .current_dir(dir)
             .env("PATH", path)
             .env("PORT", "0") // another process may have the usual one
+            .env("ADMIN_LISTEN", &admin)
             .env("FLK_URL", &gateway.url);
         command.args(["-c", &line.replace("http://127.0.0.1:8080", &gateway.url)]);
         run(&mut command, b"")
@@ -70,6 +73,12 @@ fn every_command_has_help_with_examples_that_run() {
         "config show",
         "config diff",
         "config schema",
+        "config history",
+        "config rollback",
+        "config reload",
+        "control run",
+        "control token",
+        "control audit verify",
         "pcs build",
         "pcs sign",
         "pcs verify",
@@ -83,7 +92,7 @@ fn every_command_has_help_with_examples_that_run() {
     for (words, help) in &found {
         let name = words.join(" ");
         assert!(examples(help).count() > 0, "{name} has no example");
-        for example in examples(help).filter(|_| name != "up") {
+        for example in examples(help).filter(|_| !["up", "control run"].contains(&name.as_str())) {
             assert!(example.contains(&format!("flk {name}")), "{example}");
             let ran = shell(example);
             // a directory in use is refused, which is the right answer here

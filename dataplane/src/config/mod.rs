@@ -2,6 +2,7 @@
 //! before anything starts; an error names the variable, its value and what is allowed. Secrets never leave this module as
 //! text.
 
+mod control;
 mod document;
 mod environment;
 mod error;
@@ -17,6 +18,7 @@ mod toml_table;
 pub mod units;
 mod unknown;
 
+pub use control::ControlSettings;
 pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use file::FILE_VARIABLE;
@@ -79,6 +81,8 @@ pub struct Config {
     pub keepalive: Duration,
     /// Largest body in bytes.
     pub body_bytes_max: u64,
+    /// What the control process is started with.
+    pub control: ControlSettings,
 }
 
 impl Config {
@@ -126,9 +130,11 @@ impl Config {
         if cores.is_some_and(|text| !is_cores(text)) {
             return Err(raw.error(Variable::Cores, "not a count (4) or a list of CPUs (0,2-5)"));
         }
+        let wal_dir = PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal"));
         Ok(Config {
             listen: SocketAddr::new(address, port),
-            wal_dir: PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal")),
+            control: control::settings(raw, &wal_dir)?,
+            wal_dir,
             document: desired.document,
             secrets: desired.secrets,
             snapshot: match raw.text(Variable::Snapshot).unwrap_or("last") {

@@ -117,6 +117,12 @@ variables! {
     HttpKeepalive "HTTP_KEEPALIVE" "http.keepalive" false "75s" "1s to 1h, as a number with s, m or h";
     /// Largest request body.
     BodyMax "FLK_BODY_MAX" "http.body_max" false "1MiB" "1KiB to 1MiB";
+    /// Address and port of the admin API of flk-control.
+    AdminListen "ADMIN_LISTEN" "admin.listen" false "127.0.0.1:8081" "an IP address with a port, e.g. 127.0.0.1:8081 or [::1]:8081; another than loopback needs ADMIN_TOKENS_FILE";
+    /// File of the tokens that flk-control lets in, one actor:role:sha256 a line.
+    AdminTokensFile "ADMIN_TOKENS_FILE" "admin.tokens_file" false "no tokens: every process of this machine is let in" "a file as flk control token --help describes it";
+    /// Directory of the audit log of flk-control.
+    ControlDir "CONTROL_DIR" "control.dir" false "the directory control beside WAL_DIR" "a directory that flk-control may write; it is made if it is not there";
 }
 
 impl Variable {
