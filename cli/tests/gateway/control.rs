@@ -2,9 +2,16 @@
 
 use crate::common::{Ran, flk, run};
 use crate::gateway::{Gateway, up};
-use flk_testkit::{DEADLINE, wait_until};
+use flk_testkit::client::Connection;
+use flk_testkit::process::Process;
+use flk_testkit::records::{KEY, record};
+use flk_testkit::{DEADLINE, Dice, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
+use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn write(dir: &Path, rate: u32) {
     let aside = dir.join("flk.toml~");
@@ -96,6 +103,80 @@ fn a_control_process_that_ends_is_started_again_and_traffic_goes_on() {
     gateway.wait_until_said("traffic is served on");
     assert_eq!(gateway.submit(dir.path(), b"{}").code, 1, "it answers");
     assert_eq!(gateway.stop(), 0);
+}
+
+/// Sends new records one after the other until the test is over; each must be accepted. Their number.
+fn load(address: SocketAddr, client: u64, is_over: &AtomicBool) -> u64 {
+    let mut connection = Connection::open(address).unwrap();
+    let mut count = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let record = record(client << 32 | count);
+        let answer = connection.post(&record.body).unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(record.is_outcome(&answer.body), "{answer:?}");
+        count += 1;
+    }
+    count
+}
+
+/// A control process of its own for the gateway of this directory.
+fn control(dir: &Path) -> Process {
+    let mut command = flk(dir);
+    command
+        .args(["control", "run", "--config", "flk.toml"])
+        .env("ADMIN_LISTEN", "127.0.0.1:0")
+        .env("PCS_HMAC_KEY", KEY)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    Process::start(command).unwrap()
+}
+
+#[test]
+fn killing_control_at_any_moment_fails_no_request_and_the_file_is_in_force_in_the_end() {
+    const ROUNDS: u32 = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write(dir, 1_000_000);
+    let plan = up(dir)
+        .with_arguments(&["--port", "0", "--no-control", "--config", "flk.toml"])
+        .with("PCS_HMAC_KEY", KEY);
+    let gateway = plan.launch().unwrap();
+    gateway.wait_until_said("ready in");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let address = gateway.address();
+        let is_over = &is_over;
+        let loads = [0, 1].map(|client| scope.spawn(move || load(address, client, is_over)));
+        // Ended in any case, so that a failure here is not a test that hangs.
+        let rounds = std::panic::catch_unwind(|| {
+            let mut dice = Dice::new(7);
+            for round in 1..=ROUNDS {
+                write(dir, 1_000_000 + round);
+                let mut process = control(dir);
+                // Anywhere from its start to behind the answer of the data plane.
+                std::thread::sleep(Duration::from_micros(dice.below(400_000)));
+                process.kill();
+            }
+            let mut last = control(dir);
+            last.wait_until_said("the data plane answers");
+            wait_until("the file is in force", DEADLINE, || {
+                let status = std::fs::read_dir(dir.join("data/wal/snapshots"));
+                let files = status.into_iter().flatten().flatten();
+                let texts = files.filter_map(|it| std::fs::read_to_string(it.path()).ok());
+                let rate = format!("\"rate\":{}", 1_000_000 + ROUNDS);
+                texts.into_iter().any(|text| text.contains(&rate))
+            });
+            assert_eq!(last.stop().code(), 0);
+        });
+        is_over.store(true, Ordering::Relaxed);
+        for load in loads {
+            assert!(load.join().unwrap() > 50);
+        }
+        rounds.unwrap();
+    });
+    assert_eq!(gateway.stop().code(), 0);
+    let verified = run(flk(dir).args(["control", "audit", "verify"]), b"");
+    assert_eq!(verified.code, 0, "{verified:?}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub mod pulse;
 pub mod rate;
 mod resources;
 pub mod ring;
+pub mod service_manager;
 pub mod shard_probe;
 pub mod signal;
 pub mod statistics;
