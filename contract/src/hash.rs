@@ -17,6 +17,13 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
 #[derive(Clone)]
 pub struct HmacKey(Hmac<Sha256>);
 
+/// The prepared state can sign, so it is wiped as a key is. It consists of states of SHA-256, which the feature `zeroize` of
+/// that crate wipes; without it this does not compile.
+const _: fn() = || {
+    fn is_wiped_when_dropped<T: zeroize::ZeroizeOnDrop>() {}
+    is_wiped_when_dropped::<Sha256>();
+};
+
 impl HmacKey {
     /// Prepares a key of any length.
     pub fn new(key: &[u8]) -> Self {

@@ -3,7 +3,7 @@
 
 use crate::desired::{Desired, Fixed, Mistakes, ReadDesired};
 use flk_dataplane::config::{
-    Config, ConfigError, FILE_VARIABLE, Flags, RawConfig, VARIABLES, Variable,
+    Config, ConfigError, Environment, FILE_VARIABLE, Flags, RawConfig, VARIABLES, Variable,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -91,8 +91,10 @@ impl Options {
 fn read(flags: &Flags) -> Result<(RawConfig, Config), Mistakes> {
     let said =
         |mistakes: Vec<ConfigError>| Mistakes(mistakes.iter().map(ToString::to_string).collect());
-    RawConfig::refuse_other_than_text().map_err(|mistake| said(vec![mistake]))?;
-    let environment = |name: &str| std::env::var(name).ok();
+    // Read again for each reload, so secrets stay in the block; it is hidden from other users.
+    let variables = Environment::default();
+    RawConfig::refuse_other_than_text(&variables).map_err(|mistake| said(vec![mistake]))?;
+    let environment = |name: &str| variables.get(name);
     let (raw, mistakes) = RawConfig::read_all(&environment, flags);
     if !mistakes.is_empty() {
         return Err(said(mistakes));

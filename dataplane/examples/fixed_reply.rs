@@ -7,7 +7,7 @@
 use flk_dataplane::driver::doorbell::Doorbell;
 use flk_dataplane::driver::links::link;
 use flk_dataplane::driver::listen::listeners;
-use flk_dataplane::driver::rate::Rate;
+use flk_dataplane::driver::rate::Buckets;
 use flk_dataplane::driver::{
     DriverLimits as Limits, Ended, Machine, NoProbe, ShardSetup, portable::Portable, uring::Uring,
 };
@@ -158,7 +158,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         shard: ShardId(0),
         listener,
         links: links.remove(0),
-        rate: Arc::new(Rate::new(0)),
+        buckets: Arc::new(Buckets::default()),
         probe: Box::new(NoProbe),
         limits: Limits::default(),
     };

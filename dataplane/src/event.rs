@@ -4,6 +4,7 @@
 use crate::io::{Errno, FileId, Now, ReadId, ShardId};
 use crate::mesh::Message;
 use crate::mesh::keeper::{ToKeeper, ToShard};
+use crate::snapshot::Limit;
 use crate::wal::buffer::Blocks;
 use crate::wal::writer::{LogFailure, LogOp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -217,8 +218,39 @@ pub enum Next {
 pub trait Driver {
     /// Called at each stage border, for timings.
     fn probe(&mut self, _stage: Stage) {}
-    /// Takes up to `wanted` requests from the process-wide rate and returns how many were granted.
-    fn charge(&mut self, wanted: u32, now: Now) -> u32;
+    /// Takes units from a bucket of the process. A limit of 0 per second grants everything.
+    fn charge(&mut self, limit: Limit, ask: Ask, now: Now) -> Granted;
+}
+
+/// What is taken from a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// As many units as there are, up to this.
+    UpTo(u64),
+    /// All of this if anything is left, and else nothing: what is more than there is is owed. 0 only looks.
+    Whole(u64),
+    /// All of this, whatever is left.
+    Owed(u64),
+}
+
+/// What was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// Units.
+    pub count: u64,
+    /// When there is a unit again, if there were too few; else 0.
+    pub retry_after_us: u64,
+}
+
+impl Granted {
+    /// Everything.
+    pub fn all(ask: Ask) -> Granted {
+        let (Ask::UpTo(count) | Ask::Whole(count) | Ask::Owed(count)) = ask;
+        Granted {
+            count,
+            retry_after_us: 0,
+        }
+    }
 }
 
 /// The stages of a turn, in order; names for [`Driver::probe`].

@@ -1,6 +1,6 @@
 //! `flk-dataplane`: the gateway process. Configured by a file, environment variables and arguments; see `--help`.
 
-use flk_dataplane::config::{Config, Flags, VARIABLES};
+use flk_dataplane::config::{Config, Environment, Flags, VARIABLES};
 use flk_dataplane::driver::console::last_words;
 use flk_dataplane::exit::{self, Exit};
 use flk_dataplane::run::{Surroundings, run};
@@ -31,11 +31,12 @@ fn main() -> ExitCode {
 }
 
 fn serve(flags: &Flags) -> ExitCode {
+    let environment = Environment::take();
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
         Err(code) => return code,
     };
-    match Config::from_process(flags) {
+    match Config::from_process(environment, flags) {
         Ok(config) => run(config, &surroundings),
         Err(error) => surroundings.end(
             Exit::Configuration.code(),

@@ -62,6 +62,7 @@ pub enum Bug {
     MisplacedSegmentRead,
     PressureNeverEnds,
     EpochComparedAsNumber,
+    SnapshotOfTheHead,
 }
 
 /// A place where a process may be told to die, as if it had been killed just there.

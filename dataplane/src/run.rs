@@ -15,10 +15,12 @@ pub use time_limits::TimeLimits;
 use crate::config::{Config, warnings};
 use crate::driver::agent::start::Start;
 use crate::driver::console::{Console, last_words};
+use crate::driver::core_dumps::CoreDumps;
 use crate::driver::listen::{PORT_WAIT, listeners, local_address};
 use crate::driver::observer::{Observed, Observer};
 use crate::driver::pulse::Pulse;
-use crate::driver::rate::Rate;
+use crate::driver::rate::Buckets;
+use crate::driver::sandbox::{self, Accessible, Sandbox, Wanted};
 use crate::driver::service_manager::ServiceManager;
 use crate::driver::shard_probe::ShardProbe;
 use crate::driver::signal::{Ends, Signals};
@@ -38,12 +40,12 @@ use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::announce;
 use disk::Disk;
-use flk_contract::Params;
 use host::Host;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +75,8 @@ impl Surroundings {
     /// # Errors
     /// The exit code; the reason has been printed.
     pub fn take() -> Result<Surroundings, ExitCode> {
+        // Before any secret is read. A setting can take it back.
+        CoreDumps::Refused.apply();
         let taken = || {
             let signals = Signals::block()?;
             let console = Console::start()?;
@@ -179,7 +183,8 @@ pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'
 }
 
 /// Runs the gateway. The order matters where a second gateway uses the same directory or port: lock, disk, port, and only
-/// then the operators' socket and the shards. Nothing of the second one is visible before it is refused.
+/// then the operators' socket and the shards. Nothing of the second one is visible before it is refused. The sandbox is
+/// entered as soon as the port is there, because it holds for threads that are started later.
 fn start(
     config: Config,
     surroundings: &Surroundings,
@@ -187,6 +192,9 @@ fn start(
 ) -> Result<i32, StartError> {
     let console = &surroundings.console;
     surroundings.warn_of_unknown();
+    if config.core_dumps == CoreDumps::Allowed {
+        CoreDumps::Allowed.apply();
+    }
     let host = Host::check(&config)?;
     let disk = Disk::take(&config, host.shards, console)?;
     let configuration = first_snapshot(&config, disk.directory.as_fd())?;
@@ -195,7 +203,16 @@ fn start(
         Some(listener) => local_address(listener)?,
         None => config.listen,
     };
-    announce(&config, &host, &disk, &configuration, address, console);
+    let sandbox = enter_sandbox(&config, &configuration, disk.directory.as_fd());
+    announce(
+        &config,
+        &host,
+        &disk,
+        &configuration,
+        address,
+        sandbox.as_ref(),
+        console,
+    );
     (around.listening)(address);
 
     let (stats, statistics) = publish_statistics(host.shards, console);
@@ -211,7 +228,7 @@ fn start(
     })?;
     let snapshot = Arc::clone(&configuration.snapshot);
     let shard_config = shard_config(&config, &host, snapshot, &stats, times);
-    let keeper_config = keeper_config(&config, &host, &disk, &stats, times);
+    let keeper_config = keeper_config(&config, &host, &disk, &configuration, &stats, times);
     let limits = shard_config.limits;
     let process = Process {
         driver: host.driver.kind,
@@ -221,7 +238,7 @@ fn start(
         lock: disk.lock,
         statistics,
         directory_path: config.wal_dir.clone(),
-        rate: Arc::new(Rate::new(configuration.in_force.limits.rate)),
+        buckets: Arc::new(Buckets::default()),
         limits: driver::DriverLimits {
             connections_max: limits.connections_table(),
             ..driver::DriverLimits::default()
@@ -265,6 +282,27 @@ fn publish_statistics(shards: u16, console: &Console) -> (Stats, Option<OwnedFd>
             (Stats::new(shards), None)
         }
     }
+}
+
+/// Gives up all that is not needed from here on. What is read later: files of keys, and what the kernel says of this process.
+fn enter_sandbox(config: &Config, start: &Start, wal_dir: BorrowedFd<'_>) -> Option<Sandbox> {
+    if config.sandbox == Wanted::Off {
+        return None;
+    }
+    let of_process = ["/proc/self", "/proc/stat"].map(PathBuf::from);
+    let read: BTreeSet<PathBuf> = config
+        .paths_read
+        .iter()
+        .cloned()
+        .chain(start.directories_of_keys())
+        .chain(of_process)
+        .filter(|path| path.exists())
+        .collect();
+    let read: Vec<PathBuf> = read.into_iter().collect();
+    Some(sandbox::enter(&Accessible {
+        directory: wal_dir,
+        read: &read,
+    }))
 }
 
 /// Takes the port; waits up to [`PORT_WAIT`] if another process has it.
@@ -330,6 +368,7 @@ fn keeper_config(
     config: &Config,
     host: &Host,
     disk: &Disk,
+    start: &Start,
     stats: &Arc<Stats>,
     times: &TimeLimits,
 ) -> KeeperConfig {
@@ -349,7 +388,7 @@ fn keeper_config(
         stop_us: times.stop_us,
         sync: disk.method.sync,
         direct: disk.method.direct,
-        params: Params::default().version,
+        params: start.snapshot.versions(),
         manifest_bytes_max: MANIFEST_BYTES_MAX,
         stats: Arc::clone(stats),
         pid: std::process::id(),

@@ -7,7 +7,7 @@ mod machines;
 use flk_dataplane::driver::doorbell::Doorbell;
 use flk_dataplane::driver::links::{KeeperLinks, Links, link};
 use flk_dataplane::driver::listen::{listeners, local_address};
-use flk_dataplane::driver::rate::Rate;
+use flk_dataplane::driver::rate::Buckets;
 use flk_dataplane::driver::{
     DriverError, DriverLimits as Limits, Ended, Machine, NoProbe, ShardSetup, portable::Portable,
     uring::Uring,
@@ -62,7 +62,7 @@ fn setup(shard: u16, listener: OwnedFd, links: Links, limits: Limits) -> ShardSe
         shard: ShardId(shard),
         listener,
         links,
-        rate: Arc::new(Rate::new(0)),
+        buckets: Arc::new(Buckets::default()),
         probe: Box::new(NoProbe),
         limits,
     }

@@ -9,7 +9,7 @@ use flk_dataplane::driver::line_socket::socket_path;
 use flk_dataplane::driver::listen::{PORT_WAIT, listeners};
 use flk_dataplane::driver::lock::lock_directory;
 use flk_dataplane::driver::probe::{DriverKind, Requested, choose};
-use flk_dataplane::driver::rate::Rate;
+use flk_dataplane::driver::rate::Buckets;
 use flk_dataplane::driver::signal::Signals;
 use flk_dataplane::driver::threads::{KeeperMachine, Process, raise_open_files, run};
 use flk_dataplane::driver::{DriverLimits as Limits, Machine, NoProbe, affinity};
@@ -181,7 +181,7 @@ fn serve(directory: &Path, driver: DriverKind, drains_left: u32) -> i32 {
         directory: opened,
         statistics: None,
         directory_path: directory.to_owned(),
-        rate: Arc::new(Rate::new(0)),
+        buckets: Arc::new(Buckets::default()),
         limits: Limits::default(),
         ring_messages: 16,
         ends,

@@ -11,7 +11,7 @@ mod show;
 use crate::CommandResult;
 use crate::exit::{Exit, Failure};
 use clap::Args;
-use flk_dataplane::config::{ConfigError, FILE_VARIABLE, Flags, RawConfig, Variable};
+use flk_dataplane::config::{ConfigError, Environment, FILE_VARIABLE, Flags, RawConfig, Variable};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Subcommand)]
@@ -47,9 +47,10 @@ impl FileArgs {
     fn read(&self) -> (RawConfig, Vec<ConfigError>) {
         let file = self.file.as_ref().map(|path| path.display().to_string());
         let settings = Vec::new();
-        let env = |name: &str| std::env::var(name).ok();
+        let environment = Environment::default();
+        let env = |name: &str| environment.get(name);
         let (raw, mistakes) = RawConfig::read_all(&env, &Flags { file, settings });
-        let other = RawConfig::refuse_other_than_text().err();
+        let other = RawConfig::refuse_other_than_text(&environment).err();
         (raw, other.into_iter().chain(mistakes).collect())
     }
 }

@@ -68,7 +68,7 @@ fn property(variable: Variable) -> Value {
 
 fn types(variable: Variable) -> Value {
     match variable {
-        Variable::AllowUnsigned => json!(["boolean", "string", "integer"]),
+        _ if variable.is_switch() => json!(["boolean", "string", "integer"]),
         _ if variable.is_list() => json!(["array", "string", "integer"]),
         _ => json!(["string", "integer"]),
     }

@@ -4,7 +4,7 @@
 use super::finding::{Finding, Place};
 use crate::config::STAND_IN_KEY;
 use crate::up::needs_dev_key;
-use flk_dataplane::config::{Config, ConfigError, Flags, RawConfig, Variable};
+use flk_dataplane::config::{Config, ConfigError, Environment, Flags, RawConfig, Variable};
 
 /// What was read.
 pub(super) struct Settings {
@@ -14,9 +14,10 @@ pub(super) struct Settings {
 
 /// Reads the environment of this process.
 pub(super) fn read() -> Settings {
-    let text = RawConfig::refuse_other_than_text();
+    let environment = Environment::default();
+    let text = RawConfig::refuse_other_than_text(&environment);
     of(text, &|name| {
-        std::env::var(name).ok().filter(|text| !text.is_empty())
+        environment.get(name).filter(|text| !text.is_empty())
     })
 }
 

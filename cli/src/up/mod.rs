@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use clap::Args;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
-use flk_dataplane::config::{Config, ConfigError, Flags, RawConfig, Variable};
+use flk_dataplane::config::{Config, ConfigError, Environment, Flags, RawConfig, Variable};
 use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
@@ -78,11 +78,12 @@ fn codes() -> String {
 /// Runs a gateway until it is stopped.
 pub(crate) fn run(args: &UpArgs) -> ExitCode {
     let control = control::Beside::new(args);
+    let environment = Environment::take();
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
         Err(code) => return code,
     };
-    let (config, greeting, key) = match prepare(args, &surroundings) {
+    let (config, greeting, key) = match prepare(args, environment, &surroundings) {
         Ok(prepared) => prepared,
         Err(failure) => {
             return surroundings.end(failure.exit() as u8, &format!("flk: {}", failure.text()));
@@ -114,11 +115,12 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
 /// The configuration of the gateway, the lines to print when it listens, and the path of the development key if it is used.
 fn prepare(
     args: &UpArgs,
+    environment: Environment,
     surroundings: &Surroundings,
 ) -> Result<(Config, Greeting, Option<PathBuf>), Failure> {
     let wrong = |error: ConfigError| Failure::with(Exit::Configuration, error.to_string());
-    RawConfig::refuse_other_than_text().map_err(wrong)?;
-    let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    RawConfig::refuse_other_than_text(&environment).map_err(wrong)?;
+    let environment = |name: &str| environment.get(name).filter(|text| !text.is_empty());
     let data = args.data.clone().unwrap_or_else(|| PathBuf::from("data"));
     let mut settings = Settings {
         args,

@@ -171,7 +171,7 @@ fn config() -> KeeperConfig {
         stop_us: STOP_US,
         sync: SyncMode::WriteThenSync,
         direct: false,
-        params: ParamsVersion::ONE,
+        params: vec![ParamsVersion::ONE],
         manifest_bytes_max: MANIFEST_BYTES_MAX,
         stats: Arc::new(Stats::new(0)),
         pid: std::process::id(),

@@ -2,7 +2,7 @@
 //! before the process dies there (`LogWritten:7`), `FLK_HANG_AT` the same and for how many milliseconds a thread hangs there
 //! (`Answer:7:3000`), `FLK_TEST_LIMITS` shortens time limits (`deadline=500ms,stop=2s`). Everything else is the gateway itself.
 
-use flk_dataplane::config::Config;
+use flk_dataplane::config::{Config, Environment, Flags};
 use flk_dataplane::exit::Exit;
 use flk_dataplane::planted::{Bug, Fate, Point, meet_at, plant};
 use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
+    let environment = Environment::take();
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
         Err(code) => return code,
@@ -18,8 +19,8 @@ fn main() -> ExitCode {
     let config = || {
         plant_from(&env)?;
         let time_limits = time_limits_from(&env)?;
-        let flags = flk_dataplane::config::Flags::default();
-        let config = Config::from_process(&flags).map_err(|it| it.to_string())?;
+        let config = Config::from_process(environment, &Flags::default());
+        let config = config.map_err(|it| it.to_string())?;
         Ok::<_, String>((config, time_limits))
     };
     match config() {

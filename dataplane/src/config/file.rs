@@ -16,7 +16,7 @@ pub const FILE_VARIABLE: &str = "FLK_CONFIG";
 const FILE_ALLOWED: &str = "a TOML file as flk config init writes it";
 
 /// A larger file is none of ours.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+const FILE_BYTES_MAX: usize = 1 << 20;
 
 /// What stands in a file.
 #[derive(Default)]
@@ -46,8 +46,8 @@ pub(super) fn read(path: &Path) -> Result<Found, ConfigError> {
         allowed: FILE_ALLOWED,
     };
     let text = super::secret_file::read_bounded(path, FILE_BYTES_MAX).map_err(refused)?;
-    let text = String::from_utf8(text).map_err(|_| refused("it is not UTF-8".to_owned()))?;
-    File { path, text: &text }.settings()
+    let text = std::str::from_utf8(&text).map_err(|_| refused("it is not UTF-8".to_owned()))?;
+    File { path, text }.settings()
 }
 
 impl File<'_> {
@@ -158,8 +158,8 @@ fn text_of(variable: Variable, value: &DeValue<'_>) -> Result<String, &'static s
     match value {
         DeValue::String(text) => Ok(text.clone().into_owned()),
         DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().replace('_', "")),
-        DeValue::Boolean(true) if variable == Variable::AllowUnsigned => Ok("1".to_owned()),
-        DeValue::Boolean(false) if variable == Variable::AllowUnsigned => Ok(String::new()),
+        DeValue::Boolean(true) if variable.is_switch() => Ok("1".to_owned()),
+        DeValue::Boolean(false) if variable.is_switch() => Ok(String::new()),
         DeValue::Array(elements) if variable.is_list() => {
             let texts = elements.iter().map(|element| match element.get_ref() {
                 DeValue::String(text) if !text.contains(',') => Ok(text.as_ref()),

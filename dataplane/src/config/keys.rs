@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flk_contract::signature::{KEYS_COUNT_MAX, KeyError, VerifyingKey};
 use flk_contract::{Algorithm, Scheme};
+use zeroize::Zeroizing;
 
 /// The keys of the tenant of requests that name none.
 #[derive(Debug)]
@@ -138,7 +139,9 @@ pub(super) fn metrics_auth(raw: &RawConfig) -> Result<Option<MetricsAuth>, Confi
             Err(raw.error(Variable::MetricsUser, "it holds a colon"))
         }
         (Some(user), Some(pass)) => {
-            let expected = STANDARD.encode(format!("{user}:{pass}")).into_bytes();
+            // One allocation of its final length: a text that grows leaves copies.
+            let plain = Zeroizing::new([user, ":", pass].concat());
+            let expected = Zeroizing::new(STANDARD.encode(plain.as_bytes()).into_bytes());
             Ok(Some(MetricsAuth { expected }))
         }
         (Some(_), None) => {

@@ -4,6 +4,7 @@
 
 mod control;
 mod document;
+mod environment;
 mod error;
 mod file;
 mod flags;
@@ -18,6 +19,7 @@ pub mod units;
 mod unknown;
 
 pub use control::ControlSettings;
+pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use file::FILE_VARIABLE;
 pub use flags::Flags;
@@ -27,7 +29,9 @@ pub use unknown::warnings;
 
 use crate::driver::affinity::is_cores;
 use crate::driver::agent::start::Begin;
+use crate::driver::core_dumps::CoreDumps;
 use crate::driver::probe::{DriverNameError, Requested};
+use crate::driver::sandbox::Wanted;
 use crate::shard::config::MetricsAuth;
 use crate::snapshot::Document;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -55,6 +59,12 @@ pub struct Config {
     pub cores: Option<String>,
     /// The requested driver.
     pub driver: Requested,
+    /// Whether files and sockets are restricted once all are open.
+    pub sandbox: Wanted,
+    /// Files and directories that settings were read from.
+    pub paths_read: Vec<PathBuf>,
+    /// Whether a crash may leave the memory in a file.
+    pub core_dumps: CoreDumps,
     /// How long an outcome answers duplicates, in seconds.
     pub dedup_ttl_s: u32,
     /// Memory of the dedup tables of all shards; none: a share of the memory that this process may use.
@@ -76,14 +86,16 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks the settings of this process: the file that they name, the environment and these arguments.
+    /// Reads and checks the settings of this process: the file that they name, the environment and these arguments. The texts
+    /// of secrets are wiped.
     ///
     /// # Errors
     /// The first setting that is wrong, with its value (never a secret's) and what is allowed.
-    pub fn from_process(flags: &Flags) -> Result<Config, ConfigError> {
-        RawConfig::refuse_other_than_text()?;
-        let env = |name: &str| std::env::var(name).ok();
-        Config::resolve(&RawConfig::read(&env, flags)?)
+    pub fn from_process(environment: Environment, flags: &Flags) -> Result<Config, ConfigError> {
+        RawConfig::refuse_other_than_text(&environment)?;
+        let raw = RawConfig::read(&|name| environment.get(name), flags)?;
+        drop(environment);
+        Config::resolve(&raw)
     }
 
     /// Reads and checks variables from a function.
@@ -138,6 +150,17 @@ impl Config {
                 Err(DriverNameError(_)) => {
                     return Err(raw.error(Variable::Driver, "no such driver"));
                 }
+            },
+            sandbox: match raw.text(Variable::Sandbox).unwrap_or("on") {
+                "on" => Wanted::On,
+                "off" => Wanted::Off,
+                _ => return Err(raw.error(Variable::Sandbox, "neither on nor off")),
+            },
+            paths_read: raw.paths_read(),
+            core_dumps: match raw.text(Variable::CoreDumps) {
+                None => CoreDumps::Refused,
+                Some("1") => CoreDumps::Allowed,
+                Some(_) => return Err(raw.error(Variable::CoreDumps, "not 1")),
             },
             dedup_ttl_s: raw.duration(Variable::DedupTtl, "14d", 1..=1_000 * 86_400)? as u32,
             dedup_memory_bytes_max: match raw.text(Variable::DedupMemoryMax) {

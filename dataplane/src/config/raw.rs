@@ -1,5 +1,6 @@
 //! The variables by name, their texts, and the parsing of numbers, sizes and durations.
 
+use super::environment::Environment;
 use super::error::{ConfigError, Place};
 use super::file::{self, FILE_VARIABLE};
 use super::flags::Flags;
@@ -96,6 +97,10 @@ variables! {
     Cores "FLK_CORES" "process.cores" false "all allowed CPUs" "a count (2) or a list of CPUs (0,2-3) within what the process may use";
     /// Driver.
     Driver "FLK_DRIVER" "process.driver" false "auto" "auto, uring or portable";
+    /// Opt-in to core dumps.
+    CoreDumps "FLK_CORE_DUMPS" "process.core_dumps" false "not set" "1, or not set: no core dump is written, and only root can read the memory";
+    /// Sandbox after the start.
+    Sandbox "FLK_SANDBOX" "process.sandbox" false "on" "on (as far as the kernel can) or off";
     /// How long an outcome answers duplicates.
     DedupTtl "DEDUP_TTL" "dedup.ttl" false "14d" "1s to 1000d, as a number with s, m, h or d";
     /// Memory of the dedup tables.
@@ -142,6 +147,11 @@ impl Variable {
         }
     }
 
+    /// Whether it is only set or not set.
+    pub fn is_switch(self) -> bool {
+        matches!(self, Variable::AllowUnsigned | Variable::CoreDumps)
+    }
+
     /// Whether its value is a list, with commas between the elements.
     pub fn is_list(self) -> bool {
         matches!(self, Variable::Ed25519Pub | Variable::Cores)
@@ -186,11 +196,14 @@ pub struct RawConfig {
     tenants: Vec<RawTenant>,
     /// Texts of variables that keys of tenants name.
     variables: Vec<(String, Zeroizing<String>)>,
+    /// The configuration file.
+    file: Option<PathBuf>,
 }
 
 /// A setting that is set.
 struct Set {
-    text: String,
+    /// Wiped when it is dropped: it may be a secret.
+    text: Zeroizing<String>,
     origin: Origin,
     /// The file that it was read from, where it is a secret of a file.
     file: Option<PathBuf>,
@@ -222,7 +235,7 @@ impl Set {
         }
         let file = variable.is_secret().then(|| PathBuf::from(&text));
         let text = match variable.is_secret() {
-            false => text,
+            false => Zeroizing::new(text),
             true => secret_file::read(Path::new(&text)).map_err(|problem| ConfigError {
                 variable: variable.name(),
                 place: place.clone().map(Box::new),
@@ -241,7 +254,7 @@ impl Set {
         typed: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Set>, ConfigError> {
         let alias = variable.alias().and_then(typed);
-        let value = typed(variable.name()).or(alias);
+        let value = typed(variable.name()).or(alias).map(Zeroizing::new);
         let file = variable
             .file_name()
             .and_then(|name| Some((name, typed(name)?)));
@@ -304,7 +317,8 @@ impl RawConfig {
         let mut mistakes = Vec::new();
         let env = flags.above(env);
         let typed = |name: &str| env(name).filter(|text| !text.is_empty());
-        let from_file = typed(FILE_VARIABLE).map(|path| file::read(Path::new(&path)));
+        let path = typed(FILE_VARIABLE).map(PathBuf::from);
+        let from_file = path.as_deref().map(file::read);
         let from_file = from_file.unwrap_or_else(|| Ok(file::Found::default()));
         let from_file = from_file.unwrap_or_else(|mistake| file::Found {
             mistakes: vec![mistake],
@@ -347,8 +361,24 @@ impl RawConfig {
             texts,
             tenants,
             variables,
+            file: path,
         };
         (raw, mistakes)
+    }
+
+    /// What was read beside the environment: the directories of the configuration file and of the files of secrets, because a
+    /// new text comes as a new file.
+    pub(super) fn paths_read(&self) -> Vec<PathBuf> {
+        let secrets = self.texts.iter().flatten();
+        let secrets = secrets.filter_map(|it| it.file.as_ref());
+        let directories = secrets.chain(&self.file).map(|file| match file.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => PathBuf::from("."),
+        });
+        let mut paths: Vec<PathBuf> = directories.collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
     }
 
     /// Where a setting's value comes from.
@@ -362,6 +392,7 @@ impl RawConfig {
     /// The same with another text for a setting, or none: to go on looking behind a mistake.
     pub fn with(mut self, variable: Variable, text: Option<String>) -> RawConfig {
         let origin = self.origin(variable);
+        let text = text.map(Zeroizing::new);
         self.texts[variable as usize] = text.map(|text| Set {
             text,
             origin,
@@ -397,10 +428,8 @@ impl RawConfig {
     ///
     /// # Errors
     /// The first variable whose value is not text.
-    pub fn refuse_other_than_text() -> Result<(), ConfigError> {
-        let is_other = |variable: &&Variable| {
-            std::env::var_os(variable.name()).is_some_and(|value| value.to_str().is_none())
-        };
+    pub fn refuse_other_than_text(environment: &Environment) -> Result<(), ConfigError> {
+        let is_other = |variable: &&Variable| environment.is_other_than_text(variable.name());
         match VARIABLES.iter().find(is_other) {
             Some(variable) => Err(ConfigError {
                 variable: variable.name(),

@@ -46,9 +46,9 @@ impl Secrets {
     /// The file cannot be read, or the variable is not set.
     pub fn load(&self, source: &Source) -> Result<Zeroizing<String>, SourceFault> {
         match source {
-            Source::File { path, .. } => secret_file::read(Path::new(path))
-                .map(Zeroizing::new)
-                .map_err(SourceFault::Unreadable),
+            Source::File { path, .. } => {
+                secret_file::read(Path::new(path)).map_err(SourceFault::Unreadable)
+            }
             Source::Environment { variable, .. } => match self.variables.get(variable) {
                 Some(text) => Ok(text.clone()),
                 None => Err(SourceFault::Unreadable(

@@ -126,7 +126,7 @@ fn metrics_credentials_come_together() {
     );
     let config = with_key(&[("METRICS_USER", "Aladdin"), ("METRICS_PASS", "open sesame")]).unwrap();
     assert_eq!(
-        config.metrics_auth.unwrap().expected,
+        *config.metrics_auth.unwrap().expected,
         b"QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
     );
 }

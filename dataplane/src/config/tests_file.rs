@@ -57,7 +57,7 @@ fn every_setting_can_stand_in_the_file() {
          [dedup]\nbackend = \"memory\"\nttl = \"7d\"\nmemory_max = \"64MiB\"\n\
          [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nhmac_key_new_file = '{key}'\nhmac_key_old_file = '{key}'\nallow_unsigned = false\n\
          [limits]\nrate = 1000\n[metrics]\nuser = \"prom\"\npassword_file = '{key}'\n\
-         [process]\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\n\
+         [process]\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\ncore_dumps = true\nsandbox = \"off\"\n\
          [tenancy]\nmulti_tenant = 1\ntenants_file = '{tenants}'\n",
         tenants = written.text("tenants"),
         key = written.text("key")
@@ -89,6 +89,11 @@ fn every_setting_can_stand_in_the_file() {
         "the line end is no part of a key"
     );
     let unset = [Variable::AllowUnsigned, Variable::Ed25519Pub];
+    assert_eq!(config.core_dumps, CoreDumps::Allowed);
+    assert_eq!(config.sandbox, Wanted::Off);
+    let directory = Path::new(&written.text("key")).parent().unwrap().to_owned();
+    let file = written.text("flk.toml").into();
+    assert_eq!(config.paths_read, [directory, file]);
     for &variable in VARIABLES {
         let is_set = raw.origin(variable) != Origin::Default;
         assert_eq!(is_set, !unset.contains(&variable), "{}", variable.key());

@@ -11,7 +11,10 @@ const PREFIXES: [&str; 7] = [
 ];
 
 /// Read by the command line.
-const COMMAND_LINE: [&str; 3] = ["FLK_URL", "PCS_ED25519_PRIV_B64", "FLK_ADMIN_TOKEN_FILE"];
+const COMMAND_LINE: [&str; 3] = ["FLK_URL", AGENT_KEY, "FLK_ADMIN_TOKEN_FILE"];
+
+/// The private key of an agent.
+pub(super) const AGENT_KEY: &str = "PCS_ED25519_PRIV_B64";
 
 /// Read only by the tests of this repository.
 const TESTS: [&str; 13] = [
@@ -57,10 +60,10 @@ pub fn warnings(names: &BTreeSet<String>) -> Vec<String> {
 }
 
 fn warning(name: &str) -> Option<String> {
-    if known().any(|known| known == name) || TESTS.contains(&name) {
+    if is_known(name) {
         return None;
     }
-    let is_ours = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let is_ours = looks_like_a_setting(name);
     let (distance, nearest) = nearest(&name.to_ascii_uppercase(), known())?;
     // A short name is close to others by chance; a name with one of the prefixes belongs to flk.
     let near = match name.len() {
@@ -80,6 +83,15 @@ fn warning(name: &str) -> Option<String> {
         (None, true) => Some(format!("{name} is not a setting and is not read")),
         (None, false) => None,
     }
+}
+
+/// Whether a name has a prefix of settings and is none of them.
+pub(super) fn looks_like_a_setting(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_known(name)
+}
+
+fn is_known(name: &str) -> bool {
+    known().any(|known| known == name) || TESTS.contains(&name)
 }
 
 /// Whether a name is that of a setting, with or without its prefix and with words that users often add.

@@ -40,6 +40,15 @@ impl KeyHash {
         key_behind(hash_part(self.prepared, tenant), pcs_id)
     }
 
+    /// A number of a client's address that nobody can aim at.
+    pub fn address(&self, address: u64) -> u16 {
+        let mut hasher = self.prepared;
+        // No tenant's name is as long: this is the hash of no record.
+        hasher.write(&u32::MAX.to_le_bytes());
+        hasher.write(&address.to_le_bytes());
+        hasher.finish128().h1 as u16
+    }
+
     /// The same for a tenant that [`KeyHash::know`] has prepared for.
     pub fn key_of(&self, tenant: TenantId, pcs_id: &str) -> Key {
         key_behind(self.prepared_tenants[tenant.index()], pcs_id)

@@ -1,7 +1,7 @@
 //! Log lines on standard error. A thread writes them from a bounded queue, so a reader that stalls, fails or closes costs
 //! only lines. Queueing a line never blocks, fails or panics.
 
-use super::{DriverError, clock};
+use super::{DriverError, clock, sandbox};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -56,7 +56,10 @@ impl Console {
         let writer = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("flk-console".to_owned())
-            .spawn(move || writer.write_all_to(out.as_fd()))
+            .spawn(move || {
+                sandbox::give_up_files();
+                writer.write_all_to(out.as_fd());
+            })
             .map_err(|error| DriverError::new("start the thread that writes log lines", error))?;
         Ok(Console { shared })
     }

@@ -5,6 +5,7 @@ use super::doorbell::Doorbell;
 use super::ring::{MeshEnd, mesh};
 use crate::event::{Event, Inbox};
 use crate::io::ShardId;
+use crate::keeper::port::KeeperEvent;
 use crate::mesh::Message;
 use crate::mesh::keeper::{ToKeeper, ToShard};
 use std::collections::VecDeque;
@@ -33,6 +34,9 @@ pub struct Links {
 pub struct KeeperLinks {
     from_shards: Receiver<(ShardId, ToKeeper)>,
     peeked: VecDeque<(ShardId, ToKeeper)>,
+    from_agent: Receiver<KeeperEvent>,
+    from_agent_peeked: VecDeque<KeeperEvent>,
+    to_keeper: Sender<KeeperEvent>,
     mail: ShardMail,
     bell: Arc<Doorbell>,
 }
@@ -42,6 +46,13 @@ pub struct KeeperLinks {
 pub(crate) struct ShardMail {
     to_shards: Vec<Sender<ToShard>>,
     shard_bells: Vec<Arc<Doorbell>>,
+}
+
+/// Sends to the keeper from another thread than the shards'.
+#[derive(Clone, Debug)]
+pub(crate) struct KeeperMail {
+    to_keeper: Sender<KeeperEvent>,
+    bell: Arc<Doorbell>,
 }
 
 /// Links `bells.len()` shards with each other and with the keeper.
@@ -71,9 +82,13 @@ pub fn link(
             }
         })
         .collect();
+    let (agent_to_keeper, from_agent) = channel();
     let keeper = KeeperLinks {
         from_shards,
         peeked: VecDeque::new(),
+        from_agent,
+        from_agent_peeked: VecDeque::new(),
+        to_keeper: agent_to_keeper,
         mail: ShardMail {
             to_shards,
             shard_bells: shard_bells.to_vec(),
@@ -164,7 +179,22 @@ impl KeeperLinks {
     /// Whether there is no message to take.
     pub(crate) fn is_empty(&mut self) -> bool {
         self.peeked.extend(self.from_shards.try_recv());
-        self.peeked.is_empty()
+        self.from_agent_peeked.extend(self.from_agent.try_recv());
+        self.peeked.is_empty() && self.from_agent_peeked.is_empty()
+    }
+
+    /// The next event from the configuration agent, if there is one.
+    pub(crate) fn try_take_from_agent(&mut self) -> Option<KeeperEvent> {
+        let peeked = self.from_agent_peeked.pop_front();
+        peeked.or_else(|| self.from_agent.try_recv().ok())
+    }
+
+    /// Sends to this keeper from another thread.
+    pub(crate) fn keeper_mail(&self) -> KeeperMail {
+        KeeperMail {
+            to_keeper: self.to_keeper.clone(),
+            bell: Arc::clone(&self.bell),
+        }
     }
 
     /// Waits at most this long for the next message of any shard. For callers that wait for nothing else.
@@ -187,6 +217,15 @@ impl KeeperLinks {
         for bell in &self.mail.shard_bells {
             bell.tell_to_end();
         }
+    }
+}
+
+impl KeeperMail {
+    /// Sends to the keeper and wakes it.
+    pub(crate) fn send(&self, event: KeeperEvent) {
+        // The keeper's end is dropped only when the process ends.
+        let _ = self.to_keeper.send(event);
+        self.bell.ring_if_asleep();
     }
 }
 

@@ -56,7 +56,7 @@ impl std::fmt::Display for ListenError {
                     ),
                     None => write!(
                         out,
-                        "no process that can be seen from here has this port, yet it was not free for {seconds} s: look in other containers and users' processes, or set PORT"
+                        "no process that can be seen from here has this port, yet it was not free for {seconds} s: look in other containers and users' processes and for another gateway, which hides its descriptors from its own user, or set PORT"
                     ),
                 }
             }

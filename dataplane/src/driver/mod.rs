@@ -10,9 +10,11 @@ pub mod agent;
 mod cgroup;
 pub mod clock;
 pub mod console;
+pub mod core_dumps;
 pub mod descriptors;
 pub mod directory;
 pub mod doorbell;
+pub mod environment;
 pub mod files;
 pub mod flush_time;
 pub mod holder;
@@ -26,6 +28,7 @@ pub mod pulse;
 pub mod rate;
 mod resources;
 pub mod ring;
+pub mod sandbox;
 pub mod service_manager;
 pub mod shard_probe;
 pub mod signal;
@@ -40,11 +43,12 @@ pub mod outgoing;
 pub mod portable;
 pub mod uring;
 
-use crate::event::{Driver, Inbox, Next, Outbox, Stage};
+use crate::event::{Ask, Driver, Granted, Inbox, Next, Outbox, Stage};
 use crate::io::{Now, ShardId};
+use crate::snapshot::Limit;
 use crate::wal::writer::LogFailure;
 use links::Links;
-use rate::Rate;
+use rate::Buckets;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -102,8 +106,8 @@ pub struct ShardSetup {
     pub listener: OwnedFd,
     /// Its ends of the mesh and of the keeper's mailboxes.
     pub links: Links,
-    /// The process-wide rate.
-    pub rate: Arc<Rate>,
+    /// Rates and quotas of the process.
+    pub buckets: Arc<Buckets>,
     /// Called at each stage border.
     pub probe: Box<dyn StageProbe>,
     /// Sizes.
@@ -137,7 +141,7 @@ impl StageProbe for NoProbe {
 
 /// What a machine may ask the driver during a turn; the same for all drivers.
 pub(crate) struct Handle {
-    pub(crate) rate: Arc<Rate>,
+    pub(crate) buckets: Arc<Buckets>,
     pub(crate) probe: Box<dyn StageProbe>,
 }
 
@@ -146,8 +150,8 @@ impl Driver for Handle {
         self.probe.border(stage);
     }
 
-    fn charge(&mut self, wanted: u32, now: Now) -> u32 {
-        self.rate.charge(wanted, now.mono_us)
+    fn charge(&mut self, limit: Limit, ask: Ask, now: Now) -> Granted {
+        self.buckets.charge(limit, ask, now)
     }
 }
 

@@ -4,7 +4,7 @@
 use super::uring::queue;
 use crate::io::SyncMode;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
-use io_uring::{Probe, opcode};
+use io_uring::Probe;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -129,19 +129,7 @@ fn try_uring() -> Result<(), String> {
     ring.submitter()
         .register_probe(&mut probe)
         .map_err(|error| explain(&error, &Host::read()))?;
-    let needed = [
-        ("accept", opcode::AcceptMulti::CODE),
-        ("recv", opcode::RecvMulti::CODE),
-        ("send", opcode::Send::CODE),
-        ("shutdown", opcode::Shutdown::CODE),
-        ("close", opcode::Close::CODE),
-        ("async_cancel", opcode::AsyncCancel2::CODE),
-        ("msg_ring", opcode::MsgRingData::CODE),
-        ("read", opcode::Read::CODE),
-        ("write", opcode::Write::CODE),
-        ("fsync", opcode::Fsync::CODE),
-    ];
-    let missing: Vec<&str> = needed
+    let missing: Vec<&str> = queue::OPERATIONS
         .iter()
         .filter(|(_, code)| !probe.is_supported(*code))
         .map(|(name, _)| *name)
@@ -158,6 +146,7 @@ fn try_uring() -> Result<(), String> {
     }
     ring.submitter()
         .register_files_sparse(1)
+        .and_then(|()| queue::enable(&ring))
         .map_err(|error| explain(&error, &Host::read()))
 }
 

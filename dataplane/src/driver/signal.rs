@@ -4,6 +4,7 @@
 use super::DriverError;
 use super::console::Console;
 use super::doorbell::Doorbell;
+use super::sandbox;
 use super::stop_watch::StopWatch;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::exit;
@@ -77,6 +78,7 @@ impl Signals {
         std::thread::Builder::new()
             .name("flk-signals".to_owned())
             .spawn(move || {
+                sandbox::give_up_files();
                 loop {
                     watched.take(self.next(), &console);
                 }

@@ -10,7 +10,7 @@ use super::line_socket::LineSocket;
 use super::links::{KeeperLinks, Links, link};
 use super::portable::Portable;
 use super::probe::DriverKind;
-use super::rate::Rate;
+use super::rate::Buckets;
 use super::service_manager::ServiceManager;
 use super::signal::Ends;
 use super::uring::Uring;
@@ -65,8 +65,8 @@ pub struct Process {
     pub statistics: Option<OwnedFd>,
     /// Its path, for the operators' socket.
     pub directory_path: PathBuf,
-    /// The process-wide rate.
-    pub rate: Arc<Rate>,
+    /// Rates and quotas of the process.
+    pub buckets: Arc<Buckets>,
     /// Sizes of each shard's driver.
     pub limits: DriverLimits,
     /// Messages that one ring of the mesh holds: [`crate::mesh::ring_messages`].
@@ -139,6 +139,7 @@ pub fn run<M: Machine, K: KeeperMachine>(
             let setup = AgentSetup {
                 start,
                 mail: keeper_links.mail(),
+                keeper: keeper_links.keeper_mail(),
                 stats,
                 console: process.console.clone(),
                 installation: Arc::clone(&installation),
@@ -175,7 +176,7 @@ pub fn run<M: Machine, K: KeeperMachine>(
             shard: ShardId(shard),
             listener,
             links,
-            rate: Arc::clone(&process.rate),
+            buckets: Arc::clone(&process.buckets),
             probe: probes(ShardId(shard)),
             limits: process.limits,
         };
@@ -357,6 +358,9 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
     fn collect(&mut self) {
         while let Some((shard, message)) = self.links.try_take() {
             self.events.push(KeeperEvent::FromShard(shard, message));
+        }
+        while let Some(event) = self.links.try_take_from_agent() {
+            self.events.push(event);
         }
         let mut lines = Vec::new();
         self.commands.work(clock::now().mono_us, &mut lines);

@@ -41,8 +41,8 @@ pub struct KeeperConfig {
     pub sync: SyncMode,
     /// Whether segments bypass the page cache (the file system allows it).
     pub direct: bool,
-    /// The parameter-set version in force.
-    pub params: ParamsVersion,
+    /// The parameter-set versions that the first snapshot judges under.
+    pub params: Vec<ParamsVersion>,
     /// Bytes that the manifest may take, at most what can be read back. Less for tests only.
     pub manifest_bytes_max: usize,
     /// Where the keeper shows its counts.

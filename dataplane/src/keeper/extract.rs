@@ -31,13 +31,11 @@ impl Dictionary {
         u16::try_from(index).ok()
     }
 
-    /// All versions by number, the one in force last, as shards expect them.
-    pub(crate) fn with_last(&self, in_force: ParamsVersion) -> Vec<ParamsVersion> {
-        let mut versions = self.versions.clone();
-        if versions.last() != Some(&in_force) {
-            versions.push(in_force);
-        }
-        versions
+    /// Gives numbers to versions that shards are about to judge under. The keeper must not meet one first in a log: it would
+    /// give it a number that no shard knows. `false`: numbers have run out.
+    pub(crate) fn know(&mut self, versions: &[ParamsVersion]) -> bool {
+        let mut all = versions.iter();
+        all.all(|version| self.number(version.as_str()).is_some())
     }
 
     /// All versions by number.

@@ -4,6 +4,7 @@
 use crate::io::{Errno, FileId, Now, ShardId};
 use crate::keeper::notice::Notice;
 use crate::mesh::keeper::{ToKeeper, ToShard};
+use flk_contract::verify::ParamsVersion;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -165,6 +166,14 @@ pub enum KeeperEvent {
         id: CommandId,
         /// The line.
         line: String,
+    },
+    /// These parameter sets are to get numbers, for the next [`ToShard::Configure`] judges under them. The answer is `asked`
+    /// in [`crate::stats::KeeperStats::params_known`], once each shard's mailbox has [`ToShard::Params`].
+    Params {
+        /// Above that of any question before.
+        asked: u64,
+        /// The versions; known ones keep their numbers.
+        versions: Vec<ParamsVersion>,
     },
     /// The process was asked to end gracefully (SIGTERM), `FLK_DRAIN_DELAY` having passed.
     Terminate,

@@ -19,7 +19,9 @@ use crate::keeper::store::ManifestStore;
 use crate::mesh::keeper::ToShard;
 use crate::wal::Epoch;
 use crate::wal::name::LogId;
+use flk_contract::verify::ParamsVersion;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// How often the disk is looked at and failed work is tried again, in microseconds.
 pub(crate) const LOOK_EVERY_US: u64 = 1_000_000;
@@ -31,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) hash: KeyHash,
     pub(crate) shards: Vec<ShardState>,
     pub(crate) commands: VecDeque<(CommandId, String)>,
+    /// Parameter sets that are to get numbers, each list with its own number.
+    pub(crate) params_asked: VecDeque<(u64, Vec<ParamsVersion>)>,
     pub(crate) pins: Pins,
     pub(crate) sealing: Sealing,
     /// Set where a start found more than fits, until shards answer from slices.
@@ -71,6 +75,7 @@ impl Service {
             dictionary,
             hash,
             commands: VecDeque::new(),
+            params_asked: VecDeque::new(),
             pins: Pins::default(),
             over_memory,
             stop: GracefulStop::NotAsked,
@@ -90,6 +95,7 @@ impl Service {
         loop {
             // First of all, segments that shards wait for. All work below names them too, between its steps.
             self.poll_requests().await?;
+            self.number_params();
             if self.carry_out_command().await? {
                 continue;
             }
@@ -194,6 +200,19 @@ impl Service {
             if !self.name_one().await? {
                 return Ok(());
             }
+        }
+    }
+
+    /// Gives numbers to parameter sets, and tells shards before whoever asked. Never in the middle of long work, which may
+    /// hold the dictionary.
+    fn number_params(&mut self) {
+        for (asked, versions) in std::mem::take(&mut self.params_asked) {
+            if !self.dictionary.know(&versions) {
+                continue; // who asked sees no answer and refuses what needs them
+            }
+            let all: Arc<[ParamsVersion]> = self.dictionary.versions().into();
+            self.send_all(|| ToShard::Params(Arc::clone(&all)));
+            self.store.config.stats.keeper.params_known.set(asked);
         }
     }
 

@@ -61,6 +61,9 @@ impl Service {
         match event {
             KeeperEvent::FromShard(shard, message) => self.note_shard(shard, message),
             KeeperEvent::Command { id, line } => self.commands.push_back((id, line)),
+            KeeperEvent::Params { asked, versions } => {
+                self.params_asked.push_back((asked, versions));
+            }
             KeeperEvent::Terminate => self.note_terminate(),
             KeeperEvent::Tick | KeeperEvent::FileDone(_) => {}
         }

@@ -103,6 +103,9 @@ impl Read {
         let held_count_max = store.config.held_count_max();
         let mut extract = Extract::holding(KeyHash::new(secret.key), held_count_max);
         let found = read_logs(&store, &mut extract, &mut dictionary).await?;
+        if !dictionary.know(&store.config.params) {
+            unreachable!("a start has met fewer parameter sets than there are numbers");
+        }
         Ok(Read {
             store,
             secret,
@@ -294,7 +297,7 @@ fn begin_shards(
     tables: Fitted,
 ) {
     let owners = Arc::new(partition::owners(store.config.shards));
-    let params: Arc<[_]> = dictionary.with_last(store.config.params).into();
+    let params: Arc<[_]> = dictionary.versions().into();
     for (log, first) in named {
         let begin = Begin {
             installation: store.manifest.installation,

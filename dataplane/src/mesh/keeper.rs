@@ -48,7 +48,7 @@ pub struct Begin {
     pub first: NamedSegment,
     /// How writes become durable.
     pub sync: SyncMode,
-    /// Parameter-set versions by their index in [`Decided::params`]; the last one is the version in force.
+    /// Parameter-set versions by their index in [`Decided::params`]; those of the first snapshot are among them.
     pub params: Arc<[ParamsVersion]>,
     /// Most bytes of this shard's dedup tables, where slices leave less than was configured.
     pub dedup_bytes_max: Option<u64>,
@@ -94,6 +94,8 @@ pub enum ToShard {
     Slices(Arc<SliceSet>),
     /// Stop taking new work: the first message of a graceful stop.
     Drain,
+    /// The parameter-set versions by number are these, those of before first.
+    Params(Arc<[ParamsVersion]>),
     /// Judge under this snapshot from now on. Its number in [`crate::stats::ShardStats::snapshot`] says that the shard does.
     Configure(Arc<Snapshot>),
     /// All shards are idle: write the clean-stop mark and end.

@@ -4,7 +4,7 @@ use super::{Bug, Point};
 
 impl Bug {
     /// All of them, in the order of the table in docs/testing.md.
-    pub const ALL: [Bug; 41] = [
+    pub const ALL: [Bug; 42] = [
         Bug::AckBeforeSync,
         Bug::SyncBeforeWriteCompleted,
         Bug::TwoBatchesInFlight,
@@ -46,6 +46,7 @@ impl Bug {
         Bug::MisplacedSegmentRead,
         Bug::PressureNeverEnds,
         Bug::EpochComparedAsNumber,
+        Bug::SnapshotOfTheHead,
     ];
 
     /// The bug in words.
@@ -101,6 +102,9 @@ impl Bug {
                 "a segment under another one's name taken for its own earlier life"
             }
             Bug::PressureNeverEnds => "admission that stopped for memory never begins again",
+            Bug::SnapshotOfTheHead => {
+                "a body enters under the snapshot that was in force when its head came"
+            }
             Bug::EpochComparedAsNumber => "seal epochs compared as numbers that never wrap",
         }
     }

@@ -8,8 +8,10 @@ use crate::config::{Config, time};
 use crate::dedup::table::BYTES_PER_KEY;
 use crate::driver::agent::start::Start;
 use crate::driver::console::Console;
+use crate::driver::core_dumps::CoreDumps;
 use crate::driver::descriptors::Places;
 use crate::driver::probe::DriverKind;
+use crate::driver::sandbox::Sandbox;
 use crate::shard::config::ShardLimits;
 use std::net::SocketAddr;
 
@@ -20,6 +22,7 @@ pub(super) fn announce(
     disk: &Disk,
     start: &Start,
     address: SocketAddr,
+    sandbox: Option<&Sandbox>,
     console: &Console,
 ) {
     let version = env!("CARGO_PKG_VERSION");
@@ -41,6 +44,7 @@ pub(super) fn announce(
         disk.flush.as_secs_f64() * 1e6
     ));
     console.say(dedup_line(&host.dedup, config.dedup_ttl_s));
+    console.say(sandbox_line(sandbox, driver.kind));
     announce_keys(config, start, console);
     announce_places(&host.places, host.files_max, shards as u64, console);
 }
@@ -59,6 +63,23 @@ fn dedup_line(dedup: &DedupMemory, ttl_s: u32) -> String {
         lasts(50_000),
         show_seconds(f64::from(ttl_s)),
     )
+}
+
+/// What this process can no longer do, and what others can see of it.
+fn sandbox_line(sandbox: Option<&Sandbox>, driver: DriverKind) -> String {
+    let files = match sandbox {
+        Some(sandbox) => sandbox.to_string(),
+        None => "off (FLK_SANDBOX=off): files and sockets are not restricted".to_owned(),
+    };
+    let ring = match driver {
+        DriverKind::Uring => "; ring operations restricted",
+        DriverKind::Portable => "",
+    };
+    let dumps = match CoreDumps::in_force() {
+        CoreDumps::Refused => "not dumpable",
+        CoreDumps::Allowed => "core dumps allowed: they hold the keys",
+    };
+    format!("  sandbox    {files}{ring}; {dumps}")
 }
 
 /// Tenants whose keys are printed one by one.

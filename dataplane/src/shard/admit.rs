@@ -1,16 +1,19 @@
 //! Admission and append: which requests may enter, what is charged to the rate, and the moment from which on a body is in
 //! the log. Nothing is parsed before that moment.
 
-use super::answer::Answer;
+use super::answer::{Answer, Refusal};
+use super::charge::Asking;
 use super::connection::Reading;
 use super::flights::Request;
 use super::owed::{Owed, Reply};
 use super::{Core, Deadline, Framed, Ingress};
-use crate::dedup::context::Context;
+use crate::dedup::context::{Context, TenantId};
 use crate::dedup::protocol::Ticket;
 use crate::event::Driver;
 use crate::http::{Head, Problem, ResponsePart, TenantHeader};
 use crate::io::Now;
+use crate::planted::{Bug, planted};
+use crate::stats::tenants::TenantRow;
 use crate::wal::name::Sequence;
 use crate::wal::record::BodyMeta;
 
@@ -41,6 +44,7 @@ impl Ingress {
             TenantHeader::Absent => self.in_force.admit(None)?,
             TenantHeader::Invalid => return Err(Problem::UnknownTenant), // routing has refused it
         };
+        self.counted(context.tenant).ingest.add(1);
         if self.drain.is_over(self.config.limits.drain_patience_us) {
             return Err(Problem::Draining);
         }
@@ -48,6 +52,12 @@ impl Ingress {
             Some(problem) => Err(problem),
             None => Ok(context),
         }
+    }
+
+    /// Where a tenant is counted.
+    pub(super) fn counted(&self, tenant: TenantId) -> &TenantRow {
+        let row = self.in_force.of(tenant).row;
+        self.stats().tenants.tenant(row)
     }
 
     /// Charges to the rate the framed requests and those whose client waits to be asked for the body. Appends the bodies
@@ -62,14 +72,8 @@ impl Ingress {
         if self.framed.is_empty() && self.awaiting_continue.is_empty() {
             return;
         }
-        self.admit_framed_again(core);
-        let unpaid = self.framed.iter().filter(|request| !request.paid).count();
-        let wanted = (unpaid + self.awaiting_continue.len()) as u32;
-        let mut granted = match self.in_force.snapshot().rate.per_s {
-            0 => wanted,
-            _ => driver.charge(wanted, now),
-        };
         let mut framed = std::mem::take(&mut self.framed);
+        let mut asking = std::mem::take(&mut self.awaiting_continue);
         let framed_bytes = std::mem::take(&mut self.framed_bytes);
         debug_assert_eq!(
             framed_bytes,
@@ -79,59 +83,56 @@ impl Ingress {
                 .sum::<usize>(),
             "the running total is the sum"
         );
+        self.admit_again(&mut framed, &mut asking);
+        self.charge(core, &mut framed, &mut asking, now, driver);
         for request in framed.drain(..) {
-            if request.paid || take_one(&mut granted) {
-                self.append_one(core, request, inbox);
-            } else {
-                let answer = Answer::refusal(Problem::RateLimited);
-                let needs = Sequence::default();
-                self.answer(core, request.conn, request.reply, answer, needs);
+            match request.refused {
+                None => self.append_one(core, request, inbox),
+                Some(refusal) => {
+                    let needs = Sequence::default();
+                    self.answer(core, request.conn, request.reply, refusal.answer(), needs);
+                }
             }
         }
         self.framed = framed;
-        let mut awaiting_continue = std::mem::take(&mut self.awaiting_continue);
-        for slot in awaiting_continue.drain(..) {
-            self.send_continue(slot, take_one(&mut granted), now);
+        for request in asking.drain(..) {
+            self.send_continue(&request, now);
         }
-        self.awaiting_continue = awaiting_continue;
+        self.awaiting_continue = asking;
     }
 
-    /// Looks again at what was framed, maybe in an earlier turn: what the snapshot in force does not admit is refused.
-    fn admit_framed_again(&mut self, core: &Core) {
-        let mut framed = std::mem::take(&mut self.framed);
-        let mut framed_bytes = self.framed_bytes;
-        framed.retain_mut(
-            |request| match self.in_force.admit_again(request.context.tenant) {
-                Ok(context) => {
-                    request.context = context;
-                    true
-                }
-                Err(problem) => {
-                    framed_bytes -= request.body.len_bytes();
-                    let answer = Answer::refusal(problem);
-                    let needs = Sequence::default();
-                    self.answer(core, request.conn, request.reply, answer, needs);
-                    false
-                }
-            },
-        );
-        self.framed = framed;
-        self.framed_bytes = framed_bytes;
+    /// Looks again at what was admitted by its head, maybe in an earlier turn: what the snapshot in force does not admit is
+    /// refused.
+    fn admit_again(&self, framed: &mut [Framed], asking: &mut [Asking]) {
+        if planted(Bug::SnapshotOfTheHead) {
+            return;
+        }
+        for request in framed {
+            match self.in_force.admit_again(request.context.tenant) {
+                Ok(context) => request.context = context,
+                Err(problem) => request.refused = Some(problem.into()),
+            }
+        }
+        for request in asking {
+            let again = self.in_force.admit_again(request.tenant);
+            request.refused = again.err().map(Refusal::from);
+        }
     }
 
     /// Asks for a body with `100 Continue`, or refuses it before it is sent.
-    fn send_continue(&mut self, slot: u32, granted: bool, now: Now) {
+    fn send_continue(&mut self, asking: &Asking, now: Now) {
+        let slot = asking.conn.slot;
         let connection = self.connections.at(slot);
         let Reading::Body(admitted) = &mut connection.reading else {
             return; // it was refused in this turn
         };
-        if !granted {
+        if let Some(refusal) = asking.refused {
             let mut request = admitted.incoming;
             request.head.expect_continue = true; // its client still waits: a body may or may not follow
-            self.refuse(slot, Problem::RateLimited, Some(&request), now.mono_us, now);
+            self.refuse(slot, refusal, Some(&request), now.mono_us, now);
             return;
         }
-        admitted.paid = true;
+        admitted.paid_bytes = Some(asking.bytes);
         connection.owed.owe(Owed {
             reply: Reply::at_once(Answer::Continue),
             since_us: now.mono_us,
@@ -182,11 +183,4 @@ impl Ingress {
             .partition_point(|other| other.due_us <= deadline.due_us);
         self.deadlines.insert(at, deadline);
     }
-}
-
-/// Takes one of what is left.
-fn take_one(left: &mut u32) -> bool {
-    let any = *left > 0;
-    *left -= u32::from(any);
-    any
 }

@@ -18,6 +18,8 @@ pub(super) enum Answer {
     },
     /// A refusal, with the field that it is about (empty: none).
     Problem(Problem, &'static str),
+    /// A refusal with the seconds after which the request may come again.
+    Later(Problem, u32),
     /// `100 Continue`: not the end of the request.
     Continue,
     /// One of the service endpoints, rendered when it leaves.
@@ -30,5 +32,42 @@ impl Answer {
     /// A refusal that is about no single field.
     pub(super) fn refusal(problem: Problem) -> Answer {
         Answer::Problem(problem, "")
+    }
+}
+
+/// Why a request is refused before its body is logged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    /// What the answer says.
+    pub problem: Problem,
+    /// When the request may come again, where that is known.
+    retry_after_s: Option<u32>,
+}
+
+impl Refusal {
+    /// The request may come again after this time.
+    pub(super) fn later(problem: Problem, retry_after_us: u64) -> Refusal {
+        let seconds = retry_after_us.div_ceil(1_000_000).max(1);
+        Refusal {
+            problem,
+            retry_after_s: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// Its answer.
+    pub(super) fn answer(self) -> Answer {
+        match self.retry_after_s {
+            Some(seconds) => Answer::Later(self.problem, seconds),
+            None => Answer::refusal(self.problem),
+        }
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Refusal {
+        Refusal {
+            problem,
+            retry_after_s: None,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! First stage: every event of the turn is applied to the state that it concerns, and nothing is acted upon yet.
 
 use super::connection::Phase;
+use super::tenants::InForce;
 use super::{Core, Ingress};
 use crate::dedup::claims::ClaimAnswer;
 use crate::event::{ConnId, Event, Inbox, Op, Outbox, Peer};
@@ -150,6 +151,10 @@ impl Ingress {
             ToShard::SpaceLow(why) => self.space_low = why,
             ToShard::Slices(set) => begun(core).owner.switch_slices(set),
             ToShard::Drain => self.begin_drain(now),
+            ToShard::Params(versions) => {
+                self.in_force.number(&versions);
+                begun(core).begin.params = versions;
+            }
             ToShard::Configure(snapshot) => self.configure(core.as_deref_mut(), snapshot, now),
             ToShard::Finish => self.finish(core.as_deref_mut()),
         }
@@ -166,7 +171,7 @@ impl Ingress {
         };
         let number = u64::from(snapshot.number);
         let wall_s = now.wall_us / 1_000_000;
-        self.in_force.configure(snapshot, &versions, wall_s);
+        self.in_force = InForce::new(snapshot, &versions, wall_s, &self.stats().tenants);
         self.stats().snapshot.set(number);
     }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct MetricsAuth {
     /// What follows the scheme in the expected `Authorization` header: base64 of `user:password`.
-    pub expected: Vec<u8>,
+    pub expected: zeroize::Zeroizing<Vec<u8>>,
 }
 
 impl std::fmt::Debug for MetricsAuth {

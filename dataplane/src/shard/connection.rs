@@ -61,8 +61,8 @@ pub(super) struct Admitted {
     pub incoming: Incoming,
     /// What it was admitted under.
     pub context: Context,
-    /// It is charged to the rate: its client was sent `100 Continue`.
-    pub paid: bool,
+    /// What it was charged for when its client was sent `100 Continue`.
+    pub paid_bytes: Option<u64>,
 }
 
 impl Incoming {

@@ -4,6 +4,7 @@
 use super::answer::Answer;
 use super::flights::{Claim, FlightStep, Granted, Request};
 use super::{Core, Ingress};
+use crate::dedup::context::TenantId;
 use crate::dedup::protocol::{Ticket, ToOwner, ToReceiver};
 use crate::dedup::{Decided, DecidedRecord};
 use crate::event::{Op, Outbox};
@@ -128,7 +129,7 @@ impl Ingress {
                 .push_disposition(request.body, &Entry::Decision(decision)),
         };
         self.waits.decision();
-        self.count_first_outcome(claim);
+        self.count_first_outcome(request.context.tenant, claim);
         let answer = Answer::Outcome {
             decided: candidate,
             pcs_id: claim.pcs_id,
@@ -158,6 +159,7 @@ impl Ingress {
                 let stats = self.stats();
                 stats.dedup_hits.add(1);
                 stats.dedup_conflicts.add(u64::from(conflict));
+                self.counted(request.context.tenant).dedup_hits.add(1);
                 let answer = Answer::Outcome {
                     decided: outcome,
                     pcs_id: claim.pcs_id,
@@ -206,15 +208,32 @@ impl Ingress {
         self.answer(core, conn, reply, answer, needs);
     }
 
-    fn count_first_outcome(&self, claim: &Claim) {
+    fn count_first_outcome(&self, tenant: TenantId, claim: &Claim) {
         let stats = self.stats();
         let decided = &claim.candidate;
+        let row = self.counted(tenant);
+        let params = self.in_force.of(tenant).params_row(decided.params);
+        let params = params.map(|row| stats.tenants.params(row));
         match decided.reason {
-            0 => stats.accepted.add(1),
+            0 => {
+                stats.accepted.add(1);
+                row.accepted.add(1);
+                if let Some(params) = params {
+                    params.accepted.add(1);
+                }
+            }
             reason => {
+                let at = usize::from(reason) - 1;
                 stats.escalated.add(1);
-                if let Some(cell) = stats.reasons.get(usize::from(reason) - 1) {
+                row.escalated.add(1);
+                if let Some(cell) = stats.reasons.get(at) {
                     cell.add(1);
+                }
+                if let Some(params) = params {
+                    params.escalated.add(1);
+                    if let Some(cell) = params.reasons.get(at) {
+                        cell.add(1);
+                    }
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! Framing stage: cuts whole requests out of the bytes of connections and refuses what the head alone refuses. Request
 //! bodies stay where they are; nothing is logged or parsed here.
 
-use super::answer::Answer;
+use super::answer::Refusal;
+use super::charge::Asking;
 use super::connection::{Admitted, Incoming, Phase, Reading};
 use super::owed::{Owed, Reply};
 use super::skip::skip_body;
@@ -103,7 +104,7 @@ impl Ingress {
             Ok(context) => Ok(Admitted {
                 incoming,
                 context,
-                paid: false,
+                paid_bytes: None,
             }),
             Err(problem) => Err(self.refuse(slot, problem, Some(&incoming), now.mono_us, now)),
         }
@@ -166,7 +167,16 @@ impl Ingress {
     fn await_rest(&mut self, slot: u32, mut admitted: Admitted, body_started: bool) -> FrameStep {
         let expects = std::mem::take(&mut admitted.incoming.head.expect_continue);
         if expects && !body_started {
-            self.awaiting_continue.push(slot);
+            let head = &admitted.incoming.head;
+            self.awaiting_continue.push(Asking {
+                conn: self.connections.at(slot).id,
+                tenant: admitted.context.tenant,
+                bytes: match head.chunked {
+                    true => 0,
+                    false => head.body_len,
+                },
+                refused: None,
+            });
         }
         self.connections.at(slot).reading = Reading::Body(admitted);
         FrameStep::Enough
@@ -177,20 +187,22 @@ impl Ingress {
     pub(super) fn refuse(
         &mut self,
         slot: u32,
-        problem: Problem,
+        refusal: impl Into<Refusal>,
         request: Option<&Incoming>,
         since_us: u64,
         now: Now,
     ) -> FrameStep {
+        let refusal = refusal.into();
         if self.end_skip(slot) {
             return FrameStep::Enough; // it has its answer
         }
         let connection = self.connections.at(slot);
         connection.end_request();
-        let survives = request.is_some_and(|request| skip_body(connection, request, problem, now));
+        let survives =
+            request.is_some_and(|request| skip_body(connection, request, refusal.problem, now));
         let head = request.map(|request| &request.head);
         connection.owed.owe(Owed {
-            reply: Reply::at_once(Answer::refusal(problem)),
+            reply: Reply::at_once(refusal.answer()),
             since_us,
             last: !survives,
             part: head.map_or(ResponsePart::Whole, |head| ResponsePart::of(head.method)),

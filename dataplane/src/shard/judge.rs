@@ -42,10 +42,18 @@ impl Ingress {
             let Logged {
                 ticket, context, ..
             } = body;
-            let judged = self.judge_body(core, &body, driver);
+            let judged = self.judge_body(core, &body, now, driver);
             driver.probe(Stage::Claim);
             match judged {
-                Judged::Refused(problem, field) => self.refuse_body(core, ticket, problem, field),
+                Judged::Refused(problem, field) => {
+                    if problem == Problem::SignatureInvalid {
+                        let conn = self.flights.expect(ticket).request.conn;
+                        let bytes = (body.end - body.start) as u64;
+                        let tenant = context.tenant;
+                        self.charge_unauthenticated(core, conn, tenant, bytes, now, driver);
+                    }
+                    self.refuse_body(core, ticket, problem, field);
+                }
                 Judged::Claims(mut claim) => {
                     self.claim(core, ticket, context, &mut claim, now, outbox);
                 }
@@ -54,7 +62,13 @@ impl Ingress {
         self.logged = logged;
     }
 
-    fn judge_body(&mut self, core: &Core, logged: &Logged, driver: &mut impl Driver) -> Judged {
+    fn judge_body(
+        &mut self,
+        core: &Core,
+        logged: &Logged,
+        now: Now,
+        driver: &mut impl Driver,
+    ) -> Judged {
         driver.probe(Stage::Parse);
         let body = &core.log.open_bodies()[logged.start..logged.end];
         let record = match self.scratchpad.parser.parse(body) {
@@ -74,6 +88,13 @@ impl Ingress {
             return Judged::Refused(Problem::SignatureInvalid, "");
         };
         driver.probe(Stage::Verify);
+        if let Some(row) = tenant.key_row(verified.key) {
+            let key = self.config.stats.shards[usize::from(self.config.id.0)]
+                .tenants
+                .key(row);
+            key.verified.add(1);
+            key.last_seen_us.set(now.wall_us / 1_000_000 * 1_000_000);
+        }
         let pcs_id = match check_identity(&record) {
             Ok(pcs_id) => pcs_id,
             Err(IdentityMismatch::MerkleRoot) => {
@@ -106,7 +127,10 @@ impl Ingress {
         field: &'static str,
     ) {
         let Request {
-            conn, reply, body, ..
+            conn,
+            reply,
+            body,
+            context,
         } = self.flights.expect(ticket).request;
         let refused = Refused {
             body,
@@ -116,6 +140,7 @@ impl Ingress {
         let needs = core.log.push_disposition(body, &Entry::Refused(refused));
         if problem == Problem::SignatureInvalid {
             self.stats().signature_errors.add(1);
+            self.counted(context.tenant).signature_errors.add(1);
         }
         let answer = Answer::Problem(problem, field);
         self.answer(core, conn, reply, answer, needs);

@@ -20,6 +20,7 @@ mod skip;
 mod waiting;
 
 mod admit;
+mod charge;
 mod tenants;
 
 mod grants;
@@ -66,7 +67,9 @@ mod mistakes;
 mod tests;
 
 use self::admit::Logged;
+use self::answer::Refusal;
 use self::budget::Budget;
+use self::charge::Asking;
 use self::config::ShardConfig;
 use self::connections::Connections;
 use self::core::Core;
@@ -102,8 +105,10 @@ struct Framed {
     body: Source,
     /// When the last byte of it arrived.
     complete_us: u64,
-    /// It was charged to the rate before its body came.
-    paid: bool,
+    /// What it was charged for before its body came.
+    paid_bytes: Option<u64>,
+    /// It is over a rate or a quota.
+    refused: Option<Refusal>,
 }
 
 /// When an admitted request is answered 503 at the latest.
@@ -177,7 +182,7 @@ struct Ingress {
     /// What the bodies of `framed` come to.
     framed_bytes: usize,
     /// Connections whose client waits for `100 Continue`.
-    awaiting_continue: Vec<u32>,
+    awaiting_continue: Vec<Asking>,
     logged: Vec<Logged>,
     /// Connections that may have an answer due.
     due: Vec<ConnId>,
@@ -216,7 +221,7 @@ impl Ingress {
         page.snapshot.set(u64::from(snapshot.number));
         Ingress {
             // The first turn says what time it is.
-            in_force: InForce::new(snapshot, &[], 0),
+            in_force: InForce::new(snapshot, &[], 0, &page.tenants),
             connections: Connections::new(connections),
             flights: Flights::new(limits.flights_max),
             scratchpad: Scratchpad {

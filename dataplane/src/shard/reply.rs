@@ -151,6 +151,10 @@ impl Ingress {
                 respond::problem(out, problem, None, common);
                 problem.status()
             }
+            Answer::Later(problem, seconds) => {
+                respond::problem(out, problem, Some(seconds), common);
+                problem.status()
+            }
             Answer::Problem(problem, field) => {
                 respond::problem_at_field(out, problem, field, common);
                 problem.status()

@@ -3,13 +3,15 @@
 //! reads no clock and allocates only where something changes.
 
 use super::Ingress;
+use super::charge::Tally;
 use crate::dedup::Key;
 use crate::dedup::context::{Context, TenantId};
 use crate::http::Problem;
 use crate::io::Now;
 use crate::snapshot::{KeySchedule, Snapshot, Tenant, TenantKeys};
+use crate::stats::tenants::{Row, TenantPages};
 use flk_contract::verify::ParamsVersion;
-use flk_contract::{KeySet, Params};
+use flk_contract::{KeyId, KeySet, Params};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ pub(super) struct InForce {
     snapshot: Arc<Snapshot>,
     /// By [`TenantId`].
     tenants: Vec<TenantInForce>,
+    /// Whether anything is limited at all.
+    has_limits: bool,
     /// Seconds of the wall clock in which the keys of all tenants are those that are active here.
     valid_s: Range<u64>,
 }
@@ -30,6 +34,11 @@ pub(super) struct TenantInForce {
     /// Seconds in which these are the active keys.
     valid_s: Range<u64>,
     params: Vec<ParamsInForce>,
+    tally: Tally,
+    /// Where it is counted.
+    pub row: Row,
+    /// Where its keys are, by what signatures name them.
+    key_rows: Vec<(KeyId, Row)>,
 }
 
 /// How records of a tenant are authenticated in this second.
@@ -51,6 +60,8 @@ pub(super) struct ParamsInForce {
     pub params: Params,
     /// Its number in [`crate::dedup::Decided::params`].
     pub number: u16,
+    /// Where it is counted.
+    pub row: Row,
     /// Records whose lot is below this get it, if no set before did.
     below: u32,
 }
@@ -62,46 +73,43 @@ const LOTS: u32 = 1000;
 const ALWAYS: Range<u64> = 0..u64::MAX;
 
 impl InForce {
-    /// A snapshot from this second on. `versions` are the parameter sets by number, as far as they are known.
-    pub(super) fn new(snapshot: Arc<Snapshot>, versions: &[ParamsVersion], wall_s: u64) -> InForce {
-        let mut this = InForce {
-            snapshot,
-            tenants: Vec::new(),
-            valid_s: ALWAYS,
-        };
-        this.take(versions, wall_s);
-        this
-    }
-
-    /// Another snapshot is in force from this second on.
-    pub(super) fn configure(
-        &mut self,
+    /// A snapshot from this second on, counted in this page. `versions` are the parameter sets by number, as far as they are
+    /// known.
+    pub(super) fn new(
         snapshot: Arc<Snapshot>,
         versions: &[ParamsVersion],
         wall_s: u64,
-    ) {
-        self.snapshot = snapshot;
-        self.take(versions, wall_s);
+        page: &TenantPages,
+    ) -> InForce {
+        let tenants = (0..).zip(snapshot.all()).map(|(index, tenant)| {
+            let (keys, valid_s) = active(tenant, wall_s);
+            let row = page.tenant_row(index, &tenant.name);
+            TenantInForce {
+                keys,
+                valid_s,
+                params: in_force(tenant, versions, |version| page.params_row(row, version)),
+                tally: Tally::default(),
+                row,
+                key_rows: key_rows(tenant, |name| page.key_row(row, name)),
+            }
+        });
+        let mut this = InForce {
+            tenants: tenants.collect(),
+            has_limits: has_limits(&snapshot),
+            snapshot,
+            valid_s: ALWAYS,
+        };
+        this.valid_s = this.overlap();
+        this
     }
 
     /// The parameter sets have got these numbers.
     pub(super) fn number(&mut self, versions: &[ParamsVersion]) {
         for (of, tenant) in self.tenants.iter_mut().zip(self.snapshot.all()) {
-            of.params = in_force(tenant, versions);
-        }
-    }
-
-    fn take(&mut self, versions: &[ParamsVersion], wall_s: u64) {
-        let taken = self.snapshot.all().map(|tenant| {
-            let (keys, valid_s) = active(tenant, wall_s);
-            TenantInForce {
-                keys,
-                valid_s,
-                params: in_force(tenant, versions),
+            for set in &mut of.params {
+                set.number = number(tenant, &set.params, versions);
             }
-        });
-        self.tenants = taken.collect();
-        self.valid_s = self.overlap();
+        }
     }
 
     /// It is this second, which may be before the last one: the wall clock is set at times.
@@ -162,13 +170,48 @@ impl InForce {
         &self.tenants[tenant.index()]
     }
 
+    /// Whether anything is limited at all.
+    pub(super) fn has_limits(&self) -> bool {
+        self.has_limits
+    }
+
+    /// A tenant as its snapshot has it.
+    pub(super) fn tenant(&self, tenant: TenantId) -> &Tenant {
+        self.snapshot.tenant(tenant)
+    }
+
+    /// For counting the requests of a tenant within a turn.
+    pub(super) fn tally(&mut self, tenant: TenantId) -> &mut Tally {
+        &mut self.tenants[tenant.index()].tally
+    }
+
     /// Its name, as log records hold it.
     pub(super) fn name(&self, tenant: TenantId) -> &str {
         &self.snapshot.tenant(tenant).name
     }
 }
 
+fn has_limits(snapshot: &Snapshot) -> bool {
+    let of_tenants = snapshot
+        .all()
+        .flat_map(|it| [it.rate, it.bytes, it.unauthenticated]);
+    let mut all = of_tenants.chain([snapshot.rate]);
+    all.any(|limit| limit.per_s > 0)
+}
+
 impl TenantInForce {
+    /// Where a key of it is counted.
+    pub(super) fn key_row(&self, key: KeyId) -> Option<Row> {
+        let mut rows = self.key_rows.iter();
+        rows.find(|(id, _)| *id == key).map(|(_, row)| *row)
+    }
+
+    /// Where the outcomes of a parameter set are counted.
+    pub(super) fn params_row(&self, number: u16) -> Option<Row> {
+        let mut sets = self.params.iter();
+        sets.find(|set| set.number == number).map(|set| set.row)
+    }
+
     /// The parameter set that judges the record of this key, by its keyed hash: agents cannot choose.
     pub(super) fn params_of(&self, key: Key) -> &ParamsInForce {
         let Some((last, others)) = self.params.split_last() else {
@@ -223,16 +266,37 @@ fn unchanged(schedule: &KeySchedule, wall_s: u64) -> Range<u64> {
     since..schedule.changes_behind(wall_s).unwrap_or(u64::MAX)
 }
 
+/// The number of a tenant's parameter set. Where no record is judged there may be none: before the log has begun, and of a
+/// tenant that is gone.
+fn number(tenant: &Tenant, params: &Params, versions: &[ParamsVersion]) -> u16 {
+    match versions.iter().position(|it| *it == params.version) {
+        Some(number) => number as u16,
+        None if versions.is_empty() || !tenant.is_enabled => 0,
+        None => unreachable!("the keeper numbers parameter sets before a snapshot needs them"),
+    }
+}
+
+fn key_rows(tenant: &Tenant, row: impl Fn(&str) -> Row) -> Vec<(KeyId, Row)> {
+    let TenantKeys::Scheduled(schedule) = &tenant.keys else {
+        return Vec::new();
+    };
+    let keys = schedule.keys.iter();
+    keys.map(|key| (key.key.id(), row(&key.name))).collect()
+}
+
 /// The parameter sets of a tenant by their numbers, with running sums of their shares.
-fn in_force(tenant: &Tenant, versions: &[ParamsVersion]) -> Vec<ParamsInForce> {
+fn in_force(
+    tenant: &Tenant,
+    versions: &[ParamsVersion],
+    row: impl Fn(&str) -> Row,
+) -> Vec<ParamsInForce> {
     let mut below = 0;
     let sets = tenant.params.iter().map(|(params, share)| {
         below += share;
-        let number = versions.iter().position(|it| *it == params.version);
         ParamsInForce {
             params: *params,
-            // Before the log has begun there are no numbers, and no record is judged.
-            number: number.unwrap_or_default() as u16,
+            number: number(tenant, params, versions),
+            row: row(params.version.as_str()),
             below,
         }
     });

@@ -174,7 +174,7 @@ impl Ingress {
         let Admitted {
             incoming,
             context,
-            paid,
+            paid_bytes,
         } = admitted;
         let head = &incoming.head;
         let body_len = head.body_len as usize;
@@ -200,7 +200,8 @@ impl Ingress {
             context: *context,
             body,
             complete_us,
-            paid: *paid,
+            paid_bytes: *paid_bytes,
+            refused: None,
         });
     }
 

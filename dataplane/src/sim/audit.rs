@@ -5,7 +5,7 @@
 use super::count::Count;
 use super::logbook;
 use super::oracle::Property;
-use super::records::pool;
+use super::records::{TENANTS, pool, tenant_of};
 use super::world::World;
 use crate::dedup::Key;
 use crate::dedup::key::KeyHash;
@@ -193,8 +193,9 @@ impl World {
         let secret = secret.map_err(|fault| (Property::DamageOrTornTail, fault.to_string()))?;
         let hash = KeyHash::new(secret.key);
         for (id, told) in self.oracle.alive() {
+            let tenant = TENANTS[tenant_of(id)];
             let id = pool().id(id);
-            let decisions = fold.get(&hash.key("default", &id.pcs_id));
+            let decisions = fold.get(&hash.key(tenant, &id.pcs_id));
             let live = |it: &&Found| it.expiry > manifest.clock.expiry_s;
             let stands = decisions
                 .iter()

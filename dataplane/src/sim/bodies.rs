@@ -3,7 +3,7 @@
 
 use super::logbook::{self, Disposition, Item};
 use super::oracle::Property;
-use super::records::Kind;
+use super::records::{Kind, TENANTS, tenant_of};
 use super::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +23,10 @@ struct Found {
     bodies: BTreeSet<u64>,
     /// Requests whose body is there with the disposition of a refusal, and its status.
     refused: BTreeMap<u64, u16>,
+    /// Tenant and snapshot of bodies, by request.
+    contexts: BTreeMap<u64, (String, u32)>,
+    /// Requests whose body is there with an outcome, first or repeated.
+    accepted: BTreeSet<u64>,
 }
 
 impl World {
@@ -36,6 +40,10 @@ impl World {
         let mut missing = requests.filter_map(|(serial, request)| {
             let for_good = |status: &u16| [200, 202, 400, 401].contains(status);
             let status = request.status.filter(for_good)?;
+            if request.unknown_tenant {
+                let how = format!("request {serial} of an unknown tenant is in the log");
+                return found.bodies.contains(&serial).then_some(how);
+            }
             if self.truth.excused.contains(&serial) || request.kind == Kind::Empty {
                 return None;
             }
@@ -53,6 +61,48 @@ impl World {
         if let Some(how) = missing.next() {
             self.fail(Property::BodiesKept, how);
         }
+        let judged = |(serial, context): (&u64, &(String, u32))| {
+            self.judged_otherwise(&found, *serial, &context.0, context.1)
+        };
+        if let Some(how) = found.contexts.iter().find_map(judged) {
+            self.fail(Property::JudgedAsInForce, how);
+        }
+    }
+
+    /// How a body was judged otherwise than the snapshot says that its record names.
+    fn judged_otherwise(
+        &self,
+        found: &Found,
+        serial: u64,
+        tenant: &str,
+        snapshot: u32,
+    ) -> Option<String> {
+        let request = self.oracle.requests.get(serial as usize)?;
+        let number = tenant_of(request.key);
+        let policy = self
+            .oracle
+            .policies
+            .get(snapshot as usize)
+            .map(|it| it[number]);
+        let verifies = policy.map(|it| it.signers[usize::from(request.shape.signer)]);
+        let is_signed = matches!(request.kind, Kind::Valid(_) | Kind::WrongId);
+        let what = if tenant != TENANTS[number] {
+            "it is another tenant's"
+        } else if snapshot < request.since_snapshot as u32 {
+            "that was in force nowhere any more when it was sent"
+        } else if !policy.is_some_and(|it| it.admits) {
+            "that does not admit its tenant"
+        } else if found.accepted.contains(&serial) && verifies != Some(true) {
+            "it was accepted, and no key that is active verifies it"
+        } else if is_signed && found.refused.get(&serial) == Some(&401) && verifies == Some(true) {
+            "it was refused, and a key that is active verifies it"
+        } else {
+            return None;
+        };
+        Some(format!(
+            "the body of request {serial}, {:?} of tenant {tenant}, was judged under snapshot {snapshot}: {what}",
+            request.kind
+        ))
     }
 
     fn read_segments(&self) -> Found {
@@ -72,9 +122,15 @@ impl World {
                 batches.flat_map(|it| it.items.into_iter().map(move |item| (it.sequence, item)));
             for (of, item) in items {
                 match item {
-                    Item::Body { index, bytes } => {
+                    Item::Body {
+                        index,
+                        bytes,
+                        tenant,
+                        snapshot,
+                    } => {
                         if let Some(serial) = logbook::serial_of(&bytes) {
                             found.bodies.insert(serial);
+                            found.contexts.insert(serial, (tenant, snapshot));
                             places.insert((of, index, number), serial);
                         }
                     }
@@ -87,9 +143,17 @@ impl World {
             }
         }
         for (place, disposition) in dispositions {
-            if let (Some(serial), Disposition::Refused(status)) = (places.get(&place), disposition)
-            {
-                found.refused.insert(*serial, status);
+            let Some(&serial) = places.get(&place) else {
+                continue;
+            };
+            match disposition {
+                Disposition::Refused(status) => {
+                    found.refused.insert(serial, status);
+                }
+                Disposition::Decision | Disposition::Duplicate | Disposition::Conflict => {
+                    found.accepted.insert(serial);
+                }
+                Disposition::Unanswered => {}
             }
         }
         found

@@ -5,7 +5,7 @@ use super::answers::{Asked, parse};
 use super::count::Count;
 use super::oracle::{Answer, Property};
 use super::queue::Happening;
-use super::records::{self, Kind, Shape};
+use super::records::{self, Kind, Shape, TENANTS, tenant_of};
 use super::world::{RunPlace, World};
 use crate::sim_trace;
 use std::collections::VecDeque;
@@ -126,11 +126,13 @@ impl World {
             let Some(Wanted { key, kind, shape }) = self.next_request() else {
                 return;
             };
+            self.note_settled();
             let serial = self.oracle.sends(key, kind, shape);
             let body = records::body(key, kind, shape, serial);
             self.count_size(body.len());
             let head = format!(
-                "POST /v1/pcs/submit HTTP/1.1\r\nHost: sim\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                "POST /v1/pcs/submit HTTP/1.1\r\nHost: sim\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n",
+                tenant_header(key),
                 body.len()
             );
             let mut bytes = head.into_bytes();
@@ -196,7 +198,8 @@ impl World {
         }
         if self.dice.chance(150) {
             self.counts.one(Count::Storms);
-            let key = self.dice.below(u64::from(self.scenario.ids)) as u32;
+            let id = self.dice.below(u64::from(self.scenario.ids)) as u32;
+            let key = self.publisher.key_of_any(id);
             self.hot = Some((key, self.dice.between(3, 12) as u32));
         }
         if self.dice.chance(self.scenario.sleeps / 10) {
@@ -213,7 +216,10 @@ impl World {
         }
         let key = match self.about_to_expire() {
             Some(key) => key,
-            None => self.dice.below(u64::from(self.scenario.ids)) as u32,
+            None => {
+                let id = self.dice.below(u64::from(self.scenario.ids)) as u32;
+                self.publisher.key_of_any(id)
+            }
         };
         let kind = match self.dice.below(100) {
             0..=6 => Kind::BadSignature,
@@ -372,6 +378,7 @@ impl World {
         self.calm = true;
         self.hot = None;
         self.faults = super::plan::Faults::default();
+        self.publish_the_usual();
         self.disk.total_bytes = self.disk.total_bytes.max(1 << 30);
         self.unpin_all();
         let alive = self.oracle.alive();
@@ -418,5 +425,13 @@ impl World {
             self.probes.len()
         );
         self.fail(Property::Liveness, how);
+    }
+}
+
+/// Names the tenant of a key, where it is not the one of requests that name none.
+fn tenant_header(key: u32) -> String {
+    match tenant_of(key) {
+        0 => String::new(),
+        tenant => format!("X-Tenant-Id: {}\r\n", TENANTS[tenant]),
     }
 }

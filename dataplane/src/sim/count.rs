@@ -121,6 +121,7 @@ counters! {
     CommandsPin: 1000, "pins";
     CommandsCompact: 1000, "compactions asked for";
     CommandsReleaseClock: 1000, "releases of withheld time";
+    Snapshots: 2000, "snapshots published under load";
     SettingsChanged: 500, "starts with another configuration";
     BodiesAtLimit: 400, "bodies at their limit or a byte below";
     BodiesTooLarge: 400, "bodies above their limit";

@@ -32,6 +32,10 @@ pub enum Item {
         index: u32,
         /// The body.
         bytes: Vec<u8>,
+        /// Its tenant.
+        tenant: String,
+        /// The snapshot that it was judged under.
+        snapshot: u32,
     },
     /// A disposition of the body at this place.
     Disposition {
@@ -107,6 +111,8 @@ impl Batch {
                     Some(text) => self.items.push(Item::Body {
                         index: record.index,
                         bytes: text.to_vec(),
+                        tenant: body.tenant.to_owned(),
+                        snapshot: body.snapshot,
                     }),
                     None => self.whole = false,
                 }

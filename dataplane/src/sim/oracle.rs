@@ -11,10 +11,10 @@
 mod terms;
 
 pub use self::terms::{
-    Answer, Broken, Dedup, Meaning, Property, Reading, Request, Rules, Told, broken,
+    Answer, Broken, Dedup, Meaning, Policy, Property, Reading, Request, Rules, Told, broken,
 };
 
-use super::records::{Kind, Shape, VARIANTS_COUNT, pool};
+use super::records::{Kind, Shape, TENANTS, VARIANTS_COUNT, pool, tenant_of};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,10 @@ pub struct Oracle {
     ttl_us_min: i64,
     /// Every request, by its serial number.
     pub requests: Vec<Request>,
+    /// What each snapshot says of each tenant, by number.
+    pub policies: Vec<[Policy; TENANTS.len()]>,
+    /// The oldest snapshot that is in force anywhere.
+    settled: usize,
     ids: Vec<IdState>,
     fast_us: i64,
     slow_us: i64,
@@ -110,6 +114,8 @@ impl Oracle {
             rules,
             ttl_us_min: rules.ttl_us,
             requests: Vec::new(),
+            policies: vec![[Policy::of(&rules); TENANTS.len()]],
+            settled: 0,
             ids: vec![IdState::default(); ids as usize],
             fast_us: 0,
             slow_us: 0,
@@ -161,7 +167,20 @@ impl Oracle {
     /// A run begins under these rules.
     pub fn obeys(&mut self, rules: Rules) {
         self.rules = rules;
+        self.publishes([Policy::of(&rules); TENANTS.len()]);
+        self.settled = self.policies.len() - 1;
         self.ttl_us_min = self.ttl_us_min.min(rules.ttl_us);
+    }
+
+    /// A snapshot is published; its number comes back.
+    pub fn publishes(&mut self, policy: [Policy; TENANTS.len()]) -> usize {
+        self.policies.push(policy);
+        self.policies.len() - 1
+    }
+
+    /// Nothing is judged under an older snapshot than this any more.
+    pub fn settles(&mut self, number: usize) {
+        self.settled = self.settled.max(number);
     }
 
     /// A request is about to be sent; its serial number comes back.
@@ -174,6 +193,8 @@ impl Oracle {
             shape,
             sent: now,
             status: None,
+            since_snapshot: self.settled,
+            unknown_tenant: false,
             answered_in_run: 0,
         });
         if let Kind::Valid(variant) = kind {
@@ -243,7 +264,12 @@ impl Oracle {
         };
         let shape = request.shape;
         let too_large = kind != Kind::Empty && u64::from(shape.bytes) > self.rules.body_bytes_max;
-        let verifies = self.rules.signers[usize::from(shape.signer)];
+        let in_force = &self.policies[request.since_snapshot..];
+        let of_tenant = || in_force.iter().map(|it| it[tenant_of(key)]);
+        let signer = usize::from(shape.signer);
+        let verifies = of_tenant().any(|it| it.admits && it.signers[signer]);
+        let refuses = of_tenant().any(|it| it.admits && !it.signers[signer]);
+        let is_unknown = answer.status == 401 && answer.body.contains("\"unknown_tenant\"");
         match (kind, answer.status) {
             (_, 503) => return Ok(Meaning::Retry),
             (_, 413) if too_large => {
@@ -251,13 +277,19 @@ impl Oracle {
                 return Ok(Meaning::TooLarge);
             }
             _ if too_large => return unexpected(),
+            _ if is_unknown && of_tenant().any(|it| !it.admits) => {
+                request.unknown_tenant = true;
+                self.ids[key as usize].deciders.remove(&serial);
+                return Ok(Meaning::Refused);
+            }
+            _ if is_unknown => return unexpected(),
             _ => {}
         }
         match (kind, answer.status) {
             (Kind::Malformed | Kind::Empty, 400) | (Kind::BadSignature, 401) => {
                 Ok(Meaning::Refused)
             }
-            (Kind::Valid(_) | Kind::WrongId, 401) if !verifies => {
+            (Kind::Valid(_) | Kind::WrongId, 401) if refuses => {
                 self.ids[key as usize].deciders.remove(&serial);
                 Ok(Meaning::Refused)
             }

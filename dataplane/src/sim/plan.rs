@@ -384,7 +384,7 @@ impl Scenario {
             memory: self.memory,
             sync: self.sync,
             direct: self.direct,
-            params: params(settings.params).version,
+            params: vec![params(settings.params).version],
             drain_delay_us: 0,
             stop_us: STOP_US,
             manifest_bytes_max: self.manifest_bytes_max,

@@ -7,10 +7,9 @@ use super::network::Slot;
 use super::oracle::Property;
 use super::plan::Cap;
 use super::queue::Happening;
-use super::snapshots;
 use super::world::World;
 use crate::dedup::protocol::{ToOwner, ToReceiver};
-use crate::event::{Driver, Event, Inbox, Next, Op, Outbox};
+use crate::event::{Ask, Driver, Event, Granted, Inbox, Next, Op, Outbox};
 use crate::io::{FileId, Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
 use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
@@ -19,7 +18,7 @@ use crate::mesh::keeper::ToKeeper;
 use crate::shard::Shard;
 use crate::shard::config::ShardConfig;
 use crate::sim_trace;
-use crate::snapshot::Resolver;
+use crate::snapshot::Limit;
 use crate::stats::Stats;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,8 +91,8 @@ pub(super) const KEEPER: u16 = u16::MAX;
 struct Charge;
 
 impl Driver for Charge {
-    fn charge(&mut self, wanted: u32, _now: Now) -> u32 {
-        wanted
+    fn charge(&mut self, _: Limit, ask: Ask, _: Now) -> Granted {
+        Granted::all(ask)
     }
 }
 
@@ -163,7 +162,7 @@ impl World {
         self.truth.strays_kept.clear();
         self.hung_until_us = 0;
         let settings = self.settings;
-        let snapshot = snapshots::first(settings, &mut Resolver::default());
+        let snapshot = self.first_snapshot();
         let hosts = (0..shards).map(|id| ShardHost {
             shard: Shard::new(ShardConfig {
                 id: ShardId(id),

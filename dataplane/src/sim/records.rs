@@ -12,6 +12,8 @@ use std::sync::OnceLock;
 
 /// Distinct ids that exist.
 pub const KEYS_COUNT: u32 = 4_096;
+/// The tenants. A key is an id of a tenant: each has [`KEYS_COUNT`] of them, which are the same ids.
+pub const TENANTS: [&str; 2] = ["default", "beta"];
 /// Validly signed records of one id that differ in what is signed.
 pub const VARIANTS_COUNT: u8 = 2;
 /// Keys that a gateway may be configured with.
@@ -86,6 +88,11 @@ pub const SIGNERS: [&str; SIGNERS_COUNT as usize] = [
     "the key that comes after that one",
 ];
 
+/// Whose id it is.
+pub fn tenant_of(key: u32) -> usize {
+    (key / KEYS_COUNT) as usize
+}
+
 /// The scheme of all keys.
 pub fn scheme() -> Scheme {
     Scheme::new(Algorithm::HmacSha256, NumberForm::Repr)
@@ -108,7 +115,7 @@ pub fn params(number: u8) -> Params {
         0 => Params::default(),
         _ => Params {
             version: ParamsVersion::new("2").expect("a version"),
-            tol_d: 10.0,
+            tol_d: 3.0,
             tol_budget: 1.0,
             base: 0.25,
             ..Params::default()
@@ -119,6 +126,7 @@ pub fn params(number: u8) -> Params {
 impl Pool {
     /// The records of an id.
     pub fn id(&self, number: u32) -> &Id {
+        let number = number % KEYS_COUNT;
         self.ids[number as usize].get_or_init(|| self.make_id(number))
     }
 

@@ -297,12 +297,12 @@ impl World {
 
     fn note_item(&mut self, write: &mut LogWrite, item: &Item) {
         match item {
-            Item::Body { index, bytes } if bytes.is_empty() => {
+            Item::Body { index, bytes, .. } if bytes.is_empty() => {
                 let place = (write.log, write.sequence, *index);
                 self.truth.places.insert(place, NO_REQUEST);
                 self.truth.open_bodies.insert(place);
             }
-            Item::Body { index, bytes } => {
+            Item::Body { index, bytes, .. } => {
                 let serial = logbook::serial_of(bytes);
                 let request =
                     serial.and_then(|serial| self.oracle.requests.get(serial as usize).cloned());

@@ -14,6 +14,7 @@ use super::oracle::{Broken, Oracle, Property, Rules, broken};
 use super::plan::{Cap, Ending, Faults, Hurry, Scenario, Settings};
 use super::process::{Exit, Process};
 use super::queue::{Happening, Queue};
+use super::snapshots::Publisher;
 use super::truth::Truth;
 use crate::keeper::port::KeeperEvent;
 use crate::keeper::stop::STOP_US;
@@ -41,6 +42,8 @@ pub struct World {
     pub scenario: Scenario,
     /// What the run is configured with.
     pub settings: Settings,
+    /// Who publishes snapshots.
+    pub publisher: Publisher,
     /// Who types commands.
     pub operator: Operator,
     /// Faults in force.
@@ -131,12 +134,15 @@ impl World {
         let (mut dice, mut rare) = (Dice::new(seed), Dice::new(!seed));
         let scenario = Scenario::draw(&mut dice, &mut rare);
         let settings = scenario.settings(&mut rare);
+        let publisher = Publisher::draw(seed);
+        let keys_count = publisher.keys_count(scenario.ids);
         origin::set(scenario.epoch_origin);
         sim_trace!(0, "{scenario:?}");
         World {
             faults: scenario.faults,
             disk: Disk::new(scenario.disk_bytes),
-            oracle: Oracle::new(scenario.ids, rules(&scenario, &settings)),
+            oracle: Oracle::new(keys_count, rules(&scenario, &settings)),
+            publisher,
             operator: Operator::default(),
             settings,
             counts: Counts::default(),
@@ -373,6 +379,9 @@ impl World {
         }
         if self.is_recovered() && !self.calm && self.rare.chance(self.scenario.commands) {
             self.type_command();
+        }
+        if self.is_recovered() && !self.calm {
+            self.publish_at_times();
         }
         self.carry_out(due.what);
     }

@@ -1,10 +1,11 @@
 //! What shards run: tenants with their keys loaded, by the numbers that the process gave them. Immutable; a change is
 //! another snapshot.
 
-use super::{Digest, LimitsDocument};
+use super::{Digest, LimitsDocument, TENANTS_COUNT_MAX};
 use crate::dedup::context::TenantId;
 use flk_contract::Params;
 use flk_contract::signature::{KeyError, KeySet, VerifyingKey};
+use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 
 /// A token bucket of the process. Its state is one shared word, by its number.
@@ -144,6 +145,19 @@ impl Snapshot {
         self.tenants.iter().map(|tenant| &*tenant.name)
     }
 
+    /// The parameter-set versions that records are judged under, each once.
+    pub fn versions(&self) -> Vec<ParamsVersion> {
+        let tenants = self.by_name.iter().map(|&id| self.tenant(id));
+        let sets = tenants.flat_map(|tenant| &tenant.params);
+        let mut versions = Vec::new();
+        for (set, _) in sets {
+            if !versions.contains(&set.version) {
+                versions.push(set.version);
+            }
+        }
+        versions
+    }
+
     /// When another key set is active for one of its tenants, behind this second.
     pub fn changes_behind(&self, wall_s: u64) -> Option<u64> {
         let schedules = self.by_name.iter().map(|&id| &self.tenant(id).keys);
@@ -156,6 +170,23 @@ impl Snapshot {
 }
 
 impl Limit {
+    /// Words of the limits of all tenants, and of all tenants together.
+    const OF_TENANTS_COUNT: u32 = 1 + 3 * TENANTS_COUNT_MAX as u32;
+    /// Words behind those, which addresses share.
+    const OF_ADDRESSES_COUNT: u32 = 1 << 16;
+    /// All words.
+    pub const WORDS_COUNT: u32 = Limit::OF_TENANTS_COUNT + Limit::OF_ADDRESSES_COUNT;
+
+    /// The same limit for one address, by a keyed hash of it. It is a quarter, so that one client that cannot sign does not
+    /// close its tenant for all others.
+    pub fn of_address(self, hash: u16) -> Limit {
+        Limit {
+            word: Limit::OF_TENANTS_COUNT + u32::from(hash),
+            per_s: self.per_s.div_ceil(4),
+            burst: self.burst.div_ceil(4),
+        }
+    }
+
     /// The bucket of a rate and a burst: 0 for the burst is twice the rate.
     pub(super) fn new(word: u32, per_s: u64, burst: u64) -> Limit {
         let burst = match burst {

@@ -304,3 +304,36 @@ fn each_limit_has_a_word_of_its_own() {
     assert_eq!(words.len(), 7);
     assert_eq!(snapshot.rate.burst, 20);
 }
+
+#[test]
+fn the_versions_of_a_snapshot_are_those_of_its_tenants_each_once() {
+    let mut document = document(&["acme", "default"]);
+    let two = ParamsDocument {
+        version: "2".into(),
+        share: 400,
+        ..document.tenants[0].params[0].clone()
+    };
+    document.tenants[0].params[0].share = 600;
+    document.tenants[0].params.insert(0, two);
+    let versions = resolve(&document).unwrap().versions();
+    let names: Vec<&str> = versions.iter().map(|it| it.as_str()).collect();
+    assert_eq!(names, ["2", "1"]);
+}
+
+#[test]
+fn an_address_has_a_quarter_of_a_limit_in_a_word_of_its_own() {
+    let limit = Limit {
+        word: 3,
+        per_s: 1_001,
+        burst: 2_002,
+    };
+    let words = [0, 1, u16::MAX].map(|hash| limit.of_address(hash).word);
+    assert!(
+        words[0] > 3 * TENANTS_COUNT_MAX as u32,
+        "behind those of tenants"
+    );
+    assert_eq!(words[1], words[0] + 1);
+    assert_eq!(words[2], Limit::WORDS_COUNT - 1);
+    let of_address = limit.of_address(7);
+    assert_eq!((of_address.per_s, of_address.burst), (251, 501));
+}

@@ -134,6 +134,18 @@ impl<const WORDS: usize> Text<WORDS> {
         }
     }
 
+    /// Whether there is a text.
+    pub fn is_set(&self) -> bool {
+        self.0.first().is_some_and(|first| first.get() != 0)
+    }
+
+    /// Whether this is the text.
+    pub fn is(&self, text: &str) -> bool {
+        let mut bytes = text.bytes();
+        let mut words = self.0.iter().map(|cell| cell.get().to_le_bytes());
+        words.all(|word| word == std::array::from_fn(|_| bytes.next().unwrap_or(0)))
+    }
+
     /// The text.
     pub fn get(&self) -> String {
         let bytes = self.0.iter().flat_map(|cell| cell.get().to_le_bytes());

@@ -31,6 +31,8 @@ pub struct KeeperStats {
     pub snapshot_since_us: Cell,
     /// Tenants that admit nothing because a key is missing.
     pub tenants_closed: Cell,
+    /// Number of the last question for parameter sets that was answered.
+    pub params_known: Cell,
 }
 
 /// The page of the process.

@@ -9,6 +9,7 @@ pub mod reference;
 mod series;
 pub mod shard;
 pub mod table;
+pub mod tenants;
 #[cfg(test)]
 mod tests;
 

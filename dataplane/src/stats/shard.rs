@@ -2,6 +2,7 @@
 //! it, its driver's part included. Its layout is part of the layout version of the page.
 
 use super::cell::{Cell, Edges, Histogram};
+use super::tenants::TenantPages;
 
 macro_rules! edges {
     ($($(#[$doc:meta])* $name:ident in $parts:literal: $edges:expr;)+) => {
@@ -152,6 +153,8 @@ pub struct ShardStats {
     pub mailbox_max: Cell,
     /// Number of the configuration snapshot that this shard judges under.
     pub snapshot: Cell,
+    /// Counters by tenant, key and parameter set.
+    pub tenants: TenantPages,
 }
 
 impl ShardStats {

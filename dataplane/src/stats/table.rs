@@ -4,6 +4,7 @@
 use super::cell::{Buckets, Cell};
 use super::page::Parts;
 use super::series::{self, Series};
+use super::tenants::{keys_seen, keys_verified, params, params_reasons, tenants};
 use super::{KeeperStats, ObservedStats, ProcessStats, ShardStats};
 
 /// What kind of number a metric is.
@@ -135,6 +136,14 @@ const fn series(
     Metric::new(name, kind, help, Value::Series(of)).by(labels)
 }
 
+const fn by_tenant(
+    name: &'static str,
+    help: &'static str,
+    of: fn(&Parts<'_>, &mut Series<'_>),
+) -> Metric {
+    series(name, Kind::Counter, &["tenant"], help, of)
+}
+
 const fn keeper(
     name: &'static str,
     kind: Kind,
@@ -163,13 +172,14 @@ const fn observed(
 }
 
 /// The groups of metrics, each with its heading in the reference.
-pub const GROUPS: [(&str, &[Metric]); 8] = [
+pub const GROUPS: [(&str, &[Metric]); 9] = [
     ("Requests and outcomes", REQUESTS),
     ("Signed values of first outcomes", VALUES),
     ("Stages and queues", STAGES),
     ("Log", LOG),
     ("Dedup", DEDUP),
     ("Configuration", CONFIGURATION),
+    ("Tenants, keys and parameter sets", TENANTS),
     ("Connections and shards", SHARDS),
     ("Process", PROCESS),
 ];
@@ -178,6 +188,22 @@ pub const GROUPS: [(&str, &[Metric]); 8] = [
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
     GROUPS.iter().flat_map(|(_, group)| group.iter())
 }
+
+#[rustfmt::skip] // a table
+const TENANTS: &[Metric] = &[
+    by_tenant("flk_ingest_by_tenant", "Submissions, whatever their answer. 64 tenants have samples of their own, all others are `other`.", |it, put| tenants(it, put, |row| &row.ingest)),
+    by_tenant("flk_accepted_by_tenant", "First outcomes that accept.", |it, put| tenants(it, put, |row| &row.accepted)),
+    by_tenant("flk_escalated_by_tenant", "First outcomes that escalate.", |it, put| tenants(it, put, |row| &row.escalated)),
+    by_tenant("flk_signature_errors_by_tenant", "Records refused because of their signature.", |it, put| tenants(it, put, |row| &row.signature_errors)),
+    by_tenant("flk_dedup_hits_by_tenant", "Duplicates answered with the stored outcome.", |it, put| tenants(it, put, |row| &row.dedup_hits)),
+    by_tenant("flk_rate_limited_by_tenant", "Requests over a rate.", |it, put| tenants(it, put, |row| &row.rate_limited)),
+    by_tenant("flk_quota_exceeded_by_tenant", "Requests over a quota of bytes.", |it, put| tenants(it, put, |row| &row.quota_exceeded)),
+    series("flk_key_verified_total", Kind::Counter, &["tenant", "key"], "Signatures that a key verified. 256 keys have samples of their own, all others are `other`.", keys_verified),
+    series("flk_key_last_seen_seconds", Kind::Gauge, &["tenant", "key"], "When a key verified last, since 1970; 0: not since the start.", keys_seen).unit(Unit::Seconds),
+    series("flk_accepted_by_params", Kind::Counter, &["tenant", "params"], "First outcomes that accept, by the parameter set that judged. 128 pairs have samples of their own.", |it, put| params(it, put, |row| &row.accepted)),
+    series("flk_escalated_by_params", Kind::Counter, &["tenant", "params"], "First outcomes that escalate, by the parameter set that judged.", |it, put| params(it, put, |row| &row.escalated)),
+    series("flk_escalated_by_params_and_reason", Kind::Counter, &["tenant", "params", "reason"], "The same by reason.", params_reasons),
+];
 
 #[rustfmt::skip] // a table
 const REQUESTS: &[Metric] = &[

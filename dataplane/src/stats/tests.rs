@@ -23,6 +23,9 @@ fn busy() -> Stats {
             page.latency_s.observe(value);
         }
         page.d_hat_deviation.observe(1e-7);
+        let tenant = page.tenants.tenant_row(0, "default");
+        page.tenants.key_row(tenant, "2026-11");
+        page.tenants.params_row(tenant, "1");
     }
     stats.process.cpu_us.set(1_250_000);
     stats.observed[1].cpu_us.set(750_000);

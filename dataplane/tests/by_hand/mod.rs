@@ -3,14 +3,14 @@
 
 use flk_contract::signature::VerifyingKey;
 use flk_contract::{Params, ParamsVersion, Scheme};
-use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
+use flk_dataplane::event::{Ask, ConnId, Driver, Event, Granted, Inbox, Next, Op, Outbox, Peer};
 use flk_dataplane::io::{FileId, Now, ShardId, SyncMode};
 use flk_dataplane::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use flk_dataplane::shard::Shard;
 use flk_dataplane::shard::config::{ShardConfig, ShardLimits};
 use flk_dataplane::snapshot::{
-    Document, FORMAT, KeyDocument, LimitsDocument, MissingKeys, ParamsDocument, Resolver, Snapshot,
-    Source, TenantDocument,
+    Document, FORMAT, KeyDocument, Limit, LimitsDocument, MissingKeys, ParamsDocument, Resolver,
+    Snapshot, Source, TenantDocument,
 };
 use flk_dataplane::stats::Stats;
 use flk_dataplane::wal::name::{LogId, NamedSegment};
@@ -20,8 +20,8 @@ use std::sync::Arc;
 struct Unlimited;
 
 impl Driver for Unlimited {
-    fn charge(&mut self, wanted: u32, _: Now) -> u32 {
-        wanted
+    fn charge(&mut self, _: Limit, ask: Ask, _: Now) -> Granted {
+        Granted::all(ask)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The configuration agent: a thread that takes snapshots from `control.sock`, stores each durably and hands it to all
 //! shards. It applies a snapshot everywhere or nowhere and decides nothing about records; shards never wait for it.
 
+mod params;
 pub mod protocol;
 pub mod start;
 pub mod store;
@@ -8,15 +9,17 @@ pub mod store;
 use super::console::Console;
 use super::doorbell::Doorbell;
 use super::line_socket::LineSocket;
-use super::links::ShardMail;
+use super::links::{KeeperMail, ShardMail};
 use super::{DriverError, clock};
 use crate::io::ShardId;
+use crate::keeper::port::KeeperEvent;
 use crate::mesh::keeper::ToShard;
+use crate::snapshot::Source;
 use crate::snapshot::{Digest, Document, Fault, MissingKeys, Resolver, Snapshot, SourceFault};
-use crate::snapshot::{ParamsDocument, Source};
 use crate::stats::Stats;
 use crate::wal::files::CONTROL_SOCKET;
-use flk_contract::Params;
+use flk_contract::verify::ParamsVersion;
+use params::BoundParams;
 use protocol::{Ask, Code, InForce, KeptNumber, Question, Reply, ShardNumber, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use start::Start;
@@ -43,6 +46,7 @@ pub type SecretReader = Box<dyn Fn(&Source) -> Result<Zeroizing<String>, SourceF
 pub(super) struct AgentSetup {
     pub start: Start,
     pub mail: ShardMail,
+    pub keeper: KeeperMail,
     pub stats: Arc<Stats>,
     pub console: Console,
     /// Set when recovery has read it.
@@ -87,6 +91,12 @@ struct Agent {
     resolver: Resolver,
     read_secret: SecretReader,
     mail: ShardMail,
+    keeper: KeeperMail,
+    bound: BoundParams,
+    /// Questions to the keeper so far.
+    asked: u64,
+    /// Parameter sets that have numbers.
+    numbered: Vec<ParamsVersion>,
     stats: Arc<Stats>,
     console: Console,
     installation: Arc<OnceLock<[u8; 16]>>,
@@ -106,11 +116,12 @@ impl Agent {
             store,
             resolver,
             read_secret,
+            bound,
             in_force,
             environment,
             closed,
             since_s,
-            snapshot: _,
+            snapshot,
         } = setup.start;
         let last_number = store.kept().last().map_or(0, |kept| kept.number);
         let agent = Agent {
@@ -119,6 +130,10 @@ impl Agent {
             resolver,
             read_secret,
             mail: setup.mail,
+            keeper: setup.keeper,
+            bound,
+            asked: 0,
+            numbered: snapshot.versions(),
             stats: setup.stats,
             console: setup.console,
             installation: setup.installation,
@@ -248,7 +263,7 @@ impl Agent {
             .resolver
             .resolve(document, &self.read_secret, MissingKeys::Refuse);
         let (snapshot, _) = resolved.map_err(|fault| Reply::refused(&fault))?;
-        match unknown_params(document) {
+        match self.bound.refusal(document) {
             Some(reason) => Err(Reply::Refused {
                 code: Code::Params,
                 reason,
@@ -280,6 +295,9 @@ impl Agent {
             Ok(snapshot) => snapshot,
             Err(refused) => return refused,
         };
+        if let Err(refused) = self.number_params(&document) {
+            return refused;
+        }
         // Durable before a shard runs it: a body names the number that judged it.
         if let Err(error) = self.store.add(&document) {
             return storage(&error);
@@ -288,9 +306,37 @@ impl Agent {
         self.applied()
     }
 
+    /// Has the keeper give numbers to the parameter sets of a document: a decision names its set by one. Where all have one,
+    /// the keeper is not asked, for it may be in the middle of long work, and a revoked key must not wait for that.
+    fn number_params(&mut self, document: &Document) -> Result<(), Reply> {
+        let mut versions = params::versions(document);
+        versions.retain(|version| !self.numbered.contains(version));
+        if versions.is_empty() {
+            return Ok(());
+        }
+        self.asked += 1;
+        let asked = self.asked;
+        let asked_count = versions.len();
+        self.numbered.extend(&versions);
+        self.keeper.send(KeeperEvent::Params { asked, versions });
+        let page = &self.stats.keeper;
+        match comes_true(|| page.params_known.get() >= asked) {
+            true => Ok(()),
+            false => {
+                // Asked again with the next document.
+                self.numbered.truncate(self.numbered.len() - asked_count);
+                Err(Reply::Refused {
+                    code: Code::Params,
+                    reason: "the parameter sets have no numbers after 5 s: the start is not over, there are too many sets, or the keeper is busy; publish again".to_owned(),
+                })
+            }
+        }
+    }
+
     fn put_in_force(&mut self, document: Document, snapshot: Arc<Snapshot>) {
         self.last_number = document.number;
         self.digest = snapshot.digest;
+        self.bound.bind_all(&document);
         self.in_force = document;
         self.closed.clear();
         self.since_s = clock::now().wall_us / 1_000_000;
@@ -309,17 +355,13 @@ impl Agent {
     /// Waits until every shard runs what is in force.
     fn applied(&self) -> Reply {
         let number = self.in_force.number;
-        let until_us = clock::now().mono_us + SHARDS_WAIT_US;
         let silent = || {
             let pages = (0..).zip(self.stats.shards.iter());
             let behind = pages.filter(|(_, page)| page.snapshot.get() != u64::from(number));
             behind.map(|(shard, _): (u16, _)| shard).collect::<Vec<_>>()
         };
-        let mut left = silent();
-        while !left.is_empty() && clock::now().mono_us < until_us {
-            std::thread::sleep(LOOK_EVERY);
-            left = silent();
-        }
+        comes_true(|| silent().is_empty());
+        let left = silent();
         match left.is_empty() {
             true => Reply::Applied {
                 number,
@@ -335,21 +377,16 @@ impl Agent {
     }
 }
 
-/// Parameter sets that decisions cannot name: the log knows the default set only.
-fn unknown_params(document: &Document) -> Option<String> {
-    let default = ParamsDocument::of(&Params::default());
-    let sets = document.tenants.iter().flat_map(|tenant| &tenant.params);
-    let other = sets.into_iter().find(|set| {
-        let set = ParamsDocument {
-            share: default.share,
-            ..(*set).clone()
-        };
-        set != default
-    })?;
-    Some(format!(
-        "parameter set {}: this version judges by the default set 1 only",
-        other.version
-    ))
+/// Waits until something is true, at most as long as shards are waited for. Whether it is.
+fn comes_true(mut is_true: impl FnMut() -> bool) -> bool {
+    let until_us = clock::now().mono_us + SHARDS_WAIT_US;
+    loop {
+        match is_true() {
+            true => return true,
+            false if clock::now().mono_us >= until_us => return false,
+            false => std::thread::sleep(LOOK_EVERY),
+        }
+    }
 }
 
 fn storage(error: &store::StoreError) -> Reply {

@@ -2,12 +2,14 @@
 //! a shard exists.
 
 use super::SecretReader;
+use super::params::BoundParams;
 use super::store::{SnapshotStore, StoreError};
 use crate::driver::clock;
-use crate::snapshot::{Document, Fault, MissingKeys, Resolver, Snapshot};
+use crate::snapshot::{Document, Fault, MissingKeys, Resolver, Snapshot, Source};
 use crate::wal::files::SNAPSHOTS;
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Which snapshot counts at a start.
@@ -24,6 +26,7 @@ pub struct Start {
     pub(super) store: SnapshotStore,
     pub(super) resolver: Resolver,
     pub(super) read_secret: SecretReader,
+    pub(super) bound: BoundParams,
     /// The document in force.
     pub in_force: Document,
     /// The one of the process's own configuration.
@@ -67,6 +70,21 @@ impl BeginError {
 }
 
 impl Start {
+    /// Directories of the files that hold keys of these documents.
+    pub fn directories_of_keys(&self) -> Vec<PathBuf> {
+        let tenants = self
+            .in_force
+            .tenants
+            .iter()
+            .chain(&self.environment.tenants);
+        let keys = tenants.flat_map(|tenant| &tenant.keys);
+        let files = keys.filter_map(|key| match &key.source {
+            Source::File { path, .. } => Path::new(path).parent().map(Path::to_owned),
+            Source::Environment { .. } | Source::Public { .. } => None,
+        });
+        files.collect()
+    }
+
     /// Reads what is stored and resolves what counts.
     ///
     /// # Errors
@@ -86,6 +104,7 @@ impl Start {
             Some(kept) => store.read(kept.number).map_err(BeginError::Store)?,
             None => None,
         };
+        let bound = BoundParams::read(&store, &environment).map_err(BeginError::Store)?;
         let now_s = clock::now().wall_us / 1_000_000;
         let since_s = last.map_or(now_s, |kept| kept.stored_s);
         let in_force = stored.unwrap_or_else(|| environment.clone());
@@ -96,6 +115,7 @@ impl Start {
             store,
             resolver,
             read_secret,
+            bound,
             in_force,
             environment,
             closed: missing.iter().map(Fault::to_string).collect(),

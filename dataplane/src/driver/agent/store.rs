@@ -127,6 +127,27 @@ impl SnapshotStore {
         }
     }
 
+    /// Calls this with every snapshot that was ever stored, whole or without sources, in no order.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn every(&self, mut look: impl FnMut(&serde_json::Value)) -> Result<(), StoreError> {
+        let entries = rustix::fs::Dir::read_from(&self.directory).map_err(|it| io(".", it))?;
+        for entry in entries {
+            let name = entry.map_err(|it| io(".", it))?;
+            let name = name.file_name().to_string_lossy().into_owned();
+            if name.ends_with(WHOLE) {
+                let (_, bytes) = self.read_file(&name)?;
+                let form = serde_json::from_slice(&bytes);
+                look(&form.map_err(|error| StoreError::Damaged {
+                    file: name,
+                    fault: Fault::NotADocument(error.to_string()),
+                })?);
+            }
+        }
+        Ok(())
+    }
+
     /// Stores a document durably. Then of those that are too many only the form without sources is left.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 use super::start::Begin;
 use super::*;
-use crate::driver::links::{Links, link};
+use crate::driver::links::{KeeperLinks, Links, link};
 use crate::event::{Event, Inbox};
-use crate::snapshot::{FORMAT, KeyDocument, LimitsDocument, TenantDocument};
+use crate::snapshot::{FORMAT, KeyDocument, LimitsDocument, ParamsDocument, TenantDocument};
+use flk_contract::Params;
 use flk_contract::Scheme;
 use flk_contract::signature::VerifyingKey;
 use std::fs::File;
@@ -51,6 +52,7 @@ fn read_secret() -> SecretReader {
 struct World {
     agent: Agent,
     shards: Vec<Links>,
+    keeper: KeeperLinks,
     stats: Arc<Stats>,
 }
 
@@ -67,6 +69,7 @@ impl World {
         let setup = AgentSetup {
             start,
             mail: keeper.mail(),
+            keeper: keeper.keeper_mail(),
             stats: Arc::clone(&stats),
             console: Console::start().unwrap(),
             installation: Arc::new(OnceLock::from([0xAB; 16])),
@@ -74,6 +77,7 @@ impl World {
         World {
             agent: Agent::new(setup),
             shards,
+            keeper,
             stats,
         }
     }
@@ -85,11 +89,14 @@ impl World {
         };
         let line = serde_json::to_string(&question).unwrap();
         let agent = &mut self.agent;
-        let (shards, stats) = (&mut self.shards, &self.stats);
+        let (shards, keeper, stats) = (&mut self.shards, &mut self.keeper, &self.stats);
         let reply = std::thread::scope(|scope| {
             let asked = scope.spawn(move || agent.answer(&line));
             while !asked.is_finished() {
                 run(shards, stats);
+                while let Some(KeeperEvent::Params { asked, .. }) = keeper.try_take_from_agent() {
+                    stats.keeper.params_known.set(asked);
+                }
                 std::thread::yield_now();
             }
             asked.join().unwrap()
@@ -190,7 +197,7 @@ fn what_is_refused_changes_nothing() {
     let mut bad_rule = document(1, "one");
     bad_rule.tenants[0].keys.clear();
     let mut other_params = document(1, "one");
-    other_params.tenants[0].params[0].version = "2".to_owned();
+    other_params.tenants[0].params[0].tol_d = 0.2;
     for (document, expected) in [
         (&bad_key, Code::Key),
         (&bad_rule, Code::Invalid),
@@ -261,4 +268,32 @@ fn a_tenant_whose_key_is_missing_at_a_start_is_closed_until_a_snapshot_mends_it(
     let start = Start::read(directory.as_fd(), Begin::LastStored, environment, other).unwrap();
     assert_eq!(start.in_force.number, 1);
     assert!(start.closed[0].contains("tenant acme, key a: /keys/one: it holds another key now"));
+}
+
+#[test]
+fn the_name_of_a_parameter_set_stands_for_its_numbers_for_ever() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::start(root.path(), Begin::LastStored);
+    let named = |number, tol_d| {
+        let mut document = document(number, "one");
+        document.tenants[0].params[0].version = "2".to_owned();
+        document.tenants[0].params[0].tol_d = tol_d;
+        document
+    };
+    assert!(matches!(
+        world.publish(&named(1, 0.2)),
+        Reply::Applied { .. }
+    ));
+    // So many that the first is kept without its sources only.
+    for number in 2..=12 {
+        let usual = document(number, &format!("key-{number}"));
+        assert!(matches!(world.publish(&usual), Reply::Applied { .. }));
+    }
+    assert_eq!(code(&world.publish(&named(13, 0.3))), Code::Params);
+    let mut world = World::start(root.path(), Begin::LastStored);
+    assert_eq!(code(&world.publish(&named(13, 0.3))), Code::Params);
+    assert!(matches!(
+        world.publish(&named(13, 0.2)),
+        Reply::Applied { .. }
+    ));
 }

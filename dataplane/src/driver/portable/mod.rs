@@ -60,7 +60,7 @@ impl Portable {
             flush,
             links: setup.links,
             handle: Handle {
-                rate: setup.rate,
+                buckets: setup.buckets,
                 probe: setup.probe,
             },
         })

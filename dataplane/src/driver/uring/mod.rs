@@ -46,9 +46,11 @@ impl Uring {
     /// Makes the ring and starts to accept.
     pub fn new(setup: ShardSetup) -> Result<Uring, DriverError> {
         let mut queue = Queue::new()?;
-        setup.links.bell().publish_ring(queue.duplicate_fd()?);
         let buffers = ReceiveBuffers::new(&queue, &setup.limits)?;
         let connections = Connections::new(&mut queue, &setup.limits)?;
+        queue.enable()?;
+        // Not before: a ring that is disabled takes no message.
+        setup.links.bell().publish_ring(queue.duplicate_fd()?);
         let accepts = Accepts::new(&mut queue, setup.listener);
         let mut driver = Uring {
             connections,
@@ -58,7 +60,7 @@ impl Uring {
             bell_count: Box::new([0; 8]),
             links: setup.links,
             handle: Handle {
-                rate: setup.rate,
+                buckets: setup.buckets,
                 probe: setup.probe,
             },
             completions: Vec::with_capacity(1024),

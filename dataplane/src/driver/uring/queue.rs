@@ -3,6 +3,8 @@
 
 use super::tag::{Kind, Tag};
 use crate::driver::DriverError;
+use crate::planted::{Bug, planted};
+use io_uring::register::Restriction;
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -12,6 +14,25 @@ use std::time::Duration;
 const SUBMISSIONS: u32 = 1024;
 /// Length of the completion queue. The kernel keeps further completions in a list, which is slower and loses none.
 const COMPLETIONS: u32 = 8192;
+
+/// The operations of this driver; a ring refuses all others once it is enabled.
+pub(in crate::driver) const OPERATIONS: [(&str, u8); 10] = [
+    ("accept", opcode::Accept::CODE),
+    ("recv", opcode::RecvMulti::CODE),
+    ("send", opcode::Send::CODE),
+    ("shutdown", opcode::Shutdown::CODE),
+    ("close", opcode::Close::CODE),
+    ("async_cancel", opcode::AsyncCancel2::CODE),
+    ("msg_ring", opcode::MsgRingData::CODE),
+    ("read", opcode::Read::CODE),
+    ("write", opcode::Write::CODE),
+    ("fsync", opcode::Fsync::CODE),
+];
+
+/// The flags of its submissions: registered sockets, no completion for a success, a buffer of the ring's group.
+const SUBMISSION_FLAGS: u8 = squeue::Flags::FIXED_FILE.bits()
+    | squeue::Flags::SKIP_SUCCESS.bits()
+    | squeue::Flags::BUFFER_SELECT.bits();
 
 /// One completion, copied out of the ring.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +65,8 @@ pub(super) struct Queue {
 /// The builder with the flags that this driver needs; the same is tried before the driver is chosen.
 ///
 /// A single issuer, and completions are processed only when this thread enters the kernel: nothing interrupts a turn, and
-/// the kernel takes no lock to submit. `TASKRUN_FLAG` tells whether entering without waiting would find completions.
+/// the kernel takes no lock to submit. `TASKRUN_FLAG` tells whether entering without waiting would find completions. A ring
+/// is disabled until [`enable`].
 pub(in crate::driver) fn builder() -> io_uring::Builder {
     let mut builder = IoUring::builder();
     builder
@@ -54,6 +76,7 @@ pub(in crate::driver) fn builder() -> io_uring::Builder {
         .setup_submit_all()
         .setup_clamp()
         .dontfork()
+        .setup_r_disabled()
         .setup_cqsize(COMPLETIONS);
     builder
 }
@@ -61,6 +84,23 @@ pub(in crate::driver) fn builder() -> io_uring::Builder {
 /// Makes a ring with all that the driver needs.
 pub(in crate::driver) fn build() -> std::io::Result<IoUring> {
     builder().build(SUBMISSIONS)
+}
+
+/// Restricts a ring to what this driver does and lets it begin. After that no memory or file can be registered, so all that
+/// has been registered before stays as it is.
+pub(in crate::driver) fn enable(ring: &IoUring) -> std::io::Result<()> {
+    let mut allowed: Vec<Restriction> = OPERATIONS
+        .iter()
+        .map(|&(_, code)| Restriction::sqe_op(code))
+        .collect();
+    let mut flags = SUBMISSION_FLAGS;
+    if planted(Bug::DriverSyncSkipped) || planted(Bug::DriverSyncEarly) {
+        allowed.push(Restriction::sqe_op(opcode::Nop::CODE));
+        flags |= squeue::Flags::IO_LINK.bits();
+    }
+    allowed.push(Restriction::sqe_flags_allowed(flags));
+    ring.submitter().register_restrictions(&mut allowed)?;
+    ring.submitter().register_enable_rings()
 }
 
 impl Queue {
@@ -75,6 +115,12 @@ impl Queue {
             in_flight: 0,
             failure: None,
         })
+    }
+
+    /// Lets the ring begin, with the operations of this driver and no others.
+    pub(super) fn enable(&self) -> Result<(), DriverError> {
+        enable(&self.ring)
+            .map_err(|error| DriverError::new("restrict the ring to what is used", error))
     }
 
     /// A second descriptor of the ring, by which other shards wake this one.
@@ -252,5 +298,55 @@ mod tests {
         }
         assert_eq!((completions.len(), queue.in_flight()), (count, 0));
         assert!(!queue.has_overflowed());
+    }
+
+    /// The result of one operation without memory, on a ring that is enabled.
+    fn result_of(entry: squeue::Entry) -> i32 {
+        let mut queue = Queue::new().unwrap();
+        queue.enable().unwrap();
+        // SAFETY: what the entries of the tests point to is static.
+        unsafe { queue.push(entry, Tag::plain(Kind::Sync, 0)) };
+        queue.enter(Duration::from_secs(20)).unwrap();
+        let mut done = Vec::new();
+        queue.reap(&mut done);
+        let [completion] = done[..] else {
+            panic!("one completion, not {}", done.len())
+        };
+        completion.result
+    }
+
+    fn is_available() -> bool {
+        let tried = crate::driver::probe::choose(crate::driver::probe::Requested::Uring);
+        if let Err(refused) = &tried {
+            flk_testkit::skipped(&format!("operations of a ring: {refused}"));
+        }
+        tried.is_ok()
+    }
+
+    #[test]
+    fn a_ring_carries_out_what_the_driver_uses_and_opens_no_file() {
+        if !is_available() {
+            return;
+        }
+        let file = std::fs::File::open("/proc/self/exe").unwrap();
+        let sync = opcode::Fsync::new(types::Fd(file.as_raw_fd())).build();
+        assert_eq!(result_of(sync.clone()), 0);
+        let (cwd, path) = (types::Fd(libc::AT_FDCWD), c"/etc/hostname".as_ptr());
+        let denied = -libc::EACCES;
+        assert_eq!(result_of(opcode::OpenAt::new(cwd, path).build()), denied);
+        assert_eq!(result_of(opcode::Nop::new().build()), denied);
+        let linked = sync.flags(squeue::Flags::IO_HARDLINK);
+        assert_eq!(result_of(linked), denied, "a flag that is not used");
+    }
+
+    #[test]
+    fn a_ring_that_is_enabled_takes_no_registration() {
+        if !is_available() {
+            return;
+        }
+        let queue = Queue::new().unwrap();
+        queue.enable().unwrap();
+        let refused = queue.submitter().register_files_sparse(1).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EACCES));
     }
 }

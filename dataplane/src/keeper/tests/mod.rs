@@ -17,6 +17,7 @@ mod manifest;
 mod offline;
 mod old_manifests;
 mod over_memory;
+mod params;
 mod quarantine;
 mod quarantine_trouble;
 mod retain;

@@ -41,7 +41,7 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
         stop_us: STOP_US,
         sync: SyncMode::Dsync,
         direct: true,
-        params: ParamsVersion::new("1").expect("a name"),
+        params: vec![ParamsVersion::new("1").expect("a name")],
         manifest_bytes_max: MANIFEST_BYTES_MAX,
         stats: Arc::new(Stats::new(shards)),
         pid: 4711,
@@ -302,6 +302,11 @@ impl World {
                 if !self.busy {
                     self.tell(id, ToKeeper::Idle(true));
                 }
+            }
+            ToShard::Params(versions) => {
+                let known = shard.begin.params.len();
+                assert_eq!(shard.begin.params[..], versions[..known], "numbers stay");
+                shard.begin.params = versions;
             }
             ToShard::Configure(_) => unreachable!("the keeper configures nothing"),
             ToShard::Finish => {

@@ -3,7 +3,8 @@
 
 use super::snapshots::{document, key, resolve, usual};
 use super::*;
-use crate::snapshot::{Document, Resolver, Snapshot};
+use crate::snapshot::{Document, ParamsDocument, Resolver, Snapshot};
+use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 
 const UNKNOWN: &str = "\"code\":\"unknown_tenant\"";
@@ -190,4 +191,43 @@ fn a_snapshot_that_comes_before_the_log_begins_is_in_force_when_it_does() {
     room.send(0, conn, of_tenant("acme", &record(1)).as_bytes());
     assert_eq!(statuses(&room.received(0, conn)), [200]);
     assert_eq!(bodies(&room), [("acme".to_owned(), 3)]);
+}
+
+#[test]
+fn a_record_is_judged_by_the_set_that_its_keyed_hash_chooses_and_a_new_set_is_known_by_its_name() {
+    let (mut room, mut resolver) = serving(1);
+    let mut next = document(1, &["default"]);
+    let set = |version: &str, share| ParamsDocument {
+        version: version.to_owned(),
+        share,
+        ..next.tenants[0].params[0].clone()
+    };
+    next.tenants[0].params = vec![set("2", 250), set("1", 750)];
+    let versions = ["1", "2"].map(|name| ParamsVersion::new(name).unwrap());
+    room.tell(0, ToShard::Params(versions.into()));
+    let next = resolve(&mut resolver, &next);
+    configure(&mut room, &next);
+    let conn = room.connect(0);
+    for epoch in 0..200 {
+        room.send(0, conn, post(&record(epoch)).as_bytes());
+    }
+    let mut judged = std::collections::BTreeMap::new();
+    for (_, bytes) in &room.written {
+        for record in read_batch(batch_of(bytes)).unwrap().records() {
+            if let Content::Entry(Entry::Decision(decision)) = record.unwrap().content {
+                *judged.entry(decision.params.to_owned()).or_insert(0) += 1;
+            }
+        }
+    }
+    let count = |version: &str| judged.get(version).copied().unwrap_or(0);
+    assert_eq!(count("1") + count("2"), 200, "{judged:?}");
+    // A quarter of 200, and no more off than one in a thousand draws would be.
+    assert!((30..=70).contains(&count("2")), "{judged:?}");
+    room.send(0, conn, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+    let page = room.received(0, conn);
+    let line = format!(
+        "flk_accepted_by_params{{tenant=\"default\",params=\"2\"}} {}",
+        count("2")
+    );
+    assert!(page.lines().any(|found| found == line), "{line}");
 }

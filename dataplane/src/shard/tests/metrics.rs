@@ -10,7 +10,7 @@ fn get(target: &str, more: &str) -> Vec<u8> {
 #[test]
 fn credentials_are_wanted_for_metrics_and_for_nothing_else() {
     let mut room = Room::new(1, |config| {
-        let expected = b"dXNlcjpwYXNz".to_vec();
+        let expected = b"dXNlcjpwYXNz".to_vec().into();
         config.metrics_auth = Some(MetricsAuth { expected });
     });
     room.begin();

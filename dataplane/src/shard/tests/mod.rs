@@ -1,11 +1,14 @@
 //! Tests of one or two shards in a room: what a client sees, what the log holds, what waits for what.
 
 mod anything;
+mod buckets;
+mod charge;
 mod chunked;
 mod config;
 mod configure;
 mod drain;
 mod growing;
+mod keys;
 mod memory;
 mod metrics;
 mod patience;
@@ -157,7 +160,7 @@ fn a_complete_request_before_fin_is_answered_and_a_partial_one_is_dropped() {
 fn over_the_rate_is_429_and_nothing_is_logged() {
     let mut room = Room::new(1, |config| config.snapshot = snapshots::rated());
     room.begin();
-    room.rate = 1;
+    room.buckets.left.insert(0, 1);
     let conn = room.connect(0);
     room.send(0, conn, (post(&record(1)) + &post(&record(2))).as_bytes());
     assert_eq!(statuses(&room.received(0, conn)), [200, 429]);
@@ -185,7 +188,7 @@ fn expect_continue_is_answered_once_and_before_the_outcome() {
 fn over_the_rate_nobody_is_asked_for_a_body_and_who_was_asked_pays_once() {
     let mut room = Room::new(1, |config| config.snapshot = snapshots::rated());
     room.begin();
-    room.rate = 1;
+    room.buckets.left.insert(0, 1);
     let body = record(1);
     let head = format!(
         "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",

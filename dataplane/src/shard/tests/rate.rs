@@ -4,10 +4,10 @@
 use super::*;
 
 /// A room with so many requests left in its rate.
-fn rated(rate: u32) -> Room {
+fn rated(rate: u64) -> Room {
     let mut room = Room::new(1, |config| config.snapshot = snapshots::rated());
     room.begin();
-    room.rate = rate;
+    room.buckets.left.insert(0, rate);
     room
 }
 
@@ -23,19 +23,19 @@ fn a_request_is_charged_once_whether_it_asks_first_or_not() {
     let mut room = rated(10);
     let conn = room.connect(0);
     room.send(0, conn, post(&record(1)).as_bytes());
-    assert_eq!(room.rate, 9);
+    assert_eq!(room.buckets.rate(), 9);
     let (head, body) = asking(&record(2));
     room.send(0, conn, head.as_bytes());
-    assert_eq!(room.rate, 8, "it is charged when it is asked for");
+    assert_eq!(room.buckets.rate(), 8, "it is charged when it is asked for");
     for part in body.as_bytes().chunks(100) {
         room.send(0, conn, part);
     }
-    assert_eq!(room.rate, 8, "and not again");
+    assert_eq!(room.buckets.rate(), 8, "and not again");
     let (head, body) = asking(&record(3));
     room.send(0, conn, (head + &body).as_bytes());
-    assert_eq!(room.rate, 7, "what came whole was not asked for");
+    assert_eq!(room.buckets.rate(), 7, "what came whole was not asked for");
     room.send(0, conn, post(&record(4)).as_bytes());
-    assert_eq!(room.rate, 6, "what the one before paid is spent");
+    assert_eq!(room.buckets.rate(), 6, "what the one before paid is spent");
     assert_eq!(statuses(&room.received(0, conn)), [200, 100, 200, 200, 200]);
 }
 
@@ -60,7 +60,7 @@ fn what_was_paid_ends_with_its_request_and_its_connection() {
         let mut room = rated(1);
         let conn = room.connect(0);
         room.send(0, conn, asking(&record(1)).0.as_bytes());
-        assert_eq!(room.rate, 0);
+        assert_eq!(room.buckets.rate(), 0);
         end(&mut room, conn);
         room.run();
         room.event(0, Event::Ended(conn));
@@ -84,13 +84,13 @@ fn a_paid_request_that_waits_for_room_is_taken_without_paying_again() {
         config.limits.flights_max = 1;
     });
     room.begin();
-    room.rate = 2;
+    room.buckets.left.insert(0, 2);
     room.hold_writes = true;
     let (first, second) = (room.connect(0), room.connect(0));
     room.send(0, first, post(&record(1)).as_bytes());
     let (head, body) = asking(&record(2));
     room.send(0, second, head.as_bytes());
-    assert_eq!(room.rate, 0);
+    assert_eq!(room.buckets.rate(), 0);
     room.send(0, second, body.as_bytes());
     release(&mut room);
     assert_eq!(statuses(&room.received(0, second)), [100, 200]);
@@ -104,7 +104,7 @@ fn what_a_refused_request_paid_is_not_left_to_the_next_one() {
         config.limits.deadline_us = 1_000_000;
     });
     room.begin();
-    room.rate = 2;
+    room.buckets.left.insert(0, 2);
     room.hold_writes = true;
     let (first, second) = (room.connect(0), room.connect(0));
     room.send(0, first, post(&record(1)).as_bytes());
@@ -132,6 +132,6 @@ fn a_refusal_before_the_log_charges_nothing() {
     ] {
         let conn = room.connect(0);
         room.send(0, conn, text.as_bytes());
-        assert_eq!(room.rate, 1, "{text:?}");
+        assert_eq!(room.buckets.rate(), 1, "{text:?}");
     }
 }

@@ -1,10 +1,11 @@
 //! A room for shards: it carries out operations at once, or when the test says so, and remembers what clients were sent.
 //! A stand-in for driver and keeper in the tests of this module; it knows nothing of what shards decide.
 
+use super::buckets::Buckets;
 use super::config::config;
 use super::transcript::Transcript;
 use super::{post, record};
-use crate::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
+use crate::event::{ConnId, Event, Inbox, Next, Op, Outbox, Peer};
 use crate::io::{Errno, FileId, Now, ReadId, ShardId, SyncMode};
 use crate::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use crate::shard::Shard;
@@ -50,7 +51,7 @@ pub(super) struct Room {
     pub(super) listener_closed: usize,
     /// The end of closing a listener waits for the test.
     pub(super) hold_listener: bool,
-    pub(super) rate: u32,
+    pub(super) buckets: Buckets,
     /// The file of the one slice there is.
     pub(super) slice: Vec<u8>,
     /// The next read of it fails with this.
@@ -82,16 +83,6 @@ pub(super) struct Room {
 
 /// Monotonic time at which rooms begin.
 pub(super) const BEGIN_US: u64 = 1_000_000;
-
-struct Rate(u32);
-
-impl Driver for Rate {
-    fn charge(&mut self, wanted: u32, _: Now) -> u32 {
-        let granted = wanted.min(self.0);
-        self.0 -= granted;
-        granted
-    }
-}
 
 impl Room {
     pub(super) fn new(shards: u16, change: impl Fn(&mut ShardConfig)) -> Room {
@@ -128,7 +119,7 @@ impl Room {
             written: Vec::new(),
             listener_closed: 0,
             hold_listener: false,
-            rate: u32::MAX,
+            buckets: Buckets::default(),
             slice: Vec::new(),
             fail_read: None,
             hold_reads: false,
@@ -298,9 +289,7 @@ impl Room {
         }
         let mut outbox = Outbox::default();
         let mut inbox = std::mem::take(&mut self.inboxes[at]);
-        let mut rate = Rate(self.rate);
-        let next = self.shards[at].turn(&mut inbox, self.now, &mut rate, &mut outbox);
-        self.rate = rate.0;
+        let next = self.shards[at].turn(&mut inbox, self.now, &mut self.buckets, &mut outbox);
         self.next[at] = next;
         if let Some(transcript) = &mut self.transcript {
             transcript.turn(at, self.now, &outbox, next);

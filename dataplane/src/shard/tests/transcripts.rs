@@ -355,7 +355,7 @@ fn memory_for_heads_and_bodies_is_waited_for_as_in_the_transcript() {
 #[test]
 fn a_rate_is_charged_as_in_the_transcript() {
     let mut room = room(1, |config| config.snapshot = snapshots::rated());
-    room.rate = 3;
+    room.buckets.left.insert(0, 3);
     let expects = post(&record(9)).replace("Host", "Expect: 100-continue\r\nHost");
     let head = expects.find("\r\n\r\n").unwrap() + 4;
     let asked = alone(
@@ -368,7 +368,7 @@ fn a_rate_is_charged_as_in_the_transcript() {
     room.send(0, asked, &expects.as_bytes()[head..]);
     alone(&mut room, "another that waits", &expects.as_bytes()[..head]);
     alone(&mut room, "chunks", post_chunked(&record(1), 50).as_bytes());
-    room.rate = 10;
+    room.buckets.left.insert(0, 10);
     room.send(0, conn, several.as_bytes());
     room.pass(1_000_000);
     metrics(&mut room);

@@ -18,6 +18,8 @@ pub enum Property {
     SignatureFirst,
     /// Answers out of order, or of another request.
     ReplyOrder,
+    /// Judged under another configuration than the one in force at the append.
+    JudgedAsInForce,
     /// Damage taken for a torn tail, or the reverse.
     DamageOrTornTail,
     /// Something grew beyond its bound.
@@ -38,6 +40,7 @@ impl Property {
             Property::BodiesKept => "bodies kept, with their disposition",
             Property::SignatureFirst => "invalid signatures leave dedup untouched",
             Property::ReplyOrder => "replies in connection order",
+            Property::JudgedAsInForce => "judged under the snapshot in force",
             Property::DamageOrTornTail => "damage is no torn tail, nor the reverse",
             Property::Bounded => "resources bounded",
             Property::Liveness => "everything is answered",
@@ -104,6 +107,10 @@ pub struct Request {
     pub sent: Reading,
     /// Status of its answer.
     pub status: Option<u16>,
+    /// The oldest snapshot that may have been in force anywhere when it was sent.
+    pub since_snapshot: usize,
+    /// It was refused before the log because its tenant is not there.
+    pub unknown_tenant: bool,
     /// Run of the process in which it was answered.
     pub answered_in_run: u32,
 }
@@ -121,6 +128,25 @@ pub struct Rules {
     pub body_bytes_max: u64,
     /// A request is decided, and its decision durable, at most this long after it was sent, or never.
     pub flight_us_max: i64,
+}
+
+/// What a snapshot says of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether it is there and enabled.
+    pub admits: bool,
+    /// Whether each key verifies.
+    pub signers: [bool; 2],
+}
+
+impl Policy {
+    /// What a run begins with.
+    pub fn of(rules: &Rules) -> Policy {
+        Policy {
+            admits: true,
+            signers: rules.signers,
+        }
+    }
 }
 
 /// The outcome of an id: the variant of its record, and the parameter set that judged it.

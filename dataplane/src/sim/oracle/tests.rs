@@ -1,6 +1,7 @@
 //! The judge judged: each property can fail, and what is allowed passes.
 
 use super::*;
+use crate::sim::records::KEYS_COUNT;
 
 fn outcome(key: u32, variant: u8, dedup: Dedup) -> Answer {
     let (status, body) = pool().id(key).variants[usize::from(variant)].outcomes[0].clone();
@@ -309,4 +310,43 @@ fn what_is_decided_while_time_is_released_lives_from_the_released_clock_on() {
         property(oracle.answered(late, &outcome(1, 0, Dedup::Hit), 1)),
         Property::OneOutcome
     );
+}
+
+#[test]
+fn a_request_is_judged_by_a_snapshot_that_was_in_force_after_it_was_sent_and_by_no_older_one() {
+    let unknown = Answer {
+        body: "{\"code\":\"unknown_tenant\"}".to_owned(),
+        ..status(401)
+    };
+    let policy = |admits, signers| {
+        let policy = Policy { admits, signers };
+        [policy; TENANTS.len()]
+    };
+    let mut oracle = Oracle::new(4, RULES);
+    let before = oracle.sends(1, Kind::Valid(0), Shape::default());
+    oracle.publishes(policy(true, [false, true]));
+    let gone = oracle.publishes(policy(false, [false, true]));
+    // All three may have judged it.
+    for answer in [&status(401), &unknown, &outcome(1, 0, Dedup::Miss)] {
+        let mut oracle = oracle.clone();
+        assert!(oracle.answered(before, answer, 1).is_ok(), "{answer:?}");
+    }
+    oracle.settles(gone);
+    let behind = oracle.sends(1, Kind::Valid(0), Shape::default());
+    let mut judge = oracle.clone();
+    assert_eq!(judge.answered(behind, &unknown, 1), Ok(Meaning::Refused));
+    assert!(judge.requests[behind as usize].unknown_tenant);
+    assert!(oracle.clone().answered(behind, &status(401), 1).is_err());
+    let accepted = oracle.answered(behind, &outcome(1, 0, Dedup::Miss), 1);
+    assert_eq!(property(accepted), Property::NothingInvented);
+}
+
+#[test]
+fn the_same_id_of_two_tenants_is_two_records() {
+    let mut oracle = Oracle::new(KEYS_COUNT + 4, RULES);
+    for key in [1, KEYS_COUNT + 1] {
+        let first = oracle.sends(key, Kind::Valid(0), Shape::default());
+        let answer = outcome(key, 0, Dedup::Miss);
+        assert_eq!(oracle.answered(first, &answer, 1), Ok(Meaning::First));
+    }
 }

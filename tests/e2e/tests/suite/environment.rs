@@ -29,7 +29,7 @@ on_every_host!(
 );
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 67] = [
+const WRONG: [(&str, &str); 71] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -63,6 +63,10 @@ const WRONG: [(&str, &str); 67] = [
     ("FLK_CORES", "many"),
     ("FLK_DRIVER", "glommio"),
     ("FLK_DRIVER", "URING"),
+    ("FLK_SANDBOX", "ON"),
+    ("FLK_SANDBOX", "1"),
+    ("FLK_CORE_DUMPS", "0"),
+    ("FLK_CORE_DUMPS", "yes"),
     ("DEDUP_TTL", "14"),
     ("DEDUP_TTL", "0s"),
     ("DEDUP_TTL", "1001d"),

@@ -16,6 +16,8 @@ mod start;
 
 mod environment;
 mod memory;
+mod sandbox;
+mod secrets;
 mod stderr;
 
 mod connections;

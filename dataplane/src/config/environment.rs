@@ -1,0 +1,93 @@
+//! The environment as a source of settings. It takes secrets out of the block that /proc shows, and wipes its copies when it
+//! is dropped; it parses nothing.
+
+use super::raw::VARIABLES;
+use super::unknown;
+use crate::driver::environment::{self, Taken};
+
+/// The variables of this process. The default leaves them all where they are.
+#[derive(Default)]
+pub struct Environment {
+    taken: Vec<Taken>,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.taken.iter().map(|taken| &taken.name);
+        out.debug_list().entries(names).finish()
+    }
+}
+
+impl Environment {
+    /// Takes the secrets out of the block. To be called before any other thread is started.
+    pub fn take() -> Environment {
+        Environment {
+            taken: environment::take(is_secret),
+        }
+    }
+
+    /// The value of a variable, if it is set and text.
+    pub fn get(&self, name: &str) -> Option<String> {
+        match self.taken(name) {
+            Some(value) => std::str::from_utf8(value).ok().map(str::to_owned),
+            None => std::env::var(name).ok(),
+        }
+    }
+
+    /// Whether a variable is set to what is not text.
+    pub(super) fn is_other_than_text(&self, name: &str) -> bool {
+        match self.taken(name) {
+            Some(value) => std::str::from_utf8(value).is_err(),
+            None => std::env::var_os(name).is_some_and(|value| value.to_str().is_none()),
+        }
+    }
+
+    /// Of a name that is there twice the first one counts, as for the system.
+    fn taken(&self, name: &str) -> Option<&[u8]> {
+        let found = self.taken.iter().find(|taken| taken.name == name)?;
+        Some(&found.value)
+    }
+}
+
+/// Whether the value of this variable may be a secret: that of a setting, of an agent, or of a name that looks like a setting
+/// and is none, such as a misspelt one.
+fn is_secret(name: &str) -> bool {
+    let is_setting = |name| {
+        VARIABLES
+            .iter()
+            .any(|it| it.is_secret() && it.name() == name)
+    };
+    is_setting(name) || name == unknown::AGENT_KEY || unknown::looks_like_a_setting(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_names_that_may_be_misspelt_secrets_are_taken_and_nothing_else() {
+        for name in [
+            "PCS_HMAC_KEY",
+            "PCS_HMAC_KEYS",
+            "METRICS_PASS",
+            "PCS_ED25519_PRIV_B64",
+            "PCS_HMAC_KYE",
+            "METRICS_PASSWORD",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in [
+            "PATH",
+            "RUST_BACKTRACE",
+            "PORT",
+            "WAL_DIR",
+            "PCS_HMAC_KEY_FILE",
+            "PCS_ED25519_PUB_B64",
+            "METRICS_USER",
+            "FLK_CONFIG",
+            "FLK_PLANT",
+        ] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Buckets of a room: units that are left, by the test, and what was charged. A stand-in for the driver's; no time refills them.
+
+use crate::event::{Ask, Driver, Granted};
+use crate::io::Now;
+use crate::snapshot::Limit;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub(super) struct Buckets {
+    /// Units that are left, by word; no entry: no end of them.
+    pub(super) left: BTreeMap<u32, u64>,
+    /// Units that were taken, by word.
+    pub(super) taken: BTreeMap<u32, u64>,
+    /// When there is more, for those who come too late.
+    pub(super) retry_after_us: u64,
+}
+
+impl Buckets {
+    /// Requests that are left of the rate of all.
+    pub(super) fn rate(&self) -> u64 {
+        self.left.get(&0).copied().unwrap_or(u64::MAX)
+    }
+}
+
+impl Driver for Buckets {
+    fn charge(&mut self, limit: Limit, ask: Ask, _: Now) -> Granted {
+        let all = Granted::all(ask);
+        if limit.per_s == 0 {
+            return all;
+        }
+        let Some(left) = self.left.get_mut(&limit.word) else {
+            *self.taken.entry(limit.word).or_default() += all.count;
+            return all;
+        };
+        let count = match ask {
+            Ask::UpTo(wanted) => wanted.min(*left),
+            Ask::Whole(_) if *left == 0 => 0,
+            Ask::Whole(wanted) | Ask::Owed(wanted) => wanted,
+        };
+        let is_short = count < all.count || (*left == 0 && matches!(ask, Ask::Whole(_)));
+        *left = left.saturating_sub(count);
+        *self.taken.entry(limit.word).or_default() += count;
+        Granted {
+            count,
+            retry_after_us: match is_short {
+                true => self.retry_after_us.max(1),
+                false => 0,
+            },
+        }
+    }
+}

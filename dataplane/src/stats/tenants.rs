@@ -1,0 +1,343 @@
+//! Counters by tenant, key and parameter set, in tables of fixed size: one row each for the first that come, and one for all
+//! that come when a table is full. A row keeps its name for the life of the process. It knows no configuration.
+
+use super::Cell;
+use super::cell::Text;
+use super::exposition::Number;
+use super::page::Parts;
+use super::series::Series;
+use flk_contract::verify::Reason;
+use std::collections::BTreeMap;
+
+/// Tenants with a row of their own.
+pub const TENANT_ROWS: usize = 64;
+/// Keys with a row of their own, all tenants together.
+pub const KEY_ROWS: usize = 256;
+/// Pairs of tenant and parameter set with a row of their own.
+pub const PARAMS_ROWS: usize = 128;
+
+/// What the row of all others is called.
+const OTHER: &str = "other";
+
+/// What is counted of a tenant.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct TenantRow {
+    name: Text<8>,
+    /// Submissions that named it, from their heads on.
+    pub ingest: Cell,
+    /// First outcomes that accept.
+    pub accepted: Cell,
+    /// First outcomes that escalate.
+    pub escalated: Cell,
+    /// Records refused because of their signature.
+    pub signature_errors: Cell,
+    /// Duplicates answered with a stored outcome.
+    pub dedup_hits: Cell,
+    /// Requests over a rate.
+    pub rate_limited: Cell,
+    /// Requests over a quota of bytes.
+    pub quota_exceeded: Cell,
+}
+
+/// What is counted of a key.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct KeyRow {
+    tenant: Cell,
+    name: Text<8>,
+    /// Signatures that it verified.
+    pub verified: Cell,
+    /// The beginning of the last second of the wall clock in which it did, in microseconds; 0: never.
+    pub last_seen_us: Cell,
+}
+
+/// What is counted of a parameter set under a tenant.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct ParamsRow {
+    tenant: Cell,
+    name: Text<8>,
+    /// First outcomes that accept.
+    pub accepted: Cell,
+    /// First outcomes that escalate.
+    pub escalated: Cell,
+    /// Escalations by the reason's number, from 1.
+    pub reasons: [Cell; 5],
+}
+
+/// The tables of one shard. The last row of each is that of all others.
+#[derive(Debug)]
+#[repr(C)]
+pub struct TenantPages {
+    tenants: [TenantRow; TENANT_ROWS + 1],
+    keys: [KeyRow; KEY_ROWS + 1],
+    params: [ParamsRow; PARAMS_ROWS + 1],
+}
+
+impl Default for TenantPages {
+    fn default() -> TenantPages {
+        TenantPages {
+            tenants: std::array::from_fn(|_| TenantRow::default()),
+            keys: std::array::from_fn(|_| KeyRow::default()),
+            params: std::array::from_fn(|_| ParamsRow::default()),
+        }
+    }
+}
+
+/// A row of a table by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row(u16);
+
+impl TenantPages {
+    /// The row of the tenant that the process knows as its `index`-th. A number belongs to one name for ever.
+    pub fn tenant_row(&self, index: usize, name: &str) -> Row {
+        let (_, own) = split(&self.tenants);
+        match own.get(index) {
+            Some(row) if row.name.is(name) => {}
+            Some(row) => row.name.set(name),
+            None => return Row(TENANT_ROWS as u16),
+        }
+        Row(index as u16)
+    }
+
+    /// The row of a key of a tenant: the same each time.
+    pub fn key_row(&self, tenant: Row, name: &str) -> Row {
+        place(&self.keys, tenant, name, |row| (&row.tenant, &row.name))
+    }
+
+    /// The row of a parameter set under a tenant: the same each time.
+    pub fn params_row(&self, tenant: Row, version: &str) -> Row {
+        place(&self.params, tenant, version, |row| {
+            (&row.tenant, &row.name)
+        })
+    }
+
+    /// What is counted of a tenant.
+    pub fn tenant(&self, row: Row) -> &TenantRow {
+        &self.tenants[usize::from(row.0)]
+    }
+
+    /// What is counted of a key.
+    pub fn key(&self, row: Row) -> &KeyRow {
+        &self.keys[usize::from(row.0)]
+    }
+
+    /// What is counted of a parameter set.
+    pub fn params(&self, row: Row) -> &ParamsRow {
+        &self.params[usize::from(row.0)]
+    }
+
+    /// Names of the tenant and of what belongs to it.
+    fn labels(&self, tenant: &Cell, name: &Text<8>) -> [String; 2] {
+        let of = match name.is_set() {
+            true => shown(&self.tenant(Row(tenant.get() as u16)).name),
+            false => OTHER.to_owned(),
+        };
+        [of, shown(name)]
+    }
+}
+
+/// A name, or what stands for all others.
+fn shown(name: &Text<8>) -> String {
+    match name.is_set() {
+        true => name.get(),
+        false => OTHER.to_owned(),
+    }
+}
+
+/// The row of all others, and those before it.
+fn split<T>(table: &[T]) -> (&T, &[T]) {
+    match table.split_last() {
+        Some(split) => split,
+        None => unreachable!("a table has a row at least"),
+    }
+}
+
+/// The row of something that belongs to a tenant: its own, or the first free one, or that of all others, where all that
+/// belongs to tenants without a row is counted, too.
+fn place<T>(table: &[T], tenant: Row, name: &str, of: impl Fn(&T) -> (&Cell, &Text<8>)) -> Row {
+    let (_, own) = split(table);
+    let number = u64::from(tenant.0);
+    let is_it_or_free = |row: &T| {
+        let (of_tenant, named) = of(row);
+        !named.is_set() || (of_tenant.get() == number && named.is(name))
+    };
+    let at = match usize::from(tenant.0) < TENANT_ROWS {
+        true => own.iter().position(is_it_or_free),
+        false => None,
+    };
+    let Some(at) = at else {
+        return Row(own.len() as u16);
+    };
+    let (of_tenant, named) = of(&own[at]);
+    if !named.is_set() {
+        of_tenant.set(number);
+        named.set(name);
+    }
+    Row(at as u16)
+}
+
+/// Samples of one metric by their labels. Rows of one name, of whatever shard, are one sample.
+struct Samples<const N: usize>(BTreeMap<[String; N], u64>);
+
+impl<const N: usize> Samples<N> {
+    /// Counts a row; rows without a name are there only if something was counted in them.
+    fn count(&mut self, is_set: bool, labels: [String; N], value: u64, join: fn(u64, u64) -> u64) {
+        if is_set || value > 0 {
+            let sample = self.0.entry(labels).or_insert(0);
+            *sample = join(*sample, value);
+        }
+    }
+
+    fn put(&self, put: &mut Series<'_>) {
+        for (labels, value) in &self.0 {
+            put(&labels.each_ref().map(String::as_str), Number(*value));
+        }
+    }
+}
+
+/// A column of the table of tenants.
+pub(super) fn tenants(parts: &Parts<'_>, put: &mut Series<'_>, cell: impl Fn(&TenantRow) -> &Cell) {
+    let mut samples = Samples(BTreeMap::new());
+    for row in parts.shards.iter().flat_map(|page| &page.tenants.tenants) {
+        let (is_set, labels) = (row.name.is_set(), [shown(&row.name)]);
+        samples.count(is_set, labels, cell(row).get(), u64::wrapping_add);
+    }
+    samples.put(put);
+}
+
+/// A column of the table of keys.
+fn keys(
+    parts: &Parts<'_>,
+    put: &mut Series<'_>,
+    cell: impl Fn(&KeyRow) -> &Cell,
+    join: fn(u64, u64) -> u64,
+) {
+    let mut samples = Samples(BTreeMap::new());
+    for page in parts.shards.iter().map(|page| &page.tenants) {
+        for row in &page.keys {
+            let labels = page.labels(&row.tenant, &row.name);
+            samples.count(row.name.is_set(), labels, cell(row).get(), join);
+        }
+    }
+    samples.put(put);
+}
+
+pub(super) fn keys_verified(parts: &Parts<'_>, put: &mut Series<'_>) {
+    keys(parts, put, |row| &row.verified, u64::wrapping_add);
+}
+
+pub(super) fn keys_seen(parts: &Parts<'_>, put: &mut Series<'_>) {
+    keys(parts, put, |row| &row.last_seen_us, u64::max);
+}
+
+/// A column of the table of parameter sets.
+pub(super) fn params(parts: &Parts<'_>, put: &mut Series<'_>, cell: impl Fn(&ParamsRow) -> &Cell) {
+    let mut samples = Samples(BTreeMap::new());
+    for page in parts.shards.iter().map(|page| &page.tenants) {
+        for row in &page.params {
+            let labels = page.labels(&row.tenant, &row.name);
+            samples.count(
+                row.name.is_set(),
+                labels,
+                cell(row).get(),
+                u64::wrapping_add,
+            );
+        }
+    }
+    samples.put(put);
+}
+
+pub(super) fn params_reasons(parts: &Parts<'_>, put: &mut Series<'_>) {
+    let mut samples = Samples(BTreeMap::new());
+    for page in parts.shards.iter().map(|page| &page.tenants) {
+        for row in &page.params {
+            let [tenant, params] = page.labels(&row.tenant, &row.name);
+            for (code, cell) in (1..).zip(&row.reasons) {
+                let reason = Reason::from_code(code).map_or("", |reason| reason.as_str());
+                let labels = [tenant.clone(), params.clone(), reason.to_owned()];
+                samples.count(row.name.is_set(), labels, cell.get(), u64::wrapping_add);
+            }
+        }
+    }
+    samples.put(put);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Stats;
+    use crate::stats::exposition::{Format, render};
+
+    fn rendered(stats: &Stats) -> String {
+        let mut text = String::new();
+        render(&stats.parts(), Format::Prometheus, &mut text);
+        text
+    }
+
+    #[test]
+    fn rows_of_one_name_are_one_sample_of_all_shards() {
+        let stats = Stats::new(2);
+        for (shard, page) in (1..).zip(stats.shards.iter()) {
+            let page = &page.tenants;
+            let name = "a-name.of_64-characters-".repeat(3)[..64].to_owned();
+            let tenant = page.tenant_row(1, &name);
+            page.tenant(tenant).ingest.add(shard);
+            let key = page.key_row(tenant, "2026-11");
+            assert_eq!(page.key_row(tenant, "2026-11"), key);
+            assert_ne!(page.key_row(tenant, "2026-12"), key);
+            page.key(key).verified.add(10);
+            page.key(key).last_seen_us.set((100 + shard) * 1_000_000);
+            let params = page.params_row(tenant, "2");
+            page.params(params).escalated.add(1);
+            page.params(params).reasons[0].add(1);
+        }
+        let text = rendered(&stats);
+        let name = "a-name.of_64-characters-a-name.of_64-characters-a-name.of_64-cha";
+        for line in [
+            format!("flk_ingest_by_tenant{{tenant=\"{name}\"}} 3"),
+            format!("flk_key_verified_total{{tenant=\"{name}\",key=\"2026-11\"}} 20"),
+            format!("flk_key_last_seen_seconds{{tenant=\"{name}\",key=\"2026-11\"}} 102"),
+            format!("flk_escalated_by_params{{tenant=\"{name}\",params=\"2\"}} 2"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
+        assert!(
+            text.contains(",params=\"2\",reason=\"d_hat_out_of_tolerance\"} 2\n"),
+            "{text}"
+        );
+        assert!(!text.contains("=\"other\""), "{text}");
+    }
+
+    #[test]
+    fn what_comes_when_a_table_is_full_is_counted_together() {
+        let stats = Stats::new(1);
+        let page = &stats.shards[0].tenants;
+        for at in 0..TENANT_ROWS + 3 {
+            let row = page.tenant_row(at, &format!("t{at}"));
+            page.tenant(row).accepted.add(1);
+            let key = page.key_row(row, "only");
+            page.key(key).verified.add(1);
+        }
+        let last = page.tenant_row(0, "t0");
+        for at in 0..KEY_ROWS {
+            let key = page.key_row(last, &format!("k{at}"));
+            page.key(key).verified.add(1);
+        }
+        let text = rendered(&stats);
+        assert!(
+            text.contains("flk_accepted_by_tenant{tenant=\"other\"} 3\n"),
+            "{text}"
+        );
+        let keys = format!(
+            "flk_key_verified_total{{tenant=\"other\",key=\"other\"}} {}\n",
+            3 + TENANT_ROWS
+        );
+        assert!(text.contains(&keys), "{keys}{text}");
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("flk_accepted_by_tenant"));
+        assert_eq!(lines.count(), TENANT_ROWS + 1);
+    }
+}
