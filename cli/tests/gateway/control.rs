@@ -8,6 +8,7 @@ use flk_testkit::records::{KEY, record};
 use flk_testkit::{DEADLINE, Dice, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -228,4 +229,33 @@ fn without_a_control_process_a_command_says_where_it_looked() {
     assert!(asked.stderr.contains("127.0.0.1:1"), "{}", asked.stderr);
     let verified = run(flk(dir.path()).args(["control", "audit", "verify"]), b"");
     assert_eq!(verified.code, 2, "{}", verified.stderr);
+}
+
+#[test]
+fn the_service_manager_is_told_of_the_gateway_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(DEADLINE)).unwrap();
+    let variables = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "200000"),
+    ];
+    let gateway = Gateway::start_with(dir.path(), &variables);
+    gateway.admin();
+    let mut heard = Vec::new();
+    let mut hear_until = |last: &str| {
+        let mut bytes = [0; 512];
+        while heard.last().map(String::as_str) != Some(last) {
+            let length = manager.recv(&mut bytes).unwrap();
+            heard.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+        }
+        std::mem::take(&mut heard)
+    };
+    let readies = |heard: &[String]| heard.iter().filter(|it| *it == "READY=1\n").count();
+    assert_eq!(readies(&hear_until("READY=1\n")), 1);
+    assert_eq!(readies(&hear_until("WATCHDOG=1\n")), 0);
+    assert_eq!(gateway.stop(), 0);
+    let end = hear_until("STOPPING=1\n");
+    assert_eq!(readies(&end), 0, "control under it says nothing: {end:?}");
 }
