@@ -3,9 +3,11 @@
 use flk_control::options::Options;
 use flk_control::run::run;
 use flk_control::say::say;
+use flk_dataplane::config::Environment;
 use flk_dataplane::exit::{self, Exit};
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 const HELP: &str = "\
 flk-control: publishes the configuration to the data plane that serves from the same WAL_DIR, and serves the admin API.
@@ -22,6 +24,7 @@ and on request. ADMIN_LISTEN, ADMIN_TOKENS_FILE and CONTROL_DIR are its own. doc
 ";
 
 fn main() -> ExitCode {
+    let environment = Arc::new(Environment::take());
     let arguments = std::env::args_os().skip(1);
     let arguments: Vec<String> = arguments
         .map(|it| it.to_string_lossy().into_owned())
@@ -30,7 +33,10 @@ fn main() -> ExitCode {
         Some("--version" | "-V") => print(&format!("flk-control {}\n", env!("CARGO_PKG_VERSION"))),
         Some("--help" | "-h") => print(&format!("{HELP}\n{}\n", exit::help())),
         _ => match Options::parse(arguments) {
-            Ok(options) => ExitCode::from(run(&options)),
+            Ok(options) => ExitCode::from(run(&Options {
+                environment,
+                ..options
+            })),
             Err(problem) => {
                 say(problem);
                 ExitCode::from(Exit::Usage.code())

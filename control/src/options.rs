@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Ends control with its standard input: whoever started it has ended then, however that happened.
 pub const LIFELINE: &str = "--until-stdin-ends";
@@ -20,6 +21,8 @@ pub const DATAPLANE: &str = "--dataplane";
 pub struct Options {
     /// File and settings, as for the data plane.
     pub flags: Flags,
+    /// The variables; a program that has no other thread yet takes the secrets out of its block first.
+    pub environment: Arc<Environment>,
     /// What ends it besides a signal.
     pub lifeline: Lifeline,
     /// Where the data plane listens, if the configuration does not say it.
@@ -62,7 +65,7 @@ impl Options {
 
     /// The configuration file, if one is named.
     pub fn file(&self) -> Option<PathBuf> {
-        let named = || std::env::var(FILE_VARIABLE).ok();
+        let named = || self.environment.get(FILE_VARIABLE);
         let file = self.flags.file.clone().or_else(named);
         file.filter(|it| !it.is_empty()).map(PathBuf::from)
     }
@@ -72,14 +75,14 @@ impl Options {
     /// # Errors
     /// Every mistake that can be found.
     pub fn config(&self) -> Result<Config, Mistakes> {
-        Ok(read(&self.flags)?.1)
+        Ok(read(&self.flags, &self.environment)?.1)
     }
 
     /// Reads what should be in force, each time anew.
     pub fn reader(&self) -> ReadDesired {
-        let flags = self.flags.clone();
+        let (flags, environment) = (self.flags.clone(), Arc::clone(&self.environment));
         Box::new(move || {
-            let (raw, config) = read(&flags)?;
+            let (raw, config) = read(&flags, &environment)?;
             Ok(Desired {
                 document: config.document,
                 fixed: fixed(&raw),
@@ -88,13 +91,11 @@ impl Options {
     }
 }
 
-fn read(flags: &Flags) -> Result<(RawConfig, Config), Mistakes> {
+fn read(flags: &Flags, environment: &Environment) -> Result<(RawConfig, Config), Mistakes> {
     let said =
         |mistakes: Vec<ConfigError>| Mistakes(mistakes.iter().map(ToString::to_string).collect());
-    // Read again for each reload, so secrets stay in the block; it is hidden from other users.
-    let variables = Environment::default();
-    RawConfig::refuse_other_than_text(&variables).map_err(|mistake| said(vec![mistake]))?;
-    let environment = |name: &str| variables.get(name);
+    RawConfig::refuse_other_than_text(environment).map_err(|mistake| said(vec![mistake]))?;
+    let environment = |name: &str| environment.get(name);
     let (raw, mistakes) = RawConfig::read_all(&environment, flags);
     if !mistakes.is_empty() {
         return Err(said(mistakes));

@@ -8,10 +8,11 @@ mod token;
 use crate::exit::{self, Exit};
 use clap::Args;
 use flk_control::options::{Lifeline, Options};
-use flk_dataplane::config::{FILE_VARIABLE, Flags};
+use flk_dataplane::config::{Environment, FILE_VARIABLE, Flags};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -64,6 +65,7 @@ fn serve(args: &RunArgs) -> ExitCode {
             false => Lifeline::None,
         },
         dataplane: args.dataplane,
+        environment: Arc::new(Environment::take()),
     };
     ExitCode::from(flk_control::run::run(&options))
 }

@@ -39,7 +39,10 @@ fn both_tell_their_manager_and_give_up_what_they_do_not_need() {
     }
     let in_both = |key| UNITS.map(|name| values(name, key));
     let [one, other] = in_both("Environment");
-    assert!(one.iter().all(|setting| other.contains(setting)), "{one:?} {other:?}");
+    assert!(
+        one.iter().all(|setting| other.contains(setting)),
+        "{one:?} {other:?}"
+    );
 }
 
 #[test]
@@ -50,7 +53,10 @@ fn the_gateway_is_started_again_after_what_may_pass_and_after_nothing_else() {
     let prevented = values(UNITS[0], "RestartPreventExitStatus");
     assert_eq!(prevented, [others.join(" ")]);
     let needs = ["Requires", "BindsTo", "PartOf"].map(|key| values(UNITS[1], key));
-    assert!(needs.iter().all(Vec::is_empty), "neither is bound to the other");
+    assert!(
+        needs.iter().all(Vec::is_empty),
+        "neither is bound to the other"
+    );
 }
 
 #[test]

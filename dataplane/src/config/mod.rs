@@ -111,8 +111,7 @@ impl Config {
     /// # Errors
     /// As [`Config::from_process`].
     pub fn resolve(raw: &RawConfig) -> Result<Config, ConfigError> {
-        let address = listen_address(raw)?;
-        let port: u16 = raw.parsed(Variable::Port, "8080", "not a port")?;
+        let listen = listen_address(raw)?;
         let backend = raw.text(Variable::DedupBackend).unwrap_or("memory");
         if backend != "memory" {
             return Err(raw.error(Variable::DedupBackend, "this version has no other store"));
@@ -132,7 +131,7 @@ impl Config {
         }
         let wal_dir = PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal"));
         Ok(Config {
-            listen: SocketAddr::new(address, port),
+            listen,
             control: control::settings(raw, &wal_dir)?,
             wal_dir,
             document: desired.document,
@@ -185,7 +184,7 @@ impl Config {
 }
 
 /// The address to listen on. An IPv6 address may be in brackets, as in a URL.
-fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
+fn listen_address(raw: &RawConfig) -> Result<SocketAddr, ConfigError> {
     let text = raw.text(Variable::Listen).unwrap_or("127.0.0.1").trim();
     let bracketed = text
         .strip_prefix('[')
@@ -194,7 +193,9 @@ fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
         Some(inside) => inside.parse::<Ipv6Addr>().map(IpAddr::from),
         None => text.parse::<IpAddr>(),
     };
-    address.map_err(|_| raw.error(Variable::Listen, "not an IP address"))
+    let address = address.map_err(|_| raw.error(Variable::Listen, "not an IP address"))?;
+    let port = raw.parsed(Variable::Port, "8080", "not a port")?;
+    Ok(SocketAddr::new(address, port))
 }
 
 #[cfg(test)]
