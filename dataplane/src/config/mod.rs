@@ -111,6 +111,7 @@ impl Config {
     /// # Errors
     /// As [`Config::from_process`].
     pub fn resolve(raw: &RawConfig) -> Result<Config, ConfigError> {
+        let seconds = Duration::from_secs;
         let listen = listen_address(raw)?;
         let backend = raw.text(Variable::DedupBackend).unwrap_or("memory");
         if backend != "memory" {
@@ -172,12 +173,8 @@ impl Config {
             },
             wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
             segment_bytes,
-            drain_delay: Duration::from_secs(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
-            keepalive: Duration::from_secs(raw.duration(
-                Variable::HttpKeepalive,
-                "75s",
-                1..=3600,
-            )?),
+            drain_delay: seconds(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
+            keepalive: seconds(raw.duration(Variable::HttpKeepalive, "75s", 1..=3600)?),
             body_bytes_max,
         })
     }
