@@ -63,9 +63,10 @@ impl AdminArgs {
             .build();
         let runtime = runtime.map_err(|error| self.unreachable(&fault::why(&error)))?;
         let token = self.token()?;
-        let asked = tokio::time::timeout(self.timeout, self.exchange(method, path, token));
-        // The timer needs the runtime's context.
-        let answered = runtime.block_on(async { asked.await });
+        // Made inside: a timer needs the runtime's context.
+        let answered = runtime.block_on(async {
+            tokio::time::timeout(self.timeout, self.exchange(method, path, token)).await
+        });
         let late = |_| {
             let timeout = time_text(self.timeout);
             Failure::unavailable(format!(

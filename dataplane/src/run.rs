@@ -21,6 +21,7 @@ use crate::driver::observer::{Observed, Observer};
 use crate::driver::pulse::Pulse;
 use crate::driver::rate::Buckets;
 use crate::driver::sandbox::{self, Accessible, Sandbox, Wanted};
+use crate::driver::service_manager::ServiceManager;
 use crate::driver::shard_probe::ShardProbe;
 use crate::driver::signal::{Ends, Signals};
 use crate::driver::statistics::{self, Published};
@@ -65,6 +66,7 @@ impl Machine for Shard {
 pub struct Surroundings {
     console: Console,
     ends: Arc<Ends>,
+    manager: Arc<ServiceManager>,
 }
 
 impl Surroundings {
@@ -80,7 +82,12 @@ impl Surroundings {
             let console = Console::start()?;
             console.say_panics();
             let ends = signals.watch(console.clone())?;
-            Ok::<_, DriverError>(Surroundings { console, ends })
+            let manager = Arc::new(ServiceManager::of_environment());
+            Ok::<_, DriverError>(Surroundings {
+                console,
+                ends,
+                manager,
+            })
         };
         taken().map_err(|error| {
             last_words(&format!("flk: {error}"));
@@ -241,6 +248,7 @@ fn start(
         console: console.clone(),
         drain_delay: config.drain_delay,
         stop_bound: Duration::from_micros(times.stop_us + times.stop_more_us),
+        manager: Arc::clone(&surroundings.manager),
         configuration: Some(Configuration {
             start: configuration,
             stats: Arc::clone(&stats),

@@ -69,7 +69,7 @@ pub(super) fn history(args: &HistoryArgs) -> CommandResult {
 }
 
 fn row(snapshot: &Value, at_s: &Value, mark: &str, format: Format) -> String {
-    let number = &snapshot["number"];
+    let number = snapshot["number"].to_string();
     let digest = printable(snapshot["digest"].as_str().unwrap_or_default());
     let at = UNIX_EPOCH + Duration::from_secs(at_s.as_u64().unwrap_or_default().min(1 << 37));
     let at = humantime::format_rfc3339_seconds(at);
@@ -81,7 +81,7 @@ fn row(snapshot: &Value, at_s: &Value, mark: &str, format: Format) -> String {
                 .to_owned()
         }
         Format::Json => serde_json::json!({
-            "number": number, "digest": digest, "at": at.to_string(), "in_force": !mark.is_empty(),
+            "number": snapshot["number"], "digest": digest, "at": at.to_string(), "in_force": !mark.is_empty(),
         })
         .to_string(),
     }

@@ -2,9 +2,17 @@
 
 use crate::common::{Ran, flk, run};
 use crate::gateway::{Gateway, up};
-use flk_testkit::{DEADLINE, wait_until};
+use flk_testkit::client::Connection;
+use flk_testkit::process::Process;
+use flk_testkit::records::{KEY, record};
+use flk_testkit::{DEADLINE, Dice, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn write(dir: &Path, rate: u32) {
     let aside = dir.join("flk.toml~");
@@ -98,6 +106,80 @@ fn a_control_process_that_ends_is_started_again_and_traffic_goes_on() {
     assert_eq!(gateway.stop(), 0);
 }
 
+/// Sends new records one after the other until the test is over; each must be accepted. Their number.
+fn load(address: SocketAddr, client: u64, is_over: &AtomicBool) -> u64 {
+    let mut connection = Connection::open(address).unwrap();
+    let mut count = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let record = record(client << 32 | count);
+        let answer = connection.post(&record.body).unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(record.is_outcome(&answer.body), "{answer:?}");
+        count += 1;
+    }
+    count
+}
+
+/// A control process of its own for the gateway of this directory.
+fn control(dir: &Path) -> Process {
+    let mut command = flk(dir);
+    command
+        .args(["control", "run", "--config", "flk.toml"])
+        .env("ADMIN_LISTEN", "127.0.0.1:0")
+        .env("PCS_HMAC_KEY", KEY)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    Process::start(command).unwrap()
+}
+
+#[test]
+fn killing_control_at_any_moment_fails_no_request_and_the_file_is_in_force_in_the_end() {
+    const ROUNDS: u32 = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write(dir, 1_000_000);
+    let plan = up(dir)
+        .with_arguments(&["--port", "0", "--no-control", "--config", "flk.toml"])
+        .with("PCS_HMAC_KEY", KEY);
+    let gateway = plan.launch().unwrap();
+    gateway.wait_until_said("ready in");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let address = gateway.address();
+        let is_over = &is_over;
+        let loads = [0, 1].map(|client| scope.spawn(move || load(address, client, is_over)));
+        // Ended in any case, so that a failure here is not a test that hangs.
+        let rounds = std::panic::catch_unwind(|| {
+            let mut dice = Dice::new(7);
+            for round in 1..=ROUNDS {
+                write(dir, 1_000_000 + round);
+                let mut process = control(dir);
+                // Anywhere from its start to behind the answer of the data plane.
+                std::thread::sleep(Duration::from_micros(dice.below(400_000)));
+                process.kill();
+            }
+            let mut last = control(dir);
+            last.wait_until_said("the data plane answers");
+            wait_until("the file is in force", DEADLINE, || {
+                let status = std::fs::read_dir(dir.join("data/wal/snapshots"));
+                let files = status.into_iter().flatten().flatten();
+                let texts = files.filter_map(|it| std::fs::read_to_string(it.path()).ok());
+                let rate = format!("\"rate\":{}", 1_000_000 + ROUNDS);
+                texts.into_iter().any(|text| text.contains(&rate))
+            });
+            assert_eq!(last.stop().code(), 0);
+        });
+        is_over.store(true, Ordering::Relaxed);
+        for load in loads {
+            assert!(load.join().unwrap() > 50);
+        }
+        rounds.unwrap();
+    });
+    assert_eq!(gateway.stop().code(), 0);
+    let verified = run(flk(dir).args(["control", "audit", "verify"]), b"");
+    assert_eq!(verified.code, 0, "{verified:?}");
+}
+
 #[test]
 fn no_control_process_outlives_its_gateway() {
     let dir = tempfile::tempdir().unwrap();
@@ -147,4 +229,33 @@ fn without_a_control_process_a_command_says_where_it_looked() {
     assert!(asked.stderr.contains("127.0.0.1:1"), "{}", asked.stderr);
     let verified = run(flk(dir.path()).args(["control", "audit", "verify"]), b"");
     assert_eq!(verified.code, 2, "{}", verified.stderr);
+}
+
+#[test]
+fn the_service_manager_is_told_of_the_gateway_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(DEADLINE)).unwrap();
+    let variables = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "200000"),
+    ];
+    let gateway = Gateway::start_with(dir.path(), &variables);
+    gateway.admin();
+    let mut heard = Vec::new();
+    let mut hear_until = |last: &str| {
+        let mut bytes = [0; 512];
+        while heard.last().map(String::as_str) != Some(last) {
+            let length = manager.recv(&mut bytes).unwrap();
+            heard.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+        }
+        std::mem::take(&mut heard)
+    };
+    let readies = |heard: &[String]| heard.iter().filter(|it| *it == "READY=1\n").count();
+    assert_eq!(readies(&hear_until("READY=1\n")), 1);
+    assert_eq!(readies(&hear_until("WATCHDOG=1\n")), 0);
+    assert_eq!(gateway.stop(), 0);
+    let end = hear_until("STOPPING=1\n");
+    assert_eq!(readies(&end), 0, "control under it says nothing: {end:?}");
 }

@@ -7,4 +7,5 @@ mod fake;
 mod history;
 mod process;
 mod reload;
+mod units;
 mod world;

@@ -111,8 +111,8 @@ impl Config {
     /// # Errors
     /// As [`Config::from_process`].
     pub fn resolve(raw: &RawConfig) -> Result<Config, ConfigError> {
-        let address = listen_address(raw)?;
-        let port: u16 = raw.parsed(Variable::Port, "8080", "not a port")?;
+        let seconds = Duration::from_secs;
+        let listen = listen_address(raw)?;
         let backend = raw.text(Variable::DedupBackend).unwrap_or("memory");
         if backend != "memory" {
             return Err(raw.error(Variable::DedupBackend, "this version has no other store"));
@@ -132,7 +132,7 @@ impl Config {
         }
         let wal_dir = PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal"));
         Ok(Config {
-            listen: SocketAddr::new(address, port),
+            listen,
             control: control::settings(raw, &wal_dir)?,
             wal_dir,
             document: desired.document,
@@ -173,19 +173,15 @@ impl Config {
             },
             wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
             segment_bytes,
-            drain_delay: Duration::from_secs(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
-            keepalive: Duration::from_secs(raw.duration(
-                Variable::HttpKeepalive,
-                "75s",
-                1..=3600,
-            )?),
+            drain_delay: seconds(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
+            keepalive: seconds(raw.duration(Variable::HttpKeepalive, "75s", 1..=3600)?),
             body_bytes_max,
         })
     }
 }
 
 /// The address to listen on. An IPv6 address may be in brackets, as in a URL.
-fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
+fn listen_address(raw: &RawConfig) -> Result<SocketAddr, ConfigError> {
     let text = raw.text(Variable::Listen).unwrap_or("127.0.0.1").trim();
     let bracketed = text
         .strip_prefix('[')
@@ -194,7 +190,9 @@ fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
         Some(inside) => inside.parse::<Ipv6Addr>().map(IpAddr::from),
         None => text.parse::<IpAddr>(),
     };
-    address.map_err(|_| raw.error(Variable::Listen, "not an IP address"))
+    let address = address.map_err(|_| raw.error(Variable::Listen, "not an IP address"))?;
+    let port = raw.parsed(Variable::Port, "8080", "not a port")?;
+    Ok(SocketAddr::new(address, port))
 }
 
 #[cfg(test)]

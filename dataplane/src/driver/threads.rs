@@ -11,6 +11,7 @@ use super::links::{KeeperLinks, Links, link};
 use super::portable::Portable;
 use super::probe::DriverKind;
 use super::rate::Buckets;
+use super::service_manager::ServiceManager;
 use super::signal::Ends;
 use super::uring::Uring;
 use super::{DriverError, DriverLimits, Ended, Machine, ShardSetup, StageProbe, affinity, clock};
@@ -78,6 +79,8 @@ pub struct Process {
     pub drain_delay: Duration,
     /// After that, the process ends within this time even if threads hang.
     pub stop_bound: Duration,
+    /// Told when the gateway serves, lives and stops.
+    pub manager: Arc<ServiceManager>,
     /// What the configuration agent begins with; none: this process takes no configuration.
     pub configuration: Option<Configuration>,
 }
@@ -160,6 +163,8 @@ pub fn run<M: Machine, K: KeeperMachine>(
         console: process.console.clone(),
         drain_delay: process.drain_delay,
         stop_bound: process.stop_bound,
+        manager: process.manager,
+        alive_due_us: 0,
         say,
         events: Vec::new(),
         wake_at_us: u64::MAX,
@@ -251,6 +256,9 @@ struct KeeperExecutor<K, S> {
     console: Console,
     drain_delay: Duration,
     stop_bound: Duration,
+    manager: Arc<ServiceManager>,
+    /// When the manager is told next that this process lives.
+    alive_due_us: u64,
     say: S,
     events: Vec<KeeperEvent>,
     wake_at_us: u64,
@@ -289,6 +297,9 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
                     // The first of several shards sets it; all have the same.
                     let _ = self.installation.set(begin.installation);
                 }
+                if matches!(message, ToShard::Serve { .. }) && shard == ShardId(0) {
+                    self.manager.say_ready();
+                }
                 if matches!(message, ToShard::Serve { .. }) {
                     // The start is over: from now on the keeper handles requests to end.
                     let (delay, bound) = (self.drain_delay, self.stop_bound);
@@ -312,12 +323,14 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
     /// Sleeps until something happens, unless a completed file operation has not been reported.
     fn wait(&mut self) -> Result<(), DriverError> {
         let now_us = clock::now().mono_us;
+        self.alive_due_us = self.manager.say_alive(now_us, self.alive_due_us);
         let bell = Arc::clone(self.links.bell());
         let (links, ends) = (&mut self.links, &self.ends);
         let sleeps =
             self.events.is_empty() && bell.may_sleep(|| links.is_empty() && ends.is_none());
         let wait_us = if sleeps {
             let at_us = self.wake_at_us.min(self.commands.wake_at_us(now_us));
+            let at_us = at_us.min(self.alive_due_us);
             at_us.saturating_sub(now_us).min(3_600_000_000)
         } else {
             0
@@ -356,6 +369,7 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
             .extend(commands.map(|(id, line)| KeeperEvent::Command { id, line }));
         // Every one counts: the second request ends the drain delay.
         for _ in 0..self.ends.take_count() {
+            self.manager.say_stopping();
             self.events.push(KeeperEvent::Terminate);
         }
         if self.wake_at_us <= clock::now().mono_us {
