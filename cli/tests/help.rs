@@ -30,6 +30,17 @@ fn commands(dir: &Path, words: &[String], found: &mut Vec<(Vec<String>, String)>
     }
 }
 
+/// All commands with their help.
+fn all_commands(dir: &Path) -> Vec<(Vec<String>, String)> {
+    let mut found = Vec::new();
+    commands(dir, &[], &mut found);
+    let names: BTreeSet<String> = found.iter().map(|(words, _)| words.join(" ")).collect();
+    for name in KNOWN {
+        assert!(names.contains(name), "{name}: {names:?}");
+    }
+    found
+}
+
 /// Lines that begin with a prompt.
 fn examples(help: &str) -> impl Iterator<Item = &str> {
     help.lines().filter_map(|line| line.strip_prefix("  $ "))
@@ -86,12 +97,7 @@ fn every_command_has_help_with_examples_that_run() {
     assert_eq!(shell("flk pcs sign pcs.json > signed.json").code, 0);
     assert_eq!(shell("cp signed.json records.ndjson").code, 0);
 
-    let mut found = Vec::new();
-    commands(dir, &[], &mut found);
-    let names: BTreeSet<String> = found.iter().map(|(words, _)| words.join(" ")).collect();
-    for name in KNOWN {
-        assert!(names.contains(name), "{name}: {names:?}");
-    }
+    let found = all_commands(dir);
     for (words, help) in &found {
         let name = words.join(" ");
         assert!(examples(help).count() > 0, "{name} has no example");

@@ -204,15 +204,8 @@ fn start(
         None => config.listen,
     };
     let sandbox = enter_sandbox(&config, &configuration, disk.directory.as_fd());
-    announce(
-        &config,
-        &host,
-        &disk,
-        &configuration,
-        address,
-        sandbox.as_ref(),
-        console,
-    );
+    let found = (&host, &disk, &configuration);
+    announce(&config, found, address, sandbox.as_ref(), console);
     (around.listening)(address);
 
     let (stats, statistics) = publish_statistics(host.shards, console);
@@ -220,12 +213,7 @@ fn start(
     let stats = Arc::new(stats);
     let times = &around.time_limits;
     let pulses: Arc<[Pulse]> = host.cores.iter().map(|_| Pulse::default()).collect();
-    let _observer = Observer::start(Observed {
-        stats: Arc::clone(&stats),
-        pulses: Arc::clone(&pulses),
-        cores: host.cores.clone(),
-        console: console.clone(),
-    })?;
+    let _observer = observe(&host, &stats, &pulses, console)?;
     let snapshot = Arc::clone(&configuration.snapshot);
     let shard_config = shard_config(&config, &host, snapshot, &stats, times);
     let keeper_config = keeper_config(&config, &host, &disk, &configuration, &stats, times);
@@ -254,20 +242,29 @@ fn start(
             stats: Arc::clone(&stats),
         }),
     };
-    let machine = move |id| {
-        Shard::new(ShardConfig {
-            id,
-            ..shard_config.clone()
-        })
-    };
     let code = threads::run(
         process,
-        machine,
+        move |id| Shard::new(shard_config.clone().of(id)),
         move || Keeper::new(keeper_config),
         |notice| console.say(format!("flk: {notice}")),
         |id| Box::new(ShardProbe::new(id, Arc::clone(&stats), Arc::clone(&pulses))),
     )?;
     Ok(code)
+}
+
+/// Starts the thread that looks at shards and process from outside.
+fn observe(
+    host: &Host,
+    stats: &Arc<Stats>,
+    pulses: &Arc<[Pulse]>,
+    console: &Console,
+) -> Result<Observer, DriverError> {
+    Observer::start(Observed {
+        stats: Arc::clone(stats),
+        pulses: Arc::clone(pulses),
+        cores: host.cores.clone(),
+        console: console.clone(),
+    })
 }
 
 /// The page of statistics and its memory, which others can map as long as it is open. Without one the gateway counts all the

@@ -1,7 +1,8 @@
 //! Settings of the control process. The data plane checks them, so that one file serves both, and acts on none of them.
 
 use super::error::ConfigError;
-use super::raw::{RawConfig, Variable};
+use super::raw::RawConfig;
+use super::variables::Variable;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 

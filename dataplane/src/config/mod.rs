@@ -17,15 +17,17 @@ pub mod time;
 mod toml_table;
 pub mod units;
 mod unknown;
+mod variables;
 
 pub use control::ControlSettings;
 pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use file::FILE_VARIABLE;
 pub use flags::Flags;
-pub use raw::{Origin, RawConfig, VARIABLES, Variable};
+pub use raw::{Origin, RawConfig};
 pub use secrets::Secrets;
 pub use unknown::warnings;
+pub use variables::{VARIABLES, Variable};
 
 use crate::driver::affinity::is_cores;
 use crate::driver::agent::start::Begin;
@@ -113,16 +115,12 @@ impl Config {
     pub fn resolve(raw: &RawConfig) -> Result<Config, ConfigError> {
         let seconds = Duration::from_secs;
         let listen = listen_address(raw)?;
-        let backend = raw.text(Variable::DedupBackend).unwrap_or("memory");
-        if backend != "memory" {
+        if raw.text(Variable::DedupBackend).unwrap_or("memory") != "memory" {
             return Err(raw.error(Variable::DedupBackend, "this version has no other store"));
         }
         let desired = document::desired(raw)?;
         let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
-        let segment_bytes = match raw.text(Variable::SegmentBytes) {
-            Some(_) => Some(raw.size(Variable::SegmentBytes, "", 4 << 20..=1 << 30)?),
-            None => None,
-        };
+        let segment_bytes = raw.size_if_set(Variable::SegmentBytes, 4 << 20..=1 << 30)?;
         if segment_bytes.is_some_and(|bytes| !bytes.is_multiple_of(4096)) {
             return Err(raw.error(Variable::SegmentBytes, "it is not a multiple of 4 KiB"));
         }
@@ -163,14 +161,8 @@ impl Config {
                 Some(_) => return Err(raw.error(Variable::CoreDumps, "not 1")),
             },
             dedup_ttl_s: raw.duration(Variable::DedupTtl, "14d", 1..=1_000 * 86_400)? as u32,
-            dedup_memory_bytes_max: match raw.text(Variable::DedupMemoryMax) {
-                Some(_) => Some(raw.size(Variable::DedupMemoryMax, "", 1 << 20..=1 << 44)?),
-                None => None,
-            },
-            wal_bytes_max: match raw.text(Variable::WalMaxBytes) {
-                Some(_) => Some(raw.size(Variable::WalMaxBytes, "", 64 << 20..=1 << 50)?),
-                None => None,
-            },
+            dedup_memory_bytes_max: raw.size_if_set(Variable::DedupMemoryMax, 1 << 20..=1 << 44)?,
+            wal_bytes_max: raw.size_if_set(Variable::WalMaxBytes, 64 << 20..=1 << 50)?,
             wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
             segment_bytes,
             drain_delay: seconds(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),

@@ -2,7 +2,7 @@
 //! force. It sees only names, never values.
 
 use super::file::FILE_VARIABLE;
-use super::raw::VARIABLES;
+use super::variables::VARIABLES;
 use std::collections::BTreeSet;
 
 /// Prefixes of settings.

@@ -118,12 +118,8 @@ pub fn run<M: Machine, K: KeeperMachine>(
     say: impl FnMut(Notice),
     probes: impl Fn(ShardId) -> Box<dyn StageProbe>,
 ) -> Result<i32, DriverError> {
-    let bell = |_: &usize| Doorbell::new().map(Arc::new);
-    let shard_bells = process
-        .cores
-        .iter()
-        .map(bell)
-        .collect::<Result<Vec<_>, _>>()?;
+    let bells = process.cores.iter().map(|_| Doorbell::new().map(Arc::new));
+    let shard_bells = bells.collect::<Result<Vec<_>, _>>()?;
     let keeper_bell = Arc::new(Doorbell::new()?);
     let (links, keeper_links) = link(&shard_bells, &keeper_bell, process.ring_messages);
     let mut commands = LineSocket::listen(
@@ -144,12 +140,8 @@ pub fn run<M: Machine, K: KeeperMachine>(
                 console: process.console.clone(),
                 installation: Arc::clone(&installation),
             };
-            let directory = process.directory.as_fd();
-            Some(AgentThread::start(
-                setup,
-                directory,
-                &process.directory_path,
-            )?)
+            let (directory, path) = (process.directory.as_fd(), &process.directory_path);
+            Some(AgentThread::start(setup, directory, path)?)
         }
         None => None,
     };
@@ -169,6 +161,8 @@ pub fn run<M: Machine, K: KeeperMachine>(
         events: Vec::new(),
         wake_at_us: u64::MAX,
     };
+    let kind = process.driver;
+    let console = process.console;
     let mut threads = Vec::with_capacity(process.cores.len());
     let shards = links.into_iter().zip(process.listeners).zip(process.cores);
     for (((links, listener), cpu), shard) in shards.zip(0..) {
@@ -180,26 +174,14 @@ pub fn run<M: Machine, K: KeeperMachine>(
             probe: probes(ShardId(shard)),
             limits: process.limits,
         };
-        let machine = machine.clone();
-        let driver = process.driver;
-        let console = process.console.clone();
-        threads.push(start_shard(driver, cpu, setup, machine, console)?);
+        let (machine, console) = (machine.clone(), console.clone());
+        threads.push(start_shard(kind, cpu, setup, machine, console)?);
     }
     let ended = executor.run();
-    if matches!(ended, Ok(0)) {
-        // A clean end: bytes queued to clients are sent before the sockets close.
-        executor.ends.note_clean();
-        executor.links.tell_all_to_end();
-        if let Some(agent) = agent {
-            agent.end();
-        }
-        for thread in threads {
-            // In a release build a panic has aborted the process already.
-            let _ = thread.join();
-        }
-    } else {
+    match ended {
+        Ok(0) => executor.end_cleanly(agent, threads),
         // Shards may still be writing, so the directory stays locked until the process is gone.
-        std::mem::forget(executor);
+        _ => std::mem::forget(executor),
     }
     ended
 }
@@ -267,6 +249,19 @@ struct KeeperExecutor<K, S> {
 }
 
 impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
+    /// Ends the other threads. Bytes queued to clients are sent before their sockets close.
+    fn end_cleanly(self, agent: Option<AgentThread>, threads: Vec<JoinHandle<()>>) {
+        self.ends.note_clean();
+        self.links.tell_all_to_end();
+        if let Some(agent) = agent {
+            agent.end();
+        }
+        for thread in threads {
+            // In a release build a panic has aborted the process already.
+            let _ = thread.join();
+        }
+    }
+
     fn run(&mut self) -> Result<i32, DriverError> {
         loop {
             let now = clock::now();
