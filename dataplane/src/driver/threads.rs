@@ -122,12 +122,8 @@ pub fn run<M: Machine, K: KeeperMachine>(
     let shard_bells = bells.collect::<Result<Vec<_>, _>>()?;
     let keeper_bell = Arc::new(Doorbell::new()?);
     let (links, keeper_links) = link(&shard_bells, &keeper_bell, process.ring_messages);
-    let mut commands = LineSocket::listen(
-        process.directory.as_fd(),
-        &process.directory_path,
-        SOCKET,
-        COMMAND_BYTES_MAX,
-    )?;
+    let (directory, path) = (process.directory.as_fd(), &process.directory_path);
+    let mut commands = LineSocket::listen(directory, path, SOCKET, COMMAND_BYTES_MAX)?;
     commands.publish(process.statistics);
     let installation = Arc::new(OnceLock::new());
     let agent = match process.configuration {
@@ -140,7 +136,6 @@ pub fn run<M: Machine, K: KeeperMachine>(
                 console: process.console.clone(),
                 installation: Arc::clone(&installation),
             };
-            let (directory, path) = (process.directory.as_fd(), &process.directory_path);
             Some(AgentThread::start(setup, directory, path)?)
         }
         None => None,

@@ -286,8 +286,8 @@ mod tests {
         queue.enable().unwrap();
         let count = COMPLETIONS as usize + 1;
         for _ in 0..count {
-            // Its descriptor is none, so it ends at once.
-            let entry = opcode::Fsync::new(types::Fd(-1)).build();
+            // There is no such slot, so it ends at once.
+            let entry = opcode::Close::new(types::Fixed(u32::MAX - 1)).build();
             // SAFETY: it points to no memory.
             unsafe { queue.push(entry, Tag::plain(Kind::Doorbell, 0)) };
         }
