@@ -11,7 +11,8 @@ Examples:
   $ flk keys revoke acme first --config flk.toml --dry-run
   $ flk keys revoke acme first --config flk.toml
 
-Records that the key signed and that are not stored yet get 401. Those that are stored keep their outcome.";
+Requests that the key signed get 401 once this is in force, also those of stored records. Outcomes hold: signed by
+another key, such a record gets its stored answer.";
 
 /// Options of `flk keys revoke`.
 #[derive(Args, Debug)]
