@@ -17,6 +17,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -307,8 +308,18 @@ fn a_file_that_cannot_be_written_is_left_and_its_new_lines_are_printed() {
     mode(&path("flk.toml"), 0o444);
     mode(dir.path(), 0o555);
     let mut command = flk(dir.path());
+    let program = tempfile::tempdir().unwrap();
     if rustix::process::geteuid().is_root() {
-        command.uid(65_534).gid(65_534); // root may write everything
+        // root may write everything, and another user may not reach the program where it was built
+        mode(program.path(), 0o755);
+        let copy = program.path().join("flk");
+        std::fs::copy(env!("CARGO_BIN_EXE_flk"), &copy).unwrap();
+        command = Command::new(copy);
+        command
+            .env_clear()
+            .current_dir(dir.path())
+            .uid(65_534)
+            .gid(65_534);
     }
     let args = [
         "keys",
@@ -450,6 +461,38 @@ fn a_copy_of_a_file_is_changed_where_its_keys_are_not() {
         "{}",
         said.stderr
     );
+    let said = done(&dir, &["add", "acme", "--env", "NOWHERE_KEY", "--dry-run"]);
+    assert!(
+        said.stderr.contains("no other key is in NOWHERE_KEY"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn changes_at_the_same_time_are_all_made() {
+    let dir = directory();
+    let ids = ["one", "two", "three"];
+    for id in ids {
+        let path = dir.path().join(id);
+        std::fs::write(&path, format!("sesame-{id}-{NEW}")).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for id in ids {
+            let args = ["add", "acme", "--id", id, "--key-file", id];
+            let dir = &dir;
+            scope.spawn(move || done(dir, &args));
+        }
+    });
+    for id in ids {
+        assert_eq!(row(&dir, id)["state"], "active");
+    }
+    let full = text(&dir);
+    let fifth = keys(&dir, &["add", "acme", "--key-file", "new.key"]);
+    assert_eq!(fifth.code, 78);
+    assert!(fifth.stderr.contains("at most 4"), "{}", fifth.stderr);
+    assert_eq!(text(&dir), full);
 }
 
 #[test]

@@ -12,13 +12,14 @@ use flk_dataplane::config::time;
 const EXAMPLES: &str = "\
 Examples:
   $ flk keys add acme --new-tenant --id first --key-file agent.key --config flk.toml
-  $ flk keys add acme --key-file next.key --not-before 2030-01-01T00:00:00Z --config flk.toml --dry-run
+  $ flk keys add acme --key-file next.key --config flk.toml --dry-run";
 
+const NOTES: &str = "\
 At most four keys of a tenant are active at a time. To replace a key, use flk keys rotate.";
 
 /// Options of `flk keys add`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{KEYS_CHANGE_CODES}"))]
+#[command(before_help = EXAMPLES, after_help = format!("{NOTES}\n\n{KEYS_CHANGE_CODES}"))]
 pub(crate) struct AddArgs {
     /// Tenant
     tenant: String,
@@ -54,7 +55,7 @@ pub(super) fn run(args: &AddArgs) -> CommandResult {
     }
     let keys = change.keys(tenant)?;
     let new = args.source.new_key(&keys)?;
-    change.look_at_directory(&new.source);
+    change.look_at_place(&new.source);
     change.warnings.extend(new.warnings);
     let date = time::show(change.now_s);
     let key = Key {

@@ -10,11 +10,11 @@ use crate::CommandResult;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Output};
 use clap::Args;
-use flk_dataplane::config::{Flags, RawConfig, Variable, units};
+use flk_dataplane::config::{Flags, RawConfig, VARIABLES, Variable, units};
 use flk_dataplane::snapshot::Source;
 use serde_json::json;
 use similar::TextDiff;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Options of all changes.
 #[derive(Args, Debug)]
@@ -109,31 +109,42 @@ impl Change {
         typed.and_then(units::seconds).unwrap_or(DEFAULT_S)
     }
 
-    /// Warns if a running gateway may not be able to read a new key.
-    pub(super) fn look_at_directory(&mut self, new: &Source) {
-        let Source::File { path, .. } = new else {
-            return;
-        };
-        let directory = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
-        let own = std::path::absolute(&self.held.named).unwrap_or_default();
+    /// Warns if a gateway that runs already may not have the new key: it can read what it could read at its start.
+    pub(super) fn look_at_place(&mut self, new: &Source) {
         let tenants = self.document.tenants();
-        let keys = tenants
-            .iter()
-            .filter_map(|it| self.document.keys(it))
-            .flatten();
-        let used = keys.filter_map(|key| match key.source {
-            Some(Source::File { path, .. }) => Some(directory(Path::new(&path))),
-            _ => None,
-        });
-        let used: Vec<PathBuf> = used.chain([directory(&own)]).collect();
-        let wanted = directory(Path::new(path));
-        if !used.iter().any(|it| wanted.starts_with(it)) {
-            self.warnings.push(format!(
-                "no other key is in {}: a gateway that runs already may not read files there (sandbox), and refuses the \
-                 change then; put the key beside the others, or restart the gateway",
-                wanted.display()
-            ));
-        }
+        let keys = tenants.iter().filter_map(|it| self.document.keys(it));
+        let used: Vec<Source> = keys.flatten().filter_map(|key| key.source).collect();
+        let warning = match new {
+            Source::File { path, .. } => {
+                let directory = |path: &Path| path.parent().map(Path::to_owned);
+                let own = std::path::absolute(&self.held.named).unwrap_or_default();
+                let used = used.iter().filter_map(|source| match source {
+                    Source::File { path, .. } => directory(Path::new(path)),
+                    Source::Environment { .. } | Source::Public { .. } => None,
+                });
+                let wanted = directory(Path::new(path)).unwrap_or_default();
+                match used.chain(directory(&own)).any(|it| wanted.starts_with(it)) {
+                    true => return,
+                    false => format!(
+                        "no other key is in {}: a gateway that runs already may not read files there (sandbox), and refuses \
+                         the change then; put the key beside the others, or restart the gateway",
+                        wanted.display()
+                    ),
+                }
+            }
+            Source::Environment { variable, .. } => {
+                let is_setting = VARIABLES.iter().any(|it| it.name() == variable);
+                match is_setting || used.contains(new) {
+                    true => return,
+                    false => format!(
+                        "no other key is in {variable}: a gateway that runs already does not have it, and refuses the change; \
+                         restart the gateway with it"
+                    ),
+                }
+            }
+            Source::Public { .. } => return,
+        };
+        self.warnings.push(warning);
     }
 
     /// Checks the result, replaces the file and says what holds now.

@@ -9,7 +9,14 @@ use toml_edit::{
 };
 
 /// A file that is being changed.
-pub(super) struct Document(pub(super) DocumentMut);
+pub(super) struct Document(pub(super) DocumentMut, LineEnd);
+
+/// How lines of the file end.
+#[derive(Clone, Copy)]
+enum LineEnd {
+    Lf,
+    CrLf,
+}
 
 /// A key as it is typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +35,20 @@ pub(super) struct NoTenant;
 impl Document {
     /// Reads a file; nothing: it is not TOML.
     pub(super) fn parse(text: &str) -> Option<Document> {
-        text.parse().ok().map(Document)
+        let end = match text.contains("\r\n") {
+            true => LineEnd::CrLf,
+            false => LineEnd::Lf,
+        };
+        let document = text.replace("\r\n", "\n").parse().ok()?;
+        Some(Document(document, end))
     }
 
     /// The file's new text.
     pub(super) fn text(&self) -> String {
-        self.0.to_string()
+        match self.1 {
+            LineEnd::Lf => self.0.to_string(),
+            LineEnd::CrLf => self.0.to_string().replace('\n', "\r\n"),
+        }
     }
 
     /// Names of the tenants, in the file's order.
@@ -73,7 +88,7 @@ impl Document {
         &mut self,
         push: impl FnOnce(&mut Document) -> Result<(), NoTenant>,
     ) -> Result<String, NoTenant> {
-        let mut tried = Document(self.0.clone());
+        let mut tried = Document(self.0.clone(), self.1);
         push(&mut tried)?;
         let end = self.0.trailing().as_str().unwrap_or_default().to_owned();
         if !tried.body().starts_with(&self.body()) {
@@ -388,6 +403,10 @@ not_before = 2026-11-29T13:00:00Z # rotation
         assert_eq!(document.text(), expected);
         document.remove_key("acme", "n").unwrap();
         assert_eq!(document.text(), FILE);
+        let of_windows = FILE.replace('\n', "\r\n");
+        let mut document = Document::parse(&of_windows).unwrap();
+        document.add_key("acme", &new("n"), " # rotation").unwrap();
+        assert_eq!(document.text(), expected.replace('\n', "\r\n"));
     }
 
     #[test]

@@ -25,10 +25,11 @@ Examples:
   $ flk keys generate --out next.key
   $ flk keys generate --alg ed25519 --tenant acme
   $ flk keys generate --alg ed25519 --tenant beta --emit k8s > beta-keys.yaml
-  $ flk keys generate --alg ed25519 --emit env --show-secret > agent.env
+  $ flk keys generate --alg ed25519 --emit env --show-secret > agent.env";
 
-An HMAC key is one file, for agents and gateway. An Ed25519 key is two: .private for the agent alone, .public for the
-gateway. The secret part has mode 600. With --emit the manifest is printed with a placeholder for it, and with
+const NOTES: &str = "\
+An HMAC key is one file, for agents and gateway. An Ed25519 key is two: .private for the agent alone, .public for the \
+gateway. The secret part has mode 600. With --emit the manifest is printed with a placeholder for it, and with \
 --show-secret with the secret itself, which is then in no file but that of --out.";
 
 /// Which key is made.
@@ -42,7 +43,7 @@ pub(super) enum Alg {
 
 /// Options of `flk keys generate`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{KEYS_GENERATE_CODES}"))]
+#[command(before_help = EXAMPLES, after_help = format!("{NOTES}\n\n{KEYS_GENERATE_CODES}"))]
 pub(crate) struct GenerateArgs {
     /// Kind of key
     #[arg(long, value_enum, default_value_t = Alg::Hmac)]

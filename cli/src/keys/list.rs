@@ -17,15 +17,16 @@ const EXAMPLES: &str = "\
 Examples:
   $ flk keys list --config flk.toml
   $ flk keys list --config flk.toml --url http://127.0.0.1:8080
-  $ flk keys list --config flk.toml --output json
+  $ flk keys list --config flk.toml --output json";
 
-With --url each row says how often the key verified since that gateway's start, and when it did last: an old key that is
-not seen any more can go. Several gateways are asked one by one. METRICS_USER and METRICS_PASS are used if they are set.
+const NOTES: &str = "\
+With --url each row says how often the key verified since that gateway's start, and when it did last: an old key that is \
+not seen any more can go. Several gateways are asked one by one. METRICS_USER and METRICS_PASS are used if they are set. \
 A fingerprint that is not shown belongs to a key whose file or variable is not on this machine.";
 
 /// Options of `flk keys list`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{KEYS_LIST_CODES}"))]
+#[command(before_help = EXAMPLES, after_help = format!("{NOTES}\n\n{KEYS_LIST_CODES}"))]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     file: FileArgs,

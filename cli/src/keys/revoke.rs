@@ -9,14 +9,15 @@ use clap::Args;
 const EXAMPLES: &str = "\
 Examples:
   $ flk keys revoke acme first --config flk.toml --dry-run
-  $ flk keys revoke acme first --config flk.toml
+  $ flk keys revoke acme first --config flk.toml";
 
-Requests that the key signed get 401 once this is in force, also those of stored records. Outcomes hold: signed by
+const NOTES: &str = "\
+Requests that the key signed get 401 once this is in force, also those of stored records. Outcomes hold: signed by \
 another key, such a record gets its stored answer.";
 
 /// Options of `flk keys revoke`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{KEYS_CHANGE_CODES}"))]
+#[command(before_help = EXAMPLES, after_help = format!("{NOTES}\n\n{KEYS_CHANGE_CODES}"))]
 pub(crate) struct RevokeArgs {
     /// Tenant
     tenant: String,

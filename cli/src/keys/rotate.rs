@@ -17,15 +17,16 @@ const EXAMPLES: &str = "\
 Examples:
   $ flk keys rotate acme --key-file next.key --config flk.toml --dry-run
   $ flk keys rotate acme --key-file next.key --config flk.toml
-  $ flk keys rotate acme --undo --config flk.toml
+  $ flk keys rotate acme --undo --config flk.toml";
 
-Rotate first, wait until the gateway has the new key, then give it to the agents: both keys verify during the overlap.
-Delayed records carry the old signature, so the overlap should be as long as records may be late. --undo gives the file
+const NOTES: &str = "\
+Rotate first, wait until the gateway has the new key, then give it to the agents: both keys verify during the overlap. \
+Delayed records carry the old signature, so the overlap should be as long as records may be late. --undo gives the file \
 the lines back that it had before the tenant's last rotation.";
 
 /// Options of `flk keys rotate`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{KEYS_CHANGE_CODES}"))]
+#[command(before_help = EXAMPLES, after_help = format!("{NOTES}\n\n{KEYS_CHANGE_CODES}"))]
 pub(crate) struct RotateArgs {
     /// Tenant
     tenant: String,
@@ -63,7 +64,7 @@ fn rotate(change: &mut Change, args: &RotateArgs) -> Result<(), Failure> {
             "an overlap of {overlap} is shorter than the {ttl} within which a record may come again: a delayed record with the old signature gets 401 then"
         ));
     }
-    change.look_at_directory(&new.source);
+    change.look_at_place(&new.source);
     change.warnings.extend(new.warnings);
     let date = time::show(now_s);
     let id = args.source.id(&keys, &date[..date.len().min(10)]);
