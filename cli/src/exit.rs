@@ -123,6 +123,45 @@ pub(crate) const PCS_SUBMIT_CODES: Codes = Codes(&[
     ),
 ]);
 
+/// Of `flk keys generate`.
+pub(crate) const KEYS_GENERATE_CODES: Codes = Codes(&[
+    (Exit::Yes, "the key was made"),
+    (
+        Exit::Usage,
+        "the command line is wrong, or a file is there already; it was not changed",
+    ),
+    (Exit::File, "a file, or the output, could not be written"),
+]);
+
+/// Of `flk keys list`.
+pub(crate) const KEYS_LIST_CODES: Codes = Codes(&[
+    (Exit::Yes, "listed"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::Unavailable, "the gateway of --url did not answer"),
+    (Exit::File, "the output could not be written completely"),
+    (
+        Exit::Configuration,
+        "the file cannot be read, or is wrong: flk config check names every mistake",
+    ),
+]);
+
+/// Of `flk keys add`, `rotate` and `revoke`.
+pub(crate) const KEYS_CHANGE_CODES: Codes = Codes(&[
+    (Exit::Yes, "changed, or shown what would change"),
+    (
+        Exit::Usage,
+        "the command line or the new key is wrong, or there is no such tenant or key; nothing was changed",
+    ),
+    (
+        Exit::File,
+        "the file cannot be written here, and the lines to change were printed; or the output could not be written",
+    ),
+    (
+        Exit::Configuration,
+        "the file cannot be read, or would be wrong; nothing was changed",
+    ),
+]);
+
 /// Of commands that read a log directory.
 pub(crate) const WAL_READ_CODES: Codes = Codes(&[
     (Exit::Yes, "no damage; a torn tail is none"),
@@ -384,6 +423,9 @@ mod tests {
             PCS_SIGN_CODES,
             PCS_VERIFY_CODES,
             PCS_SUBMIT_CODES,
+            KEYS_GENERATE_CODES,
+            KEYS_LIST_CODES,
+            KEYS_CHANGE_CODES,
             WAL_READ_CODES,
             WAL_CHANGE_CODES,
             SERVED_CODES,

@@ -1,5 +1,5 @@
-//! The `flk` command line: parses arguments, runs one command, and returns its exit code. No command prints a key, and
-//! none prints a body unless asked to.
+//! The `flk` command line: parses arguments, runs one command, and returns its exit code. No command prints a key or a
+//! body unless asked to.
 
 /// Prints to standard error. A full or closed standard error must not fail a command; the macro of std would panic.
 macro_rules! eprintln {
@@ -14,6 +14,7 @@ mod doctor;
 mod exit;
 mod fault;
 mod input;
+mod keyring;
 mod keys;
 mod output;
 mod pcs;
@@ -47,6 +48,9 @@ enum Command {
     Control(control::Command),
     /// Check this host: what would slow a gateway down, or keep it from starting
     Doctor(doctor::DoctorArgs),
+    /// Make, list, rotate and revoke keys
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Build, sign, verify and submit records (Proof-of-Computation Summaries)
     #[command(subcommand)]
     Pcs(pcs::Command),
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Command::Config(command) => exit::code(config::run(&command)),
         Command::Control(command) => control::run(&command),
         Command::Doctor(args) => exit::code(doctor::run(&args)),
+        Command::Keys(command) => exit::code(keys::run(&command)),
         Command::Pcs(command) => exit::code(pcs::run(command)),
         Command::Wal(command) => wal::run(command),
     }

@@ -47,7 +47,7 @@ fn examples(help: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Commands that are there at least.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 25] = [
     "up",
     "doctor",
     "config init",
@@ -61,6 +61,11 @@ const KNOWN: [&str; 20] = [
     "control run",
     "control token",
     "control audit verify",
+    "keys generate",
+    "keys add",
+    "keys list",
+    "keys rotate",
+    "keys revoke",
     "pcs build",
     "pcs sign",
     "pcs verify",

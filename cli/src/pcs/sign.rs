@@ -4,7 +4,7 @@
 use crate::CommandResult;
 use crate::exit::{Exit, PCS_SIGN_CODES};
 use crate::input::{self, BODY_BYTES_MAX, Bodies, Body};
-use crate::keys::{self, Env, KeyArgs};
+use crate::keyring::{self, Env, KeyArgs};
 use crate::output::Output;
 use crate::pcs::edit::with_member;
 use clap::Args;
@@ -24,7 +24,7 @@ Examples:
 {}
 
 {PCS_SIGN_CODES}",
-        keys::HELP
+        keyring::HELP
     )
 }
 

@@ -1,7 +1,7 @@
 //! The answer of a gateway to a body, stage by stage, with an explanation. The stages are those of the contract crate;
 //! this file has no rules of its own.
 
-use crate::keys::{Keyring, Verifying};
+use crate::keyring::{Keyring, Verifying};
 use flk_contract::{
     IdentityMismatch, KeyId, Malformed, Outcome, OwnedRecord, Params, Parser, Scheme, Scratch,
     SlopeCache, Unauthentic, authenticate, authenticate_unsigned, check_identity, judge,

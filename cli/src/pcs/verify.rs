@@ -4,7 +4,7 @@ use crate::CommandResult;
 use crate::args::size;
 use crate::exit::{Exit, PCS_VERIFY_CODES};
 use crate::input::{self, BODY_BYTES_MAX, Bodies};
-use crate::keys::{self, Env, KeyArgs};
+use crate::keyring::{self, Env, KeyArgs};
 use crate::output::Output;
 use crate::pcs::table::{Recomputed, table};
 use crate::pcs::verdict::{Judge, Judged, Verdict};
@@ -26,7 +26,7 @@ Examples:
 {}
 
 {PCS_VERIFY_CODES}",
-        keys::HELP
+        keyring::HELP
     )
 }
 

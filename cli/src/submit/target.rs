@@ -52,6 +52,14 @@ impl Target {
             path,
         })
     }
+
+    /// What is beside the path of submissions, such as `/metrics`.
+    pub(crate) fn beside(&self, path: &str) -> Result<Uri, Failure> {
+        let prefix = self.path.path();
+        let prefix = prefix.strip_suffix(PATH).unwrap_or(prefix);
+        let beside = format!("{prefix}{path}").parse();
+        beside.map_err(|_| Failure::usage(format!("--url has no {path} beside it")))
+    }
 }
 
 fn host_and_port(authority: &str) -> Result<(String, u16), String> {
@@ -106,6 +114,7 @@ mod tests {
         }
         let behind = Target::parse("http://h/proxied/").unwrap();
         assert_eq!(behind.path, "/proxied/v1/pcs/submit");
+        assert_eq!(behind.beside("/metrics").unwrap(), "/proxied/metrics");
         assert_eq!((behind.authority.as_str(), behind.port), ("h", 80));
         let six = Target::parse("http://[::1]:8080").unwrap();
         assert_eq!((six.host.as_str(), six.port), ("::1", 8080));

@@ -222,7 +222,7 @@ impl Greeting {
     fn new(config: &Config, data: &Path, key: Option<&DevKey>) -> Greeting {
         let flk = program();
         let signs = config.document.tenants.iter().any(|it| !it.unsigned);
-        let key_file = key.filter(|key| key.path != Path::new(crate::keys::DEV_KEY));
+        let key_file = key.filter(|key| key.path != Path::new(crate::keyring::DEV_KEY));
         let key_file = key_file.map(|key| format!(" --key-file {}", key.path.display()));
         let sign = match signs {
             true => format!("{flk} pcs sign{} | ", key_file.unwrap_or_default()),

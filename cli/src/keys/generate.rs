@@ -1,0 +1,230 @@
+//! `flk keys generate`: a new key from the kernel's random numbers. The secret part goes into a file that only its owner can
+//! read, and is printed only on demand.
+
+use super::emit::{self, Form, Parts};
+use super::now_s;
+use super::store::create;
+use crate::CommandResult;
+use crate::exit::{Exit, Failure, KEYS_GENERATE_CODES};
+use crate::fault;
+use crate::output::{Format, Output};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::Args;
+use flk_contract::signature::VerifyingKey;
+use flk_contract::{NumberForm, Scheme, SigningKey};
+use flk_dataplane::config::time;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Random bytes of a key.
+const KEY_BYTES: usize = 32;
+
+const EXAMPLES: &str = "\
+Examples:
+  $ flk keys generate --out next.key
+  $ flk keys generate --alg ed25519 --tenant acme
+  $ flk keys generate --alg ed25519 --tenant beta --emit k8s > beta-keys.yaml
+  $ flk keys generate --alg ed25519 --emit env --show-secret > agent.env";
+
+const NOTES: &str = "\
+An HMAC key is one file, for agents and gateway. An Ed25519 key is two: .private for the agent alone, .public for the \
+gateway. The secret part has mode 600. With --emit the manifest is printed with a placeholder for it, and with \
+--show-secret with the secret itself, which is then in no file but that of --out.";
+
+/// Which key is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Alg {
+    /// One secret, for agents and gateway
+    Hmac,
+    /// A private key for agents and a public one for the gateway
+    Ed25519,
+}
+
+/// Options of `flk keys generate`.
+#[derive(Args, Debug)]
+#[command(before_help = EXAMPLES, after_help = format!("{NOTES}\n\n{KEYS_GENERATE_CODES}"))]
+pub(crate) struct GenerateArgs {
+    /// Kind of key
+    #[arg(long, value_enum, default_value_t = Alg::Hmac)]
+    alg: Alg,
+    /// Tenant that it is for
+    #[arg(long, default_value = "default", value_parser = tenant)]
+    tenant: String,
+    /// Print what an orchestrator wants
+    #[arg(long, value_enum)]
+    emit: Option<Form>,
+    /// Print the secret part in it
+    #[arg(long, requires = "emit")]
+    show_secret: bool,
+    /// File of the secret part [default: TENANT-hmac-DATE.secret or TENANT-ed25519-DATE.private]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// How to say what was made
+    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "emit")]
+    output: Format,
+}
+
+fn tenant(text: &str) -> Result<String, String> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match (1..=64).contains(&text.len()) && text.bytes().all(is_allowed) {
+        true => Ok(text.to_owned()),
+        false => Err("a name is 1 to 64 characters of A-Z a-z 0-9 . _ -".to_owned()),
+    }
+}
+
+/// A key that was made.
+struct Made {
+    secret: Zeroizing<String>,
+    /// None: HMAC has none.
+    public: Option<String>,
+    fingerprint: String,
+}
+
+pub(super) fn run(args: &GenerateArgs) -> CommandResult {
+    let date = time::show(now_s()?);
+    let date = &date[..date.len().min(10)];
+    let made = make(args.alg)?;
+    let kept = match (&args.out, args.show_secret) {
+        (None, true) => None,
+        (Some(path), _) => Some(path.clone()),
+        (None, false) => Some(default_path(args, date)),
+    };
+    let public_path = kept.as_ref().map(|path| path.with_extension("public"));
+    let public_path = public_path.filter(|_| made.public.is_some());
+    if public_path.is_some() && public_path == kept {
+        return Err(Failure::usage(
+            "--out names the file of the private part, and .public is the end of the other one",
+        ));
+    }
+    if let Some(path) = &kept {
+        create(path, 0o600, &made.secret)?;
+    }
+    if let (Some(path), Some(public)) = (&public_path, &made.public) {
+        create(path, 0o644, &format!("{public}\n"))?;
+    }
+    let mut output = Output::new();
+    match args.emit {
+        Some(form) => {
+            let placeholder = match &kept {
+                Some(path) => format!("<the text of {}>", path.display()),
+                None => String::new(),
+            };
+            let parts = Parts {
+                alg: args.alg,
+                tenant: &args.tenant,
+                fingerprint: &made.fingerprint,
+                date,
+                secret: match args.show_secret {
+                    true => &made.secret,
+                    false => &placeholder,
+                },
+                public: made.public.as_deref().unwrap_or_default(),
+            };
+            output.line(emit::text(form, &parts).trim_end())?;
+            if let Some(path) = &kept {
+                let path = path.display();
+                eprintln!("flk: the secret part is in {path}, which only its owner can read");
+            }
+        }
+        None => say(
+            &mut output,
+            args,
+            &made,
+            kept.as_deref(),
+            public_path.as_deref(),
+        )?,
+    }
+    output.flush()?;
+    Ok(Exit::Yes)
+}
+
+fn default_path(args: &GenerateArgs, date: &str) -> PathBuf {
+    let tenant = &args.tenant;
+    PathBuf::from(match args.alg {
+        Alg::Hmac => format!("{tenant}-hmac-{date}.secret"),
+        Alg::Ed25519 => format!("{tenant}-ed25519-{date}.private"),
+    })
+}
+
+fn make(alg: Alg) -> Result<Made, Failure> {
+    let seed = random()?;
+    match alg {
+        Alg::Hmac => {
+            let mut secret = Zeroizing::new(String::with_capacity(2 * KEY_BYTES));
+            for digit in seed.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+                secret.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            }
+            let fingerprint = fingerprint(Scheme::default(), &secret)?;
+            Ok(Made {
+                secret,
+                public: None,
+                fingerprint,
+            })
+        }
+        Alg::Ed25519 => {
+            let key = SigningKey::from_seed(NumberForm::default(), &seed);
+            let public = key.public_key_base64().unwrap_or_default();
+            Ok(Made {
+                secret: Zeroizing::new(STANDARD.encode(&seed[..])),
+                fingerprint: fingerprint(key.scheme(), &public)?,
+                public: Some(public),
+            })
+        }
+    }
+}
+
+fn fingerprint(scheme: Scheme, text: &str) -> Result<String, Failure> {
+    let key = VerifyingKey::from_text(scheme, text);
+    let key =
+        key.map_err(|error| Failure::with(Exit::File, format!("no key was made: {error}")))?;
+    Ok(key.id().to_string())
+}
+
+fn random() -> Result<Zeroizing<[u8; KEY_BYTES]>, Failure> {
+    let mut bytes = Zeroizing::new([0_u8; KEY_BYTES]);
+    let mut filled = 0;
+    while filled < KEY_BYTES {
+        let flags = rustix::rand::GetRandomFlags::empty();
+        filled += rustix::rand::getrandom(&mut bytes[filled..], flags).map_err(|error| {
+            let why = fault::why(&error.into());
+            Failure::with(Exit::File, format!("no random numbers: {why}"))
+        })?;
+    }
+    Ok(bytes)
+}
+
+/// What was made, and what to do with it. Without `--emit` there is always a file.
+fn say(
+    output: &mut Output,
+    args: &GenerateArgs,
+    made: &Made,
+    kept: Option<&Path>,
+    public_path: Option<&Path>,
+) -> Result<(), Failure> {
+    let shown = |path: Option<&Path>| path.map(|it| it.display().to_string());
+    let (kept, public_path, tenant) = (shown(kept), shown(public_path), &args.tenant);
+    if args.output == Format::Json {
+        let said = json!({
+            "tenant": tenant, "secret_file": kept, "public_file": public_path, "public": made.public,
+            "fingerprint": made.fingerprint,
+        });
+        return output.line(said.to_string());
+    }
+    let kept = kept.unwrap_or_default();
+    match (public_path, &made.public) {
+        (Some(public_path), Some(public)) => output.line(format!(
+            "wrote {kept}: for the agent alone, as PCS_ED25519_PRIV_B64 or --key-file\n\
+             wrote {public_path}: for the gateway, {public}\n\
+             fingerprint {}\n\
+             next: flk keys rotate {tenant} --key-file {public_path} --config flk.toml",
+            made.fingerprint
+        )),
+        _ => output.line(format!(
+            "wrote {kept}: for the agents (PCS_HMAC_KEY or --key-file) and the gateway\n\
+             fingerprint {}\n\
+             next: flk keys rotate {tenant} --key-file {kept} --config flk.toml",
+            made.fingerprint
+        )),
+    }
+}

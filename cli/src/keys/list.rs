@@ -1,0 +1,195 @@
+//! `flk keys list`: the keys of every tenant, what their times say of them now, and how often each verified. Rows of other
+//! commands are made here, too.
+
+use super::checked::{self, Checked};
+use super::state::{Times, span};
+use super::usage::{Usage, Usages};
+use super::{FileArgs, now_s};
+use crate::CommandResult;
+use crate::exit::{Exit, Failure, KEYS_LIST_CODES};
+use crate::fault;
+use crate::output::{Format, Output};
+use clap::Args;
+use flk_dataplane::config::time;
+use serde_json::{Value, json};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ flk keys list --config flk.toml
+  $ flk keys list --config flk.toml --url http://127.0.0.1:8080
+  $ flk keys list --config flk.toml --output json";
+
+const NOTES: &str = "\
+With --url each row says how often the key verified since that gateway's start, and when it did last: an old key that is \
+not seen any more can go. Several gateways are asked one by one. METRICS_USER and METRICS_PASS are used if they are set. \
+A fingerprint that is not shown belongs to a key whose file or variable is not on this machine.";
+
+/// Options of `flk keys list`.
+#[derive(Args, Debug)]
+#[command(before_help = EXAMPLES, after_help = format!("{NOTES}\n\n{KEYS_LIST_CODES}"))]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// Gateway whose counts are shown, as in http://127.0.0.1:8080
+    #[arg(long)]
+    url: Option<String>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+/// A key as it is shown.
+pub(super) struct Row {
+    pub(super) tenant: String,
+    pub(super) id: String,
+    scheme: String,
+    /// None: the key is not on this machine.
+    fingerprint: Option<String>,
+    source: String,
+    pub(super) times: Times,
+    usage: Option<Usage>,
+}
+
+pub(super) fn run(args: &ListArgs) -> CommandResult {
+    let path = &args.file.file;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let (path, why) = (path.display(), fault::why(&error));
+        Failure::with(Exit::Configuration, format!("cannot read {path}: {why}"))
+    })?;
+    let checked = checked::check(path, &text)?;
+    let usages = args.url.as_deref().map(Usages::of).transpose()?;
+    let mut rows = rows(&checked);
+    if let Some(usages) = &usages {
+        for row in &mut rows {
+            row.usage = usages.find(&row.tenant, &row.id);
+        }
+    }
+    let now_s = now_s()?;
+    let mut output = Output::new();
+    match args.output {
+        Format::Json => {
+            for row in &rows {
+                output.line(row.json(now_s).to_string())?;
+            }
+        }
+        Format::Text => {
+            let asked = match usages {
+                Some(_) => Counts::Shown,
+                None => Counts::Unknown,
+            };
+            table(&mut output, &rows, now_s, asked)?;
+        }
+    }
+    output.flush()?;
+    Ok(Exit::Yes)
+}
+
+/// All keys of a configuration.
+pub(super) fn rows(checked: &Checked) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for tenant in &checked.config.document.tenants {
+        for key in &tenant.keys {
+            let place = (tenant.name.clone(), key.id.clone());
+            let elsewhere = checked.unchecked.get(&place);
+            rows.push(Row {
+                scheme: key.scheme.clone(),
+                fingerprint: elsewhere.is_none().then(|| key.fingerprint.clone()),
+                source: elsewhere.cloned().unwrap_or_else(|| key.source.to_string()),
+                times: Times::of(key),
+                usage: None,
+                tenant: place.0,
+                id: place.1,
+            });
+        }
+    }
+    rows
+}
+
+/// Whether a table has columns for counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// No gateway was asked.
+    Unknown,
+    Shown,
+}
+
+impl Row {
+    pub(super) fn json(&self, now_s: u64) -> Value {
+        let at = |at_s: Option<u64>| at_s.map(time::show);
+        json!({
+            "tenant": self.tenant,
+            "key": self.id,
+            "scheme": self.scheme,
+            "fingerprint": self.fingerprint,
+            "source": self.source,
+            "state": self.times.state(now_s).name(),
+            "not_before": at(self.times.not_before),
+            "not_after": at(self.times.not_after),
+            "revoked_at": at(self.times.revoked_at),
+            "verified": self.usage.map(|it| it.verified_count),
+            "last_seen": at(self.usage.and_then(|it| it.last_seen_s)),
+        })
+    }
+
+    fn cells(&self, now_s: u64, counts: Counts) -> Vec<String> {
+        let fingerprint = self.fingerprint.clone();
+        let mut cells = vec![
+            self.tenant.clone(),
+            self.id.clone(),
+            self.scheme.clone(),
+            fingerprint.unwrap_or_else(|| "-".to_owned()),
+            self.times.state(now_s).to_string(),
+        ];
+        if counts == Counts::Shown {
+            let [count, seen] = match self.usage {
+                None => ["-".to_owned(), "counted with others".to_owned()],
+                Some(usage) => [
+                    usage.verified_count.to_string(),
+                    match usage.last_seen_s {
+                        None => "not since the start".to_owned(),
+                        Some(at_s) => format!("{} ago", span(now_s.saturating_sub(at_s))),
+                    },
+                ],
+            };
+            cells.extend([count, seen]);
+        }
+        cells
+    }
+}
+
+/// Prints rows in columns.
+pub(super) fn table(
+    output: &mut Output,
+    rows: &[Row],
+    now_s: u64,
+    counts: Counts,
+) -> Result<(), Failure> {
+    let titles = [
+        "TENANT",
+        "KEY",
+        "SCHEME",
+        "FINGERPRINT",
+        "STATE",
+        "VERIFIED",
+        "LAST SEEN",
+    ];
+    let shown = match counts {
+        Counts::Unknown => &titles[..5],
+        Counts::Shown => &titles[..],
+    };
+    let mut lines = vec![shown.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>()];
+    lines.extend(rows.iter().map(|row| row.cells(now_s, counts)));
+    let width = |column: usize| {
+        let widths = lines.iter().map(|cells| cells[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..shown.len()).map(width).collect();
+    for cells in &lines {
+        let padded = cells.iter().zip(&widths);
+        let padded: Vec<String> = padded
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        output.line(padded.join("  ").trim_end())?;
+    }
+    Ok(())
+}

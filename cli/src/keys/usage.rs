@@ -1,0 +1,181 @@
+//! How often each key verified, from `/metrics` of a gateway. It asks once and shows no credential.
+
+use crate::exit::Failure;
+use crate::fault;
+use crate::submit::target::Target;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use zeroize::Zeroizing;
+
+/// More than the metrics of all shards, tenants and keys are.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a gateway counted for a key since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) verified_count: u64,
+    /// None: not since the start.
+    pub(super) last_seen_s: Option<u64>,
+}
+
+/// Usage by tenant and key.
+pub(super) struct Usages(BTreeMap<(String, String), Usage>);
+
+/// Stands for all keys that have no sample of their own.
+const OTHER: &str = "other";
+
+impl Usages {
+    /// Asks the gateway at this address.
+    pub(super) fn of(url: &str) -> Result<Usages, Failure> {
+        let target = Target::parse(url)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|error| unanswered(&target, &fault::why(&error)))?;
+        let answered = runtime
+            .block_on(async { tokio::time::timeout(ANSWER_WITHIN, exchange(&target)).await });
+        let page = answered.map_err(|_| unanswered(&target, "no answer within 10 s"))??;
+        let page = std::str::from_utf8(&page);
+        let page = page.map_err(|_| unanswered(&target, "its metrics are not text"))?;
+        match page
+            .lines()
+            .any(|line| line.starts_with("flk_ingest_total "))
+        {
+            true => Ok(Usages::read(page)),
+            false => Err(unanswered(
+                &target,
+                "what answers there is not a gateway; give --url the address of records",
+            )),
+        }
+    }
+
+    fn read(page: &str) -> Usages {
+        let mut usages: BTreeMap<(String, String), Usage> = BTreeMap::new();
+        for line in page.lines() {
+            let Some((name, tenant, key, value)) = sample(line) else {
+                continue;
+            };
+            let usage = usages
+                .entry((tenant.to_owned(), key.to_owned()))
+                .or_default();
+            match name {
+                "flk_key_verified_total" => usage.verified_count = value,
+                "flk_key_last_seen_seconds" => {
+                    usage.last_seen_s = (value > 0).then_some(value);
+                }
+                _ => {}
+            }
+        }
+        Usages(usages)
+    }
+
+    /// Of one key; nothing: the gateway counts it together with others.
+    pub(super) fn find(&self, tenant: &str, key: &str) -> Option<Usage> {
+        let found = |tenant: &str, key: &str| self.0.get(&(tenant.to_owned(), key.to_owned()));
+        let is_full = found(OTHER, OTHER).is_some();
+        match found(tenant, key) {
+            Some(usage) => Some(*usage),
+            // A key has its samples from the first signature on.
+            None => (!is_full).then(Usage::default),
+        }
+    }
+}
+
+/// Name, tenant, key and value of a line that is a sample of a key. Names need no escapes.
+fn sample(line: &str) -> Option<(&str, &str, &str, u64)> {
+    let (name, rest) = line.split_once("{tenant=\"")?;
+    let (tenant, rest) = rest.split_once("\",key=\"")?;
+    let (key, value) = rest.split_once("\"} ")?;
+    let value: f64 = value.split(' ').next()?.parse().ok()?;
+    Some((name, tenant, key, value as u64))
+}
+
+async fn exchange(target: &Target) -> Result<Bytes, Failure> {
+    let stream = TcpStream::connect((target.host.as_str(), target.port)).await;
+    let stream = stream.map_err(|error| unanswered(target, &fault::why(&error)))?;
+    let broken = |_| unanswered(target, "the connection ended before the answer");
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(broken)?;
+    let connection = tokio::spawn(connection);
+    let mut request = Request::new(Empty::<Bytes>::new());
+    *request.uri_mut() = target.beside("/metrics")?;
+    let headers = request.headers_mut();
+    if let Ok(host) = HeaderValue::from_str(&target.authority) {
+        headers.insert(HOST, host);
+    }
+    if let Some(authorization) = authorization() {
+        headers.insert(AUTHORIZATION, authorization);
+    }
+    let response = sender.send_request(request).await.map_err(broken)?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
+    let body = body.collect().await;
+    connection.abort();
+    match status {
+        StatusCode::OK => {}
+        StatusCode::UNAUTHORIZED => {
+            let why = "/metrics wants a user: set METRICS_USER and METRICS_PASS as they are for the gateway";
+            return Err(unanswered(target, why));
+        }
+        _ => {
+            let why = format!("/metrics answered {}", status.as_u16());
+            return Err(unanswered(target, &why));
+        }
+    }
+    let body = body.map_err(|_| unanswered(target, "the answer did not come whole"))?;
+    Ok(body.to_bytes())
+}
+
+/// The credentials of `/metrics`, where they are set as for the gateway.
+fn authorization() -> Option<HeaderValue> {
+    let variable = |name: &str| std::env::var(name).ok().map(Zeroizing::new);
+    let (user, pass) = (variable("METRICS_USER")?, variable("METRICS_PASS")?);
+    let plain = Zeroizing::new([user.as_str(), ":", pass.as_str()].concat());
+    let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(plain.as_bytes())));
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn unanswered(target: &Target, why: &str) -> Failure {
+    Failure::unavailable(format!("no counts from {}: {why}", target.authority))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_without_samples_verified_nothing_unless_others_are_counted_together() {
+        let page = "\
+# TYPE flk_key_verified_total counter
+flk_key_verified_total{tenant=\"acme\",key=\"2026-11\"} 20
+flk_key_last_seen_seconds{tenant=\"acme\",key=\"2026-11\"} 102
+flk_key_last_seen_seconds{tenant=\"acme\",key=\"2026-08\"} 0
+";
+        let usages = Usages::read(page);
+        let used = |verified_count, last_seen_s| {
+            Some(Usage {
+                verified_count,
+                last_seen_s,
+            })
+        };
+        assert_eq!(usages.find("acme", "2026-11"), used(20, Some(102)));
+        assert_eq!(usages.find("acme", "2026-08"), used(0, None));
+        assert_eq!(usages.find("acme", "none"), used(0, None));
+        let full = format!("{page}flk_key_verified_total{{tenant=\"other\",key=\"other\"}} 3\n");
+        assert_eq!(Usages::read(&full).find("acme", "none"), None);
+        assert_eq!(
+            Usages::read(&full).find("acme", "2026-11"),
+            used(20, Some(102))
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! A gateway that serves while its keys are rotated, revoked and rotated back.
+
+use super::common::golden_bytes;
+use super::gateway::Gateway;
+use super::{NEW, OLD, directory, done, keys};
+use flk_dataplane::config::Config;
+use flk_testkit::DEADLINE;
+use flk_testkit::client::Connection;
+use flk_testkit::records::with_epoch;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// One question to the gateway of this directory, and its answer.
+fn ask(dir: &TempDir, question: &Value) -> Value {
+    let mut socket = UnixStream::connect(dir.path().join("data/wal/control.sock")).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket
+        .write_all(format!("{question}\n").as_bytes())
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(socket).read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+/// Brings the file into force, as a control process does.
+fn publish(dir: &TempDir) {
+    let path = dir.path().join("flk.toml").display().to_string();
+    let config = Config::from_env(&|name| (name == "FLK_CONFIG").then(|| path.clone()));
+    let mut document = config.unwrap().document;
+    // A control process beside this gateway may take the number first.
+    for _ in 0..20 {
+        let status = ask(dir, &json!({"v": 1, "ask": "status"}));
+        document.number = status["status"]["last_number"].as_u64().unwrap() as u32 + 1;
+        let digest = document.digest().to_string();
+        let answer = ask(
+            dir,
+            &json!({"v": 1, "ask": "publish", "digest": digest, "document": document}),
+        );
+        match answer["refused"]["code"].as_str() {
+            Some("number_used") => {}
+            _ => return assert!(answer["applied"].is_object(), "{answer}"),
+        }
+    }
+    panic!("every number was taken");
+}
+
+/// Sends a record of acme that this key signs; the status of the answer.
+fn post(gateway: &Gateway, key: &str, epoch: u64) -> u16 {
+    let tiny = golden_bytes("records/pcs_tiny_case_1.json");
+    let body = with_epoch(std::str::from_utf8(&tiny).unwrap(), epoch, key);
+    let length = body.len();
+    let head = format!(
+        "POST /v1/pcs/submit HTTP/1.1\r\nHost: gateway\r\nX-Tenant-Id: acme\r\nContent-Length: {length}\r\n\r\n"
+    );
+    let address = gateway.url.strip_prefix("http://").unwrap();
+    let until = Instant::now() + DEADLINE;
+    loop {
+        let mut connection = Connection::open(address.parse().unwrap()).unwrap();
+        connection.send(&[head.as_bytes(), &body].concat()).unwrap();
+        match connection.response().unwrap().status {
+            // It has not read its log yet.
+            503 if Instant::now() < until => std::thread::yield_now(),
+            status => return status,
+        }
+    }
+}
+
+#[test]
+fn both_keys_verify_during_the_overlap_and_a_revoked_one_no_longer() {
+    let dir = directory();
+    let gateway = Gateway::start_with(dir.path(), &[("FLK_CONFIG", "flk.toml")]);
+    assert_eq!(post(&gateway, OLD, 1), 200);
+    assert_eq!(post(&gateway, NEW, 2), 401);
+    done(
+        &dir,
+        &["rotate", "acme", "--key-file", "new.key", "--id", "second"],
+    );
+    publish(&dir);
+    assert_eq!(post(&gateway, OLD, 3), 200);
+    assert_eq!(post(&gateway, NEW, 4), 200);
+    let url = gateway.url.clone();
+    let seen = |id: &str| {
+        let rows = done(&dir, &["list", "--output", "json", "--url", &url]).json();
+        let row = rows.into_iter().find(|row| row["key"] == id).unwrap();
+        (
+            row["verified"].as_u64().unwrap(),
+            row["last_seen"].is_string(),
+        )
+    };
+    assert_eq!(seen("first"), (2, true));
+    assert_eq!(seen("second"), (1, true));
+    let table = done(&dir, &["list", "--url", &url]).stdout;
+    assert!(
+        table.contains("LAST SEEN") && table.contains(" ago"),
+        "{table}"
+    );
+
+    done(&dir, &["revoke", "acme", "first"]);
+    publish(&dir);
+    assert_eq!(post(&gateway, OLD, 5), 401);
+    assert_eq!(post(&gateway, OLD, 1), 401, "also what is stored already");
+    assert_eq!(post(&gateway, NEW, 1), 200, "it has its outcome still");
+    assert_eq!(post(&gateway, NEW, 6), 200);
+    done(&dir, &["rotate", "acme", "--undo"]);
+    publish(&dir);
+    assert_eq!(post(&gateway, NEW, 7), 401);
+    assert_eq!(gateway.stop(), 0);
+    let gone = keys(&dir, &["list", "--url", &url]);
+    assert_eq!(gone.code, 69, "{}", gone.stderr);
+}
