@@ -4,6 +4,7 @@
 use crate::event::{Ask, Granted};
 use crate::io::Now;
 use crate::snapshot::Limit;
+use crate::wal::batch::BODY_BYTES_MAX;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Generic cell rate algorithm (GCRA): each unit advances a "theoretical arrival time" by one interval, and is granted if that
@@ -21,6 +22,9 @@ const TICKS_PER_S: u128 = TICKS_PER_US as u128 * 1_000_000;
 
 /// What is owed for [`Ask::Owed`] is forgotten beyond this, so that what came at once does not close a bucket for hours.
 const OWED_TICKS_MAX: u64 = 60 * TICKS_PER_US * 1_000_000;
+
+/// The clocks of shards differ by less.
+const CLOCKS_TICKS: u64 = TICKS_PER_US * 1_000_000;
 
 /// Times of units at a rate.
 #[derive(Clone, Copy)]
@@ -63,7 +67,9 @@ impl Buckets {
         let word = &self.words[limit.word as usize];
         let mut next = word.load(Ordering::Relaxed);
         loop {
-            let from = next.max(now_ticks);
+            // What is further ahead was left by a slower rate, which would close this one for as long as it took.
+            let own = next.min(ahead_max(ask, pace, latest));
+            let from = own.max(now_ticks);
             let fit = pace.units(latest.saturating_sub(from));
             let (count, after) = match ask {
                 Ask::UpTo(wanted) => {
@@ -86,7 +92,7 @@ impl Buckets {
                     Ask::UpTo(_) | Ask::Whole(_) | Ask::Owed(_) => 0,
                 },
             };
-            if count == 0 {
+            if count == 0 && own == next {
                 return granted;
             }
             // The word publishes no other memory, so relaxed ordering is enough.
@@ -97,6 +103,15 @@ impl Buckets {
             }
         }
     }
+}
+
+/// How far ahead a bucket of this kind can be under its own rate.
+fn ahead_max(ask: Ask, pace: Pace, latest: u64) -> u64 {
+    let owed = match ask {
+        Ask::UpTo(_) => 0,
+        Ask::Whole(_) | Ask::Owed(_) => pace.ticks(BODY_BYTES_MAX as u64).max(OWED_TICKS_MAX),
+    };
+    latest.saturating_add(owed).saturating_add(CLOCKS_TICKS)
 }
 
 /// How long until one more unit is granted.
@@ -265,6 +280,34 @@ mod tests {
             "the burst was had"
         );
         assert_eq!(charge(limit(1_000, 2_000), 6_000_000), 1_000);
+    }
+
+    #[test]
+    fn what_a_slower_rate_left_behind_does_not_close_a_faster_one() {
+        let buckets = Buckets::default();
+        let charge = |limit, ask, at_us| buckets.charge(limit, ask, at(at_us)).count;
+        // A day of a slow rate was had at once.
+        assert_eq!(
+            charge(limit(1, 86_400), Ask::UpTo(86_400), 5_000_000),
+            86_400
+        );
+        let faster = limit(1_000, 2_000);
+        assert_eq!(charge(faster, Ask::UpTo(1), 5_000_000), 0);
+        assert_eq!(charge(faster, Ask::UpTo(1_000), 7_000_000), 1_000);
+        // So were many bytes, where a day would pay them.
+        let buckets = Buckets::default();
+        let charge = |limit, ask, at_us| buckets.charge(limit, ask, at(at_us)).count;
+        assert_eq!(charge(limit(1, 2), Ask::Whole(1 << 20), 5_000_000), 1 << 20);
+        let faster = limit(1 << 20, 2 << 20);
+        assert_eq!(charge(faster, Ask::Whole(1), 5_000_000), 0);
+        assert_eq!(charge(faster, Ask::Whole(1), 67_000_000), 1);
+        // Under the same rate they are paid off in full.
+        let slow = limit(1_000, 2_000);
+        let buckets = Buckets::default();
+        let charge = |ask, at_us| buckets.charge(slow, ask, at(at_us)).count;
+        assert_eq!(charge(Ask::Whole(1 << 20), 5_000_000), 1 << 20);
+        assert_eq!(charge(Ask::Whole(1), 1_000_000_000), 0);
+        assert_eq!(charge(Ask::Whole(1), 1_060_000_000), 1);
     }
 
     #[test]

@@ -116,6 +116,9 @@ fn announce_keys(config: &Config, start: &Start, console: &Console) {
             config.short_keys_count
         ));
     }
+    for damaged in &start.left_out {
+        console.say(format!("  WARNING    left out: {damaged}"));
+    }
     for closed in &start.closed {
         console.say(format!(
             "  WARNING    a tenant gets 503 until a snapshot mends it: {closed}"

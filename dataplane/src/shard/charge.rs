@@ -146,8 +146,9 @@ impl Ingress {
             let row = self.counted(tenant);
             match refused.map(|refusal| refusal.problem) {
                 Some(Problem::RateLimited) => row.rate_limited.add(1),
-                Some(_) => row.quota_exceeded.add(1),
-                None => {}
+                Some(Problem::QuotaExceeded) => row.quota_exceeded.add(1),
+                // Refused for another reason than a limit, before it was charged.
+                Some(_) | None => {}
             }
         }
     }

@@ -107,7 +107,9 @@ impl TenantDocument {
             let problem = format!("it has not 1 to {PARAMS_COUNT_MAX} parameter sets");
             return Err(Fault::invalid(place, problem));
         }
-        if self.params.iter().map(|set| set.share).sum::<u32>() != SHARES {
+        // Two numbers of 32 bits do not fit into one.
+        let shares = self.params.iter().map(|set| u64::from(set.share));
+        if shares.sum::<u64>() != u64::from(SHARES) {
             let problem = format!("the shares of its parameter sets do not come to {SHARES}");
             return Err(Fault::invalid(place, problem));
         }

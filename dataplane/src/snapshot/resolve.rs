@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 pub type LoadSecret<'a> = &'a dyn Fn(&Source) -> Result<Zeroizing<String>, SourceFault>;
 
 /// Gives tenants their numbers. One per process: a number is never given to another name, for requests in flight and
-/// prepared state of shards refer to it.
-#[derive(Debug)]
+/// prepared state of shards refer to it. What is resolved by a clone that is dropped gets no numbers.
+#[derive(Clone, Debug)]
 pub struct Resolver {
     names: Vec<Arc<str>>,
 }

@@ -122,8 +122,9 @@ impl Agent {
             closed,
             since_s,
             snapshot,
+            left_out: _,
         } = setup.start;
-        let last_number = store.kept().last().map_or(0, |kept| kept.number);
+        let last_number = store.last_number();
         let agent = Agent {
             digest: in_force.digest(),
             store,
@@ -151,7 +152,9 @@ impl Agent {
     fn show(&self) {
         let page = &self.stats.keeper;
         page.snapshot.set(u64::from(self.in_force.number));
-        page.snapshot_since_us.set(self.since_s * 1_000_000);
+        // The time of a file may be anything.
+        let since_us = self.since_s.saturating_mul(1_000_000);
+        page.snapshot_since_us.set(since_us);
         page.tenants_closed.set(self.closed.len() as u64);
     }
 
@@ -197,7 +200,7 @@ impl Agent {
             Ok(Ask::Status) => Reply::Status(Box::new(self.status())),
             Ok(Ask::Document { number }) => self.document(number),
             Ok(Ask::Check { document }) => match self.check(&document) {
-                Ok(_) => Reply::Checked(true),
+                Ok(_nothing_is_kept) => Reply::Checked(true),
                 Err(refused) => refused,
             },
             Ok(Ask::Publish { digest, document }) => self.publish(&digest, *document),
@@ -257,18 +260,17 @@ impl Agent {
         }
     }
 
-    /// What a document comes to, if nothing is wrong with it.
-    fn check(&mut self, document: &Document) -> Result<Snapshot, Reply> {
-        let resolved = self
-            .resolver
-            .resolve(document, &self.read_secret, MissingKeys::Refuse);
+    /// What a document comes to, if nothing is wrong with it, and the numbers of tenants with those that it adds.
+    fn check(&self, document: &Document) -> Result<(Snapshot, Resolver), Reply> {
+        let mut resolver = self.resolver.clone();
+        let resolved = resolver.resolve(document, &self.read_secret, MissingKeys::Refuse);
         let (snapshot, _) = resolved.map_err(|fault| Reply::refused(&fault))?;
         match self.bound.refusal(document) {
             Some(reason) => Err(Reply::Refused {
                 code: Code::Params,
                 reason,
             }),
-            None => Ok(snapshot),
+            None => Ok((snapshot, resolver)),
         }
     }
 
@@ -291,8 +293,8 @@ impl Agent {
                 in_force: last,
             });
         }
-        let snapshot = match self.check(&document) {
-            Ok(snapshot) => snapshot,
+        let (snapshot, resolver) = match self.check(&document) {
+            Ok(checked) => checked,
             Err(refused) => return refused,
         };
         if let Err(refused) = self.number_params(&document) {
@@ -302,7 +304,12 @@ impl Agent {
         if let Err(error) = self.store.add(&document) {
             return storage(&error);
         }
+        self.resolver = resolver;
         self.put_in_force(document, Arc::new(snapshot));
+        for error in self.store.reduce_old() {
+            self.console
+                .say(format!("flk: an old snapshot stays whole: {error}"));
+        }
         self.applied()
     }
 

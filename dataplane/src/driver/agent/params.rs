@@ -12,17 +12,19 @@ use std::collections::BTreeMap;
 pub(super) struct BoundParams(BTreeMap<String, ParamsDocument>);
 
 impl BoundParams {
-    /// The default set, those of stored snapshots, and those of the process's own configuration.
+    /// The default set, those of stored snapshots, and those of the process's own configuration. Snapshots that are damaged
+    /// are left out and told.
     ///
     /// # Errors
     /// What is stored cannot be read.
     pub(super) fn read(
         store: &SnapshotStore,
         environment: &Document,
+        damaged: &mut Vec<StoreError>,
     ) -> Result<BoundParams, StoreError> {
         let mut bound = BoundParams(BTreeMap::new());
         bound.bind(&ParamsDocument::of(&Params::default()));
-        store.every(|form| {
+        store.every(damaged, |form| {
             let tenants = form["tenants"].as_array().into_iter().flatten();
             let sets = tenants.flat_map(|it| it["params"].as_array().into_iter().flatten());
             for set in sets {

@@ -33,6 +33,8 @@ pub struct Start {
     pub(super) environment: Document,
     /// Why tenants admit nothing, one line each.
     pub closed: Vec<String>,
+    /// What is damaged of stored snapshots, and was not needed for [`Begin::Environment`]; one line each.
+    pub left_out: Vec<String>,
     /// Since when it is in force, in seconds since the Unix epoch.
     pub since_s: u64,
     /// The snapshot in force.
@@ -100,11 +102,19 @@ impl Start {
             Begin::LastStored => store.kept().last().copied(),
             Begin::Environment => None,
         };
+        let mut damaged = Vec::new();
+        let bound = BoundParams::read(&store, &environment, &mut damaged);
+        let bound = bound.map_err(BeginError::Store)?;
+        let left_out = damaged.iter().map(StoreError::to_string).collect();
+        if begin == Begin::LastStored
+            && let Some(first) = damaged.into_iter().next()
+        {
+            return Err(BeginError::Store(first));
+        }
         let stored = match last {
             Some(kept) => store.read(kept.number).map_err(BeginError::Store)?,
             None => None,
         };
-        let bound = BoundParams::read(&store, &environment).map_err(BeginError::Store)?;
         let now_s = clock::now().wall_us / 1_000_000;
         let since_s = last.map_or(now_s, |kept| kept.stored_s);
         let in_force = stored.unwrap_or_else(|| environment.clone());
@@ -119,6 +129,7 @@ impl Start {
             in_force,
             environment,
             closed: missing.iter().map(Fault::to_string).collect(),
+            left_out,
             since_s,
             snapshot: Arc::new(snapshot),
         })

@@ -25,6 +25,8 @@ pub struct SnapshotStore {
     directory: OwnedFd,
     /// Whole ones, ascending by number.
     kept: Vec<Kept>,
+    /// Those that have a whole one's name and are none, ascending by number.
+    damaged: Vec<(u32, StoreError)>,
 }
 
 /// A stored snapshot.
@@ -63,7 +65,7 @@ impl fmt::Display for StoreError {
             StoreError::Io { file, error } => write!(out, "WAL_DIR/snapshots/{file}: {error}"),
             StoreError::Damaged { file, fault } => write!(
                 out,
-                "WAL_DIR/snapshots/{file} is damaged: {fault}. Restore it from a backup, or set FLK_SNAPSHOT=environment to start without stored snapshots"
+                "WAL_DIR/snapshots/{file} is damaged: {fault}. Restore it from a backup, or set FLK_SNAPSHOT=environment to start without stored snapshots and move it away"
             ),
         }
     }
@@ -75,7 +77,7 @@ impl SnapshotStore {
     /// Opens the directory below WAL_DIR and makes it where it is missing. What an interrupted write left is removed.
     ///
     /// # Errors
-    /// A file operation failed, or a file's name and first line are not those of a snapshot.
+    /// A file operation failed. A file that is damaged is no error yet: it may not be needed.
     pub fn open(wal_dir: BorrowedFd<'_>, name: &str) -> Result<SnapshotStore, StoreError> {
         let here = |error: Errno| io(".", error);
         match rustix::fs::mkdirat(wal_dir, name, Mode::RWXU) {
@@ -88,16 +90,32 @@ impl SnapshotStore {
         let mut store = SnapshotStore {
             directory,
             kept: Vec::new(),
+            damaged: Vec::new(),
         };
         match rustix::fs::unlinkat(&store.directory, UNFINISHED, rustix::fs::AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(io(UNFINISHED, error)),
         }
         for number in store.numbers().map_err(here)? {
-            let kept = store.look_at(number)?;
-            store.kept.push(kept);
+            match store.look_at(number) {
+                Ok(kept) => store.kept.push(kept),
+                Err(error) if error.is_damage() => store.damaged.push((number, error)),
+                Err(error) => return Err(error),
+            }
         }
         Ok(store)
+    }
+
+    /// Those that have the name of a whole one and are none.
+    pub fn damaged(&self) -> &[(u32, StoreError)] {
+        &self.damaged
+    }
+
+    /// The highest number that a file has, damaged or not: no other content may get it.
+    pub fn last_number(&self) -> u32 {
+        let kept = self.kept.last().map_or(0, |kept| kept.number);
+        let damaged = self.damaged.last().map_or(0, |(number, _)| *number);
+        kept.max(damaged)
     }
 
     /// The whole ones, ascending by number.
@@ -127,49 +145,71 @@ impl SnapshotStore {
         }
     }
 
-    /// Calls this with every snapshot that was ever stored, whole or without sources, in no order.
+    /// Calls this with every snapshot that was ever stored, whole or without sources, in no order; those that are damaged are
+    /// added to a list.
     ///
     /// # Errors
     /// One cannot be read.
-    pub fn every(&self, mut look: impl FnMut(&serde_json::Value)) -> Result<(), StoreError> {
+    pub fn every(
+        &self,
+        damaged: &mut Vec<StoreError>,
+        mut look: impl FnMut(&serde_json::Value),
+    ) -> Result<(), StoreError> {
         let entries = rustix::fs::Dir::read_from(&self.directory).map_err(|it| io(".", it))?;
         for entry in entries {
             let name = entry.map_err(|it| io(".", it))?;
             let name = name.file_name().to_string_lossy().into_owned();
             if name.ends_with(WHOLE) {
-                let (_, bytes) = self.read_file(&name)?;
-                let form = serde_json::from_slice(&bytes);
-                look(&form.map_err(|error| StoreError::Damaged {
-                    file: name,
-                    fault: Box::new(Fault::NotADocument(error.to_string())),
-                })?);
+                match self.form(name) {
+                    Ok(form) => look(&form),
+                    Err(error) if error.is_damage() => damaged.push(error),
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())
     }
 
-    /// Stores a document durably. Then of those that are too many only the form without sources is left.
+    fn form(&self, name: String) -> Result<serde_json::Value, StoreError> {
+        let (_, bytes) = self.read_file(&name)?;
+        let form = serde_json::from_slice(&bytes);
+        form.map_err(|error| StoreError::Damaged {
+            file: name,
+            fault: Box::new(Fault::NotADocument(error.to_string())),
+        })
+    }
+
+    /// Stores a document durably.
     ///
     /// # Errors
-    /// A file operation failed: the document is not stored, or an old one is still whole.
+    /// A file operation failed: the document is not stored, and no start finds it.
     pub fn add(&mut self, document: &Document) -> Result<(), StoreError> {
         let digest = document.digest();
         let name = whole_name(document.number);
-        self.write(&name, digest, &document.bytes())?;
+        let stored_s = self.write(&name, digest, &document.bytes())?;
         let kept = Kept {
             number: document.number,
             digest,
-            stored_s: self.stored_s(&name)?,
+            stored_s,
         };
         self.kept.retain(|it| it.number != kept.number);
         self.kept.push(kept);
         self.kept.sort_by_key(|it| it.number);
-        while self.kept.len() > KEPT_COUNT {
-            let oldest = self.kept[0];
-            self.reduce(oldest)?;
-            self.kept.remove(0);
-        }
         Ok(())
+    }
+
+    /// Leaves only the form without sources of those that are too many. What cannot be reduced stays whole until the next
+    /// time: it is told, and holds nothing else up.
+    pub fn reduce_old(&mut self) -> Vec<StoreError> {
+        let too_many = self.kept.len().saturating_sub(KEPT_COUNT);
+        let mut failed = Vec::new();
+        for old in self.kept[..too_many].to_vec() {
+            match self.reduce(old) {
+                Ok(()) => self.kept.retain(|it| it.number != old.number),
+                Err(error) => failed.push(error),
+            }
+        }
+        failed
     }
 
     /// Replaces a whole document by its form without sources.
@@ -179,30 +219,49 @@ impl SnapshotStore {
         };
         let form = document.without_sources().to_string();
         let name = format!("{:08}{WITHOUT_SOURCES}", kept.number);
-        self.write(&name, kept.digest, form.as_bytes())?;
+        let _written_s = self.write(&name, kept.digest, form.as_bytes())?;
         let whole = whole_name(kept.number);
         rustix::fs::unlinkat(&self.directory, &whole, rustix::fs::AtFlags::empty())
             .map_err(|error| io(&whole, error))
     }
 
-    /// Writes a file under another name, syncs it, names it and syncs the name.
-    fn write(&self, name: &str, digest: Digest, bytes: &[u8]) -> Result<(), StoreError> {
-        let failed = |error: Errno| io(name, error);
+    /// Writes a file under another name, syncs it, names it and syncs the name; when it was written. What fails half-way is
+    /// taken back: a name without an acknowledgement would come into force with the next start.
+    fn write(&self, name: &str, digest: Digest, bytes: &[u8]) -> Result<u64, StoreError> {
+        let written = self.write_unfinished(digest, bytes);
+        let directory = self.directory.as_fd();
+        let named = written.and_then(|stored_s| {
+            rustix::fs::renameat(directory, UNFINISHED, directory, name)?;
+            Ok(stored_s)
+        });
+        let no_flags = rustix::fs::AtFlags::empty();
+        match named {
+            Ok(stored_s) => match retry_on_intr(|| rustix::fs::fsync(directory)) {
+                Ok(()) => Ok(stored_s),
+                Err(error) => {
+                    // Whether the name is durable is not known, and the error says so.
+                    let _ = rustix::fs::unlinkat(directory, name, no_flags);
+                    Err(io(name, error))
+                }
+            },
+            Err(error) => {
+                // It would keep its room until the next one; a start removes it, too.
+                let _ = rustix::fs::unlinkat(directory, UNFINISHED, no_flags);
+                Err(io(name, error))
+            }
+        }
+    }
+
+    fn write_unfinished(&self, digest: Digest, bytes: &[u8]) -> std::io::Result<u64> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = rustix::fs::openat(&self.directory, UNFINISHED, flags, mode).map_err(failed)?;
+        let file = rustix::fs::openat(&self.directory, UNFINISHED, flags, mode)?;
         let mut file = File::from(file);
-        let written = file
-            .write_all(format!("{MAGIC}{digest}\n").as_bytes())
-            .and_then(|()| file.write_all(bytes))
-            .and_then(|()| file.sync_all());
-        written.map_err(|error| StoreError::Io {
-            file: name.to_owned(),
-            error,
-        })?;
-        let directory = self.directory.as_fd();
-        rustix::fs::renameat(directory, UNFINISHED, directory, name).map_err(failed)?;
-        retry_on_intr(|| rustix::fs::fsync(directory)).map_err(failed)
+        file.write_all(format!("{MAGIC}{digest}\n").as_bytes())?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        let mtime = rustix::fs::fstat(&file)?.st_mtime;
+        Ok(u64::try_from(mtime).unwrap_or_default())
     }
 
     fn numbers(&self) -> rustix::io::Result<Vec<u32>> {
@@ -335,6 +394,7 @@ mod tests {
         let mut store = open(root.path()).unwrap();
         for number in 1..=12 {
             store.add(&document(number, number)).unwrap();
+            assert!(store.reduce_old().is_empty());
         }
         let names = names(root.path());
         assert_eq!(names.len(), 12, "{names:?}");
@@ -365,6 +425,19 @@ mod tests {
         let error = open(root.path()).unwrap().read(1).unwrap_err();
         assert!(error.is_damage(), "{error}");
         std::fs::write(&file, &whole[..20]).unwrap();
-        assert!(open(root.path()).unwrap_err().is_damage());
+        let store = open(root.path()).unwrap();
+        assert!(store.damaged()[0].1.is_damage() && store.kept().is_empty());
+        assert_eq!(store.last_number(), 1, "its number stays used");
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_neither_a_name_nor_its_bytes() {
+        let root = tempfile::tempdir().unwrap();
+        let mut store = open(root.path()).unwrap();
+        store.add(&document(1, 10)).unwrap();
+        std::fs::create_dir(root.path().join("snapshots/00000002.json")).unwrap();
+        store.add(&document(2, 20)).unwrap_err();
+        assert_eq!(store.kept().len(), 1);
+        assert_eq!(names(root.path()), ["00000001.json", "00000002.json"]);
     }
 }

@@ -299,3 +299,104 @@ fn the_name_of_a_parameter_set_stands_for_its_numbers_for_ever() {
         Reply::Applied { .. }
     ));
 }
+
+#[test]
+fn an_old_snapshot_that_cannot_be_reduced_holds_no_publishing_up() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::start(root.path(), Begin::LastStored);
+    for number in 1..=10 {
+        world.publish(&document(number, &format!("key-{number}")));
+    }
+    // The oldest is damaged behind its first line, and the name that the next one would get is taken.
+    let oldest = root.path().join("snapshots/00000001.json");
+    let whole = std::fs::read_to_string(&oldest).unwrap();
+    std::fs::write(&oldest, whole.replace("key-1", "key-x")).unwrap();
+    std::fs::create_dir(root.path().join("snapshots/00000002.kept.json")).unwrap();
+    for number in 11..=13 {
+        let reply = world.publish(&document(number, &format!("key-{number}")));
+        assert!(matches!(reply, Reply::Applied { .. }), "{reply:?}");
+    }
+    let status = world.status();
+    assert_eq!((status.in_force.number, status.last_number), (13, 13));
+    let kept: Vec<u32> = status.kept.iter().map(|it| it.number).collect();
+    assert_eq!(kept[..3], [1, 2, 4], "the third was reduced");
+}
+
+#[test]
+fn what_could_not_be_stored_is_not_in_force_after_a_restart() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::start(root.path(), Begin::LastStored);
+    world.publish(&document(1, "one"));
+    std::fs::create_dir(root.path().join("snapshots/00000002.json")).unwrap();
+    assert_eq!(code(&world.publish(&document(2, "two"))), Code::Storage);
+    assert_eq!(world.status().in_force.number, 1);
+    std::fs::remove_dir(root.path().join("snapshots/00000002.json")).unwrap();
+    let mut world = World::start(root.path(), Begin::LastStored);
+    assert_eq!(world.status().in_force.number, 1);
+    assert!(matches!(
+        world.publish(&document(2, "two")),
+        Reply::Applied { .. }
+    ));
+}
+
+#[test]
+fn a_start_from_the_environment_needs_no_stored_snapshot_and_reuses_no_number() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::start(root.path(), Begin::LastStored);
+    world.publish(&document(1, "one"));
+    world.publish(&document(2, "two"));
+    for text in ["", "flk-snapshot 2 of another version\n{}", "flk-snapshot"] {
+        std::fs::write(root.path().join("snapshots/00000002.json"), text).unwrap();
+        let directory = File::open(root.path()).unwrap();
+        let start = |begin| {
+            let environment = document(0, "environment");
+            Start::read(directory.as_fd(), begin, environment, read_secret())
+        };
+        assert!(start(Begin::LastStored).err().unwrap().is_damage());
+        let started = start(Begin::Environment).unwrap();
+        assert!(started.left_out[0].contains("00000002.json is damaged"));
+        let mut world = World::start(root.path(), Begin::Environment);
+        let status = world.status();
+        assert_eq!((status.in_force.number, status.last_number), (0, 2));
+        assert_eq!(
+            code(&world.publish(&document(2, "other"))),
+            Code::NumberUsed
+        );
+    }
+}
+
+#[test]
+fn a_check_uses_up_no_places_of_tenants() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::start(root.path(), Begin::LastStored);
+    for at in 0..3 {
+        let mut many = document(1, "one");
+        let one = many.tenants[0].clone();
+        many.tenants = (0..2000)
+            .map(|tenant| TenantDocument {
+                name: format!("t{at}-{tenant:04}"),
+                ..one.clone()
+            })
+            .collect();
+        let check = Ask::Check {
+            document: Box::new(many),
+        };
+        assert_eq!(world.ask(check), Reply::Checked(true));
+    }
+    assert!(matches!(
+        world.publish(&document(1, "one")),
+        Reply::Applied { .. }
+    ));
+}
+
+#[test]
+fn shares_whose_sum_does_not_fit_into_their_type_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::start(root.path(), Begin::LastStored);
+    let mut wraps = document(1, "one");
+    let mut other = wraps.tenants[0].params[0].clone();
+    (other.version, other.share) = ("2".to_owned(), 1001);
+    wraps.tenants[0].params[0].share = u32::MAX;
+    wraps.tenants[0].params.push(other);
+    assert_eq!(code(&world.publish(&wraps)), Code::Invalid);
+}

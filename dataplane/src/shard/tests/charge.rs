@@ -160,3 +160,29 @@ fn chunks_that_were_asked_for_are_charged_when_they_are_whole() {
     assert_eq!(room.buckets.taken[&BYTES], body.len() as u64);
     assert_eq!(room.buckets.taken[&RATE], 1);
 }
+
+#[test]
+fn a_request_of_a_tenant_that_is_gone_is_not_counted_as_over_its_quota() {
+    let mut resolver = Resolver::default();
+    let mut first = document(0, &["acme", "default"]);
+    first.limits.rate = 1_000;
+    let first = resolve(&mut resolver, &first);
+    let mut room = Room::new(1, |config| config.snapshot = first.clone());
+    room.begin();
+    let conn = room.connect(0);
+    let text = acme(&record(1));
+    let (start, rest) = text.split_at(text.len() - 20);
+    room.send(0, conn, start.as_bytes());
+    let mut next = document(1, &["default"]);
+    next.limits.rate = 1_000;
+    let next = resolve(&mut resolver, &next);
+    room.tell(0, crate::mesh::keeper::ToShard::Configure(next));
+    room.run();
+    room.send(0, conn, rest.as_bytes());
+    assert_eq!(codes(&room.received(0, conn)), ["unknown_tenant"]);
+    let conn = room.connect(0);
+    room.send(0, conn, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+    let page = room.received(0, conn);
+    let line = "flk_quota_exceeded_by_tenant{tenant=\"acme\"} 0";
+    assert!(page.lines().any(|found| found == line), "{page}");
+}
