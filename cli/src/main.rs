@@ -18,6 +18,7 @@ mod keys;
 mod output;
 mod pcs;
 mod submit;
+mod top;
 mod up;
 mod wal;
 
@@ -50,6 +51,8 @@ enum Command {
     /// Build, sign, verify and submit records (Proof-of-Computation Summaries)
     #[command(subcommand)]
     Pcs(pcs::Command),
+    /// Watch shards and tenants of a running gateway
+    Top(top::TopArgs),
     /// Inspect, check and repair a log directory
     #[command(subcommand)]
     Wal(wal::Command),
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Control(command) => control::run(&command),
         Command::Doctor(args) => exit::code(doctor::run(&args)),
         Command::Pcs(command) => exit::code(pcs::run(command)),
+        Command::Top(args) => exit::code(top::run(&args)),
         Command::Wal(command) => wal::run(command),
     }
 }

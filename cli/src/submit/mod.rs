@@ -12,7 +12,7 @@ mod send;
 mod show;
 mod stop;
 mod tally;
-mod target;
+pub(crate) mod target;
 mod window;
 
 use crate::CommandResult;
