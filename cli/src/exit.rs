@@ -55,7 +55,7 @@ const ALL: Codes = Codes(&[
     ),
     (
         Exit::Configuration,
-        "the configuration of a gateway is wrong, or a newer flk wrote the log directory",
+        "the configuration of a gateway is wrong, or another flk wrote the log directory or the statistics",
     ),
     (
         Exit::Interrupted,
@@ -279,6 +279,21 @@ pub(crate) const CONFIG_SCHEMA_CODES: Codes = Codes(&[
     (Exit::File, "the output could not be written completely"),
 ]);
 
+/// Of `flk top`.
+pub(crate) const TOP_CODES: Codes = Codes(&[
+    (Exit::Yes, "shown; q, Ctrl-C or a signal ended the screen"),
+    (Exit::Usage, "the command line is wrong"),
+    (
+        Exit::Unavailable,
+        "no gateway answered, or it was restarted between both readings; trying again is safe",
+    ),
+    (Exit::File, "the output could not be written completely"),
+    (
+        Exit::Configuration,
+        "a gateway of another version keeps its statistics in another layout: use its flk, or --url",
+    ),
+]);
+
 /// Of commands that ask flk-control.
 pub(crate) const CONTROL_CODES: Codes = Codes(&[
     (Exit::Yes, "done, or shown"),
@@ -430,6 +445,7 @@ mod tests {
             WAL_CHANGE_CODES,
             SERVED_CODES,
             DOCTOR_CODES,
+            TOP_CODES,
             CONTROL_CODES,
             TOKEN_CODES,
             AUDIT_CODES,

@@ -19,6 +19,7 @@ mod keys;
 mod output;
 mod pcs;
 mod submit;
+mod top;
 mod up;
 mod wal;
 
@@ -54,6 +55,8 @@ enum Command {
     /// Build, sign, verify and submit records (Proof-of-Computation Summaries)
     #[command(subcommand)]
     Pcs(pcs::Command),
+    /// Watch shards and tenants of a running gateway
+    Top(top::TopArgs),
     /// Inspect, check and repair a log directory
     #[command(subcommand)]
     Wal(wal::Command),
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => exit::code(doctor::run(&args)),
         Command::Keys(command) => exit::code(keys::run(&command)),
         Command::Pcs(command) => exit::code(pcs::run(command)),
+        Command::Top(args) => exit::code(top::run(&args)),
         Command::Wal(command) => wal::run(command),
     }
 }

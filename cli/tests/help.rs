@@ -47,8 +47,9 @@ fn examples(help: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Commands that are there at least.
-const KNOWN: [&str; 25] = [
+const KNOWN: [&str; 26] = [
     "up",
+    "top",
     "doctor",
     "config init",
     "config check",

@@ -21,6 +21,9 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Where records go, at the end of the path.
+    pub(crate) const PATH: &str = PATH;
+
     /// Reads `http://HOST[:PORT][/PREFIX]`, with or without the path of the submission.
     pub(crate) fn parse(url: &str) -> Result<Self, Failure> {
         let wrong = |why: &str| {

@@ -44,7 +44,7 @@ pub(crate) struct DirArgs {
 }
 
 impl DirArgs {
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.dir
     }
 }

@@ -112,6 +112,20 @@ impl Reader {
     pub fn render(&self, format: Format, out: &mut String) {
         exposition::render(&self.parts(), format, out);
     }
+
+    /// Writes all metrics as if that shard, from 0, were the only one; what is observed of it has the label `0`. Whatever
+    /// no shard counts is the process's.
+    pub fn render_shard(&self, shard: u16, format: Format, out: &mut String) {
+        let mut parts = self.parts();
+        let one = usize::from(shard)..usize::from(shard) + 1;
+        let (Some(observed), Some(shards)) =
+            (parts.observed.get(one.clone()), parts.shards.get(one))
+        else {
+            return; // it has no samples
+        };
+        (parts.observed, parts.shards) = (observed, shards);
+        exposition::render(&parts, format, out);
+    }
 }
 
 /// Sends the question and returns the descriptor that comes back, if one does.
@@ -247,6 +261,28 @@ mod tests {
         let mut own = String::new();
         exposition::render(&stats.parts(), Format::Prometheus, &mut own);
         assert_eq!(text, own);
+    }
+
+    #[test]
+    fn a_shard_is_rendered_alone_and_one_that_is_not_there_has_no_samples() {
+        let published = publish(2).unwrap();
+        let reader = Reader::of(published.memory.as_fd()).unwrap();
+        published.stats.shards[0].ingest.add(2);
+        published.stats.shards[1].ingest.add(3);
+        published.stats.observed[1].stuck.set(1);
+        for (shard, ingest, stuck) in [(0, 2, 0), (1, 3, 1)] {
+            let mut text = String::new();
+            reader.render_shard(shard, Format::Prometheus, &mut text);
+            for line in [
+                format!("flk_ingest_total {ingest}"),
+                format!("flk_shard_stuck{{shard=\"0\"}} {stuck}"),
+            ] {
+                assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+            }
+        }
+        let mut none = String::new();
+        reader.render_shard(2, Format::Prometheus, &mut none);
+        assert_eq!(none, "");
     }
 
     #[test]

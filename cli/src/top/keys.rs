@@ -1,0 +1,158 @@
+//! What keys change on the screen. It reads no key itself.
+
+use super::table::Sort;
+use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
+use std::time::Duration;
+
+/// Intervals that + and - step through.
+const INTERVALS_MS: [u64; 9] = [100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000];
+
+/// Whether readings are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Motion {
+    Running,
+    Paused,
+}
+
+/// What the user has chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) sort: Sort,
+    pub(super) interval: Duration,
+    pub(super) motion: Motion,
+}
+
+/// What comes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Something else is to be shown.
+    Redraw,
+    /// Nothing.
+    Stay,
+    /// The user wants to leave.
+    Leave,
+}
+
+impl Choice {
+    /// Carries out what a key means.
+    pub(super) fn press(&mut self, event: &Event) -> Outcome {
+        let key = match event {
+            Event::Resize(..) => return Outcome::Redraw,
+            Event::Key(key) if key.kind != KeyEventKind::Release => key,
+            _ => return Outcome::Stay,
+        };
+        // In raw mode Ctrl-C is a key like any other.
+        let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('c') if is_control => return Outcome::Leave,
+            KeyCode::Char('q') => return Outcome::Leave,
+            KeyCode::Char('p') => {
+                self.motion = match self.motion {
+                    Motion::Running => Motion::Paused,
+                    Motion::Paused => Motion::Running,
+                };
+            }
+            KeyCode::Char('s') => self.sort = self.sort.next(),
+            KeyCode::Char('r') => self.sort = self.sort.reversed(),
+            KeyCode::Char('+') => self.interval = longer(self.interval),
+            KeyCode::Char('-') => self.interval = shorter(self.interval),
+            _ => return Outcome::Stay,
+        }
+        Outcome::Redraw
+    }
+}
+
+fn longer(interval: Duration) -> Duration {
+    let mut steps = INTERVALS_MS.into_iter().map(Duration::from_millis);
+    steps.find(|it| *it > interval).unwrap_or(interval)
+}
+
+fn shorter(interval: Duration) -> Duration {
+    let mut steps = INTERVALS_MS.into_iter().rev().map(Duration::from_millis);
+    steps.find(|it| *it < interval).unwrap_or(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossterm::event::KeyEvent;
+
+    fn key(character: char) -> Event {
+        Event::Key(KeyEvent::new(KeyCode::Char(character), KeyModifiers::NONE))
+    }
+
+    fn choice() -> Choice {
+        Choice {
+            sort: Sort::default(),
+            interval: Duration::from_secs(1),
+            motion: Motion::Running,
+        }
+    }
+
+    #[test]
+    fn each_key_changes_what_it_says_and_nothing_else() {
+        let mut now = choice();
+        for (pressed, expect) in [
+            (
+                'p',
+                Choice {
+                    motion: Motion::Paused,
+                    ..choice()
+                },
+            ),
+            (
+                's',
+                Choice {
+                    sort: Sort::default().next(),
+                    ..choice()
+                },
+            ),
+            (
+                'r',
+                Choice {
+                    sort: Sort::default().reversed(),
+                    ..choice()
+                },
+            ),
+            (
+                '+',
+                Choice {
+                    interval: Duration::from_secs(2),
+                    ..choice()
+                },
+            ),
+            (
+                '-',
+                Choice {
+                    interval: Duration::from_millis(500),
+                    ..choice()
+                },
+            ),
+        ] {
+            assert_eq!(now.press(&key(pressed)), Outcome::Redraw);
+            assert_eq!(now, expect, "{pressed}");
+            now = choice();
+        }
+        assert_eq!(now.press(&key('x')), Outcome::Stay);
+        assert_eq!(now.press(&key('c')), Outcome::Stay);
+        assert_eq!(now.press(&Event::Resize(80, 24)), Outcome::Redraw);
+        assert_eq!(now, choice());
+        assert_eq!(now.press(&key('q')), Outcome::Leave);
+        let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(now.press(&Event::Key(interrupt)), Outcome::Leave);
+    }
+
+    #[test]
+    fn intervals_stop_at_both_ends() {
+        let mut now = choice();
+        for _ in 0..20 {
+            now.press(&key('+'));
+        }
+        assert_eq!(now.interval, Duration::from_secs(60));
+        for _ in 0..20 {
+            now.press(&key('-'));
+        }
+        assert_eq!(now.interval, Duration::from_millis(100));
+        assert_eq!(longer(Duration::from_secs(600)), Duration::from_secs(600));
+    }
+}
