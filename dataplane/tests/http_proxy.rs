@@ -1,6 +1,8 @@
 //! Headers of the PROXY protocol: the rules as vectors of bytes, each also cut at every byte, and the reader beside a plain
 //! one that looks at whole streams only and shares no code with it.
 
+#![allow(clippy::unwrap_used)] // tests may
+
 use flk_dataplane::http::{ProxyHeader, ProxyStatus, read_proxy_header};
 use flk_testkit::change_one;
 use proptest::prelude::*;

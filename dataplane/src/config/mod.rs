@@ -32,7 +32,8 @@ use crate::driver::agent::start::Begin;
 use crate::driver::core_dumps::CoreDumps;
 use crate::driver::probe::{DriverNameError, Requested};
 use crate::driver::sandbox::Wanted;
-use crate::shard::config::MetricsAuth;
+use crate::http::{Networks, NetworksError};
+use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol};
 use crate::snapshot::Document;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -81,6 +82,8 @@ pub struct Config {
     pub keepalive: Duration,
     /// Largest body in bytes.
     pub body_bytes_max: u64,
+    /// Whose word on the address of a client counts.
+    pub proxies: Proxies,
     /// What the control process is started with.
     pub control: ControlSettings,
 }
@@ -180,6 +183,7 @@ impl Config {
                 1..=3600,
             )?),
             body_bytes_max,
+            proxies: proxies(raw)?,
         })
     }
 }
@@ -195,6 +199,27 @@ fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
         None => text.parse::<IpAddr>(),
     };
     address.map_err(|_| raw.error(Variable::Listen, "not an IP address"))
+}
+
+/// Whose word on the address of a client counts.
+fn proxies(raw: &RawConfig) -> Result<Proxies, ConfigError> {
+    let trusted: Networks = match raw.text(Variable::TrustedProxies) {
+        None => Networks::default(),
+        Some(text) => text
+            .parse()
+            .map_err(|error: NetworksError| raw.error(Variable::TrustedProxies, error))?,
+    };
+    let protocol = match raw.text(Variable::ProxyProtocol).unwrap_or("off") {
+        "off" => ProxyProtocol::Off,
+        "optional" => ProxyProtocol::Optional,
+        "required" => ProxyProtocol::Required,
+        _ => return Err(raw.error(Variable::ProxyProtocol, "no such choice")),
+    };
+    if protocol != ProxyProtocol::Off && trusted.is_empty() {
+        let problem = "TRUSTED_PROXIES names no network";
+        return Err(raw.error(Variable::ProxyProtocol, problem));
+    }
+    Ok(Proxies { protocol, trusted })
 }
 
 #[cfg(test)]
