@@ -53,8 +53,8 @@ impl From<IpAddr> for Peer {
 /// One thing that happened. Byte ranges index into [`Inbox::bytes`] of the same turn.
 #[derive(Debug)]
 pub enum Event {
-    /// A client connected; the driver reads from it at once.
-    Accepted(ConnId, Peer),
+    /// A client connected from this address, or `::` if that is not known; the driver reads from it at once.
+    Accepted(ConnId, IpAddr),
     /// Bytes arrived on a connection, in order.
     Received(ConnId, Range<usize>),
     /// The client will send nothing more (FIN); it may still read answers.

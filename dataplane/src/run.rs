@@ -355,6 +355,7 @@ fn shard_config(
         snapshot,
         ttl_s: config.dedup_ttl_s,
         dedup_bytes_max: host.dedup.bytes / u64::from(host.shards),
+        proxies: config.proxies.clone(),
         metrics_auth: config.metrics_auth.clone(),
         drain_delay_us: config.drain_delay.as_micros() as u64,
         stats: Arc::clone(stats),

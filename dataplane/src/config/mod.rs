@@ -34,7 +34,8 @@ use crate::driver::agent::start::Begin;
 use crate::driver::core_dumps::CoreDumps;
 use crate::driver::probe::{DriverNameError, Requested};
 use crate::driver::sandbox::Wanted;
-use crate::shard::config::MetricsAuth;
+use crate::http::{Networks, NetworksError};
+use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol};
 use crate::snapshot::Document;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -83,6 +84,8 @@ pub struct Config {
     pub keepalive: Duration,
     /// Largest body in bytes.
     pub body_bytes_max: u64,
+    /// Whose word on the address of a client counts.
+    pub proxies: Proxies,
     /// What the control process is started with.
     pub control: ControlSettings,
 }
@@ -168,6 +171,7 @@ impl Config {
             drain_delay: seconds(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
             keepalive: seconds(raw.duration(Variable::HttpKeepalive, "75s", 1..=3600)?),
             body_bytes_max,
+            proxies: proxies(raw)?,
         })
     }
 }
@@ -185,6 +189,27 @@ fn listen_address(raw: &RawConfig) -> Result<SocketAddr, ConfigError> {
     let address = address.map_err(|_| raw.error(Variable::Listen, "not an IP address"))?;
     let port = raw.parsed(Variable::Port, "8080", "not a port")?;
     Ok(SocketAddr::new(address, port))
+}
+
+/// Whose word on the address of a client counts.
+fn proxies(raw: &RawConfig) -> Result<Proxies, ConfigError> {
+    let trusted: Networks = match raw.text(Variable::TrustedProxies) {
+        None => Networks::default(),
+        Some(text) => text
+            .parse()
+            .map_err(|error: NetworksError| raw.error(Variable::TrustedProxies, error))?,
+    };
+    let protocol = match raw.text(Variable::ProxyProtocol).unwrap_or("off") {
+        "off" => ProxyProtocol::Off,
+        "optional" => ProxyProtocol::Optional,
+        "required" => ProxyProtocol::Required,
+        _ => return Err(raw.error(Variable::ProxyProtocol, "no such choice")),
+    };
+    if protocol != ProxyProtocol::Off && trusted.is_empty() {
+        let problem = "TRUSTED_PROXIES names no network";
+        return Err(raw.error(Variable::ProxyProtocol, problem));
+    }
+    Ok(Proxies { protocol, trusted })
 }
 
 #[cfg(test)]

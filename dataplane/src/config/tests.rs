@@ -68,11 +68,43 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
         ("HTTP_KEEPALIVE", "60"),
         ("FLK_BODY_MAX", "2MiB"),
         ("FLK_ALLOW_UNSIGNED", "yes"),
+        ("PROXY_PROTOCOL", "on"),
+        ("PROXY_PROTOCOL", "required"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "localhost"),
     ] {
         let text = with_key(&[(name, value)]).unwrap_err().to_string();
         assert!(text.starts_with(&format!("{name}={value}: ")), "{text}");
         assert!(text.contains("; allowed: "), "{text}");
     }
+}
+
+#[test]
+fn proxies_are_trusted_by_their_networks() {
+    let of = |set: &[(&str, &str)]| with_key(set).unwrap().proxies;
+    let nobody = of(&[]);
+    assert_eq!(nobody.protocol, ProxyProtocol::Off);
+    assert!(nobody.trusted.is_empty());
+    for (text, protocol) in [
+        ("off", ProxyProtocol::Off),
+        ("optional", ProxyProtocol::Optional),
+        ("required", ProxyProtocol::Required),
+    ] {
+        let networks = "10.0.0.0/8, 2001:db8::/32";
+        let proxies = of(&[("PROXY_PROTOCOL", text), ("TRUSTED_PROXIES", networks)]);
+        assert_eq!(proxies.protocol, protocol);
+        for (address, expect) in [("10.1.2.3", true), ("2001:db8::1", true), ("::1", false)] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(proxies.trusted.contains(address), expect, "{address}");
+        }
+    }
+    let alone = with_key(&[("PROXY_PROTOCOL", "optional")]).unwrap_err();
+    assert!(
+        alone
+            .to_string()
+            .contains("TRUSTED_PROXIES names no network"),
+        "{alone}"
+    );
 }
 
 #[test]

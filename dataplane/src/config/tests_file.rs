@@ -52,7 +52,7 @@ const KEY: (&str, &str) = ("PCS_HMAC_KEY", "0123456789abcdef0123456789abcdef");
 fn every_setting_can_stand_in_the_file() {
     let written = Written::new("");
     let text = format!(
-        "[http]\nport = 9_090\nlisten = \"::1\"\nkeepalive = \"90s\"\nbody_max = \"64KiB\"\ndrain_delay = \"5s\"\n\
+        "[http]\nport = 9_090\nlisten = \"::1\"\nkeepalive = \"90s\"\nbody_max = \"64KiB\"\ndrain_delay = \"5s\"\nproxy_protocol = \"optional\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
          [wal]\ndir = \"/srv/wal\"\nmax_bytes = \"1GiB\"\nmax_age = \"2d\"\nsegment_bytes = \"8MiB\"\n\
          [dedup]\nbackend = \"memory\"\nttl = \"7d\"\nmemory_max = \"64MiB\"\n\
          [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nhmac_key_new_file = '{key}'\nhmac_key_old_file = '{key}'\nallow_unsigned = false\n\
@@ -71,6 +71,9 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.keepalive, Duration::from_secs(90));
     assert_eq!(config.body_bytes_max, 65_536);
     assert_eq!(config.drain_delay, Duration::from_secs(5));
+    assert_eq!(config.proxies.protocol, ProxyProtocol::Optional);
+    let loopback = std::net::Ipv6Addr::LOCALHOST;
+    assert!(config.proxies.trusted.contains(loopback.into()));
     assert_eq!(config.wal_dir, Path::new("/srv/wal"));
     assert_eq!(config.wal_bytes_max, Some(1 << 30));
     assert_eq!(config.wal_age_max_s, 2 * 86_400);

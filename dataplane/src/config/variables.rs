@@ -104,6 +104,10 @@ variables! {
     HttpKeepalive "HTTP_KEEPALIVE" "http.keepalive" false "75s" "1s to 1h, as a number with s, m or h";
     /// Largest request body.
     BodyMax "FLK_BODY_MAX" "http.body_max" false "1MiB" "1KiB to 1MiB";
+    /// What trusted proxies send in front of connections.
+    ProxyProtocol "PROXY_PROTOCOL" "http.proxy_protocol" false "off" "off, optional or required: whether a proxy of TRUSTED_PROXIES names the client by the PROXY protocol";
+    /// Networks of proxies whose word on the address of a client counts.
+    TrustedProxies "TRUSTED_PROXIES" "http.trusted_proxies" false "no networks" "up to 64 networks separated by commas, e.g. 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32";
     /// Address and port of the admin API of flk-control.
     AdminListen "ADMIN_LISTEN" "admin.listen" false "127.0.0.1:8081" "an IP address with a port, e.g. 127.0.0.1:8081 or [::1]:8081; another than loopback needs ADMIN_TOKENS_FILE";
     /// File of the tokens that flk-control lets in, one actor:role:sha256 a line.
@@ -141,6 +145,9 @@ impl Variable {
 
     /// Whether its value is a list, with commas between the elements.
     pub fn is_list(self) -> bool {
-        matches!(self, Variable::Ed25519Pub | Variable::Cores)
+        matches!(
+            self,
+            Variable::Ed25519Pub | Variable::Cores | Variable::TrustedProxies
+        )
     }
 }

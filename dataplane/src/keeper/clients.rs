@@ -1,9 +1,9 @@
-//! What shards report of clients for the operator: connections that were closed to make room, and clients that speak another
-//! protocol. One line of each kind for all shards together, at most once a minute. It steers nothing.
+//! What shards report of clients for the operator: connections that were closed to make room, clients that speak another
+//! protocol, and proxies that say nothing sound of their clients. One line of each kind for all shards together, at most once a minute. It steers nothing.
 
 use super::notice::Notice;
 use super::port::KeeperEvent;
-use crate::http::Problem;
+use crate::http::{Problem, ProxyFault};
 use crate::io::Now;
 use crate::mesh::keeper::ToKeeper;
 use crate::throttle::Throttle;
@@ -41,6 +41,8 @@ pub(super) struct Clients {
     closed: Unreported,
     /// By [`Problem::FOREIGN`].
     foreign: [Unreported; Problem::FOREIGN.len()],
+    /// By [`ProxyFault::ALL`].
+    faults: [Unreported; ProxyFault::ALL.len()],
 }
 
 impl Clients {
@@ -64,6 +66,16 @@ impl Clients {
                 }
                 true
             }
+            KeeperEvent::FromShard(
+                _,
+                ToKeeper::ProxyFault {
+                    fault,
+                    connections_count,
+                },
+            ) => {
+                self.faults[*fault as usize].count += u64::from(*connections_count);
+                true
+            }
             _ => false,
         }
     }
@@ -80,7 +92,15 @@ impl Clients {
                 connections_count,
             })
         });
-        closed.into_iter().chain(foreign)
+        let faults = ProxyFault::ALL.into_iter().zip(&mut self.faults);
+        let faults = faults.filter_map(move |(fault, unreported)| {
+            let connections_count = unreported.take(now)?;
+            Some(Notice::ProxyFault {
+                fault,
+                connections_count,
+            })
+        });
+        closed.into_iter().chain(foreign).chain(faults)
     }
 }
 
@@ -132,8 +152,29 @@ mod tests {
         let texts = [
             "a client speaks TLS to this port, which speaks plain HTTP/1: 1 connection answered 400 tls_on_plain_port. Send plain HTTP, or end TLS in a proxy before this port.",
             "a client speaks HTTP/2 to this port, which speaks plain HTTP/1: 1 connection answered 505 http2_on_plain_port. Send HTTP/1.1; turn prior knowledge of HTTP/2 off for this upstream.",
-            "a client speaks the PROXY protocol to this port, which speaks plain HTTP/1: 1 connection answered 400 proxy_protocol. Turn the PROXY protocol off for this upstream.",
+            "a client speaks the PROXY protocol to this port, which speaks plain HTTP/1: 1 connection answered 400 proxy_protocol. Turn the PROXY protocol off for this upstream, or let it be read: PROXY_PROTOCOL and TRUSTED_PROXIES.",
         ];
         assert_eq!(first.map(|notice| notice.to_string()), texts);
+    }
+
+    #[test]
+    fn what_proxies_get_wrong_has_a_line_of_its_own_a_minute() {
+        let lines = lines(70, |second| ToKeeper::ProxyFault {
+            fault: ProxyFault::ALL[second as usize % 2],
+            connections_count: 2,
+        });
+        let texts: Vec<String> = lines.iter().map(Notice::to_string).collect();
+        let [missing, malformed] = [
+            "of trusted proxies without a header of the PROXY protocol ended unanswered. Turn it on there, or set PROXY_PROTOCOL=optional.",
+            "of trusted proxies with a malformed header of the PROXY protocol ended unanswered. Look at what this upstream sends first.",
+        ];
+        let expect = [
+            (2, missing),
+            (2, malformed),
+            (180, missing),
+            (180, malformed),
+        ];
+        let expect = expect.map(|(count, text)| format!("{count} connections {text}"));
+        assert_eq!(texts, expect);
     }
 }

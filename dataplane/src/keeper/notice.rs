@@ -1,6 +1,6 @@
 //! Notices to the operator, typed; the text is made where it is printed. They steer nothing.
 
-use crate::http::Problem;
+use crate::http::{Problem, ProxyFault};
 use crate::mesh::keeper::Shortage;
 use crate::wal::name::{LogId, Sequence};
 use std::fmt;
@@ -174,6 +174,13 @@ pub enum Notice {
         /// How many connections since the last line.
         connections_count: u64,
     },
+    /// Connections of trusted proxies ended because of what stood in front of them.
+    ProxyFault {
+        /// What was wrong.
+        fault: ProxyFault,
+        /// How many connections since the last line.
+        connections_count: u64,
+    },
     /// A graceful stop began.
     Draining,
 }
@@ -219,6 +226,7 @@ impl fmt::Display for Notice {
             Notice::Crowded { closed_count } => write!(out,
                 "all connection slots are taken: {closed_count} idle or slow connections were closed to make room (limit: flk_connections_max; closed in all: flk_connections_evicted_total)"),
             Notice::Foreign { problem, connections_count } => foreign(out, *problem, *connections_count),
+            Notice::ProxyFault { fault, connections_count } => proxy_fault(out, *fault, *connections_count),
             Notice::Draining => out.write_str("draining"),
         }
     }
@@ -289,7 +297,37 @@ fn foreign(out: &mut fmt::Formatter<'_>, problem: Problem, connections_count: u6
     let (status, code, detail) = (problem.status(), problem.code(), problem.detail());
     write!(
         out,
-        "a client speaks {protocol} to this port, which speaks plain HTTP/1: {connections} answered {status} {code}. {detail}"
+        "a client speaks {protocol} to this port, which speaks plain HTTP/1: {connections} answered {status} {code}. "
+    )?;
+    match (problem, detail.strip_suffix('.')) {
+        (Problem::ProxyProtocol, Some(detail)) => write!(
+            out,
+            "{detail}, or let it be read: PROXY_PROTOCOL and TRUSTED_PROXIES."
+        ),
+        _ => out.write_str(detail),
+    }
+}
+
+/// What was missed, and where to look.
+fn proxy_fault(
+    out: &mut fmt::Formatter<'_>,
+    fault: ProxyFault,
+    connections_count: u64,
+) -> fmt::Result {
+    let connections = counted(connections_count, "connection");
+    let (with, remedy) = match fault {
+        ProxyFault::Missing => (
+            "without a",
+            "Turn it on there, or set PROXY_PROTOCOL=optional.",
+        ),
+        ProxyFault::Malformed => (
+            "with a malformed",
+            "Look at what this upstream sends first.",
+        ),
+    };
+    write!(
+        out,
+        "{connections} of trusted proxies {with} header of the PROXY protocol ended unanswered. {remedy}"
     )
 }
 

@@ -92,7 +92,7 @@ impl Service {
                 shard.ended_in = closed;
             }
             // Those are for the operator alone, and were taken before.
-            ToKeeper::Crowded { .. } | ToKeeper::Foreign { .. } => {}
+            ToKeeper::Crowded { .. } | ToKeeper::Foreign { .. } | ToKeeper::ProxyFault { .. } => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::dedup::slice::SliceSet;
 use crate::dedup::{Decided, PARTITIONS};
-use crate::http::Problem;
+use crate::http::{Problem, ProxyFault};
 use crate::io::{ShardId, SyncMode};
 use crate::snapshot::Snapshot;
 use crate::wal::Epoch;
@@ -132,6 +132,13 @@ pub enum ToKeeper {
     Foreign {
         /// The answer, which names the protocol: one of [`Problem::FOREIGN`].
         problem: Problem,
+        /// Since the last such message.
+        connections_count: u32,
+    },
+    /// So many connections ended because of what their proxy said of their clients. For the operator: the keeper only logs it.
+    ProxyFault {
+        /// What was wrong.
+        fault: ProxyFault,
         /// Since the last such message.
         connections_count: u32,
     },

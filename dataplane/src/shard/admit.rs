@@ -9,7 +9,7 @@ use super::owed::{Owed, Reply};
 use super::{Core, Deadline, Framed, Ingress};
 use crate::dedup::context::{Context, TenantId};
 use crate::dedup::protocol::Ticket;
-use crate::event::Driver;
+use crate::event::{Driver, Peer};
 use crate::http::{Head, Problem, ResponsePart, TenantHeader};
 use crate::io::Now;
 use crate::planted::{Bug, planted};
@@ -22,6 +22,8 @@ use crate::wal::record::BodyMeta;
 pub(super) struct Logged {
     pub ticket: Ticket,
     pub context: Context,
+    /// Where its client is.
+    pub client: Peer,
     /// Where the body is in the open batch's bodies.
     pub start: usize,
     pub end: usize,
@@ -171,6 +173,7 @@ impl Ingress {
         self.logged.push(Logged {
             ticket,
             context: request.context,
+            client: request.client,
             start,
             end,
         });

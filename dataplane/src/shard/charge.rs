@@ -4,7 +4,7 @@
 use super::answer::Refusal;
 use super::{Core, Framed, Ingress};
 use crate::dedup::context::TenantId;
-use crate::event::{Ask, ConnId, Driver, Granted};
+use crate::event::{Ask, ConnId, Driver, Granted, Peer};
 use crate::http::Problem;
 use crate::io::Now;
 
@@ -13,6 +13,8 @@ use crate::io::Now;
 pub(super) struct Asking {
     pub conn: ConnId,
     pub tenant: TenantId,
+    /// Where its client is.
+    pub client: Peer,
     /// Of its body, as far as its head says.
     pub bytes: u64,
     pub refused: Option<Refusal>,
@@ -20,7 +22,7 @@ pub(super) struct Asking {
 
 /// What a request of this turn may have to pay.
 struct Due<'a> {
-    conn: ConnId,
+    client: Peer,
     tenant: TenantId,
     bytes: u64,
     refused: &'a mut Option<Refusal>,
@@ -37,13 +39,13 @@ pub(super) struct Tally {
 fn due<'a>(framed: &'a mut [Framed], asking: &'a mut [Asking]) -> impl Iterator<Item = Due<'a>> {
     let unpaid = framed.iter_mut().filter(|it| it.paid_bytes.is_none());
     let framed = unpaid.map(|it| Due {
-        conn: it.conn,
+        client: it.client,
         tenant: it.context.tenant,
         bytes: it.body.len_bytes() as u64,
         refused: &mut it.refused,
     });
     let asking = asking.iter_mut().map(|it| Due {
-        conn: it.conn,
+        client: it.client,
         tenant: it.tenant,
         bytes: it.bytes,
         refused: &mut it.refused,
@@ -65,7 +67,7 @@ impl Ingress {
             return;
         }
         for it in due(framed, asking) {
-            *it.refused = self.overdrawn(core, it.conn, it.tenant, now, driver);
+            *it.refused = self.overdrawn(core, it.client, it.tenant, now, driver);
         }
         for it in due(framed, asking) {
             self.in_force.tally(it.tenant).wanted += 1;
@@ -96,7 +98,7 @@ impl Ingress {
     fn overdrawn(
         &mut self,
         core: &Core,
-        conn: ConnId,
+        client: Peer,
         tenant: TenantId,
         now: Now,
         driver: &mut impl Driver,
@@ -105,7 +107,7 @@ impl Ingress {
         if limit.per_s == 0 {
             return None;
         }
-        let address = core.hash.address(self.connections.at(conn.slot).peer.0);
+        let address = core.hash.address(client.0);
         let looks = [limit, limit.of_address(address)];
         let waits = looks.map(|limit| driver.charge(limit, Ask::Whole(0), now).retry_after_us);
         let wait_us = waits[0].max(waits[1]);
@@ -157,8 +159,7 @@ impl Ingress {
     pub(super) fn charge_unauthenticated(
         &mut self,
         core: &Core,
-        conn: ConnId,
-        tenant: TenantId,
+        (tenant, client): (TenantId, Peer),
         bytes: u64,
         now: Now,
         driver: &mut impl Driver,
@@ -168,10 +169,8 @@ impl Ingress {
             return; // no limit
         }
         driver.charge(limit, Ask::Owed(bytes), now);
-        if let Some(connection) = self.connections.get(conn) {
-            let address = core.hash.address(connection.peer.0);
-            driver.charge(limit.of_address(address), Ask::Owed(bytes), now);
-        }
+        let address = core.hash.address(client.0);
+        driver.charge(limit.of_address(address), Ask::Owed(bytes), now);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::io::{Now, ShardId};
 use crate::mesh::keeper::ToShard;
 use crate::mesh::{Message, ToPeers};
 use crate::snapshot::Snapshot;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ impl Ingress {
         let Inbox { events, bytes } = inbox;
         for event in events.drain(..) {
             match event {
-                Event::Accepted(conn, peer) => self.accepted(conn, peer, now, outbox),
+                Event::Accepted(conn, address) => self.accepted(conn, address, now, outbox),
                 Event::Received(conn, range) => self.received(conn, bytes, range, now),
                 Event::Ended(conn) => self.ended(conn),
                 Event::Broken(conn) => self.drop_connection(conn, outbox),
@@ -50,8 +51,10 @@ impl Ingress {
         }
     }
 
-    fn accepted(&mut self, conn: ConnId, peer: Peer, now: Now, outbox: &mut Outbox) {
-        self.connections.accept(conn, peer, now.mono_us);
+    fn accepted(&mut self, conn: ConnId, address: IpAddr, now: Now, outbox: &mut Outbox) {
+        self.connections
+            .accept(conn, Peer::from(address), now.mono_us);
+        self.meet(conn.slot, address);
         self.note_rank(conn.slot, now);
         if self.accepting && self.connections.open_count() >= self.config.limits.connections_table()
         {

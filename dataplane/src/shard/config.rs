@@ -9,6 +9,7 @@ use super::waiting::Waiter;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::event::{Event, Op};
 use crate::http;
+use crate::http::Networks;
 use crate::http::chunked::FRAMING_BEHIND_BYTES_MAX;
 use crate::io::ShardId;
 use crate::mesh::Message;
@@ -29,6 +30,27 @@ impl std::fmt::Debug for MetricsAuth {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str("MetricsAuth(..)")
     }
+}
+
+/// Whether a trusted proxy says in front of a connection whose it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// It does not: a header is refused like any other protocol.
+    #[default]
+    Off,
+    /// It may.
+    Optional,
+    /// It must: without a header the connection ends.
+    Required,
+}
+
+/// Whose word on the address of a client counts.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// What comes in front of connections from those networks.
+    pub protocol: ProxyProtocol,
+    /// Networks of proxies.
+    pub trusted: Networks,
 }
 
 /// Bounds of one shard. Memory follows from them: see [`ShardLimits::memory_at_start_bytes`].
@@ -193,6 +215,8 @@ pub struct ShardConfig {
     pub ttl_s: u32,
     /// Most bytes of this shard's dedup tables.
     pub dedup_bytes_max: u64,
+    /// Whose word on the address of a client counts.
+    pub proxies: Proxies,
     /// Credentials of `/metrics`, if it wants any.
     pub metrics_auth: Option<MetricsAuth>,
     /// At a graceful stop, keep serving for this long before the listener closes.

@@ -33,6 +33,8 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(clippy::large_enum_variant)] // stands in a table that is made once; a box would be an allocation per request
 pub(super) enum Reading {
+    /// What a proxy says of the client, or a part of it, or nothing yet.
+    Preface,
     /// The next head, or a part of it, or nothing yet.
     #[default]
     Head,
@@ -42,6 +44,16 @@ pub(super) enum Reading {
     Whole(Admitted, WaitingPlace),
     /// The rest of a refused body, which is thrown away.
     Skipped(Skip),
+}
+
+/// Whether it counts what the other end of a connection says of the address of a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Word {
+    /// It is a client, or a proxy that nobody trusts.
+    #[default]
+    Ignored,
+    /// It is a trusted proxy.
+    Counts,
 }
 
 /// A request whose head is whole: where its parts are in the pending bytes, which begin with it.
@@ -61,6 +73,8 @@ pub(super) struct Admitted {
     pub incoming: Incoming,
     /// What it was admitted under.
     pub context: Context,
+    /// Where its client is: behind a proxy, another address than that of the connection.
+    pub client: Peer,
     /// What it was charged for when its client was sent `100 Continue`.
     pub paid_bytes: Option<u64>,
 }
@@ -102,6 +116,8 @@ pub(super) struct Connection {
     pub id: ConnId,
     /// Where its client is.
     pub peer: Peer,
+    /// Whether its requests may name clients at other addresses.
+    pub word: Word,
     pub phase: Phase,
     pub received: Received,
     pub reading: Reading,
@@ -161,7 +177,7 @@ impl Connection {
     pub(super) fn admitted(&self) -> Option<&Admitted> {
         match &self.reading {
             Reading::Body(admitted) | Reading::Whole(admitted, _) => Some(admitted),
-            Reading::Head | Reading::Skipped(_) => None,
+            Reading::Preface | Reading::Head | Reading::Skipped(_) => None,
         }
     }
 
@@ -240,6 +256,6 @@ impl Connection {
     pub(super) fn is_at_rest(&self) -> bool {
         self.owed.is_empty()
             && self.received.pending_bytes() == 0
-            && matches!(self.reading, Reading::Head)
+            && matches!(self.reading, Reading::Preface | Reading::Head)
     }
 }

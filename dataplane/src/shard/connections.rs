@@ -16,7 +16,7 @@ pub(super) struct Connections {
 
 /// A client sends its first request right behind its connection: a stop waits this long for it before it takes the
 /// connection for an idle one.
-const FIRST_BYTES_US: u64 = 200_000;
+pub(super) const FIRST_BYTES_US: u64 = 200_000;
 
 impl Connections {
     /// No connection yet.

@@ -66,6 +66,7 @@ impl Ingress {
         connection.start_clock(now);
         let admitted = match connection.reading {
             Reading::Body(admitted) => admitted,
+            Reading::Preface => return self.frame_preface(slot, inbox, now),
             _ => match self.frame_head(slot, inbox, now) {
                 Ok(admitted) => admitted,
                 Err(step) => return step,
@@ -104,6 +105,7 @@ impl Ingress {
             Ok(context) => Ok(Admitted {
                 incoming,
                 context,
+                client: self.client_of(slot, head.head_len, inbox),
                 paid_bytes: None,
             }),
             Err(problem) => Err(self.refuse(slot, problem, Some(&incoming), now.mono_us, now)),
@@ -171,6 +173,7 @@ impl Ingress {
             self.awaiting_continue.push(Asking {
                 conn: self.connections.at(slot).id,
                 tenant: admitted.context.tenant,
+                client: admitted.client,
                 bytes: match head.chunked {
                     true => 0,
                     false => head.body_len,

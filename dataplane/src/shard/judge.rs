@@ -47,10 +47,9 @@ impl Ingress {
             match judged {
                 Judged::Refused(problem, field) => {
                     if problem == Problem::SignatureInvalid {
-                        let conn = self.flights.expect(ticket).request.conn;
                         let bytes = (body.end - body.start) as u64;
-                        let tenant = context.tenant;
-                        self.charge_unauthenticated(core, conn, tenant, bytes, now, driver);
+                        let from = (context.tenant, body.client);
+                        self.charge_unauthenticated(core, from, bytes, now, driver);
                     }
                     self.refuse_body(core, ticket, problem, field);
                 }

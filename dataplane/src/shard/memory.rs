@@ -166,12 +166,19 @@ impl Ingress {
 
     /// Forgets what a connection held, in every account; it is about to be freed.
     pub(super) fn release_memory(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get(conn) {
+            self.unsent_bytes -= std::mem::take(&mut connection.unsent_bytes) as usize;
+        }
+        self.give_back_memory(conn);
+    }
+
+    /// Gives back the memory of what a connection has received, and its places in the queues for more.
+    pub(super) fn give_back_memory(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get(conn) else {
             return;
         };
         let peer = connection.peer;
         let unread_bytes = std::mem::take(&mut connection.memory.unread_bytes);
-        self.unsent_bytes -= std::mem::take(&mut connection.unsent_bytes) as usize;
         self.unread.note(unread_bytes, 0, peer);
         self.heads.give_back_all(&mut connection.memory.head, peer);
         self.bodies.give_back_all(&mut connection.memory.body, peer);

@@ -16,6 +16,7 @@ mod collect;
 mod stall;
 
 mod frame;
+mod proxied;
 mod skip;
 mod waiting;
 
@@ -84,7 +85,7 @@ use self::waiting::Waiting;
 use self::waits::Waits;
 use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
-use crate::event::ConnId;
+use crate::event::{ConnId, Peer};
 use crate::http::Date;
 use crate::io::ShardId;
 use crate::mesh::Message;
@@ -102,6 +103,8 @@ struct Framed {
     conn: ConnId,
     reply: u64,
     context: Context,
+    /// Where its client is.
+    client: Peer,
     body: Source,
     /// When the last byte of it arrived.
     complete_us: u64,

@@ -54,8 +54,10 @@ impl Rank {
             Phase::Closing => None,
             Phase::Lingering { .. } => Some(Rank::Leaving),
             Phase::Open => match connection.reading {
-                Reading::Head if connection.received.pending_bytes() == 0 => Some(Rank::Idle),
-                Reading::Head => Some(Rank::Head),
+                Reading::Preface | Reading::Head if connection.received.pending_bytes() == 0 => {
+                    Some(Rank::Idle)
+                }
+                Reading::Preface | Reading::Head => Some(Rank::Head),
                 Reading::Body(_) | Reading::Whole(..) | Reading::Skipped(_) => Some(Rank::Body),
             },
         }

@@ -125,7 +125,7 @@ impl Ingress {
             return Patience::Lasts;
         };
         match &connection.reading {
-            Reading::Head if taken_us >= limits.head_timeout_us => {
+            Reading::Preface | Reading::Head if taken_us >= limits.head_timeout_us => {
                 Patience::Refuse(Problem::HeadTimeout)
             }
             Reading::Body(admitted) if taken_us > limits.body_grace_us => {

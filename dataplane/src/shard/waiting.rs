@@ -174,6 +174,7 @@ impl Ingress {
         let Admitted {
             incoming,
             context,
+            client,
             paid_bytes,
         } = admitted;
         let head = &incoming.head;
@@ -198,6 +199,7 @@ impl Ingress {
             conn: connection.id,
             reply,
             context: *context,
+            client: *client,
             body,
             complete_us,
             paid_bytes: *paid_bytes,

@@ -4,9 +4,10 @@ use super::answers::Exchange;
 use super::count::Count;
 use super::queue::Happening;
 use super::world::World;
-use crate::event::{ConnId, Event, Peer};
+use crate::event::{ConnId, Event};
 use crate::sim_trace;
 use std::collections::VecDeque;
+use std::net::Ipv6Addr;
 
 /// A place in a shard's connection table.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,7 +94,9 @@ impl World {
         };
         self.conns.insert(number, conn);
         // Two clients share an address, as behind a proxy.
-        self.to_shard(shard, Event::Accepted(id, Peer(client as u64 / 2)));
+        let network = client as u128 / 2;
+        let address = Ipv6Addr::from_bits(network << 64);
+        self.to_shard(shard, Event::Accepted(id, address.into()));
         Some(number)
     }
 

@@ -16,7 +16,7 @@ use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
 use crate::mesh::Message;
 use crate::mesh::keeper::ToKeeper;
 use crate::shard::Shard;
-use crate::shard::config::ShardConfig;
+use crate::shard::config::{Proxies, ShardConfig};
 use crate::sim_trace;
 use crate::snapshot::Limit;
 use crate::stats::Stats;
@@ -171,6 +171,7 @@ impl World {
                 snapshot: snapshot.clone(),
                 ttl_s: settings.ttl_s,
                 dedup_bytes_max: self.scenario.table_bytes_max,
+                proxies: Proxies::default(),
                 metrics_auth: None,
                 drain_delay_us: 0,
                 stats: stats.clone(),

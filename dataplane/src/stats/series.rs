@@ -34,6 +34,20 @@ pub(super) fn answers(parts: &Parts<'_>, put: &mut Series<'_>) {
     }
 }
 
+pub(super) fn proxy_headers(parts: &Parts<'_>, put: &mut Series<'_>) {
+    put(&["taken"], sum(parts, |page| &page.proxy_headers.taken));
+    put(
+        &["without_address"],
+        sum(parts, |page| &page.proxy_headers.without_address),
+    );
+    put(&["missing"], sum(parts, |page| &page.proxy_headers.missing));
+    put(
+        &["malformed"],
+        sum(parts, |page| &page.proxy_headers.malformed),
+    );
+    put(&["refused"], sum(parts, |page| &page.proxy_headers.refused));
+}
+
 pub(super) fn errors(parts: &Parts<'_>, put: &mut Series<'_>) {
     let errors = STATUSES.iter().enumerate();
     let errors = errors.filter(|(_, status)| *status / 100 != 2);

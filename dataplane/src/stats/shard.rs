@@ -47,6 +47,22 @@ pub const STATUSES: [u16; 16] = [
     200, 202, 400, 401, 404, 405, 408, 411, 413, 415, 417, 429, 431, 501, 503, 505,
 ];
 
+/// Headers of the PROXY protocol, and connections that should have had one.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct ProxyHeaders {
+    /// It named the client.
+    pub taken: Cell,
+    /// It named none: the connection is the proxy's own, or the proxy does not know.
+    pub without_address: Cell,
+    /// Nothing was in front of a connection that must have one.
+    pub missing: Cell,
+    /// A trusted proxy sent what is none.
+    pub malformed: Cell,
+    /// Answered by name: not from a trusted network, behind another header, or switched off.
+    pub refused: Cell,
+}
+
 /// One shard's page.
 #[derive(Debug, Default)]
 #[repr(C, align(128))]
@@ -111,6 +127,8 @@ pub struct ShardStats {
     pub slice_blocks_damaged: Cell,
     /// Claims that the protocol does not allow; above 0 means a bug of flk.
     pub claim_faults: Cell,
+    /// Headers of the PROXY protocol.
+    pub proxy_headers: ProxyHeaders,
     /// Turns taken.
     pub turns: Cell,
     /// Times that the driver found more completions than its queue holds.

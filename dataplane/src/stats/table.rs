@@ -298,6 +298,7 @@ const SHARDS: &[Metric] = &[
     gauge("flk_connections", "Open connections.", |it| &it.connections),
     gauge("flk_connections_max", "Connections that stay open at a time.", |it| &it.connections_max),
     count("flk_connections_evicted_total", "Connections without a whole request, closed to make room for new ones.", |it| &it.connections_evicted),
+    series("flk_proxy_headers_total", Kind::Counter, &["result"], "Headers of the PROXY protocol in front of connections: `taken` named the client, `without_address` named none; `missing` and `malformed` ended the connection of a trusted proxy; `refused` came from elsewhere, behind another one or with PROXY_PROTOCOL=off, and was answered 400.", series::proxy_headers),
     count("flk_turns_total", "Turns of all shards.", |it| &it.turns),
     count("flk_uring_cq_overflows_total", "Times that a shard found more completions than its completion queue holds; none is lost.", |it| &it.completions_overflowed),
     series("flk_shards", Kind::Gauge, &[], "Shards of this process.", series::shards),

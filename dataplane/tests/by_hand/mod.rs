@@ -3,11 +3,11 @@
 
 use flk_contract::signature::VerifyingKey;
 use flk_contract::{Params, ParamsVersion, Scheme};
-use flk_dataplane::event::{Ask, ConnId, Driver, Event, Granted, Inbox, Next, Op, Outbox, Peer};
+use flk_dataplane::event::{Ask, ConnId, Driver, Event, Granted, Inbox, Next, Op, Outbox};
 use flk_dataplane::io::{FileId, Now, ShardId, SyncMode};
 use flk_dataplane::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use flk_dataplane::shard::Shard;
-use flk_dataplane::shard::config::{ShardConfig, ShardLimits};
+use flk_dataplane::shard::config::{Proxies, ShardConfig, ShardLimits};
 use flk_dataplane::snapshot::{
     Document, FORMAT, KeyDocument, Limit, LimitsDocument, MissingKeys, ParamsDocument, Resolver,
     Snapshot, Source, TenantDocument,
@@ -15,6 +15,7 @@ use flk_dataplane::snapshot::{
 use flk_dataplane::stats::Stats;
 use flk_dataplane::wal::name::{LogId, NamedSegment};
 use flk_testkit::records::with_epoch;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 struct Unlimited;
@@ -53,6 +54,7 @@ impl ByHand {
             snapshot: Arc::new(snapshot()),
             ttl_s: 1000,
             dedup_bytes_max: 1 << 30,
+            proxies: Proxies::default(),
             metrics_auth: None,
             drain_delay_us: 0,
             stats: Arc::new(Stats::new(1)),
@@ -98,7 +100,7 @@ impl ByHand {
                 slot,
                 generation: 1,
             };
-            let accepted = Event::Accepted(conn, Peer::default());
+            let accepted = Event::Accepted(conn, Ipv6Addr::UNSPECIFIED.into());
             this.inbox.events.push(accepted);
         }
         this.settle();

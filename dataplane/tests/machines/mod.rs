@@ -2,7 +2,7 @@
 
 use flk_dataplane::dedup::protocol::{Ticket, ToReceiver};
 use flk_dataplane::driver::Machine;
-use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox, Peer};
+use flk_dataplane::event::{ConnId, Driver, Event, Inbox, Next, Op, Outbox};
 use flk_dataplane::io::{Errno, FileId, Now, ReadId, ShardId};
 use flk_dataplane::mesh::Message;
 use flk_dataplane::mesh::keeper::{ToKeeper, ToShard};
@@ -108,7 +108,7 @@ impl Machine for Echo {
         for event in events.drain(..) {
             match event {
                 Event::Accepted(conn, peer) => {
-                    assert_eq!(peer, Peer::from(std::net::Ipv4Addr::LOCALHOST));
+                    assert_eq!(peer, std::net::Ipv4Addr::LOCALHOST);
                     assert!(!self.accepted.contains(&conn), "an id was given out twice");
                     self.accepted.push(conn);
                     self.open.insert(conn, Open::default());

@@ -4,11 +4,11 @@
 use crate::driver::listen::BACKLOG;
 use crate::driver::outgoing::{Outgoing, Pool};
 use crate::driver::{DriverError, DriverLimits};
-use crate::event::{ConnId, Event, Inbox, Peer};
+use crate::event::{ConnId, Event, Inbox};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, Shutdown, SocketFlags};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Epoll data of the listening socket. No connection has this value: slots are smaller.
@@ -145,7 +145,7 @@ impl Connections {
     }
 
     /// Gives an accepted socket a slot. The caller has checked that one is free.
-    fn open(&mut self, socket: OwnedFd, peer: Peer, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
+    fn open(&mut self, socket: OwnedFd, address: IpAddr, epoll: BorrowedFd<'_>, inbox: &mut Inbox) {
         let Some(&slot) = self.free.last() else {
             unreachable!("a client is accepted only if a slot is free")
         };
@@ -170,7 +170,7 @@ impl Connections {
             out: std::mem::take(&mut conn.out),
             ..Conn::default()
         };
-        inbox.events.push(Event::Accepted(id, peer));
+        inbox.events.push(Event::Accepted(id, address));
     }
 
     /// While the listener is being closed: accepts the clients in its queue as slots become free, then closes it and tells
@@ -396,11 +396,11 @@ impl Connections {
 }
 
 /// Accepts one client from the listen queue.
-fn accept_one(listener: &OwnedFd) -> rustix::io::Result<(OwnedFd, Peer)> {
+fn accept_one(listener: &OwnedFd) -> rustix::io::Result<(OwnedFd, IpAddr)> {
     let (socket, address) = rustix::net::acceptfrom_with(listener, ACCEPTED)?;
     let address = address.and_then(|address| SocketAddr::try_from(address).ok());
-    let peer = address.map_or_else(Peer::default, |address| Peer::from(address.ip()));
-    Ok((socket, peer))
+    let unknown = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    Ok((socket, address.map_or(unknown, |address| address.ip())))
 }
 
 fn is_about(event: &Event, id: ConnId) -> bool {

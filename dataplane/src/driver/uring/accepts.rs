@@ -4,11 +4,11 @@
 use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag};
 use crate::driver::listen::BACKLOG;
-use crate::event::{Event, Inbox, Peer};
+use crate::event::{Event, Inbox};
 use io_uring::{opcode, types};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Accepts in flight and accepted sockets without a slot, together. All other clients stay in the listen queue.
@@ -61,7 +61,7 @@ pub(super) struct Accepts {
     /// Places without an accept in flight.
     unused: Vec<u32>,
     /// Accepted sockets that wait for a slot.
-    parked: VecDeque<(u32, Peer)>,
+    parked: VecDeque<(u32, IpAddr)>,
 }
 
 impl Accepts {
@@ -104,8 +104,8 @@ impl Accepts {
         );
         self.unused.push(place);
         if let Ok(socket) = u32::try_from(done.result) {
-            let peer = peer_of(&self.places[place as usize]);
-            self.parked.push_back((socket, peer));
+            let address = address_of(&self.places[place as usize]);
+            self.parked.push_back((socket, address));
         }
         self.assert_bounded();
         // A client that gave up in the queue (ECONNABORTED) or our own cancellation: accept the next one. All other errors
@@ -133,7 +133,7 @@ impl Accepts {
     }
 
     /// An accepted socket for a free slot.
-    pub(super) fn take(&mut self) -> Option<(u32, Peer)> {
+    pub(super) fn take(&mut self) -> Option<(u32, IpAddr)> {
         self.may_open().then(|| self.parked.pop_front()).flatten()
     }
 
@@ -269,20 +269,20 @@ fn client_waits(listener: &OwnedFd) -> bool {
 
 /// The address that the kernel wrote.
 #[allow(unsafe_code)]
-fn peer_of(place: &Place) -> Peer {
+fn address_of(place: &Place) -> IpAddr {
     let address = &raw const place.address;
     match libc::c_int::from(place.address.ss_family) {
         libc::AF_INET => {
             // SAFETY: `sockaddr_storage` is large enough and aligned for the address of every family, every bit pattern is
             // valid, and the accept that wrote it has ended.
             let address = unsafe { &*address.cast::<libc::sockaddr_in>() };
-            Peer::from(Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)))
+            IpAddr::V4(Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)))
         }
         libc::AF_INET6 => {
             // SAFETY: as above.
             let address = unsafe { &*address.cast::<libc::sockaddr_in6>() };
-            Peer::from(Ipv6Addr::from(address.sin6_addr.s6_addr))
+            IpAddr::V6(Ipv6Addr::from(address.sin6_addr.s6_addr))
         }
-        _ => Peer::default(),
+        _ => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     }
 }

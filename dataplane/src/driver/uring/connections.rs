@@ -7,8 +7,9 @@ use super::queue::{Completion, Queue};
 use super::tag::{Kind, Tag, next_generation};
 use crate::driver::outgoing::{Outgoing, Pool};
 use crate::driver::{DriverError, DriverLimits};
-use crate::event::{ConnId, Event, Inbox, Peer};
+use crate::event::{ConnId, Event, Inbox};
 use io_uring::{opcode, types};
+use std::net::IpAddr;
 
 /// Empty send buffers kept for reuse: 1 MiB at their usual size.
 const POOLED_BUFFERS_MAX: usize = 256;
@@ -106,7 +107,13 @@ impl Connections {
     }
 
     /// Gives an accepted socket a slot. The caller has checked [`Connections::has_room`].
-    pub(super) fn open(&mut self, socket: u32, peer: Peer, queue: &mut Queue, inbox: &mut Inbox) {
+    pub(super) fn open(
+        &mut self,
+        socket: u32,
+        address: IpAddr,
+        queue: &mut Queue,
+        inbox: &mut Inbox,
+    ) {
         let Some(slot) = self.free.pop() else {
             unreachable!("a socket is taken only if a slot is free")
         };
@@ -122,7 +129,7 @@ impl Connections {
         };
         let id = ConnId { slot, generation };
         self.arm_receive(id, queue);
-        inbox.events.push(Event::Accepted(id, peer));
+        inbox.events.push(Event::Accepted(id, address));
     }
 
     /// Bytes arrived, the client sent FIN, or receiving failed.

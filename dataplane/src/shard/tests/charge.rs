@@ -2,15 +2,16 @@
 
 use super::snapshots::{document, resolve};
 use super::*;
+use crate::shard::config::ShardConfig;
 use crate::snapshot::{Limit, LimitsDocument, Resolver};
 
 /// The buckets of the tenant `acme`, which is the second that rooms of this file know.
 const RATE: u32 = 4;
 const BYTES: u32 = 5;
-const UNAUTHENTICATED: u32 = 6;
+pub(super) const UNAUTHENTICATED: u32 = 6;
 
 /// A room with an unlimited tenant and a limited one, under a rate of all.
-fn limited() -> Room {
+pub(super) fn limited(change: impl Fn(&mut ShardConfig)) -> Room {
     let mut first = document(0, &["acme", "default"]);
     first.limits.rate = 1_000;
     first.tenants[0].limits = LimitsDocument {
@@ -20,18 +21,21 @@ fn limited() -> Room {
         unauthenticated_bytes_per_s: 1_000,
     };
     let first = resolve(&mut Resolver::default(), &first);
-    let mut room = Room::new(1, |config| config.snapshot = first.clone());
+    let mut room = Room::new(1, |config| {
+        config.snapshot = first.clone();
+        change(config);
+    });
     room.begin();
     room.buckets.retry_after_us = 2_000_001;
     room
 }
 
-fn acme(body: &str) -> String {
+pub(super) fn acme(body: &str) -> String {
     post(body).replace("Host: a", "Host: a\r\nX-Tenant-Id: acme")
 }
 
 /// Statuses and codes of all answers.
-fn codes(text: &str) -> Vec<String> {
+pub(super) fn codes(text: &str) -> Vec<String> {
     let answers = text.split("HTTP/1.1 ").skip(1);
     let code = |answer: &str| {
         let behind = answer.split_once("\"code\":\"").map(|(_, rest)| rest);
@@ -44,7 +48,7 @@ fn codes(text: &str) -> Vec<String> {
 
 #[test]
 fn the_tenant_s_rate_comes_first_and_the_rate_of_all_for_what_that_granted() {
-    let mut room = limited();
+    let mut room = limited(|_| {});
     room.buckets.left = [(RATE, 2), (0, 1)].into();
     let conn = room.connect(0);
     let three: String = (1..=3).map(|at| acme(&record(at))).collect();
@@ -66,7 +70,7 @@ fn the_tenant_s_rate_comes_first_and_the_rate_of_all_for_what_that_granted() {
 
 #[test]
 fn a_quota_of_bytes_is_charged_with_bodies_and_may_be_overdrawn_by_one() {
-    let mut room = limited();
+    let mut room = limited(|_| {});
     room.buckets.left = [(BYTES, 1)].into();
     let conn = room.connect(0);
     for at in 1..=2 {
@@ -86,7 +90,7 @@ fn a_quota_of_bytes_is_charged_with_bodies_and_may_be_overdrawn_by_one() {
 #[test]
 fn bodies_without_a_valid_signature_are_charged_afterwards_and_close_the_tenant_until_they_are_paid()
  {
-    let mut room = limited();
+    let mut room = limited(|_| {});
     room.buckets.left = [(UNAUTHENTICATED, 50)].into();
     let conn = room.connect(0);
     let bad = record_signed(1, "no key of it");
@@ -114,7 +118,7 @@ fn bodies_without_a_valid_signature_are_charged_afterwards_and_close_the_tenant_
 
 #[test]
 fn an_address_is_closed_before_its_tenant_is() {
-    let mut room = limited();
+    let mut room = limited(|_| {});
     let conn = room.connect(0);
     room.send(0, conn, acme(&record_signed(1, "no key of it")).as_bytes());
     let is_address = |word: &&u32| **word > UNAUTHENTICATED;
@@ -131,7 +135,7 @@ fn an_address_is_closed_before_its_tenant_is() {
 
 #[test]
 fn who_asks_first_is_refused_before_the_body_and_who_was_asked_for_it_is_taken() {
-    let mut room = limited();
+    let mut room = limited(|_| {});
     room.buckets.left = [(BYTES, 1)].into();
     let asking = |at| {
         let whole = acme(&record(at)).replace("Host: a", "Host: a\r\nExpect: 100-continue");
@@ -149,7 +153,7 @@ fn who_asks_first_is_refused_before_the_body_and_who_was_asked_for_it_is_taken()
 
 #[test]
 fn chunks_that_were_asked_for_are_charged_when_they_are_whole() {
-    let mut room = limited();
+    let mut room = limited(|_| {});
     let conn = room.connect(0);
     let head = "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nX-Tenant-Id: acme\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n";
     room.send(0, conn, head.as_bytes());

@@ -2,7 +2,7 @@
 
 use super::snapshots;
 use crate::io::ShardId;
-use crate::shard::config::{ShardConfig, ShardLimits};
+use crate::shard::config::{Proxies, ShardConfig, ShardLimits};
 use crate::stats::Stats;
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ pub(super) fn config(shards: u16, stats: Arc<Stats>) -> ShardConfig {
         snapshot: snapshots::usual(),
         ttl_s: 1000,
         dedup_bytes_max: 64 << 20,
+        proxies: Proxies::default(),
         metrics_auth: None,
         drain_delay_us: 0,
         stats,

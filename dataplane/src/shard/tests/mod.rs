@@ -13,6 +13,7 @@ mod memory;
 mod metrics;
 mod patience;
 mod pressure;
+mod proxied;
 mod rate;
 mod readiness;
 mod records;

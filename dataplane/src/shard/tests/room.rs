@@ -18,6 +18,7 @@ use crate::wal::writer::Entered;
 use crate::wal::writer::LogFailure;
 use flk_contract::ParamsVersion;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 /// A write that the test has not completed yet.
@@ -200,8 +201,14 @@ impl Room {
         self.connect_from(shard, Peer::default())
     }
 
-    /// A client at this address connects.
+    /// A client in this network connects.
     pub(super) fn connect_from(&mut self, shard: usize, peer: Peer) -> ConnId {
+        let address = Ipv6Addr::from_bits(u128::from(peer.0) << 64);
+        self.connect_at(shard, address.into())
+    }
+
+    /// A client at this address connects.
+    pub(super) fn connect_at(&mut self, shard: usize, address: IpAddr) -> ConnId {
         let conn = if self.connections < self.table {
             ConnId {
                 slot: self.connections,
@@ -217,8 +224,9 @@ impl Room {
             }
         };
         self.connections = (self.connections + 1).min(self.table);
-        let accepted = Event::Accepted(conn, peer);
-        self.inboxes[shard].events.push(accepted);
+        self.inboxes[shard]
+            .events
+            .push(Event::Accepted(conn, address));
         self.sent.insert((shard, conn.slot), Vec::new());
         conn
     }
@@ -230,7 +238,7 @@ impl Room {
             generation: gone.generation + 1,
             ..gone
         };
-        let accepted = Event::Accepted(conn, Peer::default());
+        let accepted = Event::Accepted(conn, Ipv6Addr::UNSPECIFIED.into());
         self.inboxes[shard].events.push(accepted);
         self.sent.insert((shard, conn.slot), Vec::new());
         conn

@@ -29,6 +29,7 @@ fn main() {
     };
     let count = http_head(&root)
         + chunked(&root)
+        + proxy(&root)
         + record(&root)
         + signature(&root)
         + log(&root)
@@ -70,6 +71,37 @@ fn chunked(root: &Path) -> usize {
     seeds
         .iter()
         .map(|(name, text)| put(root, "chunked", name, text.as_bytes()))
+        .sum()
+}
+
+/// Headers of the PROXY protocol, in both versions, and lists of addresses.
+fn proxy(root: &Path) -> usize {
+    const SIGNATURE: &str = "\r\n\r\n\0\r\nQUIT\n";
+    let seeds: &[(&str, &str)] = &[
+        (
+            "line_v4",
+            "PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\nGET",
+        ),
+        ("line_v6", "PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n"),
+        ("line_unknown", "PROXY UNKNOWN a b\r\n"),
+        ("list", "192.0.2.1, [2001:db8::1]:80,10.0.0.1:1"),
+    ];
+    let binary: &[(&str, &str)] = &[
+        (
+            "binary_v4",
+            "\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x02\0\x01\0\x02GET",
+        ),
+        ("binary_local", "\x20\0\0\x04\x04\0\x01x"),
+        ("binary_unspecified", "\x21\0\0\0"),
+        ("binary_too_long", "\x20\0\x7f\x7f"),
+    ];
+    let lines = seeds.iter().map(|(name, text)| (name, (*text).to_owned()));
+    let binary = binary
+        .iter()
+        .map(|(name, text)| (name, [SIGNATURE, text].concat()));
+    lines
+        .chain(binary)
+        .map(|(name, text)| put(root, "proxy", name, text.as_bytes()))
         .sum()
 }
 
