@@ -1,5 +1,5 @@
-//! Texts of keys by where they are: variables as they were at the start, files as they are now. They are wiped when dropped
-//! and never shown.
+//! Texts of keys by where they are: variables as they were at the start, files as they are now. Texts of variables are kept
+//! under a mask, for a later snapshot may name them again; they are wiped when dropped and never shown.
 
 use super::raw::RawConfig;
 use super::secret_file;
@@ -13,7 +13,41 @@ use zeroize::Zeroizing;
 /// See the module.
 #[derive(Clone, Default)]
 pub struct Secrets {
-    variables: Arc<BTreeMap<String, Zeroizing<String>>>,
+    variables: Arc<BTreeMap<String, Masked>>,
+}
+
+/// A text under a random mask of its length. It hides the text from a search of the memory, not from who reads all of it.
+struct Masked {
+    mask: Zeroizing<Vec<u8>>,
+    masked: Zeroizing<Vec<u8>>,
+}
+
+impl Masked {
+    fn new(text: &str) -> Masked {
+        let mut mask = Zeroizing::new(vec![0; text.len()]);
+        let mut filled = 0;
+        while filled < mask.len() {
+            let flags = rustix::rand::GetRandomFlags::empty();
+            match rustix::rand::getrandom(&mut mask[filled..], flags) {
+                Ok(bytes) => filled += bytes,
+                Err(rustix::io::Errno::INTR) => {}
+                // Only a filter of system calls refuses it; then the text is kept as it is.
+                Err(_) => break,
+            }
+        }
+        let masked = text.bytes().zip(mask.iter()).map(|(byte, by)| byte ^ by);
+        let masked = Zeroizing::new(masked.collect());
+        Masked { mask, masked }
+    }
+
+    fn text(&self) -> Zeroizing<String> {
+        let bytes = self.masked.iter().zip(self.mask.iter());
+        let bytes: Vec<u8> = bytes.map(|(byte, by)| byte ^ by).collect();
+        match String::from_utf8(bytes) {
+            Ok(text) => Zeroizing::new(text),
+            Err(_) => unreachable!("it was a text before it was masked"),
+        }
+    }
 }
 
 impl std::fmt::Debug for Secrets {
@@ -29,13 +63,21 @@ impl Secrets {
         raw: &RawConfig,
         further: impl IntoIterator<Item = (String, Zeroizing<String>)>,
     ) -> Secrets {
-        let is_key =
-            |variable: &Variable| variable.is_secret() || *variable == Variable::Ed25519Pub;
+        let is_key = |variable: &Variable| {
+            let holds_keys = variable.is_secret() && *variable != Variable::MetricsPass;
+            holds_keys || *variable == Variable::Ed25519Pub
+        };
         let settings = VARIABLES.iter().copied().filter(is_key);
-        let texts = settings.filter_map(|variable| {
+        // What a file holds is read from there again.
+        let in_variable =
+            |variable: &Variable| matches!(raw.source(*variable), Source::Environment { .. });
+        let texts = settings.filter(in_variable).filter_map(|variable| {
             let text = raw.text(variable)?;
-            Some((variable.name().to_owned(), Zeroizing::new(text.to_owned())))
+            Some((variable.name().to_owned(), Masked::new(text)))
         });
+        let further = further
+            .into_iter()
+            .map(|(name, text)| (name, Masked::new(&text)));
         Secrets {
             variables: Arc::new(texts.chain(further).collect()),
         }
@@ -51,7 +93,7 @@ impl Secrets {
                 secret_file::read(Path::new(path)).map_err(SourceFault::Unreadable)
             }
             Source::Environment { variable, .. } => match self.variables.get(variable) {
-                Some(text) => Ok(text.clone()),
+                Some(masked) => Ok(masked.text()),
                 None => Err(SourceFault::Unreadable(
                     "it is not set in the environment of this process".to_owned(),
                 )),

@@ -55,7 +55,7 @@ fn the_sandbox_can_be_switched_off(setting: Setting) {
     let gateway = plan.with("FLK_CORE_DUMPS", "1").start();
     let line = line_of(&gateway);
     assert!(line.contains("off (FLK_SANDBOX=off)"), "{line}");
-    assert!(line.ends_with("; core dumps allowed, without the keys"));
+    assert!(line.ends_with("; core dumps allowed: they hold the keys"));
     // The filter that blocks io_uring takes the privileges away itself.
     let has_free = !threads_with_privileges(&gateway).is_empty();
     assert_eq!(has_free, setting != Setting::UringBlocked);

@@ -5,6 +5,7 @@ use flk_e2e::setting::Setting;
 use flk_testkit::DEADLINE;
 use flk_testkit::gateway::Gateway;
 use flk_testkit::golden::bytes;
+use flk_testkit::plan::Plan;
 use flk_testkit::records::{record, with_epoch};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -32,6 +33,14 @@ fn ask(directory: &Path, question: &Value) -> Value {
     let mut line = String::new();
     BufReader::new(socket).read_line(&mut line).unwrap();
     serde_json::from_str(&line).unwrap()
+}
+
+/// A gateway that may read keys of this directory: one beside its configuration file.
+fn plan(setting: Setting, directory: &Path, keys: &Path) -> Plan {
+    let file = keys.join("flk.toml");
+    std::fs::write(&file, "").unwrap();
+    let plan = setting.plan(directory);
+    plan.with("FLK_CONFIG", file.to_str().unwrap())
 }
 
 fn document(directory: &Path, number: u32) -> Document {
@@ -93,7 +102,7 @@ fn post_as(gateway: &Gateway, tenant: &str, body: &[u8]) -> flk_testkit::client:
 
 fn a_published_snapshot_judges_from_the_next_record_on_and_after_a_kill(setting: Setting) {
     let (directory, keys) = (setting.directory(), tempfile::tempdir().unwrap());
-    let plan = setting.plan(directory.path());
+    let plan = plan(setting, directory.path(), keys.path());
     let gateway = plan.start();
     assert_eq!(gateway.post(&record(1).body).status, 200);
     assert_eq!(gateway.post(&signed_by("rotated", 1)).status, 401);
@@ -160,7 +169,7 @@ fn a_refused_snapshot_changes_nothing(setting: Setting) {
 
 fn tenants_have_keys_and_ids_of_their_own(setting: Setting) {
     let (directory, keys) = (setting.directory(), tempfile::tempdir().unwrap());
-    let gateway = setting.plan(directory.path()).start();
+    let gateway = plan(setting, directory.path(), keys.path()).start();
     let body = signed_by("acme's own", 1);
     assert_eq!(
         post_as(&gateway, "acme", &body).status,
@@ -192,7 +201,7 @@ fn tenants_have_keys_and_ids_of_their_own(setting: Setting) {
 fn a_key_that_ends_is_refused_from_that_second_on(setting: Setting) {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
     let (directory, keys) = (setting.directory(), tempfile::tempdir().unwrap());
-    let gateway = setting.plan(directory.path()).start();
+    let gateway = plan(setting, directory.path(), keys.path()).start();
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let end = now().as_secs() + 2;
     let mut next = document(directory.path(), 0);
