@@ -41,10 +41,13 @@ const ALL: Codes = Codes(&[
         Exit::Usage,
         "the command line, a setting or an input file is wrong, or the input is empty",
     ),
-    (Exit::Damage, "a log directory is damaged"),
+    (
+        Exit::Damage,
+        "a log directory is damaged, or an audit log was changed",
+    ),
     (
         Exit::Unavailable,
-        "a gateway did not answer, or a running gateway holds the log directory; trying again is safe",
+        "a gateway or flk-control did not answer, or a running gateway holds the log directory; trying again is safe",
     ),
     (
         Exit::File,
@@ -276,6 +279,42 @@ pub(crate) const CONFIG_SCHEMA_CODES: Codes = Codes(&[
     (Exit::File, "the output could not be written completely"),
 ]);
 
+/// Of commands that ask flk-control.
+pub(crate) const CONTROL_CODES: Codes = Codes(&[
+    (Exit::Yes, "done, or shown"),
+    (Exit::No, "refused; nothing was changed"),
+    (
+        Exit::Usage,
+        "the command line is wrong, or the token's file cannot be read",
+    ),
+    (
+        Exit::Unavailable,
+        "flk-control, or the gateway behind it, did not answer",
+    ),
+    (Exit::File, "the output could not be written completely"),
+]);
+
+/// Of `flk control token`.
+pub(crate) const TOKEN_CODES: Codes = Codes(&[
+    (Exit::Yes, "a token was made"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::File, "the output could not be written completely"),
+]);
+
+/// Of `flk control audit verify`.
+pub(crate) const AUDIT_CODES: Codes = Codes(&[
+    (Exit::Yes, "every line follows the one before"),
+    (
+        Exit::Usage,
+        "the command line is wrong, or there is no audit log",
+    ),
+    (Exit::Damage, "a line was changed, removed or moved"),
+    (
+        Exit::File,
+        "the log could not be read, or the output not be written completely",
+    ),
+]);
+
 /// Width of the help texts.
 const COLUMNS: usize = 98;
 
@@ -391,6 +430,9 @@ mod tests {
             WAL_CHANGE_CODES,
             SERVED_CODES,
             DOCTOR_CODES,
+            CONTROL_CODES,
+            TOKEN_CODES,
+            AUDIT_CODES,
         ] {
             let exits: Vec<Exit> = codes.0.iter().map(|(exit, _)| *exit).collect();
             assert!(exits.is_sorted(), "{exits:?}");

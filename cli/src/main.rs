@@ -6,8 +6,10 @@ macro_rules! eprintln {
     ($($text:tt)*) => { $crate::output::say(format_args!($($text)*)) };
 }
 
+mod admin;
 mod args;
 mod config;
+mod control;
 mod doctor;
 mod exit;
 mod fault;
@@ -41,6 +43,9 @@ enum Command {
     /// Write, check and show the configuration of a gateway
     #[command(subcommand)]
     Config(config::Command),
+    /// Run and ask the control process: tokens, state, audit log
+    #[command(subcommand)]
+    Control(control::Command),
     /// Check this host: what would slow a gateway down, or keep it from starting
     Doctor(doctor::DoctorArgs),
     /// Make, list, rotate and revoke keys
@@ -66,6 +71,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Up(args) => up::run(&args),
         Command::Config(command) => exit::code(config::run(&command)),
+        Command::Control(command) => control::run(&command),
         Command::Doctor(args) => exit::code(doctor::run(&args)),
         Command::Keys(command) => exit::code(keys::run(&command)),
         Command::Pcs(command) => exit::code(pcs::run(command)),

@@ -21,6 +21,7 @@ use crate::driver::observer::{Observed, Observer};
 use crate::driver::pulse::Pulse;
 use crate::driver::rate::Buckets;
 use crate::driver::sandbox::{self, Accessible, Sandbox, Wanted};
+use crate::driver::service_manager::ServiceManager;
 use crate::driver::shard_probe::ShardProbe;
 use crate::driver::signal::{Ends, Signals};
 use crate::driver::statistics::{self, Published};
@@ -65,6 +66,7 @@ impl Machine for Shard {
 pub struct Surroundings {
     console: Console,
     ends: Arc<Ends>,
+    manager: Arc<ServiceManager>,
 }
 
 impl Surroundings {
@@ -80,7 +82,12 @@ impl Surroundings {
             let console = Console::start()?;
             console.say_panics();
             let ends = signals.watch(console.clone())?;
-            Ok::<_, DriverError>(Surroundings { console, ends })
+            let manager = Arc::new(ServiceManager::of_environment());
+            Ok::<_, DriverError>(Surroundings {
+                console,
+                ends,
+                manager,
+            })
         };
         taken().map_err(|error| {
             last_words(&format!("flk: {error}"));
@@ -197,15 +204,8 @@ fn start(
         None => config.listen,
     };
     let sandbox = enter_sandbox(&config, &configuration, disk.directory.as_fd());
-    announce(
-        &config,
-        &host,
-        &disk,
-        &configuration,
-        address,
-        sandbox.as_ref(),
-        console,
-    );
+    let found = (&host, &disk, &configuration);
+    announce(&config, found, address, sandbox.as_ref(), console);
     (around.listening)(address);
 
     let (stats, statistics) = publish_statistics(host.shards, console);
@@ -213,12 +213,7 @@ fn start(
     let stats = Arc::new(stats);
     let times = &around.time_limits;
     let pulses: Arc<[Pulse]> = host.cores.iter().map(|_| Pulse::default()).collect();
-    let _observer = Observer::start(Observed {
-        stats: Arc::clone(&stats),
-        pulses: Arc::clone(&pulses),
-        cores: host.cores.clone(),
-        console: console.clone(),
-    })?;
+    let _observer = observe(&host, &stats, &pulses, console)?;
     let snapshot = Arc::clone(&configuration.snapshot);
     let shard_config = shard_config(&config, &host, snapshot, &stats, times);
     let keeper_config = keeper_config(&config, &host, &disk, &configuration, &stats, times);
@@ -241,25 +236,35 @@ fn start(
         console: console.clone(),
         drain_delay: config.drain_delay,
         stop_bound: Duration::from_micros(times.stop_us + times.stop_more_us),
+        manager: Arc::clone(&surroundings.manager),
         configuration: Some(Configuration {
             start: configuration,
             stats: Arc::clone(&stats),
         }),
     };
-    let machine = move |id| {
-        Shard::new(ShardConfig {
-            id,
-            ..shard_config.clone()
-        })
-    };
     let code = threads::run(
         process,
-        machine,
+        move |id| Shard::new(shard_config.clone().of(id)),
         move || Keeper::new(keeper_config),
         |notice| console.say(format!("flk: {notice}")),
         |id| Box::new(ShardProbe::new(id, Arc::clone(&stats), Arc::clone(&pulses))),
     )?;
     Ok(code)
+}
+
+/// Starts the thread that looks at shards and process from outside.
+fn observe(
+    host: &Host,
+    stats: &Arc<Stats>,
+    pulses: &Arc<[Pulse]>,
+    console: &Console,
+) -> Result<Observer, DriverError> {
+    Observer::start(Observed {
+        stats: Arc::clone(stats),
+        pulses: Arc::clone(pulses),
+        cores: host.cores.clone(),
+        console: console.clone(),
+    })
 }
 
 /// The page of statistics and its memory, which others can map as long as it is open. Without one the gateway counts all the

@@ -188,6 +188,7 @@ fn serve(directory: &Path, driver: DriverKind, drains_left: u32) -> i32 {
         console: console.clone(),
         drain_delay: Duration::ZERO,
         stop_bound: STOP_BOUND,
+        manager: Arc::default(),
         configuration: None,
     };
     let shard = move |id| Shard { id, drains_left };

@@ -73,16 +73,18 @@ fn remember_state(config: &Config) -> usize {
     };
     let mut count = 0;
     for timed in &schedule.keys {
-        let key = std::ptr::from_ref(&timed.key);
+        let key = std::ptr::from_ref(&timed.key).cast::<u8>();
+        // SAFETY: the bytes of the key, which lives as long as the snapshot; those of padding are zero (see `alloc`).
+        let byte = |at: usize| unsafe { key.add(at).read_volatile() };
+        let bytes: Vec<u8> = (0..size_of_val(&timed.key)).map(byte).collect();
+        let bytes = zeroize::Zeroizing::new(bytes);
         let id = timed.key.id().0;
-        let (start, end) = (key.addr(), key.addr() + size_of_val(&timed.key));
-        for at in (start..end).step_by(8) {
-            // SAFETY: in bounds of the key, which lives as long as the snapshot, at a multiple of 8; the words that are
-            // looked at below are initialised, and those of padding are skipped because they stay zero (see `alloc`).
-            let word = unsafe { key.cast::<u8>().with_addr(at).cast::<u64>().read_volatile() };
-            let bytes = word.to_ne_bytes();
-            let looks_random = bytes.iter().filter(|&&byte| byte != 0).count() >= 5;
-            if looks_random && bytes != id && count < STATE.len() {
+        let id_at = bytes.windows(8).position(|it| it == id).unwrap();
+        for (at, word) in (0..).step_by(8).zip(bytes.chunks_exact(8)) {
+            let is_of_id = at + 8 > id_at && at < id_at + 8;
+            let looks_random = word.iter().filter(|&&byte| byte != 0).count() >= 5;
+            if looks_random && !is_of_id && count < STATE.len() {
+                let word = u64::from_ne_bytes(word.try_into().unwrap());
                 STATE[count].store(word ^ HIDDEN, Relaxed);
                 count += 1;
             }

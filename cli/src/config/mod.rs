@@ -1,8 +1,9 @@
 //! `flk config`: the configuration of a gateway as it would start here — written, checked, shown with where each value comes
-//! from, compared, and described for editors. It shows no secret and changes no running gateway.
+//! from, compared, and described for editors; and the snapshots of a running one, which flk-control changes. It shows no secret.
 
 mod check;
 mod diff;
+mod history;
 mod init;
 mod schema;
 mod show;
@@ -23,6 +24,12 @@ pub(crate) enum Command {
     Show(show::ShowArgs),
     /// Compare two configuration files
     Diff(diff::DiffArgs),
+    /// List the snapshots that were in force, or show one
+    History(history::HistoryArgs),
+    /// Bring the content of an earlier snapshot into force
+    Rollback(history::RollbackArgs),
+    /// Bring the configuration file into force now
+    Reload(history::ReloadArgs),
     /// Print the JSON Schema of the file, for editors
     Schema(schema::SchemaArgs),
 }
@@ -58,6 +65,9 @@ pub(crate) fn run(command: &Command) -> CommandResult {
         Command::Check(args) => check::run(args),
         Command::Show(args) => show::run(args),
         Command::Diff(args) => diff::run(args),
+        Command::History(args) => history::history(args),
+        Command::Rollback(args) => history::rollback(args),
+        Command::Reload(args) => history::reload(args),
         Command::Schema(_) => schema::run(),
     }
 }

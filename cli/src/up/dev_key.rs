@@ -16,13 +16,12 @@ const KEY_BYTES: usize = 32;
 /// A key to try the gateway with.
 pub(super) struct DevKey {
     pub(super) path: PathBuf,
-    pub(super) text: Zeroizing<String>,
     /// Whether this start made it.
     pub(super) is_new: bool,
 }
 
 impl DevKey {
-    /// Reads the key, or makes one where there is none.
+    /// Checks the key, or makes one where there is none.
     pub(super) fn load_or_make(path: &Path, surroundings: &Surroundings) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             let (path, why) = (path.display(), fault::why(&error));
@@ -35,9 +34,9 @@ impl DevKey {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             Err(error) => return Err(failed(error)),
         };
-        let text = read(path, surroundings).map_err(failed)?;
-        let (path, text) = (path.to_owned(), text);
-        Ok(Self { path, text, is_new })
+        check(path, surroundings).map_err(failed)?;
+        let path = path.to_owned();
+        Ok(Self { path, is_new })
     }
 }
 
@@ -68,7 +67,8 @@ fn random_text() -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-fn read(path: &Path, surroundings: &Surroundings) -> io::Result<Zeroizing<String>> {
+/// Whether the file holds a key; warns if others can read it.
+fn check(path: &Path, surroundings: &Surroundings) -> io::Result<()> {
     let mut file = File::open(path)?;
     if file.metadata()?.mode() & 0o077 != 0 {
         let path = path.display();
@@ -78,11 +78,10 @@ fn read(path: &Path, surroundings: &Surroundings) -> io::Result<Zeroizing<String
     }
     let mut text = Zeroizing::new(String::new());
     file.read_to_string(&mut text)?;
-    let key = Zeroizing::new(key_text_of_file(&text).to_owned());
-    match key.is_empty() {
+    match key_text_of_file(&text).is_empty() {
         true => Err(io::Error::other(
             "it is empty; remove it to have a new one made",
         )),
-        false => Ok(key),
+        false => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! `flk up`: a gateway in this process, with defaults for a first try. It supplies what is not configured and leaves
 //! everything else to the gateway's own configuration.
 
+mod control;
 mod dev_key;
 
 use crate::exit::{Exit, Failure};
@@ -44,6 +45,26 @@ pub(crate) struct UpArgs {
     /// Number or list of CPUs to use: 2 or 0,2-3 [default: FLK_CORES, else all allowed]
     #[arg(long)]
     cores: Option<String>,
+    /// Run the gateway alone, without the control process that reloads the configuration and serves the admin API
+    #[arg(long)]
+    no_control: bool,
+}
+
+impl UpArgs {
+    /// What an option sets in the place of a variable.
+    fn stands_for(&self, name: &str) -> Option<String> {
+        match name {
+            "LISTEN" => self.listen.clone(),
+            "PORT" => self.port.clone(),
+            "FLK_CORES" => self.cores.clone(),
+            "FLK_CONFIG" => self.config.as_ref().map(|path| path.display().to_string()),
+            "WAL_DIR" => {
+                let wal = |data: &PathBuf| data.join("wal").to_string_lossy().into_owned();
+                self.data.as_ref().map(wal)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The exit codes of the gateway, without the one of its command line: a wrong argument of this command ends with 2.
@@ -56,42 +77,55 @@ fn codes() -> String {
 
 /// Runs a gateway until it is stopped.
 pub(crate) fn run(args: &UpArgs) -> ExitCode {
+    let control = control::Beside::new(args);
     let environment = Environment::take();
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
         Err(code) => return code,
     };
-    let (config, greeting) = match prepare(args, environment, &surroundings) {
+    let (config, greeting, key) = match prepare(args, environment, &surroundings) {
         Ok(prepared) => prepared,
         Err(failure) => {
             return surroundings.end(failure.exit() as u8, &format!("flk: {}", failure.text()));
         }
     };
+    let control = match control.start(key.as_deref()) {
+        Ok(control) => control,
+        Err(error) => {
+            let reason = format!("flk: cannot start a thread: {error}");
+            return surroundings.end(flk_dataplane::exit::Exit::Refused.code(), &reason);
+        }
+    };
     let around = Around {
-        listening: &|address| greeting.say(address, &surroundings),
+        listening: &|address| {
+            greeting.say(address, &surroundings);
+            control.listens(address);
+        },
         typed: match args.cores {
             Some(_) => &[("FLK_CORES", "--cores")],
             None => &[],
         },
         time_limits: TimeLimits::default(),
     };
-    run_within(config, &surroundings, &around)
+    let code = run_within(config, &surroundings, &around);
+    control.stop();
+    code
 }
 
-/// The configuration of the gateway, and the lines to print when it listens.
+/// The configuration of the gateway, the lines to print when it listens, and the path of the development key if it is used.
 fn prepare(
     args: &UpArgs,
     environment: Environment,
     surroundings: &Surroundings,
-) -> Result<(Config, Greeting), Failure> {
+) -> Result<(Config, Greeting, Option<PathBuf>), Failure> {
     let wrong = |error: ConfigError| Failure::with(Exit::Configuration, error.to_string());
     RawConfig::refuse_other_than_text(&environment).map_err(wrong)?;
     let environment = |name: &str| environment.get(name).filter(|text| !text.is_empty());
     let data = args.data.clone().unwrap_or_else(|| PathBuf::from("data"));
-    let settings = Settings {
+    let mut settings = Settings {
         args,
-        data: &data,
         environment: &environment,
+        key_file: None,
     };
     let read = RawConfig::read(&|name| settings.get(name), &Flags::default());
     let mut raw = read.map_err(|error| wrong(settings.as_typed(error)))?;
@@ -103,7 +137,10 @@ fn prepare(
         false => None,
     };
     if let Some(key) = &key {
-        raw = raw.with(Variable::HmacKey, Some(key.text.to_string()));
+        // Named as a file, so that control comes to the same configuration.
+        settings.key_file = Some(key.path.clone());
+        let read = RawConfig::read(&|name| settings.get(name), &Flags::default());
+        raw = read.map_err(|error| wrong(settings.as_typed(error)))?;
     }
     let config = Config::resolve(&raw);
     let config = config.map_err(|error| wrong(settings.as_typed(error)))?;
@@ -116,32 +153,23 @@ fn prepare(
         ));
     }
     let greeting = Greeting::new(&config, &data, key.as_ref());
-    Ok((config, greeting))
+    Ok((config, greeting, key.map(|key| key.path)))
 }
 
 /// Stands in for the environment of the gateway: options first, then the environment.
 struct Settings<'a> {
     args: &'a UpArgs,
-    data: &'a Path,
     environment: &'a dyn Fn(&str) -> Option<String>,
+    /// The development key, if it is used.
+    key_file: Option<PathBuf>,
 }
 
 impl Settings<'_> {
     fn get(&self, name: &str) -> Option<String> {
+        let text = |path: &PathBuf| path.display().to_string();
         let option = match name {
-            "LISTEN" => self.args.listen.clone(),
-            "PORT" => self.args.port.clone(),
-            "FLK_CORES" => self.args.cores.clone(),
-            "FLK_CONFIG" => self
-                .args
-                .config
-                .as_ref()
-                .map(|path| path.display().to_string()),
-            "WAL_DIR" => {
-                let wal = || self.data.join("wal").to_string_lossy().into_owned();
-                self.args.data.as_ref().map(|_| wal())
-            }
-            _ => None,
+            "PCS_HMAC_KEY_FILE" => self.key_file.as_ref().map(text),
+            _ => self.args.stands_for(name),
         };
         option.or_else(|| (self.environment)(name))
     }

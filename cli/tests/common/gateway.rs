@@ -10,6 +10,7 @@ pub fn up(dir: &Path) -> Plan {
     Plan::bare(env!("CARGO_BIN_EXE_flk"))
         .with_arguments(&["up", "--cores", "1"])
         .in_directory(dir)
+        .with("ADMIN_LISTEN", "127.0.0.1:0")
         .with("WAL_SEGMENT_BYTES", "4MiB")
         .with("DEDUP_MEMORY_MAX", "16MiB")
 }
@@ -46,6 +47,19 @@ impl Gateway {
     pub fn submit(&self, dir: &Path, input: &[u8]) -> Ran {
         let args = ["pcs", "submit", "--attempts", "12", "--url", &self.url];
         run(flk(dir).args(args), input)
+    }
+
+    /// Waits until it has said this, and returns all that it said.
+    pub fn wait_until_said(&self, what: &str) -> String {
+        self.running.wait_until_said(what);
+        self.running.said()
+    }
+
+    /// Where the admin API of its control process listens.
+    pub fn admin(&self) -> String {
+        let said = self.wait_until_said("admin API on http://");
+        let rest = said.rsplit("admin API on http://").next().unwrap();
+        rest.split(',').next().unwrap().to_owned()
     }
 
     pub fn pid(&self) -> u32 {

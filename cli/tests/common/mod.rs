@@ -28,6 +28,10 @@ pub fn flk(dir: &Path) -> Command {
         "LISTEN",
         "FLK_CORES",
         "FLK_CONFIG",
+        "ADMIN_LISTEN",
+        "ADMIN_TOKENS_FILE",
+        "CONTROL_DIR",
+        "FLK_ADMIN_TOKEN_FILE",
     ] {
         command.env_remove(name);
     }

@@ -7,6 +7,7 @@ mod common;
 #[path = "../common/gateway.rs"]
 mod gateway;
 
+mod control;
 mod damage;
 
 use common::{Ran, flk, golden, golden_bytes, golden_directory, run};

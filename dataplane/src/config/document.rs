@@ -4,9 +4,10 @@
 use super::error::{ConfigError, Place};
 use super::file::FILE_VARIABLE;
 use super::keys;
-use super::raw::{RawConfig, Variable};
+use super::raw::RawConfig;
 use super::secrets::Secrets;
 use super::tenants::{RawKey, RawTenant};
+use super::variables::Variable;
 use crate::snapshot::{
     Document, FORMAT, KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
 };

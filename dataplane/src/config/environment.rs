@@ -1,8 +1,8 @@
 //! The environment as a source of settings. It takes secrets out of the block that /proc shows, and wipes its copies when it
 //! is dropped; it parses nothing.
 
-use super::raw::VARIABLES;
 use super::unknown;
+use super::variables::VARIABLES;
 use crate::driver::environment::{self, Taken};
 
 /// The variables of this process. The default leaves them all where they are.

@@ -2,9 +2,10 @@
 //! what a value means is checked with all other settings.
 
 use super::error::{ConfigError, Place};
-use super::raw::{Typed, VARIABLES, Variable};
+use super::raw::Typed;
 use super::tenants::{self, RawTenant};
 use super::unknown::nearest;
+use super::variables::{VARIABLES, Variable};
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

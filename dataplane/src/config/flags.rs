@@ -2,8 +2,8 @@
 //! file. They outweigh the environment.
 
 use super::file::FILE_VARIABLE;
-use super::raw::{VARIABLES, Variable};
 use super::unknown::nearest;
+use super::variables::{VARIABLES, Variable};
 
 /// What was given as arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Keys and passwords. Their values are never shown: errors name the variable and the rule.
 
 use super::error::ConfigError;
-use super::raw::{RawConfig, Variable};
+use super::raw::RawConfig;
+use super::variables::Variable;
 use crate::shard::config::MetricsAuth;
 use crate::snapshot::KeyDocument;
 use base64::Engine;

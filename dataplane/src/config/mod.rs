@@ -2,6 +2,7 @@
 //! before anything starts; an error names the variable, its value and what is allowed. Secrets never leave this module as
 //! text.
 
+mod control;
 mod document;
 mod environment;
 mod error;
@@ -16,14 +17,17 @@ pub mod time;
 mod toml_table;
 pub mod units;
 mod unknown;
+mod variables;
 
+pub use control::ControlSettings;
 pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use file::FILE_VARIABLE;
 pub use flags::Flags;
-pub use raw::{Origin, RawConfig, VARIABLES, Variable};
+pub use raw::{Origin, RawConfig};
 pub use secrets::Secrets;
 pub use unknown::warnings;
+pub use variables::{VARIABLES, Variable};
 
 use crate::driver::affinity::is_cores;
 use crate::driver::agent::start::Begin;
@@ -79,6 +83,8 @@ pub struct Config {
     pub keepalive: Duration,
     /// Largest body in bytes.
     pub body_bytes_max: u64,
+    /// What the control process is started with.
+    pub control: ControlSettings,
 }
 
 impl Config {
@@ -107,18 +113,14 @@ impl Config {
     /// # Errors
     /// As [`Config::from_process`].
     pub fn resolve(raw: &RawConfig) -> Result<Config, ConfigError> {
-        let address = listen_address(raw)?;
-        let port: u16 = raw.parsed(Variable::Port, "8080", "not a port")?;
-        let backend = raw.text(Variable::DedupBackend).unwrap_or("memory");
-        if backend != "memory" {
+        let seconds = Duration::from_secs;
+        let listen = listen_address(raw)?;
+        if raw.text(Variable::DedupBackend).unwrap_or("memory") != "memory" {
             return Err(raw.error(Variable::DedupBackend, "this version has no other store"));
         }
         let desired = document::desired(raw)?;
         let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
-        let segment_bytes = match raw.text(Variable::SegmentBytes) {
-            Some(_) => Some(raw.size(Variable::SegmentBytes, "", 4 << 20..=1 << 30)?),
-            None => None,
-        };
+        let segment_bytes = raw.size_if_set(Variable::SegmentBytes, 4 << 20..=1 << 30)?;
         if segment_bytes.is_some_and(|bytes| !bytes.is_multiple_of(4096)) {
             return Err(raw.error(Variable::SegmentBytes, "it is not a multiple of 4 KiB"));
         }
@@ -126,9 +128,11 @@ impl Config {
         if cores.is_some_and(|text| !is_cores(text)) {
             return Err(raw.error(Variable::Cores, "not a count (4) or a list of CPUs (0,2-5)"));
         }
+        let wal_dir = PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal"));
         Ok(Config {
-            listen: SocketAddr::new(address, port),
-            wal_dir: PathBuf::from(raw.text(Variable::WalDir).unwrap_or("data/wal")),
+            listen,
+            control: control::settings(raw, &wal_dir)?,
+            wal_dir,
             document: desired.document,
             secrets: desired.secrets,
             snapshot: match raw.text(Variable::Snapshot).unwrap_or("last") {
@@ -157,29 +161,19 @@ impl Config {
                 Some(_) => return Err(raw.error(Variable::CoreDumps, "not 1")),
             },
             dedup_ttl_s: raw.duration(Variable::DedupTtl, "14d", 1..=1_000 * 86_400)? as u32,
-            dedup_memory_bytes_max: match raw.text(Variable::DedupMemoryMax) {
-                Some(_) => Some(raw.size(Variable::DedupMemoryMax, "", 1 << 20..=1 << 44)?),
-                None => None,
-            },
-            wal_bytes_max: match raw.text(Variable::WalMaxBytes) {
-                Some(_) => Some(raw.size(Variable::WalMaxBytes, "", 64 << 20..=1 << 50)?),
-                None => None,
-            },
+            dedup_memory_bytes_max: raw.size_if_set(Variable::DedupMemoryMax, 1 << 20..=1 << 44)?,
+            wal_bytes_max: raw.size_if_set(Variable::WalMaxBytes, 64 << 20..=1 << 50)?,
             wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
             segment_bytes,
-            drain_delay: Duration::from_secs(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
-            keepalive: Duration::from_secs(raw.duration(
-                Variable::HttpKeepalive,
-                "75s",
-                1..=3600,
-            )?),
+            drain_delay: seconds(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
+            keepalive: seconds(raw.duration(Variable::HttpKeepalive, "75s", 1..=3600)?),
             body_bytes_max,
         })
     }
 }
 
 /// The address to listen on. An IPv6 address may be in brackets, as in a URL.
-fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
+fn listen_address(raw: &RawConfig) -> Result<SocketAddr, ConfigError> {
     let text = raw.text(Variable::Listen).unwrap_or("127.0.0.1").trim();
     let bracketed = text
         .strip_prefix('[')
@@ -188,7 +182,9 @@ fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
         Some(inside) => inside.parse::<Ipv6Addr>().map(IpAddr::from),
         None => text.parse::<IpAddr>(),
     };
-    address.map_err(|_| raw.error(Variable::Listen, "not an IP address"))
+    let address = address.map_err(|_| raw.error(Variable::Listen, "not an IP address"))?;
+    let port = raw.parsed(Variable::Port, "8080", "not a port")?;
+    Ok(SocketAddr::new(address, port))
 }
 
 #[cfg(test)]

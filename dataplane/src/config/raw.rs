@@ -1,10 +1,11 @@
-//! The variables by name, their texts, and the parsing of numbers, sizes and durations.
+//! The texts of all settings and where they come from, and the parsing of numbers, sizes and durations.
 
 use super::environment::Environment;
 use super::error::{ConfigError, Place};
 use super::file::{self, FILE_VARIABLE};
 use super::flags::Flags;
 use super::tenants::RawTenant;
+use super::variables::{VARIABLES, Variable};
 use super::{secret_file, units};
 use crate::snapshot::Source;
 use std::fmt::Display;
@@ -12,145 +13,6 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zeroize::Zeroizing;
-
-macro_rules! variables {
-    ($($(#[doc = $doc:literal])* $variant:ident $name:literal $key:literal $secret:literal $default:literal $allowed:literal;)*) => {
-        /// A setting of the data plane.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Variable {
-            $($(#[doc = $doc])* $variant,)*
-        }
-
-        /// All settings.
-        pub const VARIABLES: &[Variable] = &[$(Variable::$variant,)*];
-
-        impl Variable {
-            /// Name in the environment.
-            pub fn name(self) -> &'static str {
-                match self { $(Variable::$variant => $name,)* }
-            }
-
-            /// What it is, in words.
-            pub fn about(self) -> &'static str {
-                match self { $(Variable::$variant => concat!($($doc),*).trim_ascii(),)* }
-            }
-
-            /// Key in the configuration file, with its section. That of a secret names the file that holds it.
-            pub fn key(self) -> &'static str {
-                match self { $(Variable::$variant => $key,)* }
-            }
-
-            /// Whether its value is never shown.
-            pub fn is_secret(self) -> bool {
-                match self { $(Variable::$variant => $secret,)* }
-            }
-
-            /// The default, in words.
-            pub fn default(self) -> &'static str {
-                match self { $(Variable::$variant => $default,)* }
-            }
-
-            /// What is allowed, in words.
-            pub fn allowed(self) -> &'static str {
-                match self { $(Variable::$variant => $allowed,)* }
-            }
-        }
-    };
-}
-
-variables! {
-    /// Port to listen on.
-    Port "PORT" "http.port" false "8080" "0 to 65535 (0: any free port, printed at start)";
-    /// Address to listen on.
-    Listen "LISTEN" "http.listen" false "127.0.0.1" "an IPv4 or IPv6 address, e.g. 127.0.0.1, 0.0.0.0 or [::]";
-    /// Directory of all durable state.
-    WalDir "WAL_DIR" "wal.dir" false "data/wal" "a directory that this process may write; it is made if it is not there";
-    /// Signature scheme of all keys given by variables.
-    SignAlg "PCS_SIGN_ALG" "signing.alg" false "hmac" "hmac, ed25519, hmac-sha256, hmac-sha256-payload, each also with ;num=fixed9, or none";
-    /// One HMAC key.
-    HmacKey "PCS_HMAC_KEY" "signing.hmac_key_file" true "no key" "text of at least 1 byte (32 or more are advised)";
-    /// Several HMAC keys.
-    HmacKeys "PCS_HMAC_KEYS" "signing.hmac_keys_file" true "no keys" "1 to 4 keys separated by commas";
-    /// The newer of two HMAC keys during a rotation.
-    HmacKeyNew "PCS_HMAC_KEY_NEW" "signing.hmac_key_new_file" true "no key" "text of at least 1 byte (32 or more are advised)";
-    /// The older of two HMAC keys during a rotation.
-    HmacKeyOld "PCS_HMAC_KEY_OLD" "signing.hmac_key_old_file" true "no key" "text of at least 1 byte (32 or more are advised)";
-    /// Ed25519 public keys.
-    Ed25519Pub "PCS_ED25519_PUB_B64" "signing.ed25519_public" false "no key" "1 to 4 public keys, each 32 bytes as standard base64 (44 characters), separated by commas";
-    /// Opt-in to unsigned operation.
-    AllowUnsigned "FLK_ALLOW_UNSIGNED" "signing.allow_unsigned" false "not set" "1, together with PCS_SIGN_ALG=none, or not set";
-    /// Opt-in to the tenants of TENANTS.
-    MultiTenant "MULTI_TENANT" "tenancy.multi_tenant" false "0" "1, together with TENANTS, or 0";
-    /// Tenants with one key each.
-    Tenants "TENANTS" "tenancy.tenants_file" true "no tenants" "id:alg:key, several with commas between them: acme:hmac:secret,beta:ed25519:BASE64";
-    /// Which configuration snapshot a start begins with.
-    Snapshot "FLK_SNAPSHOT" "process.snapshot" false "last" "last (the newest that is stored, if there is one) or environment (these settings)";
-    /// Requests per second for the process.
-    TokenRate "TOKEN_RATE" "limits.rate" false "0" "requests per second for the whole process, 0 (unlimited) to 4294967295";
-    /// User of /metrics.
-    MetricsUser "METRICS_USER" "metrics.user" false "no user" "a user name without a colon, together with METRICS_PASS";
-    /// Password of /metrics.
-    MetricsPass "METRICS_PASS" "metrics.password_file" true "no password" "a password, together with METRICS_USER";
-    /// Where dedup state lives.
-    DedupBackend "DEDUP_BACKEND" "dedup.backend" false "memory" "memory";
-    /// CPUs of the shards.
-    Cores "FLK_CORES" "process.cores" false "all allowed CPUs" "a count (2) or a list of CPUs (0,2-3) within what the process may use";
-    /// Driver.
-    Driver "FLK_DRIVER" "process.driver" false "auto" "auto, uring or portable";
-    /// Opt-in to core dumps.
-    CoreDumps "FLK_CORE_DUMPS" "process.core_dumps" false "not set" "1, or not set: no core dump is written, and only root can read the memory";
-    /// Sandbox after the start.
-    Sandbox "FLK_SANDBOX" "process.sandbox" false "on" "on (as far as the kernel can) or off";
-    /// How long an outcome answers duplicates.
-    DedupTtl "DEDUP_TTL" "dedup.ttl" false "14d" "1s to 1000d, as a number with s, m, h or d";
-    /// Memory of the dedup tables.
-    DedupMemoryMax "DEDUP_MEMORY_MAX" "dedup.memory_max" false "a quarter of the memory that the process may use, at most 1GiB" "1MiB to 16TiB, as a number with B, KiB, MiB, GiB or TiB";
-    /// Bytes of log segments.
-    WalMaxBytes "WAL_MAX_BYTES" "wal.max_bytes" false "80 % of the file system" "64MiB to 1PiB, as a number with B, KiB, MiB, GiB or TiB";
-    /// Age of log segments.
-    WalMaxAge "WAL_MAX_AGE" "wal.max_age" false "14d" "1m to 10000d, as a number with s, m, h or d";
-    /// Length of a log segment.
-    SegmentBytes "WAL_SEGMENT_BYTES" "wal.segment_bytes" false "4MiB to 64MiB, by WAL_MAX_BYTES and the number of shards" "4MiB to 1GiB, a multiple of 4KiB";
-    /// Time between SIGTERM and the closing of the listeners.
-    DrainDelay "FLK_DRAIN_DELAY" "http.drain_delay" false "0s" "0s to 1h, as a number with s, m or h";
-    /// How long a connection without a request stays open.
-    HttpKeepalive "HTTP_KEEPALIVE" "http.keepalive" false "75s" "1s to 1h, as a number with s, m or h";
-    /// Largest request body.
-    BodyMax "FLK_BODY_MAX" "http.body_max" false "1MiB" "1KiB to 1MiB";
-}
-
-impl Variable {
-    /// The variable that names a file with its value, where that is a secret.
-    pub fn file_name(self) -> Option<&'static str> {
-        match self {
-            Variable::HmacKey => Some("PCS_HMAC_KEY_FILE"),
-            Variable::HmacKeys => Some("PCS_HMAC_KEYS_FILE"),
-            Variable::HmacKeyNew => Some("PCS_HMAC_KEY_NEW_FILE"),
-            Variable::HmacKeyOld => Some("PCS_HMAC_KEY_OLD_FILE"),
-            Variable::Tenants => Some("TENANTS_FILE"),
-            Variable::MetricsPass => Some("METRICS_PASS_FILE"),
-            _ => None,
-        }
-    }
-
-    /// Another name in the environment, for configurations that have it.
-    pub fn alias(self) -> Option<&'static str> {
-        match self {
-            Variable::WalMaxAge => Some("WAL_RETENTION"),
-            _ => None,
-        }
-    }
-
-    /// Whether it is only set or not set.
-    pub fn is_switch(self) -> bool {
-        matches!(self, Variable::AllowUnsigned | Variable::CoreDumps)
-    }
-
-    /// Whether its value is a list, with commas between the elements.
-    pub fn is_list(self) -> bool {
-        matches!(self, Variable::Ed25519Pub | Variable::Cores)
-    }
-}
 
 /// A text and where it was typed.
 #[derive(Clone, PartialEq, Eq)]
@@ -483,6 +345,18 @@ impl RawConfig {
     ) -> Result<u64, ConfigError> {
         let bytes = units::bytes(self.text(variable).unwrap_or(default));
         self.within(variable, bytes, bounds)
+    }
+
+    /// The same for a variable that may be not set.
+    pub(super) fn size_if_set(
+        &self,
+        variable: Variable,
+        bounds: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, ConfigError> {
+        match self.text(variable) {
+            Some(_) => self.size(variable, "", bounds).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// A variable as a number of seconds within bounds.

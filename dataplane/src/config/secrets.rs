@@ -1,8 +1,9 @@
 //! Texts of keys by where they are: variables as they were at the start, files as they are now. They are wiped when dropped
 //! and never shown.
 
-use super::raw::{RawConfig, VARIABLES, Variable};
+use super::raw::RawConfig;
 use super::secret_file;
+use super::variables::{VARIABLES, Variable};
 use crate::snapshot::{Source, SourceFault};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -58,6 +58,7 @@ fn every_setting_can_stand_in_the_file() {
          [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nhmac_key_new_file = '{key}'\nhmac_key_old_file = '{key}'\nallow_unsigned = false\n\
          [limits]\nrate = 1000\n[metrics]\nuser = \"prom\"\npassword_file = '{key}'\n\
          [process]\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\ncore_dumps = true\nsandbox = \"off\"\n\
+         [admin]\nlisten = \"[::1]:8082\"\ntokens_file = \"/srv/tokens\"\n[control]\ndir = \"/srv/control\"\n\
          [tenancy]\nmulti_tenant = 1\ntenants_file = '{tenants}'\n",
         tenants = written.text("tenants"),
         key = written.text("key")
@@ -78,6 +79,8 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.dedup_memory_bytes_max, Some(64 << 20));
     assert_eq!(config.document.limits.rate, 1000);
     assert_eq!(config.snapshot, Begin::Environment);
+    assert_eq!(config.control.admin_listen.to_string(), "[::1]:8082");
+    assert_eq!(config.control.directory, Path::new("/srv/control"));
     let tenants = config.document.tenants.iter();
     let tenants: Vec<&str> = tenants.map(|it| it.name.as_str()).collect();
     assert_eq!(tenants, ["acme", "default"]);
@@ -92,8 +95,11 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.core_dumps, CoreDumps::Allowed);
     assert_eq!(config.sandbox, Wanted::Off);
     let directory = Path::new(&written.text("key")).parent().unwrap().to_owned();
-    let file = written.text("flk.toml").into();
-    assert_eq!(config.paths_read, [directory, file]);
+    assert_eq!(
+        config.paths_read,
+        [directory],
+        "of the file and of all secrets"
+    );
     for &variable in VARIABLES {
         let is_set = raw.origin(variable) != Origin::Default;
         assert_eq!(is_set, !unset.contains(&variable), "{}", variable.key());

@@ -2,7 +2,7 @@
 //! force. It sees only names, never values.
 
 use super::file::FILE_VARIABLE;
-use super::raw::VARIABLES;
+use super::variables::VARIABLES;
 use std::collections::BTreeSet;
 
 /// Prefixes of settings.
@@ -11,7 +11,7 @@ const PREFIXES: [&str; 7] = [
 ];
 
 /// Read by the command line.
-const COMMAND_LINE: [&str; 2] = ["FLK_URL", AGENT_KEY];
+const COMMAND_LINE: [&str; 3] = ["FLK_URL", AGENT_KEY, "FLK_ADMIN_TOKEN_FILE"];
 
 /// The private key of an agent.
 pub(super) const AGENT_KEY: &str = "PCS_ED25519_PRIV_B64";

@@ -29,6 +29,7 @@ pub mod rate;
 mod resources;
 pub mod ring;
 pub mod sandbox;
+pub mod service_manager;
 pub mod shard_probe;
 pub mod signal;
 pub mod statistics;

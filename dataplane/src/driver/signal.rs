@@ -144,7 +144,7 @@ impl Ends {
         let name = name.map_or("a signal", |(_, name)| name);
         if signal != libc::SIGTERM && signal != libc::SIGINT {
             return console.say(format!(
-                "flk: {name} ignored: there is nothing to reload, settings are read at a start"
+                "flk: {name} ignored: flk-control reloads the configuration, send it SIGHUP"
             ));
         }
         match self.asking.get() {

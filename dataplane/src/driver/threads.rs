@@ -11,6 +11,7 @@ use super::links::{KeeperLinks, Links, link};
 use super::portable::Portable;
 use super::probe::DriverKind;
 use super::rate::Buckets;
+use super::service_manager::ServiceManager;
 use super::signal::Ends;
 use super::uring::Uring;
 use super::{DriverError, DriverLimits, Ended, Machine, ShardSetup, StageProbe, affinity, clock};
@@ -78,6 +79,8 @@ pub struct Process {
     pub drain_delay: Duration,
     /// After that, the process ends within this time even if threads hang.
     pub stop_bound: Duration,
+    /// Told when the gateway serves, lives and stops.
+    pub manager: Arc<ServiceManager>,
     /// What the configuration agent begins with; none: this process takes no configuration.
     pub configuration: Option<Configuration>,
 }
@@ -115,20 +118,12 @@ pub fn run<M: Machine, K: KeeperMachine>(
     say: impl FnMut(Notice),
     probes: impl Fn(ShardId) -> Box<dyn StageProbe>,
 ) -> Result<i32, DriverError> {
-    let bell = |_: &usize| Doorbell::new().map(Arc::new);
-    let shard_bells = process
-        .cores
-        .iter()
-        .map(bell)
-        .collect::<Result<Vec<_>, _>>()?;
+    let bells = process.cores.iter().map(|_| Doorbell::new().map(Arc::new));
+    let shard_bells = bells.collect::<Result<Vec<_>, _>>()?;
     let keeper_bell = Arc::new(Doorbell::new()?);
     let (links, keeper_links) = link(&shard_bells, &keeper_bell, process.ring_messages);
-    let mut commands = LineSocket::listen(
-        process.directory.as_fd(),
-        &process.directory_path,
-        SOCKET,
-        COMMAND_BYTES_MAX,
-    )?;
+    let (directory, path) = (process.directory.as_fd(), &process.directory_path);
+    let mut commands = LineSocket::listen(directory, path, SOCKET, COMMAND_BYTES_MAX)?;
     commands.publish(process.statistics);
     let installation = Arc::new(OnceLock::new());
     let agent = match process.configuration {
@@ -141,12 +136,7 @@ pub fn run<M: Machine, K: KeeperMachine>(
                 console: process.console.clone(),
                 installation: Arc::clone(&installation),
             };
-            let directory = process.directory.as_fd();
-            Some(AgentThread::start(
-                setup,
-                directory,
-                &process.directory_path,
-            )?)
+            Some(AgentThread::start(setup, directory, path)?)
         }
         None => None,
     };
@@ -160,10 +150,14 @@ pub fn run<M: Machine, K: KeeperMachine>(
         console: process.console.clone(),
         drain_delay: process.drain_delay,
         stop_bound: process.stop_bound,
+        manager: process.manager,
+        alive_due_us: 0,
         say,
         events: Vec::new(),
         wake_at_us: u64::MAX,
     };
+    let kind = process.driver;
+    let console = process.console;
     let mut threads = Vec::with_capacity(process.cores.len());
     let shards = links.into_iter().zip(process.listeners).zip(process.cores);
     for (((links, listener), cpu), shard) in shards.zip(0..) {
@@ -175,26 +169,14 @@ pub fn run<M: Machine, K: KeeperMachine>(
             probe: probes(ShardId(shard)),
             limits: process.limits,
         };
-        let machine = machine.clone();
-        let driver = process.driver;
-        let console = process.console.clone();
-        threads.push(start_shard(driver, cpu, setup, machine, console)?);
+        let (machine, console) = (machine.clone(), console.clone());
+        threads.push(start_shard(kind, cpu, setup, machine, console)?);
     }
     let ended = executor.run();
-    if matches!(ended, Ok(0)) {
-        // A clean end: bytes queued to clients are sent before the sockets close.
-        executor.ends.note_clean();
-        executor.links.tell_all_to_end();
-        if let Some(agent) = agent {
-            agent.end();
-        }
-        for thread in threads {
-            // In a release build a panic has aborted the process already.
-            let _ = thread.join();
-        }
-    } else {
+    match ended {
+        Ok(0) => executor.end_cleanly(agent, threads),
         // Shards may still be writing, so the directory stays locked until the process is gone.
-        std::mem::forget(executor);
+        _ => std::mem::forget(executor),
     }
     ended
 }
@@ -251,6 +233,9 @@ struct KeeperExecutor<K, S> {
     console: Console,
     drain_delay: Duration,
     stop_bound: Duration,
+    manager: Arc<ServiceManager>,
+    /// When the manager is told next that this process lives.
+    alive_due_us: u64,
     say: S,
     events: Vec<KeeperEvent>,
     wake_at_us: u64,
@@ -259,6 +244,19 @@ struct KeeperExecutor<K, S> {
 }
 
 impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
+    /// Ends the other threads. Bytes queued to clients are sent before their sockets close.
+    fn end_cleanly(self, agent: Option<AgentThread>, threads: Vec<JoinHandle<()>>) {
+        self.ends.note_clean();
+        self.links.tell_all_to_end();
+        if let Some(agent) = agent {
+            agent.end();
+        }
+        for thread in threads {
+            // In a release build a panic has aborted the process already.
+            let _ = thread.join();
+        }
+    }
+
     fn run(&mut self) -> Result<i32, DriverError> {
         loop {
             let now = clock::now();
@@ -289,6 +287,9 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
                     // The first of several shards sets it; all have the same.
                     let _ = self.installation.set(begin.installation);
                 }
+                if matches!(message, ToShard::Serve { .. }) && shard == ShardId(0) {
+                    self.manager.say_ready();
+                }
                 if matches!(message, ToShard::Serve { .. }) {
                     // The start is over: from now on the keeper handles requests to end.
                     let (delay, bound) = (self.drain_delay, self.stop_bound);
@@ -312,12 +313,14 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
     /// Sleeps until something happens, unless a completed file operation has not been reported.
     fn wait(&mut self) -> Result<(), DriverError> {
         let now_us = clock::now().mono_us;
+        self.alive_due_us = self.manager.say_alive(now_us, self.alive_due_us);
         let bell = Arc::clone(self.links.bell());
         let (links, ends) = (&mut self.links, &self.ends);
         let sleeps =
             self.events.is_empty() && bell.may_sleep(|| links.is_empty() && ends.is_none());
         let wait_us = if sleeps {
             let at_us = self.wake_at_us.min(self.commands.wake_at_us(now_us));
+            let at_us = at_us.min(self.alive_due_us);
             at_us.saturating_sub(now_us).min(3_600_000_000)
         } else {
             0
@@ -356,6 +359,7 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
             .extend(commands.map(|(id, line)| KeeperEvent::Command { id, line }));
         // Every one counts: the second request ends the drain delay.
         for _ in 0..self.ends.take_count() {
+            self.manager.say_stopping();
             self.events.push(KeeperEvent::Terminate);
         }
         if self.wake_at_us <= clock::now().mono_us {

@@ -18,9 +18,7 @@ use std::net::SocketAddr;
 /// Prints the start-up lines.
 pub(super) fn announce(
     config: &Config,
-    host: &Host,
-    disk: &Disk,
-    start: &Start,
+    (host, disk, start): (&Host, &Disk, &Start),
     address: SocketAddr,
     sandbox: Option<&Sandbox>,
     console: &Console,

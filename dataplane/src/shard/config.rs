@@ -201,6 +201,13 @@ pub struct ShardConfig {
     pub stats: Arc<Stats>,
 }
 
+impl ShardConfig {
+    /// The same for another shard.
+    pub fn of(self, id: ShardId) -> ShardConfig {
+        ShardConfig { id, ..self }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

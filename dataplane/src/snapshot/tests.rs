@@ -1,3 +1,5 @@
+//! Documents and what they resolve to: their bytes and digests, what is refused and where it says so, and what shards run.
+
 use super::*;
 use flk_contract::signature::VerifyingKey;
 use flk_contract::{Params, Scheme};
@@ -118,10 +120,11 @@ fn a_tenant_is_found_by_its_name_and_keeps_its_number_from_snapshot_to_snapshot(
     assert_eq!(third.named(b"beta"), second.named(b"beta"));
 }
 
-#[test]
-fn a_document_that_breaks_a_rule_is_refused_with_its_place() {
-    type Change = fn(&mut Document);
-    let cases: [(&str, Change); 15] = [
+type Change = fn(&mut Document);
+
+/// What breaks a rule, and what the refusal says of it.
+fn broken() -> [(&'static str, Change); 15] {
+    [
         ("format 2", |it| it.format = 2),
         ("tenant acme: it is there twice", |it| it.tenants.swap(0, 1)),
         ("tenant ac me: a name is", |it| {
@@ -182,9 +185,13 @@ fn a_document_that_breaks_a_rule_is_refused_with_its_place() {
                 it.tenants[1].params[0].tol_d = 0.2;
             },
         ),
-    ];
+    ]
+}
+
+#[test]
+fn a_document_that_breaks_a_rule_is_refused_with_its_place() {
     assert!(document(&["acme", "default"]).check().is_ok());
-    for (expected, change) in cases {
+    for (expected, change) in broken() {
         let mut document = document(&["acme", "default"]);
         change(&mut document);
         let told = document.check().unwrap_err().to_string();

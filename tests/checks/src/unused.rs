@@ -6,7 +6,12 @@ use crate::files::File;
 use std::collections::BTreeMap;
 
 /// Whose declarations are looked at. Other crates are programs and tests, of which the compiler knows what is used.
-const LIBRARIES: [&str; 3] = ["contract/src/", "dataplane/src/", "cli/src/"];
+const LIBRARIES: [&str; 4] = [
+    "contract/src/",
+    "dataplane/src/",
+    "control/src/",
+    "cli/src/",
+];
 
 /// Declarations that stay although nothing uses them, and why.
 pub const ALLOWED: [(&str, &str); 1] = [(

@@ -168,7 +168,13 @@ impl Agent {
             let mut polled = vec![PollFd::from_borrowed_fd(bell.eventfd(), PollFlags::IN)];
             let clients = socket.polled(now_us);
             polled.extend(clients.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
-            match poll(&mut polled, Some(&wait)) {
+            // The bell rings for those that said that they sleep, and for no other.
+            if !bell.may_sleep(|| true) {
+                return;
+            }
+            let polling = poll(&mut polled, Some(&wait));
+            bell.woke_up();
+            match polling {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
                     let why = format!("flk: no further configuration is taken: poll: {error}");

@@ -45,7 +45,7 @@ pub enum BeginError {
     /// Stored snapshots cannot be used.
     Store(StoreError),
     /// A document is refused.
-    Refused(Fault),
+    Refused(Box<Fault>),
 }
 
 impl fmt::Display for BeginError {
@@ -110,7 +110,7 @@ impl Start {
         let in_force = stored.unwrap_or_else(|| environment.clone());
         let mut resolver = Resolver::default();
         let resolved = resolver.resolve(&in_force, &read_secret, MissingKeys::CloseTenant);
-        let (snapshot, missing) = resolved.map_err(BeginError::Refused)?;
+        let (snapshot, missing) = resolved.map_err(|fault| BeginError::Refused(Box::new(fault)))?;
         Ok(Start {
             store,
             resolver,

@@ -53,7 +53,7 @@ pub enum StoreError {
         /// The file.
         file: String,
         /// What is wrong.
-        fault: Fault,
+        fault: Box<Fault>,
     },
 }
 
@@ -117,7 +117,7 @@ impl SnapshotStore {
         let (said, bytes) = self.read_file(&file)?;
         let damaged = |fault| StoreError::Damaged {
             file: file.clone(),
-            fault,
+            fault: Box::new(fault),
         };
         let document = Document::read(&bytes).map_err(damaged)?;
         let found = document.digest();
@@ -141,7 +141,7 @@ impl SnapshotStore {
                 let form = serde_json::from_slice(&bytes);
                 look(&form.map_err(|error| StoreError::Damaged {
                     file: name,
-                    fault: Fault::NotADocument(error.to_string()),
+                    fault: Box::new(Fault::NotADocument(error.to_string())),
                 })?);
             }
         }
@@ -254,7 +254,9 @@ impl SnapshotStore {
             (Some(digest), Some(end)) => Ok((digest, bytes.split_off(end + 1))),
             _ => Err(StoreError::Damaged {
                 file: name.to_owned(),
-                fault: Fault::NotADocument("its first line is not that of a snapshot".to_owned()),
+                fault: Box::new(Fault::NotADocument(
+                    "its first line is not that of a snapshot".to_owned(),
+                )),
             }),
         }
     }

@@ -1,3 +1,5 @@
+//! The agent over real files, with shards and a keeper that only show what they were sent.
+
 use super::start::Begin;
 use super::*;
 use crate::driver::links::{KeeperLinks, Links, link};

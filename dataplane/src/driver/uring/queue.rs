@@ -283,9 +283,11 @@ mod tests {
             Ok(queue) => queue,
             Err(error) => return flk_testkit::skipped(&format!("overflows: {error}")),
         };
+        queue.enable().unwrap();
         let count = COMPLETIONS as usize + 1;
         for _ in 0..count {
-            let entry = opcode::Nop::new().build();
+            // There is no such slot, so it ends at once.
+            let entry = opcode::Close::new(types::Fixed(u32::MAX - 1)).build();
             // SAFETY: it points to no memory.
             unsafe { queue.push(entry, Tag::plain(Kind::Doorbell, 0)) };
         }

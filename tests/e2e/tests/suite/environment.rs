@@ -29,7 +29,7 @@ on_every_host!(
 );
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 69] = [
+const WRONG: [(&str, &str); 71] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -99,15 +99,20 @@ const WRONG: [(&str, &str); 69] = [
     ("FLK_BODY_MAX", "1023"),
     ("FLK_BODY_MAX", "1048577"),
     ("FLK_BODY_MAX", "0.5MiB"),
+    ("ADMIN_LISTEN", "127.0.0.1"),
+    ("ADMIN_LISTEN", "localhost:8081"),
 ];
 
-/// Variables that have tests of their own: every text is a key; directories are tried, not read; keys need a scheme.
-const ELSEWHERE: [&str; 5] = [
+/// Variables that have tests of their own: every text is a key; directories are tried, not read; keys need a scheme; what
+/// control alone uses is opened by control.
+const ELSEWHERE: [&str; 7] = [
     "PCS_HMAC_KEY",
     "PCS_HMAC_KEY_NEW",
     "PCS_HMAC_KEY_OLD",
     "WAL_DIR",
     "PCS_ED25519_PUB_B64",
+    "ADMIN_TOKENS_FILE",
+    "CONTROL_DIR",
 ];
 
 fn wrong_values_stop_the_start_and_are_named(setting: Setting) {

@@ -1,0 +1,78 @@
+//! The control process beside the gateway of `flk up`: the same program, kept alive until the gateway ends. It decides only
+//! what that process is told.
+
+use super::UpArgs;
+use flk_control::options::{DATAPLANE, LIFELINE};
+use flk_control::supervise::Supervisor;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc::{Sender, channel};
+
+/// Variables that options of `flk up` may stand for.
+const NAMES: [&str; 5] = ["LISTEN", "PORT", "FLK_CORES", "FLK_CONFIG", "WAL_DIR"];
+
+/// What will be started; nothing if it is not wanted.
+pub(super) struct Beside(Option<Command>);
+
+/// It is kept alive from when the gateway listens.
+pub(super) struct Running {
+    supervisor: Option<Supervisor>,
+    waiting: RefCell<Option<(Sender<Command>, Command)>>,
+}
+
+impl Beside {
+    /// Takes the environment as it is now: a gateway wipes secrets from its own.
+    pub(super) fn new(args: &UpArgs) -> Beside {
+        let program = std::env::current_exe().ok().filter(|_| !args.no_control);
+        Beside(program.map(|program| {
+            let mut command = Command::new(program);
+            command.env_clear().envs(std::env::vars_os());
+            for name in NAMES {
+                if let Some(value) = args.stands_for(name) {
+                    command.env(name, value);
+                }
+            }
+            command.args(["control", "run", LIFELINE]);
+            command
+        }))
+    }
+
+    /// Starts the thread that will start it. To be called before the gateway gives up its rights.
+    pub(super) fn start(self, dev_key: Option<&Path>) -> std::io::Result<Running> {
+        let Some(mut command) = self.0 else {
+            return Ok(Running {
+                supervisor: None,
+                waiting: RefCell::new(None),
+            });
+        };
+        if let Some(path) = dev_key {
+            command.env("PCS_HMAC_KEY_FILE", path);
+        }
+        let (sender, receiver) = channel();
+        Ok(Running {
+            supervisor: Some(Supervisor::start(receiver)?),
+            waiting: RefCell::new(Some((sender, command))),
+        })
+    }
+}
+
+impl Running {
+    /// The gateway listens there.
+    pub(super) fn listens(&self, address: SocketAddr) {
+        if let Some((sender, mut command)) = self.waiting.take() {
+            command.args([DATAPLANE, &address.to_string()]);
+            // The thread is there until it has a command.
+            let _ = sender.send(command);
+        }
+    }
+
+    /// The gateway has ended.
+    pub(super) fn stop(self) {
+        drop(self.waiting);
+        if let Some(supervisor) = self.supervisor {
+            supervisor.stop();
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The control process beside the gateway of `flk up`: reload and rollback by commands, and its end in every way.
+
+use crate::common::{Ran, flk, run};
+use crate::gateway::{Gateway, up};
+use flk_testkit::client::Connection;
+use flk_testkit::process::Process;
+use flk_testkit::records::{KEY, record};
+use flk_testkit::{DEADLINE, Dice, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+fn write(dir: &Path, rate: u32) {
+    let aside = dir.join("flk.toml~");
+    std::fs::write(&aside, format!("[limits]\nrate = {rate}\n")).unwrap();
+    std::fs::rename(aside, dir.join("flk.toml")).unwrap();
+}
+
+fn ask(dir: &Path, admin: &str, args: &[&str]) -> Ran {
+    run(flk(dir).args(args).args(["--admin", admin]), b"")
+}
+
+/// Processes that this one started and that still run, as the kernel lists them.
+fn children(pid: u32) -> Vec<u32> {
+    let of_thread = |tid: std::fs::DirEntry| std::fs::read_to_string(tid.path().join("children"));
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let texts = threads.into_iter().flatten().flatten().map(of_thread);
+    let texts: Vec<String> = texts.flatten().collect();
+    let numbers = texts.iter().flat_map(|text| text.split_ascii_whitespace());
+    numbers.map(|number| number.parse().unwrap()).collect()
+}
+
+fn is_there(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|it| it.chars().next());
+    state.is_some_and(|state| state != 'Z')
+}
+
+fn kill(pid: u32) {
+    kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_changed_file_is_in_force_without_a_restart_and_can_be_rolled_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write(dir, 100_000);
+    let gateway = Gateway::start_with(dir, &[("FLK_CONFIG", "flk.toml")]);
+    let admin = gateway.admin();
+    gateway.wait_until_said("the data plane answers: snapshot 0 is in force");
+    write(dir, 200_000);
+    gateway.wait_until_said("limits: rate 100000 → 200000");
+    let history = ask(dir, &admin, &["config", "history"]);
+    assert!(history.stdout.contains("     1  "), "{history:?}");
+    assert!(
+        history.stdout.trim_end().ends_with("in force"),
+        "{history:?}"
+    );
+    let rolled = ask(dir, &admin, &["config", "rollback", "0"]);
+    assert_eq!(rolled.code, 0, "{rolled:?}");
+    assert_eq!(
+        rolled.stdout,
+        "snapshot 2 is in force\n  limits: rate 200000 → 100000\n"
+    );
+    let reloaded = ask(dir, &admin, &["config", "reload"]);
+    assert!(
+        reloaded.stdout.starts_with("snapshot 3 is in force"),
+        "{reloaded:?}"
+    );
+    let missing = ask(dir, &admin, &["config", "rollback", "77"]);
+    assert_eq!(missing.code, 1, "{missing:?}");
+    let status = ask(dir, &admin, &["control", "status"]);
+    assert!(
+        status.stdout.contains("\"state\": \"in_force\""),
+        "{status:?}"
+    );
+    assert_eq!(gateway.stop(), 0);
+    let verified = run(flk(dir).args(["control", "audit", "verify"]), b"");
+    assert!(
+        verified.stdout.starts_with("3 lines, each follows"),
+        "{verified:?}"
+    );
+}
+
+#[test]
+fn a_control_process_that_ends_is_started_again_and_traffic_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    gateway.admin();
+    let [control] = children(gateway.pid())[..] else {
+        panic!("one child");
+    };
+    kill(control);
+    let other = || {
+        children(gateway.pid())
+            .into_iter()
+            .find(|it| *it != control)
+    };
+    wait_until("another one runs", DEADLINE, || other().is_some());
+    gateway.wait_until_said("traffic is served on");
+    assert_eq!(gateway.submit(dir.path(), b"{}").code, 1, "it answers");
+    assert_eq!(gateway.stop(), 0);
+}
+
+/// Sends new records one after the other until the test is over; each must be accepted. Their number.
+fn load(address: SocketAddr, client: u64, is_over: &AtomicBool) -> u64 {
+    let mut connection = Connection::open(address).unwrap();
+    let mut count = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let record = record(client << 32 | count);
+        let answer = connection.post(&record.body).unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(record.is_outcome(&answer.body), "{answer:?}");
+        count += 1;
+    }
+    count
+}
+
+/// A control process of its own for the gateway of this directory.
+fn control(dir: &Path) -> Process {
+    let mut command = flk(dir);
+    command
+        .args(["control", "run", "--config", "flk.toml"])
+        .env("ADMIN_LISTEN", "127.0.0.1:0")
+        .env("PCS_HMAC_KEY", KEY)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    Process::start(command).unwrap()
+}
+
+#[test]
+fn killing_control_at_any_moment_fails_no_request_and_the_file_is_in_force_in_the_end() {
+    const ROUNDS: u32 = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write(dir, 1_000_000);
+    let plan = up(dir)
+        .with_arguments(&["--port", "0", "--no-control", "--config", "flk.toml"])
+        .with("PCS_HMAC_KEY", KEY);
+    let gateway = plan.launch().unwrap();
+    gateway.wait_until_said("ready in");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let address = gateway.address();
+        let is_over = &is_over;
+        let loads = [0, 1].map(|client| scope.spawn(move || load(address, client, is_over)));
+        // Ended in any case, so that a failure here is not a test that hangs.
+        let rounds = std::panic::catch_unwind(|| {
+            let mut dice = Dice::new(7);
+            for round in 1..=ROUNDS {
+                write(dir, 1_000_000 + round);
+                let mut process = control(dir);
+                // Anywhere from its start to behind the answer of the data plane.
+                std::thread::sleep(Duration::from_micros(dice.below(400_000)));
+                process.kill();
+            }
+            let mut last = control(dir);
+            last.wait_until_said("the data plane answers");
+            wait_until("the file is in force", DEADLINE, || {
+                let status = std::fs::read_dir(dir.join("data/wal/snapshots"));
+                let files = status.into_iter().flatten().flatten();
+                let texts = files.filter_map(|it| std::fs::read_to_string(it.path()).ok());
+                let rate = format!("\"rate\":{}", 1_000_000 + ROUNDS);
+                texts.into_iter().any(|text| text.contains(&rate))
+            });
+            assert_eq!(last.stop().code(), 0);
+        });
+        is_over.store(true, Ordering::Relaxed);
+        for load in loads {
+            assert!(load.join().unwrap() > 50);
+        }
+        rounds.unwrap();
+    });
+    assert_eq!(gateway.stop().code(), 0);
+    let verified = run(flk(dir).args(["control", "audit", "verify"]), b"");
+    assert_eq!(verified.code, 0, "{verified:?}");
+}
+
+#[test]
+fn no_control_process_outlives_its_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    for end in [Signal::TERM, Signal::KILL] {
+        let gateway = Gateway::start(dir.path());
+        gateway.admin();
+        let started = children(gateway.pid());
+        assert_eq!(started.len(), 1);
+        kill_process(Pid::from_raw(gateway.pid() as i32).unwrap(), end).unwrap();
+        wait_until("it has ended", DEADLINE, || !is_there(started[0]));
+    }
+}
+
+#[test]
+fn without_control_there_is_no_child() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = up(dir.path()).with_arguments(&["--port", "0", "--no-control"]);
+    let gateway = plan.launch().unwrap();
+    gateway.wait_until_said(" wal inspect");
+    assert!(children(gateway.id()).is_empty());
+    assert_eq!(gateway.stop().code(), 0);
+}
+
+#[test]
+fn a_token_and_its_line_are_made_and_only_a_known_role_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = run(
+        flk(dir.path()).args(["control", "token", "anna", "--role", "observer"]),
+        b"",
+    );
+    assert_eq!(made.code, 0);
+    assert!(made.stdout.starts_with("flkadm_"), "{}", made.stdout);
+    assert!(made.stderr.contains("anna:observer:"), "{}", made.stderr);
+    assert!(!made.stderr.contains(made.stdout.trim()));
+    let wrong = run(
+        flk(dir.path()).args(["control", "token", "anna", "--role", "root"]),
+        b"",
+    );
+    assert_eq!(wrong.code, 2, "{}", wrong.stderr);
+}
+
+#[test]
+fn without_a_control_process_a_command_says_where_it_looked() {
+    let dir = tempfile::tempdir().unwrap();
+    let asked = ask(dir.path(), "127.0.0.1:1", &["config", "history"]);
+    assert_eq!(asked.code, 69, "{}", asked.stderr);
+    assert!(asked.stderr.contains("127.0.0.1:1"), "{}", asked.stderr);
+    let verified = run(flk(dir.path()).args(["control", "audit", "verify"]), b"");
+    assert_eq!(verified.code, 2, "{}", verified.stderr);
+}
+
+#[test]
+fn the_service_manager_is_told_of_the_gateway_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(DEADLINE)).unwrap();
+    let variables = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "200000"),
+    ];
+    let gateway = Gateway::start_with(dir.path(), &variables);
+    gateway.admin();
+    let mut heard = Vec::new();
+    let mut hear_until = |last: &str| {
+        let mut bytes = [0; 512];
+        while heard.last().map(String::as_str) != Some(last) {
+            let length = manager.recv(&mut bytes).unwrap();
+            heard.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+        }
+        std::mem::take(&mut heard)
+    };
+    let readies = |heard: &[String]| heard.iter().filter(|it| *it == "READY=1\n").count();
+    assert_eq!(readies(&hear_until("READY=1\n")), 1);
+    assert_eq!(readies(&hear_until("WATCHDOG=1\n")), 0);
+    assert_eq!(gateway.stop(), 0);
+    let end = hear_until("STOPPING=1\n");
+    assert_eq!(readies(&end), 0, "control under it says nothing: {end:?}");
+}

@@ -1,0 +1,120 @@
+//! The audit log as an operator finds it: after a crash, and after an edit.
+
+use super::*;
+use crate::tokens::Role;
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, UNIX_EPOCH};
+
+fn append(audit: &mut Audit, snapshot: u32) {
+    let actor = Actor {
+        name: "anna".to_owned(),
+        role: Role::Operator,
+    };
+    let entry = Entry {
+        actor: &actor,
+        action: Action::Publish,
+        object: json!({"snapshot": snapshot}),
+        before: "aa".to_owned(),
+        after: "bb".to_owned(),
+    };
+    let now = UNIX_EPOCH + Duration::from_millis(1_796_083_200_123);
+    audit.append(&entry, now).unwrap();
+}
+
+fn with_lines(directory: &Path, count: u32) -> PathBuf {
+    let mut audit = Audit::open(directory).unwrap();
+    (0..count).for_each(|at| append(&mut audit, at));
+    directory.join(FILE)
+}
+
+#[test]
+fn lines_are_canonical_chained_and_for_their_owner_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = with_lines(&directory.path().join("control"), 2);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let first = format!(
+        r#"{{"action":"publish","actor":"anna","after":"bb","before":"aa","number":1,"object":{{"snapshot":0}},"previous":"{}","role":"operator","time":"2026-12-01T00:00:00.123Z"}}"#,
+        "0".repeat(64)
+    );
+    assert_eq!(lines[0], first);
+    let hash = chain::hash(first.as_bytes());
+    assert!(lines[1].contains(&format!(r#""previous":"{hash}""#)));
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+}
+
+#[test]
+fn a_log_goes_on_where_it_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = with_lines(directory.path(), 2);
+    with_lines(directory.path(), 1);
+    let summary = verify(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(summary.lines, 3);
+    let audit = Audit::open(directory.path()).unwrap();
+    assert_eq!(audit.lines_count(), 3);
+    assert_eq!(audit.last().unwrap().number, 3);
+    assert_eq!(audit.torn(), None);
+}
+
+#[test]
+fn a_torn_last_line_is_kept_aside_at_whatever_byte_it_was_torn() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = with_lines(directory.path(), 2);
+    let text = std::fs::read(&path).unwrap();
+    let whole = text.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    for end in whole + 1..text.len() {
+        std::fs::write(&path, &text[..end]).unwrap();
+        let audit = Audit::open(directory.path()).unwrap();
+        let torn = audit.torn().unwrap().to_owned();
+        assert_eq!(std::fs::read(&torn).unwrap(), &text[whole..end]);
+        assert_eq!(audit.lines_count(), 1);
+        drop(audit);
+        assert_eq!(std::fs::read(&path).unwrap(), &text[..whole]);
+        std::fs::remove_file(torn).unwrap();
+    }
+}
+
+#[test]
+fn a_changed_removed_or_moved_line_is_found_and_nothing_is_appended_to_such_a_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = with_lines(directory.path(), 3);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let cases = [
+        (
+            text.replacen("anna", "otto", 1),
+            "line 2: it does not follow",
+        ),
+        (
+            text.replacen("{\"action", "{ \"action", 1),
+            "line 1: it is not canonical",
+        ),
+        (
+            format!("{}\n{}\n", lines[0], lines[2]),
+            "line 2: it has another number",
+        ),
+        (
+            format!("{}\n{}\n", lines[1], lines[0]),
+            "line 1: it has another number",
+        ),
+        (format!("{}\nrubbish\n", lines[0]), "line 2: it is no line"),
+    ];
+    for (changed, expected) in cases {
+        std::fs::write(&path, &changed).unwrap();
+        let told = Audit::open(directory.path()).unwrap_err().to_string();
+        assert!(told.contains(expected), "{expected}: {told}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), changed);
+    }
+}
+
+#[test]
+fn a_second_control_process_is_kept_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Audit::open(directory.path()).unwrap();
+    let told = Audit::open(directory.path()).unwrap_err();
+    assert!(matches!(told, AuditError::Locked(_)), "{told}");
+    drop(first);
+    assert!(Audit::open(directory.path()).is_ok());
+}

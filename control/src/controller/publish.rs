@@ -1,0 +1,208 @@
+//! One publishing from the number to the answer. Its order is the promise of the audit log: checked, recorded and synced, and
+//! only then sent.
+
+use super::{Controller, LINES_MAX, Outcome, Refusal};
+use crate::audit::{Action, Entry};
+use crate::diff::diff;
+use crate::link::{LinkError, word};
+use crate::say::say;
+use crate::tokens::Actor;
+use crate::view::Configuration;
+use flk_dataplane::driver::agent::protocol::{Code, Status};
+use flk_dataplane::snapshot::Document;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What kind of publishing it is.
+pub(super) enum Change {
+    /// The configuration.
+    Publish,
+    /// An earlier snapshot.
+    Rollback {
+        /// Its number.
+        to: u32,
+        /// Content digest of the configuration that it holds against.
+        against: Option<String>,
+    },
+}
+
+impl Change {
+    fn action(&self) -> Action {
+        match self {
+            Change::Publish => Action::Publish,
+            Change::Rollback { .. } => Action::Rollback,
+        }
+    }
+
+    fn object(&self, number: u32) -> Value {
+        match self {
+            Change::Publish => json!({"snapshot": number}),
+            Change::Rollback { to, against } => {
+                json!({"snapshot": number, "rollback_of": to, "against": against})
+            }
+        }
+    }
+}
+
+/// A refusal, and until when the same content is not tried again without being asked to.
+pub(super) struct Pause {
+    content: String,
+    pub(super) refusal: Refusal,
+    until: Instant,
+    length: Duration,
+}
+
+const PAUSE_MIN: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+impl Pause {
+    pub(super) fn holds(&self, content: &str) -> bool {
+        self.content == content && Instant::now() < self.until
+    }
+
+    /// The pause behind another refusal: longer for the same content.
+    fn behind(earlier: Option<&Pause>, content: String, refusal: Refusal) -> Pause {
+        let length = match earlier {
+            Some(earlier) if earlier.content == content => (earlier.length * 2).min(PAUSE_MAX),
+            Some(_) | None => PAUSE_MIN,
+        };
+        Pause {
+            content,
+            refusal,
+            until: Instant::now() + length,
+            length,
+        }
+    }
+}
+
+impl Controller {
+    /// Publishes this content under the next number.
+    pub(super) async fn publish(
+        &mut self,
+        status: &Status,
+        content: &Document,
+        by: &Actor,
+        change: Change,
+    ) -> Result<Outcome, Refusal> {
+        let done = self.try_publish(status, content, by, &change).await;
+        if let Err(refusal @ Refusal::Refused { .. }) = &done {
+            let content = content.content_digest().to_string();
+            let is_known = self.pause.as_ref().is_some_and(|it| it.refusal == *refusal);
+            if !is_known {
+                say(format!("not published: {refusal}"));
+            }
+            self.board.send_modify(|view| view.counters.refused += 1);
+            self.pause = Some(Pause::behind(self.pause.as_ref(), content, refusal.clone()));
+        }
+        done
+    }
+
+    async fn try_publish(
+        &mut self,
+        status: &Status,
+        content: &Document,
+        by: &Actor,
+        change: &Change,
+    ) -> Result<Outcome, Refusal> {
+        let before = self.link.document(status.in_force.number).await?;
+        let Some(number) = status.last_number.checked_add(1) else {
+            return Err(Refusal::Refused {
+                code: Code::NumberUsed,
+                reason: "the numbers of snapshots are used up".to_owned(),
+            });
+        };
+        let document = Document {
+            number,
+            ..content.clone()
+        };
+        let digest = document.digest();
+        self.link.check(&document).await?;
+        let after = content.content_digest().to_string();
+        let entry = Entry {
+            actor: by,
+            action: change.action(),
+            object: change.object(number),
+            before: status.in_force.content.clone(),
+            after,
+        };
+        self.record(&entry)?;
+        if let Err(error) = self.link.publish(&document, digest).await {
+            self.refused(&entry, &error)?;
+            return Err(error.into());
+        }
+        // Shown before it is said: a reader of the log finds what it says.
+        self.applied().await;
+        let lines = diff(&before, &document);
+        tell(status.in_force.number, number, by, &lines);
+        self.published.send_replace(Some(number));
+        Ok(Outcome {
+            changed: true,
+            number,
+            digest: digest.to_string(),
+            diff: lines,
+            restart_needed: self.board.borrow().restart_needed.clone(),
+        })
+    }
+
+    fn record(&mut self, entry: &Entry<'_>) -> Result<(), Refusal> {
+        self.audit.append(entry, SystemTime::now())?;
+        let lines = self.audit.lines_count();
+        self.board
+            .send_modify(|view| view.counters.audit_lines = lines);
+        Ok(())
+    }
+
+    /// The line that was recorded is followed by one that takes it back. A data plane that ended in between may have taken
+    /// the snapshot or not, and one whose shards are silent has taken it, so nothing is recorded then: what its next status
+    /// says is compared anyway.
+    fn refused(&mut self, entry: &Entry<'_>, error: &LinkError) -> Result<(), Refusal> {
+        let LinkError::Refused { code, reason } = error else {
+            return Ok(());
+        };
+        if *code == Code::ShardsSilent {
+            return Ok(());
+        }
+        let mut object = entry.object.clone();
+        object["code"] = json!(word(*code));
+        object["reason"] = json!(reason);
+        self.record(&Entry {
+            actor: entry.actor,
+            action: Action::Refused,
+            object,
+            before: entry.before.clone(),
+            after: entry.before.clone(),
+        })
+    }
+
+    async fn applied(&mut self) {
+        (self.pinned, self.pause) = (None, None);
+        let status = self.link.status().await;
+        self.board.send_modify(|view| {
+            view.counters.published += 1;
+            view.suspect = Vec::new();
+            view.pinned = None;
+            view.configuration = Configuration::InForce;
+            // A data plane that has just gone is found gone at the next look.
+            if let Ok(status) = status {
+                view.status = Some(status);
+            }
+        });
+    }
+}
+
+/// Says what came into force.
+fn tell(before: u32, number: u32, by: &Actor, lines: &[String]) {
+    say(format!(
+        "snapshot {number} is in force, {before} was (by {})",
+        by.name
+    ));
+    for line in lines.iter().take(LINES_MAX) {
+        say(format!("  {line}"));
+    }
+    if lines.len() > LINES_MAX {
+        let more = lines.len() - LINES_MAX;
+        say(format!(
+            "  and {more} more; flk config history {number} shows the snapshot"
+        ));
+    }
+}

@@ -1,0 +1,36 @@
+//! The task that watches answers after a new snapshot: it fetches the data plane's counters and shows what is suspect. It
+//! changes nothing.
+
+use crate::say::say;
+use crate::scrape::Scraper;
+use crate::suspect::{Counts, Judge};
+use crate::view::Board;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How often counters are fetched.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Works until nothing publishes any more.
+pub async fn observe(scraper: Scraper, mut published: watch::Receiver<Option<u32>>, board: Board) {
+    let start = Instant::now();
+    let mut judge = Judge::default();
+    loop {
+        if let Ok(page) = scraper.page().await {
+            for suspicion in judge.sample(start.elapsed(), Counts::read(&page)) {
+                say(&suspicion);
+                board.send_modify(|view| view.suspect.push(suspicion));
+            }
+        }
+        match tokio::time::timeout(EVERY, published.changed()).await {
+            Err(_) => {}
+            Ok(Err(_)) => return,
+            Ok(Ok(())) => {
+                let number = *published.borrow_and_update();
+                if let Some(number) = number {
+                    judge.published(number, start.elapsed());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What control is started with: the arguments of the data plane and two of its own. It turns settings into a description of
+//! what should be in force; texts of secrets are read and left behind here.
+
+use crate::desired::{Desired, Fixed, Mistakes, ReadDesired};
+use flk_dataplane::config::{
+    Config, ConfigError, Environment, FILE_VARIABLE, Flags, RawConfig, VARIABLES, Variable,
+};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Ends control with its standard input: whoever started it has ended then, however that happened.
+pub const LIFELINE: &str = "--until-stdin-ends";
+/// Where the data plane listens, if the configuration does not say it.
+pub const DATAPLANE: &str = "--dataplane";
+
+/// How control was started.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// File and settings, as for the data plane.
+    pub flags: Flags,
+    /// The variables; a program that has no other thread yet takes the secrets out of its block first.
+    pub environment: Arc<Environment>,
+    /// What ends it besides a signal.
+    pub lifeline: Lifeline,
+    /// Where the data plane listens, if the configuration does not say it.
+    pub dataplane: Option<SocketAddr>,
+}
+
+/// What ends control besides a signal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifeline {
+    /// Nothing.
+    #[default]
+    None,
+    /// The end of its standard input.
+    Stdin,
+}
+
+impl Options {
+    /// Reads arguments; the program's own name is not one of them.
+    ///
+    /// # Errors
+    /// An argument that is none, in words.
+    pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Options, String> {
+        let mut options = Options::default();
+        let mut others = Vec::new();
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                LIFELINE => options.lifeline = Lifeline::Stdin,
+                DATAPLANE => {
+                    let address = arguments.next().and_then(|it| it.parse().ok());
+                    let address = address.ok_or("--dataplane takes an address with a port")?;
+                    options.dataplane = Some(address);
+                }
+                _ => others.push(argument),
+            }
+        }
+        options.flags = Flags::parse(others)?;
+        Ok(options)
+    }
+
+    /// The configuration file, if one is named.
+    pub fn file(&self) -> Option<PathBuf> {
+        let named = || self.environment.get(FILE_VARIABLE);
+        let file = self.flags.file.clone().or_else(named);
+        file.filter(|it| !it.is_empty()).map(PathBuf::from)
+    }
+
+    /// All settings, checked.
+    ///
+    /// # Errors
+    /// Every mistake that can be found.
+    pub fn config(&self) -> Result<Config, Mistakes> {
+        Ok(read(&self.flags, &self.environment)?.1)
+    }
+
+    /// Reads what should be in force, each time anew.
+    pub fn reader(&self) -> ReadDesired {
+        let (flags, environment) = (self.flags.clone(), Arc::clone(&self.environment));
+        Box::new(move || {
+            let (raw, config) = read(&flags, &environment)?;
+            Ok(Desired {
+                document: config.document,
+                fixed: fixed(&raw),
+            })
+        })
+    }
+}
+
+fn read(flags: &Flags, environment: &Environment) -> Result<(RawConfig, Config), Mistakes> {
+    let said =
+        |mistakes: Vec<ConfigError>| Mistakes(mistakes.iter().map(ToString::to_string).collect());
+    RawConfig::refuse_other_than_text(environment).map_err(|mistake| said(vec![mistake]))?;
+    let environment = |name: &str| environment.get(name);
+    let (raw, mistakes) = RawConfig::read_all(&environment, flags);
+    if !mistakes.is_empty() {
+        return Err(said(mistakes));
+    }
+    let config = Config::resolve(&raw).map_err(|mistake| said(vec![mistake]))?;
+    Ok((raw, config))
+}
+
+/// Settings that only a restart changes: all but those that a document has.
+fn fixed(raw: &RawConfig) -> BTreeMap<String, Fixed> {
+    let in_document = ["signing.", "limits.", "tenancy."];
+    let is_fixed =
+        |variable: &&Variable| !in_document.iter().any(|it| variable.key().starts_with(it));
+    let shown = |variable: Variable, text: &str| match variable.is_secret() {
+        true => "(set, not shown)".to_owned(),
+        false => text.to_owned(),
+    };
+    let fixed = VARIABLES.iter().filter(is_fixed).map(|&variable| {
+        let text = raw.text(variable);
+        let fixed = Fixed {
+            identity: text.map_or_else(String::new, |text| match variable.is_secret() {
+                true => format!("{:?}", Sha256::digest(text)),
+                false => text.to_owned(),
+            }),
+            shown: match text {
+                Some(text) => shown(variable, text),
+                None => format!("(default: {})", variable.default()),
+            },
+        };
+        (variable.key().to_owned(), fixed)
+    });
+    fixed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options, String> {
+        Options::parse(arguments.iter().map(|it| (*it).to_owned()))
+    }
+
+    #[test]
+    fn arguments_of_its_own_stand_among_those_of_the_data_plane() {
+        let options = parse(&[
+            "--config",
+            "flk.toml",
+            LIFELINE,
+            "--http.port=1",
+            DATAPLANE,
+            "127.0.0.1:8080",
+        ]);
+        let options = options.unwrap();
+        assert_eq!(options.lifeline, Lifeline::Stdin);
+        assert_eq!(options.dataplane.unwrap().port(), 8080);
+        assert_eq!(options.file(), Some(PathBuf::from("flk.toml")));
+        assert_eq!(options.flags.settings.len(), 1);
+        assert!(parse(&[DATAPLANE, "here"]).is_err());
+        assert!(parse(&["--http.prot=1"]).unwrap_err().contains("http.port"));
+    }
+}

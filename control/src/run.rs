@@ -1,0 +1,251 @@
+//! From options to a running control process: the order of its start and of its end. It decides nothing while it runs.
+
+use crate::api::{Access, Api, router};
+use crate::audit::{Audit, AuditError};
+use crate::controller::{Controller, Orders, Parts};
+use crate::link::{Link, of_system};
+use crate::observe::observe;
+use crate::options::{Lifeline, Options};
+use crate::say::say;
+use crate::scrape::Scraper;
+use crate::systemd;
+use crate::tokens::{Actor, Tokens};
+use crate::view::board;
+use crate::watch::Changes;
+use flk_dataplane::config::ControlSettings;
+use flk_dataplane::exit::Exit;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+/// Between two attempts to listen where the port is taken.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+/// Orders that wait.
+const ORDERS_MAX: usize = 16;
+
+/// Why control does not run.
+#[derive(Debug)]
+pub struct StartError {
+    /// The exit code.
+    pub exit: Exit,
+    /// What to do.
+    pub reason: String,
+}
+
+fn refused(exit: Exit, reason: impl ToString) -> StartError {
+    let reason = reason.to_string();
+    StartError { exit, reason }
+}
+
+/// Runs control until it is stopped; the exit code of the process. The reason of another end than a requested one was said.
+pub fn run(options: &Options) -> u8 {
+    // A core image or another user's look into memory and environment would show keys.
+    let hidden =
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    if let Err(error) = hidden {
+        say(format!("core dumps cannot be turned off: {error}"));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build();
+    let ended = match runtime {
+        Err(error) => Err(refused(Exit::Refused, of_system(&error))),
+        Ok(runtime) => {
+            let ended = runtime.block_on(serve(options));
+            // A file that hangs must not hold the end up.
+            runtime.shutdown_background();
+            ended
+        }
+    };
+    match ended {
+        Ok(()) => Exit::Stopped.code(),
+        Err(StartError { exit, reason }) => {
+            say(reason);
+            exit.code()
+        }
+    }
+}
+
+async fn serve(options: &Options) -> Result<(), StartError> {
+    let mut ends = Ends::watch(options.lifeline)?;
+    let config = options
+        .config()
+        .map_err(|mistakes| refused(Exit::Configuration, mistakes.0.join("\nflk-control: ")))?;
+    let access = access(&config.control)?;
+    let audit = open_audit(&config.control)?;
+    let credentials = config.metrics_auth.as_ref();
+    let credentials = credentials.map(|it| String::from_utf8_lossy(&it.expected).into_owned());
+    let listens_on = options.dataplane.unwrap_or(config.listen);
+    let scraper = Scraper::of(listens_on, credentials.as_deref());
+    let board = board();
+    let (published, news) = watch::channel(None);
+    let (sender, orders) = mpsc::channel(ORDERS_MAX);
+    let orders_to = Orders(sender);
+    let controller = Controller::new(Parts {
+        read: options.reader(),
+        changes: Changes::beside(options.file().as_deref()),
+        link: Link::to(&config.wal_dir),
+        audit,
+        board: board.clone(),
+        published,
+    });
+    let api = Api {
+        orders: orders_to.clone(),
+        board: board.clone(),
+        scraper: scraper.clone(),
+        access,
+    };
+    let controller = tokio::spawn(controller.run(orders));
+    tokio::spawn(observe(scraper, news, board));
+    tokio::spawn(listen(config.control.admin_listen, api));
+    tokio::spawn(keep_alive());
+    systemd::ready();
+    while let End::Reload = ends.next().await {
+        systemd::reloading();
+        // What came of it was said.
+        let _ = orders_to.reload(Actor::cause("signal")).await;
+        systemd::ready();
+    }
+    systemd::stopping();
+    // A publishing that is under way may be cut off: the data plane has it wholly or not at all, and the next start compares.
+    controller.abort();
+    Ok(())
+}
+
+/// Who may use the API. Another address than loopback needs tokens before anything listens.
+fn access(settings: &ControlSettings) -> Result<Access, StartError> {
+    let address = settings.admin_listen;
+    match &settings.admin_tokens_file {
+        Some(path) => {
+            Tokens::load(path).map_err(|problem| {
+                let reason = format!("ADMIN_TOKENS_FILE: {problem}");
+                refused(Exit::Configuration, reason)
+            })?;
+            Ok(Access::Tokens(path.clone()))
+        }
+        None if address.ip().is_loopback() => Ok(Access::Local),
+        None => Err(refused(
+            Exit::Configuration,
+            format!(
+                "ADMIN_LISTEN={address}: others than this machine could change what is in force; name a file of tokens in ADMIN_TOKENS_FILE (flk control token makes one), or listen on 127.0.0.1"
+            ),
+        )),
+    }
+}
+
+fn open_audit(settings: &ControlSettings) -> Result<Audit, StartError> {
+    let audit = Audit::open(&settings.directory).map_err(|error| {
+        let exit = match error {
+            AuditError::Locked(_) => Exit::Locked,
+            AuditError::Broken(..) => Exit::Damage,
+            AuditError::File(..) => Exit::File,
+        };
+        refused(exit, error)
+    })?;
+    if let Some(torn) = audit.torn() {
+        say(format!(
+            "the last line of the audit log was torn by a crash, before what it says was done; it is kept in {}",
+            torn.display()
+        ));
+    }
+    Ok(audit)
+}
+
+/// Serves the admin API. A port that is taken delays it and nothing else: snapshots are published all the same.
+async fn listen(address: SocketAddr, api: Api) {
+    let mut is_first = true;
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(error) if is_first => say(format!(
+                "admin API: cannot listen on {address}: {}; trying again every {} s",
+                of_system(&error),
+                LISTEN_AGAIN.as_secs()
+            )),
+            Err(_) => {}
+        }
+        is_first = false;
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    };
+    let who = match &api.access {
+        Access::Local => "every process of this machine may use it",
+        Access::Tokens(_) => "with tokens",
+    };
+    let listens_on = listener.local_addr().unwrap_or(address);
+    say(format!("admin API on http://{listens_on}, {who}"));
+    if let Err(error) = axum::serve(listener, router(api)).await {
+        say(format!("admin API: {}", of_system(&error)));
+    }
+}
+
+/// Tells the service manager that this thread still does its work.
+async fn keep_alive() {
+    if let Some(every) = systemd::alive_every() {
+        let mut ticks = tokio::time::interval(every);
+        loop {
+            ticks.tick().await;
+            systemd::alive();
+        }
+    }
+}
+
+/// What ends control, and what makes it reload.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    lifeline: Lifeline,
+}
+
+enum End {
+    Reload,
+    Stop,
+}
+
+impl Ends {
+    fn watch(lifeline: Lifeline) -> Result<Ends, StartError> {
+        let of = |kind| signal(kind).map_err(|error| refused(Exit::Refused, of_system(&error)));
+        Ok(Ends {
+            terminate: of(SignalKind::terminate())?,
+            interrupt: of(SignalKind::interrupt())?,
+            hang_up: of(SignalKind::hangup())?,
+            lifeline,
+        })
+    }
+
+    async fn next(&mut self) -> End {
+        let lifeline = async {
+            match self.lifeline {
+                Lifeline::None => std::future::pending().await,
+                Lifeline::Stdin => end_of_stdin().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => End::Stop,
+            _ = self.interrupt.recv() => End::Stop,
+            () = lifeline => End::Stop,
+            _ = self.hang_up.recv() => End::Reload,
+        }
+    }
+}
+
+/// Returns when the other end of standard input is gone.
+async fn end_of_stdin() {
+    let stdin = rustix::io::dup(std::io::stdin());
+    let pipe = stdin
+        .map_err(Into::into)
+        .and_then(tokio::net::unix::pipe::Receiver::from_owned_fd);
+    let mut pipe = match pipe {
+        Ok(pipe) => pipe,
+        Err(error) => {
+            say(format!("standard input is no pipe: {}", of_system(&error)));
+            return std::future::pending().await;
+        }
+    };
+    let mut bytes = [0; 64];
+    while pipe.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+}

@@ -1,0 +1,129 @@
+//! Keeps a control process alive beside a gateway: starts it, starts it again with a growing pause, and stops it. The child
+//! ends with its standard input, so none outlives its parent, however that ends. It never holds the gateway up.
+
+use crate::say::say;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// The pauses before it is started again.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A child that ran this long starts from the shortest pause again.
+const STEADY: Duration = Duration::from_secs(60);
+/// Time to end by itself after its standard input ended.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Variables of a service manager that means the parent.
+const NOT_FOR_THE_CHILD: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
+enum News {
+    Stop,
+    Ended(Option<ExitStatus>),
+}
+
+/// A control process that is kept alive.
+#[derive(Debug)]
+pub struct Supervisor {
+    news: Sender<News>,
+    ended: Receiver<()>,
+}
+
+impl Supervisor {
+    /// Starts a thread that waits for a command, starts it, and starts it again when it ends. To be called before this
+    /// process gives up rights that the child needs.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(command: Receiver<Command>) -> std::io::Result<Supervisor> {
+        let (news, heard) = channel();
+        let told = news.clone();
+        let (end, ended) = channel();
+        std::thread::Builder::new()
+            .name("flk-supervisor".to_owned())
+            .spawn(move || {
+                // No command comes if the gateway does not start.
+                if let Ok(command) = command.recv() {
+                    keep_alive(command, &heard, &told);
+                }
+                drop(end);
+            })?;
+        Ok(Supervisor { news, ended })
+    }
+
+    /// Stops the child and waits for its end, for a bounded time: a thread that hangs in a line that nothing reads holds
+    /// nothing up. The sender of the command must be gone.
+    pub fn stop(self) {
+        // Without a listener the thread has ended already.
+        let _ = self.news.send(News::Stop);
+        let _ = self.ended.recv_timeout(2 * STOP_MAX);
+    }
+}
+
+fn keep_alive(mut command: Command, heard: &Receiver<News>, told: &Sender<News>) {
+    // A group of its own: Ctrl-C in a terminal is for the gateway, which stops it in turn.
+    command.stdin(Stdio::piped()).process_group(0);
+    for name in NOT_FOR_THE_CHILD {
+        command.env_remove(name);
+    }
+    let mut pause = PAUSE_MIN;
+    loop {
+        let begun = Instant::now();
+        let how = match command.spawn() {
+            Err(error) => format!("cannot be started: {error}"),
+            Ok(child) => match attend(child, heard, told) {
+                Some(how) => how,
+                None => return,
+            },
+        };
+        if begun.elapsed() >= STEADY {
+            pause = PAUSE_MIN;
+        }
+        say(format!(
+            "it {how}; traffic is served on under the snapshot in force, and it is started again in {} ms",
+            pause.as_millis()
+        ));
+        match heard.recv_timeout(pause) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Waits for the end of a child; how it ended, or nothing if it was stopped.
+fn attend(mut child: Child, heard: &Receiver<News>, told: &Sender<News>) -> Option<String> {
+    let lifeline = child.stdin.take();
+    let descriptor = descriptor(&child);
+    let told = told.clone();
+    let waiter = std::thread::spawn(move || {
+        // If nothing listens any more, the process ends.
+        let _ = told.send(News::Ended(child.wait().ok()));
+    });
+    let how = match heard.recv() {
+        Ok(News::Ended(Some(status))) => Some(format!("ended ({status})")),
+        Ok(News::Ended(None)) => Some("ended".to_owned()),
+        Ok(News::Stop) | Err(_) => {
+            drop(lifeline);
+            let ended = heard.recv_timeout(STOP_MAX);
+            if ended.is_err()
+                && let Some(descriptor) = descriptor
+            {
+                // It has ended by itself in the meantime, or ends now.
+                let _ = pidfd_send_signal(descriptor, Signal::KILL);
+            }
+            None
+        }
+    };
+    let _ = waiter.join();
+    how
+}
+
+/// Names the child even after its end, when its number may be another's.
+fn descriptor(child: &Child) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).ok()?)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
+}

@@ -1,0 +1,198 @@
+//! The admin API: who is let in, and whether its description is true.
+
+use crate::world::{Control, World};
+use flk_control::api::{OPENAPI, Route};
+use flk_control::tokens::{Role, make};
+use flk_testkit::process::Process;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+#[test]
+fn every_route_is_described_and_every_described_route_exists() {
+    let described: Value = serde_json::from_str(OPENAPI).unwrap();
+    assert_eq!(described["openapi"], "3.1.0");
+    let paths = described["paths"].as_object().unwrap();
+    let operations = paths.iter().flat_map(|(path, methods)| {
+        let methods = methods.as_object().unwrap().iter();
+        methods.map(move |(method, operation)| (method.as_str(), path.as_str(), operation))
+    });
+    let of_routes: BTreeSet<_> = Route::ALL.map(|it| (it.method_name(), it.path())).into();
+    let of_page: BTreeSet<_> = operations
+        .clone()
+        .map(|(method, path, _)| (method, path))
+        .collect();
+    assert_eq!(of_page, of_routes);
+    for (method, path, operation) in operations {
+        let same = |it: &&Route| (it.method_name(), it.path()) == (method, path);
+        let route = Route::ALL.iter().find(same).unwrap();
+        let said = operation["description"].as_str().unwrap_or_default();
+        match route.role() {
+            None => assert_eq!(operation["security"], serde_json::json!([]), "{path}"),
+            Some(role) => assert!(said.contains(role.as_str()), "{path}: {said}"),
+        }
+    }
+}
+
+#[test]
+fn every_described_route_answers_as_described() {
+    let world = World::with_rate(1000);
+    let control = world.start();
+    let described: Value = serde_json::from_str(OPENAPI).unwrap();
+    for route in Route::ALL {
+        let path = route.path().replace("{number}", "0");
+        let method = route.method_name().to_uppercase();
+        let answer = control.ask(&method, &path, "Content-Length: 0\r\n");
+        let responses = &described["paths"][route.path()][route.method_name()]["responses"];
+        let content = &responses[answer.status.to_string()]["content"];
+        let kind = answer.header("Content-Type").unwrap();
+        let kind = kind.split(';').next().unwrap();
+        assert!(
+            content[kind].is_object(),
+            "{path}: {} {kind}",
+            answer.status
+        );
+        let schema = content[kind]["schema"]["$ref"].as_str().unwrap_or_default();
+        let name = schema.rsplit('/').next().unwrap();
+        let schema = &described["components"]["schemas"][name];
+        if let Some(required) = schema["required"].as_array() {
+            let body: Value = serde_json::from_str(answer.text()).unwrap();
+            let names: BTreeSet<_> = body.as_object().unwrap().keys().cloned().collect();
+            let known = schema["properties"].as_object().unwrap();
+            for name in required {
+                assert!(names.contains(name.as_str().unwrap()), "{path}: {name}");
+            }
+            for name in names {
+                assert!(known.contains_key(&name), "{path}: {name} is not described");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_path_or_method_that_is_not_there_is_a_problem_document() {
+    let world = World::with_rate(1000);
+    let control = world.start();
+    for (method, path, status, code) in [
+        ("GET", "/", 404, "not_found"),
+        ("GET", "/v1/snapshots/x", 400, "not_a_number"),
+        ("GET", "/v1/snapshots/4294967296", 400, "not_a_number"),
+        ("GET", "/v1/snapshots/9", 404, "not_kept"),
+        ("GET", "/v1/reload", 405, "method_not_allowed"),
+        ("DELETE", "/v1/snapshots/1", 405, "method_not_allowed"),
+    ] {
+        let answer = control.ask(method, path, "");
+        assert_eq!(
+            (answer.status, answer.problem_code().as_str()),
+            (status, code),
+            "{path}"
+        );
+    }
+}
+
+/// Control with a token of each role, and these tokens.
+fn with_tokens(world: &World) -> (Control, Vec<String>) {
+    let (tokens, lines): (Vec<_>, Vec<_>) = Role::ALL
+        .into_iter()
+        .map(|role| make(&format!("an-{}", role.as_str()), role).unwrap())
+        .unzip();
+    std::fs::write(world.path().join("tokens"), lines.join("\n")).unwrap();
+    let mut command = world.command();
+    command.env("ADMIN_TOKENS_FILE", "tokens");
+    (Control::start(command), tokens)
+}
+
+#[test]
+fn a_token_may_do_what_its_role_may_and_is_named_in_the_audit_log() {
+    let world = World::with_rate(1000);
+    let (control, tokens) = with_tokens(&world);
+    world.set_text("[nothing\n");
+    control.said("the configuration is wrong");
+    let ask = |method: &str, path: &str, token: &str| {
+        let fields = format!("Authorization: Bearer {token}\r\nContent-Length: 0\r\n");
+        control.ask(method, path, &fields)
+    };
+    for route in Route::ALL {
+        let path = route.path().replace("{number}", "0");
+        let method = route.method_name().to_uppercase();
+        for (token, role) in tokens.iter().zip(Role::ALL) {
+            let is_let_in = route.role().is_none_or(|needed| role >= needed);
+            let answer = ask(&method, &path, token);
+            assert_eq!(answer.status != 403, is_let_in, "{path} as {role:?}");
+            assert_ne!(answer.status, 401);
+        }
+        for wrong in ["", "flkadm_0", &tokens[2][1..]] {
+            let status = ask(&method, &path, wrong).status;
+            assert_eq!(status == 401, route.role().is_some(), "{path}");
+        }
+    }
+    world.set_rate(2000);
+    control.said("(by file)");
+    let rolled = ask("POST", "/v1/snapshots/0/rollback", &tokens[1]);
+    assert_eq!(rolled.status, 200, "{}", rolled.text());
+    let line = world.audit().pop().unwrap();
+    assert_eq!(line["actor"], "an-operator");
+    assert_eq!(line["role"], "operator");
+    let said = control.process.said();
+    assert!(tokens.iter().all(|token| !said.contains(token.as_str())));
+}
+
+#[test]
+fn a_token_that_is_taken_out_of_the_file_is_refused_at_once() {
+    let world = World::with_rate(1000);
+    let (control, tokens) = with_tokens(&world);
+    let fields = format!("Authorization: Bearer {}\r\n", tokens[0]);
+    assert_eq!(control.ask("GET", "/v1/status", &fields).status, 200);
+    let path = world.path().join("tokens");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let rest: Vec<&str> = text.lines().skip(1).collect();
+    std::fs::write(&path, rest.join("\n")).unwrap();
+    assert_eq!(control.ask("GET", "/v1/status", &fields).status, 401);
+    std::fs::write(&path, "rubbish").unwrap();
+    let answer = control.ask("GET", "/v1/status", &fields);
+    assert_eq!(
+        (answer.status, answer.problem_code().as_str()),
+        (503, "tokens_unavailable")
+    );
+}
+
+#[test]
+fn without_tokens_a_page_in_a_browser_of_this_machine_is_refused() {
+    let world = World::with_rate(1000);
+    let control = world.start();
+    let length = "Content-Length: 0\r\n";
+    let with_origin = format!("Origin: http://localhost:3000\r\n{length}");
+    let answer = control.ask("POST", "/v1/reload", &with_origin);
+    assert_eq!(
+        (answer.status, answer.problem_code().as_str()),
+        (403, "local_only")
+    );
+    let mut connection = flk_testkit::client::Connection::open(control.address()).unwrap();
+    let rebound = format!("POST /v1/reload HTTP/1.1\r\nHost: evil.example:8081\r\n{length}\r\n");
+    connection.send(rebound.as_bytes()).unwrap();
+    assert_eq!(connection.response().unwrap().status, 403);
+    assert_eq!(control.metric("flk_control_requests_denied_total"), 2);
+}
+
+#[test]
+fn another_address_than_loopback_without_tokens_is_refused_at_the_start() {
+    let world = World::with_rate(1000);
+    let mut command = world.command();
+    command.env("ADMIN_LISTEN", "0.0.0.0:0");
+    let ended = Process::start(command)
+        .unwrap()
+        .ended(flk_testkit::DEADLINE);
+    assert_eq!(ended.code(), 78, "{}", ended.said);
+    assert!(ended.said.contains("ADMIN_TOKENS_FILE"), "{}", ended.said);
+}
+
+#[test]
+fn metrics_are_controls_own_and_those_of_the_data_plane_in_one_page() {
+    let world = World::with_rate(1000);
+    let control = world.start();
+    assert_eq!(control.metric("flk_control_scrape_ok"), 1);
+    assert_eq!(control.metric("http_requests_total{code=\"200\"}"), 7);
+    assert_eq!(
+        control.metric("flk_control_snapshot_suspect{number=\"0\"}"),
+        0
+    );
+}
