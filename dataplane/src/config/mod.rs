@@ -122,13 +122,6 @@ impl Config {
         }
         let desired = document::desired(raw)?;
         let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
-        let segment_bytes = match raw.text(Variable::SegmentBytes) {
-            Some(_) => Some(raw.size(Variable::SegmentBytes, "", 4 << 20..=1 << 30)?),
-            None => None,
-        };
-        if segment_bytes.is_some_and(|bytes| !bytes.is_multiple_of(4096)) {
-            return Err(raw.error(Variable::SegmentBytes, "it is not a multiple of 4 KiB"));
-        }
         let cores = raw.text(Variable::Cores);
         if cores.is_some_and(|text| !is_cores(text)) {
             return Err(raw.error(Variable::Cores, "not a count (4) or a list of CPUs (0,2-5)"));
@@ -175,7 +168,7 @@ impl Config {
                 None => None,
             },
             wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
-            segment_bytes,
+            segment_bytes: segment_bytes(raw)?,
             drain_delay: Duration::from_secs(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
             keepalive: Duration::from_secs(raw.duration(
                 Variable::HttpKeepalive,
@@ -199,6 +192,19 @@ fn listen_address(raw: &RawConfig) -> Result<IpAddr, ConfigError> {
         None => text.parse::<IpAddr>(),
     };
     address.map_err(|_| raw.error(Variable::Listen, "not an IP address"))
+}
+
+/// Length of a log segment, if it is set.
+fn segment_bytes(raw: &RawConfig) -> Result<Option<u64>, ConfigError> {
+    let variable = Variable::SegmentBytes;
+    if raw.text(variable).is_none() {
+        return Ok(None);
+    }
+    let bytes = raw.size(variable, "", 4 << 20..=1 << 30)?;
+    match bytes.is_multiple_of(4096) {
+        true => Ok(Some(bytes)),
+        false => Err(raw.error(variable, "it is not a multiple of 4 KiB")),
+    }
 }
 
 /// Whose word on the address of a client counts.
