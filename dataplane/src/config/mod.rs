@@ -123,10 +123,6 @@ impl Config {
         }
         let desired = document::desired(raw)?;
         let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
-        let segment_bytes = raw.size_if_set(Variable::SegmentBytes, 4 << 20..=1 << 30)?;
-        if segment_bytes.is_some_and(|bytes| !bytes.is_multiple_of(4096)) {
-            return Err(raw.error(Variable::SegmentBytes, "it is not a multiple of 4 KiB"));
-        }
         let cores = raw.text(Variable::Cores);
         if cores.is_some_and(|text| !is_cores(text)) {
             return Err(raw.error(Variable::Cores, "not a count (4) or a list of CPUs (0,2-5)"));
@@ -167,7 +163,7 @@ impl Config {
             dedup_memory_bytes_max: raw.size_if_set(Variable::DedupMemoryMax, 1 << 20..=1 << 44)?,
             wal_bytes_max: raw.size_if_set(Variable::WalMaxBytes, 64 << 20..=1 << 50)?,
             wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
-            segment_bytes,
+            segment_bytes: segment_bytes(raw)?,
             drain_delay: seconds(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
             keepalive: seconds(raw.duration(Variable::HttpKeepalive, "75s", 1..=3600)?),
             body_bytes_max,
@@ -189,6 +185,16 @@ fn listen_address(raw: &RawConfig) -> Result<SocketAddr, ConfigError> {
     let address = address.map_err(|_| raw.error(Variable::Listen, "not an IP address"))?;
     let port = raw.parsed(Variable::Port, "8080", "not a port")?;
     Ok(SocketAddr::new(address, port))
+}
+
+/// Length of a log segment, if it is set.
+fn segment_bytes(raw: &RawConfig) -> Result<Option<u64>, ConfigError> {
+    let variable = Variable::SegmentBytes;
+    let bytes = raw.size_if_set(variable, 4 << 20..=1 << 30)?;
+    match bytes.is_none_or(|bytes| bytes.is_multiple_of(4096)) {
+        true => Ok(bytes),
+        false => Err(raw.error(variable, "it is not a multiple of 4 KiB")),
+    }
 }
 
 /// Whose word on the address of a client counts.

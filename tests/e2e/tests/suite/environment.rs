@@ -29,7 +29,7 @@ on_every_host!(
 );
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 71] = [
+const WRONG: [(&str, &str); 78] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -101,6 +101,13 @@ const WRONG: [(&str, &str); 71] = [
     ("FLK_BODY_MAX", "0.5MiB"),
     ("ADMIN_LISTEN", "127.0.0.1"),
     ("ADMIN_LISTEN", "localhost:8081"),
+    ("PROXY_PROTOCOL", "on"),
+    ("PROXY_PROTOCOL", "v2"),
+    ("PROXY_PROTOCOL", "required"),
+    ("TRUSTED_PROXIES", "localhost"),
+    ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ("TRUSTED_PROXIES", "10.0.0.0/33"),
+    ("TRUSTED_PROXIES", "10.0.0.0/8,"),
 ];
 
 /// Variables that have tests of their own: every text is a key; directories are tried, not read; keys need a scheme; what

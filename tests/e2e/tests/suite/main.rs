@@ -26,6 +26,7 @@ mod descriptors;
 mod idle;
 mod limits;
 mod patience;
+mod proxy;
 mod records;
 mod shards;
 
