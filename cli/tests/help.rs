@@ -47,9 +47,11 @@ fn examples(help: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Commands that are there at least.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 23] = [
     "up",
     "top",
+    "completions",
+    "man",
     "doctor",
     "config init",
     "config check",
