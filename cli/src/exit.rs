@@ -279,6 +279,13 @@ pub(crate) const CONFIG_SCHEMA_CODES: Codes = Codes(&[
     (Exit::File, "the output could not be written completely"),
 ]);
 
+/// Of `flk completions`, `flk man` and the reference of commands.
+pub(crate) const REFERENCE_CODES: Codes = Codes(&[
+    (Exit::Yes, "it was printed, or written"),
+    (Exit::Usage, "the command line is wrong"),
+    (Exit::File, "the output could not be written completely"),
+]);
+
 /// Of `flk top`.
 pub(crate) const TOP_CODES: Codes = Codes(&[
     (Exit::Yes, "shown; q, Ctrl-C or a signal ended the screen"),
@@ -445,6 +452,7 @@ mod tests {
             WAL_CHANGE_CODES,
             SERVED_CODES,
             DOCTOR_CODES,
+            REFERENCE_CODES,
             TOP_CODES,
             CONTROL_CODES,
             TOKEN_CODES,

@@ -18,6 +18,7 @@ mod keyring;
 mod keys;
 mod output;
 mod pcs;
+mod reference;
 mod submit;
 mod top;
 mod up;
@@ -60,6 +61,13 @@ enum Command {
     /// Inspect, check and repair a log directory
     #[command(subcommand)]
     Wal(wal::Command),
+    /// Print completions for a shell
+    Completions(reference::CompletionsArgs),
+    /// Print the manual page, or write a page for each command
+    Man(reference::ManArgs),
+    /// Print the reference of all commands, docs/commands.md
+    #[command(hide = true)]
+    Commands(reference::CommandsArgs),
 }
 
 fn main() -> ExitCode {
@@ -80,6 +88,9 @@ fn main() -> ExitCode {
         Command::Pcs(command) => exit::code(pcs::run(command)),
         Command::Top(args) => exit::code(top::run(&args)),
         Command::Wal(command) => wal::run(command),
+        Command::Completions(args) => exit::code(reference::completions(&args)),
+        Command::Man(args) => exit::code(reference::man(&args)),
+        Command::Commands(args) => exit::code(reference::commands(&args)),
     }
 }
 

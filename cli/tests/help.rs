@@ -47,9 +47,11 @@ fn examples(help: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Commands that are there at least.
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 28] = [
     "up",
     "top",
+    "completions",
+    "man",
     "doctor",
     "config init",
     "config check",

@@ -103,12 +103,7 @@ impl Source {
                 let reader = renewed(directory, reader)?;
                 let mut whole = String::new();
                 reader.render(Format::Prometheus, &mut whole);
-                let shard = |at| {
-                    let mut text = String::new();
-                    reader.render_shard(at, Format::Prometheus, &mut text);
-                    text
-                };
-                (whole, (0..reader.shards_count()).map(shard).collect())
+                (whole, reader.render_shards(Format::Prometheus).collect())
             }
             Kind::Url {
                 target,

@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::ptr::{NonNull, null_mut, slice_from_raw_parts};
+use std::slice::from_ref;
 use std::time::Duration;
 
 /// A serving gateway answers within this time.
@@ -113,18 +114,22 @@ impl Reader {
         exposition::render(&self.parts(), format, out);
     }
 
-    /// Writes all metrics as if that shard, from 0, were the only one; what is observed of it has the label `0`. Whatever
-    /// no shard counts is the process's.
-    pub fn render_shard(&self, shard: u16, format: Format, out: &mut String) {
-        let mut parts = self.parts();
-        let one = usize::from(shard)..usize::from(shard) + 1;
-        let (Some(observed), Some(shards)) =
-            (parts.observed.get(one.clone()), parts.shards.get(one))
-        else {
-            return; // it has no samples
-        };
-        (parts.observed, parts.shards) = (observed, shards);
-        exposition::render(&parts, format, out);
+    /// All metrics, for each shard as if it were the only one: what is observed of it has the label `0`, and what no shard
+    /// counts is the process's.
+    pub fn render_shards(&self, format: Format) -> impl Iterator<Item = String> {
+        let all = self.parts();
+        let shards = all.observed.iter().zip(all.shards);
+        shards.map(move |(observed, shard)| {
+            let (observed, shards) = (from_ref(observed), from_ref(shard));
+            let one = Parts {
+                observed,
+                shards,
+                ..all
+            };
+            let mut text = String::new();
+            exposition::render(&one, format, &mut text);
+            text
+        })
     }
 }
 
@@ -264,25 +269,23 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_is_rendered_alone_and_one_that_is_not_there_has_no_samples() {
+    fn each_shard_is_rendered_alone() {
         let published = publish(2).unwrap();
         let reader = Reader::of(published.memory.as_fd()).unwrap();
         published.stats.shards[0].ingest.add(2);
         published.stats.shards[1].ingest.add(3);
         published.stats.observed[1].stuck.set(1);
-        for (shard, ingest, stuck) in [(0, 2, 0), (1, 3, 1)] {
-            let mut text = String::new();
-            reader.render_shard(shard, Format::Prometheus, &mut text);
+        let pages: Vec<String> = reader.render_shards(Format::Prometheus).collect();
+        assert_eq!(pages.len(), 2);
+        for (text, ingest, stuck) in [(&pages[0], 2, 0), (&pages[1], 3, 1)] {
             for line in [
                 format!("flk_ingest_total {ingest}"),
                 format!("flk_shard_stuck{{shard=\"0\"}} {stuck}"),
+                "flk_shards 1".to_owned(),
             ] {
                 assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
             }
         }
-        let mut none = String::new();
-        reader.render_shard(2, Format::Prometheus, &mut none);
-        assert_eq!(none, "");
     }
 
     #[test]
