@@ -3,7 +3,7 @@
 
 mod chain;
 
-pub use chain::{Broken, Line, Summary, verify};
+pub use chain::{Broken, Changes, Line, Summary, verify};
 
 use crate::link::of_system;
 use crate::tokens::Actor;
@@ -95,7 +95,9 @@ pub struct Audit {
     path: PathBuf,
     next_number: u64,
     last_hash: String,
-    last_change: Option<Line>,
+    changes: Changes,
+    /// Of whole lines.
+    bytes: u64,
     torn: Option<PathBuf>,
     /// A failed append may have left half a line: nothing is written behind it.
     is_sound: bool,
@@ -129,7 +131,7 @@ impl Audit {
             lines,
             whole_bytes,
             last_hash,
-            last_change,
+            changes,
         } = verify(&text).map_err(broken)?;
         let torn = match text.get(whole_bytes..) {
             None | Some([]) => None,
@@ -145,7 +147,8 @@ impl Audit {
             file,
             next_number: lines + 1,
             last_hash,
-            last_change,
+            changes,
+            bytes: whole_bytes as u64,
             torn,
             path,
             is_sound: true,
@@ -176,20 +179,25 @@ impl Audit {
         let bytes = line.bytes();
         let mut whole = bytes.clone();
         whole.push(b'\n');
-        let written = self.file.write_all(&whole);
-        if let Err(error) = written.and_then(|()| self.file.sync_data()) {
+        if let Err(error) = self.file.write_all(&whole) {
+            // A full disk: once the half line is gone, the next one may be tried.
+            self.is_sound = self.file.set_len(self.bytes).is_ok();
+            return Err(failed(error));
+        }
+        if let Err(error) = self.file.sync_data() {
             self.is_sound = false;
             return Err(failed(error));
         }
+        self.bytes += whole.len() as u64;
         self.next_number += 1;
         self.last_hash = chain::hash(&bytes);
-        self.last_change = Some(line);
+        self.changes.note(line);
         Ok(())
     }
 
-    /// The last line.
-    pub fn last(&self) -> Option<&Line> {
-        self.last_change.as_ref()
+    /// The last line of a change that was not refused.
+    pub fn last_change(&self) -> Option<&Line> {
+        self.changes.last()
     }
 
     /// Number of lines.

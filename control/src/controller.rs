@@ -271,13 +271,15 @@ impl Controller {
             }
         };
         let published = self.publish(&status, &desired.document, &by, Change::Publish);
-        published.await.inspect_err(|refusal| {
-            if let Refusal::Refused { .. } = refusal {
+        published.await.inspect_err(|refusal| match refusal {
+            Refusal::Refused { .. } | Refusal::Audit(_) => {
                 let reason = refusal.to_string();
                 self.board.send_modify(|view| {
                     view.configuration = Configuration::Refused { reason };
                 });
             }
+            // Shown where it was found.
+            Refusal::Wrong(_) | Refusal::Away(_) | Refusal::Stopping => {}
         })
     }
 
@@ -293,7 +295,10 @@ impl Controller {
             to,
             against: against.clone(),
         };
-        let outcome = self.publish(&status, &content, by, change).await?;
+        let published = self.publish(&status, &content, by, change).await;
+        // Where it is in force all the same, for shards were silent or the answer was lost, it must hold: the line of the
+        // audit log and the next status tell.
+        let outcome = published.inspect_err(|_| self.knows_pin = false)?;
         let after = content.content_digest().to_string();
         if against.as_ref() != Some(&after) {
             self.pinned = Some(Pinned {
@@ -315,7 +320,7 @@ impl Controller {
         if std::mem::replace(&mut self.knows_pin, true) {
             return;
         }
-        let Some(line) = self.audit.last() else {
+        let Some(line) = self.audit.last_change() else {
             return;
         };
         let number = |name: &str| Some(u32::try_from(line.object[name].as_u64()?).ok());

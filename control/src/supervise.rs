@@ -99,10 +99,16 @@ fn attend(mut child: Child, heard: &Receiver<News>, told: &Sender<News>) -> Opti
     let lifeline = child.stdin.take();
     let descriptor = descriptor(&child);
     let told = told.clone();
-    let waiter = std::thread::spawn(move || {
+    let waiter = std::thread::Builder::new().name("flk-wait".to_owned());
+    let waiter = waiter.spawn(move || {
         // If nothing listens any more, the process ends.
         let _ = told.send(News::Ended(child.wait().ok()));
     });
+    let waiter = match waiter {
+        Ok(waiter) => waiter,
+        // It ends with its standard input. A limit of threads must not end the gateway.
+        Err(error) => return Some(format!("cannot be waited for: {error}")),
+    };
     let how = match heard.recv() {
         Ok(News::Ended(Some(status))) => Some(format!("ended ({status})")),
         Ok(News::Ended(None)) => Some("ended".to_owned()),

@@ -53,7 +53,7 @@ pub enum Configuration {
     InForce,
     /// It differs, because of a rollback.
     HeldByRollback,
-    /// It differs, and the data plane refuses it.
+    /// It differs, and the data plane refuses it, or the change cannot be recorded.
     Refused {
         /// Why.
         reason: String,

@@ -1,5 +1,6 @@
 //! Lines of the audit log as bytes, and the check of a whole log. Pure functions: no file is opened here.
 
+use super::Action;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -51,8 +52,30 @@ pub struct Summary {
     pub whole_bytes: usize,
     /// Hash of the last line.
     pub last_hash: String,
-    /// The last line.
-    pub last_change: Option<Line>,
+    /// The last changes.
+    pub changes: Changes,
+}
+
+/// The last change that was not refused, as far as lines tell.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changes {
+    before: Option<Line>,
+    last: Option<Line>,
+}
+
+impl Changes {
+    /// Takes the next line. A refusal takes back the line before it.
+    pub(super) fn note(&mut self, line: Line) {
+        match line.action == Action::Refused.as_str() {
+            true => self.last = self.before.take(),
+            false => self.before = self.last.replace(line),
+        }
+    }
+
+    /// It.
+    pub fn last(&self) -> Option<&Line> {
+        self.last.as_ref()
+    }
 }
 
 /// Where a chain is broken.
@@ -79,7 +102,7 @@ pub fn verify(log: &[u8]) -> Result<Summary, Broken> {
         lines: 0,
         whole_bytes: 0,
         last_hash: NO_LINE.to_owned(),
-        last_change: None,
+        changes: Changes::default(),
     };
     for whole in log.split_inclusive(|&byte| byte == b'\n') {
         let Some((b'\n', bytes)) = whole.split_last() else {
@@ -100,12 +123,10 @@ pub fn verify(log: &[u8]) -> Result<Summary, Broken> {
                 "it does not follow the line before: one of the two was changed",
             ));
         }
-        summary = Summary {
-            lines: number,
-            whole_bytes: summary.whole_bytes + whole.len(),
-            last_hash: hash(bytes),
-            last_change: Some(line),
-        };
+        summary.lines = number;
+        summary.whole_bytes += whole.len();
+        summary.last_hash = hash(bytes);
+        summary.changes.note(line);
     }
     Ok(summary)
 }

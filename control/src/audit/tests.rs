@@ -54,7 +54,7 @@ fn a_log_goes_on_where_it_ended() {
     assert_eq!(summary.lines, 3);
     let audit = Audit::open(directory.path()).unwrap();
     assert_eq!(audit.lines_count(), 3);
-    assert_eq!(audit.last().unwrap().number, 3);
+    assert_eq!(audit.last_change().unwrap().number, 3);
     assert_eq!(audit.torn(), None);
 }
 

@@ -85,7 +85,7 @@ impl Controller {
         change: Change,
     ) -> Result<Outcome, Refusal> {
         let done = self.try_publish(status, content, by, &change).await;
-        if let Err(refusal @ Refusal::Refused { .. }) = &done {
+        if let Err(refusal @ (Refusal::Refused { .. } | Refusal::Audit(_))) = &done {
             let content = content.content_digest().to_string();
             let is_known = self.pause.as_ref().is_some_and(|it| it.refusal == *refusal);
             if !is_known {

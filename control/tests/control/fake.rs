@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     Refuse,
     /// Applies a publishing and ends the connection without an answer.
     HangUpAfter,
+    /// Applies a publishing and says that shards do not run it yet.
+    SilentShards,
     /// Ends the connection without applying it.
     HangUpBefore,
 }
@@ -167,7 +169,7 @@ fn publish(asked: &Value, state: &mut State) -> Option<Value> {
     match fault {
         Some(Fault::Refuse) => return refused("key"),
         Some(Fault::HangUpBefore) => return None,
-        Some(Fault::HangUpAfter) | None => {}
+        Some(Fault::HangUpAfter | Fault::SilentShards) | None => {}
     }
     let is_again = state.documents.get(&number) == Some(&document) && state.in_force == number;
     if number <= state.last_number && !is_again {
@@ -177,6 +179,7 @@ fn publish(asked: &Value, state: &mut State) -> Option<Value> {
     (state.in_force, state.last_number) = (number, number);
     match fault {
         Some(Fault::HangUpAfter) => None,
+        Some(Fault::SilentShards) => refused("shards_silent"),
         _ => Some(json!({"v": 1, "applied": {"number": number, "digest": digest.to_string()}})),
     }
 }

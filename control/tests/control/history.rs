@@ -1,6 +1,8 @@
 //! Snapshots that were in force, and the way back to one.
 
+use crate::fake::Fault;
 use crate::world::{Control, World};
+use flk_testkit::{DEADLINE, wait_until};
 use serde_json::json;
 
 /// Publishes rates under 1, 2, 3, …
@@ -88,4 +90,40 @@ fn a_control_process_that_lost_its_directory_goes_on_above_the_last_number() {
     let control = world.start();
     control.said("snapshot 3 is in force, 2 was (by start)");
     assert_eq!(world.audit().len(), 1);
+}
+
+#[test]
+fn a_rollback_that_not_every_shard_runs_in_time_holds_all_the_same() {
+    let world = World::with_rate(1000);
+    let control = world.start();
+    publish(&world, &control, &[2000]);
+    world.dataplane.order(&[Fault::SilentShards]);
+    let answered = control.ask("POST", "/v1/snapshots/0/rollback", "Content-Length: 0\r\n");
+    assert!(
+        answered.text().contains("shards_silent"),
+        "{}",
+        answered.text()
+    );
+    wait_until("the configuration is looked at again", DEADLINE, || {
+        control.get("/v1/status")["status"]["in_force"]["number"] != 1
+    });
+    control.said("snapshot 2 is a rollback of 0 and still holds");
+    assert_eq!(world.dataplane.in_force().limits.rate, 1000);
+    assert_eq!(world.dataplane.published(), [1, 2]);
+}
+
+#[test]
+fn a_rollback_outlives_a_refused_change_and_a_new_control_process() {
+    let world = World::with_rate(1000);
+    let mut control = world.start();
+    publish(&world, &control, &[2000]);
+    assert_eq!(control.post("/v1/snapshots/0/rollback")["number"], 2);
+    world.dataplane.order(&[Fault::Refuse]);
+    world.set_rate(3000);
+    control.said("not published: the data plane refuses it (key)");
+    control.process.kill();
+    world.set_rate(2000);
+    let control = world.start();
+    control.said("snapshot 2 is a rollback of 0 and still holds");
+    assert_eq!(world.dataplane.in_force().limits.rate, 1000);
 }

@@ -6,7 +6,7 @@ use flk_testkit::child::Signal;
 use flk_testkit::process::Process;
 use flk_testkit::{DEADLINE, Dice, wait_until};
 use std::os::unix::net::UnixDatagram;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 #[test]
@@ -137,4 +137,49 @@ fn a_log_that_was_changed_is_refused_and_left_as_it_is() {
         "{}",
         ended.said
     );
+}
+
+/// A directory whose disk is full, as far as this process can write files.
+fn limit_files(process: &Process, limit: &str) {
+    let id = process.id().to_string();
+    let limited = Command::new("prlimit")
+        .args(["--pid", &id, limit])
+        .status()
+        .unwrap();
+    assert!(limited.success());
+}
+
+#[test]
+fn a_change_that_cannot_be_recorded_is_said_and_published_once_it_can() {
+    let world = World::with_rate(1000);
+    let direct = world.command();
+    let mut command = Command::new("sh");
+    command
+        .env_clear()
+        .envs(
+            direct
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(world.path())
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(direct.get_program())
+        .args(direct.get_args())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let control = Control::start(command);
+    world.set_rate(2000);
+    control.said("snapshot 1 is in force");
+    let bytes = world.audit_path().metadata().unwrap().len() + 10;
+    limit_files(&control.process, &format!("--fsize={bytes}:unlimited"));
+    world.set_rate(3000);
+    control.said("not published: nothing was changed, for the audit log failed");
+    let status = control.get("/v1/status");
+    assert_eq!(status["configuration"]["state"], "refused");
+    limit_files(&control.process, "--fsize=unlimited:unlimited");
+    assert_eq!(control.post("/v1/reload")["number"], 2);
+    let log = std::fs::read(world.audit_path()).unwrap();
+    let summary = audit::verify(&log).unwrap();
+    assert_eq!((summary.lines, summary.whole_bytes), (2, log.len()));
 }
