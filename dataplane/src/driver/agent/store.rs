@@ -203,7 +203,8 @@ impl SnapshotStore {
     pub fn reduce_old(&mut self) -> Vec<StoreError> {
         let too_many = self.kept.len().saturating_sub(KEPT_COUNT);
         let mut failed = Vec::new();
-        for old in self.kept[..too_many].to_vec() {
+        let oldest: Vec<Kept> = self.kept.iter().take(too_many).copied().collect();
+        for old in oldest {
             match self.reduce(old) {
                 Ok(()) => self.kept.retain(|it| it.number != old.number),
                 Err(error) => failed.push(error),
