@@ -69,7 +69,7 @@ impl AgentThread {
         let socket = LineSocket::listen(wal_dir, path, CONTROL_SOCKET, LINE_BYTES_MAX)?;
         let bell = Arc::new(Doorbell::new()?);
         let ending = Arc::clone(&bell);
-        let mut agent = Agent::new(setup);
+        let mut agent = Agent::new(setup, Arc::clone(&bell));
         let thread = std::thread::Builder::new()
             .name("flk-config".to_owned())
             .spawn(move || agent.run(socket, &ending))
@@ -100,6 +100,8 @@ struct Agent {
     stats: Arc<Stats>,
     console: Console,
     installation: Arc<OnceLock<[u8; 16]>>,
+    /// Tells that the process ends: shards and keeper answer nothing any more.
+    ending: Arc<Doorbell>,
     /// The document in force.
     in_force: Document,
     digest: Digest,
@@ -111,7 +113,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn new(setup: AgentSetup) -> Agent {
+    fn new(setup: AgentSetup, ending: Arc<Doorbell>) -> Agent {
         let Start {
             store,
             resolver,
@@ -138,6 +140,7 @@ impl Agent {
             stats: setup.stats,
             console: setup.console,
             installation: setup.installation,
+            ending,
             in_force,
             since_s,
             environment,
@@ -327,7 +330,7 @@ impl Agent {
         self.numbered.extend(&versions);
         self.keeper.send(KeeperEvent::Params { asked, versions });
         let page = &self.stats.keeper;
-        match comes_true(|| page.params_known.get() >= asked) {
+        match comes_true(&self.ending, || page.params_known.get() >= asked) {
             true => Ok(()),
             false => {
                 // Asked again with the next document.
@@ -367,7 +370,7 @@ impl Agent {
             let behind = pages.filter(|(_, page)| page.snapshot.get() != u64::from(number));
             behind.map(|(shard, _): (u16, _)| shard).collect::<Vec<_>>()
         };
-        comes_true(|| silent().is_empty());
+        comes_true(&self.ending, || silent().is_empty());
         let left = silent();
         match left.is_empty() {
             true => Reply::Applied {
@@ -377,20 +380,20 @@ impl Agent {
             false => Reply::Refused {
                 code: Code::ShardsSilent,
                 reason: format!(
-                    "snapshot {number} is stored and sent, and shards {left:?} do not run it after 5 s; they do with their next turn"
+                    "snapshot {number} is stored and sent, and shards {left:?} do not run it after 5 s, or the process ends; they do with their next turn"
                 ),
             },
         }
     }
 }
 
-/// Waits until something is true, at most as long as shards are waited for. Whether it is.
-fn comes_true(mut is_true: impl FnMut() -> bool) -> bool {
+/// Waits until something is true, at most as long as shards are waited for and the process does not end. Whether it is.
+fn comes_true(ending: &Doorbell, mut is_true: impl FnMut() -> bool) -> bool {
     let until_us = clock::now().mono_us + SHARDS_WAIT_US;
     loop {
         match is_true() {
             true => return true,
-            false if clock::now().mono_us >= until_us => return false,
+            false if ending.told_to_end() || clock::now().mono_us >= until_us => return false,
             false => std::thread::sleep(LOOK_EVERY),
         }
     }

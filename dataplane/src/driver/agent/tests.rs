@@ -77,7 +77,7 @@ impl World {
             installation: Arc::new(OnceLock::from([0xAB; 16])),
         };
         World {
-            agent: Agent::new(setup),
+            agent: Agent::new(setup, bell()),
             shards,
             keeper,
             stats,
@@ -399,4 +399,24 @@ fn shares_whose_sum_does_not_fit_into_their_type_are_refused() {
     wraps.tenants[0].params[0].share = u32::MAX;
     wraps.tenants[0].params.push(other);
     assert_eq!(code(&world.publish(&wraps)), Code::Invalid);
+}
+
+#[test]
+fn a_publishing_during_a_stop_is_stored_and_waits_for_no_shard() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = World::start(root.path(), Begin::LastStored);
+    world.agent.ending.tell_to_end();
+    let first = document(1, "one");
+    // Shards and keeper answer nothing.
+    let reply = world.agent.publish(&first.digest().to_string(), first);
+    assert_eq!(code(&reply), Code::ShardsSilent);
+    let mut looks = 0;
+    let never = || {
+        looks += 1;
+        false
+    };
+    assert!(!comes_true(&world.agent.ending, never));
+    assert_eq!(looks, 1, "it waits for nothing that may still come");
+    let mut world = World::start(root.path(), Begin::LastStored);
+    assert_eq!(world.status().in_force.number, 1);
 }
