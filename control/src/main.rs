@@ -24,7 +24,6 @@ and on request. ADMIN_LISTEN, ADMIN_TOKENS_FILE and CONTROL_DIR are its own. doc
 ";
 
 fn main() -> ExitCode {
-    let environment = Arc::new(Environment::take());
     let arguments = std::env::args_os().skip(1);
     let arguments: Vec<String> = arguments
         .map(|it| it.to_string_lossy().into_owned())
@@ -33,10 +32,13 @@ fn main() -> ExitCode {
         Some("--version" | "-V") => print(&format!("flk-control {}\n", env!("CARGO_PKG_VERSION"))),
         Some("--help" | "-h") => print(&format!("{HELP}\n{}\n", exit::help())),
         _ => match Options::parse(arguments) {
-            Ok(options) => ExitCode::from(run(&Options {
-                environment,
-                ..options
-            })),
+            Ok(options) => {
+                let environment = Arc::new(Environment::take_for(&options.flags));
+                ExitCode::from(run(&Options {
+                    environment,
+                    ..options
+                }))
+            }
             Err(problem) => {
                 say(problem);
                 ExitCode::from(Exit::Usage.code())

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(flags: &Flags) -> ExitCode {
-    let environment = Environment::take();
+    let environment = Environment::take_for(flags);
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
         Err(code) => return code,

@@ -55,17 +55,18 @@ pub(crate) fn run(command: &Command) -> ExitCode {
 
 fn serve(args: &RunArgs) -> ExitCode {
     let file = args.file.as_ref().map(|path| path.display().to_string());
+    let flags = Flags {
+        file,
+        settings: Vec::new(),
+    };
     let options = Options {
-        flags: Flags {
-            file,
-            settings: Vec::new(),
-        },
+        environment: Arc::new(Environment::take_for(&flags)),
+        flags,
         lifeline: match args.until_stdin_ends {
             true => Lifeline::Stdin,
             false => Lifeline::None,
         },
         dataplane: args.dataplane,
-        environment: Arc::new(Environment::take()),
     };
     ExitCode::from(flk_control::run::run(&options))
 }

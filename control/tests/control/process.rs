@@ -1,6 +1,6 @@
 //! The process itself: killed at any moment, twice in one directory, with its parent gone, under a service manager.
 
-use crate::world::{Control, World};
+use crate::world::{Control, World, text};
 use flk_control::audit;
 use flk_testkit::child::Signal;
 use flk_testkit::process::Process;
@@ -182,4 +182,20 @@ fn a_change_that_cannot_be_recorded_is_said_and_published_once_it_can() {
     let log = std::fs::read(world.audit_path()).unwrap();
     let summary = audit::verify(&log).unwrap();
     assert_eq!((summary.lines, summary.whole_bytes), (2, log.len()));
+}
+
+#[test]
+fn a_key_of_a_tenant_in_a_variable_of_any_name_is_not_in_the_block_of_the_process() {
+    let world = World::with_rate(1000);
+    world.set_text(&format!(
+        "{}[[tenants]]\nid = \"acme\"\n[[tenants.keys]]\nid = \"a\"\nenv = \"ACME\"\n",
+        text(1000)
+    ));
+    let mut command = world.command();
+    command.env("ACME", "a key of a tenant, 32 bytes or so");
+    let control = Control::start(command);
+    control.said("tenant acme: added, 1 key");
+    let block = std::fs::read(format!("/proc/{}/environ", control.process.id()));
+    let block = String::from_utf8_lossy(&block.unwrap()).into_owned();
+    assert!(block.contains("ACME=") && !block.contains("of a tenant"));
 }

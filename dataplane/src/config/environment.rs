@@ -1,9 +1,14 @@
 //! The environment as a source of settings. It takes secrets out of the block that /proc shows, and wipes its copies when it
 //! is dropped; it parses nothing.
 
+use super::file::{self, FILE_VARIABLE};
+use super::flags::Flags;
 use super::unknown;
 use super::variables::VARIABLES;
 use crate::driver::environment::{self, Taken};
+use crate::snapshot::Source;
+use std::collections::BTreeSet;
+use std::path::Path;
 
 /// The variables of this process. The default leaves them all where they are.
 #[derive(Default)]
@@ -23,6 +28,25 @@ impl Environment {
     pub fn take() -> Environment {
         Environment {
             taken: environment::take(is_secret),
+        }
+    }
+
+    /// The same, and with them the keys of tenants that a configuration file has by the names of their variables. A file that
+    /// cannot be read is refused later, in words.
+    pub fn take_for(flags: &Flags) -> Environment {
+        let named = || std::env::var(FILE_VARIABLE).ok();
+        let file = flags.file.clone().or_else(named);
+        let found = file.and_then(|path| file::read(Path::new(&path)).ok());
+        let tenants = found.into_iter().flat_map(|found| found.tenants);
+        let keys: BTreeSet<String> = tenants
+            .flat_map(|tenant| tenant.keys)
+            .filter_map(|key| match key.source {
+                Source::Environment { variable, .. } => Some(variable),
+                Source::File { .. } | Source::Public { .. } => None,
+            })
+            .collect();
+        Environment {
+            taken: environment::take(|name| is_secret(name) || keys.contains(name)),
         }
     }
 
