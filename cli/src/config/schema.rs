@@ -37,6 +37,7 @@ fn schema() -> Value {
         );
         section["properties"][key] = property(variable);
     }
+    sections.insert("tenants".to_owned(), tenants());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of a flk gateway",
@@ -44,6 +45,57 @@ fn schema() -> Value {
         "additionalProperties": false,
         "properties": sections,
     })
+}
+
+/// The tenants: an array of tables.
+fn tenants() -> Value {
+    let whole = json!({"type": "integer", "minimum": 0});
+    let time = json!({"description": "A time with its offset, such as 2026-11-01T00:00:00Z."});
+    let text = |description: &str| json!({"type": "string", "description": description});
+    let table = |required: &[&str], properties: Value| {
+        json!({
+            "type": "object", "additionalProperties": false, "required": required,
+            "properties": properties,
+        })
+    };
+    let array = |items: Value| json!({"type": "array", "items": items});
+    let keys = json!({
+        "id": text("Its name among the keys of the tenant."),
+        "scheme": text("hmac-sha256 (default), ed25519 or hmac-sha256-payload, each also with ;num=fixed9."),
+        "file": text("The path of the file that holds it."),
+        "env": text("The variable of the gateway's environment that holds it."),
+        "public": text("An Ed25519 public key itself, as standard base64."),
+        "not_before": time, "not_after": time, "revoked_at": time,
+    });
+    let numbers = [
+        "tol_d",
+        "tol_coh",
+        "tol_budget",
+        "base",
+        "alpha",
+        "beta",
+        "gamma",
+        "d0",
+        "coh_sticky",
+        "d_sticky",
+        "d_non_sticky",
+    ];
+    let mut params = json!({
+        "version": text("The name that outcomes carry; it stands for its numbers for ever."),
+        "share": {"type": "integer", "minimum": 0, "maximum": 1000, "description": "Thousandths of the records."},
+    });
+    for name in numbers {
+        params[name] = json!({"type": "number"});
+    }
+    array(table(
+        &["id"],
+        json!({
+            "id": text("What X-Tenant-Id says."),
+            "enabled": {"type": "boolean"}, "unsigned": {"type": "boolean"},
+            "rate": whole, "burst": whole, "bytes_per_second": whole, "unauthenticated_bytes_per_second": whole,
+            "keys": array(table(&["id"], keys)), "params": array(table(&["version"], params)),
+        }),
+    ))
 }
 
 fn property(variable: Variable) -> Value {
@@ -83,7 +135,7 @@ mod tests {
         let schema = schema();
         let sections = schema["properties"].as_object().unwrap();
         let mut keys = Vec::new();
-        for (section, value) in sections {
+        for (section, value) in sections.iter().filter(|(name, _)| *name != "tenants") {
             assert_eq!(value["additionalProperties"], false);
             let properties = value["properties"].as_object().unwrap();
             keys.extend(properties.keys().map(|key| format!("{section}.{key}")));

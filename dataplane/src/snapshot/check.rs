@@ -36,6 +36,11 @@ impl Document {
             return Err(Fault::invalid(format!("tenant {}", pair[1].name), problem));
         }
         limits("limits", &self.limits)?;
+        if self.limits.bytes_per_s > 0 || self.limits.unauthenticated_bytes_per_s > 0 {
+            let problem =
+                "limits of bytes are those of tenants; all together have a rate and a burst";
+            return Err(Fault::invalid("limits", problem));
+        }
         let mut versions = BTreeMap::new();
         for tenant in &self.tenants {
             tenant.check()?;

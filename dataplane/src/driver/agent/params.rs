@@ -12,14 +12,13 @@ use std::collections::BTreeMap;
 pub(super) struct BoundParams(BTreeMap<String, ParamsDocument>);
 
 impl BoundParams {
-    /// The default set, those of stored snapshots, and those of the process's own configuration. Snapshots that are damaged
+    /// The default set and those of stored snapshots. Snapshots that are damaged
     /// are left out and told.
     ///
     /// # Errors
     /// What is stored cannot be read.
     pub(super) fn read(
         store: &SnapshotStore,
-        environment: &Document,
         damaged: &mut Vec<StoreError>,
     ) -> Result<BoundParams, StoreError> {
         let mut bound = BoundParams(BTreeMap::new());
@@ -33,7 +32,6 @@ impl BoundParams {
                 }
             }
         })?;
-        bound.bind_all(environment);
         Ok(bound)
     }
 

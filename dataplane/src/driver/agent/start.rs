@@ -103,8 +103,8 @@ impl Start {
             Begin::Environment => None,
         };
         let mut damaged = Vec::new();
-        let bound = BoundParams::read(&store, &environment, &mut damaged);
-        let bound = bound.map_err(BeginError::Store)?;
+        let bound = BoundParams::read(&store, &mut damaged);
+        let mut bound = bound.map_err(BeginError::Store)?;
         let left_out = damaged.iter().map(StoreError::to_string).collect();
         if begin == Begin::LastStored
             && let Some(first) = damaged.into_iter().next()
@@ -115,6 +115,16 @@ impl Start {
             Some(kept) => store.read(kept.number).map_err(BeginError::Store)?,
             None => None,
         };
+        if stored.is_none()
+            && let Some(problem) = bound.refusal(&environment)
+        {
+            let place = String::new();
+            return Err(BeginError::Refused(Box::new(Fault::Invalid {
+                place,
+                problem,
+            })));
+        }
+        bound.bind_all(&environment);
         let now_s = clock::now().wall_us / 1_000_000;
         let since_s = last.map_or(now_s, |kept| kept.stored_s);
         let in_force = stored.unwrap_or_else(|| environment.clone());

@@ -15,6 +15,8 @@ pub const KEPT_COUNT: usize = 10;
 const FILE_BYTES_MAX: u64 = 64 << 20;
 /// What the first line of a file begins with; the digest follows.
 const MAGIC: &str = "flk-snapshot 1 ";
+/// What that of any version begins with.
+const FAMILY: &str = "flk-snapshot ";
 const WHOLE: &str = ".json";
 const WITHOUT_SOURCES: &str = ".kept.json";
 const UNFINISHED: &str = "unfinished";
@@ -50,6 +52,11 @@ pub enum StoreError {
         /// The error of the system.
         error: std::io::Error,
     },
+    /// A file was written by a newer flk.
+    Newer {
+        /// The file.
+        file: String,
+    },
     /// A file is not what was written.
     Damaged {
         /// The file.
@@ -63,6 +70,10 @@ impl fmt::Display for StoreError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreError::Io { file, error } => write!(out, "WAL_DIR/snapshots/{file}: {error}"),
+            StoreError::Newer { file } => write!(
+                out,
+                "WAL_DIR/snapshots/{file} was written by a newer flk: start that one, or set FLK_SNAPSHOT=environment to start without stored snapshots"
+            ),
             StoreError::Damaged { file, fault } => write!(
                 out,
                 "WAL_DIR/snapshots/{file} is damaged: {fault}. Restore it from a backup, or set FLK_SNAPSHOT=environment to start without stored snapshots and move it away"
@@ -307,6 +318,11 @@ impl SnapshotStore {
         })?;
         let end = bytes.iter().position(|&byte| byte == b'\n');
         let line = end.and_then(|end| std::str::from_utf8(&bytes[..end]).ok());
+        let is_newer = |line: &str| line.starts_with(FAMILY) && !line.starts_with(MAGIC);
+        if line.is_some_and(is_newer) {
+            let file = name.to_owned();
+            return Err(StoreError::Newer { file });
+        }
         let digest = line
             .and_then(|line| line.strip_prefix(MAGIC))
             .and_then(Digest::from_hex);
@@ -338,6 +354,7 @@ impl StoreError {
     pub fn is_damage(&self) -> bool {
         match self {
             StoreError::Damaged { .. } => true,
+            StoreError::Newer { .. } => false,
             StoreError::Io { error, .. } => error.kind() == ErrorKind::InvalidData,
         }
     }
@@ -425,6 +442,9 @@ mod tests {
         std::fs::write(&file, whole.replace("\"rate\":10", "\"rate\":11")).unwrap();
         let error = open(root.path()).unwrap().read(1).unwrap_err();
         assert!(error.is_damage(), "{error}");
+        std::fs::write(&file, whole.replace("flk-snapshot 1 ", "flk-snapshot 2 ")).unwrap();
+        let error = open(root.path()).unwrap_err();
+        assert!(!error.is_damage() && error.to_string().contains("a newer flk"));
         std::fs::write(&file, &whole[..20]).unwrap();
         let store = open(root.path()).unwrap();
         assert!(store.damaged()[0].1.is_damage() && store.kept().is_empty());

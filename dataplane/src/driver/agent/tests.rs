@@ -294,6 +294,14 @@ fn the_name_of_a_parameter_set_stands_for_its_numbers_for_ever() {
     assert_eq!(code(&world.publish(&named(13, 0.3))), Code::Params);
     let mut world = World::start(root.path(), Begin::LastStored);
     assert_eq!(code(&world.publish(&named(13, 0.3))), Code::Params);
+    let directory = File::open(root.path()).unwrap();
+    let start = |environment| {
+        let read = read_secret();
+        Start::read(directory.as_fd(), Begin::Environment, environment, read).map(|_| ())
+    };
+    let refused = start(named(0, 0.3)).unwrap_err().to_string();
+    assert!(refused.contains("parameter set 2: outcomes"), "{refused}");
+    start(named(0, 0.2)).unwrap();
     assert!(matches!(
         world.publish(&named(13, 0.2)),
         Reply::Applied { .. }
