@@ -61,7 +61,7 @@ fn look_at(block: &[u8]) {
     }
 }
 
-/// The words of the keys that look random, without the ids, which are no secrets. The snapshot that has them is dropped.
+/// The words of the states of the keys. The snapshot that has them is dropped.
 #[allow(unsafe_code)]
 fn remember_state(config: &Config) -> usize {
     let load = |source: &_| config.secrets.load(source);
@@ -78,13 +78,17 @@ fn remember_state(config: &Config) -> usize {
         let byte = |at: usize| unsafe { key.add(at).read_volatile() };
         let bytes: Vec<u8> = (0..size_of_val(&timed.key)).map(byte).collect();
         let bytes = zeroize::Zeroizing::new(bytes);
-        let id = timed.key.id().0;
-        let id_at = bytes.windows(8).position(|it| it == id).unwrap();
-        for (at, word) in (0..).step_by(8).zip(bytes.chunks_exact(8)) {
-            let is_of_id = at + 8 > id_at && at < id_at + 8;
-            let looks_random = word.iter().filter(|&&byte| byte != 0).count() >= 5;
-            if looks_random && !is_of_id && count < STATE.len() {
-                let word = u64::from_ne_bytes(word.try_into().unwrap());
+        // A state is four words. Other words, those of its id among them, are no secrets, or were never written.
+        let words: Vec<u64> = bytes
+            .chunks_exact(8)
+            .map(|word| u64::from_ne_bytes(word.try_into().unwrap()))
+            .collect();
+        let words = zeroize::Zeroizing::new(words);
+        for state in words
+            .split(|&word| word >> 48 == 0)
+            .filter(|it| it.len() >= 4)
+        {
+            for word in state.iter().take(STATE.len() - count) {
                 STATE[count].store(word ^ HIDDEN, Relaxed);
                 count += 1;
             }

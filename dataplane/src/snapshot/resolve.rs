@@ -137,15 +137,17 @@ fn load_keys(tenant: &TenantDocument, load: LoadSecret<'_>) -> Result<TenantKeys
     if tenant.unsigned {
         return Ok(TenantKeys::Unsigned);
     }
-    let keys = tenant.keys.iter().map(|key| {
-        load_key(key, load).map_err(|fault| Fault::Key {
+    // It never grows: what it would leave behind holds keys.
+    let mut keys = Vec::with_capacity(tenant.keys.len());
+    for key in &tenant.keys {
+        let loaded = load_key(key, load).map_err(|fault| Fault::Key {
             tenant: tenant.name.clone(),
             key: key.id.clone(),
             source: key.source.clone(),
             fault,
-        })
-    });
-    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        });
+        keys.push(loaded?);
+    }
     Ok(TenantKeys::Scheduled(KeySchedule { keys }))
 }
 
