@@ -50,9 +50,28 @@ fn adapted(name: &str, bytes: Vec<u8>) -> Vec<u8> {
         .replace("= \"deny\"", "= \"allow\"")
         .replace("= \"warn\"", "= \"allow\"")
         .replace("level = \"warn\"", "level = \"allow\"")
-        .replace(
-            "opt-level = 1",
-            "opt-level = 2\ndebug = false\nincremental = false",
-        );
+        .replace("debug = \"line-tables-only\"", "debug = false")
+        .replace("opt-level = 1", "opt-level = 2\nincremental = false");
     text.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_copy_is_optimized_and_says_nothing_twice() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+        let text = adapted("Cargo.toml", std::fs::read(path).unwrap());
+        let text = String::from_utf8(text).unwrap();
+        let (_, dev) = text.split_once("[profile.dev]\n").unwrap();
+        let lines = dev.lines().take_while(|line| !line.is_empty());
+        let keys: Vec<&str> = lines
+            .filter_map(|it| Some(it.split_once(" = ")?.0))
+            .collect();
+        let once: BTreeSet<&str> = keys.iter().copied().collect();
+        assert_eq!(once.len(), keys.len(), "{keys:?}");
+        assert_eq!(once, BTreeSet::from(["debug", "incremental", "opt-level"]));
+    }
 }
