@@ -49,8 +49,8 @@ $(TOOLS)/%/installed:
 # ---- build and run --------------------------------------------------------------------------------------------------
 
 .PHONY: build
-build: ## release binaries: target/release/flk and target/release/flk-dataplane
-	$(CARGO) build --release --locked -p flk -p flk-dataplane
+build: ## release binaries: flk, flk-dataplane and flk-control in target/release
+	$(CARGO) build --release --locked -p flk -p flk-dataplane -p flk-control
 
 .PHONY: run
 run: setup build ## start a gateway on 127.0.0.1:8080 with embedded defaults, data below ./data

@@ -55,7 +55,11 @@ fn wrong_values(mut raw: RawConfig) -> Vec<ConfigError> {
             .iter()
             .any(|it: &ConfigError| it.variable == error.variable);
         let (Some(&variable), false) = (variable, again) else {
-            break; // what stands behind it is not seen before it is put right
+            // What stands behind it is not seen before it is put right: a mistake of the tenants, which is no setting's.
+            if !again {
+                found.push(error);
+            }
+            break;
         };
         raw = raw.with(variable, stand_in(variable));
         found.push(error);

@@ -1,10 +1,10 @@
 //! `flk config diff`: what one configuration file says and another does not.
 
-use super::{CommandResult, of_file, shown};
-use crate::exit::{CONFIG_DIFF_CODES, Exit};
+use super::{CommandResult, of_file, refused, shown};
+use crate::exit::{CONFIG_DIFF_CODES, Exit, Failure};
 use crate::output::{Output, counted};
 use clap::Args;
-use flk_dataplane::config::{RawConfig, VARIABLES};
+use flk_dataplane::config::{Config, RawConfig, VARIABLES, Variable};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -23,30 +23,51 @@ pub(crate) struct DiffArgs {
 
 pub(super) fn run(args: &DiffArgs) -> CommandResult {
     let (before, after) = (of_file(&args.before)?, of_file(&args.after)?);
-    let lines = lines(&before, &after);
+    let changed: Vec<Variable> = VARIABLES
+        .iter()
+        .copied()
+        .filter(|&it| before.text(it) != after.text(it))
+        .collect();
+    let tenants = of_tenants(&before, &after)?;
     let mut output = Output::new();
-    for line in &lines {
+    for line in lines(&changed, &before, &after).iter().chain(&tenants) {
         output.line(line)?;
     }
-    let exit = match lines.is_empty() {
-        true => Exit::Yes,
-        false => {
-            let changed = counted((lines.len() / 2) as u64, "setting");
-            output.line(format!("{changed} changed; a restart is needed for each"))?;
-            Exit::No
-        }
-    };
+    if changed.is_empty() && tenants.is_empty() {
+        output.flush()?;
+        return Ok(Exit::Yes);
+    }
+    let fixed = changed.iter().filter(|it| !is_of_snapshots(**it)).count();
+    let settings = counted(changed.len() as u64, "setting");
+    let lines = counted(tenants.len() as u64, "line");
+    output.line(format!(
+        "{settings} changed, and {lines} of tenants; a restart is needed for {fixed}, flk-control brings the rest into force"
+    ))?;
     output.flush()?;
-    Ok(exit)
+    Ok(Exit::No)
+}
+
+/// Whether a setting is part of a snapshot: keys, tenants and limits are.
+fn is_of_snapshots(variable: Variable) -> bool {
+    let section = variable.key().split_once('.').map_or("", |it| it.0);
+    ["signing", "limits", "tenancy"].contains(&section)
+}
+
+/// What differs in tables of tenants, with the keys that are there on this machine.
+fn of_tenants(before: &RawConfig, after: &RawConfig) -> Result<Vec<String>, Failure> {
+    if !before.has_tenants() && !after.has_tenants() {
+        return Ok(Vec::new());
+    }
+    let document = |raw: &RawConfig| Config::resolve(raw).map(|it| it.document).map_err(refused);
+    let lines = flk_control::diff::diff(&document(before)?, &document(after)?);
+    let is_of_tenants = |line: &String| line.starts_with("tenant ");
+    Ok(lines.into_iter().filter(is_of_tenants).collect())
 }
 
 /// Two lines for each setting that differs. Secrets are compared and not shown.
-fn lines(before: &RawConfig, after: &RawConfig) -> Vec<String> {
+fn lines(changed: &[Variable], before: &RawConfig, after: &RawConfig) -> Vec<String> {
     let mut lines = Vec::new();
-    for &variable in VARIABLES {
-        if before.text(variable) == after.text(variable) {
-            continue;
-        }
+    for &variable in changed {
         for (mark, raw) in [("-", before), ("+", after)] {
             let text = shown(raw, variable).map(str::to_owned);
             let text = text.unwrap_or_else(|| format!("(default: {})", variable.default()));

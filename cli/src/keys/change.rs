@@ -235,7 +235,7 @@ impl Change {
                 output.line(format!("changed {file}; the keys of {tenant} are now"))?;
                 list::table(&mut output, &rows, self.now_s, Counts::Unknown)?;
                 output.line(format!(
-                    "flk-control brings this into force by itself, or at once by flk config reload; a gateway without it, at its next start.\n\
+                    "flk-control brings this into force by itself, or at once by flk config reload; a gateway that never had it, at its next start.\n\
                      To see that it is: flk config history; flk keys list --config {file} --url http://GATEWAY"
                 ))?;
             }

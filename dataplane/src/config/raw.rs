@@ -257,6 +257,11 @@ impl RawConfig {
         self
     }
 
+    /// Whether the configuration file has tables of tenants.
+    pub fn has_tenants(&self) -> bool {
+        !self.tenants.is_empty()
+    }
+
     /// Tenants of the configuration file.
     pub(super) fn tenants(&self) -> &[RawTenant] {
         &self.tenants

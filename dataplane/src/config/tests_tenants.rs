@@ -217,6 +217,19 @@ fn a_key_of_the_file_may_be_in_a_variable() {
 }
 
 #[test]
+fn a_key_that_is_over_may_be_gone() {
+    let gone = FILE.replace(
+        "KEYS/acme\"",
+        "KEYS/gone\"\nrevoked_at = 2026-11-02T00:00:00Z",
+    );
+    let config = Written::new(&gone).read(&[]).unwrap();
+    let keys = &config.document.tenants[0].keys;
+    assert_eq!(keys.len(), 1, "the other one is left: {keys:?}");
+    let ahead = gone.replace("2026-11-02", "9000-11-02");
+    assert!(Written::new(&ahead).read(&[]).is_err());
+}
+
+#[test]
 fn old_and_new_key_are_a_set_of_two() {
     let written = Written::new("");
     let set = [("PCS_HMAC_KEY_OLD", "old"), ("PCS_HMAC_KEY_NEW", "new")];

@@ -90,6 +90,11 @@ fn announce_keys(config: &Config, start: &Start, console: &Console) {
         console.say(format!(
             "  snapshot   {number}, in force since {since}: tenants, keys and limits come from it, not from the settings (FLK_SNAPSHOT=environment takes those)"
         ));
+        if start.settings_differ() {
+            console.say(format!(
+                "  WARNING    the settings differ from snapshot {number}: what they changed is not in force before flk-control publishes it"
+            ));
+        }
     }
     for tenant in document.tenants.iter().take(TENANTS_SHOWN) {
         let name = match tenant.name.as_str() {

@@ -72,6 +72,11 @@ impl BeginError {
 }
 
 impl Start {
+    /// Whether the process's own configuration says something else than what is in force.
+    pub fn settings_differ(&self) -> bool {
+        self.in_force.content_digest() != self.environment.content_digest()
+    }
+
     /// Directories of the files that hold keys of these documents.
     pub fn directories_of_keys(&self) -> Vec<PathBuf> {
         let tenants = self

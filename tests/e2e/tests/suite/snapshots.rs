@@ -126,6 +126,7 @@ fn a_published_snapshot_judges_from_the_next_record_on_and_after_a_kill(setting:
         "{}",
         gateway.said()
     );
+    gateway.wait_until_said("the settings differ from snapshot 1");
     assert_eq!(gateway.post(&signed_by("rotated", 2)).dedup(), Some("hit"));
     assert_eq!(gateway.post(&record(2).body).status, 401);
     assert_eq!(
