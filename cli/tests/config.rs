@@ -156,7 +156,7 @@ fn diff_says_what_changes_and_ends_with_one() {
         "- http.keepalive = (default: 75s)",
         "+ http.keepalive = 90s",
         "+ signing.hmac_key_file = (set, not shown)",
-        "2 settings changed, and 0 lines of tenants; a restart is needed for 2, flk-control brings the rest into force",
+        "2 settings changed, and 0 lines of tenants; a restart is needed for 1, flk-control brings the rest into force",
     ] {
         assert!(
             changed.stdout.lines().any(|it| it == line),

@@ -96,14 +96,14 @@ pub(super) fn template() -> String {
 /// Tenants stand in tables of their own, at the end.
 const TENANTS: &str = r#"
 # Tenants besides that of requests that name none. Their keys are best changed by flk keys.
-#[[tenants]]
-#id = "acme"
-#rate = 1000                            # requests per second; also burst, bytes_per_second, unauthenticated_bytes_per_second
-#[[tenants.keys]]
-#id = "2026-11"
-#scheme = "hmac-sha256"
-#file = "/etc/flk/keys/acme-2026-11"    # or env = "NAME", or public = "BASE64" for an Ed25519 public key
-#not_before = 2026-11-01T00:00:00Z      # also not_after, revoked_at
+# [[tenants]]
+# id = "acme"
+# rate = 1000                            # requests per second; also burst, bytes_per_second, unauthenticated_bytes_per_second
+# [[tenants.keys]]
+# id = "2026-11"
+# scheme = "hmac-sha256"
+# file = "/etc/flk/keys/acme-2026-11"    # or env = "NAME", or public = "BASE64" for an Ed25519 public key
+# not_before = 2026-11-01T00:00:00Z      # also not_after, revoked_at
 "#;
 
 fn entry(variable: Variable) -> String {

@@ -110,7 +110,7 @@ impl SnapshotStore {
         for number in store.numbers().map_err(here)? {
             match store.look_at(number) {
                 Ok(kept) => store.kept.push(kept),
-                Err(error) if error.is_damage() => store.damaged.push((number, error)),
+                Err(error) if error.is_of_content() => store.damaged.push((number, error)),
                 Err(error) => return Err(error),
             }
         }
@@ -173,7 +173,7 @@ impl SnapshotStore {
             if name.ends_with(WHOLE) {
                 match self.form(name) {
                     Ok(form) => look(&form),
-                    Err(error) if error.is_damage() => damaged.push(error),
+                    Err(error) if error.is_of_content() => damaged.push(error),
                     Err(error) => return Err(error),
                 }
             }
@@ -350,6 +350,11 @@ fn io(file: &str, error: impl Into<std::io::Error>) -> StoreError {
 }
 
 impl StoreError {
+    /// Whether a file cannot be used for what is in it: a start that needs no stored snapshot goes on.
+    fn is_of_content(&self) -> bool {
+        self.is_damage() || matches!(self, StoreError::Newer { .. })
+    }
+
     /// Whether files are damaged rather than out of reach.
     pub fn is_damage(&self) -> bool {
         match self {
@@ -443,7 +448,8 @@ mod tests {
         let error = open(root.path()).unwrap().read(1).unwrap_err();
         assert!(error.is_damage(), "{error}");
         std::fs::write(&file, whole.replace("flk-snapshot 1 ", "flk-snapshot 2 ")).unwrap();
-        let error = open(root.path()).unwrap_err();
+        let store = open(root.path()).unwrap();
+        let error = &store.damaged()[0].1;
         assert!(!error.is_damage() && error.to_string().contains("a newer flk"));
         std::fs::write(&file, &whole[..20]).unwrap();
         let store = open(root.path()).unwrap();
