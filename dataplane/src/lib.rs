@@ -9,11 +9,11 @@ pub mod event;
 pub mod http;
 pub mod shard;
 
+// What a request is admitted and judged under: tenants, keys, limits, parameters.
+pub mod snapshot;
+
 // The body and its disposition go into the log of the shard that received it.
 pub mod wal;
-
-// What it is judged under: tenants, keys, limits, parameters.
-pub mod snapshot;
 
 // The owner of the key decides whether the record is the first.
 pub mod dedup;

@@ -9,8 +9,6 @@ pub mod config;
 pub mod pipeline;
 
 // What a turn does, in its order.
-mod core;
-
 mod collect;
 
 mod stall;
@@ -20,14 +18,17 @@ mod proxied;
 mod skip;
 mod waiting;
 
+mod tenants;
+
 mod admit;
 mod charge;
-mod tenants;
 
 mod grants;
 mod memory;
 
 mod judge;
+
+mod core;
 
 mod decide;
 

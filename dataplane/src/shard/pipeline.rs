@@ -1,4 +1,5 @@
-//! The order of the stages: the one place that knows it. Read top to bottom, this is the path of a record.
+//! The order of the stages: the one place that knows it. Read top to bottom, this is the path of a record; what became durable
+//! since the last turn ends the path of earlier ones first.
 
 use super::{Core, Ingress, Shard};
 use crate::event::{Driver, Inbox, Next, Outbox, Stage};
