@@ -4,8 +4,8 @@ use flk_control::options::Options;
 use flk_control::run::run;
 use flk_control::say::say;
 use flk_dataplane::config::Environment;
+use flk_dataplane::driver::console::print;
 use flk_dataplane::exit::{self, Exit};
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -44,17 +44,5 @@ fn main() -> ExitCode {
                 ExitCode::from(Exit::Usage.code())
             }
         },
-    }
-}
-
-/// Prints a text on standard output. A closed pipe is not a failure.
-fn print(text: &str) -> ExitCode {
-    let mut out = std::io::stdout();
-    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    match printed {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            ExitCode::from(Exit::File.code())
-        }
-        _ => ExitCode::SUCCESS,
     }
 }

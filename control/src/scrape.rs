@@ -1,11 +1,12 @@
 //! The data plane's `/metrics`, fetched over HTTP. It returns the text as it is; an answer that is late, long or no page is
 //! an error and never a part of one.
 
+use flk_dataplane::driver::listen::reachable;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HOST};
 use hyper_util::rt::TokioIo;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -68,14 +69,4 @@ impl Scraper {
             false => Err(format!("it answered {status}").into()),
         }
     }
-}
-
-/// The address by which a process on this machine reaches a listener.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }

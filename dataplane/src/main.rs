@@ -1,12 +1,11 @@
 //! `flk-dataplane`: the gateway process. Configured by a file, environment variables and arguments; see `--help`.
 
 use flk_dataplane::config::{Config, Environment, Flags, VARIABLES};
-use flk_dataplane::driver::console::last_words;
+use flk_dataplane::driver::console::{last_words, print};
 use flk_dataplane::exit::{self, Exit};
 use flk_dataplane::run::{Surroundings, run};
 use flk_dataplane::stats::reference::reference;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -42,16 +41,6 @@ fn serve(flags: &Flags) -> ExitCode {
             Exit::Configuration.code(),
             &format!("flk-dataplane: {error}"),
         ),
-    }
-}
-
-/// Prints a text on standard output. A closed pipe is not a failure.
-fn print(text: &str) -> ExitCode {
-    let mut out = std::io::stdout();
-    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    match printed {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::from(Exit::File.code()),
-        _ => ExitCode::SUCCESS,
     }
 }
 

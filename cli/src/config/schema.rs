@@ -5,7 +5,7 @@ use super::init::is_value;
 use crate::exit::{CONFIG_SCHEMA_CODES, Exit};
 use crate::output::Output;
 use clap::Args;
-use flk_dataplane::config::{VARIABLES, Variable};
+use flk_dataplane::config::{PARAMS_NUMBERS, VARIABLES, Variable};
 use serde_json::{Map, Value, json};
 
 const EXAMPLES: &str = "\
@@ -67,24 +67,11 @@ fn tenants() -> Value {
         "public": text("An Ed25519 public key itself, as standard base64."),
         "not_before": time, "not_after": time, "revoked_at": time,
     });
-    let numbers = [
-        "tol_d",
-        "tol_coh",
-        "tol_budget",
-        "base",
-        "alpha",
-        "beta",
-        "gamma",
-        "d0",
-        "coh_sticky",
-        "d_sticky",
-        "d_non_sticky",
-    ];
     let mut params = json!({
         "version": text("The name that outcomes carry; it stands for its numbers for ever."),
         "share": {"type": "integer", "minimum": 0, "maximum": 1000, "description": "Thousandths of the records."},
     });
-    for name in numbers {
+    for name in PARAMS_NUMBERS {
         params[name] = json!({"type": "number"});
     }
     array(table(

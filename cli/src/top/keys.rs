@@ -34,6 +34,15 @@ pub(super) enum Outcome {
 }
 
 impl Choice {
+    /// What holds before a key is pressed.
+    pub(super) fn starting(interval: Duration) -> Choice {
+        Choice {
+            sort: Sort::default(),
+            interval,
+            motion: Motion::Running,
+        }
+    }
+
     /// Carries out what a key means.
     pub(super) fn press(&mut self, event: &Event) -> Outcome {
         let key = match event {
@@ -82,11 +91,7 @@ mod tests {
     }
 
     fn choice() -> Choice {
-        Choice {
-            sort: Sort::default(),
-            interval: Duration::from_secs(1),
-            motion: Motion::Running,
-        }
+        Choice::starting(Duration::from_secs(1))
     }
 
     #[test]

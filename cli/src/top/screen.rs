@@ -4,7 +4,7 @@
 use super::keys::{Choice, Motion, Outcome};
 use super::rates::{Meter, View};
 use super::source::Source;
-use super::table::{self, Kind, Line, Sort};
+use super::table::{self, Kind, Line};
 use crate::CommandResult;
 use crate::args::time_text;
 use crate::exit::{Exit, Failure};
@@ -37,11 +37,7 @@ pub(super) fn run(mut source: Source, interval: Duration) -> CommandResult {
     let mut view = meter.take(source.read()?);
     let ended = ended_by_signal().map_err(|error| Failure::output(&error))?;
     let screen = Screen::take().map_err(|error| Failure::output(&error))?;
-    let mut choice = Choice {
-        sort: Sort::default(),
-        interval,
-        motion: Motion::Running,
-    };
+    let mut choice = Choice::starting(interval);
     let mut read_at = Instant::now();
     loop {
         let lines = content(&source.name(), view.as_ref(), &choice, said.as_deref());
@@ -237,11 +233,7 @@ mod tests {
     use crate::top::keys::Motion;
 
     fn choice() -> Choice {
-        Choice {
-            sort: Sort::default(),
-            interval: Duration::from_secs(1),
-            motion: Motion::Running,
-        }
+        Choice::starting(Duration::from_secs(1))
     }
 
     #[test]

@@ -9,8 +9,9 @@ use clap::Args;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
 use flk_dataplane::config::{Config, ConfigError, Environment, Flags, RawConfig, Variable};
+use flk_dataplane::driver::listen::reachable;
 use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -264,14 +265,4 @@ impl Greeting {
 /// How this program was called.
 fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "flk".to_owned())
-}
-
-/// The address by which a client on this machine reaches a listener.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }

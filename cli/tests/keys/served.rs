@@ -5,24 +5,16 @@ use super::gateway::Gateway;
 use super::{NEW, OLD, directory, done, keys};
 use flk_dataplane::config::Config;
 use flk_testkit::client::Connection;
+use flk_testkit::gateway::ask_agent;
 use flk_testkit::records::with_epoch;
 use flk_testkit::{DEADLINE, wait_until};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::time::Instant;
 use tempfile::TempDir;
 
 /// One question to the gateway of this directory, and its answer.
 fn ask(dir: &TempDir, question: &Value) -> Value {
-    let mut socket = UnixStream::connect(dir.path().join("data/wal/control.sock")).unwrap();
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
-    socket
-        .write_all(format!("{question}\n").as_bytes())
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(socket).read_line(&mut line).unwrap();
-    serde_json::from_str(&line).unwrap()
+    ask_agent(&dir.path().join("data/wal"), question)
 }
 
 /// Waits until the control process beside the gateway has brought the file into force.

@@ -26,6 +26,7 @@ pub use file::FILE_VARIABLE;
 pub use flags::Flags;
 pub use raw::{Origin, RawConfig};
 pub use secrets::Secrets;
+pub use tenants::PARAMS_NUMBERS;
 pub use unknown::warnings;
 pub use variables::{VARIABLES, Variable};
 

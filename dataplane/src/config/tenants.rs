@@ -64,9 +64,8 @@ const LIMITS: [&str; 4] = [
     "unauthenticated_bytes_per_second",
 ];
 
-const PARAMS: [&str; 13] = [
-    "version",
-    "share",
+/// The numbers of a parameter set, as its table names them.
+pub const PARAMS_NUMBERS: [&str; 11] = [
     "tol_d",
     "tol_coh",
     "tol_budget",
@@ -212,7 +211,11 @@ fn params_of(
     table: &Table<'_, '_>,
     mistakes: &mut Vec<ConfigError>,
 ) -> Result<ParamsDocument, ConfigError> {
-    table.only(&PARAMS, mistakes);
+    let known: Vec<&str> = ["version", "share"]
+        .into_iter()
+        .chain(PARAMS_NUMBERS)
+        .collect();
+    table.only(&known, mistakes);
     let defaults = ParamsDocument::of(&Params::default());
     let Some(version) = table.text("version")? else {
         return Err(table.wrong("version", "a parameter set has no version"));

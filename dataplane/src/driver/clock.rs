@@ -18,6 +18,14 @@ pub(super) fn mono_ns() -> u64 {
     seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
+/// A span of so many microseconds, as the system takes it.
+pub(super) fn timespec(span_us: u64) -> Timespec {
+    Timespec {
+        tv_sec: (span_us / 1_000_000) as i64,
+        tv_nsec: (span_us % 1_000_000 * 1_000) as i64,
+    }
+}
+
 /// Whether a time source (NTP, PTP) disciplines the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {

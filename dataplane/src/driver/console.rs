@@ -2,10 +2,13 @@
 //! only lines. Queueing a line never blocks, fails or panics.
 
 use super::{DriverError, clock, sandbox};
+use crate::exit::Exit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::collections::VecDeque;
+use std::io::{ErrorKind, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -176,6 +179,16 @@ fn write(out: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// Prints a text on standard output, and returns the exit code that goes with it. A closed pipe is not a failure.
+pub fn print(text: &str) -> ExitCode {
+    let mut out = std::io::stdout();
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match printed {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::from(Exit::File.code()),
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 /// Prints one line where there is no [`Console`], if standard error takes it at once.

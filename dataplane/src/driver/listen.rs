@@ -4,7 +4,7 @@
 use super::DriverError;
 use super::holder::{self, Holder};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -143,6 +143,16 @@ pub fn local_address(socket: &OwnedFd) -> Result<SocketAddr, DriverError> {
     let address =
         rustix::net::getsockname(socket).map_err(|error| DriverError::new(doing, error))?;
     SocketAddr::try_from(address).map_err(|error| DriverError::new(doing, error))
+}
+
+/// The address by which a process on this machine reaches a listener.
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::mesh::keeper::ToShard;
 use crate::planted::{Point, pass};
 use crate::stats::Stats;
 use crate::wal::files::SOCKET;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::exit;
@@ -325,10 +325,7 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
         } else {
             0
         };
-        let wait = Timespec {
-            tv_sec: (wait_us / 1_000_000) as i64,
-            tv_nsec: (wait_us % 1_000_000 * 1_000) as i64,
-        };
+        let wait = clock::timespec(wait_us);
         let mut polled = vec![PollFd::from_borrowed_fd(bell.eventfd(), PollFlags::IN)];
         let all = self.commands.polled(now_us);
         polled.extend(all.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));

@@ -43,18 +43,30 @@ fn binary_named(variable: &str, name: &str) -> PathBuf {
 
 /// What the keeper of this directory says of its state (`flk wal status`).
 pub fn status_of(directory: &Path) -> serde_json::Value {
-    let mut socket =
-        UnixStream::connect(directory.join("keeper.sock")).expect("the keeper's socket");
+    let line = line_of(&directory.join("keeper.sock"), "flk1 status");
+    let status = line.strip_prefix("ok ").unwrap_or_else(|| panic!("{line}"));
+    serde_json::from_str(status).expect("JSON")
+}
+
+/// What the configuration agent of this directory answers.
+pub fn ask_agent(directory: &Path, question: &serde_json::Value) -> serde_json::Value {
+    let line = line_of(&directory.join("control.sock"), &question.to_string());
+    serde_json::from_str(&line).expect("JSON")
+}
+
+/// The line that comes back for one line to a socket.
+fn line_of(socket: &Path, question: &str) -> String {
+    let mut socket = UnixStream::connect(socket).expect("the gateway's socket");
     socket
         .set_read_timeout(Some(DEADLINE))
         .expect("a time limit");
-    socket.write_all(b"flk1 status\n").expect("a question");
+    let question = format!("{question}\n");
+    socket.write_all(question.as_bytes()).expect("a question");
     let mut line = String::new();
     BufReader::new(socket)
         .read_line(&mut line)
         .expect("an answer");
-    let status = line.strip_prefix("ok ").unwrap_or_else(|| panic!("{line}"));
-    serde_json::from_str(status).expect("JSON")
+    line
 }
 
 /// A port that nothing listens on at this moment.

@@ -21,7 +21,7 @@ use crate::wal::files::CONTROL_SOCKET;
 use flk_contract::verify::ParamsVersion;
 use params::BoundParams;
 use protocol::{Ask, Code, InForce, KeptNumber, Question, Reply, ShardNumber, Status};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use start::Start;
 use std::fmt::Write as _;
 use std::os::fd::BorrowedFd;
@@ -167,10 +167,7 @@ impl Agent {
             let now_us = clock::now().mono_us;
             let wait_us = socket.wake_at_us(now_us).saturating_sub(now_us);
             let wait_us = wait_us.min(60_000_000);
-            let wait = Timespec {
-                tv_sec: (wait_us / 1_000_000) as i64,
-                tv_nsec: (wait_us % 1_000_000 * 1_000) as i64,
-            };
+            let wait = clock::timespec(wait_us);
             let mut polled = vec![PollFd::from_borrowed_fd(bell.eventfd(), PollFlags::IN)];
             let clients = socket.polled(now_us);
             polled.extend(clients.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
@@ -300,7 +297,7 @@ impl Agent {
             Ok(checked) => checked,
             Err(refused) => return refused,
         };
-        if let Err(refused) = self.number_params(&document) {
+        if let Err(refused) = self.number_params(&snapshot) {
             return refused;
         }
         // Durable before a shard runs it: a body names the number that judged it.
@@ -316,31 +313,29 @@ impl Agent {
         self.applied()
     }
 
-    /// Has the keeper give numbers to the parameter sets of a document: a decision names its set by one. Where all have one,
+    /// Has the keeper give numbers to the parameter sets of a snapshot: a decision names its set by one. Where all have one,
     /// the keeper is not asked, for it may be in the middle of long work, and a revoked key must not wait for that.
-    fn number_params(&mut self, document: &Document) -> Result<(), Reply> {
-        let mut versions = params::versions(document);
+    fn number_params(&mut self, snapshot: &Snapshot) -> Result<(), Reply> {
+        let mut versions = snapshot.versions();
         versions.retain(|version| !self.numbered.contains(version));
         if versions.is_empty() {
             return Ok(());
         }
         self.asked += 1;
         let asked = self.asked;
-        let asked_count = versions.len();
-        self.numbered.extend(&versions);
-        self.keeper.send(KeeperEvent::Params { asked, versions });
+        self.keeper.send(KeeperEvent::Params {
+            asked,
+            versions: versions.clone(),
+        });
         let page = &self.stats.keeper;
-        match comes_true(&self.ending, || page.params_known.get() >= asked) {
-            true => Ok(()),
-            false => {
-                // Asked again with the next document.
-                self.numbered.truncate(self.numbered.len() - asked_count);
-                Err(Reply::Refused {
-                    code: Code::Params,
-                    reason: "the parameter sets have no numbers after 5 s: the start is not over, there are too many sets, or the keeper is busy; publish again".to_owned(),
-                })
-            }
+        if !comes_true(&self.ending, || page.params_known.get() >= asked) {
+            return Err(Reply::Refused {
+                code: Code::Params,
+                reason: "the parameter sets have no numbers after 5 s: the start is not over, there are too many sets, or the keeper is busy; publish again".to_owned(),
+            });
         }
+        self.numbered.extend(versions);
+        Ok(())
     }
 
     fn put_in_force(&mut self, document: Document, snapshot: Arc<Snapshot>) {

@@ -4,7 +4,6 @@
 use super::store::{SnapshotStore, StoreError};
 use crate::snapshot::{Document, ParamsDocument};
 use flk_contract::Params;
-use flk_contract::verify::ParamsVersion;
 use std::collections::BTreeMap;
 
 /// Sets by name, their shares left out.
@@ -66,16 +65,4 @@ fn without_share(set: &ParamsDocument) -> ParamsDocument {
         share: 0,
         ..set.clone()
     }
-}
-
-/// The names of all sets of a document, each once.
-pub(super) fn versions(document: &Document) -> Vec<ParamsVersion> {
-    let sets = document.tenants.iter().flat_map(|tenant| &tenant.params);
-    let mut versions: Vec<ParamsVersion> = Vec::new();
-    for version in sets.filter_map(|set| ParamsVersion::new(&set.version).ok()) {
-        if !versions.contains(&version) {
-            versions.push(version);
-        }
-    }
-    versions
 }

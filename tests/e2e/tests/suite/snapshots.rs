@@ -2,15 +2,12 @@
 
 use flk_dataplane::snapshot::{Document, KeyDocument, LimitsDocument, Source, TenantDocument};
 use flk_e2e::setting::Setting;
-use flk_testkit::DEADLINE;
-use flk_testkit::gateway::Gateway;
+use flk_testkit::gateway::{Gateway, ask_agent};
 use flk_testkit::golden::bytes;
 use flk_testkit::plan::Plan;
 use flk_testkit::records::{record, with_epoch};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 on_every_host!(
@@ -22,17 +19,9 @@ on_every_host!(
 
 /// One question to the gateway of this directory, and its answer.
 fn ask(directory: &Path, question: &Value) -> Value {
-    let path = directory.join("control.sock");
-    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    let mut socket = UnixStream::connect(path).unwrap();
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
-    socket
-        .write_all(format!("{question}\n").as_bytes())
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(socket).read_line(&mut line).unwrap();
-    serde_json::from_str(&line).unwrap()
+    let socket = std::fs::metadata(directory.join("control.sock")).unwrap();
+    assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+    ask_agent(directory, question)
 }
 
 /// A gateway that may read keys of this directory: one beside its configuration file.
