@@ -1,6 +1,7 @@
 //! The configuration file when a change is refused, cannot be written, or is made on a copy.
 
 use super::common::{flk, run};
+use flk_testkit::child::copy_program;
 use super::{NEW, directory, done, keys, row, text};
 use serde_json::Value;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -96,7 +97,7 @@ fn a_file_that_cannot_be_written_is_left_and_its_new_lines_are_printed() {
         // root may write everything, and another user may not reach the program where it was built
         mode(program.path(), 0o755);
         let copy = program.path().join("flk");
-        std::fs::copy(env!("CARGO_BIN_EXE_flk"), &copy).unwrap();
+        copy_program(Path::new(env!("CARGO_BIN_EXE_flk")), &copy);
         command = Command::new(copy);
         command
             .env_clear()

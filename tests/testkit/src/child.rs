@@ -3,6 +3,7 @@
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// What a child left behind.
@@ -82,4 +83,16 @@ pub fn try_run(command: &mut Command, input: &[u8]) -> io::Result<Ran> {
 /// As [`try_run`], and if it cannot be started.
 pub fn run(command: &mut Command, input: &[u8]) -> Ran {
     try_run(command, input).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// Copies a program, to be run by a user who may not reach the first. Another process writes the copy: a test beside
+/// this one that starts a child at that moment would hand it a descriptor open for writing, and the kernel runs no
+/// program that anybody may write (`ETXTBSY`).
+///
+/// # Panics
+///
+/// If it cannot be copied.
+pub fn copy_program(from: &Path, to: &Path) {
+    let copied = run(Command::new("cp").arg("-p").arg(from).arg(to), b"");
+    assert_eq!(copied.code, 0, "{}", copied.stderr);
 }

@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use flk_e2e::setting::Setting;
+use flk_testkit::child::copy_program;
 use flk_testkit::client::Response;
 use flk_testkit::gateway::{Gateway, status_of};
 use flk_testkit::hex::hex;
@@ -187,7 +188,7 @@ fn no_other_process_of_the_same_user_can_read_the_memory_unless_asked(setting: S
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o711)).unwrap();
     // Its own copy: the user may not be allowed to reach the other one.
     let program = directory.path().join("gateway");
-    std::fs::copy(setting.bare_plan().program, &program).unwrap();
+    copy_program(&setting.bare_plan().program, &program);
     for (asked, is_hidden) in [(None, true), (Some("1"), false)] {
         let mut plan: Plan = setting.plan(&directory.path().join("wal"));
         let wrapper = as_other(&program);
