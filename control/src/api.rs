@@ -17,6 +17,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::on;
 use flk_dataplane::driver::agent::protocol::{InForce, KeptNumber};
+use flk_dataplane::http::accept::quality;
+use flk_dataplane::stats::exposition::Format;
 use problem::Problem;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -78,9 +80,10 @@ async fn answer(
         Route::Health => Ok(text("text/plain; charset=utf-8", "ok\n".to_owned())),
         Route::OpenApi => Ok(text("application/json", OPENAPI.to_owned())),
         Route::Metrics => {
-            let dataplane = api.scraper.page().await.ok();
-            let page = metrics::page(&api.board.borrow(), dataplane.as_deref());
-            Ok(text("text/plain; version=0.0.4; charset=utf-8", page))
+            let format = wanted(headers);
+            let dataplane = api.scraper.page(format).await.ok();
+            let page = metrics::page(&api.board.borrow(), dataplane.as_deref(), format);
+            Ok(text(format.content_type(), page))
         }
         Route::Status => json(&*api.board.borrow()),
         Route::Snapshots => snapshots(api),
@@ -88,6 +91,16 @@ async fn answer(
         Route::Reload => json(&api.orders.reload(actor).await?),
         Route::Rollback => json(&api.orders.rollback(number(parameter)?, actor).await?),
     }
+}
+
+/// The format of the page of metrics.
+fn wanted(headers: &HeaderMap) -> Format {
+    let mut head = Vec::new();
+    for value in headers.get_all(header::ACCEPT) {
+        head.extend_from_slice(b"\naccept:");
+        head.extend_from_slice(value.as_bytes());
+    }
+    Format::preferred(|it| quality(&head, it))
 }
 
 /// Whose request it is, if it may use this route.

@@ -1,123 +1,167 @@
-//! Control's own metrics as text (format 0.0.4), each family once. It counts nothing itself: the view has the numbers.
+//! Control's own metrics, declared once: the page in both formats, `docs/control.md` and the telemetry registry come from this
+//! table. It counts nothing itself: the view has the numbers.
 
 use crate::view::{Configuration, Dataplane, View};
+use flk_dataplane::stats::exposition::{Format, OPEN_METRICS_END};
+use flk_dataplane::stats::family::Family;
+use flk_dataplane::stats::table::{Kind, Unit};
 use std::fmt::Write;
 
-/// The page: control's metrics, and behind them the data plane's as they came.
-pub fn page(view: &View, dataplane: Option<&str>) -> String {
-    let mut text = own(view);
-    let scraped = u64::from(dataplane.is_some());
-    family(
-        &mut text,
-        "flk_control_scrape_ok",
-        "gauge",
-        "Whether the data plane's metrics are part of this page.",
-        &[("", scraped)],
-    );
-    text.push_str(dataplane.unwrap_or_default());
-    text
+/// One metric of control.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Name in format 0.0.4.
+    pub name: &'static str,
+    /// Kind.
+    pub kind: Kind,
+    /// Unit.
+    pub unit: Unit,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// One sentence.
+    pub help: &'static str,
+    value: Value,
 }
 
-fn own(view: &View) -> String {
+/// Where a value is; none: it is not known yet, and the page lacks the metric.
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    Of(fn(&View) -> u64),
+    /// Of the snapshot in force.
+    Snapshot(fn(&Status) -> u64),
+    /// Of the snapshot in force, by its number.
+    ByNumber(fn(&View, u32) -> u64),
+    /// Whether the data plane's metrics are part of the page.
+    Scraped,
+}
+
+type Status = flk_dataplane::driver::agent::protocol::Status;
+
+const fn metric(name: &'static str, kind: Kind, help: &'static str, value: Value) -> Metric {
+    Metric {
+        name,
+        kind,
+        unit: Unit::One,
+        labels: &[],
+        help,
+        value,
+    }
+}
+
+const fn gauge(name: &'static str, help: &'static str, of: fn(&View) -> u64) -> Metric {
+    metric(name, Kind::Gauge, help, Value::Of(of))
+}
+
+const fn count(name: &'static str, help: &'static str, of: fn(&View) -> u64) -> Metric {
+    metric(name, Kind::Counter, help, Value::Of(of))
+}
+
+const fn snapshot(name: &'static str, help: &'static str, of: fn(&Status) -> u64) -> Metric {
+    metric(name, Kind::Gauge, help, Value::Snapshot(of))
+}
+
+/// All of them, in the order of the page.
+#[rustfmt::skip] // a table
+pub const METRICS: &[Metric] = &[
+    gauge("flk_control_dataplane_up", "Whether the data plane answered the last question.", |it| u64::from(it.dataplane == Dataplane::Answers)),
+    gauge("flk_control_configuration_in_force", "Whether the configuration is what is in force.", |it| u64::from(it.configuration == Configuration::InForce)),
+    gauge("flk_control_rollback_holds", "Whether a rollback holds against the configuration.", |it| u64::from(it.pinned.is_some())),
+    gauge("flk_control_restart_needed", "Settings that differ and need a restart of the data plane.", |it| it.restart_needed.len() as u64),
+    count("flk_control_reload_failures_total", "Configurations that were wrong; a line of the log names file, line and key.", |it| it.counters.reload_failures),
+    count("flk_control_snapshots_published_total", "Snapshots that came into force.", |it| it.counters.published),
+    count("flk_control_snapshots_refused_total", "Snapshots that the data plane refused.", |it| it.counters.refused),
+    count("flk_control_audit_lines_total", "Lines of the audit log.", |it| it.counters.audit_lines),
+    count("flk_control_requests_denied_total", "Requests to the admin API without the token or role that they need.", |it| it.counters.denied),
+    snapshot("flk_control_snapshot_number", "The snapshot in force, as the data plane said last.", |it| u64::from(it.in_force.number)),
+    Metric { unit: Unit::Seconds, ..snapshot("flk_control_snapshot_since_seconds", "Since when it is in force, in seconds since 1970.", |it| it.in_force.since_s) },
+    snapshot("flk_control_tenants_closed", "Tenants that admit nothing, for a key of theirs could not be loaded.", |it| it.closed.len() as u64),
+    Metric { labels: &["number"], ..metric("flk_control_snapshot_suspect", Kind::Gauge, "Whether the share of 401, 202 or 429 answers jumped in the first minute under the snapshot in force.", Value::ByNumber(suspect)) },
+    metric("flk_control_scrape_ok", Kind::Gauge, "Whether the data plane's metrics are part of this page.", Value::Scraped),
+];
+
+fn suspect(view: &View, number: u32) -> u64 {
+    u64::from(view.suspect.iter().any(|it| it.number == number))
+}
+
+/// The page: control's metrics, and behind them the data plane's as they came in the same format.
+pub fn page(view: &View, dataplane: Option<&str>, format: Format) -> String {
     let mut text = String::new();
-    let mut add = |name, kind, help, value| family(&mut text, name, kind, help, &[("", value)]);
-    add(
-        "flk_control_dataplane_up",
-        "gauge",
-        "Whether the data plane answered the last question.",
-        u64::from(view.dataplane == Dataplane::Answers),
-    );
-    add(
-        "flk_control_configuration_in_force",
-        "gauge",
-        "Whether the configuration is what is in force.",
-        u64::from(view.configuration == Configuration::InForce),
-    );
-    add(
-        "flk_control_rollback_holds",
-        "gauge",
-        "Whether a rollback holds against the configuration.",
-        u64::from(view.pinned.is_some()),
-    );
-    add(
-        "flk_control_restart_needed",
-        "gauge",
-        "Settings that differ and need a restart of the data plane.",
-        view.restart_needed.len() as u64,
-    );
-    let counters = view.counters;
-    for (name, help, value) in [
-        (
-            "flk_control_reload_failures_total",
-            "Configurations that were wrong; a line of the log names file, line and key.",
-            counters.reload_failures,
-        ),
-        (
-            "flk_control_snapshots_published_total",
-            "Snapshots that came into force.",
-            counters.published,
-        ),
-        (
-            "flk_control_snapshots_refused_total",
-            "Snapshots that the data plane refused.",
-            counters.refused,
-        ),
-        (
-            "flk_control_audit_lines_total",
-            "Lines of the audit log.",
-            counters.audit_lines,
-        ),
-        (
-            "flk_control_requests_denied_total",
-            "Requests to the admin API without the token or role that they need.",
-            counters.denied,
-        ),
-    ] {
-        add(name, "counter", help, value);
+    for metric in METRICS {
+        let Some((labels, value)) = metric.sample(view, dataplane.is_some()) else {
+            continue;
+        };
+        let family = Family::of(metric.name, metric.kind, format);
+        family.head(metric.help, metric.unit, &mut text);
+        let Family { name, suffix, .. } = family;
+        let _ = writeln!(text, "{name}{suffix}{labels} {value}");
     }
-    snapshot(&mut text, view);
+    match (dataplane, format) {
+        (Some(page), _) => text.push_str(page),
+        (None, Format::OpenMetrics) => text.push_str(OPEN_METRICS_END),
+        (None, Format::Prometheus) => {}
+    }
     text
 }
 
-/// What is known of the snapshot in force.
-fn snapshot(text: &mut String, view: &View) {
-    let Some(status) = &view.status else {
-        return;
-    };
-    let number = status.in_force.number;
-    for (name, help, value) in [
-        (
-            "flk_control_snapshot_number",
-            "The snapshot in force, as the data plane said last.",
-            u64::from(number),
-        ),
-        (
-            "flk_control_snapshot_since_seconds",
-            "Since when it is in force, in seconds since the Unix epoch.",
-            status.in_force.since_s,
-        ),
-        (
-            "flk_control_tenants_closed",
-            "Tenants that admit nothing, for a key of theirs could not be loaded.",
-            status.closed.len() as u64,
-        ),
-    ] {
-        family(text, name, "gauge", help, &[("", value)]);
+impl Metric {
+    /// Its labels as text, and its value.
+    fn sample(&self, view: &View, scraped: bool) -> Option<(String, u64)> {
+        let status = view.status.as_ref();
+        Some(match self.value {
+            Value::Of(of) => (String::new(), of(view)),
+            Value::Snapshot(of) => (String::new(), of(status?)),
+            Value::ByNumber(of) => {
+                let number = status?.in_force.number;
+                (format!("{{number=\"{number}\"}}"), of(view, number))
+            }
+            Value::Scraped => (String::new(), u64::from(scraped)),
+        })
     }
-    let label = format!("{{number=\"{number}\"}}");
-    let is_suspect = view.suspect.iter().any(|it| it.number == number);
-    family(
-        text,
-        "flk_control_snapshot_suspect",
-        "gauge",
-        "Whether the share of 401, 202 or 429 answers jumped in the first minute under the snapshot in force.",
-        &[(&label, u64::from(is_suspect))],
-    );
 }
 
-fn family(text: &mut String, name: &str, kind: &str, help: &str, samples: &[(&str, u64)]) {
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    for (labels, value) in samples {
-        let _ = writeln!(text, "{name}{labels} {value}");
+/// The table of `docs/control.md`.
+pub fn reference() -> String {
+    let mut text = "| metric of control | type | what |\n|---|---|---|\n".to_owned();
+    for Metric {
+        name, kind, help, ..
+    } in METRICS
+    {
+        let _ = writeln!(text, "| `{name}` | {} | {help} |", kind.name());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_for_operators_has_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/control.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let table = reference();
+        assert!(page.contains(&table), "docs/control.md needs:\n{table}");
+    }
+
+    #[test]
+    fn both_formats_have_the_samples_and_open_metrics_has_an_end() {
+        let view = View::default();
+        let plain = page(&view, None, Format::Prometheus);
+        assert!(plain.contains(
+            "# TYPE flk_control_audit_lines_total counter\nflk_control_audit_lines_total 0\n"
+        ));
+        assert!(plain.ends_with("\nflk_control_scrape_ok 0\n"), "{plain}");
+        let open = page(&view, None, Format::OpenMetrics);
+        assert!(
+            open.contains(
+                "# TYPE flk_control_audit_lines counter\nflk_control_audit_lines_total 0\n"
+            )
+        );
+        assert!(
+            open.ends_with("\nflk_control_scrape_ok 0\n# EOF\n"),
+            "{open}"
+        );
+        let behind = page(&view, Some("other 1\n# EOF\n"), Format::OpenMetrics);
+        assert!(behind.ends_with("\nflk_control_scrape_ok 1\nother 1\n# EOF\n"));
     }
 }

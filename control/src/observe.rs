@@ -5,6 +5,7 @@ use crate::say::say;
 use crate::scrape::Scraper;
 use crate::suspect::{Counts, Judge};
 use crate::view::Board;
+use flk_dataplane::stats::exposition::Format;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -16,7 +17,7 @@ pub async fn observe(scraper: Scraper, mut published: watch::Receiver<Option<u32
     let start = Instant::now();
     let mut judge = Judge::default();
     loop {
-        if let Ok(page) = scraper.page().await {
+        if let Ok(page) = scraper.page(Format::Prometheus).await {
             for suspicion in judge.sample(start.elapsed(), Counts::read(&page)) {
                 say(&suspicion);
                 board.send_modify(|view| view.suspect.push(suspicion));

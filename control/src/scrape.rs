@@ -2,9 +2,10 @@
 //! an error and never a part of one.
 
 use flk_dataplane::driver::listen::reachable;
+use flk_dataplane::stats::exposition::Format;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, HOST};
+use hyper::header::{ACCEPT, AUTHORIZATION, HOST};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -42,18 +43,23 @@ impl Scraper {
     ///
     /// # Errors
     /// There is none, in words.
-    pub async fn page(&self) -> Result<String, String> {
+    pub async fn page(&self, format: Format) -> Result<String, String> {
         let late = |_| format!("{} did not answer in time", self.address);
-        let fetched = timeout(PAGE_MAX, self.fetch()).await.map_err(late)?;
+        let fetched = timeout(PAGE_MAX, self.fetch(format)).await.map_err(late)?;
         fetched.map_err(|error| format!("{}: {error}", self.address))
     }
 
-    async fn fetch(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    async fn fetch(
+        &self,
+        format: Format,
+    ) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(self.address).await?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake?;
         let connection = tokio::spawn(connection);
-        let mut request = hyper::Request::get("/metrics").header(HOST, self.address.to_string());
+        let mut request = hyper::Request::get("/metrics")
+            .header(HOST, self.address.to_string())
+            .header(ACCEPT, format.content_type());
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }

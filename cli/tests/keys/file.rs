@@ -1,8 +1,8 @@
 //! The configuration file when a change is refused, cannot be written, or is made on a copy.
 
 use super::common::{flk, run};
-use flk_testkit::child::copy_program;
 use super::{NEW, directory, done, keys, row, text};
+use flk_testkit::child::copy_program;
 use serde_json::Value;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;

@@ -196,3 +196,32 @@ fn metrics_are_controls_own_and_those_of_the_data_plane_in_one_page() {
         0
     );
 }
+
+#[test]
+fn a_client_that_asks_for_open_metrics_gets_both_pages_as_one_with_one_end() {
+    let world = World::with_rate(1000);
+    let control = world.start();
+    let accept =
+        "Accept: text/plain;q=0.3\r\nAccept: application/openmetrics-text;version=1.0.0\r\n";
+    let answer = control.ask("GET", "/metrics", accept);
+    let media_type = answer.header("content-type").unwrap();
+    assert!(media_type.starts_with("application/openmetrics-text; version=1.0.0"));
+    let page = answer.text();
+    for part in [
+        "# TYPE flk_control_audit_lines counter\nflk_control_audit_lines_total 0\n",
+        "flk_control_scrape_ok 1\n",
+        "# TYPE http_requests counter\nhttp_requests_total{code=\"200\"} 7\n",
+    ] {
+        assert!(page.contains(part), "{page}");
+    }
+    assert!(page.ends_with("\n# EOF\n"), "{page}");
+    assert_eq!(page.matches("# EOF").count(), 1);
+    let plain = control.ask("GET", "/metrics", "Accept: text/plain\r\n");
+    assert!(
+        plain
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain; version=0.0.4")
+    );
+    assert!(!plain.text().contains("# EOF"));
+}

@@ -208,16 +208,20 @@ fn status(state: &State) -> Value {
     })
 }
 
+/// A page in the format that is asked for.
 fn serve_metrics(listener: &TcpListener) {
-    const PAGE: &str = "# TYPE http_requests_total counter\nhttp_requests_total{code=\"200\"} 7\n";
+    const PLAIN: &str = "# TYPE http_requests_total counter\nhttp_requests_total{code=\"200\"} 7\n";
+    const OPEN: &str = "# TYPE http_requests counter\nhttp_requests_total{code=\"200\"} 7\n# EOF\n";
     for stream in listener.incoming().flatten() {
         let mut reader = BufReader::new(stream);
-        let mut line = String::new();
-        while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
-            line.clear();
-        }
-        let length = PAGE.len();
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{PAGE}");
+        let mut head = String::new();
+        while reader.read_line(&mut head).is_ok_and(|bytes| bytes > 2) {}
+        let page = match head.contains("application/openmetrics-text") {
+            true => OPEN,
+            false => PLAIN,
+        };
+        let length = page.len();
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{page}");
         let _ = reader.get_mut().write_all(answer.as_bytes());
     }
 }

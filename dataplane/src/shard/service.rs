@@ -110,12 +110,7 @@ impl Ingress {
         }
         let pending = self.connections.at(slot).received.pending(inbox);
         let head = pending.get(..head.head_len).unwrap_or_default();
-        let open_metrics = quality(head, "application/openmetrics-text").unwrap_or(0);
-        let plain = quality(head, "text/plain").unwrap_or(0);
-        Answer::Metrics(match open_metrics > 0 && open_metrics >= plain {
-            true => Format::OpenMetrics,
-            false => Format::Prometheus,
-        })
+        Answer::Metrics(Format::preferred(|it| quality(head, it)))
     }
 
     /// Renders the metrics; returns the status.

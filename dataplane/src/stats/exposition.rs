@@ -3,10 +3,14 @@
 //! query these names without it.
 
 use super::cell::Buckets;
+use super::family::Family;
 use super::page::Parts;
-use super::table::{Kind, Metric, Unit, Value, metrics};
+use super::table::{Metric, Unit, Value, metrics};
 use super::{Cell, ShardStats};
 use std::fmt::{self, Display, Write};
+
+/// The last line of a page of OpenMetrics.
+pub const OPEN_METRICS_END: &str = "# EOF\n";
 
 /// A text format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +23,16 @@ pub enum Format {
 }
 
 impl Format {
+    /// The one that a client wants more, by the qualities that it gives to the media types of both.
+    pub fn preferred(quality: impl Fn(&str) -> Option<u16>) -> Format {
+        let open_metrics = quality("application/openmetrics-text").unwrap_or(0);
+        let plain = quality("text/plain").unwrap_or(0);
+        match open_metrics > 0 && open_metrics >= plain {
+            true => Format::OpenMetrics,
+            false => Format::Prometheus,
+        }
+    }
+
     /// Its content type.
     pub fn content_type(self) -> &'static str {
         match self {
@@ -35,49 +49,18 @@ pub struct Number(pub u64);
 /// Renders all metrics.
 pub fn render(parts: &Parts<'_>, format: Format, out: &mut String) {
     for metric in metrics() {
-        let family = Family::of(metric, format);
+        let family = Family::of(metric.name, metric.kind, format);
         let mut text = Text {
             metric,
             family,
             format,
             out,
         };
-        text.head();
+        family.head(metric.help, metric.unit, text.out);
         text.samples(parts);
     }
     if format == Format::OpenMetrics {
-        out.push_str("# EOF\n");
-    }
-}
-
-/// How the name of a metric is split in a format.
-#[derive(Clone, Copy, Debug)]
-struct Family {
-    name: &'static str,
-    kind: &'static str,
-    /// What a sample has behind the name of the family.
-    suffix: &'static str,
-}
-
-impl Family {
-    /// In OpenMetrics a counter's sample ends in `_total`, and its family does not. The names that were promised without it
-    /// are neither counters there nor renamed: their type is unknown.
-    fn of(metric: &Metric, format: Format) -> Family {
-        let whole = |kind| Family {
-            name: metric.name,
-            kind,
-            suffix: "",
-        };
-        let without = |kind, suffix| {
-            let name = metric.name.strip_suffix(suffix);
-            name.map(|name| Family { name, kind, suffix })
-        };
-        match (format, metric.kind) {
-            (Format::Prometheus, kind) => whole(kind.name()),
-            (_, Kind::Counter) => without("counter", "_total").unwrap_or_else(|| whole("unknown")),
-            (_, Kind::Info) => without("info", "_info").unwrap_or_else(|| whole("gauge")),
-            (_, kind) => whole(kind.name()),
-        }
+        out.push_str(OPEN_METRICS_END);
     }
 }
 
@@ -89,17 +72,6 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
-    fn head(&mut self) {
-        let Family { name, kind, .. } = self.family;
-        let help = self.metric.help;
-        let _ = writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        let unit = self.metric.unit.name();
-        let ends_in_unit = !unit.is_empty() && name.ends_with(unit);
-        if self.format == Format::OpenMetrics && ends_in_unit {
-            let _ = writeln!(self.out, "# UNIT {name} {unit}");
-        }
-    }
-
     fn samples(&mut self, parts: &Parts<'_>) {
         let sum = |cell: fn(&ShardStats) -> &Cell| {
             Number(parts.shards.iter().map(|page| cell(page).get()).sum())

@@ -3,6 +3,7 @@
 
 pub mod cell;
 pub mod exposition;
+pub mod family;
 pub mod keeper;
 pub mod page;
 pub mod reference;
