@@ -98,7 +98,9 @@ fn every_command_has_help_with_examples_that_run() {
             .env("PORT", "0") // another process may have the usual one
             .env("ADMIN_LISTEN", &admin)
             .env("FLK_URL", &gateway.url);
-        command.args(["-c", &line.replace("http://127.0.0.1:8080", &gateway.url)]);
+        let line = line.replace("http://127.0.0.1:8080", &gateway.url);
+        let line = line.replace("127.0.0.1:8081", &admin);
+        command.args(["-c", &line]);
         run(&mut command, b"")
     };
     assert_eq!(shell("flk pcs build events.csv > pcs.json").code, 0);

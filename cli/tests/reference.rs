@@ -4,6 +4,7 @@
 mod common;
 
 use common::{flk, run};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -114,4 +115,34 @@ fn the_page_of_commands_is_what_the_program_prints_whatever_the_environment() {
         assert!(page.contains(&format!("## flk {name}\n")), "{name}");
     }
     assert!(!page.contains("## flk commands"));
+}
+
+#[test]
+fn the_telemetry_registry_is_what_the_program_writes_and_nothing_else_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["commands", "--telemetry-registry", "made"];
+    assert_eq!(printed(dir.path(), &args), "");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/telemetry/registry");
+    let files = |dir: &Path| {
+        let entries = std::fs::read_dir(dir).unwrap().flatten();
+        let of = |it: std::fs::DirEntry| {
+            let text = std::fs::read_to_string(it.path()).unwrap();
+            (it.file_name().into_string().unwrap(), text)
+        };
+        entries.map(of).collect::<BTreeMap<_, _>>()
+    };
+    let (made, mut kept) = (files(&dir.path().join("made")), files(&kept));
+    assert!(kept.remove("README.md").is_some());
+    assert_eq!(
+        made.keys().collect::<Vec<_>>(),
+        kept.keys().collect::<Vec<_>>()
+    );
+    for (name, text) in made {
+        assert!(
+            kept[&name] == text,
+            "{name} is old: flk commands --telemetry-registry docs/telemetry/registry"
+        );
+        let parsed: serde_norway::Value = serde_norway::from_str(&text).unwrap();
+        assert!(parsed.is_mapping(), "{name}");
+    }
 }

@@ -104,6 +104,11 @@ pub fn page(view: &View, dataplane: Option<&str>, format: Format) -> String {
 }
 
 impl Metric {
+    /// Whether the page has it only once control knows the state of a data plane.
+    pub fn needs_dataplane(&self) -> bool {
+        matches!(self.value, Value::Snapshot(_) | Value::ByNumber(_))
+    }
+
     /// Its labels as text, and its value.
     fn sample(&self, view: &View, scraped: bool) -> Option<(String, u64)> {
         let status = view.status.as_ref();

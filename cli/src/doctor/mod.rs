@@ -10,6 +10,7 @@ mod kernel;
 mod memory;
 mod network;
 mod settings;
+mod telemetry;
 
 use crate::CommandResult;
 use crate::exit::{DOCTOR_CODES, Exit};
@@ -23,6 +24,7 @@ Examples:
   $ flk doctor
   $ FLK_DRIVER=auto WAL_DIR=./data/wal flk doctor
   $ flk doctor --output json
+  $ flk doctor --telemetry --url http://127.0.0.1:8080 --url http://127.0.0.1:8081
 
 It reads the settings that flk-dataplane reads (flk-dataplane --help) and checks this host for them, as this user: run it
 where the gateway will run, as the user that it will run as, inside the same container or unit.";
@@ -34,6 +36,12 @@ pub(crate) struct DoctorArgs {
     /// How to print the findings
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
+    /// Compare the metrics of a running gateway with what is declared, and check nothing else
+    #[arg(long)]
+    telemetry: bool,
+    /// With --telemetry: a gateway or the admin address of flk-control, such as http://127.0.0.1:8081; may be repeated
+    #[arg(long, value_name = "URL", requires = "telemetry")]
+    url: Vec<String>,
     /// End with 1 for a warning, too
     #[arg(long)]
     strict: bool,
@@ -41,7 +49,10 @@ pub(crate) struct DoctorArgs {
 
 /// Checks everything and prints each finding.
 pub(crate) fn run(args: &DoctorArgs) -> CommandResult {
-    let findings = findings(&Host::this());
+    let findings = match args.telemetry {
+        true => telemetry::check(&args.url)?,
+        false => findings(&Host::this()),
+    };
     let mut output = Output::new();
     for finding in &findings {
         match args.output {
@@ -49,7 +60,7 @@ pub(crate) fn run(args: &DoctorArgs) -> CommandResult {
             Format::Json => output.line(finding.json())?,
         }
     }
-    if args.output == Format::Text {
+    if args.output == Format::Text && !args.telemetry {
         output.line(summary(&findings))?;
     }
     output.flush()?;

@@ -5,6 +5,7 @@ mod markdown;
 
 use crate::exit::{Exit, Failure, REFERENCE_CODES};
 use crate::output::Output;
+use crate::telemetry::registry;
 use crate::{Cli, CommandResult, fault};
 use clap::{Args, CommandFactory};
 use std::io;
@@ -27,6 +28,11 @@ Examples:
 Without a directory it prints the page of the program: flk man > flk.1, then man ./flk.1. With one it writes a page for each
 command, such as flk-pcs-submit.1, and replaces those that are there. man finds man/man1 with man -M man flk-top.";
 
+const COMMANDS: &str = "\
+Examples:
+  $ flk commands --markdown > docs/commands.md
+  $ flk commands --telemetry-registry docs/telemetry/registry";
+
 /// Options of `flk completions`.
 #[derive(Args, Debug)]
 #[command(after_help = format!("{COMPLETIONS}\n\n{REFERENCE_CODES}"))]
@@ -47,11 +53,15 @@ pub(crate) struct ManArgs {
 
 /// Options of `flk commands`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("Examples:\n  $ flk commands --markdown > docs/commands.md\n\n{REFERENCE_CODES}"))]
+#[group(required = true, multiple = false)]
+#[command(after_help = format!("{COMMANDS}\n\n{REFERENCE_CODES}"))]
 pub(crate) struct CommandsArgs {
-    /// As a page in Markdown, the only form there is
-    #[arg(long, required = true)]
+    /// Print the page of commands in Markdown
+    #[arg(long)]
     markdown: bool,
+    /// Write the files of the telemetry registry into this directory
+    #[arg(long, value_name = "DIR")]
+    telemetry_registry: Option<PathBuf>,
 }
 
 /// A shell.
@@ -97,10 +107,25 @@ fn write_pages(dir: &Path) -> io::Result<()> {
     clap_mangen::generate_to(definition(), dir)
 }
 
-/// Prints the reference of all commands.
+/// Prints the reference of all commands, or writes the registry.
 pub(crate) fn commands(args: &CommandsArgs) -> CommandResult {
-    debug_assert!(args.markdown, "clap requires it");
-    print(markdown::page(definition()).trim_end().as_bytes())
+    let Some(dir) = &args.telemetry_registry else {
+        return print(markdown::page(definition()).trim_end().as_bytes());
+    };
+    write_registry(dir).map_err(|error| {
+        let (dir, why) = (dir.display(), fault::why(&error));
+        Failure::with(
+            Exit::File,
+            format!("cannot write the registry to {dir}: {why}"),
+        )
+    })?;
+    Ok(Exit::Yes)
+}
+
+fn write_registry(dir: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    let mut files = registry::files().into_iter();
+    files.try_for_each(|(name, text)| std::fs::write(dir.join(name), text))
 }
 
 /// All commands, without anything that depends on the environment of this process.

@@ -3,7 +3,6 @@
 
 mod keys;
 mod rates;
-mod samples;
 mod screen;
 mod source;
 mod table;

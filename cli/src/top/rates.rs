@@ -1,8 +1,8 @@
 //! What happened between two readings: rates, quantiles and means, for each shard and each tenant. It never turns the first
 //! reading into a rate, and leaves a value out where it cannot be known.
 
-use super::samples::{Bucket, Samples};
 use super::source::Reading;
+use crate::page::samples::{Bucket, Samples};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 

@@ -1,33 +1,20 @@
 //! Where readings come from: the page of statistics of a gateway on this host, with a part for each shard, or `/metrics` of
 //! any gateway, which adds shards up. It reads, and computes nothing.
 
-use super::samples::Samples;
-use crate::args::time_text;
 use crate::exit::{Exit, Failure};
 use crate::fault;
-use crate::submit::target::Target;
+use crate::page::Page;
+use crate::page::samples::Samples;
 use flk_dataplane::driver::line_socket::socket_path;
 use flk_dataplane::driver::statistics::Reader;
 use flk_dataplane::stats::exposition::Format;
 use flk_dataplane::stats::page::PageError;
 use flk_dataplane::wal::files::SOCKET;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper::header::HOST;
-use hyper_util::rt::TokioIo;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
-
-/// A page of a gateway with all rows of all tables is below 1 MiB.
-const PAGE_BYTES_MAX: usize = 16 << 20;
-/// Time for an answer over HTTP.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// All samples at one time.
 #[derive(Clone, Debug)]
@@ -51,11 +38,7 @@ enum Kind {
         /// The page that was handed over last.
         reader: Option<Reader>,
     },
-    Url {
-        target: Target,
-        path: String,
-        runtime: Runtime,
-    },
+    Url(Page),
 }
 
 impl Source {
@@ -69,17 +52,7 @@ impl Source {
 
     /// The gateway behind an address.
     pub(super) fn of_url(url: &str) -> Result<Self, Failure> {
-        let base = url.trim_end_matches('/');
-        let target = Target::parse(base.strip_suffix("/metrics").unwrap_or(base))?;
-        let prefix = target.path.path().strip_suffix(Target::PATH);
-        let path = format!("{}/metrics", prefix.unwrap_or_default());
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::unavailable(fault::why(&error)))?;
-        Ok(Self::new(Kind::Url {
-            target,
-            path,
-            runtime,
-        }))
+        Ok(Self::new(Kind::Url(Page::of_url(url)?)))
     }
 
     fn new(kind: Kind) -> Self {
@@ -91,7 +64,7 @@ impl Source {
     pub(super) fn name(&self) -> String {
         match &self.kind {
             Kind::Page { directory, .. } => directory.display().to_string(),
-            Kind::Url { target, path, .. } => format!("http://{}{path}", target.authority),
+            Kind::Url(page) => page.url(),
         }
     }
 
@@ -105,11 +78,7 @@ impl Source {
                 reader.render(Format::Prometheus, &mut whole);
                 (whole, reader.render_shards(Format::Prometheus).collect())
             }
-            Kind::Url {
-                target,
-                path,
-                runtime,
-            } => (fetched(target, path, runtime)?, Vec::new()),
+            Kind::Url(page) => (page.fetch()?, Vec::new()),
         };
         let at = self.begin.elapsed();
         let read =
@@ -168,42 +137,4 @@ fn refused(directory: &Path, error: &PageError) -> Failure {
             format!("{error}; --url reads the metrics of any version"),
         ),
     }
-}
-
-fn fetched(target: &Target, path: &str, runtime: &Runtime) -> Result<String, Failure> {
-    let failed = |why: &str| {
-        let authority = &target.authority;
-        Failure::unavailable(format!(
-            "no metrics from http://{authority}{path}: {why}; --url names a gateway"
-        ))
-    };
-    // Made inside: a timer needs the runtime's context.
-    let answered =
-        runtime.block_on(async { tokio::time::timeout(ANSWER_WITHIN, get(target, path)).await });
-    let within = time_text(ANSWER_WITHIN);
-    let answered = answered.map_err(|_| failed(&format!("no answer within {within}")))?;
-    answered.map_err(|why| failed(&why))
-}
-
-async fn get(target: &Target, path: &str) -> Result<String, String> {
-    let stream = TcpStream::connect((target.host.as_str(), target.port)).await;
-    let stream = stream.map_err(|error| fault::why(&error))?;
-    let broken = |_| "the connection ended before the answer".to_owned();
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(broken)?;
-    let connection = tokio::spawn(connection);
-    let request = Request::get(path).header(HOST, &target.authority);
-    let request = request.body(Empty::<Bytes>::new());
-    let request = request.map_err(|_| "its path is none".to_owned())?;
-    let response = sender.send_request(request).await.map_err(broken)?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), PAGE_BYTES_MAX).collect();
-    let body = body.await;
-    connection.abort();
-    if !status.is_success() {
-        return Err(format!("it answers {}", status.as_u16()));
-    }
-    let body = body.map_err(|_| "the answer did not come whole".to_owned())?;
-    let not_text = |_| "the answer is not text".to_owned();
-    String::from_utf8(body.to_bytes().into()).map_err(not_text)
 }

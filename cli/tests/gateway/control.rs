@@ -87,6 +87,49 @@ fn a_changed_file_is_in_force_without_a_restart_and_can_be_rolled_back() {
 }
 
 #[test]
+fn both_processes_show_the_metrics_that_are_declared_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write(dir, 100_000);
+    let gateway = Gateway::start_with(
+        dir,
+        &[
+            ("FLK_CONFIG", "flk.toml"),
+            ("METRICS_USER", "prom"),
+            ("METRICS_PASS", "sesame"),
+        ],
+    );
+    gateway.wait_until_said("the data plane answers: snapshot 0 is in force");
+    let admin = format!("http://{}", gateway.admin());
+    let urls = [gateway.url.clone(), admin];
+    let check = |urls: &[String], password: &str| {
+        let mut command = flk(dir);
+        command.args(["doctor", "--telemetry"]);
+        command.args(urls.iter().flat_map(|url| ["--url", url.as_str()]));
+        command.envs([("METRICS_USER", "prom"), ("METRICS_PASS", password)]);
+        run(&mut command, b"")
+    };
+    let ran = check(&urls, "sesame");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{ran:?}");
+    assert!(
+        lines[0].ends_with("families of flk-dataplane, all as declared"),
+        "{ran:?}"
+    );
+    assert!(
+        lines[1].ends_with("families of flk-dataplane and flk-control, all as declared"),
+        "{ran:?}"
+    );
+    let refused = check(&urls, "wrong");
+    assert_eq!(refused.code, 69, "{refused:?}");
+    assert!(refused.stderr.contains("it answers 401"), "{refused:?}");
+    assert_eq!(gateway.stop(), 0);
+    let gone = check(&urls[..1], "sesame");
+    assert_eq!(gone.code, 69, "{gone:?}");
+}
+
+#[test]
 fn a_control_process_that_ends_is_started_again_and_traffic_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let gateway = Gateway::start(dir.path());

@@ -9,7 +9,7 @@ use crate::dedup::context::{Context, TenantId};
 use crate::http::Problem;
 use crate::io::Now;
 use crate::snapshot::{KeySchedule, Snapshot, Tenant, TenantKeys};
-use crate::stats::tenants::{Row, TenantPages};
+use crate::stats::tenants::{KeyTimes, Row, TenantPages};
 use flk_contract::verify::ParamsVersion;
 use flk_contract::{KeyId, KeySet, Params};
 use std::ops::Range;
@@ -93,8 +93,10 @@ impl InForce {
                 key_rows: key_rows(tenant, |name| page.key_row(row, name)),
             }
         });
+        let tenants: Vec<TenantInForce> = tenants.collect();
+        page.show_key_times(&key_times(&snapshot, &tenants));
         let mut this = InForce {
-            tenants: tenants.collect(),
+            tenants,
             has_limits: has_limits(&snapshot),
             snapshot,
             valid_s: ALWAYS,
@@ -282,6 +284,23 @@ fn key_rows(tenant: &Tenant, row: impl Fn(&str) -> Row) -> Vec<(KeyId, Row)> {
     };
     let keys = schedule.keys.iter();
     keys.map(|key| (key.key.id(), row(&key.name))).collect()
+}
+
+/// When the scheduled keys of all tenants verify.
+fn key_times(snapshot: &Snapshot, tenants: &[TenantInForce]) -> Vec<KeyTimes> {
+    let scheduled = snapshot.all().zip(tenants).flat_map(|(tenant, in_force)| {
+        let keys = match &tenant.keys {
+            TenantKeys::Scheduled(schedule) => schedule.keys.as_slice(),
+            _ => &[],
+        };
+        keys.iter().zip(&in_force.key_rows)
+    });
+    let times = scheduled.map(|(key, (_, row))| KeyTimes {
+        row: *row,
+        from_s: key.from_s,
+        until_s: key.until_s,
+    });
+    times.collect()
 }
 
 /// The parameter sets of a tenant by their numbers, with running sums of their shares.

@@ -4,7 +4,9 @@
 use super::cell::{Buckets, Cell};
 use super::page::Parts;
 use super::series::{self, Series};
-use super::tenants::{keys_seen, keys_verified, params, params_reasons, tenants};
+use super::tenants::{
+    keys_begin, keys_end, keys_seen, keys_verified, params, params_reasons, tenants,
+};
 use super::{KeeperStats, ObservedStats, ProcessStats, ShardStats};
 
 /// What kind of number a metric is.
@@ -200,6 +202,8 @@ const TENANTS: &[Metric] = &[
     by_tenant("flk_quota_exceeded_by_tenant", "Requests over a quota of bytes.", |it, put| tenants(it, put, |row| &row.quota_exceeded)),
     series("flk_key_verified_total", Kind::Counter, &["tenant", "key"], "Signatures that a key verified. 256 keys have samples of their own, all others are `other`.", keys_verified),
     series("flk_key_last_seen_seconds", Kind::Gauge, &["tenant", "key"], "When a key verified last, since 1970; 0: not since the start.", keys_seen).unit(Unit::Seconds),
+    series("flk_key_begins_seconds", Kind::Gauge, &["tenant", "key"], "From when a key in force verifies, since 1970; its age is the time since then. 0: no begin is set, or it is not in force.", keys_begin).unit(Unit::Seconds),
+    series("flk_key_ends_seconds", Kind::Gauge, &["tenant", "key"], "Until when a key in force verifies, since 1970. 0: no end is set, or it is not in force.", keys_end).unit(Unit::Seconds),
     series("flk_accepted_by_params", Kind::Counter, &["tenant", "params"], "First outcomes that accept, by the parameter set that judged. 128 pairs have samples of their own.", |it, put| params(it, put, |row| &row.accepted)),
     series("flk_escalated_by_params", Kind::Counter, &["tenant", "params"], "First outcomes that escalate, by the parameter set that judged.", |it, put| params(it, put, |row| &row.escalated)),
     series("flk_escalated_by_params_and_reason", Kind::Counter, &["tenant", "params", "reason"], "The same by reason.", params_reasons),

@@ -50,6 +50,21 @@ pub struct KeyRow {
     pub verified: Cell,
     /// The beginning of the last second of the wall clock in which it did, in microseconds; 0: never.
     pub last_seen_us: Cell,
+    /// From when it verifies, wall clock in microseconds; 0: from ever, or it is not in force.
+    begins_us: Cell,
+    /// Until when; 0: no end is known, or it is not in force.
+    ends_us: Cell,
+}
+
+/// When a key verifies, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyTimes {
+    /// The row of the key.
+    pub row: Row,
+    /// From here on; 0: from ever.
+    pub from_s: u64,
+    /// Up to here, excluded; `u64::MAX`: without an end.
+    pub until_s: u64,
 }
 
 /// What is counted of a parameter set under a tenant.
@@ -121,6 +136,21 @@ impl TenantPages {
     /// What is counted of a key.
     pub fn key(&self, row: Row) -> &KeyRow {
         &self.keys[usize::from(row.0)]
+    }
+
+    /// These are the keys in force; of all others no times are shown any more.
+    pub fn show_key_times(&self, in_force: &[KeyTimes]) {
+        let us = |seconds: u64| seconds.saturating_mul(1_000_000);
+        let (_, own) = split(&self.keys);
+        for (at, row) in (0..).map(Row).zip(own) {
+            let key = in_force.iter().find(|it| it.row == at);
+            let ends_s = key.map_or(0, |it| it.until_s);
+            row.begins_us.set(us(key.map_or(0, |it| it.from_s)));
+            row.ends_us.set(match ends_s {
+                u64::MAX => 0,
+                ends_s => us(ends_s),
+            });
+        }
     }
 
     /// What is counted of a parameter set.
@@ -232,6 +262,14 @@ pub(super) fn keys_seen(parts: &Parts<'_>, put: &mut Series<'_>) {
     keys(parts, put, |row| &row.last_seen_us, u64::max);
 }
 
+pub(super) fn keys_begin(parts: &Parts<'_>, put: &mut Series<'_>) {
+    keys(parts, put, |row| &row.begins_us, u64::max);
+}
+
+pub(super) fn keys_end(parts: &Parts<'_>, put: &mut Series<'_>) {
+    keys(parts, put, |row| &row.ends_us, u64::max);
+}
+
 /// A column of the table of parameter sets.
 pub(super) fn params(parts: &Parts<'_>, put: &mut Series<'_>, cell: impl Fn(&ParamsRow) -> &Cell) {
     let mut samples = Samples(BTreeMap::new());
@@ -308,6 +346,44 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("=\"other\""), "{text}");
+    }
+
+    #[test]
+    fn times_are_those_of_keys_in_force() {
+        let stats = Stats::new(2);
+        let show = |keys: &[(&str, u64, u64)]| {
+            for page in stats.shards.iter().map(|page| &page.tenants) {
+                let tenant = page.tenant_row(0, "acme");
+                let of = |&(name, from_s, until_s): &(&str, u64, u64)| KeyTimes {
+                    row: page.key_row(tenant, name),
+                    from_s,
+                    until_s,
+                };
+                page.show_key_times(&keys.iter().map(of).collect::<Vec<_>>());
+            }
+            let text = rendered(&stats);
+            let of_key = |line: &&str| line.contains("key=\"") && !line.contains("_total");
+            let sample = |line: &str| line.replace("{tenant=\"acme\",key=", " ");
+            let lines = text.lines().filter(of_key).map(sample);
+            let lines = lines.filter(|line| !line.contains("last_seen"));
+            lines.collect::<Vec<_>>()
+        };
+        let shown = show(&[("old", 0, 1_800_000_000), ("new", 1_790_000_000, u64::MAX)]);
+        let expect = [
+            "flk_key_begins_seconds \"new\"} 1790000000",
+            "flk_key_begins_seconds \"old\"} 0",
+            "flk_key_ends_seconds \"new\"} 0",
+            "flk_key_ends_seconds \"old\"} 1800000000",
+        ];
+        assert_eq!(shown, expect);
+        let shown = show(&[("new", 1_790_000_000, 1_900_000_000)]);
+        let expect = [
+            "flk_key_begins_seconds \"new\"} 1790000000",
+            "flk_key_begins_seconds \"old\"} 0",
+            "flk_key_ends_seconds \"new\"} 1900000000",
+            "flk_key_ends_seconds \"old\"} 0",
+        ];
+        assert_eq!(shown, expect);
     }
 
     #[test]

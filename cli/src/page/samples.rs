@@ -1,7 +1,7 @@
 //! A page of metrics in text format 0.0.4, read into samples. It is strict: a line that is no sample makes the whole page
 //! unreadable, because a number that is missing without a word would look like 0.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One sample without its name.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,14 +12,14 @@ struct Sample {
 
 /// Samples by the name of their metric.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Samples(BTreeMap<String, Vec<Sample>>);
+pub(crate) struct Samples(BTreeMap<String, Vec<Sample>>);
 
 /// The upper edge of a bucket, and how many values are not above it.
-pub(super) type Bucket = (f64, f64);
+pub(crate) type Bucket = (f64, f64);
 
 impl Samples {
     /// Reads a page; `None` if it is no such page.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let mut samples = Self::default();
         let lines = text.lines().map(str::trim);
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -29,21 +29,32 @@ impl Samples {
         Some(samples)
     }
 
+    /// Names of samples, each with the names of its labels, whatever sample has them.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, BTreeSet<&str>)> {
+        self.0.iter().map(|(name, samples)| {
+            let labels = samples.iter().flat_map(|it| &it.labels);
+            (
+                name.as_str(),
+                labels.map(|(label, _)| label.as_str()).collect(),
+            )
+        })
+    }
+
     /// The value of a sample without labels.
-    pub(super) fn value(&self, name: &str) -> Option<f64> {
+    pub(crate) fn value(&self, name: &str) -> Option<f64> {
         let mut samples = self.0.get(name)?.iter();
         Some(samples.find(|it| it.labels.is_empty())?.value)
     }
 
     /// The value of the sample with one label of this value.
-    pub(super) fn value_by(&self, name: &str, label: &str, is: &str) -> Option<f64> {
+    pub(crate) fn value_by(&self, name: &str, label: &str, is: &str) -> Option<f64> {
         self.by(name, label)
             .find(|(value, _)| *value == is)
             .map(|(_, number)| number)
     }
 
     /// Values of a label, and the numbers beside them.
-    pub(super) fn by<'a>(
+    pub(crate) fn by<'a>(
         &'a self,
         name: &str,
         label: &'a str,
@@ -55,7 +66,7 @@ impl Samples {
     }
 
     /// Buckets of a histogram, ascending; of one with this label where one is named.
-    pub(super) fn buckets(&self, name: &str, with: Option<(&str, &str)>) -> Vec<Bucket> {
+    pub(crate) fn buckets(&self, name: &str, with: Option<(&str, &str)>) -> Vec<Bucket> {
         let samples = self.0.get(&format!("{name}_bucket"));
         let samples = samples.map_or(&[][..], Vec::as_slice).iter();
         let is_meant = |it: &&Sample| with.is_none_or(|(label, is)| it.label(label) == Some(is));

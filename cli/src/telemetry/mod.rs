@@ -1,0 +1,73 @@
+//! What flk emits, as it is declared: the metrics of both processes, from their tables. The registry of
+//! `docs/telemetry/registry/` is written from it, and what a running gateway shows is compared with it. It emits nothing itself.
+
+pub(crate) mod compare;
+mod labels;
+pub(crate) mod registry;
+
+use flk_control::metrics::METRICS as OF_CONTROL;
+use flk_dataplane::stats::table::{Kind, Unit, metrics as of_dataplane};
+
+/// The process that emits something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Process {
+    Dataplane,
+    Control,
+}
+
+impl Process {
+    /// The name of its program.
+    pub(crate) fn program(self) -> &'static str {
+        match self {
+            Process::Dataplane => "flk-dataplane",
+            Process::Control => "flk-control",
+        }
+    }
+}
+
+/// A declared metric.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Metric {
+    pub(crate) process: Process,
+    /// Name in text format 0.0.4.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) unit: Unit,
+    pub(crate) labels: &'static [&'static str],
+    pub(crate) help: &'static str,
+    pub(crate) presence: Presence,
+}
+
+/// When a page has a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Always,
+    /// Once control knows the state of a data plane.
+    WithDataplane,
+}
+
+/// All declared metrics, those of the data plane first.
+pub(crate) fn metrics() -> impl Iterator<Item = Metric> {
+    let dataplane = of_dataplane().map(|it| Metric {
+        process: Process::Dataplane,
+        name: it.name,
+        kind: it.kind,
+        unit: it.unit,
+        labels: it.labels,
+        help: it.help,
+        presence: Presence::Always,
+    });
+    let control = OF_CONTROL.iter().map(|it| Metric {
+        process: Process::Control,
+        name: it.name,
+        kind: it.kind,
+        unit: it.unit,
+        labels: it.labels,
+        help: it.help,
+        presence: match it.needs_dataplane() {
+            true => Presence::WithDataplane,
+            false => Presence::Always,
+        },
+    });
+    dataplane.chain(control)
+}
