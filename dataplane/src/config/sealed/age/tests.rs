@@ -51,9 +51,20 @@ fn vector(bytes: &[u8]) -> Option<(BTreeMap<String, String>, Vec<u8>)> {
 
 #[test]
 fn every_vector_of_the_format_ends_as_its_authors_say() {
+    let Some(directory) = std::env::var_os("FLK_AGE_VECTORS") else {
+        flk_testkit::skipped(
+            "vectors of the age format: FLK_AGE_VECTORS names no directory of them",
+        );
+        return;
+    };
     let (mut seen, mut wrong) = (0, Vec::new());
-    for entry in std::fs::read_dir(fixtures().join("vectors")).unwrap() {
+    for entry in std::fs::read_dir(&directory).unwrap() {
         let path = entry.unwrap().path();
+        // Post-quantum identities are refused by name, and 16 MiB are more than is read.
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.contains("hybrid") || name.starts_with("stream_25") {
+            continue;
+        }
         let Some((fields, file)) = vector(&std::fs::read(&path).unwrap()) else {
             continue;
         };
