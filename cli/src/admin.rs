@@ -3,8 +3,8 @@
 use crate::args::{time, time_text};
 use crate::exit::{Exit, Failure};
 use crate::fault;
+use crate::keyring::{age_keys, read_secret};
 use clap::Args;
-use flk_contract::signature::key_text_of_file;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HOST};
@@ -90,11 +90,10 @@ impl AdminArgs {
         let Some(path) = &self.token_file else {
             return Ok(None);
         };
-        let text = std::fs::read_to_string(path).map(Zeroizing::new);
-        let text = text.map_err(|error| {
-            Failure::usage(format!("{}: {}", path.display(), fault::why(&error)))
-        })?;
-        Ok(Some(Zeroizing::new(key_text_of_file(&text).to_owned())))
+        let text = read_secret(path, None, &age_keys());
+        let text =
+            text.map_err(|problem| Failure::usage(format!("{}: {problem}", path.display())))?;
+        Ok(Some(text))
     }
 
     async fn exchange(

@@ -8,6 +8,7 @@ use flk_contract::signature::{
     Algorithm, HMAC_KEY_BYTES_ADVISED, KeySetBuilder, UnknownScheme, key_text_of_file,
 };
 use flk_contract::{KeySet, Scheme, SigningKey};
+use flk_dataplane::config::sealed::{self, AgeKeys};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -33,7 +34,7 @@ pub(crate) struct KeyArgs {
     /// [default: PCS_SIGN_ALG, else hmac]
     #[arg(long, value_name = "SCHEME")]
     alg: Option<String>,
-    /// File that holds the key text; one trailing newline is dropped
+    /// File that holds the key text; one trailing newline is dropped. It may be encrypted with age (SOPS_AGE_KEY_FILE)
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
 }
@@ -97,7 +98,10 @@ impl KeyArgs {
 
     fn signing_text(&self, scheme: Scheme, env: &Env<'_>) -> Result<(Secret, String), Failure> {
         if let Some(path) = &self.key_file {
-            return Ok((read_key(path)?, path.display().to_string()));
+            return Ok((
+                read_key(path, None, &age_keys())?,
+                path.display().to_string(),
+            ));
         }
         let name = match scheme.algorithm {
             Algorithm::Ed25519 => ED25519_PRIVATE,
@@ -120,7 +124,8 @@ impl KeyArgs {
             return Ok(Verifying::Off);
         };
         if let Some(path) = &self.key_file {
-            let keyring = Keyring::new(scheme, vec![read_key(path)?], &path.display().to_string());
+            let text = read_key(path, None, &age_keys())?;
+            let keyring = Keyring::new(scheme, vec![text], &path.display().to_string());
             return keyring.map(Verifying::Keys);
         }
         let names: &[&str] = match scheme.algorithm {
@@ -209,15 +214,33 @@ fn public_of_private(scheme: Scheme, env: &Env<'_>) -> Result<Option<Secret>, Fa
     }
 }
 
-fn read_key(path: &Path) -> Result<Secret, Failure> {
-    match std::fs::read_to_string(path).map(Zeroizing::new) {
-        Ok(text) => Ok(Zeroizing::new(key_text_of_file(&text).to_owned())),
-        Err(error) => Err(Failure::usage(format!(
-            "cannot read the key file {}: {}",
-            path.display(),
-            fault::why(&error)
-        ))),
-    }
+/// What opens encrypted files: the variables that SOPS has, too.
+pub(crate) fn age_keys() -> AgeKeys {
+    AgeKeys::of_environment(&|name| std::env::var(name).ok())
+}
+
+/// The text of a key file, which may be encrypted; of a SOPS document the value of this entry.
+pub(crate) fn read_key(
+    path: &Path,
+    entry: Option<&str>,
+    keys: &AgeKeys,
+) -> Result<Secret, Failure> {
+    let shown = path.display();
+    read_secret(path, entry, keys)
+        .map_err(|problem| Failure::usage(format!("cannot read the key file {shown}: {problem}")))
+}
+
+/// The same of any file of a secret; what is wrong with it, in words.
+pub(crate) fn read_secret(
+    path: &Path,
+    entry: Option<&str>,
+    keys: &AgeKeys,
+) -> Result<Secret, String> {
+    let bytes = std::fs::read(path).map(Zeroizing::new);
+    let bytes = bytes.map_err(|error| fault::why(&error))?;
+    let opened = sealed::open(bytes, entry, keys).map_err(|error| error.to_string())?;
+    let text = std::str::from_utf8(&opened).map_err(|_| "it is not UTF-8".to_owned())?;
+    Ok(Zeroizing::new(key_text_of_file(text).to_owned()))
 }
 
 /// The development key, where there is one and the scheme can use it.
@@ -227,7 +250,8 @@ fn dev_key(scheme: Scheme) -> Option<Result<(Secret, String), Failure>> {
         return None;
     }
     eprintln!("flk: no key is configured; using the development key ./{DEV_KEY}");
-    Some(read_key(path).map(|text| (text, DEV_KEY.to_owned())))
+    let text = read_key(path, None, &AgeKeys::default());
+    Some(text.map(|text| (text, DEV_KEY.to_owned())))
 }
 
 fn nothing_configured(names: &[&str]) -> Failure {

@@ -88,6 +88,14 @@ fn every_command_has_help_with_examples_that_run() {
     let sample = golden("events/sample.csv");
     std::fs::copy(sample, dir.join("events.csv")).unwrap();
     std::fs::copy(dir.join("data/dev.key"), dir.join("agent.key")).unwrap();
+    let sealed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dataplane/tests/sealed");
+    let identity = std::fs::read_to_string(sealed.join("first.identity")).unwrap();
+    let public = identity
+        .lines()
+        .find_map(|it| it.strip_prefix("# public key: "));
+    std::fs::write(dir.join("recipient.txt"), public.unwrap()).unwrap();
+    std::fs::write(dir.join("keys.txt"), &identity).unwrap();
+    std::fs::copy(sealed.join("sops/keys.yaml"), dir.join("keys.sops.yaml")).unwrap();
     let shell = |line: &str| {
         let program = Path::new(env!("CARGO_BIN_EXE_flk")).parent().unwrap();
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
@@ -97,6 +105,7 @@ fn every_command_has_help_with_examples_that_run() {
             .env("PATH", path)
             .env("PORT", "0") // another process may have the usual one
             .env("ADMIN_LISTEN", &admin)
+            .env("SOPS_AGE_KEY_FILE", "keys.txt") // of keys that earlier examples added
             .env("FLK_URL", &gateway.url);
         let line = line.replace("http://127.0.0.1:8080", &gateway.url);
         let line = line.replace("127.0.0.1:8081", &admin);

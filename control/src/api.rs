@@ -16,12 +16,13 @@ use axum::extract::RawPathParams;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::on;
+use flk_dataplane::config::SecretPath;
+use flk_dataplane::config::sealed::AgeKeys;
 use flk_dataplane::driver::agent::protocol::{InForce, KeptNumber};
 use flk_dataplane::http::accept::quality;
 use flk_dataplane::stats::exposition::Format;
 use problem::Problem;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The description of this interface (OpenAPI 3.1).
@@ -45,8 +46,9 @@ pub struct Api {
 pub enum Access {
     /// Every process of this machine; it listens on loopback only.
     Local,
-    /// Bearers of a token of this file, which is read for each request: a line that is removed counts at once.
-    Tokens(PathBuf),
+    /// Bearers of a token of this file, which is read for each request: a line that is removed counts at once. It may be
+    /// encrypted.
+    Tokens(SecretPath, AgeKeys),
 }
 
 /// The router: one entry for each [`Route`].
@@ -113,8 +115,8 @@ fn authorized(api: &Api, route: Route, headers: &HeaderMap) -> Result<Actor, Pro
             is_local(headers)?;
             Actor::local()
         }
-        Access::Tokens(path) => {
-            let tokens = Tokens::load(path).map_err(Problem::Tokens)?;
+        Access::Tokens(file, keys) => {
+            let tokens = Tokens::load(file, keys).map_err(Problem::Tokens)?;
             let bearer = bearer(headers).ok_or(Problem::NoToken)?;
             tokens.actor(bearer).ok_or(Problem::NoToken)?.clone()
         }

@@ -117,6 +117,8 @@ fn fixed(raw: &RawConfig) -> BTreeMap<String, Fixed> {
         let text = raw.text(variable);
         let fixed = Fixed {
             identity: text.map_or_else(String::new, |text| match variable.is_secret() {
+                // Its file is read again whenever something is opened.
+                _ if variable == Variable::AgeIdentity => raw.age_keys().source(),
                 true => format!("{:?}", Sha256::digest(text)),
                 false => text.to_owned(),
             }),

@@ -12,7 +12,8 @@ use crate::systemd;
 use crate::tokens::{Actor, Tokens};
 use crate::view::board;
 use crate::watch::Changes;
-use flk_dataplane::config::ControlSettings;
+use flk_dataplane::config::sealed::AgeKeys;
+use flk_dataplane::config::{ControlSettings, SecretPath};
 use flk_dataplane::exit::Exit;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -75,7 +76,7 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     let config = options
         .config()
         .map_err(|mistakes| refused(Exit::Configuration, mistakes.0.join("\nflk-control: ")))?;
-    let access = access(&config.control)?;
+    let access = access(&config.control, &config.age_keys)?;
     let audit = open_audit(&config.control)?;
     let credentials = config.metrics_auth.as_ref();
     let credentials = credentials.map(|it| String::from_utf8_lossy(&it.expected).into_owned());
@@ -117,15 +118,16 @@ async fn serve(options: &Options) -> Result<(), StartError> {
 }
 
 /// Who may use the API. Another address than loopback needs tokens before anything listens.
-fn access(settings: &ControlSettings) -> Result<Access, StartError> {
+fn access(settings: &ControlSettings, keys: &AgeKeys) -> Result<Access, StartError> {
     let address = settings.admin_listen;
     match &settings.admin_tokens_file {
         Some(path) => {
-            Tokens::load(path).map_err(|problem| {
+            let file = SecretPath::typed(&path.to_string_lossy());
+            Tokens::load(&file, keys).map_err(|problem| {
                 let reason = format!("ADMIN_TOKENS_FILE: {problem}");
                 refused(Exit::Configuration, reason)
             })?;
-            Ok(Access::Tokens(path.clone()))
+            Ok(Access::Tokens(file, keys.clone()))
         }
         None if address.ip().is_loopback() => Ok(Access::Local),
         None => Err(refused(
@@ -173,7 +175,7 @@ async fn listen(address: SocketAddr, api: Api) {
     };
     let who = match &api.access {
         Access::Local => "every process of this machine may use it",
-        Access::Tokens(_) => "with tokens",
+        Access::Tokens(..) => "with tokens",
     };
     let listens_on = listener.local_addr().unwrap_or(address);
     say(format!("admin API on http://{listens_on}, {who}"));

@@ -2,10 +2,12 @@
 //! is shown once, when it is made.
 
 use crate::link::of_system;
+use flk_dataplane::config::SecretPath;
+use flk_dataplane::config::sealed::{self, AgeKeys};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
+use zeroize::Zeroizing;
 
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;
@@ -89,22 +91,24 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// Reads a file.
+    /// Reads a file, which may be encrypted.
     ///
     /// # Errors
-    /// It cannot be read, or a line is wrong, in words.
-    pub fn load(path: &Path) -> Result<Tokens, String> {
+    /// It cannot be read or opened, or a line is wrong, in words.
+    pub fn load(file: &SecretPath, keys: &AgeKeys) -> Result<Tokens, String> {
         let read = || {
             use std::io::Read;
-            let file = std::fs::File::open(path)?;
-            let mut text = String::new();
-            file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
-            Ok(text)
+            let mut bytes = Zeroizing::new(Vec::new());
+            let opened = std::fs::File::open(&file.path)?;
+            opened.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+            Ok(bytes)
         };
-        let text = read().map_err(|error: std::io::Error| {
-            format!("{}: {}", path.display(), of_system(&error))
-        })?;
-        Tokens::read(&text).map_err(|problem| format!("{}:{problem}", path.display()))
+        let bytes =
+            read().map_err(|error: std::io::Error| format!("{file}: {}", of_system(&error)))?;
+        let opened = sealed::open(bytes, file.entry.as_deref(), keys);
+        let opened = opened.map_err(|error| format!("{file}: {error}"))?;
+        let text = std::str::from_utf8(&opened).map_err(|_| format!("{file}: it is not UTF-8"))?;
+        Tokens::read(text).map_err(|problem| format!("{file}:{problem}"))
     }
 
     /// Reads lines `actor:role:sha256-hex-of-token`; empty lines and those with `#` at their beginning are left out.

@@ -4,8 +4,12 @@ use super::{CommandResult, FileArgs, STAND_IN_KEY};
 use crate::exit::{CONFIG_CODES, Exit};
 use crate::output::{Output, counted};
 use clap::Args;
-use flk_dataplane::config::{Config, ConfigError, RawConfig, VARIABLES, Variable, warnings};
+use flk_dataplane::config::{
+    Config, ConfigError, RawConfig, VARIABLES, Variable, form_of, warnings,
+};
+use flk_dataplane::snapshot::Source;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +28,7 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let unknown = warnings(&names.collect::<BTreeSet<_>>());
     let (raw, mut mistakes) = args.file.read();
+    let encrypted = encrypted(&raw);
     mistakes.extend(wrong_values(raw));
     let errors: Vec<String> = unknown
         .into_iter()
@@ -38,12 +43,46 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
         output.line(format!(
             "{settings}, each is valid; flk doctor checks whether this host allows them"
         ))?;
+        for line in encrypted {
+            output.line(line)?;
+        }
     }
     output.flush()?;
     Ok(match errors.is_empty() {
         true => Exit::Yes,
         false => Exit::Configuration,
     })
+}
+
+/// A line for each secret that was read from an encrypted file, and a warning where others can open it, too.
+fn encrypted(raw: &RawConfig) -> Vec<String> {
+    let settings = VARIABLES.iter().filter_map(|&variable| {
+        let (file, form) = raw.sealed(variable)?;
+        Some((variable.key().to_owned(), form, file.to_string()))
+    });
+    let document = Config::resolve(raw).ok().map(|config| config.document);
+    let tenants = document.into_iter().flat_map(|it| it.tenants);
+    let keys = tenants.flat_map(|tenant| {
+        let named = |key| (tenant.name.clone(), key);
+        tenant.keys.into_iter().map(named).collect::<Vec<_>>()
+    });
+    let keys = keys.filter_map(|(tenant, key)| match &key.source {
+        // Those of settings were told; they are named by their fingerprints.
+        Source::File { path, .. } if key.id != key.fingerprint => {
+            let place = format!("tenant {tenant}, key {}", key.id);
+            Some((place, form_of(Path::new(path))?, key.source.to_string()))
+        }
+        _ => None,
+    });
+    let opener = raw.age_keys().source();
+    let open = raw
+        .age_keys()
+        .open_to_all()
+        .map(|path| format!("warning: all users can read {path}: chmod o= {path}"));
+    let all = settings.chain(keys);
+    all.map(|(what, form, file)| format!("{what}: {form}: {file}, opened with {opener}"))
+        .chain(open)
+        .collect()
 }
 
 /// Every wrong value: each is put right in turn, until none is left.

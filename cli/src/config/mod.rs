@@ -11,6 +11,7 @@ mod show;
 use crate::CommandResult;
 use crate::exit::{Exit, Failure};
 use clap::Args;
+use flk_dataplane::config::sealed::AgeKeys;
 use flk_dataplane::config::{ConfigError, Environment, FILE_VARIABLE, Flags, RawConfig, Variable};
 use std::path::{Path, PathBuf};
 
@@ -76,7 +77,10 @@ pub(crate) fn run(command: &Command) -> CommandResult {
 fn of_file(path: &Path) -> Result<RawConfig, Failure> {
     let file = Some(path.display().to_string());
     let settings = Vec::new();
-    RawConfig::read(&|_| None, &Flags { file, settings }).map_err(refused)
+    // An identity is of this machine, whichever file is looked at.
+    let opens = |name: &str| AgeKeys::VARIABLES.contains(&name);
+    let env = |name: &str| opens(name).then(|| std::env::var(name).ok()).flatten();
+    RawConfig::read(&env, &Flags { file, settings }).map_err(refused)
 }
 
 /// A configuration that cannot be read.

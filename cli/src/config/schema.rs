@@ -62,7 +62,8 @@ fn tenants() -> Value {
     let keys = json!({
         "id": text("Its name among the keys of the tenant."),
         "scheme": text("hmac-sha256 (default), ed25519 or hmac-sha256-payload, each also with ;num=fixed9."),
-        "file": text("The path of the file that holds it."),
+        "file": text("The path of the file that holds it; it may be encrypted with age or SOPS."),
+        "entry": text("Which value of a SOPS document it is: keys with dots between them, such as acme.current."),
         "env": text("The variable of the gateway's environment that holds it."),
         "public": text("An Ed25519 public key itself, as standard base64."),
         "not_before": time, "not_after": time, "revoked_at": time,

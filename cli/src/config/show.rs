@@ -35,7 +35,11 @@ pub(super) fn run(args: &ShowArgs) -> CommandResult {
     let mut output = Output::new();
     for &variable in VARIABLES {
         let value = shown(&raw, variable);
-        let (key, origin) = (variable.key(), raw.origin(variable).to_string());
+        let (key, mut origin) = (variable.key(), raw.origin(variable).to_string());
+        let sealed = raw.sealed(variable);
+        if let Some((file, form)) = sealed {
+            origin = format!("{origin} ({form}: {file})");
+        }
         let text = value.unwrap_or(variable.default());
         output.line(match (args.output, args.origin) {
             (Format::Text, false) => format!("{key:<24} {text}"),
@@ -43,6 +47,7 @@ pub(super) fn run(args: &ShowArgs) -> CommandResult {
             (Format::Json, _) => json!({
                 "key": key, "variable": variable.name(), "value": value,
                 "default": variable.default(), "origin": origin,
+                "encrypted": sealed.map(|(_, form)| form.to_string()),
             })
             .to_string(),
         })?;

@@ -12,7 +12,8 @@ use flk_dataplane::config::time;
 const EXAMPLES: &str = "\
 Examples:
   $ flk keys add acme --new-tenant --id first --key-file agent.key --config flk.toml
-  $ flk keys add acme --key-file next.key --config flk.toml --dry-run";
+  $ flk keys add acme --key-file next.key --config flk.toml --dry-run
+  $ SOPS_AGE_KEY_FILE=keys.txt flk keys add acme --key-file keys.sops.yaml --entry acme.current --config flk.toml";
 
 const NOTES: &str = "\
 At most four keys of a tenant are active at a time. To replace a key, use flk keys rotate.";
@@ -54,7 +55,7 @@ pub(super) fn run(args: &AddArgs) -> CommandResult {
         }
     }
     let keys = change.keys(tenant)?;
-    let new = args.source.new_key(&keys)?;
+    let new = args.source.new_key(&keys, &change.age_keys())?;
     change.look_at_place(&new.source);
     change.warnings.extend(new.warnings);
     let date = time::show(change.now_s);

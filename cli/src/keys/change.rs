@@ -10,6 +10,7 @@ use crate::CommandResult;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Output};
 use clap::Args;
+use flk_dataplane::config::sealed::AgeKeys;
 use flk_dataplane::config::{Flags, RawConfig, VARIABLES, Variable, units};
 use flk_dataplane::snapshot::Source;
 use serde_json::json;
@@ -98,15 +99,24 @@ impl Change {
     /// How long an outcome answers duplicates, as this file and the environment say.
     pub(super) fn dedup_ttl_s(&self) -> u64 {
         const DEFAULT_S: u64 = 14 * 86_400;
+        let raw = self.settings();
+        let typed = raw.text(Variable::DedupTtl);
+        typed.and_then(units::seconds).unwrap_or(DEFAULT_S)
+    }
+
+    /// What opens encrypted files, as this file and the environment say.
+    pub(super) fn age_keys(&self) -> AgeKeys {
+        self.settings().age_keys().clone()
+    }
+
+    /// What this file and the environment say. A mistake is found when the result is checked.
+    fn settings(&self) -> RawConfig {
         let flags = Flags {
             file: Some(self.held.named.display().to_string()),
             settings: Vec::new(),
         };
         let env = |name: &str| std::env::var(name).ok();
-        // A mistake is found when the result is checked.
-        let (raw, _) = RawConfig::read_all(&env, &flags);
-        let typed = raw.text(Variable::DedupTtl);
-        typed.and_then(units::seconds).unwrap_or(DEFAULT_S)
+        RawConfig::read_all(&env, &flags).0
     }
 
     /// Warns if a gateway that runs already may not have the new key: it can read what it could read at its start.

@@ -4,8 +4,11 @@
 use super::document::{Document, tables};
 use crate::exit::{Exit, Failure};
 use crate::fault;
+use crate::keyring::age_keys;
 use flk_contract::{Algorithm, NumberForm, Scheme, SigningKey};
-use flk_dataplane::config::{Config, Environment, Flags, RawConfig, VARIABLES};
+use flk_dataplane::config::{
+    Config, Environment, Flags, RawConfig, SecretPath, VARIABLES, form_of,
+};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -27,6 +30,16 @@ struct StandIns {
     /// Texts of variables.
     variables: BTreeMap<String, String>,
     unchecked: BTreeMap<(String, String), String>,
+    /// Whether there is anything here that opens encrypted files.
+    opens: Opens,
+}
+
+/// What becomes of an encrypted file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opens {
+    Encrypted,
+    /// No identity is here, so an encrypted file is as good as elsewhere.
+    PlainOnly,
 }
 
 /// Checks a text that is, or is to be, the content of `path`.
@@ -35,6 +48,7 @@ pub(super) fn check(path: &Path, text: &str) -> Result<Checked, Failure> {
         files: Vec::new(),
         variables: BTreeMap::new(),
         unchecked: BTreeMap::new(),
+        opens: Opens::PlainOnly,
     };
     let text = match Document::parse(text) {
         Some(document) => stand_ins.put_into(document)?,
@@ -66,6 +80,12 @@ pub(super) fn check(path: &Path, text: &str) -> Result<Checked, Failure> {
 impl StandIns {
     /// The document's text, each line where it was.
     fn put_into(&mut self, mut document: Document) -> Result<String, Failure> {
+        let section = document.0.get("process");
+        let typed = section.and_then(|it| it.get("age_identity_file")?.as_str());
+        let is_here = typed.is_some_and(|path| !path.is_empty() && File::open(path).is_ok());
+        if is_here || !age_keys().is_empty() {
+            self.opens = Opens::Encrypted;
+        }
         for variable in VARIABLES.iter().filter(|it| it.is_secret()) {
             let Some((section, name)) = variable.key().split_once('.') else {
                 continue;
@@ -74,7 +94,8 @@ impl StandIns {
                 continue;
             };
             // Without a text it counts as not set.
-            if item.as_str().is_some_and(is_elsewhere) {
+            let file = item.as_str().map(SecretPath::typed);
+            if file.is_some_and(|it| self.is_elsewhere(&it.path)) {
                 *item = value("");
             }
         }
@@ -97,8 +118,16 @@ impl StandIns {
             let Ok(scheme) = scheme.parse::<Scheme>() else {
                 continue;
             };
-            if let Some(path) = text(key, "file").filter(|path| is_elsewhere(path)) {
+            let file = text(key, "file");
+            if let Some(path) = file.filter(|path| self.is_elsewhere(Path::new(path))) {
                 let file = in_memory(&self.text(scheme))?;
+                let path = match text(key, "entry") {
+                    Some(entry) => SecretPath::new(path, Some(entry)).to_string(),
+                    None => path,
+                };
+                if let Some(table) = key.as_table_like_mut() {
+                    table.remove("entry");
+                }
                 if let Some(typed) = key["file"].as_value_mut() {
                     *typed = path_of(&file).into();
                 }
@@ -111,6 +140,14 @@ impl StandIns {
             }
         }
         Ok(())
+    }
+
+    /// Whether a file is on another machine, for another user, or for another identity.
+    fn is_elsewhere(&self, path: &Path) -> bool {
+        match File::open(path).map_err(|error| error.kind()) {
+            Err(kind) => matches!(kind, ErrorKind::NotFound | ErrorKind::PermissionDenied),
+            Ok(_) => self.opens == Opens::PlainOnly && form_of(path).is_some(),
+        }
     }
 
     /// A key that is no other one.
@@ -127,15 +164,6 @@ impl StandIns {
             }
         }
     }
-}
-
-/// Whether a file is on another machine, or for another user.
-fn is_elsewhere(path: &str) -> bool {
-    let error = File::open(path).err().map(|error| error.kind());
-    matches!(
-        error,
-        Some(ErrorKind::NotFound | ErrorKind::PermissionDenied)
-    )
 }
 
 fn is_unset(variable: &str) -> bool {

@@ -114,7 +114,13 @@ impl Document {
         table.insert("id", value(&key.id));
         table.insert("scheme", value(&key.scheme));
         match &key.source {
-            Some(Source::File { path, .. }) => table.insert("file", value(path)),
+            Some(Source::File { path, entry, .. }) => {
+                table.insert("file", value(path));
+                match entry {
+                    Some(entry) => table.insert("entry", value(entry)),
+                    None => None,
+                }
+            }
             Some(Source::Environment { variable, .. }) => table.insert("env", value(variable)),
             Some(Source::Public { base64 }) => table.insert("public", value(base64)),
             None => None,
@@ -317,7 +323,7 @@ fn typed(table: &dyn TableLike) -> Option<Key> {
         };
         time::seconds(&text)
     };
-    let file = owned("file").map(Source::file);
+    let file = owned("file").map(|path| Source::entry_of(path, owned("entry")));
     let source = file.or_else(|| owned("env").map(Source::variable));
     let public = || owned("public").map(|base64| Source::Public { base64 });
     Some(Key {

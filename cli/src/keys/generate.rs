@@ -3,6 +3,7 @@
 
 use super::emit::{self, Form, Parts};
 use super::now_s;
+use super::source::public_part;
 use super::store::create;
 use crate::CommandResult;
 use crate::exit::{Exit, Failure, KEYS_GENERATE_CODES};
@@ -12,6 +13,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
 use flk_contract::signature::VerifyingKey;
 use flk_contract::{NumberForm, Scheme, SigningKey};
+use flk_dataplane::config::sealed::age::{self, AgeError, Recipient};
 use flk_dataplane::config::time;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -23,13 +25,15 @@ const KEY_BYTES: usize = 32;
 const EXAMPLES: &str = "\
 Examples:
   $ flk keys generate --out next.key
+  $ flk keys generate --encrypt-to \"$(cat recipient.txt)\" --out acme-2027.age
   $ flk keys generate --alg ed25519 --tenant acme
   $ flk keys generate --alg ed25519 --tenant beta --emit k8s > beta-keys.yaml
   $ flk keys generate --alg ed25519 --emit env --show-secret > agent.env";
 
 const NOTES: &str = "\
 An HMAC key is one file, for agents and gateway. An Ed25519 key is two: .private for the agent alone, .public for the \
-gateway. The secret part has mode 600. With --emit the manifest is printed with a placeholder for it, and with \
+gateway. The secret part has mode 600. With --encrypt-to it is encrypted with age before it is written (armored; \
+age-keygen makes identities and prints their recipients), and is in no file as it is. With --emit the manifest is printed with a placeholder for it, and with \
 --show-secret with the secret itself, which is then in no file but that of --out.";
 
 /// Which key is made.
@@ -57,7 +61,11 @@ pub(crate) struct GenerateArgs {
     /// Print the secret part in it
     #[arg(long, requires = "emit")]
     show_secret: bool,
-    /// File of the secret part [default: TENANT-hmac-DATE.secret or TENANT-ed25519-DATE.private]
+    /// age recipient (age1…) that the secret part is encrypted to; repeatable
+    #[arg(long, value_name = "RECIPIENT", value_parser = recipient, conflicts_with = "show_secret")]
+    encrypt_to: Vec<Recipient>,
+    /// File of the secret part [default: TENANT-hmac-DATE.secret or TENANT-ed25519-DATE.private, with .age behind it if it is
+    /// encrypted]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// How to say what was made
@@ -71,6 +79,10 @@ fn tenant(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("a name is 1 to 64 characters of A-Z a-z 0-9 . _ -".to_owned()),
     }
+}
+
+fn recipient(text: &str) -> Result<Recipient, AgeError> {
+    text.parse()
 }
 
 /// A key that was made.
@@ -90,7 +102,7 @@ pub(super) fn run(args: &GenerateArgs) -> CommandResult {
         (Some(path), _) => Some(path.clone()),
         (None, false) => Some(default_path(args, date)),
     };
-    let public_path = kept.as_ref().map(|path| path.with_extension("public"));
+    let public_path = kept.as_deref().map(public_part);
     let public_path = public_path.filter(|_| made.public.is_some());
     if public_path.is_some() && public_path == kept {
         return Err(Failure::usage(
@@ -98,7 +110,7 @@ pub(super) fn run(args: &GenerateArgs) -> CommandResult {
         ));
     }
     if let Some(path) = &kept {
-        create(path, 0o600, &made.secret)?;
+        create(path, 0o600, &written(args, &made)?)?;
     }
     if let (Some(path), Some(public)) = (&public_path, &made.public) {
         create(path, 0o644, &format!("{public}\n"))?;
@@ -139,11 +151,26 @@ pub(super) fn run(args: &GenerateArgs) -> CommandResult {
     Ok(Exit::Yes)
 }
 
+/// What the file of the secret part holds.
+fn written(args: &GenerateArgs, made: &Made) -> Result<Zeroizing<String>, Failure> {
+    if args.encrypt_to.is_empty() {
+        return Ok(made.secret.clone());
+    }
+    let sealed = age::seal(made.secret.as_bytes(), &args.encrypt_to);
+    let sealed = sealed.map_err(|error| Failure::with(Exit::File, error.to_string()))?;
+    Ok(Zeroizing::new(sealed))
+}
+
 fn default_path(args: &GenerateArgs, date: &str) -> PathBuf {
     let tenant = &args.tenant;
+    let end = if args.encrypt_to.is_empty() {
+        ""
+    } else {
+        ".age"
+    };
     PathBuf::from(match args.alg {
-        Alg::Hmac => format!("{tenant}-hmac-{date}.secret"),
-        Alg::Ed25519 => format!("{tenant}-ed25519-{date}.private"),
+        Alg::Hmac => format!("{tenant}-hmac-{date}.secret{end}"),
+        Alg::Ed25519 => format!("{tenant}-ed25519-{date}.private{end}"),
     })
 }
 

@@ -10,8 +10,11 @@ use crate::exit::{Exit, Failure, KEYS_LIST_CODES};
 use crate::fault;
 use crate::output::{Format, Output};
 use clap::Args;
-use flk_dataplane::config::time;
+use flk_dataplane::config::sealed::Form;
+use flk_dataplane::config::{form_of, time};
+use flk_dataplane::snapshot::Source;
 use serde_json::{Value, json};
+use std::path::Path;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +25,8 @@ Examples:
 const NOTES: &str = "\
 With --url each row says how often the key verified since that gateway's start, and when it did last: an old key that is \
 not seen any more can go. Several gateways are asked one by one. METRICS_USER and METRICS_PASS are used if they are set. \
-A fingerprint that is not shown belongs to a key whose file or variable is not on this machine.";
+A fingerprint that is not shown belongs to a key whose file, variable or age identity is not on this machine. Where files \
+are encrypted, SOURCE says how.";
 
 /// Options of `flk keys list`.
 #[derive(Args, Debug)]
@@ -46,6 +50,8 @@ pub(super) struct Row {
     /// None: the key is not on this machine.
     fingerprint: Option<String>,
     source: String,
+    /// How its file is encrypted.
+    form: Option<Form>,
     pub(super) times: Times,
     usage: Option<Usage>,
 }
@@ -91,10 +97,15 @@ pub(super) fn rows(checked: &Checked) -> Vec<Row> {
         for key in &tenant.keys {
             let place = (tenant.name.clone(), key.id.clone());
             let elsewhere = checked.unchecked.get(&place);
+            let form = match &key.source {
+                Source::File { path, .. } if elsewhere.is_none() => form_of(Path::new(path)),
+                _ => None,
+            };
             rows.push(Row {
                 scheme: key.scheme.clone(),
                 fingerprint: elsewhere.is_none().then(|| key.fingerprint.clone()),
                 source: elsewhere.cloned().unwrap_or_else(|| key.source.to_string()),
+                form,
                 times: Times::of(key),
                 usage: None,
                 tenant: place.0,
@@ -122,6 +133,7 @@ impl Row {
             "scheme": self.scheme,
             "fingerprint": self.fingerprint,
             "source": self.source,
+            "encrypted": self.form.map(|form| form.to_string()),
             "state": self.times.state(now_s).name(),
             "not_before": at(self.times.not_before),
             "not_after": at(self.times.not_after),
@@ -155,6 +167,14 @@ impl Row {
         }
         cells
     }
+
+    /// Where the key is, and how its file is encrypted.
+    fn place(&self) -> String {
+        match self.form {
+            Some(form) => format!("{form}: {}", self.source),
+            None => self.source.clone(),
+        }
+    }
 }
 
 /// Prints rows in columns.
@@ -179,11 +199,20 @@ pub(super) fn table(
     };
     let mut lines = vec![shown.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>()];
     lines.extend(rows.iter().map(|row| row.cells(now_s, counts)));
+    // Plain files are what every row was before.
+    if rows.iter().any(|row| row.form.is_some()) {
+        let places = rows.iter().map(Row::place);
+        let places = ["SOURCE".to_owned()].into_iter().chain(places);
+        lines
+            .iter_mut()
+            .zip(places)
+            .for_each(|(line, place)| line.push(place));
+    }
     let width = |column: usize| {
         let widths = lines.iter().map(|cells| cells[column].chars().count());
         widths.max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..shown.len()).map(width).collect();
+    let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
     for cells in &lines {
         let padded = cells.iter().zip(&widths);
         let padded: Vec<String> = padded

@@ -17,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   $ flk keys rotate acme --key-file next.key --config flk.toml --dry-run
   $ flk keys rotate acme --key-file next.key --config flk.toml
+  $ SOPS_AGE_KEY_FILE=keys.txt flk keys rotate acme --key-file acme-2027.age --config flk.toml
   $ flk keys rotate acme --undo --config flk.toml";
 
 const NOTES: &str = "\
@@ -55,7 +56,7 @@ pub(super) fn run(args: &RotateArgs) -> CommandResult {
 fn rotate(change: &mut Change, args: &RotateArgs) -> Result<(), Failure> {
     let (tenant, now_s) = (args.tenant.as_str(), change.now_s);
     let keys = change.keys(tenant)?;
-    let new = args.source.new_key(&keys)?;
+    let new = args.source.new_key(&keys, &change.age_keys())?;
     let ttl_s = change.dedup_ttl_s();
     let overlap_s = args.overlap.map_or(ttl_s, |overlap| overlap.as_secs());
     if overlap_s < ttl_s {

@@ -4,20 +4,26 @@
 use super::document::Key;
 use crate::exit::Failure;
 use crate::fault;
+use crate::keyring::read_key;
 use clap::Args;
-use flk_contract::signature::{VerifyingKey, key_text_of_file};
+use flk_contract::signature::VerifyingKey;
 use flk_contract::{Algorithm, Scheme};
+use flk_dataplane::config::form_of;
+use flk_dataplane::config::sealed::AgeKeys;
 use flk_dataplane::snapshot::Source;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// Where the new key is.
 #[derive(Args, Debug)]
 pub(super) struct SourceArgs {
-    /// File that holds the HMAC key or the Ed25519 public key; one trailing newline is dropped
+    /// File that holds the HMAC key or the Ed25519 public key; one trailing newline is dropped. It may be encrypted with age
+    /// or SOPS
     #[arg(long, value_name = "FILE", group = "source")]
     key_file: Option<PathBuf>,
+    /// Which value of a SOPS document it is: keys with dots between them, as in acme.current
+    #[arg(long, value_name = "ENTRY", requires = "key_file")]
+    entry: Option<String>,
     /// Variable in the environment of the gateway that holds it
     #[arg(long = "env", value_name = "NAME", group = "source")]
     variable: Option<String>,
@@ -44,8 +50,8 @@ pub(super) struct New {
 }
 
 impl SourceArgs {
-    /// What the user said; `keys` are those that the tenant has.
-    pub(super) fn new_key(&self, keys: &[Key]) -> Result<New, Failure> {
+    /// What the user said; `keys` are those that the tenant has, and `age_keys` open encrypted files.
+    pub(super) fn new_key(&self, keys: &[Key], age_keys: &AgeKeys) -> Result<New, Failure> {
         let of_last = keys
             .last()
             .and_then(|key| key.scheme.parse::<Scheme>().ok());
@@ -58,7 +64,7 @@ impl SourceArgs {
             (_, false) => Scheme::default(),
         };
         match (&self.key_file, &self.variable, &self.public) {
-            (Some(path), _, _) => self.of_file(path, scheme),
+            (Some(path), _, _) => self.of_file(path, scheme, age_keys),
             (_, Some(variable), _) => Ok(New {
                 scheme,
                 source: Source::variable(variable),
@@ -79,26 +85,24 @@ impl SourceArgs {
         }
     }
 
-    fn of_file(&self, path: &Path, scheme: Scheme) -> Result<New, Failure> {
+    fn of_file(&self, path: &Path, scheme: Scheme, age_keys: &AgeKeys) -> Result<New, Failure> {
         let shown = path.display().to_string();
         let unreadable = |error: std::io::Error| {
             let why = fault::why(&error);
             Failure::usage(format!("cannot read the key file {shown}: {why}"))
         };
         if scheme.algorithm == Algorithm::Ed25519 && is_private(path) {
-            let public = path.with_extension("public");
+            let public = public_part(path);
             return Err(Failure::usage(format!(
                 "{shown} is the private part, which no gateway needs: give {}",
                 public.display()
             )));
         }
-        let text = std::fs::read_to_string(path).map(Zeroizing::new);
-        let text = text.map_err(unreadable)?;
-        let text = key_text_of_file(&text);
-        let key = verifying(scheme, text, &shown)?;
+        let text = read_key(path, self.entry.as_deref(), age_keys)?;
+        let key = verifying(scheme, &text, &shown)?;
         if scheme.algorithm == Algorithm::Ed25519 {
             // It is no secret: the gateway needs no file for it.
-            let base64 = text.to_owned();
+            let base64 = text.as_str().to_owned();
             return Ok(New {
                 scheme,
                 source: Source::Public { base64 },
@@ -110,7 +114,8 @@ impl SourceArgs {
             warnings.push(format!("{shown} is shorter than the advised 32 bytes"));
         }
         let mode = std::fs::metadata(path).map_err(unreadable)?.mode();
-        if mode & 0o007 != 0 {
+        // An encrypted file may lie anywhere.
+        if mode & 0o007 != 0 && form_of(path).is_none() {
             warnings.push(format!("all users can read {shown}: chmod o= {shown}"));
         }
         let there = match &self.path_there {
@@ -122,7 +127,7 @@ impl SourceArgs {
         let there = there.ok_or_else(|| Failure::usage("the path of the key is not UTF-8"))?;
         Ok(New {
             scheme,
-            source: Source::file(there),
+            source: Source::entry_of(there, self.entry.clone()),
             warnings,
         })
     }
@@ -144,8 +149,18 @@ impl SourceArgs {
 
 /// As `flk keys generate` names the two parts.
 fn is_private(path: &Path) -> bool {
-    let public = path.with_extension("public");
+    let public = public_part(path);
     path != public && public.exists()
+}
+
+/// The file of the public part beside that of the private one, encrypted or not.
+pub(super) fn public_part(path: &Path) -> PathBuf {
+    let is_sealed = path.extension().is_some_and(|it| it == "age");
+    let named = match is_sealed {
+        true => path.with_extension(""),
+        false => path.to_owned(),
+    };
+    named.with_extension("public")
 }
 
 fn verifying(scheme: Scheme, text: &str, source: &str) -> Result<VerifyingKey, Failure> {

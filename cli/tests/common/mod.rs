@@ -32,6 +32,8 @@ pub fn flk(dir: &Path) -> Command {
         "ADMIN_TOKENS_FILE",
         "CONTROL_DIR",
         "FLK_ADMIN_TOKEN_FILE",
+        "SOPS_AGE_KEY",
+        "SOPS_AGE_KEY_FILE",
     ] {
         command.env_remove(name);
     }

@@ -8,6 +8,7 @@ mod gateway;
 
 mod file;
 mod generate;
+mod sealed;
 mod served;
 
 use common::{Ran, codes, flk, run};

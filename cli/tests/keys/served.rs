@@ -13,12 +13,12 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 /// One question to the gateway of this directory, and its answer.
-fn ask(dir: &TempDir, question: &Value) -> Value {
+pub(super) fn ask(dir: &TempDir, question: &Value) -> Value {
     ask_agent(&dir.path().join("data/wal"), question)
 }
 
 /// Waits until the control process beside the gateway has brought the file into force.
-fn wait_until_in_force(dir: &TempDir) {
+pub(super) fn wait_until_in_force(dir: &TempDir) {
     let path = dir.path().join("flk.toml").display().to_string();
     let config = Config::from_env(&|name| (name == "FLK_CONFIG").then(|| path.clone())).unwrap();
     let wanted = config.document.tenants.iter().find(|it| it.name == "acme");
@@ -33,7 +33,7 @@ fn wait_until_in_force(dir: &TempDir) {
 }
 
 /// Sends a record of acme that this key signs; the status of the answer.
-fn post(gateway: &Gateway, key: &str, epoch: u64) -> u16 {
+pub(super) fn post(gateway: &Gateway, key: &str, epoch: u64) -> u16 {
     let tiny = golden_bytes("records/pcs_tiny_case_1.json");
     let body = with_epoch(std::str::from_utf8(&tiny).unwrap(), epoch, key);
     let length = body.len();

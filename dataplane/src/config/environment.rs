@@ -95,6 +95,7 @@ mod tests {
             "PCS_HMAC_KEYS",
             "METRICS_PASS",
             "PCS_ED25519_PRIV_B64",
+            "SOPS_AGE_KEY",
             "PCS_HMAC_KYE",
             "METRICS_PASSWORD",
         ] {
@@ -106,6 +107,7 @@ mod tests {
             "PORT",
             "WAL_DIR",
             "PCS_HMAC_KEY_FILE",
+            "SOPS_AGE_KEY_FILE",
             "PCS_ED25519_PUB_B64",
             "METRICS_USER",
             "FLK_CONFIG",

@@ -10,6 +10,7 @@ mod file;
 mod flags;
 mod keys;
 mod raw;
+pub mod sealed;
 mod secret_file;
 mod secrets;
 mod tenants;
@@ -25,6 +26,7 @@ pub use error::{ConfigError, Place};
 pub use file::FILE_VARIABLE;
 pub use flags::Flags;
 pub use raw::{Origin, RawConfig};
+pub use secret_file::{SecretPath, form_of, read as read_secret};
 pub use secrets::Secrets;
 pub use tenants::PARAMS_NUMBERS;
 pub use unknown::warnings;
@@ -38,6 +40,7 @@ use crate::driver::sandbox::Wanted;
 use crate::http::{Networks, NetworksError};
 use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol};
 use crate::snapshot::Document;
+use sealed::AgeKeys;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +56,8 @@ pub struct Config {
     pub document: Document,
     /// Where the texts of keys are.
     pub secrets: Secrets,
+    /// What opens encrypted files of secrets.
+    pub age_keys: AgeKeys,
     /// Which snapshot a start begins with.
     pub snapshot: Begin,
     /// Number of HMAC keys shorter than advised; printed at the start.
@@ -122,6 +127,10 @@ impl Config {
         if raw.text(Variable::DedupBackend).unwrap_or("memory") != "memory" {
             return Err(raw.error(Variable::DedupBackend, "this version has no other store"));
         }
+        if let Some(text) = raw.text(Variable::AgeIdentity) {
+            sealed::check_identities(text)
+                .map_err(|problem| raw.error(Variable::AgeIdentity, problem))?;
+        }
         let desired = document::desired(raw)?;
         let body_bytes_max = raw.size(Variable::BodyMax, "1MiB", 1024..=1024 * 1024)?;
         let cores = raw.text(Variable::Cores);
@@ -135,6 +144,7 @@ impl Config {
             wal_dir,
             document: desired.document,
             secrets: desired.secrets,
+            age_keys: raw.age_keys().clone(),
             snapshot: match raw.text(Variable::Snapshot).unwrap_or("last") {
                 "last" => Begin::LastStored,
                 "environment" => Begin::Environment,

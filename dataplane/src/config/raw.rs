@@ -4,9 +4,11 @@ use super::environment::Environment;
 use super::error::{ConfigError, Place};
 use super::file::{self, FILE_VARIABLE};
 use super::flags::Flags;
+use super::sealed::{AgeKeys, Form};
+use super::secret_file::{self, SecretPath};
 use super::tenants::RawTenant;
+use super::units;
 use super::variables::{VARIABLES, Variable};
-use super::{secret_file, units};
 use crate::snapshot::Source;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -54,6 +56,8 @@ pub struct RawConfig {
     variables: Vec<(String, Zeroizing<String>)>,
     /// The configuration file.
     file: Option<PathBuf>,
+    /// What opens encrypted files.
+    age_keys: AgeKeys,
 }
 
 /// A setting that is set.
@@ -62,7 +66,9 @@ struct Set {
     text: Zeroizing<String>,
     origin: Origin,
     /// The file that it was read from, where it is a secret of a file.
-    file: Option<PathBuf>,
+    file: Option<SecretPath>,
+    /// How that file is encrypted.
+    form: Option<Form>,
 }
 
 impl std::fmt::Debug for RawConfig {
@@ -84,49 +90,64 @@ impl std::fmt::Debug for RawConfig {
 
 impl Set {
     /// What a line of the file sets; that of a secret names the file that holds it.
-    fn from_file(variable: Variable, typed: Typed) -> Result<Option<Set>, ConfigError> {
+    fn from_file(
+        variable: Variable,
+        typed: Typed,
+        keys: &AgeKeys,
+    ) -> Result<Option<Set>, ConfigError> {
         let Typed { text, place } = typed;
         if text.is_empty() {
             return Ok(None);
         }
-        let file = variable.is_secret().then(|| PathBuf::from(&text));
-        let text = match variable.is_secret() {
-            false => Zeroizing::new(text),
-            true => secret_file::read(Path::new(&text)).map_err(|problem| ConfigError {
-                variable: variable.name(),
-                place: place.clone().map(Box::new),
-                value: Some(text),
-                problem,
-                allowed: SECRET_FILE_ALLOWED,
-            })?,
+        let (text, file, form) = match variable.is_secret() {
+            false => (Zeroizing::new(text), None, None),
+            true => {
+                let file = file_of(variable, &text);
+                let read = secret_file::read(&file, keys).map_err(|problem| ConfigError {
+                    variable: variable.name(),
+                    place: place.clone().map(Box::new),
+                    value: Some(text),
+                    problem,
+                    allowed: SECRET_FILE_ALLOWED,
+                });
+                let (text, form) = read?;
+                (text, Some(file), form)
+            }
         };
         let origin = place.map_or(Origin::Environment(variable.name()), Origin::File);
-        Ok(Some(Set { text, origin, file }))
+        Ok(Some(Set {
+            text,
+            origin,
+            file,
+            form,
+        }))
     }
 
     /// What the environment sets: the value, or the file that holds it.
     fn from_environment(
         variable: Variable,
         typed: &dyn Fn(&str) -> Option<String>,
+        keys: &AgeKeys,
     ) -> Result<Option<Set>, ConfigError> {
         let alias = variable.alias().and_then(typed);
         let value = typed(variable.name()).or(alias).map(Zeroizing::new);
         let file = variable
             .file_name()
             .and_then(|name| Some((name, typed(name)?)));
-        let (text, name, file) = match (value, file) {
+        let (text, name, file, form) = match (value, file) {
             (None, None) => return Ok(None),
-            (Some(text), None) => (text, variable.name(), None),
+            (Some(text), None) => (text, variable.name(), None, None),
             (None, Some((name, path))) => {
-                let file = PathBuf::from(&path);
-                let text = secret_file::read(&file).map_err(|problem| ConfigError {
+                let file = file_of(variable, &path);
+                let read = secret_file::read(&file, keys).map_err(|problem| ConfigError {
                     variable: name,
                     place: None,
                     value: Some(path),
                     problem,
                     allowed: SECRET_FILE_ALLOWED,
-                })?;
-                (text, name, Some(file))
+                });
+                let (text, form) = read?;
+                (text, name, Some(file), form)
             }
             (Some(_), Some((name, path))) => {
                 return Err(ConfigError {
@@ -139,13 +160,45 @@ impl Set {
             }
         };
         let origin = Origin::Environment(name);
-        Ok(Some(Set { text, origin, file }))
+        Ok(Some(Set {
+            text,
+            origin,
+            file,
+            form,
+        }))
+    }
+}
+
+/// The file that a text names; that of the identities has no entries.
+fn file_of(variable: Variable, text: &str) -> SecretPath {
+    match variable {
+        Variable::AgeIdentity => SecretPath::new(text, None),
+        _ => SecretPath::typed(text),
+    }
+}
+
+/// The identities that are set, looked up before anything is opened with them. What is wrong with the setting is found with
+/// all others.
+fn age_keys(
+    of_file: &[(Variable, Typed)],
+    env: &dyn Fn(&str) -> Option<String>,
+    flags: &Flags,
+) -> AgeKeys {
+    let is_it = |variable: Variable| variable == Variable::AgeIdentity;
+    let flag = flags.settings.iter().rfind(|it| is_it(it.0));
+    let typed = of_file.iter().rfind(|it| is_it(it.0));
+    let of_environment = || AgeKeys::of_environment(env);
+    match (flag, typed) {
+        (Some((_, path)), _) if !path.is_empty() => AgeKeys::of_file(path),
+        (_, Some((_, typed))) if of_environment().is_empty() && !typed.text.is_empty() => {
+            AgeKeys::of_file(&typed.text)
+        }
+        _ => of_environment(),
     }
 }
 
 /// What a secret's file may be.
-const SECRET_FILE_ALLOWED: &str =
-    "a file of up to 64 KiB that holds the secret, with or without a line end behind it";
+const SECRET_FILE_ALLOWED: &str = "a file of up to 64 KiB that holds the secret, with or without a line end behind it; or one encrypted with age or SOPS, as FILE or FILE#ENTRY";
 
 impl RawConfig {
     /// Reads all settings: the configuration file, if one is named, over it the environment, and over that the arguments. An
@@ -181,14 +234,15 @@ impl RawConfig {
             ..file::Found::default()
         });
         mistakes.extend(from_file.mistakes);
+        let age_keys = age_keys(&from_file.settings, &typed, flags);
         for (variable, typed) in from_file.settings {
-            match Set::from_file(variable, typed) {
+            match Set::from_file(variable, typed, &age_keys) {
                 Ok(set) => texts[variable as usize] = set,
                 Err(mistake) => mistakes.push(mistake),
             }
         }
         for &variable in VARIABLES {
-            match Set::from_environment(variable, &typed) {
+            match Set::from_environment(variable, &typed, &age_keys) {
                 Ok(None) => {}
                 Ok(set) => texts[variable as usize] = set,
                 Err(mistake) => mistakes.push(mistake),
@@ -196,7 +250,7 @@ impl RawConfig {
         }
         for (variable, text) in &flags.settings {
             let (text, place) = (text.clone(), None);
-            match Set::from_file(*variable, Typed { text, place }) {
+            match Set::from_file(*variable, Typed { text, place }, &age_keys) {
                 Ok(set) => {
                     let origin = Origin::Argument(variable.key());
                     texts[*variable as usize] = set.map(|set| Set { origin, ..set });
@@ -218,6 +272,7 @@ impl RawConfig {
             tenants,
             variables,
             file: path,
+            age_keys,
         };
         (raw, mistakes)
     }
@@ -226,7 +281,7 @@ impl RawConfig {
     /// new text comes as a new file.
     pub(super) fn paths_read(&self) -> Vec<PathBuf> {
         let secrets = self.texts.iter().flatten();
-        let secrets = secrets.filter_map(|it| it.file.as_ref());
+        let secrets = secrets.filter_map(|it| it.file.as_ref().map(|it| &it.path));
         let directories = secrets.chain(&self.file).map(|file| match file.parent() {
             Some(parent) if parent != Path::new("") => parent.to_owned(),
             _ => PathBuf::from("."),
@@ -253,8 +308,20 @@ impl RawConfig {
             text,
             origin,
             file: None,
+            form: None,
         });
         self
+    }
+
+    /// What opens encrypted files of secrets.
+    pub fn age_keys(&self) -> &AgeKeys {
+        &self.age_keys
+    }
+
+    /// The file that holds a secret, and how it is encrypted, where it is.
+    pub fn sealed(&self, variable: Variable) -> Option<(&SecretPath, Form)> {
+        let set = self.texts.get(variable as usize)?.as_ref()?;
+        Some((set.file.as_ref()?, set.form?))
     }
 
     /// Whether the configuration file has tables of tenants.
@@ -275,10 +342,10 @@ impl RawConfig {
     /// Where the text of a setting is, as a snapshot names it.
     pub(super) fn source(&self, variable: Variable) -> Source {
         let set = self.texts.get(variable as usize).and_then(Option::as_ref);
-        match set.and_then(|set| set.file.as_deref()) {
-            Some(path) => {
+        match set.and_then(|set| set.file.as_ref()) {
+            Some(SecretPath { path, entry }) => {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-                Source::file(path.to_string_lossy())
+                Source::entry_of(path.to_string_lossy(), entry.clone())
             }
             None => Source::variable(variable.name()),
         }

@@ -2,11 +2,11 @@
 //! under a mask, for a later snapshot may name them again; they are wiped when dropped and never shown.
 
 use super::raw::RawConfig;
-use super::secret_file;
+use super::sealed::AgeKeys;
+use super::secret_file::{self, SecretPath};
 use super::variables::{VARIABLES, Variable};
 use crate::snapshot::{Source, SourceFault};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -14,16 +14,17 @@ use zeroize::Zeroizing;
 #[derive(Clone, Default)]
 pub struct Secrets {
     variables: Arc<BTreeMap<String, Masked>>,
+    age_keys: AgeKeys,
 }
 
 /// A text under a random mask of its length. It hides the text from a search of the memory, not from who reads all of it.
-struct Masked {
+pub(super) struct Masked {
     mask: Zeroizing<Vec<u8>>,
     masked: Zeroizing<Vec<u8>>,
 }
 
 impl Masked {
-    fn new(text: &str) -> Masked {
+    pub(super) fn new(text: &str) -> Masked {
         let mut mask = Zeroizing::new(vec![0; text.len()]);
         let mut filled = 0;
         while filled < mask.len() {
@@ -40,7 +41,7 @@ impl Masked {
         Masked { mask, masked }
     }
 
-    fn text(&self) -> Zeroizing<String> {
+    pub(super) fn text(&self) -> Zeroizing<String> {
         let bytes = self.masked.iter().zip(self.mask.iter());
         let bytes: Vec<u8> = bytes.map(|(byte, by)| byte ^ by).collect();
         match String::from_utf8(bytes) {
@@ -64,7 +65,8 @@ impl Secrets {
         further: impl IntoIterator<Item = (String, Zeroizing<String>)>,
     ) -> Secrets {
         let is_key = |variable: &Variable| {
-            let holds_keys = variable.is_secret() && *variable != Variable::MetricsPass;
+            let others = [Variable::MetricsPass, Variable::AgeIdentity];
+            let holds_keys = variable.is_secret() && !others.contains(variable);
             holds_keys || *variable == Variable::Ed25519Pub
         };
         let settings = VARIABLES.iter().copied().filter(is_key);
@@ -80,6 +82,7 @@ impl Secrets {
             .map(|(name, text)| (name, Masked::new(&text)));
         Secrets {
             variables: Arc::new(texts.chain(further).collect()),
+            age_keys: raw.age_keys().clone(),
         }
     }
 
@@ -89,8 +92,10 @@ impl Secrets {
     /// The file cannot be read, or the variable is not set.
     pub fn load(&self, source: &Source) -> Result<Zeroizing<String>, SourceFault> {
         match source {
-            Source::File { path, .. } => {
-                secret_file::read(Path::new(path)).map_err(SourceFault::Unreadable)
+            Source::File { path, entry, .. } => {
+                let place = SecretPath::new(path, entry.clone());
+                let read = secret_file::read(&place, &self.age_keys);
+                read.map(|(text, _)| text).map_err(SourceFault::Unreadable)
             }
             Source::Environment { variable, .. } => match self.variables.get(variable) {
                 Some(masked) => Ok(masked.text()),

@@ -172,6 +172,7 @@ fn key(table: &Table<'_, '_>, mistakes: &mut Vec<ConfigError>) -> Result<RawKey,
         "id",
         "scheme",
         "file",
+        "entry",
         "env",
         "public",
         "not_before",
@@ -193,6 +194,14 @@ fn key(table: &Table<'_, '_>, mistakes: &mut Vec<ConfigError>) -> Result<RawKey,
     let (Some(source), None) = (sources.next(), sources.next()) else {
         let problem = "a key has one of file, env and public (the base64 of an Ed25519 public key)";
         return Err(table.wrong("file", problem));
+    };
+    let source = match (source, table.text("entry")?) {
+        (Source::File { path, .. }, entry) => Source::entry_of(path, entry),
+        (source, None) => source,
+        (_, Some(_)) => {
+            let problem = "an entry is one of a file that SOPS encrypted: this key has no file";
+            return Err(table.wrong("entry", problem));
+        }
     };
     Ok(RawKey {
         place: Some(table.place()),

@@ -57,11 +57,16 @@ fn every_setting_can_stand_in_the_file() {
          [dedup]\nbackend = \"memory\"\nttl = \"7d\"\nmemory_max = \"64MiB\"\n\
          [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nhmac_key_new_file = '{key}'\nhmac_key_old_file = '{key}'\nallow_unsigned = false\n\
          [limits]\nrate = 1000\n[metrics]\nuser = \"prom\"\npassword_file = '{key}'\n\
-         [process]\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\ncore_dumps = true\nsandbox = \"off\"\n\
+         [process]\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\ncore_dumps = true\nsandbox = \"off\"\nage_identity_file = '{identity}'\n\
          [admin]\nlisten = \"[::1]:8082\"\ntokens_file = \"/srv/tokens\"\n[control]\ndir = \"/srv/control\"\n\
          [tenancy]\nmulti_tenant = 1\ntenants_file = '{tenants}'\n",
         tenants = written.text("tenants"),
+        identity = written.text("identity"),
         key = written.text("key")
+    );
+    written.put(
+        "identity",
+        include_str!("../../tests/sealed/first.identity"),
     );
     written.put("flk.toml", &text);
     let acme = "acme:hmac:fedcba9876543210fedcba9876543210\n";

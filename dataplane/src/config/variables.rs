@@ -84,6 +84,8 @@ variables! {
     Cores "FLK_CORES" "process.cores" false "all allowed CPUs" "a count (2) or a list of CPUs (0,2-3) within what the process may use";
     /// Driver.
     Driver "FLK_DRIVER" "process.driver" false "auto" "auto, uring or portable";
+    /// Identities of age that open encrypted files of secrets.
+    AgeIdentity "SOPS_AGE_KEY" "process.age_identity_file" true "no identity" "X25519 identities as age-keygen writes them (AGE-SECRET-KEY-1…), one a line";
     /// Opt-in to core dumps.
     CoreDumps "FLK_CORE_DUMPS" "process.core_dumps" false "not set" "1, or not set: no core dump is written, and only root can read the memory";
     /// Sandbox after the start.
@@ -126,6 +128,7 @@ impl Variable {
             Variable::HmacKeyOld => Some("PCS_HMAC_KEY_OLD_FILE"),
             Variable::Tenants => Some("TENANTS_FILE"),
             Variable::MetricsPass => Some("METRICS_PASS_FILE"),
+            Variable::AgeIdentity => Some("SOPS_AGE_KEY_FILE"),
             _ => None,
         }
     }

@@ -121,6 +121,17 @@ fn announce_keys(config: &Config, start: &Start, console: &Console) {
             config.short_keys_count
         ));
     }
+    if !config.age_keys.is_empty() {
+        let source = config.age_keys.source();
+        console.say(format!(
+            "  age        {source} opens encrypted files of keys"
+        ));
+    }
+    if let Some(path) = config.age_keys.open_to_all() {
+        console.say(format!(
+            "  warning    all users can read {path}, which opens encrypted keys (chmod o=; in Kubernetes defaultMode: 0440)"
+        ));
+    }
     for damaged in &start.left_out {
         console.say(format!("  WARNING    left out: {damaged}"));
     }

@@ -86,6 +86,9 @@ pub enum Source {
     File {
         /// Its path, from the root.
         path: String,
+        /// Which value of a SOPS document; none: the file is no such document, or has one value.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entry: Option<String>,
         /// Which of several texts with commas between them; none: the whole text is one key.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         index: Option<u32>,
@@ -157,7 +160,11 @@ impl Source {
     /// The same source with one of its texts, or all of it.
     pub fn at(self, at: Option<u32>) -> Source {
         match self {
-            Source::File { path, .. } => Source::File { path, index: at },
+            Source::File { path, entry, .. } => Source::File {
+                path,
+                entry,
+                index: at,
+            },
             Source::Environment { variable, .. } => Source::Environment {
                 variable,
                 index: at,
@@ -168,8 +175,14 @@ impl Source {
 
     /// A file with one key.
     pub fn file(path: impl Into<String>) -> Source {
+        Source::entry_of(path, None)
+    }
+
+    /// A value of a SOPS document; without an entry a file with one key.
+    pub fn entry_of(path: impl Into<String>, entry: Option<String>) -> Source {
         Source::File {
             path: path.into(),
+            entry,
             index: None,
         }
     }
@@ -178,8 +191,14 @@ impl Source {
 impl std::fmt::Display for Source {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (name, index) = match self {
-            Source::File { path, index } => (path, index),
-            Source::Environment { variable, index } => (variable, index),
+            Source::File { path, entry, index } => {
+                out.write_str(path)?;
+                if let Some(entry) = entry {
+                    write!(out, ", entry {entry}")?;
+                }
+                ("", index)
+            }
+            Source::Environment { variable, index } => (variable.as_str(), index),
             Source::Public { .. } => return out.write_str("a public key in the configuration"),
         };
         match index {

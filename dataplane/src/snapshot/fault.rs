@@ -26,7 +26,7 @@ pub enum Fault {
         /// The key's name.
         key: String,
         /// Where its text should be.
-        source: Source,
+        source: Box<Source>,
         /// Why not.
         fault: SourceFault,
     },

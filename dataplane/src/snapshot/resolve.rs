@@ -143,7 +143,7 @@ fn load_keys(tenant: &TenantDocument, load: LoadSecret<'_>) -> Result<TenantKeys
         let loaded = load_key(key, load).map_err(|fault| Fault::Key {
             tenant: tenant.name.clone(),
             key: key.id.clone(),
-            source: key.source.clone(),
+            source: Box::new(key.source.clone()),
             fault,
         });
         keys.push(loaded?);

@@ -238,6 +238,7 @@ fn a_revoked_key_verifies_nothing_from_that_second_on() {
 fn one_of_several_keys_of_a_text_is_taken_by_its_place_and_a_whole_text_may_have_commas() {
     let mut document = document(&["acme"]);
     let source = |index| Source::File {
+        entry: None,
         path: "/keys/one,two".into(),
         index,
     };

@@ -29,7 +29,7 @@ on_every_host!(
 );
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 78] = [
+const WRONG: [(&str, &str); 79] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -65,6 +65,7 @@ const WRONG: [(&str, &str); 78] = [
     ("FLK_DRIVER", "URING"),
     ("FLK_SANDBOX", "ON"),
     ("FLK_SANDBOX", "1"),
+    ("SOPS_AGE_KEY", "sesame"),
     ("FLK_CORE_DUMPS", "0"),
     ("FLK_CORE_DUMPS", "yes"),
     ("DEDUP_TTL", "14"),

@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use flk_dataplane::config::sealed::age::{self, Identity};
 use flk_e2e::setting::Setting;
 use flk_testkit::child::copy_program;
 use flk_testkit::client::Response;
@@ -13,8 +14,9 @@ use flk_testkit::records::{record, with_epoch};
 use rustix::process::{Signal, geteuid};
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 on_every_host!(
     planted_secrets_are_nowhere,
@@ -25,12 +27,57 @@ on_every_host!(
 const KEY: &str = "kq7Vm2xPzR4tLw9sYb3nHc6jFd8gTa5e";
 const KEY_IN_FILE: &str = "Zu3vQe8rNk1yXo6mBi4wCp9hSl2aDf7g";
 const PASSWORD: &str = "Gj5tWn2bMx8qRv4zKy7cEs1pHu9oLa3i";
+/// What the SOPS document of the fixtures holds.
+const KEY_IN_SOPS: &str = "fixture-key-of-acme-0123456789abcdef";
 /// A misspelt name of a setting.
 const MISSPELT: &str = "Pd6fSw1gTe9hYx3jUz8kIv5lOb2nAm4q";
 
+/// Files that the real SOPS and age made.
+fn fixture(name: &str) -> PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dataplane/tests/sealed");
+    fixtures.join(name)
+}
+
+fn identity_file() -> String {
+    std::fs::read_to_string(fixture("first.identity")).unwrap()
+}
+
+/// The text of the identity, without the beginning that every identity has.
+fn identity_text() -> String {
+    let text = identity_file();
+    text[text.find("AGE-SECRET-KEY-1").unwrap() + 16..]
+        .trim_end()
+        .to_owned()
+}
+
+/// The private key that the text stands for, and the key of all values of the SOPS document.
+fn raw_keys() -> [Vec<u8>; 2] {
+    const DIGITS: &str = "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L";
+    let text = identity_text();
+    let digits = text.chars().map(|digit| DIGITS.find(digit).unwrap());
+    let bits: Vec<bool> = digits
+        .flat_map(|digit| (0..5).rev().map(move |bit| digit >> bit & 1 == 1))
+        .collect();
+    let byte = |bits: &[bool]| bits.iter().fold(0, |byte, &bit| byte << 1 | u8::from(bit));
+    let private: Vec<u8> = bits.chunks_exact(8).take(32).map(byte).collect();
+    let document = std::fs::read_to_string(fixture("sops/keys.yaml")).unwrap();
+    let from = document.find("-----BEGIN").unwrap();
+    let to = document.find("-----END").unwrap() + "-----END AGE ENCRYPTED FILE-----".len();
+    let sealed: Vec<&str> = document[from..to].lines().map(str::trim).collect();
+    let identity = Identity::parse(identity_file().lines().last().unwrap()).unwrap();
+    let data = age::open(sealed.join("\n").as_bytes(), &[identity]).unwrap();
+    [private, data.to_vec()]
+}
+
 /// Where a secret was found.
 fn look(place: &str, bytes: &[u8], found: &mut Vec<String>) {
-    for secret in [KEY, KEY_IN_FILE, PASSWORD, MISSPELT] {
+    for (number, key) in RAW_KEYS.iter().enumerate() {
+        if holds(bytes, &key[..16]) {
+            found.push(format!("raw key {number} in {place}"));
+        }
+    }
+    let identity = IDENTITY.as_str();
+    for secret in [KEY, KEY_IN_FILE, PASSWORD, MISSPELT, KEY_IN_SOPS, identity] {
         let hex = hex(secret.as_bytes());
         let padded = |pad: u8| secret.bytes().map(|byte| byte ^ pad).collect();
         let forms: [Vec<u8>; 6] = [
@@ -51,6 +98,9 @@ fn look(place: &str, bytes: &[u8], found: &mut Vec<String>) {
     }
 }
 
+static IDENTITY: LazyLock<String> = LazyLock::new(identity_text);
+static RAW_KEYS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(raw_keys);
+
 fn holds(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
@@ -59,10 +109,13 @@ fn planted_secrets_are_nowhere(setting: Setting) {
     let directory = setting.directory();
     let (wal, keys) = (directory.path().join("wal"), directory.path().join("keys"));
     std::fs::write(&keys, format!("{KEY_IN_FILE}\n")).unwrap();
+    let sealed = fixture("sops/keys.yaml").display().to_string();
     let gateway = setting
         .plan(&wal)
         .with("PCS_HMAC_KEY", KEY)
         .with("PCS_HMAC_KEYS_FILE", keys.to_str().unwrap())
+        .with("PCS_HMAC_KEY_NEW_FILE", &format!("{sealed}#acme.current"))
+        .with("SOPS_AGE_KEY", &identity_file())
         .with("METRICS_USER", "prometheus")
         .with("METRICS_PASS", PASSWORD)
         .with("METRICS_PASSWORD", MISSPELT)
@@ -95,8 +148,9 @@ fn planted_secrets_are_nowhere(setting: Setting) {
 /// Records that are good, forged, unreadable and unknown, and all pages, with and without the password.
 fn answers(gateway: &Gateway) -> Vec<Response> {
     let text = String::from_utf8(record(7).body).unwrap();
-    let good = [KEY, KEY_IN_FILE].map(|key| gateway.post(&with_epoch(&text, 8, key)));
-    assert_eq!(good.each_ref().map(|answer| answer.status), [200, 200]);
+    let good = [KEY, KEY_IN_FILE, KEY_IN_SOPS];
+    let good = good.map(|key| gateway.post(&with_epoch(&text, 8, key)));
+    assert_eq!(good.each_ref().map(|answer| answer.status), [200; 3]);
     let bad = [record(1).body, b"{".to_vec()].map(|body| gateway.post(&body));
     assert_eq!(bad.each_ref().map(|answer| answer.status), [401, 400]);
     let pages = ["/health", "/readyz", "/version", "/metrics", "/nowhere"];
