@@ -9,7 +9,7 @@ pub use route::Route;
 use crate::controller::Orders;
 use crate::metrics;
 use crate::scrape::Scraper;
-use crate::tokens::{Actor, Tokens};
+use crate::tokens::{Actor, TokensFile};
 use crate::view::Board;
 use axum::Router;
 use axum::extract::RawPathParams;
@@ -21,7 +21,6 @@ use flk_dataplane::http::accept::quality;
 use flk_dataplane::stats::exposition::Format;
 use problem::Problem;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The description of this interface (OpenAPI 3.1).
@@ -45,8 +44,8 @@ pub struct Api {
 pub enum Access {
     /// Every process of this machine; it listens on loopback only.
     Local,
-    /// Bearers of a token of this file, which is read for each request: a line that is removed counts at once.
-    Tokens(PathBuf),
+    /// Bearers of a token of this file.
+    Tokens(TokensFile),
 }
 
 /// The router: one entry for each [`Route`].
@@ -73,7 +72,8 @@ async fn answer(
     headers: &HeaderMap,
     parameter: Option<&str>,
 ) -> Result<Response, Problem> {
-    let actor = authorized(api, route, headers).inspect_err(|_| {
+    let authorized = authorized(api, route, headers).await;
+    let actor = authorized.inspect_err(|_| {
         api.board.send_modify(|view| view.counters.denied += 1);
     })?;
     match route {
@@ -104,7 +104,7 @@ fn wanted(headers: &HeaderMap) -> Format {
 }
 
 /// Whose request it is, if it may use this route.
-fn authorized(api: &Api, route: Route, headers: &HeaderMap) -> Result<Actor, Problem> {
+async fn authorized(api: &Api, route: Route, headers: &HeaderMap) -> Result<Actor, Problem> {
     let Some(needed) = route.role() else {
         return Ok(Actor::cause("anonymous"));
     };
@@ -113,8 +113,8 @@ fn authorized(api: &Api, route: Route, headers: &HeaderMap) -> Result<Actor, Pro
             is_local(headers)?;
             Actor::local()
         }
-        Access::Tokens(path) => {
-            let tokens = Tokens::load(path).map_err(Problem::Tokens)?;
+        Access::Tokens(file) => {
+            let tokens = file.tokens().await.map_err(Problem::Tokens)?;
             let bearer = bearer(headers).ok_or(Problem::NoToken)?;
             tokens.actor(bearer).ok_or(Problem::NoToken)?.clone()
         }

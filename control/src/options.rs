@@ -16,6 +16,9 @@ pub const LIFELINE: &str = "--until-stdin-ends";
 /// Where the data plane listens, if the configuration does not say it.
 pub const DATAPLANE: &str = "--dataplane";
 
+/// Sections of the settings that the data plane does not act on.
+const OWN: [&str; 2] = ["admin.", "control."];
+
 /// How control was started.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -83,9 +86,12 @@ impl Options {
         let (flags, environment) = (self.flags.clone(), Arc::clone(&self.environment));
         Box::new(move || {
             let (raw, config) = read(&flags, &environment)?;
+            let is_own = |key: &String| OWN.iter().any(|it| key.starts_with(it));
+            let (own, fixed) = fixed(&raw).into_iter().partition(|(key, _)| is_own(key));
             Ok(Desired {
                 document: config.document,
-                fixed: fixed(&raw),
+                fixed,
+                own,
             })
         })
     }

@@ -9,8 +9,8 @@ use crate::options::{Lifeline, Options};
 use crate::say::say;
 use crate::scrape::Scraper;
 use crate::systemd;
-use crate::tokens::{Actor, Tokens};
-use crate::view::board;
+use crate::tokens::{Actor, TokensFile};
+use crate::view::{Board, board};
 use crate::watch::Changes;
 use flk_dataplane::config::ControlSettings;
 use flk_dataplane::exit::Exit;
@@ -75,13 +75,13 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     let config = options
         .config()
         .map_err(|mistakes| refused(Exit::Configuration, mistakes.0.join("\nflk-control: ")))?;
-    let access = access(&config.control)?;
+    let board = board();
+    let access = access(&config.control, &board)?;
     let audit = open_audit(&config.control)?;
     let credentials = config.metrics_auth.as_ref();
     let credentials = credentials.map(|it| String::from_utf8_lossy(&it.expected).into_owned());
     let listens_on = options.dataplane.unwrap_or(config.listen);
     let scraper = Scraper::of(listens_on, credentials.as_deref());
-    let board = board();
     let (published, news) = watch::channel(None);
     let (sender, orders) = mpsc::channel(ORDERS_MAX);
     let orders_to = Orders(sender);
@@ -101,6 +101,9 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     };
     let controller = tokio::spawn(controller.run(orders));
     tokio::spawn(observe(scraper, news, board));
+    if let Access::Tokens(file) = &api.access {
+        tokio::spawn(file.clone().watch());
+    }
     tokio::spawn(listen(config.control.admin_listen, api));
     tokio::spawn(keep_alive());
     systemd::ready();
@@ -116,24 +119,34 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Who may use the API. Another address than loopback needs tokens before anything listens.
-fn access(settings: &ControlSettings) -> Result<Access, StartError> {
+/// Who may use the API.
+fn access(settings: &ControlSettings, board: &Board) -> Result<Access, StartError> {
+    let wrong = |problems: Vec<String>| {
+        let reason = problems.join("\nflk-control: ");
+        refused(Exit::Configuration, reason)
+    };
+    check_access(settings).map_err(wrong)?;
+    Ok(match &settings.admin_tokens_file {
+        Some(path) => Access::Tokens(TokensFile::at(path, board.clone())),
+        None => Access::Local,
+    })
+}
+
+/// Whether the API may be served with these settings: another address than loopback needs tokens before anything listens.
+///
+/// # Errors
+/// What is wrong with the address or with the file of tokens.
+pub fn check_access(settings: &ControlSettings) -> Result<(), Vec<String>> {
     let address = settings.admin_listen;
     match &settings.admin_tokens_file {
-        Some(path) => {
-            Tokens::load(path).map_err(|problem| {
-                let reason = format!("ADMIN_TOKENS_FILE: {problem}");
-                refused(Exit::Configuration, reason)
-            })?;
-            Ok(Access::Tokens(path.clone()))
-        }
-        None if address.ip().is_loopback() => Ok(Access::Local),
-        None => Err(refused(
-            Exit::Configuration,
-            format!(
-                "ADMIN_LISTEN={address}: others than this machine could change what is in force; name a file of tokens in ADMIN_TOKENS_FILE (flk control token makes one), or listen on 127.0.0.1"
-            ),
-        )),
+        Some(path) => TokensFile::check(path).map_err(|problems| {
+            let named = |problem| format!("ADMIN_TOKENS_FILE: {problem}");
+            problems.into_iter().map(named).collect()
+        }),
+        None if address.ip().is_loopback() => Ok(()),
+        None => Err(vec![format!(
+            "ADMIN_LISTEN={address}: others than this machine could change what is in force; name a file of tokens in ADMIN_TOKENS_FILE (flk control token makes one), or listen on 127.0.0.1"
+        )]),
     }
 }
 
@@ -141,7 +154,7 @@ fn open_audit(settings: &ControlSettings) -> Result<Audit, StartError> {
     let audit = Audit::open(&settings.directory).map_err(|error| {
         let exit = match error {
             AuditError::Locked(_) => Exit::Locked,
-            AuditError::Broken(..) => Exit::Damage,
+            AuditError::Broken(..) | AuditError::Moved(_) => Exit::Damage,
             AuditError::File(..) => Exit::File,
         };
         refused(exit, error)

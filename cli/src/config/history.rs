@@ -114,6 +114,9 @@ fn tell(outcome: &Value) -> CommandResult {
     for line in texts("restart_needed") {
         output.line(format!("needs a restart of the data plane: {line}"))?;
     }
+    for line in texts("control_restart_needed") {
+        output.line(format!("needs a restart of flk-control: {line}"))?;
+    }
     output.flush()?;
     Ok(Exit::Yes)
 }

@@ -89,6 +89,21 @@ fn what_needs_a_restart_is_said_and_what_does_not_is_published_all_the_same() {
 }
 
 #[test]
+fn a_setting_of_control_itself_needs_its_restart_and_not_that_of_the_data_plane() {
+    let world = World::with_rate(1000);
+    let control = world.start();
+    world.set_text(&format!("{}[admin]\ntokens_file = \"a\"\n", text(1000)));
+    let line =
+        "admin.tokens_file: (default: no tokens: every process of this machine is let in) → a";
+    control.said(&format!("needs a restart of flk-control: {line}"));
+    let status = control.get("/v1/status");
+    assert_eq!(status["control_restart_needed"], json!([line]));
+    assert_eq!(status["restart_needed"], json!([]));
+    assert_eq!(control.metric("flk_control_restart_needed"), 0);
+    assert_eq!(control.metric("flk_control_own_restart_needed"), 1);
+}
+
+#[test]
 fn a_refused_snapshot_is_recorded_said_and_tried_again_when_asked() {
     let world = World::with_rate(1000);
     let control = world.start();
