@@ -10,7 +10,7 @@ use crate::controller::Orders;
 use crate::metrics;
 use crate::scrape::Scraper;
 use crate::tokens::{Actor, TokensFile};
-use crate::view::Board;
+use crate::view::{Board, Dataplane};
 use axum::Router;
 use axum::extract::RawPathParams;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -152,19 +152,24 @@ fn is_local(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// The numbers that can be had again, the newest first.
+/// The numbers that can be had again, the newest first. While the data plane is away they are those that it said last.
 fn snapshots(api: &Api) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Snapshots {
+        dataplane: Dataplane,
         in_force: InForce,
         kept: Vec<KeptNumber>,
         last_number: u32,
     }
-    let status = api.board.borrow().status.clone();
+    let (dataplane, status) = {
+        let view = api.board.borrow();
+        (view.dataplane.clone(), view.status.clone())
+    };
     let status = status.ok_or_else(|| Problem::Away("it has not answered yet".to_owned()))?;
     let mut kept = status.kept;
     kept.sort_by_key(|it| std::cmp::Reverse(it.number));
     json(&Snapshots {
+        dataplane,
         in_force: status.in_force,
         kept,
         last_number: status.last_number,

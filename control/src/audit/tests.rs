@@ -170,7 +170,7 @@ fn as_long_as_the_log_is_not_as_it_was_every_change_is_refused_with_the_reason()
     let first_line = text.find('\n').unwrap() + 1;
     let aside = directory.path().join("aside");
     std::fs::rename(&path, &aside).unwrap();
-    let mut told = |audit: &mut Audit| try_append(audit, 4).unwrap_err().to_string();
+    let told = |audit: &mut Audit| try_append(audit, 4).unwrap_err().to_string();
     assert!(told(&mut audit).contains("no such file"));
     for (other, expected) in [
         (String::new(), "it does not end with the lines"),
