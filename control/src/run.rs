@@ -13,6 +13,7 @@ use crate::tokens::{Actor, TokensFile};
 use crate::view::{Board, board};
 use crate::watch::Changes;
 use flk_dataplane::config::ControlSettings;
+use flk_dataplane::driver::signal::unblock;
 use flk_dataplane::exit::Exit;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -72,6 +73,8 @@ pub fn run(options: &Options) -> u8 {
 
 async fn serve(options: &Options) -> Result<(), StartError> {
     let mut ends = Ends::watch(options.lifeline)?;
+    // A gateway that started this process has them blocked.
+    unblock().map_err(|error| refused(Exit::Refused, error))?;
     let config = options
         .config()
         .map_err(|mistakes| refused(Exit::Configuration, mistakes.0.join("\nflk-control: ")))?;
