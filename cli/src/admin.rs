@@ -4,6 +4,7 @@ use crate::args::{time, time_text};
 use crate::exit::{Exit, Failure};
 use crate::fault;
 use crate::keyring::{age_keys, read_secret};
+use crate::output::printable;
 use clap::Args;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
@@ -46,6 +47,14 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     Ok(address)
 }
 
+/// The mistakes of a configuration stand one a line behind what is said of it.
+fn with_mistakes(detail: &str, problem: &Value) -> String {
+    let mistakes = problem["mistakes"].as_array();
+    let mistakes = mistakes.into_iter().flatten().filter_map(Value::as_str);
+    let lines = mistakes.map(|mistake| format!("\n  {}", printable(mistake)));
+    detail.to_owned() + &lines.collect::<String>()
+}
+
 impl AdminArgs {
     /// Asks for something.
     pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
@@ -81,7 +90,7 @@ impl AdminArgs {
             (false, Some(detail)) if status == StatusCode::SERVICE_UNAVAILABLE => {
                 Err(Failure::unavailable(detail))
             }
-            (false, Some(detail)) => Err(Failure::with(Exit::No, detail)),
+            (false, Some(detail)) => Err(Failure::with(Exit::No, with_mistakes(detail, &value))),
             (false, None) => Err(self.unreachable("what answers there is not flk-control")),
         }
     }

@@ -143,6 +143,102 @@ fn show_tells_where_each_value_comes_from_and_no_secret() {
 }
 
 #[test]
+fn show_has_tenants_with_sources_of_keys_and_what_is_not_here() {
+    let dir = with_file(
+        "[limits]\nrate = 9\n[[tenants]]\nid = \"acme\"\nrate = 100\n[[tenants.keys]]\nid = \"a\"\nfile = \"agent.key\"\nnot_after = 2027-01-01T00:00:00Z\n[[tenants.keys]]\nid = \"b\"\nfile = \"/nowhere/b.key\"\n[[tenants]]\nid = \"beta\"\nenabled = false\nunsigned = true\n",
+    );
+    let shown = |more: &[&str]| {
+        let args = [&["show", "--config", "flk.toml"][..], more].concat();
+        let ran = config(dir.path(), &args);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+        ran
+    };
+    let rows = shown(&["--output", "json"]).json();
+    let of = |name: &str| rows.iter().find(|it| it["tenant"] == name).unwrap();
+    assert_eq!(of("acme")["limits"]["rate"], 100);
+    assert_eq!(of("acme")["origin"], "flk.toml:3: tenants");
+    let [here, elsewhere] = &of("acme")["keys"].as_array().unwrap()[..] else {
+        panic!("two keys");
+    };
+    assert!(here["source"].as_str().unwrap().ends_with("agent.key"));
+    assert!(here["fingerprint"].is_string());
+    assert_eq!(here["not_after"], "2027-01-01T00:00:00Z");
+    assert_eq!(elsewhere["source"], "/nowhere/b.key");
+    assert_eq!(elsewhere["fingerprint"], Value::Null);
+    assert_eq!(of("beta")["unsigned"], true);
+    let text = shown(&["--origin"]).stdout;
+    for (begin, end) in [
+        (
+            "tenants.acme             enabled, rate 100, parameters 1",
+            "flk.toml:3: tenants",
+        ),
+        (
+            "tenants.acme.keys.b      /nowhere/b.key, hmac-sha256, not on this machine",
+            "flk.toml:3: tenants",
+        ),
+        (
+            "tenants.beta             not enabled, unsigned, parameters 1",
+            "tenants",
+        ),
+    ] {
+        let is_it = |line: &str| line.starts_with(begin) && line.ends_with(end);
+        assert!(text.lines().any(is_it), "{begin}: {text}");
+    }
+    let mut default = flk(dir.path());
+    default.env("PCS_HMAC_KEY_FILE", "agent.key");
+    let ran = run(default.args(["config", "show", "--output", "json"]), b"");
+    let rows = ran.json();
+    let of_default = rows.iter().find(|it| it["tenant"] == "default").unwrap();
+    assert_eq!(of_default["origin"], "environment: PCS_HMAC_KEY_FILE");
+    let none = run(
+        flk(dir.path()).args(["config", "show", "--output", "json"]),
+        b"",
+    );
+    assert!(
+        none.json().iter().all(|it| it["tenant"].is_null()),
+        "{}",
+        none.stdout
+    );
+}
+
+#[test]
+fn check_names_every_key_that_cannot_be_read_and_an_admin_api_that_control_refuses() {
+    let dir = with_file(
+        "[signing]\nhmac_key_file = \"agent.key\"\n[admin]\nlisten = \"0.0.0.0:8081\"\n[[tenants]]\nid = \"acme\"\nkeys = [{ id = \"a\", file = \"/nowhere/a\" }, { id = \"b\", file = \"/nowhere/b\" }]\n",
+    );
+    let checked = config(dir.path(), &["check", "--config", "flk.toml"]);
+    assert_eq!(checked.code, 78);
+    let lines: Vec<&str> = checked.stdout.lines().collect();
+    for (line, expected) in
+        lines
+            .iter()
+            .zip(["/nowhere/a", "/nowhere/b", "ADMIN_LISTEN=0.0.0.0:8081: "])
+    {
+        assert!(line.contains(expected), "{expected}: {line}");
+    }
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let check_with_tokens = |text: &str| {
+        std::fs::write(dir.path().join("tokens"), text).unwrap();
+        let mut command = flk(dir.path());
+        command
+            .env("PCS_HMAC_KEY_FILE", "agent.key")
+            .env("ADMIN_TOKENS_FILE", "tokens");
+        run(command.args(["config", "check"]), b"")
+    };
+    let wrong = check_with_tokens("anna:root:0\n");
+    assert_eq!(wrong.code, 78);
+    assert!(
+        wrong
+            .stdout
+            .starts_with("error: ADMIN_TOKENS_FILE: tokens:1: "),
+        "{}",
+        wrong.stdout
+    );
+    let right = check_with_tokens(&format!("anna:observer:{}\n", "ab".repeat(32)));
+    assert_eq!(right.code, 0, "{}", right.stdout);
+}
+
+#[test]
 fn diff_says_what_changes_and_ends_with_one() {
     let dir = with_file("[http]\nport = 9090\n");
     let other =

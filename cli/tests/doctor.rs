@@ -44,6 +44,7 @@ fn every_finding_says_what_was_found_and_what_to_change() {
         "io_uring",
         "memlock",
         "open files",
+        "landlock",
         "directory",
         "file system",
         "log writes",

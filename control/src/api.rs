@@ -9,15 +9,13 @@ pub use route::Route;
 use crate::controller::Orders;
 use crate::metrics;
 use crate::scrape::Scraper;
-use crate::tokens::{Actor, Tokens};
-use crate::view::Board;
+use crate::tokens::{Actor, TokensFile};
+use crate::view::{Board, Dataplane};
 use axum::Router;
 use axum::extract::RawPathParams;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::on;
-use flk_dataplane::config::SecretPath;
-use flk_dataplane::config::sealed::AgeKeys;
 use flk_dataplane::driver::agent::protocol::{InForce, KeptNumber};
 use flk_dataplane::http::accept::quality;
 use flk_dataplane::stats::exposition::Format;
@@ -46,9 +44,8 @@ pub struct Api {
 pub enum Access {
     /// Every process of this machine; it listens on loopback only.
     Local,
-    /// Bearers of a token of this file, which is read for each request: a line that is removed counts at once. It may be
-    /// encrypted.
-    Tokens(SecretPath, AgeKeys),
+    /// Bearers of a token of this file.
+    Tokens(TokensFile),
 }
 
 /// The router: one entry for each [`Route`].
@@ -75,7 +72,8 @@ async fn answer(
     headers: &HeaderMap,
     parameter: Option<&str>,
 ) -> Result<Response, Problem> {
-    let actor = authorized(api, route, headers).inspect_err(|_| {
+    let authorized = authorized(api, route, headers).await;
+    let actor = authorized.inspect_err(|_| {
         api.board.send_modify(|view| view.counters.denied += 1);
     })?;
     match route {
@@ -106,7 +104,7 @@ fn wanted(headers: &HeaderMap) -> Format {
 }
 
 /// Whose request it is, if it may use this route.
-fn authorized(api: &Api, route: Route, headers: &HeaderMap) -> Result<Actor, Problem> {
+async fn authorized(api: &Api, route: Route, headers: &HeaderMap) -> Result<Actor, Problem> {
     let Some(needed) = route.role() else {
         return Ok(Actor::cause("anonymous"));
     };
@@ -115,8 +113,8 @@ fn authorized(api: &Api, route: Route, headers: &HeaderMap) -> Result<Actor, Pro
             is_local(headers)?;
             Actor::local()
         }
-        Access::Tokens(file, keys) => {
-            let tokens = Tokens::load(file, keys).map_err(Problem::Tokens)?;
+        Access::Tokens(file) => {
+            let tokens = file.tokens().await.map_err(Problem::Tokens)?;
             let bearer = bearer(headers).ok_or(Problem::NoToken)?;
             tokens.actor(bearer).ok_or(Problem::NoToken)?.clone()
         }
@@ -154,19 +152,24 @@ fn is_local(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// The numbers that can be had again, the newest first.
+/// The numbers that can be had again, the newest first. While the data plane is away they are those that it said last.
 fn snapshots(api: &Api) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Snapshots {
+        dataplane: Dataplane,
         in_force: InForce,
         kept: Vec<KeptNumber>,
         last_number: u32,
     }
-    let status = api.board.borrow().status.clone();
+    let (dataplane, status) = {
+        let view = api.board.borrow();
+        (view.dataplane.clone(), view.status.clone())
+    };
     let status = status.ok_or_else(|| Problem::Away("it has not answered yet".to_owned()))?;
     let mut kept = status.kept;
     kept.sort_by_key(|it| std::cmp::Reverse(it.number));
     json(&Snapshots {
+        dataplane,
         in_force: status.in_force,
         kept,
         last_number: status.last_number,

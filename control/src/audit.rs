@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -64,6 +64,8 @@ pub enum AuditError {
     Broken(PathBuf, Broken),
     /// Another control process has it.
     Locked(PathBuf),
+    /// Behind a failed append another log was found in its place.
+    Moved(PathBuf),
 }
 
 impl fmt::Display for AuditError {
@@ -80,6 +82,11 @@ impl fmt::Display for AuditError {
             AuditError::Locked(path) => write!(
                 out,
                 "{} is in use: another flk-control serves this directory",
+                path.display()
+            ),
+            AuditError::Moved(path) => write!(
+                out,
+                "{}: it does not end with the lines that were written: bring the log back, or restart flk-control to go on with this one",
                 path.display()
             ),
         }
@@ -99,8 +106,8 @@ pub struct Audit {
     /// Of whole lines.
     bytes: u64,
     torn: Option<PathBuf>,
-    /// A failed append may have left half a line: nothing is written behind it.
-    is_sound: bool,
+    /// A line whose append failed. As much of it as is in the file must go before another line is written.
+    failed: Option<Vec<u8>>,
 }
 
 impl Audit {
@@ -151,20 +158,16 @@ impl Audit {
             bytes: whole_bytes as u64,
             torn,
             path,
-            is_sound: true,
+            failed: None,
         })
     }
 
-    /// Appends a line and makes it durable.
+    /// Appends a line and makes it durable. Behind an append that failed the log is looked at again first.
     ///
     /// # Errors
     /// It is not durable: what it says must not be done.
     pub fn append(&mut self, entry: &Entry<'_>, now: SystemTime) -> Result<(), AuditError> {
-        let failed = |error| AuditError::File(self.path.clone(), error);
-        if !self.is_sound {
-            let again = std::io::Error::other("an earlier line failed: restart flk-control");
-            return Err(failed(again));
-        }
+        self.recover()?;
         let line = Line {
             action: entry.action.as_str().to_owned(),
             actor: entry.actor.name.clone(),
@@ -179,19 +182,54 @@ impl Audit {
         let bytes = line.bytes();
         let mut whole = bytes.clone();
         whole.push(b'\n');
-        if let Err(error) = self.file.write_all(&whole) {
-            // A full disk: once the half line is gone, the next one may be tried.
-            self.is_sound = self.file.set_len(self.bytes).is_ok();
-            return Err(failed(error));
-        }
-        if let Err(error) = self.file.sync_data() {
-            self.is_sound = false;
-            return Err(failed(error));
+        let written = self.file.write_all(&whole);
+        if let Err(error) = written.and_then(|()| self.file.sync_data()) {
+            // What it says is not done, so it should not be read meanwhile. If that fails it is done before the next line.
+            let _ = self.file.set_len(self.bytes);
+            self.failed = Some(whole);
+            return Err(AuditError::File(self.path.clone(), error));
         }
         self.bytes += whole.len() as u64;
         self.next_number += 1;
         self.last_hash = chain::hash(&bytes);
         self.changes.note(line);
+        Ok(())
+    }
+
+    /// Makes the log sound behind an append that failed: its file is opened again, the chain of its lines is checked up to the
+    /// last one that is durable, and what there is of the failed line goes. Until that succeeds nothing can be recorded.
+    fn recover(&mut self) -> Result<(), AuditError> {
+        let Some(line) = &self.failed else {
+            return Ok(());
+        };
+        let failed = |error| AuditError::File(self.path.clone(), error);
+        let opened = OpenOptions::new().read(true).append(true).open(&self.path);
+        let mut file = opened.map_err(failed)?;
+        let is_same = is_same(&file, &self.file).map_err(failed)?;
+        if !is_same {
+            lock(&file, &self.path)?;
+        }
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(failed)?;
+        let moved = || AuditError::Moved(self.path.clone());
+        let durable = usize::try_from(self.bytes).ok();
+        let (whole, tail) = durable
+            .and_then(|end| text.split_at_checked(end))
+            .ok_or_else(moved)?;
+        let summary = verify(whole).map_err(|it| AuditError::Broken(self.path.clone(), it))?;
+        let is_ours = summary.last_hash == self.last_hash && line.starts_with(tail);
+        if !is_ours {
+            return Err(moved());
+        }
+        file.set_len(self.bytes).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        if let Some(directory) = self.path.parent() {
+            sync_directory(directory).map_err(failed)?;
+        }
+        if !is_same {
+            self.file = file;
+        }
+        self.failed = None;
         Ok(())
     }
 
@@ -209,6 +247,15 @@ impl Audit {
     pub fn torn(&self) -> Option<&Path> {
         self.torn.as_deref()
     }
+}
+
+/// Whether both are one file.
+fn is_same(one: &File, other: &File) -> std::io::Result<bool> {
+    let place = |file: &File| {
+        let found = file.metadata()?;
+        Ok::<_, std::io::Error>((found.dev(), found.ino()))
+    };
+    Ok(place(one)? == place(other)?)
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), AuditError> {

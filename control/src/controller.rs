@@ -65,6 +65,8 @@ pub struct Controller {
     cause: &'static str,
     /// Settings when the data plane was last seen to start.
     fixed_at_start: Option<BTreeMap<String, Fixed>>,
+    /// Settings of control itself when it started.
+    own_at_start: Option<BTreeMap<String, Fixed>>,
     pinned: Option<Pinned>,
     /// The rollback of the audit log has been looked at.
     knows_pin: bool,
@@ -98,6 +100,7 @@ impl Controller {
             seen: None,
             cause: "start",
             fixed_at_start: None,
+            own_at_start: None,
             pinned: None,
             knows_pin: false,
             pause: None,
@@ -208,14 +211,20 @@ impl Controller {
         match &seen {
             Err(mistakes) => self.tell_mistakes(mistakes),
             Ok(desired) => {
-                let fixed = self
-                    .fixed_at_start
-                    .get_or_insert_with(|| desired.fixed.clone());
-                let restart = needs_restart(fixed, &desired.fixed);
-                for line in restart.iter().take(LINES_MAX) {
-                    say(format!("needs a restart of the data plane: {line}"));
-                }
-                self.board.send_modify(|view| view.restart_needed = restart);
+                let since = |start: &mut Option<_>, now: &BTreeMap<_, _>, of: &str| {
+                    let start = start.get_or_insert_with(|| now.clone());
+                    let differ = needs_restart(start, now);
+                    for line in differ.iter().take(LINES_MAX) {
+                        say(format!("needs a restart of {of}: {line}"));
+                    }
+                    differ
+                };
+                let fixed = since(&mut self.fixed_at_start, &desired.fixed, "the data plane");
+                let own = since(&mut self.own_at_start, &desired.own, "flk-control");
+                self.board.send_modify(|view| {
+                    view.restart_needed = fixed;
+                    view.control_restart_needed = own;
+                });
             }
         }
         if !is_first {
@@ -350,12 +359,14 @@ impl Controller {
     }
 
     fn unchanged(&self, status: &Status) -> Outcome {
+        let view = self.board.borrow();
         Outcome {
             changed: false,
             number: status.in_force.number,
             digest: status.in_force.digest.clone(),
             diff: Vec::new(),
-            restart_needed: self.board.borrow().restart_needed.clone(),
+            restart_needed: view.restart_needed.clone(),
+            control_restart_needed: view.control_restart_needed.clone(),
         }
     }
 
@@ -416,7 +427,9 @@ impl Controller {
 fn is_same(one: &Seen, other: &Seen) -> bool {
     match (one, other) {
         (Ok(one), Ok(other)) => {
-            one.fixed == other.fixed && diff(&one.document, &other.document).is_empty()
+            one.fixed == other.fixed
+                && one.own == other.own
+                && diff(&one.document, &other.document).is_empty()
         }
         (Err(one), Err(other)) => one == other,
         (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,

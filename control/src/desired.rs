@@ -1,5 +1,5 @@
 //! What should be in force: the document that the configuration file, the environment and the arguments come to, and the
-//! settings that only a restart of the data plane changes. It opens what the configuration names, and holds no secret.
+//! settings that only a restart changes. It opens what the configuration names, and holds no secret.
 
 use flk_dataplane::snapshot::Document;
 use serde::Serialize;
@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 pub struct Desired {
     /// What can be published, under no number.
     pub document: Document,
-    /// Settings that need a restart, by their key.
+    /// Settings that need a restart of the data plane, by their key.
     pub fixed: BTreeMap<String, Fixed>,
+    /// Settings of control itself, which need its own restart.
+    pub own: BTreeMap<String, Fixed>,
 }
 
 /// The value of a setting that needs a restart.

@@ -67,6 +67,8 @@ pub const METRICS: &[Metric] = &[
     gauge("flk_control_configuration_in_force", "Whether the configuration is what is in force.", |it| u64::from(it.configuration == Configuration::InForce)),
     gauge("flk_control_rollback_holds", "Whether a rollback holds against the configuration.", |it| u64::from(it.pinned.is_some())),
     gauge("flk_control_restart_needed", "Settings that differ and need a restart of the data plane.", |it| it.restart_needed.len() as u64),
+    gauge("flk_control_own_restart_needed", "Settings of control itself that differ and need its restart.", |it| it.control_restart_needed.len() as u64),
+    gauge("flk_control_tokens_wrong", "Whether a line of ADMIN_TOKENS_FILE is wrong, or all of it; the log and the status name it.", |it| u64::from(!it.tokens_wrong.is_empty())),
     count("flk_control_reload_failures_total", "Configurations that were wrong; a line of the log names file, line and key.", |it| it.counters.reload_failures),
     count("flk_control_snapshots_published_total", "Snapshots that came into force.", |it| it.counters.published),
     count("flk_control_snapshots_refused_total", "Snapshots that the data plane refused.", |it| it.counters.refused),

@@ -3,7 +3,7 @@
 
 use crate::desired::{Desired, Fixed, Mistakes, ReadDesired};
 use flk_dataplane::config::{
-    Config, ConfigError, Environment, FILE_VARIABLE, Flags, RawConfig, VARIABLES, Variable,
+    Config, ConfigError, Environment, FILE_VARIABLE, Flags, Mended, RawConfig, VARIABLES, Variable,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -15,6 +15,12 @@ use std::sync::Arc;
 pub const LIFELINE: &str = "--until-stdin-ends";
 /// Where the data plane listens, if the configuration does not say it.
 pub const DATAPLANE: &str = "--dataplane";
+
+/// Mistakes that are told of one reading.
+const MISTAKES_MAX: usize = 20;
+
+/// Sections of the settings that the data plane does not act on.
+const OWN: [&str; 2] = ["admin.", "control."];
 
 /// How control was started.
 #[derive(Clone, Debug, Default)]
@@ -83,25 +89,47 @@ impl Options {
         let (flags, environment) = (self.flags.clone(), Arc::clone(&self.environment));
         Box::new(move || {
             let (raw, config) = read(&flags, &environment)?;
+            let is_own = |key: &String| OWN.iter().any(|it| key.starts_with(it));
+            let (own, fixed) = fixed(&raw).into_iter().partition(|(key, _)| is_own(key));
             Ok(Desired {
                 document: config.document,
-                fixed: fixed(&raw),
+                fixed,
+                own,
             })
         })
     }
 }
 
 fn read(flags: &Flags, environment: &Environment) -> Result<(RawConfig, Config), Mistakes> {
-    let said =
-        |mistakes: Vec<ConfigError>| Mistakes(mistakes.iter().map(ToString::to_string).collect());
-    RawConfig::refuse_other_than_text(environment).map_err(|mistake| said(vec![mistake]))?;
+    RawConfig::refuse_other_than_text(environment).map_err(|mistake| said(&[mistake]))?;
     let environment = |name: &str| environment.get(name);
     let (raw, mistakes) = RawConfig::read_all(&environment, flags);
-    if !mistakes.is_empty() {
-        return Err(said(mistakes));
+    let resolved = match mistakes.first() {
+        None => Config::resolve(&raw),
+        Some(first) => Err(first.clone()),
+    };
+    match resolved {
+        Ok(config) => Ok((raw, config)),
+        Err(first) => {
+            let all = Mended::of(raw, mistakes).mistakes;
+            // A file that is being changed may be right by now; the next look says so.
+            Err(match all.is_empty() {
+                true => said(&[first]),
+                false => said(&all),
+            })
+        }
     }
-    let config = Config::resolve(&raw).map_err(|mistake| said(vec![mistake]))?;
-    Ok((raw, config))
+}
+
+/// One line for each, as many as are told.
+fn said(mistakes: &[ConfigError]) -> Mistakes {
+    let told = mistakes.iter().take(MISTAKES_MAX);
+    let mut lines: Vec<String> = told.map(ToString::to_string).collect();
+    if mistakes.len() > MISTAKES_MAX {
+        let more = mistakes.len() - MISTAKES_MAX;
+        lines.push(format!("and {more} more: flk config check names them all"));
+    }
+    Mistakes(lines)
 }
 
 /// Settings that only a restart changes: all but those that a document has.

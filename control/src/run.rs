@@ -9,11 +9,12 @@ use crate::options::{Lifeline, Options};
 use crate::say::say;
 use crate::scrape::Scraper;
 use crate::systemd;
-use crate::tokens::{Actor, Tokens};
-use crate::view::board;
+use crate::tokens::{Actor, TokensFile};
+use crate::view::{Board, board};
 use crate::watch::Changes;
 use flk_dataplane::config::sealed::AgeKeys;
 use flk_dataplane::config::{ControlSettings, SecretPath};
+use flk_dataplane::driver::signal::unblock;
 use flk_dataplane::exit::Exit;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -73,16 +74,18 @@ pub fn run(options: &Options) -> u8 {
 
 async fn serve(options: &Options) -> Result<(), StartError> {
     let mut ends = Ends::watch(options.lifeline)?;
+    // A gateway that started this process has them blocked.
+    unblock().map_err(|error| refused(Exit::Refused, error))?;
     let config = options
         .config()
         .map_err(|mistakes| refused(Exit::Configuration, mistakes.0.join("\nflk-control: ")))?;
-    let access = access(&config.control, &config.age_keys)?;
+    let board = board();
+    let access = access(&config.control, &config.age_keys, &board)?;
     let audit = open_audit(&config.control)?;
     let credentials = config.metrics_auth.as_ref();
     let credentials = credentials.map(|it| String::from_utf8_lossy(&it.expected).into_owned());
     let listens_on = options.dataplane.unwrap_or(config.listen);
     let scraper = Scraper::of(listens_on, credentials.as_deref());
-    let board = board();
     let (published, news) = watch::channel(None);
     let (sender, orders) = mpsc::channel(ORDERS_MAX);
     let orders_to = Orders(sender);
@@ -102,6 +105,9 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     };
     let controller = tokio::spawn(controller.run(orders));
     tokio::spawn(observe(scraper, news, board));
+    if let Access::Tokens(file) = &api.access {
+        tokio::spawn(file.clone().watch());
+    }
     tokio::spawn(listen(config.control.admin_listen, api));
     tokio::spawn(keep_alive());
     systemd::ready();
@@ -117,25 +123,39 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Who may use the API. Another address than loopback needs tokens before anything listens.
-fn access(settings: &ControlSettings, keys: &AgeKeys) -> Result<Access, StartError> {
+/// Who may use the API.
+fn access(settings: &ControlSettings, keys: &AgeKeys, board: &Board) -> Result<Access, StartError> {
+    let wrong = |problems: Vec<String>| {
+        let reason = problems.join("\nflk-control: ");
+        refused(Exit::Configuration, reason)
+    };
+    check_access(settings, keys).map_err(wrong)?;
+    Ok(match tokens_path(settings) {
+        Some(path) => Access::Tokens(TokensFile::at(path, keys.clone(), board.clone())),
+        None => Access::Local,
+    })
+}
+
+fn tokens_path(settings: &ControlSettings) -> Option<SecretPath> {
+    let path = settings.admin_tokens_file.as_ref()?;
+    Some(SecretPath::typed(&path.to_string_lossy()))
+}
+
+/// Whether the API may be served with these settings: another address than loopback needs tokens before anything listens.
+///
+/// # Errors
+/// What is wrong with the address or with the file of tokens.
+pub fn check_access(settings: &ControlSettings, keys: &AgeKeys) -> Result<(), Vec<String>> {
     let address = settings.admin_listen;
-    match &settings.admin_tokens_file {
-        Some(path) => {
-            let file = SecretPath::typed(&path.to_string_lossy());
-            Tokens::load(&file, keys).map_err(|problem| {
-                let reason = format!("ADMIN_TOKENS_FILE: {problem}");
-                refused(Exit::Configuration, reason)
-            })?;
-            Ok(Access::Tokens(file, keys.clone()))
-        }
-        None if address.ip().is_loopback() => Ok(Access::Local),
-        None => Err(refused(
-            Exit::Configuration,
-            format!(
-                "ADMIN_LISTEN={address}: others than this machine could change what is in force; name a file of tokens in ADMIN_TOKENS_FILE (flk control token makes one), or listen on 127.0.0.1"
-            ),
-        )),
+    match tokens_path(settings) {
+        Some(path) => TokensFile::check(&path, keys).map_err(|problems| {
+            let named = |problem| format!("ADMIN_TOKENS_FILE: {problem}");
+            problems.into_iter().map(named).collect()
+        }),
+        None if address.ip().is_loopback() => Ok(()),
+        None => Err(vec![format!(
+            "ADMIN_LISTEN={address}: others than this machine could change what is in force; name a file of tokens in ADMIN_TOKENS_FILE (flk control token makes one), or listen on 127.0.0.1"
+        )]),
     }
 }
 
@@ -143,7 +163,7 @@ fn open_audit(settings: &ControlSettings) -> Result<Audit, StartError> {
     let audit = Audit::open(&settings.directory).map_err(|error| {
         let exit = match error {
             AuditError::Locked(_) => Exit::Locked,
-            AuditError::Broken(..) => Exit::Damage,
+            AuditError::Broken(..) | AuditError::Moved(_) => Exit::Damage,
             AuditError::File(..) => Exit::File,
         };
         refused(exit, error)

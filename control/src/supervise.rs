@@ -22,6 +22,7 @@ const NOT_FOR_THE_CHILD: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDO
 
 enum News {
     Stop,
+    Reload,
     Ended(Option<ExitStatus>),
 }
 
@@ -52,6 +53,15 @@ impl Supervisor {
                 drop(end);
             })?;
         Ok(Supervisor { news, ended })
+    }
+
+    /// What makes the child reload its configuration. It can be called from any thread, and never waits.
+    pub fn reload(&self) -> Box<dyn Fn() + Send + Sync> {
+        let news = self.news.clone();
+        Box::new(move || {
+            // Without a listener nothing is kept alive any more.
+            let _ = news.send(News::Reload);
+        })
     }
 
     /// Stops the child and waits for its end, for a bounded time: a thread that hangs in a line that nothing reads holds
@@ -87,7 +97,8 @@ fn keep_alive(mut command: Command, heard: &Receiver<News>, told: &Sender<News>)
             pause.as_millis()
         ));
         match heard.recv_timeout(pause) {
-            Err(RecvTimeoutError::Timeout) => {}
+            // The next one reads the configuration when it starts.
+            Ok(News::Reload) | Err(RecvTimeoutError::Timeout) => {}
             Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
         }
         pause = (pause * 2).min(PAUSE_MAX);
@@ -109,23 +120,41 @@ fn attend(mut child: Child, heard: &Receiver<News>, told: &Sender<News>) -> Opti
         // It ends with its standard input. A limit of threads must not end the gateway.
         Err(error) => return Some(format!("cannot be waited for: {error}")),
     };
-    let how = match heard.recv() {
-        Ok(News::Ended(Some(status))) => Some(format!("ended ({status})")),
-        Ok(News::Ended(None)) => Some("ended".to_owned()),
-        Ok(News::Stop) | Err(_) => {
-            drop(lifeline);
-            let ended = heard.recv_timeout(STOP_MAX);
-            if ended.is_err()
-                && let Some(descriptor) = descriptor
-            {
-                // It has ended by itself in the meantime, or ends now.
-                let _ = pidfd_send_signal(descriptor, Signal::KILL);
+    let how = loop {
+        match heard.recv() {
+            Ok(News::Ended(Some(status))) => break Some(format!("ended ({status})")),
+            Ok(News::Ended(None)) => break Some("ended".to_owned()),
+            // The child has it blocked, as this process does, until it handles it: that ends none that has just begun.
+            Ok(News::Reload) => send(descriptor.as_ref(), Signal::HUP),
+            Ok(News::Stop) | Err(_) => {
+                drop(lifeline);
+                if !ends_within(STOP_MAX, heard) {
+                    send(descriptor.as_ref(), Signal::KILL);
+                }
+                break None;
             }
-            None
         }
     };
     let _ = waiter.join();
     how
+}
+
+fn ends_within(time: Duration, heard: &Receiver<News>) -> bool {
+    let until = Instant::now() + time;
+    loop {
+        match heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(News::Ended(_)) => return true,
+            Ok(News::Stop | News::Reload) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// A child that has ended in the meantime takes no signal.
+fn send(descriptor: Option<&OwnedFd>, signal: Signal) {
+    if let Some(descriptor) = descriptor {
+        let _ = pidfd_send_signal(descriptor, signal);
+    }
 }
 
 /// Names the child even after its end, when its number may be another's.

@@ -1,20 +1,21 @@
 //! Who may use the admin API: tokens by their SHA-256, each with a name and a role. The file never holds a token, and a token
 //! is shown once, when it is made.
 
-use crate::link::of_system;
-use flk_dataplane::config::SecretPath;
-use flk_dataplane::config::sealed::{self, AgeKeys};
+mod file;
+
+pub use file::TokensFile;
+
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use zeroize::Zeroizing;
 
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;
 /// How tokens begin, so that scanners for secrets know them.
 const PREFIX: &str = "flkadm_";
-/// A longer file is none of ours.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Wrong lines that are told of one file.
+const PROBLEMS_MAX: usize = 20;
 
 /// What an actor may do; each role may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,45 +91,50 @@ impl fmt::Debug for Tokens {
     }
 }
 
-impl Tokens {
-    /// Reads a file, which may be encrypted.
-    ///
-    /// # Errors
-    /// It cannot be read or opened, or a line is wrong, in words.
-    pub fn load(file: &SecretPath, keys: &AgeKeys) -> Result<Tokens, String> {
-        let read = || {
-            use std::io::Read;
-            let mut bytes = Zeroizing::new(Vec::new());
-            let opened = std::fs::File::open(&file.path)?;
-            opened.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes =
-            read().map_err(|error: std::io::Error| format!("{file}: {}", of_system(&error)))?;
-        let opened = sealed::open(bytes, file.entry.as_deref(), keys);
-        let opened = opened.map_err(|error| format!("{file}: {error}"))?;
-        let text = std::str::from_utf8(&opened).map_err(|_| format!("{file}: it is not UTF-8"))?;
-        Tokens::read(text).map_err(|problem| format!("{file}:{problem}"))
-    }
+/// What a text of tokens comes to.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Those of the lines that are right.
+    pub tokens: Tokens,
+    /// What is wrong, each with the number of its line. A wrong line lets nothing in and keeps nothing out.
+    pub problems: Vec<String>,
+}
 
+impl Tokens {
     /// Reads lines `actor:role:sha256-hex-of-token`; empty lines and those with `#` at their beginning are left out.
-    fn read(text: &str) -> Result<Tokens, String> {
-        let mut tokens: Vec<([u8; 32], Actor)> = Vec::new();
+    fn read(text: &str) -> Read {
+        let mut lines: BTreeMap<[u8; 32], (usize, Actor)> = BTreeMap::new();
+        let mut twice = Vec::new();
+        let mut problems = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (digest, actor) = entry(line).map_err(|problem| format!("{number}: {problem}"))?;
-            if tokens.iter().any(|(other, _)| *other == digest) {
-                return Err(format!("{number}: another line has the same token"));
+            match entry(line) {
+                Err(problem) => problems.push(format!("{number}: {problem}")),
+                Ok((digest, actor)) => match lines.get(&digest) {
+                    None => drop(lines.insert(digest, (number, actor))),
+                    Some((first, _)) => {
+                        problems.push(format!("{number}: line {first} has the same token"));
+                        twice.push(digest);
+                    }
+                },
             }
-            tokens.push((digest, actor));
         }
-        match tokens.is_empty() {
-            true => Err("1: it has no token; flk control token makes one".to_owned()),
-            false => Ok(Tokens(tokens)),
+        // Which of two roles was meant is not known.
+        lines.retain(|digest, _| !twice.contains(digest));
+        if lines.is_empty() && problems.is_empty() {
+            problems.push("1: it has no token; flk control token makes one".to_owned());
         }
+        if problems.len() > PROBLEMS_MAX {
+            let more = problems.len() - PROBLEMS_MAX;
+            problems.truncate(PROBLEMS_MAX);
+            problems.push(format!("and {more} more"));
+        }
+        let lines = lines.into_iter();
+        let tokens = Tokens(lines.map(|(digest, (_, actor))| (digest, actor)).collect());
+        Read { tokens, problems }
     }
 
     /// Whose token this is. Only hashes are compared, so the time that it takes tells nothing of a token.
@@ -190,7 +196,8 @@ mod tests {
     fn a_token_that_was_made_lets_its_actor_in_and_no_other_does() {
         let (token, line) = make("anna", Role::Operator).unwrap();
         assert!(!line.contains(&token));
-        let tokens = Tokens::read(&format!("# people\n\n{line}\n")).unwrap();
+        let Read { tokens, problems } = Tokens::read(&format!("# people\n\n{line}\n"));
+        assert_eq!(problems, [""; 0]);
         let actor = tokens.actor(&token).unwrap();
         assert_eq!((actor.name.as_str(), actor.role), ("anna", Role::Operator));
         for other in [
@@ -206,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_is_named_with_its_number() {
+    fn a_wrong_line_is_named_with_its_number_and_lets_nothing_in() {
         let digest = "ab".repeat(32);
         for (text, expected) in [
             ("", "1: it has no token"),
@@ -217,12 +224,25 @@ mod tests {
             ("a:observer:abc", "1: the token's SHA-256 must be 64"),
             (
                 &format!("a:observer:{digest}\nb:observer:{digest}"),
-                "2: another line has the same token",
+                "2: line 1 has the same token",
             ),
         ] {
-            let told = Tokens::read(text).unwrap_err();
-            assert!(told.starts_with(expected), "{expected}: {told}");
+            let Read { tokens, problems } = Tokens::read(text);
+            assert!(
+                problems[0].starts_with(expected),
+                "{expected}: {problems:?}"
+            );
+            assert_eq!((tokens.0.len(), problems.len()), (0, 1));
         }
+    }
+
+    #[test]
+    fn the_right_lines_beside_wrong_ones_count_and_no_more_than_twenty_are_told() {
+        let (token, line) = make("anna", Role::Operator).unwrap();
+        let text = format!("{}{line}\n", "rubbish\n".repeat(25));
+        let Read { tokens, problems } = Tokens::read(&text);
+        assert_eq!(tokens.actor(&token).unwrap().name, "anna");
+        assert_eq!((problems.len(), &*problems[20]), (21, "and 5 more"));
     }
 
     #[test]

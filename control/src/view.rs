@@ -20,6 +20,10 @@ pub struct View {
     pub pinned: Option<Pinned>,
     /// Settings that differ from those of the start and need a restart of the data plane.
     pub restart_needed: Vec<String>,
+    /// Settings of control itself that differ from those of its start.
+    pub control_restart_needed: Vec<String>,
+    /// What is wrong with the file of tokens, by line.
+    pub tokens_wrong: Vec<String>,
     /// What is suspect of the snapshot in force.
     pub suspect: Vec<Suspicion>,
     /// Counters since the start of control.

@@ -20,7 +20,7 @@ use crate::driver::listen::{PORT_WAIT, listeners, local_address};
 use crate::driver::observer::{Observed, Observer};
 use crate::driver::pulse::Pulse;
 use crate::driver::rate::Buckets;
-use crate::driver::sandbox::{self, Accessible, Sandbox, Wanted};
+use crate::driver::sandbox::{self, Accessible, Readable, Sandbox, Wanted};
 use crate::driver::service_manager::ServiceManager;
 use crate::driver::shard_probe::ShardProbe;
 use crate::driver::signal::{Ends, Signals};
@@ -35,7 +35,7 @@ use crate::keeper::config::KeeperConfig;
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, ShardLimits};
-use crate::snapshot::{Snapshot, Source};
+use crate::snapshot::{Snapshot, Source, SourceFault};
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use announce::announce;
@@ -45,9 +45,9 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 impl Machine for Shard {
@@ -103,6 +103,11 @@ impl Surroundings {
         }
     }
 
+    /// From now on SIGHUP calls this, which must not wait: whoever reloads the configuration runs beside this process.
+    pub fn on_hang_up(&self, reload: Box<dyn Fn() + Send + Sync>) {
+        self.ends.on_hang_up(reload);
+    }
+
     /// Prints a line for the operator.
     pub fn say(&self, line: impl Into<String>) {
         self.console.say(line);
@@ -122,17 +127,34 @@ pub struct Around<'a> {
     pub listening: &'a dyn Fn(SocketAddr),
     /// Variables that the user set by options of that program, each with the option.
     pub typed: &'a [(&'a str, &'a str)],
+    /// The exit code for a wrong value of one of them.
+    pub wrongly_typed: u8,
     /// The time limits that no setting changes: the defaults, but for tests.
     pub time_limits: TimeLimits,
 }
 
 impl Around<'_> {
-    /// Replaces the names of variables by those of the options.
-    fn as_typed(&self, reason: String) -> String {
-        let typed = self.typed.iter();
-        typed.fold(reason, |reason, (variable, option)| {
-            reason.replace(variable, option)
-        })
+    /// The exit code and the reason, with the names of options in the place of those of variables.
+    fn as_typed(&self, exit: Exit, reason: &str) -> (u8, String) {
+        let is_typed = |(variable, _): &(&str, &str)| {
+            let value = reason.strip_prefix(variable);
+            value.is_some_and(|it| it.starts_with('='))
+        };
+        let code = match self.typed.iter().any(is_typed) {
+            true => self.wrongly_typed,
+            false => exit.code(),
+        };
+        let name = |word: &str| {
+            let known = self.typed.iter().find(|(variable, _)| *variable == word);
+            known.map_or(word.to_owned(), |(_, option)| (*option).to_owned())
+        };
+        // Names of variables are words: PORT is no part of IMPORT.
+        let is_end = |it: char| !(it.is_ascii_alphanumeric() || it == '_');
+        let words = reason.split_inclusive(is_end).map(|word| {
+            let end = word.rfind(is_end).unwrap_or(word.len());
+            name(&word[..end]) + &word[end..]
+        });
+        (code, words.collect())
     }
 }
 
@@ -163,6 +185,7 @@ pub fn run(config: Config, surroundings: &Surroundings) -> ExitCode {
     let nothing = Around {
         listening: &|_| (),
         typed: &[],
+        wrongly_typed: Exit::Configuration.code(),
         time_limits: TimeLimits::default(),
     };
     run_within(config, surroundings, &nothing)
@@ -176,8 +199,8 @@ pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
         Err(StartError { exit, reason }) => {
-            let reason = around.as_typed(reason);
-            surroundings.end(exit.code(), &format!("flk: {reason}"))
+            let (code, reason) = around.as_typed(exit, &reason);
+            surroundings.end(code, &format!("flk: {reason}"))
         }
     }
 }
@@ -197,13 +220,14 @@ fn start(
     }
     let host = Host::check(&config)?;
     let disk = Disk::take(&config, host.shards, console)?;
-    let configuration = first_snapshot(&config, disk.directory.as_fd())?;
+    let readable = Arc::new(OnceLock::new());
+    let configuration = first_snapshot(&config, disk.directory.as_fd(), &readable)?;
     let listeners = listen(&config, host.cores.len(), console)?;
     let address = match listeners.first() {
         Some(listener) => local_address(listener)?,
         None => config.listen,
     };
-    let sandbox = enter_sandbox(&config, &configuration, disk.directory.as_fd());
+    let sandbox = enter_sandbox(&config, &configuration, disk.directory.as_fd(), &readable);
     let found = (&host, &disk, &configuration);
     announce(&config, found, address, sandbox.as_ref(), console);
     (around.listening)(address);
@@ -282,24 +306,32 @@ fn publish_statistics(shards: u16, console: &Console) -> (Stats, Option<OwnedFd>
 }
 
 /// Gives up all that is not needed from here on. What is read later: files of keys, and what the kernel says of this process.
-fn enter_sandbox(config: &Config, start: &Start, wal_dir: BorrowedFd<'_>) -> Option<Sandbox> {
+fn enter_sandbox(
+    config: &Config,
+    start: &Start,
+    wal_dir: BorrowedFd<'_>,
+    readable: &OnceLock<Readable>,
+) -> Option<Sandbox> {
     if config.sandbox == Wanted::Off {
         return None;
     }
-    let of_process = ["/proc/self", "/proc/stat"].map(PathBuf::from);
-    let read: BTreeSet<PathBuf> = config
-        .paths_read
-        .iter()
-        .cloned()
+    let directories = config.paths_read.iter().cloned();
+    let directories: BTreeSet<PathBuf> = directories
         .chain(start.directories_of_keys())
-        .chain(of_process)
         .filter(|path| path.exists())
         .collect();
-    let read: Vec<PathBuf> = read.into_iter().collect();
-    Some(sandbox::enter(&Accessible {
+    let of_process = ["/proc/self", "/proc/stat"].map(PathBuf::from);
+    let of_process = of_process.into_iter().filter(|path| path.exists());
+    let read: Vec<PathBuf> = directories.iter().cloned().chain(of_process).collect();
+    let sandbox = sandbox::enter(&Accessible {
         directory: wal_dir,
         read: &read,
-    }))
+    });
+    if sandbox.restricts_files() {
+        let own = [config.wal_dir.clone()];
+        let _is_set_once = readable.set(Readable::of(directories.iter().chain(&own)));
+    }
+    Some(sandbox)
 }
 
 /// Takes the port; waits up to [`PORT_WAIT`] if another process has it.
@@ -320,9 +352,16 @@ fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<Owned
 }
 
 /// Which snapshot is in force: the newest that is stored, or what the settings say.
-fn first_snapshot(config: &Config, wal_dir: BorrowedFd<'_>) -> Result<Start, StartError> {
-    let secrets = config.secrets.clone();
-    let read_secret = Box::new(move |source: &Source| secrets.load(source));
+fn first_snapshot(
+    config: &Config,
+    wal_dir: BorrowedFd<'_>,
+    readable: &Arc<OnceLock<Readable>>,
+) -> Result<Start, StartError> {
+    let (secrets, readable) = (config.secrets.clone(), Arc::clone(readable));
+    let read_secret = Box::new(move |source: &Source| {
+        let loaded = secrets.load(source);
+        loaded.map_err(|fault| explained(fault, source, readable.get()))
+    });
     let document = config.document.clone();
     let start = Start::read(wal_dir, config.snapshot, document, read_secret);
     start.map_err(|error| {
@@ -332,6 +371,17 @@ fn first_snapshot(config: &Config, wal_dir: BorrowedFd<'_>) -> Result<Start, Sta
         };
         StartError::of(exit)(&error)
     })
+}
+
+/// A file that the sandbox keeps out of reach is refused by the system as one without permission.
+fn explained(fault: SourceFault, source: &Source, readable: Option<&Readable>) -> SourceFault {
+    let (SourceFault::Unreadable(why), Source::File { path, .. }) = (&fault, source) else {
+        return fault;
+    };
+    match readable.and_then(|it| it.refusal(Path::new(path))) {
+        Some(refusal) => SourceFault::Unreadable(format!("{why}: {refusal}")),
+        None => fault,
+    }
 }
 
 fn shard_config(

@@ -53,22 +53,52 @@ pub(super) fn history(args: &HistoryArgs) -> CommandResult {
     }
     let listed = args.admin.get("/v1/snapshots")?;
     let in_force = &listed["in_force"];
+    let away = listed["dataplane"]["why"].as_str().map(printable);
+    let mark_in_force = match away {
+        Some(_) => Mark::InForceLast,
+        None => Mark::InForce,
+    };
     let kept = listed["kept"].as_array().map_or(&[][..], Vec::as_slice);
     if !kept.iter().any(|it| it["number"] == in_force["number"]) {
-        output.line(row(in_force, &in_force["since_s"], "in force", args.output))?;
+        let since = &in_force["since_s"];
+        output.line(row(in_force, since, mark_in_force, args.output))?;
     }
     for snapshot in kept {
         let mark = match snapshot["number"] == in_force["number"] {
-            true => "in force",
-            false => "",
+            true => mark_in_force,
+            false => Mark::Kept,
         };
         output.line(row(snapshot, &snapshot["stored_s"], mark, args.output))?;
     }
     output.flush()?;
+    if let Some(why) = away {
+        eprintln!("flk: {why}: this is what it said last");
+    }
     Ok(Exit::Yes)
 }
 
-fn row(snapshot: &Value, at_s: &Value, mark: &str, format: Format) -> String {
+/// How a snapshot stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// It can be had again.
+    Kept,
+    /// The gateway says that it is in force.
+    InForce,
+    /// The gateway does not answer; it was in force when it did last.
+    InForceLast,
+}
+
+impl Mark {
+    fn word(self) -> &'static str {
+        match self {
+            Mark::Kept => "",
+            Mark::InForce => "in force",
+            Mark::InForceLast => "in force last; the gateway does not answer",
+        }
+    }
+}
+
+fn row(snapshot: &Value, at_s: &Value, mark: Mark, format: Format) -> String {
     let number = snapshot["number"].to_string();
     let digest = printable(snapshot["digest"].as_str().unwrap_or_default());
     let at = UNIX_EPOCH + Duration::from_secs(at_s.as_u64().unwrap_or_default().min(1 << 37));
@@ -76,12 +106,18 @@ fn row(snapshot: &Value, at_s: &Value, mark: &str, format: Format) -> String {
     match format {
         Format::Text => {
             let digest: String = digest.chars().take(16).collect();
-            format!("{number:>6}  {digest}  {at}  {mark}")
+            format!("{number:>6}  {digest}  {at}  {}", mark.word())
                 .trim_end()
                 .to_owned()
         }
         Format::Json => serde_json::json!({
-            "number": snapshot["number"], "digest": digest, "at": at.to_string(), "in_force": !mark.is_empty(),
+            "number": snapshot["number"], "digest": digest, "at": at.to_string(),
+            "in_force": match mark {
+                Mark::InForce => Some(true),
+                Mark::Kept => Some(false),
+                Mark::InForceLast => None,
+            },
+            "in_force_last": mark != Mark::Kept,
         })
         .to_string(),
     }
@@ -113,6 +149,9 @@ fn tell(outcome: &Value) -> CommandResult {
     }
     for line in texts("restart_needed") {
         output.line(format!("needs a restart of the data plane: {line}"))?;
+    }
+    for line in texts("control_restart_needed") {
+        output.line(format!("needs a restart of flk-control: {line}"))?;
     }
     output.flush()?;
     Ok(Exit::Yes)

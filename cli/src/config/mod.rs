@@ -7,6 +7,7 @@ mod history;
 mod init;
 mod schema;
 mod show;
+mod tenants;
 
 use crate::CommandResult;
 use crate::exit::{Exit, Failure};
@@ -55,9 +56,6 @@ impl FileArgs {
         (raw, other.into_iter().chain(mistakes).collect())
     }
 }
-
-/// Stands for a key or password where there is none, so that what comes behind it is checked as well.
-pub(crate) const STAND_IN_KEY: &str = "this key is in no gateway and only lets checks go on";
 
 /// Runs one of them.
 pub(crate) fn run(command: &Command) -> CommandResult {

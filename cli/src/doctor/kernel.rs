@@ -6,6 +6,7 @@ use flk_dataplane::config::Config;
 use flk_dataplane::config::units::show_bytes;
 use flk_dataplane::driver::descriptors::{self, Places, TooFewFiles};
 use flk_dataplane::driver::probe::{Chosen, DriverKind, Requested, UringRefused, choose};
+use flk_dataplane::driver::sandbox::{self, ABI_NEEDED, NoLandlock, Wanted};
 use flk_dataplane::shard::config::ShardLimits;
 use rustix::process::{Resource, getrlimit};
 
@@ -27,6 +28,7 @@ pub(super) fn check(host: &Host, config: &Config, shards: u16) -> Vec<Finding> {
         driver(config.driver, chosen),
         lockable(memlock, shards, config.driver),
         open_files(files_max, descriptors::open_count(), kind, shards),
+        landlock(sandbox::available(), config.sandbox, host),
     ]
 }
 
@@ -119,6 +121,62 @@ fn lockable(limit: Option<u64>, shards: u16, requested: Requested) -> Finding {
     }
 }
 
+/// What the gateway's sandbox is made of. A version of it has what those before it have.
+fn landlock(found: Result<i32, NoLandlock>, wanted: Wanted, host: &Host) -> Finding {
+    let check = "landlock";
+    let lacks =
+        |what: &str| format!("ABI {ABI_NEEDED} (Linux 6.12): {what}; a gateway runs all the same");
+    let newer = "install a newer kernel";
+    let finding = match found {
+        Ok(abi) if wanted == Wanted::Off => {
+            return Finding::ok(check, format!("ABI {abi}, and FLK_SANDBOX=off"));
+        }
+        Err(none) if wanted == Wanted::Off => {
+            return Finding::ok(check, format!("{none}, and FLK_SANDBOX=off"));
+        }
+        Ok(abi @ ABI_NEEDED..) => return Finding::ok(check, format!("ABI {abi}")),
+        Ok(abi @ 4..) => {
+            let lacks = lacks("without it a gateway that was taken over can send signals");
+            return Finding::warn(check, format!("ABI {abi}"), lacks).fix(Place::Host, newer);
+        }
+        Ok(abi) => {
+            let lacks = lacks("without it a gateway that was taken over can open TCP connections");
+            return Finding::warn(check, format!("ABI {abi}"), lacks).fix(Place::Host, newer);
+        }
+        Err(none) => Finding::warn(
+            check,
+            none.to_string(),
+            lacks(
+                "without it a gateway that was taken over can open every file of its user and TCP connections",
+            ),
+        ),
+    };
+    let others = host.text("sys/kernel/security/lsm").unwrap_or_default();
+    let others = match others.is_empty() {
+        true => "THE LIST OF /sys/kernel/security/lsm".to_owned(),
+        false => others,
+    };
+    finding
+        .fix(
+            Place::Host,
+            format!(
+                "a kernel with CONFIG_SECURITY_LANDLOCK=y, and lsm=landlock,{others} on its command line (GRUB_CMDLINE_LINUX), then reboot"
+            ),
+        )
+        .fix(
+            Place::Systemd,
+            "SystemCallFilter=landlock_create_ruleset landlock_add_rule landlock_restrict_self",
+        )
+        .fix(
+            Place::Compose,
+            "security_opt: [\"seccomp=PROFILE.json\"], a profile that allows the three landlock_ calls",
+        )
+        .fix(
+            Place::Kubernetes,
+            "a node with such a kernel, and securityContext.seccompProfile likewise",
+        )
+}
+
 fn open_files(limit: Option<u64>, opened: u64, kind: DriverKind, shards: u16) -> Finding {
     let check = "open files";
     let limits = ShardLimits::default();
@@ -209,6 +267,49 @@ mod tests {
             finding.fixes[0],
             (Place::Setting, "FLK_DRIVER=auto".to_owned())
         );
+    }
+
+    #[test]
+    fn a_landlock_that_lacks_something_is_a_warning_that_says_what_and_how_to_have_it() {
+        let root = tempfile::tempdir().unwrap();
+        let security = root.path().join("sys/kernel/security");
+        std::fs::create_dir_all(&security).unwrap();
+        std::fs::write(security.join("lsm"), "lockdown,yama").unwrap();
+        let host = Host::below(root.path());
+        let of = |found, wanted| landlock(found, wanted, &host);
+        for (found, level, words) in [
+            (Ok(7), Level::Ok, ""),
+            (Ok(6), Level::Ok, ""),
+            (Ok(5), Level::Warn, "can send signals"),
+            (Ok(3), Level::Warn, "can open TCP connections"),
+            (
+                Err(NoLandlock::NotEnabled),
+                Level::Warn,
+                "every file of its user",
+            ),
+            (
+                Err(NoLandlock::NotThere),
+                Level::Warn,
+                "every file of its user",
+            ),
+        ] {
+            let finding = of(found, Wanted::On);
+            let json: serde_json::Value = serde_json::from_str(&finding.json()).unwrap();
+            assert_eq!(finding.level, level, "{json}");
+            let needed = json["needed"].as_str().unwrap_or_default();
+            assert!(needed.contains(words), "{needed}");
+            assert_eq!(of(found, Wanted::Off).level, Level::Ok);
+        }
+        let lines = of(Err(NoLandlock::NotEnabled), Wanted::On)
+            .lines()
+            .join("\n");
+        for words in [
+            "WARN  landlock       it is not enabled in this kernel",
+            "lsm=landlock,lockdown,yama on its command line",
+            "landlock_create_ruleset",
+        ] {
+            assert!(lines.contains(words), "{lines}");
+        }
     }
 
     #[test]

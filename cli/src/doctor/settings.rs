@@ -2,9 +2,10 @@
 //! with defaults. No key is kept or shown.
 
 use super::finding::{Finding, Place};
-use crate::config::STAND_IN_KEY;
 use crate::up::needs_dev_key;
-use flk_dataplane::config::{Config, ConfigError, Environment, Flags, RawConfig, Variable};
+use flk_dataplane::config::{
+    Config, ConfigError, Environment, Flags, RawConfig, STAND_IN_KEY, Variable,
+};
 
 /// What was read.
 pub(super) struct Settings {

@@ -1,6 +1,7 @@
 //! `flk keys generate`: a new key from the kernel's random numbers. The secret part goes into a file that only its owner can
 //! read, and is printed only on demand.
 
+use super::document::Document;
 use super::emit::{self, Form, Parts};
 use super::now_s;
 use super::source::public_part;
@@ -14,7 +15,7 @@ use clap::Args;
 use flk_contract::signature::VerifyingKey;
 use flk_contract::{NumberForm, Scheme, SigningKey};
 use flk_dataplane::config::sealed::age::{self, AgeError, Recipient};
-use flk_dataplane::config::time;
+use flk_dataplane::config::{FILE_VARIABLE, time};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -68,6 +69,9 @@ pub(crate) struct GenerateArgs {
     /// encrypted]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Configuration file that the key is for: the next command is named for it
+    #[arg(long = "config", value_name = "FILE", env = FILE_VARIABLE)]
+    config: Option<PathBuf>,
     /// How to say what was made
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "emit")]
     output: Format,
@@ -243,15 +247,37 @@ fn say(
         (Some(public_path), Some(public)) => output.line(format!(
             "wrote {kept}: for the agent alone, as PCS_ED25519_PRIV_B64 or --key-file\n\
              wrote {public_path}: for the gateway, {public}\n\
-             fingerprint {}\n\
-             next: flk keys rotate {tenant} --key-file {public_path} --config flk.toml",
-            made.fingerprint
+             fingerprint {}\n{}",
+            made.fingerprint,
+            next(args, &public_path)
         )),
         _ => output.line(format!(
             "wrote {kept}: for the agents (PCS_HMAC_KEY or --key-file) and the gateway\n\
-             fingerprint {}\n\
-             next: flk keys rotate {tenant} --key-file {kept} --config flk.toml",
-            made.fingerprint
+             fingerprint {}\n{}",
+            made.fingerprint,
+            next(args, &kept)
         )),
+    }
+}
+
+/// The command that brings the key to the gateway. A tenant that the file has gets another key by a rotation, and one that it
+/// does not have is added with this key.
+fn next(args: &GenerateArgs, path: &str) -> String {
+    let (tenant, file) = (&args.tenant, args.config.as_deref());
+    let text = file.and_then(|it| std::fs::read_to_string(it).ok());
+    let document = text.and_then(|text| Document::parse(&text));
+    let shown = file.unwrap_or(Path::new("flk.toml")).display();
+    let scheme = match args.alg {
+        Alg::Hmac => "",
+        Alg::Ed25519 => " --scheme ed25519",
+    };
+    let command = |verb: &str, more: &str| {
+        format!("flk keys {verb} {tenant}{more} --key-file {path}{scheme} --config {shown}")
+    };
+    let [rotate, add] = [("rotate", ""), ("add", " --new-tenant")].map(|it| command(it.0, it.1));
+    match document.map(|it| it.keys(tenant).is_some()) {
+        Some(true) => format!("next: {rotate}"),
+        Some(false) => format!("next: {add}"),
+        None => format!("next, for a new tenant: {add}\nnext, for one that has keys: {rotate}"),
     }
 }

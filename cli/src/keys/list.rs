@@ -3,7 +3,7 @@
 
 use super::checked::{self, Checked};
 use super::state::{Times, span};
-use super::usage::{Usage, Usages};
+use super::usage::{Seen, Usages};
 use super::{FileArgs, now_s};
 use crate::CommandResult;
 use crate::exit::{Exit, Failure, KEYS_LIST_CODES};
@@ -24,7 +24,9 @@ Examples:
 
 const NOTES: &str = "\
 With --url each row says how often the key verified since that gateway's start, and when it did last: an old key that is \
-not seen any more can go. Several gateways are asked one by one. METRICS_USER and METRICS_PASS are used if they are set. \
+not seen any more can go. A key that is not in force there is refused: the file was not brought into force yet (flk config \
+reload), or the gateway has another one. A key counts as in force if any snapshot had it since that gateway's start; flk \
+config history shows the one of now. Several gateways are asked one by one. METRICS_USER and METRICS_PASS are used if they are set. \
 A fingerprint that is not shown belongs to a key whose file, variable or age identity is not on this machine. Where files \
 are encrypted, SOURCE says how.";
 
@@ -53,7 +55,8 @@ pub(super) struct Row {
     /// How its file is encrypted.
     form: Option<Form>,
     pub(super) times: Times,
-    usage: Option<Usage>,
+    /// None: no gateway was asked.
+    seen: Option<Seen>,
 }
 
 pub(super) fn run(args: &ListArgs) -> CommandResult {
@@ -67,7 +70,7 @@ pub(super) fn run(args: &ListArgs) -> CommandResult {
     let mut rows = rows(&checked);
     if let Some(usages) = &usages {
         for row in &mut rows {
-            row.usage = usages.find(&row.tenant, &row.id);
+            row.seen = Some(usages.find(&row.tenant, &row.id));
         }
     }
     let now_s = now_s()?;
@@ -107,7 +110,7 @@ pub(super) fn rows(checked: &Checked) -> Vec<Row> {
                 source: elsewhere.cloned().unwrap_or_else(|| key.source.to_string()),
                 form,
                 times: Times::of(key),
-                usage: None,
+                seen: None,
                 tenant: place.0,
                 id: place.1,
             });
@@ -127,6 +130,11 @@ pub(super) enum Counts {
 impl Row {
     pub(super) fn json(&self, now_s: u64) -> Value {
         let at = |at_s: Option<u64>| at_s.map(time::show);
+        let (known, usage) = match self.seen {
+            Some(Seen::Known(usage)) => (Some(true), Some(usage)),
+            Some(Seen::Unknown) => (Some(false), None),
+            Some(Seen::WithOthers) | None => (None, None),
+        };
         json!({
             "tenant": self.tenant,
             "key": self.id,
@@ -138,8 +146,9 @@ impl Row {
             "not_before": at(self.times.not_before),
             "not_after": at(self.times.not_after),
             "revoked_at": at(self.times.revoked_at),
-            "verified": self.usage.map(|it| it.verified_count),
-            "last_seen": at(self.usage.and_then(|it| it.last_seen_s)),
+            "known_there": known,
+            "verified": usage.map(|it| it.verified_count),
+            "last_seen": at(usage.and_then(|it| it.last_seen_s)),
         })
     }
 
@@ -153,9 +162,10 @@ impl Row {
             self.times.state(now_s).to_string(),
         ];
         if counts == Counts::Shown {
-            let [count, seen] = match self.usage {
-                None => ["-".to_owned(), "counted with others".to_owned()],
-                Some(usage) => [
+            let [count, seen] = match self.seen {
+                Some(Seen::Unknown) => ["-".to_owned(), "not in force there: refused".to_owned()],
+                Some(Seen::WithOthers) | None => ["-".to_owned(), "counted with others".to_owned()],
+                Some(Seen::Known(usage)) => [
                     usage.verified_count.to_string(),
                     match usage.last_seen_s {
                         None => "not since the start".to_owned(),

@@ -4,6 +4,7 @@ use crate::exit::Failure;
 use crate::fault;
 use crate::submit::target::Target;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use flk_dataplane::stats::tenants::{KEY_ROWS, TENANT_ROWS};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
@@ -26,8 +27,23 @@ pub(super) struct Usage {
     pub(super) last_seen_s: Option<u64>,
 }
 
+/// What a gateway says of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It has the key.
+    Known(Usage),
+    /// It has no such key, so it refuses what the key signed.
+    Unknown,
+    /// It counts this key together with others, if it has it.
+    WithOthers,
+}
+
 /// Usage by tenant and key.
-pub(super) struct Usages(BTreeMap<(String, String), Usage>);
+pub(super) struct Usages {
+    keys: BTreeMap<(String, String), Usage>,
+    /// Every key that the gateway has has a sample of its own.
+    are_all: bool,
+}
 
 /// Stands for all keys that have no sample of their own.
 const OTHER: &str = "other";
@@ -58,14 +74,14 @@ impl Usages {
     }
 
     fn read(page: &str) -> Usages {
-        let mut usages: BTreeMap<(String, String), Usage> = BTreeMap::new();
+        let mut keys: BTreeMap<(String, String), Usage> = BTreeMap::new();
+        let mut tenants = 0;
         for line in page.lines() {
+            tenants += usize::from(line.starts_with("flk_ingest_by_tenant{"));
             let Some((name, tenant, key, value)) = sample(line) else {
                 continue;
             };
-            let usage = usages
-                .entry((tenant.to_owned(), key.to_owned()))
-                .or_default();
+            let usage = keys.entry((tenant.to_owned(), key.to_owned())).or_default();
             match name {
                 "flk_key_verified_total" => usage.verified_count = value,
                 "flk_key_last_seen_seconds" => {
@@ -74,17 +90,20 @@ impl Usages {
                 _ => {}
             }
         }
-        Usages(usages)
+        let is_full = keys.contains_key(&(OTHER.to_owned(), OTHER.to_owned()));
+        Usages {
+            are_all: !is_full && keys.len() < KEY_ROWS && tenants < TENANT_ROWS,
+            keys,
+        }
     }
 
-    /// Of one key; nothing: the gateway counts it together with others.
-    pub(super) fn find(&self, tenant: &str, key: &str) -> Option<Usage> {
-        let found = |tenant: &str, key: &str| self.0.get(&(tenant.to_owned(), key.to_owned()));
-        let is_full = found(OTHER, OTHER).is_some();
-        match found(tenant, key) {
-            Some(usage) => Some(*usage),
-            // A key has its samples from the first signature on.
-            None => (!is_full).then(Usage::default),
+    /// What is said of one key.
+    pub(super) fn find(&self, tenant: &str, key: &str) -> Seen {
+        // A key has its samples as soon as it is in force.
+        match self.keys.get(&(tenant.to_owned(), key.to_owned())) {
+            Some(usage) => Seen::Known(*usage),
+            None if self.are_all => Seen::Unknown,
+            None => Seen::WithOthers,
         }
     }
 }
@@ -154,28 +173,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_without_samples_verified_nothing_unless_others_are_counted_together() {
+    fn a_key_without_samples_is_not_in_force_unless_others_are_counted_together() {
         let page = "\
 # TYPE flk_key_verified_total counter
+flk_ingest_by_tenant{tenant=\"acme\"} 21
 flk_key_verified_total{tenant=\"acme\",key=\"2026-11\"} 20
 flk_key_last_seen_seconds{tenant=\"acme\",key=\"2026-11\"} 102
 flk_key_last_seen_seconds{tenant=\"acme\",key=\"2026-08\"} 0
 ";
         let usages = Usages::read(page);
         let used = |verified_count, last_seen_s| {
-            Some(Usage {
+            Seen::Known(Usage {
                 verified_count,
                 last_seen_s,
             })
         };
         assert_eq!(usages.find("acme", "2026-11"), used(20, Some(102)));
         assert_eq!(usages.find("acme", "2026-08"), used(0, None));
-        assert_eq!(usages.find("acme", "none"), used(0, None));
+        assert_eq!(usages.find("acme", "none"), Seen::Unknown);
         let full = format!("{page}flk_key_verified_total{{tenant=\"other\",key=\"other\"}} 3\n");
-        assert_eq!(Usages::read(&full).find("acme", "none"), None);
-        assert_eq!(
-            Usages::read(&full).find("acme", "2026-11"),
-            used(20, Some(102))
+        let last = format!(
+            "{page}{}",
+            "flk_ingest_by_tenant{tenant=\"t\"} 0\n".repeat(63)
         );
+        for page in [full, last] {
+            let usages = Usages::read(&page);
+            assert_eq!(usages.find("acme", "none"), Seen::WithOthers);
+            assert_eq!(usages.find("acme", "2026-11"), used(20, Some(102)));
+        }
     }
 }

@@ -4,6 +4,7 @@
 use super::UpArgs;
 use flk_control::options::{DATAPLANE, LIFELINE};
 use flk_control::supervise::Supervisor;
+use flk_dataplane::config::{is_setting, names_of_keys};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,6 +13,9 @@ use std::sync::mpsc::{Sender, channel};
 
 /// Variables that options of `flk up` may stand for.
 const NAMES: [&str; 5] = ["LISTEN", "PORT", "FLK_CORES", "FLK_CONFIG", "WAL_DIR"];
+
+/// What a program needs of its environment before it reads a setting.
+const OF_SYSTEM: [&str; 5] = ["PATH", "HOME", "TZ", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"];
 
 /// What will be started; nothing if it is not wanted.
 pub(super) struct Beside(Option<Command>);
@@ -23,12 +27,19 @@ pub(super) struct Running {
 }
 
 impl Beside {
-    /// Takes the environment as it is now: a gateway wipes secrets from its own.
+    /// Takes what control needs of the environment as it is now: a gateway wipes secrets from its own. Control reads every
+    /// setting that the gateway reads, also those with keys, for it compares fingerprints; it needs no other variable.
     pub(super) fn new(args: &UpArgs) -> Beside {
         let program = std::env::current_exe().ok().filter(|_| !args.no_control);
         Beside(program.map(|program| {
             let mut command = Command::new(program);
-            command.env_clear().envs(std::env::vars_os());
+            let keys = names_of_keys(&args.flags());
+            let is_needed =
+                |name: &str| is_setting(name) || keys.contains(name) || OF_SYSTEM.contains(&name);
+            let variables = std::env::vars_os();
+            command
+                .env_clear()
+                .envs(variables.filter(|(name, _)| name.to_str().is_some_and(is_needed)));
             for name in NAMES {
                 if let Some(value) = args.stands_for(name) {
                     command.env(name, value);
@@ -66,6 +77,11 @@ impl Running {
             // The thread is there until it has a command.
             let _ = sender.send(command);
         }
+    }
+
+    /// Makes control reload; nothing where none runs. It may be called from any thread.
+    pub(super) fn reload(&self) -> Option<Box<dyn Fn() + Send + Sync>> {
+        self.supervisor.as_ref().map(Supervisor::reload)
     }
 
     /// The gateway has ended.

@@ -6,6 +6,7 @@ mod dev_key;
 
 use crate::exit::{Exit, Failure};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
 use flk_dataplane::config::{Config, ConfigError, Environment, Flags, RawConfig, Variable};
@@ -31,10 +32,10 @@ codes are those of the gateway, and 2 for a wrong argument of this command.";
 #[command(after_help = format!("{EXAMPLES}\n\n{}", codes()))]
 pub(crate) struct UpArgs {
     /// Address to listen on [default: LISTEN, else 127.0.0.1]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = NonEmptyStringValueParser::new())]
     listen: Option<String>,
     /// Port to listen on; 0 takes any free port [default: PORT, else 8080]
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     port: Option<String>,
     /// Directory of all durable data: the log in DIR/wal, the development key in DIR/dev.key
     /// [default: ./data, with the log in WAL_DIR if that is set]
@@ -44,7 +45,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Number or list of CPUs to use: 2 or 0,2-3 [default: FLK_CORES, else all allowed]
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     cores: Option<String>,
     /// Run the gateway alone, without the control process that reloads the configuration and serves the admin API
     #[arg(long)]
@@ -66,6 +67,38 @@ impl UpArgs {
             _ => None,
         }
     }
+
+    /// Options that were given, each with the variable that it stands for.
+    fn typed(&self) -> Vec<(&'static str, &'static str)> {
+        let all = [
+            ("LISTEN", "--listen"),
+            ("PORT", "--port"),
+            ("FLK_CORES", "--cores"),
+            ("FLK_CONFIG", "--config"),
+        ];
+        let is_given = |(variable, _): &(&str, &str)| self.stands_for(variable).is_some();
+        all.into_iter().filter(is_given).collect()
+    }
+
+    /// A setting that is wrong: an argument, if an option was given for it, and otherwise the configuration.
+    fn refused(&self, error: ConfigError) -> Failure {
+        let typed = self.typed();
+        let option = typed.iter().find(|(it, _)| *it == error.variable);
+        match option.filter(|_| error.place.is_none()) {
+            Some((_, option)) => {
+                let variable = option;
+                Failure::usage(ConfigError { variable, ..error }.to_string())
+            }
+            None => Failure::with(Exit::Configuration, error.to_string()),
+        }
+    }
+
+    fn flags(&self) -> Flags {
+        Flags {
+            file: self.stands_for("FLK_CONFIG"),
+            settings: Vec::new(),
+        }
+    }
 }
 
 /// The exit codes of the gateway, without the one of its command line: a wrong argument of this command ends with 2.
@@ -79,7 +112,7 @@ fn codes() -> String {
 /// Runs a gateway until it is stopped.
 pub(crate) fn run(args: &UpArgs) -> ExitCode {
     let control = control::Beside::new(args);
-    let environment = Environment::take();
+    let environment = Environment::take_for(&args.flags());
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
         Err(code) => return code,
@@ -102,12 +135,13 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
             greeting.say(address, &surroundings);
             control.listens(address);
         },
-        typed: match args.cores {
-            Some(_) => &[("FLK_CORES", "--cores")],
-            None => &[],
-        },
+        typed: &args.typed(),
+        wrongly_typed: Exit::Usage as u8,
         time_limits: TimeLimits::default(),
     };
+    if let Some(reload) = control.reload() {
+        surroundings.on_hang_up(reload);
+    }
     let code = run_within(config, &surroundings, &around);
     control.stop();
     code
@@ -119,7 +153,7 @@ fn prepare(
     environment: Environment,
     surroundings: &Surroundings,
 ) -> Result<(Config, Greeting, Option<PathBuf>), Failure> {
-    let wrong = |error: ConfigError| Failure::with(Exit::Configuration, error.to_string());
+    let wrong = |error: ConfigError| args.refused(error);
     RawConfig::refuse_other_than_text(&environment).map_err(wrong)?;
     let environment = |name: &str| environment.get(name).filter(|text| !text.is_empty());
     let data = args.data.clone().unwrap_or_else(|| PathBuf::from("data"));
@@ -129,7 +163,7 @@ fn prepare(
         key_file: None,
     };
     let read = RawConfig::read(&|name| settings.get(name), &Flags::default());
-    let mut raw = read.map_err(|error| wrong(settings.as_typed(error)))?;
+    let mut raw = read.map_err(wrong)?;
     let key = match needs_dev_key(&raw) {
         true => {
             make_directory(&data)?;
@@ -141,10 +175,10 @@ fn prepare(
         // Named as a file, so that control comes to the same configuration.
         settings.key_file = Some(key.path.clone());
         let read = RawConfig::read(&|name| settings.get(name), &Flags::default());
-        raw = read.map_err(|error| wrong(settings.as_typed(error)))?;
+        raw = read.map_err(wrong)?;
     }
     let config = Config::resolve(&raw);
-    let config = config.map_err(|error| wrong(settings.as_typed(error)))?;
+    let config = config.map_err(wrong)?;
     make_directory(&data)?;
     if let Some(DevKey { path, is_new, .. }) = &key {
         let path = path.display();
@@ -173,18 +207,6 @@ impl Settings<'_> {
             _ => self.args.stands_for(name),
         };
         option.or_else(|| (self.environment)(name))
-    }
-
-    /// Names the option instead of the variable that it stands for.
-    fn as_typed(&self, error: ConfigError) -> ConfigError {
-        let variable = match error.variable {
-            "LISTEN" if self.args.listen.is_some() => "--listen",
-            "PORT" if self.args.port.is_some() => "--port",
-            "FLK_CORES" if self.args.cores.is_some() => "--cores",
-            "FLK_CONFIG" if self.args.config.is_some() => "--config",
-            other => other,
-        };
-        ConfigError { variable, ..error }
     }
 }
 

@@ -30,7 +30,16 @@ impl Gateway {
 
     /// The same with further variables.
     pub fn start_with(dir: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut plan = up(dir).with_arguments(&["--port", "0"]);
+        Self::start_as(dir, &["--port", "0"], variables)
+    }
+
+    /// The same without a control process.
+    pub fn start_alone(dir: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::start_as(dir, &["--port", "0", "--no-control"], variables)
+    }
+
+    fn start_as(dir: &Path, arguments: &[&'static str], variables: &[(&str, &str)]) -> Self {
+        let mut plan = up(dir).with_arguments(arguments);
         for (name, value) in variables {
             plan = plan.with(name, value);
         }

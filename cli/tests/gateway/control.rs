@@ -78,6 +78,19 @@ fn a_changed_file_is_in_force_without_a_restart_and_can_be_rolled_back() {
         status.stdout.contains("\"state\": \"in_force\""),
         "{status:?}"
     );
+    let keys = "keys = [{ id = \"a\", file = \"absent-1\" }, { id = \"b\", file = \"absent-2\" }]";
+    let wrong = format!("[limits]\nrate = 1\n[[tenants]]\nid = \"acme\"\n{keys}\n");
+    std::fs::write(dir.join("flk.toml"), wrong).unwrap();
+    let refused = ask(dir, &admin, &["config", "reload"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    for (line, expected) in refused
+        .stderr
+        .lines()
+        .zip(["is wrong", "absent-1", "absent-2"])
+    {
+        assert!(line.contains(expected), "{refused:?}");
+    }
+    assert_eq!(refused.stderr.lines().count(), 3, "{refused:?}");
     assert_eq!(gateway.stop(), 0);
     let verified = run(flk(dir).args(["control", "audit", "verify"]), b"");
     assert!(
@@ -147,6 +160,47 @@ fn a_control_process_that_ends_is_started_again_and_traffic_goes_on() {
     gateway.wait_until_said("traffic is served on");
     assert_eq!(gateway.submit(dir.path(), b"{}").code, 1, "it answers");
     assert_eq!(gateway.stop(), 0);
+}
+
+#[test]
+fn a_history_while_the_gateway_is_away_says_so_and_what_was_in_force_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write(dir, 1_000);
+    let plan = up(dir)
+        .with_arguments(&["--port", "0", "--no-control", "--config", "flk.toml"])
+        .with("PCS_HMAC_KEY", KEY);
+    let gateway = plan.launch().unwrap();
+    gateway.wait_until_said("ready in");
+    let control = control(dir);
+    control.wait_until_said("admin API on http://");
+    control.wait_until_said("the data plane answers");
+    let said = control.said();
+    let admin = said.split("admin API on http://").nth(1).unwrap();
+    let admin = admin.split(',').next().unwrap().to_owned();
+    let history = |more: &[&str]| ask(dir, &admin, &[&["config", "history"][..], more].concat());
+    let before = history(&[]);
+    assert!(
+        before.stdout.trim_end().ends_with("Z  in force"),
+        "{before:?}"
+    );
+    assert_eq!(gateway.stop().code(), 0);
+    control.wait_until_said("the data plane does not answer");
+    let after = history(&[]);
+    assert_eq!(after.code, 0, "{after:?}");
+    assert!(
+        after
+            .stdout
+            .trim_end()
+            .ends_with("in force last; the gateway does not answer"),
+        "{after:?}"
+    );
+    assert!(
+        after.stderr.contains("this is what it said last"),
+        "{after:?}"
+    );
+    let rows = history(&["--output", "json"]).json();
+    assert!(rows[0]["in_force"].is_null() && rows[0]["in_force_last"] == true);
 }
 
 /// Sends new records one after the other until the test is over; each must be accepted. Their number.
@@ -237,12 +291,144 @@ fn no_control_process_outlives_its_gateway() {
 }
 
 #[test]
+fn control_is_given_the_settings_and_no_other_variable() {
+    const SECRET: &str = "this secret is not for control";
+    let dir = tempfile::tempdir().unwrap();
+    let tenants = "[[tenants]]\nid = \"acme\"\nkeys = [{ id = \"a\", env = \"ACME_KEY\" }]\n";
+    std::fs::write(dir.path().join("flk.toml"), tenants).unwrap();
+    let gateway = Gateway::start_with(
+        dir.path(),
+        &[
+            ("FLK_CONFIG", "flk.toml"),
+            ("ACME_KEY", "a key of acme, which is 32 bytes or more"),
+            ("PCS_HMAC_KEY", KEY),
+            ("METRICS_USER", "prometheus"),
+            ("METRICS_PASS", "a password of the page"),
+            ("AWS_SECRET_ACCESS_KEY", SECRET),
+            ("PCS_ED25519_PRIV_B64", SECRET),
+            ("PCS_HMAC_KYE", SECRET),
+        ],
+    );
+    let admin = gateway.admin();
+    gateway.wait_until_said("the data plane answers: snapshot 0 is in force");
+    let [control] = children(gateway.pid())[..] else {
+        panic!("one child");
+    };
+    let block = |pid: u32| {
+        let block = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+        String::from_utf8_lossy(&block).into_owned()
+    };
+    let given = block(control);
+    let mut names: Vec<&str> = given
+        .split('\0')
+        .filter_map(|it| it.split('=').next())
+        .collect();
+    names.retain(|it| !it.is_empty() && !["PATH", "HOME", "LLVM_PROFILE_FILE"].contains(it));
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "ACME_KEY",
+            "ADMIN_LISTEN",
+            "DEDUP_MEMORY_MAX",
+            "FLK_CONFIG",
+            "FLK_CORES",
+            "METRICS_PASS",
+            "METRICS_USER",
+            "PCS_HMAC_KEY",
+            "PORT",
+            "WAL_SEGMENT_BYTES"
+        ]
+    );
+    for secret in [KEY, "a key of acme", "a password", SECRET] {
+        assert!(!given.contains(secret), "{secret}");
+    }
+    for secret in [KEY, "a key of acme", "a password"] {
+        assert!(!block(gateway.pid()).contains(secret), "{secret}");
+    }
+    // It has what it needs: it comes to the same configuration, and may ask for metrics.
+    let reloaded = ask(dir.path(), &admin, &["config", "reload"]);
+    assert!(
+        reloaded.stdout.starts_with("nothing differs"),
+        "{reloaded:?}"
+    );
+    wait_until("metrics are part of the page", DEADLINE, || {
+        let mut connection = Connection::open(admin.parse().unwrap()).unwrap();
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\n\r\n");
+        connection.send(request.as_bytes()).unwrap();
+        let page = connection.response().unwrap();
+        page.text().contains("\nflk_control_scrape_ok 1\n")
+    });
+    assert_eq!(gateway.stop(), 0);
+}
+
+#[test]
+fn a_hang_up_is_passed_on_to_control_which_reloads() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    gateway.wait_until_said("the data plane answers: snapshot 0 is in force");
+    let hang_up = |gateway: &Gateway| {
+        let pid = Pid::from_raw(gateway.pid() as i32).unwrap();
+        kill_process(pid, Signal::HUP).unwrap();
+    };
+    hang_up(&gateway);
+    gateway.wait_until_said("flk: SIGHUP: flk-control is told to reload");
+    gateway.wait_until_said("reloaded: nothing differs, snapshot 0 stays in force");
+    assert_eq!(gateway.stop(), 0);
+
+    // At any moment of control's start: it is never ended by it.
+    let gateway = Gateway::start(dir.path());
+    for _ in 0..50 {
+        hang_up(&gateway);
+    }
+    let said = gateway.wait_until_said("the data plane answers");
+    assert!(!said.contains("traffic is served on"), "{said}");
+    assert_eq!(gateway.stop(), 0);
+}
+
+#[test]
+fn a_key_that_the_sandbox_keeps_out_of_reach_is_refused_with_what_to_do() {
+    let [dir, elsewhere] = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    write(dir.path(), 1000);
+    let gateway = Gateway::start_with(dir.path(), &[("FLK_CONFIG", "flk.toml")]);
+    gateway.wait_until_said("the data plane answers: snapshot 0 is in force");
+    if !gateway.said.contains("Landlock ABI ") {
+        return flk_testkit::skipped("a key outside of the sandbox: there is no Landlock");
+    }
+    let publish = |key: &Path| {
+        std::fs::write(key, KEY).unwrap();
+        let keys = format!("keys = [{{ id = \"a\", file = {key:?} }}]");
+        let text = format!("[[tenants]]\nid = \"acme\"\n{keys}\n");
+        std::fs::write(dir.path().join("flk.toml"), text).unwrap();
+    };
+    publish(&elsewhere.path().join("key"));
+    let said = gateway.wait_until_said("not published: ");
+    let line = said
+        .lines()
+        .find(|it| it.contains("not published: "))
+        .unwrap();
+    for words in [
+        "tenant acme, key a: ",
+        "the sandbox of the gateway allows only files in directories",
+        "restart the gateway",
+    ] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+    publish(&dir.path().join("key"));
+    gateway.wait_until_said("tenant acme: added, 1 key");
+    assert_eq!(gateway.stop(), 0);
+}
+
+#[test]
 fn without_control_there_is_no_child() {
     let dir = tempfile::tempdir().unwrap();
     let plan = up(dir.path()).with_arguments(&["--port", "0", "--no-control"]);
     let gateway = plan.launch().unwrap();
     gateway.wait_until_said(" wal inspect");
     assert!(children(gateway.id()).is_empty());
+    let pid = Pid::from_raw(gateway.id() as i32).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    gateway.wait_until_said("flk: SIGHUP ignored");
     assert_eq!(gateway.stop().code(), 0);
 }
 

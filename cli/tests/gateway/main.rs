@@ -143,7 +143,7 @@ fn a_wrong_setting_stops_the_start_and_names_itself() {
     ] {
         let mut typed = flk(dir.path());
         let ran = run(typed.args(["up", option, value]), b"");
-        assert_eq!(ran.code, 78);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
         let expect = format!("flk: {option}={value}: ");
         assert!(ran.stderr.contains(&expect), "{}", ran.stderr);
         assert!(!ran.stderr.contains("try in"), "{}", ran.stderr);
@@ -152,6 +152,33 @@ fn a_wrong_setting_stops_the_start_and_names_itself() {
         let expect = format!("flk: {name}={value}: ");
         assert!(ran.stderr.contains(&expect), "{}", ran.stderr);
     }
+}
+
+#[test]
+fn a_wrong_argument_is_named_and_a_file_that_it_names_is_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = |arguments: &[&str]| run(flk(dir.path()).arg("up").args(arguments), b"");
+    for option in ["--listen", "--port", "--cores", "--config", "--data"] {
+        let empty = up(&[option, ""]);
+        assert_eq!(empty.code, 2, "{}", empty.stderr);
+        assert!(empty.stderr.contains(option), "{}", empty.stderr);
+    }
+    for (option, begin) in [("--config", "--config=absent: "), ("--data", "cannot make")] {
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let value = ["absent", "file/data"][usize::from(option == "--data")];
+        let ran = up(&[option, value]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains(begin), "{}", ran.stderr);
+        assert!(ran.stderr.contains(option), "{}", ran.stderr);
+    }
+    std::fs::write(dir.path().join("flk.toml"), "[http]\nport = 99999\n").unwrap();
+    let ran = up(&["--config", "flk.toml"]);
+    assert_eq!(ran.code, 78, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("flk.toml:2: http.port"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -103,3 +103,41 @@ fn manifests_have_the_names_that_deployments_use_and_the_secret_only_on_demand()
     }
     assert_eq!(generate(&["--show-secret"]).code, 2, "only in a manifest");
 }
+
+#[test]
+fn the_next_command_fits_the_tenant_and_does_what_it_says() {
+    let dir = directory();
+    for (tenant, alg, verb) in [
+        ("acme", "hmac", "rotate acme"),
+        ("acme", "ed25519", "rotate acme"),
+        ("gamma", "hmac", "add gamma --new-tenant"),
+        ("delta", "ed25519", "add delta --new-tenant"),
+    ] {
+        let out = format!("{tenant}-{alg}.private");
+        let made = done(
+            &dir,
+            &["generate", "--tenant", tenant, "--alg", alg, "--out", &out],
+        );
+        let next = made.stdout.lines().last().unwrap();
+        let next = next
+            .strip_prefix("next: flk keys ")
+            .unwrap_or_else(|| panic!("{next}"));
+        assert!(next.starts_with(verb), "{next}");
+        let id = ["--id", alg];
+        let words: Vec<&str> = next.split(' ').chain(id).collect();
+        done(&dir, &words);
+        check(&dir);
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let made = run(flk(elsewhere.path()).args(["keys", "generate"]), b"");
+    for line in [
+        "next, for a new tenant: flk keys add default --new-tenant --key-file ",
+        "next, for one that has keys: flk keys rotate default --key-file ",
+    ] {
+        assert!(
+            made.stdout.lines().any(|it| it.starts_with(line)),
+            "{line}: {}",
+            made.stdout
+        );
+    }
+}

@@ -64,12 +64,17 @@ fn both_keys_verify_during_the_overlap_and_a_revoked_one_no_longer() {
         &["rotate", "acme", "--key-file", "new.key", "--id", "second"],
     );
     wait_until_in_force(&dir);
+    let url = gateway.url.clone();
+    let row = |id: &str| {
+        let rows = done(&dir, &["list", "--output", "json", "--url", &url]).json();
+        rows.into_iter().find(|row| row["key"] == id).unwrap()
+    };
+    assert_eq!(row("second")["known_there"], true);
+    assert_eq!(row("second")["verified"], 0, "in force and not used yet");
     assert_eq!(post(&gateway, OLD, 3), 200);
     assert_eq!(post(&gateway, NEW, 4), 200);
-    let url = gateway.url.clone();
     let seen = |id: &str| {
-        let rows = done(&dir, &["list", "--output", "json", "--url", &url]).json();
-        let row = rows.into_iter().find(|row| row["key"] == id).unwrap();
+        let row = row(id);
         (
             row["verified"].as_u64().unwrap(),
             row["last_seen"].is_string(),
@@ -95,4 +100,34 @@ fn both_keys_verify_during_the_overlap_and_a_revoked_one_no_longer() {
     assert_eq!(gateway.stop(), 0);
     let gone = keys(&dir, &["list", "--url", &url]);
     assert_eq!(gone.code, 69, "{}", gone.stderr);
+}
+
+#[test]
+fn a_key_that_is_in_the_file_and_not_in_force_is_told_from_one_that_is_not_used() {
+    let dir = directory();
+    let gateway = Gateway::start_alone(dir.path(), &[("FLK_CONFIG", "flk.toml")]);
+    done(
+        &dir,
+        &["rotate", "acme", "--key-file", "new.key", "--id", "second"],
+    );
+    let list = |more: &[&str]| {
+        let args = [&["list", "--url", &gateway.url][..], more].concat();
+        done(&dir, &args)
+    };
+    let known = |id: &str| {
+        let rows = list(&["--output", "json"]).json();
+        let row = rows.into_iter().find(|row| row["key"] == id).unwrap();
+        (row["known_there"].clone(), row["verified"].clone())
+    };
+    assert_eq!(known("first"), (json!(true), json!(0)));
+    assert_eq!(known("second"), (json!(false), json!(null)));
+    let table = list(&[]).stdout;
+    let line = |id: &str| table.lines().find(|it| it.contains(id)).unwrap();
+    assert!(line("first").ends_with("not since the start"), "{table}");
+    assert!(
+        line("second").ends_with("not in force there: refused"),
+        "{table}"
+    );
+    assert_eq!(post(&gateway, NEW, 1), 401);
+    assert_eq!(gateway.stop(), 0);
 }

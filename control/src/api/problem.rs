@@ -93,6 +93,9 @@ impl Problem {
                     .to_owned()
             }
             Problem::Tokens(why) | Problem::Away(why) | Problem::Bug(why) => why.clone(),
+            Problem::Refused(Refusal::Wrong(_)) => {
+                "The configuration is wrong, and the one in force stays.".to_owned()
+            }
             Problem::Refused(refusal) => refusal.to_string(),
         }
     }
@@ -101,11 +104,14 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, code, title) = self.row();
-        let body = json!({
+        let mut body = json!({
             "title": title, "status": status, "code": code, "detail": self.detail(),
             // What is away now may be back later; nothing else changes by asking again.
             "retryable": status == 503,
         });
+        if let Problem::Refused(Refusal::Wrong(mistakes)) = &self {
+            body["mistakes"] = json!(mistakes);
+        }
         let headers = [
             (header::CONTENT_TYPE, "application/problem+json"),
             (header::CACHE_CONTROL, "no-store"),

@@ -7,6 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, UNIX_EPOCH};
 
 fn append(audit: &mut Audit, snapshot: u32) {
+    try_append(audit, snapshot).unwrap();
+}
+
+fn try_append(audit: &mut Audit, snapshot: u32) -> Result<(), AuditError> {
     let actor = Actor {
         name: "anna".to_owned(),
         role: Role::Operator,
@@ -19,7 +23,7 @@ fn append(audit: &mut Audit, snapshot: u32) {
         after: "bb".to_owned(),
     };
     let now = UNIX_EPOCH + Duration::from_millis(1_796_083_200_123);
-    audit.append(&entry, now).unwrap();
+    audit.append(&entry, now)
 }
 
 fn with_lines(directory: &Path, count: u32) -> PathBuf {
@@ -117,4 +121,72 @@ fn a_second_control_process_is_kept_out() {
     assert!(matches!(told, AuditError::Locked(_)), "{told}");
     drop(first);
     assert!(Audit::open(directory.path()).is_ok());
+}
+
+/// A file in the place of the log's that takes what is written and cannot be synced: a pipe, with its other end.
+fn break_sync(audit: &mut Audit) -> std::io::PipeReader {
+    let (reader, writer) = std::io::pipe().unwrap();
+    audit.file = File::from(std::os::fd::OwnedFd::from(writer));
+    reader
+}
+
+#[test]
+fn behind_a_failed_sync_the_log_is_opened_again_and_goes_on_without_the_failed_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE);
+    let mut audit = Audit::open(directory.path()).unwrap();
+    append(&mut audit, 1);
+    let _end = break_sync(&mut audit);
+    assert!(try_append(&mut audit, 2).is_err());
+    // As much of the line as the file has, from none of it to all of it.
+    let failed = audit.failed.clone().unwrap();
+    let sound = std::fs::read(&path).unwrap();
+    for length in [0, 1, failed.len() - 1, failed.len()] {
+        std::fs::write(&path, [&sound, &failed[..length]].concat()).unwrap();
+        audit.failed = Some(failed.clone());
+        audit.recover().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), sound);
+    }
+    append(&mut audit, 3);
+    let log = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(verify(log.as_bytes()).unwrap().lines, 2);
+    assert!(log.contains("\"snapshot\":3") && !log.contains("\"snapshot\":2"));
+    assert!(matches!(
+        Audit::open(directory.path()).unwrap_err(),
+        AuditError::Locked(_)
+    ));
+}
+
+#[test]
+fn as_long_as_the_log_is_not_as_it_was_every_change_is_refused_with_the_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE);
+    let mut audit = Audit::open(directory.path()).unwrap();
+    append(&mut audit, 1);
+    append(&mut audit, 2);
+    let _end = break_sync(&mut audit);
+    assert!(try_append(&mut audit, 3).is_err());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let first_line = text.find('\n').unwrap() + 1;
+    let aside = directory.path().join("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    let told = |audit: &mut Audit| try_append(audit, 4).unwrap_err().to_string();
+    assert!(told(&mut audit).contains("no such file"));
+    for (other, expected) in [
+        (String::new(), "it does not end with the lines"),
+        (
+            text[..first_line].to_owned(),
+            "it does not end with the lines",
+        ),
+        (format!("{text}rubbish\n"), "it does not end with the lines"),
+        (text.replace("anna", "otto"), "line 2: it does not follow"),
+    ] {
+        std::fs::write(&path, &other).unwrap();
+        let told = told(&mut audit);
+        assert!(told.contains(expected), "{expected}: {told}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
+    }
+    std::fs::rename(&aside, &path).unwrap();
+    append(&mut audit, 5);
+    assert_eq!(verify(&std::fs::read(&path).unwrap()).unwrap().lines, 3);
 }

@@ -54,6 +54,8 @@ pub struct Outcome {
     pub diff: Vec<String>,
     /// Settings that differ and need a restart of the data plane.
     pub restart_needed: Vec<String>,
+    /// Settings of control itself that differ and need its restart.
+    pub control_restart_needed: Vec<String>,
 }
 
 /// Why an order was not carried out.

@@ -137,10 +137,10 @@ impl Controller {
         self.published.send_replace(Some(number));
         Ok(Outcome {
             changed: true,
-            number,
             digest: digest.to_string(),
             diff: lines,
-            restart_needed: self.board.borrow().restart_needed.clone(),
+            number,
+            ..self.unchanged(status)
         })
     }
 

@@ -156,6 +156,56 @@ fn a_token_that_is_taken_out_of_the_file_is_refused_at_once() {
 }
 
 #[test]
+fn a_line_that_becomes_wrong_is_said_once_and_counted_and_the_others_are_let_in() {
+    let world = World::with_rate(1000);
+    let (control, tokens) = with_tokens(&world);
+    let path = world.path().join("tokens");
+    let right = std::fs::read_to_string(&path).unwrap();
+    // Nothing asks: it is noticed all the same.
+    std::fs::write(&path, format!("{right}\nanna:operatr:0\n")).unwrap();
+    control.said("ADMIN_TOKENS_FILE: tokens:4: the token's SHA-256 must be 64");
+    let fields = format!("Authorization: Bearer {}\r\n", tokens[0]);
+    let wrong = || {
+        let page = control.ask("GET", "/metrics", &fields);
+        assert_eq!(page.status, 200);
+        flk_testkit::metrics::Metrics::read(page.text()).count("flk_control_tokens_wrong")
+    };
+    assert_eq!(wrong(), 1);
+    let status = control.ask("GET", "/v1/status", &fields);
+    let status: Value = serde_json::from_str(status.text()).unwrap();
+    assert_eq!(status["tokens_wrong"].as_array().unwrap().len(), 1);
+    std::fs::write(&path, right).unwrap();
+    control.said("ADMIN_TOKENS_FILE: tokens is right again");
+    assert_eq!(wrong(), 0);
+    assert_eq!(control.process.said().matches("tokens:4:").count(), 1);
+}
+
+#[test]
+fn a_named_pipe_in_the_place_of_the_tokens_holds_nothing_up() {
+    let world = World::with_rate(1000);
+    let path = world.path().join("tokens");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let mut command = world.command();
+    command.env("ADMIN_TOKENS_FILE", "tokens");
+    let ended = Process::start(command)
+        .unwrap()
+        .ended(flk_testkit::DEADLINE);
+    assert_eq!(ended.code(), 78, "{}", ended.said);
+    assert!(ended.said.contains("tokens: it is a named pipe"));
+
+    std::fs::remove_file(&path).unwrap();
+    let (control, tokens) = with_tokens(&world);
+    std::fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let fields = format!("Authorization: Bearer {}\r\n", tokens[0]);
+    let answer = control.ask("GET", "/v1/status", &fields);
+    assert_eq!(answer.problem_code(), "tokens_unavailable");
+    assert_eq!(control.ask("GET", "/health", "").status, 200);
+}
+
+#[test]
 fn without_tokens_a_page_in_a_browser_of_this_machine_is_refused() {
     let world = World::with_rate(1000);
     let control = world.start();

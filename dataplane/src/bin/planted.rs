@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             let around = Around {
                 listening: &|_| (),
                 typed: &[],
+                wrongly_typed: 1,
                 time_limits,
             };
             run_within(config, &surroundings, &around)

@@ -72,8 +72,30 @@ pub(super) fn desired(raw: &RawConfig) -> Result<Desired, ConfigError> {
     })
 }
 
+/// A key of a tenant of the file that cannot be loaded, by the places of both.
+pub(super) struct WrongKey {
+    pub tenant: usize,
+    pub key: usize,
+    pub error: ConfigError,
+}
+
+/// All of them. One that verifies nothing any more may be gone.
+pub(super) fn wrong_keys(raw: &RawConfig) -> Vec<WrongKey> {
+    let secrets = Secrets::of(raw, raw.variables());
+    let mut wrong = Vec::new();
+    for (tenant, typed) in raw.tenants().iter().enumerate() {
+        for (key, of) in typed.keys.iter().enumerate() {
+            match key_of(typed, of, &secrets, &mut 0) {
+                Err(error) if !is_over(of) => wrong.push(WrongKey { tenant, key, error }),
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+    wrong
+}
+
 /// The tenant of requests that name none.
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 
 /// Whether a refusal of a document begins with this tenant.
 fn names(problem: &str, tenant: &str) -> bool {

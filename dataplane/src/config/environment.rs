@@ -4,7 +4,7 @@
 use super::file::{self, FILE_VARIABLE};
 use super::flags::Flags;
 use super::unknown;
-use super::variables::VARIABLES;
+use super::variables::{VARIABLES, Variable};
 use crate::driver::environment::{self, Taken};
 use crate::snapshot::Source;
 use std::collections::BTreeSet;
@@ -34,17 +34,7 @@ impl Environment {
     /// The same, and with them the keys of tenants that a configuration file has by the names of their variables. A file that
     /// cannot be read is refused later, in words.
     pub fn take_for(flags: &Flags) -> Environment {
-        let named = || std::env::var(FILE_VARIABLE).ok();
-        let file = flags.file.clone().or_else(named);
-        let found = file.and_then(|path| file::read(Path::new(&path)).ok());
-        let tenants = found.into_iter().flat_map(|found| found.tenants);
-        let keys: BTreeSet<String> = tenants
-            .flat_map(|tenant| tenant.keys)
-            .filter_map(|key| match key.source {
-                Source::Environment { variable, .. } => Some(variable),
-                Source::File { .. } | Source::Public { .. } => None,
-            })
-            .collect();
+        let keys = names_of_keys(flags);
         Environment {
             taken: environment::take(|name| is_secret(name) || keys.contains(name)),
         }
@@ -71,6 +61,27 @@ impl Environment {
         let found = self.taken.iter().find(|taken| taken.name == name)?;
         Some(&found.value)
     }
+}
+
+/// The variables that a configuration file names for keys of tenants. A file that cannot be read names none.
+pub fn names_of_keys(flags: &Flags) -> BTreeSet<String> {
+    let named = || std::env::var(FILE_VARIABLE).ok();
+    let file = flags.file.clone().or_else(named);
+    let found = file.and_then(|path| file::read(Path::new(&path)).ok());
+    let tenants = found.into_iter().flat_map(|found| found.tenants);
+    tenants
+        .flat_map(|tenant| tenant.keys)
+        .filter_map(|key| match key.source {
+            Source::Environment { variable, .. } => Some(variable),
+            Source::File { .. } | Source::Public { .. } => None,
+        })
+        .collect()
+}
+
+/// Whether a variable is read as a setting, or names the file of the settings.
+pub fn is_setting(name: &str) -> bool {
+    let names = |it: &Variable| [Some(it.name()), it.file_name(), it.alias()].contains(&Some(name));
+    name == FILE_VARIABLE || VARIABLES.iter().any(names)
 }
 
 /// Whether the value of this variable may be a secret: that of a setting, of an agent, or of a name that looks like a setting

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod flags;
 mod keys;
+mod mended;
 mod raw;
 pub mod sealed;
 mod secret_file;
@@ -21,10 +22,11 @@ mod unknown;
 mod variables;
 
 pub use control::ControlSettings;
-pub use environment::Environment;
+pub use environment::{Environment, is_setting, names_of_keys};
 pub use error::{ConfigError, Place};
 pub use file::FILE_VARIABLE;
 pub use flags::Flags;
+pub use mended::Mended;
 pub use raw::{Origin, RawConfig};
 pub use secret_file::{SecretPath, form_of, read as read_secret};
 pub use secrets::Secrets;
@@ -44,6 +46,9 @@ use sealed::AgeKeys;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Stands for a key or password where there is none, so that what comes behind it is checked as well.
+pub const STAND_IN_KEY: &str = "this key is in no gateway and only lets checks go on";
 
 /// The checked settings.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! The texts of all settings and where they come from, and the parsing of numbers, sizes and durations.
 
+use super::STAND_IN_KEY;
+use super::document::DEFAULT;
 use super::environment::Environment;
 use super::error::{ConfigError, Place};
 use super::file::{self, FILE_VARIABLE};
@@ -10,6 +12,7 @@ use super::tenants::RawTenant;
 use super::units;
 use super::variables::{VARIABLES, Variable};
 use crate::snapshot::Source;
+use flk_contract::Scheme;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -327,6 +330,41 @@ impl RawConfig {
     /// Whether the configuration file has tables of tenants.
     pub fn has_tenants(&self) -> bool {
         !self.tenants.is_empty()
+    }
+
+    /// Another key for one of a tenant of the file, by the places of both; the names of both, and the source that it has.
+    pub(super) fn put_stand_in(&mut self, tenant: usize, key: usize) -> ((String, String), Source) {
+        let variable = format!("stand-in {}", self.variables.len());
+        let text = Zeroizing::new(format!("{STAND_IN_KEY} {}", self.variables.len()));
+        self.variables.push((variable.clone(), text));
+        let RawTenant { name, keys, .. } = &mut self.tenants[tenant];
+        let key = &mut keys[key];
+        Scheme::default().to_string().clone_into(&mut key.scheme);
+        let typed = std::mem::replace(&mut key.source, Source::variable(variable));
+        ((name.clone(), key.id.clone()), typed)
+    }
+
+    /// Where a tenant of the document comes from.
+    pub fn origin_of_tenant(&self, name: &str) -> Origin {
+        let place = self.tenants.iter().find(|it| it.name == name);
+        let signing = [
+            Variable::HmacKey,
+            Variable::HmacKeys,
+            Variable::Ed25519Pub,
+            Variable::SignAlg,
+        ];
+        let own = match name == DEFAULT {
+            true => &signing[..],
+            false => &[],
+        };
+        let origins = own.iter().chain([&Variable::Tenants]);
+        let mut origins = origins.map(|it| self.origin(*it));
+        match place.and_then(|it| it.place.clone()) {
+            Some(place) => Origin::File(place),
+            None => origins
+                .find(|it| *it != Origin::Default)
+                .unwrap_or(Origin::Default),
+        }
     }
 
     /// Tenants of the configuration file.

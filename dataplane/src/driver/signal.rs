@@ -26,6 +26,31 @@ const READ: [(i32, &str); 5] = [
 /// the foreground may write to.
 const IGNORED: [i32; 3] = [libc::SIGPIPE, libc::SIGXFSZ, libc::SIGTTOU];
 
+/// Lets the calling thread hear SIGTERM, SIGINT and SIGHUP, in a process that a gateway started with its signals blocked and
+/// that handles these three itself. What came meanwhile is heard now.
+///
+/// # Errors
+/// The system refuses.
+#[allow(unsafe_code)]
+pub fn unblock() -> Result<(), DriverError> {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the set is initialised by `sigemptyset` before it is used, and the other calls only read it.
+    let error = unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut())
+    };
+    match error {
+        0 => Ok(()),
+        error => {
+            let error = std::io::Error::from_raw_os_error(error);
+            Err(DriverError::new("unblock the signals", error))
+        }
+    }
+}
+
 /// The signals of the process, blocked and not yet read.
 #[derive(Debug)]
 pub struct Signals {
@@ -101,12 +126,16 @@ impl Signals {
     }
 }
 
-/// The requests to end so far.
-#[derive(Debug, Default)]
+/// What SIGHUP is passed on to.
+type Reload = Box<dyn Fn() + Send + Sync>;
+
+/// The requests to end so far, and what reloads.
+#[derive(Default)]
 pub struct Ends {
     count: AtomicUsize,
     asking: OnceLock<Asking>,
     watch: Arc<StopWatch>,
+    reload: OnceLock<Reload>,
 }
 
 /// How a request is handled once the gateway serves.
@@ -123,6 +152,11 @@ impl Ends {
     pub(super) fn ask(&self, bell: &Arc<Doorbell>, delay: Duration, bound: Duration) {
         let bell = Arc::clone(bell);
         let _only_the_first_counts = self.asking.set(Asking { bell, delay, bound });
+    }
+
+    /// From now on SIGHUP calls this.
+    pub fn on_hang_up(&self, reload: Reload) {
+        let _only_the_first_counts = self.reload.set(reload);
     }
 
     /// The stop is complete except for the end of the threads.
@@ -142,6 +176,12 @@ impl Ends {
     fn take(&self, signal: i32, console: &Console) {
         let name = READ.iter().find(|(known, _)| *known == signal);
         let name = name.map_or("a signal", |(_, name)| name);
+        if signal == libc::SIGHUP
+            && let Some(reload) = self.reload.get()
+        {
+            reload();
+            return console.say("flk: SIGHUP: flk-control is told to reload the configuration");
+        }
         if signal != libc::SIGTERM && signal != libc::SIGINT {
             return console.say(format!(
                 "flk: {name} ignored: flk-control reloads the configuration, send it SIGHUP"
