@@ -171,6 +171,42 @@ fn diff_says_what_changes_and_ends_with_one() {
 }
 
 #[test]
+fn tenants_are_shown_with_what_they_do_not_say_compared_and_checked() {
+    let text = "[[tenants]]\nid = \"acme\"\nunsigned = true\nwal_share = 40\nhome = \"eu-1\"\n\n[[tenants.params]]\nversion = \"2\"\ntol_d = 0.2\neffective_from = 2000-12-01T00:00:00Z\n";
+    let dir = with_file(text);
+    let dir = dir.path();
+    let shown = config(dir, &["show", "--origin", "--config", "flk.toml"]).stdout;
+    for (key, value) in [
+        ("tenants.acme.rate", "0"),
+        ("tenants.acme.wal_share", "40"),
+        ("tenants.acme.home", "eu-1"),
+        (
+            "tenants.acme.params.2.effective_from",
+            "2000-12-01T00:00:00Z",
+        ),
+    ] {
+        let words = [key, value, "flk.toml:1"];
+        let mut lines = shown.lines();
+        let found = lines.any(|line| line.split_whitespace().eq(words));
+        assert!(found, "{key}: {shown}");
+    }
+    let later = text.replace("2000", "9000").replace("eu-1", "eu-2");
+    std::fs::write(dir.join("new.toml"), later).unwrap();
+    let changed = config(dir, &["diff", "flk.toml", "new.toml"]).stdout;
+    for line in [
+        "tenant acme: home eu-1 → eu-2",
+        "tenant acme, parameters 2: effective_from 2000-12-01T00:00:00Z → 9000-12-01T00:00:00Z",
+    ] {
+        assert!(changed.lines().any(|it| it == line), "{line}: {changed}");
+    }
+    assert_eq!(config(dir, &["check", "--config", "flk.toml"]).code, 0);
+    let checked = config(dir, &["check", "--config", "new.toml"]);
+    assert_eq!(checked.code, 78);
+    let error = "error: tenant acme, parameters 2: they are effective later only";
+    assert!(checked.stdout.starts_with(error), "{}", checked.stdout);
+}
+
+#[test]
 fn the_schema_is_json_and_names_the_dialect() {
     let dir = tempfile::tempdir().unwrap();
     let schema = config(dir.path(), &["schema"]);

@@ -2,6 +2,7 @@
 
 use super::{CommandResult, FileArgs, STAND_IN_KEY};
 use crate::exit::{CONFIG_CODES, Exit};
+use crate::keys::now_s;
 use crate::output::{Output, counted};
 use clap::Args;
 use flk_dataplane::config::{Config, ConfigError, RawConfig, VARIABLES, Variable, warnings};
@@ -24,10 +25,12 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let unknown = warnings(&names.collect::<BTreeSet<_>>());
     let (raw, mut mistakes) = args.file.read();
+    let unjudged = unjudged(&raw);
     mistakes.extend(wrong_values(raw));
     let errors: Vec<String> = unknown
         .into_iter()
         .chain(mistakes.iter().map(ToString::to_string))
+        .chain(unjudged)
         .collect();
     let mut output = Output::new();
     for error in &errors {
@@ -44,6 +47,13 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
         true => Exit::Yes,
         false => Exit::Configuration,
     })
+}
+
+/// A tenant whose parameter sets all begin later: a gateway that serves refuses to be configured so.
+fn unjudged(raw: &RawConfig) -> Option<String> {
+    let document = Config::resolve(raw).ok()?.document;
+    let fault = document.judges_at(now_s().ok()?).err()?;
+    Some(fault.to_string())
 }
 
 /// Every wrong value: each is put right in turn, until none is left.

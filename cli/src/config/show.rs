@@ -4,7 +4,7 @@ use super::{CommandResult, FileArgs, refused, shown};
 use crate::exit::{CONFIG_SHOW_CODES, Exit};
 use crate::output::{Format, Output};
 use clap::Args;
-use flk_dataplane::config::VARIABLES;
+use flk_dataplane::config::{TenantLine, VARIABLES};
 use serde_json::json;
 
 const EXAMPLES: &str = "\
@@ -43,6 +43,18 @@ pub(super) fn run(args: &ShowArgs) -> CommandResult {
             (Format::Json, _) => json!({
                 "key": key, "variable": variable.name(), "value": value,
                 "default": variable.default(), "origin": origin,
+            })
+            .to_string(),
+        })?;
+    }
+    for TenantLine { key, value, place } in raw.tenant_lines() {
+        let origin = place.map(|place| format!("{}:{}", place.path.display(), place.line));
+        let origin = origin.unwrap_or_default();
+        output.line(match (args.output, args.origin) {
+            (Format::Text, false) => format!("{key:<24} {value}"),
+            (Format::Text, true) => format!("{key:<24} {value:<40} {origin}"),
+            (Format::Json, _) => json!({
+                "key": key, "variable": null, "value": value, "default": null, "origin": origin,
             })
             .to_string(),
         })?;

@@ -26,7 +26,7 @@ pub use file::FILE_VARIABLE;
 pub use flags::Flags;
 pub use raw::{Origin, RawConfig};
 pub use secrets::Secrets;
-pub use tenants::PARAMS_NUMBERS;
+pub use tenants::{PARAMS_NUMBERS, TenantLine};
 pub use unknown::warnings;
 pub use variables::{VARIABLES, Variable};
 

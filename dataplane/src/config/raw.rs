@@ -4,7 +4,7 @@ use super::environment::Environment;
 use super::error::{ConfigError, Place};
 use super::file::{self, FILE_VARIABLE};
 use super::flags::Flags;
-use super::tenants::RawTenant;
+use super::tenants::{RawTenant, TenantLine};
 use super::variables::{VARIABLES, Variable};
 use super::{secret_file, units};
 use crate::snapshot::Source;
@@ -260,6 +260,11 @@ impl RawConfig {
     /// Whether the configuration file has tables of tenants.
     pub fn has_tenants(&self) -> bool {
         !self.tenants.is_empty()
+    }
+
+    /// What the tables of tenants say.
+    pub fn tenant_lines(&self) -> impl Iterator<Item = TenantLine> + '_ {
+        self.tenants.iter().flat_map(RawTenant::lines)
     }
 
     /// Tenants of the configuration file.

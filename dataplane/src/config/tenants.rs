@@ -18,7 +18,9 @@ pub(super) struct RawTenant {
     pub unsigned: bool,
     pub keys: Vec<RawKey>,
     pub limits: LimitsDocument,
+    pub wal_share: Option<u32>,
     pub params: Vec<ParamsDocument>,
+    pub home: Option<String>,
 }
 
 /// A key as typed.
@@ -51,8 +53,64 @@ impl RawTenant {
                 revoked_at: None,
             }],
             limits: LimitsDocument::default(),
+            wal_share: None,
             params: vec![ParamsDocument::of(&Params::default())],
+            home: None,
         }
+    }
+}
+
+/// What a tenant of the file says: a key such as `tenants.acme.rate`, its value, and where the tenant stands.
+pub struct TenantLine {
+    /// The key.
+    pub key: String,
+    /// Its value, typed or by default; sources of keys, and never their texts.
+    pub value: String,
+    /// Where the tenant begins.
+    pub place: Option<Place>,
+}
+
+impl RawTenant {
+    /// All that it says.
+    pub(super) fn lines(&self) -> Vec<TenantLine> {
+        let mut lines = Vec::new();
+        let mut line = |key: &str, value: String| {
+            lines.push(TenantLine {
+                key: format!("tenants.{}.{key}", self.name),
+                value,
+                place: self.place.clone(),
+            });
+        };
+        line("enabled", self.enabled.to_string());
+        line("unsigned", self.unsigned.to_string());
+        let LimitsDocument {
+            rate,
+            burst,
+            bytes_per_s,
+            unauthenticated_bytes_per_s,
+        } = self.limits;
+        let limits = [u64::from(rate), u64::from(burst), bytes_per_s];
+        let limits = limits.into_iter().chain([unauthenticated_bytes_per_s]);
+        for (name, limit) in LIMITS.into_iter().zip(limits) {
+            line(name, limit.to_string());
+        }
+        line("wal_share", self.wal_share.unwrap_or(100).to_string());
+        line("home", self.home.clone().unwrap_or_default());
+        let time = |at: Option<u64>| at.map_or_else(|| "none".to_owned(), super::time::show);
+        for key in &self.keys {
+            let of = format!("keys.{}", key.id);
+            line(&format!("{of}.scheme"), key.scheme.clone());
+            line(&format!("{of}.source"), key.source.to_string());
+            line(&format!("{of}.not_before"), time(key.not_before));
+            line(&format!("{of}.not_after"), time(key.not_after));
+            line(&format!("{of}.revoked_at"), time(key.revoked_at));
+        }
+        for set in &self.params {
+            let of = format!("params.{}", set.version);
+            line(&format!("{of}.share"), set.share.to_string());
+            line(&format!("{of}.effective_from"), time(set.effective_from));
+        }
+        lines
     }
 }
 
@@ -111,7 +169,15 @@ fn tenant(
     table: &Table<'_, '_>,
     mistakes: &mut Vec<ConfigError>,
 ) -> Result<RawTenant, ConfigError> {
-    let others = ["id", "enabled", "unsigned", "keys", "params"];
+    let others = [
+        "id",
+        "enabled",
+        "unsigned",
+        "keys",
+        "params",
+        "wal_share",
+        "home",
+    ];
     let known: Vec<&str> = others.into_iter().chain(LIMITS).collect();
     table.only(&known, mistakes);
     let Some(name) = table.text("id")? else {
@@ -140,6 +206,11 @@ fn tenant(
     if params.is_empty() {
         params.push(ParamsDocument::of(&Params::default()));
     }
+    // In the file they may stand in any order.
+    params.sort_by_key(ParamsDocument::begins_s);
+    let wal_share = table.whole("wal_share")?.map(|percent| {
+        u32::try_from(percent).map_err(|_| table.wrong("wal_share", "it is more than 100 percent"))
+    });
     Ok(RawTenant {
         place: Some(table.place()),
         name,
@@ -147,7 +218,9 @@ fn tenant(
         unsigned: table.truth("unsigned")?.unwrap_or(false),
         keys,
         limits: limits(table)?,
+        wal_share: wal_share.transpose()?,
         params,
+        home: table.text("home")?,
     })
 }
 
@@ -211,7 +284,7 @@ fn params_of(
     table: &Table<'_, '_>,
     mistakes: &mut Vec<ConfigError>,
 ) -> Result<ParamsDocument, ConfigError> {
-    let known: Vec<&str> = ["version", "share"]
+    let known: Vec<&str> = ["version", "share", "effective_from"]
         .into_iter()
         .chain(PARAMS_NUMBERS)
         .collect();
@@ -226,6 +299,7 @@ fn params_of(
         version,
         share: u32::try_from(share)
             .map_err(|_| table.wrong("share", "it is more than 1000 thousandths"))?,
+        effective_from: table.time("effective_from")?,
         tol_d: number("tol_d", defaults.tol_d)?,
         tol_coh: number("tol_coh", defaults.tol_coh)?,
         tol_budget: number("tol_budget", defaults.tol_budget)?,
