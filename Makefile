@@ -179,9 +179,20 @@ mutants-slice: ## 40 mutants, others every day; no trial begins after fifteen mi
 bench-build: ## the programs that measure
 	$(CARGO) build --release --locked -p flk-bench-floor -p flk-bench-load -p flk-bench-quick
 
+# Requests of one run of `make rotation`.
+REQUESTS ?= 1000000
+
 .PHONY: bench-quick
 bench-quick: build bench-build ## two minutes of figures: device, floor, gateway (BENCH_ARGS=--record keeps them)
 	target/release/flk-bench-quick $(BENCH_ARGS)
+
+.PHONY: noisy
+noisy: build bench-build ## does a tenant at ten times its quota slow another one down? (BENCH_ARGS=--record keeps the table)
+	target/release/flk-bench-quick --only noisy --seconds 5 $(BENCH_ARGS)
+
+.PHONY: rotation
+rotation: build bench-build ## a rotation of keys under REQUESTS=1000000 requests, of which none may be refused
+	target/release/flk-bench-quick --only rotation --requests $(REQUESTS) $(BENCH_ARGS)
 
 .PHONY: bench-floor
 bench-floor: bench-build ## the floor alone: what loopback HTTP costs on this machine

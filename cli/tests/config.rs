@@ -267,6 +267,36 @@ fn diff_says_what_changes_and_ends_with_one() {
 }
 
 #[test]
+fn tenants_are_shown_with_what_they_do_not_say_compared_and_checked() {
+    let text = "[[tenants]]\nid = \"acme\"\nunsigned = true\nwal_share = 40\nhome = \"eu-1\"\n\n[[tenants.params]]\nversion = \"2\"\ntol_d = 0.2\neffective_from = 2000-12-01T00:00:00Z\n";
+    let dir = with_file(text);
+    let dir = dir.path();
+    let shown = config(dir, &["show", "--origin", "--config", "flk.toml"]).stdout;
+    let line = "tenants.acme             enabled, unsigned, wal_share 40, home eu-1, parameters 2 from 2000-12-01T00:00:00Z flk.toml:1: tenants";
+    assert!(shown.lines().any(|it| it == line), "{line}: {shown}");
+    let args = ["show", "--output", "json", "--config", "flk.toml"];
+    let rows = config(dir, &args).json();
+    let acme = rows.iter().find(|it| it["tenant"] == "acme").unwrap();
+    assert_eq!(acme["wal_share"], 40);
+    assert_eq!(acme["home"], "eu-1");
+    assert_eq!(acme["params"][0]["effective_from"], "2000-12-01T00:00:00Z");
+    let later = text.replace("2000", "9000").replace("eu-1", "eu-2");
+    std::fs::write(dir.join("new.toml"), later).unwrap();
+    let changed = config(dir, &["diff", "flk.toml", "new.toml"]).stdout;
+    for line in [
+        "tenant acme: home eu-1 → eu-2",
+        "tenant acme, parameters 2: effective_from 2000-12-01T00:00:00Z → 9000-12-01T00:00:00Z",
+    ] {
+        assert!(changed.lines().any(|it| it == line), "{line}: {changed}");
+    }
+    assert_eq!(config(dir, &["check", "--config", "flk.toml"]).code, 0);
+    let checked = config(dir, &["check", "--config", "new.toml"]);
+    assert_eq!(checked.code, 78);
+    let error = "error: tenant acme, parameters 2: they are effective later only";
+    assert!(checked.stdout.starts_with(error), "{}", checked.stdout);
+}
+
+#[test]
 fn the_schema_is_json_and_names_the_dialect() {
     let dir = tempfile::tempdir().unwrap();
     let schema = config(dir.path(), &["schema"]);

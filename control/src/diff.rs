@@ -99,7 +99,7 @@ fn object<T: Serialize>(of: &T) -> serde_json::Map<String, Value> {
 
 /// A value in words; times as dates.
 fn shown(name: &str, value: Option<&Value>) -> String {
-    let is_time = ["not_before", "not_after", "revoked_at"].contains(&name);
+    let is_time = ["not_before", "not_after", "revoked_at", "effective_from"].contains(&name);
     match value {
         None | Some(Value::Null) => "none".to_owned(),
         Some(Value::String(text)) => text.clone(),
@@ -175,6 +175,7 @@ mod tests {
             unsigned: keys.is_empty(),
             keys: keys.iter().map(|id| key(id)).collect(),
             limits: LimitsDocument::default(),
+            wal_share: None,
             params: vec![ParamsDocument::of(&Params::default())],
             home: None,
         }

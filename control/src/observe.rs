@@ -5,16 +5,15 @@ use crate::say::say;
 use crate::scrape::Scraper;
 use crate::suspect::{Counts, Judge};
 use crate::view::Board;
+use flk_dataplane::run::TimeLimits;
 use flk_dataplane::stats::exposition::Format;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How often counters are fetched.
-const EVERY: Duration = Duration::from_secs(5);
-
 /// Works until nothing publishes any more.
 pub async fn observe(scraper: Scraper, mut published: watch::Receiver<Option<u32>>, board: Board) {
     let start = Instant::now();
+    let every = Duration::from_micros(TimeLimits::of_process().observe_us);
     let mut judge = Judge::default();
     loop {
         if let Ok(page) = scraper.page(Format::Prometheus).await {
@@ -23,7 +22,7 @@ pub async fn observe(scraper: Scraper, mut published: watch::Receiver<Option<u32
                 board.send_modify(|view| view.suspect.push(suspicion));
             }
         }
-        match tokio::time::timeout(EVERY, published.changed()).await {
+        match tokio::time::timeout(every, published.changed()).await {
             Err(_) => {}
             Ok(Err(_)) => return,
             Ok(Ok(())) => {

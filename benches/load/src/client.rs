@@ -13,27 +13,36 @@ use crate::message;
 use crate::stock::{Request, Stock};
 
 /// Longer than any deadline of a gateway: a run without an answer for so long has failed.
-const SILENCE_S_MAX: i64 = 15;
+pub(crate) const SILENCE_S_MAX: i64 = 15;
 /// Bytes of one answer; the usual ones have some hundred.
-const ANSWER_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
 /// Connections to one target, idle between runs.
 pub struct Load {
     poll: OwnedFd,
-    connections: Vec<Connection>,
+    pub(crate) connections: Vec<Connection>,
 }
 
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     request: Request,
-    sent_at: Instant,
+    pub(crate) sent_at: Instant,
     received: Vec<u8>,
-    open: bool,
+    pub(crate) open: bool,
 }
 
 impl Load {
-    /// Opens all connections.
+    /// Opens all connections. Requests name no tenant.
     pub fn connect(address: SocketAddr, connections_count: usize) -> io::Result<Self> {
+        Self::connect_as(address, connections_count, None)
+    }
+
+    /// The same for requests of a tenant.
+    pub fn connect_as(
+        address: SocketAddr,
+        connections_count: usize,
+        tenant: Option<&str>,
+    ) -> io::Result<Self> {
         let poll = epoll::create(CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(connections_count);
         for index in 0..connections_count {
@@ -48,7 +57,7 @@ impl Load {
             )?;
             connections.push(Connection {
                 stream,
-                request: Request::new(&address.to_string()),
+                request: Request::of_tenant(&address.to_string(), tenant),
                 sent_at: Instant::now(),
                 received: Vec::new(),
                 open: true,
@@ -93,6 +102,32 @@ impl Load {
         Ok(measured)
     }
 
+    /// What becomes readable when an answer comes.
+    pub(crate) fn poll(&self) -> &OwnedFd {
+        &self.poll
+    }
+
+    /// Connections that were not lost, by index.
+    pub(crate) fn open_connections(&self) -> Vec<usize> {
+        let all = self.connections.iter().enumerate();
+        all.filter(|(_, it)| it.open).map(|(at, _)| at).collect()
+    }
+
+    /// Connections with something to read, by index. It does not wait.
+    pub(crate) fn readable(&self) -> io::Result<Vec<usize>> {
+        let mut events: Vec<Event> = Vec::with_capacity(self.connections.len().max(1));
+        let at_once = rustix::time::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let spare = rustix::buffer::spare_capacity(&mut events);
+        epoll::wait(&self.poll, spare, Some(&at_once))?;
+        Ok(events
+            .iter()
+            .map(|event| event.data.u64() as usize)
+            .collect())
+    }
+
     fn wait(&self, events: &mut Vec<Event>, under_way_count: usize) -> io::Result<()> {
         let silence = rustix::time::Timespec {
             tv_sec: SILENCE_S_MAX,
@@ -121,7 +156,7 @@ impl Load {
     }
 
     /// A closed connection stays readable for ever, so it has to leave the epoll.
-    fn forget_closed(&self, index: usize) -> io::Result<()> {
+    pub(crate) fn forget_closed(&self, index: usize) -> io::Result<()> {
         let connection = &self.connections[index];
         if !connection.open {
             epoll::delete(&self.poll, &connection.stream)?;
@@ -132,7 +167,12 @@ impl Load {
 
 impl Connection {
     /// Sends the next record; `false` when there is none or the connection is gone.
-    fn send(&mut self, stock: &mut Stock, now: Instant, measured: &mut Measured) -> bool {
+    pub(crate) fn send(
+        &mut self,
+        stock: &mut Stock,
+        now: Instant,
+        measured: &mut Measured,
+    ) -> bool {
         if !stock.fill(&mut self.request) {
             measured.ran_dry = true;
             return false;
@@ -151,7 +191,7 @@ impl Connection {
     }
 
     /// Reads once; the status where that made the answer whole.
-    fn receive(&mut self, input: &mut [u8], measured: &mut Measured) -> Option<u16> {
+    pub(crate) fn receive(&mut self, input: &mut [u8], measured: &mut Measured) -> Option<u16> {
         let read = self.stream.read(input);
         if matches!(&read, Err(error) if error.kind() == ErrorKind::WouldBlock) {
             return None;
@@ -182,12 +222,12 @@ impl Connection {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::net::TcpListener;
 
     /// Answers `count` requests of one connection, in two pieces each, then closes.
-    fn peer(status: &'static str, count: usize) -> SocketAddr {
+    pub(crate) fn peer(status: &'static str, count: usize) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {

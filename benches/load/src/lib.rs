@@ -8,6 +8,7 @@ pub mod stock;
 
 pub mod client;
 pub mod message;
+pub mod paced;
 
 pub mod measured;
 

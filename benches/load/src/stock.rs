@@ -50,6 +50,11 @@ impl Stock {
     /// Signs `count` records with epochs from `first` on, by HMAC-SHA256 over the digest of the payload.
     /// Two stocks of one target must not overlap: a record that was sent before is a duplicate.
     pub fn sign(key: &[u8], first: u64, count: usize) -> Self {
+        Self::sign_in_turn(&[key], first, count)
+    }
+
+    /// The same, each record by the next one of these keys.
+    pub fn sign_in_turn(keys: &[&[u8]], first: u64, count: usize) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let share = count.div_ceil(threads).max(1);
         let mut records = vec![Signed::blank(); count];
@@ -60,7 +65,7 @@ impl Stock {
                 next += chunk.len() as u64;
                 scope.spawn(move || {
                     for (epoch, record) in (start..).zip(chunk) {
-                        *record = Signed::new(key, epoch);
+                        *record = Signed::new(keys[epoch as usize % keys.len()], epoch);
                     }
                 });
             }
@@ -137,6 +142,11 @@ impl Signed {
 impl Request {
     /// A request for this authority (`host:port`) that still lacks its record.
     pub fn new(authority: &str) -> Self {
+        Self::of_tenant(authority, None)
+    }
+
+    /// The same for a tenant.
+    pub fn of_tenant(authority: &str, tenant: Option<&str>) -> Self {
         let epoch = "#".repeat(EPOCH_BYTES);
         let (pcs_id, merkle_root) = ("$".repeat(HEX_BYTES), "%".repeat(HEX_BYTES));
         let sig = "&".repeat(SIG_BYTES);
@@ -159,8 +169,10 @@ impl Request {
             merkle_root = merkle_root,
             sig = sig,
         );
+        let tenant = tenant.map(|tenant| format!("X-Tenant-Id: {tenant}\r\n"));
+        let tenant = tenant.unwrap_or_default();
         let text = format!(
-            "POST /v1/pcs/submit HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /v1/pcs/submit HTTP/1.1\r\nHost: {authority}\r\n{tenant}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let at = |mark: &str| text.find(mark).unwrap_or_default();
@@ -263,6 +275,19 @@ mod tests {
         let (mut stock, mut request) = (Stock::sign(b"k", 7, 1), Request::new("a"));
         assert!(stock.fill(&mut request));
         assert_eq!(Request::with_record("a", b"k", 7).bytes(), request.bytes());
+    }
+
+    #[test]
+    fn keys_sign_in_turn_and_a_tenant_is_named_once() {
+        let mut stock = Stock::sign_in_turn(&[b"a", b"b"], 0, 4);
+        let mut request = Request::of_tenant("host", Some("acme"));
+        for (number, key) in (0..).zip([b"a", b"b", b"a", b"b"]) {
+            assert!(stock.fill(&mut request));
+            let text = String::from_utf8(request.bytes().to_vec()).unwrap();
+            assert_eq!(text.matches("X-Tenant-Id: acme\r\n").count(), 1);
+            let alone = Request::with_record("host", key, number);
+            assert_eq!(alone.body(), request.body());
+        }
     }
 
     #[test]

@@ -7,8 +7,10 @@ mod machine;
 mod options;
 mod record;
 mod report;
+mod rotation;
 mod scrape;
 mod server;
+mod tenants;
 
 use std::io;
 use std::process::ExitCode;
@@ -49,7 +51,18 @@ fn run() -> io::Result<bool> {
     let options = Options::from_arguments(std::env::args().skip(1)).map_err(io::Error::other)?;
     std::fs::create_dir_all(&options.work_dir)?;
     let allowed = Affinity::of_this_thread()?;
-    let mut report = Report::new(Machine::look(&options.work_dir)?);
+    let machine = Machine::look(&options.work_dir)?;
+    if options.only == Some(Only::Noisy) {
+        let noisy = tenants::measure(machine, &options, &allowed)?;
+        show(&options, &noisy.machine, &noisy)?;
+        return Ok(noisy.answers_are_right());
+    }
+    if options.only == Some(Only::Rotation) {
+        let rotation = rotation::run(machine, &options, &allowed)?;
+        show(&options, &rotation.machine, &rotation)?;
+        return Ok(rotation.nothing_was_refused());
+    }
+    let mut report = Report::new(machine);
 
     progress("device flush time");
     report.device = Some(device::measure(&options.work_dir, Duration::from_secs(3))?);
@@ -67,17 +80,22 @@ fn run() -> io::Result<bool> {
     }
     allowed.apply()?;
 
-    let text = report.to_string();
-    println!("{text}");
-    if options.record {
-        let path = record::write(&report.machine, options.machine.as_deref(), &text)?;
-        println!("recorded in {}", path.display());
-    }
+    show(&options, &report.machine, &report)?;
     Ok(report.answers_are_right())
 }
 
+/// Prints what was measured, and records it where that was asked for.
+fn show(options: &Options, machine: &Machine, report: &impl std::fmt::Display) -> io::Result<()> {
+    println!("{report}");
+    if options.record {
+        let path = record::write(machine, options, &report.to_string())?;
+        println!("recorded in {}", path.display());
+    }
+    Ok(())
+}
+
 /// A child inherits the CPU of the thread that starts it; so do the threads which it starts.
-fn start(server: impl FnOnce() -> io::Result<Server>) -> io::Result<Server> {
+fn start<T>(server: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     cpu::pin_to(SERVER_CPU)?;
     server()
 }

@@ -2,21 +2,26 @@
 //! It only reads arguments; it never starts or measures anything.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway] [--record] [--machine NAME] \
-    [--work-dir DIRECTORY] [--seconds N]\n  \
-    --only      measure one of the two servers\n  \
-    --record    also write profiles/records/<machine>/<date>-<commit>-quick/result.md\n  \
+pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|noisy|rotation] [--record] [--machine NAME] \
+    [--work-dir DIRECTORY] [--seconds N] [--rounds N] [--requests N]\n  \
+    --only      measure one of the two servers, two tenants, or a rotation of keys\n  \
+    --record    also write profiles/records/<machine>/<date>-<commit>-<what>/result.md\n  \
     --machine   the name of the directory of this machine there (default: made of CPU and count)\n  \
     --work-dir  where the log and the flush test lie (default: target/bench-quick)\n  \
-    --seconds   per level of the gateway (15); the floor takes a third of it";
+    --seconds   per level of the gateway (15); the floor takes a third of it\n  \
+    --rounds    of two tenants (5), of twice so many seconds\n  \
+    --requests  of a rotation (1000000)";
 
-/// One of the two servers.
+/// One of the two servers, or something else to be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Only {
     Floor,
     Gateway,
+    Noisy,
+    Rotation,
 }
 
 #[derive(Debug)]
@@ -27,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) work_dir: PathBuf,
     pub(crate) gateway_s: u64,
     pub(crate) floor_s: u64,
+    pub(crate) rounds: usize,
+    pub(crate) requests: usize,
 }
 
 impl Options {
@@ -38,6 +45,8 @@ impl Options {
             work_dir: PathBuf::from("target/bench-quick"),
             gateway_s: 15,
             floor_s: 5,
+            rounds: 5,
+            requests: 1_000_000,
         };
         while let Some(word) = words.next() {
             let mut value = || {
@@ -53,6 +62,11 @@ impl Options {
                 "--seconds" => {
                     options.gateway_s = seconds(&value()?)?;
                     options.floor_s = options.gateway_s.div_ceil(3);
+                }
+                "--rounds" => options.rounds = count("--rounds", 1..=99, &value()?)?,
+                "--requests" => {
+                    let allowed = 1_000..=1_000_000_000;
+                    options.requests = count("--requests", allowed, &value()?)?;
                 }
                 _ => return Err(format!("`{word}` is not known\n{USAGE}")),
             }
@@ -77,8 +91,18 @@ fn only(text: &str) -> Result<Only, String> {
     match text {
         "floor" => Ok(Only::Floor),
         "gateway" => Ok(Only::Gateway),
-        _ => Err(format!("--only takes floor or gateway, not `{text}`")),
+        "noisy" => Ok(Only::Noisy),
+        "rotation" => Ok(Only::Rotation),
+        _ => Err(format!(
+            "--only takes floor, gateway, noisy or rotation, not `{text}`"
+        )),
     }
+}
+
+fn count(name: &str, allowed: RangeInclusive<usize>, text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| allowed.contains(count));
+    let (least, most) = (allowed.start(), allowed.end());
+    count.ok_or_else(|| format!("{name} takes {least} to {most}, not `{text}`"))
 }
 
 fn seconds(text: &str) -> Result<u64, String> {
@@ -112,7 +136,13 @@ mod tests {
 
     #[test]
     fn a_wrong_word_says_what_is_allowed() {
-        for text in ["--only", "--only both", "--seconds 0", "--fast"] {
+        for text in [
+            "--only",
+            "--only both",
+            "--seconds 0",
+            "--rounds 0",
+            "--fast",
+        ] {
             let message = parse(text).unwrap_err();
             assert!(message.contains("--"), "{text}: {message}");
         }

@@ -1,4 +1,4 @@
-//! Writes a result below `profiles/records/<machine>/<date>-<commit>-quick/`, where later runs are compared with it.
+//! Writes a result below `profiles/records/<machine>/<date>-<commit>-<what>/`, where later runs are compared with it.
 //! It overwrites the page of the same day and commit only; whether to commit it is for the reader to decide.
 
 use std::io;
@@ -7,24 +7,29 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::machine::Machine;
+use crate::options::{Only, Options};
 
 /// Writes the page and returns where it lies.
-pub(crate) fn write(machine: &Machine, name: Option<&str>, text: &str) -> io::Result<PathBuf> {
+pub(crate) fn write(machine: &Machine, options: &Options, text: &str) -> io::Result<PathBuf> {
     let days = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_err(io::Error::other)?
         .as_secs()
         / 86_400;
     let (date, commit) = (date(days), commit()?);
-    let machine_name = name.map_or_else(|| machine.slug(), str::to_owned);
+    let machine_name = options.machine.clone().unwrap_or_else(|| machine.slug());
+    let (what, title, target) = match options.only {
+        None | Some(Only::Floor | Only::Gateway) => ("quick", "Quick bench", "bench-quick"),
+        Some(Only::Noisy) => ("noisy", "Noisy neighbour", "noisy"),
+        Some(Only::Rotation) => ("rotation", "Rotation under load", "rotation"),
+    };
     let directory = PathBuf::from("profiles/records")
         .join(machine_name)
-        .join(format!("{date}-{commit}-quick"));
+        .join(format!("{date}-{commit}-{what}"));
     std::fs::create_dir_all(&directory)?;
     let path = directory.join("result.md");
-    let page = format!(
-        "# Quick bench, {date}, commit {commit}\n\nRepeat with `make bench-quick`.\n\n{text}"
-    );
+    let page =
+        format!("# {title}, {date}, commit {commit}\n\nRepeat with `make {target}`.\n\n{text}");
     std::fs::write(&path, page)?;
     Ok(path)
 }

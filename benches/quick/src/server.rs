@@ -27,11 +27,19 @@ impl Server {
     /// The gateway with an empty log and one key. It gets one CPU by the affinity which it inherits, so one shard;
     /// of our own environment only the choice of driver is passed on.
     pub(crate) fn gateway(binary: &Path, work_dir: &Path) -> io::Result<Self> {
+        Self::configured(binary, work_dir, "")
+    }
+
+    /// The same with a configuration file of this text.
+    pub(crate) fn configured(binary: &Path, work_dir: &Path, text: &str) -> io::Result<Self> {
+        let file = work_dir.join("flk.toml");
+        std::fs::write(&file, text)?;
         let wal_dir = WalDir(work_dir.join(format!("wal-{}", std::process::id())));
         std::fs::create_dir_all(&wal_dir.0)?;
         let mut plan = Plan::new(binary, &wal_dir.0)
             .without("WAL_SEGMENT_BYTES")
             .with("LISTEN", "127.0.0.1")
+            .with_bytes("FLK_CONFIG", file.as_os_str().as_encoded_bytes())
             .with("PCS_HMAC_KEY", KEY);
         for name in ["PATH", "FLK_DRIVER", "FLK_CORES", "DEDUP_MEMORY_MAX"] {
             if let Some(value) = std::env::var_os(name) {

@@ -2,6 +2,7 @@
 
 use super::{CommandResult, FileArgs};
 use crate::exit::{CONFIG_CODES, Exit};
+use crate::keys::now_s;
 use crate::output::{Output, counted};
 use clap::Args;
 use flk_control::run::check_access;
@@ -31,12 +32,14 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
     let Mended {
         config, mistakes, ..
     } = Mended::of(raw, mistakes);
+    let unjudged = config.as_ref().and_then(unjudged);
     // The control process refuses these at its start; the gateway does without an admin API.
     let access = config.map_or(Ok(()), |it| check_access(&it.control, &it.age_keys));
     let errors: Vec<String> = unknown
         .into_iter()
         .chain(mistakes.iter().map(ToString::to_string))
         .chain(access.err().into_iter().flatten())
+        .chain(unjudged)
         .collect();
     let mut output = Output::new();
     for error in &errors {
@@ -56,6 +59,12 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
         true => Exit::Yes,
         false => Exit::Configuration,
     })
+}
+
+/// A tenant whose parameter sets all begin later: a gateway that serves refuses to be configured so.
+fn unjudged(config: &Config) -> Option<String> {
+    let fault = config.document.judges_at(now_s().ok()?).err()?;
+    Some(fault.to_string())
 }
 
 /// A line for each secret that was read from an encrypted file, and a warning where others can open it, too.

@@ -99,11 +99,19 @@ const TENANTS: &str = r#"
 # [[tenants]]
 # id = "acme"
 # rate = 1000                            # requests per second; also burst, bytes_per_second, unauthenticated_bytes_per_second
+# wal_share = 50                         # percent of a batch of the log that its bodies may fill
+# home = "eu-1"                          # reserved, without effect
 # [[tenants.keys]]
 # id = "2026-11"
 # scheme = "hmac-sha256"
 # file = "/etc/flk/keys/acme-2026-11"    # or env = "NAME", or public = "BASE64" for an Ed25519 public key
 # not_before = 2026-11-01T00:00:00Z      # also not_after, revoked_at
+# [[tenants.params]]
+# version = "1"                          # what is not said has its default; also share, in thousandths
+# [[tenants.params]]
+# version = "2"
+# tol_d = 0.2
+# effective_from = 2026-12-01T00:00:00Z  # from then on this set judges, before it the other one
 "#;
 
 fn entry(variable: Variable) -> String {

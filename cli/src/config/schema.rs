@@ -71,6 +71,7 @@ fn tenants() -> Value {
     let mut params = json!({
         "version": text("The name that outcomes carry; it stands for its numbers for ever."),
         "share": {"type": "integer", "minimum": 0, "maximum": 1000, "description": "Thousandths of the records."},
+        "effective_from": {"description": "From this time on the set judges, and before it the other one; with its offset, such as 2026-11-01T00:00:00Z."},
     });
     for name in PARAMS_NUMBERS {
         params[name] = json!({"type": "number"});
@@ -81,6 +82,8 @@ fn tenants() -> Value {
             "id": text("What X-Tenant-Id says."),
             "enabled": {"type": "boolean"}, "unsigned": {"type": "boolean"},
             "rate": whole, "burst": whole, "bytes_per_second": whole, "unauthenticated_bytes_per_second": whole,
+            "wal_share": {"type": "integer", "minimum": 1, "maximum": 100, "description": "How much of a batch of the log its bodies may fill, in percent."},
+            "home": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$", "description": "Reserved, without effect: the region of the tenant."},
             "keys": array(table(&["id"], keys)), "params": array(table(&["version"], params)),
         }),
     ))

@@ -2,7 +2,9 @@
 //! shown and the fingerprint, where the key is on this machine; never the key.
 
 use flk_dataplane::config::{Mended, Variable, time};
-use flk_dataplane::snapshot::{KeyDocument, LimitsDocument, Source, TenantDocument};
+use flk_dataplane::snapshot::{
+    KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
+};
 use serde_json::{Value, json};
 
 /// One line of the text form: its name, its value, and where it comes from.
@@ -50,10 +52,14 @@ impl Tenants<'_> {
         let object = |tenant: &TenantDocument| {
             let keys = tenant.keys.iter().map(|key| self.key_object(tenant, key));
             let params = tenant.params.iter();
-            let params = params.map(|it| json!({"version": it.version, "share": it.share}));
+            let params = params.map(|it| {
+                let effective_from = it.effective_from.map(time::show);
+                json!({"version": it.version, "share": it.share, "effective_from": effective_from})
+            });
             json!({
                 "tenant": tenant.name, "enabled": tenant.enabled, "unsigned": tenant.unsigned,
-                "limits": tenant.limits, "params": params.collect::<Vec<_>>(),
+                "limits": tenant.limits, "wal_share": tenant.wal_share.unwrap_or(100), "home": tenant.home,
+                "params": params.collect::<Vec<_>>(),
                 "keys": keys.collect::<Vec<_>>(),
                 "origin": self.0.raw.origin_of_tenant(&tenant.name).to_string(),
             })
@@ -113,12 +119,20 @@ fn tenant_text(tenant: &TenantDocument) -> String {
         parts.push("unsigned".to_owned());
     }
     parts.extend(limits(&tenant.limits));
-    let sets = tenant.params.iter();
-    parts.extend(sets.map(|it| match it.share {
-        1000 => format!("parameters {}", it.version),
-        share => format!("parameters {} for {share} of 1000", it.version),
-    }));
+    parts.extend(tenant.wal_share.map(|it| format!("wal_share {it}")));
+    parts.extend(tenant.home.as_ref().map(|it| format!("home {it}")));
+    parts.extend(tenant.params.iter().map(params_text));
     parts.join(", ")
+}
+
+fn params_text(set: &ParamsDocument) -> String {
+    let share = match set.share {
+        1000 => String::new(),
+        share => format!(" for {share} of 1000"),
+    };
+    let from = set.effective_from.map(time::show);
+    let from = from.map_or_else(String::new, |it| format!(" from {it}"));
+    format!("parameters {}{share}{from}", set.version)
 }
 
 /// Those that are set, by the names that they have in the file.

@@ -57,7 +57,7 @@ pub(crate) fn run(command: &Command) -> CommandResult {
 }
 
 /// The second that it is, since the Unix epoch.
-fn now_s() -> Result<u64, Failure> {
+pub(crate) fn now_s() -> Result<u64, Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_err(|_| Failure::with(Exit::Usage, "the clock stands before 1970"))?;
     Ok(now.as_secs())

@@ -9,6 +9,10 @@ use flk_testkit::gateway::ask_agent;
 use flk_testkit::records::with_epoch;
 use flk_testkit::{DEADLINE, wait_until};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -51,6 +55,100 @@ pub(super) fn post(gateway: &Gateway, key: &str, epoch: u64) -> u16 {
             status => return status,
         }
     }
+}
+
+/// Agents of acme that send as fast as they can, and switch from key to key when they are told.
+struct Agents {
+    keys: Mutex<Vec<&'static str>>,
+    is_over: AtomicBool,
+    sent: AtomicU64,
+}
+
+impl Agents {
+    /// Sends until it is over; each record must get its 200.
+    fn send(&self, address: SocketAddr, agent: u64) {
+        let mut connection = Connection::open(address).unwrap();
+        let tiny = golden_bytes("records/pcs_tiny_case_1.json");
+        let tiny = std::str::from_utf8(&tiny).unwrap();
+        for number in 0.. {
+            if self.is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            let key = {
+                let keys = self.keys.lock().unwrap();
+                keys[number as usize % keys.len()]
+            };
+            let body = with_epoch(tiny, agent << 32 | number, key);
+            let text = format!(
+                "POST /v1/pcs/submit HTTP/1.1\r\nHost: gateway\r\nX-Tenant-Id: acme\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            connection.send(&[text.as_bytes(), &body].concat()).unwrap();
+            let answer = connection.response().unwrap();
+            if answer.status != 200 {
+                // So that the test ends here and not at its next wait.
+                self.is_over.store(true, Ordering::Relaxed);
+                panic!("record {number} of agent {agent}: {answer:?}");
+            }
+            self.sent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until so many more were sent.
+    fn wait_for_more(&self, count: u64) {
+        let until = self.sent.load(Ordering::Relaxed) + count;
+        wait_until("more records", DEADLINE, || {
+            assert!(!self.is_over.load(Ordering::Relaxed), "one was refused");
+            self.sent.load(Ordering::Relaxed) >= until
+        });
+    }
+}
+
+/// A slice of `make rotation`, which does the same with a million records.
+#[test]
+fn a_rotation_with_an_overlap_refuses_no_record_under_load() {
+    const RECORDS: u64 = 400;
+    let dir = directory();
+    let gateway = Gateway::start_with(dir.path(), &[("FLK_CONFIG", "flk.toml")]);
+    assert_eq!(post(&gateway, OLD, 1), 200);
+    let address: SocketAddr = gateway
+        .url
+        .strip_prefix("http://")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let agents = Agents {
+        keys: Mutex::new(vec![OLD]),
+        is_over: AtomicBool::new(false),
+        sent: AtomicU64::new(0),
+    };
+    let rotate = ["rotate", "acme", "--key-file", "new.key", "--id", "second"];
+    std::thread::scope(|scope| {
+        let agents = &agents;
+        for agent in 1..=3 {
+            scope.spawn(move || agents.send(address, agent));
+        }
+        // Ended in any case, so that a failure here is not a test that hangs.
+        let steps = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let switch = |keys: &[&'static str]| {
+                *agents.keys.lock().unwrap() = keys.to_vec();
+                agents.wait_for_more(RECORDS);
+            };
+            agents.wait_for_more(RECORDS);
+            done(&dir, &rotate);
+            wait_until_in_force(&dir);
+            switch(&[OLD, NEW]);
+            switch(&[NEW]);
+            done(&dir, &["revoke", "acme", "first"]);
+            wait_until_in_force(&dir);
+            agents.wait_for_more(RECORDS);
+        }));
+        agents.is_over.store(true, Ordering::Relaxed);
+        steps.unwrap();
+    });
+    assert!(agents.sent.into_inner() >= 4 * RECORDS);
+    assert_eq!(post(&gateway, OLD, 2), 401, "it did end");
+    assert_eq!(gateway.stop(), 0);
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub(super) fn desired(raw: &RawConfig) -> Result<Desired, ConfigError> {
             unsigned: keys.documents.is_empty(),
             keys: keys.documents,
             limits: LimitsDocument::default(),
+            wal_share: None,
             params: vec![ParamsDocument::of(&Params::default())],
             home: None,
         });
@@ -126,8 +127,9 @@ fn tenant_of(
         unsigned: typed.unsigned,
         keys,
         limits: typed.limits,
+        wal_share: typed.wal_share,
         params: typed.params.clone(),
-        home: None,
+        home: typed.home.clone(),
     })
 }
 

@@ -18,7 +18,9 @@ pub(super) struct RawTenant {
     pub unsigned: bool,
     pub keys: Vec<RawKey>,
     pub limits: LimitsDocument,
+    pub wal_share: Option<u32>,
     pub params: Vec<ParamsDocument>,
+    pub home: Option<String>,
 }
 
 /// A key as typed.
@@ -51,7 +53,9 @@ impl RawTenant {
                 revoked_at: None,
             }],
             limits: LimitsDocument::default(),
+            wal_share: None,
             params: vec![ParamsDocument::of(&Params::default())],
+            home: None,
         }
     }
 }
@@ -111,7 +115,15 @@ fn tenant(
     table: &Table<'_, '_>,
     mistakes: &mut Vec<ConfigError>,
 ) -> Result<RawTenant, ConfigError> {
-    let others = ["id", "enabled", "unsigned", "keys", "params"];
+    let others = [
+        "id",
+        "enabled",
+        "unsigned",
+        "keys",
+        "params",
+        "wal_share",
+        "home",
+    ];
     let known: Vec<&str> = others.into_iter().chain(LIMITS).collect();
     table.only(&known, mistakes);
     let Some(name) = table.text("id")? else {
@@ -140,6 +152,11 @@ fn tenant(
     if params.is_empty() {
         params.push(ParamsDocument::of(&Params::default()));
     }
+    // In the file they may stand in any order.
+    params.sort_by_key(ParamsDocument::begins_s);
+    let wal_share = table.whole("wal_share")?.map(|percent| {
+        u32::try_from(percent).map_err(|_| table.wrong("wal_share", "it is more than 100 percent"))
+    });
     Ok(RawTenant {
         place: Some(table.place()),
         name,
@@ -147,7 +164,9 @@ fn tenant(
         unsigned: table.truth("unsigned")?.unwrap_or(false),
         keys,
         limits: limits(table)?,
+        wal_share: wal_share.transpose()?,
         params,
+        home: table.text("home")?,
     })
 }
 
@@ -220,7 +239,7 @@ fn params_of(
     table: &Table<'_, '_>,
     mistakes: &mut Vec<ConfigError>,
 ) -> Result<ParamsDocument, ConfigError> {
-    let known: Vec<&str> = ["version", "share"]
+    let known: Vec<&str> = ["version", "share", "effective_from"]
         .into_iter()
         .chain(PARAMS_NUMBERS)
         .collect();
@@ -235,6 +254,7 @@ fn params_of(
         version,
         share: u32::try_from(share)
             .map_err(|_| table.wrong("share", "it is more than 1000 thousandths"))?,
+        effective_from: table.time("effective_from")?,
         tol_d: number("tol_d", defaults.tol_d)?,
         tol_coh: number("tol_coh", defaults.tol_coh)?,
         tol_budget: number("tol_budget", defaults.tol_budget)?,

@@ -10,6 +10,8 @@ const FILE: &str = r#"
 id = "acme"
 rate = 1_000
 bytes_per_second = 5000000
+wal_share = 40
+home = "eu-1"
 
 [[tenants.keys]]
 id = "2026-11"
@@ -21,6 +23,11 @@ not_after = "2027-02-01T00:00:00+01:00"
 id = "agents"
 scheme = "ed25519"
 public = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+
+[[tenants.params]]
+version = "2"
+tol_d = 0.2
+effective_from = 2026-12-01T00:00:00+01:00
 
 [[tenants.params]]
 version = "1"
@@ -84,6 +91,14 @@ fn tenants_of_the_file_stand_beside_the_default_one() {
         (acme.limits.rate, acme.limits.bytes_per_s),
         (1000, 5_000_000)
     );
+    assert_eq!(acme.wal_share, Some(40));
+    assert_eq!(acme.home.as_deref(), Some("eu-1"));
+    let sets = acme
+        .params
+        .iter()
+        .map(|set| (&*set.version, set.effective_from));
+    let expected = [("1", None), ("2", time::seconds("2026-11-30T23:00:00Z"))];
+    assert!(sets.eq(expected), "ascending by when they begin");
     let [hmac, public] = &acme.keys[..] else {
         panic!("{:?}", acme.keys);
     };
@@ -110,7 +125,7 @@ fn mistakes_in_tenants_name_their_line_and_what_is_allowed() {
         (
             "enabled = false",
             "enable = false",
-            "DIR/flk.toml:23: tenants.enable: no such setting; is enabled meant?",
+            "DIR/flk.toml:30: tenants.enable: no such setting; is enabled meant?",
         ),
         (
             "rate = 1_000",
@@ -120,7 +135,7 @@ fn mistakes_in_tenants_name_their_line_and_what_is_allowed() {
         (
             "KEYS/acme",
             "KEYS/none",
-            "DIR/flk.toml:7: tenants.keys: tenant acme, key 2026-11: DIR/none: it cannot be read",
+            "DIR/flk.toml:9: tenants.keys: tenant acme, key 2026-11: DIR/none: it cannot be read",
         ),
         (
             "file = \"KEYS/acme\"",
@@ -130,7 +145,7 @@ fn mistakes_in_tenants_name_their_line_and_what_is_allowed() {
         (
             "2026-11-01T00:00:00Z",
             "2026-11-01",
-            "DIR/flk.toml:10: tenants.keys.not_before: not a value of this kind; allowed: a time with its offset",
+            "DIR/flk.toml:12: tenants.keys.not_before: not a value of this kind; allowed: a time with its offset",
         ),
         (
             "scheme = \"ed25519\"",
@@ -145,7 +160,7 @@ fn mistakes_in_tenants_name_their_line_and_what_is_allowed() {
         (
             "unsigned = true",
             "unsigned = false",
-            "DIR/flk.toml:21: tenants: tenant beta: it has no key",
+            "DIR/flk.toml:28: tenants: tenant beta: it has no key",
         ),
         (
             "[[tenants.params]]\nversion = \"1\"",
@@ -163,6 +178,47 @@ fn mistakes_in_tenants_name_their_line_and_what_is_allowed() {
         told.contains("DIR/flk.toml:1: tenants: not an array of tables"),
         "{told}"
     );
+}
+
+#[test]
+fn mistakes_in_shares_homes_and_times_of_parameters_do_too() {
+    for (from, to, expected) in [
+        (
+            "wal_share = 40",
+            "wal_share = 0",
+            "DIR/flk.toml:2: tenants: tenant acme: its wal_share is 0; 1 to 100 percent is allowed",
+        ),
+        (
+            "wal_share = 40",
+            "wal_share = 5_000_000_000",
+            "DIR/flk.toml:6: tenants.wal_share: it is more than 100 percent",
+        ),
+        (
+            "home = \"eu-1\"",
+            "home = \"eu 1\"",
+            "tenant acme, home: a name is 1 to 64 characters",
+        ),
+        (
+            "effective_from = 2026-12-01T00:00:00+01:00",
+            "effective_from = 2026-12-01",
+            "DIR/flk.toml:23: tenants.params.effective_from: not a value of this kind; allowed: a time with its offset",
+        ),
+        (
+            "effective_from = 2026-12-01T00:00:00+01:00",
+            "",
+            "tenant acme: the shares of its parameter sets that judge at the same time do not come to 1000",
+        ),
+        (
+            "effective_from = 2026-12-01T00:00:00+01:00",
+            "share = 300\neffective_from = 2026-12-01T00:00:00Z",
+            "tenant acme: the shares of its parameter sets that judge at the same time do not come to 1000",
+        ),
+    ] {
+        let text = FILE.replace(from, to);
+        assert_ne!(text, FILE, "{from}");
+        let told = Written::error(&text, &[]);
+        assert!(told.contains(expected), "{expected}:\n{told}");
+    }
 }
 
 #[test]

@@ -17,7 +17,12 @@ pub struct TimeLimits {
     pub stop_us: u64,
     /// Where the keeper cannot end the process itself, the driver does so this much later.
     pub stop_more_us: u64,
+    /// Control looks at the answers of the gateway this often.
+    pub observe_us: u64,
 }
+
+/// How often control looks at answers: often enough for a verdict within the first minute under a snapshot.
+const OBSERVE_US: u64 = 5_000_000;
 
 impl Default for TimeLimits {
     fn default() -> TimeLimits {
@@ -28,6 +33,7 @@ impl Default for TimeLimits {
             deadline_us: limits.deadline_us,
             stop_us: STOP_US,
             stop_more_us: STOP_MORE_US,
+            observe_us: OBSERVE_US,
         }
     }
 }
@@ -43,6 +49,16 @@ impl TimeLimits {
         }
     }
 
+    /// Those of a process without arguments of its own for them: the defaults, but in the build for tests what the variable
+    /// FLK_TEST_LIMITS says.
+    pub fn of_process() -> TimeLimits {
+        #[cfg(feature = "planted-bugs")]
+        if let Ok(text) = std::env::var("FLK_TEST_LIMITS") {
+            return TimeLimits::parse(&text).unwrap_or_else(|wrong| panic!("{wrong}"));
+        }
+        TimeLimits::default()
+    }
+
     /// The defaults, but for those that a text such as `deadline=500ms,stop=2s` names.
     ///
     /// # Errors
@@ -53,7 +69,7 @@ impl TimeLimits {
         for part in text.split(',') {
             let wrong = || {
                 format!(
-                    "`{part}`: allowed is NAME=TIME, a name being one of head, body_grace, deadline, stop, stop_more, a time such as 500ms or 2s"
+                    "`{part}`: allowed is NAME=TIME, a name being one of head, body_grace, deadline, stop, stop_more, observe, a time such as 500ms or 2s"
                 )
             };
             let (name, time) = part.split_once('=').ok_or_else(wrong)?;
@@ -63,6 +79,7 @@ impl TimeLimits {
                 "deadline" => &mut limits.deadline_us,
                 "stop" => &mut limits.stop_us,
                 "stop_more" => &mut limits.stop_more_us,
+                "observe" => &mut limits.observe_us,
                 _ => return Err(wrong()),
             };
             *limit = micros(time).ok_or_else(wrong)?;
@@ -96,6 +113,7 @@ mod tests {
             [limits.stop_us, limits.stop_more_us],
             [15_000_000, 5_000_000]
         );
+        assert_eq!(limits.observe_us, 5_000_000);
         let shard = ShardLimits::default();
         assert_eq!(
             format!("{:?}", limits.of_shard(shard)),
@@ -106,13 +124,14 @@ mod tests {
     #[cfg(feature = "planted-bugs")]
     #[test]
     fn the_build_for_tests_reads_each_time_by_its_name() {
-        let text = "head=1s,body_grace=2ms,deadline=3ms,stop=4s,stop_more=5ms";
+        let text = "head=1s,body_grace=2ms,deadline=3ms,stop=4s,stop_more=5ms,observe=6ms";
         let limits = TimeLimits {
             head_us: 1_000_000,
             body_grace_us: 2_000,
             deadline_us: 3_000,
             stop_us: 4_000_000,
             stop_more_us: 5_000,
+            observe_us: 6_000,
         };
         assert_eq!(TimeLimits::parse(text), Ok(limits));
         let stop = TimeLimits {

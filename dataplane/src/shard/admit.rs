@@ -91,6 +91,7 @@ impl Ingress {
             match request.refused {
                 None => self.append_one(core, request, inbox),
                 Some(refusal) => {
+                    self.give_back_share(&request);
                     let needs = Sequence::default();
                     self.answer(core, request.conn, request.reply, refusal.answer(), needs);
                 }

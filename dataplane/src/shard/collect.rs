@@ -174,7 +174,8 @@ impl Ingress {
         };
         let number = u64::from(snapshot.number);
         let wall_s = now.wall_us / 1_000_000;
-        self.in_force = InForce::new(snapshot, &versions, wall_s, &self.stats().tenants);
+        let (page, before) = (&self.stats().tenants, Some(&self.in_force));
+        self.in_force = InForce::new(snapshot, &versions, wall_s, page, before);
         self.stats().snapshot.set(number);
     }
 

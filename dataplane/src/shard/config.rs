@@ -168,10 +168,10 @@ impl ShardLimits {
         // The open batch — index part and the larger of a batch of bodies and one body — and the batch in flight.
         let log = INDEX_PART_BYTES_MAX + BODY_BYTES_MAX + BATCH_BLOCKS_BYTES;
         // A slot per connection here and one in the driver, which is smaller; queues that name each connection once, its
-        // place in the order of those that are given up, and in the queues for memory.
+        // place in the order of those that are given up, and in the queues for room, for a share of it and for memory.
         let connection = 2 * size_of::<Connection>()
             + 9 * size_of::<u32>()
-            + 2 * size_of::<Waiter>()
+            + 3 * size_of::<Waiter>()
             + 2 * WAITER_BYTES;
         // A slot per request in flight, its deadline, and its place in the queues of what waits for the log.
         let flight = size_of::<Flight>() + 160;

@@ -6,7 +6,7 @@ use super::config::ShardLimits;
 use super::owed::OwedAnswers;
 use super::received::Received;
 use super::skip::Skip;
-use super::waiting::WaitingPlace;
+use super::waiting::{Awaited, WaitingPlace};
 use crate::dedup::context::Context;
 use crate::event::{ConnId, Peer};
 use crate::http::{Decoder, Head, begins_with_post};
@@ -40,8 +40,8 @@ pub(super) enum Reading {
     Head,
     /// An admitted request of which a part of the body is missing.
     Body(Admitted),
-    /// An admitted request that is whole and waits for room in the open batch and the table of flights.
-    Whole(Admitted, WaitingPlace),
+    /// An admitted request that is whole and waits for room in the open batch.
+    Whole(Admitted, Awaited, WaitingPlace),
     /// The rest of a refused body, which is thrown away.
     Skipped(Skip),
 }
@@ -176,7 +176,7 @@ impl Connection {
     /// The head-of-line request, if it is admitted.
     pub(super) fn admitted(&self) -> Option<&Admitted> {
         match &self.reading {
-            Reading::Body(admitted) | Reading::Whole(admitted, _) => Some(admitted),
+            Reading::Body(admitted) | Reading::Whole(admitted, ..) => Some(admitted),
             Reading::Preface | Reading::Head | Reading::Skipped(_) => None,
         }
     }

@@ -47,7 +47,8 @@ impl Ingress {
             let all = self.connections.all().iter();
             all.filter(|connection| is(connection)).count()
         };
-        assert_eq!(count(Connection::waits_for_room), self.for_room.count());
+        let for_room = self.waiting_for_room_count();
+        assert_eq!(count(Connection::waits_for_room), for_room);
         let for_memory = count(|it| it.memory.place.is_some());
         assert_eq!(for_memory, self.for_memory.count());
         assert_eq!(count(|it| it.queued), self.ready.len());

@@ -18,6 +18,7 @@ mod proxied;
 mod skip;
 mod waiting;
 
+mod share;
 mod tenants;
 
 mod admit;
@@ -178,6 +179,8 @@ struct Ingress {
     ready: VecDeque<u32>,
     /// Connections whose head-of-line request is whole and waits for room in the open batch or the table of flights.
     for_room: Waiting,
+    /// Connections whose head-of-line request is whole and waits for its tenant's share of the next batch.
+    for_share: Waiting,
     /// Connections whose head-of-line request waits for memory for the rest of it.
     for_memory: Waiting,
     /// Connections whose bytes were touched in this turn.
@@ -225,7 +228,7 @@ impl Ingress {
         page.snapshot.set(u64::from(snapshot.number));
         Ingress {
             // The first turn says what time it is.
-            in_force: InForce::new(snapshot, &[], 0, &page.tenants),
+            in_force: InForce::new(snapshot, &[], 0, &page.tenants, None),
             connections: Connections::new(connections),
             flights: Flights::new(limits.flights_max),
             scratchpad: Scratchpad {
@@ -250,6 +253,7 @@ impl Ingress {
             unsent_bytes: 0,
             ready: VecDeque::with_capacity(connections as usize),
             for_room: Waiting::new(connections),
+            for_share: Waiting::new(connections),
             for_memory: Waiting::new(connections),
             touched: Vec::with_capacity(connections as usize),
             framed: Vec::with_capacity(flights),

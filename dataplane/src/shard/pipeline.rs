@@ -50,7 +50,7 @@ impl Ingress {
         self.announce_durable(core, now, outbox);
 
         // A turn without work for a stage does not enter it: its time would hide that of the others.
-        if !self.ready.is_empty() || self.for_room.count() > 0 {
+        if !self.ready.is_empty() || self.waiting_for_room_count() > 0 {
             driver.probe(Stage::Frame);
         }
         self.frame(Some(core), &mut inbox.bytes, now);

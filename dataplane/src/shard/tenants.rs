@@ -4,12 +4,14 @@
 
 use super::Ingress;
 use super::charge::Tally;
+use super::share::Share;
 use crate::dedup::Key;
 use crate::dedup::context::{Context, TenantId};
 use crate::http::Problem;
 use crate::io::Now;
 use crate::snapshot::{KeySchedule, Snapshot, Tenant, TenantKeys};
 use crate::stats::tenants::{KeyTimes, Row, TenantPages};
+use crate::wal::name::Sequence;
 use flk_contract::verify::ParamsVersion;
 use flk_contract::{KeyId, KeySet, Params};
 use std::ops::Range;
@@ -23,7 +25,11 @@ pub(super) struct InForce {
     tenants: Vec<TenantInForce>,
     /// Whether anything is limited at all.
     has_limits: bool,
-    /// Seconds of the wall clock in which the keys of all tenants are those that are active here.
+    /// Whether a tenant may fill only a part of a batch of the log.
+    pub has_shares: bool,
+    /// The batch for which requests that wait for a share of it were looked at.
+    pub shares_of: Sequence,
+    /// Seconds of the wall clock in which the keys and parameter sets of all tenants are those that judge here.
     valid_s: Range<u64>,
 }
 
@@ -31,10 +37,13 @@ pub(super) struct InForce {
 #[derive(Debug)]
 pub(super) struct TenantInForce {
     pub keys: ActiveKeys,
-    /// Seconds in which these are the active keys.
+    /// Seconds in which these are the active keys, and no other parameter set begins.
     valid_s: Range<u64>,
+    /// Those that judge, then the others: those that will, or those that did.
     params: Vec<ParamsInForce>,
+    judging_count: usize,
     tally: Tally,
+    pub share: Share,
     /// Where it is counted.
     pub row: Row,
     /// Where its keys are, by what signatures name them.
@@ -64,6 +73,8 @@ pub(super) struct ParamsInForce {
     pub row: Row,
     /// Records whose lot is below this get it, if no set before did.
     below: u32,
+    /// Since when it judges, in seconds of the wall clock.
+    from_s: u64,
 }
 
 /// Lots of records, and what the shares of a tenant's parameter sets come to.
@@ -74,30 +85,40 @@ const ALWAYS: Range<u64> = 0..u64::MAX;
 
 impl InForce {
     /// A snapshot from this second on, counted in this page. `versions` are the parameter sets by number, as far as they are
-    /// known.
+    /// known. What was in force before says which sets have begun, should the wall clock have been set back since.
     pub(super) fn new(
         snapshot: Arc<Snapshot>,
         versions: &[ParamsVersion],
         wall_s: u64,
         page: &TenantPages,
+        before: Option<&InForce>,
     ) -> InForce {
         let tenants = (0..).zip(snapshot.all()).map(|(index, tenant)| {
-            let (keys, valid_s) = active(tenant, wall_s);
             let row = page.tenant_row(index, &tenant.name);
-            TenantInForce {
-                keys,
-                valid_s,
-                params: in_force(tenant, versions, |version| page.params_row(row, version)),
+            let params = in_force(tenant, versions, |version| page.params_row(row, version));
+            let mut of = TenantInForce {
+                keys: ActiveKeys::None,
+                valid_s: ALWAYS,
+                judging_count: together(&params),
+                params,
                 tally: Tally::default(),
+                share: Share::of(tenant.wal_share),
                 row,
                 key_rows: key_rows(tenant, |name| page.key_row(row, name)),
+            };
+            if let Some(before) = before.and_then(|it| it.tenants.get(index)) {
+                of.begin_what_had_begun(before);
             }
+            of.at(tenant, wall_s);
+            of
         });
         let tenants: Vec<TenantInForce> = tenants.collect();
         page.show_key_times(&key_times(&snapshot, &tenants));
         let mut this = InForce {
             tenants,
             has_limits: has_limits(&snapshot),
+            has_shares: has_shares(&snapshot),
+            shares_of: Sequence::default(),
             snapshot,
             valid_s: ALWAYS,
         };
@@ -121,7 +142,7 @@ impl InForce {
         }
         for (of, tenant) in self.tenants.iter_mut().zip(self.snapshot.all()) {
             if !of.valid_s.contains(&wall_s) {
-                (of.keys, of.valid_s) = active(tenant, wall_s);
+                of.at(tenant, wall_s);
             }
         }
         self.valid_s = self.overlap();
@@ -134,7 +155,7 @@ impl InForce {
         })
     }
 
-    /// The first second in which other keys are active.
+    /// The first second in which other keys or parameter sets judge.
     fn changes_at_s(&self) -> Option<u64> {
         (self.valid_s.end < u64::MAX).then_some(self.valid_s.end)
     }
@@ -187,10 +208,20 @@ impl InForce {
         &mut self.tenants[tenant.index()].tally
     }
 
+    /// What it fills of the open batch.
+    pub(super) fn share(&mut self, tenant: TenantId) -> &mut Share {
+        &mut self.tenants[tenant.index()].share
+    }
+
     /// Its name, as log records hold it.
     pub(super) fn name(&self, tenant: TenantId) -> &str {
         &self.snapshot.tenant(tenant).name
     }
+}
+
+fn has_shares(snapshot: &Snapshot) -> bool {
+    let mut all = snapshot.all();
+    all.any(|tenant| tenant.wal_share < 100)
 }
 
 fn has_limits(snapshot: &Snapshot) -> bool {
@@ -202,6 +233,45 @@ fn has_limits(snapshot: &Snapshot) -> bool {
 }
 
 impl TenantInForce {
+    /// Takes the keys and parameter sets of this second.
+    fn at(&mut self, tenant: &Tenant, wall_s: u64) {
+        (self.keys, self.valid_s) = active(tenant, wall_s);
+        while let Some(from_s) = self.next_s().filter(|&from_s| from_s <= wall_s) {
+            self.begin(from_s);
+        }
+        let next_s = self.next_s().unwrap_or(u64::MAX);
+        self.valid_s.end = self.valid_s.end.min(next_s);
+    }
+
+    /// When the parameter sets that judge next begin. Those that judge stay, wherever the wall clock is set.
+    fn next_s(&self) -> Option<u64> {
+        let (judging, others) = self.params.split_at(self.judging_count);
+        let next_s = others.first()?.from_s;
+        (next_s > judging.first()?.from_s).then_some(next_s)
+    }
+
+    /// The sets that stand behind those that judge, and begin at this time, judge from now on.
+    fn begin(&mut self, from_s: u64) {
+        self.params.rotate_left(self.judging_count);
+        debug_assert_eq!(self.params[0].from_s, from_s);
+        self.judging_count = together(&self.params);
+    }
+
+    /// What judged under the snapshot before has begun, if it is to begin at the same time.
+    fn begin_what_had_begun(&mut self, before: &TenantInForce) {
+        let Some(judged) = before.params.first() else {
+            return;
+        };
+        let is_next = |set: &ParamsInForce| {
+            set.from_s == judged.from_s && set.params.version == judged.params.version
+        };
+        if let Some(from_s) = self.next_s()
+            && self.params[self.judging_count..].iter().any(is_next)
+        {
+            self.begin(from_s);
+        }
+    }
+
     /// Where a key of it is counted.
     pub(super) fn key_row(&self, key: KeyId) -> Option<Row> {
         let mut rows = self.key_rows.iter();
@@ -216,7 +286,8 @@ impl TenantInForce {
 
     /// The parameter set that judges the record of this key, by its keyed hash: agents cannot choose.
     pub(super) fn params_of(&self, key: Key) -> &ParamsInForce {
-        let Some((last, others)) = self.params.split_last() else {
+        let judging = &self.params[..self.judging_count];
+        let Some((last, others)) = judging.split_last() else {
             unreachable!("a checked document has parameters for each tenant");
         };
         if others.is_empty() {
@@ -229,7 +300,7 @@ impl TenantInForce {
 }
 
 impl Ingress {
-    /// When other keys are active, as far as the wall clock tells now.
+    /// When other keys or parameter sets judge, as far as the wall clock tells now.
     pub(super) fn keys_change_us(&self, now: Now) -> Option<u64> {
         let at_us = self.in_force.changes_at_s()?.saturating_mul(1_000_000);
         let left_us = at_us.saturating_sub(now.wall_us);
@@ -303,20 +374,29 @@ fn key_times(snapshot: &Snapshot, tenants: &[TenantInForce]) -> Vec<KeyTimes> {
     times.collect()
 }
 
-/// The parameter sets of a tenant by their numbers, with running sums of their shares.
+/// How many of the sets at the front judge together.
+fn together(sets: &[ParamsInForce]) -> usize {
+    let begins = sets.first().map(|first| first.from_s);
+    let same = sets.iter().take_while(|set| Some(set.from_s) == begins);
+    same.count()
+}
+
+/// The parameter sets of a tenant by their numbers, with running sums of the shares of those that judge together.
 fn in_force(
     tenant: &Tenant,
     versions: &[ParamsVersion],
     row: impl Fn(&str) -> Row,
 ) -> Vec<ParamsInForce> {
-    let mut below = 0;
-    let sets = tenant.params.iter().map(|(params, share)| {
-        below += share;
+    let (mut below, mut since_s) = (0, 0);
+    let sets = tenant.params.iter().map(|set| {
+        let begun = if set.from_s == since_s { below } else { 0 };
+        (below, since_s) = (begun + set.share, set.from_s);
         ParamsInForce {
-            params: *params,
-            number: number(tenant, params, versions),
-            row: row(params.version.as_str()),
+            params: set.params,
+            number: number(tenant, &set.params, versions),
+            row: row(set.params.version.as_str()),
             below,
+            from_s: set.from_s,
         }
     });
     sets.collect()

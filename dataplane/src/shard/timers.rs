@@ -210,7 +210,9 @@ impl Ingress {
             self.deadlines.pop_front();
         }
         // A full batch or a full table of flights empties by an event; the batch just handed over has done so already.
-        let may_frame = !self.ready.is_empty() || self.has_room_for_the_first(core);
+        let may_frame = !self.ready.is_empty()
+            || self.has_room_for_the_first(core)
+            || self.has_new_shares(core);
         let answers = core.is_some_and(|core| !core.effects.answers.is_empty());
         if may_frame || answers || !self.due.is_empty() {
             return Next::Now;
@@ -222,6 +224,7 @@ impl Ingress {
         sooner(core.and_then(|core| core.log.mark_due_us()));
         sooner(self.deadlines.front().map(|deadline| deadline.due_us));
         sooner(self.for_room.first().map(|waiter| waiter.place.due_us));
+        sooner(self.for_share.first().map(|waiter| waiter.place.due_us));
         sooner(self.for_memory.first().map(|waiter| waiter.place.due_us));
         sooner((self.connections.open_count() > 0).then_some(self.swept_us + SWEEP_US));
         sooner(self.drain.next_us());

@@ -21,6 +21,15 @@ pub(super) struct WaitingPlace {
     ticket: u64,
 }
 
+/// What a whole request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// Room in the open batch and the table of flights.
+    Room,
+    /// Its tenant fills as much of the open batch as it may.
+    Share,
+}
+
 /// A connection whose head-of-line request waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waiter {
@@ -93,6 +102,11 @@ impl Waiting {
     pub(super) fn first(&self) -> Option<Waiter> {
         self.queue.front().copied()
     }
+
+    /// The one before which so many stand.
+    pub(super) fn nth(&self, at: usize) -> Option<Waiter> {
+        self.queue.get(at).copied()
+    }
 }
 
 impl Ingress {
@@ -138,17 +152,33 @@ impl Ingress {
         if due_us <= now.mono_us {
             let problem = Problem::WalUnavailable;
             self.refuse(slot, problem, Some(incoming), complete_us, now);
+        } else if self.is_over_share(core, admitted) {
+            self.wait(slot, admitted, Awaited::Share, due_us);
         } else if is_later || !self.has_room_for(core, incoming.head.body_len as usize) {
-            let connection = self.connections.at(slot);
-            let place = self.for_room.join(due_us, connection.id);
-            connection.reading = Reading::Whole(*admitted, place);
+            self.wait(slot, admitted, Awaited::Room, due_us);
         } else {
-            self.cut(slot, admitted, complete_us);
+            self.cut(core, slot, admitted, complete_us);
         }
+    }
+
+    fn wait(&mut self, slot: u32, admitted: &Admitted, awaited: Awaited, due_us: u64) {
+        let connection = self.connections.at(slot);
+        let queue = match awaited {
+            Awaited::Room => &mut self.for_room,
+            Awaited::Share => &mut self.for_share,
+        };
+        let place = queue.join(due_us, connection.id);
+        connection.reading = Reading::Whole(*admitted, awaited, place);
+    }
+
+    /// How many wait for room, or for a share of it.
+    pub(super) fn waiting_for_room_count(&self) -> usize {
+        self.for_room.count() + self.for_share.count()
     }
 
     /// Takes requests that waited, in their order and while there is room, and refuses those whose time is over.
     pub(super) fn admit_waiting(&mut self, core: Option<&Core>, now: Now) {
+        self.admit_for_share(core, now);
         while let Some(Waiter { place, conn }) = self.for_room.first() {
             let is_over = place.due_us <= now.mono_us;
             if !is_over && !self.has_room_for_the_first(core) {
@@ -161,8 +191,11 @@ impl Ingress {
             if is_over {
                 let (problem, request) = (Problem::WalUnavailable, &admitted.incoming);
                 self.refuse(conn.slot, problem, Some(request), complete_us, now);
+            } else if self.is_over_share(core, &admitted) {
+                self.wait(conn.slot, &admitted, Awaited::Share, place.due_us);
+                continue;
             } else {
-                self.cut(conn.slot, &admitted, complete_us);
+                self.cut(core, conn.slot, &admitted, complete_us);
             }
             self.touched.push(conn.slot);
             self.queue(conn.slot);
@@ -170,7 +203,8 @@ impl Ingress {
     }
 
     /// Cuts a whole request out of its connection: it goes into the log in this turn, unless the rate forbids it.
-    fn cut(&mut self, slot: u32, admitted: &Admitted, complete_us: u64) {
+    fn cut(&mut self, core: Option<&Core>, slot: u32, admitted: &Admitted, complete_us: u64) {
+        self.take_share(core, admitted);
         let Admitted {
             incoming,
             context,
@@ -227,14 +261,17 @@ impl Ingress {
         self.leave_memory_queue(slot);
     }
 
-    /// Takes a whole request out of the queue for room, if the connection has one.
-    fn leave_room_queue(&mut self, slot: u32) -> Option<Admitted> {
+    /// Takes a whole request out of the queue that it waits in, if the connection has one.
+    pub(super) fn leave_room_queue(&mut self, slot: u32) -> Option<Admitted> {
         let connection = self.connections.at(slot);
-        let Reading::Whole(admitted, place) = connection.reading else {
+        let Reading::Whole(admitted, awaited, place) = connection.reading else {
             return None;
         };
         connection.reading = Reading::Head;
-        self.for_room.leave(place);
+        match awaited {
+            Awaited::Room => self.for_room.leave(place),
+            Awaited::Share => self.for_share.leave(place),
+        }
         Some(admitted)
     }
 }

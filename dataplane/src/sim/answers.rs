@@ -4,6 +4,7 @@
 
 use super::count::Count;
 use super::oracle::{Answer, Dedup, Meaning, Property};
+use super::records::params;
 use super::world::World;
 use crate::sim_trace;
 use std::collections::VecDeque;
@@ -96,8 +97,12 @@ impl World {
             Meaning::Refused if answer.status == 400 => Count::Refused400,
             Meaning::Refused => Count::Refused401,
             Meaning::TooLarge => Count::TooLarge413,
+            Meaning::Limited => Count::Limited429,
             Meaning::Retry => Count::Unavailable503,
         });
+        if meaning == Meaning::First && self.is_by_the_other_set(answer) {
+            self.counts.one(Count::OtherParams);
+        }
         if let Some((_, count)) = RETRY_CODES
             .iter()
             .filter(|_| meaning == Meaning::Retry)
@@ -105,6 +110,16 @@ impl World {
         {
             self.counts.one(*count);
         }
+    }
+}
+
+impl World {
+    /// Whether another parameter set judged than the one with which the run began.
+    fn is_by_the_other_set(&self, answer: &Answer) -> bool {
+        let other = params(1 - self.settings.params).version;
+        answer
+            .body
+            .contains(&format!("\"params_version\":\"{other}\""))
     }
 }
 

@@ -39,11 +39,11 @@ impl World {
         let requests = (0..).zip(&self.oracle.requests);
         let mut missing = requests.filter_map(|(serial, request)| {
             let for_good = |status: &u16| [200, 202, 400, 401].contains(status);
-            let status = request.status.filter(for_good)?;
-            if request.unknown_tenant {
-                let how = format!("request {serial} of an unknown tenant is in the log");
+            if request.before_the_log {
+                let how = format!("request {serial}, refused before the log, is in it");
                 return found.bodies.contains(&serial).then_some(how);
             }
+            let status = request.status.filter(for_good)?;
             if self.truth.excused.contains(&serial) || request.kind == Kind::Empty {
                 return None;
             }
@@ -84,7 +84,9 @@ impl World {
             .policies
             .get(snapshot as usize)
             .map(|it| it[number]);
-        let verifies = policy.map(|it| it.signers[usize::from(request.shape.signer)]);
+        // The log does not say at which second a body was judged, and what the answer may be is checked when it leaves.
+        let steady = policy.filter(|it| it.turn_s.is_none());
+        let verifies = steady.map(|it| it.signers[usize::from(request.shape.signer)]);
         let is_signed = matches!(request.kind, Kind::Valid(_) | Kind::WrongId);
         let what = if tenant != TENANTS[number] {
             "it is another tenant's"
@@ -92,7 +94,7 @@ impl World {
             "that was in force nowhere any more when it was sent"
         } else if !policy.is_some_and(|it| it.admits) {
             "that does not admit its tenant"
-        } else if found.accepted.contains(&serial) && verifies != Some(true) {
+        } else if found.accepted.contains(&serial) && verifies == Some(false) {
             "it was accepted, and no key that is active verifies it"
         } else if is_signed && found.refused.get(&serial) == Some(&401) && verifies == Some(true) {
             "it was refused, and a key that is active verifies it"

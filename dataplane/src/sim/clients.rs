@@ -363,7 +363,7 @@ impl World {
                     "client {client} reads the answer to {serial}: {}",
                     answer.status
                 );
-                if answer.status == 503 {
+                if matches!(answer.status, 429 | 503) {
                     self.clients[client].backs_off = true;
                     let again = self.wanted_again(serial);
                     self.unresolved.insert(0, again);

@@ -61,12 +61,14 @@ impl World {
             .dice
             .pick(&[-86_400, -600, -10, 10, 600, 18_000, 2_592_000])
             * 1_000_000;
+        let from_s = self.wall_us() / 1_000_000;
         self.clocks.wall_offset_us =
             (self.clocks.wall_offset_us + by_us).max(-1_000_000_000_000_000);
         self.clocks.wall_offset_max_us = self
             .clocks
             .wall_offset_max_us
             .max(self.clocks.wall_offset_us);
+        self.oracle.wall.jumps(from_s, self.wall_us() / 1_000_000);
         self.counts.one(Count::ClockJumps);
         sim_trace!(
             self.clocks.now_us,

@@ -89,6 +89,8 @@ counters! {
     Expired: 2000, "ids that were new again after their expiry";
     Refused400: 7000, "bodies refused as malformed";
     Refused401: 7000, "bodies refused because of their signature";
+    Limited429: 500, "answers 429";
+    OtherParams: 300, "first outcomes by a parameter set that took effect while shards served";
     Unavailable503: 3000, "answers 503";
     Busy: 7000, "seeds in which most records were answered with an outcome or a refusal";
     Starting503: 1000, "answers 503: starting";

@@ -8,10 +8,13 @@
 //! them apart by what it may add at most and at least. A record is *surely alive* while even the fastest clock has not
 //! reached its expiry, *surely expired* once even the slowest one has.
 
+mod policies;
 mod terms;
 
+pub use self::policies::{Policy, WallClock, Walls};
+use self::policies::{TurnedAway, may_verify, turned_away};
 pub use self::terms::{
-    Answer, Broken, Dedup, Meaning, Policy, Property, Reading, Request, Rules, Told, broken,
+    Answer, Broken, Dedup, Meaning, Property, Reading, Request, Rules, Told, broken,
 };
 
 use super::records::{Kind, Shape, TENANTS, VARIANTS_COUNT, pool, tenant_of};
@@ -95,6 +98,8 @@ pub struct Oracle {
     pub policies: Vec<[Policy; TENANTS.len()]>,
     /// The oldest snapshot that is in force anywhere.
     settled: usize,
+    /// The clock that keys and parameter sets go by.
+    pub wall: WallClock,
     ids: Vec<IdState>,
     fast_us: i64,
     slow_us: i64,
@@ -116,6 +121,7 @@ impl Oracle {
             requests: Vec::new(),
             policies: vec![[Policy::of(&rules); TENANTS.len()]],
             settled: 0,
+            wall: WallClock::default(),
             ids: vec![IdState::default(); ids as usize],
             fast_us: 0,
             slow_us: 0,
@@ -172,17 +178,6 @@ impl Oracle {
         self.ttl_us_min = self.ttl_us_min.min(rules.ttl_us);
     }
 
-    /// A snapshot is published; its number comes back.
-    pub fn publishes(&mut self, policy: [Policy; TENANTS.len()]) -> usize {
-        self.policies.push(policy);
-        self.policies.len() - 1
-    }
-
-    /// Nothing is judged under an older snapshot than this any more.
-    pub fn settles(&mut self, number: usize) {
-        self.settled = self.settled.max(number);
-    }
-
     /// A request is about to be sent; its serial number comes back.
     pub fn sends(&mut self, key: u32, kind: Kind, shape: Shape) -> u64 {
         let now = self.now();
@@ -194,7 +189,8 @@ impl Oracle {
             sent: now,
             status: None,
             since_snapshot: self.settled,
-            unknown_tenant: false,
+            walls: self.wall.now(),
+            before_the_log: false,
             answered_in_run: 0,
         });
         if let Kind::Valid(variant) = kind {
@@ -267,9 +263,7 @@ impl Oracle {
         let in_force = &self.policies[request.since_snapshot..];
         let of_tenant = || in_force.iter().map(|it| it[tenant_of(key)]);
         let signer = usize::from(shape.signer);
-        let verifies = of_tenant().any(|it| it.admits && it.signers[signer]);
-        let refuses = of_tenant().any(|it| it.admits && !it.signers[signer]);
-        let is_unknown = answer.status == 401 && answer.body.contains("\"unknown_tenant\"");
+        let (verifies, refuses) = may_verify(of_tenant(), signer, self.wall.since(request.walls));
         match (kind, answer.status) {
             (_, 503) => return Ok(Meaning::Retry),
             (_, 413) if too_large => {
@@ -277,13 +271,16 @@ impl Oracle {
                 return Ok(Meaning::TooLarge);
             }
             _ if too_large => return unexpected(),
-            _ if is_unknown && of_tenant().any(|it| !it.admits) => {
-                request.unknown_tenant = true;
-                self.ids[key as usize].deciders.remove(&serial);
-                return Ok(Meaning::Refused);
-            }
-            _ if is_unknown => return unexpected(),
             _ => {}
+        }
+        match turned_away(of_tenant(), answer) {
+            TurnedAway::No => {}
+            TurnedAway::Wrongly => return unexpected(),
+            TurnedAway::As(meaning) => {
+                request.before_the_log = true;
+                self.ids[key as usize].deciders.remove(&serial);
+                return Ok(meaning);
+            }
         }
         match (kind, answer.status) {
             (Kind::Malformed | Kind::Empty, 400) | (Kind::BadSignature, 401) => {
@@ -379,7 +376,7 @@ impl Oracle {
             return Err(case.broken(Property::ReplyOrder, what));
         };
         let consistent = match dedup {
-            Dedup::Miss => told.variant == case.asked && told.params == self.rules.params,
+            Dedup::Miss => told.variant == case.asked && self.may_judge(case, told.params),
             Dedup::Hit => told.variant == case.asked,
             Dedup::Conflict => told.variant != case.asked,
         };

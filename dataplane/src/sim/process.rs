@@ -2,6 +2,7 @@
 //! It carries out what they ask for, with delays and faults, and never looks into them.
 
 use super::count::Count;
+use super::dice::Dice;
 use super::disk::Inode;
 use super::network::Slot;
 use super::oracle::Property;
@@ -87,12 +88,22 @@ pub struct Process {
 /// The keeper's place among mailboxes.
 pub(super) const KEEPER: u16 = u16::MAX;
 
-/// What a shard may ask of its driver.
-struct Charge;
+/// What a shard may ask of its driver. It grants as much of a rate as it likes.
+struct Charge<'a>(&'a mut Dice);
 
-impl Driver for Charge {
-    fn charge(&mut self, _: Limit, ask: Ask, _: Now) -> Granted {
-        Granted::all(ask)
+impl Driver for Charge<'_> {
+    fn charge(&mut self, limit: Limit, ask: Ask, _: Now) -> Granted {
+        match ask {
+            Ask::UpTo(wanted) if limit.per_s > 0 && self.0.chance(3000) => {
+                let count = self.0.below(wanted + 1);
+                let retry_after_us = if count < wanted { 1_000_000 } else { 0 };
+                Granted {
+                    count,
+                    retry_after_us,
+                }
+            }
+            Ask::UpTo(_) | Ask::Whole(_) | Ask::Owed(_) => Granted::all(ask),
+        }
     }
 }
 
@@ -185,9 +196,11 @@ impl World {
             listening: true,
             log_ops: 0,
         });
-        let config = self
+        let mut config = self
             .scenario
             .keeper_config(settings, cap, shards, Arc::clone(&stats));
+        let further = self.publisher.further_params(settings.params);
+        config.params.extend(further);
         let keeper = Keeper::new(config);
         self.process = Some(Process::new(hosts.collect(), keeper, stats));
         for shard in 0..shards {
@@ -283,9 +296,10 @@ impl World {
         host.turn_at_us = u64::MAX;
         self.counts.one(Count::Turns);
         let mut outbox = std::mem::take(&mut host.outbox);
+        let mut charge = Charge(&mut self.publisher.limits);
         let next = host
             .shard
-            .turn(&mut host.inbox, now, &mut Charge, &mut outbox);
+            .turn(&mut host.inbox, now, &mut charge, &mut outbox);
         let bytes = std::mem::take(&mut outbox.bytes);
         for op in outbox.ops.drain(..) {
             if self

@@ -16,12 +16,17 @@ use crate::snapshot::{
     Source, SourceFault, TenantDocument,
 };
 use flk_contract::signature::VerifyingKey;
+use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Who publishes snapshots. It draws from a stream of its own, so that seeds without it live as they did before.
 pub struct Publisher {
     dice: Dice,
+    /// The same for what a snapshot says of times and limits.
+    more: Dice,
+    /// What is granted of limits.
+    pub(super) limits: Dice,
     /// How likely it publishes, per 10,000 events; 0: never, and there is one tenant.
     publishes: u32,
     resolver: Resolver,
@@ -37,6 +42,8 @@ impl Publisher {
         };
         Publisher {
             dice,
+            more: Dice::new(seed.rotate_left(17) ^ 0x71e5),
+            limits: Dice::new(seed.rotate_left(48) ^ 0x1171),
             publishes,
             resolver: Resolver::default(),
         }
@@ -58,13 +65,31 @@ impl Publisher {
         }
     }
 
-    fn policy(&mut self) -> Policy {
+    fn policy(&mut self, wall_s: u64) -> Policy {
+        let admits = !self.dice.chance(2000);
+        let signers = [[true, false], [true, true], [true, true], [false, true]];
+        let signers = self.dice.pick(&signers);
+        let more = &mut self.more;
+        let mut soon_s = |chance| {
+            let is_timed = more.chance(chance);
+            let at_s = wall_s + more.pick(&[0, 1, 2, 5]);
+            is_timed.then_some(at_s)
+        };
+        let turn_s = soon_s(4000).filter(|_| signers == [true, true]);
+        let other_params_s = soon_s(3000);
         Policy {
-            admits: !self.dice.chance(2000),
-            signers: self
-                .dice
-                .pick(&[[true, false], [true, true], [true, true], [false, true]]),
+            admits,
+            signers,
+            turn_s,
+            other_params_s,
+            limited: self.more.chance(2000),
+            wal_share: self.more.pick(&[None, None, Some(1), Some(40)]),
         }
+    }
+
+    /// The parameter sets that snapshots of a seed may name beside that of its settings.
+    pub fn further_params(&self, set: u8) -> Option<ParamsVersion> {
+        (self.publishes > 0).then(|| params(1 - set).version)
     }
 }
 
@@ -106,7 +131,8 @@ impl World {
             dice, publishes, ..
         } = &mut self.publisher;
         if dice.chance(*publishes) {
-            let policies = TENANTS.map(|_| self.publisher.policy());
+            let wall_s = self.wall_us() / 1_000_000;
+            let policies = TENANTS.map(|_| self.publisher.policy(wall_s));
             self.publish(policies);
         }
     }
@@ -114,10 +140,7 @@ impl World {
     /// All is as the run began: what is asked for from now on can be answered.
     pub(super) fn publish_the_usual(&mut self) {
         if self.publisher.publishes > 0 {
-            let policy = Policy {
-                admits: true,
-                signers: self.settings.signers,
-            };
+            let policy = Policy::always(self.settings.signers);
             self.publish(TENANTS.map(|_| policy));
         }
     }
@@ -152,29 +175,40 @@ impl World {
 }
 
 fn tenant(name: &str, policy: Policy, set: u8) -> TenantDocument {
-    let signers = (0..).zip(policy.signers).filter(|(_, verifies)| *verifies);
+    let signers = (0..).zip(policy.signers).filter(|(_, is_there)| *is_there);
+    let mut sets = vec![ParamsDocument::of(&params(set))];
+    sets.extend(policy.other_params_s.map(|from_s| ParamsDocument {
+        effective_from: Some(from_s),
+        ..ParamsDocument::of(&params(1 - set))
+    }));
     TenantDocument {
         name: name.to_owned(),
         enabled: policy.admits,
         unsigned: false,
-        keys: signers.map(|(signer, _)| key(signer)).collect(),
-        limits: LimitsDocument::default(),
-        params: vec![ParamsDocument::of(&params(set))],
+        keys: signers
+            .map(|(signer, _)| key(signer, policy.turn_s))
+            .collect(),
+        limits: LimitsDocument {
+            rate: u32::from(policy.limited),
+            ..LimitsDocument::default()
+        },
+        wal_share: policy.wal_share,
+        params: sets,
         home: None,
     }
 }
 
-/// A key by the number of its signer, which is its source, too.
+/// A key by the number of its signer, which is its source, too; at the turn the first one ends and the second one begins.
 #[allow(clippy::expect_used)]
-fn key(signer: usize) -> KeyDocument {
+fn key(signer: usize, turn_s: Option<u64>) -> KeyDocument {
     let verifying = VerifyingKey::from_text(scheme(), SIGNERS[signer]).expect("a key");
     KeyDocument {
         id: signer.to_string(),
         scheme: scheme().to_string(),
         source: Source::file(signer.to_string()),
         fingerprint: verifying.id().to_string(),
-        not_before: None,
-        not_after: None,
+        not_before: turn_s.filter(|_| signer == 1),
+        not_after: turn_s.filter(|_| signer == 0),
         revoked_at: None,
     }
 }

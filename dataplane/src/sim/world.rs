@@ -353,6 +353,7 @@ impl World {
         let passed_us = due.at_us.saturating_sub(self.now_us());
         self.pass(passed_us);
         self.oracle.pass(passed_us as i64, passed_us as i64);
+        self.oracle.wall.shows(self.wall_us() / 1_000_000);
         if due.run.is_some_and(|run| run != self.run) {
             return;
         }

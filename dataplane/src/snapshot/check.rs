@@ -45,10 +45,7 @@ impl Document {
         for tenant in &self.tenants {
             tenant.check()?;
             for set in &tenant.params {
-                let numbers = ParamsDocument {
-                    share: 0,
-                    ..set.clone()
-                };
+                let numbers = set.numbers();
                 if *versions.entry(&set.version).or_insert(numbers.clone()) != numbers {
                     let place = format!("tenant {}, parameters {}", tenant.name, set.version);
                     let problem = "another tenant has other numbers under this version";
@@ -58,6 +55,26 @@ impl Document {
         }
         Ok(())
     }
+
+    /// Whether each tenant has a parameter set that judges in this second. A document without one would be judged by a set
+    /// before its time, so it is not published.
+    ///
+    /// # Errors
+    /// A tenant whose first set begins later.
+    pub fn judges_at(&self, wall_s: u64) -> Result<(), Fault> {
+        let sets = self
+            .tenants
+            .iter()
+            .map(|tenant| (&tenant.name, tenant.params.first()));
+        let mut sets = sets.filter_map(|(name, set)| Some((name, set?)));
+        match sets.find(|(_, set)| set.begins_s() > wall_s) {
+            Some((name, set)) => Err(Fault::invalid(
+                format!("tenant {name}, parameters {}", set.version),
+                "they are effective later only, and no other set judges until then: keep the one in force beside them",
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 impl TenantDocument {
@@ -65,6 +82,7 @@ impl TenantDocument {
         let place = format!("tenant {}", self.name);
         name(&place, &self.name)?;
         limits(&place, &self.limits)?;
+        self.attributes(&place)?;
         match (self.unsigned, self.keys.len()) {
             (true, 0) | (false, 1..=TENANT_KEYS_COUNT_MAX) => {}
             (true, _) => return Err(Fault::invalid(place, "it is unsigned and has keys")),
@@ -92,6 +110,20 @@ impl TenantDocument {
         self.params(&place)
     }
 
+    fn attributes(&self, place: &str) -> Result<(), Fault> {
+        match self.wal_share {
+            None | Some(1..=100) => {}
+            Some(other) => {
+                let problem = format!("its wal_share is {other}; 1 to 100 percent is allowed");
+                return Err(Fault::invalid(place, problem));
+            }
+        }
+        match &self.home {
+            Some(home) => name(&format!("{place}, home"), home),
+            None => Ok(()),
+        }
+    }
+
     /// At most four keys are active at a time.
     fn active_keys(&self, place: &str) -> Result<(), Fault> {
         for at in self.keys.iter().map(KeyDocument::begins_s) {
@@ -112,10 +144,17 @@ impl TenantDocument {
             let problem = format!("it has not 1 to {PARAMS_COUNT_MAX} parameter sets");
             return Err(Fault::invalid(place, problem));
         }
+        if !self.params.is_sorted_by_key(ParamsDocument::begins_s) {
+            let problem = "its parameter sets are not ascending by effective_from";
+            return Err(Fault::invalid(place, problem));
+        }
         // Two numbers of 32 bits do not fit into one.
-        let shares = self.params.iter().map(|set| u64::from(set.share));
-        if shares.sum::<u64>() != u64::from(SHARES) {
-            let problem = format!("the shares of its parameter sets do not come to {SHARES}");
+        let together = self.params.chunk_by(|a, b| a.begins_s() == b.begins_s());
+        let mut sums = together.map(|sets| sets.iter().map(|set| u64::from(set.share)).sum());
+        if sums.any(|sum: u64| sum != u64::from(SHARES)) {
+            let problem = format!(
+                "the shares of its parameter sets that judge at the same time do not come to {SHARES}"
+            );
             return Err(Fault::invalid(place, problem));
         }
         let mut sets = self.params.iter();
@@ -172,6 +211,7 @@ impl ParamsDocument {
         ParamsDocument {
             version: params.version.to_string(),
             share: SHARES,
+            effective_from: None,
             tol_d: params.tol_d,
             tol_coh: params.tol_coh,
             tol_budget: params.tol_budget,
@@ -184,6 +224,20 @@ impl ParamsDocument {
             d_sticky: params.d_sticky,
             d_non_sticky: params.d_non_sticky,
         }
+    }
+
+    /// What its name stands for: without what may change from one snapshot to the next.
+    pub fn numbers(&self) -> ParamsDocument {
+        ParamsDocument {
+            share: 0,
+            effective_from: None,
+            ..self.clone()
+        }
+    }
+
+    /// The first second in which it judges.
+    pub fn begins_s(&self) -> u64 {
+        self.effective_from.unwrap_or(0)
     }
 
     /// The set as it judges; none where the version is no name of a set.
@@ -209,6 +263,9 @@ impl ParamsDocument {
             let problem = flk_contract::verify::BadParamsVersion.to_string();
             return Err(Fault::invalid(place, problem));
         };
+        if self.begins_s() >= WHOLE_MAX {
+            return Err(Fault::invalid(place, "its effective_from is out of bounds"));
+        }
         let bounds = [
             ("tol_d", set.tol_d, 0.0, 3.0),
             ("tol_coh", set.tol_coh, 0.0, 1.0),

@@ -48,9 +48,13 @@ pub struct TenantDocument {
     pub keys: Vec<KeyDocument>,
     /// Its limits.
     pub limits: LimitsDocument,
-    /// The parameter sets that judge its records, and the share of each; the shares sum to 1,000.
+    /// How much of a batch of the log its bodies may fill, in percent; none: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wal_share: Option<u32>,
+    /// The parameter sets that judge its records, ascending by `effective_from`, and the share of each; the shares of sets
+    /// that judge from the same time on sum to 1,000.
     pub params: Vec<ParamsDocument>,
-    /// Reserved: the region of a tenant.
+    /// Reserved, without effect: the region of a tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
 }
@@ -116,6 +120,9 @@ pub struct ParamsDocument {
     pub version: String,
     /// Thousandths of the records, by their keyed hash.
     pub share: u32,
+    /// It judges from this second of the Unix epoch on, instead of the sets before it; none: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_from: Option<u64>,
     /// See [`flk_contract::Params`].
     pub tol_d: f64,
     /// See [`flk_contract::Params`].

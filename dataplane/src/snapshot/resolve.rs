@@ -2,9 +2,11 @@
 //! [`Snapshot`].
 
 use super::TENANTS_COUNT_MAX;
-use super::document::{Document, KeyDocument, LimitsDocument, Source, TenantDocument};
+use super::document::{
+    Document, KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
+};
 use super::fault::{Fault, SourceFault};
-use super::tenant::{KeySchedule, Limit, Snapshot, Tenant, TenantKeys, TimedKey};
+use super::tenant::{KeySchedule, Limit, Snapshot, Tenant, TenantKeys, TimedKey, TimedParams};
 use crate::dedup::context::TenantId;
 use flk_contract::signature::VerifyingKey;
 use flk_contract::{Params, Scheme};
@@ -76,11 +78,8 @@ impl Resolver {
                 rate,
                 bytes,
                 unauthenticated,
-                params: tenant
-                    .params
-                    .iter()
-                    .filter_map(|set| Some((set.params()?, set.share)))
-                    .collect(),
+                wal_share: tenant.wal_share.map_or(ALL, |percent| percent as u8),
+                params: tenant.params.iter().filter_map(timed).collect(),
             };
         }
         let LimitsDocument { rate, burst, .. } = document.limits;
@@ -129,8 +128,22 @@ fn gone(name: &Arc<str>) -> Tenant {
         rate: none,
         bytes: none,
         unauthenticated: none,
-        params: vec![(Params::default(), 1000)],
+        wal_share: ALL,
+        params: timed(&ParamsDocument::of(&Params::default()))
+            .into_iter()
+            .collect(),
     }
+}
+
+/// The share of a tenant that may fill a batch alone.
+const ALL: u8 = 100;
+
+fn timed(set: &ParamsDocument) -> Option<TimedParams> {
+    Some(TimedParams {
+        params: set.params()?,
+        share: set.share,
+        from_s: set.begins_s(),
+    })
 }
 
 fn load_keys(tenant: &TenantDocument, load: LoadSecret<'_>) -> Result<TenantKeys, Fault> {

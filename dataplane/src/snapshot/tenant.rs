@@ -49,8 +49,21 @@ pub struct Tenant {
     pub bytes: Limit,
     /// Bytes of bodies without a valid signature.
     pub unauthenticated: Limit,
-    /// Parameter sets with their shares in thousandths; never empty.
-    pub params: Vec<(Params, u32)>,
+    /// How much of a batch of the log its bodies may fill, in percent.
+    pub wal_share: u8,
+    /// Parameter sets, ascending by when they begin to judge; never empty. Before the first begins, it judges all the same.
+    pub params: Vec<TimedParams>,
+}
+
+/// A parameter set, its share, and when it judges.
+#[derive(Clone, Copy, Debug)]
+pub struct TimedParams {
+    /// The set.
+    pub params: Params,
+    /// Thousandths of the records.
+    pub share: u32,
+    /// From this second of the Unix epoch on, instead of those that began before.
+    pub from_s: u64,
 }
 
 /// How records of a tenant are authenticated.
@@ -150,9 +163,9 @@ impl Snapshot {
         let tenants = self.by_name.iter().map(|&id| self.tenant(id));
         let sets = tenants.flat_map(|tenant| &tenant.params);
         let mut versions = Vec::new();
-        for (set, _) in sets {
-            if !versions.contains(&set.version) {
-                versions.push(set.version);
+        for TimedParams { params, .. } in sets {
+            if !versions.contains(&params.version) {
+                versions.push(params.version);
             }
         }
         versions

@@ -28,6 +28,7 @@ fn tenant(name: &str) -> TenantDocument {
         unsigned: false,
         keys: vec![key("a", "secret-a")],
         limits: LimitsDocument::default(),
+        wal_share: None,
         params: vec![ParamsDocument::of(&Params::default())],
         home: None,
     }
@@ -171,7 +172,7 @@ fn broken() -> [(&'static str, Change); 15] {
             }
         }),
         (
-            "the shares of its parameter sets do not come to 1000",
+            "the shares of its parameter sets that judge at the same time do not come to 1000",
             |it| {
                 it.tenants[0].params[0].share = 999;
             },
@@ -188,15 +189,70 @@ fn broken() -> [(&'static str, Change); 15] {
     ]
 }
 
+fn broken_attributes() -> [(&'static str, Change); 5] {
+    [
+        (
+            "its parameter sets are not ascending by effective_from",
+            |it| {
+                let next = it.tenants[0].params[0].clone();
+                it.tenants[0].params[0].effective_from = Some(7);
+                it.tenants[0].params.push(next);
+            },
+        ),
+        ("parameters 1: its effective_from is out of bounds", |it| {
+            it.tenants[0].params[0].effective_from = Some(1 << 53);
+        }),
+        ("its wal_share is 0; 1 to 100 percent is allowed", |it| {
+            it.tenants[0].wal_share = Some(0);
+        }),
+        ("its wal_share is 101; 1 to 100 percent is allowed", |it| {
+            it.tenants[0].wal_share = Some(101);
+        }),
+        ("tenant acme, home: a name is 1 to 64 characters", |it| {
+            it.tenants[0].home = Some("eu 1".into())
+        }),
+    ]
+}
+
 #[test]
 fn a_document_that_breaks_a_rule_is_refused_with_its_place() {
     assert!(document(&["acme", "default"]).check().is_ok());
-    for (expected, change) in broken() {
+    for (expected, change) in broken().into_iter().chain(broken_attributes()) {
         let mut document = document(&["acme", "default"]);
         change(&mut document);
         let told = document.check().unwrap_err().to_string();
         assert!(told.contains(expected), "{expected}: {told}");
     }
+}
+
+#[test]
+fn a_document_all_of_whose_sets_begin_later_is_told_from_one_that_judges() {
+    let mut document = document(&["acme", "default"]);
+    assert!(document.judges_at(0).is_ok());
+    document.tenants[1].params[0].effective_from = Some(100);
+    let told = document.judges_at(99).unwrap_err().to_string();
+    assert!(
+        told.starts_with("tenant default, parameters 1: they are effective later only"),
+        "{told}"
+    );
+    assert!(document.judges_at(100).is_ok());
+    assert!(
+        document.check().is_ok(),
+        "a start goes on with it all the same"
+    );
+}
+
+#[test]
+fn what_is_reserved_or_has_its_default_changes_no_digest() {
+    let usual = document(&["acme"]);
+    let text = String::from_utf8(usual.bytes()).unwrap();
+    for name in ["wal_share", "home", "effective_from"] {
+        assert!(!text.contains(name), "{text}");
+    }
+    let mut other = usual.clone();
+    other.tenants[0].home = Some("eu-1".into());
+    assert_ne!(other.digest(), usual.digest());
+    assert_eq!(Document::read(&other.bytes()).unwrap(), other, "it is kept");
 }
 
 #[test]

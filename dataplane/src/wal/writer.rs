@@ -154,6 +154,16 @@ impl LogWriter {
         self.resolved()
     }
 
+    /// The sequence that the open batch will have.
+    pub fn open_sequence(&self) -> Sequence {
+        self.open_sequence
+    }
+
+    /// What bodies of one batch come to at most, unless it is one larger body.
+    pub fn bodies_bytes_max(&self) -> usize {
+        self.open.bodies_bytes_max()
+    }
+
     /// Bytes of bodies in the open batch.
     pub fn open_bodies_bytes(&self) -> usize {
         self.open.bodies_bytes()

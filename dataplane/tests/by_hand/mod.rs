@@ -184,6 +184,7 @@ fn snapshot() -> Snapshot {
             unsigned: false,
             keys: vec![key],
             limits: LimitsDocument::default(),
+            wal_share: None,
             params: vec![ParamsDocument::of(&Params::default())],
             home: None,
         }],

@@ -265,6 +265,9 @@ impl Agent {
         let mut resolver = self.resolver.clone();
         let resolved = resolver.resolve(document, &self.read_secret, MissingKeys::Refuse);
         let (snapshot, _) = resolved.map_err(|fault| Reply::refused(&fault))?;
+        let now_s = clock::now().wall_us / 1_000_000;
+        let judged = document.judges_at(now_s);
+        judged.map_err(|fault| Reply::refused(&fault))?;
         match self.bound.refusal(document) {
             Some(reason) => Err(Reply::Refused {
                 code: Code::Params,

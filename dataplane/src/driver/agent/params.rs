@@ -6,7 +6,7 @@ use crate::snapshot::{Document, ParamsDocument};
 use flk_contract::Params;
 use std::collections::BTreeMap;
 
-/// Sets by name, their shares left out.
+/// Sets by name, their numbers only.
 #[derive(Debug)]
 pub(super) struct BoundParams(BTreeMap<String, ParamsDocument>);
 
@@ -39,7 +39,7 @@ impl BoundParams {
         let sets = document.tenants.iter().flat_map(|tenant| &tenant.params);
         let other = sets.into_iter().find(|set| {
             let known = self.0.get(&set.version);
-            known.is_some_and(|known| *known != without_share(set))
+            known.is_some_and(|known| *known != set.numbers())
         })?;
         Some(format!(
             "parameter set {}: outcomes of records carry this name for other numbers; give the new numbers a new name",
@@ -56,13 +56,6 @@ impl BoundParams {
     /// The first meaning of a name is the one that counts.
     fn bind(&mut self, set: &ParamsDocument) {
         let entry = self.0.entry(set.version.clone());
-        entry.or_insert_with(|| without_share(set));
-    }
-}
-
-fn without_share(set: &ParamsDocument) -> ParamsDocument {
-    ParamsDocument {
-        share: 0,
-        ..set.clone()
+        entry.or_insert_with(|| set.numbers());
     }
 }

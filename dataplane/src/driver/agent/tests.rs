@@ -34,6 +34,7 @@ fn document(number: u32, text: &str) -> Document {
                 revoked_at: None,
             }],
             limits: LimitsDocument::default(),
+            wal_share: None,
             params: vec![ParamsDocument::of(&Params::default())],
             home: None,
         }],
@@ -200,7 +201,10 @@ fn what_is_refused_changes_nothing() {
     bad_rule.tenants[0].keys.clear();
     let mut other_params = document(1, "one");
     other_params.tenants[0].params[0].tol_d = 0.2;
+    let mut too_early = document(1, "one");
+    too_early.tenants[0].params[0].effective_from = Some(1 << 40);
     for (document, expected) in [
+        (&too_early, Code::Invalid),
         (&bad_key, Code::Key),
         (&bad_rule, Code::Invalid),
         (&other_params, Code::Params),
@@ -280,20 +284,26 @@ fn the_name_of_a_parameter_set_stands_for_its_numbers_for_ever() {
         let mut document = document(number, "one");
         document.tenants[0].params[0].version = "2".to_owned();
         document.tenants[0].params[0].tol_d = tol_d;
+        document.tenants[0].params[0].effective_from = Some(u64::from(number));
         document
     };
     assert!(matches!(
         world.publish(&named(1, 0.2)),
         Reply::Applied { .. }
     ));
+    let at_another_time = named(2, 0.2);
+    assert!(matches!(
+        world.publish(&at_another_time),
+        Reply::Applied { .. }
+    ));
     // So many that the first is kept without its sources only.
-    for number in 2..=12 {
+    for number in 3..=13 {
         let usual = document(number, &format!("key-{number}"));
         assert!(matches!(world.publish(&usual), Reply::Applied { .. }));
     }
-    assert_eq!(code(&world.publish(&named(13, 0.3))), Code::Params);
+    assert_eq!(code(&world.publish(&named(14, 0.3))), Code::Params);
     let mut world = World::start(root.path(), Begin::LastStored);
-    assert_eq!(code(&world.publish(&named(13, 0.3))), Code::Params);
+    assert_eq!(code(&world.publish(&named(14, 0.3))), Code::Params);
     let directory = File::open(root.path()).unwrap();
     let start = |environment| {
         let read = read_secret();
@@ -303,7 +313,7 @@ fn the_name_of_a_parameter_set_stands_for_its_numbers_for_ever() {
     assert!(refused.contains("parameter set 2: outcomes"), "{refused}");
     start(named(0, 0.2)).unwrap();
     assert!(matches!(
-        world.publish(&named(13, 0.2)),
+        world.publish(&named(14, 0.2)),
         Reply::Applied { .. }
     ));
 }

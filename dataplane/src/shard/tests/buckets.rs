@@ -1,4 +1,5 @@
-//! Buckets of a room: units that are left, by the test, and what was charged. A stand-in for the driver's; no time refills them.
+//! Buckets of a room: units that are left, by the test, and what was charged. A stand-in for the driver's; no time refills them,
+//! unless the room has the real ones.
 
 use crate::event::{Ask, Driver, Granted};
 use crate::io::Now;
@@ -13,6 +14,8 @@ pub(super) struct Buckets {
     pub(super) taken: BTreeMap<u32, u64>,
     /// When there is more, for those who come too late.
     pub(super) retry_after_us: u64,
+    /// The driver's, which take the place of all this.
+    pub(super) real: Option<crate::driver::rate::Buckets>,
 }
 
 impl Buckets {
@@ -23,7 +26,10 @@ impl Buckets {
 }
 
 impl Driver for Buckets {
-    fn charge(&mut self, limit: Limit, ask: Ask, _: Now) -> Granted {
+    fn charge(&mut self, limit: Limit, ask: Ask, now: Now) -> Granted {
+        if let Some(real) = &self.real {
+            return real.charge(limit, ask, now);
+        }
         let all = Granted::all(ask);
         if limit.per_s == 0 {
             return all;

@@ -30,6 +30,7 @@ pub(super) fn tenant(name: &str) -> TenantDocument {
         unsigned: false,
         keys: vec![key("usual", KEY)],
         limits: LimitsDocument::default(),
+        wal_share: None,
         params: vec![ParamsDocument::of(&Params::default())],
         home: None,
     }

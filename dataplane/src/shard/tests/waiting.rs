@@ -9,7 +9,7 @@ use crate::event::{Next, Peer};
 const DEADLINE_US: u64 = 5_000_000;
 
 /// Lets the write that stands longest end, and the disk be stuck again.
-fn release_one(room: &mut Room) {
+pub(super) fn release_one(room: &mut Room) {
     let held: Held = room.held.pop_front().unwrap();
     room.complete(held, None);
     room.run();

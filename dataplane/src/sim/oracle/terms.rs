@@ -1,6 +1,7 @@
 //! The terms in which the oracle judges: what may be broken, what is asked and answered, the rules of a run, and times. They
 //! are data.
 
+use super::policies::Walls;
 use crate::sim::records::{Kind, Shape};
 
 /// What the gateway may not do; the words of a failure.
@@ -109,8 +110,10 @@ pub struct Request {
     pub status: Option<u16>,
     /// The oldest snapshot that may have been in force anywhere when it was sent.
     pub since_snapshot: usize,
-    /// It was refused before the log because its tenant is not there.
-    pub unknown_tenant: bool,
+    /// The wall clock when it was sent.
+    pub walls: Walls,
+    /// It was refused before the log, because its tenant is not there or over its limits.
+    pub before_the_log: bool,
     /// Run of the process in which it was answered.
     pub answered_in_run: u32,
 }
@@ -128,25 +131,6 @@ pub struct Rules {
     pub body_bytes_max: u64,
     /// A request is decided, and its decision durable, at most this long after it was sent, or never.
     pub flight_us_max: i64,
-}
-
-/// What a snapshot says of a tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Whether it is there and enabled.
-    pub admits: bool,
-    /// Whether each key verifies.
-    pub signers: [bool; 2],
-}
-
-impl Policy {
-    /// What a run begins with.
-    pub fn of(rules: &Rules) -> Policy {
-        Policy {
-            admits: true,
-            signers: rules.signers,
-        }
-    }
 }
 
 /// The outcome of an id: the variant of its record, and the parameter set that judged it.
@@ -173,6 +157,8 @@ pub enum Meaning {
     Refused,
     /// Larger than is allowed; never logged.
     TooLarge,
+    /// Over a rate; never logged.
+    Limited,
     /// The client may retry.
     Retry,
 }

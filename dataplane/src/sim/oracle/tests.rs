@@ -4,7 +4,13 @@ use super::*;
 use crate::sim::records::KEYS_COUNT;
 
 fn outcome(key: u32, variant: u8, dedup: Dedup) -> Answer {
-    let (status, body) = pool().id(key).variants[usize::from(variant)].outcomes[0].clone();
+    outcome_by(key, variant, 0, dedup)
+}
+
+/// The outcome of another parameter set.
+fn outcome_by(key: u32, variant: u8, params: u8, dedup: Dedup) -> Answer {
+    let outcomes = &pool().id(key).variants[usize::from(variant)].outcomes;
+    let (status, body) = outcomes[usize::from(params)].clone();
     Answer {
         status,
         dedup: Some(dedup),
@@ -319,7 +325,10 @@ fn a_request_is_judged_by_a_snapshot_that_was_in_force_after_it_was_sent_and_by_
         ..status(401)
     };
     let policy = |admits, signers| {
-        let policy = Policy { admits, signers };
+        let policy = Policy {
+            admits,
+            ..Policy::always(signers)
+        };
         [policy; TENANTS.len()]
     };
     let mut oracle = Oracle::new(4, RULES);
@@ -335,10 +344,92 @@ fn a_request_is_judged_by_a_snapshot_that_was_in_force_after_it_was_sent_and_by_
     let behind = oracle.sends(1, Kind::Valid(0), Shape::default());
     let mut judge = oracle.clone();
     assert_eq!(judge.answered(behind, &unknown, 1), Ok(Meaning::Refused));
-    assert!(judge.requests[behind as usize].unknown_tenant);
+    assert!(judge.requests[behind as usize].before_the_log);
     assert!(oracle.clone().answered(behind, &status(401), 1).is_err());
     let accepted = oracle.answered(behind, &outcome(1, 0, Dedup::Miss), 1);
     assert_eq!(property(accepted), Property::NothingInvented);
+}
+
+/// What this answer means for a request that was sent at 100 s of the wall clock and answered at 110 s.
+fn meant(policy: Policy, signer: u8, answer: &Answer) -> Option<Meaning> {
+    let mut oracle = Oracle::new(4, RULES);
+    oracle.wall.shows(100);
+    let number = oracle.publishes([policy; TENANTS.len()]);
+    oracle.settles(number);
+    let shape = Shape {
+        signer,
+        ..Shape::default()
+    };
+    let serial = oracle.sends(1, Kind::Valid(0), shape);
+    oracle.wall.shows(110);
+    oracle.answered(serial, answer, 1).ok()
+}
+
+#[test]
+fn a_key_that_ends_may_verify_before_that_second_and_not_behind_it() {
+    let turn = |turn_s| Policy {
+        turn_s: Some(turn_s),
+        ..Policy::always([true, true])
+    };
+    let accepted = outcome(1, 0, Dedup::Miss);
+    for (turn_s, signer, may_accept, may_refuse) in [
+        (100, 0, false, true),
+        (101, 0, true, true),
+        (110, 0, true, true),
+        (111, 0, true, false),
+        (100, 1, true, false),
+        (101, 1, true, true),
+        (111, 1, false, true),
+    ] {
+        let is_taken = meant(turn(turn_s), signer, &accepted).is_some();
+        let is_refused = meant(turn(turn_s), signer, &status(401)).is_some();
+        let expected = (may_accept, may_refuse);
+        assert_eq!((is_taken, is_refused), expected, "{turn_s} {signer}");
+    }
+}
+
+#[test]
+fn the_seconds_that_a_clock_has_shown_reach_over_each_time_when_it_was_set() {
+    let mut clock = WallClock::default();
+    clock.shows(100);
+    let then = clock.now();
+    clock.jumps(105, 20);
+    clock.shows(30);
+    let since = clock.since(then);
+    assert_eq!((since.least_s, since.most_s), (20, 105));
+    let later = clock.now();
+    clock.shows(40);
+    let since = clock.since(later);
+    assert_eq!((since.least_s, since.most_s), (30, 40));
+    assert_eq!(clock.most_s(), 105);
+}
+
+#[test]
+fn a_rate_refuses_only_requests_of_tenants_that_have_one() {
+    let limited = Answer {
+        body: "{\"code\":\"rate_limited\"}".to_owned(),
+        ..status(429)
+    };
+    let policy = Policy::always([true, true]);
+    assert_eq!(meant(policy, 0, &limited), None);
+    let policy = Policy {
+        limited: true,
+        ..policy
+    };
+    assert_eq!(meant(policy, 0, &limited), Some(Meaning::Limited));
+}
+
+#[test]
+fn a_parameter_set_judges_from_its_second_on() {
+    let policy = |from_s| Policy {
+        other_params_s: Some(from_s),
+        ..Policy::always([true, true])
+    };
+    for (from_s, usual, other) in [(100, false, true), (105, true, true), (111, true, false)] {
+        let of = |params| meant(policy(from_s), 0, &outcome_by(1, 0, params, Dedup::Miss));
+        assert_eq!(of(RULES.params).is_some(), usual, "{from_s}");
+        assert_eq!(of(1 - RULES.params).is_some(), other, "{from_s}");
+    }
 }
 
 #[test]

@@ -110,6 +110,11 @@ impl OpenBatch {
         &self.bodies_part
     }
 
+    /// What the bodies of one batch come to at most, unless it is one larger body.
+    pub fn bodies_bytes_max(&self) -> usize {
+        self.limits.bodies_bytes
+    }
+
     /// Lowers what the bodies of one batch come to, where the segments are small.
     pub fn bound_bodies(&mut self, bodies_bytes: usize) {
         self.limits.bodies_bytes = self.limits.bodies_bytes.min(bodies_bytes);

@@ -1,0 +1,206 @@
+//! Several senders in one thread, each at a rate of its own, whatever becomes of earlier requests: a request whose connection
+//! is not free yet waits, and its latency counts from when it was due. It never sends faster to catch up with more than it owes.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::time::Timespec;
+
+use crate::client::{Load, SILENCE_S_MAX};
+use crate::measured::Measured;
+use crate::stock::Stock;
+
+/// Connections, what to send over them, and how often.
+pub struct Sender<'a> {
+    /// All of them idle.
+    pub load: &'a mut Load,
+    /// At least the rate times the duration.
+    pub stock: &'a mut Stock,
+    /// Requests per second; 0: it sends nothing.
+    pub per_second: f64,
+}
+
+/// What one sender does.
+struct Progress {
+    idle: Vec<usize>,
+    under_way_count: usize,
+    due: Instant,
+    interval: Duration,
+    measured: Measured,
+}
+
+impl Progress {
+    fn of(sender: &Sender<'_>, start: Instant) -> io::Result<Progress> {
+        let mut connections = sender.load.open_connections();
+        if sender.per_second <= 0.0 {
+            connections.clear();
+        }
+        Ok(Progress {
+            measured: Measured::new(connections.len())?,
+            idle: connections,
+            under_way_count: 0,
+            due: start,
+            interval: Duration::from_secs_f64(1.0 / sender.per_second.max(1e-6)),
+        })
+    }
+
+    /// Sends all that is due, as far as there are free connections.
+    fn send(&mut self, sender: &mut Sender<'_>, now: Instant, end: Instant) {
+        while self.due <= now && self.due < end {
+            let Some(index) = self.idle.pop() else {
+                return;
+            };
+            let connection = &mut sender.load.connections[index];
+            if connection.send(sender.stock, self.due, &mut self.measured) {
+                self.under_way_count += 1;
+            } else if !connection.open {
+                sender.load.forget_closed(index).ok(); // it is counted, and used no more
+            } else {
+                self.due = end;
+                return;
+            }
+            self.due += self.interval;
+        }
+    }
+
+    /// Takes the answers that have come.
+    fn receive(&mut self, sender: &mut Sender<'_>, input: &mut [u8]) -> io::Result<()> {
+        for index in sender.load.readable()? {
+            let connection = &mut sender.load.connections[index];
+            let status = connection.receive(input, &mut self.measured);
+            if let Some(status) = status {
+                self.measured.count(status, connection.sent_at.elapsed());
+                self.idle.push(index);
+                self.under_way_count -= 1;
+            } else if !connection.open {
+                // It may have ended without a request under way.
+                let idle = self.idle.iter().position(|other| *other == index);
+                match idle {
+                    Some(at) => _ = self.idle.swap_remove(at),
+                    None => self.under_way_count -= 1,
+                }
+                sender.load.forget_closed(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing more is to be sent, or can be, and all is answered.
+    fn is_over(&self, end: Instant) -> bool {
+        self.under_way_count == 0 && (self.due >= end || self.idle.is_empty())
+    }
+
+    /// When it wants to send again, if an answer need not come before.
+    fn wants(&self, end: Instant) -> Option<Instant> {
+        (!self.idle.is_empty() && self.due < end).then_some(self.due)
+    }
+}
+
+/// Lets all of them send for so long, then waits for the answers under way.
+pub fn run(senders: &mut [Sender<'_>], duration: Duration) -> io::Result<Vec<Measured>> {
+    let all = epoll::create(CreateFlags::CLOEXEC)?;
+    for (index, sender) in (0..).zip(senders.iter()) {
+        let data = EventData::new_u64(index);
+        epoll::add(&all, sender.load.poll(), data, EventFlags::IN)?;
+    }
+    let start = Instant::now();
+    let end = start + duration;
+    let progress = senders.iter().map(|sender| Progress::of(sender, start));
+    let mut progress = progress.collect::<io::Result<Vec<_>>>()?;
+    let mut input = vec![0; crate::client::ANSWER_BYTES_MAX];
+    loop {
+        let now = Instant::now();
+        for (sender, progress) in senders.iter_mut().zip(&mut progress) {
+            progress.send(sender, now, end);
+        }
+        if progress.iter().all(|it| it.is_over(end)) {
+            break;
+        }
+        let wanted = progress.iter().filter_map(|it| it.wants(end)).min();
+        wait(&all, wanted)?;
+        for (sender, progress) in senders.iter_mut().zip(&mut progress) {
+            progress.receive(sender, &mut input)?;
+        }
+    }
+    let elapsed = start.elapsed();
+    let finish = |mut progress: Progress| {
+        progress.measured.elapsed = elapsed;
+        progress.measured
+    };
+    Ok(progress.into_iter().map(finish).collect())
+}
+
+/// Waits for an answer, or until something is to be sent.
+fn wait(all: &rustix::fd::OwnedFd, wanted: Option<Instant>) -> io::Result<()> {
+    let silence = Duration::from_secs(SILENCE_S_MAX as u64);
+    let timeout = wanted.map_or(silence, |at| at.saturating_duration_since(Instant::now()));
+    let timeout = Timespec {
+        tv_sec: timeout.as_secs() as i64,
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    };
+    let mut events: Vec<Event> = Vec::with_capacity(4);
+    match epoll::wait(
+        all,
+        rustix::buffer::spare_capacity(&mut events),
+        Some(&timeout),
+    ) {
+        Ok(0) if wanted.is_none() => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("no answer within {SILENCE_S_MAX} s"),
+        )),
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::tests::peer;
+
+    #[test]
+    fn each_sender_sends_what_its_rate_comes_to() {
+        let mut loads = [41, 11].map(|count| Load::connect(peer("200 OK", count), 1).unwrap());
+        let mut stocks = [0, 40].map(|first| Stock::sign(b"k", first, 60));
+        let rates = [400.0, 100.0];
+        let senders = loads.iter_mut().zip(&mut stocks).zip(rates);
+        let mut senders: Vec<Sender<'_>> = senders
+            .map(|((load, stock), per_second)| Sender {
+                load,
+                stock,
+                per_second,
+            })
+            .collect();
+        let measured = run(&mut senders, Duration::from_millis(100)).unwrap();
+        let counts: Vec<_> = measured
+            .iter()
+            .map(|it| (it.answers_count, it.lost_count))
+            .collect();
+        assert_eq!(counts, [(40, 0), (10, 0)]);
+    }
+
+    #[test]
+    fn a_lost_connection_and_an_empty_stock_end_a_run() {
+        let mut lost = Load::connect(peer("200 OK", 2), 1).unwrap();
+        let mut dry = Load::connect(peer("200 OK", 4), 1).unwrap();
+        let mut stocks = [0, 40].map(|first| Stock::sign(b"k", first, 3 + first as usize));
+        let [few, many] = &mut stocks;
+        let per_second = 1000.0;
+        let mut senders = [
+            Sender {
+                load: &mut lost,
+                stock: many,
+                per_second,
+            },
+            Sender {
+                load: &mut dry,
+                stock: few,
+                per_second,
+            },
+        ];
+        let measured = run(&mut senders, Duration::from_secs(600)).unwrap();
+        assert_eq!((measured[0].answers_count, measured[0].lost_count), (2, 1));
+        assert!(measured[1].ran_dry && measured[1].answers_count == 3);
+    }
+}

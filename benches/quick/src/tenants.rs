@@ -1,0 +1,234 @@
+//! Two tenants on one gateway: does one that sends ten times its quota raise the latency of the other? Rounds with and without
+//! the noisy one alternate in one run, so that what else the machine does meets both.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use flk_bench_load::cpu::{self, Affinity};
+use flk_bench_load::paced::{self, Sender};
+use flk_bench_load::{Load, Measured, Stock};
+
+use crate::machine::Machine;
+use crate::options::Options;
+use crate::server::{KEY, Server};
+use crate::{LOAD_CPU, progress, start};
+
+/// Connections of each tenant.
+const CONNECTIONS_COUNT: usize = 64;
+/// The quiet tenant sends this share of what the gateway takes at most, the other one has a quota of that one ...
+const QUIET_SHARE: f64 = 0.5;
+const QUOTA_SHARE: f64 = 0.02;
+/// ... and sends so many times as much.
+const NOISY_TIMES: f64 = 10.0;
+/// The 99th percentile of the quiet one may grow by this factor.
+const RATIO_MAX: f64 = 1.5;
+const CALIBRATION: Duration = Duration::from_secs(3);
+/// More than one thread sends in that time.
+const CALIBRATION_RECORDS_COUNT: usize = 600_000;
+
+/// Two measurements of the quiet tenant, one after the other, and what the noisy one got.
+struct Round {
+    alone: Measured,
+    beside: Measured,
+    noisy: Measured,
+}
+
+pub(crate) struct Tenants {
+    pub(crate) machine: Machine,
+    capacity_per_second: f64,
+    quota: u32,
+    seconds: u64,
+    rounds: Vec<Round>,
+}
+
+/// Measures that many rounds, of twice that many seconds each.
+pub(crate) fn measure(
+    machine: Machine,
+    options: &Options,
+    allowed: &Affinity,
+) -> io::Result<Tenants> {
+    let (binary, work_dir) = (options.binary("flk-dataplane")?, &options.work_dir);
+    progress("what the gateway takes at most");
+    let server = start(|| Server::gateway(&binary, work_dir))?;
+    let mut stock = sign(CALIBRATION_RECORDS_COUNT, allowed)?;
+    let address = server.running.address();
+    let calibrated = Load::connect(address, CONNECTIONS_COUNT)?.run(&mut stock, CALIBRATION)?;
+    server.stop();
+    drop(stock);
+
+    let capacity_per_second = calibrated.per_second();
+    let quota = (capacity_per_second * QUOTA_SHARE) as u32;
+    let tenants = format!("{}{}rate = {quota}\n", tenant("quiet"), tenant("noisy"));
+    let server = start(|| Server::configured(&binary, work_dir, &tenants))?;
+    let mut field = Field {
+        quiet: Load::connect_as(server.running.address(), CONNECTIONS_COUNT, Some("quiet"))?,
+        noisy: Load::connect_as(server.running.address(), CONNECTIONS_COUNT, Some("noisy"))?,
+        rates: [
+            capacity_per_second * QUIET_SHARE,
+            f64::from(quota) * NOISY_TIMES,
+        ],
+        seconds: options.gateway_s,
+        records_used: 0,
+    };
+    let mut rounds = Vec::with_capacity(options.rounds);
+    for number in 1..=options.rounds {
+        progress(&format!("round {number} of {}", options.rounds));
+        let (alone, _) = field.run(Beside::Nothing, allowed)?;
+        let (beside, noisy) = field.run(Beside::Noisy, allowed)?;
+        rounds.push(Round {
+            alone,
+            beside,
+            noisy,
+        });
+    }
+    server.stop();
+    Ok(Tenants {
+        machine,
+        capacity_per_second,
+        quota,
+        seconds: options.gateway_s,
+        rounds,
+    })
+}
+
+/// A table of the configuration file; the key is the one that all records are signed by.
+fn tenant(name: &str) -> String {
+    format!("[[tenants]]\nid = \"{name}\"\nkeys = [{{ id = \"bench\", env = \"PCS_HMAC_KEY\" }}]\n")
+}
+
+/// Connections of both tenants to one gateway.
+struct Field {
+    quiet: Load,
+    noisy: Load,
+    /// Requests per second of each.
+    rates: [f64; 2],
+    seconds: u64,
+    records_used: u64,
+}
+
+/// What the quiet tenant has beside it.
+#[derive(Clone, Copy)]
+enum Beside {
+    Nothing,
+    Noisy,
+}
+
+impl Field {
+    /// What the quiet tenant got, and the noisy one, of whom there is nothing where it did not send.
+    fn run(&mut self, beside: Beside, allowed: &Affinity) -> io::Result<(Measured, Measured)> {
+        let rates = match beside {
+            Beside::Nothing => [self.rates[0], 0.0],
+            Beside::Noisy => self.rates,
+        };
+        allowed.apply()?;
+        let mut stocks = rates.map(|per_second| {
+            let count = (per_second * self.seconds as f64) as usize + CONNECTIONS_COUNT;
+            let first = self.records_used;
+            self.records_used += count as u64;
+            Stock::sign(KEY.as_bytes(), first, count)
+        });
+        cpu::pin_to(LOAD_CPU)?;
+        let loads = [&mut self.quiet, &mut self.noisy];
+        let senders = loads.into_iter().zip(&mut stocks).zip(rates);
+        let mut senders: [Sender<'_>; 2] =
+            collect(senders.map(|((load, stock), per_second)| Sender {
+                load,
+                stock,
+                per_second,
+            }))?;
+        let measured = paced::run(&mut senders, Duration::from_secs(self.seconds))?;
+        let [quiet, noisy] = collect(measured.into_iter())?;
+        Ok((quiet, noisy))
+    }
+}
+
+/// An array of what an iterator yields.
+fn collect<T, const N: usize>(from: impl Iterator<Item = T>) -> io::Result<[T; N]> {
+    let all: Vec<T> = from.collect();
+    all.try_into()
+        .map_err(|all: Vec<T>| io::Error::other(format!("{} of {N} senders", all.len())))
+}
+
+fn sign(count: usize, allowed: &Affinity) -> io::Result<Stock> {
+    allowed.apply()?;
+    let stock = Stock::sign(KEY.as_bytes(), 0, count);
+    cpu::pin_to(LOAD_CPU)?;
+    Ok(stock)
+}
+
+impl Tenants {
+    /// The quiet tenant got nothing but 200, and the noisy one its quota.
+    pub(crate) fn answers_are_right(&self) -> bool {
+        self.rounds.iter().all(|round| {
+            let quiet = [&round.alone, &round.beside];
+            let is_right = |it: &&Measured| it.other_than_200_count() == 0 && it.lost_count == 0;
+            let others = round
+                .noisy
+                .statuses
+                .keys()
+                .any(|status| ![200, 429].contains(status));
+            quiet.iter().all(is_right) && !others && round.noisy.lost_count == 0
+        })
+    }
+
+    /// The middle one of the rounds.
+    fn median(&self, of: impl Fn(&Round) -> f64) -> f64 {
+        let mut all: Vec<f64> = self.rounds.iter().map(of).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+impl fmt::Display for Tenants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quiet = self.capacity_per_second * QUIET_SHARE;
+        writeln!(f, "Machine: {}  ", self.machine)?;
+        writeln!(
+            f,
+            "Server on CPU 0, load on CPU 1, keep-alive, {CONNECTIONS_COUNT} connections of each tenant; latency from when a request was due  "
+        )?;
+        writeln!(
+            f,
+            "The gateway takes {:.0} requests/s at most. The quiet tenant sends {quiet:.0}/s; the noisy one has a rate of {}/s and sends {:.0}/s. {} s each  \n",
+            self.capacity_per_second,
+            self.quota,
+            f64::from(self.quota) * NOISY_TIMES,
+            self.seconds
+        )?;
+        writeln!(
+            f,
+            "| round | alone: p50 µs | p99 µs | beside the noisy one: p50 µs | p99 µs | p99 ratio | 429 to the noisy one |"
+        )?;
+        writeln!(f, "|---|---:|---:|---:|---:|---:|---:|")?;
+        for (number, round) in (1..).zip(&self.rounds) {
+            let [alone, beside] = [&round.alone, &round.beside];
+            let refused = round.noisy.other_than_200_count() as f64;
+            writeln!(
+                f,
+                "| {number} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.1} % |",
+                alone.latency_us(0.5),
+                alone.latency_us(0.99),
+                beside.latency_us(0.5),
+                beside.latency_us(0.99),
+                beside.latency_us(0.99) / alone.latency_us(0.99),
+                100.0 * refused / round.noisy.answers_count.max(1) as f64,
+            )?;
+        }
+        let medians = [0.5, 0.99].map(|share| {
+            let alone = self.median(|round| round.alone.latency_us(share));
+            (alone, self.median(|round| round.beside.latency_us(share)))
+        });
+        let [(p50, p50_beside), (p99, p99_beside)] = medians;
+        let ratio = p99_beside / p99;
+        writeln!(
+            f,
+            "| median | {p50:.0} | {p99:.0} | {p50_beside:.0} | {p99_beside:.0} | {ratio:.2} | |"
+        )?;
+        let verdict = if ratio <= RATIO_MAX { "met" } else { "not met" };
+        writeln!(
+            f,
+            "\nA tenant at {NOISY_TIMES:.0} times its quota raises the p99 of another one {ratio:.2} × at half load (target: at most {RATIO_MAX} ×: {verdict})"
+        )
+    }
+}
