@@ -6,9 +6,12 @@
 mod common;
 #[path = "../common/gateway.rs"]
 mod gateway;
+#[path = "../common/server.rs"]
+mod server;
 
 mod control;
 mod damage;
+mod traces;
 
 use common::{Ran, flk, golden, golden_bytes, golden_directory, run};
 use flk_testkit::{DEADLINE, side_by_side, wait_until};

@@ -1,8 +1,10 @@
-//! Buckets of a room: units that are left, by the test, and what was charged. A stand-in for the driver's; no time refills them.
+//! Buckets of a room: units that are left, by the test, and what was charged; and the traces that are complete. A stand-in for
+//! the driver's; no time refills them.
 
 use crate::event::{Ask, Driver, Granted};
 use crate::io::Now;
 use crate::snapshot::Limit;
+use crate::stats::Trace;
 use std::collections::BTreeMap;
 
 #[derive(Default)]
@@ -13,6 +15,10 @@ pub(super) struct Buckets {
     pub(super) taken: BTreeMap<u32, u64>,
     /// When there is more, for those who come too late.
     pub(super) retry_after_us: u64,
+    /// Traces that are complete.
+    pub(super) traces: Vec<Trace>,
+    /// Slots of traced records that were judged.
+    pub(super) judged: Vec<u16>,
 }
 
 impl Buckets {
@@ -23,6 +29,14 @@ impl Buckets {
 }
 
 impl Driver for Buckets {
+    fn judges_traced(&mut self, slot: u16) {
+        self.judged.push(slot);
+    }
+
+    fn traced(&mut self, _: u16, trace: &Trace) {
+        self.traces.push(*trace);
+    }
+
     fn charge(&mut self, limit: Limit, ask: Ask, _: Now) -> Granted {
         let all = Granted::all(ask);
         if limit.per_s == 0 {
