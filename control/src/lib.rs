@@ -19,10 +19,16 @@ pub mod controller;
 pub mod view;
 pub mod watch;
 
-// Operators and the service manager.
+// Operators.
 pub mod api;
 pub mod metrics;
 pub mod observe;
+
+// Traces, on their way to a collector.
+pub mod export;
+pub mod otlp;
+
+// The service manager.
 pub mod systemd;
 
 // A start, and keeping one alive.

@@ -1,11 +1,13 @@
 //! Control's own metrics, declared once: the page in both formats, `docs/control.md` and the telemetry registry come from this
 //! table. It counts nothing itself: the view has the numbers.
 
+use crate::export::Exported;
 use crate::view::{Configuration, Dataplane, View};
 use flk_dataplane::stats::exposition::{Format, OPEN_METRICS_END};
 use flk_dataplane::stats::family::Family;
 use flk_dataplane::stats::table::{Kind, Unit};
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One metric of control.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,8 @@ pub struct Metric {
 #[derive(Clone, Copy, Debug)]
 enum Value {
     Of(fn(&View) -> u64),
+    /// Of traces on their way to a collector.
+    Exported(fn(&Exported) -> &AtomicU64),
     /// Of the snapshot in force.
     Snapshot(fn(&Status) -> u64),
     /// Of the snapshot in force, by its number.
@@ -56,6 +60,14 @@ const fn count(name: &'static str, help: &'static str, of: fn(&View) -> u64) -> 
     metric(name, Kind::Counter, help, Value::Of(of))
 }
 
+const fn exported(
+    name: &'static str,
+    help: &'static str,
+    of: fn(&Exported) -> &AtomicU64,
+) -> Metric {
+    metric(name, Kind::Counter, help, Value::Exported(of))
+}
+
 const fn snapshot(name: &'static str, help: &'static str, of: fn(&Status) -> u64) -> Metric {
     metric(name, Kind::Gauge, help, Value::Snapshot(of))
 }
@@ -74,6 +86,11 @@ pub const METRICS: &[Metric] = &[
     count("flk_control_snapshots_refused_total", "Snapshots that the data plane refused.", |it| it.counters.refused),
     count("flk_control_audit_lines_total", "Lines of the audit log.", |it| it.counters.audit_lines),
     count("flk_control_requests_denied_total", "Requests to the admin API without the token or role that they need.", |it| it.counters.denied),
+    exported("flk_control_spans_exported_total", "Spans that a collector took.", |it| &it.spans),
+    exported("flk_control_spans_refused_total", "Spans that a collector refused.", |it| &it.refused),
+    exported("flk_control_spans_dropped_total", "Spans that were given up: too many waited, or all attempts to send them failed.", |it| &it.dropped),
+    exported("flk_control_span_export_failures_total", "Attempts to send spans that failed.", |it| &it.failures),
+    exported("flk_control_traces_overwritten_total", "Traces that a shard overwrote before they were read.", |it| &it.overwritten),
     snapshot("flk_control_snapshot_number", "The snapshot in force, as the data plane said last.", |it| u64::from(it.in_force.number)),
     Metric { unit: Unit::Seconds, ..snapshot("flk_control_snapshot_since_seconds", "Since when it is in force, in seconds since 1970.", |it| it.in_force.since_s) },
     snapshot("flk_control_tenants_closed", "Tenants that admit nothing, for a key of theirs could not be loaded.", |it| it.closed.len() as u64),
@@ -116,6 +133,7 @@ impl Metric {
         let status = view.status.as_ref();
         Some(match self.value {
             Value::Of(of) => (String::new(), of(view)),
+            Value::Exported(of) => (String::new(), of(&view.exported).load(Ordering::Relaxed)),
             Value::Snapshot(of) => (String::new(), of(status?)),
             Value::ByNumber(of) => {
                 let number = status?.in_force.number;

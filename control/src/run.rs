@@ -3,6 +3,7 @@
 use crate::api::{Access, Api, router};
 use crate::audit::{Audit, AuditError};
 use crate::controller::{Controller, Orders, Parts};
+use crate::export::export;
 use crate::link::{Link, of_system};
 use crate::observe::observe;
 use crate::options::{Lifeline, Options};
@@ -17,6 +18,7 @@ use flk_dataplane::config::{ControlSettings, SecretPath};
 use flk_dataplane::driver::signal::unblock;
 use flk_dataplane::exit::Exit;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -86,6 +88,14 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     let credentials = credentials.map(|it| String::from_utf8_lossy(&it.expected).into_owned());
     let listens_on = options.dataplane.unwrap_or(config.listen);
     let scraper = Scraper::of(listens_on, credentials.as_deref());
+    if let Some(otlp) = config.control.otlp.clone() {
+        say(format!(
+            "spans go to http://{}{}",
+            otlp.endpoint.authority, otlp.endpoint.path
+        ));
+        let exported = Arc::clone(&board.borrow().exported);
+        tokio::spawn(export(config.wal_dir.clone(), otlp, exported));
+    }
     let (published, news) = watch::channel(None);
     let (sender, orders) = mpsc::channel(ORDERS_MAX);
     let orders_to = Orders(sender);

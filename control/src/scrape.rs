@@ -39,7 +39,7 @@ impl Scraper {
         }
     }
 
-    /// The page.
+    /// The page, in this format.
     ///
     /// # Errors
     /// There is none, in words.

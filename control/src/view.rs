@@ -1,6 +1,7 @@
 //! What control shows of itself: one value that its tasks write and that status and metrics read. It holds no secret.
 
 use crate::desired::Mistakes;
+use crate::export::Exported;
 use crate::suspect::Suspicion;
 use flk_dataplane::driver::agent::protocol::Status;
 use serde::Serialize;
@@ -28,6 +29,9 @@ pub struct View {
     pub suspect: Vec<Suspicion>,
     /// Counters since the start of control.
     pub counters: Counters,
+    /// What became of traces; metrics show it.
+    #[serde(skip)]
+    pub exported: Arc<Exported>,
 }
 
 /// Whether the data plane answers.

@@ -5,6 +5,7 @@ use crate::io::{Errno, FileId, Now, ReadId, ShardId};
 use crate::mesh::Message;
 use crate::mesh::keeper::{ToKeeper, ToShard};
 use crate::snapshot::Limit;
+use crate::stats::Trace;
 use crate::wal::buffer::Blocks;
 use crate::wal::writer::{LogFailure, LogOp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -218,6 +219,10 @@ pub enum Next {
 pub trait Driver {
     /// Called at each stage border, for timings.
     fn probe(&mut self, _stage: Stage) {}
+    /// The record that is judged next is traced in this slot: the stages up to [`Stage::Claim`] are its.
+    fn judges_traced(&mut self, _slot: u16) {}
+    /// The trace in this slot is complete.
+    fn traced(&mut self, _slot: u16, _trace: &Trace) {}
     /// Takes units from a bucket of the process. A limit of 0 per second grants everything.
     fn charge(&mut self, limit: Limit, ask: Ask, now: Now) -> Granted;
 }

@@ -407,6 +407,7 @@ fn shard_config(
         dedup_bytes_max: host.dedup.bytes / u64::from(host.shards),
         proxies: config.proxies.clone(),
         metrics_auth: config.metrics_auth.clone(),
+        traces: config.traces,
         drain_delay_us: config.drain_delay.as_micros() as u64,
         stats: Arc::clone(stats),
     }

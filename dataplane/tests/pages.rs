@@ -7,6 +7,7 @@ use flk_dataplane::config::{VARIABLES, Variable};
 use flk_dataplane::exit::Exit;
 use flk_dataplane::http::Problem;
 use flk_dataplane::stats::reference::reference;
+use flk_dataplane::stats::spans::{SPANS, Span};
 use flk_dataplane::stats::table::metrics;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -88,6 +89,18 @@ fn the_page_for_operators_names_only_metrics_that_exist() {
     for name in named {
         assert!(known.contains(name), "{name}");
     }
+}
+
+#[test]
+fn the_page_for_operators_has_the_table_of_spans() {
+    let row = |span: &Span| {
+        let names = span.attributes.iter().map(|it| format!("`{}`", it.name));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let names = if names.is_empty() { "—" } else { &names };
+        format!("| `{}` | {} | {names} |", span.name, span.about)
+    };
+    let table = SPANS.iter().map(row).collect::<Vec<_>>().join("\n");
+    assert!(page("docs/operations.md").contains(&table), "{table}");
 }
 
 #[test]

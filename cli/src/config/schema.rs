@@ -112,6 +112,7 @@ fn property(variable: Variable) -> Value {
 fn types(variable: Variable) -> Value {
     match variable {
         _ if variable.is_switch() => json!(["boolean", "string", "integer"]),
+        _ if variable.is_share() => json!(["string", "number"]),
         _ if variable.is_list() => json!(["array", "string", "integer"]),
         _ => json!(["string", "integer"]),
     }

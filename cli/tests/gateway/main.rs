@@ -6,10 +6,13 @@
 mod common;
 #[path = "../common/gateway.rs"]
 mod gateway;
+#[path = "../common/server.rs"]
+mod server;
 
 mod control;
 mod damage;
 mod suspect;
+mod traces;
 
 use common::{Ran, flk, golden, golden_bytes, golden_directory, run};
 use flk_testkit::{DEADLINE, side_by_side, wait_until};

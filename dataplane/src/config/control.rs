@@ -2,6 +2,7 @@
 
 use super::error::ConfigError;
 use super::raw::RawConfig;
+use super::traces::{self, OtlpSettings};
 use super::variables::Variable;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ pub struct ControlSettings {
     pub admin_tokens_file: Option<PathBuf>,
     /// Directory of the audit log.
     pub directory: PathBuf,
+    /// Where spans are sent; none: nowhere.
+    pub otlp: Option<OtlpSettings>,
 }
 
 /// Checks them.
@@ -34,5 +37,6 @@ pub(super) fn settings(raw: &RawConfig, wal_dir: &Path) -> Result<ControlSetting
         directory: raw
             .text(Variable::ControlDir)
             .map_or_else(beside, PathBuf::from),
+        otlp: traces::otlp(raw)?,
     })
 }

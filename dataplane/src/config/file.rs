@@ -159,6 +159,7 @@ fn text_of(variable: Variable, value: &DeValue<'_>) -> Result<String, &'static s
     match value {
         DeValue::String(text) => Ok(text.clone().into_owned()),
         DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().replace('_', "")),
+        DeValue::Float(number) if variable.is_share() => Ok(number.as_str().replace('_', "")),
         DeValue::Boolean(true) if variable.is_switch() => Ok("1".to_owned()),
         DeValue::Boolean(false) if variable.is_switch() => Ok(String::new()),
         DeValue::Array(elements) if variable.is_list() => {

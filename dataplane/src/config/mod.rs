@@ -17,6 +17,7 @@ mod secrets;
 mod tenants;
 pub mod time;
 mod toml_table;
+mod traces;
 pub mod units;
 mod unknown;
 mod variables;
@@ -31,6 +32,7 @@ pub use raw::{Origin, RawConfig};
 pub use secret_file::{SecretPath, form_of, read as read_secret};
 pub use secrets::Secrets;
 pub use tenants::PARAMS_NUMBERS;
+pub use traces::{Endpoint, OtlpHeaders, OtlpSettings};
 pub use unknown::warnings;
 pub use variables::{VARIABLES, Variable};
 
@@ -40,7 +42,7 @@ use crate::driver::core_dumps::CoreDumps;
 use crate::driver::probe::{DriverNameError, Requested};
 use crate::driver::sandbox::Wanted;
 use crate::http::{Networks, NetworksError};
-use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol};
+use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol, TraceLimits};
 use crate::snapshot::Document;
 use sealed::AgeKeys;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -97,6 +99,8 @@ pub struct Config {
     pub body_bytes_max: u64,
     /// Whose word on the address of a client counts.
     pub proxies: Proxies,
+    /// Which records are traced.
+    pub traces: TraceLimits,
     /// What the control process is started with.
     pub control: ControlSettings,
 }
@@ -184,6 +188,7 @@ impl Config {
             keepalive: seconds(raw.duration(Variable::HttpKeepalive, "75s", 1..=3600)?),
             body_bytes_max,
             proxies: proxies(raw)?,
+            traces: traces::limits(raw)?,
         })
     }
 }

@@ -65,7 +65,11 @@ impl Secrets {
         further: impl IntoIterator<Item = (String, Zeroizing<String>)>,
     ) -> Secrets {
         let is_key = |variable: &Variable| {
-            let others = [Variable::MetricsPass, Variable::AgeIdentity];
+            let others = [
+                Variable::MetricsPass,
+                Variable::AgeIdentity,
+                Variable::OtlpHeaders,
+            ];
             let holds_keys = variable.is_secret() && !others.contains(variable);
             holds_keys || *variable == Variable::Ed25519Pub
         };

@@ -59,9 +59,11 @@ fn every_setting_can_stand_in_the_file() {
          [limits]\nrate = 1000\n[metrics]\nuser = \"prom\"\npassword_file = '{key}'\n\
          [process]\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\ncore_dumps = true\nsandbox = \"off\"\nage_identity_file = '{identity}'\n\
          [admin]\nlisten = \"[::1]:8082\"\ntokens_file = \"/srv/tokens\"\n[control]\ndir = \"/srv/control\"\n\
+         [traces]\nsample = 0.25\nper_second_max = 7\notlp_endpoint = \"http://127.0.0.1:4318\"\notlp_headers_file = '{headers}'\nservice_name = \"edge\"\n\
          [tenancy]\nmulti_tenant = 1\ntenants_file = '{tenants}'\n",
         tenants = written.text("tenants"),
         identity = written.text("identity"),
+        headers = written.text("headers"),
         key = written.text("key")
     );
     written.put(
@@ -71,6 +73,7 @@ fn every_setting_can_stand_in_the_file() {
     written.put("flk.toml", &text);
     let acme = "acme:hmac:fedcba9876543210fedcba9876543210\n";
     written.put("tenants", acme);
+    written.put("headers", "authorization=Bearer%20abc\n");
     let (raw, config) = written.read(&[]).unwrap();
     assert_eq!(config.listen.to_string(), "[::1]:9090");
     assert_eq!(config.keepalive, Duration::from_secs(90));
@@ -89,6 +92,13 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.snapshot, Begin::Environment);
     assert_eq!(config.control.admin_listen.to_string(), "[::1]:8082");
     assert_eq!(config.control.directory, Path::new("/srv/control"));
+    assert_eq!((config.traces.sample, config.traces.per_s_max), (0.25, 7));
+    let otlp = config.control.otlp.as_ref().unwrap();
+    assert_eq!(
+        (otlp.endpoint.port, otlp.service_name.as_str()),
+        (4318, "edge")
+    );
+    assert_eq!(otlp.headers.0[0].1.as_str(), "Bearer abc");
     let tenants = config.document.tenants.iter();
     let tenants: Vec<&str> = tenants.map(|it| it.name.as_str()).collect();
     assert_eq!(tenants, ["acme", "default"]);

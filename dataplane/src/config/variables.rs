@@ -110,6 +110,16 @@ variables! {
     ProxyProtocol "PROXY_PROTOCOL" "http.proxy_protocol" false "off" "off, optional or required: whether a proxy of TRUSTED_PROXIES names the client by the PROXY protocol";
     /// Networks of proxies whose word on the address of a client counts.
     TrustedProxies "TRUSTED_PROXIES" "http.trusted_proxies" false "no networks" "up to 64 networks separated by commas, e.g. 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32";
+    /// Share of records without a traceparent that begin a trace of their own.
+    TraceSample "TRACE_SAMPLE" "traces.sample" false "0" "0 (none) to 1 (all), e.g. 0.01";
+    /// Most traces that begin in a second.
+    TracesPerSecondMax "TRACES_PER_SECOND_MAX" "traces.per_second_max" false "100" "0 (nothing is traced) to 10000, for the whole process";
+    /// Where flk-control sends spans by OTLP.
+    OtlpEndpoint "OTEL_EXPORTER_OTLP_ENDPOINT" "traces.otlp_endpoint" false "spans are not sent" "an http:// address of a collector, e.g. http://127.0.0.1:4318; /v1/traces is added";
+    /// Headers that flk-control sends to the collector.
+    OtlpHeaders "OTEL_EXPORTER_OTLP_HEADERS" "traces.otlp_headers_file" true "no headers" "name=value, several with commas between them, values in percent encoding";
+    /// What spans call this service.
+    ServiceName "OTEL_SERVICE_NAME" "traces.service_name" false "flk" "1 to 255 characters without control characters";
     /// Address and port of the admin API of flk-control.
     AdminListen "ADMIN_LISTEN" "admin.listen" false "127.0.0.1:8081" "an IP address with a port, e.g. 127.0.0.1:8081 or [::1]:8081; another than loopback needs ADMIN_TOKENS_FILE";
     /// File of the tokens that flk-control lets in, one actor:role:sha256 a line.
@@ -129,6 +139,7 @@ impl Variable {
             Variable::Tenants => Some("TENANTS_FILE"),
             Variable::MetricsPass => Some("METRICS_PASS_FILE"),
             Variable::AgeIdentity => Some("SOPS_AGE_KEY_FILE"),
+            Variable::OtlpHeaders => Some("OTEL_EXPORTER_OTLP_HEADERS_FILE"),
             _ => None,
         }
     }
@@ -144,6 +155,11 @@ impl Variable {
     /// Whether it is only set or not set.
     pub fn is_switch(self) -> bool {
         matches!(self, Variable::AllowUnsigned | Variable::CoreDumps)
+    }
+
+    /// Whether its value may be a part of one.
+    pub fn is_share(self) -> bool {
+        matches!(self, Variable::TraceSample)
     }
 
     /// Whether its value is a list, with commas between the elements.

@@ -49,6 +49,15 @@ impl KeyHash {
         hasher.finish128().h1 as u16
     }
 
+    /// A number that stands for a place in a log, and that a client cannot guess.
+    pub fn trace(&self, place: &[u8]) -> u128 {
+        let mut hasher = self.prepared;
+        // No tenant's name is as long: this is the hash of no record, nor of an address.
+        hasher.write(&(u32::MAX - 1).to_le_bytes());
+        hasher.write(place);
+        u128::from_be_bytes(hasher.finish128().as_bytes())
+    }
+
     /// The same for a tenant that [`KeyHash::know`] has prepared for.
     pub fn key_of(&self, tenant: TenantId, pcs_id: &str) -> Key {
         key_behind(self.prepared_tenants[tenant.index()], pcs_id)

@@ -46,6 +46,7 @@ pub mod uring;
 use crate::event::{Ask, Driver, Granted, Inbox, Next, Outbox, Stage};
 use crate::io::{Now, ShardId};
 use crate::snapshot::Limit;
+use crate::stats::Trace;
 use crate::wal::writer::LogFailure;
 use links::Links;
 use rate::Buckets;
@@ -126,6 +127,10 @@ pub trait StageProbe: Send {
     fn messages(&mut self, _count: usize) {}
     /// A stage begins.
     fn border(&mut self, stage: Stage);
+    /// The record that is judged next is traced in this slot.
+    fn judges_traced(&mut self, _slot: u16) {}
+    /// The trace in this slot is complete.
+    fn traced(&mut self, _slot: u16, _trace: &Trace) {}
     /// The turn is over; its operations are carried out next.
     fn turn_ends(&mut self) {}
     /// More completions came than the queue for them holds.
@@ -148,6 +153,14 @@ pub(crate) struct Handle {
 impl Driver for Handle {
     fn probe(&mut self, stage: Stage) {
         self.probe.border(stage);
+    }
+
+    fn judges_traced(&mut self, slot: u16) {
+        self.probe.judges_traced(slot);
+    }
+
+    fn traced(&mut self, slot: u16, trace: &Trace) {
+        self.probe.traced(slot, trace);
     }
 
     fn charge(&mut self, limit: Limit, ask: Ask, now: Now) -> Granted {

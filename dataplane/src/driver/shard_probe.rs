@@ -5,6 +5,8 @@ use super::pulse::Pulse;
 use super::{StageProbe, clock};
 use crate::event::Stage;
 use crate::io::ShardId;
+use crate::stats::trace::{Moment, Trace};
+use crate::stats::traces::Exemplar;
 use crate::stats::{ShardStats, Stats};
 use std::sync::Arc;
 
@@ -59,7 +61,22 @@ pub struct ShardProbe {
     times: Times,
     /// Turns until one is measured; 0: this one is.
     turns_left: u32,
+    /// The slot of the traced record that is being judged.
+    judging: Option<usize>,
+    /// When each traced record began to be parsed, its signature to be checked, to be verified, and to claim.
+    judged: Vec<Judged>,
 }
+
+/// By the places of [`JUDGING`]; 0: it did not come that far.
+type Judged = [u64; JUDGING.len()];
+
+/// The stages of judging one record, and the border of its trace where each begins.
+const JUDGING: [(Stage, Moment); 4] = [
+    (Stage::Parse, Moment::Parse),
+    (Stage::Signature, Moment::Signature),
+    (Stage::Verify, Moment::Verify),
+    (Stage::Claim, Moment::Judged),
+];
 
 impl ShardProbe {
     /// That of one shard.
@@ -70,6 +87,8 @@ impl ShardProbe {
             shard: usize::from(shard.0),
             times: Times::default(),
             turns_left: 0,
+            judging: None,
+            judged: Vec::new(),
         }
     }
 
@@ -79,6 +98,16 @@ impl ShardProbe {
 
     fn pulse(&self) -> &Pulse {
         &self.pulses[self.shard]
+    }
+
+    /// The traced record that is being judged enters a stage.
+    fn judge(&mut self, slot: usize, stage: Stage, now_ns: u64) {
+        if let Some(at) = JUDGING.iter().position(|(of, _)| *of == stage) {
+            self.judged[slot][at] = now_ns;
+        }
+        if stage == Stage::Claim {
+            self.judging = None;
+        }
     }
 }
 
@@ -105,9 +134,45 @@ impl StageProbe for ShardProbe {
 
     fn border(&mut self, stage: Stage) {
         self.pulse().enter(stage);
-        if self.turns_left == 0 {
-            self.times.enter(Some(stage), clock::mono_ns());
+        if self.turns_left == 0 || self.judging.is_some() {
+            let now_ns = clock::mono_ns();
+            if self.turns_left == 0 {
+                self.times.enter(Some(stage), now_ns);
+            }
+            if let Some(slot) = self.judging {
+                self.judge(slot, stage, now_ns);
+            }
         }
+    }
+
+    fn judges_traced(&mut self, slot: u16) {
+        let slot = usize::from(slot);
+        if self.judged.len() <= slot {
+            self.judged.resize(slot + 1, Judged::default());
+        }
+        self.judged[slot] = Judged::default();
+        self.judging = Some(slot);
+    }
+
+    fn traced(&mut self, slot: u16, trace: &Trace) {
+        let mut trace = *trace;
+        let judged = self.judged.get(usize::from(slot)).copied();
+        for ((_, moment), at_ns) in JUDGING.into_iter().zip(judged.unwrap_or_default()) {
+            trace.pass(moment, at_ns);
+        }
+        let now = clock::now();
+        let traces = &self.stats.traces[self.shard];
+        if let Some(latency_us) = trace.latency_us() {
+            traces.note(&Exemplar {
+                trace_id: trace.trace_id,
+                value_us: latency_us,
+                wall_us: now.wall_us,
+            });
+            // The turn began some time before the answer was written.
+            trace.moments[Moment::Replied as usize] = now.mono_us * 1000;
+        }
+        let epoch_us = now.wall_us.saturating_sub(now.mono_us);
+        traces.push(&trace, epoch_us * 1000);
     }
 
     fn turn_ends(&mut self) {
@@ -181,6 +246,62 @@ mod tests {
         let sum = |of: &crate::stats::cell::Histogram<_>| of.view().sum_parts();
         let page = &stats.shards[0];
         assert_eq!((sum(&page.parse_s), sum(&page.signature_s)), (3_000, 3_000));
+    }
+
+    #[test]
+    fn a_trace_gets_the_times_of_its_own_stages_and_is_written_with_its_exemplar() {
+        let (mut probe, stats) = probe();
+        let stages = [Stage::Parse, Stage::Signature, Stage::Verify, Stage::Claim];
+        let judge = |probe: &mut ShardProbe, stages: &[Stage]| {
+            stages.iter().for_each(|stage| probe.border(*stage));
+        };
+        probe.turn_ends();
+        let begun_ns = clock::mono_ns();
+        // Slot 3 is judged wholly, slot 0 is malformed, and a record that is not traced follows.
+        probe.judges_traced(3);
+        judge(&mut probe, &stages);
+        probe.judges_traced(0);
+        judge(&mut probe, &[Stage::Parse, Stage::Claim]);
+        judge(&mut probe, &stages);
+        let mut trace = Trace {
+            trace_id: [5; 16],
+            ..Trace::default()
+        };
+        trace.pass(Moment::Begun, begun_ns);
+        trace.pass(Moment::Whole, begun_ns);
+        trace.pass(Moment::Framed, begun_ns);
+        probe.traced(0, &trace);
+        trace.pass(Moment::Replied, begun_ns + 2_000_000);
+        probe.traced(3, &trace);
+        let mut position = 0;
+        let taken = stats.traces[1].take(&mut position).traces;
+        let names =
+            |at: usize| -> Vec<&str> { taken[at].0.spans().map(|it| it.span.name).collect() };
+        assert_eq!(names(0)[2..], ["flk.parse"]);
+        assert_eq!(names(1)[2..], ["flk.parse", "flk.signature", "flk.verify"]);
+        let whole = &taken[1].0;
+        let times = [
+            Moment::Framed,
+            Moment::Parse,
+            Moment::Signature,
+            Moment::Verify,
+            Moment::Judged,
+        ];
+        assert!(times.map(|it| whole.at(it).unwrap()).is_sorted());
+        let wall_ns = clock::now().wall_us * 1000;
+        let began_ns = taken[1].1 + begun_ns;
+        assert!(
+            wall_ns.abs_diff(began_ns) < 60_000_000_000,
+            "{began_ns} is today"
+        );
+        let exemplar = stats.traces[1].exemplar(4).unwrap();
+        assert_eq!((exemplar.trace_id, exemplar.value_us), ([5; 16], 2_000));
+        assert_eq!(
+            stats.traces[1].exemplar(0),
+            None,
+            "no answer left of the other"
+        );
+        assert_eq!(stats.traces[0].take(&mut position).traces, []);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use super::line_socket::ASK_FOR_STATISTICS;
 use crate::stats::exposition::{self, Format};
 use crate::stats::page::{Header, Layout, NAME, PageError, Parts};
-use crate::stats::{KeeperStats, ObservedStats, ProcessStats, ShardStats, Stats};
+use crate::stats::tenants::tenant_name;
+use crate::stats::{KeeperStats, ObservedStats, ProcessStats, ShardStats, Stats, Traces};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -109,6 +110,27 @@ impl Reader {
         self.parts().header.pid.get()
     }
 
+    /// When that process began to count, in microseconds since 1970.
+    pub fn started_wall_us(&self) -> u64 {
+        self.parts().header.started_wall_us.get()
+    }
+
+    /// Version, region and node of that process.
+    pub fn origin(&self) -> [String; 3] {
+        let Parts { header, .. } = self.parts();
+        [header.version.get(), header.region.get(), header.node.get()]
+    }
+
+    /// What each shard traced last.
+    pub fn traces(&self) -> &[Traces] {
+        self.parts().traces
+    }
+
+    /// The tenant of a row, as metrics name it.
+    pub fn tenant_name(&self, row: u16) -> String {
+        tenant_name(&self.parts(), row)
+    }
+
     /// Writes all metrics as that process would itself.
     pub fn render(&self, format: Format, out: &mut String) {
         exposition::render(&self.parts(), format, out);
@@ -118,12 +140,13 @@ impl Reader {
     /// counts is the process's.
     pub fn render_shards(&self, format: Format) -> impl Iterator<Item = String> {
         let all = self.parts();
-        let shards = all.observed.iter().zip(all.shards);
-        shards.map(move |(observed, shard)| {
+        let shards = all.observed.iter().zip(all.shards).zip(all.traces);
+        shards.map(move |((observed, shard), traces)| {
             let (observed, shards) = (from_ref(observed), from_ref(shard));
             let one = Parts {
                 observed,
                 shards,
+                traces: from_ref(traces),
                 ..all
             };
             let mut text = String::new();
@@ -203,6 +226,8 @@ impl Mapping {
         let observed = slice_from_raw_parts(observed, count);
         let shards = at(layout.shards_at).cast::<ShardStats>().as_ptr();
         let shards = slice_from_raw_parts(shards, count);
+        let traces = at(layout.traces_at).cast::<Traces>().as_ptr();
+        let traces = slice_from_raw_parts(traces, count);
         // SAFETY: `Layout::of` places each part, aligned, within the bytes that are mapped, and they do not overlap. All are
         // atomic words, for which any bits are valid, written through shared references only; they live as long as `self`.
         unsafe {
@@ -212,6 +237,7 @@ impl Mapping {
                 keeper: at(layout.keeper_at).cast::<KeeperStats>().as_ref(),
                 observed: &*observed,
                 shards: &*shards,
+                traces: &*traces,
             }
         }
     }

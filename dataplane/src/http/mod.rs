@@ -3,7 +3,7 @@
 //! output.
 //!
 //! In the order in which a request meets them: [`proxy`] reads what a proxy says of the client, [`head`] reads a head (with `request_line`, `fields` and `framing`), [`forwarded`] finds the client in it,
-//! [`route`](mod@route) chooses a handler or a refusal, [`accept`] says what form of a page is wanted, [`chunked`] decodes a body, [`respond`] writes the response,
+//! [`route`](mod@route) chooses a handler or a refusal, [`accept`] says what form of a page is wanted, [`read_traceparent`] reads which trace a request belongs to, [`chunked`] decodes a body, [`respond`] writes the response,
 //! [`problem`](mod@problem) is the table of all refusals. Each file states where it is stricter than the RFCs, and why.
 
 pub mod accept;
@@ -20,6 +20,7 @@ pub mod proxy;
 mod request_line;
 pub mod respond;
 pub mod route;
+mod traceparent;
 
 pub use chunked::{Decoded, Decoder, Skipped};
 pub use date::Date;
@@ -33,3 +34,4 @@ pub use problem::Problem;
 pub use proxy::{ProxyFault, ProxyHeader, ProxyStatus, read_proxy_header};
 pub use respond::{Afterwards, CONTINUE, Common, Dedup, ResponsePart};
 pub use route::{Allowed, Route, SKIPPED_BODY_BYTES_MAX, connection_survives, route};
+pub use traceparent::{Sampled, Traceparent, read_traceparent};

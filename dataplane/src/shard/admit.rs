@@ -6,6 +6,7 @@ use super::charge::Asking;
 use super::connection::Reading;
 use super::flights::Request;
 use super::owed::{Owed, Reply};
+use super::traced::TraceRef;
 use super::{Core, Deadline, Framed, Ingress};
 use crate::dedup::context::{Context, TenantId};
 use crate::dedup::protocol::Ticket;
@@ -27,6 +28,8 @@ pub(super) struct Logged {
     /// Where the body is in the open batch's bodies.
     pub start: usize,
     pub end: usize,
+    /// Its trace, if it is traced.
+    pub trace: Option<TraceRef>,
 }
 
 impl Ingress {
@@ -89,7 +92,7 @@ impl Ingress {
         self.charge(core, &mut framed, &mut asking, now, driver);
         for request in framed.drain(..) {
             match request.refused {
-                None => self.append_one(core, request, inbox),
+                None => self.append_one(core, request, inbox, now),
                 Some(refusal) => {
                     self.give_back_share(&request);
                     let needs = Sequence::default();
@@ -142,12 +145,13 @@ impl Ingress {
             last: false,
             part: ResponsePart::Whole,
             repeats_keep_alive: false,
+            trace: None,
         });
         let conn = connection.id;
         self.due.push(conn);
     }
 
-    fn append_one(&mut self, core: &mut Core, request: Framed, inbox: &[u8]) {
+    fn append_one(&mut self, core: &mut Core, request: Framed, inbox: &[u8], now: Now) {
         let received = &self.connections.at(request.conn.slot).received;
         let body = received.bytes_at(&request.body, inbox);
         let start = core.log.open_bodies_bytes();
@@ -159,11 +163,13 @@ impl Ingress {
         };
         let place = core.log.push_body(body, &meta);
         self.waits.body();
+        let trace = self.trace(core, &request, inbox, place, now);
         let ticket = self.flights.admit(Request {
             conn: request.conn,
             reply: request.reply,
             context: request.context,
             body: place,
+            trace,
         });
         self.expect_answer(Deadline {
             due_us: request.complete_us + self.config.limits.deadline_us,
@@ -177,6 +183,7 @@ impl Ingress {
             client: request.client,
             start,
             end,
+            trace,
         });
     }
 

@@ -184,6 +184,9 @@ impl Ingress {
         if self.connections.get(conn).is_none() {
             return;
         }
+        if self.traces_any() {
+            self.trace_gone(conn);
+        }
         self.release_memory(conn);
         self.leave_queues(conn.slot);
         self.connections.free(conn.slot);

@@ -5,6 +5,8 @@ use super::budget::WAITER_BYTES;
 use super::connection::Connection;
 use super::flights::Flight;
 use super::received::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};
+use super::traced::TRACES_BYTES;
+pub use super::traced::TraceLimits;
 use super::waiting::Waiter;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::event::{Event, Op};
@@ -180,6 +182,8 @@ impl ShardLimits {
         // Both directions with each peer; this shard owns half of the rings that it has an end of.
         let rings = peers * (ring_messages(flights) * size_of::<Message>());
         // Each of this shard's partitions begins with one small page.
+        // Records that are traced are few, however many there are.
+        let traces = TRACES_BYTES;
         let tables = usize::from(PARTITIONS / shards.max(1)) * 4096;
         receive_bytes
             + turn
@@ -188,6 +192,7 @@ impl ShardLimits {
             + flights * flight
             + flights * usize::from(shards) * claim
             + rings
+            + traces
             + tables
     }
 }
@@ -219,6 +224,8 @@ pub struct ShardConfig {
     pub proxies: Proxies,
     /// Credentials of `/metrics`, if it wants any.
     pub metrics_auth: Option<MetricsAuth>,
+    /// Which records are traced.
+    pub traces: TraceLimits,
     /// At a graceful stop, keep serving for this long before the listener closes.
     pub drain_delay_us: u64,
     /// Counters of all shards; this one writes only its own.
@@ -295,7 +302,7 @@ mod tests {
         let alone = of(0, 0, 1, 0);
         assert_eq!(
             alone,
-            turn_bytes + log_bytes + (4 << 20),
+            turn_bytes + log_bytes + TRACES_BYTES + (4 << 20),
             "tables of 1,024 pages"
         );
         assert_eq!(of(0, 0, 1, 5), alone + 5);

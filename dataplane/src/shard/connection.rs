@@ -201,6 +201,11 @@ impl Connection {
         self.request_since_us = None;
     }
 
+    /// When the first bytes of the request in progress were looked at, if its clock runs; else `otherwise`.
+    pub(super) fn begun_us(&self, otherwise: u64) -> u64 {
+        self.request_since_us.unwrap_or(otherwise)
+    }
+
     /// For how long the client has owed the rest of its request; `None` if it does not, or if another is waited for.
     pub(super) fn taken_us(&self, now: Now) -> Option<u64> {
         let is_clients =

@@ -78,6 +78,12 @@ impl Core {
         known.unwrap_or_default()
     }
 
+    /// The shard that owns a key.
+    #[inline]
+    pub(super) fn owner_of(&self, key: Key) -> ShardId {
+        self.begin.owners[usize::from(key.partition())]
+    }
+
     /// Delivers a message to the owner of this key: in this shard at once, or to a peer over the mesh.
     #[inline]
     pub(super) fn notify_owner(
@@ -87,7 +93,7 @@ impl Core {
         now: Now,
         outbox: &mut Outbox,
     ) {
-        let owner = self.begin.owners[usize::from(key.partition())];
+        let owner = self.owner_of(key);
         if owner == self.me {
             self.on_owner_message(owner, message, now);
         } else {

@@ -12,6 +12,7 @@ use crate::http::{Dedup, Problem};
 use crate::io::Now;
 use crate::mesh::Message;
 use crate::planted::{Bug, planted};
+use crate::stats::trace::Found;
 use crate::wal::record::Entry;
 
 impl Ingress {
@@ -135,6 +136,10 @@ impl Ingress {
             pcs_id: claim.pcs_id,
             dedup: Dedup::Miss,
         };
+        if let Some(trace) = request.trace {
+            self.trace_outcome(trace, Found::Miss, candidate.reason, Some(needs));
+        }
+        self.trace_answer(request.trace, needs, core.log.durable());
         self.flights.decided(ticket, granted);
         self.won.push_back((needs, ticket));
         if !late {
@@ -165,6 +170,13 @@ impl Ingress {
                     pcs_id: claim.pcs_id,
                     dedup,
                 };
+                if let Some(trace) = request.trace {
+                    let found = match conflict {
+                        true => Found::Conflict,
+                        false => Found::Hit,
+                    };
+                    self.trace_outcome(trace, found, outcome.reason, None);
+                }
                 self.answer_behind_body(core, request, answer);
             }
             // Its client has its answer, and its body a disposition.
@@ -194,7 +206,11 @@ impl Ingress {
     /// answers stays ordered only if an older body's answer waits like the newest.
     fn answer_behind_body(&mut self, core: &Core, request: Request, answer: Answer) {
         let Request {
-            conn, reply, body, ..
+            conn,
+            reply,
+            body,
+            trace,
+            ..
         } = request;
         let newest = self
             .waiting
@@ -205,6 +221,7 @@ impl Ingress {
         } else {
             body.sequence.max(newest)
         };
+        self.trace_answer(trace, needs, core.log.durable());
         self.answer(core, conn, reply, answer, needs);
     }
 

@@ -1,6 +1,7 @@
 //! Requests in flight: admitted, their body in the log, not yet durably ended. Each owns one slot from admission to its
 //! end; a ticket with a generation names it across shards, so that a late answer never reaches another request.
 
+use super::traced::TraceRef;
 use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
 use crate::dedup::{Decided, Key};
@@ -73,6 +74,8 @@ pub(super) struct Request {
     pub context: Context,
     /// Its body in the log.
     pub body: Place,
+    /// Its trace, if it is traced.
+    pub trace: Option<TraceRef>,
 }
 
 /// One request in flight.
@@ -243,6 +246,7 @@ mod tests {
                 sequence: Sequence(1),
                 index: 0,
             },
+            trace: None,
         }
     }
 

@@ -210,6 +210,7 @@ impl Ingress {
             last: !survives,
             part: head.map_or(ResponsePart::Whole, |head| ResponsePart::of(head.method)),
             repeats_keep_alive: head.is_some_and(|head| head.repeats_keep_alive),
+            trace: None,
         });
         if !survives {
             connection.phase = Phase::Closing;
@@ -246,6 +247,7 @@ impl Ingress {
             last,
             part: ResponsePart::of(head.method),
             repeats_keep_alive: head.repeats_keep_alive,
+            trace: None,
         });
         connection.received.consume(head.head_len);
         connection.end_request();

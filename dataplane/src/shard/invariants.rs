@@ -14,6 +14,7 @@ impl Ingress {
         self.flights.check_invariants();
         if let Some(core) = core {
             self.check_cursors(core);
+            self.check_traces(core.log.durable());
         }
     }
 

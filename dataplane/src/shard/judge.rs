@@ -42,6 +42,9 @@ impl Ingress {
             let Logged {
                 ticket, context, ..
             } = body;
+            if let Some(trace) = body.trace {
+                driver.judges_traced(trace.slot);
+            }
             let judged = self.judge_body(core, &body, now, driver);
             driver.probe(Stage::Claim);
             match judged {
@@ -130,6 +133,7 @@ impl Ingress {
             reply,
             body,
             context,
+            trace,
         } = self.flights.expect(ticket).request;
         let refused = Refused {
             body,
@@ -141,6 +145,7 @@ impl Ingress {
             self.stats().signature_errors.add(1);
             self.counted(context.tenant).signature_errors.add(1);
         }
+        self.trace_answer(trace, needs, core.log.durable());
         let answer = Answer::Problem(problem, field);
         self.answer(core, conn, reply, answer, needs);
         self.flights.end(ticket);
@@ -158,6 +163,9 @@ impl Ingress {
     ) {
         claim.candidate.decided_at = core.clock_s(now);
         let candidate = claim.candidate;
+        if let Some(trace) = self.flights.expect(ticket).request.trace {
+            self.trace_claim(trace, claim.pcs_id, core.owner_of(candidate.key).0);
+        }
         self.flights.claimed(ticket, claim, now.mono_us);
         let message = ToOwner::Claim {
             ticket,

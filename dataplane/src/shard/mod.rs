@@ -48,6 +48,8 @@ mod foreign;
 
 mod waits;
 
+mod traced;
+
 // What it works on.
 mod arrivals;
 mod received;
@@ -83,6 +85,7 @@ use self::pressure::{Evicted, Order};
 use self::received::Source;
 use self::stall::Stall;
 use self::tenants::InForce;
+use self::traced::Traced;
 use self::waiting::Waiting;
 use self::waits::Waits;
 use crate::dedup::context::Context;
@@ -108,8 +111,12 @@ struct Framed {
     /// Where its client is.
     client: Peer,
     body: Source,
+    /// When its first bytes were looked at.
+    begun_us: u64,
     /// When the last byte of it arrived.
     complete_us: u64,
+    /// Where its `traceparent` is, unread.
+    traceparent: Option<Source>,
     /// What it was charged for before its body came.
     paid_bytes: Option<u64>,
     /// It is over a rate or a quota.
@@ -201,6 +208,7 @@ struct Ingress {
     deadlines: VecDeque<Deadline>,
     swept_us: u64,
     waits: Waits,
+    traced: Traced,
     /// The time that answers of this turn carry.
     date: Date,
     body_text: Vec<u8>,
@@ -266,6 +274,7 @@ impl Ingress {
             deadlines: VecDeque::with_capacity(flights),
             swept_us: 0,
             waits: Waits::default(),
+            traced: Traced::new(config.traces, config.shards),
             date: Date::at(0),
             body_text: Vec::with_capacity(1024),
             page_text: String::with_capacity(16 * 1024),

@@ -2,6 +2,7 @@
 //! may leave.
 
 use super::answer::Answer;
+use super::traced::TraceRef;
 use crate::http::ResponsePart;
 use crate::wal::name::Sequence;
 use std::collections::VecDeque;
@@ -43,6 +44,8 @@ pub(super) struct Owed {
     pub part: ResponsePart,
     /// The request was HTTP/1.0 and asked to keep the connection.
     pub repeats_keep_alive: bool,
+    /// Its trace, if it is traced.
+    pub trace: Option<TraceRef>,
 }
 
 /// The answers that a connection owes, oldest first, numbered from 0 since the connection was accepted.
@@ -64,6 +67,13 @@ impl OwedAnswers {
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Owed> {
         let at = number.checked_sub(self.oldest)?;
         self.queue.get_mut(usize::try_from(at).ok()?)
+    }
+
+    /// The same, only to look at.
+    #[cfg(debug_assertions)]
+    pub(super) fn get(&self, number: u64) -> Option<&Owed> {
+        let at = number.checked_sub(self.oldest)?;
+        self.queue.get(usize::try_from(at).ok()?)
     }
 
     /// The next one to leave.

@@ -47,6 +47,7 @@ impl Ingress {
 
         driver.probe(Stage::Durable);
         self.measure_durable(core);
+        self.trace_durable(core.log.durable());
         self.announce_durable(core, now, outbox);
 
         // A turn without work for a stage does not enter it: its time would hide that of the others.
@@ -83,6 +84,7 @@ impl Ingress {
             driver.probe(Stage::Reply);
         }
         self.reply(Some(core), now, outbox);
+        self.hand_over_traces(driver);
 
         driver.probe(Stage::Background);
         self.make_room(now, outbox);

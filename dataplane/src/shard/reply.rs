@@ -108,6 +108,9 @@ impl Ingress {
             let stats = self.stats();
             stats.answered(status);
             stats.latency_s.observe(latency_s);
+            if let Some(trace) = owed.trace {
+                self.trace_reply(trace, status, now);
+            }
         }
     }
 

@@ -30,6 +30,9 @@ impl Ingress {
             if self.is_unanswerable(Some(core), &deadline) {
                 let answer = Answer::refusal(Problem::DeadlineExceeded);
                 let needs = Sequence::default();
+                let trace = self.flights.get(deadline.ticket);
+                let trace = trace.and_then(|flight| flight.request.trace);
+                self.trace_answer(trace, needs, needs);
                 self.answer(core, deadline.conn, deadline.reply, answer, needs);
             }
         }
@@ -42,6 +45,7 @@ impl Ingress {
         };
         core.log
             .push_disposition(request.body, &Entry::Unanswered(request.body));
+        self.trace_answer(request.trace, Sequence::default(), core.log.durable());
         let key = claim.candidate.key;
         let message = ToOwner::Withdraw { ticket, key };
         core.notify_owner(key, &message, now, outbox);
@@ -155,6 +159,7 @@ impl Ingress {
             last: true,
             part: ResponsePart::Whole,
             repeats_keep_alive: false,
+            trace: None,
         });
         connection.end_request();
         connection.phase = Phase::Closing;

@@ -215,6 +215,11 @@ impl Ingress {
         let body_len = head.body_len as usize;
         let connection = self.connections.at(slot);
         let body = connection.received.locate(head.head_len, body_len);
+        let traceparent = head.traceparent.map(|span| {
+            let (start, end) = (span.start as usize, span.end as usize);
+            connection.received.locate(start, end - start)
+        });
+        let begun_us = connection.begun_us(complete_us);
         let last = !head.keep_alive;
         let reply = connection.owed.owe(Owed {
             reply: Reply::Pending,
@@ -222,6 +227,7 @@ impl Ingress {
             last,
             part: ResponsePart::Whole,
             repeats_keep_alive: head.repeats_keep_alive,
+            trace: None,
         });
         connection.received.consume(incoming.whole_bytes());
         connection.end_request();
@@ -235,7 +241,9 @@ impl Ingress {
             context: *context,
             client: *client,
             body,
+            begun_us,
             complete_us,
+            traceparent,
             paid_bytes: *paid_bytes,
             refused: None,
         });

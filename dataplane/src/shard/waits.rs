@@ -25,6 +25,8 @@ pub(super) struct Waits {
     on_its_way: Option<(Sequence, u64, Oldest)>,
     /// What the log had counted when a batch became durable last.
     counted: LogCounters,
+    /// Records of that batch.
+    batch_records: u64,
 }
 
 impl Waits {
@@ -43,6 +45,11 @@ impl Waits {
         self.open.decision_us.get_or_insert(self.turn_us);
     }
 
+    /// The time of this turn.
+    pub(super) fn now_us(&self) -> u64 {
+        self.turn_us
+    }
+
     /// For how long something has waited that began then.
     pub(super) fn since(&self, began_us: u64) -> u64 {
         self.turn_us.saturating_sub(began_us)
@@ -51,14 +58,18 @@ impl Waits {
 
 impl Ingress {
     /// The owner answered a claim.
-    pub(super) fn measure_hop(&self, answer: &ToReceiver) {
+    pub(super) fn measure_hop(&mut self, answer: &ToReceiver) {
         let (ToReceiver::Won { ticket, .. }
         | ToReceiver::Existing { ticket, .. }
         | ToReceiver::Unavailable { ticket }
         | ToReceiver::Withdrawn { ticket }) = answer;
-        let claimed_us = self.flights.expect(*ticket).claimed_us;
+        let flight = self.flights.expect(*ticket);
+        let (claimed_us, trace) = (flight.claimed_us, flight.request.trace);
         let hop_us = self.waits.since(claimed_us);
         self.stats().owner_hop_s.observe_us(hop_us);
+        if let Some(trace) = trace {
+            self.trace_hop(trace);
+        }
     }
 
     /// The open batch may have been handed over in this turn.
@@ -91,12 +102,17 @@ impl Ingress {
         if let Some(decision_us) = oldest.decision_us {
             stats.decision_wait_s.observe_us(waits.since(decision_us));
         }
-        stats
-            .batch_records
-            .observe((counters.records - before.records) as f64);
+        let records = counters.records - before.records;
+        stats.batch_records.observe(records as f64);
         stats
             .batch_bytes
             .observe((counters.bytes - before.bytes) as f64);
+        self.waits.batch_records = records;
+    }
+
+    /// Records of the batch that became durable last.
+    pub(super) fn batch_records(&self) -> u64 {
+        self.waits.batch_records
     }
 
     /// Lengths of queues, at the end of a turn.

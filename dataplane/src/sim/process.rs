@@ -17,7 +17,7 @@ use crate::keeper::port::{KeeperEvent, KeeperOp, OpenHow};
 use crate::mesh::Message;
 use crate::mesh::keeper::ToKeeper;
 use crate::shard::Shard;
-use crate::shard::config::{Proxies, ShardConfig};
+use crate::shard::config::{Proxies, ShardConfig, TraceLimits};
 use crate::sim_trace;
 use crate::snapshot::Limit;
 use crate::stats::Stats;
@@ -184,6 +184,10 @@ impl World {
                 dedup_bytes_max: self.scenario.table_bytes_max,
                 proxies: Proxies::default(),
                 metrics_auth: None,
+                traces: TraceLimits {
+                    sample: 0.25,
+                    per_s_max: 1_000_000,
+                },
                 drain_delay_us: 0,
                 stats: stats.clone(),
             }),

@@ -6,7 +6,8 @@ use super::cell::Buckets;
 use super::family::Family;
 use super::page::Parts;
 use super::table::{Metric, Unit, Value, metrics};
-use super::{Cell, ShardStats};
+use super::traces::Exemplar;
+use super::{Cell, ShardStats, Traces};
 use std::fmt::{self, Display, Write};
 
 /// The last line of a page of OpenMetrics.
@@ -85,10 +86,11 @@ impl Text<'_> {
                     self.sample(&[&shard.to_string()], Number(cell(page).get()));
                 }
             }
-            Value::Histogram(of) => self.histogram(&[], parts.shards, of),
+            Value::Histogram(of) => self.histogram(&[], parts.shards, &[], of),
+            Value::Latency(of) => self.histogram(&[], parts.shards, parts.traces, of),
             Value::HistogramsBy(each) => {
                 for (label, of) in each {
-                    self.histogram(&[label], parts.shards, of);
+                    self.histogram(&[label], parts.shards, &[], of);
                 }
             }
             Value::Series(of) => of(parts, &mut |labels, number| self.sample(labels, number)),
@@ -113,6 +115,7 @@ impl Text<'_> {
         &mut self,
         labels: &[&str],
         shards: &[ShardStats],
+        traces: &[Traces],
         of: impl Fn(&ShardStats) -> Buckets<'_>,
     ) {
         let Some(first) = shards.first() else {
@@ -130,10 +133,18 @@ impl Text<'_> {
         let name = self.family.name;
         let mut below = 0;
         let edges = edges.iter().map(|&edge| Edge(edge, self.format));
-        for (edge, count) in edges.chain([Edge(f64::INFINITY, self.format)]).zip(counts) {
+        let edges = edges.chain([Edge(f64::INFINITY, self.format)]);
+        for (bucket, (edge, count)) in edges.zip(counts).enumerate() {
             below += count;
             let labels = Labels(self.metric.labels, labels, Some(edge));
-            let _ = writeln!(self.out, "{name}_bucket{labels} {below}");
+            let newest = match self.format {
+                Format::Prometheus => None,
+                Format::OpenMetrics => newest(traces, bucket),
+            };
+            let _ = match newest {
+                None => writeln!(self.out, "{name}_bucket{labels} {below}"),
+                Some(newest) => writeln!(self.out, "{name}_bucket{labels} {below} # {newest}"),
+            };
         }
         let labels = Labels(self.metric.labels, labels, None);
         let sum = sum_parts as f64 / parts;
@@ -141,6 +152,24 @@ impl Text<'_> {
             self.out,
             "{name}_sum{labels} {sum}\n{name}_count{labels} {below}"
         );
+    }
+}
+
+/// The newest trace of a bucket, of all shards.
+fn newest(traces: &[Traces], bucket: usize) -> Option<Exemplar> {
+    let of_shards = traces.iter().filter_map(|it| it.exemplar(bucket));
+    of_shards.max_by_key(|it| it.wall_us)
+}
+
+impl Display for Exemplar {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trace_id = u128::from_be_bytes(self.trace_id);
+        let value_s = self.value_us as f64 / 1e6;
+        let (wall_s, part_us) = (self.wall_us / 1_000_000, self.wall_us % 1_000_000);
+        write!(
+            out,
+            "{{trace_id=\"{trace_id:032x}\"}} {value_s} {wall_s}.{part_us:06}"
+        )
     }
 }
 

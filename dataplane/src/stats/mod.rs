@@ -9,14 +9,19 @@ pub mod page;
 pub mod reference;
 mod series;
 pub mod shard;
+pub mod spans;
 pub mod table;
 pub mod tenants;
 #[cfg(test)]
 mod tests;
+pub mod trace;
+pub mod traces;
 
 pub use self::cell::Cell;
 pub use self::keeper::{KeeperStats, ObservedStats, ProcessStats};
 pub use self::shard::{STATUSES, ShardStats};
+pub use self::trace::Trace;
+pub use self::traces::Traces;
 
 use self::page::{Header, Layout, Parts};
 use std::ops::Deref;
@@ -53,6 +58,8 @@ pub struct Stats {
     pub process: Part<ProcessStats>,
     /// What is observed of each shard.
     pub observed: Part<[ObservedStats]>,
+    /// What each shard traced last.
+    pub traces: Part<[Traces]>,
     /// The beginning.
     header: Part<Header>,
 }
@@ -65,6 +72,7 @@ impl Stats {
             keeper: Part::Owned(Box::default()),
             process: Part::Owned(Box::default()),
             observed: Part::Owned((0..shards).map(|_| ObservedStats::default()).collect()),
+            traces: Part::Owned((0..shards).map(|_| Traces::default()).collect()),
             header: Part::Owned(Box::default()),
         };
         stats.header.write(&Layout::of(shards));
@@ -78,6 +86,7 @@ impl Stats {
             keeper: Part::Shared(parts.keeper),
             process: Part::Shared(parts.process),
             observed: Part::Shared(parts.observed),
+            traces: Part::Shared(parts.traces),
             header: Part::Shared(parts.header),
         };
         stats.header.write(&Layout::of(parts.shards.len() as u16));
@@ -97,6 +106,7 @@ impl Stats {
             observed: &self.observed,
             keeper: &self.keeper,
             shards: &self.shards,
+            traces: &self.traces,
         }
     }
 }

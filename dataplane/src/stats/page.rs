@@ -7,11 +7,13 @@
 //! keeper   KeeperStats   written by the keeper
 //! observed ObservedStats one per shard, written by the thread that observes the process
 //! shards   ShardStats    one behind the other, each written by its shard's thread
+//! traces   Traces        one per shard, written by its shard's thread
 //! ```
 
 use super::cell::{Cell, Text};
 use super::keeper::{KeeperStats, ObservedStats, ProcessStats};
 use super::shard::ShardStats;
+use super::traces::Traces;
 use std::fmt;
 
 /// What a page begins with: `flkstats`.
@@ -43,6 +45,10 @@ pub struct Header {
     pub shards_at: Cell,
     /// Bytes of each.
     pub shard_bytes: Cell,
+    /// Offset of the first [`Traces`].
+    pub traces_at: Cell,
+    /// Bytes of each.
+    pub traces_bytes: Cell,
     /// Process id of the writer.
     pub pid: Cell,
     /// When it began, in microseconds since 1970.
@@ -66,6 +72,8 @@ impl Header {
         self.observed_at.set(layout.observed_at as u64);
         self.shards_at.set(layout.shards_at as u64);
         self.shard_bytes.set(size_of::<ShardStats>() as u64);
+        self.traces_at.set(layout.traces_at as u64);
+        self.traces_bytes.set(size_of::<Traces>() as u64);
         self.pid.set(u64::from(std::process::id()));
         self.version.set(env!("CARGO_PKG_VERSION"));
         self.magic.set(MAGIC);
@@ -95,6 +103,8 @@ impl Header {
             (&self.observed_at, layout.observed_at),
             (&self.shards_at, layout.shards_at),
             (&self.shard_bytes, size_of::<ShardStats>()),
+            (&self.traces_at, layout.traces_at),
+            (&self.traces_bytes, size_of::<Traces>()),
         ];
         let fits = found.iter().all(|(cell, it)| cell.get() == *it as u64);
         match fits && layout.bytes <= mapped_bytes {
@@ -117,6 +127,8 @@ pub struct Layout {
     pub observed_at: usize,
     /// The first shard's part; the others follow.
     pub shards_at: usize,
+    /// What the first shard traced; the others follow.
+    pub traces_at: usize,
     /// All bytes.
     pub bytes: usize,
 }
@@ -128,13 +140,15 @@ impl Layout {
         let keeper_at = process_at + size_of::<ProcessStats>();
         let observed_at = keeper_at + size_of::<KeeperStats>();
         let shards_at = observed_at + shards_count as usize * size_of::<ObservedStats>();
+        let traces_at = shards_at + shards_count as usize * size_of::<ShardStats>();
         Layout {
             shards_count,
             process_at,
             keeper_at,
             observed_at,
             shards_at,
-            bytes: shards_at + shards_count as usize * size_of::<ShardStats>(),
+            traces_at,
+            bytes: traces_at + shards_count as usize * size_of::<Traces>(),
         }
     }
 }
@@ -152,6 +166,8 @@ pub struct Parts<'a> {
     pub observed: &'a [ObservedStats],
     /// One part per shard.
     pub shards: &'a [ShardStats],
+    /// What each shard traced last.
+    pub traces: &'a [Traces],
 }
 
 /// Why memory is not read as a page of statistics.
@@ -211,10 +227,11 @@ mod tests {
             size_of::<KeeperStats>(),
             size_of::<ObservedStats>(),
             size_of::<ShardStats>(),
+            size_of::<Traces>(),
         );
         assert_eq!(
             (LAYOUT_VERSION, sizes),
-            (1, (256, 128, 128, 128, 55040)),
+            (1, (384, 128, 128, 128, 55040, 54272)),
             "a part has changed: raise LAYOUT_VERSION if a release had the old one, then pin the new sizes here"
         );
     }

@@ -171,6 +171,10 @@ pub struct ShardStats {
     pub mailbox_max: Cell,
     /// Number of the configuration snapshot that this shard judges under.
     pub snapshot: Cell,
+    /// Records that were traced.
+    pub traces: Cell,
+    /// Records that were not, though they should have been: there were too many.
+    pub traces_limited: Cell,
     /// Counters by tenant, key and parameter set.
     pub tenants: TenantPages,
 }

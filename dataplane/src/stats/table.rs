@@ -71,6 +71,8 @@ pub(super) enum Value {
     Observed(fn(&ObservedStats) -> &Cell),
     /// A histogram, added up over all shards.
     Histogram(HistogramOf),
+    /// The same, with the newest trace of each bucket.
+    Latency(HistogramOf),
     /// Histograms by the value of one label, each added up over all shards.
     HistogramsBy(&'static [(&'static str, HistogramOf)]),
     /// Samples of their own making.
@@ -174,7 +176,7 @@ const fn observed(
 }
 
 /// The groups of metrics, each with its heading in the reference.
-pub const GROUPS: [(&str, &[Metric]); 9] = [
+pub const GROUPS: [(&str, &[Metric]); 10] = [
     ("Requests and outcomes", REQUESTS),
     ("Signed values of first outcomes", VALUES),
     ("Stages and queues", STAGES),
@@ -183,6 +185,7 @@ pub const GROUPS: [(&str, &[Metric]); 9] = [
     ("Configuration", CONFIGURATION),
     ("Tenants, keys and parameter sets", TENANTS),
     ("Connections and shards", SHARDS),
+    ("Traces", TRACES),
     ("Process", PROCESS),
 ];
 
@@ -190,6 +193,12 @@ pub const GROUPS: [(&str, &[Metric]); 9] = [
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
     GROUPS.iter().flat_map(|(_, group)| group.iter())
 }
+
+#[rustfmt::skip] // a table
+const TRACES: &[Metric] = &[
+    count("flk_traces_total", "Records that were traced.", |page| &page.traces),
+    count("flk_traces_limited_total", "Records that were to be traced and were not, for TRACES_PER_SECOND_MAX allows no more.", |page| &page.traces_limited),
+];
 
 #[rustfmt::skip] // a table
 const TENANTS: &[Metric] = &[
@@ -222,7 +231,7 @@ const REQUESTS: &[Metric] = &[
     count("flk_signature_err", "Alias of flk_signature_errors.", |it| &it.signature_errors),
     series("http_requests_total", Kind::Counter, &["code"], "Answers, by status code.", series::answers),
     series("http_requests_errors_total", Kind::Counter, &[], "Answers with a status other than 2xx.", series::errors),
-    histogram("http_request_duration_seconds", "From the whole request to its answer.", |it| it.latency_s.view()).unit(Unit::Seconds),
+    Metric::new("http_request_duration_seconds", Kind::Histogram, "From the whole request to its answer; in OpenMetrics with the trace of one request of each bucket.", Value::Latency(|it| it.latency_s.view())).unit(Unit::Seconds),
     gauge("flk_requests_in_flight", "Admitted requests without a durable end.", |it| &it.flights),
 ];
 

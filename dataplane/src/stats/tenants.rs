@@ -104,6 +104,13 @@ impl Default for TenantPages {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row(u16);
 
+impl Row {
+    /// Its place in the table.
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}
+
 impl TenantPages {
     /// The row of the tenant that the process knows as its `index`-th. A number belongs to one name for ever.
     pub fn tenant_row(&self, index: usize, name: &str) -> Row {
@@ -166,6 +173,13 @@ impl TenantPages {
         };
         [of, shown(name)]
     }
+}
+
+/// The tenant of a row, or what stands for all others.
+pub fn tenant_name(parts: &Parts<'_>, row: u16) -> String {
+    let mut pages = parts.shards.iter().map(|page| &page.tenants.tenants);
+    let named = pages.find_map(|rows| rows.get(usize::from(row)).filter(|row| row.name.is_set()));
+    named.map_or_else(|| OTHER.to_owned(), |row| row.name.get())
 }
 
 /// A name, or what stands for all others.

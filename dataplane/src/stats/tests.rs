@@ -27,6 +27,13 @@ fn busy() -> Stats {
         page.tenants.key_row(tenant, "2026-11");
         page.tenants.params_row(tenant, "1");
     }
+    for (shard, value_us) in [(0, 120_000), (1, 119_000), (1, 9_000_000)] {
+        stats.traces[shard].note(&traces::Exemplar {
+            trace_id: [0xa0 + shard as u8; 16],
+            value_us,
+            wall_us: 1_700_000_000_000_020 + shard as u64,
+        });
+    }
     stats.process.cpu_us.set(1_250_000);
     stats.observed[1].cpu_us.set(750_000);
     stats.parts().header.region.set("a\"b\\c\nd");
@@ -143,6 +150,8 @@ fn the_checker_refuses_what_is_not_valid() {
         ("\nflk_turns_total ", "\nflk_turns "),
         ("# TYPE flk_accepted unknown", "# TYPE flk_accepted counter"),
         ("le=\"1.0\"", "le=\"1\""),
+        ("} 0.119 ", "} 0.09 "),
+        ("flk_shards 2\n", "flk_shards 2 # {trace_id=\"a\"} 1 1\n"),
         ("le=\"0.15\"} 4", "le=\"0.15\"} 1"),
         (
             "http_request_duration_seconds_count 8",
@@ -211,6 +220,10 @@ impl Checker {
     }
 
     fn sample(&mut self, line: &str) {
+        let (line, exemplar) = match line.split_once(" # ") {
+            Some((line, exemplar)) => (line, Some(exemplar)),
+            None => (line, None),
+        };
         let (sample, value) = line.rsplit_once(' ').expect("a sample has a value");
         assert!(self.samples.insert(sample.to_owned()), "twice: {line}");
         assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{line}");
@@ -234,9 +247,16 @@ impl Checker {
             assert!(!self.open || canonical, "{line}");
             let edge = edge.replace("+Inf", "inf").parse().unwrap();
             self.buckets.push((edge, value.parse().unwrap()));
+            if let Some(exemplar) = exemplar {
+                self.exemplar(exemplar);
+            }
             let ascends = |pair: &[(f64, u64)]| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1;
             assert!(self.buckets.windows(2).all(ascends), "{line}");
         }
+        assert!(
+            exemplar.is_none() || (suffix == "_bucket" && self.open),
+            "{line}"
+        );
         if suffix == "_count" {
             let last = self.buckets.drain(..).next_back();
             let (edge, count) = last.expect("buckets come first");
@@ -246,6 +266,45 @@ impl Checker {
         let names = labels.into_iter().map(|(name, _)| name);
         known.expect("a sample has a family").extend(names);
     }
+
+    /// `{trace_id="…"} value time`, of the bucket that was read last.
+    fn exemplar(&mut self, text: &str) {
+        let words: Vec<&str> = text.split(' ').collect();
+        let [labels, value, time] = words[..] else {
+            panic!("{text}")
+        };
+        let labels = labels_of(labels.strip_prefix('{').expect("labels"));
+        let characters: usize = labels.iter().map(|(name, it)| name.len() + it.len()).sum();
+        assert!(characters <= 128, "{text}");
+        let value: f64 = value.parse().unwrap();
+        let [.., (below, _), (edge, _)] = [&[(f64::MIN, 0)], &self.buckets[..]].concat()[..] else {
+            panic!("a bucket comes first")
+        };
+        assert!(below < value && value <= edge, "{text} in {below}..{edge}");
+        assert!(time.parse::<f64>().is_ok_and(f64::is_finite), "{text}");
+    }
+}
+
+#[test]
+fn buckets_of_latencies_name_their_newest_trace_in_openmetrics_only() {
+    let stats = busy();
+    let open = page(&stats, Format::OpenMetrics);
+    let bucket = |edge: &str, rest: &str| {
+        let line = format!("http_request_duration_seconds_bucket{{le=\"{edge}\"}} {rest}");
+        assert!(open.lines().any(|it| it == line), "{line} in {open}");
+    };
+    let of = |byte: &str| byte.repeat(16);
+    // Both shards have one below 0.15 s; that of the second is newer.
+    bucket(
+        "0.15",
+        &format!("4 # {{trace_id=\"{}\"}} 0.119 1700000000.000021", of("a1")),
+    );
+    bucket(
+        "+Inf",
+        &format!("8 # {{trace_id=\"{}\"}} 9 1700000000.000021", of("a1")),
+    );
+    bucket("0.2", "4");
+    assert!(!page(&stats, Format::Prometheus).contains("trace_id"));
 }
 
 /// Reads `name="value",…}`.

@@ -7,7 +7,7 @@ use flk_dataplane::event::{Ask, ConnId, Driver, Event, Granted, Inbox, Next, Op,
 use flk_dataplane::io::{FileId, Now, ShardId, SyncMode};
 use flk_dataplane::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
 use flk_dataplane::shard::Shard;
-use flk_dataplane::shard::config::{Proxies, ShardConfig, ShardLimits};
+use flk_dataplane::shard::config::{Proxies, ShardConfig, ShardLimits, TraceLimits};
 use flk_dataplane::snapshot::{
     Document, FORMAT, KeyDocument, Limit, LimitsDocument, MissingKeys, ParamsDocument, Resolver,
     Snapshot, Source, TenantDocument,
@@ -56,6 +56,7 @@ impl ByHand {
             dedup_bytes_max: 1 << 30,
             proxies: Proxies::default(),
             metrics_auth: None,
+            traces: TraceLimits::default(),
             drain_delay_us: 0,
             stats: Arc::new(Stats::new(1)),
         });

@@ -3,7 +3,7 @@
 #![no_main]
 
 use flk_dataplane::http::{
-    Head, HeadStatus, HttpLimits as Limits, Span, TenantHeader, read_head, route,
+    Head, HeadStatus, HttpLimits as Limits, Span, TenantHeader, read_head, read_traceparent, route,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -63,6 +63,16 @@ fn check_head(bytes: &[u8], head: &Head, limits: &Limits) {
         let name = span.of(bytes);
         let sound = |&byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         assert!((1..=64).contains(&name.len()) && name.iter().all(sound));
+    }
+    if let Some(value) = head.traceparent.map(|span| span.of(bytes))
+        && let Some(read) = read_traceparent(value)
+    {
+        let again = format!(
+            "{:032x}-{:016x}",
+            u128::from_be_bytes(read.trace_id),
+            u64::from_be_bytes(read.parent_id)
+        );
+        assert_eq!(value.get(3..52), Some(again.as_bytes()));
     }
     let _ = route(head);
 }

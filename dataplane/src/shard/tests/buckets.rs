@@ -1,9 +1,10 @@
-//! Buckets of a room: units that are left, by the test, and what was charged. A stand-in for the driver's; no time refills them,
-//! unless the room has the real ones.
+//! Buckets of a room: units that are left, by the test, and what was charged; and the traces that are complete. A stand-in for
+//! the driver's; no time refills them, unless the room has the real ones.
 
 use crate::event::{Ask, Driver, Granted};
 use crate::io::Now;
 use crate::snapshot::Limit;
+use crate::stats::Trace;
 use std::collections::BTreeMap;
 
 #[derive(Default)]
@@ -16,6 +17,10 @@ pub(super) struct Buckets {
     pub(super) retry_after_us: u64,
     /// The driver's, which take the place of all this.
     pub(super) real: Option<crate::driver::rate::Buckets>,
+    /// Traces that are complete.
+    pub(super) traces: Vec<Trace>,
+    /// Slots of traced records that were judged.
+    pub(super) judged: Vec<u16>,
 }
 
 impl Buckets {
@@ -26,6 +31,14 @@ impl Buckets {
 }
 
 impl Driver for Buckets {
+    fn judges_traced(&mut self, slot: u16) {
+        self.judged.push(slot);
+    }
+
+    fn traced(&mut self, _: u16, trace: &Trace) {
+        self.traces.push(*trace);
+    }
+
     fn charge(&mut self, limit: Limit, ask: Ask, now: Now) -> Granted {
         if let Some(real) = &self.real {
             return real.charge(limit, ask, now);

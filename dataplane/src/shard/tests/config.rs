@@ -2,7 +2,7 @@
 
 use super::snapshots;
 use crate::io::ShardId;
-use crate::shard::config::{Proxies, ShardConfig, ShardLimits};
+use crate::shard::config::{Proxies, ShardConfig, ShardLimits, TraceLimits};
 use crate::stats::Stats;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ pub(super) fn config(shards: u16, stats: Arc<Stats>) -> ShardConfig {
         dedup_bytes_max: 64 << 20,
         proxies: Proxies::default(),
         metrics_auth: None,
+        traces: TraceLimits::default(),
         drain_delay_us: 0,
         stats,
     }

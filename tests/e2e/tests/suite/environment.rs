@@ -29,7 +29,7 @@ on_every_host!(
 );
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 79] = [
+const WRONG: [(&str, &str); 89] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -100,6 +100,16 @@ const WRONG: [(&str, &str); 79] = [
     ("FLK_BODY_MAX", "1023"),
     ("FLK_BODY_MAX", "1048577"),
     ("FLK_BODY_MAX", "0.5MiB"),
+    ("TRACE_SAMPLE", "1.1"),
+    ("TRACE_SAMPLE", "-0.1"),
+    ("TRACE_SAMPLE", "NaN"),
+    ("TRACES_PER_SECOND_MAX", "10001"),
+    ("TRACES_PER_SECOND_MAX", "1.5"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:0"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "sesame"),
+    ("OTEL_SERVICE_NAME", "a\tb"),
     ("ADMIN_LISTEN", "127.0.0.1"),
     ("ADMIN_LISTEN", "localhost:8081"),
     ("PROXY_PROTOCOL", "on"),
