@@ -30,4 +30,6 @@ pub mod options;
 pub mod run;
 pub mod supervise;
 
+// What control says.
+pub mod events;
 pub mod say;

@@ -3,10 +3,15 @@
 use crate::api::{Access, Api, router};
 use crate::audit::{Audit, AuditError};
 use crate::controller::{Controller, Orders, Parts};
+use crate::desired::Mistakes;
+use crate::events::{
+    AdminFailed, AdminListening, AdminWaiting, AuditTorn, CoreDumpsOn, Failed, SettingRefused,
+    StdinFailed,
+};
 use crate::link::{Link, of_system};
 use crate::observe::observe;
 use crate::options::{Lifeline, Options};
-use crate::say::say;
+use crate::say::{keep_telling_left_out, say, say_panics, tell_the_rest};
 use crate::scrape::Scraper;
 use crate::systemd;
 use crate::tokens::{Actor, Tokens};
@@ -14,6 +19,7 @@ use crate::view::board;
 use crate::watch::Changes;
 use flk_dataplane::config::ControlSettings;
 use flk_dataplane::exit::Exit;
+use flk_dataplane::logs;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -28,25 +34,27 @@ const ORDERS_MAX: usize = 16;
 
 /// Why control does not run.
 #[derive(Debug)]
-pub struct StartError {
-    /// The exit code.
-    pub exit: Exit,
-    /// What to do.
-    pub reason: String,
+enum StartError {
+    /// Settings are wrong.
+    Settings(Mistakes),
+    /// Something else, with the exit code and what to do.
+    Other(Exit, String),
 }
 
 fn refused(exit: Exit, reason: impl ToString) -> StartError {
-    let reason = reason.to_string();
-    StartError { exit, reason }
+    StartError::Other(exit, reason.to_string())
 }
 
 /// Runs control until it is stopped; the exit code of the process. The reason of another end than a requested one was said.
 pub fn run(options: &Options) -> u8 {
+    say_panics();
     // A core image or another user's look into memory and environment would show keys.
     let hidden =
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     if let Err(error) = hidden {
-        say(format!("core dumps cannot be turned off: {error}"));
+        let message = format!("core dumps cannot be turned off: {error}");
+        let error = error.to_string();
+        say(CoreDumpsOn { error }, message);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -61,20 +69,29 @@ pub fn run(options: &Options) -> u8 {
             ended
         }
     };
-    match ended {
-        Ok(()) => Exit::Stopped.code(),
-        Err(StartError { exit, reason }) => {
-            say(reason);
-            exit.code()
+    let exit = match ended {
+        Ok(()) => Exit::Stopped,
+        Err(StartError::Settings(mistakes)) => {
+            mistakes
+                .0
+                .into_iter()
+                .for_each(|it| say(SettingRefused {}, it));
+            Exit::Configuration
         }
-    }
+        Err(StartError::Other(exit, reason)) => {
+            let exit_code = exit.code();
+            say(Failed { exit_code }, reason);
+            exit
+        }
+    };
+    tell_the_rest();
+    exit.code()
 }
 
 async fn serve(options: &Options) -> Result<(), StartError> {
     let mut ends = Ends::watch(options.lifeline)?;
-    let config = options
-        .config()
-        .map_err(|mistakes| refused(Exit::Configuration, mistakes.0.join("\nflk-control: ")))?;
+    let config = options.config().map_err(StartError::Settings)?;
+    logs::set_format(config.log_format);
     let access = access(&config.control)?;
     let audit = open_audit(&config.control)?;
     let credentials = config.metrics_auth.as_ref();
@@ -103,6 +120,7 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     tokio::spawn(observe(scraper, news, board));
     tokio::spawn(listen(config.control.admin_listen, api));
     tokio::spawn(keep_alive());
+    tokio::spawn(keep_telling_left_out());
     systemd::ready();
     while let End::Reload = ends.next().await {
         systemd::reloading();
@@ -147,10 +165,11 @@ fn open_audit(settings: &ControlSettings) -> Result<Audit, StartError> {
         refused(exit, error)
     })?;
     if let Some(torn) = audit.torn() {
-        say(format!(
-            "the last line of the audit log was torn by a crash, before what it says was done; it is kept in {}",
-            torn.display()
-        ));
+        let file = torn.display().to_string();
+        let message = format!(
+            "the last line of the audit log was torn by a crash, before what it says was done; it is kept in {file}"
+        );
+        say(AuditTorn { file }, message);
     }
     Ok(audit)
 }
@@ -161,24 +180,33 @@ async fn listen(address: SocketAddr, api: Api) {
     let listener = loop {
         match TcpListener::bind(address).await {
             Ok(listener) => break listener,
-            Err(error) if is_first => say(format!(
-                "admin API: cannot listen on {address}: {}; trying again every {} s",
-                of_system(&error),
-                LISTEN_AGAIN.as_secs()
-            )),
+            Err(error) if is_first => {
+                let (address, error) = (address.to_string(), of_system(&error));
+                let seconds = LISTEN_AGAIN.as_secs();
+                let message = format!(
+                    "admin API: cannot listen on {address}: {error}; trying again every {seconds} s"
+                );
+                say(AdminWaiting { address, error }, message);
+            }
             Err(_) => {}
         }
         is_first = false;
         tokio::time::sleep(LISTEN_AGAIN).await;
     };
-    let who = match &api.access {
-        Access::Local => "every process of this machine may use it",
-        Access::Tokens(_) => "with tokens",
+    let (who, needs_token) = match &api.access {
+        Access::Local => ("every process of this machine may use it", false),
+        Access::Tokens(_) => ("with tokens", true),
     };
     let listens_on = listener.local_addr().unwrap_or(address);
-    say(format!("admin API on http://{listens_on}, {who}"));
+    let event = AdminListening {
+        address: listens_on.to_string(),
+        needs_token,
+    };
+    say(event, format!("admin API on http://{listens_on}, {who}"));
     if let Err(error) = axum::serve(listener, router(api)).await {
-        say(format!("admin API: {}", of_system(&error)));
+        let error = of_system(&error);
+        let message = format!("admin API: {error}");
+        say(AdminFailed { error }, message);
     }
 }
 
@@ -242,7 +270,9 @@ async fn end_of_stdin() {
     let mut pipe = match pipe {
         Ok(pipe) => pipe,
         Err(error) => {
-            say(format!("standard input is no pipe: {}", of_system(&error)));
+            let error = of_system(&error);
+            let message = format!("standard input is no pipe: {error}");
+            say(StdinFailed { error }, message);
             return std::future::pending().await;
         }
     };

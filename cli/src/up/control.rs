@@ -11,7 +11,14 @@ use std::process::Command;
 use std::sync::mpsc::{Sender, channel};
 
 /// Variables that options of `flk up` may stand for.
-const NAMES: [&str; 5] = ["LISTEN", "PORT", "FLK_CORES", "FLK_CONFIG", "WAL_DIR"];
+const NAMES: [&str; 6] = [
+    "LISTEN",
+    "PORT",
+    "FLK_CORES",
+    "FLK_CONFIG",
+    "WAL_DIR",
+    "LOG_FORMAT",
+];
 
 /// What will be started; nothing if it is not wanted.
 pub(super) struct Beside(Option<Command>);

@@ -9,6 +9,7 @@ mod gateway;
 
 mod control;
 mod damage;
+mod logs;
 
 use common::{Ran, flk, golden, golden_bytes, golden_directory, run};
 use flk_testkit::{DEADLINE, side_by_side, wait_until};

@@ -40,7 +40,7 @@ const QUALIFIERS: [&str; 14] = [
 ];
 
 /// Parts of settings without their prefix that other programs use too.
-const COMMON: [&str; 10] = [
+const COMMON: [&str; 11] = [
     "USER",
     "PASS",
     "PASSWORD",
@@ -51,6 +51,7 @@ const COMMON: [&str; 10] = [
     "BACKEND",
     "MAX_AGE",
     "MAX_BYTES",
+    "FORMAT",
 ];
 
 /// A warning for each name that looks like a setting and is not, with the nearest setting.
