@@ -29,6 +29,9 @@ mod wal;
 use clap::builder::Resettable;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::{Exit, Failure};
+use flk_dataplane::config::log_format_of_start;
+use flk_dataplane::logs::Format;
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -79,6 +82,9 @@ fn main() -> ExitCode {
         matches.and_then(|it| Cli::from_arg_matches(&it).map_err(|it| it.format(&mut command)));
     let cli = match cli {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && is_in_json(std::env::args_os()) => {
+            return up::refuse_argument(&error);
+        }
         Err(error) => return exit::code(explain(&error)),
     };
     match cli.command {
@@ -94,6 +100,17 @@ fn main() -> ExitCode {
         Command::Man(args) => exit::code(reference::man(&args)),
         Command::Commands(args) => exit::code(reference::commands(&args)),
     }
+}
+
+/// Whether these arguments start a process whose standard error is a log, and that log is to be JSON.
+fn is_in_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    let text = arguments.filter_map(|it| it.into_string().ok());
+    // As the other programs call it.
+    let named = |it: String| it.replacen("--log-format", "--log.format", 1);
+    let arguments: Vec<String> = text.map(named).collect();
+    let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    let is_log = matches!(words[..], ["up", ..] | ["control", "run", ..]);
+    is_log && log_format_of_start(&|name| std::env::var(name).ok(), &arguments) == Format::Json
 }
 
 /// Treats an empty variable as not set, as the gateway does, and a negative number as a value of its option, so that the

@@ -10,6 +10,10 @@ pub use order::{Order, Orders, Outcome, Refusal};
 use crate::audit::Audit;
 use crate::desired::{Desired, Fixed, Mistakes, ReadDesired, needs_restart};
 use crate::diff::diff;
+use crate::events::{
+    ConfigWrong, DataplaneAnswers, DataplaneAway, ReloadRefused, ReloadUnchanged, RestartNeeded,
+    RollbackHolds, SnapshotRolledBack,
+};
 use crate::link::{Link, LinkError};
 use crate::say::say;
 use crate::tokens::Actor;
@@ -31,7 +35,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// A file that never reads the same twice is taken as it is.
 const SETTLE_READS_MAX: usize = 10;
 /// Lines of one event.
-const LINES_MAX: usize = 50;
+pub(crate) const LINES_MAX: usize = 50;
 
 /// What a controller works with.
 pub struct Parts {
@@ -162,14 +166,16 @@ impl Controller {
         }
         let done = self.reconcile(Asked::Reload(by)).await;
         match &done {
-            Ok(outcome) if !outcome.changed => say(format!(
-                "reloaded: nothing differs, snapshot {} stays in force",
-                outcome.number
-            )),
+            Ok(outcome) if !outcome.changed => {
+                let snapshot = outcome.number;
+                let message =
+                    format!("reloaded: nothing differs, snapshot {snapshot} stays in force");
+                say(ReloadUnchanged { snapshot }, message);
+            }
             Ok(_) => {}
             // Mistakes were said one by one.
             Err(Refusal::Wrong(_)) => {}
-            Err(refusal) => say(format!("not reloaded: {refusal}")),
+            Err(refusal) => say(ReloadRefused {}, format!("not reloaded: {refusal}")),
         }
         done
     }
@@ -215,7 +221,7 @@ impl Controller {
                     let start = start.get_or_insert_with(|| now.clone());
                     let differ = needs_restart(start, now);
                     for line in differ.iter().take(LINES_MAX) {
-                        say(format!("needs a restart of {of}: {line}"));
+                        say(RestartNeeded {}, format!("needs a restart of {of}: {line}"));
                     }
                     differ
                 };
@@ -236,9 +242,9 @@ impl Controller {
 
     fn tell_mistakes(&self, mistakes: &Mistakes) {
         for mistake in mistakes.0.iter().take(LINES_MAX) {
-            say(format!(
-                "the configuration is wrong, and the one in force stays: {mistake}"
-            ));
+            let message =
+                format!("the configuration is wrong, and the one in force stays: {mistake}");
+            say(ConfigWrong {}, message);
         }
         self.board.send_modify(|view| {
             view.counters.reload_failures += 1;
@@ -316,10 +322,17 @@ impl Controller {
                 against,
             });
             self.show(Configuration::HeldByRollback);
-            say(format!(
-                "snapshot {} is a rollback of {to} and differs from the configuration: it stays until the configuration changes or is reloaded",
-                outcome.number
-            ));
+            let (snapshot, rollback_of) = (outcome.number, to);
+            let event = SnapshotRolledBack {
+                snapshot,
+                rollback_of,
+            };
+            say(
+                event,
+                format!(
+                    "snapshot {snapshot} is a rollback of {to} and differs from the configuration: it stays until the configuration changes or is reloaded"
+                ),
+            );
         }
         Ok(outcome)
     }
@@ -344,9 +357,14 @@ impl Controller {
                 rollback_of,
                 against: Some(content.to_owned()),
             });
-            say(format!(
-                "snapshot {number} is a rollback of {rollback_of} and still holds"
-            ));
+            let event = RollbackHolds {
+                snapshot: number,
+                rollback_of,
+            };
+            say(
+                event,
+                format!("snapshot {number} is a rollback of {rollback_of} and still holds"),
+            );
         }
     }
 
@@ -381,10 +399,10 @@ impl Controller {
         match asked {
             Ok(status) => {
                 if was_away || was_new {
-                    say(format!(
-                        "the data plane answers: snapshot {} is in force",
-                        status.in_force.number
-                    ));
+                    let snapshot = status.in_force.number;
+                    let message =
+                        format!("the data plane answers: snapshot {snapshot} is in force");
+                    say(DataplaneAnswers { snapshot }, message);
                 }
                 if was_away {
                     self.started_again();
@@ -405,7 +423,10 @@ impl Controller {
         let why = error.to_string();
         match was_away {
             true => self.away_pause = (self.away_pause * 2).min(LOOK_EVERY),
-            false => say(format!("{why}; trying again")),
+            false => {
+                let error = why.clone();
+                say(DataplaneAway { error }, format!("{why}; trying again"));
+            }
         }
         let shown = why.clone();
         self.board

@@ -1,6 +1,7 @@
 //! The task that takes traces from the data plane's page of statistics and sends their spans to a collector by OTLP over HTTP.
 //! Nothing waits for it: what it cannot send in time is dropped and counted.
 
+use crate::events::{CollectorAnswers, CollectorAway};
 use crate::otlp::{Answer, Origin, Row, request, spans_count};
 use crate::say::say;
 use flk_dataplane::config::{Endpoint, OtlpSettings};
@@ -210,18 +211,21 @@ impl Sender {
 
     fn is_there(&mut self) {
         if std::mem::take(&mut self.is_away) && self.may_say() {
-            let Endpoint { authority, .. } = &self.settings.endpoint;
-            say(format!("spans: {authority} takes them again"));
+            let collector = self.settings.endpoint.authority.clone();
+            let message = format!("spans: {collector} takes them again");
+            say(CollectorAnswers { collector }, message);
         }
     }
 
     fn is_away(&mut self, why: &str) {
         let is_news = !std::mem::replace(&mut self.is_away, true);
         if is_news && self.may_say() {
-            let Endpoint { authority, .. } = &self.settings.endpoint;
-            say(format!(
-                "spans: {authority} does not take them: {why}; traffic goes on, and what is lost is counted in flk_control_spans_dropped_total and _refused_total"
-            ));
+            let collector = self.settings.endpoint.authority.clone();
+            let message = format!(
+                "spans: {collector} does not take them: {why}; traffic goes on, and what is lost is counted in flk_control_spans_dropped_total and _refused_total"
+            );
+            let reason = why.to_owned();
+            say(CollectorAway { collector, reason }, message);
         }
     }
 

@@ -36,4 +36,6 @@ pub mod options;
 pub mod run;
 pub mod supervise;
 
+// What control says.
+pub mod events;
 pub mod say;

@@ -1,11 +1,13 @@
 //! `flk-control`: the control process. Configured as `flk-dataplane` is, by the same file, variables and arguments.
 
+use flk_control::events::ArgumentRefused;
 use flk_control::options::Options;
 use flk_control::run::run;
 use flk_control::say::say;
-use flk_dataplane::config::Environment;
+use flk_dataplane::config::{Environment, log_format_of_start};
 use flk_dataplane::driver::console::print;
 use flk_dataplane::exit::{self, Exit};
+use flk_dataplane::logs::set_format;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -28,6 +30,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = arguments
         .map(|it| it.to_string_lossy().into_owned())
         .collect();
+    set_format(log_format_of_start(
+        &|name| std::env::var(name).ok(),
+        &arguments,
+    ));
     match arguments.first().map(String::as_str) {
         Some("--version" | "-V") => print(&format!("flk-control {}\n", env!("CARGO_PKG_VERSION"))),
         Some("--help" | "-h") => print(&format!("{HELP}\n{}\n", exit::help())),
@@ -40,7 +46,7 @@ fn main() -> ExitCode {
                 }))
             }
             Err(problem) => {
-                say(problem);
+                say(ArgumentRefused {}, problem);
                 ExitCode::from(Exit::Usage.code())
             }
         },

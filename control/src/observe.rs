@@ -1,6 +1,7 @@
 //! The task that watches answers after a new snapshot: it fetches the data plane's counters and shows what is suspect. It
 //! changes nothing.
 
+use crate::events::SnapshotSuspect;
 use crate::say::say;
 use crate::scrape::Scraper;
 use crate::suspect::{Counts, Judge};
@@ -18,7 +19,14 @@ pub async fn observe(scraper: Scraper, mut published: watch::Receiver<Option<u32
     loop {
         if let Ok(page) = scraper.page(Format::Prometheus).await {
             for suspicion in judge.sample(start.elapsed(), Counts::read(&page)) {
-                say(&suspicion);
+                let share = |thousandths: u64| thousandths as f64 / 1e3;
+                let event = SnapshotSuspect {
+                    snapshot: suspicion.number,
+                    status: suspicion.status,
+                    share_before: share(suspicion.before_thousandths),
+                    share: share(suspicion.after_thousandths),
+                };
+                say(event, suspicion.to_string());
                 board.send_modify(|view| view.suspect.push(suspicion));
             }
         }

@@ -3,11 +3,16 @@
 use crate::api::{Access, Api, router};
 use crate::audit::{Audit, AuditError};
 use crate::controller::{Controller, Orders, Parts};
+use crate::desired::Mistakes;
+use crate::events::{
+    AdminFailed, AdminListening, AdminWaiting, AuditTorn, CoreDumpsOn, Failed, SettingRefused,
+    SpansExported, StdinFailed,
+};
 use crate::export::export;
 use crate::link::{Link, of_system};
 use crate::observe::observe;
 use crate::options::{Lifeline, Options};
-use crate::say::say;
+use crate::say::{keep_telling_left_out, say, say_panics, tell_the_rest};
 use crate::scrape::Scraper;
 use crate::systemd;
 use crate::tokens::{Actor, TokensFile};
@@ -17,6 +22,7 @@ use flk_dataplane::config::sealed::AgeKeys;
 use flk_dataplane::config::{ControlSettings, SecretPath};
 use flk_dataplane::driver::signal::unblock;
 use flk_dataplane::exit::Exit;
+use flk_dataplane::logs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,25 +38,27 @@ const ORDERS_MAX: usize = 16;
 
 /// Why control does not run.
 #[derive(Debug)]
-pub struct StartError {
-    /// The exit code.
-    pub exit: Exit,
-    /// What to do.
-    pub reason: String,
+enum StartError {
+    /// Settings are wrong.
+    Settings(Mistakes),
+    /// Something else, with the exit code and what to do.
+    Other(Exit, String),
 }
 
 fn refused(exit: Exit, reason: impl ToString) -> StartError {
-    let reason = reason.to_string();
-    StartError { exit, reason }
+    StartError::Other(exit, reason.to_string())
 }
 
 /// Runs control until it is stopped; the exit code of the process. The reason of another end than a requested one was said.
 pub fn run(options: &Options) -> u8 {
+    say_panics();
     // A core image or another user's look into memory and environment would show keys.
     let hidden =
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     if let Err(error) = hidden {
-        say(format!("core dumps cannot be turned off: {error}"));
+        let message = format!("core dumps cannot be turned off: {error}");
+        let error = error.to_string();
+        say(CoreDumpsOn { error }, message);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -65,22 +73,31 @@ pub fn run(options: &Options) -> u8 {
             ended
         }
     };
-    match ended {
-        Ok(()) => Exit::Stopped.code(),
-        Err(StartError { exit, reason }) => {
-            say(reason);
-            exit.code()
+    let exit = match ended {
+        Ok(()) => Exit::Stopped,
+        Err(StartError::Settings(mistakes)) => {
+            mistakes
+                .0
+                .into_iter()
+                .for_each(|it| say(SettingRefused {}, it));
+            Exit::Configuration
         }
-    }
+        Err(StartError::Other(exit, reason)) => {
+            let exit_code = exit.code();
+            say(Failed { exit_code }, reason);
+            exit
+        }
+    };
+    tell_the_rest();
+    exit.code()
 }
 
 async fn serve(options: &Options) -> Result<(), StartError> {
     let mut ends = Ends::watch(options.lifeline)?;
     // A gateway that started this process has them blocked.
     unblock().map_err(|error| refused(Exit::Refused, error))?;
-    let config = options
-        .config()
-        .map_err(|mistakes| refused(Exit::Configuration, mistakes.0.join("\nflk-control: ")))?;
+    let config = options.config().map_err(StartError::Settings)?;
+    logs::set_format(config.log_format);
     let board = board();
     let access = access(&config.control, &config.age_keys, &board)?;
     let audit = open_audit(&config.control)?;
@@ -89,10 +106,9 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     let listens_on = options.dataplane.unwrap_or(config.listen);
     let scraper = Scraper::of(listens_on, credentials.as_deref());
     if let Some(otlp) = config.control.otlp.clone() {
-        say(format!(
-            "spans go to http://{}{}",
-            otlp.endpoint.authority, otlp.endpoint.path
-        ));
+        let url = format!("http://{}{}", otlp.endpoint.authority, otlp.endpoint.path);
+        let message = format!("spans go to {url}");
+        say(SpansExported { url }, message);
         let exported = Arc::clone(&board.borrow().exported);
         tokio::spawn(export(config.wal_dir.clone(), otlp, exported));
     }
@@ -120,6 +136,7 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     }
     tokio::spawn(listen(config.control.admin_listen, api));
     tokio::spawn(keep_alive());
+    tokio::spawn(keep_telling_left_out());
     systemd::ready();
     while let End::Reload = ends.next().await {
         systemd::reloading();
@@ -179,10 +196,11 @@ fn open_audit(settings: &ControlSettings) -> Result<Audit, StartError> {
         refused(exit, error)
     })?;
     if let Some(torn) = audit.torn() {
-        say(format!(
-            "the last line of the audit log was torn by a crash, before what it says was done; it is kept in {}",
-            torn.display()
-        ));
+        let file = torn.display().to_string();
+        let message = format!(
+            "the last line of the audit log was torn by a crash, before what it says was done; it is kept in {file}"
+        );
+        say(AuditTorn { file }, message);
     }
     Ok(audit)
 }
@@ -193,24 +211,33 @@ async fn listen(address: SocketAddr, api: Api) {
     let listener = loop {
         match TcpListener::bind(address).await {
             Ok(listener) => break listener,
-            Err(error) if is_first => say(format!(
-                "admin API: cannot listen on {address}: {}; trying again every {} s",
-                of_system(&error),
-                LISTEN_AGAIN.as_secs()
-            )),
+            Err(error) if is_first => {
+                let (address, error) = (address.to_string(), of_system(&error));
+                let seconds = LISTEN_AGAIN.as_secs();
+                let message = format!(
+                    "admin API: cannot listen on {address}: {error}; trying again every {seconds} s"
+                );
+                say(AdminWaiting { address, error }, message);
+            }
             Err(_) => {}
         }
         is_first = false;
         tokio::time::sleep(LISTEN_AGAIN).await;
     };
-    let who = match &api.access {
-        Access::Local => "every process of this machine may use it",
-        Access::Tokens(..) => "with tokens",
+    let (who, needs_token) = match &api.access {
+        Access::Local => ("every process of this machine may use it", false),
+        Access::Tokens(_) => ("with tokens", true),
     };
     let listens_on = listener.local_addr().unwrap_or(address);
-    say(format!("admin API on http://{listens_on}, {who}"));
+    let event = AdminListening {
+        address: listens_on.to_string(),
+        needs_token,
+    };
+    say(event, format!("admin API on http://{listens_on}, {who}"));
     if let Err(error) = axum::serve(listener, router(api)).await {
-        say(format!("admin API: {}", of_system(&error)));
+        let error = of_system(&error);
+        let message = format!("admin API: {error}");
+        say(AdminFailed { error }, message);
     }
 }
 
@@ -274,7 +301,9 @@ async fn end_of_stdin() {
     let mut pipe = match pipe {
         Ok(pipe) => pipe,
         Err(error) => {
-            say(format!("standard input is no pipe: {}", of_system(&error)));
+            let error = of_system(&error);
+            let message = format!("standard input is no pipe: {error}");
+            say(StdinFailed { error }, message);
             return std::future::pending().await;
         }
     };

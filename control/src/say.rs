@@ -1,11 +1,77 @@
 //! Lines for the operator on standard error. A full or closed standard error never stops control; no line holds a secret,
-//! for nothing that control reads of a key reaches this module.
+//! for nothing that control reads of a key reaches this module. Lines that exceed the rate of their event are counted.
 
-use std::fmt::Display;
+use crate::events::{LinesLeftOut, Panicked};
+use flk_dataplane::driver::clock;
+use flk_dataplane::io::Now;
+use flk_dataplane::logs::limit::{LeftOut, Limiter};
+use flk_dataplane::logs::{self, Event, Line};
 use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Prints a line.
-pub fn say(line: impl Display) {
+/// How often lines that were left out are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+static LIMITER: Mutex<Option<Limiter>> = Mutex::new(None);
+
+fn limiter() -> MutexGuard<'static, Option<Limiter>> {
+    LIMITER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Prints the line of an event, unless there are too many of its kind.
+pub fn say(event: impl Event, message: impl Into<String>) {
+    let now = clock::now();
+    tell_left_out(now);
+    let line = Line::new(event, message);
+    let passes = limiter().get_or_insert_default().pass(&line, now.mono_us);
+    if passes {
+        print(&line, now);
+    }
+}
+
+/// Says what was left out and not told yet, for the end of the process.
+pub fn tell_the_rest() {
+    let rest = limiter().get_or_insert_default().rest();
+    tell(&rest, clock::now());
+}
+
+/// Says every ten seconds what was left out in them, for as long as control runs.
+pub async fn keep_telling_left_out() {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        tell_left_out(clock::now());
+    }
+}
+
+/// Says panics like all other lines.
+pub fn say_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("without a name").to_owned();
+        let message = format!("thread {thread}: {panic}");
+        say(Panicked { thread }, message);
+    }));
+}
+
+fn tell_left_out(now: Now) {
+    let due = limiter().get_or_insert_default().due(now.mono_us);
+    tell(&due, now);
+}
+
+fn tell(all: &[LeftOut], now: Now) {
+    for left_out in all {
+        let event = LinesLeftOut {
+            of_event: left_out.kind.name,
+            lines_count: left_out.count,
+        };
+        print(&Line::new(event, left_out.message()), now);
+    }
+}
+
+/// In one write: other processes may say their lines to the same place.
+fn print(line: &Line, now: Now) {
+    let text = line.render(logs::format(), now.wall_us) + "\n";
     // If that fails, metrics and status still tell.
-    let _ = writeln!(std::io::stderr(), "flk-control: {line}");
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -1,6 +1,7 @@
 //! Keeps a control process alive beside a gateway: starts it, starts it again with a growing pause, and stops it. The child
 //! ends with its standard input, so none outlives its parent, however that ends. It never holds the gateway up.
 
+use crate::events::UpControlEnded;
 use crate::say::say;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::OwnedFd;
@@ -92,10 +93,13 @@ fn keep_alive(mut command: Command, heard: &Receiver<News>, told: &Sender<News>)
         if begun.elapsed() >= STEADY {
             pause = PAUSE_MIN;
         }
-        say(format!(
-            "it {how}; traffic is served on under the snapshot in force, and it is started again in {} ms",
-            pause.as_millis()
-        ));
+        let pause_ms = pause.as_millis() as u64;
+        say(
+            UpControlEnded { pause_ms },
+            format!(
+                "it {how}; traffic is served on under the snapshot in force, and it is started again in {pause_ms} ms"
+            ),
+        );
         match heard.recv_timeout(pause) {
             // The next one reads the configuration when it starts.
             Ok(News::Reload) | Err(RecvTimeoutError::Timeout) => {}

@@ -1,7 +1,9 @@
 //! The service manager's protocol: ready, alive, reloading, stopping. Where nothing asks for it each call does nothing.
 
+use crate::events::ServiceManagerFailed;
 use crate::say::say;
 use sd_notify::NotifyState;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// It serves.
@@ -13,7 +15,7 @@ pub fn ready() {
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => say(format!("no time for the service manager: {error}")),
+        Err(error) => failed("no time for the service manager", &error),
     }
 }
 
@@ -34,6 +36,12 @@ pub fn alive_every() -> Option<Duration> {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        say(format!("the service manager cannot be told: {error}"));
+        failed("the service manager cannot be told", &error);
     }
+}
+
+fn failed(what: &str, error: &dyn Display) {
+    let message = format!("{what}: {error}");
+    let error = error.to_string();
+    say(ServiceManagerFailed { error }, message);
 }

@@ -29,6 +29,7 @@ pub mod run;
 // Used by all.
 pub mod exit;
 pub mod io;
+pub mod logs;
 pub mod planted;
 pub mod stats;
 pub mod throttle;

@@ -1,8 +1,10 @@
 //! `flk-dataplane`: the gateway process. Configured by a file, environment variables and arguments; see `--help`.
 
-use flk_dataplane::config::{Config, Environment, Flags, VARIABLES};
+use flk_dataplane::config::{Config, Environment, Flags, VARIABLES, log_format_of_start};
 use flk_dataplane::driver::console::{last_words, print};
 use flk_dataplane::exit::{self, Exit};
+use flk_dataplane::logs::events::{ArgumentRefused, SettingRefused};
+use flk_dataplane::logs::{Line, set_format};
 use flk_dataplane::run::{Surroundings, run};
 use flk_dataplane::stats::reference::reference;
 use std::fmt::Write as _;
@@ -13,6 +15,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = arguments
         .map(|it| it.to_string_lossy().into_owned())
         .collect();
+    set_format(log_format_of_start(
+        &|name| std::env::var(name).ok(),
+        &arguments,
+    ));
     match arguments.first().map(String::as_str) {
         Some("--version" | "-V") => {
             print(&format!("flk-dataplane {}\n", env!("CARGO_PKG_VERSION")))
@@ -22,7 +28,7 @@ fn main() -> ExitCode {
         _ => match Flags::parse(arguments) {
             Ok(flags) => serve(&flags),
             Err(problem) => {
-                last_words(&format!("flk-dataplane: {problem}"));
+                last_words(ArgumentRefused {}, problem);
                 ExitCode::from(Exit::Usage.code())
             }
         },
@@ -37,10 +43,11 @@ fn serve(flags: &Flags) -> ExitCode {
     };
     match Config::from_process(environment, flags) {
         Ok(config) => run(config, &surroundings),
-        Err(error) => surroundings.end(
-            Exit::Configuration.code(),
-            &format!("flk-dataplane: {error}"),
-        ),
+        Err(error) => {
+            let variable = error.variable;
+            let line = Line::new(SettingRefused { variable }, error.to_string());
+            surroundings.end(Exit::Configuration.code(), &line)
+        }
     }
 }
 

@@ -32,6 +32,8 @@ use crate::exit::Exit;
 use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
+use crate::logs::events::{PortWaiting, StartRefused, StatisticsPrivate, VariableUnknown};
+use crate::logs::{self, Event, Line};
 use crate::mesh::ring_messages;
 use crate::shard::Shard;
 use crate::shard::config::{ShardConfig, ShardLimits};
@@ -90,8 +92,9 @@ impl Surroundings {
             })
         };
         taken().map_err(|error| {
-            last_words(&format!("flk: {error}"));
-            ExitCode::from(Exit::Refused.code())
+            let exit_code = Exit::Refused.code();
+            last_words(StartRefused { exit_code }, error.to_string());
+            ExitCode::from(exit_code)
         })
     }
 
@@ -99,7 +102,9 @@ impl Surroundings {
     fn warn_of_unknown(&self) {
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         for warning in warnings(&names.collect::<BTreeSet<_>>()) {
-            self.say(format!("flk: warning: {warning}"));
+            // Each begins with the name.
+            let variable = warning.split(' ').next().unwrap_or_default().to_owned();
+            self.say(VariableUnknown { variable }, warning);
         }
     }
 
@@ -109,13 +114,13 @@ impl Surroundings {
     }
 
     /// Prints a line for the operator.
-    pub fn say(&self, line: impl Into<String>) {
-        self.console.say(line);
+    pub fn say(&self, event: impl Event, message: impl Into<String>) {
+        self.console.say(event, message);
     }
 
     /// Ends a process that does not start, with the line that says why.
-    pub fn end(&self, code: u8, reason: &str) -> ExitCode {
-        self.console.say(reason);
+    pub fn end(&self, code: u8, reason: &Line) -> ExitCode {
+        self.console.put(reason);
         self.console.flush();
         ExitCode::from(code)
     }
@@ -199,8 +204,9 @@ pub fn run_within(config: Config, surroundings: &Surroundings, around: &Around<'
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
         Err(StartError { exit, reason }) => {
-            let (code, reason) = around.as_typed(exit, &reason);
-            surroundings.end(code, &format!("flk: {reason}"))
+            let (exit_code, reason) = around.as_typed(exit, &reason);
+            let line = Line::new(StartRefused { exit_code }, reason);
+            surroundings.end(exit_code, &line)
         }
     }
 }
@@ -214,6 +220,7 @@ fn start(
     around: &Around<'_>,
 ) -> Result<i32, StartError> {
     let console = &surroundings.console;
+    logs::set_format(config.log_format);
     surroundings.warn_of_unknown();
     if config.core_dumps == CoreDumps::Allowed {
         CoreDumps::Allowed.apply();
@@ -270,7 +277,7 @@ fn start(
         process,
         move |id| Shard::new(shard_config.clone().of(id)),
         move || Keeper::new(keeper_config),
-        |notice| console.say(format!("flk: {notice}")),
+        |notice| console.put(&notice.line()),
         |id| Box::new(ShardProbe::new(id, Arc::clone(&stats), Arc::clone(&pulses))),
     )?;
     Ok(code)
@@ -297,9 +304,11 @@ fn publish_statistics(shards: u16, console: &Console) -> (Stats, Option<OwnedFd>
     match statistics::publish(shards) {
         Ok(Published { stats, memory }) => (stats, Some(memory)),
         Err(error) => {
-            console.say(format!(
-                "  warning    statistics are in /metrics only, other processes cannot map them: memfd_create: {error}"
-            ));
+            let message = format!(
+                "statistics are in /metrics only, other processes cannot map them: memfd_create: {error}"
+            );
+            let error = error.to_string();
+            console.say(StatisticsPrivate { error }, message);
             (Stats::new(shards), None)
         }
     }
@@ -337,10 +346,11 @@ fn enter_sandbox(
 /// Takes the port; waits up to [`PORT_WAIT`] if another process has it.
 fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<OwnedFd>, StartError> {
     let waiting = || {
-        let address = config.listen;
-        console.say(format!(
-            "flk: {address} is taken: waiting up to 5 s for it (the kernel holds the port of a process that was just killed a little longer)"
-        ));
+        let address = config.listen.to_string();
+        let message = format!(
+            "{address} is taken: waiting up to 5 s for it (the kernel holds the port of a process that was just killed a little longer)"
+        );
+        console.say(PortWaiting { address }, message);
     };
     listeners(config.listen, shards, PORT_WAIT, waiting).map_err(|error| {
         let exit = match error.is_taken() {

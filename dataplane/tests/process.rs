@@ -19,6 +19,9 @@ use flk_dataplane::keeper::notice::Notice;
 use flk_dataplane::keeper::port::{
     CommandId, FileOp, FileValue, KeeperEvent, KeeperOp, KeeperOps, OpenHow,
 };
+use flk_dataplane::logs::check::check_line;
+use flk_dataplane::logs::events::{EVENTS, Panicked};
+use flk_dataplane::logs::{Format, set_format};
 use flk_dataplane::mesh::keeper::{ToKeeper, ToShard};
 use flk_dataplane::wal::files::SOCKET;
 use flk_dataplane::wal::writer::LogFailure;
@@ -281,6 +284,27 @@ fn check(driver: &str) {
     println!("process under {driver} ... ok");
 }
 
+/// The last words of a process in JSON are an object like all others, and show no address.
+fn check_panic() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("panic").stderr(Stdio::piped());
+    let ended = Child::start(command).unwrap().ended(DEADLINE);
+    assert_eq!(ended.code(), 101, "{ended}");
+    assert_eq!(ended.said.lines().count(), 1, "{ended}");
+    assert_eq!(
+        check_line(ended.said.trim_end(), &[EVENTS]),
+        Ok(Panicked::KIND)
+    );
+    assert!(ended.said.contains("wrote [email]"), "{ended}");
+    println!("a panic in JSON ... ok");
+}
+
+fn panic_in_json() -> ! {
+    set_format(Format::Json);
+    Console::start().unwrap().say_panics();
+    panic!("{} wrote {}", "somebody", "jane@example.com");
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.get(1).map(String::as_str) {
@@ -290,9 +314,11 @@ fn main() {
             let signals = arguments[3].parse().unwrap();
             std::process::exit(serve(Path::new(&arguments[4]), driver, signals));
         }
+        Some("panic") => panic_in_json(),
         // What a test runner asks of every test binary.
         Some("--list") => {}
         _ => {
+            check_panic();
             check("portable");
             match choose(Requested::Uring) {
                 Ok(_) => check("uring"),

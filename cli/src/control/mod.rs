@@ -8,7 +8,7 @@ mod token;
 use crate::exit::{self, Exit};
 use clap::Args;
 use flk_control::options::{Lifeline, Options};
-use flk_dataplane::config::{Environment, FILE_VARIABLE, Flags};
+use flk_dataplane::config::{Environment, FILE_VARIABLE, Flags, log_format_of_start};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +55,11 @@ pub(crate) fn run(command: &Command) -> ExitCode {
 
 fn serve(args: &RunArgs) -> ExitCode {
     let file = args.file.as_ref().map(|path| path.display().to_string());
+    let variable = |name: &str| match &file {
+        Some(file) if name == FILE_VARIABLE => Some(file.clone()),
+        _ => std::env::var(name).ok(),
+    };
+    flk_dataplane::logs::set_format(log_format_of_start(&variable, &[]));
     let flags = Flags {
         file,
         settings: Vec::new(),

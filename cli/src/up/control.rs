@@ -12,7 +12,14 @@ use std::process::Command;
 use std::sync::mpsc::{Sender, channel};
 
 /// Variables that options of `flk up` may stand for.
-const NAMES: [&str; 5] = ["LISTEN", "PORT", "FLK_CORES", "FLK_CONFIG", "WAL_DIR"];
+const NAMES: [&str; 6] = [
+    "LISTEN",
+    "PORT",
+    "FLK_CORES",
+    "FLK_CONFIG",
+    "WAL_DIR",
+    "LOG_FORMAT",
+];
 
 /// What a program needs of its environment before it reads a setting.
 const OF_SYSTEM: [&str; 5] = ["PATH", "HOME", "TZ", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"];

@@ -3,6 +3,7 @@
 use crate::exit::Failure;
 use crate::fault;
 use flk_contract::signature::key_text_of_file;
+use flk_control::events::UpDevKeyReadable;
 use flk_dataplane::run::Surroundings;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -71,10 +72,9 @@ fn random_text() -> io::Result<Zeroizing<String>> {
 fn check(path: &Path, surroundings: &Surroundings) -> io::Result<()> {
     let mut file = File::open(path)?;
     if file.metadata()?.mode() & 0o077 != 0 {
-        let path = path.display();
-        surroundings.say(format!(
-            "flk: warning: other users can read the development key {path}: chmod 600 {path}"
-        ));
+        let file = path.display().to_string();
+        let message = format!("other users can read the development key {file}: chmod 600 {file}");
+        surroundings.say(UpDevKeyReadable { file }, message);
     }
     let mut text = Zeroizing::new(String::new());
     file.read_to_string(&mut text)?;

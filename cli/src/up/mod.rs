@@ -9,8 +9,13 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
-use flk_dataplane::config::{Config, ConfigError, Environment, Flags, RawConfig, Variable};
+use flk_control::events::{UpArgumentRefused, UpDevKey, UpHint, UpRefused};
+use flk_dataplane::config::{
+    Config, ConfigError, Environment, Flags, RawConfig, Variable, log_format_of_start,
+};
+use flk_dataplane::driver::console::last_words;
 use flk_dataplane::driver::listen::reachable;
+use flk_dataplane::logs::{Format, Line, set_format};
 use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -47,6 +52,9 @@ pub(crate) struct UpArgs {
     /// Number or list of CPUs to use: 2 or 0,2-3 [default: FLK_CORES, else all allowed]
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     cores: Option<String>,
+    /// How log lines are written: text or json [default: LOG_FORMAT, else text]
+    #[arg(long, value_name = "FORMAT", value_parser = NonEmptyStringValueParser::new())]
+    log_format: Option<String>,
     /// Run the gateway alone, without the control process that reloads the configuration and serves the admin API
     #[arg(long)]
     no_control: bool,
@@ -59,6 +67,7 @@ impl UpArgs {
             "LISTEN" => self.listen.clone(),
             "PORT" => self.port.clone(),
             "FLK_CORES" => self.cores.clone(),
+            "LOG_FORMAT" => self.log_format.clone(),
             "FLK_CONFIG" => self.config.as_ref().map(|path| path.display().to_string()),
             "WAL_DIR" => {
                 let wal = |data: &PathBuf| data.join("wal").to_string_lossy().into_owned();
@@ -74,6 +83,7 @@ impl UpArgs {
             ("LISTEN", "--listen"),
             ("PORT", "--port"),
             ("FLK_CORES", "--cores"),
+            ("LOG_FORMAT", "--log-format"),
             ("FLK_CONFIG", "--config"),
         ];
         let is_given = |(variable, _): &(&str, &str)| self.stands_for(variable).is_some();
@@ -111,6 +121,10 @@ fn codes() -> String {
 
 /// Runs a gateway until it is stopped.
 pub(crate) fn run(args: &UpArgs) -> ExitCode {
+    set_format(log_format_of_start(
+        &|name| args.stands_for(name).or_else(|| std::env::var(name).ok()),
+        &[],
+    ));
     let control = control::Beside::new(args);
     let environment = Environment::take_for(&args.flags());
     let surroundings = match Surroundings::take() {
@@ -120,14 +134,18 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
     let (config, greeting, key) = match prepare(args, environment, &surroundings) {
         Ok(prepared) => prepared,
         Err(failure) => {
-            return surroundings.end(failure.exit() as u8, &format!("flk: {}", failure.text()));
+            return refused(&surroundings, failure.exit() as u8, failure.text());
         }
     };
     let control = match control.start(key.as_deref()) {
         Ok(control) => control,
         Err(error) => {
-            let reason = format!("flk: cannot start a thread: {error}");
-            return surroundings.end(flk_dataplane::exit::Exit::Refused.code(), &reason);
+            let reason = format!("cannot start a thread: {error}");
+            return refused(
+                &surroundings,
+                flk_dataplane::exit::Exit::Refused.code(),
+                &reason,
+            );
         }
     };
     let around = Around {
@@ -145,6 +163,18 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
     let code = run_within(config, &surroundings, &around);
     control.stop();
     code
+}
+
+/// Says that an argument of this command, or of the control process, is wrong, as one object: the other lines of its log are
+/// such objects.
+pub(crate) fn refuse_argument(error: &clap::Error) -> ExitCode {
+    set_format(Format::Json);
+    last_words(UpArgumentRefused {}, error.to_string().trim_end());
+    ExitCode::from(Exit::Usage as u8)
+}
+
+fn refused(surroundings: &Surroundings, exit_code: u8, reason: &str) -> ExitCode {
+    surroundings.end(exit_code, &Line::new(UpRefused { exit_code }, reason))
 }
 
 /// The configuration of the gateway, the lines to print when it listens, and the path of the development key if it is used.
@@ -181,11 +211,10 @@ fn prepare(
     let config = config.map_err(wrong)?;
     make_directory(&data)?;
     if let Some(DevKey { path, is_new, .. }) = &key {
-        let path = path.display();
-        let what = if *is_new { "made" } else { "found" };
-        surroundings.say(format!(
-            "development key {path} ({what}; set PCS_HMAC_KEY for real use)"
-        ));
+        let (file, is_new) = (path.display().to_string(), *is_new);
+        let what = if is_new { "made" } else { "found" };
+        let message = format!("development key {file} ({what}; set PCS_HMAC_KEY for real use)");
+        surroundings.say(UpDevKey { file, is_new }, message);
     }
     let greeting = Greeting::new(&config, &data, key.as_ref());
     Ok((config, greeting, key.map(|key| key.path)))
@@ -274,13 +303,14 @@ impl Greeting {
             true => format!("{flk} pcs build {SAMPLE}"),
             false => format!("echo 0,0.1,0.2,0.3 | {flk} pcs build"),
         };
-        surroundings.say(match self.needs_key {
-            false => "try in another terminal:",
-            true => "try in another terminal, with the signing key in its environment:",
+        let hint = |message: String| surroundings.say(UpHint {}, message);
+        hint(match self.needs_key {
+            false => "try in another terminal:".to_owned(),
+            true => "try in another terminal, with the signing key in its environment:".to_owned(),
         });
         let (sign, inspect) = (&self.sign, &self.inspect);
-        surroundings.say(format!("  {build} | {sign}{flk} pcs submit{submit} -"));
-        surroundings.say(format!("  {flk} wal inspect{inspect}"));
+        hint(format!("  {build} | {sign}{flk} pcs submit{submit} -"));
+        hint(format!("  {flk} wal inspect{inspect}"));
     }
 }
 

@@ -4,6 +4,7 @@
 use super::{Controller, LINES_MAX, Outcome, Refusal};
 use crate::audit::{Action, Entry};
 use crate::diff::diff;
+use crate::events::{SnapshotChange, SnapshotChangesMore, SnapshotPublished, SnapshotRefused};
 use crate::link::{LinkError, word};
 use crate::say::say;
 use crate::tokens::Actor;
@@ -89,7 +90,7 @@ impl Controller {
             let content = content.content_digest().to_string();
             let is_known = self.pause.as_ref().is_some_and(|it| it.refusal == *refusal);
             if !is_known {
-                say(format!("not published: {refusal}"));
+                say(SnapshotRefused {}, format!("not published: {refusal}"));
             }
             self.board.send_modify(|view| view.counters.refused += 1);
             self.pause = Some(Pause::behind(self.pause.as_ref(), content, refusal.clone()));
@@ -191,18 +192,29 @@ impl Controller {
 }
 
 /// Says what came into force.
-fn tell(before: u32, number: u32, by: &Actor, lines: &[String]) {
-    say(format!(
-        "snapshot {number} is in force, {before} was (by {})",
-        by.name
-    ));
+fn tell(snapshot_before: u32, snapshot: u32, by: &Actor, lines: &[String]) {
+    let event = SnapshotPublished {
+        snapshot,
+        snapshot_before,
+        actor: by.name.clone(),
+    };
+    let actor = &by.name;
+    say(
+        event,
+        format!("snapshot {snapshot} is in force, {snapshot_before} was (by {actor})"),
+    );
     for line in lines.iter().take(LINES_MAX) {
-        say(format!("  {line}"));
+        say(SnapshotChange { snapshot }, line);
     }
     if lines.len() > LINES_MAX {
-        let more = lines.len() - LINES_MAX;
-        say(format!(
-            "  and {more} more; flk config history {number} shows the snapshot"
-        ));
+        let changes_count = lines.len() - LINES_MAX;
+        let event = SnapshotChangesMore {
+            snapshot,
+            changes_count,
+        };
+        say(
+            event,
+            format!("and {changes_count} more; flk config history {snapshot} shows the snapshot"),
+        );
     }
 }

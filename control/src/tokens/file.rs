@@ -2,6 +2,7 @@
 //! every few seconds, so that a wrong line is said although nothing asks. It never waits for a pipe or a disk for long.
 
 use super::{Read, Tokens};
+use crate::events::{TokensRight, TokensWrong};
 use crate::link::of_system;
 use crate::say::say;
 use crate::view::Board;
@@ -118,13 +119,13 @@ impl TokensFile {
             return;
         }
         for problem in &problems {
-            say(format!(
-                "ADMIN_TOKENS_FILE: {problem}; no token of it is let in"
-            ));
+            let message = format!("ADMIN_TOKENS_FILE: {problem}; no token of it is let in");
+            say(TokensWrong {}, message);
         }
         if problems.is_empty() {
-            let path = &self.path;
-            say(format!("ADMIN_TOKENS_FILE: {path} is right again"));
+            let file = self.path.to_string();
+            let message = format!("ADMIN_TOKENS_FILE: {file} is right again");
+            say(TokensRight { file }, message);
         }
     }
 }

@@ -5,6 +5,7 @@
 mod api;
 mod fake;
 mod history;
+mod logs;
 mod process;
 mod reload;
 mod units;

@@ -2,14 +2,17 @@
 //! before the process dies there (`LogWritten:7`), `FLK_HANG_AT` the same and for how many milliseconds a thread hangs there
 //! (`Answer:7:3000`), `FLK_TEST_LIMITS` shortens time limits (`deadline=500ms,stop=2s`). Everything else is the gateway itself.
 
-use flk_dataplane::config::{Config, Environment, Flags};
+use flk_dataplane::config::{Config, Environment, Flags, log_format_of_start};
 use flk_dataplane::exit::Exit;
+use flk_dataplane::logs::events::StartRefused;
+use flk_dataplane::logs::{Line, set_format};
 use flk_dataplane::planted::{Bug, Fate, Point, meet_at, plant};
 use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
 use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
+    set_format(log_format_of_start(&|name| std::env::var(name).ok(), &[]));
     let environment = Environment::take();
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
@@ -34,8 +37,9 @@ fn main() -> ExitCode {
             run_within(config, &surroundings, &around)
         }
         Err(wrong) => {
-            let reason = format!("flk-dataplane-planted: {wrong}");
-            surroundings.end(Exit::Configuration.code(), &reason)
+            let exit_code = Exit::Configuration.code();
+            let line = Line::new(StartRefused { exit_code }, wrong);
+            surroundings.end(exit_code, &line)
         }
     }
 }

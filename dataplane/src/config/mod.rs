@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod flags;
 mod keys;
+mod logs;
 mod mended;
 mod raw;
 pub mod sealed;
@@ -27,6 +28,7 @@ pub use environment::{Environment, is_setting, names_of_keys};
 pub use error::{ConfigError, Place};
 pub use file::FILE_VARIABLE;
 pub use flags::Flags;
+pub use logs::log_format_of_start;
 pub use mended::Mended;
 pub use raw::{Origin, RawConfig};
 pub use secret_file::{SecretPath, form_of, read as read_secret};
@@ -42,6 +44,7 @@ use crate::driver::core_dumps::CoreDumps;
 use crate::driver::probe::{DriverNameError, Requested};
 use crate::driver::sandbox::Wanted;
 use crate::http::{Networks, NetworksError};
+use crate::logs::Format;
 use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol, TraceLimits};
 use crate::snapshot::Document;
 use sealed::AgeKeys;
@@ -101,6 +104,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// Which records are traced.
     pub traces: TraceLimits,
+    /// How log lines are written.
+    pub log_format: Format,
     /// What the control process is started with.
     pub control: ControlSettings,
 }
@@ -184,6 +189,10 @@ impl Config {
             wal_bytes_max: raw.size_if_set(Variable::WalMaxBytes, 64 << 20..=1 << 50)?,
             wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
             segment_bytes: segment_bytes(raw)?,
+            log_format: match Format::named(raw.text(Variable::LogFormat).unwrap_or("text")) {
+                Some(format) => format,
+                None => return Err(raw.error(Variable::LogFormat, "no such format")),
+            },
             drain_delay: seconds(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
             keepalive: seconds(raw.duration(Variable::HttpKeepalive, "75s", 1..=3600)?),
             body_bytes_max,

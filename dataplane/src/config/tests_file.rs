@@ -59,7 +59,7 @@ fn every_setting_can_stand_in_the_file() {
          [limits]\nrate = 1000\n[metrics]\nuser = \"prom\"\npassword_file = '{key}'\n\
          [process]\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\ncore_dumps = true\nsandbox = \"off\"\nage_identity_file = '{identity}'\n\
          [admin]\nlisten = \"[::1]:8082\"\ntokens_file = \"/srv/tokens\"\n[control]\ndir = \"/srv/control\"\n\
-         [traces]\nsample = 0.25\nper_second_max = 7\notlp_endpoint = \"http://127.0.0.1:4318\"\notlp_headers_file = '{headers}'\nservice_name = \"edge\"\n\
+         [log]\nformat = \"json\"\n[traces]\nsample = 0.25\nper_second_max = 7\notlp_endpoint = \"http://127.0.0.1:4318\"\notlp_headers_file = '{headers}'\nservice_name = \"edge\"\n\
          [tenancy]\nmulti_tenant = 1\ntenants_file = '{tenants}'\n",
         tenants = written.text("tenants"),
         identity = written.text("identity"),
@@ -90,6 +90,7 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.dedup_memory_bytes_max, Some(64 << 20));
     assert_eq!(config.document.limits.rate, 1000);
     assert_eq!(config.snapshot, Begin::Environment);
+    assert_eq!(config.log_format, crate::logs::Format::Json);
     assert_eq!(config.control.admin_listen.to_string(), "[::1]:8082");
     assert_eq!(config.control.directory, Path::new("/srv/control"));
     assert_eq!((config.traces.sample, config.traces.per_s_max), (0.25, 7));

@@ -40,7 +40,7 @@ const QUALIFIERS: [&str; 14] = [
 ];
 
 /// Parts of settings without their prefix that other programs use too.
-const COMMON: [&str; 12] = [
+const COMMON: [&str; 13] = [
     "USER",
     "PASS",
     "PASSWORD",
@@ -53,6 +53,7 @@ const COMMON: [&str; 12] = [
     "MAX_BYTES",
     "SERVICE_NAME",
     "SAMPLE",
+    "FORMAT",
 ];
 
 /// A warning for each name that looks like a setting and is not, with the nearest setting.

@@ -100,6 +100,8 @@ variables! {
     WalMaxAge "WAL_MAX_AGE" "wal.max_age" false "14d" "1m to 10000d, as a number with s, m, h or d";
     /// Length of a log segment.
     SegmentBytes "WAL_SEGMENT_BYTES" "wal.segment_bytes" false "4MiB to 64MiB, by WAL_MAX_BYTES and the number of shards" "4MiB to 1GiB, a multiple of 4KiB";
+    /// How log lines are written.
+    LogFormat "LOG_FORMAT" "log.format" false "text" "text (sentences) or json (one object a line)";
     /// Time between SIGTERM and the closing of the listeners.
     DrainDelay "FLK_DRAIN_DELAY" "http.drain_delay" false "0s" "0s to 1h, as a number with s, m or h";
     /// How long a connection without a request stays open.

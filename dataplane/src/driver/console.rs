@@ -1,8 +1,12 @@
 //! Log lines on standard error. A thread writes them from a bounded queue, so a reader that stalls, fails or closes costs
-//! only lines. Queueing a line never blocks, fails or panics.
+//! only lines. Queueing a line never blocks, fails or panics. Lines of one event that exceed its rate are counted, not queued.
 
 use super::{DriverError, clock, sandbox};
 use crate::exit::Exit;
+use crate::io::Now;
+use crate::logs::events::{LinesDropped, LinesLeftOut, Panicked};
+use crate::logs::limit::{LeftOut, Limiter};
+use crate::logs::{self, Event, Line};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -15,8 +19,6 @@ use std::time::Duration;
 
 /// Lines in the queue; further ones are dropped.
 const LINES_MAX: usize = 1024;
-/// A longer line is cut: a path or a value in it may have any length.
-const LINE_BYTES_MAX: usize = 16 * 1024;
 /// How long the end of the process waits for its last lines, in microseconds.
 const LAST_LINES_US: u64 = 1_000_000;
 
@@ -32,11 +34,14 @@ struct Shared {
     /// Something was queued, or written.
     changed: Condvar,
     dropped: Arc<AtomicU64>,
+    left_out: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// Whole lines, as they are written.
     lines: VecDeque<String>,
+    limiter: Limiter,
     /// The writer has taken a line and not finished it.
     writing: bool,
 }
@@ -55,6 +60,7 @@ impl Console {
             queue: Mutex::default(),
             changed: Condvar::new(),
             dropped: Arc::default(),
+            left_out: Arc::default(),
         });
         let writer = Arc::clone(&shared);
         std::thread::Builder::new()
@@ -67,28 +73,37 @@ impl Console {
         Ok(Console { shared })
     }
 
-    /// Queues one line, or several with line ends between them. If the queue is full the line is dropped and counted.
-    pub fn say(&self, line: impl Into<String>) {
-        let mut line = line.into();
-        if line.len() > LINE_BYTES_MAX {
-            line.truncate(line.floor_char_boundary(LINE_BYTES_MAX));
-            line.push('…');
-        }
-        line.push('\n');
+    /// Queues the line of an event. If the queue is full the line is dropped and counted; if there are too many of its kind
+    /// it is left out and counted.
+    pub fn say(&self, event: impl Event, message: impl Into<String>) {
+        self.put(&Line::new(event, message));
+    }
+
+    /// The same for a line that was made elsewhere.
+    pub fn put(&self, line: &Line) {
+        let now = clock::now();
+        // A line may be long, and others wait for the queue.
+        let text = whole(line, now);
         let mut queue = self.shared.lock();
-        if queue.lines.len() >= LINES_MAX {
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
+        self.shared.tell_left_out(&mut queue, now);
+        match queue.limiter.pass(line, now.mono_us) {
+            true => self.shared.push(&mut queue, text),
+            false => {
+                self.shared.left_out.fetch_add(1, Ordering::Relaxed);
+            }
         }
-        queue.lines.push_back(line);
         drop(queue);
         self.shared.changed.notify_all();
     }
 
     /// Waits at most one second until all lines are written. For the end of the process.
     pub fn flush(&self) {
-        let until_us = clock::now().mono_us + LAST_LINES_US;
+        let now = clock::now();
+        let until_us = now.mono_us + LAST_LINES_US;
         let mut queue = self.shared.lock();
+        let rest = queue.limiter.rest();
+        self.shared.push_left_out(&mut queue, &rest, now);
+        self.shared.changed.notify_all();
         while queue.writing || !queue.lines.is_empty() {
             let left_us = until_us.saturating_sub(clock::now().mono_us);
             if left_us == 0 {
@@ -105,6 +120,11 @@ impl Console {
         Arc::clone(&self.shared.dropped)
     }
 
+    /// The number of lines that were left out because there were too many of their kind.
+    pub fn left_out_count(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shared.left_out)
+    }
+
     /// Queues the lines of panics too. The default hook of the standard library writes them directly and would block for
     /// ever if standard error is not read.
     pub fn say_panics(&self) {
@@ -113,11 +133,11 @@ impl Console {
             let backtrace = std::backtrace::Backtrace::capture();
             let thread = std::thread::current();
             let name = thread.name().unwrap_or("without a name").to_owned();
-            let mut text = format!("flk: thread {name}: {panic}");
+            let mut text = format!("thread {name}: {panic}");
             if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
                 text = format!("{text}\n{backtrace}");
             }
-            console.say(text);
+            console.say(Panicked { thread: name }, text);
             console.flush();
         }));
     }
@@ -128,6 +148,32 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn push(&self, queue: &mut Queue, line: String) {
+        if queue.lines.len() >= LINES_MAX {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        queue.lines.push_back(line);
+    }
+
+    /// Queues what is said of lines that were left out, once their time is over.
+    fn tell_left_out(&self, queue: &mut Queue, now: Now) {
+        let due = queue.limiter.due(now.mono_us);
+        self.push_left_out(queue, &due, now);
+    }
+
+    fn push_left_out(&self, queue: &mut Queue, all: &[LeftOut], now: Now) {
+        for left_out in all {
+            let event = LinesLeftOut {
+                of_event: left_out.kind.name,
+                shard: left_out.shard,
+                lines_count: left_out.count,
+            };
+            let line = Line::new(event, left_out.message());
+            self.push(queue, whole(&line, now));
+        }
+    }
+
     /// The loop of the writer, until the process ends.
     fn write_all_to(&self, out: BorrowedFd<'_>) {
         let mut told_count = 0;
@@ -136,7 +182,9 @@ impl Shared {
             let dropped_count = self.dropped.load(Ordering::Relaxed);
             let news = dropped_count - told_count;
             if news > 0 {
-                let lost = format!("flk: {news} lines before this one could not be written\n");
+                let event = LinesDropped { lines_count: news };
+                let lost = format!("{news} lines before this one could not be written");
+                let lost = whole(&Line::new(event, lost), clock::now());
                 if write(out, lost.as_bytes()).is_ok() {
                     told_count = dropped_count;
                 }
@@ -152,14 +200,31 @@ impl Shared {
     fn take(&self) -> String {
         let mut queue = self.lock();
         loop {
+            let now = clock::now();
+            self.tell_left_out(&mut queue, now);
             if let Some(line) = queue.lines.pop_front() {
                 queue.writing = true;
                 return line;
             }
-            let waited = self.changed.wait(queue);
-            queue = waited.unwrap_or_else(PoisonError::into_inner);
+            // Without a line that was left out there is nothing to wake up for.
+            queue = match queue.limiter.due_us() {
+                Some(due_us) => {
+                    let left = Duration::from_micros(due_us.saturating_sub(now.mono_us));
+                    let waited = self.changed.wait_timeout(queue, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    let waited = self.changed.wait(queue);
+                    waited.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
         }
     }
+}
+
+/// A line with its end, in the format of this process.
+fn whole(line: &Line, now: Now) -> String {
+    line.render(logs::format(), now.wall_us) + "\n"
 }
 
 /// Writes all bytes, however long that takes. After an error the rest is dropped.
@@ -192,19 +257,22 @@ pub fn print(text: &str) -> ExitCode {
 }
 
 /// Prints one line where there is no [`Console`], if standard error takes it at once.
-pub fn last_words(line: &str) {
+pub fn last_words(event: impl Event, message: impl Into<String>) {
+    let line = whole(&Line::new(event, message), clock::now());
     let stderr = std::io::stderr();
     let mut polled = [PollFd::new(&stderr, PollFlags::OUT)];
     let at_once = Timespec::default();
     if poll(&mut polled, Some(&at_once)).is_ok_and(|ready| ready > 0) {
         // A line that cannot be written is lost.
-        let _ = rustix::io::write(&stderr, format!("{line}\n").as_bytes());
+        let _ = rustix::io::write(&stderr, line.as_bytes());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::events::{Draining, SignalIgnored};
+    use crate::logs::{LINE_BYTES_MAX, Rate};
     use std::fs::File;
     use std::io::Read;
 
@@ -216,14 +284,17 @@ mod tests {
     fn lines_are_written_in_order_and_long_ones_are_cut() {
         let (reader, writer) = std::io::pipe().unwrap();
         let console = Console::writing_to(writer).unwrap();
-        console.say("first");
-        console.say("second");
-        console.say("ä".repeat(LINE_BYTES_MAX));
+        console.say(Draining {}, "first");
+        console.say(Draining {}, "second");
+        console.say(Draining {}, "ä".repeat(LINE_BYTES_MAX));
         console.flush();
         let mut text = [0; 2 * LINE_BYTES_MAX];
         let bytes = rustix::io::read(&reader, &mut text).unwrap();
         let text = std::str::from_utf8(&text[..bytes]).unwrap();
-        assert!(text.starts_with("first\nsecond\nää"), "{text}");
+        assert!(
+            text.starts_with("flk: first\nflk: second\nflk: ää"),
+            "{text}"
+        );
         assert!(text.ends_with("ä…\n"));
         assert_eq!(dropped(&console), 0);
     }
@@ -232,14 +303,14 @@ mod tests {
     fn lines_that_cannot_be_written_are_counted() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let console = Console::writing_to(full).unwrap();
-        console.say("one");
-        console.say("two");
+        console.say(Draining {}, "one");
+        console.say(Draining {}, "two");
         console.flush();
         assert_eq!(dropped(&console), 2);
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let console = Console::writing_to(writer).unwrap();
-        console.say("one");
+        console.say(Draining {}, "one");
         console.flush();
         assert_eq!(dropped(&console), 1);
     }
@@ -251,7 +322,7 @@ mod tests {
         // More than the pipe and the queue hold; nothing of it blocks.
         let line = "x".repeat(1024);
         for _ in 0..2 * LINES_MAX {
-            console.say(line.as_str());
+            console.say(Draining {}, line.as_str());
         }
         let lost = dropped(&console);
         assert!(lost > 0);
@@ -263,5 +334,28 @@ mod tests {
             count.parse::<u64>().ok()
         });
         assert_eq!(told.sum::<u64>(), lost);
+    }
+
+    #[test]
+    fn lines_beyond_their_rate_are_counted_and_the_end_tells_how_many() {
+        let Rate::Per10s(most) = SignalIgnored::KIND.rate else {
+            unreachable!("it may happen at any rate");
+        };
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let console = Console::writing_to(writer).unwrap();
+        for _ in 0..most + 42 {
+            let signal = "SIGHUP";
+            console.say(SignalIgnored { signal }, "ignored");
+        }
+        console.say(Draining {}, "draining");
+        assert_eq!(console.left_out_count().load(Ordering::Relaxed), 42);
+        console.flush();
+        let last = "42 more lines of this kind in 10 s were left out: signal.ignored";
+        let ignored = "flk: ignored\n".repeat(most as usize);
+        let expected = format!("{ignored}flk: draining\nflk: {last}\n");
+        let mut text = vec![0; expected.len()];
+        reader.read_exact(&mut text).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+        assert_eq!(dropped(&console), 0);
     }
 }

@@ -10,6 +10,7 @@ use super::resources::{
 };
 use super::watchdog::{Change, STUCK_AFTER_US, Watchdog};
 use crate::event::Stage;
+use crate::logs::events::{ShardMoves, ShardStuck};
 use crate::stats::Stats;
 use crate::throttle::Throttle;
 use std::sync::Arc;
@@ -69,6 +70,7 @@ impl Observer {
 struct Looking {
     observed: Observed,
     lines_dropped: Arc<AtomicU64>,
+    lines_left_out: Arc<AtomicU64>,
     watchdog: Watchdog,
     /// Of each shard: how often it is said that it is stuck, and whether it was said this time.
     said: Vec<(Throttle, bool)>,
@@ -79,6 +81,7 @@ impl Looking {
     fn new(observed: Observed) -> Looking {
         Looking {
             lines_dropped: observed.console.dropped_count(),
+            lines_left_out: observed.console.left_out_count(),
             watchdog: Watchdog::new(observed.pulses.len(), LOOK_EVERY.as_micros() as u64),
             said: vec![(Throttle::every_us(SAID_EVERY_US), false); observed.pulses.len()],
             looks: 0,
@@ -87,8 +90,10 @@ impl Looking {
     }
 
     fn look(&mut self) {
-        let lines = self.lines_dropped.load(Ordering::Relaxed);
-        self.observed.stats.process.log_lines_dropped.set(lines);
+        let page = &self.observed.stats.process;
+        let lines = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        page.log_lines_dropped.set(lines(&self.lines_dropped));
+        page.log_lines_left_out.set(lines(&self.lines_left_out));
         self.watch(clock::now().mono_us);
         if self.looks.is_multiple_of(LOOKS_PER_READING) {
             self.read_process();
@@ -121,19 +126,25 @@ impl Looking {
                     let pulse = &self.observed.pulses[shard];
                     let (thread, stage) = (pulse.thread().unwrap_or(0), pulse.stage());
                     let stage = stage.map_or("unknown", Stage::name);
-                    let (cpu, late) = (self.observed.cores[shard], seconds(since_us, now_us));
-                    console.say(format!(
-                        "flk: warning: shard {shard} (CPU {cpu}, thread {thread}, stage {stage}) has made no turn for {late:.1} s: its connections and the ids that it owns are not served, the others are; /readyz is 503 until it moves. /proc/PID/task/{thread}/stack shows where it is"
+                    let (cpu, late_s) = (self.observed.cores[shard], seconds(since_us, now_us));
+                    let event = ShardStuck {
+                        shard,
+                        cpu,
+                        thread_id: u64::try_from(thread).unwrap_or(0),
+                        stage,
+                        late_s,
+                    };
+                    console.say(event, format!(
+                        "shard {shard} (CPU {cpu}, thread {thread}, stage {stage}) has made no turn for {late_s:.1} s: its connections and the ids that it owns are not served, the others are; /readyz is 503 until it moves. /proc/PID/task/{thread}/stack shows where it is"
                     ));
                 }
             }
             Change::Moves { since_us } => {
                 page.stuck.set(0);
                 if *said {
-                    let late = seconds(since_us, now_us);
-                    console.say(format!(
-                        "flk: shard {shard} makes turns again, after {late:.1} s"
-                    ));
+                    let late_s = seconds(since_us, now_us);
+                    let message = format!("shard {shard} makes turns again, after {late_s:.1} s");
+                    console.say(ShardMoves { shard, late_s }, message);
                 }
             }
         }

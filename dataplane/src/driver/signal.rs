@@ -6,6 +6,7 @@ use super::console::Console;
 use super::doorbell::Doorbell;
 use super::sandbox;
 use super::stop_watch::StopWatch;
+use crate::logs::events::{ReloadPassedOn, SignalIgnored, StartStopped};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::exit;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -175,17 +176,24 @@ impl Ends {
 
     fn take(&self, signal: i32, console: &Console) {
         let name = READ.iter().find(|(known, _)| *known == signal);
-        let name = name.map_or("a signal", |(_, name)| name);
+        let signal_name = name.map_or("a signal", |(_, name)| *name);
         if signal == libc::SIGHUP
             && let Some(reload) = self.reload.get()
         {
             reload();
-            return console.say("flk: SIGHUP: flk-control is told to reload the configuration");
+            let message = "SIGHUP: flk-control is told to reload the configuration";
+            return console.say(ReloadPassedOn {}, message);
         }
         if signal != libc::SIGTERM && signal != libc::SIGINT {
-            return console.say(format!(
-                "flk: {name} ignored: flk-control reloads the configuration, send it SIGHUP"
-            ));
+            let event = SignalIgnored {
+                signal: signal_name,
+            };
+            return console.say(
+                event,
+                format!(
+                    "{signal_name} ignored: flk-control reloads the configuration, send it SIGHUP"
+                ),
+            );
         }
         match self.asking.get() {
             Some(asking) => {
@@ -194,7 +202,10 @@ impl Ends {
                 asking.bell.ring_if_asleep();
             }
             None => {
-                console.say(format!("flk: stopped by {name} during the start"));
+                let event = StartStopped {
+                    signal: signal_name,
+                };
+                console.say(event, format!("stopped by {signal_name} during the start"));
                 console.flush();
                 exit(0);
             }

@@ -4,6 +4,8 @@
 use super::clock;
 use super::console::Console;
 use crate::exit::Exit;
+use crate::logs::Line;
+use crate::logs::events::{StopCutShort, StopUnbounded, ThreadAbandoned};
 use std::process::exit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,7 +51,9 @@ impl StopWatch {
                 watch.end(&said);
             });
         if let Err(error) = thread {
-            console.say(format!("flk: this stop has no bound: no thread: {error}"));
+            let message = format!("this stop has no bound: no thread: {error}");
+            let error = error.to_string();
+            console.say(StopUnbounded { error }, message);
         }
     }
 
@@ -73,14 +77,22 @@ impl StopWatch {
         let (code, line) = match self.clean.load(Ordering::Acquire) {
             true => (
                 Exit::Stopped,
-                "flk: a thread that waits for the disk or a client was not waited for",
+                Line::new(
+                    ThreadAbandoned {},
+                    "a thread that waits for the disk or a client was not waited for",
+                ),
             ),
             false => (
                 Exit::File,
-                "flk: stopped, but not cleanly: a file operation had not ended when the time for it was over. Check the disk under WAL_DIR. All that was answered is durable; the next start is one as after a crash",
+                Line::new(
+                    StopCutShort {
+                        exit_code: Exit::File.code(),
+                    },
+                    "stopped, but not cleanly: a file operation had not ended when the time for it was over. Check the disk under WAL_DIR. All that was answered is durable; the next start is one as after a crash",
+                ),
             ),
         };
-        console.say(line);
+        console.put(&line);
         console.flush();
         exit(i32::from(code.code()))
     }

@@ -20,6 +20,7 @@ use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{KeeperEvent, KeeperOp, KeeperOps};
+use crate::logs::events::{Failed, Stopped};
 use crate::mesh::keeper::ToShard;
 use crate::planted::{Point, pass};
 use crate::stats::Stats;
@@ -194,7 +195,7 @@ fn start_shard<M: Machine>(
         .spawn(move || {
             if let Err(error) = affinity::pin(cpu) {
                 let reason = format!("shard {}: cannot run on CPU {cpu}: {error}", shard.0);
-                end_process(&console, EX_OSERR, &reason);
+                end_process(&console, shard, EX_OSERR, reason);
             }
             let mut machine = machine(shard);
             let ended = match driver {
@@ -205,10 +206,10 @@ fn start_shard<M: Machine>(
             };
             match ended {
                 Ok(Ended::Asked) => {}
-                Ok(Ended::Stopped(stop)) => end_process(&console, stop.code, &stop.reason),
+                Ok(Ended::Stopped(stop)) => end_process(&console, shard, stop.code, stop.reason),
                 Ok(Ended::Failed(error)) | Err(error) => {
                     let reason = format!("shard {}: {error}", shard.0);
-                    end_process(&console, EX_OSERR, &reason);
+                    end_process(&console, shard, EX_OSERR, reason);
                 }
             }
         })
@@ -216,10 +217,18 @@ fn start_shard<M: Machine>(
 }
 
 /// Ends the process from any thread. It waits only for the line with the reason.
-fn end_process(console: &Console, code: i32, reason: &str) -> ! {
-    console.say(format!("flk: {reason}"));
+fn end_process(console: &Console, shard: ShardId, code: i32, reason: String) -> ! {
+    let event = Failed {
+        exit_code: exit_code(code),
+        shard: Some(shard.0),
+    };
+    console.say(event, reason);
     console.flush();
     exit(code)
+}
+
+fn exit_code(code: i32) -> u8 {
+    u8::try_from(code).unwrap_or(1)
 }
 
 /// The keeper, and everything that its operations need.
@@ -301,8 +310,13 @@ impl<K: KeeperMachine, S: FnMut(Notice)> KeeperExecutor<K, S> {
             KeeperOp::Notify(notice) => (self.say)(notice),
             KeeperOp::Wake(at_us) => self.wake_at_us = at_us,
             KeeperOp::Exit { code, reason } => {
-                if !reason.is_empty() {
-                    self.console.say(format!("flk: {reason}"));
+                match (reason.is_empty(), exit_code(code)) {
+                    (true, _) => {}
+                    (false, 0) => self.console.say(Stopped {}, reason),
+                    (false, exit_code) => {
+                        let shard = None;
+                        self.console.say(Failed { exit_code, shard }, reason);
+                    }
                 }
                 return Some(code);
             }

@@ -1,5 +1,7 @@
 //! Notices to the operator, typed; the text is made where it is printed. They steer nothing.
 
+mod line;
+
 use crate::http::{Problem, ProxyFault};
 use crate::mesh::keeper::Shortage;
 use crate::wal::name::{LogId, Sequence};

@@ -12,6 +12,7 @@ use crate::driver::lock::{LockError, lock_directory};
 use crate::driver::probe::{WriteMethod, write_method};
 use crate::exit::Exit;
 use crate::io::Errno;
+use crate::logs::events::WalDirWaiting;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -77,9 +78,10 @@ fn lock(
     console: &Console,
 ) -> Result<OwnedFd, StartError> {
     let waiting = |holder: &Holder| {
-        console.say(format!(
-            "flk: WAL_DIR is in use by {holder}, which is ending: waiting up to 5 s for it"
-        ));
+        let message =
+            format!("WAL_DIR is in use by {holder}, which is ending: waiting up to 5 s for it");
+        let holder = holder.to_string();
+        console.say(WalDirWaiting { holder }, message);
     };
     lock_directory(directory, waiting).map_err(|error| match error {
         LockError::Held(_) => StartError::of(Exit::Locked)(&error),

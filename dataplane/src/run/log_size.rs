@@ -60,9 +60,9 @@ impl LogSize {
         })
     }
 
-    /// One line for the operator.
-    pub(super) fn line(&self) -> String {
-        format!("  segments   {}", self.in_words())
+    /// Whether records will be refused at times, because segments in use take it all.
+    pub(super) fn is_small(&self) -> bool {
+        self.bytes_max < self.bytes_min
     }
 
     /// The length of segments and the size of the log, with a warning if that is little.
@@ -71,7 +71,7 @@ impl LogSize {
             true => "WAL_MAX_BYTES",
             false => "80 % of the file system",
         };
-        let warning = match self.bytes_max < self.bytes_min {
+        let warning = match self.is_small() {
             true => format!(
                 "; WARNING: less than {}, records will be refused at times",
                 show_bytes(self.bytes_min)
@@ -126,10 +126,11 @@ mod tests {
         let chosen = LogSize::choose(None, None, 1 << 30, 2).unwrap();
         assert_eq!(chosen.segment_bytes, 24 * MIB);
         assert_eq!(
-            chosen.line(),
-            "  segments   24 MiB each, 819 MiB in all (80 % of the file system)"
+            chosen.in_words(),
+            "24 MiB each, 819 MiB in all (80 % of the file system)"
         );
         let tiny = LogSize::choose(None, None, 30 * MIB, 2).unwrap();
-        assert!(tiny.line().contains("WARNING"), "{}", tiny.line());
+        assert!(tiny.is_small());
+        assert!(tiny.in_words().contains("WARNING"), "{}", tiny.in_words());
     }
 }

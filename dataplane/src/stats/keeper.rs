@@ -41,6 +41,8 @@ pub struct KeeperStats {
 pub struct ProcessStats {
     /// Log lines that could not be written.
     pub log_lines_dropped: Cell,
+    /// Log lines that were left out because there were too many of their kind.
+    pub log_lines_left_out: Cell,
     /// CPU time of all threads, in microseconds.
     pub cpu_us: Cell,
     /// Resident memory.

@@ -78,7 +78,8 @@ pub fn free_port() -> u16 {
 /// The address in the start-up lines.
 pub(crate) fn address_in(text: &str) -> Option<SocketAddr> {
     let (_, rest) = text.split_once("listens on http://")?;
-    let (address, _) = rest.split_once('\n')?;
+    // As text the line ends behind it, as JSON its message does.
+    let (address, _) = rest.split_once(['\n', '"'])?;
     Some(address.parse().expect("the start-up lines name an address"))
 }
 

@@ -13,6 +13,7 @@ use super::links::{KeeperMail, ShardMail};
 use super::{DriverError, clock};
 use crate::io::ShardId;
 use crate::keeper::port::KeeperEvent;
+use crate::logs::events::{AgentFailed, SnapshotInForce, SnapshotNotReduced};
 use crate::mesh::keeper::ToShard;
 use crate::snapshot::Source;
 use crate::snapshot::{Digest, Document, Fault, MissingKeys, Resolver, Snapshot, SourceFault};
@@ -180,8 +181,9 @@ impl Agent {
             match polling {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
-                    let why = format!("flk: no further configuration is taken: poll: {error}");
-                    self.console.say(why);
+                    let why = format!("no further configuration is taken: poll: {error}");
+                    let error = error.to_string();
+                    self.console.say(AgentFailed { error }, why);
                     return;
                 }
             }
@@ -310,8 +312,9 @@ impl Agent {
         self.resolver = resolver;
         self.put_in_force(document, Arc::new(snapshot));
         for error in self.store.reduce_old() {
-            self.console
-                .say(format!("flk: an old snapshot stays whole: {error}"));
+            let error = error.to_string();
+            let message = format!("an old snapshot stays whole: {error}");
+            self.console.say(SnapshotNotReduced { error }, message);
         }
         self.applied()
     }
@@ -353,11 +356,11 @@ impl Agent {
             let message = ToShard::Configure(Arc::clone(&snapshot));
             self.mail.send(ShardId(shard), message);
         }
-        let (number, digest) = (self.in_force.number, self.digest.to_string());
-        self.console.say(format!(
-            "flk: configuration snapshot {number} ({}) is in force",
-            &digest[..12]
-        ));
+        let (snapshot, mut digest) = (self.in_force.number, self.digest.to_string());
+        digest.truncate(12);
+        let message = format!("configuration snapshot {snapshot} ({digest}) is in force");
+        self.console
+            .say(SnapshotInForce { snapshot, digest }, message);
     }
 
     /// Waits until every shard runs what is in force.

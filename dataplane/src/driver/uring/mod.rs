@@ -12,6 +12,7 @@ use super::{DriverError, Ended, Handle, Machine, ShardSetup, clock};
 use crate::driver::console::last_words;
 use crate::driver::links::Links;
 use crate::event::{Inbox, Next, Op, Outbox};
+use crate::logs::events::RingStuck;
 use crate::planted::{Point, pass};
 use crate::wal::writer::LogFailure;
 pub(super) use accepts::ACCEPTS_MAX;
@@ -218,7 +219,9 @@ impl Drop for Uring {
         while self.queue.in_flight() > 0 {
             if let Err(error) = self.queue.enter(Duration::from_secs(1)) {
                 // Freeing memory that the kernel still writes to is worse than ending the process here.
-                last_words(&format!("flk: cannot wait for io_uring to finish: {error}"));
+                let message = format!("cannot wait for io_uring to finish: {error}");
+                let error = error.to_string();
+                last_words(RingStuck { error }, message);
                 std::process::abort();
             }
             self.completions.clear();

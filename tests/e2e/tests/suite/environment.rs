@@ -29,7 +29,7 @@ on_every_host!(
 );
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 89] = [
+const WRONG: [(&str, &str); 91] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -91,6 +91,8 @@ const WRONG: [(&str, &str); 89] = [
     ("FLK_DRAIN_DELAY", "2h"),
     ("FLK_DRAIN_DELAY", "3601s"),
     ("FLK_DRAIN_DELAY", "5"),
+    ("LOG_FORMAT", "JSON"),
+    ("LOG_FORMAT", "logfmt"),
     ("HTTP_KEEPALIVE", "0s"),
     ("HTTP_KEEPALIVE", "75"),
     ("HTTP_KEEPALIVE", "forever"),

@@ -15,6 +15,7 @@ macro_rules! on_every_host {
 mod start;
 
 mod environment;
+mod logs;
 mod memory;
 mod sandbox;
 mod secrets;
