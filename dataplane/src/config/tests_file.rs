@@ -48,6 +48,23 @@ impl Written {
 
 const KEY: (&str, &str) = ("PCS_HMAC_KEY", "0123456789abcdef0123456789abcdef");
 
+/// Address, sizes and times of the file with every setting.
+fn check_sizes_and_times(config: &Config) {
+    assert_eq!(config.listen.to_string(), "[::1]:9090");
+    assert_eq!(config.keepalive, Duration::from_secs(90));
+    assert_eq!(config.body_bytes_max, 65_536);
+    assert_eq!(config.drain_delay, Duration::from_secs(5));
+    assert_eq!(config.proxies.protocol, ProxyProtocol::Optional);
+    let loopback = std::net::Ipv6Addr::LOCALHOST;
+    assert!(config.proxies.trusted.contains(loopback.into()));
+    assert_eq!(config.wal_dir, Path::new("/srv/wal"));
+    assert_eq!(config.wal_bytes_max, Some(1 << 30));
+    assert_eq!(config.wal_age_max_s, 2 * 86_400);
+    assert_eq!(config.segment_bytes, Some(8 << 20));
+    assert_eq!(config.dedup_ttl_s, 7 * 86_400);
+    assert_eq!(config.dedup_memory_bytes_max, Some(64 << 20));
+}
+
 #[test]
 fn every_setting_can_stand_in_the_file() {
     let written = Written::new("");
@@ -75,19 +92,7 @@ fn every_setting_can_stand_in_the_file() {
     written.put("tenants", acme);
     written.put("headers", "authorization=Bearer%20abc\n");
     let (raw, config) = written.read(&[]).unwrap();
-    assert_eq!(config.listen.to_string(), "[::1]:9090");
-    assert_eq!(config.keepalive, Duration::from_secs(90));
-    assert_eq!(config.body_bytes_max, 65_536);
-    assert_eq!(config.drain_delay, Duration::from_secs(5));
-    assert_eq!(config.proxies.protocol, ProxyProtocol::Optional);
-    let loopback = std::net::Ipv6Addr::LOCALHOST;
-    assert!(config.proxies.trusted.contains(loopback.into()));
-    assert_eq!(config.wal_dir, Path::new("/srv/wal"));
-    assert_eq!(config.wal_bytes_max, Some(1 << 30));
-    assert_eq!(config.wal_age_max_s, 2 * 86_400);
-    assert_eq!(config.segment_bytes, Some(8 << 20));
-    assert_eq!(config.dedup_ttl_s, 7 * 86_400);
-    assert_eq!(config.dedup_memory_bytes_max, Some(64 << 20));
+    check_sizes_and_times(&config);
     assert_eq!(config.document.limits.rate, 1000);
     assert_eq!(config.snapshot, Begin::Environment);
     assert_eq!(config.log_format, crate::logs::Format::Json);
