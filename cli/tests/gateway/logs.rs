@@ -63,9 +63,9 @@ fn what_keeps_up_from_starting_is_one_object() {
         )
     };
     for (args, code, event) in [
-        (&["--port", "99999"][..], 78, "up.refused"),
+        (&["--port", "99999"][..], 2, "up.refused"),
         (&["--prot", "1"], 2, "up.arguments_refused"),
-        (&["--cores", "9999", "--port", "0"], 78, "start.refused"),
+        (&["--cores", "9999", "--port", "0"], 2, "start.refused"),
     ] {
         let ran = refused(args);
         assert_eq!(ran.code, code, "{ran:?}");
@@ -73,7 +73,7 @@ fn what_keeps_up_from_starting_is_one_object() {
         assert_eq!(objects.last().unwrap()["event"], event, "{ran:?}");
     }
     let wrong = run(flk(dir.path()).args(["up", "--log-format", "xml"]), b"");
-    assert_eq!(wrong.code, 78, "{wrong:?}");
+    assert_eq!(wrong.code, 2, "{wrong:?}");
     let line = "flk: --log-format=xml: no such format; allowed: text";
     assert!(wrong.stderr.starts_with(line), "{wrong:?}");
     let usage = run(flk(dir.path()).args(["up", "--prot", "1"]), b"");

@@ -4,6 +4,7 @@
 mod ed25519;
 mod keys;
 mod scheme;
+mod stack;
 mod verify;
 
 pub use ed25519::PublicKey;
@@ -12,4 +13,5 @@ pub use keys::{
     VerifyingKey, key_text_of_file,
 };
 pub use scheme::{Algorithm, Scheme, UnknownScheme};
+pub use stack::wipe_stack;
 pub use verify::{Scratch, Unauthentic, Verified, authenticate, authenticate_unsigned, sign};

@@ -47,6 +47,7 @@ use crate::http::{Networks, NetworksError};
 use crate::logs::Format;
 use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol, TraceLimits};
 use crate::snapshot::Document;
+use flk_contract::signature::wipe_stack;
 use sealed::AgeKeys;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -136,6 +137,13 @@ impl Config {
     /// # Errors
     /// As [`Config::from_process`].
     pub fn resolve(raw: &RawConfig) -> Result<Config, ConfigError> {
+        let resolved = Config::resolve_keys(raw);
+        wipe_stack();
+        resolved
+    }
+
+    #[inline(never)] // its frame holds keys
+    fn resolve_keys(raw: &RawConfig) -> Result<Config, ConfigError> {
         let seconds = Duration::from_secs;
         let listen = listen_address(raw)?;
         if raw.text(Variable::DedupBackend).unwrap_or("memory") != "memory" {

@@ -17,7 +17,8 @@ const COMMAND_LINE: [&str; 3] = ["FLK_URL", AGENT_KEY, "FLK_ADMIN_TOKEN_FILE"];
 pub(super) const AGENT_KEY: &str = "PCS_ED25519_PRIV_B64";
 
 /// Read only by the tests of this repository.
-const TESTS: [&str; 13] = [
+const TESTS: [&str; 14] = [
+    "FLK_AGE_VECTORS",
     "FLK_BIN",
     "FLK_SKIPPED_LIST",
     "FLK_PLANTED_BIN",

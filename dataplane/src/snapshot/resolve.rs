@@ -8,7 +8,7 @@ use super::document::{
 use super::fault::{Fault, SourceFault};
 use super::tenant::{KeySchedule, Limit, Snapshot, Tenant, TenantKeys, TimedKey, TimedParams};
 use crate::dedup::context::TenantId;
-use flk_contract::signature::VerifyingKey;
+use flk_contract::signature::{VerifyingKey, wipe_stack};
 use flk_contract::{Params, Scheme};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -49,6 +49,18 @@ impl Resolver {
     /// # Errors
     /// The first thing that is wrong; nothing was changed then.
     pub fn resolve(
+        &mut self,
+        document: &Document,
+        load: LoadSecret<'_>,
+        missing: MissingKeys,
+    ) -> Result<(Snapshot, Vec<Fault>), Fault> {
+        let resolved = self.resolve_keys(document, load, missing);
+        wipe_stack();
+        resolved
+    }
+
+    #[inline(never)] // its frame holds keys
+    fn resolve_keys(
         &mut self,
         document: &Document,
         load: LoadSecret<'_>,

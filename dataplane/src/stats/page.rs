@@ -45,10 +45,6 @@ pub struct Header {
     pub shards_at: Cell,
     /// Bytes of each.
     pub shard_bytes: Cell,
-    /// Offset of the first [`Traces`].
-    pub traces_at: Cell,
-    /// Bytes of each.
-    pub traces_bytes: Cell,
     /// Process id of the writer.
     pub pid: Cell,
     /// When it began, in microseconds since 1970.
@@ -59,6 +55,10 @@ pub struct Header {
     pub region: Text<8>,
     /// The node that it runs on; empty where none is named.
     pub node: Text<8>,
+    /// Offset of the first [`Traces`].
+    pub traces_at: Cell,
+    /// Bytes of each.
+    pub traces_bytes: Cell,
 }
 
 impl Header {
