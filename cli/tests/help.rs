@@ -96,6 +96,7 @@ fn every_command_has_help_with_examples_that_run() {
     std::fs::write(dir.join("recipient.txt"), public.unwrap()).unwrap();
     std::fs::write(dir.join("keys.txt"), &identity).unwrap();
     std::fs::copy(sealed.join("sops/keys.yaml"), dir.join("keys.sops.yaml")).unwrap();
+    std::fs::write(dir.join("flk.log"), "").unwrap();
     let shell = |line: &str| {
         let program = Path::new(env!("CARGO_BIN_EXE_flk")).parent().unwrap();
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());

@@ -175,6 +175,23 @@ pub fn spans_count(trace: &Trace) -> u64 {
     trace.spans().count() as u64
 }
 
+/// Attributes of the resource that spans are of: name, type, and what each means.
+pub const RESOURCE: [(&str, &str, &str); 5] = [
+    ("service.name", "string", "OTEL_SERVICE_NAME."),
+    ("service.version", "string", "Version of flk."),
+    (
+        "service.instance.id",
+        "string",
+        "NODE_ID; absent until it is set.",
+    ),
+    (
+        "cloud.region",
+        "string",
+        "REGION_ID; absent until it is set.",
+    ),
+    ("process.pid", "int", "Process id of the data plane."),
+];
+
 fn resource(origin: &Origin, service_name: &str) -> Resource {
     let texts = [
         ("service.name", service_name),

@@ -18,6 +18,7 @@ use crate::output::{Format, Output, counted};
 use clap::Args;
 use finding::{Finding, Level};
 use host::Host;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +26,7 @@ Examples:
   $ FLK_DRIVER=auto WAL_DIR=./data/wal flk doctor
   $ flk doctor --output json
   $ flk doctor --telemetry --url http://127.0.0.1:8080 --url http://127.0.0.1:8081
+  $ flk doctor --telemetry --log flk.log
 
 It reads the settings that flk-dataplane reads (flk-dataplane --help) and checks this host for them, as this user: run it
 where the gateway will run, as the user that it will run as, inside the same container or unit.";
@@ -36,12 +38,15 @@ pub(crate) struct DoctorArgs {
     /// How to print the findings
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
-    /// Compare the metrics of a running gateway with what is declared, and check nothing else
+    /// Compare metrics and logs of running processes with what is declared, and check nothing else
     #[arg(long)]
     telemetry: bool,
     /// With --telemetry: a gateway or the admin address of flk-control, such as http://127.0.0.1:8081; may be repeated
     #[arg(long, value_name = "URL", requires = "telemetry")]
     url: Vec<String>,
+    /// With --telemetry: a log in JSON (LOG_FORMAT=json); - is standard input
+    #[arg(long, value_name = "FILE", requires = "telemetry")]
+    log: Option<PathBuf>,
     /// End with 1 for a warning, too
     #[arg(long)]
     strict: bool,
@@ -50,7 +55,7 @@ pub(crate) struct DoctorArgs {
 /// Checks everything and prints each finding.
 pub(crate) fn run(args: &DoctorArgs) -> CommandResult {
     let findings = match args.telemetry {
-        true => telemetry::check(&args.url)?,
+        true => telemetry::check(&args.url, args.log.as_deref())?,
         false => findings(&Host::this()),
     };
     let mut output = Output::new();

@@ -1,24 +1,30 @@
-//! `flk doctor --telemetry`: what running processes show, against what is declared. It reads pages of metrics and changes
-//! nothing.
+//! `flk doctor --telemetry`: what running processes show, against what is declared. It reads pages of metrics and logs, and
+//! changes nothing.
 
 use super::finding::{Finding, Place};
-use crate::exit::Failure;
-use crate::output::counted;
+use crate::exit::{Exit, Failure};
+use crate::fault;
+use crate::output::{counted, printable};
 use crate::page::Page;
+use crate::telemetry::EVENTS;
 use crate::telemetry::compare::{Compared, compare};
 use flk_dataplane::driver::listen::reachable;
+use flk_dataplane::logs::check::check_line;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Differences that are named; how many there are is always said.
 const NAMED_MAX: usize = 20;
 
-/// Checks the pages of these processes; without any, that of the gateway that the settings name.
-pub(super) fn check(urls: &[String]) -> Result<Vec<Finding>, Failure> {
+/// Checks these pages and this log; without any, the page of the gateway that the settings name.
+pub(super) fn check(urls: &[String], log: Option<&Path>) -> Result<Vec<Finding>, Failure> {
     let config = super::settings::read().config;
-    let urls = match urls {
-        [] => vec![format!("http://{}", reachable(config.listen))],
-        urls => urls.to_vec(),
+    let urls = match (urls, log) {
+        ([], None) => vec![format!("http://{}", reachable(config.listen))],
+        (urls, _) => urls.to_vec(),
     };
     let credentials = config.metrics_auth.as_ref();
     let credentials = credentials.map(|it| String::from_utf8_lossy(&it.expected).into_owned());
@@ -30,7 +36,56 @@ pub(super) fn check(urls: &[String]) -> Result<Vec<Finding>, Failure> {
         }
         findings.push(finding(&page.url(), compare(&page.fetch()?)));
     }
+    if let Some(path) = log {
+        findings.push(log_finding(path)?);
+    }
     Ok(findings)
+}
+
+fn log_finding(path: &Path) -> Result<Finding, Failure> {
+    let name = path.display().to_string();
+    let unreadable = |error: std::io::Error| {
+        Failure::with(
+            Exit::File,
+            format!("cannot read {name}: {}", fault::why(&error)),
+        )
+    };
+    let input: Box<dyn Read> = match name.as_str() {
+        "-" => Box::new(std::io::stdin()),
+        _ => Box::new(File::open(path).map_err(unreadable)?),
+    };
+    let mut lines_count = 0;
+    let mut differences = Vec::new();
+    let mut differences_count = 0;
+    for (number, line) in (1_u64..).zip(BufReader::new(input).lines()) {
+        let line = line.map_err(unreadable)?;
+        lines_count = number;
+        if let Err(difference) = check_line(&line, &EVENTS) {
+            differences_count += 1;
+            if differences.len() < NAMED_MAX {
+                differences.push(format!("line {number}: {}", printable(&difference)));
+            }
+        }
+    }
+    let check = "log";
+    let lines = counted(lines_count, "line");
+    if differences_count == 0 {
+        return Ok(Finding::ok(
+            check,
+            format!("{name} has {lines}, each as declared"),
+        ));
+    }
+    let more = differences_count - differences.len();
+    if more > 0 {
+        differences.push(format!("{more} more"));
+    }
+    let needed =
+        format!("lines of LOG_FORMAT=json as docs/telemetry/registry declares of flk {VERSION}");
+    let found = format!("{name}: {}", differences.join("; "));
+    Ok(Finding::fail(check, found, needed).fix(
+        Place::Setting,
+        "LOG_FORMAT=json; run the doctor of the same version as the process that wrote it",
+    ))
 }
 
 fn finding(url: &str, compared: Option<Compared>) -> Finding {
@@ -81,6 +136,28 @@ mod tests {
                 differences: (0..differences).map(undeclared).collect(),
             }),
         )
+    }
+
+    #[test]
+    fn lines_of_a_log_are_events_of_the_tables() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let good = r#"{"time":"2026-11-29T17:28:31.123456Z","level":"info","component":"dataplane","event":"signal.reload","message":"a"}"#;
+        std::fs::write(&path, format!("{good}\n{good}\n")).unwrap();
+        let found = log_finding(&path).unwrap();
+        assert_eq!(found.level, Level::Ok);
+        assert!(found.found.ends_with("has 2 lines, each as declared"));
+        let bad = good.replace("signal.reload", "signal.unload");
+        let lines = [vec![good; 3].join("\n"), vec![bad.as_str(); 25].join("\n")];
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let found = log_finding(&path).unwrap();
+        assert_eq!(found.level, Level::Fail);
+        assert!(
+            found.found.contains("line 4: `signal.unload` is no event"),
+            "{found:?}"
+        );
+        assert!(found.found.ends_with("; 5 more"), "{found:?}");
+        assert!(log_finding(&dir.path().join("none")).is_err());
     }
 
     #[test]

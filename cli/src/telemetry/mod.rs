@@ -1,12 +1,15 @@
-//! What flk emits, as it is declared: the metrics of both processes, from their tables. The registry of
+//! What flk emits, as it is declared: metrics, spans and log events of all processes, from their tables. The registry of
 //! `docs/telemetry/registry/` is written from it, and what a running gateway shows is compared with it. It emits nothing itself.
 
 pub(crate) mod compare;
 mod labels;
 pub(crate) mod registry;
 
+use flk_control::events::{EVENTS as EVENTS_OF_CONTROL, UP_EVENTS};
 use flk_control::metrics::METRICS as OF_CONTROL;
-use flk_dataplane::stats::table::{Kind, Unit, metrics as of_dataplane};
+use flk_dataplane::logs::Kind;
+use flk_dataplane::logs::events::EVENTS as OF_DATAPLANE;
+use flk_dataplane::stats::table::{Kind as MetricKind, Unit, metrics as of_dataplane};
 
 /// The process that emits something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +34,7 @@ pub(crate) struct Metric {
     pub(crate) process: Process,
     /// Name in text format 0.0.4.
     pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: MetricKind,
     pub(crate) unit: Unit,
     pub(crate) labels: &'static [&'static str],
     pub(crate) help: &'static str,
@@ -44,6 +47,14 @@ pub(crate) enum Presence {
     Always,
     /// Once control knows the state of a data plane.
     WithDataplane,
+}
+
+/// The tables of log events.
+pub(crate) const EVENTS: [&[&Kind]; 3] = [OF_DATAPLANE, EVENTS_OF_CONTROL, UP_EVENTS];
+
+/// All declared log events.
+pub(crate) fn events() -> impl Iterator<Item = &'static Kind> {
+    EVENTS.into_iter().flatten().copied()
 }
 
 /// All declared metrics, those of the data plane first.

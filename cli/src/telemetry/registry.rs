@@ -1,8 +1,10 @@
-//! The files of `docs/telemetry/registry/`: what flk emits in the schema of OpenTelemetry registries (groups of metrics and
-//! attributes, https://opentelemetry.io/docs/specs/semconv/). They are made; a test fails when they are other ones.
+//! The files of `docs/telemetry/registry/`: what flk emits in the schema of OpenTelemetry registries (groups of metrics, spans,
+//! events and attributes, https://opentelemetry.io/docs/specs/semconv/). They are made; a test fails when they are other ones.
 
 use super::labels::{LABELS, Label};
-use super::{Metric, metrics};
+use super::{Metric, events, metrics};
+use flk_control::otlp::RESOURCE;
+use flk_dataplane::stats::spans::{AttributeType, SPANS, Span, SpanKind};
 use flk_dataplane::stats::table::{Kind, Unit};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -13,6 +15,8 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
         ("registry_manifest.yaml", manifest()),
         ("attributes.yaml", attributes()),
         ("metrics.yaml", page_of_metrics()),
+        ("spans.yaml", page_of_spans()),
+        ("events.yaml", page_of_events()),
     ]
 }
 
@@ -76,6 +80,88 @@ fn page_of_metrics() -> String {
             let _ = writeln!(
                 text,
                 "      - ref: {label}\n        requirement_level: required"
+            );
+        }
+    }
+    text
+}
+
+/// Spans of a traced record. The attributes of a span are declared where they are used: no two spans have the same.
+fn page_of_spans() -> String {
+    let mut text = format!(
+        "{MADE}groups:\n  - id: entity.flk\n    type: entity\n    stability: stable\n    name: flk\n    brief: \"The gateway that spans are of.\"\n    attributes:\n"
+    );
+    for (name, of, brief) in RESOURCE {
+        attribute(&mut text, name, of, brief);
+    }
+    for (at, span) in SPANS.iter().enumerate() {
+        let kind = match at {
+            0 => "server",
+            _ => "internal",
+        };
+        let (id, brief) = (id_of_span(span), quoted(span.about));
+        let _ = writeln!(
+            text,
+            "  - id: span.{id}\n    type: span\n    span_kind: {kind}\n    stability: stable\n    name:\n      note: {name}\n    brief: {brief}",
+            name = quoted(span.name),
+        );
+        if !span.attributes.is_empty() {
+            text.push_str("    attributes:\n");
+        }
+        for it in span.attributes {
+            let of = match it.of {
+                AttributeType::Text => "string",
+                AttributeType::Integer => "int",
+            };
+            attribute(&mut text, it.name, of, it.about);
+        }
+    }
+    text
+}
+
+/// The root has the name that tools show; its id is one.
+fn id_of_span(span: &Span) -> &'static str {
+    match span.kind {
+        SpanKind::Root => "flk.submit",
+        _ => span.name,
+    }
+}
+
+fn attribute(text: &mut String, id: &str, of: &str, brief: &str) {
+    let brief = quoted(brief);
+    let _ = writeln!(
+        text,
+        "      - id: {id}\n        type: {of}\n        stability: stable\n        requirement_level: recommended\n        brief: {brief}"
+    );
+}
+
+/// Lines of the log. Fields are the body of an event: a line of JSON has them beside `time`, `level`, `component`, `event` and
+/// `message`.
+fn page_of_events() -> String {
+    let mut text = format!("{MADE}groups:\n");
+    for event in events() {
+        let (name, brief) = (event.name, quoted(event.brief));
+        let (level, component) = (event.level.name(), event.component.name());
+        let _ = writeln!(
+            text,
+            "  - id: event.{name}\n    type: event\n    name: {name}\n    stability: stable\n    brief: {brief}\n    note: \"Level {level}; said by {component}.\""
+        );
+        if event.fields.is_empty() {
+            continue;
+        }
+        let _ = writeln!(
+            text,
+            "    body:\n      id: {name}.fields\n      type: map\n      stability: stable\n      requirement_level: required\n      fields:"
+        );
+        for field in event.fields {
+            let needed = match field.is_optional {
+                true => "recommended",
+                false => "required",
+            };
+            let (id, of, brief) = (field.name, field.of.name(), quoted(field.brief));
+            let _ = writeln!(
+                text,
+                "        - id: {id}\n          type: {of}\n          stability: stable\n          requirement_level: {needed}\n          brief: {brief}"
             );
         }
     }
