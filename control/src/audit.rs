@@ -168,6 +168,7 @@ impl Audit {
     /// It is not durable: what it says must not be done.
     pub fn append(&mut self, entry: &Entry<'_>, now: SystemTime) -> Result<(), AuditError> {
         self.recover()?;
+        self.is_in_place()?;
         let line = Line {
             action: entry.action.as_str().to_owned(),
             actor: entry.actor.name.clone(),
@@ -185,7 +186,10 @@ impl Audit {
         let written = self.file.write_all(&whole);
         if let Err(error) = written.and_then(|()| self.file.sync_data()) {
             // What it says is not done, so it should not be read meanwhile. If that fails it is done before the next line.
-            let _ = self.file.set_len(self.bytes);
+            let length = self.file.metadata().map_or(0, |it| it.len());
+            if length > self.bytes {
+                let _ = self.file.set_len(self.bytes);
+            }
             self.failed = Some(whole);
             return Err(AuditError::File(self.path.clone(), error));
         }
@@ -194,6 +198,19 @@ impl Audit {
         self.last_hash = chain::hash(&bytes);
         self.changes.note(line);
         Ok(())
+    }
+
+    /// The file at the path is the one that is open, and as long as it was left: a log that was moved, replaced or cut under a
+    /// running control records nothing that a reader would find.
+    fn is_in_place(&self) -> Result<(), AuditError> {
+        let moved = || AuditError::Moved(self.path.clone());
+        let there = File::open(&self.path).map_err(|_| moved())?;
+        let failed = |error| AuditError::File(self.path.clone(), error);
+        let is_whole = self.file.metadata().map_err(failed)?.len() == self.bytes;
+        match is_whole && is_same(&there, &self.file).map_err(failed)? {
+            true => Ok(()),
+            false => Err(moved()),
+        }
     }
 
     /// Makes the log sound behind an append that failed: its file is opened again, the chain of its lines is checked up to the

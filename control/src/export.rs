@@ -13,9 +13,10 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{HeaderMap, StatusCode};
 use hyper_util::rt::TokioIo;
 use prost::Message;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -247,7 +248,8 @@ async fn post(settings: &OtlpSettings, body: Bytes) -> Result<u64, Refused> {
         authority,
         path,
     } = &settings.endpoint;
-    let stream = TcpStream::connect((host.as_str(), *port)).await;
+    let addresses = lookup(host, *port).await.map_err(|error| later(&error))?;
+    let stream = TcpStream::connect(&addresses[..]).await;
     let stream = stream.map_err(|error| later(&error))?;
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| later(&error))?;
@@ -269,6 +271,31 @@ async fn post(settings: &OtlpSettings, body: Bytes) -> Result<u64, Refused> {
     let body = Limited::new(body, 64 << 10).collect().await;
     let body = body.map(|it| it.to_bytes()).unwrap_or_default();
     verdict(head.status, &head.headers, &body)
+}
+
+/// The addresses of a name. A resolver may hang for minutes: it has a thread of its own, at most one at a time, so that it
+/// never takes those that the configuration is read by.
+async fn lookup(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+    static IS_ASKED: AtomicBool = AtomicBool::new(false);
+    if IS_ASKED.swap(true, Ordering::Relaxed) {
+        return Err(std::io::Error::other(format!(
+            "the look-up of {host} has not ended"
+        )));
+    }
+    let (sender, found) = tokio::sync::oneshot::channel();
+    let name = host.to_owned();
+    let ask = move || {
+        let addresses = (name.as_str(), port).to_socket_addrs();
+        IS_ASKED.store(false, Ordering::Relaxed);
+        let _ = sender.send(addresses.map(Iterator::collect));
+    };
+    let thread = std::thread::Builder::new().name("flk-resolver".to_owned());
+    if let Err(error) = thread.spawn(ask) {
+        IS_ASKED.store(false, Ordering::Relaxed);
+        return Err(error);
+    }
+    let ended = |_| std::io::Error::other("the look-up ended");
+    found.await.map_err(ended)?
 }
 
 /// A connection that ends with its request, also where that is given up.

@@ -19,8 +19,10 @@ pub const DATAPLANE: &str = "--dataplane";
 /// Mistakes that are told of one reading.
 const MISTAKES_MAX: usize = 20;
 
-/// Sections of the settings that the data plane does not act on.
-const OWN: [&str; 2] = ["admin.", "control."];
+/// Beginnings of the keys of settings that the data plane does not act on.
+const OWN: [&str; 4] = ["admin.", "control.", "traces.otlp_", "traces.service_name"];
+/// Of those that both processes act on.
+const OF_BOTH: [&str; 1] = ["log."];
 
 /// How control was started.
 #[derive(Clone, Debug, Default)]
@@ -89,8 +91,12 @@ impl Options {
         let (flags, environment) = (self.flags.clone(), Arc::clone(&self.environment));
         Box::new(move || {
             let (raw, config) = read(&flags, &environment)?;
-            let is_own = |key: &String| OWN.iter().any(|it| key.starts_with(it));
-            let (own, fixed) = fixed(&raw).into_iter().partition(|(key, _)| is_own(key));
+            let begins = |key: &str, all: &[&str]| all.iter().any(|it| key.starts_with(it));
+            let all = fixed(&raw);
+            let mut own = all.clone();
+            own.retain(|key, _| begins(key, &OWN) || begins(key, &OF_BOTH));
+            let mut fixed = all;
+            fixed.retain(|key, _| !begins(key, &OWN));
             Ok(Desired {
                 document: config.document,
                 fixed,
@@ -166,6 +172,25 @@ mod tests {
 
     fn parse(arguments: &[&str]) -> Result<Options, String> {
         Options::parse(arguments.iter().map(|it| (*it).to_owned()))
+    }
+
+    #[test]
+    fn settings_need_a_restart_of_those_who_act_on_them() {
+        let options = parse(&["--signing.alg=none", "--signing.allow_unsigned=1"]).unwrap();
+        let desired = options.reader()().unwrap();
+        for (key, of_dataplane, of_control) in [
+            ("http.port", true, false),
+            ("traces.sample", true, false),
+            ("traces.otlp_endpoint", false, true),
+            ("traces.otlp_headers_file", false, true),
+            ("traces.service_name", false, true),
+            ("admin.listen", false, true),
+            ("log.format", true, true),
+            ("limits.rate", false, false),
+        ] {
+            let found = [&desired.fixed, &desired.own].map(|it| it.contains_key(key));
+            assert_eq!(found, [of_dataplane, of_control], "{key}");
+        }
     }
 
     #[test]

@@ -140,8 +140,11 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     systemd::ready();
     while let End::Reload = ends.next().await {
         systemd::reloading();
-        // What came of it was said.
-        let _ = orders_to.reload(Actor::cause("signal")).await;
+        // What came of it was said. An end does not wait for it; another reload meanwhile is part of it or of the next.
+        tokio::select! {
+            _ = orders_to.reload(Actor::cause("signal")) => {}
+            () = ends.stop() => break,
+        }
         systemd::ready();
     }
     systemd::stopping();
@@ -274,6 +277,11 @@ impl Ends {
             hang_up: of(SignalKind::hangup())?,
             lifeline,
         })
+    }
+
+    /// The next end, whatever asks for reloads meanwhile.
+    async fn stop(&mut self) {
+        while let End::Reload = self.next().await {}
     }
 
     async fn next(&mut self) -> End {

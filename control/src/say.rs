@@ -7,9 +7,14 @@ use flk_dataplane::io::Now;
 use flk_dataplane::logs::limit::{LeftOut, Limiter};
 use flk_dataplane::logs::{self, Event, Line};
 use std::io::Write;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+/// Lines that wait for the writer.
+const LINES_QUEUED_MAX: usize = 1024;
+/// How long the end of the process waits for them.
+const LAST_LINES: Duration = Duration::from_secs(1);
 /// How often lines that were left out are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -30,10 +35,11 @@ pub fn say(event: impl Event, message: impl Into<String>) {
     }
 }
 
-/// Says what was left out and not told yet, for the end of the process.
+/// Says what was left out and not told yet, and waits for the last lines, for the end of the process.
 pub fn tell_the_rest() {
     let rest = limiter().get_or_insert_default().rest();
     tell(&rest, clock::now());
+    flush();
 }
 
 /// Says every ten seconds what was left out in them, for as long as control runs.
@@ -51,6 +57,7 @@ pub fn say_panics() {
         let thread = thread.name().unwrap_or("without a name").to_owned();
         let message = format!("thread {thread}: {panic}");
         say(Panicked { thread }, message);
+        flush();
     }));
 }
 
@@ -72,6 +79,44 @@ fn tell(all: &[LeftOut], now: Now) {
 /// In one write: other processes may say their lines to the same place.
 fn print(line: &Line, now: Now) {
     let text = line.render(logs::format(), now.wall_us) + "\n";
-    // If that fails, metrics and status still tell.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    match writer() {
+        // If the queue is full the line is lost: metrics and status still tell.
+        Some(writer) => drop(writer.try_send(Job::Write(text))),
+        None => drop(std::io::stderr().write_all(text.as_bytes())),
+    }
+}
+
+/// Waits at most a second until all lines are written.
+fn flush() {
+    let (sender, written) = mpsc::channel();
+    if let Some(writer) = writer()
+        && writer.try_send(Job::Tell(sender)).is_ok()
+    {
+        let _ = written.recv_timeout(LAST_LINES);
+    }
+}
+
+/// What the writer is to do.
+enum Job {
+    Write(String),
+    Tell(mpsc::Sender<()>),
+}
+
+/// The thread that writes: a reader of standard error that stops reading stops it, and nothing else. None: it cannot be started.
+fn writer() -> Option<&'static SyncSender<Job>> {
+    static WRITER: OnceLock<Option<SyncSender<Job>>> = OnceLock::new();
+    let start = || {
+        let (sender, jobs) = mpsc::sync_channel(LINES_QUEUED_MAX);
+        let write = move || {
+            for job in jobs {
+                match job {
+                    Job::Write(text) => drop(std::io::stderr().write_all(text.as_bytes())),
+                    Job::Tell(written) => drop(written.send(())),
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("flk-console".to_owned());
+        thread.spawn(write).ok().map(|_| sender)
+    };
+    WRITER.get_or_init(start).as_ref()
 }

@@ -2,7 +2,7 @@
 //! ends with its standard input, so none outlives its parent, however that ends. It never holds the gateway up.
 
 use crate::events::UpControlEnded;
-use crate::say::say;
+use crate::say::{say, tell_the_rest};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -71,6 +71,7 @@ impl Supervisor {
         // Without a listener the thread has ended already.
         let _ = self.news.send(News::Stop);
         let _ = self.ended.recv_timeout(2 * STOP_MAX);
+        tell_the_rest();
     }
 }
 

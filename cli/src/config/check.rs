@@ -61,8 +61,8 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
     })
 }
 
-/// A tenant whose parameter sets all begin later: a gateway that serves refuses to be configured so.
-fn unjudged(config: &Config) -> Option<String> {
+/// A tenant whose parameter sets all begin later: no gateway starts so, or can be configured so.
+pub(crate) fn unjudged(config: &Config) -> Option<String> {
     let fault = config.document.judges_at(now_s().ok()?).err()?;
     Some(fault.to_string())
 }

@@ -9,6 +9,8 @@ mod schema;
 mod show;
 mod tenants;
 
+pub(crate) use check::unjudged;
+
 use crate::CommandResult;
 use crate::exit::{Exit, Failure};
 use clap::Args;

@@ -2,6 +2,7 @@
 //! with defaults. No key is kept or shown.
 
 use super::finding::{Finding, Place};
+use crate::config::unjudged;
 use crate::up::needs_dev_key;
 use flk_dataplane::config::{
     Config, ConfigError, Environment, Flags, RawConfig, STAND_IN_KEY, Variable,
@@ -61,6 +62,17 @@ fn finding(config: &Config, lacks_key: bool) -> Finding {
         .fix(Place::Systemd, "EnvironmentFile=/etc/flk/environment (mode 0600)")
         .fix(Place::Compose, "environment: {PCS_HMAC_KEY: \"${PCS_HMAC_KEY:?}\"}")
         .fix(Place::Kubernetes, "env: valueFrom: secretKeyRef: a Secret with PCS_HMAC_KEY");
+    }
+    if let Some(unjudged) = unjudged(config) {
+        return Finding::fail(
+            check,
+            unjudged,
+            "a parameter set that judges now for each tenant",
+        )
+        .fix(
+            Place::Setting,
+            "keep the set that judges now beside the one with effective_from",
+        );
     }
     match config.short_keys_count {
         0 => Finding::ok(check, "every setting is one that a gateway starts with"),

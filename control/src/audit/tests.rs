@@ -50,6 +50,37 @@ fn lines_are_canonical_chained_and_for_their_owner_only() {
 }
 
 #[test]
+fn a_log_that_was_moved_or_cut_under_a_running_control_takes_no_line_and_no_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE);
+    let mut audit = Audit::open(directory.path()).unwrap();
+    append(&mut audit, 0);
+    let aside = directory.path().join("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    assert!(matches!(
+        try_append(&mut audit, 1),
+        Err(AuditError::Moved(_))
+    ));
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(
+        try_append(&mut audit, 1),
+        Err(AuditError::Moved(_))
+    ));
+    std::fs::rename(&aside, &path).unwrap();
+    append(&mut audit, 1);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(
+        try_append(&mut audit, 2),
+        Err(AuditError::Moved(_))
+    ));
+    assert_eq!(std::fs::read(&path).unwrap(), b"");
+    std::fs::write(&path, whole).unwrap();
+    append(&mut audit, 2);
+    assert_eq!(verify(&std::fs::read(path).unwrap()).unwrap().lines, 3);
+}
+
+#[test]
 fn a_log_goes_on_where_it_ended() {
     let directory = tempfile::tempdir().unwrap();
     let path = with_lines(directory.path(), 2);

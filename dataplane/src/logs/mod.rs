@@ -106,7 +106,7 @@ impl Line {
             Lead::Words(words) => format!("{words}{}", self.message),
             Lead::Row(name) => format!("  {name:<10} {}", self.message),
         };
-        safe(&text)
+        escaped(safe(&text))
     }
 
     fn json(&self, wall_us: u64) -> String {
@@ -148,14 +148,32 @@ impl Line {
     }
 }
 
-/// A text without e-mail addresses and phone numbers, and not longer than a line may be.
+/// A text without e-mail addresses and phone numbers, and not longer than a line may be. It is cut before anything looks for
+/// parts of it.
 fn safe(text: &str) -> String {
-    let mut text = redact(text).into_owned();
-    if text.len() > LINE_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(LINE_BYTES_MAX));
-        text.push('…');
+    match text.len() > LINE_BYTES_MAX {
+        true => {
+            let cut = &text[..text.floor_char_boundary(LINE_BYTES_MAX)];
+            redact(cut).into_owned() + "…"
+        }
+        false => redact(text).into_owned(),
     }
-    text
+}
+
+/// Control characters as they are written in programs: names that others chose begin no line of their own, and do nothing to
+/// a terminal. Lines of a message that has several stay lines.
+fn escaped(text: String) -> String {
+    let is_raw = |it: char| it.is_control() && it != '\n';
+    match text.contains(is_raw) {
+        true => text.chars().fold(String::new(), |mut out, it| {
+            match is_raw(it) {
+                true => out.extend(it.escape_default()),
+                false => out.push(it),
+            }
+            out
+        }),
+        false => text,
+    }
 }
 
 fn quoted(text: &str) -> serde_json::Value {

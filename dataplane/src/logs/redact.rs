@@ -7,6 +7,9 @@
 
 use std::borrow::Cow;
 
+/// A longer label is in no domain (RFC 1035, in UTF-8 of other alphabets).
+const LABEL_BYTES_MAX: usize = 252;
+
 /// What stands for an address.
 const EMAIL: &str = "[email]";
 /// What stands for a number.
@@ -88,6 +91,9 @@ fn domain_bytes(text: &str) -> Option<usize> {
             continue;
         }
         let label = &text[label_start..at];
+        if label.len() > LABEL_BYTES_MAX {
+            break;
+        }
         let is_top = match label.strip_prefix("xn--") {
             Some(encoded) => !encoded.is_empty() && character != '-',
             None => label.chars().nth(1).is_some() && label.chars().all(char::is_alphabetic),

@@ -161,3 +161,21 @@ fn names_of_formats_are_what_the_setting_allows() {
         assert_eq!(Format::named(other), None);
     }
 }
+
+#[test]
+fn control_characters_of_names_do_nothing_to_a_terminal() {
+    let tenant = "acme".to_owned();
+    let line = Line::new(Unsigned { tenant }, "a \u{1b}[31mred\r\u{7}");
+    let text = line.render(Format::Text, WALL_US);
+    assert_eq!(text, "  WARNING    a \\u{1b}[31mred\\r\\u{7}");
+}
+
+#[test]
+fn a_text_is_cut_before_it_is_searched_and_no_part_of_it_is_searched_again_and_again() {
+    // As long as a line may be, and the dearest text for a search that begins anew at each sign.
+    let half = LINE_BYTES_MAX / 2;
+    let text = format!("a@b.{}{}", "a".repeat(half), "-".repeat(1 << 20));
+    let tenant = "acme".to_owned();
+    let line = Line::new(Unsigned { tenant }, text).render(Format::Text, WALL_US);
+    assert!(line.len() <= LINE_BYTES_MAX + 3, "{}", line.len());
+}

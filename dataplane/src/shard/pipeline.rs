@@ -84,10 +84,11 @@ impl Ingress {
             driver.probe(Stage::Reply);
         }
         self.reply(Some(core), now, outbox);
-        self.hand_over_traces(driver);
 
         driver.probe(Stage::Background);
         self.make_room(now, outbox);
+        // Behind what may end connections, and with them the wait of their traces.
+        self.hand_over_traces(driver);
         self.notify_foreign(now, outbox);
         self.background(core, now, outbox);
         self.show_queues();

@@ -190,9 +190,13 @@ impl Ingress {
         let value = request.traceparent.as_ref();
         let value = value.map(|source| received.bytes_at(source, inbox));
         let caller = value.and_then(read_traceparent);
+        if self.traced.interval_ns.is_none()
+            || caller.is_some_and(|caller| caller.sampled == Sampled::No)
+        {
+            return None;
+        }
         let (own_id, span_id) = ids(core, body);
         let (trace_id, parent_id) = match caller {
-            Some(caller) if caller.sampled == Sampled::No => return None,
             Some(caller) => (caller.trace_id, u64::from_be_bytes(caller.parent_id)),
             None => {
                 let random = own_id as u64 & ((1 << RANDOM_BITS) - 1);

@@ -147,15 +147,20 @@ impl TenantPages {
 
     /// These are the keys in force; of all others no times are shown any more.
     pub fn show_key_times(&self, in_force: &[KeyTimes]) {
-        let us = |seconds: u64| seconds.saturating_mul(1_000_000);
         let (_, own) = split(&self.keys);
-        for (at, row) in (0..).map(Row).zip(own) {
-            let key = in_force.iter().find(|it| it.row == at);
-            let ends_s = key.map_or(0, |it| it.until_s);
+        let mut times = vec![None; own.len()];
+        for key in in_force {
+            // Keys without a row of their own have no times.
+            if let Some(place) = times.get_mut(usize::from(key.row.0)) {
+                *place = Some(key);
+            }
+        }
+        let us = |seconds: u64| seconds.saturating_mul(1_000_000);
+        for (row, key) in own.iter().zip(times) {
             row.begins_us.set(us(key.map_or(0, |it| it.from_s)));
-            row.ends_us.set(match ends_s {
-                u64::MAX => 0,
-                ends_s => us(ends_s),
+            row.ends_us.set(match key.map(|it| it.until_s) {
+                None | Some(u64::MAX) => 0,
+                Some(until_s) => us(until_s),
             });
         }
     }

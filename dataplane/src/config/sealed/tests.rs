@@ -33,6 +33,44 @@ fn refused(text: &str, entry: Option<&str>) -> SopsError {
 }
 
 #[test]
+fn a_place_that_sops_does_not_authenticate_gives_out_no_value() {
+    let text = fixture("sops/keys.json");
+    for entry in ["acme.list.0", "acme.list.1"] {
+        let error = refused(&text, Some(entry));
+        assert_eq!(error, SopsError::LoosePlace(entry.to_owned()));
+    }
+    // The same keys by another way: what is authenticated is `acme:current:` for both.
+    let twice = text.replacen("\"z\":", "\"acme:current\":", 1);
+    assert_ne!(twice, text);
+    for entry in ["acme.current", "acme:current"] {
+        let error = refused(&twice, Some(entry));
+        assert_eq!(error, SopsError::LoosePlace(entry.to_owned()));
+    }
+}
+
+#[test]
+fn a_document_with_more_than_is_needed_is_refused_before_it_is_opened() {
+    let of = |body: &str| {
+        let sops = r#""sops":{"version":"3.1","mac":"x","lastmodified":"x","age":[{"enc":"x"}]}"#;
+        refused(&format!("{{{body},{sops}}}"), Some("a"))
+    };
+    let value = "\"ENC[AES256_GCM,data:\"";
+    let long = format!("\"{}\":{value}", "k".repeat(257));
+    let many = format!("\"a\":[{}{value}]", format!("{value},").repeat(4096));
+    let deep = format!("\"a\":{}{value}{}", "[".repeat(20), "]".repeat(20));
+    for (body, said) in [
+        (long, "longer than 256 bytes"),
+        (many, "more than 4096 values"),
+        (deep, "within more than 16 others"),
+    ] {
+        let error = of(&body).to_string();
+        assert!(error.contains(said) && error.len() < 200, "{error}");
+    }
+    let named = of(&format!("\"x\\nflk: forged\\u001b[31m\":{value}")).to_string();
+    assert!(!named.contains(['\n', '\u{1b}']), "{named:?}");
+}
+
+#[test]
 fn a_value_is_read_from_a_document_of_each_format() {
     for (file, entry, expected) in [
         ("sops/keys.yaml", "acme.current", ACME),

@@ -129,8 +129,12 @@ impl Start {
                 problem,
             })));
         }
-        bound.bind_all(&environment);
         let now_s = clock::now().wall_us / 1_000_000;
+        if stored.is_none() {
+            let judged = environment.judges_at(now_s);
+            judged.map_err(|fault| BeginError::Refused(Box::new(fault)))?;
+        }
+        bound.bind_all(&environment);
         let since_s = last.map_or(now_s, |kept| kept.stored_s);
         let in_force = stored.unwrap_or_else(|| environment.clone());
         let mut resolver = Resolver::default();

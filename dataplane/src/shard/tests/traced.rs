@@ -342,3 +342,26 @@ fn records_over_the_bound_are_served_and_counted_and_not_traced() {
     room.send(0, conn, traced(&record(30)).as_bytes());
     assert_eq!(room.buckets.traces.len(), 6);
 }
+
+#[test]
+fn a_trace_whose_connection_is_closed_to_make_room_ends_in_that_turn() {
+    let mut room = Room::new(1, |config| {
+        config.limits.connections_max = 2;
+        config.limits.connections_spare = 2;
+        config.limits.unsent_bytes_max = 1;
+    });
+    room.begin();
+    room.hold_sends = true;
+    let slow = room.connect(0);
+    let two = traced(&record(1)) + &traced(&record(2));
+    room.send(0, slow, two.as_bytes());
+    assert_eq!(room.buckets.traces.len(), 1);
+    room.pass(1_100_000);
+    for _ in 0..2 {
+        room.connect(0);
+        room.run();
+    }
+    room.pass(100_000);
+    assert!(room.closed.iter().any(|(_, it)| *it == slow), "evicted");
+    assert_eq!(room.buckets.traces.len(), 2);
+}

@@ -81,6 +81,8 @@ pub enum SopsError {
     NeedsEntry(Vec<String>),
     /// The entry is there and is not encrypted.
     PlainEntry(String),
+    /// SOPS does not authenticate where the entry stands.
+    LoosePlace(String),
 }
 
 impl fmt::Display for SopsError {
@@ -141,6 +143,10 @@ impl fmt::Display for SopsError {
             SopsError::NeedsEntry(names) => {
                 write!(out, "it holds several values: name the entry; there are {}", shown(names))
             }
+            SopsError::LoosePlace(entry) => write!(
+                out,
+                "its entry {entry} stands in a list, or its keys have a colon: SOPS does not authenticate such a place; give the value a key of its own, without a colon"
+            ),
             SopsError::PlainEntry(entry) => {
                 write!(out, "its entry {entry} is not encrypted, so it is not taken as a secret")
             }
@@ -196,8 +202,9 @@ pub(super) fn open(
     };
     let (_, said) = members.remove(at);
     let metadata = Metadata::read(&said)?;
-    let leaves = root.leaves();
+    let leaves = root.leaves().map_err(|problem| none(problem.to_owned()))?;
     let chosen = choose(&leaves, entry)?;
+    place_is_authenticated(&leaves, chosen)?;
     let key = data_key(&metadata, identities)?;
     values(&leaves, chosen, &metadata, &key)
 }
@@ -222,6 +229,20 @@ fn choose(leaves: &[Leaf<'_>], entry: Option<&str>) -> Result<usize, SopsError> 
         (Some(_), Some(_), Some(entry)) => Err(SopsError::Ambiguous(entry.to_owned())),
         (None, _, Some(entry)) => Err(SopsError::NoEntry(entry.to_owned(), names())),
         (_, _, None) => Err(SopsError::NeedsEntry(names())),
+    }
+}
+
+/// SOPS authenticates a value with the keys on the way to it, joined by colons, and the order of all values; neither the number
+/// of an element nor where a key with a colon ends. Who may write the file could give such a place another value of it.
+fn place_is_authenticated(leaves: &[Leaf<'_>], chosen: usize) -> Result<(), SopsError> {
+    let leaf = &leaves[chosen];
+    let path = leaf.authenticated_path();
+    let mut alike = leaves.iter().filter(|it| it.authenticated_path() == path);
+    let is_alone = alike.next().is_some() && alike.next().is_none();
+    let has_colon = leaf.path.iter().any(|key| key.contains(':'));
+    match leaf.is_listed || has_colon || !is_alone {
+        true => Err(SopsError::LoosePlace(leaf.name.clone())),
+        false => Ok(()),
     }
 }
 
@@ -266,8 +287,7 @@ fn values(
             Value::Plain(_) if metadata.mac_of == MacOf::EncryptedValues => {}
             Value::Plain(text) => hash.update(text),
             Value::Encrypted(text) => {
-                let path = format!("{}:", leaf.path.join(":"));
-                let opened = cipher::open(text, key, &path);
+                let opened = cipher::open(text, key, &leaf.authenticated_path());
                 let opened = opened.ok_or_else(|| SopsError::Value(leaf.name.clone()))?;
                 hash.update(&opened[..]);
                 if at == chosen {

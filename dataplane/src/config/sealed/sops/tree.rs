@@ -42,7 +42,26 @@ pub(super) struct Leaf<'a> {
     /// What an entry is called: keys and numbers of elements, with dots between them.
     pub(super) name: String,
     pub(super) value: Value<'a>,
+    /// Whether a list is on the way to it.
+    pub(super) is_listed: bool,
 }
+
+impl Leaf<'_> {
+    /// What its value is authenticated with: the keys alone, so elements of a list have the same, and so may keys with colons.
+    pub(super) fn authenticated_path(&self) -> String {
+        format!("{}:", self.path.join(":"))
+    }
+}
+
+/// Bytes of a key.
+const KEY_BYTES_MAX: usize = 256;
+/// Values of a document.
+const LEAVES_MAX: usize = 4096;
+/// Keys and elements one within the other.
+const DEPTH_MAX: usize = 16;
+
+/// A document has more than is read, in words.
+pub(super) type TooMuch = &'static str;
 
 /// A value as it stands there.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,40 +99,73 @@ impl Node {
     }
 
     /// All values, in the order of the document.
-    pub(super) fn leaves(&self) -> Vec<Leaf<'_>> {
-        let mut leaves = Vec::new();
-        self.collect(&mut Vec::new(), "", &mut leaves);
-        leaves
+    ///
+    /// # Errors
+    /// There is too much of something.
+    pub(super) fn leaves(&self) -> Result<Vec<Leaf<'_>>, TooMuch> {
+        let mut walk = Walk::default();
+        walk.collect(self, "", 0)?;
+        Ok(walk.leaves)
     }
+}
 
-    fn collect<'a>(&'a self, path: &mut Vec<&'a str>, name: &str, leaves: &mut Vec<Leaf<'a>>) {
-        let below = |part: &str| match name.is_empty() {
-            true => part.to_owned(),
-            false => format!("{name}.{part}"),
+/// A walk through a document.
+#[derive(Default)]
+struct Walk<'a> {
+    path: Vec<&'a str>,
+    /// Lists on the way.
+    lists_count: usize,
+    leaves: Vec<Leaf<'a>>,
+}
+
+impl<'a> Walk<'a> {
+    fn collect(&mut self, node: &'a Node, name: &str, depth: usize) -> Result<(), TooMuch> {
+        if depth > DEPTH_MAX {
+            return Err("its values stand within more than 16 others");
+        }
+        let below = |part: &str| {
+            // A name is shown in errors: it begins no line and does nothing to a terminal.
+            let part = part.replace(char::is_control, "\u{fffd}");
+            match name.is_empty() {
+                true => part,
+                false => format!("{name}.{part}"),
+            }
         };
-        match self {
+        match node {
             Node::Null => {}
             Node::List(elements) => {
+                self.lists_count += 1;
                 for (at, element) in elements.iter().enumerate() {
-                    element.collect(path, &below(&at.to_string()), leaves);
+                    self.collect(element, &below(&at.to_string()), depth + 1)?;
                 }
+                self.lists_count -= 1;
             }
             Node::Map(members) => {
                 for (key, member) in members {
-                    path.push(key);
-                    member.collect(path, &below(key), leaves);
-                    path.pop();
+                    if key.len() > KEY_BYTES_MAX {
+                        return Err("a key of it is longer than 256 bytes");
+                    }
+                    self.path.push(key);
+                    self.collect(member, &below(key), depth + 1)?;
+                    self.path.pop();
                 }
             }
-            Node::Text(text) | Node::Other(text) => leaves.push(Leaf {
-                path: path.clone(),
-                name: name.to_owned(),
-                value: match self {
-                    Node::Text(_) if text.starts_with(ENCRYPTED) => Value::Encrypted(text),
-                    _ => Value::Plain(text),
-                },
-            }),
+            Node::Text(text) | Node::Other(text) => {
+                if self.leaves.len() == LEAVES_MAX {
+                    return Err("it has more than 4096 values");
+                }
+                self.leaves.push(Leaf {
+                    path: self.path.clone(),
+                    name: name.to_owned(),
+                    value: match node {
+                        Node::Text(_) if text.starts_with(ENCRYPTED) => Value::Encrypted(text),
+                        _ => Value::Plain(text),
+                    },
+                    is_listed: self.lists_count > 0,
+                });
+            }
         }
+        Ok(())
     }
 }
 
