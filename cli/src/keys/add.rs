@@ -13,10 +13,11 @@ const EXAMPLES: &str = "\
 Examples:
   $ flk keys add acme --new-tenant --id first --key-file agent.key --config flk.toml
   $ flk keys add acme --key-file next.key --config flk.toml --dry-run
-  $ SOPS_AGE_KEY_FILE=keys.txt flk keys add acme --key-file keys.sops.yaml --entry acme.current --config flk.toml";
+  $ flk keys add acme --key-file keys.sops.yaml --entry acme.current --config flk.toml";
 
 const NOTES: &str = "\
-At most four keys of a tenant are active at a time. To replace a key, use flk keys rotate.";
+At most four keys of a tenant are active at a time. To replace a key, use flk keys rotate. An encrypted file is opened with the
+identity of SOPS_AGE_KEY_FILE.";
 
 /// Options of `flk keys add`.
 #[derive(Args, Debug)]
