@@ -323,6 +323,9 @@ fn verdict(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<u64, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flk_dataplane::driver::statistics::{Published, publish};
+    use flk_dataplane::stats::trace::{Moment, Trace};
+    use std::os::fd::AsFd;
 
     #[test]
     fn what_may_pass_is_tried_again_after_the_pause_that_is_asked_for() {
@@ -345,6 +348,61 @@ mod tests {
                 Err(Refused::Never(_))
             ));
         }
+    }
+
+    /// A page to which records are traced, and that a reader follows.
+    fn traced(started_wall_us: u64, count: u64) -> (Published, Reader) {
+        let published = publish(1).unwrap();
+        let parts = published.stats.parts();
+        parts.header.started_wall_us.set(started_wall_us);
+        for span_id in 0..count {
+            let mut trace = Trace {
+                span_id,
+                ..Trace::default()
+            };
+            for moment in [Moment::Begun, Moment::Framed, Moment::Durable] {
+                trace.pass(moment, 7);
+            }
+            parts.traces[0].push(&trace, 0);
+        }
+        let reader = Reader::of(published.memory.as_fd()).unwrap();
+        (published, reader)
+    }
+
+    #[test]
+    fn a_page_goes_on_where_it_was_read_and_one_of_another_start_begins_anew() {
+        let (queue, mut waiting) = mpsc::channel(QUEUE_MAX);
+        let counts = Exported::default();
+        let (first, page) = traced(1, 2);
+        let mut source = Source::follow(None, page, &queue, &counts);
+        source.take(&queue, &counts);
+        assert_eq!(waiting.len(), 2);
+        let again = Reader::of(first.memory.as_fd()).unwrap();
+        let mut source = Source::follow(Some(source), again, &queue, &counts);
+        source.take(&queue, &counts);
+        assert_eq!(waiting.len(), 2, "none is taken twice");
+        // In a container each start has the same process id.
+        let (_second, page) = traced(2, 5);
+        first.stats.parts().traces[0].push(&Trace::default(), 0);
+        let mut source = Source::follow(Some(source), page, &queue, &counts);
+        source.take(&queue, &counts);
+        assert_eq!(
+            waiting.len(),
+            2 + 1 + 5,
+            "also what was left of the one before"
+        );
+        assert!(waiting.try_recv().is_ok());
+        assert_eq!(counts.overwritten.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn spans_and_not_traces_are_counted_where_the_queue_is_full() {
+        let (queue, _waiting) = mpsc::channel(1);
+        let counts = Exported::default();
+        let (_page, reader) = traced(1, 3);
+        Source::follow(None, reader, &queue, &counts).take(&queue, &counts);
+        // Of the second and the third: the request, its framing and its way to the disk.
+        assert_eq!(counts.dropped.load(Ordering::Relaxed), 2 * 3);
     }
 
     #[test]

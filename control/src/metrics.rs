@@ -169,6 +169,26 @@ mod tests {
     }
 
     #[test]
+    fn each_count_of_the_export_is_shown_under_its_own_name() {
+        let view = View::default();
+        let counts = [
+            (&view.exported.spans, "spans_exported_total 1"),
+            (&view.exported.refused, "spans_refused_total 2"),
+            (&view.exported.dropped, "spans_dropped_total 3"),
+            (&view.exported.failures, "span_export_failures_total 4"),
+            (&view.exported.overwritten, "traces_overwritten_total 5"),
+        ];
+        for (count, (counter, _)) in (1..).zip(counts) {
+            counter.store(count, Ordering::Relaxed);
+        }
+        let text = page(&view, None, Format::Prometheus);
+        for (_, sample) in counts {
+            let line = format!("flk_control_{sample}");
+            assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
     fn both_formats_have_the_samples_and_open_metrics_has_an_end() {
         let view = View::default();
         let plain = page(&view, None, Format::Prometheus);

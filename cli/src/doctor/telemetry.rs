@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(found.level, Level::Ok);
         assert!(found.found.ends_with("has 2 lines, each as declared"));
         let bad = good.replace("signal.reload", "signal.unload");
-        let lines = [vec![good; 3].join("\n"), vec![bad.as_str(); 25].join("\n")];
+        let lines = [[good; 3].join("\n"), [bad.as_str(); 25].join("\n")];
         std::fs::write(&path, lines.join("\n")).unwrap();
         let found = log_finding(&path).unwrap();
         assert_eq!(found.level, Level::Fail);
@@ -158,6 +158,17 @@ mod tests {
         );
         assert!(found.found.ends_with("; 5 more"), "{found:?}");
         assert!(log_finding(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_log_alone_needs_no_gateway() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "").unwrap();
+        let findings = check(&[], Some(&path)).unwrap();
+        let found: Vec<&str> = findings.iter().map(|it| it.found.as_str()).collect();
+        let expected = format!("{} has 0 lines, each as declared", path.display());
+        assert_eq!(found, [expected]);
     }
 
     #[test]

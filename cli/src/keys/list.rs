@@ -232,3 +232,40 @@ pub(super) fn table(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::usage::Usage;
+    use super::*;
+
+    fn row(seen: Option<Seen>) -> Row {
+        Row {
+            tenant: "acme".to_owned(),
+            id: "first".to_owned(),
+            scheme: "hmac-sha256".to_owned(),
+            fingerprint: None,
+            source: "first.key".to_owned(),
+            form: None,
+            times: Times::default(),
+            seen,
+        }
+    }
+
+    #[test]
+    fn only_a_gateway_that_counts_each_key_alone_says_that_it_has_one_or_not() {
+        let usage = Usage {
+            verified_count: 3,
+            last_seen_s: None,
+        };
+        for (seen, known, verified) in [
+            (None, json!(null), json!(null)),
+            (Some(Seen::WithOthers), json!(null), json!(null)),
+            (Some(Seen::Unknown), json!(false), json!(null)),
+            (Some(Seen::Known(usage)), json!(true), json!(3)),
+        ] {
+            let row = row(seen).json(0);
+            assert_eq!((&row["known_there"], &row["verified"]), (&known, &verified));
+            assert_eq!(row["last_seen"], json!(null));
+        }
+    }
+}

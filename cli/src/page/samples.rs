@@ -29,14 +29,14 @@ impl Samples {
         Some(samples)
     }
 
-    /// Names of samples, each with the names of its labels, whatever sample has them.
+    /// The name of each sample with the names of its labels.
     pub(crate) fn names(&self) -> impl Iterator<Item = (&str, BTreeSet<&str>)> {
-        self.0.iter().map(|(name, samples)| {
-            let labels = samples.iter().flat_map(|it| &it.labels);
-            (
-                name.as_str(),
-                labels.map(|(label, _)| label.as_str()).collect(),
-            )
+        self.0.iter().flat_map(|(name, samples)| {
+            samples.iter().map(|sample| {
+                let labels = sample.labels.iter();
+                let labels = labels.map(|(label, _)| label.as_str());
+                (name.as_str(), labels.collect())
+            })
         })
     }
 

@@ -225,6 +225,14 @@ mod tests {
     }
 
     #[test]
+    fn one_sample_of_several_without_its_label_is_named() {
+        let page = dataplane();
+        let (from, to) = ("flk_shard_stuck{shard=\"0\"}", "flk_shard_stuck");
+        assert!(page.contains(from));
+        assert_ne!(differences(&page.replace(from, to)), [""; 0]);
+    }
+
+    #[test]
     fn each_difference_is_named() {
         let page = dataplane();
         let without_gauge = page
@@ -256,6 +264,11 @@ mod tests {
                 "flk_slices 0",
                 "flk_slices{shard=\"0\"} 0",
                 &["flk_slices has the labels [shard], declared with []"],
+            ),
+            (
+                "flk_node_info{region=\"\",node=\"\"}",
+                "flk_node_info{region=\"\"}",
+                &["flk_node_info has the labels [region], declared with [region, node]"],
             ),
             (
                 "http_request_duration_seconds_sum 0",

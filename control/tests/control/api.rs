@@ -174,6 +174,9 @@ fn a_line_that_becomes_wrong_is_said_once_and_counted_and_the_others_are_let_in(
     let status = control.ask("GET", "/v1/status", &fields);
     let status: Value = serde_json::from_str(status.text()).unwrap();
     assert_eq!(status["tokens_wrong"].as_array().unwrap().len(), 1);
+    // Another mistake in its place is news.
+    std::fs::write(&path, format!("{right}\n\nanna:operatr:0\n")).unwrap();
+    control.said("ADMIN_TOKENS_FILE: tokens:5: the token's SHA-256 must be 64");
     std::fs::write(&path, right).unwrap();
     control.said("ADMIN_TOKENS_FILE: tokens is right again");
     assert_eq!(wrong(), 0);

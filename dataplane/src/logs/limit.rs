@@ -145,6 +145,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_due_first_says_when_to_look_again() {
+        let mut limiter = Limiter::default();
+        for (shard, at_us) in [(0, 1_000), (1, 3_000), (2, 5_000)] {
+            // Of the first one nothing is left out.
+            let count = most() + u64::from(shard > 0);
+            let written = (0..count).filter(|_| limiter.pass(&moves(shard), at_us));
+            assert_eq!(written.count() as u64, most());
+        }
+        assert_eq!(limiter.due_us(), Some(3_000 + WINDOW_US));
+        assert_eq!(limiter.due(3_000 + WINDOW_US).len(), 1);
+        assert_eq!(limiter.due_us(), Some(5_000 + WINDOW_US));
+    }
+
+    #[test]
     fn an_end_tells_what_is_not_due_yet() {
         let mut limiter = Limiter::default();
         let ignored = || {

@@ -148,16 +148,18 @@ impl Line {
     }
 }
 
-/// A text without e-mail addresses and phone numbers, and not longer than a line may be. It is cut before anything looks for
-/// parts of it.
+/// Bytes behind the end of a line that are searched too: an address that the end cuts is still one.
+const SEARCHED_BEYOND: usize = 1024;
+
+/// A text without e-mail addresses and phone numbers, and not longer than a line may be. Little more than that is searched.
 fn safe(text: &str) -> String {
-    match text.len() > LINE_BYTES_MAX {
-        true => {
-            let cut = &text[..text.floor_char_boundary(LINE_BYTES_MAX)];
-            redact(cut).into_owned() + "…"
-        }
-        false => redact(text).into_owned(),
+    let searched = text.floor_char_boundary(LINE_BYTES_MAX + SEARCHED_BEYOND);
+    let mut safe = redact(&text[..searched]).into_owned();
+    if safe.len() > LINE_BYTES_MAX || searched < text.len() {
+        safe.truncate(safe.floor_char_boundary(LINE_BYTES_MAX));
+        safe.push('…');
     }
+    safe
 }
 
 /// Control characters as they are written in programs: names that others chose begin no line of their own, and do nothing to

@@ -128,6 +128,28 @@ fn a_long_line_is_cut_and_stays_an_object() {
 }
 
 #[test]
+fn an_address_is_taken_out_where_the_line_is_cut_too_and_a_long_field_is_cut() {
+    // The cut falls into the domain, before there is anything that ends one.
+    let begin = "x ".repeat(LINE_BYTES_MAX / 2 - 8);
+    let text = format!("{begin}jane.doe@example.com {begin}");
+    let thread = text.clone();
+    let line = Line::new(Panicked { thread }, text);
+    for format in [Format::Text, Format::Json] {
+        let text = line.render(format, WALL_US);
+        assert!(!text.contains("jane"), "{}", &text[LINE_BYTES_MAX - 32..]);
+    }
+    let json = line.render(Format::Json, WALL_US);
+    let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+    for name in ["message", "thread"] {
+        let length = read[name].as_str().unwrap().len();
+        assert!(
+            length <= LINE_BYTES_MAX + '…'.len_utf8(),
+            "{name}: {length}"
+        );
+    }
+}
+
+#[test]
 fn every_row_of_the_table_has_a_name_of_its_own_and_says_what_it_means() {
     let is_name = |name: &str| {
         name.split('.').all(|part| {

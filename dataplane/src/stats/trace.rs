@@ -276,6 +276,18 @@ mod tests {
     }
 
     #[test]
+    fn with_a_local_owner_no_span_begins_before_the_one_ahead_of_it_has_ended() {
+        // All of the turn that began at 30, and its judging took until 40.
+        let local = trace([10, 20, 30, 31, 33, 36, 40, 30, 30, 30, 60, 60, 60, 75]);
+        let spans = spans(&local);
+        assert!(spans.contains(&("flk.dedup", 40, 40)), "{spans:?}");
+        assert!(spans.contains(&("flk.decision_wait", 40, 60)), "{spans:?}");
+        // A clock that is read in between never makes a span that ends before it begins.
+        let early = trace([10, 20, 30, 31, 33, 36, 40, 30, 30, 30, 35, 35, 35, 35]);
+        assert!(early.spans().all(|it| it.begins_ns <= it.ends_ns));
+    }
+
+    #[test]
     fn a_refused_record_has_the_spans_of_what_it_reached() {
         let refused = trace([10, 20, 30, 31, 33, 0, 40, 0, 0, 0, 60, 0, 60, 65]);
         let names: Vec<_> = spans(&refused).iter().map(|it| it.0).collect();

@@ -277,6 +277,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_overwritten_while_it_is_read_is_never_given_out() {
+        // So many words that most readings meet a write.
+        const WORDS: usize = 4096;
+        let versioned = Box::<Versioned<WORDS>>::default();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for number in 1..20_000 {
+                    versioned.write(2 * number, &[number; WORDS]);
+                }
+            });
+            while !writer.is_finished() {
+                if let Some((version, words)) = versioned.read() {
+                    assert!(words.iter().all(|&word| 2 * word == version));
+                }
+            }
+        });
+        let (version, _) = versioned.read().unwrap();
+        assert_eq!(version, 2 * 19_999);
+    }
+
+    #[test]
     fn the_newest_trace_of_each_bucket_is_its_exemplar() {
         let traces = Box::<Traces>::default();
         let exemplar = |value_us, id| Exemplar {

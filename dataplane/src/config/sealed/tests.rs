@@ -92,6 +92,11 @@ fn a_value_is_read_from_a_document_of_each_format() {
         let found = read(&fixture(file), Some(entry)).unwrap_or_else(|it| panic!("{file}: {it}"));
         assert_eq!(found, expected, "{file} {entry}");
     }
+    // The data key of the first recipient is not for this identity.
+    let second = AgeKeys::of_file(fixtures().join("second.identity"));
+    let text = Zeroizing::new(fixture("sops/two-recipients.json").into_bytes());
+    let opened = open(text, Some("acme.current"), &second).unwrap();
+    assert_eq!(**opened, *ACME.as_bytes());
 }
 
 #[test]
@@ -344,4 +349,20 @@ proptest! {
             },
         }
     }
+}
+
+#[test]
+fn variables_name_identities_the_text_before_the_file_and_an_empty_one_is_none() {
+    let source = |text: Option<&str>, file: Option<&str>| {
+        let env = |name: &str| match name {
+            "SOPS_AGE_KEY" => text.map(str::to_owned),
+            "SOPS_AGE_KEY_FILE" => file.map(str::to_owned),
+            _ => None,
+        };
+        AgeKeys::of_environment(&env).source()
+    };
+    assert_eq!(source(None, None), "none");
+    assert_eq!(source(Some(""), Some("")), "none");
+    assert_eq!(source(Some(""), Some("keys.txt")), "keys.txt");
+    assert_eq!(source(Some("a"), Some("keys.txt")), "SOPS_AGE_KEY");
 }

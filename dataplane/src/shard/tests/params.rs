@@ -28,11 +28,18 @@ fn followed(number: u32, at_s: u64) -> Document {
 
 /// A room that judges by that document.
 fn judging(document: &Document) -> (Room, Resolver) {
+    judging_as(document, &["1", "2"])
+}
+
+/// The same where the log knows these sets.
+fn judging_as(document: &Document, versions: &[&str]) -> (Room, Resolver) {
     let mut resolver = Resolver::default();
     let first = resolve(&mut resolver, document);
     let mut room = Room::serving(1);
-    let versions = ["1", "2"].map(|name| ParamsVersion::new(name).unwrap());
-    room.tell(0, ToShard::Params(versions.into()));
+    let versions = versions
+        .iter()
+        .map(|name| ParamsVersion::new(name).unwrap());
+    room.tell(0, ToShard::Params(versions.collect()));
     room.tell(0, ToShard::Configure(first));
     room.run();
     (room, resolver)
@@ -119,4 +126,19 @@ fn an_idle_shard_wakes_when_its_parameter_set_changes_and_not_again() {
     };
     let left_us = AT_S * 1_000_000 - room.now.wall_us;
     assert_eq!(at_us, room.now.mono_us + left_us);
+}
+
+#[test]
+fn a_set_that_takes_the_place_of_one_in_force_begins_at_its_time_by_the_wall_clock() {
+    let (mut room, mut resolver) = judging_as(&followed(0, AT_S), &["1", "2", "3"]);
+    let border_us = AT_S * 1_000_000;
+    assert_eq!(judged_at(&mut room, border_us, 1), by(202, "2"));
+    assert_eq!(judged_at(&mut room, border_us - 3_000_000, 2), by(202, "2"));
+    let mut other = followed(1, AT_S);
+    other.tenants[0].params[1].version = "3".to_owned();
+    let other = resolve(&mut resolver, &other);
+    room.tell(0, ToShard::Configure(other));
+    room.run();
+    assert_eq!(judged_at(&mut room, border_us - 2_000_000, 3), by(200, "1"));
+    assert_eq!(judged_at(&mut room, border_us, 4), by(202, "3"));
 }

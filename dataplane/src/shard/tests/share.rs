@@ -122,3 +122,23 @@ fn what_the_rate_refuses_gives_its_share_back() {
     assert_eq!(codes, [["200"], ["rate_limited"], ["rate_limited"]]);
     assert_eq!(room.shards[0].ingress.waiting_for_room_count(), 0);
 }
+
+#[test]
+fn what_waits_for_room_goes_by_its_share_once_there_is_room() {
+    let (mut room, _) = busy(Some(1));
+    // Others fill the batch, so the flood waits for room and not for its share.
+    for epoch in 0..8 {
+        let conn = room.connect(0);
+        room.send(0, conn, post(&large(100 + epoch)).as_bytes());
+    }
+    assert_eq!(room.shards[0].ingress.waiting_for_room_count(), 0);
+    let noisy = flood(&mut room, 3);
+    assert_eq!(room.shards[0].ingress.waiting_for_room_count(), 3);
+    for waiting in [2, 1, 0] {
+        release_one(&mut room);
+        assert_eq!(room.shards[0].ingress.waiting_for_room_count(), waiting);
+    }
+    room.hold_writes = false;
+    release(&mut room);
+    assert_eq!(answered(&room, &noisy), 3);
+}

@@ -106,6 +106,11 @@ fn a_record_with_a_remote_owner_passes_every_border_at_its_time() {
     let framed_us = room.now.mono_us;
     write_on(&mut room);
     let durable_us = room.now.mono_us;
+    // Two more bodies: the first is on its way, and the decision will be in one batch with the second.
+    let others = [room.connect(0), room.connect(0)];
+    for conn in others {
+        room.send(0, conn, post("{}").as_bytes());
+    }
     room.now.mono_us += 100;
     room.release_messages(1);
     let answered_us = room.now.mono_us;
@@ -364,4 +369,32 @@ fn a_trace_whose_connection_is_closed_to_make_room_ends_in_that_turn() {
     room.pass(100_000);
     assert!(room.closed.iter().any(|(_, it)| *it == slow), "evicted");
     assert_eq!(room.buckets.traces.len(), 2);
+}
+
+#[test]
+fn what_comes_too_late_for_one_trace_is_no_part_of_the_next_one_in_its_place() {
+    let mut room = room(2, TraceLimits::default());
+    let conn = room.connect(0);
+    room.hold_messages[1] = true;
+    let mut number = 1;
+    loop {
+        room.send(0, conn, traced(&record(number)).as_bytes());
+        if room.posted_count(0, 1) > 0 {
+            break;
+        }
+        one(&mut room);
+        number += 1;
+    }
+    room.pass(1_100_000);
+    assert_eq!(one(&mut room).status, 503);
+    // A record that is refused asks no owner, and its trace takes the place of the one before.
+    room.hold_writes = true;
+    room.send(0, conn, traced("{}").as_bytes());
+    room.release_messages(1);
+    tick(&mut room);
+    write_on(&mut room);
+    let trace = one(&mut room);
+    assert_eq!((trace.status, trace.found), (400, Found::Nothing));
+    assert_eq!(trace.at(Moment::Answered), None);
+    assert_eq!(trace.at(Moment::Decided), None);
 }

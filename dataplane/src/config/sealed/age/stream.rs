@@ -91,3 +91,26 @@ pub(super) fn seal(file_key: &FileKey, salt: &[u8; NONCE_BYTES], plain: &[u8]) -
     }
     sealed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_last_chunk_behind_others_is_refused() {
+        let (key, salt) = (FileKey::new([7; 16]), [9; NONCE_BYTES]);
+        let cipher = cipher(&key, &salt);
+        let mut payload = salt.to_vec();
+        for (number, place, length) in [(0, Place::Within, CHUNK_BYTES), (1, Place::Last, 0)] {
+            let mut chunk = vec![b'a'; length];
+            let nonce = nonce(number, place);
+            let tag = cipher.encrypt_inout_detached(&nonce, &[], chunk.as_mut_slice().into());
+            payload.extend(chunk);
+            payload.extend(tag.unwrap());
+        }
+        let empty = AgeError::Payload("its last chunk is empty");
+        assert_eq!(open(&key, &payload).unwrap_err(), empty);
+        // Alone it is that of an empty file.
+        assert!(open(&key, &seal(&key, &salt, b"")).unwrap().is_empty());
+    }
+}

@@ -175,3 +175,32 @@ fn a_text_that_is_no_key_is_refused() {
         assert_eq!(wrong.parse::<Recipient>(), Err(AgeError::NotARecipient));
     }
 }
+
+#[test]
+fn a_share_of_low_order_is_refused_and_not_taken_for_one_of_others() {
+    let first = identities("first.identity");
+    let mut file = std::fs::read(fixtures().join("age/key.age")).unwrap();
+    let begin = b"-> X25519 ";
+    let at = file
+        .windows(begin.len())
+        .position(|it| it == begin)
+        .unwrap()
+        + begin.len();
+    file[at..at + 43].fill(b'A');
+    let problem = "a recipient has a share of low order";
+    assert_eq!(open(&file, &first).unwrap_err(), AgeError::Header(problem));
+}
+
+#[test]
+fn only_the_last_line_of_an_armor_may_be_short() {
+    let first = identities("first.identity");
+    let text = std::fs::read_to_string(fixtures().join("age/key.armored.age")).unwrap();
+    assert!(open(text.as_bytes(), &first).is_ok());
+    let at = text.find('\n').unwrap() + 1;
+    let mut broken = text;
+    broken.insert(at + 60, '\n');
+    let AgeError::Armor(problem) = open(broken.as_bytes(), &first).unwrap_err() else {
+        panic!("its armor is damaged");
+    };
+    assert!(problem.contains("64 characters"), "{problem}");
+}

@@ -80,3 +80,20 @@ impl<'de> Visitor<'de> for InOrder {
         Ok(map.into_node())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_what_a_mac_of_sops_takes() {
+        for (number, taken) in [
+            ("-9223372036854775808", "-9223372036854775808"),
+            ("9223372036854775807", "9223372036854775807"),
+            ("18446744073709551615", "18446744073709552000"),
+            ("1.50", "1.5"),
+        ] {
+            assert_eq!(read(number), Ok(Node::Other(taken.to_owned())), "{number}");
+        }
+    }
+}

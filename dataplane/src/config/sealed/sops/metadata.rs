@@ -107,3 +107,37 @@ impl<'a> Suffix<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    fn left_open(rule: &str) -> Vec<String> {
+        let text = format!(
+            r#"{{"version": "3.11.0", "mac": "m", "lastmodified": "t", {rule} "age": [{{"enc": "e"}}]}}"#
+        );
+        let said = json::read(&text).unwrap();
+        let document =
+            r#"{"a": "1", "b_open": {"c": "2"}, "d": {"e_open": "3", "f": ["4"]}, "g": ""}"#;
+        let document = json::read(document).unwrap();
+        let metadata = Metadata::read(&said).unwrap_or_else(|it| panic!("{it}"));
+        let leaves = document.leaves();
+        let left_open = leaves.iter().filter(|leaf| metadata.is_left_open(leaf));
+        left_open.map(|leaf| leaf.name.clone()).collect()
+    }
+
+    #[test]
+    fn a_suffix_is_that_of_any_key_on_the_way_to_a_value() {
+        let open = r#""unencrypted_suffix": "_open","#;
+        assert_eq!(left_open(open), ["a", "d.f.0"]);
+        let sealed = r#""encrypted_suffix": "_open","#;
+        assert_eq!(left_open(sealed), ["b_open.c", "d.e_open"]);
+        assert_eq!(
+            left_open("").len(),
+            4,
+            "by the suffix that SOPS has by itself"
+        );
+        assert!(left_open(r#""encrypted_regex": "x","#).is_empty());
+    }
+}
