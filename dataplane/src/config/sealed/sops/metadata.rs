@@ -122,7 +122,7 @@ mod tests {
             r#"{"a": "1", "b_open": {"c": "2"}, "d": {"e_open": "3", "f": ["4"]}, "g": ""}"#;
         let document = json::read(document).unwrap();
         let metadata = Metadata::read(&said).unwrap_or_else(|it| panic!("{it}"));
-        let leaves = document.leaves();
+        let leaves = document.leaves().unwrap();
         let left_open = leaves.iter().filter(|leaf| metadata.is_left_open(leaf));
         left_open.map(|leaf| leaf.name.clone()).collect()
     }
