@@ -6,6 +6,7 @@ use crate::fault;
 use crate::keyring::{age_keys, read_secret};
 use crate::output::printable;
 use clap::Args;
+use flk_dataplane::config::shown_path;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HOST};
@@ -101,8 +102,11 @@ impl AdminArgs {
         };
         let text = read_secret(path, None, &age_keys());
         let text =
-            text.map_err(|problem| Failure::usage(format!("{}: {problem}", path.display())))?;
-        Ok(Some(text))
+            text.map_err(|problem| Failure::usage(format!("{}: {problem}", shown_path(path))))?;
+        match text.is_empty() {
+            true => Err(Failure::usage(format!("{}: it is empty", shown_path(path)))),
+            false => Ok(Some(text)),
+        }
     }
 
     async fn exchange(

@@ -1,5 +1,6 @@
 //! Errors of the operating system in words for the user, without error numbers and without texts of libraries.
 
+use flk_dataplane::config::ReadError;
 use flk_dataplane::io::Errno;
 use std::io::{self, ErrorKind};
 
@@ -23,6 +24,14 @@ pub(crate) fn why(error: &io::Error) -> String {
         _ => return of_the_system(error),
     };
     text.to_owned()
+}
+
+/// The same for a file of a configuration or of a secret.
+pub(crate) fn why_unread(error: &ReadError) -> String {
+    match error {
+        ReadError::Io(error) => why(error),
+        other => other.to_string(),
+    }
 }
 
 /// The same for a number that a driver reports.

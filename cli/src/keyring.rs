@@ -9,6 +9,7 @@ use flk_contract::signature::{
 };
 use flk_contract::{KeySet, Scheme, SigningKey};
 use flk_dataplane::config::sealed::{self, AgeKeys};
+use flk_dataplane::config::{read_once, shown_path};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -225,7 +226,7 @@ pub(crate) fn read_key(
     entry: Option<&str>,
     keys: &AgeKeys,
 ) -> Result<Secret, Failure> {
-    let shown = path.display();
+    let shown = shown_path(path);
     read_secret(path, entry, keys)
         .map_err(|problem| Failure::usage(format!("cannot read the key file {shown}: {problem}")))
 }
@@ -236,10 +237,10 @@ pub(crate) fn read_secret(
     entry: Option<&str>,
     keys: &AgeKeys,
 ) -> Result<Secret, String> {
-    let bytes = std::fs::read(path).map(Zeroizing::new);
-    let bytes = bytes.map_err(|error| fault::why(&error))?;
+    let bytes = read_once(path).map_err(|error| fault::why_unread(&error))?;
     let opened = sealed::open(bytes, entry, keys).map_err(|error| error.to_string())?;
     let text = std::str::from_utf8(&opened).map_err(|_| "it is not UTF-8".to_owned())?;
+    sealed::refuse_sealed(text)?;
     Ok(Zeroizing::new(key_text_of_file(text).to_owned()))
 }
 
@@ -283,7 +284,12 @@ impl Env<'_> {
         match value.into_string() {
             // an empty text counts as not set, as it does for the gateway
             Ok(text) if text.is_empty() => Ok(None),
-            Ok(text) => Ok(Some(Zeroizing::new(text))),
+            Ok(text) => {
+                let text = Zeroizing::new(text);
+                sealed::refuse_sealed(&text)
+                    .map_err(|problem| Failure::usage(format!("{name}: {problem}")))?;
+                Ok(Some(text))
+            }
             Err(_) => Err(Failure::usage(format!("{name} is not valid UTF-8"))),
         }
     }

@@ -31,6 +31,8 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::{Exit, Failure};
 use flk_dataplane::config::log_format_of_start;
 use flk_dataplane::logs::Format;
+use flk_dataplane::logs::redact::without_identities;
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -130,9 +132,13 @@ fn prepared(command: clap::Command) -> clap::Command {
     command.mut_args(argument).mut_subcommands(prepared)
 }
 
-/// Prints help, the version, or the error in the command line.
+/// Prints help, the version, or the error in the command line, which has the wrong argument in it.
 fn explain(error: &clap::Error) -> CommandResult {
-    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    let printed = match without_identities(&error.to_string()) {
+        Cow::Borrowed(_) => error.print(),
+        Cow::Owned(text) => std::io::stderr().write_all(text.as_bytes()),
+    };
+    let printed = printed.and_then(|()| std::io::stdout().flush());
     match (error.use_stderr(), printed) {
         (true, _) => Ok(Exit::Usage),
         (false, Ok(())) => Ok(Exit::Yes),

@@ -2,6 +2,7 @@
 
 use crate::exit::Failure;
 use flk_contract::number;
+use flk_dataplane::logs::redact::without_identities;
 use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
@@ -14,9 +15,9 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Prints one line on standard error. If that fails, only the exit code remains to tell the user.
+/// Prints one line on standard error, without age identities: one that is typed in the wrong place would stand in a log. If that fails, only the exit code remains to tell the user.
 pub(crate) fn say(line: impl Display) {
-    writeln!(io::stderr(), "{line}").ok();
+    writeln!(io::stderr(), "{}", without_identities(&line.to_string())).ok();
 }
 
 /// Buffered standard output.

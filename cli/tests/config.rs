@@ -345,3 +345,25 @@ fn exit_codes_are_told_in_the_help_of_each_command() {
         );
     }
 }
+
+#[test]
+fn a_configuration_in_a_pipe_is_refused_and_not_left_out() {
+    let dir = with_file("");
+    let text = b"[http]\nport = 0\n";
+    for (args, code) in [
+        (&["up", "--config", "/dev/stdin"][..], 2),
+        (&["config", "check", "--config=/dev/stdin"], 78),
+    ] {
+        let mut command = flk(dir.path());
+        let ran = run(
+            command.args(args).env("PCS_HMAC_KEY_FILE", "agent.key"),
+            text,
+        );
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.code, code, "{said}");
+        assert!(
+            said.contains("/dev/stdin: it must be a regular file"),
+            "{said}"
+        );
+    }
+}

@@ -143,7 +143,7 @@ fn fixed(raw: &RawConfig) -> BTreeMap<String, Fixed> {
     let in_document = ["signing.", "limits.", "tenancy."];
     let is_fixed =
         |variable: &&Variable| !in_document.iter().any(|it| variable.key().starts_with(it));
-    let shown = |variable: Variable, text: &str| match variable.is_secret() {
+    let shown = |variable: Variable, text: &str| match variable.is_secret_in(text) {
         true => "(set, not shown)".to_owned(),
         false => text.to_owned(),
     };

@@ -91,7 +91,7 @@ fn refused(error: ConfigError) -> Failure {
 /// A value as it may be shown.
 fn shown(raw: &RawConfig, variable: Variable) -> Option<&str> {
     let text = raw.text(variable)?;
-    Some(match variable.is_secret() {
+    Some(match variable.is_secret_in(text) {
         true => "(set, not shown)",
         false => text,
     })

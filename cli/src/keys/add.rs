@@ -42,7 +42,10 @@ pub(crate) struct AddArgs {
 
 fn moment(text: &str) -> Result<u64, String> {
     let at = time::seconds(text);
-    at.ok_or_else(|| "it must be a time with its offset, such as 2026-11-01T00:00:00Z".to_owned())
+    at.ok_or_else(|| {
+        "it must be a time with its offset and in whole seconds, such as 2026-11-01T00:00:00Z"
+            .to_owned()
+    })
 }
 
 pub(super) fn run(args: &AddArgs) -> CommandResult {

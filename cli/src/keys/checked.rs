@@ -7,7 +7,7 @@ use crate::fault;
 use crate::keyring::age_keys;
 use flk_contract::{Algorithm, NumberForm, Scheme, SigningKey};
 use flk_dataplane::config::{
-    Config, Environment, Flags, RawConfig, SecretPath, VARIABLES, form_of,
+    Config, Environment, Flags, RawConfig, SecretPath, VARIABLES, form_of, open_file,
 };
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -82,7 +82,8 @@ impl StandIns {
     fn put_into(&mut self, mut document: Document) -> Result<String, Failure> {
         let section = document.0.get("process");
         let typed = section.and_then(|it| it.get("age_identity_file")?.as_str());
-        let is_here = typed.is_some_and(|path| !path.is_empty() && File::open(path).is_ok());
+        let is_here =
+            typed.is_some_and(|path| !path.is_empty() && open_file(Path::new(path)).is_ok());
         if is_here || !age_keys().is_empty() {
             self.opens = Opens::Encrypted;
         }
@@ -144,7 +145,7 @@ impl StandIns {
 
     /// Whether a file is on another machine, for another user, or for another identity.
     fn is_elsewhere(&self, path: &Path) -> bool {
-        match File::open(path).map_err(|error| error.kind()) {
+        match open_file(path).map_err(|error| error.kind()) {
             Err(kind) => matches!(kind, ErrorKind::NotFound | ErrorKind::PermissionDenied),
             Ok(_) => self.opens == Opens::PlainOnly && form_of(path).is_some(),
         }

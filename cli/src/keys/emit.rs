@@ -25,6 +25,8 @@ pub(super) struct Parts<'a> {
     pub(super) secret: &'a str,
     /// Empty for HMAC.
     pub(super) public: &'a str,
+    /// Commands that bring it to the gateway, each with what it is for.
+    pub(super) next: &'a [String],
 }
 
 pub(super) fn text(form: Form, parts: &Parts<'_>) -> String {
@@ -44,7 +46,7 @@ fn advice(parts: &Parts<'_>) -> String {
         tenant,
         fingerprint,
         date,
-        public,
+        next,
         ..
     } = parts;
     let (kind, of_alg) = match parts.alg {
@@ -59,22 +61,21 @@ fn advice(parts: &Parts<'_>) -> String {
              # DON'T put it into a ConfigMap, an image, values.yaml or a repository.\n",
         ),
     };
-    let rotate = match (parts.alg, *tenant) {
-        (_, "default") => String::new(),
-        (Alg::Ed25519, _) => format!(
-            "# The gateway takes keys of tenant {tenant} from its configuration file, not from variables:\n\
-             #   flk keys rotate {tenant} --public {public} --config flk.toml\n"
-        ),
-        (Alg::Hmac, _) => format!(
-            "# The gateway takes keys of tenant {tenant} from its configuration file, not from variables:\n\
-             #   flk keys rotate {tenant} --key-file FILE --config flk.toml\n"
-        ),
+    let commands = match *tenant {
+        "default" => String::new(),
+        _ => {
+            let lines = next.iter().map(|it| format!("#   {it}\n"));
+            format!(
+                "# The gateway takes keys of tenant {tenant} from its configuration file, not from variables:\n{}",
+                lines.collect::<String>()
+            )
+        }
     };
     format!(
         "# {kind} key of tenant {tenant}, made {date}, fingerprint {fingerprint}.\n{of_alg}\
          # DO encrypt what holds it (SOPS, Sealed Secrets) before it goes into Git.\n\
          # DO replace it after 90 days: flk keys rotate, with both keys active for 14 days.\n\
-         # DON'T reuse it for another tenant or environment.\n{rotate}"
+         # DON'T reuse it for another tenant or environment.\n{commands}"
     )
 }
 

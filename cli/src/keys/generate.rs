@@ -15,7 +15,8 @@ use clap::Args;
 use flk_contract::signature::VerifyingKey;
 use flk_contract::{NumberForm, Scheme, SigningKey};
 use flk_dataplane::config::sealed::age::{self, AgeError, Recipient};
-use flk_dataplane::config::{FILE_VARIABLE, time};
+use flk_dataplane::config::{FILE_VARIABLE, text_of_file, time};
+use flk_dataplane::logs::redact::holds_identity;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -60,7 +61,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_enum)]
     emit: Option<Form>,
     /// Print the secret part in it
-    #[arg(long, requires = "emit")]
+    #[arg(long, requires = "emit", conflicts_with = "output")]
     show_secret: bool,
     /// age recipient (age1…) that the secret part is encrypted to; repeatable
     #[arg(long, value_name = "RECIPIENT", value_parser = recipient, conflicts_with = "show_secret")]
@@ -85,8 +86,18 @@ fn tenant(text: &str) -> Result<String, String> {
     }
 }
 
-fn recipient(text: &str) -> Result<Recipient, AgeError> {
-    text.parse()
+fn recipient(text: &str) -> Result<Recipient, String> {
+    text.parse().map_err(|error: AgeError| match holds_identity(text) {
+        true => "it is an identity, which stays secret, and no recipient: age-keygen -y prints its recipient".to_owned(),
+        false => error.to_string(),
+    })
+}
+
+impl GenerateArgs {
+    /// Whether the secret part is encrypted before it is written.
+    fn is_sealed(&self) -> bool {
+        !self.encrypt_to.is_empty()
+    }
 }
 
 /// A key that was made.
@@ -123,6 +134,9 @@ pub(super) fn run(args: &GenerateArgs) -> CommandResult {
     match args.emit {
         Some(form) => {
             let placeholder = match &kept {
+                Some(path) if args.is_sealed() => {
+                    format!("<the text of `age -d {}`>", path.display())
+                }
                 Some(path) => format!("<the text of {}>", path.display()),
                 None => String::new(),
             };
@@ -136,6 +150,16 @@ pub(super) fn run(args: &GenerateArgs) -> CommandResult {
                     false => &placeholder,
                 },
                 public: made.public.as_deref().unwrap_or_default(),
+                next: &next(
+                    args,
+                    &match &made.public {
+                        Some(public) => format!("--public {public}"),
+                        None => format!(
+                            "--key-file {}",
+                            kept.as_deref().unwrap_or(Path::new("FILE")).display()
+                        ),
+                    },
+                ),
             };
             output.line(emit::text(form, &parts).trim_end())?;
             if let Some(path) = &kept {
@@ -157,7 +181,7 @@ pub(super) fn run(args: &GenerateArgs) -> CommandResult {
 
 /// What the file of the secret part holds.
 fn written(args: &GenerateArgs, made: &Made) -> Result<Zeroizing<String>, Failure> {
-    if args.encrypt_to.is_empty() {
+    if !args.is_sealed() {
         return Ok(made.secret.clone());
     }
     let sealed = age::seal(made.secret.as_bytes(), &args.encrypt_to);
@@ -167,11 +191,7 @@ fn written(args: &GenerateArgs, made: &Made) -> Result<Zeroizing<String>, Failur
 
 fn default_path(args: &GenerateArgs, date: &str) -> PathBuf {
     let tenant = &args.tenant;
-    let end = if args.encrypt_to.is_empty() {
-        ""
-    } else {
-        ".age"
-    };
+    let end = if args.is_sealed() { ".age" } else { "" };
     PathBuf::from(match args.alg {
         Alg::Hmac => format!("{tenant}-hmac-{date}.secret{end}"),
         Alg::Ed25519 => format!("{tenant}-ed25519-{date}.private{end}"),
@@ -243,28 +263,35 @@ fn say(
         return output.line(said.to_string());
     }
     let kept = kept.unwrap_or_default();
+    // A variable takes no encrypted text.
+    let or = |variable: &str| match args.is_sealed() {
+        true => "--key-file".to_owned(),
+        false => format!("{variable} or --key-file"),
+    };
     match (public_path, &made.public) {
         (Some(public_path), Some(public)) => output.line(format!(
-            "wrote {kept}: for the agent alone, as PCS_ED25519_PRIV_B64 or --key-file\n\
+            "wrote {kept}: for the agent alone, as {}\n\
              wrote {public_path}: for the gateway, {public}\n\
              fingerprint {}\n{}",
+            or("PCS_ED25519_PRIV_B64"),
             made.fingerprint,
-            next(args, &public_path)
+            next(args, &format!("--key-file {public_path}")).join("\n")
         )),
         _ => output.line(format!(
-            "wrote {kept}: for the agents (PCS_HMAC_KEY or --key-file) and the gateway\n\
+            "wrote {kept}: for the agents ({}) and the gateway\n\
              fingerprint {}\n{}",
+            or("PCS_HMAC_KEY"),
             made.fingerprint,
-            next(args, &kept)
+            next(args, &format!("--key-file {kept}")).join("\n")
         )),
     }
 }
 
-/// The command that brings the key to the gateway. A tenant that the file has gets another key by a rotation, and one that it
+/// Commands that bring the key to the gateway from this source. A tenant that the file has gets another key by a rotation, and one that it
 /// does not have is added with this key.
-fn next(args: &GenerateArgs, path: &str) -> String {
+fn next(args: &GenerateArgs, source: &str) -> Vec<String> {
     let (tenant, file) = (&args.tenant, args.config.as_deref());
-    let text = file.and_then(|it| std::fs::read_to_string(it).ok());
+    let text = file.and_then(|it| text_of_file(it).ok());
     let document = text.and_then(|text| Document::parse(&text));
     let shown = file.unwrap_or(Path::new("flk.toml")).display();
     let scheme = match args.alg {
@@ -272,12 +299,15 @@ fn next(args: &GenerateArgs, path: &str) -> String {
         Alg::Ed25519 => " --scheme ed25519",
     };
     let command = |verb: &str, more: &str| {
-        format!("flk keys {verb} {tenant}{more} --key-file {path}{scheme} --config {shown}")
+        format!("flk keys {verb} {tenant}{more} {source}{scheme} --config {shown}")
     };
     let [rotate, add] = [("rotate", ""), ("add", " --new-tenant")].map(|it| command(it.0, it.1));
     match document.map(|it| it.keys(tenant).is_some()) {
-        Some(true) => format!("next: {rotate}"),
-        Some(false) => format!("next: {add}"),
-        None => format!("next, for a new tenant: {add}\nnext, for one that has keys: {rotate}"),
+        Some(true) => vec![format!("next: {rotate}")],
+        Some(false) => vec![format!("next: {add}")],
+        None => vec![
+            format!("next, for a new tenant: {add}"),
+            format!("next, for one that has keys: {rotate}"),
+        ],
     }
 }

@@ -11,7 +11,7 @@ use crate::fault;
 use crate::output::{Format, Output};
 use clap::Args;
 use flk_dataplane::config::sealed::Form;
-use flk_dataplane::config::{form_of, time};
+use flk_dataplane::config::{form_of, shown_path, text_of_file, time};
 use flk_dataplane::snapshot::Source;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -61,8 +61,8 @@ pub(super) struct Row {
 
 pub(super) fn run(args: &ListArgs) -> CommandResult {
     let path = &args.file.file;
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let (path, why) = (path.display(), fault::why(&error));
+    let text = text_of_file(path).map_err(|error| {
+        let (path, why) = (shown_path(path), fault::why_unread(&error));
         Failure::with(Exit::Configuration, format!("cannot read {path}: {why}"))
     })?;
     let checked = checked::check(path, &text)?;

@@ -8,8 +8,8 @@ use crate::keyring::read_key;
 use clap::Args;
 use flk_contract::signature::VerifyingKey;
 use flk_contract::{Algorithm, Scheme};
-use flk_dataplane::config::form_of;
 use flk_dataplane::config::sealed::AgeKeys;
+use flk_dataplane::config::{ReadError, form_of, shown_path};
 use flk_dataplane::snapshot::Source;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "FILE", group = "source")]
     key_file: Option<PathBuf>,
     /// Which value of a SOPS document it is: keys with dots between them, as in acme.current
-    #[arg(long, value_name = "ENTRY", requires = "key_file")]
+    #[arg(long, value_name = "ENTRY", requires = "key_file", conflicts_with_all = ["variable", "public"])]
     entry: Option<String>,
     /// Variable in the environment of the gateway that holds it
     #[arg(long = "env", value_name = "NAME", group = "source")]
@@ -31,7 +31,7 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "BASE64", group = "source")]
     public: Option<String>,
     /// Path of the key file for the gateway, where it is not the one here
-    #[arg(long = "as", value_name = "PATH", requires = "key_file")]
+    #[arg(long = "as", value_name = "PATH", requires = "key_file", conflicts_with_all = ["variable", "public"])]
     path_there: Option<PathBuf>,
     /// Name of the key within its tenant [default: the date]
     #[arg(long)]
@@ -86,7 +86,7 @@ impl SourceArgs {
     }
 
     fn of_file(&self, path: &Path, scheme: Scheme, age_keys: &AgeKeys) -> Result<New, Failure> {
-        let shown = path.display().to_string();
+        let shown = shown_path(path);
         let unreadable = |error: std::io::Error| {
             let why = fault::why(&error);
             Failure::usage(format!("cannot read the key file {shown}: {why}"))
@@ -96,6 +96,14 @@ impl SourceArgs {
             return Err(Failure::usage(format!(
                 "{shown} is the private part, which no gateway needs: give {}",
                 public.display()
+            )));
+        }
+        // Of a public key nothing but its text is kept.
+        let is_kept = scheme.algorithm != Algorithm::Ed25519;
+        if is_kept && std::fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+            let problem = ReadError::NotRegular;
+            return Err(Failure::usage(format!(
+                "cannot read the key file {shown}: {problem}"
             )));
         }
         let text = read_key(path, self.entry.as_deref(), age_keys)?;

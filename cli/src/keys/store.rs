@@ -3,6 +3,7 @@
 
 use crate::exit::{Exit, Failure};
 use crate::fault;
+use flk_dataplane::config::{shown_path, text_of_file};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -37,7 +38,10 @@ impl Held {
         let parent = path.parent().unwrap_or(Path::new("/"));
         let directory = File::open(parent).map_err(unreadable)?;
         directory.lock().map_err(unreadable)?;
-        let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+        let text = text_of_file(&path).map_err(|error| {
+            let (path, why) = (shown_path(named), fault::why_unread(&error));
+            Failure::with(Exit::Configuration, format!("cannot read {path}: {why}"))
+        })?;
         Ok(Held {
             named: named.to_owned(),
             path,

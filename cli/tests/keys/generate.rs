@@ -102,6 +102,8 @@ fn manifests_have_the_names_that_deployments_use_and_the_secret_only_on_demand()
         assert!(k8s.contains(name), "{name}: {k8s}");
     }
     assert_eq!(generate(&["--show-secret"]).code, 2, "only in a manifest");
+    let args = ["--show-secret", "--output", "json"];
+    assert_eq!(generate(&args).code, 2, "not in this form either");
 }
 
 #[test]
@@ -140,4 +142,45 @@ fn the_next_command_fits_the_tenant_and_does_what_it_says() {
             made.stdout
         );
     }
+}
+
+#[test]
+fn a_manifest_names_the_command_that_fits_the_tenant() {
+    let dir = directory();
+    for (tenant, alg, expected) in [
+        (
+            "acme",
+            "hmac",
+            "#   next: flk keys rotate acme --key-file acme-hmac-",
+        ),
+        (
+            "gamma",
+            "hmac",
+            "#   next: flk keys add gamma --new-tenant --key-file gamma-hmac-",
+        ),
+        (
+            "acme",
+            "ed25519",
+            "#   next: flk keys rotate acme --public ",
+        ),
+        (
+            "gamma",
+            "ed25519",
+            "#   next: flk keys add gamma --new-tenant --public ",
+        ),
+    ] {
+        for form in ["k8s", "helm", "compose", "env"] {
+            let out = format!("{tenant}-{alg}-{form}.private");
+            let args = [
+                "--tenant", tenant, "--alg", alg, "--emit", form, "--out", &out,
+            ];
+            let made = done(&dir, &[&["generate"], &args[..]].concat());
+            let mut lines = made.stdout.lines();
+            let is_it =
+                |line: &str| line.starts_with(expected) && line.ends_with(" --config flk.toml");
+            assert!(lines.any(is_it), "{expected}: {}", made.stdout);
+        }
+    }
+    let made = done(&dir, &["generate", "--emit", "env", "--out", "d.key"]);
+    assert!(!made.stdout.contains("next: "), "{}", made.stdout);
 }

@@ -287,3 +287,166 @@ fn an_agent_signs_with_an_encrypted_key_and_its_gateway_says_where_its_own_is_fr
     );
     assert!(!format!("{shown}{checked}").contains(IN_SOPS));
 }
+
+#[test]
+fn an_encrypted_key_is_said_to_be_for_files_only() {
+    let dir = with_identity();
+    let recipient = recipient("first.identity");
+    let to = ["generate", "--encrypt-to", &recipient];
+    for (alg, out) in [("hmac", "a.age"), ("ed25519", "b.age")] {
+        let made = done(&dir, &[&to[..], &["--alg", alg, "--out", out]].concat());
+        assert!(made.stdout.contains("--key-file"), "{}", made.stdout);
+        assert!(!made.stdout.contains("PCS_"), "{}", made.stdout);
+        let out = format!("emitted-{out}");
+        let emit = [&to[..], &["--alg", alg, "--emit", "env", "--out", &out]].concat();
+        let text = format!("<the text of `age -d {out}`>");
+        assert!(done(&dir, &emit).stdout.contains(&text));
+    }
+    let plain = done(&dir, &["generate", "--out", "c.key"]);
+    assert!(plain.stdout.contains("(PCS_HMAC_KEY or --key-file)"));
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_neither_a_key_nor_shown() {
+    let dir = with_identity();
+    let identities = std::fs::read_to_string(dir.path().join("keys.txt")).unwrap();
+    let identity = identities.lines().last().unwrap();
+    let armored = std::fs::read_to_string(fixture("age/key.armored.age")).unwrap();
+    let sign = ["pcs", "sign"];
+    let file = ["pcs", "sign", "--key-file", "keys.txt"];
+    let typed = ["pcs", "sign", "--key-file", identity];
+    let to = ["keys", "generate", "--encrypt-to", identity];
+    let port = ["up", "--listen", identity];
+    let elsewhere = ["keys", "list", identity];
+    for (args, variable, code, expected) in [
+        (
+            &sign[..],
+            ("PCS_HMAC_KEY", identity),
+            2,
+            "PCS_HMAC_KEY: it is an age identity",
+        ),
+        (
+            &sign,
+            ("PCS_HMAC_KEY", &armored),
+            2,
+            "PCS_HMAC_KEY: it is the text of a file that age",
+        ),
+        (
+            &file,
+            ("A", "b"),
+            2,
+            "key file keys.txt: it is an age identity",
+        ),
+        (
+            &typed,
+            ("A", "b"),
+            2,
+            "key file (not shown): this is an identity itself",
+        ),
+        (&to, ("A", "b"), 2, "age-keygen -y prints its recipient"),
+        (&port, ("A", "b"), 2, "[age identity]"),
+        (&elsewhere, ("A", "b"), 2, "[age identity]"),
+        (
+            &["config", "check"],
+            ("SOPS_AGE_KEY_FILE", identity),
+            78,
+            "this is an identity itself",
+        ),
+        (
+            &["config", "show"],
+            ("SOPS_AGE_KEY_FILE", identity),
+            78,
+            "this is an identity itself",
+        ),
+    ] {
+        let mut command = flk(dir.path());
+        let ran = run(command.args(args).env(variable.0, variable.1), b"{}");
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.code == code && said.contains(expected),
+            "{args:?}: {} {said}",
+            ran.code
+        );
+        let secret = &identity[20..];
+        assert!(!said.to_uppercase().contains(secret), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_named_pipe_that_nothing_writes_holds_no_command_up() {
+    let dir = directory();
+    let made = std::process::Command::new("mkfifo")
+        .arg(dir.path().join("pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    let before = super::text(&dir);
+    for (args, expected) in [
+        (
+            &[
+                "keys",
+                "add",
+                "acme",
+                "--key-file",
+                "pipe",
+                "--config",
+                "flk.toml",
+            ][..],
+            "regular file",
+        ),
+        (
+            &[
+                "keys",
+                "rotate",
+                "acme",
+                "--key-file",
+                "pipe",
+                "--config",
+                "flk.toml",
+            ],
+            "regular file",
+        ),
+        (&["keys", "list", "--config", "pipe"], "regular file"),
+        (
+            &[
+                "keys",
+                "add",
+                "acme",
+                "--key-file",
+                "new.key",
+                "--config",
+                "pipe",
+            ],
+            "regular file",
+        ),
+        (&["config", "check", "--config", "pipe"], "regular file"),
+        (&["config", "show", "--config", "pipe"], "regular file"),
+        (&["pcs", "sign", "--key-file", "pipe"], "pipe: "),
+        (&["config", "history", "--token-file", "pipe"], "pipe: "),
+    ] {
+        let ran = run(flk(dir.path()).args(args), b"{}");
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.code != 0 && said.contains(expected),
+            "{args:?}: {} {said}",
+            ran.code
+        );
+        assert_eq!(super::text(&dir), before);
+    }
+}
+
+#[test]
+fn what_belongs_to_a_key_file_is_refused_beside_another_source() {
+    let dir = directory();
+    let before = super::text(&dir);
+    let public = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    for verb in ["add", "rotate"] {
+        for source in [["--public", public], ["--env", "ACME"]] {
+            for more in [["--entry", "acme.current"], ["--as", "/etc/flk/acme.key"]] {
+                let ran = keys(&dir, &[&[verb, "acme"], &source[..], &more].concat());
+                assert_eq!(ran.code, 2, "{verb} {source:?} {more:?}: {}", ran.stderr);
+                assert!(ran.stderr.contains(more[0]), "{}", ran.stderr);
+                assert_eq!(super::text(&dir), before);
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! A wrong setting, with everything an operator needs to correct it.
 
+use crate::logs::redact::without_identities;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -37,13 +38,14 @@ impl fmt::Display for Place {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.place, &self.value) {
-            (Some(place), Some(value)) => write!(out, "{place} = {value}: ")?,
-            (Some(place), None) => write!(out, "{place}: ")?,
-            (None, Some(value)) => write!(out, "{}={value}: ", self.variable)?,
-            (None, None) => write!(out, "{}: ", self.variable)?,
-        }
-        write!(out, "{}; allowed: {}", self.problem, self.allowed)
+        let what = match (&self.place, &self.value) {
+            (Some(place), Some(value)) => format!("{place} = {value}"),
+            (Some(place), None) => place.to_string(),
+            (None, Some(value)) => format!("{}={value}", self.variable),
+            (None, None) => self.variable.to_owned(),
+        };
+        let text = format!("{what}: {}; allowed: {}", self.problem, self.allowed);
+        out.write_str(&without_identities(&text))
     }
 }
 

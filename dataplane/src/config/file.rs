@@ -2,7 +2,8 @@
 //! what a value means is checked with all other settings.
 
 use super::error::{ConfigError, Place};
-use super::raw::Typed;
+use super::secret_file::{ReadError, read_regular, shown_path};
+use super::set::Typed;
 use super::tenants::{self, RawTenant};
 use super::unknown::nearest;
 use super::variables::{VARIABLES, Variable};
@@ -34,21 +35,29 @@ pub(super) struct File<'a> {
     text: &'a str,
 }
 
+/// The text of a configuration file. Whatever reads such a file reads it here.
+///
+/// # Errors
+/// It is no regular file, cannot be read, or is not UTF-8. A pipe keeps what is in it.
+pub fn text_of_file(path: &Path) -> Result<String, ReadError> {
+    let bytes = read_regular(path, FILE_BYTES_MAX)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| ReadError::NotText)?;
+    Ok(text.to_owned())
+}
+
 /// Reads a file: the text of each setting in it, and every key and form of value in it that no setting has.
 ///
 /// # Errors
 /// The file cannot be read, or is not TOML.
 pub(super) fn read(path: &Path) -> Result<Found, ConfigError> {
-    let refused = |problem: String| ConfigError {
+    let text = text_of_file(path).map_err(|error| ConfigError {
         variable: FILE_VARIABLE,
         place: None,
-        value: Some(path.display().to_string()),
-        problem,
+        value: Some(shown_path(path)),
+        problem: error.to_string(),
         allowed: FILE_ALLOWED,
-    };
-    let text = super::secret_file::read_bounded(path, FILE_BYTES_MAX).map_err(refused)?;
-    let text = std::str::from_utf8(&text).map_err(|_| refused("it is not UTF-8".to_owned()))?;
-    File { path, text }.settings()
+    })?;
+    File { path, text: &text }.settings()
 }
 
 impl File<'_> {

@@ -32,9 +32,9 @@ fn argument(arguments: &[String], name: &str) -> Option<String> {
     (0..arguments.len()).rev().find_map(value)
 }
 
-/// What the configuration file says. A pipe can be read only once, and its turn comes later.
+/// What the configuration file says.
 fn in_file(path: &Path) -> Option<String> {
-    let found = path.is_file().then(|| file::read(path).ok())??;
+    let found = file::read(path).ok()?;
     let settings = found.settings.into_iter();
     let mut formats = settings.filter(|(variable, _)| *variable == Variable::LogFormat);
     formats.next().map(|(_, typed)| typed.text)

@@ -15,6 +15,7 @@ mod raw;
 pub mod sealed;
 mod secret_file;
 mod secrets;
+mod set;
 mod tenants;
 pub mod time;
 mod toml_table;
@@ -24,14 +25,17 @@ mod unknown;
 mod variables;
 
 pub use control::ControlSettings;
+pub use document::shown_source;
 pub use environment::{Environment, is_setting, names_of_keys};
 pub use error::{ConfigError, Place};
-pub use file::FILE_VARIABLE;
+pub use file::{FILE_VARIABLE, text_of_file};
 pub use flags::Flags;
 pub use logs::log_format_of_start;
 pub use mended::Mended;
 pub use raw::{Origin, RawConfig};
-pub use secret_file::{SecretPath, form_of, read as read_secret};
+pub use secret_file::{
+    ReadError, SecretPath, form_of, open as open_file, read as read_secret, read_once, shown_path,
+};
 pub use secrets::Secrets;
 pub use tenants::PARAMS_NUMBERS;
 pub use traces::{Endpoint, OtlpHeaders, OtlpSettings};

@@ -7,7 +7,8 @@ use super::error::{ConfigError, Place};
 use super::file::{self, FILE_VARIABLE};
 use super::flags::Flags;
 use super::sealed::{AgeKeys, Form};
-use super::secret_file::{self, SecretPath};
+use super::secret_file::SecretPath;
+use super::set::{Set, Typed};
 use super::tenants::RawTenant;
 use super::units;
 use super::variables::{VARIABLES, Variable};
@@ -18,14 +19,6 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zeroize::Zeroizing;
-
-/// A text and where it was typed.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Typed {
-    pub(super) text: String,
-    /// Nothing: in the environment.
-    pub(super) place: Option<Place>,
-}
 
 /// Where the value of a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,24 +56,13 @@ pub struct RawConfig {
     age_keys: AgeKeys,
 }
 
-/// A setting that is set.
-struct Set {
-    /// Wiped when it is dropped: it may be a secret.
-    text: Zeroizing<String>,
-    origin: Origin,
-    /// The file that it was read from, where it is a secret of a file.
-    file: Option<SecretPath>,
-    /// How that file is encrypted.
-    form: Option<Form>,
-}
-
 impl std::fmt::Debug for RawConfig {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = VARIABLES.iter().filter_map(|&variable| {
             let text = self.text(variable)?;
             Some((
                 variable.name(),
-                if variable.is_secret() {
+                if variable.is_secret_in(text) {
                     "(secret)"
                 } else {
                     text
@@ -88,95 +70,6 @@ impl std::fmt::Debug for RawConfig {
             ))
         });
         out.debug_map().entries(shown).finish()
-    }
-}
-
-impl Set {
-    /// What a line of the file sets; that of a secret names the file that holds it.
-    fn from_file(
-        variable: Variable,
-        typed: Typed,
-        keys: &AgeKeys,
-    ) -> Result<Option<Set>, ConfigError> {
-        let Typed { text, place } = typed;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let (text, file, form) = match variable.is_secret() {
-            false => (Zeroizing::new(text), None, None),
-            true => {
-                let file = file_of(variable, &text);
-                let read = secret_file::read(&file, keys).map_err(|problem| ConfigError {
-                    variable: variable.name(),
-                    place: place.clone().map(Box::new),
-                    value: Some(text),
-                    problem,
-                    allowed: SECRET_FILE_ALLOWED,
-                });
-                let (text, form) = read?;
-                (text, Some(file), form)
-            }
-        };
-        let origin = place.map_or(Origin::Environment(variable.name()), Origin::File);
-        Ok(Some(Set {
-            text,
-            origin,
-            file,
-            form,
-        }))
-    }
-
-    /// What the environment sets: the value, or the file that holds it.
-    fn from_environment(
-        variable: Variable,
-        typed: &dyn Fn(&str) -> Option<String>,
-        keys: &AgeKeys,
-    ) -> Result<Option<Set>, ConfigError> {
-        let alias = variable.alias().and_then(typed);
-        let value = typed(variable.name()).or(alias).map(Zeroizing::new);
-        let file = variable
-            .file_name()
-            .and_then(|name| Some((name, typed(name)?)));
-        let (text, name, file, form) = match (value, file) {
-            (None, None) => return Ok(None),
-            (Some(text), None) => (text, variable.name(), None, None),
-            (None, Some((name, path))) => {
-                let file = file_of(variable, &path);
-                let read = secret_file::read(&file, keys).map_err(|problem| ConfigError {
-                    variable: name,
-                    place: None,
-                    value: Some(path),
-                    problem,
-                    allowed: SECRET_FILE_ALLOWED,
-                });
-                let (text, form) = read?;
-                (text, name, Some(file), form)
-            }
-            (Some(_), Some((name, path))) => {
-                return Err(ConfigError {
-                    variable: name,
-                    place: None,
-                    value: Some(path),
-                    problem: format!("{} is set, too", variable.name()),
-                    allowed: "one of the two",
-                });
-            }
-        };
-        let origin = Origin::Environment(name);
-        Ok(Some(Set {
-            text,
-            origin,
-            file,
-            form,
-        }))
-    }
-}
-
-/// The file that a text names; that of the identities has no entries.
-fn file_of(variable: Variable, text: &str) -> SecretPath {
-    match variable {
-        Variable::AgeIdentity => SecretPath::new(text, None),
-        _ => SecretPath::typed(text),
     }
 }
 
@@ -199,9 +92,6 @@ fn age_keys(
         _ => of_environment(),
     }
 }
-
-/// What a secret's file may be.
-const SECRET_FILE_ALLOWED: &str = "a file of up to 64 KiB that holds the secret, with or without a line end behind it; or one encrypted with age or SOPS, as FILE or FILE#ENTRY";
 
 impl RawConfig {
     /// Reads all settings: the configuration file, if one is named, over it the environment, and over that the arguments. An
@@ -416,10 +306,8 @@ impl RawConfig {
 
     /// An error about this variable.
     pub fn error(&self, variable: Variable, problem: impl Display) -> ConfigError {
-        let value = self
-            .text(variable)
-            .filter(|_| !variable.is_secret())
-            .map(str::to_owned);
+        let value = self.text(variable).map(str::to_owned);
+        let value = value.filter(|text| !variable.is_secret_in(text));
         let place = match self.origin(variable) {
             Origin::File(place) => Some(Box::new(place)),
             Origin::Default | Origin::Environment(_) | Origin::Argument(_) => None,

@@ -2,9 +2,10 @@
 //! shown; errors name the file. No copy of a secret outlives what is returned.
 
 use super::sealed::{self, AgeKeys, Form};
+use crate::logs::redact::holds_identity;
 use std::fmt;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,9 +15,62 @@ use zeroize::Zeroizing;
 const SECRET_BYTES_MAX: usize = 64 * 1024;
 /// An encrypted document may hold the keys of many tenants.
 const SEALED_BYTES_MAX: usize = 256 * 1024;
-/// Whoever writes a pipe, as shells do for `<(command)`, is waited for so often and so long.
-const PIPE_WAITS_MAX: u32 = 100;
+/// How long the writer of a pipe, such as a shell's `<(command)`, is waited for: by a gateway, which has other work, and by a
+/// command.
+const PIPE_WAIT_MAX: Duration = Duration::from_secs(1);
+const PIPE_WAIT_OF_COMMANDS_MAX: Duration = Duration::from_secs(30);
+/// Time between two looks at a pipe.
 const PIPE_WAIT: Duration = Duration::from_millis(10);
+
+/// Why a file was not read. It shows nothing of the file.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The system refused it.
+    Io(io::Error),
+    /// It is a pipe, a device or a directory.
+    NotRegular,
+    /// Its writer wrote nothing for so long.
+    Silent(Duration),
+    /// It is longer than so many bytes.
+    TooLong(usize),
+    /// It is not UTF-8.
+    NotText,
+    /// Its name is an age identity.
+    Identity,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Io(error) => write!(out, "it cannot be read: {error}"),
+            ReadError::NotRegular => out.write_str(
+                "it must be a regular file, because it is read more than once: a pipe, a device or a directory is none",
+            ),
+            ReadError::Silent(waited) => write!(
+                out,
+                "it cannot be read: nothing was written into this pipe for {} s",
+                waited.as_secs()
+            ),
+            ReadError::TooLong(bytes_max) => write!(out, "it is longer than {bytes_max} bytes"),
+            ReadError::NotText => out.write_str("it is not UTF-8"),
+            ReadError::Identity => out.write_str(
+                "this is an identity itself: put it into a file, or into SOPS_AGE_KEY",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// The name of a file as it may be shown. A text that is no path may be the secret itself, set in the place of its file.
+pub fn shown_path(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_path = text.contains(['/', '.']) && !text.ends_with('=') && !holds_identity(&text);
+    match is_path || SecretPath::typed(&text).path.exists() {
+        true => text,
+        false => "(not shown)".to_owned(),
+    }
+}
 
 /// A file, and which value of it where it is a SOPS document with several.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +105,7 @@ impl SecretPath {
 
 impl fmt::Display for SecretPath {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.path.display())?;
+        out.write_str(&shown_path(&self.path))?;
         match &self.entry {
             Some(entry) => write!(out, ", entry {entry}"),
             None => Ok(()),
@@ -68,21 +122,31 @@ pub fn read(
     secret: &SecretPath,
     keys: &AgeKeys,
 ) -> Result<(Zeroizing<String>, Option<Form>), String> {
-    let bytes = read_bounded(&secret.path, SEALED_BYTES_MAX)?;
+    let bytes = read_bounded(&secret.path, SEALED_BYTES_MAX, PIPE_WAIT_MAX);
+    let bytes = bytes.map_err(|error| error.to_string())?;
     let form = Form::of(&bytes);
     let opened = sealed::open(bytes, secret.entry.as_deref(), keys);
     let text = text_of(&opened.map_err(|error| error.to_string())?)?;
     Ok((text, form))
 }
 
-/// How a file is encrypted; nothing: it is plain, or cannot be read.
+/// How a file is encrypted; nothing: it is plain, or cannot be read. A pipe is left as it is: reading would empty it.
 pub fn form_of(path: &Path) -> Option<Form> {
-    Form::of(&read_bounded(path, SEALED_BYTES_MAX).ok()?)
+    Form::of(&read_regular(path, SEALED_BYTES_MAX).ok()?)
 }
 
-/// The same of a file that is never encrypted.
+/// The same of a file that is never encrypted, and is read whenever something is to be opened with it.
 pub(super) fn read_plain(path: &Path) -> Result<Zeroizing<String>, String> {
-    text_of(&read_bounded(path, SECRET_BYTES_MAX)?)
+    let bytes = read_regular(path, SECRET_BYTES_MAX);
+    text_of(&bytes.map_err(|error| error.to_string())?)
+}
+
+/// The bytes of a file or pipe of a secret, for a command that reads it once.
+///
+/// # Errors
+/// It cannot be read, or is longer than any such file.
+pub fn read_once(path: &Path) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    read_bounded(path, SEALED_BYTES_MAX, PIPE_WAIT_OF_COMMANDS_MAX)
 }
 
 fn text_of(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
@@ -97,16 +161,54 @@ fn text_of(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
     }
 }
 
-/// All bytes of a file that is not longer than this.
-pub(super) fn read_bounded(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, String> {
-    let cannot = |error: std::io::Error| format!("it cannot be read: {error}");
-    // A named pipe that nobody writes would hold up whoever reads it, at each start and each publishing.
-    let mut file = File::options()
+/// Opens a file to read it. A named pipe that nothing writes would hold up its reader, at each start and each publishing.
+///
+/// # Errors
+/// The system refuses it.
+pub fn open(path: &Path) -> io::Result<File> {
+    File::options()
         .read(true)
         .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
         .open(path)
-        .map_err(cannot)?;
-    let mut waits_left = PIPE_WAITS_MAX;
+}
+
+/// The same; a text that is an identity and no path is told as that.
+fn open_named(path: &Path) -> Result<File, ReadError> {
+    open(path).map_err(|error| match holds_identity(&path.to_string_lossy()) {
+        true => ReadError::Identity,
+        false => ReadError::Io(error),
+    })
+}
+
+/// All bytes of a regular file that is not longer than this. Of anything else nothing is read, so that it is not emptied.
+pub(super) fn read_regular(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    read_all(open_regular(path)?, bytes_max, Duration::ZERO)
+}
+
+/// Opens a regular file; anything else is refused.
+pub(super) fn open_regular(path: &Path) -> Result<File, ReadError> {
+    let file = open_named(path)?;
+    match file.metadata().map_err(ReadError::Io)?.is_file() {
+        true => Ok(file),
+        false => Err(ReadError::NotRegular),
+    }
+}
+
+/// The same of a pipe as well, whose writer is waited for.
+fn read_bounded(
+    path: &Path,
+    bytes_max: usize,
+    wait_max: Duration,
+) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    read_all(open_named(path)?, bytes_max, wait_max)
+}
+
+fn read_all(
+    mut file: File,
+    bytes_max: usize,
+    wait_max: Duration,
+) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    let mut waited = Duration::ZERO;
     // Of its final length from the beginning: memory that grows leaves copies.
     let said = file.metadata().map_or(0, |it| it.len());
     let expected = usize::try_from(said).unwrap_or(usize::MAX);
@@ -118,15 +220,18 @@ pub(super) fn read_bounded(path: &Path, bytes_max: usize) -> Result<Zeroizing<Ve
             Ok(0) => break,
             Ok(more) => filled += more,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock && waits_left > 0 => {
-                waits_left -= 1;
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if waited >= wait_max {
+                    return Err(ReadError::Silent(wait_max));
+                }
+                waited += PIPE_WAIT;
                 std::thread::sleep(PIPE_WAIT);
             }
-            Err(error) => return Err(cannot(error)),
+            Err(error) => return Err(ReadError::Io(error)),
         }
     }
     match filled > room {
-        true => Err(format!("it is longer than {room} bytes")),
+        true => Err(ReadError::TooLong(room)),
         false => {
             bytes.truncate(filled);
             Ok(bytes)
@@ -150,15 +255,57 @@ mod tests {
     fn a_named_pipe_that_nobody_writes_is_refused_and_waited_for_by_nobody() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = named_pipe(directory.path());
-        assert_eq!(read_plain(&pipe).unwrap_err(), "it is empty");
+        let secret = SecretPath::new(&pipe, None);
+        let read = || read(&secret, &AgeKeys::default()).map(|(text, _)| text);
+        assert_eq!(read().unwrap_err(), "it is empty");
         // Somebody has it open and writes nothing.
         let held = File::options().read(true).write(true).open(&pipe).unwrap();
-        assert!(
-            read_plain(&pipe)
-                .unwrap_err()
-                .starts_with("it cannot be read")
-        );
+        let problem = read().unwrap_err();
+        assert!(problem.contains("nothing was written"), "{problem}");
         drop(held);
+    }
+
+    #[test]
+    fn of_what_must_be_a_regular_file_a_pipe_is_refused_and_keeps_what_is_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = named_pipe(directory.path());
+        let expected = "it must be a regular file";
+        // Whatever is written or not, and whatever kind it is.
+        assert!(read_plain(&pipe).unwrap_err().starts_with(expected));
+        let mut held = File::options().read(true).write(true).open(&pipe).unwrap();
+        std::io::Write::write_all(&mut held, b"a key\n").unwrap();
+        for path in [&pipe, Path::new("/dev/null"), directory.path()] {
+            assert!(read_plain(path).unwrap_err().starts_with(expected));
+            assert_eq!(form_of(path), None);
+        }
+        let mut left = [0; 16];
+        assert_eq!(held.read(&mut left).unwrap(), 6);
+        assert!(left.starts_with(b"a key\n"));
+    }
+
+    #[test]
+    fn a_text_that_may_be_the_secret_itself_is_not_shown_as_the_name_of_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let existing = directory.path().join("key");
+        std::fs::write(&existing, "a key").unwrap();
+        let entry = format!("{}#acme.current", existing.display());
+        for path in [
+            existing.to_str().unwrap(),
+            &entry,
+            "/nowhere/key",
+            "gone.key",
+            "src",
+        ] {
+            assert_eq!(shown_path(Path::new(path)), path);
+        }
+        let identity = format!("AGE-SECRET-KEY-1{}", "Q".repeat(58));
+        let base64 = "c2VzYW1l/c2VzYW1lc2VzYW1lc2VzYW1lc2VzYW1lc2U=";
+        for secret in ["sesame", base64, &identity, &format!("./{identity}")] {
+            assert_eq!(shown_path(Path::new(secret)), "(not shown)");
+            let problem = read(&SecretPath::typed(secret), &AgeKeys::default()).unwrap_err();
+            let is_identity = problem.starts_with("this is an identity itself");
+            assert_eq!(is_identity, secret.contains("AGE-"), "{problem}");
+        }
     }
 
     #[test]
@@ -169,7 +316,10 @@ mod tests {
             // A reader that came too early is gone before a byte is written: again then.
             scope.spawn(|| while std::fs::write(&pipe, "a key\n").is_err() {});
             let text = loop {
-                match read_plain(&pipe) {
+                match read_once(&pipe)
+                    .map_err(|error| error.to_string())
+                    .and_then(|it| text_of(&it))
+                {
                     Err(problem) if problem == "it is empty" => std::thread::yield_now(),
                     other => break other.unwrap(),
                 }

@@ -2,7 +2,7 @@
 //! under a mask, for a later snapshot may name them again; they are wiped when dropped and never shown.
 
 use super::raw::RawConfig;
-use super::sealed::AgeKeys;
+use super::sealed::{self, AgeKeys};
 use super::secret_file::{self, SecretPath};
 use super::variables::{VARIABLES, Variable};
 use crate::snapshot::{Source, SourceFault};
@@ -93,8 +93,15 @@ impl Secrets {
     /// The text behind a source; of a file without the line end at its end.
     ///
     /// # Errors
-    /// The file cannot be read, or the variable is not set.
+    /// The file cannot be read, the variable is not set, or what is there is encrypted.
     pub fn load(&self, source: &Source) -> Result<Zeroizing<String>, SourceFault> {
+        let unreadable = |problem: &str| SourceFault::Unreadable(problem.to_owned());
+        let text = self.text(source)?;
+        sealed::refuse_sealed(&text).map_err(unreadable)?;
+        Ok(text)
+    }
+
+    fn text(&self, source: &Source) -> Result<Zeroizing<String>, SourceFault> {
         match source {
             Source::File { path, entry, .. } => {
                 let place = SecretPath::new(path, entry.clone());

@@ -229,7 +229,10 @@ fn a_file_that_cannot_be_read_is_named() {
     let written = Written::new("");
     for (path, problem) in [
         (written.text("none"), "it cannot be read"),
-        (written.0.path().display().to_string(), "it cannot be read"),
+        (
+            written.0.path().display().to_string(),
+            "it must be a regular file",
+        ),
     ] {
         let error = written.error(&[KEY, ("FLK_CONFIG", &path)]);
         assert!(
@@ -307,4 +310,165 @@ fn a_secret_that_cannot_be_had_or_is_there_twice_is_refused_and_never_shown() {
     let many = written.text("many");
     let error = written.error(&[("PCS_HMAC_KEYS_FILE", &many)]);
     assert!(!error.contains("a,b"), "{error}");
+}
+
+const IDENTITY: &str = include_str!("../../tests/sealed/first.identity");
+
+/// The identity alone, as it would be pasted.
+fn identity() -> &'static str {
+    IDENTITY.lines().last().unwrap()
+}
+
+#[test]
+fn a_configuration_in_a_pipe_is_refused_by_every_reader_and_stays_in_it() {
+    let written = Written::new("");
+    let pipe = written.text("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    // With a writer and without one.
+    let open = || std::fs::File::options().read(true).write(true).open(&pipe);
+    let text = "[http]\nport = 9090\n";
+    for held in [None, Some(open().unwrap())] {
+        if let Some(mut file) = held.as_ref() {
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        }
+        let flags = Flags::parse([format!("--config={pipe}")]).unwrap();
+        assert!(names_of_keys(&flags).is_empty());
+        let arguments = ["--config".to_owned(), pipe.clone()];
+        assert_eq!(log_format_of_start(&|_| None, &arguments), Format::Text);
+        let error = written.error(&[KEY, ("FLK_CONFIG", &pipe)]);
+        let expected = format!("FLK_CONFIG={pipe}: it must be a regular file");
+        assert!(error.starts_with(&expected), "{error}");
+        let error = written.error(&[KEY, ("SOPS_AGE_KEY_FILE", &pipe)]);
+        let expected = format!("SOPS_AGE_KEY_FILE={pipe}: it must be a regular file");
+        assert!(error.starts_with(&expected), "{error}");
+        if let Some(mut file) = held.as_ref() {
+            let mut left = [0; 64];
+            let length = std::io::Read::read(&mut file, &mut left).unwrap();
+            assert_eq!(&left[..length], text.as_bytes(), "nothing of it is lost");
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_the_place_of_its_file_is_never_shown() {
+    let written = Written::new("");
+    let secret = "sesame-sesame-sesame-sesame-sesame";
+    let advice = "this is an identity itself: put it into a file, or into SOPS_AGE_KEY";
+    for (variable, value) in [
+        ("PCS_HMAC_KEY_FILE", secret),
+        ("METRICS_PASS_FILE", secret),
+        ("SOPS_AGE_KEY_FILE", secret),
+        ("SOPS_AGE_KEY_FILE", identity()),
+        ("PCS_HMAC_KEYS_FILE", identity()),
+        ("FLK_CONFIG", identity()),
+    ] {
+        let error = written.error(&[(variable, value)]);
+        let expected = format!("{variable}=(not shown): ");
+        assert!(error.starts_with(&expected), "{error}");
+        assert_eq!(error.contains(advice), value == identity(), "{error}");
+        assert!(!error.contains(value), "{error}");
+    }
+    for (key, value) in [
+        ("signing.hmac_key_file", secret),
+        ("process.age_identity_file", identity()),
+    ] {
+        written.put("flk.toml", &format!("{key} = \"{value}\"\n"));
+        let error = written.error(&[]);
+        assert!(error.contains(&format!("{key} = (not shown): ")), "{error}");
+    }
+    let tenant =
+        format!("[[tenants]]\nid = \"acme\"\nkeys = [{{ id = \"a\", file = \"{secret}\" }}]\n");
+    written.put("flk.toml", &tenant);
+    let error = written.error(&[]);
+    assert!(
+        error.contains("tenant acme, key a: (not shown): "),
+        "{error}"
+    );
+    // Encrypted files are opened with what is no path.
+    written.put("flk.toml", "");
+    written.put(
+        "key.age",
+        include_str!("../../tests/sealed/age/key.armored.age"),
+    );
+    let path = written.text("key.age");
+    let keys = sealed::AgeKeys::of_file(secret);
+    let error = read_secret(&SecretPath::typed(&path), &keys).unwrap_err();
+    assert!(
+        error.contains("(not shown): ") && !error.contains(secret),
+        "{error}"
+    );
+    // Wherever else it stands.
+    let error = written.error(&[KEY, ("PORT", identity())]);
+    assert!(error.starts_with("PORT=[age identity]: "), "{error}");
+}
+
+#[test]
+fn a_collector_with_credentials_is_refused_without_them() {
+    let written = Written::new("");
+    for endpoint in [
+        "http://user:sesame@collector:4318",
+        "https://user:sesame@collector:4318",
+        "http://collector/v1?token=sesame",
+        "sesame@collector",
+    ] {
+        let name = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        let error = written.error(&[KEY, (name, endpoint)]);
+        assert!(error.starts_with(&format!("{name}: ")), "{error}");
+        assert!(!error.contains("sesame"), "{error}");
+        assert!(Variable::OtlpEndpoint.is_secret_in(endpoint));
+    }
+    assert!(!Variable::OtlpEndpoint.is_secret_in("http://collector:4318/v1"));
+    let error = written.error(&[KEY, ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")]);
+    assert!(error.contains("=collector:4318: "), "{error}");
+}
+
+#[test]
+fn an_encrypted_text_or_an_identity_is_never_taken_for_a_key() {
+    let written = Written::new("");
+    let armored = include_str!("../../tests/sealed/age/key.armored.age");
+    let sops = include_str!("../../tests/sealed/sops/keys.yaml");
+    let tenant = "[[tenants]]\nid = \"acme\"\nkeys = [{ id = \"a\", env = \"ACME\" }]\n";
+    for (text, expected) in [
+        (
+            armored,
+            "it is the text of a file that age or SOPS encrypted",
+        ),
+        (
+            &armored.replace('\n', " "),
+            "it is the text of a file that age or SOPS encrypted",
+        ),
+        (sops, "it is the text of a file that age or SOPS encrypted"),
+        (
+            identity(),
+            "it is an age identity, which opens files of keys",
+        ),
+        (IDENTITY, "it is an age identity, which opens files of keys"),
+    ] {
+        written.put("flk.toml", "");
+        for name in ["PCS_HMAC_KEY", "PCS_HMAC_KEYS", "METRICS_PASS"] {
+            let error = written.error(&[(name, text)]);
+            assert!(error.starts_with(&format!("{name}: {expected}")), "{error}");
+        }
+        let listed = format!("acme:hmac:{text}");
+        let error = written.error(&[KEY, ("MULTI_TENANT", "1"), ("TENANTS", &listed)]);
+        assert!(
+            error.starts_with(&format!("TENANTS: {expected}")),
+            "{error}"
+        );
+        written.put("flk.toml", tenant);
+        let error = written.error(&[("ACME", text)]);
+        assert!(
+            error.contains(&format!("key a: ACME: {expected}")),
+            "{error}"
+        );
+    }
+    written.put("flk.toml", "");
+    written.put("identity", IDENTITY);
+    let error = written.error(&[("PCS_HMAC_KEY_FILE", &written.text("identity"))]);
+    assert!(
+        error.starts_with("PCS_HMAC_KEY_FILE: it is an age identity"),
+        "{error}"
+    );
+    assert!(written.read(&[KEY, ("SOPS_AGE_KEY", IDENTITY)]).is_ok());
 }

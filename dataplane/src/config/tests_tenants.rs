@@ -205,6 +205,16 @@ fn mistakes_in_shares_homes_and_times_of_parameters_do_too() {
         ),
         (
             "effective_from = 2026-12-01T00:00:00+01:00",
+            "effective_from = 2026-12-01T00:00:00.5Z",
+            "DIR/flk.toml:23: tenants.params.effective_from: not a value of this kind; allowed: a time with its offset and in whole seconds",
+        ),
+        (
+            "2026-11-01T00:00:00Z",
+            "2026-11-01T00:00:00.25Z",
+            "tenants.keys.not_before: not a value of this kind; allowed: a time with its offset and in whole seconds",
+        ),
+        (
+            "effective_from = 2026-12-01T00:00:00+01:00",
             "",
             "tenant acme: the shares of its parameter sets that judge at the same time do not come to 1000",
         ),

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
-/// Reads `2026-11-01T00:00:00Z` or with an offset, as seconds since the Unix epoch. Fractions of a second are dropped.
+/// Reads `2026-11-01T00:00:00Z` or with an offset, as seconds since the Unix epoch. A fraction of a second is refused: it would be lost.
 pub fn seconds(text: &str) -> Option<u64> {
     let time: Timestamp = text.parse().ok()?;
-    u64::try_from(time.as_second()).ok()
+    let is_whole = time.subsec_nanosecond() == 0;
+    u64::try_from(time.as_second()).ok().filter(|_| is_whole)
 }
 
 /// The time in the same form.
@@ -27,7 +28,7 @@ mod tests {
             ("1970-01-01T00:00:00Z", 0),
             ("2000-02-29T12:00:00Z", 951_825_600),
             ("2026-11-29T13:00:00Z", 1_795_957_200),
-            ("2026-11-29T14:00:00.75+01:00", 1_795_957_200),
+            ("2026-11-29T14:00:00.000+01:00", 1_795_957_200),
             ("2026-11-29 08:30:00-04:30", 1_795_957_200),
         ] {
             assert_eq!(seconds(text), Some(expected), "{text}");
@@ -45,6 +46,8 @@ mod tests {
             "2026-11-29T13:00:00",
             "2026-02-29T00:00:00Z",
             "1969-12-31T23:59:59Z",
+            "2026-11-29T14:00:00.5Z",
+            "2026-11-29T14:00:00.000000001Z",
         ] {
             assert_eq!(seconds(text), None, "{text}");
         }

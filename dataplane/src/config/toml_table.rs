@@ -107,7 +107,7 @@ impl<'a, 'b> Table<'a, 'b> {
 
     /// A point in time, as seconds since the Unix epoch.
     pub(super) fn time(&self, name: &str) -> Result<Option<u64>, ConfigError> {
-        let allowed = "a time with its offset, such as 2026-11-01T00:00:00Z";
+        let allowed = "a time with its offset and in whole seconds, such as 2026-11-01T00:00:00Z";
         self.typed(name, allowed, |value| {
             let text = match value {
                 DeValue::Datetime(time) => time.to_string(),

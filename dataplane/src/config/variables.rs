@@ -1,5 +1,8 @@
 //! Every setting, declared once: its names, what it is, its default and what is allowed. It reads none.
 
+use super::secret_file::shown_path;
+use std::path::Path;
+
 macro_rules! variables {
     ($($(#[doc = $doc:literal])* $variant:ident $name:literal $key:literal $secret:literal $default:literal $allowed:literal;)*) => {
         /// A setting of the data plane.
@@ -151,6 +154,15 @@ impl Variable {
         match self {
             Variable::WalMaxAge => Some("WAL_RETENTION"),
             _ => None,
+        }
+    }
+
+    /// Whether this value of it must not be shown: a secret, or what may be one in the wrong place.
+    pub fn is_secret_in(self, text: &str) -> bool {
+        match self {
+            Variable::OtlpEndpoint => text.contains(['@', '?', '#']),
+            Variable::AdminTokensFile => shown_path(Path::new(text)) != text,
+            _ => self.is_secret(),
         }
     }
 

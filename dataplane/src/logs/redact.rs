@@ -1,5 +1,6 @@
-//! Takes e-mail addresses and phone numbers out of a text: they get into log lines by names of files, tenants, keys and
-//! operators, and by errors of the system. It reads a text twice from front to back and allocates only if it finds something.
+//! Takes e-mail addresses, phone numbers and age identities out of a text: they get into log lines by names of files, tenants,
+//! keys and operators, by values in the wrong place, and by errors of the system. It reads a text once for each kind and
+//! allocates only if it finds something.
 //!
 //! An address is `local@domain` whose last label is of letters. A phone number is written as people write them: `+` and 8 to 15
 //! digits; three, three and four digits with signs between them; or groups of digits of which the first begins with 0. Bare
@@ -14,6 +15,13 @@ const LABEL_BYTES_MAX: usize = 252;
 const EMAIL: &str = "[email]";
 /// What stands for a number.
 const PHONE: &str = "[phone]";
+
+/// What stands for an age identity.
+const IDENTITY: &str = "[age identity]";
+/// How each begins, of every kind; the case does not matter.
+const IDENTITY_START: &str = "AGE-SECRET-KEY-";
+/// None is as short: the words of a message that says how identities look.
+const IDENTITY_BYTES_LEAST: usize = IDENTITY_START.len() + 8;
 
 /// Names of systemd such as `user@1000.service` are no addresses.
 const UNITS: [&str; 11] = [
@@ -30,25 +38,30 @@ const UNITS: [&str; 11] = [
     "timer",
 ];
 
-/// The text without e-mail addresses and phone numbers.
+/// The text without age identities, e-mail addresses and phone numbers.
 pub fn redact(text: &str) -> Cow<'_, str> {
-    match replace(text, EMAIL, next_email) {
-        Cow::Borrowed(text) => replace(text, PHONE, next_phone),
-        Cow::Owned(text) => match replace(&text, PHONE, next_phone) {
-            Cow::Borrowed(_) => Cow::Owned(text),
-            Cow::Owned(text) => Cow::Owned(text),
-        },
-    }
+    let text = replace(without_identities(text), EMAIL, next_email);
+    replace(text, PHONE, next_phone)
+}
+
+/// The text without age identities, for texts that only the operator sees.
+pub fn without_identities(text: &str) -> Cow<'_, str> {
+    replace(Cow::Borrowed(text), IDENTITY, next_identity)
+}
+
+/// Whether an age identity is in a text.
+pub fn holds_identity(text: &str) -> bool {
+    next_identity(text, 0).is_some()
 }
 
 /// Puts a word in the place of each part that is found from a place on.
 fn replace<'a>(
-    text: &'a str,
+    text: Cow<'a, str>,
     word: &str,
     next: impl Fn(&str, usize) -> Option<(usize, usize)>,
 ) -> Cow<'a, str> {
-    let Some(mut found) = next(text, 0) else {
-        return Cow::Borrowed(text);
+    let Some(mut found) = next(&text, 0) else {
+        return text;
     };
     let mut replaced = String::with_capacity(text.len());
     let mut from = 0;
@@ -57,13 +70,29 @@ fn replace<'a>(
         replaced.push_str(&text[from..start]);
         replaced.push_str(word);
         from = end;
-        match next(text, from) {
+        match next(&text, from) {
             Some(next) => found = next,
             None => break,
         }
     }
     replaced.push_str(&text[from..]);
     Cow::Owned(replaced)
+}
+
+/// The first identity from here on.
+fn next_identity(text: &str, from: usize) -> Option<(usize, usize)> {
+    let bytes = text.as_bytes();
+    let is_start = |at: &usize| {
+        let start = bytes.get(*at..at + IDENTITY_START.len());
+        start.is_some_and(|it| it.eq_ignore_ascii_case(IDENTITY_START.as_bytes()))
+    };
+    let starts = (from..bytes.len()).filter(is_start).map(|start| {
+        let token = bytes[start..].iter();
+        let length = token.take_while(|it| it.is_ascii_alphanumeric() || **it == b'-');
+        (start, start + length.count())
+    });
+    let mut long = starts.filter(|(start, end)| end - start >= IDENTITY_BYTES_LEAST);
+    long.next()
 }
 
 /// The first address from here on.

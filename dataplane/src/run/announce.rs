@@ -172,9 +172,7 @@ fn announce_tenant(tenant: &TenantDocument, console: &Console) {
         name => format!("{name} "),
     };
     if tenant.unsigned {
-        let message = format!(
-            "{name}signatures are NOT checked (PCS_SIGN_ALG=none): anyone can submit anything"
-        );
+        let message = unsigned_line(&tenant.name);
         let tenant = tenant.name.clone();
         console.say(say::Unsigned { tenant }, message);
     }
@@ -187,6 +185,21 @@ fn announce_tenant(tenant: &TenantDocument, console: &Console) {
         };
         console.say(event, format!("{name}{fingerprint} {scheme}"));
     }
+}
+
+/// That signatures are not checked, and which setting says so. Only the tenant of requests that name none has two such.
+fn unsigned_line(tenant: &str) -> String {
+    let (tenant, cause) = match tenant {
+        "default" => (
+            String::new(),
+            "PCS_SIGN_ALG=none, or unsigned = true of the tenant default",
+        ),
+        name => (
+            format!("tenant {name}: "),
+            "unsigned = true in the configuration file",
+        ),
+    };
+    format!("{tenant}signatures are NOT checked ({cause}): anyone can submit anything")
 }
 
 fn announce_places(places: &Places, files_max: Option<u64>, shards: u64, console: &Console) {
@@ -206,5 +219,21 @@ fn announce_places(places: &Places, files_max: Option<u64>, shards: u64, console
         console.say(event, format!(
             "the limit of open files is {files_max}: {files_wanted} would allow {wanted} connections (LimitNOFILE, ulimit -n)"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unsigned_line;
+
+    #[test]
+    fn an_unsigned_tenant_is_named_with_the_setting_that_makes_it_so() {
+        assert_eq!(
+            unsigned_line("acme"),
+            "tenant acme: signatures are NOT checked (unsigned = true in the configuration file): anyone can submit anything"
+        );
+        let of_default = unsigned_line("default");
+        assert!(of_default.starts_with("signatures are NOT checked (PCS_SIGN_ALG=none"));
+        assert!(of_default.contains("unsigned = true of the tenant default"));
     }
 }

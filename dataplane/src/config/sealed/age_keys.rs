@@ -61,7 +61,7 @@ impl AgeKeys {
     pub fn source(&self) -> String {
         match &self.0 {
             None => "none".to_owned(),
-            Some(Place::File(path)) => path.display().to_string(),
+            Some(Place::File(path)) => secret_file::shown_path(path),
             Some(Place::Variable(_)) => AgeKeys::VARIABLES[0].to_owned(),
         }
     }

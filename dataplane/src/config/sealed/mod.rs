@@ -7,6 +7,7 @@ mod sops;
 
 pub use age_keys::AgeKeys;
 
+use crate::logs::redact::holds_identity;
 use age::AgeError;
 use sops::SopsError;
 use std::fmt;
@@ -90,6 +91,26 @@ impl std::error::Error for SealedError {}
 /// It does not, in words.
 pub fn check_identities(text: &str) -> Result<(), String> {
     age_keys::parse(text).map(drop)
+}
+
+/// Refuses a text that stands where a key is expected and is the text of an encrypted file, or opens such files: it would be
+/// taken for the key.
+///
+/// # Errors
+/// It is one; what to do, in words.
+pub fn refuse_sealed(text: &str) -> Result<(), &'static str> {
+    let bytes = text.as_bytes();
+    if Form::of(bytes).is_some() || has_remains(bytes) || text.contains(age::MAGIC) {
+        return Err(
+            "it is the text of a file that age or SOPS encrypted, and files only are opened: put it into a file, and name that where the name of a file is expected (_FILE, --key-file)",
+        );
+    }
+    match holds_identity(text) {
+        true => Err(
+            "it is an age identity, which opens files of keys and is no key: name its file in SOPS_AGE_KEY_FILE, and put the key here",
+        ),
+        false => Ok(()),
+    }
 }
 
 /// What a file holds: its own bytes if it is plain, else what is encrypted in it.

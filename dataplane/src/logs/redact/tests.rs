@@ -301,3 +301,20 @@ proptest! {
         prop_assert!(!text.contains("7654321"), "{}", text);
     }
 }
+
+#[test]
+fn identities_are_taken_out_whole_and_the_words_for_them_stay() {
+    let identity = format!("AGE-SECRET-KEY-1{}", "QPZRY9X8".repeat(7));
+    let of_others = format!("AGE-SECRET-KEY-PQ-1{}", "QPZRY9X8".repeat(7));
+    for secret in [&identity, &identity.to_lowercase(), &of_others] {
+        let text = format!("SOPS_AGE_KEY_FILE={secret}: no file, {secret}");
+        let expected = "SOPS_AGE_KEY_FILE=[age identity]: no file, [age identity]";
+        assert_eq!(redact(&text), expected);
+        assert_eq!(without_identities(&text), expected);
+        assert!(holds_identity(&text));
+        let cut = &secret[..30];
+        assert!(!redact(&format!("file {cut}@example.com")).contains(cut));
+    }
+    let words = "X25519 is what is read (AGE-SECRET-KEY-1…), as age-secret-key-";
+    assert!(matches!(redact(words), Cow::Borrowed(text) if text == words));
+}

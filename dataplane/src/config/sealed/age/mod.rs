@@ -7,6 +7,7 @@ mod stanza;
 mod stream;
 
 pub use identity::{Identity, Recipient};
+pub(super) use stanza::MAGIC;
 
 use identity::{FILE_KEY_BYTES, FileKey};
 use stanza::{Header, printable};

@@ -11,7 +11,7 @@ use sha2::Sha256;
 /// The first line.
 pub(super) const VERSION: &str = "age-encryption.org/v1";
 /// What the first line begins with, whatever the version.
-pub(super) const MAGIC: &str = "age-encryption.org/";
+pub(in crate::config::sealed) const MAGIC: &str = "age-encryption.org/";
 /// Columns of a full line of base64.
 const COLUMNS: usize = 64;
 /// The beginning of the last line.
