@@ -1,6 +1,7 @@
 //! Tenants as `flk config show` has them: limits, parameter sets and keys, with where each comes from. Of a key the source is
 //! shown and the fingerprint, where the key is on this machine; never the key.
 
+use flk_dataplane::config::shown_source;
 use flk_dataplane::config::{Mended, Variable, time};
 use flk_dataplane::snapshot::{
     KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
@@ -72,7 +73,7 @@ impl Tenants<'_> {
         let place = (tenant.name.clone(), key.id.clone());
         let elsewhere: Option<&Source> = self.0.stand_ins.get(&place);
         let fingerprint = elsewhere.is_none().then(|| key.fingerprint.clone());
-        (fingerprint, elsewhere.unwrap_or(&key.source).to_string())
+        (fingerprint, shown_source(elsewhere.unwrap_or(&key.source)))
     }
 
     fn key_text(&self, tenant: &TenantDocument, key: &KeyDocument) -> String {

@@ -5,6 +5,7 @@ use super::error::{ConfigError, Place};
 use super::file::FILE_VARIABLE;
 use super::keys;
 use super::raw::RawConfig;
+use super::secret_file::shown_path;
 use super::secrets::Secrets;
 use super::tenants::{RawKey, RawTenant};
 use super::variables::Variable;
@@ -13,6 +14,7 @@ use crate::snapshot::{
     Document, FORMAT, KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
 };
 use flk_contract::{Params, Scheme};
+use std::path::Path;
 use zeroize::Zeroizing;
 
 /// What is allowed for tenants.
@@ -158,7 +160,7 @@ fn key_of(
     let key = typed
         .source
         .key(scheme, &|source| secrets.load(source))
-        .map_err(|fault| wrong(format!("{}: {fault}", typed.source)))?;
+        .map_err(|fault| wrong(format!("{}: {fault}", shown_source(&typed.source))))?;
     *short_keys_count += usize::from(key.is_short());
     Ok(KeyDocument {
         id: typed.id.clone(),
@@ -169,6 +171,16 @@ fn key_of(
         not_after: typed.not_after,
         revoked_at: typed.revoked_at,
     })
+}
+
+/// A source as it may be shown: a text in the place of a file's name may be the key itself.
+pub fn shown_source(source: &Source) -> String {
+    match source {
+        Source::File { path, .. } if shown_path(Path::new(path)) != *path => {
+            "(not shown)".to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 fn error(place: Option<Place>, problem: String) -> ConfigError {

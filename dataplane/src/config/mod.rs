@@ -25,6 +25,7 @@ mod unknown;
 mod variables;
 
 pub use control::ControlSettings;
+pub use document::shown_source;
 pub use environment::{Environment, is_setting, names_of_keys};
 pub use error::{ConfigError, Place};
 pub use file::{FILE_VARIABLE, text_of_file};
