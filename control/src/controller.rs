@@ -11,8 +11,8 @@ use crate::audit::Audit;
 use crate::desired::{Desired, Fixed, Mistakes, ReadDesired, needs_restart};
 use crate::diff::diff;
 use crate::events::{
-    ConfigWrong, DataplaneAnswers, DataplaneAway, HeldAtStart, ReloadRefused, ReloadUnchanged,
-    RestartNeeded, RollbackHolds, SnapshotRolledBack,
+    ConfigWrong, DataplaneAnswers, DataplaneAway, ReloadRefused, ReloadUnchanged, RestartNeeded,
+    RollbackHolds, SnapshotRolledBack, StartedOtherwise,
 };
 use crate::link::{Link, LinkError};
 use crate::say::say;
@@ -20,7 +20,6 @@ use crate::tokens::Actor;
 use crate::view::{Board, Configuration, Dataplane, Pinned};
 use crate::watch::Changes;
 use flk_dataplane::driver::agent::protocol::Status;
-use flk_dataplane::snapshot::Document;
 use publish::{Change, Pause};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -285,10 +284,9 @@ impl Controller {
                 {
                     return Err(pause.refusal.clone());
                 }
-                // Arguments or another file of its own: what it was started with is what its operator wants.
                 if self.cause == AT_START && status.in_force.number == 0 {
-                    self.hold_at_start(&status, &desired.document);
-                    return Ok(self.unchanged(&status));
+                    let message = "the data plane was started with other settings (an older file, another one, or arguments): the configuration takes their place";
+                    say(StartedOtherwise {}, message);
                 }
                 Actor::cause(self.cause)
             }
@@ -374,19 +372,6 @@ impl Controller {
                 format!("snapshot {number} is a rollback of {rollback_of} and still holds"),
             );
         }
-    }
-
-    fn hold_at_start(&self, status: &Status, document: &Document) {
-        let is_held = self.board.borrow().configuration == Configuration::HeldAtStart;
-        if !is_held {
-            let message = format!(
-                "the data plane was started with other settings than the configuration has ({}), and they stay: is it started with arguments or with another file? flk config reload brings the configuration into force",
-                &document.content_digest().to_string()[..12],
-            );
-            say(HeldAtStart {}, message);
-        }
-        debug_assert_eq!(status.in_force.number, 0);
-        self.show(Configuration::HeldAtStart);
     }
 
     fn show(&self, configuration: Configuration) {

@@ -107,8 +107,8 @@ log_events! {
     }
     /// The configuration has a mistake; what is in force stays so.
     ConfigWrong "configuration.wrong" Error LISTED, CONTROL => {}
-    /// The data plane was started with other settings than the configuration has; they stay until an order or a change.
-    HeldAtStart "configuration.held_at_start" Warn OFTEN, CONTROL => {}
+    /// The data plane was started with other settings than the configuration has, which takes their place.
+    StartedOtherwise "configuration.started_otherwise" Warn OFTEN, CONTROL => {}
     /// A setting changed that only a restart of the data plane or of this process brings into force.
     RestartNeeded "configuration.restart_needed" Warn LISTED, CONTROL => {}
     /// A reload changed nothing.

@@ -61,8 +61,6 @@ pub enum Configuration {
     InForce,
     /// It differs, because of a rollback.
     HeldByRollback,
-    /// It differs from what the data plane was started with, and neither has changed since: an order decides.
-    HeldAtStart,
     /// It differs, and the data plane refuses it, or the change cannot be recorded.
     Refused {
         /// Why.

@@ -62,10 +62,14 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
+/// A shorter text is no key that anybody should use, and a longer one without a directory or an ending is hardly a file's name.
+const KEY_CHARACTERS_MIN: usize = 20;
+
 /// The name of a file as it may be shown. A text that is no path may be the secret itself, set in the place of its file.
 pub fn shown_path(path: &Path) -> String {
     let text = path.display().to_string();
-    let is_path = text.contains(['/', '.']) && !text.ends_with('=') && !holds_identity(&text);
+    let looks_like_a_path = text.contains(['/', '.']) || text.len() < KEY_CHARACTERS_MIN;
+    let is_path = looks_like_a_path && !text.ends_with('=') && !holds_identity(&text);
     match is_path || SecretPath::typed(&text).path.exists() {
         true => text,
         false => "(not shown)".to_owned(),
@@ -300,7 +304,12 @@ mod tests {
         }
         let identity = format!("AGE-SECRET-KEY-1{}", "Q".repeat(58));
         let base64 = "c2VzYW1l/c2VzYW1lc2VzYW1lc2VzYW1lc2VzYW1lc2U=";
-        for secret in ["sesame", base64, &identity, &format!("./{identity}")] {
+        for secret in [
+            "kq7Vm2xPzR4tLw9sYb3nHc6jFd8gTa5e",
+            base64,
+            &identity,
+            &format!("./{identity}"),
+        ] {
             assert_eq!(shown_path(Path::new(secret)), "(not shown)");
             let problem = read(&SecretPath::typed(secret), &AgeKeys::default()).unwrap_err();
             let is_identity = problem.starts_with("this is an identity itself");
