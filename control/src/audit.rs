@@ -9,7 +9,7 @@ use crate::link::of_system;
 use crate::tokens::Actor;
 use serde_json::Value;
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -100,6 +100,8 @@ impl std::error::Error for AuditError {}
 pub struct Audit {
     file: File,
     path: PathBuf,
+    /// Device and number of the file.
+    place: (u64, u64),
     next_number: u64,
     last_hash: String,
     changes: Changes,
@@ -151,6 +153,7 @@ impl Audit {
         file.sync_all().map_err(failed)?;
         sync_directory(directory).map_err(failed)?;
         Ok(Audit {
+            place: place(&file).map_err(failed)?,
             file,
             next_number: lines + 1,
             last_hash,
@@ -203,13 +206,11 @@ impl Audit {
     /// The file at the path is the one that is open, and as long as it was left: a log that was moved, replaced or cut under a
     /// running control records nothing that a reader would find.
     fn is_in_place(&self) -> Result<(), AuditError> {
-        let moved = || AuditError::Moved(self.path.clone());
-        let there = File::open(&self.path).map_err(|_| moved())?;
-        let failed = |error| AuditError::File(self.path.clone(), error);
-        let is_whole = self.file.metadata().map_err(failed)?.len() == self.bytes;
-        match is_whole && is_same(&there, &self.file).map_err(failed)? {
-            true => Ok(()),
-            false => Err(moved()),
+        let found = std::fs::symlink_metadata(&self.path).ok();
+        let is_it = |it: &Metadata| (it.dev(), it.ino()) == self.place && it.len() == self.bytes;
+        match found.filter(is_it) {
+            Some(_) => Ok(()),
+            None => Err(AuditError::Moved(self.path.clone())),
         }
     }
 
@@ -244,6 +245,7 @@ impl Audit {
             sync_directory(directory).map_err(failed)?;
         }
         if !is_same {
+            self.place = place(&file).map_err(failed)?;
             self.file = file;
         }
         self.failed = None;
@@ -268,11 +270,12 @@ impl Audit {
 
 /// Whether both are one file.
 fn is_same(one: &File, other: &File) -> std::io::Result<bool> {
-    let place = |file: &File| {
-        let found = file.metadata()?;
-        Ok::<_, std::io::Error>((found.dev(), found.ino()))
-    };
     Ok(place(one)? == place(other)?)
+}
+
+fn place(file: &File) -> std::io::Result<(u64, u64)> {
+    let found = file.metadata()?;
+    Ok((found.dev(), found.ino()))
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), AuditError> {

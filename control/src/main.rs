@@ -3,7 +3,7 @@
 use flk_control::events::ArgumentRefused;
 use flk_control::options::Options;
 use flk_control::run::run;
-use flk_control::say::say;
+use flk_control::say::{say, tell_the_rest};
 use flk_dataplane::config::{Environment, log_format_of_start};
 use flk_dataplane::driver::console::print;
 use flk_dataplane::exit::{self, Exit};
@@ -47,6 +47,7 @@ fn main() -> ExitCode {
             }
             Err(problem) => {
                 say(ArgumentRefused {}, problem);
+                tell_the_rest();
                 ExitCode::from(Exit::Usage.code())
             }
         },

@@ -88,7 +88,10 @@ fn several_lines_and_any_character_are_one_line_of_json() {
     assert_eq!(read["thread"], thread.as_str());
     assert_eq!(
         line.render(Format::Text, WALL_US),
-        format!("flk: {message}")
+        format!(
+            "flk: {}",
+            message.replace('\r', "\\r").replace('\0', "\\u{0}")
+        )
     );
 }
 

@@ -1,9 +1,7 @@
 //! A snapshot as it is published and stored: JSON with sources of keys and never their bytes. Canonical bytes are those of
 //! RFC 8785; the digest is SHA-256 of them.
 
-use crate::config::shown_path;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The version of this form. A document of another one is refused.
 pub const FORMAT: u32 = 1;
@@ -201,7 +199,7 @@ impl std::fmt::Display for Source {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (name, index) = match self {
             Source::File { path, entry, index } => {
-                out.write_str(&shown_path(Path::new(path)))?;
+                out.write_str(path)?;
                 if let Some(entry) = entry {
                     write!(out, ", entry {entry}")?;
                 }

@@ -74,11 +74,6 @@ fn a_document_with_more_than_is_needed_is_refused_before_it_is_opened() {
 fn a_value_is_read_from_a_document_of_each_format() {
     for (file, entry, expected) in [
         ("sops/keys.yaml", "acme.current", ACME),
-        (
-            "sops/keys.yaml",
-            "beta.1",
-            "fixture-key-of-beta-1-0123456789abcde",
-        ),
         ("sops/keys.yaml", "many", "line one\nline two\n"),
         ("sops/keys.yaml", "count", "12"),
         ("sops/mac-only-encrypted.yaml", "acme.current", ACME),
