@@ -28,6 +28,9 @@ on_every_host!(
     cores_driver_and_memory_are_as_set,
 );
 
+/// 256 characters.
+const TOO_LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
 const WRONG: [(&str, &str); 91] = [
     ("PORT", "65536"),
@@ -111,7 +114,7 @@ const WRONG: [(&str, &str); 91] = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:0"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "sesame"),
-    ("OTEL_SERVICE_NAME", "a\tb"),
+    ("OTEL_SERVICE_NAME", TOO_LONG),
     ("ADMIN_LISTEN", "127.0.0.1"),
     ("ADMIN_LISTEN", "localhost:8081"),
     ("PROXY_PROTOCOL", "on"),
