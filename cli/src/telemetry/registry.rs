@@ -1,5 +1,5 @@
 //! The files of `docs/telemetry/registry/`: what flk emits in the schema of OpenTelemetry registries (groups of metrics, spans,
-//! events and attributes, https://opentelemetry.io/docs/specs/semconv/). They are made; a test fails when they are other ones.
+//! events and attributes, <https://opentelemetry.io/docs/specs/semconv/>). They are made; a test fails when they are other ones.
 
 use super::labels::{LABELS, Label};
 use super::{Metric, events, metrics};
