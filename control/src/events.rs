@@ -166,6 +166,11 @@ log_events! {
         /// The same under the snapshot.
         share: f64,
     }
+    /// Lines could not be written.
+    LinesDropped "control.logs_dropped" Warn Always, CONTROL => {
+        /// How many since the last line.
+        lines_count: u64,
+    }
     /// Lines of one event exceeded its rate and were left out.
     LinesLeftOut "control.logs_left_out" Warn Always, CONTROL => {
         /// Name of the event.

@@ -12,7 +12,7 @@ use crate::export::export;
 use crate::link::{Link, of_system};
 use crate::observe::observe;
 use crate::options::{Lifeline, Options};
-use crate::say::{keep_telling_left_out, say, say_panics, tell_the_rest};
+use crate::say::{say, say_panics, tell_the_rest};
 use crate::scrape::Scraper;
 use crate::systemd;
 use crate::tokens::{Actor, TokensFile};
@@ -136,7 +136,6 @@ async fn serve(options: &Options) -> Result<(), StartError> {
     }
     tokio::spawn(listen(config.control.admin_listen, api));
     tokio::spawn(keep_alive());
-    tokio::spawn(keep_telling_left_out());
     systemd::ready();
     while let End::Reload = ends.next().await {
         systemd::reloading();

@@ -28,8 +28,39 @@ pub struct Console {
     shared: Arc<Shared>,
 }
 
+/// What a console says by itself, as lines of the process that it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnLines {
+    /// So many lines could not be written.
+    pub dropped: fn(u64) -> Line,
+    /// Lines of one event were left out.
+    pub left_out: fn(&LeftOut) -> Line,
+    /// This thread panicked; what is said of it.
+    pub panicked: fn(String, String) -> Line,
+}
+
+/// The number of lines that could not be written, as a sentence.
+pub fn dropped_message(lines_count: u64) -> String {
+    format!("{lines_count} lines before this one could not be written")
+}
+
+/// Those of the gateway.
+const OF_GATEWAY: OwnLines = OwnLines {
+    dropped: |lines_count| Line::new(LinesDropped { lines_count }, dropped_message(lines_count)),
+    left_out: |left_out| {
+        let event = LinesLeftOut {
+            of_event: left_out.kind.name,
+            shard: left_out.shard,
+            lines_count: left_out.count,
+        };
+        Line::new(event, left_out.message())
+    },
+    panicked: |thread, message| Line::new(Panicked { thread }, message),
+};
+
 #[derive(Debug)]
 struct Shared {
+    own_lines: OwnLines,
     queue: Mutex<Queue>,
     /// Something was queued, or written.
     changed: Condvar,
@@ -52,11 +83,25 @@ impl Console {
     /// # Errors
     /// No thread can be started.
     pub fn start() -> Result<Console, DriverError> {
-        Console::writing_to(std::io::stderr())
+        Console::start_with(OF_GATEWAY)
     }
 
+    /// The same in another process than the gateway's, with lines of its own.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start_with(own_lines: OwnLines) -> Result<Console, DriverError> {
+        Console::open(own_lines, std::io::stderr())
+    }
+
+    #[cfg(test)]
     pub(super) fn writing_to(out: impl AsFd + Send + 'static) -> Result<Console, DriverError> {
+        Console::open(OF_GATEWAY, out)
+    }
+
+    fn open(own_lines: OwnLines, out: impl AsFd + Send + 'static) -> Result<Console, DriverError> {
         let shared = Arc::new(Shared {
+            own_lines,
             queue: Mutex::default(),
             changed: Condvar::new(),
             dropped: Arc::default(),
@@ -137,7 +182,7 @@ impl Console {
             if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
                 text = format!("{text}\n{backtrace}");
             }
-            console.say(Panicked { thread: name }, text);
+            console.put(&(console.shared.own_lines.panicked)(name, text));
             console.flush();
         }));
     }
@@ -164,12 +209,7 @@ impl Shared {
 
     fn push_left_out(&self, queue: &mut Queue, all: &[LeftOut], now: Now) {
         for left_out in all {
-            let event = LinesLeftOut {
-                of_event: left_out.kind.name,
-                shard: left_out.shard,
-                lines_count: left_out.count,
-            };
-            let line = Line::new(event, left_out.message());
+            let line = (self.own_lines.left_out)(left_out);
             self.push(queue, whole(&line, now));
         }
     }
@@ -182,9 +222,7 @@ impl Shared {
             let dropped_count = self.dropped.load(Ordering::Relaxed);
             let news = dropped_count - told_count;
             if news > 0 {
-                let event = LinesDropped { lines_count: news };
-                let lost = format!("{news} lines before this one could not be written");
-                let lost = whole(&Line::new(event, lost), clock::now());
+                let lost = whole(&(self.own_lines.dropped)(news), clock::now());
                 if write(out, lost.as_bytes()).is_ok() {
                     told_count = dropped_count;
                 }
