@@ -1,22 +1,14 @@
 //! How often each key verified, from `/metrics` of a gateway. It asks once and shows no credential.
 
 use crate::exit::Failure;
-use crate::fault;
-use crate::submit::target::Target;
+use crate::page::{NoPage, Page};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flk_dataplane::stats::tenants::{KEY_ROWS, TENANT_ROWS};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-/// More than the metrics of all shards, tenants and keys are.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a gateway counted for a key since its start.
@@ -51,23 +43,29 @@ const OTHER: &str = "other";
 impl Usages {
     /// Asks the gateway at this address.
     pub(super) fn of(url: &str) -> Result<Usages, Failure> {
-        let target = Target::parse(url)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let runtime = runtime.map_err(|error| unanswered(&target, &fault::why(&error)))?;
-        let answered = runtime
-            .block_on(async { tokio::time::timeout(ANSWER_WITHIN, exchange(&target)).await });
-        let page = answered.map_err(|_| unanswered(&target, "no answer within 10 s"))??;
-        let page = std::str::from_utf8(&page);
-        let page = page.map_err(|_| unanswered(&target, "its metrics are not text"))?;
+        let page = Page::of_url(url)?;
+        let page = match credentials() {
+            Some(credentials) => page.with_credentials(&credentials),
+            None => page,
+        };
+        let unanswered =
+            |why: &str| Failure::unavailable(format!("no counts from {}: {why}", page.authority()));
+        let fetched = page.fetch_within(ANSWER_WITHIN);
+        let page = fetched.map_err(|none| match none {
+            NoPage::Status(StatusCode::UNAUTHORIZED) => unanswered(
+                "/metrics wants a user: set METRICS_USER and METRICS_PASS as they are for the gateway",
+            ),
+            NoPage::Status(status) => {
+                unanswered(&format!("/metrics answered {}", status.as_u16()))
+            }
+            NoPage::Broken(why) => unanswered(&why),
+        })?;
         match page
             .lines()
             .any(|line| line.starts_with("flk_ingest_total "))
         {
-            true => Ok(Usages::read(page)),
+            true => Ok(Usages::read(&page)),
             false => Err(unanswered(
-                &target,
                 "what answers there is not a gateway; give --url the address of records",
             )),
         }
@@ -117,55 +115,12 @@ fn sample(line: &str) -> Option<(&str, &str, &str, u64)> {
     Some((name, tenant, key, value as u64))
 }
 
-async fn exchange(target: &Target) -> Result<Bytes, Failure> {
-    let stream = TcpStream::connect((target.host.as_str(), target.port)).await;
-    let stream = stream.map_err(|error| unanswered(target, &fault::why(&error)))?;
-    let broken = |_| unanswered(target, "the connection ended before the answer");
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(broken)?;
-    let connection = tokio::spawn(connection);
-    let mut request = Request::new(Empty::<Bytes>::new());
-    *request.uri_mut() = target.beside("/metrics")?;
-    let headers = request.headers_mut();
-    if let Ok(host) = HeaderValue::from_str(&target.authority) {
-        headers.insert(HOST, host);
-    }
-    if let Some(authorization) = authorization() {
-        headers.insert(AUTHORIZATION, authorization);
-    }
-    let response = sender.send_request(request).await.map_err(broken)?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
-    let body = body.collect().await;
-    connection.abort();
-    match status {
-        StatusCode::OK => {}
-        StatusCode::UNAUTHORIZED => {
-            let why = "/metrics wants a user: set METRICS_USER and METRICS_PASS as they are for the gateway";
-            return Err(unanswered(target, why));
-        }
-        _ => {
-            let why = format!("/metrics answered {}", status.as_u16());
-            return Err(unanswered(target, &why));
-        }
-    }
-    let body = body.map_err(|_| unanswered(target, "the answer did not come whole"))?;
-    Ok(body.to_bytes())
-}
-
-/// The credentials of `/metrics`, where they are set as for the gateway.
-fn authorization() -> Option<HeaderValue> {
+/// The credentials of `/metrics`, where they are set as for the gateway: base64 of `user:password`.
+fn credentials() -> Option<Zeroizing<String>> {
     let variable = |name: &str| std::env::var(name).ok().map(Zeroizing::new);
     let (user, pass) = (variable("METRICS_USER")?, variable("METRICS_PASS")?);
     let plain = Zeroizing::new([user.as_str(), ":", pass.as_str()].concat());
-    let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(plain.as_bytes())));
-    let mut value = HeaderValue::from_str(&text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-fn unanswered(target: &Target, why: &str) -> Failure {
-    Failure::unavailable(format!("no counts from {}: {why}", target.authority))
+    Some(Zeroizing::new(STANDARD.encode(plain.as_bytes())))
 }
 
 #[cfg(test)]

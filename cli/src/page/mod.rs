@@ -7,10 +7,11 @@ use crate::exit::Failure;
 use crate::fault;
 use crate::submit::target::Target;
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::Request;
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, HOST};
+use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
+use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use std::fmt;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -21,10 +22,28 @@ const PAGE_BYTES_MAX: usize = 16 << 20;
 /// Time for an answer over HTTP.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// Why there is no page.
+#[derive(Debug)]
+pub(crate) enum NoPage {
+    /// The process answered with another status than success.
+    Status(StatusCode),
+    /// No answer came whole, in words.
+    Broken(String),
+}
+
+impl fmt::Display for NoPage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoPage::Status(status) => write!(out, "it answers {}", status.as_u16()),
+            NoPage::Broken(why) => out.write_str(why),
+        }
+    }
+}
+
 /// Where a page is.
 pub(crate) struct Page {
     target: Target,
-    path: String,
+    path: Uri,
     /// What `Authorization` says.
     authorization: Option<Zeroizing<String>>,
     runtime: Runtime,
@@ -35,8 +54,7 @@ impl Page {
     pub(crate) fn of_url(url: &str) -> Result<Self, Failure> {
         let base = url.trim_end_matches('/');
         let target = Target::parse(base.strip_suffix("/metrics").unwrap_or(base))?;
-        let prefix = target.path.path().strip_suffix(Target::PATH);
-        let path = format!("{}/metrics", prefix.unwrap_or_default());
+        let path = target.beside("/metrics")?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::unavailable(fault::why(&error)))?;
         Ok(Self {
@@ -61,47 +79,61 @@ impl Page {
         format!("http://{}{}", self.target.authority, self.path)
     }
 
-    /// Fetches it.
+    /// Host and port.
+    pub(crate) fn authority(&self) -> &str {
+        &self.target.authority
+    }
+
+    /// Fetches it, with the usual words where there is none.
     pub(crate) fn fetch(&self) -> Result<String, Failure> {
-        let failed = |why: &str| {
+        self.fetch_within(ANSWER_WITHIN).map_err(|why| {
             let url = self.url();
             Failure::unavailable(format!(
                 "no metrics from {url}: {why}; --url names a gateway"
             ))
-        };
+        })
+    }
+
+    /// Fetches it.
+    pub(crate) fn fetch_within(&self, within: Duration) -> Result<String, NoPage> {
         // Made inside: a timer needs the runtime's context.
         let answered = self
             .runtime
-            .block_on(async { tokio::time::timeout(ANSWER_WITHIN, self.get()).await });
-        let within = time_text(ANSWER_WITHIN);
-        let answered = answered.map_err(|_| failed(&format!("no answer within {within}")))?;
-        answered.map_err(|why| failed(&why))
+            .block_on(async { tokio::time::timeout(within, self.get()).await });
+        answered.unwrap_or_else(|_| {
+            let within = time_text(within);
+            Err(NoPage::Broken(format!("no answer within {within}")))
+        })
     }
 
-    async fn get(&self) -> Result<String, String> {
+    async fn get(&self) -> Result<String, NoPage> {
         let target = &self.target;
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await;
-        let stream = stream.map_err(|error| fault::why(&error))?;
-        let broken = |_| "the connection ended before the answer".to_owned();
+        let stream = stream.map_err(|error| NoPage::Broken(fault::why(&error)))?;
+        let broken = |_| NoPage::Broken("the connection ended before the answer".to_owned());
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(broken)?;
         let connection = tokio::spawn(connection);
-        let mut request = Request::get(&self.path).header(HOST, &target.authority);
+        let mut request = Request::get(self.path.clone()).header(HOST, &target.authority);
         if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization.as_str());
+            let value = HeaderValue::from_str(authorization);
+            let mut value =
+                value.map_err(|_| NoPage::Broken("its credentials are none".to_owned()))?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
         }
         let request = request.body(Empty::<Bytes>::new());
-        let request = request.map_err(|_| "its path is none".to_owned())?;
+        let request = request.map_err(|_| NoPage::Broken("its path is none".to_owned()))?;
         let response = sender.send_request(request).await.map_err(broken)?;
         let status = response.status();
         let body = Limited::new(response.into_body(), PAGE_BYTES_MAX).collect();
         let body = body.await;
         connection.abort();
         if !status.is_success() {
-            return Err(format!("it answers {}", status.as_u16()));
+            return Err(NoPage::Status(status));
         }
-        let body = body.map_err(|_| "the answer did not come whole".to_owned())?;
-        let not_text = |_| "the answer is not text".to_owned();
+        let body = body.map_err(|_| NoPage::Broken("the answer did not come whole".to_owned()))?;
+        let not_text = |_| NoPage::Broken("the answer is not text".to_owned());
         String::from_utf8(body.to_bytes().into()).map_err(not_text)
     }
 }

@@ -3,7 +3,7 @@
 use crate::exit::Failure;
 use hyper::Uri;
 
-/// Appended to the address.
+/// Where records go, at the end of the path.
 const PATH: &str = "/v1/pcs/submit";
 const PORT_DEFAULT: u16 = 80;
 
@@ -21,9 +21,6 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Where records go, at the end of the path.
-    pub(crate) const PATH: &str = PATH;
-
     /// Reads `http://HOST[:PORT][/PREFIX]`, with or without the path of the submission.
     pub(crate) fn parse(url: &str) -> Result<Self, Failure> {
         // A user or a query may be a credential.

@@ -38,7 +38,7 @@ enum Kind {
         /// The page that was handed over last.
         reader: Option<Reader>,
     },
-    Url(Page),
+    Url(Box<Page>),
 }
 
 impl Source {
@@ -52,7 +52,7 @@ impl Source {
 
     /// The gateway behind an address.
     pub(super) fn of_url(url: &str) -> Result<Self, Failure> {
-        Ok(Self::new(Kind::Url(Page::of_url(url)?)))
+        Ok(Self::new(Kind::Url(Box::new(Page::of_url(url)?))))
     }
 
     fn new(kind: Kind) -> Self {
