@@ -5,29 +5,17 @@ use crate::export::Exported;
 use crate::view::{Configuration, Dataplane, View};
 use flk_dataplane::stats::exposition::{Format, OPEN_METRICS_END};
 use flk_dataplane::stats::family::Family;
-use flk_dataplane::stats::table::{Kind, Unit};
+use flk_dataplane::stats::table::{self, Kind, Unit};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One metric of control.
-#[derive(Clone, Copy, Debug)]
-pub struct Metric {
-    /// Name in format 0.0.4.
-    pub name: &'static str,
-    /// Kind.
-    pub kind: Kind,
-    /// Unit.
-    pub unit: Unit,
-    /// Names of its labels.
-    pub labels: &'static [&'static str],
-    /// One sentence.
-    pub help: &'static str,
-    value: Value,
-}
+pub type Metric = table::Metric<Value>;
 
 /// Where a value is; none: it is not known yet, and the page lacks the metric.
 #[derive(Clone, Copy, Debug)]
-enum Value {
+pub enum Value {
+    /// Of what control shows of itself.
     Of(fn(&View) -> u64),
     /// Of traces on their way to a collector.
     Exported(fn(&Exported) -> &AtomicU64),
@@ -41,23 +29,12 @@ enum Value {
 
 type Status = flk_dataplane::driver::agent::protocol::Status;
 
-const fn metric(name: &'static str, kind: Kind, help: &'static str, value: Value) -> Metric {
-    Metric {
-        name,
-        kind,
-        unit: Unit::One,
-        labels: &[],
-        help,
-        value,
-    }
-}
-
 const fn gauge(name: &'static str, help: &'static str, of: fn(&View) -> u64) -> Metric {
-    metric(name, Kind::Gauge, help, Value::Of(of))
+    Metric::new(name, Kind::Gauge, help, Value::Of(of))
 }
 
 const fn count(name: &'static str, help: &'static str, of: fn(&View) -> u64) -> Metric {
-    metric(name, Kind::Counter, help, Value::Of(of))
+    Metric::new(name, Kind::Counter, help, Value::Of(of))
 }
 
 const fn exported(
@@ -65,11 +42,11 @@ const fn exported(
     help: &'static str,
     of: fn(&Exported) -> &AtomicU64,
 ) -> Metric {
-    metric(name, Kind::Counter, help, Value::Exported(of))
+    Metric::new(name, Kind::Counter, help, Value::Exported(of))
 }
 
 const fn snapshot(name: &'static str, help: &'static str, of: fn(&Status) -> u64) -> Metric {
-    metric(name, Kind::Gauge, help, Value::Snapshot(of))
+    Metric::new(name, Kind::Gauge, help, Value::Snapshot(of))
 }
 
 /// All of them, in the order of the page.
@@ -92,10 +69,10 @@ pub const METRICS: &[Metric] = &[
     exported("flk_control_span_export_failures_total", "Attempts to send spans that failed.", |it| &it.failures),
     exported("flk_control_traces_overwritten_total", "Traces that a shard overwrote before they were read.", |it| &it.overwritten),
     snapshot("flk_control_snapshot_number", "The snapshot in force, as the data plane said last.", |it| u64::from(it.in_force.number)),
-    Metric { unit: Unit::Seconds, ..snapshot("flk_control_snapshot_since_seconds", "Since when it is in force, in seconds since 1970.", |it| it.in_force.since_s) },
+    snapshot("flk_control_snapshot_since_seconds", "Since when it is in force, in seconds since 1970.", |it| it.in_force.since_s).unit(Unit::Seconds),
     snapshot("flk_control_tenants_closed", "Tenants that admit nothing, for a key of theirs could not be loaded.", |it| it.closed.len() as u64),
-    Metric { labels: &["number"], ..metric("flk_control_snapshot_suspect", Kind::Gauge, "Whether the share of 401, 202 or 429 answers jumped in the first minute under the snapshot in force.", Value::ByNumber(suspect)) },
-    metric("flk_control_scrape_ok", Kind::Gauge, "Whether the data plane's metrics are part of this page.", Value::Scraped),
+    Metric::new("flk_control_snapshot_suspect", Kind::Gauge, "Whether the share of 401, 202 or 429 answers jumped in the first minute under the snapshot in force.", Value::ByNumber(suspect)).by(&["number"]),
+    Metric::new("flk_control_scrape_ok", Kind::Gauge, "Whether the data plane's metrics are part of this page.", Value::Scraped),
 ];
 
 fn suspect(view: &View, number: u32) -> u64 {
@@ -106,7 +83,7 @@ fn suspect(view: &View, number: u32) -> u64 {
 pub fn page(view: &View, dataplane: Option<&str>, format: Format) -> String {
     let mut text = String::new();
     for metric in METRICS {
-        let Some((labels, value)) = metric.sample(view, dataplane.is_some()) else {
+        let Some((labels, value)) = metric.value.sample(view, dataplane.is_some()) else {
             continue;
         };
         let family = Family::of(metric.name, metric.kind, format);
@@ -122,16 +99,16 @@ pub fn page(view: &View, dataplane: Option<&str>, format: Format) -> String {
     text
 }
 
-impl Metric {
+impl Value {
     /// Whether the page has it only once control knows the state of a data plane.
     pub fn needs_dataplane(&self) -> bool {
-        matches!(self.value, Value::Snapshot(_) | Value::ByNumber(_))
+        matches!(self, Value::Snapshot(_) | Value::ByNumber(_))
     }
 
     /// Its labels as text, and its value.
     fn sample(&self, view: &View, scraped: bool) -> Option<(String, u64)> {
         let status = view.status.as_ref();
-        Some(match self.value {
+        Some(match *self {
             Value::Of(of) => (String::new(), of(view)),
             Value::Exported(of) => (String::new(), of(&view.exported).load(Ordering::Relaxed)),
             Value::Snapshot(of) => (String::new(), of(status?)),

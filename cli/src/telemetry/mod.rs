@@ -9,7 +9,9 @@ use flk_control::events::{EVENTS as EVENTS_OF_CONTROL, UP_EVENTS};
 use flk_control::metrics::METRICS as OF_CONTROL;
 use flk_dataplane::logs::Kind;
 use flk_dataplane::logs::events::EVENTS as OF_DATAPLANE;
-use flk_dataplane::stats::table::{Kind as MetricKind, Unit, metrics as of_dataplane};
+use flk_dataplane::stats::table::{
+    Kind as MetricKind, Metric as Declared, Unit, metrics as of_dataplane,
+};
 
 /// The process that emits something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,26 +61,27 @@ pub(crate) fn events() -> impl Iterator<Item = &'static Kind> {
 
 /// All declared metrics, those of the data plane first.
 pub(crate) fn metrics() -> impl Iterator<Item = Metric> {
-    let dataplane = of_dataplane().map(|it| Metric {
-        process: Process::Dataplane,
-        name: it.name,
-        kind: it.kind,
-        unit: it.unit,
-        labels: it.labels,
-        help: it.help,
-        presence: Presence::Always,
-    });
-    let control = OF_CONTROL.iter().map(|it| Metric {
-        process: Process::Control,
-        name: it.name,
-        kind: it.kind,
-        unit: it.unit,
-        labels: it.labels,
-        help: it.help,
-        presence: match it.needs_dataplane() {
+    let dataplane = of_dataplane().map(|it| Metric::of(Process::Dataplane, it, Presence::Always));
+    let control = OF_CONTROL.iter().map(|it| {
+        let presence = match it.value.needs_dataplane() {
             true => Presence::WithDataplane,
             false => Presence::Always,
-        },
+        };
+        Metric::of(Process::Control, it, presence)
     });
     dataplane.chain(control)
+}
+
+impl Metric {
+    fn of<V>(process: Process, declared: &Declared<V>, presence: Presence) -> Metric {
+        Metric {
+            process,
+            name: declared.name,
+            kind: declared.kind,
+            unit: declared.unit,
+            labels: declared.labels,
+            help: declared.help,
+            presence,
+        }
+    }
 }

@@ -58,9 +58,9 @@ impl Unit {
 /// The place of a histogram in a shard's part.
 type HistogramOf = fn(&ShardStats) -> Buckets<'_>;
 
-/// Where the value of a metric is.
+/// Where the value of a metric of the data plane is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Value {
+pub enum Value {
     /// The sum over all shards.
     Shards(fn(&ShardStats) -> &Cell),
     /// The keeper's.
@@ -79,9 +79,9 @@ pub(super) enum Value {
     Series(fn(&Parts<'_>, &mut Series<'_>)),
 }
 
-/// One metric.
+/// One metric, of the data plane or of another process, which has its values elsewhere.
 #[derive(Clone, Copy, Debug)]
-pub struct Metric {
+pub struct Metric<V = Value> {
     /// Name in format 0.0.4.
     pub name: &'static str,
     /// Kind.
@@ -92,11 +92,13 @@ pub struct Metric {
     pub labels: &'static [&'static str],
     /// One sentence.
     pub help: &'static str,
-    pub(super) value: Value,
+    /// Where its value is.
+    pub value: V,
 }
 
-impl Metric {
-    const fn new(name: &'static str, kind: Kind, help: &'static str, value: Value) -> Metric {
+impl<V: Copy> Metric<V> {
+    /// One without unit and labels.
+    pub const fn new(name: &'static str, kind: Kind, help: &'static str, value: V) -> Metric<V> {
         Metric {
             name,
             kind,
@@ -107,12 +109,14 @@ impl Metric {
         }
     }
 
-    const fn unit(mut self, unit: Unit) -> Metric {
+    /// Measured in this.
+    pub const fn unit(mut self, unit: Unit) -> Metric<V> {
         self.unit = unit;
         self
     }
 
-    const fn by(mut self, labels: &'static [&'static str]) -> Metric {
+    /// With these labels.
+    pub const fn by(mut self, labels: &'static [&'static str]) -> Metric<V> {
         self.labels = labels;
         self
     }
