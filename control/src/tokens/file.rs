@@ -6,20 +6,17 @@ use crate::events::{TokensRight, TokensWrong};
 use crate::link::of_system;
 use crate::say::say;
 use crate::view::Board;
-use flk_dataplane::config::SecretPath;
 use flk_dataplane::config::sealed::{self, AgeKeys};
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use flk_dataplane::config::{SecretPath, open_file, read_open};
+use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 /// A longer file is none of ours.
-const BYTES_MAX: u64 = 1 << 20;
+const BYTES_MAX: usize = 1 << 20;
 /// A disk that takes longer answers no request.
 const READ_MAX: Duration = Duration::from_secs(5);
 /// How often it is read although nothing asks.
@@ -134,12 +131,7 @@ impl TokensFile {
 fn load(source: &SecretPath, keys: &AgeKeys) -> Result<Read, String> {
     let named = |problem: String| format!("{source}: {problem}");
     let of_io = |error: std::io::Error| named(of_system(&error));
-    // A named pipe without a writer would hold up the opening, and one is empty after it was read once.
-    let file = File::options()
-        .read(true)
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(&source.path)
-        .map_err(of_io)?;
+    let file = open_file(&source.path).map_err(of_io)?;
     let kind = file.metadata().map_err(of_io)?.file_type();
     if !kind.is_file() {
         let what = match (kind.is_dir(), kind.is_fifo()) {
@@ -151,12 +143,7 @@ fn load(source: &SecretPath, keys: &AgeKeys) -> Result<Read, String> {
             "it is {what}; it must be a regular file, for it is read at each request"
         )));
     }
-    let mut text = Zeroizing::new(Vec::new());
-    let mut bounded = file.take(BYTES_MAX + 1);
-    bounded.read_to_end(&mut text).map_err(of_io)?;
-    if text.len() as u64 > BYTES_MAX {
-        return Err(named(format!("it is longer than {BYTES_MAX} bytes")));
-    }
+    let text = read_open(file, BYTES_MAX).map_err(|error| named(error.to_string()))?;
     let opened = sealed::open(text, source.entry.as_deref(), keys);
     let opened = opened.map_err(|error| named(error.to_string()))?;
     let text = std::str::from_utf8(&opened).map_err(|_| named("it is not UTF-8".to_owned()))?;
@@ -180,7 +167,7 @@ mod tests {
         let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
         let long = directory.path().join("long");
-        std::fs::write(&long, "#".repeat(BYTES_MAX as usize + 1)).unwrap();
+        std::fs::write(&long, "#".repeat(BYTES_MAX + 1)).unwrap();
         let absent = directory.path().join("absent");
         for (path, expected) in [
             (

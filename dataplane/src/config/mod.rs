@@ -34,7 +34,8 @@ pub use logs::log_format_of_start;
 pub use mended::Mended;
 pub use raw::{Origin, RawConfig};
 pub use secret_file::{
-    ReadError, SecretPath, form_of, open as open_file, read as read_secret, read_once, shown_path,
+    ReadError, SecretPath, form_of, open as open_file, read as read_secret, read_once, read_open,
+    shown_path,
 };
 pub use secrets::Secrets;
 pub use tenants::PARAMS_NUMBERS;

@@ -186,7 +186,7 @@ fn open_named(path: &Path) -> Result<File, ReadError> {
 
 /// All bytes of a regular file that is not longer than this. Of anything else nothing is read, so that it is not emptied.
 pub(super) fn read_regular(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, ReadError> {
-    read_all(open_regular(path)?, bytes_max, Duration::ZERO)
+    read_open(open_regular(path)?, bytes_max)
 }
 
 /// Opens a regular file; anything else is refused.
@@ -196,6 +196,14 @@ pub(super) fn open_regular(path: &Path) -> Result<File, ReadError> {
         true => Ok(file),
         false => Err(ReadError::NotRegular),
     }
+}
+
+/// All bytes of an open file that is not longer than this.
+///
+/// # Errors
+/// It is longer, or cannot be read.
+pub fn read_open(file: File, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    read_all(file, bytes_max, Duration::ZERO)
 }
 
 /// The same of a pipe as well, whose writer is waited for.
