@@ -28,13 +28,17 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let unknown = warnings(&names.collect::<BTreeSet<_>>());
     let (raw, mistakes) = args.file.read();
-    let encrypted = encrypted(&raw);
     let Mended {
-        config, mistakes, ..
+        config,
+        mistakes,
+        raw,
+        ..
     } = Mended::of(raw, mistakes);
     let unjudged = config.as_ref().and_then(unjudged);
     // The control process refuses these at its start; the gateway does without an admin API.
-    let access = config.map_or(Ok(()), |it| check_access(&it.control, &it.age_keys));
+    let access = config
+        .as_ref()
+        .map_or(Ok(()), |it| check_access(&it.control, &it.age_keys));
     let errors: Vec<String> = unknown
         .into_iter()
         .chain(mistakes.iter().map(ToString::to_string))
@@ -50,7 +54,7 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
         output.line(format!(
             "{settings}, each is valid; flk doctor checks whether this host allows them"
         ))?;
-        for line in encrypted {
+        for line in config.iter().flat_map(|config| encrypted(&raw, config)) {
             output.line(line)?;
         }
     }
@@ -68,21 +72,17 @@ pub(crate) fn unjudged(config: &Config) -> Option<String> {
 }
 
 /// A line for each secret that was read from an encrypted file, and a warning where others can open it, too.
-fn encrypted(raw: &RawConfig) -> Vec<String> {
+fn encrypted(raw: &RawConfig, config: &Config) -> Vec<String> {
     let settings = VARIABLES.iter().filter_map(|&variable| {
         let (file, form) = raw.sealed(variable)?;
         Some((variable.key().to_owned(), form, file.to_string()))
     });
-    let document = Config::resolve(raw).ok().map(|config| config.document);
-    let tenants = document.into_iter().flat_map(|it| it.tenants);
-    let keys = tenants.flat_map(|tenant| {
-        let named = |key| (tenant.name.clone(), key);
-        tenant.keys.into_iter().map(named).collect::<Vec<_>>()
-    });
+    let tenants = config.document.tenants.iter();
+    let keys = tenants.flat_map(|tenant| tenant.keys.iter().map(move |key| (tenant, key)));
     let keys = keys.filter_map(|(tenant, key)| match &key.source {
         // Those of settings were told; they are named by their fingerprints.
         Source::File { path, .. } if key.id != key.fingerprint => {
-            let place = format!("tenant {tenant}, key {}", key.id);
+            let place = format!("tenant {}, key {}", tenant.name, key.id);
             Some((place, form_of(Path::new(path))?, key.source.to_string()))
         }
         _ => None,

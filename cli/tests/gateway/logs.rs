@@ -3,18 +3,14 @@
 use crate::common::{Ran, flk, run};
 use crate::gateway::up;
 use flk_control::events::{EVENTS, UP_EVENTS};
-use flk_dataplane::logs::check::check_line;
+use flk_dataplane::logs::check::check_log;
 use flk_dataplane::logs::events::EVENTS as DATAPLANE;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 fn objects(said: &str) -> Vec<Value> {
     let tables = [DATAPLANE, EVENTS, UP_EVENTS];
-    let checked = said.lines().map(|line| {
-        check_line(line, &tables).unwrap_or_else(|wrong| panic!("{wrong}\nof\n{said}"));
-        serde_json::from_str(line).unwrap()
-    });
-    checked.collect()
+    check_log(said, &tables).unwrap_or_else(|wrong| panic!("{wrong}\nof\n{said}"))
 }
 
 #[test]

@@ -2,18 +2,14 @@
 
 use crate::world::{World, text};
 use flk_control::events::EVENTS;
-use flk_dataplane::logs::check::check_line;
+use flk_dataplane::logs::check::check_log;
 use flk_testkit::DEADLINE;
 use flk_testkit::child::Signal;
 use flk_testkit::process::Process;
 use serde_json::Value;
 
 fn objects(said: &str) -> Vec<Value> {
-    let checked = said.lines().map(|line| {
-        check_line(line, &[EVENTS]).unwrap_or_else(|wrong| panic!("{wrong}\nof\n{said}"));
-        serde_json::from_str(line).unwrap()
-    });
-    checked.collect()
+    check_log(said, &[EVENTS]).unwrap_or_else(|wrong| panic!("{wrong}\nof\n{said}"))
 }
 
 fn of_event<'a>(objects: &'a [Value], event: &str) -> Vec<&'a Value> {

@@ -43,6 +43,18 @@ pub fn check_line(line: &str, tables: &[&[&'static Kind]]) -> Result<&'static Ki
     Ok(kind)
 }
 
+/// The objects of a whole log.
+///
+/// # Errors
+/// How the first line that differs from the tables does.
+pub fn check_log(log: &str, tables: &[&[&'static Kind]]) -> Result<Vec<Value>, String> {
+    let object = |line: &str| {
+        check_line(line, tables)?;
+        serde_json::from_str(line).map_err(|error| error.to_string())
+    };
+    log.lines().map(object).collect()
+}
+
 fn check_fields(object: &Map<String, Value>, kind: &Kind) -> Result<(), String> {
     for (name, value) in object {
         if OF_ALL.contains(&name.as_str()) {

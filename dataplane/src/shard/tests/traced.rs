@@ -81,6 +81,19 @@ fn one(room: &mut Room) -> Trace {
     traces[0]
 }
 
+/// Sends traced records until one waits for the shard that owns its key.
+fn send_until_another_owns(room: &mut Room, conn: ConnId) {
+    let mut number = 1;
+    loop {
+        room.send(0, conn, traced(&record(number)).as_bytes());
+        if room.posted_count(0, 1) > 0 {
+            return;
+        }
+        one(room);
+        number += 1;
+    }
+}
+
 #[test]
 fn a_record_with_a_remote_owner_passes_every_border_at_its_time() {
     let mut room = room(2, TraceLimits::default());
@@ -189,15 +202,7 @@ fn a_record_that_is_answered_503_at_its_deadline_has_one_trace_whatever_comes_la
     let mut room = room(2, TraceLimits::default());
     let conn = room.connect(0);
     room.hold_messages[1] = true;
-    let mut number = 1;
-    loop {
-        room.send(0, conn, traced(&record(number)).as_bytes());
-        if room.posted_count(0, 1) > 0 {
-            break;
-        }
-        one(&mut room);
-        number += 1;
-    }
+    send_until_another_owns(&mut room, conn);
     room.pass(1_100_000);
     let trace = one(&mut room);
     assert_eq!((trace.status, trace.found), (503, Found::Nothing));
@@ -376,15 +381,7 @@ fn what_comes_too_late_for_one_trace_is_no_part_of_the_next_one_in_its_place() {
     let mut room = room(2, TraceLimits::default());
     let conn = room.connect(0);
     room.hold_messages[1] = true;
-    let mut number = 1;
-    loop {
-        room.send(0, conn, traced(&record(number)).as_bytes());
-        if room.posted_count(0, 1) > 0 {
-            break;
-        }
-        one(&mut room);
-        number += 1;
-    }
+    send_until_another_owns(&mut room, conn);
     room.pass(1_100_000);
     assert_eq!(one(&mut room).status, 503);
     // A record that is refused asks no owner, and its trace takes the place of the one before.

@@ -1,7 +1,7 @@
 //! Log lines as programs read them: every line of a gateway is an object that its table describes, from a start that is refused to
 //! a stop, and no line in any format shows an e-mail address or a phone number.
 
-use flk_dataplane::logs::check::check_line;
+use flk_dataplane::logs::check::check_log;
 use flk_dataplane::logs::events::EVENTS;
 use flk_dataplane::snapshot::Document;
 use flk_e2e::setting::Setting;
@@ -22,11 +22,7 @@ on_every_host!(
 
 /// The lines, each checked against the table.
 fn objects(said: &str) -> Vec<Value> {
-    let checked = said.lines().map(|line| {
-        check_line(line, &[EVENTS]).unwrap_or_else(|wrong| panic!("{wrong}\nof\n{said}"));
-        serde_json::from_str(line).unwrap()
-    });
-    checked.collect()
+    check_log(said, &[EVENTS]).unwrap_or_else(|wrong| panic!("{wrong}\nof\n{said}"))
 }
 
 fn of_event<'a>(objects: &'a [Value], event: &str) -> Vec<&'a Value> {
