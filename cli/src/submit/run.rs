@@ -89,7 +89,7 @@ async fn run_with<R: Read + Send + 'static>(
         ..Rest::default()
     };
     let rest = rest.recv_timeout(wait).unwrap_or(unread);
-    let tally = shared.tally.take();
+    let tally = shared.end();
     // when the last sender is gone, the rest is shown
     drop(shared);
     let limit = match stop.why() {

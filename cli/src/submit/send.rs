@@ -79,12 +79,21 @@ impl Shared {
         self.items.borrow_mut().try_recv().ok()
     }
 
+    /// The counts, once the reader has ended. It may have passed records on after the last task looked; they count as not
+    /// sent.
+    pub(super) fn end(&self) -> Tally {
+        while let Some(item) = self.next() {
+            self.tally.borrow_mut().leave_out(item.line);
+        }
+        self.tally.take()
+    }
+
     async fn receive(&self) -> Option<Item> {
         std::future::poll_fn(|context| self.items.borrow_mut().poll_recv(context)).await
     }
 }
 
-/// Sends all records of the input. After a stop it finishes the requests in flight and counts the rest.
+/// Sends all records of the input. After a stop it finishes the requests in flight; [`Shared::end`] counts the rest.
 pub(super) async fn send_all(shared: &Rc<Shared>) {
     let mut tasks = JoinSet::new();
     tokio::select! {
@@ -95,9 +104,6 @@ pub(super) async fn send_all(shared: &Rc<Shared>) {
     shared.closed.set(true);
     shared.idle.borrow_mut().clear();
     while tasks.join_next().await.is_some() {}
-    while let Some(item) = shared.next() {
-        shared.tally.borrow_mut().leave_out(item.line);
-    }
 }
 
 /// Gives records to idle tasks, and starts further tasks up to the limit.
@@ -315,5 +321,56 @@ fn no_reply(
             let attempt = sent.attempts();
             shared.plan.retry.pause(attempt, None, fastrand::f64())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::submit::target::Target;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    fn item(line: u64) -> Item {
+        Item {
+            index: line - 1,
+            line,
+            body: Ok(Bytes::from_static(b"{}")),
+            window_bytes: 2,
+        }
+    }
+
+    #[tokio::test]
+    async fn records_read_while_the_sending_stopped_count_as_not_sent() {
+        let target = Target::parse("http://127.0.0.1:9").unwrap();
+        let plan = Plan {
+            template: Rc::new(Template::new(target, None, Duration::from_secs(1))),
+            retry: Retry::with_attempts(1),
+            concurrency: 1,
+            wait: Duration::ZERO,
+            keep_going: false,
+        };
+        let (to_send, items) = unbounded_channel();
+        let (to_show, _shown) = std::sync::mpsc::channel();
+        let stop = SendStop::new();
+        stop.begin(Why::OutputClosed);
+        let shared = Rc::new(Shared::new(plan, stop.clone(), items, to_show));
+        to_send.send(item(1)).unwrap();
+        send_all(&shared).await;
+        // The reader was not told yet, or was between two steps.
+        to_send.send(item(2)).unwrap();
+        to_send.send(item(3)).unwrap();
+        drop(to_send);
+        let (lines, _) = shared.end().end(&crate::submit::tally::End {
+            url: "http://127.0.0.1:9",
+            elapsed: Duration::from_secs(1),
+            why: stop.why(),
+            rest: &crate::submit::reader::Rest::default(),
+        });
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.contains("3 not sent; send again from input line 1 on")),
+            "{lines:?}"
+        );
     }
 }
