@@ -19,7 +19,7 @@ pub(super) fn manifest(world: &World) -> Manifest {
     Manifest::decode(world.disk.bytes("manifest").unwrap()).unwrap()
 }
 
-fn command(world: &mut World, line: &str) -> String {
+pub(super) fn command(world: &mut World, line: &str) -> String {
     let line = line.to_string();
     world.happen(KeeperEvent::Command {
         id: CommandId(1),

@@ -72,6 +72,8 @@ pub(crate) struct World {
     pub(crate) unresolved: bool,
     /// Shards do not tell that they use new slices.
     pub(crate) slow_to_switch: bool,
+    /// What shards tell of segments whose first batch is durable has not reached the keeper.
+    pub(crate) slow_to_enter: bool,
     /// The process died at a file operation.
     pub(crate) dead: bool,
     /// Records decided in this life.
@@ -114,6 +116,7 @@ impl World {
             busy: false,
             unresolved: false,
             slow_to_switch: false,
+            slow_to_enter: false,
             dead: false,
             decided: 0,
             op_us: 0,
@@ -324,6 +327,9 @@ impl World {
 
     /// A shard says something; the keeper hears it in its next step.
     pub(crate) fn tell(&mut self, from: ShardId, message: ToKeeper) {
+        if self.slow_to_enter && matches!(message, ToKeeper::Entered(entered) if entered.durable) {
+            return;
+        }
         self.events.push(KeeperEvent::FromShard(from, message));
     }
 

@@ -9,11 +9,20 @@ use crate::wal::segment::Predecessor;
 pub(super) struct Cursor<'a> {
     manifest: &'a Manifest,
     log: &'a LogEntry,
-    /// The last batch that counts and its header's checksum, 0 before the first batch of the log. None as long as that is not
-    /// known: reading began in a log whose beginning was deleted, and no segment header stated it yet.
-    end: Option<Predecessor>,
+    stands: Stands,
     /// Everything up to here was durable, whatever the segments hold.
     floor: Sequence,
+}
+
+/// Where a log stands, as far as it is known.
+#[derive(Clone, Copy)]
+enum Stands {
+    /// Behind this batch, which counts. Its header's checksum is 0 before the first batch of the log.
+    Behind(Predecessor),
+    /// Behind this sequence, by what the manifest states. The beginning of the log was deleted, and the checksum with it.
+    After(Sequence),
+    /// Where a segment header will state it: the manifest does not.
+    Unstated,
 }
 
 impl<'a> Cursor<'a> {
@@ -22,22 +31,29 @@ impl<'a> Cursor<'a> {
         Cursor {
             manifest,
             log,
-            end: known_before(log, from),
+            stands: stands_before(manifest, log, from),
             floor: floor(manifest, log),
         }
     }
 
     /// The last batch that counts, where it is known.
     pub(super) fn end(&self) -> Option<Predecessor> {
-        self.end
+        match self.stands {
+            Stands::Behind(end) => Some(end),
+            Stands::After(_) | Stands::Unstated => None,
+        }
     }
 
     /// The last sequence that counts, as far as it is known: else where the log must at least have been.
     pub(super) fn last(&self) -> Sequence {
-        let ended = self.log.ended_at.map(|mark| mark.sequence);
-        let known = self.end.map(|end| end.ends_after).or(ended);
-        let before_first = Sequence::before_first(self.log.id.start);
-        known.unwrap_or_else(|| floor(self.manifest, self.log).max(before_first))
+        match (self.stands, self.log.ended_at) {
+            (Stands::Behind(end), _) => end.ends_after,
+            (Stands::After(sequence), _) => sequence,
+            (Stands::Unstated, Some(mark)) => mark.sequence,
+            (Stands::Unstated, None) => {
+                floor(self.manifest, self.log).max(Sequence::before_first(self.log.id.start))
+            }
+        }
     }
 
     /// The sequence that must come next, behind all gaps; none if the counter is full.
@@ -62,24 +78,33 @@ impl<'a> Cursor<'a> {
     /// Whether what was read ends where a header or the manifest states: with that batch and nothing else, or an operator gave
     /// up all that lies between. What is not known agrees with everything.
     pub(super) fn agrees(&self, stated: Predecessor) -> bool {
-        self.end.is_none_or(|end| {
+        self.end().is_none_or(|end| {
             end == stated || self.only_gaps_between(end.ends_after, stated.ends_after)
         })
     }
 
-    /// The same, but what is not known agrees only with where the log must at least have been.
+    /// Whether the log may go on behind a header's statement with nothing in the segment between. Where the manifest does not
+    /// state where that segment begins, the header alone does, as long as it skips nothing: the floor may lie further on,
+    /// in the segments behind.
     pub(super) fn is_at(&self, stated: Predecessor) -> bool {
-        let at_last = self.last() == stated.ends_after;
-        self.agrees(stated) && (at_last || self.only_gaps_between(self.last(), stated.ends_after))
+        let last = self.last();
+        match self.stands {
+            Stands::Behind(_) => self.agrees(stated),
+            Stands::After(_) => {
+                last == stated.ends_after || self.only_gaps_between(last, stated.ends_after)
+            }
+            Stands::Unstated => stated.ends_after <= last,
+        }
     }
 
     /// Goes on behind a batch that counts, or behind what a header or the manifest states.
     pub(super) fn move_to(&mut self, end: Predecessor) {
         assert!(
-            self.end.is_none_or(|now| now.ends_after <= end.ends_after),
+            self.end()
+                .is_none_or(|now| now.ends_after <= end.ends_after),
             "a log is read forward"
         );
-        self.end = Some(end);
+        self.stands = Stands::Behind(end);
     }
 
     /// Whether the batch that must come next directly follows the last one. Behind a gap the header before is not known.
@@ -125,16 +150,25 @@ fn floor(manifest: &Manifest, log: &LogEntry) -> Sequence {
 }
 
 /// What the manifest knows of the end of the log before a segment.
-fn known_before(log: &LogEntry, from: usize) -> Option<Predecessor> {
+fn stands_before(manifest: &Manifest, log: &LogEntry, from: usize) -> Stands {
     let before = from
         .checked_sub(1)
         .and_then(|index| log.segments.get(index));
     if let Some(extent) = before.and_then(|entry| entry.state.extent()) {
-        return Some(end_of(extent));
+        return Stands::Behind(end_of(extent));
     }
-    let is_first = log.segments.get(from).is_some_and(|it| it.ordinal == 0);
-    is_first.then_some(Predecessor {
-        ends_after: Sequence::before_first(log.id.start),
-        checksum: 0,
-    })
+    let Some(first) = log.segments.get(from) else {
+        return Stands::Unstated;
+    };
+    if first.ordinal == 0 {
+        return Stands::Behind(Predecessor {
+            ends_after: Sequence::before_first(log.id.start),
+            checksum: 0,
+        });
+    }
+    // Slices cover whole closed segments, and all that was deleted. So where no segment is left that is closed, they end
+    // where the deleted ones did.
+    let is_bare = before.is_none() && first.state.extent().is_none();
+    let covered = manifest.covered_upto(log.id).filter(|_| is_bare);
+    covered.map_or(Stands::Unstated, Stands::After)
 }

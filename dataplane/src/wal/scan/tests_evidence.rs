@@ -2,12 +2,14 @@
 //! others.
 
 use super::report::Verdict;
-use super::tests::{at, commits, damage, end_log, read};
+use super::tests::{at, commits, damage, end_log, read, read_files};
 use super::world::{self, Crash, LOG, Step, World};
-use super::{TooShort, Why};
+use super::{InMemory, TooShort, Why};
 use crate::wal::batch::rewrite;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
-use crate::wal::manifest::{Gap, LogEndMark, SegmentEntry, SegmentState};
+use crate::wal::manifest::{
+    Cover, Extent, Gap, LogEndMark, SegmentEntry, SegmentState, SliceEntry,
+};
 use crate::wal::name::Sequence;
 use crate::wal::segment::SegmentHeader;
 use proptest::prelude::*;
@@ -85,6 +87,92 @@ fn a_header_behind_a_lost_open_segment_does_not_make_it_an_empty_one() {
     assert_eq!(read(&world).0.last, at(4));
     world.files[0].fill(0);
     assert_eq!(damage(&read(&world).0).ordinal, 1);
+}
+
+/// Three batches, a segment whose first write failed, and three batches behind it, the first of which repeats that write. The
+/// manifest was written before the next one was named, and the first segment is deleted since: everything up to `resolved`
+/// has its disposition.
+fn behind_a_deleted_beginning(resolved: u64) -> World {
+    let steps = [commits(3), vec![Step::TakeOver(vec![10], 0)], commits(2)].concat();
+    let mut world = World::run(&steps, &Crash::Quiet, 4, true);
+    let log = &mut world.manifest.logs[0];
+    assert!(matches!(log.segments[0].state, SegmentState::Closed(_)));
+    assert_eq!(log.segments[1].state, SegmentState::Next);
+    log.segments.remove(0);
+    log.resolved_upto = at(resolved);
+    world.files.remove(0);
+    world
+}
+
+/// A slice has all decisions up to here.
+fn covered(mut world: World, upto: u64) -> World {
+    world.manifest.slices.push(SliceEntry {
+        file: 99,
+        id: 1,
+        decided_first: 0,
+        decided_last: 0,
+        expiry_max: 0,
+        entries: 0,
+        bytes: 0,
+        checksum: 0,
+        covers: vec![Cover {
+            log: LOG,
+            upto: at(upto),
+        }],
+    });
+    world
+}
+
+#[test]
+fn an_empty_segment_that_is_not_closed_yet_leads_a_log_whose_beginning_was_deleted() {
+    for resolved in 3..=6 {
+        let stated = behind_a_deleted_beginning(resolved);
+        for world in [covered(stated.clone(), 3), stated] {
+            let (end, batches) = read(&world);
+            assert!(end.verdict.is_sound(), "{resolved}: {}", end.verdict);
+            assert_eq!((end.last, batches.len()), (at(6), 3));
+            let empty = end.segments[0];
+            assert_eq!((empty.ordinal, empty.holds_batches()), (1, false));
+            assert_eq!(empty.extent.last, at(3));
+        }
+    }
+}
+
+#[test]
+fn a_segment_behind_a_deleted_beginning_states_what_slices_cover_and_nothing_else() {
+    // The header behind the empty segment says that the log ended at 3 before.
+    for wrong in [2, 4] {
+        let world = covered(behind_a_deleted_beginning(6), wrong);
+        let found = damage(&read(&world).0);
+        assert_eq!((found.ordinal, found.expected), (1, at(wrong + 1)));
+    }
+    // Unless what lies between was given up.
+    let mut world = covered(behind_a_deleted_beginning(6), 2);
+    let (from, to) = (at(3), at(3));
+    world.manifest.gaps.push(Gap { log: LOG, from, to });
+    assert_eq!(read(&world).0.last, at(6));
+}
+
+#[test]
+fn what_is_resolved_behind_a_deleted_beginning_must_be_there() {
+    // Nothing is left of any segment, whether the first write of one failed or its own file is all that the manifest names.
+    for named in [2, 1] {
+        for resolved in 3..=6 {
+            let mut world = covered(behind_a_deleted_beginning(resolved), 3);
+            world.manifest.logs[0].segments.truncate(named);
+            world.files.truncate(named);
+            world.files.iter_mut().for_each(|file| file.fill(0));
+            let (end, _) = read(&world);
+            match resolved {
+                3 => assert_eq!((end.verdict, end.last), (Verdict::Whole, at(3))),
+                _ => {
+                    let found = damage(&end);
+                    assert_eq!((found.ordinal, found.expected), (1, at(4)));
+                    assert_eq!(found.durable_upto, at(resolved));
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -242,5 +330,36 @@ proptest! {
         let found = damage(&read(&world).0);
         prop_assert_eq!(found.ordinal, ordinal);
         prop_assert!(matches!(found.why, Why::Length(_)), "{:?}", found);
+    }
+
+    #[test]
+    fn a_log_reads_the_same_whether_the_closed_segments_that_slices_cover_are_there_or_deleted(
+        steps in world::steps(),
+        crash in world::crash(),
+        harm in prop::option::of(world::harm()),
+        lag: bool,
+        resolved: prop::sample::Index,
+    ) {
+        let mut world = World::run(&steps, &crash, 24, lag);
+        let extents = world.manifest.logs[0].segments.iter().map_while(|it| it.state.extent());
+        let extents: Vec<Extent> = extents.copied().collect();
+        prop_assume!(!extents.is_empty());
+        let (closed, upto) = (extents.len(), extents[extents.len() - 1].last.counter());
+        let behind = world.durable.len() as u64 - upto;
+        world.manifest.logs[0].resolved_upto = at(upto + resolved.index(1 + behind as usize) as u64);
+        let mut kept = covered(world, upto);
+        let deleted_files: Vec<Vec<u8>> = kept.files.drain(..closed).collect();
+        if let Some(harm) = &harm {
+            kept.harm(harm);
+        }
+        let mut deleted = kept.clone();
+        deleted.manifest.logs[0].segments.drain(..closed);
+        kept.files.splice(..0, deleted_files);
+        let files: Vec<InMemory<'_>> = kept.files.iter().map(|file| InMemory(file)).collect();
+        let (with, batches_with) = read_files(&kept, &files[closed..], closed);
+        let (without, batches_without) = read(&deleted);
+        prop_assert_eq!(with.verdict, without.verdict);
+        prop_assert_eq!(batches_with, batches_without);
+        prop_assert_eq!(with.last, without.last);
     }
 }
