@@ -221,8 +221,18 @@ pub(crate) const DOCTOR_CODES: Codes = Codes(&[
         "a gateway can run on this host; there may be warnings",
     ),
     (Exit::No, "a check failed or, with --strict, gave a warning"),
-    (Exit::Usage, "the command line is wrong"),
-    (Exit::File, "the output could not be written completely"),
+    (
+        Exit::Usage,
+        "the command line is wrong, or the token's file cannot be read",
+    ),
+    (
+        Exit::Unavailable,
+        "with --telemetry, a process of --url did not answer; what was found elsewhere was printed",
+    ),
+    (
+        Exit::File,
+        "the log of --log could not be read, or the output could not be written completely",
+    ),
 ]);
 
 /// Of `flk config check`.

@@ -11,6 +11,7 @@ mod server;
 
 mod control;
 mod damage;
+mod doctor;
 mod logs;
 mod suspect;
 mod traces;
