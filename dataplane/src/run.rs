@@ -12,7 +12,8 @@ pub use log_size::log_plan;
 pub use memory::memory_plan;
 pub use time_limits::TimeLimits;
 
-use crate::config::{Config, warnings};
+use crate::config::{Config, Flags, unread_of_otel, warnings};
+use crate::driver::agent::ReadSecret;
 use crate::driver::agent::start::Start;
 use crate::driver::console::{Console, last_words};
 use crate::driver::core_dumps::CoreDumps;
@@ -368,9 +369,12 @@ fn first_snapshot(
     readable: &Arc<OnceLock<Readable>>,
 ) -> Result<Start, StartError> {
     let (secrets, readable) = (config.secrets.clone(), Arc::clone(readable));
-    let read_secret = Box::new(move |source: &Source| {
-        let loaded = secrets.load(source);
-        loaded.map_err(|fault| explained(fault, source, readable.get()))
+    let read_secret = Box::new(move || {
+        let (secrets, readable, pass) = (secrets.clone(), Arc::clone(&readable), secrets.pass());
+        Box::new(move |source: &Source| {
+            let loaded = secrets.load_in(&pass, source);
+            loaded.map_err(|fault| explained(fault, source, readable.get()))
+        }) as ReadSecret
     });
     let document = config.document.clone();
     let start = Start::read(wal_dir, config.snapshot, document, read_secret);

@@ -11,6 +11,8 @@ mod flags;
 mod keys;
 mod logs;
 mod mended;
+mod pass;
+mod pipes;
 mod raw;
 pub mod sealed;
 mod secret_file;

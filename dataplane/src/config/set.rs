@@ -2,6 +2,7 @@
 //! secret must not be the text of an encrypted file. Errors show no secret.
 
 use super::error::{ConfigError, Place};
+use super::pass::Pass;
 use super::raw::Origin;
 use super::sealed::{self, AgeKeys, Form};
 use super::secret_file::{self, SecretPath, shown_path};
@@ -33,7 +34,7 @@ impl Set {
     pub(super) fn from_file(
         variable: Variable,
         typed: Typed,
-        keys: &AgeKeys,
+        pass: &Pass,
     ) -> Result<Option<Set>, ConfigError> {
         let Typed { text, place } = typed;
         if text.is_empty() {
@@ -43,7 +44,7 @@ impl Set {
             false => (Zeroizing::new(text), None, None),
             true => {
                 let file = file_of(variable, &text);
-                let read = read_file(variable, &file, keys).map_err(|problem| ConfigError {
+                let read = read_file(variable, &file, pass).map_err(|problem| ConfigError {
                     variable: variable.name(),
                     place: place.clone().map(Box::new),
                     value: Some(shown_path(Path::new(&text))),
@@ -68,7 +69,7 @@ impl Set {
     pub(super) fn from_environment(
         variable: Variable,
         typed: &dyn Fn(&str) -> Option<String>,
-        keys: &AgeKeys,
+        pass: &Pass,
     ) -> Result<Option<Set>, ConfigError> {
         let alias = variable.alias().and_then(typed);
         let value = typed(variable.name()).or(alias).map(Zeroizing::new);
@@ -80,7 +81,7 @@ impl Set {
             (Some(text), None) => (text, variable.name(), None, None),
             (None, Some((name, path))) => {
                 let file = file_of(variable, &path);
-                let read = read_file(variable, &file, keys).map_err(|problem| ConfigError {
+                let read = read_file(variable, &file, pass).map_err(|problem| ConfigError {
                     variable: name,
                     place: None,
                     value: Some(shown_path(Path::new(&path))),
@@ -134,12 +135,12 @@ fn refuse_sealed(
 fn read_file(
     variable: Variable,
     file: &SecretPath,
-    keys: &AgeKeys,
+    pass: &Pass,
 ) -> Result<(Zeroizing<String>, Option<Form>), String> {
     if variable == Variable::AgeIdentity {
         secret_file::open_regular(&file.path).map_err(|error| error.to_string())?;
     }
-    secret_file::read(file, keys)
+    pass.read(file)
 }
 
 /// The file that a text names; that of the identities has no entries.
