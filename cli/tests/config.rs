@@ -367,3 +367,16 @@ fn a_configuration_in_a_pipe_is_refused_and_not_left_out() {
         );
     }
 }
+
+#[test]
+fn what_is_not_read_of_open_telemetry_is_a_warning_and_no_mistake() {
+    let dir = with_file("");
+    let mut command = flk(dir.path());
+    command
+        .args(["config", "check"])
+        .env("PCS_HMAC_KEY", "0123456789abcdef0123456789abcdef");
+    let ran = run(command.env("OTEL_TRACES_SAMPLER", "always_on"), b"");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let warning = "warning: OTEL_TRACES_SAMPLER is not read: TRACE_SAMPLE and";
+    assert!(ran.stdout.contains(warning), "{ran:?}");
+}

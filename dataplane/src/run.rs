@@ -102,7 +102,8 @@ impl Surroundings {
     /// Warns of environment variables that look like settings and are not.
     fn warn_of_unknown(&self) {
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        for warning in warnings(&names.collect::<BTreeSet<_>>()) {
+        let names: BTreeSet<String> = names.collect();
+        for warning in warnings(&names).into_iter().chain(unread_of_otel(&names)) {
             // Each begins with the name.
             let variable = warning.split(' ').next().unwrap_or_default().to_owned();
             self.say(VariableUnknown { variable }, warning);

@@ -92,7 +92,10 @@ fn is_secret(name: &str) -> bool {
             .iter()
             .any(|it| it.is_secret() && it.name() == name)
     };
-    is_setting(name) || name == unknown::AGENT_KEY || unknown::looks_like_a_setting(name)
+    is_setting(name)
+        || name == unknown::AGENT_KEY
+        || unknown::looks_like_a_setting(name)
+        || unknown::may_hold_credentials(name)
 }
 
 #[cfg(test)]
@@ -121,6 +124,7 @@ mod tests {
             "SOPS_AGE_KEY_FILE",
             "PCS_ED25519_PUB_B64",
             "METRICS_USER",
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
             "FLK_CONFIG",
             "FLK_PLANT",
         ] {

@@ -42,7 +42,7 @@ pub use secret_file::{
 pub use secrets::Secrets;
 pub use tenants::PARAMS_NUMBERS;
 pub use traces::{Endpoint, OtlpHeaders, OtlpSettings};
-pub use unknown::warnings;
+pub use unknown::{unread_of_otel, warnings};
 pub use variables::{VARIABLES, Variable};
 
 use crate::driver::affinity::is_cores;

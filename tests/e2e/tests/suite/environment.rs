@@ -32,7 +32,7 @@ on_every_host!(
 const TOO_LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 91] = [
+const WRONG: [(&str, &str); 93] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -114,6 +114,11 @@ const WRONG: [(&str, &str); 91] = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:0"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "sesame"),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "http://collector:4318/v1/traces",
+    ),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4318"),
     ("OTEL_SERVICE_NAME", TOO_LONG),
     ("ADMIN_LISTEN", "127.0.0.1"),
     ("ADMIN_LISTEN", "localhost:8081"),
@@ -341,8 +346,11 @@ fn memory_that_cannot_fit_is_refused_by_name(setting: Setting) {
 
 fn several_keys_are_active_at_a_time(setting: Setting) {
     let directory = setting.directory();
+        .with("OTEL_TRACES_SAMPLER", "open-sesame")
     let bodies = ["rotation_old_key", "rotation_new_key"];
     let bodies = bodies.map(|name| bytes(&format!("records/{name}.json")));
+    let unread = "warning: OTEL_TRACES_SAMPLER is not read: TRACE_SAMPLE";
+    assert!(said.contains(unread), "{said}");
     let plan = setting.plan(directory.path()).without("PCS_HMAC_KEY");
     let keys = flk_testkit::golden::vectors("keys");
     let text = |name: &str| {
