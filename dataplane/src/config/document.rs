@@ -5,7 +5,7 @@ use super::error::{ConfigError, Place};
 use super::file::FILE_VARIABLE;
 use super::keys;
 use super::raw::RawConfig;
-use super::secret_file::shown_path;
+use super::secret_file::{KEY_CHARACTERS_MIN, shown_path};
 use super::secrets::Secrets;
 use super::tenants::{RawKey, RawTenant};
 use super::variables::Variable;
@@ -178,11 +178,17 @@ fn key_of(
 
 /// A source as it may be shown: a text in the place of a file's name may be the key itself.
 pub fn shown_source(source: &Source) -> String {
-    match source {
-        Source::File { path, .. } if shown_path(Path::new(path)) != *path => {
-            "(not shown)".to_owned()
+    let is_shown = match source {
+        Source::File { path, .. } => shown_path(Path::new(path)) == *path,
+        Source::Environment { variable, .. } => {
+            // Names of variables are words in capitals, or short.
+            variable.len() < KEY_CHARACTERS_MIN || variable.contains(['_', ':'])
         }
-        other => other.to_string(),
+        Source::Public { .. } => true,
+    };
+    match is_shown {
+        true => source.to_string(),
+        false => "(not shown)".to_owned(),
     }
 }
 

@@ -63,7 +63,7 @@ impl fmt::Display for ReadError {
 impl std::error::Error for ReadError {}
 
 /// A shorter text is no key that anybody should use, and a longer one without a directory or an ending is hardly a file's name.
-const KEY_CHARACTERS_MIN: usize = 20;
+pub(super) const KEY_CHARACTERS_MIN: usize = 20;
 
 /// The name of a file as it may be shown. A text that is no path may be the secret itself, set in the place of its file.
 pub fn shown_path(path: &Path) -> String {
