@@ -70,11 +70,6 @@ log_events! {
         /// The error.
         error: String,
     }
-    /// The admin API ended.
-    AdminFailed "admin.failed" Error Always, CONTROL => {
-        /// The error.
-        error: String,
-    }
     /// The data plane answers.
     DataplaneAnswers "dataplane.answers" Info OFTEN, CONTROL => {
         /// Number of the snapshot in force.

@@ -1,12 +1,13 @@
 //! From options to a running control process: the order of its start and of its end. It decides nothing while it runs.
 
+use crate::api::connections::{self, Bounds};
 use crate::api::{Access, Api, router};
 use crate::audit::{Audit, AuditError};
 use crate::controller::{Controller, Orders, Parts};
 use crate::desired::Mistakes;
 use crate::events::{
-    AdminFailed, AdminListening, AdminWaiting, AuditTorn, CoreDumpsOn, Failed, SettingRefused,
-    SpansExported, StdinFailed,
+    AdminListening, AdminWaiting, AuditTorn, CoreDumpsOn, Failed, SettingRefused, SpansExported,
+    StdinFailed,
 };
 use crate::export::export;
 use crate::link::{Link, of_system};
@@ -236,11 +237,7 @@ async fn listen(address: SocketAddr, api: Api) {
         needs_token,
     };
     say(event, format!("admin API on http://{listens_on}, {who}"));
-    if let Err(error) = axum::serve(listener, router(api)).await {
-        let error = of_system(&error);
-        let message = format!("admin API: {error}");
-        say(AdminFailed { error }, message);
-    }
+    connections::serve(listener, router(api), Bounds::default()).await;
 }
 
 /// Tells the service manager that this thread still does its work.
