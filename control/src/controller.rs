@@ -290,7 +290,7 @@ impl Controller {
                     return Err(pause.refusal.clone());
                 }
                 if self.cause == AT_START && status.in_force.number == 0 {
-                    let message = "the data plane was started with other settings (an older file, another one, or arguments): the configuration takes their place";
+                    let message = "the data plane was started with other settings (an older file, another one, or variables and arguments of its own): what flk-control reads takes their place, and the lines below say what that changes. To keep what the data plane was started with, start both with the same file, variables and arguments";
                     say(StartedOtherwise {}, message);
                 }
                 Actor::cause(self.cause)

@@ -25,6 +25,33 @@ const OWN: [&str; 4] = ["admin.", "control.", "traces.otlp_", "traces.service_na
 const OF_BOTH: [&str; 1] = ["log."];
 
 /// How control was started.
+/// Beginnings of the keys of settings that a snapshot has.
+const IN_SNAPSHOTS: [&str; 3] = ["signing.", "limits.", "tenancy."];
+
+/// What brings another value of a setting into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The next snapshot.
+    Served,
+    /// A restart of the gateway.
+    RestartOfGateway,
+    /// A restart of control.
+    RestartOfControl,
+    /// A restart of each of them.
+    RestartOfBoth,
+}
+
+/// What brings another value of the setting with this key into force.
+pub fn taken(key: &str) -> Taken {
+    let begins = |all: &[&str]| all.iter().any(|it| key.starts_with(it));
+    match (begins(&IN_SNAPSHOTS), begins(&OWN), begins(&OF_BOTH)) {
+        (true, ..) => Taken::Served,
+        (_, true, _) => Taken::RestartOfControl,
+        (.., true) => Taken::RestartOfBoth,
+        _ => Taken::RestartOfGateway,
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// File and settings, as for the data plane.
@@ -91,12 +118,10 @@ impl Options {
         let (flags, environment) = (self.flags.clone(), Arc::clone(&self.environment));
         Box::new(move || {
             let (raw, config) = read(&flags, &environment)?;
-            let begins = |key: &str, all: &[&str]| all.iter().any(|it| key.starts_with(it));
-            let all = fixed(&raw);
-            let mut own = all.clone();
-            own.retain(|key, _| begins(key, &OWN) || begins(key, &OF_BOTH));
-            let mut fixed = all;
-            fixed.retain(|key, _| !begins(key, &OWN));
+            let mut fixed = fixed(&raw);
+            let mut own = fixed.clone();
+            own.retain(|key, _| taken(key) != Taken::RestartOfGateway);
+            fixed.retain(|key, _| taken(key) != Taken::RestartOfControl);
             Ok(Desired {
                 document: config.document,
                 fixed,
@@ -140,9 +165,7 @@ fn said(mistakes: &[ConfigError]) -> Mistakes {
 
 /// Settings that only a restart changes: all but those that a document has.
 fn fixed(raw: &RawConfig) -> BTreeMap<String, Fixed> {
-    let in_document = ["signing.", "limits.", "tenancy."];
-    let is_fixed =
-        |variable: &&Variable| !in_document.iter().any(|it| variable.key().starts_with(it));
+    let is_fixed = |variable: &&Variable| taken(variable.key()) != Taken::Served;
     let shown = |variable: Variable, text: &str| match variable.is_secret_in(text) {
         true => "(set, not shown)".to_owned(),
         false => text.to_owned(),
