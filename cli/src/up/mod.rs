@@ -165,8 +165,7 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
     code
 }
 
-/// Says that an argument of this command, or of the control process, is wrong, as one object: the other lines of its log are
-/// such objects.
+/// Says that an argument of this command is wrong, as one object: the other lines of its log are such objects.
 pub(crate) fn refuse_argument(error: &clap::Error) -> ExitCode {
     set_format(Format::Json);
     last_words(UpArgumentRefused {}, error.to_string().trim_end());
