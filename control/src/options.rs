@@ -3,7 +3,8 @@
 
 use crate::desired::{Desired, Fixed, Mistakes, ReadDesired};
 use flk_dataplane::config::{
-    Config, ConfigError, Environment, FILE_VARIABLE, Flags, Mended, RawConfig, VARIABLES, Variable,
+    Config, ConfigError, Environment, FILE_VARIABLE, Flags, RawConfig, VARIABLES, Variable,
+    read_pipes,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -24,7 +25,6 @@ const OWN: [&str; 4] = ["admin.", "control.", "traces.otlp_", "traces.service_na
 /// Of those that both processes act on.
 const OF_BOTH: [&str; 1] = ["log."];
 
-/// How control was started.
 /// Beginnings of the keys of settings that a snapshot has.
 const IN_SNAPSHOTS: [&str; 3] = ["signing.", "limits.", "tenancy."];
 
@@ -52,6 +52,7 @@ pub fn taken(key: &str) -> Taken {
     }
 }
 
+/// How control was started.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// File and settings, as for the data plane.
@@ -98,6 +99,18 @@ impl Options {
         Ok(options)
     }
 
+    /// Takes the secrets out of the environment, and out of pipes, before anything else of the settings is read. To be called
+    /// before any other thread is started.
+    ///
+    /// # Errors
+    /// A pipe cannot be read.
+    pub fn take_environment(&mut self) -> Result<(), ConfigError> {
+        let mut environment = Environment::take_for(&self.flags);
+        read_pipes(&mut environment, &mut self.flags)?;
+        self.environment = Arc::new(environment);
+        Ok(())
+    }
+
     /// The configuration file, if one is named.
     pub fn file(&self) -> Option<PathBuf> {
         let named = || self.environment.get(FILE_VARIABLE);
@@ -132,24 +145,8 @@ impl Options {
 }
 
 fn read(flags: &Flags, environment: &Environment) -> Result<(RawConfig, Config), Mistakes> {
-    RawConfig::refuse_other_than_text(environment).map_err(|mistake| said(&[mistake]))?;
-    let environment = |name: &str| environment.get(name);
-    let (raw, mistakes) = RawConfig::read_all(&environment, flags);
-    let resolved = match mistakes.first() {
-        None => Config::resolve(&raw),
-        Some(first) => Err(first.clone()),
-    };
-    match resolved {
-        Ok(config) => Ok((raw, config)),
-        Err(first) => {
-            let all = Mended::of(raw, mistakes).mistakes;
-            // A file that is being changed may be right by now; the next look says so.
-            Err(match all.is_empty() {
-                true => said(&[first]),
-                false => said(&all),
-            })
-        }
-    }
+    // A file that is being changed may be right by now; the next look says so.
+    Config::with_texts(environment, flags).map_err(|mistakes| said(&mistakes))
 }
 
 /// One line for each, as many as are told.

@@ -50,8 +50,10 @@ fn refused(exit: Exit, reason: impl ToString) -> StartError {
     StartError::Other(exit, reason.to_string())
 }
 
-/// Runs control until it is stopped; the exit code of the process. The reason of another end than a requested one was said.
-pub fn run(options: &Options) -> u8 {
+/// Runs control until it is stopped; the exit code of the process. The reason of another end than a requested one was said. To be
+/// called before any other thread is started.
+pub fn run(mut options: Options) -> u8 {
+    let taken = options.take_environment();
     say_panics();
     // A core image or another user's look into memory and environment would show keys.
     let hidden =
@@ -65,10 +67,11 @@ pub fn run(options: &Options) -> u8 {
         .enable_all()
         .max_blocking_threads(4)
         .build();
-    let ended = match runtime {
-        Err(error) => Err(refused(Exit::Refused, of_system(&error))),
-        Ok(runtime) => {
-            let ended = runtime.block_on(serve(options));
+    let ended = match (taken, runtime) {
+        (Err(mistake), _) => Err(StartError::Settings(Mistakes(vec![mistake.to_string()]))),
+        (Ok(()), Err(error)) => Err(refused(Exit::Refused, of_system(&error))),
+        (Ok(()), Ok(runtime)) => {
+            let ended = runtime.block_on(serve(&options));
             // A file that hangs must not hold the end up.
             runtime.shutdown_background();
             ended
@@ -155,11 +158,7 @@ async fn serve(options: &Options) -> Result<(), StartError> {
 
 /// Who may use the API.
 fn access(settings: &ControlSettings, keys: &AgeKeys, board: &Board) -> Result<Access, StartError> {
-    let wrong = |problems: Vec<String>| {
-        let reason = problems.join("\nflk-control: ");
-        refused(Exit::Configuration, reason)
-    };
-    check_access(settings, keys).map_err(wrong)?;
+    check_access(settings, keys).map_err(|it| StartError::Settings(Mistakes(it)))?;
     Ok(match tokens_path(settings) {
         Some(path) => Access::Tokens(TokensFile::at(path, keys.clone(), board.clone())),
         None => Access::Local,

@@ -99,7 +99,7 @@ impl Surroundings {
         })
     }
 
-    /// Warns of environment variables that look like settings and are not.
+    /// Warns of environment variables that look like settings and are not, or are not read although other programs would.
     fn warn_of_unknown(&self) {
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         let names: BTreeSet<String> = names.collect();
@@ -122,8 +122,16 @@ impl Surroundings {
 
     /// Ends a process that does not start, with the line that says why.
     pub fn end(&self, code: u8, reason: &Line) -> ExitCode {
-        self.console.put(reason);
-        self.console.flush();
+        self.end_with(code, std::slice::from_ref(reason))
+    }
+
+    /// The same with several reasons.
+    pub fn end_with(&self, code: u8, reasons: &[Line]) -> ExitCode {
+        for reason in reasons {
+            self.console.put(reason);
+            // Not one of them is dropped because there are many.
+            self.console.flush();
+        }
         ExitCode::from(code)
     }
 }
@@ -187,15 +195,20 @@ impl From<DriverError> for StartError {
     }
 }
 
-/// Runs a gateway until it is stopped; returns the exit code. Start-up lines and notices go to standard error.
-pub fn run(config: Config, surroundings: &Surroundings) -> ExitCode {
-    let nothing = Around {
+/// Runs a gateway until it is stopped; returns the exit code. Start-up lines and notices go to standard error, and name a
+/// setting as it was given.
+pub fn run(config: Config, surroundings: &Surroundings, flags: &Flags) -> ExitCode {
+    let given = flags.settings.iter();
+    let given = given.map(|(variable, _)| (variable.name(), format!("--{}", variable.key())));
+    let given: Vec<(&str, String)> = given.collect();
+    let typed = given.iter().map(|(name, key)| (*name, key.as_str()));
+    let around = Around {
         listening: &|_| (),
-        typed: &[],
+        typed: &typed.collect::<Vec<_>>(),
         wrongly_typed: Exit::Configuration.code(),
         time_limits: TimeLimits::default(),
     };
-    run_within(config, surroundings, &nothing)
+    run_within(config, surroundings, &around)
 }
 
 /// [`run`] inside another program.

@@ -176,7 +176,7 @@ fn key_of(
     })
 }
 
-/// A source as it may be shown: a text in the place of a file's name may be the key itself.
+/// A source as it may be shown: a text in the place of a file's or a variable's name may be the key itself.
 pub fn shown_source(source: &Source) -> String {
     let is_shown = match source {
         Source::File { path, .. } => shown_path(Path::new(path)) == *path,
@@ -200,6 +200,7 @@ fn error(place: Option<Place>, problem: String) -> ConfigError {
     ConfigError {
         variable,
         place: place.map(Box::new),
+        argument: None,
         value: None,
         problem,
         allowed,

@@ -9,6 +9,7 @@ use crate::driver::environment::{self, Taken};
 use crate::snapshot::Source;
 use std::collections::BTreeSet;
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// The variables of this process. The default leaves them all where they are.
 #[derive(Default)]
@@ -54,6 +55,17 @@ impl Environment {
             Some(value) => std::str::from_utf8(value).is_err(),
             None => std::env::var_os(name).is_some_and(|value| value.to_str().is_none()),
         }
+    }
+
+    /// Whether a variable is set to something.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// From now on a variable has this value.
+    pub(super) fn put(&mut self, name: &str, value: &[u8]) {
+        let (name, value) = (name.to_owned(), Zeroizing::new(value.to_vec()));
+        self.taken.insert(0, Taken { name, value });
     }
 
     /// Of a name that is there twice the first one counts, as for the system.
@@ -112,6 +124,7 @@ mod tests {
             "SOPS_AGE_KEY",
             "PCS_HMAC_KYE",
             "METRICS_PASSWORD",
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
         ] {
             assert!(is_secret(name), "{name}");
         }
@@ -124,7 +137,6 @@ mod tests {
             "SOPS_AGE_KEY_FILE",
             "PCS_ED25519_PUB_B64",
             "METRICS_USER",
-            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
             "FLK_CONFIG",
             "FLK_PLANT",
         ] {

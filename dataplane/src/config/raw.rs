@@ -147,10 +147,13 @@ impl RawConfig {
             let key = variable.key();
             match Set::from_file(*variable, Typed { text, place }, &pass) {
                 Ok(set) => {
-                    let origin = Origin::Argument(variable.key());
+                    let origin = Origin::Argument(key);
                     texts[*variable as usize] = set.map(|set| Set { origin, ..set });
                 }
-                Err(mistake) => mistakes.push(mistake),
+                Err(mistake) => mistakes.push(ConfigError {
+                    argument: Some(key),
+                    ..mistake
+                }),
             }
         }
         let tenants = from_file.tenants;
@@ -297,6 +300,7 @@ impl RawConfig {
             Some(variable) => Err(ConfigError {
                 variable: variable.name(),
                 place: None,
+                argument: None,
                 value: None,
                 problem: "not UTF-8".to_owned(),
                 allowed: variable.allowed(),
@@ -315,13 +319,15 @@ impl RawConfig {
     pub fn error(&self, variable: Variable, problem: impl Display) -> ConfigError {
         let value = self.text(variable).map(str::to_owned);
         let value = value.filter(|text| !variable.is_secret_in(text));
-        let place = match self.origin(variable) {
-            Origin::File(place) => Some(Box::new(place)),
-            Origin::Default | Origin::Environment(_) | Origin::Argument(_) => None,
+        let (place, argument) = match self.origin(variable) {
+            Origin::File(place) => (Some(Box::new(place)), None),
+            Origin::Argument(key) => (None, Some(key)),
+            Origin::Default | Origin::Environment(_) => (None, None),
         };
         ConfigError {
             variable: variable.name(),
             place,
+            argument,
             value,
             problem: problem.to_string(),
             allowed: variable.allowed(),

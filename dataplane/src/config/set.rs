@@ -4,7 +4,7 @@
 use super::error::{ConfigError, Place};
 use super::pass::Pass;
 use super::raw::Origin;
-use super::sealed::{self, AgeKeys, Form};
+use super::sealed::{self, Form};
 use super::secret_file::{self, SecretPath, shown_path};
 use super::variables::Variable;
 use std::path::Path;
@@ -47,6 +47,7 @@ impl Set {
                 let read = read_file(variable, &file, pass).map_err(|problem| ConfigError {
                     variable: variable.name(),
                     place: place.clone().map(Box::new),
+                    argument: None,
                     value: Some(shown_path(Path::new(&text))),
                     problem,
                     allowed: SECRET_FILE_ALLOWED,
@@ -84,6 +85,7 @@ impl Set {
                 let read = read_file(variable, &file, pass).map_err(|problem| ConfigError {
                     variable: name,
                     place: None,
+                    argument: None,
                     value: Some(shown_path(Path::new(&path))),
                     problem,
                     allowed: SECRET_FILE_ALLOWED,
@@ -95,6 +97,7 @@ impl Set {
                 return Err(ConfigError {
                     variable: name,
                     place: None,
+                    argument: None,
                     value: Some(shown_path(Path::new(&path))),
                     problem: format!("{} is set, too", variable.name()),
                     allowed: "one of the two",
@@ -125,6 +128,7 @@ fn refuse_sealed(
     sealed::refuse_sealed(text).map_err(|problem| ConfigError {
         variable: name,
         place: place.cloned().map(Box::new),
+        argument: None,
         value: None,
         problem: problem.to_owned(),
         allowed: variable.allowed(),
@@ -152,4 +156,4 @@ fn file_of(variable: Variable, text: &str) -> SecretPath {
 }
 
 /// What a secret's file may be.
-const SECRET_FILE_ALLOWED: &str = "a file of up to 64 KiB that holds the secret, with or without a line end behind it; or one encrypted with age or SOPS, as FILE or FILE#ENTRY";
+pub(super) const SECRET_FILE_ALLOWED: &str = "a file of up to 64 KiB that holds the secret, with or without a line end behind it; or one encrypted with age or SOPS, as FILE or FILE#ENTRY";
