@@ -22,15 +22,38 @@ use zeroize::Zeroizing;
 /// A document of all tenants that may be, and more.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
+/// Who asks.
+#[derive(Args, Debug, Default)]
+pub(crate) struct TokenArgs {
+    /// File that holds a token, if the API asks for one; one trailing newline is dropped
+    #[arg(long, value_name = "FILE", env = "FLK_ADMIN_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl TokenArgs {
+    /// The token, if a file of one is named.
+    pub(crate) fn read(&self) -> Result<Option<Zeroizing<String>>, Failure> {
+        let Some(path) = &self.token_file else {
+            return Ok(None);
+        };
+        let text = read_secret(path, None, &age_keys());
+        let text =
+            text.map_err(|problem| Failure::usage(format!("{}: {problem}", shown_path(path))))?;
+        match text.is_empty() {
+            true => Err(Failure::usage(format!("{}: it is empty", shown_path(path)))),
+            false => Ok(Some(text)),
+        }
+    }
+}
+
 /// Where the admin API is, and who asks.
 #[derive(Args, Debug)]
 pub(crate) struct AdminArgs {
     /// Address and port of the admin API of flk-control
     #[arg(long, value_name = "ADDRESS", env = "ADMIN_LISTEN", default_value = "127.0.0.1:8081", value_parser = address)]
     admin: SocketAddr,
-    /// File that holds a token, if the API asks for one; one trailing newline is dropped
-    #[arg(long, value_name = "FILE", env = "FLK_ADMIN_TOKEN_FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// How long to wait for the answer
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time(Duration::from_millis(1)..=Duration::from_secs(86_400)))]
     timeout: Duration,
@@ -72,7 +95,7 @@ impl AdminArgs {
             .enable_all()
             .build();
         let runtime = runtime.map_err(|error| self.unreachable(&fault::why(&error)))?;
-        let token = self.token()?;
+        let token = self.token.read()?;
         // Made inside: a timer needs the runtime's context.
         let answered = runtime.block_on(async {
             tokio::time::timeout(self.timeout, self.exchange(method, path, token)).await
@@ -93,19 +116,6 @@ impl AdminArgs {
             }
             (false, Some(detail)) => Err(Failure::with(Exit::No, with_mistakes(detail, &value))),
             (false, None) => Err(self.unreachable("what answers there is not flk-control")),
-        }
-    }
-
-    fn token(&self) -> Result<Option<Zeroizing<String>>, Failure> {
-        let Some(path) = &self.token_file else {
-            return Ok(None);
-        };
-        let text = read_secret(path, None, &age_keys());
-        let text =
-            text.map_err(|problem| Failure::usage(format!("{}: {problem}", shown_path(path))))?;
-        match text.is_empty() {
-            true => Err(Failure::usage(format!("{}: it is empty", shown_path(path)))),
-            false => Ok(Some(text)),
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) enum Exit {
 /// The exit codes of a command and their meanings, as its help shows them.
 pub(crate) struct Codes(&'static [(Exit, &'static str)]);
 
-/// All exit codes but those of `flk up`, which ends as the gateway does.
+/// All exit codes but those of `flk up` and `flk control run`, which end as the gateway does.
 const ALL: Codes = Codes(&[
     (Exit::Yes, "success"),
     (
@@ -221,8 +221,18 @@ pub(crate) const DOCTOR_CODES: Codes = Codes(&[
         "a gateway can run on this host; there may be warnings",
     ),
     (Exit::No, "a check failed or, with --strict, gave a warning"),
-    (Exit::Usage, "the command line is wrong"),
-    (Exit::File, "the output could not be written completely"),
+    (
+        Exit::Usage,
+        "the command line is wrong, or the token's file cannot be read",
+    ),
+    (
+        Exit::Unavailable,
+        "with --telemetry, a process of --url did not answer; what was found elsewhere was printed",
+    ),
+    (
+        Exit::File,
+        "the log of --log could not be read, or the output could not be written completely",
+    ),
 ]);
 
 /// Of `flk config check`.
@@ -365,8 +375,8 @@ impl fmt::Display for Codes {
 /// Shown below the help of the program, so that scripts need no other page.
 pub(crate) fn help() -> String {
     format!(
-        "{ALL}\n\nflk up ends with the exit codes of the gateway: see flk up --help. The help of each command says what a \
-         code means there."
+        "{ALL}\n\nflk up and flk control run end with the exit codes of the gateway: see their --help. The help of each command \
+         says what a code means there."
     )
 }
 

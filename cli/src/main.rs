@@ -33,7 +33,6 @@ use flk_dataplane::config::log_format_of_start;
 use flk_dataplane::logs::Format;
 use flk_dataplane::logs::redact::without_identities;
 use std::borrow::Cow;
-use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -84,10 +83,7 @@ fn main() -> ExitCode {
         matches.and_then(|it| Cli::from_arg_matches(&it).map_err(|it| it.format(&mut command)));
     let cli = match cli {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() && is_in_json(std::env::args_os()) => {
-            return up::refuse_argument(&error);
-        }
-        Err(error) => return exit::code(explain(&error)),
+        Err(error) => return refuse_arguments(&error),
     };
     match cli.command {
         Command::Up(args) => up::run(&args),
@@ -104,15 +100,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether these arguments start a process whose standard error is a log, and that log is to be JSON.
-fn is_in_json(arguments: impl Iterator<Item = OsString>) -> bool {
-    let text = arguments.filter_map(|it| it.into_string().ok());
+/// Says what is wrong with the arguments, in the way of the command that they are for: `flk control run` is the same program as
+/// flk-control and ends as that does.
+fn refuse_arguments(error: &clap::Error) -> ExitCode {
+    let text = std::env::args_os().filter_map(|it| it.into_string().ok());
     // As the other programs call it.
     let named = |it: String| it.replacen("--log-format", "--log.format", 1);
     let arguments: Vec<String> = text.map(named).collect();
     let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
-    let is_log = matches!(words[..], ["up", ..] | ["control", "run", ..]);
-    is_log && log_format_of_start(&|name| std::env::var(name).ok(), &arguments) == Format::Json
+    let is_json =
+        || log_format_of_start(&|name| std::env::var(name).ok(), &arguments) == Format::Json;
+    match (error.use_stderr(), &words[..]) {
+        (true, ["control", "run", ..]) => control::refuse_argument(error, is_json()),
+        (true, ["up", ..]) if is_json() => up::refuse_argument(error),
+        _ => exit::code(explain(error)),
+    }
 }
 
 /// Treats an empty variable as not set, as the gateway does, and a negative number as a value of its option, so that the
@@ -133,7 +135,7 @@ fn prepared(command: clap::Command) -> clap::Command {
 }
 
 /// Prints help, the version, or the error in the command line, which has the wrong argument in it.
-fn explain(error: &clap::Error) -> CommandResult {
+pub(crate) fn explain(error: &clap::Error) -> CommandResult {
     let printed = match without_identities(&error.to_string()) {
         Cow::Borrowed(_) => error.print(),
         Cow::Owned(text) => std::io::stderr().write_all(text.as_bytes()),

@@ -252,7 +252,9 @@ fn diff_says_what_changes_and_ends_with_one() {
         "- http.keepalive = (default: 75s)",
         "+ http.keepalive = 90s",
         "+ signing.hmac_key_file = (set, not shown)",
-        "2 settings changed, and 0 lines of tenants; a restart is needed for 1, flk-control brings the rest into force",
+        "2 settings changed, and 0 lines of tenants",
+        "a restart of the gateway is needed for http.keepalive",
+        "flk-control brings the rest into force while the gateway serves",
     ] {
         assert!(
             changed.stdout.lines().any(|it| it == line),
@@ -263,6 +265,31 @@ fn diff_says_what_changes_and_ends_with_one() {
     assert_eq!(
         config(dir.path(), &["diff", "flk.toml", "none.toml"]).code,
         78
+    );
+}
+
+#[test]
+fn diff_says_which_process_must_be_restarted_for_what() {
+    let dir = with_file("");
+    let said = |text: &str| {
+        std::fs::write(dir.path().join("new.toml"), text).unwrap();
+        let ran = config(dir.path(), &["diff", "flk.toml", "new.toml"]);
+        let lines = ran.stdout.lines().map(str::to_owned);
+        lines
+            .skip_while(|it| !it.contains("changed, and"))
+            .skip(1)
+            .collect::<Vec<_>>()
+    };
+    let all = "flk-control brings all of it into force while the gateway serves";
+    let rest = "flk-control brings the rest into force while the gateway serves";
+    assert_eq!(said("[limits]\nrate = 7\n"), [all]);
+    assert_eq!(
+        said("[limits]\nrate = 7\n[log]\nformat = \"json\"\n[admin]\nlisten = \"127.0.0.1:9\"\n"),
+        [
+            "a restart of the gateway is needed for log.format",
+            "a restart of flk-control is needed for log.format, admin.listen",
+            rest,
+        ]
     );
 }
 
@@ -366,4 +393,17 @@ fn a_configuration_in_a_pipe_is_refused_and_not_left_out() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn what_is_not_read_of_open_telemetry_is_a_warning_and_no_mistake() {
+    let dir = with_file("");
+    let mut command = flk(dir.path());
+    command
+        .args(["config", "check"])
+        .env("PCS_HMAC_KEY", "0123456789abcdef0123456789abcdef");
+    let ran = run(command.env("OTEL_TRACES_SAMPLER", "always_on"), b"");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let warning = "warning: OTEL_TRACES_SAMPLER is not read: TRACE_SAMPLE and";
+    assert!(ran.stdout.contains(warning), "{ran:?}");
 }

@@ -4,9 +4,12 @@
 mod common;
 
 use common::{flk, run};
+use flk_testkit::process::Process;
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const KEY: &str = "a planted secret that no finding may show";
 
@@ -141,6 +144,68 @@ fn too_few_open_files_are_a_failure_with_the_line_for_each_place() {
     ] {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
     }
+}
+
+/// The lowest limit of open files that a program says it needs, where it has 24.
+fn files_needed(dir: &Path, arguments: &str, before: &str, behind: char) -> u64 {
+    let program = env!("CARGO_BIN_EXE_flk");
+    let mut command = Command::new("sh");
+    command.current_dir(dir).env("PCS_HMAC_KEY", KEY);
+    command.env("PORT", "0").env("FLK_CORES", "1");
+    command.args(["-c", &format!("ulimit -n 24 && exec {program} {arguments}")]);
+    let ran = run(&mut command, b"");
+    let said = ran.stdout + &ran.stderr;
+    let (_, rest) = said.split_once(before).unwrap_or_else(|| panic!("{said}"));
+    let (number, _) = rest.trim_start().split_once(behind).unwrap();
+    number.parse().unwrap()
+}
+
+#[test]
+fn as_many_open_files_are_needed_as_a_start_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let of_start = files_needed(dir.path(), "up --no-control", "need at least ", ':');
+    let found = "a limit of 24\n        needed ";
+    assert_eq!(files_needed(dir.path(), "doctor", found, ' '), of_start);
+}
+
+/// Gives this directory, and the program that is run in it, to a user without any rights.
+fn as_nobody(dir: &Path, arguments: &[&str], port: &str) -> Command {
+    const NOBODY: u32 = 65_534;
+    let mut command = flk(dir);
+    command.args(arguments).uid(NOBODY).gid(NOBODY);
+    command.env("PCS_HMAC_KEY", KEY).env("FLK_CORES", "1");
+    command.env("PORT", port).env("WAL_DIR", "data/wal");
+    command
+}
+
+#[test]
+fn the_user_of_a_gateway_is_told_that_the_port_is_the_gateways() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(dir.path(), all).unwrap();
+    let mut up = as_nobody(dir.path(), &["up", "--no-control"], "0");
+    up.stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let Ok(mut gateway) = Process::start(up) else {
+        return flk_testkit::skipped(
+            "the port of a gateway of another user: only root can start one",
+        );
+    };
+    gateway.wait_until_said(" wal inspect");
+    let said = gateway.said();
+    let (_, rest) = said.split_once("listens on http://127.0.0.1:").unwrap();
+    let port = rest.lines().next().unwrap();
+    let mut doctor = as_nobody(dir.path(), &["doctor", "--output", "json"], port);
+    let found = run(&mut doctor, b"").json();
+    let mut elsewhere = as_nobody(dir.path(), &["doctor", "--output", "json"], port);
+    let other = run(elsewhere.env("WAL_DIR", "other/wal"), b"").json();
+    let pid = gateway.id().to_string();
+    gateway.kill();
+    let found = one(&found, "port");
+    assert_eq!(found["level"], "OK", "{found}");
+    assert!(found["found"].as_str().unwrap().contains(&pid), "{found}");
+    assert_eq!(one(&other, "port")["level"], "FAIL");
 }
 
 #[test]

@@ -436,3 +436,21 @@ impl Keeper {
         keeper
     }
 }
+
+#[test]
+fn the_control_process_ends_for_wrong_arguments_as_its_help_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = run(flk(dir.path()).args(["control", "run", "--help"]), b"");
+    assert!(codes(&help.stdout).contains(&64), "{help:?}");
+    for wrong in [&["--no-such"][..], &["--dataplane", "here"], &["more"]] {
+        for format in ["text", "json"] {
+            let mut command = flk(dir.path());
+            command.args(["control", "run"]).args(wrong);
+            let ran = run(command.env("LOG_FORMAT", format), b"");
+            assert_eq!(ran.code, 64, "{ran:?}");
+            assert!(ran.stderr.contains(wrong[0]), "{ran:?}");
+            let is_object = ran.stderr.starts_with("{\"time\":");
+            assert_eq!(is_object, format == "json", "{ran:?}");
+        }
+    }
+}

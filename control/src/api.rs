@@ -1,6 +1,7 @@
 //! The admin API: routes, who may use each, and answers. Every request passes one function that checks token and role before
 //! anything else happens. It changes nothing itself: it gives orders to the controller.
 
+pub mod connections;
 mod problem;
 mod route;
 
@@ -25,6 +26,9 @@ use std::sync::Arc;
 
 /// The description of this interface (OpenAPI 3.1).
 pub const OPENAPI: &str = include_str!("api/openapi.json");
+
+/// A longer text is no token.
+const TOKEN_BYTES_MAX: usize = 1024;
 
 /// What requests are answered from.
 #[derive(Clone, Debug)]
@@ -114,9 +118,10 @@ async fn authorized(api: &Api, route: Route, headers: &HeaderMap) -> Result<Acto
             Actor::local()
         }
         Access::Tokens(file) => {
-            let tokens = file.tokens().await.map_err(Problem::Tokens)?;
+            // Without a token nothing is opened: whoever reaches the port must not make work.
             let bearer = bearer(headers).ok_or(Problem::NoToken)?;
-            tokens.actor(bearer).ok_or(Problem::NoToken)?.clone()
+            let read = file.tokens().await.map_err(Problem::Tokens)?;
+            read.tokens.actor(bearer).ok_or(Problem::NoToken)?.clone()
         }
     };
     match actor.role >= needed {
@@ -125,11 +130,13 @@ async fn authorized(api: &Api, route: Route, headers: &HeaderMap) -> Result<Acto
     }
 }
 
+/// What may be a token: others may be made elsewhere than by `flk control token`, so only its bounds are known.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
     let is_bearer = scheme.eq_ignore_ascii_case("bearer");
-    is_bearer.then(|| token.trim())
+    (is_bearer && (1..=TOKEN_BYTES_MAX).contains(&token.len())).then_some(token)
 }
 
 /// A page in a browser of this machine can send requests to loopback, under a name of its own that leads there. It has no

@@ -20,9 +20,9 @@ pub const FILE: &str = "audit.jsonl";
 
 /// What a line says besides its place in the chain.
 #[derive(Clone, Debug)]
-pub struct Entry<'a> {
+pub struct Entry {
     /// Who.
-    pub actor: &'a Actor,
+    pub actor: Actor,
     /// What is done.
     pub action: Action,
     /// What it is done to.
@@ -169,7 +169,7 @@ impl Audit {
     ///
     /// # Errors
     /// It is not durable: what it says must not be done.
-    pub fn append(&mut self, entry: &Entry<'_>, now: SystemTime) -> Result<(), AuditError> {
+    pub fn append(&mut self, entry: &Entry, now: SystemTime) -> Result<(), AuditError> {
         self.recover()?;
         self.is_in_place()?;
         let line = Line {

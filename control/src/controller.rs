@@ -20,7 +20,7 @@ use crate::tokens::Actor;
 use crate::view::{Board, Configuration, Dataplane, Pinned};
 use crate::watch::Changes;
 use flk_dataplane::driver::agent::protocol::Status;
-use publish::{Change, Pause};
+use publish::{Change, Owed, Pause};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +76,8 @@ pub struct Controller {
     pinned: Option<Pinned>,
     /// The rollback of the audit log has been looked at.
     knows_pin: bool,
+    /// What the audit log owes: the outcome of its last line.
+    owed: Option<Owed>,
     /// After a refusal the same content is not tried again before its pause is over.
     pause: Option<Pause>,
     away_pause: Duration,
@@ -109,6 +111,7 @@ impl Controller {
             own_at_start: None,
             pinned: None,
             knows_pin: false,
+            owed: None,
             pause: None,
             away_pause: AWAY_PAUSE_MIN,
         }
@@ -150,6 +153,8 @@ impl Controller {
 
     /// Looks at the configuration and at the data plane, and does what is due.
     async fn look(&mut self) {
+        // Where there is no room yet, that was said.
+        let _ = self.settle_owed();
         let mut seen = self.read().await;
         if !self.is_as_last(&seen) {
             seen = self.settled(seen).await;
@@ -285,7 +290,7 @@ impl Controller {
                     return Err(pause.refusal.clone());
                 }
                 if self.cause == AT_START && status.in_force.number == 0 {
-                    let message = "the data plane was started with other settings (an older file, another one, or arguments): the configuration takes their place";
+                    let message = "the data plane was started with other settings (an older file, another one, or variables and arguments of its own): what flk-control reads takes their place, and the lines below say what that changes. To keep what the data plane was started with, start both with the same file, variables and arguments";
                     say(StartedOtherwise {}, message);
                 }
                 Actor::cause(self.cause)

@@ -52,6 +52,10 @@ log_events! {
         /// The file that keeps it.
         file: String,
     }
+    /// A change was refused, and the audit log, whose last line is of it, cannot take the line that says so.
+    AuditOwes "audit.owes" Error Always, CONTROL => {}
+    /// The audit log has the line that it owed.
+    AuditSettled "audit.settled" Info Always, CONTROL => {}
     /// The admin API serves.
     AdminListening "admin.listening" Info Always, CONTROL => {
         /// Address and port.
@@ -63,11 +67,6 @@ log_events! {
     AdminWaiting "admin.waiting" Warn Always, CONTROL => {
         /// Address and port.
         address: String,
-        /// The error.
-        error: String,
-    }
-    /// The admin API ended.
-    AdminFailed "admin.failed" Error Always, CONTROL => {
         /// The error.
         error: String,
     }

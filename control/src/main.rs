@@ -4,12 +4,11 @@ use flk_control::events::ArgumentRefused;
 use flk_control::options::Options;
 use flk_control::run::run;
 use flk_control::say::{say, tell_the_rest};
-use flk_dataplane::config::{Environment, log_format_of_start};
+use flk_dataplane::config::log_format_of_start;
 use flk_dataplane::driver::console::print;
 use flk_dataplane::exit::{self, Exit};
 use flk_dataplane::logs::set_format;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 const HELP: &str = "\
 flk-control: publishes the configuration to the data plane that serves from the same WAL_DIR, and serves the admin API.
@@ -38,13 +37,7 @@ fn main() -> ExitCode {
         Some("--version" | "-V") => print(&format!("flk-control {}\n", env!("CARGO_PKG_VERSION"))),
         Some("--help" | "-h") => print(&format!("{HELP}\n{}\n", exit::help())),
         _ => match Options::parse(arguments) {
-            Ok(options) => {
-                let environment = Arc::new(Environment::take_for(&options.flags));
-                ExitCode::from(run(&Options {
-                    environment,
-                    ..options
-                }))
-            }
+            Ok(options) => ExitCode::from(run(options)),
             Err(problem) => {
                 say(ArgumentRefused {}, problem);
                 tell_the_rest();

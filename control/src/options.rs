@@ -3,7 +3,8 @@
 
 use crate::desired::{Desired, Fixed, Mistakes, ReadDesired};
 use flk_dataplane::config::{
-    Config, ConfigError, Environment, FILE_VARIABLE, Flags, Mended, RawConfig, VARIABLES, Variable,
+    Config, ConfigError, Environment, FILE_VARIABLE, Flags, RawConfig, VARIABLES, Variable,
+    read_pipes,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -23,6 +24,33 @@ const MISTAKES_MAX: usize = 20;
 const OWN: [&str; 4] = ["admin.", "control.", "traces.otlp_", "traces.service_name"];
 /// Of those that both processes act on.
 const OF_BOTH: [&str; 1] = ["log."];
+
+/// Beginnings of the keys of settings that a snapshot has.
+const IN_SNAPSHOTS: [&str; 3] = ["signing.", "limits.", "tenancy."];
+
+/// What brings another value of a setting into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The next snapshot.
+    Served,
+    /// A restart of the gateway.
+    RestartOfGateway,
+    /// A restart of control.
+    RestartOfControl,
+    /// A restart of each of them.
+    RestartOfBoth,
+}
+
+/// What brings another value of the setting with this key into force.
+pub fn taken(key: &str) -> Taken {
+    let begins = |all: &[&str]| all.iter().any(|it| key.starts_with(it));
+    match (begins(&IN_SNAPSHOTS), begins(&OWN), begins(&OF_BOTH)) {
+        (true, ..) => Taken::Served,
+        (_, true, _) => Taken::RestartOfControl,
+        (.., true) => Taken::RestartOfBoth,
+        _ => Taken::RestartOfGateway,
+    }
+}
 
 /// How control was started.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +99,18 @@ impl Options {
         Ok(options)
     }
 
+    /// Takes the secrets out of the environment, and out of pipes, before anything else of the settings is read. To be called
+    /// before any other thread is started.
+    ///
+    /// # Errors
+    /// A pipe cannot be read.
+    pub fn take_environment(&mut self) -> Result<(), ConfigError> {
+        let mut environment = Environment::take_for(&self.flags);
+        read_pipes(&mut environment, &mut self.flags)?;
+        self.environment = Arc::new(environment);
+        Ok(())
+    }
+
     /// The configuration file, if one is named.
     pub fn file(&self) -> Option<PathBuf> {
         let named = || self.environment.get(FILE_VARIABLE);
@@ -91,12 +131,10 @@ impl Options {
         let (flags, environment) = (self.flags.clone(), Arc::clone(&self.environment));
         Box::new(move || {
             let (raw, config) = read(&flags, &environment)?;
-            let begins = |key: &str, all: &[&str]| all.iter().any(|it| key.starts_with(it));
-            let all = fixed(&raw);
-            let mut own = all.clone();
-            own.retain(|key, _| begins(key, &OWN) || begins(key, &OF_BOTH));
-            let mut fixed = all;
-            fixed.retain(|key, _| !begins(key, &OWN));
+            let mut fixed = fixed(&raw);
+            let mut own = fixed.clone();
+            own.retain(|key, _| taken(key) != Taken::RestartOfGateway);
+            fixed.retain(|key, _| taken(key) != Taken::RestartOfControl);
             Ok(Desired {
                 document: config.document,
                 fixed,
@@ -107,24 +145,8 @@ impl Options {
 }
 
 fn read(flags: &Flags, environment: &Environment) -> Result<(RawConfig, Config), Mistakes> {
-    RawConfig::refuse_other_than_text(environment).map_err(|mistake| said(&[mistake]))?;
-    let environment = |name: &str| environment.get(name);
-    let (raw, mistakes) = RawConfig::read_all(&environment, flags);
-    let resolved = match mistakes.first() {
-        None => Config::resolve(&raw),
-        Some(first) => Err(first.clone()),
-    };
-    match resolved {
-        Ok(config) => Ok((raw, config)),
-        Err(first) => {
-            let all = Mended::of(raw, mistakes).mistakes;
-            // A file that is being changed may be right by now; the next look says so.
-            Err(match all.is_empty() {
-                true => said(&[first]),
-                false => said(&all),
-            })
-        }
-    }
+    // A file that is being changed may be right by now; the next look says so.
+    Config::with_texts(environment, flags).map_err(|mistakes| said(&mistakes))
 }
 
 /// One line for each, as many as are told.
@@ -140,9 +162,7 @@ fn said(mistakes: &[ConfigError]) -> Mistakes {
 
 /// Settings that only a restart changes: all but those that a document has.
 fn fixed(raw: &RawConfig) -> BTreeMap<String, Fixed> {
-    let in_document = ["signing.", "limits.", "tenancy."];
-    let is_fixed =
-        |variable: &&Variable| !in_document.iter().any(|it| variable.key().starts_with(it));
+    let is_fixed = |variable: &&Variable| taken(variable.key()) != Taken::Served;
     let shown = |variable: Variable, text: &str| match variable.is_secret_in(text) {
         true => "(set, not shown)".to_owned(),
         false => text.to_owned(),

@@ -1,12 +1,13 @@
 //! From options to a running control process: the order of its start and of its end. It decides nothing while it runs.
 
+use crate::api::connections::{self, Bounds};
 use crate::api::{Access, Api, router};
 use crate::audit::{Audit, AuditError};
 use crate::controller::{Controller, Orders, Parts};
 use crate::desired::Mistakes;
 use crate::events::{
-    AdminFailed, AdminListening, AdminWaiting, AuditTorn, CoreDumpsOn, Failed, SettingRefused,
-    SpansExported, StdinFailed,
+    AdminListening, AdminWaiting, AuditTorn, CoreDumpsOn, Failed, SettingRefused, SpansExported,
+    StdinFailed,
 };
 use crate::export::export;
 use crate::link::{Link, of_system};
@@ -49,8 +50,10 @@ fn refused(exit: Exit, reason: impl ToString) -> StartError {
     StartError::Other(exit, reason.to_string())
 }
 
-/// Runs control until it is stopped; the exit code of the process. The reason of another end than a requested one was said.
-pub fn run(options: &Options) -> u8 {
+/// Runs control until it is stopped; the exit code of the process. The reason of another end than a requested one was said. To be
+/// called before any other thread is started.
+pub fn run(mut options: Options) -> u8 {
+    let taken = options.take_environment();
     say_panics();
     // A core image or another user's look into memory and environment would show keys.
     let hidden =
@@ -64,10 +67,11 @@ pub fn run(options: &Options) -> u8 {
         .enable_all()
         .max_blocking_threads(4)
         .build();
-    let ended = match runtime {
-        Err(error) => Err(refused(Exit::Refused, of_system(&error))),
-        Ok(runtime) => {
-            let ended = runtime.block_on(serve(options));
+    let ended = match (taken, runtime) {
+        (Err(mistake), _) => Err(StartError::Settings(Mistakes(vec![mistake.to_string()]))),
+        (Ok(()), Err(error)) => Err(refused(Exit::Refused, of_system(&error))),
+        (Ok(()), Ok(runtime)) => {
+            let ended = runtime.block_on(serve(&options));
             // A file that hangs must not hold the end up.
             runtime.shutdown_background();
             ended
@@ -154,11 +158,7 @@ async fn serve(options: &Options) -> Result<(), StartError> {
 
 /// Who may use the API.
 fn access(settings: &ControlSettings, keys: &AgeKeys, board: &Board) -> Result<Access, StartError> {
-    let wrong = |problems: Vec<String>| {
-        let reason = problems.join("\nflk-control: ");
-        refused(Exit::Configuration, reason)
-    };
-    check_access(settings, keys).map_err(wrong)?;
+    check_access(settings, keys).map_err(|it| StartError::Settings(Mistakes(it)))?;
     Ok(match tokens_path(settings) {
         Some(path) => Access::Tokens(TokensFile::at(path, keys.clone(), board.clone())),
         None => Access::Local,
@@ -236,11 +236,7 @@ async fn listen(address: SocketAddr, api: Api) {
         needs_token,
     };
     say(event, format!("admin API on http://{listens_on}, {who}"));
-    if let Err(error) = axum::serve(listener, router(api)).await {
-        let error = of_system(&error);
-        let message = format!("admin API: {error}");
-        say(AdminFailed { error }, message);
-    }
+    connections::serve(listener, router(api), Bounds::default()).await;
 }
 
 /// Tells the service manager that this thread still does its work.

@@ -1,6 +1,8 @@
 //! `flk-dataplane`: the gateway process. Configured by a file, environment variables and arguments; see `--help`.
 
-use flk_dataplane::config::{Config, Environment, Flags, VARIABLES, log_format_of_start};
+use flk_dataplane::config::{
+    Config, ConfigError, Environment, Flags, VARIABLES, log_format_of_start, read_pipes,
+};
 use flk_dataplane::driver::console::{last_words, print};
 use flk_dataplane::exit::{self, Exit};
 use flk_dataplane::logs::events::{ArgumentRefused, SettingRefused};
@@ -26,7 +28,7 @@ fn main() -> ExitCode {
         Some("--metrics-reference") => print(&reference()),
         Some("--help" | "-h") => print(&help()),
         _ => match Flags::parse(arguments) {
-            Ok(flags) => serve(&flags),
+            Ok(flags) => serve(flags),
             Err(problem) => {
                 last_words(ArgumentRefused {}, problem);
                 ExitCode::from(Exit::Usage.code())
@@ -35,20 +37,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(flags: &Flags) -> ExitCode {
-    let environment = Environment::take_for(flags);
+fn serve(mut flags: Flags) -> ExitCode {
+    let mut environment = Environment::take_for(&flags);
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
         Err(code) => return code,
     };
-    match Config::from_process(environment, flags) {
-        Ok(config) => run(config, &surroundings),
-        Err(error) => {
-            let variable = error.variable;
-            let line = Line::new(SettingRefused { variable }, error.to_string());
-            surroundings.end(Exit::Configuration.code(), &line)
-        }
+    let config = read_pipes(&mut environment, &mut flags).map_err(|mistake| vec![mistake]);
+    match config.and_then(|_| Config::from_process(environment, &flags)) {
+        Ok(config) => run(config, &surroundings, &flags),
+        Err(mistakes) => refuse(&surroundings, &mistakes),
     }
+}
+
+/// Names every mistake, as `flk config check` does.
+fn refuse(surroundings: &Surroundings, mistakes: &[ConfigError]) -> ExitCode {
+    let line = |mistake: &ConfigError| {
+        let variable = mistake.variable;
+        Line::new(SettingRefused { variable }, mistake.to_string())
+    };
+    let lines: Vec<Line> = mistakes.iter().map(line).collect();
+    surroundings.end_with(Exit::Configuration.code(), &lines)
 }
 
 fn help() -> String {

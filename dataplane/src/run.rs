@@ -12,7 +12,8 @@ pub use log_size::log_plan;
 pub use memory::memory_plan;
 pub use time_limits::TimeLimits;
 
-use crate::config::{Config, warnings};
+use crate::config::{Config, Flags, unread_of_otel, warnings};
+use crate::driver::agent::ReadSecret;
 use crate::driver::agent::start::Start;
 use crate::driver::console::{Console, last_words};
 use crate::driver::core_dumps::CoreDumps;
@@ -98,10 +99,11 @@ impl Surroundings {
         })
     }
 
-    /// Warns of environment variables that look like settings and are not.
+    /// Warns of environment variables that look like settings and are not, or are not read although other programs would.
     fn warn_of_unknown(&self) {
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        for warning in warnings(&names.collect::<BTreeSet<_>>()) {
+        let names: BTreeSet<String> = names.collect();
+        for warning in warnings(&names).into_iter().chain(unread_of_otel(&names)) {
             // Each begins with the name.
             let variable = warning.split(' ').next().unwrap_or_default().to_owned();
             self.say(VariableUnknown { variable }, warning);
@@ -120,8 +122,16 @@ impl Surroundings {
 
     /// Ends a process that does not start, with the line that says why.
     pub fn end(&self, code: u8, reason: &Line) -> ExitCode {
-        self.console.put(reason);
-        self.console.flush();
+        self.end_with(code, std::slice::from_ref(reason))
+    }
+
+    /// The same with several reasons.
+    pub fn end_with(&self, code: u8, reasons: &[Line]) -> ExitCode {
+        for reason in reasons {
+            self.console.put(reason);
+            // Not one of them is dropped because there are many.
+            self.console.flush();
+        }
         ExitCode::from(code)
     }
 }
@@ -185,15 +195,20 @@ impl From<DriverError> for StartError {
     }
 }
 
-/// Runs a gateway until it is stopped; returns the exit code. Start-up lines and notices go to standard error.
-pub fn run(config: Config, surroundings: &Surroundings) -> ExitCode {
-    let nothing = Around {
+/// Runs a gateway until it is stopped; returns the exit code. Start-up lines and notices go to standard error, and name a
+/// setting as it was given.
+pub fn run(config: Config, surroundings: &Surroundings, flags: &Flags) -> ExitCode {
+    let given = flags.settings.iter();
+    let given = given.map(|(variable, _)| (variable.name(), format!("--{}", variable.key())));
+    let given: Vec<(&str, String)> = given.collect();
+    let typed = given.iter().map(|(name, key)| (*name, key.as_str()));
+    let around = Around {
         listening: &|_| (),
-        typed: &[],
+        typed: &typed.collect::<Vec<_>>(),
         wrongly_typed: Exit::Configuration.code(),
         time_limits: TimeLimits::default(),
     };
-    run_within(config, surroundings, &nothing)
+    run_within(config, surroundings, &around)
 }
 
 /// [`run`] inside another program.
@@ -368,9 +383,12 @@ fn first_snapshot(
     readable: &Arc<OnceLock<Readable>>,
 ) -> Result<Start, StartError> {
     let (secrets, readable) = (config.secrets.clone(), Arc::clone(readable));
-    let read_secret = Box::new(move |source: &Source| {
-        let loaded = secrets.load(source);
-        loaded.map_err(|fault| explained(fault, source, readable.get()))
+    let read_secret = Box::new(move || {
+        let (secrets, readable, pass) = (secrets.clone(), Arc::clone(&readable), secrets.pass());
+        Box::new(move |source: &Source| {
+            let loaded = secrets.load_in(&pass, source);
+            loaded.map_err(|fault| explained(fault, source, readable.get()))
+        }) as ReadSecret
     });
     let document = config.document.clone();
     let start = Start::read(wal_dir, config.snapshot, document, read_secret);

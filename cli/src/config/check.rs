@@ -6,7 +6,9 @@ use crate::keys::now_s;
 use crate::output::{Output, counted};
 use clap::Args;
 use flk_control::run::check_access;
-use flk_dataplane::config::{Config, Mended, RawConfig, VARIABLES, form_of, warnings};
+use flk_dataplane::config::{
+    Config, Mended, RawConfig, VARIABLES, form_of, unread_of_otel, warnings,
+};
 use flk_dataplane::snapshot::Source;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,7 +28,8 @@ pub(crate) struct CheckArgs {
 
 pub(super) fn run(args: &CheckArgs) -> CommandResult {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let unknown = warnings(&names.collect::<BTreeSet<_>>());
+    let names: BTreeSet<String> = names.collect();
+    let unknown = warnings(&names);
     let (raw, mistakes) = args.file.read();
     let Mended {
         config,
@@ -48,6 +51,9 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
     let mut output = Output::new();
     for error in &errors {
         output.line(format!("error: {error}"))?;
+    }
+    for unread in unread_of_otel(&names) {
+        output.line(format!("warning: {unread}"))?;
     }
     if errors.is_empty() {
         let settings = counted(VARIABLES.len() as u64, "setting");

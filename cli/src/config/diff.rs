@@ -4,12 +4,16 @@ use super::{CommandResult, of_file, refused, shown};
 use crate::exit::{CONFIG_DIFF_CODES, Exit, Failure};
 use crate::output::{Output, counted};
 use clap::Args;
+use flk_control::options::{Taken, taken};
 use flk_dataplane::config::{Config, RawConfig, VARIABLES, Variable};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  $ flk config diff flk.toml flk.toml";
+  $ flk config diff flk.toml flk.toml
+
+It compares what the two files say. What a gateway runs may also come from variables and arguments, which outweigh its file, or \
+from a stored snapshot: flk config history and flk control status show that.";
 
 /// Options of `flk config diff`.
 #[derive(Args, Debug)]
@@ -37,20 +41,45 @@ pub(super) fn run(args: &DiffArgs) -> CommandResult {
         output.flush()?;
         return Ok(Exit::Yes);
     }
-    let fixed = changed.iter().filter(|it| !is_of_snapshots(**it)).count();
     let settings = counted(changed.len() as u64, "setting");
     let lines = counted(tenants.len() as u64, "line");
-    output.line(format!(
-        "{settings} changed, and {lines} of tenants; a restart is needed for {fixed}, flk-control brings the rest into force"
-    ))?;
+    output.line(format!("{settings} changed, and {lines} of tenants"))?;
+    for line in restarts(&changed) {
+        output.line(line)?;
+    }
     output.flush()?;
     Ok(Exit::No)
 }
 
-/// Whether a setting is part of a snapshot: keys, tenants and limits are.
-fn is_of_snapshots(variable: Variable) -> bool {
-    let section = variable.key().split_once('.').map_or("", |it| it.0);
-    ["signing", "limits", "tenancy"].contains(&section)
+/// What must be restarted, and for what.
+fn restarts(changed: &[Variable]) -> Vec<String> {
+    let of = |is_wanted: &[Taken]| {
+        let is_it = |variable: &&Variable| is_wanted.contains(&taken(variable.key()));
+        let keys: Vec<&str> = changed.iter().filter(is_it).map(|it| it.key()).collect();
+        keys.join(", ")
+    };
+    let restarts = [
+        (
+            "the gateway",
+            of(&[Taken::RestartOfGateway, Taken::RestartOfBoth]),
+        ),
+        (
+            "flk-control",
+            of(&[Taken::RestartOfControl, Taken::RestartOfBoth]),
+        ),
+    ];
+    let needed = restarts.into_iter().filter(|(_, keys)| !keys.is_empty());
+    let mut lines: Vec<String> = needed
+        .map(|(process, keys)| format!("a restart of {process} is needed for {keys}"))
+        .collect();
+    let rest = match lines.is_empty() {
+        true => "all of it",
+        false => "the rest",
+    };
+    lines.push(format!(
+        "flk-control brings {rest} into force while the gateway serves"
+    ));
+    lines
 }
 
 /// What differs in tables of tenants, with the keys that are there on this machine.

@@ -6,13 +6,16 @@ mod status;
 mod token;
 
 use crate::exit::{self, Exit};
+use crate::explain;
 use clap::Args;
+use flk_control::events::ArgumentRefused;
 use flk_control::options::{Lifeline, Options};
-use flk_dataplane::config::{Environment, FILE_VARIABLE, Flags, log_format_of_start};
+use flk_control::say::{say, tell_the_rest};
+use flk_dataplane::config::{FILE_VARIABLE, Flags, log_format_of_start};
+use flk_dataplane::logs::{Format, set_format};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -53,27 +56,43 @@ pub(crate) fn run(command: &Command) -> ExitCode {
     exit::code(answer)
 }
 
+/// Says that an argument of `flk control run` is wrong; in JSON as one object, as the other lines of its log are.
+pub(crate) fn refuse_argument(error: &clap::Error, is_json: bool) -> ExitCode {
+    match is_json {
+        true => {
+            set_format(Format::Json);
+            say(ArgumentRefused {}, error.to_string().trim_end());
+            tell_the_rest();
+        }
+        false => {
+            // Where it cannot be printed, its exit code says it.
+            let _ = explain(error);
+        }
+    }
+    ExitCode::from(flk_dataplane::exit::Exit::Usage.code())
+}
+
 fn serve(args: &RunArgs) -> ExitCode {
     let file = args.file.as_ref().map(|path| path.display().to_string());
     let variable = |name: &str| match &file {
         Some(file) if name == FILE_VARIABLE => Some(file.clone()),
         _ => std::env::var(name).ok(),
     };
-    flk_dataplane::logs::set_format(log_format_of_start(&variable, &[]));
+    set_format(log_format_of_start(&variable, &[]));
     let flags = Flags {
         file,
         settings: Vec::new(),
     };
     let options = Options {
-        environment: Arc::new(Environment::take_for(&flags)),
         flags,
         lifeline: match args.until_stdin_ends {
             true => Lifeline::Stdin,
             false => Lifeline::None,
         },
         dataplane: args.dataplane,
+        ..Options::default()
     };
-    ExitCode::from(flk_control::run::run(&options))
+    ExitCode::from(flk_control::run::run(options))
 }
 
 /// Its result.

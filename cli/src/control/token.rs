@@ -12,7 +12,7 @@ Examples:
 
 Standard output has the token; give it to its holder, who puts it into a file of mode 600 and names that in --token-file or \
 FLK_ADMIN_TOKEN_FILE. Standard error has the line for the file that ADMIN_TOKENS_FILE names; it holds the token's SHA-256 \
-and not the token. flk-control reads the file for each request. Roles: observer looks, operator also reloads and rolls back, \
+and not the token. flk-control notices a change of it with the next request. Roles: observer looks, operator also reloads and rolls back, \
 administrator may do everything.";
 
 /// Options of `flk control token`.

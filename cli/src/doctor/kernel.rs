@@ -23,11 +23,12 @@ pub(super) fn check(host: &Host, config: &Config, shards: u16) -> Vec<Finding> {
     let memlock = getrlimit(Resource::Memlock).current;
     // A start raises the limit to the hard one.
     let files_max = getrlimit(Resource::Nofile).maximum;
+    let opened = descriptors::open_count() + descriptors::OF_START;
     vec![
         version(&release),
         driver(config.driver, chosen),
         lockable(memlock, shards, config.driver),
-        open_files(files_max, descriptors::open_count(), kind, shards),
+        open_files(files_max, opened, kind, shards),
         landlock(sandbox::available(), config.sandbox, host),
     ]
 }
@@ -182,7 +183,10 @@ fn open_files(limit: Option<u64>, opened: u64, kind: DriverKind, shards: u16) ->
     let limits = ShardLimits::default();
     let wanted = (limits.connections_max, limits.connections_spare);
     let found = limit.map_or("no limit".to_owned(), |limit| format!("a limit of {limit}"));
-    let (finding, needed) = match descriptors::places(limit, opened, kind, shards, wanted) {
+    // As a start asks, one after the other.
+    let places = descriptors::allow_files(limit, opened, shards)
+        .and_then(|()| descriptors::places(limit, opened, kind, shards, wanted));
+    let (finding, needed) = match places {
         Ok(Places {
             limit_wanted: None, ..
         }) => return Finding::ok(check, found),

@@ -13,6 +13,7 @@ mod settings;
 mod telemetry;
 
 use crate::CommandResult;
+use crate::admin::TokenArgs;
 use crate::exit::{DOCTOR_CODES, Exit};
 use crate::output::{Format, Output, counted};
 use clap::Args;
@@ -41,12 +42,15 @@ pub(crate) struct DoctorArgs {
     /// Compare metrics and logs of running processes with what is declared, and check nothing else
     #[arg(long)]
     telemetry: bool,
-    /// With --telemetry: a gateway or the admin address of flk-control, such as http://127.0.0.1:8081; may be repeated
+    /// With --telemetry: a gateway or the admin address of flk-control, such as http://127.0.0.1:8081; may be repeated. A token is
+    /// sent to a process that asks for one, and to no other
     #[arg(long, value_name = "URL", requires = "telemetry")]
     url: Vec<String>,
     /// With --telemetry: a log in JSON (LOG_FORMAT=json); - is standard input
     #[arg(long, value_name = "FILE", requires = "telemetry")]
     log: Option<PathBuf>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// End with 1 for a warning, too
     #[arg(long)]
     strict: bool,
@@ -54,9 +58,9 @@ pub(crate) struct DoctorArgs {
 
 /// Checks everything and prints each finding.
 pub(crate) fn run(args: &DoctorArgs) -> CommandResult {
-    let findings = match args.telemetry {
-        true => telemetry::check(&args.url, args.log.as_deref())?,
-        false => findings(&Host::this()),
+    let (findings, end) = match args.telemetry {
+        true => telemetry::check(&args.url, args.log.as_deref(), &args.token)?,
+        false => (findings(&Host::this()), None),
     };
     let mut output = Output::new();
     for finding in &findings {
@@ -69,7 +73,7 @@ pub(crate) fn run(args: &DoctorArgs) -> CommandResult {
         output.line(summary(&findings))?;
     }
     output.flush()?;
-    Ok(verdict(&findings, args.strict))
+    Ok(end.unwrap_or_else(|| verdict(&findings, args.strict)))
 }
 
 /// All checks, in the order in which a start would meet them.

@@ -4,23 +4,38 @@
 use super::finding::{Finding, Place};
 use super::host::Host;
 use flk_dataplane::config::Config;
+use flk_dataplane::driver::holder::Holder;
 use flk_dataplane::driver::listen::{BACKLOG, ListenError, listeners};
+use flk_dataplane::driver::lock::holder_of_directory;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// Port and listen queue.
 pub(super) fn check(host: &Host, config: &Config) -> Vec<Finding> {
     let taken = listeners(config.listen, 1, Duration::ZERO, || ());
-    vec![port(config, taken.map(drop)), queue(host)]
+    let gateway = gateway(config);
+    vec![port(config, taken.map(drop), gateway.as_ref()), queue(host)]
 }
 
-fn port(config: &Config, taken: Result<(), ListenError>) -> Finding {
+/// The gateway of these settings, if it runs. Its own user cannot see which sockets it has, so it is found by its directory.
+fn gateway(config: &Config) -> Option<Holder> {
+    let directory = std::fs::File::open(&config.wal_dir).ok()?;
+    let holder = holder_of_directory(directory.as_fd())?;
+    holder.may_listen_on(config.listen).then_some(holder)
+}
+
+fn port(config: &Config, taken: Result<(), ListenError>, gateway: Option<&Holder>) -> Finding {
     let check = "port";
     let address = config.listen;
     let error = match taken {
         Ok(()) => return Finding::ok(check, format!("{address} is free")),
         Err(error) => error,
     };
-    let holder = error.holder.as_ref().map(ToString::to_string);
+    let holder = match error.is_taken() {
+        true => error.holder.as_ref().or(gateway),
+        false => None,
+    };
+    let holder = holder.map(ToString::to_string);
     match holder {
         Some(holder) if holder.contains("(flk") => {
             Finding::ok(check, format!("{holder} has {address}: a gateway runs here"))
@@ -79,9 +94,9 @@ mod tests {
         let me = error.holder.clone().unwrap().to_string();
         assert!(me.contains(&std::process::id().to_string()), "{me}");
         error.holder = None;
-        assert_eq!(port(&config, Err(error)).level, Level::Fail);
+        assert_eq!(port(&config, Err(error), None).level, Level::Fail);
         drop(listener);
-        assert_eq!(port(&config, Ok(())).level, Level::Ok);
+        assert_eq!(port(&config, Ok(()), None).level, Level::Ok);
     }
 
     #[test]

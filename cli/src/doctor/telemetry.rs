@@ -2,6 +2,7 @@
 //! changes nothing.
 
 use super::finding::{Finding, Place};
+use crate::admin::TokenArgs;
 use crate::exit::{Exit, Failure};
 use crate::fault;
 use crate::output::{counted, printable};
@@ -19,8 +20,13 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Differences that are named; how many there are is always said.
 const NAMED_MAX: usize = 20;
 
-/// Checks these pages and this log; without any, the page of the gateway that the settings name.
-pub(super) fn check(urls: &[String], log: Option<&Path>) -> Result<Vec<Finding>, Failure> {
+/// Checks these pages and this log; without any, the page of the gateway that the settings name. A process that does not answer,
+/// or a log that cannot be read, is a finding like the others, and the exit code says which of them there was.
+pub(super) fn check(
+    urls: &[String],
+    log: Option<&Path>,
+    token: &TokenArgs,
+) -> Result<(Vec<Finding>, Option<Exit>), Failure> {
     let config = super::settings::read().config;
     let urls = match (urls, log) {
         ([], None) => vec![format!("http://{}", reachable(config.listen))],
@@ -28,18 +34,41 @@ pub(super) fn check(urls: &[String], log: Option<&Path>) -> Result<Vec<Finding>,
     };
     let credentials = config.metrics_auth.as_ref();
     let credentials = credentials.map(|it| String::from_utf8_lossy(&it.expected).into_owned());
-    let mut findings = Vec::new();
-    for url in &urls {
+    let token = token.read()?;
+    let pages = urls.iter().map(|url| {
         let mut page = Page::of_url(url)?;
         if let Some(credentials) = &credentials {
             page = page.with_credentials(credentials);
         }
-        findings.push(finding(&page.url(), compare(&page.fetch()?)));
+        Ok(match &token {
+            Some(token) => page.with_token(token),
+            None => page,
+        })
+    });
+    let pages = pages.collect::<Result<Vec<Page>, Failure>>()?;
+    let mut end = None;
+    let mut findings = Vec::new();
+    for page in &pages {
+        findings.push(page.fetch().map_or_else(
+            |failure| missing("metrics", failure, &mut end),
+            |text| finding(&page.url(), compare(&text)),
+        ));
     }
     if let Some(path) = log {
-        findings.push(log_finding(path)?);
+        let found = log_finding(path);
+        findings.push(found.unwrap_or_else(|failure| missing("log", failure, &mut end)));
     }
-    Ok(findings)
+    Ok((findings, end))
+}
+
+/// There is nothing to compare; the first of several decides how the command ends.
+fn missing(check: &'static str, failure: Failure, end: &mut Option<Exit>) -> Finding {
+    end.get_or_insert(failure.exit());
+    let needed = "a process that answers, or a log that can be read";
+    Finding::fail(check, failure.text(), needed).fix(
+        Place::Setting,
+        "--url: the address of a gateway, or of flk-control with --token-file where it has tokens; --log: a log in JSON",
+    )
 }
 
 fn log_finding(path: &Path) -> Result<Finding, Failure> {
@@ -165,7 +194,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         std::fs::write(&path, "").unwrap();
-        let findings = check(&[], Some(&path)).unwrap();
+        let (findings, end) = check(&[], Some(&path), &TokenArgs::default()).unwrap();
+        assert_eq!(end, None);
         let found: Vec<&str> = findings.iter().map(|it| it.found.as_str()).collect();
         let expected = format!("{} has 0 lines, each as declared", path.display());
         assert_eq!(found, [expected]);

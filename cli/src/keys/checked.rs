@@ -7,8 +7,9 @@ use crate::fault;
 use crate::keyring::age_keys;
 use flk_contract::{Algorithm, NumberForm, Scheme, SigningKey};
 use flk_dataplane::config::{
-    Config, Environment, Flags, RawConfig, SecretPath, VARIABLES, form_of, open_file,
+    Config, Environment, Flags, RawConfig, SecretPath, VARIABLES, form_of, open_file, shown_source,
 };
+use flk_dataplane::snapshot::Source;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -19,7 +20,7 @@ use toml_edit::{Item, value};
 /// A configuration that a gateway would start with.
 pub(super) struct Checked {
     pub(super) config: Config,
-    /// Sources as they are typed, of keys that could not be looked at: by tenant and key.
+    /// Sources as they may be shown, of keys that could not be looked at: by tenant and key.
     pub(super) unchecked: BTreeMap<(String, String), String>,
 }
 
@@ -122,10 +123,7 @@ impl StandIns {
             let file = text(key, "file");
             if let Some(path) = file.filter(|path| self.is_elsewhere(Path::new(path))) {
                 let file = in_memory(&self.text(scheme))?;
-                let path = match text(key, "entry") {
-                    Some(entry) => SecretPath::new(path, Some(entry)).to_string(),
-                    None => path,
-                };
+                let shown = SecretPath::new(path, text(key, "entry")).to_string();
                 if let Some(table) = key.as_table_like_mut() {
                     table.remove("entry");
                 }
@@ -133,11 +131,12 @@ impl StandIns {
                     *typed = path_of(&file).into();
                 }
                 self.files.push(file);
-                self.unchecked.insert((name.clone(), id), path);
+                self.unchecked.insert((name.clone(), id), shown);
             } else if let Some(variable) = text(key, "env").filter(|it| is_unset(it)) {
                 let text = self.text(scheme);
-                self.variables.insert(variable.clone(), text);
-                self.unchecked.insert((name.clone(), id), variable);
+                let shown = shown_source(&Source::variable(&variable));
+                self.variables.insert(variable, text);
+                self.unchecked.insert((name.clone(), id), shown);
             }
         }
         Ok(())
@@ -234,5 +233,21 @@ file = \"/nowhere/c.key\"
             "{}",
             not_toml.text()
         );
+    }
+
+    #[test]
+    fn a_secret_in_the_place_of_a_name_is_not_told_as_a_source() {
+        let secret = "kq7Vm2xPzR4tLw9sYb3nHc6jFd8gTa5e";
+        for key in [
+            format!("file = \"{secret}\""),
+            format!("file = \"{secret}\", entry = \"a\""),
+            format!("env = \"{secret}\""),
+        ] {
+            let text = format!("[[tenants]]\nid = \"acme\"\nkeys = [{{ id = \"a\", {key} }}]\n");
+            let checked = check(Path::new("flk.toml"), &text).unwrap();
+            let told: Vec<&String> = checked.unchecked.values().collect();
+            assert!(told[0].starts_with("(not shown)"), "{key}: {told:?}");
+            assert!(!told[0].contains(secret), "{told:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::fault;
 use crate::output::{Format, Output};
 use clap::Args;
 use flk_dataplane::config::sealed::Form;
-use flk_dataplane::config::{form_of, shown_path, text_of_file, time};
+use flk_dataplane::config::{form_of, shown_path, shown_source, text_of_file, time};
 use flk_dataplane::snapshot::Source;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -107,7 +107,9 @@ pub(super) fn rows(checked: &Checked) -> Vec<Row> {
             rows.push(Row {
                 scheme: key.scheme.clone(),
                 fingerprint: elsewhere.is_none().then(|| key.fingerprint.clone()),
-                source: elsewhere.cloned().unwrap_or_else(|| key.source.to_string()),
+                source: elsewhere
+                    .cloned()
+                    .unwrap_or_else(|| shown_source(&key.source)),
                 form,
                 times: Times::of(key),
                 seen: None,

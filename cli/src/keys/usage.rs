@@ -58,6 +58,9 @@ impl Usages {
             NoPage::Status(status) => {
                 unanswered(&format!("/metrics answered {}", status.as_u16()))
             }
+            NoPage::NeedsToken => unanswered(
+                "what answers there is flk-control; give --url the address of records",
+            ),
             NoPage::Broken(why) => unanswered(&why),
         })?;
         match page

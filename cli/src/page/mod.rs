@@ -8,7 +8,7 @@ use crate::fault;
 use crate::submit::target::Target;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, HOST, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use std::fmt;
@@ -27,6 +27,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) enum NoPage {
     /// The process answered with another status than success.
     Status(StatusCode),
+    /// It is the page of flk-control, which asks for a token that it knows.
+    NeedsToken,
     /// No answer came whole, in words.
     Broken(String),
 }
@@ -35,6 +37,9 @@ impl fmt::Display for NoPage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NoPage::Status(status) => write!(out, "it answers {}", status.as_u16()),
+            NoPage::NeedsToken => out.write_str(
+                "it answers 401: flk-control asks for a token that it knows (--token-file)",
+            ),
             NoPage::Broken(why) => out.write_str(why),
         }
     }
@@ -46,6 +51,8 @@ pub(crate) struct Page {
     path: Uri,
     /// What `Authorization` says.
     authorization: Option<Zeroizing<String>>,
+    /// The same for a process that asks for a token.
+    bearer: Option<Zeroizing<String>>,
     runtime: Runtime,
 }
 
@@ -61,6 +68,7 @@ impl Page {
             target,
             path,
             authorization: None,
+            bearer: None,
             runtime,
         })
     }
@@ -72,6 +80,12 @@ impl Page {
             authorization,
             ..self
         }
+    }
+
+    /// With a token of flk-control. It is sent to a process that asks for one, and to no other.
+    pub(crate) fn with_token(self, token: &str) -> Self {
+        let bearer = Some(Zeroizing::new(format!("Bearer {token}")));
+        Self { bearer, ..self }
     }
 
     /// The whole address.
@@ -107,6 +121,13 @@ impl Page {
     }
 
     async fn get(&self) -> Result<String, NoPage> {
+        match (self.ask(self.authorization.as_ref()).await, &self.bearer) {
+            (Err(NoPage::NeedsToken), Some(bearer)) => self.ask(Some(bearer)).await,
+            (answer, _) => answer,
+        }
+    }
+
+    async fn ask(&self, authorization: Option<&Zeroizing<String>>) -> Result<String, NoPage> {
         let target = &self.target;
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await;
         let stream = stream.map_err(|error| NoPage::Broken(fault::why(&error)))?;
@@ -115,7 +136,7 @@ impl Page {
         let (mut sender, connection) = handshake.map_err(broken)?;
         let connection = tokio::spawn(connection);
         let mut request = Request::get(self.path.clone()).header(HOST, &target.authority);
-        if let Some(authorization) = &self.authorization {
+        if let Some(authorization) = authorization {
             let value = HeaderValue::from_str(authorization);
             let mut value =
                 value.map_err(|_| NoPage::Broken("its credentials are none".to_owned()))?;
@@ -126,9 +147,14 @@ impl Page {
         let request = request.map_err(|_| NoPage::Broken("its path is none".to_owned()))?;
         let response = sender.send_request(request).await.map_err(broken)?;
         let status = response.status();
+        let challenge = response.headers().get(WWW_AUTHENTICATE);
+        let asks_for_token = challenge.is_some_and(|it| it.as_bytes() == b"Bearer");
         let body = Limited::new(response.into_body(), PAGE_BYTES_MAX).collect();
         let body = body.await;
         connection.abort();
+        if status == StatusCode::UNAUTHORIZED && asks_for_token {
+            return Err(NoPage::NeedsToken);
+        }
         if !status.is_success() {
             return Err(NoPage::Status(status));
         }

@@ -4,7 +4,7 @@
 use super::UpArgs;
 use flk_control::options::{DATAPLANE, LIFELINE};
 use flk_control::supervise::Supervisor;
-use flk_dataplane::config::{is_setting, names_of_keys};
+use flk_dataplane::config::{Environment, Variable, is_setting, names_of_keys};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -55,6 +55,18 @@ impl Beside {
             command.args(["control", "run", LIFELINE]);
             command
         }))
+    }
+
+    /// The secrets of these settings were in pipes, which can be read once: control gets their texts.
+    pub(super) fn with_pipes(mut self, read: &[Variable], environment: &Environment) -> Beside {
+        if let Some(command) = &mut self.0 {
+            for variable in read {
+                let text = environment.get(variable.name()).unwrap_or_default();
+                command.env(variable.name(), text);
+                variable.file_name().map(|name| command.env_remove(name));
+            }
+        }
+        self
     }
 
     /// Starts the thread that will start it. To be called before the gateway gives up its rights.

@@ -11,7 +11,7 @@ use dev_key::DevKey;
 use flk_contract::{Algorithm, Scheme};
 use flk_control::events::{UpArgumentRefused, UpDevKey, UpHint, UpRefused};
 use flk_dataplane::config::{
-    Config, ConfigError, Environment, Flags, RawConfig, Variable, log_format_of_start,
+    Config, ConfigError, Environment, Flags, RawConfig, Variable, log_format_of_start, read_pipes,
 };
 use flk_dataplane::driver::console::last_words;
 use flk_dataplane::driver::listen::reachable;
@@ -126,12 +126,19 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
         &[],
     ));
     let control = control::Beside::new(args);
-    let environment = Environment::take_for(&args.flags());
+    let mut environment = Environment::take_for(&args.flags());
+    let pipes = read_pipes(&mut environment, &mut args.flags());
     let surroundings = match Surroundings::take() {
         Ok(surroundings) => surroundings,
         Err(code) => return code,
     };
-    let (config, greeting, key) = match prepare(args, environment, &surroundings) {
+    let prepared = pipes
+        .map_err(|mistake| args.refused(mistake))
+        .and_then(|pipes| {
+            let control = control.with_pipes(&pipes, &environment);
+            Ok((prepare(args, environment, &surroundings)?, control))
+        });
+    let ((config, greeting, key), control) = match prepared {
         Ok(prepared) => prepared,
         Err(failure) => {
             return refused(&surroundings, failure.exit() as u8, failure.text());
@@ -165,8 +172,7 @@ pub(crate) fn run(args: &UpArgs) -> ExitCode {
     code
 }
 
-/// Says that an argument of this command, or of the control process, is wrong, as one object: the other lines of its log are
-/// such objects.
+/// Says that an argument of this command is wrong, as one object: the other lines of its log are such objects.
 pub(crate) fn refuse_argument(error: &clap::Error) -> ExitCode {
     set_format(Format::Json);
     last_words(UpArgumentRefused {}, error.to_string().trim_end());

@@ -131,11 +131,8 @@ fn read(reader: &mut BufReader<TcpStream>, writer: &mut TcpStream) -> Option<Req
         }
     }
     let lower = head.to_lowercase();
-    let length = lower
-        .split("content-length: ")
-        .nth(1)?
-        .split("\r\n")
-        .next()?;
+    let length = lower.split("content-length: ").nth(1);
+    let length = length.map_or("0", |rest| rest.split("\r\n").next().unwrap_or_default());
     if lower.contains("expect: 100-continue") {
         writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
     }

@@ -136,7 +136,7 @@ fn both_processes_show_the_metrics_that_are_declared_and_no_others() {
     );
     let refused = check(&urls, "wrong");
     assert_eq!(refused.code, 69, "{refused:?}");
-    assert!(refused.stderr.contains("it answers 401"), "{refused:?}");
+    assert!(refused.stdout.contains("it answers 401"), "{refused:?}");
     assert_eq!(gateway.stop(), 0);
     let gone = check(&urls[..1], "sesame");
     assert_eq!(gone.code, 69, "{gone:?}");

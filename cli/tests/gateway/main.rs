@@ -11,7 +11,9 @@ mod server;
 
 mod control;
 mod damage;
+mod doctor;
 mod logs;
+mod pipes;
 mod suspect;
 mod traces;
 

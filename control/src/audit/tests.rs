@@ -16,7 +16,7 @@ fn try_append(audit: &mut Audit, snapshot: u32) -> Result<(), AuditError> {
         role: Role::Operator,
     };
     let entry = Entry {
-        actor: &actor,
+        actor,
         action: Action::Publish,
         object: json!({"snapshot": snapshot}),
         before: "aa".to_owned(),

@@ -2,9 +2,12 @@
 //! only then sent.
 
 use super::{Controller, LINES_MAX, Outcome, Refusal};
-use crate::audit::{Action, Entry};
+use crate::audit::{Action, AuditError, Entry};
 use crate::diff::diff;
-use crate::events::{SnapshotChange, SnapshotChangesMore, SnapshotPublished, SnapshotRefused};
+use crate::events::{
+    AuditOwes, AuditSettled, SnapshotChange, SnapshotChangesMore, SnapshotPublished,
+    SnapshotRefused,
+};
 use crate::link::{LinkError, word};
 use crate::say::say;
 use crate::tokens::Actor;
@@ -51,6 +54,15 @@ pub(super) struct Pause {
     pub(super) refusal: Refusal,
     until: Instant,
     length: Duration,
+}
+
+/// The refusal of a change whose line is in the audit log already.
+pub(super) struct Owed {
+    entry: Entry,
+    /// When it was refused.
+    at: SystemTime,
+    /// Whether it was said that it is owed.
+    is_said: bool,
 }
 
 const PAUSE_MIN: Duration = Duration::from_secs(5);
@@ -120,15 +132,18 @@ impl Controller {
         self.link.check(&document).await?;
         let after = content.content_digest().to_string();
         let entry = Entry {
-            actor: by,
+            actor: by.clone(),
             action: change.action(),
             object: change.object(number),
             before: status.in_force.content.clone(),
             after,
         };
-        self.record(&entry)?;
+        self.settle_owed()?;
+        self.record(&entry, SystemTime::now())?;
         if let Err(error) = self.link.publish(&document, digest).await {
-            self.refused(&entry, &error)?;
+            self.owe_refusal(entry, &error);
+            // Where it cannot be recorded now, that was said.
+            let _ = self.settle_owed();
             return Err(error.into());
         }
         // Shown before it is said: a reader of the log finds what it says.
@@ -145,34 +160,63 @@ impl Controller {
         })
     }
 
-    fn record(&mut self, entry: &Entry<'_>) -> Result<(), Refusal> {
-        self.audit.append(entry, SystemTime::now())?;
+    fn record(&mut self, entry: &Entry, at: SystemTime) -> Result<(), AuditError> {
+        self.audit.append(entry, at)?;
         let lines = self.audit.lines_count();
         self.board
             .send_modify(|view| view.counters.audit_lines = lines);
         Ok(())
     }
 
-    /// The line that was recorded is followed by one that takes it back. A data plane that ended in between may have taken
+    /// The line that was recorded is to be followed by one that takes it back. A data plane that ended in between may have taken
     /// the snapshot or not, and one whose shards are silent has taken it, so nothing is recorded then: what its next status
     /// says is compared anyway.
-    fn refused(&mut self, entry: &Entry<'_>, error: &LinkError) -> Result<(), Refusal> {
+    fn owe_refusal(&mut self, entry: Entry, error: &LinkError) {
         let LinkError::Refused { code, reason } = error else {
-            return Ok(());
+            return;
         };
         if *code == Code::ShardsSilent {
-            return Ok(());
+            return;
         }
-        let mut object = entry.object.clone();
+        let mut object = entry.object;
         object["code"] = json!(word(*code));
         object["reason"] = json!(reason);
-        self.record(&Entry {
-            actor: entry.actor,
+        let entry = Entry {
             action: Action::Refused,
             object,
-            before: entry.before.clone(),
             after: entry.before.clone(),
-        })
+            ..entry
+        };
+        let at = SystemTime::now();
+        let is_said = false;
+        self.owed = Some(Owed { entry, at, is_said });
+    }
+
+    /// Records the refusal that the audit log owes, if there is one. Until that succeeds no other change is made: the line
+    /// behind the one that was refused must take it back.
+    pub(super) fn settle_owed(&mut self) -> Result<(), AuditError> {
+        let Some(mut owed) = self.owed.take() else {
+            return Ok(());
+        };
+        let settled = self.record(&owed.entry, owed.at);
+        match (&settled, owed.is_said) {
+            (Ok(()), true) => {
+                let message = "the refusal that the audit log owed is recorded now";
+                say(AuditSettled {}, message);
+            }
+            (Err(error), false) => {
+                let message = format!(
+                    "audit log: {error}; its last line is of a change that was refused, and the line that says so follows before any other change"
+                );
+                say(AuditOwes {}, message);
+            }
+            (Ok(()), false) | (Err(_), true) => {}
+        }
+        if settled.is_err() {
+            owed.is_said = true;
+            self.owed = Some(owed);
+        }
+        settled
     }
 
     async fn applied(&mut self) {

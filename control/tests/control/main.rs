@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests may
 
 mod api;
+mod connections;
 mod fake;
 mod history;
 mod logs;

@@ -1,5 +1,6 @@
 //! The process itself: killed at any moment, twice in one directory, with its parent gone, under a service manager.
 
+use crate::fake::Fault;
 use crate::world::{Control, World, text};
 use flk_control::audit;
 use flk_testkit::child::Signal;
@@ -139,8 +140,8 @@ fn a_log_that_was_changed_is_refused_and_left_as_it_is() {
     );
 }
 
-/// A directory whose disk is full, as far as this process can write files.
-fn limit_files(process: &Process, limit: &str) {
+/// Sets a limit of a running process: `--fsize` stands for a disk that is full.
+pub(crate) fn limit(process: &Process, limit: &str) {
     let id = process.id().to_string();
     let limited = Command::new("prlimit")
         .args(["--pid", &id, limit])
@@ -149,9 +150,8 @@ fn limit_files(process: &Process, limit: &str) {
     assert!(limited.success());
 }
 
-#[test]
-fn a_change_that_cannot_be_recorded_is_said_and_published_once_it_can() {
-    let world = World::with_rate(1000);
+/// Control to whom a file that is too long is an error and no signal.
+fn start_patient(world: &World) -> Control {
     let direct = world.command();
     let mut command = Command::new("sh");
     command
@@ -168,20 +168,56 @@ fn a_change_that_cannot_be_recorded_is_said_and_published_once_it_can() {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let control = Control::start(command);
+    Control::start(command)
+}
+
+#[test]
+fn a_change_that_cannot_be_recorded_is_said_and_published_once_it_can() {
+    let world = World::with_rate(1000);
+    let control = start_patient(&world);
     world.set_rate(2000);
     control.said("snapshot 1 is in force");
     let bytes = world.audit_path().metadata().unwrap().len() + 10;
-    limit_files(&control.process, &format!("--fsize={bytes}:unlimited"));
+    limit(&control.process, &format!("--fsize={bytes}:unlimited"));
     world.set_rate(3000);
     control.said("not published: nothing was changed, for the audit log failed");
     let status = control.get("/v1/status");
     assert_eq!(status["configuration"]["state"], "refused");
-    limit_files(&control.process, "--fsize=unlimited:unlimited");
+    limit(&control.process, "--fsize=unlimited:unlimited");
     assert_eq!(control.post("/v1/reload")["number"], 2);
     let log = std::fs::read(world.audit_path()).unwrap();
     let summary = audit::verify(&log).unwrap();
     assert_eq!((summary.lines, summary.whole_bytes), (2, log.len()));
+}
+
+#[test]
+fn a_refusal_that_a_full_disk_does_not_take_is_recorded_behind_its_change_and_before_any_other() {
+    let world = World::with_rate(1000);
+    let control = start_patient(&world);
+    world.set_rate(2000);
+    control.said("snapshot 1 is in force");
+    // One more line of a change, and no line behind it.
+    let bytes = world.audit_path().metadata().unwrap().len() * 2 + 5;
+    limit(&control.process, &format!("--fsize={bytes}:unlimited"));
+    world.dataplane.order(&[Fault::Refuse]);
+    world.set_rate(3000);
+    control.said("not published: the data plane refuses it (key)");
+    control.said("the line that says so follows before any other change");
+    world.set_rate(4000);
+    control.said("not published: nothing was changed, for the audit log failed");
+    assert_eq!(world.dataplane.published(), [1, 2]);
+    assert_eq!(world.audit().len(), 2);
+    limit(&control.process, "--fsize=unlimited:unlimited");
+    control.said("the refusal that the audit log owed is recorded now");
+    assert_eq!(control.post("/v1/reload")["number"], 2);
+    let lines = world.audit();
+    let of =
+        |name: &str| -> Vec<&str> { lines.iter().map(|it| it[name].as_str().unwrap()).collect() };
+    assert_eq!(of("action"), ["publish", "publish", "refused", "publish"]);
+    assert!(of("time").is_sorted());
+    assert_eq!(lines[2]["object"]["code"], "key");
+    assert_eq!(lines[2]["object"]["snapshot"], 2);
+    audit::verify(&std::fs::read(world.audit_path()).unwrap()).unwrap();
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         plant_from(&env)?;
         let time_limits = time_limits_from(&env)?;
         let config = Config::from_process(environment, &Flags::default());
-        let config = config.map_err(|it| it.to_string())?;
+        let config = config.map_err(|it| it[0].to_string())?;
         Ok::<_, String>((config, time_limits))
     };
     match config() {

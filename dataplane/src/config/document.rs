@@ -5,13 +5,14 @@ use super::error::{ConfigError, Place};
 use super::file::FILE_VARIABLE;
 use super::keys;
 use super::raw::RawConfig;
-use super::secret_file::shown_path;
+use super::secret_file::{KEY_CHARACTERS_MIN, shown_path};
 use super::secrets::Secrets;
 use super::tenants::{RawKey, RawTenant};
 use super::variables::Variable;
 use crate::driver::clock;
 use crate::snapshot::{
-    Document, FORMAT, KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
+    Document, FORMAT, KeyDocument, LimitsDocument, LoadSecret, ParamsDocument, Source,
+    TenantDocument,
 };
 use flk_contract::{Params, Scheme};
 use std::path::Path;
@@ -31,6 +32,7 @@ pub(super) struct Desired {
 pub(super) fn desired(raw: &RawConfig) -> Result<Desired, ConfigError> {
     let (from_variable, texts) = listed_tenants(raw)?;
     let secrets = Secrets::of(raw, texts.into_iter().chain(raw.variables()));
+    let load = |source: &Source| secrets.load_in(raw.pass(), source);
     let typed: Vec<&RawTenant> = raw.tenants().iter().chain(&from_variable).collect();
     let mut short_keys_count = 0;
     let mut tenants = Vec::with_capacity(typed.len() + 1);
@@ -50,7 +52,7 @@ pub(super) fn desired(raw: &RawConfig) -> Result<Desired, ConfigError> {
         });
     }
     for tenant in &typed {
-        tenants.push(tenant_of(tenant, &secrets, &mut short_keys_count)?);
+        tenants.push(tenant_of(tenant, &load, &mut short_keys_count)?);
     }
     tenants.sort_by(|a, b| a.name.cmp(&b.name));
     let document = Document {
@@ -85,10 +87,11 @@ pub(super) struct WrongKey {
 /// All of them. One that verifies nothing any more may be gone.
 pub(super) fn wrong_keys(raw: &RawConfig) -> Vec<WrongKey> {
     let secrets = Secrets::of(raw, raw.variables());
+    let load = |source: &Source| secrets.load_in(raw.pass(), source);
     let mut wrong = Vec::new();
     for (tenant, typed) in raw.tenants().iter().enumerate() {
         for (key, of) in typed.keys.iter().enumerate() {
-            match key_of(typed, of, &secrets, &mut 0) {
+            match key_of(typed, of, &load, &mut 0) {
                 Err(error) if !is_over(of) => wrong.push(WrongKey { tenant, key, error }),
                 Ok(_) | Err(_) => {}
             }
@@ -111,12 +114,12 @@ fn names(problem: &str, tenant: &str) -> bool {
 /// A tenant with the fingerprints of its keys.
 fn tenant_of(
     typed: &RawTenant,
-    secrets: &Secrets,
+    load: LoadSecret<'_>,
     short_keys_count: &mut usize,
 ) -> Result<TenantDocument, ConfigError> {
     let mut keys = Vec::with_capacity(typed.keys.len());
     for key in &typed.keys {
-        match key_of(typed, key, secrets, short_keys_count) {
+        match key_of(typed, key, load, short_keys_count) {
             Ok(document) => keys.push(document),
             // It verifies nothing any more, so its file may be gone.
             Err(_) if is_over(key) => {}
@@ -145,7 +148,7 @@ fn is_over(key: &RawKey) -> bool {
 fn key_of(
     tenant: &RawTenant,
     typed: &RawKey,
-    secrets: &Secrets,
+    load: LoadSecret<'_>,
     short_keys_count: &mut usize,
 ) -> Result<KeyDocument, ConfigError> {
     let place = || typed.place.clone().or_else(|| tenant.place.clone());
@@ -159,7 +162,7 @@ fn key_of(
         .map_err(|error| wrong(format!("{error}")))?;
     let key = typed
         .source
-        .key(scheme, &|source| secrets.load(source))
+        .key(scheme, load)
         .map_err(|fault| wrong(format!("{}: {fault}", shown_source(&typed.source))))?;
     *short_keys_count += usize::from(key.is_short());
     Ok(KeyDocument {
@@ -173,13 +176,19 @@ fn key_of(
     })
 }
 
-/// A source as it may be shown: a text in the place of a file's name may be the key itself.
+/// A source as it may be shown: a text in the place of a file's or a variable's name may be the key itself.
 pub fn shown_source(source: &Source) -> String {
-    match source {
-        Source::File { path, .. } if shown_path(Path::new(path)) != *path => {
-            "(not shown)".to_owned()
+    let is_shown = match source {
+        Source::File { path, .. } => shown_path(Path::new(path)) == *path,
+        Source::Environment { variable, .. } => {
+            // Names of variables are words in capitals, or short.
+            variable.len() < KEY_CHARACTERS_MIN || variable.contains(['_', ':'])
         }
-        other => other.to_string(),
+        Source::Public { .. } => true,
+    };
+    match is_shown {
+        true => source.to_string(),
+        false => "(not shown)".to_owned(),
     }
 }
 
@@ -191,6 +200,7 @@ fn error(place: Option<Place>, problem: String) -> ConfigError {
     ConfigError {
         variable,
         place: place.map(Box::new),
+        argument: None,
         value: None,
         problem,
         allowed,

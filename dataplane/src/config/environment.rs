@@ -9,6 +9,7 @@ use crate::driver::environment::{self, Taken};
 use crate::snapshot::Source;
 use std::collections::BTreeSet;
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// The variables of this process. The default leaves them all where they are.
 #[derive(Default)]
@@ -56,6 +57,17 @@ impl Environment {
         }
     }
 
+    /// Whether a variable is set to something.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// From now on a variable has this value.
+    pub(super) fn put(&mut self, name: &str, value: &[u8]) {
+        let (name, value) = (name.to_owned(), Zeroizing::new(value.to_vec()));
+        self.taken.insert(0, Taken { name, value });
+    }
+
     /// Of a name that is there twice the first one counts, as for the system.
     fn taken(&self, name: &str) -> Option<&[u8]> {
         let found = self.taken.iter().find(|taken| taken.name == name)?;
@@ -92,7 +104,10 @@ fn is_secret(name: &str) -> bool {
             .iter()
             .any(|it| it.is_secret() && it.name() == name)
     };
-    is_setting(name) || name == unknown::AGENT_KEY || unknown::looks_like_a_setting(name)
+    is_setting(name)
+        || name == unknown::AGENT_KEY
+        || unknown::looks_like_a_setting(name)
+        || unknown::may_hold_credentials(name)
 }
 
 #[cfg(test)]
@@ -109,6 +124,7 @@ mod tests {
             "SOPS_AGE_KEY",
             "PCS_HMAC_KYE",
             "METRICS_PASSWORD",
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
         ] {
             assert!(is_secret(name), "{name}");
         }

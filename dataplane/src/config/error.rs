@@ -11,6 +11,8 @@ pub struct ConfigError {
     pub variable: &'static str,
     /// Where in the configuration file it stands, if it comes from there.
     pub place: Option<Box<Place>>,
+    /// The key of the argument, if it comes from one.
+    pub argument: Option<&'static str>,
     /// Its value; none if it is not set or a secret.
     pub value: Option<String>,
     /// What is wrong with it.
@@ -38,11 +40,15 @@ impl fmt::Display for Place {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.argument {
+            Some(key) => format!("--{key}"),
+            None => self.variable.to_owned(),
+        };
         let what = match (&self.place, &self.value) {
             (Some(place), Some(value)) => format!("{place} = {value}"),
             (Some(place), None) => place.to_string(),
-            (None, Some(value)) => format!("{}={value}", self.variable),
-            (None, None) => self.variable.to_owned(),
+            (None, Some(value)) => format!("{name}={value}"),
+            (None, None) => name,
         };
         let text = format!("{what}: {}; allowed: {}", self.problem, self.allowed);
         out.write_str(&without_identities(&text))

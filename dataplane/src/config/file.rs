@@ -53,6 +53,7 @@ pub(super) fn read(path: &Path) -> Result<Found, ConfigError> {
     let text = text_of_file(path).map_err(|error| ConfigError {
         variable: FILE_VARIABLE,
         place: None,
+        argument: None,
         value: Some(shown_path(path)),
         problem: error.to_string(),
         allowed: FILE_ALLOWED,
@@ -114,6 +115,7 @@ impl File<'_> {
         let text = text.map_err(|problem| ConfigError {
             variable: variable.name(),
             place: Some(Box::new(self.place(at, name))),
+            argument: None,
             value: None,
             problem: problem.to_owned(),
             allowed: variable.allowed(),
@@ -141,6 +143,7 @@ impl File<'_> {
         ConfigError {
             variable: FILE_VARIABLE,
             place: Some(Box::new(self.place(at, key))),
+            argument: None,
             value: None,
             problem,
             allowed: FILE_ALLOWED,

@@ -11,6 +11,8 @@ mod flags;
 mod keys;
 mod logs;
 mod mended;
+mod pass;
+mod pipes;
 mod raw;
 pub mod sealed;
 mod secret_file;
@@ -32,6 +34,7 @@ pub use file::{FILE_VARIABLE, text_of_file};
 pub use flags::Flags;
 pub use logs::log_format_of_start;
 pub use mended::Mended;
+pub use pipes::read_pipes;
 pub use raw::{Origin, RawConfig};
 pub use secret_file::{
     ReadError, SecretPath, form_of, open as open_file, read as read_secret, read_once, read_open,
@@ -40,7 +43,7 @@ pub use secret_file::{
 pub use secrets::Secrets;
 pub use tenants::PARAMS_NUMBERS;
 pub use traces::{Endpoint, OtlpHeaders, OtlpSettings};
-pub use unknown::warnings;
+pub use unknown::{unread_of_otel, warnings};
 pub use variables::{VARIABLES, Variable};
 
 use crate::driver::affinity::is_cores;
@@ -121,18 +124,46 @@ impl Config {
     /// of secrets are wiped.
     ///
     /// # Errors
-    /// The first setting that is wrong, with its value (never a secret's) and what is allowed.
-    pub fn from_process(environment: Environment, flags: &Flags) -> Result<Config, ConfigError> {
-        RawConfig::refuse_other_than_text(&environment)?;
-        let raw = RawConfig::read(&|name| environment.get(name), flags)?;
-        drop(environment);
-        Config::resolve(&raw)
+    /// Every setting that is wrong, with its value (never a secret's) and what is allowed; one at least.
+    pub fn from_process(
+        environment: Environment,
+        flags: &Flags,
+    ) -> Result<Config, Vec<ConfigError>> {
+        let (_, config) = Config::with_texts(&environment, flags)?;
+        Ok(config)
+    }
+
+    /// The same with the texts that the settings have.
+    ///
+    /// # Errors
+    /// As [`Config::from_process`].
+    pub fn with_texts(
+        environment: &Environment,
+        flags: &Flags,
+    ) -> Result<(RawConfig, Config), Vec<ConfigError>> {
+        RawConfig::refuse_other_than_text(environment).map_err(|mistake| vec![mistake])?;
+        let (raw, mistakes) = RawConfig::read_all(&|name| environment.get(name), flags);
+        let resolved = match mistakes.first() {
+            None => Config::resolve(&raw),
+            Some(first) => Err(first.clone()),
+        };
+        match resolved {
+            Ok(config) => Ok((raw, config)),
+            Err(first) => {
+                let all = Mended::of(raw, mistakes).mistakes;
+                // A file that is being changed may be right by now.
+                Err(match all.is_empty() {
+                    true => vec![first],
+                    false => all,
+                })
+            }
+        }
     }
 
     /// Reads and checks variables from a function.
     ///
     /// # Errors
-    /// As [`Config::from_process`].
+    /// The first setting that is wrong.
     pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
         Config::resolve(&RawConfig::read(env, &Flags::default())?)
     }
@@ -140,7 +171,7 @@ impl Config {
     /// Checks the texts.
     ///
     /// # Errors
-    /// As [`Config::from_process`].
+    /// As [`Config::from_env`].
     pub fn resolve(raw: &RawConfig) -> Result<Config, ConfigError> {
         let resolved = Config::resolve_keys(raw);
         wipe_stack();

@@ -6,6 +6,7 @@ use super::environment::Environment;
 use super::error::{ConfigError, Place};
 use super::file::{self, FILE_VARIABLE};
 use super::flags::Flags;
+use super::pass::Pass;
 use super::sealed::{AgeKeys, Form};
 use super::secret_file::SecretPath;
 use super::set::{Set, Typed};
@@ -52,8 +53,8 @@ pub struct RawConfig {
     variables: Vec<(String, Zeroizing<String>)>,
     /// The configuration file.
     file: Option<PathBuf>,
-    /// What opens encrypted files.
-    age_keys: AgeKeys,
+    /// What is opened with these settings is opened once.
+    pass: Pass,
 }
 
 impl std::fmt::Debug for RawConfig {
@@ -127,15 +128,15 @@ impl RawConfig {
             ..file::Found::default()
         });
         mistakes.extend(from_file.mistakes);
-        let age_keys = age_keys(&from_file.settings, &typed, flags);
+        let pass = Pass::of(age_keys(&from_file.settings, &typed, flags));
         for (variable, typed) in from_file.settings {
-            match Set::from_file(variable, typed, &age_keys) {
+            match Set::from_file(variable, typed, &pass) {
                 Ok(set) => texts[variable as usize] = set,
                 Err(mistake) => mistakes.push(mistake),
             }
         }
         for &variable in VARIABLES {
-            match Set::from_environment(variable, &typed, &age_keys) {
+            match Set::from_environment(variable, &typed, &pass) {
                 Ok(None) => {}
                 Ok(set) => texts[variable as usize] = set,
                 Err(mistake) => mistakes.push(mistake),
@@ -143,12 +144,16 @@ impl RawConfig {
         }
         for (variable, text) in &flags.settings {
             let (text, place) = (text.clone(), None);
-            match Set::from_file(*variable, Typed { text, place }, &age_keys) {
+            let key = variable.key();
+            match Set::from_file(*variable, Typed { text, place }, &pass) {
                 Ok(set) => {
-                    let origin = Origin::Argument(variable.key());
+                    let origin = Origin::Argument(key);
                     texts[*variable as usize] = set.map(|set| Set { origin, ..set });
                 }
-                Err(mistake) => mistakes.push(mistake),
+                Err(mistake) => mistakes.push(ConfigError {
+                    argument: Some(key),
+                    ..mistake
+                }),
             }
         }
         let tenants = from_file.tenants;
@@ -165,7 +170,7 @@ impl RawConfig {
             tenants,
             variables,
             file: path,
-            age_keys,
+            pass,
         };
         (raw, mistakes)
     }
@@ -208,7 +213,12 @@ impl RawConfig {
 
     /// What opens encrypted files of secrets.
     pub fn age_keys(&self) -> &AgeKeys {
-        &self.age_keys
+        self.pass.keys()
+    }
+
+    /// The pass over files of secrets that these settings were read in.
+    pub(super) fn pass(&self) -> &Pass {
+        &self.pass
     }
 
     /// The file that holds a secret, and how it is encrypted, where it is.
@@ -290,6 +300,7 @@ impl RawConfig {
             Some(variable) => Err(ConfigError {
                 variable: variable.name(),
                 place: None,
+                argument: None,
                 value: None,
                 problem: "not UTF-8".to_owned(),
                 allowed: variable.allowed(),
@@ -308,13 +319,15 @@ impl RawConfig {
     pub fn error(&self, variable: Variable, problem: impl Display) -> ConfigError {
         let value = self.text(variable).map(str::to_owned);
         let value = value.filter(|text| !variable.is_secret_in(text));
-        let place = match self.origin(variable) {
-            Origin::File(place) => Some(Box::new(place)),
-            Origin::Default | Origin::Environment(_) | Origin::Argument(_) => None,
+        let (place, argument) = match self.origin(variable) {
+            Origin::File(place) => (Some(Box::new(place)), None),
+            Origin::Argument(key) => (None, Some(key)),
+            Origin::Default | Origin::Environment(_) => (None, None),
         };
         ConfigError {
             variable: variable.name(),
             place,
+            argument,
             value,
             problem: problem.to_string(),
             allowed: variable.allowed(),

@@ -63,7 +63,7 @@ impl fmt::Display for ReadError {
 impl std::error::Error for ReadError {}
 
 /// A shorter text is no key that anybody should use, and a longer one without a directory or an ending is hardly a file's name.
-const KEY_CHARACTERS_MIN: usize = 20;
+pub(super) const KEY_CHARACTERS_MIN: usize = 20;
 
 /// The name of a file as it may be shown. A text that is no path may be the secret itself, set in the place of its file.
 pub fn shown_path(path: &Path) -> String {
@@ -126,8 +126,21 @@ pub fn read(
     secret: &SecretPath,
     keys: &AgeKeys,
 ) -> Result<(Zeroizing<String>, Option<Form>), String> {
-    let bytes = read_bounded(&secret.path, SEALED_BYTES_MAX, PIPE_WAIT_MAX);
-    let bytes = bytes.map_err(|error| error.to_string())?;
+    open_bytes(read_bytes(&secret.path)?, secret, keys)
+}
+
+/// All bytes of a secret's file or pipe.
+pub(super) fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let bytes = read_bounded(path, SEALED_BYTES_MAX, PIPE_WAIT_MAX);
+    bytes.map_err(|error| error.to_string())
+}
+
+/// The text of a secret whose file has these bytes, and how it is encrypted.
+pub(super) fn open_bytes(
+    bytes: Zeroizing<Vec<u8>>,
+    secret: &SecretPath,
+    keys: &AgeKeys,
+) -> Result<(Zeroizing<String>, Option<Form>), String> {
     let form = Form::of(&bytes);
     let opened = sealed::open(bytes, secret.entry.as_deref(), keys);
     let text = text_of(&opened.map_err(|error| error.to_string())?)?;
@@ -153,7 +166,7 @@ pub fn read_once(path: &Path) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     read_bounded(path, SEALED_BYTES_MAX, PIPE_WAIT_OF_COMMANDS_MAX)
 }
 
-fn text_of(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
+pub(super) fn text_of(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
     if bytes.len() > SECRET_BYTES_MAX {
         return Err(format!("it is longer than {SECRET_BYTES_MAX} bytes"));
     }

@@ -1,9 +1,10 @@
 //! Texts of keys by where they are: variables as they were at the start, files as they are now. Texts of variables are kept
 //! under a mask, for a later snapshot may name them again; they are wiped when dropped and never shown.
 
+use super::pass::Pass;
 use super::raw::RawConfig;
 use super::sealed::{self, AgeKeys};
-use super::secret_file::{self, SecretPath};
+use super::secret_file::SecretPath;
 use super::variables::{VARIABLES, Variable};
 use crate::snapshot::{Source, SourceFault};
 use std::collections::BTreeMap;
@@ -95,17 +96,31 @@ impl Secrets {
     /// # Errors
     /// The file cannot be read, the variable is not set, or what is there is encrypted.
     pub fn load(&self, source: &Source) -> Result<Zeroizing<String>, SourceFault> {
+        self.load_in(&self.pass(), source)
+    }
+
+    /// A pass over files, to load several sources in.
+    pub(crate) fn pass(&self) -> Pass {
+        Pass::of(self.age_keys.clone())
+    }
+
+    /// The same as [`Secrets::load`] within a pass.
+    pub(crate) fn load_in(
+        &self,
+        pass: &Pass,
+        source: &Source,
+    ) -> Result<Zeroizing<String>, SourceFault> {
         let unreadable = |problem: &str| SourceFault::Unreadable(problem.to_owned());
-        let text = self.text(source)?;
+        let text = self.text(pass, source)?;
         sealed::refuse_sealed(&text).map_err(unreadable)?;
         Ok(text)
     }
 
-    fn text(&self, source: &Source) -> Result<Zeroizing<String>, SourceFault> {
+    fn text(&self, pass: &Pass, source: &Source) -> Result<Zeroizing<String>, SourceFault> {
         match source {
             Source::File { path, entry, .. } => {
                 let place = SecretPath::new(path, entry.clone());
-                let read = secret_file::read(&place, &self.age_keys);
+                let read = pass.read(&place);
                 read.map(|(text, _)| text).map_err(SourceFault::Unreadable)
             }
             Source::Environment { variable, .. } => match self.variables.get(variable) {

@@ -2,8 +2,9 @@
 //! secret must not be the text of an encrypted file. Errors show no secret.
 
 use super::error::{ConfigError, Place};
+use super::pass::Pass;
 use super::raw::Origin;
-use super::sealed::{self, AgeKeys, Form};
+use super::sealed::{self, Form};
 use super::secret_file::{self, SecretPath, shown_path};
 use super::variables::Variable;
 use std::path::Path;
@@ -33,7 +34,7 @@ impl Set {
     pub(super) fn from_file(
         variable: Variable,
         typed: Typed,
-        keys: &AgeKeys,
+        pass: &Pass,
     ) -> Result<Option<Set>, ConfigError> {
         let Typed { text, place } = typed;
         if text.is_empty() {
@@ -43,9 +44,10 @@ impl Set {
             false => (Zeroizing::new(text), None, None),
             true => {
                 let file = file_of(variable, &text);
-                let read = read_file(variable, &file, keys).map_err(|problem| ConfigError {
+                let read = read_file(variable, &file, pass).map_err(|problem| ConfigError {
                     variable: variable.name(),
                     place: place.clone().map(Box::new),
+                    argument: None,
                     value: Some(shown_path(Path::new(&text))),
                     problem,
                     allowed: SECRET_FILE_ALLOWED,
@@ -68,7 +70,7 @@ impl Set {
     pub(super) fn from_environment(
         variable: Variable,
         typed: &dyn Fn(&str) -> Option<String>,
-        keys: &AgeKeys,
+        pass: &Pass,
     ) -> Result<Option<Set>, ConfigError> {
         let alias = variable.alias().and_then(typed);
         let value = typed(variable.name()).or(alias).map(Zeroizing::new);
@@ -80,9 +82,10 @@ impl Set {
             (Some(text), None) => (text, variable.name(), None, None),
             (None, Some((name, path))) => {
                 let file = file_of(variable, &path);
-                let read = read_file(variable, &file, keys).map_err(|problem| ConfigError {
+                let read = read_file(variable, &file, pass).map_err(|problem| ConfigError {
                     variable: name,
                     place: None,
+                    argument: None,
                     value: Some(shown_path(Path::new(&path))),
                     problem,
                     allowed: SECRET_FILE_ALLOWED,
@@ -94,6 +97,7 @@ impl Set {
                 return Err(ConfigError {
                     variable: name,
                     place: None,
+                    argument: None,
                     value: Some(shown_path(Path::new(&path))),
                     problem: format!("{} is set, too", variable.name()),
                     allowed: "one of the two",
@@ -124,6 +128,7 @@ fn refuse_sealed(
     sealed::refuse_sealed(text).map_err(|problem| ConfigError {
         variable: name,
         place: place.cloned().map(Box::new),
+        argument: None,
         value: None,
         problem: problem.to_owned(),
         allowed: variable.allowed(),
@@ -134,12 +139,12 @@ fn refuse_sealed(
 fn read_file(
     variable: Variable,
     file: &SecretPath,
-    keys: &AgeKeys,
+    pass: &Pass,
 ) -> Result<(Zeroizing<String>, Option<Form>), String> {
     if variable == Variable::AgeIdentity {
         secret_file::open_regular(&file.path).map_err(|error| error.to_string())?;
     }
-    secret_file::read(file, keys)
+    pass.read(file)
 }
 
 /// The file that a text names; that of the identities has no entries.
@@ -151,4 +156,4 @@ fn file_of(variable: Variable, text: &str) -> SecretPath {
 }
 
 /// What a secret's file may be.
-const SECRET_FILE_ALLOWED: &str = "a file of up to 64 KiB that holds the secret, with or without a line end behind it; or one encrypted with age or SOPS, as FILE or FILE#ENTRY";
+pub(super) const SECRET_FILE_ALLOWED: &str = "a file of up to 64 KiB that holds the secret, with or without a line end behind it; or one encrypted with age or SOPS, as FILE or FILE#ENTRY";

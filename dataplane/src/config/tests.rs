@@ -175,3 +175,29 @@ fn an_ipv6_address_may_stand_in_brackets() {
         assert_eq!(config.listen.to_string(), shown);
     }
 }
+
+#[test]
+fn every_mistake_of_a_start_is_named_and_that_of_an_argument_by_its_key() {
+    let argument = |variable: Variable, text: &str| (variable, text.to_owned());
+    let flags = Flags {
+        file: None,
+        settings: vec![
+            argument(Variable::Port, "x"),
+            argument(Variable::HmacKey, "/nowhere/key"),
+            argument(Variable::OtlpHeaders, "/nowhere/headers"),
+            argument(Variable::DedupTtl, "soon"),
+        ],
+    };
+    let mistakes = Config::from_process(Environment::default(), &flags).unwrap_err();
+    let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    for start in [
+        "--http.port=x: not a port; allowed: 0 to 65535",
+        "--signing.hmac_key_file=/nowhere/key: ",
+        "--traces.otlp_headers_file=/nowhere/headers: ",
+        "--dedup.ttl=soon: ",
+    ] {
+        let of_it = told.iter().filter(|it| it.starts_with(start));
+        assert_eq!(of_it.count(), 1, "{start}: {told:?}");
+    }
+    assert_eq!(told.len(), 4, "{told:?}");
+}

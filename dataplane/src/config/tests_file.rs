@@ -76,7 +76,7 @@ fn every_setting_can_stand_in_the_file() {
          [limits]\nrate = 1000\n[metrics]\nuser = \"prom\"\npassword_file = '{key}'\n\
          [process]\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\ncore_dumps = true\nsandbox = \"off\"\nage_identity_file = '{identity}'\n\
          [admin]\nlisten = \"[::1]:8082\"\ntokens_file = \"/srv/tokens\"\n[control]\ndir = \"/srv/control\"\n\
-         [log]\nformat = \"json\"\n[traces]\nsample = 0.25\nper_second_max = 7\notlp_endpoint = \"http://127.0.0.1:4318\"\notlp_headers_file = '{headers}'\nservice_name = \"edge\"\n\
+         [log]\nformat = \"json\"\n[traces]\nsample = 0.25\nper_second_max = 7\notlp_endpoint = \"http://127.0.0.1:4317\"\notlp_traces_endpoint = \"http://127.0.0.1:4318/traces\"\notlp_headers_file = '{headers}'\nservice_name = \"edge\"\n\
          [tenancy]\nmulti_tenant = 1\ntenants_file = '{tenants}'\n",
         tenants = written.text("tenants"),
         identity = written.text("identity"),
@@ -101,9 +101,10 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!((config.traces.sample, config.traces.per_s_max), (0.25, 7));
     let otlp = config.control.otlp.as_ref().unwrap();
     assert_eq!(
-        (otlp.endpoint.port, otlp.service_name.as_str()),
-        (4318, "edge")
+        (otlp.endpoint.port, otlp.endpoint.path.as_str()),
+        (4318, "/traces")
     );
+    assert_eq!(otlp.service_name, "edge");
     assert_eq!(otlp.headers.0[0].1.as_str(), "Bearer abc");
     let tenants = config.document.tenants.iter();
     let tenants: Vec<&str> = tenants.map(|it| it.name.as_str()).collect();

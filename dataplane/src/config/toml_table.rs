@@ -61,6 +61,7 @@ impl<'a, 'b> Table<'a, 'b> {
             None => Err(ConfigError {
                 variable: FILE_VARIABLE,
                 place: Some(Box::new(place)),
+                argument: None,
                 value: None,
                 problem: "not a value of this kind".to_owned(),
                 allowed,
@@ -136,6 +137,7 @@ impl<'a, 'b> Table<'a, 'b> {
         ConfigError {
             variable: FILE_VARIABLE,
             place: Some(Box::new(place)),
+            argument: None,
             value: None,
             problem: problem.into(),
             allowed: "see flk config init",

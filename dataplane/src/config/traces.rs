@@ -68,17 +68,38 @@ pub(super) fn otlp(raw: &RawConfig) -> Result<Option<OtlpSettings>, ConfigError>
             "too long, or with control characters",
         ));
     }
-    let Some(text) = raw.text(Variable::OtlpEndpoint) else {
-        return Ok(None);
+    // Both are checked, although the one of traces outweighs the other.
+    let of = |variable: Variable, parse: fn(&str) -> Result<Endpoint, &'static str>| {
+        let parsed = raw.text(variable).map(parse).transpose();
+        parsed.map_err(|problem| raw.error(variable, problem))
     };
-    let endpoint = endpoint(text).map_err(|problem| raw.error(Variable::OtlpEndpoint, problem))?;
-    Ok(Some(OtlpSettings {
+    let general = of(Variable::OtlpEndpoint, general_endpoint)?;
+    let of_traces = of(Variable::OtlpTracesEndpoint, endpoint)?;
+    Ok(of_traces.or(general).map(|endpoint| OtlpSettings {
         endpoint,
         headers,
         service_name,
     }))
 }
 
+/// What the path of traces is, below that of a collector
+/// (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp>).
+const OF_TRACES: &str = "/v1/traces";
+
+/// The address of a collector: each signal has its own path below it.
+fn general_endpoint(text: &str) -> Result<Endpoint, &'static str> {
+    let mut endpoint = endpoint(text)?;
+    let path = endpoint.path.trim_end_matches('/');
+    if path.ends_with(OF_TRACES) {
+        return Err(
+            "it ends with /v1/traces, which is added to it: leave that out, or name the whole address in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        );
+    }
+    endpoint.path = format!("{path}{OF_TRACES}");
+    Ok(endpoint)
+}
+
+/// An address as it is typed.
 fn endpoint(text: &str) -> Result<Endpoint, &'static str> {
     let (scheme, rest) = text
         .split_once("://")
@@ -119,7 +140,10 @@ fn endpoint(text: &str) -> Result<Endpoint, &'static str> {
         host: host.to_owned(),
         port,
         authority: authority.to_owned(),
-        path: format!("{}/v1/traces", path.trim_end_matches('/')),
+        path: match path {
+            "" => "/".to_owned(),
+            path => path.to_owned(),
+        },
     })
 }
 
@@ -170,9 +194,20 @@ mod tests {
             ("HTTP://collector:4318/", "collector", 4318, "/v1/traces"),
             ("http://[::1]:4318/otlp/", "::1", 4318, "/otlp/v1/traces"),
         ] {
-            let found = endpoint(text).unwrap();
+            let found = general_endpoint(text).unwrap();
             let found = (found.host.as_str(), found.port, found.path.as_str());
             assert_eq!(found, (host, port, path), "{text}");
+        }
+        for (text, path) in [
+            ("http://collector", "/"),
+            ("http://collector/v1/traces", "/v1/traces"),
+            ("http://collector/otlp/traces/", "/otlp/traces/"),
+        ] {
+            assert_eq!(endpoint(text).unwrap().path, path, "as it is");
+        }
+        for text in ["http://a/v1/traces", "http://a:1/x/v1/traces/"] {
+            let refused = general_endpoint(text).unwrap_err();
+            assert!(refused.contains("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"));
         }
         for text in [
             "collector:4318",

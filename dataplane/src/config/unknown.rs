@@ -63,8 +63,51 @@ pub fn warnings(names: &BTreeSet<String>) -> Vec<String> {
     unknown.filter_map(|name| warning(name)).collect()
 }
 
+/// Variables of the OpenTelemetry SDKs that flk does not read, by their beginnings, and what to do in place of them.
+const OF_OTEL: [(&str, &str); 6] = [
+    (
+        "OTEL_TRACES_SAMPLER",
+        "TRACE_SAMPLE and TRACES_PER_SECOND_MAX say which records are traced",
+    ),
+    (
+        "OTEL_SDK_DISABLED",
+        "without OTEL_EXPORTER_OTLP_ENDPOINT no span is sent",
+    ),
+    (
+        "OTEL_TRACES_EXPORTER",
+        "without OTEL_EXPORTER_OTLP_ENDPOINT no span is sent",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        "OTEL_EXPORTER_OTLP_HEADERS is",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "spans are sent by http/protobuf",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "spans are sent by http/protobuf",
+    ),
+];
+
+/// A line for each variable of the OpenTelemetry SDKs that is set and not read: they are no mistakes, for other programs of the
+/// same environment may read them.
+pub fn unread_of_otel(names: &BTreeSet<String>) -> Vec<String> {
+    let unread = names.iter().filter(|name| is_unread_of_otel(name));
+    let line = |name: &String| match OF_OTEL.iter().find(|(begin, _)| name.starts_with(begin)) {
+        Some((_, instead)) => format!("{name} is not read: {instead}"),
+        None => format!("{name} is not read"),
+    };
+    unread.map(line).collect()
+}
+
+fn is_unread_of_otel(name: &str) -> bool {
+    name.starts_with("OTEL_") && !is_known(name)
+}
+
 fn warning(name: &str) -> Option<String> {
-    if is_known(name) {
+    if is_known(name) || is_unread_of_otel(name) {
         return None;
     }
     let is_ours = looks_like_a_setting(name);
@@ -92,6 +135,11 @@ fn warning(name: &str) -> Option<String> {
 /// Whether a name has a prefix of settings and is none of them.
 pub(super) fn looks_like_a_setting(name: &str) -> bool {
     PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_known(name)
+}
+
+/// Whether a variable holds headers for a collector and is none that flk reads.
+pub(super) fn may_hold_credentials(name: &str) -> bool {
+    is_unread_of_otel(name) && name.ends_with("_HEADERS")
 }
 
 fn is_known(name: &str) -> bool {
@@ -248,6 +296,29 @@ mod tests {
         }
         let alone = BTreeSet::from(["FLK_PORT".to_owned()]);
         assert_eq!(warnings(&alone).len(), 1, "no service, so a mistake");
+    }
+
+    #[test]
+    fn what_is_not_read_of_open_telemetry_is_told_with_what_is() {
+        let names = [
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_HEADERS_FILE",
+            "OTEL_SERVICE_NAME",
+            "OTEL_TRACES_SAMPLER",
+            "OTEL_TRACES_SAMPLER_ARG",
+            "OTEL_PROPAGATORS",
+            "HOTEL_ROOMS",
+        ];
+        let told = unread_of_otel(&names.map(str::to_owned).into());
+        let [propagators, sampler, argument] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert_eq!(propagators, "OTEL_PROPAGATORS is not read");
+        assert!(sampler.starts_with("OTEL_TRACES_SAMPLER is not read: TRACE_SAMPLE"));
+        assert!(argument.starts_with("OTEL_TRACES_SAMPLER_ARG is not read: TRACE_SAMPLE"));
+        for name in names {
+            assert_eq!(of(name), [""; 0], "it is no mistake");
+        }
     }
 
     #[test]

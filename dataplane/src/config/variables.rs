@@ -121,6 +121,8 @@ variables! {
     TracesPerSecondMax "TRACES_PER_SECOND_MAX" "traces.per_second_max" false "100" "0 (nothing is traced) to 10000, for the whole process";
     /// Where flk-control sends spans by OTLP.
     OtlpEndpoint "OTEL_EXPORTER_OTLP_ENDPOINT" "traces.otlp_endpoint" false "spans are not sent" "an http:// address of a collector, e.g. http://127.0.0.1:4318; /v1/traces is added";
+    /// Where flk-control sends spans by OTLP, with the whole path; it outweighs the one before.
+    OtlpTracesEndpoint "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" "traces.otlp_traces_endpoint" false "as OTEL_EXPORTER_OTLP_ENDPOINT says" "an http:// address, e.g. http://127.0.0.1:4318/v1/traces; nothing is added";
     /// Headers that flk-control sends to the collector.
     OtlpHeaders "OTEL_EXPORTER_OTLP_HEADERS" "traces.otlp_headers_file" true "no headers" "name=value, several with commas between them, values in percent encoding";
     /// What spans call this service.
@@ -160,7 +162,7 @@ impl Variable {
     /// Whether this value of it must not be shown: a secret, or what may be one in the wrong place.
     pub fn is_secret_in(self, text: &str) -> bool {
         match self {
-            Variable::OtlpEndpoint => text.contains(['@', '?', '#']),
+            Variable::OtlpEndpoint | Variable::OtlpTracesEndpoint => text.contains(['@', '?', '#']),
             Variable::AdminTokensFile => shown_path(Path::new(text)) != text,
             _ => self.is_secret(),
         }

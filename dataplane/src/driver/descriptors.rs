@@ -8,6 +8,8 @@ use std::fmt;
 /// Files of the process besides those open at its start: the directory, its lock, the operators' socket and two of its
 /// clients, the keeper's doorbell, three files in use, the statistics, and one for /proc.
 const FILES: u64 = 11;
+/// What a start has opened when it counts: that signals are read from.
+pub const OF_START: u64 = 1;
 /// Slices: twenty, and the new ones of a merge.
 const SLICES: u64 = 24;
 /// Files of a shard: listener, doorbell, two for its ring or epoll, and four segments.

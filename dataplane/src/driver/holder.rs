@@ -17,6 +17,20 @@ impl Holder {
     pub fn is_ending(&self) -> bool {
         self.is_ending
     }
+
+    /// Whether its user has a socket that listens on this port. Descriptors of a gateway are hidden from its own user, its
+    /// sockets are not.
+    pub fn may_listen_on(&self, address: SocketAddr) -> bool {
+        let status = |id| std::fs::read_to_string(format!("/proc/{id}/status")).ok();
+        let status = self.id.and_then(status).unwrap_or_default();
+        // Of the four the effective one.
+        let user = status.lines().find_map(|line| {
+            let users = line.strip_prefix("Uid:")?;
+            users.split_whitespace().nth(1)?.parse::<u32>().ok()
+        });
+        let listens = |row: &str| user_that_listens(row, address.port());
+        user.is_some() && tables().lines().any(|row| listens(row) == user)
+    }
 }
 
 impl fmt::Display for Holder {
@@ -69,19 +83,32 @@ fn is_killed(status: &str) -> bool {
 
 /// The process that has a socket bound to this port, if /proc shows it to this process.
 pub fn of_port(address: SocketAddr) -> Option<Holder> {
-    let mut sockets = HashSet::new();
-    for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
-        let table = std::fs::read_to_string(table).unwrap_or_default();
-        sockets.extend(
-            table
-                .lines()
-                .filter_map(|line| inode_at(line, address.port())),
-        );
-    }
+    let tables = tables();
+    let inodes = tables
+        .lines()
+        .filter_map(|row| inode_at(row, address.port()));
+    let sockets: HashSet<u64> = inodes.collect();
     let processes = std::fs::read_dir("/proc").ok()?;
     let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let id = ids.into_iter().find(|&id| has_one_of(id, &sockets))?;
     Some(process(Some(id)))
+}
+
+/// The kernel's tables of sockets, one row each.
+fn tables() -> String {
+    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
+    let tables = tables.map(|table| std::fs::read_to_string(table).unwrap_or_default());
+    tables.concat()
+}
+
+/// The user of a row's socket if it listens on this port.
+fn user_that_listens(row: &str, port: u16) -> Option<u32> {
+    const LISTENS: &str = "0A"; // TCP_LISTEN of the kernel
+    inode_at(row, port)?;
+    let mut fields = row.split_whitespace().skip(3);
+    let is_listening = fields.next()? == LISTENS;
+    let user = fields.nth(3)?.parse().ok()?;
+    is_listening.then_some(user)
 }
 
 /// The inode of a row's socket if its local port is this one: `SLOT: ADDRESS:PORT REMOTE STATE … INODE …`.
@@ -121,6 +148,10 @@ mod tests {
             let found = of_port(listener.local_addr().unwrap()).unwrap();
             assert_eq!(found.id, Some(std::process::id()));
             assert!(found.name.is_some() && !found.is_ending());
+            assert!(found.may_listen_on(listener.local_addr().unwrap()));
+            assert!(!process(None).may_listen_on(listener.local_addr().unwrap()));
+            let free = SocketAddr::from(([127, 0, 0, 1], 1));
+            assert!(!found.may_listen_on(free));
         }
     }
 

@@ -83,21 +83,45 @@ pub fn lock_directory(
     Ok(file)
 }
 
+/// The running process that holds the lock of a directory, if there is one and it can be seen. It changes nothing.
+pub fn holder_of_directory(directory: BorrowedFd<'_>) -> Option<Holder> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = retry_on_intr(|| rustix::fs::openat(directory, LOCK, flags, Mode::empty())).ok()?;
+    let mut whole = lock_of_whole(libc::F_RDLCK);
+    let asked = lock_command(&file, libc::F_OFD_GETLK, &mut whole);
+    let is_held = asked.is_ok() && i32::from(whole.l_type) != libc::F_UNLCK;
+    is_held.then(|| holder_of(&file))
+}
+
 /// An open-file-description lock: it is released when the last descriptor of this open file is closed.
-#[allow(unsafe_code)]
 fn try_lock(file: &OwnedFd) -> Result<bool, Errno> {
+    let mut whole = lock_of_whole(libc::F_WRLCK);
+    match lock_command(file, libc::F_OFD_SETLK, &mut whole) {
+        Ok(()) => Ok(true),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[allow(unsafe_code)]
+fn lock_of_whole(kind: libc::c_int) -> libc::flock {
     // SAFETY: all bytes zero are a valid `flock`.
     let mut whole: libc::flock = unsafe { std::mem::zeroed() };
-    whole.l_type = libc::F_WRLCK as libc::c_short;
+    whole.l_type = kind as libc::c_short;
     whole.l_whence = libc::SEEK_SET as libc::c_short;
-    // SAFETY: the descriptor is open and the kernel only reads the structure.
-    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const whole) };
+    whole
+}
+
+#[allow(unsafe_code)]
+fn lock_command(file: &OwnedFd, command: libc::c_int, lock: &mut libc::flock) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open, and the kernel reads and writes no more than the structure.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), command, std::ptr::from_mut(lock)) };
     match result {
-        0 => Ok(true),
-        _ => match std::io::Error::last_os_error().raw_os_error() {
-            Some(libc::EAGAIN | libc::EACCES) => Ok(false),
-            error => Err(Errno::from_raw_os_error(error.unwrap_or(libc::EIO))),
-        },
+        0 => Ok(()),
+        _ => {
+            let error = std::io::Error::last_os_error().raw_os_error();
+            Err(Errno::from_raw_os_error(error.unwrap_or(libc::EIO)))
+        }
     }
 }
 

@@ -24,7 +24,7 @@ log_events! {
         /// The variable of the setting.
         variable: &'static str,
     }
-    /// A variable of the environment looks like a setting and is none.
+    /// A variable of the environment looks like a setting and is none, or is one of OpenTelemetry that is not read.
     VariableUnknown "config.variable_unknown" Warn Always, WARNING => {
         /// Its name.
         variable: String,

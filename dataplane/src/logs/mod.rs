@@ -162,15 +162,18 @@ fn safe(text: &str) -> String {
     safe
 }
 
-/// Control characters as they are written in programs: names that others chose begin no line of their own, and do nothing to
-/// a terminal. Lines of a message that has several stay lines.
+/// What a further line of one message begins with, as no other line does.
+const GOES_ON: &str = "\n  | ";
+
+/// Control characters as they are written in programs: names that others chose do nothing to a terminal. Lines of a message that
+/// has several stay lines, and show that they are none of their own, whoever put the line end there.
 fn escaped(text: String) -> String {
-    let is_raw = |it: char| it.is_control() && it != '\n';
-    match text.contains(is_raw) {
+    match text.contains(char::is_control) {
         true => text.chars().fold(String::new(), |mut out, it| {
-            match is_raw(it) {
-                true => out.extend(it.escape_default()),
-                false => out.push(it),
+            match it {
+                '\n' => out.push_str(GOES_ON),
+                it if it.is_control() => out.extend(it.escape_default()),
+                it => out.push(it),
             }
             out
         }),

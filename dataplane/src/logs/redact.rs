@@ -2,9 +2,10 @@
 //! keys and operators, by values in the wrong place, and by errors of the system. It reads a text once for each kind and
 //! allocates only if it finds something.
 //!
-//! An address is `local@domain` whose last label is of letters. A phone number is written as people write them: `+` and 8 to 15
-//! digits; three, three and four digits with signs between them; or groups of digits of which the first begins with 0. Bare
-//! digits are never one, so that counts, sizes, ports, times, digests and numbers of segments stay as they are.
+//! An address is `local@domain` whose last label is of letters, or `local@localhost`. A phone number is written as people write
+//! them: `+` and 8 to 15 digits; three, three and four digits with signs between them; or groups of digits of which the first
+//! begins with 0, in brackets or not. Bare digits are never one, so that counts, sizes, ports, times, digests and numbers of
+//! segments stay as they are.
 
 use std::borrow::Cow;
 
@@ -22,6 +23,9 @@ const IDENTITY: &str = "[age identity]";
 const IDENTITY_START: &str = "AGE-SECRET-KEY-";
 /// None is as short: the words of a message that says how identities look.
 const IDENTITY_BYTES_LEAST: usize = IDENTITY_START.len() + 8;
+
+/// The one domain of a single label that mail is sent to.
+const LOCALHOST: &str = "localhost";
 
 /// Names of systemd such as `user@1000.service` are no addresses.
 const UNITS: [&str; 11] = [
@@ -127,7 +131,12 @@ fn domain_bytes(text: &str) -> Option<usize> {
             Some(encoded) => !encoded.is_empty() && character != '-',
             None => label.chars().nth(1).is_some() && label.chars().all(char::is_alphabetic),
         };
-        if is_top && labels_count > 0 && !(labels_count == 1 && UNITS.contains(&label)) {
+        let is_here = labels_count == 0
+            && label.eq_ignore_ascii_case(LOCALHOST)
+            // `a@localhost.service` is a unit.
+            && !(character == '.' && text[at + 1..].starts_with(char::is_alphanumeric));
+        let is_elsewhere = is_top && labels_count > 0;
+        if is_here || (is_elsewhere && !(labels_count == 1 && UNITS.contains(&label))) {
             longest = Some(at);
         }
         match character {
@@ -216,15 +225,62 @@ fn international_end(bytes: &[u8], plus: usize) -> Option<usize> {
     }
 }
 
-/// The end of `(555) 123-4567`.
+/// The end of `(555) 123-4567`, or of `(0170) 1234567`.
 fn bracketed_end(bytes: &[u8], bracket: usize) -> Option<usize> {
-    let area = digits_end(&bytes[..bytes.len().min(bracket + 5)], bracket + 1);
-    if area != bracket + 4 || bytes.get(area) != Some(&b')') {
+    let start = bracket + 1;
+    let area_end = digits_end(
+        &bytes[..bytes.len().min(start + AREA_DIGITS_MAX + 1)],
+        start,
+    );
+    if bytes.get(area_end) != Some(&b')') {
         return None;
     }
-    let gap = usize::from(matches!(bytes.get(area + 1), Some(b' ' | b'-')));
-    let chain = Chain::at(bytes, area + 1 + gap)?;
-    (chain.lengths() == [3, 4] && may_end(bytes, chain.end)).then_some(chain.end)
+    let gap = usize::from(matches!(bytes.get(area_end + 1), Some(b' ' | b'-')));
+    let rest = area_end + 1 + gap;
+    let american = || {
+        let chain = Chain::at(bytes, rest)?;
+        (chain.lengths() == [3, 4] && may_end(bytes, chain.end)).then_some(chain.end)
+    };
+    match &bytes[start..area_end] {
+        area @ [b'0', b'1'..=b'9', ..] if area.len() <= AREA_DIGITS_MAX => {
+            subscriber_end(bytes, area.len(), rest).max((area.len() == 3).then(american).flatten())
+        }
+        [_, _, _] => american(),
+        _ => None,
+    }
+}
+
+/// Digits of the longest area code of a country, with its 0.
+const AREA_DIGITS_MAX: usize = 5;
+/// Digits of a number within a country, with its 0.
+const NATIONAL_DIGITS: std::ops::RangeInclusive<usize> = 9..=12;
+
+/// The end of the groups behind an area code of so many digits: each of two digits or more, with the same sign between them.
+fn subscriber_end(bytes: &[u8], area_digits: usize, from: usize) -> Option<usize> {
+    let (mut digits, mut at, mut sign, mut longest) = (area_digits, from, None, None);
+    loop {
+        // The group may be longer than any number; no more of it is read than that.
+        let end = digits_end(&bytes[..bytes.len().min(at + DIGITS_MAX)], at);
+        digits += end - at;
+        if end < at + 2 || digits > *NATIONAL_DIGITS.end() {
+            return longest;
+        }
+        // A date is no part of one.
+        let goes_on = digits < DIGITS_ENOUGH
+            && bytes.get(end) == Some(&b'-')
+            && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+        if NATIONAL_DIGITS.contains(&digits) && may_end(bytes, end) && !goes_on {
+            longest = Some(end);
+        }
+        match bytes.get(end) {
+            Some(next @ (b' ' | b'-'))
+                if digits < DIGITS_ENOUGH && sign.is_none_or(|it| it == next) =>
+            {
+                (sign, at) = (Some(next), end + 1);
+            }
+            _ => return longest,
+        }
+    }
 }
 
 /// More groups than any number has.

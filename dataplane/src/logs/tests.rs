@@ -88,11 +88,34 @@ fn several_lines_and_any_character_are_one_line_of_json() {
     assert_eq!(read["thread"], thread.as_str());
     assert_eq!(
         line.render(Format::Text, WALL_US),
-        format!(
-            "flk: {}",
-            message.replace('\r', "\\r").replace('\0', "\\u{0}")
-        )
+        "flk: first\n  | second\\r\u{2028}\\u{0}"
     );
+}
+
+#[test]
+fn a_name_with_a_line_end_begins_no_line_of_the_log() {
+    let name = "acme\nflk: WAL_DIR is damaged\n  key        forged\r\nflk-control: forged";
+    for kind in EVENTS {
+        let line = Line {
+            kind,
+            fields: Vec::new(),
+            message: format!("tenant {name}"),
+        };
+        let text = line.render(Format::Text, WALL_US);
+        let further: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(further.len(), 3, "{text}");
+        assert!(further.iter().all(|it| it.starts_with("  | ")), "{text}");
+    }
+    let leads = EVENTS.iter().filter_map(|kind| match kind.lead {
+        Lead::Words(words) => Some(words),
+        Lead::Row(name) => {
+            assert!(!name.starts_with('|'));
+            None
+        }
+    });
+    for words in leads {
+        assert!(!words.trim_start().starts_with('|'), "{words}");
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl AgeKeys {
     }
 
     /// All of them.
-    pub(super) fn identities(&self, form: Form) -> Result<Vec<Identity>, SealedError> {
+    pub(in crate::config) fn identities(&self, form: Form) -> Result<Vec<Identity>, SealedError> {
         let wrong = |problem: String| SealedError::Identities(self.source(), problem);
         let text = match &self.0 {
             None => return Err(SealedError::NoIdentity(form)),

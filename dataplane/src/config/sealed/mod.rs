@@ -3,7 +3,7 @@
 
 pub mod age;
 mod age_keys;
-mod sops;
+pub(super) mod sops;
 
 pub use age_keys::AgeKeys;
 
@@ -85,6 +85,12 @@ impl fmt::Display for SealedError {
 
 impl std::error::Error for SealedError {}
 
+impl From<SopsError> for SealedError {
+    fn from(error: SopsError) -> SealedError {
+        SealedError::Sops(error)
+    }
+}
+
 /// Whether a text holds identities.
 ///
 /// # Errors
@@ -132,7 +138,7 @@ pub fn open(
         }
         (Some(form @ Form::Sops(format)), entry) => {
             let identities = keys.identities(form)?;
-            sops::open(&bytes, format, entry, &identities).map_err(SealedError::Sops)
+            sops::Document::read(&bytes, format)?.value(entry, || Ok(identities))
         }
     }
 }

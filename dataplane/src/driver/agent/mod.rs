@@ -41,7 +41,9 @@ const SHARDS_WAIT_US: u64 = 5_000_000;
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Reads the text behind a source.
-pub type SecretReader = Box<dyn Fn(&Source) -> Result<Zeroizing<String>, SourceFault> + Send>;
+pub type ReadSecret = Box<dyn Fn(&Source) -> Result<Zeroizing<String>, SourceFault>>;
+/// Makes such a reader for one snapshot: a file that holds several keys is opened once for it.
+pub type SecretReader = Box<dyn Fn() -> ReadSecret + Send>;
 
 /// What the agent needs of the process.
 pub(super) struct AgentSetup {
@@ -265,7 +267,7 @@ impl Agent {
     /// What a document comes to, if nothing is wrong with it, and the numbers of tenants with those that it adds.
     fn check(&self, document: &Document) -> Result<(Snapshot, Resolver), Reply> {
         let mut resolver = self.resolver.clone();
-        let resolved = resolver.resolve(document, &self.read_secret, MissingKeys::Refuse);
+        let resolved = resolver.resolve(document, &(self.read_secret)(), MissingKeys::Refuse);
         let (snapshot, _) = resolved.map_err(|fault| Reply::refused(&fault))?;
         let now_s = clock::now().wall_us / 1_000_000;
         let judged = document.judges_at(now_s);

@@ -138,7 +138,7 @@ impl Start {
         let since_s = last.map_or(now_s, |kept| kept.stored_s);
         let in_force = stored.unwrap_or_else(|| environment.clone());
         let mut resolver = Resolver::default();
-        let resolved = resolver.resolve(&in_force, &read_secret, MissingKeys::CloseTenant);
+        let resolved = resolver.resolve(&in_force, &read_secret(), MissingKeys::CloseTenant);
         let (snapshot, missing) = resolved.map_err(|fault| BeginError::Refused(Box::new(fault)))?;
         Ok(Start {
             store,

@@ -13,6 +13,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub const KEPT_COUNT: usize = 10;
 /// A stored snapshot is shorter than this.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+/// A first line is shorter than this.
+const HEAD_BYTES_MAX: u64 = 256;
 /// What the first line of a file begins with; the digest follows.
 const MAGIC: &str = "flk-snapshot 1 ";
 /// What that of any version begins with.
@@ -289,7 +291,9 @@ impl SnapshotStore {
 
     fn look_at(&self, number: u32) -> Result<Kept, StoreError> {
         let file = whole_name(number);
-        let (digest, _) = self.read_file(&file)?;
+        // What follows is read when all are searched for parameter sets, or when it is published.
+        let bytes = self.read_bytes(&file, HEAD_BYTES_MAX)?;
+        let (digest, _) = head(&file, &bytes)?;
         let stored_s = self.stored_s(&file)?;
         Ok(Kept {
             number,
@@ -307,34 +311,45 @@ impl SnapshotStore {
 
     /// The digest of the first line, and what follows it.
     fn read_file(&self, name: &str) -> Result<(Digest, Vec<u8>), StoreError> {
+        let mut bytes = self.read_bytes(name, FILE_BYTES_MAX)?;
+        let (digest, end) = head(name, &bytes)?;
+        Ok((digest, bytes.split_off(end)))
+    }
+
+    fn read_bytes(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, StoreError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::openat(&self.directory, name, flags, Mode::empty());
         let file = File::from(file.map_err(|error| io(name, error))?);
         let mut bytes = Vec::new();
-        let read = file.take(FILE_BYTES_MAX).read_to_end(&mut bytes);
+        let read = file.take(bytes_max).read_to_end(&mut bytes);
         read.map_err(|error| StoreError::Io {
             file: name.to_owned(),
             error,
         })?;
-        let end = bytes.iter().position(|&byte| byte == b'\n');
-        let line = end.and_then(|end| std::str::from_utf8(&bytes[..end]).ok());
-        let is_newer = |line: &str| line.starts_with(FAMILY) && !line.starts_with(MAGIC);
-        if line.is_some_and(is_newer) {
-            let file = name.to_owned();
-            return Err(StoreError::Newer { file });
-        }
-        let digest = line
-            .and_then(|line| line.strip_prefix(MAGIC))
-            .and_then(Digest::from_hex);
-        match (digest, end) {
-            (Some(digest), Some(end)) => Ok((digest, bytes.split_off(end + 1))),
-            _ => Err(StoreError::Damaged {
-                file: name.to_owned(),
-                fault: Box::new(Fault::NotADocument(
-                    "its first line is not that of a snapshot".to_owned(),
-                )),
-            }),
-        }
+        Ok(bytes)
+    }
+}
+
+/// The digest that a file begins with, and where what it is of begins.
+fn head(name: &str, bytes: &[u8]) -> Result<(Digest, usize), StoreError> {
+    let end = bytes.iter().position(|&byte| byte == b'\n');
+    let line = end.and_then(|end| std::str::from_utf8(&bytes[..end]).ok());
+    let is_newer = |line: &str| line.starts_with(FAMILY) && !line.starts_with(MAGIC);
+    if line.is_some_and(is_newer) {
+        let file = name.to_owned();
+        return Err(StoreError::Newer { file });
+    }
+    let digest = line
+        .and_then(|line| line.strip_prefix(MAGIC))
+        .and_then(Digest::from_hex);
+    match (digest, end) {
+        (Some(digest), Some(end)) => Ok((digest, end + 1)),
+        _ => Err(StoreError::Damaged {
+            file: name.to_owned(),
+            fault: Box::new(Fault::NotADocument(
+                "its first line is not that of a snapshot".to_owned(),
+            )),
+        }),
     }
 }
 

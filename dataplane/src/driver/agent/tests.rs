@@ -42,12 +42,14 @@ fn document(number: u32, text: &str) -> Document {
 }
 
 fn read_secret() -> SecretReader {
-    Box::new(|source| match source {
-        Source::File { path, .. } if path != "/keys/missing" => {
-            let text = path.strip_prefix("/keys/").unwrap_or_default();
-            Ok(Zeroizing::new(text.to_owned()))
-        }
-        _ => Err(SourceFault::Unreadable("no such file".to_owned())),
+    Box::new(|| {
+        Box::new(|source| match source {
+            Source::File { path, .. } if path != "/keys/missing" => {
+                let text = path.strip_prefix("/keys/").unwrap_or_default();
+                Ok(Zeroizing::new(text.to_owned()))
+            }
+            _ => Err(SourceFault::Unreadable("no such file".to_owned())),
+        })
     })
 }
 
@@ -269,7 +271,7 @@ fn a_tenant_whose_key_is_missing_at_a_start_is_closed_until_a_snapshot_mends_it(
     world.publish(&document(1, "one"));
     // The key's file is replaced behind the snapshot's back.
     let directory = File::open(root.path()).unwrap();
-    let other: SecretReader = Box::new(|_| Ok(Zeroizing::new("another".to_owned())));
+    let other: SecretReader = Box::new(|| Box::new(|_| Ok(Zeroizing::new("another".to_owned()))));
     let environment = document(0, "environment");
     let start = Start::read(directory.as_fd(), Begin::LastStored, environment, other).unwrap();
     assert_eq!(start.in_force.number, 1);

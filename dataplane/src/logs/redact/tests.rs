@@ -31,6 +31,13 @@ fn addresses_are_taken_out_wherever_they_stand() {
             "https://user:[email]/x",
         ),
         ("jane@example.com.service", "[email]"),
+        ("by joe@localhost.", "by [email]."),
+        (
+            "<joe@LOCALHOST>, root@localhost:/var/mail",
+            "<[email]>, [email]:/var/mail",
+        ),
+        ("joe@localhost.localdomain", "[email]"),
+        ("joe@localhost-a joe@localhost_b", "[email]-a [email]_b"),
     ] {
         check(text, expected);
     }
@@ -58,6 +65,13 @@ fn phone_numbers_are_taken_out_in_the_forms_in_which_people_write_them() {
         ("/keys/+4917012345678.pem", "/keys/[phone].pem"),
         ("+49 170 12345678 42 lines", "[phone] 42 lines"),
         ("+491701234567 10.0.0.1", "[phone] 10.0.0.1"),
+        ("(0170) 1234567", "[phone]"),
+        ("by (0170)1234567, please", "by [phone], please"),
+        ("(030) 12 34 56 78.", "[phone]."),
+        ("(02345)-678901", "[phone]"),
+        ("(020) 7946-0958", "[phone]"),
+        ("(012) 345.6789", "[phone]"),
+        ("(0170) 12345678 42 lines", "[phone] 42 lines"),
     ] {
         check(text, expected);
     }
@@ -79,7 +93,9 @@ fn what_operators_need_stays() {
         "/var/lib/flk/wal-2026-11-29/0001/002/manifest, ./a@b/c, git@host:x",
         "CPU 0,2-5,100-200, thread 12345, stage collect for 1.5 s",
         "(1234 bytes free, 4567 kept), (555) bytes, -1 -2 -3",
-        "root@localhost and @mention and a@ b@. c@d",
+        "@localhost and @mention and a@ b@. c@d, joe@localhosts, joe@mylocalhost, flk@localhost.service",
+        "(0170), (0170) 12, (0170) 1 2 3 4 5 6 7, (0) 123456789, (01) 2026, (0012) 34567890 bytes",
+        "(0170) 123456789012, (0170) 10.0.0.1:8080, (0170) 2026-11-29T17:28:31, (017000) 1234567",
         "",
     ] {
         check(text, text);
@@ -169,12 +185,14 @@ fn is_email(_: &str, part: &str, behind: &str) -> bool {
     let is_word = top.chars().count() > 1 && top.chars().all(char::is_alphabetic);
     let is_encoded = top.starts_with("xn--") && top.len() > 4;
     let is_unit = others.len() == 1 && UNITS.contains(top);
+    let goes_on = behind.strip_prefix('.');
+    let goes_on = goes_on.is_some_and(|it| begins(it, char::is_alphanumeric));
+    let is_here = domain.eq_ignore_ascii_case("localhost") && !goes_on;
+    let is_elsewhere =
+        !others.is_empty() && labels.iter().all(is_label) && (is_word || is_encoded) && !is_unit;
     !local.is_empty()
         && local.chars().all(is_local)
-        && !others.is_empty()
-        && labels.iter().all(is_label)
-        && (is_word || is_encoded)
-        && !is_unit
+        && (is_here || is_elsewhere)
         && !begins(behind, char::is_alphanumeric)
 }
 
@@ -183,6 +201,7 @@ fn is_phone(before: &str, part: &str, behind: &str) -> bool {
     let stands_alone = !last.is_some_and(|it| it.is_ascii_alphanumeric() || !it.is_ascii());
     match part.chars().next() {
         Some('+') => stands_alone && is_international(part, behind),
+        Some('(') if is_bracketed_trunk(part, behind) => true,
         Some('(') => {
             let area = part
                 .get(1..4)
@@ -196,6 +215,29 @@ fn is_phone(before: &str, part: &str, behind: &str) -> bool {
         Some('0'..='9') => stands_alone && ends(behind) && is_chain_of_phone(before, part, behind),
         _ => false,
     }
+}
+
+fn is_bracketed_trunk(part: &str, behind: &str) -> bool {
+    let Some((area, rest)) = part[1..].split_once(')') else {
+        return false;
+    };
+    let rest = rest.strip_prefix([' ', '-']).unwrap_or(rest);
+    let sign = if rest.contains('-') { '-' } else { ' ' };
+    let groups: Vec<&str> = rest.split(sign).collect();
+    let are_digits = |text: &str| text.bytes().all(|it| it.is_ascii_digit());
+    let digits = area.len() + groups.iter().map(|it| it.len()).sum::<usize>();
+    let last = groups.last().map_or(0, |it| it.len());
+    let behind_sign = behind.strip_prefix('-').unwrap_or_default();
+    let goes_on = digits < 11 && begins(behind_sign, |it| it.is_ascii_digit());
+    (2..=5).contains(&area.len())
+        && are_digits(area)
+        && area.starts_with('0')
+        && !area.starts_with("00")
+        && groups.iter().all(|it| it.len() > 1 && are_digits(it))
+        && (9..=12).contains(&digits)
+        && (groups.len() == 1 || digits - last < 11)
+        && ends(behind)
+        && !goes_on
 }
 
 fn ends(behind: &str) -> bool {

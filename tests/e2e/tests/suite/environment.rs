@@ -14,6 +14,7 @@ use std::time::Instant;
 
 on_every_host!(
     wrong_values_stop_the_start_and_are_named,
+    every_mistake_is_named_and_that_of_an_argument_by_its_key,
     values_that_are_not_text_are_refused,
     a_directory_that_cannot_be_used_is_named,
     secrets_are_never_said,
@@ -32,7 +33,7 @@ on_every_host!(
 const TOO_LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 91] = [
+const WRONG: [(&str, &str); 93] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -113,6 +114,11 @@ const WRONG: [(&str, &str); 91] = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:0"),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "http://collector:4318/v1/traces",
+    ),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4318"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "sesame"),
     ("OTEL_SERVICE_NAME", TOO_LONG),
     ("ADMIN_LISTEN", "127.0.0.1"),
@@ -210,6 +216,29 @@ fn is_refused(ended: &Ended, name: &str, value: Option<&str>) {
         _ => format!("; allowed: {}\n", variable.allowed()),
     };
     assert!(ended.said.contains(&allowed), "no {allowed:?}: {ended}");
+}
+
+fn every_mistake_is_named_and_that_of_an_argument_by_its_key(setting: Setting) {
+    let directory = setting.directory();
+    let plan = setting.plan(directory.path()).with("DEDUP_TTL", "soon");
+    let plan = plan.with("WAL_MAX_AGE", "1s");
+    let ended = plan
+        .with_arguments(&["--http.port=x", "--metrics.user=a:b"])
+        .run_to_end();
+    assert_eq!(ended.code(), 78, "{ended}");
+    for start in [
+        ": --http.port=x: not a port",
+        ": METRICS_PASS: METRICS_USER is set",
+        ": --metrics.user=a:b: it holds a colon",
+        ": DEDUP_TTL=soon: ",
+        ": WAL_MAX_AGE=1s: out of bounds",
+    ] {
+        assert_eq!(ended.said.matches(start).count(), 1, "{start}: {ended}");
+    }
+    let cores = setting.plan(directory.path()).without("FLK_CORES");
+    let ended = cores.with_arguments(&["--process.cores=9999"]).run_to_end();
+    assert_eq!(ended.code(), 78, "{ended}");
+    assert!(ended.said.contains("--process.cores=9999: "), "{ended}");
 }
 
 /// An operator who cannot type what is in a variable must not get its default instead.
@@ -317,8 +346,11 @@ fn variables_that_are_no_settings_are_named(setting: Setting) {
         .with("FLK_CORE", "open-sesame")
         .with("FLK_URL", "open-sesame")
         .with("HTTP_PROXY", "open-sesame")
+        .with("OTEL_TRACES_SAMPLER", "open-sesame")
         .start();
     let said = gateway.said();
+    let unread = "warning: OTEL_TRACES_SAMPLER is not read: TRACE_SAMPLE";
+    assert!(said.contains(unread), "{said}");
     for (typed, meant) in [("DEDUP_TLL", "DEDUP_TTL"), ("FLK_CORE", "FLK_CORES")] {
         let warning =
             format!("warning: {typed} is not a setting and is not read; is {meant} meant?");

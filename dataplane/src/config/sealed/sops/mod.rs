@@ -1,5 +1,6 @@
 //! Documents that SOPS encrypted to age recipients: <https://getsops.io/docs/>. A document is opened in memory: its MAC over all
-//! values is verified before one of them is given out, and only a value that was encrypted is. None is written.
+//! values is verified before one of them is given out, and only a value that was encrypted is. It is opened once, however many values are asked
+//! for. None is written.
 
 mod cipher;
 mod dotenv;
@@ -12,6 +13,8 @@ use super::age::{self, AgeError, Identity};
 use cipher::DataKey;
 use metadata::{MacOf, Metadata};
 use sha2::{Digest, Sha512};
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fmt;
 use tree::{ENCRYPTED, Leaf, Node, Value};
 use zeroize::Zeroizing;
@@ -175,75 +178,131 @@ pub(super) fn format(bytes: &[u8]) -> Option<Format> {
     has_line("sops:").then_some(Format::Yaml)
 }
 
-/// Opens a document and gives out one of its values.
-///
-/// # Errors
-/// The document is damaged, for others, or has no such entry.
-pub(super) fn open(
-    bytes: &[u8],
-    format: Format,
-    entry: Option<&str>,
-    identities: &[Identity],
-) -> Result<Zeroizing<Vec<u8>>, SopsError> {
-    let text = std::str::from_utf8(bytes).unwrap_or_default();
-    let read = match format {
-        Format::Json => json::read(text),
-        Format::Yaml => yaml::read(text),
-        Format::Dotenv => dotenv::read(text),
-        Format::Ini => return Err(SopsError::Format(format)),
-    };
-    let none = |problem: String| SopsError::NotADocument(format, problem);
-    let mut root = read.map_err(none)?;
-    let Node::Map(members) = &mut root else {
-        return Err(none("it is not a mapping".to_owned()));
-    };
-    let Some(at) = members.iter().position(|(name, _)| name == METADATA) else {
-        return Err(none("it has no member sops".to_owned()));
-    };
-    let (_, said) = members.remove(at);
-    let metadata = Metadata::read(&said)?;
-    let leaves = root.leaves().map_err(|problem| none(problem.to_owned()))?;
-    let chosen = choose(&leaves, entry)?;
-    place_is_authenticated(&leaves, chosen)?;
-    let key = data_key(&metadata, identities)?;
-    values(&leaves, chosen, &metadata, &key)
+/// A document that was read. It is opened when the first value of it is asked for, and then whole.
+pub(in crate::config) struct Document {
+    /// What the metadata says.
+    said: Node,
+    /// All other members.
+    root: Node,
+    places: Vec<Place>,
+    /// In the order of the places; those that are not encrypted are empty.
+    values: OnceCell<Result<Vec<Zeroizing<Vec<u8>>>, SopsError>>,
 }
 
-/// Which value is meant.
-fn choose(leaves: &[Leaf<'_>], entry: Option<&str>) -> Result<usize, SopsError> {
-    let is_encrypted = |leaf: &Leaf<'_>| matches!(leaf.value, Value::Encrypted(_));
-    let names = || {
-        let encrypted = leaves.iter().filter(|leaf| is_encrypted(leaf));
-        encrypted.map(|leaf| leaf.name.clone()).collect()
-    };
-    let is_meant = |leaf: &Leaf<'_>| match entry {
-        Some(entry) => leaf.name == entry,
-        None => is_encrypted(leaf),
-    };
-    let mut meant = (0..leaves.len()).filter(|&at| is_meant(&leaves[at]));
-    match (meant.next(), meant.next(), entry) {
-        (Some(at), None, Some(entry)) if !is_encrypted(&leaves[at]) => {
-            Err(SopsError::PlainEntry(entry.to_owned()))
+/// Where a value stands.
+struct Place {
+    name: String,
+    is_encrypted: bool,
+    /// Whether SOPS authenticates that it stands there.
+    is_authenticated: bool,
+}
+
+impl Document {
+    /// Reads a document and opens nothing.
+    ///
+    /// # Errors
+    /// It is no document of its format, or of another version or for others.
+    pub(in crate::config) fn read(bytes: &[u8], format: Format) -> Result<Document, SopsError> {
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        let read = match format {
+            Format::Json => json::read(text),
+            Format::Yaml => yaml::read(text),
+            Format::Dotenv => dotenv::read(text),
+            Format::Ini => return Err(SopsError::Format(format)),
+        };
+        let none = |problem: String| SopsError::NotADocument(format, problem);
+        let mut root = read.map_err(none)?;
+        let Node::Map(members) = &mut root else {
+            return Err(none("it is not a mapping".to_owned()));
+        };
+        let Some(at) = members.iter().position(|(name, _)| name == METADATA) else {
+            return Err(none("it has no member sops".to_owned()));
+        };
+        let (_, said) = members.remove(at);
+        Metadata::read(&said)?;
+        let leaves = root.leaves().map_err(|problem| none(problem.to_owned()))?;
+        let places = places(&leaves);
+        Ok(Document {
+            said,
+            root,
+            places,
+            values: OnceCell::new(),
+        })
+    }
+
+    /// Gives out one of its values. Identities are asked for only where the document is not open yet.
+    ///
+    /// # Errors
+    /// The document is damaged, for others, or has no such entry.
+    pub(in crate::config) fn value<E: From<SopsError>>(
+        &self,
+        entry: Option<&str>,
+        identities: impl FnOnce() -> Result<Vec<Identity>, E>,
+    ) -> Result<Zeroizing<Vec<u8>>, E> {
+        let at = self.choose(entry)?;
+        let values = match self.values.get() {
+            Some(values) => values,
+            None => {
+                let identities = identities()?;
+                self.values.get_or_init(|| self.open(&identities))
+            }
+        };
+        let values = values.as_ref().map_err(Clone::clone)?;
+        Ok(values[at].clone())
+    }
+
+    /// Which value is meant.
+    fn choose(&self, entry: Option<&str>) -> Result<usize, SopsError> {
+        let places = &self.places;
+        let names = || {
+            let encrypted = places.iter().filter(|it| it.is_encrypted);
+            encrypted.map(|it| it.name.clone()).collect()
+        };
+        let is_meant = |place: &Place| match entry {
+            Some(entry) => place.name == entry,
+            None => place.is_encrypted,
+        };
+        let mut meant = (0..places.len()).filter(|&at| is_meant(&places[at]));
+        match (meant.next(), meant.next(), entry) {
+            (Some(at), None, Some(entry)) if !places[at].is_encrypted => {
+                Err(SopsError::PlainEntry(entry.to_owned()))
+            }
+            (Some(at), None, _) if !places[at].is_authenticated => {
+                Err(SopsError::LoosePlace(places[at].name.clone()))
+            }
+            (Some(at), None, _) => Ok(at),
+            (Some(_), Some(_), Some(entry)) => Err(SopsError::Ambiguous(entry.to_owned())),
+            (None, _, Some(entry)) => Err(SopsError::NoEntry(entry.to_owned(), names())),
+            (_, _, None) => Err(SopsError::NeedsEntry(names())),
         }
-        (Some(at), None, _) => Ok(at),
-        (Some(_), Some(_), Some(entry)) => Err(SopsError::Ambiguous(entry.to_owned())),
-        (None, _, Some(entry)) => Err(SopsError::NoEntry(entry.to_owned(), names())),
-        (_, _, None) => Err(SopsError::NeedsEntry(names())),
+    }
+
+    fn open(&self, identities: &[Identity]) -> Result<Vec<Zeroizing<Vec<u8>>>, SopsError> {
+        let metadata = Metadata::read(&self.said)?;
+        let key = data_key(&metadata, identities)?;
+        // They were counted when it was read.
+        let leaves = self.root.leaves().unwrap_or_default();
+        values(&leaves, &metadata, &key)
     }
 }
 
 /// SOPS authenticates a value with the keys on the way to it, joined by colons, and the order of all values; neither the number
 /// of an element nor where a key with a colon ends. Who may write the file could give such a place another value of it.
-fn place_is_authenticated(leaves: &[Leaf<'_>], chosen: usize) -> Result<(), SopsError> {
-    let leaf = &leaves[chosen];
-    let path = leaf.authenticated_path();
-    let mut alike = leaves.iter().filter(|it| it.authenticated_path() == path);
-    let is_alone = alike.next().is_some() && alike.next().is_none();
-    let has_colon = leaf.path.iter().any(|key| key.contains(':'));
-    match leaf.is_listed || has_colon || !is_alone {
-        true => Err(SopsError::LoosePlace(leaf.name.clone())),
-        false => Ok(()),
+fn places(leaves: &[Leaf<'_>]) -> Vec<Place> {
+    let mut paths_count: HashMap<String, usize> = HashMap::new();
+    for leaf in leaves {
+        *paths_count.entry(leaf.authenticated_path()).or_default() += 1;
     }
+    let place = |leaf: &Leaf<'_>| {
+        let is_alone = paths_count.get(&leaf.authenticated_path()) == Some(&1);
+        let has_colon = leaf.path.iter().any(|key| key.contains(':'));
+        Place {
+            name: leaf.name.clone(),
+            is_encrypted: matches!(leaf.value, Value::Encrypted(_)),
+            is_authenticated: is_alone && !has_colon && !leaf.is_listed,
+        }
+    };
+    leaves.iter().map(place).collect()
 }
 
 fn data_key(metadata: &Metadata<'_>, identities: &[Identity]) -> Result<DataKey, SopsError> {
@@ -267,19 +326,19 @@ fn data_key(metadata: &Metadata<'_>, identities: &[Identity]) -> Result<DataKey,
     Err(SopsError::DataKey(none))
 }
 
-/// Decrypts all values, in the order of the document, verifies its MAC and returns the chosen one.
+/// Decrypts all values, in the order of the document, and verifies its MAC.
 fn values(
     leaves: &[Leaf<'_>],
-    chosen: usize,
     metadata: &Metadata<'_>,
     key: &DataKey,
-) -> Result<Zeroizing<Vec<u8>>, SopsError> {
+) -> Result<Vec<Zeroizing<Vec<u8>>>, SopsError> {
     let mut hash = Sha512::new();
     if metadata.mac_of == MacOf::EncryptedValues {
         hash.update(ENCRYPTED_ONLY);
     }
-    let mut found = Zeroizing::new(Vec::new());
-    for (at, leaf) in leaves.iter().enumerate() {
+    let mut found = Vec::with_capacity(leaves.len());
+    for leaf in leaves {
+        let mut value = Zeroizing::default();
         match leaf.value {
             Value::Plain(_) if metadata.is_left_open(leaf) => {
                 return Err(SopsError::LeftOpen(leaf.name.clone()));
@@ -290,11 +349,10 @@ fn values(
                 let opened = cipher::open(text, key, &leaf.authenticated_path());
                 let opened = opened.ok_or_else(|| SopsError::Value(leaf.name.clone()))?;
                 hash.update(&opened[..]);
-                if at == chosen {
-                    found = opened;
-                }
+                value = opened;
             }
         }
+        found.push(value);
     }
     let mac = cipher::open(metadata.mac, key, metadata.last_modified).ok_or(SopsError::Mac)?;
     let computed: String = hash

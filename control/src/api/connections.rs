@@ -1,0 +1,310 @@
+//! The connections of the admin API: how many there are at a time, and how long each may be silent. A new one takes the place
+//! of the one that has been silent for the longest time, so no number of them keeps another out or uses up the descriptors
+//! that publishing needs. It knows nothing of what is asked, and never ends a connection whose request is being answered.
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, Id, JoinSet};
+
+/// A longer head is refused with 431.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Between two attempts to accept where the system refuses it, for want of descriptors or memory.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
+
+/// How much connections may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// How long the head of a request may take, from the beginning of the connection or from the answer before.
+    pub head_max: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            connections_max: 64,
+            head_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Answers requests by this router for ever.
+pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {
+    let mut connections = Connections {
+        bounds,
+        tasks: JoinSet::new(),
+        seats: HashMap::new(),
+        answered: Arc::default(),
+    };
+    loop {
+        let stream = accept(&listener).await;
+        connections.make_room().await;
+        connections.add(stream, router.clone());
+    }
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => match error.kind() {
+                // Of the connection, not of this process.
+                ErrorKind::ConnectionAborted
+                | ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionReset => {}
+                _ => tokio::time::sleep(ACCEPT_AGAIN).await,
+            },
+        }
+    }
+}
+
+/// All connections.
+struct Connections {
+    bounds: Bounds,
+    tasks: JoinSet<()>,
+    seats: HashMap<Id, Seat>,
+    /// Told when a request was answered.
+    answered: Arc<Notify>,
+}
+
+/// One connection.
+struct Seat {
+    task: AbortHandle,
+    silence: Silence,
+}
+
+/// Since when nothing has been asked on a connection; nothing while a request is being answered.
+#[derive(Clone)]
+struct Silence(Arc<Mutex<Option<Instant>>>);
+
+impl Silence {
+    fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+/// A request is being answered until this is dropped.
+struct Answering {
+    silence: Silence,
+    answered: Arc<Notify>,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.silence.set(Some(Instant::now()));
+        self.answered.notify_one();
+    }
+}
+
+impl Connections {
+    /// Waits until there is a place. The one that has been silent for the longest time gives way; while all are being answered,
+    /// the first answer is waited for.
+    async fn make_room(&mut self) {
+        loop {
+            while let Some(ended) = self.tasks.try_join_next_with_id() {
+                self.seats.remove(&id_of(ended));
+            }
+            if self.seats.len() < self.bounds.connections_max {
+                return;
+            }
+            let silent = self
+                .seats
+                .values()
+                .filter_map(|seat| Some((seat.silence.since()?, seat)));
+            if let Some((_, seat)) = silent.min_by_key(|(since, _)| *since) {
+                seat.task.abort();
+            }
+            tokio::select! {
+                Some(ended) = self.tasks.join_next_with_id() => {
+                    self.seats.remove(&id_of(ended));
+                }
+                () = self.answered.notified() => {}
+            }
+        }
+    }
+
+    fn add(&mut self, stream: TcpStream, router: Router) {
+        let silence = Silence(Arc::new(Mutex::new(Some(Instant::now()))));
+        let (of_seat, answered) = (silence.clone(), Arc::clone(&self.answered));
+        let routes = TowerToHyperService::new(router);
+        let service = service_fn(move |request: Request<Incoming>| {
+            silence.set(None);
+            let answering = Answering {
+                silence: silence.clone(),
+                answered: Arc::clone(&answered),
+            };
+            let answer = routes.call(request);
+            async move {
+                let answer = answer.await;
+                drop(answering);
+                answer
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.bounds.head_max)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let task = self.tasks.spawn(async move {
+            // A client that went away, said what is no request, or was silent for too long.
+            let _ = connection.await;
+        });
+        let silence = of_seat;
+        self.seats.insert(task.id(), Seat { task, silence });
+    }
+}
+
+fn id_of(ended: Result<(Id, ()), tokio::task::JoinError>) -> Id {
+    match ended {
+        Ok((id, ())) => id,
+        Err(error) => error.id(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// Told when `/held` is asked for, and when it is to be answered.
+    #[derive(Clone, Default)]
+    struct Held {
+        asked: Arc<Notify>,
+        release: Arc<Notify>,
+    }
+
+    /// Serves `/quick` and `/held`.
+    async fn server(bounds: Bounds) -> (SocketAddr, Held) {
+        let held = Held::default();
+        let of_route = held.clone();
+        let route = move || async move {
+            of_route.asked.notify_one();
+            of_route.release.notified().await;
+            "held"
+        };
+        let router = Router::new()
+            .route("/quick", get(|| async { "quick" }))
+            .route("/held", get(route));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, router, bounds));
+        (address, held)
+    }
+
+    async fn connect(address: SocketAddr) -> TcpStream {
+        TcpStream::connect(address).await.unwrap()
+    }
+
+    async fn ask(stream: &mut TcpStream, path: &str) {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+    }
+
+    /// Reads up to the end of the answer's body.
+    async fn answer(stream: &mut TcpStream, body: &str) {
+        let mut text = Vec::new();
+        while !text.ends_with(body.as_bytes()) {
+            assert_ne!(stream.read_buf(&mut text).await.unwrap(), 0, "{body}");
+        }
+    }
+
+    async fn is_ended(stream: &mut TcpStream) -> bool {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.is_err() || rest.is_empty()
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_and_a_connection_without_a_request_are_ended() {
+        let bounds = Bounds {
+            head_max: Duration::from_millis(50),
+            ..Bounds::default()
+        };
+        let (address, _) = server(bounds).await;
+        let (mut silent, mut slow, mut kept) = (
+            connect(address).await,
+            connect(address).await,
+            connect(address).await,
+        );
+        slow.write_all(b"GET /quick HTTP/1.1\r\nHost:")
+            .await
+            .unwrap();
+        ask(&mut kept, "/quick").await;
+        answer(&mut kept, "quick").await;
+        for stream in [&mut silent, &mut slow, &mut kept] {
+            assert!(is_ended(stream).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_takes_the_place_of_the_one_that_was_silent_longest() {
+        let bounds = Bounds {
+            connections_max: 2,
+            head_max: LONG,
+        };
+        let (address, _) = server(bounds).await;
+        let mut first = connect(address).await;
+        ask(&mut first, "/quick").await;
+        answer(&mut first, "quick").await;
+        let mut second = connect(address).await;
+        ask(&mut second, "/quick").await;
+        answer(&mut second, "quick").await;
+        // The first was asked last now.
+        ask(&mut first, "/quick").await;
+        answer(&mut first, "quick").await;
+        let mut third = connect(address).await;
+        ask(&mut third, "/quick").await;
+        answer(&mut third, "quick").await;
+        assert!(is_ended(&mut second).await);
+        ask(&mut first, "/quick").await;
+        answer(&mut first, "quick").await;
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_being_answered_keeps_its_place_although_it_is_the_oldest() {
+        for connections_max in [1, 2] {
+            let bounds = Bounds {
+                connections_max,
+                head_max: LONG,
+            };
+            let (address, Held { asked, release }) = server(bounds).await;
+            let mut held = connect(address).await;
+            ask(&mut held, "/held").await;
+            asked.notified().await;
+            let mut silent = connect(address).await;
+            ask(&mut silent, "/quick").await;
+            if connections_max == 2 {
+                answer(&mut silent, "quick").await;
+                let mut third = connect(address).await;
+                ask(&mut third, "/quick").await;
+                answer(&mut third, "quick").await;
+            }
+            release.notify_one();
+            answer(&mut held, "held").await;
+            // It had to wait, or had to go.
+            match connections_max {
+                1 => answer(&mut silent, "quick").await,
+                _ => assert!(is_ended(&mut silent).await),
+            }
+        }
+    }
+}
