@@ -31,7 +31,7 @@ mod read_logs;
 
 pub mod strays;
 
-mod clock;
+pub(crate) mod clock;
 
 mod end_logs;
 

@@ -7,6 +7,7 @@ use super::disk::Inode;
 use super::logbook::{self, Disposition, Item};
 use super::oracle::Property;
 use super::records;
+use super::resumed::Mark;
 use super::world::World;
 use crate::sim_trace;
 use crate::wal::buffer::BLOCK_BYTES;
@@ -37,9 +38,9 @@ pub struct LogWrite {
     pub decided: Vec<u64>,
     /// Places of the bodies whose disposition is in it.
     pub(super) dispositions: Vec<BodyAt>,
-    fast_us: i64,
-    slow_us: i64,
-    wall_us: u64,
+    pub(super) fast_us: i64,
+    pub(super) slow_us: i64,
+    pub(super) wall_us: u64,
     /// Applied to the file in full, at this moment of the disk.
     pub applied: Option<u64>,
     /// The shard was told that it is durable.
@@ -90,13 +91,6 @@ impl LogWrite {
     pub(super) fn is_mark(&self) -> bool {
         self.bodies.is_empty() && self.dispositions.is_empty()
     }
-}
-
-/// A clock reading that was written down.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Mark {
-    fast_us: i64,
-    wall_us: u64,
 }
 
 /// How a damaged file was before.
@@ -164,9 +158,6 @@ pub struct Truth {
     pub(super) any_loss: bool,
 }
 
-/// The most that a start adds to the expiry clock unasked.
-const RESUME_US_MAX: i64 = 3_600_000_000;
-
 impl Truth {
     /// Whether refusing to start is right.
     pub fn may_refuse(&self) -> bool {
@@ -178,45 +169,6 @@ impl Truth {
     pub fn forget_manifests_behind(&mut self, left: Option<&[u8]>) {
         let at = self.manifests.iter().rposition(|it| left == Some(it));
         self.manifests.truncate(at.map_or(0, |at| at + 1));
-    }
-
-    /// A manifest with the clock of about now is being written.
-    pub fn mark(&mut self, fast_us: i64, wall_us: u64) {
-        self.marks.push(Mark { fast_us, wall_us });
-    }
-
-    /// How far a start may have moved the expiry clock, at most and at least, against both bounds now.
-    pub fn resumed(&self, wall_us: u64, fast_us: i64, slow_us: i64) -> (i64, i64) {
-        let confirmed = self
-            .writes
-            .iter()
-            .filter(|write| write.confirmed && !write.lost);
-        let newest = confirmed.max_by_key(|write| write.fast_us);
-        let newest_fast_us = if self.any_loss {
-            i64::MIN
-        } else {
-            newest.map_or(i64::MIN, |write| write.fast_us - 2_500_000)
-        };
-        let newest_slow_us = if self.any_loss {
-            0
-        } else {
-            newest.map_or(0, |write| write.slow_us)
-        };
-        let writes = self.writes.iter().map(|write| Mark {
-            fast_us: write.fast_us,
-            wall_us: write.wall_us,
-        });
-        let candidates = writes
-            .chain(self.marks.iter().copied())
-            .filter(|mark| mark.fast_us >= newest_fast_us);
-        let reach = candidates.map(|mark| {
-            let passed_us = wall_us
-                .saturating_sub(mark.wall_us)
-                .min(RESUME_US_MAX as u64) as i64;
-            mark.fast_us + passed_us + 1_000_000
-        });
-        let fast_to_us = reach.max().unwrap_or(fast_us).max(fast_us);
-        (fast_to_us - fast_us, (newest_slow_us - slow_us).min(0))
     }
 }
 
