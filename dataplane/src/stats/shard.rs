@@ -177,6 +177,8 @@ pub struct ShardStats {
     pub traces_limited: Cell,
     /// Counters by tenant, key and parameter set.
     pub tenants: TenantPages,
+    /// Records that were to be traced while too many others were not complete.
+    pub traces_unplaced: Cell,
 }
 
 impl ShardStats {

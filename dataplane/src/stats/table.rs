@@ -202,6 +202,7 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> {
 const TRACES: &[Metric] = &[
     count("flk_traces_total", "Records that were traced.", |page| &page.traces),
     count("flk_traces_limited_total", "Records that were to be traced and were not, for TRACES_PER_SECOND_MAX allows no more.", |page| &page.traces_limited),
+    count("flk_traces_unplaced_total", "Records that were to be traced and were not, for 256 traced records of their shard had no answer yet.", |page| &page.traces_unplaced),
 ];
 
 #[rustfmt::skip] // a table
