@@ -19,7 +19,7 @@ fn main() {
     match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
         [] => {
             println!("kind        instructions per request");
-            for kind in ["new", "duplicate"] {
+            for kind in ["new", "duplicate", "new-share"] {
                 let all = counted(kind, WARM_UP_ROUNDS + ROUNDS);
                 let warm_up = counted(kind, WARM_UP_ROUNDS);
                 let requests = ROUNDS as u64 * u64::from(CONNECTIONS);
@@ -35,12 +35,14 @@ fn main() {
 fn serve(kind: &str, rounds: usize) {
     let ids = (WARM_UP_ROUNDS + ROUNDS) as u64 * u64::from(CONNECTIONS);
     let requests = requests(0..ids);
-    let mut shard = ByHand::new();
+    // "new-share": of a tenant that may fill half of a batch, which it does not reach.
+    let share = kind.strip_suffix("-share").map(|_| 50);
+    let mut shard = ByHand::new(share);
     let mut all = requests.chunks(CONNECTIONS as usize);
     let first = all.next().unwrap();
     shard.round(first);
     for round in all.take(rounds - 1) {
-        shard.round(if kind == "new" { round } else { first });
+        shard.round(if kind == "duplicate" { first } else { round });
     }
     assert_eq!(
         shard.answered_200,

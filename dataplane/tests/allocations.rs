@@ -37,7 +37,7 @@ static COUNTING: Counting = Counting;
 
 #[test]
 fn duplicates_cost_no_allocation_and_new_ids_only_the_growth_of_the_table() {
-    let mut shard = ByHand::new();
+    let mut shard = ByHand::new(None);
     let known = requests(0..u64::from(CONNECTIONS));
     let fresh = requests(1_000..1_000 + 400 * u64::from(CONNECTIONS));
     let rounds: Vec<_> = fresh.chunks(CONNECTIONS as usize).collect();

@@ -99,7 +99,7 @@ const TENANTS: &str = r#"
 # [[tenants]]
 # id = "acme"
 # rate = 1000                            # requests per second; also burst, bytes_per_second, unauthenticated_bytes_per_second
-# wal_share = 50                         # percent of a batch of the log that its bodies may fill
+# wal_share = 50                         # percent of a waiting batch of the log that its bodies may fill
 # home = "eu-1"                          # reserved, without effect
 # [[tenants.keys]]
 # id = "2026-11"

@@ -82,7 +82,7 @@ fn tenants() -> Value {
             "id": text("What X-Tenant-Id says."),
             "enabled": {"type": "boolean"}, "unsigned": {"type": "boolean"},
             "rate": whole, "burst": whole, "bytes_per_second": whole, "unauthenticated_bytes_per_second": whole,
-            "wal_share": {"type": "integer", "minimum": 1, "maximum": 100, "description": "How much of a batch of the log its bodies may fill, in percent."},
+            "wal_share": {"type": "integer", "minimum": 1, "maximum": 100, "description": "How much of a batch of the log its bodies may fill while it waits for the disk, in percent."},
             "home": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$", "description": "Reserved, without effect: the region of the tenant."},
             "keys": array(table(&["id"], keys)), "params": array(table(&["version"], params)),
         }),

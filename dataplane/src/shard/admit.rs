@@ -94,7 +94,7 @@ impl Ingress {
             match request.refused {
                 None => self.append_one(core, request, inbox, now),
                 Some(refusal) => {
-                    self.give_back_share(&request);
+                    self.give_back_share(core, &request);
                     let needs = Sequence::default();
                     self.answer(core, request.conn, request.reply, refusal.answer(), needs);
                 }

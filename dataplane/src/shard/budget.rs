@@ -156,6 +156,27 @@ impl Budget {
         }
     }
 
+    /// The same for a request that is whole and waits for something else: it holds its own bytes if they are free and no
+    /// other waits for them, and never waits for them itself.
+    pub(super) fn keep(
+        &mut self,
+        grant: &mut Grant,
+        bytes: usize,
+        conn: ConnId,
+        peer: Peer,
+    ) -> Turn {
+        let mut changed = self.forget(conn);
+        if bytes == 0 {
+            changed |= grant.bytes > 0;
+            self.give_back_all(grant, peer);
+        } else if grant.bytes >= bytes {
+            changed |= self.shrink(grant, bytes, peer);
+        } else {
+            self.take(grant, bytes, conn, peer);
+        }
+        Turn::after(changed)
+    }
+
     /// Holds all that a connection may come to need, if that is free and it is its turn.
     fn take(&mut self, grant: &mut Grant, bytes: usize, conn: ConnId, peer: Peer) -> bool {
         let more_bytes = bytes - grant.bytes;

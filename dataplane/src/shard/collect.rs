@@ -175,8 +175,9 @@ impl Ingress {
         let number = u64::from(snapshot.number);
         let wall_s = now.wall_us / 1_000_000;
         let (page, before) = (&self.stats().tenants, Some(&self.in_force));
-        self.in_force = InForce::new(snapshot, &versions, wall_s, page, before);
+        self.in_force = InForce::new(Arc::clone(&snapshot), &versions, wall_s, page, before);
         self.stats().snapshot.set(number);
+        self.configure_shares(&snapshot);
     }
 
     /// Forgets a connection and releases it at the driver. Its requests in flight go on without it.

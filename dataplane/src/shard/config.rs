@@ -4,6 +4,7 @@
 use super::budget::WAITER_BYTES;
 use super::connection::Connection;
 use super::flights::Flight;
+use super::lists::LINK_BYTES;
 use super::received::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};
 use super::traced::TRACES_BYTES;
 pub use super::traced::TraceLimits;
@@ -174,6 +175,7 @@ impl ShardLimits {
         let connection = 2 * size_of::<Connection>()
             + 9 * size_of::<u32>()
             + 3 * size_of::<Waiter>()
+            + LINK_BYTES
             + 2 * WAITER_BYTES;
         // A slot per request in flight, its deadline, and its place in the queues of what waits for the log.
         let flight = size_of::<Flight>() + 160;

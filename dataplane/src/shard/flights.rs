@@ -2,7 +2,7 @@
 //! end; a ticket with a generation names it across shards, so that a late answer never reaches another request.
 
 use super::traced::TraceRef;
-use crate::dedup::context::Context;
+use crate::dedup::context::{Context, TenantId};
 use crate::dedup::protocol::Ticket;
 use crate::dedup::{Decided, Key};
 use crate::event::ConnId;
@@ -95,6 +95,9 @@ pub(super) struct Flights {
     slots: Vec<(u32, Option<Flight>)>,
     free: Vec<u32>,
     dispositions_owed: usize,
+    /// How many are of each tenant, by [`TenantId`], those that were cut out in this turn included; empty while no tenant has a
+    /// share.
+    by_tenant: Vec<u32>,
 }
 
 impl Flights {
@@ -104,6 +107,7 @@ impl Flights {
             slots: (0..flights_max).map(|_| (0, None)).collect(),
             free: (0..flights_max).rev().collect(),
             dispositions_owed: 0,
+            by_tenant: Vec::new(),
         }
     }
 
@@ -188,14 +192,51 @@ impl Flights {
     /// Ends a request.
     pub(super) fn end(&mut self, ticket: Ticket) {
         let (generation, flight) = &mut self.slots[ticket.slot as usize];
-        match flight {
+        let tenant = match flight {
             Some(ended) if *generation == ticket.generation => {
+                let tenant = ended.request.context.tenant;
                 self.dispositions_owed -= ended.step.dispositions_owed();
                 *flight = None;
+                tenant
             }
             _ => unreachable!("request {ticket:?} ends once"),
-        }
+        };
         self.free.push(ticket.slot);
+        self.release(tenant);
+    }
+
+    /// From now on requests of so many tenants are counted apart, or not any more. None has been cut out in this turn.
+    pub(super) fn count_by_tenant(&mut self, tenants_count: Option<usize>) {
+        self.by_tenant.clear();
+        self.by_tenant.resize(tenants_count.unwrap_or(0), 0);
+        let flights = self.slots.iter().filter_map(|(_, flight)| flight.as_ref());
+        for flight in flights {
+            let tenant = flight.request.context.tenant;
+            if let Some(count) = self.by_tenant.get_mut(tenant.index()) {
+                *count += 1;
+            }
+        }
+    }
+
+    /// A request of this tenant was cut out and will be admitted.
+    #[inline]
+    pub(super) fn reserve(&mut self, tenant: TenantId) {
+        if let Some(count) = self.by_tenant.get_mut(tenant.index()) {
+            *count += 1;
+        }
+    }
+
+    /// It was refused, or has ended.
+    #[inline]
+    pub(super) fn release(&mut self, tenant: TenantId) {
+        if let Some(count) = self.by_tenant.get_mut(tenant.index()) {
+            *count -= 1;
+        }
+    }
+
+    /// How many there are of a tenant, while they are counted.
+    pub(super) fn of(&self, tenant: TenantId) -> usize {
+        self.by_tenant[tenant.index()] as usize
     }
 
     /// The records that all requests owe are counted right.
@@ -205,6 +246,8 @@ impl Flights {
         let owed = flights.map(|flight| flight.step.dispositions_owed());
         assert_eq!(owed.clone().count(), self.count());
         assert_eq!(owed.sum::<usize>(), self.dispositions_owed);
+        let all: u32 = self.by_tenant.iter().sum();
+        assert!(self.by_tenant.is_empty() || all as usize == self.count());
     }
 
     fn expect_mut(&mut self, ticket: Ticket) -> &mut Flight {

@@ -37,6 +37,9 @@ impl Ingress {
             }
             self.after_framing(slot);
         }
+        if let Some(core) = core.filter(|_| self.shares.is_on()) {
+            self.give_rest(core);
+        }
         self.refuse_short_of_memory(now);
     }
 

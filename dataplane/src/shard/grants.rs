@@ -4,7 +4,7 @@
 use super::Ingress;
 use super::budget::{Need, Standing, Turn};
 use super::config::ShardLimits;
-use super::connection::{Connection, Phase};
+use super::connection::{Admitted, Connection, Phase};
 use super::waiting::Waiter;
 use crate::event::{Op, Outbox};
 use crate::http::Problem;
@@ -42,6 +42,9 @@ impl Ingress {
             return;
         }
         let (conn, peer) = (connection.id, connection.peer);
+        if connection.waits_for_room() {
+            return self.hold_whole(slot);
+        }
         let partial = connection.phase == Phase::Open && connection.received.pending_bytes() > 0;
         let head_need = Need::known(if partial { HEAD_ALLOWANCE_BYTES } else { 0 });
         let body_need = match body_need(connection, &limits) {
@@ -53,14 +56,40 @@ impl Ingress {
         let body = self.bodies.settle(&mut memory.body, body_need, conn, peer);
         // The grant for a body is enough for its head as well.
         let decisive = if body_need.bytes > 0 { &body } else { &head };
-        // A whole request needs no more memory, and what is behind answers is looked at when they have left.
-        let waits_for_other = connection.waits_for_room() || connection.is_too_far_ahead(&limits);
-        if decisive.standing == Standing::Waits && !waits_for_other {
+        // What is behind answers is looked at when they have left.
+        if decisive.standing == Standing::Waits && !connection.is_too_far_ahead(&limits) {
             self.wait_for_memory(slot, now);
         } else {
             self.leave_memory_queue(slot);
         }
         if head.turn == Turn::Next || body.turn == Turn::Next {
+            self.wake_budget_waiters();
+        }
+    }
+
+    /// The same for a connection whose request is whole and waits for room: it needs what it has received and no more, and
+    /// is not in the way of those that wait for memory.
+    fn hold_whole(&mut self, slot: u32) {
+        let connection = self.connections.at(slot);
+        let (conn, peer) = (connection.id, connection.peer);
+        let body_bytes = match connection.admitted() {
+            Some(Admitted { incoming, .. }) if incoming.whole_bytes() > HEAD_ALLOWANCE_BYTES => {
+                incoming.whole_bytes()
+            }
+            _ => 0,
+        };
+        let head_bytes = match body_bytes {
+            0 => connection
+                .received
+                .pending_bytes()
+                .min(HEAD_ALLOWANCE_BYTES),
+            _ => 0,
+        };
+        let memory = &mut connection.memory;
+        let head = self.heads.keep(&mut memory.head, head_bytes, conn, peer);
+        let body = self.bodies.keep(&mut memory.body, body_bytes, conn, peer);
+        self.leave_memory_queue(slot);
+        if head == Turn::Next || body == Turn::Next {
             self.wake_budget_waiters();
         }
     }
@@ -148,6 +177,10 @@ fn may_read(connection: &Connection, limits: &ShardLimits) -> bool {
         Phase::Open if pending_bytes == 0 => true,
         Phase::Open if need_bytes > HEAD_ALLOWANCE_BYTES => {
             memory.body.bytes >= need_bytes && pending_bytes < need_bytes
+        }
+        // What is whole and waits for room is read behind only as far as there is memory that no other waits for.
+        Phase::Open if connection.waits_for_room() => {
+            memory.head.bytes >= pending_bytes && pending_bytes < HEAD_ALLOWANCE_BYTES
         }
         Phase::Open => memory.head.bytes > 0 && pending_bytes < HEAD_ALLOWANCE_BYTES,
         Phase::Closing | Phase::Lingering { .. } | Phase::Free => true,

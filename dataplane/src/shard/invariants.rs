@@ -50,6 +50,7 @@ impl Ingress {
         };
         let for_room = self.waiting_for_room_count();
         assert_eq!(count(Connection::waits_for_room), for_room);
+        assert_eq!(self.shares.checked_count(), self.for_share.count());
         let for_memory = count(|it| it.memory.place.is_some());
         assert_eq!(for_memory, self.for_memory.count());
         assert_eq!(count(|it| it.queued), self.ready.len());

@@ -27,6 +27,12 @@ pub(super) struct Links {
     links: Vec<Link>,
 }
 
+impl Default for Ends {
+    fn default() -> Ends {
+        Ends::EMPTY
+    }
+}
+
 impl Ends {
     /// An empty list.
     pub(super) const EMPTY: Ends = Ends {
@@ -76,5 +82,14 @@ impl Links {
             Some(link) => link.before = before,
             None => list.last = before,
         }
+    }
+
+    /// The slots of a list, from the first to the last.
+    #[cfg(debug_assertions)]
+    pub(super) fn iter<'a>(&'a self, list: &Ends) -> impl Iterator<Item = u32> + 'a {
+        std::iter::successors(list.first(), |slot| {
+            let after = self.links[*slot as usize].after;
+            (after != NONE).then_some(after)
+        })
     }
 }

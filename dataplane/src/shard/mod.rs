@@ -83,6 +83,7 @@ use self::flights::Flights;
 use self::foreign::Foreign;
 use self::pressure::{Evicted, Order};
 use self::received::Source;
+use self::share::{Account, Shares};
 use self::stall::Stall;
 use self::tenants::InForce;
 use self::traced::Traced;
@@ -119,6 +120,8 @@ struct Framed {
     traceparent: Option<Source>,
     /// What it was charged for before its body came.
     paid_bytes: Option<u64>,
+    /// Whether it takes a part of its tenant's share.
+    account: Account,
     /// It is over a rate or a quota.
     refused: Option<Refusal>,
 }
@@ -188,6 +191,7 @@ struct Ingress {
     for_room: Waiting,
     /// Connections whose head-of-line request is whole and waits for its tenant's share of the next batch.
     for_share: Waiting,
+    shares: Shares,
     /// Connections whose head-of-line request waits for memory for the rest of it.
     for_memory: Waiting,
     /// Connections whose bytes were touched in this turn.
@@ -234,9 +238,9 @@ impl Ingress {
         page.connections_max.set(u64::from(limits.connections_max));
         let snapshot = Arc::clone(&config.snapshot);
         page.snapshot.set(u64::from(snapshot.number));
-        Ingress {
+        let mut this = Ingress {
             // The first turn says what time it is.
-            in_force: InForce::new(snapshot, &[], 0, &page.tenants, None),
+            in_force: InForce::new(Arc::clone(&snapshot), &[], 0, &page.tenants, None),
             connections: Connections::new(connections),
             flights: Flights::new(limits.flights_max),
             scratchpad: Scratchpad {
@@ -262,6 +266,7 @@ impl Ingress {
             ready: VecDeque::with_capacity(connections as usize),
             for_room: Waiting::new(connections),
             for_share: Waiting::new(connections),
+            shares: Shares::default(),
             for_memory: Waiting::new(connections),
             touched: Vec::with_capacity(connections as usize),
             framed: Vec::with_capacity(flights),
@@ -279,7 +284,9 @@ impl Ingress {
             body_text: Vec::with_capacity(1024),
             page_text: String::with_capacity(16 * 1024),
             config,
-        }
+        };
+        this.configure_shares(&snapshot);
+        this
     }
 
     fn id(&self) -> ShardId {

@@ -81,6 +81,11 @@ impl OwedAnswers {
         self.queue.front()
     }
 
+    /// All of them, the next one to leave first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Owed> {
+        self.queue.iter()
+    }
+
     /// The one that was owed last.
     pub(super) fn newest_mut(&mut self) -> Option<&mut Owed> {
         self.queue.back_mut()

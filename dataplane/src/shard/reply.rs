@@ -82,7 +82,11 @@ impl Ingress {
             else {
                 return true;
             };
-            if *needs > durable || held_back {
+            if *needs > durable {
+                return true;
+            }
+            if held_back {
+                self.trace_held_back(conn, durable);
                 return true;
             }
             let answer = *answer;

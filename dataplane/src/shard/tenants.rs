@@ -4,14 +4,12 @@
 
 use super::Ingress;
 use super::charge::Tally;
-use super::share::Share;
 use crate::dedup::Key;
 use crate::dedup::context::{Context, TenantId};
 use crate::http::Problem;
 use crate::io::Now;
 use crate::snapshot::{KeySchedule, Snapshot, Tenant, TenantKeys};
 use crate::stats::tenants::{KeyTimes, Row, TenantPages};
-use crate::wal::name::Sequence;
 use flk_contract::verify::ParamsVersion;
 use flk_contract::{KeyId, KeySet, Params};
 use std::ops::Range;
@@ -25,10 +23,6 @@ pub(super) struct InForce {
     tenants: Vec<TenantInForce>,
     /// Whether anything is limited at all.
     has_limits: bool,
-    /// Whether a tenant may fill only a part of a batch of the log.
-    pub has_shares: bool,
-    /// The batch for which requests that wait for a share of it were looked at.
-    pub shares_of: Sequence,
     /// Seconds of the wall clock in which the keys and parameter sets of all tenants are those that judge here.
     valid_s: Range<u64>,
 }
@@ -43,7 +37,6 @@ pub(super) struct TenantInForce {
     params: Vec<ParamsInForce>,
     judging_count: usize,
     tally: Tally,
-    pub share: Share,
     /// Where it is counted.
     pub row: Row,
     /// Where its keys are, by what signatures name them.
@@ -102,7 +95,6 @@ impl InForce {
                 judging_count: together(&params),
                 params,
                 tally: Tally::default(),
-                share: Share::of(tenant.wal_share),
                 row,
                 key_rows: key_rows(tenant, |name| page.key_row(row, name)),
             };
@@ -117,8 +109,6 @@ impl InForce {
         let mut this = InForce {
             tenants,
             has_limits: has_limits(&snapshot),
-            has_shares: has_shares(&snapshot),
-            shares_of: Sequence::default(),
             snapshot,
             valid_s: ALWAYS,
         };
@@ -208,20 +198,10 @@ impl InForce {
         &mut self.tenants[tenant.index()].tally
     }
 
-    /// What it fills of the open batch.
-    pub(super) fn share(&mut self, tenant: TenantId) -> &mut Share {
-        &mut self.tenants[tenant.index()].share
-    }
-
     /// Its name, as log records hold it.
     pub(super) fn name(&self, tenant: TenantId) -> &str {
         &self.snapshot.tenant(tenant).name
     }
-}
-
-fn has_shares(snapshot: &Snapshot) -> bool {
-    let mut all = snapshot.all();
-    all.any(|tenant| tenant.wal_share < 100)
 }
 
 fn has_limits(snapshot: &Snapshot) -> bool {

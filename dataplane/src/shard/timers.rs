@@ -217,7 +217,7 @@ impl Ingress {
         // A full batch or a full table of flights empties by an event; the batch just handed over has done so already.
         let may_frame = !self.ready.is_empty()
             || self.has_room_for_the_first(core)
-            || self.has_new_shares(core);
+            || self.may_admit_by_share(core);
         let answers = core.is_some_and(|core| !core.effects.answers.is_empty());
         if may_frame || answers || !self.due.is_empty() {
             return Next::Now;

@@ -1,6 +1,7 @@
 //! Traced records: which records are traced, and when each passes which border. Times are those of turns; the driver adds those
 //! within a turn, and gets each trace that is complete. Nothing here changes what is done with a record.
 
+use super::owed::Reply;
 use super::{Core, Framed, Ingress};
 use crate::dedup::key::KeyHash;
 use crate::event::{ConnId, Driver};
@@ -59,6 +60,15 @@ struct Open {
     in_use: bool,
 }
 
+/// Why a record that was to be traced is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NotTraced {
+    /// So many traces have begun in this second as may.
+    OverRate,
+    /// So many traces are not complete as there are places.
+    NoPlace,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Traced {
@@ -115,17 +125,18 @@ impl Traced {
     }
 
     /// Whether one more may begin now.
-    fn take(&mut self, now_ns: u64) -> bool {
-        let Some(interval_ns) = self.interval_ns else {
-            return false;
-        };
+    fn take(&mut self, now_ns: u64) -> Result<(), NotTraced> {
+        let interval_ns = self.interval_ns.ok_or(NotTraced::OverRate)?;
         let burst_ns = BURST_NS.max(interval_ns) - interval_ns;
         let due_ns = self.due_ns.max(now_ns.saturating_sub(burst_ns));
-        let is_granted = due_ns <= now_ns && self.count() < TRACES_MAX;
-        if is_granted {
-            self.due_ns = due_ns + interval_ns;
+        if due_ns > now_ns {
+            return Err(NotTraced::OverRate);
         }
-        is_granted
+        if self.count() >= TRACES_MAX {
+            return Err(NotTraced::NoPlace);
+        }
+        self.due_ns = due_ns + interval_ns;
+        Ok(())
     }
 
     fn begin(&mut self, mut open: Open) -> TraceRef {
@@ -206,8 +217,12 @@ impl Ingress {
                 (own_id.max(1).to_be_bytes(), 0)
             }
         };
-        if !self.traced.take(ns(now.mono_us)) {
-            self.stats().traces_limited.add(1);
+        if let Err(why) = self.traced.take(ns(now.mono_us)) {
+            let counter = match why {
+                NotTraced::OverRate => &self.stats().traces_limited,
+                NotTraced::NoPlace => &self.stats().traces_unplaced,
+            };
+            counter.add(1);
             return None;
         }
         let mut trace = Trace {
@@ -351,6 +366,24 @@ impl Ingress {
         }
     }
 
+    /// A client does not take its answers: the traces of those that may leave are complete without, for their places are needed.
+    pub(super) fn trace_held_back(&mut self, conn: ConnId, durable: Sequence) {
+        if !self.traces_any() {
+            return;
+        }
+        let Some(connection) = self.connections.get(conn) else {
+            return;
+        };
+        for owed in connection.owed.all() {
+            let may_leave = matches!(&owed.reply, Reply::Ready { needs, .. } if *needs <= durable);
+            if let Some(at) = owed.trace.filter(|_| may_leave)
+                && self.traced.open(at).is_some()
+            {
+                self.traced.finish(at.slot);
+            }
+        }
+    }
+
     /// A connection has ended: its records are traced until their dispositions are durable.
     pub(super) fn trace_gone(&mut self, conn: ConnId) {
         for slot in 0..self.traced.slots.len() {
@@ -421,7 +454,7 @@ mod tests {
     fn granted(limits: TraceLimits, shards: u16, at_ms: impl Iterator<Item = u64>) -> usize {
         let mut traced = Traced::new(limits, shards);
         at_ms
-            .filter(|ms| traced.take(ns(10_000_000 + ms * 1000)))
+            .filter(|ms| traced.take(ns(10_000_000 + ms * 1000)).is_ok())
             .count()
     }
 

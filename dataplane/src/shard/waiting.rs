@@ -5,6 +5,7 @@
 use super::connection::{Admitted, Incoming, Phase, Reading};
 use super::flights::DISPOSITIONS_MAX;
 use super::owed::{Owed, Reply};
+use super::share::Account;
 use super::{Core, Framed, Ingress};
 use crate::event::ConnId;
 use crate::http::{Head, Problem, ResponsePart};
@@ -26,7 +27,7 @@ pub(super) struct WaitingPlace {
 pub(super) enum Awaited {
     /// Room in the open batch and the table of flights.
     Room,
-    /// Its tenant fills as much of the open batch as it may.
+    /// Room, and a part of it that its tenant may fill.
     Share,
 }
 
@@ -102,17 +103,12 @@ impl Waiting {
     pub(super) fn first(&self) -> Option<Waiter> {
         self.queue.front().copied()
     }
-
-    /// The one before which so many stand.
-    pub(super) fn nth(&self, at: usize) -> Option<Waiter> {
-        self.queue.get(at).copied()
-    }
 }
 
 impl Ingress {
     /// Whether the open batch and the table of flights take one more body behind those framed in this turn, with room left
     /// for all records that requests in flight may still add: a batch stays open for as long as the disk is stuck.
-    fn has_room_for(&self, core: Option<&Core>, body_len: usize) -> bool {
+    pub(super) fn has_room_for(&self, core: Option<&Core>, body_len: usize) -> bool {
         let Some(core) = core else {
             unreachable!("no submission is admitted before the log has begun");
         };
@@ -152,16 +148,16 @@ impl Ingress {
         if due_us <= now.mono_us {
             let problem = Problem::WalUnavailable;
             self.refuse(slot, problem, Some(incoming), complete_us, now);
-        } else if self.is_over_share(core, admitted) {
-            self.wait(slot, admitted, Awaited::Share, due_us);
+        } else if self.has_share(admitted) {
+            self.admit_sharer(core, slot, admitted, complete_us);
         } else if is_later || !self.has_room_for(core, incoming.head.body_len as usize) {
             self.wait(slot, admitted, Awaited::Room, due_us);
         } else {
-            self.cut(core, slot, admitted, complete_us);
+            self.cut(slot, admitted, complete_us, Account::Nothing);
         }
     }
 
-    fn wait(&mut self, slot: u32, admitted: &Admitted, awaited: Awaited, due_us: u64) {
+    pub(super) fn wait(&mut self, slot: u32, admitted: &Admitted, awaited: Awaited, due_us: u64) {
         let connection = self.connections.at(slot);
         let queue = match awaited {
             Awaited::Room => &mut self.for_room,
@@ -176,26 +172,41 @@ impl Ingress {
         self.for_room.count() + self.for_share.count()
     }
 
-    /// Takes requests that waited, in their order and while there is room, and refuses those whose time is over.
+    /// Takes requests that waited, in their order and while there is room, and refuses those whose time is over. Those that
+    /// wait for a share are first in every other batch, so that neither can take all room of each.
     pub(super) fn admit_waiting(&mut self, core: Option<&Core>, now: Now) {
-        self.admit_for_share(core, now);
+        let Some(sharing) = core.filter(|_| self.for_share.count() > 0) else {
+            return self.admit_for_room(core, now);
+        };
+        self.refuse_late_sharers(now);
+        let are_first = sharing.log.open_sequence().counter().is_multiple_of(2);
+        if are_first {
+            self.admit_by_share(sharing);
+        }
+        self.admit_for_room(core, now);
+        if !are_first {
+            self.admit_by_share(sharing);
+        }
+    }
+
+    fn admit_for_room(&mut self, core: Option<&Core>, now: Now) {
         while let Some(Waiter { place, conn }) = self.for_room.first() {
             let is_over = place.due_us <= now.mono_us;
             if !is_over && !self.has_room_for_the_first(core) {
                 return;
             }
-            let Some(admitted) = self.leave_room_queue(conn.slot) else {
+            let Some((admitted, _)) = self.leave_room_queue(conn.slot) else {
                 unreachable!("a connection in the queue for room has a whole request");
             };
             let complete_us = place.due_us.saturating_sub(self.config.limits.deadline_us);
             if is_over {
                 let (problem, request) = (Problem::WalUnavailable, &admitted.incoming);
                 self.refuse(conn.slot, problem, Some(request), complete_us, now);
-            } else if self.is_over_share(core, &admitted) {
-                self.wait(conn.slot, &admitted, Awaited::Share, place.due_us);
-                continue;
+            } else if self.has_share(&admitted) {
+                // Its tenant has got a share while it waited.
+                self.admit_sharer(core, conn.slot, &admitted, complete_us);
             } else {
-                self.cut(core, conn.slot, &admitted, complete_us);
+                self.cut(conn.slot, &admitted, complete_us, Account::Nothing);
             }
             self.touched.push(conn.slot);
             self.queue(conn.slot);
@@ -203,8 +214,14 @@ impl Ingress {
     }
 
     /// Cuts a whole request out of its connection: it goes into the log in this turn, unless the rate forbids it.
-    fn cut(&mut self, core: Option<&Core>, slot: u32, admitted: &Admitted, complete_us: u64) {
-        self.take_share(core, admitted);
+    pub(super) fn cut(
+        &mut self,
+        slot: u32,
+        admitted: &Admitted,
+        complete_us: u64,
+        account: Account,
+    ) {
+        self.flights.reserve(admitted.context.tenant);
         let Admitted {
             incoming,
             context,
@@ -245,13 +262,14 @@ impl Ingress {
             complete_us,
             traceparent,
             paid_bytes: *paid_bytes,
+            account,
             refused: None,
         });
     }
 
     /// The stop waits no longer: a whole request that still waits for room is the last of its connection.
     pub(super) fn refuse_at_drain(&mut self, slot: u32, now: Now) {
-        let request = self.leave_room_queue(slot).map(|admitted| Incoming {
+        let request = self.leave_room_queue(slot).map(|(admitted, _)| Incoming {
             head: Head {
                 keep_alive: false,
                 ..admitted.incoming.head
@@ -270,7 +288,7 @@ impl Ingress {
     }
 
     /// Takes a whole request out of the queue that it waits in, if the connection has one.
-    pub(super) fn leave_room_queue(&mut self, slot: u32) -> Option<Admitted> {
+    pub(super) fn leave_room_queue(&mut self, slot: u32) -> Option<(Admitted, WaitingPlace)> {
         let connection = self.connections.at(slot);
         let Reading::Whole(admitted, awaited, place) = connection.reading else {
             return None;
@@ -278,9 +296,12 @@ impl Ingress {
         connection.reading = Reading::Head;
         match awaited {
             Awaited::Room => self.for_room.leave(place),
-            Awaited::Share => self.for_share.leave(place),
+            Awaited::Share => {
+                self.for_share.leave(place);
+                self.shares.leave(admitted.context.tenant, slot);
+            }
         }
-        Some(admitted)
+        Some((admitted, place))
     }
 }
 

@@ -120,6 +120,7 @@ impl Ingress {
         let stats = self.stats();
         stats.log_waiting.set(self.waiting.len() as u64);
         stats.room_waiting.set(self.waiting_for_room_count() as u64);
+        stats.share_waiting.set(self.for_share.count() as u64);
         stats.memory_waiting.set(self.for_memory.count() as u64);
         let held_bytes = self.heads.held_bytes() + self.bodies.held_bytes();
         stats.request_bytes.set(held_bytes as u64);

@@ -124,6 +124,7 @@ counters! {
     CommandsCompact: 1000, "compactions asked for";
     CommandsReleaseClock: 1000, "releases of withheld time";
     Snapshots: 2000, "snapshots published under load";
+    ShareAwaited: 50, "turns that left requests waiting for a share of the log";
     SettingsChanged: 500, "starts with another configuration";
     BodiesAtLimit: 400, "bodies at their limit or a byte below";
     BodiesTooLarge: 400, "bodies above their limit";

@@ -304,6 +304,10 @@ impl World {
         let next = host
             .shard
             .turn(&mut host.inbox, now, &mut charge, &mut outbox);
+        let page = &process.stats.shards[usize::from(shard)];
+        if page.share_waiting.get() > 0 {
+            self.counts.one(Count::ShareAwaited);
+        }
         let bytes = std::mem::take(&mut outbox.bytes);
         for op in outbox.ops.drain(..) {
             if self

@@ -159,6 +159,8 @@ pub struct ShardStats {
     pub log_waiting: Cell,
     /// Requests that wait for room in the open batch.
     pub room_waiting: Cell,
+    /// Of those, the ones whose tenant has a share of it.
+    pub share_waiting: Cell,
     /// Requests that wait for memory.
     pub memory_waiting: Cell,
     /// Bytes of requests that have not come whole.
@@ -175,6 +177,8 @@ pub struct ShardStats {
     pub traces: Cell,
     /// Records that were not, though they should have been: there were too many.
     pub traces_limited: Cell,
+    /// Records that were to be traced while too many others were not complete.
+    pub traces_unplaced: Cell,
     /// Counters by tenant, key and parameter set.
     pub tenants: TenantPages,
 }

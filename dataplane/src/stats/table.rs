@@ -202,6 +202,7 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> {
 const TRACES: &[Metric] = &[
     count("flk_traces_total", "Records that were traced.", |page| &page.traces),
     count("flk_traces_limited_total", "Records that were to be traced and were not, for TRACES_PER_SECOND_MAX allows no more.", |page| &page.traces_limited),
+    count("flk_traces_unplaced_total", "Records that were to be traced and were not, for 256 traced records of their shard had no answer yet.", |page| &page.traces_unplaced),
 ];
 
 #[rustfmt::skip] // a table
@@ -265,6 +266,7 @@ const STAGES: &[Metric] = &[
     Metric::new("flk_stage_seconds", Kind::Histogram, "Time by stage. framing, parse, signature, verify, reply: of one turn in 17, for all its requests together. wal_wait and decision_wait: from the first body, the first decision of a batch until it is durable. owner_hop: of each claim until its answer, 0 within a turn.", Value::HistogramsBy(STAGE_TIMES)).unit(Unit::Seconds).by(&["stage"]),
     gauge("flk_log_waiting", "Answers that wait for the log.", |it| &it.log_waiting),
     gauge("flk_room_waiting", "Whole requests that wait for room in the open batch or among the requests in flight.", |it| &it.room_waiting),
+    gauge("flk_share_waiting", "Of those in flk_room_waiting, the ones of tenants with a wal_share: they wait for their share, or for room.", |it| &it.share_waiting),
     gauge("flk_memory_waiting", "Requests that wait for memory for the rest of them.", |it| &it.memory_waiting),
     gauge("flk_request_bytes", "Memory held for requests that have not come whole or wait for room.", |it| &it.request_bytes).unit(Unit::Bytes),
     gauge("flk_unsent_bytes", "Bytes of answers that clients have not taken.", |it| &it.unsent_bytes).unit(Unit::Bytes),

@@ -45,13 +45,13 @@ pub struct ByHand {
 }
 
 impl ByHand {
-    /// A shard that serves, with an empty table.
-    pub fn new() -> ByHand {
+    /// A shard that serves, with an empty table. Its tenant may fill so many percent of a batch of the log.
+    pub fn new(wal_share: Option<u32>) -> ByHand {
         let shard = Shard::new(ShardConfig {
             id: ShardId(0),
             shards: 1,
             limits: ShardLimits::default(),
-            snapshot: Arc::new(snapshot()),
+            snapshot: Arc::new(snapshot(wal_share)),
             ttl_s: 1000,
             dedup_bytes_max: 1 << 30,
             proxies: Proxies::default(),
@@ -163,7 +163,7 @@ impl ByHand {
 }
 
 /// One tenant with one key and no limits.
-fn snapshot() -> Snapshot {
+fn snapshot(wal_share: Option<u32>) -> Snapshot {
     let scheme: Scheme = "hmac".parse().unwrap();
     let verifying = VerifyingKey::from_text(scheme, KEY).unwrap();
     let key = KeyDocument {
@@ -185,7 +185,7 @@ fn snapshot() -> Snapshot {
             unsigned: false,
             keys: vec![key],
             limits: LimitsDocument::default(),
-            wal_share: None,
+            wal_share,
             params: vec![ParamsDocument::of(&Params::default())],
             home: None,
         }],

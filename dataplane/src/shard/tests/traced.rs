@@ -354,7 +354,7 @@ fn records_over_the_bound_are_served_and_counted_and_not_traced() {
 }
 
 #[test]
-fn a_trace_whose_connection_is_closed_to_make_room_ends_in_that_turn() {
+fn a_trace_whose_connection_is_closed_to_make_room_has_ended_before() {
     let mut room = Room::new(1, |config| {
         config.limits.connections_max = 2;
         config.limits.connections_spare = 2;
@@ -365,7 +365,11 @@ fn a_trace_whose_connection_is_closed_to_make_room_ends_in_that_turn() {
     let slow = room.connect(0);
     let two = traced(&record(1)) + &traced(&record(2));
     room.send(0, slow, two.as_bytes());
-    assert_eq!(room.buckets.traces.len(), 1);
+    assert_eq!(
+        room.buckets.traces.len(),
+        2,
+        "one answer left, the other may"
+    );
     room.pass(1_100_000);
     for _ in 0..2 {
         room.connect(0);
@@ -394,4 +398,69 @@ fn what_comes_too_late_for_one_trace_is_no_part_of_the_next_one_in_its_place() {
     assert_eq!((trace.status, trace.found), (400, Found::Nothing));
     assert_eq!(trace.at(Moment::Answered), None);
     assert_eq!(trace.at(Moment::Decided), None);
+}
+
+#[test]
+fn clients_that_take_no_answers_keep_no_place_of_a_trace() {
+    let mut room = Room::new(1, |config| {
+        config.traces.per_s_max = 10_000;
+        config.limits.unsent_bytes_max = 1;
+    });
+    room.begin();
+    room.hold_sends = true;
+    let mut slow = Vec::new();
+    for number in 0..60 {
+        let conn = room.connect(0);
+        let requests: String = (0..6).map(|at| traced(&record(number * 6 + at))).collect();
+        room.send(0, conn, requests.as_bytes());
+        slow.push(conn);
+    }
+    assert_eq!(room.buckets.traces.len(), 360);
+    let left = |trace: &&Trace| trace.at(Moment::Replied).is_some();
+    assert_eq!(room.buckets.traces.iter().filter(left).count(), 60);
+    for trace in std::mem::take(&mut room.buckets.traces) {
+        check_order(&trace);
+        assert!(trace.at(Moment::Ready).is_some());
+        let status = if left(&&trace) { 200 } else { 0 };
+        assert_eq!(trace.status, status);
+    }
+    let quick = room.connect(0);
+    room.send(0, quick, traced(&record(1_000)).as_bytes());
+    assert_eq!(one(&mut room).status, 200);
+    // The answers leave at last, and their traces have ended.
+    for conn in slow {
+        for _ in 0..6 {
+            room.event(0, Event::Sent(conn, 100_000));
+            room.run();
+        }
+        assert_eq!(statuses(&room.received(0, conn)), [200; 6]);
+    }
+    assert!(room.buckets.traces.is_empty());
+}
+
+#[test]
+fn what_finds_no_place_for_its_trace_is_counted_apart_from_what_the_rate_forbids() {
+    let mut room = Room::new(1, |config| {
+        config.traces.per_s_max = 300;
+        config.limits.connections_max = 400;
+        config.limits.flights_max = 400;
+    });
+    room.begin();
+    room.hold_writes = true;
+    for number in 0..310 {
+        let conn = room.connect(0);
+        room.send(0, conn, traced(&record(number)).as_bytes());
+    }
+    let page = &room.stats.shards[0];
+    let untraced = (page.traces_unplaced.get(), page.traces_limited.get());
+    assert_eq!(untraced, (310 - 256, 0));
+    release(&mut room);
+    assert_eq!(room.buckets.traces.len(), 256);
+    for number in 400..460 {
+        let conn = room.connect(0);
+        room.send(0, conn, traced(&record(number)).as_bytes());
+    }
+    let page = &room.stats.shards[0];
+    let untraced = (page.traces_unplaced.get(), page.traces_limited.get());
+    assert_eq!(untraced, (310 - 256, 60 - 44), "the rate was 300");
 }

@@ -7,7 +7,7 @@ use super::{LogFailure, LogOp, LogWriter, PendingRoll};
 use crate::exit::Exit;
 use crate::io::{Now, SyncMode};
 use crate::wal::Epoch;
-use crate::wal::batch::BatchFields;
+use crate::wal::batch::{BATCH_BYTES_MAX, BatchFields};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::name::NamedSegment;
 
@@ -40,6 +40,14 @@ impl LogWriter {
             self.submit_open(target, now, clock_s, ops);
             self.marks.quiet_since_us = now.mono_us;
         }
+    }
+
+    /// Whether the open batch goes with the next commit, whatever comes into it until then.
+    pub fn goes_next(&self) -> bool {
+        let takes_any = |it: &SegmentInUse| it.end + BATCH_BYTES_MAX as u64 <= it.named.bytes;
+        let has_place = self.upcoming.is_some()
+            || (self.roll.is_none() && self.current.as_ref().is_some_and(takes_any));
+        matches!(self.in_flight, InFlight::Nothing(_)) && has_place
     }
 
     /// The roll that the open batch carries out. A mark holds no records that an epoch could divide: it does not wait for the

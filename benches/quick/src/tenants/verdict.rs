@@ -1,0 +1,154 @@
+//! Whether a tenant is slowed down by another one, or whether the machine was too noisy to tell. It only compares figures:
+//! nothing here measures.
+
+use std::fmt;
+
+/// The 99th percentile of the quiet tenant may grow by this factor.
+pub(super) const RATIO_MAX: f64 = 1.5;
+/// What is compared with itself may differ by this factor: half of what is looked for.
+const SELF_RATIO_MAX: f64 = 1.25;
+/// With fewer rounds a median says nothing.
+const ROUNDS_MIN: usize = 3;
+
+/// The 99th percentiles of the quiet tenant in one round, one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Compared {
+    pub(super) alone_us: f64,
+    pub(super) beside_us: f64,
+    pub(super) alone_again_us: f64,
+}
+
+/// What all rounds say.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// By how much the latency grows: at most as much as it may.
+    Met(f64),
+    /// It grows more.
+    NotMet(f64),
+    /// The figures say nothing, for this reason.
+    Invalid(String),
+}
+
+impl Compared {
+    /// By how much the noisy tenant raises it: what is before and behind counts alike, so that a machine that becomes slower
+    /// or faster changes little.
+    pub(super) fn ratio(&self) -> f64 {
+        self.beside_us / (self.alone_us * self.alone_again_us).sqrt()
+    }
+
+    /// By how much the quiet tenant alone differs from itself; at least 1.
+    pub(super) fn self_ratio(&self) -> f64 {
+        let ratio = self.alone_us / self.alone_again_us;
+        ratio.max(1.0 / ratio)
+    }
+}
+
+/// The middle one; of an even count, the greater of the two.
+pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = values.collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Judges the rounds; `capacities` are what the gateway took at most before and behind them, in requests per second.
+pub(super) fn judge(rounds: &[Compared], capacities: [f64; 2]) -> Verdict {
+    if rounds.len() < ROUNDS_MIN {
+        let count = rounds.len();
+        return Verdict::Invalid(format!("{count} rounds; {ROUNDS_MIN} are needed"));
+    }
+    let [before, behind] = capacities;
+    let drift = (before / behind).max(behind / before);
+    // (A figure that is not a number is noise, too.)
+    if !matches!(drift.partial_cmp(&SELF_RATIO_MAX), Some(order) if order.is_le()) {
+        return Verdict::Invalid(format!(
+            "half load was not half: the gateway took {before:.0} requests/s at most before the rounds and {behind:.0} behind them"
+        ));
+    }
+    let self_ratio = median(rounds.iter().map(Compared::self_ratio));
+    if !matches!(self_ratio.partial_cmp(&SELF_RATIO_MAX), Some(order) if order.is_le()) {
+        return Verdict::Invalid(format!(
+            "the machine was too noisy: within a round the p99 of the quiet tenant alone differs {self_ratio:.2} × from itself (at most {SELF_RATIO_MAX} × is needed)"
+        ));
+    }
+    let ratio = median(rounds.iter().map(Compared::ratio));
+    match ratio <= RATIO_MAX {
+        true => Verdict::Met(ratio),
+        false => Verdict::NotMet(ratio),
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Met(ratio) => write!(f, "{ratio:.2} × (target: at most {RATIO_MAX} ×: met)"),
+            Verdict::NotMet(ratio) => {
+                write!(f, "{ratio:.2} × (target: at most {RATIO_MAX} ×: not met)")
+            }
+            Verdict::Invalid(why) => write!(f, "INVALID: {why}. Measure again on a quiet machine."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(figures: &[[f64; 3]]) -> Vec<Compared> {
+        let of = |&[alone_us, beside_us, alone_again_us]: &[f64; 3]| Compared {
+            alone_us,
+            beside_us,
+            alone_again_us,
+        };
+        figures.iter().map(of).collect()
+    }
+
+    const STEADY: [f64; 2] = [100_000.0, 95_000.0];
+
+    #[test]
+    fn a_steady_machine_tells_whether_the_target_is_met() {
+        let met = rounds(&[
+            [100.0, 120.0, 100.0],
+            [90.0, 100.0, 100.0],
+            [100.0, 900.0, 110.0],
+        ]);
+        assert_eq!(judge(&met, STEADY), Verdict::Met(1.2));
+        let not_met = rounds(&[[100.0, 300.0, 100.0]; 3]);
+        assert_eq!(judge(&not_met, STEADY), Verdict::NotMet(3.0));
+    }
+
+    #[test]
+    fn a_machine_that_becomes_slower_evenly_does_not_change_the_ratio() {
+        let slower = rounds(&[
+            [100.0, 110.0, 121.0],
+            [121.0, 133.1, 146.41],
+            [146.41, 161.051, 177.1561],
+        ]);
+        let Verdict::Met(ratio) = judge(&slower, STEADY) else {
+            panic!("it is met");
+        };
+        assert!((ratio - 1.0).abs() < 1e-9, "{ratio}");
+    }
+
+    #[test]
+    fn where_the_quiet_tenant_alone_differs_from_itself_nothing_is_said() {
+        let noisy = rounds(&[
+            [100.0, 120.0, 300.0],
+            [300.0, 120.0, 100.0],
+            [100.0, 120.0, 100.0],
+        ]);
+        let verdict = judge(&noisy, STEADY).to_string();
+        assert!(
+            verdict.starts_with("INVALID: the machine was too noisy"),
+            "{verdict}"
+        );
+        let drifted = judge(&rounds(&[[100.0; 3]; 5]), [100_000.0, 60_000.0]).to_string();
+        assert!(
+            drifted.starts_with("INVALID: half load was not half"),
+            "{drifted}"
+        );
+        let nothing = judge(&rounds(&[[0.0; 3]; 3]), STEADY).to_string();
+        assert!(nothing.starts_with("INVALID"), "{nothing}");
+        let few = judge(&rounds(&[[100.0; 3]; 2]), STEADY).to_string();
+        assert!(few.starts_with("INVALID: 2 rounds"), "{few}");
+    }
+}
