@@ -78,8 +78,14 @@ impl Mended {
 
 /// What may be missing has something to stand for it; what is wrong is left out.
 fn stand_in(variable: Variable) -> Option<String> {
-    let may_be_missing = [Variable::HmacKey, Variable::MetricsPass].contains(&variable);
-    may_be_missing.then(|| STAND_IN_KEY.to_owned())
+    /// The base point of the curve.
+    const PUBLIC_KEY: &str = "WGZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmY=";
+    let text = match variable {
+        Variable::HmacKey | Variable::MetricsPass | Variable::MetricsUser => STAND_IN_KEY,
+        Variable::Ed25519Pub => PUBLIC_KEY,
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 #[cfg(test)]
@@ -122,6 +128,19 @@ mod tests {
         assert_eq!(
             named(&[("PCS_SIGN_ALG", "ed25519")]),
             ["PCS_ED25519_PUB_B64"]
+        );
+        let late = ("DEDUP_TTL", "z");
+        assert_eq!(
+            named(&[("PCS_SIGN_ALG", "ed25519"), late]),
+            ["PCS_ED25519_PUB_B64", "DEDUP_TTL"]
+        );
+        assert_eq!(
+            named(&[key, ("METRICS_PASS", "a"), late]),
+            ["METRICS_USER", "DEDUP_TTL"]
+        );
+        assert_eq!(
+            named(&[key, ("METRICS_USER", "a:b"), late]),
+            ["METRICS_PASS", "METRICS_USER", "DEDUP_TTL"]
         );
         assert_eq!(
             named(&[("PCS_HMAC_KEY_FILE", "/nowhere"), ("PORT", "x")]),
