@@ -10,6 +10,7 @@ mod clean_stop;
 mod clock;
 mod epochs;
 mod evidence;
+mod from_slices;
 mod full_disk;
 mod given_up;
 mod lengths;
