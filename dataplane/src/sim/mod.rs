@@ -30,6 +30,7 @@ pub mod logbook;
 pub mod losses;
 pub mod oracle;
 pub mod records;
+pub mod slice_damage;
 pub mod truth;
 
 pub mod count;
