@@ -9,10 +9,10 @@ mod sets;
 #[cfg(test)]
 mod tests;
 
-pub use self::effects::{ClaimAnswer, Effects, OwnerCounters, ReadWanted};
+pub use self::effects::{ClaimAnswer, DamagedBlock, Effects, OwnerCounters, ReadWanted};
 pub use self::queue::{ClaimRequest, Claimant};
 use self::queue::{Claims, PendingId};
-use self::sets::{Below, Seek, SetIndex, SetsInUse, Switch};
+use self::sets::{Cursor, Seek, SetIndex, SetsInUse, Switch};
 use super::slice::{Found, SliceSet};
 use super::table::Partitions;
 use super::{Decided, Key};
@@ -54,12 +54,13 @@ const PRESSURE_REFUSE: f64 = 0.98;
 const PRESSURE_ADMIT: f64 = 0.97;
 
 impl Owner {
-    /// An owner with nothing decided, nothing pending and no slices. All queues are allocated here.
-    pub fn new(config: OwnerConfig) -> Owner {
+    /// An owner that knows what is in these slices, with nothing else decided and nothing pending. The caller has the
+    /// filters of all slices loaded, for this owner's partitions. All queues are allocated here.
+    pub fn new(config: OwnerConfig, slices: Arc<SliceSet>) -> Owner {
         Owner {
             table: Partitions::new(config.partitions, config.table_bytes_max),
             claims: Claims::new(config.claims_max),
-            sets: SetsInUse::new(),
+            sets: SetsInUse::of(slices),
             ttl_s: config.ttl_s,
             refusing: false,
             counters: OwnerCounters::default(),
@@ -98,7 +99,7 @@ impl Owner {
             self.counters.overflows += 1;
             return self.unavailable(by, effects);
         };
-        self.search_older(pending, self.sets.newest(), now_s, effects);
+        self.search(pending, self.sets.oldest(), now_s, effects);
     }
 
     /// A request gave up. A queued claim is unlinked and answered `Withdrawn`; a granted one stays granted, and one that
@@ -175,37 +176,40 @@ impl Owner {
             Ok(bytes) => self
                 .sets
                 .search(set, position, bytes, suspended.key)
-                .inspect_err(|()| self.counters.blocks_damaged += 1),
+                .inspect_err(|()| {
+                    self.counters.blocks_damaged += 1;
+                    effects.damaged = Some(self.sets.damaged(set, position));
+                }),
             Err(_) if planted(Bug::ReadErrorTakenForMiss) => Ok(Found::Absent),
             Err(_) => {
                 self.counters.read_errors += 1;
                 Err(())
             }
         };
-        let older = Below {
+        let newer = Cursor {
             set,
-            slice: position.slice,
+            slice: position.slice + 1,
         };
         match found {
             Err(()) => self.fail(pending, effects),
             Ok(Found::Before) => {
                 self.want(pending, set, position.slice, position.block - 1, effects);
             }
-            Ok(Found::Absent) => self.search_older(pending, older, now_s, effects),
+            Ok(Found::Absent) => self.search(pending, newer, now_s, effects),
             Ok(Found::Entry(outcome)) => {
                 self.counters.reads_found += 1;
                 if outcome.live_at(now_s) {
                     self.answer_all(pending, &outcome, effects);
                 } else {
-                    // Expired: it answers nothing, an older slice may still.
-                    self.search_older(pending, older, now_s, effects);
+                    // Expired: it answers nothing, a newer slice may still.
+                    self.search(pending, newer, now_s, effects);
                 }
             }
         }
         self.sets.retire();
     }
 
-    /// Adds decisions found at start.
+    /// Adds decisions that a start found and no slice has.
     pub fn load(&mut self, entries: &[Decided]) {
         self.counters.misrouted += self.table.load(entries);
     }
@@ -264,17 +268,12 @@ impl Owner {
         self.claims.pending_count()
     }
 
-    /// Looks into the slices before this one, newest first: suspends for the next block that may hold the key, or grants.
-    fn search_older(
-        &mut self,
-        pending: PendingId,
-        below: Below,
-        now_s: u32,
-        effects: &mut Effects,
-    ) {
+    /// Looks into slices, oldest first: suspends for the next block that may hold the key, or grants. So of two decisions
+    /// that are alive, a fault, the first one answers, as the replay has it.
+    fn search(&mut self, pending: PendingId, from: Cursor, now_s: u32, effects: &mut Effects) {
         let key = self.claims.key(pending);
-        match self.sets.seek(key, below) {
-            Seek::Block { slice, block } => self.want(pending, below.set, slice, block, effects),
+        match self.sets.seek(key, from) {
+            Seek::Block { slice, block } => self.want(pending, from.set, slice, block, effects),
             Seek::Absent => self.grant(pending, now_s, effects),
             Seek::NotCovered => {
                 self.counters.misrouted += 1;

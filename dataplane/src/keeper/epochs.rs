@@ -39,15 +39,14 @@ impl Service {
 
     /// Sends shards short of memory a later epoch that is sealed although nothing new was. They hold what is in slices until
     /// they get it; and while they admit nothing, no further seal would send it.
-    pub(crate) async fn send_later_epoch(&mut self) -> Result<(), Halt> {
+    pub(crate) fn send_later_epoch(&mut self) {
         let is_sent = self
             .sealed_epoch()
             .is_at_or_before(self.sealing.sealed_epoch);
-        if self.is_under_pressure() && !is_sent && self.views_ready().await? {
+        if self.is_under_pressure() && !is_sent {
             self.sealing.version += 1;
             self.send_slices();
         }
-        Ok(())
     }
 
     /// The newest epoch of which everything is in slices: one before the oldest of which something may not be.

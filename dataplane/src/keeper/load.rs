@@ -1,63 +1,12 @@
-//! Loading: the replay of slices and logs, streamed in key order to the shards that own the keys. Memory is bounded by what
-//! the logs gave, a few blocks per slice, and one partition; beyond the declared memory nothing is sent, only counted.
+//! Loading: what stands of the decisions that no slice covers goes to the shards that own the keys, a partition at a time.
+//! What their tables do not hold is not sent but counted, and then none is: a part of it would be of no use.
 
 use crate::dedup::table::BYTES_PER_KEY;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::io::ShardId;
-use crate::keeper::halt::Halt;
-use crate::keeper::notice::Notice;
-use crate::keeper::port::Port;
-use crate::keeper::progress::{Progress, Unit};
-use crate::keeper::replay::Replay;
-use crate::keeper::slices::{Merge, Slice};
 use crate::keeper::store::ManifestStore;
 use crate::mesh::keeper::ToShard;
-use std::rc::Rc;
-
-/// How many decisions are merged before the clock is looked at.
-const LOOK_COUNT: u64 = 1 << 16;
-
-/// Decisions on their way to shards, a partition at a time: an owner lays a whole partition out in one pass.
-struct Loader<'a> {
-    store: &'a ManifestStore,
-    owners: &'a [ShardId; PARTITIONS as usize],
-    now_s: u32,
-    partition: Vec<Decided>,
-    /// Live decisions of each shard, sent or not.
-    found: Vec<u64>,
-    /// How many one shard has memory for.
-    room: u64,
-}
-
-impl Loader<'_> {
-    /// Takes a decision for its owner if it is alive.
-    fn send(&mut self, decided: Decided) {
-        if !decided.live_at(self.now_s) {
-            return;
-        }
-        let first = self.partition.first();
-        if first.is_some_and(|first| first.key.partition() != decided.key.partition()) {
-            self.flush();
-        }
-        self.partition.push(decided);
-    }
-
-    /// Sends the partition if its owner has memory for all of it. The next one is about as large.
-    fn flush(&mut self) {
-        let Some(first) = self.partition.first() else {
-            return;
-        };
-        let owner = self.owners[usize::from(first.key.partition())];
-        let found = &mut self.found[usize::from(owner.0)];
-        *found += self.partition.len() as u64;
-        if *found > self.room {
-            return self.partition.clear();
-        }
-        let expected = self.partition.len() + self.partition.len() / 16;
-        let full = std::mem::replace(&mut self.partition, Vec::with_capacity(expected));
-        self.store.port.send(owner, ToShard::Load(full));
-    }
-}
+use crate::wal::Epoch;
 
 /// How many live decisions the declared memory holds with shards still admitting: a little less than all of it, as they
 /// refuse from 98 % on until below 97 %.
@@ -74,84 +23,55 @@ pub(crate) fn memory_for(decisions: u64) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
+/// The memory to declare so that a start holds so many decisions at a time: they take a quarter of it.
+fn memory_to_hold(decisions: u64) -> u64 {
+    memory_for(decisions.saturating_mul(4 * size_of::<Decided>() as u64 / BYTES_PER_KEY + 1))
+}
+
 /// What a load found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loaded {
-    /// Live decisions.
+    /// Live decisions that no slice covers.
     pub(crate) decisions: u64,
-    /// The memory to declare, if it is more than is declared: then some were not sent.
+    /// The memory to declare, if it is more than is declared: then none was sent.
     pub(crate) short_of_bytes: Option<u64>,
 }
 
-impl Loaded {
-    /// Counts decisions that are in logs alone and were too many to be held: they are answered from slices as soon as they
-    /// are in some.
-    pub(crate) fn leave_out(&mut self, count: u64) {
-        if count == 0 {
-            return;
-        }
-        self.decisions += count;
-        // Held at a time is what takes a quarter of the memory declared.
-        let held =
-            memory_for(count.saturating_mul(4 * size_of::<Decided>() as u64 / BYTES_PER_KEY + 1));
-        let all = memory_for(self.decisions);
-        self.short_of_bytes = Some(held.max(all).max(self.short_of_bytes.unwrap_or(0)));
-    }
-}
-
-/// Replays everything and loads the owners as far as there is memory.
-pub(crate) async fn load(
+/// Sends the owners what of these decisions is alive, if all of it fits. They are in key order; so many were too many to be
+/// held, and are not among them.
+pub(crate) fn load(
     store: &ManifestStore,
-    slices: &[Rc<Slice>],
-    from_logs: Vec<Decided>,
+    mut decisions: Vec<Decided>,
+    left_out: u64,
     owners: &[ShardId; PARTITIONS as usize],
-) -> Result<Loaded, Halt> {
-    let in_slices = store.manifest.slices.iter().map(|slice| slice.entries);
-    let of = in_slices.sum::<u64>() + from_logs.len() as u64;
-    let mut merge = Merge::of(slices, from_logs).await?;
-    let mut replay = Replay::default();
-    let limit_bytes = store.config.dedup_memory_bytes_max;
-    let shards = u64::from(store.config.shards.max(1));
-    let mut loader = Loader {
-        store,
-        owners,
-        now_s: store.expiry_now_s(),
-        partition: Vec::new(),
-        found: vec![0; usize::from(store.config.shards)],
-        room: decisions_max(limit_bytes) / shards,
-    };
-    let mut progress = Progress::of(&store.port, "decisions loaded", of, Unit::One);
-    let mut done = 0;
-    while let Some(decided) = merge.next().await? {
-        if let Some(outcome) = replay.push(decided) {
-            loader.send(outcome);
-        }
-        done += 1;
-        if done % LOOK_COUNT == 0 {
-            progress.add(LOOK_COUNT);
-        }
-    }
-    if let Some(outcome) = replay.finish() {
-        loader.send(outcome);
-    }
-    loader.flush();
-    report_conflicts(&store.port, &mut replay);
+) -> Loaded {
+    let now_s = store.expiry_now_s();
+    decisions.retain_mut(|decided| {
+        decided.epoch = Epoch::earlier_runs();
+        decided.live_at(now_s)
+    });
+    let owner = |decided: &Decided| owners[usize::from(decided.key.partition())];
+    let shards = u64::from(store.config.shards);
+    let room = decisions_max(store.config.dedup_memory_bytes_max) / shards;
     // Shards have equal shares of the memory, and the fullest one decides.
-    let fullest = loader.found.iter().copied().max().unwrap_or(0);
-    let short = fullest > loader.room;
-    Ok(Loaded {
-        decisions: loader.found.iter().sum(),
-        short_of_bytes: short.then(|| memory_for(fullest * shards)),
-    })
-}
-
-/// Reports keys with two outcomes to the operator.
-pub(crate) fn report_conflicts(port: &Port, replay: &mut Replay) {
-    for two in replay.take_conflicts() {
-        port.notify(Notice::TwoOutcomes {
-            key_high: two.first.key.high,
-            first_decided_at: two.first.decided_at,
-            second_decided_at: two.second.decided_at,
-        });
+    let mut counts = vec![0; usize::from(store.config.shards)];
+    for decided in &decisions {
+        counts[usize::from(owner(decided).0)] += 1;
+    }
+    let fullest = counts.into_iter().max().unwrap_or(0);
+    let short_of_bytes = match left_out {
+        0 => (fullest > room).then(|| memory_for(fullest * shards)),
+        _ => Some(memory_to_hold(left_out)),
+    };
+    if short_of_bytes.is_none() {
+        let partitions = decisions.chunk_by(|a, b| a.key.partition() == b.key.partition());
+        for partition in partitions {
+            let message = ToShard::Load(partition.to_vec());
+            store.port.send(owner(&partition[0]), message);
+        }
+    }
+    Loaded {
+        decisions: decisions.len() as u64 + left_out,
+        short_of_bytes,
     }
 }

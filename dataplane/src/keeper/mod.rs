@@ -20,6 +20,7 @@ mod directory;
 mod open;
 
 mod slices;
+mod views;
 
 mod partition;
 pub mod slice_memory;
@@ -29,6 +30,9 @@ mod reading;
 mod extract;
 mod read_logs;
 
+mod replay;
+mod uncovered;
+
 pub mod strays;
 
 pub(crate) mod clock;
@@ -36,7 +40,6 @@ pub(crate) mod clock;
 mod end_logs;
 
 mod load;
-mod replay;
 
 // Serving: the loop, then its work by priority.
 mod serve;
@@ -64,7 +67,6 @@ mod seal;
 mod epochs;
 mod seal_read;
 mod slice_write;
-mod views;
 
 mod publish;
 

@@ -77,8 +77,10 @@ pub enum Notice {
     },
     /// Recovery is over.
     Recovered {
-        /// Live decisions loaded.
+        /// Live decisions that are in no slice.
         decisions: u64,
+        /// Decisions in slices.
+        sealed: u64,
         /// Bodies found that never got a disposition.
         unanswered: u64,
         /// How long it took in microseconds of monotonic time.
@@ -86,7 +88,7 @@ pub enum Notice {
         /// What was before.
         before: Before,
     },
-    /// The decisions do not fit the declared memory: submits are answered 503 until all of them are in slices.
+    /// The decisions that are in no slice do not fit the declared memory: submits are answered 503 until they are in slices.
     DecisionsOverMemory {
         /// Bytes needed.
         needed_bytes: u64,
@@ -104,6 +106,13 @@ pub enum Notice {
         file: String,
         /// What is wrong with it.
         what: String,
+    },
+    /// A look-up met a damaged block of a slice.
+    SliceDamaged {
+        /// The file.
+        file: String,
+        /// Number of the block: its offset divided by 4 KiB.
+        block: u32,
     },
     /// A file operation failed while serving; the keeper goes on and tries again later.
     FileTrouble {
@@ -203,13 +212,15 @@ impl fmt::Display for Notice {
                 "two outcomes alive for key {key_high:016x}…: decided at {first_decided_at} s (stands) and at {second_decided_at} s (ignored); please report this"),
             Notice::TimeWithheld { withheld_s } => write!(out,
                 "{withheld_s} s of time passed by the wall clock are withheld from expiry; if that time is real, `flk wal release-clock` lets it count"),
-            Notice::Recovered { decisions, unanswered, took_us, before } => recovered(out, *decisions, *unanswered, took_us / 1000, *before),
+            Notice::Recovered { decisions, sealed, unanswered, took_us, before } => recovered(out, *decisions, *sealed, *unanswered, took_us / 1000, *before),
             Notice::DecisionsOverMemory { needed_bytes, limit_bytes } => write!(out,
-                "live decisions need {needed_bytes} bytes of memory and DEDUP_MEMORY_MAX allows {limit_bytes}: submits are answered 503 until all decisions are in slices; with DEDUP_MEMORY_MAX that large, duplicates need no read"),
+                "live decisions that are in no slice need {needed_bytes} bytes of memory and DEDUP_MEMORY_MAX allows {limit_bytes}: submits are answered 503 until they are in slices; with DEDUP_MEMORY_MAX that large, a start admits at once"),
             Notice::DecisionsInSlices { decisions } => write!(out,
-                "submits are admitted: {decisions} decisions are in slices and are read from there where they are not in memory"),
+                "submits are admitted: all decisions found at the start, {decisions}, are in slices and read from there"),
             Notice::DamageWhileSealing { file, what } => write!(out,
                 "{file}: damaged ({what}); nothing from there on of its log is sealed or deleted; see `flk wal verify`"),
+            Notice::SliceDamaged { file, block } => write!(out,
+                "{file}: block {block} is damaged: submits of ids that may be in it are answered 503, and no start finds it; see `flk wal verify`, and restore a backup"),
             Notice::FileTrouble { doing, file, error } => write!(out, "{doing} {file}: {error}; trying again later"),
             Notice::Sealed { decisions, segments } => write!(out,
                 "sealed {} of {}", counted(*decisions, "decision"), counted((*segments).into(), "segment")),
@@ -238,6 +249,7 @@ impl fmt::Display for Notice {
 fn recovered(
     out: &mut fmt::Formatter<'_>,
     decisions: u64,
+    sealed: u64,
     unanswered: u64,
     took_ms: u64,
     before: Before,
@@ -252,9 +264,13 @@ fn recovered(
         Before::CleanStop => "a clean",
         Before::UncleanStop => "an unclean",
     };
+    let sealed = match sealed {
+        0 => String::new(),
+        _ => format!(", {sealed} more are in slices"),
+    };
     write!(
         out,
-        "recovered {decisions} live decisions in {took_ms} ms after {stop} stop; {unanswered} bodies were never answered"
+        "recovered {decisions} live decisions in {took_ms} ms after {stop} stop{sealed}; {unanswered} bodies were never answered"
     )
 }
 

@@ -1,6 +1,7 @@
 //! The keeper's flows without a server: a tool takes the lock itself, runs one job, and carries out file operations as
 //! they come. Nothing here makes an installation or begins a log.
 
+use crate::dedup::PARTITIONS;
 use crate::dedup::key::KeyHash;
 use crate::io::Now;
 use crate::keeper::config::KeeperConfig;
@@ -13,7 +14,7 @@ use crate::keeper::port::{FileOp, FileResult, KeeperEvent, KeeperOp, Port};
 use crate::keeper::quarantine::{Loss, quarantine};
 use crate::keeper::serve::Service;
 use crate::keeper::start::Started;
-use crate::keeper::{Keeper, exit, slices};
+use crate::keeper::{Keeper, exit, slices, views};
 use crate::wal::files::MANIFEST;
 
 /// A job of a tool.
@@ -98,6 +99,11 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
         } => {
             let mut dictionary = Dictionary::default();
             let slices = slices::open_all(&store, &mut dictionary).await?;
+            for slice in &slices {
+                // Nothing is deleted for a slice that no start could use.
+                slice.read_view(&slice.readable, 0..PARTITIONS).await?;
+            }
+            let slices = views::read_all(&store, slices).await?;
             let mut service = Service::new(Started {
                 store,
                 dictionary,

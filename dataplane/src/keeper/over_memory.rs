@@ -1,5 +1,6 @@
-//! What to do when a start found more live decisions than the declared memory holds: move all of it into slices, let the
-//! shards look there, and only then let them admit. It never drops a decision, and it changes nothing where all fits.
+//! What to do when a start found more live decisions that no slice covers than the declared memory holds: move them into
+//! slices, let the shards look there, and only then let them admit. It never drops a decision, and it changes nothing where
+//! all fits.
 
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
@@ -10,14 +11,14 @@ use crate::mesh::keeper::ToShard;
 /// A seal that could not take everything is tried again after this time, in microseconds.
 const AGAIN_US: u64 = 10_000_000;
 
-/// Shards have only a part of what was found, and answer 503.
+/// Shards have nothing of what no slice covered, and answer 503.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OverMemory {
-    /// Memory that all of it would need.
+    /// Memory that it would need.
     pub(crate) needed_bytes: u64,
     /// The version of the slice set that holds all of it, once that was sent to shards.
     version: Option<u64>,
-    /// When all of it is sealed, or what a seal has left of it.
+    /// When it is sealed, or what a seal has left of it.
     seal_due: Due,
 }
 
@@ -63,24 +64,15 @@ impl Service {
         Ok(true)
     }
 
-    /// Seals, and sends the slices to shards. The version of the set if it holds all that earlier runs decided.
+    /// Seals, and sends the slices to shards. The version of the set once it holds all that earlier runs decided.
     async fn seal_all_found(&mut self) -> Result<Option<u64>, Halt> {
-        let before = self.sealing.version;
-        let start = self.store.manifest.start;
         self.seal().await?;
-        let earlier = self.store.manifest.logs.iter();
-        let mut earlier = earlier.filter(|log| log.id.start != start);
-        if !earlier.all(|log| self.store.manifest.first_uncovered(log) == log.segments.len()) {
-            return Ok(None);
-        }
-        if self.sealing.version == before {
-            // Everything was in slices already.
-            if !self.views_ready().await? {
-                return Ok(None);
-            }
-            self.sealing.version += 1;
-            self.send_slices();
-        }
-        Ok(Some(self.sealing.version))
+        let manifest = &self.store.manifest;
+        let mut earlier = manifest
+            .logs
+            .iter()
+            .filter(|log| log.id.start != manifest.start);
+        let is_sealed = earlier.all(|log| manifest.first_uncovered(log) == log.segments.len());
+        Ok(is_sealed.then_some(self.sealing.version))
     }
 }

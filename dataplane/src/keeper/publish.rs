@@ -1,7 +1,6 @@
 //! Publishing: a manifest with other slices becomes the one in force, and shards get the set. All that shards need of a slice
 //! is in memory before the manifest names it.
 
-use crate::dedup::slice::SliceSet;
 use crate::io::ShardId;
 use crate::keeper::epochs::ROLL_WAIT_US;
 use crate::keeper::halt::Halt;
@@ -11,11 +10,11 @@ use crate::keeper::serve::Service;
 use crate::keeper::slice_write::Made;
 use crate::keeper::store::{Growth, NotReplaced};
 use crate::keeper::tidy::Retired;
+use crate::keeper::views::set_of;
 use crate::mesh::keeper::ToShard;
 use crate::wal::manifest::Manifest;
 use crate::wal::name::{LogId, Sequence};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 impl Service {
     /// Makes a drafted manifest with other slices the one in force and sends the set to the shards. Nothing was awaited since it was
@@ -58,21 +57,13 @@ impl Service {
         Ok(true)
     }
 
-    /// Sends all shards the slices in force, whose views are all there.
+    /// Sends all shards the slices in force.
     pub(crate) fn send_slices(&mut self) {
         self.sealing.sealed_epoch = self.sealed_epoch();
-        for shard in 0..self.store.config.shards {
-            let views = self.sealing.slices.iter();
-            let set = SliceSet {
-                version: self.sealing.version,
-                sealed_epoch: self.sealing.sealed_epoch,
-                slices: views
-                    .map(|it| it.views[usize::from(shard)].clone())
-                    .collect(),
-            };
-            self.store
-                .port
-                .send(ShardId(shard), ToShard::Slices(Arc::new(set)));
+        let (version, sealed_epoch) = (self.sealing.version, self.sealing.sealed_epoch);
+        for shard in (0..self.store.config.shards).map(ShardId) {
+            let set = set_of(&self.sealing.slices, shard, version, sealed_epoch);
+            self.store.port.send(shard, ToShard::Slices(set));
         }
     }
 

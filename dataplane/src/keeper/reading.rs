@@ -79,14 +79,14 @@ pub(crate) enum Interrupted {
 
 /// A file that is read while shards are served: between its parts segments are named and questions answered.
 pub(crate) struct ReadWhileServing<'a> {
-    readable: Readable,
+    readable: &'a Readable,
     /// Taken while it serves. Nothing else reads meanwhile.
     service: Cell<Option<&'a mut Service>>,
     interrupted: Cell<Option<Interrupted>>,
 }
 
 impl<'a> ReadWhileServing<'a> {
-    pub(crate) fn of(readable: Readable, service: &'a mut Service) -> ReadWhileServing<'a> {
+    pub(crate) fn of(readable: &'a Readable, service: &'a mut Service) -> ReadWhileServing<'a> {
         ReadWhileServing {
             readable,
             service: Cell::new(Some(service)),
@@ -94,9 +94,9 @@ impl<'a> ReadWhileServing<'a> {
         }
     }
 
-    /// The file again, and why its reading ended before it should.
-    pub(crate) fn into_parts(self) -> (Readable, Option<Interrupted>) {
-        (self.readable, self.interrupted.into_inner())
+    /// Why its reading ended before it should, if it did.
+    pub(crate) fn why_ended(self) -> Option<Interrupted> {
+        self.interrupted.into_inner()
     }
 
     async fn poll_requests(&self) -> Result<(), Interrupted> {

@@ -2,6 +2,8 @@
 //! `decided_at`; nothing is verified or decided anew here.
 
 use crate::dedup::Decided;
+use crate::keeper::notice::Notice;
+use crate::keeper::port::Port;
 
 /// A second decision for a key, made while the first was alive. It counts for nothing, and an operator must look at it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,6 +62,17 @@ impl Replay {
     /// The contradictions met since the last call.
     pub(crate) fn take_conflicts(&mut self) -> Vec<TwoOutcomes> {
         std::mem::take(&mut self.conflicts)
+    }
+}
+
+/// Reports keys with two outcomes to the operator.
+pub(crate) fn report_conflicts(port: &Port, replay: &mut Replay) {
+    for two in replay.take_conflicts() {
+        port.notify(Notice::TwoOutcomes {
+            key_high: two.first.key.high,
+            first_decided_at: two.first.decided_at,
+            second_decided_at: two.second.decided_at,
+        });
     }
 }
 

@@ -8,15 +8,14 @@ use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
 use crate::keeper::seal_read::Blocked;
 use crate::keeper::serve::Service;
-use crate::keeper::slices::{Merge, Slice};
+use crate::keeper::slices::Merge;
 use crate::keeper::tidy::Retired;
-use crate::keeper::views::InUse;
+use crate::keeper::views::{FIRST_VERSION, InUse};
 use crate::planted::{Bug, planted};
 use crate::wal::Epoch;
 use crate::wal::manifest::{Cover, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Sequence};
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 /// What is sealed leaves the shards' memory. While one of them has nearly none left, a seal follows the last one after this
 /// time, in microseconds. It doubles with each seal that cannot have helped.
@@ -61,10 +60,10 @@ pub(crate) struct Sealing {
 }
 
 impl Sealing {
-    pub(crate) fn new(slices: Vec<Rc<Slice>>, now_us: u64) -> Sealing {
+    pub(crate) fn new(slices: Vec<InUse>, now_us: u64) -> Sealing {
         Sealing {
-            version: 0,
-            slices: slices.into_iter().map(InUse::of).collect(),
+            version: FIRST_VERSION,
+            slices,
             blocked: BTreeMap::new(),
             wanted: false,
             last_us: now_us,
@@ -75,7 +74,7 @@ impl Sealing {
             crowded: false,
             short_of_memory: false,
             epoch: Epoch::first(),
-            sealed_epoch: Epoch::earlier_runs().previous(),
+            sealed_epoch: Epoch::nothing_sealed(),
             retired: Vec::new(),
         }
     }
@@ -166,7 +165,7 @@ impl Service {
         };
         self.note_help(sealed.unwrap_or(0));
         match sealed {
-            None => self.send_later_epoch().await?,
+            None => self.send_later_epoch(),
             Some(decisions) => self.store.port.notify(Notice::Sealed {
                 decisions,
                 segments,

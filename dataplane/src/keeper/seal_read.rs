@@ -111,7 +111,7 @@ impl Service {
         // Another manifest may be put in force meanwhile; what it states of closed segments stays as it is.
         let manifest = self.store.manifest.clone();
         let mut dictionary = std::mem::take(&mut self.dictionary);
-        let files = [ReadWhileServing::of(readable, self)];
+        let files = [ReadWhileServing::of(&readable, self)];
         let erased = |_: LogId, _: Place| false;
         let source = LogSource {
             manifest: &manifest,
@@ -129,7 +129,7 @@ impl Service {
         })
         .await;
         let [file] = files;
-        let (readable, interrupted) = file.into_parts();
+        let interrupted = file.why_ended();
         self.dictionary = dictionary;
         readable.close().await;
         if let Some(interrupted) = interrupted {

@@ -37,7 +37,7 @@ pub(crate) struct Service {
     pub(crate) params_asked: VecDeque<(u64, Vec<ParamsVersion>)>,
     pub(crate) pins: Pins,
     pub(crate) sealing: Sealing,
-    /// Set where a start found more than fits, until shards answer from slices.
+    /// Set where a start found more that no slice covers than fits, until slices do.
     pub(crate) over_memory: Option<OverMemory>,
     pub(crate) stop: GracefulStop,
     /// What the start recovered, until that is logged.

@@ -1,10 +1,13 @@
 //! What the keeper knows of the shards of this run, as they report it. Events are noted here; what follows from them is
 //! done by the loop of [`serve`](crate::keeper::serve).
 
+use crate::dedup::claims::DamagedBlock;
 use crate::io::ShardId;
 use crate::keeper::due::Due;
+use crate::keeper::notice::Notice;
 use crate::keeper::port::KeeperEvent;
 use crate::keeper::serve::Service;
+use crate::keeper::views::FIRST_VERSION;
 use crate::mesh::keeper::ToKeeper;
 use crate::wal::Epoch;
 use crate::wal::manifest::Manifest;
@@ -46,7 +49,7 @@ impl ShardState {
             log,
             resolved: Sequence::before_first(log.start),
             epoch: Epoch::earlier_runs(),
-            switched: 0,
+            switched: FIRST_VERSION,
             under_pressure: false,
             idle: false,
             finished: false,
@@ -70,6 +73,9 @@ impl Service {
     }
 
     fn note_shard(&mut self, id: ShardId, message: ToKeeper) {
+        if let ToKeeper::SliceDamaged(damaged) = message {
+            return self.note_damaged_block(damaged);
+        }
         let shard = self.shard(id);
         match message {
             ToKeeper::Entered(entered) => {
@@ -92,7 +98,21 @@ impl Service {
                 shard.ended_in = closed;
             }
             // Those are for the operator alone, and were taken before.
-            ToKeeper::Crowded { .. } | ToKeeper::Foreign { .. } | ToKeeper::ProxyFault { .. } => {}
+            ToKeeper::SliceDamaged(_)
+            | ToKeeper::Crowded { .. }
+            | ToKeeper::Foreign { .. }
+            | ToKeeper::ProxyFault { .. } => {}
+        }
+    }
+
+    /// Says which block of which file a look-up could not trust. A slice that is used no more is of no interest.
+    fn note_damaged_block(&self, damaged: DamagedBlock) {
+        let mut slices = self.sealing.slices.iter().map(|it| &it.slice.readable);
+        if let Some(slice) = slices.find(|it| it.file.id == damaged.file) {
+            self.store.port.notify(Notice::SliceDamaged {
+                file: slice.file.name.clone(),
+                block: damaged.block,
+            });
         }
     }
 

@@ -30,13 +30,11 @@ impl MemoryRoom {
 
     /// The largest tables that fit beside slices that take so much, in whole MiB; 0 if none do.
     ///
-    /// A start holds for every four bytes of tables up to one of decisions that are in the log alone, and hands them over
-    /// in another one; it has read no filter yet. A seal holds one of four beside tables and filters.
+    /// A seal holds for every four bytes of tables up to one of decisions that it takes out of the log. So does a start, and
+    /// hands them over in another one; nothing else is in the tables then.
     pub fn tables_bytes_max(&self, slices_bytes: u64) -> u64 {
-        let left = self.left_bytes();
-        let at_start = left / 3 * 2;
-        let serving = left.saturating_sub(slices_bytes) / 5 * 4;
-        at_start.min(serving) >> 20 << 20
+        let left = self.left_bytes().saturating_sub(slices_bytes);
+        left / 5 * 4 >> 20 << 20
     }
 
     /// What filters and indexes of slices may take beside tables of this size.
@@ -184,8 +182,8 @@ mod tests {
                 let room = room(left);
                 let tables = room.tables_bytes_max(slices);
                 let fits = |tables| {
-                    let at_start = tables + tables / 2 <= left;
-                    at_start && slices <= room.slices_bytes_max(tables)
+                    let all = tables + tables / 4;
+                    all <= left && slices <= room.slices_bytes_max(tables)
                 };
                 assert!(tables == 0 || fits(tables), "{left} {slices}");
                 // Rounding of the shares takes a few bytes at most.

@@ -4,14 +4,13 @@
 use crate::dedup::slice::{SliceError, SliceMeta, SliceWriter};
 use crate::keeper::files::{File, MAKE};
 use crate::keeper::halt::Halt;
-use crate::keeper::load::report_conflicts;
-use crate::keeper::replay::Replay;
+use crate::keeper::reading::Interrupted;
+use crate::keeper::replay::{Replay, report_conflicts};
 use crate::keeper::serve::Service;
 use crate::keeper::slices::{Merge, Slice};
 use crate::keeper::views::InUse;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Cover, SliceEntry};
-use std::rc::Rc;
 
 /// A slice is written in pieces of about this many bytes.
 const PIECE_BYTES: usize = 1 << 20;
@@ -36,6 +35,15 @@ pub(crate) enum EndedEarly {
     Stopping,
 }
 
+impl From<Interrupted> for EndedEarly {
+    fn from(interrupted: Interrupted) -> EndedEarly {
+        match interrupted {
+            Interrupted::End(halt) => EndedEarly::End(halt),
+            Interrupted::Stopping => EndedEarly::Stopping,
+        }
+    }
+}
+
 impl Service {
     /// Writes a slice, makes it durable under its name, and reads what shards will need of it. Nothing if there was trouble
     /// that may pass; then no file of it is left, or it is an orphan.
@@ -44,9 +52,6 @@ impl Service {
         merge: Merge,
         covers: Vec<Cover>,
     ) -> Result<Option<Made>, Halt> {
-        if !self.views_ready().await? {
-            return Ok(None);
-        }
         let number = self.store.number();
         let name = NumberedFile::Slice(number).to_string();
         let mut bytes = 0;
@@ -90,17 +95,9 @@ impl Service {
         let entry = filled?;
         // The pair of the write: it is opened as a start would open it.
         let slice = Slice::open(&self.store, &entry, &mut self.dictionary).await;
-        let slice = Rc::new(slice.map_err(EndedEarly::Trouble)?);
-        match self.read_views(&slice).await {
-            Ok(views) => Ok(Made {
-                entry,
-                in_use: InUse { slice, views },
-            }),
-            Err(cut) => {
-                self.store.files.close(&slice.readable.file).await;
-                Err(cut)
-            }
-        }
+        let slice = slice.map_err(EndedEarly::Trouble)?;
+        let in_use = self.read_views(slice).await?;
+        Ok(Made { entry, in_use })
     }
 
     /// Writes and syncs the file; `bytes` is how long it is at least.

@@ -1,15 +1,14 @@
-//! Slices as the keeper reads them: opened and checked against the manifest, streamed in key order, cut into views for
-//! shards. It never writes one.
+//! Slices as the keeper reads them: opened and checked against the manifest, cut into views for shards, read block by block
+//! and streamed in key order. It never writes one.
 
 use crate::dedup::slice::frame::table_checksum;
-use crate::dedup::slice::reader::{Directory, ViewParts};
+use crate::dedup::slice::reader::Directory;
 use crate::dedup::slice::{SliceError, SliceReader, SliceView};
 use crate::dedup::{Decided, Key, PARTITIONS};
 use crate::io::{Errno, ShardId};
 use crate::keeper::extract::Dictionary;
-use crate::keeper::files::{IO_BYTES_MAX, READ};
+use crate::keeper::files::{Files, IO_BYTES_MAX, READ};
 use crate::keeper::halt::Halt;
-use crate::keeper::progress::{Progress, Unit};
 use crate::keeper::reading::Readable;
 use crate::keeper::replay::order;
 use crate::keeper::slice_memory::partitions_of_all;
@@ -25,12 +24,6 @@ use std::rc::Rc;
 
 /// Entry blocks read at once when a slice is streamed.
 const STREAM_BLOCKS: u32 = 64;
-
-/// Entry blocks read at once when a slice is checked.
-const CHECK_BLOCKS: usize = 256;
-
-/// Partitions whose filters are looked at at once when a slice is checked.
-const CHECK_PARTITIONS: usize = 64;
 
 /// An open slice whose frame and directory are right.
 pub(crate) struct Slice {
@@ -114,8 +107,9 @@ impl Slice {
         let Some(last_at) = bytes.checked_sub(BLOCK_BYTES as u64) else {
             return Err(damage("it is shorter than a block"));
         };
-        let first = part(readable, 0..BLOCK_BYTES as u64).await?;
-        let last = part(readable, last_at..bytes).await?;
+        let part = |range| part(readable, name, range);
+        let first = part(0..BLOCK_BYTES as u64).await?;
+        let last = part(last_at..bytes).await?;
         let reader = SliceReader::open(&first, &last, bytes).map_err(fault)?;
         let as_named = reader.header().slice_id == entry.id
             && reader.header().installation == store.manifest.installation
@@ -125,12 +119,8 @@ impl Slice {
             return Err(damage("it is not the slice that the manifest names"));
         }
         let [directory, params, _] = reader.small_sections().map_err(fault)?;
-        let directory = reader
-            .directory(&part(readable, directory).await?)
-            .map_err(fault)?;
-        let versions = reader
-            .params(&part(readable, params).await?)
-            .map_err(fault)?;
+        let directory = reader.directory(&part(directory).await?).map_err(fault)?;
+        let versions = reader.params(&part(params).await?).map_err(fault)?;
         let numbers = versions.iter().map(|it| dictionary.number(it.as_str()));
         let params = numbers
             .collect::<Option<Vec<u16>>>()
@@ -138,7 +128,7 @@ impl Slice {
         Ok((reader, directory, params))
     }
 
-    fn damage(&self, fault: &SliceError) -> Halt {
+    pub(crate) fn damage(&self, fault: &SliceError) -> Halt {
         refused(&self.readable.file.name, fault)
     }
 
@@ -174,52 +164,39 @@ impl Slice {
         Ok(())
     }
 
-    /// Reads all entries, indexes and filters, so that nothing is changed for a slice that could not be loaded, or that no
-    /// shard could use: then nothing would ever be sealed again.
-    async fn check(&self, progress: &mut Progress) -> Result<(), Halt> {
-        let all = self.reader.blocks();
-        let mut last = None;
-        for from in all.clone().step_by(CHECK_BLOCKS) {
-            let until = all.end.min(from + CHECK_BLOCKS as u32);
-            let at = |block: u32| u64::from(block) * BLOCK_BYTES as u64;
-            let bytes = part(&self.readable, at(from)..at(until)).await?;
-            self.visit(from..until, &bytes, &mut last, |_| {})?;
-            progress.add(bytes.len() as u64);
-        }
-        for from in (0..PARTITIONS).step_by(CHECK_PARTITIONS) {
-            let partitions = from..PARTITIONS.min(from + CHECK_PARTITIONS as u16);
-            let parts = self.view_parts(partitions.clone())?;
-            let index = whole(&self.readable, parts.index).await?;
-            let filters = whole(&self.readable, parts.filters).await?;
-            self.view(partitions, &index, &filters)?;
-        }
-        Ok(())
+    /// The bytes of some entry blocks.
+    pub(crate) async fn blocks(&self, blocks: Range<u32>) -> Result<Vec<u8>, Halt> {
+        let at = |block: u32| u64::from(block) * BLOCK_BYTES as u64;
+        let range = at(blocks.start)..at(blocks.end);
+        part(&self.readable, &self.readable.file.name, range).await
     }
 
-    /// What to read for the view of some partitions.
-    pub(crate) fn view_parts(&self, partitions: Range<u16>) -> Result<ViewParts, Halt> {
-        self.reader
-            .view_parts(&self.directory, partitions)
-            .map_err(|fault| self.damage(&fault))
-    }
-
-    /// The view of some partitions, from the bytes of its parts.
-    pub(crate) fn view(
+    /// Reads the view of some partitions through this reader of its file.
+    pub(crate) async fn read_view(
         &self,
+        file: &impl ReadAt,
         partitions: Range<u16>,
-        index: &[u8],
-        filters: &[u8],
     ) -> Result<SliceView, Halt> {
-        self.reader
-            .view(
-                self.readable.file.id,
-                &self.directory,
-                partitions,
-                index,
-                filters,
-                self.params.clone(),
-            )
-            .map_err(|fault| self.damage(&fault))
+        let name = &self.readable.file.name;
+        let damage = |fault: SliceError| self.damage(&fault);
+        let parts = self.reader.view_parts(&self.directory, partitions.clone());
+        let parts = parts.map_err(damage)?;
+        let index = whole(file, name, parts.index).await?;
+        let filters = whole(file, name, parts.filters).await?;
+        let view = self.reader.view(
+            self.readable.file.id,
+            &self.directory,
+            partitions,
+            &index,
+            &filters,
+            self.params.clone(),
+        );
+        view.map_err(damage)
+    }
+
+    /// Closes the file of a slice that is not used.
+    pub(crate) async fn close(&self, files: &Files) {
+        files.close(&self.readable.file).await;
     }
 }
 
@@ -235,11 +212,11 @@ fn refused(name: &str, fault: &SliceError) -> Halt {
 }
 
 /// Bytes of a file that must be there.
-pub(crate) async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+async fn part(file: &impl ReadAt, name: &str, range: Range<u64>) -> Result<Vec<u8>, Halt> {
     let bytes = (range.end - range.start) as usize;
     let failed = |error| Halt::Io {
         doing: "reading",
-        file: file.file.name.clone(),
+        file: name.to_string(),
         error,
     };
     let read = file.read_at(range.start, bytes).await.map_err(failed)?;
@@ -249,36 +226,24 @@ pub(crate) async fn part(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, 
     Ok(read)
 }
 
-/// The same of any length, a read at a time.
-async fn whole(file: &Readable, range: Range<u64>) -> Result<Vec<u8>, Halt> {
+/// The same of any length, in pieces, so that others get their turn in between.
+async fn whole(file: &impl ReadAt, name: &str, range: Range<u64>) -> Result<Vec<u8>, Halt> {
     let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
-    for piece in pieces(range) {
-        bytes.extend_from_slice(&part(file, piece).await?);
+    for from in range.clone().step_by(IO_BYTES_MAX) {
+        let until = range.end.min(from + IO_BYTES_MAX as u64);
+        bytes.extend_from_slice(&part(file, name, from..until).await?);
     }
     Ok(bytes)
 }
 
-/// A range cut into what one read may take.
-pub(crate) fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
-    let end = range.end;
-    let starts = range.step_by(IO_BYTES_MAX);
-    starts.map(move |from| from..end.min(from + IO_BYTES_MAX as u64))
-}
-
-/// Opens all slices that the manifest names, and checks each to its end: what a newer flk wrote, or what is damaged, is
-/// refused before anything is changed.
+/// Opens all slices that the manifest names. Of each it reads what says where everything lies.
 pub(crate) async fn open_all(
     store: &ManifestStore,
     dictionary: &mut Dictionary,
-) -> Result<Vec<Rc<Slice>>, Halt> {
-    let entries = &store.manifest.slices;
-    let bytes = entries.iter().map(|slice| slice.bytes).sum();
-    let mut progress = Progress::of(&store.port, "MiB of slices checked", bytes, Unit::Mib);
+) -> Result<Vec<Slice>, Halt> {
     let mut slices = Vec::new();
-    for entry in entries {
-        let slice = Slice::open(store, entry, dictionary).await?;
-        slice.check(&mut progress).await?;
-        slices.push(Rc::new(slice));
+    for entry in &store.manifest.slices {
+        slices.push(Slice::open(store, entry, dictionary).await?);
     }
     Ok(slices)
 }
@@ -314,9 +279,8 @@ impl Cursor {
         if self.next_block >= until {
             return Ok(());
         }
-        let at = |block: u32| u64::from(block) * BLOCK_BYTES as u64;
-        let bytes = part(&slice.readable, at(self.next_block)..at(until)).await?;
         let blocks = self.next_block..until;
+        let bytes = slice.blocks(blocks.clone()).await?;
         slice.visit(blocks, &bytes, &mut self.last, |decided| {
             self.entries.push_back(decided);
         })?;

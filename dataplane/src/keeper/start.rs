@@ -1,7 +1,7 @@
-//! A start, from a locked directory to shards that serve: [`open`](crate::keeper::open) the directory, [`Read`] all that is
-//! in it and change nothing, bring every log that has not ended to its end and replace the manifest once ([`Begun`]), and
-//! load what was read into the shards ([`Started`]). A crash anywhere in it is harmless: the next start finds either
-//! manifest and does the same again.
+//! A start, from a locked directory to shards that serve: [`open`](crate::keeper::open) the directory, [`Read`] of it what
+//! shards must know and change nothing, bring every log that has not ended to its end and replace the manifest once, begin the
+//! shards with the slices ([`Begun`]), and load into them what no slice has ([`Started`]). A crash anywhere in it is harmless:
+//! the next start finds either manifest and does the same again.
 
 use crate::dedup::PARTITIONS;
 use crate::dedup::key::KeyHash;
@@ -21,19 +21,22 @@ use crate::keeper::partition;
 use crate::keeper::port::Port;
 use crate::keeper::read_logs::{LogFound, read_logs};
 use crate::keeper::slice_memory::{self, Fitted};
-use crate::keeper::slices::{self, Slice};
+use crate::keeper::slices;
 use crate::keeper::store::ManifestStore;
 use crate::keeper::strays;
+use crate::keeper::uncovered;
+use crate::keeper::views::{self, FIRST_VERSION, InUse, set_of};
 use crate::mesh::keeper::{Begin, ExpiryClock, ToShard};
+use crate::wal::Epoch;
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
 use crate::wal::name::NamedSegment;
 use crate::wal::name::{LogId, Sequence};
 use crate::wal::secret::Secret;
 use crate::wal::segment::START_LIMIT;
-use std::rc::Rc;
 use std::sync::Arc;
 
-/// A directory that was read whole, logs and slices included. Nothing in it was changed yet.
+/// A directory of which all was read that a start needs: what slices are found by, and the logs behind them. Nothing in it was
+/// changed yet.
 struct Read {
     store: ManifestStore,
     secret: Secret,
@@ -41,8 +44,9 @@ struct Read {
     /// Files that the manifest does not name.
     orphans: Vec<String>,
     dictionary: Dictionary,
-    slices: Vec<Rc<Slice>>,
+    slices: Vec<InUse>,
     tables: Fitted,
+    /// What was taken out of the logs; of its decisions those that stand and that no slice has.
     extract: Extract,
     /// The logs that have not ended.
     found: Vec<LogFound>,
@@ -54,7 +58,7 @@ struct Begun {
     secret: Secret,
     before: Before,
     dictionary: Dictionary,
-    slices: Vec<Rc<Slice>>,
+    slices: Vec<InUse>,
     extract: Extract,
     owners: [ShardId; PARTITIONS as usize],
 }
@@ -64,7 +68,7 @@ pub(crate) struct Started {
     pub(crate) store: ManifestStore,
     pub(crate) dictionary: Dictionary,
     pub(crate) hash: KeyHash,
-    pub(crate) slices: Vec<Rc<Slice>>,
+    pub(crate) slices: Vec<InUse>,
     /// What is still to be done where memory is short.
     pub(crate) over_memory: Option<OverMemory>,
     /// What was recovered, to be logged once shards serve.
@@ -77,11 +81,11 @@ pub(crate) async fn start(port: &Port, config: KeeperConfig) -> Result<Started, 
     let opened = open(port, config, Missing::Refused).await?;
     let read = Read::all(opened).await?;
     let begun = read.begin().await?;
-    begun.load(began_us).await
+    Ok(begun.load(began_us))
 }
 
 impl Read {
-    /// Reads slices and logs, and refuses what is damaged.
+    /// Reads slices and logs, and refuses what is damaged of what it reads.
     async fn all(opened: Opened) -> Result<Read, Halt> {
         let Opened {
             mut store,
@@ -100,9 +104,11 @@ impl Read {
         let slices = slices::open_all(&store, &mut dictionary).await?;
         let slices_bytes = slices.iter().map(|slice| slice.memory_bytes).sum();
         let tables = slice_memory::fit_tables(&mut store, slices_bytes)?;
+        let slices = views::read_all(&store, slices).await?;
         let held_count_max = store.config.held_count_max();
         let mut extract = Extract::holding(KeyHash::new(secret.key), held_count_max);
         let found = read_logs(&store, &mut extract, &mut dictionary).await?;
+        uncovered::replay(&store, &slices, &mut extract.decisions).await?;
         if !dictionary.know(&store.config.params) {
             unreachable!("a start has met fewer parameter sets than there are numbers");
         }
@@ -129,7 +135,14 @@ impl Read {
         resume_clock(store, &self.extract);
         let owners = owners(store);
         let named = end_logs_and_begin(store, self.found).await?;
-        begin_shards(store, &self.secret, &self.dictionary, &named, self.tables);
+        begin_shards(
+            store,
+            &self.secret,
+            &self.dictionary,
+            &named,
+            self.tables,
+            &self.slices,
+        );
         Ok(Begun {
             store: self.store,
             secret: self.secret,
@@ -143,34 +156,33 @@ impl Read {
 }
 
 impl Begun {
-    /// Sends the shards what they own, as far as there is memory for it.
-    async fn load(self, began_us: u64) -> Result<Started, Halt> {
+    /// Sends the shards what they own and no slice has, if there is memory for it.
+    fn load(self, began_us: u64) -> Started {
         let Begun { store, extract, .. } = self;
         let unanswered = extract.open.len() as u64;
-        let left_out = extract.left_out;
-        let decisions = extract.decisions;
-        let mut loaded = load::load(&store, &self.slices, decisions, &self.owners).await?;
-        loaded.leave_out(left_out);
+        let loaded = load::load(&store, extract.decisions, extract.left_out, &self.owners);
         if let Some(needed_bytes) = loaded.short_of_bytes {
             store.port.notify(Notice::DecisionsOverMemory {
                 needed_bytes,
                 limit_bytes: store.config.dedup_memory_bytes_max,
             });
         }
+        let entries = store.manifest.slices.iter().map(|slice| slice.entries);
         let recovered = Notice::Recovered {
             decisions: loaded.decisions,
+            sealed: entries.sum(),
             unanswered,
             took_us: store.now().mono_us - began_us,
             before: self.before,
         };
-        Ok(Started {
+        Started {
             store,
             dictionary: self.dictionary,
             hash: KeyHash::new(self.secret.key),
             slices: self.slices,
             over_memory: loaded.short_of_bytes.map(OverMemory::of),
             recovered: Some(recovered),
-        })
+        }
     }
 }
 
@@ -295,10 +307,12 @@ fn begin_shards(
     dictionary: &Dictionary,
     named: &[(LogId, NamedSegment)],
     tables: Fitted,
+    slices: &[InUse],
 ) {
     let owners = Arc::new(partition::owners(store.config.shards));
     let params: Arc<[_]> = dictionary.versions().into();
     for (log, first) in named {
+        let shard = ShardId(log.number);
         let begin = Begin {
             installation: store.manifest.installation,
             incarnation: store.manifest.incarnation,
@@ -310,9 +324,8 @@ fn begin_shards(
             sync: store.config.sync,
             params: params.clone(),
             dedup_bytes_max: tables.shard_bytes_max,
+            slices: set_of(slices, shard, FIRST_VERSION, Epoch::nothing_sealed()),
         };
-        store
-            .port
-            .send(ShardId(log.number), ToShard::Begin(Box::new(begin)));
+        store.port.send(shard, ToShard::Begin(Box::new(begin)));
     }
 }

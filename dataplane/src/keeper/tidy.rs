@@ -64,9 +64,6 @@ impl Service {
         let Some(index) = expired.filter(|_| slices.len() > 1) else {
             return Ok(false);
         };
-        if !self.views_ready().await? {
-            return Ok(false);
-        }
         let mut next = self.store.draft();
         let gone = next.slices.remove(index);
         let neighbour = index.min(next.slices.len() - 1);

@@ -1,85 +1,109 @@
-//! What each shard keeps in memory of the slices in force. It is read before a set of slices is sent to shards, naming
-//! segments and answering in between.
+//! What each shard keeps in memory of the slices in force: filters and index of its partitions. It is read before a shard gets
+//! a set of slices, at a start and while serving, and damage in it is found then.
 
-use crate::dedup::slice::SliceView;
+use crate::dedup::Key;
+use crate::dedup::slice::{Found, SliceSet, SliceView};
+use crate::io::ShardId;
 use crate::keeper::halt::Halt;
+use crate::keeper::progress::{Progress, Unit};
+use crate::keeper::reading::ReadWhileServing;
 use crate::keeper::serve::Service;
 use crate::keeper::slice_memory::partitions_of_all;
 use crate::keeper::slice_write::EndedEarly;
-use crate::keeper::slices::{Slice, part, pieces};
-use std::ops::Range;
+use crate::keeper::slices::Slice;
+use crate::keeper::store::ManifestStore;
+use crate::wal::Epoch;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// A slice of the set in force.
 pub(crate) struct InUse {
     pub(crate) slice: Rc<Slice>,
-    /// What each shard keeps of it, once that was read.
+    /// What each shard keeps of it.
     pub(crate) views: Vec<SliceView>,
 }
 
 impl InUse {
-    /// A slice of which no view was read.
-    pub(crate) fn of(slice: Rc<Slice>) -> InUse {
+    /// A slice whose views are as large as was counted before they were read.
+    fn of(slice: Slice, views: Vec<SliceView>) -> InUse {
+        slice.assert_counted(&views);
         InUse {
-            slice,
-            views: Vec::new(),
+            slice: Rc::new(slice),
+            views,
         }
+    }
+
+    /// Looks for a key of a shard in the bytes of a block.
+    pub(crate) fn search(
+        &self,
+        owner: ShardId,
+        block: u32,
+        bytes: &[u8],
+        key: Key,
+    ) -> Result<Found, Halt> {
+        let view = &self.views[usize::from(owner.0)];
+        let found = view.search_block(block, bytes, key);
+        found.map_err(|damaged| self.slice.damage(&damaged.into()))
     }
 }
 
+/// The version of the set that shards begin with. Each set after it has the next one.
+pub(crate) const FIRST_VERSION: u64 = 0;
+
+/// The set of these slices for a shard.
+pub(crate) fn set_of(
+    slices: &[InUse],
+    shard: ShardId,
+    version: u64,
+    sealed_epoch: Epoch,
+) -> Arc<SliceSet> {
+    let views = slices.iter();
+    let views = views.map(|it| it.views[usize::from(shard.0)].clone());
+    Arc::new(SliceSet {
+        version,
+        sealed_epoch,
+        slices: views.collect(),
+    })
+}
+
+/// Reads the views of all slices that a start found. There must be memory for them.
+pub(crate) async fn read_all(
+    store: &ManifestStore,
+    slices: Vec<Slice>,
+) -> Result<Vec<InUse>, Halt> {
+    let bytes = slices.iter().map(|slice| slice.memory_bytes).sum();
+    let mut progress = Progress::of(&store.port, "MiB of filters read", bytes, Unit::Mib);
+    let mut all = Vec::new();
+    for slice in slices {
+        let mut views = Vec::new();
+        for partitions in partitions_of_all(store) {
+            let view = slice.read_view(&slice.readable, partitions).await?;
+            progress.add(view.memory_bytes());
+            views.push(view);
+        }
+        all.push(InUse::of(slice, views));
+    }
+    Ok(all)
+}
+
 impl Service {
-    /// Reads what each shard keeps of a slice, naming segments and answering in between.
-    pub(crate) async fn read_views(
-        &mut self,
-        slice: &Rc<Slice>,
-    ) -> Result<Vec<SliceView>, EndedEarly> {
+    /// Reads the views of a slice that was just made, naming segments and answering in between.
+    pub(crate) async fn read_views(&mut self, slice: Slice) -> Result<InUse, EndedEarly> {
         let mut views = Vec::new();
         for partitions in partitions_of_all(&self.store) {
-            let parts = slice
-                .view_parts(partitions.clone())
-                .map_err(EndedEarly::Trouble)?;
-            let index = self.read_range(slice, parts.index).await?;
-            let filters = self.read_range(slice, parts.filters).await?;
-            let view = slice.view(partitions, &index, &filters);
-            views.push(view.map_err(EndedEarly::Trouble)?);
-        }
-        slice.assert_counted(&views);
-        Ok(views)
-    }
-
-    async fn read_range(
-        &mut self,
-        slice: &Slice,
-        range: Range<u64>,
-    ) -> Result<Vec<u8>, EndedEarly> {
-        let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
-        for piece in pieces(range) {
-            let piece = part(&slice.readable, piece).await;
-            bytes.extend_from_slice(&piece.map_err(EndedEarly::Trouble)?);
-            self.poll_requests_between().await?;
-        }
-        Ok(bytes)
-    }
-
-    /// Reads the views that are missing of the slices in force: after a start, all of them. False if that has to be tried
-    /// again.
-    pub(crate) async fn views_ready(&mut self) -> Result<bool, Halt> {
-        for at in 0..self.sealing.slices.len() {
-            let known = &self.sealing.slices[at];
-            if known.views.len() == usize::from(self.store.config.shards) {
-                continue;
-            }
-            let slice = known.slice.clone();
-            match self.read_views(&slice).await {
-                Ok(views) => self.sealing.slices[at].views = views,
-                Err(EndedEarly::End(halt)) => return Err(halt),
-                Err(EndedEarly::Stopping) => return Ok(false),
-                Err(EndedEarly::Trouble(halt)) => {
-                    self.trouble("reading", &halt);
-                    return Ok(false);
+            let file = ReadWhileServing::of(&slice.readable, self);
+            let view = slice.read_view(&file, partitions).await;
+            let ended = match (file.why_ended(), view) {
+                (Some(interrupted), _) => interrupted.into(),
+                (None, Err(halt)) => EndedEarly::Trouble(halt),
+                (None, Ok(view)) => {
+                    views.push(view);
+                    continue;
                 }
-            }
+            };
+            slice.close(&self.store.files).await;
+            return Err(ended);
         }
-        Ok(true)
+        Ok(InUse::of(slice, views))
     }
 }

@@ -217,8 +217,10 @@ log_events! {
     }
     /// Recovery is over.
     Recovered "wal.recovered" Info Always, FLK => {
-        /// Live decisions loaded.
+        /// Live decisions that are in no slice.
         decisions_count: u64,
+        /// Decisions in slices.
+        sealed_count: u64,
         /// Bodies that never got a disposition.
         unanswered_count: u64,
         /// How long it took, in milliseconds.
@@ -226,14 +228,14 @@ log_events! {
         /// nothing, clean_stop or unclean_stop.
         before: &'static str,
     }
-    /// Live decisions do not fit the declared memory: submits are answered 503 for now.
+    /// Live decisions that are in no slice do not fit the declared memory: submits are answered 503 for now.
     DecisionsOverMemory "dedup.over_memory" Warn Always, FLK => {
         /// Bytes needed.
         needed_bytes: u64,
         /// Bytes declared.
         memory_bytes_max: u64,
     }
-    /// What does not fit the memory is in slices, and submits are admitted.
+    /// What did not fit the memory is in slices, and submits are admitted.
     DecisionsInSlices "dedup.in_slices" Info Always, FLK => {
         /// Decisions in slices.
         decisions_count: u64,
@@ -242,6 +244,13 @@ log_events! {
     SegmentDamaged "log.damaged" Error OFTEN, FLK => {
         /// The file.
         file: String,
+    }
+    /// A block of a slice is damaged: submits of ids that may be in it are answered 503.
+    SliceDamaged "slice.damaged" Error OFTEN, FLK => {
+        /// The file.
+        file: String,
+        /// Number of the block: its offset divided by 4 KiB.
+        block_number: u32,
     }
     /// A file operation failed and is tried again.
     FileTrouble "keeper.file_failed" Warn OFTEN, FLK => {

@@ -1,5 +1,6 @@
 //! Messages between the keeper and a shard. Large things travel by pointer; a message never carries a payload.
 
+use crate::dedup::claims::DamagedBlock;
 use crate::dedup::slice::SliceSet;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::http::{Problem, ProxyFault};
@@ -52,6 +53,8 @@ pub struct Begin {
     pub params: Arc<[ParamsVersion]>,
     /// Most bytes of this shard's dedup tables, where slices leave less than was configured.
     pub dedup_bytes_max: Option<u64>,
+    /// The slices in force, with filters and index of this shard's partitions.
+    pub slices: Arc<SliceSet>,
 }
 
 /// Why there is no room. What an operator can do about it differs, so each has an answer of its own.
@@ -72,11 +75,11 @@ pub enum Shortage {
 pub enum ToShard {
     /// Sent once, before any `Load`.
     Begin(Box<Begin>),
-    /// Live decisions of one of this shard's partitions, found at start: all of them, in key order, as far as the declared
-    /// memory holds them. Many times.
+    /// Live decisions of one of this shard's partitions that a start found and no slice has: all of them, in key order. Many
+    /// times.
     Load(Vec<Decided>),
-    /// Recovery is over: admit requests. `admit` is false where the fold does not fit the declared memory; a second one
-    /// follows when the shards answer from slices what they do not hold.
+    /// Recovery is over: admit requests. `admit` is false where what no slice has does not fit the declared memory, and was
+    /// not loaded; a second one follows when the shards answer it from slices.
     Serve {
         /// Whether submits may be admitted.
         admit: bool,
@@ -123,6 +126,9 @@ pub enum ToKeeper {
     },
     /// The declared memory of this shard's table is nearly full (`false` when it no longer is): what is sealed could leave it.
     MemoryPressure(bool),
+    /// A look-up met a damaged block of a slice: the ids that may be in it are answered 503. For the operator: the keeper only
+    /// logs it. At most once a minute.
+    SliceDamaged(DamagedBlock),
     /// So many connections were closed to make room for new ones. For the operator: the keeper only logs it.
     Crowded {
         /// Since the last such message.

@@ -78,12 +78,12 @@ fn announce_disk(config: &Config, disk: &Disk, console: &Console) {
     console.say(say::FlushTime { flush_us }, message);
 }
 
-/// The memory of the tables, and for how long new ids fit into it.
+/// The memory of the tables, and for how long new ids fit into it if nothing is sealed.
 fn announce_dedup(dedup: &DedupMemory, ttl_s: u32, console: &Console) {
     let keys_count = dedup.bytes / BYTES_PER_KEY;
     let lasts = |rate: u64| show_seconds(keys_count as f64 / rate as f64);
     let message = format!(
-        "{} of memory ({}), {:.1} M keys: {} at 1k new ids/s, {} at 10k/s, {} at 50k/s; TTL {}",
+        "{} of memory ({}), {:.1} M keys not sealed yet: {} at 1k new ids/s, {} at 10k/s, {} at 50k/s; TTL {}",
         show_bytes(dedup.bytes),
         dedup.why,
         keys_count as f64 / 1e6,

@@ -24,7 +24,7 @@ pub(super) struct DedupMemory {
 
 /// Chooses the memory, or refuses with the reason.
 ///
-/// A process needs more than its tables: each shard has buffers, and a start holds data for a time. Slices have filters, whose
+/// A process needs more than its tables: each shard has buffers, and a seal holds data for a time. Slices have filters, whose
 /// size is not known before WAL_DIR is open; the keeper compares them with the rest of the limit then. The default is a
 /// quarter of the limit, so that the page cache has memory too.
 pub(super) fn dedup_memory(
@@ -62,7 +62,7 @@ pub(super) fn dedup_memory(
     }
     match asked {
         Some(asked) if asked > largest => Err(format!(
-            "DEDUP_MEMORY_MAX={}: {what} allows {allowed} of memory, a gateway of {shards} shard(s) needs {needed} of it beside the tables, and a start half as much again as they take; the largest that fits is {}MiB",
+            "DEDUP_MEMORY_MAX={}: {what} allows {allowed} of memory, a gateway of {shards} shard(s) needs {needed} of it beside the tables, and a seal a quarter of what they take; the largest that fits is {}MiB",
             typed_bytes(asked),
             largest >> 20
         )),

@@ -38,6 +38,7 @@ impl Ingress {
                     let now_s = core.clock_s(now);
                     let block = result.map(|range| &bytes[range]);
                     core.owner.read_done(id, block, now_s, &mut core.effects);
+                    core.tell_damage(now, outbox);
                 }
                 Event::ListenerClosed => self.listener_closed(),
                 Event::Message(from, message) if self.loaded => {

@@ -9,13 +9,17 @@ use crate::dedup::protocol::ToOwner;
 use crate::event::{Op, Outbox};
 use crate::io::{Now, ShardId};
 use crate::mesh::Message;
-use crate::mesh::keeper::Begin;
+use crate::mesh::keeper::{Begin, ToKeeper};
 use crate::snapshot::Snapshot;
+use crate::throttle::Throttle;
 use crate::wal::batch::{self, OpenBatch};
 use crate::wal::buffer::Blocks;
 use crate::wal::name::Sequence;
 use crate::wal::writer::LogWriter;
 use flk_contract::ParamsVersion;
+
+/// The keeper is told of damaged blocks of slices at most this often: where there is one, a check of all finds the others.
+const DAMAGE_TOLD_EVERY_US: u64 = 60_000_000;
 
 /// See the module.
 #[derive(Debug)]
@@ -27,12 +31,14 @@ pub(super) struct Core {
     pub hash: KeyHash,
     /// What the owner answered and asked for, and the deciding stage has not carried out.
     pub effects: Effects,
+    /// When the keeper was told of a damaged block.
+    pub damage_told: Throttle,
     /// Last resolved position that the keeper knows.
     pub resolved_notified: Sequence,
 }
 
 impl Core {
-    pub(super) fn new(config: &ShardConfig, begin: Box<Begin>, snapshot: &Snapshot) -> Core {
+    pub(super) fn new(config: &ShardConfig, mut begin: Box<Begin>, snapshot: &Snapshot) -> Core {
         let limits = config.limits;
         let partitions = begin
             .owners
@@ -42,12 +48,14 @@ impl Core {
         let mut mine = partitions.map(|(partition, _)| partition as u16);
         let first = mine.next().unwrap_or(0);
         let range = first..mine.next_back().map_or(first + 1, |last| last + 1);
-        let owner = Owner::new(OwnerConfig {
+        let owner = OwnerConfig {
             partitions: range,
             table_bytes_max: config.dedup_bytes_max,
             claims_max: limits.flights_max * u32::from(config.shards),
             ttl_s: config.ttl_s,
-        });
+        };
+        // The owner alone keeps them: what another set does without leaves memory.
+        let owner = Owner::new(owner, std::mem::take(&mut begin.slices));
         let mut hash = KeyHash::new(begin.secret);
         hash.know(snapshot.names());
         let open = OpenBatch::new(batch::BatchLimits::default());
@@ -63,13 +71,26 @@ impl Core {
             effects: Effects {
                 answers: Vec::with_capacity(limits.flights_max as usize),
                 reads: Vec::with_capacity(64),
+                damaged: None,
             },
+            damage_told: Throttle::every_us(DAMAGE_TOLD_EVERY_US),
         }
     }
 
     /// The expiry clock, in seconds since the installation.
     pub(super) fn clock_s(&self, now: Now) -> u32 {
         self.begin.clock.at(now.mono_us)
+    }
+
+    /// Tells the keeper of a damaged block, if one was met and it was not told of another one lately.
+    pub(super) fn tell_damage(&mut self, now: Now, outbox: &mut Outbox) {
+        let damaged = self.effects.damaged.take();
+        if let Some(damaged) = damaged
+            && self.damage_told.pass(now.mono_us)
+        {
+            let message = ToKeeper::SliceDamaged(damaged);
+            outbox.ops.push(Op::Keeper(message));
+        }
     }
 
     /// The version of the parameter set that a decision was made under.

@@ -163,7 +163,7 @@ struct Ingress {
 
     /// Recovery is over and submits may be admitted.
     serving: bool,
-    /// All live decisions of this shard's partitions are in its table.
+    /// All live decisions of this shard's partitions are in its table or in slices.
     loaded: bool,
     /// Messages of peers that came before that: at most what they may have in flight.
     early: Vec<(ShardId, Message)>,

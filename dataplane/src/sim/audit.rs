@@ -37,7 +37,7 @@ type Fault = (Property, String);
 impl World {
     /// Reads the whole directory behind the last graceful stop.
     pub fn audit(&mut self) {
-        if self.truth.may_refuse() || !self.truth.stopped_cleanly {
+        if self.truth.is_in_doubt() || !self.truth.stopped_cleanly {
             return;
         }
         self.counts.one(Count::Audits);

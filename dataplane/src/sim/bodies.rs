@@ -32,7 +32,7 @@ struct Found {
 impl World {
     /// At the very end: every body that was answered for good is in the log with its disposition, unless its file was given up.
     pub fn check_bodies(&mut self) {
-        if self.truth.may_refuse() {
+        if self.truth.is_in_doubt() {
             return;
         }
         let found = self.read_segments();

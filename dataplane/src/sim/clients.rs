@@ -378,6 +378,7 @@ impl World {
         self.calm = true;
         self.hot = None;
         self.faults = super::plan::Faults::default();
+        self.heal();
         self.publish_the_usual();
         self.disk.total_bytes = self.disk.total_bytes.max(1 << 30);
         self.unpin_all();

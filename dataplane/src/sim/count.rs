@@ -60,6 +60,9 @@ counters! {
     ReadErrors: 100, "failed reads of slices";
     DiskFull: 0, "writes that found the disk full";
     Damage: 600, "damaged places of files at rest";
+    SlicesDamaged: 60, "of those, in slices where only look-ups read";
+    ServedOverDamage: 40, "starts that served over one";
+    DamagedBlocksRead: 10, "look-ups that met one";
     HeadsDamaged: 100, "first blocks of segments in use damaged at rest";
     HeadsAfterDeletion: 5, "of those, in logs whose beginning was deleted";
     ShortSegments: 40, "segments in use cut short at rest";

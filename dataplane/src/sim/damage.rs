@@ -5,7 +5,8 @@ use super::count::Count;
 use super::disk::Inode;
 use super::plan::Cap;
 use super::process::Process;
-use super::truth::{LogWrite, Undo};
+use super::slice_damage::Reads;
+use super::truth::LogWrite;
 use super::world::World;
 use crate::keeper::Keeper;
 use crate::keeper::offline::Job;
@@ -17,6 +18,19 @@ use crate::wal::files::MANIFEST;
 use crate::wal::manifest::{Cover, Manifest};
 use crate::wal::record::Flags;
 use std::sync::Arc;
+
+/// How a damaged file was before.
+#[derive(Clone, Debug)]
+pub(super) struct Undo {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+    /// What a start that serves all the same has overlooked; nothing: it need not look there.
+    pub(super) must_refuse: Option<String>,
+    /// A look-up meets it at most. It is as before again when faults end.
+    pub(super) passes: bool,
+    /// The log writes that an operator gives up with what was damaged; none where the tool cannot help.
+    pub(super) writes: Vec<usize>,
+}
 
 /// The generation of a manifest, if it can be read.
 fn generation(manifest: &[u8]) -> Option<u64> {
@@ -51,15 +65,14 @@ impl World {
         if idle && self.rare.chance(5000) {
             return self.put_back_manifest(1);
         }
-        if self.damage_evidence() {
+        if self.rare.chance(2500) && self.damage_slice() || self.damage_evidence() {
             return;
         }
         let kind = self.dice.below(10);
         let back = self.dice.between(1, 6);
         match kind {
-            0..=5 => self.damage_batch(),
-            6 => self.damage_file("slice-"),
-            7 => self.damage_file(""),
+            0..=6 => self.damage_batch(),
+            7 => self.damage_manifest(),
             _ => self.put_back_manifest(back),
         }
     }
@@ -105,6 +118,7 @@ impl World {
             name,
             bytes: before,
             must_refuse,
+            passes: false,
             writes: vec![at],
         });
     }
@@ -222,38 +236,34 @@ impl World {
         })
     }
 
-    fn damage_file(&mut self, prefix: &str) {
-        let wanted = |name: &str| {
-            if prefix.is_empty() {
-                name == "manifest"
-            } else {
-                name.starts_with(prefix)
-            }
+    fn damage_manifest(&mut self) {
+        let Some(inode) = self.disk.find(MANIFEST) else {
+            return;
         };
-        let names: Vec<(String, Inode)> = self
-            .disk
-            .names()
-            .filter(|(name, _)| wanted(name))
-            .map(|(name, inode)| (name.to_string(), inode))
-            .collect();
-        if names.is_empty() {
-            return;
+        let bytes = self.disk.seen(inode).len() as u64;
+        if bytes > 0 {
+            let at = self.dice.below(bytes) as usize;
+            self.flip_bit(MANIFEST, at, Reads::Starts);
         }
-        let (name, inode) = names[self.dice.below(names.len() as u64) as usize].clone();
+    }
+
+    /// Changes a bit of a file at rest.
+    pub(super) fn flip_bit(&mut self, name: &str, at: usize, reads: Reads) {
+        let Some(inode) = self.disk.find(name) else {
+            return;
+        };
         let before = self.disk.seen(inode).to_vec();
-        if before.is_empty() {
-            return;
-        }
-        let at = self.dice.below(before.len() as u64) as usize;
         let bit = 1 << self.dice.below(8);
         self.disk.tamper(inode, at, &[before[at] ^ bit]);
-        sim_trace!(self.now_us(), "damaged {name} at {at}");
+        sim_trace!(self.now_us(), "damaged {name} at {at}, read by {reads:?}");
         self.counts.one(Count::Damage);
-        let must_refuse = (name == MANIFEST).then(|| format!("a bit at {at}"));
+        let passes = reads == Reads::LookUps;
+        self.counts.add(Count::SlicesDamaged, u64::from(passes));
         self.truth.undo = Some(Undo {
-            name,
+            name: name.to_string(),
             bytes: before,
-            must_refuse,
+            must_refuse: (!passes).then(|| format!("a bit at {at}")),
+            passes,
             writes: Vec::new(),
         });
     }
@@ -293,6 +303,7 @@ impl World {
             name: "manifest".to_string(),
             bytes: now,
             must_refuse: None,
+            passes: false,
             writes: Vec::new(),
         });
     }
@@ -360,7 +371,10 @@ impl World {
         if self.truth.lost_for_good || self.truth.damaged_and_served {
             return false;
         }
-        if let Some(undo) = self.truth.undo.take() {
+        // A slice may have been dropped since it was damaged.
+        let undo = self.truth.undo.take();
+        let is_there = |undo: &Undo| !undo.passes || self.disk.find(&undo.name).is_some();
+        if let Some(undo) = undo.filter(is_there) {
             sim_trace!(self.now_us(), "{} is put back as it was", undo.name);
             self.disk.replace(&undo.name, &undo.bytes);
         }

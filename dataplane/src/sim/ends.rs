@@ -143,7 +143,7 @@ impl World {
 
     /// A backup gives the files of logs another name each, as `cp -l` does.
     fn back_up(&mut self) {
-        if !self.rare.chance(self.scenario.links) || self.truth.may_refuse() {
+        if !self.rare.chance(self.scenario.links) || self.truth.is_in_doubt() {
             return;
         }
         let bytes = self.disk.find(MANIFEST).map(|it| self.disk.seen(it));

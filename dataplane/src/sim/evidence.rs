@@ -3,9 +3,10 @@
 //! follows is judged by the oracle.
 
 use super::count::Count;
+use super::damage::Undo;
 use super::disk::Inode;
 use super::logbook;
-use super::truth::{LogWrite, Undo};
+use super::truth::LogWrite;
 use super::world::World;
 use crate::sim_trace;
 use crate::wal::buffer::BLOCK_BYTES;
@@ -86,6 +87,7 @@ impl World {
             name,
             bytes: before,
             must_refuse: Some(format!("{what}, log {},", to.log)),
+            passes: false,
             writes: match harm.mendable {
                 true => to.durable.clone(),
                 false => Vec::new(),

@@ -125,11 +125,17 @@ impl World {
             Notice::DecisionsOverMemory { .. } => self.counts.one(Count::ShortOfMemory),
             Notice::TooManySegments { .. } => self.counts.one(Count::CrowdedOut),
             Notice::DecisionsInSlices { .. } => self.counts.one(Count::ServedFromSlices),
-            Notice::TwoOutcomes { .. } if !self.truth.may_refuse() => {
+            Notice::TwoOutcomes { .. } if !self.truth.is_in_doubt() => {
                 self.fail(Property::OneOutcome, format!("the keeper says: {notice}"));
             }
+            Notice::SliceDamaged { .. }
+                if !self.truth.is_in_doubt() && !self.truth.damaged_block_read =>
+            {
+                let how = format!("no shard read a damaged block, and the keeper says: {notice}");
+                self.fail(Property::DamageOrTornTail, how);
+            }
             Notice::DamageWhileSealing { .. }
-                if !self.truth.may_refuse() && self.truth.keeper_errors == 0 =>
+                if !self.truth.is_in_doubt() && self.truth.keeper_errors == 0 =>
             {
                 self.fail(
                     Property::DamageOrTornTail,

@@ -109,7 +109,7 @@ fn names(manifest: &Manifest, file: NumberedFile) -> bool {
 impl World {
     /// The manifest is about to be replaced by these bytes.
     pub fn judge_replacement(&mut self, bytes: &[u8]) {
-        if self.truth.may_refuse() {
+        if self.truth.is_in_doubt() {
             return;
         }
         let Ok(after) = Manifest::decode(bytes) else {
@@ -214,7 +214,7 @@ impl World {
     /// there, even where a last segment holds it as well. The manifest before may be put back, and looks for it there.
     pub fn judge_cut(&mut self, inode: Inode, bytes: u64) {
         let shorter = self.disk.seen(inode).len() as u64 > bytes;
-        if self.truth.may_refuse() || !shorter {
+        if self.truth.is_in_doubt() || !shorter {
             return;
         }
         let is_it = |(name, named): (&str, Inode)| named == inode && NumberedFile::is_segment(name);
@@ -251,7 +251,7 @@ impl World {
             let how = format!("{name} is removed although a pin is held");
             return self.fail(Property::BodiesKept, how);
         }
-        if self.truth.may_refuse() {
+        if self.truth.is_in_doubt() {
             return;
         }
         let names_it = |bytes: &[u8]| Manifest::decode(bytes).is_ok_and(|it| names(&it, file));

@@ -31,6 +31,7 @@ pub mod losses;
 pub mod oracle;
 pub mod records;
 mod resumed;
+pub mod slice_damage;
 pub mod truth;
 
 pub mod count;

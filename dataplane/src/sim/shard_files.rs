@@ -173,6 +173,10 @@ impl World {
     /// A block read ends.
     pub fn slice_read(&mut self, shard: u16, id: ReadId, inode: Inode, offset: u64, fails: bool) {
         let start = offset as usize;
+        if self.is_damaged_block(inode, start) {
+            self.counts.one(Count::DamagedBlocksRead);
+            self.truth.damaged_block_read = true;
+        }
         let block = self
             .disk
             .seen(inode)

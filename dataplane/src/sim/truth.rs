@@ -3,6 +3,7 @@
 
 use super::bodies::GoneBodies;
 use super::count::Count;
+use super::damage::Undo;
 use super::disk::Inode;
 use super::logbook::{self, Disposition, Item};
 use super::oracle::Property;
@@ -93,17 +94,6 @@ impl LogWrite {
     }
 }
 
-/// How a damaged file was before.
-#[derive(Clone, Debug)]
-pub(super) struct Undo {
-    pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
-    /// What a start that serves all the same has overlooked; nothing: it need not look there.
-    pub(super) must_refuse: Option<String>,
-    /// The log writes that an operator gives up with what was damaged; none where the tool cannot help.
-    pub(super) writes: Vec<usize>,
-}
-
 /// The request of an empty body, which bears no number.
 const NO_REQUEST: u64 = u64::MAX;
 
@@ -151,6 +141,8 @@ pub struct Truth {
     /// Requests whose body need not be found any more.
     pub excused: BTreeSet<u64>,
     pub(super) undo: Option<Undo>,
+    /// A shard read a damaged block of a slice.
+    pub(super) damaged_block_read: bool,
     /// The run before ended with code 0.
     pub stopped_cleanly: bool,
     pub(super) lost_for_good: bool,
@@ -161,7 +153,13 @@ pub struct Truth {
 impl Truth {
     /// Whether refusing to start is right.
     pub fn may_refuse(&self) -> bool {
-        self.undo.is_some() || self.lost_for_good || self.damaged_and_served
+        self.undo.is_some() || self.is_in_doubt()
+    }
+
+    /// Whether what a start finds may be other than what was acknowledged.
+    pub fn is_in_doubt(&self) -> bool {
+        let spoiled = self.undo.as_ref().is_some_and(|undo| !undo.passes);
+        spoiled || self.lost_for_good || self.damaged_and_served
     }
 
     /// A power cut has undone replacements of the manifest: this one is in force again. What was renamed behind it never was
@@ -415,10 +413,11 @@ impl World {
         }
     }
 
-    /// The gateway serves: whatever was damaged stays as it is from here on.
+    /// The gateway serves: whatever was damaged stays as it is from here on, or until faults end.
     pub fn note_serving(&mut self) {
-        let Some(undo) = self.truth.undo.take() else {
-            return;
+        let Some(undo) = self.truth.undo.take_if(|undo| !undo.passes) else {
+            let damaged = u64::from(self.truth.undo.is_some());
+            return self.counts.add(Count::ServedOverDamage, damaged);
         };
         self.truth.damaged_and_served = true;
         if let Some(what) = undo.must_refuse {

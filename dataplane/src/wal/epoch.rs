@@ -55,6 +55,11 @@ impl Epoch {
         Epoch::earlier_runs().next()
     }
 
+    /// The newest epoch that is sealed where nothing of this run or found at its start is.
+    pub fn nothing_sealed() -> Epoch {
+        Epoch::earlier_runs().previous()
+    }
+
     /// Whether the numbers begin anew with this epoch.
     #[cfg(feature = "sim")]
     pub fn is_wrap(self) -> bool {

@@ -89,6 +89,7 @@ impl ByHand {
             sync: SyncMode::Dsync,
             params: Arc::new([ParamsVersion::ONE]),
             dedup_bytes_max: None,
+            slices: Arc::default(),
         };
         this.inbox
             .events

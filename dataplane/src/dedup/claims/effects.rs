@@ -24,6 +24,15 @@ pub struct ReadWanted {
     pub offset: u64,
 }
 
+/// A block of a slice that is not what its slice says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DamagedBlock {
+    /// The slice.
+    pub file: FileId,
+    /// Number of the block: its offset in the file is this times 4 KiB.
+    pub block: u32,
+}
+
 /// What the caller of an owner must carry out, in order.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -31,6 +40,8 @@ pub struct Effects {
     pub answers: Vec<ClaimAnswer>,
     /// Blocks to read.
     pub reads: Vec<ReadWanted>,
+    /// The damaged block that was met last, for the operator.
+    pub damaged: Option<DamagedBlock>,
 }
 
 /// What the owner did, counted since it was made.

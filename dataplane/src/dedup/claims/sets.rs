@@ -1,6 +1,7 @@
 //! The sets of slices that an owner looks into: the current one, and older ones that suspended look-ups began with. It finds
 //! the block that may hold a key and never reads it.
 
+use super::DamagedBlock;
 use crate::dedup::Key;
 use crate::dedup::slice::{Candidate, Found, SliceSet};
 use crate::io::FileId;
@@ -26,9 +27,9 @@ struct SetInUse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SetIndex(usize);
 
-/// How far a look-up is: it goes on in the slices before this one, newest first.
+/// How far a look-up is: it goes on with this slice and the newer ones, oldest first.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Below {
+pub(super) struct Cursor {
     pub set: SetIndex,
     pub slice: u32,
 }
@@ -63,30 +64,26 @@ pub(super) enum Switch {
 }
 
 impl SetsInUse {
-    /// One set, without slices.
-    pub(super) fn new() -> SetsInUse {
+    /// One set.
+    pub(super) fn of(set: Arc<SliceSet>) -> SetsInUse {
         SetsInUse {
-            sets: vec![SetInUse {
-                set: Arc::new(SliceSet::default()),
-                reads: 0,
-            }],
+            sets: vec![SetInUse { set, reads: 0 }],
             unacknowledged: None,
         }
     }
 
-    /// Where a look-up begins: behind the newest slice of the current set.
-    pub(super) fn newest(&self) -> Below {
-        let current = self.sets.len() - 1;
-        Below {
-            set: SetIndex(current),
-            slice: self.sets[current].set.slices.len() as u32,
+    /// Where a look-up begins: with the oldest slice of the current set.
+    pub(super) fn oldest(&self) -> Cursor {
+        Cursor {
+            set: SetIndex(self.sets.len() - 1),
+            slice: 0,
         }
     }
 
-    /// The next older slice that may hold the key, and the block in it.
-    pub(super) fn seek(&self, key: Key, below: Below) -> Seek {
-        let slices = &self.sets[below.set.0].set.slices;
-        for slice in (0..below.slice).rev() {
+    /// The next slice that may hold the key, and the block in it.
+    pub(super) fn seek(&self, key: Key, from: Cursor) -> Seek {
+        let slices = &self.sets[from.set.0].set.slices;
+        for slice in from.slice..slices.len() as u32 {
             match slices[slice as usize].candidate(key) {
                 Candidate::Absent => {}
                 Candidate::Block(block) => return Seek::Block { slice, block },
@@ -134,6 +131,15 @@ impl SetsInUse {
         slice
             .search_block(position.block, bytes, key)
             .map_err(|_damaged| ())
+    }
+
+    /// The block at a position, which is damaged.
+    pub(super) fn damaged(&self, set: SetIndex, position: BlockPosition) -> DamagedBlock {
+        let slice = &self.sets[set.0].set.slices[position.slice as usize];
+        DamagedBlock {
+            file: slice.file,
+            block: position.block,
+        }
     }
 
     /// Makes a set current.

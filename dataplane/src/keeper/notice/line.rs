@@ -22,13 +22,14 @@ impl Notice {
             Notice::TwoOutcomes { key_high, first_decided_at, second_decided_at } => Line::new(
                 say::TwoOutcomes { key_hash: format!("{key_high:016x}"), first_decided_at_s: first_decided_at, second_decided_at_s: second_decided_at }, text),
             Notice::TimeWithheld { withheld_s } => Line::new(say::TimeWithheld { withheld_s }, text),
-            Notice::Recovered { decisions, unanswered, took_us, before } => Line::new(
-                say::Recovered { decisions_count: decisions, unanswered_count: unanswered, took_ms: took_us / 1000, before: before.name() }, text),
+            Notice::Recovered { decisions, sealed, unanswered, took_us, before } => Line::new(
+                say::Recovered { decisions_count: decisions, sealed_count: sealed, unanswered_count: unanswered, took_ms: took_us / 1000, before: before.name() }, text),
             Notice::DecisionsOverMemory { needed_bytes, limit_bytes } => Line::new(
                 say::DecisionsOverMemory { needed_bytes, memory_bytes_max: limit_bytes }, text),
             Notice::DecisionsInSlices { decisions } => Line::new(
                 say::DecisionsInSlices { decisions_count: decisions }, text),
             Notice::DamageWhileSealing { file, .. } => Line::new(say::SegmentDamaged { file }, text),
+            Notice::SliceDamaged { file, block } => Line::new(say::SliceDamaged { file, block_number: block }, text),
             Notice::FileTrouble { doing, file, error } => Line::new(say::FileTrouble { doing, file, error }, text),
             Notice::Sealed { decisions, segments } => Line::new(
                 say::Sealed { decisions_count: decisions, segments_count: segments }, text),

@@ -119,7 +119,7 @@ fn room_that_returns_between_two_attempts_is_told_at_once() {
 
     world.disk.total_bytes *= 2;
     // It looks again, and the next attempt is not due yet.
-    let version = world.shards[0].slices;
+    let version = world.shards[0].set.version;
     world.tell(ShardId(0), ToKeeper::Switched { version });
     world.run();
     assert_eq!(world.shards[0].space_low, None);

@@ -59,7 +59,7 @@ fn decisions_are_sealed_and_come_back_from_slices() {
     let sealed = manifest(&world);
     assert_eq!(sealed.slices.len(), 1, "{:?}", world.notices);
     assert_eq!(sealed.slices[0].entries, 300);
-    assert!(world.shards.iter().all(|shard| shard.slices == 1));
+    assert!(world.shards.iter().all(|shard| shard.set.version == 1));
     for record in 300..320 {
         world.decide(0, record, 30 * DAY_S);
     }
@@ -141,7 +141,7 @@ fn nothing_is_deleted_before_all_shards_use_the_new_slices() {
             .iter()
             .any(|notice| matches!(notice, Notice::Deleted { .. }))
     );
-    let version = world.shards[0].slices;
+    let version = world.shards[0].set.version;
     for shard in 0..2 {
         world.tell(ShardId(shard), ToKeeper::Switched { version });
     }

@@ -2,6 +2,7 @@
 //! never waits and keeps no connection.
 
 use crate::dedup::Decided;
+use crate::dedup::slice::SliceSet;
 use crate::io::{Errno, Now};
 use crate::keeper::tests::disk::TestDisk;
 use crate::mesh::keeper::{Begin, Shortage, ToKeeper};
@@ -11,15 +12,17 @@ use crate::wal::name::{NamedSegment, Sequence};
 use crate::wal::record::{BodyMeta, Decision, Entry};
 use crate::wal::writer::{LogOp, LogWriter};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A shard as far as the keeper knows it.
 pub(crate) struct FakeShard {
     pub(crate) begin: Box<Begin>,
+    /// What it began with of decisions that no slice had.
     pub(crate) loaded: Vec<Decided>,
+    /// The slices that it looks into.
+    pub(crate) set: Arc<SliceSet>,
     pub(crate) serving: Option<bool>,
     pub(crate) space_low: Option<Shortage>,
-    pub(crate) slices: u64,
-    pub(crate) sealed_epoch: Epoch,
     pub(crate) draining: bool,
     log: LogWriter,
     /// The segment in use, or the one that the first batch goes into.
@@ -32,16 +35,15 @@ pub(crate) struct FakeShard {
 }
 
 impl FakeShard {
-    pub(crate) fn new(begin: Box<Begin>) -> FakeShard {
+    pub(crate) fn new(mut begin: Box<Begin>) -> FakeShard {
         let open = OpenBatch::new(BatchLimits::default());
         FakeShard {
             log: LogWriter::new(&begin.log_start(), open, Box::default()),
             current: begin.first,
             loaded: Vec::new(),
+            set: std::mem::take(&mut begin.slices),
             serving: None,
             space_low: None,
-            slices: 0,
-            sealed_epoch: Epoch::earlier_runs().previous(),
             draining: false,
             next: None,
             told: Epoch::first(),
@@ -62,7 +64,7 @@ impl FakeShard {
 
     /// What it was last told as sealed.
     pub(crate) fn sealed_epoch(&self) -> Epoch {
-        self.sealed_epoch
+        self.set.sealed_epoch
     }
 
     /// Position of the segment that it writes.

@@ -89,7 +89,15 @@ fn a_start_whose_filters_do_not_fit_is_refused_by_name_and_changes_nothing() {
     let manifest = world.disk.bytes("manifest").map(<[u8]>::to_vec);
 
     world.config.memory = room_for(bytes - 1);
+    world.disk.reads.clear();
     let mut refused = world.restarted(Lost::Nothing, 2, 1);
+    let reads = refused.disk.reads.iter();
+    let reads = reads.filter(|(name, _)| name.starts_with("slice-"));
+    // First and last block, directory and names of parameter sets.
+    assert!(
+        reads.map(|(_, count)| *count).eq([4, 4]),
+        "no filter was read"
+    );
     let (code, reason) = refused.exit.clone().expect("an end");
     assert_eq!(code, 78, "{reason}");
     let says = format!(

@@ -281,7 +281,7 @@ fn views_are_read_once_for_each_slice_and_shard() {
     }
     assert!(reads_of_first[0] > 0);
     assert_eq!(reads_of_first[1..], [0; 4], "it was read when it was made");
-    assert!(world.shards.iter().all(|shard| shard.slices == 5));
+    assert!(world.shards.iter().all(|shard| shard.set.version == 5));
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_merge_without_room_is_postponed_and_costs_no_submit() {
     let reserve_bytes = status(&mut world, "reserve_bytes");
     world.disk.total_bytes = world.disk.used_bytes() + reserve_bytes + 4096;
     world.slow_to_switch = false;
-    let version = world.shards[0].slices;
+    let version = world.shards[0].set.version;
     world.tell(ShardId(0), ToKeeper::Switched { version });
     world.pass_s(600);
     assert_eq!(manifest(&world).slices.len(), 2, "postponed");

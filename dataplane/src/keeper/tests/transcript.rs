@@ -270,13 +270,17 @@ fn opened(how: &OpenHow) -> String {
 fn to_shard(message: &ToShard) -> String {
     match message {
         ToShard::Begin(begin) => format!(
-            "begin log {}, clock {} s, segment {}, {:?}, {} sets of parameters, tables {:?}",
+            "begin log {}, clock {} s, segment {}, {:?}, {} sets of parameters, tables {:?}{}",
             begin.log,
             begin.clock.base_s,
             begin.first.ordinal,
             begin.sync,
             begin.params.len(),
-            begin.dedup_bytes_max
+            begin.dedup_bytes_max,
+            match begin.slices.slices.len() {
+                0 => String::new(),
+                count => format!(", {count} slices"),
+            }
         ),
         ToShard::Segment(named) => format!(
             "segment {} of {}, {} bytes",

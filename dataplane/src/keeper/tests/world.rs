@@ -1,6 +1,8 @@
 //! The keeper's tests run it on a [`TestDisk`] with shards that only do what the protocol between the two asks for:
 //! write batches into the segments that were named to them, and answer.
 
+use crate::dedup::slice::verify_whole;
+use crate::dedup::{Decided, Key};
 use crate::io::{Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
@@ -16,6 +18,7 @@ use crate::wal::manifest::MANIFEST_BYTES_MAX;
 use crate::wal::name::{Place, Sequence};
 use crate::wal::record::Decision;
 use flk_contract::verify::ParamsVersion;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Monotonic and wall time at which worlds begin.
@@ -273,6 +276,10 @@ impl World {
                     assert_eq!(owner, id, "decisions are loaded by their owner");
                 }
                 shard.loaded.extend(decisions);
+                let mut keys: Vec<Key> = shard.loaded.iter().map(|it| it.key).collect();
+                keys.dedup();
+                assert!(keys.is_sorted(), "in key order, each key in one message");
+                assert_eq!(keys.len(), shard.loaded.len(), "a key is loaded once");
             }
             ToShard::Serve { admit } => shard.serving = Some(admit),
             ToShard::Segment(named) => {
@@ -294,8 +301,7 @@ impl World {
             ToShard::SpaceLow(why) => shard.space_low = why,
             ToShard::Slices(set) => {
                 let version = set.version;
-                shard.slices = version;
-                shard.sealed_epoch = set.sealed_epoch;
+                shard.set = set;
                 if !self.slow_to_switch {
                     self.tell(id, ToKeeper::Switched { version });
                 }
@@ -404,12 +410,26 @@ impl World {
         self.run();
     }
 
-    /// Records that the shards answer duplicates of, sorted.
+    /// Records that the shards answer duplicates of, sorted: what they loaded, and what is alive in the slices that they look
+    /// into.
     pub(crate) fn known(&self) -> Vec<u32> {
-        let all = self.shards.iter().flat_map(|shard| &shard.loaded);
-        let mut records: Vec<u32> = all.map(|decided| decided.numbers[3] as u32).collect();
-        records.sort_unstable();
-        records
+        let mut records = BTreeSet::new();
+        for (id, shard) in (0..).map(ShardId).zip(&self.shards) {
+            let now_s = shard.begin.clock.at(self.now.mono_us);
+            let mut know = |decided: &Decided| {
+                let is_own = shard.begin.owners[usize::from(decided.key.partition())] == id;
+                if is_own && decided.live_at(now_s) {
+                    records.insert(decided.numbers[3] as u32);
+                }
+            };
+            shard.loaded.iter().for_each(&mut know);
+            for view in &shard.set.slices {
+                let file = self.disk.name_of(view.file);
+                let bytes = self.disk.bytes(&file).expect("a slice in use is there");
+                verify_whole(bytes, |decided| know(&decided)).expect("a whole slice");
+            }
+        }
+        records.into_iter().collect()
     }
 
     /// What each recovery said that was before it.

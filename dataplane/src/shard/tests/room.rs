@@ -5,6 +5,7 @@ use super::buckets::Buckets;
 use super::config::config;
 use super::transcript::Transcript;
 use super::{post, record};
+use crate::dedup::slice::SliceSet;
 use crate::event::{ConnId, Event, Inbox, Next, Op, Outbox, Peer};
 use crate::io::{Errno, FileId, Now, ReadId, ShardId, SyncMode};
 use crate::mesh::keeper::{Begin, ExpiryClock, ToKeeper, ToShard};
@@ -66,6 +67,8 @@ pub(super) struct Room {
     pub(super) sync: SyncMode,
     /// What `Begin` says of the tables.
     pub(super) dedup_bytes_max: Option<u64>,
+    /// Slices that shards begin with.
+    pub(super) slices: Arc<SliceSet>,
     /// Messages to a shard wait in `posted` for the test.
     pub(super) hold_messages: Vec<bool>,
     posted: Vec<Vec<Event>>,
@@ -128,6 +131,7 @@ impl Room {
             fail_sync: None,
             sync: SyncMode::Dsync,
             dedup_bytes_max: None,
+            slices: Arc::default(),
             hold_messages: vec![false; usize::from(shards)],
             posted: (0..shards).map(|_| Vec::new()).collect(),
             next: vec![Next::Now; usize::from(shards)],
@@ -189,6 +193,7 @@ impl Room {
             sync: self.sync,
             params: Arc::new([ParamsVersion::ONE]),
             dedup_bytes_max: self.dedup_bytes_max,
+            slices: self.slices.clone(),
         };
         self.tell(at, ToShard::Begin(Box::new(begin)));
     }

@@ -52,6 +52,39 @@ fn slice(decisions: &[Decided]) -> (Vec<u8>, Arc<SliceSet>) {
     (bytes, Arc::new(set))
 }
 
+/// Four records, decided and sealed.
+fn sealed() -> (Vec<u8>, Arc<SliceSet>) {
+    let mut before = Room::serving(1);
+    let conn = before.connect(0);
+    for epoch in 1..5 {
+        before.send(0, conn, post(&record(epoch)).as_bytes());
+    }
+    slice(&decisions(&before))
+}
+
+#[test]
+fn a_shard_answers_from_the_slices_that_it_begins_with_and_keeps_them_no_longer_than_the_next_set()
+{
+    let (bytes, set) = sealed();
+    let mut room = Room::new(1, |_| {});
+    (room.slice, room.slices) = (bytes, set.clone());
+    room.begin();
+    let conn = room.connect(0);
+    for (epoch, dedup) in [(2, "hit"), (9, "miss")] {
+        room.send(0, conn, post(&record(epoch)).as_bytes());
+        let answer = room.received(0, conn);
+        assert!(answer.contains(&format!("Flk-Dedup: {dedup}")), "{answer}");
+    }
+    room.slices = Arc::default();
+    let next = SliceSet {
+        version: 2,
+        ..SliceSet::default()
+    };
+    room.tell(0, ToShard::Slices(Arc::new(next)));
+    room.run();
+    assert_eq!(Arc::strong_count(&set), 1, "filters take memory");
+}
+
 #[test]
 fn what_is_in_a_slice_is_answered_as_in_the_transcript() {
     let mut before = Room::serving(1);

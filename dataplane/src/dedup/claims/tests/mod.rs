@@ -100,7 +100,7 @@ struct Bench {
 impl Bench {
     fn new(config: OwnerConfig) -> Bench {
         Bench {
-            owner: Owner::new(config),
+            owner: Owner::new(config, Arc::default()),
             disk: Disk::default(),
             effects: Effects::default(),
         }
@@ -274,10 +274,10 @@ fn two_claims_of_a_key_cause_one_read_and_the_first_wins() {
 }
 
 #[test]
-fn the_first_live_entry_from_the_newest_slice_on_answers() {
-    let mut bench = Bench::with_slices(&[&[(5, 1, 900)], &[(5, 2, 800)], &[(5, 3, 50)]]);
+fn the_first_live_entry_from_the_oldest_slice_on_answers() {
+    let mut bench = Bench::with_slices(&[&[(5, 1, 50)], &[(5, 2, 800)], &[(5, 3, 900)]]);
     assert_eq!(bench.claim(0, &candidate(5, 1), 100), []);
-    assert_eq!(bench.read(100), [], "expired in the newest: goes on");
+    assert_eq!(bench.read(100), [], "expired in the oldest: goes on");
     let said = bench.read(100);
     let [ToReceiver::Existing { outcome, .. }] = said[..] else {
         panic!("{said:?}");
