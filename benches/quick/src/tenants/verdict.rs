@@ -50,7 +50,7 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Judges the rounds; `capacities` are what the gateway took at most before and behind them, in requests per second.
+/// Judges the rounds; `capacities` are what the gateway took in time before and behind them, in requests per second.
 pub(super) fn judge(rounds: &[Compared], capacities: [f64; 2]) -> Verdict {
     if rounds.len() < ROUNDS_MIN {
         let count = rounds.len();
@@ -61,7 +61,7 @@ pub(super) fn judge(rounds: &[Compared], capacities: [f64; 2]) -> Verdict {
     // (A figure that is not a number is noise, too.)
     if !matches!(drift.partial_cmp(&SELF_RATIO_MAX), Some(order) if order.is_le()) {
         return Verdict::Invalid(format!(
-            "half load was not half: the gateway took {before:.0} requests/s at most before the rounds and {behind:.0} behind them"
+            "half load was not half: the gateway took {before:.0} requests/s in time before the rounds and {behind:.0} behind them"
         ));
     }
     let self_ratio = median(rounds.iter().map(Compared::self_ratio));
