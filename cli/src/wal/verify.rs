@@ -9,7 +9,7 @@ use crate::wal::survey::Survey;
 use crate::wal::{DirArgs, show};
 use clap::Args;
 use flk_dataplane::dedup::slice::frame::table_checksum;
-use flk_dataplane::dedup::slice::{SliceError, SliceReader, verify_whole};
+use flk_dataplane::dedup::slice::{ENTRIES_PER_BLOCK, SliceError, SliceReader, verify_whole};
 use flk_dataplane::io::Errno;
 use flk_dataplane::keeper::strays::{Named, Refusal, Stray, judge_origin, judge_stray};
 use flk_dataplane::wal::buffer::BLOCK_BYTES;
@@ -28,7 +28,8 @@ Examples:
 
 whole: every byte that counts is as it was written. torn: the last write was cut off, as a crash leaves it; the next \
 start cuts it, and nothing that was acknowledged is lost. damaged: acknowledged data cannot be read, and a gateway \
-will not start; restore a backup, or see flk wal quarantine. It ends with 65 if anything is damaged.";
+will not start; restore a backup, or see flk wal quarantine. Where only blocks of decisions in a slice are damaged it \
+starts, and answers 503 for the ids that may be in them. It ends with 65 if anything is damaged.";
 
 /// Options of `flk wal verify`.
 #[derive(Args, Debug)]
@@ -56,6 +57,8 @@ enum State {
     Foreign,
     /// A newer flk wrote it. It is not damaged, but this flk cannot read it.
     Newer,
+    /// A part of it that only look-ups read: a gateway starts all the same.
+    DamagedForSome,
     Damaged,
 }
 
@@ -69,7 +72,7 @@ impl State {
             Self::GivenUp => "given up",
             Self::Foreign => "foreign",
             Self::Newer => "newer",
-            Self::Damaged => "DAMAGED",
+            Self::DamagedForSome | Self::Damaged => "DAMAGED",
         }
     }
 }
@@ -121,6 +124,13 @@ fn conclude(directory: &Directory, findings: &[Finding]) -> Exit {
         None => String::new(),
     };
     match (count(State::Damaged), count(State::Torn)) {
+        (0, _) if count(State::DamagedForSome) > 0 => {
+            eprintln!(
+                "{} with damaged blocks: a gateway starts from this and answers 503 for the ids that may be in them until they expire; nothing was changed; only a backup has what they held{by}",
+                counted(count(State::DamagedForSome) as u64, "slice")
+            );
+            return Exit::Damage;
+        }
         (0, _) if count(State::Newer) > 0 => {
             eprintln!(
                 "nothing is damaged, but what is called newer was written by a newer flk: use that one{by}"
@@ -359,6 +369,14 @@ fn slice_finding(directory: &Directory, manifest: &Manifest, slice: &SliceEntry)
             &name,
             "it is not the slice that the manifest names".to_owned(),
         ),
+        // Everything that a start reads was checked before.
+        Err(fault @ SliceError::Block(_)) => Finding {
+            what: name,
+            state: State::DamagedForSome,
+            text: format!(
+                "{fault}; ids that may be in this block, at most {ENTRIES_PER_BLOCK}, are answered 503"
+            ),
+        },
         Err(fault) => damaged(&name, fault.to_string()),
     }
 }

@@ -108,8 +108,22 @@ fn slices_are_checked_too_once_a_compaction_has_made_them() {
         .join(slice["what"].as_str().unwrap());
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[5000] ^= 1;
-    std::fs::write(&path, bytes).unwrap();
-    assert_eq!(wal(dir.path(), &["verify"]).code, 65);
+    std::fs::write(&path, &bytes).unwrap();
+    let damaged = wal(dir.path(), &["verify"]);
+    assert_eq!(damaged.code, 65, "{}", damaged.stdout);
+    let said = "block 1: checksum; ids that may be in this block, at most 56, are answered 503";
+    assert!(damaged.stdout.contains(said), "{}", damaged.stdout);
+    let said = "1 slice with damaged blocks: a gateway starts from this";
+    assert!(damaged.stderr.contains(said), "{}", damaged.stderr);
+    let gateway = Gateway::start(dir.path());
+    assert_eq!(gateway.stop(), 0);
+
+    // The first block says what the file is: no gateway starts.
+    bytes[8] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let damaged = wal(dir.path(), &["verify"]);
+    let said = "1 damaged: a gateway will not start from this";
+    assert!(damaged.stderr.contains(said), "{}", damaged.stderr);
 }
 
 #[test]

@@ -41,13 +41,15 @@ pub fn read_pipes(
             continue;
         }
         let (text, _) =
-            secret_file::read(&SecretPath::typed(&path), &keys).map_err(|problem| ConfigError {
-                variable: file_name,
-                place: None,
-                argument,
-                value: Some(shown_path(Path::new(&path))),
-                problem,
-                allowed: SECRET_FILE_ALLOWED,
+            secret_file::read_pipe(&SecretPath::typed(&path), &keys).map_err(|problem| {
+                ConfigError {
+                    variable: file_name,
+                    place: None,
+                    argument,
+                    value: Some(shown_path(Path::new(&path))),
+                    problem,
+                    allowed: SECRET_FILE_ALLOWED,
+                }
             })?;
         environment.put(variable.name(), text.as_bytes());
         environment.put(file_name, b"");

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 const SECRET_BYTES_MAX: usize = 64 * 1024;
 /// An encrypted document may hold the keys of many tenants.
 const SEALED_BYTES_MAX: usize = 256 * 1024;
-/// How long the writer of a pipe, such as a shell's `<(command)`, is waited for: by a gateway, which has other work, and by a
-/// command.
+/// How long the writer of a pipe, such as a shell's `<(command)`, is waited for: by a gateway that serves, and by a command or a
+/// start, which have no other work.
 const PIPE_WAIT_MAX: Duration = Duration::from_secs(1);
 const PIPE_WAIT_OF_COMMANDS_MAX: Duration = Duration::from_secs(30);
 /// Time between two looks at a pipe.
@@ -127,6 +127,18 @@ pub fn read(
     keys: &AgeKeys,
 ) -> Result<(Zeroizing<String>, Option<Form>), String> {
     open_bytes(read_bytes(&secret.path)?, secret, keys)
+}
+
+/// The same of a pipe that a start reads once, before it does anything else: its writer may ask for a passphrase first.
+///
+/// # Errors
+/// Why not.
+pub(super) fn read_pipe(
+    secret: &SecretPath,
+    keys: &AgeKeys,
+) -> Result<(Zeroizing<String>, Option<Form>), String> {
+    let bytes = read_bounded(&secret.path, SEALED_BYTES_MAX, PIPE_WAIT_OF_COMMANDS_MAX);
+    open_bytes(bytes.map_err(|error| error.to_string())?, secret, keys)
 }
 
 /// All bytes of a secret's file or pipe.
