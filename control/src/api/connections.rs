@@ -1,16 +1,19 @@
 //! The connections of the admin API: how many there are at a time, and how long each may be silent. A new one takes the place
 //! of the one that has been silent for the longest time, so no number of them keeps another out or uses up the descriptors
-//! that publishing needs. It knows nothing of what is asked, and never ends a connection whose request is being answered.
+//! that publishing needs. Where none is silent, the next answer is the last one of its connection. It knows nothing of what is
+//! asked, and never ends a connection whose request is being answered.
 
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::collections::HashMap;
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
@@ -47,6 +50,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {
         tasks: JoinSet::new(),
         seats: HashMap::new(),
         answered: Arc::default(),
+        is_wanted: Arc::default(),
     };
     loop {
         let stream = accept(&listener).await;
@@ -77,6 +81,9 @@ struct Connections {
     seats: HashMap<Id, Seat>,
     /// Told when a request was answered.
     answered: Arc<Notify>,
+    /// A place is waited for: whichever connection is answered next gives up its own. A client that does not wait for
+    /// answers is never silent.
+    is_wanted: Arc<AtomicBool>,
 }
 
 /// One connection.
@@ -114,9 +121,10 @@ impl Drop for Answering {
 
 impl Connections {
     /// Waits until there is a place. The one that has been silent for the longest time gives way; while all are being answered,
-    /// the first answer is waited for.
+    /// the connection that is answered first ends with that.
     async fn make_room(&mut self) {
         loop {
+            self.is_wanted.store(false, Ordering::Relaxed);
             while let Some(ended) = self.tasks.try_join_next_with_id() {
                 self.seats.remove(&id_of(ended));
             }
@@ -127,8 +135,9 @@ impl Connections {
                 .seats
                 .values()
                 .filter_map(|seat| Some((seat.silence.since()?, seat)));
-            if let Some((_, seat)) = silent.min_by_key(|(since, _)| *since) {
-                seat.task.abort();
+            match silent.min_by_key(|(since, _)| *since) {
+                Some((_, seat)) => seat.task.abort(),
+                None => self.is_wanted.store(true, Ordering::Relaxed),
             }
             tokio::select! {
                 Some(ended) = self.tasks.join_next_with_id() => {
@@ -142,6 +151,7 @@ impl Connections {
     fn add(&mut self, stream: TcpStream, router: Router) {
         let silence = Silence(Arc::new(Mutex::new(Some(Instant::now()))));
         let (of_seat, answered) = (silence.clone(), Arc::clone(&self.answered));
+        let is_wanted = Arc::clone(&self.is_wanted);
         let routes = TowerToHyperService::new(router);
         let service = service_fn(move |request: Request<Incoming>| {
             silence.set(None);
@@ -149,9 +159,15 @@ impl Connections {
                 silence: silence.clone(),
                 answered: Arc::clone(&answered),
             };
-            let answer = routes.call(request);
+            let (answer, is_wanted) = (routes.call(request), Arc::clone(&is_wanted));
             async move {
-                let answer = answer.await;
+                let mut answer = answer.await;
+                if let Ok(answer) = &mut answer
+                    && is_wanted.swap(false, Ordering::Relaxed)
+                {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(CONNECTION, close);
+                }
                 drop(answering);
                 answer
             }
@@ -305,6 +321,47 @@ mod tests {
                 1 => answer(&mut silent, "quick").await,
                 _ => assert!(is_ended(&mut silent).await),
             }
+        }
+    }
+
+    /// Sends requests without waiting for answers, and takes those.
+    fn flood(address: SocketAddr, path: &str) {
+        use std::io::{Read, Write};
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        let mut reading = stream.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let mut taken = [0; 65536];
+            while reading.read(&mut taken).is_ok_and(|count| count > 0) {}
+        });
+        let requests = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").repeat(1000);
+        let mut writing = stream;
+        std::thread::spawn(move || while writing.write_all(requests.as_bytes()).is_ok() {});
+    }
+
+    #[tokio::test]
+    async fn clients_that_ask_without_waiting_for_answers_keep_no_other_out() {
+        let bounds = Bounds {
+            connections_max: 2,
+            head_max: LONG,
+        };
+        // As one that asks a disk: when it is answered, the next one of the same client is there already.
+        let hop = || async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            "hop"
+        };
+        let router = Router::new()
+            .route("/quick", get(|| async { "quick" }))
+            .route("/hop", get(hop));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, router, bounds));
+        for _ in 0..2 {
+            flood(address, "/hop");
+        }
+        for _ in 0..5 {
+            let mut operator = connect(address).await;
+            ask(&mut operator, "/quick").await;
+            answer(&mut operator, "quick").await;
         }
     }
 }
