@@ -1,17 +1,23 @@
 //! The connections of the admin API: how many there are at a time, and how long each may be silent. A new one takes the place
 //! of the one that has been silent for the longest time, so no number of them keeps another out or uses up the descriptors
-//! that publishing needs. It knows nothing of what is asked, and never ends a connection whose request is being answered.
+//! that publishing needs. Where none is silent, the next answer is the last one of its connection. It knows nothing of what is
+//! asked, and never ends a connection whose request is being answered.
 
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -47,6 +53,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {
         tasks: JoinSet::new(),
         seats: HashMap::new(),
         answered: Arc::default(),
+        is_wanted: Arc::default(),
     };
     loop {
         let stream = accept(&listener).await;
@@ -77,6 +84,9 @@ struct Connections {
     seats: HashMap<Id, Seat>,
     /// Told when a request was answered.
     answered: Arc<Notify>,
+    /// A place is waited for: whichever connection is answered next gives up its own. A client that does not wait for
+    /// answers is never silent.
+    is_wanted: Arc<AtomicBool>,
 }
 
 /// One connection.
@@ -85,7 +95,8 @@ struct Seat {
     silence: Silence,
 }
 
-/// Since when nothing has been asked on a connection; nothing while a request is being answered.
+/// Since when nothing has been asked on a connection, and its client has taken nothing of an answer; nothing while a request is
+/// being answered.
 #[derive(Clone)]
 struct Silence(Arc<Mutex<Option<Instant>>>);
 
@@ -96,6 +107,74 @@ impl Silence {
 
     fn set(&self, since: Option<Instant>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// A part of an answer is on its way.
+    fn interrupt(&self) {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = &mut *since {
+            *since = Instant::now();
+        }
+    }
+}
+
+/// A stream that tells what a client takes.
+struct Watched {
+    stream: TokioIo<TcpStream>,
+    silence: Silence,
+}
+
+impl Watched {
+    fn note(&self, written: Poll<Result<usize, Error>>) -> Poll<Result<usize, Error>> {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.silence.interrupt();
+        }
+        written
+    }
+}
+
+impl Read for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: ReadBufCursor<'_>,
+    ) -> Poll<Result<(), Error>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl Write for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, Error>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<Result<usize, Error>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.note(written)
     }
 }
 
@@ -114,9 +193,10 @@ impl Drop for Answering {
 
 impl Connections {
     /// Waits until there is a place. The one that has been silent for the longest time gives way; while all are being answered,
-    /// the first answer is waited for.
+    /// the connection that is answered first ends with that.
     async fn make_room(&mut self) {
         loop {
+            self.is_wanted.store(false, Ordering::Relaxed);
             while let Some(ended) = self.tasks.try_join_next_with_id() {
                 self.seats.remove(&id_of(ended));
             }
@@ -127,8 +207,9 @@ impl Connections {
                 .seats
                 .values()
                 .filter_map(|seat| Some((seat.silence.since()?, seat)));
-            if let Some((_, seat)) = silent.min_by_key(|(since, _)| *since) {
-                seat.task.abort();
+            match silent.min_by_key(|(since, _)| *since) {
+                Some((_, seat)) => seat.task.abort(),
+                None => self.is_wanted.store(true, Ordering::Relaxed),
             }
             tokio::select! {
                 Some(ended) = self.tasks.join_next_with_id() => {
@@ -142,6 +223,11 @@ impl Connections {
     fn add(&mut self, stream: TcpStream, router: Router) {
         let silence = Silence(Arc::new(Mutex::new(Some(Instant::now()))));
         let (of_seat, answered) = (silence.clone(), Arc::clone(&self.answered));
+        let stream = Watched {
+            stream: TokioIo::new(stream),
+            silence: silence.clone(),
+        };
+        let is_wanted = Arc::clone(&self.is_wanted);
         let routes = TowerToHyperService::new(router);
         let service = service_fn(move |request: Request<Incoming>| {
             silence.set(None);
@@ -149,9 +235,15 @@ impl Connections {
                 silence: silence.clone(),
                 answered: Arc::clone(&answered),
             };
-            let answer = routes.call(request);
+            let (answer, is_wanted) = (routes.call(request), Arc::clone(&is_wanted));
             async move {
-                let answer = answer.await;
+                let mut answer = answer.await;
+                if let Ok(answer) = &mut answer
+                    && is_wanted.swap(false, Ordering::Relaxed)
+                {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(CONNECTION, close);
+                }
                 drop(answering);
                 answer
             }
@@ -160,7 +252,7 @@ impl Connections {
             .timer(TokioTimer::new())
             .header_read_timeout(self.bounds.head_max)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(stream, service);
         let task = self.tasks.spawn(async move {
             // A client that went away, said what is no request, or was silent for too long.
             let _ = connection.await;
@@ -184,6 +276,8 @@ mod tests {
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    /// More than the system keeps for a client that does not read.
+    const LARGE_BYTES: usize = 64 << 20;
     const LONG: Duration = Duration::from_secs(600);
 
     /// Told when `/held` is asked for, and when it is to be answered.
@@ -193,7 +287,7 @@ mod tests {
         release: Arc<Notify>,
     }
 
-    /// Serves `/quick` and `/held`.
+    /// Serves `/quick`, `/large` and `/held`.
     async fn server(bounds: Bounds) -> (SocketAddr, Held) {
         let held = Held::default();
         let of_route = held.clone();
@@ -204,6 +298,7 @@ mod tests {
         };
         let router = Router::new()
             .route("/quick", get(|| async { "quick" }))
+            .route("/large", get(|| async { "x".repeat(LARGE_BYTES) }))
             .route("/held", get(route));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -306,5 +401,80 @@ mod tests {
                 _ => assert!(is_ended(&mut silent).await),
             }
         }
+    }
+
+    /// Sends requests without waiting for answers, and takes those.
+    fn flood(address: SocketAddr, path: &str) {
+        use std::io::{Read, Write};
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        let mut reading = stream.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let mut taken = [0; 65536];
+            while reading.read(&mut taken).is_ok_and(|count| count > 0) {}
+        });
+        let requests = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").repeat(1000);
+        let mut writing = stream;
+        std::thread::spawn(move || while writing.write_all(requests.as_bytes()).is_ok() {});
+    }
+
+    #[tokio::test]
+    async fn clients_that_ask_without_waiting_for_answers_keep_no_other_out() {
+        let bounds = Bounds {
+            connections_max: 2,
+            head_max: LONG,
+        };
+        // As one that asks a disk: when it is answered, the next one of the same client is there already.
+        let hop = || async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            "hop"
+        };
+        let router = Router::new()
+            .route("/quick", get(|| async { "quick" }))
+            .route("/hop", get(hop));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, router, bounds));
+        for _ in 0..2 {
+            flood(address, "/hop");
+        }
+        for _ in 0..5 {
+            let mut operator = connect(address).await;
+            ask(&mut operator, "/quick").await;
+            answer(&mut operator, "quick").await;
+        }
+    }
+
+    /// Reads so many bytes, or up to the end.
+    async fn read_count(stream: &mut TcpStream, wanted: usize) -> usize {
+        let (mut count, mut part) = (0, vec![0; 1 << 16]);
+        while count < wanted {
+            match stream.read(&mut part).await {
+                Ok(0) | Err(_) => break,
+                Ok(more) => count += more,
+            }
+        }
+        count
+    }
+
+    #[tokio::test]
+    async fn a_client_that_still_takes_its_answer_is_not_the_one_that_was_silent_longest() {
+        let bounds = Bounds {
+            connections_max: 2,
+            head_max: LONG,
+        };
+        let (address, _) = server(bounds).await;
+        let mut slow = connect(address).await;
+        ask(&mut slow, "/large").await;
+        let mut count = read_count(&mut slow, 1).await;
+        let mut silent = connect(address).await;
+        ask(&mut silent, "/quick").await;
+        answer(&mut silent, "quick").await;
+        count += read_count(&mut slow, LARGE_BYTES / 2).await;
+        let mut third = connect(address).await;
+        ask(&mut third, "/quick").await;
+        answer(&mut third, "quick").await;
+        count += read_count(&mut slow, LARGE_BYTES - count).await;
+        assert!(count >= LARGE_BYTES, "{count} of {LARGE_BYTES}");
+        assert!(is_ended(&mut silent).await);
     }
 }

@@ -64,9 +64,11 @@ impl State {
 
     /// Whether any later change shows in it.
     fn is_settled(&self, now: SystemTime) -> bool {
+        // (Some file systems say of every change that it was in 1970.)
         let changed = u64::try_from(self.changed.0).map(Duration::from_secs);
         let age = changed
             .ok()
+            .filter(|it| !it.is_zero())
             .and_then(|it| now.duration_since(UNIX_EPOCH + it).ok());
         age.is_some_and(|age| age > SETTLED)
     }

@@ -180,10 +180,7 @@ fn key_of(
 pub fn shown_source(source: &Source) -> String {
     let is_shown = match source {
         Source::File { path, .. } => shown_path(Path::new(path)) == *path,
-        Source::Environment { variable, .. } => {
-            // Names of variables are words in capitals, or short.
-            variable.len() < KEY_CHARACTERS_MIN || variable.contains(['_', ':'])
-        }
+        Source::Environment { variable, .. } => is_name(variable),
         Source::Public { .. } => true,
     };
     match is_shown {
@@ -191,6 +188,17 @@ pub fn shown_source(source: &Source) -> String {
         false => "(not shown)".to_owned(),
     }
 }
+
+/// Whether a text is the name of a variable and no key: words in capitals, or short. The base64 of URLs has underscores, too.
+fn is_name(variable: &str) -> bool {
+    let is_of_words = |it: u8| it.is_ascii_uppercase() || it.is_ascii_digit() || it == b'_';
+    variable.len() < KEY_CHARACTERS_MIN
+        || variable.starts_with(OF_TENANTS)
+        || (variable.contains('_') && variable.bytes().all(is_of_words))
+}
+
+/// What the names of the keys of the variable TENANTS begin with; no variable is called so.
+const OF_TENANTS: &str = "TENANTS:";
 
 fn error(place: Option<Place>, problem: String) -> ConfigError {
     let (variable, allowed) = match place {
@@ -230,7 +238,7 @@ fn listed_tenants(raw: &RawConfig) -> Result<Listed, ConfigError> {
             let problem = format!("entry {at} is not id:alg:key");
             return Err(raw.error(Variable::Tenants, problem));
         };
-        let variable = format!("{}:{name}", Variable::Tenants.name());
+        let variable = format!("{OF_TENANTS}{name}");
         listed
             .1
             .push((variable.clone(), Zeroizing::new(key.to_owned())));
@@ -241,4 +249,24 @@ fn listed_tenants(raw: &RawConfig) -> Result<Listed, ConfigError> {
         ));
     }
     Ok(listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_the_place_of_a_variable_is_not_shown_whatever_is_in_it() {
+        for name in ["KEY", "acme", "ACME_KEY_OF_THE_YEAR_2026", "TENANTS:acme"] {
+            assert_eq!(shown_source(&Source::variable(name)), name);
+        }
+        for secret in [
+            "kq7Vm2xPzR4tLw9sYb3nHc6jFd8gTa5e",
+            "kq7Vm2xPzR4t_w9sYb3nHc6jFd8-Ta5e", // base64 of URLs
+            "acme:kq7Vm2xPzR4tLw9sYb3nHc6jFd8",
+        ] {
+            let shown = shown_source(&Source::variable(secret));
+            assert_eq!(shown, "(not shown)", "{secret}");
+        }
+    }
 }

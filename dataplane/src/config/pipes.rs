@@ -1,9 +1,12 @@
 //! Secrets in pipes, such as a shell's `<(command)`: what is in one can be read once, and settings are read again and again. So a
-//! pipe is read before anything else, and its text counts as that of a variable from then on. It reads no other file.
+//! pipe is read before anything else, and its text counts as that of a variable from then on. Of other files it reads the one that
+//! names what opens an encrypted pipe.
 
 use super::environment::Environment;
 use super::error::ConfigError;
+use super::file::{self, FILE_VARIABLE};
 use super::flags::Flags;
+use super::raw::age_keys;
 use super::sealed::AgeKeys;
 use super::secret_file::{self, SecretPath, shown_path};
 use super::set::SECRET_FILE_ALLOWED;
@@ -20,11 +23,6 @@ pub fn read_pipes(
     environment: &mut Environment,
     flags: &mut Flags,
 ) -> Result<Vec<Variable>, ConfigError> {
-    let is_identity = |it: &&(Variable, String)| it.0 == Variable::AgeIdentity;
-    let keys = match flags.settings.iter().rfind(is_identity) {
-        Some((_, path)) => AgeKeys::of_file(path),
-        None => AgeKeys::of_environment(&|name| environment.get(name)),
-    };
     let mut read = Vec::new();
     for &variable in VARIABLES {
         let Some(file_name) = variable.file_name() else {
@@ -40,6 +38,7 @@ pub fn read_pipes(
         if variable == Variable::AgeIdentity || !is_pipe(&path) {
             continue;
         }
+        let keys = keys(environment, flags);
         let (text, _) =
             secret_file::read_pipe(&SecretPath::typed(&path), &keys).map_err(|problem| {
                 ConfigError {
@@ -57,6 +56,16 @@ pub fn read_pipes(
         read.push(variable);
     }
     Ok(read)
+}
+
+/// What opens an encrypted pipe: the identity that counts for all other secrets. What is wrong with the configuration file is
+/// said when it is read for its settings.
+fn keys(environment: &Environment, flags: &Flags) -> AgeKeys {
+    let env = |name: &str| environment.get(name);
+    let env = flags.above(&env);
+    let typed = |name: &str| env(name).filter(|text| !text.is_empty());
+    let found = typed(FILE_VARIABLE).and_then(|path| file::read(Path::new(&path)).ok());
+    age_keys(&found.unwrap_or_default().settings, &typed, flags)
 }
 
 fn is_pipe(path: &str) -> bool {
@@ -116,5 +125,27 @@ mod tests {
         let refused = read_pipes(&mut Environment::default(), &mut flags).unwrap_err();
         let expected = format!("--signing.hmac_key_file={path}: it is empty");
         assert!(refused.to_string().starts_with(&expected), "{refused}");
+    }
+
+    #[test]
+    fn an_encrypted_pipe_is_opened_with_the_identity_that_the_file_names() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sealed");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("flk.toml");
+        let identity = fixtures.join("first.identity");
+        let text = format!("[process]\nage_identity_file = '{}'\n", identity.display());
+        std::fs::write(&file, text).unwrap();
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let sealed = std::fs::read(fixtures.join("age/key.age")).unwrap();
+        writer.write_all(&sealed).unwrap();
+        drop(writer);
+        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        let mut flags = Flags {
+            file: Some(file.display().to_string()),
+            settings: vec![(Variable::HmacKey, path)],
+        };
+        let mut environment = Environment::default();
+        let read = read_pipes(&mut environment, &mut flags);
+        assert_eq!(read, Ok(vec![Variable::HmacKey]));
     }
 }

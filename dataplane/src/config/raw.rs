@@ -76,7 +76,7 @@ impl std::fmt::Debug for RawConfig {
 
 /// The identities that are set, looked up before anything is opened with them. What is wrong with the setting is found with
 /// all others.
-fn age_keys(
+pub(super) fn age_keys(
     of_file: &[(Variable, Typed)],
     env: &dyn Fn(&str) -> Option<String>,
     flags: &Flags,

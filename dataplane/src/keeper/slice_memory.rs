@@ -34,7 +34,7 @@ impl MemoryRoom {
     /// hands them over in another one; nothing else is in the tables then.
     pub fn tables_bytes_max(&self, slices_bytes: u64) -> u64 {
         let left = self.left_bytes().saturating_sub(slices_bytes);
-        (left / 5 * 4) >> 20 << 20
+        ((left / 5 * 4) >> 20) << 20
     }
 
     /// What filters and indexes of slices may take beside tables of this size.

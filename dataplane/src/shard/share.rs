@@ -138,7 +138,8 @@ impl Ingress {
     /// Whatever comes from now on goes into another batch: what is left of this one is for those that wait, in turns of a share
     /// each, or of one body above it. It is on no account, so that a tenant does not pay later for what no other wanted.
     pub(super) fn give_rest(&mut self, core: &Core) {
-        if self.for_share.count() == 0 || !core.log.goes_next() {
+        // Without flights to spare nothing is given away: those that have no share left need no look.
+        if self.for_share.count() == 0 || !core.log.goes_next() || !self.has_spare_flights() {
             return;
         }
         let room = room(core);

@@ -390,3 +390,45 @@ fn a_batch_costs_what_it_admits_however_many_wait() {
         "while nothing happens none is looked at"
     );
 }
+
+#[test]
+fn while_the_table_of_flights_is_nearly_full_an_event_looks_at_no_tenant_that_waits() {
+    const TENANTS: usize = 20;
+    let names: Vec<String> = (0..TENANTS).map(|at| format!("t{at:02}")).collect();
+    let each: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let mut resolver = Resolver::default();
+    let first = resolve(&mut resolver, &shares(0, &each));
+    let mut room = Room::new(2, |config| {
+        config.snapshot = first.clone();
+        config.limits.flights_max = 64;
+    });
+    room.begin();
+    // Requests whose ids the other shard has stay in flight; the disk has nothing to do.
+    room.hold_messages[1] = true;
+    let in_flight = |room: &Room| room.shards[0].ingress.flights.count();
+    let mut epoch = 0;
+    let mut stuck = |room: &mut Room, name: &str| {
+        let before = in_flight(room);
+        while in_flight(room) == before {
+            flood(room, name, &[record(epoch)]);
+            epoch += 1;
+        }
+    };
+    for name in &names {
+        stuck(&mut room, name);
+    }
+    while in_flight(&room) < 48 {
+        stuck(&mut room, "default");
+    }
+    for name in &names {
+        flood(&mut room, name, &[record(99_999)]);
+    }
+    assert_eq!(waiting(&room), TENANTS);
+    let before = room.shards[0].ingress.shares.steps;
+    let conn = room.connect(0);
+    for _ in 0..100 {
+        room.send(0, conn, b"\r\n");
+    }
+    let steps = room.shards[0].ingress.shares.steps;
+    assert!(steps - before <= 2 * TENANTS as u64, "{}", steps - before);
+}
