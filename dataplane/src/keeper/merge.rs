@@ -9,11 +9,12 @@ use crate::wal::name::{LogId, Sequence};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// A merge that failed is tried again after this time, in microseconds: one minute.
+/// After a merge that failed the next one is tried after this time, in microseconds: one minute.
 const MERGE_AGAIN_US: u64 = 60_000_000;
 
 impl Service {
-    /// The smallest pair of time-adjacent slices that spans no more than a tenth of the TTL, where there are too many.
+    /// The smallest pair of time-adjacent slices that spans no more than a tenth of the TTL, where there are too many. One
+    /// whose merge failed comes behind all others, for a slice that cannot be read must not keep the rest from being merged.
     fn next_merge(&self) -> Option<usize> {
         let slices = &self.store.manifest.slices;
         let few = slices.len() <= self.store.config.slices_count_max as usize;
@@ -29,8 +30,26 @@ impl Service {
         let pairs = slices.iter().zip(slices.iter().skip(1)).enumerate();
         let best = pairs
             .filter(|(_, (a, b))| may_merge(a, b))
-            .min_by_key(|(_, (a, b))| a.entries + b.entries);
+            .min_by_key(|(_, (a, b))| (self.merge_failed_us(a, b), a.entries + b.entries));
         best.map(|(index, _)| index)
+    }
+
+    /// When the merge of a pair failed last; 0 if it never did.
+    fn merge_failed_us(&self, a: &SliceEntry, b: &SliceEntry) -> u64 {
+        let failed = self.sealing.merges_failed.get(&(a.file, b.file));
+        failed.copied().unwrap_or(0)
+    }
+
+    /// The merge of the pair at this index failed.
+    fn note_merge_failed(&mut self, index: usize) {
+        let now_us = self.store.now().mono_us;
+        let slices = &self.store.manifest.slices;
+        let pairs = slices.iter().zip(slices.iter().skip(1));
+        let pairs: Vec<(u64, u64)> = pairs.map(|(a, b)| (a.file, b.file)).collect();
+        let failed = &mut self.sealing.merges_failed;
+        failed.retain(|pair, _| pairs.contains(pair));
+        failed.insert(pairs[index], now_us);
+        self.sealing.merge_due = Due::At(now_us + MERGE_AGAIN_US);
     }
 
     /// Bytes that the next merge writes before it frees as many, if one is due. They are room that should be made, not room
@@ -71,7 +90,7 @@ impl Service {
             }
         };
         let Some(made) = made else {
-            self.sealing.merge_due = Due::At(self.store.now().mono_us + MERGE_AGAIN_US);
+            self.note_merge_failed(index);
             return Ok(false);
         };
         let mut next = self.store.draft();

@@ -43,6 +43,8 @@ pub(crate) struct Sealing {
     unhelpful: u32,
     /// When slices may be merged. Later than at once where merging has failed.
     pub(crate) merge_due: Due,
+    /// Pairs of files whose merge failed, and when it did last.
+    pub(crate) merges_failed: BTreeMap<(u64, u64), u64>,
     /// Files of slices that could not be read whole: they are merged no more.
     pub(crate) unmergeable: BTreeSet<u64>,
     /// When the removal of orphans is tried again.
@@ -69,6 +71,7 @@ impl Sealing {
             last_us: now_us,
             unhelpful: 0,
             merge_due: Due::AtOnce,
+            merges_failed: BTreeMap::new(),
             unmergeable: BTreeSet::new(),
             orphans_due: Due::AtOnce,
             crowded: false,

@@ -8,6 +8,7 @@ use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::world::{World, config};
 use crate::mesh::keeper::ToKeeper;
+use crate::wal::files::NumberedFile;
 use crate::wal::manifest::Manifest;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -400,4 +401,40 @@ fn start_with_damage_in(kind: u16) {
 fn a_slice_whose_filters_or_index_are_damaged_is_refused_before_anything_is_changed() {
     start_with_damage_in(section::FILTERS);
     start_with_damage_in(section::INDEX);
+}
+
+/// Four slices where two are allowed, made after the first one's entries were lost like this.
+fn merged_over(lose: impl FnOnce(&mut TestDisk, String)) -> World {
+    let settings = KeeperConfig {
+        slices_count_max: 2,
+        ..sealing(1)
+    };
+    let mut world = World::started(TestDisk::new(), settings);
+    for record in 0..2 {
+        world.decide(0, record, 30 * DAY_S);
+        world.pass_s(3_700);
+    }
+    let first = manifest(&world).slices[0].file;
+    lose(&mut world.disk, NumberedFile::Slice(first).to_string());
+    let mut world = world.restarted(Lost::Nothing, 1, 1);
+    world.assert_serving();
+    for round in 1..3 {
+        for record in 0..10 {
+            world.decide(0, 10 * round + record, 30 * DAY_S);
+        }
+        world.pass_s(3_700);
+    }
+    // Until what was merged is removed.
+    world.pass_s(100);
+    assert_eq!(manifest(&world).slices[0].file, first);
+    world
+}
+
+#[test]
+fn a_slice_whose_entries_cannot_be_read_keeps_no_others_from_being_merged() {
+    let damaged = merged_over(|disk, name| disk.tamper(&name, |bytes| bytes[4096 + 70] ^= 1));
+    let unreadable = merged_over(|disk, name| disk.fail_reads_at = Some((name, 4096)));
+    for world in [damaged, unreadable] {
+        assert_eq!(slices(&world), (2, 2), "{:?}", world.notices);
+    }
 }
