@@ -43,7 +43,7 @@ impl InUse {
     ) -> Result<Found, Halt> {
         let view = &self.views[usize::from(owner.0)];
         let found = view.search_block(block, bytes, key);
-        found.map_err(|damaged| self.slice.damage(&damaged.into()))
+        found.map_err(|fault| self.slice.damage(&fault))
     }
 }
 

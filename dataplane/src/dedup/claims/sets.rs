@@ -130,7 +130,7 @@ impl SetsInUse {
         let slice = &self.sets[set.0].set.slices[position.slice as usize];
         slice
             .search_block(position.block, bytes, key)
-            .map_err(|_damaged| ())
+            .map_err(|_fault| ())
     }
 
     /// The block at a position, which is damaged.

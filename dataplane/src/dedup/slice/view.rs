@@ -2,6 +2,7 @@
 //! which block to read for a key and what the block says; the reading is its caller's.
 
 use super::block::{Absence, Block, Damaged};
+use super::error::SliceError;
 use crate::dedup::filter::{self, LINE_BYTES, Line};
 use crate::dedup::{Decided, Key};
 use crate::io::FileId;
@@ -128,15 +129,15 @@ impl SliceView {
     }
 
     /// Looks for a key in the bytes of a block.
-    pub fn search_block(&self, block: u32, bytes: &[u8], key: Key) -> Result<Found, Damaged> {
+    pub fn search_block(&self, block: u32, bytes: &[u8], key: Key) -> Result<Found, SliceError> {
         let memory = &*self.memory;
         let damaged = |what| Damaged { block, what };
         match Block::open(memory.slice_id, block, bytes)?.search(key) {
             Ok(mut decided) => {
                 let params = memory.params.get(usize::from(decided.params));
                 decided.params = *params.ok_or(damaged("unknown params version"))?;
-                if decided.unknown_part().is_some() {
-                    return Err(damaged("an entry that only a newer flk can answer with"));
+                if let Some((part, number)) = decided.unknown_part() {
+                    return Err(SliceError::UnknownPart { part, number });
                 }
                 Ok(Found::Entry(decided))
             }

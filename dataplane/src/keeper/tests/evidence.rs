@@ -416,10 +416,7 @@ fn a_sealed_decision_with_a_number_of_a_newer_flk_is_met_where_it_is_looked_up()
         for record in 0..20 {
             world.decide(0, record, 30 * DAY_S);
         }
-        let world = world.restarted(Lost::Nothing, 1, 1);
-        let (code, reason) = world.exit.expect("an end");
-        let says = reason.contains(&slice) && reason.contains("only a newer flk can answer with");
-        assert!(code == 65 && says, "{what}: {code} {reason}");
+        refused_as_newer(world, &slice, what);
     }
 }
 
