@@ -104,7 +104,10 @@ fn a_start_with_too_little_memory_becomes_ready_and_knows_everything() {
         let directory = tempfile::tempdir().unwrap();
         made(directory.path(), unsealed_count);
         let measured = start(directory.path(), "1MiB");
-        let is_short = said(&measured, "DEDUP_MEMORY_MAX of 2097152 bytes, and it is 1048576");
+        let is_short = said(
+            &measured,
+            "DEDUP_MEMORY_MAX of 2097152 bytes, and it is 1048576",
+        );
         assert_eq!(is_short, unsealed_count > 0, "{:?}", measured.said);
         assert_eq!(measured.keys_count, 0);
         // What was sealed then, or before, is no matter of memory.
