@@ -31,16 +31,14 @@ struct Progress {
 }
 
 impl Progress {
-    fn of(sender: &Sender<'_>, start: Instant) -> io::Result<Progress> {
-        let mut connections = sender.load.open_connections();
-        if sender.per_second <= 0.0 {
-            connections.clear();
-        }
+    fn of(sender: &Sender<'_>, start: Instant, end: Instant) -> io::Result<Progress> {
+        let connections = sender.load.open_connections();
+        let sends = sender.per_second > 0.0;
         Ok(Progress {
             measured: Measured::new(connections.len())?,
             idle: connections,
             under_way_count: 0,
-            due: start,
+            due: if sends { start } else { end },
             interval: Duration::from_secs_f64(1.0 / sender.per_second.max(1e-6)),
         })
     }
@@ -106,7 +104,9 @@ pub fn run(senders: &mut [Sender<'_>], duration: Duration) -> io::Result<Vec<Mea
     }
     let start = Instant::now();
     let end = start + duration;
-    let progress = senders.iter().map(|sender| Progress::of(sender, start));
+    let progress = senders
+        .iter()
+        .map(|sender| Progress::of(sender, start, end));
     let mut progress = progress.collect::<io::Result<Vec<_>>>()?;
     let mut input = vec![0; crate::client::ANSWER_BYTES_MAX];
     loop {
@@ -178,6 +178,29 @@ mod tests {
             .map(|it| (it.answers_count, it.lost_count))
             .collect();
         assert_eq!(counts, [(40, 0), (10, 0)]);
+    }
+
+    #[test]
+    fn a_connection_that_ends_while_nothing_is_sent_holds_no_run_up() {
+        let mut loads = [8, 1].map(|count| Load::connect(peer("200 OK", count), 1).unwrap());
+        let mut stocks = [0, 40].map(|first| Stock::sign(b"k", first, 20));
+        // The peer of the second one closes after this answer.
+        loads[1]
+            .run(&mut stocks[1], Duration::from_millis(0))
+            .unwrap();
+        let senders = loads.iter_mut().zip(&mut stocks).zip([50.0, 0.0]);
+        let mut senders: Vec<Sender<'_>> = senders
+            .map(|((load, stock), per_second)| Sender {
+                load,
+                stock,
+                per_second,
+            })
+            .collect();
+        let measured = run(&mut senders, Duration::from_millis(100)).unwrap();
+        assert_eq!(
+            (measured[0].answers_count, measured[1].answers_count),
+            (5, 0)
+        );
     }
 
     #[test]
