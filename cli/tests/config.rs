@@ -284,6 +284,10 @@ fn diff_says_which_process_must_be_restarted_for_what() {
     let rest = "flk-control brings the rest into force while the gateway serves";
     assert_eq!(said("[limits]\nrate = 7\n"), [all]);
     assert_eq!(
+        said("[http]\nport = 9\n"),
+        ["a restart of the gateway is needed for http.port"]
+    );
+    assert_eq!(
         said("[limits]\nrate = 7\n[log]\nformat = \"json\"\n[admin]\nlisten = \"127.0.0.1:9\"\n"),
         [
             "a restart of the gateway is needed for log.format",

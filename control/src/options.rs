@@ -145,7 +145,6 @@ impl Options {
 }
 
 fn read(flags: &Flags, environment: &Environment) -> Result<(RawConfig, Config), Mistakes> {
-    // A file that is being changed may be right by now; the next look says so.
     Config::with_texts(environment, flags).map_err(|mistakes| said(&mistakes))
 }
 

@@ -159,19 +159,27 @@ mod tests {
     use super::*;
     use crate::client::tests::peer;
 
+    /// One sender for each load, with its stock, at its rate.
+    fn senders<'a>(
+        loads: &'a mut [Load; 2],
+        stocks: &'a mut [Stock; 2],
+        rates: [f64; 2],
+    ) -> Vec<Sender<'a>> {
+        let all = loads.iter_mut().zip(stocks).zip(rates);
+        let sender = |((load, stock), per_second)| Sender {
+            load,
+            stock,
+            per_second,
+        };
+        all.map(sender).collect()
+    }
+
     #[test]
     fn each_sender_sends_what_its_rate_comes_to() {
         let mut loads = [41, 11].map(|count| Load::connect(peer("200 OK", count), 1).unwrap());
         let mut stocks = [0, 40].map(|first| Stock::sign(b"k", first, 60));
         let rates = [400.0, 100.0];
-        let senders = loads.iter_mut().zip(&mut stocks).zip(rates);
-        let mut senders: Vec<Sender<'_>> = senders
-            .map(|((load, stock), per_second)| Sender {
-                load,
-                stock,
-                per_second,
-            })
-            .collect();
+        let mut senders = senders(&mut loads, &mut stocks, rates);
         let measured = run(&mut senders, Duration::from_millis(100)).unwrap();
         let counts: Vec<_> = measured
             .iter()
@@ -188,14 +196,7 @@ mod tests {
         loads[1]
             .run(&mut stocks[1], Duration::from_millis(0))
             .unwrap();
-        let senders = loads.iter_mut().zip(&mut stocks).zip([50.0, 0.0]);
-        let mut senders: Vec<Sender<'_>> = senders
-            .map(|((load, stock), per_second)| Sender {
-                load,
-                stock,
-                per_second,
-            })
-            .collect();
+        let mut senders = senders(&mut loads, &mut stocks, [50.0, 0.0]);
         let measured = run(&mut senders, Duration::from_millis(100)).unwrap();
         assert_eq!(
             (measured[0].answers_count, measured[1].answers_count),

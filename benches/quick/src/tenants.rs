@@ -63,7 +63,7 @@ pub(crate) fn measure(
     let capacity = || -> io::Result<f64> {
         progress("what the gateway takes with busy connections");
         let server = start(|| Server::gateway(&binary, work_dir))?;
-        let mut stock = sign(CALIBRATION_RECORDS_COUNT, allowed)?;
+        let mut stock = sign(0, CALIBRATION_RECORDS_COUNT, allowed)?;
         let mut load = Load::connect(server.running.address(), CONNECTIONS_COUNT)?;
         let busy_per_second = load.run(&mut stock, CALIBRATION)?.per_second();
         drop(stock);
@@ -116,10 +116,8 @@ fn rate_in_time(load: &mut Load, busy_per_second: f64, allowed: &Affinity) -> io
         per_second *= RATE_STEP;
         progress(&format!("whether it takes {per_second:.0}/s in time"));
         let count = (per_second * CALIBRATION.as_secs_f64()) as usize + CONNECTIONS_COUNT;
-        allowed.apply()?;
-        let mut stock = Stock::sign(KEY.as_bytes(), records_used, count);
+        let mut stock = sign(records_used, count, allowed)?;
         records_used += count as u64;
-        cpu::pin_to(LOAD_CPU)?;
         let mut senders = [Sender {
             load,
             stock: &mut stock,
@@ -165,14 +163,14 @@ impl Field {
             Beside::Nothing => [self.rates[0], 0.0],
             Beside::Noisy => self.rates,
         };
-        allowed.apply()?;
-        let mut stocks = rates.map(|per_second| {
+        let stocks = rates.map(|per_second| {
             let count = (per_second * self.seconds as f64) as usize + CONNECTIONS_COUNT;
             let first = self.records_used;
             self.records_used += count as u64;
-            Stock::sign(KEY.as_bytes(), first, count)
+            sign(first, count, allowed)
         });
-        cpu::pin_to(LOAD_CPU)?;
+        let [quiet, noisy] = stocks;
+        let mut stocks = [quiet?, noisy?];
         let loads = [&mut self.quiet, &mut self.noisy];
         let senders = loads.into_iter().zip(&mut stocks).zip(rates);
         let mut senders: [Sender<'_>; 2] =
@@ -194,9 +192,10 @@ fn collect<T, const N: usize>(from: impl Iterator<Item = T>) -> io::Result<[T; N
         .map_err(|all: Vec<T>| io::Error::other(format!("{} of {N} senders", all.len())))
 }
 
-fn sign(count: usize, allowed: &Affinity) -> io::Result<Stock> {
+/// So many records from the first one on, signed on all CPUs.
+fn sign(first: u64, count: usize, allowed: &Affinity) -> io::Result<Stock> {
     allowed.apply()?;
-    let stock = Stock::sign(KEY.as_bytes(), 0, count);
+    let stock = Stock::sign(KEY.as_bytes(), first, count);
     cpu::pin_to(LOAD_CPU)?;
     Ok(stock)
 }

@@ -44,15 +44,15 @@ pub(super) fn run(args: &DiffArgs) -> CommandResult {
     let settings = counted(changed.len() as u64, "setting");
     let lines = counted(tenants.len() as u64, "line");
     output.line(format!("{settings} changed, and {lines} of tenants"))?;
-    for line in restarts(&changed) {
+    for line in taken_by(&changed, !tenants.is_empty()) {
         output.line(line)?;
     }
     output.flush()?;
     Ok(Exit::No)
 }
 
-/// What must be restarted, and for what.
-fn restarts(changed: &[Variable]) -> Vec<String> {
+/// What must be restarted, and for what; and whether there is something that needs no restart.
+fn taken_by(changed: &[Variable], tenants_differ: bool) -> Vec<String> {
     let of = |is_wanted: &[Taken]| {
         let is_it = |variable: &&Variable| is_wanted.contains(&taken(variable.key()));
         let keys: Vec<&str> = changed.iter().filter(is_it).map(|it| it.key()).collect();
@@ -76,9 +76,11 @@ fn restarts(changed: &[Variable]) -> Vec<String> {
         true => "all of it",
         false => "the rest",
     };
-    lines.push(format!(
-        "flk-control brings {rest} into force while the gateway serves"
-    ));
+    if tenants_differ || !of(&[Taken::Served]).is_empty() {
+        lines.push(format!(
+            "flk-control brings {rest} into force while the gateway serves"
+        ));
+    }
     lines
 }
 

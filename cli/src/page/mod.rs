@@ -37,9 +37,9 @@ impl fmt::Display for NoPage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NoPage::Status(status) => write!(out, "it answers {}", status.as_u16()),
-            NoPage::NeedsToken => out.write_str(
-                "it answers 401: flk-control asks for a token that it knows (--token-file)",
-            ),
+            NoPage::NeedsToken => {
+                out.write_str("it answers 401: flk-control asks for a token that it knows")
+            }
             NoPage::Broken(why) => out.write_str(why),
         }
     }

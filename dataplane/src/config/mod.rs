@@ -151,7 +151,7 @@ impl Config {
             Ok(config) => Ok((raw, config)),
             Err(first) => {
                 let all = Mended::of(raw, mistakes).mistakes;
-                // A file that is being changed may be right by now.
+                // A file that is being changed may be right by now; the next look says so.
                 Err(match all.is_empty() {
                     true => vec![first],
                     false => all,

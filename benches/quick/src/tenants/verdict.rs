@@ -50,6 +50,11 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// Whether what is compared with itself differs little. A figure that is not a number is noise, too.
+fn is_steady(ratio: f64) -> bool {
+    ratio <= SELF_RATIO_MAX
+}
+
 /// Judges the rounds; `capacities` are what the gateway took in time before and behind them, in requests per second.
 pub(super) fn judge(rounds: &[Compared], capacities: [f64; 2]) -> Verdict {
     if rounds.len() < ROUNDS_MIN {
@@ -58,14 +63,13 @@ pub(super) fn judge(rounds: &[Compared], capacities: [f64; 2]) -> Verdict {
     }
     let [before, behind] = capacities;
     let drift = (before / behind).max(behind / before);
-    // (A figure that is not a number is noise, too.)
-    if !matches!(drift.partial_cmp(&SELF_RATIO_MAX), Some(order) if order.is_le()) {
+    if !is_steady(drift) {
         return Verdict::Invalid(format!(
             "half load was not half: the gateway took {before:.0} requests/s in time before the rounds and {behind:.0} behind them"
         ));
     }
     let self_ratio = median(rounds.iter().map(Compared::self_ratio));
-    if !matches!(self_ratio.partial_cmp(&SELF_RATIO_MAX), Some(order) if order.is_le()) {
+    if !is_steady(self_ratio) {
         return Verdict::Invalid(format!(
             "the machine was too noisy: within a round the p99 of the quiet tenant alone differs {self_ratio:.2} × from itself (at most {SELF_RATIO_MAX} × is needed)"
         ));

@@ -245,17 +245,24 @@ fn an_entry_of_a_slice_answers_until_the_second_of_its_expiry_after_a_start_too(
     assert_eq!(answer(&world, 8), Ok(Some(0)));
 }
 
-/// Starts again; reads of entry blocks by the start, in blocks.
-fn restarted(world: World, shards: u16) -> (World, u64) {
+/// The next run on what a crash leaves, before its first step.
+fn next_run(world: World, change: impl FnOnce(&mut TestDisk, &mut KeeperConfig)) -> World {
     let World {
         mut disk,
         now,
-        config,
+        mut config,
         ..
     } = world;
     disk.crash(Lost::Nothing);
-    let mut world = World::new(disk, KeeperConfig { shards, ..config });
+    change(&mut disk, &mut config);
+    let mut world = World::new(disk, config);
     world.now = now;
+    world
+}
+
+/// Starts again; reads of entry blocks by the start, in blocks.
+fn restarted(world: World, shards: u16) -> (World, u64) {
+    let mut world = next_run(world, |_, config| config.shards = shards);
     let blocks = Rc::new(RefCell::new(0));
     let counted = blocks.clone();
     let slices = manifest(&world).slices;
@@ -396,16 +403,9 @@ fn start_with_reused_id(error_at: Option<u64>) -> (World, Option<u64>) {
     compact(&mut world);
     world.pass_s(10);
     world.decide(0, 3, 30 * DAY_S);
-    let World {
-        mut disk,
-        now,
-        config,
-        ..
-    } = world;
-    disk.crash(Lost::Nothing);
-    disk.fail_at = error_at.map(|nth| (nth, Errno::EIO));
-    let mut world = World::new(disk, config);
-    world.now = now;
+    let mut world = next_run(world, |disk, _| {
+        disk.fail_at = error_at.map(|nth| (nth, Errno::EIO));
+    });
     let (ops, nth) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None)));
     let (seen, found) = (ops.clone(), nth.clone());
     world.watch = Some(Box::new(move |disk, op| {
