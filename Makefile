@@ -188,7 +188,7 @@ bench-quick: build bench-build ## two minutes of figures: device, floor, gateway
 
 .PHONY: noisy
 noisy: build bench-build ## does a tenant at ten times its quota slow another one down? (BENCH_ARGS=--record keeps the table)
-	target/release/flk-bench-quick --only noisy --seconds 1 $(BENCH_ARGS)
+	target/release/flk-bench-quick --only noisy $(BENCH_ARGS)
 
 .PHONY: rotation
 rotation: build bench-build ## a rotation of keys under REQUESTS=1000000 requests, of which none may be refused

@@ -48,6 +48,24 @@ impl Measured {
         self.latency_ns.saturating_record(nanoseconds);
     }
 
+    /// Takes the latencies of another run to these.
+    fn add_latencies_of(&mut self, other: &Measured) {
+        for value in other.latency_ns.iter_recorded() {
+            self.latency_ns
+                .saturating_record_n(value.value_iterated_to(), value.count_at_value());
+        }
+    }
+
+    /// The latency in µs that this share of the answers of all these runs did not exceed.
+    pub fn latency_of_all_us<'a>(
+        runs: impl Iterator<Item = &'a Measured>,
+        share: f64,
+    ) -> io::Result<f64> {
+        let mut all = Measured::new(0)?;
+        runs.for_each(|run| all.add_latencies_of(run));
+        Ok(all.latency_us(share))
+    }
+
     /// Answers per second of the run.
     pub fn per_second(&self) -> f64 {
         self.answers_count as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
@@ -61,5 +79,21 @@ impl Measured {
     /// How many answers had another status than 200.
     pub fn other_than_200_count(&self) -> u64 {
         self.answers_count - self.statuses.get(&200).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latency_of_all_runs_counts_each_answer_once() {
+        let mut runs = [Measured::new(1).unwrap(), Measured::new(1).unwrap()];
+        (0..98).for_each(|_| runs[0].count(200, Duration::from_micros(100)));
+        (0..2).for_each(|_| runs[1].count(200, Duration::from_micros(9000)));
+        let of = |share| Measured::latency_of_all_us(runs.iter(), share).unwrap();
+        assert_eq!(of(0.5).round(), 100.0);
+        assert_eq!(of(0.98).round(), 100.0);
+        assert!(of(0.99) > 8990.0);
     }
 }

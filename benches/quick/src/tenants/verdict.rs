@@ -45,7 +45,7 @@ impl Compared {
     /// What all rounds come to. A stall of the device meets one round, and raises its figure a hundredfold: the medians of many
     /// rounds leave it out, and what is compared with itself shows whether they do.
     pub(super) fn medians(rounds: &[Compared]) -> Compared {
-        let of = |figure: fn(&Compared) -> f64| median(rounds.iter().map(figure));
+        let of = |figure: fn(&Compared) -> f64| at_rank(rounds.iter().map(figure), 0.5);
         Compared {
             alone_us: of(|it| it.alone_us),
             beside_us: of(|it| it.beside_us),
@@ -54,11 +54,12 @@ impl Compared {
     }
 }
 
-/// The middle one; of an even count, the greater of the two.
-pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
+/// The value that this share of the others is below: 0 the lowest, 0.5 the median, of an even count the greater of the two.
+pub(super) fn at_rank(values: impl Iterator<Item = f64>, rank: f64) -> f64 {
     let mut all: Vec<f64> = values.collect();
     all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+    let at = ((all.len() as f64 * rank) as usize).min(all.len().saturating_sub(1));
+    all.get(at).copied().unwrap_or(f64::NAN)
 }
 
 /// Whether what is compared with itself differs little. A figure that is not a number is noise, too.
@@ -119,6 +120,16 @@ mod tests {
     }
 
     const STEADY: [f64; 2] = [100_000.0, 95_000.0];
+
+    #[test]
+    fn a_rank_picks_one_of_the_values() {
+        let of = |rank| at_rank([3.0, 1.0, 2.0, 4.0].into_iter(), rank);
+        assert_eq!(
+            [0.0, 0.25, 0.5, 0.75, 1.0].map(of),
+            [1.0, 2.0, 3.0, 4.0, 4.0]
+        );
+        assert!(at_rank([].into_iter(), 0.5).is_nan());
+    }
 
     #[test]
     fn a_steady_machine_tells_whether_the_target_is_met() {
