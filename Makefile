@@ -190,6 +190,10 @@ bench-quick: build bench-build ## two minutes of figures: device, floor, gateway
 noisy: build bench-build ## does a tenant at ten times its quota slow another one down? (BENCH_ARGS=--record keeps the table)
 	target/release/flk-bench-quick --only noisy $(BENCH_ARGS)
 
+.PHONY: sealing
+sealing: build bench-build ## do seals keep up with new ids at the full rate of a shard, and what do they cost? (BENCH_ARGS="--seconds 600 --rounds 1")
+	target/release/flk-bench-quick --only sealing --seconds 40 $(BENCH_ARGS)
+
 .PHONY: rotation
 rotation: build bench-build ## a rotation of keys under REQUESTS=1000000 requests, of which none may be refused
 	target/release/flk-bench-quick --only rotation --requests $(REQUESTS) $(BENCH_ARGS)

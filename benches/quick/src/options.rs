@@ -5,14 +5,14 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|noisy|rotation] [--record] [--machine NAME] \
+pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|noisy|rotation|sealing] [--record] [--machine NAME] \
     [--work-dir DIRECTORY] [--seconds N] [--rounds N] [--requests N]\n  \
-    --only      measure one of the two servers, two tenants, or a rotation of keys\n  \
+    --only      measure one of the two servers, two tenants, a rotation of keys, or what sealing costs\n  \
     --record    also write profiles/records/<machine>/<date>-<commit>-<what>/result.md\n  \
     --machine   the name of the directory of this machine there (default: made of CPU and count)\n  \
     --work-dir  where the log and the flush test lie (default: target/bench-quick)\n  \
     --seconds   per level of the gateway (15); the floor takes a third of it\n  \
-    --rounds    of two tenants (201), of three times a quarter of a second\n  \
+    --rounds    of two tenants (201), of three times a quarter of a second; of sealing (3), of twice --seconds\n  \
     --requests  of a rotation (1000000)";
 
 /// One of the two servers, or something else to be measured.
@@ -22,6 +22,7 @@ pub(crate) enum Only {
     Gateway,
     Noisy,
     Rotation,
+    Sealing,
 }
 
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(crate) struct Options {
     pub(crate) gateway_s: u64,
     pub(crate) floor_s: u64,
     pub(crate) rounds: usize,
+    pub(crate) sealing_rounds: usize,
     pub(crate) requests: usize,
 }
 
@@ -46,6 +48,7 @@ impl Options {
             gateway_s: 15,
             floor_s: 5,
             rounds: 201,
+            sealing_rounds: 3,
             requests: 1_000_000,
         };
         while let Some(word) = words.next() {
@@ -63,7 +66,10 @@ impl Options {
                     options.gateway_s = seconds(&value()?)?;
                     options.floor_s = options.gateway_s.div_ceil(3);
                 }
-                "--rounds" => options.rounds = count("--rounds", 1..=999, &value()?)?,
+                "--rounds" => {
+                    options.rounds = count("--rounds", 1..=999, &value()?)?;
+                    options.sealing_rounds = options.rounds;
+                }
                 "--requests" => {
                     let allowed = 1_000..=1_000_000_000;
                     options.requests = count("--requests", allowed, &value()?)?;
@@ -93,8 +99,9 @@ fn only(text: &str) -> Result<Only, String> {
         "gateway" => Ok(Only::Gateway),
         "noisy" => Ok(Only::Noisy),
         "rotation" => Ok(Only::Rotation),
+        "sealing" => Ok(Only::Sealing),
         _ => Err(format!(
-            "--only takes floor, gateway, noisy or rotation, not `{text}`"
+            "--only takes floor, gateway, noisy, rotation or sealing, not `{text}`"
         )),
     }
 }

@@ -36,7 +36,7 @@ impl WalCounters {
 }
 
 /// The sum of all samples of this name, whatever their labels.
-fn sample(text: &str, name: &str) -> Option<f64> {
+pub(crate) fn sample(text: &str, name: &str) -> Option<f64> {
     let values = text.lines().filter_map(|line| {
         let rest = line.strip_prefix(name)?;
         let value = match rest.strip_prefix('{') {

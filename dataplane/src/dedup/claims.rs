@@ -37,6 +37,18 @@ pub struct OwnerConfig {
     pub ttl_s: u32,
 }
 
+/// How full the declared memory of an owner is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemoryUse {
+    /// Nothing need be done.
+    #[default]
+    Plenty,
+    /// What is in it should be sealed, so that it may leave.
+    Filling,
+    /// Nearly nothing is left: nothing is admitted.
+    Full,
+}
+
 /// The owner of a contiguous range of partitions.
 #[derive(Debug)]
 pub struct Owner {
@@ -48,6 +60,8 @@ pub struct Owner {
     counters: OwnerCounters,
 }
 
+/// From this part of the declared memory on what is in it should go into a slice: while that is written, three times as much may come.
+const FILLING: f64 = 0.25;
 /// At this part of the declared memory admission stops ...
 const PRESSURE_REFUSE: f64 = 0.98;
 /// ... and below this part it begins again.
@@ -251,6 +265,15 @@ impl Owner {
             self.refusing = false;
         }
         !self.refusing
+    }
+
+    /// How full the declared memory is, as far as anyone acts on it.
+    pub fn memory_use(&mut self) -> MemoryUse {
+        match self.admit() {
+            false => MemoryUse::Full,
+            true if self.table.keys_share() >= FILLING => MemoryUse::Filling,
+            true => MemoryUse::Plenty,
+        }
     }
 
     /// What happened so far.

@@ -77,13 +77,18 @@ impl Service {
         let covers = joined(slices[index..index + 2].iter().map(|slice| &slice.covers));
         let pair = self.sealing.slices[index..index + 2].iter();
         let pair: Vec<Rc<Slice>> = pair.map(|it| it.slice.clone()).collect();
-        let named = slices[index..index + 2].iter().map(|slice| slice.file);
+        let pair_files = [slices[index].file, slices[index + 1].file];
         assert!(
-            pair.iter().map(|slice| slice.number).eq(named),
+            pair.iter().map(|slice| slice.number).eq(pair_files),
             "slices in force stand in the order of the manifest"
         );
         let made = match Merge::of(&pair, Vec::new()).await {
-            Ok(merge) => self.write_slice(merge, covers).await?,
+            Ok(merge) => {
+                self.sealing.is_merging = true;
+                let written = self.write_slice(merge, covers).await;
+                self.sealing.is_merging = false;
+                written?
+            }
             Err(halt) => {
                 self.slice_trouble("reading", &halt);
                 None
@@ -93,7 +98,13 @@ impl Service {
             self.note_merge_failed(index);
             return Ok(false);
         };
+        // Seals that came between only added slices behind these.
         let mut next = self.store.draft();
+        let named = next.slices[index..index + 2].iter().map(|slice| slice.file);
+        assert!(
+            pair_files.into_iter().eq(named),
+            "a slice that is merged keeps its place"
+        );
         next.slices[index] = made.entry.clone();
         next.slices.remove(index + 1);
         self.publish(next, Some(made)).await

@@ -17,9 +17,14 @@ use crate::wal::manifest::{Cover, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Sequence};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is sealed leaves the shards' memory. While one of them has nearly none left, a seal follows the last one after this
-/// time, in microseconds. It doubles with each seal that cannot have helped.
-const SEAL_UNDER_PRESSURE_US: u64 = 5_000_000;
+/// What is sealed leaves the shards' memory. While that of one of them fills up, a seal follows the last one after this time, in
+/// microseconds: what it took has left by then, and if what has come meanwhile is too little to help, the table is far from full
+/// when the next one comes.
+const SEAL_WHILE_FILLING_US: u64 = 1_000_000;
+
+/// Where a seal can change nothing, the next one follows after this time, in microseconds. It doubles with each that cannot have
+/// helped.
+const SEAL_WITHOUT_HELP_US: u64 = 5_000_000;
 
 /// It doubles at most so often: to five minutes.
 const UNHELPFUL_MAX: u32 = 6;
@@ -39,6 +44,8 @@ pub(crate) struct Sealing {
     pub(crate) wanted: bool,
     /// Monotonic time of the last seal.
     last_us: u64,
+    /// A merge is under way, between whose steps an urgent seal may come.
+    pub(crate) is_merging: bool,
     /// Seals since the last one that can have helped against full memory.
     unhelpful: u32,
     /// When slices may be merged. Later than at once where merging has failed.
@@ -69,6 +76,7 @@ impl Sealing {
             blocked: BTreeMap::new(),
             wanted: false,
             last_us: now_us,
+            is_merging: false,
             unhelpful: 0,
             merge_due: Due::AtOnce,
             merges_failed: BTreeMap::new(),
@@ -117,22 +125,38 @@ impl Service {
     pub(crate) fn seal_is_due(&self) -> bool {
         let config = &self.store.config;
         let waited_us = self.store.now().mono_us - self.sealing.last_us;
-        let under_pressure = self.is_under_pressure();
         // What is too much in the manifest goes once it is sealed.
         let crowded = self.store.surplus_bytes() > 0 && self.unsealed_bytes() > 0;
         self.sealing.wanted
             || waited_us >= config.seal_every_us
-            || under_pressure && waited_us >= SEAL_UNDER_PRESSURE_US << self.sealing.unhelpful
-            || crowded && waited_us >= SEAL_UNDER_PRESSURE_US
+            || self.seal_is_urgent()
+            || crowded && waited_us >= SEAL_WITHOUT_HELP_US
             || self.unsealed_bytes() > config.seal_bytes_max
     }
 
-    /// Counts seals under pressure on memory that cannot have ended it: they come at ever longer intervals, as each closes a
+    /// When decisions should leave the memory of a shard, so that it need not refuse any; nothing while it has plenty. Other work on
+    /// slices waits for that.
+    pub(crate) fn urgent_seal_us(&self) -> Option<u64> {
+        let interval_us = match self.sealing.unhelpful {
+            0 => SEAL_WHILE_FILLING_US,
+            times => SEAL_WITHOUT_HELP_US << times,
+        };
+        self.is_filling()
+            .then_some(self.sealing.last_us + interval_us)
+    }
+
+    /// Whether that time has come.
+    pub(crate) fn seal_is_urgent(&self) -> bool {
+        let now_us = self.store.now().mono_us;
+        self.urgent_seal_us().is_some_and(|at_us| at_us <= now_us)
+    }
+
+    /// Counts seals for the sake of memory that cannot have helped: they come at ever longer intervals, as each closes a
     /// segment of every log.
     fn note_help(&mut self, decisions: u64) {
         let keys = self.store.config.dedup_memory_bytes_max / BYTES_PER_KEY;
         self.sealing.unhelpful =
-            match !self.is_under_pressure() || decisions >= keys / HELPFUL_SHARE {
+            match !self.is_filling() || decisions >= (keys / HELPFUL_SHARE).max(1) {
                 true => 0,
                 false => UNHELPFUL_MAX.min(self.sealing.unhelpful + 1),
             };

@@ -114,10 +114,11 @@ impl Service {
     /// One piece of long work: the first that there is, by priority. False if there is none.
     async fn work(&mut self) -> Result<bool, Halt> {
         // Without room, a shard waits or submits are refused. What was found at the start and is over memory keeps all
-        // submits out. Slices that are merged or dropped make room too, and so does deletion; a seal takes some of it. A
-        // preallocated segment only saves a shard from waiting for one.
+        // submits out. A shard whose memory is full admits nothing. Slices that are merged or dropped make room too, and so does
+        // deletion; a seal takes some of it. A preallocated segment only saves a shard from waiting for one.
         let done = self.make_room().await?
             || self.admit_from_slices().await?
+            || self.seal_if_urgent().await?
             || self.tidy_slices().await?
             || self.delete_aged().await?
             || self.seal_if_due().await?
@@ -149,6 +150,14 @@ impl Service {
         Ok(true)
     }
 
+    async fn seal_if_urgent(&mut self) -> Result<bool, Halt> {
+        let is_urgent = self.seal_is_urgent();
+        if is_urgent {
+            self.seal().await?;
+        }
+        Ok(is_urgent)
+    }
+
     async fn seal_if_due(&mut self) -> Result<bool, Halt> {
         let is_due = self.seal_is_due();
         if is_due {
@@ -160,6 +169,10 @@ impl Service {
     /// Waits for an event, or for the next look.
     async fn wait(&mut self) {
         let mut wake_us = self.store.now().mono_us + LOOK_EVERY_US;
+        if let Some(at_us) = self.urgent_seal_us().filter(|_| !self.stop.is_asked()) {
+            wake_us = wake_us.min(at_us);
+            self.look_due = Due::At(at_us.min(self.look_due.wake_us()));
+        }
         if !self.log_reports.is_empty() && !self.stop.is_finishing() {
             // A shard waits for its next segment.
             wake_us = wake_us.min(self.name_due.wake_us());

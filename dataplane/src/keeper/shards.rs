@@ -1,7 +1,7 @@
 //! What the keeper knows of the shards of this run, as they report it. Events are noted here; what follows from them is
 //! done by the loop of [`serve`](crate::keeper::serve).
 
-use crate::dedup::claims::DamagedBlock;
+use crate::dedup::claims::{DamagedBlock, MemoryUse};
 use crate::io::ShardId;
 use crate::keeper::due::Due;
 use crate::keeper::notice::Notice;
@@ -25,8 +25,8 @@ pub(crate) struct ShardState {
     pub(crate) epoch: Epoch,
     /// The newest set of slices that it uses.
     pub(crate) switched: u64,
-    /// Its table is nearly full.
-    pub(crate) under_pressure: bool,
+    /// How full its table is.
+    pub(crate) memory: MemoryUse,
     pub(crate) idle: bool,
     pub(crate) finished: bool,
     /// The segment that its log ended in.
@@ -50,7 +50,7 @@ impl ShardState {
             resolved: Sequence::before_first(log.start),
             epoch: Epoch::earlier_runs(),
             switched: FIRST_VERSION,
-            under_pressure: false,
+            memory: MemoryUse::default(),
             idle: false,
             finished: false,
             ended_in: None,
@@ -91,7 +91,12 @@ impl Service {
                     self.look_due = Due::AtOnce;
                 }
             }
-            ToKeeper::MemoryPressure(under_pressure) => shard.under_pressure = under_pressure,
+            ToKeeper::Memory(memory) => {
+                shard.memory = memory;
+                if memory != MemoryUse::Plenty {
+                    self.look_due = Due::AtOnce;
+                }
+            }
             ToKeeper::Idle(idle) => shard.idle = idle,
             ToKeeper::Finished { closed, .. } => {
                 shard.finished = true;
@@ -138,6 +143,13 @@ impl Service {
 
     /// Whether the memory of a shard is nearly full.
     pub(crate) fn is_under_pressure(&self) -> bool {
-        self.shards.iter().any(|shard| shard.under_pressure)
+        let mut shards = self.shards.iter();
+        shards.any(|shard| shard.memory == MemoryUse::Full)
+    }
+
+    /// Whether the memory of a shard fills up: what is in it should be sealed.
+    pub(crate) fn is_filling(&self) -> bool {
+        let mut shards = self.shards.iter();
+        shards.any(|shard| shard.memory != MemoryUse::Plenty)
     }
 }

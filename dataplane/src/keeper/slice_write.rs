@@ -71,9 +71,16 @@ impl Service {
         }
     }
 
-    /// Names segments and answers between the steps of work on a slice, and ends the work where a stop was asked for.
+    /// Names segments and answers between the steps of work on a slice, and ends the work where a stop was asked for. A merge
+    /// lets a seal pass that shards cannot wait for: it may take minutes, and they have seconds.
     pub(crate) async fn poll_requests_between(&mut self) -> Result<(), EndedEarly> {
         self.poll_requests().await.map_err(EndedEarly::End)?;
+        if self.sealing.is_merging && self.seal_is_urgent() {
+            self.sealing.is_merging = false;
+            let sealed = Box::pin(self.seal()).await;
+            self.sealing.is_merging = true;
+            sealed.map_err(EndedEarly::End)?;
+        }
         match self.stop.is_asked() {
             true => Err(EndedEarly::Stopping),
             false => Ok(()),

@@ -1,6 +1,6 @@
 //! Messages between the keeper and a shard. Large things travel by pointer; a message never carries a payload.
 
-use crate::dedup::claims::DamagedBlock;
+use crate::dedup::claims::{DamagedBlock, MemoryUse};
 use crate::dedup::slice::SliceSet;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::http::{Problem, ProxyFault};
@@ -124,8 +124,8 @@ pub enum ToKeeper {
         /// [`SliceSet::version`].
         version: u64,
     },
-    /// The declared memory of this shard's table is nearly full (`false` when it no longer is): what is sealed could leave it.
-    MemoryPressure(bool),
+    /// How full the declared memory of this shard's table is, whenever that changes: what is sealed leaves it.
+    Memory(MemoryUse),
     /// A look-up met a damaged block of a slice: the ids that may be in it are answered 503. For the operator: the keeper only
     /// logs it. At most once a minute.
     SliceDamaged(DamagedBlock),

@@ -89,6 +89,7 @@ use self::tenants::InForce;
 use self::traced::Traced;
 use self::waiting::Waiting;
 use self::waits::Waits;
+use crate::dedup::claims::MemoryUse;
 use crate::dedup::context::Context;
 use crate::dedup::protocol::Ticket;
 use crate::event::{ConnId, Peer};
@@ -171,6 +172,8 @@ struct Ingress {
     space_low: Option<Shortage>,
     /// Shards, this one included, whose dedup table is nearly full; a bit each.
     under_pressure: Vec<bool>,
+    /// What the keeper was told of this shard's own table.
+    memory_use: MemoryUse,
     stall: Stall,
     drain: Drain,
     accepting: bool,
@@ -253,6 +256,7 @@ impl Ingress {
             early: Vec::new(),
             space_low: None,
             under_pressure: vec![false; usize::from(config.shards)],
+            memory_use: MemoryUse::default(),
             stall: Stall::new(config.shards),
             drain: Drain::default(),
             accepting: true,

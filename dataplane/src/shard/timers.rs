@@ -5,6 +5,7 @@ use super::answer::Answer;
 use super::connection::{Phase, Reading};
 use super::owed::{Owed, Reply};
 use super::{Core, Deadline, Ingress};
+use crate::dedup::claims::MemoryUse;
 use crate::dedup::protocol::{Ticket, ToOwner};
 use crate::event::{ConnId, Next, Op, Outbox};
 use crate::http::{Problem, ResponsePart};
@@ -177,13 +178,15 @@ impl Ingress {
         if let Some(version) = core.owner.take_switched() {
             outbox.ops.push(Op::Keeper(ToKeeper::Switched { version }));
         }
-        let under_pressure = !core.owner.admit();
+        let memory_use = core.owner.memory_use();
+        if self.memory_use != memory_use {
+            self.memory_use = memory_use;
+            outbox.ops.push(Op::Keeper(ToKeeper::Memory(memory_use)));
+        }
+        let under_pressure = memory_use == MemoryUse::Full;
         let mine = &mut self.under_pressure[usize::from(me.0)];
         if *mine != under_pressure {
             *mine = under_pressure;
-            outbox
-                .ops
-                .push(Op::Keeper(ToKeeper::MemoryPressure(under_pressure)));
             for peer in (0..shards).map(ShardId).filter(|peer| *peer != me) {
                 let message = Message::ToPeers(ToPeers::Pressure(under_pressure));
                 outbox.ops.push(Op::Message(peer, message));
@@ -239,8 +242,8 @@ impl Ingress {
         sooner(self.foreign_due_us());
         sooner(self.keys_change_us(now));
         // What may leave the table leaves it a piece per turn.
-        let under_pressure = self.under_pressure[usize::from(self.id().0)];
-        sooner(under_pressure.then_some(now.mono_us + PRESSURE_TURN_US));
+        let waits = self.memory_use == MemoryUse::Full;
+        sooner(waits.then_some(now.mono_us + PRESSURE_TURN_US));
         // What is due and could not be done in this turn waits for an event; to ask again and again would only burn a core.
         if at_us <= now.mono_us {
             Next::At(now.mono_us + 1_000)

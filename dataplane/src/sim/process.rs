@@ -9,6 +9,7 @@ use super::oracle::Property;
 use super::plan::Cap;
 use super::queue::Happening;
 use super::world::World;
+use crate::dedup::claims::MemoryUse;
 use crate::dedup::protocol::{ToOwner, ToReceiver};
 use crate::event::{Ask, Driver, Event, Granted, Inbox, Next, Op, Outbox};
 use crate::io::{FileId, Now, ShardId, SyncMode};
@@ -60,6 +61,8 @@ pub struct ShardHost {
     pub listening: bool,
     /// Log operations under way.
     log_ops: u32,
+    /// It admits nothing, for want of memory.
+    memory_full: bool,
 }
 
 /// The process.
@@ -199,6 +202,7 @@ impl World {
             accepting: true,
             listening: true,
             log_ops: 0,
+            memory_full: false,
         });
         let mut config = self
             .scenario
@@ -285,6 +289,19 @@ impl World {
             self.dice.delay_us(10, 300, 500)
         };
         self.wake_shard(shard, self.now_us() + delay_us);
+    }
+
+    fn memory_changes(&mut self, shard: u16, memory: MemoryUse) {
+        let Some(process) = self.process.as_mut() else {
+            return;
+        };
+        let full = &mut process.shards[usize::from(shard)].memory_full;
+        let was_full = std::mem::replace(full, memory == MemoryUse::Full);
+        match (was_full, *full) {
+            (false, true) => self.counts.one(Count::Pressure),
+            (true, false) => self.counts.one(Count::PressureEnded),
+            _ => {}
+        }
     }
 
     /// A shard takes its turn.
@@ -413,8 +430,7 @@ impl World {
                 sim_trace!(self.now_us(), "shard {shard} to keeper: {message:?}");
                 match message {
                     ToKeeper::Switched { .. } => self.counts.one(Count::SlicesSwitched),
-                    ToKeeper::MemoryPressure(true) => self.counts.one(Count::Pressure),
-                    ToKeeper::MemoryPressure(false) => self.counts.one(Count::PressureEnded),
+                    ToKeeper::Memory(memory) => self.memory_changes(shard, memory),
                     _ => {}
                 }
                 let delay_us = self.dice.delay_us(20, 50_000, 200);

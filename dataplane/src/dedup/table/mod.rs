@@ -223,6 +223,11 @@ impl Partitions {
         (self.len * BYTES_PER_KEY).max(self.bytes) as f64 / self.bytes_max as f64
     }
 
+    /// What part of the declared memory the keys are counted with, 1.0 = all. Arrays of partitions are up to a quarter empty.
+    pub fn keys_share(&self) -> f64 {
+        (self.len * BYTES_PER_KEY) as f64 / self.bytes_max as f64
+    }
+
     /// How often a partition had to grow beyond the declared memory.
     pub fn growth_forced_count(&self) -> u64 {
         self.growth_forced

@@ -1,6 +1,7 @@
 //! Seal epochs as the keeper counts them: how far they may run ahead of what is sealed, and that what was told as sealed
 //! stays so.
 
+use crate::dedup::claims::MemoryUse;
 use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::tests::disk::{Lost, TestDisk};
@@ -19,7 +20,7 @@ fn under_pressure(shards: u16) -> World {
             ..config(shards)
         },
     );
-    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
+    world.tell(ShardId(0), ToKeeper::Memory(MemoryUse::Full));
     world.run();
     world
 }
@@ -86,7 +87,7 @@ fn what_earlier_runs_left_leaves_memory_although_it_was_sealed_for_room_before_a
     // The next run begins above its cap, and its shard admits nothing: the first seal makes room and does not roll.
     world.config.wal_bytes_max = Some(3 * world.config.segment_bytes);
     let mut world = world.restarted(Lost::Everything, 1, 1);
-    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
+    world.tell(ShardId(0), ToKeeper::Memory(MemoryUse::Full));
     world.run();
     for _ in 0..12 {
         world.pass_s(5);

@@ -1,5 +1,6 @@
 //! The length of the manifest: what makes it grow, and that it never grows beyond what can be read back.
 
+use crate::dedup::claims::MemoryUse;
 use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
@@ -84,7 +85,7 @@ fn fill(world: &mut World) -> u32 {
 fn permanent_pressure_on_memory_with_many_shards_never_fills_the_manifest() {
     let mut world = World::started(TestDisk::new(), small(8));
     let longest = longest(&mut world);
-    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
+    world.tell(ShardId(0), ToKeeper::Memory(MemoryUse::Full));
     let mut record = 0;
     for _ in 0..150 {
         for shard in 0..8 {
@@ -300,7 +301,7 @@ fn seals_that_cannot_relieve_memory_come_at_longer_intervals() {
         ..small(1)
     };
     let mut world = World::started(TestDisk::new(), settings);
-    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
+    world.tell(ShardId(0), ToKeeper::Memory(MemoryUse::Full));
     let mut sealed = Vec::new();
     for record in 0..600 {
         world.decide(0, record, 30 * DAY_S);
@@ -310,13 +311,13 @@ fn seals_that_cannot_relieve_memory_come_at_longer_intervals() {
     assert!(sealed[60] >= 3, "soon at first: {}", sealed[60]);
     assert!(sealed[599] <= 9, "rarely later: {}", sealed[599]);
     // Pressure that comes anew is met at once.
-    world.tell(ShardId(0), ToKeeper::MemoryPressure(false));
+    world.tell(ShardId(0), ToKeeper::Memory(MemoryUse::Plenty));
     world.run();
     world.happen(KeeperEvent::Command {
         id: CommandId(1),
         line: "flk1 compact --older-than 1000000".to_string(),
     });
-    world.tell(ShardId(0), ToKeeper::MemoryPressure(true));
+    world.tell(ShardId(0), ToKeeper::Memory(MemoryUse::Full));
     world.decide(0, 600, 30 * DAY_S);
     let before = said(&world, |it| matches!(it, Notice::Sealed { .. }));
     world.pass_s(12);

@@ -2,6 +2,7 @@
 //! manifest, every message, every line for the operator and every time to be woken. The other tests say what must hold;
 //! these say that nothing else changes. `FLK_TRANSCRIPTS=write cargo test …` writes the files anew; review the diff.
 
+use crate::dedup::claims::MemoryUse;
 use crate::io::{Errno, ShardId};
 use crate::keeper::Keeper;
 use crate::keeper::config::KeeperConfig;
@@ -339,7 +340,7 @@ fn a_start_with_too_little_memory_does_what_its_transcript_says() {
     command(&mut world, "status");
     world.pass_s(5);
     command(&mut world, "status");
-    world.tell(ShardId(1), ToKeeper::MemoryPressure(true));
+    world.tell(ShardId(1), ToKeeper::Memory(MemoryUse::Full));
     for round in 0..4 {
         decide(&mut world, 10 + 2 * round..12 + 2 * round, DAY_S, 1_000);
         world.pass_s(40);

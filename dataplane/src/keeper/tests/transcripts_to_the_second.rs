@@ -1,6 +1,7 @@
 //! Flows in which every limit is met exactly, against transcripts in `transcripts/`: file operations take no time and time
 //! passes second by second, so that what is due at a moment is done at that moment, not one look later.
 
+use crate::dedup::claims::MemoryUse;
 use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::load::decisions_max;
@@ -55,9 +56,9 @@ fn seals_under_pressure_come_in_their_second_as_in_the_transcript() {
         ..small(2)
     };
     let mut world = exact(settings, Detail::Told);
-    world.tell(ShardId(1), ToKeeper::MemoryPressure(true));
+    world.tell(ShardId(1), ToKeeper::Memory(MemoryUse::Full));
     seconds(&mut world, 120, DAY_S);
-    world.tell(ShardId(1), ToKeeper::MemoryPressure(false));
+    world.tell(ShardId(1), ToKeeper::Memory(MemoryUse::Plenty));
     seconds(&mut world, 60, DAY_S);
     compare(&world, "pressure.txt");
 }

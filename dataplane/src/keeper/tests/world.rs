@@ -83,6 +83,8 @@ pub(crate) struct World {
     pub(crate) decided: u32,
     /// How long each file operation takes, in microseconds.
     pub(crate) op_us: u64,
+    /// The operation with this number of the disk takes so many microseconds besides.
+    pub(crate) slow_op: Option<(u64, u64)>,
     /// The process is asked to end when the disk has done so many operations.
     pub(crate) terminate_at: Option<u64>,
     /// File operations until the process dies in the middle of things.
@@ -123,6 +125,7 @@ impl World {
             dead: false,
             decided: 0,
             op_us: 0,
+            slow_op: None,
             ask_at: None,
             terminate_at: None,
             ops_left: None,
@@ -204,7 +207,9 @@ impl World {
                         if let Some(transcript) = &mut self.transcript {
                             transcript.note_end(&self.disk, &op, &result);
                         }
-                        self.set_mono(self.now.mono_us + self.op_us);
+                        let slow = self.slow_op.filter(|(at, _)| *at == self.disk.ops);
+                        let slow_us = slow.map_or(0, |(_, us)| us);
+                        self.set_mono(self.now.mono_us + self.op_us + slow_us);
                         self.events.push(KeeperEvent::FileDone(result));
                         if self
                             .terminate_at

@@ -362,7 +362,7 @@ fn keys_of_others_and_claims_beyond_the_room_are_refused_and_counted() {
 }
 
 #[test]
-fn admission_stops_at_98_percent_and_begins_again_below_97() {
+fn memory_fills_from_a_quarter_on_and_admission_stops_at_98_percent_until_below_97() {
     let mut bench = Bench::new(OwnerConfig {
         table_bytes_max: 200_000 * 96,
         ..config()
@@ -380,10 +380,16 @@ fn admission_stops_at_98_percent_and_begins_again_below_97() {
         }
         loaded = upto;
     };
+    load(&mut bench.owner, 49_999);
+    assert_eq!(bench.owner.memory_use(), MemoryUse::Plenty);
+    load(&mut bench.owner, 50_000);
+    assert_eq!(bench.owner.memory_use(), MemoryUse::Filling);
     load(&mut bench.owner, 195_999);
     assert!(bench.owner.admit());
+    assert_eq!(bench.owner.memory_use(), MemoryUse::Filling);
     load(&mut bench.owner, 196_000);
     assert!(!bench.owner.admit());
+    assert_eq!(bench.owner.memory_use(), MemoryUse::Full);
     while bench.owner.pressure() >= 0.97 {
         assert!(!bench.owner.admit());
         bench.owner.step(80); // 4,000 entries have expired
