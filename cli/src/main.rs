@@ -10,6 +10,7 @@ mod admin;
 mod args;
 mod config;
 mod control;
+mod dedup;
 mod doctor;
 mod exit;
 mod fault;
@@ -54,6 +55,9 @@ enum Command {
     /// Run and ask the control process: tokens, state, audit log
     #[command(subcommand)]
     Control(control::Command),
+    /// Look into what a gateway remembers of records
+    #[command(subcommand)]
+    Dedup(dedup::Command),
     /// Check this host: what would slow a gateway down, or keep it from starting
     Doctor(doctor::DoctorArgs),
     /// Make, list, rotate and revoke keys
@@ -89,6 +93,7 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Config(command) => exit::code(config::run(&command)),
         Command::Control(command) => control::run(&command),
+        Command::Dedup(command) => exit::code(dedup::run(&command)),
         Command::Doctor(args) => exit::code(doctor::run(&args)),
         Command::Keys(command) => exit::code(keys::run(&command)),
         Command::Pcs(command) => exit::code(pcs::run(command)),

@@ -252,3 +252,19 @@ fn weak_and_misspelled_public_keys_are_refused_when_loaded() {
         }
     }
 }
+
+#[test]
+fn the_hex_text_of_an_id_reads_back_and_no_other_text_does() {
+    use flk_contract::hash::{bytes_of_hex32, hex32, sha256};
+    for number in 0..=255_u8 {
+        let bytes = sha256(&[&[number]]);
+        let text = hex32(&bytes);
+        assert_eq!(bytes_of_hex32(&text), Some(bytes));
+        assert_eq!(bytes_of_hex32(&text.to_ascii_uppercase()), None);
+        let mut changed = text;
+        changed[usize::from(number) % 64] = number;
+        let is_digit = matches!(number, b'0'..=b'9' | b'a'..=b'f');
+        assert_eq!(bytes_of_hex32(&changed).is_some(), is_digit, "{number}");
+        assert_eq!(bytes_of_hex32(&text[1..]), None);
+    }
+}

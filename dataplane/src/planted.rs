@@ -63,6 +63,9 @@ pub enum Bug {
     PressureNeverEnds,
     EpochComparedAsNumber,
     SnapshotOfTheHead,
+    LookUpSeesUndurable,
+    LookUpWithoutSlices,
+    LookUpOfDefaultTenant,
 }
 
 /// A place where a process may be told to die, as if it had been killed just there.

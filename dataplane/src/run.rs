@@ -277,7 +277,7 @@ fn start(
             connections_max: limits.connections_table(),
             ..driver::DriverLimits::default()
         },
-        ring_messages: ring_messages(limits.flights_max as usize),
+        ring_messages: ring_messages(limits.flights_max as usize, limits.looks_max as usize),
         ends: Arc::clone(&surroundings.ends),
         console: console.clone(),
         drain_delay: config.drain_delay,
@@ -422,7 +422,7 @@ fn shard_config(
     let mut limits = ShardLimits {
         connections_max: host.places.connections_max,
         connections_spare: host.places.connections_spare,
-        ..times.of_shard(ShardLimits::default())
+        ..times.of_shard(ShardLimits::default().with(config.look_ups))
     };
     limits.http.body_bytes_max = config.body_bytes_max;
     limits.idle_timeout_us = config.keepalive.as_micros() as u64;

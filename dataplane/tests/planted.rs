@@ -32,6 +32,9 @@ fn planted_bugs_are_found_within_five_hundred_lives_and_without_one_nothing_is()
         Bug::MovedLastBatchCut,
         Bug::MisplacedSegmentRead,
         Bug::SnapshotOfTheHead,
+        Bug::LookUpSeesUndurable,
+        Bug::LookUpWithoutSlices,
+        Bug::LookUpOfDefaultTenant,
     ] {
         plant(Some(bug));
         assert!((1..=500).any(is_broken), "{bug:?} is not found");

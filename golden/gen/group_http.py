@@ -210,6 +210,7 @@ def routing(b):
         step([text(head(2, JSON, path="/v1/pcs/other") + "{}")], [expect(404)]),
         step([text(head(2, JSON, path="/") + "{}")], [expect(404)]),
         step(get("/nothing"), [expect(404)]),
+        step(get("/v1/pcs/" + "0" * 64), [expect(404, "not_found")]),
         step(get(SUBMIT), [expect(405, headers={"Content-Type": "application/problem+json", "Allow": "POST, OPTIONS"})]),
         step([text(head(2, JSON, method="PUT") + "{}")], [expect(405)]),
         step([text(head(65536, JSON, path="/nothing")), repeat("x", 65536)], [expect(404)]),
@@ -475,6 +476,38 @@ def rate_limit(b):
 
 
 @_scenario
+def look_ups(b):
+    """A look-up gets the status and the bytes of the stored outcome, in its place among other answers, and claims nothing."""
+    one, later = b.make("looked_up"), b.make("looked_up_before")
+    two = b.make("looked_up_escalated", ft={"outbox_seq": 1, "degraded": True, "fallbacks": ["r"], "clock_skew_ms": 0})
+
+    def path(name):
+        return "/v1/pcs/" + b.made[name][1].record.pcs_id
+
+    def found(name, **more):
+        answer = b.answer(name)
+        return dict({"status": answer["status"], "headers": {"Content-Type": "application/json"}, "body": answer["body"]}, **more)
+
+    absent = expect(404, "outcome_not_found")
+    not_allowed = expect(405, headers={"Content-Type": "application/problem+json", "Allow": "GET, HEAD, OPTIONS"})
+    return [
+        step(get(path(one)), [absent]),
+        step(b.post(one) + get(path(one)), [b.answer(one), found(one)]),
+        step(b.post(two), [b.answer(two)]),
+        step(get(path(two)) + get(path(later)) + get(path(one)), [found(two), absent, found(one)]),
+        step(get(path(one), method="HEAD"), [found(one, body="", head=True)]),
+        step(get(path(one), "X-Tenant-Id: nobody"), [expect(401, "unknown_tenant")]),
+        step(get(path(one).upper().replace("/V1/PCS", "/v1/pcs")), [expect(400, "invalid_pcs_id")]),
+        step(get(path(one)[:-1]), [expect(400, "invalid_pcs_id")]),
+        step(get(path(one) + "/"), [expect(404, "not_found")]),
+        step([text(head(2, JSON, path=path(one)) + "{}")], [not_allowed]),
+        step(get(path(one), method="OPTIONS"),
+             [{"status": 200, "headers": {"Allow": "GET, HEAD, OPTIONS", "Content-Length": "0"}, "body": ""}]),
+        step(b.post(later), [b.answer(later)]),
+    ]
+
+
+@_scenario
 def not_ready(b):
     """Until recovery is done submits are 503 and may be repeated; liveness is 200, readiness is not."""
     one = b.make("too_early")
@@ -484,7 +517,11 @@ def not_ready(b):
 
 
 # Scenarios that need another gateway than the plain one.
-GATEWAYS = {"rate_limit": {"env": {"TOKEN_RATE": "1"}}, "not_ready": {"arrange": "recovery held back"}}
+GATEWAYS = {
+    "rate_limit": {"env": {"TOKEN_RATE": "1"}},
+    "look_ups": {"env": {"FLK_LOOK_UPS": "on"}},
+    "not_ready": {"arrange": "recovery held back"},
+}
 PLAIN = {"env": {}}
 
 

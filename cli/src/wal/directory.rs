@@ -28,17 +28,17 @@ const READ: OpenHow = OpenHow {
 const OPEN_ATTEMPTS_MAX: u32 = 20;
 
 /// A log directory.
-pub(super) struct Directory {
-    pub(super) path: PathBuf,
+pub(crate) struct Directory {
+    pub(crate) path: PathBuf,
     files: RefCell<FileExecutor>,
     /// Process id of the gateway that serves from it.
-    pub(super) holder: Option<String>,
+    pub(crate) holder: Option<String>,
     /// All further reads fail: the rest is not needed.
     enough: Cell<bool>,
 }
 
 /// Why a directory cannot be read.
-pub(super) enum Unusable {
+pub(crate) enum Unusable {
     /// The manifest is damaged or of another version.
     Manifest(ManifestFault),
     /// There is no manifest, but there are files that it should name; the first of them.
@@ -53,9 +53,24 @@ impl From<Failure> for Unusable {
     }
 }
 
+impl From<Unusable> for Failure {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Manifest(fault) => Self::with(Exit::Damage, format!("the manifest: {fault}")),
+            Unusable::NoManifest(file) => Self::with(
+                Exit::Damage,
+                format!(
+                    "there is no manifest, and {file} is there: restore all of the directory from one backup"
+                ),
+            ),
+            Unusable::Failure(failure) => failure,
+        }
+    }
+}
+
 /// The logs of a directory at one moment.
-pub(super) struct Snapshot<'d> {
-    pub(super) manifest: Manifest,
+pub(crate) struct Snapshot<'d> {
+    pub(crate) manifest: Manifest,
     /// Files of each log of the manifest, in the order of its segments.
     files: Vec<Vec<Option<LogFile<'d>>>>,
 }
@@ -63,7 +78,7 @@ pub(super) struct Snapshot<'d> {
 impl<'d> Snapshot<'d> {
     /// Each log with the index of the first segment that can be read, and the files from there on. Segments before a
     /// missing file cannot be checked.
-    pub(super) fn logs(&self) -> impl Iterator<Item = (&LogEntry, usize, Vec<&LogFile<'d>>)> {
+    pub(crate) fn logs(&self) -> impl Iterator<Item = (&LogEntry, usize, Vec<&LogFile<'d>>)> {
         self.manifest
             .logs
             .iter()
@@ -78,7 +93,7 @@ impl<'d> Snapshot<'d> {
     }
 
     /// Names of segments that the manifest names and that are not there.
-    pub(super) fn missing(&self) -> Vec<String> {
+    pub(crate) fn missing(&self) -> Vec<String> {
         let named = self.manifest.logs.iter().flat_map(|log| &log.segments);
         named
             .zip(self.files.iter().flatten())
@@ -88,14 +103,14 @@ impl<'d> Snapshot<'d> {
     }
 
     /// Length of a segment's file.
-    pub(super) fn file_bytes(&self, log: usize, segment: usize) -> Option<u64> {
+    pub(crate) fn file_bytes(&self, log: usize, segment: usize) -> Option<u64> {
         Some(self.files.get(log)?.get(segment)?.as_ref()?.bytes)
     }
 }
 
 impl Directory {
     /// Opens a directory that is there.
-    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
             true => Ok(file),
             false => Err(std::io::ErrorKind::NotADirectory.into()),
@@ -135,7 +150,7 @@ impl Directory {
     }
 
     /// Opens all logs as one manifest names them.
-    pub(super) fn snapshot(&self) -> Result<Snapshot<'_>, Unusable> {
+    pub(crate) fn snapshot(&self) -> Result<Snapshot<'_>, Unusable> {
         for _ in 0..OPEN_ATTEMPTS_MAX {
             let manifest = self.manifest()?;
             let files = manifest.logs.iter().map(|log| self.open_log(log));
@@ -207,7 +222,7 @@ impl Directory {
     }
 
     /// A file by its name.
-    pub(super) fn open_file(&self, name: &str) -> Result<LogFile<'_>, Errno> {
+    pub(crate) fn open_file(&self, name: &str) -> Result<LogFile<'_>, Errno> {
         let (name, how) = (name.to_owned(), READ);
         let FileValue::Opened(id) = self.run(FileOp::Open { name, how })? else {
             return Err(Errno::EIO);
@@ -224,14 +239,14 @@ impl Directory {
     }
 
     /// All bytes of a file.
-    pub(super) fn read_whole(&self, name: &str) -> Result<Vec<u8>, Errno> {
+    pub(crate) fn read_whole(&self, name: &str) -> Result<Vec<u8>, Errno> {
         let file = self.open_file(name)?;
         let bytes = usize::try_from(file.bytes).map_err(|_| Errno::EIO)?;
         file.read(0, bytes)
     }
 
     /// All names in the directory but the socket's.
-    pub(super) fn names(&self) -> Result<Vec<String>, Failure> {
+    pub(crate) fn names(&self) -> Result<Vec<String>, Failure> {
         match self.run(FileOp::List) {
             Ok(FileValue::Names(mut names)) => {
                 names.sort();
@@ -246,12 +261,12 @@ impl Directory {
     }
 
     /// Makes every further read fail, because the rest is not needed.
-    pub(super) fn stop_reading(&self) {
+    pub(crate) fn stop_reading(&self) {
         self.enough.set(true);
     }
 
     /// Whether [`Directory::stop_reading`] was called.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.enough.get()
     }
 
@@ -261,7 +276,7 @@ impl Directory {
 }
 
 /// An open file of the directory.
-pub(super) struct LogFile<'d> {
+pub(crate) struct LogFile<'d> {
     directory: &'d Directory,
     id: FileId,
     bytes: u64,
@@ -269,7 +284,7 @@ pub(super) struct LogFile<'d> {
 
 impl LogFile<'_> {
     /// Length of the file.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 

@@ -4,7 +4,7 @@ use crate::CommandResult;
 use crate::args::whole;
 use crate::exit::{Exit, Failure, WAL_READ_CODES};
 use crate::output::Output;
-use crate::wal::directory::{Directory, Snapshot, Unusable};
+use crate::wal::directory::{Directory, Snapshot};
 use crate::wal::row::{DispositionName, Filter, Row};
 use crate::wal::survey::{Bodies, Survey};
 use crate::wal::{DirArgs, show};
@@ -75,14 +75,7 @@ fn pcs_id_prefix(text: &str) -> Result<String, String> {
 /// Runs it.
 pub(crate) fn run(args: &InspectArgs) -> CommandResult {
     let directory = Directory::open(args.dir.path())?;
-    let snapshot = directory.snapshot().map_err(|unusable| match unusable {
-        Unusable::Manifest(fault) => Failure::with(Exit::Damage, format!("the manifest: {fault}")),
-        Unusable::NoManifest(file) => Failure::with(
-            Exit::Damage,
-            format!("there is no manifest, and {file} is there: restore all of the directory from one backup"),
-        ),
-        Unusable::Failure(failure) => failure,
-    })?;
+    let snapshot = directory.snapshot()?;
     if let Some(log) = &args.log {
         let mut logs = snapshot.manifest.logs.iter();
         if !logs.any(|it| it.id.to_string() == *log) {

@@ -1,12 +1,12 @@
 //! `flk wal`: commands that inspect, check and change a log directory. Reading never disturbs a gateway that serves from
 //! the directory. Changes are made by that gateway, or under the lock of the directory if none runs.
 
-mod directory;
+pub(crate) mod directory;
 mod inspect;
 mod row;
 mod show;
 mod socket;
-mod survey;
+pub(crate) mod survey;
 mod tool;
 mod verify;
 

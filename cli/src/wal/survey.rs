@@ -12,7 +12,7 @@ use flk_dataplane::wal::scan::{LogEnd, LogSource, Verdict, read_log, run_ready};
 use std::collections::BTreeMap;
 
 /// How often the end of a log in use is read again before damage is believed.
-const LIVE_ATTEMPTS_MAX: u32 = 5;
+pub(crate) const LIVE_ATTEMPTS_MAX: u32 = 5;
 
 /// Whether rows contain their bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,17 +22,17 @@ pub(super) enum Bodies {
 }
 
 /// A log to be read.
-pub(super) struct Survey<'a> {
-    pub(super) directory: &'a Directory,
-    pub(super) manifest: &'a Manifest,
-    pub(super) log: &'a LogEntry,
-    pub(super) from: usize,
-    pub(super) files: Vec<&'a LogFile<'a>>,
+pub(crate) struct Survey<'a> {
+    pub(crate) directory: &'a Directory,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) log: &'a LogEntry,
+    pub(crate) from: usize,
+    pub(crate) files: Vec<&'a LogFile<'a>>,
 }
 
 impl Survey<'_> {
     /// Whether a gateway is writing this log.
-    pub(super) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.directory.holder.is_some() && self.log.ended_at.is_none()
     }
 
@@ -89,7 +89,8 @@ impl Survey<'_> {
         end
     }
 
-    fn read(&self, mut visit: impl FnMut(u64, &Batch<'_>)) -> LogEnd {
+    /// Shows every batch, with its wall clock; returns where the log ends.
+    pub(crate) fn read(&self, mut visit: impl FnMut(u64, &Batch<'_>)) -> LogEnd {
         let erased = |_, _| false;
         let source = LogSource {
             manifest: self.manifest,

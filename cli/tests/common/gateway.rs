@@ -71,6 +71,11 @@ impl Gateway {
         rest.split(',').next().unwrap().to_owned()
     }
 
+    /// What it answers to a GET.
+    pub fn get(&self, path: &str) -> flk_testkit::client::Response {
+        self.running.get(path)
+    }
+
     pub fn pid(&self) -> u32 {
         self.running.id()
     }

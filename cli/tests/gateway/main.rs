@@ -13,6 +13,7 @@ mod control;
 mod damage;
 mod doctor;
 mod logs;
+mod outcomes;
 mod pipes;
 mod suspect;
 mod traces;

@@ -51,7 +51,7 @@ use crate::driver::agent::start::Begin;
 use crate::driver::core_dumps::CoreDumps;
 use crate::driver::probe::{DriverNameError, Requested};
 use crate::driver::sandbox::Wanted;
-use crate::http::{Networks, NetworksError};
+use crate::http::{LookUps, Networks, NetworksError};
 use crate::logs::Format;
 use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol, TraceLimits};
 use crate::snapshot::Document;
@@ -109,6 +109,8 @@ pub struct Config {
     pub keepalive: Duration,
     /// Largest body in bytes.
     pub body_bytes_max: u64,
+    /// Whether clients may look outcomes up.
+    pub look_ups: LookUps,
     /// Whose word on the address of a client counts.
     pub proxies: Proxies,
     /// Which records are traced.
@@ -240,6 +242,11 @@ impl Config {
             drain_delay: seconds(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
             keepalive: seconds(raw.duration(Variable::HttpKeepalive, "75s", 1..=3600)?),
             body_bytes_max,
+            look_ups: match raw.text(Variable::LookUps).unwrap_or("off") {
+                "off" => LookUps::Off,
+                "on" => LookUps::On,
+                _ => return Err(raw.error(Variable::LookUps, "neither on nor off")),
+            },
             proxies: proxies(raw)?,
             traces: traces::limits(raw)?,
         })

@@ -67,6 +67,7 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
         ("HTTP_KEEPALIVE", "2h"),
         ("HTTP_KEEPALIVE", "60"),
         ("FLK_BODY_MAX", "2MiB"),
+        ("FLK_LOOK_UPS", "yes"),
         ("FLK_ALLOW_UNSIGNED", "yes"),
         ("PROXY_PROTOCOL", "on"),
         ("PROXY_PROTOCOL", "required"),

@@ -1,6 +1,7 @@
 //! The configuration file and files of secrets: what is read, what outweighs what, and what an error names.
 
 use super::*;
+use crate::http::LookUps;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -53,6 +54,7 @@ fn check_sizes_and_times(config: &Config) {
     assert_eq!(config.listen.to_string(), "[::1]:9090");
     assert_eq!(config.keepalive, Duration::from_secs(90));
     assert_eq!(config.body_bytes_max, 65_536);
+    assert_eq!(config.look_ups, LookUps::On);
     assert_eq!(config.drain_delay, Duration::from_secs(5));
     assert_eq!(config.proxies.protocol, ProxyProtocol::Optional);
     let loopback = std::net::Ipv6Addr::LOCALHOST;
@@ -69,7 +71,7 @@ fn check_sizes_and_times(config: &Config) {
 fn every_setting_can_stand_in_the_file() {
     let written = Written::new("");
     let text = format!(
-        "[http]\nport = 9_090\nlisten = \"::1\"\nkeepalive = \"90s\"\nbody_max = \"64KiB\"\ndrain_delay = \"5s\"\nproxy_protocol = \"optional\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
+        "[http]\nport = 9_090\nlisten = \"::1\"\nkeepalive = \"90s\"\nbody_max = \"64KiB\"\nlook_ups = \"on\"\ndrain_delay = \"5s\"\nproxy_protocol = \"optional\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
          [wal]\ndir = \"/srv/wal\"\nmax_bytes = \"1GiB\"\nmax_age = \"2d\"\nsegment_bytes = \"8MiB\"\n\
          [dedup]\nbackend = \"memory\"\nttl = \"7d\"\nmemory_max = \"64MiB\"\n\
          [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nhmac_key_new_file = '{key}'\nhmac_key_old_file = '{key}'\nallow_unsigned = false\n\

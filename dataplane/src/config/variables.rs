@@ -111,6 +111,8 @@ variables! {
     HttpKeepalive "HTTP_KEEPALIVE" "http.keepalive" false "75s" "1s to 1h, as a number with s, m or h";
     /// Largest request body.
     BodyMax "FLK_BODY_MAX" "http.body_max" false "1MiB" "1KiB to 1MiB";
+    /// Whether clients may look outcomes up with GET /v1/pcs/{pcs_id}.
+    LookUps "FLK_LOOK_UPS" "http.look_ups" false "off" "off or on: a look-up is not signed, so every client that reaches the port reads outcomes of any tenant whose name it sends";
     /// What trusted proxies send in front of connections.
     ProxyProtocol "PROXY_PROTOCOL" "http.proxy_protocol" false "off" "off, optional or required: whether a proxy of TRUSTED_PROXIES names the client by the PROXY protocol";
     /// Networks of proxies whose word on the address of a client counts.

@@ -3,20 +3,23 @@
 //! never lets a granted claim go before its decision is durable.
 
 mod effects;
+mod looks;
 mod mistakes;
 mod queue;
 mod sets;
 #[cfg(test)]
 mod tests;
 
-pub use self::effects::{ClaimAnswer, DamagedBlock, Effects, OwnerCounters, ReadWanted};
-pub use self::queue::{ClaimRequest, Claimant};
-use self::queue::{Claims, PendingId};
+pub use self::effects::{
+    ClaimAnswer, DamagedBlock, Effects, LookAnswer, OwnerCounters, ReadWanted,
+};
+pub use self::queue::{ClaimRequest, Claimant, Looker};
+use self::queue::{Claims, Name, PendingId, Waiter};
 use self::sets::{Cursor, Seek, SetIndex, SetsInUse, Switch};
 use super::slice::{Found, SliceSet};
 use super::table::Partitions;
 use super::{Decided, Key};
-use crate::dedup::protocol::{Ticket, ToReceiver};
+use crate::dedup::protocol::{Stored, Ticket, ToReceiver};
 use crate::io::{Errno, ReadId, ShardId};
 use crate::planted::{Bug, planted};
 use crate::wal::Epoch;
@@ -30,8 +33,9 @@ pub struct OwnerConfig {
     pub partitions: Range<u16>,
     /// Declared memory of its table in bytes: this shard's share of the process's limit.
     pub table_bytes_max: u64,
-    /// Claims that can be queued or granted here at once: the requests in flight of *all* shards, as any number of them
-    /// may ask for keys of this owner. A request holds one claim from `Claim` to the last answer it waits for.
+    /// Claims and look-ups that can be queued or granted here at once: the requests in flight and the look-ups of *all*
+    /// shards, as any number of them may ask for keys of this owner. A request holds one claim from `Claim` to the last
+    /// answer it waits for, a look-up one place until it is answered.
     pub claims_max: u32,
     /// Seconds that a decision answers duplicates.
     pub ttl_s: u32,
@@ -96,7 +100,7 @@ impl Owner {
         let pending = pending.filter(|&pending| !self.claims.is_overlooked(pending));
         if let Some(pending) = pending {
             self.counters.queued += 1;
-            if !self.claims.enqueue(pending, &claim) {
+            if !self.claims.enqueue(pending, Waiter::from(&claim)) {
                 self.counters.overflows += 1;
                 return self.unavailable(by, effects);
             }
@@ -109,7 +113,7 @@ impl Owner {
         }
         // The pending entry is left before anything is answered or suspended: whatever comes for this key from here on
         // finds it and queues.
-        let Some(pending) = self.claims.open(&claim) else {
+        let Some(pending) = self.claims.open(key, Waiter::from(&claim)) else {
             self.counters.overflows += 1;
             return self.unavailable(by, effects);
         };
@@ -128,7 +132,7 @@ impl Owner {
         {
             return self.fail(pending, effects);
         }
-        if self.claims.unlink(pending, by) {
+        if self.claims.unlink(pending, Name::Claim(by)) {
             self.counters.withdrawn += 1;
             let message = ToReceiver::Withdrawn { ticket };
             effects.answers.push(ClaimAnswer { to: from, message });
@@ -319,8 +323,12 @@ impl Owner {
         effects.reads.push(ReadWanted { id, file, offset });
     }
 
-    /// The first in the queue wins. A clock so near its end that an expiry cannot be written down grants nothing.
+    /// The key has no outcome: look-ups at the head of the queue are told that, then the first claim wins. A clock so near its
+    /// end that an expiry cannot be written down grants nothing.
     fn grant(&mut self, pending: PendingId, now_s: u32, effects: &mut Effects) {
+        while let Some(by) = self.claims.pop_look(pending) {
+            looks::answer(by, Stored::Absent, effects);
+        }
         let Some(expiry) = now_s.checked_add(self.ttl_s) else {
             return self.fail(pending, effects);
         };
@@ -345,18 +353,24 @@ impl Owner {
         });
     }
 
-    /// The key has an outcome: all claims in its queue are answered with it, and nothing is pending any more.
+    /// The key has an outcome: all in its queue are answered with it, and nothing is pending any more.
     fn answer_all(&mut self, pending: PendingId, outcome: &Decided, effects: &mut Effects) {
-        while let Some((by, candidate)) = self.claims.pop(pending) {
-            self.existing(by, &candidate, outcome, effects);
+        while let Some(waiter) = self.claims.pop(pending) {
+            match waiter {
+                Waiter::Claim(by, candidate) => self.existing(by, &candidate, outcome, effects),
+                Waiter::Look(by) => looks::answer(by, Stored::Outcome(*outcome), effects),
+            }
         }
         self.claims.close(pending);
     }
 
-    /// `Unavailable` to all claims in the queue; the key is free again.
+    /// `Unavailable` to all in the queue; the key is free again.
     fn fail(&mut self, pending: PendingId, effects: &mut Effects) {
-        while let Some((by, _)) = self.claims.pop(pending) {
-            self.unavailable(by, effects);
+        while let Some(waiter) = self.claims.pop(pending) {
+            match waiter {
+                Waiter::Claim(by, _) => self.unavailable(by, effects),
+                Waiter::Look(by) => looks::answer(by, Stored::Unavailable, effects),
+            }
         }
         self.claims.close(pending);
     }

@@ -14,7 +14,16 @@ pub struct Ticket {
     pub generation: u32,
 }
 
-/// From the receiver of a record to the owner of its key.
+/// A look-up in progress at the shard that was asked for an outcome. It is no [`Ticket`]: look-ups have slots of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LookTicket {
+    /// Slot in that shard's table of look-ups.
+    pub slot: u32,
+    /// Changes each time the slot is used.
+    pub generation: u32,
+}
+
+/// From the receiver of a record, or of a look-up, to the owner of its key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ToOwner {
     /// This validly signed record asks for its key. `candidate` is what will be the outcome if it wins; its `decided_at`
@@ -43,6 +52,44 @@ pub enum ToOwner {
         /// Seal epoch of the segment that holds the decision.
         epoch: Epoch,
     },
+    /// A client asks for the stored outcome. It claims nothing and leaves nothing: a key that nobody claimed stays unknown.
+    /// Answered by one [`Looked`].
+    Look {
+        /// The look-up at the shard that was asked.
+        ticket: LookTicket,
+        /// Its key.
+        key: Key,
+    },
+    /// The look-up gave up. Answered by [`Stored::Withdrawn`] unless another answer is under way, or comes with the read
+    /// that the look-up alone waits for.
+    LookNoMore {
+        /// The look-up at the shard that was asked.
+        ticket: LookTicket,
+        /// Its key.
+        key: Key,
+    },
+}
+
+/// From the owner of a key to the shard that was asked for its outcome. Each look-up gets exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Looked {
+    /// The look-up at the shard that was asked.
+    pub ticket: LookTicket,
+    /// What the owner has.
+    pub stored: Stored,
+}
+
+/// What an owner has of a key that is looked up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stored {
+    /// A durable outcome.
+    Outcome(Decided),
+    /// None that is alive.
+    Absent,
+    /// A slice could not be read; the client may ask again.
+    Unavailable,
+    /// The look-up is no longer queued.
+    Withdrawn,
 }
 
 /// From the owner of a key to the receiver of a record that claimed it. Each claim gets exactly one of these.

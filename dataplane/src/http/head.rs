@@ -97,11 +97,22 @@ pub enum Method {
     Other,
 }
 
+/// The id in a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdInPath {
+    /// 64 lowercase hex digits.
+    Named(Span),
+    /// Anything else.
+    Invalid,
+}
+
 /// Which resource the path names, compared byte for byte; the query is ignored, but for `/readyz?verbose`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// `/v1/pcs/submit`
     Submit,
+    /// `/v1/pcs/` and one more segment: the outcome of that id.
+    Outcome(IdInPath),
     /// `/health`
     Health,
     /// `/livez`

@@ -26,12 +26,12 @@ pub use chunked::{Decoded, Decoder, Skipped};
 pub use date::Date;
 pub use forwarded::forwarded_client;
 pub use head::{
-    BodyRest, ContentType, Head, HeadStatus, HttpLimits, Method, Span, Target, TenantHeader,
-    begins_with_post, read_head,
+    BodyRest, ContentType, Head, HeadStatus, HttpLimits, IdInPath, Method, Span, Target,
+    TenantHeader, begins_with_post, read_head,
 };
 pub use networks::{Networks, NetworksError};
 pub use problem::Problem;
 pub use proxy::{ProxyFault, ProxyHeader, ProxyStatus, read_proxy_header};
 pub use respond::{Afterwards, CONTINUE, Common, Dedup, ResponsePart};
-pub use route::{Allowed, Route, SKIPPED_BODY_BYTES_MAX, connection_survives, route};
+pub use route::{Allowed, LookUps, Route, SKIPPED_BODY_BYTES_MAX, connection_survives, route};
 pub use traceparent::{Sampled, Traceparent, read_traceparent};

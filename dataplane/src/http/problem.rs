@@ -167,6 +167,10 @@ problems! {
     ContentTypeUnsupported = 43, 415, "content_type_unsupported", false, "Content type not supported", "Send the header Content-Type: application/json.";
     /// A Content-Encoding other than identity.
     ContentEncodingUnsupported = 44, 415, "content_encoding_unsupported", false, "Content encoding not supported", "Send the body uncompressed and without a Content-Encoding header: turn compression of requests off in the client, and in a proxy before this port.";
+    /// The path of an outcome with something else than an id.
+    InvalidPcsId = 45, 400, "invalid_pcs_id", false, "Malformed pcs_id", "Ask for GET /v1/pcs/ and the pcs_id as 64 lowercase hex digits.";
+    /// No outcome of that id is stored.
+    OutcomeNotFound = 46, 404, "outcome_not_found", false, "No outcome", "This gateway has no outcome of that id for this tenant: none was given, or its time is over.";
 
     // 60–69: authentication and tenants.
     /// The signature is absent, malformed or matches no active key. Also any fault of pcs_id or merkle_root that makes the
@@ -222,6 +226,8 @@ problems! {
     KeysUnavailable = 130, 503, "keys_unavailable", true, "Keys unavailable", "Send the same record again after Retry-After seconds. Operators: a key of this tenant could not be loaded at the start; restore its source and publish the configuration again.";
     /// A shard makes no turns.
     ShardStuck = 131, 503, "shard_stuck", true, "A shard stands still", "A shard of this instance has made no turn for more than a second; the others serve on. Operators: flk_shard_stuck and the log name it; this instance is ready again by itself once it moves.";
+    /// Too many look-ups wait for an answer.
+    LookUpsBusy = 132, 503, "look_ups_busy", true, "Too many look-ups", "Too many look-ups wait for an answer; ask again after Retry-After seconds.";
 }
 
 impl From<&Malformed> for Problem {
@@ -276,7 +282,8 @@ impl Problem {
             | Problem::DeadlineExceeded
             | Problem::StoreUnavailable
             | Problem::LogStalled
-            | Problem::ShardStuck => Some(1),
+            | Problem::ShardStuck
+            | Problem::LookUpsBusy => Some(1),
             Problem::Starting => Some(2),
             Problem::DiskFull
             | Problem::DedupMemoryFull

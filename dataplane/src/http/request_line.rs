@@ -3,9 +3,13 @@
 
 use super::ascii::{self, TARGET, TOKEN};
 use super::framing::{FramingStop, byte_at, line_end, offence};
-use super::head::{Method, Span, Target};
+use super::head::{IdInPath, Method, Span, Target};
 use super::problem::Problem;
 
+/// What stands before the id in the path of an outcome.
+const OUTCOME_PATH: &[u8] = b"/v1/pcs/";
+/// Hex digits of an id.
+const ID_DIGITS: usize = 64;
 /// Longest method, in bytes.
 const METHOD_BYTES_MAX: usize = 32;
 /// The first two bytes of a TLS connection: a handshake record of some version 3.x.
@@ -97,7 +101,7 @@ fn target_of(
 ) -> Result<(Target, Option<Span>), Problem> {
     let text = &bytes[start..end];
     if text.starts_with(b"/") {
-        return Ok((resource(text), None));
+        return Ok((resource(text, start), None));
     }
     if text == b"*" && method == Method::Options {
         return Ok((Target::Server, None));
@@ -117,7 +121,11 @@ fn target_of(
     }
     let authority_start = start + scheme_len;
     let authority = Span::new(authority_start, authority_start + authority_len);
-    Ok((resource(&rest[authority_len..]), Some(authority)))
+    let path_start = authority_start + authority_len;
+    Ok((
+        resource(&rest[authority_len..], path_start),
+        Some(authority),
+    ))
 }
 
 fn starts_with_ignore_case(text: &[u8], prefix: &[u8]) -> bool {
@@ -125,7 +133,8 @@ fn starts_with_ignore_case(text: &[u8], prefix: &[u8]) -> bool {
         .is_some_and(|front| front.eq_ignore_ascii_case(prefix))
 }
 
-fn resource(path_and_query: &[u8]) -> Target {
+/// What the path names; it begins at `start` of the head.
+fn resource(path_and_query: &[u8], start: usize) -> Target {
     let path_len = path_and_query
         .iter()
         .position(|&byte| byte == b'?')
@@ -138,7 +147,20 @@ fn resource(path_and_query: &[u8]) -> Target {
         b"/readyz" => Target::Readyz,
         b"/version" => Target::Version,
         b"/metrics" => Target::Metrics,
-        _ => Target::Other,
+        path => match path.strip_prefix(OUTCOME_PATH) {
+            Some(id) if !id.is_empty() && !id.contains(&b'/') => {
+                Target::Outcome(id_in_path(id, start + OUTCOME_PATH.len()))
+            }
+            _ => Target::Other,
+        },
+    }
+}
+
+fn id_in_path(id: &[u8], start: usize) -> IdInPath {
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    match id.len() == ID_DIGITS && id.iter().all(is_digit) {
+        true => IdInPath::Named(Span::new(start, start + ID_DIGITS)),
+        false => IdInPath::Invalid,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Routing by head: chooses the handler of a request, or the problem that answers it before its body is read. It never
 //! looks at a body, a key or a rate.
 
-use super::head::{BodyRest, ContentType, Head, Method, Target, TenantHeader};
+use super::head::{BodyRest, ContentType, Head, IdInPath, Method, Span, Target, TenantHeader};
 use super::problem::Problem;
 
 /// To keep the connection after a refusal, a remaining body of at most this length is read and discarded.
@@ -12,6 +12,8 @@ pub const SKIPPED_BODY_BYTES_MAX: u64 = 64 * 1024;
 pub enum Route {
     /// A record to judge.
     Submit,
+    /// The stored outcome of the id that stands here in the head.
+    Outcome(Span),
     /// `OK`.
     Health,
     /// Liveness probe.
@@ -26,6 +28,15 @@ pub enum Route {
     Metrics,
     /// Answers OPTIONS with the methods of a target.
     Options(Allowed),
+}
+
+/// Whether stored outcomes can be looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookUps {
+    /// Their paths are like any other that does not exist.
+    Off,
+    /// They can.
+    On,
 }
 
 /// The methods of a target.
@@ -55,9 +66,10 @@ impl Allowed {
 ///
 /// # Errors
 /// The problem to answer; [`connection_survives`] says whether the connection is kept.
-pub fn route(head: &Head) -> Result<Route, Problem> {
+pub fn route(head: &Head, look_ups: LookUps) -> Result<Route, Problem> {
     let route = match head.target {
         Target::Submit => return submit(head),
+        Target::Outcome(id) if look_ups == LookUps::On => return outcome(head, id),
         Target::Health => Route::Health,
         Target::Livez => Route::Livez,
         Target::Readyz => Route::Readyz,
@@ -65,12 +77,26 @@ pub fn route(head: &Head) -> Result<Route, Problem> {
         Target::Version => Route::Version,
         Target::Metrics => Route::Metrics,
         Target::Server => return Ok(Route::Options(Allowed::Server)),
-        Target::Other => return Err(Problem::NotFound),
+        Target::Outcome(_) | Target::Other => return Err(Problem::NotFound),
     };
     match head.method {
         Method::Get | Method::Head => Ok(route),
         Method::Options => Ok(Route::Options(Allowed::Page)),
         _ => Err(Problem::ReadMethodNotAllowed),
+    }
+}
+
+fn outcome(head: &Head, id: IdInPath) -> Result<Route, Problem> {
+    match (head.method, id) {
+        (Method::Options, _) => Ok(Route::Options(Allowed::Page)),
+        (Method::Post | Method::Other, _) => Err(Problem::ReadMethodNotAllowed),
+        (Method::Get | Method::Head, IdInPath::Invalid) => Err(Problem::InvalidPcsId),
+        (Method::Get | Method::Head, IdInPath::Named(_))
+            if head.tenant == TenantHeader::Invalid =>
+        {
+            Err(Problem::UnknownTenant)
+        }
+        (Method::Get | Method::Head, IdInPath::Named(span)) => Ok(Route::Outcome(span)),
     }
 }
 

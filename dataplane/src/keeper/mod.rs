@@ -75,6 +75,7 @@ mod preallocate;
 pub mod stop;
 
 // Without shards.
+pub mod find;
 pub mod offline;
 mod quarantine;
 

@@ -3,7 +3,7 @@
 
 pub mod keeper;
 
-use crate::dedup::protocol::{ToOwner, ToReceiver};
+use crate::dedup::protocol::{Looked, ToOwner, ToReceiver};
 
 /// One message between shards.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +12,8 @@ pub enum Message {
     ToOwner(ToOwner),
     /// To the shard that a record arrived at.
     ToReceiver(ToReceiver),
+    /// To the shard that was asked for an outcome.
+    Looked(Looked),
     /// To every other shard.
     ToPeers(ToPeers),
 }
@@ -30,16 +32,19 @@ const _: () = assert!(
     "a message is at most 192 bytes"
 );
 
-/// Messages that one ring must hold, given how many requests each of the two shards may have in flight.
+/// Messages that one ring must hold, given how many requests each of the two shards may have in flight, and how many look-ups.
 ///
 /// A request's slot at its receiver sends its owner at most three messages (claim, withdraw, durable) and is not used for
 /// another claim at that owner before the answer to this one was read; the `durable` of the request before may still lie
 /// in the ring. That is four. The owner answers each claim and each withdrawal once: two per slot of the other shard.
 ///
+/// A look-up sends its owner two messages (look, and look no more), the second of the look-up before in its slot may still lie
+/// in the ring, and the owner answers once: four per slot.
+///
 /// Messages to peers belong to no request. A log stands still at most once in two seconds, and a table leaves its pressure
 /// only after much was sealed: a peer that has left so many of them unread is not running any more.
-pub fn ring_messages(in_flight_max: usize) -> usize {
-    (4 + 2) * in_flight_max + PEER_MESSAGES
+pub fn ring_messages(in_flight_max: usize, looks_max: usize) -> usize {
+    (4 + 2) * in_flight_max + (3 + 1) * looks_max + PEER_MESSAGES
 }
 
 /// Room in each ring for [`ToPeers`].

@@ -4,7 +4,7 @@ use super::{Bug, Point};
 
 impl Bug {
     /// All of them, in the order of the table in docs/testing.md.
-    pub const ALL: [Bug; 42] = [
+    pub const ALL: [Bug; 45] = [
         Bug::AckBeforeSync,
         Bug::SyncBeforeWriteCompleted,
         Bug::TwoBatchesInFlight,
@@ -47,6 +47,9 @@ impl Bug {
         Bug::PressureNeverEnds,
         Bug::EpochComparedAsNumber,
         Bug::SnapshotOfTheHead,
+        Bug::LookUpSeesUndurable,
+        Bug::LookUpWithoutSlices,
+        Bug::LookUpOfDefaultTenant,
     ];
 
     /// The bug in words.
@@ -105,6 +108,9 @@ impl Bug {
             Bug::SnapshotOfTheHead => {
                 "a body enters under the snapshot that was in force when its head came"
             }
+            Bug::LookUpSeesUndurable => "look-up answered with a decision that is not durable",
+            Bug::LookUpWithoutSlices => "look-up that asks no slice",
+            Bug::LookUpOfDefaultTenant => "look-up in the default tenant, whatever its header says",
             Bug::EpochComparedAsNumber => "seal epochs compared as numbers that never wrap",
         }
     }

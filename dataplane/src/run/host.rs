@@ -38,7 +38,7 @@ impl Host {
         let cores = cores.map_err(|error| wrong(&error))?;
         let shards = u16::try_from(cores.len());
         let shards = shards.map_err(|_| wrong(&"FLK_CORES: more than 65535 cores"))?;
-        let limits = ShardLimits::default();
+        let limits = ShardLimits::default().with(config.look_ups);
         let asked = config.dedup_memory_bytes_max;
         let dedup = dedup_memory(asked, memory_limit(), shards, &limits);
         let dedup = dedup.map_err(|reason| wrong(&reason))?;

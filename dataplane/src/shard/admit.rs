@@ -2,7 +2,7 @@
 //! the log. Nothing is parsed before that moment.
 
 use super::answer::{Answer, Refusal};
-use super::charge::Asking;
+use super::charge::{Asking, Charged};
 use super::connection::Reading;
 use super::flights::Request;
 use super::owed::{Owed, Reply};
@@ -41,14 +41,7 @@ impl Ingress {
         head: &Head,
         inbox: &[u8],
     ) -> Result<Context, Problem> {
-        let context = match head.tenant {
-            TenantHeader::Named(span) => {
-                let name = span.of(self.connections.at(slot).received.pending(inbox));
-                self.in_force.admit(Some(name))?
-            }
-            TenantHeader::Absent => self.in_force.admit(None)?,
-            TenantHeader::Invalid => return Err(Problem::UnknownTenant), // routing has refused it
-        };
+        let context = self.context_of(slot, head, inbox)?;
         self.counted(context.tenant).ingest.add(1);
         if self.drain.is_over(self.config.limits.drain_patience_us) {
             return Err(Problem::Draining);
@@ -59,14 +52,31 @@ impl Ingress {
         }
     }
 
+    /// What a request enters under, by its tenant alone.
+    pub(super) fn context_of(
+        &mut self,
+        slot: u32,
+        head: &Head,
+        inbox: &[u8],
+    ) -> Result<Context, Problem> {
+        match head.tenant {
+            TenantHeader::Named(span) => {
+                let name = span.of(self.connections.at(slot).received.pending(inbox));
+                self.in_force.admit(Some(name))
+            }
+            TenantHeader::Absent => self.in_force.admit(None),
+            TenantHeader::Invalid => Err(Problem::UnknownTenant), // routing has refused it
+        }
+    }
+
     /// Where a tenant is counted.
     pub(super) fn counted(&self, tenant: TenantId) -> &TenantRow {
         let row = self.in_force.of(tenant).row;
         self.stats().tenants.tenant(row)
     }
 
-    /// Charges to the rate the framed requests and those whose client waits to be asked for the body. Appends the bodies
-    /// of the first to the open batch, asks for those of the others.
+    /// Charges to the rate the framed requests, those whose client waits to be asked for the body, and look-ups. Appends the
+    /// bodies of the first to the open batch, asks for those of the second.
     pub(super) fn append(
         &mut self,
         core: &mut Core,
@@ -74,7 +84,7 @@ impl Ingress {
         now: Now,
         driver: &mut impl Driver,
     ) {
-        if self.framed.is_empty() && self.awaiting_continue.is_empty() {
+        if self.framed.is_empty() && self.awaiting_continue.is_empty() && self.looking.is_empty() {
             return;
         }
         let mut framed = std::mem::take(&mut self.framed);
@@ -89,7 +99,14 @@ impl Ingress {
             "the running total is the sum"
         );
         self.admit_again(&mut framed, &mut asking);
-        self.charge(core, &mut framed, &mut asking, now, driver);
+        let mut looking = std::mem::take(&mut self.looking);
+        let charged = Charged {
+            framed: &mut framed,
+            asking: &mut asking,
+            looking: &mut looking,
+        };
+        self.charge(core, charged, now, driver);
+        self.looking = looking;
         for request in framed.drain(..) {
             match request.refused {
                 None => self.append_one(core, request, inbox, now),

@@ -16,6 +16,13 @@ pub(super) enum Answer {
         /// What de-duplication found.
         dedup: Dedup,
     },
+    /// A stored outcome that was looked up.
+    Stored {
+        /// The decision as memory holds it.
+        decided: Decided,
+        /// The record's id.
+        pcs_id: [u8; 32],
+    },
     /// A refusal, with the field that it is about (empty: none).
     Problem(Problem, &'static str),
     /// A refusal with the seconds after which the request may come again.

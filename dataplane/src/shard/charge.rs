@@ -2,6 +2,7 @@
 //! asks the driver's buckets, a tenant's once per turn where only a count matters, and decides nothing else.
 
 use super::answer::Refusal;
+use super::looks::Looking;
 use super::{Core, Framed, Ingress};
 use crate::dedup::context::TenantId;
 use crate::event::{Ask, ConnId, Driver, Granted, Peer};
@@ -20,12 +21,26 @@ pub(super) struct Asking {
     pub refused: Option<Refusal>,
 }
 
+/// The requests of a turn that may have to pay.
+pub(super) struct Charged<'a> {
+    pub framed: &'a mut [Framed],
+    pub asking: &'a mut [Asking],
+    pub looking: &'a mut [Looking],
+}
+
 /// What a request of this turn may have to pay.
 struct Due<'a> {
-    client: Peer,
     tenant: TenantId,
-    bytes: u64,
+    /// What it brings; none: it is a look-up, which pays as a request alone.
+    body: Option<Body>,
     refused: &'a mut Option<Refusal>,
+}
+
+/// A body, or what its head says of it.
+#[derive(Clone, Copy)]
+struct Body {
+    client: Peer,
+    bytes: u64,
 }
 
 /// Requests of a tenant in this turn, while they are counted and granted.
@@ -35,22 +50,39 @@ pub(super) struct Tally {
     granted: Granted,
 }
 
-/// Requests that have not paid and are not refused yet, in the order of their turn.
-fn due<'a>(framed: &'a mut [Framed], asking: &'a mut [Asking]) -> impl Iterator<Item = Due<'a>> {
-    let unpaid = framed.iter_mut().filter(|it| it.paid_bytes.is_none());
-    let framed = unpaid.map(|it| Due {
-        client: it.client,
-        tenant: it.context.tenant,
-        bytes: it.body.len_bytes() as u64,
-        refused: &mut it.refused,
-    });
-    let asking = asking.iter_mut().map(|it| Due {
-        client: it.client,
-        tenant: it.tenant,
-        bytes: it.bytes,
-        refused: &mut it.refused,
-    });
-    framed.chain(asking).filter(|it| it.refused.is_none())
+impl Charged<'_> {
+    /// Requests that have not paid and are not refused yet, in the order of their turn.
+    fn due(&mut self) -> impl Iterator<Item = Due<'_>> {
+        let unpaid = self.framed.iter_mut().filter(|it| it.paid_bytes.is_none());
+        let framed = unpaid.map(|it| Due {
+            tenant: it.context.tenant,
+            body: Some(Body {
+                client: it.client,
+                bytes: it.body.len_bytes() as u64,
+            }),
+            refused: &mut it.refused,
+        });
+        let asking = self.asking.iter_mut().map(|it| Due {
+            tenant: it.tenant,
+            body: Some(Body {
+                client: it.client,
+                bytes: it.bytes,
+            }),
+            refused: &mut it.refused,
+        });
+        let looking = self.looking.iter_mut().map(|it| Due {
+            tenant: it.tenant,
+            body: None,
+            refused: &mut it.refused,
+        });
+        let all = framed.chain(asking).chain(looking);
+        all.filter(|it| it.refused.is_none())
+    }
+
+    /// The same, but look-ups.
+    fn due_with_body(&mut self) -> impl Iterator<Item = (Due<'_>, Body)> {
+        self.due().filter_map(|it| it.body.map(|body| (it, body)))
+    }
 }
 
 impl Ingress {
@@ -58,40 +90,39 @@ impl Ingress {
     pub(super) fn charge(
         &mut self,
         core: &Core,
-        framed: &mut [Framed],
-        asking: &mut [Asking],
+        mut charged: Charged<'_>,
         now: Now,
         driver: &mut impl Driver,
     ) {
         if !self.in_force.has_limits() {
             return;
         }
-        for it in due(framed, asking) {
-            *it.refused = self.overdrawn(core, it.client, it.tenant, now, driver);
+        for (it, body) in charged.due_with_body() {
+            *it.refused = self.overdrawn(core, body.client, it.tenant, now, driver);
         }
-        for it in due(framed, asking) {
+        for it in charged.due() {
             self.in_force.tally(it.tenant).wanted += 1;
         }
-        for it in due(framed, asking) {
+        for it in charged.due() {
             *it.refused = self.over_rate(it.tenant, now, driver);
         }
-        for it in due(framed, asking) {
-            *it.refused = self.over_quota(it.tenant, it.bytes, now, driver);
+        for (it, body) in charged.due_with_body() {
+            *it.refused = self.over_quota(it.tenant, body.bytes, now, driver);
         }
-        let wanted = due(framed, asking).count() as u64;
+        let wanted = charged.due().count() as u64;
         let mut all = driver.charge(self.in_force.snapshot().rate, Ask::UpTo(wanted), now);
-        for it in due(framed, asking) {
+        for it in charged.due() {
             *it.refused = take_one(&mut all);
         }
         // What was asked for has its place; only chunks may come to more bytes than were charged then.
-        for it in framed.iter() {
+        for it in charged.framed.iter() {
             let bytes = it.body.len_bytes() as u64;
             if let Some(more) = it.paid_bytes.and_then(|paid| bytes.checked_sub(paid)) {
                 let quota = self.in_force.tenant(it.context.tenant).bytes;
                 driver.charge(quota, Ask::Owed(more), now);
             }
         }
-        self.count_refused(framed, asking);
+        self.count_refused(&charged);
     }
 
     /// Too many bytes of its tenant or its address had no valid signature.
@@ -141,10 +172,12 @@ impl Ingress {
         (wait_us > 0).then(|| Refusal::later(Problem::QuotaExceeded, wait_us))
     }
 
-    fn count_refused(&self, framed: &[Framed], asking: &[Asking]) {
-        let framed = framed.iter().map(|it| (it.context.tenant, it.refused));
-        let asking = asking.iter().map(|it| (it.tenant, it.refused));
-        for (tenant, refused) in framed.chain(asking) {
+    fn count_refused(&self, charged: &Charged<'_>) {
+        let framed = charged.framed.iter();
+        let framed = framed.map(|it| (it.context.tenant, it.refused));
+        let asking = charged.asking.iter().map(|it| (it.tenant, it.refused));
+        let looking = charged.looking.iter().map(|it| (it.tenant, it.refused));
+        for (tenant, refused) in framed.chain(asking).chain(looking) {
             let row = self.counted(tenant);
             match refused.map(|refusal| refusal.problem) {
                 Some(Problem::RateLimited) => row.rate_limited.add(1),

@@ -3,7 +3,7 @@
 use super::connection::Phase;
 use super::tenants::InForce;
 use super::{Core, Ingress};
-use crate::dedup::claims::ClaimAnswer;
+use crate::dedup::claims::{ClaimAnswer, LookAnswer};
 use crate::event::{ConnId, Event, Inbox, Op, Outbox, Peer};
 use crate::io::{Now, ShardId};
 use crate::mesh::keeper::ToShard;
@@ -116,6 +116,10 @@ impl Ingress {
                 let to = core.me;
                 core.effects.answers.push(ClaimAnswer { to, message });
             }
+            Message::Looked(message) => {
+                let to = core.me;
+                core.effects.looked.push(LookAnswer { to, message });
+            }
             Message::ToPeers(ToPeers::Stalled(stalled)) => self.stall.on_message(from, stalled),
             Message::ToPeers(ToPeers::Pressure(under_pressure)) => {
                 self.under_pressure[usize::from(from.0)] = under_pressure;
@@ -191,6 +195,7 @@ impl Ingress {
         }
         self.release_memory(conn);
         self.leave_queues(conn.slot);
+        self.looks.abandon(conn);
         self.connections.free(conn.slot);
         self.order.place(conn.slot, None, 0);
         outbox.ops.push(Op::Close(conn));

@@ -5,15 +5,17 @@ use super::budget::WAITER_BYTES;
 use super::connection::Connection;
 use super::flights::Flight;
 use super::lists::LINK_BYTES;
+use super::looks::{Look, Looking};
 use super::received::{BUFFER_KEPT_BYTES_MAX, BUFFERS_KEPT_MAX};
 use super::traced::TRACES_BYTES;
 pub use super::traced::TraceLimits;
 use super::waiting::Waiter;
+use crate::dedup::claims::LookAnswer;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::event::{Event, Op};
 use crate::http;
-use crate::http::Networks;
 use crate::http::chunked::FRAMING_BEHIND_BYTES_MAX;
+use crate::http::{LookUps, Networks};
 use crate::io::ShardId;
 use crate::mesh::Message;
 use crate::mesh::ring_messages;
@@ -67,6 +69,8 @@ pub struct ShardLimits {
     pub connections_spare: u32,
     /// Requests between admission and durable end, all connections together.
     pub flights_max: u32,
+    /// Look-ups that wait for an answer, all connections together; 0: outcomes cannot be looked up.
+    pub looks_max: u32,
     /// Unanswered requests of one connection.
     pub pipeline_max: usize,
     /// Bytes of answers of one connection that the client has not taken; one more answer may come on top.
@@ -101,6 +105,9 @@ pub struct ShardLimits {
     pub stall_us: u64,
 }
 
+/// Look-ups that wait for an answer, where they are switched on.
+const LOOKS_MAX: u32 = 512;
+
 /// Requests in flight by default.
 const FLIGHTS_MAX: u32 = 2048;
 
@@ -111,6 +118,7 @@ impl Default for ShardLimits {
             connections_max: 4096,
             connections_spare: 64,
             flights_max: FLIGHTS_MAX,
+            looks_max: 0,
             pipeline_max: 64,
             unsent_bytes_max: 256 * 1024,
             unsent_bytes_total_max: 16 * 1024 * 1024,
@@ -132,6 +140,15 @@ impl Default for ShardLimits {
 }
 
 impl ShardLimits {
+    /// The same with or without look-ups.
+    pub fn with(self, look_ups: LookUps) -> ShardLimits {
+        let looks_max = match look_ups {
+            LookUps::Off => 0,
+            LookUps::On => LOOKS_MAX,
+        };
+        ShardLimits { looks_max, ..self }
+    }
+
     /// Places for connections: what the driver's table holds. Further ones wait in the listen queue.
     pub fn connections_table(&self) -> u32 {
         self.connections_max + self.connections_spare
@@ -165,6 +182,7 @@ impl ShardLimits {
     pub fn memory_at_start_bytes(&self, shards: u16, receive_bytes: usize) -> usize {
         let connections = self.connections_table() as usize;
         let flights = self.flights_max as usize;
+        let looks = self.looks_max as usize;
         let peers = usize::from(shards.max(1)) - 1;
         // What a turn collects and sends.
         let turn = 2 * (1 << 20) + 1024 * (size_of::<Event>() + size_of::<Op>());
@@ -179,10 +197,12 @@ impl ShardLimits {
             + 2 * WAITER_BYTES;
         // A slot per request in flight, its deadline, and its place in the queues of what waits for the log.
         let flight = size_of::<Flight>() + 160;
-        // Claims of all shards' requests may queue at this owner: the claim, its key's pending entry twice, the buckets.
+        // A slot per look-up, its deadline, and its places among those that were framed and those that are answered.
+        let look = size_of::<Look>() + size_of::<Looking>() + size_of::<LookAnswer>() + 64;
+        // Claims and look-ups of all shards may queue at this owner: the claim, its key's pending entry twice, the buckets.
         let claim = 3 * size_of::<Decided>() + 64;
         // Both directions with each peer; this shard owns half of the rings that it has an end of.
-        let rings = peers * (ring_messages(flights) * size_of::<Message>());
+        let rings = peers * (ring_messages(flights, looks) * size_of::<Message>());
         // Each of this shard's partitions begins with one small page.
         // Records that are traced are few, however many there are.
         let traces = TRACES_BYTES;
@@ -192,7 +212,8 @@ impl ShardLimits {
             + log
             + connections * connection
             + flights * flight
-            + flights * usize::from(shards) * claim
+            + looks * look
+            + (flights + looks) * usize::from(shards) * claim
             + rings
             + traces
             + tables
@@ -308,7 +329,7 @@ mod tests {
             "tables of 1,024 pages"
         );
         assert_eq!(of(0, 0, 1, 5), alone + 5);
-        let rings = 3 * ring_messages(0) * size_of::<Message>();
+        let rings = 3 * ring_messages(0, 0) * size_of::<Message>();
         assert_eq!(
             of(0, 0, 4, 0),
             alone - (3 << 20) + rings,

@@ -3,7 +3,7 @@
 
 use super::config::{BATCH_BLOCKS_BYTES, ShardConfig};
 use crate::dedup::Key;
-use crate::dedup::claims::{ClaimRequest, Claimant, Effects, Owner, OwnerConfig};
+use crate::dedup::claims::{ClaimRequest, Claimant, Effects, Looker, Owner, OwnerConfig};
 use crate::dedup::key::KeyHash;
 use crate::dedup::protocol::ToOwner;
 use crate::event::{Op, Outbox};
@@ -51,7 +51,7 @@ impl Core {
         let owner = OwnerConfig {
             partitions: range,
             table_bytes_max: config.dedup_bytes_max,
-            claims_max: limits.flights_max * u32::from(config.shards),
+            claims_max: (limits.flights_max + limits.looks_max) * u32::from(config.shards),
             ttl_s: config.ttl_s,
         };
         // The owner alone keeps them: what another set does without leaves memory.
@@ -70,6 +70,7 @@ impl Core {
             owner,
             effects: Effects {
                 answers: Vec::with_capacity(limits.flights_max as usize),
+                looked: Vec::with_capacity(limits.looks_max as usize),
                 reads: Vec::with_capacity(64),
                 damaged: None,
             },
@@ -123,7 +124,7 @@ impl Core {
         }
     }
 
-    /// A message of a receiver, this shard included, about a key of this shard.
+    /// A message of another shard, or of this one, about a key of this shard.
     #[inline]
     pub(super) fn on_owner_message(&mut self, from: ShardId, message: &ToOwner, now: Now) {
         let effects = &mut self.effects;
@@ -142,6 +143,15 @@ impl Core {
             ToOwner::Withdraw { ticket, key } => self.owner.withdraw(from, ticket, key, effects),
             ToOwner::Durable { ticket, key, epoch } => {
                 self.owner.durable(from, ticket, key, epoch, effects)
+            }
+            ToOwner::Look { ticket, key } => {
+                let now_s = self.begin.clock.at(now.mono_us);
+                let by = Looker { from, ticket };
+                self.owner.look(by, key, now_s, effects)
+            }
+            ToOwner::LookNoMore { ticket, key } => {
+                self.owner
+                    .look_no_more(Looker { from, ticket }, key, effects)
             }
         }
     }

@@ -53,6 +53,7 @@ impl Ingress {
             "the shard's answers to its own claims cause no further answers"
         );
         core.effects.answers = answers;
+        self.answer_look_ups(core, outbox);
         for read in core.effects.reads.drain(..) {
             outbox.ops.push(Op::Read {
                 id: read.id,

@@ -117,7 +117,8 @@ impl Ingress {
     fn notify_keeper(&mut self, core: Option<&Core>, outbox: &mut Outbox) {
         let log_is_quiet = core.is_none_or(|core| core.log.is_quiet());
         let no_connections = self.connections.open_count() == 0 && self.drain.queue_is_empty;
-        let idle = no_connections && self.flights.count() == 0 && log_is_quiet;
+        let nothing_in_flight = self.flights.count() == 0 && self.looks.count() == 0;
+        let idle = no_connections && nothing_in_flight && log_is_quiet;
         if self.drain.finishing {
             let marked = core.is_none_or(|core| core.log.is_marked());
             if log_is_quiet && marked && !self.drain.finished {

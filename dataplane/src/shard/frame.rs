@@ -98,8 +98,9 @@ impl Ingress {
         if head.method == Method::Post {
             self.stats().ingest.add(1);
         }
-        let admission = match route(&head) {
+        let admission = match route(&head, self.look_ups()) {
             Ok(Route::Submit) => self.admission(slot, &head, inbox),
+            Ok(Route::Outcome(id)) => return Err(self.frame_look_up(slot, &head, id, inbox, now)),
             Ok(route) => return Err(self.serve_page(slot, &head, route, inbox, now)),
             Err(problem) => Err(problem),
         };
@@ -242,11 +243,25 @@ impl Ingress {
             return self.refuse(slot, problem, Some(&request), now.mono_us, now);
         }
         let answer = self.service(slot, head, route, inbox);
+        let (_, step) = self.owe_for(slot, head, Reply::at_once(answer), now.mono_us);
+        let conn = self.connections.at(slot).id;
+        self.due.push(conn);
+        step
+    }
+
+    /// Owes an answer to a request without a body, which is over with that. Gives the number of the answer.
+    pub(super) fn owe_for(
+        &mut self,
+        slot: u32,
+        head: &Head,
+        reply: Reply,
+        since_us: u64,
+    ) -> (u64, FrameStep) {
         let connection = self.connections.at(slot);
         let last = !head.keep_alive;
-        connection.owed.owe(Owed {
-            reply: Reply::at_once(answer),
-            since_us: now.mono_us,
+        let number = connection.owed.owe(Owed {
+            reply,
+            since_us,
             last,
             part: ResponsePart::of(head.method),
             repeats_keep_alive: head.repeats_keep_alive,
@@ -254,15 +269,12 @@ impl Ingress {
         });
         connection.received.consume(head.head_len);
         connection.end_request();
-        if last {
-            connection.phase = Phase::Closing;
-        }
-        let conn = connection.id;
-        self.due.push(conn);
-        if last {
-            FrameStep::Enough
-        } else {
-            FrameStep::Again
+        match last {
+            true => {
+                connection.phase = Phase::Closing;
+                (number, FrameStep::Enough)
+            }
+            false => (number, FrameStep::Again),
         }
     }
 

@@ -22,6 +22,7 @@ impl Ingress {
     fn check_stages(&self) {
         assert!(self.framed.is_empty() && self.framed_bytes == 0);
         assert!(self.awaiting_continue.is_empty() && self.logged.is_empty());
+        assert!(self.looking.is_empty());
         assert!(self.early.is_empty() || !self.loaded);
     }
 

@@ -23,6 +23,7 @@ mod tenants;
 
 mod admit;
 mod charge;
+mod looks;
 
 mod grants;
 mod memory;
@@ -81,6 +82,7 @@ use self::core::Core;
 use self::drain::Drain;
 use self::flights::Flights;
 use self::foreign::Foreign;
+use self::looks::{Looking, Looks};
 use self::pressure::{Evicted, Order};
 use self::received::Source;
 use self::share::{Account, Shares};
@@ -160,6 +162,7 @@ struct Ingress {
     in_force: InForce,
     connections: Connections,
     flights: Flights,
+    looks: Looks,
     scratchpad: Scratchpad,
 
     /// Recovery is over and submits may be admitted.
@@ -204,6 +207,7 @@ struct Ingress {
     framed_bytes: usize,
     /// Connections whose client waits for `100 Continue`.
     awaiting_continue: Vec<Asking>,
+    looking: Vec<Looking>,
     logged: Vec<Logged>,
     /// Connections that may have an answer due.
     due: Vec<ConnId>,
@@ -246,6 +250,7 @@ impl Ingress {
             in_force: InForce::new(Arc::clone(&snapshot), &[], 0, &page.tenants, None),
             connections: Connections::new(connections),
             flights: Flights::new(limits.flights_max),
+            looks: Looks::new(limits.looks_max),
             scratchpad: Scratchpad {
                 parser: Parser::new(),
                 scratch: Scratch::default(),
@@ -276,6 +281,7 @@ impl Ingress {
             framed: Vec::with_capacity(flights),
             framed_bytes: 0,
             awaiting_continue: Vec::with_capacity(connections as usize),
+            looking: Vec::with_capacity(limits.looks_max as usize),
             logged: Vec::with_capacity(flights),
             due: Vec::with_capacity(flights),
             waiting: VecDeque::with_capacity(flights),

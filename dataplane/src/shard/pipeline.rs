@@ -62,6 +62,8 @@ impl Ingress {
         self.keep_unread(&inbox.bytes, now, outbox);
 
         self.judge_logged(core, now, driver, outbox);
+        // Behind the claims of this turn: a look-up that follows its record on a connection waits for the outcome of that.
+        self.look_up(core, now, outbox);
 
         driver.probe(Stage::Decide);
         self.decide(core, outbox);
@@ -70,6 +72,7 @@ impl Ingress {
         // the answer belongs into this turn's batch. It cannot wait for them, for a request that was answered in this turn is
         // not withdrawn.
         self.expire_deadlines(core, now, outbox);
+        self.expire_look_ups(core, now, outbox);
         self.sweep(now, outbox);
         self.progress_drain(Some(core), now, outbox);
         self.decide(core, outbox);

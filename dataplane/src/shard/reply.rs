@@ -5,6 +5,7 @@ use super::answer::Answer;
 use super::connection::Phase;
 use super::owed::{Owed, Reply};
 use super::{Core, Ingress};
+use crate::dedup::Decided;
 use crate::event::{ConnId, Op, Outbox};
 use crate::http::{Afterwards, CONTINUE, Common, ResponsePart, respond};
 use crate::io::Now;
@@ -138,20 +139,14 @@ impl Ingress {
                 pcs_id,
                 dedup,
             } => {
-                self.body_text.clear();
-                let hex = hex32(&pcs_id);
-                let hex = std::str::from_utf8(&hex).unwrap_or_default();
-                let Some(core) = core else {
-                    unreachable!("an outcome before the log has begun");
-                };
-                let outcome = decided.outcome(core.params_version(decided.params));
-                let written = write_outcome(decided.encoding, &outcome, hex, &mut self.body_text);
-                assert!(
-                    written.is_ok(),
-                    "recovery refuses encodings that this build cannot write"
-                );
-                let status = if decided.reason == 0 { 200 } else { 202 };
+                let status = outcome_text(&mut self.body_text, core, &decided, &pcs_id);
                 respond::outcome(out, status, &self.body_text, dedup, common);
+                status
+            }
+            // Nothing was de-duplicated: a look-up says nothing of duplicates.
+            Answer::Stored { decided, pcs_id } => {
+                let status = outcome_text(&mut self.body_text, core, &decided, &pcs_id);
+                respond::text(out, status, "application/json", &self.body_text, common);
                 status
             }
             Answer::Problem(problem, "") => {
@@ -213,6 +208,28 @@ impl Ingress {
             _ => {}
         }
     }
+}
+
+/// Writes the text of an outcome in place of another; returns its status.
+fn outcome_text(
+    text: &mut Vec<u8>,
+    core: Option<&Core>,
+    decided: &Decided,
+    pcs_id: &[u8; 32],
+) -> u16 {
+    text.clear();
+    let hex = hex32(pcs_id);
+    let hex = std::str::from_utf8(&hex).unwrap_or_default();
+    let Some(core) = core else {
+        unreachable!("an outcome before the log has begun");
+    };
+    let outcome = decided.outcome(core.params_version(decided.params));
+    let written = write_outcome(decided.encoding, &outcome, hex, text);
+    assert!(
+        written.is_ok(),
+        "recovery refuses encodings that this build cannot write"
+    );
+    if decided.reason == 0 { 200 } else { 202 }
 }
 
 /// Up to where the log is durable: what an answer may promise.

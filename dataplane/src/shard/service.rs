@@ -23,12 +23,8 @@ impl Ingress {
 
     /// Why no record is admitted now, of any client.
     pub(super) fn shut(&self) -> Option<Problem> {
-        if !self.loaded {
-            // Also between the beginning of the log and the end of recovery: nothing is known of memory yet.
-            return Some(Problem::Starting);
-        }
-        if !self.serving {
-            return Some(Problem::DedupMemoryFull);
+        if let Some(problem) = self.not_loaded() {
+            return Some(problem);
         }
         match self.space_low {
             Some(Shortage::Disk) => return Some(Problem::DiskFull),
@@ -38,6 +34,16 @@ impl Ingress {
         }
         let under_pressure = self.under_pressure.contains(&true);
         under_pressure.then_some(Problem::DedupMemoryFull)
+    }
+
+    /// Why this shard does not know all outcomes, if it does not.
+    pub(super) fn not_loaded(&self) -> Option<Problem> {
+        match (self.loaded, self.serving) {
+            // Also between the beginning of the log and the end of recovery: nothing is known of memory yet.
+            (false, _) => Some(Problem::Starting),
+            (true, false) => Some(Problem::DedupMemoryFull),
+            (true, true) => None,
+        }
     }
 
     pub(super) fn may_read_metrics(&mut self, slot: u32, head: &Head, inbox: &[u8]) -> bool {
@@ -84,7 +90,9 @@ impl Ingress {
             Route::Health | Route::Livez => text(plain, b"OK"),
             Route::Version => text("application/json", VERSION.as_bytes()),
             Route::Options(allowed) => respond::options(out, allowed, common),
-            Route::Submit | Route::Metrics => unreachable!("these have answers of their own"),
+            Route::Submit | Route::Outcome(_) | Route::Metrics => {
+                unreachable!("these have answers of their own")
+            }
         }
         200
     }

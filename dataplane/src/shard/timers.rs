@@ -221,7 +221,9 @@ impl Ingress {
         let may_frame = !self.ready.is_empty()
             || self.has_room_for_the_first(core)
             || self.may_admit_by_share(core);
-        let answers = core.is_some_and(|core| !core.effects.answers.is_empty());
+        let answers = core.is_some_and(|core| {
+            !core.effects.answers.is_empty() || !core.effects.looked.is_empty()
+        });
         if may_frame || answers || !self.due.is_empty() {
             return Next::Now;
         }
@@ -231,6 +233,7 @@ impl Ingress {
             |candidate_us: Option<u64>| at_us = at_us.min(candidate_us.unwrap_or(far_us));
         sooner(core.and_then(|core| core.log.mark_due_us()));
         sooner(self.deadlines.front().map(|deadline| deadline.due_us));
+        sooner(self.looks.due_us());
         sooner(self.for_room.first().map(|waiter| waiter.place.due_us));
         sooner(self.for_share.first().map(|waiter| waiter.place.due_us));
         sooner(self.for_memory.first().map(|waiter| waiter.place.due_us));

@@ -119,6 +119,7 @@ impl Ingress {
     pub(super) fn show_queues(&self) {
         let stats = self.stats();
         stats.log_waiting.set(self.waiting.len() as u64);
+        stats.look_ups.waiting.set(self.looks.count() as u64);
         stats.room_waiting.set(self.waiting_for_room_count() as u64);
         stats.share_waiting.set(self.for_share.count() as u64);
         stats.memory_waiting.set(self.for_memory.count() as u64);

@@ -3,7 +3,7 @@
 //! process may end and start, while it is on its way.
 
 use super::count::Count;
-use super::oracle::{Answer, Dedup, Meaning, Property};
+use super::oracle::{Answer, Dedup, LookUp, Meaning, Property};
 use super::records::params;
 use super::world::World;
 use crate::sim_trace;
@@ -25,6 +25,8 @@ const RETRY_CODES: [(&str, Count); 7] = [
 pub enum Asked {
     /// A record, by the number of the request.
     Submit(u64),
+    /// A stored outcome.
+    Look(LookUp),
     /// A service page.
     Page,
 }
@@ -72,6 +74,7 @@ impl World {
                     format!("a service page was answered {answer:?}"),
                 ),
                 Some(Asked::Submit(serial)) => self.judge_answer(serial, &answer),
+                Some(Asked::Look(asked)) => self.judge_look_up(&asked, &answer),
             }
         }
     }
@@ -99,6 +102,7 @@ impl World {
             Meaning::TooLarge => Count::TooLarge413,
             Meaning::Limited => Count::Limited429,
             Meaning::Retry => Count::Unavailable503,
+            Meaning::Found | Meaning::Absent => unreachable!("a record is not looked up"),
         });
         if meaning == Meaning::First && self.is_by_the_other_set(answer) {
             self.counts.one(Count::OtherParams);

@@ -84,7 +84,11 @@ impl World {
             };
             return self.wake_client(client, delay_us);
         };
-        if self.calm && self.unresolved.is_empty() && self.probes.is_empty() {
+        if self.calm
+            && self.unresolved.is_empty()
+            && self.probes.is_empty()
+            && self.look_ups.are_done()
+        {
             // Nothing to do; a connection too many would only disturb a graceful stop.
             return self.wake_client(client, 50_000);
         }
@@ -123,9 +127,14 @@ impl World {
                 self.asks(client, conn, Asked::Page);
                 continue;
             }
+            if let Some(key) = self.next_look_up() {
+                self.sends_look_up(client, conn, key);
+                continue;
+            }
             let Some(Wanted { key, kind, shape }) = self.next_request() else {
                 return;
             };
+            self.look_ups.sends(key);
             self.note_settled();
             let serial = self.oracle.sends(key, kind, shape);
             let body = records::body(key, kind, shape, serial);
@@ -160,7 +169,7 @@ impl World {
         }
     }
 
-    fn asks(&mut self, client: usize, conn: u64, asked: Asked) {
+    pub(super) fn asks(&mut self, client: usize, conn: u64, asked: Asked) {
         self.clients[client].asked.push_back(asked);
         if let Some(found) = self.conns.get_mut(&conn) {
             found.exchange.asks(asked);
@@ -357,6 +366,7 @@ impl World {
                 format!("client {client} got an answer that it did not ask for: {answer:?}"),
             ),
             Some(Asked::Page) => {}
+            Some(Asked::Look(asked)) => self.reads_look_up(&asked, answer),
             Some(Asked::Submit(serial)) => {
                 sim_trace!(
                     self.now_us(),
@@ -397,6 +407,7 @@ impl World {
         }
         probes.truncate(400);
         self.probes = probes;
+        self.looks_all_up();
         for client in 0..self.clients.len() {
             if self.clients[client].asked.is_empty() {
                 self.wake_client(client, 100);
@@ -408,6 +419,7 @@ impl World {
     pub fn is_resolved(&self) -> bool {
         self.unresolved.is_empty()
             && self.probes.is_empty()
+            && self.look_ups.are_done()
             && self.clients.iter().all(|client| client.asked.is_empty())
     }
 
@@ -430,7 +442,7 @@ impl World {
 }
 
 /// Names the tenant of a key, where it is not the one of requests that name none.
-fn tenant_header(key: u32) -> String {
+pub(super) fn tenant_header(key: u32) -> String {
     match tenant_of(key) {
         0 => String::new(),
         tenant => format!("X-Tenant-Id: {}\r\n", TENANTS[tenant]),

@@ -97,6 +97,9 @@ counters! {
     Unavailable503: 3000, "answers 503";
     Busy: 7000, "seeds in which most records were answered with an outcome or a refusal";
     Starting503: 1000, "answers 503: starting";
+    LookedUp: 900, "outcomes looked up";
+    LookedUpAbsent: 800, "look-ups of ids without an outcome";
+    LookUps503: 100, "look-ups answered 503";
     Draining503: 0, "answers 503: draining";
     WalUnavailable503: 400, "answers 503: wal_unavailable";
     DiskFull503: 200, "answers 503: disk_full";

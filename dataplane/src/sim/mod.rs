@@ -15,6 +15,7 @@ pub mod evidence;
 pub mod files;
 pub mod keeper_files;
 pub mod keeper_host;
+pub mod looks;
 pub mod memory;
 pub mod network;
 pub mod operator;

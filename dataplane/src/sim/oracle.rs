@@ -8,9 +8,13 @@
 //! them apart by what it may add at most and at least. A record is *surely alive* while even the fastest clock has not
 //! reached its expiry, *surely expired* once even the slowest one has.
 
+mod learn;
+mod looks;
 mod policies;
 mod terms;
 
+use self::learn::Learned;
+pub use self::looks::LookUp;
 pub use self::policies::{Policy, WallClock, Walls};
 use self::policies::{TurnedAway, may_verify, turned_away};
 pub use self::terms::{
@@ -344,7 +348,14 @@ impl Oracle {
             (_, Dedup::Hit | Dedup::Conflict) => self.judge_repetition(case, told, &sent)?,
             _ => {}
         }
-        self.learn(case, told, dedup, &sent);
+        self.learn(&Learned {
+            key: case.key,
+            told,
+            dedup,
+            sent,
+            asked: request_sent,
+            decider: Some(serial),
+        });
         Ok(match dedup {
             Dedup::Miss if known.is_some() => Meaning::FirstAgain,
             Dedup::Miss => Meaning::First,
@@ -356,15 +367,7 @@ impl Oracle {
     /// Which outcome it is and what its header says, which fit each other and the request.
     fn read_outcome(&self, case: &Case<'_>) -> Result<(Told, Dedup), Broken> {
         let id = pool().id(case.key);
-        let told = (0..VARIANTS_COUNT).find_map(|variant| {
-            let outcomes = &id.variants[usize::from(variant)].outcomes;
-            let is_it = |(status, text): &(u16, String)| {
-                *text == case.answer.body && *status == case.answer.status
-            };
-            let params = outcomes.iter().position(is_it)? as u8;
-            Some(Told { variant, params })
-        });
-        let Some(told) = told else {
+        let Some(told) = Told::read(case.key, case.answer) else {
             let property = match case.answer.body.contains(&id.pcs_id) {
                 true => Property::NothingInvented,
                 false => Property::ReplyOrder,
@@ -409,38 +412,6 @@ impl Oracle {
                 Err(case.broken(Property::OneOutcome, what))
             }
         }
-    }
-
-    /// From now on this outcome is the one of the id.
-    fn learn(&mut self, case: &Case<'_>, told: Told, dedup: Dedup, sent: &Sent) {
-        let known = case.known;
-        let alive = known.is_some_and(|known| self.surely_alive(&known));
-        let same = known.filter(|known| dedup != Dedup::Miss && known.told == told);
-        let now = self.now();
-        let decided_us = self.slow_behind_release_us();
-        let request_sent = self.requests[case.serial as usize].sent;
-        let state = &mut self.ids[case.key as usize];
-        let ttl_us = match (state.deciders.get_mut(&case.serial), dedup) {
-            (Some(decider), Dedup::Miss) => {
-                decider.until_us = decided_us + decider.ttl_us + LATE_US;
-                decider.ttl_us
-            }
-            _ => same.map_or(self.ttl_us_min, |known| known.ttl_us),
-        };
-        if same.is_none() {
-            state.before = known;
-        }
-        state.known = Some(Known {
-            told,
-            ttl_us,
-            decided_from: match (dedup, same) {
-                (Dedup::Miss, _) => request_sent,
-                (_, Some(known)) => known.decided_from,
-                _ => sent.first,
-            },
-            decided_to: same.filter(|_| alive).map_or(now, |known| known.decided_to),
-            first_left: dedup == Dedup::Miss || same.is_some_and(|known| known.first_left),
-        });
     }
 
     /// Whether an answer to a request that was sent before the id's outcome was known is only late: it waited for those

@@ -366,13 +366,15 @@ impl World {
         };
         let page = &process.stats.shards[usize::from(shard)];
         let (flights, connections) = (page.flights.get(), page.connections.get());
+        let look_ups = page.look_ups.waiting.get();
         if flights > u64::from(limits.flights_max)
+            || look_ups > u64::from(limits.looks_max)
             || connections > u64::from(limits.connections_table())
         {
             self.fail(
                 Property::Bounded,
                 format!(
-                    "shard {shard} has {flights} requests in flight and {connections} connections"
+                    "shard {shard} has {flights} requests in flight, {look_ups} look-ups and {connections} connections"
                 ),
             );
         }

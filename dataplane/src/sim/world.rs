@@ -8,6 +8,7 @@ use super::clocks::Clocks;
 use super::count::{Count, Counts};
 use super::dice::Dice;
 use super::disk::Disk;
+use super::looks::LookUps;
 use super::network::Conn;
 use super::operator::Operator;
 use super::oracle::{Broken, Oracle, Property, Rules, broken};
@@ -68,6 +69,8 @@ pub struct World {
     pub unresolved: Vec<Wanted>,
     /// Acknowledged records to be asked for again.
     pub probes: Vec<Wanted>,
+    /// What clients look up.
+    pub look_ups: LookUps,
     /// The id that everybody sends now.
     pub hot: Option<(u32, u32)>,
     /// Clients are silent until then.
@@ -132,7 +135,9 @@ impl World {
     /// The world of a seed, before the first start.
     pub fn new(seed: u64) -> World {
         let (mut dice, mut rare) = (Dice::new(seed), Dice::new(!seed));
-        let scenario = Scenario::draw(&mut dice, &mut rare);
+        let mut scenario = Scenario::draw(&mut dice, &mut rare);
+        let (look_ups, looks_max) = LookUps::draw(seed);
+        scenario.limits.looks_max = looks_max;
         let settings = scenario.settings(&mut rare);
         let publisher = Publisher::draw(seed);
         let keys_count = publisher.keys_count(scenario.ids);
@@ -153,6 +158,7 @@ impl World {
             clients: (0..scenario.clients).map(|_| Client::default()).collect(),
             unresolved: Vec::new(),
             probes: Vec::new(),
+            look_ups,
             hot: None,
             silent_until_us: 0,
             end_at_us: u64::MAX,

@@ -48,6 +48,16 @@ pub(super) fn proxy_headers(parts: &Parts<'_>, put: &mut Series<'_>) {
     put(&["refused"], sum(parts, |page| &page.proxy_headers.refused));
 }
 
+pub(super) fn look_ups(parts: &Parts<'_>, put: &mut Series<'_>) {
+    put(&["found"], sum(parts, |page| &page.look_ups.found));
+    put(&["not_found"], sum(parts, |page| &page.look_ups.not_found));
+    put(&["limited"], sum(parts, |page| &page.look_ups.limited));
+    put(
+        &["unavailable"],
+        sum(parts, |page| &page.look_ups.unavailable),
+    );
+}
+
 pub(super) fn errors(parts: &Parts<'_>, put: &mut Series<'_>) {
     let errors = STATUSES.iter().enumerate();
     let errors = errors.filter(|(_, status)| *status / 100 != 2);

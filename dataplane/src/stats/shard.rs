@@ -63,6 +63,22 @@ pub struct ProxyHeaders {
     pub refused: Cell,
 }
 
+/// Look-ups of stored outcomes, by what was answered.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct LookUpStats {
+    /// The stored outcome.
+    pub found: Cell,
+    /// That there is none.
+    pub not_found: Cell,
+    /// That there are too many requests: 429.
+    pub limited: Cell,
+    /// That it cannot be said now: 503.
+    pub unavailable: Cell,
+    /// Those that wait for an answer.
+    pub waiting: Cell,
+}
+
 /// One shard's page.
 #[derive(Debug, Default)]
 #[repr(C, align(128))]
@@ -127,6 +143,8 @@ pub struct ShardStats {
     pub slice_blocks_damaged: Cell,
     /// Claims that the protocol does not allow; above 0 means a bug of flk.
     pub claim_faults: Cell,
+    /// Look-ups of stored outcomes.
+    pub look_ups: LookUpStats,
     /// Headers of the PROXY protocol.
     pub proxy_headers: ProxyHeaders,
     /// Turns taken.

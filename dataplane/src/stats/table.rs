@@ -292,6 +292,8 @@ const LOG: &[Metric] = &[
 
 #[rustfmt::skip] // a table
 const DEDUP: &[Metric] = &[
+    series("flk_look_ups_total", Kind::Counter, &["result"], "Look-ups of stored outcomes: `found`, `not_found`, `limited` by a rate (429), or `unavailable` (503). Those with a wrong id or tenant are counted by their status only.", series::look_ups),
+    gauge("flk_look_ups_waiting", "Look-ups that wait for an answer.", |it| &it.look_ups.waiting),
     gauge("flk_dedup_keys", "Keys in the dedup tables.", |it| &it.dedup_keys),
     gauge("flk_dedup_bytes", "Bytes of the dedup tables.", |it| &it.dedup_bytes).unit(Unit::Bytes),
     gauge("flk_dedup_bytes_max", "Declared limit of the dedup tables.", |it| &it.dedup_bytes_max).unit(Unit::Bytes),

@@ -1,13 +1,15 @@
 //! Where a head is routed to, and whether its connection survives a refusal.
 //! It reads heads only to route them; framing has cases of its own.
 
-use flk_dataplane::http::{Allowed, BodyRest, Problem, Route, connection_survives, route};
+use flk_dataplane::http::{Allowed, BodyRest, LookUps, Problem, Route, connection_survives, route};
 
 use super::{complete, submit};
 
 #[test]
 fn a_head_is_routed_by_path_method_body_claims_and_tenant_in_this_order() {
-    let check = |text: String, expect| assert_eq!(route(&complete(&text)), expect, "{text:?}");
+    let check = |text: String, expect| {
+        assert_eq!(route(&complete(&text), LookUps::Off), expect, "{text:?}")
+    };
     let read_only = |method: &str, path: &str| {
         format!("{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
     };
@@ -64,6 +66,66 @@ fn a_head_is_routed_by_path_method_body_claims_and_tenant_in_this_order() {
     );
     check(submit("Content-Encoding: identity\r\n"), Ok(Route::Submit));
     check(submit("X-Tenant-Id: /\r\n"), Err(Problem::UnknownTenant));
+}
+
+#[test]
+fn the_path_of_an_outcome_is_one_only_where_look_ups_are_on() {
+    let id = "0123456789abcdef".repeat(4);
+    let request = |method: &str, path: &str, fields: &str| {
+        complete(format!(
+            "{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"
+        ))
+    };
+    let path = format!("/v1/pcs/{id}");
+    let on = |method: &str, path: &str| {
+        route(&request(method, path, "Content-Length: 0\r\n"), LookUps::On)
+    };
+    for (prefix, path) in [("", path.clone()), ("http://a", format!("{path}?x=/y"))] {
+        let target = format!("{prefix}{path}");
+        for method in ["GET", "HEAD"] {
+            let text = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            match route(&complete(&text), LookUps::On) {
+                Ok(Route::Outcome(span)) => assert_eq!(span.of(text.as_bytes()), id.as_bytes()),
+                other => panic!("{target}: {other:?}"),
+            }
+        }
+    }
+    for method in ["GET", "HEAD", "POST", "PUT", "OPTIONS"] {
+        let head = request(method, &path, "Content-Length: 0\r\n");
+        assert_eq!(route(&head, LookUps::Off), Err(Problem::NotFound));
+    }
+    for method in ["POST", "PUT", "get"] {
+        assert_eq!(on(method, &path), Err(Problem::ReadMethodNotAllowed));
+    }
+    assert_eq!(on("OPTIONS", &path), Ok(Route::Options(Allowed::Page)));
+    for wrong in [
+        &id[1..],
+        &format!("{id}0"),
+        &id.to_uppercase(),
+        &id.replace('0', "g"),
+        "batch",
+    ] {
+        assert_eq!(
+            on("GET", &format!("/v1/pcs/{wrong}")),
+            Err(Problem::InvalidPcsId),
+            "{wrong}"
+        );
+    }
+    for other in [
+        "/v1/pcs",
+        "/v1/pcs/",
+        &format!("{path}/"),
+        &format!("/{path}"),
+        "/v1/pcs/submit/",
+    ] {
+        assert_eq!(on("GET", other), Err(Problem::NotFound), "{other}");
+    }
+    assert_eq!(
+        on("GET", "/v1/pcs/submit"),
+        Err(Problem::SubmitMethodNotAllowed)
+    );
+    let head = request("GET", &path, "X-Tenant-Id: /\r\n");
+    assert_eq!(route(&head, LookUps::On), Err(Problem::UnknownTenant));
 }
 
 #[test]

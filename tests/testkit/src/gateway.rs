@@ -43,9 +43,14 @@ fn binary_named(variable: &str, name: &str) -> PathBuf {
 
 /// What the keeper of this directory says of its state (`flk wal status`).
 pub fn status_of(directory: &Path) -> serde_json::Value {
-    let line = line_of(&directory.join("keeper.sock"), "flk1 status");
+    let line = command_to(directory, "status");
     let status = line.strip_prefix("ok ").unwrap_or_else(|| panic!("{line}"));
     serde_json::from_str(status).expect("JSON")
+}
+
+/// What the keeper of this directory answers to a command, such as `compact`.
+pub fn command_to(directory: &Path, command: &str) -> String {
+    line_of(&directory.join("keeper.sock"), &format!("flk1 {command}"))
 }
 
 /// What the configuration agent of this directory answers.

@@ -1,6 +1,6 @@
 //! What an owner gives back: answers to receivers, blocks of slices that it must read, and its counters. Plain data.
 
-use crate::dedup::protocol::ToReceiver;
+use crate::dedup::protocol::{Looked, ToReceiver};
 use crate::io::{FileId, ReadId, ShardId};
 
 /// A message to a receiving shard, the owner's own included.
@@ -10,6 +10,15 @@ pub struct ClaimAnswer {
     pub to: ShardId,
     /// `Won`, `Existing`, `Unavailable` or `Withdrawn`.
     pub message: ToReceiver,
+}
+
+/// A message to a shard that looks a key up, the owner's own included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LookAnswer {
+    /// The shard that was asked.
+    pub to: ShardId,
+    /// What the owner has.
+    pub message: Looked,
 }
 
 /// A 4 KiB block of a slice that must be read before the owner can answer; it comes back by
@@ -38,6 +47,8 @@ pub struct DamagedBlock {
 pub struct Effects {
     /// Answers to send.
     pub answers: Vec<ClaimAnswer>,
+    /// Answers to look-ups.
+    pub looked: Vec<LookAnswer>,
     /// Blocks to read.
     pub reads: Vec<ReadWanted>,
     /// The damaged block that was met last, for the operator.

@@ -3,8 +3,9 @@
 
 #![cfg(feature = "planted-bugs")]
 
-use super::queue::{Claims, PendingId};
+use super::queue::{Claims, Name, PendingId};
 use super::{Effects, Owner};
+use crate::dedup::{Decided, Key};
 use crate::planted::{Bug, planted};
 
 impl Claims {
@@ -15,6 +16,15 @@ impl Claims {
 }
 
 impl Owner {
+    /// The mistake of [`Bug::LookUpSeesUndurable`]: a look-up is answered with what was granted and is not durable.
+    pub(super) fn undurable_if_planted(&self, key: Key) -> Option<Decided> {
+        if !planted(Bug::LookUpSeesUndurable) {
+            return None;
+        }
+        let pending = self.claims.find(key)?;
+        self.claims.granted(pending).map(|(outcome, _)| outcome)
+    }
+
     /// The mistake of [`Bug::DuplicateAnsweredTooEarly`]: the claims behind a granted one are answered before its decision
     /// is durable.
     pub(super) fn answer_waiters_if_planted(&mut self, pending: PendingId, effects: &mut Effects) {
@@ -22,8 +32,8 @@ impl Owner {
             return;
         }
         while let Some((outcome, Some(waiter))) = self.claims.granted(pending) {
-            let (by, candidate) = (waiter.by, *waiter.candidate);
-            self.claims.unlink(pending, by);
+            let (by, candidate) = waiter;
+            self.claims.unlink(pending, Name::Claim(by));
             self.existing(by, &candidate, &outcome, effects);
         }
     }

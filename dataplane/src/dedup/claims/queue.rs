@@ -1,8 +1,8 @@
-//! Pending claims by key, each with its queue: two slabs and a bucket array of fixed size, linked by index. It owns the
-//! order in which claims of a key stand; it never decides anything and never allocates after it was made.
+//! Pending keys, each with the queue of claims and look-ups that wait for it: two slabs and a bucket array of fixed size, linked
+//! by index. It owns the order in which they stand; it never decides anything and never allocates after it was made.
 
 use super::sets::BlockPosition;
-use crate::dedup::protocol::Ticket;
+use crate::dedup::protocol::{LookTicket, Ticket};
 use crate::dedup::{Decided, Key};
 use crate::io::{ReadId, ShardId};
 use crate::planted::{Bug, planted};
@@ -43,6 +43,47 @@ pub struct ClaimRequest<'a> {
     pub candidate: &'a Decided,
 }
 
+/// Which look-up asks: the shard that was asked, and its name there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looker {
+    /// The shard that was asked.
+    pub from: ShardId,
+    /// The look-up there.
+    pub ticket: LookTicket,
+}
+
+/// What waits in the queue of a key.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::large_enum_variant)] // they lie in a slab that is made once; a box would be an allocation per claim
+pub(super) enum Waiter {
+    /// A claim, with what will be the outcome if it wins.
+    Claim(Claimant, Decided),
+    /// A look-up, which never wins.
+    Look(Looker),
+}
+
+/// The name of what waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Claim(Claimant),
+    Look(Looker),
+}
+
+impl Waiter {
+    fn name(&self) -> Name {
+        match self {
+            Waiter::Claim(by, _) => Name::Claim(*by),
+            Waiter::Look(by) => Name::Look(*by),
+        }
+    }
+}
+
+impl From<&ClaimRequest<'_>> for Waiter {
+    fn from(claim: &ClaimRequest<'_>) -> Waiter {
+        Waiter::Claim(claim.by, *claim.candidate)
+    }
+}
+
 /// A key whose look-up waits for a read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Suspended {
@@ -55,7 +96,7 @@ pub(super) struct Suspended {
 struct Pending {
     key: Key,
     state: State,
-    /// First and last claim in the queue; of a granted key the first is the winner.
+    /// First and last in the queue; of a granted key the first is the claim that won.
     head: u32,
     tail: u32,
     /// Next pending key in the same bucket, or next free slot.
@@ -64,12 +105,11 @@ struct Pending {
     generation: u32,
 }
 
-/// A claim in a queue.
+/// A place in a queue.
 #[derive(Debug)]
 struct Queued {
-    by: Claimant,
-    candidate: Decided,
-    /// Next claim in the queue, or next free slot.
+    waiter: Waiter,
+    /// Next place in the queue, or next free slot.
     next: u32,
 }
 
@@ -87,8 +127,8 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Room for `claims_max` claims: a pending key that is granted or waiting holds at least one of them. Pending keys
-    /// whose claims were all withdrawn wait for their read only; they get as much room again.
+    /// Room for `claims_max` claims and look-ups: a pending key that is granted or waiting holds at least one of them. Pending
+    /// keys whose claims were all withdrawn wait for their read only; they get as much room again.
     pub(super) fn new(claims_max: u32) -> Claims {
         let claims_max = claims_max.clamp(1, 1 << 24) as usize;
         Claims {
@@ -119,14 +159,13 @@ impl Claims {
         None
     }
 
-    /// Leaves a pending entry for the candidate's key with this claim as the first of its queue; nothing if full.
-    pub(super) fn open(&mut self, claim: &ClaimRequest<'_>) -> Option<PendingId> {
-        let key = claim.candidate.key;
+    /// Leaves a pending entry for a key with this as the first of its queue; nothing if full.
+    pub(super) fn open(&mut self, key: Key, waiter: Waiter) -> Option<PendingId> {
         debug_assert!(
             self.find(key).is_none() || planted(Bug::TwoSuspendedLookUps),
             "a key is pending once"
         );
-        let claim = self.new_claim(claim)?;
+        let place = self.new_place(waiter)?;
         let bucket = self.bucket(key);
         let generation = match self.pending.get(self.pending_free as usize) {
             Some(free) => free.generation,
@@ -135,8 +174,8 @@ impl Claims {
         let opened = Pending {
             key,
             state: State::Opened,
-            head: claim,
-            tail: claim,
+            head: place,
+            tail: place,
             next: self.buckets[bucket],
             generation,
         };
@@ -150,7 +189,7 @@ impl Claims {
             self.pending.push(opened);
             (self.pending.len() - 1) as u32
         } else {
-            self.free_claim(claim);
+            self.free_place(place);
             return None;
         };
         self.buckets[bucket] = id;
@@ -158,31 +197,36 @@ impl Claims {
         Some(PendingId(id))
     }
 
-    /// Queues a claim behind all others of its key; `false` if there is no room.
-    pub(super) fn enqueue(&mut self, pending: PendingId, claim: &ClaimRequest<'_>) -> bool {
-        let Some(claim) = self.new_claim(claim) else {
+    /// Queues behind all others of the key; `false` if there is no room.
+    pub(super) fn enqueue(&mut self, pending: PendingId, waiter: Waiter) -> bool {
+        let Some(place) = self.new_place(waiter) else {
             return false;
         };
         let pending = &mut self.pending[pending.0 as usize];
         if pending.tail == NONE {
-            pending.head = claim;
+            pending.head = place;
         } else {
-            self.claims[pending.tail as usize].next = claim;
+            self.claims[pending.tail as usize].next = place;
         }
-        pending.tail = claim;
+        pending.tail = place;
         true
     }
 
-    /// Takes a claim that has not won out of the queue; `false` if it is not in it.
-    pub(super) fn unlink(&mut self, pending: PendingId, by: Claimant) -> bool {
+    /// Takes what has not won out of the queue; `false` if it is not in it. A look-up that alone waits for a read stays: its
+    /// place bounds the reads that look-ups can ask for, however many of them are given up.
+    pub(super) fn unlink(&mut self, pending: PendingId, name: Name) -> bool {
         let pending = &mut self.pending[pending.0 as usize];
+        let is_alone = pending.head == pending.tail;
+        if is_alone && matches!((name, pending.state), (Name::Look(_), State::Reading(_))) {
+            return false;
+        }
         let (mut before, mut at) = (NONE, pending.head);
         while at != NONE {
-            let claim = &self.claims[at as usize];
-            if claim.by == by {
+            let queued = &self.claims[at as usize];
+            if queued.waiter.name() == name {
                 break;
             }
-            (before, at) = (at, claim.next);
+            (before, at) = (at, queued.next);
         }
         if at == NONE || (before == NONE && pending.state == State::Granted) {
             return false;
@@ -196,41 +240,56 @@ impl Claims {
         if next == NONE {
             pending.tail = before;
         }
-        self.free_claim(at);
+        self.free_place(at);
         true
     }
 
-    /// Takes the first claim of the queue.
-    pub(super) fn pop(&mut self, pending: PendingId) -> Option<(Claimant, Decided)> {
+    /// Takes the first of the queue.
+    pub(super) fn pop(&mut self, pending: PendingId) -> Option<Waiter> {
         let pending = &mut self.pending[pending.0 as usize];
         let at = pending.head;
-        let claim = self.claims.get(at as usize)?;
-        let taken = (claim.by, claim.candidate);
-        pending.head = claim.next;
+        let queued = self.claims.get(at as usize)?;
+        let taken = queued.waiter;
+        pending.head = queued.next;
         if pending.head == NONE {
             pending.tail = NONE;
         }
-        self.free_claim(at);
+        self.free_place(at);
         Some(taken)
     }
 
-    /// The first claim of the queue wins: its candidate, to be stamped. Nothing if the queue is empty.
+    /// Takes the first of the queue if it is a look-up.
+    pub(super) fn pop_look(&mut self, pending: PendingId) -> Option<Looker> {
+        let head = self.pending[pending.0 as usize].head;
+        let Waiter::Look(by) = self.claims.get(head as usize)?.waiter else {
+            return None;
+        };
+        self.pop(pending);
+        Some(by)
+    }
+
+    /// The claim at the head of the queue wins: its candidate, to be stamped. Nothing if the queue is empty.
     pub(super) fn grant(&mut self, pending: PendingId) -> Option<(Claimant, &mut Decided)> {
         let pending = &mut self.pending[pending.0 as usize];
-        let claim = self.claims.get_mut(pending.head as usize)?;
+        let queued = self.claims.get_mut(pending.head as usize)?;
+        let Waiter::Claim(by, candidate) = &mut queued.waiter else {
+            unreachable!("look-ups ahead of the first claim are answered before it wins");
+        };
         pending.state = State::Granted;
-        Some((claim.by, &mut claim.candidate))
+        Some((*by, candidate))
     }
 
     /// Takes the winner out of the queue, if the key is granted to this request.
     pub(super) fn take_winner(&mut self, pending: PendingId, by: Claimant) -> Option<Decided> {
         let granted = &self.pending[pending.0 as usize];
-        let claim = self.claims.get(granted.head as usize)?;
-        let won = granted.state == State::Granted && claim.by == by;
-        if !won {
-            return None;
+        let head = self.claims.get(granted.head as usize)?;
+        match head.waiter {
+            Waiter::Claim(winner, decided) if granted.state == State::Granted && winner == by => {
+                self.pop(pending);
+                Some(decided)
+            }
+            Waiter::Claim(..) | Waiter::Look(_) => None,
         }
-        self.pop(pending).map(|(_, decided)| decided)
     }
 
     /// Removes a pending key whose queue is empty (what is still queued is dropped with it).
@@ -283,20 +342,20 @@ impl Claims {
         }
     }
 
-    /// For planted bugs: the winner of a key that is granted, with its stamped decision, and the claim behind it.
+    /// For planted bugs: the stamped decision of the winner of a key that is granted, and the claim behind it.
     #[cfg(feature = "planted-bugs")]
     pub(super) fn granted(
         &self,
         pending: PendingId,
-    ) -> Option<(Decided, Option<ClaimRequest<'_>>)> {
+    ) -> Option<(Decided, Option<(Claimant, Decided)>)> {
+        let claim = |at: u32| match self.claims.get(at as usize)?.waiter {
+            Waiter::Claim(by, candidate) => Some((by, candidate)),
+            Waiter::Look(_) => None,
+        };
         let pending = &self.pending[pending.0 as usize];
-        let winner = self.claims.get(pending.head as usize)?;
-        let behind = self.claims.get(winner.next as usize);
-        let behind = behind.map(|claim| ClaimRequest {
-            by: claim.by,
-            candidate: &claim.candidate,
-        });
-        (pending.state == State::Granted).then_some((winner.candidate, behind))
+        let (_, winner) = claim(pending.head)?;
+        let next = self.claims[pending.head as usize].next;
+        (pending.state == State::Granted).then_some((winner, claim(next)))
     }
 
     /// For a planted bug: whether the key waits for a read.
@@ -317,27 +376,23 @@ impl Claims {
         key.low as usize & (self.buckets.len() - 1)
     }
 
-    fn new_claim(&mut self, claim: &ClaimRequest<'_>) -> Option<u32> {
-        let claim = Queued {
-            by: claim.by,
-            candidate: *claim.candidate,
-            next: NONE,
-        };
+    fn new_place(&mut self, waiter: Waiter) -> Option<u32> {
+        let queued = Queued { waiter, next: NONE };
         if self.claims_free != NONE {
             let id = self.claims_free;
             let slot = &mut self.claims[id as usize];
             self.claims_free = slot.next;
-            *slot = claim;
+            *slot = queued;
             return Some(id);
         }
         if self.claims.len() == self.claims_max {
             return None;
         }
-        self.claims.push(claim);
+        self.claims.push(queued);
         Some((self.claims.len() - 1) as u32)
     }
 
-    fn free_claim(&mut self, id: u32) {
+    fn free_place(&mut self, id: u32) {
         self.claims[id as usize].next = self.claims_free;
         self.claims_free = id;
     }

@@ -166,7 +166,7 @@ impl Play {
         Play {
             room,
             clients,
-            messages_max: ring_messages(flights as usize),
+            messages_max: ring_messages(flights as usize, 0),
         }
     }
 

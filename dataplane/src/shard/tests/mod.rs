@@ -9,6 +9,7 @@ mod configure;
 mod drain;
 mod growing;
 mod keys;
+mod looks;
 mod memory;
 mod metrics;
 mod noisy;

@@ -13,7 +13,7 @@ use flk_contract::ParamsVersion;
 use std::sync::Arc;
 
 /// All decisions in the log of a room, as a start would find them.
-fn decisions(room: &Room) -> Vec<Decided> {
+pub(super) fn decisions(room: &Room) -> Vec<Decided> {
     let hash = KeyHash::new([3; 16]);
     let mut all = Vec::new();
     for (_, bytes) in &room.written {
@@ -36,7 +36,7 @@ fn decisions(room: &Room) -> Vec<Decided> {
 }
 
 /// A slice of these, and the set of it alone.
-fn slice(decisions: &[Decided]) -> (Vec<u8>, Arc<SliceSet>) {
+pub(super) fn slice(decisions: &[Decided]) -> (Vec<u8>, Arc<SliceSet>) {
     let mut writer = SliceWriter::new(SliceMeta::default());
     for decided in decisions {
         writer.push(decided).unwrap();
@@ -53,7 +53,7 @@ fn slice(decisions: &[Decided]) -> (Vec<u8>, Arc<SliceSet>) {
 }
 
 /// Four records, decided and sealed.
-fn sealed() -> (Vec<u8>, Arc<SliceSet>) {
+pub(super) fn sealed() -> (Vec<u8>, Arc<SliceSet>) {
     let mut before = Room::serving(1);
     let conn = before.connect(0);
     for epoch in 1..5 {

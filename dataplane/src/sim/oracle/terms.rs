@@ -2,7 +2,7 @@
 //! are data.
 
 use super::policies::Walls;
-use crate::sim::records::{Kind, Shape};
+use crate::sim::records::{Kind, Shape, VARIANTS_COUNT, pool};
 
 /// What the gateway may not do; the words of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +142,20 @@ pub struct Told {
     pub params: u8,
 }
 
+impl Told {
+    /// The outcome of this id that an answer has, if it has one.
+    pub(super) fn read(key: u32, answer: &Answer) -> Option<Told> {
+        let id = pool().id(key);
+        (0..VARIANTS_COUNT).find_map(|variant| {
+            let mut outcomes = id.variants[usize::from(variant)].outcomes.iter();
+            let is_it =
+                |(status, text): &(u16, String)| *text == answer.body && *status == answer.status;
+            let params = outcomes.position(is_it)? as u8;
+            Some(Told { variant, params })
+        })
+    }
+}
+
 /// What an answer meant, for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -161,4 +175,8 @@ pub enum Meaning {
     Limited,
     /// The client may retry.
     Retry,
+    /// A look-up found an outcome.
+    Found,
+    /// A look-up found none.
+    Absent,
 }

@@ -3,7 +3,11 @@
 use flk_e2e::golden::{conversations, play};
 use flk_e2e::setting::Setting;
 
-on_every_host!(all_conversations_go_as_written, rate_limit_goes_as_written);
+on_every_host!(
+    all_conversations_go_as_written,
+    rate_limit_goes_as_written,
+    look_ups_go_as_written,
+);
 
 /// Players at a time: some conversations are about time and mostly wait.
 const PLAYERS: usize = 6;
@@ -41,4 +45,13 @@ fn rate_limit_goes_as_written(setting: Setting) {
         .with("TOKEN_RATE", "1")
         .start();
     play(gateway.address(), &["rate_limit".to_owned()]);
+}
+
+fn look_ups_go_as_written(setting: Setting) {
+    let directory = setting.directory();
+    let gateway = setting
+        .plan(directory.path())
+        .with("FLK_LOOK_UPS", "on")
+        .start();
+    play(gateway.address(), &["look_ups".to_owned()]);
 }

@@ -26,6 +26,7 @@ mod conversations;
 mod descriptors;
 mod idle;
 mod limits;
+mod look_ups;
 mod patience;
 mod proxy;
 mod records;

@@ -5,6 +5,7 @@ mod twin;
 
 use super::*;
 use crate::dedup::key::KeyHash;
+use crate::dedup::protocol::{LookTicket, Looked};
 use crate::dedup::slice::reader::view_whole;
 use crate::dedup::slice::{SliceMeta, SliceView, SliceWriter, verify_whole};
 use crate::io::FileId;
@@ -399,3 +400,13 @@ fn memory_fills_from_a_quarter_on_and_admission_stops_at_98_percent_until_below_
 
 /// One claim of the twin's queues.
 type Waiting = (ShardId, Ticket, Decided);
+
+/// What the twin's queues hold.
+#[derive(Clone, Copy, Debug)]
+enum Queued {
+    Claim(Waiting),
+    Look(Looker),
+}
+
+/// What an owner answers, in order: to claims, and to look-ups.
+type Said = (Vec<ClaimAnswer>, Vec<LookAnswer>);

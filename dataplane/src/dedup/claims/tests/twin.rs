@@ -1,5 +1,5 @@
-//! The owner compared with an obvious one — lists and a map — under random interleavings of claims, withdrawals, reads,
-//! seals and clocks.
+//! The owner compared with an obvious one — lists and a map — under random interleavings of claims, look-ups, withdrawals,
+//! reads, seals and clocks.
 
 use super::*;
 
@@ -7,8 +7,8 @@ use super::*;
 #[derive(Default)]
 struct Twin {
     decisions: BTreeMap<Key, Vec<Decided>>,
-    reading: HashMap<Key, VecDeque<Waiting>>,
-    granted: HashMap<Key, VecDeque<Waiting>>,
+    reading: HashMap<Key, VecDeque<Queued>>,
+    granted: HashMap<Key, VecDeque<Queued>>,
 }
 
 impl Twin {
@@ -23,6 +23,18 @@ impl Twin {
         first
     }
 
+    /// The whole queue is answered with an outcome.
+    fn existing_all(queue: VecDeque<Queued>, outcome: Decided) -> Said {
+        let mut said = Said::default();
+        for queued in queue {
+            match queued {
+                Queued::Claim(waiting) => said.0.push(Twin::existing(waiting, outcome)),
+                Queued::Look(by) => said.1.push(looked(by, Stored::Outcome(outcome))),
+            }
+        }
+        said
+    }
+
     fn existing((to, ticket, candidate): Waiting, outcome: Decided) -> ClaimAnswer {
         let conflict = candidate.digest_tag != outcome.digest_tag;
         let message = ToReceiver::Existing {
@@ -34,15 +46,17 @@ impl Twin {
     }
 
     /// All look-ups of the key ended: `queue` is answered.
-    fn resolve(&mut self, key: Key, mut queue: VecDeque<Waiting>, now_s: u32) -> Vec<ClaimAnswer> {
+    fn resolve(&mut self, key: Key, mut queue: VecDeque<Queued>, now_s: u32) -> Said {
         if let Some(outcome) = self.live(key, now_s) {
-            return queue
-                .into_iter()
-                .map(|waiting| Twin::existing(waiting, outcome))
-                .collect();
+            return Twin::existing_all(queue, outcome);
         }
-        let Some(first) = queue.front_mut() else {
-            return Vec::new();
+        let mut absent = Vec::new();
+        while let Some(&Queued::Look(by)) = queue.front() {
+            absent.push(looked(by, Stored::Absent));
+            queue.pop_front();
+        }
+        let Some(Queued::Claim(first)) = queue.front_mut() else {
+            return (Vec::new(), absent);
         };
         first.2.decided_at = now_s;
         first.2.expiry = now_s + TTL_S;
@@ -53,39 +67,59 @@ impl Twin {
             decided_at: decided.decided_at,
             expiry: decided.expiry,
         };
-        vec![ClaimAnswer { to, message }]
+        (vec![ClaimAnswer { to, message }], absent)
     }
 
-    /// `asked`: the owner asked for a read.
-    fn claim(&mut self, waiting: Waiting, now_s: u32, asked: bool) -> Vec<ClaimAnswer> {
-        let key = waiting.2.key;
+    /// Something comes for a key. `asked`: the owner asked for a read.
+    fn queue(&mut self, key: Key, waiting: Queued, now_s: u32, asked: bool) -> Said {
         let queued = self.granted.get_mut(&key).or(self.reading.get_mut(&key));
         if let Some(queue) = queued {
             queue.push_back(waiting);
             assert!(!asked, "a second look-up of a key");
-            return Vec::new();
+            return Said::default();
         }
         let queue = VecDeque::from([waiting]);
         if asked {
             self.reading.insert(key, queue);
-            return Vec::new();
+            return Said::default();
         }
         self.resolve(key, queue, now_s)
     }
 
-    fn read_done(&mut self, key: Key, ok: bool, asked: bool, now_s: u32) -> Vec<ClaimAnswer> {
+    fn read_done(&mut self, key: Key, ok: bool, asked: bool, now_s: u32) -> Said {
         if asked {
-            return Vec::new();
+            return Said::default();
         }
         let queue = self.reading.remove(&key).expect("somebody read");
         if ok {
             return self.resolve(key, queue, now_s);
         }
-        let unavailable = |(to, ticket, _): Waiting| ClaimAnswer {
-            to,
-            message: ToReceiver::Unavailable { ticket },
+        let mut said = Said::default();
+        for queued in queue {
+            match queued {
+                Queued::Claim((to, ticket, _)) => said.0.push(ClaimAnswer {
+                    to,
+                    message: ToReceiver::Unavailable { ticket },
+                }),
+                Queued::Look(by) => said.1.push(looked(by, Stored::Unavailable)),
+            }
+        }
+        said
+    }
+
+    /// A look-up gives up; one that alone waits for a read stays.
+    fn look_no_more(&mut self, by: Looker, key: Key) -> Said {
+        let alone = |queue: &&mut VecDeque<Queued>| queue.len() > 1;
+        let reading = self.reading.get_mut(&key).filter(alone);
+        let Some(queue) = self.granted.get_mut(&key).or(reading) else {
+            return Said::default();
         };
-        queue.into_iter().map(unavailable).collect()
+        let is_it = |queued: &Queued| matches!(queued, Queued::Look(it) if *it == by);
+        let Some(at) = queue.iter().position(is_it) else {
+            return Said::default();
+        };
+        queue.remove(at);
+        (Vec::new(), vec![looked(by, Stored::Withdrawn)])
     }
 
     fn withdraw(&mut self, from: ShardId, ticket: Ticket, key: Key) -> Vec<ClaimAnswer> {
@@ -97,7 +131,7 @@ impl Twin {
         let at = queue
             .iter()
             .skip(first)
-            .position(|waiting| (waiting.0, waiting.1) == (from, ticket));
+            .position(|queued| matches!(queued, Queued::Claim((by, name, _)) if (*by, *name) == (from, ticket)));
         let Some(at) = at else {
             return Vec::new();
         };
@@ -106,15 +140,22 @@ impl Twin {
         vec![ClaimAnswer { to: from, message }]
     }
 
-    fn durable(&mut self, key: Key, epoch: Epoch) -> Vec<ClaimAnswer> {
+    fn durable(&mut self, key: Key, epoch: Epoch) -> Said {
         let mut queue = self.granted.remove(&key).expect("granted");
-        let (_, _, mut outcome) = queue.pop_front().expect("a winner");
+        let Some(Queued::Claim((_, _, mut outcome))) = queue.pop_front() else {
+            panic!("a winner");
+        };
         outcome.epoch = epoch;
         self.decisions.entry(key).or_default().push(outcome);
-        queue
-            .into_iter()
-            .map(|waiting| Twin::existing(waiting, outcome))
-            .collect()
+        Twin::existing_all(queue, outcome)
+    }
+}
+
+fn looked(by: Looker, stored: Stored) -> LookAnswer {
+    let Looker { from, ticket } = by;
+    LookAnswer {
+        to: from,
+        message: Looked { ticket, stored },
     }
 }
 
@@ -126,6 +167,13 @@ enum Step {
         digest_tag: u64,
     },
     Withdraw {
+        which: prop::sample::Index,
+    },
+    Look {
+        number: u32,
+        from: u16,
+    },
+    LookNoMore {
         which: prop::sample::Index,
     },
     Durable {
@@ -150,12 +198,21 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (0..9u32, 0..SHARDS, 0..2u64)
             .prop_map(|(number, from, digest_tag)| Step::Claim { number, from, digest_tag }),
         2 => any::<Index>().prop_map(|which| Step::Withdraw { which }),
+        6 => (0..9u32, 0..SHARDS).prop_map(|(number, from)| Step::Look { number, from }),
+        2 => any::<Index>().prop_map(|which| Step::LookNoMore { which }),
         5 => any::<Index>().prop_map(|which| Step::Durable { which }),
         5 => (any::<Index>(), 0..12u8).prop_map(|(which, fault)| Step::Read { which, fault }),
         3 => (0..30u32).prop_map(|seconds| Step::Time { seconds }),
         2 => Just(Step::Work),
         2 => any::<bool>().prop_map(|merge| Step::Seal { merge }),
     ]
+}
+
+fn winner(queue: &VecDeque<Queued>) -> Waiting {
+    match queue[0] {
+        Queued::Claim(waiting) => waiting,
+        Queued::Look(by) => panic!("a look-up has won: {by:?}"),
+    }
 }
 
 /// Both owners, and what the test knows of their surroundings.
@@ -170,6 +227,7 @@ struct Pair {
     slot: u32,
     slices: Vec<(Vec<Decided>, SliceView)>,
     claimed: Vec<(ShardId, Ticket, Key)>,
+    looking: Vec<(Looker, Key)>,
     read_for: HashMap<ReadId, Key>,
     /// Files of slices that were merged, until no look-up uses them.
     retired: Vec<FileId>,
@@ -179,7 +237,7 @@ impl Pair {
     fn new() -> Pair {
         Pair {
             bench: Bench::new(OwnerConfig {
-                claims_max: 300,
+                claims_max: 400,
                 ..config()
             }),
             twin: Twin::default(),
@@ -189,13 +247,14 @@ impl Pair {
             slot: 0,
             slices: Vec::new(),
             claimed: Vec::new(),
+            looking: Vec::new(),
             read_for: HashMap::new(),
             retired: Vec::new(),
         }
     }
 
     /// Both do a step; what the owner must answer comes back.
-    fn step(&mut self, step: Step) -> Vec<ClaimAnswer> {
+    fn step(&mut self, step: Step) -> Said {
         match step {
             Step::Claim {
                 number,
@@ -206,21 +265,45 @@ impl Pair {
                 let (from, ticket, key) = self.claimed[which.index(self.claimed.len())];
                 let Bench { owner, effects, .. } = &mut self.bench;
                 owner.withdraw(from, ticket, key, effects);
-                return self.twin.withdraw(from, ticket, key);
+                return (self.twin.withdraw(from, ticket, key), Vec::new());
+            }
+            Step::Look { number, from } => return self.look(ShardId(from), key(number)),
+            Step::LookNoMore { which } if !self.looking.is_empty() => {
+                let (by, key) = self.looking[which.index(self.looking.len())];
+                let Bench { owner, effects, .. } = &mut self.bench;
+                owner.look_no_more(by, key, effects);
+                return self.twin.look_no_more(by, key);
             }
             Step::Durable { which } => return self.durable(which),
             Step::Read { which, fault } if !self.bench.effects.reads.is_empty() => {
                 return self.read(which, fault);
             }
-            Step::Withdraw { .. } | Step::Read { .. } => {} // there is none
+            Step::Withdraw { .. } | Step::LookNoMore { .. } | Step::Read { .. } => {} // there is none
             Step::Time { seconds } => self.now_s += seconds,
             Step::Work => self.bench.owner.step(self.now_s),
             Step::Seal { merge } => self.seal(merge),
         }
-        Vec::new()
+        Said::default()
     }
 
-    fn claim(&mut self, from: ShardId, candidate: Decided) -> Vec<ClaimAnswer> {
+    fn look(&mut self, from: ShardId, key: Key) -> Said {
+        self.slot += 1;
+        let ticket = LookTicket {
+            slot: self.slot,
+            generation: 7,
+        };
+        let by = Looker { from, ticket };
+        self.looking.push((by, key));
+        let Bench { owner, effects, .. } = &mut self.bench;
+        let asked_before = effects.reads.len();
+        owner.look(by, key, self.now_s, effects);
+        let asked = effects.reads.get(asked_before);
+        self.read_for.extend(asked.map(|read| (read.id, key)));
+        let asked = asked.is_some();
+        self.twin.queue(key, Queued::Look(by), self.now_s, asked)
+    }
+
+    fn claim(&mut self, from: ShardId, candidate: Decided) -> Said {
         self.slot += 1;
         let ticket = ticket(self.slot);
         self.claimed.push((from, ticket, candidate.key));
@@ -234,16 +317,17 @@ impl Pair {
         let asked = effects.reads.get(asked_before);
         self.read_for
             .extend(asked.map(|read| (read.id, candidate.key)));
-        let waiting = (from, ticket, candidate);
-        self.twin.claim(waiting, self.now_s, asked.is_some())
+        let waiting = Queued::Claim((from, ticket, candidate));
+        let asked = asked.is_some();
+        self.twin.queue(candidate.key, waiting, self.now_s, asked)
     }
 
-    fn durable(&mut self, which: prop::sample::Index) -> Vec<ClaimAnswer> {
+    fn durable(&mut self, which: prop::sample::Index) -> Said {
         let granted = self.twin.granted.values();
-        let mut winners: Vec<Waiting> = granted.map(|queue| queue[0]).collect();
+        let mut winners: Vec<Waiting> = granted.map(winner).collect();
         winners.sort_by_key(|winner| winner.1.slot);
         if winners.is_empty() {
-            return Vec::new();
+            return Said::default();
         }
         let (from, ticket, decided) = winners[which.index(winners.len())];
         let Bench { owner, effects, .. } = &mut self.bench;
@@ -252,7 +336,7 @@ impl Pair {
     }
 
     /// A read ends: damaged, failed or right.
-    fn read(&mut self, which: prop::sample::Index, fault: u8) -> Vec<ClaimAnswer> {
+    fn read(&mut self, which: prop::sample::Index, fault: u8) -> Said {
         let Bench {
             owner,
             effects,
@@ -313,7 +397,9 @@ proptest! {
         let mut pair = Pair::new();
         for step in steps {
             let expected = pair.step(step);
-            prop_assert_eq!(std::mem::take(&mut pair.bench.effects.answers), expected);
+            let effects = &mut pair.bench.effects;
+            let said = (std::mem::take(&mut effects.answers), std::mem::take(&mut effects.looked));
+            prop_assert_eq!(said, expected);
             let reading: HashSet<Key> = pair.read_for.values().copied().collect();
             prop_assert_eq!(reading.len(), pair.bench.effects.reads.len(), "one read per key");
             if let Some(acknowledged) = pair.bench.owner.take_switched() {

@@ -1,0 +1,278 @@
+//! Finds the outcome of one id in a directory, wherever it lies: in the logs that are left, and in slices. It reads what it is
+//! given, beside a gateway too, and changes nothing; which decision stands is the rule of [`super::replay`].
+
+use crate::dedup::key::KeyHash;
+use crate::dedup::slice::{Candidate, Found, SliceError, SliceReader};
+use crate::dedup::{Decided, Key};
+use crate::io::{Errno, FileId};
+use crate::keeper::clock::{Reading, resume};
+use crate::keeper::replay::{Replay, order};
+use crate::wal::batch::Batch;
+use crate::wal::buffer::BLOCK_BYTES;
+use crate::wal::manifest::{Manifest, SliceEntry};
+use crate::wal::name::{LogId, Place, Sequence};
+use crate::wal::record::{Content, Entry};
+use crate::wal::scan::ReadAt;
+use flk_contract::hash::hex32;
+use flk_contract::verify::ParamsVersion;
+use std::ops::Range;
+
+/// Where a decision was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In a log that is left.
+    Log {
+        /// The log.
+        log: LogId,
+        /// The body that was decided.
+        body: Place,
+    },
+    /// In the slice with this file number.
+    Slice(u64),
+}
+
+/// A decision of the id.
+#[derive(Clone, Copy, Debug)]
+pub struct Decision {
+    /// What was decided.
+    pub decided: Decided,
+    /// The parameter set that judged.
+    pub params: ParamsVersion,
+    /// Where it was found; a log counts before a slice.
+    pub origin: Origin,
+}
+
+/// The outcome of an id.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// The decision that stands.
+    pub decision: Decision,
+    /// The slice that has it too, if it was found in a log.
+    pub slice: Option<u64>,
+    /// When it was decided: wall clock, in microseconds since the Unix epoch.
+    pub decided_us: u64,
+    /// When its time is over, or was.
+    pub expires_us: u64,
+    /// Whether duplicates are answered with it.
+    pub is_alive: bool,
+}
+
+/// Why a slice cannot be looked into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SliceRefused {
+    /// The device refused.
+    Unreadable(Errno),
+    /// It is damaged, or a newer flk wrote it.
+    Wrong(SliceError),
+    /// It is not the slice that the manifest names.
+    NotAsNamed,
+}
+
+impl From<SliceError> for SliceRefused {
+    fn from(error: SliceError) -> SliceRefused {
+        SliceRefused::Wrong(error)
+    }
+}
+
+/// What was found so far.
+#[derive(Debug)]
+pub struct Find {
+    key: Key,
+    tenant: String,
+    pcs_id: [u8; 32],
+    found: Vec<Decision>,
+    mark: Reading,
+    newest: Reading,
+}
+
+/// What one log has of it. What a gateway writes counts once it is durable.
+#[derive(Debug)]
+pub struct InLog {
+    log: LogId,
+    found: Vec<(Sequence, Decision)>,
+    durable_upto: Sequence,
+    newest: Reading,
+}
+
+/// Whether a gateway writes a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// Its last batch may not be durable yet.
+    Goes,
+    /// A start would keep every whole batch.
+    Ended,
+}
+
+impl Find {
+    /// Nothing was read but the manifest and the secret.
+    pub fn new(manifest: &Manifest, secret: [u8; 16], tenant: &str, pcs_id: [u8; 32]) -> Find {
+        let hex = hex32(&pcs_id);
+        let key = KeyHash::new(secret).key(tenant, std::str::from_utf8(&hex).unwrap_or_default());
+        let mark = Reading::from(manifest.clock);
+        Find {
+            key,
+            tenant: tenant.to_owned(),
+            pcs_id,
+            found: Vec::new(),
+            mark,
+            newest: mark,
+        }
+    }
+
+    /// A log is about to be read.
+    pub fn in_log(&self, log: LogId) -> InLog {
+        InLog {
+            log,
+            found: Vec::new(),
+            durable_upto: Sequence::default(),
+            newest: Reading::default(),
+        }
+    }
+
+    /// Takes what there is in a batch of it.
+    pub fn take(&self, batch: &Batch<'_>, log: &mut InLog) {
+        let fields = &batch.header.fields;
+        log.durable_upto = log.durable_upto.max(fields.durable_upto);
+        log.newest = log.newest.later(Reading {
+            expiry_s: fields.expiry_clock_s,
+            wall_us: fields.wall_us,
+        });
+        for record in batch.records().flatten() {
+            let Content::Entry(Entry::Decision(it)) = record.content else {
+                continue;
+            };
+            let is_it = it.pcs_id == self.pcs_id && it.tenant == self.tenant;
+            let Some(params) = ParamsVersion::new(it.params).ok().filter(|_| is_it) else {
+                continue;
+            };
+            let decision = Decision {
+                decided: Decided::of_record(self.key, &it, 0),
+                params,
+                origin: Origin::Log {
+                    log: log.log,
+                    body: it.body,
+                },
+            };
+            log.found.push((fields.sequence, decision));
+        }
+    }
+
+    /// A log was read to its end.
+    pub fn end_log(&mut self, log: InLog, writing: Writing) {
+        self.newest = self.newest.later(log.newest);
+        let counts = |sequence| writing == Writing::Ended || sequence <= log.durable_upto;
+        let found = log.found.into_iter();
+        self.found.extend(
+            found
+                .filter(|(sequence, _)| counts(*sequence))
+                .map(|(_, decision)| decision),
+        );
+    }
+
+    /// Looks into a slice that the manifest names.
+    ///
+    /// # Errors
+    /// It cannot be looked into: whether it has the id is not known.
+    pub async fn look_into(
+        &mut self,
+        entry: &SliceEntry,
+        file: &impl ReadAt,
+    ) -> Result<(), SliceRefused> {
+        let bytes = file.bytes();
+        let last = bytes.saturating_sub(BLOCK_BYTES as u64);
+        let first = part(file, 0..BLOCK_BYTES as u64).await?;
+        let reader = SliceReader::open(&first, &part(file, last..bytes).await?, bytes)?;
+        if reader.header().slice_id != entry.id {
+            return Err(SliceRefused::NotAsNamed);
+        }
+        let [directory, params, _] = reader.small_sections()?;
+        let directory = reader.directory(&part(file, directory).await?)?;
+        let versions = reader.params(&part(file, params).await?)?;
+        let partition = self.key.partition();
+        let partitions = partition..partition + 1;
+        let parts = reader.view_parts(&directory, partitions.clone())?;
+        let index = part(file, parts.index).await?;
+        let filters = part(file, parts.filters).await?;
+        let numbers = (0..).take(versions.len()).collect();
+        let view = reader.view(FileId(0), &directory, partitions, &index, &filters, numbers)?;
+        let Candidate::Block(mut block) = view.candidate(self.key) else {
+            return Ok(());
+        };
+        loop {
+            let at = u64::from(block) * BLOCK_BYTES as u64;
+            let bytes = part(file, at..at + BLOCK_BYTES as u64).await?;
+            match view.search_block(block, &bytes, self.key)? {
+                Found::Before => block -= 1,
+                Found::Absent => return Ok(()),
+                Found::Entry(decided) => {
+                    // The dictionary of the view is that of the slice: the number is one of its own.
+                    let params = versions.get(usize::from(decided.params)).copied();
+                    self.found.push(Decision {
+                        decided,
+                        params: params.unwrap_or_default(),
+                        origin: Origin::Slice(entry.file),
+                    });
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The outcome at this time of the wall clock, alive or not.
+    pub fn outcome(mut self, wall_now_us: u64, writing: Writing) -> Option<Outcome> {
+        // Of a decision that was met twice the one in the log comes first.
+        let is_slice = |it: &Decision| matches!(it.origin, Origin::Slice(_));
+        self.found
+            .sort_by_key(|it| (order(&it.decided), is_slice(it)));
+        let mut replay = Replay::default();
+        for found in &self.found {
+            replay.push(found.decided);
+        }
+        let stands = order(&replay.finish()?);
+        let mut same = self.found.iter().filter(|it| order(&it.decided) == stands);
+        let decision = *same.next()?;
+        let slice = same.find_map(|it| match it.origin {
+            Origin::Slice(number) => Some(number),
+            Origin::Log { .. } => None,
+        });
+        let Decided {
+            decided_at, expiry, ..
+        } = decision.decided;
+        let wall_at = |second: u32| {
+            let ahead_us = (i64::from(second) - i64::from(self.newest.expiry_s)) * 1_000_000;
+            self.newest.wall_us.saturating_add_signed(ahead_us)
+        };
+        let now_s = match writing {
+            Writing::Ended => resume(self.newest, self.mark, decided_at, wall_now_us).expiry_s,
+            Writing::Goes => {
+                let passed_us = wall_now_us.saturating_sub(self.newest.wall_us);
+                let passed_s = u32::try_from(passed_us / 1_000_000).unwrap_or(u32::MAX);
+                self.newest.expiry_s.saturating_add(passed_s)
+            }
+        };
+        Some(Outcome {
+            decision,
+            slice,
+            decided_us: wall_at(decided_at),
+            expires_us: wall_at(expiry),
+            is_alive: decision.decided.live_at(now_s),
+        })
+    }
+}
+
+/// Some bytes of a file, read in whole blocks.
+async fn part(file: &impl ReadAt, range: Range<u64>) -> Result<Vec<u8>, SliceRefused> {
+    let block = BLOCK_BYTES as u64;
+    let start = range.start - range.start % block;
+    let wanted = range.end.next_multiple_of(block).min(file.bytes());
+    let bytes = usize::try_from(wanted.saturating_sub(start));
+    let bytes = bytes.map_err(|_| SliceRefused::Unreadable(Errno::EIO))?;
+    let read = file.read_at(start, bytes).await;
+    let read = read.map_err(SliceRefused::Unreadable)?;
+    let skip = (range.start - start) as usize;
+    let length = range.end.saturating_sub(range.start) as usize;
+    let what = "length of the file";
+    let part = read.get(skip..).and_then(|rest| rest.get(..length));
+    part.map(<[u8]>::to_vec)
+        .ok_or(SliceRefused::Wrong(SliceError::Inconsistent { what }))
+}
