@@ -47,7 +47,7 @@ fn examples(help: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Commands that are there at least.
-const KNOWN: [&str; 28] = [
+const KNOWN: [&str; 29] = [
     "up",
     "top",
     "completions",
@@ -76,6 +76,7 @@ const KNOWN: [&str; 28] = [
     "wal inspect",
     "wal verify",
     "wal quarantine",
+    "wal secret generate",
 ];
 
 #[test]
