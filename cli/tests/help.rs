@@ -77,6 +77,7 @@ const KNOWN: [&str; 29] = [
     "wal inspect",
     "wal verify",
     "wal quarantine",
+    "wal secret generate",
 ];
 
 #[test]

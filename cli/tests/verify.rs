@@ -69,21 +69,29 @@ fn an_unnamed_file_of_a_later_manifest_says_that_the_manifest_is_old() {
 }
 
 #[test]
-fn an_unnamed_file_of_a_newer_flk_or_another_installation_is_said_to_be_that() {
+fn an_unnamed_file_of_a_newer_flk_or_of_another_installation_or_node_is_said_to_be_that() {
     let dir = planted(|bytes| {
-        bytes[8] += 1;
+        bytes[8] = 3;
         seal_header(bytes);
     });
     let (code, said) = verify(dir.path());
     assert_eq!(code, 78, "{said}");
     assert!(said.contains(&format!("newer     {UNNAMED}")), "{said}");
 
-    let dir = planted(|bytes| {
-        bytes[40] ^= 1;
-        seal_header(bytes);
-    });
-    let (code, said) = verify(dir.path());
-    assert_eq!(code, 78, "{said}");
-    assert!(said.contains(&format!("foreign   {UNNAMED}")), "{said}");
-    assert!(said.contains("move it out"), "{said}");
+    let of_another_installation = |bytes: &mut Vec<u8>| bytes[40] ^= 1;
+    let of_another_node = |bytes: &mut Vec<u8>| {
+        bytes[8] = 2;
+        bytes[92..98].copy_from_slice(&[20, 0, 1, 0, 16, 0]);
+        bytes[98..114].fill(7);
+    };
+    for change in [of_another_installation, of_another_node] {
+        let dir = planted(|bytes| {
+            change(bytes);
+            seal_header(bytes);
+        });
+        let (code, said) = verify(dir.path());
+        assert_eq!(code, 78, "{said}");
+        assert!(said.contains(&format!("foreign   {UNNAMED}")), "{said}");
+        assert!(said.contains("move it out"), "{said}");
+    }
 }

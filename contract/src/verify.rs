@@ -193,6 +193,14 @@ impl Reason {
     }
 }
 
+/// Reasons that later versions will give, by their numbers: a stored one of these was written by a newer version.
+pub const RESERVED_REASONS: [(u8, &str); 4] = [
+    (6, "counts_not_nested"),
+    (7, "scale_out_of_range"),
+    (8, "vrf_invalid"),
+    (9, "flagged"),
+];
+
 /// The verdict, with claimed and recomputed numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {

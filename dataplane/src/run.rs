@@ -12,7 +12,7 @@ pub use log_size::log_plan;
 pub use memory::memory_plan;
 pub use time_limits::TimeLimits;
 
-use crate::config::{Config, Flags, unread_of_otel, warnings};
+use crate::config::{Config, Flags, read_wal_secret, unread_of_otel, warnings};
 use crate::driver::agent::ReadSecret;
 use crate::driver::agent::start::Start;
 use crate::driver::console::{Console, last_words};
@@ -41,6 +41,7 @@ use crate::shard::config::{ShardConfig, ShardLimits};
 use crate::snapshot::{Snapshot, Source, SourceFault};
 use crate::stats::Stats;
 use crate::wal::manifest::MANIFEST_BYTES_MAX;
+use crate::wal::secret::Secret;
 use announce::announce;
 use disk::Disk;
 use host::Host;
@@ -240,6 +241,7 @@ fn start(
     if config.core_dumps == CoreDumps::Allowed {
         CoreDumps::Allowed.apply();
     }
+    let secret = given_secret(&config)?;
     let host = Host::check(&config)?;
     let disk = Disk::take(&config, host.shards, console)?;
     let readable = Arc::new(OnceLock::new());
@@ -254,7 +256,7 @@ fn start(
     announce(&config, found, address, sandbox.as_ref(), console);
     (around.listening)(address);
 
-    let (stats, statistics) = publish_statistics(host.shards, console);
+    let (stats, statistics) = publish_statistics(&config, host.shards, console);
     stats.begin(clock::now().wall_us);
     let stats = Arc::new(stats);
     let times = &around.time_limits;
@@ -262,7 +264,7 @@ fn start(
     let _observer = observe(&host, &stats, &pulses, console)?;
     let snapshot = Arc::clone(&configuration.snapshot);
     let shard_config = shard_config(&config, &host, snapshot, &stats, times);
-    let keeper_config = keeper_config(&config, &host, &disk, &configuration, &stats, times);
+    let keeper_config = keeper_config(&config, found, secret, &stats, times);
     let limits = shard_config.limits;
     let process = Process {
         driver: host.driver.kind,
@@ -315,8 +317,8 @@ fn observe(
 
 /// The page of statistics and its memory, which others can map as long as it is open. Without one the gateway counts all the
 /// same.
-fn publish_statistics(shards: u16, console: &Console) -> (Stats, Option<OwnedFd>) {
-    match statistics::publish(shards) {
+fn publish_statistics(config: &Config, shards: u16, console: &Console) -> (Stats, Option<OwnedFd>) {
+    let (stats, memory) = match statistics::publish(shards) {
         Ok(Published { stats, memory }) => (stats, Some(memory)),
         Err(error) => {
             let message = format!(
@@ -326,7 +328,11 @@ fn publish_statistics(shards: u16, console: &Console) -> (Stats, Option<OwnedFd>
             console.say(StatisticsPrivate { error }, message);
             (Stats::new(shards), None)
         }
+    };
+    if let Some(region) = &config.region {
+        stats.parts().header.region.set(region.as_str());
     }
+    (stats, memory)
 }
 
 /// Gives up all that is not needed from here on. What is read later: files of keys, and what the kernel says of this process.
@@ -374,6 +380,13 @@ fn listen(config: &Config, shards: usize, console: &Console) -> Result<Vec<Owned
         };
         StartError::of(exit)(&error)
     })
+}
+
+/// The secret that a new directory is to begin with. It is read before anything is made.
+fn given_secret(config: &Config) -> Result<Option<Secret>, StartError> {
+    let path = config.wal_secret_file.as_deref();
+    let read = path.map(read_wal_secret).transpose();
+    read.map_err(|error| StartError::of(Exit::Configuration)(&error))
 }
 
 /// Which snapshot is in force: the newest that is stored, or what the settings say.
@@ -443,9 +456,8 @@ fn shard_config(
 
 fn keeper_config(
     config: &Config,
-    host: &Host,
-    disk: &Disk,
-    start: &Start,
+    (host, disk, start): (&Host, &Disk, &Start),
+    secret: Option<Secret>,
     stats: &Arc<Stats>,
     times: &TimeLimits,
 ) -> KeeperConfig {
@@ -468,6 +480,8 @@ fn keeper_config(
         params: start.snapshot.versions(),
         manifest_bytes_max: MANIFEST_BYTES_MAX,
         stats: Arc::clone(stats),
+        region: config.region,
+        secret,
         pid: std::process::id(),
     }
 }

@@ -7,7 +7,7 @@ from . import number_text, records, wal, wal_manifests, wal_read, wal_variants
 from . import wal_bytes as raw
 from .wal_manifests import shown
 
-BYTES_MAX = 300 << 10
+BYTES_MAX = 600 << 10
 TORN_OR_WHOLE = {"torn", "whole"}
 
 
@@ -121,26 +121,37 @@ def _exact(value):
     return [_exact(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
+def _slice(sealed):
+    names = ("tenant", "pcs_id", "digest", "numbers", "decided_at", "expiry", "params", "reason", "regime", "encoding")
+    rows = [{name: row[name] for name in names} | {"key": "%032x" % row["key"]} for row in sealed.slice.entries]
+    return {"file": "slice-%016x.flk" % 4, "params": sealed.slice.params, "entries": rows}
+
+
+def _of_form(form):
+    """The directories of a version, and what the index has of them."""
+    whole, sealed = wal.whole(form), wal.with_slice(form)
+    shown_whole = _directory(whole, l3_0={"unused": []}, l3_1={"unused": [1], "torn": {"ordinal": 0, "offset": 5 * raw.BLOCK}},
+                             l3_2={"unused": [0]})
+    shown_whole |= {"never_decided": _never_decided(), "variants": _variants(whole), "start_variants": [
+        {"name": name, "about": about, "edits": edits, "expect": {"start": code}}
+        for name, about, edits, code in wal_variants.starts(whole)]}
+    shown_sealed = _directory(sealed) | {"slice": _slice(sealed)}
+    return (whole, sealed), {whole.name: shown_whole, sealed.name: shown_sealed,
+                             "manifests_" + form.name: wal_manifests.vectors(form)}
+
+
 def add(tree):
     """Adds the group to the tree."""
-    v1, sealed = wal.v1(), wal.v1_sealed()
-    shown_v1 = _directory(v1, l3_0={"unused": []}, l3_1={"unused": [1], "torn": {"ordinal": 0, "offset": 5 * raw.BLOCK}},
-                          l3_2={"unused": [0]})
-    shown_v1 |= {"never_decided": _never_decided(), "variants": _variants(v1), "start_variants": [
-        {"name": name, "about": about, "edits": edits, "expect": {"start": code}}
-        for name, about, edits, code in wal_variants.starts(v1)]}
-    shown_sealed = _directory(sealed)
-    shown_sealed["slice"] = {"file": "slice-%016x.flk" % 4, "params": sealed.slice.params, "entries": [
-        {name: row[name] for name in ("tenant", "pcs_id", "digest", "numbers", "decided_at", "expiry", "params", "reason", "regime",
-                                      "encoding")} | {"key": "%032x" % row["key"]} for row in sealed.slice.entries]}
-    for directory in (v1, sealed):
-        for name, data in sorted(directory.files.items()):
-            tree.add("wal/%s/%s" % (directory.name, name), data)
-    size = sum(len(data) for directory in (v1, sealed) for data in directory.files.values())
+    index = {"codes": {"reasons": {name or "accepted": code for name, code in wal.REASONS.items()}, "regimes": wal.REGIMES,
+                       "problems": wal.CODES},
+             "secret": {"id": wal.SECRET_ID.hex(), "key": wal.SECRET_KEY.hex()}, "secrets": wal_manifests.secrets()}
+    size = 0
+    for form in (wal.V1, wal.V2):
+        directories, shown_form = _of_form(form)
+        index |= shown_form
+        for directory in directories:
+            for name, data in sorted(directory.files.items()):
+                tree.add("wal/%s/%s" % (directory.name, name), data)
+                size += len(data)
     assert size <= BYTES_MAX, size
-    tree.add_json("vectors/wal.json", _exact({
-        "codes": {"reasons": {name or "accepted": code for name, code in wal.REASONS.items()}, "regimes": wal.REGIMES,
-                  "problems": wal.CODES},
-        "secret": {"id": wal.SECRET_ID.hex(), "key": wal.SECRET_KEY.hex()},
-        "v1": shown_v1, "v1_sealed": shown_sealed, "manifests": wal_manifests.vectors(), "secrets": wal_manifests.secrets(),
-    }))
+    tree.add_json("vectors/wal.json", _exact(index))

@@ -1,4 +1,6 @@
-"""The log directory wal/v1 and the one with a slice, wal/v1_sealed: their story, told batch by batch.
+"""The log directories wal/v1 and wal/v2 and those with a slice, wal/v1_sealed and wal/v2_sealed: their story, told batch by batch.
+
+It is one story; what differs by the version of the format is in a Form.
 
 Owns what happened in them and what a reader must find.  The bytes are spelt by wal_bytes and slice_bytes.
 """
@@ -9,13 +11,17 @@ import hmac
 
 from . import canonical, judge, keyring, records, signals, siphash, slice_bytes, verdict
 from . import wal_bytes as raw
-from .wal_writer import Log
+from .wal_writer import Form, Log
 
 INSTALLATION = hashlib.sha256(b"golden wal installation").digest()[:16]
 NODE = hashlib.sha256(b"golden wal node").digest()[:16]
 INCARNATION = hashlib.sha256(b"golden wal incarnation").digest()[:16]
 SECRET_ID = hashlib.sha256(b"golden wal secret id").digest()[:16]
 SECRET_KEY = bytes.fromhex("f0e1d2c3b4a5968778695a4b3c2d1e0f")
+
+V1 = Form("v1", 1, INSTALLATION)
+V2 = Form("v2", 2, SECRET_ID, ((1, NODE), (2, SECRET_ID), (3, b"eu-west")))
+LATER_SECTION = (77, 1, b"of a later version")
 
 REASONS = {None: 0, "d_hat_out_of_tolerance": 1, "coh_star_out_of_bounds": 2, "regime_mismatch": 3, "budget_deviation": 4,
            "degraded": 5}
@@ -83,9 +89,9 @@ def decided(names, at):
 MARK = []
 
 
-def _earlier_life(blocks):
+def _earlier_life(form, blocks):
     """A file in an earlier life: a whole segment of a log of start 1, with tempting sequences and a decision."""
-    old = Log(INSTALLATION, INCARNATION, (1, 4)).name(99, 0x0DD0_57A1_E000_0001, 2)
+    old = Log(form, INCARNATION, (1, 4)).name(99, 0x0DD0_57A1_E000_0001, 2)
     for at in range(blocks - 1):
         old.commit(decided(["coh_star_zero"], 300_000 + at), clock(300_000 + at))
     return old.files[99]
@@ -96,23 +102,23 @@ def _expired_first():
     return [body("seed_min"), body("seed_max"), decision("seed_min", 0, 100, 500_000), decision("seed_max", 1, 200, 500_000)]
 
 
-def log_1_0():
+def log_1_0(form):
     """Ended; four batches, of which an operator gave up the third."""
-    log = Log(INSTALLATION, INCARNATION, (1, 0)).name(1, 0x1000_0000_0000_0001, 2)
+    log = Log(form, INCARNATION, (1, 0)).name(1, 0x1000_0000_0000_0001, 2)
     log.commit(_expired_first(), clock(200)).commit(decided(["epoch_max"], 988_000), clock(988_000))
     log.skip(1).commit(decided(["budget_full", "r_above_one"], 988_500), clock(988_500)).close()
     return log, log.entry((log.at, log.checksum), log.at)
 
 
-def log_2_0():
+def log_2_0(form):
     """Ended: a closed segment, one whose first write failed, and a last one."""
-    log = Log(INSTALLATION, INCARNATION, (2, 0)).name(2, 0x2000_0000_0000_0001, 4, blocks=16)
+    log = Log(form, INCARNATION, (2, 0)).name(2, 0x2000_0000_0000_0001, 4, blocks=16)
     log.commit(decided(["pcs_tiny_case_1", "sticky"], 990_000), clock(990_000))
     log.commit([body("mixed"), body("seed_max", snapshot=2), body("sig_wrong"), decision("mixed", 0, 990_100),
                 decision("seed_max", 1, 990_100), refused("sig_wrong", 2)], clock(990_100))
     log.commit([body("malformed_nan"), body("missing_ft"), body("invalid_epoch_negative"), refused("malformed_nan", 0),
                 refused("missing_ft", 1), refused("invalid_epoch_negative", 2)], clock(990_101))
-    log.close().fill(tail=_earlier_life(3)[raw.BLOCK :])
+    log.close().fill(tail=_earlier_life(form, 3)[raw.BLOCK :])
     log.name(3, 0x2000_0000_0000_0002, 5, blocks=16)
     again = log.fail([body("same_id_first"), decision("same_id_first", 0, 990_150)], clock(990_150), blocks=(1,))
     log.close().name(4, 0x2000_0000_0000_0003, 6, blocks=2)
@@ -120,9 +126,9 @@ def log_2_0():
     return log, log.entry((log.at, log.checksum), log.at)
 
 
-def log_2_1():
+def log_2_1(form):
     """Ended before a mark; the mark still lies behind the end.  A fate that came a batch later, and tenants."""
-    log = Log(INSTALLATION, INCARNATION, (2, 1)).name(5, 0x2001_0000_0000_0001, 4, blocks=16)
+    log = Log(form, INCARNATION, (2, 1)).name(5, 0x2001_0000_0000_0001, 4, blocks=16)
     log.commit([body("escalated_d_hat"), body("attempt_large", tenant="tenant-0.1_B"),
                 decision("attempt_large", 1, 990_200, tenant="tenant-0.1_B")], clock(990_200), settled=raw.sequence(2, 0))
     first = log.at
@@ -133,18 +139,18 @@ def log_2_1():
     return log, log.entry((log.at, log.checksum), log.at)
 
 
-def log_2_2():
+def log_2_2(form):
     """Ended with the only batch that it ever had."""
-    log = Log(INSTALLATION, INCARNATION, (2, 2)).name(6, 0x2002_0000_0000_0001, 6, blocks=2)
+    log = Log(form, INCARNATION, (2, 2)).name(6, 0x2002_0000_0000_0001, 6, blocks=2)
     second = decision("epoch_zero", 0, 990_300, reason=4, numbers=[1.5, 1.350219859, 0.9, 0.39])
     second["digest"] = hashlib.sha256(b"another digest").hexdigest()
     log.commit([body("epoch_zero"), second], clock(990_300), settled=raw.sequence(2, 1)).close(raw.LAST)
     return log, log.entry((log.at, log.checksum), log.at)
 
 
-def log_3_0():
+def log_3_0(form):
     """Open: closed by a take-over, then rolled by another, the manifest one segment behind; a mark at the end."""
-    log = Log(INSTALLATION, INCARNATION, (3, 0)).name(7, 0x3000_0000_0000_0001, 7, blocks=16)
+    log = Log(form, INCARNATION, (3, 0)).name(7, 0x3000_0000_0000_0001, 7, blocks=16)
     log.commit([body("non_sticky"), body("same_id_retry"), body("same_id_conflict"), decision("non_sticky", 0, 995_000),
                 fate("duplicate", 1), fate("conflict", 2)], clock(995_000))
     lines = _case("escalated_regime").body.replace(b"\n", b" ") + b"\n" + _case("sig_empty").body.replace(b"\n", b" ")
@@ -173,31 +179,32 @@ def log_3_0():
     return log, log.entry(settled=raw.sequence(3, 4))
 
 
-def log_3_1():
+def log_3_1(form):
     """Open: a torn tail, and an unused next segment that had an earlier life.  Its header does not say how long it was made."""
-    log = Log(INSTALLATION, INCARNATION, (3, 1)).name(10, 0x3001_0000_0000_0001, 7).state(raw.OPEN)
+    log = Log(form, INCARNATION, (3, 1)).name(10, 0x3001_0000_0000_0001, 7).state(raw.OPEN)
     log.commit(decided(["number_half_up"], 995_500), clock(995_500))
     log.commit(decided(["shard_astral", "shard_controls", "shard_quotes", "shard_nul", "shard_composed"], 995_510), clock(995_510))
     log.commit([body("pcs_id_wrong"), body("depth_32"), refused("pcs_id_wrong", 0)], clock(NOW), settled=raw.sequence(3, 2))
     torn = log.fail(decided(["version_minor", "version_patch", "compact", "reversed_order", "white_space"], NOW), clock(NOW), blocks=(0,))
     log.torn = log.spell(torn, clock(NOW))[2]
     assert len(log.torn) == 2 * raw.BLOCK
-    log.fill(8).name(11, 0x3001_0000_0000_0002, 8).fill(tail=_earlier_life(3))
+    log.fill(8).name(11, 0x3001_0000_0000_0002, 8).fill(tail=_earlier_life(form, 3))
     return log, log.entry()
 
 
-def log_3_2():
+def log_3_2(form):
     """Named and never used."""
-    log = Log(INSTALLATION, INCARNATION, (3, 2)).name(12, 0x3002_0000_0000_0001, 7).fill(2)
+    log = Log(form, INCARNATION, (3, 2)).name(12, 0x3002_0000_0000_0001, 7).fill(2)
     return log, log.entry()
 
 
 TELLERS = (log_1_0, log_2_0, log_2_1, log_2_2, log_3_0, log_3_1, log_3_2)
 
 
-def manifest_of(entries, **more):
+def manifest_of(form, entries, **more):
     """A manifest that names these logs."""
-    out = {"installation": INSTALLATION, "node": NODE, "incarnation": INCARNATION, "secret": SECRET_ID, "generation": 9,
+    out = {"version": form.version, "sections": [], "installation": form.installation, "node": NODE,
+           "incarnation": INCARNATION, "secret": SECRET_ID, "generation": 9,
            "start": 3, "clean_stop": 0, "wall": clock(995_100)[1], "expiry_clock": 995_100, "withheld": 3600, "next_file": 13,
            "logs": entries, "gaps": [], "spares": [], "slices": []}
     return out | more
@@ -206,10 +213,10 @@ def manifest_of(entries, **more):
 class Directory:
     """A whole directory: logs, manifest, files."""
 
-    def __init__(self, name, told, **more):
-        self.name = name
+    def __init__(self, form, suffix, told, **more):
+        self.form, self.name = form, form.name + suffix
         self.logs = {log.log: log for log, _ in told}
-        self.manifest = manifest_of([entry for _, entry in told], **more)
+        self.manifest = manifest_of(form, [entry for _, entry in told], **more)
         self.files = {"secret": raw.secret(SECRET_ID, SECRET_KEY)}
         for log in self.logs.values():
             for number, data in log.files.items():
@@ -226,14 +233,16 @@ class Directory:
         return "segment-%016x.wal" % entry["file"]
 
 
-def v1():
+def whole(form):
     """The directory of every rule that needs no slice."""
-    return Directory("v1", [tell() for tell in TELLERS], gaps=[((1, 0), raw.sequence(1, 3), raw.sequence(1, 3))]).seal()
+    sections = [LATER_SECTION] if form.version > 1 else []
+    return Directory(form, "", [tell(form) for tell in TELLERS], sections=sections,
+                     gaps=[((1, 0), raw.sequence(1, 3), raw.sequence(1, 3))]).seal()
 
 
-def v1_sealed():
+def with_slice(form):
     """A log of which a slice holds the beginning; its first segment is gone, its second is still there."""
-    log = Log(INSTALLATION, INCARNATION, (1, 0)).name(1, 0x1000_0000_0000_0001, 1)
+    log = Log(form, INCARNATION, (1, 0)).name(1, 0x1000_0000_0000_0001, 1)
     log.commit(decided(["pcs_tiny_case_1", "sticky"], 990_000), clock(990_000)).commit(
         decided(["escalated_degraded"], 990_010), clock(990_010)).close()
     log.name(2, 0x1000_0000_0000_0002, 2)
@@ -245,14 +254,14 @@ def v1_sealed():
     upto = raw.sequence(1, 3)
     sealed = [row for batch in log.counted if batch["sequence"] <= upto for row in batch["records"]
               if row["kind"] == "decision"]
-    one = slice_bytes.Slice(0x51CE_0000_0000_0001, 4, INSTALLATION, INCARNATION, SECRET_ID, SECRET_KEY, sealed,
+    one = slice_bytes.Slice(0x51CE_0000_0000_0001, 4, form.installation, INCARNATION, SECRET_ID, SECRET_KEY, sealed,
                             [((1, 0), upto)])
     entry = log.entry(settled=raw.sequence(1, 4))
     gone = entry["segments"].pop(0)
     del log.files[gone["file"]]
     log.sealed = [batch for batch in log.counted if batch["ordinal"] == gone["ordinal"]]
     log.counted = [batch for batch in log.counted if batch["ordinal"] != gone["ordinal"]]
-    out = Directory("v1_sealed", [(log, entry)], generation=5, start=1, next_file=5, withheld=0, wall=clock(990_035)[1],
+    out = Directory(form, "_sealed", [(log, entry)], generation=5, start=1, next_file=5, withheld=0, wall=clock(990_035)[1],
                     expiry_clock=990_035, slices=[one.manifest_entry(4)])
     out.files["slice-%016x.flk" % 4] = one.bytes
     out.slice = one

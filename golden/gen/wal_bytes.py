@@ -49,12 +49,20 @@ def sequence(start: int, counter: int) -> int:
     return start << 40 | counter
 
 
-def segment_header(log, ordinal, salt, generation, installation, incarnation, before=None, made=0) -> bytes:
-    """One block.  `before` is (sequence, checksum) of where the segment before ends; `made` is the length of the file."""
+def segment_header(log, ordinal, salt, generation, installation, incarnation, before=None, made=0, version=1, labels=()) -> bytes:
+    """One block.  `before` is (sequence, checksum) of where the segment before ends; `made` is the length of the file; `labels`
+    are (kind, value) of the list of fields, which version 1 has not."""
     ends_after, checksum = before or (0, 0)
-    fields = struct.pack("<8sIIHBBIQQ", b"flk-segm", 1, log[0], log[1], 1 if before else 0, 0, ordinal, salt, generation)
+    fields = struct.pack("<8sIIHBBIQQ", b"flk-segm", version, log[0], log[1], 1 if before else 0, 0, ordinal, salt, generation)
     fields += installation + incarnation + struct.pack("<QIQ", ends_after, checksum, made)
+    listed = b"".join(padded(struct.pack("<HH", kind, len(value)) + value, 4) for kind, value in labels)
+    fields += struct.pack("<H", len(listed)) + listed
     return sealed(fields + bytes(BLOCK - 4 - len(fields)))
+
+
+def chained(header: bytes) -> int:
+    """What the first batch repeats of a segment header: the checksum that version 1 of it states."""
+    return crc(header[:8] + struct.pack("<I", 1) + header[12:92] + bytes(BLOCK - 4 - 92))
 
 
 def record(kind, payload, optional=False, flags=0, key_slot=0, line=0) -> bytes:
@@ -98,11 +106,11 @@ def erasure_payload(bodies) -> bytes:
 
 
 def batch(header, index_part, bodies_part, records) -> bytes:
-    """A whole batch; `header` has salt, sequence, expiry_clock, wall, durable_upto, settled_upto, previous."""
+    """A whole batch; `header` has salt, sequence, expiry_clock, wall, durable_upto, settled_upto, previous, perhaps term."""
     fields = struct.pack(
-        "<8sQQIIIIQQQII20x", b"flkbatch", header["salt"], header["sequence"], len(index_part), len(bodies_part), records,
+        "<8sQQIIIIQQQIII16x", b"flkbatch", header["salt"], header["sequence"], len(index_part), len(bodies_part), records,
         header["expiry_clock"], header["wall"], header["durable_upto"], header["settled_upto"], crc(index_part),
-        header["previous"])
+        header["previous"], header.get("term", 0))
     return padded(sealed(fields) + index_part + bodies_part, BLOCK)
 
 
@@ -139,8 +147,30 @@ def _slice(one) -> bytes:
     return out + _items([_log_id(log) + struct.pack("<Q", upto) for log, upto in one["covers"]])
 
 
-def manifest(one, version=1, readable_since=(0, 1, 0)) -> bytes:
-    """The whole file."""
+def _section(one) -> bytes:
+    kind, optional, content = one
+    return struct.pack("<HHI", kind, optional, len(content)) + content
+
+
+def uptos(positions) -> bytes:
+    """A list of (log, sequence)."""
+    return _items([_log_id(log) + struct.pack("<Q", upto) for log, upto in positions])
+
+
+def holds(them) -> bytes:
+    """The content of the section of holds."""
+    return _items([
+        struct.pack("<BBHQIII", len(it["name"]), len(it["owner"]), 0, it["bytes_max"], it["age_max"], it["made_at"], it["moved_at"])
+        + it["name"].encode("ascii") + it["owner"].encode("ascii") + uptos(it["done"]) for it in them])
+
+
+READABLE_SINCE = {1: (0, 1, 0), 2: (0, 2, 0)}
+
+
+def manifest(one, version=None, readable_since=None) -> bytes:
+    """The whole file.  Version 1 has no sections; `sections` are (kind, optional, content)."""
+    version = version or one["version"]
+    readable_since = readable_since or READABLE_SINCE[version]
     ids = one["installation"] + one["node"] + one["incarnation"] + one["secret"]
     fields = ids + struct.pack("<QIIQIIQQ", one["generation"], one["start"], one["clean_stop"], one["wall"],
                                one["expiry_clock"], 0, one["withheld"], one["next_file"])
@@ -148,6 +178,8 @@ def manifest(one, version=1, readable_since=(0, 1, 0)) -> bytes:
     fields += _items([_log_id(log) + struct.pack("<QQ", first, last) for log, first, last in one["gaps"]])
     fields += _items([struct.pack("<Q", it) for it in one["spares"]])
     fields += _items([_slice(it) for it in one["slices"]])
+    if version > 1:
+        fields += _items([_section(it) for it in one["sections"]])
     prefix = struct.pack("<8sIHHHHI", b"flk-mani", version, *readable_since, 0, 24 + len(fields) + 4)
     return sealed(prefix + fields)
 

@@ -31,9 +31,33 @@ def shown(one):
          "ended_at": it["ended_at"] and {"sequence": it["ended_at"][0], "checksum": it["ended_at"][1]},
          "segments": [shown_segment(segment) for segment in it["segments"]]} for it in one["logs"]]
     out["gaps"] = [{"log": list(log), "first": first, "last": last} for log, first, last in one["gaps"]]
+    base, held, restored = (dict(_known(one)).get(kind) for kind in (1, 2, 3))
+    out["sections"] = {"clock_base_of_format_1": base, "holds": held or [], "restored_from": restored}
     out["slices"] = [it | {"id": hex64(it["id"]), "covers": [{"log": list(log), "upto": upto} for log, upto in it["covers"]]}
                      for it in one["slices"]]
     return out
+
+
+def _known(one):
+    """(kind, what it says) of the sections that this version knows."""
+    shown_uptos = lambda them: [{"log": list(log), "upto": upto} for log, upto in them]
+    for kind, _, content in one["sections"]:
+        if kind == 1:
+            yield kind, struct.unpack("<I", content)[0]
+        elif kind == 2:
+            yield kind, [it | {"done": shown_uptos(it["done"])} for it in HOLDS]
+        elif kind == 3:
+            yield kind, {"incarnation": RESTORED[0].hex(), "taken": shown_uptos(RESTORED[1])}
+
+
+HOLDS = [
+    {"name": "backup", "owner": "the nightly backup", "bytes_max": 2**40, "age_max": 86_400, "made_at": 7, "moved_at": 8,
+     "done": [((1, 0), raw.sequence(1, 9)), ((2, 65535), raw.sequence(2, 0))]},
+    {"name": "n" * 64, "owner": "", "bytes_max": 0, "age_max": 2**32 - 1, "made_at": 0, "moved_at": 0, "done": []},
+]
+RESTORED = (b"\5" * 16, [((1, 0), raw.sequence(1, 9))])
+SECTIONS = [(1, 0, struct.pack("<I", 17)), (2, 0, raw.holds(HOLDS)), (3, 0, RESTORED[0] + raw.uptos(RESTORED[1])),
+            (77, 1, b"of a later version"), (78, 1, b"")]
 
 
 def _segment(ordinal, file, state=raw.NEXT, **more):
@@ -51,7 +75,7 @@ def _log(number, segments, start=2, ended_at=None):
 END = (raw.sequence(2, 5), 0xDEADBEEF)
 
 
-def everything():
+def everything(form):
     """All lists, all states."""
     logs = [
         _log(0, [_segment(0, 0, raw.CLOSED), _segment(1, 1, raw.CLOSED, first=raw.sequence(2, 6), bytes=0),
@@ -64,14 +88,14 @@ def everything():
                "entries": 3, "bytes": 2**40, "covers": [((1, 0), raw.sequence(1, 9)), ((2, 65535), raw.sequence(2, 4))]},
               {"file": 9, "id": 1, "decided_first": 20, "decided_last": 21, "expiry_max": 22, "checksum": 0, "entries": 1,
                "bytes": 40960, "covers": []}]
-    return wal.manifest_of(logs, generation=2**40, gaps=[((2, 0), raw.sequence(2, 7), raw.sequence(2, 9))], spares=[10, 7],
+    return wal.manifest_of(form, logs, sections=SECTIONS if form.version > 1 else [], generation=2**40, gaps=[((2, 0), raw.sequence(2, 7), raw.sequence(2, 9))], spares=[10, 7],
                            slices=slices, next_file=2**40, clean_stop=1, withheld=2**33)
 
 
-def _refused():
+def _refused(form):
     """(name, about, bytes) of manifests whose checksum holds but that break a rule."""
     def made(*logs, **more):
-        return raw.manifest(wal.manifest_of(list(logs), **({"generation": 4, "start": 2, "next_file": 20} | more)))
+        return raw.manifest(wal.manifest_of(form, list(logs), **({"generation": 4, "start": 2, "next_file": 20} | more)))
 
     def patched(data, at, new):
         return raw.sealed(data[:at] + new + data[at + len(new) : -4])
@@ -98,6 +122,8 @@ def _refused():
     yield "end_mark", "an end mark that is neither 0 nor 1", patched(plain, ended_at, b"\2")
     yield "list_too_long", "a list longer than the file", patched(plain, 136, struct.pack("<I", 2**31))
     yield "something_behind", "bytes behind the last list", raw.sealed(_length(plain[:-4] + bytes(4)))
+    if form.version > 1:
+        yield from _refused_sections(made)
     yield "length", "a length that is not the file's", raw.sealed(plain[:20] + struct.pack("<I", len(plain) + 4) + plain[24:-4])
     yield "magic", "not a manifest", patched(plain, 0, b"flk-MANI")
     yield "checksum", "one bit changed", plain[:60] + bytes([plain[60] ^ 1]) + plain[61:]
@@ -105,21 +131,45 @@ def _refused():
     yield "empty", "nothing at all", b""
 
 
+def _refused_sections(made):
+    base, later = SECTIONS[0], SECTIONS[4]
+    hold = lambda **other: made(sections=[(2, 0, raw.holds([HOLDS[0] | other]))])
+    cut = lambda content: made(sections=[(*base[:2], content)])
+    yield "section_twice", "a section of one kind twice", made(sections=[base, base])
+    yield "sections_out_of_order", "kinds that do not ascend", made(sections=[later, base])
+    yield "section_flag", "an unknown flag of a section", made(sections=[(78, 3, b"")])
+    yield "section_known_optional", "a known section that is optional", made(sections=[(1, 1, base[2])])
+    yield "section_short", "a known section that is too short", cut(base[2][:3])
+    yield "section_long", "a known section that is too long", cut(base[2] + b"\0")
+    yield "hold_without_name", "a hold without a name", hold(name="")
+    yield "hold_name", "a name of a hold with a space", hold(name="two words")
+    yield "hold_twice", "two holds of one name", made(sections=[(2, 0, raw.holds([HOLDS[0], HOLDS[0]]))])
+    yield "hold_moved", "a hold that moved before it was made", hold(moved_at=6)
+    yield "hold_log_twice", "a log of a hold twice", hold(done=[HOLDS[0]["done"][0]] * 2)
+    yield "hold_sequence", "a sequence of another log", hold(done=[((1, 0), raw.sequence(2, 9))])
+    yield "restored_log_twice", "a log of a restored directory twice", \
+        made(sections=[(3, 0, RESTORED[0] + raw.uptos(RESTORED[1] * 2))])
+
+
 def _length(data: bytes) -> bytes:
     return data[:20] + struct.pack("<I", len(data) + 4) + data[24:]
 
 
-def vectors():
+def vectors(form):
     """The list for the index."""
     out = []
-    fresh = wal.manifest_of([], generation=1, start=0, next_file=0, wall=0, expiry_clock=0, withheld=0)
+    fresh = wal.manifest_of(form, [], generation=1, start=0, next_file=0, wall=0, expiry_clock=0, withheld=0)
     for name, about, one in (("fresh", "an installation that nobody started yet", fresh),
-                             ("everything", "all lists and all states", everything())):
+                             ("everything", "all lists and all states", everything(form))):
         out.append({"name": name, "about": about, "verdict": "whole", "hex": raw.manifest(one).hex(), "fields": shown(one)})
-    out += [{"name": name, "about": about, "verdict": "refused", "hex": data.hex()} for name, about, data in _refused()]
-    newer = raw.sealed(_length(raw.manifest(fresh, 2, (7, 8, 9))[:-4] + b"what a later version adds!"))
+    out += [{"name": name, "about": about, "verdict": "refused", "hex": data.hex()} for name, about, data in _refused(form)]
+    newer = raw.sealed(_length(raw.manifest(fresh, 3, (7, 8, 9))[:-4] + b"what a later version adds!"))
     out.append({"name": "newer", "about": "of a later format: to be refused by the name of the oldest flk that reads it, not as damaged",
-                "verdict": "newer", "version": 2, "readable_since": [7, 8, 9], "hex": newer.hex()})
+                "verdict": "newer", "version": 3, "readable_since": [7, 8, 9], "hex": newer.hex()})
+    if form.version > 1:
+        later = raw.manifest(fresh | {"sections": [(77, 0, b"of a later version")]})
+        out.append({"name": "newer_section", "about": "a section of a later version that may not be left aside",
+                    "verdict": "newer_section", "kind": 77, "hex": later.hex()})
     return out
 
 

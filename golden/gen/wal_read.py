@@ -7,9 +7,11 @@ checked against it, so that both must be wrong to be wrong.
 import struct
 from dataclasses import dataclass, field
 
-from .wal_bytes import BLOCK, BODY, CLOSED, ERASED, ERASURE, LAST, OPEN, crc
+from .wal_bytes import BLOCK, BODY, CLOSED, DECISION, ERASED, ERASURE, LAST, OPEN, REFUSED, chained, crc
 
 _LENGTHS = {3: 16, 4: 16, 5: 16, 6: 16}
+_RESERVED = {7, 9, 10, 11, 12}
+_REFUSED_CODES = {60, 80, 81, 82, 83, 84, 85}
 
 
 class Stop(Exception):
@@ -63,7 +65,7 @@ def batch_header(data: bytes, at: int):
         return None
     salt, sequence, index, bodies, records, _, _, durable, settled, of_index, previous = struct.unpack_from("<QQIIIIQQQII", block, 8)
     sound = index <= 1 << 20 and bodies <= 2 << 20 and records <= 4096 and sequence & (1 << 40) - 1
-    if not sound or durable >= sequence or settled > sequence or any(block[72:92]):
+    if not sound or durable >= sequence or settled > sequence or any(block[76:92]):
         return None
     return Header(salt, sequence, index, bodies, records, durable, settled, of_index, previous, crc(block[:92]))
 
@@ -75,14 +77,44 @@ def lead(data: bytes):
         return None
     version, start, number, has, zero, ordinal, salt, generation = struct.unpack_from("<IIHBBIQQ", block, 8)
     ends_after, checksum, made = struct.unpack_from("<QIQ", block, 72)
-    if version != 1 or start >= 1 << 24 or zero or has > 1 or (has == 1) != (ordinal > 0) or any(block[92:-4]):
+    if version not in (1, 2) or start >= 1 << 24 or zero or has > 1 or (has == 1) != (ordinal > 0):
+        return None
+    if version == 1 and any(block[92:-4]) or not fields_are_whole(block[92:-4]):
         return None
     if has and ends_after >> 40 != start or not has and (ends_after or checksum):
         return None
     if made and (made % BLOCK or made < 2 * BLOCK):
         return None
     before = (ends_after, checksum) if has else None
-    return Lead((start, number), ordinal, salt, generation, block[40:56], block[56:72], before, made, crc(block[:-4]))
+    return Lead((start, number), ordinal, salt, generation, block[40:56], block[56:72], before, made, chained(block))
+
+
+def fields_are_whole(area: bytes) -> bool:
+    """Whether a list of fields has the form of one, with zeros behind it; what its fields say is skipped, known or not."""
+    end = 2 + struct.unpack_from("<H", area)[0]
+    at, last = 2, 0
+    while at < end:
+        if at + 4 > end:
+            return False
+        kind, size = struct.unpack_from("<HH", area, at)
+        after = at + 4 + -(-size // 4) * 4
+        if kind <= last or after > end or any(area[at + 4 + size : after]) or kind in (1, 2) and size != 16:
+            return False
+        if kind == 3 and not (1 <= size <= 64 and all(0x21 <= it <= 0x7E for it in area[at + 4 : at + 4 + size])):
+            return False
+        at, last = after, kind
+    return end <= len(area) and not any(area[end:])
+
+
+def of_a_later_version(kind, optional, payload) -> bool:
+    """Whether only a later version knows a kind, or a number in a record of a known kind."""
+    if kind == BODY:
+        return payload[17] != 0
+    if kind == DECISION:
+        return payload[20] != 1 or payload[21] > 5 or payload[22] not in (1, 2, 3)
+    if kind == REFUSED:
+        return payload[14] not in _REFUSED_CODES
+    return kind in _RESERVED or kind not in (4, 5, 6, ERASURE) and not optional
 
 
 def split(index_part: bytes):
@@ -146,7 +178,7 @@ class Reader:
             if kind is None:
                 wrong = True
                 break
-            if kind not in (1, 2, 3, 4, 5, 6, ERASURE) and not optional:
+            if of_a_later_version(kind, optional, payload):
                 raise Stop(verdict="unsupported")
             if kind in _LENGTHS and len(payload) != _LENGTHS[kind]:
                 wrong = True

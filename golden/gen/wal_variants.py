@@ -1,4 +1,4 @@
-"""What may have happened to wal/v1, as edits of its files, and the verdict that each must get.
+"""What may have happened to wal/v1 and wal/v2, as edits of their files, and the verdict that each must get.
 
 Owns the hand-written expectations.  wal_read must agree with every one of them.
 """
@@ -109,7 +109,7 @@ def _tail(ed):
     file, data = ed.segment(T, 0)
     after, _ = ed.segment(T, 1)
     assert data[torn_at : torn_at + 8] == b"flkbatch" and ed.at(T, 3)[1] == 4 * BLOCK, "batch 2 has two blocks"
-    batch_5 = lambda ends, salt, prev: raw.segment_header(T, 1, salt, 8, log.installation, log.incarnation, (ends, prev))
+    batch_5 = lambda ends, salt, prev: log.header(1, salt, 8, (ends, prev))
     salt = log.segments[1]["salt"]
     seq = lambda counter: raw.sequence(3, counter)
     yield "torn_header_broken", "even the header of the torn batch is broken", [ed.flip(file, torn_at + 20)], _torn(T, 3, 0, torn_at)
@@ -151,19 +151,19 @@ def _tail(ed):
     fields = {"salt": salt, "sequence": seq(4), "expiry_clock": 1_000_001, "wall": 1_768_473_001_000_000,
               "durable_upto": seq(3), "settled_upto": seq(2)}
     lead = batch_5(seq(3), salt, log.checksum)
-    taken = raw.batch(fields | {"previous": crc(lead[:-4])}, b"", b"", 0)
+    taken = raw.batch(fields | {"previous": raw.chained(lead)}, b"", b"", 0)
     yield "taken_over", "the torn batch was given up for another one in the next segment", \
         ed.blocks(after, 0, lead + taken + bytes(BLOCK)), _sound(T, 4)
     lead = batch_5(seq(4), salt, raw.header_checksum(torn))
-    later = raw.batch(fields | {"previous": crc(lead[:-4]), "sequence": seq(5), "durable_upto": seq(4)}, b"", b"", 0)
+    later = raw.batch(fields | {"previous": raw.chained(lead), "sequence": seq(5), "durable_upto": seq(4)}, b"", b"", 0)
     yield "damage_said_by_the_next_segment", "the next segment begins behind the torn batch: it was durable", \
         ed.blocks(after, 0, lead + later + bytes(BLOCK)), _damage(T, 4, 4)
     yield "damage_said_by_the_next_header_alone", "only the header of the next segment says so", \
         ed.blocks(after, 0, lead + bytes(2 * BLOCK)), _damage(T, 4, 4)
-    lead = raw.segment_header(T, 1, salt, 10, log.installation, log.incarnation, (seq(3), log.checksum))
+    lead = log.header(1, salt, 10, (seq(3), log.checksum))
     yield "stale_manifest", "a segment was named by a later manifest than this one", \
         ed.blocks(after, 0, lead), {"log": list(T), "verdict": "stale_manifest", "generation": 10, "start": DAMAGED}
-    lead = raw.segment_header(T, 1, salt, 8, b"\7" * 16, log.incarnation, (seq(3), log.checksum))
+    lead = log.header(1, salt, 8, (seq(3), log.checksum), installation=b"\7" * 16)
     yield "damage_foreign_header", "the right salt in the header of another installation", \
         ed.blocks(after, 0, lead), _damage(T, 4) | {"expected": None}
 
@@ -214,8 +214,7 @@ def _lengths(ed):
     yield "cut_of_unknown_length", "a header from before headers said the length: nothing tells of the rest", \
         [ed.truncate(old[0], 5 * BLOCK)], _sound(T, 3)
     log = ed.directory.logs[T]
-    lead = raw.segment_header(T, 1, log.segments[1]["salt"], 8, log.installation, log.incarnation,
-                              (raw.sequence(3, 3), log.checksum), BLOCK)
+    lead = log.header(1, log.segments[1]["salt"], 8, (raw.sequence(3, 3), log.checksum), BLOCK)
     yield "next_of_impossible_length", "a header that says one block is none: the segment is unused", \
         ed.blocks(after[0], 0, lead + bytes(2 * BLOCK)), \
         {"log": list(T), "verdict": "torn_or_whole", "last": raw.sequence(3, 3), "start": SOUND}
@@ -249,6 +248,47 @@ def _starts(index_part):
     return out
 
 
+def _labels(ed):
+    """Fields of segment headers: nothing is judged by what they say."""
+    log, segment = ed.directory.logs[T], ed.directory.logs[T].segments[0]
+    file, _ = ed.segment(T, 0)
+    torn = _torn(T, 3, 0, 5 * BLOCK)
+    head = lambda *labels: ed.blocks(file, 0, log.header(0, segment["salt"], segment["generation"], None, labels=labels))
+    yield "label_of_a_later_version", "a field of an unknown kind is skipped", head(*log.form.labels, (77, b"later")), torn
+    yield "label_other_region", "another region", head((3, b"us-east")), torn
+    yield "label_other_node", "a segment that is named may have been written by another node", head((1, b"\7" * 16)), torn
+    yield "labels_none", "an empty list", head(), torn
+    version_1 = raw.segment_header(T, 0, segment["salt"], segment["generation"], log.installation, log.incarnation)
+    yield "header_of_version_1", "a segment of the version before", ed.blocks(file, 0, version_1), torn
+    yield "labels_out_of_order", "kinds ascend", head((2, b"\7" * 16), (1, b"\7" * 16)), _damage(T, 1, 3)
+    yield "label_of_impossible_length", "a node is 16 bytes", head((1, b"\7" * 12)), _damage(T, 1, 3)
+
+
+def _later(ed):
+    """What only a later version writes, in a batch that arrived whole: never damage."""
+    torn, torn_at = ed.directory.logs[T].torn, 5 * BLOCK
+    file, _ = ed.segment(T, 0)
+    listed = torn[96 : 96 + struct.unpack_from("<I", torn, 24)[0]]
+    starts = [(96 + at, listed[at]) for at in _starts(listed)]
+    body, decision = (next(at for at, kind in starts if kind == wanted) for wanted in (raw.BODY, raw.DECISION))
+    refused = {"log": list(T), "verdict": "unsupported", "start": REFUSED}
+    changed = lambda *changes: ed.blocks(file, torn_at, _changed(torn, changes))
+    yield "term", "any term is read", changed((72, struct.pack("<I", 7))), _sound(T, 4)
+    yield "later_reason", "a reason of a later version", changed((decision + 16 + 21, b"\x06")), refused
+    yield "later_regime", "a regime of a later version", changed((decision + 16 + 22, b"\x04")), refused
+    yield "later_encoding", "an encoding of a later version", changed((decision + 16 + 20, b"\x02")), refused
+    yield "later_encryption", "an encrypted body", changed((body + 16 + 17, b"\x1c")), refused
+    for kind, name in ((7, "deferred"), (9, "adopted"), (10, "epoch"), (11, "superseded"), (12, "watermark")):
+        yield "later_%s" % name, "a reserved kind is never skipped, whatever its optional bit says", \
+            changed((decision, bytes([kind, 1]))), refused
+    log = ed.directory.logs[T]
+    old = log.counted[2]
+    at, data = old["offset"], ed.directory.files[file][old["offset"] : old["offset"] + old["bytes"]]
+    index_part = data[96 : 96 + struct.unpack_from("<I", data, 24)[0]]
+    code = next(96 + it for it in _starts(index_part) if index_part[it] == raw.REFUSED) + 16 + 14
+    yield "later_code", "a problem code of a later version", ed.blocks(file, at, _changed(data, [(code, b"\x56")])), refused
+
+
 def _ended(ed):
     """Ended logs: every deviation is damage."""
     yield "ended_last_segment", "a bit of the one batch of a last segment", [ed.flip(*ed.at(E, 4, 500))], _damage(E, 4, 4)
@@ -279,7 +319,7 @@ def starts(directory):
     yield "manifest_missing", "segments without a manifest", [{"op": "remove", "file": "manifest"}], DAMAGED
     yield "manifest_bit", "one bit of the manifest", [ed.flip("manifest", 200)], DAMAGED
     yield "manifest_cut", "the manifest is cut", [ed.truncate("manifest", len(manifest) - 1)], DAMAGED
-    newer = raw.sealed(manifest[:8] + struct.pack("<I", 2) + manifest[12:-4])
+    newer = raw.sealed(manifest[:8] + struct.pack("<I", 3) + manifest[12:-4])
     yield "manifest_newer", "a directory of a later format", [ed.write("manifest", 0, newer)], REFUSED
     yield "manifest_new_left_over", "a replacement that was never renamed is void", \
         [ed.write("manifest.new", 0, manifest[:100])], SOUND
@@ -289,14 +329,27 @@ def starts(directory):
     yield "secret_bit", "one bit of the secret", [ed.flip("secret", 30)], REFUSED
     yield "secret_of_another", "the secret of another installation", \
         [ed.write("secret", 0, raw.secret(b"\5" * 16, secret[28:44]))], REFUSED
-    void = lambda generation, installation: raw.segment_header(
-        (3, 9), 0, 5, generation, installation, directory.manifest["incarnation"])
+    form, incarnation = directory.form, directory.manifest["incarnation"]
+    void = lambda generation, installation, labels=form.labels: raw.segment_header(
+        (3, 9), 0, 5, generation, installation, incarnation, version=form.version, labels=labels)
     ours = directory.manifest["installation"]
     name = "segment-%016x.wal" % 200
     yield "void_segment", "a segment that no manifest names, of an earlier generation: void", \
         [ed.write(name, 0, void(9, ours))], SOUND
     yield "void_segment_of_a_later_manifest", "then the manifest is an old copy", [ed.write(name, 0, void(10, ours))], DAMAGED
     yield "void_segment_of_another_installation", "not ours to remove", [ed.write(name, 0, void(1, b"\7" * 16))], REFUSED
+
+
+    if form.version == 1:
+        return
+    peer = ((1, b"\7" * 16),) + form.labels[1:]
+    yield "void_segment_of_another_node", "nor is that of another directory with this secret, whatever its generation is", \
+        [ed.write(name, 0, void(99, ours, peer))], REFUSED
+    yield "void_segment_without_labels", "one of version 1 names no node", \
+        [ed.write(name, 0, raw.segment_header((3, 9), 0, 5, 10, ours, incarnation))], DAMAGED
+    later = dict(directory.manifest, sections=[(77, 0, b"of a later version")])
+    yield "manifest_of_a_newer_flk", "a section of a later version that may not be left aside", \
+        [ed.write("manifest", 0, raw.manifest(later))], REFUSED
 
 
 def _other_end(directory):
@@ -312,3 +365,6 @@ def all_of(directory):
     ed = Editor(directory)
     for group in (_tail, _take_over, _lengths, _erasure, _ended):
         yield from group(ed)
+    if directory.form.version > 1:
+        yield from _labels(ed)
+        yield from _later(ed)

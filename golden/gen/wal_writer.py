@@ -4,6 +4,7 @@ Owns where bytes go and what an index says of them.  Never reads a byte back.
 """
 
 import hashlib
+from typing import NamedTuple
 
 from . import wal_bytes as raw
 from .wal_bytes import BLOCK
@@ -15,6 +16,15 @@ KINDS = {"body": raw.BODY, "decision": raw.DECISION, "refused": raw.REFUSED, "du
 def hex64(value: int) -> str:
     """A 64-bit number that JSON readers with doubles would spoil."""
     return "%016x" % value
+
+
+class Form(NamedTuple):
+    """A version of the format, and what of a directory differs by it."""
+
+    name: str
+    version: int
+    installation: bytes
+    labels: tuple = ()
 
 
 class Batch:
@@ -78,8 +88,8 @@ class Batch:
 class Log:
     """One log while it is written."""
 
-    def __init__(self, installation: bytes, incarnation: bytes, log):
-        self.installation, self.incarnation, self.log = installation, incarnation, log
+    def __init__(self, form: Form, incarnation: bytes, log):
+        self.form, self.installation, self.incarnation, self.log = form, form.installation, incarnation, log
         self.files = {}
         self.segments = []
         self.at = raw.sequence(log[0], 0)
@@ -106,16 +116,21 @@ class Log:
     def _write(self, data: bytes):
         self.files[self.current["file"]] += data
 
+    def header(self, ordinal, salt, generation, before, made=0, **other):
+        """A segment header of this log; `other` has what is not as in this log."""
+        fields = {"installation": self.installation, "incarnation": self.incarnation, "version": self.form.version,
+                  "labels": self.form.labels, "before": before, "made": made}
+        return raw.segment_header(self.log, ordinal, salt, generation, **(fields | other))
+
     def _header(self):
         segment = self.current
         before = (self.at, self.checksum) if segment["ordinal"] else None
-        return raw.segment_header(self.log, segment["ordinal"], segment["salt"], segment["generation"],
-                                  self.installation, self.incarnation, before, segment["made"])
+        return self.header(segment["ordinal"], segment["salt"], segment["generation"], before, segment["made"])
 
     def spell(self, batch: Batch, clock, settled=None):
         """What a write of the batch is here: the segment header if it is the first, the fields, the batch."""
         lead = self._header() if not self.files[self.current["file"]] else b""
-        previous = int.from_bytes(lead[-4:], "little") if lead else self.checksum
+        previous = raw.chained(lead) if lead else self.checksum
         fields = {"salt": self.current["salt"], "sequence": batch.at, "expiry_clock": clock[0], "wall": clock[1],
                   "durable_upto": batch.at - 1, "settled_upto": batch.at - 1 if settled is None else settled,
                   "previous": previous}

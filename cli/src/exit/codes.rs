@@ -203,6 +203,16 @@ pub(crate) const WAL_CHANGE_CODES: Codes = Codes(&[
     ),
 ]);
 
+/// Of `flk wal secret generate`.
+pub(crate) const WAL_SECRET_CODES: Codes = Codes(&[
+    (Exit::Yes, "the secret was made"),
+    (
+        Exit::Usage,
+        "the command line is wrong, or the file is there already; it was not changed",
+    ),
+    (Exit::File, "the file, or the output, could not be written"),
+]);
+
 /// Of commands to a serving gateway.
 pub(crate) const SERVED_CODES: Codes = Codes(&[
     (Exit::Yes, "the gateway did it"),

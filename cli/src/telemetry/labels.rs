@@ -33,6 +33,6 @@ pub(super) const LABELS: &[Label] = &[
     label("stage", "Stage of a record's way.", "wal_wait"),
     label("stats_layout", "Version of the layout of the statistics page.", "1"),
     label("tenant", "Tenant id; `other` is all tenants beyond the first 64.", "default"),
-    label("version", "Version of flk.", "0.1.0"),
+    label("version", "Version of flk.", "0.2.0"),
     label("wal_format", "Version of the format of the log.", "3"),
 ];

@@ -168,12 +168,10 @@ impl Directory {
     fn manifest(&self) -> Result<Manifest, Unusable> {
         let path = self.path.display();
         match self.read_whole(MANIFEST) {
-            Ok(bytes) => Manifest::decode(&bytes).map_err(|fault| match fault {
+            Ok(bytes) => Manifest::decode(&bytes).map_err(|fault| match fault.is_newer() {
                 // Written by another flk, which is not damage.
-                ManifestFault::Newer { .. } => {
-                    Unusable::Failure(Failure::with(Exit::Configuration, fault.to_string()))
-                }
-                fault => Unusable::Manifest(fault),
+                true => Unusable::Failure(Failure::with(Exit::Configuration, fault.to_string())),
+                false => Unusable::Manifest(fault),
             }),
             Err(Errno::ENOENT) => {
                 let names = self.names()?;

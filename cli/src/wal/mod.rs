@@ -4,6 +4,7 @@
 pub(crate) mod directory;
 mod inspect;
 mod row;
+mod secret;
 mod show;
 mod socket;
 pub(crate) mod survey;
@@ -25,6 +26,9 @@ pub(crate) enum Command {
     Quarantine(tool::QuarantineArgs),
     /// Seal, then delete old closed segments
     Compact(tool::CompactArgs),
+    /// Make the secret that several log directories share
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// Show the state of a serving gateway's log
     Status(socket::StatusArgs),
     /// Count withheld time towards expiry, after the wall clock was corrected
@@ -56,6 +60,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Quarantine(args) => return tool_code(tool::quarantine(&args)),
         Command::Compact(args) => return tool_code(tool::compact(&args)),
+        Command::Secret(command) => secret::run(&command),
         Command::Status(args) => socket::status(&args),
         Command::ReleaseClock(args) => socket::release_clock(&args),
         Command::Pin(args) => socket::pin(&args),

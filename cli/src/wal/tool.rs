@@ -174,6 +174,8 @@ fn config() -> KeeperConfig {
         params: vec![ParamsVersion::ONE],
         manifest_bytes_max: MANIFEST_BYTES_MAX,
         stats: Arc::new(Stats::new(0)),
+        region: None,
+        secret: None,
         pid: std::process::id(),
     }
 }

@@ -139,7 +139,7 @@ fn conclude(directory: &Directory, findings: &[Finding]) -> Exit {
         }
         (0, _) if count(State::Foreign) > 0 => {
             eprintln!(
-                "nothing is damaged, but what is called foreign belongs to another installation, and a gateway will not start beside it: move it out{by}"
+                "nothing is damaged, but what is called foreign belongs to another installation or node, and a gateway will not start beside it: move it out{by}"
             );
             return Exit::Configuration;
         }

@@ -15,7 +15,7 @@ use flk_dataplane::wal::manifest::{
 use flk_dataplane::wal::name::{LogId, Place, Sequence};
 use flk_dataplane::wal::record::{BodyMeta, Decision, Entry};
 use flk_dataplane::wal::secret::Secret;
-use flk_dataplane::wal::segment::{Predecessor, SegmentHeader};
+use flk_dataplane::wal::segment::{Predecessor, SegmentHeader, SegmentLabels};
 use flk_testkit::hex::hex;
 use std::fs::{File, OpenOptions};
 use std::io::{Error, Result, Write};
@@ -275,6 +275,7 @@ impl<'a> Maker<'a> {
                 checksum: tip.checksum,
             }),
             made_bytes: Some(self.plan.segment_bytes),
+            labels: SegmentLabels::default(),
         }
     }
 
@@ -312,6 +313,7 @@ impl<'a> Maker<'a> {
                 durable_upto: tip.sequence,
                 resolved_upto: tip.sequence,
                 previous_checksum: tip.checksum,
+                term: 0,
             };
             let assembled = batch.assemble(&fields, lead, &mut blocks);
             file.write_all(blocks.bytes())?;

@@ -25,6 +25,7 @@ mod traces;
 pub mod units;
 mod unknown;
 mod variables;
+mod wal_secret;
 
 pub use control::ControlSettings;
 pub use document::shown_source;
@@ -45,6 +46,7 @@ pub use tenants::PARAMS_NUMBERS;
 pub use traces::{Endpoint, OtlpHeaders, OtlpSettings};
 pub use unknown::{unread_of_otel, warnings};
 pub use variables::{VARIABLES, Variable};
+pub use wal_secret::{SecretFileError, read as read_wal_secret};
 
 use crate::driver::affinity::is_cores;
 use crate::driver::agent::start::Begin;
@@ -55,6 +57,7 @@ use crate::http::{LookUps, Networks, NetworksError};
 use crate::logs::Format;
 use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol, TraceLimits};
 use crate::snapshot::Document;
+use crate::wal::segment::Region;
 use flk_contract::signature::wipe_stack;
 use sealed::AgeKeys;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -115,6 +118,10 @@ pub struct Config {
     pub proxies: Proxies,
     /// Which records are traced.
     pub traces: TraceLimits,
+    /// File of the secret that a new directory begins with.
+    pub wal_secret_file: Option<PathBuf>,
+    /// Where this gateway runs.
+    pub region: Option<Region>,
     /// How log lines are written.
     pub log_format: Format,
     /// What the control process is started with.
@@ -235,6 +242,8 @@ impl Config {
             wal_bytes_max: raw.size_if_set(Variable::WalMaxBytes, 64 << 20..=1 << 50)?,
             wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
             segment_bytes: segment_bytes(raw)?,
+            wal_secret_file: raw.text(Variable::WalSecretFile).map(PathBuf::from),
+            region: region(raw)?,
             log_format: match Format::named(raw.text(Variable::LogFormat).unwrap_or("text")) {
                 Some(format) => format,
                 None => return Err(raw.error(Variable::LogFormat, "no such format")),
@@ -275,6 +284,18 @@ fn segment_bytes(raw: &RawConfig) -> Result<Option<u64>, ConfigError> {
     match bytes.is_none_or(|bytes| bytes.is_multiple_of(4096)) {
         true => Ok(bytes),
         false => Err(raw.error(variable, "it is not a multiple of 4 KiB")),
+    }
+}
+
+/// Where this gateway runs, if it is set.
+fn region(raw: &RawConfig) -> Result<Option<Region>, ConfigError> {
+    let Some(text) = raw.text(Variable::RegionId) else {
+        return Ok(None);
+    };
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match Region::new(text).filter(|_| text.bytes().all(is_allowed)) {
+        Some(region) => Ok(Some(region)),
+        None => Err(raw.error(Variable::RegionId, "no such name")),
     }
 }
 

@@ -63,6 +63,9 @@ fn check_sizes_and_times(config: &Config) {
     assert_eq!(config.wal_bytes_max, Some(1 << 30));
     assert_eq!(config.wal_age_max_s, 2 * 86_400);
     assert_eq!(config.segment_bytes, Some(8 << 20));
+    let secret = config.wal_secret_file.as_deref();
+    assert_eq!(secret, Some(Path::new("/srv/wal.secret")));
+    assert_eq!(config.region, Region::new("eu-west"));
     assert_eq!(config.dedup_ttl_s, 7 * 86_400);
     assert_eq!(config.dedup_memory_bytes_max, Some(64 << 20));
 }
@@ -72,11 +75,11 @@ fn every_setting_can_stand_in_the_file() {
     let written = Written::new("");
     let text = format!(
         "[http]\nport = 9_090\nlisten = \"::1\"\nkeepalive = \"90s\"\nbody_max = \"64KiB\"\nlook_ups = \"on\"\ndrain_delay = \"5s\"\nproxy_protocol = \"optional\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
-         [wal]\ndir = \"/srv/wal\"\nmax_bytes = \"1GiB\"\nmax_age = \"2d\"\nsegment_bytes = \"8MiB\"\n\
+         [wal]\ndir = \"/srv/wal\"\nmax_bytes = \"1GiB\"\nmax_age = \"2d\"\nsegment_bytes = \"8MiB\"\nsecret_file = \"/srv/wal.secret\"\n\
          [dedup]\nbackend = \"memory\"\nttl = \"7d\"\nmemory_max = \"64MiB\"\n\
          [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nhmac_key_new_file = '{key}'\nhmac_key_old_file = '{key}'\nallow_unsigned = false\n\
          [limits]\nrate = 1000\n[metrics]\nuser = \"prom\"\npassword_file = '{key}'\n\
-         [process]\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\ncore_dumps = true\nsandbox = \"off\"\nage_identity_file = '{identity}'\n\
+         [process]\ncores = [\"0\"]\ndriver = \"portable\"\nsnapshot = \"environment\"\ncore_dumps = true\nsandbox = \"off\"\nregion = \"eu-west\"\nage_identity_file = '{identity}'\n\
          [admin]\nlisten = \"[::1]:8082\"\ntokens_file = \"/srv/tokens\"\n[control]\ndir = \"/srv/control\"\n\
          [log]\nformat = \"json\"\n[traces]\nsample = 0.25\nper_second_max = 7\notlp_endpoint = \"http://127.0.0.1:4317\"\notlp_traces_endpoint = \"http://127.0.0.1:4318/traces\"\notlp_headers_file = '{headers}'\nservice_name = \"edge\"\n\
          [tenancy]\nmulti_tenant = 1\ntenants_file = '{tenants}'\n",

@@ -103,6 +103,10 @@ variables! {
     WalMaxAge "WAL_MAX_AGE" "wal.max_age" false "14d" "1m to 10000d, as a number with s, m, h or d";
     /// Length of a log segment.
     SegmentBytes "WAL_SEGMENT_BYTES" "wal.segment_bytes" false "4MiB to 64MiB, by WAL_MAX_BYTES and the number of shards" "4MiB to 1GiB, a multiple of 4KiB";
+    /// File of the secret that a new WAL_DIR begins with.
+    WalSecretFile "WAL_SECRET_FILE" "wal.secret_file" false "no file: a new WAL_DIR makes a secret of its own" "a file as flk wal secret generate makes it, that only its owner can read";
+    /// Where this gateway runs; in the headers of its log segments.
+    RegionId "REGION_ID" "process.region" false "no region" "1 to 64 characters of A-Z a-z 0-9 . _ -";
     /// How log lines are written.
     LogFormat "LOG_FORMAT" "log.format" false "text" "text (sentences) or json (one object a line)";
     /// Time between SIGTERM and the closing of the listeners.
@@ -165,7 +169,9 @@ impl Variable {
     pub fn is_secret_in(self, text: &str) -> bool {
         match self {
             Variable::OtlpEndpoint | Variable::OtlpTracesEndpoint => text.contains(['@', '?', '#']),
-            Variable::AdminTokensFile => shown_path(Path::new(text)) != text,
+            Variable::AdminTokensFile | Variable::WalSecretFile => {
+                shown_path(Path::new(text)) != text
+            }
             _ => self.is_secret(),
         }
     }

@@ -227,7 +227,7 @@ problems! {
     /// A shard makes no turns.
     ShardStuck = 131, 503, "shard_stuck", true, "A shard stands still", "A shard of this instance has made no turn for more than a second; the others serve on. Operators: flk_shard_stuck and the log name it; this instance is ready again by itself once it moves.";
     /// Too many look-ups wait for an answer.
-    LookUpsBusy = 132, 503, "look_ups_busy", true, "Too many look-ups", "Too many look-ups wait for an answer; ask again after Retry-After seconds.";
+    LookUpsBusy = 137, 503, "look_ups_busy", true, "Too many look-ups", "Too many look-ups wait for an answer; ask again after Retry-After seconds.";
 }
 
 impl From<&Malformed> for Problem {
@@ -317,6 +317,7 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use super::Problem;
+    use crate::wal::record::{REFUSED_CODES, RESERVED_CODES};
     use std::collections::HashSet;
 
     #[test]
@@ -354,6 +355,21 @@ mod tests {
             })
             .collect();
         assert_eq!(lines, include_str!("../../tests/pins/problems.txt"));
+    }
+
+    #[test]
+    fn the_log_knows_every_refusal_of_a_record_and_what_it_reserves_is_not_given_out() {
+        let of_records = |problem: &&Problem| {
+            **problem == Problem::SignatureInvalid || (80..100).contains(&problem.number())
+        };
+        let refused = Problem::ALL.iter().filter(of_records);
+        let refused: Vec<(u8, &str)> = refused.map(|it| (it.number(), it.code())).collect();
+        assert_eq!(refused, REFUSED_CODES);
+        for (number, code) in RESERVED_CODES {
+            assert_eq!(Problem::from_number(number), None, "{code}");
+            let is_taken = Problem::ALL.iter().any(|problem| problem.code() == code);
+            assert!(!is_taken, "{code}");
+        }
     }
 
     #[test]

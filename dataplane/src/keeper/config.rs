@@ -4,6 +4,8 @@ use crate::dedup::Decided;
 use crate::io::SyncMode;
 use crate::keeper::slice_memory::MemoryRoom;
 use crate::stats::Stats;
+use crate::wal::secret::Secret;
+use crate::wal::segment::Region;
 use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 
@@ -47,6 +49,10 @@ pub struct KeeperConfig {
     pub manifest_bytes_max: usize,
     /// Where the keeper shows its counts.
     pub stats: Arc<Stats>,
+    /// Where this process runs; in the header of every segment that is written.
+    pub region: Option<Region>,
+    /// A secret to begin with; what the directory has already must be the same.
+    pub secret: Option<Secret>,
     /// Id of this process, written into the lock file for a process that finds it locked.
     pub pid: u32,
 }

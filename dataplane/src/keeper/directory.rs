@@ -25,11 +25,14 @@ pub(crate) async fn lock(files: &Files, pid: u32) -> Result<File, Halt> {
     Ok(file)
 }
 
-/// Draws a new secret and makes it durable. One that lies there without a manifest was never used and is replaced.
-pub(crate) async fn make_secret(files: &Files) -> Result<Secret, Halt> {
-    let secret = Secret {
-        id: files.random().await?,
-        key: files.random().await?,
+/// Makes the secret durable that was given, or a new one. One that lies there without a manifest was never used and is replaced.
+pub(crate) async fn make_secret(files: &Files, given: Option<Secret>) -> Result<Secret, Halt> {
+    let secret = match given {
+        Some(given) => given,
+        None => Secret {
+            id: files.random().await?,
+            key: files.random().await?,
+        },
     };
     files.unlink(SECRET).await?;
     let file = files.open(SECRET, MAKE).await?;
@@ -40,8 +43,12 @@ pub(crate) async fn make_secret(files: &Files) -> Result<Secret, Halt> {
     Ok(secret)
 }
 
-/// Reads the secret and checks that it is the one that the manifest means.
-pub(crate) async fn read_secret(files: &Files, id: [u8; 16]) -> Result<Secret, Halt> {
+/// Reads the secret and checks that it is the one that the manifest means, and the one that was given.
+pub(crate) async fn read_secret(
+    files: &Files,
+    id: [u8; 16],
+    given: Option<Secret>,
+) -> Result<Secret, Halt> {
     let Some(file) = files.open_if_there(SECRET, READ).await? else {
         let what = "missing".to_string();
         return Err(Halt::Secret { what });
@@ -55,5 +62,8 @@ pub(crate) async fn read_secret(files: &Files, id: [u8; 16]) -> Result<Secret, H
         let what = "that of another installation".to_string();
         return Err(Halt::Secret { what });
     }
-    Ok(secret)
+    match given.is_none_or(|given| given == secret) {
+        true => Ok(secret),
+        false => Err(Halt::OtherSecret),
+    }
 }

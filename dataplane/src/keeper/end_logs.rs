@@ -95,6 +95,7 @@ async fn write_last(
         generation: store.manifest.generation,
         predecessor: found.ending.predecessor,
         made_bytes: Some((BLOCK_BYTES + bytes.len()) as u64),
+        labels: store.labels(),
     };
     let (blocks, assembled) = rewritten(bytes, &header)?;
     assert_eq!(

@@ -65,6 +65,8 @@ pub(crate) enum Halt {
         /// What is wrong with it.
         what: String,
     },
+    /// The secret that was given is not the one that the directory was made with.
+    OtherSecret,
     /// There are logs or slices, but no manifest that names them.
     NoManifest {
         /// One of the files.
@@ -110,6 +112,7 @@ impl Halt {
             | Halt::NoManifest { .. } => Exit::Damage,
             Halt::Io { .. } | Halt::StopCutShort { .. } => Exit::File,
             Halt::Secret { .. }
+            | Halt::OtherSecret
             | Halt::StartsExhausted
             | Halt::ManifestFull { .. }
             | Halt::Foreign { .. }
@@ -134,9 +137,11 @@ impl fmt::Display for Halt {
                 "the manifest (generation {manifest_generation}) is older than {file} (generation {file_generation}): WAL_DIR was put together from different moments. Restore all of it from one backup"),
             Halt::StaleStart { file, file_start, manifest_start } => write!(out,
                 "the manifest (start {manifest_start}) is older than {file}, whose log began in start {file_start}: WAL_DIR was put together from different moments. Restore all of it from one backup"),
-            Halt::Foreign { file } => write!(out, "{file} belongs to another installation: move it out of WAL_DIR"),
+            Halt::Foreign { file } => write!(out, "{file} belongs to another installation, or to another node of this one: move it out of WAL_DIR"),
             Halt::Secret { what } => write!(out,
                 "WAL_DIR holds logs, but the file `secret` is not usable ({what}): without it duplicates cannot be recognised. Put back the secret that belongs to this directory"),
+            Halt::OtherSecret => out.write_str(
+                "WAL_SECRET_FILE holds another secret than WAL_DIR was made with: its outcomes could not be found again. Nothing was changed. Name the file of that secret or none, or begin with an empty WAL_DIR"),
             Halt::NoManifest { file } => write!(out,
                 "WAL_DIR holds {file}, but no manifest: restore all of it from one backup, or start with an empty WAL_DIR"),
             Halt::Io { doing, file, error } => failed(out, doing, file, *error),

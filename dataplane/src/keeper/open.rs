@@ -11,7 +11,7 @@ use crate::keeper::port::Port;
 use crate::keeper::store::ManifestStore;
 use crate::keeper::strays::{self, Named};
 use crate::wal::files::{MANIFEST, NumberedFile};
-use crate::wal::manifest::{Manifest, ManifestFault};
+use crate::wal::manifest::Manifest;
 use crate::wal::secret::Secret;
 use std::collections::BTreeSet;
 
@@ -56,7 +56,7 @@ pub(crate) async fn open(
         install(port, &files, &config, &names).await?;
     }
     let manifest = read_manifest(&files).await?;
-    let secret = directory::read_secret(&files, manifest.secret).await?;
+    let secret = directory::read_secret(&files, manifest.secret, config.secret).await?;
     let named = named_files(&manifest);
     refuse_absent(&named, &names, missing)?;
     let mut orphans = names;
@@ -109,7 +109,8 @@ async fn refuse_newer(
     Ok(())
 }
 
-/// Makes an empty installation: secret first, then the manifest that means it.
+/// Makes an empty directory: secret first, then the manifest that means it. All directories with this secret are one
+/// installation.
 async fn install(
     port: &Port,
     files: &Files,
@@ -122,9 +123,9 @@ async fn install(
     if let Some(file) = left_over {
         return Err(Halt::NoManifest { file: file.clone() });
     }
-    let secret = directory::make_secret(files).await?;
+    let secret = directory::make_secret(files, config.secret).await?;
     let manifest = Manifest {
-        installation: files.random().await?,
+        installation: secret.id,
         node: files.random().await?,
         incarnation: files.random().await?,
         secret: secret.id,
@@ -141,9 +142,9 @@ async fn read_manifest(files: &Files) -> Result<Manifest, Halt> {
     let file = files.open(MANIFEST, READ).await?;
     let bytes = files.read_whole(&file).await?;
     files.close(&file).await;
-    Manifest::decode(&bytes).map_err(|fault| match fault {
-        ManifestFault::Newer { .. } => Halt::Refused(fault.to_string()),
-        _ => Halt::Damage {
+    Manifest::decode(&bytes).map_err(|fault| match fault.is_newer() {
+        true => Halt::Refused(fault.to_string()),
+        false => Halt::Damage {
             file: MANIFEST.to_string(),
             what: fault.to_string(),
         },

@@ -316,6 +316,7 @@ fn begin_shards(
         let begin = Begin {
             installation: store.manifest.installation,
             incarnation: store.manifest.incarnation,
+            labels: store.labels(),
             secret: secret.key,
             log: *log,
             owners: owners.clone(),

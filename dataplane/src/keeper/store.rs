@@ -16,6 +16,7 @@ use crate::wal::manifest::{
 };
 use crate::wal::name::LogId;
 use crate::wal::name::NamedSegment;
+use crate::wal::segment::SegmentLabels;
 use std::collections::BTreeMap;
 
 /// Why the manifest was not replaced.
@@ -101,6 +102,15 @@ impl ManifestStore {
             next_file: manifest.next_file,
             orphans: Vec::new(),
             manifest,
+        }
+    }
+
+    /// The labels of the segments that are written here.
+    pub(crate) fn labels(&self) -> SegmentLabels {
+        SegmentLabels {
+            node: Some(self.manifest.node),
+            group: Some(self.manifest.installation),
+            region: self.config.region,
         }
     }
 

@@ -38,7 +38,7 @@ impl Refusal {
         matches!(self.0, Halt::Refused(_))
     }
 
-    /// The file belongs to another installation.
+    /// The file belongs to another installation, or to another node of this one.
     pub fn is_foreign(&self) -> bool {
         matches!(self.0, Halt::Foreign { .. })
     }
@@ -89,6 +89,8 @@ pub async fn judge_stray<R: ReadAt>(
 /// Which directory and manifest a file was written under, as its first block states it.
 struct Origin {
     installation: [u8; 16],
+    /// The directory, where it says it: those of one installation share its id.
+    node: Option<[u8; 16]>,
     /// Generation of its manifest then.
     generation: u64,
     /// Of a segment: its salt, and the start of its log.
@@ -96,7 +98,7 @@ struct Origin {
 }
 
 /// What the first block of a segment or slice proves of the directory as a whole. A file written under a later manifest
-/// proves that ours is not the latest; one that no manifest names and that another installation wrote is not ours to
+/// proves that ours is not the latest; one that no manifest names and that another directory wrote is not ours to
 /// remove. In a file that our manifest names, a foreign header is damage, which reading the log finds.
 pub(crate) async fn refuse_newer(
     store: &ManifestStore,
@@ -111,7 +113,9 @@ fn refuse_origin(manifest: &Manifest, name: &str, block: &[u8], named: Named) ->
     let Some(origin) = origin(name, block, named)? else {
         return Ok(());
     };
-    if origin.installation != manifest.installation {
+    let is_ours = origin.installation == manifest.installation
+        && origin.node.is_none_or(|node| node == manifest.node);
+    if !is_ours {
         return match named {
             Named::Yes => Ok(()),
             Named::No => Err(Halt::Foreign {
@@ -166,6 +170,7 @@ fn origin(name: &str, block: &[u8], named: Named) -> Result<Option<Origin>, Halt
         Some(NumberedFile::Segment(_)) => match SegmentHeader::decode(block) {
             Ok((header, _)) => Ok(Some(Origin {
                 installation: header.installation,
+                node: header.labels.node,
                 generation: header.generation,
                 segment: Some((header.salt, header.log.start)),
             })),
@@ -175,6 +180,7 @@ fn origin(name: &str, block: &[u8], named: Named) -> Result<Option<Origin>, Halt
         _ => match Header::decode(block) {
             Ok(header) => Ok(Some(Origin {
                 installation: header.installation,
+                node: None,
                 generation: header.generation,
                 segment: None,
             })),

@@ -8,6 +8,7 @@ use crate::io::{ShardId, SyncMode};
 use crate::snapshot::Snapshot;
 use crate::wal::Epoch;
 use crate::wal::name::{ClosedSegment, LogId, NamedSegment, Sequence};
+use crate::wal::segment::SegmentLabels;
 use crate::wal::writer::{Entered, EpochBegun, LogStart};
 use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub struct Begin {
     pub installation: [u8; 16],
     /// Random id of this incarnation of the directory (a restore writes a new one).
     pub incarnation: [u8; 16],
+    /// Labels of the log's segments.
+    pub labels: SegmentLabels,
     /// Key of the keyed hash.
     pub secret: [u8; 16],
     /// The log that this shard writes in this run.
@@ -165,6 +168,7 @@ impl Begin {
         LogStart {
             installation: self.installation,
             incarnation: self.incarnation,
+            labels: self.labels,
             log: self.log,
             first: self.first,
             sync: self.sync,

@@ -282,7 +282,7 @@ mod tests {
     use crate::wal::buffer::Blocks;
     use crate::wal::name::{LogId, Place, Sequence};
     use crate::wal::record::BodyMeta;
-    use crate::wal::segment::SegmentHeader;
+    use crate::wal::segment::{SegmentHeader, SegmentLabels};
 
     #[test]
     fn finds_what_the_writer_wrote_and_nothing_of_another_salt() {
@@ -307,6 +307,7 @@ mod tests {
             generation: 7,
             predecessor: None,
             made_bytes: Some(64 * 1024),
+            labels: SegmentLabels::default(),
         };
         let mut blocks = Blocks::default();
         let fields = BatchFields {

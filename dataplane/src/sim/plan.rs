@@ -389,6 +389,8 @@ impl Scenario {
             stop_us: STOP_US,
             manifest_bytes_max: self.manifest_bytes_max,
             stats,
+            region: None,
+            secret: None,
             pid: 1,
         }
     }

@@ -333,7 +333,7 @@ const SHARDS: &[Metric] = &[
 #[rustfmt::skip] // a table
 const PROCESS: &[Metric] = &[
     series("flk_build_info", Kind::Info, &["version", "arch", "wal_format", "stats_layout"], "What this program is.", series::build_info),
-    series("flk_node_info", Kind::Info, &["region", "node"], "Where it runs: REGION_ID and NODE_ID, which are reserved and empty.", series::node_info),
+    series("flk_node_info", Kind::Info, &["region", "node"], "Where it runs: REGION_ID, empty until it is set; NODE_ID is reserved and empty.", series::node_info),
     process("flk_log_lines_dropped_total", Kind::Counter, "Log lines dropped because standard error could not take them.", |it| &it.log_lines_dropped),
     process("flk_log_lines_left_out_total", Kind::Counter, "Log lines left out because there were more of their event in ten seconds than are written.", |it| &it.log_lines_left_out),
     process("process_cpu_seconds_total", Kind::Counter, "CPU time of the process, user and system; at most 5 s old, as all of the process.", |it| &it.cpu_us).unit(Unit::Seconds),

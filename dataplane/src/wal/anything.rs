@@ -21,6 +21,7 @@ pub fn read_anything(bytes: &[u8]) {
         use_content(&record.content);
     }
     read_manifest(bytes);
+    read_segment_header(bytes);
     read_as_batch(bytes);
     read_as_batch(&with_batch_checksums(bytes));
     read_as_log(bytes);
@@ -39,6 +40,21 @@ fn read_manifest(bytes: &[u8]) {
     if let Ok(manifest) = Manifest::decode(&right) {
         assert_eq!(Manifest::decode(&manifest.encode()).as_ref(), Ok(&manifest));
         assert_eq!(manifest.encoded_bytes(), manifest.encode().len());
+    }
+}
+
+/// Reads a segment header with its checksum made right. One that is accepted must survive encoding, with what its first batch
+/// repeats of it.
+fn read_segment_header(bytes: &[u8]) {
+    let mut block = [0; BLOCK_BYTES];
+    let some = bytes.len().min(BLOCK_BYTES);
+    block[..some].copy_from_slice(&bytes[..some]);
+    let checksum = crc(&block[..BLOCK_BYTES - 4]);
+    put(&mut block, BLOCK_BYTES - 4, &checksum.to_le_bytes());
+    if let Ok((header, chained)) = SegmentHeader::decode(&block) {
+        let mut again = [0; BLOCK_BYTES];
+        assert_eq!(header.encode(&mut again), chained);
+        assert_eq!(SegmentHeader::decode(&again), Ok((header, chained)));
     }
 }
 
@@ -72,7 +88,7 @@ fn with_batch_checksums(bytes: &[u8]) -> Vec<u8> {
     put(&mut right, 0, &BATCH_MAGIC);
     put(&mut right, 24, &(index_bytes as u32).to_le_bytes());
     put(&mut right, 28, &[0; 4]);
-    right[72..92].fill(0);
+    right[76..92].fill(0);
     let index = crc(&right[BATCH_HEADER_BYTES..]);
     put(&mut right, 64, &index.to_le_bytes());
     let header = crc(&right[..BATCH_HEADER_BYTES - 4]);

@@ -23,7 +23,9 @@ pub(crate) enum Before {
 /// length with it is possible, it gives the predecessor's checksum, provided that the length is the one that is likely.
 pub(crate) fn with_checksum(likely: SegmentHeader, before: Before, wanted: u32) -> SegmentHeader {
     if likely.predecessor.is_none() || before == Before::Known {
-        let blocks = solve(wanted, |blocks| with_blocks(likely, blocks).checksum());
+        let blocks = solve(wanted, |blocks| {
+            with_blocks(likely, blocks).chained_checksum()
+        });
         let found = with_blocks(likely, blocks);
         let possible = |bytes| is_segment_length(bytes) && bytes <= SEGMENT_BYTES_MAX;
         if found.made_bytes.is_none_or(possible) {
@@ -37,7 +39,7 @@ pub(crate) fn with_checksum(likely: SegmentHeader, before: Before, wanted: u32) 
         predecessor: Some(Predecessor { checksum, ..before }),
         ..likely
     };
-    with(solve(wanted, |checksum| with(checksum).checksum()))
+    with(solve(wanted, |checksum| with(checksum).chained_checksum()))
 }
 
 /// The header of a file that was made with so many blocks; of one of unknown length for none.
@@ -87,6 +89,7 @@ fn reduced(basis: &[(u32, u32); 32], (mut flips, mut field): (u32, u32)) -> (u32
 mod tests {
     use super::*;
     use crate::wal::name::{LogId, Sequence};
+    use crate::wal::segment::{Region, SegmentLabels};
     use proptest::prelude::*;
 
     fn header(ordinal: u32, checksum: u32, made_bytes: Option<u64>) -> SegmentHeader {
@@ -107,6 +110,7 @@ mod tests {
             generation: 7,
             predecessor: (ordinal > 0).then_some(before),
             made_bytes,
+            labels: SegmentLabels::default(),
         }
     }
 
@@ -117,10 +121,24 @@ mod tests {
     }
 
     #[test]
+    fn a_header_is_found_although_nothing_is_known_of_its_labels() {
+        let labels = SegmentLabels {
+            node: Some([9; 16]),
+            region: Region::new("eu-west"),
+            ..SegmentLabels::default()
+        };
+        let plain = header(1, 5, Some(1 << 20));
+        let whole = SegmentHeader { labels, ..plain };
+        let likely = header(1, 5, None);
+        let found = with_checksum(likely, Before::Known, whole.chained_checksum());
+        assert_eq!(found, plain);
+    }
+
+    #[test]
     fn a_first_header_that_nothing_explains_comes_back_as_it_was_thought_to_be() {
         // Under a checksum that no header like it has, with any length that is possible.
         let likely = header(0, 0, Some(1 << 20));
-        let wanted = with_blocks(likely, 1).checksum();
+        let wanted = with_blocks(likely, 1).chained_checksum();
         assert_eq!(with_checksum(likely, Before::ChecksumLost, wanted), likely);
     }
 
@@ -129,7 +147,7 @@ mod tests {
         fn the_length_of_a_first_header_is_found_by_the_checksum(made in made_bytes(), likely in made_bytes()) {
             let whole = header(0, 0, made);
             let likely = header(0, 0, likely);
-            prop_assert_eq!(with_checksum(likely, Before::ChecksumLost, whole.checksum()), whole);
+            prop_assert_eq!(with_checksum(likely, Before::ChecksumLost, whole.chained_checksum()), whole);
         }
 
         #[test]
@@ -141,7 +159,7 @@ mod tests {
         ) {
             let whole = header(ordinal, checksum, made);
             let likely = header(ordinal, checksum, likely);
-            prop_assert_eq!(with_checksum(likely, Before::Known, whole.checksum()), whole);
+            prop_assert_eq!(with_checksum(likely, Before::Known, whole.chained_checksum()), whole);
         }
 
         #[test]
@@ -153,7 +171,7 @@ mod tests {
         ) {
             let whole = header(ordinal, lost, made);
             let likely = header(ordinal, thought, made);
-            prop_assert_eq!(with_checksum(likely, Before::ChecksumLost, whole.checksum()), whole);
+            prop_assert_eq!(with_checksum(likely, Before::ChecksumLost, whole.chained_checksum()), whole);
         }
 
         #[test]
@@ -165,7 +183,7 @@ mod tests {
         ) {
             let before = if known { Before::Known } else { Before::ChecksumLost };
             let found = with_checksum(header(1, thought, likely), before, wanted);
-            prop_assert_eq!(found.checksum(), wanted);
+            prop_assert_eq!(found.chained_checksum(), wanted);
             prop_assert!(found.made_bytes.is_none_or(is_segment_length));
         }
     }

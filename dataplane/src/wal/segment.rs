@@ -1,6 +1,12 @@
 //! The first block of a segment: which log and position it is, and where the segment before it ends.
 //! It is written once, in the same write as the segment's first batch, and is never changed.
 
+mod labels;
+#[cfg(test)]
+mod tests;
+
+pub use labels::{REGION_BYTES_MAX, Region, SegmentLabels};
+
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::{Reader, crc, put};
 use crate::wal::name::{LogId, Sequence};
@@ -9,17 +15,17 @@ use std::fmt;
 /// The first eight bytes of a segment.
 pub const SEGMENT_MAGIC: [u8; 8] = *b"flk-segm";
 
-/// The format version that this code writes and the only one that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The format version that this code writes. It reads all up to this one.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The first version, without a list of fields.
+const WITHOUT_LABELS: u32 = 1;
 
 /// Start numbers are below this: they take 24 bits.
 pub const START_LIMIT: u32 = 1 << 24;
 
 /// Where the checksum of a segment header lies: the last four bytes of its block.
 const CHECKSUM_AT: usize = BLOCK_BYTES - 4;
-
-/// Bytes of a segment header that carry fields; zeros follow up to the checksum.
-const FIELDS_BYTES: usize = 92;
 
 /// Whether a segment file can be made with this length: whole blocks, one for its header and at least one for a batch.
 pub const fn is_segment_length(bytes: u64) -> bool {
@@ -56,6 +62,8 @@ pub struct SegmentHeader {
     /// Bytes that the file was made with: one that is not closed and has fewer lost its end. Not known of a header that was
     /// written before the field existed, or made anew from what was left.
     pub made_bytes: Option<u64>,
+    /// Where the segment was written. Nothing is judged by it.
+    pub labels: SegmentLabels,
 }
 
 /// Why a block is not a segment header.
@@ -86,7 +94,7 @@ impl fmt::Display for SegmentFault {
             }
             SegmentFault::Version(found) => write!(
                 out,
-                "the segment has format version {found}, this flk reads {FORMAT_VERSION}: use the flk that wrote it"
+                "the segment has format version {found}, this flk reads {FORMAT_VERSION} and older ones: use the flk that wrote it"
             ),
             SegmentFault::Field(name) => {
                 write!(out, "the segment header holds an impossible {name}")
@@ -98,25 +106,32 @@ impl fmt::Display for SegmentFault {
 impl std::error::Error for SegmentFault {}
 
 impl SegmentHeader {
-    /// Writes the header into a block and returns its checksum.
+    /// Writes the header into a block and returns the checksum that the first batch repeats.
     pub fn encode(&self, block: &mut [u8; BLOCK_BYTES]) -> u32 {
         assert!(
             self.made_bytes.is_none_or(is_segment_length),
             "no segment is made with {:?} bytes",
             self.made_bytes
         );
-        self.fill(block)
+        let chained = self.fill_first_version(block);
+        put(block, 8, &FORMAT_VERSION.to_le_bytes());
+        self.labels.fill(block);
+        let checksum = crc(&block[..CHECKSUM_AT]);
+        put(block, CHECKSUM_AT, &checksum.to_le_bytes());
+        chained
     }
 
-    /// The checksum that the encoded header carries, whether or not a header like this one may be written.
-    pub fn checksum(&self) -> u32 {
-        self.fill(&mut [0; BLOCK_BYTES])
+    /// The checksum that the first batch of the segment repeats: that of the header as the first version writes it. So it is the
+    /// same in all versions and whatever the list of fields holds, and a header that is lost can be made anew without them.
+    pub fn chained_checksum(&self) -> u32 {
+        self.fill_first_version(&mut [0; BLOCK_BYTES])
     }
 
-    fn fill(&self, block: &mut [u8; BLOCK_BYTES]) -> u32 {
+    /// All but the list of fields and the checksum, which it returns.
+    fn fill_first_version(&self, block: &mut [u8; BLOCK_BYTES]) -> u32 {
         block.fill(0);
         put(block, 0, &SEGMENT_MAGIC);
-        put(block, 8, &FORMAT_VERSION.to_le_bytes());
+        put(block, 8, &WITHOUT_LABELS.to_le_bytes());
         put(block, 12, &self.log.start.to_le_bytes());
         put(block, 16, &self.log.number.to_le_bytes());
         block[18] = u8::from(self.predecessor.is_some());
@@ -130,12 +145,10 @@ impl SegmentHeader {
             put(block, 80, &before.checksum.to_le_bytes());
         }
         put(block, 84, &self.made_bytes.unwrap_or(0).to_le_bytes());
-        let checksum = crc(&block[..CHECKSUM_AT]);
-        put(block, CHECKSUM_AT, &checksum.to_le_bytes());
-        checksum
+        crc(&block[..CHECKSUM_AT])
     }
 
-    /// Reads the header from the first block of `bytes` and returns it with its checksum.
+    /// Reads the header from the first block of `bytes` and returns it with the checksum that its first batch repeats.
     pub fn decode(bytes: &[u8]) -> Result<(SegmentHeader, u32), SegmentFault> {
         let block = bytes
             .first_chunk::<BLOCK_BYTES>()
@@ -152,22 +165,26 @@ impl SegmentHeader {
         if crc(&block[..CHECKSUM_AT]) != checksum {
             return Err(SegmentFault::Checksum);
         }
-        let header = fields(&block[SEGMENT_MAGIC.len()..]).ok_or(SegmentFault::Short)??;
-        if block[FIELDS_BYTES..CHECKSUM_AT]
-            .iter()
-            .any(|&byte| byte != 0)
-        {
-            return Err(SegmentFault::Field("reserved byte"));
+        let (version, header) =
+            fields(&block[SEGMENT_MAGIC.len()..]).ok_or(SegmentFault::Short)??;
+        if version == WITHOUT_LABELS {
+            let reserved = &block[labels::LABELS_AT..CHECKSUM_AT];
+            return match reserved.iter().all(|&byte| byte == 0) {
+                true => Ok((header, checksum)),
+                false => Err(SegmentFault::Field("reserved byte")),
+            };
         }
-        Ok((header, checksum))
+        let labels = SegmentLabels::read(block).ok_or(SegmentFault::Field("list of fields"))?;
+        let header = SegmentHeader { labels, ..header };
+        Ok((header, header.chained_checksum()))
     }
 }
 
-/// The fields behind the magic, of a block whose checksum matches.
-fn fields(bytes: &[u8]) -> Option<Result<SegmentHeader, SegmentFault>> {
+/// Format version and fields behind the magic, of a block whose checksum matches; without the list of fields.
+fn fields(bytes: &[u8]) -> Option<Result<(u32, SegmentHeader), SegmentFault>> {
     let mut reader = Reader::new(bytes);
     let version = reader.u32()?;
-    if version != FORMAT_VERSION {
+    if !(WITHOUT_LABELS..=FORMAT_VERSION).contains(&version) {
         return Some(Err(SegmentFault::Version(version)));
     }
     let log = LogId {
@@ -206,7 +223,7 @@ fn fields(bytes: &[u8]) -> Option<Result<SegmentHeader, SegmentFault>> {
         bytes if is_segment_length(bytes) => Some(bytes),
         _ => return impossible("length"),
     };
-    Some(Ok(SegmentHeader {
+    let header = SegmentHeader {
         installation,
         incarnation,
         log,
@@ -215,148 +232,7 @@ fn fields(bytes: &[u8]) -> Option<Result<SegmentHeader, SegmentFault>> {
         generation,
         predecessor,
         made_bytes,
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn header() -> SegmentHeader {
-        SegmentHeader {
-            installation: [1; 16],
-            incarnation: [2; 16],
-            log: LogId {
-                start: 3,
-                number: 4,
-            },
-            ordinal: 5,
-            salt: 6,
-            generation: 7,
-            predecessor: Some(Predecessor {
-                ends_after: Sequence(Sequence::before_first(3).0 + 8),
-                checksum: 9,
-            }),
-            made_bytes: Some(64 << 20),
-        }
-    }
-
-    fn block(header: &SegmentHeader) -> [u8; BLOCK_BYTES] {
-        let mut block = [0xAA; BLOCK_BYTES];
-        header.encode(&mut block);
-        block
-    }
-
-    #[test]
-    fn a_header_reads_back_with_and_without_predecessor_and_length() {
-        let first = SegmentHeader {
-            ordinal: 0,
-            predecessor: None,
-            ..header()
-        };
-        let of = |made_bytes| SegmentHeader {
-            made_bytes,
-            ..header()
-        };
-        let least = 2 * BLOCK_BYTES as u64;
-        let most = u64::MAX - u64::MAX % BLOCK_BYTES as u64;
-        for header in [header(), first, of(None), of(Some(least)), of(Some(most))] {
-            assert_eq!(
-                SegmentHeader::decode(&block(&header)),
-                Ok((header, header.checksum()))
-            );
-        }
-    }
-
-    #[test]
-    fn a_header_from_before_the_length_was_written_reads_as_one_of_unknown_length() {
-        // Zeros from byte 84 up to the checksum, as every header had them.
-        let old = block(&SegmentHeader {
-            made_bytes: None,
-            ..header()
-        });
-        assert!(old[84..CHECKSUM_AT].iter().all(|&byte| byte == 0));
-        let (read, _) = SegmentHeader::decode(&old).unwrap();
-        assert_eq!(read.made_bytes, None);
-    }
-
-    #[test]
-    fn refuses_a_length_that_no_segment_is_made_with() {
-        let block_bytes = BLOCK_BYTES as u64;
-        for made_bytes in [
-            1,
-            block_bytes - 1,
-            block_bytes,
-            block_bytes + 1,
-            2 * block_bytes - 1,
-            2 * block_bytes + 512,
-            u64::MAX,
-        ] {
-            let mut block = block(&header());
-            put(&mut block, 84, &made_bytes.to_le_bytes());
-            let checksum = crc(&block[..CHECKSUM_AT]);
-            put(&mut block, CHECKSUM_AT, &checksum.to_le_bytes());
-            let found = SegmentHeader::decode(&block);
-            assert_eq!(found, Err(SegmentFault::Field("length")), "{made_bytes}");
-        }
-    }
-
-    #[test]
-    #[should_panic(expected = "no segment is made with")]
-    fn never_writes_a_length_that_no_segment_is_made_with() {
-        block(&SegmentHeader {
-            made_bytes: Some(BLOCK_BYTES as u64),
-            ..header()
-        });
-    }
-
-    #[test]
-    fn every_flipped_bit_is_refused() {
-        let whole = block(&header());
-        for bit in 0..BLOCK_BYTES * 8 {
-            let mut flipped = whole;
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(SegmentHeader::decode(&flipped).is_err(), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn refuses_by_name_what_no_writer_writes() {
-        let reseal_of = |header: SegmentHeader, offset: usize, byte: u8| {
-            let mut block = block(&header);
-            block[offset] = byte;
-            let checksum = crc(&block[..CHECKSUM_AT]);
-            put(&mut block, CHECKSUM_AT, &checksum.to_le_bytes());
-            SegmentHeader::decode(&block)
-        };
-        let reseal = |offset, byte| reseal_of(header(), offset, byte);
-        assert_eq!(reseal(8, 2), Err(SegmentFault::Version(2)));
-        assert_eq!(reseal(15, 1), Err(SegmentFault::Field("start number")));
-        assert_eq!(reseal(18, 0), Err(SegmentFault::Field("predecessor")));
-        assert_eq!(reseal(18, 2), Err(SegmentFault::Field("predecessor")));
-        let first = SegmentHeader {
-            ordinal: 0,
-            predecessor: None,
-            ..header()
-        };
-        // An end of a predecessor that it says not to have; one to have and an end in another start's log; an ordinal of
-        // which one of both cannot be.
-        for (header, offset, byte) in [
-            (first, 72, 1),
-            (first, 80, 1),
-            (header(), 12, 4),
-            (first, 20, 1),
-            (header(), 20, 0),
-        ] {
-            let found = reseal_of(header, offset, byte);
-            assert_eq!(found, Err(SegmentFault::Field("predecessor")), "{offset}");
-        }
-        assert_eq!(reseal(19, 1), Err(SegmentFault::Field("reserved byte")));
-        for offset in [FIELDS_BYTES, CHECKSUM_AT - 1] {
-            assert_eq!(reseal(offset, 1), Err(SegmentFault::Field("reserved byte")));
-        }
-        assert_eq!(SegmentHeader::decode(&[0; 4096]), Err(SegmentFault::Zeros));
-        assert_eq!(SegmentHeader::decode(&[0; 4095]), Err(SegmentFault::Short));
-        assert_eq!(SegmentHeader::decode(&[7; 4096]), Err(SegmentFault::Magic));
-    }
+        labels: SegmentLabels::default(),
+    };
+    Some(Ok((version, header)))
 }

@@ -7,7 +7,7 @@ use super::batch::{Ahead, OpenBatch};
 use super::buffer::Blocks;
 use super::name::{ClosedSegment, LogId, NamedSegment, Place, Sequence};
 use super::record::{BodyMeta, Entry};
-use super::segment::SegmentHeader;
+use super::segment::{SegmentHeader, SegmentLabels};
 use super::watermark::ResolvedWatermark;
 use crate::io::SyncMode;
 use crate::wal::Epoch;
@@ -56,6 +56,7 @@ struct PendingRoll {
 pub struct LogWriter {
     installation: [u8; 16],
     incarnation: [u8; 16],
+    labels: SegmentLabels,
     log: LogId,
     sync: SyncMode,
     current: Option<SegmentInUse>,
@@ -84,6 +85,7 @@ impl LogWriter {
         LogWriter {
             installation: start.installation,
             incarnation: start.incarnation,
+            labels: start.labels,
             log: start.log,
             sync: start.sync,
             current: None,
@@ -273,6 +275,7 @@ impl LogWriter {
             generation: segment.generation,
             predecessor: self.current.map(|current| current.as_predecessor()),
             made_bytes: Some(segment.bytes),
+            labels: self.labels,
         }
     }
 

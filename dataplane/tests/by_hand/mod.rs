@@ -14,6 +14,7 @@ use flk_dataplane::snapshot::{
 };
 use flk_dataplane::stats::Stats;
 use flk_dataplane::wal::name::{LogId, NamedSegment};
+use flk_dataplane::wal::segment::SegmentLabels;
 use flk_testkit::records::with_epoch;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -75,6 +76,7 @@ impl ByHand {
         let begin = Begin {
             installation: [1; 16],
             incarnation: [2; 16],
+            labels: SegmentLabels::default(),
             secret: [3; 16],
             log: LogId {
                 start: 1,

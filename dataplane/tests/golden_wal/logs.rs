@@ -1,7 +1,7 @@
 //! What reading the logs back finds, in the directory as it is and in every variant of it.
 
 use super::shown;
-use super::vectors::{Files, edited, files, list, number, text, vectors};
+use super::vectors::{FORMS, Files, all_directories, edited, files, list, number, text, vectors};
 use flk_contract::{Outcome, ParamsVersion, Reason, Regime, outcome::write_outcome};
 use flk_dataplane::dedup::key::KeyHash;
 use flk_dataplane::wal::batch::read_batch;
@@ -102,7 +102,7 @@ fn agrees(found: &Value, wanted: &Value) -> bool {
 #[test]
 fn every_batch_and_record_is_found() {
     let vectors = vectors();
-    for directory in [&vectors["v1"], &vectors["v1_sealed"]] {
+    for directory in all_directories(&vectors) {
         let files = files(directory);
         let manifest = manifest(&files);
         assert_eq!(shown::manifest(&manifest), directory["manifest"]);
@@ -123,10 +123,16 @@ fn every_batch_and_record_is_found() {
 #[test]
 fn every_variant_gets_its_verdict_and_leaves_the_other_logs_alone() {
     let vectors = vectors();
-    let whole = files(&vectors["v1"]);
+    for form in FORMS {
+        judge_variants(&vectors[form]);
+    }
+}
+
+fn judge_variants(directory: &Value) {
+    let whole = files(directory);
     let manifest = manifest(&whole);
     let mut wrong = Vec::new();
-    for variant in list(&vectors["v1"]["variants"]) {
+    for variant in list(&directory["variants"]) {
         let files = edited(&whole, &variant["edits"]);
         assert_ne!(files, whole, "{}", variant["name"]);
         for log in &manifest.logs {
@@ -146,14 +152,14 @@ fn every_variant_gets_its_verdict_and_leaves_the_other_logs_alone() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(list(&vectors["v1"]["variants"]).len() >= 40);
+    assert!(list(&directory["variants"]).len() >= 40);
 }
 
 #[test]
 fn keys_and_outcome_texts_of_decisions_are_those_of_the_vectors() {
     let vectors = vectors();
     let mut checked = 0;
-    for directory in [&vectors["v1"], &vectors["v1_sealed"]] {
+    for directory in all_directories(&vectors) {
         let secret = Secret::decode(&files(directory)["secret"]).unwrap();
         let hash = KeyHash::new(secret.key);
         let rows = list(&directory["logs"])

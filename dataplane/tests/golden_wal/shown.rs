@@ -3,7 +3,8 @@
 use flk_contract::hash::sha256;
 use flk_dataplane::wal::batch::Batch;
 use flk_dataplane::wal::manifest::{
-    Cover, LogEntry, Manifest, SegmentEntry, SegmentState, SliceEntry,
+    Cover, Hold, LogEntry, LogUpto, Manifest, RestoredFrom, Sections, SegmentEntry, SegmentState,
+    SliceEntry,
 };
 use flk_dataplane::wal::name::{LogId, Place};
 use flk_dataplane::wal::record::{BodyRecord, Content, Decision, Entry, Flags, Record};
@@ -23,7 +24,26 @@ pub(crate) fn manifest(it: &Manifest) -> Value {
         "clean_stop": it.clean_stop, "logs": it.logs.iter().map(log_entry).collect::<Vec<_>>(),
         "gaps": it.gaps.iter().map(|gap| json!({"log": log(gap.log), "first": gap.from.0, "last": gap.to.0}))
             .collect::<Vec<_>>(),
-        "slices": it.slices.iter().map(slice_entry).collect::<Vec<_>>(),
+        "slices": it.slices.iter().map(slice_entry).collect::<Vec<_>>(), "sections": sections(&it.sections),
+    })
+}
+
+fn sections(it: &Sections) -> Value {
+    let uptos = |them: &[LogUpto]| -> Vec<Value> {
+        let shown = |it: &LogUpto| json!({"log": log(it.log), "upto": it.upto.0});
+        them.iter().map(shown).collect()
+    };
+    let hold = |it: &Hold| {
+        json!({
+            "name": it.name, "owner": it.owner, "bytes_max": it.bytes_max, "age_max": it.age_max_s, "made_at": it.made_at_s,
+            "moved_at": it.moved_at_s, "done": uptos(&it.done),
+        })
+    };
+    let restored =
+        |it: &RestoredFrom| json!({"incarnation": hex(&it.incarnation), "taken": uptos(&it.taken)});
+    json!({
+        "clock_base_of_format_1": it.clock_base_of_format_1, "holds": it.holds.iter().map(hold).collect::<Vec<_>>(),
+        "restored_from": it.restored_from.as_ref().map(restored),
     })
 }
 

@@ -1,8 +1,8 @@
-//! The slice of `v1_sealed`: every entry is found and said to be where it is, and our writer makes the same file.
+//! The slices of `v1_sealed` and `v2_sealed`: every entry is found and said to be where it is, and our writer makes the same file.
 
 use super::logs::manifest;
 use super::shown;
-use super::vectors::{files, list, number, text, vectors};
+use super::vectors::{FORMS, directories, files, list, number, text, vectors};
 use flk_contract::ParamsVersion;
 use flk_dataplane::dedup::Decided;
 use flk_dataplane::dedup::slice::{SliceMeta, SliceWriter, verify_whole};
@@ -31,7 +31,14 @@ fn wanted_entry(row: &Value) -> Value {
 #[test]
 fn the_slice_holds_its_entries_and_is_written_again_byte_for_byte() {
     let vectors = vectors();
-    let (directory, slice) = (&vectors["v1_sealed"], &vectors["v1_sealed"]["slice"]);
+    for form in FORMS {
+        let [_, directory] = directories(&vectors, form);
+        write_again(directory);
+    }
+}
+
+fn write_again(directory: &Value) {
+    let slice = &directory["slice"];
     let files = files(directory);
     let bytes = &files[text(&slice["file"])];
     let manifest = manifest(&files);

@@ -1,7 +1,8 @@
 //! The real gateway on a copy of the directory: it answers duplicates of everything that was decided with the stored
 //! bytes, and it refuses to start on damage with the exit code that says so.
 
-use super::vectors::{Files, edited, files, list, number, text, vectors};
+use super::vectors::{FORMS, Files, edited, files, list, number, text, vectors};
+use flk_dataplane::wal::manifest::Manifest;
 use flk_testkit::gateway::Gateway;
 use flk_testkit::golden;
 use flk_testkit::plan::Plan;
@@ -30,12 +31,11 @@ fn submit(gateway: &Gateway, file: &Value) -> (u16, String, String) {
     (answer.status, dedup, answer.text().to_owned())
 }
 
-/// What the vectors do to the directory.
-fn variants(vectors: &Value) -> impl Iterator<Item = &Value> {
-    let v1 = &vectors["v1"];
-    list(&v1["variants"])
+/// What the vectors do to a directory.
+fn variants(directory: &Value) -> impl Iterator<Item = &Value> {
+    list(&directory["variants"])
         .iter()
-        .chain(list(&v1["start_variants"]))
+        .chain(list(&directory["start_variants"]))
 }
 
 fn copied(files: &Files) -> tempfile::TempDir {
@@ -77,10 +77,14 @@ fn expect_hits(gateway: &Gateway, directory: &Value) -> usize {
 }
 
 #[test]
-fn a_gateway_on_the_directory_answers_every_duplicate_with_the_stored_bytes() {
+fn a_gateway_on_a_directory_of_any_version_answers_every_duplicate_with_the_stored_bytes() {
     let vectors = vectors();
-    let directory = &vectors["v1"];
-    let copy = copied(&files(directory));
+    side_by_side(FORMS, |form| answers_with_the_stored_bytes(&vectors[form]));
+}
+
+fn answers_with_the_stored_bytes(directory: &Value) {
+    let whole = files(directory);
+    let copy = copied(&whole);
     let gateway = plan(copy.path()).start();
     assert!(expect_hits(&gateway, directory) >= 20);
     for row in list(&directory["never_decided"]) {
@@ -97,6 +101,7 @@ fn a_gateway_on_the_directory_answers_every_duplicate_with_the_stored_bytes() {
     }
     // Killed without a word: a second start finds everything again, in the form that the first start gave it.
     drop(gateway);
+    is_carried_over(&whole, &stored(copy.path()));
     let gateway = plan(copy.path()).start();
     expect_hits(&gateway, directory);
     for row in list(&directory["never_decided"]) {
@@ -105,41 +110,62 @@ fn a_gateway_on_the_directory_answers_every_duplicate_with_the_stored_bytes() {
     }
 }
 
+/// The manifest that a start writes is of the current version, whatever it found, and has its ids and what sections of a later
+/// version it had.
+fn is_carried_over(before: &Files, after: &Files) {
+    assert_eq!(after["manifest"][8..12], [2, 0, 0, 0]);
+    let [before, after] =
+        [before, after].map(|files| Manifest::decode(&files["manifest"]).unwrap());
+    let ids = |it: &Manifest| [it.installation, it.node, it.incarnation, it.secret];
+    assert_eq!(ids(&after), ids(&before));
+    assert!(after.generation > before.generation);
+    assert_eq!(after.sections, before.sections);
+}
+
 #[test]
-fn a_gateway_on_the_directory_with_a_slice_answers_every_duplicate_with_the_stored_bytes() {
+fn a_gateway_on_a_directory_with_a_slice_answers_every_duplicate_with_the_stored_bytes() {
     let vectors = vectors();
-    let directory = &vectors["v1_sealed"];
-    let copy = copied(&files(directory));
-    let gateway = plan(copy.path()).start();
-    assert_eq!(expect_hits(&gateway, directory), 7);
+    side_by_side(FORMS, |form| {
+        let directory = &vectors[format!("{form}_sealed")];
+        let copy = copied(&files(directory));
+        let gateway = plan(copy.path()).start();
+        assert_eq!(expect_hits(&gateway, directory), 7, "{form}");
+    });
 }
 
 #[test]
 fn a_gateway_refuses_to_start_on_damage_with_the_exit_code_that_says_so() {
     let vectors = vectors();
-    let whole = files(&vectors["v1"]);
-    let is_refused = |it: &&Value| it["expect"]["start"].as_i64().is_some_and(|code| code != 0);
-    let damaged: Vec<&Value> = variants(&vectors).filter(is_refused).collect();
-    assert!(damaged.len() >= 20, "{}", damaged.len());
-    side_by_side(damaged, |variant| {
-        let files = edited(&whole, &variant["edits"]);
-        let copy = copied(&files);
-        let (found, said) = start(copy.path());
-        let code = variant["expect"]["start"].as_i64();
-        assert_eq!(found.map(i64::from), code, "{}: {said}", variant["name"]);
-        assert_eq!(stored(copy.path()), files, "{}", variant["name"]);
-    });
+    for form in FORMS {
+        let directory = &vectors[form];
+        let whole = files(directory);
+        let is_refused = |it: &&Value| it["expect"]["start"].as_i64().is_some_and(|code| code != 0);
+        let damaged: Vec<&Value> = variants(directory).filter(is_refused).collect();
+        assert!(damaged.len() >= 20, "{}", damaged.len());
+        side_by_side(damaged, |variant| {
+            let files = edited(&whole, &variant["edits"]);
+            let copy = copied(&files);
+            let (found, said) = start(copy.path());
+            let code = variant["expect"]["start"].as_i64();
+            let name = &variant["name"];
+            assert_eq!(found.map(i64::from), code, "{form} {name}: {said}");
+            assert_eq!(stored(copy.path()), files, "{form} {name}");
+        });
+    }
 }
 
 #[test]
 fn a_gateway_starts_on_torn_tails_and_on_what_does_not_count() {
     let vectors = vectors();
-    let whole = files(&vectors["v1"]);
-    let starts = variants(&vectors).filter(|it| it["expect"]["start"] == 0);
-    side_by_side(starts, |variant| {
-        let name = text(&variant["name"]);
-        let copy = copied(&edited(&whole, &variant["edits"]));
-        let (found, said) = start(copy.path());
-        assert_eq!(found, None, "{name}: {said}");
-    });
+    for form in FORMS {
+        let directory = &vectors[form];
+        let whole = files(directory);
+        let starts = variants(directory).filter(|it| it["expect"]["start"] == 0);
+        side_by_side(starts, |variant| {
+            let name = text(&variant["name"]);
+            let copy = copied(&edited(&whole, &variant["edits"]));
+            let (found, said) = start(copy.path());
+            assert_eq!(found, None, "{form} {name}: {said}");
+        });
+    }
 }

@@ -12,6 +12,24 @@ pub(crate) fn vectors() -> Value {
     golden::vectors("wal")
 }
 
+/// The versions of the format, by the names of their directories. The last one is what we write.
+pub(crate) const FORMS: [&str; 2] = ["v1", "v2"];
+
+/// Whether we write the version of a directory.
+pub(crate) fn is_current(form: &str) -> bool {
+    form == FORMS[FORMS.len() - 1]
+}
+
+/// The directories of a version: one without a slice, and one with.
+pub(crate) fn directories<'v>(vectors: &'v Value, form: &str) -> [&'v Value; 2] {
+    [&vectors[form], &vectors[format!("{form}_sealed")]]
+}
+
+/// All directories.
+pub(crate) fn all_directories(vectors: &Value) -> impl Iterator<Item = &Value> {
+    FORMS.iter().flat_map(|form| directories(vectors, form))
+}
+
 /// The files of a directory, which must be those that the vectors list.
 pub(crate) fn files(directory: &Value) -> Files {
     let root = golden::path(text(&directory["path"]));

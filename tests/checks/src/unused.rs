@@ -13,12 +13,6 @@ const LIBRARIES: [&str; 4] = [
     "cli/src/",
 ];
 
-/// Declarations that stay although nothing uses them, and why.
-pub const ALLOWED: [(&str, &str); 1] = [(
-    "DEFERRED",
-    "a number of the log's format that is reserved, so that nothing else gets it",
-)];
-
 /// What stands between `pub` and the keyword, and the keywords.
 const QUALIFIERS: [&str; 3] = ["const", "async", "unsafe"];
 const KEYWORDS: [&str; 7] = ["fn", "const", "static", "struct", "enum", "trait", "type"];
@@ -26,23 +20,12 @@ const KEYWORDS: [&str; 7] = ["fn", "const", "static", "struct", "enum", "trait",
 /// Public functions, constants and types of the libraries whose name stands in no file but where they are declared and
 /// implemented.
 pub fn declarations(files: &[File]) -> Vec<Finding> {
-    let is_allowed = |name: &str| ALLOWED.iter().any(|(allowed, _)| *allowed == name);
     unused(files)
         .into_iter()
-        .filter(|(.., name)| !is_allowed(name))
         .map(|(file, line, name)| {
-            let what = format!("nothing uses `{name}`: remove it, or allow it with its reason");
+            let what = format!("nothing uses `{name}`: remove it");
             Finding::at(file, line, what)
         })
-        .collect()
-}
-
-/// Names that are allowed although they are used, or declared no more.
-pub fn allowed_in_vain(files: &[File]) -> Vec<&'static str> {
-    let unused = unused(files);
-    let names = ALLOWED.iter().map(|(allowed, _)| *allowed);
-    names
-        .filter(|allowed| !unused.iter().any(|(.., name)| name == allowed))
         .collect()
 }
 
@@ -145,15 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn other_crates_and_what_is_allowed_are_left_alone() {
+    fn other_crates_are_left_alone() {
         let elsewhere = File::of("tests/testkit/src/a.rs", "pub fn left() {}\n");
         assert!(declarations(&[elsewhere]).is_empty());
-        let allowed = [File::of(
-            "dataplane/src/a.rs",
-            "pub const DEFERRED: u8 = 7;\n",
-        )];
-        assert!(declarations(&allowed).is_empty());
-        assert!(allowed_in_vain(&allowed).is_empty());
-        assert_eq!(allowed_in_vain(&[]), ["DEFERRED"]);
     }
 }

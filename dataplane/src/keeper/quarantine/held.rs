@@ -11,7 +11,7 @@ use crate::wal::manifest::{LogEntry, SegmentEntry};
 use crate::wal::name::Sequence;
 use crate::wal::record::{Content, Entry};
 use crate::wal::scan::{InMemory, ReadAt, salvage};
-use crate::wal::segment::{SegmentFault, SegmentHeader};
+use crate::wal::segment::{SegmentFault, SegmentHeader, SegmentLabels};
 use std::collections::BTreeMap;
 
 /// The first batch of a segment stands here.
@@ -231,6 +231,7 @@ fn lead(
             let own = SegmentHeader {
                 predecessor: header.predecessor,
                 made_bytes: header.made_bytes,
+                labels: header.labels,
                 ..named(store, log, entry)
             };
             Ok((header == own).then_some(header))
@@ -244,7 +245,7 @@ fn lead(
 }
 
 /// The header of a segment as far as the manifest knows it: all but its predecessor and the length
-/// that its file was made with.
+/// that its file was made with. Where it ran is not known.
 pub(super) fn named(store: &ManifestStore, log: &LogEntry, entry: &SegmentEntry) -> SegmentHeader {
     SegmentHeader {
         installation: store.manifest.installation,
@@ -255,5 +256,9 @@ pub(super) fn named(store: &ManifestStore, log: &LogEntry, entry: &SegmentEntry)
         generation: entry.generation,
         predecessor: None,
         made_bytes: None,
+        labels: SegmentLabels {
+            region: None,
+            ..store.labels()
+        },
     }
 }

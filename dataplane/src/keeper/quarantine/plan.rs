@@ -123,9 +123,7 @@ impl Plan {
     /// The bytes of the new segment: its header and the whole batches, one behind the other. One that is not closed is as
     /// long as it was made.
     pub(super) fn copy(&self, segment_bytes: u64) -> Result<Vec<u8>, Halt> {
-        let mut block = [0; BLOCK_BYTES];
-        self.lead.encode(&mut block);
-        let mut copy = block.to_vec();
+        let mut copy = self.header_block();
         for seen in self.kept.values() {
             let start = seen.offset as usize;
             let batch = self
@@ -141,6 +139,16 @@ impl Plan {
             copy.resize(copy.len().max(made_bytes), 0);
         }
         Ok(copy)
+    }
+
+    /// The header that is left, byte for byte: it may have fields that only a later flk knows. Else the one that was made anew.
+    fn header_block(&self) -> Vec<u8> {
+        if self.held.lead.is_some() {
+            return self.held.contents.bytes[..BLOCK_BYTES].to_vec();
+        }
+        let mut block = [0; BLOCK_BYTES];
+        self.lead.encode(&mut block);
+        block.to_vec()
     }
 
     /// The manifest that names the new segment in the place of the old one. No time passes by it: its clock stays.

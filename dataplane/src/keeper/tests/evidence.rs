@@ -246,7 +246,7 @@ fn a_file_that_flk_did_not_write_stays_and_its_number_is_not_given_out() {
 fn a_segment_of_a_later_format_is_refused_as_newer_wherever_it_lies() {
     let (world, file) = in_use(3);
     let mut later = world.disk.bytes(&file).unwrap().to_vec();
-    later[8] = 2;
+    later[8] = 3;
     let checksum = crc(&later[..4092]);
     later[4092..4096].copy_from_slice(&checksum.to_le_bytes());
     assert!(SegmentHeader::decode(&later).is_err());

@@ -47,6 +47,8 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
         params: vec![ParamsVersion::new("1").expect("a name")],
         manifest_bytes_max: MANIFEST_BYTES_MAX,
         stats: Arc::new(Stats::new(shards)),
+        region: None,
+        secret: None,
         pid: 4711,
     }
 }

@@ -15,6 +15,7 @@ use crate::stats::Stats;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::name::LogId;
 use crate::wal::name::NamedSegment;
+use crate::wal::segment::SegmentLabels;
 use crate::wal::writer::Entered;
 use crate::wal::writer::LogFailure;
 use flk_contract::ParamsVersion;
@@ -179,6 +180,7 @@ impl Room {
         let begin = Begin {
             installation: [1; 16],
             incarnation: [2; 16],
+            labels: SegmentLabels::default(),
             secret: [3; 16],
             log: LogId {
                 start: 1,

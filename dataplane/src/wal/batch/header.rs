@@ -29,6 +29,8 @@ pub struct BatchFields {
     pub resolved_upto: Sequence,
     /// Checksum of the header of the batch before it in the segment. Ignored where the segment header leads.
     pub previous_checksum: u32,
+    /// Reserved for logs that another node takes over; any number is read. 0 where one node writes alone.
+    pub term: u32,
 }
 
 /// The header of a batch.
@@ -97,6 +99,7 @@ impl BatchHeader {
         put(&mut out, 56, &self.fields.resolved_upto.0.to_le_bytes());
         put(&mut out, 64, &self.index_checksum.to_le_bytes());
         put(&mut out, 68, &self.fields.previous_checksum.to_le_bytes());
+        put(&mut out, 72, &self.fields.term.to_le_bytes());
         self.checksum = crc(&out[..CHECKSUM_AT]);
         put(&mut out, CHECKSUM_AT, &self.checksum.to_le_bytes());
         out
@@ -166,7 +169,8 @@ fn header_of(reader: &mut Reader<'_>) -> Option<(BatchHeader, bool)> {
     let resolved_upto = Sequence(reader.u64()?);
     let index_checksum = reader.u32()?;
     let previous_checksum = reader.u32()?;
-    let reserved: [u8; 20] = reader.array()?;
+    let term = reader.u32()?;
+    let reserved: [u8; 16] = reader.array()?;
     let header = BatchHeader {
         fields: BatchFields {
             salt,
@@ -176,6 +180,7 @@ fn header_of(reader: &mut Reader<'_>) -> Option<(BatchHeader, bool)> {
             durable_upto,
             resolved_upto,
             previous_checksum,
+            term,
         },
         index_bytes,
         bodies_bytes,
@@ -183,5 +188,5 @@ fn header_of(reader: &mut Reader<'_>) -> Option<(BatchHeader, bool)> {
         index_checksum,
         checksum: reader.u32()?,
     };
-    Some((header, reserved != [0; 20]))
+    Some((header, reserved != [0; 16]))
 }

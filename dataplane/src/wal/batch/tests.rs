@@ -5,9 +5,11 @@ use crate::wal::buffer::Blocks;
 use crate::wal::checksum::crc;
 use crate::wal::name::{LogId, Place, Sequence};
 use crate::wal::record::{
-    BodyMeta, Content, Decision, Entry, ErasedBody, ErasureList, Flags, RecordFault, Refused,
+    BodyMeta, Content, Decision, Entry, ErasedBody, ErasureList, Flags, REFUSED_CODES,
+    RESERVED_CODES, RESERVED_KINDS, RecordFault, Refused,
 };
-use crate::wal::segment::{Predecessor, SegmentHeader};
+use crate::wal::segment::{Predecessor, SegmentHeader, SegmentLabels};
+use flk_contract::verify::RESERVED_REASONS;
 use proptest::prelude::*;
 
 fn first() -> Sequence {
@@ -23,6 +25,7 @@ fn fields() -> BatchFields {
         durable_upto: Sequence(first().0 + 3),
         resolved_upto: first(),
         previous_checksum: 14,
+        term: 15,
     }
 }
 
@@ -59,6 +62,10 @@ fn lead() -> SegmentHeader {
             checksum: 5,
         }),
         made_bytes: Some(1 << 20),
+        labels: SegmentLabels {
+            node: Some([6; 16]),
+            ..SegmentLabels::default()
+        },
     }
 }
 
@@ -94,7 +101,7 @@ fn full() -> OpenBatch {
         &Entry::Refused(Refused {
             body,
             status: 401,
-            code: 8,
+            code: 60,
         }),
         3,
     );
@@ -147,7 +154,7 @@ fn everything_that_was_pushed_reads_back() {
     let refused = Entry::Refused(Refused {
         body,
         status: 401,
-        code: 8,
+        code: 60,
     });
     assert_eq!(
         (records[3].content, records[3].header.line),
@@ -350,11 +357,13 @@ fn an_unknown_kind_is_skipped_if_optional_and_refused_if_not() {
     let fault = |bytes: &[u8]| read_batch(bytes).unwrap_err();
     let unknown = |kind| BatchFault::Record(RecordFault::UnknownKind(0, kind));
     assert_eq!(fault(&with_index(&record(77, 0), 1)), unknown(77));
-    assert_eq!(
-        fault(&with_index(&record(7, 0), 1)),
-        unknown(7),
-        "deferred is reserved"
-    );
+    for (kind, name) in RESERVED_KINDS {
+        for bits in [0, 1] {
+            let found = fault(&with_index(&record(kind, bits), 1));
+            assert_eq!(found, unknown(kind), "{name} is never skipped");
+            assert!(found.to_string().contains(name), "{found}");
+        }
+    }
     assert_eq!(fault(&with_index(&record(77, 1), 2)), BatchFault::Layout);
     let form = BatchFault::Record(RecordFault::Form(0, "reserved byte"));
     assert_eq!(fault(&with_index(&record(77, 3), 1)), form);
@@ -362,6 +371,70 @@ fn an_unknown_kind_is_skipped_if_optional_and_refused_if_not() {
         fault(&with_index(&record(77, 1)[..9], 1)),
         BatchFault::Record(RecordFault::Cut(0))
     );
+}
+
+/// The fault of a batch of these records, of which one has another byte at an offset in its payload.
+fn fault_of(open: &OpenBatch, record: usize, at: usize, byte: u8) -> Option<RecordFault> {
+    let bytes = assembled(open);
+    let batch = read_batch(&bytes).unwrap();
+    let header = batch.header;
+    let payloads = batch.records().take(record).map(|it| {
+        let bytes = it.unwrap().header.payload_bytes as usize;
+        (16 + bytes).next_multiple_of(8)
+    });
+    let start = payloads.sum::<usize>() + 16 + at;
+    let mut index_part = bytes[BATCH_HEADER_BYTES..][..header.index_bytes as usize].to_vec();
+    index_part[start] = byte;
+    let changed = with_index(&index_part, header.records);
+    let mut records =
+        crate::wal::record::records(&changed[BATCH_HEADER_BYTES..][..index_part.len()]);
+    records.find_map(Result::err)
+}
+
+#[test]
+fn a_number_that_only_a_later_version_gives_out_is_of_a_newer_flk() {
+    let unknown = |record, part, number| Some(RecordFault::UnknownPart(record, part, number));
+    for reason in RESERVED_REASONS
+        .iter()
+        .map(|(number, _)| *number)
+        .chain([255])
+    {
+        assert_eq!(
+            fault_of(&full(), 2, 21, reason),
+            unknown(2, "reason", reason)
+        );
+    }
+    assert_eq!(fault_of(&full(), 2, 20, 2), unknown(2, "encoding", 2));
+    assert_eq!(fault_of(&full(), 2, 20, 0), unknown(2, "encoding", 0));
+    assert_eq!(fault_of(&full(), 2, 22, 4), unknown(2, "regime", 4));
+    for code in RESERVED_CODES
+        .iter()
+        .map(|(number, _)| *number)
+        .chain([0, 61])
+    {
+        assert_eq!(
+            fault_of(&full(), 3, 14, code),
+            unknown(3, "problem code", code)
+        );
+    }
+    for (code, _) in REFUSED_CODES {
+        assert_eq!(fault_of(&full(), 3, 14, code), None);
+    }
+    let encrypted = unknown(1, "encryption field of length", 28);
+    assert_eq!(fault_of(&full(), 1, 17, 28), encrypted);
+}
+
+#[test]
+fn any_term_is_read_and_repeated_where_a_batch_is_written_again() {
+    for term in [0, 1, u32::MAX] {
+        let fields = BatchFields { term, ..fields() };
+        let mut blocks = Blocks::default();
+        full().assemble(&fields, None, &mut blocks);
+        assert_eq!(read_batch(blocks.bytes()).unwrap().header.fields, fields);
+        rewrite(&mut blocks, &lead()).unwrap();
+        let again = read_batch(&blocks.bytes()[BLOCK_BYTES..]).unwrap();
+        assert_eq!(again.header.fields.term, term);
+    }
 }
 
 proptest! {

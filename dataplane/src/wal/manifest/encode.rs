@@ -31,33 +31,34 @@ pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     out.list(&manifest.gaps, Writer::gap);
     out.list(&manifest.preallocated, |out, &file| out.u64(file));
     out.list(&manifest.slices, Writer::slice);
+    manifest.sections.encode(&mut out);
     out.sealed()
 }
 
 /// Encodes numbers one after the other.
 #[derive(Default)]
-struct Writer {
+pub(super) struct Writer {
     bytes: Vec<u8>,
 }
 
 impl Writer {
-    fn raw(&mut self, bytes: &[u8]) {
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
-    fn u16(&mut self, value: u16) {
+    pub(super) fn u16(&mut self, value: u16) {
         self.raw(&value.to_le_bytes());
     }
-    fn u32(&mut self, value: u32) {
+    pub(super) fn u32(&mut self, value: u32) {
         self.raw(&value.to_le_bytes());
     }
-    fn u64(&mut self, value: u64) {
+    pub(super) fn u64(&mut self, value: u64) {
         self.raw(&value.to_le_bytes());
     }
-    fn list<T>(&mut self, items: &[T], each: impl Fn(&mut Writer, &T)) {
+    pub(super) fn list<T>(&mut self, items: &[T], each: impl Fn(&mut Writer, &T)) {
         self.u32(items.len() as u32);
         items.iter().for_each(|item| each(self, item));
     }
-    fn log_id(&mut self, log: LogId) {
+    pub(super) fn log_id(&mut self, log: LogId) {
         self.u32(log.start);
         self.u32(u32::from(log.number));
     }
@@ -108,6 +109,14 @@ impl Writer {
             out.log_id(cover.log);
             out.u64(cover.upto.0);
         });
+    }
+    /// Appends the number of bytes that the function appends, and those bytes.
+    pub(super) fn with_length(&mut self, content: impl FnOnce(&mut Writer)) {
+        let at = self.bytes.len();
+        self.u32(0);
+        content(self);
+        let length = (self.bytes.len() - at - 4) as u32;
+        self.bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
     }
     /// Writes the length into the prefix and the checksum behind everything.
     fn sealed(mut self) -> Vec<u8> {

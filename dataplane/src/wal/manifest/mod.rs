@@ -3,8 +3,13 @@
 
 mod encode;
 mod read;
+mod sections;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_sections;
+
+pub use sections::{CarriedSection, HOLD_TEXT_BYTES_MAX, Hold, LogUpto, RestoredFrom, Sections};
 
 use crate::wal::files::NumberedFile;
 use crate::wal::name::{LogId, Sequence};
@@ -15,11 +20,14 @@ use std::fmt;
 /// The first eight bytes of a manifest.
 pub const MANIFEST_MAGIC: [u8; 8] = *b"flk-mani";
 
-/// The format of the whole directory. A directory of a higher format is refused.
-pub const DIRECTORY_VERSION: u32 = 1;
+/// The format of the whole directory, which every manifest that is written has. A directory of a higher format is refused.
+pub const DIRECTORY_VERSION: u32 = 2;
+
+/// The first format, whose manifest has no sections.
+const WITHOUT_SECTIONS: u32 = 1;
 
 /// The oldest flk that reads what this one writes: major, minor, patch.
-pub const READABLE_SINCE: [u16; 3] = [0, 1, 0];
+pub const READABLE_SINCE: [u16; 3] = [0, 2, 0];
 
 /// Bytes of a manifest before its fields: magic, version, oldest reader, length. Never changes, like the checksum in
 /// the last four bytes, so that no flk takes a newer manifest for a damaged one.
@@ -28,8 +36,8 @@ const PREFIX_BYTES: usize = 24;
 /// A manifest is no longer than this; a longer file is refused unread.
 pub const MANIFEST_BYTES_MAX: usize = 16 << 20;
 
-/// Bytes of a manifest without logs, gaps, preallocated segments and slices: prefix, ids, numbers, lengths of the lists, checksum.
-const FIXED_BYTES: usize = PREFIX_BYTES + 64 + 48 + 16 + 4;
+/// Bytes of a manifest without logs, gaps, preallocated segments, slices and sections: prefix, ids, numbers, lengths of the lists, checksum.
+const FIXED_BYTES: usize = PREFIX_BYTES + 64 + 48 + 20 + 4;
 /// Bytes of a log without its segments.
 const LOG_BYTES: usize = 52;
 /// Bytes of a segment.
@@ -44,6 +52,8 @@ const PREALLOCATED_BYTES: usize = 8;
 pub(crate) const SLICE_BYTES: usize = 52;
 /// Bytes of a cover.
 pub(crate) const COVER_BYTES: usize = 16;
+/// Bytes of a section before its content.
+const SECTION_HEADER_BYTES: usize = 8;
 /// Bytes that a closed segment takes in a manifest.
 pub const CLOSED_SEGMENT_BYTES: usize = SEGMENT_BYTES + EXTENT_BYTES;
 
@@ -178,9 +188,10 @@ pub struct SliceEntry {
 /// All durable state but the contents of files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
-    /// Random id of the installation, made with the directory.
+    /// Id of the installation: of all directories that share a secret. That of the secret, but drawn for itself in one that was
+    /// made in format 1.
     pub installation: [u8; 16],
-    /// Random id of the node.
+    /// Random id of the node: of this directory.
     pub node: [u8; 16],
     /// Random id of this incarnation of the directory; a restore makes a new one.
     pub incarnation: [u8; 16],
@@ -206,6 +217,8 @@ pub struct Manifest {
     pub preallocated: Vec<u64>,
     /// The slices, oldest first.
     pub slices: Vec<SliceEntry>,
+    /// What not every directory has.
+    pub sections: Sections,
 }
 
 /// Why bytes are not a manifest.
@@ -223,6 +236,11 @@ pub enum ManifestFault {
         version: u32,
         /// The oldest flk that reads it.
         readable_since: [u16; 3],
+    },
+    /// It is whole, but has a section that only a newer flk knows and that may not be left aside.
+    NewerSection {
+        /// The kind of the section.
+        kind: u16,
     },
     /// The checksum matches, but a field holds what no writer writes; its name.
     Field(&'static str),
@@ -250,6 +268,10 @@ impl fmt::Display for ManifestFault {
                 out,
                 "the directory has format version {version}, this flk reads {DIRECTORY_VERSION}: use flk {major}.{minor}.{patch} or later"
             ),
+            ManifestFault::NewerSection { kind } => write!(
+                out,
+                "the manifest was written by a newer flk: this one does not know its section {kind}. Use that flk or a later one"
+            ),
             ManifestFault::Field(name) => write!(out, "the manifest holds an impossible {name}"),
             ManifestFault::TooLong { bytes, bytes_max } => write!(
                 out,
@@ -260,6 +282,16 @@ impl fmt::Display for ManifestFault {
 }
 
 impl std::error::Error for ManifestFault {}
+
+impl ManifestFault {
+    /// Whether a newer flk wrote it, so that nothing is wrong with it.
+    pub fn is_newer(&self) -> bool {
+        matches!(
+            self,
+            ManifestFault::Newer { .. } | ManifestFault::NewerSection { .. }
+        )
+    }
+}
 
 impl Manifest {
     /// The bytes of the file.
@@ -292,6 +324,7 @@ impl Manifest {
             + self.gaps.len() * GAP_BYTES
             + self.preallocated.len() * PREALLOCATED_BYTES
             + self.slices.iter().map(of_slice).sum::<usize>()
+            + self.sections.encoded_bytes()
     }
 
     /// Number of segments of all logs.
@@ -326,9 +359,9 @@ impl Manifest {
         if ids.len() != self.logs.len() {
             return Some("log named twice");
         }
-        self.logs
-            .iter()
-            .find_map(|log| log.impossible(self.generation))
+        let mut logs = self.logs.iter();
+        logs.find_map(|log| log.impossible(self.generation))
+            .or_else(|| self.sections.impossible())
     }
 
     /// The numbers of all files that it names.

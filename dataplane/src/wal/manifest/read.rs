@@ -3,25 +3,25 @@
 use super::{
     COVER_BYTES, ClockMark, Cover, DIRECTORY_VERSION, Extent, GAP_BYTES, Gap, LOG_BYTES,
     LogEndMark, LogEntry, MANIFEST_BYTES_MAX, MANIFEST_MAGIC, Manifest, ManifestFault,
-    PREALLOCATED_BYTES, PREFIX_BYTES, SEGMENT_BYTES, SLICE_BYTES, SegmentEntry, SegmentState,
-    SliceEntry,
+    PREALLOCATED_BYTES, PREFIX_BYTES, SEGMENT_BYTES, SLICE_BYTES, Sections, SegmentEntry,
+    SegmentState, SliceEntry, WITHOUT_SECTIONS,
 };
 use crate::wal::checksum::{Reader, crc};
 use crate::wal::name::{LogId, Sequence};
 
 /// Reads the bytes of the file.
 pub(super) fn read(bytes: &[u8]) -> Result<Manifest, ManifestFault> {
-    let fields = verified_fields(bytes)?;
+    let (version, fields) = verified_fields(bytes)?;
     let mut reader = Reader::new(fields);
-    let manifest = manifest_of(&mut reader).ok_or(ManifestFault::Length)?;
+    let manifest = manifest_of(&mut reader, version).ok_or(ManifestFault::Length)?;
     if !reader.rest().is_empty() {
         return Err(ManifestFault::Length);
     }
     manifest
 }
 
-/// Checks all that never changes between formats, then the version, and returns the bytes of the fields.
-fn verified_fields(bytes: &[u8]) -> Result<&[u8], ManifestFault> {
+/// Checks all that never changes between formats, then the version, which it returns with the bytes of the fields.
+fn verified_fields(bytes: &[u8]) -> Result<(u32, &[u8]), ManifestFault> {
     if !bytes.starts_with(&MANIFEST_MAGIC) {
         return Err(ManifestFault::Magic);
     }
@@ -51,11 +51,12 @@ fn verified_fields(bytes: &[u8]) -> Result<&[u8], ManifestFault> {
     if version == 0 || reserved != 0 {
         return Err(ManifestFault::Field("format version"));
     }
-    covered.get(PREFIX_BYTES..).ok_or(ManifestFault::Length)
+    let fields = covered.get(PREFIX_BYTES..).ok_or(ManifestFault::Length)?;
+    Ok((version, fields))
 }
 
 /// Reads a list: its length, then its items. A length that the rest cannot hold is refused before memory is taken.
-fn list<'a, T, F>(
+pub(super) fn list<'a, T, F>(
     reader: &mut Reader<'a>,
     item_bytes_min: usize,
     mut item: F,
@@ -77,8 +78,8 @@ where
     Some(Ok(items))
 }
 
-/// The fields of a manifest. `None`: they end too early.
-fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault>> {
+/// The fields of a manifest of this version. `None`: they end too early.
+fn manifest_of(reader: &mut Reader<'_>, version: u32) -> Option<Result<Manifest, ManifestFault>> {
     let [installation, node, incarnation, secret] = [
         reader.array()?,
         reader.array()?,
@@ -95,6 +96,10 @@ fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault
     let gaps = list(reader, GAP_BYTES, |reader| gap_of(reader).map(Ok))?;
     let preallocated = list(reader, PREALLOCATED_BYTES, |reader| reader.u64().map(Ok))?;
     let slices = list(reader, SLICE_BYTES, slice_of)?;
+    let sections = match version {
+        WITHOUT_SECTIONS => Ok(Sections::default()),
+        _ => Sections::read(reader)?,
+    };
     let assemble = || {
         Ok(Manifest {
             installation,
@@ -111,12 +116,13 @@ fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault
             gaps: gaps?,
             preallocated: preallocated?,
             slices: slices?,
+            sections: sections?,
         })
     };
     Some(assemble())
 }
 
-fn log_id(reader: &mut Reader<'_>) -> Option<LogId> {
+pub(super) fn log_id(reader: &mut Reader<'_>) -> Option<LogId> {
     let start = reader.u32()?;
     let number = reader.u32()?;
     let number = u16::try_from(number).ok()?;

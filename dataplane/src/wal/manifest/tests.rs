@@ -32,7 +32,7 @@ fn log(start: u32, segments: Vec<SegmentEntry>) -> LogEntry {
     }
 }
 
-fn manifest() -> Manifest {
+pub(super) fn manifest() -> Manifest {
     let ended = LogEntry {
         ended_at: Some(LogEndMark {
             sequence: Sequence(4),
@@ -95,11 +95,15 @@ fn manifest() -> Manifest {
                 upto: Sequence(4),
             }],
         }],
+        sections: Sections {
+            clock_base_of_format_1: Some(17),
+            ..Sections::default()
+        },
     }
 }
 
 /// Makes length and checksum right.
-fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(super) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let end = bytes.len() - 4;
     let length = bytes.len() as u32;
     put(&mut bytes, 20, &length.to_le_bytes());
@@ -142,13 +146,13 @@ fn a_list_that_is_cut_short_is_refused_even_where_the_checksum_is_right() {
 #[test]
 fn a_newer_format_says_which_flk_it_takes() {
     let mut bytes = manifest().encode();
-    bytes[8] = 2;
+    bytes[8] = 3;
     put(&mut bytes, 12, &[1, 0, 4, 0, 2, 0]);
     let fault = Manifest::decode(&sealed(bytes)).unwrap_err();
     assert_eq!(
         fault,
         ManifestFault::Newer {
-            version: 2,
+            version: 3,
             readable_since: [1, 4, 2]
         }
     );

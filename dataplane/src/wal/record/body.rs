@@ -4,6 +4,15 @@ use super::TENANT_BYTES_MAX;
 use super::header::{Flags, assert_text, text};
 use crate::wal::checksum::Reader;
 
+/// Where the length of the encryption field lies in the payload: key number and nonce, behind the tenant. 0 of a plain body.
+const ENCRYPTION_BYTES_AT: usize = 17;
+
+/// Bytes of the encryption field of a body that a later version has encrypted.
+pub(super) fn encryption_bytes(payload: &[u8]) -> Option<u8> {
+    let bytes = payload.get(ENCRYPTION_BYTES_AT).copied();
+    bytes.filter(|&bytes| bytes != 0)
+}
+
 /// What is known of a body when it is appended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BodyMeta<'a> {
@@ -44,7 +53,7 @@ impl BodyRecord<'_> {
         out.extend_from_slice(self.tenant.as_bytes());
     }
 
-    /// Reads the payload; nothing if it has a form that no writer gives it.
+    /// Reads the payload of a body that is not encrypted; nothing if it has a form that no writer gives it.
     pub(super) fn decode<'a>(reader: &mut Reader<'a>) -> Option<BodyRecord<'a>> {
         let (offset, bytes, checksum, snapshot) =
             (reader.u32()?, reader.u32()?, reader.u32()?, reader.u32()?);

@@ -1,5 +1,6 @@
 //! The records of the other dispositions: refused, duplicate, conflict, unanswered. All begin with the place of the body.
 
+use super::numbers::is_refused_code;
 use crate::wal::checksum::Reader;
 use crate::wal::name::{Place, Sequence};
 
@@ -15,8 +16,14 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// The part, named first, whose number this version does not know.
+    pub(super) fn unknown_part(&self) -> Option<(&'static str, u8)> {
+        (!is_refused_code(self.code)).then_some(("problem code", self.code))
+    }
+
     /// Appends the payload.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        assert_eq!(self.unknown_part(), None, "a reader refuses this record");
         encode_place(out, self.body);
         out.extend_from_slice(&self.status.to_le_bytes());
         out.extend_from_slice(&[self.code, 0]);

@@ -1,5 +1,6 @@
 //! Why the index part of a batch cannot be read on.
 
+use super::numbers::reserved_kind;
 use std::fmt;
 
 /// Why the index part of a batch cannot be read on.
@@ -11,7 +12,7 @@ pub enum RecordFault {
     Form(u32, &'static str),
     /// The record at this index is of a kind that this version neither knows nor may skip.
     UnknownKind(u32, u8),
-    /// The decision at this index has a part, named first, whose number this version does not know.
+    /// The record at this index has a part, named first, whose number this version does not know.
     UnknownPart(u32, &'static str, u8),
 }
 
@@ -32,13 +33,16 @@ impl fmt::Display for RecordFault {
             RecordFault::Form(index, what) => {
                 write!(out, "record {index} has an impossible {what}")
             }
-            RecordFault::UnknownKind(index, kind) => write!(
-                out,
-                "record {index} is of kind {kind}, which this flk does not know: use a newer flk"
-            ),
+            RecordFault::UnknownKind(index, kind) => {
+                let name = reserved_kind(*kind).map_or(String::new(), |name| format!(" ({name})"));
+                write!(
+                    out,
+                    "record {index} was written by a newer flk: this one does not know its kind {kind}{name}. Use that flk or a later one"
+                )
+            }
             RecordFault::UnknownPart(index, part, number) => write!(
                 out,
-                "the decision in record {index} has {part} {number}, which this flk does not know: use a newer flk"
+                "record {index} was written by a newer flk: this one does not know its {part} {number}. Use that flk or a later one"
             ),
         }
     }

@@ -9,26 +9,6 @@ pub const RECORD_HEADER_BYTES: usize = 16;
 /// Where the length of the payload lies in a record header.
 const PAYLOAD_BYTES_AT: usize = 12;
 
-/// What a record is; the numbers are for ever.
-pub mod kind {
-    /// A request body as it was received.
-    pub const BODY: u8 = 1;
-    /// The first outcome of a key.
-    pub const DECISION: u8 = 2;
-    /// The body was refused.
-    pub const REFUSED: u8 = 3;
-    /// The body repeats a decided record.
-    pub const DUPLICATE: u8 = 4;
-    /// The body claims a decided key with another signing digest.
-    pub const CONFLICT: u8 = 5;
-    /// The body was given up without an outcome.
-    pub const UNANSWERED: u8 = 6;
-    /// Reserved: a body that waits for a store, with its candidate outcome.
-    pub const DEFERRED: u8 = 7;
-    /// Names bodies that were erased.
-    pub const ERASURE: u8 = 8;
-}
-
 /// Flags of a record header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(pub u8);
@@ -56,7 +36,7 @@ const OPTIONAL: u8 = 1;
 /// The header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordHeader {
-    /// What the record is; see [`kind`].
+    /// What the record is; see [`kind`](super::kind).
     pub kind: u8,
     /// Whether a reader that does not know the kind may skip the record.
     pub optional: bool,

@@ -9,13 +9,15 @@ mod disposition;
 mod erasure;
 mod fault;
 mod header;
+mod numbers;
 
 pub use body::{BodyMeta, BodyRecord};
 pub use decision::Decision;
 pub use disposition::Refused;
 pub use erasure::{ErasedBody, ErasureList};
 pub use fault::RecordFault;
-pub use header::{Flags, RECORD_HEADER_BYTES, RecordHeader, kind};
+pub use header::{Flags, RECORD_HEADER_BYTES, RecordHeader};
+pub use numbers::{REFUSED_CODES, RESERVED_CODES, RESERVED_KINDS, kind};
 
 pub(crate) use header::padded;
 
@@ -133,6 +135,15 @@ impl<'a> Iterator for Records<'a> {
 fn record_of(index: u32, header: RecordHeader, payload: &[u8]) -> Result<Record<'_>, RecordFault> {
     let mut reader = Reader::new(payload);
     let read = &mut reader;
+    if header.kind == kind::BODY
+        && let Some(bytes) = body::encryption_bytes(payload)
+    {
+        return Err(RecordFault::UnknownPart(
+            index,
+            "encryption field of length",
+            bytes,
+        ));
+    }
     let content = match header.kind {
         kind::BODY => BodyRecord::decode(read).map(Content::Body),
         kind::DECISION => Decision::decode(read).map(|it| Content::Entry(Entry::Decision(it))),
@@ -153,9 +164,7 @@ fn record_of(index: u32, header: RecordHeader, payload: &[u8]) -> Result<Record<
     if !reader.rest().is_empty() {
         return Err(RecordFault::Form(index, "payload length"));
     }
-    if let Content::Entry(Entry::Decision(it)) = &content
-        && let Some((part, number)) = it.unknown_part()
-    {
+    if let Some((part, number)) = unknown_part(&content) {
         return Err(RecordFault::UnknownPart(index, part, number));
     }
     Ok(Record {
@@ -165,13 +174,22 @@ fn record_of(index: u32, header: RecordHeader, payload: &[u8]) -> Result<Record<
     })
 }
 
+/// The part of a record, named first, whose number only a later version knows.
+fn unknown_part(content: &Content<'_>) -> Option<(&'static str, u8)> {
+    match content {
+        Content::Entry(Entry::Decision(decision)) => decision.unknown_part(),
+        Content::Entry(Entry::Refused(refused)) => refused.unknown_part(),
+        Content::Body(_) | Content::Entry(_) | Content::Skipped => None,
+    }
+}
+
 /// What becomes of a kind that this version does not know.
 fn skip_or_refuse<'a>(
     index: u32,
     header: RecordHeader,
     unknown: u8,
 ) -> Result<Record<'a>, RecordFault> {
-    if !header.optional {
+    if !header.optional || numbers::reserved_kind(unknown).is_some() {
         return Err(RecordFault::UnknownKind(index, unknown));
     }
     Ok(Record {

@@ -64,7 +64,10 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
         checksum: u32,
     ) -> Result<Lead, Halt> {
         let same_installation = header.installation == self.source.manifest.installation;
-        if same_installation && header.generation > self.source.manifest.generation {
+        let node = header.labels.node;
+        let same_node = node.is_none_or(|node| node == self.source.manifest.node);
+        let is_later = header.generation > self.source.manifest.generation;
+        if same_installation && same_node && is_later {
             return Err(Halt(Verdict::StaleManifest {
                 ordinal: entry.ordinal,
                 generation: header.generation,

@@ -7,7 +7,7 @@ use crate::wal::batch::{BATCH_HEADER_BYTES, rewrite};
 use crate::wal::buffer::Blocks;
 use crate::wal::manifest::{Gap, LogEndMark, SegmentEntry, SegmentState};
 use crate::wal::name::Sequence;
-use crate::wal::segment::SegmentHeader;
+use crate::wal::segment::{SegmentHeader, SegmentLabels};
 use proptest::prelude::*;
 
 pub(super) fn read(world: &World) -> (LogEnd, Vec<(u32, u64, Sequence)>) {
@@ -79,6 +79,7 @@ pub(super) fn end_log(world: &World) -> World {
             generation: ended.manifest.generation,
             predecessor: ending.predecessor,
             made_bytes: Some((BLOCK_BYTES + batch.bytes) as u64),
+            labels: SegmentLabels::default(),
         };
         let start = batch.offset as usize;
         let mut blocks = Blocks::default();

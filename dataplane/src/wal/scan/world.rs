@@ -6,7 +6,7 @@ use crate::wal::buffer::{BLOCK_BYTES, Blocks};
 use crate::wal::manifest::{Extent, LogEntry, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Place, Sequence};
 use crate::wal::record::{BodyMeta, Entry, Refused};
-use crate::wal::segment::{Predecessor, SegmentHeader};
+use crate::wal::segment::{Predecessor, SegmentHeader, SegmentLabels};
 use proptest::prelude::*;
 
 pub(super) const LOG: LogId = LogId {
@@ -177,6 +177,7 @@ impl Writer {
                 checksum: self.last_checksum,
             }),
             made_bytes: Some(self.recycled.len() as u64),
+            labels: SegmentLabels::default(),
         }
     }
 
@@ -196,7 +197,7 @@ impl Writer {
             self.open.push(&Entry::Refused(Refused {
                 body: place,
                 status: 401,
-                code: 3,
+                code: 80,
             }));
         }
     }
@@ -214,6 +215,7 @@ impl Writer {
             durable_upto: self.last,
             resolved_upto: self.last,
             previous_checksum: self.last_checksum,
+            term: 0,
         }
     }
 

@@ -110,6 +110,7 @@ impl LogWriter {
             durable_upto: self.durable,
             resolved_upto: self.watermark.upto(),
             previous_checksum,
+            term: 0,
         };
         let batch = BatchInFlight {
             segment: target.segment,

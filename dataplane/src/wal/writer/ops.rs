@@ -3,6 +3,7 @@
 use super::super::buffer::Blocks;
 use super::super::epoch::Epoch;
 use super::super::name::{ClosedSegment, LogId, NamedSegment};
+use super::super::segment::SegmentLabels;
 use crate::io::{FileId, SyncMode};
 
 /// One operation that the log asks for. The shard turns it into one of its own.
@@ -69,6 +70,8 @@ pub struct LogStart {
     pub installation: [u8; 16],
     /// Random id of this incarnation of the directory.
     pub incarnation: [u8; 16],
+    /// Labels of its segments.
+    pub labels: SegmentLabels,
     /// The log.
     pub log: LogId,
     /// Its first segment.

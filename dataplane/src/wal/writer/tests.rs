@@ -21,6 +21,7 @@ fn start() -> LogStart {
     LogStart {
         installation: [1; 16],
         incarnation: [2; 16],
+        labels: SegmentLabels::default(),
         log: LogId {
             start: 1,
             number: 0,

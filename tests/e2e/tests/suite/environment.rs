@@ -33,7 +33,7 @@ on_every_host!(
 const TOO_LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 94] = [
+const WRONG: [(&str, &str); 97] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -92,6 +92,9 @@ const WRONG: [(&str, &str); 94] = [
     ("WAL_SEGMENT_BYTES", "4092KiB"),
     ("WAL_SEGMENT_BYTES", "1048580KiB"),
     ("WAL_SEGMENT_BYTES", "4MB"),
+    ("REGION_ID", "eu west"),
+    ("REGION_ID", "europe/west"),
+    ("REGION_ID", TOO_LONG),
     ("FLK_DRAIN_DELAY", "2h"),
     ("FLK_DRAIN_DELAY", "3601s"),
     ("FLK_DRAIN_DELAY", "5"),
@@ -135,11 +138,12 @@ const WRONG: [(&str, &str); 94] = [
 
 /// Variables that have tests of their own: every text is a key; directories are tried, not read; keys need a scheme; what
 /// control alone uses is opened by control.
-const ELSEWHERE: [&str; 7] = [
+const ELSEWHERE: [&str; 8] = [
     "PCS_HMAC_KEY",
     "PCS_HMAC_KEY_NEW",
     "PCS_HMAC_KEY_OLD",
     "WAL_DIR",
+    "WAL_SECRET_FILE",
     "PCS_ED25519_PUB_B64",
     "ADMIN_TOKENS_FILE",
     "CONTROL_DIR",

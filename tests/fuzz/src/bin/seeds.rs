@@ -1,19 +1,19 @@
 //! Writes the committed corpora anew: `seeds DIRECTORY` (the Makefile's `fuzz-corpus`). Everything comes from the golden
 //! vectors and from what is encoded here, so that two runs write the same bytes. It removes nothing.
 
+#[path = "seeds/manifests.rs"]
+mod manifests;
+
 // The coverage flags that all programs here are compiled with want the engine to be linked, though nothing runs it here.
 use libfuzzer_sys as _;
 
 use flk_dataplane::wal::batch::{BatchFields, BatchLimits, OpenBatch};
 use flk_dataplane::wal::buffer::Blocks;
-use flk_dataplane::wal::manifest::{
-    ClockMark, Cover, Extent, Gap, LogEndMark, LogEntry, Manifest, SegmentEntry, SegmentState,
-    SliceEntry,
-};
+use flk_dataplane::wal::manifest::Manifest;
 use flk_dataplane::wal::name::{LogId, Place, Sequence};
 use flk_dataplane::wal::record::{BodyMeta, Decision, Entry, ErasedBody, ErasureList, Refused};
 use flk_dataplane::wal::secret::Secret;
-use flk_dataplane::wal::segment::{Predecessor, SegmentHeader};
+use flk_dataplane::wal::segment::{Predecessor, Region, SegmentHeader, SegmentLabels};
 use std::path::{Path, PathBuf};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden");
@@ -238,6 +238,14 @@ fn signature(root: &Path) -> usize {
         .sum()
 }
 
+fn labels() -> SegmentLabels {
+    SegmentLabels {
+        node: Some([5; 16]),
+        group: Some([1; 16]),
+        region: Region::new("eu-west"),
+    }
+}
+
 fn segment(
     ordinal: u32,
     predecessor: Option<Predecessor>,
@@ -252,6 +260,7 @@ fn segment(
         generation: 9,
         predecessor,
         made_bytes,
+        labels: labels(),
     }
 }
 
@@ -275,6 +284,7 @@ fn fields(counter: u64, salt: u64, previous_checksum: u32) -> BatchFields {
         durable_upto: sequence(counter - 1),
         resolved_upto: sequence(counter - 1),
         previous_checksum,
+        term: 0,
     }
 }
 
@@ -306,7 +316,7 @@ fn full_batch() -> OpenBatch {
     batch.push(&Entry::Refused(Refused {
         body: place(1, 0),
         status: 400,
-        code: 3,
+        code: 80,
     }));
     batch.push(&Entry::Duplicate(place(1, 2)));
     batch.push(&Entry::Conflict(place(1, 2)));
@@ -361,8 +371,14 @@ fn log(root: &Path) -> usize {
     full.assemble(&fields(1, 7, 0), None, &mut blocks);
     let seeds = [
         ("secret", secret.encode()),
-        ("manifest", manifest().encode()),
+        ("manifest", manifests::manifest().encode()),
         ("manifest_empty", Manifest::default().encode()),
+        ("manifest_of_format_1", golden("wal/v1/manifest")),
+        ("manifest_with_a_later_section", golden("wal/v2/manifest")),
+        (
+            "segment_of_format_1",
+            golden("wal/v1/segment-0000000000000004.wal"),
+        ),
         ("batch_alone", blocks.bytes().to_vec()),
         ("mark_alone", lone_mark),
         ("segment_of_one", led),
@@ -379,82 +395,10 @@ fn log(root: &Path) -> usize {
         .sum()
 }
 
-/// A log that has ended, and one that was named and never written.
-fn logs() -> Vec<LogEntry> {
-    let extent = Extent {
-        first: sequence(1),
-        last: sequence(2),
-        bytes: 12_288,
-        last_checksum: 1,
-    };
-    let entry = |ordinal: u32, state| SegmentEntry {
-        ordinal,
-        file: u64::from(ordinal) + 1,
-        salt: 0x5A17 + u64::from(ordinal),
-        generation: 9,
-        state,
-    };
-    vec![
-        LogEntry {
-            id: LOG,
-            incarnation: [2; 16],
-            ended_at: Some(LogEndMark {
-                sequence: sequence(2),
-                checksum: 1,
-            }),
-            resolved_upto: sequence(2),
-            segments: vec![entry(0, SegmentState::Closed(extent))],
-        },
-        LogEntry {
-            id: LogId {
-                start: 4,
-                number: 0,
-            },
-            incarnation: [2; 16],
-            ended_at: None,
-            resolved_upto: Sequence::before_first(4),
-            segments: vec![entry(0, SegmentState::Next), entry(1, SegmentState::Next)],
-        },
-    ]
-}
-
-fn manifest() -> Manifest {
-    Manifest {
-        installation: [1; 16],
-        node: [4; 16],
-        incarnation: [2; 16],
-        secret: [5; 16],
-        generation: 9,
-        start: 4,
-        clean_stop: true,
-        clock: ClockMark {
-            expiry_s: 1_000,
-            wall_us: 1_760_000_000_000_000,
-        },
-        withheld_s: 1,
-        next_file: 20,
-        logs: logs(),
-        gaps: vec![Gap {
-            log: LOG,
-            from: sequence(3),
-            to: sequence(4),
-        }],
-        preallocated: vec![11, 12],
-        slices: vec![SliceEntry {
-            file: 10,
-            id: 77,
-            decided_first: 1,
-            decided_last: 2,
-            expiry_max: 3,
-            entries: 4,
-            bytes: 8_192,
-            checksum: 5,
-            covers: vec![Cover {
-                log: LOG,
-                upto: sequence(1),
-            }],
-        }],
-    }
+/// The bytes of a golden file.
+fn golden(path: &str) -> Vec<u8> {
+    let path = Path::new(GOLDEN).join(path);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Lists of changes to a sound slice, and the sound slice's first and last block.
