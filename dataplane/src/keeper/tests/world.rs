@@ -468,5 +468,6 @@ fn decision(record: u32, now_s: u32, ttl_s: u32) -> Decision<'static> {
         reason: 0,
         regime: 1,
         numbers: [1.0, 2.0, 3.0, f64::from(record)],
+        origin: 0,
     }
 }
