@@ -111,6 +111,7 @@ impl Slice {
         let first = part(0..BLOCK_BYTES as u64).await?;
         let last = part(last_at..bytes).await?;
         let reader = SliceReader::open(&first, &last, bytes).map_err(fault)?;
+        let reader = reader.with_clock_base(store.manifest.clock_base_of_slices_s());
         let as_named = reader.header().slice_id == entry.id
             && reader.header().installation == store.manifest.installation
             && reader.header().secret == store.manifest.secret

@@ -31,12 +31,13 @@ pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     out.list(&manifest.gaps, Writer::gap);
     out.list(&manifest.preallocated, |out, &file| out.u64(file));
     out.list(&manifest.slices, Writer::slice);
+    manifest.sections.encode(&mut out);
     out.sealed()
 }
 
 /// Encodes numbers one after the other.
 #[derive(Default)]
-struct Writer {
+pub(super) struct Writer {
     bytes: Vec<u8>,
 }
 
@@ -44,16 +45,16 @@ impl Writer {
     fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
-    fn u16(&mut self, value: u16) {
+    pub(super) fn u16(&mut self, value: u16) {
         self.raw(&value.to_le_bytes());
     }
-    fn u32(&mut self, value: u32) {
+    pub(super) fn u32(&mut self, value: u32) {
         self.raw(&value.to_le_bytes());
     }
     fn u64(&mut self, value: u64) {
         self.raw(&value.to_le_bytes());
     }
-    fn list<T>(&mut self, items: &[T], each: impl Fn(&mut Writer, &T)) {
+    pub(super) fn list<T>(&mut self, items: &[T], each: impl Fn(&mut Writer, &T)) {
         self.u32(items.len() as u32);
         items.iter().for_each(|item| each(self, item));
     }

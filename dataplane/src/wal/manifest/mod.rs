@@ -1,10 +1,15 @@
 //! The manifest: which files count and what they are. It is replaced as a whole, never changed in place.
 //! This is its memory and its bytes; replacing the file is the keeper's.
 
+mod clock_base;
 mod encode;
 mod read;
+mod sections;
 #[cfg(test)]
 mod tests;
+
+pub use self::clock_base::{CLOCK_BEGIN_US, ClockBase, seconds_of};
+pub use self::sections::Sections;
 
 use crate::wal::files::NumberedFile;
 use crate::wal::name::{LogId, Sequence};
@@ -16,10 +21,10 @@ use std::fmt;
 pub const MANIFEST_MAGIC: [u8; 8] = *b"flk-mani";
 
 /// The format of the whole directory. A directory of a higher format is refused.
-pub const DIRECTORY_VERSION: u32 = 1;
+pub const DIRECTORY_VERSION: u32 = 2;
 
 /// The oldest flk that reads what this one writes: major, minor, patch.
-pub const READABLE_SINCE: [u16; 3] = [0, 1, 0];
+pub const READABLE_SINCE: [u16; 3] = [0, 2, 0];
 
 /// Bytes of a manifest before its fields: magic, version, oldest reader, length. Never changes, like the checksum in
 /// the last four bytes, so that no flk takes a newer manifest for a damaged one.
@@ -28,8 +33,9 @@ const PREFIX_BYTES: usize = 24;
 /// A manifest is no longer than this; a longer file is refused unread.
 pub const MANIFEST_BYTES_MAX: usize = 16 << 20;
 
-/// Bytes of a manifest without logs, gaps, preallocated segments and slices: prefix, ids, numbers, lengths of the lists, checksum.
-const FIXED_BYTES: usize = PREFIX_BYTES + 64 + 48 + 16 + 4;
+/// Bytes of a manifest without logs, gaps, preallocated segments, slices and sections: prefix, ids, numbers, lengths of the lists,
+/// checksum.
+const FIXED_BYTES: usize = PREFIX_BYTES + 64 + 48 + 20 + 4;
 /// Bytes of a log without its segments.
 const LOG_BYTES: usize = 52;
 /// Bytes of a segment.
@@ -50,7 +56,7 @@ pub const CLOSED_SEGMENT_BYTES: usize = SEGMENT_BYTES + EXTENT_BYTES;
 /// The expiry clock as it was written down, with the wall clock of that moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockMark {
-    /// Seconds since installation on the expiry clock.
+    /// The expiry clock: seconds since 2026-01-01 UTC.
     pub expiry_s: u32,
     /// Wall clock, microseconds since the Unix epoch. Where that was set back, what it would show had it gone on: the
     /// difference to the expiry clock shrinks only where withheld time is released.
@@ -206,6 +212,8 @@ pub struct Manifest {
     pub preallocated: Vec<u64>,
     /// The slices, oldest first.
     pub slices: Vec<SliceEntry>,
+    /// What not every directory has.
+    pub sections: Sections,
 }
 
 /// Why bytes are not a manifest.
@@ -292,6 +300,7 @@ impl Manifest {
             + self.gaps.len() * GAP_BYTES
             + self.preallocated.len() * PREALLOCATED_BYTES
             + self.slices.iter().map(of_slice).sum::<usize>()
+            + self.sections.encoded_bytes()
     }
 
     /// Number of segments of all logs.

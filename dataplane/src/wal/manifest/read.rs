@@ -1,27 +1,31 @@
 //! The fields of a manifest, from its bytes. The counterpart of `encode`; rules between fields are checked by its caller.
 
+use super::clock_base::rebased;
 use super::{
     COVER_BYTES, ClockMark, Cover, DIRECTORY_VERSION, Extent, GAP_BYTES, Gap, LOG_BYTES,
     LogEndMark, LogEntry, MANIFEST_BYTES_MAX, MANIFEST_MAGIC, Manifest, ManifestFault,
-    PREALLOCATED_BYTES, PREFIX_BYTES, SEGMENT_BYTES, SLICE_BYTES, SegmentEntry, SegmentState,
-    SliceEntry,
+    PREALLOCATED_BYTES, PREFIX_BYTES, SEGMENT_BYTES, SLICE_BYTES, Sections, SegmentEntry,
+    SegmentState, SliceEntry,
 };
 use crate::wal::checksum::{Reader, crc};
 use crate::wal::name::{LogId, Sequence};
 
 /// Reads the bytes of the file.
 pub(super) fn read(bytes: &[u8]) -> Result<Manifest, ManifestFault> {
-    let fields = verified_fields(bytes)?;
+    let (version, fields) = verified_fields(bytes)?;
     let mut reader = Reader::new(fields);
-    let manifest = manifest_of(&mut reader).ok_or(ManifestFault::Length)?;
+    let manifest = manifest_of(version, &mut reader).ok_or(ManifestFault::Length)?;
     if !reader.rest().is_empty() {
         return Err(ManifestFault::Length);
     }
-    manifest
+    match version {
+        1 => manifest.map(rebased),
+        _ => manifest,
+    }
 }
 
-/// Checks all that never changes between formats, then the version, and returns the bytes of the fields.
-fn verified_fields(bytes: &[u8]) -> Result<&[u8], ManifestFault> {
+/// Checks all that never changes between formats, then the version, and returns it with the bytes of the fields.
+fn verified_fields(bytes: &[u8]) -> Result<(u32, &[u8]), ManifestFault> {
     if !bytes.starts_with(&MANIFEST_MAGIC) {
         return Err(ManifestFault::Magic);
     }
@@ -51,11 +55,12 @@ fn verified_fields(bytes: &[u8]) -> Result<&[u8], ManifestFault> {
     if version == 0 || reserved != 0 {
         return Err(ManifestFault::Field("format version"));
     }
-    covered.get(PREFIX_BYTES..).ok_or(ManifestFault::Length)
+    let fields = covered.get(PREFIX_BYTES..).ok_or(ManifestFault::Length)?;
+    Ok((version, fields))
 }
 
 /// Reads a list: its length, then its items. A length that the rest cannot hold is refused before memory is taken.
-fn list<'a, T, F>(
+pub(super) fn list<'a, T, F>(
     reader: &mut Reader<'a>,
     item_bytes_min: usize,
     mut item: F,
@@ -78,7 +83,7 @@ where
 }
 
 /// The fields of a manifest. `None`: they end too early.
-fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault>> {
+fn manifest_of(version: u32, reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault>> {
     let [installation, node, incarnation, secret] = [
         reader.array()?,
         reader.array()?,
@@ -95,6 +100,10 @@ fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault
     let gaps = list(reader, GAP_BYTES, |reader| gap_of(reader).map(Ok))?;
     let preallocated = list(reader, PREALLOCATED_BYTES, |reader| reader.u64().map(Ok))?;
     let slices = list(reader, SLICE_BYTES, slice_of)?;
+    let sections = match version {
+        1 => Ok(Sections::default()),
+        _ => Sections::read(reader)?,
+    };
     let assemble = || {
         Ok(Manifest {
             installation,
@@ -111,6 +120,7 @@ fn manifest_of(reader: &mut Reader<'_>) -> Option<Result<Manifest, ManifestFault
             gaps: gaps?,
             preallocated: preallocated?,
             slices: slices?,
+            sections: sections?,
         })
     };
     Some(assemble())

@@ -32,6 +32,11 @@ fn log(start: u32, segments: Vec<SegmentEntry>) -> LogEntry {
     }
 }
 
+const CLOCK_BASE: ClockBase = ClockBase {
+    base_s: 17,
+    upto_start: 1,
+};
+
 fn manifest() -> Manifest {
     let ended = LogEntry {
         ended_at: Some(LogEndMark {
@@ -95,6 +100,9 @@ fn manifest() -> Manifest {
                 upto: Sequence(4),
             }],
         }],
+        sections: Sections {
+            clock_base_of_format_1: Some(CLOCK_BASE),
+        },
     }
 }
 
@@ -142,13 +150,13 @@ fn a_list_that_is_cut_short_is_refused_even_where_the_checksum_is_right() {
 #[test]
 fn a_newer_format_says_which_flk_it_takes() {
     let mut bytes = manifest().encode();
-    bytes[8] = 2;
+    bytes[8] = 3;
     put(&mut bytes, 12, &[1, 0, 4, 0, 2, 0]);
     let fault = Manifest::decode(&sealed(bytes)).unwrap_err();
     assert_eq!(
         fault,
         ManifestFault::Newer {
-            version: 2,
+            version: 3,
             readable_since: [1, 4, 2]
         }
     );

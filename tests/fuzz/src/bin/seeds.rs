@@ -7,8 +7,8 @@ use libfuzzer_sys as _;
 use flk_dataplane::wal::batch::{BatchFields, BatchLimits, OpenBatch};
 use flk_dataplane::wal::buffer::Blocks;
 use flk_dataplane::wal::manifest::{
-    ClockMark, Cover, Extent, Gap, LogEndMark, LogEntry, Manifest, SegmentEntry, SegmentState,
-    SliceEntry,
+    ClockBase, ClockMark, Cover, Extent, Gap, LogEndMark, LogEntry, Manifest, Sections,
+    SegmentEntry, SegmentState, SliceEntry,
 };
 use flk_dataplane::wal::name::{LogId, Place, Sequence};
 use flk_dataplane::wal::record::{BodyMeta, Decision, Entry, ErasedBody, ErasureList, Refused};
@@ -302,6 +302,7 @@ fn full_batch() -> OpenBatch {
         reason: 2,
         regime: 1,
         numbers: [1.35, 1.35, 0.4, 0.4],
+        origin: 3,
     }));
     batch.push(&Entry::Refused(Refused {
         body: place(1, 0),
@@ -454,6 +455,12 @@ fn manifest() -> Manifest {
                 upto: sequence(1),
             }],
         }],
+        sections: Sections {
+            clock_base_of_format_1: Some(ClockBase {
+                base_s: 100,
+                upto_start: 2,
+            }),
+        },
     }
 }
 
