@@ -60,7 +60,7 @@ def decision(name, of, decided_at, expiry=None, tenant="default", params="1", **
         "key_id": key_id(case.scheme, case.keys[-1]), "params": params, "decided_at": decided_at,
         "expiry": decided_at + TTL if expiry is None else expiry, "encoding": 1, "reason": REASONS[found.reason],
         "regime": REGIMES[found.regime],
-        "numbers": [record.d_hat, found.recomputed_d_hat, record.budget, found.recomputed_budget], **more,
+        "numbers": [record.d_hat, found.recomputed_d_hat, record.budget, found.recomputed_budget], "origin": 0, **more,
     }
 
 
@@ -197,7 +197,7 @@ TELLERS = (log_1_0, log_2_0, log_2_1, log_2_2, log_3_0, log_3_1, log_3_2)
 
 def manifest_of(entries, **more):
     """A manifest that names these logs."""
-    out = {"installation": INSTALLATION, "node": NODE, "incarnation": INCARNATION, "secret": SECRET_ID, "generation": 9,
+    out = {"version": 2, "sections": [], "installation": INSTALLATION, "node": NODE, "incarnation": INCARNATION, "secret": SECRET_ID, "generation": 9,
            "start": 3, "clean_stop": 0, "wall": clock(995_100)[1], "expiry_clock": 995_100, "withheld": 3600, "next_file": 13,
            "logs": entries, "gaps": [], "spares": [], "slices": []}
     return out | more
@@ -228,7 +228,8 @@ class Directory:
 
 def v1():
     """The directory of every rule that needs no slice."""
-    return Directory("v1", [tell() for tell in TELLERS], gaps=[((1, 0), raw.sequence(1, 3), raw.sequence(1, 3))]).seal()
+    return Directory("v1", [tell() for tell in TELLERS], version=1,
+                     gaps=[((1, 0), raw.sequence(1, 3), raw.sequence(1, 3))]).seal()
 
 
 def v1_sealed():
@@ -252,7 +253,7 @@ def v1_sealed():
     del log.files[gone["file"]]
     log.sealed = [batch for batch in log.counted if batch["ordinal"] == gone["ordinal"]]
     log.counted = [batch for batch in log.counted if batch["ordinal"] != gone["ordinal"]]
-    out = Directory("v1_sealed", [(log, entry)], generation=5, start=1, next_file=5, withheld=0, wall=clock(990_035)[1],
+    out = Directory("v1_sealed", [(log, entry)], version=1, generation=5, start=1, next_file=5, withheld=0, wall=clock(990_035)[1],
                     expiry_clock=990_035, slices=[one.manifest_entry(4)])
     out.files["slice-%016x.flk" % 4] = one.bytes
     out.slice = one

@@ -79,7 +79,7 @@ def decision_payload(where, one) -> bytes:
     head = struct.pack("<IIBBBB", one["decided_at"], one["expiry"], one["encoding"], one["reason"], one["regime"], len(tenant))
     numbers = struct.pack("<4d", *one["numbers"])
     ids = bytes.fromhex(one["pcs_id"]) + bytes.fromhex(one["digest"]) + bytes.fromhex(one["key_id"])
-    return place(where) + head + ids + numbers + struct.pack("<B3x", len(params)) + tenant + params
+    return place(where) + head + ids + numbers + struct.pack("<BB2x", len(params), one.get("origin", 0)) + tenant + params
 
 
 def refused_payload(where, status, code) -> bytes:
@@ -139,8 +139,18 @@ def _slice(one) -> bytes:
     return out + _items([_log_id(log) + struct.pack("<Q", upto) for log, upto in one["covers"]])
 
 
-def manifest(one, version=1, readable_since=(0, 1, 0)) -> bytes:
-    """The whole file."""
+def _section(one) -> bytes:
+    kind, optional, content = one
+    return struct.pack("<HHI", kind, optional, len(content)) + content
+
+
+READABLE_SINCE = {1: (0, 1, 0), 2: (0, 2, 0)}
+
+
+def manifest(one, version=None, readable_since=None) -> bytes:
+    """The whole file.  Version 1 has no sections; `sections` are (kind, optional, content)."""
+    version = version or one["version"]
+    readable_since = readable_since or READABLE_SINCE[version]
     ids = one["installation"] + one["node"] + one["incarnation"] + one["secret"]
     fields = ids + struct.pack("<QIIQIIQQ", one["generation"], one["start"], one["clean_stop"], one["wall"],
                                one["expiry_clock"], 0, one["withheld"], one["next_file"])
@@ -148,6 +158,8 @@ def manifest(one, version=1, readable_since=(0, 1, 0)) -> bytes:
     fields += _items([_log_id(log) + struct.pack("<QQ", first, last) for log, first, last in one["gaps"]])
     fields += _items([struct.pack("<Q", it) for it in one["spares"]])
     fields += _items([_slice(it) for it in one["slices"]])
+    if version > 1:
+        fields += _items([_section(it) for it in one["sections"]])
     prefix = struct.pack("<8sIHHHHI", b"flk-mani", version, *readable_since, 0, 24 + len(fields) + 4)
     return sealed(prefix + fields)
 

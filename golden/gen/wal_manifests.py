@@ -12,6 +12,21 @@ from .wal_writer import hex64
 STATES = ("next", "open", "closed", "last")
 
 
+CLOCK_BASE = 1
+CLOCK_BEGIN = 1_767_225_600
+
+
+def as_read(one):
+    """A manifest on the clock of now.  That of version 1 counted from the installation; its mark says when that was."""
+    if one["version"] > 1:
+        return one
+    base = max(0, max(0, one["wall"] // 1_000_000 - CLOCK_BEGIN) - one["expiry_clock"])
+    times = ("decided_first", "decided_last", "expiry_max")
+    slices = [it | {name: min(it[name] + base, 2**32 - 1) for name in times} for it in one["slices"]]
+    section = (CLOCK_BASE, 0, struct.pack("<II", base, one["start"]))
+    return one | {"expiry_clock": one["expiry_clock"] + base, "slices": slices, "sections": [section]}
+
+
 def shown_segment(one):
     """A segment of a manifest as JSON."""
     out = {"ordinal": one["ordinal"], "state": STATES[one["state"]], "file": one["file"], "salt": hex64(one["salt"]),
@@ -26,6 +41,8 @@ def shown(one):
     out = {name: one[name].hex() for name in ("installation", "node", "incarnation", "secret")}
     out |= {name: one[name] for name in ("generation", "start", "wall", "expiry_clock", "withheld", "next_file", "spares")}
     out["clean_stop"] = bool(one["clean_stop"])
+    bases = [struct.unpack("<II", content) for kind, _, content in one["sections"] if kind == CLOCK_BASE]
+    out["clock_base"] = next(({"base": base, "upto_start": start} for base, start in bases), None)
     out["logs"] = [
         {"log": list(it["log"]), "incarnation": it["incarnation"].hex(), "settled_upto": it["settled_upto"],
          "ended_at": it["ended_at"] and {"sequence": it["ended_at"][0], "checksum": it["ended_at"][1]},
@@ -65,7 +82,8 @@ def everything():
               {"file": 9, "id": 1, "decided_first": 20, "decided_last": 21, "expiry_max": 22, "checksum": 0, "entries": 1,
                "bytes": 40960, "covers": []}]
     return wal.manifest_of(logs, generation=2**40, gaps=[((2, 0), raw.sequence(2, 7), raw.sequence(2, 9))], spares=[10, 7],
-                           slices=slices, next_file=2**40, clean_stop=1, withheld=2**33)
+                           slices=slices, next_file=2**40, clean_stop=1, withheld=2**33,
+                           sections=[(CLOCK_BASE, 0, struct.pack("<II", 27_000_000, 1))])
 
 
 def _refused():
@@ -117,9 +135,13 @@ def vectors():
                              ("everything", "all lists and all states", everything())):
         out.append({"name": name, "about": about, "verdict": "whole", "hex": raw.manifest(one).hex(), "fields": shown(one)})
     out += [{"name": name, "about": about, "verdict": "refused", "hex": data.hex()} for name, about, data in _refused()]
-    newer = raw.sealed(_length(raw.manifest(fresh, 2, (7, 8, 9))[:-4] + b"what a later version adds!"))
+    old = everything() | {"version": 1, "sections": [], "clean_stop": 0, "wall": (CLOCK_BEGIN + 1_000_000) * 1_000_000,
+                          "expiry_clock": 100_000}
+    out.append({"name": "format_1", "about": "of format 1, whose clock counted from the installation: read on the clock of now",
+                "verdict": "older", "hex": raw.manifest(old).hex(), "fields": shown(as_read(old))})
+    newer = raw.sealed(_length(raw.manifest(fresh, 3, (7, 8, 9))[:-4] + b"what a later version adds!"))
     out.append({"name": "newer", "about": "of a later format: to be refused by the name of the oldest flk that reads it, not as damaged",
-                "verdict": "newer", "version": 2, "readable_since": [7, 8, 9], "hex": newer.hex()})
+                "verdict": "newer", "version": 3, "readable_since": [7, 8, 9], "hex": newer.hex()})
     return out
 
 

@@ -279,7 +279,7 @@ def starts(directory):
     yield "manifest_missing", "segments without a manifest", [{"op": "remove", "file": "manifest"}], DAMAGED
     yield "manifest_bit", "one bit of the manifest", [ed.flip("manifest", 200)], DAMAGED
     yield "manifest_cut", "the manifest is cut", [ed.truncate("manifest", len(manifest) - 1)], DAMAGED
-    newer = raw.sealed(manifest[:8] + struct.pack("<I", 2) + manifest[12:-4])
+    newer = raw.sealed(manifest[:8] + struct.pack("<I", 3) + manifest[12:-4])
     yield "manifest_newer", "a directory of a later format", [ed.write("manifest", 0, newer)], REFUSED
     yield "manifest_new_left_over", "a replacement that was never renamed is void", \
         [ed.write("manifest.new", 0, manifest[:100])], SOUND

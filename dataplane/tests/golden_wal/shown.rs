@@ -24,6 +24,8 @@ pub(crate) fn manifest(it: &Manifest) -> Value {
         "gaps": it.gaps.iter().map(|gap| json!({"log": log(gap.log), "first": gap.from.0, "last": gap.to.0}))
             .collect::<Vec<_>>(),
         "slices": it.slices.iter().map(slice_entry).collect::<Vec<_>>(),
+        "clock_base": it.sections.clock_base_of_format_1
+            .map(|it| json!({"base": it.base_s, "upto_start": it.upto_start})),
     })
 }
 
@@ -135,7 +137,7 @@ fn decision(it: &Decision<'_>, plain: Value) -> Value {
     let fields = json!({
         "tenant": it.tenant, "pcs_id": hex(&it.pcs_id), "digest": hex(&it.digest), "key_id": hex(&it.key_id),
         "params": it.params, "decided_at": it.decided_at, "expiry": it.expiry, "encoding": it.encoding,
-        "reason": it.reason, "regime": it.regime, "numbers": numbers,
+        "reason": it.reason, "regime": it.regime, "numbers": numbers, "origin": it.origin,
     });
     let members = |value: Value| value.as_object().unwrap().clone();
     let both: Map<String, Value> = members(plain).into_iter().chain(members(fields)).collect();
