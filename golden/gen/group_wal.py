@@ -3,9 +3,9 @@
 Checks every hand-written expectation against the independent reader before it is written down.
 """
 
-from . import number_text, records, wal, wal_manifests, wal_read, wal_variants
+from . import number_text, records, slice_bytes, wal, wal_manifests, wal_read, wal_variants
 from . import wal_bytes as raw
-from .wal_manifests import shown
+from .wal_manifests import as_read, shown
 
 BYTES_MAX = 600 << 10
 TORN_OR_WHOLE = {"torn", "whole"}
@@ -38,15 +38,13 @@ def _rows(directory):
 
 def _outcomes(directory, now):
     """The fold: which decision stands for each key, and what a duplicate is answered at a time."""
-    standing, two = {}, []
-    rows = [row for _, _, row in _rows(directory) if row["kind"] == "decision"]
-    for row in sorted(rows, key=lambda row: (row["decided_at"], row["digest"])):
-        key = wal.key_of(row)
-        first = standing.get(key)
-        if first is None or first["expiry"] <= row["decided_at"]:
-            standing[key] = row
-        elif (first["decided_at"], first["digest"]) != (row["decided_at"], row["digest"]):
-            two.append({"key": key, "first_decided_at": first["decided_at"], "second_decided_at": row["decided_at"]})
+    by_key, standing, two = {}, {}, []
+    for row in [row for _, _, row in _rows(directory) if row["kind"] == "decision"]:
+        by_key.setdefault(wal.key_of(row), []).append(row)
+    for key, rows in by_key.items():
+        standing[key], ignored = slice_bytes.fold(rows)
+        two += [{"key": key, "first_decided_at": first["decided_at"], "second_decided_at": row["decided_at"]}
+                for first, row in ignored]
     bodies = {wal.decision(case.name, 0, 0)["pcs_id"]: case.name for case in records.all_cases()
               if case.status in (200, 202) and case.keys == ("testsecret",) and case.scheme == records.HMAC}
     bodies |= {wal.decision(name, 0, 0)["pcs_id"]: name for name in ("same_id_first",)}
@@ -99,7 +97,7 @@ def _directory(directory, **logs):
     now = max(batch["expiry_clock"] for one in directory.logs.values() for batch in one.counted)
     outcomes, two = _outcomes(directory, now)
     found = [_log(directory, log, **logs.get("l%d_%d" % log, {})) for log in directory.logs]
-    return {"path": "wal/" + directory.name, "expiry_clock": now, "manifest": shown(directory.manifest),
+    return {"path": "wal/" + directory.name, "expiry_clock": now, "manifest": shown(as_read(directory.manifest)),
             "files": {name: len(data) for name, data in sorted(directory.files.items())}, "logs": found,
             "outcomes": outcomes, "two_outcomes": two, "bodies_without_fate": _open_bodies(directory)}
 
@@ -122,7 +120,8 @@ def _exact(value):
 
 
 def _slice(sealed):
-    names = ("tenant", "pcs_id", "digest", "numbers", "decided_at", "expiry", "params", "reason", "regime", "encoding")
+    names = ("tenant", "pcs_id", "digest", "numbers", "decided_at", "expiry", "params", "reason", "regime", "encoding",
+             "origin")
     rows = [{name: row[name] for name in names} | {"key": "%032x" % row["key"]} for row in sealed.slice.entries]
     return {"file": "slice-%016x.flk" % 4, "params": sealed.slice.params, "entries": rows}
 

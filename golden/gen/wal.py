@@ -66,7 +66,7 @@ def decision(name, of, decided_at, expiry=None, tenant="default", params="1", **
         "key_id": key_id(case.scheme, case.keys[-1]), "params": params, "decided_at": decided_at,
         "expiry": decided_at + TTL if expiry is None else expiry, "encoding": 1, "reason": REASONS[found.reason],
         "regime": REGIMES[found.regime],
-        "numbers": [record.d_hat, found.recomputed_d_hat, record.budget, found.recomputed_budget], **more,
+        "numbers": [record.d_hat, found.recomputed_d_hat, record.budget, found.recomputed_budget], "origin": 0, **more,
     }
 
 
@@ -255,7 +255,7 @@ def with_slice(form):
     sealed = [row for batch in log.counted if batch["sequence"] <= upto for row in batch["records"]
               if row["kind"] == "decision"]
     one = slice_bytes.Slice(0x51CE_0000_0000_0001, 4, form.installation, INCARNATION, SECRET_ID, SECRET_KEY, sealed,
-                            [((1, 0), upto)])
+                            [((1, 0), upto)], version=form.version)
     entry = log.entry(settled=raw.sequence(1, 4))
     gone = entry["segments"].pop(0)
     del log.files[gone["file"]]

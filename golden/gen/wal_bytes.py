@@ -87,7 +87,7 @@ def decision_payload(where, one) -> bytes:
     head = struct.pack("<IIBBBB", one["decided_at"], one["expiry"], one["encoding"], one["reason"], one["regime"], len(tenant))
     numbers = struct.pack("<4d", *one["numbers"])
     ids = bytes.fromhex(one["pcs_id"]) + bytes.fromhex(one["digest"]) + bytes.fromhex(one["key_id"])
-    return place(where) + head + ids + numbers + struct.pack("<B3x", len(params)) + tenant + params
+    return place(where) + head + ids + numbers + struct.pack("<BB2x", len(params), one.get("origin", 0)) + tenant + params
 
 
 def refused_payload(where, status, code) -> bytes:

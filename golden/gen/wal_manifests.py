@@ -12,6 +12,21 @@ from .wal_writer import hex64
 STATES = ("next", "open", "closed", "last")
 
 
+CLOCK_BASE = 1
+CLOCK_BEGIN = 1_767_225_600
+
+
+def as_read(one):
+    """A manifest on the clock of now.  That of version 1 counted from the installation; its mark says when that was."""
+    if one["version"] > 1:
+        return one
+    base = max(0, max(0, one["wall"] // 1_000_000 - CLOCK_BEGIN) - one["expiry_clock"])
+    times = ("decided_first", "decided_last", "expiry_max")
+    slices = [it | {name: min(it[name] + base, 2**32 - 1) for name in times} for it in one["slices"]]
+    section = (CLOCK_BASE, 0, struct.pack("<II", base, one["start"]))
+    return one | {"expiry_clock": one["expiry_clock"] + base, "slices": slices, "sections": [section]}
+
+
 def shown_segment(one):
     """A segment of a manifest as JSON."""
     out = {"ordinal": one["ordinal"], "state": STATES[one["state"]], "file": one["file"], "salt": hex64(one["salt"]),
@@ -42,8 +57,8 @@ def _known(one):
     """(kind, what it says) of the sections that this version knows."""
     shown_uptos = lambda them: [{"log": list(log), "upto": upto} for log, upto in them]
     for kind, _, content in one["sections"]:
-        if kind == 1:
-            yield kind, struct.unpack("<I", content)[0]
+        if kind == CLOCK_BASE:
+            yield kind, dict(zip(("base", "upto_start"), struct.unpack("<II", content)))
         elif kind == 2:
             yield kind, [it | {"done": shown_uptos(it["done"])} for it in HOLDS]
         elif kind == 3:
@@ -56,7 +71,7 @@ HOLDS = [
     {"name": "n" * 64, "owner": "", "bytes_max": 0, "age_max": 2**32 - 1, "made_at": 0, "moved_at": 0, "done": []},
 ]
 RESTORED = (b"\5" * 16, [((1, 0), raw.sequence(1, 9))])
-SECTIONS = [(1, 0, struct.pack("<I", 17)), (2, 0, raw.holds(HOLDS)), (3, 0, RESTORED[0] + raw.uptos(RESTORED[1])),
+SECTIONS = [(CLOCK_BASE, 0, struct.pack("<II", 27_000_000, 1)), (2, 0, raw.holds(HOLDS)), (3, 0, RESTORED[0] + raw.uptos(RESTORED[1])),
             (77, 1, b"of a later version"), (78, 1, b"")]
 
 
@@ -161,7 +176,7 @@ def vectors(form):
     fresh = wal.manifest_of(form, [], generation=1, start=0, next_file=0, wall=0, expiry_clock=0, withheld=0)
     for name, about, one in (("fresh", "an installation that nobody started yet", fresh),
                              ("everything", "all lists and all states", everything(form))):
-        out.append({"name": name, "about": about, "verdict": "whole", "hex": raw.manifest(one).hex(), "fields": shown(one)})
+        out.append({"name": name, "about": about, "verdict": "whole", "hex": raw.manifest(one).hex(), "fields": shown(as_read(one))})
     out += [{"name": name, "about": about, "verdict": "refused", "hex": data.hex()} for name, about, data in _refused(form)]
     newer = raw.sealed(_length(raw.manifest(fresh, 3, (7, 8, 9))[:-4] + b"what a later version adds!"))
     out.append({"name": "newer", "about": "of a later format: to be refused by the name of the oldest flk that reads it, not as damaged",

@@ -79,7 +79,7 @@ class Batch:
             if kind == "refused":
                 row |= {"status": item["status"], "code": item["code"]}
             if kind == "decision":
-                names = "tenant pcs_id digest key_id params decided_at expiry encoding reason regime numbers".split()
+                names = "tenant pcs_id digest key_id params decided_at expiry encoding reason regime numbers origin".split()
                 row |= {name: item[name] for name in names}
             out.append(row)
         return out

@@ -189,21 +189,22 @@ impl<'a> Maker<'a> {
         let (file_number, mut file) = self.file(NumberedFile::Slice)?;
         let mut entries: Vec<Decided> = numbers.map(|number| self.decided(number)).collect();
         entries.sort_unstable_by_key(|entry| entry.key);
-        let mut writer = SliceWriter::new(SliceMeta {
+        let params = ParamsVersion::new(PARAMS).map_err(|_| Error::other("a params name"))?;
+        let meta = SliceMeta {
             slice_id: file_number,
             generation: GENERATION,
             installation: self.manifest.installation,
             incarnation: self.manifest.incarnation,
             secret: self.manifest.secret,
-        });
+        };
+        let mut writer = SliceWriter::new(meta, &[params]);
         for entry in &entries {
             writer.push(entry).map_err(Error::other)?;
             if writer.ready_bytes() >= 1 << 20 {
                 file.write_all(&writer.take_ready())?;
             }
         }
-        let params = [ParamsVersion::new(PARAMS).map_err(|_| Error::other("a params name"))?];
-        let sealed = writer.finish(&params, &covers).map_err(Error::other)?;
+        let sealed = writer.finish(&covers).map_err(Error::other)?;
         file.write_all(&sealed.bytes)?;
         forget(&file)?;
         Ok(sealed.summary.entry(file_number, file_number, covers))
@@ -365,6 +366,7 @@ impl<'a> Maker<'a> {
             reason: 0,
             regime: 1,
             numbers: NUMBERS,
+            origin: 0,
         }));
     }
 

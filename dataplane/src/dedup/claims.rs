@@ -11,11 +11,12 @@ mod sets;
 mod tests;
 
 pub use self::effects::{
-    ClaimAnswer, DamagedBlock, Effects, LookAnswer, OwnerCounters, ReadWanted,
+    BlockFault, ClaimAnswer, Effects, LookAnswer, OwnerCounters, ReadWanted, UnusableBlock,
 };
 pub use self::queue::{ClaimRequest, Claimant, Looker};
 use self::queue::{Claims, Name, PendingId, Waiter};
 use self::sets::{Cursor, Seek, SetIndex, SetsInUse, Switch};
+use super::order::stands;
 use super::slice::{Found, SliceSet};
 use super::table::Partitions;
 use super::{Decided, Key};
@@ -117,7 +118,7 @@ impl Owner {
             self.counters.overflows += 1;
             return self.unavailable(by, effects);
         };
-        self.search(pending, self.sets.oldest(), now_s, effects);
+        self.search(pending, self.sets.oldest(), None, now_s, effects);
     }
 
     /// A request gave up. A queued claim is unlinked and answered `Withdrawn`; a granted one stays granted, and one that
@@ -194,9 +195,10 @@ impl Owner {
             Ok(bytes) => self
                 .sets
                 .search(set, position, bytes, suspended.key)
-                .inspect_err(|()| {
-                    self.counters.blocks_damaged += 1;
-                    effects.damaged = Some(self.sets.damaged(set, position));
+                .map_err(|unusable| {
+                    self.counters.blocks_damaged +=
+                        u64::from(unusable.fault == BlockFault::Damaged);
+                    effects.unusable = Some(unusable);
                 }),
             Err(_) if planted(Bug::ReadErrorTakenForMiss) => Ok(Found::Absent),
             Err(_) => {
@@ -213,15 +215,17 @@ impl Owner {
             Ok(Found::Before) => {
                 self.want(pending, set, position.slice, position.block - 1, effects);
             }
-            Ok(Found::Absent) => self.search(pending, newer, now_s, effects),
-            Ok(Found::Entry(outcome)) => {
+            Ok(Found::Absent) => {
+                let before = self.claims.take_found(pending);
+                self.search(pending, newer, before.as_ref(), now_s, effects);
+            }
+            Ok(Found::Entry(entry)) => {
                 self.counters.reads_found += 1;
-                if outcome.live_at(now_s) {
-                    self.answer_all(pending, &outcome, effects);
-                } else {
-                    // Expired: it answers nothing, a newer slice may still.
-                    self.search(pending, newer, now_s, effects);
-                }
+                let standing = match self.claims.take_found(pending) {
+                    Some(before) => stands(&before, &entry).decided,
+                    None => entry,
+                };
+                self.search(pending, newer, Some(&standing), now_s, effects);
             }
         }
         self.sets.retire();
@@ -295,13 +299,29 @@ impl Owner {
         self.claims.pending_count()
     }
 
-    /// Looks into slices, oldest first: suspends for the next block that may hold the key, or grants. So of two decisions
-    /// that are alive, a fault, the first one answers, as the replay has it.
-    fn search(&mut self, pending: PendingId, from: Cursor, now_s: u32, effects: &mut Effects) {
+    /// Looks into slices, oldest first: suspends for the next block that may hold something that counts, answers with what
+    /// stands of all that was `found`, or grants.
+    fn search(
+        &mut self,
+        pending: PendingId,
+        from: Cursor,
+        found: Option<&Decided>,
+        now_s: u32,
+        effects: &mut Effects,
+    ) {
         let key = self.claims.key(pending);
-        match self.sets.seek(key, from) {
-            Seek::Block { slice, block } => self.want(pending, from.set, slice, block, effects),
-            Seek::Absent => self.grant(pending, now_s, effects),
+        let live = found.filter(|found| found.live_at(now_s));
+        match self.sets.seek(key, from, live) {
+            Seek::Block { slice, block } => {
+                if let Some(found) = found {
+                    self.claims.keep_found(pending, found);
+                }
+                self.want(pending, from.set, slice, block, effects);
+            }
+            Seek::Absent => match live {
+                Some(outcome) => self.answer_all(pending, outcome, effects),
+                None => self.grant(pending, now_s, effects),
+            },
             Seek::NotCovered => {
                 self.counters.misrouted += 1;
                 self.fail(pending, effects);

@@ -31,8 +31,8 @@ pub struct Decided {
     pub regime: u8,
     /// Encoding of the outcome text.
     pub encoding: u8,
-    /// Zero.
-    pub reserved: u8,
+    /// Number of the node of its group that decided it; 0 is a node that stands alone.
+    pub origin: u8,
     /// Seal epoch of the segment that logged the decision; the owner fills it in when the decision is durable. Not part
     /// of the decision: two entries that differ only here are the same decision.
     pub epoch: Epoch,
@@ -99,6 +99,7 @@ impl Decided {
             reason: decision.reason,
             regime: decision.regime,
             encoding: decision.encoding,
+            origin: decision.origin,
             ..Decided::default()
         }
     }
@@ -119,6 +120,7 @@ impl Decided {
             reason: self.reason,
             regime: self.regime,
             numbers: self.numbers,
+            origin: self.origin,
         }
     }
 
@@ -133,6 +135,15 @@ impl Decided {
             recomputed_budget,
             regime: Regime::from_code(self.regime).unwrap_or(Regime::Mixed),
             params_version,
+        }
+    }
+
+    /// The same decision on a clock that began so much earlier. Times end at the end of the clock.
+    pub fn on_clock(self, base_s: u32) -> Decided {
+        Decided {
+            decided_at: self.decided_at.saturating_add(base_s),
+            expiry: self.expiry.saturating_add(base_s),
+            ..self
         }
     }
 
@@ -163,6 +174,7 @@ mod tests {
             params in 0u16..3,
             reason in 0u8..3,
             regime in 1u8..=3,
+            origin: u8,
         ) {
             let version = ParamsVersion::new("1").unwrap();
             let outcome = Outcome {
@@ -178,6 +190,7 @@ mod tests {
             let decided = Decided {
                 decided_at: stamps.0,
                 expiry: stamps.1,
+                origin,
                 ..Decided::candidate(key, &outcome, params, &digest)
             };
             prop_assert_eq!(format!("{:?}", decided.outcome(version)), format!("{outcome:?}"));

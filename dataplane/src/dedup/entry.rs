@@ -1,5 +1,5 @@
-//! A decision as nine 64-bit words: the form in which the table and the sealed slices hold it. It owns the layout of
-//! the 72 bytes and nothing else.
+//! A decision as nine 64-bit words: the form in which the table holds it, and sealed slices but for the seal epoch, which
+//! means nothing outside of the run. It owns the layout of the 72 bytes and nothing else.
 
 use super::{Decided, Key};
 use crate::wal::Epoch;
@@ -15,7 +15,7 @@ pub const ENTRY_BYTES: usize = 72;
 /// | 2 | | digest tag |
 /// | 3–6 | | the four numbers, as their bits |
 /// | 7 | 0–31, 32–63 | decided-at, expiry |
-/// | 8 | 0–15, 16–23, 24–31, 32–39, 40–47, 48–63 | params, reason, regime, encoding, zero, epoch |
+/// | 8 | 0–15, 16–23, 24–31, 32–39, 40–47, 48–63 | params, reason, regime, encoding, origin, epoch |
 pub type Words = [u64; 9];
 
 const _: () = assert!(size_of::<Words>() == ENTRY_BYTES);
@@ -35,7 +35,7 @@ pub fn pack(entry: &Decided) -> Words {
             | u64::from(entry.reason) << 16
             | u64::from(entry.regime) << 24
             | u64::from(entry.encoding) << 32
-            | u64::from(entry.reserved) << 40
+            | u64::from(entry.origin) << 40
             | u64::from(entry.epoch.bits()) << 48,
     ]
 }
@@ -46,32 +46,40 @@ pub fn unpack(words: &Words) -> Decided {
         key: key(words),
         digest_tag: words[2],
         numbers: [words[3], words[4], words[5], words[6]].map(f64::from_bits),
-        decided_at: decided_at(words),
+        decided_at: words[7] as u32,
         expiry: expiry(words),
         params: words[8] as u16,
         reason: (words[8] >> 16) as u8,
         regime: (words[8] >> 24) as u8,
         encoding: (words[8] >> 32) as u8,
-        reserved: (words[8] >> 40) as u8,
+        origin: (words[8] >> 40) as u8,
         epoch: epoch(words),
     }
 }
 
+/// The bits of the last word that are on disk: all but those of the seal epoch.
+const STORED: u64 = (1 << 48) - 1;
+
 /// The words as bytes on disk, each word little-endian.
 pub fn to_bytes(words: &Words) -> [u8; ENTRY_BYTES] {
     let mut bytes = [0; ENTRY_BYTES];
-    for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
+    for (to, word) in bytes.chunks_exact_mut(8).zip(stored(*words)) {
         to.copy_from_slice(&word.to_le_bytes());
     }
     bytes
 }
 
-/// The words in bytes from disk.
+/// The words in bytes from disk. Where format 1 wrote a seal epoch there is none.
 pub fn from_bytes(bytes: &[u8; ENTRY_BYTES]) -> Words {
     let mut words = [0; 9];
     for (word, from) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
         *word = u64::from_le_bytes(*from);
     }
+    stored(words)
+}
+
+fn stored(mut words: Words) -> Words {
+    words[8] &= STORED;
     words
 }
 
@@ -81,11 +89,6 @@ pub(super) fn key(words: &Words) -> Key {
         high: words[0],
         low: words[1],
     }
-}
-
-/// The stamp alone.
-pub(super) fn decided_at(words: &Words) -> u32 {
-    words[7] as u32
 }
 
 /// The expiry alone.
@@ -107,7 +110,9 @@ mod tests {
         #[test]
         fn words_survive_being_a_decision_and_being_bytes(words: Words) {
             prop_assert_eq!(pack(&unpack(&words)), words);
-            prop_assert_eq!(from_bytes(&to_bytes(&words)), words);
+            let read = unpack(&from_bytes(&to_bytes(&words)));
+            let epoch = Epoch::default();
+            prop_assert_eq!(pack(&read), pack(&Decided { epoch, ..unpack(&words) }));
         }
     }
 
@@ -126,7 +131,7 @@ mod tests {
             reason: 0x41,
             regime: 0x51,
             encoding: 0x61,
-            reserved: 0,
+            origin: 0x69,
             epoch: Epoch::of(0x7172),
         };
         let bytes = to_bytes(&pack(&entry));
@@ -137,6 +142,7 @@ mod tests {
             bytes[56..64],
             [0x14, 0x13, 0x12, 0x11, 0x24, 0x23, 0x22, 0x21]
         );
-        assert_eq!(bytes[64..], [0x32, 0x31, 0x41, 0x51, 0x61, 0, 0x72, 0x71]);
+        assert_eq!(bytes[64..], [0x32, 0x31, 0x41, 0x51, 0x61, 0x69, 0, 0]);
+        assert_eq!(pack(&entry)[8] >> 48, 0x7172);
     }
 }

@@ -7,6 +7,7 @@ mod decided;
 pub mod entry;
 pub mod filter;
 pub mod key;
+pub mod order;
 pub mod protocol;
 pub mod slice;
 pub mod table;

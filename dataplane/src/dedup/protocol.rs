@@ -99,7 +99,7 @@ pub enum ToReceiver {
     Won {
         /// The request at the receiver.
         ticket: Ticket,
-        /// Stamp on the expiry clock, seconds since installation.
+        /// Stamp on the expiry clock, seconds since 2026-01-01 UTC.
         decided_at: u32,
         /// The key answers nothing any more from this second on.
         expiry: u32,

@@ -1,7 +1,7 @@
 //! How the expiry clock resumes at a start. Pure arithmetic: what was read from disk and the wall clock come in.
 
 use crate::planted::{Bug, planted};
-use crate::wal::manifest::ClockMark;
+use crate::wal::manifest::{ClockMark, seconds_of};
 
 /// Seconds of wall-clock time that a start may add to the expiry clock without an operator: one hour.
 pub(crate) const RESUME_S_MAX: u32 = 3_600;
@@ -9,13 +9,21 @@ pub(crate) const RESUME_S_MAX: u32 = 3_600;
 /// A reading of both clocks at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reading {
-    /// Expiry clock, seconds since installation.
+    /// Expiry clock, seconds since 2026-01-01 UTC.
     pub(crate) expiry_s: u32,
     /// Wall clock, microseconds since the Unix epoch.
     pub(crate) wall_us: u64,
 }
 
 impl Reading {
+    /// The reading with which the clock of an installation begins. A wall clock that shows a time before 2026 is wrong.
+    pub(crate) fn first(wall_us: u64) -> Reading {
+        Reading {
+            expiry_s: seconds_of(wall_us).unwrap_or(1),
+            wall_us,
+        }
+    }
+
     /// The reading from which time resumes: the later one by the expiry clock; of equals the one that adds less.
     pub(crate) fn later(self, other: Reading) -> Reading {
         let key = |reading: Reading| (reading.expiry_s, reading.wall_us);
@@ -92,6 +100,7 @@ pub(crate) fn resume(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wal::manifest::CLOCK_BEGIN_US;
 
     const HOUR_US: u64 = 3_600_000_000;
 
@@ -157,6 +166,14 @@ mod tests {
             mark.next_mark(1_010, HOUR_US).wall_us,
             50 * HOUR_US + 10_000_000
         );
+    }
+
+    #[test]
+    fn an_installation_begins_with_the_wall_clock_of_2026_and_after() {
+        let first = |wall_us| Reading::first(wall_us).expiry_s;
+        assert_eq!(first(CLOCK_BEGIN_US + 28_800_000_000_000), 28_800_000);
+        assert_eq!(first(CLOCK_BEGIN_US - 1), 1);
+        assert_eq!(first(0), 1);
     }
 
     #[test]

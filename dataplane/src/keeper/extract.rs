@@ -82,16 +82,17 @@ impl Extract {
         }
     }
 
-    /// Takes what there is in a batch. What it cannot take (a params version that is no name) comes back in words.
+    /// Takes what there is in a batch of a log, with so much added to its times. What it cannot take (a params version that is no name) comes back in words.
     pub(crate) fn take(
         &mut self,
         log: LogId,
+        clock_base_s: u32,
         batch: &Batch<'_>,
         dictionary: &mut Dictionary,
     ) -> Result<(), &'static str> {
         let fields = &batch.header.fields;
         self.newest = self.newest.later(Reading {
-            expiry_s: fields.expiry_clock_s,
+            expiry_s: fields.expiry_clock_s.saturating_add(clock_base_s),
             wall_us: fields.wall_us,
         });
         for record in batch.records().flatten() {
@@ -114,7 +115,7 @@ impl Extract {
                 let params = dictionary
                     .number(decision.params)
                     .ok_or("a decision names an impossible params version")?;
-                let decided = self.decided(&decision, params);
+                let decided = self.decided(&decision, params).on_clock(clock_base_s);
                 self.decided_at_max = self.decided_at_max.max(decided.decided_at);
                 self.hold(decided);
             }

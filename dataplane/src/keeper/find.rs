@@ -2,11 +2,12 @@
 //! given, beside a gateway too, and changes nothing; which decision stands is the rule of [`super::replay`].
 
 use crate::dedup::key::KeyHash;
+use crate::dedup::order::order;
 use crate::dedup::slice::{Candidate, Found, SliceError, SliceReader};
 use crate::dedup::{Decided, Key};
 use crate::io::{Errno, FileId};
 use crate::keeper::clock::{Reading, resume};
-use crate::keeper::replay::{Replay, order};
+use crate::keeper::replay::Replay;
 use crate::wal::batch::Batch;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{Manifest, SliceEntry};
@@ -83,6 +84,8 @@ pub struct Find {
     found: Vec<Decision>,
     mark: Reading,
     newest: Reading,
+    /// What is added to times in slices of format 1.
+    slices_base_s: u32,
 }
 
 /// What one log has of it. What a gateway writes counts once it is durable.
@@ -92,6 +95,8 @@ pub struct InLog {
     found: Vec<(Sequence, Decision)>,
     durable_upto: Sequence,
     newest: Reading,
+    /// What is added to its times.
+    clock_base_s: u32,
 }
 
 /// Whether a gateway writes a log.
@@ -116,16 +121,18 @@ impl Find {
             found: Vec::new(),
             mark,
             newest: mark,
+            slices_base_s: manifest.clock_base_of_slices_s(),
         }
     }
 
     /// A log is about to be read.
-    pub fn in_log(&self, log: LogId) -> InLog {
+    pub fn in_log(&self, manifest: &Manifest, log: LogId) -> InLog {
         InLog {
             log,
             found: Vec::new(),
             durable_upto: Sequence::default(),
             newest: Reading::default(),
+            clock_base_s: manifest.clock_base_s(log),
         }
     }
 
@@ -134,7 +141,7 @@ impl Find {
         let fields = &batch.header.fields;
         log.durable_upto = log.durable_upto.max(fields.durable_upto);
         log.newest = log.newest.later(Reading {
-            expiry_s: fields.expiry_clock_s,
+            expiry_s: fields.expiry_clock_s.saturating_add(log.clock_base_s),
             wall_us: fields.wall_us,
         });
         for record in batch.records().flatten() {
@@ -146,7 +153,7 @@ impl Find {
                 continue;
             };
             let decision = Decision {
-                decided: Decided::of_record(self.key, &it, 0),
+                decided: Decided::of_record(self.key, &it, 0).on_clock(log.clock_base_s),
                 params,
                 origin: Origin::Log {
                     log: log.log,
@@ -182,6 +189,7 @@ impl Find {
         let last = bytes.saturating_sub(BLOCK_BYTES as u64);
         let first = part(file, 0..BLOCK_BYTES as u64).await?;
         let reader = SliceReader::open(&first, &part(file, last..bytes).await?, bytes)?;
+        let reader = reader.with_clock_base(self.slices_base_s);
         if reader.header().slice_id != entry.id {
             return Err(SliceRefused::NotAsNamed);
         }
@@ -228,9 +236,11 @@ impl Find {
         for found in &self.found {
             replay.push(found.decided);
         }
-        let stands = order(&replay.finish()?);
+        let standing = replay.finish()?;
+        let stands = order(&standing);
         let mut same = self.found.iter().filter(|it| order(&it.decided) == stands);
-        let decision = *same.next()?;
+        let mut decision = *same.next()?;
+        decision.decided.expiry = standing.expiry;
         let slice = same.find_map(|it| match it.origin {
             Origin::Slice(number) => Some(number),
             Origin::Log { .. } => None,

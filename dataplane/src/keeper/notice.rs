@@ -114,6 +114,17 @@ pub enum Notice {
         /// Number of the block: its offset divided by 4 KiB.
         block: u32,
     },
+    /// A look-up met an entry of a slice that only a newer flk can answer with.
+    SliceNewer {
+        /// The file.
+        file: String,
+        /// Number of the block: its offset divided by 4 KiB.
+        block: u32,
+        /// The part of the entry that is unknown.
+        part: &'static str,
+        /// Its number.
+        number: u8,
+    },
     /// A file operation failed while serving; the keeper goes on and tries again later.
     FileTrouble {
         /// What was being done.
@@ -221,6 +232,8 @@ impl fmt::Display for Notice {
                 "{file}: damaged ({what}); nothing from there on of its log is sealed or deleted; see `flk wal verify`"),
             Notice::SliceDamaged { file, block } => write!(out,
                 "{file}: block {block} is damaged: submits of ids that may be in it are answered 503 until those ids expire; a start looks at it only if one of them is in the log again; only a backup has what it held"),
+            Notice::SliceNewer { file, block, part, number } => write!(out,
+                "{file}: an entry in block {block} has {part} {number}, which this flk does not know: submits of its id are answered 503; use the flk that wrote it or a later one"),
             Notice::FileTrouble { doing, file, error } => write!(out, "{doing} {file}: {error}; trying again later"),
             Notice::Sealed { decisions, segments } => write!(out,
                 "sealed {} of {}", counted(*decisions, "decision"), counted((*segments).into(), "segment")),

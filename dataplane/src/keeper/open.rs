@@ -2,6 +2,7 @@
 //! belong together. Logs and slices are not read here.
 
 use crate::io::Errno;
+use crate::keeper::clock::Reading;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::directory;
 use crate::keeper::files::{Files, READ};
@@ -129,6 +130,7 @@ async fn install(
         node: files.random().await?,
         incarnation: files.random().await?,
         secret: secret.id,
+        clock: Reading::first(port.now().wall_us).into(),
         ..Manifest::default()
     };
     let mut store = ManifestStore::new(port.clone(), config.clone(), manifest);

@@ -169,9 +169,10 @@ impl Reading<'_> {
             files: &self.files,
             erased: &erased,
         };
+        let clock_base_s = self.store.manifest.clock_base_s(log.id);
         let end = read_log(&source, |at, batch| {
             progress.add(at.bytes as u64);
-            if let Err(what) = extract.take(log.id, batch, dictionary) {
+            if let Err(what) = extract.take(log.id, clock_base_s, batch, dictionary) {
                 misfit.get_or_insert((at.ordinal, what));
             }
         })

@@ -1,7 +1,8 @@
-//! The replay of decisions: which of the decisions found for a key is its outcome. The only judge is the order of
-//! `decided_at`; nothing is verified or decided anew here.
+//! The replay of decisions: which of the decisions found for a key is its outcome. The only judge is [`stands`]; nothing is
+//! verified or decided anew here.
 
 use crate::dedup::Decided;
+use crate::dedup::order::{Meeting, order, stands};
 use crate::keeper::notice::Notice;
 use crate::keeper::port::Port;
 
@@ -12,11 +13,6 @@ pub(crate) struct TwoOutcomes {
     pub(crate) first: Decided,
     /// The decision that is ignored.
     pub(crate) second: Decided,
-}
-
-/// The order in which decisions are pushed into a [`Replay`].
-pub(crate) fn order(decided: &Decided) -> (crate::dedup::Key, u32, u64) {
-    (decided.key, decided.decided_at, decided.digest_tag)
 }
 
 /// Replays decisions that arrive in [`order`], one key after the other.
@@ -38,19 +34,14 @@ impl Replay {
             self.standing = Some(next);
             return Some(standing);
         }
-        let met_twice =
-            standing.decided_at == next.decided_at && standing.digest_tag == next.digest_tag;
-        if met_twice {
-            return None;
-        }
-        if standing.expiry <= next.decided_at {
-            self.standing = Some(next);
-        } else {
+        let judged = stands(&standing, &next);
+        if judged.meeting == Meeting::TwoOutcomes {
             self.conflicts.push(TwoOutcomes {
                 first: standing,
                 second: next,
             });
         }
+        self.standing = Some(judged.decided);
         None
     }
 
@@ -62,6 +53,13 @@ impl Replay {
     /// The contradictions met since the last call.
     pub(crate) fn take_conflicts(&mut self) -> Vec<TwoOutcomes> {
         std::mem::take(&mut self.conflicts)
+    }
+
+    /// The outcome of each key of some decisions that are in [`order`].
+    pub(crate) fn outcomes(&mut self, decisions: impl Iterator<Item = Decided>) -> Vec<Decided> {
+        let mut all: Vec<Decided> = decisions.filter_map(|it| self.push(it)).collect();
+        all.extend(self.finish());
+        all
     }
 }
 
@@ -95,15 +93,11 @@ mod tests {
     fn replayed(mut decisions: Vec<Decided>) -> (Vec<Decided>, usize) {
         decisions.sort_by_key(order);
         let mut replay = Replay::default();
-        let mut out: Vec<_> = decisions
-            .into_iter()
-            .filter_map(|d| replay.push(d))
-            .collect();
-        out.extend(replay.finish());
+        let out = replay.outcomes(decisions.into_iter());
         (out, replay.take_conflicts().len())
     }
 
-    /// The rule, plainly: walk each key's decisions by time, keep the first one alive.
+    /// The rule, plainly: walk each key's decisions by time, keep the first one alive, for as long as any of them lives.
     fn naive(decisions: &[Decided]) -> Vec<Decided> {
         let mut by_key: BTreeMap<Key, Vec<Decided>> = BTreeMap::new();
         for decision in decisions {
@@ -118,6 +112,7 @@ mod tests {
                     if next.decided_at >= alive.expiry {
                         alive = *next;
                     }
+                    alive.expiry = alive.expiry.max(next.expiry);
                 }
                 alive
             })
@@ -136,6 +131,7 @@ mod tests {
         assert_eq!((out[0].digest_tag, conflicts), (8, 0));
         let (out, conflicts) = replayed(vec![decided(1, 99, 200, 8), decided(1, 5, 100, 7)]);
         assert_eq!((out[0].digest_tag, conflicts), (7, 1), "the first stands");
+        assert_eq!(out[0].expiry, 200, "as long as any of them would have");
     }
 
     #[test]
@@ -158,7 +154,7 @@ mod tests {
             let (out, _) = replayed(decisions.clone());
             let key_and_answer = |all: Vec<Decided>| -> Vec<_> {
                 all.iter()
-                    .map(|d| (d.key, d.decided_at, d.digest_tag))
+                    .map(|d| (d.key, d.decided_at, d.digest_tag, d.expiry))
                     .collect()
             };
             assert_eq!(key_and_answer(out), key_and_answer(naive(&decisions)));

@@ -122,8 +122,9 @@ impl Service {
         };
         let taken_before = extract.decisions.len();
         let mut misfit = None;
+        let clock_base_s = manifest.clock_base_s(part.id);
         let end = read_log(&source, |_, batch| {
-            if let Err(what) = extract.take(part.id, batch, &mut dictionary) {
+            if let Err(what) = extract.take(part.id, clock_base_s, batch, &mut dictionary) {
                 misfit = Some(what);
             }
         })

@@ -24,6 +24,7 @@ impl Service {
         let Some(newest) = self.read_newest_s(entry).await else {
             return self.store.expiry_now_s();
         };
+        let newest = newest.saturating_add(self.store.manifest.clock_base_s(log));
         self.closed_at_s.insert(key, newest);
         newest
     }

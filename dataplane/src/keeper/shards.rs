@@ -1,7 +1,7 @@
 //! What the keeper knows of the shards of this run, as they report it. Events are noted here; what follows from them is
 //! done by the loop of [`serve`](crate::keeper::serve).
 
-use crate::dedup::claims::{DamagedBlock, MemoryUse};
+use crate::dedup::claims::{BlockFault, MemoryUse, UnusableBlock};
 use crate::io::ShardId;
 use crate::keeper::due::Due;
 use crate::keeper::notice::Notice;
@@ -73,8 +73,8 @@ impl Service {
     }
 
     fn note_shard(&mut self, id: ShardId, message: ToKeeper) {
-        if let ToKeeper::SliceDamaged(damaged) = message {
-            return self.note_damaged_block(damaged);
+        if let ToKeeper::SliceUnusable(unusable) = message {
+            return self.note_unusable_block(unusable);
         }
         let shard = self.shard(id);
         match message {
@@ -103,7 +103,7 @@ impl Service {
                 shard.ended_in = closed;
             }
             // Those are for the operator alone, and were taken before.
-            ToKeeper::SliceDamaged(_)
+            ToKeeper::SliceUnusable(_)
             | ToKeeper::Crowded { .. }
             | ToKeeper::Foreign { .. }
             | ToKeeper::ProxyFault { .. } => {}
@@ -111,14 +111,22 @@ impl Service {
     }
 
     /// Says which block of which file a look-up could not trust. A slice that is used no more is of no interest.
-    fn note_damaged_block(&self, damaged: DamagedBlock) {
+    fn note_unusable_block(&self, unusable: UnusableBlock) {
+        let UnusableBlock { file, block, fault } = unusable;
         let mut slices = self.sealing.slices.iter().map(|it| &it.slice.readable);
-        if let Some(slice) = slices.find(|it| it.file.id == damaged.file) {
-            self.store.port.notify(Notice::SliceDamaged {
-                file: slice.file.name.clone(),
-                block: damaged.block,
-            });
-        }
+        let Some(slice) = slices.find(|it| it.file.id == file) else {
+            return;
+        };
+        let file = slice.file.name.clone();
+        self.store.port.notify(match fault {
+            BlockFault::Damaged => Notice::SliceDamaged { file, block },
+            BlockFault::Newer { part, number } => Notice::SliceNewer {
+                file,
+                block,
+                part,
+                number,
+            },
+        });
     }
 
     /// A shard of this run: no other one has a mailbox to the keeper.

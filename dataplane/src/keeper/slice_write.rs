@@ -124,17 +124,18 @@ impl Service {
             .map_err(EndedEarly::Trouble)?;
         let id = u64::from_le_bytes(id);
         let manifest = &self.store.manifest;
-        let mut writer = SliceWriter::new(SliceMeta {
+        let meta = SliceMeta {
             slice_id: id,
             generation: manifest.generation,
             installation: manifest.installation,
             incarnation: manifest.incarnation,
             secret: manifest.secret,
-        });
+        };
+        // Slices and decisions of the merge were numbered by the dictionary when they were opened and read.
+        let mut writer = SliceWriter::new(meta, self.dictionary.versions());
         self.write_entries(file, &mut writer, merge, bytes).await?;
-        let sealed = writer
-            .finish(self.dictionary.versions(), &covers)
-            .map_err(|fault| refused(file, &fault))?;
+        let sealed = writer.finish(&covers);
+        let sealed = sealed.map_err(|fault| refused(file, &fault))?;
         for piece in sealed.bytes.chunks(PIECE_BYTES) {
             self.put(file, bytes, piece).await?;
             self.poll_requests_between().await?;

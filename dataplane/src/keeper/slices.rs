@@ -1,6 +1,7 @@
 //! Slices as the keeper reads them: opened and checked against the manifest, cut into views for shards, read block by block
 //! and streamed in key order. It never writes one.
 
+use crate::dedup::order::order;
 use crate::dedup::slice::frame::table_checksum;
 use crate::dedup::slice::reader::Directory;
 use crate::dedup::slice::{SliceError, SliceReader, SliceView};
@@ -10,7 +11,6 @@ use crate::keeper::extract::Dictionary;
 use crate::keeper::files::{Files, IO_BYTES_MAX, READ};
 use crate::keeper::halt::Halt;
 use crate::keeper::reading::Readable;
-use crate::keeper::replay::order;
 use crate::keeper::slice_memory::partitions_of_all;
 use crate::keeper::store::ManifestStore;
 use crate::wal::Epoch;
@@ -111,6 +111,7 @@ impl Slice {
         let first = part(0..BLOCK_BYTES as u64).await?;
         let last = part(last_at..bytes).await?;
         let reader = SliceReader::open(&first, &last, bytes).map_err(fault)?;
+        let reader = reader.with_clock_base(store.manifest.clock_base_of_slices_s());
         let as_named = reader.header().slice_id == entry.id
             && reader.header().installation == store.manifest.installation
             && reader.header().secret == store.manifest.secret

@@ -207,10 +207,7 @@ fn resume_clock(store: &mut ManifestStore, extract: &Extract) {
     let now = store.now();
     let newest = match store.manifest.start {
         // Nothing was ever decided: time begins now.
-        0 => Reading {
-            expiry_s: 0,
-            wall_us: now.wall_us,
-        },
+        0 => in_manifest.later(Reading::first(now.wall_us)),
         _ => in_manifest.later(extract.newest),
     };
     let resumed = clock::resume(newest, in_manifest, decided_at_max, now.wall_us);

@@ -119,7 +119,7 @@ impl ManifestStore {
         self.port.now()
     }
 
-    /// The expiry clock now, in seconds since installation.
+    /// The expiry clock now, in seconds since 2026-01-01 UTC.
     pub(crate) fn expiry_now_s(&self) -> u32 {
         self.clock.at(self.now().mono_us)
     }

@@ -1,6 +1,7 @@
 //! What stands of the decisions that no slice covers: those of the logs behind the slices, replayed together with what slices
 //! have of the same keys. It reads a block of a slice only where a filter lets a key pass, and changes nothing.
 
+use crate::dedup::order::order;
 use crate::dedup::slice::{Candidate, Found};
 use crate::dedup::{Decided, Key};
 use crate::io::ShardId;
@@ -8,7 +9,7 @@ use crate::keeper::halt::Halt;
 use crate::keeper::partition;
 use crate::keeper::port::Port;
 use crate::keeper::progress::{Progress, Unit};
-use crate::keeper::replay::{Replay, order, report_conflicts};
+use crate::keeper::replay::{Replay, report_conflicts};
 use crate::keeper::store::ManifestStore;
 use crate::keeper::views::InUse;
 use crate::wal::buffer::BLOCK_BYTES;
@@ -16,8 +17,8 @@ use crate::wal::buffer::BLOCK_BYTES;
 /// Blocks that stand side by side are read at once, at most so many: 256 KiB.
 const BLOCKS_MAX: usize = 64;
 
-/// Leaves of the decisions found in logs those that stand, one of a key and in key order. Where a decision in a slice stands,
-/// none is left: shards look there.
+/// Leaves of the decisions found in logs those that stand, one of a key and in key order. Where look-ups in slices find the
+/// same outcome with the same expiry, none is left: shards look there.
 ///
 /// Memory is bounded by the keys of one partition and what slices have of them; each slice is read from front to back.
 pub(crate) async fn replay(
@@ -46,18 +47,21 @@ pub(crate) async fn replay(
     Ok(())
 }
 
-/// Of the decisions of some keys those that stand and are in logs alone.
+/// Of the decisions of some keys those that stand and that look-ups in slices do not find, or not for as long.
 fn standing(port: &Port, mut in_slices: Vec<Decided>, in_logs: &[Decided]) -> Vec<Decided> {
     in_slices.sort_by_key(order);
+    let found = Replay::default().outcomes(in_slices.iter().copied());
     let mut all = [&in_slices, in_logs].concat();
     // Of one decision that is in both, that of the slice comes first: the sort is stable.
     all.sort_by_key(order);
     let mut replay = Replay::default();
-    let mut standing: Vec<Decided> = all.into_iter().filter_map(|it| replay.push(it)).collect();
-    standing.extend(replay.finish());
+    let mut standing = replay.outcomes(all.into_iter());
     report_conflicts(port, &mut replay);
-    let is_in_slices = |it: &Decided| in_slices.binary_search_by_key(&order(it), order).is_ok();
-    standing.retain(|it| !is_in_slices(it));
+    let as_found = |it: &Decided| (order(it), it.expiry);
+    standing.retain(|it| {
+        let answered = found.binary_search_by_key(&as_found(it), as_found);
+        answered.is_err()
+    });
     standing
 }
 

@@ -252,6 +252,13 @@ log_events! {
         /// Number of the block: its offset divided by 4 KiB.
         block_number: u32,
     }
+    /// An entry of a slice was written by a newer flk, and this one cannot answer with it: submits of its id are answered 503.
+    SliceNewer "slice.newer" Error OFTEN, FLK => {
+        /// The file.
+        file: String,
+        /// Number of the block: its offset divided by 4 KiB.
+        block_number: u32,
+    }
     /// A file operation failed and is tried again.
     FileTrouble "keeper.file_failed" Warn OFTEN, FLK => {
         /// What was being done.

@@ -1,6 +1,6 @@
 //! Messages between the keeper and a shard. Large things travel by pointer; a message never carries a payload.
 
-use crate::dedup::claims::{DamagedBlock, MemoryUse};
+use crate::dedup::claims::{MemoryUse, UnusableBlock};
 use crate::dedup::slice::SliceSet;
 use crate::dedup::{Decided, PARTITIONS};
 use crate::http::{Problem, ProxyFault};
@@ -13,7 +13,7 @@ use crate::wal::writer::{Entered, EpochBegun, LogStart};
 use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 
-/// The expiry clock: seconds since installation, advancing with monotonic time while the process runs.
+/// The expiry clock: seconds since 2026-01-01 UTC, advancing with monotonic time while the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpiryClock {
     /// Reading at `base_mono_us`.
@@ -23,7 +23,7 @@ pub struct ExpiryClock {
 }
 
 impl ExpiryClock {
-    /// The reading at a monotonic time, seconds since installation.
+    /// The reading at a monotonic time, seconds since 2026-01-01 UTC.
     pub fn at(self, mono_us: u64) -> u32 {
         let elapsed_s = mono_us.saturating_sub(self.base_mono_us) / 1_000_000;
         self.base_s
@@ -129,9 +129,9 @@ pub enum ToKeeper {
     },
     /// How full the declared memory of this shard's table is, whenever that changes: what is sealed leaves it.
     Memory(MemoryUse),
-    /// A look-up met a damaged block of a slice: the ids that may be in it are answered 503. For the operator: the keeper only
-    /// logs it. At most once a minute.
-    SliceDamaged(DamagedBlock),
+    /// A look-up met a block of a slice that cannot answer: the ids that may be in it are answered 503. For the operator: the
+    /// keeper only logs it. At most once a minute.
+    SliceUnusable(UnusableBlock),
     /// So many connections were closed to make room for new ones. For the operator: the keeper only logs it.
     Crowded {
         /// Since the last such message.

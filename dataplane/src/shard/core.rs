@@ -72,24 +72,24 @@ impl Core {
                 answers: Vec::with_capacity(limits.flights_max as usize),
                 looked: Vec::with_capacity(limits.looks_max as usize),
                 reads: Vec::with_capacity(64),
-                damaged: None,
+                unusable: None,
             },
             damage_told: Throttle::every_us(DAMAGE_TOLD_EVERY_US),
         }
     }
 
-    /// The expiry clock, in seconds since the installation.
+    /// The expiry clock, in seconds since 2026-01-01 UTC.
     pub(super) fn clock_s(&self, now: Now) -> u32 {
         self.begin.clock.at(now.mono_us)
     }
 
-    /// Tells the keeper of a damaged block, if one was met and it was not told of another one lately.
+    /// Tells the keeper of a block that cannot answer, if one was met and it was not told of another one lately.
     pub(super) fn tell_damage(&mut self, now: Now, outbox: &mut Outbox) {
-        let damaged = self.effects.damaged.take();
-        if let Some(damaged) = damaged
+        let unusable = self.effects.unusable.take();
+        if let Some(unusable) = unusable
             && self.damage_told.pass(now.mono_us)
         {
-            let message = ToKeeper::SliceDamaged(damaged);
+            let message = ToKeeper::SliceUnusable(unusable);
             outbox.ops.push(Op::Keeper(message));
         }
     }

@@ -36,7 +36,8 @@ fn is_read_at_start(slice: &[u8], at: usize) -> bool {
     };
     let is_in = |section: &Section| {
         let range = section.offset..section.offset + section.bytes;
-        section.kind != section::COVERS && range.contains(&(at as u64))
+        let is_read = ![section::COVERS, section::DIGESTS].contains(&section.kind);
+        is_read && range.contains(&(at as u64))
     };
     let ends = at < BLOCK_BYTES || at >= slice.len() - BLOCK_BYTES;
     ends || trailer.sections.iter().any(is_in)

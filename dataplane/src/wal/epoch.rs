@@ -121,6 +121,14 @@ impl Epoch {
         self.signed_distance_to(sealed) >= 0
     }
 
+    /// The later one of the two, by the shorter way around.
+    pub fn later(self, other: Epoch) -> Epoch {
+        match self.signed_distance_to(other) >= 0 {
+            true => other,
+            false => self,
+        }
+    }
+
     fn signed_distance_to(self, other: Epoch) -> i16 {
         other.0.wrapping_sub(self.0) as i16
     }
@@ -166,6 +174,7 @@ mod tests {
             prop_assert_eq!(a.is_sealed_with(b), early <= late);
             prop_assert_eq!(b.is_sealed_with(a), late <= early);
             prop_assert_eq!(u32::from(b.ahead_of(a)), steps);
+            prop_assert_eq!((a.later(b), b.later(a)), (b, b));
         }
     }
 

@@ -7,5 +7,6 @@ mod logs;
 mod manifests;
 mod shown;
 mod slice;
+mod slices;
 mod start;
 mod vectors;

@@ -48,7 +48,7 @@ fn read_and_write_again(rows: &[Value], is_current: bool) {
 }
 
 #[test]
-fn manifests_and_secrets_of_the_directories_are_written_again_byte_for_byte() {
+fn manifests_of_format_1_are_kept_as_of_now_and_their_secrets_are_written_again_byte_for_byte() {
     let vectors = vectors();
     for directory in all_directories(&vectors) {
         let files = files(directory);

@@ -42,7 +42,8 @@ fn sections(it: &Sections) -> Value {
     let restored =
         |it: &RestoredFrom| json!({"incarnation": hex(&it.incarnation), "taken": uptos(&it.taken)});
     json!({
-        "clock_base_of_format_1": it.clock_base_of_format_1, "holds": it.holds.iter().map(hold).collect::<Vec<_>>(),
+        "clock_base_of_format_1": it.clock_base_of_format_1.map(|it| json!({"base": it.base_s, "upto_start": it.upto_start})),
+        "holds": it.holds.iter().map(hold).collect::<Vec<_>>(),
         "restored_from": it.restored_from.as_ref().map(restored),
     })
 }
@@ -155,7 +156,7 @@ fn decision(it: &Decision<'_>, plain: Value) -> Value {
     let fields = json!({
         "tenant": it.tenant, "pcs_id": hex(&it.pcs_id), "digest": hex(&it.digest), "key_id": hex(&it.key_id),
         "params": it.params, "decided_at": it.decided_at, "expiry": it.expiry, "encoding": it.encoding,
-        "reason": it.reason, "regime": it.regime, "numbers": numbers,
+        "reason": it.reason, "regime": it.regime, "numbers": numbers, "origin": it.origin,
     });
     let members = |value: Value| value.as_object().unwrap().clone();
     let both: Map<String, Value> = members(plain).into_iter().chain(members(fields)).collect();

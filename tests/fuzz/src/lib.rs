@@ -60,13 +60,14 @@ pub fn slice() -> (Vec<u8>, Vec<Decided>) {
         })
         .collect();
     entries.sort_by_key(|entry| entry.key);
-    let mut writer = SliceWriter::new(SliceMeta {
+    let meta = SliceMeta {
         slice_id: 77,
         generation: 12,
         installation: [1; 16],
         incarnation: [2; 16],
         secret: [3; 16],
-    });
+    };
+    let mut writer = SliceWriter::new(meta, &[flk_contract::ParamsVersion::ONE]);
     for entry in &entries {
         writer.push(entry).expect("entries ascend");
     }
@@ -79,13 +80,7 @@ pub fn slice() -> (Vec<u8>, Vec<Decided>) {
         log,
         upto: Sequence(77),
     }];
-    let params = [flk_contract::ParamsVersion::ONE];
-    bytes.extend(
-        writer
-            .finish(&params, &covers)
-            .expect("a sound slice")
-            .bytes,
-    );
+    bytes.extend(writer.finish(&covers).expect("a sound slice").bytes);
     (bytes, entries)
 }
 

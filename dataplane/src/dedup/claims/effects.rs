@@ -33,13 +33,29 @@ pub struct ReadWanted {
     pub offset: u64,
 }
 
-/// A block of a slice that is not what its slice says.
+/// A block of a slice that cannot answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DamagedBlock {
+pub struct UnusableBlock {
     /// The slice.
     pub file: FileId,
     /// Number of the block: its offset in the file is this times 4 KiB.
     pub block: u32,
+    /// Why it cannot.
+    pub fault: BlockFault,
+}
+
+/// Why a block of a slice cannot answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockFault {
+    /// It is not what its slice says.
+    Damaged,
+    /// Nothing is wrong with it, but only a newer flk can answer with its entry.
+    Newer {
+        /// The part of the entry that is unknown.
+        part: &'static str,
+        /// Its number.
+        number: u8,
+    },
 }
 
 /// What the caller of an owner must carry out, in order.
@@ -51,8 +67,8 @@ pub struct Effects {
     pub looked: Vec<LookAnswer>,
     /// Blocks to read.
     pub reads: Vec<ReadWanted>,
-    /// The damaged block that was met last, for the operator.
-    pub damaged: Option<DamagedBlock>,
+    /// The block that was met last of those that cannot answer, for the operator.
+    pub unusable: Option<UnusableBlock>,
 }
 
 /// What the owner did, counted since it was made.

@@ -30,7 +30,7 @@ impl Owner {
             return answer(by, Stored::Outcome(outcome), effects);
         }
         let from = self.sets.oldest();
-        match self.sets.seek(key, from) {
+        match self.sets.seek(key, from, None) {
             Seek::Block { slice, block } if !planted(Bug::LookUpWithoutSlices) => {
                 let Some(pending) = self.claims.open(key, Waiter::Look(by)) else {
                     self.counters.overflows += 1;

@@ -1,11 +1,13 @@
 //! Pending keys, each with the queue of claims and look-ups that wait for it: two slabs and a bucket array of fixed size, linked
-//! by index. It owns the order in which they stand; it never decides anything and never allocates after it was made.
+//! by index. It owns the order in which they stand; it never decides anything. After it was made it allocates only for a look
+//! into slices that goes on behind an entry that it found.
 
 use super::sets::BlockPosition;
 use crate::dedup::protocol::{LookTicket, Ticket};
 use crate::dedup::{Decided, Key};
 use crate::io::{ReadId, ShardId};
 use crate::planted::{Bug, planted};
+use std::collections::BTreeMap;
 
 /// "Nothing", as an index.
 const NONE: u32 = u32::MAX;
@@ -124,6 +126,8 @@ pub(super) struct Claims {
     claims: Vec<Queued>,
     claims_free: u32,
     claims_max: usize,
+    /// What look-ups that go on have found so far, by pending key.
+    found: BTreeMap<u32, Decided>,
 }
 
 impl Claims {
@@ -139,6 +143,7 @@ impl Claims {
             claims: Vec::with_capacity(claims_max),
             claims_free: NONE,
             claims_max,
+            found: BTreeMap::new(),
         }
     }
 
@@ -295,6 +300,7 @@ impl Claims {
     /// Removes a pending key whose queue is empty (what is still queued is dropped with it).
     pub(super) fn close(&mut self, pending: PendingId) {
         while self.pop(pending).is_some() {}
+        self.found.remove(&pending.0);
         let bucket = self.bucket(self.pending[pending.0 as usize].key);
         let next = self.pending[pending.0 as usize].next;
         if self.buckets[bucket] == pending.0 {
@@ -316,6 +322,16 @@ impl Claims {
         slot.next = self.pending_free;
         self.pending_free = pending.0;
         self.pending_count -= 1;
+    }
+
+    /// Keeps what stands of the entries that the look-up of a key has found so far: it goes on.
+    pub(super) fn keep_found(&mut self, pending: PendingId, standing: &Decided) {
+        self.found.insert(pending.0, *standing);
+    }
+
+    /// What stands of the entries that the look-up of a key had found when it went on.
+    pub(super) fn take_found(&mut self, pending: PendingId) -> Option<Decided> {
+        self.found.remove(&pending.0)
     }
 
     /// Waits for a read under a new name.

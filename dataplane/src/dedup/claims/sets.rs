@@ -1,9 +1,9 @@
 //! The sets of slices that an owner looks into: the current one, and older ones that suspended look-ups began with. It finds
 //! the block that may hold a key and never reads it.
 
-use super::DamagedBlock;
-use crate::dedup::Key;
-use crate::dedup::slice::{Candidate, Found, SliceSet};
+use super::{BlockFault, UnusableBlock};
+use crate::dedup::slice::{Candidate, Found, SliceError, SliceSet};
+use crate::dedup::{Decided, Key};
 use crate::io::FileId;
 use crate::planted::{Bug, planted};
 use crate::wal::buffer::BLOCK_BYTES;
@@ -80,11 +80,16 @@ impl SetsInUse {
         }
     }
 
-    /// The next slice that may hold the key, and the block in it.
-    pub(super) fn seek(&self, key: Key, from: Cursor) -> Seek {
+    /// The next slice that may hold the key, and the block in it. Where a live decision was found, only a slice that may hold
+    /// an earlier one is of interest: all others would not change the answer.
+    pub(super) fn seek(&self, key: Key, from: Cursor, live: Option<&Decided>) -> Seek {
         let slices = &self.sets[from.set.0].set.slices;
         for slice in from.slice..slices.len() as u32 {
-            match slices[slice as usize].candidate(key) {
+            let view = &slices[slice as usize];
+            if live.is_some_and(|live| live.decided_at < view.decided_first()) {
+                continue;
+            }
+            match view.candidate(key) {
                 Candidate::Absent => {}
                 Candidate::Block(block) => return Seek::Block { slice, block },
                 Candidate::NotCovered => return Seek::NotCovered,
@@ -119,27 +124,24 @@ impl SetsInUse {
         Some(SetIndex(at))
     }
 
-    /// Looks for a key in the bytes of a block. An error: the block is damaged.
+    /// Looks for a key in the bytes of a block. An error: the block cannot answer.
     pub(super) fn search(
         &self,
         set: SetIndex,
         position: BlockPosition,
         bytes: &[u8],
         key: Key,
-    ) -> Result<Found, ()> {
+    ) -> Result<Found, UnusableBlock> {
         let slice = &self.sets[set.0].set.slices[position.slice as usize];
-        slice
-            .search_block(position.block, bytes, key)
-            .map_err(|_fault| ())
-    }
-
-    /// The block at a position, which is damaged.
-    pub(super) fn damaged(&self, set: SetIndex, position: BlockPosition) -> DamagedBlock {
-        let slice = &self.sets[set.0].set.slices[position.slice as usize];
-        DamagedBlock {
+        let found = slice.search_block(position.block, bytes, key);
+        found.map_err(|fault| UnusableBlock {
             file: slice.file,
             block: position.block,
-        }
+            fault: match fault {
+                SliceError::UnknownPart { part, number } => BlockFault::Newer { part, number },
+                _ => BlockFault::Damaged,
+            },
+        })
     }
 
     /// Makes a set current.

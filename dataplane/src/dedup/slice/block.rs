@@ -39,6 +39,8 @@ impl std::error::Error for Damaged {}
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'a> {
     entries: &'a [[u8; ENTRY_BYTES]],
+    /// Added to their times.
+    clock_base_s: u32,
 }
 
 impl<'a> Block<'a> {
@@ -68,20 +70,35 @@ impl<'a> Block<'a> {
             .get(..usize::from(count))
             .filter(|entries| !entries.is_empty())
             .ok_or(damaged("count of entries"))?;
-        Ok(Block { entries })
+        Ok(Block {
+            entries,
+            clock_base_s: 0,
+        })
+    }
+
+    /// The same with its times on a clock that began so much earlier.
+    pub fn on_clock(self, clock_base_s: u32) -> Block<'a> {
+        Block {
+            clock_base_s,
+            ..self
+        }
     }
 
     /// The entries in key order; `params` is an index into the slice's own dictionary.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = Decided> + use<'a> {
+        let clock_base_s = self.clock_base_s;
         self.entries
             .iter()
-            .map(|bytes| entry::unpack(&entry::from_bytes(bytes)))
+            .map(move |bytes| entry::unpack(&entry::from_bytes(bytes)).on_clock(clock_base_s))
     }
 
     /// The entry of a key, or what the absence means.
     pub(super) fn search(&self, key: Key) -> Result<Decided, Absence> {
         match self.entries.binary_search_by_key(&key, key_of) {
-            Ok(at) => Ok(entry::unpack(&entry::from_bytes(&self.entries[at]))),
+            Ok(at) => {
+                let found = entry::unpack(&entry::from_bytes(&self.entries[at]));
+                Ok(found.on_clock(self.clock_base_s))
+            }
             Err(0) if key_of(&self.entries[0]).high == key.high => Err(Absence::PerhapsBefore),
             Err(_) => Err(Absence::Certain),
         }

@@ -59,7 +59,8 @@ impl fmt::Display for SliceError {
             }
             SliceError::Version { found } => write!(
                 out,
-                "slice format {found}, where this flk reads {}: use the flk that wrote it or a later one",
+                "slice format {found}, where this flk reads {} to {}: use the flk that wrote it or a later one",
+                super::SLICE_VERSION_MIN,
                 super::SLICE_VERSION
             ),
             SliceError::Checksum { part } => write!(out, "damaged: checksum of the {part}"),

@@ -1,8 +1,8 @@
 //! The first and the last block of a slice: its identity, and what is in it. The last one is written when all else is
 //! known, so a slice is written once from front to back.
 
-use super::SLICE_VERSION;
 use super::error::SliceError;
+use super::{SLICE_VERSION, SLICE_VERSION_MIN};
 use crate::dedup::PARTITIONS;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::{Reader, crc, put};
@@ -36,6 +36,8 @@ pub mod section {
     pub const PARAMS: u16 = 4;
     /// What of which log the slice covers.
     pub const COVERS: u16 = 5;
+    /// Counts and digests of the entries by partition and hour. Optional.
+    pub const DIGESTS: u16 = 6;
 }
 
 /// The identity of a slice: its first block.
@@ -70,7 +72,7 @@ impl Header {
 
     /// Reads the block back.
     pub fn decode(bytes: &[u8]) -> Result<Header, SliceError> {
-        let mut reader = checked(bytes, SLICE_MAGIC, "first block")?;
+        let (_, mut reader) = checked(bytes, SLICE_MAGIC, "first block")?;
         (|| {
             reader.u32()?;
             Some(Header {
@@ -103,6 +105,8 @@ pub struct Section {
 /// What is in a slice: its last block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trailer {
+    /// Version of the format, as in the first block.
+    pub version: u32,
     /// As in the first block.
     pub slice_id: u64,
     /// Number of entries.
@@ -126,7 +130,7 @@ impl Trailer {
     pub fn encode(&self) -> Vec<u8> {
         let mut block = vec![0; BLOCK_BYTES];
         put(&mut block, 0, &TRAILER_MAGIC);
-        put(&mut block, 8, &SLICE_VERSION.to_le_bytes());
+        put(&mut block, 8, &self.version.to_le_bytes());
         put(&mut block, 12, &(self.sections.len() as u32).to_le_bytes());
         put(&mut block, 16, &self.slice_id.to_le_bytes());
         put(&mut block, 24, &self.entries_count.to_le_bytes());
@@ -153,10 +157,11 @@ impl Trailer {
 
     /// Reads the block back. Sections that may be skipped and are unknown are left out.
     pub fn decode(bytes: &[u8]) -> Result<Trailer, SliceError> {
-        let mut reader = checked(bytes, TRAILER_MAGIC, "section table")?;
+        let (version, mut reader) = checked(bytes, TRAILER_MAGIC, "section table")?;
         let sections_count = reader.u32().ok_or(SliceError::NotASlice)? as usize;
         let mut trailer = (|| {
             Some(Trailer {
+                version,
                 slice_id: reader.u64()?,
                 entries_count: reader.u64()?,
                 blocks_count: reader.u32()?,
@@ -182,12 +187,15 @@ impl Trailer {
         Ok(trailer)
     }
 
+    /// The section of a kind that a slice may be without.
+    pub fn optional_section(&self, kind: u16) -> Option<&Section> {
+        self.sections.iter().find(|section| section.kind == kind)
+    }
+
     /// The section of a kind; there is one.
     pub fn section(&self, kind: u16) -> Result<&Section, SliceError> {
         let what = "a section is missing";
-        self.sections
-            .iter()
-            .find(|section| section.kind == kind)
+        self.optional_section(kind)
             .ok_or(SliceError::Inconsistent { what })
     }
 
@@ -241,7 +249,7 @@ fn decode_section(row: &[u8; SECTION_BYTES]) -> Result<Option<Section>, SliceErr
         })
     })()
     .ok_or(SliceError::NotASlice)?;
-    if (section::PARTITIONS..=section::COVERS).contains(&section.kind) {
+    if (section::PARTITIONS..=section::DIGESTS).contains(&section.kind) {
         Ok(Some(section))
     } else if section.optional {
         Ok(None)
@@ -255,12 +263,12 @@ fn seal(block: &mut [u8]) {
     put(block, CHECKSUM_AT, &sum.to_le_bytes());
 }
 
-/// Checks magic, checksum and version of a block; a reader behind the version.
+/// Checks magic, checksum and version of a block; the version, and a reader behind it.
 fn checked<'a>(
     bytes: &'a [u8],
     magic: [u8; 8],
     part: &'static str,
-) -> Result<Reader<'a>, SliceError> {
+) -> Result<(u32, Reader<'a>), SliceError> {
     let mut reader = Reader::new(bytes);
     if bytes.len() != BLOCK_BYTES || reader.array() != Some(magic) {
         return Err(SliceError::NotASlice);
@@ -268,12 +276,16 @@ fn checked<'a>(
     if crc(&bytes[..CHECKSUM_AT]).to_le_bytes() != bytes[CHECKSUM_AT..] {
         return Err(SliceError::Checksum { part });
     }
-    match reader.u32() {
-        Some(SLICE_VERSION) => Ok(reader),
-        found => Err(SliceError::Version {
-            found: found.unwrap_or_default(),
-        }),
+    match reader.u32().unwrap_or_default() {
+        version @ SLICE_VERSION_MIN..=SLICE_VERSION => Ok((version, reader)),
+        found => Err(SliceError::Version { found }),
     }
+}
+
+/// The version that the first block of a slice states.
+pub(super) fn version_of(first: &[u8]) -> Result<u32, SliceError> {
+    let (version, _) = checked(first, SLICE_MAGIC, "first block")?;
+    Ok(version)
 }
 
 /// Checksum of the section table, as the manifest names it: the last four bytes of the last block.

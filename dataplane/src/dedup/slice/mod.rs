@@ -3,6 +3,7 @@
 //! draws the layout.
 
 pub mod block;
+pub mod digests;
 pub mod error;
 pub mod frame;
 pub mod reader;
@@ -17,5 +18,8 @@ pub use self::reader::{SliceReader, read_anything, verify_whole};
 pub use self::view::{Candidate, Found, SliceSet, SliceView};
 pub use self::writer::{Sealed, SliceMeta, SliceSummary, SliceWriter};
 
-/// Version of the slice format that this code writes and reads.
-pub const SLICE_VERSION: u32 = 1;
+/// Version of the slice format that this code writes.
+pub const SLICE_VERSION: u32 = 2;
+
+/// The oldest version that it reads. Its clock counts from the installation, and it has no digests.
+pub const SLICE_VERSION_MIN: u32 = 1;

@@ -1,10 +1,11 @@
 //! Reading a slice: from its first and last block to where everything lies, each part checked before it is believed. It
 //! asks for byte ranges and is given bytes; it never panics, whatever they are.
 
-use super::SliceError;
 use super::block::Block;
-use super::frame::{Header, PARTITION_BYTES, Section, Trailer, section};
-use super::view::{PartitionView, SliceView};
+use super::digests::{self, DIGESTS_MAX, DigestRow, Digests};
+use super::frame::{self, Header, PARTITION_BYTES, Section, Trailer, section};
+use super::view::{Kept, PartitionView, SliceView, Times};
+use super::{SLICE_VERSION_MIN, SliceError};
 use crate::dedup::filter::{LINE_BYTES, lines_for};
 use crate::dedup::{Decided, Key, PARTITIONS};
 use crate::io::FileId;
@@ -20,6 +21,8 @@ use std::ops::Range;
 pub struct SliceReader {
     header: Header,
     trailer: Trailer,
+    /// What is added to its times.
+    clock_base_s: u32,
 }
 
 /// The directory of a slice: what it has of each partition.
@@ -57,11 +60,32 @@ impl SliceReader {
             let what = "first and last block are of different slices";
             return Err(SliceError::Inconsistent { what });
         }
+        if trailer.version != frame::version_of(first)? {
+            let what = "first and last block are of different formats";
+            return Err(SliceError::Inconsistent { what });
+        }
         if trailer.file_bytes != file_bytes {
             let what = "length of the file";
             return Err(SliceError::Inconsistent { what });
         }
-        Ok(SliceReader { header, trailer })
+        Ok(SliceReader {
+            header,
+            trailer,
+            clock_base_s: 0,
+        })
+    }
+
+    /// The same, where the clock of format 1 began so many seconds after the clock of now. A slice of a later format has the
+    /// clock of now.
+    pub fn with_clock_base(self, of_format_1_s: u32) -> SliceReader {
+        let clock_base_s = match self.trailer.version {
+            SLICE_VERSION_MIN => of_format_1_s,
+            _ => 0,
+        };
+        SliceReader {
+            clock_base_s,
+            ..self
+        }
     }
 
     /// The slice's identity.
@@ -90,7 +114,8 @@ impl SliceReader {
 
     /// Checks the bytes of one entry block.
     pub fn block<'a>(&self, number: u32, bytes: &'a [u8]) -> Result<Block<'a>, SliceError> {
-        Ok(Block::open(self.header.slice_id, number, bytes)?)
+        let block = Block::open(self.header.slice_id, number, bytes)?;
+        Ok(block.on_clock(self.clock_base_s))
     }
 
     /// Reads the directory.
@@ -151,6 +176,19 @@ impl SliceReader {
             .collect::<Option<Vec<_>>>()
             .filter(|covers| covers.len() * 16 == bytes.len())
             .ok_or(SliceError::Inconsistent { what: "covers" })
+    }
+
+    /// Where the digests lie, if the slice has them.
+    pub fn digests_at(&self) -> Option<Range<u64>> {
+        let section = self.trailer.optional_section(section::DIGESTS)?;
+        Some(section.offset..section.offset.saturating_add(section.bytes))
+    }
+
+    /// Reads the digests.
+    pub fn digests(&self, bytes: &[u8]) -> Result<Vec<DigestRow>, SliceError> {
+        self.checked(section::DIGESTS, bytes, "digests")?;
+        let what = "digests";
+        digests::decode(bytes).ok_or(SliceError::Inconsistent { what })
     }
 
     /// Entry blocks that hold anything of some partitions; the first and the last may hold others' entries too.
@@ -238,16 +276,25 @@ impl SliceReader {
             }
             views[usize::from(partition - partitions.start)] = view;
         }
-        Ok(SliceView::new(
-            file,
-            self.header.slice_id,
-            partitions.start,
-            views,
+        let kept = Kept {
+            slice_id: self.header.slice_id,
+            first_partition: partitions.start,
+            partitions: views,
             first_block,
             index,
             filters,
             params,
-        ))
+            times: self.times(),
+        };
+        Ok(SliceView::new(file, kept))
+    }
+
+    fn times(&self) -> Times {
+        let clock_base_s = self.clock_base_s;
+        Times {
+            decided_first: self.trailer.decided_first.saturating_add(clock_base_s),
+            clock_base_s,
+        }
     }
 
     fn range(&self, kind: u16) -> Result<Range<u64>, SliceError> {
@@ -340,6 +387,10 @@ pub fn verify_whole(
     let directory = reader.directory(part(bytes, partitions)?)?;
     let params = reader.params(part(bytes, params)?)?;
     reader.covers(part(bytes, covers)?)?;
+    let stated = reader.digests_at();
+    let stated = stated.map(|at| reader.digests(part(bytes, at)?));
+    let stated = stated.transpose()?;
+    let mut digests = Digests::new(DIGESTS_MAX);
     let view = view_whole(
         &reader,
         &directory,
@@ -356,11 +407,12 @@ pub fn verify_whole(
             // Where keys share their upper half the index names the last block that may hold one.
             let found = matches!(view.candidate(decided.key), super::Candidate::Block(from) if from >= number);
             let ascends = last_key < Some(decided.key);
-            let sane = found && ascends && usize::from(decided.params) < params.len();
-            if !sane {
+            let version = params.get(usize::from(decided.params));
+            let Some(version) = version.filter(|_| found && ascends) else {
                 let what = "an entry is not where order, index or filter say";
                 return Err(SliceError::Inconsistent { what });
-            }
+            };
+            digests.add(&decided, *version);
             last_key = Some(decided.key);
             count += 1;
             show(decided);
@@ -368,6 +420,10 @@ pub fn verify_whole(
     }
     if count != reader.trailer.entries_count {
         let what = "number of entries";
+        return Err(SliceError::Inconsistent { what });
+    }
+    if stated.is_some() && stated != digests.finish() {
+        let what = "digests are not those of the entries";
         return Err(SliceError::Inconsistent { what });
     }
     Ok((reader, directory))

@@ -1,5 +1,7 @@
 //! Slices written and read back, every bit of a block flipped, and tables that contradict themselves.
 
+mod format;
+
 use super::frame::{Section, Trailer, section};
 use super::reader::{Directory, view_whole};
 use super::*;
@@ -61,7 +63,7 @@ fn covers() -> Vec<Cover> {
 
 /// The whole file, written in chunks.
 fn write(entries: &[Decided]) -> (Vec<u8>, SliceSummary) {
-    let mut writer = SliceWriter::new(META);
+    let mut writer = SliceWriter::new(META, &params());
     let mut bytes = Vec::new();
     for entry in entries {
         writer.push(entry).unwrap();
@@ -69,7 +71,7 @@ fn write(entries: &[Decided]) -> (Vec<u8>, SliceSummary) {
             bytes.extend(writer.take_ready());
         }
     }
-    let sealed = writer.finish(&params(), &covers()).unwrap();
+    let sealed = writer.finish(&covers()).unwrap();
     bytes.extend(sealed.bytes);
     (bytes, sealed.summary)
 }
@@ -234,7 +236,7 @@ fn keys_that_share_their_upper_half_are_found_across_blocks() {
 fn entries_out_of_order_or_twice_are_refused() {
     let entries = entries(3);
     for wrong in [[1, 0], [1, 1]] {
-        let mut writer = SliceWriter::new(META);
+        let mut writer = SliceWriter::new(META, &params());
         writer.push(&entries[wrong[0]]).unwrap();
         assert!(writer.push(&entries[wrong[1]]).is_err());
     }
@@ -286,10 +288,11 @@ fn every_flipped_bit_of_what_is_read_is_damage_and_never_a_miss() {
         view.search_block(block, &[0; BLOCK_BYTES], key).is_err(),
         "zeros"
     );
-    let mut other = SliceWriter::new(SliceMeta {
+    let meta = SliceMeta {
         slice_id: 4,
         ..META
-    });
+    };
+    let mut other = SliceWriter::new(meta, &params());
     entries.iter().for_each(|entry| other.push(entry).unwrap());
     let other = other.take_ready();
     let found = view.search_block(block, &other[at..at + BLOCK_BYTES], key);
@@ -332,7 +335,8 @@ fn unknown_sections_are_skipped_if_optional_and_refused_if_not() {
     let (bytes, _) = write(&entries(100));
     let add = |optional| {
         with_trailer(&bytes, |trailer| {
-            let offset = trailer.sections[4].offset + BLOCK_BYTES as u64;
+            let last = trailer.sections[5];
+            let offset = (last.offset + last.bytes).next_multiple_of(BLOCK_BYTES as u64);
             trailer.sections.push(Section {
                 kind: 77,
                 optional,
@@ -385,11 +389,11 @@ fn a_section_table_that_contradicts_itself_is_refused() {
 #[test]
 fn another_version_says_so_instead_of_damage() {
     let (mut bytes, _) = write(&entries(10));
-    bytes[8] = 2;
+    bytes[8] = 3;
     let sum = crc(&bytes[..BLOCK_BYTES - 4]).to_le_bytes();
     bytes[BLOCK_BYTES - 4..BLOCK_BYTES].copy_from_slice(&sum);
     let refused = verify_whole(&bytes, |_| {}).map(|_| ());
-    assert_eq!(refused, Err(SliceError::Version { found: 2 }));
+    assert_eq!(refused, Err(SliceError::Version { found: 3 }));
 }
 
 proptest! {

@@ -28,6 +28,29 @@ struct Memory {
     filters: Box<[Line]>,
     /// The process's index of each params version of the slice.
     params: Vec<u16>,
+    times: Times,
+}
+
+/// What a view knows of the times in its slice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    /// No entry of the slice was decided before this second.
+    pub(super) decided_first: u32,
+    /// What is added to the times of entries: a slice of format 1 has them on the clock of its installation.
+    pub(super) clock_base_s: u32,
+}
+
+/// What is kept of the partitions of a slice, as it was read.
+pub(super) struct Kept<'a> {
+    pub(super) slice_id: u64,
+    pub(super) first_partition: u16,
+    pub(super) partitions: Vec<PartitionView>,
+    /// Number of the block that `index` begins with.
+    pub(super) first_block: u32,
+    pub(super) index: &'a [u8],
+    pub(super) filters: &'a [u8],
+    pub(super) params: Vec<u16>,
+    pub(super) times: Times,
 }
 
 /// Where index and filter of a partition lie; all zero if it has no entries.
@@ -63,31 +86,27 @@ pub enum Found {
 
 impl SliceView {
     /// The lengths were checked by the reader.
-    #[allow(clippy::too_many_arguments)] // called once, by the reader
-    pub(super) fn new(
-        file: FileId,
-        slice_id: u64,
-        first_partition: u16,
-        partitions: Vec<PartitionView>,
-        first_block: u32,
-        index: &[u8],
-        filters: &[u8],
-        params: Vec<u16>,
-    ) -> SliceView {
-        let index = index.as_chunks::<8>().0;
-        let filters = filters.as_chunks::<LINE_BYTES>().0;
+    pub(super) fn new(file: FileId, kept: Kept<'_>) -> SliceView {
+        let index = kept.index.as_chunks::<8>().0;
+        let filters = kept.filters.as_chunks::<LINE_BYTES>().0;
         SliceView {
             file,
             memory: Arc::new(Memory {
-                slice_id,
-                first_partition,
-                partitions,
-                first_block,
+                slice_id: kept.slice_id,
+                first_partition: kept.first_partition,
+                partitions: kept.partitions,
+                first_block: kept.first_block,
                 index: index.iter().map(|high| u64::from_le_bytes(*high)).collect(),
                 filters: filters.iter().map(Line::from_bytes).collect(),
-                params,
+                params: kept.params,
+                times: kept.times,
             }),
         }
+    }
+
+    /// No entry of the slice was decided before this second.
+    pub fn decided_first(&self) -> u32 {
+        self.memory.times.decided_first
     }
 
     /// Bytes that the view takes.
@@ -132,7 +151,8 @@ impl SliceView {
     pub fn search_block(&self, block: u32, bytes: &[u8], key: Key) -> Result<Found, SliceError> {
         let memory = &*self.memory;
         let damaged = |what| Damaged { block, what };
-        match Block::open(memory.slice_id, block, bytes)?.search(key) {
+        let opened = Block::open(memory.slice_id, block, bytes)?;
+        match opened.on_clock(memory.times.clock_base_s).search(key) {
             Ok(mut decided) => {
                 let params = memory.params.get(usize::from(decided.params));
                 decided.params = *params.ok_or(damaged("unknown params version"))?;

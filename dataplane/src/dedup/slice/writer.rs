@@ -1,9 +1,10 @@
 //! Writing a slice: sorted decisions in, bytes out from front to back, each byte once. It owns what must be known at the
 //! end (index, filters, sums: about two bytes per entry) and no file.
 
-use super::SliceError;
 use super::block::{self, ENTRIES_PER_BLOCK};
+use super::digests::{self, DIGESTS_MAX, Digests};
 use super::frame::{Header, PARTITION_BYTES, Section, Trailer, section, table_checksum};
+use super::{SLICE_VERSION, SliceError};
 use crate::dedup::entry::{self, Words};
 use crate::dedup::{Decided, Key, PARTITIONS, filter};
 use crate::wal::buffer::BLOCK_BYTES;
@@ -71,6 +72,9 @@ pub struct SliceWriter {
     index: Vec<u64>,
     filters: Vec<u8>,
     rows: Vec<Row>,
+    /// The dictionary that the entries' `params` index into.
+    params: Vec<ParamsVersion>,
+    digests: Digests,
     summary: SliceSummary,
 }
 
@@ -86,8 +90,8 @@ struct Row {
 }
 
 impl SliceWriter {
-    /// Begins with the first block.
-    pub fn new(meta: SliceMeta) -> SliceWriter {
+    /// Begins with the first block. `params` is the dictionary that the entries' `params` index into.
+    pub fn new(meta: SliceMeta, params: &[ParamsVersion]) -> SliceWriter {
         SliceWriter {
             out: meta.encode(),
             meta,
@@ -98,6 +102,8 @@ impl SliceWriter {
             index: Vec::new(),
             filters: Vec::new(),
             rows: vec![Row::default(); usize::from(PARTITIONS)],
+            params: params.to_vec(),
+            digests: Digests::new(DIGESTS_MAX),
             summary: SliceSummary {
                 decided_first: u32::MAX,
                 ..SliceSummary::default()
@@ -105,18 +111,11 @@ impl SliceWriter {
         }
     }
 
-    /// Adds the next entry. Keys must ascend: of several decisions of a key the caller gives the latest.
+    /// Adds the next entry. Keys must ascend: of several decisions of a key the caller gives the one that stands.
     pub fn push(&mut self, decided: &Decided) -> Result<(), SliceError> {
         let key = decided.key;
-        let what = match self.last {
-            Some(last) if last >= key => "entries do not ascend by key",
-            _ if self.index.len() >= u32::MAX as usize - 2 => "too many entries",
-            _ if decided.expiry == 0 => "an entry without expiry",
-            _ => "",
-        };
-        if !what.is_empty() {
-            return Err(SliceError::Inconsistent { what });
-        }
+        let params = self.acceptable(decided)?;
+        self.digests.add(decided, params);
         if self
             .last
             .is_some_and(|last| last.partition() != key.partition())
@@ -146,6 +145,18 @@ impl SliceWriter {
         Ok(())
     }
 
+    /// The params version of an entry that may come next.
+    fn acceptable(&self, decided: &Decided) -> Result<ParamsVersion, SliceError> {
+        let inconsistent = |what| Err(SliceError::Inconsistent { what });
+        match self.params.get(usize::from(decided.params)) {
+            _ if self.last >= Some(decided.key) => inconsistent("entries do not ascend by key"),
+            _ if self.index.len() >= u32::MAX as usize - 2 => inconsistent("too many entries"),
+            _ if decided.expiry == 0 => inconsistent("an entry without expiry"),
+            None => inconsistent("an entry with an unknown params version"),
+            Some(params) => Ok(*params),
+        }
+    }
+
     /// Bytes that are ready, a multiple of 4 KiB.
     pub fn ready_bytes(&self) -> usize {
         self.out.len()
@@ -157,13 +168,8 @@ impl SliceWriter {
         std::mem::take(&mut self.out)
     }
 
-    /// Ends the slice. `params` is the dictionary that the entries' `params` index into; `covers` is what of which log is
-    /// in this slice or an earlier one.
-    pub fn finish(
-        mut self,
-        params: &[ParamsVersion],
-        covers: &[Cover],
-    ) -> Result<Sealed, SliceError> {
+    /// Ends the slice. `covers` is what of which log is in this slice or an earlier one.
+    pub fn finish(mut self, covers: &[Cover]) -> Result<Sealed, SliceError> {
         if !self.block.is_empty() {
             self.end_block();
         }
@@ -177,19 +183,29 @@ impl SliceWriter {
             .flat_map(|high| high.to_le_bytes())
             .collect();
         let partitions = self.directory(&index);
-        let params = encode_params(params)?;
+        let params = encode_params(&self.params)?;
         let covers: Vec<u8> = covers.iter().flat_map(encode_cover).collect();
         let filters = std::mem::take(&mut self.filters);
-        let sections = [
+        let digests = self.digests.finish();
+        let mut sections = [
             (section::PARTITIONS, &partitions),
             (section::INDEX, &index),
             (section::FILTERS, &filters),
             (section::PARAMS, &params),
             (section::COVERS, &covers),
         ]
-        .map(|(kind, bytes)| self.section(kind, bytes));
+        .map(|(kind, bytes)| self.section(kind, bytes))
+        .to_vec();
+        if let Some(rows) = digests {
+            let section = self.section(section::DIGESTS, &digests::encode(&rows));
+            sections.push(Section {
+                optional: true,
+                ..section
+            });
+        }
         self.summary.file_bytes = self.file_bytes() + BLOCK_BYTES as u64;
         let trailer = Trailer {
+            version: SLICE_VERSION,
             slice_id: self.meta.slice_id,
             entries_count: self.summary.entries_count,
             blocks_count: self.index.len() as u32,
@@ -197,7 +213,7 @@ impl SliceWriter {
             decided_last: self.summary.decided_last,
             expiry_max: self.summary.expiry_max,
             file_bytes: self.summary.file_bytes,
-            sections: sections.to_vec(),
+            sections,
         }
         .encode();
         self.summary.checksum = table_checksum(&trailer).unwrap_or_default();

@@ -2,7 +2,7 @@
 //! the old to the new array in bounded pieces; how much memory there may be is decided by its caller.
 
 use super::super::entry::{self, Words};
-use super::super::{Decided, Key};
+use super::super::{Decided, Key, order};
 use super::array::{Array, NoGap, tail_slots};
 use crate::wal::Epoch;
 
@@ -42,9 +42,9 @@ impl Dead {
 pub enum Inserted {
     /// The key had no entry.
     New,
-    /// The key's entry had expired when this decision was made.
+    /// This decision stands instead of the key's entry: that had expired when this one was made, or came later.
     Replaced,
-    /// The entry that was there stands.
+    /// The entry that was there stands, at least until the expiry of this decision.
     Kept,
 }
 
@@ -190,7 +190,7 @@ impl Partition {
         slots_max - budget
     }
 
-    /// Adds a decision. The first decision of a key stands until it has expired by the time of the next one.
+    /// Adds a decision. Of two decisions of a key the one stands that [`order::stands`] names.
     pub(super) fn insert(&mut self, words: &Words) -> Inserted {
         self.advance(MOVED_PER_INSERT, Dead::NONE);
         let key = entry::key(words);
@@ -355,13 +355,11 @@ fn homes_after(homes: u32) -> u32 {
 }
 
 fn merge(standing: &mut Words, words: &Words) -> Inserted {
-    let expired = entry::expiry(standing) <= entry::decided_at(words);
-    // Loading may meet decisions in any order.
-    let came_first = entry::decided_at(words) < entry::decided_at(standing)
-        && entry::expiry(words) > entry::decided_at(standing);
-    if expired || came_first {
-        *standing = *words;
-        return Inserted::Replaced;
+    let before = entry::unpack(standing);
+    let stands = order::stands(&before, &entry::unpack(words)).decided;
+    *standing = entry::pack(&stands);
+    match order::order(&stands) == order::order(&before) {
+        true => Inserted::Kept,
+        false => Inserted::Replaced,
     }
-    Inserted::Kept
 }

@@ -17,13 +17,23 @@ impl Twin {
             self.entries.insert(new.key, *new);
             return Inserted::New;
         };
-        let replaced = old.expiry <= new.decided_at
-            || (new.decided_at < old.decided_at && old.decided_at < new.expiry);
+        let overlap = old.decided_at < new.expiry && new.decided_at < old.expiry;
+        let rank = |it: &Decided| (it.decided_at, it.origin, it.digest_tag.swap_bytes());
+        let replaced = match overlap {
+            true => rank(new) < rank(old),
+            false => old.decided_at < new.decided_at,
+        };
+        let (expiry, epoch) = (old.expiry.max(new.expiry), old.epoch.later(new.epoch));
         if replaced {
             *old = *new;
-            return Inserted::Replaced;
         }
-        Inserted::Kept
+        if overlap {
+            (old.expiry, old.epoch) = (expiry, epoch);
+        }
+        match replaced {
+            true => Inserted::Replaced,
+            false => Inserted::Kept,
+        }
     }
 
     fn is_sealed(&self, entry: &Decided) -> bool {

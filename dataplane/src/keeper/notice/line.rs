@@ -30,6 +30,7 @@ impl Notice {
                 say::DecisionsInSlices { decisions_count: decisions }, text),
             Notice::DamageWhileSealing { file, .. } => Line::new(say::SegmentDamaged { file }, text),
             Notice::SliceDamaged { file, block } => Line::new(say::SliceDamaged { file, block_number: block }, text),
+            Notice::SliceNewer { file, block, .. } => Line::new(say::SliceNewer { file, block_number: block }, text),
             Notice::FileTrouble { doing, file, error } => Line::new(say::FileTrouble { doing, file, error }, text),
             Notice::Sealed { decisions, segments } => Line::new(
                 say::Sealed { decisions_count: decisions, segments_count: segments }, text),

@@ -14,17 +14,17 @@ use crate::keeper::tests::shard::FakeShard;
 use crate::keeper::tests::transcript::Transcript;
 use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
 use crate::stats::Stats;
-use crate::wal::manifest::MANIFEST_BYTES_MAX;
+use crate::wal::manifest::{CLOCK_BEGIN_US, MANIFEST_BYTES_MAX};
 use crate::wal::name::{Place, Sequence};
 use crate::wal::record::Decision;
 use flk_contract::verify::ParamsVersion;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Monotonic and wall time at which worlds begin.
+/// Monotonic and wall time at which worlds begin: the expiry clock begins at 0.
 pub(crate) const BEGIN: Now = Now {
     mono_us: 1_000_000,
-    wall_us: 1_700_000_000_000_000,
+    wall_us: CLOCK_BEGIN_US,
 };
 
 pub(crate) fn config(shards: u16) -> KeeperConfig {
@@ -475,5 +475,6 @@ fn decision(record: u32, now_s: u32, ttl_s: u32) -> Decision<'static> {
         reason: 0,
         regime: 1,
         numbers: [1.0, 2.0, 3.0, f64::from(record)],
+        origin: 0,
     }
 }

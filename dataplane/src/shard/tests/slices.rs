@@ -37,11 +37,11 @@ pub(super) fn decisions(room: &Room) -> Vec<Decided> {
 
 /// A slice of these, and the set of it alone.
 pub(super) fn slice(decisions: &[Decided]) -> (Vec<u8>, Arc<SliceSet>) {
-    let mut writer = SliceWriter::new(SliceMeta::default());
+    let mut writer = SliceWriter::new(SliceMeta::default(), &[ParamsVersion::ONE]);
     for decided in decisions {
         writer.push(decided).unwrap();
     }
-    let bytes = writer.finish(&[ParamsVersion::ONE], &[]).unwrap().bytes;
+    let bytes = writer.finish(&[]).unwrap().bytes;
     let (reader, directory) = verify_whole(&bytes, |_| {}).unwrap();
     let view = view_whole(&reader, &directory, FileId(5), 0..PARTITIONS, &bytes, 1).unwrap();
     let set = SliceSet {

@@ -19,7 +19,7 @@ pub struct BatchFields {
     pub salt: u64,
     /// Its position in the log.
     pub sequence: Sequence,
-    /// Expiry clock of its turn, seconds since installation.
+    /// Expiry clock of its turn, seconds since 2026-01-01 UTC.
     pub expiry_clock_s: u32,
     /// Wall clock of its turn, microseconds since the Unix epoch.
     pub wall_us: u64,

@@ -43,6 +43,7 @@ fn decision(body: Place) -> Decision<'static> {
         reason: 5,
         regime: 2,
         numbers: [0.5, -0.0, f64::MIN_POSITIVE, 1e300],
+        origin: 9,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The manifest: which files count and what they are. It is replaced as a whole, never changed in place.
 //! This is its memory and its bytes; replacing the file is the keeper's.
 
+mod clock_base;
 mod encode;
 mod read;
 mod sections;
@@ -11,6 +12,7 @@ mod tests_sections;
 
 pub use sections::{CarriedSection, HOLD_TEXT_BYTES_MAX, Hold, LogUpto, RestoredFrom, Sections};
 
+pub use self::clock_base::{CLOCK_BEGIN_US, ClockBase, seconds_of};
 use crate::wal::files::NumberedFile;
 use crate::wal::name::{LogId, Sequence};
 use crate::wal::segment::START_LIMIT;
@@ -60,7 +62,7 @@ pub const CLOSED_SEGMENT_BYTES: usize = SEGMENT_BYTES + EXTENT_BYTES;
 /// The expiry clock as it was written down, with the wall clock of that moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockMark {
-    /// Seconds since installation on the expiry clock.
+    /// The expiry clock: seconds since 2026-01-01 UTC.
     pub expiry_s: u32,
     /// Wall clock, microseconds since the Unix epoch. Where that was set back, what it would show had it gone on: the
     /// difference to the expiry clock shrinks only where withheld time is released.

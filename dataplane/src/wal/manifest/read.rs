@@ -1,5 +1,6 @@
 //! The fields of a manifest, from its bytes. The counterpart of `encode`; rules between fields are checked by its caller.
 
+use super::clock_base::rebased;
 use super::{
     COVER_BYTES, ClockMark, Cover, DIRECTORY_VERSION, Extent, GAP_BYTES, Gap, LOG_BYTES,
     LogEndMark, LogEntry, MANIFEST_BYTES_MAX, MANIFEST_MAGIC, Manifest, ManifestFault,
@@ -17,7 +18,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Manifest, ManifestFault> {
     if !reader.rest().is_empty() {
         return Err(ManifestFault::Length);
     }
-    manifest
+    match version {
+        WITHOUT_SECTIONS => manifest.map(rebased),
+        _ => manifest,
+    }
 }
 
 /// Checks all that never changes between formats, then the version, which it returns with the bytes of the fields.

@@ -1,6 +1,7 @@
 //! Sections of a manifest: what not every directory has, and what later versions will add. One that this version does not know
 //! is carried over byte for byte if it is optional, and refused if it is not. What sections mean is the keeper's.
 
+use super::clock_base::ClockBase;
 use super::encode::Writer;
 use super::read::{list, log_id};
 use super::{ManifestFault, SECTION_HEADER_BYTES};
@@ -11,6 +12,8 @@ use std::collections::BTreeSet;
 /// Name and owner of a hold are at most this long.
 pub const HOLD_TEXT_BYTES_MAX: usize = 64;
 
+/// Bytes of a [`ClockBase`].
+const CLOCK_BASE_BYTES: usize = 8;
 /// Bytes of a hold without its texts and its list of logs, but with the list's length.
 const HOLD_BYTES: usize = 4 + 8 + 4 + 4 + 4 + 4;
 /// Bytes of a log and a sequence in it.
@@ -75,9 +78,8 @@ pub struct CarriedSection {
 /// The sections of a manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sections {
-    /// Where the expiry clock of format 1 began, in seconds of the clock in force: what is added to a time of format 1. Nothing
-    /// in a directory that never had one.
-    pub clock_base_of_format_1: Option<u32>,
+    /// What is added to times of format 1. Nothing in a directory that never had one.
+    pub clock_base_of_format_1: Option<ClockBase>,
     /// The holds.
     pub holds: Vec<Hold>,
     /// Of a restored directory.
@@ -91,7 +93,7 @@ impl Sections {
     pub(super) fn encode(&self, out: &mut Writer) {
         out.u32(self.count());
         if let Some(base) = self.clock_base_of_format_1 {
-            section(out, CLOCK_BASE_OF_FORMAT_1, 0, |out| out.u32(base));
+            section(out, CLOCK_BASE_OF_FORMAT_1, 0, |out| base.encode(out));
         }
         if !self.holds.is_empty() {
             section(out, HOLDS, 0, |out| out.list(&self.holds, Hold::encode));
@@ -114,7 +116,7 @@ impl Sections {
     /// Bytes of all sections, without the length of the list.
     pub(super) fn encoded_bytes(&self) -> usize {
         let holds = self.holds.iter().map(Hold::encoded_bytes).sum::<usize>();
-        let content = self.clock_base_of_format_1.map_or(0, |_| 4)
+        let content = self.clock_base_of_format_1.map_or(0, |_| CLOCK_BASE_BYTES)
             + if self.holds.is_empty() { 0 } else { 4 + holds }
             + self
                 .restored_from
@@ -146,7 +148,7 @@ impl Sections {
         let mut reader = Reader::new(content);
         let read = match kind {
             CLOCK_BASE_OF_FORMAT_1 => {
-                self.clock_base_of_format_1 = reader.u32();
+                self.clock_base_of_format_1 = ClockBase::read(&mut reader);
                 self.clock_base_of_format_1.is_some()
             }
             HOLDS => match list(&mut reader, HOLD_BYTES, |reader| Hold::read(reader).map(Ok)) {
@@ -228,6 +230,20 @@ fn read_uptos(reader: &mut Reader<'_>) -> Option<Vec<LogUpto>> {
 fn read_text(reader: &mut Reader<'_>, bytes: u8) -> Option<String> {
     let text = std::str::from_utf8(reader.take(usize::from(bytes))?).ok()?;
     Some(text.to_owned())
+}
+
+impl ClockBase {
+    fn encode(self, out: &mut Writer) {
+        out.u32(self.base_s);
+        out.u32(self.upto_start);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<ClockBase> {
+        Some(ClockBase {
+            base_s: reader.u32()?,
+            upto_start: reader.u32()?,
+        })
+    }
 }
 
 impl Hold {

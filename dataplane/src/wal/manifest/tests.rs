@@ -32,6 +32,11 @@ fn log(start: u32, segments: Vec<SegmentEntry>) -> LogEntry {
     }
 }
 
+pub(super) const CLOCK_BASE: ClockBase = ClockBase {
+    base_s: 17,
+    upto_start: 1,
+};
+
 pub(super) fn manifest() -> Manifest {
     let ended = LogEntry {
         ended_at: Some(LogEndMark {
@@ -96,7 +101,7 @@ pub(super) fn manifest() -> Manifest {
             }],
         }],
         sections: Sections {
-            clock_base_of_format_1: Some(17),
+            clock_base_of_format_1: Some(CLOCK_BASE),
             ..Sections::default()
         },
     }

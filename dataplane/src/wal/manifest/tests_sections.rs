@@ -1,6 +1,6 @@
 //! Sections of a manifest: known ones read back, optional ones of later versions are carried over, others are refused.
 
-use super::tests::{manifest, sealed};
+use super::tests::{CLOCK_BASE, manifest, sealed};
 use super::*;
 
 fn log(start: u32, number: u16) -> LogId {
@@ -27,7 +27,7 @@ fn hold(name: &str) -> Hold {
 /// All kinds of sections.
 fn sections() -> Sections {
     Sections {
-        clock_base_of_format_1: Some(17),
+        clock_base_of_format_1: Some(CLOCK_BASE),
         holds: vec![
             hold("backup"),
             hold("shipping"),
@@ -95,7 +95,7 @@ fn optional_sections_of_a_later_version_are_carried_over_byte_for_byte() {
     ];
     let list = [&known[..], &later.concat()].concat();
     let read = with_list(3, &list).unwrap();
-    assert_eq!(read.sections.clock_base_of_format_1, Some(17));
+    assert_eq!(read.sections.clock_base_of_format_1, Some(CLOCK_BASE));
     let next = Manifest {
         generation: read.generation + 1,
         ..read.clone()

@@ -37,6 +37,8 @@ pub struct Decision<'a> {
     pub regime: u8,
     /// Claimed D̂, recomputed D̂, claimed budget, recomputed budget.
     pub numbers: [f64; 4],
+    /// Number of the node of its group that decided it; 0 is a node that stands alone.
+    pub origin: u8,
 }
 
 impl Decision<'_> {
@@ -60,7 +62,7 @@ impl Decision<'_> {
         for number in self.numbers {
             out.extend_from_slice(&number.to_bits().to_le_bytes());
         }
-        out.extend_from_slice(&[self.params.len() as u8, 0, 0, 0]);
+        out.extend_from_slice(&[self.params.len() as u8, self.origin, 0, 0]);
         out.extend_from_slice(self.tenant.as_bytes());
         out.extend_from_slice(self.params.as_bytes());
     }
@@ -74,10 +76,11 @@ impl Decision<'_> {
         let (pcs_id, digest, key_id) = (reader.array()?, reader.array()?, reader.array()?);
         let numbers = [reader.f64()?, reader.f64()?, reader.f64()?, reader.f64()?];
         let params_bytes = reader.u8()?;
-        let reserved: [u8; 3] = reader.array()?;
+        let origin = reader.u8()?;
+        let reserved: [u8; 2] = reader.array()?;
         let tenant = text(reader, usize::from(tenant_bytes), TENANT_BYTES_MAX)?;
         let params = text(reader, usize::from(params_bytes), PARAMS_BYTES_MAX)?;
-        (reserved == [0; 3]).then_some(Decision {
+        (reserved == [0; 2]).then_some(Decision {
             body,
             tenant,
             pcs_id,
@@ -90,6 +93,7 @@ impl Decision<'_> {
             reason,
             regime,
             numbers,
+            origin,
         })
     }
 }

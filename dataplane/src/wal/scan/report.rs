@@ -252,7 +252,7 @@ pub struct LogEnd {
     pub segments: Vec<SegmentRead>,
     /// Ordinals of the segments named but never used: nothing in them counts.
     pub unused: Vec<u32>,
-    /// Largest expiry clock of all batches read, seconds since installation.
+    /// Largest expiry clock of all batches read, in seconds as its batches state it.
     pub expiry_clock_s: u32,
     /// Wall clock of the newest batch, microseconds since the Unix epoch.
     pub wall_us: u64,

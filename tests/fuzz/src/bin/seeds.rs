@@ -312,6 +312,7 @@ fn full_batch() -> OpenBatch {
         reason: 2,
         regime: 1,
         numbers: [1.35, 1.35, 0.4, 0.4],
+        origin: 3,
     }));
     batch.push(&Entry::Refused(Refused {
         body: place(1, 0),

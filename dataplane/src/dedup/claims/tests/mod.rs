@@ -1,6 +1,7 @@
 //! The owner's rules as cases, on slices made in memory. What any interleaving may bring is compared with an obvious
 //! twin in [`twin`].
 
+mod several;
 mod twin;
 
 use super::*;
@@ -63,13 +64,13 @@ impl Disk {
         entries.sort_by_key(|entry| entry.key);
         self.next_file += 1;
         let slice_id = self.next_file as u64;
-        let mut writer = SliceWriter::new(SliceMeta {
+        let meta = SliceMeta {
             slice_id,
             ..SliceMeta::default()
-        });
+        };
+        let mut writer = SliceWriter::new(meta, &[ParamsVersion::ONE]);
         entries.iter().for_each(|entry| writer.push(entry).unwrap());
-        let params = [ParamsVersion::new("1").unwrap()];
-        let bytes = writer.finish(&params, &[]).unwrap().bytes;
+        let bytes = writer.finish(&[]).unwrap().bytes;
         let file = FileId(self.next_file);
         let (reader, directory) = verify_whole(&bytes, |_| {}).unwrap();
         let view = view_whole(&reader, &directory, file, 0..512, &bytes, 1).unwrap();
@@ -275,16 +276,32 @@ fn two_claims_of_a_key_cause_one_read_and_the_first_wins() {
 }
 
 #[test]
-fn the_first_live_entry_from_the_oldest_slice_on_answers() {
-    let mut bench = Bench::with_slices(&[&[(5, 1, 50)], &[(5, 2, 800)], &[(5, 3, 900)]]);
-    assert_eq!(bench.claim(0, &candidate(5, 1), 100), []);
-    assert_eq!(bench.read(100), [], "expired in the oldest: goes on");
-    let said = bench.read(100);
-    let [ToReceiver::Existing { outcome, .. }] = said[..] else {
-        panic!("{said:?}");
+fn an_entry_of_a_newer_flk_is_unavailable_and_not_called_damaged() {
+    let mut bench = Bench::new(config());
+    let newer = Decided {
+        decided_at: 10,
+        expiry: 900,
+        reason: 200,
+        ..candidate(5, 1)
     };
-    assert_eq!(outcome.decided_at, 2);
-    assert_eq!(bench.owner.pending_count(), 0);
+    let view = bench.disk.make(vec![newer]);
+    let file = view.file;
+    bench
+        .owner
+        .switch_slices(set(1, Epoch::earlier_runs(), vec![view]));
+    bench.claim(0, &candidate(5, 1), 100);
+    assert_eq!(bench.read(100), [unavailable(0)]);
+    let fault = BlockFault::Newer {
+        part: "reason",
+        number: 200,
+    };
+    let unusable = UnusableBlock {
+        file,
+        block: 1,
+        fault,
+    };
+    assert_eq!(bench.effects.unusable, Some(unusable));
+    assert_eq!(bench.owner.counters().blocks_damaged, 0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{LOG, sequence};
 use flk_dataplane::wal::manifest::{
+    ClockBase,
     ClockMark, Cover, Extent, Gap, Hold, LogEndMark, LogEntry, LogUpto, Manifest, RestoredFrom,
     Sections, SegmentEntry, SegmentState, SliceEntry,
 };
@@ -94,7 +95,10 @@ fn sections() -> Sections {
         upto: sequence(1),
     }];
     Sections {
-        clock_base_of_format_1: Some(17),
+        clock_base_of_format_1: Some(ClockBase {
+            base_s: 17,
+            upto_start: 1,
+        }),
         holds: vec![Hold {
             name: "backup".to_owned(),
             owner: "the nightly backup".to_owned(),
