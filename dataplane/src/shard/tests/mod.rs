@@ -25,6 +25,7 @@ mod sizes;
 mod skip;
 mod slices;
 mod snapshots;
+mod stored;
 mod traced;
 mod transcript;
 mod transcripts;
