@@ -1,6 +1,10 @@
 //! How a command ends: the exit codes, one table of their meanings for each command, and the one place where a failure is
 //! printed.
 
+mod stored;
+
+pub(crate) use stored::{EXPORT_CODES, REPLAY_CODES};
+
 use crate::fault;
 use std::fmt;
 use std::io;
@@ -35,7 +39,7 @@ const ALL: Codes = Codes(&[
     (Exit::Yes, "success"),
     (
         Exit::No,
-        "done, but at least one record was refused or escalated, or could not be signed; a check of the host failed; or two configurations differ",
+        "done, but at least one record was refused or escalated, or could not be signed; a check of the host failed; two configurations differ; or stored records would be judged otherwise",
     ),
     (
         Exit::Usage,
@@ -467,6 +471,8 @@ mod tests {
             CONTROL_CODES,
             TOKEN_CODES,
             AUDIT_CODES,
+            REPLAY_CODES,
+            EXPORT_CODES,
         ] {
             let exits: Vec<Exit> = codes.0.iter().map(|(exit, _)| *exit).collect();
             assert!(exits.is_sorted(), "{exits:?}");
