@@ -194,6 +194,11 @@ noisy: build bench-build ## does a tenant at ten times its quota slow another on
 rotation: build bench-build ## a rotation of keys under REQUESTS=1000000 requests, of which none may be refused
 	target/release/flk-bench-quick --only rotation --requests $(REQUESTS) $(BENCH_ARGS)
 
+.PHONY: replay-speed
+replay-speed: ## how many stored bodies flk wal replay judges per second of a CPU (BODIES=1000000)
+	$(CARGO) build --release --locked -p flk
+	$(CARGO) run --release --locked -p flk-dataplane --example replay_speed -- --bodies $(or $(BODIES),1000000)
+
 .PHONY: bench-floor
 bench-floor: bench-build ## the floor alone: what loopback HTTP costs on this machine
 	target/release/flk-bench-quick --only floor $(BENCH_ARGS)
