@@ -198,6 +198,11 @@ sealing: build bench-build ## do seals keep up with new ids at the full rate of 
 rotation: build bench-build ## a rotation of keys under REQUESTS=1000000 requests, of which none may be refused
 	target/release/flk-bench-quick --only rotation --requests $(REQUESTS) $(BENCH_ARGS)
 
+.PHONY: replay-speed
+replay-speed: ## how many stored bodies flk wal replay judges per second of a CPU (BODIES=1000000)
+	$(CARGO) build --release --locked -p flk
+	$(CARGO) run --release --locked -p flk-dataplane --example replay_speed -- --bodies $(or $(BODIES),1000000)
+
 .PHONY: bench-floor
 bench-floor: bench-build ## the floor alone: what loopback HTTP costs on this machine
 	target/release/flk-bench-quick --only floor $(BENCH_ARGS)

@@ -2,8 +2,10 @@
 //! each command.
 
 mod codes;
+mod stored;
 
 pub(crate) use codes::*;
+pub(crate) use stored::{EXPORT_CODES, REPLAY_CODES};
 
 use crate::fault;
 use std::fmt;
@@ -155,6 +157,8 @@ mod tests {
             CONTROL_CODES,
             TOKEN_CODES,
             AUDIT_CODES,
+            REPLAY_CODES,
+            EXPORT_CODES,
         ] {
             let exits: Vec<Exit> = codes.0.iter().map(|(exit, _)| *exit).collect();
             assert!(exits.is_sorted(), "{exits:?}");

@@ -82,6 +82,11 @@ fn set_of(scheme: Scheme, texts: &[Zeroizing<String>]) -> Result<KeySet, flk_con
 }
 
 impl KeyArgs {
+    /// Whether any of them was typed.
+    pub(crate) fn is_given(&self) -> bool {
+        self.alg.is_some() || self.key_file.is_some()
+    }
+
     /// The key to sign with.
     pub(crate) fn signing(&self, env: &Env<'_>) -> Result<SigningKey, Failure> {
         let Some(scheme) = self.scheme(env)? else {

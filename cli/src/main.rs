@@ -20,6 +20,7 @@ mod keys;
 mod output;
 mod page;
 mod pcs;
+mod progress;
 mod reference;
 mod submit;
 mod telemetry;

@@ -286,6 +286,34 @@ fn what_reads_a_log() {
     }
 }
 
+#[test]
+fn what_reads_stored_bodies() {
+    let long_ago = ["--until", "2000-01-01T00:00:00Z"];
+    for words in [&["wal", "replay"], &["wal", "export"]] {
+        let mut cases = Cases::of(words);
+        let (dir, _) = log_directory();
+        cases.check(0, dir.path(), &long_ago, b"");
+        if *words == ["wal", "replay"] {
+            cases.check(1, dir.path(), &[], b"");
+            cases.check(2, dir.path(), &["--key-file", "absent"], b"");
+            cases.check(2, dir.path(), &["--config", "absent"], b"");
+            std::fs::write(dir.path().join("wrong.toml"), "nonsense = 1\n").unwrap();
+            cases.check(78, dir.path(), &["--config", "wrong.toml"], b"");
+        }
+        cases.check_full(dir.path(), &[], b"");
+        cases.check(2, dir.path(), &["--dir", "absent"], b"");
+        cases.check(2, dir.path(), &["--dir", "data/wal/manifest"], b"");
+        cases.check(2, dir.path(), &["--since", "yesterday"], b"");
+        harm(dir.path(), "manifest");
+        cases.check(65, dir.path(), &[], b"");
+        let (dir, _) = log_directory();
+        of_a_newer_format(dir.path());
+        cases.check(78, dir.path(), &[], b"");
+        // 69 needs a gateway that replaces its manifest within each of many short moments
+        cases.end(&[69]);
+    }
+}
+
 /// The gateway's own codes are those of its table; these ends come before it.
 #[test]
 fn a_gateway_that_cannot_have_its_directory_says_so_in_plain_words() {

@@ -47,7 +47,7 @@ fn examples(help: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Commands that are there at least.
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 30] = [
     "up",
     "top",
     "completions",

@@ -12,6 +12,9 @@ pub mod shard;
 // What a request is admitted and judged under: tenants, keys, limits, parameters.
 pub mod snapshot;
 
+// What a body is worth, for the shard at receipt and for a replay of what is stored.
+pub mod verdict;
+
 // The body and its disposition go into the log of the shard that received it.
 pub mod wal;
 

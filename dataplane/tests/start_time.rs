@@ -45,6 +45,7 @@ fn made(at: &Path, unsealed_count: u64) -> Made {
         covered_count: SEALED,
         unsealed_count,
         segment_bytes: 4 << 20,
+        record: None,
         first_id: Some(first_id()),
     };
     make(at, &plan).unwrap()

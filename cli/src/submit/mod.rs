@@ -3,7 +3,6 @@
 
 mod client;
 mod meaning;
-mod progress;
 mod reader;
 mod report;
 mod retry;

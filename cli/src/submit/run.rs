@@ -5,7 +5,7 @@ use crate::CommandResult;
 use crate::exit::{Exit, Failure};
 use crate::fault;
 use crate::input::{self, Bodies};
-use crate::submit::progress::Progress;
+use crate::progress::Progress;
 use crate::submit::reader::{self, COUNT_WITHIN, Rest, Source};
 use crate::submit::report::Form;
 use crate::submit::send::{Plan, Shared, send_all};

@@ -2,11 +2,14 @@
 //! the directory. Changes are made by that gateway, or under the lock of the directory if none runs.
 
 pub(crate) mod directory;
+mod export;
 mod inspect;
+mod replay;
 mod row;
 mod secret;
 mod show;
 mod socket;
+mod stored;
 pub(crate) mod survey;
 mod tool;
 mod verify;
@@ -22,6 +25,10 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     /// Check all checksums and chains; report what is whole, torn or damaged
     Verify(verify::VerifyArgs),
+    /// Judge stored bodies again, under other keys or parameters, and show what would differ
+    Replay(replay::ReplayArgs),
+    /// Write stored bodies' places and outcomes as NDJSON or Parquet
+    Export(export::ExportArgs),
     /// Give up the damaged part of a segment and keep every whole batch
     Quarantine(tool::QuarantineArgs),
     /// Seal, then delete old closed segments
@@ -43,7 +50,13 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct DirArgs {
     /// Log directory
-    #[arg(long, value_name = "DIR", env = "WAL_DIR", default_value = "data/wal")]
+    #[arg(
+        long,
+        alias = "wal-dir",
+        value_name = "DIR",
+        env = "WAL_DIR",
+        default_value = "data/wal"
+    )]
     dir: PathBuf,
 }
 
@@ -58,6 +71,8 @@ pub(crate) fn run(command: Command) -> ExitCode {
     let answer = match command {
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Quarantine(args) => return tool_code(tool::quarantine(&args)),
         Command::Compact(args) => return tool_code(tool::compact(&args)),
         Command::Secret(command) => secret::run(&command),

@@ -12,9 +12,11 @@ mod server;
 mod control;
 mod damage;
 mod doctor;
+mod export;
 mod logs;
 mod outcomes;
 mod pipes;
+mod replay;
 mod suspect;
 mod traces;
 
@@ -58,6 +60,11 @@ fn written_directory(crash: bool) -> tempfile::TempDir {
             .contains("401 refused")
     );
     if crash {
+        wait_until("a mark stands behind the last batch", DEADLINE, || {
+            let (_, bytes, batches) = first_segment(dir.path());
+            let last = *batches.last().unwrap();
+            bytes[last + 32..last + 36] == [0; 4]
+        });
         drop(gateway);
     } else {
         assert_eq!(gateway.stop(), 0);

@@ -17,6 +17,7 @@ use flk_dataplane::wal::record::{BodyMeta, Decision, Entry};
 use flk_dataplane::wal::secret::Secret;
 use flk_dataplane::wal::segment::{Predecessor, SegmentHeader, SegmentLabels};
 use flk_testkit::hex::hex;
+use flk_testkit::records::Record;
 use std::fs::{File, OpenOptions};
 use std::io::{Error, Result, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -46,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) unsealed_count: u64,
     /// Length of a segment in bytes.
     pub(crate) segment_bytes: u64,
+    /// The records that the bodies in the log are, by their numbers; none: filler, where nothing looks at bodies.
+    pub(crate) record: Option<fn(u64) -> Record>,
     /// The `pcs_id` of the first sealed decision, for who wants to ask for it; any other is made up.
     pub(crate) first_id: Option<[u8; 32]>,
 }
@@ -349,14 +352,24 @@ impl<'a> Maker<'a> {
             tenant: TENANT,
             ..BodyMeta::default()
         };
-        let index = batch.push_body(&[b'x'; BODY_BYTES], &meta);
+        let (index, pcs_id) = match self.plan.record {
+            None => {
+                let index = batch.push_body(&[b'x'; BODY_BYTES], &meta);
+                (index, self.pcs_id(number))
+            }
+            Some(record) => {
+                let record = record(number);
+                let index = batch.push_body(&record.body, &meta);
+                (index, bytes_of(&record.pcs_id))
+            }
+        };
         let mut digest = [0; 32];
         digest[..8].copy_from_slice(&number.to_le_bytes());
         let decided_at = self.decided_at(number);
         batch.push(&Entry::Decision(Decision {
             body: Place { sequence, index },
             tenant: TENANT,
-            pcs_id: self.pcs_id(number),
+            pcs_id,
             digest,
             key_id: [0; 8],
             params: PARAMS,
@@ -375,6 +388,12 @@ impl<'a> Maker<'a> {
         create(self.at, SECRET)?.write_all(&self.secret.encode())?;
         create(self.at, MANIFEST)?.write_all(&self.manifest.encode())
     }
+}
+
+/// The bytes that hex digits spell.
+fn bytes_of(id: &str) -> [u8; 32] {
+    let byte = |at: usize| u8::from_str_radix(id.get(2 * at..2 * at + 2)?, 16).ok();
+    std::array::from_fn(|at| byte(at).unwrap_or_default())
 }
 
 const NUMBERS: [f64; 4] = [1.5, 1.5, 0.25, 0.25];

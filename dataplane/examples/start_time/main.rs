@@ -82,6 +82,7 @@ fn run(sealed_count: u64, binary: &Path) -> Result<()> {
         covered_count: if without_covered { 0 } else { sealed_count },
         unsealed_count: number("--unsealed", 100_000)?,
         segment_bytes: 64 << 20,
+        record: None,
         first_id: None,
     };
     let scratch = Scratch::make(&plan)?;

@@ -21,6 +21,7 @@ pub mod holder;
 pub mod line_socket;
 pub mod listen;
 pub mod lock;
+pub mod log_directory;
 pub mod memory;
 pub mod observer;
 pub mod probe;

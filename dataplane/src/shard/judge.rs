@@ -1,32 +1,61 @@
-//! Judging stage: parse, signature, identity, verification — all pure — and then the claim. It looks only at bodies that
+//! Judging stage: parse, signature, identity, verification — all pure, and all in [`crate::verdict`] — and then the claim. It looks only at bodies that
 //! are in the open batch already, and touches no dedup state for a record whose signature is not valid.
 
 use super::admit::Logged;
 use super::answer::Answer;
 use super::flights::{Claim, Request};
-#[cfg(feature = "planted-bugs")]
-use super::mistakes;
-use super::tenants::ActiveKeys;
+use super::tenants::TenantInForce;
 use super::{Core, Ingress};
-use crate::dedup::Decided;
-use crate::dedup::context::Context;
+use crate::dedup::context::{Context, TenantId};
+use crate::dedup::key::KeyHash;
 use crate::dedup::protocol::{Ticket, ToOwner};
+use crate::dedup::{Decided, Key};
 use crate::event::{Driver, Outbox, Stage};
 use crate::http::Problem;
 use crate::io::Now;
+use crate::snapshot::ActiveKeys;
+use crate::stats::tenants::TenantPages;
+use crate::verdict::{Case, Refusal};
 use crate::wal::record::{Entry, Refused};
-use flk_contract::signature::Unauthentic;
-use flk_contract::{
-    IdentityMismatch, Malformed, authenticate, authenticate_unsigned, check_identity, judge,
-};
+use flk_contract::{Params, Verified};
 
-/// The result of judging one body.
-#[allow(clippy::large_enum_variant)] // lives on the stack for one record; a box would be an allocation per request
-enum Judged {
-    /// The body is not a record that may claim its key.
-    Refused(Problem, &'static str),
-    /// The record is validly signed and claims its key.
-    Claims(Claim),
+/// A body of a tenant in this turn, as it is judged.
+struct InTurn<'a, D> {
+    driver: &'a mut D,
+    now: Now,
+    tenant: &'a TenantInForce,
+    id: TenantId,
+    hash: &'a KeyHash,
+    page: &'a TenantPages,
+    /// The key of the record, and the number of the parameter set that judges it, once they are known.
+    claims: Option<(Key, u16)>,
+}
+
+impl<D: Driver> Case for InTurn<'_, D> {
+    fn keys(&self) -> &ActiveKeys {
+        &self.tenant.keys
+    }
+
+    fn parsed(&mut self) {
+        self.driver.probe(Stage::Signature);
+    }
+
+    fn authentic(&mut self, verified: &Verified) {
+        self.driver.probe(Stage::Verify);
+        if let Some(row) = self.tenant.key_row(verified.key) {
+            let key = self.page.key(row);
+            key.verified.add(1);
+            key.last_seen_us
+                .set(self.now.wall_us / 1_000_000 * 1_000_000);
+        }
+    }
+
+    fn params(&mut self, pcs_id: &str) -> &Params {
+        let key = self.hash.key_of(self.id, pcs_id);
+        let set = self.tenant.params_of(key);
+        self.claims = Some((key, set.number));
+        &set.params
+    }
 }
 
 impl Ingress {
@@ -48,7 +77,7 @@ impl Ingress {
             let judged = self.judge_body(core, &body, now, driver);
             driver.probe(Stage::Claim);
             match judged {
-                Judged::Refused(problem, field) => {
+                Err(Refusal { problem, field }) => {
                     if problem == Problem::SignatureInvalid {
                         let bytes = (body.end - body.start) as u64;
                         let from = (context.tenant, body.client);
@@ -56,7 +85,7 @@ impl Ingress {
                     }
                     self.refuse_body(core, ticket, problem, field);
                 }
-                Judged::Claims(mut claim) => {
+                Ok(mut claim) => {
                     self.claim(core, ticket, context, &mut claim, now, outbox);
                 }
             }
@@ -70,53 +99,31 @@ impl Ingress {
         logged: &Logged,
         now: Now,
         driver: &mut impl Driver,
-    ) -> Judged {
+    ) -> Result<Claim, Refusal> {
         driver.probe(Stage::Parse);
+        let id = logged.context.tenant;
+        let mut case = InTurn {
+            driver,
+            now,
+            tenant: self.in_force.of(id),
+            id,
+            hash: &core.hash,
+            page: &self.config.stats.shards[usize::from(self.config.id.0)].tenants,
+            claims: None,
+        };
         let body = &core.log.open_bodies()[logged.start..logged.end];
-        let record = match self.scratchpad.parser.parse(body) {
-            Ok(record) => record,
-            Err(malformed) => return refusal_of(&malformed),
+        let judged = self.judge.verdict(body, &mut case)?;
+        let Some((key, params)) = case.claims else {
+            unreachable!("no outcome is without parameters")
         };
-        driver.probe(Stage::Signature);
-        let tenant = self.in_force.of(logged.context.tenant);
-        let verified = match &tenant.keys {
-            ActiveKeys::Set(keys) => authenticate(&record, keys, &mut self.scratchpad.scratch),
-            ActiveKeys::Unsigned => authenticate_unsigned(&record, &mut self.scratchpad.scratch),
-            ActiveKeys::None | ActiveKeys::Unavailable => Err(Unauthentic::NoKeyVerifies),
-        };
-        #[cfg(feature = "planted-bugs")]
-        let verified = mistakes::or_unsigned(verified, &record, &mut self.scratchpad.scratch);
-        let Ok(verified) = verified else {
-            return Judged::Refused(Problem::SignatureInvalid, "");
-        };
-        driver.probe(Stage::Verify);
-        if let Some(row) = tenant.key_row(verified.key) {
-            let key = self.config.stats.shards[usize::from(self.config.id.0)]
-                .tenants
-                .key(row);
-            key.verified.add(1);
-            key.last_seen_us.set(now.wall_us / 1_000_000 * 1_000_000);
-        }
-        let pcs_id = match check_identity(&record) {
-            Ok(pcs_id) => pcs_id,
-            Err(IdentityMismatch::MerkleRoot) => {
-                return Judged::Refused(Problem::InvalidField, "merkle_root");
-            }
-            Err(IdentityMismatch::PcsId) => {
-                return Judged::Refused(Problem::PcsIdMismatch, "");
-            }
-        };
-        let key = core.hash.key_of(logged.context.tenant, record.pcs_id);
-        let set = tenant.params_of(key);
-        let outcome = judge(&record, &set.params, &mut self.scratchpad.slopes);
-        let digest = verified.signing_digest;
-        Judged::Claims(Claim {
-            candidate: Decided::candidate(key, &outcome, set.number, &digest),
-            pcs_id,
+        let digest = judged.verified.signing_digest;
+        Ok(Claim {
+            candidate: Decided::candidate(key, &judged.outcome, params, &digest),
+            pcs_id: judged.pcs_id,
             digest,
-            key_id: verified.key.0,
-            coh_star: record.coh_star as f32,
-            r: record.r as f32,
+            key_id: judged.verified.key.0,
+            coh_star: judged.coh_star as f32,
+            r: judged.r as f32,
         })
     }
 
@@ -174,9 +181,4 @@ impl Ingress {
         };
         core.notify_owner(candidate.key, &message, now, outbox);
     }
-}
-
-fn refusal_of(malformed: &Malformed) -> Judged {
-    let problem = Problem::from(malformed);
-    Judged::Refused(problem, malformed.field.map_or("", |field| field.as_str()))
 }

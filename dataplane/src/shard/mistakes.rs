@@ -5,37 +5,19 @@
 
 use super::flights::{Claim, FlightStep, Granted};
 use super::owed::{Owed, OwedAnswers, Reply};
-use super::tenants::ActiveKeys;
 use super::{Core, Ingress};
 use crate::dedup::Key;
 use crate::dedup::context::TenantId;
 use crate::dedup::protocol::{Ticket, ToReceiver};
 use crate::http::Problem;
 use crate::planted::{Bug, planted};
+use crate::snapshot::ActiveKeys;
 use crate::wal::Epoch;
 use crate::wal::name::Sequence;
-use flk_contract::record::Record;
-use flk_contract::signature::{KeyId, Scratch, Unauthentic, Verified};
-use flk_contract::{authenticate_unsigned, check_identity};
-
-/// The mistake of [`Bug::DedupBeforeSignature`]: a record whose signature is not valid claims its key like any other. Its
-/// claim names no key; what comes of it is a 401 by [`Ingress::refuses_condemned`].
-pub(super) fn or_unsigned(
-    verified: Result<Verified, Unauthentic>,
-    record: &Record<'_>,
-    scratch: &mut Scratch,
-) -> Result<Verified, Unauthentic> {
-    match verified {
-        Err(error) if planted(Bug::DedupBeforeSignature) => match check_identity(record) {
-            Ok(_) => authenticate_unsigned(record, scratch),
-            Err(_) => Err(error),
-        },
-        verified => verified,
-    }
-}
+use flk_contract::signature::KeyId;
 
 impl Ingress {
-    /// Answers 401 to the request of a claim that [`or_unsigned`] let through, whatever its owner says. Whether it did.
+    /// Answers 401 to the request of a claim that [`Bug::DedupBeforeSignature`] let through, whatever its owner says. Whether it did.
     pub(super) fn refuses_condemned(&mut self, core: &mut Core, message: &ToReceiver) -> bool {
         let (ToReceiver::Won { ticket, .. } | ToReceiver::Existing { ticket, .. }) = *message
         else {

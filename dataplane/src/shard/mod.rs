@@ -99,10 +99,8 @@ use crate::http::Date;
 use crate::io::ShardId;
 use crate::mesh::Message;
 use crate::mesh::keeper::Shortage;
+use crate::verdict::Judge;
 use crate::wal::name::Sequence;
-use flk_contract::parse::Parser;
-use flk_contract::signals::theil_sen::SlopeCache;
-use flk_contract::signature::Scratch;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -138,14 +136,6 @@ struct Deadline {
     reply: u64,
 }
 
-/// Reusable parts of judging; they hold nothing between records.
-#[derive(Debug)]
-struct Scratchpad {
-    parser: Parser,
-    scratch: Scratch,
-    slopes: SlopeCache,
-}
-
 /// One shard.
 #[derive(Debug)]
 pub struct Shard {
@@ -163,7 +153,7 @@ struct Ingress {
     connections: Connections,
     flights: Flights,
     looks: Looks,
-    scratchpad: Scratchpad,
+    judge: Judge,
 
     /// Recovery is over and submits may be admitted.
     serving: bool,
@@ -251,11 +241,7 @@ impl Ingress {
             connections: Connections::new(connections),
             flights: Flights::new(limits.flights_max),
             looks: Looks::new(limits.looks_max),
-            scratchpad: Scratchpad {
-                parser: Parser::new(),
-                scratch: Scratch::default(),
-                slopes: SlopeCache::default(),
-            },
+            judge: Judge::default(),
             serving: false,
             loaded: false,
             early: Vec::new(),

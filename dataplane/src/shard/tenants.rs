@@ -8,10 +8,10 @@ use crate::dedup::Key;
 use crate::dedup::context::{Context, TenantId};
 use crate::http::Problem;
 use crate::io::Now;
-use crate::snapshot::{KeySchedule, Snapshot, Tenant, TenantKeys};
+use crate::snapshot::{ActiveKeys, Snapshot, Tenant, TenantKeys, lot};
 use crate::stats::tenants::{KeyTimes, Row, TenantPages};
 use flk_contract::verify::ParamsVersion;
-use flk_contract::{KeyId, KeySet, Params};
+use flk_contract::{KeyId, Params};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -43,19 +43,6 @@ pub(super) struct TenantInForce {
     key_rows: Vec<(KeyId, Row)>,
 }
 
-/// How records of a tenant are authenticated in this second.
-#[derive(Debug)]
-pub(super) enum ActiveKeys {
-    /// Any of these verifies.
-    Set(KeySet),
-    /// No key is active: no record is authentic.
-    None,
-    /// Signatures are not looked at.
-    Unsigned,
-    /// A key could not be loaded: nothing is admitted.
-    Unavailable,
-}
-
 /// A parameter set, as outcomes name it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ParamsInForce {
@@ -69,9 +56,6 @@ pub(super) struct ParamsInForce {
     /// Since when it judges, in seconds of the wall clock.
     from_s: u64,
 }
-
-/// Lots of records, and what the shares of a tenant's parameter sets come to.
-const LOTS: u32 = 1000;
 
 /// Every second.
 const ALWAYS: Range<u64> = 0..u64::MAX;
@@ -288,35 +272,12 @@ impl Ingress {
     }
 }
 
-/// Where a record falls when parameter sets have shares. The upper bits of a key choose its partition, and its shard: the
-/// lower ones are independent of them.
-fn lot(key: Key) -> u32 {
-    ((u128::from(key.low) * u128::from(LOTS)) >> 64) as u32
-}
-
 /// The keys that are active in a second, and in which seconds they are.
 fn active(tenant: &Tenant, wall_s: u64) -> (ActiveKeys, Range<u64>) {
-    let schedule = match &tenant.keys {
-        TenantKeys::Unsigned => return (ActiveKeys::Unsigned, ALWAYS),
-        TenantKeys::Unavailable => return (ActiveKeys::Unavailable, ALWAYS),
-        TenantKeys::Scheduled(schedule) => schedule,
+    let TenantKeys::Scheduled(schedule) = &tenant.keys else {
+        return (tenant.keys.active(wall_s), ALWAYS);
     };
-    let keys = match schedule.active(wall_s) {
-        Ok(Some(set)) => ActiveKeys::Set(set),
-        Ok(None) => ActiveKeys::None,
-        Err(error) => unreachable!("a checked document has no more active keys: {error}"),
-    };
-    (keys, unchanged(schedule, wall_s))
-}
-
-/// The seconds around this one in which no key begins or ends.
-fn unchanged(schedule: &KeySchedule, wall_s: u64) -> Range<u64> {
-    let borders = schedule
-        .keys
-        .iter()
-        .flat_map(|key| [key.from_s, key.until_s]);
-    let since = borders.filter(|&at| at <= wall_s).max().unwrap_or(0);
-    since..schedule.changes_behind(wall_s).unwrap_or(u64::MAX)
+    (tenant.keys.active(wall_s), schedule.unchanged(wall_s))
 }
 
 /// The number of a tenant's parameter set. Where no record is judged there may be none: before the log has begun, and of a

@@ -15,7 +15,11 @@ pub use document::{
 };
 pub use fault::{Fault, SourceFault};
 pub use resolve::{LoadSecret, MissingKeys, Resolver};
-pub use tenant::{KeySchedule, Limit, Snapshot, Tenant, TenantKeys, TimedKey, TimedParams};
+pub(crate) use tenant::lot;
+pub use tenant::{
+    ActiveKeys, KeySchedule, Limit, Snapshot, Tenant, TenantKeys, TimedKey, TimedParams,
+    judging_set,
+};
 
 /// Tenants of one snapshot, and tenants that one run of the process has known at all: each has its place in tables.
 pub const TENANTS_COUNT_MAX: usize = 4096;

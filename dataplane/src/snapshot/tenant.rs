@@ -2,10 +2,12 @@
 //! another snapshot.
 
 use super::{Digest, LimitsDocument, TENANTS_COUNT_MAX};
+use crate::dedup::Key;
 use crate::dedup::context::TenantId;
 use flk_contract::Params;
 use flk_contract::signature::{KeyError, KeySet, VerifyingKey};
 use flk_contract::verify::ParamsVersion;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A token bucket of the process. Its state is one shared word, by its number.
@@ -77,6 +79,19 @@ pub enum TenantKeys {
     Unavailable,
 }
 
+/// How records of a tenant are authenticated in a second.
+#[derive(Debug)]
+pub enum ActiveKeys {
+    /// Any of these verifies.
+    Set(KeySet),
+    /// No key is active: no record is authentic.
+    None,
+    /// Signatures are not looked at.
+    Unsigned,
+    /// A key could not be loaded: nothing is admitted.
+    Unavailable,
+}
+
 /// Keys and when each verifies.
 #[derive(Clone, Debug, Default)]
 pub struct KeySchedule {
@@ -104,6 +119,57 @@ impl TimedKey {
     }
 }
 
+impl TenantKeys {
+    /// What authenticates in this second.
+    pub fn active(&self, wall_s: u64) -> ActiveKeys {
+        let schedule = match self {
+            TenantKeys::Unsigned => return ActiveKeys::Unsigned,
+            TenantKeys::Unavailable => return ActiveKeys::Unavailable,
+            TenantKeys::Scheduled(schedule) => schedule,
+        };
+        match schedule.active(wall_s) {
+            Ok(Some(set)) => ActiveKeys::Set(set),
+            Ok(None) => ActiveKeys::None,
+            Err(error) => unreachable!("a checked document has no more active keys: {error}"),
+        }
+    }
+}
+
+impl Tenant {
+    /// The parameter sets that judge records which were received in this second: those that begin together, last of all that
+    /// have begun.
+    pub fn judging(&self, wall_s: u64) -> &[TimedParams] {
+        let begun = self.params.iter().rev().find(|set| set.from_s <= wall_s);
+        let from_s = begun.or(self.params.first()).map(|set| set.from_s);
+        let start = self.params.partition_point(|set| Some(set.from_s) < from_s);
+        let end = self
+            .params
+            .partition_point(|set| Some(set.from_s) <= from_s);
+        &self.params[start..end]
+    }
+}
+
+/// The parameter set among those that judge together that judges the record of this key, by its keyed hash: agents cannot
+/// choose. None only where there are none.
+pub fn judging_set(sets: &[TimedParams], key: Key) -> Option<&TimedParams> {
+    let lot = lot(key);
+    let mut below = 0;
+    let found = sets.iter().find(|set| {
+        below += set.share;
+        lot < below
+    });
+    found.or(sets.last())
+}
+
+/// Lots of records, and what the shares of a tenant's parameter sets come to.
+const LOTS: u32 = 1000;
+
+/// Where a record falls when parameter sets have shares. The upper bits of a key choose its partition, and its shard: the
+/// lower ones are independent of them.
+pub(crate) fn lot(key: Key) -> u32 {
+    ((u128::from(key.low) * u128::from(LOTS)) >> 64) as u32
+}
+
 impl KeySchedule {
     /// The keys that verify in this second; none: no record is authentic.
     ///
@@ -120,6 +186,13 @@ impl KeySchedule {
             Err(KeyError::None) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The seconds around this one in which no key begins or ends.
+    pub fn unchanged(&self, wall_s: u64) -> Range<u64> {
+        let borders = self.keys.iter().flat_map(|key| [key.from_s, key.until_s]);
+        let since = borders.filter(|&at| at <= wall_s).max().unwrap_or(0);
+        since..self.changes_behind(wall_s).unwrap_or(u64::MAX)
     }
 
     /// The next second behind this one in which another set of keys is active.

@@ -24,6 +24,8 @@ pub mod writer;
 
 pub mod scan;
 
+pub mod tail;
+
 mod anything;
 pub use anything::read_anything;
 pub use epoch::Epoch;

@@ -26,6 +26,7 @@ mod sizes;
 mod skip;
 mod slices;
 mod snapshots;
+mod stored;
 mod traced;
 mod transcript;
 mod transcripts;

@@ -9,6 +9,7 @@ mod tests;
 
 pub use header::{BatchFields, BatchHeader, HeaderFault};
 pub use open::{Ahead, Assembled, BatchLimits, OpenBatch, rewrite};
+pub(crate) use read::verified;
 pub use read::{Batch, BatchFault, read_batch, read_batch_with, read_index};
 
 use crate::wal::buffer::BLOCK_BYTES;

@@ -57,6 +57,12 @@ impl<'a> Batch<'a> {
         records(self.index_part)
     }
 
+    /// What the records state, in pieces: the index part with the erased flags taken as 0. It stays the same when the batch is
+    /// written again elsewhere, and when bodies are erased.
+    pub fn content(&self, piece: impl FnMut(&[u8])) {
+        without_erased(self.index_part, piece);
+    }
+
     /// The bytes of a body of this batch; none if it was erased.
     pub fn body(&self, record: &BodyRecord<'_>) -> Option<&'a [u8]> {
         let bytes = body_bytes(self.bodies_part, record)?;
@@ -103,15 +109,20 @@ pub fn read_batch_with(
 /// read whatever became of the bodies.
 pub fn read_index(bytes: &[u8]) -> Result<Batch<'_>, BatchFault> {
     let header = BatchHeader::decode(bytes).map_err(BatchFault::Header)?;
-    let mut reader = Reader::new(bytes);
-    let cut = BatchFault::Cut;
-    reader.take(BATCH_HEADER_BYTES).ok_or(cut)?;
-    let index_part = reader.take(header.index_bytes as usize).ok_or(cut)?;
-    if index_checksum(index_part) != header.index_checksum {
-        return Err(BatchFault::Index);
+    let batch = verified(bytes, header).ok_or(BatchFault::Cut)?;
+    match index_checksum(batch.index_part) == header.index_checksum {
+        true => Ok(batch),
+        false => Err(BatchFault::Index),
     }
+}
+
+/// A batch that was read and verified from these bytes before, its bodies as far as they are there.
+pub(crate) fn verified(bytes: &[u8], header: BatchHeader) -> Option<Batch<'_>> {
+    let mut reader = Reader::new(bytes);
+    reader.take(BATCH_HEADER_BYTES)?;
+    let index_part = reader.take(header.index_bytes as usize)?;
     let bodies_bytes = reader.rest().len().min(header.bodies_bytes as usize);
-    Ok(Batch {
+    Some(Batch {
         header,
         index_part,
         bodies_part: &reader.rest()[..bodies_bytes],
@@ -131,17 +142,23 @@ fn parts<'a>(reader: &mut Reader<'a>, header: BatchHeader) -> Option<Batch<'a>> 
 /// Where the flags lie in a record header.
 const FLAGS_AT: usize = 2;
 
-/// CRC-32C of an index part with the erased flags left out. Where the lengths do not add up the rest is taken as it is:
-/// then the checksum cannot match what a writer wrote.
+/// CRC-32C of an index part with the erased flags left out.
 fn index_checksum(index_part: &[u8]) -> u32 {
     let mut sum = 0;
-    let mut summed = 0;
+    without_erased(index_part, |piece| sum = crc_more(sum, piece));
+    sum
+}
+
+/// An index part in pieces, with the erased flags taken as 0. Where the lengths do not add up the rest is taken as it is: then
+/// its checksum cannot match what a writer wrote.
+fn without_erased(index_part: &[u8], mut piece: impl FnMut(&[u8])) {
+    let mut given = 0;
     let mut at = 0;
     while let Some(flags) = index_part.get(at + FLAGS_AT) {
         if flags & Flags::ERASED.0 != 0 {
-            sum = crc_more(sum, &index_part[summed..at + FLAGS_AT]);
-            sum = crc_more(sum, &[flags & !Flags::ERASED.0]);
-            summed = at + FLAGS_AT + 1;
+            piece(&index_part[given..at + FLAGS_AT]);
+            piece(&[flags & !Flags::ERASED.0]);
+            given = at + FLAGS_AT + 1;
         }
         let Some(bytes) = index_part
             .get(at + 12..)
@@ -151,7 +168,7 @@ fn index_checksum(index_part: &[u8]) -> u32 {
         };
         at += padded(RECORD_HEADER_BYTES + bytes as usize);
     }
-    crc_more(sum, &index_part[summed..])
+    piece(&index_part[given..]);
 }
 
 /// Verifies bodies and the agreement of records and header. A wrong checksum is found before wrong sense, so that a

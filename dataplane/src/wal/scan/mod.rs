@@ -12,7 +12,7 @@ mod length;
 mod reader;
 mod report;
 #[cfg(test)]
-mod tests;
+pub(in crate::wal) mod tests;
 #[cfg(test)]
 mod tests_batches;
 #[cfg(test)]
@@ -22,7 +22,7 @@ mod twin;
 mod walk;
 mod window;
 #[cfg(test)]
-mod world;
+pub(in crate::wal) mod world;
 
 pub use length::{MadeBytes, TooShort, stated_bytes};
 pub use report::{
@@ -36,7 +36,7 @@ use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{LogEntry, Manifest};
 use crate::wal::name::{LogId, Place};
 use reader::LogReader;
-use window::Window;
+pub(in crate::wal) use window::Window;
 
 /// One block, as offsets are counted.
 const BLOCK: u64 = BLOCK_BYTES as u64;

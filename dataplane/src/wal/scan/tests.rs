@@ -10,7 +10,7 @@ use crate::wal::name::Sequence;
 use crate::wal::segment::{SegmentHeader, SegmentLabels};
 use proptest::prelude::*;
 
-pub(super) fn read(world: &World) -> (LogEnd, Vec<(u32, u64, Sequence)>) {
+pub(in crate::wal) fn read(world: &World) -> (LogEnd, Vec<(u32, u64, Sequence)>) {
     let files: Vec<InMemory<'_>> = world.files.iter().map(|file| InMemory(file)).collect();
     read_files(world, &files, 0)
 }
@@ -34,11 +34,11 @@ pub(super) fn read_files<R: ReadAt>(
     (end.unwrap(), batches)
 }
 
-pub(super) fn at(counter: u64) -> Sequence {
+pub(in crate::wal) fn at(counter: u64) -> Sequence {
     Sequence(Sequence::before_first(LOG.start).0 + counter)
 }
 
-pub(super) fn commits(count: usize) -> Vec<Step> {
+pub(in crate::wal) fn commits(count: usize) -> Vec<Step> {
     vec![Step::Commit(vec![700, 40]); count]
 }
 
@@ -50,7 +50,7 @@ pub(super) fn damage(end: &LogEnd) -> Damage {
 }
 
 /// Brings the log of a world to its end as a start does it: a last segment, and everything before it closed.
-pub(super) fn end_log(world: &World) -> World {
+pub(in crate::wal) fn end_log(world: &World) -> World {
     let (end, _) = read(world);
     assert!(end.verdict.is_sound(), "{}", end.verdict);
     let ending = end.ending(Sequence::before_first(LOG.start));

@@ -69,7 +69,7 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
     async fn step(
         &mut self,
         entry: &SegmentEntry,
-        window: &mut Window<'_, R>,
+        window: &mut Window<&R>,
         offset: u64,
         chain: u32,
         bounds: Bounds,

@@ -16,16 +16,26 @@ pub trait ReadAt {
 /// How much is read at once, unless a batch is larger. Reading never asks for more than the largest batch.
 pub const CHUNK_BYTES: usize = 1 << 20;
 
+impl<R: ReadAt> ReadAt for &R {
+    fn read_at(&self, offset: u64, bytes: usize) -> impl Future<Output = Result<Vec<u8>, Errno>> {
+        (*self).read_at(offset, bytes)
+    }
+
+    fn bytes(&self) -> u64 {
+        (*self).bytes()
+    }
+}
+
 /// One chunk of a file.
-pub(super) struct Window<'a, R> {
-    file: &'a R,
+pub(in crate::wal) struct Window<R> {
+    file: R,
     start: u64,
     chunk: Vec<u8>,
 }
 
-impl<'a, R: ReadAt> Window<'a, R> {
+impl<R: ReadAt> Window<R> {
     /// Nothing is read yet.
-    pub(super) fn new(file: &'a R) -> Window<'a, R> {
+    pub(in crate::wal) fn new(file: R) -> Window<R> {
         Window {
             file,
             start: 0,
@@ -33,8 +43,27 @@ impl<'a, R: ReadAt> Window<'a, R> {
         }
     }
 
+    /// Length of the file.
+    pub(in crate::wal) fn file_bytes(&self) -> u64 {
+        self.file.bytes()
+    }
+
+    /// Reads the file anew from here on: it may have been written to since.
+    pub(in crate::wal) fn forget(&mut self) {
+        self.chunk.clear();
+    }
+
+    /// What was read of that range last.
+    pub(in crate::wal) fn kept(&self, offset: u64, bytes: usize) -> Option<&[u8]> {
+        self.chunk.get(self.range(offset, bytes)?)
+    }
+
     /// `bytes` bytes from `offset`, or nothing if the file ends before.
-    pub(super) async fn get(&mut self, offset: u64, bytes: usize) -> Result<Option<&[u8]>, Errno> {
+    pub(in crate::wal) async fn get(
+        &mut self,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<Option<&[u8]>, Errno> {
         let Some(left) = self.file.bytes().checked_sub(offset) else {
             return Ok(None);
         };
@@ -47,9 +76,7 @@ impl<'a, R: ReadAt> Window<'a, R> {
             self.chunk = self.file.read_at(offset, wanted).await?;
             self.start = offset;
         }
-        Ok(self
-            .range(offset, bytes)
-            .and_then(|range| self.chunk.get(range)))
+        Ok(self.kept(offset, bytes))
     }
 
     /// Where that range lies within the chunk, if it does.

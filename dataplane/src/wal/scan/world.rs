@@ -9,7 +9,7 @@ use crate::wal::record::{BodyMeta, Entry, Refused};
 use crate::wal::segment::{Predecessor, SegmentHeader, SegmentLabels};
 use proptest::prelude::*;
 
-pub(super) const LOG: LogId = LogId {
+pub(in crate::wal) const LOG: LogId = LogId {
     start: 3,
     number: 1,
 };
@@ -17,7 +17,7 @@ const GENERATION: u64 = 9;
 
 /// What the writer does next.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(in crate::wal) enum Step {
     /// Write a batch of bodies of these lengths (none: a mark) and make it durable.
     Commit(Vec<u16>),
     /// Like `Commit`, into the next segment.
@@ -28,7 +28,7 @@ pub(super) enum Step {
 
 /// How the run ends.
 #[derive(Clone, Debug)]
-pub(super) enum Crash {
+pub(in crate::wal) enum Crash {
     /// Nothing was in flight.
     Quiet,
     /// A batch was in flight, and these of its blocks arrived; into the next segment if `roll`.
@@ -41,7 +41,7 @@ pub(super) enum Crash {
 
 /// What happens to the disk afterwards.
 #[derive(Clone, Debug)]
-pub(super) enum Harm {
+pub(in crate::wal) enum Harm {
     /// One bit changes.
     Flip { block: usize, bit: usize },
     /// A block was lost: zeros.
@@ -54,23 +54,23 @@ pub(super) enum Harm {
 
 /// A batch that was made durable.
 #[derive(Clone, Debug)]
-pub(super) struct Durable {
-    pub(super) sequence: Sequence,
-    pub(super) segment: usize,
-    pub(super) offset: usize,
-    pub(super) bytes: usize,
+pub(in crate::wal) struct Durable {
+    pub(in crate::wal) sequence: Sequence,
+    pub(in crate::wal) segment: usize,
+    pub(in crate::wal) offset: usize,
+    pub(in crate::wal) bytes: usize,
     /// Bytes without padding.
-    pub(super) used: usize,
+    pub(in crate::wal) used: usize,
 }
 
 /// The disk, the manifest, and the truth.
 #[derive(Clone, Debug)]
-pub(super) struct World {
-    pub(super) manifest: Manifest,
-    pub(super) files: Vec<Vec<u8>>,
-    pub(super) durable: Vec<Durable>,
+pub(in crate::wal) struct World {
+    pub(in crate::wal) manifest: Manifest,
+    pub(in crate::wal) files: Vec<Vec<u8>>,
+    pub(in crate::wal) durable: Vec<Durable>,
     /// The sequence in flight at the crash.
-    pub(super) in_flight: Option<Sequence>,
+    pub(in crate::wal) in_flight: Option<Sequence>,
 }
 
 /// An earlier life of a file: whole batches under another salt, with tempting sequences.
@@ -114,7 +114,12 @@ struct Writer {
 
 impl World {
     /// Runs a writer. `lag` is how many segment changes the manifest misses at most: 1 or 0.
-    pub(super) fn run(steps: &[Step], crash: &Crash, segment_blocks: usize, lag: bool) -> World {
+    pub(in crate::wal) fn run(
+        steps: &[Step],
+        crash: &Crash,
+        segment_blocks: usize,
+        lag: bool,
+    ) -> World {
         let recycled = earlier_life(segment_blocks);
         let mut writer = Writer {
             world: World {
@@ -383,7 +388,7 @@ impl Writer {
 
 impl World {
     /// Changes the disk and says which sequence lost bytes that count, if any did.
-    pub(super) fn harm(&mut self, harm: &Harm) {
+    pub(in crate::wal) fn harm(&mut self, harm: &Harm) {
         let blocks: usize = self.files.iter().map(|file| file.len() / BLOCK_BYTES).sum();
         let (Harm::Flip { block, .. }
         | Harm::Lose { block }
@@ -428,7 +433,7 @@ fn arrived() -> impl Strategy<Value = u64> {
     prop_oneof![1 => Just(0), 2 => Just(u64::MAX), 2 => any::<u64>(), 2 => 0u64..16]
 }
 
-pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(in crate::wal) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => bodies().prop_map(Step::Commit),
         1 => bodies().prop_map(Step::Roll),
@@ -437,7 +442,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..14)
 }
 
-pub(super) fn crash() -> impl Strategy<Value = Crash> {
+pub(in crate::wal) fn crash() -> impl Strategy<Value = Crash> {
     let in_flight =
         (bodies(), arrived(), prop::bool::weighted(0.3)).prop_map(|(bodies, arrived, roll)| {
             Crash::InFlight {
@@ -449,7 +454,7 @@ pub(super) fn crash() -> impl Strategy<Value = Crash> {
     prop_oneof![1 => Just(Crash::Quiet), 4 => in_flight]
 }
 
-pub(super) fn harm() -> impl Strategy<Value = Harm> {
+pub(in crate::wal) fn harm() -> impl Strategy<Value = Harm> {
     prop_oneof![
         (any::<usize>(), any::<usize>()).prop_map(|(block, bit)| Harm::Flip { block, bit }),
         any::<usize>().prop_map(|block| Harm::Lose { block }),

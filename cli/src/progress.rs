@@ -10,15 +10,25 @@ pub(crate) struct Progress {
     pause: Duration,
     /// The line is overwritten in place.
     in_place: bool,
+    /// What the command prints meanwhile shows its progress.
+    is_quiet: bool,
     shown: bool,
 }
 
 impl Progress {
-    /// Nothing is shown in the first two seconds.
+    /// Beside output that goes to a terminal, too: then that shows the progress. Nothing is shown in the first two seconds.
     pub(crate) fn new() -> Self {
+        Self::beside(io::stdout().is_terminal())
+    }
+
+    /// Of a command that prints nothing before its end.
+    pub(crate) fn alone() -> Self {
+        Self::beside(false)
+    }
+
+    fn beside(is_quiet: bool) -> Self {
         let begun = Instant::now();
-        // if answers go to the same terminal, they show the progress
-        let in_place = io::stderr().is_terminal() && !io::stdout().is_terminal();
+        let in_place = io::stderr().is_terminal() && !is_quiet;
         Self {
             begun,
             next: begun + Duration::from_secs(2),
@@ -27,6 +37,7 @@ impl Progress {
                 false => Duration::from_secs(5),
             },
             in_place,
+            is_quiet,
             shown: false,
         }
     }
@@ -39,7 +50,7 @@ impl Progress {
     /// Shows `text` if the last one was long enough ago.
     pub(crate) fn tick(&mut self, text: impl FnOnce(Duration) -> String) {
         let now = Instant::now();
-        if now < self.next || io::stdout().is_terminal() {
+        if now < self.next || self.is_quiet {
             return;
         }
         self.next = now + self.pause;

@@ -1,0 +1,139 @@
+//! A row: a stored body by its place, and what became of it. It holds the body itself only where that is wanted.
+
+use crate::wal::stored::disposed::{Disposed, problem_word};
+use crate::wal::stored::pairs::BodyAt;
+use flk_contract::hash::sha256;
+use flk_dataplane::wal::name::Place;
+use flk_dataplane::wal::record::Entry;
+use flk_dataplane::wal::tail::Cursor;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) incarnation: String,
+    pub(super) log: String,
+    pub(super) place: Place,
+    /// Wall clock of the batch, in microseconds since the Unix epoch.
+    pub(super) received_us: u64,
+    pub(super) tenant: String,
+    /// As it stands in the body; none if that is no record.
+    pub(super) pcs_id: Option<String>,
+    pub(super) disposed: Disposed,
+    decided: Option<Decided>,
+    pub(super) bytes: u32,
+    /// None of an erased body.
+    pub(super) sha256: Option<[u8; 32]>,
+    pub(super) body: Option<Vec<u8>>,
+}
+
+/// What a decision adds.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) params: String,
+    pub(super) key_id: String,
+    pub(super) signing_digest: String,
+    /// Seconds on the expiry clock.
+    pub(super) decided_at: u32,
+    /// Seconds on the expiry clock.
+    pub(super) expiry: u32,
+}
+
+/// Dispositions that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Kind {
+    /// Accepted or escalated
+    Decided,
+    Accepted,
+    Escalated,
+    Refused,
+    Duplicate,
+    Conflict,
+    /// The gateway gave it up; a retry gets an outcome
+    Unanswered,
+    /// The log has no disposition of it yet
+    Pending,
+}
+
+impl Kind {
+    /// Whether a disposition is of this kind.
+    pub(super) fn takes(self, disposed: Disposed) -> bool {
+        match (self, disposed) {
+            (Kind::Decided, Disposed::Decided(_))
+            | (Kind::Refused, Disposed::Refused(..))
+            | (Kind::Duplicate, Disposed::Duplicate)
+            | (Kind::Conflict, Disposed::Conflict)
+            | (Kind::Unanswered, Disposed::Unanswered)
+            | (Kind::Pending, Disposed::Pending) => true,
+            (Kind::Accepted, Disposed::Decided(verdict)) => verdict.reason == 0,
+            (Kind::Escalated, Disposed::Decided(verdict)) => verdict.reason != 0,
+            _ => false,
+        }
+    }
+}
+
+impl Row {
+    /// Of a body without a disposition yet.
+    pub(super) fn of(
+        cursor: &Cursor,
+        at: &BodyAt<'_>,
+        pcs_id: Option<String>,
+        with_body: bool,
+    ) -> Self {
+        Self {
+            incarnation: hex(&cursor.incarnation),
+            log: cursor.log.to_string(),
+            place: at.place,
+            received_us: at.wall_us,
+            tenant: at.record.tenant.to_owned(),
+            pcs_id,
+            disposed: Disposed::Pending,
+            decided: None,
+            bytes: at.record.bytes,
+            sha256: at.bytes.map(|bytes| sha256(&[bytes])),
+            body: at.bytes.filter(|_| with_body).map(<[u8]>::to_vec),
+        }
+    }
+
+    /// Takes its disposition, in a log to whose times so much is added.
+    pub(super) fn take(&mut self, entry: &Entry<'_>, clock_base_s: u32) {
+        if let Some(disposed) = Disposed::of(entry) {
+            self.disposed = disposed;
+        }
+        if let Entry::Decision(it) = entry {
+            self.decided = Some(Decided {
+                params: it.params.to_owned(),
+                key_id: hex(&it.key_id),
+                signing_digest: hex(&it.digest),
+                decided_at: it.decided_at.saturating_add(clock_base_s),
+                expiry: it.expiry.saturating_add(clock_base_s),
+            });
+        }
+    }
+
+    /// What a decision adds, if it got one.
+    pub(super) fn decision(&self) -> Option<&Decided> {
+        self.decided.as_ref()
+    }
+
+    /// Reason of an escalation, or problem code of a refusal.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        match self.disposed {
+            Disposed::Decided(verdict) => verdict.reason_word(),
+            Disposed::Refused(_, code) => Some(problem_word(code)),
+            _ => None,
+        }
+    }
+
+    /// The regime of an outcome.
+    pub(super) fn regime(&self) -> Option<&'static str> {
+        match self.disposed {
+            Disposed::Decided(verdict) => Some(verdict.regime_word()),
+            _ => None,
+        }
+    }
+}
+
+/// Lowercase hex digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,103 @@
+//! What became of a stored body, in the numbers that logs hold, and their words.
+
+use flk_contract::{Outcome, Reason, Regime};
+use flk_dataplane::http::Problem;
+use flk_dataplane::wal::record::Entry;
+
+/// Reason and regime of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::wal) struct Verdict {
+    /// 0 accepted, else the number of the reason.
+    pub(in crate::wal) reason: u8,
+    /// The number of the regime.
+    pub(in crate::wal) regime: u8,
+}
+
+impl Verdict {
+    /// That of an outcome.
+    pub(in crate::wal) fn of(outcome: &Outcome) -> Self {
+        Self {
+            reason: outcome.escalated.map_or(0, Reason::code),
+            regime: outcome.regime.code(),
+        }
+    }
+
+    /// The HTTP status of the answer.
+    pub(in crate::wal) const fn status(self) -> u16 {
+        match self.reason {
+            0 => 200,
+            _ => 202,
+        }
+    }
+
+    /// The word of the reason; none of an accepted record.
+    pub(in crate::wal) fn reason_word(self) -> Option<&'static str> {
+        Reason::from_code(self.reason).map(Reason::as_str)
+    }
+
+    /// The word of the regime.
+    pub(in crate::wal) fn regime_word(self) -> &'static str {
+        Regime::from_code(self.regime).map_or("unknown", Regime::as_str)
+    }
+}
+
+/// What became of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::wal) enum Disposed {
+    /// It was the first of its key.
+    Decided(Verdict),
+    /// It was refused, with this status and number of a problem code.
+    Refused(u16, u8),
+    /// It repeated a decided record.
+    Duplicate,
+    /// It claimed a decided key with other content.
+    Conflict,
+    /// The gateway gave it up; a retry gets an outcome.
+    Unanswered,
+    /// Its log has no disposition of it yet.
+    Pending,
+}
+
+impl Disposed {
+    /// What a log record says of the body that it names.
+    pub(in crate::wal) fn of(entry: &Entry<'_>) -> Option<Self> {
+        Some(match entry {
+            Entry::Decision(it) => Self::Decided(Verdict {
+                reason: it.reason,
+                regime: it.regime,
+            }),
+            Entry::Refused(it) => Self::Refused(it.status, it.code),
+            Entry::Duplicate(_) => Self::Duplicate,
+            Entry::Conflict(_) => Self::Conflict,
+            Entry::Unanswered(_) => Self::Unanswered,
+            Entry::Erasure(_) => return None,
+        })
+    }
+
+    /// One word for it.
+    pub(in crate::wal) const fn word(self) -> &'static str {
+        match self {
+            Self::Decided(Verdict { reason: 0, .. }) => "accepted",
+            Self::Decided(_) => "escalated",
+            Self::Refused(..) => "refused",
+            Self::Duplicate => "duplicate",
+            Self::Conflict => "conflict",
+            Self::Unanswered => "unanswered",
+            Self::Pending => "pending",
+        }
+    }
+
+    /// The status of the answer, if the log has it. A duplicate got the answer of the first.
+    pub(in crate::wal) const fn status(self) -> Option<u16> {
+        match self {
+            Self::Decided(verdict) => Some(verdict.status()),
+            Self::Refused(status, _) => Some(status),
+            _ => None,
+        }
+    }
+}
+
+/// The code of a stored problem number.
+pub(in crate::wal) fn problem_word(number: u8) -> &'static str {
+    Problem::from_number(number).map_or("unknown", Problem::code)
+}

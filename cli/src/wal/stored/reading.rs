@@ -1,0 +1,186 @@
+//! A directory as commands read it: one snapshot of its logs, cut into units that can be read at the same time, each from a
+//! cursor on. What cannot be read ends the command.
+
+use crate::exit::{Exit, Failure};
+use crate::fault;
+use flk_dataplane::driver::log_directory::LogDirectory;
+use flk_dataplane::io::Errno;
+use flk_dataplane::wal::batch::Batch;
+use flk_dataplane::wal::manifest::{LogEntry, Manifest};
+use flk_dataplane::wal::name::{LogId, Sequence};
+use flk_dataplane::wal::record::ErasedBody;
+use flk_dataplane::wal::scan::run_ready;
+use flk_dataplane::wal::tail::{
+    Cursor, Depth, LogTail, Missing, Step, TailError, erasures, read_manifest,
+};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// The logs of a directory.
+pub(in crate::wal) struct Logs {
+    directory: LogDirectory,
+    pub(in crate::wal) manifest: Arc<Manifest>,
+    /// Once a body was found that is not what it was.
+    erased: OnceLock<Arc<BTreeSet<ErasedBody>>>,
+}
+
+/// A part of a log.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::wal) struct Unit {
+    /// Where it begins.
+    pub(in crate::wal) cursor: Cursor,
+    /// Its last sequence; none: up to the end of the log.
+    pub(in crate::wal) upto: Option<Sequence>,
+    /// What is added to its times.
+    pub(in crate::wal) clock_base_s: u32,
+}
+
+impl Logs {
+    /// Opens a directory.
+    pub(in crate::wal) fn open(path: &Path) -> Result<Self, Failure> {
+        let directory = LogDirectory::open(path).map_err(|error| {
+            let (path, why) = (path.display(), fault::why(&error));
+            Failure::usage(format!(
+                "cannot open the log directory {path}: {why}; --dir or WAL_DIR names it"
+            ))
+        })?;
+        let manifest = now(read_manifest(&directory)).map_err(|error| match error {
+            TailError::Unreadable(_, Errno::ENOENT) => Failure::usage(format!(
+                "{} holds no manifest: a directory in which a gateway was started has one",
+                path.display()
+            )),
+            error => failure(error),
+        })?;
+        Ok(Self {
+            directory,
+            manifest,
+            erased: OnceLock::new(),
+        })
+    }
+
+    /// The bytes of the file of the hash key.
+    pub(in crate::wal) fn secret(&self) -> Result<Vec<u8>, Failure> {
+        self.directory.secret().map_err(|errno| {
+            let why = fault::why_number(errno);
+            Failure::with(
+                Exit::File,
+                format!("cannot read the secret of the directory: {why}"),
+            )
+        })
+    }
+
+    /// Each log in parts: its closed segments, one each, and the rest.
+    pub(in crate::wal) fn units(&self) -> Vec<Unit> {
+        let manifest = &self.manifest;
+        let units = manifest.logs.iter().flat_map(|log| units_of(manifest, log));
+        units.collect()
+    }
+
+    /// The logs, one unit each.
+    pub(in crate::wal) fn whole_logs(&self) -> Vec<Unit> {
+        let unit = |log: &LogEntry| Unit {
+            cursor: Cursor::beginning(log),
+            upto: None,
+            clock_base_s: self.manifest.clock_base_s(log.id),
+        };
+        self.manifest.logs.iter().map(unit).collect()
+    }
+
+    /// Whether nothing will follow in a log.
+    pub(in crate::wal) fn has_ended(&self, log: LogId) -> bool {
+        let log = self.manifest.log(log);
+        log.is_none_or(|log| log.ended_at.is_some())
+    }
+
+    /// Shows every batch of a unit, in order, and what is missing.
+    pub(in crate::wal) fn read(
+        &self,
+        unit: &Unit,
+        mut batch: impl FnMut(&Batch<'_>) -> Result<(), Failure>,
+        mut missing: impl FnMut(Missing),
+    ) -> Result<(), Failure> {
+        let manifest = Arc::clone(&self.manifest);
+        let mut tail = LogTail::new(&self.directory, manifest, unit.cursor, Depth::Whole);
+        let mut knows_erased = false;
+        // Behind the last batch with records of a unit there may be a mark, so the next step may lead out of it.
+        let is_behind = |at: Sequence| unit.upto.is_some_and(|upto| at > upto);
+        while unit.upto != Some(tail.cursor().sequence) {
+            match now(tail.next()) {
+                Ok(Step::Batch(it)) if is_behind(it.header.fields.sequence) => break,
+                Ok(Step::Batch(it)) => batch(&it)?,
+                Ok(Step::Missing(it)) if is_behind(it.from) => break,
+                Ok(Step::Missing(it)) => missing(it),
+                Ok(Step::End) => return Ok(()),
+                Ok(Step::NotYet) => match now(tail.check_rest()) {
+                    Err(TailError::Damage(_)) if !knows_erased => {
+                        tail.know_erased(self.erased()?);
+                        knows_erased = true;
+                    }
+                    sound => return sound.map_err(failure),
+                },
+                Err(TailError::Damage(_)) if !knows_erased => {
+                    tail.know_erased(self.erased()?);
+                    knows_erased = true;
+                }
+                Err(error) => return Err(failure(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Bodies that durable lists name as erased.
+    fn erased(&self) -> Result<Arc<BTreeSet<ErasedBody>>, Failure> {
+        if let Some(known) = self.erased.get() {
+            return Ok(Arc::clone(known));
+        }
+        let found = now(erasures(&self.directory, &self.manifest)).map_err(failure)?;
+        Ok(Arc::clone(self.erased.get_or_init(|| Arc::new(found))))
+    }
+}
+
+fn units_of(manifest: &Manifest, log: &LogEntry) -> Vec<Unit> {
+    let clock_base_s = manifest.clock_base_s(log.id);
+    let mut units = Vec::new();
+    let mut cursor = Cursor::beginning(log);
+    for extent in log.segments.iter().filter_map(|it| it.state.extent()) {
+        let is_empty = extent.first > extent.last;
+        if !is_empty {
+            units.push(Unit {
+                cursor,
+                upto: Some(extent.last),
+                clock_base_s,
+            });
+            cursor.sequence = extent.last;
+        }
+    }
+    units.push(Unit {
+        cursor,
+        upto: None,
+        clock_base_s,
+    });
+    units
+}
+
+/// Reading files waits for nothing.
+fn now<F: Future>(future: F) -> F::Output {
+    let Some(output) = run_ready(future) else {
+        unreachable!("files are read at once")
+    };
+    output
+}
+
+/// A log that cannot be read, for the operator.
+fn failure(error: TailError) -> Failure {
+    let exit = match &error {
+        error if error.is_newer() => Exit::Configuration,
+        TailError::Changing => Exit::Unavailable,
+        TailError::Unreadable(..) => Exit::File,
+        _ => Exit::Damage,
+    };
+    let hint = match exit {
+        Exit::Damage => "; flk wal verify shows all that is damaged",
+        _ => "",
+    };
+    Failure::with(exit, format!("{error}{hint}"))
+}
