@@ -254,7 +254,7 @@ fn harm(dir: &Path, name: &str) {
 fn of_a_newer_format(dir: &Path) {
     let path = dir.join("data/wal/manifest");
     let mut bytes = std::fs::read(&path).unwrap();
-    bytes[8] += 1;
+    bytes[8] = u8::MAX;
     let covered = bytes.len() - 4;
     let checksum = crc32c::crc32c(&bytes[..covered]);
     bytes[covered..].copy_from_slice(&checksum.to_le_bytes());

@@ -226,10 +226,9 @@ impl Config {
                     return Err(raw.error(Variable::Driver, "no such driver"));
                 }
             },
-            sandbox: match raw.text(Variable::Sandbox).unwrap_or("on") {
-                "on" => Wanted::On,
-                "off" => Wanted::Off,
-                _ => return Err(raw.error(Variable::Sandbox, "neither on nor off")),
+            sandbox: match is_on(raw, Variable::Sandbox, "on")? {
+                true => Wanted::On,
+                false => Wanted::Off,
             },
             paths_read: raw.paths_read(),
             core_dumps: match raw.text(Variable::CoreDumps) {
@@ -251,14 +250,22 @@ impl Config {
             drain_delay: seconds(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
             keepalive: seconds(raw.duration(Variable::HttpKeepalive, "75s", 1..=3600)?),
             body_bytes_max,
-            look_ups: match raw.text(Variable::LookUps).unwrap_or("off") {
-                "off" => LookUps::Off,
-                "on" => LookUps::On,
-                _ => return Err(raw.error(Variable::LookUps, "neither on nor off")),
+            look_ups: match is_on(raw, Variable::LookUps, "off")? {
+                true => LookUps::On,
+                false => LookUps::Off,
             },
             proxies: proxies(raw)?,
             traces: traces::limits(raw)?,
         })
+    }
+}
+
+/// A setting that is on or off.
+fn is_on(raw: &RawConfig, variable: Variable, default: &str) -> Result<bool, ConfigError> {
+    match raw.text(variable).unwrap_or(default) {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(raw.error(variable, "neither on nor off")),
     }
 }
 

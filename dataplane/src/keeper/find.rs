@@ -82,6 +82,8 @@ pub struct Find {
     tenant: String,
     pcs_id: [u8; 32],
     found: Vec<Decision>,
+    /// Something that was found may not be durable yet.
+    is_early: bool,
     mark: Reading,
     newest: Reading,
     /// What is added to times in slices of format 1.
@@ -119,6 +121,7 @@ impl Find {
             tenant: tenant.to_owned(),
             pcs_id,
             found: Vec::new(),
+            is_early: false,
             mark,
             newest: mark,
             slices_base_s: manifest.clock_base_of_slices_s(),
@@ -167,13 +170,17 @@ impl Find {
     /// A log was read to its end.
     pub fn end_log(&mut self, log: InLog, writing: Writing) {
         self.newest = self.newest.later(log.newest);
-        let counts = |sequence| writing == Writing::Ended || sequence <= log.durable_upto;
-        let found = log.found.into_iter();
-        self.found.extend(
-            found
-                .filter(|(sequence, _)| counts(*sequence))
-                .map(|(_, decision)| decision),
-        );
+        for (sequence, decision) in log.found {
+            match writing == Writing::Ended || sequence <= log.durable_upto {
+                true => self.found.push(decision),
+                false => self.is_early = true,
+            }
+        }
+    }
+
+    /// Whether a decision was met that counts as soon as something behind it says that it was durable: within some milliseconds.
+    pub fn is_early(&self) -> bool {
+        self.is_early
     }
 
     /// Looks into a slice that the manifest names.

@@ -94,8 +94,9 @@ fn answers_with_the_stored_bytes(directory: &Value) {
     let said = gateway.said();
     for two in list(&directory["two_outcomes"]) {
         let key = &text(&two["key"])[..16];
-        // The log counts from the installation, and what is said is on the clock of now.
-        let base = number(&directory["manifest"]["sections"]["clock_base_of_format_1"]["base"]);
+        // A log of format 1 counts from the installation, and what is said is on the clock of now.
+        let base = &directory["manifest"]["sections"]["clock_base_of_format_1"]["base"];
+        let base = base.as_u64().unwrap_or(0);
         let [first, second] =
             ["first_decided_at", "second_decided_at"].map(|name| base + number(&two[name]));
         let wanted =

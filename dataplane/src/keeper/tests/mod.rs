@@ -26,6 +26,7 @@ mod quarantine;
 mod quarantine_trouble;
 mod retain;
 mod room;
+mod seal_in_merge;
 mod serving;
 mod slice_memory;
 mod slices;

@@ -1,6 +1,5 @@
 //! Files of slices: none is left that no manifest names, whatever fails; and what is done while they are read.
 
-use crate::dedup::claims::MemoryUse;
 use crate::dedup::slice::frame::{Trailer, section};
 use crate::io::{Errno, ShardId};
 use crate::keeper::config::KeeperConfig;
@@ -19,7 +18,7 @@ const EMFILE: Errno = Errno(24);
 const ERRORS: [Errno; 3] = [Errno::ENOSPC, Errno::EIO, EMFILE];
 
 /// Seals every hour and merges early.
-fn sealing(shards: u16) -> KeeperConfig {
+pub(super) fn sealing(shards: u16) -> KeeperConfig {
     KeeperConfig {
         seal_every_us: 3_600_000_000,
         body_age_max_s: 2 * DAY_S,
@@ -31,13 +30,13 @@ fn sealing(shards: u16) -> KeeperConfig {
     }
 }
 
-fn manifest(world: &World) -> Manifest {
+pub(super) fn manifest(world: &World) -> Manifest {
     let bytes = world.disk.bytes("manifest").expect("a manifest");
     Manifest::decode(bytes).expect("a whole manifest")
 }
 
 /// Files of slices that are there, and those that the manifest names.
-fn slices(world: &World) -> (usize, usize) {
+pub(super) fn slices(world: &World) -> (usize, usize) {
     let names = world.disk.names();
     let files = names.iter().filter(|name| name.starts_with("slice-"));
     (files.count(), manifest(world).slices.len())
@@ -172,70 +171,6 @@ fn a_stop_does_not_wait_for_a_slice_that_is_being_written() {
         world.assert_serving();
         assert!(world.known().into_iter().eq(0..decided));
     }
-}
-
-/// Whether the newest slice on the disk is one that no manifest names yet.
-fn is_writing_a_slice(disk: &TestDisk) -> bool {
-    let numbers = disk.names().into_iter();
-    let newest = numbers
-        .filter_map(|name| match NumberedFile::parse(&name) {
-            Some(NumberedFile::Slice(number)) => Some(number),
-            _ => None,
-        })
-        .max();
-    let manifest = Manifest::decode(disk.bytes("manifest").expect("a manifest")).expect("whole");
-    newest.is_some_and(|newest| manifest.slices.iter().all(|slice| slice.file != newest))
-}
-
-/// Seals more than one seal may take, and merges; one operation is slow. Which operations made a slice, and how many of them
-/// while another one was being written.
-fn sealed_while_merging(slow_op: Option<(u64, u64)>) -> (Vec<u64>, u32) {
-    let settings = KeeperConfig {
-        dedup_memory_bytes_max: 1 << 18,
-        ..sealing(1)
-    };
-    let mut world = World::started(TestDisk::new(), settings);
-    for record in 0..2_500 {
-        world.decide(0, record, 30 * DAY_S);
-        if record == 50 {
-            world.pass_s(3_700);
-        }
-    }
-    assert_eq!(slices(&world), (1, 1));
-    let made = Rc::new(RefCell::new((Vec::new(), 0)));
-    let seen = made.clone();
-    world.watch = Some(Box::new(move |disk, op| {
-        if let FileOp::Open { name, how } = op
-            && name.starts_with("slice-")
-            && how.create
-        {
-            let mut seen = seen.borrow_mut();
-            seen.0.push(disk.ops);
-            seen.1 += u32::from(is_writing_a_slice(disk));
-        }
-    }));
-    world.slow_op = slow_op;
-    world.tell(ShardId(0), ToKeeper::Memory(MemoryUse::Filling));
-    world.tell(ShardId(0), ToKeeper::Memory(MemoryUse::Plenty));
-    world.pass_s(30);
-    world.assert_serving();
-    let entries: u64 = manifest(&world).slices.iter().map(|it| it.entries).sum();
-    assert_eq!((slices(&world), entries), ((1, 1), 2_500));
-    let world = world.restarted(Lost::Everything, 1, 1);
-    assert!(world.known().into_iter().eq(0..2_500));
-    made.take()
-}
-
-#[test]
-fn a_seal_that_shards_cannot_wait_for_passes_a_merge_under_way() {
-    let (made, passed) = sealed_while_merging(None);
-    assert_eq!(passed, 0, "each in its turn");
-    let mut passed = Vec::new();
-    for at in made {
-        // The next operation after a slice was begun takes so long that the next seal is due.
-        passed.push(sealed_while_merging(Some((at + 2, 2_000_000))).1);
-    }
-    assert!(passed.contains(&1), "none came in between: {passed:?}");
 }
 
 #[test]

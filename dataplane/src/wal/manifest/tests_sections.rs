@@ -73,13 +73,18 @@ fn all_sections_read_back() {
 
 #[test]
 fn a_manifest_of_the_first_format_has_no_sections() {
-    let manifest = with(Sections::default());
+    let mut manifest = with(Sections::default());
     let mut bytes = manifest.encode();
     let end = bytes.len() - 8;
     assert_eq!(bytes[end..end + 4], [0; 4], "an empty list");
     bytes.drain(end..end + 4);
     bytes[8] = 1;
     bytes[14] = 1; // of flk 0.1.0
+    // Its clock is read on the clock of now, and keeps what is added: here nothing.
+    manifest.sections.clock_base_of_format_1 = Some(ClockBase {
+        base_s: 0,
+        upto_start: manifest.start,
+    });
     assert_eq!(Manifest::decode(&sealed(bytes)), Ok(manifest.clone()));
     let mut bytes = manifest.encode();
     bytes[8] = 1;
@@ -88,7 +93,7 @@ fn a_manifest_of_the_first_format_has_no_sections() {
 
 #[test]
 fn optional_sections_of_a_later_version_are_carried_over_byte_for_byte() {
-    let known = [1, 0, 0, 0, 4, 0, 0, 0, 17, 0, 0, 0];
+    let known = [1, 0, 0, 0, 8, 0, 0, 0, 17, 0, 0, 0, 1, 0, 0, 0];
     let later = [
         &[77, 0, 1, 0, 3, 0, 0, 0, 1, 2, 3][..],
         &[78, 0, 1, 0, 0, 0, 0, 0],
@@ -121,7 +126,7 @@ fn another_section_of_a_later_version_is_refused_and_is_no_damage() {
 
 #[test]
 fn lists_of_sections_that_no_writer_writes_are_refused() {
-    let base = [1, 0, 0, 0, 4, 0, 0, 0, 17, 0, 0, 0];
+    let base = [1, 0, 0, 0, 8, 0, 0, 0, 17, 0, 0, 0, 1, 0, 0, 0];
     let later = [77, 0, 1, 0, 0, 0, 0, 0];
     let section = ManifestFault::Field("section");
     for (count, list, fault, why) in [
@@ -141,19 +146,19 @@ fn lists_of_sections_that_no_writer_writes_are_refused() {
         (1, vec![77, 0, 3, 0, 0, 0, 0, 0], section, "an unknown flag"),
         (
             1,
-            vec![1, 0, 1, 0, 4, 0, 0, 0, 17, 0, 0, 0],
+            vec![1, 0, 1, 0, 8, 0, 0, 0, 17, 0, 0, 0, 1, 0, 0, 0],
             section,
             "a known one is not optional",
         ),
         (
             1,
-            vec![1, 0, 0, 0, 3, 0, 0, 0, 17, 0, 0],
+            vec![1, 0, 0, 0, 7, 0, 0, 0, 17, 0, 0, 0, 1, 0, 0],
             section,
             "too short",
         ),
         (
             1,
-            vec![1, 0, 0, 0, 5, 0, 0, 0, 17, 0, 0, 0, 0],
+            vec![1, 0, 0, 0, 9, 0, 0, 0, 17, 0, 0, 0, 1, 0, 0, 0, 0],
             section,
             "too long",
         ),

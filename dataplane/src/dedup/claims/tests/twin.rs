@@ -29,7 +29,10 @@ impl Twin {
         for queued in queue {
             match queued {
                 Queued::Claim(waiting) => said.0.push(Twin::existing(waiting, outcome)),
-                Queued::Look(by) => said.1.push(looked(by, Stored::Outcome(outcome))),
+                Queued::Look(by) => {
+                    said.1
+                        .push(looked(by, Stored::Outcome(without_epoch(outcome))));
+                }
             }
         }
         said
