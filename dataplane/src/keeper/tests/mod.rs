@@ -14,6 +14,7 @@ mod evidence;
 mod from_slices;
 mod full_disk;
 mod given_up;
+mod horizon;
 mod lengths;
 mod manifest;
 mod offline;
