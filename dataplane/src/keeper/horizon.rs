@@ -42,9 +42,9 @@ impl Service {
     /// Looks how far back the log reaches, and shows it.
     pub(crate) async fn show_horizon(&mut self) -> Result<(), Halt> {
         let mut oldest_s: Option<u32> = None;
-        for log in self.store.manifest.logs.clone() {
-            let first_s = self.first_known_s(&log).await?;
-            oldest_s = [oldest_s, first_s].into_iter().flatten().min();
+        for (log, entry) in self.first_segments() {
+            let begun_s = self.begun_s(log, &entry).await?;
+            oldest_s = [oldest_s, begun_s].into_iter().flatten().min();
         }
         self.horizon.oldest_s = oldest_s;
         let age_s = self.horizon.age_s(self.store.expiry_now_s()).unwrap_or(0);
@@ -55,24 +55,29 @@ impl Service {
         Ok(())
     }
 
-    /// When the oldest segment of a log got its first batch. One that cannot be read is passed over, for so are its bodies.
-    async fn first_known_s(&mut self, log: &LogEntry) -> Result<Option<u32>, Halt> {
-        for entry in log.segments.iter().filter(|entry| has_batches(entry)) {
-            let key = (log.id, entry.ordinal);
-            let begun_s = match self.horizon.begun_at_s.get(&key) {
-                Some(known) => *known,
-                None => {
-                    self.poll_requests().await?;
-                    let read = self.read_first_s(entry).await;
-                    self.horizon.begun_at_s.insert(key, read);
-                    read
-                }
-            };
-            if begun_s.is_some() {
-                return Ok(begun_s);
-            }
+    /// The oldest segment of each log that has batches. One that could not be read is passed over, for so are its bodies.
+    fn first_segments(&self) -> Vec<(LogId, SegmentEntry)> {
+        let known = &self.horizon.begun_at_s;
+        let first = |log: &LogEntry| {
+            let mut segments = log.segments.iter();
+            let first = segments.find(|entry| {
+                has_batches(entry) && known.get(&(log.id, entry.ordinal)) != Some(&None)
+            });
+            first.map(|entry| (log.id, *entry))
+        };
+        self.store.manifest.logs.iter().filter_map(first).collect()
+    }
+
+    /// When a segment got its first batch, as far as that is known or can be read.
+    async fn begun_s(&mut self, log: LogId, entry: &SegmentEntry) -> Result<Option<u32>, Halt> {
+        let key = (log, entry.ordinal);
+        if let Some(known) = self.horizon.begun_at_s.get(&key) {
+            return Ok(*known);
         }
-        Ok(None)
+        self.poll_requests().await?;
+        let read = self.read_first_s(entry).await;
+        self.horizon.begun_at_s.insert(key, read);
+        Ok(read)
     }
 
     /// Expiry clock of the first batch of a segment that is written no more.
