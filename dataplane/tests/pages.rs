@@ -4,11 +4,14 @@
 #![allow(clippy::unwrap_used)] // tests may
 
 use flk_dataplane::config::{VARIABLES, Variable};
+use flk_dataplane::dedup::slice::{ENTRIES_PER_BLOCK, SliceMeta, SliceWriter};
+use flk_dataplane::dedup::{Decided, Key};
 use flk_dataplane::exit::Exit;
 use flk_dataplane::http::Problem;
 use flk_dataplane::stats::reference::reference;
 use flk_dataplane::stats::spans::{SPANS, Span};
 use flk_dataplane::stats::table::metrics;
+use flk_dataplane::wal::buffer::BLOCK_BYTES;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -45,6 +48,73 @@ fn the_table_of_settings_is_what_help_says_in_the_same_order() {
         rows(&page("docs/operations.md")),
         expected,
         "the table of docs/operations.md should be\n{table}\n"
+    );
+}
+
+/// Bytes of an id in a slice: its share of a block, of the filters, and of the index.
+fn slice_bytes_per_id() -> f64 {
+    BLOCK_BYTES as f64 / ENTRIES_PER_BLOCK as f64 + memory_bytes_per_id()
+}
+
+/// Bytes of an id in memory: its share of the filters, and of the index.
+fn memory_bytes_per_id() -> f64 {
+    FILTER_BITS_PER_ID / 8.0 + 8.0 / ENTRIES_PER_BLOCK as f64
+}
+
+/// As `docs/slice-format.md` promises; the test below measures it.
+const FILTER_BITS_PER_ID: f64 = 14.0;
+
+#[test]
+fn the_capacities_of_the_page_on_storage_follow_from_the_formats() {
+    let text = page("docs/storage.md");
+    let (disk, memory) = (slice_bytes_per_id(), memory_bytes_per_id());
+    assert!(
+        text.contains(&format!("seconds of DEDUP_TTL × {disk:.2}\n")),
+        "{disk}"
+    );
+    assert!(
+        text.contains(&format!("seconds of DEDUP_TTL × {memory:.3}\n")),
+        "{memory}"
+    );
+    for per_second in [100.0, 1_000.0, 10_000.0] {
+        let ids = per_second * 14.0 * 86_400.0;
+        let cells = [
+            format!("{:.1} GB", ids * disk / 1e9),
+            format!("{:.2} GB", ids * memory / 1e9),
+            format!("{:.1} GB", per_second * 86_400.0 * (640.0 + 230.0) / 1e9),
+        ];
+        let row = cells.join(" | ");
+        let line = text
+            .lines()
+            .find(|it| it.starts_with(&format!("| {per_second} |")));
+        let line = line.unwrap_or_else(|| panic!("no row for {per_second} ids per second"));
+        assert!(line.ends_with(&format!("| {row} |")), "{line}: {row}");
+    }
+}
+
+#[test]
+fn a_slice_is_as_large_as_the_page_on_storage_says() {
+    const IDS_LOG2: u32 = 17;
+    const FIXED_BYTES_MAX: f64 = 192.0 * 1024.0;
+    let mut writer = SliceWriter::new(SliceMeta::default(), &[]);
+    for number in 0..1u64 << IDS_LOG2 {
+        let key = Key {
+            high: number << (64 - IDS_LOG2),
+            low: number,
+        };
+        let decided = Decided {
+            key,
+            expiry: 1,
+            ..Decided::default()
+        };
+        writer.push(&decided).unwrap();
+    }
+    let summary = writer.finish(&[]).unwrap().summary;
+    let by_ids = summary.entries_count as f64 * slice_bytes_per_id();
+    let fixed = summary.file_bytes as f64 - by_ids;
+    assert!(
+        (0.0..=FIXED_BYTES_MAX).contains(&fixed),
+        "{fixed} bytes more"
     );
 }
 

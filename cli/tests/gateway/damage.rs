@@ -127,6 +127,25 @@ fn slices_are_checked_too_once_a_compaction_has_made_them() {
 }
 
 #[test]
+fn damage_in_a_sealed_segment_is_found_although_a_start_does_not_read_it() {
+    let dir = written_directory(false);
+    let sealed = wal(dir.path(), &["compact", "--older-than", "1d"]);
+    assert_eq!(sealed.code, 0, "{}", sealed.stderr);
+    let (path, mut bytes, batches) = first_segment(dir.path());
+    bytes[batches[0] + 200] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let verified = wal(dir.path(), &["verify"]);
+    assert_eq!(verified.code, 65, "{}", verified.stdout);
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let line = format!("DAMAGED   log 1.0, {name}");
+    assert!(verified.stdout.contains(&line), "{}", verified.stdout);
+    let gateway = Gateway::start(dir.path());
+    let record = signed_record(dir.path(), "shard-0");
+    assert!(gateway.submit(dir.path(), &record).stdout.contains("hit"));
+    assert_eq!(gateway.stop(), 0);
+}
+
+#[test]
 fn verify_names_every_damaged_segment_and_not_only_the_first() {
     let dir = golden_directory("v1");
     let whole = wal(dir.path(), &["verify"]);

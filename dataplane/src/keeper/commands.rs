@@ -116,10 +116,15 @@ impl Service {
             Some(Shortage::Refused) => "\"refused\"",
             Some(Shortage::Segments) => "\"segments\"",
         };
+        let now_s = self.store.expiry_now_s();
+        let horizon_s = match self.horizon.age_s(now_s) {
+            None => "null".to_string(),
+            Some(age_s) => age_s.to_string(),
+        };
         Ok(format!(
             "ok {{\"state\":\"{state}\",\"start\":{},\"generation\":{},\"shards\":{},\"logs\":{},\"segments\":{segments},\"preallocated\":{},\
              \"slices\":{},\"slice_memory_bytes\":{},\"slice_memory_bytes_max\":{},\"manifest_bytes\":{},\"manifest_bytes_max\":{},\"orphan_bytes\":{},\"sealed_decisions\":{entries},\"unsealed_bytes\":{unsealed_bytes},\"deletable_bytes\":{deletable_bytes},\
-             \"damaged_logs\":{},\"expiry_clock_s\":{},\"withheld_s\":{},\"dedup_memory_bytes_max\":{},\
+             \"damaged_logs\":{},\"expiry_clock_s\":{now_s},\"withheld_s\":{},\"horizon_s\":{horizon_s},\"horizon_s_max\":{},\"dedup_memory_bytes_max\":{},\
              \"dedup_memory_bytes_needed\":{},\"pins\":{},\"space_low\":{},\"shortage\":{shortage},\"free_bytes\":{},\
              \"reserve_bytes\":{},\"used_bytes\":{},\"cap_bytes\":{},\"total_bytes\":{}}}",
             manifest.start,
@@ -138,8 +143,8 @@ impl Service {
                 .values()
                 .filter(|it| it.is_damage())
                 .count(),
-            self.store.expiry_now_s(),
             manifest.withheld_s,
+            self.store.config.body_age_max_s,
             self.store.config.dedup_memory_bytes_max,
             self.over_memory
                 .as_ref()

@@ -10,7 +10,7 @@ use crate::keeper::store::NotReplaced;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{CLOSED_SEGMENT_BYTES, LogEntry, Manifest, SegmentEntry};
-use crate::wal::name::LogId;
+use crate::wal::name::{LogId, Sequence};
 use std::collections::BTreeMap;
 
 /// Which of the segments that may go are wanted, oldest first.
@@ -33,6 +33,15 @@ impl Deletion {
             Deletion::Segments(count) => deleted.segments as usize >= count,
         }
     }
+}
+
+/// Which slices count where it is asked what may go.
+#[derive(Clone, Copy, Debug)]
+enum Seals {
+    /// Those that there are.
+    Done,
+    /// One more, of all that is closed now.
+    ToCome,
 }
 
 /// A segment that is to be deleted.
@@ -62,8 +71,11 @@ pub(crate) struct SegmentBytes {
 
 impl Service {
     /// How many segments of a log, from its first, may go.
-    fn deletable(&self, log: &LogEntry) -> usize {
-        let covered = self.store.manifest.covered_upto(log.id);
+    fn deletable(&self, log: &LogEntry, seals: Seals) -> usize {
+        let covered = match seals {
+            Seals::Done => self.store.manifest.covered_upto(log.id),
+            Seals::ToCome => log.segments.iter().filter_map(last_closed).max(),
+        };
         let resolved = match self.shards.iter().find(|shard| shard.log == log.id) {
             Some(shard) => Some(shard.resolved),
             None => log.ended_at.map(|end| end.sequence),
@@ -88,11 +100,12 @@ impl Service {
     async fn candidates(
         &mut self,
         wanted: Deletion,
+        seals: Seals,
     ) -> Result<(Vec<DeletionCandidate>, Deleted), Halt> {
         // The oldest segment of each log stands last, to be taken off.
         let mut queues: BTreeMap<LogId, Vec<SegmentEntry>> = BTreeMap::new();
         for log in &self.store.manifest.logs {
-            let mut queue = log.segments[..self.deletable(log)].to_vec();
+            let mut queue = log.segments[..self.deletable(log, seals)].to_vec();
             queue.reverse();
             queues.insert(log.id, queue);
         }
@@ -130,9 +143,9 @@ impl Service {
         }
     }
 
-    /// What a deletion would do now. It changes nothing.
+    /// What a deletion would do once all that is closed now is sealed. It changes nothing.
     pub(crate) async fn would_delete(&mut self, wanted: Deletion) -> Result<Deleted, Halt> {
-        let (_, sum) = self.candidates(wanted).await?;
+        let (_, sum) = self.candidates(wanted, Seals::ToCome).await?;
         Ok(sum)
     }
 
@@ -142,7 +155,7 @@ impl Service {
         if !self.all_switched() || self.pins.any() {
             return Ok(Deleted::default());
         }
-        let (candidates, sum) = self.candidates(wanted).await?;
+        let (candidates, sum) = self.candidates(wanted, Seals::Done).await?;
         if candidates.is_empty() {
             return Ok(sum);
         }
@@ -164,6 +177,7 @@ impl Service {
         for it in &candidates {
             self.closed_at_s.remove(&(it.log, it.ordinal));
             self.epochs.remove(&(it.log, it.ordinal));
+            self.horizon.forget(it.log, it.ordinal);
         }
         self.store.port.notify(Notice::Deleted {
             segments: sum.segments,
@@ -224,11 +238,16 @@ impl Service {
         let manifest = &self.store.manifest;
         let mut sum = SegmentBytes::default();
         for log in &manifest.logs {
-            sum.deletable += bytes(&log.segments[..self.deletable(log)]);
+            sum.deletable += bytes(&log.segments[..self.deletable(log, Seals::Done)]);
             sum.unsealed += bytes(&log.segments[manifest.first_uncovered(log)..]);
         }
         sum
     }
+}
+
+/// Last sequence of a segment that is written no more.
+fn last_closed(entry: &SegmentEntry) -> Option<Sequence> {
+    entry.state.extent().map(|extent| extent.last)
 }
 
 /// Takes segments out of a drafted manifest, and with them the ended logs of which nothing is left.

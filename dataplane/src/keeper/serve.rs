@@ -7,6 +7,7 @@ use crate::keeper::commands::Pins;
 use crate::keeper::due::Due;
 use crate::keeper::extract::Dictionary;
 use crate::keeper::halt::Halt;
+use crate::keeper::horizon::Horizon;
 use crate::keeper::notice::Notice;
 use crate::keeper::over_memory::OverMemory;
 use crate::keeper::port::{CommandId, KeeperOp};
@@ -45,6 +46,8 @@ pub(crate) struct Service {
     pub(crate) space: Space,
     /// Expiry clock at which each closed segment was closed, where that is known.
     pub(crate) closed_at_s: BTreeMap<(LogId, u32), u32>,
+    /// How far back the log reaches.
+    pub(crate) horizon: Horizon,
     /// Seal epoch of the segments of live logs.
     pub(crate) epochs: BTreeMap<(LogId, u32), Epoch>,
     /// What logs reported and what must be dealt with in order.
@@ -82,6 +85,7 @@ impl Service {
             recovered,
             space: Space::default(),
             closed_at_s: BTreeMap::new(),
+            horizon: Horizon::default(),
             epochs: BTreeMap::new(),
             log_reports: VecDeque::new(),
             name_due: Due::AtOnce,
@@ -123,6 +127,7 @@ impl Service {
             || self.delete_aged().await?
             || self.seal_if_due().await?
             || self.refill_preallocated().await?;
+        self.show_horizon().await?;
         Ok(done)
     }
 

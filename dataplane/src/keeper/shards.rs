@@ -81,6 +81,8 @@ impl Service {
             ToKeeper::Entered(entered) => {
                 let segment = (entered.log, entered.ordinal);
                 self.epochs.insert(segment, entered.epoch);
+                let now_s = self.store.expiry_now_s();
+                self.horizon.note_begun(entered.log, entered.ordinal, now_s);
                 self.log_reports.push_back(LogReport::Entered(id, entered));
             }
             ToKeeper::Epoch(begun) => self.log_reports.push_back(LogReport::Epoch(id, begun)),

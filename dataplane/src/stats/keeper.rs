@@ -25,6 +25,10 @@ pub struct KeeperStats {
     pub manifest_bytes: Cell,
     /// Bytes that it may take.
     pub manifest_bytes_max: Cell,
+    /// Age of the oldest batch in the log, in microseconds of the expiry clock; 0 while there is none.
+    pub horizon_us: Cell,
+    /// `WAL_MAX_AGE` in microseconds.
+    pub horizon_us_max: Cell,
     /// Number of the configuration snapshot in force. This cell and the next two are the configuration agent's.
     pub snapshot: Cell,
     /// Since when it is in force, in microseconds since the Unix epoch.

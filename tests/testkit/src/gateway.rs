@@ -43,9 +43,14 @@ fn binary_named(variable: &str, name: &str) -> PathBuf {
 
 /// What the keeper of this directory says of its state (`flk wal status`).
 pub fn status_of(directory: &Path) -> serde_json::Value {
-    let line = command_to(directory, "status");
-    let status = line.strip_prefix("ok ").unwrap_or_else(|| panic!("{line}"));
-    serde_json::from_str(status).expect("JSON")
+    ask_keeper(directory, "status")
+}
+
+/// What the keeper of this directory answers to a command that it carries out.
+pub fn ask_keeper(directory: &Path, command: &str) -> serde_json::Value {
+    let line = command_to(directory, command);
+    let answer = line.strip_prefix("ok ").unwrap_or_else(|| panic!("{line}"));
+    serde_json::from_str(answer).expect("JSON")
 }
 
 /// What the keeper of this directory answers to a command, such as `compact`.

@@ -15,6 +15,7 @@ mod formats;
 mod from_slices;
 mod full_disk;
 mod given_up;
+mod horizon;
 mod labels;
 mod lengths;
 mod manifest;

@@ -42,7 +42,7 @@ fn killed(plan: &Plan) {
 }
 
 /// All files but the lock, which names the process that tried last, and the socket.
-fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
     entries
         .filter(|entry| entry.file_type().unwrap().is_file() && entry.file_name() != "lock")

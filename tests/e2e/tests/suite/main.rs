@@ -40,6 +40,8 @@ mod snapshots;
 mod kept;
 
 mod damage;
+mod drills;
+
 mod disk;
 mod room;
 

@@ -4,16 +4,18 @@ use flk_dataplane::driver::statistics::Reader;
 use flk_dataplane::stats::exposition::Format;
 use flk_dataplane::stats::table::metrics as declared;
 use flk_e2e::setting::Setting;
-use flk_testkit::gateway::Gateway;
+use flk_testkit::gateway::{Gateway, status_of};
 use flk_testkit::golden::bytes;
 use flk_testkit::metrics::Metrics;
 use flk_testkit::records::record;
+use flk_testkit::{DEADLINE, wait_until};
 use std::collections::BTreeSet;
 
 on_every_host!(
     the_promised_names_are_there_unlabelled_and_integer,
     each_answer_raises_its_counters_and_no_others,
     the_page_holds_the_metrics_of_the_table_and_no_others_in_both_formats,
+    the_horizon_is_the_age_of_the_oldest_record_over_starts_too,
     another_process_maps_the_statistics_and_reads_the_same,
     credentials_are_asked_for_where_they_are_set,
 );
@@ -30,7 +32,7 @@ const PROMISED: [&str; 7] = [
 
 /// Samples about answers and the log itself, which every request and the passing of time change, and gauges of the table,
 /// which follow the first outcome a turn of its owner later.
-const ALWAYS: [&str; 21] = [
+const ALWAYS: [&str; 22] = [
     "http_",
     "process_",
     "flk_shard_",
@@ -49,6 +51,7 @@ const ALWAYS: [&str; 21] = [
     "flk_dedup_keys",
     "flk_dedup_bytes",
     "flk_wal_segments",
+    "flk_wal_horizon",
     "flk_manifest_bytes",
     "flk_slices",
     "flk_slice_memory_bytes",
@@ -125,6 +128,42 @@ fn the_page_holds_the_metrics_of_the_table_and_no_others_in_both_formats(setting
         names.map(str::to_owned).collect()
     };
     assert_eq!(names(open.text()), names(plain.text()));
+}
+
+fn the_horizon_is_the_age_of_the_oldest_record_over_starts_too(setting: Setting) {
+    let directory = setting.directory();
+    let plan = setting.plan(directory.path()).with("WAL_MAX_AGE", "2h");
+    let gateway = plan.start();
+    let horizon_s = |gateway: &Gateway| metrics(gateway).count("flk_wal_horizon_seconds");
+    let reaches = |gateway: &Gateway, age_s| {
+        wait_until("the log reaches back so far", DEADLINE, || {
+            horizon_s(gateway) >= age_s
+        });
+    };
+    assert_eq!(gateway.post(&record(0).body).status, 200);
+    reaches(&gateway, 2);
+    assert_eq!(
+        metrics(&gateway).count("flk_wal_horizon_seconds_max"),
+        7_200
+    );
+    let status = status_of(directory.path());
+    assert!(status["horizon_s"].as_u64() >= Some(2), "{status}");
+    assert_eq!(status["horizon_s_max"], 7_200);
+    gateway.kill();
+    // It is two seconds old at once, or the start would have made it younger.
+    let gateway = plan.start();
+    let first = wait_for_some(|| Some(horizon_s(&gateway)).filter(|age_s| *age_s > 0));
+    assert!(first >= 2, "{first} s after a start");
+}
+
+/// Waits until there is a value.
+fn wait_for_some<T>(mut value: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    wait_until("a value", DEADLINE, || {
+        found = value();
+        found.is_some()
+    });
+    found.expect("it was waited for")
 }
 
 fn another_process_maps_the_statistics_and_reads_the_same(setting: Setting) {
