@@ -118,7 +118,7 @@ impl GetArgs {
             ("pcs_id", self.hex()),
             ("status", status(it).to_string()),
             ("outcome", text(it, &self.hex())),
-            ("decided", time_text(it.decided_us)),
+            ("decided", time_text(it.decision.decided_us)),
             ("expires", time_text(it.expires_us)),
             ("place", place),
             ("slice", slice(it).unwrap_or_else(|| "none yet".to_owned())),
@@ -137,7 +137,7 @@ impl GetArgs {
             return value;
         };
         value["expires"] = json!(time_text(it.expires_us));
-        value["decided"] = json!(time_text(it.decided_us));
+        value["decided"] = json!(time_text(it.decision.decided_us));
         if !it.is_alive {
             return value;
         }

@@ -10,7 +10,7 @@ use crate::keeper::clock::{Reading, resume};
 use crate::keeper::replay::Replay;
 use crate::wal::batch::Batch;
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::manifest::{Manifest, SliceEntry};
+use crate::wal::manifest::{CLOCK_BEGIN_US, Manifest, SliceEntry};
 use crate::wal::name::{LogId, Place, Sequence};
 use crate::wal::record::{Content, Entry};
 use crate::wal::scan::ReadAt;
@@ -41,6 +41,9 @@ pub struct Decision {
     pub params: ParamsVersion,
     /// Where it was found; a log counts before a slice.
     pub origin: Origin,
+    /// The wall clock of its turn, in microseconds since the Unix epoch. A slice does not have it: there it is what the expiry
+    /// clock showed, which is behind by the time that was withheld until then.
+    pub decided_us: u64,
 }
 
 /// The outcome of an id.
@@ -50,9 +53,7 @@ pub struct Outcome {
     pub decision: Decision,
     /// The slice that has it too, if it was found in a log.
     pub slice: Option<u64>,
-    /// When it was decided: wall clock, in microseconds since the Unix epoch.
-    pub decided_us: u64,
-    /// When its time is over, or was.
+    /// When its time is over, or was, in microseconds since the Unix epoch: as if no more time were withheld from now on.
     pub expires_us: u64,
     /// Whether duplicates are answered with it.
     pub is_alive: bool,
@@ -162,6 +163,7 @@ impl Find {
                     log: log.log,
                     body: it.body,
                 },
+                decided_us: fields.wall_us,
             };
             log.found.push((fields.sequence, decision));
         }
@@ -226,6 +228,7 @@ impl Find {
                         decided,
                         params: params.unwrap_or_default(),
                         origin: Origin::Slice(entry.file),
+                        decided_us: CLOCK_BEGIN_US + u64::from(decided.decided_at) * 1_000_000,
                     });
                     return Ok(());
                 }
@@ -255,10 +258,6 @@ impl Find {
         let Decided {
             decided_at, expiry, ..
         } = decision.decided;
-        let wall_at = |second: u32| {
-            let ahead_us = (i64::from(second) - i64::from(self.newest.expiry_s)) * 1_000_000;
-            self.newest.wall_us.saturating_add_signed(ahead_us)
-        };
         let now_s = match writing {
             Writing::Ended => resume(self.newest, self.mark, decided_at, wall_now_us).expiry_s,
             Writing::Goes => {
@@ -270,8 +269,8 @@ impl Find {
         Some(Outcome {
             decision,
             slice,
-            decided_us: wall_at(decided_at),
-            expires_us: wall_at(expiry),
+            expires_us: wall_now_us
+                .saturating_add_signed((i64::from(expiry) - i64::from(now_s)) * 1_000_000),
             is_alive: decision.decided.live_at(now_s),
         })
     }

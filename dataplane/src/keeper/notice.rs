@@ -32,6 +32,8 @@ pub enum Cap {
 pub enum Notice {
     /// A new, empty installation was made.
     Installed,
+    /// The directory was of format 1, and is of format 2 from now on.
+    FormatRaised,
     /// Long work goes on: what, how many units are done, of how many.
     Progress {
         /// What is being done, in a few words.
@@ -212,6 +214,9 @@ impl fmt::Display for Notice {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Notice::Installed => out.write_str("new installation made"),
+            Notice::FormatRaised => out.write_str(
+                "the log directory was of format 1 and is of format 2 from now on: flk 0.1 refuses it, a backup of before is the only way back",
+            ),
             Notice::Progress { what, done, of } => write!(out, "{what}: {done} of {of}"),
             Notice::OrphanRemoved(file) => write!(out,
                 "{file}: left over from a start or a deletion that was cut short; nothing in it counts; removed"),

@@ -134,7 +134,11 @@ impl Read {
         }
         resume_clock(store, &self.extract);
         let owners = owners(store);
+        let was_of_format_1 = store.manifest.was_of_format_1();
         let named = end_logs_and_begin(store, self.found).await?;
+        if was_of_format_1 {
+            store.port.notify(Notice::FormatRaised);
+        }
         begin_shards(
             store,
             &self.secret,

@@ -173,6 +173,8 @@ log_events! {
 
     /// A new, empty installation was made.
     Installed "wal.installed" Info Always, FLK => {}
+    /// A directory of format 1 is of format 2 from now on.
+    FormatRaised "wal.format_raised" Warn Always, FLK => {}
     /// Long work goes on.
     Progress "keeper.progress" Info OFTEN, FLK => {
         /// What is being done.

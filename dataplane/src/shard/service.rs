@@ -6,6 +6,7 @@ use crate::http::accept::quality;
 use crate::http::{Afterwards, Common, Date, Head, Problem, ResponsePart, Route, respond};
 use crate::mesh::keeper::Shortage;
 use crate::stats::exposition::{self, Format};
+use crate::wal::manifest::DIRECTORY_VERSION;
 
 impl Ingress {
     /// Why this shard takes no records now; `None`: it does.
@@ -147,11 +148,13 @@ impl Ingress {
     }
 }
 
+const _: () = assert!(DIRECTORY_VERSION == 2, "/version states it");
+
 /// The body of `/version`.
 const VERSION: &str = concat!(
     "{\"name\":\"flk\",\"version\":\"",
     env!("CARGO_PKG_VERSION"),
-    "\",\"schema\":\"fractal-lba-kakeya\",\"schema_version\":\"0.1\",\"wal_format\":1}"
+    "\",\"schema\":\"fractal-lba-kakeya\",\"schema_version\":\"0.1\",\"wal_format\":2}"
 );
 
 /// What follows the scheme `Basic`, whose name has no case (RFC 9110, 11.1), and the spaces behind it.

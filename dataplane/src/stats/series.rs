@@ -3,6 +3,7 @@
 use super::exposition::Number;
 use super::page::{LAYOUT_VERSION, Parts};
 use super::{Cell, STATUSES, ShardStats};
+use crate::wal::manifest::DIRECTORY_VERSION;
 use flk_contract::record::Regime;
 use flk_contract::verify::Reason;
 
@@ -72,7 +73,11 @@ pub(super) fn shards(parts: &Parts<'_>, put: &mut Series<'_>) {
 pub(super) fn build_info(parts: &Parts<'_>, put: &mut Series<'_>) {
     let version = parts.header.version.get();
     let layout = LAYOUT_VERSION.to_string();
-    put(&[&version, std::env::consts::ARCH, "1", &layout], Number(1));
+    let format = DIRECTORY_VERSION.to_string();
+    put(
+        &[&version, std::env::consts::ARCH, &format, &layout],
+        Number(1),
+    );
 }
 
 pub(super) fn node_info(parts: &Parts<'_>, put: &mut Series<'_>) {

@@ -92,6 +92,9 @@ fn answers_with_the_stored_bytes(directory: &Value) {
         assert_eq!((status, dedup.as_str()), (200, "miss"), "{row}");
     }
     let said = gateway.said();
+    let is_raised = said.contains("was of format 1 and is of format 2 from now on");
+    let has_base = !directory["manifest"]["sections"]["clock_base_of_format_1"].is_null();
+    assert_eq!(is_raised, has_base, "{said}");
     for two in list(&directory["two_outcomes"]) {
         let key = &text(&two["key"])[..16];
         // A log of format 1 counts from the installation, and what is said is on the clock of now.

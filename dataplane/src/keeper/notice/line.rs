@@ -13,6 +13,7 @@ impl Notice {
         let text = self.to_string();
         match self {
             Notice::Installed => Line::new(say::Installed {}, text),
+            Notice::FormatRaised => Line::new(say::FormatRaised {}, text),
             Notice::Progress { what, done, of } => Line::new(
                 say::Progress { what, done_count: done, units_count: of }, text),
             Notice::OrphanRemoved(file) => Line::new(say::OrphanRemoved { file }, text),

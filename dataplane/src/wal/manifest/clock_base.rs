@@ -53,6 +53,12 @@ impl Manifest {
         base.map_or(0, |base| base.base_s)
     }
 
+    /// Whether the last start on this directory was of format 1: the next one makes it one of format 2.
+    pub fn was_of_format_1(&self) -> bool {
+        let base = self.sections.clock_base_of_format_1;
+        base.is_some_and(|base| base.upto_start == self.start)
+    }
+
     /// What is added to the times in a slice of format 1.
     pub fn clock_base_of_slices_s(&self) -> u32 {
         let base = self.sections.clock_base_of_format_1;
@@ -103,6 +109,12 @@ mod tests {
         assert_eq!(manifest.clock_base_s(log(7)), 1_000);
         assert_eq!(manifest.clock_base_s(log(8)), 0, "a log of a later format");
         assert_eq!(manifest.clock_base_of_slices_s(), 1_000);
+        assert!(manifest.was_of_format_1());
+        let later = Manifest {
+            start: manifest.start + 1,
+            ..manifest
+        };
+        assert!(!later.was_of_format_1() && !Manifest::default().was_of_format_1());
     }
 
     #[test]
