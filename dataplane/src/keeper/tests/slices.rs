@@ -7,6 +7,7 @@ use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
+use crate::keeper::tests::evidence::{DAY_S, manifest};
 use crate::keeper::tests::world::{World, config};
 use crate::mesh::keeper::ToKeeper;
 use crate::wal::files::NumberedFile;
@@ -14,9 +15,7 @@ use crate::wal::manifest::Manifest;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-const DAY_S: u32 = 86_400;
-const EMFILE: Errno = Errno(24);
-const ERRORS: [Errno; 3] = [Errno::ENOSPC, Errno::EIO, EMFILE];
+const ERRORS: [Errno; 3] = [Errno::ENOSPC, Errno::EIO, /* EMFILE */ Errno(24)];
 
 /// Seals every hour and merges early.
 fn sealing(shards: u16) -> KeeperConfig {
@@ -29,11 +28,6 @@ fn sealing(shards: u16) -> KeeperConfig {
         ttl_s: 300 * DAY_S,
         ..config(shards)
     }
-}
-
-fn manifest(world: &World) -> Manifest {
-    let bytes = world.disk.bytes("manifest").expect("a manifest");
-    Manifest::decode(bytes).expect("a whole manifest")
 }
 
 /// Files of slices that are there, and those that the manifest names.
