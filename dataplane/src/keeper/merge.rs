@@ -13,12 +13,17 @@ use std::rc::Rc;
 const MERGE_AGAIN_US: u64 = 60_000_000;
 
 impl Service {
+    /// Whether there are more slices than configured.
+    pub(crate) fn has_too_many_slices(&self) -> bool {
+        self.store.manifest.slices.len() > self.store.config.slices_count_max as usize
+    }
+
     /// The smallest pair of time-adjacent slices that spans no more than a tenth of the TTL, where there are too many. One
     /// whose merge failed comes behind all others, for a slice that cannot be read must not keep the rest from being merged.
     fn next_merge(&self) -> Option<usize> {
         let slices = &self.store.manifest.slices;
-        let few = slices.len() <= self.store.config.slices_count_max as usize;
-        if few || !self.sealing.merge_due.is_over(self.store.now().mono_us) {
+        if !self.has_too_many_slices() || !self.sealing.merge_due.is_over(self.store.now().mono_us)
+        {
             return None;
         }
         let may_merge = |a: &SliceEntry, b: &SliceEntry| {

@@ -44,6 +44,8 @@ pub(crate) struct Sealing {
     pub(crate) wanted: bool,
     /// Monotonic time of the last seal.
     last_us: u64,
+    /// The last seal was urgent, and nothing else had its turn since.
+    pub(crate) was_urgent: bool,
     /// A merge is under way, between whose steps an urgent seal may come.
     pub(crate) is_merging: bool,
     /// Seals since the last one that can have helped against full memory.
@@ -76,6 +78,7 @@ impl Sealing {
             blocked: BTreeMap::new(),
             wanted: false,
             last_us: now_us,
+            was_urgent: false,
             is_merging: false,
             unhelpful: 0,
             merge_due: Due::AtOnce,
@@ -129,7 +132,6 @@ impl Service {
         let crowded = self.store.surplus_bytes() > 0 && self.unsealed_bytes() > 0;
         self.sealing.wanted
             || waited_us >= config.seal_every_us
-            || self.seal_is_urgent()
             || crowded && waited_us >= SEAL_WITHOUT_HELP_US
             || self.unsealed_bytes() > config.seal_bytes_max
     }
@@ -149,6 +151,15 @@ impl Service {
     pub(crate) fn seal_is_urgent(&self) -> bool {
         let now_us = self.store.now().mono_us;
         self.urgent_seal_us().is_some_and(|at_us| at_us <= now_us)
+    }
+
+    /// An urgent seal between two steps of a merge. However long it takes, the merge goes on for a while behind it.
+    pub(crate) async fn seal_while_merging(&mut self) -> Result<(), Halt> {
+        self.sealing.is_merging = false;
+        let sealed = Box::pin(self.seal()).await;
+        self.sealing.is_merging = true;
+        self.sealing.last_us = self.store.now().mono_us;
+        sealed
     }
 
     /// Counts seals for the sake of memory that cannot have helped: they come at ever longer intervals, as each closes a

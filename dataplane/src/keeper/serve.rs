@@ -120,13 +120,16 @@ impl Service {
         // Without room, a shard waits or submits are refused. What was found at the start and is over memory keeps all
         // submits out. A shard whose memory is full admits nothing. Slices that are merged or dropped make room too, and so does
         // deletion; a seal takes some of it. A preallocated segment only saves a shard from waiting for one.
+        // Where a table fills up as fast as it is sealed, all else gets its turn between two urgent seals.
+        let others_first = std::mem::take(&mut self.sealing.was_urgent);
         let done = self.make_room().await?
             || self.admit_from_slices().await?
-            || self.seal_if_urgent().await?
+            || (!others_first && self.seal_if_urgent().await?)
             || self.tidy_slices().await?
             || self.delete_aged().await?
             || self.seal_if_due().await?
-            || self.refill_preallocated().await?;
+            || self.refill_preallocated().await?
+            || self.seal_if_urgent().await?;
         self.show_horizon().await?;
         Ok(done)
     }
@@ -159,6 +162,7 @@ impl Service {
         let is_urgent = self.seal_is_urgent();
         if is_urgent {
             self.seal().await?;
+            self.sealing.was_urgent = true;
         }
         Ok(is_urgent)
     }

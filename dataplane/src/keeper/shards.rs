@@ -89,7 +89,9 @@ impl Service {
             ToKeeper::Resolved { upto, .. } => shard.resolved = shard.resolved.max(upto),
             ToKeeper::Switched { version } => {
                 shard.switched = shard.switched.max(version);
-                if self.space.more_wanted || self.space.naming.is_some() {
+                let room_wanted = self.space.more_wanted || self.space.naming.is_some();
+                // A merge waits for this; where seals come every second, another look may find the next one due.
+                if room_wanted || self.has_too_many_slices() {
                     self.look_due = Due::AtOnce;
                 }
             }

@@ -76,10 +76,7 @@ impl Service {
     pub(crate) async fn poll_requests_between(&mut self) -> Result<(), EndedEarly> {
         self.poll_requests().await.map_err(EndedEarly::End)?;
         if self.sealing.is_merging && self.seal_is_urgent() {
-            self.sealing.is_merging = false;
-            let sealed = Box::pin(self.seal()).await;
-            self.sealing.is_merging = true;
-            sealed.map_err(EndedEarly::End)?;
+            self.seal_while_merging().await.map_err(EndedEarly::End)?;
         }
         match self.stop.is_asked() {
             true => Err(EndedEarly::Stopping),

@@ -91,10 +91,29 @@ struct Origin {
     installation: [u8; 16],
     /// The directory, where it says it: those of one installation share its id.
     node: Option<[u8; 16]>,
+    /// The incarnation of that directory.
+    incarnation: [u8; 16],
     /// Generation of its manifest then.
     generation: u64,
     /// Of a segment: its salt, and the start of its log.
     segment: Option<(u64, u32)>,
+}
+
+impl Origin {
+    /// Whether this directory wrote the file. One that names no node is known by its incarnation, which no other directory has.
+    fn is_of(&self, manifest: &Manifest) -> bool {
+        let is_this = match self.node {
+            Some(node) => node == manifest.node,
+            None => {
+                let restored = manifest.sections.restored_from.as_ref();
+                let before = restored.map(|it| it.incarnation);
+                let logs = manifest.logs.iter().map(|log| log.incarnation);
+                let mut known = logs.chain(before).chain([manifest.incarnation]);
+                known.any(|it| it == self.incarnation)
+            }
+        };
+        is_this && self.installation == manifest.installation
+    }
 }
 
 /// What the first block of a segment or slice proves of the directory as a whole. A file written under a later manifest
@@ -113,9 +132,7 @@ fn refuse_origin(manifest: &Manifest, name: &str, block: &[u8], named: Named) ->
     let Some(origin) = origin(name, block, named)? else {
         return Ok(());
     };
-    let is_ours = origin.installation == manifest.installation
-        && origin.node.is_none_or(|node| node == manifest.node);
-    if !is_ours {
+    if !origin.is_of(manifest) {
         return match named {
             Named::Yes => Ok(()),
             Named::No => Err(Halt::Foreign {
@@ -171,6 +188,7 @@ fn origin(name: &str, block: &[u8], named: Named) -> Result<Option<Origin>, Halt
             Ok((header, _)) => Ok(Some(Origin {
                 installation: header.installation,
                 node: header.labels.node,
+                incarnation: header.incarnation,
                 generation: header.generation,
                 segment: Some((header.salt, header.log.start)),
             })),
@@ -181,6 +199,7 @@ fn origin(name: &str, block: &[u8], named: Named) -> Result<Option<Origin>, Halt
             Ok(header) => Ok(Some(Origin {
                 installation: header.installation,
                 node: None,
+                incarnation: header.incarnation,
                 generation: header.generation,
                 segment: None,
             })),

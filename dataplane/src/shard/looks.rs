@@ -44,6 +44,8 @@ pub(super) struct Look {
     client: Option<Client>,
     key: Key,
     pcs_id: [u8; 32],
+    /// When it is answered 503 at the latest.
+    due_us: u64,
 }
 
 /// All look-ups of one shard that wait for the owner of their key.
@@ -51,7 +53,7 @@ pub(super) struct Look {
 pub(super) struct Looks {
     slots: Vec<(u32, Option<Look>)>,
     free: Vec<u32>,
-    /// When each is answered 503 at the latest, ascending.
+    /// Those whose time is not over, by their time: none twice, and none that has ended.
     deadlines: VecDeque<(u64, LookTicket)>,
     /// Those whose connections have closed; their owners are not told yet.
     abandoned: Vec<LookTicket>,
@@ -80,7 +82,8 @@ impl Looks {
     }
 
     /// Begins one; there must be room.
-    fn begin(&mut self, look: Look, due_us: u64) -> LookTicket {
+    fn begin(&mut self, look: Look) -> LookTicket {
+        let due_us = look.due_us;
         let Some(slot) = self.free.pop() else {
             unreachable!("framing checks for room first")
         };
@@ -107,10 +110,12 @@ impl Looks {
         };
         self.slots[ticket.slot as usize].1 = None;
         self.free.push(ticket.slot);
-        let live =
-            |(_, ticket): &mut (u64, LookTicket)| self.slots[ticket.slot as usize].1.is_some();
-        while self.deadlines.front_mut().is_some_and(|it| !live(it)) {
-            self.deadlines.pop_front();
+        let from = self
+            .deadlines
+            .partition_point(|(due, _)| *due < look.due_us);
+        let mut behind = self.deadlines.range(from..);
+        if let Some(at) = behind.position(|(_, it)| *it == ticket) {
+            self.deadlines.remove(from + at);
         }
         look
     }
@@ -238,9 +243,9 @@ impl Ingress {
                 client: Some(one.client),
                 key,
                 pcs_id: one.pcs_id,
+                due_us: one.complete_us + self.config.limits.deadline_us,
             };
-            let due_us = one.complete_us + self.config.limits.deadline_us;
-            let ticket = self.looks.begin(look, due_us);
+            let ticket = self.looks.begin(look);
             let message = ToOwner::Look { ticket, key };
             core.notify_owner(key, &message, now, outbox);
         }
@@ -266,6 +271,7 @@ impl Ingress {
             client,
             key,
             pcs_id,
+            due_us: _,
         } = self.looks.end(looked.ticket);
         let Some(Client { conn, reply }) = client else {
             return; // its client has got 503, or is gone
@@ -315,7 +321,7 @@ impl Ingress {
 mod tests {
     use super::*;
 
-    fn look(slot: u32) -> Look {
+    fn look(slot: u32, due_us: u64) -> Look {
         let conn = ConnId {
             slot,
             generation: 1,
@@ -324,13 +330,14 @@ mod tests {
             client: Some(Client { conn, reply: 0 }),
             key: Key::default(),
             pcs_id: [0; 32],
+            due_us,
         }
     }
 
     #[test]
     fn a_place_is_free_when_the_owner_has_answered_and_not_before() {
         let mut looks = Looks::new(1);
-        let first = looks.begin(look(0), 10);
+        let first = looks.begin(look(0, 10));
         assert!(looks.overdue(9).is_none());
         assert!(
             looks
@@ -348,7 +355,7 @@ mod tests {
         );
         assert!(looks.end(first).client.is_none());
         assert_eq!((looks.count(), looks.room(), looks.due_us()), (0, 1, None));
-        let second = looks.begin(look(0), 20);
+        let second = looks.begin(look(0, 20));
         assert_eq!(second.slot, first.slot);
         assert!(
             looks.give_up(first).is_none(),
@@ -358,10 +365,23 @@ mod tests {
     }
 
     #[test]
+    fn one_that_waits_long_does_not_keep_what_is_known_of_those_that_have_ended() {
+        let mut looks = Looks::new(4);
+        let slow = looks.begin(look(0, 5));
+        let mut before = looks.begin(look(1, 6));
+        for due_us in 7..1_000 {
+            let next = looks.begin(look(1, due_us));
+            looks.end(before);
+            before = next;
+        }
+        assert_eq!(looks.deadlines, [(5, slow), (999, before)]);
+    }
+
+    #[test]
     fn a_connection_that_closes_abandons_its_own_look_ups_only() {
         let mut looks = Looks::new(3);
-        let tickets = [0, 1, 0].map(|slot| looks.begin(look(slot), 5));
-        let closed = look(0).client.map(|client| client.conn);
+        let tickets = [0, 1, 0].map(|slot| looks.begin(look(slot, 5)));
+        let closed = look(0, 5).client.map(|client| client.conn);
         closed.into_iter().for_each(|conn| looks.abandon(conn));
         assert_eq!(looks.abandoned, [tickets[0], tickets[2]]);
     }

@@ -115,3 +115,31 @@ fn a_segment_with_fields_of_a_later_version_is_read_like_any_other() {
     world.assert_serving();
     assert_eq!(world.known(), [0, 1, 2, 3, 4]);
 }
+
+#[test]
+fn a_slice_of_another_directory_with_the_same_secret_is_not_removed() {
+    let mut settings = config(1);
+    settings.seal_every_us = 3_600_000_000;
+    let mut world = World::started(TestDisk::new(), settings);
+    world.decide(0, 0, DAY_S);
+    world.pass_s(3_700);
+    let slice = NumberedFile::Slice(manifest(&world).slices[0].file).to_string();
+    let own = world.disk.bytes(&slice).expect("it is there").to_vec();
+    let stray = NumberedFile::Slice(1_000).to_string();
+    let restarted_with = |mut world: World, incarnation: [u8; 16], bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        put(&mut bytes, 48, &incarnation);
+        let checksum = crc(&bytes[..BLOCK_BYTES - 4]);
+        put(&mut bytes, BLOCK_BYTES - 4, &checksum.to_le_bytes());
+        world.disk.plant(&stray, bytes);
+        world.restarted(Lost::Nothing, 1, 1)
+    };
+    let incarnation = manifest(&world).incarnation;
+    let world = restarted_with(world, incarnation, &own);
+    world.assert_serving();
+    assert!(world.disk.bytes(&stray).is_none(), "its own, and of no use");
+    let world = restarted_with(world, [9; 16], &own);
+    let code = world.exit.as_ref().map(|(code, _)| *code);
+    assert_eq!(code, Some(78), "{:?}", world.exit);
+    assert!(world.disk.bytes(&stray).is_some());
+}

@@ -337,6 +337,31 @@ fn a_shard_whose_memory_fills_up_has_its_decisions_sealed_before_it_is_full() {
 }
 
 #[test]
+fn slices_are_merged_while_a_shard_fills_up_without_end() {
+    let settings = KeeperConfig {
+        dedup_memory_bytes_max: 128 * BYTES_PER_KEY,
+        slices_count_max: 4,
+        ..sealing(1)
+    };
+    let mut world = World::started(TestDisk::new(), settings);
+    world.tell(ShardId(0), ToKeeper::Memory(MemoryUse::Filling));
+    // A seal takes some milliseconds, then more than the second after which the next one is due.
+    for (op_us, rounds) in [(100, 1_000), (30_000, 60)] {
+        world.op_us = op_us;
+        let mut most = 0;
+        for _ in 0..rounds {
+            for _ in 0..2 {
+                world.decide(0, world.decided, 30 * DAY_S);
+            }
+            world.pass_us(40_000);
+            most = most.max(manifest(&world).slices.len());
+        }
+        world.assert_serving();
+        assert!(most <= 8, "{most} slices at {op_us} us an operation");
+    }
+}
+
+#[test]
 fn a_seal_that_helped_makes_the_next_one_under_pressure_as_quick_as_the_first() {
     // A seal helps if it takes one of 64 keys.
     let settings = KeeperConfig {

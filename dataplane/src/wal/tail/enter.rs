@@ -124,7 +124,9 @@ impl<S: Source> LogTail<S> {
     /// Whether a valid header is this segment's own. One of an earlier life of the file is not.
     fn identify(&self, entry: &SegmentEntry, header: &SegmentHeader) -> Result<bool, TailError> {
         let same_installation = header.installation == self.manifest.installation;
-        if same_installation && header.generation > self.manifest.generation {
+        let node = header.labels.node;
+        let same_node = node.is_none_or(|node| node == self.manifest.node);
+        if same_installation && same_node && header.generation > self.manifest.generation {
             return Err(TailError::StaleManifest(NumberedFile::Segment(entry.file)));
         }
         if header.salt != entry.salt {
