@@ -1,7 +1,7 @@
 //! `flk wal export`: what is written reads back, by another reader for Parquet, and is there whole or not at all.
 
-use super::common::{Ran, golden_bytes};
-use super::{first_segment, signed_record, wal, written_directory};
+use super::common::{Ran, golden_bytes, golden_directory};
+use super::{Gateway, first_segment, signed_record, wal, written_directory};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::Value;
@@ -78,6 +78,39 @@ fn filters_choose_rows() {
     assert_eq!(number(&["--tenant", "other"]), 0);
     assert_eq!(number(&["--since", "2020-01-01T00:00:00Z"]), 7);
     assert_eq!(number(&["--until", "2020-01-01T00:00:00Z"]), 0);
+}
+
+/// The fixture of format 1 counts from its installation, 247,400 s after the beginning of the clock of now.
+#[test]
+fn decisions_of_format_1_are_shown_on_the_clock_of_now() {
+    let times = |name: &str| -> Vec<[u64; 2]> {
+        let all = rows(golden_directory(name).path(), &["--disposition", "decided"]);
+        let time = |row: &Value, member| row[member].as_u64().unwrap();
+        let both = |row: &Value| ["decided_at", "expiry"].map(|it| time(row, it));
+        all.iter().map(both).collect()
+    };
+    let now = times("v2");
+    let on_clock = now.iter().map(|it| it.map(|time| time + 247_400));
+    assert_eq!(times("v1"), on_clock.collect::<Vec<_>>());
+    assert_eq!(now.len(), 28);
+}
+
+#[test]
+fn what_a_crash_left_without_a_disposition_is_unanswered_once_its_log_has_ended() {
+    let dir = golden_directory("v2");
+    let left = || {
+        let all = rows(dir.path(), &["--disposition", "pending,unanswered"]);
+        let mut of_log = all.iter().filter(|it| it["log"] == "3.1");
+        let disposition = of_log.next().map(|it| it["disposition"].clone());
+        assert!(of_log.next().is_none());
+        disposition
+    };
+    assert_eq!(left(), Some("pending".into()));
+    let gateway = Gateway::start(dir.path());
+    let record = signed_record(dir.path(), "shard-1");
+    assert_eq!(gateway.submit(dir.path(), &record).code, 0);
+    drop(gateway);
+    assert_eq!(left(), Some("unanswered".into()));
 }
 
 #[test]

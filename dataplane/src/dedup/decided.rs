@@ -164,6 +164,23 @@ mod tests {
     use crate::wal::name::Sequence;
     use proptest::prelude::*;
 
+    #[test]
+    fn on_another_clock_a_decision_lives_as_long_and_never_beyond_the_end_of_time() {
+        let lives = |decided_at, expiry| {
+            let decided = Decided {
+                decided_at,
+                expiry,
+                ..Decided::default()
+            };
+            let Decided {
+                decided_at, expiry, ..
+            } = decided.on_clock(1_000);
+            (decided_at, expiry)
+        };
+        assert_eq!(lives(5, 15), (1_005, 1_015));
+        assert_eq!(lives(5, u32::MAX - 1), (1_005, u32::MAX));
+    }
+
     proptest! {
         /// What is answered before a restart, and what is known of a record after one, are the same.
         #[test]

@@ -292,3 +292,92 @@ async fn part(file: &impl ReadAt, range: Range<u64>) -> Result<Vec<u8>, SliceRef
     part.map(<[u8]>::to_vec)
         .ok_or(SliceRefused::Wrong(SliceError::Inconsistent { what }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dedup::slice::{SliceMeta, SliceWriter};
+    use crate::wal::scan::run_ready;
+
+    struct Bytes(Vec<u8>);
+
+    impl ReadAt for Bytes {
+        fn read_at(
+            &self,
+            offset: u64,
+            bytes: usize,
+        ) -> impl Future<Output = Result<Vec<u8>, Errno>> {
+            let start = (offset as usize).min(self.0.len());
+            let end = (start + bytes).min(self.0.len());
+            std::future::ready(Ok(self.0[start..end].to_vec()))
+        }
+
+        fn bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
+    }
+
+    fn find(key: Key) -> Find {
+        let manifest = Manifest::default();
+        Find {
+            key,
+            ..Find::new(&manifest, [0; 16], "default", [0; 32])
+        }
+    }
+
+    fn decided(low: u64) -> Decided {
+        Decided {
+            key: Key { high: 1 << 40, low },
+            decided_at: 10,
+            expiry: 100,
+            regime: 1,
+            encoding: 1,
+            ..Decided::default()
+        }
+    }
+
+    /// The index of a slice names blocks by the upper halves of keys alone.
+    #[test]
+    fn ids_that_share_the_upper_half_of_their_keys_are_found_in_whichever_block_they_lie() {
+        let mut writer = SliceWriter::new(SliceMeta::default(), &[ParamsVersion::ONE]);
+        for low in 0..200 {
+            writer.push(&decided(low)).unwrap();
+        }
+        let sealed = writer.finish(&[]).unwrap();
+        let entry = sealed.summary.entry(3, 0, Vec::new());
+        let file = Bytes(sealed.bytes);
+        for low in 0..200 {
+            let mut find = find(decided(low).key);
+            run_ready(find.look_into(&entry, &file)).unwrap().unwrap();
+            let found: Vec<Key> = find.found.iter().map(|it| it.decided.key).collect();
+            assert_eq!(found, [decided(low).key]);
+        }
+    }
+
+    #[test]
+    fn an_outcome_found_in_a_log_lives_as_long_as_the_slice_says() {
+        let log = LogId {
+            start: 1,
+            number: 0,
+        };
+        let body = Place {
+            sequence: Sequence(4),
+            index: 1,
+        };
+        let mut find = find(decided(7).key);
+        for (origin, expiry) in [(Origin::Log { log, body }, 100), (Origin::Slice(3), 200)] {
+            find.found.push(Decision {
+                decided: Decided {
+                    expiry,
+                    ..decided(7)
+                },
+                params: ParamsVersion::ONE,
+                origin,
+            });
+        }
+        let outcome = find.outcome(0, Writing::Goes).unwrap();
+        assert_eq!(outcome.decision.origin, Origin::Log { log, body });
+        assert_eq!(outcome.decision.decided.expiry, 200);
+        assert_eq!(outcome.slice, Some(3));
+    }
+}

@@ -115,6 +115,20 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_of_another_format_is_refused_by_its_version() {
+        let secret = Secret {
+            id: [1; 16],
+            key: [2; 16],
+        };
+        let mut bytes = secret.encode();
+        bytes[8] = 2;
+        let covered = bytes.len() - 4;
+        let checksum = crc(&bytes[..covered]);
+        bytes[covered..].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(Secret::decode(&bytes), Err(SecretFault::Version(2)));
+    }
+
+    #[test]
     fn the_key_is_not_in_debug_output() {
         let secret = Secret {
             id: [1; 16],

@@ -137,3 +137,22 @@ impl Row {
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wal::stored::disposed::Verdict;
+
+    #[test]
+    fn what_was_decided_is_either_accepted_or_escalated() {
+        let regime = 1;
+        for (reason, own, other) in [
+            (0, Kind::Accepted, Kind::Escalated),
+            (4, Kind::Escalated, Kind::Accepted),
+        ] {
+            let disposed = Disposed::Decided(Verdict { reason, regime });
+            assert!(Kind::Decided.takes(disposed) && own.takes(disposed));
+            assert!(!other.takes(disposed), "{other:?}");
+        }
+    }
+}

@@ -316,3 +316,93 @@ impl Part {
 fn id_text(id: &[u8; 32]) -> String {
     String::from_utf8_lossy(&hex32(id)).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCEPTED: Verdict = Verdict {
+        reason: 0,
+        regime: 1,
+    };
+    const ID: [u8; 32] = [7; 32];
+
+    fn body(would: Would) -> Waiting {
+        Waiting {
+            tenant: 0,
+            is_wanted: true,
+            would,
+            numbers: [0; 2],
+            id: Some(ID),
+            claimed_id: None,
+        }
+    }
+
+    /// It was accepted, for the seconds 10 to 19 of the expiry clock.
+    fn accepted() -> Said {
+        Said {
+            disposed: Disposed::Decided(ACCEPTED),
+            clock_s: 10,
+            decision: Some(Decided {
+                id: ID,
+                numbers: [0; 2],
+                lives: (10, 20),
+            }),
+        }
+    }
+
+    fn said(disposed: Disposed, clock_s: u32) -> Said {
+        Said {
+            disposed,
+            clock_s,
+            decision: None,
+        }
+    }
+
+    /// How many duplicates were answered by a decision that would be another one now.
+    fn changed_duplicates(would: Would, clock_s: u32) -> u64 {
+        let mut part = Part::new(0);
+        part.settle(&body(would), &accepted());
+        let duplicate = said(Disposed::Duplicate, clock_s);
+        part.settle(&body(Would::Decided(ACCEPTED)), &duplicate);
+        let tally = part.tally(&["default".to_owned()]);
+        let changed = tally
+            .cells
+            .iter()
+            .filter(|((_, was, _), _)| was.first.is_some());
+        changed.map(|(_, cell)| cell.count).sum()
+    }
+
+    #[test]
+    fn a_duplicate_is_answered_by_the_decision_that_lived_when_it_came() {
+        let refused = Would::Refused(401, 60);
+        // The clock of the duplicate's shard may be a second behind.
+        for (clock_s, changed) in [(8, 0), (9, 1), (10, 1), (19, 1), (20, 0)] {
+            assert_eq!(changed_duplicates(refused, clock_s), changed, "{clock_s}");
+        }
+    }
+
+    #[test]
+    fn of_an_erased_first_nothing_is_said() {
+        assert_eq!(changed_duplicates(Would::Erased, 15), 0);
+    }
+
+    #[test]
+    fn a_body_that_was_given_up_and_decided_in_later_units_is_decided() {
+        let place = Place {
+            sequence: Sequence(4),
+            index: 1,
+        };
+        let mut log = Part::new(0);
+        log.waiting.insert(place, body(Would::Decided(ACCEPTED)));
+        for it in [said(Disposed::Unanswered, 10), accepted()] {
+            let mut next = Part::new(0);
+            next.alone.push((place, it));
+            log.follow(next);
+        }
+        log.end(true);
+        let tally = log.tally(&["default".to_owned()]);
+        let was: Vec<Was> = tally.cells.keys().map(|(_, was, _)| *was).collect();
+        assert_eq!(was, [Was::alone(Disposed::Decided(ACCEPTED))]);
+    }
+}

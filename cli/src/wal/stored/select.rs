@@ -36,3 +36,25 @@ impl SelectArgs {
             && self.until.is_none_or(|until| wall_s < until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_of_since_is_taken_and_that_of_until_is_not() {
+        let select = SelectArgs {
+            tenant: None,
+            since: Some(10),
+            until: Some(20),
+        };
+        for (wall_us, taken) in [
+            (9_999_999, false),
+            (10_000_000, true),
+            (19_999_999, true),
+            (20_000_000, false),
+        ] {
+            assert_eq!(select.takes_time(wall_us), taken, "{wall_us}");
+        }
+    }
+}

@@ -291,7 +291,9 @@ mod tests {
         };
         let all = rows(DIGESTS_MAX).unwrap();
         assert_eq!(rows(all.len()), Some(all.clone()));
-        assert_eq!(rows(all.len() - 1), None);
+        for rows_max in 0..all.len() {
+            assert_eq!(rows(rows_max), None, "of at most {rows_max} rows");
+        }
     }
 
     #[test]

@@ -41,6 +41,12 @@ fn an_entry_that_is_found_costs_no_read_of_slices_that_begin_behind_it() {
 }
 
 #[test]
+fn a_slice_that_begins_in_the_second_of_what_was_found_may_change_the_answer() {
+    let mut bench = Bench::with_slices(&[&[(5, 30, 900)], &[(5, 30, 950)]]);
+    assert_eq!(looked_up(&mut bench, 100), (2, Some((30, 950))));
+}
+
+#[test]
 fn an_outcome_ends_with_its_expiry_in_every_slice() {
     for at in 0..3 {
         let (one, none): (&[_], &[_]) = (&[(5, 10, 100)], &[(6, 10, 100)]);

@@ -9,8 +9,10 @@ use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Cover, Extent, Gap, SegmentState, SliceEntry};
 use crate::wal::name::Place;
 use crate::wal::record::{Entry, ErasedBody, ErasureList, Flags};
+use crate::wal::scan::Why;
 use crate::wal::scan::tests::{at, commits, end_log};
 use crate::wal::scan::world::{Crash, LOG, Step as Write, World};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 /// Two closed segments of three batches each, and one in use with three, of which the last does not count yet.
@@ -100,6 +102,53 @@ fn what_was_deleted_by_age_is_missing_and_a_cursor_in_it_goes_on_behind() {
     let fresh = read_all(&disk).unwrap();
     assert_eq!(fresh.missing, [missing(1, 3, WhyMissing::Deleted)]);
     assert_eq!(fresh.sequences(), [4, 5, 6, 7, 8]);
+}
+
+#[test]
+fn batches_that_nothing_explains_the_lack_of_are_damage() {
+    let disk = Disk::of(&three_segments());
+    let mut manifest = disk.manifest();
+    let mut extent = extent_of(&manifest, 0);
+    extent.last = at(2);
+    manifest.logs[0].segments[0].state = SegmentState::Closed(extent);
+    let cursor = Cursor {
+        sequence: at(2),
+        ..Cursor::beginning(&manifest.logs[0])
+    };
+    let mut tail = LogTail::new(&disk, arc(manifest), cursor, Depth::Whole);
+    let error = run_ready(tail.next()).unwrap().map(drop).unwrap_err();
+    let TailError::Damage(damage) = &error else {
+        panic!("{error}")
+    };
+    assert_eq!((damage.why, damage.sequence), (Why::Predecessor, at(3)));
+}
+
+#[test]
+fn a_log_of_another_incarnation_is_not_the_one_that_was_asked_for() {
+    let disk = Disk::of(&three_segments());
+    let manifest = arc(disk.manifest());
+    let cursor = Cursor {
+        incarnation: [0xee; 16],
+        ..Cursor::beginning(&manifest.logs[0])
+    };
+    let mut tail = LogTail::new(&disk, manifest, cursor, Depth::Whole);
+    let step = run_ready(tail.next()).unwrap().unwrap();
+    assert!(matches!(step, Step::End));
+}
+
+#[test]
+fn the_name_of_a_range_is_the_hash_of_what_its_batches_state() {
+    let disk = Disk::of(&three_segments());
+    let mut tail = reader(&disk);
+    let mut stated = Vec::new();
+    while let Step::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() {
+        let header = batch.header;
+        stated.extend(header.fields.sequence.0.to_le_bytes());
+        stated.extend(header.index_bytes.to_le_bytes());
+        batch.content(|piece| stated.extend(piece));
+    }
+    let hash: [u8; 32] = Sha256::digest(&stated).into();
+    assert_eq!(name_of(&disk), hash);
 }
 
 fn slice_upto(counter: u64) -> SliceEntry {
