@@ -373,6 +373,7 @@ mod tests {
                 },
                 params: ParamsVersion::ONE,
                 origin,
+                decided_us: 0,
             });
         }
         let outcome = find.outcome(0, Writing::Goes).unwrap();
