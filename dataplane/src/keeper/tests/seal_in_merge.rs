@@ -58,6 +58,7 @@ fn sealed_while_merging(slow_op: Option<(u64, u64)>) -> (Vec<u64>, u32) {
     world.pass_s(2);
     world.slow_op = slow_op;
     world.tell(ShardId(0), ToKeeper::Memory(MemoryUse::Filling));
+    world.run();
     world.tell(ShardId(0), ToKeeper::Memory(MemoryUse::Plenty));
     world.pass_s(30);
     world.assert_serving();
