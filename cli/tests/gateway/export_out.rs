@@ -3,14 +3,15 @@
 use super::common::{Ran, flk};
 use super::{first_segment, wal, written_directory};
 use flk_testkit::child::{Signal, signal};
-use flk_testkit::{DEADLINE, wait_until};
+use flk_testkit::{DEADLINE, skipped, wait_until};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{PipeWriter, Write};
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 const ROWS_COUNT: usize = 7;
 
@@ -128,29 +129,58 @@ fn full_pipe() -> (std::io::PipeReader, PipeWriter) {
     (reader, writer)
 }
 
+/// The program without `/proc`: a file cannot be named later there. None where this user may not take it away.
+fn without_proc(dir: &Path) -> Option<Command> {
+    let script = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
+    let unshared = |program: &OsStr| {
+        let mut command = Command::new("unshare");
+        command
+            .current_dir(dir)
+            .env_remove("WAL_DIR")
+            .args(["-rm", "sh", "-c", script])
+            .arg(program);
+        command
+    };
+    let tried = unshared("true".as_ref()).stderr(Stdio::null()).status();
+    tried.ok().filter(ExitStatus::success)?;
+    Some(unshared(flk(dir).get_program()))
+}
+
+/// Sends a signal to an export that has made its output, and gives back how it ended. Nothing may be left.
+fn interrupt(dir: &Path, mut command: Command, sent: Signal) -> ExitStatus {
+    let before = names(dir);
+    let (_reader, writer) = full_pipe();
+    // The output is made, then the warning about bodies waits for the pipe.
+    command
+        .args(["wal", "export", "--with-bodies", "--out", "rows"])
+        .stderr(Stdio::from(writer));
+    let mut child = command.spawn().unwrap();
+    let open = format!("/proc/{}/fd", child.id());
+    let is_output = |it: std::io::Result<fs::DirEntry>| {
+        let target = fs::read_link(it.unwrap().path()).unwrap_or_default();
+        target.parent() == Some(&dir.canonicalize().unwrap())
+    };
+    wait_until("the output is made", DEADLINE, || {
+        fs::read_dir(&open).unwrap().any(is_output)
+    });
+    signal(&child, sent);
+    let ended = child.wait().unwrap();
+    assert_eq!(names(dir), before);
+    ended
+}
+
 #[test]
 fn an_interrupted_export_leaves_nothing() {
+    let dir = written_directory(false);
     for sent in [Signal::INT, Signal::TERM, Signal::KILL] {
-        let dir = written_directory(false);
-        let before = names(dir.path());
-        let (_reader, writer) = full_pipe();
-        // The output is made, then the warning about bodies waits for the pipe.
-        let mut command = flk(dir.path());
-        command
-            .args(["wal", "export", "--with-bodies", "--out", "rows"])
-            .stderr(Stdio::from(writer));
-        let mut child = command.spawn().unwrap();
-        let open = format!("/proc/{}/fd", child.id());
-        let is_output = |it: std::io::Result<fs::DirEntry>| {
-            let target = fs::read_link(it.unwrap().path()).unwrap_or_default();
-            target.parent() == Some(&dir.path().canonicalize().unwrap())
-        };
-        wait_until("the output is made", DEADLINE, || {
-            fs::read_dir(&open).unwrap().any(is_output)
-        });
-        signal(&child, sent);
-        let ended = child.wait().unwrap();
+        let ended = interrupt(dir.path(), flk(dir.path()), sent);
         assert_eq!(ended.signal(), Some(sent.as_raw()));
-        assert_eq!(names(dir.path()), before);
+    }
+    for sent in [Signal::HUP, Signal::INT, Signal::TERM] {
+        let Some(command) = without_proc(dir.path()) else {
+            return skipped("an export without /proc: there is no user namespace here");
+        };
+        let ended = interrupt(dir.path(), command, sent);
+        assert_eq!(ended.code(), Some(128 + sent.as_raw()));
     }
 }

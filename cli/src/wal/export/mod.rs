@@ -1,6 +1,7 @@
 //! `flk wal export`: a row for each stored body, for other programs. It changes nothing that is stored. Bodies are personal data,
 //! so they are written only where that is asked for.
 
+mod ending;
 mod ndjson;
 mod new_file;
 mod out;

@@ -1,6 +1,8 @@
 //! A file that is there whole or not at all, readable by its owner only. It has no name while it is written, so that nothing is
-//! left of it however the process ends. Where the file system has no such files it is `.NAME.partial-…` until it is whole.
+//! left of it however the process ends. Where the file system has no such files it is `.NAME.partial-…` until it is whole,
+//! which only SIGKILL leaves behind.
 
+use super::ending::Ending;
 use super::place::FilePlace;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 use std::ffi::OsString;
@@ -37,9 +39,11 @@ impl NewFile {
     }
 
     fn partial(place: FilePlace) -> io::Result<Self> {
+        let ending = Ending::catch()?;
         let file = Builder::new()
             .prefix(&partial_name(&place))
             .tempfile_in(&place.directory)?;
+        ending.removes(file.path().to_owned())?;
         Ok(Self {
             kind: Kind::Partial(file),
             place,
