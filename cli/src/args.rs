@@ -1,4 +1,4 @@
-//! Numbers, times and sizes of the command line, each checked against its range. Clap names the option of a wrong value;
+//! Numbers, times, sizes and tenants of the command line, each checked against what is allowed. Clap names the option of a wrong value;
 //! the reason is a text of this program, never of a library.
 
 use flk_dataplane::config::units;
@@ -45,6 +45,15 @@ pub(crate) fn size(
             let [least, most] = [range.start(), range.end()].map(|it| units::show_bytes(*it));
             format!("it must be a size from {least} to {most}, such as 64KiB")
         })
+    }
+}
+
+/// Reads the name of a tenant.
+pub(crate) fn tenant(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        true => Ok(text.to_owned()),
+        false => Err("a tenant is 1 to 64 of A-Z a-z 0-9 . _ -".to_owned()),
     }
 }
 

@@ -7,6 +7,7 @@ use common::{flk, run};
 use flk_dataplane::wal::secret::Secret;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 #[test]
 fn a_secret_is_made_once_for_its_owner_alone_and_is_never_printed() {
@@ -40,4 +41,22 @@ fn a_secret_is_made_once_for_its_owner_alone_and_is_never_printed() {
     assert_eq!(Secret::decode(&kept), Ok(made[0]));
     assert_eq!(generate(&[]).code, 2, "--out is required");
     assert_eq!(generate(&["--out", "no/such/directory"]).code, 74);
+    let printed = generate(&["--out", "-"]);
+    assert_eq!((printed.code, printed.stdout.as_str()), (2, ""));
+    assert!(printed.stderr.contains("a secret is never printed"));
+    assert!(!dir.path().join("-").exists());
+}
+
+#[test]
+fn nothing_is_left_of_a_secret_that_could_not_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = flk(dir.path()).get_program().to_owned();
+    // No file may have a byte, and a write fails instead of ending the process.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" wal secret generate --out kept";
+    let mut limited = Command::new("bash");
+    limited.current_dir(dir.path()).args(["-c", script]);
+    let ran = run(limited.arg(program), b"");
+    assert_eq!(ran.code, 74, "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("flk: cannot make kept: "));
+    assert!(!dir.path().join("kept").exists());
 }

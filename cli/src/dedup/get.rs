@@ -2,6 +2,7 @@
 
 use super::find::search;
 use crate::CommandResult;
+use crate::args::tenant;
 use crate::exit::{DEDUP_GET_CODES, Exit, Failure};
 use crate::output::{Format, Output};
 use crate::wal::DirArgs;
@@ -47,14 +48,6 @@ struct PcsId([u8; 32]);
 fn pcs_id(text: &str) -> Result<PcsId, String> {
     let id = bytes_of_hex32(text.as_bytes()).map(PcsId);
     id.ok_or_else(|| "a pcs_id is 64 of 0-9 a-f".to_owned())
-}
-
-fn tenant(text: &str) -> Result<String, String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    match (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-        true => Ok(text.to_owned()),
-        false => Err("a tenant is 1 to 64 of A-Z a-z 0-9 . _ -".to_owned()),
-    }
 }
 
 /// Runs it.

@@ -8,7 +8,7 @@ pub(crate) const REPLAY_CODES: Codes = Codes(&[
     (Exit::No, "some bodies would be judged otherwise"),
     (
         Exit::Usage,
-        "the command line or a key is wrong, or there is no log directory",
+        "the command line or a key is wrong, or there is no log directory or no file of --config",
     ),
     (
         Exit::Damage,
@@ -33,7 +33,7 @@ pub(crate) const EXPORT_CODES: Codes = Codes(&[
     (Exit::Yes, "all rows were written"),
     (
         Exit::Usage,
-        "the command line is wrong, or there is no log directory",
+        "the command line is wrong, there is no log directory, or the file is there already",
     ),
     (Exit::Damage, "a log is damaged; no file was made"),
     (

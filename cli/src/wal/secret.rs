@@ -30,7 +30,7 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 #[command(after_help = format!("{EXAMPLES}\n\n{WAL_SECRET_CODES}"))]
 pub(crate) struct GenerateArgs {
-    /// File that is made; one that is there already is not changed
+    /// File that is made; one that is there already is not changed, and standard output is none
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -43,6 +43,11 @@ pub(crate) fn run(command: &Command) -> CommandResult {
 }
 
 fn generate(args: &GenerateArgs) -> CommandResult {
+    if args.out.as_os_str() == "-" {
+        return Err(Failure::usage(
+            "--out -: a secret is never printed: name a file, such as --out wal.secret",
+        ));
+    }
     let shown = args.out.display();
     let made = make(args).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Failure::usage(format!(
@@ -71,8 +76,12 @@ fn make(args: &GenerateArgs) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(&args.out)?;
-    file.write_all(&bytes)?;
-    file.sync_all()
+    let written = file.write_all(&bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // A part of a secret is none, and would stand in the way of the next attempt.
+        let _ = std::fs::remove_file(&args.out);
+    }
+    written
 }
 
 fn random() -> io::Result<[u8; 16]> {

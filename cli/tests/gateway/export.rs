@@ -6,6 +6,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -78,6 +79,80 @@ fn filters_choose_rows() {
     assert_eq!(number(&["--tenant", "other"]), 0);
     assert_eq!(number(&["--since", "2020-01-01T00:00:00Z"]), 7);
     assert_eq!(number(&["--until", "2020-01-01T00:00:00Z"]), 0);
+    let all = rows(dir.path(), &[]);
+    let mut times: Vec<&str> = all
+        .iter()
+        .filter_map(|it| it["received"].as_str())
+        .collect();
+    times.sort_unstable();
+    let newest = times[times.len() - 1];
+    assert!(number(&["--since", newest]) < 7 && number(&["--since", newest]) > 0);
+    assert_eq!(
+        number(&["--since", newest]) + number(&["--until", newest]),
+        7
+    );
+}
+
+#[test]
+fn a_filter_that_nothing_can_pass_is_a_wrong_command() {
+    let dir = written_directory(false);
+    for command in ["export", "replay"] {
+        let refused = |args: &[&str], said: &str| {
+            let ran = wal(dir.path(), &[&[command], args].concat());
+            assert_eq!(ran.code, 2, "{}", ran.stderr);
+            assert!(ran.stderr.contains(said), "{}", ran.stderr);
+        };
+        let (late, early) = ("2026-11-01T00:00:00.2Z", "2026-11-01T00:00:00.1Z");
+        refused(
+            &["--since", late, "--until", early],
+            "--since is later than --until",
+        );
+        refused(&["--tenant", "no tenant"], "1 to 64 of A-Z a-z 0-9");
+        refused(&["--since", "yesterday"], "it must be a time such as");
+    }
+}
+
+#[test]
+fn what_was_deleted_or_is_not_known_to_be_durable_is_told() {
+    let crashed = written_directory(true);
+    let (segment, mut bytes, batches) = first_segment(crashed.path());
+    let whole = export(crashed.path(), &[]);
+    assert!(!whole.stderr.contains("left out"), "{}", whole.stderr);
+    // Without the mark at the end nothing says that the batch before was durable.
+    bytes[*batches.last().unwrap() + 30] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let short = export(crashed.path(), &[]);
+    assert_eq!(short.stdout.lines().count(), 6);
+    let said = "were left out: nothing says yet that they were durable";
+    assert!(short.stderr.contains(said), "{}", short.stderr);
+
+    let dir = written_directory(false);
+    let gateway = crate::gateway::Gateway::start(dir.path());
+    let record = signed_record(dir.path(), "shard-9");
+    assert_eq!(gateway.submit(dir.path(), &record).code, 0);
+    let compacted = wal(dir.path(), &["compact", "--older-than", "0s"]);
+    assert_eq!(compacted.code, 0, "{}", compacted.stderr);
+    let record = signed_record(dir.path(), "shard-10");
+    assert_eq!(gateway.submit(dir.path(), &record).code, 0);
+    assert_eq!(gateway.stop(), 0);
+    let left = export(dir.path(), &[]);
+    let said = "start 1: no log is there: deleted, or nothing was written\n";
+    assert!(left.stderr.starts_with(said), "{}", left.stderr);
+    assert!(left.stderr.contains("were deleted"), "{}", left.stderr);
+}
+
+#[test]
+fn a_manifest_that_may_not_be_read_is_named_by_its_path() {
+    let dir = written_directory(false);
+    // A link is not followed, whatever user runs this.
+    let manifest = dir.path().join("data/wal/manifest");
+    fs::remove_file(&manifest).unwrap();
+    std::os::unix::fs::symlink("elsewhere", &manifest).unwrap();
+    let ran = wal(dir.path(), &["export"]);
+    assert_eq!(ran.code, 74, "{}", ran.stderr);
+    let begin = "flk: cannot read data/wal/manifest: ";
+    assert!(ran.stderr.starts_with(begin), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("os error"), "{}", ran.stderr);
 }
 
 /// The fixture of format 1 counts from its installation, 247,400 s after the beginning of the clock of now.
@@ -168,7 +243,7 @@ fn a_file_is_replaced_whole_and_left_alone_where_the_log_is_damaged() {
     let dir = written_directory(false);
     let path = dir.path().join("rows.ndjson");
     std::fs::write(&path, "before").unwrap();
-    export(dir.path(), &["--out", "rows.ndjson"]);
+    export(dir.path(), &["--force", "--out", "rows.ndjson"]);
     let written = std::fs::read_to_string(&path).unwrap();
     assert_eq!(written.lines().count(), 7);
     let names = || {
@@ -181,7 +256,7 @@ fn a_file_is_replaced_whole_and_left_alone_where_the_log_is_damaged() {
     let (segment, mut bytes, batches) = first_segment(dir.path());
     bytes[batches[0] + 200] ^= 1;
     std::fs::write(segment, bytes).unwrap();
-    let args = ["export", "--out", "rows.ndjson"];
+    let args = ["export", "--force", "--out", "rows.ndjson"];
     let ran = wal(dir.path(), &args);
     assert_eq!(ran.code, 65, "{}", ran.stderr);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), written);

@@ -13,6 +13,7 @@ mod control;
 mod damage;
 mod doctor;
 mod export;
+mod export_out;
 mod logs;
 mod outcomes;
 mod pipes;

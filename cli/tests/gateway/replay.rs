@@ -242,3 +242,46 @@ fn damage_is_named_and_nothing_is_compared() {
     let absent = replay(dir.path(), &["--dir", "absent"]);
     assert_eq!(absent.code, 2, "{}", absent.stderr);
 }
+
+#[test]
+fn a_configuration_under_which_nothing_judges_at_the_time_is_refused_as_by_config_check() {
+    let dir = written_directory(false);
+    let config = "\
+[[tenants]]
+id = \"default\"
+[[tenants.keys]]
+id = \"dev\"
+file = \"data/dev.key\"
+[[tenants.params]]
+version = \"next\"
+effective_from = \"2100-01-01T00:00:00Z\"
+";
+    std::fs::write(dir.path().join("next.toml"), config).unwrap();
+    let check = run(
+        flk(dir.path()).args(["config", "check", "--config", "next.toml"]),
+        b"",
+    );
+    assert_eq!(check.code, 78, "{}", check.stdout);
+    for at in [&[][..], &["--at", "2099-12-31T23:59:59Z"]] {
+        let ran = replay(dir.path(), &[&["--config", "next.toml"], at].concat());
+        assert_eq!((ran.code, ran.stdout.as_str()), (78, ""), "{}", ran.stderr);
+        let begin = "flk: --config next.toml: tenant default, parameters next: ";
+        assert!(ran.stderr.starts_with(begin), "{}", ran.stderr);
+    }
+    let then = ["--config", "next.toml", "--at", "2100-01-01T00:00:00Z"];
+    assert_eq!(replay(dir.path(), &then).code, 0);
+}
+
+#[test]
+fn a_configuration_that_is_not_there_or_no_toml_is_named_once() {
+    let dir = written_directory(false);
+    let absent = replay(dir.path(), &["--config", "absent.toml"]);
+    assert_eq!(absent.code, 2, "{}", absent.stderr);
+    assert!(absent.stderr.starts_with("flk: --config absent.toml: "));
+    std::fs::write(dir.path().join("broken.toml"), "[http\n").unwrap();
+    let broken = replay(dir.path(), &["--config", "broken.toml"]);
+    assert_eq!(broken.code, 78, "{}", broken.stderr);
+    assert_eq!(broken.stderr.lines().count(), 1, "{}", broken.stderr);
+    let begin = "flk: --config broken.toml: ";
+    assert!(broken.stderr.starts_with(begin), "{}", broken.stderr);
+}

@@ -1,9 +1,12 @@
 //! `flk wal export`: a row for each stored body, for other programs. It changes nothing that is stored. Bodies are personal data,
 //! so they are written only where that is asked for.
 
+mod ending;
 mod ndjson;
+mod new_file;
 mod out;
 mod parquet;
+mod place;
 mod row;
 
 use crate::CommandResult;
@@ -36,7 +39,8 @@ Examples:
 A row names the place of a body (incarnation, log, sequence, index), when it came, its tenant, id, disposition, status, reason or \
 problem code, regime, parameter version, when it was decided and until when that answers duplicates (on the expiry clock, in \
 seconds since 2026), its length and its SHA-256. Bodies are personal data: only --with-bodies writes them. A file is there when it is \
-whole, or not at all, and only its owner may read it. It reads beside a serving gateway without disturbing it. A batch counts \
+whole, or not at all, and only its owner may read it. One that is there already is replaced only with --force. A symbolic link \
+is followed; a pipe or a device is written as it is; nothing is written into the log directory. It reads beside a serving gateway without disturbing it. A batch counts \
 once a later one says that it was durable.";
 
 /// Options of `flk wal export`.
@@ -51,6 +55,9 @@ pub(crate) struct ExportArgs {
     /// Where the rows are written; `-` is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     out: PathBuf,
+    /// Replace the file if it is there
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     select: SelectArgs,
     /// Only bodies of these dispositions
@@ -80,8 +87,9 @@ trait Rows {
 
 /// Runs it.
 pub(crate) fn run(args: &ExportArgs) -> CommandResult {
+    args.select.check()?;
     let logs = Logs::open(args.dir.path())?;
-    let out = Out::to(&args.out)?;
+    let out = Out::to(&args.out, args.dir.path(), args.force)?;
     let rows: Box<dyn Rows> = match args.format {
         Format::Ndjson => Box::new(Ndjson::new(out)),
         Format::Parquet => Box::new(Parquet::new(out, args.with_bodies)?),
@@ -101,6 +109,12 @@ pub(crate) fn run(args: &ExportArgs) -> CommandResult {
             false => Progress::alone(),
         },
     };
+    for (first, last) in logs.starts_without_log() {
+        eprintln!(
+            "{}: no log is there: deleted, or nothing was written",
+            starts(first, last)
+        );
+    }
     for unit in logs.whole_logs() {
         export.log(&logs, &unit)?;
     }
@@ -108,6 +122,13 @@ pub(crate) fn run(args: &ExportArgs) -> CommandResult {
     export.rows.finish()?;
     eprintln!("{} written", counted(export.count, "row"));
     Ok(Exit::Yes)
+}
+
+fn starts(first: u32, last: u32) -> String {
+    match first == last {
+        true => format!("start {first}"),
+        false => format!("starts {first} to {last}"),
+    }
 }
 
 struct Export<'a> {
@@ -132,7 +153,7 @@ impl Export<'_> {
         let each = |batch: &Batch<'_>| {
             name.push(batch);
             pairs.batch(batch, self);
-            self.progress.tick(|_| format!("{} rows", self.count));
+            self.progress.tick(|_| counted(self.count, "row"));
             self.failure.take().map_or(Ok(()), Err)
         };
         logs.read(unit, each, |it| {
@@ -155,6 +176,14 @@ impl Export<'_> {
         if let Some((first, last)) = name.sequences {
             let digest = row::hex(&name.digest());
             eprintln!("log {id}: batches {first} to {last}, content {digest}");
+        }
+        let read_upto = name
+            .sequences
+            .map_or(unit.cursor.sequence, |(_, last)| last);
+        if let Some((first, last)) = logs.left_out(id, read_upto) {
+            eprintln!(
+                "log {id}: batches {first} to {last} were left out: nothing says yet that they were durable"
+            );
         }
         self.failure.take().map_or(Ok(()), Err)
     }

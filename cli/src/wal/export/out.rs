@@ -1,11 +1,12 @@
-//! Where an export goes: standard output, or a file that is there whole or not at all. The file is made beside its place under a
-//! name of its own, readable by its owner only, and takes its name once all of it is on the disk.
+//! Where an export goes: standard output, something that takes bytes, or a file that is there whole or not at all. Errors are
+//! told in the same words whatever writes into it.
 
-use crate::exit::{Exit, Failure};
-use crate::fault;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use super::new_file::NewFile;
+use super::place::{Place, failed, is_there};
+use crate::exit::Failure;
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
 
 /// An output.
 pub(super) struct Out {
@@ -14,18 +15,19 @@ pub(super) struct Out {
 
 enum To {
     Standard(io::Stdout),
-    File(NamedTempFile, PathBuf),
+    Stream(File),
+    File(NewFile),
 }
 
 impl Out {
-    /// To a path; `-` is standard output.
-    pub(super) fn to(path: &Path) -> Result<Self, Failure> {
-        let to = match path.as_os_str() == "-" {
-            true => To::Standard(io::stdout()),
-            false => {
-                let beside = path.parent().filter(|it| !it.as_os_str().is_empty());
-                let file = NamedTempFile::new_in(beside.unwrap_or(Path::new(".")));
-                To::File(file.map_err(|error| failed(path, &error))?, path.to_owned())
+    /// To a path, which is none of the log directory.
+    pub(super) fn to(path: &Path, log_directory: &Path, force: bool) -> Result<Self, Failure> {
+        let to = match Place::of(path, log_directory, force)? {
+            Place::Standard => To::Standard(io::stdout()),
+            Place::Stream(file) => To::Stream(file),
+            Place::File(place) => {
+                let made = NewFile::make(place);
+                To::File(made.map_err(|error| failed(path, &error))?)
             }
         };
         let to = BufWriter::with_capacity(1 << 18, to);
@@ -36,13 +38,14 @@ impl Out {
     pub(super) fn finish(self) -> Result<(), Failure> {
         let to = self.to.into_inner();
         match to.map_err(|error| Failure::output(error.error()))? {
-            To::Standard(_) => Ok(()),
-            To::File(file, path) => {
-                let synced = file.as_file().sync_all();
-                synced.map_err(|error| failed(&path, &error))?;
-                let kept = file.persist(&path);
-                kept.map_err(|error| failed(&path, &error.error))?;
-                Ok(())
+            To::Standard(mut out) => out.flush().map_err(|error| Failure::output(&error)),
+            To::Stream(_) => Ok(()),
+            To::File(file) => {
+                let path = file.path();
+                file.keep().map_err(|error| match error.kind() {
+                    ErrorKind::AlreadyExists => is_there(&path),
+                    _ => failed(&path, &error),
+                })
             }
         }
     }
@@ -62,19 +65,16 @@ impl Write for To {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             To::Standard(out) => out.write(bytes),
-            To::File(file, _) => file.write(bytes),
+            To::Stream(file) => file.write(bytes),
+            To::File(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             To::Standard(out) => out.flush(),
-            To::File(file, _) => file.flush(),
+            To::Stream(file) => file.flush(),
+            To::File(file) => file.flush(),
         }
     }
-}
-
-fn failed(path: &Path, error: &io::Error) -> Failure {
-    let (path, why) = (path.display(), fault::why(error));
-    Failure::with(Exit::File, format!("cannot write {path}: {why}"))
 }

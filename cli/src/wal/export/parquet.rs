@@ -10,6 +10,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
+use std::io;
 use std::sync::Arc;
 
 /// Rows of a group.
@@ -177,6 +178,12 @@ impl Columns<'_> {
     }
 }
 
+/// An error of the output is told as any output's is; the library's own are about the rows.
 fn failed(error: ParquetError) -> Failure {
+    if let ParquetError::External(inner) = &error
+        && let Some(error) = inner.downcast_ref::<io::Error>()
+    {
+        return Failure::output(error);
+    }
     Failure::with(Exit::File, format!("cannot write the output: {error}"))
 }

@@ -40,7 +40,7 @@ Each stored body gets the verdict that a gateway would give it, and that is comp
 of an outcome, the problem of a refusal. A duplicate is answered as its first is, so it differs where that does. Bodies \
 without an outcome are judged and listed, and never count as a difference; erased ones are counted. With --config the tenants, \
 keys and parameters of that configuration judge; each body under what was in force when it came, or under what is \
-in force at the time that --at names. It reads beside a serving gateway without disturbing it, and changes nothing.
+in force at the time that --at names. Its wal.dir does not count: the log is that of --dir. It reads beside a serving gateway without disturbing it, and changes nothing.
 
 {}
 
@@ -78,6 +78,7 @@ pub(crate) struct ReplayArgs {
 
 /// Runs it.
 pub(crate) fn run(args: &ReplayArgs) -> CommandResult {
+    args.select.check()?;
     let logs = Logs::open(args.dir.path())?;
     let under = args.under(&logs)?;
     let names = Names::default();

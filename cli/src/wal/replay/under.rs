@@ -4,8 +4,9 @@
 use crate::exit::{Exit, Failure};
 use crate::fault;
 use crate::keyring::Verifying;
+use crate::keys::now_s;
 use flk_contract::Params;
-use flk_dataplane::config::{Config, Environment, Flags};
+use flk_dataplane::config::{Config, ConfigError, Environment, Flags};
 use flk_dataplane::dedup::key::KeyHash;
 use flk_dataplane::http::Problem;
 use flk_dataplane::snapshot::{
@@ -57,10 +58,11 @@ impl Under {
             file: Some(file.display().to_string()),
             settings: Vec::new(),
         };
-        let config = Config::from_process(Environment::default(), &flags).map_err(|mistakes| {
-            let all: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-            refused(all.join("\nflk: "))
-        })?;
+        let config = Config::from_process(Environment::default(), &flags)
+            .map_err(|mistakes| refused(mistakes_of(file, &mistakes)))?;
+        let judges_s = at_s.map_or_else(now_s, Ok)?;
+        let judges = config.document.judges_at(judges_s);
+        judges.map_err(|fault| refused(format!("--config {}: {fault}", file.display())))?;
         let load = |source: &_| config.secrets.load(source);
         let resolved = Resolver::default().resolve(&config.document, &load, MissingKeys::Refuse);
         let (snapshot, _) = resolved.map_err(|fault| refused(fault.to_string()))?;
@@ -77,6 +79,16 @@ impl Under {
         let kind = Kind::Configuration(Box::new(snapshot), KeyHash::new(hash));
         Ok(Self { kind, at_s })
     }
+}
+
+/// The mistakes of a configuration. One that is no TOML says nothing of what it lacks.
+fn mistakes_of(file: &Path, mistakes: &[ConfigError]) -> String {
+    let is_no_toml = |it: &&ConfigError| it.place.as_ref().is_some_and(|it| it.key == "TOML");
+    if let Some(no_toml) = mistakes.iter().find(is_no_toml) {
+        return format!("--config {}: {no_toml}", file.display());
+    }
+    let all: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    all.join("\nflk: ")
 }
 
 /// Judges bodies under it. Each thread has its own.

@@ -5,6 +5,7 @@ use super::ReplayArgs;
 use super::part::{Part, Reader};
 use super::under::{Bench, Names, Under};
 use crate::exit::Failure;
+use crate::output::counted;
 use crate::progress::Progress;
 use crate::wal::stored::pairs::Pairs;
 use crate::wal::stored::reading::{Logs, Unit};
@@ -119,7 +120,8 @@ impl Shared<'_> {
         let bodies = self.bodies.load(Relaxed);
         let per_s = bodies as f64 / since.as_secs_f64();
         let all = self.units.len();
-        format!("{bodies} bodies judged, {per_s:.0}/s, part {done} of {all}")
+        let bodies = counted(bodies, "body");
+        format!("{bodies} judged, {per_s:.0}/s, part {done} of {all}")
     }
 
     /// Joins the units of each log in their order, and the logs.

@@ -6,19 +6,20 @@ use crate::fault;
 use flk_dataplane::driver::log_directory::LogDirectory;
 use flk_dataplane::io::Errno;
 use flk_dataplane::wal::batch::Batch;
-use flk_dataplane::wal::manifest::{LogEntry, Manifest};
+use flk_dataplane::wal::manifest::{LogEntry, Manifest, SegmentEntry};
 use flk_dataplane::wal::name::{LogId, Sequence};
 use flk_dataplane::wal::record::ErasedBody;
-use flk_dataplane::wal::scan::run_ready;
+use flk_dataplane::wal::scan::{LogSource, read_log, run_ready};
 use flk_dataplane::wal::tail::{
-    Cursor, Depth, LogTail, Missing, Step, TailError, erasures, read_manifest,
+    Cursor, Depth, LogTail, Missing, Source, Step, TailError, erasures, read_manifest,
 };
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// The logs of a directory.
 pub(in crate::wal) struct Logs {
+    path: PathBuf,
     directory: LogDirectory,
     pub(in crate::wal) manifest: Arc<Manifest>,
     /// Once a body was found that is not what it was.
@@ -50,9 +51,10 @@ impl Logs {
                 "{} holds no manifest: a directory in which a gateway was started has one",
                 path.display()
             )),
-            error => failure(error),
+            error => failure(path, error),
         })?;
         Ok(Self {
+            path: path.to_owned(),
             directory,
             manifest,
             erased: OnceLock::new(),
@@ -61,13 +63,9 @@ impl Logs {
 
     /// The bytes of the file of the hash key.
     pub(in crate::wal) fn secret(&self) -> Result<Vec<u8>, Failure> {
-        self.directory.secret().map_err(|errno| {
-            let why = fault::why_number(errno);
-            Failure::with(
-                Exit::File,
-                format!("cannot read the secret of the directory: {why}"),
-            )
-        })
+        self.directory
+            .secret()
+            .map_err(|errno| unreadable(&self.path, "secret", errno))
     }
 
     /// Each log in parts: its closed segments, one each, and the rest.
@@ -117,16 +115,61 @@ impl Logs {
                         tail.know_erased(self.erased()?);
                         knows_erased = true;
                     }
-                    sound => return sound.map_err(failure),
+                    sound => return sound.map_err(|error| failure(&self.path, error)),
                 },
                 Err(TailError::Damage(_)) if !knows_erased => {
                     tail.know_erased(self.erased()?);
                     knows_erased = true;
                 }
-                Err(error) => return Err(failure(error)),
+                Err(error) => return Err(failure(&self.path, error)),
             }
         }
         Ok(())
+    }
+
+    /// The first and last sequence of whole batches with records behind this one that nothing says yet were durable. None if there
+    /// is none, or if that cannot be told any more.
+    pub(in crate::wal) fn left_out(
+        &self,
+        id: LogId,
+        behind: Sequence,
+    ) -> Option<(Sequence, Sequence)> {
+        let manifest = now(read_manifest(&self.directory)).ok()?;
+        let log = manifest.log(id).filter(|it| it.ended_at.is_none())?;
+        let is_closed = |it: &&SegmentEntry| it.state.extent().is_some();
+        let from = log.segments.iter().take_while(is_closed).count();
+        let files = log.segments[from..].iter();
+        let files = files.map(|it| now(self.directory.segment(it.file)));
+        let files = files.collect::<Result<Vec<_>, Errno>>().ok()?;
+        let erased = |_, _| true;
+        let source = LogSource {
+            manifest: &manifest,
+            log,
+            from,
+            files: &files,
+            erased: &erased,
+        };
+        let mut found = None;
+        now(read_log(&source, |_, batch| {
+            let at = batch.header.fields.sequence;
+            if at > behind && batch.records().next().is_some() {
+                found = Some((found.map_or(at, |(first, _)| first), at));
+            }
+        }));
+        found
+    }
+
+    /// Ranges of starts of the gateway of which no log is there.
+    pub(in crate::wal) fn starts_without_log(&self) -> Vec<(u32, u32)> {
+        let with_log: BTreeSet<u32> = self.manifest.logs.iter().map(|it| it.id.start).collect();
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for start in (1..=self.manifest.start).filter(|it| !with_log.contains(it)) {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == start => *last = start,
+                _ => ranges.push((start, start)),
+            }
+        }
+        ranges
     }
 
     /// Bodies that durable lists name as erased.
@@ -134,7 +177,8 @@ impl Logs {
         if let Some(known) = self.erased.get() {
             return Ok(Arc::clone(known));
         }
-        let found = now(erasures(&self.directory, &self.manifest)).map_err(failure)?;
+        let found = now(erasures(&self.directory, &self.manifest))
+            .map_err(|error| failure(&self.path, error))?;
         Ok(Arc::clone(self.erased.get_or_init(|| Arc::new(found))))
     }
 }
@@ -171,11 +215,11 @@ fn now<F: Future>(future: F) -> F::Output {
 }
 
 /// A log that cannot be read, for the operator.
-fn failure(error: TailError) -> Failure {
+fn failure(directory: &Path, error: TailError) -> Failure {
     let exit = match &error {
         error if error.is_newer() => Exit::Configuration,
         TailError::Changing => Exit::Unavailable,
-        TailError::Unreadable(..) => Exit::File,
+        TailError::Unreadable(file, errno) => return unreadable(directory, file, *errno),
         _ => Exit::Damage,
     };
     let hint = match exit {
@@ -183,4 +227,10 @@ fn failure(error: TailError) -> Failure {
         _ => "",
     };
     Failure::with(exit, format!("{error}{hint}"))
+}
+
+/// A file of the directory that cannot be read.
+fn unreadable(directory: &Path, file: &str, errno: Errno) -> Failure {
+    let (path, why) = (directory.join(file), fault::why_number(errno));
+    Failure::with(Exit::File, format!("cannot read {}: {why}", path.display()))
 }

@@ -1,0 +1,123 @@
+//! What the path of an export names: standard output, a device or pipe that takes bytes, or the place of a file. It decides what
+//! may be written there and writes nothing: not into the log directory, and not over a file unless that is asked for.
+
+use crate::exit::{Exit, Failure};
+use crate::fault;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// Standard output.
+    Standard,
+    /// A device, pipe or other thing that is no file. It is written as it is, and stays what it is.
+    Stream(File),
+    /// A file that is made.
+    File(FilePlace),
+}
+
+/// Where a file is made.
+#[derive(Debug)]
+pub(super) struct FilePlace {
+    /// Its directory, without symbolic links.
+    pub(super) directory: PathBuf,
+    /// Its path in that directory.
+    pub(super) path: PathBuf,
+    /// Whether a file that is there is replaced.
+    pub(super) replaces: bool,
+}
+
+impl Place {
+    /// What a path names; `-` is standard output. A symbolic link is followed.
+    pub(super) fn of(path: &Path, log_directory: &Path, force: bool) -> Result<Self, Failure> {
+        if path.as_os_str() == "-" {
+            return Ok(Self::Standard);
+        }
+        match fs::metadata(path) {
+            Ok(it) if it.is_dir() => Err(failed(path, &ErrorKind::IsADirectory.into())),
+            Ok(it) if it.is_file() => {
+                let real = path.canonicalize().map_err(|error| failed(path, &error))?;
+                refuse_inside(path, &real, log_directory)?;
+                match force {
+                    true => Self::file(path, real, true),
+                    false => Err(is_there(path)),
+                }
+            }
+            Ok(_) => {
+                refuse_inside(path, &real_parent(path)?, log_directory)?;
+                let opened = OpenOptions::new().write(true).open(path);
+                Ok(Self::Stream(opened.map_err(|error| failed(path, &error))?))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Self::new_file(path, log_directory, force)
+            }
+            Err(error) => Err(failed(path, &error)),
+        }
+    }
+
+    fn new_file(path: &Path, log_directory: &Path, force: bool) -> Result<Self, Failure> {
+        if path.is_symlink() {
+            let shown = path.display();
+            return Err(Failure::usage(format!(
+                "--out {shown}: it is a symbolic link to a file that is not there: name that file"
+            )));
+        }
+        if path.as_os_str().as_bytes().ends_with(b"/") {
+            // The name of a directory, and none is there.
+            return Err(failed(path, &ErrorKind::NotFound.into()));
+        }
+        let directory = real_parent(path)?;
+        refuse_inside(path, &directory, log_directory)?;
+        let name = path.file_name().unwrap_or_default();
+        Self::file(path, directory.join(name), force)
+    }
+
+    fn file(typed: &Path, path: PathBuf, replaces: bool) -> Result<Self, Failure> {
+        let Some(directory) = path.parent().map(Path::to_owned) else {
+            return Err(failed(typed, &ErrorKind::IsADirectory.into()));
+        };
+        Ok(Self::File(FilePlace {
+            directory,
+            path,
+            replaces,
+        }))
+    }
+}
+
+/// The directory of a path, without symbolic links.
+fn real_parent(path: &Path) -> Result<PathBuf, Failure> {
+    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let real = parent.unwrap_or(Path::new(".")).canonicalize();
+    real.map_err(|error| failed(path, &error))
+}
+
+/// A file of the log directory would be lost, and a start refuses a file that it does not know.
+fn refuse_inside(path: &Path, real: &Path, log_directory: &Path) -> Result<(), Failure> {
+    let directory = log_directory.canonicalize();
+    let directory = directory.map_err(|error| failed(log_directory, &error))?;
+    match real.starts_with(&directory) {
+        false => Ok(()),
+        true => Err(Failure::usage(format!(
+            "--out {}: it is in the log directory {}: name a file elsewhere",
+            path.display(),
+            log_directory.display()
+        ))),
+    }
+}
+
+/// A file is there that nothing said may be replaced.
+pub(super) fn is_there(path: &Path) -> Failure {
+    let path = path.display();
+    Failure::usage(format!(
+        "--out {path}: the file is there already: name another one, or replace it with --force"
+    ))
+}
+
+/// A place that cannot be written.
+pub(super) fn failed(path: &Path, error: &io::Error) -> Failure {
+    let (path, why) = (path.display(), fault::why(error));
+    Failure::with(Exit::File, format!("cannot write {path}: {why}"))
+}
