@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // tests may
 
+use flk_contract::ParamsVersion;
 use flk_dataplane::config::{VARIABLES, Variable};
 use flk_dataplane::dedup::slice::{ENTRIES_PER_BLOCK, SliceMeta, SliceWriter};
 use flk_dataplane::dedup::{Decided, Key};
@@ -96,7 +97,7 @@ fn the_capacities_of_the_page_on_storage_follow_from_the_formats() {
 fn a_slice_is_as_large_as_the_page_on_storage_says() {
     const IDS_LOG2: u32 = 17;
     const FIXED_BYTES_MAX: f64 = 192.0 * 1024.0;
-    let mut writer = SliceWriter::new(SliceMeta::default(), &[]);
+    let mut writer = SliceWriter::new(SliceMeta::default(), &[ParamsVersion::ONE]);
     for number in 0..1u64 << IDS_LOG2 {
         let key = Key {
             high: number << (64 - IDS_LOG2),

@@ -5,6 +5,7 @@ use super::answer::Answer;
 use crate::http::accept::quality;
 use crate::http::{Afterwards, Common, Date, Head, Problem, ResponsePart, Route, respond};
 use crate::mesh::keeper::Shortage;
+use crate::stats::WAL_FORMAT;
 use crate::stats::exposition::{self, Format};
 use crate::wal::manifest::DIRECTORY_VERSION;
 
@@ -148,7 +149,10 @@ impl Ingress {
     }
 }
 
-const _: () = assert!(DIRECTORY_VERSION == 2, "/version states it");
+const _: () = assert!(
+    DIRECTORY_VERSION == 2 && WAL_FORMAT == DIRECTORY_VERSION,
+    "/version and flk_build_info state it"
+);
 
 /// The body of `/version`.
 const VERSION: &str = concat!(

@@ -19,6 +19,7 @@ pub mod traces;
 
 pub use self::cell::Cell;
 pub use self::keeper::{KeeperStats, ObservedStats, ProcessStats};
+pub(crate) use self::series::WAL_FORMAT;
 pub use self::shard::{STATUSES, ShardStats};
 pub use self::trace::Trace;
 pub use self::traces::Traces;

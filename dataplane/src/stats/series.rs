@@ -3,7 +3,6 @@
 use super::exposition::Number;
 use super::page::{LAYOUT_VERSION, Parts};
 use super::{Cell, STATUSES, ShardStats};
-use crate::wal::manifest::DIRECTORY_VERSION;
 use flk_contract::record::Regime;
 use flk_contract::verify::Reason;
 
@@ -70,10 +69,13 @@ pub(super) fn shards(parts: &Parts<'_>, put: &mut Series<'_>) {
     put(&[], Number(parts.shards.len() as u64));
 }
 
+/// The format of the log directory, which stands behind the statistics: it is compared with the manifest's in `shard::service`.
+pub(crate) const WAL_FORMAT: u32 = 2;
+
 pub(super) fn build_info(parts: &Parts<'_>, put: &mut Series<'_>) {
     let version = parts.header.version.get();
     let layout = LAYOUT_VERSION.to_string();
-    let format = DIRECTORY_VERSION.to_string();
+    let format = WAL_FORMAT.to_string();
     put(
         &[&version, std::env::consts::ARCH, &format, &layout],
         Number(1),

@@ -104,18 +104,13 @@ mod tests {
             assert!(moment(text).is_err(), "{text}");
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
-    fn the_second_of_since_is_taken_and_that_of_until_is_not() {
+    fn the_time_of_since_is_taken_and_that_of_until_is_not() {
         let select = SelectArgs {
             tenant: None,
-            since: Some(10),
-            until: Some(20),
+            since: Some(10_000_000),
+            until: Some(20_000_000),
         };
         for (wall_us, taken) in [
             (9_999_999, false),
