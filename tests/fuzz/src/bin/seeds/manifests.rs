@@ -2,9 +2,8 @@
 
 use super::{LOG, sequence};
 use flk_dataplane::wal::manifest::{
-    ClockBase,
-    ClockMark, Cover, Extent, Gap, Hold, LogEndMark, LogEntry, LogUpto, Manifest, RestoredFrom,
-    Sections, SegmentEntry, SegmentState, SliceEntry,
+    ClockBase, ClockMark, Cover, Extent, Gap, Hold, LogEndMark, LogEntry, LogUpto, Manifest,
+    RestoredFrom, Sections, SegmentEntry, SegmentState, SliceEntry,
 };
 use flk_dataplane::wal::name::{LogId, Sequence};
 
