@@ -1,5 +1,5 @@
 //! Finds the outcome of one id in a directory, wherever it lies: in the logs that are left, and in slices. It reads what it is
-//! given, beside a gateway too, and changes nothing; which decision stands is the rule of [`super::replay`].
+//! given, beside a gateway too, and changes nothing; which decision stands is the rule of [`order`](crate::dedup::order).
 
 use crate::dedup::key::KeyHash;
 use crate::dedup::order::order;
