@@ -191,7 +191,7 @@ noisy: build bench-build ## does a tenant at ten times its quota slow another on
 	target/release/flk-bench-quick --only noisy $(BENCH_ARGS)
 
 .PHONY: sealing
-sealing: build bench-build ## do seals keep up with new ids at the full rate of a shard, and what do they cost? (BENCH_ARGS="--seconds 600 --rounds 1")
+sealing: build bench-build ## do seals keep up with new ids at the full rate of a shard, and what do they cost? Five minutes (BENCH_ARGS="--seconds 600 --rounds 1 --record")
 	target/release/flk-bench-quick --only sealing --seconds 40 $(BENCH_ARGS)
 
 .PHONY: rotation

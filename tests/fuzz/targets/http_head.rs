@@ -3,7 +3,8 @@
 #![no_main]
 
 use flk_dataplane::http::{
-    Head, HeadStatus, HttpLimits as Limits, Span, TenantHeader, read_head, read_traceparent, route,
+    Head, HeadStatus, HttpLimits as Limits, LookUps, Span, TenantHeader, read_head,
+    read_traceparent, route,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -74,7 +75,9 @@ fn check_head(bytes: &[u8], head: &Head, limits: &Limits) {
         );
         assert_eq!(value.get(3..52), Some(again.as_bytes()));
     }
-    let _ = route(head);
+    for look_ups in [LookUps::Off, LookUps::On] {
+        let _ = route(head, look_ups);
+    }
 }
 
 /// What a connection would make of the stream: heads and bodies one after the other, until one is refused.
