@@ -2,10 +2,8 @@
 //! each command.
 
 mod codes;
-mod stored;
 
 pub(crate) use codes::*;
-pub(crate) use stored::{EXPORT_CODES, REPLAY_CODES};
 
 use crate::fault;
 use std::fmt;

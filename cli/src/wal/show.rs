@@ -80,11 +80,11 @@ pub(super) fn segment_json(
 pub(super) fn row_line(row: &Row) -> String {
     let place = format!("{}.{}", row.place.sequence, row.place.index);
     let status = row
-        .disposition
+        .disposed
         .status()
         .map_or("---".to_owned(), |it| it.to_string());
     let why = row
-        .disposition
+        .disposed
         .why()
         .map_or(String::new(), |why| format!(" ({why})"));
     let pcs_id = row
@@ -97,7 +97,7 @@ pub(super) fn row_line(row: &Row) -> String {
         time_text(row.wall_us),
         row.tenant,
         row.bytes,
-        row.disposition.word(),
+        row.disposed.word(),
     )
 }
 
@@ -111,9 +111,9 @@ pub(super) fn row_json(row: &Row) -> Value {
         "received": time_text(row.wall_us),
         "tenant": row.tenant,
         "bytes": row.bytes,
-        "disposition": row.disposition.word(),
-        "status": row.disposition.status(),
-        "why": row.disposition.why(),
+        "disposition": row.disposed.word(),
+        "status": row.disposed.status(),
+        "why": row.disposed.why(),
         "pcs_id": row.pcs_id,
     });
     if let Some(body) = &row.body {
@@ -137,7 +137,8 @@ pub(super) fn body_line(body: &[u8]) -> String {
     line
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Lowercase hex digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -2,7 +2,8 @@
 //! kept in memory.
 
 use crate::wal::directory::{Directory, LogFile};
-use crate::wal::row::{Disposition, Row};
+use crate::wal::row::Row;
+use crate::wal::stored::disposed::Disposed;
 use flk_contract::Parser;
 use flk_dataplane::wal::batch::Batch;
 use flk_dataplane::wal::manifest::{LogEntry, Manifest};
@@ -76,11 +77,11 @@ impl Survey<'_> {
             waiting.pass(self, wall_us, batch, &mut show);
         });
         let left = match self.is_live() {
-            true => Disposition::Pending,
-            false => Disposition::Unanswered,
+            true => Disposed::Pending,
+            false => Disposed::Unanswered,
         };
         for (_, mut row) in waiting.rows {
-            row.disposition = left;
+            row.disposed = left;
             show(row);
         }
         if self.is_live() && !end.verdict.is_sound() && !self.directory.is_stopped() {
@@ -153,8 +154,8 @@ impl Waiting {
                     let row = entry
                         .disposition_of()
                         .and_then(|body| self.rows.remove(&body));
-                    if let (Some(mut row), Some(disposition)) = (row, Disposition::of(&entry)) {
-                        row.disposition = disposition;
+                    if let (Some(mut row), Some(disposed)) = (row, Disposed::of(&entry)) {
+                        row.disposed = disposed;
                         show(row);
                     }
                 }
@@ -182,7 +183,7 @@ impl Waiting {
             body: body
                 .filter(|_| self.bodies == Bodies::Kept)
                 .map(<[u8]>::to_vec),
-            disposition: Disposition::Pending,
+            disposed: Disposed::Pending,
         }
     }
 }

@@ -33,6 +33,13 @@ fn bytes_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
+/// A configuration of the development key that judges by this parameter set.
+fn judged_by(params: &str) -> String {
+    format!(
+        "[[tenants]]\nid = \"default\"\n[[tenants.keys]]\nid = \"dev\"\nfile = \"data/dev.key\"\n[[tenants.params]]\n{params}"
+    )
+}
+
 #[test]
 fn under_the_same_keys_nothing_differs_after_a_stop_or_a_crash() {
     for crash in [false, true] {
@@ -162,18 +169,14 @@ fn many_segments_and_many_threads_come_to_the_same_beside_a_serving_gateway() {
 fn a_duplicate_differs_where_its_first_does() {
     let (dir, gateway) = segments();
     assert_eq!(gateway.stop(), 0);
-    let config = "\
-[[tenants]]
-id = \"default\"
-[[tenants.keys]]
-id = \"dev\"
-file = \"data/dev.key\"
-[[tenants.params]]
+    let config = judged_by(
+        "\
 version = \"strict\"
 tol_d = 0.0
 tol_budget = 0.0
 base = 0.9
-";
+",
+    );
     std::fs::write(dir.path().join("strict.toml"), config).unwrap();
     let ran = replay(dir.path(), &["--config", "strict.toml", "--output", "json"]);
     assert_eq!(ran.code, 1, "{} {}", ran.stderr, ran.stdout);
@@ -246,16 +249,12 @@ fn damage_is_named_and_nothing_is_compared() {
 #[test]
 fn a_configuration_under_which_nothing_judges_at_the_time_is_refused_as_by_config_check() {
     let dir = written_directory(false);
-    let config = "\
-[[tenants]]
-id = \"default\"
-[[tenants.keys]]
-id = \"dev\"
-file = \"data/dev.key\"
-[[tenants.params]]
+    let config = judged_by(
+        "\
 version = \"next\"
 effective_from = \"2100-01-01T00:00:00Z\"
-";
+",
+    );
     std::fs::write(dir.path().join("next.toml"), config).unwrap();
     let check = run(
         flk(dir.path()).args(["config", "check", "--config", "next.toml"]),

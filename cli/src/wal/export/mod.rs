@@ -15,6 +15,7 @@ use crate::output::counted;
 use crate::progress::Progress;
 use crate::wal::DirArgs;
 use crate::wal::replay::why_missing;
+use crate::wal::show::hex;
 use crate::wal::stored::disposed::Disposed;
 use crate::wal::stored::pairs::{BodyAt, Pairs, Use};
 use crate::wal::stored::reading::{Logs, Unit};
@@ -156,7 +157,7 @@ impl Export<'_> {
             self.progress.tick(|_| counted(self.count, "row"));
             self.failure.take().map_or(Ok(()), Err)
         };
-        logs.read(unit, each, |it| {
+        let left_out = logs.read(unit, each, |it| {
             let why = why_missing(it.why);
             eprintln!("log {id}: batches {} to {} were {why}", it.from, it.to);
         })?;
@@ -174,13 +175,10 @@ impl Export<'_> {
             self.row(row);
         }
         if let Some((first, last)) = name.sequences {
-            let digest = row::hex(&name.digest());
+            let digest = hex(&name.digest());
             eprintln!("log {id}: batches {first} to {last}, content {digest}");
         }
-        let read_upto = name
-            .sequences
-            .map_or(unit.cursor.sequence, |(_, last)| last);
-        if let Some((first, last)) = logs.left_out(id, read_upto) {
+        if let Some((first, last)) = left_out {
             eprintln!(
                 "log {id}: batches {first} to {last} were left out: nothing says yet that they were durable"
             );

@@ -2,9 +2,9 @@
 
 use super::Rows;
 use super::out::Out;
-use super::row::{Row, hex};
+use super::row::Row;
 use crate::exit::Failure;
-use crate::wal::show::time_text;
+use crate::wal::show::{hex, time_text};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ fn as_json(row: &Row) -> Value {
         "pcs_id": row.pcs_id,
         "disposition": row.disposed.word(),
         "status": row.disposed.status(),
-        "reason": row.reason(),
+        "reason": row.disposed.why(),
         "regime": row.regime(),
         "params_version": decided.map(|it| &it.params),
         "key_id": decided.map(|it| &it.key_id),

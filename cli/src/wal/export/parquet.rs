@@ -2,8 +2,9 @@
 
 use super::Rows;
 use super::out::Out;
-use super::row::{Row, hex};
+use super::row::Row;
 use crate::exit::{Exit, Failure};
+use crate::wal::show::hex;
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
@@ -130,7 +131,7 @@ impl Columns<'_> {
     fn disposition(&mut self) -> Result<(), ParquetError> {
         self.texts(|row| Some(row.disposed.word().to_owned()))?;
         self.ints(|row| row.disposed.status().map(i32::from))?;
-        self.texts(|row| row.reason().map(str::to_owned))?;
+        self.texts(|row| row.disposed.why().map(str::to_owned))?;
         self.texts(|row| row.regime().map(str::to_owned))
     }
 

@@ -1,6 +1,7 @@
 //! A row: a stored body by its place, and what became of it. It holds the body itself only where that is wanted.
 
-use crate::wal::stored::disposed::{Disposed, problem_word};
+use crate::wal::show::hex;
+use crate::wal::stored::disposed::Disposed;
 use crate::wal::stored::pairs::BodyAt;
 use flk_contract::hash::sha256;
 use flk_dataplane::wal::name::Place;
@@ -115,15 +116,6 @@ impl Row {
         self.decided.as_ref()
     }
 
-    /// Reason of an escalation, or problem code of a refusal.
-    pub(super) fn reason(&self) -> Option<&'static str> {
-        match self.disposed {
-            Disposed::Decided(verdict) => verdict.reason_word(),
-            Disposed::Refused(_, code) => Some(problem_word(code)),
-            _ => None,
-        }
-    }
-
     /// The regime of an outcome.
     pub(super) fn regime(&self) -> Option<&'static str> {
         match self.disposed {
@@ -131,11 +123,6 @@ impl Row {
             _ => None,
         }
     }
-}
-
-/// Lowercase hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

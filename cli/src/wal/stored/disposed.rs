@@ -58,6 +58,18 @@ pub(in crate::wal) enum Disposed {
     Pending,
 }
 
+/// Names of dispositions on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(in crate::wal) enum DispositionName {
+    Accepted,
+    Escalated,
+    Refused,
+    Duplicate,
+    Conflict,
+    Unanswered,
+    Pending,
+}
+
 impl Disposed {
     /// What a log record says of the body that it names.
     pub(in crate::wal) fn of(entry: &Entry<'_>) -> Option<Self> {
@@ -74,16 +86,38 @@ impl Disposed {
         })
     }
 
+    /// Its name.
+    pub(in crate::wal) const fn name(self) -> DispositionName {
+        match self {
+            Self::Decided(Verdict { reason: 0, .. }) => DispositionName::Accepted,
+            Self::Decided(_) => DispositionName::Escalated,
+            Self::Refused(..) => DispositionName::Refused,
+            Self::Duplicate => DispositionName::Duplicate,
+            Self::Conflict => DispositionName::Conflict,
+            Self::Unanswered => DispositionName::Unanswered,
+            Self::Pending => DispositionName::Pending,
+        }
+    }
+
     /// One word for it.
     pub(in crate::wal) const fn word(self) -> &'static str {
+        match self.name() {
+            DispositionName::Accepted => "accepted",
+            DispositionName::Escalated => "escalated",
+            DispositionName::Refused => "refused",
+            DispositionName::Duplicate => "duplicate",
+            DispositionName::Conflict => "conflict",
+            DispositionName::Unanswered => "unanswered",
+            DispositionName::Pending => "pending",
+        }
+    }
+
+    /// Reason of an escalation, or problem code of a refusal.
+    pub(in crate::wal) fn why(self) -> Option<&'static str> {
         match self {
-            Self::Decided(Verdict { reason: 0, .. }) => "accepted",
-            Self::Decided(_) => "escalated",
-            Self::Refused(..) => "refused",
-            Self::Duplicate => "duplicate",
-            Self::Conflict => "conflict",
-            Self::Unanswered => "unanswered",
-            Self::Pending => "pending",
+            Self::Decided(verdict) => verdict.reason_word(),
+            Self::Refused(_, code) => Problem::from_number(code).map(Problem::code),
+            _ => None,
         }
     }
 

@@ -6,12 +6,12 @@ use crate::fault;
 use flk_dataplane::driver::log_directory::LogDirectory;
 use flk_dataplane::io::Errno;
 use flk_dataplane::wal::batch::Batch;
-use flk_dataplane::wal::manifest::{LogEntry, Manifest, SegmentEntry};
+use flk_dataplane::wal::manifest::{LogEntry, Manifest};
 use flk_dataplane::wal::name::{LogId, Sequence};
 use flk_dataplane::wal::record::ErasedBody;
-use flk_dataplane::wal::scan::{LogSource, read_log, run_ready};
+use flk_dataplane::wal::scan::run_ready;
 use flk_dataplane::wal::tail::{
-    Cursor, Depth, LogTail, Missing, Source, Step, TailError, erasures, read_manifest,
+    Cursor, Depth, LogTail, Missing, Step, TailError, erasures, read_manifest,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -91,13 +91,14 @@ impl Logs {
         log.is_none_or(|log| log.ended_at.is_some())
     }
 
-    /// Shows every batch of a unit, in order, and what is missing.
+    /// Shows every batch of a unit, in order, and what is missing. What comes back are the first and last batch behind the unit
+    /// that nothing says yet were durable; none if there is none.
     pub(in crate::wal) fn read(
         &self,
         unit: &Unit,
         mut batch: impl FnMut(&Batch<'_>) -> Result<(), Failure>,
         mut missing: impl FnMut(Missing),
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<(Sequence, Sequence)>, Failure> {
         let manifest = Arc::clone(&self.manifest);
         let mut tail = LogTail::new(&self.directory, manifest, unit.cursor, Depth::Whole);
         let mut knows_erased = false;
@@ -109,13 +110,13 @@ impl Logs {
                 Ok(Step::Batch(it)) => batch(&it)?,
                 Ok(Step::Missing(it)) if is_behind(it.from) => break,
                 Ok(Step::Missing(it)) => missing(it),
-                Ok(Step::End) => return Ok(()),
+                Ok(Step::End) => return Ok(None),
                 Ok(Step::NotYet) => match now(tail.check_rest()) {
                     Err(TailError::Damage(_)) if !knows_erased => {
                         tail.know_erased(self.erased()?);
                         knows_erased = true;
                     }
-                    sound => return sound.map_err(|error| failure(&self.path, error)),
+                    rest => return rest.map_err(|error| failure(&self.path, error)),
                 },
                 Err(TailError::Damage(_)) if !knows_erased => {
                     tail.know_erased(self.erased()?);
@@ -124,39 +125,7 @@ impl Logs {
                 Err(error) => return Err(failure(&self.path, error)),
             }
         }
-        Ok(())
-    }
-
-    /// The first and last sequence of whole batches with records behind this one that nothing says yet were durable. None if there
-    /// is none, or if that cannot be told any more.
-    pub(in crate::wal) fn left_out(
-        &self,
-        id: LogId,
-        behind: Sequence,
-    ) -> Option<(Sequence, Sequence)> {
-        let manifest = now(read_manifest(&self.directory)).ok()?;
-        let log = manifest.log(id).filter(|it| it.ended_at.is_none())?;
-        let is_closed = |it: &&SegmentEntry| it.state.extent().is_some();
-        let from = log.segments.iter().take_while(is_closed).count();
-        let files = log.segments[from..].iter();
-        let files = files.map(|it| now(self.directory.segment(it.file)));
-        let files = files.collect::<Result<Vec<_>, Errno>>().ok()?;
-        let erased = |_, _| true;
-        let source = LogSource {
-            manifest: &manifest,
-            log,
-            from,
-            files: &files,
-            erased: &erased,
-        };
-        let mut found = None;
-        now(read_log(&source, |_, batch| {
-            let at = batch.header.fields.sequence;
-            if at > behind && batch.records().next().is_some() {
-                found = Some((found.map_or(at, |(first, _)| first), at));
-            }
-        }));
-        found
+        Ok(None)
     }
 
     /// Ranges of starts of the gateway of which no log is there.

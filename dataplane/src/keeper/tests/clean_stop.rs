@@ -6,8 +6,7 @@ use crate::keeper::offline::Job;
 use crate::keeper::port::KeeperEvent;
 use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::quarantine::{cut_short, losses, mended, quarantine, tool};
-use crate::keeper::tests::world::{World, config};
-use crate::wal::manifest::Manifest;
+use crate::keeper::tests::world::{World, config, manifest};
 use std::ops::Range;
 
 const DAY_S: u32 = 86_400;
@@ -62,10 +61,6 @@ fn stopped(records: Range<u32>, marked: &[u32]) -> (World, String, Vec<Option<u3
         assert!(bytes[batch * BLOCK..].starts_with(b"flkbatch"));
     }
     (world, file, batches)
-}
-
-fn manifest(world: &World) -> Manifest {
-    Manifest::decode(world.disk.bytes("manifest").expect("a manifest")).expect("whole")
 }
 
 /// Idle marks lie between the records, so that the log that is left often ends in a mark.

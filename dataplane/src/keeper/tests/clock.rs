@@ -3,17 +3,11 @@
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
-use crate::keeper::tests::world::{World, config};
-use crate::wal::manifest::Manifest;
+use crate::keeper::tests::world::{World, config, manifest};
 
 const HOUR_S: u32 = 3_600;
 const DAY_S: u32 = 86_400;
 const DAY_US: u64 = 86_400_000_000;
-
-fn manifest(world: &World) -> Manifest {
-    let bytes = world.disk.bytes("manifest").expect("a manifest");
-    Manifest::decode(bytes).expect("a whole manifest")
-}
 
 fn clock_s(world: &World) -> u32 {
     world.shards[0].begin.clock.at(world.now.mono_us)

@@ -1,10 +1,10 @@
 //! A log whose beginning is deleted, in front of a segment whose first write failed. The manifest was last written before it
 //! could say what became of that segment and of the one that repeats its write.
 
-use super::evidence::{DAY_S, command, manifest, refused};
+use super::evidence::{DAY_S, command, refused};
 use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::quarantine::mended;
-use crate::keeper::tests::world::{World, config};
+use crate::keeper::tests::world::{World, config, manifest};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SegmentState;
 

@@ -3,6 +3,8 @@
 
 use crate::io::{Errno, FileId};
 use crate::keeper::port::{FileOp, FileResult, FileValue, OpenHow};
+use crate::wal::files::MANIFEST;
+use crate::wal::manifest::Manifest;
 use std::collections::BTreeMap;
 
 /// What a crash leaves of changes that were never synced.
@@ -79,6 +81,11 @@ impl TestDisk {
     /// Names seen now.
     pub(crate) fn names(&self) -> Vec<String> {
         self.names.keys().cloned().collect()
+    }
+
+    /// The manifest in force.
+    pub(crate) fn manifest(&self) -> Manifest {
+        Manifest::decode(self.bytes(MANIFEST).expect("a manifest")).expect("a whole manifest")
     }
 
     /// The bytes of a file as a process sees them.

@@ -6,18 +6,14 @@ use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::quarantine::{mended, quarantine, tool};
-use crate::keeper::tests::world::{World, config};
+use crate::keeper::tests::world::{World, config, manifest};
 use crate::wal::checksum::{crc, crc_more};
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::{Manifest, SegmentState};
+use crate::wal::manifest::SegmentState;
 use crate::wal::segment::SegmentHeader;
 use std::collections::BTreeMap;
 
 pub(super) const DAY_S: u32 = 86_400;
-
-pub(super) fn manifest(world: &World) -> Manifest {
-    Manifest::decode(world.disk.bytes("manifest").unwrap()).unwrap()
-}
 
 pub(super) fn command(world: &mut World, line: &str) -> String {
     let line = line.to_string();

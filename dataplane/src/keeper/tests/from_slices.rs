@@ -13,11 +13,10 @@ use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
-use crate::keeper::tests::world::{World, config};
+use crate::keeper::tests::world::{World, config, manifest};
 use crate::mesh::keeper::ToKeeper;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::{MANIFEST, NumberedFile, SECRET};
-use crate::wal::manifest::Manifest;
 use crate::wal::secret::Secret;
 use flk_contract::hash::hex32;
 use flk_contract::verify::ParamsVersion;
@@ -33,11 +32,6 @@ pub(super) fn compact(world: &mut World) {
     });
     let (_, answer) = world.replies.pop().expect("a reply");
     assert!(answer.starts_with("ok"), "{answer}");
-}
-
-pub(super) fn manifest(world: &World) -> Manifest {
-    let bytes = world.disk.bytes(MANIFEST).expect("a manifest");
-    Manifest::decode(bytes).expect("a whole manifest")
 }
 
 fn key(world: &World, record: u32) -> Key {

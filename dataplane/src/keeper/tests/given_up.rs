@@ -4,9 +4,9 @@ use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
-use crate::keeper::tests::evidence::{after_deletion, in_use, manifest, refused};
+use crate::keeper::tests::evidence::{after_deletion, in_use, refused};
 use crate::keeper::tests::quarantine::{Written, mended, quarantine, tool};
-use crate::keeper::tests::world::{World, config};
+use crate::keeper::tests::world::{World, config, manifest};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SegmentState;
 

@@ -1,9 +1,9 @@
 //! Labels of segment headers: they are written, and nothing depends on them when a segment is given up in part.
 
-use super::evidence::{DAY_S, in_use, manifest, refused};
+use super::evidence::{DAY_S, in_use, refused};
 use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::quarantine::mended;
-use crate::keeper::tests::world::{World, config};
+use crate::keeper::tests::world::{World, config, manifest};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::{crc, put};
 use crate::wal::files::NumberedFile;

@@ -1,12 +1,12 @@
 //! A segment that is not closed and shorter than its file was made: a start must refuse it, wherever it was cut and whatever
 //! other files there are, and what is left of it can be kept.
 
-use super::evidence::{in_use, manifest, refused};
+use super::evidence::{in_use, refused};
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::port::{CommandId, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::quarantine::mended;
-use crate::keeper::tests::world::{World, config};
+use crate::keeper::tests::world::{World, config, manifest};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SegmentState;
 use crate::wal::segment::SegmentHeader;

@@ -7,9 +7,8 @@ use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::shard::FakeShard;
-use crate::keeper::tests::world::{World, config};
+use crate::keeper::tests::world::{World, config, manifest};
 use crate::mesh::keeper::{Shortage, ToKeeper};
-use crate::wal::manifest::Manifest;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -25,11 +24,6 @@ fn small(shards: u16) -> KeeperConfig {
         slices_count_max: 4,
         ..config(shards)
     }
-}
-
-fn manifest(world: &World) -> Manifest {
-    let bytes = world.disk.bytes("manifest").expect("a manifest");
-    Manifest::decode(bytes).expect("a manifest that can be read")
 }
 
 /// Notes the longest manifest that is ever written.

@@ -1,8 +1,8 @@
 //! A manifest that is older than the files beside it, and what further starts leave of a log.
 
-use super::evidence::{DAY_S, contents, in_use, manifest, refused};
+use super::evidence::{DAY_S, contents, in_use, refused};
 use crate::keeper::tests::disk::{Lost, TestDisk};
-use crate::keeper::tests::world::{World, config};
+use crate::keeper::tests::world::{World, config, manifest};
 use crate::wal::files::NumberedFile;
 
 #[test]

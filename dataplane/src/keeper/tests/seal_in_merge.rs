@@ -5,11 +5,10 @@ use crate::io::ShardId;
 use crate::keeper::config::KeeperConfig;
 use crate::keeper::port::FileOp;
 use crate::keeper::tests::disk::{Lost, TestDisk};
-use crate::keeper::tests::slices::{manifest, sealing, slices};
-use crate::keeper::tests::world::World;
+use crate::keeper::tests::slices::{sealing, slices};
+use crate::keeper::tests::world::{World, manifest};
 use crate::mesh::keeper::ToKeeper;
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::Manifest;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -24,8 +23,8 @@ fn is_writing_a_slice(disk: &TestDisk) -> bool {
             _ => None,
         })
         .max();
-    let manifest = Manifest::decode(disk.bytes("manifest").expect("a manifest")).expect("whole");
-    newest.is_some_and(|newest| manifest.slices.iter().all(|slice| slice.file != newest))
+    let named = disk.manifest().slices;
+    newest.is_some_and(|newest| named.iter().all(|slice| slice.file != newest))
 }
 
 /// Seals more than one seal may take, and merges; one operation is slow. Which operations made a slice, and how many of them

@@ -7,16 +7,10 @@ use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
-use crate::keeper::tests::world::{World, config};
+use crate::keeper::tests::world::{World, config, manifest};
 use crate::mesh::keeper::ToKeeper;
-use crate::wal::manifest::Manifest;
 
 pub(super) const DAY_S: u32 = 86_400;
-
-fn manifest(world: &World) -> Manifest {
-    let bytes = world.disk.bytes("manifest").expect("a manifest");
-    Manifest::decode(bytes).expect("a whole manifest")
-}
 
 fn command(world: &mut World, line: &str) -> String {
     world.happen(KeeperEvent::Command {

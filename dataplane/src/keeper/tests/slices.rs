@@ -6,10 +6,9 @@ use crate::keeper::config::KeeperConfig;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent};
 use crate::keeper::tests::disk::{Lost, TestDisk};
-use crate::keeper::tests::world::{World, config};
+use crate::keeper::tests::world::{World, config, manifest};
 use crate::mesh::keeper::ToKeeper;
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::Manifest;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -28,11 +27,6 @@ pub(super) fn sealing(shards: u16) -> KeeperConfig {
         ttl_s: 300 * DAY_S,
         ..config(shards)
     }
-}
-
-pub(super) fn manifest(world: &World) -> Manifest {
-    let bytes = world.disk.bytes("manifest").expect("a manifest");
-    Manifest::decode(bytes).expect("a whole manifest")
 }
 
 /// Files of slices that are there, and those that the manifest names.

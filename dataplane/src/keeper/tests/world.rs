@@ -14,6 +14,7 @@ use crate::keeper::tests::shard::FakeShard;
 use crate::keeper::tests::transcript::Transcript;
 use crate::mesh::keeper::{Shortage, ToKeeper, ToShard};
 use crate::stats::Stats;
+use crate::wal::manifest::Manifest;
 use crate::wal::manifest::{CLOCK_BEGIN_US, MANIFEST_BYTES_MAX};
 use crate::wal::name::{Place, Sequence};
 use crate::wal::record::Decision;
@@ -58,6 +59,11 @@ type Ask = Box<dyn FnMut(&TestDisk, &FileOp) -> bool>;
 
 /// Looks at the disk before an operation.
 type Watch = Box<dyn FnMut(&TestDisk, &FileOp)>;
+
+/// The manifest in force.
+pub(crate) fn manifest(world: &World) -> Manifest {
+    world.disk.manifest()
+}
 
 /// A disk, a keeper on it, and shards.
 pub(crate) struct World {

@@ -5,7 +5,7 @@ use super::world::{self, Crash, LOG, Step, World};
 use super::*;
 use crate::wal::batch::{BATCH_HEADER_BYTES, rewrite};
 use crate::wal::buffer::Blocks;
-use crate::wal::manifest::{Gap, LogEndMark, SegmentEntry, SegmentState};
+use crate::wal::manifest::{Cover, Gap, LogEndMark, SegmentEntry, SegmentState, SliceEntry};
 use crate::wal::name::Sequence;
 use crate::wal::segment::{SegmentHeader, SegmentLabels};
 use proptest::prelude::*;
@@ -32,6 +32,24 @@ pub(super) fn read_files<R: ReadAt>(
         batches.push((at.ordinal, at.offset, batch.header.fields.sequence));
     }));
     (end.unwrap(), batches)
+}
+
+/// A slice without entries that covers the log up to here.
+pub(in crate::wal) fn slice_upto(counter: u64) -> SliceEntry {
+    SliceEntry {
+        file: 99,
+        id: 1,
+        decided_first: 0,
+        decided_last: 0,
+        expiry_max: 0,
+        entries: 0,
+        bytes: 0,
+        checksum: 0,
+        covers: vec![Cover {
+            log: LOG,
+            upto: at(counter),
+        }],
+    }
 }
 
 pub(in crate::wal) fn at(counter: u64) -> Sequence {

@@ -2,14 +2,12 @@
 //! others.
 
 use super::report::Verdict;
-use super::tests::{at, commits, damage, end_log, read, read_files};
+use super::tests::{at, commits, damage, end_log, read, read_files, slice_upto};
 use super::world::{self, Crash, LOG, Step, World};
 use super::{InMemory, TooShort, Why};
 use crate::wal::batch::rewrite;
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
-use crate::wal::manifest::{
-    Cover, Extent, Gap, LogEndMark, SegmentEntry, SegmentState, SliceEntry,
-};
+use crate::wal::manifest::{Extent, Gap, LogEndMark, SegmentEntry, SegmentState};
 use crate::wal::name::Sequence;
 use crate::wal::segment::SegmentHeader;
 use proptest::prelude::*;
@@ -106,20 +104,7 @@ fn behind_a_deleted_beginning(resolved: u64) -> World {
 
 /// A slice has all decisions up to here.
 fn covered(mut world: World, upto: u64) -> World {
-    world.manifest.slices.push(SliceEntry {
-        file: 99,
-        id: 1,
-        decided_first: 0,
-        decided_last: 0,
-        expiry_max: 0,
-        entries: 0,
-        bytes: 0,
-        checksum: 0,
-        covers: vec![Cover {
-            log: LOG,
-            upto: at(upto),
-        }],
-    });
+    world.manifest.slices.push(slice_upto(upto));
     world
 }
 

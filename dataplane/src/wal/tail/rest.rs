@@ -5,7 +5,7 @@ use super::reader::unreadable;
 use super::{LogTail, Source, TailDamage, TailError, read_manifest};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::LogEntry;
-use crate::wal::name::{LogId, Place};
+use crate::wal::name::{LogId, Place, Sequence};
 use crate::wal::record::ErasedBody;
 use crate::wal::scan::{LogSource, Verdict, read_log};
 use std::sync::Arc;
@@ -14,17 +14,18 @@ use std::sync::Arc;
 const ATTEMPTS_MAX: u32 = 5;
 
 impl<S: Source> LogTail<S> {
-    /// Whether the log is sound behind the cursor, too. It reads the segments that are not closed once more.
+    /// Whether the log is sound behind the cursor, too. It reads the segments that are not closed once more. What comes back are
+    /// the first and last whole batch with records that nothing says yet were durable; none if there is none.
     ///
     /// # Errors
     /// A start would refuse the log.
-    pub async fn check_rest(&mut self) -> Result<(), TailError> {
+    pub async fn check_rest(&mut self) -> Result<Option<(Sequence, Sequence)>, TailError> {
         let mut before = None;
         for _ in 0..ATTEMPTS_MAX {
             // Between two reads a batch may become whole, and the next one may state that it was durable. Damage stays.
             let found = self.judge_rest().await;
             match found {
-                Ok(()) => return Ok(()),
+                Ok(left_out) => return Ok(left_out),
                 Err(error) if before.as_ref() == Some(&error) => return Err(error),
                 Err(error) => before = Some(error),
             }
@@ -34,10 +35,10 @@ impl<S: Source> LogTail<S> {
         Err(before.unwrap_or(TailError::Changing))
     }
 
-    async fn judge_rest(&self) -> Result<(), TailError> {
+    async fn judge_rest(&self) -> Result<Option<(Sequence, Sequence)>, TailError> {
         let manifest = Arc::clone(&self.manifest);
         let Some(log) = manifest.log(self.cursor.log) else {
-            return Ok(());
+            return Ok(None);
         };
         let closed = log
             .segments
@@ -57,8 +58,15 @@ impl<S: Source> LogTail<S> {
             files: &files,
             erased: &erased,
         };
-        let end = read_log(&source, |_, _| {}).await;
-        verdict(log, &end.verdict)
+        let mut left_out = None;
+        let end = read_log(&source, |_, batch| {
+            let at = batch.header.fields.sequence;
+            if at > self.cursor.sequence && !batch.header.is_mark() {
+                left_out = Some((left_out.map_or(at, |(first, _)| first), at));
+            }
+        })
+        .await;
+        verdict(log, &end.verdict).map(|()| left_out)
     }
 }
 

@@ -6,11 +6,11 @@ use super::*;
 use crate::wal::batch::{BatchFields, BatchHeader, BatchLimits, OpenBatch};
 use crate::wal::buffer::Blocks;
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::{Cover, Extent, Gap, SegmentState, SliceEntry};
+use crate::wal::manifest::{Extent, Gap, SegmentState};
 use crate::wal::name::Place;
 use crate::wal::record::{Entry, ErasedBody, ErasureList, Flags};
 use crate::wal::scan::Why;
-use crate::wal::scan::tests::{at, commits, end_log};
+use crate::wal::scan::tests::{at, commits, end_log, slice_upto};
 use crate::wal::scan::world::{Crash, LOG, Step as Write, World};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -149,23 +149,6 @@ fn the_name_of_a_range_is_the_hash_of_what_its_batches_state() {
     }
     let hash: [u8; 32] = Sha256::digest(&stated).into();
     assert_eq!(name_of(&disk), hash);
-}
-
-fn slice_upto(counter: u64) -> SliceEntry {
-    SliceEntry {
-        file: 80,
-        id: 1,
-        decided_first: 0,
-        decided_last: 0,
-        expiry_max: 0,
-        entries: 0,
-        bytes: 0,
-        checksum: 0,
-        covers: vec![Cover {
-            log: LOG,
-            upto: at(counter),
-        }],
-    }
 }
 
 #[test]
