@@ -61,7 +61,7 @@ fn a_problem_says_what_to_do_and_when() {
             "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n\
              Retry-After: 7\r\nContent-Length: 174\r\n{DATE}\r\n\
              {{\"type\":\"about:blank\",\"title\":\"Too many requests\",\"status\":429,\"code\":\"rate_limited\",\"retryable\":true,\
-             \"detail\":\"Wait for Retry-After seconds and send the same record again.\"}}"
+             \"detail\":\"Wait for Retry-After seconds and send the same request again.\"}}"
         )
     );
 }

@@ -197,33 +197,33 @@ problems! {
 
     // 110–119: not now, because of the client's own rate.
     /// Over the rate.
-    RateLimited = 110, 429, "rate_limited", true, "Too many requests", "Wait for Retry-After seconds and send the same record again.";
+    RateLimited = 110, 429, "rate_limited", true, "Too many requests", "Wait for Retry-After seconds and send the same request again.";
     /// Over a quota.
     QuotaExceeded = 111, 429, "quota_exceeded", true, "Quota exceeded", "Wait for Retry-After seconds or ask for a larger quota.";
 
-    // 120–139: not now, because of the gateway. The outcome is unknown; sending the same record again is safe.
+    // 120–139: not now, because of the gateway. The outcome is unknown; sending the same request again is safe.
     /// Recovery has not finished.
-    Starting = 120, 503, "starting", true, "Starting", "Recovery is under way; send the same record again after Retry-After seconds.";
+    Starting = 120, 503, "starting", true, "Starting", "Recovery is under way; send the same request again after Retry-After seconds.";
     /// The process is stopping.
-    Draining = 121, 503, "draining", true, "Draining", "This instance is stopping; send the same record again on a new connection.";
+    Draining = 121, 503, "draining", true, "Draining", "This instance is stopping; send the same request again on a new connection.";
     /// The log cannot take the body now.
-    WalUnavailable = 122, 503, "wal_unavailable", true, "Log unavailable", "Outcome unknown; send the same record again, de-duplication makes that safe.";
+    WalUnavailable = 122, 503, "wal_unavailable", true, "Log unavailable", "Outcome unknown; send the same request again, de-duplication makes that safe.";
     /// The disk is nearly full.
-    DiskFull = 123, 503, "disk_full", true, "Disk nearly full", "Outcome unknown; send the same record again after Retry-After seconds. Operators: the file system under WAL_DIR is nearly full and nothing may be deleted; free space, lower WAL_MAX_AGE or release pins.";
+    DiskFull = 123, 503, "disk_full", true, "Disk nearly full", "Outcome unknown; send the same request again after Retry-After seconds. Operators: the file system under WAL_DIR is nearly full and nothing may be deleted; free space, lower WAL_MAX_AGE or release pins.";
     /// The dedup table has reached its declared limit.
-    DedupMemoryFull = 124, 503, "dedup_memory_full", true, "Dedup memory full", "Send the same record again after Retry-After seconds. Operators: raise DEDUP_MEMORY_MAX or shorten DEDUP_TTL.";
+    DedupMemoryFull = 124, 503, "dedup_memory_full", true, "Dedup memory full", "Send the same request again after Retry-After seconds. Operators: raise DEDUP_MEMORY_MAX.";
     /// The request's deadline passed.
-    DeadlineExceeded = 125, 503, "deadline_exceeded", true, "Deadline exceeded", "Outcome unknown; send the same record again, de-duplication makes that safe.";
+    DeadlineExceeded = 125, 503, "deadline_exceeded", true, "Deadline exceeded", "Outcome unknown; send the same request again, de-duplication makes that safe.";
     /// A store that the look-up needs did not answer.
-    StoreUnavailable = 126, 503, "store_unavailable", true, "Store unavailable", "Outcome unknown; send the same record again, de-duplication makes that safe.";
+    StoreUnavailable = 126, 503, "store_unavailable", true, "Store unavailable", "Outcome unknown; send the same request again, de-duplication makes that safe.";
     /// Requests wait for the log, and nothing has become durable for too long.
     LogStalled = 127, 503, "wal_unavailable", true, "Log stands still", "Nothing has become durable for 2 seconds although something waits. Operators: look at the disk under WAL_DIR; this instance is ready again by itself.";
     /// The log has reached its size limit and no segment may be deleted.
-    CapReached = 128, 503, "disk_full", true, "Log at its cap", "Outcome unknown; send the same record again after Retry-After seconds. Operators: WAL_DIR takes all that the log may take and nothing may be deleted; raise WAL_MAX_BYTES or, where it is not set, enlarge the file system; or release pins.";
+    CapReached = 128, 503, "disk_full", true, "Log at its cap", "Outcome unknown; send the same request again after Retry-After seconds. Operators: WAL_DIR takes all that the log may take and nothing may be deleted; raise WAL_MAX_BYTES or, where it is not set, enlarge the file system; or release pins.";
     /// The file system refuses new files.
-    WalReadOnly = 129, 503, "wal_unavailable", true, "Log cannot be written", "Outcome unknown; send the same record again after Retry-After seconds. Operators: the file system refuses new files in WAL_DIR; look for a read-only mount, chattr +i or +a, and the owner and mode of WAL_DIR.";
+    WalReadOnly = 129, 503, "wal_unavailable", true, "Log cannot be written", "Outcome unknown; send the same request again after Retry-After seconds. Operators: the file system refuses new files in WAL_DIR; look for a read-only mount, chattr +i or +a, and the owner and mode of WAL_DIR.";
     /// A key of the tenant could not be loaded.
-    KeysUnavailable = 130, 503, "keys_unavailable", true, "Keys unavailable", "Send the same record again after Retry-After seconds. Operators: a key of this tenant could not be loaded at the start; restore its source and publish the configuration again.";
+    KeysUnavailable = 130, 503, "keys_unavailable", true, "Keys unavailable", "Send the same request again after Retry-After seconds. Operators: a key of this tenant could not be loaded at the start; restore its source and publish the configuration again.";
     /// A shard makes no turns.
     ShardStuck = 131, 503, "shard_stuck", true, "A shard stands still", "A shard of this instance has made no turn for more than a second; the others serve on. Operators: flk_shard_stuck and the log name it; this instance is ready again by itself once it moves.";
     /// Too many look-ups wait for an answer.

@@ -104,6 +104,8 @@ log_events! {
         /// How long an outcome answers duplicates, in seconds.
         ttl_s: u32,
     }
+    /// Clients may ask for stored outcomes.
+    LookUpsOn "start.look_ups" Info Always, Row("look-ups") => {}
     /// What the process can no longer do.
     SandboxEntered "start.sandbox" Info Always, Row("sandbox") => {
         /// Whether files and sockets are restricted.

@@ -12,6 +12,7 @@ use crate::driver::core_dumps::CoreDumps;
 use crate::driver::descriptors::Places;
 use crate::driver::probe::DriverKind;
 use crate::driver::sandbox::Sandbox;
+use crate::http::LookUps;
 use crate::logs::events as say;
 use crate::shard::config::ShardLimits;
 use crate::snapshot::TenantDocument;
@@ -42,6 +43,10 @@ pub(super) fn announce(
     }
     announce_disk(config, disk, console);
     announce_dedup(&host.dedup, config.dedup_ttl_s, console);
+    if config.look_ups == LookUps::On {
+        let message = "GET /v1/pcs/{pcs_id} is unsigned: each client that reaches the port reads outcomes (FLK_LOOK_UPS)";
+        console.say(say::LookUpsOn {}, message.to_owned());
+    }
     let is_restricted = sandbox.is_some();
     let message = sandbox_line(sandbox, host.driver.kind);
     console.say(say::SandboxEntered { is_restricted }, message);

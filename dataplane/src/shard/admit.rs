@@ -188,6 +188,7 @@ impl Ingress {
             body: place,
             trace,
         });
+        self.forget_answered(core);
         self.expect_answer(Deadline {
             due_us: request.complete_us + self.config.limits.deadline_us,
             ticket,

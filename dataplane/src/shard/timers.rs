@@ -39,6 +39,25 @@ impl Ingress {
         }
     }
 
+    /// Drops deadlines of answered requests before the queue would grow: otherwise one request that waits long would keep
+    /// those of all requests behind it. At most half of the queue is in use afterwards, so this happens rarely.
+    pub(super) fn forget_answered(&mut self, core: &Core) {
+        if self.deadlines.len() < self.deadlines.capacity() {
+            return;
+        }
+        let mut open = std::mem::take(&mut self.deadlines);
+        open.retain(|deadline| self.is_open(Some(core), deadline));
+        if open.len() > open.capacity() / 2 {
+            open.reserve(open.capacity());
+        }
+        self.deadlines = open;
+    }
+
+    /// Whether something happens to the request at its deadline.
+    fn is_open(&mut self, core: Option<&Core>, deadline: &Deadline) -> bool {
+        self.flights.get(deadline.ticket).is_some() || self.is_unanswerable(core, deadline)
+    }
+
     /// Gives up the claim of a request, if it has one that is not granted.
     fn withdraw(&mut self, core: &mut Core, ticket: Ticket, now: Now, outbox: &mut Outbox) {
         let Some((request, claim)) = self.flights.withdraw(ticket) else {
@@ -211,8 +230,7 @@ impl Ingress {
     /// When to take the next turn if nothing happens before.
     pub(super) fn next(&mut self, core: Option<&Core>, now: Now) -> Next {
         while let Some(deadline) = self.deadlines.front().copied() {
-            if self.flights.get(deadline.ticket).is_some() || self.is_unanswerable(core, &deadline)
-            {
+            if self.is_open(core, &deadline) {
                 break;
             }
             self.deadlines.pop_front();

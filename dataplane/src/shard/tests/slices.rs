@@ -86,6 +86,30 @@ fn a_shard_answers_from_the_slices_that_it_begins_with_and_keeps_them_no_longer_
 }
 
 #[test]
+fn a_request_that_waits_for_a_slice_does_not_keep_the_deadlines_of_those_behind_it() {
+    let (bytes, set) = sealed();
+    let mut room = Room::new(1, |config| config.limits.flights_max = 16);
+    (room.slice, room.slices) = (bytes, set);
+    room.begin();
+    room.hold_reads = true;
+    let slow = room.connect(0);
+    room.send(0, slow, post(&record(2)).as_bytes());
+    let conn = room.connect(0);
+    let before = room.shards[0].ingress.deadlines.capacity();
+    for _ in 0..20 {
+        for epoch in 9..19 {
+            room.send(0, conn, post(&record(epoch)).as_bytes());
+        }
+    }
+    assert_eq!(statuses(&room.received(0, conn)), [200; 200]);
+    assert!(
+        room.received(0, slow).is_empty(),
+        "its look-up reads the slice"
+    );
+    assert_eq!(room.shards[0].ingress.deadlines.capacity(), before);
+}
+
+#[test]
 fn what_is_in_a_slice_is_answered_as_in_the_transcript() {
     let mut before = Room::serving(1);
     let conn = before.connect(0);

@@ -119,4 +119,16 @@ fn look_ups_are_off_until_they_are_switched_on(setting: Setting) {
     let nowhere = gateway.get("/v1/nowhere");
     assert_eq!((answer.status, answer.body), (nowhere.status, nowhere.body));
     assert_eq!(answer.status, 404);
+    let said = gateway.stop().said;
+    assert!(!said.contains("look-ups"), "{said}");
+    let said = setting
+        .plan(directory.path())
+        .with("FLK_LOOK_UPS", "on")
+        .start()
+        .stop()
+        .said;
+    assert!(
+        said.contains("each client that reaches the port reads outcomes"),
+        "{said}"
+    );
 }
