@@ -6,7 +6,8 @@ use crate::fault;
 use crate::wal::directory::{Directory, Snapshot};
 use crate::wal::survey::{LIVE_ATTEMPTS_MAX, Survey};
 use flk_dataplane::io::Errno;
-use flk_dataplane::keeper::find::{Find, Outcome, SliceRefused, Writing};
+use flk_dataplane::keeper::find::{Find, Outcome, Writing};
+use flk_dataplane::keeper::slice_file::SliceRefused;
 use flk_dataplane::wal::files::{NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::SliceEntry;
 use flk_dataplane::wal::scan::{Verdict, run_ready};
@@ -134,7 +135,7 @@ impl Search<'_> {
     fn slice(&mut self, entry: &SliceEntry, name: &str) -> Result<(), SliceRefused> {
         let file = self.directory.open_file(name);
         let file = file.map_err(SliceRefused::Unreadable)?;
-        let looked = run_ready(self.find.look_into(entry, &&file));
+        let looked = run_ready(self.find.look_into(&self.snapshot.manifest, entry, &&file));
         looked.unwrap_or(Err(SliceRefused::Unreadable(Errno::EIO)))
     }
 
@@ -188,6 +189,9 @@ fn failure(name: &str, refused: &SliceRefused) -> Failure {
         }
         SliceRefused::Wrong(error @ SliceError::UnknownPart { .. }) => {
             Failure::with(Exit::Configuration, format!("{name}: {error}"))
+        }
+        SliceRefused::Short => {
+            Failure::with(Exit::Damage, format!("{name} is shorter than a block"))
         }
         SliceRefused::Wrong(error) => Failure::with(Exit::Damage, format!("{name}: {error}")),
         SliceRefused::NotAsNamed => Failure::with(
