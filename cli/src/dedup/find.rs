@@ -94,14 +94,14 @@ impl Search<'_> {
                 files,
             };
             let mut found = self.find.in_log(&self.snapshot.manifest, log.id);
-            let mut end = survey.read(|_, batch| self.find.take(batch, &mut found));
+            let mut end = survey.read(|batch| self.find.take(batch, &mut found));
             // Between two reads a batch may become whole and the next one may state that it was durable. Real damage stays.
             for _ in 1..LIVE_ATTEMPTS_MAX {
                 if end.verdict.is_sound() || !survey.is_live() {
                     break;
                 }
                 found = self.find.in_log(&self.snapshot.manifest, log.id);
-                end = survey.read(|_, batch| self.find.take(batch, &mut found));
+                end = survey.read(|batch| self.find.take(batch, &mut found));
             }
             if !end.verdict.is_sound() {
                 let exit = match end.verdict {

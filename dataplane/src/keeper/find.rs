@@ -316,6 +316,45 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_that_is_not_the_one_of_the_manifest_is_not_looked_into() {
+        let mut writer = SliceWriter::new(SliceMeta::default(), &[ParamsVersion::ONE]);
+        writer.push(&decided(7)).unwrap();
+        let sealed = writer.finish(&[]).unwrap();
+        let entry = sealed.summary.entry(3, 0, Vec::new());
+        let file = Bytes(sealed.bytes);
+        let manifest = Manifest::default();
+        let look = |manifest: &Manifest, entry: &SliceEntry| {
+            let mut find = find(decided(7).key);
+            run_ready(find.look_into(manifest, entry, &file)).unwrap()
+        };
+        assert_eq!(look(&manifest, &entry), Ok(()));
+        let installation = Manifest {
+            installation: [1; 16],
+            ..manifest.clone()
+        };
+        let secret = Manifest {
+            secret: [1; 16],
+            ..manifest.clone()
+        };
+        let id = SliceEntry {
+            id: !entry.id,
+            ..entry.clone()
+        };
+        let checksum = SliceEntry {
+            checksum: entry.checksum ^ 1,
+            ..entry.clone()
+        };
+        for (manifest, entry) in [
+            (&installation, &entry),
+            (&secret, &entry),
+            (&manifest, &id),
+            (&manifest, &checksum),
+        ] {
+            assert_eq!(look(manifest, entry), Err(SliceRefused::NotAsNamed));
+        }
+    }
+
+    #[test]
     fn an_outcome_found_in_a_log_lives_as_long_as_the_slice_says() {
         let log = LogId {
             start: 1,
