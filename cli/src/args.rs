@@ -2,6 +2,7 @@
 //! the reason is a text of this program, never of a library.
 
 use flk_dataplane::config::units;
+use flk_dataplane::snapshot::is_name;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -50,8 +51,7 @@ pub(crate) fn size(
 
 /// Reads the name of a tenant.
 pub(crate) fn tenant(text: &str) -> Result<String, String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    match (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+    match is_name(text) {
         true => Ok(text.to_owned()),
         false => Err("a tenant is 1 to 64 of A-Z a-z 0-9 . _ -".to_owned()),
     }

@@ -402,20 +402,16 @@ impl Controller {
     /// Asks the data plane; says when it goes and comes.
     async fn status(&mut self) -> Result<Status, Refusal> {
         let asked = self.link.status().await;
-        let was_away = match &self.board.borrow().dataplane {
-            Dataplane::Away { .. } => true,
-            Dataplane::Unknown | Dataplane::Answers => false,
-        };
-        let was_new = self.board.borrow().dataplane == Dataplane::Unknown;
+        let before = self.board.borrow().dataplane.clone();
         match asked {
             Ok(status) => {
-                if was_away || was_new {
+                if before != Dataplane::Answers {
                     let snapshot = status.in_force.number;
                     let message =
                         format!("the data plane answers: snapshot {snapshot} is in force");
                     say(DataplaneAnswers { snapshot }, message);
                 }
-                if was_away {
+                if let Dataplane::Away { .. } = before {
                     self.started_again();
                 }
                 self.away_pause = AWAY_PAUSE_MIN;
@@ -426,15 +422,15 @@ impl Controller {
                 });
                 Ok(status)
             }
-            Err(error) => Err(self.away(error, was_away)),
+            Err(error) => Err(self.away(error, &before)),
         }
     }
 
-    fn away(&mut self, error: LinkError, was_away: bool) -> Refusal {
+    fn away(&mut self, error: LinkError, before: &Dataplane) -> Refusal {
         let why = error.to_string();
-        match was_away {
-            true => self.away_pause = (self.away_pause * 2).min(LOOK_EVERY),
-            false => {
+        match before {
+            Dataplane::Away { .. } => self.away_pause = (self.away_pause * 2).min(LOOK_EVERY),
+            Dataplane::Unknown | Dataplane::Answers => {
                 let error = why.clone();
                 say(DataplaneAway { error }, format!("{why}; trying again"));
             }

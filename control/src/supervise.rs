@@ -41,19 +41,22 @@ impl Supervisor {
     /// # Errors
     /// No thread can be started.
     pub fn start(command: Receiver<Command>) -> std::io::Result<Supervisor> {
-        let (news, heard) = channel();
-        let told = news.clone();
+        let (sender, receiver) = channel();
+        let of_children = sender.clone();
         let (end, ended) = channel();
         std::thread::Builder::new()
             .name("flk-supervisor".to_owned())
             .spawn(move || {
                 // No command comes if the gateway does not start.
                 if let Ok(command) = command.recv() {
-                    keep_alive(command, &heard, &told);
+                    keep_alive(command, &receiver, &of_children);
                 }
                 drop(end);
             })?;
-        Ok(Supervisor { news, ended })
+        Ok(Supervisor {
+            news: sender,
+            ended,
+        })
     }
 
     /// What makes the child reload its configuration. It can be called from any thread, and never waits.
@@ -75,7 +78,7 @@ impl Supervisor {
     }
 }
 
-fn keep_alive(mut command: Command, heard: &Receiver<News>, told: &Sender<News>) {
+fn keep_alive(mut command: Command, receiver: &Receiver<News>, sender: &Sender<News>) {
     // A group of its own: Ctrl-C in a terminal is for the gateway, which stops it in turn.
     command.stdin(Stdio::piped()).process_group(0);
     for name in NOT_FOR_THE_CHILD {
@@ -86,7 +89,7 @@ fn keep_alive(mut command: Command, heard: &Receiver<News>, told: &Sender<News>)
         let begun = Instant::now();
         let how = match command.spawn() {
             Err(error) => format!("cannot be started: {error}"),
-            Ok(child) => match attend(child, heard, told) {
+            Ok(child) => match attend(child, receiver, sender) {
                 Some(how) => how,
                 None => return,
             },
@@ -101,7 +104,7 @@ fn keep_alive(mut command: Command, heard: &Receiver<News>, told: &Sender<News>)
                 "it {how}; traffic is served on under the snapshot in force, and it is started again in {pause_ms} ms"
             ),
         );
-        match heard.recv_timeout(pause) {
+        match receiver.recv_timeout(pause) {
             // The next one reads the configuration when it starts.
             Ok(News::Reload) | Err(RecvTimeoutError::Timeout) => {}
             Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
@@ -111,14 +114,14 @@ fn keep_alive(mut command: Command, heard: &Receiver<News>, told: &Sender<News>)
 }
 
 /// Waits for the end of a child; how it ended, or nothing if it was stopped.
-fn attend(mut child: Child, heard: &Receiver<News>, told: &Sender<News>) -> Option<String> {
+fn attend(mut child: Child, receiver: &Receiver<News>, sender: &Sender<News>) -> Option<String> {
     let lifeline = child.stdin.take();
     let descriptor = descriptor(&child);
-    let told = told.clone();
+    let sender = sender.clone();
     let waiter = std::thread::Builder::new().name("flk-wait".to_owned());
     let waiter = waiter.spawn(move || {
         // If nothing listens any more, the process ends.
-        let _ = told.send(News::Ended(child.wait().ok()));
+        let _ = sender.send(News::Ended(child.wait().ok()));
     });
     let waiter = match waiter {
         Ok(waiter) => waiter,
@@ -126,14 +129,14 @@ fn attend(mut child: Child, heard: &Receiver<News>, told: &Sender<News>) -> Opti
         Err(error) => return Some(format!("cannot be waited for: {error}")),
     };
     let how = loop {
-        match heard.recv() {
+        match receiver.recv() {
             Ok(News::Ended(Some(status))) => break Some(format!("ended ({status})")),
             Ok(News::Ended(None)) => break Some("ended".to_owned()),
             // The child has it blocked, as this process does, until it handles it: that ends none that has just begun.
             Ok(News::Reload) => send(descriptor.as_ref(), Signal::HUP),
             Ok(News::Stop) | Err(_) => {
                 drop(lifeline);
-                if !ends_within(STOP_MAX, heard) {
+                if !ends_within(STOP_MAX, receiver) {
                     send(descriptor.as_ref(), Signal::KILL);
                 }
                 break None;
@@ -144,10 +147,10 @@ fn attend(mut child: Child, heard: &Receiver<News>, told: &Sender<News>) -> Opti
     how
 }
 
-fn ends_within(time: Duration, heard: &Receiver<News>) -> bool {
+fn ends_within(time: Duration, receiver: &Receiver<News>) -> bool {
     let until = Instant::now() + time;
     loop {
-        match heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(News::Ended(_)) => return true,
             Ok(News::Stop | News::Reload) => {}
             Err(_) => return false,

@@ -9,7 +9,7 @@ mod names;
 mod selected;
 
 #[cfg(feature = "planted-bugs")]
-pub use self::death::{Fate, meet_at, pass};
+pub use self::death::{InjectedFault, inject_at, pass};
 #[cfg(feature = "planted-bugs")]
 pub use self::selected::{plant, planted};
 
@@ -68,7 +68,7 @@ pub enum Bug {
     LookUpOfDefaultTenant,
 }
 
-/// A place where a process may be told to die, as if it had been killed just there.
+/// A place where a process may die, as if it had been killed just there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
     /// A log batch is about to be written.
@@ -85,7 +85,7 @@ pub enum Point {
     KeeperFileDone,
 }
 
-/// Dies here if told to: never, in this build.
+/// Dies here if that was asked for: never, in this build.
 #[cfg(not(feature = "planted-bugs"))]
 #[inline(always)]
 pub const fn pass(_point: Point) {}

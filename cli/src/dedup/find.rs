@@ -6,7 +6,8 @@ use crate::fault;
 use crate::wal::directory::{Directory, Snapshot};
 use crate::wal::survey::{LIVE_ATTEMPTS_MAX, Survey};
 use flk_dataplane::io::Errno;
-use flk_dataplane::keeper::find::{Find, Outcome, SliceRefused, Writing};
+use flk_dataplane::keeper::find::{Find, Outcome, Writing};
+use flk_dataplane::keeper::slice_file::SliceRefused;
 use flk_dataplane::wal::files::{NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::SliceEntry;
 use flk_dataplane::wal::scan::{Verdict, run_ready};
@@ -93,14 +94,14 @@ impl Search<'_> {
                 files,
             };
             let mut found = self.find.in_log(&self.snapshot.manifest, log.id);
-            let mut end = survey.read(|_, batch| self.find.take(batch, &mut found));
+            let mut end = survey.read(|batch| self.find.take(batch, &mut found));
             // Between two reads a batch may become whole and the next one may state that it was durable. Real damage stays.
             for _ in 1..LIVE_ATTEMPTS_MAX {
                 if end.verdict.is_sound() || !survey.is_live() {
                     break;
                 }
                 found = self.find.in_log(&self.snapshot.manifest, log.id);
-                end = survey.read(|_, batch| self.find.take(batch, &mut found));
+                end = survey.read(|batch| self.find.take(batch, &mut found));
             }
             if !end.verdict.is_sound() {
                 let exit = match end.verdict {
@@ -134,7 +135,7 @@ impl Search<'_> {
     fn slice(&mut self, entry: &SliceEntry, name: &str) -> Result<(), SliceRefused> {
         let file = self.directory.open_file(name);
         let file = file.map_err(SliceRefused::Unreadable)?;
-        let looked = run_ready(self.find.look_into(entry, &&file));
+        let looked = run_ready(self.find.look_into(&self.snapshot.manifest, entry, &&file));
         looked.unwrap_or(Err(SliceRefused::Unreadable(Errno::EIO)))
     }
 
@@ -188,6 +189,9 @@ fn failure(name: &str, refused: &SliceRefused) -> Failure {
         }
         SliceRefused::Wrong(error @ SliceError::UnknownPart { .. }) => {
             Failure::with(Exit::Configuration, format!("{name}: {error}"))
+        }
+        SliceRefused::Short => {
+            Failure::with(Exit::Damage, format!("{name} is shorter than a block"))
         }
         SliceRefused::Wrong(error) => Failure::with(Exit::Damage, format!("{name}: {error}")),
         SliceRefused::NotAsNamed => Failure::with(

@@ -7,6 +7,7 @@ use super::now_s;
 use super::source::public_part;
 use super::store::create;
 use crate::CommandResult;
+use crate::args::tenant;
 use crate::exit::{Exit, Failure, KEYS_GENERATE_CODES};
 use crate::fault;
 use crate::output::{Format, Output};
@@ -76,14 +77,6 @@ pub(crate) struct GenerateArgs {
     /// How to say what was made
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "emit")]
     output: Format,
-}
-
-fn tenant(text: &str) -> Result<String, String> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    match (1..=64).contains(&text.len()) && text.bytes().all(is_allowed) {
-        true => Ok(text.to_owned()),
-        false => Err("a name is 1 to 64 characters of A-Z a-z 0-9 . _ -".to_owned()),
-    }
 }
 
 fn recipient(text: &str) -> Result<Recipient, String> {

@@ -1,16 +1,16 @@
-//! Reads one log from beginning to end and pairs each body with its disposition. Only bodies without a disposition yet are
-//! kept in memory.
+//! Reads one log from beginning to end, as a start would: where it ends and in which state, and its bodies as rows with their
+//! dispositions. It changes nothing.
 
 use crate::wal::directory::{Directory, LogFile};
 use crate::wal::row::Row;
 use crate::wal::stored::disposed::Disposed;
+use crate::wal::stored::pairs::{BodyAt, Pairs, Use};
 use flk_contract::Parser;
 use flk_dataplane::wal::batch::Batch;
 use flk_dataplane::wal::manifest::{LogEntry, Manifest};
-use flk_dataplane::wal::name::Place;
-use flk_dataplane::wal::record::{BodyRecord, Content};
+use flk_dataplane::wal::name::LogId;
+use flk_dataplane::wal::record::Entry;
 use flk_dataplane::wal::scan::{LogEnd, LogSource, Verdict, read_log, run_ready};
-use std::collections::BTreeMap;
 
 /// How often the end of a log in use is read again before damage is believed.
 pub(crate) const LIVE_ATTEMPTS_MAX: u32 = 5;
@@ -51,13 +51,13 @@ impl Survey<'_> {
 
     /// Where the log ends and in which state.
     pub(super) fn end(&self) -> LogEnd {
-        let mut end = self.read(|_, _| {});
+        let mut end = self.read(|_| {});
         // Between two reads a batch may become whole and the next one may state that it was durable. Real damage stays.
         for _ in 1..LIVE_ATTEMPTS_MAX {
             if !self.is_live() || end.verdict.is_sound() {
                 break;
             }
-            let again = self.read(|_, _| {});
+            let again = self.read(|_| {});
             if again.verdict == end.verdict {
                 break;
             }
@@ -68,21 +68,25 @@ impl Survey<'_> {
 
     /// Shows every body with its disposition; returns where the log ends.
     pub(super) fn rows(&self, bodies: Bodies, mut show: impl FnMut(Row)) -> LogEnd {
-        let mut waiting = Waiting {
+        let mut pairs = Pairs::default();
+        let mut rows = Rows {
+            log: self.log.id,
             bodies,
             parser: Parser::new(),
-            rows: BTreeMap::new(),
+            show: &mut show,
         };
-        let mut end = self.read(|wall_us, batch| {
-            waiting.pass(self, wall_us, batch, &mut show);
+        let mut end = self.read(|batch| {
+            pairs.batch(batch, &mut rows);
         });
         let left = match self.is_live() {
             true => Disposed::Pending,
             false => Disposed::Unanswered,
         };
-        for (_, mut row) in waiting.rows {
-            row.disposed = left;
-            show(row);
+        let (waiting, unanswered) = pairs.left();
+        let waiting = waiting.into_values().map(|row| (row, left));
+        let unanswered = unanswered.into_values();
+        for (row, disposed) in waiting.chain(unanswered.map(|row| (row, Disposed::Unanswered))) {
+            show(Row { disposed, ..row });
         }
         if self.is_live() && !end.verdict.is_sound() && !self.directory.is_stopped() {
             end.verdict = self.end().verdict;
@@ -90,8 +94,8 @@ impl Survey<'_> {
         end
     }
 
-    /// Shows every batch, with its wall clock; returns where the log ends.
-    pub(crate) fn read(&self, mut visit: impl FnMut(u64, &Batch<'_>)) -> LogEnd {
+    /// Shows every batch; returns where the log ends.
+    pub(crate) fn read(&self, mut visit: impl FnMut(&Batch<'_>)) -> LogEnd {
         let erased = |_, _| false;
         let source = LogSource {
             manifest: self.manifest,
@@ -100,9 +104,7 @@ impl Survey<'_> {
             files: &self.files,
             erased: &erased,
         };
-        let read = read_log(&source, |_, batch| {
-            visit(batch.header.fields.wall_us, batch)
-        });
+        let read = read_log(&source, |_, batch| visit(batch));
         run_ready(read).unwrap_or_else(|| self.nothing_read())
     }
 
@@ -126,64 +128,40 @@ impl Survey<'_> {
     }
 }
 
-/// Bodies whose disposition is not known yet.
-struct Waiting {
+/// Makes a row of each body, and shows it once its disposition is known.
+struct Rows<S> {
+    log: LogId,
     bodies: Bodies,
     parser: Parser,
-    rows: BTreeMap<Place, Row>,
+    show: S,
 }
 
-impl Waiting {
-    fn pass(
-        &mut self,
-        of: &Survey<'_>,
-        wall_us: u64,
-        batch: &Batch<'_>,
-        show: &mut impl FnMut(Row),
-    ) {
-        let sequence = batch.header.fields.sequence;
-        for record in batch.records().flatten() {
-            match record.content {
-                Content::Body(body) => {
-                    let index = record.index;
-                    let place = Place { sequence, index };
-                    let row = self.row(of, place, wall_us, &body, batch.body(&body));
-                    self.rows.insert(place, row);
-                }
-                Content::Entry(entry) => {
-                    let row = entry
-                        .disposition_of()
-                        .and_then(|body| self.rows.remove(&body));
-                    if let (Some(mut row), Some(disposed)) = (row, Disposed::of(&entry)) {
-                        row.disposed = disposed;
-                        show(row);
-                    }
-                }
-                Content::Skipped => {}
-            }
-        }
-    }
+impl<S: FnMut(Row)> Use for Rows<S> {
+    type Kept = Row;
 
-    fn row(
-        &mut self,
-        of: &Survey<'_>,
-        place: Place,
-        wall_us: u64,
-        record: &BodyRecord<'_>,
-        body: Option<&[u8]>,
-    ) -> Row {
-        let parsed = body.and_then(|body| self.parser.parse(body).ok());
-        Row {
-            log: of.log.id,
-            place,
-            wall_us,
-            tenant: record.tenant.to_owned(),
-            bytes: record.bytes,
+    fn body(&mut self, at: &BodyAt<'_>) -> Option<Row> {
+        let parsed = at.bytes.and_then(|body| self.parser.parse(body).ok());
+        Some(Row {
+            log: self.log,
+            place: at.place,
+            wall_us: at.wall_us,
+            tenant: at.record.tenant.to_owned(),
+            bytes: at.record.bytes,
             pcs_id: parsed.map(|it| it.pcs_id.to_owned()),
-            body: body
+            body: at
+                .bytes
                 .filter(|_| self.bodies == Bodies::Kept)
                 .map(<[u8]>::to_vec),
             disposed: Disposed::Pending,
+        })
+    }
+
+    fn pair(&mut self, row: Row, entry: &Entry<'_>, _batch: &Batch<'_>) {
+        if let Some(disposed) = Disposed::of(entry) {
+            (self.show)(Row { disposed, ..row });
         }
     }
+
+    /// Of a body in a segment that was deleted.
+    fn alone(&mut self, _entry: &Entry<'_>, _batch: &Batch<'_>) {}
 }

@@ -8,9 +8,9 @@ use crate::wal::directory::{Directory, Snapshot, Unusable};
 use crate::wal::survey::Survey;
 use crate::wal::{DirArgs, show};
 use clap::Args;
-use flk_dataplane::dedup::slice::frame::table_checksum;
-use flk_dataplane::dedup::slice::{ENTRIES_PER_BLOCK, SliceError, SliceReader, verify_whole};
+use flk_dataplane::dedup::slice::{ENTRIES_PER_BLOCK, SliceError, verify_whole};
 use flk_dataplane::io::Errno;
+use flk_dataplane::keeper::slice_file::is_as_named;
 use flk_dataplane::keeper::strays::{Named, Refusal, Stray, judge_origin, judge_stray};
 use flk_dataplane::wal::buffer::BLOCK_BYTES;
 use flk_dataplane::wal::files::{LOCK, MANIFEST, MANIFEST_NEW, NumberedFile, SECRET};
@@ -360,7 +360,7 @@ fn slice_finding(directory: &Directory, manifest: &Manifest, slice: &SliceEntry)
     }
     match verified {
         Err(fault) if fault.is_newer() => newer(fault.to_string()),
-        Ok((reader, _)) if is_named(&reader, &bytes, manifest, slice) => Finding {
+        Ok((reader, _)) if is_as_named(&reader, &bytes, manifest, slice) => Finding {
             what: name,
             state: State::Whole,
             text: counted(slice.entries, "decision"),
@@ -379,15 +379,6 @@ fn slice_finding(directory: &Directory, manifest: &Manifest, slice: &SliceEntry)
         },
         Err(fault) => damaged(&name, fault.to_string()),
     }
-}
-
-/// Whether a sound slice is the one that the manifest names.
-fn is_named(reader: &SliceReader, bytes: &[u8], manifest: &Manifest, slice: &SliceEntry) -> bool {
-    let header = reader.header();
-    header.slice_id == slice.id
-        && header.installation == manifest.installation
-        && header.secret == manifest.secret
-        && table_checksum(bytes) == Some(slice.checksum)
 }
 
 /// Files that the manifest names and whose first block shows that they, or the manifest, are of another time.

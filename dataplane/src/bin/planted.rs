@@ -6,7 +6,7 @@ use flk_dataplane::config::{Config, Environment, Flags, log_format_of_start};
 use flk_dataplane::exit::Exit;
 use flk_dataplane::logs::events::StartRefused;
 use flk_dataplane::logs::{Line, set_format};
-use flk_dataplane::planted::{Bug, Fate, Point, meet_at, plant};
+use flk_dataplane::planted::{Bug, InjectedFault, Point, inject_at, plant};
 use flk_dataplane::run::{Around, Surroundings, TimeLimits, run_within};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -58,22 +58,26 @@ fn plant_from(env: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
         };
         let (point, times) = text.split_once(':').ok_or_else(wrong)?;
         let point = Point::named(point).ok_or_else(wrong)?;
-        meet_at(point, times.parse().map_err(|_| wrong())?, Fate::Death);
+        inject_at(
+            point,
+            times.parse().map_err(|_| wrong())?,
+            InjectedFault::Kill,
+        );
     }
     if let Some(text) = env("FLK_HANG_AT") {
-        let told = || {
+        let parsed = || {
             let (point, rest) = text.split_once(':')?;
             let (times, wait_ms) = rest.split_once(':')?;
             let wait = Duration::from_millis(wait_ms.parse().ok()?);
             Some((Point::named(point)?, times.parse().ok()?, wait))
         };
-        let (point, times, wait) = told().ok_or_else(|| {
+        let (point, times, wait) = parsed().ok_or_else(|| {
             format!(
                 "FLK_HANG_AT={text}: allowed is POINT:TIMES:MILLISECONDS, a point being one of {:?}",
                 Point::ALL
             )
         })?;
-        meet_at(point, times, Fate::Hang(wait));
+        inject_at(point, times, InjectedFault::Hang(wait));
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ use crate::driver::sandbox::Wanted;
 use crate::http::{LookUps, Networks, NetworksError};
 use crate::logs::Format;
 use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol, TraceLimits};
-use crate::snapshot::Document;
+use crate::snapshot::{Document, is_name};
 use crate::wal::segment::Region;
 use flk_contract::signature::wipe_stack;
 use sealed::AgeKeys;
@@ -299,8 +299,7 @@ fn region(raw: &RawConfig) -> Result<Option<Region>, ConfigError> {
     let Some(text) = raw.text(Variable::RegionId) else {
         return Ok(None);
     };
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    match Region::new(text).filter(|_| text.bytes().all(is_allowed)) {
+    match Region::new(text).filter(|_| is_name(text)) {
         Some(region) => Ok(Some(region)),
         None => Err(raw.error(Variable::RegionId, "no such name")),
     }

@@ -27,8 +27,8 @@ const READ: [(i32, &str); 5] = [
 /// the foreground may write to.
 const IGNORED: [i32; 3] = [libc::SIGPIPE, libc::SIGXFSZ, libc::SIGTTOU];
 
-/// Lets the calling thread hear SIGTERM, SIGINT and SIGHUP, in a process that a gateway started with its signals blocked and
-/// that handles these three itself. What came meanwhile is heard now.
+/// Lets the calling thread receive SIGTERM, SIGINT and SIGHUP, in a process that a gateway started with its signals blocked and
+/// that handles these three itself. What came meanwhile is received now.
 ///
 /// # Errors
 /// The system refuses.

@@ -1,5 +1,5 @@
-//! Writes the bytes of every response to the end of the caller's output. It decides nothing: status, body, time and the
-//! fate of the connection come from the caller.
+//! Writes the bytes of every response to the end of the caller's output. It decides nothing: status, body, time and
+//! whether the connection stays open come from the caller.
 
 use super::date::Date;
 use super::head::Method;

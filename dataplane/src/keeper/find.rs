@@ -3,11 +3,12 @@
 
 use crate::dedup::key::KeyHash;
 use crate::dedup::order::order;
-use crate::dedup::slice::{Candidate, Found, SliceError, SliceReader};
+use crate::dedup::slice::{Candidate, Found};
 use crate::dedup::{Decided, Key};
-use crate::io::{Errno, FileId};
+use crate::io::FileId;
 use crate::keeper::clock::{Reading, resume};
 use crate::keeper::replay::Replay;
+use crate::keeper::slice_file::{SliceFile, SliceRefused, part};
 use crate::wal::batch::Batch;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{CLOCK_BEGIN_US, Manifest, SliceEntry};
@@ -16,7 +17,6 @@ use crate::wal::record::{Content, Entry};
 use crate::wal::scan::ReadAt;
 use flk_contract::hash::hex32;
 use flk_contract::verify::ParamsVersion;
-use std::ops::Range;
 
 /// Where a decision was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,23 +59,6 @@ pub struct Outcome {
     pub is_alive: bool,
 }
 
-/// Why a slice cannot be looked into.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SliceRefused {
-    /// The device refused.
-    Unreadable(Errno),
-    /// It is damaged, or a newer flk wrote it.
-    Wrong(SliceError),
-    /// It is not the slice that the manifest names.
-    NotAsNamed,
-}
-
-impl From<SliceError> for SliceRefused {
-    fn from(error: SliceError) -> SliceRefused {
-        SliceRefused::Wrong(error)
-    }
-}
-
 /// What was found so far.
 #[derive(Debug)]
 pub struct Find {
@@ -87,8 +70,6 @@ pub struct Find {
     is_early: bool,
     mark: Reading,
     newest: Reading,
-    /// What is added to times in slices of format 1.
-    slices_base_s: u32,
 }
 
 /// What one log has of it. What a gateway writes counts once it is durable.
@@ -125,7 +106,6 @@ impl Find {
             is_early: false,
             mark,
             newest: mark,
-            slices_base_s: manifest.clock_base_of_slices_s(),
         }
     }
 
@@ -191,20 +171,15 @@ impl Find {
     /// It cannot be looked into: whether it has the id is not known.
     pub async fn look_into(
         &mut self,
+        manifest: &Manifest,
         entry: &SliceEntry,
         file: &impl ReadAt,
     ) -> Result<(), SliceRefused> {
-        let bytes = file.bytes();
-        let last = bytes.saturating_sub(BLOCK_BYTES as u64);
-        let first = part(file, 0..BLOCK_BYTES as u64).await?;
-        let reader = SliceReader::open(&first, &part(file, last..bytes).await?, bytes)?;
-        let reader = reader.with_clock_base(self.slices_base_s);
-        if reader.header().slice_id != entry.id {
-            return Err(SliceRefused::NotAsNamed);
-        }
-        let [directory, params, _] = reader.small_sections()?;
-        let directory = reader.directory(&part(file, directory).await?)?;
-        let versions = reader.params(&part(file, params).await?)?;
+        let SliceFile {
+            reader,
+            directory,
+            versions,
+        } = SliceFile::read(file, manifest, entry).await?;
         let partition = self.key.partition();
         let partitions = partition..partition + 1;
         let parts = reader.view_parts(&directory, partitions.clone())?;
@@ -276,27 +251,11 @@ impl Find {
     }
 }
 
-/// Some bytes of a file, read in whole blocks.
-async fn part(file: &impl ReadAt, range: Range<u64>) -> Result<Vec<u8>, SliceRefused> {
-    let block = BLOCK_BYTES as u64;
-    let start = range.start - range.start % block;
-    let wanted = range.end.next_multiple_of(block).min(file.bytes());
-    let bytes = usize::try_from(wanted.saturating_sub(start));
-    let bytes = bytes.map_err(|_| SliceRefused::Unreadable(Errno::EIO))?;
-    let read = file.read_at(start, bytes).await;
-    let read = read.map_err(SliceRefused::Unreadable)?;
-    let skip = (range.start - start) as usize;
-    let length = range.end.saturating_sub(range.start) as usize;
-    let what = "length of the file";
-    let part = read.get(skip..).and_then(|rest| rest.get(..length));
-    part.map(<[u8]>::to_vec)
-        .ok_or(SliceRefused::Wrong(SliceError::Inconsistent { what }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dedup::slice::{SliceMeta, SliceWriter};
+    use crate::io::Errno;
     use crate::wal::scan::run_ready;
 
     struct Bytes(Vec<u8>);
@@ -348,9 +307,50 @@ mod tests {
         let file = Bytes(sealed.bytes);
         for low in 0..200 {
             let mut find = find(decided(low).key);
-            run_ready(find.look_into(&entry, &file)).unwrap().unwrap();
+            run_ready(find.look_into(&Manifest::default(), &entry, &file))
+                .unwrap()
+                .unwrap();
             let found: Vec<Key> = find.found.iter().map(|it| it.decided.key).collect();
             assert_eq!(found, [decided(low).key]);
+        }
+    }
+
+    #[test]
+    fn a_slice_that_is_not_the_one_of_the_manifest_is_not_looked_into() {
+        let mut writer = SliceWriter::new(SliceMeta::default(), &[ParamsVersion::ONE]);
+        writer.push(&decided(7)).unwrap();
+        let sealed = writer.finish(&[]).unwrap();
+        let entry = sealed.summary.entry(3, 0, Vec::new());
+        let file = Bytes(sealed.bytes);
+        let manifest = Manifest::default();
+        let look = |manifest: &Manifest, entry: &SliceEntry| {
+            let mut find = find(decided(7).key);
+            run_ready(find.look_into(manifest, entry, &file)).unwrap()
+        };
+        assert_eq!(look(&manifest, &entry), Ok(()));
+        let installation = Manifest {
+            installation: [1; 16],
+            ..manifest.clone()
+        };
+        let secret = Manifest {
+            secret: [1; 16],
+            ..manifest.clone()
+        };
+        let id = SliceEntry {
+            id: !entry.id,
+            ..entry.clone()
+        };
+        let checksum = SliceEntry {
+            checksum: entry.checksum ^ 1,
+            ..entry.clone()
+        };
+        for (manifest, entry) in [
+            (&installation, &entry),
+            (&secret, &entry),
+            (&manifest, &id),
+            (&manifest, &checksum),
+        ] {
+            assert_eq!(look(manifest, entry), Err(SliceRefused::NotAsNamed));
         }
     }
 

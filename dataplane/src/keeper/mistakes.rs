@@ -8,10 +8,12 @@ use crate::io::ShardId;
 use crate::keeper::end_logs::rewritten;
 use crate::keeper::halt::Halt;
 use crate::keeper::partition;
+use crate::keeper::serve::Service;
 use crate::keeper::store::ManifestStore;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::{LogEntry, Manifest, SegmentState};
+use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry, SegmentState};
+use crate::wal::name::LogId;
 use crate::wal::scan::{Ending, LogEnd};
 use crate::wal::segment::SegmentHeader;
 
@@ -94,4 +96,18 @@ pub(super) fn one_too_many_if_planted(log: &LogEntry, count: usize) -> usize {
     let next = log.segments.get(count);
     let is_closed = next.is_some_and(|entry| entry.state.extent().is_some());
     usize::from(planted(Bug::RetentionOneSegmentEarly) && count > 0 && is_closed)
+}
+
+impl Service {
+    /// The mistake of [`Bug::SegmentNotYetNamed`]: a shard gets its next segment before the manifest names it.
+    pub(super) async fn give_before_naming(
+        &mut self,
+        shard: ShardId,
+        log: LogId,
+        next: Manifest,
+        named: &SegmentEntry,
+    ) -> Result<(), Halt> {
+        self.give_segment(shard, log, named).await?;
+        Ok(self.store.grow(next, self.growth()).await?)
+    }
 }

@@ -19,6 +19,7 @@ mod start;
 mod directory;
 mod open;
 
+pub mod slice_file;
 mod slices;
 mod views;
 

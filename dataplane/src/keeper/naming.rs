@@ -11,6 +11,7 @@ use crate::keeper::serve::{LOOK_EVERY_US, Service};
 use crate::keeper::shards::LogReport;
 use crate::keeper::store::{Growth, NotReplaced};
 use crate::mesh::keeper::{Shortage, ToShard};
+#[cfg(feature = "planted-bugs")]
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Extent, Manifest, SegmentEntry, SegmentState};
@@ -71,35 +72,41 @@ impl Service {
         };
         let closed_file = enter(&mut next, shard, &entered, Some(named))?;
         self.note_resolved(&mut next);
-        let is_premature = planted(Bug::SegmentNotYetNamed);
-        if is_premature {
-            self.give_segment(shard, entered.log, &named).await?;
+        #[cfg(feature = "planted-bugs")]
+        if planted(Bug::SegmentNotYetNamed) {
+            self.give_before_naming(shard, entered.log, next, &named)
+                .await?;
+            self.note_named(shard, &entered, closed_file).await;
+            return Ok(Naming::Done);
         }
         match self.store.grow(next, self.growth()).await {
             Ok(()) => {}
-            Err(NotReplaced::Before(halt)) if !is_premature => {
+            Err(NotReplaced::Before(halt)) => {
                 self.not_named(&halt);
                 return Ok(Naming::Failed);
             }
             Err(not) => return Err(not.into()),
         }
-        if !is_premature {
-            let log = self.store.manifest.log(entered.log);
-            assert_eq!(
-                log.and_then(|log| log.segment(named.ordinal)),
-                Some(&named),
-                "a segment is named durably before its shard has it"
-            );
-            self.give_segment(shard, entered.log, &named).await?;
-        }
-        self.after_closing(shard, &entered, closed_file).await;
-        self.space.naming = None;
-        self.space.pace.named(self.store.config.segment_bytes);
+        let log = self.store.manifest.log(entered.log);
+        assert_eq!(
+            log.and_then(|log| log.segment(named.ordinal)),
+            Some(&named),
+            "a segment is named durably before its shard has it"
+        );
+        self.give_segment(shard, entered.log, &named).await?;
+        self.note_named(shard, &entered, closed_file).await;
         Ok(Naming::Done)
     }
 
+    /// Takes account of what the manifest says now: the segment before is closed, and the shard has the next one.
+    async fn note_named(&mut self, shard: ShardId, entered: &Entered, closed_file: Option<u64>) {
+        self.after_closing(shard, entered, closed_file).await;
+        self.space.naming = None;
+        self.space.pace.named(self.store.config.segment_bytes);
+    }
+
     /// Opens a segment that was named and gives it to its shard.
-    async fn give_segment(
+    pub(super) async fn give_segment(
         &mut self,
         shard: ShardId,
         log: LogId,
@@ -112,7 +119,7 @@ impl Service {
 
     /// In a stop the ends of logs may take the part of the manifest that was kept for them, but not before shards admit no
     /// more.
-    fn growth(&self) -> Growth {
+    pub(super) fn growth(&self) -> Growth {
         match self.stop.is_asked() && self.space.low == Some(Shortage::Segments) {
             true => Growth::Stopping,
             false => Growth::Serving,

@@ -2,15 +2,15 @@
 //! and streamed in key order. It never writes one.
 
 use crate::dedup::order::order;
-use crate::dedup::slice::frame::table_checksum;
 use crate::dedup::slice::reader::Directory;
 use crate::dedup::slice::{SliceError, SliceReader, SliceView};
 use crate::dedup::{Decided, Key, PARTITIONS};
-use crate::io::{Errno, ShardId};
+use crate::io::ShardId;
 use crate::keeper::extract::Dictionary;
 use crate::keeper::files::{Files, IO_BYTES_MAX, READ};
 use crate::keeper::halt::Halt;
 use crate::keeper::reading::Readable;
+use crate::keeper::slice_file::{self, SliceFile, SliceRefused};
 use crate::keeper::slice_memory::partitions_of_all;
 use crate::keeper::store::ManifestStore;
 use crate::wal::Epoch;
@@ -98,34 +98,16 @@ impl Slice {
         name: &str,
         readable: &Readable,
     ) -> Result<(SliceReader, Directory, Vec<u16>), Halt> {
-        let damage = |what: &str| Halt::Damage {
-            file: name.to_string(),
-            what: what.to_string(),
-        };
-        let fault = |fault: SliceError| refused(name, &fault);
-        let bytes = readable.bytes();
-        let Some(last_at) = bytes.checked_sub(BLOCK_BYTES as u64) else {
-            return Err(damage("it is shorter than a block"));
-        };
-        let part = |range| part(readable, name, range);
-        let first = part(0..BLOCK_BYTES as u64).await?;
-        let last = part(last_at..bytes).await?;
-        let reader = SliceReader::open(&first, &last, bytes).map_err(fault)?;
-        let reader = reader.with_clock_base(store.manifest.clock_base_of_slices_s());
-        let as_named = reader.header().slice_id == entry.id
-            && reader.header().installation == store.manifest.installation
-            && reader.header().secret == store.manifest.secret
-            && table_checksum(&last) == Some(entry.checksum);
-        if !as_named {
-            return Err(damage("it is not the slice that the manifest names"));
-        }
-        let [directory, params, _] = reader.small_sections().map_err(fault)?;
-        let directory = reader.directory(&part(directory).await?).map_err(fault)?;
-        let versions = reader.params(&part(params).await?).map_err(fault)?;
+        let read = SliceFile::read(readable, &store.manifest, entry).await;
+        let SliceFile {
+            reader,
+            directory,
+            versions,
+        } = read.map_err(|refused| halt(name, refused))?;
         let numbers = versions.iter().map(|it| dictionary.number(it.as_str()));
         let params = numbers
             .collect::<Option<Vec<u16>>>()
-            .ok_or_else(|| damage("too many params versions"))?;
+            .ok_or_else(|| damage(name, "too many params versions"))?;
         Ok((reader, directory, params))
     }
 
@@ -205,26 +187,35 @@ impl Slice {
 fn refused(name: &str, fault: &SliceError) -> Halt {
     match fault.is_newer() {
         true => Halt::Refused(format!("{name}: {fault}")),
-        false => Halt::Damage {
+        false => damage(name, &fault.to_string()),
+    }
+}
+
+/// The end of the process that a slice means which cannot be looked into.
+fn halt(name: &str, why: SliceRefused) -> Halt {
+    match why {
+        SliceRefused::Unreadable(error) => Halt::Io {
+            doing: "reading",
             file: name.to_string(),
-            what: fault.to_string(),
+            error,
         },
+        SliceRefused::Short => damage(name, "it is shorter than a block"),
+        SliceRefused::Wrong(fault) => refused(name, &fault),
+        SliceRefused::NotAsNamed => damage(name, "it is not the slice that the manifest names"),
+    }
+}
+
+fn damage(name: &str, what: &str) -> Halt {
+    Halt::Damage {
+        file: name.to_string(),
+        what: what.to_string(),
     }
 }
 
 /// Bytes of a file that must be there.
 async fn part(file: &impl ReadAt, name: &str, range: Range<u64>) -> Result<Vec<u8>, Halt> {
-    let bytes = (range.end - range.start) as usize;
-    let failed = |error| Halt::Io {
-        doing: "reading",
-        file: name.to_string(),
-        error,
-    };
-    let read = file.read_at(range.start, bytes).await.map_err(failed)?;
-    if read.len() != bytes {
-        return Err(failed(Errno::EIO));
-    }
-    Ok(read)
+    let read = slice_file::part(file, range).await;
+    read.map_err(|why| halt(name, why))
 }
 
 /// The same of any length, in pieces, so that others get their turn in between.

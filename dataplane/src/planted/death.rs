@@ -8,34 +8,34 @@ use std::time::Duration;
 
 /// What happens at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum InjectedFault {
     /// The process dies.
-    Death,
+    Kill,
     /// The thread stands still for so long.
     Hang(Duration),
 }
 
-static POINT: OnceLock<(Point, Fate)> = OnceLock::new();
+static POINT: OnceLock<(Point, InjectedFault)> = OnceLock::new();
 static LEFT: AtomicU64 = AtomicU64::new(0);
 
 /// This happens when `point` is passed for the `times`-th time. Said once, before anything starts.
-pub fn meet_at(point: Point, times: u64, fate: Fate) {
+pub fn inject_at(point: Point, times: u64, fault: InjectedFault) {
     LEFT.store(times, Ordering::Relaxed);
     // A second point would be a mistake of the test; the first one stands.
-    let _ = POINT.set((point, fate));
+    let _ = POINT.set((point, fault));
 }
 
-/// Dies or hangs here if told to: by SIGKILL, which nothing in the process can see coming.
+/// Dies or hangs here if that was asked for: by SIGKILL, which nothing in the process can see coming.
 pub fn pass(point: Point) {
-    let Some((_, fate)) = POINT.get().filter(|(told, _)| *told == point) else {
+    let Some((_, fault)) = POINT.get().filter(|(at, _)| *at == point) else {
         return;
     };
     if LEFT.fetch_sub(1, Ordering::Relaxed) != 1 {
         return;
     }
-    match fate {
+    match fault {
         // Where even this fails the test sees a process that lives on.
-        Fate::Death => _ = kill_process(getpid(), Signal::KILL),
-        Fate::Hang(wait) => std::thread::sleep(*wait),
+        InjectedFault::Kill => _ = kill_process(getpid(), Signal::KILL),
+        InjectedFault::Hang(wait) => std::thread::sleep(*wait),
     }
 }

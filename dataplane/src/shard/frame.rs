@@ -21,6 +21,22 @@ pub(super) enum FrameStep {
     Enough,
 }
 
+/// How much of a body has come that is not whole. A client that sends it unasked waits for no `100 Continue`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BodyArrived {
+    Nothing,
+    Part,
+}
+
+impl BodyArrived {
+    fn of(pending_bytes: usize, head_len: usize) -> BodyArrived {
+        match pending_bytes > head_len {
+            true => BodyArrived::Part,
+            false => BodyArrived::Nothing,
+        }
+    }
+}
+
 impl Ingress {
     pub(super) fn frame(&mut self, core: Option<&Core>, inbox: &mut [u8], now: Now) {
         // Requests that were whole before go first: what is whole in this turn waits behind them.
@@ -128,8 +144,8 @@ impl Ingress {
         let whole_bytes = admitted.incoming.whole_bytes();
         let pending_bytes = received.pending_bytes();
         if pending_bytes < whole_bytes {
-            let body_started = pending_bytes > admitted.incoming.head.head_len;
-            return self.await_rest(slot, admitted, body_started);
+            let arrived = BodyArrived::of(pending_bytes, admitted.incoming.head.head_len);
+            return self.await_rest(slot, admitted, arrived);
         }
         let complete_us = received.complete_us(whole_bytes).unwrap_or(now.mono_us);
         self.admit_whole(core, slot, &admitted, complete_us, now);
@@ -150,12 +166,12 @@ impl Ingress {
         let received = &mut self.connections.at(slot).received;
         let incoming = &mut admitted.incoming;
         let head_len = incoming.head.head_len;
-        let body_started = received.pending_bytes() > head_len;
+        let arrived = BodyArrived::of(received.pending_bytes(), head_len);
         let body = &mut received.pending_mut(inbox)[head_len..];
         match incoming.decoder.decode(body, &limits) {
             Decoded::Partial { kept_bytes } => {
                 received.shorten(head_len + kept_bytes);
-                self.await_rest(slot, admitted, body_started)
+                self.await_rest(slot, admitted, arrived)
             }
             Decoded::Whole { body_bytes, end } => {
                 incoming.framing_bytes = end - body_bytes;
@@ -170,9 +186,9 @@ impl Ingress {
     }
 
     /// The rest of a body is awaited; its client may wait to be asked for it.
-    fn await_rest(&mut self, slot: u32, mut admitted: Admitted, body_started: bool) -> FrameStep {
+    fn await_rest(&mut self, slot: u32, mut admitted: Admitted, arrived: BodyArrived) -> FrameStep {
         let expects = std::mem::take(&mut admitted.incoming.head.expect_continue);
-        if expects && !body_started {
+        if expects && arrived == BodyArrived::Nothing {
             let head = &admitted.incoming.head;
             self.awaiting_continue.push(Asking {
                 conn: self.connections.at(slot).id,

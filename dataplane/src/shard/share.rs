@@ -10,6 +10,7 @@ mod turns;
 
 use self::fill::Room;
 pub(super) use self::turns::Shares;
+use self::turns::{Candidates, ShareLeft};
 use super::connection::{Admitted, Reading};
 use super::waiting::{Awaited, Waiter};
 use super::{Core, Framed, Ingress};
@@ -82,7 +83,11 @@ impl Ingress {
         } else {
             let due_us = complete_us + self.config.limits.deadline_us;
             self.wait(slot, admitted, Awaited::Share, due_us);
-            self.shares.join(tenant, slot, may_take);
+            let left = match may_take {
+                true => ShareLeft::Some,
+                false => ShareLeft::Nothing,
+            };
+            self.shares.join(tenant, slot, left);
         }
     }
 
@@ -177,7 +182,11 @@ impl Ingress {
             return true;
         }
         let may_have_rest = core.log.goes_next() && self.has_spare_flights();
-        let Some((tenant, slot)) = self.shares.first(may_have_rest) else {
+        let among = match may_have_rest {
+            true => Candidates::All,
+            false => Candidates::WithShareLeft,
+        };
+        let Some((tenant, slot)) = self.shares.first(among) else {
             return false;
         };
         let body_bytes = self.body_bytes(slot);

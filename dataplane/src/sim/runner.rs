@@ -194,7 +194,7 @@ fn find(asked: &Asked) -> ExitCode {
                 property: Property::Assertion.words().to_string(),
                 how
             }
-            .spell()
+            .line()
         );
         std::process::exit(0);
     }));
@@ -210,7 +210,7 @@ fn find(asked: &Asked) -> ExitCode {
                     property,
                     how: found.how
                 }
-                .spell()
+                .line()
             );
             return ExitCode::SUCCESS;
         }
@@ -228,7 +228,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn spell(&self) -> String {
+    fn line(&self) -> String {
         format!(
             "found\t{}\t{}\t{}\t{}",
             self.seed, self.needed, self.property, self.how

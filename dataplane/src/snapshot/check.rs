@@ -292,10 +292,14 @@ impl ParamsDocument {
     }
 }
 
-/// Names of tenants and keys are those of the header `X-Tenant-Id`.
-fn name(place: &str, name: &str) -> Result<(), Fault> {
+/// Whether a tenant, a key or a region may have this name: what the header `X-Tenant-Id` may hold.
+pub fn is_name(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    match (1..=64).contains(&name.len()) && name.bytes().all(is_allowed) {
+    (1..=64).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+fn name(place: &str, name: &str) -> Result<(), Fault> {
+    match is_name(name) {
         true => Ok(()),
         false => Err(Fault::invalid(
             place,

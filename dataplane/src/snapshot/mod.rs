@@ -10,6 +10,7 @@ mod resolve;
 mod tenant;
 
 pub use canonical::Digest;
+pub use check::is_name;
 pub use document::{
     Document, FORMAT, KeyDocument, LimitsDocument, ParamsDocument, Source, TenantDocument,
 };

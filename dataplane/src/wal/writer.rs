@@ -10,6 +10,7 @@ use super::record::{BodyMeta, Entry};
 use super::segment::{SegmentHeader, SegmentLabels};
 use super::watermark::ResolvedWatermark;
 use crate::io::SyncMode;
+use crate::planted::{Bug, planted};
 use crate::wal::Epoch;
 
 mod commit;
@@ -153,7 +154,10 @@ impl LogWriter {
 
     /// Every body up to this position has its disposition on disk.
     pub fn resolved_durably(&self) -> Sequence {
-        self.resolved()
+        match planted(Bug::ResolvedBeforeDurable) {
+            true => self.watermark.upto(),
+            false => self.watermark.upto().min(self.durable_resolved),
+        }
     }
 
     /// The sequence that the open batch will have.
@@ -259,7 +263,7 @@ impl LogWriter {
 
     /// When the log is due for a mark, if it stays quiet.
     pub fn mark_due_us(&self) -> Option<u64> {
-        match self.is_quiet() && self.marks_when_idle() {
+        match self.is_quiet() && !planted(Bug::IdleMarkMissing) {
             true => self.marks.due_us(),
             false => None,
         }

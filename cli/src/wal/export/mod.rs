@@ -28,6 +28,7 @@ use flk_dataplane::wal::tail::RangeName;
 use ndjson::Ndjson;
 use out::Out;
 use parquet::Parquet;
+use place::Existing;
 use row::{Kind, Row};
 use std::path::PathBuf;
 
@@ -90,7 +91,11 @@ trait Rows {
 pub(crate) fn run(args: &ExportArgs) -> CommandResult {
     args.select.check()?;
     let logs = Logs::open(args.dir.path())?;
-    let out = Out::to(&args.out, args.dir.path(), args.force)?;
+    let existing = match args.force {
+        true => Existing::Replaced,
+        false => Existing::Kept,
+    };
+    let out = Out::to(&args.out, args.dir.path(), existing)?;
     let rows: Box<dyn Rows> = match args.format {
         Format::Ndjson => Box::new(Ndjson::new(out)),
         Format::Parquet => Box::new(Parquet::new(out, args.with_bodies)?),

@@ -3,7 +3,7 @@
 //! which only SIGKILL leaves behind.
 
 use super::ending::Ending;
-use super::place::FilePlace;
+use super::place::{Existing, FilePlace};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 use std::ffi::OsString;
 use std::fs::File;
@@ -56,7 +56,7 @@ impl NewFile {
         match kind {
             Kind::Unnamed(file) => {
                 file.sync_all()?;
-                if !place.replaces {
+                if place.existing == Existing::Kept {
                     return link(&file, &place.path);
                 }
                 let named = Builder::new()
@@ -66,9 +66,9 @@ impl NewFile {
             }
             Kind::Partial(file) => {
                 file.as_file().sync_all()?;
-                let kept = match place.replaces {
-                    true => file.persist(&place.path),
-                    false => file.persist_noclobber(&place.path),
+                let kept = match place.existing {
+                    Existing::Replaced => file.persist(&place.path),
+                    Existing::Kept => file.persist_noclobber(&place.path),
                 };
                 kept.map(drop).map_err(|it| it.error)
             }
@@ -127,11 +127,11 @@ mod tests {
 
     type Make = fn(FilePlace) -> io::Result<NewFile>;
 
-    fn place(directory: &Path, replaces: bool) -> FilePlace {
+    fn place(directory: &Path, existing: Existing) -> FilePlace {
         FilePlace {
             directory: directory.to_owned(),
             path: directory.join("rows"),
-            replaces,
+            existing,
         }
     }
 
@@ -145,19 +145,19 @@ mod tests {
     fn both_kinds_are_there_whole_or_not_at_all_and_replace_only_if_asked() {
         for make in [NewFile::make as Make, NewFile::partial as Make] {
             let dir = tempfile::tempdir().unwrap();
-            let write = |text: &str, replaces| {
-                let mut file = make(place(dir.path(), replaces)).unwrap();
+            let write = |text: &str, existing| {
+                let mut file = make(place(dir.path(), existing)).unwrap();
                 file.write_all(text.as_bytes()).unwrap();
                 file
             };
             let read = || fs::read_to_string(dir.path().join("rows")).unwrap();
-            drop(write("never", false));
+            drop(write("never", Existing::Kept));
             assert_eq!(names(dir.path()), [""; 0]);
-            write("first", false).keep().unwrap();
-            let refused = write("second", false).keep().unwrap_err();
+            write("first", Existing::Kept).keep().unwrap();
+            let refused = write("second", Existing::Kept).keep().unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
             assert_eq!(read(), "first");
-            write("third", true).keep().unwrap();
+            write("third", Existing::Replaced).keep().unwrap();
             assert_eq!(read(), "third");
             assert_eq!(names(dir.path()), ["rows"]);
         }
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_whole_names_the_file_that_it_becomes() {
         let dir = tempfile::tempdir().unwrap();
-        let file = NewFile::partial(place(dir.path(), false)).unwrap();
+        let file = NewFile::partial(place(dir.path(), Existing::Kept)).unwrap();
         let names = names(dir.path());
         assert!(names[0].starts_with(".rows.partial-"), "{names:?}");
         drop(file);

@@ -2,7 +2,7 @@
 //! told in the same words whatever writes into it.
 
 use super::new_file::NewFile;
-use super::place::{Place, failed, is_there};
+use super::place::{Existing, Place, failed, is_there};
 use crate::exit::Failure;
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -21,8 +21,12 @@ enum To {
 
 impl Out {
     /// To a path, which is none of the log directory.
-    pub(super) fn to(path: &Path, log_directory: &Path, force: bool) -> Result<Self, Failure> {
-        let to = match Place::of(path, log_directory, force)? {
+    pub(super) fn to(
+        path: &Path,
+        log_directory: &Path,
+        existing: Existing,
+    ) -> Result<Self, Failure> {
+        let to = match Place::of(path, log_directory, existing)? {
             Place::Standard => To::Standard(io::stdout()),
             Place::Stream(file) => To::Stream(file),
             Place::File(place) => {

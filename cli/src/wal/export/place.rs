@@ -26,13 +26,25 @@ pub(super) struct FilePlace {
     pub(super) directory: PathBuf,
     /// Its path in that directory.
     pub(super) path: PathBuf,
-    /// Whether a file that is there is replaced.
-    pub(super) replaces: bool,
+    /// What becomes of a file that is there already.
+    pub(super) existing: Existing,
+}
+
+/// What becomes of a file that is there already when an export is to have its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// It stays, and the export is refused.
+    Kept,
+    Replaced,
 }
 
 impl Place {
     /// What a path names; `-` is standard output. A symbolic link is followed.
-    pub(super) fn of(path: &Path, log_directory: &Path, force: bool) -> Result<Self, Failure> {
+    pub(super) fn of(
+        path: &Path,
+        log_directory: &Path,
+        existing: Existing,
+    ) -> Result<Self, Failure> {
         if path.as_os_str() == "-" {
             return Ok(Self::Standard);
         }
@@ -41,9 +53,9 @@ impl Place {
             Ok(it) if it.is_file() => {
                 let real = path.canonicalize().map_err(|error| failed(path, &error))?;
                 refuse_inside(path, &real, log_directory)?;
-                match force {
-                    true => Self::file(path, real, true),
-                    false => Err(is_there(path)),
+                match existing {
+                    Existing::Replaced => Self::file(path, real, existing),
+                    Existing::Kept => Err(is_there(path)),
                 }
             }
             Ok(_) => {
@@ -52,13 +64,13 @@ impl Place {
                 Ok(Self::Stream(opened.map_err(|error| failed(path, &error))?))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Self::new_file(path, log_directory, force)
+                Self::new_file(path, log_directory, existing)
             }
             Err(error) => Err(failed(path, &error)),
         }
     }
 
-    fn new_file(path: &Path, log_directory: &Path, force: bool) -> Result<Self, Failure> {
+    fn new_file(path: &Path, log_directory: &Path, existing: Existing) -> Result<Self, Failure> {
         if path.is_symlink() {
             let shown = path.display();
             return Err(Failure::usage(format!(
@@ -72,17 +84,17 @@ impl Place {
         let directory = real_parent(path)?;
         refuse_inside(path, &directory, log_directory)?;
         let name = path.file_name().unwrap_or_default();
-        Self::file(path, directory.join(name), force)
+        Self::file(path, directory.join(name), existing)
     }
 
-    fn file(typed: &Path, path: PathBuf, replaces: bool) -> Result<Self, Failure> {
+    fn file(typed: &Path, path: PathBuf, existing: Existing) -> Result<Self, Failure> {
         let Some(directory) = path.parent().map(Path::to_owned) else {
             return Err(failed(typed, &ErrorKind::IsADirectory.into()));
         };
         Ok(Self::File(FilePlace {
             directory,
             path,
-            replaces,
+            existing,
         }))
     }
 }

@@ -2,7 +2,7 @@
 //! there: bodies whose disposition stands in a later unit, dispositions of bodies of an earlier one, and duplicates.
 
 use super::tally::{Cell, Tally, Was, Would};
-use super::under::Bench;
+use super::under::Scratch;
 use crate::wal::stored::disposed::{Disposed, Verdict};
 use crate::wal::stored::pairs::{BodyAt, Pairs, Use};
 use crate::wal::stored::reading::Unit;
@@ -30,6 +30,13 @@ pub(super) struct Waiting {
     id: Option<[u8; 32]>,
     /// The id as it stands in another one, if examples are wanted.
     claimed_id: Option<Box<str>>,
+}
+
+/// The recomputed numbers of a record beside those of its decision.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Numbers {
+    Same,
+    Other,
 }
 
 /// A disposition, as far as it is compared.
@@ -74,7 +81,7 @@ pub(super) struct Part {
 
 /// Judges the bodies of a unit.
 pub(super) struct Reader<'a, 'u> {
-    bench: &'a mut Bench<'u>,
+    scratch: &'a mut Scratch<'u>,
     select: &'a SelectArgs,
     /// Everything up to here is in earlier units.
     before: Sequence,
@@ -86,13 +93,13 @@ pub(super) struct Reader<'a, 'u> {
 
 impl<'a, 'u> Reader<'a, 'u> {
     pub(super) fn new(
-        bench: &'a mut Bench<'u>,
+        scratch: &'a mut Scratch<'u>,
         select: &'a SelectArgs,
         examples_max: usize,
         unit: &Unit,
     ) -> Self {
         Self {
-            bench,
+            scratch,
             select,
             before: unit.cursor.sequence,
             clock_base_s: unit.clock_base_s,
@@ -124,7 +131,7 @@ impl Use for Reader<'_, '_> {
             return None;
         }
         let mut waiting = Waiting {
-            tenant: self.bench.number(name),
+            tenant: self.scratch.number(name),
             is_wanted: self.select.takes_time(at.wall_us),
             would: Would::Erased,
             numbers: [0; 2],
@@ -134,7 +141,7 @@ impl Use for Reader<'_, '_> {
         let Some(body) = at.bytes else {
             return Some(waiting);
         };
-        match self.bench.verdict(name, at.wall_us / 1_000_000, body) {
+        match self.scratch.verdict(name, at.wall_us / 1_000_000, body) {
             Ok(judged) => {
                 let outcome = &judged.outcome;
                 let numbers = [outcome.recomputed_d_hat, outcome.recomputed_budget];
@@ -204,12 +211,14 @@ impl Part {
             (Disposed::Conflict, Would::Decided(_)) => Would::Conflict,
             (_, would) => would,
         };
-        let mut other_numbers = false;
+        let mut numbers = Numbers::Same;
         if let (Disposed::Decided(was), Some(decided)) = (said.disposed, said.decision) {
             let lives = decided.lives;
             match would {
                 Would::Decided(now) if now == was => {
-                    other_numbers = body.numbers != decided.numbers
+                    if body.numbers != decided.numbers {
+                        numbers = Numbers::Other;
+                    }
                 }
                 Would::Erased => {}
                 would => {
@@ -221,14 +230,14 @@ impl Part {
         }
         if body.is_wanted {
             let was = Was::alone(said.disposed);
-            self.count(body, was, would, other_numbers);
+            self.count(body, was, would, numbers);
         }
     }
 
-    fn count(&mut self, body: &Waiting, was: Was, would: Would, other_numbers: bool) {
+    fn count(&mut self, body: &Waiting, was: Was, would: Would, numbers: Numbers) {
         let cell = self.cells.entry((body.tenant, was, would)).or_default();
         cell.count += 1;
-        cell.other_numbers += u64::from(other_numbers);
+        cell.other_numbers += u64::from(numbers == Numbers::Other);
         if cell.examples.len() < self.examples_max {
             let verified = body.id.map(|id| id_text(&id));
             let example = verified.or_else(|| Some(body.claimed_id.as_deref()?.to_owned()));
@@ -266,7 +275,7 @@ impl Part {
         let all = waiting.map(|body| (body, left));
         for (body, disposed) in all.chain(unanswered.map(|it| (it, Disposed::Unanswered))) {
             if body.is_wanted {
-                self.count(&body, Was::alone(disposed), body.would, false);
+                self.count(&body, Was::alone(disposed), body.would, Numbers::Same);
             }
         }
     }

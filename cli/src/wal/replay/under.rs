@@ -92,7 +92,7 @@ fn mistakes_of(file: &Path, mistakes: &[ConfigError]) -> String {
 }
 
 /// Judges bodies under it. Each thread has its own.
-pub(super) struct Bench<'u> {
+pub(super) struct Scratch<'u> {
     under: &'u Under,
     names: &'u Names,
     judge: Judge,
@@ -132,7 +132,7 @@ struct Met<'u> {
     valid_s: Range<u64>,
 }
 
-impl<'u> Bench<'u> {
+impl<'u> Scratch<'u> {
     pub(super) fn new(under: &'u Under, names: &'u Names) -> Self {
         Self {
             under,

@@ -3,7 +3,7 @@
 
 use super::ReplayArgs;
 use super::part::{Part, Reader};
-use super::under::{Bench, Names, Under};
+use super::under::{Names, Scratch, Under};
 use crate::exit::Failure;
 use crate::output::counted;
 use crate::progress::Progress;
@@ -87,21 +87,25 @@ pub(super) fn judge_all(
 
 impl Shared<'_> {
     fn work(&self, sender: &Sender<Done>) {
-        let mut bench = Bench::new(self.under, self.names);
+        let mut scratch = Scratch::new(self.under, self.names);
         while !self.stop.load(Relaxed) {
             let unit = self.next.fetch_add(1, Relaxed);
             let Some(range) = self.units.get(unit) else {
                 return;
             };
-            let found = self.judge(&mut bench, range);
+            let found = self.judge(&mut scratch, range);
             if sender.send(Done { unit, found }).is_err() {
                 return;
             }
         }
     }
 
-    fn judge(&self, bench: &mut Bench<'_>, unit: &Unit) -> Result<(Part, Vec<Missing>), Failure> {
-        let mut reader = Reader::new(bench, &self.args.select, self.args.examples, unit);
+    fn judge(
+        &self,
+        scratch: &mut Scratch<'_>,
+        unit: &Unit,
+    ) -> Result<(Part, Vec<Missing>), Failure> {
+        let mut reader = Reader::new(scratch, &self.args.select, self.args.examples, unit);
         let mut pairs = Pairs::default();
         let mut missing = Vec::new();
         self.logs.read(

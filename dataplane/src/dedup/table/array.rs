@@ -148,7 +148,7 @@ impl Array {
         Err(at)
     }
 
-    /// The entry of a key. Slots before `from` are void.
+    /// The entry of a key. Slots before `from` do not count.
     pub(super) fn get(&self, key: Key, from: usize) -> Option<&Words> {
         self.find(key, from).ok().and_then(|at| self.slot(at))
     }

@@ -66,7 +66,7 @@ pub(super) struct Partition {
     pub(super) listed: bool,
 }
 
-/// The array before. Its keys up to `frontier` are in the new array; the slots before `next` are void.
+/// The array before. Its keys up to `frontier` are in the new array; the slots before `next` do not count.
 #[derive(Debug)]
 struct Moving {
     old: Array,

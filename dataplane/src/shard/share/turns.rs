@@ -53,6 +53,22 @@ enum Listed {
     Spent,
 }
 
+/// Whether a tenant that begins to wait may have something of its share left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) enum ShareLeft {
+    Some,
+    Nothing,
+}
+
+/// Whose turn it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) enum Candidates {
+    /// Tenants that may have something of their share left.
+    WithShareLeft,
+    /// Those first, then the ones that have used theirs up: they may have what is left of a batch that goes to the disk.
+    All,
+}
+
 const NEW: Sharer = Sharer {
     percent: 100,
     fill: Fill::NOTHING,
@@ -135,15 +151,14 @@ impl Shares {
     }
 
     /// A request of this tenant waits behind those that do. One that is the first and was not let in has no share left.
-    pub(in crate::shard) fn join(&mut self, tenant: TenantId, slot: u32, may_take: bool) {
+    pub(in crate::shard) fn join(&mut self, tenant: TenantId, slot: u32, left: ShareLeft) {
         self.waiters.reach(slot + 1);
         let waiting = &mut self.tenants[tenant.index()].waiting;
         self.waiters.join(waiting, slot);
         if self.listed(tenant) == Listed::Nowhere {
-            let listed = if may_take {
-                Listed::Next
-            } else {
-                Listed::Spent
+            let listed = match left {
+                ShareLeft::Some => Listed::Next,
+                ShareLeft::Nothing => Listed::Spent,
             };
             self.list(tenant, listed);
         }
@@ -165,15 +180,18 @@ impl Shares {
 
     /// The tenant whose turn it is, and the slot of the connection whose request is its first.
     pub(in crate::shard) fn next(&mut self) -> Option<(TenantId, u32)> {
-        let first = self.first(false)?;
+        let first = self.first(Candidates::WithShareLeft)?;
         self.count_step();
         Some(first)
     }
 
-    /// The same, only to look at; where there is no such tenant, and it is asked for, one that has no share left.
-    pub(in crate::shard) fn first(&self, or_spent: bool) -> Option<(TenantId, u32)> {
-        let spent = self.spent.first().filter(|_| or_spent);
-        let tenant = TenantId::at(self.next.first().or(spent)? as usize);
+    /// The same of these, only to look at.
+    pub(in crate::shard) fn first(&self, among: Candidates) -> Option<(TenantId, u32)> {
+        let first = match among {
+            Candidates::WithShareLeft => self.next.first(),
+            Candidates::All => self.next.first().or(self.spent.first()),
+        };
+        let tenant = TenantId::at(first? as usize);
         Some((tenant, self.first_of(tenant)?))
     }
 

@@ -6,7 +6,6 @@ use super::lead::Lead;
 use super::reader::{Halt, LogReader, unreadable};
 use super::report::{BatchAt, Why};
 use super::window::{ReadAt, Window};
-use crate::planted::{Bug, planted};
 use crate::wal::batch::{BATCH_BYTES_MAX, Batch, BatchHeader};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::SegmentEntry;
@@ -120,7 +119,8 @@ impl<R: ReadAt, V: FnMut(&BatchAt, &Batch<'_>)> LogReader<'_, R, V> {
             let Some(block) = block.map_err(|errno| unreadable(entry, errno))? else {
                 return Ok(found);
             };
-            if planted_end(block) {
+            #[cfg(feature = "planted-bugs")]
+            if super::mistakes::ends_early_if_planted(block) {
                 return Ok(found);
             }
             let durable_upto = self.durable_by(entry, block, expected);
@@ -206,11 +206,4 @@ fn begun(entry: &SegmentEntry, block: &[u8]) -> Begun {
         },
         Err(_) => Begun::Nothing,
     }
-}
-
-/// The mistakes of looking no further than zeros, or than the first block that is no header.
-fn planted_end(block: &[u8]) -> bool {
-    let stops = planted(Bug::ScanStopsAtFirstBadHeader) && BatchHeader::decode(block).is_err();
-    let zeros = planted(Bug::ZerosTakenForEnd) && block.iter().all(|&byte| byte == 0);
-    stops || zeros
 }

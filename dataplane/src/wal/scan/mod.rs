@@ -9,6 +9,7 @@ mod cursor;
 mod judge;
 mod lead;
 mod length;
+mod mistakes;
 mod reader;
 mod report;
 #[cfg(test)]

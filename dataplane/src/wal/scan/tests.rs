@@ -182,7 +182,7 @@ proptest! {
     fn damage_before_a_later_durable_header_is_never_taken_for_a_torn_tail(
         steps in world::steps(),
         crash in world::crash(),
-        victim: prop::sample::Index,
+        damaged: prop::sample::Index,
         byte: prop::sample::Index,
         lose: bool,
         lag: bool,
@@ -190,8 +190,8 @@ proptest! {
         let mut world = World::run(&steps, &crash, 24, lag);
         // The newest durable batch is exempt: no header says that it was durable.
         prop_assume!(world.durable.len() > 1);
-        let victims = world.durable.len() - 1;
-        let durable = world.durable[victim.index(victims)].clone();
+        let count = world.durable.len() - 1;
+        let durable = world.durable[damaged.index(count)].clone();
         let place = durable.offset + byte.index(durable.used);
         let file = &mut world.files[durable.segment];
         if lose {
@@ -238,7 +238,7 @@ proptest! {
     fn a_segment_that_held_two_batches_is_never_unused_whatever_became_of_its_beginning(
         steps in world::steps(),
         crash in world::crash(),
-        victim: prop::sample::Index,
+        damaged: prop::sample::Index,
         first_too: bool,
         lag: bool,
     ) {
@@ -246,7 +246,7 @@ proptest! {
         let second = |at: &usize| world.durable[*at].segment == world.durable[*at - 1].segment;
         let seconds: Vec<usize> = (1..world.durable.len()).filter(second).collect();
         prop_assume!(!seconds.is_empty());
-        let at = seconds[victim.index(seconds.len())];
+        let at = seconds[damaged.index(seconds.len())];
         let lost = if first_too { world.durable[at].offset } else { BLOCK_BYTES };
         world.files[world.durable[at].segment][..lost].fill(0);
         let (end, _) = read(&world);
@@ -259,7 +259,7 @@ proptest! {
         steps in world::steps(),
         crash in world::crash(),
         lag: bool,
-        victim: prop::sample::Index,
+        damaged: prop::sample::Index,
         byte: prop::sample::Index,
     ) {
         let world = World::run(&steps, &crash, 24, lag);
@@ -275,7 +275,7 @@ proptest! {
         if batches.is_empty() {
             return Ok(());
         }
-        let (ordinal, offset, _) = batches[victim.index(batches.len())];
+        let (ordinal, offset, _) = batches[damaged.index(batches.len())];
         let index = ended.manifest.logs[0].segments.iter().position(|it| it.ordinal == ordinal).unwrap();
         let place = offset as usize + byte.index(BATCH_HEADER_BYTES);
         ended.files[index][place] ^= 1;

@@ -21,6 +21,25 @@ pub(super) enum Entered {
 /// An open segment, and its own header with its checksum, or what is there instead.
 type Opened<F> = (F, Result<(SegmentHeader, u32), Why>);
 
+/// Whether the log has batches before a place where batches are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// All that was before it was deleted.
+    Nothing,
+    /// There are some, so that nothing between them and the place can have been deleted.
+    Batches,
+}
+
+impl Before {
+    /// Of the segments that the manifest names before the place.
+    fn of(segments: &[SegmentEntry]) -> Before {
+        match segments.iter().all(is_empty) {
+            true => Before::Nothing,
+            false => Before::Batches,
+        }
+    }
+}
+
 impl<S: Source> LogTail<S> {
     /// Goes to the segment that holds what is behind the cursor.
     pub(super) async fn enter(&mut self) -> Result<Entered, TailError> {
@@ -43,8 +62,8 @@ impl<S: Source> LogTail<S> {
                 || Sequence::before_first(header.log.start),
                 |before| before.ends_after,
             );
-            let first_of_log = segments[..index].iter().all(is_empty);
-            if let Some(missing) = self.missing_upto(begin, first_of_log) {
+            let before = Before::of(&segments[..index]);
+            if let Some(missing) = self.missing_upto(begin, before) {
                 return missing
                     .map(Entered::Other)
                     .map_err(|why| self.damage(entry, 0, self.next_sequence(), why));
@@ -66,8 +85,8 @@ impl<S: Source> LogTail<S> {
         let Some(mark) = ended_at else {
             return Ok(Entered::Other(Found::NotYet));
         };
-        let is_bare = segments.iter().all(is_empty);
-        match (self.missing_upto(mark.sequence, is_bare), segments.last()) {
+        let before = Before::of(&segments);
+        match (self.missing_upto(mark.sequence, before), segments.last()) {
             (None, _) => Ok(Entered::Other(Found::End)),
             (Some(Err(_)), Some(entry)) => {
                 Err(self.damage(entry, 0, self.next_sequence(), Why::EndMark))
@@ -144,12 +163,12 @@ impl<S: Source> LogTail<S> {
     }
 
     /// What lies between the cursor and what can be read, if anything does, and passes over it.
-    fn missing_upto(&mut self, upto: Sequence, first_of_log: bool) -> Option<Result<Found, Why>> {
+    fn missing_upto(&mut self, upto: Sequence, before: Before) -> Option<Result<Found, Why>> {
         let from = self.cursor.sequence.next().filter(|from| *from <= upto)?;
-        let why = match (self.is_given_up(from, upto), first_of_log) {
+        let why = match (self.is_given_up(from, upto), before) {
             (true, _) => WhyMissing::GivenUp,
-            (false, true) => WhyMissing::Deleted,
-            (false, false) => return Some(Err(Why::Predecessor)),
+            (false, Before::Nothing) => WhyMissing::Deleted,
+            (false, Before::Batches) => return Some(Err(Why::Predecessor)),
         };
         self.cursor.sequence = upto;
         let to = upto;
@@ -171,7 +190,7 @@ impl<S: Source> LogTail<S> {
     /// The manifest does not name the log any more: slices tell how far it went.
     fn deleted_log(&mut self) -> Found {
         let covered = self.manifest.covered_upto(self.cursor.log);
-        match covered.map(|upto| self.missing_upto(upto, true)) {
+        match covered.map(|upto| self.missing_upto(upto, Before::Nothing)) {
             Some(Some(Ok(missing))) => missing,
             _ => Found::End,
         }

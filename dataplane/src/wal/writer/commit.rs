@@ -1,11 +1,10 @@
 //! The way of the open batch to the driver: whether it goes now, and into which segment.
 
 use super::in_flight::{Attempt, BatchInFlight, InFlight, Position};
-use super::mistakes::{self, SyncAt};
 use super::segment::SegmentInUse;
 use super::{LogFailure, LogOp, LogWriter, PendingRoll};
 use crate::exit::Exit;
-use crate::io::{Now, SyncMode};
+use crate::io::Now;
 use crate::wal::Epoch;
 use crate::wal::batch::{BATCH_BYTES_MAX, BatchFields};
 use crate::wal::buffer::{BLOCK_BYTES, Blocks};
@@ -23,6 +22,7 @@ struct Target {
 impl LogWriter {
     /// Hands the open batch to the driver if there is one and nothing is in flight.
     pub fn commit<O: From<LogOp>>(&mut self, now: Now, clock_s: u32, ops: &mut Vec<O>) {
+        #[cfg(feature = "planted-bugs")]
         self.skip_sync_if_planted(ops);
         match self.in_flight {
             InFlight::Nothing(_) => {}
@@ -155,9 +155,8 @@ impl LogWriter {
             }
             .into(),
         );
-        if self.sync == SyncMode::WriteThenSync && mistakes::sync_at() == SyncAt::Submitted {
-            ops.push(LogOp::Sync(file).into());
-        }
+        #[cfg(feature = "planted-bugs")]
+        self.sync_early_if_planted(file, ops);
         self.in_flight = InFlight::Writing(batch);
     }
 }

@@ -2,11 +2,11 @@
 
 use super::in_flight::{Attempt, BatchInFlight, InFlight, Position};
 use super::marks::LastBatch;
-use super::mistakes::{self, SyncAt};
 use super::segment::SegmentInUse;
 use super::{Entered, LogFailure, LogOp, LogWriter};
 use crate::exit::Exit;
 use crate::io::{Errno, SyncMode};
+use crate::planted::{Bug, planted};
 use crate::wal::batch::rewrite;
 use crate::wal::buffer::Blocks;
 use crate::wal::name::{LogId, Sequence};
@@ -30,16 +30,21 @@ impl LogWriter {
         let InFlight::Writing(batch) = self.in_flight.take() else {
             unreachable!("the driver completes the one write that it has")
         };
-        if !mistakes::is_whole(result, batch.assembled.bytes) {
+        let is_whole = |written| {
+            written as usize == batch.assembled.bytes || planted(Bug::ShortWriteTakenAsFull)
+        };
+        if !result.is_ok_and(is_whole) {
             return self.failed(batch, blocks, ops);
         }
-        match mistakes::sync_mode(self.sync) {
-            SyncMode::Dsync => self.became_durable(&batch, blocks, ops),
-            SyncMode::WriteThenSync => {
-                if mistakes::sync_at() == SyncAt::Written {
+        match self.sync {
+            SyncMode::WriteThenSync if !planted(Bug::AckBeforeSync) => {
+                if !planted(Bug::SyncBeforeWriteCompleted) {
                     ops.push(LogOp::Sync(batch.segment.file).into());
                 }
                 self.in_flight = InFlight::Syncing(batch, blocks);
+            }
+            SyncMode::Dsync | SyncMode::WriteThenSync => {
+                self.became_durable(&batch, blocks, ops);
             }
         }
     }
@@ -49,13 +54,9 @@ impl LogWriter {
         match (self.in_flight.take(), result) {
             (InFlight::Syncing(batch, blocks), Ok(())) => self.became_durable(&batch, blocks, ops),
             (InFlight::Syncing(batch, blocks), Err(_)) => self.failed(batch, blocks, ops),
-            (other, _) => {
-                assert!(
-                    mistakes::has_two_in_flight(),
-                    "the driver completes the one sync that it has"
-                );
-                self.in_flight = other;
-            }
+            #[cfg(feature = "planted-bugs")]
+            (other, _) if super::mistakes::has_two_in_flight() => self.in_flight = other,
+            _ => unreachable!("the driver completes the one sync that it has"),
         }
     }
 
@@ -135,7 +136,7 @@ impl LogWriter {
             let failure = failed_twice(batch.sequence, self.log);
             return ops.push(LogOp::Fail(failure).into());
         }
-        if mistakes::trusts_failed_segment() {
+        if planted(Bug::FailedSegmentWrittenAgain) {
             batch.attempt = Attempt::Failover;
             return self.submit(batch, blocks, ops);
         }
