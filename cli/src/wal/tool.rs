@@ -13,7 +13,7 @@ use flk_dataplane::driver::clock::now;
 use flk_dataplane::driver::files::FileExecutor;
 use flk_dataplane::io::SyncMode;
 use flk_dataplane::keeper::Keeper;
-use flk_dataplane::keeper::config::KeeperConfig;
+use flk_dataplane::keeper::config::{HoldLimit, KeeperConfig};
 use flk_dataplane::keeper::offline::{Job, run_blocking};
 use flk_dataplane::keeper::stop::STOP_US;
 use flk_dataplane::stats::Stats;
@@ -98,7 +98,7 @@ pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
         };
         eprintln!("flk: sealing what is closed, then deleting closed segments older than {age}");
     }
-    if let Some(gateway) = serving(args)? {
+    if let Some(gateway) = serving(args.dir.path(), args.timeout)? {
         let age = older_than_s.map_or(String::new(), |age_s| format!(" --older-than {age_s}"));
         let dry = if dry_run { " --dry-run" } else { "" };
         let exit = gateway.ask_and_print(&format!("compact{age}{dry}"))?;
@@ -114,18 +114,18 @@ pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
 }
 
 /// The gateway that serves from the directory, if there is one. A full listen queue counts as serving.
-fn serving(args: &CompactArgs) -> Result<Option<Gateway>, Failure> {
-    match Gateway::find(args.dir.path(), args.timeout) {
+pub(super) fn serving(directory: &Path, timeout: Duration) -> Result<Option<Gateway>, Failure> {
+    match Gateway::find(directory, timeout) {
         Ok(gateway) => Ok(Some(gateway)),
         Err(error) if error.kind() == ErrorKind::TimedOut => {
-            Gateway::reach(args.dir.path(), args.timeout).map(Some)
+            Gateway::reach(directory, timeout).map(Some)
         }
         Err(_) => Ok(None),
     }
 }
 
 /// Carries out a job without a gateway; the exit code is the keeper's.
-fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
+pub(super) fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
     let opened = File::open(directory).map_err(|error| {
         let path = directory.display();
         Failure::usage(format!(
@@ -165,6 +165,7 @@ fn config() -> KeeperConfig {
         slices_count_max: 20,
         wal_bytes_max: None,
         body_age_max_s: 14 * DAY_S,
+        hold_limit: HoldLimit::Refuse,
         dedup_memory_bytes_max: u64::MAX,
         memory: None,
         drain_delay_us: 0,

@@ -51,9 +51,11 @@ pub use wal_secret::{SecretFileError, read as read_wal_secret};
 use crate::driver::affinity::is_cores;
 use crate::driver::agent::start::Begin;
 use crate::driver::core_dumps::CoreDumps;
+use crate::driver::group::ReadGroup;
 use crate::driver::probe::{DriverNameError, Requested};
 use crate::driver::sandbox::Wanted;
 use crate::http::{LookUps, Networks, NetworksError};
+use crate::keeper::config::HoldLimit;
 use crate::logs::Format;
 use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol, TraceLimits};
 use crate::snapshot::Document;
@@ -102,6 +104,10 @@ pub struct Config {
     pub dedup_memory_bytes_max: Option<u64>,
     /// Bytes of WAL_DIR; none: 80 % of the file system.
     pub wal_bytes_max: Option<u64>,
+    /// What holds do at their limits.
+    pub hold_limit: HoldLimit,
+    /// The group whose members may read the log.
+    pub wal_dir_group: Option<ReadGroup>,
     /// Age of log segments in seconds.
     pub wal_age_max_s: u32,
     /// Length of a log segment in bytes; none: by the size of the log.
@@ -239,6 +245,18 @@ impl Config {
             dedup_ttl_s: raw.duration(Variable::DedupTtl, "14d", 1..=1_000 * 86_400)? as u32,
             dedup_memory_bytes_max: raw.size_if_set(Variable::DedupMemoryMax, 1 << 20..=1 << 44)?,
             wal_bytes_max: raw.size_if_set(Variable::WalMaxBytes, 64 << 20..=1 << 50)?,
+            wal_dir_group: match raw.text(Variable::WalDirGroup) {
+                None => None,
+                Some(text) => match ReadGroup::find(text) {
+                    Ok(group) => Some(group),
+                    Err(why) => return Err(raw.error(Variable::WalDirGroup, why)),
+                },
+            },
+            hold_limit: match raw.text(Variable::HoldLimit).unwrap_or("release") {
+                "release" => HoldLimit::Release,
+                "refuse" => HoldLimit::Refuse,
+                _ => return Err(raw.error(Variable::HoldLimit, "no such limit")),
+            },
             wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
             segment_bytes: segment_bytes(raw)?,
             wal_secret_file: raw.text(Variable::WalSecretFile).map(PathBuf::from),

@@ -6,6 +6,7 @@ use super::agent::{AgentSetup, AgentThread};
 use super::console::Console;
 use super::doorbell::Doorbell;
 use super::files::FileExecutor;
+use super::group::ReadGroup;
 use super::line_socket::LineSocket;
 use super::links::{KeeperLinks, Links, link};
 use super::portable::Portable;
@@ -62,6 +63,8 @@ pub struct Process {
     pub directory: OwnedFd,
     /// Its lock, held.
     pub lock: OwnedFd,
+    /// The group whose members may read the log.
+    pub readers: Option<ReadGroup>,
     /// The memory of the statistics, for those who ask for it on the operators' socket.
     pub statistics: Option<OwnedFd>,
     /// Its path, for the operators' socket.
@@ -124,7 +127,8 @@ pub fn run<M: Machine, K: KeeperMachine>(
     let keeper_bell = Arc::new(Doorbell::new()?);
     let (links, keeper_links) = link(&shard_bells, &keeper_bell, process.ring_messages);
     let (directory, path) = (process.directory.as_fd(), &process.directory_path);
-    let mut commands = LineSocket::listen(directory, path, SOCKET, COMMAND_BYTES_MAX)?;
+    let mut commands =
+        LineSocket::listen(directory, path, SOCKET, COMMAND_BYTES_MAX)?.open_to(process.readers)?;
     commands.publish(process.statistics);
     let installation = Arc::new(OnceLock::new());
     let agent = match process.configuration {
@@ -145,7 +149,9 @@ pub fn run<M: Machine, K: KeeperMachine>(
         installation,
         keeper: keeper(),
         links: keeper_links,
-        files: FileExecutor::new(process.directory).with_lock(process.lock),
+        files: FileExecutor::new(process.directory)
+            .with_lock(process.lock)
+            .with_readers(process.readers),
         commands,
         ends: process.ends,
         console: process.console.clone(),
