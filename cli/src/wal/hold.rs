@@ -3,11 +3,11 @@
 
 use crate::CommandResult;
 use crate::args::{size, time};
-use crate::exit::{Exit, Failure, WAL_CHANGE_CODES, WAL_READ_CODES};
+use crate::exit::{Exit, Failure, HOLD_CODES, HOLD_LIST_CODES};
 use crate::output::Output;
 use crate::wal::DirArgs;
 use crate::wal::directory::Directory;
-use crate::wal::socket::{Gateway, PatienceArgs};
+use crate::wal::socket::PatienceArgs;
 use crate::wal::tool;
 use clap::Args;
 use flk_dataplane::keeper::holds::holds_json;
@@ -31,9 +31,9 @@ release deletes all the same and lists what was lost, refuse keeps the segments 
 
 const MOVE_EXAMPLES: &str = "\
 Examples:
-  $ flk wal hold move backup 3.0:1200 3.1:1187
+  $ flk wal hold move backup 1.0:1
 
-Done with log 3.0 up to batch 1200, and with log 3.1 up to batch 1187. A hold only goes forward. A position of a log that is deleted \
+Done with log 1.0 up to batch 1. Several logs can be given at once. A hold only goes forward. A position of a log that is deleted \
 already is left out. Moving to where it stands counts as a movement.";
 
 const LIST_EXAMPLES: &str = "\
@@ -63,7 +63,7 @@ pub(crate) enum Command {
 
 /// Options of `flk wal hold set`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{SET_EXAMPLES}\n\n{WAL_CHANGE_CODES}"))]
+#[command(after_help = format!("{SET_EXAMPLES}\n\n{HOLD_CODES}"))]
 pub(crate) struct SetArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -87,7 +87,7 @@ pub(crate) struct SetArgs {
 
 /// Options of `flk wal hold move`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{MOVE_EXAMPLES}\n\n{WAL_CHANGE_CODES}"))]
+#[command(after_help = format!("{MOVE_EXAMPLES}\n\n{HOLD_CODES}"))]
 pub(crate) struct MoveArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -102,7 +102,7 @@ pub(crate) struct MoveArgs {
 
 /// Options of `flk wal hold list`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{LIST_EXAMPLES}\n\n{WAL_READ_CODES}"))]
+#[command(after_help = format!("{LIST_EXAMPLES}\n\n{HOLD_LIST_CODES}"))]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     dir: DirArgs,
@@ -112,7 +112,7 @@ pub(crate) struct ListArgs {
 
 /// Options of `flk wal hold drop`.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{DROP_EXAMPLES}\n\n{WAL_CHANGE_CODES}"))]
+#[command(after_help = format!("{DROP_EXAMPLES}\n\n{HOLD_CODES}"))]
 pub(crate) struct DropArgs {
     #[command(flatten)]
     dir: DirArgs,

@@ -10,6 +10,7 @@ mod row;
 mod secret;
 mod show;
 mod socket;
+mod state;
 mod stored;
 pub(crate) mod survey;
 mod tool;

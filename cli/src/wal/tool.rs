@@ -11,12 +11,14 @@ use clap::Args;
 use flk_contract::ParamsVersion;
 use flk_dataplane::driver::clock::now;
 use flk_dataplane::driver::files::FileExecutor;
+use flk_dataplane::driver::group::ReadGroup;
 use flk_dataplane::io::SyncMode;
 use flk_dataplane::keeper::Keeper;
 use flk_dataplane::keeper::config::{HoldLimit, KeeperConfig};
 use flk_dataplane::keeper::offline::{Job, run_blocking};
 use flk_dataplane::keeper::stop::STOP_US;
 use flk_dataplane::stats::Stats;
+use flk_dataplane::wal::files::MANIFEST;
 use flk_dataplane::wal::manifest::MANIFEST_BYTES_MAX;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -133,7 +135,7 @@ pub(super) fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
             fault::why(&error)
         ))
     })?;
-    let mut files = FileExecutor::new(opened.into());
+    let mut files = FileExecutor::new(opened.into()).with_readers(readers(directory));
     let keeper = Keeper::tool(config(), job);
     let say = |notice| eprintln!("flk: {notice}");
     let (code, report) = run_blocking(keeper, now, |op| files.run(op), say);
@@ -150,6 +152,12 @@ pub(super) fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
         78 => Exit::Usage as i32,
         code => code,
     })
+}
+
+/// The group that may read the manifest: what is made here stays readable for it.
+fn readers(directory: &Path) -> Option<ReadGroup> {
+    let manifest = File::open(directory.join(MANIFEST)).ok()?;
+    ReadGroup::of(&manifest).ok().flatten()
 }
 
 /// The settings of the keeper in a tool. Files are written buffered and synced: speed does not matter here.

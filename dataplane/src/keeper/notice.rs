@@ -280,7 +280,7 @@ impl fmt::Display for Notice {
                 "filters and indexes of slices take {slices_bytes} bytes of memory: the dedup tables may take {bytes} instead of {planned_bytes}; allow more memory, or set DEDUP_MEMORY_MAX"),
             Notice::GivingUp(plan) => write!(out, "giving up what is damaged: {plan}"),
             Notice::Crowded { closed_count } => write!(out,
-                "all connection slots are taken: {closed_count} idle or slow connections were closed to make room (limit: flk_connections_max; closed in all: flk_connections_evicted_total)"),
+                "all connection slots are taken: {} closed to make room, idle or slow (limit: flk_connections_max; closed in all: flk_connections_evicted_total)", counted(*closed_count, "connection")),
             Notice::Foreign { problem, connections_count } => foreign(out, *problem, *connections_count),
             Notice::ProxyFault { fault, connections_count } => proxy_fault(out, *fault, *connections_count),
             Notice::Draining => out.write_str("draining"),
@@ -309,11 +309,20 @@ fn recovered(
     };
     let sealed = match sealed {
         0 => String::new(),
+        1 => ", 1 more is in slices".to_owned(),
         _ => format!(", {sealed} more are in slices"),
+    };
+    let (decisions, were) = (
+        counted(decisions, "live decision"),
+        if unanswered == 1 { "was" } else { "were" },
+    );
+    let bodies = match unanswered {
+        1 => "1 body".to_owned(),
+        _ => format!("{unanswered} bodies"),
     };
     write!(
         out,
-        "recovered {decisions} live decisions in {took_ms} ms after {stop} stop{sealed}; {unanswered} bodies were never answered"
+        "recovered {decisions} in {took_ms} ms after {stop} stop{sealed}; {bodies} {were} never answered"
     )
 }
 
