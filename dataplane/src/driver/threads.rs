@@ -27,8 +27,8 @@ use crate::planted::{Point, pass};
 use crate::stats::Stats;
 use crate::wal::files::SOCKET;
 use rustix::event::{PollFd, PollFlags, poll};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::process::exit;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -127,9 +127,7 @@ pub fn run<M: Machine, K: KeeperMachine>(
     let keeper_bell = Arc::new(Doorbell::new()?);
     let (links, keeper_links) = link(&shard_bells, &keeper_bell, process.ring_messages);
     let (directory, path) = (process.directory.as_fd(), &process.directory_path);
-    let mut commands =
-        LineSocket::listen(directory, path, SOCKET, COMMAND_BYTES_MAX)?.open_to(process.readers)?;
-    commands.publish(process.statistics);
+    let commands = operators_socket(directory, path, process.readers, process.statistics)?;
     let installation = Arc::new(OnceLock::new());
     let agent = match process.configuration {
         Some(Configuration { start, stats }) => {
@@ -186,6 +184,19 @@ pub fn run<M: Machine, K: KeeperMachine>(
         _ => std::mem::forget(executor),
     }
     ended
+}
+
+/// The socket that operators and readers send commands to.
+fn operators_socket(
+    directory: BorrowedFd<'_>,
+    path: &Path,
+    readers: Option<ReadGroup>,
+    statistics: Option<OwnedFd>,
+) -> Result<LineSocket, DriverError> {
+    let socket = LineSocket::listen(directory, path, SOCKET, COMMAND_BYTES_MAX)?;
+    let mut socket = socket.open_to(readers)?;
+    socket.publish(statistics);
+    Ok(socket)
 }
 
 fn start_shard<M: Machine>(
