@@ -147,6 +147,8 @@ mod tests {
             KEYS_CHANGE_CODES,
             WAL_READ_CODES,
             WAL_CHANGE_CODES,
+            HOLD_CODES,
+            HOLD_LIST_CODES,
             DEDUP_GET_CODES,
             SERVED_CODES,
             DOCTOR_CODES,

@@ -4,6 +4,8 @@
 mod common;
 #[path = "common/gateway.rs"]
 mod gateway;
+#[path = "exit_codes/holds.rs"]
+mod holds;
 #[path = "common/server.rs"]
 mod server;
 

@@ -24,6 +24,8 @@ pub struct Errno(pub i32);
 impl Errno {
     /// Input/output error.
     pub const EIO: Errno = Errno(5);
+    /// This user may not.
+    pub const EACCES: Errno = Errno(13);
     /// No space left on device.
     pub const ENOSPC: Errno = Errno(28);
     /// No such file.
@@ -32,9 +34,8 @@ impl Errno {
     /// Whether the file system refuses changes: not permitted, no access, or mounted read-only.
     pub fn is_refusal(self) -> bool {
         const EPERM: i32 = 1;
-        const EACCES: i32 = 13;
         const EROFS: i32 = 30;
-        matches!(self.0, EPERM | EACCES | EROFS)
+        self == Errno::EACCES || matches!(self.0, EPERM | EROFS)
     }
 
     /// What an operator should check if a file operation in WAL_DIR failed with this.

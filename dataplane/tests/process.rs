@@ -182,6 +182,7 @@ fn serve(directory: &Path, driver: DriverKind, drains_left: u32) -> i32 {
         listeners: listeners(loopback, usize::from(SHARDS), PORT_WAIT, || {}).unwrap(),
         lock: lock_directory(opened.as_fd(), |_| {}).unwrap(),
         directory: opened,
+        readers: None,
         statistics: None,
         directory_path: directory.to_owned(),
         buckets: Arc::new(Buckets::default()),

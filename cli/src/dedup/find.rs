@@ -156,9 +156,13 @@ fn writing(is_written: bool) -> Writing {
 fn secret(directory: &Directory, id: [u8; 16]) -> Result<Secret, Failure> {
     let bytes = directory.read_whole(SECRET).map_err(|error| {
         let (path, why) = (directory.path.display(), fault::why_number(error));
+        let who = match error.is_refusal() {
+            true => ": only the user of the gateway may read it, also with WAL_DIR_GROUP",
+            false => "",
+        };
         Failure::with(
             Exit::File,
-            format!("cannot read {path}/{SECRET}: {why}; slices name ids by a hash under it"),
+            format!("cannot read {path}/{SECRET}: {why}; slices name ids by a hash under it{who}"),
         )
     })?;
     match Secret::decode(&bytes) {

@@ -251,6 +251,42 @@ pub(crate) const WAL_CHANGE_CODES: Codes = Codes(&[
     ),
 ]);
 
+/// Of commands that change a hold.
+pub(crate) const HOLD_CODES: Codes = Codes(&[
+    (Exit::Yes, "done, and durable"),
+    (Exit::No, "the gateway refused; nothing was changed"),
+    (
+        Exit::Usage,
+        "the command line is wrong, or without a gateway the change cannot be made; nothing was changed",
+    ),
+    (Exit::Damage, "damage was found; nothing was changed"),
+    (
+        Exit::Unavailable,
+        "a gateway that is starting or ending uses the directory, or did not answer",
+    ),
+    (
+        Exit::File,
+        "a file, or the output, could not be read or written; the command can be repeated",
+    ),
+]);
+
+/// Of `flk wal hold list`.
+pub(crate) const HOLD_LIST_CODES: Codes = Codes(&[
+    (Exit::Yes, "listed"),
+    (Exit::No, "the gateway refused"),
+    (
+        Exit::Usage,
+        "the command line is wrong, or there is no log directory",
+    ),
+    (Exit::Damage, "the manifest is damaged"),
+    (Exit::Unavailable, "the gateway did not answer in time"),
+    (
+        Exit::File,
+        "the manifest, or the output, could not be read or written",
+    ),
+    (Exit::Configuration, "a newer flk wrote the directory"),
+]);
+
 /// Of `flk wal secret generate`.
 pub(crate) const WAL_SECRET_CODES: Codes = Codes(&[
     (Exit::Yes, "the secret was made"),

@@ -165,7 +165,8 @@ impl Directory {
         )))
     }
 
-    fn manifest(&self) -> Result<Manifest, Unusable> {
+    /// The manifest in force.
+    pub(crate) fn manifest(&self) -> Result<Manifest, Unusable> {
         let path = self.path.display();
         match self.read_whole(MANIFEST) {
             Ok(bytes) => Manifest::decode(&bytes).map_err(|fault| match fault.is_newer() {

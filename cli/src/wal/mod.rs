@@ -3,12 +3,14 @@
 
 pub(crate) mod directory;
 mod export;
+mod hold;
 mod inspect;
 mod replay;
 mod row;
 mod secret;
 mod show;
 mod socket;
+mod state;
 mod stored;
 pub(crate) mod survey;
 mod tool;
@@ -44,6 +46,9 @@ pub(crate) enum Command {
     Pin(socket::PinArgs),
     /// End a pin
     Unpin(socket::UnpinArgs),
+    /// Keep segments for a reader until it is done with them
+    #[command(subcommand)]
+    Hold(hold::Command),
 }
 
 /// Where the log is.
@@ -80,6 +85,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::ReleaseClock(args) => socket::release_clock(&args),
         Command::Pin(args) => socket::pin(&args),
         Command::Unpin(args) => socket::unpin(&args),
+        Command::Hold(command) => return hold::run(&command),
     };
     exit::code(answer)
 }

@@ -36,6 +36,12 @@ pub(crate) struct PatienceArgs {
     timeout: Duration,
 }
 
+impl PatienceArgs {
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
+
 /// Options of `flk wal status`.
 #[derive(Args, Debug)]
 #[command(

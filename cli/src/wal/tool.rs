@@ -11,12 +11,14 @@ use clap::Args;
 use flk_contract::ParamsVersion;
 use flk_dataplane::driver::clock::now;
 use flk_dataplane::driver::files::FileExecutor;
+use flk_dataplane::driver::group::ReadGroup;
 use flk_dataplane::io::SyncMode;
 use flk_dataplane::keeper::Keeper;
-use flk_dataplane::keeper::config::KeeperConfig;
+use flk_dataplane::keeper::config::{HoldLimit, KeeperConfig};
 use flk_dataplane::keeper::offline::{Job, run_blocking};
 use flk_dataplane::keeper::stop::STOP_US;
 use flk_dataplane::stats::Stats;
+use flk_dataplane::wal::files::MANIFEST;
 use flk_dataplane::wal::manifest::MANIFEST_BYTES_MAX;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -98,7 +100,7 @@ pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
         };
         eprintln!("flk: sealing what is closed, then deleting closed segments older than {age}");
     }
-    if let Some(gateway) = serving(args)? {
+    if let Some(gateway) = serving(args.dir.path(), args.timeout)? {
         let age = older_than_s.map_or(String::new(), |age_s| format!(" --older-than {age_s}"));
         let dry = if dry_run { " --dry-run" } else { "" };
         let exit = gateway.ask_and_print(&format!("compact{age}{dry}"))?;
@@ -114,18 +116,18 @@ pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
 }
 
 /// The gateway that serves from the directory, if there is one. A full listen queue counts as serving.
-fn serving(args: &CompactArgs) -> Result<Option<Gateway>, Failure> {
-    match Gateway::find(args.dir.path(), args.timeout) {
+pub(super) fn serving(directory: &Path, timeout: Duration) -> Result<Option<Gateway>, Failure> {
+    match Gateway::find(directory, timeout) {
         Ok(gateway) => Ok(Some(gateway)),
         Err(error) if error.kind() == ErrorKind::TimedOut => {
-            Gateway::reach(args.dir.path(), args.timeout).map(Some)
+            Gateway::reach(directory, timeout).map(Some)
         }
         Err(_) => Ok(None),
     }
 }
 
 /// Carries out a job without a gateway; the exit code is the keeper's.
-fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
+pub(super) fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
     let opened = File::open(directory).map_err(|error| {
         let path = directory.display();
         Failure::usage(format!(
@@ -133,7 +135,7 @@ fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
             fault::why(&error)
         ))
     })?;
-    let mut files = FileExecutor::new(opened.into());
+    let mut files = FileExecutor::new(opened.into()).with_readers(readers(directory));
     let keeper = Keeper::tool(config(), job);
     let say = |notice| eprintln!("flk: {notice}");
     let (code, report) = run_blocking(keeper, now, |op| files.run(op), say);
@@ -152,6 +154,12 @@ fn run(directory: &Path, job: Job) -> Result<i32, Failure> {
     })
 }
 
+/// The group that may read the manifest: what is made here stays readable for it.
+fn readers(directory: &Path) -> Option<ReadGroup> {
+    let manifest = File::open(directory.join(MANIFEST)).ok()?;
+    ReadGroup::of(&manifest).ok().flatten()
+}
+
 /// The settings of the keeper in a tool. Files are written buffered and synced: speed does not matter here.
 fn config() -> KeeperConfig {
     const DAY_S: u32 = 86_400;
@@ -165,6 +173,7 @@ fn config() -> KeeperConfig {
         slices_count_max: 20,
         wal_bytes_max: None,
         body_age_max_s: 14 * DAY_S,
+        hold_limit: HoldLimit::Refuse,
         dedup_memory_bytes_max: u64::MAX,
         memory: None,
         drain_delay_us: 0,

@@ -5,6 +5,7 @@ use crate::exit::{Exit, Failure, WAL_READ_CODES};
 use crate::fault::why_number;
 use crate::output::{Output, counted};
 use crate::wal::directory::{Directory, Snapshot, Unusable};
+use crate::wal::state::State;
 use crate::wal::survey::Survey;
 use crate::wal::{DirArgs, show};
 use clap::Args;
@@ -40,41 +41,6 @@ pub(crate) struct VerifyArgs {
     /// One JSON object per line
     #[arg(long)]
     json: bool,
-}
-
-/// The state of a file or log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Whole,
-    /// A gateway is writing it.
-    InUse,
-    Torn,
-    /// The manifest does not name it.
-    Orphan,
-    /// An operator gave it up.
-    GivenUp,
-    /// Another installation wrote it.
-    Foreign,
-    /// A newer flk wrote it. It is not damaged, but this flk cannot read it.
-    Newer,
-    /// A part of it that only look-ups read: a gateway starts all the same.
-    DamagedForSome,
-    Damaged,
-}
-
-impl State {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Whole => "whole",
-            Self::InUse => "in use",
-            Self::Torn => "torn",
-            Self::Orphan => "orphan",
-            Self::GivenUp => "given up",
-            Self::Foreign => "foreign",
-            Self::Newer => "newer",
-            Self::DamagedForSome | Self::Damaged => "DAMAGED",
-        }
-    }
 }
 
 /// The text for a file that the next start removes.
@@ -269,6 +235,15 @@ fn damaged(what: &str, text: String) -> Finding {
 fn secret(directory: &Directory, manifest: &Manifest) -> Finding {
     let bytes = match directory.read_whole(SECRET) {
         Ok(bytes) => bytes,
+        // Members of WAL_DIR_GROUP verify the rest.
+        Err(Errno::EACCES) => {
+            return Finding {
+                what: SECRET.to_owned(),
+                state: State::NotRead,
+                text: "only the user of the gateway may read it; all else is verified without it"
+                    .to_owned(),
+            };
+        }
         Err(error) => return damaged(SECRET, why_number(error)),
     };
     match Secret::decode(&bytes) {

@@ -18,6 +18,7 @@ mod logs;
 mod outcomes;
 mod pipes;
 mod replay;
+mod second_user;
 mod suspect;
 mod traces;
 

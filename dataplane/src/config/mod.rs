@@ -51,9 +51,11 @@ pub use wal_secret::{SecretFileError, read as read_wal_secret};
 use crate::driver::affinity::is_cores;
 use crate::driver::agent::start::Begin;
 use crate::driver::core_dumps::CoreDumps;
+use crate::driver::group::ReadGroup;
 use crate::driver::probe::{DriverNameError, Requested};
 use crate::driver::sandbox::Wanted;
 use crate::http::{LookUps, Networks, NetworksError};
+use crate::keeper::config::HoldLimit;
 use crate::logs::Format;
 use crate::shard::config::{MetricsAuth, Proxies, ProxyProtocol, TraceLimits};
 use crate::snapshot::{Document, is_name};
@@ -102,6 +104,10 @@ pub struct Config {
     pub dedup_memory_bytes_max: Option<u64>,
     /// Bytes of WAL_DIR; none: 80 % of the file system.
     pub wal_bytes_max: Option<u64>,
+    /// What holds do at their limits.
+    pub hold_limit: HoldLimit,
+    /// The group whose members may read the log.
+    pub wal_dir_group: Option<ReadGroup>,
     /// Age of log segments in seconds.
     pub wal_age_max_s: u32,
     /// Length of a log segment in bytes; none: by the size of the log.
@@ -231,14 +237,12 @@ impl Config {
                 false => Wanted::Off,
             },
             paths_read: raw.paths_read(),
-            core_dumps: match raw.text(Variable::CoreDumps) {
-                None => CoreDumps::Refused,
-                Some("1") => CoreDumps::Allowed,
-                Some(_) => return Err(raw.error(Variable::CoreDumps, "not 1")),
-            },
+            core_dumps: core_dumps(raw)?,
             dedup_ttl_s: raw.duration(Variable::DedupTtl, "14d", 1..=1_000 * 86_400)? as u32,
             dedup_memory_bytes_max: raw.size_if_set(Variable::DedupMemoryMax, 1 << 20..=1 << 44)?,
             wal_bytes_max: raw.size_if_set(Variable::WalMaxBytes, 64 << 20..=1 << 50)?,
+            wal_dir_group: wal_dir_group(raw)?,
+            hold_limit: hold_limit(raw)?,
             wal_age_max_s: raw.duration(Variable::WalMaxAge, "14d", 60..=10_000 * 86_400)? as u32,
             segment_bytes: segment_bytes(raw)?,
             wal_secret_file: raw.text(Variable::WalSecretFile).map(PathBuf::from),
@@ -302,6 +306,32 @@ fn region(raw: &RawConfig) -> Result<Option<Region>, ConfigError> {
     match Region::new(text).filter(|_| is_name(text)) {
         Some(region) => Ok(Some(region)),
         None => Err(raw.error(Variable::RegionId, "no such name")),
+    }
+}
+
+/// The group whose members may read the log.
+fn wal_dir_group(raw: &RawConfig) -> Result<Option<ReadGroup>, ConfigError> {
+    let group = raw.text(Variable::WalDirGroup).map(ReadGroup::find);
+    group
+        .transpose()
+        .map_err(|why| raw.error(Variable::WalDirGroup, why))
+}
+
+/// What holds do at their limits.
+fn hold_limit(raw: &RawConfig) -> Result<HoldLimit, ConfigError> {
+    match raw.text(Variable::HoldLimit).unwrap_or("release") {
+        "release" => Ok(HoldLimit::Release),
+        "refuse" => Ok(HoldLimit::Refuse),
+        _ => Err(raw.error(Variable::HoldLimit, "no such limit")),
+    }
+}
+
+/// Whether core dumps are written.
+fn core_dumps(raw: &RawConfig) -> Result<CoreDumps, ConfigError> {
+    match raw.text(Variable::CoreDumps) {
+        None => Ok(CoreDumps::Refused),
+        Some("1") => Ok(CoreDumps::Allowed),
+        Some(_) => Err(raw.error(Variable::CoreDumps, "not 1")),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The configuration file and files of secrets: what is read, what outweighs what, and what an error names.
 
 use super::*;
+use crate::driver::group::ReadGroup;
 use crate::http::LookUps;
+use crate::keeper::config::HoldLimit;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -75,7 +77,7 @@ fn every_setting_can_stand_in_the_file() {
     let written = Written::new("");
     let text = format!(
         "[http]\nport = 9_090\nlisten = \"::1\"\nkeepalive = \"90s\"\nbody_max = \"64KiB\"\nlook_ups = \"on\"\ndrain_delay = \"5s\"\nproxy_protocol = \"optional\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
-         [wal]\ndir = \"/srv/wal\"\nmax_bytes = \"1GiB\"\nmax_age = \"2d\"\nsegment_bytes = \"8MiB\"\nsecret_file = \"/srv/wal.secret\"\n\
+         [wal]\ndir = \"/srv/wal\"\nmax_bytes = \"1GiB\"\nmax_age = \"2d\"\nsegment_bytes = \"8MiB\"\nsecret_file = \"/srv/wal.secret\"\nhold_limit = \"refuse\"\ndir_group = \"1234\"\n\
          [dedup]\nbackend = \"memory\"\nttl = \"7d\"\nmemory_max = \"64MiB\"\n\
          [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nhmac_key_new_file = '{key}'\nhmac_key_old_file = '{key}'\nallow_unsigned = false\n\
          [limits]\nrate = 1000\n[metrics]\nuser = \"prom\"\npassword_file = '{key}'\n\
@@ -114,6 +116,8 @@ fn every_setting_can_stand_in_the_file() {
     let tenants = config.document.tenants.iter();
     let tenants: Vec<&str> = tenants.map(|it| it.name.as_str()).collect();
     assert_eq!(tenants, ["acme", "default"]);
+    assert_eq!(config.hold_limit, HoldLimit::Refuse);
+    assert_eq!(config.wal_dir_group.map(ReadGroup::number), Some(1234));
     assert_eq!(config.cores.as_deref(), Some("0,"));
     assert_eq!(config.driver, Requested::Portable);
     assert!(config.metrics_auth.is_some());

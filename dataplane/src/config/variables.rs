@@ -55,6 +55,8 @@ variables! {
     Listen "LISTEN" "http.listen" false "127.0.0.1" "an IPv4 or IPv6 address, e.g. 127.0.0.1, 0.0.0.0 or [::]";
     /// Directory of all durable state.
     WalDir "WAL_DIR" "wal.dir" false "data/wal" "a directory that this process may write; it is made if it is not there";
+    /// Group whose members may read the log.
+    WalDirGroup "WAL_DIR_GROUP" "wal.dir_group" false "no group: only the user of the gateway" "a name of /etc/group or a number: a group of the user that the gateway runs as";
     /// Signature scheme of all keys given by variables.
     SignAlg "PCS_SIGN_ALG" "signing.alg" false "hmac" "hmac, ed25519, hmac-sha256, hmac-sha256-payload, each also with ;num=fixed9, or none";
     /// One HMAC key.
@@ -101,6 +103,8 @@ variables! {
     WalMaxBytes "WAL_MAX_BYTES" "wal.max_bytes" false "80 % of the file system" "64MiB to 1PiB, as a number with B, KiB, MiB, GiB or TiB";
     /// Age of log segments.
     WalMaxAge "WAL_MAX_AGE" "wal.max_age" false "14d" "1m to 10000d, as a number with s, m, h or d";
+    /// What becomes of segments that a hold still needs at its limits, or when room is short.
+    HoldLimit "WAL_HOLD_LIMIT" "wal.hold_limit" false "release" "release (they are deleted, and what the hold lost is written down) or refuse (they stay, and submits are refused when room is short)";
     /// Length of a log segment.
     SegmentBytes "WAL_SEGMENT_BYTES" "wal.segment_bytes" false "4MiB to 64MiB, by WAL_MAX_BYTES and the number of shards" "4MiB to 1GiB, a multiple of 4KiB";
     /// File of the secret that a new WAL_DIR begins with.

@@ -6,6 +6,7 @@ use super::agent::{AgentSetup, AgentThread};
 use super::console::Console;
 use super::doorbell::Doorbell;
 use super::files::FileExecutor;
+use super::group::ReadGroup;
 use super::line_socket::LineSocket;
 use super::links::{KeeperLinks, Links, link};
 use super::portable::Portable;
@@ -26,8 +27,8 @@ use crate::planted::{Point, pass};
 use crate::stats::Stats;
 use crate::wal::files::SOCKET;
 use rustix::event::{PollFd, PollFlags, poll};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::process::exit;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -62,6 +63,8 @@ pub struct Process {
     pub directory: OwnedFd,
     /// Its lock, held.
     pub lock: OwnedFd,
+    /// The group whose members may read the log.
+    pub readers: Option<ReadGroup>,
     /// The memory of the statistics, for those who ask for it on the operators' socket.
     pub statistics: Option<OwnedFd>,
     /// Its path, for the operators' socket.
@@ -124,8 +127,7 @@ pub fn run<M: Machine, K: KeeperMachine>(
     let keeper_bell = Arc::new(Doorbell::new()?);
     let (links, keeper_links) = link(&shard_bells, &keeper_bell, process.ring_messages);
     let (directory, path) = (process.directory.as_fd(), &process.directory_path);
-    let mut commands = LineSocket::listen(directory, path, SOCKET, COMMAND_BYTES_MAX)?;
-    commands.publish(process.statistics);
+    let commands = operators_socket(directory, path, process.readers, process.statistics)?;
     let installation = Arc::new(OnceLock::new());
     let agent = match process.configuration {
         Some(Configuration { start, stats }) => {
@@ -145,7 +147,9 @@ pub fn run<M: Machine, K: KeeperMachine>(
         installation,
         keeper: keeper(),
         links: keeper_links,
-        files: FileExecutor::new(process.directory).with_lock(process.lock),
+        files: FileExecutor::new(process.directory)
+            .with_lock(process.lock)
+            .with_readers(process.readers),
         commands,
         ends: process.ends,
         console: process.console.clone(),
@@ -180,6 +184,19 @@ pub fn run<M: Machine, K: KeeperMachine>(
         _ => std::mem::forget(executor),
     }
     ended
+}
+
+/// The socket that operators and readers send commands to.
+fn operators_socket(
+    directory: BorrowedFd<'_>,
+    path: &Path,
+    readers: Option<ReadGroup>,
+    statistics: Option<OwnedFd>,
+) -> Result<LineSocket, DriverError> {
+    let socket = LineSocket::listen(directory, path, SOCKET, COMMAND_BYTES_MAX)?;
+    let mut socket = socket.open_to(readers)?;
+    socket.publish(statistics);
+    Ok(socket)
 }
 
 fn start_shard<M: Machine>(

@@ -2,6 +2,7 @@
 //! its reply, except a pin.
 
 use crate::keeper::halt::Halt;
+use crate::keeper::holds;
 use crate::keeper::port::KeeperOp;
 use crate::keeper::retain::Deletion;
 use crate::keeper::serve::Service;
@@ -37,7 +38,7 @@ impl Pins {
 /// The answer to a line that is no command.
 fn usage() -> String {
     format!(
-        "error expected: {PROTOCOL} ping | status | pin | unpin ID | compact [--older-than SECONDS] [--dry-run] | release-clock"
+        "error expected: {PROTOCOL} ping | status | pin | unpin ID | compact [--older-than SECONDS] [--dry-run] | release-clock | hold list | hold set NAME … | hold move NAME LOG:SEQUENCE… | hold drop NAME"
     )
 }
 
@@ -65,23 +66,31 @@ impl Service {
             ("unpin", [id]) => Ok(self.unpin(id)),
             ("compact", arguments) => self.compact(arguments).await,
             ("release-clock", []) => self.release_clock().await,
+            (holds::VERB, arguments) => self.hold_command(arguments).await,
             _ => Ok(usage()),
         }
     }
 
-    /// Answers those commands in the queue that change nothing, also in the middle of long work.
+    /// Answers those commands in the queue that take no time, also in the middle of long work: those that change nothing, and
+    /// those on holds, whose readers should not wait for a merge.
     pub(crate) async fn answer_questions(&mut self) -> Result<(), Halt> {
         let asks = |line: &str| {
             let mut words = line.split_ascii_whitespace();
             let first = [words.next(), words.next(), words.next()];
-            matches!(first, [Some(PROTOCOL), Some("ping" | "status"), None])
+            matches!(
+                first,
+                [Some(PROTOCOL), Some("ping" | "status"), None]
+                    | [Some(PROTOCOL), Some(holds::VERB), _]
+            )
         };
         while let Some(at) = self.commands.iter().position(|(_, line)| asks(line)) {
             let Some((id, line)) = self.commands.remove(at) else {
                 return Ok(());
             };
-            let text = match line.split_ascii_whitespace().nth(1) {
+            let mut words = line.split_ascii_whitespace().skip(1);
+            let text = match words.next() {
                 Some("status") => self.status().await?,
+                Some(holds::VERB) => self.hold_command(&words.collect::<Vec<_>>()).await?,
                 _ => "ok".to_string(),
             };
             self.store.port.put(KeeperOp::Reply { id, text });
@@ -125,7 +134,7 @@ impl Service {
             "ok {{\"state\":\"{state}\",\"start\":{},\"generation\":{},\"shards\":{},\"logs\":{},\"segments\":{segments},\"preallocated\":{},\
              \"slices\":{},\"slice_memory_bytes\":{},\"slice_memory_bytes_max\":{},\"manifest_bytes\":{},\"manifest_bytes_max\":{},\"orphan_bytes\":{},\"sealed_decisions\":{entries},\"unsealed_bytes\":{unsealed_bytes},\"deletable_bytes\":{deletable_bytes},\
              \"damaged_logs\":{},\"expiry_clock_s\":{now_s},\"withheld_s\":{},\"horizon_s\":{horizon_s},\"horizon_s_max\":{},\"dedup_memory_bytes_max\":{},\
-             \"dedup_memory_bytes_needed\":{},\"pins\":{},\"space_low\":{},\"shortage\":{shortage},\"free_bytes\":{},\
+             \"dedup_memory_bytes_needed\":{},\"pins\":{},\"holds\":{},\"hold_limit\":\"{}\",\"held_bytes\":{},\"released_ranges\":{},\"space_low\":{},\"shortage\":{shortage},\"free_bytes\":{},\
              \"reserve_bytes\":{},\"used_bytes\":{},\"cap_bytes\":{},\"total_bytes\":{}}}",
             manifest.start,
             manifest.generation,
@@ -150,6 +159,10 @@ impl Service {
                 .as_ref()
                 .map_or(0, |short| short.needed_bytes),
             self.pins.held.len(),
+            manifest.sections.holds.len(),
+            self.store.config.hold_limit.name(),
+            self.holds.held_bytes,
+            manifest.sections.released.len(),
             self.space.low.is_some(),
             room.free_bytes,
             room.reserve_bytes,
@@ -183,13 +196,13 @@ impl Service {
         }
         let second = (self.store.expiry_now_s() + 1).saturating_sub(age_s);
         let wanted = Deletion::OlderThan(second);
-        let deleted = match dry {
+        let (deleted, kept) = match dry {
             true => self.would_delete(wanted).await?,
             false => self.delete(wanted).await?,
         };
         Ok(format!(
-            "ok {{\"dry_run\":{dry},\"segments\":{},\"bytes\":{}}}",
-            deleted.segments, deleted.bytes
+            "ok {{\"dry_run\":{dry},\"segments\":{},\"bytes\":{},\"held_segments\":{},\"held_bytes\":{}}}",
+            deleted.segments, deleted.bytes, kept.segments, kept.bytes
         ))
     }
 

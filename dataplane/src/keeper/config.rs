@@ -9,6 +9,25 @@ use crate::wal::segment::Region;
 use flk_contract::verify::ParamsVersion;
 use std::sync::Arc;
 
+/// What becomes of segments at the limits of a hold that is not done with them, or when their room is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldLimit {
+    /// They are deleted all the same, and what the hold lost is written down.
+    Release,
+    /// They stay, and submits are refused when room is short.
+    Refuse,
+}
+
+impl HoldLimit {
+    /// As the setting names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            HoldLimit::Release => "release",
+            HoldLimit::Refuse => "refuse",
+        }
+    }
+}
+
 /// Settings of one run of the keeper.
 #[derive(Clone, Debug)]
 pub struct KeeperConfig {
@@ -30,6 +49,8 @@ pub struct KeeperConfig {
     pub wal_bytes_max: Option<u64>,
     /// Log segments older than this many seconds (expiry clock) are deleted.
     pub body_age_max_s: u32,
+    /// What holds do at their limits.
+    pub hold_limit: HoldLimit,
     /// Memory declared for live decisions, in bytes.
     pub dedup_memory_bytes_max: u64,
     /// What the process may use; nothing where no limit is known or none counts.

@@ -59,6 +59,7 @@ mod over_memory;
 mod merge;
 mod tidy;
 
+pub mod holds;
 mod retain;
 mod segment_age;
 

@@ -3,6 +3,7 @@
 mod line;
 
 use crate::http::{Problem, ProxyFault};
+pub use crate::keeper::holds::keep::LetGo;
 use crate::mesh::keeper::Shortage;
 use crate::wal::name::{LogId, Sequence};
 use std::fmt;
@@ -160,6 +161,21 @@ pub enum Notice {
         limit_bytes: u64,
         /// Where the cap comes from.
         cap: Cap,
+        /// A hold that keeps what else could be deleted.
+        hold: Option<String>,
+    },
+    /// Segments were deleted although a hold was not done with them.
+    HoldReleased {
+        /// The hold.
+        hold: String,
+        /// The log.
+        log: LogId,
+        /// First sequence that is gone.
+        from: Sequence,
+        /// Last sequence that is gone.
+        to: Sequence,
+        /// Why it was let go of.
+        why: LetGo,
     },
     /// So many segments are kept that the oldest are deleted before their time.
     TooManySegments {
@@ -244,7 +260,16 @@ impl fmt::Display for Notice {
                 "sealed {} of {}", counted(*decisions, "decision"), counted((*segments).into(), "segment")),
             Notice::Deleted { segments, bytes } => write!(out,
                 "deleted {}, {}", counted((*segments).into(), "segment"), counted(*bytes, "byte")),
-            Notice::SpaceLow { why: Some(why), bytes, limit_bytes, cap } => space_low(out, *why, *bytes, *limit_bytes, *cap),
+            Notice::SpaceLow { why: Some(why), bytes, limit_bytes, cap, hold } => {
+                space_low(out, *why, *bytes, *limit_bytes, *cap)?;
+                match hold {
+                    None => Ok(()),
+                    Some(hold) => write!(out, "; hold {hold} keeps segments that could be deleted: see `flk wal hold list`, let its reader go on, drop it, or set WAL_HOLD_LIMIT=release"),
+                }
+            }
+            Notice::HoldReleased { hold, log, from, to, why } => write!(out,
+                "hold {hold} lost sequences {from} to {to} of log {log}, which were deleted: {}; `flk wal hold list` lists what it lost",
+                let_go(*why)),
             Notice::SpaceLow { bytes, .. } => write!(out, "room for the log again ({bytes} bytes free)"),
             Notice::TooManySegments { segments } => write!(out,
                 "{segments} log segments fill the manifest: the oldest are deleted before they reach WAL_MAX_AGE; larger WAL_SEGMENT_BYTES or DEDUP_MEMORY_MAX make fewer of them"),
@@ -255,7 +280,7 @@ impl fmt::Display for Notice {
                 "filters and indexes of slices take {slices_bytes} bytes of memory: the dedup tables may take {bytes} instead of {planned_bytes}; allow more memory, or set DEDUP_MEMORY_MAX"),
             Notice::GivingUp(plan) => write!(out, "giving up what is damaged: {plan}"),
             Notice::Crowded { closed_count } => write!(out,
-                "all connection slots are taken: {closed_count} idle or slow connections were closed to make room (limit: flk_connections_max; closed in all: flk_connections_evicted_total)"),
+                "all connection slots are taken: {} closed to make room, idle or slow (limit: flk_connections_max; closed in all: flk_connections_evicted_total)", counted(*closed_count, "connection")),
             Notice::Foreign { problem, connections_count } => foreign(out, *problem, *connections_count),
             Notice::ProxyFault { fault, connections_count } => proxy_fault(out, *fault, *connections_count),
             Notice::Draining => out.write_str("draining"),
@@ -284,12 +309,30 @@ fn recovered(
     };
     let sealed = match sealed {
         0 => String::new(),
+        1 => ", 1 more is in slices".to_owned(),
         _ => format!(", {sealed} more are in slices"),
+    };
+    let (decisions, were) = (
+        counted(decisions, "live decision"),
+        if unanswered == 1 { "was" } else { "were" },
+    );
+    let bodies = match unanswered {
+        1 => "1 body".to_owned(),
+        _ => format!("{unanswered} bodies"),
     };
     write!(
         out,
-        "recovered {decisions} live decisions in {took_ms} ms after {stop} stop{sealed}; {unanswered} bodies were never answered"
+        "recovered {decisions} in {took_ms} ms after {stop} stop{sealed}; {bodies} {were} never answered"
     )
+}
+
+/// Why a hold did not keep what it was not done with.
+fn let_go(why: LetGo) -> &'static str {
+    match why {
+        LetGo::Bytes => "it kept more than its bytes_max from being deleted",
+        LetGo::Age => "it has not moved for longer than its age_max_s",
+        LetGo::Room => "the room was needed",
+    }
 }
 
 /// What is short, and what an operator can do about it.

@@ -27,6 +27,11 @@ pub enum Job {
         /// Only report what it would free.
         dry_run: bool,
     },
+    /// Change a hold, or list them.
+    Hold {
+        /// The command as it would be sent to a gateway, such as `hold drop backup`.
+        line: String,
+    },
     /// Give up what is damaged in a segment and keep every whole batch of it.
     Quarantine {
         /// Name of the file.
@@ -88,7 +93,7 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
         ));
     }
     let missing = match job {
-        Job::Compact { .. } => Missing::Refused,
+        Job::Compact { .. } | Job::Hold { .. } => Missing::Refused,
         Job::Quarantine { .. } => Missing::Segments,
     };
     let Opened { store, secret, .. } = open(port, config, missing).await?;
@@ -115,6 +120,22 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
             let age = older_than_s.map_or(String::new(), |age_s| format!(" --older-than {age_s}"));
             let dry = if dry_run { " --dry-run" } else { "" };
             service.command(&format!("flk1 compact{age}{dry}")).await
+        }
+        Job::Hold { line } => {
+            let mut service = Service::new(Started {
+                store,
+                dictionary: Dictionary::default(),
+                hash: KeyHash::new(secret.key),
+                slices: Vec::new(),
+                over_memory: None,
+                recovered: None,
+            });
+            match service.command(&format!("flk1 {line}")).await? {
+                reply if reply.starts_with("ok") => Ok(reply),
+                reply => Err(Halt::Refused(
+                    reply.strip_prefix("error ").unwrap_or(&reply).to_string(),
+                )),
+            }
         }
         Job::Quarantine {
             segment,

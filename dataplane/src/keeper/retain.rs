@@ -1,7 +1,12 @@
 //! Retention: which closed segments may go, and which do. A segment may go once its decisions are in slices that all shards
-//! use and its bodies are resolved; the manifest forgets it before its file is removed.
+//! use and its bodies are resolved, and all holds are done with it or let it go; the manifest forgets it before its file is removed.
 
+use crate::keeper::config::HoldLimit;
 use crate::keeper::halt::Halt;
+use crate::keeper::holds::keep::{
+    HeldSegment, LetGo, Released, Verdict, at_limits, forget_positions, free_of_holds, joined,
+    note_released, released,
+};
 #[cfg(feature = "planted-bugs")]
 use crate::keeper::mistakes;
 use crate::keeper::notice::Notice;
@@ -9,9 +14,9 @@ use crate::keeper::serve::Service;
 use crate::keeper::store::NotReplaced;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::{CLOSED_SEGMENT_BYTES, LogEntry, Manifest, SegmentEntry};
+use crate::wal::manifest::{CLOSED_SEGMENT_BYTES, Hold, LogEntry, Manifest, SegmentEntry};
 use crate::wal::name::{LogId, Sequence};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which of the segments that may go are wanted, oldest first.
 #[derive(Clone, Copy, Debug)]
@@ -53,11 +58,45 @@ struct DeletionCandidate {
     bytes: u64,
 }
 
+/// What a deletion would take, and what holds make of it.
+#[derive(Debug, Default)]
+struct Picked {
+    candidates: Vec<DeletionCandidate>,
+    /// The sum of the candidates.
+    sum: Deleted,
+    /// What holds lose with them.
+    released: Vec<Released>,
+    /// What stays for holds although it is wanted.
+    kept: Deleted,
+    /// The same for each hold by its name.
+    kept_bytes: BTreeMap<String, u64>,
+}
+
+impl Picked {
+    fn take(&mut self, log: LogId, entry: &SegmentEntry) {
+        let bytes = entry.state.extent().map_or(0, |extent| extent.bytes);
+        self.sum.add(bytes);
+        self.candidates.push(DeletionCandidate {
+            log,
+            ordinal: entry.ordinal,
+            file: entry.file,
+            bytes,
+        });
+    }
+}
+
 /// What a deletion did.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Deleted {
     pub(crate) segments: u32,
     pub(crate) bytes: u64,
+}
+
+impl Deleted {
+    fn add(&mut self, bytes: u64) {
+        self.segments += 1;
+        self.bytes += bytes;
+    }
 }
 
 /// Bytes of closed segments, by what may become of them.
@@ -70,7 +109,7 @@ pub(crate) struct SegmentBytes {
 }
 
 impl Service {
-    /// How many segments of a log, from its first, may go.
+    /// How many segments of a log, from its first, may go but for holds.
     fn deletable(&self, log: &LogEntry, seals: Seals) -> usize {
         let covered = match seals {
             Seals::Done => self.store.manifest.covered_upto(log.id),
@@ -96,21 +135,35 @@ impl Service {
         count
     }
 
+    /// How many of them all holds are done with.
+    fn free(&self, log: &LogEntry, seals: Seals) -> usize {
+        let deletable = &log.segments[..self.deletable(log, seals)];
+        free_of_holds(&self.store.manifest.sections.holds, log.id, deletable)
+    }
+
     /// The oldest segments that may go, as many as are wanted.
-    async fn candidates(
+    async fn pick(&mut self, wanted: Deletion, seals: Seals) -> Result<Picked, Halt> {
+        let mut picked = Picked::default();
+        if !self.pick_free(wanted, seals, &mut picked).await? {
+            self.pick_held(wanted, seals, &mut picked).await?;
+        }
+        Ok(picked)
+    }
+
+    /// Picks what no hold needs; true if no more is wanted.
+    async fn pick_free(
         &mut self,
         wanted: Deletion,
         seals: Seals,
-    ) -> Result<(Vec<DeletionCandidate>, Deleted), Halt> {
+        picked: &mut Picked,
+    ) -> Result<bool, Halt> {
         // The oldest segment of each log stands last, to be taken off.
         let mut queues: BTreeMap<LogId, Vec<SegmentEntry>> = BTreeMap::new();
         for log in &self.store.manifest.logs {
-            let mut queue = log.segments[..self.deletable(log, seals)].to_vec();
+            let mut queue = log.segments[..self.free(log, seals)].to_vec();
             queue.reverse();
             queues.insert(log.id, queue);
         }
-        let mut candidates = Vec::new();
-        let mut sum = Deleted::default();
         loop {
             self.poll_requests().await?;
             let fronts = queues.iter().map(|(log, queue)| (*log, queue.last()));
@@ -123,53 +176,146 @@ impl Service {
                 oldest = Some(oldest.map_or(at, |oldest| oldest.min(at)));
             }
             let Some((closed_at_s, log)) = oldest else {
-                return Ok((candidates, sum));
+                return Ok(false);
             };
-            if wanted.spares(closed_at_s, &sum) {
-                return Ok((candidates, sum));
+            if wanted.spares(closed_at_s, &picked.sum) {
+                // Of what is older than an age, holds may have more.
+                return Ok(!matches!(wanted, Deletion::OlderThan(_)));
             }
             let Some(entry) = queues.get_mut(&log).and_then(Vec::pop) else {
                 unreachable!("the oldest segment is the front of a queue")
             };
-            let bytes = entry.state.extent().map_or(0, |extent| extent.bytes);
-            sum.segments += 1;
-            sum.bytes += bytes;
-            candidates.push(DeletionCandidate {
-                log,
-                ordinal: entry.ordinal,
-                file: entry.file,
-                bytes,
-            });
+            picked.take(log, &entry);
         }
     }
 
-    /// What a deletion would do once all that is closed now is sealed. It changes nothing.
-    pub(crate) async fn would_delete(&mut self, wanted: Deletion) -> Result<Deleted, Halt> {
-        let (_, sum) = self.candidates(wanted, Seals::ToCome).await?;
-        Ok(sum)
+    /// Picks of what holds need, as far as they let it go.
+    async fn pick_held(
+        &mut self,
+        wanted: Deletion,
+        seals: Seals,
+        picked: &mut Picked,
+    ) -> Result<(), Halt> {
+        if self.store.manifest.sections.holds.is_empty() {
+            return Ok(());
+        }
+        let held = self.held(wanted, seals).await?;
+        let holds = &self.store.manifest.sections.holds;
+        let now_s = self.store.expiry_now_s();
+        let limit = self.store.config.hold_limit;
+        let is_by_age = matches!(wanted, Deletion::OlderThan(_));
+        let verdicts: Vec<Vec<Option<Verdict>>> = match (limit, is_by_age) {
+            (HoldLimit::Release, true) => {
+                let of_hold = |hold| at_limits(hold, &held, now_s);
+                holds.iter().map(of_hold).collect()
+            }
+            _ => vec![Vec::new(); holds.len()],
+        };
+        // Segments of a log go in order: behind one that stays, all stay.
+        let mut stays: BTreeSet<LogId> = BTreeSet::new();
+        for (index, segment) in held.iter().enumerate() {
+            let goes = match (limit, is_by_age) {
+                (HoldLimit::Refuse, _) => false,
+                (HoldLimit::Release, false) => !wanted.spares(segment.closed_at_s, &picked.sum),
+                (HoldLimit::Release, true) => verdicts
+                    .iter()
+                    .all(|verdicts| verdicts.get(index) != Some(&Some(Verdict::Keeps))),
+            };
+            if goes && !stays.contains(&segment.log) {
+                for (hold, verdicts) in holds.iter().zip(&verdicts) {
+                    let why = match verdicts.get(index) {
+                        Some(Some(Verdict::LetsGo(why))) => *why,
+                        _ => LetGo::Room,
+                    };
+                    picked.released.extend(released(hold, segment, why, now_s));
+                }
+                picked.take(segment.log, &segment.entry);
+                continue;
+            }
+            stays.insert(segment.log);
+            picked.kept.add(segment.extent.bytes);
+            for hold in holds.iter().filter(|hold| segment.is_needed_by(hold)) {
+                let kept_bytes = picked.kept_bytes.entry(hold.name.clone()).or_default();
+                *kept_bytes += segment.extent.bytes;
+            }
+        }
+        picked.released = joined(std::mem::take(&mut picked.released));
+        Ok(())
+    }
+
+    /// What is wanted and could go but for holds, oldest first.
+    async fn held(&mut self, wanted: Deletion, seals: Seals) -> Result<Vec<HeldSegment>, Halt> {
+        let of_log = |log: &LogEntry| {
+            let needed = self.free(log, seals)..self.deletable(log, seals);
+            let segments = log.segments[needed].iter();
+            let with_extent = segments.filter_map(|entry| Some((*entry, *entry.state.extent()?)));
+            (log.id, with_extent.collect::<Vec<_>>())
+        };
+        let logs: Vec<_> = self.store.manifest.logs.iter().map(of_log).collect();
+        let mut held = Vec::new();
+        for (log, segments) in logs {
+            let mut closed_at_s = 0;
+            for (entry, extent) in segments {
+                self.poll_requests().await?;
+                closed_at_s = self.newest_s(log, &entry).await.max(closed_at_s);
+                if matches!(wanted, Deletion::OlderThan(second) if closed_at_s >= second) {
+                    break;
+                }
+                held.push(HeldSegment {
+                    log,
+                    entry,
+                    extent,
+                    closed_at_s,
+                });
+            }
+        }
+        held.sort_by_key(|it| (it.closed_at_s, it.log));
+        Ok(held)
+    }
+
+    /// What a deletion would do once all that is closed now is sealed, and what would stay for holds. It changes nothing.
+    pub(crate) async fn would_delete(
+        &mut self,
+        wanted: Deletion,
+    ) -> Result<(Deleted, Deleted), Halt> {
+        let picked = self.pick(wanted, Seals::ToCome).await?;
+        Ok((picked.sum, picked.kept))
     }
 
     /// Deletes the oldest segments that may go, as many as are wanted. Nothing while something is pinned, or while a shard
-    /// does not use the slices that hold their decisions.
-    pub(crate) async fn delete(&mut self, wanted: Deletion) -> Result<Deleted, Halt> {
+    /// does not use the slices that hold their decisions. What stays for holds although it is wanted comes back as well.
+    pub(crate) async fn delete(&mut self, wanted: Deletion) -> Result<(Deleted, Deleted), Halt> {
         if !self.all_switched() || self.pins.any() {
-            return Ok(Deleted::default());
+            return Ok(Default::default());
         }
-        let (candidates, sum) = self.candidates(wanted, Seals::Done).await?;
+        let picked = loop {
+            let changes = self.holds.changes;
+            let picked = self.pick(wanted, Seals::Done).await?;
+            // A hold that was acknowledged meanwhile keeps what it is not done with.
+            if self.holds.changes == changes {
+                break picked;
+            }
+        };
+        if matches!(wanted, Deletion::OlderThan(_)) {
+            self.holds.kept_bytes = picked.kept_bytes;
+            self.holds.held_bytes = picked.kept.bytes;
+        }
+        let (candidates, sum) = (picked.candidates, picked.sum);
         if candidates.is_empty() {
-            return Ok(sum);
+            return Ok((sum, picked.kept));
         }
         if planted(Bug::UnlinkBeforeManifest) {
             self.remove_files(&candidates).await;
         }
         let mut next = self.store.draft();
         forget(&mut next, &candidates);
+        note_released(&mut next.sections, &picked.released);
         self.note_resolved(&mut next);
         match self.store.replace(next).await {
             Ok(()) => {}
             Err(NotReplaced::Before(halt)) => {
                 self.trouble("forgetting segments in", &halt);
-                return Ok(Deleted::default());
+                return Ok(Default::default());
             }
             Err(not) => return Err(not.into()),
         }
@@ -179,11 +325,27 @@ impl Service {
             self.epochs.remove(&(it.log, it.ordinal));
             self.horizon.forget(it.log, it.ordinal);
         }
+        self.tell_released(picked.released);
         self.store.port.notify(Notice::Deleted {
             segments: sum.segments,
             bytes: sum.bytes,
         });
-        Ok(sum)
+        Ok((sum, picked.kept))
+    }
+
+    /// Says what holds lost.
+    fn tell_released(&self, released: Vec<Released>) {
+        let stats = &self.store.config.stats.keeper;
+        stats.hold_releases.add(released.len() as u64);
+        for Released { range, why } in released {
+            self.store.port.notify(Notice::HoldReleased {
+                hold: range.hold,
+                log: range.log,
+                from: range.from,
+                to: range.to,
+                why,
+            });
+        }
     }
 
     async fn remove_files(&mut self, candidates: &[DeletionCandidate]) {
@@ -215,7 +377,7 @@ impl Service {
         // Some more, so that not each further segment costs a deletion of its own.
         let more_bytes = self.store.config.manifest_bytes_max / 32;
         let count = (surplus_bytes + more_bytes).div_ceil(CLOSED_SEGMENT_BYTES);
-        let deleted = self.delete(Deletion::Segments(count)).await?;
+        let (deleted, _) = self.delete(Deletion::Segments(count)).await?;
         let crowded_out = &self.store.config.stats.keeper.segments_crowded_out;
         crowded_out.add(u64::from(deleted.segments));
         Ok(deleted.segments > 0)
@@ -225,7 +387,7 @@ impl Service {
     pub(crate) async fn delete_aged(&mut self) -> Result<bool, Halt> {
         let age_s = self.store.config.body_age_max_s;
         let second = self.store.expiry_now_s().saturating_sub(age_s);
-        let deleted = self.delete(Deletion::OlderThan(second)).await?;
+        let (deleted, _) = self.delete(Deletion::OlderThan(second)).await?;
         Ok(deleted.segments > 0)
     }
 
@@ -238,10 +400,38 @@ impl Service {
         let manifest = &self.store.manifest;
         let mut sum = SegmentBytes::default();
         for log in &manifest.logs {
-            sum.deletable += bytes(&log.segments[..self.deletable(log, Seals::Done)]);
+            let deletable = match self.store.config.hold_limit {
+                // What holds need goes, too, before submits are refused.
+                HoldLimit::Release => self.deletable(log, Seals::Done),
+                HoldLimit::Refuse => self.free(log, Seals::Done),
+            };
+            sum.deletable += bytes(&log.segments[..deletable]);
             sum.unsealed += bytes(&log.segments[manifest.first_uncovered(log)..]);
         }
         sum
+    }
+
+    /// The hold that keeps most of what could go but for holds, where holds do not give way.
+    pub(crate) fn hold_in_the_way(&self) -> Option<String> {
+        if self.store.config.hold_limit == HoldLimit::Release {
+            return None;
+        }
+        let manifest = &self.store.manifest;
+        let kept_bytes = |hold: &Hold| -> u64 {
+            let needed = manifest.logs.iter().flat_map(|log| {
+                let deletable = &log.segments[..self.deletable(log, Seals::Done)];
+                let free = free_of_holds(std::slice::from_ref(hold), log.id, deletable);
+                deletable[free..].iter()
+            });
+            let extents = needed.filter_map(|entry| entry.state.extent());
+            extents.map(|extent| extent.bytes).sum()
+        };
+        let holds = manifest.sections.holds.iter();
+        let most = holds
+            .map(|hold| (kept_bytes(hold), hold))
+            .max_by_key(|it| it.0);
+        most.filter(|(bytes, _)| *bytes > 0)
+            .map(|(_, hold)| hold.name.clone())
     }
 }
 
@@ -264,4 +454,5 @@ fn forget(next: &mut Manifest, candidates: &[DeletionCandidate]) {
     assert_eq!(next.segments_count() + candidates.len(), count_before);
     next.logs
         .retain(|log| log.ended_at.is_none() || !log.segments.is_empty());
+    forget_positions(next);
 }

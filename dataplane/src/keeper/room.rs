@@ -301,7 +301,7 @@ impl Service {
         let mut freed = false;
         if room.wanting_bytes() > 0 || self.space.naming.is_some() {
             let wanted_bytes = room.wanting_bytes().max(1);
-            let deleted = self.delete(Deletion::Bytes(wanted_bytes)).await?;
+            let (deleted, _) = self.delete(Deletion::Bytes(wanted_bytes)).await?;
             freed = deleted.segments > 0;
             room = self.room().await?;
         }
@@ -377,6 +377,7 @@ impl Service {
             bytes: taken_bytes,
             limit_bytes,
             cap,
+            hold: why.and_then(|_| self.hold_in_the_way()),
         });
     }
 }

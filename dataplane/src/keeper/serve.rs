@@ -7,6 +7,7 @@ use crate::keeper::commands::Pins;
 use crate::keeper::due::Due;
 use crate::keeper::extract::Dictionary;
 use crate::keeper::halt::Halt;
+use crate::keeper::holds::HoldsState;
 use crate::keeper::horizon::Horizon;
 use crate::keeper::notice::Notice;
 use crate::keeper::over_memory::OverMemory;
@@ -37,6 +38,7 @@ pub(crate) struct Service {
     /// Parameter sets that are to get numbers, each list with its own number.
     pub(crate) params_asked: VecDeque<(u64, Vec<ParamsVersion>)>,
     pub(crate) pins: Pins,
+    pub(crate) holds: HoldsState,
     pub(crate) sealing: Sealing,
     /// Set where a start found more that no slice covers than fits, until slices do.
     pub(crate) over_memory: Option<OverMemory>,
@@ -80,6 +82,7 @@ impl Service {
             commands: VecDeque::new(),
             params_asked: VecDeque::new(),
             pins: Pins::default(),
+            holds: HoldsState::default(),
             over_memory,
             stop: GracefulStop::NotAsked,
             recovered,
@@ -131,6 +134,7 @@ impl Service {
             || self.refill_preallocated().await?
             || self.seal_if_urgent().await?;
         self.show_horizon().await?;
+        self.show_holds();
         Ok(done)
     }
 

@@ -3,7 +3,7 @@
 
 use crate::keeper::halt::Halt;
 use crate::keeper::naming::{enter, extent};
-use crate::keeper::notice::Notice;
+use crate::keeper::notice::{Notice, counted};
 use crate::keeper::port::{KeeperOp, Port};
 use crate::keeper::serve::Service;
 use crate::keeper::shards::{LogReport, ShardState};
@@ -101,8 +101,12 @@ impl Service {
             shards.filter(|shard| !is_done(shard)).count()
         };
         let missing = match (self.stop.is_finishing(), missing(|it| it.finished)) {
-            (false, _) => format!("{} shards are still busy", missing(|it| it.idle)),
+            (false, _) => match missing(|it| it.idle) {
+                1 => "1 shard is still busy".to_string(),
+                busy => format!("{busy} shards are still busy"),
+            },
             (true, 0) => "the manifest could not be written".to_string(),
+            (true, 1) => "1 log has no mark at its end".to_string(),
             (true, unfinished) => format!("{unfinished} logs have no mark at their end"),
         };
         Err(Halt::StopCutShort { missing })
@@ -137,8 +141,8 @@ impl Service {
             let _ = self.cut_unused(log, &closed, file).await;
         }
         Ok(Some(format!(
-            "stopped cleanly: {} logs finished, manifest generation {}",
-            self.shards.len(),
+            "stopped cleanly: {} finished, manifest generation {}",
+            counted(self.shards.len() as u64, "log"),
             self.store.manifest.generation
         )))
     }

@@ -294,6 +294,19 @@ log_events! {
         bytes: u64,
         /// Free bytes below which submits are refused; with a cap, the cap.
         limit_bytes: u64,
+        /// A hold that keeps what else could be deleted; empty if none does.
+        hold: String,
+    }
+    /// Segments were deleted although a hold was not done with them.
+    HoldReleased "hold.released" Warn OFTEN, WARNING => {
+        /// The hold.
+        hold: String,
+        /// The log.
+        log: String,
+        /// First sequence that is gone.
+        from: String,
+        /// Last sequence that is gone.
+        to: String,
     }
     /// There is room for the log again.
     SpaceFound "log.space_found" Info OFTEN, FLK => {

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::driver::console::Console;
 use crate::driver::directory::{DirectoryError, open_directory};
 use crate::driver::flush_time::flush_time;
+use crate::driver::group::ReadGroup;
 use crate::driver::holder::Holder;
 use crate::driver::lock::{LockError, lock_directory};
 use crate::driver::probe::{WriteMethod, write_method};
@@ -39,6 +40,10 @@ impl Disk {
     ) -> Result<Disk, StartError> {
         let directory = open_directory(&config.wal_dir).map_err(|error| no_directory(&error))?;
         let lock = lock(config, directory.as_fd(), console)?;
+        if let Some(readers) = config.wal_dir_group {
+            let given = readers.give_all(directory.as_fd());
+            given.map_err(|error| not_given(config, readers, error))?;
+        }
         let volume_bytes = volume_bytes(directory.as_fd());
         let volume_bytes = volume_bytes.map_err(|error| disk_error("measuring", config, &error))?;
         let log_size = LogSize::choose(
@@ -88,6 +93,17 @@ fn lock(
         LockError::Ending(_) => StartError::of(Exit::Again)(&error),
         LockError::File(error) => disk_error("taking the lock of", config, &error),
     })
+}
+
+/// The directory could not be given to the group that is to read it.
+fn not_given(config: &Config, readers: ReadGroup, error: rustix::io::Errno) -> StartError {
+    if error != rustix::io::Errno::PERM {
+        return disk_error("giving a group", config, &error.into());
+    }
+    let (path, number) = (config.wal_dir.display(), readers.number());
+    StartError::of(Exit::Configuration)(&format!(
+        "WAL_DIR_GROUP: this process may not give {path} and its files to group {number}: it must own them and be a member of that group (systemd: SupplementaryGroups={number}; Kubernetes: supplementalGroups)"
+    ))
 }
 
 /// How the log is written to this disk, and the time of one durable write.

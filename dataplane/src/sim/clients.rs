@@ -392,6 +392,7 @@ impl World {
         self.publish_the_usual();
         self.disk.total_bytes = self.disk.total_bytes.max(1 << 30);
         self.unpin_all();
+        self.drop_holds();
         let alive = self.oracle.alive();
         let signer = u8::from(!self.settings.signers[0]);
         let mut probes: Vec<Wanted> = alive

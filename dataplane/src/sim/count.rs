@@ -129,6 +129,9 @@ counters! {
     CommandsPin: 1000, "pins";
     CommandsCompact: 1000, "compactions asked for";
     CommandsReleaseClock: 1000, "releases of withheld time";
+    HoldCommands: 800, "commands on holds";
+    HoldsRespected: 100, "deletions while there were holds";
+    HoldReleases: 30, "segments deleted although a hold was not done with them";
     Snapshots: 2000, "snapshots published under load";
     ShareAwaited: 50, "turns that left requests waiting for a share of the log";
     SettingsChanged: 500, "starts with another configuration";

@@ -72,7 +72,7 @@ fn slices_go_when_expired(before: &Manifest, after: &Manifest) -> Result<(), Fau
 }
 
 /// Closed segments of `before` that `after` does not name any more.
-fn retired<'a>(
+pub(super) fn retired<'a>(
     before: &'a Manifest,
     after: &'a Manifest,
 ) -> impl Iterator<Item = (&'a LogEntry, &'a SegmentEntry)> {
@@ -129,7 +129,8 @@ impl World {
         let judged = grows(&before, &after)
             .and_then(|()| slices_go_when_expired(&before, &after))
             .and_then(|()| self.resolved_is_durable(&after))
-            .and_then(|()| self.segments_go_when_resolved(&before, &after));
+            .and_then(|()| self.segments_go_when_resolved(&before, &after))
+            .and_then(|()| self.holds_are_kept(&before, &after));
         self.count_slices(&before, &after);
         self.truth.retired.extend(files);
         let now_us = self.now_us();

@@ -13,6 +13,7 @@ pub mod disk;
 pub mod ends;
 pub mod evidence;
 pub mod files;
+pub mod holders;
 pub mod keeper_files;
 pub mod keeper_host;
 pub mod looks;

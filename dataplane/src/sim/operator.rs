@@ -66,7 +66,7 @@ impl World {
         self.send_command(line);
     }
 
-    fn send_command(&mut self, line: String) {
+    pub(super) fn send_command(&mut self, line: String) {
         self.counts.one(Count::Commands);
         self.operator.typed += 1;
         let number = self.operator.typed;
@@ -115,6 +115,7 @@ impl World {
             return self.fail(Property::ReplyOrder, how);
         }
         match line.as_str() {
+            line if line.starts_with("flk1 hold ") => self.hold_answered(good),
             "flk1 pin" => {
                 let pin = text.strip_prefix("ok ");
                 let pin = pin.and_then(|it| it.parse::<u64>().ok());

@@ -5,7 +5,7 @@ use super::dice::Dice;
 use super::memory;
 use super::records::{KEYS_COUNT, params};
 use crate::io::SyncMode;
-use crate::keeper::config::KeeperConfig;
+use crate::keeper::config::{HoldLimit, KeeperConfig};
 use crate::keeper::slice_memory::MemoryRoom;
 use crate::keeper::stop::STOP_US;
 use crate::shard::config::ShardLimits;
@@ -380,6 +380,7 @@ impl Scenario {
             slices_count_max: self.slices_count_max,
             wal_bytes_max: Some(self.wal_bytes_max(settings, cap, shards)),
             body_age_max_s: self.body_age_max_s,
+            hold_limit: HoldLimit::Release,
             dedup_memory_bytes_max: self.memory_bytes_max(shards),
             memory: self.memory,
             sync: self.sync,

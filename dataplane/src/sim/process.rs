@@ -209,6 +209,8 @@ impl World {
             .keeper_config(settings, cap, shards, Arc::clone(&stats));
         let further = self.publisher.further_params(settings.params);
         config.params.extend(further);
+        config.hold_limit = self.holders.limit;
+        self.wal_bytes_max_now = config.wal_bytes_max.unwrap_or(u64::MAX);
         let keeper = Keeper::new(config);
         self.process = Some(Process::new(hosts.collect(), keeper, stats));
         for shard in 0..shards {

@@ -8,6 +8,7 @@ use super::clocks::Clocks;
 use super::count::{Count, Counts};
 use super::dice::Dice;
 use super::disk::Disk;
+use super::holders::Holders;
 use super::looks::LookUps;
 use super::network::Conn;
 use super::operator::Operator;
@@ -47,6 +48,10 @@ pub struct World {
     pub publisher: Publisher,
     /// Who types commands.
     pub operator: Operator,
+    /// Who holds segments.
+    pub holders: Holders,
+    /// What WAL_DIR may take in this run.
+    pub wal_bytes_max_now: u64,
     /// Faults in force.
     pub faults: Faults,
     /// The disk.
@@ -149,6 +154,8 @@ impl World {
             oracle: Oracle::new(keys_count, rules(&scenario, &settings)),
             publisher,
             operator: Operator::default(),
+            holders: Holders::draw(seed),
+            wal_bytes_max_now: 0,
             settings,
             counts: Counts::default(),
             truth: Truth::default(),
@@ -254,6 +261,7 @@ impl World {
         }
         self.oracle.obeys(rules(&self.scenario, &self.settings));
         self.operator.sits_down();
+        self.holders.sit_down();
         self.start_process(match ending {
             Ending::Stop(_) => Cap::Enough,
             Ending::Kill(_) | Ending::PowerCut(_) => Cap::Tight,
@@ -388,6 +396,7 @@ impl World {
             self.type_command();
         }
         if self.is_recovered() && !self.calm {
+            self.hold_at_times();
             self.publish_at_times();
         }
         self.carry_out(due.what);

@@ -2,6 +2,7 @@
 //! keeper's thread, the others by the thread that observes the process. Their layout is part of the layout version of the page.
 
 use super::cell::Cell;
+use super::holds::HoldRows;
 
 /// The keeper's page.
 #[derive(Debug, Default)]
@@ -29,6 +30,12 @@ pub struct KeeperStats {
     pub horizon_us: Cell,
     /// `WAL_MAX_AGE` in microseconds.
     pub horizon_us_max: Cell,
+    /// Holds.
+    pub holds: Cell,
+    /// Ranges of sequences that were deleted although a hold was not done with them.
+    pub hold_releases: Cell,
+    /// What is shown of each hold.
+    pub hold_rows: HoldRows,
     /// Number of the configuration snapshot in force. This cell and the next two are the configuration agent's.
     pub snapshot: Cell,
     /// Since when it is in force, in microseconds since the Unix epoch.

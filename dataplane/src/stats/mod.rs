@@ -4,6 +4,7 @@
 pub mod cell;
 pub mod exposition;
 pub mod family;
+pub mod holds;
 pub mod keeper;
 pub mod page;
 pub mod reference;

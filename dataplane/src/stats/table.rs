@@ -2,6 +2,7 @@
 //! `docs/metrics.md` come from this table; a metric that is not in it does not exist.
 
 use super::cell::{Buckets, Cell};
+use super::holds;
 use super::page::Parts;
 use super::series::{self, Series};
 use super::tenants::{
@@ -287,6 +288,11 @@ const LOG: &[Metric] = &[
     keeper("flk_wal_segments_crowded_out_total", Kind::Counter, "Log segments deleted before their time because there were too many.", |it| &it.segments_crowded_out),
     keeper("flk_wal_horizon_seconds", Kind::Gauge, "Age of the oldest batch in the log: so far back bodies are kept. By the expiry clock, as WAL_MAX_AGE; 0 while there is none.", |it| &it.horizon_us).unit(Unit::Seconds),
     keeper("flk_wal_horizon_seconds_max", Kind::Gauge, "WAL_MAX_AGE.", |it| &it.horizon_us_max).unit(Unit::Seconds),
+    keeper("flk_wal_holds", Kind::Gauge, "Holds: readers outside of the process that keep segments until they are done with them.", |it| &it.holds),
+    series("flk_wal_hold_kept_bytes", Kind::Gauge, &["hold"], "Bytes of segments that a hold keeps although WAL_MAX_AGE is over for them. 64 names have samples of their own.", holds::kept_bytes).unit(Unit::Bytes),
+    series("flk_wal_hold_behind_bytes", Kind::Gauge, &["hold"], "Bytes of closed segments that a hold is not done with.", holds::behind_bytes).unit(Unit::Bytes),
+    series("flk_wal_hold_age_seconds", Kind::Gauge, &["hold"], "Time since a hold moved, by the expiry clock.", holds::ages).unit(Unit::Seconds),
+    keeper("flk_wal_hold_releases_total", Kind::Counter, "Ranges of sequences that were deleted although a hold was not done with them: its reader has lost them.", |it| &it.hold_releases),
     keeper("flk_wal_space_errors_total", Kind::Counter, "Times that the file system under WAL_DIR could not be measured.", |it| &it.space_errors),
     keeper("flk_manifest_bytes", Kind::Gauge, "Bytes of the manifest.", |it| &it.manifest_bytes).unit(Unit::Bytes),
     keeper("flk_manifest_bytes_max", Kind::Gauge, "Bytes that the manifest may take.", |it| &it.manifest_bytes_max).unit(Unit::Bytes),

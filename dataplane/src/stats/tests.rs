@@ -27,6 +27,12 @@ fn busy() -> Stats {
         page.tenants.key_row(tenant, "2026-11");
         page.tenants.params_row(tenant, "1");
     }
+    stats.keeper.hold_rows.show(&[holds::ShownHold {
+        name: "backup",
+        kept_bytes: 0,
+        behind_bytes: 4096,
+        age_s: 7,
+    }]);
     for (shard, value_us) in [(0, 120_000), (1, 119_000), (1, 9_000_000)] {
         stats.traces[shard].note(&traces::Exemplar {
             trace_id: [0xa0 + shard as u8; 16],
@@ -63,6 +69,35 @@ fn promised_names_are_unlabelled_integer_samples_summed_over_shards() {
             "{line} is missing in\n{text}"
         );
     }
+}
+
+#[test]
+fn a_hold_has_samples_for_as_long_as_it_is_there_and_a_row_of_its_own_for_ever() {
+    let stats = Stats::new(1);
+    let names: Vec<String> = (0..70).map(|number| format!("hold-{number}")).collect();
+    let shown = |name: &str, page: &Stats| {
+        let line = format!("flk_wal_hold_age_seconds{{hold=\"{name}\"}} 7\n");
+        super::tests::page(page, Format::Prometheus).contains(&line)
+    };
+    let hold = |name| holds::ShownHold {
+        name,
+        kept_bytes: 1,
+        behind_bytes: 2,
+        age_s: 7,
+    };
+    stats
+        .keeper
+        .hold_rows
+        .show(&[hold(&names[0]), hold(&names[1])]);
+    assert!(shown("hold-0", &stats) && shown("hold-1", &stats));
+    stats.keeper.hold_rows.show(&[hold(&names[1])]);
+    assert!(!shown("hold-0", &stats) && shown("hold-1", &stats));
+    for name in &names {
+        stats.keeper.hold_rows.show(&[hold(name)]);
+    }
+    assert!(!shown("hold-69", &stats), "there are 64 rows");
+    stats.keeper.hold_rows.show(&[hold(&names[0])]);
+    assert!(shown("hold-0", &stats), "it has its row again");
 }
 
 #[test]

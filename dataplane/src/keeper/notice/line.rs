@@ -37,8 +37,10 @@ impl Notice {
                 say::Sealed { decisions_count: decisions, segments_count: segments }, text),
             Notice::Deleted { segments, bytes } => Line::new(
                 say::SegmentsDeleted { segments_count: segments, freed_bytes: bytes }, text),
-            Notice::SpaceLow { why: Some(why), bytes, limit_bytes, .. } => Line::new(
-                say::SpaceLow { shortage: shortage(why), bytes, limit_bytes }, text),
+            Notice::SpaceLow { why: Some(why), bytes, limit_bytes, hold, .. } => Line::new(
+                say::SpaceLow { shortage: shortage(why), bytes, limit_bytes, hold: hold.unwrap_or_default() }, text),
+            Notice::HoldReleased { hold, log, from, to, .. } => Line::new(
+                say::HoldReleased { hold, log: log.to_string(), from: from.to_string(), to: to.to_string() }, text),
             Notice::SpaceLow { why: None, bytes, .. } => Line::new(say::SpaceFound { bytes }, text),
             Notice::TooManySegments { segments } => Line::new(
                 say::SegmentsTooMany { segments_count: segments }, text),

@@ -15,6 +15,8 @@ mod formats;
 mod from_slices;
 mod full_disk;
 mod given_up;
+mod hold_limits;
+mod holds;
 mod horizon;
 mod labels;
 mod lengths;

@@ -12,17 +12,22 @@ use crate::mesh::keeper::{Shortage, ToKeeper};
 use crate::wal::manifest::Manifest;
 use std::collections::BTreeSet;
 
-const SEGMENT_BYTES: u64 = 256 << 10;
+pub(super) const SEGMENT_BYTES: u64 = 256 << 10;
 
 /// A gateway on a volume of this many segments.
-fn on_volume(shards: u16, segments: u64, settings: KeeperConfig) -> World {
+pub(super) fn on_volume(shards: u16, segments: u64, settings: KeeperConfig) -> World {
     let mut disk = TestDisk::new();
     disk.total_bytes = segments * SEGMENT_BYTES;
     World::started(disk, KeeperConfig { shards, ..settings })
 }
 
 /// Writes until so many bytes of bodies were taken, each shard in its turn, `every_us` apart. What was refused comes back.
-fn load(world: &mut World, bytes: u64, body_bytes: usize, every_us: u64) -> Vec<Option<Shortage>> {
+pub(super) fn load(
+    world: &mut World,
+    bytes: u64,
+    body_bytes: usize,
+    every_us: u64,
+) -> Vec<Option<Shortage>> {
     let mut refused = Vec::new();
     let shards = world.shards.len() as u32;
     let mut taken_bytes = 0;
@@ -186,7 +191,7 @@ fn each_shortage_is_told_for_what_it_is() {
     }
 }
 
-fn has_said(world: &World, words: &str) -> bool {
+pub(super) fn has_said(world: &World, words: &str) -> bool {
     let mut said = world.notices.iter();
     said.any(|notice| notice.to_string().contains(words))
 }

@@ -5,7 +5,7 @@ use crate::dedup::slice::verify_whole;
 use crate::dedup::{Decided, Key};
 use crate::io::{Now, ShardId, SyncMode};
 use crate::keeper::Keeper;
-use crate::keeper::config::KeeperConfig;
+use crate::keeper::config::{HoldLimit, KeeperConfig};
 use crate::keeper::notice::{Before, Notice};
 use crate::keeper::port::{CommandId, FileOp, KeeperEvent, KeeperOp};
 use crate::keeper::stop::STOP_US;
@@ -39,6 +39,7 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
         slices_count_max: 20,
         wal_bytes_max: None,
         body_age_max_s: 14 * 86_400,
+        hold_limit: HoldLimit::Release,
         dedup_memory_bytes_max: 1 << 30,
         memory: None,
         drain_delay_us: 0,
@@ -99,8 +100,10 @@ pub(crate) struct World {
     pub(crate) ops_left: Option<u64>,
     /// File operations until one does not end.
     pub(crate) hangs_in: Option<u64>,
-    /// Asked before each file operation whether a command for the status comes in now.
+    /// Asked before each file operation whether a command comes in now: for the status, if nothing else is said.
     pub(crate) ask_at: Option<Ask>,
+    /// The command that comes in then.
+    pub(crate) ask_line: &'static str,
     /// Called before each file operation.
     pub(crate) watch: Option<Watch>,
     /// Where everything is written down.
@@ -135,6 +138,7 @@ impl World {
             op_us: 0,
             slow_op: None,
             ask_at: None,
+            ask_line: "flk1 status",
             terminate_at: None,
             ops_left: None,
             hangs_in: None,
@@ -207,7 +211,7 @@ impl World {
                         if let Some(ask) = &mut self.ask_at
                             && ask(&self.disk, &op)
                         {
-                            let line = "flk1 status".to_string();
+                            let line = self.ask_line.to_string();
                             let id = CommandId(7);
                             self.events.push(KeeperEvent::Command { id, line });
                         }

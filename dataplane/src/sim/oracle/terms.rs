@@ -23,6 +23,8 @@ pub enum Property {
     JudgedAsInForce,
     /// Damage taken for a torn tail, or the reverse.
     DamageOrTornTail,
+    /// A hold was lost, or what it needs was deleted against its terms.
+    HoldsKept,
     /// Something grew beyond its bound.
     Bounded,
     /// Nothing more comes although nothing is wrong.
@@ -43,6 +45,7 @@ impl Property {
             Property::ReplyOrder => "replies in connection order",
             Property::JudgedAsInForce => "judged under the snapshot in force",
             Property::DamageOrTornTail => "damage is no torn tail, nor the reverse",
+            Property::HoldsKept => "holds kept, and what they need",
             Property::Bounded => "resources bounded",
             Property::Liveness => "everything is answered",
             Property::Assertion => "an assertion of the gateway",

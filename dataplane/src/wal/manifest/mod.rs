@@ -10,7 +10,9 @@ mod tests;
 #[cfg(test)]
 mod tests_sections;
 
-pub use sections::{CarriedSection, HOLD_TEXT_BYTES_MAX, Hold, LogUpto, RestoredFrom, Sections};
+pub use sections::{
+    CarriedSection, HOLD_TEXT_BYTES_MAX, Hold, LogUpto, ReleasedRange, RestoredFrom, Sections,
+};
 
 pub use self::clock_base::{CLOCK_BEGIN_US, ClockBase, seconds_of};
 use crate::wal::files::NumberedFile;

@@ -18,6 +18,8 @@ const CLOCK_BASE_BYTES: usize = 8;
 const HOLD_BYTES: usize = 4 + 8 + 4 + 4 + 4 + 4;
 /// Bytes of a log and a sequence in it.
 const UPTO_BYTES: usize = 16;
+/// Bytes of a [`ReleasedRange`] without the name.
+const RELEASED_BYTES: usize = 4 + 4 + 8 + 8 + 8;
 /// Bytes of [`RestoredFrom`] without its list of logs, but with the list's length.
 const RESTORED_BYTES: usize = 16 + 4;
 
@@ -25,6 +27,7 @@ const RESTORED_BYTES: usize = 16 + 4;
 const CLOCK_BASE_OF_FORMAT_1: u16 = 1;
 const HOLDS: u16 = 2;
 const RESTORED_FROM: u16 = 3;
+const RELEASED_RANGES: u16 = 4;
 
 /// Bit of a section's flags: a reader that does not know its kind carries it over.
 const OPTIONAL: u16 = 1;
@@ -57,6 +60,21 @@ pub struct Hold {
     pub done: Vec<LogUpto>,
 }
 
+/// Sequences of a log that were deleted although a hold was not done with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleasedRange {
+    /// Name of the hold.
+    pub hold: String,
+    /// The log.
+    pub log: LogId,
+    /// First sequence that was let go.
+    pub from: Sequence,
+    /// Last sequence that was let go.
+    pub to: Sequence,
+    /// When the last of them was, on the expiry clock.
+    pub at_s: u32,
+}
+
 /// What a restored directory goes on from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestoredFrom {
@@ -84,6 +102,8 @@ pub struct Sections {
     pub holds: Vec<Hold>,
     /// Of a restored directory.
     pub restored_from: Option<RestoredFrom>,
+    /// What was deleted although a hold was not done with it, oldest first.
+    pub released: Vec<ReleasedRange>,
     /// Those that this version does not know and carries over, by ascending kinds.
     pub carried: Vec<CarriedSection>,
 }
@@ -101,6 +121,11 @@ impl Sections {
         if let Some(restored) = &self.restored_from {
             section(out, RESTORED_FROM, 0, |out| restored.encode(out));
         }
+        if !self.released.is_empty() {
+            section(out, RELEASED_RANGES, 0, |out| {
+                out.list(&self.released, ReleasedRange::encode);
+            });
+        }
         for carried in &self.carried {
             section(out, carried.kind, OPTIONAL, |out| out.raw(&carried.bytes));
         }
@@ -109,15 +134,23 @@ impl Sections {
     fn count(&self) -> u32 {
         let known = u32::from(self.clock_base_of_format_1.is_some())
             + u32::from(!self.holds.is_empty())
-            + u32::from(self.restored_from.is_some());
+            + u32::from(self.restored_from.is_some())
+            + u32::from(!self.released.is_empty());
         known + self.carried.len() as u32
     }
 
     /// Bytes of all sections, without the length of the list.
     pub(super) fn encoded_bytes(&self) -> usize {
         let holds = self.holds.iter().map(Hold::encoded_bytes).sum::<usize>();
+        let released = self.released.iter().map(ReleasedRange::encoded_bytes);
+        let released = released.sum::<usize>();
         let content = self.clock_base_of_format_1.map_or(0, |_| CLOCK_BASE_BYTES)
             + if self.holds.is_empty() { 0 } else { 4 + holds }
+            + if self.released.is_empty() {
+                0
+            } else {
+                4 + released
+            }
             + self
                 .restored_from
                 .as_ref()
@@ -162,6 +195,15 @@ impl Sections {
                 self.restored_from = RestoredFrom::read(&mut reader);
                 self.restored_from.is_some()
             }
+            RELEASED_RANGES => match list(&mut reader, RELEASED_BYTES, |reader| {
+                ReleasedRange::read(reader).map(Ok)
+            }) {
+                Some(released) => {
+                    self.released = released?;
+                    true
+                }
+                None => false,
+            },
             _ if is_optional => {
                 let bytes = content.to_vec();
                 self.carried.push(CarriedSection { kind, bytes });
@@ -185,8 +227,10 @@ impl Sections {
             Some("hold named twice")
         } else if !self.restored_from.as_ref().is_none_or(is_restored) {
             Some("log of a restored directory")
+        } else if !self.released.iter().all(|it| it.is_possible(&names)) {
+            Some("range that a hold let go of")
         } else if !self.carried.is_sorted_by(|a, b| a.kind < b.kind)
-            || self.carried.iter().any(|it| it.kind <= RESTORED_FROM)
+            || self.carried.iter().any(|it| it.kind <= RELEASED_RANGES)
         {
             Some("section")
         } else {
@@ -288,6 +332,42 @@ impl Hold {
             && self.owner.bytes().all(is_owner)
             && self.made_at_s <= self.moved_at_s
             && is_each_log_once(&self.done)
+    }
+}
+
+impl ReleasedRange {
+    fn encode(out: &mut Writer, range: &ReleasedRange) {
+        out.raw(&[range.hold.len() as u8, 0, 0, 0]);
+        out.u32(range.at_s);
+        out.log_id(range.log);
+        out.u64(range.from.0);
+        out.u64(range.to.0);
+        out.raw(range.hold.as_bytes());
+    }
+
+    fn encoded_bytes(&self) -> usize {
+        RELEASED_BYTES + self.hold.len()
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<ReleasedRange> {
+        let (name_bytes, reserved) = (reader.u8()?, [reader.u8()?, reader.u8()?, reader.u8()?]);
+        let at_s = reader.u32()?;
+        let log = log_id(reader)?;
+        let (from, to) = (Sequence(reader.u64()?), Sequence(reader.u64()?));
+        let hold = read_text(reader, name_bytes)?;
+        (reserved == [0; 3]).then_some(ReleasedRange {
+            hold,
+            log,
+            from,
+            to,
+            at_s,
+        })
+    }
+
+    /// Whether it is of a hold that there is, and of one log.
+    fn is_possible(&self, holds: &BTreeSet<&str>) -> bool {
+        let starts = [self.from.start(), self.to.start()];
+        holds.contains(self.hold.as_str()) && self.from <= self.to && starts == [self.log.start; 2]
     }
 }
 

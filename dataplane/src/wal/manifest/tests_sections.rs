@@ -40,7 +40,21 @@ fn sections() -> Sections {
             incarnation: [9; 16],
             taken: vec![upto(log(1, 7), 4)],
         }),
+        released: vec![
+            range("backup", log(1, 7), 4, 9),
+            range("x", log(2, 0), 1, 1),
+        ],
         ..Sections::default()
+    }
+}
+
+fn range(hold: &str, log: LogId, from: u64, to: u64) -> ReleasedRange {
+    ReleasedRange {
+        hold: hold.to_owned(),
+        log,
+        from: upto(log, from).upto,
+        to: upto(log, to).upto,
+        at_s: 9,
     }
 }
 
@@ -164,6 +178,12 @@ fn lists_of_sections_that_no_writer_writes_are_refused() {
         ),
         (1, vec![2, 0, 0, 0, 0, 0, 0, 0], section, "no list of holds"),
         (1, vec![3, 0, 0, 0, 0, 0, 0, 0], section, "no incarnation"),
+        (
+            1,
+            vec![4, 0, 0, 0, 0, 0, 0, 0],
+            section,
+            "no list of ranges",
+        ),
         (1, later[..7].to_vec(), ManifestFault::Length, "it is cut"),
         (
             1,
@@ -220,6 +240,11 @@ fn holds_and_origins_that_cannot_be_are_neither_written_nor_read() {
     let origin = "log of a restored directory";
     assert_eq!(restored(&|it| it.taken.push(it.taken[0])), origin);
     assert_eq!(restored(&|it| it.taken[0].upto = Sequence(9)), origin);
+    let released = |change: &dyn Fn(&mut ReleasedRange)| refused(&|it| change(&mut it.released[0]));
+    let lost = "range that a hold let go of";
+    assert_eq!(released(&|it| it.hold = "nobody's".to_owned()), lost);
+    assert_eq!(released(&|it| it.to = Sequence(it.from.0 - 1)), lost);
+    assert_eq!(released(&|it| it.from = Sequence(9)), lost);
     let carried = |kinds: &[u16]| {
         refused(&|it| {
             let section = |&kind| CarriedSection {
@@ -229,7 +254,7 @@ fn holds_and_origins_that_cannot_be_are_neither_written_nor_read() {
             it.carried = kinds.iter().map(section).collect();
         })
     };
-    for kinds in [&[3][..], &[78, 77], &[77, 77]] {
+    for kinds in [&[3][..], &[4], &[78, 77], &[77, 77]] {
         assert_eq!(carried(kinds), "section");
     }
     let longest = Hold {
