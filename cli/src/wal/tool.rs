@@ -13,7 +13,7 @@ use flk_dataplane::driver::clock::now;
 use flk_dataplane::driver::files::FileExecutor;
 use flk_dataplane::io::SyncMode;
 use flk_dataplane::keeper::Keeper;
-use flk_dataplane::keeper::config::KeeperConfig;
+use flk_dataplane::keeper::config::{KeeperConfig, REPACK_BYTES_MIN};
 use flk_dataplane::keeper::offline::{Job, run_blocking};
 use flk_dataplane::keeper::stop::STOP_US;
 use flk_dataplane::stats::Stats;
@@ -43,7 +43,8 @@ Examples:
   $ flk wal compact --older-than 3d
 
 It seals the decisions of closed segments, so that duplicates are still known, and deletes those segments, bodies and \
-all, once they are older than asked. A serving gateway does it itself; where none serves, this command takes the \
+all, once they are older than asked. Of those that stay it packs what is mostly padding: the same bodies in less than half \
+of the bytes (packed_segments, saved_bytes). A serving gateway does it itself; where none serves, this command takes the \
 directory's lock and does it.";
 
 /// Options of `flk wal quarantine`.
@@ -96,7 +97,9 @@ pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
             Some(age) => time_text(age),
             None => "the retention that is set".to_owned(),
         };
-        eprintln!("flk: sealing what is closed, then deleting closed segments older than {age}");
+        eprintln!(
+            "flk: sealing what is closed, deleting closed segments older than {age}, then packing"
+        );
     }
     if let Some(gateway) = serving(args)? {
         let age = older_than_s.map_or(String::new(), |age_s| format!(" --older-than {age_s}"));
@@ -165,6 +168,7 @@ fn config() -> KeeperConfig {
         slices_count_max: 20,
         wal_bytes_max: None,
         body_age_max_s: 14 * DAY_S,
+        repack_bytes_min: REPACK_BYTES_MIN,
         dedup_memory_bytes_max: u64::MAX,
         memory: None,
         drain_delay_us: 0,

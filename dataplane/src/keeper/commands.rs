@@ -159,7 +159,8 @@ impl Service {
         ))
     }
 
-    /// Seals, then deletes closed segments older than asked (the configured age if not), or reports what that would free.
+    /// Seals, deletes closed segments older than asked (the configured age if not), and packs what is left; or reports what that
+    /// would free.
     async fn compact(&mut self, arguments: &[&str]) -> Result<String, Halt> {
         let mut age_s = self.store.config.body_age_max_s;
         let mut dry = false;
@@ -183,13 +184,16 @@ impl Service {
         }
         let second = (self.store.expiry_now_s() + 1).saturating_sub(age_s);
         let wanted = Deletion::OlderThan(second);
-        let deleted = match dry {
-            true => self.would_delete(wanted).await?,
-            false => self.delete(wanted).await?,
+        let (deleted, packed) = match dry {
+            true => {
+                let (deleted, files) = self.would_delete(wanted).await?;
+                (deleted, self.would_repack(&files).await?)
+            }
+            false => (self.delete(wanted).await?, self.repack_all().await?),
         };
         Ok(format!(
-            "ok {{\"dry_run\":{dry},\"segments\":{},\"bytes\":{}}}",
-            deleted.segments, deleted.bytes
+            "ok {{\"dry_run\":{dry},\"segments\":{},\"bytes\":{},\"packed_segments\":{},\"saved_bytes\":{}}}",
+            deleted.segments, deleted.bytes, packed.segments, packed.saved_bytes
         ))
     }
 

@@ -61,6 +61,8 @@ mod tidy;
 mod retain;
 mod segment_age;
 
+mod repack;
+
 mod horizon;
 
 // Sealing, from closed segments to a slice that shards use.

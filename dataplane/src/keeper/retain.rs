@@ -11,7 +11,7 @@ use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{CLOSED_SEGMENT_BYTES, LogEntry, Manifest, SegmentEntry};
 use crate::wal::name::{LogId, Sequence};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which of the segments that may go are wanted, oldest first.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +96,16 @@ impl Service {
         count
     }
 
+    /// How many segments of a log, from its first, are needed for their bodies only: sealed and resolved.
+    pub(crate) fn sealed_count(&self, log: &LogEntry) -> usize {
+        self.deletable(log, Seals::Done)
+    }
+
+    /// The same once all that is closed now is sealed.
+    pub(crate) fn sealable_count(&self, log: &LogEntry) -> usize {
+        self.deletable(log, Seals::ToCome)
+    }
+
     /// The oldest segments that may go, as many as are wanted.
     async fn candidates(
         &mut self,
@@ -131,7 +141,7 @@ impl Service {
             let Some(entry) = queues.get_mut(&log).and_then(Vec::pop) else {
                 unreachable!("the oldest segment is the front of a queue")
             };
-            let bytes = entry.state.extent().map_or(0, |extent| extent.bytes);
+            let bytes = entry.state.file_bytes().unwrap_or(0);
             sum.segments += 1;
             sum.bytes += bytes;
             candidates.push(DeletionCandidate {
@@ -143,10 +153,13 @@ impl Service {
         }
     }
 
-    /// What a deletion would do once all that is closed now is sealed. It changes nothing.
-    pub(crate) async fn would_delete(&mut self, wanted: Deletion) -> Result<Deleted, Halt> {
-        let (_, sum) = self.candidates(wanted, Seals::ToCome).await?;
-        Ok(sum)
+    /// What a deletion would do once all that is closed now is sealed, and the files that would go. It changes nothing.
+    pub(crate) async fn would_delete(
+        &mut self,
+        wanted: Deletion,
+    ) -> Result<(Deleted, BTreeSet<u64>), Halt> {
+        let (candidates, sum) = self.candidates(wanted, Seals::ToCome).await?;
+        Ok((sum, candidates.iter().map(|it| it.file).collect()))
     }
 
     /// Deletes the oldest segments that may go, as many as are wanted. Nothing while something is pinned, or while a shard
@@ -232,8 +245,8 @@ impl Service {
     /// Bytes of closed segments, by what may become of them.
     pub(crate) fn segment_bytes(&self) -> SegmentBytes {
         let bytes = |entries: &[SegmentEntry]| -> u64 {
-            let extents = entries.iter().filter_map(|it| it.state.extent());
-            extents.map(|extent| extent.bytes).sum()
+            let closed = entries.iter().filter_map(|it| it.state.file_bytes());
+            closed.sum()
         };
         let manifest = &self.store.manifest;
         let mut sum = SegmentBytes::default();

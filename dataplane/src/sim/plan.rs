@@ -380,6 +380,7 @@ impl Scenario {
             slices_count_max: self.slices_count_max,
             wal_bytes_max: Some(self.wal_bytes_max(settings, cap, shards)),
             body_age_max_s: self.body_age_max_s,
+            repack_bytes_min: 8 << 10,
             dedup_memory_bytes_max: self.memory_bytes_max(shards),
             memory: self.memory,
             sync: self.sync,

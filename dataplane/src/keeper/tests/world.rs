@@ -39,6 +39,7 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
         slices_count_max: 20,
         wal_bytes_max: None,
         body_age_max_s: 14 * 86_400,
+        repack_bytes_min: u64::MAX,
         dedup_memory_bytes_max: 1 << 30,
         memory: None,
         drain_delay_us: 0,
