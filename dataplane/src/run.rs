@@ -32,7 +32,7 @@ use crate::event::{Driver, Inbox, Next, Outbox};
 use crate::exit::Exit;
 use crate::io::{Now, ShardId};
 use crate::keeper::Keeper;
-use crate::keeper::config::KeeperConfig;
+use crate::keeper::config::{KeeperConfig, REPACK_BYTES_MIN};
 use crate::logs::events::{PortWaiting, StartRefused, StatisticsPrivate, VariableUnknown};
 use crate::logs::{self, Event, Line};
 use crate::mesh::ring_messages;
@@ -473,6 +473,7 @@ fn keeper_config(
         wal_bytes_max: config.wal_bytes_max,
         body_age_max_s: config.wal_age_max_s,
         hold_limit: config.hold_limit,
+        repack_bytes_min: REPACK_BYTES_MIN,
         dedup_memory_bytes_max: host.dedup.bytes,
         memory: host.dedup.room,
         drain_delay_us: config.drain_delay.as_micros() as u64,

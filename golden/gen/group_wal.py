@@ -3,21 +3,27 @@
 Checks every hand-written expectation against the independent reader before it is written down.
 """
 
-from . import number_text, records, slice_bytes, wal, wal_manifests, wal_read, wal_variants
+from . import number_text, records, slice_bytes, wal, wal_manifests, wal_packed, wal_read, wal_variants
 from . import wal_bytes as raw
 from .wal_manifests import as_read, shown
 
-BYTES_MAX = 600 << 10
+BYTES_MAX = 700 << 10
 TORN_OR_WHOLE = {"torn", "whole"}
 
 
 def read_of(directory, files, log):
     """(verdict, reader) of one log of a directory with these files."""
     entry = next(it for it in directory.manifest["logs"] if it["log"] == log)
-    data = [files["segment-%016x.wal" % it["file"]] for it in entry["segments"]]
+    data = [_segment(files, it) for it in entry["segments"]]
     erased = {(at, index) for of, at, index in wal_read.erasures(data) if of == log}
     reader = wal_read.Reader(directory.manifest, entry, data, erased)
     return reader.read(), reader
+
+
+def _segment(files, entry):
+    """The bytes of a segment, packed or not."""
+    data = files["segment-%016x.wal" % entry["file"]]
+    return wal_packed.unpacked(data, entry["packed"], entry["bytes"]) if "packed" in entry else data
 
 
 def _log(directory, log, unused=(), torn=None):
@@ -76,10 +82,10 @@ def _agrees(found, wanted, wants_last):
     return True
 
 
-def _variants(directory):
+def _variants(directory, them):
     out = []
     base = {log: read_of(directory, directory.files, log)[0] for log in directory.logs}
-    for name, about, edits, wanted in wal_variants.all_of(directory):
+    for name, about, edits, wanted in them:
         files = wal_variants.apply(directory.files, edits)
         assert files != directory.files, name
         for log in directory.logs:
@@ -131,7 +137,7 @@ def _of_form(form):
     whole, sealed = wal.whole(form), wal.with_slice(form)
     shown_whole = _directory(whole, l3_0={"unused": []}, l3_1={"unused": [1], "torn": {"ordinal": 0, "offset": 5 * raw.BLOCK}},
                              l3_2={"unused": [0]})
-    shown_whole |= {"never_decided": _never_decided(), "variants": _variants(whole), "start_variants": [
+    shown_whole |= {"never_decided": _never_decided(), "variants": _variants(whole, wal_variants.all_of(whole)), "start_variants": [
         {"name": name, "about": about, "edits": edits, "expect": {"start": code}}
         for name, about, edits, code in wal_variants.starts(whole)]}
     shown_sealed = _directory(sealed) | {"slice": _slice(sealed)}
@@ -148,6 +154,10 @@ def add(tree):
     for form in (wal.V1, wal.V2):
         directories, shown_form = _of_form(form)
         index |= shown_form
+        if form is wal.V2:
+            packed = wal_packed.directory(form)
+            directories += (packed,)
+            index |= {packed.name: _directory(packed) | {"variants": _variants(packed, wal_packed.variants(packed))}}
         for directory in directories:
             for name, data in sorted(directory.files.items()):
                 tree.add("wal/%s/%s" % (directory.name, name), data)

@@ -33,6 +33,8 @@ def shown_segment(one):
            "generation": one["generation"]}
     if one["state"] in (raw.CLOSED, raw.LAST):
         out |= {name: one[name] for name in ("first", "last", "bytes", "checksum")}
+    if "packed" in one:
+        out |= {"state": "packed", "packed": {"salt": hex64(one["packed"][0]), "bytes": one["packed"][1]}}
     return out
 
 
@@ -164,6 +166,23 @@ def _refused_sections(made):
     yield "hold_sequence", "a sequence of another log", hold(done=[((1, 0), raw.sequence(2, 9))])
     yield "restored_log_twice", "a log of a restored directory twice", \
         made(sections=[(3, 0, RESTORED[0] + raw.uptos(RESTORED[1] * 2))])
+    yield from _refused_packed(made)
+
+
+def _refused_packed(made):
+    def packed(*rows, state=raw.CLOSED, **more):
+        content = struct.pack("<I", len(rows)) + b"".join(struct.pack("<QQQ", *it) for it in rows)
+        segments = [_segment(0, 1, state, **more), _segment(1, 2, state, **more)]
+        return made(_log(0, segments), sections=[(5, 0, content)])
+
+    yield "packed_none", "a section of packed segments without one", packed()
+    yield "packed_open", "a packed segment that is not closed", packed((1, 5, 12288), state=raw.NEXT)
+    yield "packed_unnamed", "a packed file that is no segment's", packed((3, 5, 12288))
+    yield "packed_twice", "a packed file twice", packed((1, 5, 12288), (1, 5, 12288))
+    yield "packed_order", "packed files that do not ascend", packed((2, 5, 12288), (1, 5, 12288))
+    yield "packed_empty", "a packed segment without a batch", packed((1, 5, 12288), first=raw.sequence(2, 6), bytes=0)
+    yield "packed_length", "a packed file that is no whole number of blocks", packed((1, 5, 12289))
+    yield "packed_short", "a packed file of two blocks", packed((1, 5, 8192))
 
 
 def _length(data: bytes) -> bytes:

@@ -8,7 +8,8 @@ use flk_dataplane::driver::files::FileExecutor;
 use flk_dataplane::io::{Errno, FileId};
 use flk_dataplane::keeper::port::{FileOp, FileValue, OpenHow};
 use flk_dataplane::wal::files::{LOCK, MANIFEST, NumberedFile};
-use flk_dataplane::wal::manifest::{LogEntry, Manifest, ManifestFault};
+use flk_dataplane::wal::manifest::{LogEntry, Manifest, ManifestFault, SegmentEntry};
+use flk_dataplane::wal::packed::SegmentFile;
 use flk_dataplane::wal::scan::ReadAt;
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -72,13 +73,15 @@ impl From<Unusable> for Failure {
 pub(crate) struct Snapshot<'d> {
     pub(crate) manifest: Manifest,
     /// Files of each log of the manifest, in the order of its segments.
-    files: Vec<Vec<Option<LogFile<'d>>>>,
+    files: Vec<Vec<Option<SegmentFile<LogFile<'d>>>>>,
 }
 
 impl<'d> Snapshot<'d> {
     /// Each log with the index of the first segment that can be read, and the files from there on. Segments before a
     /// missing file cannot be checked.
-    pub(crate) fn logs(&self) -> impl Iterator<Item = (&LogEntry, usize, Vec<&LogFile<'d>>)> {
+    pub(crate) fn logs(
+        &self,
+    ) -> impl Iterator<Item = (&LogEntry, usize, Vec<&SegmentFile<LogFile<'d>>>)> {
         self.manifest
             .logs
             .iter()
@@ -104,7 +107,7 @@ impl<'d> Snapshot<'d> {
 
     /// Length of a segment's file.
     pub(crate) fn file_bytes(&self, log: usize, segment: usize) -> Option<u64> {
-        Some(self.files.get(log)?.get(segment)?.as_ref()?.bytes)
+        Some(self.files.get(log)?.get(segment)?.as_ref()?.file().bytes)
     }
 }
 
@@ -198,15 +201,15 @@ impl Directory {
         }
     }
 
-    fn open_log(&self, log: &LogEntry) -> Result<Vec<Option<LogFile<'_>>>, Failure> {
-        let open = |number| {
-            let name = NumberedFile::Segment(number).to_string();
+    fn open_log(&self, log: &LogEntry) -> Result<Vec<Option<SegmentFile<LogFile<'_>>>>, Failure> {
+        let open = |segment: &SegmentEntry| {
+            let name = NumberedFile::Segment(segment.file).to_string();
             let opened = self.open_file(&name).and_then(|file| {
                 self.run(FileOp::LockShared(file.id))?;
                 Ok(file)
             });
             match opened {
-                Ok(file) => Ok(Some(file)),
+                Ok(file) => Ok(Some(SegmentFile::new(file, segment))),
                 Err(Errno::ENOENT) => Ok(None),
                 Err(error) => Err(Failure::with(
                     Exit::File,
@@ -214,10 +217,7 @@ impl Directory {
                 )),
             }
         };
-        log.segments
-            .iter()
-            .map(|segment| open(segment.file))
-            .collect()
+        log.segments.iter().map(open).collect()
     }
 
     /// A file by its name.
@@ -304,7 +304,7 @@ impl LogFile<'_> {
     }
 }
 
-impl ReadAt for &LogFile<'_> {
+impl ReadAt for LogFile<'_> {
     fn read_at(&self, offset: u64, bytes: usize) -> impl Future<Output = Result<Vec<u8>, Errno>> {
         std::future::ready(self.read(offset, bytes))
     }

@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Export(export::ExportArgs),
     /// Give up the damaged part of a segment and keep every whole batch
     Quarantine(tool::QuarantineArgs),
-    /// Seal, then delete old closed segments
+    /// Seal, delete old closed segments, and pack what is mostly padding
     Compact(tool::CompactArgs),
     /// Make the secret that several log directories share
     #[command(subcommand)]

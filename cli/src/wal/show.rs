@@ -24,6 +24,7 @@ const fn state_word(state: &SegmentState) -> &'static str {
         SegmentState::Next => "next",
         SegmentState::Open => "open",
         SegmentState::Closed(_) => "closed",
+        SegmentState::Packed(..) => "packed",
         SegmentState::Last(_) => "last",
     }
 }

@@ -9,6 +9,7 @@ use flk_contract::Parser;
 use flk_dataplane::wal::batch::Batch;
 use flk_dataplane::wal::manifest::{LogEntry, Manifest};
 use flk_dataplane::wal::name::LogId;
+use flk_dataplane::wal::packed::SegmentFile;
 use flk_dataplane::wal::record::Entry;
 use flk_dataplane::wal::scan::{LogEnd, LogSource, Verdict, read_log, run_ready};
 
@@ -28,7 +29,7 @@ pub(crate) struct Survey<'a> {
     pub(crate) manifest: &'a Manifest,
     pub(crate) log: &'a LogEntry,
     pub(crate) from: usize,
-    pub(crate) files: Vec<&'a LogFile<'a>>,
+    pub(crate) files: Vec<&'a SegmentFile<LogFile<'a>>>,
 }
 
 impl Survey<'_> {

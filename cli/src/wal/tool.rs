@@ -14,7 +14,7 @@ use flk_dataplane::driver::files::FileExecutor;
 use flk_dataplane::driver::group::ReadGroup;
 use flk_dataplane::io::SyncMode;
 use flk_dataplane::keeper::Keeper;
-use flk_dataplane::keeper::config::{HoldLimit, KeeperConfig};
+use flk_dataplane::keeper::config::{HoldLimit, KeeperConfig, REPACK_BYTES_MIN};
 use flk_dataplane::keeper::offline::{Job, run_blocking};
 use flk_dataplane::keeper::stop::STOP_US;
 use flk_dataplane::stats::Stats;
@@ -45,7 +45,8 @@ Examples:
   $ flk wal compact --older-than 3d
 
 It seals the decisions of closed segments, so that duplicates are still known, and deletes those segments, bodies and \
-all, once they are older than asked. A serving gateway does it itself; where none serves, this command takes the \
+all, once they are older than asked. Of those that stay it packs what is mostly padding: the same bodies in less than half \
+of the bytes (packed_segments, saved_bytes). A serving gateway does it itself; where none serves, this command takes the \
 directory's lock and does it.";
 
 /// Options of `flk wal quarantine`.
@@ -98,7 +99,9 @@ pub(crate) fn compact(args: &CompactArgs) -> Result<i32, Failure> {
             Some(age) => time_text(age),
             None => "the retention that is set".to_owned(),
         };
-        eprintln!("flk: sealing what is closed, then deleting closed segments older than {age}");
+        eprintln!(
+            "flk: sealing what is closed, deleting closed segments older than {age}, then packing"
+        );
     }
     if let Some(gateway) = serving(args.dir.path(), args.timeout)? {
         let age = older_than_s.map_or(String::new(), |age_s| format!(" --older-than {age_s}"));
@@ -174,6 +177,7 @@ fn config() -> KeeperConfig {
         wal_bytes_max: None,
         body_age_max_s: 14 * DAY_S,
         hold_limit: HoldLimit::Refuse,
+        repack_bytes_min: REPACK_BYTES_MIN,
         dedup_memory_bytes_max: u64::MAX,
         memory: None,
         drain_delay_us: 0,

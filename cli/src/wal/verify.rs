@@ -217,7 +217,7 @@ fn short_segments(directory: &Directory, snapshot: &Snapshot<'_>) -> Vec<Finding
     let short = unfinished.iter().filter_map(|(name, salt)| {
         let file = directory.open_file(name).ok()?;
         // A file that cannot be read is found by the reader of its log too.
-        let stated = run_ready(stated_bytes(&&file, *salt))?.ok()?;
+        let stated = run_ready(stated_bytes(&file, *salt))?.ok()?;
         let fault = agreed.fault(file.bytes()).filter(|_| stated.is_none())?;
         Some(damaged(name, fault.to_string()))
     });
@@ -369,7 +369,7 @@ fn misplaced(directory: &Directory, manifest: &Manifest) -> Vec<Finding> {
     let refused = names.filter_map(|name| {
         // A missing or unreadable file is reported elsewhere.
         let file = directory.open_file(&name).ok()?;
-        let block = run_ready((&file).read_at(0, BLOCK_BYTES))?.ok()?;
+        let block = run_ready(file.read_at(0, BLOCK_BYTES))?.ok()?;
         let refusal = judge_origin(manifest, &name, &block, Named::Yes).err()?;
         Some(refused(&name, &refusal))
     });
@@ -400,12 +400,12 @@ fn stray(
     let file = directory
         .open_file(name)
         .map_err(|error| damaged(name, why_number(error)))?;
-    let block = run_ready((&file).read_at(0, BLOCK_BYTES));
+    let block = run_ready(file.read_at(0, BLOCK_BYTES));
     let block = block.unwrap_or(Err(Errno::EIO));
     let block = block.map_err(|error| damaged(name, why_number(error)))?;
     let judged = judge_origin(manifest, name, &block, Named::No);
     judged.map_err(|refusal| refused(name, &refusal))?;
-    let judged = run_ready(judge_stray(manifest, ends, name, &&file));
+    let judged = run_ready(judge_stray(manifest, ends, name, &file));
     judged
         .unwrap_or(Ok(Stray::Orphan))
         .map_err(|refusal| refused(name, &refusal))

@@ -16,6 +16,7 @@ mod export;
 mod export_out;
 mod logs;
 mod outcomes;
+mod packed;
 mod pipes;
 mod replay;
 mod second_user;

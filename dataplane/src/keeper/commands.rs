@@ -172,7 +172,8 @@ impl Service {
         ))
     }
 
-    /// Seals, then deletes closed segments older than asked (the configured age if not), or reports what that would free.
+    /// Seals, deletes closed segments older than asked (the configured age if not), and packs what is left; or reports what that
+    /// would free.
     async fn compact(&mut self, arguments: &[&str]) -> Result<String, Halt> {
         let mut age_s = self.store.config.body_age_max_s;
         let mut dry = false;
@@ -196,13 +197,25 @@ impl Service {
         }
         let second = (self.store.expiry_now_s() + 1).saturating_sub(age_s);
         let wanted = Deletion::OlderThan(second);
-        let (deleted, kept) = match dry {
-            true => self.would_delete(wanted).await?,
-            false => self.delete(wanted).await?,
+        let (deleted, kept, packed) = match dry {
+            true => {
+                let would = self.would_delete(wanted).await?;
+                let packed = self.would_repack(&would.files).await?;
+                (would.deleted, would.kept, packed)
+            }
+            false => {
+                let (deleted, kept) = self.delete(wanted).await?;
+                (deleted, kept, self.repack_all().await?)
+            }
         };
         Ok(format!(
-            "ok {{\"dry_run\":{dry},\"segments\":{},\"bytes\":{},\"held_segments\":{},\"held_bytes\":{}}}",
-            deleted.segments, deleted.bytes, kept.segments, kept.bytes
+            "ok {{\"dry_run\":{dry},\"segments\":{},\"bytes\":{},\"held_segments\":{},\"held_bytes\":{},\"packed_segments\":{},\"saved_bytes\":{}}}",
+            deleted.segments,
+            deleted.bytes,
+            kept.segments,
+            kept.bytes,
+            packed.segments,
+            packed.saved_bytes
         ))
     }
 

@@ -51,6 +51,8 @@ pub struct KeeperConfig {
     pub body_age_max_s: u32,
     /// What holds do at their limits.
     pub hold_limit: HoldLimit,
+    /// A segment is packed where that saves at least so many bytes: [`REPACK_BYTES_MIN`]. Other numbers for tests only.
+    pub repack_bytes_min: u64,
     /// Memory declared for live decisions, in bytes.
     pub dedup_memory_bytes_max: u64,
     /// What the process may use; nothing where no limit is known or none counts.
@@ -77,6 +79,9 @@ pub struct KeeperConfig {
     /// Id of this process, written into the lock file for a process that finds it locked.
     pub pid: u32,
 }
+
+/// Less than this is not worth two more blocks to read and the line that says it.
+pub const REPACK_BYTES_MIN: u64 = 64 << 10;
 
 /// Decisions that may be held beside the tables however small those are: 72 KiB.
 const HELD_COUNT_MIN: usize = 1024;

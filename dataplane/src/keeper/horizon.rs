@@ -95,6 +95,8 @@ fn has_batches(entry: &SegmentEntry) -> bool {
     match &entry.state {
         SegmentState::Next => false,
         SegmentState::Open => true,
-        SegmentState::Closed(extent) | SegmentState::Last(extent) => extent.first <= extent.last,
+        SegmentState::Closed(extent)
+        | SegmentState::Packed(extent, _)
+        | SegmentState::Last(extent) => extent.first <= extent.last,
     }
 }

@@ -63,6 +63,8 @@ pub mod holds;
 mod retain;
 mod segment_age;
 
+mod repack;
+
 mod horizon;
 
 // Sealing, from closed segments to a slice that shards use.

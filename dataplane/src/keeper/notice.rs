@@ -151,6 +151,13 @@ pub enum Notice {
         /// Bytes that their files took.
         bytes: u64,
     },
+    /// A segment was packed.
+    Packed {
+        /// Bytes that its file took.
+        bytes: u64,
+        /// Bytes that it takes now.
+        packed_bytes: u64,
+    },
     /// There is no room for the log and nothing may be deleted, or there is room again.
     SpaceLow {
         /// What is short; nothing: there is room again.
@@ -260,6 +267,8 @@ impl fmt::Display for Notice {
                 "sealed {} of {}", counted(*decisions, "decision"), counted((*segments).into(), "segment")),
             Notice::Deleted { segments, bytes } => write!(out,
                 "deleted {}, {}", counted((*segments).into(), "segment"), counted(*bytes, "byte")),
+            Notice::Packed { bytes, packed_bytes } => write!(out,
+                "packed a segment of {} into {packed_bytes}", counted(*bytes, "byte")),
             Notice::SpaceLow { why: Some(why), bytes, limit_bytes, cap, hold } => {
                 space_low(out, *why, *bytes, *limit_bytes, *cap)?;
                 match hold {

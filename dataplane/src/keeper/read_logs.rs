@@ -14,6 +14,7 @@ use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::LogEntry;
 use crate::wal::name::{LogId, Place, Sequence};
+use crate::wal::packed::SegmentFile;
 use crate::wal::scan::{
     BatchAt, Ending, LogEnd, LogSource, MadeBytes, ReadAt, Verdict, read_log, stated_bytes,
 };
@@ -133,7 +134,7 @@ async fn open_segments(
     store: &ManifestStore,
     log: &LogEntry,
     from: usize,
-) -> Result<Vec<Readable>, Halt> {
+) -> Result<Vec<SegmentFile<Readable>>, Halt> {
     let mut files = Vec::new();
     for entry in &log.segments[from..] {
         files.push(Readable::segment(store, entry).await?);
@@ -148,7 +149,7 @@ struct Reading<'a> {
     /// Index of its first segment that is read.
     from: usize,
     /// The segments from there on.
-    files: Vec<Readable>,
+    files: Vec<SegmentFile<Readable>>,
 }
 
 impl Reading<'_> {

@@ -8,6 +8,7 @@ use crate::keeper::serve::Service;
 use crate::keeper::store::ManifestStore;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::SegmentEntry;
+use crate::wal::packed::SegmentFile;
 use crate::wal::scan::ReadAt;
 use std::cell::Cell;
 use std::future::Future;
@@ -24,11 +25,12 @@ impl Readable {
     pub(crate) async fn segment(
         store: &ManifestStore,
         entry: &SegmentEntry,
-    ) -> Result<Readable, Halt> {
-        Readable::numbered(store, entry.file).await
+    ) -> Result<SegmentFile<Readable>, Halt> {
+        let file = Readable::numbered(store, entry.file).await?;
+        Ok(SegmentFile::new(file, entry))
     }
 
-    /// The same, by the number of the file.
+    /// The file itself, by its number.
     pub(crate) async fn numbered(store: &ManifestStore, file: u64) -> Result<Readable, Halt> {
         let name = NumberedFile::Segment(file).to_string();
         let how = OpenHow {
@@ -69,6 +71,12 @@ impl ReadAt for Readable {
     }
 }
 
+impl SegmentFile<Readable> {
+    pub(crate) async fn close(self) {
+        self.into_file().close().await;
+    }
+}
+
 /// Why reading beside serving ended early.
 pub(crate) enum Interrupted {
     /// The process must end.
@@ -78,15 +86,15 @@ pub(crate) enum Interrupted {
 }
 
 /// A file that is read while shards are served: between its parts segments are named and questions answered.
-pub(crate) struct ReadWhileServing<'a> {
-    readable: &'a Readable,
+pub(crate) struct ReadWhileServing<'a, R> {
+    readable: &'a R,
     /// Taken while it serves. Nothing else reads meanwhile.
     service: Cell<Option<&'a mut Service>>,
     interrupted: Cell<Option<Interrupted>>,
 }
 
-impl<'a> ReadWhileServing<'a> {
-    pub(crate) fn of(readable: &'a Readable, service: &'a mut Service) -> ReadWhileServing<'a> {
+impl<'a, R: ReadAt> ReadWhileServing<'a, R> {
+    pub(crate) fn of(readable: &'a R, service: &'a mut Service) -> ReadWhileServing<'a, R> {
         ReadWhileServing {
             readable,
             service: Cell::new(Some(service)),
@@ -114,7 +122,7 @@ impl<'a> ReadWhileServing<'a> {
     }
 }
 
-impl ReadAt for ReadWhileServing<'_> {
+impl<R: ReadAt> ReadAt for ReadWhileServing<'_, R> {
     async fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>, Errno> {
         if let Err(interrupted) = self.poll_requests().await {
             // The reader of logs knows read errors only; the caller asks why before it believes this one.

@@ -74,7 +74,7 @@ struct Picked {
 
 impl Picked {
     fn take(&mut self, log: LogId, entry: &SegmentEntry) {
-        let bytes = entry.state.extent().map_or(0, |extent| extent.bytes);
+        let bytes = entry.state.file_bytes().unwrap_or(0);
         self.sum.add(bytes);
         self.candidates.push(DeletionCandidate {
             log,
@@ -97,6 +97,16 @@ impl Deleted {
         self.segments += 1;
         self.bytes += bytes;
     }
+}
+
+/// What a deletion would do.
+#[derive(Debug)]
+pub(crate) struct Foreseen {
+    pub(crate) deleted: Deleted,
+    /// What would stay for holds although it is wanted.
+    pub(crate) kept: Deleted,
+    /// The files that would go.
+    pub(crate) files: BTreeSet<u64>,
 }
 
 /// Bytes of closed segments, by what may become of them.
@@ -139,6 +149,16 @@ impl Service {
     fn free(&self, log: &LogEntry, seals: Seals) -> usize {
         let deletable = &log.segments[..self.deletable(log, seals)];
         free_of_holds(&self.store.manifest.sections.holds, log.id, deletable)
+    }
+
+    /// How many segments of a log, from its first, are needed for their bodies only: sealed and resolved.
+    pub(crate) fn sealed_count(&self, log: &LogEntry) -> usize {
+        self.deletable(log, Seals::Done)
+    }
+
+    /// The same once all that is closed now is sealed.
+    pub(crate) fn sealable_count(&self, log: &LogEntry) -> usize {
+        self.deletable(log, Seals::ToCome)
     }
 
     /// The oldest segments that may go, as many as are wanted.
@@ -233,10 +253,10 @@ impl Service {
                 continue;
             }
             stays.insert(segment.log);
-            picked.kept.add(segment.extent.bytes);
+            picked.kept.add(segment.file_bytes());
             for hold in holds.iter().filter(|hold| segment.is_needed_by(hold)) {
                 let kept_bytes = picked.kept_bytes.entry(hold.name.clone()).or_default();
-                *kept_bytes += segment.extent.bytes;
+                *kept_bytes += segment.file_bytes();
             }
         }
         picked.released = joined(std::mem::take(&mut picked.released));
@@ -273,13 +293,14 @@ impl Service {
         Ok(held)
     }
 
-    /// What a deletion would do once all that is closed now is sealed, and what would stay for holds. It changes nothing.
-    pub(crate) async fn would_delete(
-        &mut self,
-        wanted: Deletion,
-    ) -> Result<(Deleted, Deleted), Halt> {
+    /// What a deletion would do once all that is closed now is sealed. It changes nothing.
+    pub(crate) async fn would_delete(&mut self, wanted: Deletion) -> Result<Foreseen, Halt> {
         let picked = self.pick(wanted, Seals::ToCome).await?;
-        Ok((picked.sum, picked.kept))
+        Ok(Foreseen {
+            deleted: picked.sum,
+            kept: picked.kept,
+            files: picked.candidates.iter().map(|it| it.file).collect(),
+        })
     }
 
     /// Deletes the oldest segments that may go, as many as are wanted. Nothing while something is pinned, or while a shard
@@ -394,8 +415,8 @@ impl Service {
     /// Bytes of closed segments, by what may become of them.
     pub(crate) fn segment_bytes(&self) -> SegmentBytes {
         let bytes = |entries: &[SegmentEntry]| -> u64 {
-            let extents = entries.iter().filter_map(|it| it.state.extent());
-            extents.map(|extent| extent.bytes).sum()
+            let closed = entries.iter().filter_map(|it| it.state.file_bytes());
+            closed.sum()
         };
         let manifest = &self.store.manifest;
         let mut sum = SegmentBytes::default();
@@ -423,8 +444,7 @@ impl Service {
                 let free = free_of_holds(std::slice::from_ref(hold), log.id, deletable);
                 deletable[free..].iter()
             });
-            let extents = needed.filter_map(|entry| entry.state.extent());
-            extents.map(|extent| extent.bytes).sum()
+            needed.filter_map(|entry| entry.state.file_bytes()).sum()
         };
         let holds = manifest.sections.holds.iter();
         let most = holds

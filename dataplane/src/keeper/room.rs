@@ -11,7 +11,7 @@ use crate::keeper::serve::Service;
 use crate::mesh::keeper::{Shortage, ToShard};
 use crate::wal::batch::BATCH_BYTES_MAX;
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};
+use crate::wal::manifest::{Manifest, SegmentEntry};
 
 #[cfg(test)]
 mod tests;
@@ -205,9 +205,9 @@ impl Service {
         let (total_bytes, free_bytes) = self.measure().await?;
         let config = &self.store.config;
         let manifest = &self.store.manifest;
-        let segment_bytes = |entry: &SegmentEntry| match &entry.state {
-            SegmentState::Closed(extent) | SegmentState::Last(extent) => extent.bytes,
-            SegmentState::Open | SegmentState::Next => config.segment_bytes,
+        let segment_bytes = |entry: &SegmentEntry| {
+            let closed = entry.state.file_bytes();
+            closed.unwrap_or(config.segment_bytes)
         };
         let segments = manifest.logs.iter().flat_map(|log| &log.segments);
         let slices_bytes: u64 = manifest.slices.iter().map(|slice| slice.bytes).sum();

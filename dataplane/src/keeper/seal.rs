@@ -46,7 +46,7 @@ pub(crate) struct Sealing {
     last_us: u64,
     /// The last seal was urgent, and nothing else had its turn since.
     pub(crate) was_urgent: bool,
-    /// A merge is under way, between whose steps an urgent seal may come.
+    /// A merge is under way, or the packing of a segment, between whose steps an urgent seal may come.
     pub(crate) is_merging: bool,
     /// Seals since the last one that can have helped against full memory.
     unhelpful: u32,

@@ -7,6 +7,7 @@ use crate::wal::batch::{BATCH_BYTES_MAX, BatchHeader};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{Extent, SegmentEntry};
 use crate::wal::name::LogId;
+use crate::wal::packed::SegmentFile;
 use crate::wal::scan::ReadAt;
 
 /// Bytes that are searched at a time, from the end backwards.
@@ -32,7 +33,14 @@ impl Service {
     async fn read_newest_s(&self, entry: &SegmentEntry) -> Option<u32> {
         let extent = entry.state.extent()?;
         let readable = Readable::segment(&self.store, entry).await.ok()?;
-        let found = find_newest(&readable, entry.salt, extent).await;
+        let found = match &readable {
+            SegmentFile::Plain(file) => find_newest(file, entry.salt, extent).await,
+            // A packed file is read from its beginning on only, so that its header says it.
+            SegmentFile::Packed(packed) => match packed.header().await {
+                Ok(header) => header.map(|header| header.newest_s),
+                Err(_) => None,
+            },
+        };
         readable.close().await;
         found
     }

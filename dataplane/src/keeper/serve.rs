@@ -12,6 +12,7 @@ use crate::keeper::horizon::Horizon;
 use crate::keeper::notice::Notice;
 use crate::keeper::over_memory::OverMemory;
 use crate::keeper::port::{CommandId, KeeperOp};
+use crate::keeper::repack::Repacking;
 use crate::keeper::room::Space;
 use crate::keeper::seal::Sealing;
 use crate::keeper::shards::{LogReport, ShardState};
@@ -40,6 +41,7 @@ pub(crate) struct Service {
     pub(crate) pins: Pins,
     pub(crate) holds: HoldsState,
     pub(crate) sealing: Sealing,
+    pub(crate) repacking: Repacking,
     /// Set where a start found more that no slice covers than fits, until slices do.
     pub(crate) over_memory: Option<OverMemory>,
     pub(crate) stop: GracefulStop,
@@ -76,6 +78,7 @@ impl Service {
         Service {
             shards: shards.collect(),
             sealing: Sealing::new(slices, store.now().mono_us),
+            repacking: Repacking::default(),
             store,
             dictionary,
             hash,
@@ -122,7 +125,8 @@ impl Service {
     async fn work(&mut self) -> Result<bool, Halt> {
         // Without room, a shard waits or submits are refused. What was found at the start and is over memory keeps all
         // submits out. A shard whose memory is full admits nothing. Slices that are merged or dropped make room too, and so does
-        // deletion; a seal takes some of it. A preallocated segment only saves a shard from waiting for one.
+        // deletion; a seal takes some of it. A preallocated segment only saves a shard from waiting for one. Packing waits for all
+        // else: what it saves was taken for days.
         // Where a table fills up as fast as it is sealed, all else gets its turn between two urgent seals.
         let others_first = std::mem::take(&mut self.sealing.was_urgent);
         let done = self.make_room().await?
@@ -132,7 +136,8 @@ impl Service {
             || self.delete_aged().await?
             || self.seal_if_due().await?
             || self.refill_preallocated().await?
-            || self.seal_if_urgent().await?;
+            || self.seal_if_urgent().await?
+            || self.repack_due().await?;
         self.show_horizon().await?;
         self.show_holds();
         Ok(done)

@@ -12,8 +12,9 @@ use crate::keeper::store::ManifestStore;
 use crate::planted::{Bug, planted};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::Manifest;
+use crate::wal::manifest::{Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Sequence};
+use crate::wal::packed::{PACKED_MAGIC, PackedFault, PackedHeader};
 use crate::wal::scan::{ReadAt, salvage_where};
 use crate::wal::segment::{SEGMENT_MAGIC, SegmentFault, SegmentHeader};
 use std::collections::BTreeMap;
@@ -95,8 +96,18 @@ struct Origin {
     incarnation: [u8; 16],
     /// Generation of its manifest then.
     generation: u64,
-    /// Of a segment: its salt, and the start of its log.
-    segment: Option<(u64, u32)>,
+    /// Of a segment, packed or not.
+    segment: Option<SegmentOrigin>,
+}
+
+/// What the first block of a segment's file says of it.
+#[derive(Clone, Copy)]
+struct SegmentOrigin {
+    /// Its salt; of a packed one that of the file.
+    salt: u64,
+    /// The start of its log.
+    start: u32,
+    is_packed: bool,
 }
 
 impl Origin {
@@ -144,7 +155,7 @@ fn refuse_origin(manifest: &Manifest, name: &str, block: &[u8], named: Named) ->
         refuse_stale(manifest, name, &origin)?;
     }
     match origin.segment {
-        Some((salt, _)) if named == Named::Yes => refuse_misplaced(manifest, name, salt),
+        Some(segment) if named == Named::Yes => refuse_misplaced(manifest, name, segment),
         _ => Ok(()),
     }
 }
@@ -160,9 +171,9 @@ fn refuse_stale(manifest: &Manifest, name: &str, origin: &Origin) -> Result<(), 
     }
     match origin.segment {
         // Logs of a start are written only once the manifest that began it was durable.
-        Some((_, start)) if start > manifest.start => Err(Halt::StaleStart {
+        Some(segment) if segment.start > manifest.start => Err(Halt::StaleStart {
             file: name.to_string(),
-            file_start: start,
+            file_start: segment.start,
             manifest_start: manifest.start,
         }),
         _ => Ok(()),
@@ -184,13 +195,34 @@ async fn first_block(store: &ManifestStore, name: &str) -> Result<Vec<u8>, Halt>
 fn origin(name: &str, block: &[u8], named: Named) -> Result<Option<Origin>, Halt> {
     let newer = |what: String| Err(Halt::Refused(format!("{name}: {what}")));
     match NumberedFile::parse(name) {
+        Some(NumberedFile::Segment(_)) if block.starts_with(&PACKED_MAGIC) => {
+            match PackedHeader::decode(block) {
+                Ok(header) => Ok(Some(Origin {
+                    installation: header.installation,
+                    node: Some(header.node),
+                    incarnation: header.incarnation,
+                    generation: header.generation,
+                    segment: Some(SegmentOrigin {
+                        salt: header.salt,
+                        start: header.log.start,
+                        is_packed: true,
+                    }),
+                })),
+                Err(fault @ PackedFault::Version(_)) => newer(fault.to_string()),
+                Err(_) => Ok(None),
+            }
+        }
         Some(NumberedFile::Segment(_)) => match SegmentHeader::decode(block) {
             Ok((header, _)) => Ok(Some(Origin {
                 installation: header.installation,
                 node: header.labels.node,
                 incarnation: header.incarnation,
                 generation: header.generation,
-                segment: Some((header.salt, header.log.start)),
+                segment: Some(SegmentOrigin {
+                    salt: header.salt,
+                    start: header.log.start,
+                    is_packed: false,
+                }),
             })),
             Err(fault @ SegmentFault::Version(_)) => newer(fault.to_string()),
             Err(_) => Ok(None),
@@ -211,9 +243,14 @@ fn origin(name: &str, block: &[u8], named: Named) -> Result<Option<Origin>, Halt
 }
 
 /// A file may hold an earlier life of itself under its name, but no segment that the manifest names under another one.
-fn refuse_misplaced(manifest: &Manifest, name: &str, salt: u64) -> Result<(), Halt> {
+fn refuse_misplaced(manifest: &Manifest, name: &str, found: SegmentOrigin) -> Result<(), Halt> {
+    let is_its = |entry: &SegmentEntry| match (entry.state, found.is_packed) {
+        (SegmentState::Packed(_, packed), true) => packed.salt == found.salt,
+        (SegmentState::Packed(..), false) | (_, true) => false,
+        (_, false) => entry.salt == found.salt,
+    };
     let mut segments = manifest.segments();
-    let Some((_, belongs)) = segments.find(|(_, entry)| entry.salt == salt) else {
+    let Some((_, belongs)) = segments.find(|(_, entry)| is_its(entry)) else {
         return Ok(());
     };
     let belongs = NumberedFile::Segment(belongs.file).to_string();
@@ -265,13 +302,14 @@ async fn look_at<R: ReadAt>(live: &Live<'_>, name: &str, file: &R) -> Result<Str
         return Ok(Stray::Kept(UNREADABLE));
     };
     let is_segment = NumberedFile::is_segment(name);
-    let magic = match is_segment {
-        true => &SEGMENT_MAGIC,
-        false => &SLICE_MAGIC,
+    let magics: &[[u8; 8]] = match is_segment {
+        true => &[SEGMENT_MAGIC, PACKED_MAGIC],
+        false => &[SLICE_MAGIC],
     };
-    let begins = &first[..first.len().min(magic.len())];
+    let begins = &first[..first.len().min(SEGMENT_MAGIC.len())];
+    let is_ours = magics.iter().any(|magic| magic.starts_with(begins));
     // A write that was cut short may have left out the sector that begins it.
-    if !magic.starts_with(begins) && begins.iter().any(|&byte| byte != 0) {
+    if !is_ours && begins.iter().any(|&byte| byte != 0) {
         return Ok(Stray::Kept(
             "flk did not write it although it has such a name",
         ));
@@ -279,7 +317,11 @@ async fn look_at<R: ReadAt>(live: &Live<'_>, name: &str, file: &R) -> Result<Str
     if !is_segment || live.ends.is_empty() {
         return Ok(Stray::Orphan);
     }
-    match live.lost_in(file, &first).await {
+    let lost = match first.starts_with(&PACKED_MAGIC) {
+        true => Ok(live.lost_in_packed(&first)),
+        false => live.lost_in(file, &first).await,
+    };
+    match lost {
         Err(_) => Ok(Stray::Kept(UNREADABLE)),
         Ok(None) => Ok(Stray::Orphan),
         Ok(Some((log, upto))) => Err(Halt::Unaccounted {
@@ -305,6 +347,13 @@ impl Live<'_> {
     fn lacks(&self, log: LogId, sequence: Sequence) -> bool {
         let ends_before = self.ends.get(&log).is_some_and(|last| *last < sequence);
         ends_before && self.manifest.gap(log, sequence).is_none()
+    }
+
+    /// The same of a packed file, by its header alone: all that it stands for was durable before it was made.
+    fn lost_in_packed(&self, first: &[u8]) -> Option<(LogId, Sequence)> {
+        let header = PackedHeader::decode(first).ok()?;
+        let lacking = self.lacks(header.log, header.last);
+        lacking.then_some((header.log, header.last))
     }
 
     /// What a file proves to have been durable and its log does not have. A batch under the salt of a segment that the

@@ -286,6 +286,13 @@ log_events! {
         /// Bytes of their files.
         freed_bytes: u64,
     }
+    /// A segment that was mostly padding was packed.
+    SegmentPacked "log.segment_packed" Info OFTEN, FLK => {
+        /// Bytes that its file took.
+        segment_bytes: u64,
+        /// Bytes that it takes now.
+        packed_bytes: u64,
+    }
     /// There is no room for the log and nothing may be deleted: submits are answered 503.
     SpaceLow "log.space_low" Error OFTEN, FLK => {
         /// What is short: disk, cap, segments or refused.

@@ -15,6 +15,7 @@ use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::{LOCK, MANIFEST, NumberedFile, SECRET};
 use crate::wal::manifest::Manifest;
 use crate::wal::name::Sequence;
+use crate::wal::packed::PACKED_MAGIC;
 use crate::wal::secret::Secret;
 use crate::wal::segment::SEGMENT_MAGIC;
 use std::collections::BTreeMap;
@@ -90,7 +91,7 @@ impl World {
         // the gateway's is kept, and said to be kept.
         let kept = |name: &str, inode| {
             let begins = self.disk.seen(inode).get(..8).unwrap_or_default();
-            let ours = [&SEGMENT_MAGIC, &SLICE_MAGIC]
+            let ours = [&SEGMENT_MAGIC, &PACKED_MAGIC, &SLICE_MAGIC]
                 .iter()
                 .any(|it| it.starts_with(begins));
             let zeros = begins.iter().all(|byte| *byte == 0);
@@ -130,7 +131,8 @@ impl World {
                 };
                 let name = NumberedFile::Segment(segment.file).to_string();
                 let bytes = self.file(&name)?;
-                let bytes = bytes.get(..extent.bytes as usize).ok_or_else(|| {
+                let file_bytes = segment.state.file_bytes().unwrap_or(extent.bytes);
+                let bytes = bytes.get(..file_bytes as usize).ok_or_else(|| {
                     let how = format!("{name} is shorter than the manifest says");
                     (Property::AcknowledgedLost, how)
                 })?;

@@ -120,6 +120,7 @@ counters! {
     Replacements: 9500, "replacements of the manifest, judged";
     Audits: 6000, "audits at the end";
     Merges: 80, "merges of slices";
+    SegmentsPacked: 200, "packed segments";
     SlicesExpired: 700, "slices dropped because all in them had expired";
     Hangs: 400, "file operations that hung for seconds or minutes";
     KeeperLostWrites: 5, "writes of the keeper acknowledged and not kept";

@@ -9,7 +9,7 @@ use super::truth::{BodyAt, LogWrite};
 use super::world::World;
 use crate::sim_trace;
 use crate::wal::files::{MANIFEST, NumberedFile};
-use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry, SliceEntry};
+use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry, SegmentState, SliceEntry};
 use crate::wal::name::LogId;
 use std::collections::BTreeSet;
 
@@ -133,6 +133,7 @@ impl World {
             .and_then(|()| self.holds_are_kept(&before, &after));
         self.count_slices(&before, &after);
         self.truth.retired.extend(files);
+        self.note_packed(&before, &after);
         let now_us = self.now_us();
         let known: BTreeSet<u64> = before.segments().map(|(_, it)| it.file).collect();
         let named = after.segments().map(|(_, it)| it.file);
@@ -145,6 +146,21 @@ impl World {
         if let Err((property, how)) = judged {
             sim_trace!(self.now_us(), "from {before:?}\nto {after:?}");
             self.fail(property, how);
+        }
+    }
+
+    /// Segments that stand in packed files now, and did not before.
+    fn note_packed(&mut self, before: &Manifest, after: &Manifest) {
+        for (log, segment) in after.segments() {
+            let was = before
+                .log(log.id)
+                .and_then(|it| it.segment(segment.ordinal));
+            if let (SegmentState::Packed(..), Some(was)) = (segment.state, was)
+                && was.file != segment.file
+            {
+                self.truth.replaced_segments.insert(was.file);
+                self.counts.one(Count::SegmentsPacked);
+            }
         }
     }
 
@@ -245,7 +261,10 @@ impl World {
             return;
         };
         let was_named = match file {
-            NumberedFile::Segment(_) => self.truth.retired.contains(&number),
+            NumberedFile::Segment(_) => {
+                self.truth.retired.contains(&number)
+                    || self.truth.replaced_segments.contains(&number)
+            }
             NumberedFile::Slice(_) => self.truth.replaced_slices.contains(&number),
         };
         if self.operator.pins() && self.is_recovered() && was_named {

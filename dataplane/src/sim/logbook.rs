@@ -5,6 +5,7 @@ use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::record::{Content, Decision, Entry, Record, kind, records};
 
 const SEGMENT_MAGIC: &[u8] = b"flk-segm";
+const PACKED_MAGIC: &[u8] = b"flk-pack";
 const BATCH_MAGIC: &[u8] = b"flkbatch";
 const BATCH_HEADER_BYTES: usize = 96;
 
@@ -237,9 +238,63 @@ fn batch(bytes: &[u8], offset: usize) -> Option<Batch> {
     Some(found)
 }
 
-/// Reads a segment's bytes, or one write into it. Batches of another salt than the header's are left out; without a
+/// The bytes of the segment that a packed file stands for, as far as its frames are whole; nothing if it is none.
+fn unpacked(bytes: &[u8]) -> Option<Vec<u8>> {
+    let block = bytes.get(..BLOCK_BYTES)?;
+    let sound = block.starts_with(PACKED_MAGIC)
+        && crc32c::crc32c(&block[..BLOCK_BYTES - 4]) == u32_at(block, BLOCK_BYTES - 4);
+    if !sound {
+        return None;
+    }
+    let (salt, segment_bytes) = (&block[24..32], u64_at(block, 104) as usize);
+    let mut out = bytes.get(BLOCK_BYTES..2 * BLOCK_BYTES)?.to_vec();
+    let mut at = 2 * BLOCK_BYTES;
+    while out.len() < segment_bytes {
+        let Some(batch) = unpacked_batch(bytes, at, salt) else {
+            break;
+        };
+        out.extend(batch);
+        at += u32_at(bytes, at) as usize;
+    }
+    out.resize(segment_bytes, 0);
+    Some(out)
+}
+
+/// The batch of the frame at this offset.
+fn unpacked_batch(bytes: &[u8], at: usize, salt: &[u8]) -> Option<Vec<u8>> {
+    let (frame_bytes, batch_bytes) = (u32_at(bytes, at) as usize, u32_at(bytes, at + 4) as usize);
+    let left_out = u32_at(bytes, at + 8) as usize;
+    let head = bytes.get(at..at + 12 + 4 * left_out)?;
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(salt), head);
+    if u32_at(bytes, at + head.len()) != checksum {
+        return None;
+    }
+    let content = bytes.get(at + head.len() + 4..at + frame_bytes)?;
+    let index_end = BATCH_HEADER_BYTES + u32_at(content, 24) as usize;
+    let mut batch = content.get(..index_end)?.to_vec();
+    let mut bodies = &content[index_end..];
+    for record in records(&content[BATCH_HEADER_BYTES..index_end]).flatten() {
+        let Content::Body(body) = &record.content else {
+            continue;
+        };
+        batch.resize(index_end + body.offset as usize, 0);
+        let is_left_out = (0..left_out).any(|it| u32_at(head, 12 + 4 * it) == record.index);
+        if !is_left_out {
+            let (here, rest) = bodies.split_at_checked(body.bytes as usize)?;
+            batch.extend_from_slice(here);
+            bodies = rest;
+        }
+    }
+    batch.resize(batch_bytes, 0);
+    Some(batch)
+}
+
+/// Reads a segment's bytes, packed or not, or one write into it. Batches of another salt than the header's are left out; without a
 /// header (a write behind it) all are taken.
 pub fn read(bytes: &[u8]) -> Found {
+    if let Some(segment) = unpacked(bytes) {
+        return read(&segment);
+    }
     let header = header(bytes);
     let mut batches = Vec::new();
     let mut at = if header.is_some() { BLOCK_BYTES } else { 0 };

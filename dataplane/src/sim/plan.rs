@@ -381,6 +381,7 @@ impl Scenario {
             wal_bytes_max: Some(self.wal_bytes_max(settings, cap, shards)),
             body_age_max_s: self.body_age_max_s,
             hold_limit: HoldLimit::Release,
+            repack_bytes_min: 8 << 10,
             dedup_memory_bytes_max: self.memory_bytes_max(shards),
             memory: self.memory,
             sync: self.sync,

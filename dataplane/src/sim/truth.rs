@@ -122,6 +122,8 @@ pub struct Truth {
     pub open_bodies: BTreeSet<BodyAt>,
     /// Numbers of closed segments that a manifest named, and the next one named no more.
     pub retired: BTreeSet<u64>,
+    /// Numbers of closed segments in the place of which a manifest named another file.
+    pub replaced_segments: BTreeSet<u64>,
     /// Files that the start of this run said it keeps although no manifest names them.
     pub strays_kept: BTreeSet<String>,
     /// Slices that a manifest of this run named, and a later one does not.

@@ -12,6 +12,10 @@ pub struct KeeperStats {
     pub segments: Cell,
     /// Segments deleted before `WAL_MAX_AGE` because there were too many.
     pub segments_crowded_out: Cell,
+    /// Segments that were packed.
+    pub segments_packed: Cell,
+    /// Bytes that their files take less.
+    pub packed_saved_bytes: Cell,
     /// Times that the file system could not be measured.
     pub space_errors: Cell,
     /// Slices that the manifest names.

@@ -286,6 +286,8 @@ const LOG: &[Metric] = &[
     count("flk_wal_records", "Log records in durable batches.", |it| &it.wal_records),
     keeper("flk_wal_segments", Kind::Gauge, "Log segments that are kept.", |it| &it.segments),
     keeper("flk_wal_segments_crowded_out_total", Kind::Counter, "Log segments deleted before their time because there were too many.", |it| &it.segments_crowded_out),
+    keeper("flk_wal_segments_packed_total", Kind::Counter, "Log segments that were packed, because more than half of their bytes was padding.", |it| &it.segments_packed),
+    keeper("flk_wal_packed_saved_bytes_total", Kind::Counter, "Bytes that the files of packed log segments take less than before.", |it| &it.packed_saved_bytes).unit(Unit::Bytes),
     keeper("flk_wal_horizon_seconds", Kind::Gauge, "Age of the oldest batch in the log: so far back bodies are kept. By the expiry clock, as WAL_MAX_AGE; 0 while there is none.", |it| &it.horizon_us).unit(Unit::Seconds),
     keeper("flk_wal_horizon_seconds_max", Kind::Gauge, "WAL_MAX_AGE.", |it| &it.horizon_us_max).unit(Unit::Seconds),
     keeper("flk_wal_holds", Kind::Gauge, "Holds: readers outside of the process that keep segments until they are done with them.", |it| &it.holds),

@@ -3,12 +3,13 @@
 
 use crate::wal::batch::{BATCH_HEADER_BYTES, BATCH_MAGIC, Batch, BatchHeader, read_batch_with};
 use crate::wal::buffer::BLOCK_BYTES;
-use crate::wal::checksum::{crc, put};
+use crate::wal::checksum::{crc, crc_more, put};
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry, SegmentState};
+use crate::wal::manifest::{LogEntry, Manifest, PackedFile, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Sequence};
+use crate::wal::packed::{FRAMES_AT, PACKED_MAGIC, PackedHeader, Unpacked};
 use crate::wal::record::{Content, Entry, records};
-use crate::wal::scan::{InMemory, LogSource, read_log, run_ready, salvage};
+use crate::wal::scan::{InMemory, LogSource, ReadAt, read_log, run_ready, salvage};
 use crate::wal::secret::Secret;
 use crate::wal::segment::SegmentHeader;
 
@@ -22,6 +23,7 @@ pub fn read_anything(bytes: &[u8]) {
     }
     read_manifest(bytes);
     read_segment_header(bytes);
+    read_as_packed(bytes);
     read_as_batch(bytes);
     read_as_batch(&with_batch_checksums(bytes));
     read_as_log(bytes);
@@ -41,6 +43,33 @@ fn read_manifest(bytes: &[u8]) {
         assert_eq!(Manifest::decode(&manifest.encode()).as_ref(), Ok(&manifest));
         assert_eq!(manifest.encoded_bytes(), manifest.encode().len());
     }
+}
+
+/// Reads the bytes as a packed file, and as the header of one with its checksum made right, which must survive encoding.
+fn read_as_packed(bytes: &[u8]) {
+    let mut block = [0; BLOCK_BYTES];
+    let some = bytes.len().min(BLOCK_BYTES);
+    block[..some].copy_from_slice(&bytes[..some]);
+    put(&mut block, 0, &PACKED_MAGIC);
+    let checksum = crc(&block[..BLOCK_BYTES - 4]);
+    put(&mut block, BLOCK_BYTES - 4, &checksum.to_le_bytes());
+    if let Ok(header) = PackedHeader::decode(&block) {
+        assert_eq!(header.encode(), block);
+    }
+    // Frames whose heads have the right checksum, in front of whatever there is.
+    let mut file = vec![0; FRAMES_AT as usize];
+    let head = bytes.get(..12).unwrap_or_default();
+    file.extend_from_slice(head);
+    file.extend_from_slice(&crc_more(crc(&0u64.to_le_bytes()), head).to_le_bytes());
+    file.extend_from_slice(bytes.get(12..).unwrap_or_default());
+    let packed = PackedFile {
+        salt: 0,
+        bytes: file.len() as u64,
+    };
+    let segment_bytes = 16 * BLOCK_BYTES as u64;
+    let segment = Unpacked::new(InMemory(&file), packed, segment_bytes);
+    let read = run_ready(segment.read_at(0, segment_bytes as usize));
+    assert!(read.is_some_and(|read| read.is_ok_and(|it| it.len() as u64 == segment_bytes)));
 }
 
 /// Reads a segment header with its checksum made right. One that is accepted must survive encoding, with what its first batch

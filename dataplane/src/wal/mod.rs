@@ -24,6 +24,8 @@ pub mod writer;
 
 pub mod scan;
 
+pub mod packed;
+
 pub mod tail;
 
 mod anything;

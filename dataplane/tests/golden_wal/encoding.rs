@@ -1,10 +1,12 @@
 //! Our encoder, given the same contents, writes the same bytes.
 
 use super::logs::{manifest, segments};
-use super::vectors::{FORMS, directories, files, is_current, list, number, vectors};
+use super::vectors::{FORMS, PACKED, directories, files, is_current, list, number, vectors};
 use flk_dataplane::wal::batch::{Batch, BatchLimits, OpenBatch, read_batch, rewrite};
 use flk_dataplane::wal::buffer::{BLOCK_BYTES, Blocks};
+use flk_dataplane::wal::packed::{PackedHeader, Packer, SegmentFile};
 use flk_dataplane::wal::record::{BodyMeta, Content};
+use flk_dataplane::wal::scan::{InMemory, run_ready};
 use flk_dataplane::wal::segment::SegmentHeader;
 use serde_json::Value;
 
@@ -138,4 +140,22 @@ fn segment_headers_are_written_again_byte_for_byte_and_old_ones_mean_the_same() 
         }
         assert!(written >= 11, "{written}");
     }
+}
+
+/// The segment that a packed file stands for, packed again.
+#[test]
+fn a_packed_segment_is_packed_again_byte_for_byte() {
+    let files = files(&vectors()[PACKED]);
+    let log = &manifest(&files).logs[0];
+    let entry = log.segments[0];
+    let packed = segments(&files, log)[0];
+    let segment = SegmentFile::new(InMemory(packed), &entry);
+    let header = PackedHeader::decode(packed).unwrap();
+    let mut packer = Packer::new(header, &segment);
+    let mut again = Vec::new();
+    while let Some(piece) = run_ready(packer.next()).unwrap().unwrap() {
+        again.extend(piece);
+    }
+    assert!(again == packed);
+    assert_eq!(&header.encode()[..], &packed[..BLOCK_BYTES]);
 }

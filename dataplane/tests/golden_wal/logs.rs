@@ -1,13 +1,16 @@
 //! What reading the logs back finds, in the directory as it is and in every variant of it.
 
 use super::shown;
-use super::vectors::{FORMS, Files, all_directories, edited, files, list, number, text, vectors};
+use super::vectors::{
+    FORMS, Files, PACKED, all_directories, edited, files, list, number, text, vectors,
+};
 use flk_contract::{Outcome, ParamsVersion, Reason, Regime, outcome::write_outcome};
 use flk_dataplane::dedup::key::KeyHash;
 use flk_dataplane::wal::batch::read_batch;
 use flk_dataplane::wal::files::NumberedFile;
 use flk_dataplane::wal::manifest::{LogEntry, Manifest};
 use flk_dataplane::wal::name::{LogId, Place};
+use flk_dataplane::wal::packed::SegmentFile;
 use flk_dataplane::wal::record::{Content, Entry};
 use flk_dataplane::wal::scan::{InMemory, LogEnd, LogSource, Verdict, read_log, run_ready};
 use flk_dataplane::wal::secret::Secret;
@@ -46,7 +49,10 @@ fn erased(files: &[&[u8]]) -> BTreeSet<(LogId, Place)> {
 fn read(files: &Files, manifest: &Manifest, log: &LogEntry) -> (LogEnd, Vec<Value>) {
     let segments = segments(files, log);
     let erased = erased(&segments);
-    let in_memory: Vec<InMemory<'_>> = segments.iter().map(|bytes| InMemory(bytes)).collect();
+    let named = log.segments.iter().zip(&segments);
+    let in_memory: Vec<SegmentFile<InMemory<'_>>> = named
+        .map(|(entry, bytes)| SegmentFile::new(InMemory(bytes), entry))
+        .collect();
     let source = LogSource {
         manifest,
         log,
@@ -125,7 +131,10 @@ fn every_variant_gets_its_verdict_and_leaves_the_other_logs_alone() {
     let vectors = vectors();
     for form in FORMS {
         judge_variants(&vectors[form]);
+        assert!(list(&vectors[form]["variants"]).len() >= 40);
     }
+    judge_variants(&vectors[PACKED]);
+    assert!(list(&vectors[PACKED]["variants"]).len() >= 10);
 }
 
 fn judge_variants(directory: &Value) {
@@ -152,7 +161,6 @@ fn judge_variants(directory: &Value) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(list(&directory["variants"]).len() >= 40);
 }
 
 #[test]

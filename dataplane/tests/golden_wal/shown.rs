@@ -61,6 +61,7 @@ fn segment(it: &SegmentEntry) -> Value {
         SegmentState::Next => ("next", None),
         SegmentState::Open => ("open", None),
         SegmentState::Closed(extent) => ("closed", Some(extent)),
+        SegmentState::Packed(extent, _) => ("packed", Some(extent)),
         SegmentState::Last(extent) => ("last", Some(extent)),
     };
     let mut shown = json!({
@@ -72,6 +73,10 @@ fn segment(it: &SegmentEntry) -> Value {
         shown["last"] = extent.last.0.into();
         shown["bytes"] = extent.bytes.into();
         shown["checksum"] = extent.last_checksum.into();
+    }
+    if let SegmentState::Packed(_, packed) = it.state {
+        let salt = format!("{:016x}", packed.salt);
+        shown["packed"] = json!({"salt": salt, "bytes": packed.bytes});
     }
     shown
 }

@@ -1,7 +1,7 @@
 //! The real gateway on a copy of the directory: it answers duplicates of everything that was decided with the stored
 //! bytes, and it refuses to start on damage with the exit code that says so.
 
-use super::vectors::{FORMS, Files, edited, files, list, number, text, vectors};
+use super::vectors::{FORMS, Files, PACKED, edited, files, list, number, text, vectors};
 use flk_dataplane::wal::manifest::Manifest;
 use flk_testkit::gateway::Gateway;
 use flk_testkit::golden;
@@ -138,6 +138,17 @@ fn a_gateway_on_a_directory_with_a_slice_answers_every_duplicate_with_the_stored
         let gateway = plan(copy.path()).start();
         assert_eq!(expect_hits(&gateway, directory), 7, "{form}");
     });
+}
+
+#[test]
+fn a_gateway_on_a_directory_with_a_packed_segment_answers_every_duplicate_with_the_stored_bytes() {
+    let vectors = vectors();
+    let directory = &vectors[PACKED];
+    let copy = copied(&files(directory));
+    for _ in 0..2 {
+        let gateway = plan(copy.path()).start();
+        assert_eq!(expect_hits(&gateway, directory), 3);
+    }
 }
 
 #[test]

@@ -25,9 +25,13 @@ pub(crate) fn directories<'v>(vectors: &'v Value, form: &str) -> [&'v Value; 2] 
     [&vectors[form], &vectors[format!("{form}_sealed")]]
 }
 
+/// The directory with a packed segment.
+pub(crate) const PACKED: &str = "v2_packed";
+
 /// All directories.
 pub(crate) fn all_directories(vectors: &Value) -> impl Iterator<Item = &Value> {
-    FORMS.iter().flat_map(|form| directories(vectors, form))
+    let of_forms = FORMS.iter().flat_map(|form| directories(vectors, form));
+    of_forms.chain([&vectors[PACKED]])
 }
 
 /// The files of a directory, which must be those that the vectors list.

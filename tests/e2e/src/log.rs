@@ -6,6 +6,7 @@ use flk_dataplane::wal::batch::Batch;
 use flk_dataplane::wal::files::{MANIFEST, NumberedFile};
 use flk_dataplane::wal::manifest::{LogEntry, Manifest};
 use flk_dataplane::wal::name::{LogId, Place, Sequence};
+use flk_dataplane::wal::packed::SegmentFile;
 use flk_dataplane::wal::record::{Content, Entry};
 use flk_dataplane::wal::scan::{BatchAt, InMemory, LogSource, Verdict, read_log, run_ready};
 use flk_testkit::hex::hex;
@@ -97,7 +98,10 @@ impl Kept {
                 fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
             })
             .collect();
-        let files: Vec<InMemory<'_>> = contents.iter().map(|bytes| InMemory(bytes)).collect();
+        let named = log.segments.iter().zip(&contents);
+        let files: Vec<SegmentFile<InMemory<'_>>> = named
+            .map(|(segment, bytes)| SegmentFile::new(InMemory(bytes), segment))
+            .collect();
         let source = LogSource {
             manifest,
             log,

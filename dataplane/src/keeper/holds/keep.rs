@@ -32,6 +32,11 @@ impl HeldSegment {
     pub(crate) fn is_needed_by(&self, hold: &Hold) -> bool {
         !is_done_with(hold, self.log, &self.extent)
     }
+
+    /// What its deletion would free.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.entry.state.file_bytes().unwrap_or(0)
+    }
 }
 
 /// A range that a hold let go of, and why.
@@ -75,7 +80,7 @@ pub(crate) enum Verdict {
 /// where it is done with it.
 pub(crate) fn at_limits(hold: &Hold, held: &[HeldSegment], now_s: u32) -> Vec<Option<Verdict>> {
     let kept = held.iter().filter(|it| it.is_needed_by(hold));
-    let kept_bytes: u64 = kept.map(|it| it.extent.bytes).sum();
+    let kept_bytes: u64 = kept.map(|it| it.file_bytes()).sum();
     let is_old = now_s.saturating_sub(hold.moved_at_s) > hold.age_max_s;
     let mut excess_bytes = kept_bytes.saturating_sub(hold.bytes_max);
     let verdict = |it: &HeldSegment| {
@@ -86,7 +91,7 @@ pub(crate) fn at_limits(hold: &Hold, held: &[HeldSegment], now_s: u32) -> Vec<Op
             return Some(Verdict::LetsGo(LetGo::Age));
         }
         let is_excess = excess_bytes > 0;
-        excess_bytes = excess_bytes.saturating_sub(it.extent.bytes);
+        excess_bytes = excess_bytes.saturating_sub(it.file_bytes());
         Some(match is_excess {
             true => Verdict::LetsGo(LetGo::Bytes),
             false => Verdict::Keeps,

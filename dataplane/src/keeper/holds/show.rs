@@ -46,9 +46,9 @@ pub(super) fn holds_json_with(
 pub(super) fn behind_bytes(manifest: &Manifest, hold: &Hold) -> u64 {
     let of_log = |log: &LogEntry| -> u64 {
         let done = done_with(hold, log.id);
-        let extents = log.segments.iter().filter_map(|entry| entry.state.extent());
-        let behind = extents.filter(|extent| extent.last > done);
-        behind.map(|extent| extent.bytes).sum()
+        let states = log.segments.iter().map(|entry| entry.state);
+        let behind = states.filter(|it| it.extent().is_some_and(|extent| extent.last > done));
+        behind.filter_map(|it| it.file_bytes()).sum()
     };
     manifest.logs.iter().map(of_log).sum()
 }

@@ -37,6 +37,8 @@ impl Notice {
                 say::Sealed { decisions_count: decisions, segments_count: segments }, text),
             Notice::Deleted { segments, bytes } => Line::new(
                 say::SegmentsDeleted { segments_count: segments, freed_bytes: bytes }, text),
+            Notice::Packed { bytes, packed_bytes } => Line::new(
+                say::SegmentPacked { segment_bytes: bytes, packed_bytes }, text),
             Notice::SpaceLow { why: Some(why), bytes, limit_bytes, hold, .. } => Line::new(
                 say::SpaceLow { shortage: shortage(why), bytes, limit_bytes, hold: hold.unwrap_or_default() }, text),
             Notice::HoldReleased { hold, log, from, to, .. } => Line::new(

@@ -7,8 +7,9 @@ use crate::keeper::store::ManifestStore;
 use crate::wal::batch::{BatchFault, BatchHeader, read_index};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::{LogEntry, SegmentEntry};
+use crate::wal::manifest::{LogEntry, SegmentEntry, SegmentState};
 use crate::wal::name::Sequence;
+use crate::wal::packed::{PackedHeader, SegmentFile};
 use crate::wal::record::{Content, Entry};
 use crate::wal::scan::{InMemory, ReadAt, salvage};
 use crate::wal::segment::{SegmentFault, SegmentHeader, SegmentLabels};
@@ -40,7 +41,10 @@ pub(super) enum FirstLeft {
 /// The bytes of a file, whatever became of it.
 #[derive(Default)]
 pub(super) struct Contents {
+    /// Of a segment that was packed: as it was before.
     pub(super) bytes: Vec<u8>,
+    /// The bytes of a file that is packed.
+    packed: Option<Vec<u8>>,
     /// Bytes that the device does not give out; zeros stand for them.
     pub(super) unreadable_bytes: u64,
     /// The file is not there.
@@ -75,6 +79,29 @@ impl Contents {
             Err(halt) => return Err(halt),
         }
         Ok(contents)
+    }
+
+    /// The same of the file of a segment, whose bytes are those of the segment.
+    async fn of_segment(store: &ManifestStore, entry: &SegmentEntry) -> Result<Contents, Halt> {
+        let contents = Contents::read(store, entry.file).await?;
+        if contents.missing || !matches!(entry.state, SegmentState::Packed(..)) {
+            return Ok(contents);
+        }
+        let segment = SegmentFile::new(InMemory(&contents.bytes), entry);
+        let read = segment.read_at(0, segment.bytes() as usize).await;
+        let Ok(bytes) = read else {
+            unreachable!("memory has no read errors")
+        };
+        Ok(Contents {
+            bytes,
+            packed: Some(contents.bytes),
+            ..contents
+        })
+    }
+
+    /// The bytes of the file.
+    pub(super) fn of_file(&self) -> &[u8] {
+        self.packed.as_ref().unwrap_or(&self.bytes)
     }
 
     /// Reads all that the device gives out.
@@ -125,10 +152,10 @@ impl Held {
         log: &LogEntry,
         entry: &SegmentEntry,
     ) -> Result<Held, Halt> {
-        let contents = Contents::read(store, entry.file).await?;
+        let contents = Contents::of_segment(store, entry).await?;
         let lead = lead(store, log, entry, &contents.bytes)?;
         let seen = look(log, entry, &contents.bytes).await?;
-        let misplaced = holds_another(store, entry, &contents.bytes);
+        let misplaced = holds_another(store, entry, contents.of_file());
         Ok(Held {
             contents,
             lead,
@@ -214,9 +241,16 @@ fn failed(file: &Readable, error: Errno) -> Halt {
 
 /// Whether a file begins with the header of another segment that the manifest names.
 fn holds_another(store: &ManifestStore, entry: &SegmentEntry, bytes: &[u8]) -> bool {
-    let salt = SegmentHeader::decode(bytes).map(|(header, _)| header.salt);
-    let mut segments = store.manifest.segments();
-    segments.any(|(_, other)| other.file != entry.file && salt == Ok(other.salt))
+    let segment = SegmentHeader::decode(bytes).map(|(header, _)| header.salt);
+    let packed = PackedHeader::decode(bytes).map(|header| header.salt);
+    let mut others = store.manifest.segments().map(|(_, other)| other);
+    others.any(|other| {
+        let is_its = match other.state {
+            SegmentState::Packed(_, file) => packed == Ok(file.salt),
+            _ => segment == Ok(other.salt),
+        };
+        is_its && other.file != entry.file
+    })
 }
 
 /// The segment header, if it is whole and belongs here.

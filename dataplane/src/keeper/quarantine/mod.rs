@@ -62,7 +62,7 @@ pub(crate) async fn quarantine(
     }
     store.port.notify(Notice::GivingUp(plan.to_string()));
     if !plan.held.contents.missing {
-        write_fresh(&store, &aside, MAKE, &plan.held.contents.bytes).await?;
+        write_fresh(&store, &aside, MAKE, plan.held.contents.of_file()).await?;
     }
     let number = store.number();
     let name = NumberedFile::Segment(number).to_string();

@@ -162,7 +162,8 @@ impl Plan {
         let entry = &mut log.segments[self.index];
         entry.file = number;
         entry.state = match entry.state {
-            SegmentState::Closed(_) => SegmentState::Closed(self.extent),
+            // The new file holds its batches as they were written first, whatever the old one was.
+            SegmentState::Closed(_) | SegmentState::Packed(..) => SegmentState::Closed(self.extent),
             // A last segment holds exactly one batch.
             SegmentState::Last(_) if self.kept.is_empty() => SegmentState::Closed(self.extent),
             SegmentState::Last(_) => SegmentState::Last(self.extent),

@@ -27,6 +27,7 @@ mod over_memory;
 mod params;
 mod quarantine;
 mod quarantine_trouble;
+mod repack;
 mod retain;
 mod room;
 mod seal_in_merge;

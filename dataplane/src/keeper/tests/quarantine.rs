@@ -126,7 +126,7 @@ pub(super) fn quarantine(segment: &str, accept_loss: bool) -> Job {
 /// Runs a job on a directory that no server uses.
 pub(super) fn tool(world: &mut World, job: Job) -> (i32, String) {
     world.disk.crash(Lost::Nothing);
-    let keeper = Keeper::tool(config(1), job);
+    let keeper = Keeper::tool(world.config.clone(), job);
     let now = world.now;
     let disk = &mut world.disk;
     let end = run_blocking(keeper, || now, |op| disk.run(&op), |_| {});

@@ -184,6 +184,10 @@ fn segment(entry: &SegmentEntry) -> String {
         SegmentState::Next => "next".to_string(),
         SegmentState::Open => "open".to_string(),
         SegmentState::Closed(it) => format!("closed {}–{} {} bytes", it.first, it.last, it.bytes),
+        SegmentState::Packed(it, file) => format!(
+            "packed {}–{} {} bytes of {}",
+            it.first, it.last, file.bytes, it.bytes
+        ),
         SegmentState::Last(it) => format!("last {}–{} {} bytes", it.first, it.last, it.bytes),
     };
     format!(

@@ -40,6 +40,7 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
         wal_bytes_max: None,
         body_age_max_s: 14 * 86_400,
         hold_limit: HoldLimit::Release,
+        repack_bytes_min: u64::MAX,
         dedup_memory_bytes_max: 1 << 30,
         memory: None,
         drain_delay_us: 0,

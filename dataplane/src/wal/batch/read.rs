@@ -57,6 +57,11 @@ impl<'a> Batch<'a> {
         records(self.index_part)
     }
 
+    /// Index part and bodies part, as they are stored.
+    pub(in crate::wal) fn parts(&self) -> (&'a [u8], &'a [u8]) {
+        (self.index_part, self.bodies_part)
+    }
+
     /// What the records state, in pieces: the index part with the erased flags taken as 0. It stays the same when the batch is
     /// written again elsewhere, and when bodies are erased.
     pub fn content(&self, piece: impl FnMut(&[u8])) {

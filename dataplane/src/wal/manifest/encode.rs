@@ -1,5 +1,6 @@
 //! The bytes of a manifest, from its fields. The counterpart of `read`.
 
+use super::packed::packed_files;
 use super::{
     DIRECTORY_VERSION, Gap, LogEntry, MANIFEST_MAGIC, Manifest, PREFIX_BYTES, READABLE_SINCE,
     SegmentEntry, SegmentState, SliceEntry,
@@ -31,7 +32,8 @@ pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     out.list(&manifest.gaps, Writer::gap);
     out.list(&manifest.preallocated, |out, &file| out.u64(file));
     out.list(&manifest.slices, Writer::slice);
-    manifest.sections.encode(&mut out);
+    let packed = packed_files(&manifest.logs);
+    manifest.sections.encode(&packed, &mut out);
     out.sealed()
 }
 
@@ -75,7 +77,8 @@ impl Writer {
         let (state, extent) = match &segment.state {
             SegmentState::Next => (0, None),
             SegmentState::Open => (1, None),
-            SegmentState::Closed(extent) => (2, Some(extent)),
+            // That it is packed stands in a section of its own, which an older flk refuses by name.
+            SegmentState::Closed(extent) | SegmentState::Packed(extent, _) => (2, Some(extent)),
             SegmentState::Last(extent) => (3, Some(extent)),
         };
         self.u32(segment.ordinal);

@@ -3,6 +3,7 @@
 
 mod clock_base;
 mod encode;
+mod packed;
 mod read;
 mod sections;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 #[cfg(test)]
 mod tests_sections;
 
+pub use packed::PackedFile;
 pub use sections::{
     CarriedSection, HOLD_TEXT_BYTES_MAX, Hold, LogUpto, ReleasedRange, RestoredFrom, Sections,
 };
@@ -93,6 +95,8 @@ pub enum SegmentState {
     Open,
     /// Written no more.
     Closed(Extent),
+    /// The same, and its batches were packed since: the extent is that of the segment that the file stands for.
+    Packed(Extent, PackedFile),
     /// The last segment of an ended log: header and the last whole batch, exactly.
     Last(Extent),
 }
@@ -102,7 +106,17 @@ impl SegmentState {
     pub fn extent(&self) -> Option<&Extent> {
         match self {
             SegmentState::Next | SegmentState::Open => None,
-            SegmentState::Closed(extent) | SegmentState::Last(extent) => Some(extent),
+            SegmentState::Closed(extent)
+            | SegmentState::Packed(extent, _)
+            | SegmentState::Last(extent) => Some(extent),
+        }
+    }
+
+    /// Bytes that count of the file of a segment that is written no more.
+    pub fn file_bytes(&self) -> Option<u64> {
+        match self {
+            SegmentState::Packed(_, packed) => Some(packed.bytes),
+            other => other.extent().map(|extent| extent.bytes),
         }
     }
 }
@@ -328,7 +342,9 @@ impl Manifest {
             + self.gaps.len() * GAP_BYTES
             + self.preallocated.len() * PREALLOCATED_BYTES
             + self.slices.iter().map(of_slice).sum::<usize>()
-            + self.sections.encoded_bytes()
+            + self
+                .sections
+                .encoded_bytes(&packed::packed_files(&self.logs))
     }
 
     /// Number of segments of all logs.
@@ -451,7 +467,7 @@ impl LogEntry {
     /// The name of a field that no writer gives this value.
     fn impossible(&self, generation: u64) -> Option<&'static str> {
         let rank = |segment: &SegmentEntry| match segment.state {
-            SegmentState::Closed(_) => 0,
+            SegmentState::Closed(_) | SegmentState::Packed(..) => 0,
             SegmentState::Last(_) => 1,
             SegmentState::Open => 2,
             SegmentState::Next => 3,
@@ -480,6 +496,6 @@ impl LogEntry {
         {
             return Some("segment of a later generation");
         }
-        None
+        packed::is_impossible(self).then_some("packed segment")
     }
 }

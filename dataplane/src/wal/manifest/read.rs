@@ -1,6 +1,7 @@
 //! The fields of a manifest, from its bytes. The counterpart of `encode`; rules between fields are checked by its caller.
 
 use super::clock_base::rebased;
+use super::packed::{PackedFiles, join};
 use super::{
     COVER_BYTES, ClockMark, Cover, DIRECTORY_VERSION, Extent, GAP_BYTES, Gap, LOG_BYTES,
     LogEndMark, LogEntry, MANIFEST_BYTES_MAX, MANIFEST_MAGIC, Manifest, ManifestFault,
@@ -101,10 +102,13 @@ fn manifest_of(reader: &mut Reader<'_>, version: u32) -> Option<Result<Manifest,
     let preallocated = list(reader, PREALLOCATED_BYTES, |reader| reader.u64().map(Ok))?;
     let slices = list(reader, SLICE_BYTES, slice_of)?;
     let sections = match version {
-        WITHOUT_SECTIONS => Ok(Sections::default()),
+        WITHOUT_SECTIONS => Ok((Sections::default(), PackedFiles::new())),
         _ => Sections::read(reader)?,
     };
     let assemble = || {
+        let (sections, packed) = sections?;
+        let mut logs = logs?;
+        join(&mut logs, packed)?;
         Ok(Manifest {
             installation,
             node,
@@ -116,11 +120,11 @@ fn manifest_of(reader: &mut Reader<'_>, version: u32) -> Option<Result<Manifest,
             clock: ClockMark { expiry_s, wall_us },
             withheld_s,
             next_file,
-            logs: logs?,
+            logs,
             gaps: gaps?,
             preallocated: preallocated?,
             slices: slices?,
-            sections: sections?,
+            sections,
         })
     };
     Some(assemble())

@@ -3,6 +3,7 @@
 
 use super::clock_base::ClockBase;
 use super::encode::Writer;
+use super::packed::{self, PACKED_BYTES, PackedFiles};
 use super::read::{list, log_id};
 use super::{ManifestFault, SECTION_HEADER_BYTES};
 use crate::wal::checksum::Reader;
@@ -28,6 +29,10 @@ const CLOCK_BASE_OF_FORMAT_1: u16 = 1;
 const HOLDS: u16 = 2;
 const RESTORED_FROM: u16 = 3;
 const RELEASED_RANGES: u16 = 4;
+const PACKED_SEGMENTS: u16 = 5;
+
+/// The largest kind that this version knows.
+const KNOWN_MAX: u16 = PACKED_SEGMENTS;
 
 /// Bit of a section's flags: a reader that does not know its kind carries it over.
 const OPTIONAL: u16 = 1;
@@ -109,9 +114,9 @@ pub struct Sections {
 }
 
 impl Sections {
-    /// Appends the list of sections.
-    pub(super) fn encode(&self, out: &mut Writer) {
-        out.u32(self.count());
+    /// Appends the list of sections: these, and that of the packed files of logs.
+    pub(super) fn encode(&self, packed: &PackedFiles, out: &mut Writer) {
+        out.u32(self.count(packed));
         if let Some(base) = self.clock_base_of_format_1 {
             section(out, CLOCK_BASE_OF_FORMAT_1, 0, |out| base.encode(out));
         }
@@ -126,24 +131,32 @@ impl Sections {
                 out.list(&self.released, ReleasedRange::encode);
             });
         }
+        if !packed.is_empty() {
+            section(out, PACKED_SEGMENTS, 0, |out| packed::encode(packed, out));
+        }
         for carried in &self.carried {
             section(out, carried.kind, OPTIONAL, |out| out.raw(&carried.bytes));
         }
     }
 
-    fn count(&self) -> u32 {
+    fn count(&self, packed: &PackedFiles) -> u32 {
         let known = u32::from(self.clock_base_of_format_1.is_some())
             + u32::from(!self.holds.is_empty())
             + u32::from(self.restored_from.is_some())
-            + u32::from(!self.released.is_empty());
+            + u32::from(!self.released.is_empty())
+            + u32::from(!packed.is_empty());
         known + self.carried.len() as u32
     }
 
     /// Bytes of all sections, without the length of the list.
-    pub(super) fn encoded_bytes(&self) -> usize {
+    pub(super) fn encoded_bytes(&self, packed: &PackedFiles) -> usize {
         let holds = self.holds.iter().map(Hold::encoded_bytes).sum::<usize>();
         let released = self.released.iter().map(ReleasedRange::encoded_bytes);
         let released = released.sum::<usize>();
+        let packed_bytes = match packed.len() {
+            0 => 0,
+            rows => 4 + rows * PACKED_BYTES,
+        };
         let content = self.clock_base_of_format_1.map_or(0, |_| CLOCK_BASE_BYTES)
             + if self.holds.is_empty() { 0 } else { 4 + holds }
             + if self.released.is_empty() {
@@ -151,17 +164,21 @@ impl Sections {
             } else {
                 4 + released
             }
+            + packed_bytes
             + self
                 .restored_from
                 .as_ref()
                 .map_or(0, |it| RESTORED_BYTES + it.taken.len() * UPTO_BYTES)
             + self.carried.iter().map(|it| it.bytes.len()).sum::<usize>();
-        content + self.count() as usize * SECTION_HEADER_BYTES
+        content + self.count(packed) as usize * SECTION_HEADER_BYTES
     }
 
-    /// Reads the list of sections. `None`: it ends too early.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Result<Sections, ManifestFault>> {
+    /// Reads the list of sections, and which files are packed. `None`: it ends too early.
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+    ) -> Option<Result<(Sections, PackedFiles), ManifestFault>> {
         let mut sections = Sections::default();
+        let mut packed = PackedFiles::new();
         let mut kind_before = 0;
         let read = list(reader, SECTION_HEADER_BYTES, |reader| {
             let (kind, flags) = (reader.u16()?, reader.u16()?);
@@ -171,13 +188,19 @@ impl Sections {
                 return Some(Err(ManifestFault::Field("section")));
             }
             kind_before = kind;
-            Some(sections.take(kind, flags == OPTIONAL, content))
+            Some(sections.take(kind, flags == OPTIONAL, content, &mut packed))
         })?;
-        Some(read.map(|_: Vec<()>| sections))
+        Some(read.map(|_: Vec<()>| (sections, packed)))
     }
 
     /// Takes the content of one section.
-    fn take(&mut self, kind: u16, is_optional: bool, content: &[u8]) -> Result<(), ManifestFault> {
+    fn take(
+        &mut self,
+        kind: u16,
+        is_optional: bool,
+        content: &[u8],
+        packed: &mut PackedFiles,
+    ) -> Result<(), ManifestFault> {
         let mut reader = Reader::new(content);
         let read = match kind {
             CLOCK_BASE_OF_FORMAT_1 => {
@@ -201,6 +224,13 @@ impl Sections {
                 Some(released) => {
                     self.released = released?;
                     true
+                }
+                None => false,
+            },
+            PACKED_SEGMENTS => match packed::read(&mut reader) {
+                Some(rows) => {
+                    *packed = rows?;
+                    !packed.is_empty()
                 }
                 None => false,
             },
@@ -230,7 +260,7 @@ impl Sections {
         } else if !self.released.iter().all(|it| it.is_possible(&names)) {
             Some("range that a hold let go of")
         } else if !self.carried.is_sorted_by(|a, b| a.kind < b.kind)
-            || self.carried.iter().any(|it| it.kind <= RELEASED_RANGES)
+            || self.carried.iter().any(|it| it.kind <= KNOWN_MAX)
         {
             Some("section")
         } else {

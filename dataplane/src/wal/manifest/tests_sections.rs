@@ -85,6 +85,52 @@ fn all_sections_read_back() {
     }
 }
 
+/// A manifest with a closed segment of batches in a packed file.
+fn with_packed(file: PackedFile) -> Manifest {
+    let mut manifest = with(sections());
+    let mut segments = manifest.logs.iter_mut().flat_map(|log| &mut log.segments);
+    let closed = segments.find_map(|entry| match entry.state {
+        SegmentState::Closed(extent) if extent.first <= extent.last => Some((entry, extent)),
+        _ => None,
+    });
+    let (entry, extent) = closed.unwrap();
+    entry.state = SegmentState::Packed(extent, file);
+    manifest
+}
+
+#[test]
+fn a_packed_segment_reads_back_and_is_a_section_that_no_older_flk_takes() {
+    let manifest = with_packed(PackedFile {
+        salt: 5,
+        bytes: 3 * 4096,
+    });
+    let bytes = manifest.encode();
+    assert_eq!(Manifest::decode(&bytes), Ok(manifest.clone()));
+    assert_eq!(manifest.encoded_bytes(), bytes.len());
+    let plain = with(sections()).encode();
+    assert_eq!(
+        bytes.len(),
+        plain.len() + 8 + 4 + 24,
+        "and no byte without one"
+    );
+    // The section stands last, behind those that were there before; it is not optional.
+    let at = bytes.len() - 4 - 36;
+    assert_eq!(bytes[at..at + 8], [5, 0, 0, 0, 28, 0, 0, 0]);
+}
+
+#[test]
+fn a_packed_file_of_a_length_that_none_has_is_never_written() {
+    for bytes in [0, 2 * 4096, 3 * 4096 + 512] {
+        let manifest = with_packed(PackedFile { salt: 5, bytes });
+        let fault = Err(ManifestFault::Field("packed segment"));
+        assert_eq!(
+            manifest.encode_within(usize::MAX).map(drop),
+            fault,
+            "{bytes}"
+        );
+    }
+}
+
 #[test]
 fn a_manifest_of_the_first_format_has_no_sections() {
     let mut manifest = with(Sections::default());

@@ -7,6 +7,7 @@ use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{SegmentEntry, SegmentState};
 use crate::wal::name::Sequence;
+use crate::wal::packed::SegmentFile;
 use crate::wal::scan::{ReadAt, Unsupported, Why, Window};
 use crate::wal::segment::{Predecessor, SegmentFault, SegmentHeader};
 
@@ -19,7 +20,7 @@ pub(super) enum Entered {
 }
 
 /// An open segment, and its own header with its checksum, or what is there instead.
-type Opened<F> = (F, Result<(SegmentHeader, u32), Why>);
+type Opened<F> = (SegmentFile<F>, Result<(SegmentHeader, u32), Why>);
 
 /// Whether the log has batches before a place where batches are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +125,7 @@ impl<S: Source> LogTail<S> {
     async fn open(&self, entry: &SegmentEntry) -> Result<Opened<S::File>, TailError> {
         let file = self.source.segment(entry.file).await;
         let file = file.map_err(|errno| unreadable(entry, errno))?;
+        let file = SegmentFile::new(file, entry);
         let block = file.read_at(0, BLOCK_BYTES).await;
         let block = block.map_err(|errno| unreadable(entry, errno))?;
         let header = match SegmentHeader::decode(&block) {

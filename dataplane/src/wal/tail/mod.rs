@@ -5,7 +5,7 @@
 //! A batch counts once something durable says so: the manifest by the extent of its segment, or a later header of the log by
 //! `durable_upto` or by where it says that the segment before ends. Everything else is *not yet*: a torn read, and the last
 //! whole batch of a log in use, which a failed write may have left. What may change meanwhile is known here: the last batch
-//! stands again elsewhere under other headers, the mark at the end is dropped, a segment is replaced or deleted.
+//! stands again elsewhere under other headers, the mark at the end is dropped, a segment is replaced, packed or deleted.
 
 mod digest;
 mod directory;

@@ -10,6 +10,7 @@ use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
 use crate::wal::name::Sequence;
+use crate::wal::packed::SegmentFile;
 use crate::wal::record::ErasedBody;
 use crate::wal::scan::{Why, Window};
 use crate::wal::segment::Predecessor;
@@ -44,7 +45,7 @@ pub struct LogTail<S: Source> {
 /// Where reading stands in a segment.
 pub(super) struct Standing<F> {
     pub(super) entry: SegmentEntry,
-    pub(super) window: Window<F>,
+    pub(super) window: Window<SegmentFile<F>>,
     /// Where the next batch begins.
     pub(super) offset: u64,
     /// What is before it. The checksum is that of the header before in this segment.

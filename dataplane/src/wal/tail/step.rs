@@ -39,9 +39,9 @@ impl<S: Source> LogTail<S> {
             unreachable!("a segment was entered")
         };
         let passed = match at.entry.state {
-            SegmentState::Closed(extent) | SegmentState::Last(extent) => {
-                self.step_closed(&mut at, &extent).await
-            }
+            SegmentState::Closed(extent)
+            | SegmentState::Packed(extent, _)
+            | SegmentState::Last(extent) => self.step_closed(&mut at, &extent).await,
             SegmentState::Next | SegmentState::Open => self.step_unfinished(&mut at).await,
         };
         // After an error reading begins anew, from the cursor.

@@ -8,6 +8,7 @@ use crate::wal::buffer::Blocks;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Extent, Gap, SegmentState};
 use crate::wal::name::Place;
+use crate::wal::packed::tests::all_packed;
 use crate::wal::record::{Entry, ErasedBody, ErasureList, Flags};
 use crate::wal::scan::Why;
 use crate::wal::scan::tests::{at, commits, end_log, slice_upto};
@@ -78,6 +79,73 @@ fn damage_is_named_and_after_a_quarantine_reading_goes_on_behind_the_gap() {
     let read = read_on(&mut tail).unwrap();
     assert_eq!(read.missing, [missing(2, 2, WhyMissing::GivenUp)]);
     assert_eq!(read.sequences(), [3, 4, 5, 6, 7, 8]);
+}
+
+/// A disk on which the closed segments of a world were packed, in files of other numbers.
+fn pack_on(disk: &Disk, world: &World) {
+    let packed = all_packed(world);
+    let mut manifest = packed.manifest;
+    for (entry, bytes) in manifest.logs[0].segments.iter_mut().zip(packed.files) {
+        if matches!(entry.state, SegmentState::Packed(..)) {
+            let old = entry.file;
+            entry.file += 90;
+            manifest.next_file = entry.file + 1;
+            disk.make(entry.file, bytes);
+            disk.remove(old);
+        }
+    }
+    disk.replace_manifest(manifest);
+}
+
+#[test]
+fn a_reader_goes_on_with_its_cursor_where_segments_are_packed_below_it() {
+    let world = three_segments();
+    let all = read_all(&Disk::of(&world)).unwrap();
+    let name = name_of(&Disk::of(&world));
+    for depth in [Depth::Whole, Depth::Index] {
+        for taken in 0..=all.batches.len() {
+            for begins_anew in [false, true] {
+                let disk = Disk::of(&world);
+                let cursor = Cursor::beginning(&world.manifest.logs[0]);
+                let mut tail = LogTail::new(&disk, arc(disk.manifest()), cursor, depth);
+                for _ in 0..taken {
+                    let step = run_ready(tail.next()).unwrap().unwrap();
+                    assert!(matches!(step, Step::Batch(_)));
+                }
+                pack_on(&disk, &world);
+                assert_eq!(
+                    name_of(&disk),
+                    name,
+                    "the name of a range is of its content"
+                );
+                if begins_anew {
+                    tail = LogTail::new(&disk, arc(disk.manifest()), tail.cursor(), depth);
+                }
+                let mut sequences = Vec::new();
+                while let Step::Batch(batch) = run_ready(tail.next()).unwrap().unwrap() {
+                    sequences.push(batch.header.fields.sequence.counter());
+                }
+                assert_eq!(sequences, all.sequences()[taken..], "{depth:?} {taken}");
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_in_a_packed_segment_is_named_with_its_file_and_sequence() {
+    let world = three_segments();
+    let disk = Disk::of(&world);
+    pack_on(&disk, &world);
+    // The batch header in the first frame.
+    disk.change(90, |file| file[8192 + 16 + 30] ^= 1);
+    let error = read_all(&disk).unwrap_err();
+    let TailError::Damage(damage) = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (damage.file, damage.sequence),
+        (NumberedFile::Segment(90), at(1))
+    );
 }
 
 fn extent_of(manifest: &crate::wal::manifest::Manifest, segment: usize) -> Extent {

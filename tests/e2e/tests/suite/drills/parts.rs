@@ -13,6 +13,9 @@ pub(crate) const BLOCK: usize = 4096;
 pub(crate) enum Part {
     SealedHead,
     SealedBatch,
+    PackedHead,
+    PackedSegmentHeader,
+    PackedBatch,
     ClosedHead,
     ClosedBatch,
     OpenHead,
@@ -34,6 +37,7 @@ pub(crate) enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Whole {
     SealedSegment,
+    PackedSegment,
     ClosedSegment,
     OpenSegment,
     LastSegment,
@@ -44,9 +48,12 @@ pub(crate) enum Whole {
 
 impl Part {
     /// All, in the order of the table.
-    pub(crate) const ALL: [Part; 17] = [
+    pub(crate) const ALL: [Part; 20] = [
         Part::SealedHead,
         Part::SealedBatch,
+        Part::PackedHead,
+        Part::PackedSegmentHeader,
+        Part::PackedBatch,
         Part::ClosedHead,
         Part::ClosedBatch,
         Part::OpenHead,
@@ -69,6 +76,9 @@ impl Part {
         match self {
             Part::SealedHead => "sealed segment: first block",
             Part::SealedBatch => "sealed segment: a batch",
+            Part::PackedHead => "packed segment: first block",
+            Part::PackedSegmentHeader => "packed segment: second block",
+            Part::PackedBatch => "packed segment: a batch",
             Part::ClosedHead => "closed segment, not sealed: first block",
             Part::ClosedBatch => "closed segment, not sealed: a batch in its middle",
             Part::OpenHead => "segment in use, after `kill -9`: first block",
@@ -93,6 +103,9 @@ impl Part {
     pub(crate) fn file(self) -> Whole {
         match self {
             Part::SealedHead | Part::SealedBatch => Whole::SealedSegment,
+            Part::PackedHead | Part::PackedSegmentHeader | Part::PackedBatch => {
+                Whole::PackedSegment
+            }
             Part::ClosedHead | Part::ClosedBatch => Whole::ClosedSegment,
             Part::OpenHead | Part::OpenBatch => Whole::OpenSegment,
             Part::LastBatch => Whole::LastSegment,
@@ -111,7 +124,13 @@ impl Part {
     pub(crate) fn place(self, stock: &Stock, name: &str) -> Range<usize> {
         let bytes = stock.read(name);
         match self {
-            Part::SealedHead | Part::ClosedHead | Part::OpenHead | Part::SliceHeader => 0..BLOCK,
+            Part::SealedHead
+            | Part::PackedHead
+            | Part::ClosedHead
+            | Part::OpenHead
+            | Part::SliceHeader => 0..BLOCK,
+            Part::PackedSegmentHeader => BLOCK..2 * BLOCK,
+            Part::PackedBatch => third_frame(&bytes),
             Part::SealedBatch | Part::ClosedBatch | Part::OpenBatch | Part::LastBatch => {
                 stock.batch(name, self == Part::LastBatch)
             }
@@ -129,8 +148,9 @@ impl Part {
 
 impl Whole {
     /// All, in the order of the table.
-    pub(crate) const ALL: [Whole; 7] = [
+    pub(crate) const ALL: [Whole; 8] = [
         Whole::SealedSegment,
+        Whole::PackedSegment,
         Whole::ClosedSegment,
         Whole::OpenSegment,
         Whole::LastSegment,
@@ -143,6 +163,7 @@ impl Whole {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Whole::SealedSegment => "sealed segment",
+            Whole::PackedSegment => "packed segment",
             Whole::ClosedSegment => "closed segment, not sealed",
             Whole::OpenSegment => "segment in use, after `kill -9`",
             Whole::LastSegment => "segment in use, after a clean stop",
@@ -154,8 +175,18 @@ impl Whole {
 
     /// Whether it is written more than once, so that there is an older copy.
     pub(crate) fn grows(self) -> bool {
-        !matches!(self, Whole::Slice | Whole::Secret)
+        !matches!(self, Whole::PackedSegment | Whole::Slice | Whole::Secret)
     }
+}
+
+/// The third batch of a packed file.
+fn third_frame(bytes: &[u8]) -> Range<usize> {
+    let length = |at: usize| {
+        let bytes = bytes[at..at + 4].try_into().expect("four bytes");
+        u32::from_le_bytes(bytes) as usize
+    };
+    let start = (0..2).fold(2 * BLOCK, |at, _| at + length(at));
+    start..start + length(start)
 }
 
 fn in_slice(bytes: &[u8], kind: u16) -> Range<usize> {

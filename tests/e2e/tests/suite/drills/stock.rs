@@ -1,5 +1,5 @@
-//! The directories that are damaged: made by a gateway, with two slices, a closed segment that is in neither, and one in
-//! use; and what was accepted into them. Copies of files from earlier in their lives lie beside.
+//! The directories that are damaged: made by a gateway, with slices, packed segments, a closed segment that is in no slice, and
+//! one in use; and what was accepted into them. Copies of files from earlier in their lives lie beside.
 
 use super::parts::Whole;
 use flk_dataplane::dedup::Key;
@@ -25,6 +25,8 @@ pub(crate) const HOST: Setting = Setting::Portable;
 
 /// Records of a slice: more than a block of entries holds.
 const SEALED: u64 = 64;
+/// Bytes of each of them in a segment that is not packed.
+const WIDE_BYTES: usize = 12_000;
 /// Records that fill a segment.
 const LARGE: u64 = 5;
 /// Bytes of each of them.
@@ -54,6 +56,7 @@ pub(crate) struct Stock {
     pub(crate) accepted: Vec<Accepted>,
     slices: [String; 2],
     sealed: [String; 2],
+    packed: [String; 2],
     closed: String,
     open: String,
     kept: Kept,
@@ -80,9 +83,12 @@ impl Stock {
             next_record: Cell::new(0),
             accepted: Vec::new(),
         };
-        making.seal_some();
+        making.seal_some(WIDE_BYTES);
         making.keep("manifest");
-        making.seal_some();
+        making.seal_some(WIDE_BYTES);
+        making.seal_some(0);
+        making.seal_some(0);
+        making.wait_until_packed();
         making.fill_a_segment();
         let named = making.use_a_segment();
         let log = own_log(&named).clone();
@@ -99,13 +105,14 @@ impl Stock {
             return Stock::make(end);
         }
         let of_slice = |at: usize| NumberedFile::Slice(named.slices[at].file).to_string();
-        assert_eq!(named.slices.len(), 2, "two seals, two slices");
+        assert_eq!(named.slices.len(), 4, "four seals, four slices");
         let of_closed = |at: usize| name_of(&log.segments[at]);
         Stock {
             accepted: making.accepted,
             slices: [of_slice(0), of_slice(1)],
             sealed: [of_closed(0), of_closed(1)],
-            closed: of_closed(2),
+            packed: [of_closed(2), of_closed(3)],
+            closed: of_closed(4),
             open: name_of(segment(&log, SegmentState::Open)),
             kept: Kept::read(&wal),
             root: making.root,
@@ -116,6 +123,7 @@ impl Stock {
     pub(crate) fn file(&self, whole: Whole) -> &str {
         match whole {
             Whole::SealedSegment => &self.sealed[0],
+            Whole::PackedSegment => &self.packed[0],
             Whole::ClosedSegment => &self.closed,
             Whole::OpenSegment | Whole::LastSegment => &self.open,
             Whole::Slice => &self.slices[0],
@@ -128,6 +136,7 @@ impl Stock {
     pub(crate) fn twin(&self, whole: Whole) -> Option<&str> {
         match whole {
             Whole::SealedSegment | Whole::ClosedSegment => Some(&self.sealed[1]),
+            Whole::PackedSegment => Some(&self.packed[1]),
             Whole::OpenSegment | Whole::LastSegment => Some(&self.closed),
             Whole::Slice => Some(&self.slices[1]),
             Whole::Manifest | Whole::Secret => None,
@@ -208,12 +217,22 @@ impl Making {
     }
 
     /// Fills a slice. The segment in use is copied in between, and kept after it is closed.
-    fn seal_some(&mut self) {
-        self.post(SEALED / 2, 0);
+    fn seal_some(&mut self, bytes: usize) {
+        self.post(SEALED / 2, bytes);
         self.keep_open();
-        self.post(SEALED / 2, 0);
+        self.post(SEALED / 2, bytes);
         let done = ask_keeper(&self.wal(), "compact --older-than 1000000");
         assert_eq!(done["segments"], 0, "sealed, not deleted");
+    }
+
+    /// Small batches were sealed in two segments, which are packed once their bodies are known to be resolved.
+    fn wait_until_packed(&self) {
+        flk_testkit::wait_until("two segments are packed", flk_testkit::DEADLINE, || {
+            let manifest = self.manifest();
+            let segments = own_log(&manifest).segments.iter();
+            let is_packed = |it: &&SegmentEntry| matches!(it.state, SegmentState::Packed(..));
+            segments.filter(is_packed).count() == 2
+        });
     }
 
     /// Closes a segment that no slice covers.
