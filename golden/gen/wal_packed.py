@@ -11,7 +11,7 @@ from .wal_read import batch_header, split
 from .wal_writer import Log
 
 BLOCK = raw.BLOCK
-SECTION = 4
+SECTION = 5
 SALT = 0x9AC4_ED00_0000_0001
 FILE = 5
 GENERATION = 6
