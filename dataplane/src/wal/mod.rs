@@ -26,6 +26,8 @@ pub mod scan;
 
 pub mod tail;
 
+pub mod copy;
+
 mod anything;
 pub use anything::read_anything;
 pub use epoch::Epoch;
