@@ -157,6 +157,9 @@ mod tests {
             AUDIT_CODES,
             REPLAY_CODES,
             EXPORT_CODES,
+            BACKUP_CODES,
+            BACKUP_LIST_CODES,
+            RESTORE_CODES,
         ] {
             let exits: Vec<Exit> = codes.0.iter().map(|(exit, _)| *exit).collect();
             assert!(exits.is_sorted(), "{exits:?}");

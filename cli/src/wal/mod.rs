@@ -7,12 +7,14 @@ mod inspect;
 mod replay;
 mod row;
 mod secret;
-mod show;
+pub(crate) mod show;
 mod socket;
 mod stored;
 pub(crate) mod survey;
 mod tool;
 mod verify;
+
+pub(crate) use secret::random;
 
 use crate::exit::{self, Failure};
 use clap::Args;
