@@ -17,6 +17,10 @@ AGE_VECTORS_VERSION := v0.0.0-20251208015420-e9274a7bdbfd
 AGE_VECTORS := $(TOOLS)/age-vectors@$(AGE_VECTORS_VERSION)
 AGE_VECTORS_FILES := $(AGE_VECTORS)/c2sp.org/!c!c!t!v/age@$(AGE_VECTORS_VERSION)/testdata
 
+# A real S3 server for tests of backups, built by its own target; likewise.
+MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
+MINIO := $(TOOLS)/minio@$(MINIO_VERSION)
+
 # Root needs no sudo, and a container has none.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -104,6 +108,18 @@ test-unit: $(SOPS)/installed $(AGE_VECTORS)/installed ## unit, property and corp
 	@mkdir -p target
 	@test ! -d '$(AGE_VECTORS_FILES)' || export FLK_AGE_VECTORS='$(AGE_VECTORS_FILES)'; \
 	PATH="$(SOPS)/bin:$$PATH" FLK_NUMBERS=$(TEST_NUMBERS) $(CARGO) test --workspace --exclude flk-e2e $(TEST_FEATURES) --locked --no-fail-fast
+
+# Minutes of building the first time, so it is no part of `test`.
+$(MINIO)/installed:
+	@mkdir -p $(MINIO)
+	GOBIN=$(MINIO) go install -ldflags='-s -w' github.com/minio/minio@$(MINIO_VERSION) && touch $@ || \
+		echo "test-backup-s3: no S3 server from the Go module proxy: its test is skipped" >&2
+
+.PHONY: test-backup-s3
+test-backup-s3: $(MINIO)/installed ## backups in a real S3 server, which the first run builds
+	@mkdir -p target
+	@test ! -x '$(MINIO)/minio' || export FLK_MINIO='$(MINIO)/minio'; \
+	$(CARGO) test --workspace --exclude flk-e2e $(TEST_FEATURES) --locked --test backup_s3
 
 .PHONY: test-golden
 test-golden: ## the golden vectors are what their generator makes, and its own tests pass

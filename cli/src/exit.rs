@@ -1,8 +1,10 @@
 //! How a command ends: the exit codes, and the one place where a failure is printed. [`codes`] has a table of their meanings for
 //! each command.
 
+mod backup_codes;
 mod codes;
 
+pub(crate) use backup_codes::*;
 pub(crate) use codes::*;
 
 use crate::fault;
@@ -159,6 +161,9 @@ mod tests {
             AUDIT_CODES,
             REPLAY_CODES,
             EXPORT_CODES,
+            BACKUP_CODES,
+            BACKUP_LIST_CODES,
+            RESTORE_CODES,
         ] {
             let exits: Vec<Exit> = codes.0.iter().map(|(exit, _)| *exit).collect();
             assert!(exits.is_sorted(), "{exits:?}");

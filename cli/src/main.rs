@@ -8,6 +8,7 @@ macro_rules! eprintln {
 
 mod admin;
 mod args;
+mod backup;
 mod config;
 mod control;
 mod dedup;
@@ -22,6 +23,7 @@ mod page;
 mod pcs;
 mod progress;
 mod reference;
+mod restore;
 mod submit;
 mod telemetry;
 mod top;
@@ -50,6 +52,8 @@ struct Cli {
 enum Command {
     /// Run a gateway here, with defaults to try it
     Up(up::UpArgs),
+    /// Copy a log directory to another place while a gateway serves from it
+    Backup(backup::BackupArgs),
     /// Write, check and show the configuration of a gateway
     #[command(subcommand)]
     Config(config::Command),
@@ -67,6 +71,8 @@ enum Command {
     /// Build, sign, verify and submit records (Proof-of-Computation Summaries)
     #[command(subcommand)]
     Pcs(pcs::Command),
+    /// Make a log directory from a backup, or check a backup
+    Restore(restore::RestoreArgs),
     /// Watch shards and tenants of a running gateway
     Top(top::TopArgs),
     /// Inspect, check and repair a log directory
@@ -92,12 +98,14 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Up(args) => up::run(&args),
+        Command::Backup(args) => exit::code(backup::run(&args)),
         Command::Config(command) => exit::code(config::run(&command)),
         Command::Control(command) => control::run(&command),
         Command::Dedup(command) => exit::code(dedup::run(&command)),
         Command::Doctor(args) => exit::code(doctor::run(&args)),
         Command::Keys(command) => exit::code(keys::run(&command)),
         Command::Pcs(command) => exit::code(pcs::run(command)),
+        Command::Restore(args) => exit::code(restore::run(&args)),
         Command::Top(args) => exit::code(top::run(&args)),
         Command::Wal(command) => wal::run(command),
         Command::Completions(args) => exit::code(reference::completions(&args)),

@@ -26,6 +26,20 @@ impl Progress {
         Self::beside(false)
     }
 
+    /// The same for hours: in a log a line each minute.
+    pub(crate) fn every_minute() -> Self {
+        let alone = Self::alone();
+        let pause = match alone.in_place {
+            true => alone.pause,
+            false => Duration::from_secs(60),
+        };
+        Self {
+            next: alone.begun + pause,
+            pause,
+            ..alone
+        }
+    }
+
     fn beside(is_quiet: bool) -> Self {
         let begun = Instant::now();
         let in_place = io::stderr().is_terminal() && !is_quiet;

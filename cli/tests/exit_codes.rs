@@ -1,98 +1,29 @@
 //! Every exit code that a help text promises, produced: what is documented and what happens are one list.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "common/cases.rs"]
+mod cases;
 mod common;
 #[path = "common/gateway.rs"]
 mod gateway;
 #[path = "exit_codes/holds.rs"]
 mod holds;
+#[path = "common/keeper.rs"]
+mod keeper;
 #[path = "common/server.rs"]
 mod server;
 
+use cases::{Cases, KEY, assert_plain};
 use common::{codes, flk, golden, golden_bytes, golden_directory, run};
 use flk_testkit::child::{Signal, signal, start};
 use flk_testkit::{DEADLINE, wait_until};
 use gateway::Gateway;
+use keeper::Keeper;
 use server::{Server, problem};
-use std::collections::BTreeSet;
+use sha2::Digest;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-const KEY: &str = "an example of a key with 32 bytes";
-
-/// What a command ended with, case by case.
-struct Cases {
-    words: &'static [&'static str],
-    seen: BTreeSet<i32>,
-}
-
-impl Cases {
-    fn of(words: &'static [&'static str]) -> Self {
-        Self {
-            words,
-            seen: BTreeSet::new(),
-        }
-    }
-
-    fn command(&self, dir: &Path, args: &[&str]) -> Command {
-        let mut command = flk(dir);
-        command.args(self.words).args(args).env("PCS_HMAC_KEY", KEY);
-        command
-    }
-
-    fn check(&mut self, expect: i32, dir: &Path, args: &[&str], input: &[u8]) {
-        let ran = run(&mut self.command(dir, args), input);
-        let said = ran.stdout + &ran.stderr;
-        assert_eq!(ran.code, expect, "{:?} {args:?}: {said}", self.words);
-        assert_plain(&said);
-        self.seen.insert(expect);
-    }
-
-    /// What it does where its output cannot be written.
-    fn check_full(&mut self, dir: &Path, args: &[&str], input: &[u8]) {
-        let mut command = self.command(dir, args);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(File::create("/dev/full").unwrap())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input).ok();
-        let ran = child.wait_with_output().unwrap();
-        let said = String::from_utf8(ran.stderr).unwrap();
-        assert_eq!(ran.status.code(), Some(74), "{args:?}: {said}");
-        assert!(said.contains("no space is left"), "{said}");
-        assert_plain(&said);
-        self.seen.insert(74);
-    }
-
-    /// What its help promises is what was seen, but for what no test can bring about.
-    fn end(mut self, beside: &[i32]) {
-        let help = run(flk(Path::new(".")).args(self.words).arg("--help"), b"");
-        let told: BTreeSet<i32> = codes(&help.stdout).into_iter().collect();
-        self.seen.extend(beside);
-        assert_eq!(told, self.seen, "{:?}", self.words);
-    }
-}
-
-/// No library's wording and no number of an error of the system.
-fn assert_plain(said: &str) {
-    for text in [
-        "os error",
-        "invalid digit",
-        "expected number",
-        "at line 1 column",
-        "EOF while",
-        "panicked",
-        "stream did not contain",
-        "invalid float",
-    ] {
-        assert!(!said.contains(text), "{text}: {said}");
-    }
-}
+use std::io::Write;
+use std::path::Path;
 
 fn built() -> Vec<u8> {
     let mut build = flk(Path::new("."));
@@ -316,6 +247,98 @@ fn what_reads_stored_bodies() {
     }
 }
 
+#[test]
+fn what_backs_up() {
+    let mut backup = Cases::of(&["backup"]);
+    let (dir, names) = log_directory();
+    let path = dir.path();
+    let to = ["--dir", "data/wal", "--to", "place"];
+    backup.check(0, path, &to, b"");
+    backup.check_full(path, &to, b"");
+    backup.check(2, path, &[], b"");
+    backup.check(2, path, &["--to", "gs://bucket/x"], b"");
+    backup.check(2, path, &["--dir", "absent", "--to", "place"], b"");
+    backup.check(2, path, &["--dir", "data/wal", "--to", "data/wal/x"], b"");
+    backup.check(74, path, &["--dir", "data/wal", "--to", "data/dev/x"], b"");
+    // 69 needs a store that does not answer for a minute
+    let (newer, _) = log_directory();
+    of_a_newer_format(newer.path());
+    backup.check(78, newer.path(), &to, b"");
+    harm(path, &names[0]);
+    std::fs::remove_dir_all(path.join("place")).unwrap();
+    backup.check(65, path, &to, b"");
+    backup.end(&[69]);
+}
+
+#[test]
+fn what_reads_backups() {
+    let (dir, _) = log_directory();
+    let path = dir.path();
+    let made = run(
+        flk(path).args(["backup", "--dir", "data/wal", "--to", "place"]),
+        b"",
+    );
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let from = ["--from", "place"];
+    let mut list = Cases::of(&["backup", "list"]);
+    list.check(0, path, &from, b"");
+    list.check(1, path, &[&from[..], &["--older-than", "1d"]].concat(), b"");
+    list.check_full(path, &from, b"");
+    list.check(2, path, &["--from", "absent"], b"");
+    let mut restore = Cases::of(&["restore"]);
+    let verify = [&from[..], &["--verify"]].concat();
+    let secret = ["--dir", "restored", "--secret-file", "data/wal/secret"];
+    restore.check(0, path, &verify, b"");
+    restore.check(0, path, &[&from[..], &secret].concat(), b"");
+    restore.check(2, path, &[&from[..], &secret].concat(), b"");
+    restore.check(2, path, &from, b"");
+    restore.check(2, path, &[&from[..], &["--dir", "other"]].concat(), b"");
+    restore.check(2, path, &[&verify[..], &["--backup", "7"]].concat(), b"");
+    restore.check(
+        2,
+        path,
+        &[&verify[..], &["--to-sequence", "9.0:1"]].concat(),
+        b"",
+    );
+    restore.check(
+        74,
+        path,
+        &[
+            &from[..],
+            &["--dir", "data/dev/x", "--secret-file", "data/wal/secret"],
+        ]
+        .concat(),
+        b"",
+    );
+    restore.check_full(path, &verify, b"");
+    std::fs::create_dir(path.join("busy")).unwrap();
+    let marker = File::create(path.join("busy/restoring")).unwrap();
+    rustix::fs::flock(&marker, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let busy = ["--dir", "busy", "--secret-file", "data/wal/secret"];
+    restore.check(69, path, &[&from[..], &busy].concat(), b"");
+    let folder = std::fs::read_dir(path.join("place")).unwrap();
+    let mut folders = folder.map(|it| it.unwrap().path()).filter(|it| it.is_dir());
+    let folder = folders.next().unwrap();
+    let index = folder.join("backup-00000001.json");
+    let whole = std::fs::read(&index).unwrap();
+    std::fs::write(&index, &whole[1..]).unwrap();
+    list.check(65, path, &from, b"");
+    restore.check(65, path, &verify, b"");
+    let newer = String::from_utf8(whole).unwrap();
+    let json = newer
+        .lines()
+        .next()
+        .unwrap()
+        .replace("\"format\":1", "\"format\":2");
+    let sum = sha2::Sha256::digest(&json);
+    std::fs::write(&index, format!("{json}\n{}\n", flk_testkit::hex::hex(&sum))).unwrap();
+    list.check(78, path, &from, b"");
+    restore.check(78, path, &verify, b"");
+    // 69 of a list needs a store that does not answer for a minute
+    list.end(&[69]);
+    restore.end(&[]);
+}
+
 /// The gateway's own codes are those of its table; these ends come before it.
 #[test]
 fn a_gateway_that_cannot_have_its_directory_says_so_in_plain_words() {
@@ -399,72 +422,6 @@ fn what_asks_a_serving_gateway() {
 fn the_programs_own_help_knows_every_code_of_its_commands() {
     let help = |words: &[&str]| run(flk(Path::new(".")).args(words).arg("--help"), b"").stdout;
     assert_eq!(codes(&help(&[])), [0, 1, 2, 65, 69, 74, 78, 130]);
-}
-
-/// A directory with a socket in it and something behind it that is no gateway.
-struct Keeper {
-    dir: tempfile::TempDir,
-}
-
-impl Keeper {
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn listen() -> (Self, UnixListener) {
-        let dir = tempfile::tempdir().unwrap();
-        let wal: PathBuf = dir.path().join("data/wal");
-        std::fs::create_dir_all(&wal).unwrap();
-        let listener = UnixListener::bind(wal.join("keeper.sock")).unwrap();
-        (Self { dir }, listener)
-    }
-
-    /// Reads a command and gives this answer, each time.
-    fn saying(answer: &'static str) -> Self {
-        let (keeper, listener) = Self::listen();
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let mut command = String::new();
-                BufReader::new(&stream).read_line(&mut command).unwrap();
-                stream.write_all(answer.as_bytes()).ok();
-            }
-        });
-        keeper
-    }
-
-    /// Takes connections and never answers.
-    fn silent() -> Self {
-        let (keeper, listener) = Self::listen();
-        std::thread::spawn(move || {
-            let kept: Vec<_> = listener.incoming().collect();
-            drop(kept);
-        });
-        keeper
-    }
-
-    /// Sends an answer that never ends.
-    fn dripping() -> Self {
-        let (keeper, listener) = Self::listen();
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                while stream.write_all(b"o").is_ok() {
-                    std::thread::yield_now();
-                }
-            }
-        });
-        keeper
-    }
-
-    /// Takes no connection: its queue is full.
-    fn full() -> Self {
-        let (keeper, listener) = Self::listen();
-        rustix::net::listen(&listener, 0).unwrap();
-        let path = keeper.path().join("data/wal/keeper.sock");
-        // the queue's only place; both stay open as long as the test's process
-        std::mem::forget(std::os::unix::net::UnixStream::connect(path).unwrap());
-        std::mem::forget(listener);
-        keeper
-    }
 }
 
 #[test]

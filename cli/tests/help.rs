@@ -15,6 +15,9 @@ use std::process::Command;
 fn commands(dir: &Path, words: &[String], found: &mut Vec<(Vec<String>, String)>) {
     let help = run(flk(dir).args(words).arg("--help"), b"");
     assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{words:?}");
+    if examples(&help.stdout).count() > 0 {
+        found.push((words.to_vec(), help.stdout.clone()));
+    }
     let listed = help.stdout.split("Commands:\n").nth(1).unwrap_or_default();
     let listed = listed.split("\n\n").next().unwrap();
     // lines that begin deeper go on with the text of the line above
@@ -25,7 +28,7 @@ fn commands(dir: &Path, words: &[String], found: &mut Vec<(Vec<String>, String)>
         let words = [words, &[name.to_owned()]].concat();
         commands(dir, &words, found);
     }
-    if listed.is_empty() {
+    if listed.is_empty() && examples(&help.stdout).count() == 0 {
         found.push((words.to_vec(), help.stdout));
     }
 }
@@ -47,7 +50,10 @@ fn examples(help: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Commands that are there at least.
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 33] = [
+    "backup",
+    "backup list",
+    "restore",
     "up",
     "top",
     "completions",

@@ -9,8 +9,10 @@ use std::path::Path;
 use std::process::Command;
 
 /// Commands that users see.
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 11] = [
     "up",
+    "backup",
+    "restore",
     "config",
     "control",
     "doctor",

@@ -17,6 +17,13 @@ use steps::{said_as_shown, shell, steps};
 /// Where the pages have the log.
 const WAL_DIR: &str = "/var/lib/flk/wal";
 
+/// Where the pages have other things, and where they are in the directory of a test.
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("/srv/backups/gateway-1", "backups"),
+    ("/var/lib/flk/restored", "restored"),
+    ("/etc/flk/wal.secret", "wal.secret"),
+];
+
 /// Follows a page. The commands that were run come back.
 fn follow(page: &str, dir: &Path, url: &str) -> usize {
     let path = golden("../docs/runbooks").join(page);
@@ -25,6 +32,9 @@ fn follow(page: &str, dir: &Path, url: &str) -> usize {
     let steps = steps(&text);
     for step in &steps {
         let command = step.command.replace(WAL_DIR, wal.to_str().unwrap());
+        let command = ELSEWHERE.iter().fold(command, |command, (page, here)| {
+            command.replace(page, dir.join(here).to_str().unwrap())
+        });
         let ran = shell(dir, url, &command);
         let said = ran.stdout + &ran.stderr;
         assert_eq!(ran.code, 0, "{page}: {command}: {said}");
@@ -94,8 +104,34 @@ fn on_a_damaged_wal_each_command_works_as_it_is_written_and_a_gateway_starts_beh
 }
 
 #[test]
+fn a_directory_is_restored_as_it_is_written_and_a_gateway_answers_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, record) = with_a_record(dir.path());
+    let wal = dir.path().join("data/wal");
+    let backed_up = run(
+        flk(dir.path()).args(["backup", "--dir", "data/wal", "--to", "backups"]),
+        b"",
+    );
+    assert_eq!(backed_up.code, 0, "{}", backed_up.stderr);
+    std::fs::copy(wal.join("secret"), dir.path().join("wal.secret")).unwrap();
+    drop(gateway);
+    std::fs::remove_dir_all(&wal).unwrap();
+    let run = follow("restore.md", dir.path(), "http://127.0.0.1:0");
+    assert_eq!(run, 4, "{run} commands");
+    std::fs::rename(dir.path().join("restored"), &wal).unwrap();
+    let gateway = Gateway::start(dir.path());
+    let again = gateway.submit(dir.path(), &record);
+    assert!(
+        again.stdout.contains("200 accepted   hit"),
+        "{}",
+        again.stdout
+    );
+    assert_eq!(gateway.stop(), 0);
+}
+
+#[test]
 fn every_runbook_is_followed_and_has_all_sections() {
-    let followed = BTreeSet::from(["damaged-wal.md", "wal-disk-pressure.md"]);
+    let followed = BTreeSet::from(["damaged-wal.md", "restore.md", "wal-disk-pressure.md"]);
     let entries = std::fs::read_dir(golden("../docs/runbooks")).unwrap();
     let names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

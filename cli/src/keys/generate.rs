@@ -79,7 +79,8 @@ pub(crate) struct GenerateArgs {
     output: Format,
 }
 
-fn recipient(text: &str) -> Result<Recipient, String> {
+/// Reads an age recipient.
+pub(crate) fn recipient(text: &str) -> Result<Recipient, String> {
     text.parse().map_err(|error: AgeError| match holds_identity(text) {
         true => "it is an identity, which stays secret, and no recipient: age-keygen -y prints its recipient".to_owned(),
         false => error.to_string(),

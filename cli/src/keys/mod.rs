@@ -16,6 +16,8 @@ mod store;
 mod undo;
 mod usage;
 
+pub(crate) use generate::recipient;
+
 use crate::CommandResult;
 use crate::exit::{Exit, Failure};
 use clap::Args;

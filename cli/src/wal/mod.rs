@@ -8,13 +8,15 @@ mod inspect;
 mod replay;
 mod row;
 mod secret;
-mod show;
+pub(crate) mod show;
 mod socket;
 mod state;
 mod stored;
 pub(crate) mod survey;
 mod tool;
 mod verify;
+
+pub(crate) use secret::random;
 
 use crate::exit::{self, Failure};
 use clap::Args;

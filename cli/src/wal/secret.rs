@@ -84,7 +84,8 @@ fn make(args: &GenerateArgs) -> io::Result<()> {
     written
 }
 
-fn random() -> io::Result<[u8; 16]> {
+/// A random id or key.
+pub(crate) fn random() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
     let mut filled = 0;
     while filled < bytes.len() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Wall-clock time of a reading.
-pub(super) fn time_text(wall_us: u64) -> String {
+pub(crate) fn time_text(wall_us: u64) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_micros(wall_us)).to_string()
 }
 
@@ -139,7 +139,7 @@ pub(super) fn body_line(body: &[u8]) -> String {
 }
 
 /// Lowercase hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -43,7 +43,11 @@ impl LogDirectory {
         self.read_whole(SECRET)
     }
 
-    fn open_file(&self, name: &str) -> Result<OpenSegment, Errno> {
+    /// Opens a file of the directory.
+    ///
+    /// # Errors
+    /// It is not there, or may not be read.
+    pub fn open_file(&self, name: &str) -> Result<OpenSegment, Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()));
         let fd = fd.map_err(errno)?;

@@ -72,6 +72,8 @@ pub(crate) enum Halt {
         /// One of the files.
         file: String,
     },
+    /// A restore into the directory is not complete.
+    Restoring,
     /// A file operation failed.
     Io {
         /// What was being done.
@@ -109,7 +111,8 @@ impl Halt {
             | Halt::Unaccounted { .. }
             | Halt::StaleManifest { .. }
             | Halt::StaleStart { .. }
-            | Halt::NoManifest { .. } => Exit::Damage,
+            | Halt::NoManifest { .. }
+            | Halt::Restoring => Exit::Damage,
             Halt::Io { .. } | Halt::StopCutShort { .. } => Exit::File,
             Halt::Secret { .. }
             | Halt::OtherSecret
@@ -144,6 +147,8 @@ impl fmt::Display for Halt {
                 "WAL_SECRET_FILE holds another secret than WAL_DIR was made with: its outcomes could not be found again. Nothing was changed. Name the file of that secret or none, or begin with an empty WAL_DIR"),
             Halt::NoManifest { file } => write!(out,
                 "WAL_DIR holds {file}, but no manifest: restore all of it from one backup, or start with an empty WAL_DIR"),
+            Halt::Restoring => out.write_str(
+                "WAL_DIR is being restored, or its restore was interrupted: it is not complete. Nothing was changed. Run the same `flk restore` again until it ends, or remove the directory"),
             Halt::Io { doing, file, error } => failed(out, doing, file, *error),
             Halt::Refused(why) => out.write_str(why),
             Halt::StopCutShort { missing } => write!(out,

@@ -11,7 +11,7 @@ use crate::keeper::notice::Notice;
 use crate::keeper::port::Port;
 use crate::keeper::store::ManifestStore;
 use crate::keeper::strays::{self, Named};
-use crate::wal::files::{MANIFEST, NumberedFile};
+use crate::wal::files::{MANIFEST, NumberedFile, RESTORING};
 use crate::wal::manifest::Manifest;
 use crate::wal::secret::Secret;
 use std::collections::BTreeSet;
@@ -53,6 +53,9 @@ pub(crate) async fn open(
     // we read must not become durable before it.
     files.sync_dir().await?;
     let names = files.list().await?;
+    if names.iter().any(|name| name == RESTORING) {
+        return Err(Halt::Restoring);
+    }
     if !names.iter().any(|name| name == MANIFEST) {
         install(port, &files, &config, &names).await?;
     }

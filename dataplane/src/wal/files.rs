@@ -8,6 +8,8 @@ pub const MANIFEST: &str = "manifest";
 pub const MANIFEST_NEW: &str = "manifest.new";
 /// The installation's hash key.
 pub const SECRET: &str = "secret";
+/// There while a restore is not complete: what it restores from. No start takes a directory that has it.
+pub const RESTORING: &str = "restoring";
 /// Locked for the life of the process; says who holds it.
 pub const LOCK: &str = "lock";
 /// Where a serving gateway takes commands.

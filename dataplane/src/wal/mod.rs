@@ -28,6 +28,8 @@ pub mod packed;
 
 pub mod tail;
 
+pub mod copy;
+
 mod anything;
 pub use anything::read_anything;
 pub use epoch::Epoch;

@@ -9,12 +9,14 @@ pub mod frame;
 pub mod reader;
 #[cfg(test)]
 mod tests;
+mod verify;
 pub mod view;
 pub mod writer;
 
 pub use self::block::{Block, Damaged, ENTRIES_PER_BLOCK};
 pub use self::error::SliceError;
-pub use self::reader::{SliceReader, read_anything, verify_whole};
+pub use self::reader::{SliceReader, read_anything};
+pub use self::verify::{Unverified, verify, verify_whole};
 pub use self::view::{Candidate, Found, SliceSet, SliceView};
 pub use self::writer::{Sealed, SliceMeta, SliceSummary, SliceWriter};
 

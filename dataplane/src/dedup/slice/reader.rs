@@ -2,12 +2,12 @@
 //! asks for byte ranges and is given bytes; it never panics, whatever they are.
 
 use super::block::Block;
-use super::digests::{self, DIGESTS_MAX, DigestRow, Digests};
+use super::digests::{self, DigestRow};
 use super::frame::{self, Header, PARTITION_BYTES, Section, Trailer, section};
 use super::view::{Kept, PartitionView, SliceView, Times};
 use super::{SLICE_VERSION_MIN, SliceError};
+use crate::dedup::PARTITIONS;
 use crate::dedup::filter::{LINE_BYTES, lines_for};
-use crate::dedup::{Decided, Key, PARTITIONS};
 use crate::io::FileId;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::{Reader, crc};
@@ -375,60 +375,6 @@ fn part(bytes: &[u8], range: Range<u64>) -> Result<&[u8], SliceError> {
         .ok_or(SliceError::Inconsistent { what })
 }
 
-/// Checks everything in a slice that lies in memory as a whole, and shows its entries in order.
-pub fn verify_whole(
-    bytes: &[u8],
-    mut show: impl FnMut(Decided),
-) -> Result<(SliceReader, Directory), SliceError> {
-    let first = bytes.get(..BLOCK_BYTES).ok_or(SliceError::NotASlice)?;
-    let last = &bytes[bytes.len() - BLOCK_BYTES..];
-    let reader = SliceReader::open(first, last, bytes.len() as u64)?;
-    let [partitions, params, covers] = reader.small_sections()?;
-    let directory = reader.directory(part(bytes, partitions)?)?;
-    let params = reader.params(part(bytes, params)?)?;
-    reader.covers(part(bytes, covers)?)?;
-    let stated = reader.digests_at();
-    let stated = stated.map(|at| reader.digests(part(bytes, at)?));
-    let stated = stated.transpose()?;
-    let mut digests = Digests::new(DIGESTS_MAX);
-    let view = view_whole(
-        &reader,
-        &directory,
-        FileId(-1),
-        0..PARTITIONS,
-        bytes,
-        params.len(),
-    )?;
-    let (mut last_key, mut count): (Option<Key>, u64) = (None, 0);
-    for number in reader.blocks() {
-        let at = u64::from(number) * BLOCK_BYTES as u64;
-        let block = part(bytes, at..at + BLOCK_BYTES as u64)?;
-        for decided in reader.block(number, block)?.entries() {
-            // Where keys share their upper half the index names the last block that may hold one.
-            let found = matches!(view.candidate(decided.key), super::Candidate::Block(from) if from >= number);
-            let ascends = last_key < Some(decided.key);
-            let version = params.get(usize::from(decided.params));
-            let Some(version) = version.filter(|_| found && ascends) else {
-                let what = "an entry is not where order, index or filter say";
-                return Err(SliceError::Inconsistent { what });
-            };
-            digests.add(&decided, *version);
-            last_key = Some(decided.key);
-            count += 1;
-            show(decided);
-        }
-    }
-    if count != reader.trailer.entries_count {
-        let what = "number of entries";
-        return Err(SliceError::Inconsistent { what });
-    }
-    if stated.is_some() && stated != digests.finish() {
-        let what = "digests are not those of the entries";
-        return Err(SliceError::Inconsistent { what });
-    }
-    Ok((reader, directory))
-}
-
 /// The view of some partitions of a slice that lies in memory as a whole, params untranslated.
 pub fn view_whole(
     reader: &SliceReader,
@@ -457,6 +403,6 @@ pub fn read_anything(bytes: &[u8]) -> Result<u64, SliceError> {
             entries += found.count() as u64;
         }
     }
-    verify_whole(bytes, |_| {})?;
+    super::verify_whole(bytes, |_| {})?;
     Ok(entries)
 }

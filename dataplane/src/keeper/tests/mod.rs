@@ -8,6 +8,7 @@ pub(super) mod world;
 
 mod clean_stop;
 mod clock;
+mod copies;
 mod deleted_beginning;
 mod epochs;
 mod evidence;

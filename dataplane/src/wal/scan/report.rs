@@ -281,20 +281,14 @@ impl LogEnd {
     /// segment that it lies in and goes into a last segment of its own; an empty batch is left out altogether.
     pub fn ending(&self, before_first: Sequence) -> Ending {
         let mut kept = self.segments.clone();
-        let unconfirmed = self
-            .last_batch
-            .filter(|_| kept.last().is_some_and(|it| !it.closed));
         let mut ending = Ending {
             batch: None,
             ordinal: 0,
             predecessor: None,
-            end: LogEndMark {
-                sequence: self.last,
-                checksum: self.checksum.unwrap_or(0),
-            },
+            end: self.end_mark(),
             closed: Vec::new(),
         };
-        if let Some(last) = unconfirmed {
+        if let Some(last) = self.unconfirmed() {
             let before = remove_last(&last, &mut kept);
             if last.header.is_mark() {
                 ending.end = LogEndMark {
@@ -310,6 +304,34 @@ impl LogEnd {
         }
         ending.closed = kept.iter().map(|it| (it.ordinal, it.extent)).collect();
         ending
+    }
+
+    /// The end with all that was read.
+    pub fn end_mark(&self) -> LogEndMark {
+        LogEndMark {
+            sequence: self.last,
+            checksum: self.checksum.unwrap_or(0),
+        }
+    }
+
+    /// The last batch, where nothing says yet that it was durable.
+    pub fn unconfirmed(&self) -> Option<LastBatch> {
+        let is_open = self.segments.last().is_some_and(|it| !it.closed);
+        self.last_batch.filter(|_| is_open)
+    }
+
+    /// The end and the segments without the last batch that nothing confirms.
+    pub fn confirmed(&self, before_first: Sequence) -> (LogEndMark, Vec<SegmentRead>) {
+        let mut kept = self.segments.clone();
+        let Some(last) = self.unconfirmed() else {
+            return (self.end_mark(), kept);
+        };
+        let before = remove_last(&last, &mut kept);
+        let end = LogEndMark {
+            sequence: before.map_or(before_first, |before| before.ends_after),
+            checksum: before.map_or(0, |before| before.checksum),
+        };
+        (end, kept)
     }
 }
 

@@ -1,0 +1,172 @@
+//! `flk backup list`: the backups in a place, and how old the newest is.
+
+use super::EndpointArgs;
+use super::index::{Index, SecretKept};
+use super::names;
+use super::store::{Objects, Place};
+use crate::CommandResult;
+use crate::exit::{BACKUP_LIST_CODES, Exit, Failure};
+use crate::output::{Output, counted};
+use crate::wal::show::time_text;
+use clap::Args;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const EXAMPLES: &str = "\
+Examples:
+  $ flk backup list --from ./backups
+  $ flk backup list --from ./backups --json
+
+The newest backup comes last. With --older-than it ends with 1 unless the newest one is older than that, so that a timer can raise an \
+alarm; without any backup it counts as older.";
+
+/// Options of `flk backup list`.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{EXAMPLES}\n\n{BACKUP_LIST_CODES}"))]
+pub(crate) struct ListArgs {
+    /// Where the backups are: a directory, or s3://BUCKET/PREFIX
+    #[arg(long, value_name = "PLACE", value_parser = Place::parse)]
+    from: Place,
+    #[command(flatten)]
+    endpoint: EndpointArgs,
+    /// Succeed only if the newest backup is older than this
+    #[arg(long, value_name = "TIME", value_parser = crate::args::time(Duration::from_secs(1)..=Duration::from_secs(3_153_600_000)))]
+    older_than: Option<Duration>,
+    /// One JSON object for each backup
+    #[arg(long)]
+    json: bool,
+}
+
+/// A backup that is in a place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stored {
+    pub(crate) incarnation: String,
+    pub(crate) number: u64,
+}
+
+impl Stored {
+    /// Reads its index.
+    pub(crate) fn index(&self, objects: &dyn Objects) -> Result<Index, Failure> {
+        let name = names::index(&self.incarnation, self.number);
+        let index = Index::decode(&name, &objects.get(&name)?)?;
+        match index.object() == name {
+            true => Ok(index),
+            false => Err(Failure::with(
+                Exit::Damage,
+                format!("the index {name} is that of another backup"),
+            )),
+        }
+    }
+}
+
+/// The backups among these objects.
+pub(crate) fn all(there: &BTreeMap<String, u64>) -> Vec<Stored> {
+    let read = |name: &String| {
+        let (incarnation, number) = names::read_index(name)?;
+        Some(Stored {
+            incarnation: incarnation.to_owned(),
+            number,
+        })
+    };
+    there.keys().filter_map(read).collect()
+}
+
+/// The newest backup of a node. Of each incarnation only the last one is looked at.
+pub(super) fn newest(
+    objects: &dyn Objects,
+    there: &BTreeMap<String, u64>,
+    node: &str,
+) -> Result<Option<Index>, Failure> {
+    let mut last = BTreeMap::new();
+    for stored in all(there) {
+        last.insert(stored.incarnation.clone(), stored);
+    }
+    let mut newest: Option<Index> = None;
+    for stored in last.values() {
+        let index = stored.index(objects)?;
+        let is_newer = newest
+            .as_ref()
+            .is_none_or(|it| it.moment_us < index.moment_us);
+        if index.node == node && is_newer {
+            newest = Some(index);
+        }
+    }
+    Ok(newest)
+}
+
+/// Runs it.
+pub(super) fn run(args: &ListArgs) -> CommandResult {
+    let store = args.endpoint.open(&args.from)?;
+    let mut indexes = Vec::new();
+    for stored in all(&store.list()?) {
+        indexes.push(stored.index(&store)?);
+    }
+    indexes.sort_by_key(|it| it.moment_us);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now_us = now.map_or(0, |it| it.as_micros() as u64);
+    let age_of = |index: &Index| Duration::from_micros(now_us.saturating_sub(index.moment_us));
+    let mut output = Output::new();
+    for index in &indexes {
+        output.line(match args.json {
+            true => as_json(index, age_of(index)),
+            false => as_text(index),
+        })?;
+    }
+    output.flush()?;
+    let age = indexes.last().map(age_of);
+    match age {
+        Some(age) => eprintln!("the newest is {} old", age_text(age)),
+        None => eprintln!("no backup is in {}", args.from),
+    }
+    let is_stale = args
+        .older_than
+        .is_none_or(|limit| age.is_none_or(|it| it > limit));
+    Ok(if is_stale { Exit::Yes } else { Exit::No })
+}
+
+fn as_text(index: &Index) -> String {
+    let totals = index.totals();
+    format!(
+        "{:>6}  {}  {}, {}, {} in segments, {} in slices, {} bytes, secret {}, incarnation {}",
+        index.number,
+        time_text(index.moment_us),
+        counted(totals.segments, "segment"),
+        counted(totals.slices, "slice"),
+        counted(totals.bodies, "body"),
+        counted(totals.entries, "decision"),
+        totals.bytes,
+        secret_word(&index.secret).replace('_', " "),
+        index.incarnation
+    )
+}
+
+fn as_json(index: &Index, age: Duration) -> String {
+    let totals = index.totals();
+    json!({
+        "number": index.number,
+        "incarnation": index.incarnation,
+        "time": time_text(index.moment_us),
+        "age_s": age.as_secs(),
+        "segments": totals.segments,
+        "slices": totals.slices,
+        "bodies": totals.bodies,
+        "decisions": totals.decisions,
+        "sealed_decisions": totals.entries,
+        "bytes": totals.bytes,
+        "secret": secret_word(&index.secret),
+    })
+    .to_string()
+}
+
+fn secret_word(secret: &SecretKept) -> &'static str {
+    match secret {
+        SecretKept::LeftOut => "left_out",
+        SecretKept::InClear(_) => "in_clear",
+        SecretKept::Encrypted(_) => "encrypted",
+    }
+}
+
+fn age_text(age: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(age.as_secs())).to_string()
+}

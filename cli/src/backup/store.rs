@@ -1,0 +1,304 @@
+//! Where backups are kept: a directory, or an S3-compatible store. Objects are made whole or not at all, only where there is none of
+//! that name, and are never changed.
+
+use crate::exit::{Exit, Failure};
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::prefix::PrefixStore;
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+
+/// How long one request to a store is repeated.
+const RETRY_FOR: Duration = Duration::from_secs(60);
+
+/// What became of an object that was to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It was made.
+    Made,
+    /// There is one of that name already; it was left as it is.
+    Exists,
+}
+
+/// Why an object cannot be read or made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreError {
+    /// There is none of that name.
+    Missing(String),
+    /// The store did not do it.
+    Failed {
+        /// Name of the object.
+        name: String,
+        /// What the store said.
+        why: String,
+        /// How a command ends for it.
+        exit: Exit,
+    },
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(name) => write!(out, "the object {name} is not there"),
+            Self::Failed { name, why, .. } => write!(out, "the object {name}: {why}"),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let exit = match &error {
+            StoreError::Missing(_) => Exit::Damage,
+            StoreError::Failed { exit, .. } => *exit,
+        };
+        Self::with(exit, error.to_string())
+    }
+}
+
+/// Objects by their names.
+pub(crate) trait Objects {
+    /// Makes an object if there is none of that name; durable when it returns.
+    fn put_new(&self, name: &str, bytes: Vec<u8>) -> Result<Put, StoreError>;
+
+    /// All bytes of an object.
+    fn get(&self, name: &str) -> Result<Vec<u8>, StoreError>;
+
+    /// The names of all objects, each with its length.
+    fn list(&self) -> Result<BTreeMap<String, u64>, StoreError>;
+}
+
+/// The place that a command line names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A directory.
+    Directory(PathBuf),
+    /// A bucket of an S3-compatible store, and what names in it begin with.
+    Bucket { bucket: String, prefix: String },
+}
+
+impl Place {
+    /// Reads a path or `s3://BUCKET/PREFIX`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let Some(rest) = text.strip_prefix("s3://") else {
+            return match text.contains("://") {
+                true => Err(
+                    "it must be a path, or s3://BUCKET/PREFIX for an S3-compatible store".into(),
+                ),
+                false => Ok(Self::Directory(text.into())),
+            };
+        };
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        match bucket.is_empty() {
+            true => Err("s3:// must name a bucket, such as s3://backups/gateway-1".into()),
+            false => Ok(Self::Bucket {
+                bucket: bucket.to_owned(),
+                prefix: prefix.trim_matches('/').to_owned(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => path.display().fmt(out),
+            Self::Bucket { bucket, prefix } if prefix.is_empty() => write!(out, "s3://{bucket}"),
+            Self::Bucket { bucket, prefix } => write!(out, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
+/// A directory or bucket behind the interface of `object_store`.
+pub(crate) struct Store {
+    inner: Arc<dyn ObjectStore>,
+    runtime: Runtime,
+    /// How a command ends where the store does not do what is asked.
+    exit: Exit,
+}
+
+impl Store {
+    /// Opens a place that is there.
+    pub(crate) fn open(place: &Place, endpoint: Option<&str>) -> Result<Self, Failure> {
+        let opened = match place {
+            Place::Directory(path) if !path.is_dir() => {
+                return Err(Failure::usage(format!(
+                    "{place} is no directory that is there"
+                )));
+            }
+            Place::Directory(path) => local(path).map(|it| Arc::new(it) as Arc<dyn ObjectStore>),
+            Place::Bucket { bucket, prefix } => s3(bucket, prefix, endpoint),
+        };
+        let inner = opened
+            .map_err(|error| Failure::usage(format!("cannot open {place}: {}", shown(&error))))?;
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| {
+            let why = crate::fault::why(&error);
+            Failure::with(Exit::File, format!("cannot begin to read {place}: {why}"))
+        })?;
+        let exit = match place {
+            Place::Directory(_) => Exit::File,
+            Place::Bucket { .. } => Exit::Unavailable,
+        };
+        Ok(Self {
+            inner,
+            runtime,
+            exit,
+        })
+    }
+
+    fn failed(&self, name: &str, error: &Error) -> StoreError {
+        match error {
+            Error::NotFound { .. } => StoreError::Missing(name.to_owned()),
+            error => StoreError::Failed {
+                name: name.to_owned(),
+                why: shown(error),
+                exit: self.exit,
+            },
+        }
+    }
+}
+
+impl Objects for Store {
+    fn put_new(&self, name: &str, bytes: Vec<u8>) -> Result<Put, StoreError> {
+        let path = ObjectPath::from(name);
+        let put = self
+            .inner
+            .put_opts(&path, PutPayload::from(bytes), PutMode::Create.into());
+        match self.runtime.block_on(put) {
+            Ok(_) => Ok(Put::Made),
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Put::Exists),
+            Err(Error::NotFound { .. }) => Err(StoreError::Failed {
+                name: name.to_owned(),
+                why: "there is no such bucket or directory".to_owned(),
+                exit: self.exit,
+            }),
+            Err(error) => Err(self.failed(name, &error)),
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        let path = ObjectPath::from(name);
+        let got = self
+            .runtime
+            .block_on(async { self.inner.get(&path).await?.bytes().await });
+        got.map(Into::into)
+            .map_err(|error| self.failed(name, &error))
+    }
+
+    fn list(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let listed = self.runtime.block_on(async {
+            let mut all = BTreeMap::new();
+            let mut folders = vec![None];
+            while let Some(folder) = folders.pop() {
+                let found = self.inner.list_with_delimiter(folder.as_ref()).await?;
+                let objects = found.objects.into_iter();
+                all.extend(objects.map(|it| (it.location.to_string(), it.size)));
+                folders.extend(found.common_prefixes.into_iter().map(Some));
+            }
+            Ok::<_, Error>(all)
+        });
+        listed.map_err(|error| self.failed("list of all", &error))
+    }
+}
+
+/// A directory, in which everything is synced before it counts as made.
+fn local(path: &Path) -> Result<LocalFileSystem, Error> {
+    Ok(LocalFileSystem::new_with_prefix(path)?.with_fsync(true))
+}
+
+/// A bucket, with keys, region and endpoint of the usual variables.
+fn s3(bucket: &str, prefix: &str, endpoint: Option<&str>) -> Result<Arc<dyn ObjectStore>, Error> {
+    let mut builder = AmazonS3Builder::from_env()
+        .with_bucket_name(bucket)
+        .with_retry(RetryConfig {
+            retry_timeout: RETRY_FOR,
+            ..RetryConfig::default()
+        });
+    let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
+    let named = || variables.iter().find_map(|name| std::env::var(name).ok());
+    if let Some(endpoint) = endpoint.map(str::to_owned).or_else(named) {
+        // What is not encrypted never leaves this host.
+        if is_loopback(&endpoint) {
+            builder = builder.with_allow_http(true);
+        }
+        builder = builder.with_endpoint(endpoint);
+    }
+    let store = builder.build()?;
+    Ok(match prefix {
+        "" => Arc::new(store),
+        prefix => Arc::new(PrefixStore::new(store, prefix)),
+    })
+}
+
+/// Whether an address over plain HTTP is of this host.
+fn is_loopback(endpoint: &str) -> bool {
+    let Some(rest) = endpoint.strip_prefix("http://") else {
+        return false;
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    let is_port = |port: &str| port.is_empty() || port.strip_prefix(':').is_some();
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|name| host.strip_prefix(name).is_some_and(is_port))
+}
+
+/// An error of the store in one line.
+fn shown(error: &Error) -> String {
+    const CHARS_MAX: usize = 400;
+    let line = error.to_string();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    words.join(" ").chars().take(CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_path_or_a_bucket_with_what_names_in_it_begin_with() {
+        let bucket = |text: &str| Place::parse(text).map(|it| it.to_string());
+        assert_eq!(bucket("s3://b/one/two/"), Ok("s3://b/one/two".to_owned()));
+        assert_eq!(bucket("s3://b"), Ok("s3://b".to_owned()));
+        assert_eq!(bucket("/srv/backups"), Ok("/srv/backups".to_owned()));
+        for wrong in ["s3://", "s3:///x", "gs://b", "http://b"] {
+            assert!(Place::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_this_host_is_spoken_to_without_encryption() {
+        for own in [
+            "http://127.0.0.1:9000",
+            "http://localhost",
+            "http://[::1]:9000/",
+        ] {
+            assert!(is_loopback(own), "{own}");
+        }
+        for other in [
+            "https://127.0.0.1",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example.com:9000",
+            "http://10.0.0.1:9000",
+        ] {
+            assert!(!is_loopback(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_directory_makes_an_object_once_and_lists_it_with_its_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&Place::Directory(dir.path().to_owned()), None).unwrap();
+        assert_eq!(store.put_new("a/one", b"first".to_vec()), Ok(Put::Made));
+        assert_eq!(store.put_new("a/one", b"other".to_vec()), Ok(Put::Exists));
+        assert_eq!(store.get("a/one"), Ok(b"first".to_vec()));
+        assert_eq!(store.get("two"), Err(StoreError::Missing("two".to_owned())));
+        let listed = BTreeMap::from([("a/one".to_owned(), 5)]);
+        assert_eq!(store.list(), Ok(listed));
+    }
+}

@@ -1,0 +1,137 @@
+//! Restores from a store in memory that fails where it is told to, or whose objects were changed.
+
+use super::kept::Backup;
+use super::point::Point;
+use super::target::{Plan, Target};
+use super::verify::{From, check};
+use super::{all, choose};
+use crate::backup::index::{Index, sha256};
+use crate::backup::store::{Objects, Place};
+use crate::backup::tests::{Memory, golden, taken};
+use crate::exit::{Exit, Failure};
+use flk_dataplane::driver::log_directory::LogDirectory;
+use flk_dataplane::wal::copy::restored;
+use flk_dataplane::wal::files::{MANIFEST, RESTORING};
+use flk_dataplane::wal::manifest::Manifest;
+use std::path::Path;
+
+/// A backup of a golden directory.
+fn backup_of(name: &str) -> (Memory, Index) {
+    let store = Memory::default();
+    let dir = golden(name);
+    let index = taken(dir.path(), &store).unwrap();
+    (store, index)
+}
+
+/// Restores all of a backup with its secret.
+fn restore(store: &Memory, dir: &Path) -> Result<Manifest, Failure> {
+    let place = Place::Directory("memory".into());
+    let index = choose(store, "latest", &place)?;
+    let backup = Backup::read(store, index)?;
+    let plan = Plan {
+        backup: backup.index.object(),
+        sha256: sha256(&backup.index.encode()?),
+        cuts: Point::default().words(),
+        incarnation: "00".repeat(16),
+    };
+    let mut target = Target::take(dir, plan)?;
+    target.files(&backup, &backup.manifest)?;
+    let manifest = restored(&backup.manifest, target.incarnation()?);
+    let directory = LogDirectory::open(dir).unwrap();
+    let exit = check(&backup, &manifest, &From::Directory(&directory))?;
+    assert_eq!(exit, Exit::Yes);
+    target.finish(&[1; 48], &manifest)?;
+    Ok(manifest)
+}
+
+fn is_complete(dir: &Path) -> bool {
+    !dir.join(RESTORING).exists() && dir.join(MANIFEST).exists()
+}
+
+#[test]
+fn a_restore_that_ends_at_any_object_is_no_directory_and_goes_on_where_it_was() {
+    for name in ["v1", "v2_sealed"] {
+        let (store, _) = backup_of(name);
+        let mut failed = 0;
+        loop {
+            let dir = tempfile::tempdir().unwrap();
+            store.fails_in.set(Some(failed));
+            let Err(failure) = restore(&store, dir.path()) else {
+                break;
+            };
+            assert_eq!(failure.exit(), Exit::Unavailable, "{}", failure.text());
+            assert!(!dir.path().join(MANIFEST).exists(), "operation {failed}");
+            let names = std::fs::read_dir(dir.path()).unwrap().count();
+            assert_eq!(names > 0, dir.path().join(RESTORING).exists());
+            store.fails_in.set(None);
+            let manifest = restore(&store, dir.path()).unwrap();
+            assert!(is_complete(dir.path()), "operation {failed}");
+            let written = std::fs::read(dir.path().join(MANIFEST)).unwrap();
+            assert_eq!(Manifest::decode(&written).unwrap(), manifest);
+            failed += 1;
+        }
+        store.fails_in.set(None);
+        assert!(failed > 4, "{name}: {failed} operations");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_any_object_is_found_where_it_is_and_by_a_restore() {
+    let (store, index) = backup_of("v2_sealed");
+    let names: Vec<String> = index
+        .parts()
+        .map(|it| it.object.clone())
+        .filter(|it| !it.contains("secret"))
+        .chain([index.object()])
+        .collect();
+    for name in names {
+        let whole = store.objects.borrow()[&name].clone();
+        for at in [0, whole.len() / 2, whole.len() - 1] {
+            store.objects.borrow_mut().get_mut(&name).unwrap()[at] ^= 1;
+            let dir = tempfile::tempdir().unwrap();
+            let refused = restore(&store, dir.path()).unwrap_err();
+            assert_eq!(refused.exit(), Exit::Damage, "{name}: {}", refused.text());
+            assert!(!dir.path().join(MANIFEST).exists(), "{name}");
+            let stored = &all(&store.list().unwrap())[0];
+            let in_place = stored
+                .index(&store)
+                .and_then(|index| Backup::read(&store, index))
+                .and_then(|backup| check(&backup, &backup.manifest, &From::Backup));
+            let exit = in_place.unwrap_or_else(|failure| failure.exit());
+            assert_eq!(exit, Exit::Damage, "{name} byte {at}");
+            store
+                .objects
+                .borrow_mut()
+                .insert(name.clone(), whole.clone());
+        }
+        store.objects.borrow_mut().remove(&name);
+        let dir = tempfile::tempdir().unwrap();
+        assert!(restore(&store, dir.path()).is_err(), "{name}");
+        store.objects.borrow_mut().insert(name, whole);
+    }
+    let backup = Backup::read(&store, index).unwrap();
+    let whole = check(&backup, &backup.manifest, &From::Backup).unwrap();
+    assert_eq!(whole, Exit::Yes, "all is put back");
+}
+
+#[test]
+fn a_directory_that_holds_anything_or_the_restore_of_another_backup_is_left_alone() {
+    let (store, _) = backup_of("v2");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("notes"), "mine").unwrap();
+    let refused = restore(&store, dir.path()).unwrap_err();
+    assert_eq!(refused.exit(), Exit::Usage, "{}", refused.text());
+    assert!(!dir.path().join(RESTORING).exists());
+    let dir = tempfile::tempdir().unwrap();
+    store.fails_in.set(Some(5));
+    assert!(restore(&store, dir.path()).is_err());
+    store.fails_in.set(None);
+    assert!(dir.path().join(RESTORING).exists());
+    let (other, _) = backup_of("v2_sealed");
+    let refused = restore(&other, dir.path()).unwrap_err();
+    assert_eq!(refused.exit(), Exit::Usage, "{}", refused.text());
+    restore(&store, dir.path()).unwrap();
+    assert!(is_complete(dir.path()));
+    let refused = restore(&store, dir.path()).unwrap_err();
+    assert_eq!(refused.exit(), Exit::Usage, "it is a log directory now");
+}

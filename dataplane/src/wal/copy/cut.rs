@@ -1,0 +1,134 @@
+//! A copy that ends earlier: one of its logs is cut behind a batch. A decision that is behind the cut must be in no slice, else
+//! the copy would answer with an outcome whose record it does not have; such a cut is refused.
+
+use super::content::alone;
+use crate::wal::manifest::{Extent, LogEndMark, LogEntry, Manifest, SegmentState};
+use crate::wal::name::{LogId, Sequence};
+use crate::wal::scan::{LogSource, ReadAt, Verdict, read_log};
+use std::fmt;
+
+/// Where a log is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutAt {
+    /// Behind this sequence.
+    Sequence(Sequence),
+    /// Before the first batch whose wall clock shows a later time, in microseconds since the Unix epoch.
+    Time(u64),
+}
+
+impl CutAt {
+    /// Whether a batch is behind the cut.
+    fn is_before(self, sequence: Sequence, wall_us: u64) -> bool {
+        match self {
+            CutAt::Sequence(last) => sequence > last,
+            CutAt::Time(last_us) => wall_us > last_us,
+        }
+    }
+}
+
+/// Why a log cannot be cut there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoCut {
+    /// Slices hold decisions of the log from behind the cut.
+    Sealed {
+        /// The log.
+        log: LogId,
+        /// The earliest end that it can have.
+        upto: Sequence,
+    },
+    /// The copy does not have the log.
+    Unknown(LogId),
+}
+
+impl fmt::Display for NoCut {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoCut::Sealed { log, upto } => write!(
+                out,
+                "slices hold the decisions of log {log} up to {upto}, so it cannot end before that"
+            ),
+            NoCut::Unknown(log) => write!(out, "there is no log {log}"),
+        }
+    }
+}
+
+impl std::error::Error for NoCut {}
+
+/// What is left of the closed segment of this index; none if its first batch is behind the cut already.
+///
+/// # Errors
+/// The segment does not hold what the manifest states.
+pub async fn part_of<R: ReadAt>(
+    manifest: &Manifest,
+    log: &LogEntry,
+    index: usize,
+    file: &R,
+    at: CutAt,
+) -> Result<Option<Extent>, Verdict> {
+    let first = log.segments.get(index).and_then(|it| it.state.extent());
+    let (alone, from) = alone(log, index);
+    let source = LogSource {
+        manifest,
+        log: &alone,
+        from,
+        files: std::slice::from_ref(file),
+        erased: &|_, _| false,
+    };
+    let (mut part, mut is_behind) = (None, false);
+    let end = read_log(&source, |place, batch| {
+        let fields = &batch.header.fields;
+        is_behind |= at.is_before(fields.sequence, fields.wall_us);
+        if !is_behind {
+            part = first.map(|extent| Extent {
+                first: extent.first,
+                last: fields.sequence,
+                bytes: place.offset + place.bytes as u64,
+                last_checksum: batch.header.checksum,
+            });
+        }
+    })
+    .await;
+    match end.verdict.is_sound() {
+        true => Ok(part),
+        false => Err(end.verdict),
+    }
+}
+
+/// Ends a log in its segment of this index: with that part of it, or before it.
+///
+/// # Errors
+/// Slices hold decisions from behind the cut.
+pub fn cut(
+    manifest: &mut Manifest,
+    id: LogId,
+    index: usize,
+    part: Option<Extent>,
+) -> Result<(), NoCut> {
+    let covered = manifest.covered_upto(id);
+    let log = manifest.log_mut(id).ok_or(NoCut::Unknown(id))?;
+    let mut segments = log.segments.clone();
+    segments.truncate(index + usize::from(part.is_some()));
+    if let (Some(part), Some(last)) = (part, segments.last_mut()) {
+        last.state = SegmentState::Closed(part);
+    }
+    let extent = segments.last().and_then(|it| it.state.extent());
+    let end = extent.map_or_else(
+        || LogEndMark {
+            sequence: Sequence::before_first(id.start),
+            checksum: 0,
+        },
+        |extent| LogEndMark {
+            sequence: extent.last,
+            checksum: extent.last_checksum,
+        },
+    );
+    if let Some(upto) = covered.filter(|upto| *upto > end.sequence) {
+        return Err(NoCut::Sealed { log: id, upto });
+    }
+    log.segments = segments;
+    log.resolved_upto = end.sequence;
+    log.ended_at = Some(end);
+    manifest.logs.retain(|log| !log.segments.is_empty());
+    manifest.clean_stop = false;
+    Ok(())
+}
