@@ -107,7 +107,7 @@ impl Source {
         Ok(Manifest::clone(&manifest))
     }
 
-    fn is_served(&self) -> Result<bool, Failure> {
+    pub(super) fn is_served(&self) -> Result<bool, Failure> {
         Ok(Directory::open(&self.path)?.holder.is_some())
     }
 

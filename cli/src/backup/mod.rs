@@ -2,6 +2,7 @@
 //! last, so a backup is there whole or not at all; only what is not in the place yet is sent. It changes nothing in the directory.
 
 mod directory;
+mod hold;
 pub(crate) mod index;
 mod list;
 pub(crate) mod names;
@@ -26,6 +27,7 @@ use directory::{Ended, Moment, Source};
 use flk_dataplane::config::sealed::age::{self, Recipient};
 use flk_dataplane::wal::files::{NumberedFile, SECRET, SNAPSHOTS};
 use flk_dataplane::wal::manifest::{MANIFEST_BYTES_MAX, Manifest};
+use hold::Hold;
 use index::{FORMAT, FileKept, Holds, Index, SecretKept};
 use owner::Owner;
 use send::{Sent, Target};
@@ -35,7 +37,7 @@ use zeroize::Zeroizing;
 
 const EXAMPLES: &str = "\
 Examples:
-  $ flk backup --to ./backups
+  $ flk backup --to ./backups --hold nightly
   $ flk backup --dir ./data/wal --to ./backups --secret-recipient $(cat recipient.txt)
 
 A backup holds all that was acknowledged before it began: manifest, slices, closed segments, the durable part of segments in use, \
@@ -66,6 +68,9 @@ pub(crate) struct BackupArgs {
     to: Option<Place>,
     #[command(flatten)]
     endpoint: EndpointArgs,
+    /// Keep what this backup does not have until the next one has it: a hold of this name, made if need be
+    #[arg(long, value_name = "NAME", value_parser = hold::name)]
+    hold: Option<String>,
     /// Put the secret into the backup as it is
     #[arg(long, conflicts_with = "secret_recipient")]
     with_secret: bool,
@@ -120,8 +125,16 @@ fn take(args: &BackupArgs, place: &Place) -> CommandResult {
         (false, []) => SecretRule::LeftOut,
         (false, recipients) => SecretRule::To(recipients),
     };
-    let (index, sent) = back_up(&source, &store, &secret)?;
-    report(place, &index, sent)
+    let hold = args.hold.as_deref().map(|name| Hold {
+        name,
+        directory: args.dir.path(),
+    });
+    hold.iter().try_for_each(|hold| hold.make(&source))?;
+    let (index, copy, sent) = back_up(&source, &store, &secret)?;
+    report(place, &index, sent)?;
+    hold.iter()
+        .try_for_each(|hold| hold.advance(&source, &copy))?;
+    Ok(Exit::Yes)
 }
 
 /// Makes the directory of a place. What is in it is customer data.
@@ -152,7 +165,7 @@ fn back_up(
     source: &Source,
     objects: &dyn Objects,
     secret: &SecretRule<'_>,
-) -> Result<(Index, Sent), Failure> {
+) -> Result<(Index, Manifest, Sent), Failure> {
     let mut owner_checked = false;
     let mut target = None;
     let mut attempts = 0;
@@ -171,7 +184,7 @@ fn back_up(
             if target.sent.objects > before {
                 attempts = 0;
             }
-            Ok((copied?, target.sent))
+            Ok((copied?, moment.copy, target.sent))
         });
         match attempt {
             Ok(done) => return Ok(done),
@@ -308,7 +321,7 @@ fn keep_secret(
 }
 
 /// Says what is where now.
-fn report(place: &Place, index: &Index, sent: Sent) -> CommandResult {
+fn report(place: &Place, index: &Index, sent: Sent) -> Result<(), Failure> {
     let totals = index.totals();
     let mut output = Output::new();
     output.line(format!(
@@ -340,7 +353,7 @@ fn report(place: &Place, index: &Index, sent: Sent) -> CommandResult {
             "flk: the secret is in {place}, encrypted; keep the age identity apart from it"
         ),
     }
-    Ok(Exit::Yes)
+    Ok(())
 }
 
 impl Source {

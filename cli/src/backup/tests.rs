@@ -85,12 +85,12 @@ pub(crate) fn golden(name: &str) -> TempDir {
 /// The backup of a directory.
 pub(crate) fn taken(dir: &Path, store: &Memory) -> Result<Index, Failure> {
     let source = Source::open(dir)?;
-    back_up(&source, store, &SecretRule::InClear).map(|(index, _)| index)
+    back_up(&source, store, &SecretRule::InClear).map(|(index, _, _)| index)
 }
 
 fn sent(dir: &Path, store: &Memory) -> (u64, u64) {
     let source = Source::open(dir).unwrap();
-    let (_, sent) = back_up(&source, store, &SecretRule::LeftOut).unwrap();
+    let (_, _, sent) = back_up(&source, store, &SecretRule::LeftOut).unwrap();
     (sent.objects, sent.bytes)
 }
 

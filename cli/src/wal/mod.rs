@@ -9,7 +9,7 @@ mod replay;
 mod row;
 mod secret;
 pub(crate) mod show;
-mod socket;
+pub(crate) mod socket;
 mod state;
 mod stored;
 pub(crate) mod survey;

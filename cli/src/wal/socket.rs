@@ -117,7 +117,7 @@ pub(crate) fn unpin(args: &UnpinArgs) -> CommandResult {
 }
 
 /// A connection to the gateway that serves from a directory.
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     stream: UnixStream,
     timeout: Duration,
     deadline: Instant,
@@ -125,7 +125,7 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// Connects; a failure if none serves.
-    pub(super) fn reach(directory: &Path, timeout: Duration) -> Result<Self, Failure> {
+    pub(crate) fn reach(directory: &Path, timeout: Duration) -> Result<Self, Failure> {
         Self::find(directory, timeout).map_err(|error| match error.kind() {
             ErrorKind::TimedOut => late(timeout),
             kind => {
@@ -176,7 +176,16 @@ impl Gateway {
     }
 
     /// Sends a command and prints the answer.
-    pub(super) fn ask_and_print(mut self, command: &str) -> CommandResult {
+    pub(super) fn ask_and_print(self, command: &str) -> CommandResult {
+        let answer = self.answer(command)?;
+        let mut output = Output::new();
+        output.line(if answer.is_empty() { "ok" } else { &answer })?;
+        output.flush()?;
+        Ok(Exit::Yes)
+    }
+
+    /// Sends a command; what the gateway says behind its `ok`.
+    pub(crate) fn answer(mut self, command: &str) -> Result<String, Failure> {
         let reply = self.ask(command).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => late(self.timeout),
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
@@ -187,13 +196,8 @@ impl Gateway {
                 fault::why(&error)
             )),
         })?;
-        let mut output = Output::new();
         match reply.split_once(' ').unwrap_or((&reply, "")) {
-            ("ok", rest) => {
-                output.line(if rest.is_empty() { "ok" } else { rest })?;
-                output.flush()?;
-                Ok(Exit::Yes)
-            }
+            ("ok", rest) => Ok(rest.to_owned()),
             (_, why) => Err(Failure::with(Exit::No, why)),
         }
     }

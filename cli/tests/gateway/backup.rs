@@ -232,6 +232,39 @@ fn the_secret_is_in_a_backup_only_where_that_was_asked_for() {
 }
 
 #[test]
+fn a_hold_moves_to_the_end_of_each_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    let mut ends = Vec::new();
+    for name in ["first", "second"] {
+        let record = signed_record(dir.path(), name);
+        assert_eq!(gateway.submit(dir.path(), &record).code, 0);
+        let to = place(dir.path());
+        let args = ["backup", "--dir", "data/wal", "--to", &to];
+        done(dir.path(), &[&args[..], &["--hold", "nightly"]].concat());
+        let listed = done(dir.path(), &["wal", "hold", "list"]).json();
+        let hold = listed[0]["holds"][0].clone();
+        assert_eq!(
+            (&hold["name"], &hold["owner"]),
+            (&"nightly".into(), &"flk backup".into())
+        );
+        let position = hold["done"][0].as_str().unwrap().to_owned();
+        let counter = position.rsplit_once(':').unwrap().1.parse::<u64>().unwrap();
+        ends.push(counter);
+    }
+    assert!(0 < ends[0] && ends[0] < ends[1], "{ends:?}");
+    assert_eq!(gateway.stop(), 0);
+    // Where nothing deletes, nothing is held.
+    let to = place(dir.path());
+    let args = [
+        "backup", "--dir", "data/wal", "--to", &to, "--hold", "weekly",
+    ];
+    done(dir.path(), &args);
+    let listed = done(dir.path(), &["wal", "hold", "list"]).json();
+    assert_eq!(listed[0]["holds"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_directory_is_restored_as_it_was_at_a_time_or_a_sequence() {
     let dir = tempfile::tempdir().unwrap();
     let gateway = Gateway::start(dir.path());
@@ -252,9 +285,16 @@ fn a_directory_is_restored_as_it_was_at_a_time_or_a_sequence() {
     let time = humantime::format_rfc3339_millis(received + Duration::from_millis(1)).to_string();
     let sequence = rows[0]["sequence"].as_str().unwrap().to_owned();
     let log = rows[0]["log"].as_str().unwrap().to_owned();
-    // The second backup has both records in a slice: the first one's logs are needed.
+    // Each alone in its batch, so that the segment is worth packing.
+    for number in 0..30 {
+        let record = signed_record(dir.path(), &format!("later-{number}"));
+        assert_eq!(gateway.submit(dir.path(), &record).code, 0);
+    }
+    // The second backup has all records in a slice, and the cut is within a packed segment: slices of the first one are needed.
     let compacted = wal(dir.path(), &["compact", "--older-than", "1000h"]);
     assert_eq!(compacted.code, 0, "{}", compacted.stderr);
+    let packed = "\"packed_segments\":1";
+    assert!(compacted.stdout.contains(packed), "{}", compacted.stdout);
     back_up(dir.path());
     assert_eq!(gateway.stop(), 0);
     let cuts = [
