@@ -210,6 +210,12 @@ noisy: build bench-build ## does a tenant at ten times its quota slow another on
 sealing: build bench-build ## do seals keep up with new ids at the full rate of a shard, and what do they cost? Five minutes (BENCH_ARGS="--seconds 600 --rounds 1 --record")
 	target/release/flk-bench-quick --only sealing --seconds 40 $(BENCH_ARGS)
 
+# Sealed ids of `make store-figures`: 1e8 take 8 GB of disk and ten minutes.
+KEYS ?= 1e6 1e7 1e8
+.PHONY: store-figures
+store-figures: build bench-build ## what 1 M, 10 M and 100 M sealed ids cost: memory, look-ups, rate, starts (KEYS="1e6 1e7 1e8", BENCH_ARGS=--record)
+	target/release/flk-bench-quick --only store --seconds 5 --rounds 5 --keys "$(KEYS)" $(BENCH_ARGS)
+
 .PHONY: rotation
 rotation: build bench-build ## a rotation of keys under REQUESTS=1000000 requests, of which none may be refused
 	target/release/flk-bench-quick --only rotation --requests $(REQUESTS) $(BENCH_ARGS)

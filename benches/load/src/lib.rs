@@ -14,4 +14,4 @@ pub mod measured;
 
 pub use client::Load;
 pub use measured::Measured;
-pub use stock::Stock;
+pub use stock::{Identity, Stock};

@@ -21,6 +21,14 @@ const EPOCH_BYTES: usize = 10;
 const HEX_BYTES: usize = 64;
 const SIG_BYTES: usize = 44;
 
+/// What a gateway stores of a record beside its outcome.
+pub struct Identity {
+    /// The id as text: lowercase hex digits.
+    pub pcs_id: [u8; HEX_BYTES],
+    /// SHA-256 of what is signed.
+    pub digest: [u8; 32],
+}
+
 /// What differs between two records.
 #[derive(Clone)]
 struct Signed {
@@ -89,6 +97,17 @@ impl Stock {
     }
 }
 
+impl Identity {
+    /// That of the record of this number, whatever key signs it.
+    pub fn of(number: u64) -> Self {
+        let record = Signed::unsigned(EPOCH_FIRST + number);
+        Self {
+            pcs_id: record.pcs_id,
+            digest: Sha256::digest(record.payload()).into(),
+        }
+    }
+}
+
 impl Signed {
     fn blank() -> Self {
         Self {
@@ -99,7 +118,7 @@ impl Signed {
         }
     }
 
-    fn new(key: &[u8], epoch: u64) -> Self {
+    fn unsigned(epoch: u64) -> Self {
         let mut record = Self::blank();
         record.epoch.copy_from_slice(&decimal(epoch));
         record.merkle_root = hex(&Sha256::digest(record.epoch));
@@ -112,6 +131,11 @@ impl Signed {
         ]
         .concat();
         record.pcs_id = hex(&Sha256::digest(identity));
+        record
+    }
+
+    fn new(key: &[u8], epoch: u64) -> Self {
+        let mut record = Self::unsigned(epoch);
         let digest = Sha256::digest(record.payload());
         // HMAC takes a key of any length: the error exists for other kinds of code only.
         if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) {

@@ -11,6 +11,7 @@ mod rotation;
 mod scrape;
 mod sealing;
 mod server;
+mod store;
 mod tenants;
 
 use std::io;
@@ -67,6 +68,11 @@ fn run() -> io::Result<bool> {
         let sealing = sealing::measure(machine, &options, &allowed)?;
         show(&options, &sealing.machine, &sealing)?;
         return Ok(sealing.answers_are_right());
+    }
+    if options.only == Some(Only::Store) {
+        let store = store::measure(machine, &options, &allowed)?;
+        show(&options, &store.machine, &store)?;
+        return Ok(store.answers_are_right());
     }
     let mut report = Report::new(machine);
 

@@ -5,15 +5,19 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|noisy|rotation|sealing] [--record] [--machine NAME] \
-    [--work-dir DIRECTORY] [--seconds N] [--rounds N] [--requests N]\n  \
-    --only      measure one of the two servers, two tenants, a rotation of keys, or what sealing costs\n  \
+pub(crate) const USAGE: &str = "usage: flk-bench-quick [--only floor|gateway|noisy|rotation|sealing|store] [--record] [--machine NAME] \
+    [--work-dir DIRECTORY] [--seconds N] [--rounds N] [--requests N] [--keys N,N,…]\n  \
+    --only      measure one of the two servers, two tenants, a rotation of keys, what sealing costs, or the store\n  \
     --record    also write profiles/records/<machine>/<date>-<commit>-<what>/result.md\n  \
     --machine   the name of the directory of this machine there (default: made of CPU and count)\n  \
     --work-dir  where the log and the flush test lie (default: target/bench-quick)\n  \
     --seconds   per level of the gateway (15); the floor takes a third of it\n  \
-    --rounds    of two tenants (201), of three times a quarter of a second; of sealing (3), of twice --seconds\n  \
-    --requests  of a rotation (1000000)";
+    --rounds    of two tenants (201), of three times a quarter of a second; of sealing (3), of twice --seconds; of the store (3)\n  \
+    --requests  of a rotation (1000000)\n  \
+    --keys      numbers of sealed ids of the store, such as \"1e6 1e7 1e8\" (1e6); 76 bytes of disk for each, and 4 GB";
+
+/// Fewer keys leave no sample in some slice; more are counted by other means.
+const KEYS_ALLOWED: RangeInclusive<f64> = 1e4..=1e10;
 
 /// One of the two servers, or something else to be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,7 @@ pub(crate) enum Only {
     Noisy,
     Rotation,
     Sealing,
+    Store,
 }
 
 #[derive(Debug)]
@@ -36,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     pub(crate) sealing_rounds: usize,
     pub(crate) requests: usize,
+    pub(crate) keys_counts: Vec<u64>,
 }
 
 impl Options {
@@ -50,6 +56,7 @@ impl Options {
             rounds: 201,
             sealing_rounds: 3,
             requests: 1_000_000,
+            keys_counts: vec![1_000_000],
         };
         while let Some(word) = words.next() {
             let mut value = || {
@@ -74,6 +81,7 @@ impl Options {
                     let allowed = 1_000..=1_000_000_000;
                     options.requests = count("--requests", allowed, &value()?)?;
                 }
+                "--keys" => options.keys_counts = keys_counts(&value()?)?,
                 _ => return Err(format!("`{word}` is not known\n{USAGE}")),
             }
         }
@@ -100,8 +108,9 @@ fn only(text: &str) -> Result<Only, String> {
         "noisy" => Ok(Only::Noisy),
         "rotation" => Ok(Only::Rotation),
         "sealing" => Ok(Only::Sealing),
+        "store" => Ok(Only::Store),
         _ => Err(format!(
-            "--only takes floor, gateway, noisy, rotation or sealing, not `{text}`"
+            "--only takes floor, gateway, noisy, rotation, sealing or store, not `{text}`"
         )),
     }
 }
@@ -110,6 +119,27 @@ fn count(name: &str, allowed: RangeInclusive<usize>, text: &str) -> Result<usize
     let count = text.parse().ok().filter(|count| allowed.contains(count));
     let (least, most) = (allowed.start(), allowed.end());
     count.ok_or_else(|| format!("{name} takes {least} to {most}, not `{text}`"))
+}
+
+/// Numbers such as `1e6` or `1000000`, the smallest first, so that a formula has two ends.
+fn keys_counts(text: &str) -> Result<Vec<u64>, String> {
+    let words = text.split([' ', ',']).filter(|word| !word.is_empty());
+    let number = |word: &str| {
+        let count: f64 = word.parse().ok()?;
+        (KEYS_ALLOWED.contains(&count) && count.fract() == 0.0).then_some(count as u64)
+    };
+    let mut counts: Vec<u64> = words
+        .map(|word| {
+            number(word)
+                .ok_or_else(|| format!("--keys takes whole numbers from 1e4 to 1e10, not `{word}`"))
+        })
+        .collect::<Result<_, _>>()?;
+    counts.sort_unstable();
+    counts.dedup();
+    match counts.is_empty() {
+        true => Err("--keys takes at least one number".to_owned()),
+        false => Ok(counts),
+    }
 }
 
 fn seconds(text: &str) -> Result<u64, String> {
@@ -142,12 +172,25 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_keys_are_taken_in_the_forms_that_people_write() {
+        let options =
+            Options::from_arguments(["--keys", "1e7 20000,1e6"].map(str::to_owned).into_iter());
+        assert_eq!(
+            options.unwrap().keys_counts,
+            [20_000, 1_000_000, 10_000_000]
+        );
+    }
+
+    #[test]
     fn a_wrong_word_says_what_is_allowed() {
         for text in [
             "--only",
             "--only both",
             "--seconds 0",
             "--rounds 0",
+            "--keys 1e3",
+            "--keys ,",
+            "--keys 20000.5",
             "--fast",
         ] {
             let message = parse(text).unwrap_err();

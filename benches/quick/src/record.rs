@@ -22,6 +22,7 @@ pub(crate) fn write(machine: &Machine, options: &Options, text: &str) -> io::Res
         None | Some(Only::Floor | Only::Gateway) => ("quick", "Quick bench", "bench-quick"),
         Some(Only::Noisy) => ("noisy", "Noisy neighbour", "noisy"),
         Some(Only::Rotation) => ("rotation", "Rotation under load", "rotation"),
+        Some(Only::Store) => ("store", "Figures of the store", "store-figures"),
         Some(Only::Sealing) => ("sealing", "Sealing under load", "sealing"),
     };
     let directory = PathBuf::from("profiles/records")

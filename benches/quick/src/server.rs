@@ -3,17 +3,22 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use flk_testkit::DEADLINE;
 use flk_testkit::gateway::Gateway;
 use flk_testkit::plan::Plan;
 
 /// The key of both sides; it signs nothing outside this run.
 pub(crate) const KEY: &str = "bench-quick key, of no use elsewhere";
 
+/// A start takes no longer than this, or is given up.
+const START_MAX: Duration = Duration::from_secs(900);
+
 /// Dropped in this order: the process ends before its directory goes.
 pub(crate) struct Server {
     pub(crate) running: Gateway,
+    /// From the start of the process until it was ready.
+    pub(crate) start: Duration,
     _wal_dir: Option<WalDir>,
 }
 
@@ -21,7 +26,7 @@ impl Server {
     /// The bare server; it answers any path.
     pub(crate) fn floor(binary: &Path) -> io::Result<Self> {
         let plan = Plan::bare(binary).with_arguments(&["127.0.0.1:0"]);
-        Self::start(&plan, None)
+        Self::start(&plan)
     }
 
     /// The gateway with an empty log and one key. It gets one CPU by the affinity which it inherits, so one shard;
@@ -32,11 +37,25 @@ impl Server {
 
     /// The same with a configuration file of this text.
     pub(crate) fn configured(binary: &Path, work_dir: &Path, text: &str) -> io::Result<Self> {
+        let wal_dir = WalDir::make(work_dir, "wal")?;
+        let server = Self::on(&wal_dir, binary, work_dir, text)?;
+        Ok(Self {
+            _wal_dir: Some(wal_dir),
+            ..server
+        })
+    }
+
+    /// The same on a log directory that outlives it.
+    pub(crate) fn on(
+        wal_dir: &WalDir,
+        binary: &Path,
+        work_dir: &Path,
+        text: &str,
+    ) -> io::Result<Self> {
         let file = work_dir.join("flk.toml");
         std::fs::write(&file, text)?;
-        let wal_dir = WalDir(work_dir.join(format!("wal-{}", std::process::id())));
-        std::fs::create_dir_all(&wal_dir.0)?;
         let mut plan = Plan::new(binary, &wal_dir.0)
+            .with_start_max(START_MAX)
             .without("WAL_SEGMENT_BYTES")
             .with("LISTEN", "127.0.0.1")
             .with_bytes("FLK_CONFIG", file.as_os_str().as_encoded_bytes())
@@ -46,17 +65,19 @@ impl Server {
                 plan = plan.with_bytes(name, value.as_encoded_bytes());
             }
         }
-        Self::start(&plan, Some(wal_dir))
+        Self::start(&plan)
     }
 
-    fn start(plan: &Plan, wal_dir: Option<WalDir>) -> io::Result<Self> {
+    fn start(plan: &Plan) -> io::Result<Self> {
+        let began = Instant::now();
         let mut running = plan.launch().map_err(io::Error::other)?;
         running
-            .wait_until_ready(DEADLINE)
+            .wait_until_ready(START_MAX)
             .map_err(io::Error::other)?;
         Ok(Self {
             running,
-            _wal_dir: wal_dir,
+            start: began.elapsed(),
+            _wal_dir: None,
         })
     }
 
@@ -67,7 +88,20 @@ impl Server {
 }
 
 /// A log directory of this run.
-struct WalDir(PathBuf);
+pub(crate) struct WalDir(PathBuf);
+
+impl WalDir {
+    /// An empty one, with this at the beginning of its name.
+    pub(crate) fn make(work_dir: &Path, name: &str) -> io::Result<Self> {
+        let own = Self(work_dir.join(format!("{name}-{}", std::process::id())));
+        std::fs::create_dir_all(&own.0)?;
+        Ok(own)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
 
 impl Drop for WalDir {
     fn drop(&mut self) {

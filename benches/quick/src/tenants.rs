@@ -2,7 +2,7 @@
 //! one is measured alone, beside the noisy one, and alone again: so the machine is compared with itself in the same run, and
 //! what it does else meets all three. Rounds are short and many: a stall of the device then meets few of them.
 
-mod verdict;
+pub(crate) mod verdict;
 
 use std::fmt;
 use std::io;

@@ -55,7 +55,7 @@ impl Compared {
 }
 
 /// The value that this share of the others is below: 0 the lowest, 0.5 the median, of an even count the greater of the two.
-pub(super) fn at_rank(values: impl Iterator<Item = f64>, rank: f64) -> f64 {
+pub(crate) fn at_rank(values: impl Iterator<Item = f64>, rank: f64) -> f64 {
     let mut all: Vec<f64> = values.collect();
     all.sort_by(f64::total_cmp);
     let at = ((all.len() as f64 * rank) as usize).min(all.len().saturating_sub(1));

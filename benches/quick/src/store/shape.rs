@@ -1,0 +1,131 @@
+//! What seals and merges make of steady ingest, computed without a gateway: how old the ids of each slice are, and how often an
+//! id is written. A twin of the keeper's rule (the smallest pair of neighbours, while there are too many slices); it never
+//! reads a file.
+
+/// When slices are merged and when they go; lengths of time are counted in seals.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    /// Above so many slices two neighbours become one ...
+    pub(super) slices_count_max: usize,
+    /// ... that spans no more than this.
+    pub(super) span_max: u32,
+    /// After so long an id has expired.
+    pub(super) ttl: u32,
+}
+
+/// A seal each hour, and ids that live for 14 days: what a gateway does by default, below 1 GiB of log in an hour.
+pub(super) const HOURLY: Policy = Policy {
+    slices_count_max: 20,
+    span_max: 33, // hours: a tenth of 14 days
+    ttl: 14 * 24,
+};
+
+/// Seals so close together that neither age nor span ends anything.
+pub(super) const AT_ONCE: Policy = Policy {
+    span_max: u32::MAX,
+    ttl: u32::MAX,
+    ..HOURLY
+};
+
+/// Seals whose ids are in one slice: from this one on, and before that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) from: u32,
+    pub(super) to: u32,
+}
+
+impl Span {
+    fn seals(self) -> u32 {
+        self.to - self.from
+    }
+}
+
+/// What so many seals come to.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    /// The slices, oldest first.
+    pub(super) slices: Vec<Span>,
+    /// How often an id is written into a slice: once by its seal, and by each merge.
+    pub(super) writes_per_id: f64,
+}
+
+/// Seals as many ids each time. Writes are counted over the last life of an id, when what was there at the beginning is gone.
+pub(super) fn after(seals: u32, policy: Policy) -> Shape {
+    let counted_from = seals - seals.min(policy.ttl);
+    let mut slices: Vec<Span> = Vec::new();
+    let mut written = 0_u64;
+    for seal in 0..seals {
+        slices.retain(|slice| slice.to.saturating_add(policy.ttl) > seal);
+        slices.push(Span {
+            from: seal,
+            to: seal + 1,
+        });
+        let mut written_now = 1;
+        while slices.len() > policy.slices_count_max {
+            let Some(at) = smallest_pair(&slices, policy.span_max) else {
+                break;
+            };
+            slices[at].to = slices[at + 1].to;
+            slices.remove(at + 1);
+            written_now += u64::from(slices[at].seals());
+        }
+        if seal >= counted_from {
+            written += written_now;
+        }
+    }
+    Shape {
+        slices,
+        writes_per_id: written as f64 / f64::from(seals - counted_from),
+    }
+}
+
+fn smallest_pair(slices: &[Span], span_max: u32) -> Option<usize> {
+    let pairs = slices.windows(2).enumerate();
+    let seals = |pair: &[Span]| pair.iter().map(|slice| slice.seals()).sum::<u32>();
+    pairs
+        .filter(|(_, pair)| seals(pair) <= span_max)
+        .min_by_key(|(_, pair)| seals(pair))
+        .map(|(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_seals_each_hour_has_about_twenty_slices_that_follow_each_other() {
+        let shape = after(3 * HOURLY.ttl, HOURLY);
+        assert!((10..=20).contains(&shape.slices.len()), "{shape:?}");
+        assert!(
+            shape
+                .slices
+                .windows(2)
+                .all(|pair| pair[0].to == pair[1].from)
+        );
+        assert!(
+            shape
+                .slices
+                .iter()
+                .all(|slice| slice.seals() <= HOURLY.span_max)
+        );
+        let first = shape.slices[0];
+        assert!(first.to + HOURLY.ttl >= 3 * HOURLY.ttl, "{first:?}");
+    }
+
+    #[test]
+    fn without_merges_an_id_is_written_once() {
+        let shape = after(20, AT_ONCE);
+        assert_eq!((shape.slices.len(), shape.writes_per_id), (20, 1.0));
+    }
+
+    #[test]
+    fn a_merge_writes_what_is_in_its_pair() {
+        // The 21st seal merges the oldest two, the next ones the oldest that were not merged yet.
+        let shape = after(22, AT_ONCE);
+        assert_eq!(
+            shape.slices[..2],
+            [Span { from: 0, to: 2 }, Span { from: 2, to: 4 }]
+        );
+        assert_eq!(shape.writes_per_id, (22.0 + 2.0 + 2.0) / 22.0);
+    }
+}
