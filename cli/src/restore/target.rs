@@ -184,7 +184,10 @@ impl Target {
                 usize::try_from(bytes - offset).map_or(PIECE_BYTES, |it| it.min(PIECE_BYTES));
             let read = ready(segment.read_at(offset, wanted)).map_err(|errno| {
                 let failure = segment.file().failure();
-                failure.unwrap_or_else(|| self::failed(&path, &errno.into()))
+                failure.unwrap_or_else(|| {
+                    let why = fault::why_number(errno);
+                    Failure::with(Exit::File, format!("cannot read {name}: {why}"))
+                })
             })?;
             if read.len() != wanted {
                 let text = format!("{name} is shorter than the manifest of the backup states");
