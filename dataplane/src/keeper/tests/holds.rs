@@ -109,6 +109,30 @@ fn a_hold_that_was_acknowledged_survives_a_crash_and_keeps_on() {
 }
 
 #[test]
+fn a_hold_that_is_set_again_keeps_what_is_not_given_and_stays_where_it_is() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    world.decide(0, 1, DAY_S);
+    let log = log_of(&world);
+    let line = format!("flk1 hold set backup {log}:1 --owner me --bytes-max 7 --age-max 8");
+    assert_eq!(command(&mut world, &line), "ok");
+    let before = hold(&world, "backup");
+    world.pass_s(5);
+    assert_eq!(
+        command(&mut world, "flk1 hold set backup --age-max 9"),
+        "ok"
+    );
+    let expected = Hold {
+        age_max_s: 9,
+        ..before.clone()
+    };
+    assert_eq!(hold(&world, "backup"), expected);
+    assert_eq!(
+        (before.owner.as_str(), before.bytes_max, before.done.len()),
+        ("me", 7, 1)
+    );
+}
+
+#[test]
 fn the_slowest_of_two_holds_decides_for_each_log() {
     let mut world = World::started(TestDisk::new(), short_lived(1));
     write_and_age(&mut world, 0);
