@@ -298,7 +298,7 @@ impl Service {
             let changes = self.holds.changes;
             let picked = self.pick(wanted, Seals::Done).await?;
             // A hold that was acknowledged meanwhile keeps what it is not done with.
-            if self.holds.changes == changes {
+            if self.holds.changes == changes || planted(Bug::HoldMissedByDeletion) {
                 break picked;
             }
         };

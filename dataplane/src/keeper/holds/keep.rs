@@ -2,6 +2,7 @@
 //! the retention's to say.
 
 use super::RELEASED_COUNT_MAX;
+use crate::planted::{Bug, planted};
 use crate::wal::manifest::{Extent, Hold, Manifest, ReleasedRange, Sections, SegmentEntry};
 use crate::wal::name::{LogId, Sequence};
 use std::collections::BTreeSet;
@@ -59,7 +60,10 @@ pub(crate) fn free_of_holds(holds: &[Hold], log: LogId, segments: &[SegmentEntry
     };
     let is_free = |entry: &&SegmentEntry| {
         let extent = entry.state.extent();
-        extent.is_some_and(|extent| extent.last <= done)
+        extent.is_some_and(|extent| match planted(Bug::HoldFreesItsSegment) {
+            true => extent.first <= done,
+            false => extent.last <= done,
+        })
     };
     segments.iter().take_while(is_free).count()
 }
