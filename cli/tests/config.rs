@@ -411,3 +411,27 @@ fn what_is_not_read_of_open_telemetry_is_a_warning_and_no_mistake() {
     let warning = "warning: OTEL_TRACES_SAMPLER is not read: TRACE_SAMPLE and";
     assert!(ran.stdout.contains(warning), "{ran:?}");
 }
+
+#[test]
+fn a_secret_for_a_new_directory_that_no_gateway_takes_is_a_mistake() {
+    let dir = with_file("");
+    let secret = dir.path().join("secret");
+    let made = run(
+        flk(dir.path()).args(["wal", "secret", "generate", "--out", "secret"]),
+        b"",
+    );
+    assert_eq!(made.code, 0, "{made:?}");
+    for (mode, code) in [(0o600, 0), (0o440, 0), (0o460, 78), (0o444, 78)] {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&secret, permissions).unwrap();
+        let mut command = flk(dir.path());
+        command
+            .args(["config", "check"])
+            .env("PCS_HMAC_KEY_FILE", "agent.key")
+            .env("WAL_SECRET_FILE", "secret");
+        let ran = run(&mut command, b"");
+        assert_eq!(ran.code, code, "{mode:o}: {ran:?}");
+        let said = "error: WAL_SECRET_FILE=secret: others than its owner may use it";
+        assert_eq!(ran.stdout.contains(said), code != 0, "{ran:?}");
+    }
+}

@@ -66,6 +66,8 @@ pub enum Bug {
     LookUpSeesUndurable,
     LookUpWithoutSlices,
     LookUpOfDefaultTenant,
+    HoldMissedByDeletion,
+    HoldFreesItsSegment,
 }
 
 /// A place where a process may die, as if it had been killed just there.

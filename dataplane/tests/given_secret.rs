@@ -127,7 +127,7 @@ fn a_file_that_holds_no_secret_or_is_open_to_others_stops_the_start_and_leaves_n
         (named("nowhere"), "it cannot be read: "),
         (
             file(named("open"), &whole, 0o644),
-            "others than its owner may use it (mode 644): chmod 600 ",
+            "others than its owner may use it (mode 644), and at most its group may read it: chmod 600 ",
         ),
         (
             file(named("short"), &whole[..47], 0o600),

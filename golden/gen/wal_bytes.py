@@ -164,6 +164,13 @@ def holds(them) -> bytes:
         + it["name"].encode("ascii") + it["owner"].encode("ascii") + uptos(it["done"]) for it in them])
 
 
+def released(them) -> bytes:
+    """The content of the section of ranges that holds lost."""
+    return _items([
+        struct.pack("<B3xI", len(it["hold"]), it["at"]) + _log_id(it["log"]) + struct.pack("<QQ", it["first"], it["last"])
+        + it["hold"].encode("ascii") for it in them])
+
+
 READABLE_SINCE = {1: (0, 1, 0), 2: (0, 2, 0)}
 
 

@@ -48,8 +48,8 @@ def shown(one):
          "ended_at": it["ended_at"] and {"sequence": it["ended_at"][0], "checksum": it["ended_at"][1]},
          "segments": [shown_segment(segment) for segment in it["segments"]]} for it in one["logs"]]
     out["gaps"] = [{"log": list(log), "first": first, "last": last} for log, first, last in one["gaps"]]
-    base, held, restored = (dict(_known(one)).get(kind) for kind in (1, 2, 3))
-    out["sections"] = {"clock_base_of_format_1": base, "holds": held or [], "restored_from": restored}
+    base, held, restored, lost = (dict(_known(one)).get(kind) for kind in (1, 2, 3, 4))
+    out["sections"] = {"clock_base_of_format_1": base, "holds": held or [], "restored_from": restored, "released": lost or []}
     out["slices"] = [it | {"id": hex64(it["id"]), "covers": [{"log": list(log), "upto": upto} for log, upto in it["covers"]]}
                      for it in one["slices"]]
     return out
@@ -65,6 +65,8 @@ def _known(one):
             yield kind, [it | {"done": shown_uptos(it["done"])} for it in HOLDS]
         elif kind == 3:
             yield kind, {"incarnation": RESTORED[0].hex(), "taken": shown_uptos(RESTORED[1])}
+        elif kind == 4:
+            yield kind, [it | {"log": list(it["log"])} for it in RELEASED]
 
 
 HOLDS = [
@@ -73,8 +75,12 @@ HOLDS = [
     {"name": "n" * 64, "owner": "", "bytes_max": 0, "age_max": 2**32 - 1, "made_at": 0, "moved_at": 0, "done": []},
 ]
 RESTORED = (b"\5" * 16, [((1, 0), raw.sequence(1, 9))])
+RELEASED = [
+    {"hold": "n" * 64, "log": (2, 0), "first": raw.sequence(2, 1), "last": raw.sequence(2, 2**40 - 1), "at": 2**32 - 1},
+    {"hold": "backup", "log": (1, 0), "first": raw.sequence(1, 10), "last": raw.sequence(1, 10), "at": 9},
+]
 SECTIONS = [(CLOCK_BASE, 0, struct.pack("<II", 27_000_000, 1)), (2, 0, raw.holds(HOLDS)), (3, 0, RESTORED[0] + raw.uptos(RESTORED[1])),
-            (77, 1, b"of a later version"), (78, 1, b"")]
+            (4, 0, raw.released(RELEASED)), (77, 1, b"of a later version"), (78, 1, b"")]
 
 
 def _segment(ordinal, file, state=raw.NEXT, **more):
@@ -149,7 +155,7 @@ def _refused(form):
 
 
 def _refused_sections(made):
-    base, later = SECTIONS[0], SECTIONS[4]
+    base, later = SECTIONS[0], SECTIONS[-1]
     hold = lambda **other: made(sections=[(2, 0, raw.holds([HOLDS[0] | other]))])
     cut = lambda content: made(sections=[(*base[:2], content)])
     yield "section_twice", "a section of one kind twice", made(sections=[base, base])
@@ -164,6 +170,14 @@ def _refused_sections(made):
     yield "hold_moved", "a hold that moved before it was made", hold(moved_at=6)
     yield "hold_log_twice", "a log of a hold twice", hold(done=[HOLDS[0]["done"][0]] * 2)
     yield "hold_sequence", "a sequence of another log", hold(done=[((1, 0), raw.sequence(2, 9))])
+    lost = lambda content: made(sections=[(2, 0, raw.holds(HOLDS)), (4, 0, content)])
+    released = lambda **other: lost(raw.released([RELEASED[1] | other]))
+    yield "released_unknown_hold", "a range of a hold that there is not", released(hold="archive")
+    yield "released_backwards", "a range that ends before it begins", released(last=raw.sequence(1, 9))
+    yield "released_sequence", "a range of another log", released(log=(2, 0))
+    yield "released_two_starts", "a range over two starts", released(last=raw.sequence(2, 1))
+    content = raw.released([RELEASED[1]])
+    yield "released_reserved", "a reserved field of a range that is not zero", lost(content[:7] + b"\1" + content[8:])
     yield "restored_log_twice", "a log of a restored directory twice", \
         made(sections=[(3, 0, RESTORED[0] + raw.uptos(RESTORED[1] * 2))])
     yield from _refused_packed(made)

@@ -7,7 +7,7 @@ use crate::output::{Output, counted};
 use clap::Args;
 use flk_control::run::check_access;
 use flk_dataplane::config::{
-    Config, Mended, RawConfig, VARIABLES, form_of, unread_of_otel, warnings,
+    Config, Mended, RawConfig, VARIABLES, form_of, read_wal_secret, unread_of_otel, warnings,
 };
 use flk_dataplane::snapshot::Source;
 use std::collections::BTreeSet;
@@ -38,6 +38,7 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
         ..
     } = Mended::of(raw, mistakes);
     let unjudged = config.as_ref().and_then(unjudged);
+    let secret = config.as_ref().and_then(secret_fault);
     // The control process refuses these at its start; the gateway does without an admin API.
     let access = config
         .as_ref()
@@ -47,6 +48,7 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
         .chain(mistakes.iter().map(ToString::to_string))
         .chain(access.err().into_iter().flatten())
         .chain(unjudged)
+        .chain(secret)
         .collect();
     let mut output = Output::new();
     for error in &errors {
@@ -75,6 +77,12 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
 pub(crate) fn unjudged(config: &Config) -> Option<String> {
     let fault = config.document.judges_at(now_s().ok()?).err()?;
     Some(fault.to_string())
+}
+
+/// A secret for a new directory that no gateway takes: none starts so.
+pub(crate) fn secret_fault(config: &Config) -> Option<String> {
+    let path = config.wal_secret_file.as_deref()?;
+    Some(read_wal_secret(path).err()?.to_string())
 }
 
 /// A line for each secret that was read from an encrypted file, and a warning where others can open it, too.

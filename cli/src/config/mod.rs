@@ -9,7 +9,7 @@ mod schema;
 mod show;
 mod tenants;
 
-pub(crate) use check::unjudged;
+pub(crate) use check::{secret_fault, unjudged};
 
 use crate::CommandResult;
 use crate::exit::{Exit, Failure};

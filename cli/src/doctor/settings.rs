@@ -2,7 +2,7 @@
 //! with defaults. No key is kept or shown.
 
 use super::finding::{Finding, Place};
-use crate::config::unjudged;
+use crate::config::{secret_fault, unjudged};
 use crate::up::needs_dev_key;
 use flk_dataplane::config::{
     Config, ConfigError, Environment, Flags, RawConfig, STAND_IN_KEY, Variable,
@@ -52,6 +52,15 @@ fn of(text: Result<(), ConfigError>, environment: &dyn Fn(&str) -> Option<String
 
 fn finding(config: &Config, lacks_key: bool) -> Finding {
     let check = "configuration";
+    if let Some(fault) = secret_fault(config) {
+        return Finding::fail(
+            check,
+            fault,
+            "the secret of the installation, in a file that only its owner and at most a group can read",
+        )
+        .fix(Place::Setting, "flk wal secret generate --out secret; WAL_SECRET_FILE=secret")
+        .fix(Place::Kubernetes, "secret: {secretName: …, defaultMode: 0400}");
+    }
     if lacks_key {
         return Finding::warn(
             check,
@@ -101,6 +110,7 @@ fn defaults() -> Config {
 mod tests {
     use super::*;
     use crate::doctor::finding::Level;
+    use flk_dataplane::wal::secret::Secret;
 
     fn check(variables: &[(&str, &str)]) -> Settings {
         of(Ok(()), &|name| {
@@ -119,6 +129,35 @@ mod tests {
         assert_eq!(wrong.finding.level, Level::Fail);
         assert!(wrong.finding.found.contains("PORT"), "{:?}", wrong.finding);
         assert_eq!(wrong.config.listen.port(), 8080);
+    }
+
+    #[test]
+    fn a_secret_for_a_new_directory_that_no_gateway_takes_is_a_failure() {
+        use std::os::unix::fs::PermissionsExt;
+        let secret = Secret {
+            id: [1; 16],
+            key: [0x77; 16],
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), secret.encode()).unwrap();
+        let key = ("PCS_HMAC_KEY", "0123456789abcdef0123456789abcdef");
+        let path = file.path().to_str().unwrap();
+        for (mode, level) in [
+            (0o600, Level::Ok),
+            (0o440, Level::Ok),
+            (0o460, Level::Fail),
+            (0o444, Level::Fail),
+        ] {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(file.path(), permissions).unwrap();
+            let found = check(&[key, ("WAL_SECRET_FILE", path)]).finding;
+            assert_eq!(found.level, level, "{mode:o}: {found:?}");
+            assert!(
+                level == Level::Ok || found.found.contains(path),
+                "{found:?}"
+            );
+            assert!(!format!("{found:?}").contains("wwww"), "{found:?}");
+        }
     }
 
     #[test]

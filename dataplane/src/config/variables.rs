@@ -108,7 +108,7 @@ variables! {
     /// Length of a log segment.
     SegmentBytes "WAL_SEGMENT_BYTES" "wal.segment_bytes" false "4MiB to 64MiB, by WAL_MAX_BYTES and the number of shards" "4MiB to 1GiB, a multiple of 4KiB";
     /// File of the secret that a new WAL_DIR begins with.
-    WalSecretFile "WAL_SECRET_FILE" "wal.secret_file" false "no file: a new WAL_DIR makes a secret of its own" "a file as flk wal secret generate makes it, that only its owner can read";
+    WalSecretFile "WAL_SECRET_FILE" "wal.secret_file" false "no file: a new WAL_DIR makes a secret of its own" "a file as flk wal secret generate makes it: mode 0600, or 0640 where root or the gateway's user owns it";
     /// Where this gateway runs; in the headers of its log segments.
     RegionId "REGION_ID" "process.region" false "no region" "1 to 64 characters of A-Z a-z 0-9 . _ -";
     /// How log lines are written.

@@ -7,8 +7,10 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Permissions of other users than the owner.
-const OF_OTHERS: u32 = 0o077;
+/// Permissions that nobody but the owner may have: to change it, and all of users outside of its group.
+const OF_OTHERS: u32 = 0o027;
+/// Permissions of its group.
+const OF_GROUP: u32 = 0o070;
 
 /// Why a secret is not taken from a file.
 #[derive(Debug)]
@@ -22,6 +24,12 @@ enum Fault {
     Read(ReadError),
     /// Others may use it; its permissions.
     Open(u32),
+    /// Its group may read it, and neither root nor this user gave that group the right to; its permissions, and the two users.
+    Owner {
+        mode: u32,
+        owner: u32,
+        user: u32,
+    },
     Content(SecretFault),
 }
 
@@ -33,7 +41,11 @@ impl fmt::Display for SecretFileError {
             Fault::Read(error) => error.fmt(out),
             Fault::Open(mode) => write!(
                 out,
-                "others than its owner may use it (mode {mode:o}): chmod 600 {path}"
+                "others than its owner may use it (mode {mode:o}), and at most its group may read it: chmod 600 {path}, or 640 for a group; in Kubernetes defaultMode: 0400"
+            ),
+            Fault::Owner { mode, owner, user } => write!(
+                out,
+                "its group may read it (mode {mode:o}), and user {owner} owns it, who could choose that group: let root or user {user} own it, as which this process runs, or chmod 600 {path}"
             ),
             Fault::Content(fault) => write!(
                 out,
@@ -48,7 +60,7 @@ impl std::error::Error for SecretFileError {}
 /// Reads the secret.
 ///
 /// # Errors
-/// The file cannot be read, others than its owner may use it, or it holds no secret.
+/// The file cannot be read, others than its owner (and a group that root or this user lets read) may use it, or it holds no secret.
 pub fn read(path: &Path) -> Result<Secret, SecretFileError> {
     read_private(path).map_err(|fault| SecretFileError {
         path: path.to_owned(),
@@ -59,17 +71,27 @@ pub fn read(path: &Path) -> Result<Secret, SecretFileError> {
 fn read_private(path: &Path) -> Result<Secret, Fault> {
     let file = open_regular(path).map_err(Fault::Read)?;
     let metadata = file.metadata();
-    let mode = metadata.map_err(|error| Fault::Read(ReadError::Io(error)))?;
-    let mode = mode.mode() & 0o777;
-    if mode & OF_OTHERS != 0 {
-        return Err(Fault::Open(mode));
-    }
+    let metadata = metadata.map_err(|error| Fault::Read(ReadError::Io(error)))?;
+    let user = rustix::process::geteuid().as_raw();
+    judge(metadata.mode() & 0o777, metadata.uid(), user)?;
     let bytes = match read_open(file, SECRET_BYTES) {
         Ok(bytes) => bytes,
         Err(ReadError::TooLong(_)) => return Err(Fault::Content(SecretFault::Length)),
         Err(error) => return Err(Fault::Read(error)),
     };
     Secret::decode(&bytes).map_err(Fault::Content)
+}
+
+/// Whether a secret may have these permissions and this owner, in a process of this user. A group may read it: what is mounted
+/// into a container under an `fsGroup` is always readable for that group.
+fn judge(mode: u32, owner: u32, user: u32) -> Result<(), Fault> {
+    if mode & OF_OTHERS != 0 {
+        return Err(Fault::Open(mode));
+    }
+    if mode & OF_GROUP != 0 && owner != 0 && owner != user {
+        return Err(Fault::Owner { mode, owner, user });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -91,8 +113,8 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_read_from_a_file_that_only_its_owner_can_read() {
-        for mode in [0o600, 0o400] {
+    fn a_secret_is_read_from_a_file_that_its_owner_and_at_most_a_group_can_read() {
+        for mode in [0o600, 0o400, 0o640, 0o440] {
             let file = file(&SECRET.encode(), mode);
             assert_eq!(read(file.path()).unwrap(), SECRET);
         }
@@ -106,13 +128,13 @@ mod tests {
         for (bytes, mode, said) in [
             (
                 &whole[..],
-                0o640,
-                "others than its owner may use it (mode 640): chmod 600",
+                0o660,
+                "others than its owner may use it (mode 660), and at most its group may read it: chmod 600",
             ),
             (
                 &whole[..],
                 0o604,
-                "others than its owner may use it (mode 604): chmod 600",
+                "others than its owner may use it (mode 604), and at most its group may read it: chmod 600",
             ),
             (&whole[..47], 0o600, "the secret file is not 48 bytes long"),
             (
@@ -139,5 +161,29 @@ mod tests {
             error.starts_with("WAL_SECRET_FILE=/nowhere/secret: it cannot be read: "),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_group_may_only_read_and_only_where_root_or_this_user_lets_it() {
+        const USER: u32 = 1000;
+        for owner in [0, USER, 1001] {
+            for mode in 0..=0o777 {
+                let is_private = mode & 0o077 == 0;
+                let is_shared = mode & 0o027 == 0 && owner != 1001;
+                let may = judge(mode, owner, USER).is_ok();
+                assert_eq!(may, is_private || is_shared, "{mode:o} of {owner}");
+            }
+        }
+        let fault = judge(0o440, 1001, USER).unwrap_err();
+        let error = SecretFileError {
+            path: "/etc/flk/secret".into(),
+            fault,
+        };
+        let said = error.to_string();
+        assert!(
+            said.contains("its group may read it (mode 440), and user 1001 owns it"),
+            "{said}"
+        );
+        assert!(said.contains("root or user 1000"), "{said}");
     }
 }

@@ -53,15 +53,23 @@ impl Allowed {
         let Ok(peer) = rustix::net::sockopt::socket_peercred(stream) else {
             return Allowed::Nothing;
         };
-        if peer.uid.is_root() || peer.uid == rustix::process::geteuid() {
-            return Allowed::All;
-        }
-        let is_member = |group: ReadGroup| {
-            peer.gid.as_raw() == group.number() || groups_of(stream).contains(&group.number())
-        };
-        match readers.is_some_and(is_member) {
-            true => Allowed::Reading,
-            false => Allowed::Nothing,
+        let own = rustix::process::geteuid().as_raw();
+        let is_member =
+            |group: u32| peer.gid.as_raw() == group || groups_of(stream).contains(&group);
+        Allowed::to(peer.uid.as_raw(), own, readers, is_member)
+    }
+
+    /// What a user may ask for in a process of the user `own`.
+    fn to(
+        user: u32,
+        own: u32,
+        readers: Option<ReadGroup>,
+        is_member: impl Fn(u32) -> bool,
+    ) -> Allowed {
+        match readers {
+            _ if user == own || user == 0 => Allowed::All,
+            Some(readers) if is_member(readers.number()) => Allowed::Reading,
+            Some(_) | None => Allowed::Nothing,
         }
     }
 
@@ -134,6 +142,27 @@ mod tests {
         }
         let refused = Allowed::Reading.permits("flk1 pin", readers).unwrap_err();
         assert!(refused.to_string().contains("group 1234"), "{refused}");
+    }
+
+    #[test]
+    fn root_and_the_own_user_may_ask_for_all_members_for_reading_and_others_for_nothing() {
+        const OWN: u32 = 1000;
+        let readers = ReadGroup::find("1234").ok();
+        for (user, readers, groups, allowed) in [
+            (OWN, None, &[][..], Allowed::All),
+            (0, None, &[], Allowed::All),
+            (0, readers, &[7], Allowed::All),
+            (OWN, readers, &[1234], Allowed::All),
+            (1001, readers, &[7, 1234], Allowed::Reading),
+            (1001, readers, &[7, 1235], Allowed::Nothing),
+            (1001, readers, &[], Allowed::Nothing),
+            (1001, None, &[1234, 0], Allowed::Nothing),
+            (1234, readers, &[], Allowed::Nothing),
+        ] {
+            let is_member = |group: u32| groups.contains(&group);
+            let found = Allowed::to(user, OWN, readers, is_member);
+            assert_eq!(found, allowed, "{user} of {groups:?} with {readers:?}");
+        }
     }
 
     #[test]

@@ -164,24 +164,28 @@ impl Service {
     /// The oldest segments that may go, as many as are wanted.
     async fn pick(&mut self, wanted: Deletion, seals: Seals) -> Result<Picked, Halt> {
         let mut picked = Picked::default();
-        if !self.pick_free(wanted, seals, &mut picked).await? {
-            self.pick_held(wanted, seals, &mut picked).await?;
+        if let Some(picked_counts) = self.pick_free(wanted, seals, &mut picked).await? {
+            let held = self.held(wanted, seals, &picked_counts).await?;
+            self.pick_held(wanted, &held, &mut picked);
         }
         Ok(picked)
     }
 
-    /// Picks what no hold needs; true if no more is wanted.
+    /// Picks what no hold needs. Nothing comes back if no more is wanted; else, of each log of which all that no hold needs is
+    /// picked, how many segments that is. Of another log nothing more may go: segments of a log go in order.
     async fn pick_free(
         &mut self,
         wanted: Deletion,
         seals: Seals,
         picked: &mut Picked,
-    ) -> Result<bool, Halt> {
+    ) -> Result<Option<BTreeMap<LogId, usize>>, Halt> {
         // The oldest segment of each log stands last, to be taken off.
         let mut queues: BTreeMap<LogId, Vec<SegmentEntry>> = BTreeMap::new();
+        let mut free_counts: BTreeMap<LogId, usize> = BTreeMap::new();
         for log in &self.store.manifest.logs {
             let mut queue = log.segments[..self.free(log, seals)].to_vec();
             queue.reverse();
+            free_counts.insert(log.id, queue.len());
             queues.insert(log.id, queue);
         }
         loop {
@@ -196,11 +200,12 @@ impl Service {
                 oldest = Some(oldest.map_or(at, |oldest| oldest.min(at)));
             }
             let Some((closed_at_s, log)) = oldest else {
-                return Ok(false);
+                return Ok(Some(free_counts));
             };
             if wanted.spares(closed_at_s, &picked.sum) {
                 // Of what is older than an age, holds may have more.
-                return Ok(!matches!(wanted, Deletion::OlderThan(_)));
+                free_counts.retain(|log, _| queues.get(log).is_some_and(Vec::is_empty));
+                return Ok(matches!(wanted, Deletion::OlderThan(_)).then_some(free_counts));
             }
             let Some(entry) = queues.get_mut(&log).and_then(Vec::pop) else {
                 unreachable!("the oldest segment is the front of a queue")
@@ -210,23 +215,14 @@ impl Service {
     }
 
     /// Picks of what holds need, as far as they let it go.
-    async fn pick_held(
-        &mut self,
-        wanted: Deletion,
-        seals: Seals,
-        picked: &mut Picked,
-    ) -> Result<(), Halt> {
-        if self.store.manifest.sections.holds.is_empty() {
-            return Ok(());
-        }
-        let held = self.held(wanted, seals).await?;
+    fn pick_held(&self, wanted: Deletion, held: &[HeldSegment], picked: &mut Picked) {
         let holds = &self.store.manifest.sections.holds;
         let now_s = self.store.expiry_now_s();
         let limit = self.store.config.hold_limit;
         let is_by_age = matches!(wanted, Deletion::OlderThan(_));
         let verdicts: Vec<Vec<Option<Verdict>>> = match (limit, is_by_age) {
             (HoldLimit::Release, true) => {
-                let of_hold = |hold| at_limits(hold, &held, now_s);
+                let of_hold = |hold| at_limits(hold, held, now_s);
                 holds.iter().map(of_hold).collect()
             }
             _ => vec![Vec::new(); holds.len()],
@@ -260,14 +256,24 @@ impl Service {
             }
         }
         picked.released = joined(std::mem::take(&mut picked.released));
-        Ok(())
     }
 
-    /// What is wanted and could go but for holds, oldest first.
-    async fn held(&mut self, wanted: Deletion, seals: Seals) -> Result<Vec<HeldSegment>, Halt> {
+    /// What is wanted and could go but for holds, oldest first. It begins right behind what is picked of each log: bodies may
+    /// have been resolved since.
+    async fn held(
+        &mut self,
+        wanted: Deletion,
+        seals: Seals,
+        picked_counts: &BTreeMap<LogId, usize>,
+    ) -> Result<Vec<HeldSegment>, Halt> {
+        if self.store.manifest.sections.holds.is_empty() {
+            return Ok(Vec::new());
+        }
         let of_log = |log: &LogEntry| {
-            let needed = self.free(log, seals)..self.deletable(log, seals);
-            let segments = log.segments[needed].iter();
+            let deletable = &log.segments[..self.deletable(log, seals)];
+            let picked_count = picked_counts.get(&log.id).copied();
+            let segments = deletable.iter();
+            let segments = segments.skip(picked_count.unwrap_or(deletable.len()));
             let with_extent = segments.filter_map(|entry| Some((*entry, *entry.state.extent()?)));
             (log.id, with_extent.collect::<Vec<_>>())
         };
@@ -313,7 +319,7 @@ impl Service {
             let changes = self.holds.changes;
             let picked = self.pick(wanted, Seals::Done).await?;
             // A hold that was acknowledged meanwhile keeps what it is not done with.
-            if self.holds.changes == changes {
+            if self.holds.changes == changes || planted(Bug::HoldMissedByDeletion) {
                 break picked;
             }
         };

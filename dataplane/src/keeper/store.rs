@@ -82,7 +82,7 @@ pub(crate) enum Growth {
     Serving,
     /// The end of a log in a stop: what a start adds stays free.
     Stopping,
-    /// A slice, which lets segments be deleted.
+    /// A slice, or how far a hold is done: what lets segments be deleted.
     Publishing,
 }
 

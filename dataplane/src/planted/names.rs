@@ -4,7 +4,7 @@ use super::{Bug, Point};
 
 impl Bug {
     /// All of them, in the order of the table in docs/testing.md.
-    pub const ALL: [Bug; 45] = [
+    pub const ALL: [Bug; 47] = [
         Bug::AckBeforeSync,
         Bug::SyncBeforeWriteCompleted,
         Bug::TwoBatchesInFlight,
@@ -50,6 +50,8 @@ impl Bug {
         Bug::LookUpSeesUndurable,
         Bug::LookUpWithoutSlices,
         Bug::LookUpOfDefaultTenant,
+        Bug::HoldMissedByDeletion,
+        Bug::HoldFreesItsSegment,
     ];
 
     /// The bug in words.
@@ -111,6 +113,12 @@ impl Bug {
             Bug::LookUpSeesUndurable => "look-up answered with a decision that is not durable",
             Bug::LookUpWithoutSlices => "look-up that asks no slice",
             Bug::LookUpOfDefaultTenant => "look-up in the default tenant, whatever its header says",
+            Bug::HoldMissedByDeletion => {
+                "a hold that was acknowledged while a deletion looked at segments is missed by it"
+            }
+            Bug::HoldFreesItsSegment => {
+                "a hold frees the segment that it stands in, as if it were done with all of it"
+            }
             Bug::EpochComparedAsNumber => "seal epochs compared as numbers that never wrap",
         }
     }

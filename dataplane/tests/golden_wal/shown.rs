@@ -3,8 +3,8 @@
 use flk_contract::hash::sha256;
 use flk_dataplane::wal::batch::Batch;
 use flk_dataplane::wal::manifest::{
-    Cover, Hold, LogEntry, LogUpto, Manifest, RestoredFrom, Sections, SegmentEntry, SegmentState,
-    SliceEntry,
+    Cover, Hold, LogEntry, LogUpto, Manifest, ReleasedRange, RestoredFrom, Sections, SegmentEntry,
+    SegmentState, SliceEntry,
 };
 use flk_dataplane::wal::name::{LogId, Place};
 use flk_dataplane::wal::record::{BodyRecord, Content, Decision, Entry, Flags, Record};
@@ -41,10 +41,16 @@ fn sections(it: &Sections) -> Value {
     };
     let restored =
         |it: &RestoredFrom| json!({"incarnation": hex(&it.incarnation), "taken": uptos(&it.taken)});
+    let released = |it: &ReleasedRange| {
+        json!({
+            "hold": it.hold, "log": log(it.log), "first": it.from.0, "last": it.to.0, "at": it.at_s,
+        })
+    };
     json!({
         "clock_base_of_format_1": it.clock_base_of_format_1.map(|it| json!({"base": it.base_s, "upto_start": it.upto_start})),
         "holds": it.holds.iter().map(hold).collect::<Vec<_>>(),
         "restored_from": it.restored_from.as_ref().map(restored),
+        "released": it.released.iter().map(released).collect::<Vec<_>>(),
     })
 }
 

@@ -81,6 +81,31 @@ fn who_asks_for_the_statistics_gets_their_memory_and_goes_on() {
 }
 
 #[test]
+fn a_client_that_may_ask_for_nothing_gets_an_error_for_each_line_and_no_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut commands, socket) = listen(directory.path());
+    let published = crate::driver::statistics::publish(1).unwrap();
+    commands.publish(Some(published.memory));
+    let mut client = UnixStream::connect(&socket).unwrap();
+    assert!(lines(&mut commands).is_empty());
+    for accepted in commands.clients.values_mut() {
+        accepted.allowed = Allowed::Nothing;
+    }
+    client
+        .write_all(b"flk1 statistics\nflk1 pin\nflk1 hold list\n")
+        .unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    while !commands.clients.is_empty() {
+        assert!(lines(&mut commands).is_empty());
+    }
+    let answers = answer(&mut client);
+    assert_eq!(answers.lines().count(), 3, "{answers}");
+    for line in answers.lines() {
+        assert!(line.starts_with("error this needs user"), "{line}");
+    }
+}
+
+#[test]
 fn a_socket_that_was_left_behind_is_replaced_and_ours_is_removed() {
     let directory = tempfile::tempdir().unwrap();
     drop(UnixListener::bind(directory.path().join(SOCKET)).unwrap());

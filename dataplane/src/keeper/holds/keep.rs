@@ -2,6 +2,7 @@
 //! the retention's to say.
 
 use super::RELEASED_COUNT_MAX;
+use crate::planted::{Bug, planted};
 use crate::wal::manifest::{Extent, Hold, Manifest, ReleasedRange, Sections, SegmentEntry};
 use crate::wal::name::{LogId, Sequence};
 use std::collections::BTreeSet;
@@ -64,7 +65,10 @@ pub(crate) fn free_of_holds(holds: &[Hold], log: LogId, segments: &[SegmentEntry
     };
     let is_free = |entry: &&SegmentEntry| {
         let extent = entry.state.extent();
-        extent.is_some_and(|extent| extent.last <= done)
+        extent.is_some_and(|extent| match planted(Bug::HoldFreesItsSegment) {
+            true => extent.first <= done,
+            false => extent.last <= done,
+        })
     };
     segments.iter().take_while(is_free).count()
 }
@@ -139,14 +143,16 @@ fn follows(before: &ReleasedRange, after: &ReleasedRange) -> bool {
     before.hold == after.hold && before.log == after.log && before.to.0 + 1 == after.from.0
 }
 
-/// Writes down what holds let go of.
+/// Writes down what holds let go of. A range that grows is the newest again.
 pub(crate) fn note_released(sections: &mut Sections, released: &[Released]) {
     for Released { range, .. } in released {
-        let mut known = sections.released.iter_mut();
-        match known.find(|it| follows(it, range)) {
-            Some(before) => (before.to, before.at_s) = (range.to, range.at_s),
-            None => sections.released.push(range.clone()),
-        }
+        let known = &mut sections.released;
+        let before = known.iter().position(|it| follows(it, range));
+        let from = before.map_or(range.from, |at| known.remove(at).from);
+        known.push(ReleasedRange {
+            from,
+            ..range.clone()
+        });
     }
     let surplus = sections.released.len().saturating_sub(RELEASED_COUNT_MAX);
     sections.released.drain(..surplus);
@@ -157,5 +163,77 @@ pub(crate) fn forget_positions(next: &mut Manifest) {
     let logs: BTreeSet<LogId> = next.logs.iter().map(|log| log.id).collect();
     for hold in &mut next.sections.holds {
         hold.done.retain(|it| logs.contains(&it.log));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn released(name: &str, from: u64, to: u64, at_s: u32) -> Released {
+        let log = LogId {
+            start: 1,
+            number: 0,
+        };
+        let of = |counter| Sequence(Sequence::before_first(log.start).0 + counter);
+        Released {
+            range: ReleasedRange {
+                hold: name.to_string(),
+                log,
+                from: of(from),
+                to: of(to),
+                at_s,
+            },
+            why: LetGo::Room,
+        }
+    }
+
+    fn noted(sections: &Sections) -> Vec<(&str, u64, u64, u32)> {
+        let ranges = sections.released.iter();
+        let shown = ranges.map(|it| (&*it.hold, it.from.counter(), it.to.counter(), it.at_s));
+        shown.collect()
+    }
+
+    #[test]
+    fn a_range_that_grows_is_the_newest_again_and_the_oldest_are_forgotten() {
+        let mut sections = Sections::default();
+        note_released(&mut sections, &[released("a", 1, 2, 7)]);
+        note_released(&mut sections, &[released("b", 1, 2, 8)]);
+        note_released(&mut sections, &[released("a", 3, 4, 9)]);
+        assert_eq!(noted(&sections), [("b", 1, 2, 8), ("a", 1, 4, 9)]);
+        for apart in 1..RELEASED_COUNT_MAX as u64 {
+            note_released(&mut sections, &[released("b", 10 * apart, 10 * apart, 10)]);
+        }
+        assert_eq!(sections.released.len(), RELEASED_COUNT_MAX);
+        assert_eq!(noted(&sections)[..2], [("a", 1, 4, 9), ("b", 10, 10, 10)]);
+    }
+
+    #[test]
+    fn what_was_deleted_is_joined_with_what_comes_right_behind_it_in_the_same_log_for_the_same_reason()
+     {
+        let other_log = |mut it: Released| {
+            it.range.log.number = 1;
+            it
+        };
+        let other_why = Released {
+            why: LetGo::Age,
+            ..released("a", 7, 8, 5)
+        };
+        let all = vec![
+            released("a", 1, 2, 5),
+            released("b", 3, 4, 5),
+            other_log(released("a", 3, 4, 5)),
+            released("a", 3, 4, 5),
+            released("a", 6, 6, 5),
+            other_why.clone(),
+        ];
+        let expected = [
+            released("a", 1, 4, 5),
+            released("b", 3, 4, 5),
+            other_log(released("a", 3, 4, 5)),
+            released("a", 6, 6, 5),
+            other_why,
+        ];
+        assert_eq!(joined(all), expected);
     }
 }

@@ -55,9 +55,9 @@ impl Service {
         }
         let growth = match change {
             Change::Drop { .. } => self.store.replace(next).await,
-            Change::Set { .. } | Change::Move { .. } => {
-                self.store.grow(next, Growth::Serving).await
-            }
+            // A hold that could not move would keep for ever what fills the manifest.
+            Change::Move { .. } => self.store.grow(next, Growth::Publishing).await,
+            Change::Set { .. } => self.store.grow(next, Growth::Serving).await,
         };
         match growth {
             Ok(()) => {}

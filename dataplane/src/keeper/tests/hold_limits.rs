@@ -146,6 +146,9 @@ fn a_hold_that_does_not_give_way_has_submits_refused_and_is_named() {
     let mut world = on_volume(1, 1 << 20, settings);
     let line = "flk1 hold set backup --age-max 1 --bytes-max 1";
     assert_eq!(command(&mut world, line), "ok");
+    let log = world.shards[0].begin.log;
+    let line = format!("flk1 hold set done-with-all {log}:1000000");
+    assert_eq!(command(&mut world, &line), "ok");
     let mut refused = None;
     for record in 0..3_000 {
         if let Err(why) = world.offer(0, record, 3_000, 60_000) {
@@ -157,6 +160,8 @@ fn a_hold_that_does_not_give_way_has_submits_refused_and_is_named() {
     assert_eq!(refused, Some(Shortage::Cap));
     assert!(has_said(&world, "hold backup keeps segments"));
     assert_eq!(released(&world), [], "nothing of it is let go");
+    let status = command(&mut world, "flk1 status");
+    assert!(status.contains("\"deletable_bytes\":0,"), "{status}");
     assert_eq!(
         closed(&world, world.shards[0].begin.log)[0],
         first_of(&world)
@@ -200,4 +205,14 @@ fn a_compaction_counts_what_stays_for_holds() {
     let dry = command(&mut world, "flk1 compact --older-than 0 --dry-run");
     assert!(dry.contains("\"segments\":2,"), "{dry}");
     assert_eq!(hold(&world, "backup").done.len(), 1);
+    // Done with two of them, it is behind by the others.
+    let behind_bytes: u64 = manifest(&world)
+        .segments()
+        .filter_map(|(_, entry)| entry.state.extent().copied())
+        .filter(|extent| extent.last.counter() > upto)
+        .map(|extent| extent.bytes)
+        .sum();
+    let list = command(&mut world, "flk1 hold list");
+    let listed = format!("\"behind_bytes\":{behind_bytes},");
+    assert!(behind_bytes > 0 && list.contains(&listed), "{list}");
 }

@@ -8,6 +8,7 @@ use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::evidence::command;
 use crate::keeper::tests::quarantine::tool;
 use crate::keeper::tests::world::{World, config, manifest};
+use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Hold, Manifest};
 use crate::wal::name::LogId;
 
@@ -105,6 +106,30 @@ fn a_hold_that_was_acknowledged_survives_a_crash_and_keeps_on() {
         let kept_now = closed(&world, log);
         assert_eq!(kept_now[..kept.len() - 2], kept[2..]);
     }
+}
+
+#[test]
+fn a_hold_that_is_set_again_keeps_what_is_not_given_and_stays_where_it_is() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    world.decide(0, 1, DAY_S);
+    let log = log_of(&world);
+    let line = format!("flk1 hold set backup {log}:1 --owner me --bytes-max 7 --age-max 8");
+    assert_eq!(command(&mut world, &line), "ok");
+    let before = hold(&world, "backup");
+    world.pass_s(5);
+    assert_eq!(
+        command(&mut world, "flk1 hold set backup --age-max 9"),
+        "ok"
+    );
+    let expected = Hold {
+        age_max_s: 9,
+        ..before.clone()
+    };
+    assert_eq!(hold(&world, "backup"), expected);
+    assert_eq!(
+        (before.owner.as_str(), before.bytes_max, before.done.len()),
+        ("me", 7, 1)
+    );
 }
 
 #[test]
@@ -241,6 +266,70 @@ fn a_hold_for_which_the_manifest_has_no_place_is_refused() {
     assert!(refused.contains("manifest"), "{refused}");
     let list = command(&mut world, "flk1 hold list");
     assert!(list.starts_with("ok"), "{list}");
+}
+
+#[test]
+fn a_hold_moves_although_the_manifest_is_full() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    let bytes = manifest(&world).encoded_bytes();
+    world.config = KeeperConfig {
+        manifest_bytes_max: (bytes + 1_000) * 16 / 15,
+        ..config(1)
+    };
+    let mut world = world.restarted(Lost::Nothing, 1, 1);
+    world.assert_serving();
+    let mut number = 0;
+    for owner_bytes in [60, 0] {
+        let owner = "o".repeat(owner_bytes);
+        loop {
+            number += 1;
+            let line = format!("flk1 hold set {number} --owner {owner}");
+            let reply = command(&mut world, &line);
+            if reply != "ok" {
+                assert!(reply.contains("manifest"), "{reply}");
+                break;
+            }
+        }
+    }
+    // What is left is less than a hold takes, and less than two positions.
+    let log = log_of(&world);
+    for name in 1..=2 {
+        let line = format!("flk1 hold move {name} {log}:0");
+        assert_eq!(command(&mut world, &line), "ok");
+    }
+    assert_eq!(hold(&world, "2").done.len(), 1);
+}
+
+#[test]
+fn behind_a_segment_that_stays_because_it_cannot_be_read_none_is_let_go() {
+    let mut world = World::started(TestDisk::new(), config(1));
+    for record in 0..300 {
+        world.decide(0, record, 30 * DAY_S);
+    }
+    let sealed = command(&mut world, "flk1 compact --older-than 1000000");
+    assert!(sealed.starts_with("ok"), "{sealed}");
+    let log = log_of(&world);
+    let first = closed(&world, log)[0];
+    assert_eq!(command(&mut world, "flk1 hold set late --age-max 1"), "ok");
+    let line = format!("flk1 hold move late {log}:{first}");
+    assert_eq!(command(&mut world, &line), "ok");
+    // The ages of segments of an earlier run are in their files only.
+    let kept = closed(&world, log);
+    let oldest = manifest(&world).log(log).unwrap().segments[0];
+    let last_block = oldest.state.extent().unwrap().bytes - 4096;
+    let name = NumberedFile::Segment(oldest.file).to_string();
+    world.disk.fail_reads_at = Some((name, last_block));
+    let mut world = world.restarted(Lost::Nothing, 1, 1);
+    world.assert_serving();
+    world.pass_s(100);
+    let reply = command(&mut world, "flk1 compact --older-than 60");
+    assert!(reply.contains("\"segments\":0,"), "{reply}");
+    assert_eq!(world.exit, None);
+    assert_eq!(closed(&world, log)[..kept.len()], kept);
+    world.disk.fail_reads_at = None;
+    let reply = command(&mut world, "flk1 compact --older-than 60");
+    assert!(!reply.contains("\"segments\":0,"), "{reply}");
+    assert_eq!(closed(&world, log), Vec::<u64>::new());
 }
 
 #[test]
