@@ -1,11 +1,12 @@
 //! Retention: which closed segments may go, and which do. A segment may go once its decisions are in slices that all shards
 //! use and its bodies are resolved; the manifest forgets it before its file is removed.
 
+use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
 #[cfg(feature = "planted-bugs")]
 use crate::keeper::mistakes;
 use crate::keeper::notice::Notice;
-use crate::keeper::serve::Service;
+use crate::keeper::serve::{LOOK_EVERY_US, Service};
 use crate::keeper::store::NotReplaced;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
@@ -150,9 +151,15 @@ impl Service {
     }
 
     /// Deletes the oldest segments that may go, as many as are wanted. Nothing while something is pinned, or while a shard
-    /// does not use the slices that hold their decisions.
+    /// does not use the slices that hold their decisions, or soon after an attempt that failed: the next ones are made once a
+    /// second, although a shard that waits for room asks ten times as often.
     pub(crate) async fn delete(&mut self, wanted: Deletion) -> Result<Deleted, Halt> {
-        if !self.all_switched() || self.pins.any() {
+        let now_us = self.store.now().mono_us;
+        let waits = self
+            .space
+            .delete_due
+            .is_some_and(|due| !due.is_over(now_us));
+        if waits || !self.all_switched() || self.pins.any() {
             return Ok(Deleted::default());
         }
         let (candidates, sum) = self.candidates(wanted, Seals::Done).await?;
@@ -166,9 +173,12 @@ impl Service {
         forget(&mut next, &candidates);
         self.note_resolved(&mut next);
         match self.store.replace(next).await {
-            Ok(()) => {}
+            Ok(()) => self.space.delete_due = None,
             Err(NotReplaced::Before(halt)) => {
-                self.trouble("forgetting segments in", &halt);
+                let again = Due::At(self.store.now().mono_us + LOOK_EVERY_US);
+                if self.space.delete_due.replace(again).is_none() {
+                    self.trouble("forgetting segments in", &halt); // once, not at each attempt
+                }
                 return Ok(Deleted::default());
             }
             Err(not) => return Err(not.into()),

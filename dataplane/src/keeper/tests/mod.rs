@@ -11,6 +11,7 @@ mod clock;
 mod deleted_beginning;
 mod epochs;
 mod evidence;
+mod faults;
 mod formats;
 mod from_slices;
 mod full_disk;
