@@ -38,9 +38,25 @@ impl Errno {
         self == Errno::EACCES || matches!(self.0, EPERM | EROFS)
     }
 
+    /// Whether there is no room for more: the file system is full, or a quota is used up.
+    pub fn is_full(self) -> bool {
+        const EDQUOT: Errno = Errno(122);
+        self == Errno::ENOSPC || self == EDQUOT
+    }
+
+    /// Whether another open file is refused: to the process, or to all of the system.
+    pub fn is_out_of_descriptors(self) -> bool {
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
+        matches!(self.0, ENFILE | EMFILE)
+    }
+
     /// What an operator should check if a file operation in WAL_DIR failed with this.
     pub fn what_to_check(self) -> &'static str {
         match self.is_refusal() {
+            _ if self.is_out_of_descriptors() => {
+                "The process has as many files open as it may: raise its limit (LimitNOFILE of the unit, `prlimit --nofile` while it runs, fs.file-max)"
+            }
             true => {
                 "The file system refuses it, which is not for want of space: look for a read-only mount, for `chattr +i` or `+a` (lsattr), and at the owner and mode of WAL_DIR and its files"
             }

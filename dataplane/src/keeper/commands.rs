@@ -1,6 +1,7 @@
 //! Commands from `keeper.sock`: one line `flk1 <verb> …` in, one line out, `ok …` or `error …`. A command never outlives
 //! its reply, except a pin.
 
+use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
 use crate::keeper::holds;
 use crate::keeper::port::KeeperOp;
@@ -123,6 +124,7 @@ impl Service {
             Some(Shortage::Disk) => "\"disk\"",
             Some(Shortage::Cap) => "\"cap\"",
             Some(Shortage::Refused) => "\"refused\"",
+            Some(Shortage::Descriptors) => "\"descriptors\"",
             Some(Shortage::Segments) => "\"segments\"",
         };
         let now_s = self.store.expiry_now_s();
@@ -192,11 +194,15 @@ impl Service {
             return Ok("error something is pinned: unpin it first".to_string());
         }
         if !dry && !self.stop.is_asked() {
+            self.sealing.repeat_at_us = None; // it takes what is in use, too
             self.seal().await?;
             self.await_switched().await?;
         }
         let second = (self.store.expiry_now_s() + 1).saturating_sub(age_s);
         let wanted = Deletion::OlderThan(second);
+        if self.space.delete_due.is_some() {
+            self.space.delete_due = Some(Due::AtOnce);
+        }
         let (deleted, kept, packed) = match dry {
             true => {
                 let would = self.would_delete(wanted).await?;

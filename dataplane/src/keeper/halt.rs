@@ -102,6 +102,11 @@ pub(crate) enum Halt {
 }
 
 impl Halt {
+    /// Whether a file that should be there is gone.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Halt::Io { error, .. } if *error == Errno::ENOENT)
+    }
+
     /// Exit code of the process.
     pub(crate) fn code(&self) -> i32 {
         let exit = match self {

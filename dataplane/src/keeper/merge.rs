@@ -9,8 +9,10 @@ use crate::wal::name::{LogId, Sequence};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// After a merge that failed the next one is tried after this time, in microseconds: one minute.
-const MERGE_AGAIN_US: u64 = 60_000_000;
+/// After a merge that failed the next one is tried after this time, in microseconds. It doubles with each that fails, up to a
+/// minute: a merge may read and write for long before it fails.
+const MERGE_AGAIN_US: u64 = 10_000_000;
+const MERGE_AGAIN_US_MAX: u64 = 60_000_000;
 
 impl Service {
     /// Whether there are more slices than configured.
@@ -54,7 +56,9 @@ impl Service {
         let failed = &mut self.sealing.merges_failed;
         failed.retain(|pair, _| pairs.contains(pair));
         failed.insert(pairs[index], now_us);
-        self.sealing.merge_due = Due::At(now_us + MERGE_AGAIN_US);
+        let wait_us = MERGE_AGAIN_US << self.sealing.merges_failed_count.min(8);
+        self.sealing.merges_failed_count += 1;
+        self.sealing.merge_due = Due::At(now_us + wait_us.min(MERGE_AGAIN_US_MAX));
     }
 
     /// Bytes that the next merge writes before it frees as many, if one is due. They are room that should be made, not room
@@ -112,7 +116,12 @@ impl Service {
         );
         next.slices[index] = made.entry.clone();
         next.slices.remove(index + 1);
-        self.publish(next, Some(made)).await
+        let published = self.publish(next, Some(made)).await?;
+        match published {
+            true => self.sealing.merges_failed_count = 0,
+            false => self.note_merge_failed(index),
+        }
+        Ok(published)
     }
 }
 

@@ -107,7 +107,8 @@ impl Service {
         next: Manifest,
         named: &SegmentEntry,
     ) -> Result<(), Halt> {
-        self.give_segment(shard, log, named).await?;
+        let segment = self.store.open_for_shard(named).await?;
+        self.give_segment(shard, log, segment);
         Ok(self.store.grow(next, self.growth()).await?)
     }
 }

@@ -15,7 +15,7 @@ use crate::mesh::keeper::{Shortage, ToShard};
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Extent, Manifest, SegmentEntry, SegmentState};
-use crate::wal::name::{ClosedSegment, LogId};
+use crate::wal::name::{ClosedSegment, LogId, NamedSegment};
 use crate::wal::writer::{Entered, EpochBegun};
 
 /// Naming that failed is tried again after this time, in microseconds.
@@ -67,8 +67,10 @@ impl Service {
             return Ok(Naming::Failed);
         }
         let mut next = self.store.draft();
-        let Some(named) = self.store.name_next(&mut next, entered.ordinal + 1).await? else {
-            return Ok(Naming::Failed);
+        let named = match self.store.name_next(&mut next, entered.ordinal + 1).await {
+            Ok(Some(named)) => named,
+            Ok(None) => return Ok(Naming::Failed),
+            Err(halt) => return Ok(self.not_named(&halt)),
         };
         let closed_file = enter(&mut next, shard, &entered, Some(named))?;
         self.note_resolved(&mut next);
@@ -79,13 +81,22 @@ impl Service {
             self.note_named(shard, &entered, closed_file).await;
             return Ok(Naming::Done);
         }
+        // Before the manifest names it: a segment that is named and cannot be opened would end the process.
+        let segment = match self.store.open_for_shard(&named).await {
+            Ok(segment) => segment,
+            // A file that is gone does not come back.
+            Err(halt) if halt.is_missing() => return Err(halt),
+            Err(halt) => return Ok(self.not_named(&halt)),
+        };
         match self.store.grow(next, self.growth()).await {
             Ok(()) => {}
-            Err(NotReplaced::Before(halt)) => {
-                self.not_named(&halt);
-                return Ok(Naming::Failed);
+            Err(not) => {
+                self.store.files.close_id(segment.file).await;
+                return match not {
+                    NotReplaced::Before(halt) => Ok(self.not_named(&halt)),
+                    not => Err(not.into()),
+                };
             }
-            Err(not) => return Err(not.into()),
         }
         let log = self.store.manifest.log(entered.log);
         assert_eq!(
@@ -93,7 +104,7 @@ impl Service {
             Some(&named),
             "a segment is named durably before its shard has it"
         );
-        self.give_segment(shard, entered.log, &named).await?;
+        self.give_segment(shard, entered.log, segment);
         self.note_named(shard, &entered, closed_file).await;
         Ok(Naming::Done)
     }
@@ -105,16 +116,10 @@ impl Service {
         self.space.pace.named(self.store.config.segment_bytes);
     }
 
-    /// Opens a segment that was named and gives it to its shard.
-    pub(super) async fn give_segment(
-        &mut self,
-        shard: ShardId,
-        log: LogId,
-        named: &SegmentEntry,
-    ) -> Result<(), Halt> {
-        let segment = self.store.open_for_shard(log, named).await?;
+    /// Gives an open segment to its shard.
+    pub(super) fn give_segment(&mut self, shard: ShardId, log: LogId, segment: NamedSegment) {
+        self.store.note_open(log, &segment);
         self.store.port.send(shard, ToShard::Segment(segment));
-        Ok(())
     }
 
     /// In a stop the ends of logs may take the part of the manifest that was kept for them, but not before shards admit no
@@ -132,15 +137,16 @@ impl Service {
         self.look_due = Due::AtOnce;
     }
 
-    /// The manifest that names a segment could not be made durable. Where it has no place for another one, submits wait
-    /// until segments are deleted, or in a stop until its own part of the manifest is used.
-    fn not_named(&mut self, halt: &Halt) {
+    /// A segment could not be opened, or the manifest that names it could not be made durable. Where that has no place for another
+    /// one, submits wait until segments are deleted, or in a stop until its own part of the manifest is used.
+    fn not_named(&mut self, halt: &Halt) -> Naming {
         let why = match halt {
             Halt::ManifestFull { .. } => Shortage::Segments,
             _ => refusal(halt),
         };
         self.naming_trouble("naming a segment", why, halt);
         self.lacks(Lack::Met(why));
+        Naming::Failed
     }
 
     /// Looks whether there is room for the segment that a shard waits for, and makes one if no preallocated segment is at

@@ -366,6 +366,7 @@ fn space_low(
             "WAL_DIR takes {bytes} of the {limit_bytes} bytes that it may take, 80 % of the file system, and nothing may be deleted: submits are answered 503; set WAL_MAX_BYTES, enlarge the file system or release pins"
         ),
         Shortage::Segments => out.write_str("the manifest has no room for another log segment and none may be deleted: submits are answered 503; release pins, look for damaged logs with `flk wal verify`, and see docs/operations.md, too many segments"),
+        Shortage::Descriptors => out.write_str("the process has as many files open as it may, so the log gets no further segment: submits are answered 503; raise its limit of open files (LimitNOFILE of the unit, or `prlimit --nofile` while it runs), and look at fs.file-max"),
         Shortage::Refused => write!(
             out,
             "the file system refuses new files in WAL_DIR ({bytes} bytes are free, so it is not full): submits are answered 503; look for a read-only mount, for `chattr +i` or `+a` (lsattr -d), and at the owner and mode of WAL_DIR"

@@ -2,6 +2,7 @@
 //! use and its bodies are resolved, and all holds are done with it or let it go; the manifest forgets it before its file is removed.
 
 use crate::keeper::config::HoldLimit;
+use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
 use crate::keeper::holds::keep::{
     HeldSegment, LetGo, Released, Verdict, at_limits, forget_positions, free_of_holds, joined,
@@ -10,7 +11,7 @@ use crate::keeper::holds::keep::{
 #[cfg(feature = "planted-bugs")]
 use crate::keeper::mistakes;
 use crate::keeper::notice::Notice;
-use crate::keeper::serve::Service;
+use crate::keeper::serve::{LOOK_EVERY_US, Service};
 use crate::keeper::store::NotReplaced;
 use crate::planted::{Bug, planted};
 use crate::wal::files::NumberedFile;
@@ -310,9 +311,16 @@ impl Service {
     }
 
     /// Deletes the oldest segments that may go, as many as are wanted. Nothing while something is pinned, or while a shard
-    /// does not use the slices that hold their decisions. What stays for holds although it is wanted comes back as well.
+    /// does not use the slices that hold their decisions, or soon after an attempt that failed: the next ones are made once a
+    /// second, although a shard that waits for room asks ten times as often. What stays for holds although it is wanted comes
+    /// back as well.
     pub(crate) async fn delete(&mut self, wanted: Deletion) -> Result<(Deleted, Deleted), Halt> {
-        if !self.all_switched() || self.pins.any() {
+        let now_us = self.store.now().mono_us;
+        let waits = self
+            .space
+            .delete_due
+            .is_some_and(|due| !due.is_over(now_us));
+        if waits || !self.all_switched() || self.pins.any() {
             return Ok(Default::default());
         }
         let picked = loop {
@@ -339,9 +347,12 @@ impl Service {
         note_released(&mut next.sections, &picked.released);
         self.note_resolved(&mut next);
         match self.store.replace(next).await {
-            Ok(()) => {}
+            Ok(()) => self.space.delete_due = None,
             Err(NotReplaced::Before(halt)) => {
-                self.trouble("forgetting segments in", &halt);
+                let again = Due::At(self.store.now().mono_us + LOOK_EVERY_US);
+                if self.space.delete_due.replace(again).is_none() {
+                    self.trouble("forgetting segments in", &halt); // once, not at each attempt
+                }
                 return Ok(Default::default());
             }
             Err(not) => return Err(not.into()),

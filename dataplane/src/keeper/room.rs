@@ -187,14 +187,17 @@ pub(crate) struct Space {
     unmeasured: bool,
     /// Until then shards are expected to use the newest slices.
     switch_due_us: u64,
+    /// Deleting has failed: when it is tried again.
+    pub(crate) delete_due: Option<Due>,
     /// A seal for room gave nothing: not hoped for before this time.
     seal_again_us: u64,
 }
 
-/// Why the file system refuses to make a file, where room is not what is missing.
+/// Why a file is not made, where room is not what is missing.
 pub(crate) fn refusal(halt: &Halt) -> Shortage {
     match halt {
         Halt::Io { error, .. } if error.is_refusal() => Shortage::Refused,
+        Halt::Io { error, .. } if error.is_out_of_descriptors() => Shortage::Descriptors,
         _ => Shortage::Disk,
     }
 }
@@ -325,8 +328,9 @@ impl Service {
         }
         let naming = self.space.naming.map(Lack::shortage);
         let short = naming.or(room.shortage());
-        // A file system that refuses is not helped by freeing.
-        let why = short.filter(|why| !hopeful || *why == Shortage::Refused);
+        // Where files are refused, freeing does not help.
+        let helpless = [Shortage::Refused, Shortage::Descriptors];
+        let why = short.filter(|why| !hopeful || helpless.contains(why));
         if why != self.space.low {
             self.set_space_low(why, &room);
         }

@@ -26,6 +26,9 @@ const SEAL_WHILE_FILLING_US: u64 = 1_000_000;
 /// helped.
 const SEAL_WITHOUT_HELP_US: u64 = 5_000_000;
 
+/// A seal that failed, in whole or in part, is repeated after this time, in microseconds: what was in its way may be gone.
+const SEAL_AFTER_FAILURE_US: u64 = 10_000_000;
+
 /// It doubles at most so often: to five minutes.
 const UNHELPFUL_MAX: u32 = 6;
 
@@ -48,10 +51,14 @@ pub(crate) struct Sealing {
     pub(crate) was_urgent: bool,
     /// A merge is under way, or the packing of a segment, between whose steps an urgent seal may come.
     pub(crate) is_merging: bool,
+    /// When a seal that failed is repeated. No other one comes before, but where room is short.
+    pub(crate) repeat_at_us: Option<u64>,
     /// Seals since the last one that can have helped against full memory.
     unhelpful: u32,
     /// When slices may be merged. Later than at once where merging has failed.
     pub(crate) merge_due: Due,
+    /// Merges since the last one that went well.
+    pub(crate) merges_failed_count: u32,
     /// Pairs of files whose merge failed, and when it did last.
     pub(crate) merges_failed: BTreeMap<(u64, u64), u64>,
     /// Files of slices that could not be read whole: they are merged no more.
@@ -80,8 +87,10 @@ impl Sealing {
             last_us: now_us,
             was_urgent: false,
             is_merging: false,
+            repeat_at_us: None,
             unhelpful: 0,
             merge_due: Due::AtOnce,
+            merges_failed_count: 0,
             merges_failed: BTreeMap::new(),
             unmergeable: BTreeSet::new(),
             orphans_due: Due::AtOnce,
@@ -127,7 +136,11 @@ impl Service {
 
     pub(crate) fn seal_is_due(&self) -> bool {
         let config = &self.store.config;
-        let waited_us = self.store.now().mono_us - self.sealing.last_us;
+        let now_us = self.store.now().mono_us;
+        if let Some(at_us) = self.sealing.repeat_at_us {
+            return self.sealing.wanted || at_us <= now_us;
+        }
+        let waited_us = now_us - self.sealing.last_us;
         // What is too much in the manifest goes once it is sealed.
         let crowded = self.store.surplus_bytes() > 0 && self.unsealed_bytes() > 0;
         self.sealing.wanted
@@ -143,8 +156,9 @@ impl Service {
             0 => SEAL_WHILE_FILLING_US,
             times => SEAL_WITHOUT_HELP_US << times,
         };
+        let at_us = self.sealing.repeat_at_us;
         self.is_filling()
-            .then_some(self.sealing.last_us + interval_us)
+            .then_some(at_us.unwrap_or(self.sealing.last_us + interval_us))
     }
 
     /// Whether that time has come.
@@ -176,7 +190,9 @@ impl Service {
     /// Seals what is closed, having asked shards to close what they have.
     pub(crate) async fn seal(&mut self) -> Result<(), Halt> {
         self.sealing.wanted = false;
-        if !self.space.seal_wanted {
+        // What was closed for a seal that failed is enough for the next one.
+        let is_repeated = self.sealing.repeat_at_us.take().is_some();
+        if !is_repeated && !self.space.seal_wanted {
             self.roll_all().await?;
         }
         let now_us = self.store.now().mono_us;
@@ -201,7 +217,16 @@ impl Service {
             0 => None,
             _ => self.publish_sealed(taken).await?,
         };
-        self.note_help(sealed.unwrap_or(0));
+        let is_blocked = self.sealing.blocked.values().any(|it| !it.is_damage());
+        let has_failed = match segments {
+            0 => self.space.naming.is_some(), // what a shard has closed, the manifest cannot state yet
+            _ => sealed.is_none(),
+        };
+        if has_failed || is_blocked {
+            self.sealing.repeat_at_us = Some(self.store.now().mono_us + SEAL_AFTER_FAILURE_US);
+        } else {
+            self.note_help(sealed.unwrap_or(0));
+        }
         match sealed {
             None => self.send_later_epoch(),
             Some(decisions) => self.store.port.notify(Notice::Sealed {

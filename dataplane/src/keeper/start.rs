@@ -258,7 +258,9 @@ async fn end_logs_and_begin(
     end_logs::clean_up(store, &before, &ended).await?;
     let mut named = Vec::new();
     for (log, first) in begun {
-        named.push((log, store.open_for_shard(log, &first).await?));
+        let segment = store.open_for_shard(&first).await?;
+        store.note_open(log, &segment);
+        named.push((log, segment));
     }
     Ok(named)
 }

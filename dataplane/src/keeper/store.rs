@@ -225,7 +225,7 @@ impl ManifestStore {
         );
         self.write_new(&bytes).await.map_err(NotReplaced::Before)?;
         let renamed = self.files.rename(MANIFEST_NEW, MANIFEST).await;
-        renamed.map_err(NotReplaced::Unknown)?;
+        renamed.map_err(not_renamed)?;
         self.files.sync_dir().await.map_err(NotReplaced::Unknown)?;
         self.ready.clear();
         self.manifest = next;
@@ -388,16 +388,17 @@ impl ManifestStore {
         Ok(Some(entry))
     }
 
-    /// Opens a segment for its shard.
-    pub(crate) async fn open_for_shard(
-        &mut self,
-        log: LogId,
-        entry: &SegmentEntry,
-    ) -> Result<NamedSegment, Halt> {
+    /// Opens a segment for its shard, which may have it once the manifest names it.
+    pub(crate) async fn open_for_shard(&self, entry: &SegmentEntry) -> Result<NamedSegment, Halt> {
         let name = NumberedFile::Segment(entry.file).to_string();
         let file = self.files.open(&name, self.segment_how()).await?;
-        let bytes = self.files.len(&file).await?;
-        self.open.insert((log, entry.ordinal), file.id);
+        let bytes = match self.files.len(&file).await {
+            Ok(bytes) => bytes,
+            Err(halt) => {
+                self.files.close(&file).await;
+                return Err(halt);
+            }
+        };
         Ok(NamedSegment {
             file: file.id,
             ordinal: entry.ordinal,
@@ -405,6 +406,22 @@ impl ManifestStore {
             generation: entry.generation,
             bytes,
         })
+    }
+
+    /// An open segment is given to its shard.
+    pub(crate) fn note_open(&mut self, log: LogId, segment: &NamedSegment) {
+        self.open.insert((log, segment.ordinal), segment.file);
+    }
+}
+
+/// What a rename that failed means. One that the file system refuses, or has no room for, is not carried out; behind any other
+/// error it may have been.
+fn not_renamed(halt: Halt) -> NotReplaced {
+    match &halt {
+        Halt::Io { error, .. } if error.is_refusal() || error.is_full() => {
+            NotReplaced::Before(halt)
+        }
+        _ => NotReplaced::Unknown(halt),
     }
 }
 

@@ -295,7 +295,7 @@ log_events! {
     }
     /// There is no room for the log and nothing may be deleted: submits are answered 503.
     SpaceLow "log.space_low" Error OFTEN, FLK => {
-        /// What is short: disk, cap, segments or refused.
+        /// What is short: disk, cap, segments, refused or descriptors.
         shortage: &'static str,
         /// Free bytes of the file system; with a cap, bytes that WAL_DIR takes.
         bytes: u64,

@@ -69,6 +69,8 @@ pub enum Shortage {
     Cap,
     /// The file system refuses to make files: read-only, immutable, or another owner's.
     Refused,
+    /// The process may not open another file.
+    Descriptors,
     /// So many segments are kept that the manifest has no room for another.
     Segments,
 }

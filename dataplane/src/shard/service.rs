@@ -32,6 +32,7 @@ impl Ingress {
             Some(Shortage::Disk) => return Some(Problem::DiskFull),
             Some(Shortage::Cap | Shortage::Segments) => return Some(Problem::CapReached),
             Some(Shortage::Refused) => return Some(Problem::WalReadOnly),
+            Some(Shortage::Descriptors) => return Some(Problem::OutOfDescriptors),
             None => {}
         }
         let under_pressure = self.under_pressure.contains(&true);

@@ -32,12 +32,14 @@ pub fn on_a_small_disk(setting: Setting, bytes: u64, test: impl FnOnce(&Volume) 
 /// The mounted file system.
 pub struct Volume {
     root: PathBuf,
+    /// What an ext4 lies in.
+    image: PathBuf,
 }
 
 impl Volume {
     fn mount(setting: Setting, bytes: u64, scratch: &Path) -> Result<Volume, String> {
         unshare_mounts().map_err(|error| format!("no mount namespace: {error}"))?;
-        let root = scratch.join("disk");
+        let (root, image) = (scratch.join("disk"), scratch.join("disk.img"));
         std::fs::create_dir(&root).map_err(|error| error.to_string())?;
         match setting {
             Setting::Tmpfs => {
@@ -45,9 +47,12 @@ impl Volume {
                 mount("flk-e2e", &root, "tmpfs", MountFlags::empty(), &*size)
                     .map_err(|error| format!("mounting tmpfs: {error}"))?;
             }
-            _ => mount_ext4(&scratch.join("disk.img"), bytes, &root)?,
+            _ => {
+                make_ext4(&image, bytes)?;
+                mount_ext4(&image, &root)?;
+            }
         }
-        Ok(Volume { root })
+        Ok(Volume { root, image })
     }
 
     /// Where it is, for this thread and what it starts.
@@ -59,6 +64,35 @@ impl Volume {
     pub fn free_bytes(&self) -> u64 {
         let space = statvfs(&self.root).expect("a mounted file system");
         space.f_bavail * space.f_frsize
+    }
+
+    /// An ext4 meets an error of its own and turns read-only, as it does where its device fails.
+    ///
+    /// # Errors
+    /// That is not possible here.
+    pub fn turn_read_only(&self) -> Result<(), String> {
+        let mut find = Command::new("findmnt");
+        let device = run(find.args(["-no", "SOURCE"]).arg(&self.root))?;
+        let device = device.trim().trim_start_matches("/dev/");
+        let trigger = format!("/sys/fs/ext4/{device}/trigger_fs_error");
+        std::fs::write(&trigger, "1").map_err(|error| format!("{trigger}: {error}"))
+    }
+
+    /// Unmounts the file system, has it checked, and mounts it again.
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn repair(&self) -> Result<(), String> {
+        run(Command::new("umount").arg(&self.root))?;
+        // It ends with 1 where it has repaired something.
+        let check = Command::new("e2fsck")
+            .args(["-f", "-p"])
+            .arg(&self.image)
+            .status();
+        match check.map(|status| status.code()) {
+            Ok(Some(0 | 1)) => mount_ext4(&self.image, &self.root),
+            other => Err(format!("e2fsck: {other:?}")),
+        }
     }
 }
 
@@ -73,29 +107,76 @@ fn unshare_mounts() -> Result<(), Errno> {
     )
 }
 
-fn mount_ext4(image: &Path, bytes: u64, root: &Path) -> Result<(), String> {
+fn make_ext4(image: &Path, bytes: u64) -> Result<(), String> {
     File::create(image)
         .and_then(|file| file.set_len(bytes))
         .map_err(|error| error.to_string())?;
     let mut format = Command::new("mkfs.ext4");
     run(format
         .args(["-q", "-F", "-b", "4096", "-m", "0", "-J", "size=8"])
-        .arg(image))?;
-    let mut mount = Command::new("mount");
-    run(mount
-        .args(["-t", "ext4", "-o", "loop"])
-        .arg(image)
-        .arg(root))
+        .arg(image))
+    .map(drop)
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+fn mount_ext4(image: &Path, root: &Path) -> Result<(), String> {
+    let mut mount = Command::new("mount");
+    run(mount
+        .args(["-t", "ext4", "-o", "loop,errors=remount-ro"])
+        .arg(image)
+        .arg(root))
+    .map(drop)
+}
+
+/// What a program prints that must succeed.
+fn run(command: &mut Command) -> Result<String, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
         Ok(output) => {
             let trouble = String::from_utf8_lossy(&output.stderr);
             Err(format!("{program}: {}", trouble.trim()))
         }
         Err(error) => Err(format!("{program}: {error}")),
+    }
+}
+
+/// A state of a file system that is undone however the test ends.
+pub struct Undone {
+    program: &'static str,
+    undo: &'static [&'static str],
+    path: PathBuf,
+}
+
+impl Undone {
+    /// Changes a state; nothing where that is not possible here.
+    pub fn by(
+        program: &'static str,
+        arguments: &[&str],
+        undo: &'static [&'static str],
+        path: &Path,
+    ) -> Option<Undone> {
+        let done = Command::new(program).args(arguments).arg(path).output();
+        let done = done.is_ok_and(|output| output.status.success());
+        done.then(|| Undone {
+            program,
+            undo,
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Drop for Undone {
+    fn drop(&mut self) {
+        let undone = Command::new(self.program)
+            .args(self.undo)
+            .arg(&self.path)
+            .status();
+        assert!(
+            undone.is_ok_and(|status| status.success()),
+            "{} is not undone",
+            self.program
+        );
     }
 }

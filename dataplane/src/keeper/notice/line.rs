@@ -76,6 +76,7 @@ fn shortage(why: Shortage) -> &'static str {
         Shortage::Disk => "disk",
         Shortage::Cap => "cap",
         Shortage::Refused => "refused",
+        Shortage::Descriptors => "descriptors",
         Shortage::Segments => "segments",
     }
 }

@@ -18,6 +18,40 @@ pub(crate) enum Lost {
     Some(u64),
 }
 
+/// What is the matter with a disk or a process: operations of some kinds fail until it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Nothing can be written or made.
+    Full,
+    /// Nothing can be changed.
+    ReadOnly,
+    /// No file can be opened.
+    OutOfDescriptors,
+}
+
+impl Cause {
+    fn error(self) -> Errno {
+        match self {
+            Cause::Full => Errno::ENOSPC,
+            Cause::ReadOnly => Errno(30),
+            Cause::OutOfDescriptors => Errno(24),
+        }
+    }
+
+    fn hits(self, op: &FileOp) -> bool {
+        match (self, op) {
+            (Cause::OutOfDescriptors, op) => matches!(op, FileOp::Open { .. }),
+            (Cause::Full, FileOp::Open { how, .. }) => how.create,
+            (Cause::ReadOnly, FileOp::Open { how, .. }) => how.create || how.write,
+            (Cause::ReadOnly, FileOp::Truncate(..) | FileOp::Unlink(_)) => true,
+            (_, op) => matches!(
+                op,
+                FileOp::Write { .. } | FileOp::Zero { .. } | FileOp::Rename { .. }
+            ),
+        }
+    }
+}
+
 #[derive(Clone, Default)]
 struct Inode {
     seen: Vec<u8>,
@@ -50,6 +84,8 @@ pub(crate) struct TestDisk {
     pub(crate) fail_reads_at: Option<(String, u64)>,
     /// Changes that fail from then on: (count down, error).
     pub(crate) fail_from: Option<(u64, Errno)>,
+    /// From then on, until it is over: (count down, cause).
+    pub(crate) cause: Option<(u64, Cause)>,
     /// The file system does not say how large it is and what is free.
     pub(crate) fails_space: bool,
     /// Files cannot be made or opened for writing, for this reason.
@@ -199,6 +235,11 @@ impl TestDisk {
         }
     }
 
+    /// How many files are open.
+    pub(crate) fn open_count(&self) -> usize {
+        self.handles.len()
+    }
+
     /// The name of an open file.
     pub(crate) fn name_of(&self, file: FileId) -> String {
         let inode = self.handles[&file.0].inode;
@@ -226,6 +267,11 @@ impl TestDisk {
         );
         match &mut self.fail_from {
             Some((0, error)) if changes => return Err(*error),
+            Some((count, _)) => *count = count.saturating_sub(1),
+            None => {}
+        }
+        match &mut self.cause {
+            Some((0, cause)) if cause.hits(op) => return Err(cause.error()),
             Some((count, _)) => *count = count.saturating_sub(1),
             None => {}
         }

@@ -12,6 +12,7 @@ mod copies;
 mod deleted_beginning;
 mod epochs;
 mod evidence;
+mod faults;
 mod formats;
 mod from_slices;
 mod full_disk;

@@ -93,6 +93,8 @@ pub(crate) struct World {
     pub(crate) decided: u32,
     /// How long each file operation takes, in microseconds.
     pub(crate) op_us: u64,
+    /// How long a sync takes besides.
+    pub(crate) sync_us: u64,
     /// The operation with this number of the disk takes so many microseconds besides.
     pub(crate) slow_op: Option<(u64, u64)>,
     /// The process is asked to end when the disk has done so many operations.
@@ -137,6 +139,7 @@ impl World {
             dead: false,
             decided: 0,
             op_us: 0,
+            sync_us: 0,
             slow_op: None,
             ask_at: None,
             ask_line: "flk1 status",
@@ -221,7 +224,9 @@ impl World {
                             transcript.note_end(&self.disk, &op, &result);
                         }
                         let slow = self.slow_op.filter(|(at, _)| *at == self.disk.ops);
-                        let slow_us = slow.map_or(0, |(_, us)| us);
+                        let is_sync = matches!(op, FileOp::Sync(_) | FileOp::SyncDir);
+                        let sync_us = if is_sync { self.sync_us } else { 0 };
+                        let slow_us = slow.map_or(0, |(_, us)| us) + sync_us;
                         self.set_mono(self.now.mono_us + self.op_us + slow_us);
                         self.events.push(KeeperEvent::FileDone(result));
                         if self

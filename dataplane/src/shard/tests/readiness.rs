@@ -105,6 +105,7 @@ fn each_shortage_of_room_has_its_own_words() {
         (Shortage::Disk, "disk_full", "free space"),
         (Shortage::Cap, "disk_full", "raise WAL_MAX_BYTES"),
         (Shortage::Refused, "wal_unavailable", "read-only mount"),
+        (Shortage::Descriptors, "wal_unavailable", "LimitNOFILE"),
     ] {
         room.tell(0, ToShard::SpaceLow(Some(shortage)));
         room.run();

@@ -34,7 +34,7 @@ impl LogWriter {
             written as usize == batch.assembled.bytes || planted(Bug::ShortWriteTakenAsFull)
         };
         if !result.is_ok_and(is_whole) {
-            return self.failed(batch, blocks, ops);
+            return self.failed(batch, blocks, result.err(), ops);
         }
         match self.sync {
             SyncMode::WriteThenSync if !planted(Bug::AckBeforeSync) => {
@@ -53,7 +53,9 @@ impl LogWriter {
     pub fn synced<O: From<LogOp>>(&mut self, result: Result<(), Errno>, ops: &mut Vec<O>) {
         match (self.in_flight.take(), result) {
             (InFlight::Syncing(batch, blocks), Ok(())) => self.became_durable(&batch, blocks, ops),
-            (InFlight::Syncing(batch, blocks), Err(_)) => self.failed(batch, blocks, ops),
+            (InFlight::Syncing(batch, blocks), Err(error)) => {
+                self.failed(batch, blocks, Some(error), ops);
+            }
             #[cfg(feature = "planted-bugs")]
             (other, _) if super::mistakes::has_two_in_flight() => self.in_flight = other,
             _ => unreachable!("the driver completes the one sync that it has"),
@@ -123,17 +125,19 @@ impl LogWriter {
         );
     }
 
-    /// The batch in flight is unconfirmed: it goes on in the next segment, the failed one is never written again.
+    /// The batch in flight is unconfirmed: it goes on in the next segment, the failed one is never written again. A write
+    /// without an error was short.
     fn failed<O: From<LogOp>>(
         &mut self,
         mut batch: BatchInFlight,
         blocks: Box<Blocks>,
+        error: Option<Errno>,
         ops: &mut Vec<O>,
     ) {
         self.counters.errors += 1;
         if batch.attempt == Attempt::Failover {
             // Two files failed in a row, so the disk does: clients would only wait longer for a third.
-            let failure = failed_twice(batch.sequence, self.log);
+            let failure = failed_twice(batch.sequence, self.log, error);
             return ops.push(LogOp::Fail(failure).into());
         }
         if planted(Bug::FailedSegmentWrittenAgain) {
@@ -165,12 +169,15 @@ impl LogWriter {
     }
 }
 
-fn failed_twice(sequence: Sequence, log: LogId) -> LogFailure {
+fn failed_twice(sequence: Sequence, log: LogId, error: Option<Errno>) -> LogFailure {
+    // A full file system writes less than it was given.
+    let error = error.unwrap_or(Errno::ENOSPC);
+    let check = error.what_to_check();
     LogFailure {
         code: i32::from(Exit::File.code()),
         reason: format!(
-            "the log cannot be written: batch {sequence} of log {log} failed in two segments in a row; check the disk under WAL_DIR \
-             (kernel log, free space), then start again — nothing acknowledged is lost"
+            "the log cannot be written: batch {sequence} of log {log} failed in two segments in a row, at last with: {error}. {check}; \
+             look into the kernel log. Then start again — nothing acknowledged is lost"
         ),
     }
 }

@@ -43,6 +43,7 @@ mod damage;
 mod drills;
 
 mod disk;
+mod faults;
 mod room;
 
 mod drain;

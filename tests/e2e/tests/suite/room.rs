@@ -2,14 +2,12 @@
 //! want of room is not called one: a directory that refuses files, and a file system that stands still.
 
 use flk_e2e::setting::Setting;
-use flk_e2e::volume::{Volume, on_a_small_disk};
+use flk_e2e::volume::{Undone, Volume, on_a_small_disk};
 use flk_testkit::client::submit;
 use flk_testkit::gateway::Gateway;
 use flk_testkit::process::Ended;
 use flk_testkit::records::{Record, record};
 use flk_testkit::{DEADLINE, wait_until};
-use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 on_every_host!(
@@ -213,42 +211,4 @@ fn a_frozen_file_system_is_unready_and_a_stop_over_it_ends(setting: Setting) {
 
 fn freeze(volume: &Volume) -> Option<Undone> {
     Undone::by("fsfreeze", &["-f"], &["-u"], volume.path())
-}
-
-/// A state of a file system that is undone however the test ends.
-struct Undone {
-    program: &'static str,
-    undo: &'static [&'static str],
-    path: std::path::PathBuf,
-}
-
-impl Undone {
-    fn by(
-        program: &'static str,
-        arguments: &[&str],
-        undo: &'static [&'static str],
-        path: &Path,
-    ) -> Option<Undone> {
-        let done = Command::new(program).args(arguments).arg(path).output();
-        let done = done.is_ok_and(|output| output.status.success());
-        done.then(|| Undone {
-            program,
-            undo,
-            path: path.to_owned(),
-        })
-    }
-}
-
-impl Drop for Undone {
-    fn drop(&mut self) {
-        let undone = Command::new(self.program)
-            .args(self.undo)
-            .arg(&self.path)
-            .status();
-        assert!(
-            undone.is_ok_and(|status| status.success()),
-            "{} is not undone",
-            self.program
-        );
-    }
 }
