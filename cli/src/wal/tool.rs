@@ -74,7 +74,7 @@ pub(crate) struct CompactArgs {
     /// Only show what would be freed
     #[arg(long)]
     dry_run: bool,
-    /// How long to wait for a serving gateway's answer; sealing and deleting may take minutes, packing longer
+    /// How long to wait for a serving gateway's answer; sealing and deleting may take minutes
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time(TIMEOUT_MIN..=TIMEOUT_MAX))]
     timeout: Duration,
 }
