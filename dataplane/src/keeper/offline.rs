@@ -107,9 +107,7 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
             dry_run,
         } => {
             // They are for a start to judge: nothing is made in their place.
-            for name in &orphans {
-                store.leave_out(name);
-            }
+            orphans.iter().for_each(|name| store.leave_out(name));
             let mut dictionary = Dictionary::default();
             let slices = slices::open_all(&store, &mut dictionary).await?;
             for slice in &slices {
