@@ -96,12 +96,18 @@ async fn run(port: &Port, config: KeeperConfig, job: Job) -> Result<String, Halt
         Job::Compact { .. } | Job::Hold { .. } => Missing::Refused,
         Job::Quarantine { .. } => Missing::Segments,
     };
-    let Opened { store, secret, .. } = open(port, config, missing).await?;
+    let Opened {
+        mut store,
+        secret,
+        orphans,
+    } = open(port, config, missing).await?;
     match job {
         Job::Compact {
             older_than_s,
             dry_run,
         } => {
+            // They are for a start to judge: nothing is made in their place.
+            orphans.iter().for_each(|name| store.leave_out(name));
             let mut dictionary = Dictionary::default();
             let slices = slices::open_all(&store, &mut dictionary).await?;
             for slice in &slices {

@@ -19,7 +19,7 @@ use crate::wal::manifest::{Extent, LogEntry, Manifest, PackedFile, SegmentEntry,
 use crate::wal::name::{LogId, Place};
 use crate::wal::packed::{PackFault, PackedHeader, Packer, SegmentFile, frame_bytes, packed_bytes};
 use crate::wal::scan::{LogSource, Verdict, read_log};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A segment is packed where its file becomes at most this part of what it was: one half. A log of batches of one record, each with a
 /// mark behind it, becomes an eighth, one of batches of four just less than a half, and of those of a hundred a twentieth is padding.
@@ -35,8 +35,17 @@ const PACK_AGAIN_US: u64 = 60_000_000;
 #[derive(Debug, Default)]
 pub(crate) struct Repacking {
     due: Due,
-    /// Files of segments that gain too little, or cannot be read.
+    /// Files of segments that gain too little, or are damaged.
     left: BTreeSet<u64>,
+    /// Files of segments that could not be read, and when each is tried again.
+    unreadable: BTreeMap<u64, Due>,
+}
+
+impl Repacking {
+    fn is_set_aside(&self, file: u64, now_us: u64) -> bool {
+        let unreadable = self.unreadable.get(&file);
+        self.left.contains(&file) || unreadable.is_some_and(|again| !again.is_over(now_us))
+    }
 }
 
 /// What packing did, or would do.
@@ -76,7 +85,7 @@ enum Outcome {
     Packed(Measured),
     /// It is not worth it.
     Left,
-    /// There is no room for a second file now.
+    /// There is no room for a second file now, or no place in the manifest for its name.
     NoRoom,
 }
 
@@ -113,6 +122,7 @@ impl Service {
                 Some(Outcome::Left) => {}
                 Some(Outcome::NoRoom) | None => break,
             }
+            self.work_between().await?;
         }
         Ok(sum)
     }
@@ -133,6 +143,7 @@ impl Service {
                 Err(EndedEarly::Stopping) => break,
                 Err(EndedEarly::End(halt)) => return Err(halt),
             }
+            self.work_between().await?;
         }
         Ok(sum)
     }
@@ -155,6 +166,7 @@ impl Service {
 
     /// Those among the first `count` segments of a log.
     fn packable_of(&self, log: &LogEntry, count: usize) -> impl Iterator<Item = Segment> {
+        let now_us = self.store.now().mono_us;
         let segments = log.segments[..count].iter().enumerate();
         segments.filter_map(move |(index, entry)| {
             let SegmentState::Closed(extent) = entry.state else {
@@ -162,7 +174,7 @@ impl Service {
             };
             let may_be_worth_it = extent.first <= extent.last
                 && self.is_worth_it(&extent, least_bytes(&extent))
-                && !self.repacking.left.contains(&entry.file);
+                && !self.repacking.is_set_aside(entry.file, now_us);
             may_be_worth_it.then(|| Segment {
                 part: LogEntry {
                     id: log.id,
@@ -199,16 +211,28 @@ impl Service {
             Err(EndedEarly::End(halt)) => Err(halt),
             Err(EndedEarly::Stopping) => Ok(None),
             Err(EndedEarly::Trouble(halt)) => {
-                if let Halt::Damage { .. } = halt {
-                    self.repacking.left.insert(segment.entry.file);
-                }
                 self.trouble("packing", &halt);
-                Ok(None)
+                let original = NumberedFile::Segment(segment.entry.file).to_string();
+                // One that cannot be read must not keep the others from being packed.
+                match &halt {
+                    Halt::Damage { .. } => {
+                        self.repacking.left.insert(segment.entry.file);
+                    }
+                    Halt::Io { file, .. } if *file == original => {
+                        let again = Due::At(self.store.now().mono_us + PACK_AGAIN_US);
+                        self.repacking.unreadable.insert(segment.entry.file, again);
+                    }
+                    _ => return Ok(None),
+                }
+                Ok(Some(Outcome::Left))
             }
         }
     }
 
     async fn try_repack(&mut self, segment: &Segment) -> Result<Outcome, EndedEarly> {
+        if !self.store.has_place_for_packed() {
+            return Ok(Outcome::NoRoom);
+        }
         let manifest = self.store.manifest.clone();
         let measured = self.read_whole_segment(&manifest, segment).await?;
         if !self.is_worth_it(&segment.extent, measured.file_bytes) {
@@ -447,7 +471,7 @@ impl Service {
 fn least_bytes(extent: &Extent) -> u64 {
     let batches = extent.last.0 - extent.first.0 + 1;
     let padding = batches.saturating_mul(BLOCK_BYTES as u64 - 1);
-    packed_bytes((extent.bytes - BLOCK_BYTES as u64).saturating_sub(padding))
+    packed_bytes(extent.bytes.saturating_sub(padding + BLOCK_BYTES as u64))
 }
 
 /// A segment as it is named once it is packed.

@@ -123,10 +123,24 @@ impl Service {
 
     /// One piece of long work: the first that there is, by priority. False if there is none.
     async fn work(&mut self) -> Result<bool, Halt> {
+        // Packing waits for all else: what it saves was taken for days.
+        Ok(self.work_but_packing().await? || self.repack_due().await?)
+    }
+
+    /// The same where a command packs all that there is, which may take hours: all else has its turn between two segments. A tool has no
+    /// shards, and does nothing but what it was asked for.
+    pub(crate) async fn work_between(&mut self) -> Result<(), Halt> {
+        let serves = !self.shards.is_empty() && !self.stop.is_asked();
+        if serves && self.is_due_to_look() && self.work_but_packing().await? {
+            self.await_switched().await?;
+        }
+        Ok(())
+    }
+
+    async fn work_but_packing(&mut self) -> Result<bool, Halt> {
         // Without room, a shard waits or submits are refused. What was found at the start and is over memory keeps all
         // submits out. A shard whose memory is full admits nothing. Slices that are merged or dropped make room too, and so does
-        // deletion; a seal takes some of it. A preallocated segment only saves a shard from waiting for one. Packing waits for all
-        // else: what it saves was taken for days.
+        // deletion; a seal takes some of it. A preallocated segment only saves a shard from waiting for one.
         // Where a table fills up as fast as it is sealed, all else gets its turn between two urgent seals.
         let others_first = std::mem::take(&mut self.sealing.was_urgent);
         let done = self.make_room().await?
@@ -136,8 +150,7 @@ impl Service {
             || self.delete_aged().await?
             || self.seal_if_due().await?
             || self.refill_preallocated().await?
-            || self.seal_if_urgent().await?
-            || self.repack_due().await?;
+            || self.seal_if_urgent().await?;
         self.show_horizon().await?;
         self.show_holds();
         Ok(done)

@@ -11,8 +11,8 @@ use crate::mesh::keeper::ExpiryClock;
 use crate::planted::{Bug, planted};
 use crate::wal::files::{MANIFEST, MANIFEST_NEW, NumberedFile};
 use crate::wal::manifest::{
-    CLOSED_SEGMENT_BYTES, COVER_BYTES, ClockMark, Manifest, ManifestFault, SLICE_BYTES,
-    SegmentEntry, SegmentState,
+    CLOSED_SEGMENT_BYTES, COVER_BYTES, ClockMark, FIRST_PACKED_BYTES, Manifest, ManifestFault,
+    SLICE_BYTES, SegmentEntry, SegmentState,
 };
 use crate::wal::name::LogId;
 use crate::wal::name::NamedSegment;
@@ -171,10 +171,19 @@ impl ManifestStore {
     }
 
     /// Bytes by which the manifest is longer than it should be: half of what can be read back. Most of a manifest is closed
-    /// segments, so some of those should go.
+    /// segments, so some of those should go. That segments are packed does not count: none is deleted for it.
     pub(crate) fn surplus_bytes(&self) -> usize {
         let wanted_bytes = self.config.manifest_bytes_max / 2;
-        self.manifest.encoded_bytes().saturating_sub(wanted_bytes)
+        let manifest = &self.manifest;
+        let counted_bytes = manifest.encoded_bytes() - manifest.packed_section_bytes();
+        counted_bytes.saturating_sub(wanted_bytes)
+    }
+
+    /// Whether one more packed segment can be named: the last quarter of the manifest is for what shards and slices need.
+    pub(crate) fn has_place_for_packed(&self) -> bool {
+        let bytes = self.manifest.encoded_bytes() + FIRST_PACKED_BYTES;
+        let bytes_max = self.config.manifest_bytes_max / 4 * 3;
+        bytes <= bytes_max.min(self.growth_bytes_max(Growth::Serving))
     }
 
     /// Replaces the manifest by one with more in it: refused where it would leave too little for what comes after.

@@ -30,6 +30,7 @@ mod params;
 mod quarantine;
 mod quarantine_trouble;
 mod repack;
+mod repack_trouble;
 mod retain;
 mod room;
 mod seal_in_merge;

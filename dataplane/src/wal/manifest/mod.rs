@@ -11,7 +11,7 @@ mod tests;
 #[cfg(test)]
 mod tests_sections;
 
-pub use packed::PackedFile;
+pub use packed::{FIRST_PACKED_BYTES, PackedFile};
 pub use sections::{
     CarriedSection, HOLD_TEXT_BYTES_MAX, Hold, LogUpto, ReleasedRange, RestoredFrom, Sections,
 };

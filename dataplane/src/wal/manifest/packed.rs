@@ -3,13 +3,13 @@
 
 use super::encode::Writer;
 use super::read::list;
-use super::{LogEntry, ManifestFault, SegmentState};
+use super::{LogEntry, Manifest, ManifestFault, SECTION_HEADER_BYTES, SegmentState};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::checksum::Reader;
 use std::collections::BTreeMap;
 
 /// Bytes of a row of the section.
-pub(super) const PACKED_BYTES: usize = 8 + 8 + 8;
+const PACKED_BYTES: usize = 8 + 8 + 8;
 
 /// A packed file has two blocks in front of its batches, and at least one for those.
 const FILE_BYTES_MIN: u64 = 3 * BLOCK_BYTES as u64;
@@ -21,6 +21,31 @@ pub struct PackedFile {
     pub salt: u64,
     /// Length of the file: a multiple of 4 KiB.
     pub bytes: u64,
+}
+
+/// Bytes that the first packed segment adds to a manifest: a section, its count and a row. Each further one adds a row.
+pub const FIRST_PACKED_BYTES: usize = SECTION_HEADER_BYTES + 4 + PACKED_BYTES;
+
+/// Bytes of the content of the section with so many rows; nothing where there is none.
+pub(super) fn content_bytes(rows: usize) -> usize {
+    match rows {
+        0 => 0,
+        rows => 4 + rows * PACKED_BYTES,
+    }
+}
+
+impl Manifest {
+    /// Bytes of the section that says which segments are packed.
+    pub fn packed_section_bytes(&self) -> usize {
+        let packed = self.segments().map(|(_, entry)| entry.state);
+        match packed
+            .filter(|state| matches!(state, SegmentState::Packed(..)))
+            .count()
+        {
+            0 => 0,
+            rows => SECTION_HEADER_BYTES + content_bytes(rows),
+        }
+    }
 }
 
 /// Packed files by their number.

@@ -3,7 +3,7 @@
 
 use super::clock_base::ClockBase;
 use super::encode::Writer;
-use super::packed::{self, PACKED_BYTES, PackedFiles};
+use super::packed::{self, PackedFiles};
 use super::read::{list, log_id};
 use super::{ManifestFault, SECTION_HEADER_BYTES};
 use crate::wal::checksum::Reader;
@@ -153,10 +153,6 @@ impl Sections {
         let holds = self.holds.iter().map(Hold::encoded_bytes).sum::<usize>();
         let released = self.released.iter().map(ReleasedRange::encoded_bytes);
         let released = released.sum::<usize>();
-        let packed_bytes = match packed.len() {
-            0 => 0,
-            rows => 4 + rows * PACKED_BYTES,
-        };
         let content = self.clock_base_of_format_1.map_or(0, |_| CLOCK_BASE_BYTES)
             + if self.holds.is_empty() { 0 } else { 4 + holds }
             + if self.released.is_empty() {
@@ -164,7 +160,7 @@ impl Sections {
             } else {
                 4 + released
             }
-            + packed_bytes
+            + packed::content_bytes(packed.len())
             + self
                 .restored_from
                 .as_ref()

@@ -7,6 +7,8 @@ mod header;
 mod pack;
 #[cfg(test)]
 pub(in crate::wal) mod tests;
+#[cfg(test)]
+mod tests_pieces;
 mod unpack;
 
 pub use frame::frame_bytes;

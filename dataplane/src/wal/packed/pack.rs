@@ -9,7 +9,7 @@ use crate::wal::batch::{BATCH_HEADER_BYTES, BatchHeader, read_batch};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::scan::{ReadAt, Window};
 
-/// A piece is about this long.
+/// A piece is about this long, and so much of the segment is read for it.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// Why a segment was not packed.
@@ -36,6 +36,8 @@ pub struct Packer<R> {
     /// What was taken and is not given out yet.
     ready: Vec<u8>,
     given_bytes: u64,
+    /// All of the segment was taken.
+    is_taken: bool,
 }
 
 impl<R: ReadAt> Packer<R> {
@@ -47,16 +49,26 @@ impl<R: ReadAt> Packer<R> {
             offset: None,
             ready: Vec::new(),
             given_bytes: 0,
+            is_taken: false,
         }
     }
 
-    /// The next piece, a whole number of blocks; nothing behind the last one.
+    /// The next piece, a whole number of blocks; nothing behind the last one. It is empty where much of the segment is padding, so
+    /// that its caller has its turn as often as it reads.
     ///
     /// # Errors
     /// Nothing is lost by it: the segment stays what it is.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, PackFault> {
-        while self.ready.len() < PIECE_BYTES {
+        if self.is_taken && self.ready.is_empty() {
+            return match self.given_bytes == self.header.bytes {
+                true => Ok(None),
+                false => Err(PackFault::Changed),
+            };
+        }
+        let end = self.offset.unwrap_or_default() + PIECE_BYTES as u64;
+        while self.ready.len() < PIECE_BYTES && self.offset.is_none_or(|offset| offset < end) {
             if !self.take_some().await? {
+                self.is_taken = true;
                 self.ready
                     .resize(self.ready.len().next_multiple_of(BLOCK_BYTES), 0);
                 break;
@@ -66,13 +78,7 @@ impl<R: ReadAt> Packer<R> {
         let rest = self.ready.split_off(whole);
         let piece = std::mem::replace(&mut self.ready, rest);
         self.given_bytes += piece.len() as u64;
-        if !piece.is_empty() {
-            return Ok(Some(piece));
-        }
-        match self.given_bytes == self.header.bytes {
-            true => Ok(None),
-            false => Err(PackFault::Changed),
-        }
+        Ok(Some(piece))
     }
 
     /// Takes the headers, or the next batch; false if there is no more.

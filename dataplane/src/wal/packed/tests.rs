@@ -334,7 +334,7 @@ fn a_segment_that_does_not_hold_what_was_stated_is_not_packed() {
     }
 }
 
-fn header() -> PackedHeader {
+pub(super) fn header() -> PackedHeader {
     PackedHeader {
         installation: [1; 16],
         node: [2; 16],
