@@ -5,6 +5,7 @@ use crate::backup::names;
 use crate::exit::{Exit, Failure};
 use crate::wal::show::hex;
 use flk_dataplane::wal::copy::SegmentContent;
+use flk_dataplane::wal::files::{NumberedFile, SNAPSHOTS};
 use flk_dataplane::wal::manifest::{Extent, SliceEntry};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -168,6 +169,28 @@ impl SegmentKept {
     }
 }
 
+impl FileKept {
+    /// Whether a backup can have this file. Its name becomes a path in the directory that is restored, and never leads out of it.
+    fn is_possible(&self) -> bool {
+        let of_its_kind = match &self.holds {
+            Holds::Segment(_) => NumberedFile::is_segment(&self.name),
+            Holds::Slice(_) => {
+                matches!(
+                    NumberedFile::parse(&self.name),
+                    Some(NumberedFile::Slice(_))
+                )
+            }
+            Holds::Snapshot => {
+                let rest = self.name.strip_prefix(SNAPSHOTS);
+                let name = rest.and_then(|it| it.strip_prefix('/'));
+                name.is_some_and(|it| it.ends_with(".json") && !it.contains(['/', '\0']))
+            }
+        };
+        let mut lengths = self.parts.iter().map(|part| part.bytes);
+        of_its_kind && lengths.try_fold(0, u64::checked_add) == Some(self.bytes)
+    }
+}
+
 impl SliceKept {
     pub(crate) fn new(slice: &SliceEntry) -> Self {
         Self {
@@ -212,7 +235,15 @@ impl Index {
                 ));
             }
         }
-        serde_json::from_value(value).map_err(|error| damaged(&error.to_string()))
+        let index: Self =
+            serde_json::from_value(value).map_err(|error| damaged(&error.to_string()))?;
+        match index.files.iter().find(|file| !file.is_possible()) {
+            None => Ok(index),
+            Some(file) => Err(damaged(&format!(
+                "it holds an impossible file {:?}",
+                file.name
+            ))),
+        }
     }
 
     /// Its name in the store.

@@ -72,7 +72,8 @@ pub(crate) fn all(there: &BTreeMap<String, u64>) -> Vec<Stored> {
     there.keys().filter_map(read).collect()
 }
 
-/// The newest backup of a node. Of each incarnation only the last one is looked at.
+/// The newest backup of a node. Of each incarnation only the last one is looked at; one whose index is damaged saves no work, and is no
+/// reason to make no backup.
 pub(super) fn newest(
     objects: &dyn Objects,
     there: &BTreeMap<String, u64>,
@@ -84,7 +85,14 @@ pub(super) fn newest(
     }
     let mut newest: Option<Index> = None;
     for stored in last.values() {
-        let index = stored.index(objects)?;
+        let index = match stored.index(objects) {
+            Ok(index) => index,
+            Err(failure) if failure.exit() == Exit::Damage => {
+                eprintln!("flk: warning: {}", failure.text());
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
         let is_newer = newest
             .as_ref()
             .is_none_or(|it| it.moment_us < index.moment_us);
@@ -95,12 +103,53 @@ pub(super) fn newest(
     Ok(newest)
 }
 
+/// The backup that has all that any other one has, as far as that can be known: within an incarnation manifests are numbered, and
+/// only backups of the same one are compared by the clock, as are incarnations. A damaged index is passed over where a later backup of
+/// its incarnation is there.
+pub(crate) fn latest(objects: &dyn Objects, stored: &[Stored]) -> Result<Option<Index>, Failure> {
+    let mut newest: BTreeMap<&str, Index> = BTreeMap::new();
+    let mut damaged: BTreeMap<&str, Failure> = BTreeMap::new();
+    for it in stored {
+        let incarnation = it.incarnation.as_str();
+        let index = match it.index(objects) {
+            Ok(index) => index,
+            Err(failure) if failure.exit() == Exit::Damage => {
+                eprintln!("flk: warning: {}", failure.text());
+                damaged.insert(incarnation, failure);
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        damaged.remove(incarnation);
+        let order = |it: &Index| (it.generation, it.moment_us);
+        let is_newer = newest.get(incarnation).map(order) < Some(order(&index));
+        if is_newer {
+            newest.insert(incarnation, index);
+        }
+    }
+    if let Some(failure) = damaged.into_values().next() {
+        let hint = "it may be the newest backup: name another one with --backup NUMBER";
+        return Err(Failure::with(
+            failure.exit(),
+            format!("{}; {hint}", failure.text()),
+        ));
+    }
+    Ok(newest.into_values().max_by_key(|it| it.moment_us))
+}
+
 /// Runs it.
 pub(super) fn run(args: &ListArgs) -> CommandResult {
     let store = args.endpoint.open(&args.from)?;
-    let mut indexes = Vec::new();
+    let (mut indexes, mut damaged) = (Vec::new(), None);
     for stored in all(&store.list()?) {
-        indexes.push(stored.index(&store)?);
+        match stored.index(&store) {
+            Ok(index) => indexes.push(index),
+            Err(failure) if failure.exit() == Exit::Damage => {
+                eprintln!("flk: {}", failure.text());
+                damaged = Some(failure.exit());
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     indexes.sort_by_key(|it| it.moment_us);
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -118,6 +167,9 @@ pub(super) fn run(args: &ListArgs) -> CommandResult {
     match age {
         Some(age) => eprintln!("the newest is {} old", age_text(age)),
         None => eprintln!("no backup is in {}", args.from),
+    }
+    if let Some(damaged) = damaged {
+        return Ok(damaged);
     }
     let is_stale = args
         .older_than

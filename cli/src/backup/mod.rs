@@ -13,7 +13,7 @@ pub(crate) mod store;
 pub(crate) mod tests;
 
 pub(crate) use directory::ready;
-pub(crate) use list::{Stored, all};
+pub(crate) use list::{Stored, all, latest};
 pub(crate) use owner::{check_secret, make_directory};
 
 use crate::CommandResult;
@@ -30,6 +30,7 @@ use flk_dataplane::wal::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use hold::Hold;
 use index::{FORMAT, FileKept, Holds, Index, SecretKept};
 use owner::Owner;
+use rustix::fs::Mode;
 use send::{Sent, Target};
 use std::path::Path;
 use store::{Objects, Place, Store};
@@ -117,6 +118,8 @@ pub(crate) fn run(args: &BackupArgs) -> CommandResult {
 }
 
 fn take(args: &BackupArgs, place: &Place) -> CommandResult {
+    // Bodies are customer data: what is made is for its owner only, in a directory that others made as well.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let source = Source::open(args.dir.path())?;
     make_place(place, &source)?;
     let store = args.endpoint.open(place)?;
@@ -189,10 +192,13 @@ fn back_up(
         match attempt {
             Ok(done) => return Ok(done),
             Err(Ended::Failure(failure)) => return Err(failure),
-            Err(Ended::Changed) => attempts += 1,
+            Err(Ended::Changed) => {
+                source.refuse_lost()?;
+                attempts += 1;
+            }
         }
     }
-    Err(source.given_up())
+    Err(changing())
 }
 
 fn new_target<'a>(objects: &'a dyn Objects, copy: &Manifest) -> Result<Target<'a>, Failure> {
@@ -357,22 +363,30 @@ fn report(place: &Place, index: &Index, sent: Sent) -> Result<(), Failure> {
 }
 
 impl Source {
-    /// The directory was changed in each attempt; or a file that its manifest names is not there.
-    fn given_up(&self) -> Failure {
-        let manifest = match self.manifest() {
-            Ok(manifest) => manifest,
-            Err(failure) => return failure,
-        };
-        let segments = manifest.segments();
-        let segments = segments.map(|(_, it)| NumberedFile::Segment(it.file).to_string());
-        let slices = manifest.slices.iter();
-        let slices = slices.map(|it| NumberedFile::Slice(it.file).to_string());
-        let absent = |name: &String| !self.path.join(name).exists();
-        match segments.chain(slices).find(absent) {
-            Some(name) => self.lost(&name, &manifest),
-            None => changing(),
+    /// Refuses a directory that has lost a file. A file is removed only once a manifest is in force that does not name it: so what was
+    /// not there, and is named by a manifest that is read later, is gone for good, and no further attempt finds it.
+    fn refuse_lost(&self) -> Result<(), Failure> {
+        let mut absent = named_files(&self.manifest()?);
+        absent.retain(|name| matches!(self.path.join(name).try_exists(), Ok(false)));
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let manifest = self.manifest()?;
+        let named = named_files(&manifest);
+        match absent.iter().find(|name| named.contains(name)) {
+            Some(name) => Err(self.lost(name, &manifest)),
+            None => Ok(()),
         }
     }
+}
+
+/// The names of the segments and slices of a manifest.
+fn named_files(manifest: &Manifest) -> Vec<String> {
+    let segments = manifest.segments();
+    let segments = segments.map(|(_, it)| NumberedFile::Segment(it.file).to_string());
+    let slices = manifest.slices.iter();
+    let slices = slices.map(|it| NumberedFile::Slice(it.file).to_string());
+    segments.chain(slices).collect()
 }
 
 fn changing() -> Failure {

@@ -41,6 +41,14 @@ pub(crate) fn whole(incarnation: &str, what: &str, sha256: &str) -> String {
     format!("{incarnation}/{what}-{}", short(sha256))
 }
 
+/// Whether objects of an incarnation have names that begin like this.
+pub(crate) fn is_incarnation(name: &str) -> bool {
+    name.len() == 32
+        && name
+            .bytes()
+            .all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// The index of a backup.
 pub(crate) fn index(incarnation: &str, number: u64) -> String {
     format!("{incarnation}/backup-{number:08}.json")

@@ -54,13 +54,15 @@ impl Owner {
 
 /// Makes a directory for its owner only, and its name durable.
 pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(error),
-    }
+    let made = DirBuilder::new().mode(0o700).create(path);
     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    let synced = File::open(parent.unwrap_or(Path::new("."))).and_then(|it| it.sync_all());
+    match made {
+        Ok(()) => synced,
+        // A process that made it may have been interrupted before its name was durable. Above one that others made we may have no rights.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Refuses a secret that is not that of a directory.

@@ -2,9 +2,9 @@
 //! not even read again.
 
 use super::directory::{Ended, Source, ready};
-use super::index::{FileKept, Holds, Index, Part, SegmentKept, SliceKept, sha256};
+use super::index::{FileKept, Holds, Index, Part, SegmentKept, SliceKept, sha256 as sha256_of};
 use super::names;
-use super::store::{Objects, Put};
+use super::store::{Objects, Put, StoreError};
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
 use crate::wal::show::hex;
@@ -70,7 +70,7 @@ impl<'a> Target<'a> {
         what: &str,
         bytes: Vec<u8>,
     ) -> Result<Part, Failure> {
-        let sum = sha256(&bytes);
+        let sum = sha256_of(&bytes);
         self.put(names::whole(incarnation, what, &sum), sum, bytes)
     }
 
@@ -86,7 +86,10 @@ impl<'a> Target<'a> {
                         self.sent.bytes += length;
                         self.sent.objects += 1;
                     }
-                    Put::Exists => self.sent.there_bytes += length,
+                    Put::Exists if sha256_of(&self.found(&object)?) == sha256 => {
+                        self.sent.there_bytes += length;
+                    }
+                    Put::Exists => return Err(other_content(&object)),
                 }
                 self.there.insert(object.clone(), length);
             }
@@ -110,8 +113,23 @@ impl<'a> Target<'a> {
     /// Makes the index, which makes the backup be there; false if another backup has its number.
     pub(super) fn index(&mut self, index: &Index) -> Result<bool, Failure> {
         self.progress.clear();
-        let put = self.objects.put_new(&index.object(), index.encode()?)?;
-        Ok(put == Put::Made)
+        let (object, bytes) = (index.object(), index.encode()?);
+        match self.objects.put_new(&object, bytes.clone())? {
+            Put::Made => Ok(true),
+            // A request may have been repeated whose answer was lost.
+            Put::Exists => Ok(self.found(&object)? == bytes),
+        }
+    }
+
+    /// What is in an object that the store says is there. It says so as well while another request makes one or removes it (409), and
+    /// then there may be none.
+    fn found(&self, object: &str) -> Result<Vec<u8>, Failure> {
+        self.objects.get(object).map_err(|error| match error {
+            StoreError::Missing(_) => Failure::unavailable(format!(
+                "the object {object} was said to be there, and is not: something else changes the place; try again"
+            )),
+            error => error.into(),
+        })
     }
 
     /// What the newest backup has of a file, if it is the same and all of it is there.
@@ -196,7 +214,7 @@ impl<'a> Target<'a> {
             if part.len() != wanted {
                 return Err(Ended::Changed);
             }
-            let sum = sha256(&part);
+            let sum = sha256_of(&part);
             let object = names::part(of, parts.len(), &sum);
             parts.push(self.put(object, sum, part)?);
             offset += wanted as u64;
@@ -217,8 +235,15 @@ fn other_length(object: &str, there: u64, length: u64) -> Failure {
     Failure::with(
         Exit::Damage,
         format!(
-            "the object {object} has {there} bytes and should have {length}: what is in that place was changed; begin with an empty one"
+            "the object {object} has {there} bytes and should have {length}: what is in that place was changed; remove the object and back up again, or begin with an empty place"
         ),
+    )
+}
+
+fn other_content(object: &str) -> Failure {
+    Failure::with(
+        Exit::Damage,
+        format!("the object {object} is there with other content: remove it, and back up again"),
     )
 }
 

@@ -1,12 +1,15 @@
 //! Where backups are kept: a directory, or an S3-compatible store. Objects are made whole or not at all, only where there is none of
 //! that name, and are never changed.
 
+use super::names;
 use crate::exit::{Exit, Failure};
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::prefix::PrefixStore;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig};
+use object_store::{
+    ClientConfigKey, Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,6 +19,9 @@ use tokio::runtime::{Builder, Runtime};
 
 /// How long one request to a store is repeated.
 const RETRY_FOR: Duration = Duration::from_secs(60);
+
+/// How long one request to a store takes at most: an object of 64 MiB at a megabit per second. `AWS_TIMEOUT` says otherwise.
+const REQUEST_WITHIN: &str = "600s";
 
 /// What became of an object that was to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +205,9 @@ impl Objects for Store {
                 let found = self.inner.list_with_delimiter(folder.as_ref()).await?;
                 let objects = found.objects.into_iter();
                 all.extend(objects.map(|it| (it.location.to_string(), it.size)));
-                folders.extend(found.common_prefixes.into_iter().map(Some));
+                // What else is beside the backups is not looked at, and perhaps must not be.
+                let own = |it: &ObjectPath| names::is_incarnation(it.as_ref());
+                folders.extend(found.common_prefixes.into_iter().filter(own).map(Some));
             }
             Ok::<_, Error>(all)
         });
@@ -214,12 +222,15 @@ fn local(path: &Path) -> Result<LocalFileSystem, Error> {
 
 /// A bucket, with keys, region and endpoint of the usual variables.
 fn s3(bucket: &str, prefix: &str, endpoint: Option<&str>) -> Result<Arc<dyn ObjectStore>, Error> {
-    let mut builder = AmazonS3Builder::from_env()
-        .with_bucket_name(bucket)
-        .with_retry(RetryConfig {
-            retry_timeout: RETRY_FOR,
-            ..RetryConfig::default()
-        });
+    let mut builder = patient(
+        AmazonS3Builder::from_env(),
+        std::env::var("AWS_TIMEOUT").ok(),
+    )
+    .with_bucket_name(bucket)
+    .with_retry(RetryConfig {
+        retry_timeout: RETRY_FOR,
+        ..RetryConfig::default()
+    });
     let variables = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
     let named = || variables.iter().find_map(|name| std::env::var(name).ok());
     if let Some(endpoint) = endpoint.map(str::to_owned).or_else(named) {
@@ -236,13 +247,23 @@ fn s3(bucket: &str, prefix: &str, endpoint: Option<&str>) -> Result<Arc<dyn Obje
     })
 }
 
+/// With time for requests of the size of ours, unless a time was asked for.
+fn patient(builder: AmazonS3Builder, asked: Option<String>) -> AmazonS3Builder {
+    let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
+    builder.with_config(timeout, asked.unwrap_or_else(|| REQUEST_WITHIN.to_owned()))
+}
+
 /// Whether an address over plain HTTP is of this host.
 fn is_loopback(endpoint: &str) -> bool {
     let Some(rest) = endpoint.strip_prefix("http://") else {
         return false;
     };
     let host = rest.split('/').next().unwrap_or_default();
-    let is_port = |port: &str| port.is_empty() || port.strip_prefix(':').is_some();
+    // A name and a password may stand before the host: "localhost:password@example.com".
+    let is_port = |port: &str| match port.strip_prefix(':') {
+        Some(digits) => digits.bytes().all(|it| it.is_ascii_digit()),
+        None => port.is_empty(),
+    };
     ["127.0.0.1", "localhost", "[::1]"]
         .iter()
         .any(|name| host.strip_prefix(name).is_some_and(is_port))
@@ -285,20 +306,37 @@ mod tests {
             "http://127.0.0.1.example.com",
             "http://localhost.example.com:9000",
             "http://10.0.0.1:9000",
+            "http://localhost:secret@example.com",
+            "http://localhost:9000@example.com:80/",
         ] {
             assert!(!is_loopback(other), "{other}");
         }
     }
 
     #[test]
+    fn a_request_has_time_for_an_object_on_a_slow_line_unless_told_otherwise() {
+        let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
+        let of = |asked: Option<&str>| {
+            let builder = patient(AmazonS3Builder::new(), asked.map(str::to_owned));
+            builder.get_config_value(&timeout)
+        };
+        assert_eq!(of(None).as_deref(), Some("600s"));
+        assert_eq!(of(Some("20s")).as_deref(), Some("20s"));
+    }
+
+    #[test]
     fn a_directory_makes_an_object_once_and_lists_it_with_its_length() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&Place::Directory(dir.path().to_owned()), None).unwrap();
-        assert_eq!(store.put_new("a/one", b"first".to_vec()), Ok(Put::Made));
-        assert_eq!(store.put_new("a/one", b"other".to_vec()), Ok(Put::Exists));
-        assert_eq!(store.get("a/one"), Ok(b"first".to_vec()));
+        let one = format!("{}/one", "a0".repeat(16));
+        assert_eq!(store.put_new(&one, b"first".to_vec()), Ok(Put::Made));
+        assert_eq!(store.put_new(&one, b"other".to_vec()), Ok(Put::Exists));
+        assert_eq!(store.get(&one), Ok(b"first".to_vec()));
         assert_eq!(store.get("two"), Err(StoreError::Missing("two".to_owned())));
-        let listed = BTreeMap::from([("a/one".to_owned(), 5)]);
+        // What somebody else has there is none of a backup.
+        std::fs::create_dir(dir.path().join("lost+found")).unwrap();
+        std::fs::write(dir.path().join("lost+found/file"), b"x").unwrap();
+        let listed = BTreeMap::from([(one, 5)]);
         assert_eq!(store.list(), Ok(listed));
     }
 }

@@ -4,11 +4,13 @@ use super::directory::Source;
 use super::index::{Holds, Index};
 use super::names::{self, OWNER};
 use super::store::{Objects, Put, StoreError};
-use super::{SecretRule, back_up, ready};
+use super::{BackupArgs, SecretRule, back_up, ready, run};
 use crate::exit::{Exit, Failure};
+use clap::{Args, FromArgMatches};
 use flk_dataplane::wal::manifest::Manifest;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -19,6 +21,10 @@ pub(crate) struct Memory {
     /// Operations until one fails; that one and all behind it do.
     pub(crate) fails_in: Cell<Option<u64>>,
     overwrites: bool,
+    /// Objects are made, and the answer to that is lost: the request is repeated, and finds the object.
+    loses_answers: bool,
+    /// Parts of segments are said to be there, and are not.
+    claims_segments: bool,
 }
 
 impl Memory {
@@ -46,12 +52,18 @@ impl Memory {
 impl Objects for Memory {
     fn put_new(&self, name: &str, bytes: Vec<u8>) -> Result<Put, StoreError> {
         self.step(name)?;
+        if self.claims_segments && name.contains("/log-") {
+            return Ok(Put::Exists);
+        }
         let mut objects = self.objects.borrow_mut();
         match objects.contains_key(name) && !self.overwrites {
             true => Ok(Put::Exists),
             false => {
                 objects.insert(name.to_owned(), bytes);
-                Ok(Put::Made)
+                Ok(match self.loses_answers {
+                    true => Put::Exists,
+                    false => Put::Made,
+                })
             }
         }
     }
@@ -232,4 +244,123 @@ fn an_index_with_any_flipped_bit_is_refused() {
 #[test]
 fn reading_a_file_waits_for_nothing() {
     assert_eq!(ready(std::future::ready(7)), 7);
+}
+
+#[test]
+fn an_index_whose_name_leads_out_of_the_directory_or_whose_lengths_do_not_add_up_is_refused() {
+    let store = Memory::default();
+    let index = taken(golden("v2_sealed").path(), &store).unwrap();
+    let snapshot = |name: &str| {
+        let mut changed = index.clone();
+        let mut file = changed.files[0].clone();
+        (file.name, file.holds) = (name.to_owned(), Holds::Snapshot);
+        changed.files.push(file);
+        changed
+    };
+    let decoded = |index: &Index| Index::decode("index", &index.encode().unwrap());
+    assert!(decoded(&snapshot("snapshots/00000001.json")).is_ok());
+    for name in [
+        "snapshots/../../leads-out.json",
+        "snapshots/../manifest",
+        "snapshots/a/b.json",
+        "/etc/leads-out.json",
+        "manifest",
+        "secret",
+        "",
+    ] {
+        let refused = decoded(&snapshot(name)).unwrap_err();
+        assert_eq!(refused.exit(), Exit::Damage, "{name}: {}", refused.text());
+    }
+    for at in 0..index.files.len() {
+        let mut changed = index.clone();
+        changed.files[at].name = "snapshots/../../leads-out.json".to_owned();
+        assert!(decoded(&changed).is_err(), "{:?}", changed.files[at].holds);
+        let mut changed = index.clone();
+        changed.files[at].bytes += 1;
+        assert!(decoded(&changed).is_err(), "{:?}", changed.files[at].holds);
+        changed.files[at].parts[0].bytes = u64::MAX;
+        let again = changed.files[at].parts[0].clone();
+        changed.files[at].parts.push(again);
+        assert!(decoded(&changed).is_err(), "{:?}", changed.files[at].holds);
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_for_good_ends_a_backup_whatever_else_was_sent_meanwhile() {
+    let dir = golden("v2_sealed");
+    let source = Source::open(dir.path()).unwrap();
+    assert!(source.refuse_lost().is_ok());
+    std::fs::remove_file(dir.path().join("segment-0000000000000002.wal")).unwrap();
+    let refused = source.refuse_lost().unwrap_err();
+    assert_eq!(refused.exit(), Exit::Damage, "{}", refused.text());
+    assert!(refused.text().contains("segment-0000000000000002.wal"));
+}
+
+#[test]
+fn a_request_that_is_repeated_because_its_answer_was_lost_makes_no_second_backup() {
+    let store = Memory {
+        loses_answers: true,
+        ..Memory::default()
+    };
+    let index = taken(golden("v2").path(), &store).unwrap();
+    assert_eq!(store.indexes(), [index.object()]);
+}
+
+#[test]
+fn a_damaged_index_is_no_reason_to_make_no_backup() {
+    let store = Memory::default();
+    let dir = golden("v2");
+    let first = taken(dir.path(), &store).unwrap();
+    let name = first.object();
+    store.objects.borrow_mut().get_mut(&name).unwrap()[9] ^= 1;
+    let second = taken(dir.path(), &store).unwrap();
+    assert_eq!(second.number, first.number + 1);
+    assert_eq!(second.files, first.files);
+}
+
+#[test]
+fn what_is_made_in_a_place_is_for_its_owner_only_in_a_directory_of_others_as_well() {
+    let dir = golden("v2");
+    let parent = tempfile::tempdir().unwrap();
+    let place = parent.path().join("place");
+    std::fs::DirBuilder::new()
+        .mode(0o755)
+        .create(&place)
+        .unwrap();
+    let command = BackupArgs::augment_args(clap::Command::new("backup"));
+    let words = ["backup", "--with-secret", "--dir"].map(Into::into);
+    let paths = [dir.path().into(), "--to".into(), place.clone().into()];
+    let all: [std::ffi::OsString; 6] = {
+        let [a, b, c] = words;
+        let [d, e, f] = paths;
+        [a, b, c, d, e, f]
+    };
+    let matches = command.get_matches_from(all);
+    let args = BackupArgs::from_arg_matches(&matches).unwrap();
+    assert_eq!(run(&args).unwrap(), Exit::Yes);
+    let mut folders = vec![place];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let metadata = entry.metadata().unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o77, 0, "{entry:?}");
+            match metadata.is_dir() {
+                true => folders.push(entry.path()),
+                false => files += 1,
+            }
+        }
+    }
+    assert!(files > 4, "{files}");
+}
+
+#[test]
+fn an_object_that_is_said_to_be_there_and_is_not_ends_a_backup() {
+    let store = Memory {
+        claims_segments: true,
+        ..Memory::default()
+    };
+    let refused = taken(golden("v2").path(), &store).unwrap_err();
+    assert_eq!(refused.exit(), Exit::Unavailable, "{}", refused.text());
+    assert_eq!(store.indexes(), [""; 0]);
 }

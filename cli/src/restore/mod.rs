@@ -12,7 +12,7 @@ mod verify;
 use crate::CommandResult;
 use crate::backup::index::{Index, SecretKept, sha256};
 use crate::backup::store::{Objects, Place};
-use crate::backup::{EndpointArgs, Stored, all, check_secret};
+use crate::backup::{EndpointArgs, Stored, all, check_secret, latest};
 use crate::exit::{Exit, Failure, RESTORE_CODES};
 use crate::fault;
 use crate::output::{Output, counted};
@@ -163,17 +163,8 @@ fn choose(objects: &dyn Objects, asked: &str, place: &Place) -> Result<Index, Fa
         return Err(Failure::usage(format!("no backup is in {place}")));
     }
     if asked == "latest" {
-        let mut newest: Option<Index> = None;
-        for it in &stored {
-            let index = it.index(objects)?;
-            if newest
-                .as_ref()
-                .is_none_or(|newest| newest.moment_us < index.moment_us)
-            {
-                newest = Some(index);
-            }
-        }
-        return newest.ok_or_else(|| Failure::usage(format!("no backup is in {place}")));
+        return latest(objects, &stored)?
+            .ok_or_else(|| Failure::usage(format!("no backup is in {place}")));
     }
     let (incarnation, number) = match asked.split_once('/') {
         Some((incarnation, number)) => (Some(incarnation), number),

@@ -5,7 +5,7 @@ use crate::backup::index::Holds;
 use crate::backup::ready;
 use crate::exit::{Exit, Failure};
 use crate::wal::show::time_text;
-use flk_dataplane::wal::copy::{CutAt, NoCut, cut, part_of};
+use flk_dataplane::wal::copy::{CutAt, NoCut, cut, part_of, refuse_deleted};
 use flk_dataplane::wal::files::NumberedFile;
 use flk_dataplane::wal::manifest::{LogEntry, Manifest};
 use flk_dataplane::wal::name::{LogId, Sequence};
@@ -117,6 +117,9 @@ impl Point {
                     );
                 }
             }
+        }
+        if let Some(time_us) = self.time_us {
+            refuse_deleted(&manifest, time_us).map_err(Uncut::Sealed)?;
         }
         for log in &backup.manifest.logs {
             let Some(at) = self.of(log.id) else { continue };

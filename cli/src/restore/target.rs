@@ -2,7 +2,7 @@
 //! manifest comes last. So an interrupted restore is never taken for a log directory, least of all for an empty one.
 
 use super::kept::{Backup, fetch};
-use crate::backup::index::{FileKept, sha256};
+use crate::backup::index::{FileKept, Holds, sha256};
 use crate::backup::ready;
 use crate::exit::{Exit, Failure};
 use crate::fault;
@@ -14,9 +14,9 @@ use flk_dataplane::wal::manifest::{MANIFEST_BYTES_MAX, Manifest, SegmentEntry, S
 use flk_dataplane::wal::scan::ReadAt;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::fs::{DirEntry, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// So much of a segment is unpacked at once.
@@ -64,12 +64,7 @@ impl Target {
             }
             Err(error) => return Err(failed(error)),
         };
-        if flock(&marker, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(Failure::unavailable(format!(
-                "another process restores {}",
-                path.display()
-            )));
-        }
+        lock(&marker, path)?;
         let plan = agree(&marker, path, plan)?;
         File::open(path)
             .and_then(|it| it.sync_all())
@@ -108,7 +103,7 @@ impl Target {
             progress.tick(|_| self.progress());
         }
         let snapshots = self.path.join(SNAPSHOTS);
-        let is_snapshot = |file: &&FileKept| file.name.starts_with(SNAPSHOTS);
+        let is_snapshot = |file: &&FileKept| file.holds == Holds::Snapshot;
         for file in backup.index.files.iter().filter(is_snapshot) {
             crate::backup::make_directory(&snapshots)
                 .map_err(|error| failed(&snapshots, &error))?;
@@ -158,6 +153,13 @@ impl Target {
             let wanted = usize::try_from(left).map_or(read.len(), |left| left.min(read.len()));
             out.write_all(&read[..wanted]).map_err(failed)?;
             left -= wanted as u64;
+        }
+        if left > 0 {
+            let text = format!(
+                "the index has fewer bytes of {} than the manifest states",
+                file.name
+            );
+            return Err(Failure::with(Exit::Damage, text));
         }
         out.sync_all().map_err(failed)?;
         self.written_bytes += bytes;
@@ -226,12 +228,26 @@ impl Target {
     }
 }
 
-/// Refuses a directory that holds anything.
+/// Keeps other restores out. Another one may have ended, and removed the file, since it was opened: the directory is no longer ours then.
+pub(super) fn lock(marker: &File, path: &Path) -> Result<(), Failure> {
+    let locked = flock(marker, FlockOperation::NonBlockingLockExclusive).is_ok();
+    match locked && marker.metadata().is_ok_and(|it| it.nlink() > 0) {
+        true => Ok(()),
+        false => Err(Failure::unavailable(format!(
+            "another process restores {}",
+            path.display()
+        ))),
+    }
+}
+
+/// Refuses a directory that holds anything but what says that it is restored.
 fn refuse_used(path: &Path) -> Result<(), Failure> {
-    let mut entries = std::fs::read_dir(path).map_err(|error| failed(path, &error))?;
-    match entries.next() {
-        None => Ok(()),
-        Some(_) => Err(Failure::usage(format!(
+    let entries = std::fs::read_dir(path).map_err(|error| failed(path, &error))?;
+    let is_other =
+        |entry: io::Result<DirEntry>| entry.map_or(true, |it| it.file_name() != RESTORING);
+    match entries.map(is_other).any(|is_other| is_other) {
+        false => Ok(()),
+        true => Err(Failure::usage(format!(
             "{} is not empty: restore into a directory that is, or that is not there yet",
             path.display()
         ))),
@@ -244,7 +260,8 @@ fn agree(mut marker: &File, path: &Path, plan: Plan) -> Result<Plan, Failure> {
     let mut text = String::new();
     marker.read_to_string(&mut text).map_err(failed)?;
     let Ok(before) = serde_json::from_str::<Plan>(&text) else {
-        // It was interrupted before it wrote anything else.
+        // It was interrupted before it wrote anything else; or this is no file of a restore.
+        refuse_used(path)?;
         let bytes = serde_json::to_vec(&plan).map_err(|error| failed(error.into()))?;
         marker.set_len(0).map_err(failed)?;
         rustix::io::pwrite(marker, &bytes, 0).map_err(|error| failed(error.into()))?;

@@ -2,7 +2,7 @@
 
 use super::kept::Backup;
 use super::point::Point;
-use super::target::{Plan, Target};
+use super::target::{Plan, Target, lock};
 use super::verify::{From, check};
 use super::{all, choose};
 use crate::backup::index::{Index, sha256};
@@ -50,7 +50,7 @@ fn is_complete(dir: &Path) -> bool {
 
 #[test]
 fn a_restore_that_ends_at_any_object_is_no_directory_and_goes_on_where_it_was() {
-    for name in ["v1", "v2_sealed"] {
+    for name in ["v1", "v1_sealed", "v2_sealed"] {
         let (store, _) = backup_of(name);
         let mut failed = 0;
         loop {
@@ -134,4 +134,94 @@ fn a_directory_that_holds_anything_or_the_restore_of_another_backup_is_left_alon
     assert!(is_complete(dir.path()));
     let refused = restore(&store, dir.path()).unwrap_err();
     assert_eq!(refused.exit(), Exit::Usage, "it is a log directory now");
+}
+
+/// Puts the index of another backup into a store.
+fn put(store: &Memory, index: &Index) {
+    let bytes = index.encode().unwrap();
+    store.objects.borrow_mut().insert(index.object(), bytes);
+}
+
+#[test]
+fn the_latest_backup_is_that_of_the_latest_manifest_although_the_clock_was_set_back() {
+    let (store, first) = backup_of("v2");
+    let mut second = first.clone();
+    second.number += 1;
+    second.generation += 1;
+    second.moment_us -= 3_600_000_000;
+    put(&store, &second);
+    let place = Place::Directory("memory".into());
+    assert_eq!(choose(&store, "latest", &place).unwrap(), second);
+    // Under the same manifest the clock says it: two that are taken at once may end in another order.
+    second.generation = first.generation;
+    put(&store, &second);
+    assert_eq!(choose(&store, "latest", &place).unwrap(), first);
+}
+
+#[test]
+fn a_damaged_index_stands_in_the_way_of_the_latest_backup_only_if_it_may_be_that_one() {
+    let (store, first) = backup_of("v2");
+    let mut second = first.clone();
+    second.number += 1;
+    second.moment_us += 1;
+    put(&store, &second);
+    let place = Place::Directory("memory".into());
+    let flip = |index: &Index| {
+        store.objects.borrow_mut().get_mut(&index.object()).unwrap()[9] ^= 1;
+    };
+    flip(&first);
+    assert_eq!(choose(&store, "latest", &place).unwrap(), second);
+    flip(&first);
+    flip(&second);
+    let refused = choose(&store, "latest", &place).unwrap_err();
+    assert_eq!(refused.exit(), Exit::Damage, "{}", refused.text());
+    assert!(refused.text().contains("--backup"), "{}", refused.text());
+    assert_eq!(choose(&store, "1", &place).unwrap(), first);
+}
+
+#[test]
+fn a_restore_does_not_go_on_in_a_directory_that_another_one_completed_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(RESTORING);
+    let marker = std::fs::File::create(&path).unwrap();
+    assert!(lock(&marker, dir.path()).is_ok());
+    std::fs::remove_file(&path).unwrap();
+    let refused = lock(&marker, dir.path()).unwrap_err();
+    assert_eq!(refused.exit(), Exit::Unavailable, "{}", refused.text());
+}
+
+#[test]
+fn a_file_of_which_the_index_has_less_than_the_manifest_states_ends_a_restore() {
+    let (store, mut index) = backup_of("v2");
+    let file = &mut index.files[0];
+    file.parts.clear();
+    file.bytes = 0;
+    put(&store, &index);
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::Directory("memory".into());
+    let backup = Backup::read(&store, choose(&store, "latest", &place).unwrap()).unwrap();
+    let plan = Plan {
+        backup: String::new(),
+        sha256: String::new(),
+        cuts: Vec::new(),
+        incarnation: "00".repeat(16),
+    };
+    let mut target = Target::take(dir.path(), plan).unwrap();
+    let refused = target.files(&backup, &backup.manifest).unwrap_err();
+    assert_eq!(refused.exit(), Exit::Damage, "{}", refused.text());
+}
+
+#[test]
+fn a_restore_goes_on_behind_a_plan_that_was_cut_off_only_where_nothing_else_is() {
+    let (store, _) = backup_of("v2");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(RESTORING), "{\"backup\":").unwrap();
+    std::fs::write(dir.path().join("segment-0000000000000001.wal"), "mine").unwrap();
+    let refused = restore(&store, dir.path()).unwrap_err();
+    assert_eq!(refused.exit(), Exit::Usage, "{}", refused.text());
+    let mine = std::fs::read(dir.path().join("segment-0000000000000001.wal"));
+    assert_eq!(mine.unwrap(), b"mine");
+    std::fs::remove_file(dir.path().join("segment-0000000000000001.wal")).unwrap();
+    restore(&store, dir.path()).unwrap();
+    assert!(is_complete(dir.path()));
 }

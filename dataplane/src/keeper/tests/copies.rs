@@ -7,10 +7,11 @@ use crate::keeper::tests::disk::{Lost, TestDisk};
 use crate::keeper::tests::slices::sealing;
 use crate::keeper::tests::world::{World, manifest};
 use crate::wal::copy::{
-    CutAt, NoCut, SegmentContent, Take, content_of, cut, join, part_of, restored, stop_of, stopped,
+    CutAt, NoCut, SegmentContent, Take, content_of, cut, join, part_of, refuse_deleted, restored,
+    stop_of, stopped,
 };
 use crate::wal::files::{MANIFEST, NumberedFile, RESTORING, SECRET};
-use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry, SegmentState};
+use crate::wal::manifest::{CLOCK_BEGIN_US, LogEntry, Manifest, SegmentEntry, SegmentState};
 use crate::wal::name::{LogId, Sequence};
 use crate::wal::packed::SegmentFile;
 use crate::wal::scan::{InMemory, ReadAt, run_ready};
@@ -291,7 +292,7 @@ proptest! {
         };
         let earlier = match cut_all(&kept, &joined, at) {
             Ok(earlier) => earlier,
-            Err(NoCut::Sealed { .. }) => return Ok(()),
+            Err(NoCut::Sealed { .. } | NoCut::Deleted(_)) => return Ok(()),
             Err(unknown) => panic!("{unknown}"),
         };
         assert_slices_end_within(&earlier);
@@ -313,6 +314,9 @@ fn cut_all(
     at: impl Fn(LogId) -> Option<CutAt>,
 ) -> Result<Manifest, NoCut> {
     let mut earlier = copy.clone();
+    if let Some(CutAt::Time(time_us)) = copy.logs.first().and_then(|log| at(log.id)) {
+        refuse_deleted(copy, time_us)?;
+    }
     for log in &copy.logs {
         let Some(at) = at(log.id) else { continue };
         let newest = contents(files, copy, log);
@@ -409,4 +413,31 @@ fn a_restored_directory_says_what_it_follows_and_a_restore_that_is_not_complete_
     assert_eq!(follows.taken[0].upto, world.shards[0].last());
     assert_eq!((now.incarnation, now.node), ([7; 16], copy.node));
     assert_eq!(started.before(), [Before::UncleanStop]);
+}
+
+#[test]
+fn a_cut_at_a_time_is_refused_where_slices_may_hold_later_decisions_of_a_log_that_is_deleted() {
+    let mut world = World::started(TestDisk::new(), sealing(1));
+    for record in 0..5 {
+        world.decide(0, record, TTL_S);
+    }
+    world.pass_s(3_700);
+    let mut copy = copy_of(&world.disk, Take::Whole);
+    let log = copy.slices[0].covers[0].log;
+    assert_eq!(
+        refuse_deleted(&copy, 0),
+        Ok(()),
+        "the cut of the log itself says it"
+    );
+    copy.logs.clear();
+    let last_us = CLOCK_BEGIN_US + u64::from(copy.slices[0].decided_last) * 1_000_000;
+    for time_us in [0, last_us - 1, last_us] {
+        let refused = refuse_deleted(&copy, time_us);
+        assert_eq!(refused, Err(NoCut::Deleted(log)), "{time_us}");
+    }
+    let withheld_us = 5 * 3_600_000_000;
+    assert_eq!(refuse_deleted(&copy, last_us + withheld_us), Ok(()));
+    copy.clock.wall_us += withheld_us;
+    let refused = refuse_deleted(&copy, last_us + withheld_us);
+    assert_eq!(refused, Err(NoCut::Deleted(log)), "the clock lags behind");
 }

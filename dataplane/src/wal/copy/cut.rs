@@ -2,7 +2,9 @@
 //! the copy would answer with an outcome whose record it does not have; such a cut is refused.
 
 use super::content::alone;
-use crate::wal::manifest::{Extent, LogEndMark, LogEntry, Manifest, SegmentState};
+use crate::wal::manifest::{
+    CLOCK_BEGIN_US, Cover, Extent, LogEndMark, LogEntry, Manifest, SegmentState,
+};
 use crate::wal::name::{LogId, Sequence};
 use crate::wal::scan::{LogSource, ReadAt, Verdict, read_log};
 use std::fmt;
@@ -36,6 +38,8 @@ pub enum NoCut {
         /// The earliest end that it can have.
         upto: Sequence,
     },
+    /// Slices may hold decisions that are later than the cut, of a log whose segments are deleted: nothing says when they were made.
+    Deleted(LogId),
     /// The copy does not have the log.
     Unknown(LogId),
 }
@@ -46,6 +50,10 @@ impl fmt::Display for NoCut {
             NoCut::Sealed { log, upto } => write!(
                 out,
                 "slices hold the decisions of log {log} up to {upto}, so it cannot end before that"
+            ),
+            NoCut::Deleted(log) => write!(
+                out,
+                "slices may hold later decisions of log {log}, whose segments are deleted"
             ),
             NoCut::Unknown(log) => write!(out, "there is no log {log}"),
         }
@@ -92,6 +100,32 @@ pub async fn part_of<R: ReadAt>(
         true => Ok(part),
         false => Err(end.verdict),
     }
+}
+
+/// Refuses to cut all logs at a time where slices may reach behind it by logs that the copy does not have any more: what they cover
+/// of those is compared with nothing else.
+///
+/// # Errors
+/// A slice that covers such a log may hold a later decision.
+pub fn refuse_deleted(manifest: &Manifest, time_us: u64) -> Result<(), NoCut> {
+    let clock = manifest.clock;
+    // Time that was withheld from the expiry clock since a decision was made is at most all of it.
+    let behind_us = clock.wall_us.saturating_sub(wall_us(clock.expiry_s));
+    for slice in &manifest.slices {
+        let until_us = wall_us(slice.decided_last.saturating_add(1)).saturating_add(behind_us);
+        let deleted = |cover: &&Cover| manifest.log(cover.log).is_none();
+        if let Some(cover) = slice.covers.iter().find(deleted)
+            && until_us > time_us
+        {
+            return Err(NoCut::Deleted(cover.log));
+        }
+    }
+    Ok(())
+}
+
+/// The wall clock at a second of the expiry clock from which nothing is withheld.
+fn wall_us(expiry_s: u32) -> u64 {
+    CLOCK_BEGIN_US + u64::from(expiry_s) * 1_000_000
 }
 
 /// Ends a log in its segment of this index: with that part of it, or before it.

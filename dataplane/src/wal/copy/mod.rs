@@ -13,7 +13,7 @@ mod join;
 mod stop;
 
 pub use content::{SegmentContent, content_of};
-pub use cut::{CutAt, NoCut, cut, part_of};
+pub use cut::{CutAt, NoCut, cut, part_of, refuse_deleted};
 pub use ids::restored;
 pub use join::{Hole, join};
 pub use stop::{LogStop, Take, stop_of, stopped};

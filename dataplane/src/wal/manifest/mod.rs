@@ -11,12 +11,12 @@ mod tests;
 #[cfg(test)]
 mod tests_sections;
 
+pub use clock_base::{CLOCK_BEGIN_US, ClockBase, seconds_of};
 pub use packed::{FIRST_PACKED_BYTES, PackedFile};
 pub use sections::{
     CarriedSection, HOLD_TEXT_BYTES_MAX, Hold, LogUpto, ReleasedRange, RestoredFrom, Sections,
 };
 
-pub use self::clock_base::{CLOCK_BEGIN_US, ClockBase, seconds_of};
 use crate::wal::files::NumberedFile;
 use crate::wal::name::{LogId, Sequence};
 use crate::wal::segment::START_LIMIT;
