@@ -1,5 +1,5 @@
-//! The manifest: which files count and what they are. It is replaced as a whole, never changed in place.
-//! This is its memory and its bytes; replacing the file is the keeper's.
+//! The manifest: which files count and what they are. It is replaced as a whole, never changed in place. This is its memory and its
+//! bytes; replacing the file is the keeper's.
 
 mod clock_base;
 mod encode;
@@ -489,11 +489,8 @@ impl LogEntry {
         if self.ended_at.is_none() && self.segments.iter().any(last) {
             return Some("last segment of a log that has not ended");
         }
-        if self
-            .segments
-            .iter()
-            .any(|segment| segment.generation > generation)
-        {
+        let is_later = |segment: &SegmentEntry| segment.generation > generation;
+        if self.segments.iter().any(is_later) {
             return Some("segment of a later generation");
         }
         packed::is_impossible(self).then_some("packed segment")
