@@ -37,6 +37,7 @@ help: ## this list
 APT_NEEDED := $(strip \
 	$(if $(shell command -v cc),,gcc libc6-dev) \
 	$(if $(shell command -v c++),,g++) \
+	$(if $(shell command -v cmake),,cmake) \
 	$(if $(shell command -v git),,git) \
 	$(if $(shell command -v age),,age) \
 	$(if $(shell command -v python3),,python3) \
