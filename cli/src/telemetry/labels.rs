@@ -21,6 +21,7 @@ const fn label(name: &'static str, brief: &'static str, example: &'static str) -
 pub(super) const LABELS: &[Label] = &[
     label("arch", "Architecture that the program was built for.", "x86_64"),
     label("code", "Status code of an answer.", "200"),
+    label("hold", "Name of a hold.", "nightly"),
     label("key", "Id of a key within its tenant; `other` is all keys beyond the first 256.", "2026-11"),
     label("node", "NODE_ID; empty until it is set.", ""),
     label("number", "Number of a configuration snapshot.", "8"),
