@@ -59,7 +59,7 @@ fn a_problem_says_what_to_do_and_when() {
         written(|out| respond::problem(out, Problem::RateLimited, Some(7), common(GoesOn, Whole))),
         format!(
             "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n\
-             Retry-After: 7\r\nContent-Length: 174\r\n{DATE}\r\n\
+             Retry-After: 7\r\nContent-Length: 175\r\n{DATE}\r\n\
              {{\"type\":\"about:blank\",\"title\":\"Too many requests\",\"status\":429,\"code\":\"rate_limited\",\"retryable\":true,\
              \"detail\":\"Wait for Retry-After seconds and send the same request again.\"}}"
         )

@@ -226,10 +226,10 @@ problems! {
     KeysUnavailable = 130, 503, "keys_unavailable", true, "Keys unavailable", "Send the same request again after Retry-After seconds. Operators: a key of this tenant could not be loaded at the start; restore its source and publish the configuration again.";
     /// A shard makes no turns.
     ShardStuck = 131, 503, "shard_stuck", true, "A shard stands still", "A shard of this instance has made no turn for more than a second; the others serve on. Operators: flk_shard_stuck and the log name it; this instance is ready again by itself once it moves.";
-    /// The process may open no more files.
-    OutOfDescriptors = 132, 503, "wal_unavailable", true, "Too many open files", "Outcome unknown; send the same request again after Retry-After seconds. Operators: the process has as many files open as it may, so the log gets no further segment; raise its limit of open files (LimitNOFILE, or prlimit --nofile while it runs).";
     /// Too many look-ups wait for an answer.
     LookUpsBusy = 137, 503, "look_ups_busy", true, "Too many look-ups", "Too many look-ups wait for an answer; ask again after Retry-After seconds.";
+    /// The process may open no more files.
+    OutOfDescriptors = 138, 503, "wal_unavailable", true, "Too many open files", "Outcome unknown; send the same request again after Retry-After seconds. Operators: the process has as many files open as it may, so the log gets no further segment; raise its limit of open files (LimitNOFILE, or prlimit --nofile while it runs).";
 }
 
 impl From<&Malformed> for Problem {
