@@ -245,7 +245,7 @@ fn refuse_used(path: &Path) -> Result<(), Failure> {
     let entries = std::fs::read_dir(path).map_err(|error| failed(path, &error))?;
     let is_other =
         |entry: io::Result<DirEntry>| entry.map_or(true, |it| it.file_name() != RESTORING);
-    match entries.map(is_other).any(|is_other| is_other) {
+    match entries.into_iter().any(is_other) {
         false => Ok(()),
         true => Err(Failure::usage(format!(
             "{} is not empty: restore into a directory that is, or that is not there yet",
