@@ -26,8 +26,9 @@ pub(super) struct Undo {
     pub(super) bytes: Vec<u8>,
     /// What a start that serves all the same has overlooked; nothing: it need not look there.
     pub(super) must_refuse: Option<String>,
-    /// A look-up meets it at most. It is as before again when faults end.
-    pub(super) passes: bool,
+    /// Look-ups alone meet it, in this file, which is as before again when faults end. One that was made since under the name is
+    /// another.
+    pub(super) passes: Option<Inode>,
     /// The log writes that an operator gives up with what was damaged; none where the tool cannot help.
     pub(super) writes: Vec<usize>,
 }
@@ -118,7 +119,7 @@ impl World {
             name,
             bytes: before,
             must_refuse,
-            passes: false,
+            passes: None,
             writes: vec![at],
         });
     }
@@ -263,7 +264,7 @@ impl World {
             name: name.to_string(),
             bytes: before,
             must_refuse: (!passes).then(|| format!("a bit at {at}")),
-            passes,
+            passes: passes.then_some(inode),
             writes: Vec::new(),
         });
     }
@@ -303,7 +304,7 @@ impl World {
             name: "manifest".to_string(),
             bytes: now,
             must_refuse: None,
-            passes: false,
+            passes: None,
             writes: Vec::new(),
         });
     }
@@ -373,7 +374,8 @@ impl World {
         }
         // A slice may have been dropped since it was damaged.
         let undo = self.truth.undo.take();
-        let is_there = |undo: &Undo| !undo.passes || self.disk.find(&undo.name).is_some();
+        let is_there =
+            |undo: &Undo| undo.passes.is_none() || self.disk.find(&undo.name) == undo.passes;
         if let Some(undo) = undo.filter(is_there) {
             sim_trace!(self.now_us(), "{} is put back as it was", undo.name);
             self.disk.replace(&undo.name, &undo.bytes);

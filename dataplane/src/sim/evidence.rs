@@ -87,7 +87,7 @@ impl World {
             name,
             bytes: before,
             must_refuse: Some(format!("{what}, log {},", to.log)),
-            passes: false,
+            passes: None,
             writes: match harm.mendable {
                 true => to.durable.clone(),
                 false => Vec::new(),

@@ -80,10 +80,11 @@ impl World {
 
     /// Faults end: what only look-ups meet can be read again. Whoever has the file open sees it as it was.
     pub fn heal(&mut self) {
-        let Some(undo) = self.truth.undo.take_if(|undo| undo.passes) else {
+        let Some(undo) = self.truth.undo.take_if(|undo| undo.passes.is_some()) else {
             return;
         };
-        if let Some(inode) = self.disk.find(&undo.name) {
+        let there = self.disk.find(&undo.name);
+        if let Some(inode) = there.filter(|inode| undo.passes == Some(*inode)) {
             sim_trace!(self.now_us(), "{} is as it was", undo.name);
             self.disk.tamper(inode, 0, &undo.bytes);
         }
@@ -94,8 +95,8 @@ impl World {
         let undo = self.truth.undo.as_ref();
         undo.is_some_and(|undo| {
             let block = start..start + BLOCK_BYTES;
-            let is_it = self.disk.find(&undo.name) == Some(inode);
-            is_it && undo.bytes.get(block.clone()) != self.disk.seen(inode).get(block)
+            undo.passes == Some(inode)
+                && undo.bytes.get(block.clone()) != self.disk.seen(inode).get(block)
         })
     }
 }

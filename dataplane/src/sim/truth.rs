@@ -160,7 +160,7 @@ impl Truth {
 
     /// Whether what a start finds may be other than what was acknowledged.
     pub fn is_in_doubt(&self) -> bool {
-        let spoiled = self.undo.as_ref().is_some_and(|undo| !undo.passes);
+        let spoiled = self.undo.as_ref().is_some_and(|undo| undo.passes.is_none());
         spoiled || self.lost_for_good || self.damaged_and_served
     }
 
@@ -417,7 +417,7 @@ impl World {
 
     /// The gateway serves: whatever was damaged stays as it is from here on, or until faults end.
     pub fn note_serving(&mut self) {
-        let Some(undo) = self.truth.undo.take_if(|undo| !undo.passes) else {
+        let Some(undo) = self.truth.undo.take_if(|undo| undo.passes.is_none()) else {
             let damaged = u64::from(self.truth.undo.is_some());
             return self.counts.add(Count::ServedOverDamage, damaged);
         };
