@@ -3,8 +3,8 @@
 //! copy is stated somewhere, and whatever is missing or different in it is damage.
 //!
 //! The functions stand in their order: where logs end ([`stop_of`]), the manifest of the copy ([`stopped`]), what is in each of
-//! its segments ([`content_of`]), logs that later copies continue ([`join`]), a cut at an
-//! earlier point ([`cut`]), and the manifest of a restored directory ([`restored`]).
+//! its segments ([`content_of`]), logs that later copies continue ([`join()`]), a cut at an
+//! earlier point ([`cut()`]), and the manifest of a restored directory ([`restored`]).
 
 mod content;
 mod cut;
