@@ -76,9 +76,24 @@ impl Measured {
         self.latency_ns.value_at_quantile(share) as f64 / 1000.0
     }
 
+    /// How many answers had this status.
+    pub fn count_of(&self, status: u16) -> u64 {
+        self.statuses.get(&status).copied().unwrap_or_default()
+    }
+
     /// How many answers had another status than 200.
     pub fn other_than_200_count(&self) -> u64 {
-        self.answers_count - self.statuses.get(&200).copied().unwrap_or_default()
+        self.answers_count - self.count_of(200)
+    }
+
+    /// The answers by status, and what was lost, in words.
+    pub fn answers_text(&self) -> String {
+        let statuses = self.statuses.iter();
+        let mut text: Vec<_> = statuses
+            .map(|(status, count)| format!("{count} × {status}"))
+            .collect();
+        text.push(format!("{} lost", self.lost_count));
+        text.join(", ")
     }
 }
 

@@ -31,13 +31,15 @@ const CONNECTIONS_COUNTS: [usize; 3] = [16, 64, 256];
 /// The server alone has the first of them, the load the second.
 const SERVER_CPU: usize = 0;
 const LOAD_CPU: usize = 1;
+const WRONG_ANSWERS: &str = "answers other than 200, or lost connections";
 
 fn main() -> ExitCode {
     match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
+        Ok(wrong) if wrong.is_empty() => ExitCode::SUCCESS,
+        Ok(wrong) => {
             eprintln!(
-                "bench-quick: the figures do not count: answers other than 200, lost connections, or a machine too noisy to tell"
+                "bench-quick: the figures do not count: {}",
+                wrong.join("; ")
             );
             ExitCode::FAILURE
         }
@@ -48,8 +50,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures, prints, and records where asked; `false` when answers were wrong.
-fn run() -> io::Result<bool> {
+/// Measures, prints, and records where asked; then why the figures do not count, where they do not.
+fn run() -> io::Result<Vec<String>> {
     let options = Options::from_arguments(std::env::args().skip(1)).map_err(io::Error::other)?;
     std::fs::create_dir_all(&options.work_dir)?;
     let allowed = Affinity::of_this_thread()?;
@@ -57,22 +59,24 @@ fn run() -> io::Result<bool> {
     if options.only == Some(Only::Noisy) {
         let noisy = tenants::measure(machine, &options, &allowed)?;
         show(&options, &noisy.machine, &noisy)?;
-        return Ok(noisy.answers_are_right() && noisy.is_valid());
+        let mut wrong = unless(noisy.answers_are_right(), WRONG_ANSWERS);
+        wrong.extend(unless(noisy.is_valid(), "the machine is too noisy to tell"));
+        return Ok(wrong);
     }
     if options.only == Some(Only::Rotation) {
         let rotation = rotation::run(machine, &options, &allowed)?;
         show(&options, &rotation.machine, &rotation)?;
-        return Ok(rotation.nothing_was_refused());
+        return Ok(unless(rotation.nothing_was_refused(), WRONG_ANSWERS));
     }
     if options.only == Some(Only::Sealing) {
         let sealing = sealing::measure(machine, &options, &allowed)?;
         show(&options, &sealing.machine, &sealing)?;
-        return Ok(sealing.answers_are_right());
+        return Ok(unless(sealing.answers_are_right(), WRONG_ANSWERS));
     }
     if options.only == Some(Only::Store) {
         let store = store::measure(machine, &options, &allowed)?;
         show(&options, &store.machine, &store)?;
-        return Ok(store.answers_are_right());
+        return Ok(store.wrong_answers());
     }
     let mut report = Report::new(machine);
 
@@ -93,7 +97,15 @@ fn run() -> io::Result<bool> {
     allowed.apply()?;
 
     show(&options, &report.machine, &report)?;
-    Ok(report.answers_are_right())
+    Ok(unless(report.answers_are_right(), WRONG_ANSWERS))
+}
+
+/// What is wrong, unless all is right.
+fn unless(is_right: bool, wrong: &str) -> Vec<String> {
+    if is_right {
+        return Vec::new();
+    }
+    vec![wrong.to_owned()]
 }
 
 /// Prints what was measured, and records it where that was asked for.

@@ -229,21 +229,54 @@ fn proc_number(server: &Server, file: &str, name: &str) -> f64 {
 }
 
 impl Store {
-    /// Every request had its 200, and every duplicate the stored outcome.
-    pub(crate) fn answers_are_right(&self) -> bool {
-        let is_right = |it: &Measured| it.other_than_200_count() == 0 && it.lost_count == 0;
-        is_right(&self.amplification.measured) && self.sizes.iter().all(|size| size.is_right())
+    /// What was wrong with answers, one text each: every request has its 200, and every duplicate the stored outcome.
+    pub(crate) fn wrong_answers(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for size in &self.sizes {
+            let of = |part: &str| format!("{:e} sealed ids, {part}", size.keys_count);
+            wrong.extend(
+                size.wrong_answers()
+                    .map(|(part, what)| format!("{}: {what}", of(part))),
+            );
+        }
+        // A table that is full for a moment is what such a small one is for.
+        let it = &self.amplification.measured;
+        if it.count_of(200) + it.count_of(503) < it.answers_count || it.lost_count > 0 {
+            wrong.push(format!(
+                "what seals and merges write: {}",
+                it.answers_text()
+            ));
+        }
+        wrong
     }
 }
 
 impl Size {
-    fn is_right(&self) -> bool {
-        let is_right = |it: &Measured| it.other_than_200_count() == 0 && it.lost_count == 0;
-        let fresh = self.fresh.runs().map(|it| &it.measured);
-        let rounds = self.duplicates.rounds.iter();
-        let paced = rounds.flat_map(|it| [&it.fresh, &it.cold, &it.warm]);
-        fresh.chain(paced).chain([&self.recalled]).all(is_right)
-            && self.duplicates.total(|it| it.hits) == self.duplicates.sent_count()
-            && self.recalled_hits == self.recalled.answers_count as f64
+    fn wrong_answers(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let fresh = self.fresh.runs().map(|it| ("new ids", &it.measured));
+        let paced = self.duplicates.rounds.iter().flat_map(|it| {
+            let duplicates = [("cold duplicates", &it.cold), ("warm duplicates", &it.warm)];
+            duplicates.into_iter().chain([("paced new ids", &it.fresh)])
+        });
+        let all = fresh.chain(paced);
+        let all = all.chain([("duplicates behind the last start", &self.recalled)]);
+        let statuses = all
+            .filter(|(_, it)| it.other_than_200_count() > 0 || it.lost_count > 0)
+            .map(|(part, it)| (part, it.answers_text()));
+        let hits = [
+            (
+                "duplicates",
+                self.duplicates.total(|it| it.hits),
+                self.duplicates.sent_count(),
+            ),
+            (
+                "duplicates behind the last start",
+                self.recalled_hits,
+                self.recalled.answers_count as f64,
+            ),
+        ];
+        let unknown = hits.into_iter().filter(|(_, hits, sent)| hits != sent);
+        statuses
+            .chain(unknown.map(|(part, hits, sent)| (part, format!("{hits} of {sent} were known"))))
     }
 }

@@ -233,9 +233,10 @@ impl Store {
         }
         writeln!(
             f,
-            "{} new ids at {:.0}/s with a small table: {} seals and {} merges. Each of {} sealed ids was written {:.2} times into slices ({:.2} computed for that many seals of one size): {:.2} bytes for each byte of entries. The log took {:.0} bytes for each id.  ",
+            "{} new ids at {:.0}/s with a small table, {} of which it was full for: {} seals and {} merges. Each of {} sealed ids was written {:.2} times into slices ({:.2} computed for that many seals of one size): {:.2} bytes for each byte of entries. The log took {:.0} bytes for each id.  ",
             it.measured.answers_count,
             it.measured.per_second(),
+            it.measured.count_of(503),
             it.seals_count,
             it.merges_count,
             it.sealed_count,

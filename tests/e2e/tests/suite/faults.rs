@@ -268,6 +268,10 @@ fn a_file_system_that_turns_read_only_ends_the_process_and_loses_nothing(setting
                 wait_until("it is met", DEADLINE, || {
                     load.cut_off_count() > 0 || load.refused_count("wal_unavailable") > 0
                 });
+                // Answers are not held back for log lines.
+                wait_until("it is said", DEADLINE, || {
+                    load.cut_off_count() > 0 || gateway.said().contains("read-only mount")
+                });
             });
             let ended = match load.cut_off_count() {
                 0 => gateway.kill(),
