@@ -3,12 +3,12 @@
 
 use crate::dedup::key::KeyHash;
 use crate::dedup::order::order;
-use crate::dedup::slice::{Candidate, Found};
+use crate::dedup::slice::{Candidate, Found, part};
 use crate::dedup::{Decided, Key};
 use crate::io::FileId;
 use crate::keeper::clock::{Reading, resume};
 use crate::keeper::replay::Replay;
-use crate::keeper::slice_file::{SliceFile, SliceRefused, part};
+use crate::keeper::slice_file::{SliceFile, SliceRefused};
 use crate::wal::batch::Batch;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{CLOCK_BEGIN_US, Manifest, SliceEntry};

@@ -6,10 +6,12 @@ use crate::keeper::halt::Halt;
 use crate::keeper::port::OpenHow;
 use crate::keeper::serve::Service;
 use crate::keeper::store::ManifestStore;
+use crate::wal::batch::Batch;
 use crate::wal::files::NumberedFile;
-use crate::wal::manifest::SegmentEntry;
+use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
+use crate::wal::name::{LogId, Place};
 use crate::wal::packed::SegmentFile;
-use crate::wal::scan::ReadAt;
+use crate::wal::scan::{BatchAt, LogEnd, LogSource, ReadAt, read_log};
 use std::cell::Cell;
 use std::future::Future;
 
@@ -83,6 +85,45 @@ pub(crate) enum Interrupted {
     End(Halt),
     /// The process was asked to end, which has a bound.
     Stopping,
+}
+
+/// Why nothing is known of a segment that was to be read beside serving.
+pub(crate) enum NotRead {
+    /// It could not be opened.
+    Unopened(Halt),
+    /// Something else came first.
+    Interrupted(Interrupted),
+}
+
+impl Service {
+    /// Reads the last segment of a part of a log as a start would, serving shards in between. `manifest` is one of now: another one may
+    /// be put in force meanwhile, and what it states of closed segments stays as it is.
+    pub(crate) async fn read_last_segment(
+        &mut self,
+        manifest: &Manifest,
+        part: &LogEntry,
+        visit: impl FnMut(&BatchAt, &Batch<'_>),
+    ) -> Result<LogEnd, NotRead> {
+        let from = part.segments.len() - 1;
+        let readable = Readable::segment(&self.store, &part.segments[from]).await;
+        let readable = readable.map_err(NotRead::Unopened)?;
+        let files = [ReadWhileServing::of(&readable, self)];
+        let source = LogSource {
+            manifest,
+            log: part,
+            from,
+            files: &files,
+            erased: &|_: LogId, _: Place| false,
+        };
+        let end = read_log(&source, visit).await;
+        let [file] = files;
+        let interrupted = file.why_ended();
+        readable.close().await;
+        match interrupted {
+            None => Ok(end),
+            Some(interrupted) => Err(NotRead::Interrupted(interrupted)),
+        }
+    }
 }
 
 /// A file that is read while shards are served: between its parts segments are named and questions answered.

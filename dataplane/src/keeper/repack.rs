@@ -9,16 +9,15 @@ use crate::keeper::files::{File, MAKE};
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
 use crate::keeper::port::OpenHow;
-use crate::keeper::reading::{ReadWhileServing, Readable};
+use crate::keeper::reading::{NotRead, Readable};
 use crate::keeper::serve::Service;
 use crate::keeper::slice_write::EndedEarly;
 use crate::keeper::store::{Growth, NotReplaced};
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::files::NumberedFile;
 use crate::wal::manifest::{Extent, LogEntry, Manifest, PackedFile, SegmentEntry, SegmentState};
-use crate::wal::name::{LogId, Place};
 use crate::wal::packed::{PackFault, PackedHeader, Packer, SegmentFile, frame_bytes, packed_bytes};
-use crate::wal::scan::{LogSource, Verdict, read_log};
+use crate::wal::scan::Verdict;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A segment is packed where its file becomes at most this part of what it was: one half. A log of batches of one record, each with a
@@ -160,6 +159,7 @@ impl Service {
         logs.find_map(|log| {
             let covered = self.store.manifest.covered_upto(log.id);
             let mut sealed = self.packable_of(log, self.sealed_count(log));
+            // With a planted bug, deletion takes one that is not sealed.
             sealed.find(|segment| covered >= Some(segment.extent.last))
         })
     }
@@ -176,14 +176,7 @@ impl Service {
                 && self.is_worth_it(&extent, least_bytes(&extent))
                 && !self.repacking.is_set_aside(entry.file, now_us);
             may_be_worth_it.then(|| Segment {
-                part: LogEntry {
-                    id: log.id,
-                    incarnation: log.incarnation,
-                    ended_at: None,
-                    resolved_upto: log.resolved_upto,
-                    // The one before it states where it begins.
-                    segments: log.segments[index.saturating_sub(1)..=index].to_vec(),
-                },
+                part: log.alone(index),
                 entry: *entry,
                 extent,
             })
@@ -276,28 +269,15 @@ impl Service {
         segment: &Segment,
     ) -> Result<Measured, EndedEarly> {
         let part = &segment.part;
-        let readable = Readable::segment(&self.store, &segment.entry).await;
-        let readable = readable.map_err(EndedEarly::Trouble)?;
-        let files = [ReadWhileServing::of(&readable, self)];
-        let source = LogSource {
-            manifest,
-            log: part,
-            from: part.segments.len() - 1,
-            files: &files,
-            erased: &|_: LogId, _: Place| false,
-        };
         let (mut frames_bytes, mut newest_s) = (0, 0);
-        let end = read_log(&source, |_, batch| {
+        let read = self.read_last_segment(manifest, part, |_, batch| {
             frames_bytes += frame_bytes(batch) as u64;
             newest_s = batch.header.fields.expiry_clock_s;
-        })
-        .await;
-        let [file] = files;
-        let interrupted = file.why_ended();
-        readable.close().await;
-        if let Some(interrupted) = interrupted {
-            return Err(interrupted.into());
-        }
+        });
+        let end = read.await.map_err(|not_read| match not_read {
+            NotRead::Unopened(halt) => EndedEarly::Trouble(halt),
+            NotRead::Interrupted(interrupted) => interrupted.into(),
+        })?;
         let file = part.file_name(segment.entry.ordinal);
         match end.verdict {
             Verdict::Whole => Ok(Measured {

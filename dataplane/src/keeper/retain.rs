@@ -5,8 +5,8 @@ use crate::keeper::config::HoldLimit;
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
 use crate::keeper::holds::keep::{
-    HeldSegment, LetGo, Released, Verdict, at_limits, forget_positions, free_of_holds, joined,
-    note_released, released,
+    HeldSegment, LetGo, Released, Verdict, always, at_limits, forget_positions, free_of_holds,
+    joined, note_released, released,
 };
 #[cfg(feature = "planted-bugs")]
 use crate::keeper::mistakes;
@@ -219,32 +219,28 @@ impl Service {
     fn pick_held(&self, wanted: Deletion, held: &[HeldSegment], picked: &mut Picked) {
         let holds = &self.store.manifest.sections.holds;
         let now_s = self.store.expiry_now_s();
-        let limit = self.store.config.hold_limit;
         let is_by_age = matches!(wanted, Deletion::OlderThan(_));
-        let verdicts: Vec<Vec<Option<Verdict>>> = match (limit, is_by_age) {
-            (HoldLimit::Release, true) => {
-                let of_hold = |hold| at_limits(hold, held, now_s);
-                holds.iter().map(of_hold).collect()
-            }
-            _ => vec![Vec::new(); holds.len()],
-        };
+        let verdicts = holds.iter().map(|hold| match self.store.config.hold_limit {
+            HoldLimit::Refuse => always(hold, held, Verdict::Keeps),
+            HoldLimit::Release if is_by_age => at_limits(hold, held, now_s),
+            HoldLimit::Release => always(hold, held, Verdict::LetsGo(LetGo::Room)),
+        });
+        let verdicts: Vec<Vec<Option<Verdict>>> = verdicts.collect();
         // Segments of a log go in order: behind one that stays, all stay.
         let mut stays: BTreeSet<LogId> = BTreeSet::new();
         for (index, segment) in held.iter().enumerate() {
-            let goes = match (limit, is_by_age) {
-                (HoldLimit::Refuse, _) => false,
-                (HoldLimit::Release, false) => !wanted.spares(segment.closed_at_s, &picked.sum),
-                (HoldLimit::Release, true) => verdicts
+            let of_holds = || {
+                holds
                     .iter()
-                    .all(|verdicts| verdicts.get(index) != Some(&Some(Verdict::Keeps))),
+                    .zip(verdicts.iter().map(|of_hold| of_hold[index]))
             };
-            if goes && !stays.contains(&segment.log) {
-                for (hold, verdicts) in holds.iter().zip(&verdicts) {
-                    let why = match verdicts.get(index) {
-                        Some(Some(Verdict::LetsGo(why))) => *why,
-                        _ => LetGo::Room,
-                    };
-                    picked.released.extend(released(hold, segment, why, now_s));
+            let is_kept = of_holds().any(|(_, verdict)| verdict == Some(Verdict::Keeps));
+            let is_enough = !is_by_age && wanted.spares(segment.closed_at_s, &picked.sum);
+            if !is_kept && !is_enough && !stays.contains(&segment.log) {
+                for (hold, verdict) in of_holds() {
+                    if let Some(Verdict::LetsGo(why)) = verdict {
+                        picked.released.extend(released(hold, segment, why, now_s));
+                    }
                 }
                 picked.take(segment.log, &segment.entry);
                 continue;

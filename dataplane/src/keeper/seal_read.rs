@@ -5,11 +5,11 @@ use crate::io::Errno;
 use crate::keeper::extract::Extract;
 use crate::keeper::halt::Halt;
 use crate::keeper::notice::Notice;
-use crate::keeper::reading::{Interrupted, ReadWhileServing, Readable};
+use crate::keeper::reading::{Interrupted, NotRead};
 use crate::keeper::serve::Service;
 use crate::wal::manifest::LogEntry;
-use crate::wal::name::{LogId, Place, Sequence};
-use crate::wal::scan::{LogSource, Verdict, read_log};
+use crate::wal::name::{LogId, Sequence};
+use crate::wal::scan::Verdict;
 
 /// A log of which something could not be read for a reason that may pass is tried again after this time, in microseconds.
 const READ_AGAIN_US: u64 = 10_000_000;
@@ -75,7 +75,7 @@ impl Service {
             ..log
         };
         let from = part.segments[index].ordinal;
-        let why = match self.read_part(&part, index, extract).await {
+        let why = match self.read_part(&part, extract).await {
             Ok(last) => return Ok(Some(last)),
             Err(Unsealed::Interrupted(Interrupted::End(halt))) => return Err(halt),
             Err(Unsealed::Interrupted(Interrupted::Stopping)) => return Ok(None),
@@ -99,44 +99,34 @@ impl Service {
     async fn read_part(
         &mut self,
         part: &LogEntry,
-        index: usize,
         extract: &mut Extract,
     ) -> Result<Sequence, Unsealed> {
-        let readable = Readable::segment(&self.store, &part.segments[index]).await;
-        let readable = readable.map_err(|halt| match halt {
-            // A name that is gone does not come back.
-            Halt::Io { error, .. } if error != Errno::ENOENT => Unsealed::Trouble(halt),
-            other => Unsealed::Damage(other.to_string()),
-        })?;
-        // Another manifest may be put in force meanwhile; what it states of closed segments stays as it is.
         let manifest = self.store.manifest.clone();
         let mut dictionary = std::mem::take(&mut self.dictionary);
-        let files = [ReadWhileServing::of(&readable, self)];
-        let erased = |_: LogId, _: Place| false;
-        let source = LogSource {
-            manifest: &manifest,
-            log: part,
-            from: index,
-            files: &files,
-            erased: &erased,
-        };
         let taken_before = extract.decisions.len();
         let mut misfit = None;
         let clock_base_s = manifest.clock_base_s(part.id);
-        let end = read_log(&source, |_, batch| {
+        let read = self.read_last_segment(&manifest, part, |_, batch| {
             if let Err(what) = extract.take(part.id, clock_base_s, batch, &mut dictionary) {
                 misfit = Some(what);
             }
-        })
-        .await;
-        let [file] = files;
-        let interrupted = file.why_ended();
+        });
+        let read = read.await;
         self.dictionary = dictionary;
-        readable.close().await;
-        if let Some(interrupted) = interrupted {
-            extract.decisions.truncate(taken_before);
-            return Err(Unsealed::Interrupted(interrupted));
-        }
+        let end = match read {
+            Ok(end) => end,
+            Err(NotRead::Unopened(halt)) => {
+                return Err(match halt {
+                    // A name that is gone does not come back.
+                    Halt::Io { error, .. } if error != Errno::ENOENT => Unsealed::Trouble(halt),
+                    other => Unsealed::Damage(other.to_string()),
+                });
+            }
+            Err(NotRead::Interrupted(interrupted)) => {
+                extract.decisions.truncate(taken_before);
+                return Err(Unsealed::Interrupted(interrupted));
+            }
+        };
         let sound = end.verdict.is_sound() && misfit.is_none();
         if !sound {
             extract.decisions.truncate(taken_before);

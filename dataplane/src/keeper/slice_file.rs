@@ -3,13 +3,12 @@
 
 use crate::dedup::slice::frame::table_checksum;
 use crate::dedup::slice::reader::Directory;
-use crate::dedup::slice::{SliceError, SliceReader};
+use crate::dedup::slice::{SliceError, SliceReader, Unverified, part};
 use crate::io::Errno;
 use crate::wal::buffer::BLOCK_BYTES;
 use crate::wal::manifest::{Manifest, SliceEntry};
 use crate::wal::scan::ReadAt;
 use flk_contract::verify::ParamsVersion;
-use std::ops::Range;
 
 /// Why a slice cannot be looked into.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +26,15 @@ pub enum SliceRefused {
 impl From<SliceError> for SliceRefused {
     fn from(error: SliceError) -> SliceRefused {
         SliceRefused::Wrong(error)
+    }
+}
+
+impl From<Unverified> for SliceRefused {
+    fn from(error: Unverified) -> SliceRefused {
+        match error {
+            Unverified::Unreadable(errno) => SliceRefused::Unreadable(errno),
+            Unverified::Slice(error) => SliceRefused::Wrong(error),
+        }
     }
 }
 
@@ -78,19 +86,4 @@ pub fn is_as_named(
         && header.installation == manifest.installation
         && header.secret == manifest.secret
         && table_checksum(end) == Some(entry.checksum)
-}
-
-/// Bytes of a file that must be there.
-pub(crate) async fn part(file: &impl ReadAt, range: Range<u64>) -> Result<Vec<u8>, SliceRefused> {
-    let what = "length of the file";
-    if range.start > range.end || range.end > file.bytes() {
-        return Err(SliceRefused::Wrong(SliceError::Inconsistent { what }));
-    }
-    let bytes = (range.end - range.start) as usize;
-    let read = file.read_at(range.start, bytes).await;
-    let read = read.map_err(SliceRefused::Unreadable)?;
-    match read.len() == bytes {
-        true => Ok(read),
-        false => Err(SliceRefused::Unreadable(Errno::EIO)),
-    }
 }

@@ -3,14 +3,14 @@
 
 use crate::dedup::order::order;
 use crate::dedup::slice::reader::Directory;
-use crate::dedup::slice::{SliceError, SliceReader, SliceView};
+use crate::dedup::slice::{self, SliceError, SliceReader, SliceView};
 use crate::dedup::{Decided, Key, PARTITIONS};
 use crate::io::ShardId;
 use crate::keeper::extract::Dictionary;
 use crate::keeper::files::{Files, IO_BYTES_MAX, READ};
 use crate::keeper::halt::Halt;
 use crate::keeper::reading::Readable;
-use crate::keeper::slice_file::{self, SliceFile, SliceRefused};
+use crate::keeper::slice_file::{SliceFile, SliceRefused};
 use crate::keeper::slice_memory::partitions_of_all;
 use crate::keeper::store::ManifestStore;
 use crate::wal::Epoch;
@@ -214,8 +214,8 @@ fn damage(name: &str, what: &str) -> Halt {
 
 /// Bytes of a file that must be there.
 async fn part(file: &impl ReadAt, name: &str, range: Range<u64>) -> Result<Vec<u8>, Halt> {
-    let read = slice_file::part(file, range).await;
-    read.map_err(|why| halt(name, why))
+    let read = slice::part(file, range).await;
+    read.map_err(|why| halt(name, why.into()))
 }
 
 /// The same of any length, in pieces, so that others get their turn in between.

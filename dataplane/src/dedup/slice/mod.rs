@@ -16,6 +16,7 @@ pub mod writer;
 pub use self::block::{Block, Damaged, ENTRIES_PER_BLOCK};
 pub use self::error::SliceError;
 pub use self::reader::{SliceReader, read_anything};
+pub(crate) use self::verify::part;
 pub use self::verify::{Unverified, verify, verify_whole};
 pub use self::view::{Candidate, Found, SliceSet, SliceView};
 pub use self::writer::{Sealed, SliceMeta, SliceSummary, SliceWriter};

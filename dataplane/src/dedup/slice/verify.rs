@@ -160,17 +160,16 @@ impl<R: ReadAt> Entries<'_, R> {
 }
 
 /// A part of a file, all of it.
-async fn part<R: ReadAt>(file: &R, range: Range<u64>) -> Result<Vec<u8>, Unverified> {
+pub(crate) async fn part(file: &impl ReadAt, range: Range<u64>) -> Result<Vec<u8>, Unverified> {
     let what = "length of the file";
-    let bytes = usize::try_from(range.end.saturating_sub(range.start));
-    let bytes = bytes.map_err(|_| SliceError::Inconsistent { what })?;
-    if range.end > file.bytes() {
+    if range.start > range.end || range.end > file.bytes() {
         return Err(SliceError::Inconsistent { what }.into());
     }
+    let bytes = (range.end - range.start) as usize;
     let read = file.read_at(range.start, bytes).await;
     let read = read.map_err(Unverified::Unreadable)?;
     match read.len() == bytes {
         true => Ok(read),
-        false => Err(SliceError::Inconsistent { what }.into()),
+        false => Err(Unverified::Unreadable(Errno::EIO)),
     }
 }

@@ -3,7 +3,6 @@
 use super::HOLDS_COUNT_MAX;
 use crate::keeper::holds::keep::done_with;
 use crate::wal::manifest::{HOLD_TEXT_BYTES_MAX, Hold, LogUpto, Manifest};
-use crate::wal::name::{LogId, Sequence};
 
 /// How long a hold keeps anything without moving, if nothing else is said: a week, in seconds. One that was forgotten ends to
 /// matter then.
@@ -34,7 +33,7 @@ impl Change {
     pub(super) fn parse(words: &[&str]) -> Result<Option<Change>, String> {
         let usage = || format!("expected: {FORMS}");
         let (verb, words) = words.split_first().ok_or_else(usage)?;
-        let name = |word: &&str| checked_name(word);
+        let name = |word: &&str| hold_name(word);
         match (*verb, words) {
             ("list", []) => Ok(None),
             ("drop", [word]) => Ok(Some(Change::Drop { name: name(word)? })),
@@ -140,8 +139,9 @@ fn number<T: std::str::FromStr>(option: &str, word: Option<&&str>) -> Result<T, 
     number.ok_or_else(|| format!("{option} takes a whole number"))
 }
 
-fn checked_name(word: &str) -> Result<String, String> {
-    let is_name = word.len() <= HOLD_TEXT_BYTES_MAX
+/// Reads the name of a hold, as commands may give it.
+pub fn hold_name(word: &str) -> Result<String, String> {
+    let is_name = (1..=HOLD_TEXT_BYTES_MAX).contains(&word.len())
         && !word.starts_with('-')
         && word.bytes().all(|byte| byte.is_ascii_graphic());
     match is_name {
@@ -162,29 +162,12 @@ fn checked_owner(text: String) -> Result<String, String> {
     }
 }
 
-/// A position as `START.NUMBER:COUNTER`. The counter may have its start in front of it, as sequences are written elsewhere.
 fn position(word: &str) -> Result<LogUpto, String> {
-    parse_position(word).ok_or_else(|| {
+    LogUpto::parse(word).ok_or_else(|| {
         format!(
             "{word} is no LOG:SEQUENCE: such as 3.0:17, log 3.0 up to the 17th batch, as hold list and flk wal inspect name them"
         )
     })
-}
-
-fn parse_position(word: &str) -> Option<LogUpto> {
-    let (log, sequence) = word.split_once(':')?;
-    let (start, number) = log.split_once('.')?;
-    let log = LogId {
-        start: start.parse().ok().filter(|start| *start < 1 << 24)?,
-        number: number.parse().ok()?,
-    };
-    let counter = match sequence.split_once(':') {
-        Some((of, counter)) => (of == start).then_some(counter)?,
-        None => sequence,
-    };
-    let counter: u64 = counter.parse().ok()?;
-    let upto = Sequence(Sequence::before_first(log.start).0 + counter);
-    (counter >> Sequence::COUNTER_BITS == 0).then_some(LogUpto { log, upto })
 }
 
 /// The positions in logs that are kept. A log of which nothing is left needs none; one that was never begun is a mistake.
@@ -237,6 +220,7 @@ fn find_or_make<'m>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wal::name::{LogId, Sequence};
 
     fn upto(start: u32, number: u16, counter: u64) -> LogUpto {
         let log = LogId { start, number };

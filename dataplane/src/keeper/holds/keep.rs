@@ -80,6 +80,12 @@ pub(crate) enum Verdict {
     LetsGo(LetGo),
 }
 
+/// A hold that does the same about each of the segments that it is not done with.
+pub(crate) fn always(hold: &Hold, held: &[HeldSegment], verdict: Verdict) -> Vec<Option<Verdict>> {
+    let of_segment = |it: &HeldSegment| it.is_needed_by(hold).then_some(verdict);
+    held.iter().map(of_segment).collect()
+}
+
 /// Of segments that would be deleted by age, oldest first: what a hold that lets go at its limits does about each. Nothing
 /// where it is done with it.
 pub(crate) fn at_limits(hold: &Hold, held: &[HeldSegment], now_s: u32) -> Vec<Option<Verdict>> {

@@ -5,6 +5,7 @@ mod change;
 pub(super) mod keep;
 mod show;
 
+pub use change::hold_name;
 pub use show::holds_json;
 
 use crate::keeper::due::Due;

@@ -1,9 +1,10 @@
 //! What is in one closed segment of a copy: it is read as a start would read it, and counted.
 
-use crate::wal::manifest::{LogEntry, Manifest, SegmentEntry};
+use crate::wal::batch::Batch;
+use crate::wal::manifest::{LogEntry, Manifest};
 use crate::wal::name::Sequence;
 use crate::wal::record::{Content, Entry};
-use crate::wal::scan::{LogSource, ReadAt, Verdict, read_log};
+use crate::wal::scan::{BatchAt, LogSource, ReadAt, Verdict, read_log};
 use crate::wal::tail::{Cursor, RangeName};
 
 /// What is in a segment.
@@ -37,15 +38,7 @@ pub async fn content_of<R: ReadAt>(
 ) -> Result<SegmentContent, Verdict> {
     let mut content = SegmentContent::default();
     let mut name = RangeName::new(&Cursor::beginning(log));
-    let (alone, from) = alone(log, index);
-    let source = LogSource {
-        manifest,
-        log: &alone,
-        from,
-        files: std::slice::from_ref(file),
-        erased: &|_, _| false,
-    };
-    let end = read_log(&source, |_, batch| {
+    read_alone(manifest, log, index, file, |_, batch| {
         content.batches += 1;
         content.wall_us = content.wall_us.max(batch.header.fields.wall_us);
         if batch.header.is_mark() {
@@ -61,26 +54,31 @@ pub async fn content_of<R: ReadAt>(
             }
         }
     })
-    .await;
-    if !end.verdict.is_sound() {
-        return Err(end.verdict);
-    }
+    .await?;
     content.sequences = name.sequences;
     content.digest = name.digest();
     Ok(content)
 }
 
-/// The log with nothing but one segment, behind what the segment before it ends with; and the index of the segment in it.
-pub(super) fn alone(log: &LogEntry, index: usize) -> (LogEntry, usize) {
-    let first = index.saturating_sub(1);
-    let segments: Vec<SegmentEntry> = log.segments.iter().copied().skip(first).collect();
-    let segments: Vec<SegmentEntry> = segments.into_iter().take(index - first + 1).collect();
-    let alone = LogEntry {
-        id: log.id,
-        incarnation: log.incarnation,
-        ended_at: None,
-        resolved_upto: log.resolved_upto,
-        segments,
+/// Reads a segment that the manifest calls closed, and visits its batches.
+pub(super) async fn read_alone<R: ReadAt>(
+    manifest: &Manifest,
+    log: &LogEntry,
+    index: usize,
+    file: &R,
+    visit: impl FnMut(&BatchAt, &Batch<'_>),
+) -> Result<(), Verdict> {
+    let alone = log.alone(index);
+    let source = LogSource {
+        manifest,
+        log: &alone,
+        from: alone.segments.len() - 1,
+        files: std::slice::from_ref(file),
+        erased: &|_, _| false,
     };
-    (alone, index - first)
+    let end = read_log(&source, visit).await;
+    match end.verdict.is_sound() {
+        true => Ok(()),
+        false => Err(end.verdict),
+    }
 }

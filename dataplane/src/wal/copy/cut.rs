@@ -1,12 +1,12 @@
 //! A copy that ends earlier: one of its logs is cut behind a batch. A decision that is behind the cut must be in no slice, else
 //! the copy would answer with an outcome whose record it does not have; such a cut is refused.
 
-use super::content::alone;
+use super::content::read_alone;
 use crate::wal::manifest::{
     CLOCK_BEGIN_US, Cover, Extent, LogEndMark, LogEntry, Manifest, SegmentState,
 };
 use crate::wal::name::{LogId, Sequence};
-use crate::wal::scan::{LogSource, ReadAt, Verdict, read_log};
+use crate::wal::scan::{ReadAt, Verdict};
 use std::fmt;
 
 /// Where a log is cut.
@@ -74,16 +74,8 @@ pub async fn part_of<R: ReadAt>(
     at: CutAt,
 ) -> Result<Option<Extent>, Verdict> {
     let first = log.segments.get(index).and_then(|it| it.state.extent());
-    let (alone, from) = alone(log, index);
-    let source = LogSource {
-        manifest,
-        log: &alone,
-        from,
-        files: std::slice::from_ref(file),
-        erased: &|_, _| false,
-    };
     let (mut part, mut is_behind) = (None, false);
-    let end = read_log(&source, |place, batch| {
+    read_alone(manifest, log, index, file, |place, batch| {
         let fields = &batch.header.fields;
         is_behind |= at.is_before(fields.sequence, fields.wall_us);
         if !is_behind {
@@ -95,11 +87,8 @@ pub async fn part_of<R: ReadAt>(
             });
         }
     })
-    .await;
-    match end.verdict.is_sound() {
-        true => Ok(part),
-        false => Err(end.verdict),
-    }
+    .await?;
+    Ok(part)
 }
 
 /// Refuses to cut all logs at a time where slices may reach behind it by logs that the copy does not have any more: what they cover

@@ -4,6 +4,7 @@
 mod clock_base;
 mod encode;
 mod packed;
+mod part;
 mod read;
 mod sections;
 #[cfg(test)]
