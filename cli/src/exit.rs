@@ -8,6 +8,8 @@ pub(crate) use backup_codes::*;
 pub(crate) use codes::*;
 
 use crate::fault;
+use flk_dataplane::dedup::slice::Unverified;
+use flk_dataplane::wal::scan::Verdict;
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
@@ -31,6 +33,26 @@ pub(crate) enum Exit {
     Configuration = 78,
     /// The user interrupted it.
     Interrupted = 130,
+}
+
+impl Exit {
+    /// How a command ends that needs a log of which this is the verdict, and it is not sound.
+    pub(crate) fn of_unsound(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Unreadable { .. } => Self::File,
+            Verdict::Unsupported { .. } => Self::Configuration,
+            _ => Self::Damage,
+        }
+    }
+
+    /// How a command ends that needs a slice which is not what it should be.
+    pub(crate) fn of_unverified(error: &Unverified) -> Self {
+        match error {
+            Unverified::Unreadable(_) => Self::File,
+            Unverified::Slice(error) if error.is_newer() => Self::Configuration,
+            Unverified::Slice(_) => Self::Damage,
+        }
+    }
 }
 
 /// The exit codes of a command and their meanings, as its help shows them.

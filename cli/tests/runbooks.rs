@@ -55,13 +55,17 @@ fn with_a_record(dir: &Path) -> (Gateway, Vec<u8>) {
     let built = run(flk(dir).args(["pcs", "build"]).arg(events), b"");
     let signed = run(flk(dir).args(["pcs", "sign"]), built.stdout.as_bytes());
     let record = signed.stdout.into_bytes();
-    let sent = gateway.submit(dir, &record);
-    assert!(
-        sent.stdout.contains("200 accepted   miss"),
-        "{}",
-        sent.stdout
-    );
+    sent(&gateway, dir, &record, "miss");
     (gateway, record)
+}
+
+/// Sends a record, which is accepted: seen before (`hit`) or not (`miss`).
+fn sent(gateway: &Gateway, dir: &Path, record: &[u8], dedup: &str) {
+    let answer = gateway.submit(dir, record).stdout;
+    assert!(
+        answer.contains(&format!("200 accepted   {dedup}")),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -70,12 +74,7 @@ fn under_wal_disk_pressure_each_command_works_as_it_is_written() {
     let (gateway, record) = with_a_record(dir.path());
     let run = follow("wal-disk-pressure.md", dir.path(), &gateway.url);
     assert!(run >= 7, "{run} commands");
-    let again = gateway.submit(dir.path(), &record);
-    assert!(
-        again.stdout.contains("200 accepted   hit"),
-        "{}",
-        again.stdout
-    );
+    sent(&gateway, dir.path(), &record, "hit");
     assert_eq!(gateway.stop(), 0);
 }
 
@@ -94,12 +93,7 @@ fn on_a_damaged_wal_each_command_works_as_it_is_written_and_a_gateway_starts_beh
     assert!(run >= 6, "{run} commands");
     let gateway = Gateway::start(dir.path());
     // Its decision was in the batch that was given up.
-    let again = gateway.submit(dir.path(), &record);
-    assert!(
-        again.stdout.contains("200 accepted   miss"),
-        "{}",
-        again.stdout
-    );
+    sent(&gateway, dir.path(), &record, "miss");
     assert_eq!(gateway.stop(), 0);
 }
 
@@ -120,12 +114,7 @@ fn a_directory_is_restored_as_it_is_written_and_a_gateway_answers_from_it() {
     assert_eq!(run, 4, "{run} commands");
     std::fs::rename(dir.path().join("restored"), &wal).unwrap();
     let gateway = Gateway::start(dir.path());
-    let again = gateway.submit(dir.path(), &record);
-    assert!(
-        again.stdout.contains("200 accepted   hit"),
-        "{}",
-        again.stdout
-    );
+    sent(&gateway, dir.path(), &record, "hit");
     assert_eq!(gateway.stop(), 0);
 }
 

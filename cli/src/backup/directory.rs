@@ -4,17 +4,18 @@
 use crate::exit::{Exit, Failure};
 use crate::fault;
 use crate::wal::directory::Directory;
+use flk_dataplane::driver::clock::now;
 use flk_dataplane::driver::log_directory::{LogDirectory, OpenSegment};
 use flk_dataplane::io::Errno;
 use flk_dataplane::wal::copy::{LogStop, Take, stop_of, stopped};
 use flk_dataplane::wal::files::{MANIFEST, NumberedFile, RESTORING};
 use flk_dataplane::wal::manifest::{LogEntry, Manifest};
 use flk_dataplane::wal::name::{LogId, Sequence};
-use flk_dataplane::wal::scan::{Verdict, run_ready};
+use flk_dataplane::wal::scan::run_ready;
 use flk_dataplane::wal::tail::{TailError, read_manifest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// How long a gateway may take until something says that its last batch was durable. An idle one writes a mark after 10 ms.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(10);
@@ -74,8 +75,7 @@ impl Source {
 
     /// Finds where everything ends.
     pub(super) fn moment(&self) -> Result<Moment, Ended> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let wall_us = since.map_or(0, |it| it.as_micros() as u64);
+        let wall_us = now().wall_us;
         let manifest = self.manifest()?;
         let is_served = self.is_served()?;
         let stops = match is_served {
@@ -163,11 +163,7 @@ impl Source {
             return Err(Ended::Changed);
         }
         let why = verdict.map_or_else(String::new, |it| it.to_string());
-        let exit = match verdict {
-            Some(Verdict::Unreadable { .. }) => Exit::File,
-            Some(Verdict::Unsupported { .. }) => Exit::Configuration,
-            _ => Exit::Damage,
-        };
+        let exit = verdict.as_ref().map_or(Exit::Damage, Exit::of_unsound);
         Err(Ended::Failure(Failure::with(
             exit,
             format!(

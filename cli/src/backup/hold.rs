@@ -65,12 +65,3 @@ fn lines(name: &str, copy: &Manifest) -> Vec<String> {
     let line = |positions: &[String]| format!("hold move {name}{}", positions.concat());
     positions.chunks(POSITIONS_MAX).map(line).collect()
 }
-
-/// Reads the name of a hold.
-pub(super) fn name(text: &str) -> Result<String, String> {
-    let is_name = text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.starts_with("--");
-    match (1..=64).contains(&text.len()) && is_name {
-        true => Ok(text.to_owned()),
-        false => Err("a name is 1 to 64 visible characters of ASCII".to_owned()),
-    }
-}

@@ -251,11 +251,6 @@ impl Index {
         names::index(&self.incarnation, self.number)
     }
 
-    /// The file of this name.
-    pub(crate) fn file(&self, name: &str) -> Option<&FileKept> {
-        self.files.iter().find(|it| it.name == name)
-    }
-
     /// All objects that it names.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
         let secret = match &self.secret {

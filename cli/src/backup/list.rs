@@ -9,9 +9,10 @@ use crate::exit::{BACKUP_LIST_CODES, Exit, Failure};
 use crate::output::{Output, counted};
 use crate::wal::show::time_text;
 use clap::Args;
+use flk_dataplane::driver::clock::now;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -152,8 +153,7 @@ pub(super) fn run(args: &ListArgs) -> CommandResult {
         }
     }
     indexes.sort_by_key(|it| it.moment_us);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now_us = now.map_or(0, |it| it.as_micros() as u64);
+    let now_us = now().wall_us;
     let age_of = |index: &Index| Duration::from_micros(now_us.saturating_sub(index.moment_us));
     let mut output = Output::new();
     for index in &indexes {

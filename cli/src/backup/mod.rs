@@ -25,6 +25,7 @@ use crate::wal::show::{hex, time_text};
 use clap::Args;
 use directory::{Ended, Moment, Source};
 use flk_dataplane::config::sealed::age::{self, Recipient};
+use flk_dataplane::keeper::holds::hold_name;
 use flk_dataplane::wal::files::{NumberedFile, SECRET, SNAPSHOTS};
 use flk_dataplane::wal::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use hold::Hold;
@@ -70,7 +71,7 @@ pub(crate) struct BackupArgs {
     #[command(flatten)]
     endpoint: EndpointArgs,
     /// Keep what this backup does not have until the next one has it: a hold of this name, made if need be
-    #[arg(long, value_name = "NAME", value_parser = hold::name)]
+    #[arg(long, value_name = "NAME", value_parser = hold_name)]
     hold: Option<String>,
     /// Put the secret into the backup as it is
     #[arg(long, conflicts_with = "secret_recipient")]

@@ -153,10 +153,9 @@ impl<'a> Target<'a> {
     ) -> Result<FileKept, Ended> {
         let entry = &log.segments[at];
         let name = NumberedFile::Segment(entry.file).to_string();
-        let Some(extent) = entry.state.extent() else {
+        let (Some(extent), Some(bytes)) = (entry.state.extent(), entry.state.file_bytes()) else {
             unreachable!("in a copy all segments are closed")
         };
-        let bytes = entry.state.file_bytes().unwrap_or(extent.bytes);
         let is_same = |it: &FileKept| match &it.holds {
             Holds::Segment(kept) => it.bytes == bytes && kept.is(entry.salt, extent),
             _ => false,
@@ -253,23 +252,16 @@ fn unreadable(name: &str, errno: Errno) -> Failure {
 }
 
 fn unsound(name: &str, verdict: &Verdict) -> Failure {
-    let exit = match verdict {
-        Verdict::Unreadable { .. } => Exit::File,
-        Verdict::Unsupported { .. } => Exit::Configuration,
-        _ => Exit::Damage,
-    };
     let hint = "; a backup has only what is whole: flk wal quarantine gives up what is not";
-    Failure::with(exit, format!("{name}: {verdict}{hint}"))
+    Failure::with(
+        Exit::of_unsound(verdict),
+        format!("{name}: {verdict}{hint}"),
+    )
 }
 
 fn unsound_slice(name: &str, error: &Unverified) -> Failure {
-    let exit = match error {
-        Unverified::Unreadable(_) => Exit::File,
-        Unverified::Slice(error) if error.is_newer() => Exit::Configuration,
-        Unverified::Slice(_) => Exit::Damage,
-    };
     Failure::with(
-        exit,
+        Exit::of_unverified(error),
         format!("{name}: {error}; a backup has only what is whole"),
     )
 }

@@ -10,7 +10,7 @@ use flk_dataplane::keeper::find::{Find, Outcome, Writing};
 use flk_dataplane::keeper::slice_file::SliceRefused;
 use flk_dataplane::wal::files::{NumberedFile, SECRET};
 use flk_dataplane::wal::manifest::SliceEntry;
-use flk_dataplane::wal::scan::{Verdict, run_ready};
+use flk_dataplane::wal::scan::run_ready;
 use flk_dataplane::wal::secret::Secret;
 use std::time::{Duration, SystemTime};
 
@@ -104,11 +104,7 @@ impl Search<'_> {
                 end = survey.read(|batch| self.find.take(batch, &mut found));
             }
             if !end.verdict.is_sound() {
-                let exit = match end.verdict {
-                    Verdict::Unsupported { .. } => Exit::Configuration,
-                    Verdict::Unreadable { .. } => Exit::File,
-                    _ => Exit::Damage,
-                };
+                let exit = Exit::of_unsound(&end.verdict);
                 let text = format!("log {}: {}; flk wal verify says more", log.id, end.verdict);
                 self.unread.get_or_insert(Failure::with(exit, text));
             }

@@ -2,12 +2,13 @@
 
 use super::kept::Backup;
 use super::point::{Point, Uncut};
-use crate::backup::index::{Holds, Index};
+use crate::backup::index::{FileKept, Holds, Index};
 use crate::backup::{Stored, all};
 use crate::exit::Failure;
 use crate::wal::show::time_text;
 use flk_dataplane::wal::copy::join;
 use flk_dataplane::wal::manifest::{MANIFEST_BYTES_MAX, Manifest};
+use std::collections::HashSet;
 
 /// A backup at a point in time, and its manifest there.
 pub(super) fn at<'a>(backup: Backup<'a>, point: &Point) -> Result<(Backup<'a>, Manifest), Failure> {
@@ -49,11 +50,7 @@ pub(super) fn at<'a>(backup: Backup<'a>, point: &Point) -> Result<(Backup<'a>, M
                 continue;
             }
         };
-        let joined = Backup {
-            objects: backup.objects,
-            index: index.clone(),
-            manifest,
-        };
+        let joined = Backup::new(backup.objects, index.clone(), manifest);
         match point.cut(&joined) {
             Ok(manifest) => {
                 eprintln!("flk: with the slices of backup {number}, and logs of the later ones");
@@ -78,9 +75,9 @@ fn earlier(stored: Vec<Stored>, index: &Index) -> Vec<Stored> {
 
 /// Adds the files of an earlier backup that later ones do not have. Of a segment the later ones have more.
 fn add_files(index: &mut Index, earlier: Index) {
-    for file in earlier.files {
-        if file.holds != Holds::Snapshot && index.file(&file.name).is_none() {
-            index.files.push(file);
-        }
-    }
+    let known: HashSet<String> = index.files.iter().map(|it| it.name.clone()).collect();
+    let is_missing = |it: &FileKept| it.holds != Holds::Snapshot && !known.contains(&it.name);
+    index
+        .files
+        .extend(earlier.files.into_iter().filter(is_missing));
 }

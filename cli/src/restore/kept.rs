@@ -10,6 +10,7 @@ use flk_dataplane::wal::manifest::{Manifest, SegmentEntry};
 use flk_dataplane::wal::packed::SegmentFile;
 use flk_dataplane::wal::scan::ReadAt;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// A backup in its place.
@@ -18,9 +19,26 @@ pub(super) struct Backup<'a> {
     pub(super) index: Index,
     /// The manifest of the copy.
     pub(super) manifest: Manifest,
+    /// Where each file stands in the index, by its name: there may be a hundred thousand.
+    files: HashMap<String, usize>,
+    /// What the manifest states of each segment, by the number of its file.
+    segments: HashMap<u64, SegmentEntry>,
 }
 
 impl<'a> Backup<'a> {
+    pub(super) fn new(objects: &'a dyn Objects, index: Index, manifest: Manifest) -> Self {
+        // Of two files of a name the first one counts.
+        let files = index.files.iter().enumerate().rev();
+        let segments = manifest.segments();
+        Self {
+            objects,
+            files: files.map(|(at, it)| (it.name.clone(), at)).collect(),
+            segments: segments.map(|(_, it)| (it.file, *it)).collect(),
+            index,
+            manifest,
+        }
+    }
+
     pub(super) fn read(objects: &'a dyn Objects, index: Index) -> Result<Self, Failure> {
         let part = &index.manifest;
         let bytes = fetch(objects, part)?;
@@ -31,16 +49,13 @@ impl<'a> Backup<'a> {
             };
             Failure::with(exit, format!("the object {}: {fault}", part.object))
         })?;
-        Ok(Self {
-            objects,
-            index,
-            manifest,
-        })
+        Ok(Self::new(objects, index, manifest))
     }
 
     /// A file that its manifest names.
     pub(super) fn named(&self, name: &str) -> Result<&FileKept, Failure> {
-        self.index.file(name).ok_or_else(|| {
+        let file = self.files.get(name).map(|at| &self.index.files[*at]);
+        file.ok_or_else(|| {
             let index = self.index.object();
             let text = format!("the index {index} has no {name}, and its manifest names it");
             Failure::with(Exit::Damage, text)
@@ -49,9 +64,7 @@ impl<'a> Backup<'a> {
 
     /// What its manifest states of a segment, which a cut manifest may state otherwise.
     pub(super) fn stated(&self, entry: &SegmentEntry) -> Result<&SegmentEntry, Failure> {
-        let mut segments = self.manifest.segments();
-        let stated = segments.find(|(_, it)| it.file == entry.file);
-        stated.map(|(_, it)| it).ok_or_else(|| {
+        self.segments.get(&entry.file).ok_or_else(|| {
             let name = NumberedFile::Segment(entry.file);
             Failure::with(
                 Exit::Damage,

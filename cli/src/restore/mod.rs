@@ -22,9 +22,9 @@ use flk_dataplane::config::sealed::age::{self, Identity};
 use flk_dataplane::driver::log_directory::LogDirectory;
 use flk_dataplane::wal::copy::restored;
 use flk_dataplane::wal::files::RESTORING;
-use flk_dataplane::wal::manifest::Manifest;
+use flk_dataplane::wal::manifest::{LogUpto, Manifest};
 use kept::{Backup, fetch};
-use point::{LogEnd, Point};
+use point::Point;
 use std::path::{Path, PathBuf};
 use target::{Plan, Target};
 use verify::From;
@@ -63,8 +63,8 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "FILE", env = "SOPS_AGE_KEY_FILE")]
     age_identity_file: Option<PathBuf>,
     /// Cut a log behind this sequence; may be repeated
-    #[arg(long, value_name = "LOG:SEQUENCE", value_parser = LogEnd::parse)]
-    to_sequence: Vec<LogEnd>,
+    #[arg(long, value_name = "LOG:SEQUENCE", value_parser = point::log_end)]
+    to_sequence: Vec<LogUpto>,
     /// Cut each log before its first batch that is later
     #[arg(long, value_name = "TIME", value_parser = point::time_us)]
     to_time: Option<u64>,

@@ -7,50 +7,24 @@ use crate::exit::{Exit, Failure};
 use crate::wal::show::time_text;
 use flk_dataplane::wal::copy::{CutAt, NoCut, cut, part_of, refuse_deleted};
 use flk_dataplane::wal::files::NumberedFile;
-use flk_dataplane::wal::manifest::{LogEntry, Manifest};
-use flk_dataplane::wal::name::{LogId, Sequence};
+use flk_dataplane::wal::manifest::{LogEntry, LogUpto, Manifest};
+use flk_dataplane::wal::name::LogId;
 use std::time::UNIX_EPOCH;
 
 /// Where a restore is cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Point {
     /// The last sequence of some logs.
-    pub(super) sequences: Vec<LogEnd>,
+    pub(super) sequences: Vec<LogUpto>,
     /// The latest wall clock of a batch, in microseconds since the Unix epoch.
     pub(super) time_us: Option<u64>,
 }
 
-/// The last sequence of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LogEnd {
-    pub(super) log: LogId,
-    pub(super) last: Sequence,
-}
-
-impl LogEnd {
-    /// Reads `LOG:COUNTER`, such as `3.0:1204`: the log as it is shown everywhere, and the counter of the sequence.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let read = || {
-            let (log, sequence) = text.split_once(':')?;
-            let (start, number) = log.split_once('.')?;
-            let log = LogId {
-                start: start.parse().ok()?,
-                number: number.parse().ok()?,
-            };
-            // Sequences are shown with their start, which is that of the log.
-            let counter = match sequence.split_once(':') {
-                Some((of, counter)) if of == start => counter,
-                Some(_) => return None,
-                None => sequence,
-            };
-            let counter: u64 = counter.parse().ok()?;
-            let last = Sequence(Sequence::before_first(log.start).0.checked_add(counter)?);
-            (last.start() == log.start && log.start < 1 << 24).then_some(Self { log, last })
-        };
-        read().ok_or_else(|| {
-            "it must be a log and the counter of a sequence, such as 3.0:1204".to_owned()
-        })
-    }
+/// Reads `LOG:COUNTER`, such as `3.0:1204`: the log as it is shown everywhere, and the counter of the sequence.
+pub(crate) fn log_end(text: &str) -> Result<LogUpto, String> {
+    LogUpto::parse(text).ok_or_else(|| {
+        "it must be a log and the counter of a sequence, such as 3.0:1204".to_owned()
+    })
 }
 
 /// Reads an RFC 3339 time, in microseconds since the Unix epoch.
@@ -84,7 +58,7 @@ impl Point {
     /// The cuts in words, for what is written down of a restore.
     pub(super) fn words(&self) -> Vec<String> {
         let sequences = self.sequences.iter();
-        let sequences = sequences.map(|it| format!("{} {}", it.log, it.last));
+        let sequences = sequences.map(|it| format!("{} {}", it.log, it.upto));
         let time = self.time_us.map(time_text);
         sequences.chain(time).collect()
     }
@@ -93,7 +67,7 @@ impl Point {
     fn of(&self, log: LogId) -> Option<CutAt> {
         let named = self.sequences.iter().find(|it| it.log == log);
         named
-            .map(|it| CutAt::Sequence(it.last))
+            .map(|it| CutAt::Sequence(it.upto))
             .or(self.time_us.map(CutAt::Time))
     }
 
@@ -103,7 +77,7 @@ impl Point {
         for asked in &self.sequences {
             let log = backup.manifest.log(asked.log).and_then(|log| log.ended_at);
             match log.map(|end| end.sequence) {
-                Some(end) if asked.last <= end => {}
+                Some(end) if asked.upto <= end => {}
                 Some(end) => {
                     return Err(Failure::usage(format!(
                         "log {} ends at {end} in the backup",
@@ -165,6 +139,7 @@ fn first_behind(backup: &Backup<'_>, log: &LogEntry, at: CutAt) -> Result<Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flk_dataplane::wal::name::Sequence;
 
     #[test]
     fn an_end_of_a_log_is_read_as_logs_and_sequences_are_shown() {
@@ -172,10 +147,10 @@ mod tests {
             start: 3,
             number: 1,
         };
-        let last = Sequence(Sequence::before_first(3).0 + 12);
-        let end = Ok(LogEnd { log, last });
-        assert_eq!(LogEnd::parse("3.1:12"), end);
-        assert_eq!(LogEnd::parse(&format!("{log}:{last}")), end);
+        let upto = Sequence(Sequence::before_first(3).0 + 12);
+        let end = Ok(LogUpto { log, upto });
+        assert_eq!(log_end("3.1:12"), end);
+        assert_eq!(log_end(&format!("{log}:{upto}")), end);
         for wrong in [
             "3.1",
             "3:12",
@@ -184,7 +159,7 @@ mod tests {
             "3.1:-1",
             "3.1:1099511627776",
         ] {
-            assert!(LogEnd::parse(wrong).is_err(), "{wrong}");
+            assert!(log_end(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -141,9 +141,7 @@ impl Target {
             return Ok(());
         }
         let failed = |error: io::Error| failed(&path, &error);
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut out = options.open(&path).map_err(failed)?;
+        let mut out = create(&path)?;
         let mut left = bytes;
         for part in &file.parts {
             if left == 0 {
@@ -177,9 +175,7 @@ impl Target {
         let path = self.path.join(name);
         let failed = |error: io::Error| failed(&path, &error);
         let segment = backup.segment(entry)?;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut out = options.open(&path).map_err(failed)?;
+        let mut out = create(&path)?;
         let mut offset = 0;
         while offset < bytes {
             let wanted =
@@ -218,9 +214,7 @@ impl Target {
     fn replace(&self, name: &str, unfinished: &str, bytes: &[u8]) -> Result<(), Failure> {
         let (path, new) = (self.path.join(name), self.path.join(unfinished));
         let failed = |error: io::Error| failed(&path, &error);
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&new).map_err(failed)?;
+        let mut file = create(&new)?;
         file.write_all(bytes).map_err(failed)?;
         file.sync_all().map_err(failed)?;
         std::fs::rename(&new, &path).map_err(failed)?;
@@ -295,6 +289,13 @@ fn holds(path: &Path, file: &FileKept) -> bool {
         })
         // Written by a process that was interrupted, and perhaps not synced.
         && there.sync_all().is_ok()
+}
+
+/// Begins a file, its owner's alone.
+fn create(path: &Path) -> Result<File, Failure> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path).map_err(|error| failed(path, &error))
 }
 
 fn sync(directory: &Path) -> Result<(), Failure> {

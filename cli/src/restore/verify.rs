@@ -7,16 +7,16 @@ use crate::backup::ready;
 use crate::exit::{Exit, Failure};
 use crate::fault;
 use crate::output::{Output, counted};
-use flk_dataplane::dedup::slice::frame::table_checksum;
-use flk_dataplane::dedup::slice::{Unverified, verify};
+use flk_dataplane::dedup::slice::verify;
 use flk_dataplane::driver::log_directory::{LogDirectory, OpenSegment};
 use flk_dataplane::io::Errno;
+use flk_dataplane::keeper::slice_file::is_as_named;
 use flk_dataplane::wal::buffer::BLOCK_BYTES;
 use flk_dataplane::wal::copy::{SegmentContent, content_of};
 use flk_dataplane::wal::files::NumberedFile;
 use flk_dataplane::wal::manifest::{LogEntry, Manifest, SliceEntry};
 use flk_dataplane::wal::packed::SegmentFile;
-use flk_dataplane::wal::scan::{ReadAt, Verdict};
+use flk_dataplane::wal::scan::ReadAt;
 
 /// Where the files are that are checked.
 pub(super) enum From<'a> {
@@ -101,18 +101,23 @@ pub(super) fn check(
     Ok(found.exit.unwrap_or(Exit::Yes))
 }
 
-/// Opens a file of the manifest; none if it is not there.
+/// Opens a file of the manifest; none if it is not there, which is found to be wrong.
 fn open<'a>(
     backup: &'a Backup<'_>,
     name: &str,
     from: &From<'_>,
-) -> Result<Result<Checked<'a>, String>, Failure> {
-    Ok(match from {
-        From::Backup => Ok(Checked::Kept(backup.open(backup.named(name)?))),
-        From::Directory(directory) => directory
-            .open_file(name)
-            .map(Checked::There)
-            .map_err(fault::why_number),
+    found: &mut Found,
+) -> Result<Option<Checked<'a>>, Failure> {
+    let opened = match from {
+        From::Backup => return Ok(Some(Checked::Kept(backup.open(backup.named(name)?)))),
+        From::Directory(directory) => directory.open_file(name),
+    };
+    Ok(match opened {
+        Ok(file) => Some(Checked::There(file)),
+        Err(errno) => {
+            found.wrong(name, Exit::Damage, &fault::why_number(errno));
+            None
+        }
     })
 }
 
@@ -127,12 +132,8 @@ fn check_log(
     for (at, entry) in log.segments.iter().enumerate() {
         let name = NumberedFile::Segment(entry.file).to_string();
         let kept = backup.named(&name)?;
-        let file = match open(backup, &name, from)? {
-            Ok(file) => file,
-            Err(why) => {
-                found.wrong(&name, Exit::Damage, &why);
-                continue;
-            }
+        let Some(file) = open(backup, &name, from, found)? else {
+            continue;
         };
         let stated_entry = backup.stated(entry)?;
         let file = match from {
@@ -142,11 +143,7 @@ fn check_log(
         let content = match ready(content_of(manifest, log, at, &file)) {
             Ok(content) => content,
             Err(verdict) => {
-                let exit = match verdict {
-                    Verdict::Unreadable { .. } => Exit::File,
-                    _ => Exit::Damage,
-                };
-                let text = verdict.to_string();
+                let (exit, text) = (Exit::of_unsound(&verdict), verdict.to_string());
                 wrong(found, &name, file.file(), exit, &text);
                 continue;
             }
@@ -186,38 +183,22 @@ fn check_slice(
     found: &mut Found,
 ) -> Result<(), Failure> {
     let name = NumberedFile::Slice(slice.file).to_string();
-    let file = match open(backup, &name, from)? {
-        Ok(file) => file,
-        Err(why) => {
-            found.wrong(&name, Exit::Damage, &why);
-            return Ok(());
-        }
+    let Some(file) = open(backup, &name, from, found)? else {
+        return Ok(());
     };
     let mut entries = 0;
     let verified = ready(verify(&file, |_| entries += 1));
     let last_at = file.bytes().saturating_sub(BLOCK_BYTES as u64);
-    let table = ready(file.read_at(last_at, BLOCK_BYTES))
-        .ok()
-        .and_then(|block| table_checksum(&block));
+    let end = ready(file.read_at(last_at, BLOCK_BYTES)).unwrap_or_default();
     match verified {
         Ok((reader, _)) => {
-            let header = reader.header();
-            let is_named = header.slice_id == slice.id
-                && header.installation == manifest.installation
-                && header.secret == manifest.secret
-                && table == Some(slice.checksum)
-                && entries == slice.entries;
-            if !is_named {
+            if !is_as_named(&reader, &end, manifest, slice) || entries != slice.entries {
                 let why = "it is not the slice that the manifest names";
                 found.wrong(&name, Exit::Damage, why);
             }
         }
         Err(error) => {
-            let exit = match &error {
-                Unverified::Unreadable(_) => Exit::File,
-                Unverified::Slice(error) if error.is_newer() => Exit::Configuration,
-                Unverified::Slice(_) => Exit::Damage,
-            };
+            let exit = Exit::of_unverified(&error);
             wrong(found, &name, &file, exit, &error.to_string());
         }
     }

@@ -61,16 +61,23 @@ pub(crate) enum Command {
     Drop(DropArgs),
 }
 
-/// Options of `flk wal hold set`.
+/// The hold that a command is about, and where it is.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{SET_EXAMPLES}\n\n{HOLD_CODES}"))]
-pub(crate) struct SetArgs {
+struct OfHold {
     #[command(flatten)]
     dir: DirArgs,
     #[command(flatten)]
     patience: PatienceArgs,
     #[arg(help = NAME)]
     name: String,
+}
+
+/// Options of `flk wal hold set`.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{SET_EXAMPLES}\n\n{HOLD_CODES}"))]
+pub(crate) struct SetArgs {
+    #[command(flatten)]
+    hold: OfHold,
     /// Positions that it is done with: log 3.0 up to batch 17
     #[arg(value_name = "LOG:SEQUENCE")]
     done: Vec<String>,
@@ -90,11 +97,7 @@ pub(crate) struct SetArgs {
 #[command(after_help = format!("{MOVE_EXAMPLES}\n\n{HOLD_CODES}"))]
 pub(crate) struct MoveArgs {
     #[command(flatten)]
-    dir: DirArgs,
-    #[command(flatten)]
-    patience: PatienceArgs,
-    #[arg(help = NAME)]
-    name: String,
+    hold: OfHold,
     /// Positions that it is done with: log 3.0 up to batch 17
     #[arg(value_name = "LOG:SEQUENCE", required = true)]
     done: Vec<String>,
@@ -115,28 +118,21 @@ pub(crate) struct ListArgs {
 #[command(after_help = format!("{DROP_EXAMPLES}\n\n{HOLD_CODES}"))]
 pub(crate) struct DropArgs {
     #[command(flatten)]
-    dir: DirArgs,
-    #[command(flatten)]
-    patience: PatienceArgs,
-    #[arg(help = NAME)]
-    name: String,
+    hold: OfHold,
 }
 
 /// Runs one of them.
 pub(crate) fn run(command: &Command) -> ExitCode {
     match command {
-        Command::Set(args) => change(&args.dir, &args.patience, set_line(args)),
-        Command::Move(args) => {
-            let line = words("move", &args.name, &args.done);
-            change(&args.dir, &args.patience, line)
-        }
-        Command::Drop(args) => change(&args.dir, &args.patience, words("drop", &args.name, &[])),
+        Command::Set(args) => change(&args.hold, set_line(args)),
+        Command::Move(args) => change(&args.hold, words("move", &args.hold.name, &args.done)),
+        Command::Drop(args) => change(&args.hold, words("drop", &args.hold.name, &[])),
         Command::List(args) => crate::exit::code(list(args)),
     }
 }
 
 fn set_line(args: &SetArgs) -> Result<String, Failure> {
-    let mut line = words("set", &args.name, &args.done)?;
+    let mut line = words("set", &args.hold.name, &args.done)?;
     if let Some(bytes_max) = args.bytes_max {
         line.push_str(&format!(" --bytes-max {bytes_max}"));
     }
@@ -171,13 +167,12 @@ fn words(verb: &str, name: &str, rest: &[String]) -> Result<String, Failure> {
 }
 
 /// Has a change carried out by the gateway that serves from the directory, or here where none does.
-fn change(dir: &DirArgs, patience: &PatienceArgs, line: Result<String, Failure>) -> ExitCode {
-    let answer = line.and_then(
-        |line| match tool::serving(dir.path(), patience.timeout())? {
-            Some(gateway) => Ok(gateway.ask_and_print(&line)? as i32),
-            None => tool::run(dir.path(), Job::Hold { line }),
-        },
-    );
+fn change(of: &OfHold, line: Result<String, Failure>) -> ExitCode {
+    let path = of.dir.path();
+    let answer = line.and_then(|line| match tool::serving(path, of.patience.timeout())? {
+        Some(gateway) => Ok(gateway.ask_and_print(&line)? as i32),
+        None => tool::run(path, Job::Hold { line }),
+    });
     super::tool_code(answer)
 }
 

@@ -41,16 +41,24 @@ fn mode(path: &Path) -> (u32, u32) {
     (found.mode() & 0o777, found.gid())
 }
 
+/// A gateway whose directory the group may read; none where this process cannot be other users.
+fn served_to_the_group(dir: &Path) -> Option<Gateway> {
+    let_through(dir);
+    if !can_be_others(dir) {
+        return None;
+    }
+    let group = GROUP.to_string();
+    let gateway = Gateway::start_with(dir, &[("WAL_DIR_GROUP", &group)]);
+    let_through(&dir.join("data"));
+    Some(gateway)
+}
+
 #[test]
 fn members_of_the_group_read_the_log_and_hold_segments_and_others_do_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let_through(dir.path());
-    if !can_be_others(dir.path()) {
+    let Some(gateway) = served_to_the_group(dir.path()) else {
         return;
-    }
-    let group = GROUP.to_string();
-    let gateway = Gateway::start_with(dir.path(), &[("WAL_DIR_GROUP", &group)]);
-    let_through(&dir.path().join("data"));
+    };
     for at in 0..3 {
         let record = signed_record(dir.path(), &format!("shard-{at}"));
         assert_eq!(gateway.submit(dir.path(), &record).code, 0);
@@ -133,13 +141,9 @@ fn assert_modes(wal: &Path) {
 #[test]
 fn a_member_by_a_supplementary_group_is_a_member() {
     let dir = tempfile::tempdir().unwrap();
-    let_through(dir.path());
-    if !can_be_others(dir.path()) {
+    let Some(gateway) = served_to_the_group(dir.path()) else {
         return;
-    }
-    let group = GROUP.to_string();
-    let gateway = Gateway::start_with(dir.path(), &[("WAL_DIR_GROUP", &group)]);
-    let_through(&dir.path().join("data"));
+    };
     let sent = gateway.submit(dir.path(), &signed_record(dir.path(), "one"));
     assert_eq!(sent.code, 0, "{}", sent.stderr);
     let ask = |groups: &str, verb: &str| {
