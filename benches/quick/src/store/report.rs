@@ -255,19 +255,11 @@ impl Store {
     }
 
     fn remarks(&self, f: &mut Formatter<'_>) -> Result {
+        for wrong in self.wrong_answers() {
+            writeln!(f, "\nWRONG: {wrong}")?;
+        }
         for size in &self.sizes {
             let name = size.name();
-            if !size.is_right() {
-                let all = &size.duplicates;
-                writeln!(
-                    f,
-                    "\nWRONG: with {name} ids: answers other than 200, lost connections, or duplicates that were not known ({} of {} were; {} of {} behind the last start)",
-                    all.total(|it| it.hits),
-                    all.sent_count(),
-                    size.recalled_hits,
-                    size.recalled.answers_count,
-                )?;
-            }
             let others = size.fresh.runs().map(|it| it.others_share);
             let others = others.fold(0.0, f64::max);
             if others > OTHERS_SHARE_MAX {
