@@ -100,3 +100,20 @@ fn has_batches(entry: &SegmentEntry) -> bool {
         | SegmentState::Last(extent) => extent.first <= extent.last,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_kept_takes_no_memory() {
+        let mut horizon = Horizon::default();
+        let log = LogId {
+            start: 3,
+            number: 0,
+        };
+        (0..2).for_each(|ordinal| horizon.note_begun(log, ordinal, 70));
+        horizon.forget(log, 0);
+        assert_eq!(horizon.begun_at_s, BTreeMap::from([((log, 1), Some(70))]));
+    }
+}

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use flk_dataplane::dedup::PARTITIONS;
+use flk_dataplane::dedup::filter::Probe;
 use flk_dataplane::dedup::slice::{Candidate, SliceReader, SliceView};
 use flk_dataplane::io::FileId;
 
@@ -43,9 +44,9 @@ pub(super) fn measure(slices: &[PathBuf]) -> io::Result<LookUps> {
         let numbers = from..from + LOOK_UPS_COUNT;
         let mut passed = 0_u64;
         for number in numbers {
-            let key = scattered(2 * number);
+            let probe = Probe::of(scattered(2 * number));
             for view in &views {
-                passed += u64::from(matches!(view.candidate(key), Candidate::Block(_)));
+                passed += u64::from(matches!(view.candidate_of(&probe), Candidate::Block(_)));
             }
         }
         passed

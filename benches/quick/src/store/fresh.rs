@@ -24,6 +24,8 @@ pub(super) struct Run {
     pub(super) others_share: f64,
     /// Blocks of slices that were read for each id.
     pub(super) reads_per_id: f64,
+    /// Records in a batch of the log, which is one flush.
+    pub(super) batch_records: f64,
 }
 
 /// Sends new ids for so long.
@@ -39,19 +41,25 @@ pub(super) fn run(
     *records_used += count as u64;
     cpu::pin_to(LOAD_CPU)?;
     let mut load = Load::connect(server.running.address(), CONNECTIONS_COUNT)?;
-    let reads = || sample(&page_of(server), "flk_slice_reads_total").unwrap_or(f64::NAN);
-    let reads_before = reads();
+    let counts = || {
+        let page = page_of(server);
+        ["flk_slice_reads_total", "flk_wal_syncs"]
+            .map(|name| sample(&page, name).unwrap_or(f64::NAN))
+    };
+    let [reads_before, batches_before] = counts();
     let cpu_before = CpuTime::of_process(server.running.id())?;
     let busy_before = cpu::busy_of_cpu(SERVER_CPU)?;
     let measured = load.run(&mut stock, Duration::from_secs(seconds))?;
     let busy = cpu::busy_of_cpu(SERVER_CPU)?.saturating_sub(busy_before);
     let cpu = CpuTime::of_process(server.running.id())?.since(cpu_before);
+    let [reads, batches] = counts();
     let answers = measured.answers_count.max(1) as f64;
     let others = busy.saturating_sub(cpu.total()).as_secs_f64();
     Ok(Run {
         cpu_us: cpu.total().as_secs_f64() * 1e6 / answers,
         others_share: others / measured.elapsed.as_secs_f64(),
-        reads_per_id: (reads() - reads_before) / answers,
+        reads_per_id: (reads - reads_before) / answers,
+        batch_records: answers / (batches - batches_before),
         measured,
     })
 }

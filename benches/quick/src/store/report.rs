@@ -162,14 +162,17 @@ impl Store {
         )?;
         writeln!(
             f,
-            "| sealed ids | new ids/s without | new ids/s | median of ratios | CPU µs/id without | CPU µs/id | p50 µs without | p50 µs | p99 µs without | p99 µs | blocks of slices read per id |"
+            "| sealed ids | new ids/s without | new ids/s | median of ratios | CPU µs/id without | CPU µs/id | p50 µs without | p50 µs | p99 µs without | p99 µs | blocks of slices read per id | records per flush without | records per flush |"
         )?;
-        writeln!(f, "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")?;
+        writeln!(
+            f,
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+        )?;
         for size in &self.sizes {
             let (without, with) = (&size.fresh.without, &size.fresh.with);
             writeln!(
                 f,
-                "| {} | {:.0} | {:.0} | {:.3} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.4} |",
+                "| {} | {:.0} | {:.0} | {:.3} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.4} | {:.1} | {:.1} |",
                 size.name(),
                 median(without, |it| it.measured.per_second()),
                 median(with, |it| it.measured.per_second()),
@@ -181,6 +184,8 @@ impl Store {
                 median(without, |it| it.measured.latency_us(0.99)),
                 median(with, |it| it.measured.latency_us(0.99)),
                 median(with, |it| it.reads_per_id),
+                median(without, |it| it.batch_records),
+                median(with, |it| it.batch_records),
             )?;
         }
         Ok(())

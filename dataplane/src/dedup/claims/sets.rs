@@ -2,6 +2,7 @@
 //! the block that may hold a key and never reads it.
 
 use super::{BlockFault, UnusableBlock};
+use crate::dedup::filter::Probe;
 use crate::dedup::slice::{Candidate, Found, SliceError, SliceSet};
 use crate::dedup::{Decided, Key};
 use crate::io::FileId;
@@ -84,12 +85,13 @@ impl SetsInUse {
     /// an earlier one is of interest: all others would not change the answer.
     pub(super) fn seek(&self, key: Key, from: Cursor, live: Option<&Decided>) -> Seek {
         let slices = &self.sets[from.set.0].set.slices;
+        let probe = Probe::of(key);
         for slice in from.slice..slices.len() as u32 {
             let view = &slices[slice as usize];
             if live.is_some_and(|live| live.decided_at < view.decided_first()) {
                 continue;
             }
-            match view.candidate(key) {
+            match view.candidate_of(&probe) {
                 Candidate::Absent => {}
                 Candidate::Block(block) => return Seek::Block { slice, block },
                 Candidate::NotCovered => return Seek::NotCovered,

@@ -3,7 +3,7 @@
 
 use super::block::{Absence, Block, Damaged};
 use super::error::SliceError;
-use crate::dedup::filter::{self, LINE_BYTES, Line};
+use crate::dedup::filter::{self, LINE_BYTES, Line, Probe};
 use crate::dedup::{Decided, Key};
 use crate::io::FileId;
 use crate::wal::Epoch;
@@ -126,7 +126,12 @@ impl SliceView {
 
     /// Where the key would be.
     pub fn candidate(&self, key: Key) -> Candidate {
-        let memory = &*self.memory;
+        self.candidate_of(&Probe::of(key))
+    }
+
+    /// Where the key of a probe would be: for those who ask several slices.
+    pub fn candidate_of(&self, probe: &Probe) -> Candidate {
+        let (memory, key) = (&*self.memory, probe.key());
         let partition = key
             .partition()
             .checked_sub(memory.first_partition)
@@ -136,7 +141,7 @@ impl SliceView {
         };
         let lines = partition.first_line as usize..;
         let lines = &memory.filters[lines][..partition.lines_count as usize];
-        if !filter::may_hold(lines, key) {
+        if !filter::may_hold(lines, probe) {
             return Candidate::Absent;
         }
         let first = partition.first_block as usize;

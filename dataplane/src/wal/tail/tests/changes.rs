@@ -192,6 +192,21 @@ fn batches_that_nothing_explains_the_lack_of_are_damage() {
 }
 
 #[test]
+fn a_closed_segment_that_ends_otherwise_than_the_manifest_states_is_damage() {
+    let disk = Disk::of(&three_segments());
+    let mut manifest = disk.manifest();
+    let mut extent = extent_of(&manifest, 0);
+    extent.last_checksum ^= 1;
+    manifest.logs[0].segments[0].state = SegmentState::Closed(extent);
+    disk.replace_manifest(manifest);
+    let error = read_all(&disk).unwrap_err();
+    let TailError::Damage(damage) = &error else {
+        panic!("{error}")
+    };
+    assert_eq!((damage.why, damage.sequence), (Why::Extent, extent.last));
+}
+
+#[test]
 fn a_log_of_another_incarnation_is_not_the_one_that_was_asked_for() {
     let disk = Disk::of(&three_segments());
     let manifest = arc(disk.manifest());
