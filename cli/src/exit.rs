@@ -185,6 +185,7 @@ mod tests {
             EXPORT_CODES,
             BACKUP_CODES,
             BACKUP_LIST_CODES,
+            BACKUP_PRUNE_CODES,
             RESTORE_CODES,
         ] {
             let exits: Vec<Exit> = codes.0.iter().map(|(exit, _)| *exit).collect();

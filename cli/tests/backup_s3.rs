@@ -121,6 +121,21 @@ fn a_directory_is_backed_up_to_a_bucket_listed_verified_and_restored() {
         "{}",
         wal.stderr
     );
+    let pruned = server.done(
+        dir,
+        &[
+            "backup",
+            "prune",
+            "--from",
+            place,
+            "--keep-within",
+            "0s",
+            "--keep-weekly",
+            "1",
+        ],
+    );
+    assert!(pruned.stdout.contains("1 backup left"), "{}", pruned.stdout);
+    server.done(dir, &["restore", "--from", place, "--verify"]);
     // Another directory does not get into the same place, and finds one of its own.
     let other = golden_directory("v1");
     let args = ["backup", "--dir", "data/wal", "--to", place];

@@ -5,8 +5,11 @@ mod directory;
 mod hold;
 pub(crate) mod index;
 mod list;
+mod mark;
+pub(crate) mod metrics;
 pub(crate) mod names;
 mod owner;
+pub(crate) mod prune;
 mod send;
 pub(crate) mod store;
 #[cfg(test)]
@@ -25,11 +28,14 @@ use crate::wal::show::{hex, time_text};
 use clap::Args;
 use directory::{Ended, Moment, Source};
 use flk_dataplane::config::sealed::age::{self, Recipient};
+use flk_dataplane::driver::clock::now;
 use flk_dataplane::keeper::holds::hold_name;
 use flk_dataplane::wal::files::{NumberedFile, SECRET, SNAPSHOTS};
 use flk_dataplane::wal::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use hold::Hold;
 use index::{FORMAT, FileKept, Holds, Index, SecretKept};
+use mark::{Mark, Work};
+use metrics::{MetricsArgs, Sample, seconds};
 use owner::Owner;
 use rustix::fs::Mode;
 use send::{Sent, Target};
@@ -48,7 +54,7 @@ it leaves no backup, and the next one goes on with what was sent. Without --with
 directory is left out: keep WAL_DIR/secret apart, for without it nothing can be restored. Bodies are customer data, and are in a backup as \
 they are in the log. A place holds the backups of one directory: --to s3://backups/gateway-1 is a bucket of an S3-compatible store, and what \
 names in it begin with. Keys, region and endpoint of a store come from the usual variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, \
-AWS_REGION, AWS_ENDPOINT_URL). flk backup list shows what is there, flk restore checks it and makes a directory of it.";
+AWS_REGION, AWS_ENDPOINT_URL). flk backup list shows what is there, flk backup prune removes old ones, flk restore checks it and makes a directory of it.";
 
 /// How often a backup begins again because the directory was changed, without having sent anything.
 const ATTEMPTS_MAX: u32 = 20;
@@ -73,6 +79,8 @@ pub(crate) struct BackupArgs {
     /// Keep what this backup does not have until the next one has it: a hold of this name, made if need be
     #[arg(long, value_name = "NAME", value_parser = hold_name)]
     hold: Option<String>,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     /// Put the secret into the backup as it is
     #[arg(long, conflicts_with = "secret_recipient")]
     with_secret: bool,
@@ -85,6 +93,8 @@ pub(crate) struct BackupArgs {
 enum Command {
     /// List the backups in a place, and how old the newest is
     List(list::ListArgs),
+    /// Remove old backups from a place, and what no other one needs of them
+    Prune(prune::PruneArgs),
 }
 
 /// Where an S3-compatible store answers.
@@ -113,6 +123,7 @@ enum SecretRule<'a> {
 pub(crate) fn run(args: &BackupArgs) -> CommandResult {
     match (&args.command, &args.to) {
         (Some(Command::List(list)), _) => list::run(list),
+        (Some(Command::Prune(prune)), _) => prune::run(prune),
         (None, Some(place)) => take(args, place),
         (None, None) => Err(Failure::usage("name the place of the backup with --to")),
     }
@@ -138,6 +149,23 @@ fn take(args: &BackupArgs, place: &Place) -> CommandResult {
     report(place, &index, sent)?;
     hold.iter()
         .try_for_each(|hold| hold.advance(&source, &copy))?;
+    args.metrics.write(&[
+        Sample {
+            name: "flk_backup_taken_timestamp_seconds",
+            help: "When the newest backup was taken: what was acknowledged before is in it.",
+            value: seconds(index.moment_us),
+        },
+        Sample {
+            name: "flk_backup_sent_bytes",
+            help: "Bytes that the newest backup sent.",
+            value: sent.bytes as f64,
+        },
+        Sample {
+            name: "flk_backup_bytes",
+            help: "Bytes of the objects that the newest backup consists of.",
+            value: index.parts().map(|part| part.bytes).sum::<u64>() as f64,
+        },
+    ])?;
     Ok(Exit::Yes)
 }
 
@@ -170,14 +198,14 @@ fn back_up(
     objects: &dyn Objects,
     secret: &SecretRule<'_>,
 ) -> Result<(Index, Manifest, Sent), Failure> {
-    let mut owner_checked = false;
+    let mut mark = None;
     let mut target = None;
     let mut attempts = 0;
     while attempts < ATTEMPTS_MAX {
         let attempt = source.moment().and_then(|moment| {
-            if !owner_checked {
+            if mark.is_none() {
                 Owner::of(&moment.copy).claim(objects)?;
-                owner_checked = true;
+                mark = Some(Mark::make(objects, Work::Backup, now().wall_us)?);
             }
             let target = match &mut target {
                 Some(target) => target,
@@ -204,6 +232,11 @@ fn back_up(
 
 fn new_target<'a>(objects: &'a dyn Objects, copy: &Manifest) -> Result<Target<'a>, Failure> {
     let there = objects.list()?;
+    let now_us = now().wall_us;
+    let mut prunes = mark::seen(&there, Work::Prune).into_iter();
+    if let Some(prune) = prunes.find(|it| it.is_live(now_us, mark::STALE_AFTER)) {
+        return Err(prune.refusal("a prune"));
+    }
     let newest = list::newest(objects, &there, &hex(&copy.node))?;
     Ok(Target::new(objects, there, newest))
 }

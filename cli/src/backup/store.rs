@@ -75,6 +75,9 @@ pub(crate) trait Objects {
     /// All bytes of an object.
     fn get(&self, name: &str) -> Result<Vec<u8>, StoreError>;
 
+    /// Removes an object.
+    fn remove(&self, name: &str) -> Result<(), StoreError>;
+
     /// The names of all objects, each with its length.
     fn list(&self) -> Result<BTreeMap<String, u64>, StoreError>;
 }
@@ -195,6 +198,12 @@ impl Objects for Store {
             .block_on(async { self.inner.get(&path).await?.bytes().await });
         got.map(Into::into)
             .map_err(|error| self.failed(name, &error))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StoreError> {
+        let path = ObjectPath::from(name);
+        let removed = self.runtime.block_on(self.inner.delete(&path));
+        removed.map_err(|error| self.failed(name, &error))
     }
 
     fn list(&self) -> Result<BTreeMap<String, u64>, StoreError> {

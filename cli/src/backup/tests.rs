@@ -75,6 +75,14 @@ impl Objects for Memory {
         objects.get(name).cloned().ok_or_else(missing)
     }
 
+    fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.step(name)?;
+        let removed = self.objects.borrow_mut().remove(name);
+        removed
+            .map(drop)
+            .ok_or(StoreError::Missing(name.to_owned()))
+    }
+
     fn list(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.step("list of all")?;
         let objects = self.objects.borrow();

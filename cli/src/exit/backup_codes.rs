@@ -50,6 +50,31 @@ pub(crate) const BACKUP_LIST_CODES: Codes = Codes(&[
     (Exit::Configuration, "a newer flk wrote a backup"),
 ]);
 
+/// Of `flk backup prune`.
+pub(crate) const BACKUP_PRUNE_CODES: Codes = Codes(&[
+    (
+        Exit::Yes,
+        "what may go is gone; with --dry-run, it was shown",
+    ),
+    (
+        Exit::Usage,
+        "the command line is wrong, or the place cannot be opened",
+    ),
+    (Exit::Damage, "an index is damaged; nothing was removed"),
+    (
+        Exit::Unavailable,
+        "the store did not answer, or a backup or another prune is under way; the same command goes on where it was",
+    ),
+    (
+        Exit::File,
+        "the place could not be read or changed, or the output not be written",
+    ),
+    (
+        Exit::Configuration,
+        "a newer flk wrote a backup; nothing was removed",
+    ),
+]);
+
 /// Of `flk restore`.
 pub(crate) const RESTORE_CODES: Codes = Codes(&[
     (

@@ -11,6 +11,7 @@ mod verify;
 
 use crate::CommandResult;
 use crate::backup::index::{Index, SecretKept, sha256};
+use crate::backup::metrics::{MetricsArgs, Sample, seconds};
 use crate::backup::store::{Objects, Place};
 use crate::backup::{EndpointArgs, Stored, all, check_secret, latest};
 use crate::exit::{Exit, Failure, RESTORE_CODES};
@@ -19,6 +20,7 @@ use crate::output::{Output, counted};
 use crate::wal::show::{hex, time_text};
 use clap::Args;
 use flk_dataplane::config::sealed::age::{self, Identity};
+use flk_dataplane::driver::clock::now;
 use flk_dataplane::driver::log_directory::LogDirectory;
 use flk_dataplane::wal::copy::restored;
 use flk_dataplane::wal::files::RESTORING;
@@ -71,6 +73,8 @@ pub(crate) struct RestoreArgs {
     /// Read every byte again, and compare it with what the backup states
     #[arg(long)]
     verify: bool,
+    #[command(flatten)]
+    metrics: MetricsArgs,
 }
 
 /// Runs it.
@@ -83,10 +87,25 @@ pub(crate) fn run(args: &RestoreArgs) -> CommandResult {
         time_us: args.to_time,
     };
     let (backup, manifest) = history::at(backup, &point)?;
-    match &args.dir {
+    let exit = match &args.dir {
         Some(dir) => restore(args, &backup, &manifest, &point, dir),
         None => verify::check(&backup, &manifest, &From::Backup),
+    }?;
+    if args.verify && exit == Exit::Yes {
+        args.metrics.write(&[
+            Sample {
+                name: "flk_backup_verified_timestamp_seconds",
+                help: "When a backup was last read whole and found to be right.",
+                value: seconds(now().wall_us),
+            },
+            Sample {
+                name: "flk_backup_verified_taken_timestamp_seconds",
+                help: "When that backup was taken.",
+                value: seconds(backup.index.moment_us),
+            },
+        ])?;
     }
+    Ok(exit)
 }
 
 fn restore(

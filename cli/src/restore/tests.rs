@@ -6,6 +6,7 @@ use super::target::{Plan, Target, lock};
 use super::verify::{From, check};
 use super::{all, choose};
 use crate::backup::index::{Index, sha256};
+use crate::backup::prune::{Rule, prune};
 use crate::backup::store::{Objects, Place};
 use crate::backup::tests::{Memory, golden, taken};
 use crate::exit::{Exit, Failure};
@@ -14,6 +15,7 @@ use flk_dataplane::wal::copy::restored;
 use flk_dataplane::wal::files::{MANIFEST, RESTORING};
 use flk_dataplane::wal::manifest::Manifest;
 use std::path::Path;
+use std::time::Duration;
 
 /// A backup of a golden directory.
 fn backup_of(name: &str) -> (Memory, Index) {
@@ -224,4 +226,21 @@ fn a_restore_goes_on_behind_a_plan_that_was_cut_off_only_where_nothing_else_is()
     std::fs::remove_file(dir.path().join("segment-0000000000000001.wal")).unwrap();
     restore(&store, dir.path()).unwrap();
     assert!(is_complete(dir.path()));
+}
+
+#[test]
+fn what_a_prune_leaves_is_restored() {
+    let (store, first) = backup_of("v2_sealed");
+    let dir = golden("v2_sealed");
+    let last = taken(dir.path(), &store).unwrap();
+    let rule = Rule {
+        keep_within: Duration::ZERO,
+        keep_weekly: 0,
+    };
+    let pruned = prune(&store, u64::MAX, rule, Duration::from_secs(60)).unwrap();
+    assert_eq!(pruned.gone, [first]);
+    assert_eq!(store.indexes(), [last.object()]);
+    let restored = tempfile::tempdir().unwrap();
+    restore(&store, restored.path()).unwrap();
+    assert!(is_complete(restored.path()));
 }

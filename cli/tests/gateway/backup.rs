@@ -330,3 +330,58 @@ fn a_directory_is_restored_as_it_was_at_a_time_or_a_sequence() {
     assert_eq!(refused.code, 2, "{}", refused.stderr);
     assert!(refused.stderr.contains("slices hold"), "{}", refused.stderr);
 }
+
+#[test]
+fn old_backups_are_pruned_the_newest_restored_and_successes_written_as_metrics() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    let place = place(dir.path());
+    let metrics = ["--metrics-file", "backup.prom"];
+    let number = |file: &str, name: &str| {
+        let page = fs::read_to_string(dir.path().join(file)).unwrap();
+        let line = page.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.trim().parse::<f64>().ok())
+            .unwrap()
+    };
+    let mut taken = Vec::new();
+    for at in 0..3 {
+        let record = signed_record(dir.path(), &format!("shard-{at}"));
+        assert_eq!(gateway.submit(dir.path(), &record).code, 0);
+        let mut args = vec!["backup", "--dir", "data/wal", "--to", &place];
+        args.extend(metrics);
+        done(dir.path(), &args);
+        taken.push(number("backup.prom", "flk_backup_taken_timestamp_seconds"));
+    }
+    assert!(taken.is_sorted() && taken[0] < taken[2], "{taken:?}");
+    let prune = ["backup", "prune", "--from", &place, "--keep-within", "0s"];
+    let asked = done(
+        dir.path(),
+        &[&prune[..], &["--keep-weekly", "0", "--dry-run"]].concat(),
+    );
+    assert!(
+        asked.stdout.contains("would remove 2 backups"),
+        "{}",
+        asked.stdout
+    );
+    let kept = done(dir.path(), &[&prune[..], &["--keep-weekly", "1"]].concat());
+    assert!(
+        kept.stdout.contains("removed 2 backups"),
+        "one a week: {}",
+        kept.stdout
+    );
+    assert!(kept.stdout.contains("1 backup left"), "{}", kept.stdout);
+    let other = restored(dir.path(), &["--metrics-file", "verify.prom"]);
+    let page = fs::read_to_string(other.path().join("verify.prom")).unwrap();
+    assert!(
+        page.contains("flk_backup_verified_timestamp_seconds "),
+        "{page}"
+    );
+    assert_eq!(gateway.stop(), 0);
+    let again = Gateway::start(other.path());
+    for at in 0..3 {
+        let record = signed_record(dir.path(), &format!("shard-{at}"));
+        let sent = again.submit(other.path(), &record);
+        assert_eq!(count(&sent, " hit"), 1, "{}", sent.stdout);
+    }
+    assert_eq!(again.stop(), 0);
+}

@@ -312,6 +312,12 @@ impl Queue {
         }
     }
 
+    /// Places for addresses that were ever made.
+    #[cfg(test)]
+    pub(super) fn places_count(&self) -> usize {
+        self.accounts.len()
+    }
+
     #[cfg(test)]
     fn count_step(&mut self) {
         self.steps += 1;

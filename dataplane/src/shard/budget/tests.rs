@@ -232,7 +232,7 @@ proptest! {
             room.budget.forget(conn(slot));
         }
         prop_assert_eq!(room.budget.queue.addresses_count(), 0);
-        let places = room.budget.queue.accounts.len();
+        let places = room.budget.queue.places_count();
         prop_assert!(places <= 12, "{} accounts for 12 connections", places);
         prop_assert_eq!((room.budget.held_bytes(), room.longest_waiting()), (0, None));
     }
