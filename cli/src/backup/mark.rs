@@ -2,9 +2,9 @@
 //! being taken relies on objects that it found, and nothing names them for it yet. Each makes its mark first and looks for the other's
 //! then, so that of two that begin together at least one gives way.
 
-use super::store::{Objects, Put, StoreError};
+use super::store::{Objects, StoreError};
 use crate::exit::Failure;
-use crate::wal::secret::random;
+use crate::wal::random;
 use crate::wal::show::{hex, time_text};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,17 +37,15 @@ pub(super) struct Mark<'a> {
 impl<'a> Mark<'a> {
     /// Makes one.
     pub(super) fn make(objects: &'a dyn Objects, work: Work, now_us: u64) -> Result<Self, Failure> {
-        loop {
-            let unique = random().map_err(|error| {
-                let why = crate::fault::why(&error);
-                Failure::unavailable(format!("the system gave no random bytes: {why}"))
-            })?;
-            let (prefix, unique) = (work.prefix(), hex(&unique[..8]));
-            let name = format!("{prefix}{now_us:016}-{unique}");
-            if objects.put_new(&name, Vec::new())? == Put::Made {
-                return Ok(Self { objects, name });
-            }
-        }
+        let unique = random().map_err(|error| {
+            let why = crate::fault::why(&error);
+            Failure::unavailable(format!("the system gave no random bytes: {why}"))
+        })?;
+        let (prefix, unique) = (work.prefix(), hex(&unique[..8]));
+        let name = format!("{prefix}{now_us:016}-{unique}");
+        // Where it is there already, a request was repeated whose answer was lost: nobody else draws that name.
+        objects.put_new(&name, Vec::new())?;
+        Ok(Self { objects, name })
     }
 }
 
