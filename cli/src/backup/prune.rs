@@ -18,7 +18,7 @@ use std::time::Duration;
 const EXAMPLES: &str = "\
 Examples:
   $ flk backup prune --from ./backups --dry-run
-  $ flk backup prune --from s3://backups/gateway-1 --keep-within 30d --keep-weekly 13
+  $ flk backup prune --from ./backups --keep-within 30d --keep-weekly 13
 
 The newest backup always stays. Of all others those stay that are not older than --keep-within, and the newest one of each of the last \
 --keep-weekly weeks (Monday to Sunday, UTC) that have a backup. Objects go when no backup names them that is left. A prune and a backup do \

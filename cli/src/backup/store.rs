@@ -278,10 +278,17 @@ fn is_loopback(endpoint: &str) -> bool {
         .any(|name| host.strip_prefix(name).is_some_and(is_port))
 }
 
+/// Where a machine in a cloud is asked for keys of its role, if there are no others.
+const ROLE_OF_THE_MACHINE: &str = "169.254.169.254";
+const NO_KEYS: &str = "there are no keys for the store: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the machine was asked for those of a role, and gave none";
+
 /// An error of the store in one line.
 fn shown(error: &Error) -> String {
     const CHARS_MAX: usize = 400;
     let line = error.to_string();
+    if line.contains(ROLE_OF_THE_MACHINE) {
+        return NO_KEYS.to_owned();
+    }
     let words: Vec<&str> = line.split_whitespace().collect();
     words.join(" ").chars().take(CHARS_MAX).collect()
 }
@@ -299,6 +306,16 @@ mod tests {
         for wrong in ["s3://", "s3:///x", "gs://b", "http://b"] {
             assert!(Place::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn where_there_are_no_keys_it_says_which_variables_to_set() {
+        let source = "Error performing PUT http://169.254.169.254/latest/api/token".into();
+        let shown = shown(&Error::Generic {
+            store: "S3",
+            source,
+        });
+        assert!(shown.contains("AWS_SECRET_ACCESS_KEY"), "{shown}");
     }
 
     #[test]
