@@ -210,7 +210,13 @@ mod tests {
     /// The bytes of hdrhistogram 0.10.8 for Python for the same values.
     #[test]
     fn the_encoding_is_that_of_another_implementation() {
-        let all = recorded(&[(1, 1), (2_047, 3), (2_048, 5), (1_000_000, 70_000), (250_000_000, 1)]);
+        let all = recorded(&[
+            (1, 1),
+            (2_047, 3),
+            (2_048, 5),
+            (1_000_000, 70_000),
+            (250_000_000, 1),
+        ]);
         let hex: String = encoded(&all).iter().map(|it| format!("{it:02x}")).collect();
         assert_eq!(
             hex,

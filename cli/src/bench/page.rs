@@ -44,7 +44,7 @@ pub(super) fn page(run: &Saved, then: Option<&Saved>) -> String {
         );
     }
     html.push_str(&percentiles(run, then));
-    html.push_str(&over_time(&run.seconds));
+    html.push_str(&over_time(run));
     html.push_str("<h2>Figures</h2>\n");
     html.push_str(&preformatted(&report::lines(run)));
     if let Some(then) = then {
@@ -101,7 +101,7 @@ fn percentiles(run: &Saved, then: Option<&Saved>) -> String {
     }
     let all = || lines.iter().flat_map(|it| &it.points);
     let x = Axis::over(Scale::Percentiles, all().map(|it| it.0), percent_text);
-    let y = Axis::over(Scale::Logarithmic, all().map(|it| it.1), latency_text);
+    let y = Axis::over(Scale::Logarithmic, all().map(|it| it.1), tick_text);
     plot("Latency by percentile", &x, &y, &lines)
 }
 
@@ -116,26 +116,44 @@ fn seconds_text(value: f64) -> String {
     format!("{value} s")
 }
 
-fn over_time(seconds: &[Point]) -> String {
-    let line = |name: &str, class, value: fn(&Point) -> u64| Line {
-        name: name.to_owned(),
-        class,
-        points: seconds
-            .iter()
-            .map(|it| (it.second as f64, value(it) as f64))
-            .collect(),
+/// A latency at an axis, without the zeros of a measured one.
+fn tick_text(nanoseconds: f64) -> String {
+    let text = latency_text(nanoseconds);
+    let (number, unit) = text.split_once(' ').unwrap_or((&text, ""));
+    match number.contains('.') {
+        true => format!(
+            "{} {unit}",
+            number.trim_end_matches('0').trim_end_matches('.')
+        ),
+        false => text,
+    }
+}
+
+fn over_time(run: &Saved) -> String {
+    // What comes after the end are late answers, which are no rate.
+    let end_s = run.settings.warm_up_s + run.figures.measured_s;
+    let seconds = run.seconds.iter().filter(|it| (it.second as f64) < end_s);
+    let seconds: Vec<&Point> = seconds.collect();
+    let line = |name: &str, class, value: fn(&Point) -> Option<u64>| {
+        let point = |it: &&Point| Some((it.second as f64, value(it)? as f64));
+        Line {
+            name: name.to_owned(),
+            class,
+            points: seconds.iter().filter_map(point).collect(),
+        }
     };
     let last = seconds.last().map_or(1.0, |it| it.second as f64);
     let x = || Axis::over(Scale::Linear, [last].into_iter(), seconds_text);
     let rates = [
-        line("sent", "two", |it| it.sent),
-        line("answered", "one", |it| it.answered),
-        line("errors", "three", |it| it.errors),
+        line("sent", "two", |it| Some(it.sent)),
+        line("answered", "one", |it| Some(it.answered)),
+        line("errors", "three", |it| Some(it.errors)),
     ];
+    // A second of the warm-up, or one without an answer, has none.
     let latencies = [
-        line("p50", "four", |it| it.p50_ns),
-        line("p99", "one", |it| it.p99_ns),
-        line("max", "two", |it| it.max_ns),
+        line("p50", "four", |it| (it.max_ns > 0).then_some(it.p50_ns)),
+        line("p99", "one", |it| (it.max_ns > 0).then_some(it.p99_ns)),
+        line("max", "two", |it| (it.max_ns > 0).then_some(it.max_ns)),
     ];
     let values = |lines: &[Line]| -> Vec<f64> {
         let points = lines.iter().flat_map(|it| &it.points);
@@ -145,7 +163,7 @@ fn over_time(seconds: &[Point]) -> String {
     let latency = Axis::over(
         Scale::Logarithmic,
         values(&latencies).into_iter(),
-        latency_text,
+        tick_text,
     );
     plot("Requests per second", &x(), &rate, &rates)
         + &plot("Latency over time", &x(), &latency, &latencies)
@@ -196,6 +214,14 @@ mod tests {
         let html = page(&run, Some(&run));
         assert!(!html.contains("<script"), "{html}");
         assert!(html.matches("&lt;script&gt;").count() >= 8, "{html}");
+    }
+
+    #[test]
+    fn an_axis_has_no_zeros_behind_its_numbers() {
+        for (nanoseconds, expect) in [(1e6, "1 ms"), (1e7, "10 ms"), (1e8, "100 ms"), (1e9, "1 s")]
+        {
+            assert_eq!(tick_text(nanoseconds), expect);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::amounts::{latency_text, rate_text, share_text};
 use super::saved::{Figures, Saved, Settings, Spread};
-use crate::output::printable;
+use crate::output::{counted, printable};
 use std::collections::BTreeMap;
 
 /// Its lines.
@@ -26,11 +26,11 @@ fn heading(run: &Saved) -> String {
         false => String::new(),
     };
     format!(
-        "{} ({address}): {}, {} connections, {} sending threads, seed {}{end}",
+        "{} ({address}): {}, {}, {}, seed {}{end}",
         printable(&run.target.url),
         pace(settings),
-        settings.connections,
-        settings.threads,
+        counted(settings.connections as u64, "connection"),
+        counted(settings.threads as u64, "sending thread"),
         settings.seed,
     )
 }
@@ -65,10 +65,7 @@ fn counts(figures: &Figures) -> Vec<String> {
     };
     let mut lines = vec![
         format!("due         {:>10}", figures.due),
-        format!(
-            "sent        {:>10}   {} signed before the run, {} on the fly",
-            figures.sent, figures.signed_ahead, figures.signed_on_the_fly
-        ),
+        format!("sent        {:>10}", figures.sent),
         format!(
             "answered    {:>10}   by status {}; by Flk-Dedup {}",
             figures.answered,
@@ -92,6 +89,10 @@ fn counts(figures: &Figures) -> Vec<String> {
             rate_text(figures.achieved_per_s)
         ),
     ];
+    lines.push(format!(
+        "signed      {:>10}   before the run, {} on the fly, warm-up included",
+        figures.signed_ahead, figures.signed_on_the_fly
+    ));
     if figures.unconnected > 0 {
         let count = figures.unconnected;
         lines.push(format!("connecting  {count:>10}   attempts failed"));

@@ -1,7 +1,7 @@
 //! The order of a run: options, files, questions to the gateway, signing, sending, figures, verdict. It owns what the user sees
 //! meanwhile, and the way out by Ctrl-C.
 
-use super::amounts::{latency_text, rate_text};
+use super::amounts::latency_text;
 use super::files::{self, Files};
 use super::plan::{self, Ready};
 use super::saved::{Context, Saved, Target};
@@ -146,10 +146,10 @@ fn progress(second: &Second, total: &Tally) -> String {
         total.warm_up.wrong() + total.measured.wrong(),
     );
     format!(
-        "{:>5} s  {:>8}/s sent  {:>8}/s answered  p50 {}  p99 {}  errors {errors}  wrong {wrong}",
+        "{:>5} s  {:>8} sent  {:>8} answered  p50 {}  p99 {}  errors {errors}  wrong {wrong}",
         second.second + 1,
-        rate_text(second.sent as f64),
-        rate_text(second.answered as f64),
+        second.sent,
+        second.answered,
         latency(0.5),
         latency(0.99),
     )

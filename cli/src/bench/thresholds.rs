@@ -31,7 +31,9 @@ impl Metric {
             "rate" => Some(Metric::Rate),
             _ => {
                 let percent = text.strip_prefix('p').and_then(plain)?;
-                (0.0 < percent && percent < 100.0).then_some(Metric::Quantile(percent / 100.0))
+                // The nearest double of the part: a hundredth of 99.9 is another one.
+                let part = (percent * 1e10).round() / 1e12;
+                (0.0 < part && part < 1.0).then_some(Metric::Quantile(part))
             }
         }
     }
@@ -193,7 +195,7 @@ mod tests {
 
     fn figure(metric: Metric) -> f64 {
         match metric {
-            Metric::Quantile(at) => at * 1e6,
+            Metric::Quantile(at) => (at * 1e6).round(),
             Metric::Max => 5e6,
             Metric::Mean => 4e5,
             Metric::Lag => 1e4,

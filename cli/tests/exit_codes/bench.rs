@@ -9,10 +9,12 @@ use flk_testkit::{DEADLINE, wait_until};
 
 /// A gateway that answers each record alike.
 fn answering(submits: fn() -> Vec<u8>) -> Server {
-    Server::answering(move |request: &Request, _| match request.head.starts_with("GET") {
-        true => answer(200, "", "OK"),
-        false => submits(),
-    })
+    Server::answering(
+        move |request: &Request, _| match request.head.starts_with("GET") {
+            true => answer(200, "", "OK"),
+            false => submits(),
+        },
+    )
 }
 
 #[test]
@@ -20,7 +22,18 @@ fn what_measures() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let mut bench = Cases::of(&["bench"]);
-    let pace = ["--rate", "100", "--warm-up", "0s", "--duration", "200ms", "--timeout", "5s", "--connections", "2"];
+    let pace = [
+        "--rate",
+        "100",
+        "--warm-up",
+        "0s",
+        "--duration",
+        "200ms",
+        "--timeout",
+        "5s",
+        "--connections",
+        "2",
+    ];
     let right = answering(|| accepted("miss"));
     let url = right.url();
     let with = |more: &[&'static str]| -> Vec<String> {
@@ -47,7 +60,10 @@ fn what_measures() {
     ] {
         check(2, with(wrong));
     }
-    check(2, vec![url.clone(), "--closed".to_owned(), "--pre-sign".to_owned()]);
+    check(
+        2,
+        vec![url.clone(), "--closed".to_owned(), "--pre-sign".to_owned()],
+    );
     check(2, vec![url.clone()]);
     check(74, with(&["--html", "absent/run.html"]));
     check(74, with(&["--save", "."]));
@@ -70,13 +86,24 @@ fn what_is_interrupted_ends_with_130() {
     let server = answering(|| accepted("miss"));
     let dir = tempfile::tempdir().unwrap();
     let mut command = flk(dir.path());
-    command.args(["bench", &server.url(), "--closed", "--connections", "1", "--duration", "10m"]);
+    command.args([
+        "bench",
+        &server.url(),
+        "--closed",
+        "--connections",
+        "1",
+        "--duration",
+        "10m",
+    ]);
     let child = start(command.env("PCS_HMAC_KEY", super::KEY));
     wait_until("requests", DEADLINE, || server.requests().len() > 20);
     signal(&child, Signal::TERM);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{output:?}");
     // What is refused is so before anything is sent.
-    let refused = run(flk(dir.path()).args(["bench", &server.url(), "--rate", "0"]), b"");
+    let refused = run(
+        flk(dir.path()).args(["bench", &server.url(), "--rate", "0"]),
+        b"",
+    );
     assert!(refused.stderr.contains("1k..20k"), "{refused:?}");
 }
