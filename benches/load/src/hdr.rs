@@ -160,8 +160,8 @@ mod tests {
         let mut counts = Vec::new();
         while !payload.is_empty() {
             let (mut raw, mut used) = (0_u64, 0);
-            for at in 0..9 {
-                let byte = u64::from(payload[at]);
+            for (at, byte) in payload.iter().take(9).enumerate() {
+                let byte = u64::from(*byte);
                 used = at + 1;
                 if at == 8 {
                     raw |= byte << 56;

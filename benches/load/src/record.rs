@@ -387,7 +387,7 @@ pub(crate) mod tests {
             let [new, bad, malformed] = [Kind::New, Kind::BadSignature, Kind::Malformed]
                 .map(|kind| written(&recipe, order(kind, 0, 0), number).1);
             assert!(new != bad && new.len() == bad.len());
-            assert_eq!(new.contains(r#""attempt":1,"#), true);
+            assert!(new.contains(r#""attempt":1,"#));
             let is_cut = !malformed.ends_with('}');
             assert_ne!(is_cut, malformed.contains(r#""attempt":0,"#), "{malformed}");
         }

@@ -45,7 +45,9 @@ pub(super) struct Ready {
 
 /// Makes a run of the options.
 pub(super) fn of(args: &BenchArgs) -> Result<Ready, Failure> {
-    let target = Target::parse(&args.url)?;
+    // The address stands alone here.
+    let named = |it: Failure| Failure::usage(it.text().replacen("--url", "the address", 1));
+    let target = Target::parse(&args.url).map_err(named)?;
     let mix = mix(args)?;
     let cpus = args.cpus.as_ref().map_or_else(Vec::new, |it| it.0.clone());
     let threads_count = threads_count(args, &cpus)?;

@@ -56,7 +56,11 @@ pub(in crate::bench) fn saved() -> Saved {
         began: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
         measured: Duration::from_secs(2),
     };
-    let context = Context {
+    Saved::of(context(), &outcome).unwrap()
+}
+
+fn context() -> Context {
+    Context {
         arguments: vec!["bench".to_owned(), "--rate".to_owned(), "505".to_owned()],
         target: Target {
             url: "http://127.0.0.1:8080/v1/pcs/submit".to_owned(),
@@ -82,8 +86,7 @@ pub(in crate::bench) fn saved() -> Saved {
         },
         asked_per_s: Some(505.0),
         interrupted: false,
-    };
-    Saved::of(context, &outcome).unwrap()
+    }
 }
 
 #[test]
