@@ -9,7 +9,7 @@ pub enum Worth {
     /// What the contract says.
     AsExpected,
     /// The gateway did not judge: its rate or quota was exceeded, or something was unavailable. Allowed, and an error of the run.
-    Refused,
+    Unjudged,
     /// What the contract does not allow.
     Wrong,
 }
@@ -27,7 +27,7 @@ pub const fn wanted(kind: Kind) -> &'static str {
 /// What an answer to a request of this kind is worth.
 pub const fn worth(kind: Kind, status: u16, dedup: Dedup) -> Worth {
     match (kind, status, dedup) {
-        (_, 408 | 429 | 500..=599, _) => Worth::Refused,
+        (_, 408 | 429 | 500..=599, _) => Worth::Unjudged,
         (Kind::New, 200, Dedup::Miss)
         | (Kind::Duplicate, 200, Dedup::Hit)
         | (Kind::BadSignature, 401, _)
@@ -65,7 +65,7 @@ mod tests {
                 );
             }
             for status in [429, 503, 500, 408] {
-                assert_eq!(worth(kind, status, Dedup::Absent), Worth::Refused);
+                assert_eq!(worth(kind, status, Dedup::Absent), Worth::Unjudged);
             }
         }
     }

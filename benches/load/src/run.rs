@@ -87,7 +87,7 @@ pub struct Second {
     pub sent: u64,
     /// Answers.
     pub answered: u64,
-    /// Requests that were refused a judgement or got no answer.
+    /// Requests that were not judged or got no answer.
     pub errors: u64,
     /// Latencies of what is measured, in nanoseconds; 0 where nothing is.
     pub p50_ns: u64,

@@ -37,8 +37,8 @@ pub struct OfKind {
     pub sent: u64,
     /// Answered as the contract says.
     pub as_expected: u64,
-    /// Answered by a refusal to judge.
-    pub refused: u64,
+    /// Answered without a judgement: over a rate, or something was unavailable.
+    pub unjudged: u64,
     /// Answered as the contract does not allow.
     pub wrong: u64,
 }
@@ -100,10 +100,10 @@ impl Counts {
         self.kinds.iter().map(|it| it.wrong).sum()
     }
 
-    /// Requests that were refused a judgement or got no answer.
+    /// Requests that were not judged or got no answer.
     pub fn errors(&self) -> u64 {
-        let refused: u64 = self.kinds.iter().map(|it| it.refused).sum();
-        refused + self.unanswered.sum()
+        let unjudged: u64 = self.kinds.iter().map(|it| it.unjudged).sum();
+        unjudged + self.unanswered.sum()
     }
 
     /// Requests that were due, sent or not.
@@ -145,7 +145,7 @@ impl Counts {
         let (of_kind, worth) = (&mut self.kinds[kind as usize], worth(kind, status, dedup));
         match worth {
             Worth::AsExpected => of_kind.as_expected += 1,
-            Worth::Refused => of_kind.refused += 1,
+            Worth::Unjudged => of_kind.unjudged += 1,
             Worth::Wrong => of_kind.wrong += 1,
         }
         worth
@@ -156,7 +156,7 @@ impl Counts {
         for (one, other) in self.kinds.iter_mut().zip(&other.kinds) {
             one.sent += other.sent;
             one.as_expected += other.as_expected;
-            one.refused += other.refused;
+            one.unjudged += other.unjudged;
             one.wrong += other.wrong;
         }
         for (answer, count) in &other.answers {

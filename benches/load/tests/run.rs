@@ -64,7 +64,10 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str, u64) -> Option<String>) {
         let Some(answer) = answer(body, before) else {
             return;
         };
-        if stream.write_all(answer.as_bytes()).is_err() {
+        // In two pieces, so that each answer is read in part first.
+        let pieces = answer.as_bytes().split_at(answer.len() / 2);
+        let written = stream.write_all(pieces.0);
+        if written.and_then(|()| stream.write_all(pieces.1)).is_err() {
             return;
         }
     }
@@ -266,7 +269,7 @@ fn a_closed_loop_sends_until_its_time_is_up_and_stops_when_told() {
 }
 
 #[test]
-fn an_answer_that_the_contract_forbids_is_wrong_and_a_refusal_is_an_error() {
+fn an_answer_that_the_contract_forbids_is_wrong_and_what_is_not_judged_is_an_error() {
     for (status, dedup, wrong) in [
         (200, "hit", true),
         (202, "miss", true),
@@ -408,6 +411,8 @@ fn a_stall_shows_from_when_requests_were_due_and_hides_from_when_they_were_sent(
     };
     assert!(slow(&total.from_due) >= 100, "{}", slow(&total.from_due));
     assert!(total.measured.waited_for_connection >= 100);
+    // The wait for a connection is the peer's, not the generator's.
+    assert!(slow(&total.lag) <= 6 * (total.from_due.max() / 1_000_000_000 + 2));
     // One connection has at most five answers a second that take 200 ms.
     let elapsed_s = total.from_due.max() / 1_000_000_000 + 2;
     assert!(
@@ -416,4 +421,53 @@ fn a_stall_shows_from_when_requests_were_due_and_hides_from_when_they_were_sent(
         slow(&total.from_sent)
     );
     assert!(total.from_due.value_at_quantile(0.9) >= total.from_sent.value_at_quantile(0.9));
+}
+
+#[test]
+fn a_record_that_was_not_judged_is_never_repeated() {
+    let (judge, asked) = (Arc::new(Judge::default()), AtomicU64::new(0));
+    let answering = judge.clone();
+    let address = peer(
+        move |body, _| match asked.fetch_add(1, Ordering::SeqCst) % 3 {
+            0 => Some(answer(503, "")),
+            _ => Some(answering.answer(body)),
+        },
+    );
+    let mut plan = plan(address, open(2_000.0, 500));
+    plan.mix.duplicates = 0.5;
+    let counts = run_with(&plan, &recipe(0)).total.measured;
+    assert_eq!(counts.wrong(), 0, "{counts:?}");
+    assert!(judge.count(200, "hit") > 100, "{counts:?}");
+    assert!(counts.errors() > 300, "{counts:?}");
+}
+
+#[test]
+fn bytes_behind_an_answer_are_no_answer_of_a_gateway() {
+    let address = peer(|_, _| Some(answer(200, "miss") + "more"));
+    let mut plan = plan(address, open(100.0, 100));
+    plan.timeout = Duration::from_secs(1);
+    let counts = run_with(&plan, &recipe(0)).total.measured;
+    assert_eq!(counts.answered(), 0, "{counts:?}");
+    assert!(counts.unanswered.foreign > 0, "{counts:?}");
+}
+
+#[test]
+fn every_second_is_told_although_threads_end_in_different_ones() {
+    let (_, address) = judging();
+    let mut plan = plan(address, open(1.0, 2_000));
+    plan.threads_count = 2;
+    let mut told = Vec::new();
+    let (recipe, stop) = (recipe(0), AtomicBool::new(false));
+    let outcome = run(
+        &plan,
+        &recipe,
+        supplies(&plan, &recipe),
+        &stop,
+        |second, _| {
+            told.push(second.answered);
+        },
+    );
+    let seconds = outcome.unwrap().seconds;
+    assert_eq!(told.iter().sum::<u64>(), 2, "{told:?}");
+    assert_eq!(seconds.len(), told.len());
 }

@@ -81,7 +81,7 @@ fn counts(figures: &Figures) -> Vec<String> {
             figures.unsent
         ),
         format!(
-            "errors      {:>10}   refused or without an answer",
+            "errors      {:>10}   not judged (408, 429, 5xx), or without an answer",
             share_text(figures.errors_share)
         ),
         format!(
@@ -109,13 +109,13 @@ fn counts(figures: &Figures) -> Vec<String> {
 
 fn kinds(figures: &Figures) -> Vec<String> {
     let head = format!(
-        "{:<14}{:>10}  {:<9}{:>12}{:>10}{:>8}",
-        "kind", "sent", "expected", "as expected", "refused", "wrong"
+        "{:<14}{:>10}  {:<9}{:>12}{:>12}{:>8}",
+        "kind", "sent", "expected", "as expected", "not judged", "wrong"
     );
     let row = |it: &super::saved::OfKind| {
         format!(
-            "{:<14}{:>10}  {:<9}{:>12}{:>10}{:>8}",
-            it.kind, it.sent, it.expected, it.as_expected, it.refused, it.wrong
+            "{:<14}{:>10}  {:<9}{:>12}{:>12}{:>8}",
+            it.kind, it.sent, it.expected, it.as_expected, it.unjudged, it.wrong
         )
     };
     let mut lines = vec![head];
@@ -216,7 +216,7 @@ mod tests {
             "answered          1000   by status 200: 1000; by Flk-Dedup hit: 1, miss: 999",
             "9 connections lost, 0 not from a gateway, 0 timed out, 1 never sent",
             "500/s of 505/s asked for",
-            "new                 1009  200 miss          999         0       1",
+            "new                 1009  200 miss          999           0       1",
             "WRONG: 1 of kind new answered 200 (Flk-Dedup hit)",
             "from when it was due",
             "thread 0 on CPU 1 40 % of a CPU",

@@ -121,7 +121,7 @@ pub(super) struct OfKind {
     pub(super) expected: String,
     pub(super) sent: u64,
     pub(super) as_expected: u64,
-    pub(super) refused: u64,
+    pub(super) unjudged: u64,
     pub(super) wrong: u64,
 }
 
@@ -324,7 +324,7 @@ fn kinds(counts: &Counts) -> Vec<OfKind> {
         expected: wanted(*kind).to_owned(),
         sent: of.sent,
         as_expected: of.as_expected,
-        refused: of.refused,
+        unjudged: of.unjudged,
         wrong: of.wrong,
     };
     all.map(row).filter(|it| it.sent > 0).collect()

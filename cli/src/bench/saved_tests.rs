@@ -13,7 +13,7 @@ pub(in crate::bench) fn saved() -> Saved {
     counts.kinds[Kind::New as usize] = flk_bench_load::tally::OfKind {
         sent: 1_009,
         as_expected: 999,
-        refused: 0,
+        unjudged: 0,
         wrong: 1,
     };
     counts.answers.insert((Kind::New, 200, Dedup::Miss), 999);

@@ -15,7 +15,7 @@ pub(super) enum Metric {
     Mean,
     /// How late requests left although they could, 99 of 100.
     Lag,
-    /// Requests that were refused a judgement or got no answer, as a part of those due.
+    /// Requests that were not judged or got no answer, as a part of those due.
     Errors,
     /// Answers per second.
     Rate,
