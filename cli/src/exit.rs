@@ -166,6 +166,7 @@ mod tests {
             PCS_SIGN_CODES,
             PCS_VERIFY_CODES,
             PCS_SUBMIT_CODES,
+            BENCH_CODES,
             KEYS_GENERATE_CODES,
             KEYS_LIST_CODES,
             KEYS_CHANGE_CODES,

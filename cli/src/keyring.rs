@@ -102,6 +102,19 @@ impl KeyArgs {
             .map_err(|error| Failure::usage(format!("{source}: {error}")))
     }
 
+    /// The key of this file to sign with, under the same scheme.
+    pub(crate) fn signing_of_file(
+        &self,
+        path: &Path,
+        env: &Env<'_>,
+    ) -> Result<SigningKey, Failure> {
+        let of_file = Self {
+            alg: self.alg.clone(),
+            key_file: Some(path.to_owned()),
+        };
+        of_file.signing(env)
+    }
+
     fn signing_text(&self, scheme: Scheme, env: &Env<'_>) -> Result<(Secret, String), Failure> {
         if let Some(path) = &self.key_file {
             return Ok((
@@ -181,6 +194,18 @@ impl KeyArgs {
         };
         text.parse().map(Some).map_err(wrong)
     }
+}
+
+/// The private Ed25519 key of a file, else of the environment, whatever scheme is configured.
+pub(crate) fn ed25519_signing(
+    path: Option<&PathBuf>,
+    env: &Env<'_>,
+) -> Result<SigningKey, Failure> {
+    let keys = KeyArgs {
+        alg: Some(Algorithm::Ed25519.as_str().to_owned()),
+        key_file: path.cloned(),
+    };
+    keys.signing(env)
 }
 
 /// Warns of short keys, as a gateway does at its start.

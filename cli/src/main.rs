@@ -9,6 +9,7 @@ macro_rules! eprintln {
 mod admin;
 mod args;
 mod backup;
+mod bench;
 mod config;
 mod control;
 mod dedup;
@@ -54,6 +55,8 @@ enum Command {
     Up(up::UpArgs),
     /// Copy a log directory to another place while a gateway serves from it
     Backup(backup::BackupArgs),
+    /// Put a gateway under load, and show how it answers
+    Bench(Box<bench::BenchArgs>),
     /// Write, check and show the configuration of a gateway
     #[command(subcommand)]
     Config(config::Command),
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Up(args) => up::run(&args),
         Command::Backup(args) => exit::code(backup::run(&args)),
+        Command::Bench(args) => exit::code(bench::run(&args)),
         Command::Config(command) => exit::code(config::run(&command)),
         Command::Control(command) => control::run(&command),
         Command::Dedup(command) => exit::code(dedup::run(&command)),

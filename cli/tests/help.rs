@@ -50,9 +50,10 @@ fn examples(help: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Commands that are there at least.
-const KNOWN: [&str; 33] = [
+const KNOWN: [&str; 34] = [
     "backup",
     "backup list",
+    "bench",
     "restore",
     "up",
     "top",

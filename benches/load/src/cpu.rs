@@ -2,6 +2,7 @@
 //! It reads /proc and sets the affinity of the calling thread only; it never touches another process.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use rustix::thread::CpuSet;
@@ -30,6 +31,38 @@ impl Affinity {
     pub fn apply(&self) -> io::Result<()> {
         Ok(rustix::thread::sched_setaffinity(None, &self.0)?)
     }
+}
+
+/// The CPU that a thread used while it was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CpuUse {
+    /// Time on a CPU.
+    pub cpu: Duration,
+    /// Time that passed.
+    pub wall: Duration,
+}
+
+impl CpuUse {
+    /// The part of one CPU, 0 to 1.
+    pub fn share(&self) -> f64 {
+        match self.wall.is_zero() {
+            true => 0.0,
+            false => self.cpu.as_secs_f64() / self.wall.as_secs_f64(),
+        }
+    }
+}
+
+/// Time that the calling thread has spent on a CPU.
+pub fn used_by_this_thread() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let nanoseconds = u32::try_from(used.tv_nsec).unwrap_or(0);
+    Duration::new(u64::try_from(used.tv_sec).unwrap_or(0), nanoseconds)
+}
+
+/// Lets the calling thread wake when it asked to, not up to 50 µs later. Where the kernel refuses, it is late by so much, and says
+/// so in its lag.
+pub fn wake_on_time() {
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 
 /// User and system time of a process, all its threads together, children apart.

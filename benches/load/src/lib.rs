@@ -1,16 +1,35 @@
-//! The load generator: signed records made up front, one thread that keeps N connections busy, and what it measured.
-//! It is written apart from the gateway and signs by its own few lines, so that both would have to be wrong alike.
-//! It never reuses a record: each request of a run carries an id of its own.
+//! The load generator: what `flk bench` runs, and the closed loop of the benches of this repository. A run sends signed records over
+//! N connections, when they are due or when the last one is answered, and counts what came back. It judges answers by the record
+//! contract alone, is written apart from the gateway, and never sends a record twice but to see it answered as a duplicate.
 
-// In the order in which a request meets them.
-pub mod cpu;
+// What is sent, and when.
+pub mod arrivals;
+pub mod mix;
+pub mod record;
 pub mod stock;
+pub mod supply;
 
-pub mod client;
+// What came back.
+pub mod answer;
+pub mod expected;
 pub mod message;
-pub mod paced;
+pub mod tally;
 
+pub mod hdr;
+pub mod limit;
+
+// A run of `flk bench`, from one connection to all threads.
+pub mod cpu;
+mod wire;
+
+mod sender;
+
+pub mod run;
+
+// The closed loop of the other benches, and several rates in one thread.
+pub mod client;
 pub mod measured;
+pub mod paced;
 
 pub use client::Load;
 pub use measured::Measured;

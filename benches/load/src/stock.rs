@@ -9,16 +9,16 @@ use sha2::{Digest, Sha256};
 /// The shard of all records: as long as real ones are.
 const SHARD_ID: &str = "bench-shard-0001";
 /// All epochs have ten digits, so that all bodies are equally long.
-const EPOCH_FIRST: u64 = 1_000_000_000;
+pub(crate) const EPOCH_FIRST: u64 = 1_000_000_000;
 
 /// The number texts of a record, in the form that is signed; the claims hold, so that each is accepted.
-const D_HAT: &str = "1.409123457";
-const BUDGET: &str = "0.422543205";
-const COH_STAR: &str = "0.731234567";
-const R: &str = "0.412345678";
+pub(crate) const D_HAT: &str = "1.409123457";
+pub(crate) const BUDGET: &str = "0.422543205";
+pub(crate) const COH_STAR: &str = "0.731234567";
+pub(crate) const R: &str = "0.412345678";
 
-const EPOCH_BYTES: usize = 10;
-const HEX_BYTES: usize = 64;
+pub(crate) const EPOCH_BYTES: usize = 10;
+pub(crate) const HEX_BYTES: usize = 64;
 const SIG_BYTES: usize = 44;
 
 /// What a gateway stores of a record beside its outcome.
@@ -174,25 +174,7 @@ impl Request {
         let epoch = "#".repeat(EPOCH_BYTES);
         let (pcs_id, merkle_root) = ("$".repeat(HEX_BYTES), "%".repeat(HEX_BYTES));
         let sig = "&".repeat(SIG_BYTES);
-        let body = format!(
-            concat!(
-                r#"{{"pcs_id":"{pcs_id}","schema":"fractal-lba-kakeya","version":"0.1","#,
-                r#""shard_id":"{shard}","epoch":{epoch},"attempt":1,"sent_at":"2026-01-01T00:00:00Z","#,
-                r#""seed":42,"scales":[2,4,8,16,32],"N_j":{{"2":3,"4":7,"8":19,"16":50,"32":134}},"#,
-                r#""coh_star":{coh_star},"v_star":[0.267261242,0.534522484,0.801783726],"D_hat":{d_hat},"#,
-                r#""r":{r},"regime":"sticky","budget":{budget},"merkle_root":"{merkle_root}","#,
-                r#""sig":"{sig}","ft":{{"outbox_seq":1,"degraded":false,"fallbacks":[],"clock_skew_ms":0}}}}"#
-            ),
-            pcs_id = pcs_id,
-            shard = SHARD_ID,
-            epoch = epoch,
-            coh_star = COH_STAR,
-            d_hat = D_HAT,
-            r = R,
-            budget = BUDGET,
-            merkle_root = merkle_root,
-            sig = sig,
-        );
+        let body = body_text(SHARD_ID, [&epoch, &pcs_id, &merkle_root, &sig], "");
         let tenant = tenant.map(|tenant| format!("X-Tenant-Id: {tenant}\r\n"));
         let tenant = tenant.unwrap_or_default();
         let text = format!(
@@ -244,7 +226,32 @@ impl Request {
     }
 }
 
-fn decimal(mut number: u64) -> [u8; EPOCH_BYTES] {
+/// The JSON of a record with these texts in place of epoch, id, root and signature, and with these members behind its own.
+pub(crate) fn body_text(shard: &str, texts: [&str; 4], further: &str) -> String {
+    let [epoch, pcs_id, merkle_root, sig] = texts;
+    format!(
+        concat!(
+            r#"{{"pcs_id":"{pcs_id}","schema":"fractal-lba-kakeya","version":"0.1","#,
+            r#""shard_id":"{shard}","epoch":{epoch},"attempt":1,"sent_at":"2026-01-01T00:00:00Z","#,
+            r#""seed":42,"scales":[2,4,8,16,32],"N_j":{{"2":3,"4":7,"8":19,"16":50,"32":134}},"#,
+            r#""coh_star":{coh_star},"v_star":[0.267261242,0.534522484,0.801783726],"D_hat":{d_hat},"#,
+            r#""r":{r},"regime":"sticky","budget":{budget},"merkle_root":"{merkle_root}","#,
+            r#""sig":"{sig}","ft":{{"outbox_seq":1,"degraded":false,"fallbacks":[],"clock_skew_ms":0}}{further}}}"#
+        ),
+        pcs_id = pcs_id,
+        shard = shard,
+        epoch = epoch,
+        coh_star = COH_STAR,
+        d_hat = D_HAT,
+        r = R,
+        budget = BUDGET,
+        merkle_root = merkle_root,
+        sig = sig,
+        further = further,
+    )
+}
+
+pub(crate) fn decimal(mut number: u64) -> [u8; EPOCH_BYTES] {
     let mut text = [b'0'; EPOCH_BYTES];
     for digit in text.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
@@ -253,7 +260,7 @@ fn decimal(mut number: u64) -> [u8; EPOCH_BYTES] {
     text
 }
 
-fn hex(bytes: &[u8]) -> [u8; HEX_BYTES] {
+pub(crate) fn hex(bytes: &[u8]) -> [u8; HEX_BYTES] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [b'0'; HEX_BYTES];
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {

@@ -7,7 +7,7 @@ pub(super) const ALL: Codes = Codes(&[
     (Exit::Yes, "success"),
     (
         Exit::No,
-        "done, but at least one record was refused or escalated, or could not be signed; a check of the host failed; two configurations differ; stored records would be judged otherwise; or there is no such outcome",
+        "done, but at least one record was refused or escalated, or could not be signed; a check of the host failed; two configurations differ; stored records would be judged otherwise; answers of a bench were wrong, or its conditions did not hold; or there is no such outcome",
     ),
     (
         Exit::Usage,
@@ -31,7 +31,7 @@ pub(super) const ALL: Codes = Codes(&[
     ),
     (
         Exit::Interrupted,
-        "flk pcs submit was interrupted before every record was answered",
+        "flk pcs submit or flk bench was interrupted before its end",
     ),
 ]);
 
@@ -92,6 +92,34 @@ pub(crate) const PCS_SUBMIT_CODES: Codes = Codes(&[
     (
         Exit::Interrupted,
         "interrupted before every record was answered; sending again is safe",
+    ),
+]);
+
+/// Of `flk bench`.
+pub(crate) const BENCH_CODES: Codes = Codes(&[
+    (
+        Exit::Yes,
+        "the run is over; all answers were right, and all conditions held",
+    ),
+    (
+        Exit::No,
+        "answers were wrong by the record contract, or a condition of --expect or --fail-if did not hold",
+    ),
+    (
+        Exit::Usage,
+        "the command line, a key or the saved run is wrong, or the run could not begin",
+    ),
+    (
+        Exit::Unavailable,
+        "the gateway did not answer, or is not ready, or no request was answered",
+    ),
+    (
+        Exit::File,
+        "a file, or the output, could not be written completely",
+    ),
+    (
+        Exit::Interrupted,
+        "interrupted; the report covers the run so far",
     ),
 ]);
 

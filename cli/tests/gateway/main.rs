@@ -10,6 +10,7 @@ mod gateway;
 mod server;
 
 mod backup;
+mod bench;
 mod control;
 mod damage;
 mod doctor;

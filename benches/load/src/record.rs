@@ -1,0 +1,418 @@
+//! Records of one run of `flk bench`: their ids are those of no other run, any key signs them, and a request is made from a
+//! template by writing what differs. It knows nothing of when something is sent.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use crate::mix::{Kind, Order};
+use crate::stock::{
+    BUDGET, COH_STAR, D_HAT, EPOCH_BYTES, EPOCH_FIRST, HEX_BYTES, R, body_text, decimal, hex,
+};
+
+/// The base64 of 64 bytes, the longest signature.
+const SIG_BYTES_MAX: usize = 88;
+/// What a member costs that only makes a body longer.
+const PADDING_BYTES_MIN: usize = r#","padding":"""#.len();
+/// Most records of one run: epochs have ten digits.
+pub const RECORDS_MAX: u64 = 10_000_000_000 - EPOCH_FIRST;
+
+/// What differs between two records of a run, for a key that signs them.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'a> {
+    /// Its epoch.
+    pub epoch: u64,
+    /// Its Merkle root: hex digits.
+    pub merkle_root: &'a str,
+    /// Its id.
+    pub pcs_id: &'a str,
+    /// The shard of all records of the run.
+    pub shard_id: &'a str,
+}
+
+/// The numbers that all records claim.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Claims {
+    /// D-hat.
+    pub d_hat: f64,
+    /// The budget.
+    pub budget: f64,
+    /// The coherence.
+    pub coh_star: f64,
+    /// The compressibility.
+    pub r: f64,
+}
+
+impl Claims {
+    /// Those of the template.
+    pub fn of_all() -> Claims {
+        // Constants of this crate, which a test compares with their texts.
+        let number = |text: &str| text.parse().unwrap_or(f64::NAN);
+        Claims {
+            d_hat: number(D_HAT),
+            budget: number(BUDGET),
+            coh_star: number(COH_STAR),
+            r: number(R),
+        }
+    }
+}
+
+/// A key.
+pub trait Sign: Send + Sync {
+    /// The base64 of the signature of a record; always of the same length.
+    fn sign(&self, fields: Fields<'_>) -> String;
+}
+
+/// The keys of a run, of one tenant or of all: the second one signs a share of records.
+pub type Keys = Vec<Arc<dyn Sign>>;
+
+/// A record as it is to be sent.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    order: Order,
+    epoch: [u8; EPOCH_BYTES],
+    pcs_id: [u8; HEX_BYTES],
+    merkle_root: [u8; HEX_BYTES],
+    sig: [u8; SIG_BYTES_MAX],
+}
+
+impl Signed {
+    /// What it was made for.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// The same record once more.
+    pub fn again(&self) -> Signed {
+        let order = Order {
+            kind: Kind::Duplicate,
+            ..self.order
+        };
+        Signed {
+            order,
+            ..self.clone()
+        }
+    }
+}
+
+/// The template of a key: its signatures have a length of their own.
+struct Form {
+    text: Vec<u8>,
+    epoch_at: usize,
+    pcs_id_at: usize,
+    merkle_root_at: usize,
+    sig_at: usize,
+    attempt_at: usize,
+    sig_bytes: usize,
+}
+
+/// What a run sends, whatever is sent when.
+pub struct Recipe {
+    shard_id: String,
+    /// Of each tenant; those of the first one where all have the same.
+    keys: Vec<Keys>,
+    /// Of each key.
+    forms: Vec<Form>,
+    /// Head of a request of each tenant with each key.
+    heads: Vec<Vec<Vec<u8>>>,
+}
+
+/// Where requests go and what they look like.
+pub struct Shape<'a> {
+    /// What the header `Host` says.
+    pub authority: &'a str,
+    /// The path of a submission.
+    pub path: &'a str,
+    /// Tenants by name; none: requests name no tenant.
+    pub tenants: &'a [String],
+    /// How long a body is at least; 0: no longer than it has to be.
+    pub body_bytes: usize,
+    /// The shard of all records, which no other run has.
+    pub shard_id: &'a str,
+}
+
+impl Recipe {
+    /// Keys are of each tenant, or those of one for all of them.
+    pub fn new(shape: &Shape<'_>, keys: Vec<Keys>) -> Recipe {
+        let mut recipe = Recipe {
+            shard_id: shape.shard_id.to_owned(),
+            keys,
+            forms: Vec::new(),
+            heads: Vec::new(),
+        };
+        let lengths = recipe.signature_lengths();
+        let form = |sig_bytes: &usize| Form::new(shape, *sig_bytes);
+        recipe.forms = lengths.iter().map(form).collect();
+        let names: Vec<Option<&str>> = match shape.tenants.is_empty() {
+            true => vec![None],
+            false => shape.tenants.iter().map(|it| Some(it.as_str())).collect(),
+        };
+        let heads = |name: &Option<&str>| {
+            let forms = recipe.forms.iter();
+            forms
+                .map(|form| head(shape, *name, form.text.len()))
+                .collect()
+        };
+        recipe.heads = names.iter().map(heads).collect();
+        recipe
+    }
+
+    fn signature_lengths(&self) -> Vec<usize> {
+        let fields = Fields {
+            epoch: EPOCH_FIRST,
+            merkle_root: "0",
+            pcs_id: "0",
+            shard_id: &self.shard_id,
+        };
+        let first = self.keys.first().into_iter().flatten();
+        first.map(|key| key.sign(fields).len()).collect()
+    }
+
+    /// Bytes of the longest body.
+    pub fn body_bytes(&self) -> usize {
+        self.forms.iter().map(|it| it.text.len()).max().unwrap_or(0)
+    }
+
+    /// The record of a number, for an order. Only a new one is signed; what no gateway accepts needs no key.
+    pub fn make(&self, order: Order, number: u64) -> Signed {
+        let epoch = EPOCH_FIRST + number;
+        let digits = decimal(epoch);
+        let merkle_root = hex(&Sha256::digest(digits));
+        let identity = [
+            &merkle_root,
+            b"|".as_slice(),
+            &digits,
+            b"|",
+            self.shard_id.as_bytes(),
+        ];
+        let pcs_id = hex(&Sha256::digest(identity.concat()));
+        let text = |hex: &[u8; HEX_BYTES]| String::from_utf8_lossy(hex).into_owned();
+        let sig = match order.kind {
+            Kind::New | Kind::Duplicate => self.key(order).sign(Fields {
+                epoch,
+                merkle_root: &text(&merkle_root),
+                pcs_id: &text(&pcs_id),
+                shard_id: &self.shard_id,
+            }),
+            Kind::BadSignature | Kind::Malformed => self.no_signature(order, &pcs_id),
+        };
+        let mut signed = Signed {
+            order,
+            epoch: digits,
+            pcs_id,
+            merkle_root,
+            sig: [b'='; SIG_BYTES_MAX],
+        };
+        let length = sig.len().min(SIG_BYTES_MAX);
+        signed.sig[..length].copy_from_slice(&sig.as_bytes()[..length]);
+        signed
+    }
+
+    fn key(&self, order: Order) -> &dyn Sign {
+        let of_tenant = self.keys.get(usize::from(order.tenant));
+        let keys = of_tenant.unwrap_or(&self.keys[0]);
+        keys[usize::from(order.key).min(keys.len() - 1)].as_ref()
+    }
+
+    fn form(&self, order: Order) -> usize {
+        usize::from(order.key).min(self.forms.len() - 1)
+    }
+
+    /// Canonical base64 of as many bytes as a signature has, which no key has made.
+    fn no_signature(&self, order: Order, pcs_id: &[u8]) -> String {
+        let bytes_count = match self.forms[self.form(order)].sig_bytes {
+            44 => 32,
+            _ => 64,
+        };
+        let first = Sha256::digest(pcs_id);
+        let both = [first, Sha256::digest(first)].concat();
+        STANDARD.encode(&both[..bytes_count])
+    }
+
+    /// Writes the request of a record.
+    pub fn write(&self, signed: &Signed, out: &mut Vec<u8>) {
+        let order = signed.order;
+        let at = self.form(order);
+        let form = &self.forms[at];
+        let heads = &self.heads[usize::from(order.tenant).min(self.heads.len() - 1)];
+        out.clear();
+        out.extend_from_slice(&heads[at]);
+        let begin = out.len();
+        out.extend_from_slice(&form.text);
+        let body = &mut out[begin..];
+        for (at, text) in [
+            (form.epoch_at, signed.epoch.as_slice()),
+            (form.pcs_id_at, &signed.pcs_id),
+            (form.merkle_root_at, &signed.merkle_root),
+            (form.sig_at, &signed.sig[..form.sig_bytes]),
+        ] {
+            body[at..at + text.len()].copy_from_slice(text);
+        }
+        if order.kind == Kind::Malformed {
+            form.spoil(body, signed.epoch);
+        }
+    }
+}
+
+impl Form {
+    fn new(shape: &Shape<'_>, sig_bytes: usize) -> Form {
+        let marks = ["#", "$", "%", "&"];
+        let lengths = [EPOCH_BYTES, HEX_BYTES, HEX_BYTES, sig_bytes];
+        let texts: Vec<String> = marks
+            .iter()
+            .zip(lengths)
+            .map(|(it, n)| it.repeat(n))
+            .collect();
+        let texts = [&texts[0], &texts[1], &texts[2], &texts[3]].map(String::as_str);
+        let bare = body_text(shape.shard_id, texts, "");
+        let further = match shape.body_bytes.saturating_sub(bare.len()) {
+            0 => String::new(),
+            missing => {
+                let padding = "x".repeat(missing.saturating_sub(PADDING_BYTES_MIN));
+                format!(r#","padding":"{padding}""#)
+            }
+        };
+        let text = body_text(shape.shard_id, texts, &further);
+        let at = |mark: &str| text.find(mark).unwrap_or_default();
+        Form {
+            epoch_at: at(texts[0]),
+            pcs_id_at: at(texts[1]),
+            merkle_root_at: at(texts[2]),
+            sig_at: at(texts[3]),
+            attempt_at: at(r#""attempt":1"#) + r#""attempt":"#.len(),
+            sig_bytes,
+            text: text.into_bytes(),
+        }
+    }
+
+    /// Makes a body malformed: by turns JSON without its end, and a field out of its range.
+    fn spoil(&self, body: &mut [u8], epoch: [u8; EPOCH_BYTES]) {
+        match epoch[EPOCH_BYTES - 1] % 2 {
+            0 => body[body.len() - 1] = b' ',
+            _ => body[self.attempt_at] = b'0',
+        }
+    }
+}
+
+fn head(shape: &Shape<'_>, tenant: Option<&str>, body_bytes: usize) -> Vec<u8> {
+    let (authority, path) = (shape.authority, shape.path);
+    let tenant = tenant.map(|it| format!("X-Tenant-Id: {it}\r\n"));
+    let tenant = tenant.unwrap_or_default();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {authority}\r\n{tenant}Content-Type: application/json\r\nContent-Length: {body_bytes}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::message;
+
+    /// A key whose signatures are a digest, as long as those of HMAC or of Ed25519.
+    pub(crate) struct Plain(pub(crate) usize);
+
+    impl Sign for Plain {
+        fn sign(&self, fields: Fields<'_>) -> String {
+            let digest = Sha256::digest(format!("secret {}", fields.pcs_id));
+            STANDARD.encode(&[digest, digest].concat()[..self.0])
+        }
+    }
+
+    /// A recipe with two keys.
+    pub(crate) fn recipe(tenants: &[&str], body_bytes: usize) -> Recipe {
+        let tenants: Vec<String> = tenants.iter().map(|it| (*it).to_owned()).collect();
+        let shape = Shape {
+            authority: "127.0.0.1:8080",
+            path: "/v1/pcs/submit",
+            tenants: &tenants,
+            body_bytes,
+            shard_id: "run-1",
+        };
+        Recipe::new(&shape, vec![vec![Arc::new(Plain(32)), Arc::new(Plain(64))]])
+    }
+
+    fn order(kind: Kind, tenant: u16, key: u8) -> Order {
+        Order { kind, tenant, key }
+    }
+
+    fn written(recipe: &Recipe, order: Order, number: u64) -> (String, String) {
+        let mut out = Vec::new();
+        recipe.write(&recipe.make(order, number), &mut out);
+        assert_eq!(message::end(&out), Some(out.len()));
+        let text = String::from_utf8(out).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+
+    #[test]
+    fn requests_are_whole_and_leave_no_mark_of_the_template() {
+        let recipe = recipe(&["a", "b"], 0);
+        for kind in Kind::ALL {
+            for (tenant, key) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+                let (head, body) = written(&recipe, order(kind, tenant, key), 7);
+                assert!(!body.contains(['#', '$', '%', '&']), "{body}");
+                let name = ["a", "b"][usize::from(tenant)];
+                assert_eq!(head.matches(&format!("X-Tenant-Id: {name}")).count(), 1);
+            }
+        }
+        assert!(
+            !written(&super::tests::recipe(&[], 0), order(Kind::New, 0, 0), 1)
+                .0
+                .contains("Tenant")
+        );
+    }
+
+    #[test]
+    fn a_body_is_as_long_as_asked_for_and_never_shorter_than_it_has_to_be() {
+        let least = recipe(&[], 0).body_bytes();
+        for asked in [least + PADDING_BYTES_MIN, 4_096, 1 << 20] {
+            let recipe = recipe(&[], asked);
+            for key in [0, 1] {
+                let body = written(&recipe, order(Kind::New, 0, key), 1).1;
+                assert_eq!(body.len(), asked, "key {key}");
+            }
+        }
+        for asked in [1, least] {
+            assert!(recipe(&[], asked).body_bytes() >= least);
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_refused_differs_from_what_is_not() {
+        let recipe = recipe(&[], 0);
+        for number in [1, 2] {
+            let [new, bad, malformed] = [Kind::New, Kind::BadSignature, Kind::Malformed]
+                .map(|kind| written(&recipe, order(kind, 0, 0), number).1);
+            assert!(new != bad && new.len() == bad.len());
+            assert!(new.contains(r#""attempt":1,"#));
+            let is_cut = !malformed.ends_with('}');
+            assert_ne!(is_cut, malformed.contains(r#""attempt":0,"#), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn runs_and_numbers_share_no_id() {
+        let first = recipe(&[], 0);
+        let mut other = recipe(&[], 0);
+        other.shard_id = "run-2".to_owned();
+        let id = |recipe: &Recipe, number| recipe.make(order(Kind::New, 0, 0), number).pcs_id;
+        assert_ne!(id(&first, 1), id(&first, 2));
+        assert_ne!(id(&first, 1), id(&other, 1));
+    }
+
+    #[test]
+    fn claims_are_those_of_the_template() {
+        let claims = Claims::of_all();
+        for (number, text) in [
+            (claims.d_hat, D_HAT),
+            (claims.budget, BUDGET),
+            (claims.coh_star, COH_STAR),
+            (claims.r, R),
+        ] {
+            assert_eq!(number.to_string(), text);
+        }
+    }
+}

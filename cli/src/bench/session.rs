@@ -1,0 +1,237 @@
+//! The order of a run: options, files, questions to the gateway, signing, sending, figures, verdict. It owns what the user sees
+//! meanwhile, and the way out by Ctrl-C.
+
+use super::amounts::latency_text;
+use super::files::{self, Files};
+use super::plan::{self, Ready};
+use super::saved::{Context, Saved, Target};
+use super::thresholds::{Metric, Missed};
+use super::{BenchArgs, ResultArgs, compare, gateway, host, report};
+use crate::CommandResult;
+use crate::exit::{Exit, Failure};
+use crate::fault;
+use crate::output::{Format, Output, say};
+use flk_bench_load::run::{Outcome, Second, run as run_load, supplies};
+use flk_bench_load::supply::{SIGNED_BYTES, Supply};
+use flk_bench_load::tally::Tally;
+use flk_dataplane::config::units::show_bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs it.
+pub(super) fn run(args: &BenchArgs) -> CommandResult {
+    let then = args
+        .results
+        .compare
+        .as_deref()
+        .map(Saved::read)
+        .transpose()?;
+    let ready = plan::of(args)?;
+    let address = ready.plan.address;
+    let files = Files::take(&args.results, ready.plan.log)?;
+    if !args.even_if_unready {
+        gateway::check_ready(&ready.target, address)?;
+    }
+    let target = Target {
+        url: ready.target.url.clone(),
+        address: address.to_string(),
+        version: gateway::version(&ready.target, address),
+    };
+    if !plan::is_this_machine(address) {
+        say(format_args!(
+            "flk: sending load to {address}, which is not this machine"
+        ));
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let interrupted = Arc::new(AtomicBool::new(false));
+    stop_on_signal(&stop, &interrupted)?;
+    let supplies = sign(&ready);
+    let quiet = args.results.quiet;
+    let outcome = run_load(
+        &ready.plan,
+        &ready.recipe,
+        supplies,
+        &stop,
+        |second, total| {
+            if !quiet {
+                say(progress(second, total));
+            }
+        },
+    );
+    let outcome = outcome.map_err(|error| {
+        let why = fault::why(&error);
+        Failure::usage(format!("the run could not begin or go on: {why}"))
+    })?;
+    let context = Context {
+        arguments: std::env::args().skip(1).collect(),
+        target,
+        machine: host::look(),
+        asked_per_s: asked_per_s(&ready, &outcome),
+        settings: ready.settings,
+        interrupted: interrupted.load(Ordering::Relaxed),
+    };
+    let saved = Saved::of(context, &outcome);
+    let saved = saved.map_err(|error| Failure::with(Exit::File, fault::why(&error)))?;
+    show(&args.results, &saved, then.as_ref())?;
+    files.write(&saved, &outcome, then.as_ref())?;
+    judge(&args.results, &saved, &outcome, then.as_ref())
+}
+
+/// The rate that was asked for, on average of what passed of the run.
+fn asked_per_s(ready: &Ready, outcome: &Outcome) -> Option<f64> {
+    let [from, to] = ready.settings.rate?;
+    let passed = outcome.measured.as_secs_f64() / ready.settings.duration_s;
+    Some(from + (to - from) * passed.min(1.0) / 2.0)
+}
+
+/// The first signal ends the sending, a second one the process.
+fn stop_on_signal(stop: &Arc<AtomicBool>, interrupted: &Arc<AtomicBool>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let cannot = |error: std::io::Error| Failure::with(Exit::File, fault::why(&error));
+    let runtime = runtime.map_err(cannot)?;
+    let entered = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    drop(entered);
+    let (stop, interrupted) = (stop.clone(), interrupted.clone());
+    // It ends with the process.
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            for _ in 0..2 {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if interrupted.swap(true, Ordering::Relaxed) {
+                    std::process::exit(Exit::Interrupted as i32);
+                }
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+    });
+    Ok(())
+}
+
+/// Signs what is to be signed before the run, and says what that takes.
+fn sign(ready: &Ready) -> Vec<Supply> {
+    let mut supplies = supplies(&ready.plan, &ready.recipe);
+    let wanted: u64 = ready.sign_ahead.iter().sum();
+    if wanted == 0 {
+        return supplies;
+    }
+    let begun = std::time::Instant::now();
+    let signed = |(supply, count): (&mut Supply, &u64)| supply.sign_ahead(*count);
+    let count: u64 = supplies.iter_mut().zip(&ready.sign_ahead).map(signed).sum();
+    let (memory, seconds) = (
+        show_bytes(count * SIGNED_BYTES),
+        begun.elapsed().as_secs_f64(),
+    );
+    say(format_args!(
+        "flk: {count} records signed in {seconds:.1} s, {memory} of memory"
+    ));
+    supplies
+}
+
+/// The line of a second.
+fn progress(second: &Second, total: &Tally) -> String {
+    let latency = |quantile| match total.from_due.is_empty() {
+        true => "-".to_owned(),
+        false => latency_text(total.from_due.value_at_quantile(quantile) as f64),
+    };
+    let (errors, wrong) = (
+        total.warm_up.errors() + total.measured.errors(),
+        total.warm_up.wrong() + total.measured.wrong(),
+    );
+    format!(
+        "{:>5} s  {:>8} sent  {:>8} answered  p50 {}  p99 {}  errors {errors}  wrong {wrong}",
+        second.second + 1,
+        second.sent,
+        second.answered,
+        latency(0.5),
+        latency(0.99),
+    )
+}
+
+fn show(args: &ResultArgs, saved: &Saved, then: Option<&Saved>) -> Result<(), Failure> {
+    let mut output = Output::new();
+    match args.output {
+        Format::Json => output.line(files::document(saved)?.trim_end())?,
+        Format::Text => {
+            for line in report::lines(saved) {
+                output.line(line)?;
+            }
+            if let Some(then) = then {
+                output.line("")?;
+                for line in compare::lines(saved, then) {
+                    output.line(line)?;
+                }
+            }
+        }
+    }
+    output.flush()
+}
+
+/// How the command ends, and why.
+fn judge(
+    args: &ResultArgs,
+    saved: &Saved,
+    outcome: &Outcome,
+    then: Option<&Saved>,
+) -> CommandResult {
+    let total = &outcome.total;
+    let figure = |metric| match metric {
+        Metric::Quantile(at) => total.from_due.value_at_quantile(at) as f64,
+        other => saved.figure(other).unwrap_or(0.0),
+    };
+    let missed = args.expect.iter().filter_map(|it| it.missed(figure));
+    let mut missed: Vec<Missed> = missed.collect();
+    if let Some(then) = then {
+        for condition in &args.fail_if {
+            let of = |run: &Saved, metric| run.figure(metric);
+            let found = condition.missed(|it| of(saved, it), |it| of(then, it));
+            missed.extend(found.map_err(Failure::usage)?);
+        }
+    }
+    for condition in &missed {
+        eprintln!("flk: {condition}");
+    }
+    let wrong = total.warm_up.wrong() + total.measured.wrong();
+    if wrong > 0 {
+        eprintln!("flk: {wrong} answers are wrong by the record contract");
+        eprintln!("{}", hint(saved));
+    }
+    let answered = total.warm_up.answered() + total.measured.answered();
+    if saved.figures.interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    if answered == 0 {
+        return Err(Failure::unavailable("no request was answered"));
+    }
+    Ok(match wrong == 0 && missed.is_empty() {
+        true => Exit::Yes,
+        false => Exit::No,
+    })
+}
+
+/// What wrong answers usually come from.
+fn hint(saved: &Saved) -> &'static str {
+    let has = |kind: &str, statuses: &[u16]| {
+        let mut wrong = saved.figures.wrong.iter();
+        wrong.any(|it| it.kind == kind && statuses.contains(&it.status))
+    };
+    match () {
+        () if has("new", &[401]) => {
+            "flk: new records answered 401: has the gateway this key and these tenants?"
+        }
+        () if has("new", &[404, 405]) => {
+            "flk: new records answered 404 or 405: is this the address of a gateway?"
+        }
+        () if has("new", &[413]) => {
+            "flk: new records answered 413: the gateway takes shorter bodies than --body-bytes"
+        }
+        () => "flk: see the lines that begin with WRONG, and the column wrong",
+    }
+}
