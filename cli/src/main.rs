@@ -7,6 +7,7 @@ macro_rules! eprintln {
 }
 
 mod admin;
+mod archive;
 mod args;
 mod backup;
 mod config;
@@ -52,6 +53,9 @@ struct Cli {
 enum Command {
     /// Run a gateway here, with defaults to try it
     Up(up::UpArgs),
+    /// Keep the bodies of a log in an archive, and find them there
+    #[command(subcommand)]
+    Archive(archive::Command),
     /// Copy a log directory to another place while a gateway serves from it
     Backup(backup::BackupArgs),
     /// Write, check and show the configuration of a gateway
@@ -98,6 +102,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Up(args) => up::run(&args),
+        Command::Archive(command) => exit::code(archive::run(&command)),
         Command::Backup(args) => exit::code(backup::run(&args)),
         Command::Config(command) => exit::code(config::run(&command)),
         Command::Control(command) => control::run(&command),
