@@ -5,6 +5,7 @@ use super::object::{Object, entry_of};
 use crate::backup::store::Searched;
 use crate::exit::Failure;
 use flk_dataplane::wal::name::{Place, Sequence};
+use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// See the module.
@@ -34,12 +35,11 @@ impl Before {
         let Some(&first) = firsts.range(..=body.sequence.counter()).next_back() else {
             return Ok(false);
         };
-        if !self.unanswered.contains_key(&first) {
-            let read = unanswered(objects, log, first)?;
-            self.unanswered.insert(first, read);
-        }
-        let read = self.unanswered.get(&first);
-        Ok(read.is_some_and(|it| it.contains(&body)))
+        let read = match self.unanswered.entry(first) {
+            Slot::Occupied(read) => read.into_mut(),
+            Slot::Vacant(slot) => slot.insert(unanswered(objects, log, first)?),
+        };
+        Ok(read.contains(&body))
     }
 }
 

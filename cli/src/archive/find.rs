@@ -109,10 +109,17 @@ const SHOWN: [&str; 20] = [
 /// A body that was found.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Found {
-    /// Everything but the body, as JSON shows it.
-    pub(super) lineage: Value,
+    /// Everything but the body, as text of JSON: an object may hold many.
+    lineage: String,
     pub(super) body: Option<Vec<u8>>,
     order: (u64, u64, u64),
+}
+
+impl Found {
+    /// Everything but the body.
+    pub(super) fn lineage(&self) -> Value {
+        serde_json::from_str(&self.lineage).unwrap_or_default()
+    }
 }
 
 /// What became of a search.
@@ -312,7 +319,7 @@ fn in_group(
         let number = |at: usize| shown.get(at).and_then(|it| it.number(row));
         let time = received.number(row).unwrap_or_default();
         Found {
-            lineage,
+            lineage: lineage.to_string(),
             body: bodies
                 .get(1)
                 .and_then(|it| it.bytes(row))
@@ -347,14 +354,13 @@ fn lineage(columns: &[Column], row: usize) -> Value {
 
 /// What is printed of a body.
 fn lines(found: &Found, is_json: bool) -> Vec<String> {
-    let Found { lineage, body, .. } = found;
+    let mut value = found.lineage();
     if !is_json {
-        let mut lines = vec![text_line(lineage)];
-        lines.extend(body.as_ref().map(|it| body_line(it)));
+        let mut lines = vec![text_line(&value)];
+        lines.extend(found.body.as_ref().map(|it| body_line(it)));
         return lines;
     }
-    let mut value = lineage.clone();
-    if let Some(body) = body {
+    if let Some(body) = &found.body {
         match std::str::from_utf8(body) {
             Ok(text) => value["body"] = json!(text),
             Err(_) => value["body_base64"] = json!(STANDARD.encode(body)),

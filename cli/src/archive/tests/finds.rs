@@ -1,11 +1,12 @@
 //! Searches against a plain list, and what they read.
 
 use super::*;
+use crate::backup::store::{Place, Store};
 
 fn find(shelf: &Shelf, wanted: &Wanted) -> Vec<(u64, u64)> {
     let mut found = Vec::new();
     search(shelf, wanted, |it: Found| {
-        found.push((counter(&it), it.lineage["index"].as_u64().unwrap()));
+        found.push((counter(&it), it.lineage()["index"].as_u64().unwrap()));
         Ok(())
     })
     .unwrap();
@@ -142,5 +143,50 @@ fn no_payload_is_in_the_ends_of_objects_or_in_names() {
         assert!(!has(&bytes[bytes.len() - entry.tail as usize..]));
     }
     let found = &all(&shelf)[0];
-    assert!(!has(found.lineage.to_string().as_bytes()));
+    assert!(!has(found.lineage().to_string().as_bytes()));
+}
+
+#[test]
+fn a_thousand_objects_in_a_directory_are_searched_by_their_names_first() {
+    const BATCHES: u64 = 1_000;
+    let turn = |counter: u64| Turn {
+        wall_us: EVENING_US + counter * 60 * SECOND_US,
+        items: vec![Item::Body("acme", counter), Item::Accepted(counter, 0)],
+    };
+    let mut batches: Vec<Turn> = (1..=BATCHES).map(turn).collect();
+    batches.push(Turn::default());
+    let log = Log {
+        segments: vec![batches],
+        has_ended: true,
+        ..Log::default()
+    };
+    let (dir, place) = (directory(&log), tempfile::tempdir().unwrap());
+    let store = Place::Directory(place.path().to_owned());
+    let store = Store::open(&store, None).unwrap();
+    let limits = Limits {
+        object_bytes: 1,
+        ..Limits::default()
+    };
+    let source = Source::open(dir.path()).unwrap();
+    let done = archive(&source, dir.path(), &store, limits).unwrap();
+    // One for each batch, and one for the mark at the end.
+    assert_eq!(done.made.objects, BATCHES + 1);
+    for number in [1, BATCHES / 2, BATCHES] {
+        let at = EVENING_US + number * 60 * SECOND_US;
+        for (since, until) in [(None, None), (Some(at), Some(at + SECOND_US))] {
+            let wanted = Wanted {
+                pcs_id: Some(id(number)),
+                since,
+                until,
+                ..Wanted::default()
+            };
+            let mut found = Vec::new();
+            search(&store, &wanted, |it| {
+                found.push(counter(&it));
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(found, [number]);
+        }
+    }
 }

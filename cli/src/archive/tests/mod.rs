@@ -98,14 +98,15 @@ fn all(shelf: &Shelf) -> Vec<Found> {
 }
 
 fn counter(found: &Found) -> u64 {
-    let text = found.lineage["sequence"].as_str().unwrap();
+    let lineage = found.lineage();
+    let text = lineage["sequence"].as_str().unwrap();
     text.split_once(':').unwrap().1.parse().unwrap()
 }
 
 /// What an archive has, in the words of what is expected.
 fn rows(shelf: &Shelf) -> Vec<Expected> {
     let of = |found: &Found| {
-        let lineage = &found.lineage;
+        let lineage = &found.lineage();
         let text = |name: &str| lineage[name].as_str();
         let number = text("pcs_id").map(|it| u64::from_str_radix(&it[48..], 16).unwrap());
         let is_erased = lineage["erased"] == true;
@@ -133,7 +134,7 @@ fn rows(shelf: &Shelf) -> Vec<Expected> {
         }
     };
     let found = all(shelf);
-    let bodies = found.iter().filter(|it| it.lineage["late"] == false);
+    let bodies = found.iter().filter(|it| it.lineage()["late"] == false);
     let mut rows: Vec<Expected> = bodies.map(of).collect();
     rows.sort();
     rows

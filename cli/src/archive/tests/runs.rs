@@ -14,7 +14,7 @@ fn an_archive_has_each_body_of_a_log_once_with_its_disposition_and_lineage() {
     assert_eq!(rows(&shelf), log.bodies());
     assert_eq!(done.made.rows, log.bodies().len() as u64);
     assert_eq!(sound(&shelf).rows, done.made.rows);
-    let found = &all(&shelf)[0].lineage;
+    let found = &all(&shelf)[0].lineage();
     for (name, value) in [
         ("installation", "01".repeat(16)),
         ("node", "02".repeat(16)),
@@ -206,7 +206,7 @@ fn dispositions_that_were_read_ahead_are_not_taken_for_late_decisions() {
         rest.write(dir.path());
         archived(dir.path(), &shelf).unwrap();
         assert_eq!(rows(&shelf), rest.bodies(), "{cut}");
-        assert!(all(&shelf).iter().all(|it| it.lineage["late"] == false));
+        assert!(all(&shelf).iter().all(|it| it.lineage()["late"] == false));
     }
 }
 
@@ -235,10 +235,10 @@ fn a_decision_that_comes_after_a_body_was_archived_as_unanswered_is_a_row_of_its
     let late: Vec<Found> = all(&shelf);
     let late: Vec<&Found> = late
         .iter()
-        .filter(|it| it.lineage["late"] == true)
+        .filter(|it| it.lineage()["late"] == true)
         .collect();
     assert_eq!(late.len(), 1);
-    let lineage = &late[0].lineage;
+    let lineage = &late[0].lineage();
     assert_eq!(
         (
             &lineage["sequence"],
