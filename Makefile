@@ -117,7 +117,7 @@ $(MINIO)/installed:
 		echo "test-backup-s3: no S3 server from the Go module proxy: its test is skipped" >&2
 
 .PHONY: test-backup-s3
-test-backup-s3: $(MINIO)/installed ## backups in a real S3 server, which the first run builds
+test-backup-s3: $(MINIO)/installed ## backups and archives in a real S3 server, which the first run builds
 	@mkdir -p target
 	@test ! -x '$(MINIO)/minio' || export FLK_MINIO='$(MINIO)/minio'; \
 	$(CARGO) test --workspace --exclude flk-e2e $(TEST_FEATURES) --locked --test backup_s3

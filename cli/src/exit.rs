@@ -1,9 +1,11 @@
 //! How a command ends: the exit codes, and the one place where a failure is printed. [`codes`] has a table of their meanings for
 //! each command.
 
+mod archive_codes;
 mod backup_codes;
 mod codes;
 
+pub(crate) use archive_codes::*;
 pub(crate) use backup_codes::*;
 pub(crate) use codes::*;
 
@@ -184,6 +186,10 @@ mod tests {
             AUDIT_CODES,
             REPLAY_CODES,
             EXPORT_CODES,
+            ARCHIVE_RUN_CODES,
+            ARCHIVE_FIND_CODES,
+            ARCHIVE_LIST_CODES,
+            ARCHIVE_VERIFY_CODES,
             BACKUP_CODES,
             BACKUP_LIST_CODES,
             BACKUP_PRUNE_CODES,

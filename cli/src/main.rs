@@ -7,6 +7,7 @@ macro_rules! eprintln {
 }
 
 mod admin;
+mod archive;
 mod args;
 mod backup;
 mod bench;
@@ -53,6 +54,9 @@ struct Cli {
 enum Command {
     /// Run a gateway here, with defaults to try it
     Up(up::UpArgs),
+    /// Keep the bodies of a log in an archive, and find them there
+    #[command(subcommand)]
+    Archive(archive::Command),
     /// Copy a log directory to another place while a gateway serves from it
     Backup(backup::BackupArgs),
     /// Put a gateway under load, and show how it answers
@@ -101,6 +105,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Up(args) => up::run(&args),
+        Command::Archive(command) => exit::code(archive::run(&command)),
         Command::Backup(args) => exit::code(backup::run(&args)),
         Command::Bench(args) => exit::code(bench::run(&args)),
         Command::Config(command) => exit::code(config::run(&command)),

@@ -1,4 +1,4 @@
-//! Backups in a real S3 server, which `FLK_MINIO` names; `make test-backup-s3` builds it. Everything that another directory shows
+//! Backups and archives in a real S3 server, which `FLK_MINIO` names; `make test-backup-s3` builds it. Everything that another directory shows
 //! of backups holds there as well: conditions, lists, lengths, and objects that were changed.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
@@ -25,7 +25,9 @@ impl Server {
     /// Starts it, if there is one.
     fn start() -> Option<Server> {
         let Ok(program) = std::env::var("FLK_MINIO") else {
-            skipped("backups in an S3 server: FLK_MINIO names none (make test-backup-s3)");
+            skipped(
+                "backups and archives in an S3 server: FLK_MINIO names none (make test-backup-s3)",
+            );
             return None;
         };
         let data = tempfile::tempdir().unwrap();
@@ -149,6 +151,57 @@ fn a_directory_is_backed_up_to_a_bucket_listed_verified_and_restored() {
         "s3://backups/gateway-2",
     ];
     server.done(other.path(), &args);
+}
+
+#[test]
+fn bodies_are_archived_to_a_bucket_once_and_found_listed_and_verified_there() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let place = "s3://backups/archive/gateway-1";
+    let dir = golden_directory("v2");
+    let dir = dir.path();
+    let run = ["archive", "run", "--dir", "data/wal", "--to", place];
+    // Two at once: each object is made by one of them.
+    let added: u64 = std::thread::scope(|scope| {
+        let runs = [(); 2].map(|()| scope.spawn(|| server.done(dir, &run)));
+        let added = runs.map(|it| {
+            let said = it.join().unwrap().stdout;
+            said.split(' ').next().unwrap().parse::<u64>().unwrap()
+        });
+        added.iter().sum()
+    });
+    let again = server.done(dir, &run);
+    assert!(again.stdout.starts_with("0 bodies"), "{}", again.stdout);
+    let from = ["--from", place];
+    let tenant = ["archive", "find", "--tenant", "default", "--json"];
+    let rows = server.done(dir, &[&tenant[..], &from].concat()).json();
+    assert!(!rows.is_empty() && rows.len() as u64 <= added, "{added}");
+    let decided = rows.iter().find(|it| it["disposition"] == "accepted");
+    let decided = decided.unwrap();
+    let id = decided["pcs_id"].as_str().unwrap();
+    let by_id = ["archive", "find", "--pcs-id", id, "--json", "--body"];
+    let found = server.done(dir, &[&by_id[..], &from].concat()).json();
+    assert!(found.iter().any(|it| it["sequence"] == decided["sequence"]));
+    assert!(found.iter().all(|it| it["body"].is_string()));
+    let absent = ["archive", "find", "--pcs-id", &"0".repeat(64)];
+    let absent = server.flk(dir, &[&absent[..], &from].concat());
+    assert_eq!(absent.code, 1, "{}", absent.stderr);
+    let list = server.done(dir, &[&["archive", "list", "--json"][..], &from].concat());
+    let total: u64 = list
+        .json()
+        .iter()
+        .filter_map(|it| it["bodies"].as_u64())
+        .sum();
+    assert_eq!(total, added);
+    let verified = server.done(dir, &[&["archive", "verify"][..], &from].concat());
+    assert!(verified.stdout.contains("ok: every object"));
+    // Another directory does not get into the same place, and an empty place holds no archive.
+    let other = golden_directory("v1");
+    let refused = server.flk(other.path(), &run);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    let empty = ["archive", "list", "--from", "s3://backups/none"];
+    assert_eq!(server.flk(dir, &empty).code, 2);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Every exit code that a help text promises, produced: what is documented and what happens are one list.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "exit_codes/archives.rs"]
+mod archives;
 #[path = "exit_codes/bench.rs"]
 mod bench;
 #[path = "common/cases.rs"]

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::process::Command;
 
 /// Commands that users see.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "up",
+    "archive",
     "backup",
     "restore",
     "config",

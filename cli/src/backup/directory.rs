@@ -25,7 +25,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const ATTEMPTS_MAX: u32 = 5;
 
 /// Why an attempt ended.
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// The directory is another one by now: files are gone, or a gateway began to serve from it.
     Changed,
     /// Anything else.
@@ -39,22 +39,22 @@ impl From<Failure> for Ended {
 }
 
 /// A directory that is read.
-pub(super) struct Source {
-    pub(super) path: PathBuf,
-    pub(super) files: LogDirectory,
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    pub(crate) files: LogDirectory,
 }
 
 /// A directory at one moment.
-pub(super) struct Moment {
+pub(crate) struct Moment {
     /// The manifest of the copy.
-    pub(super) copy: Manifest,
+    pub(crate) copy: Manifest,
     /// Wall clock before the manifest was read, in microseconds.
-    pub(super) wall_us: u64,
-    pub(super) is_served: bool,
+    pub(crate) wall_us: u64,
+    pub(crate) is_served: bool,
 }
 
 impl Source {
-    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let files = LogDirectory::open(path).map_err(|error| {
             let (path, why) = (path.display(), fault::why(&error));
             Failure::usage(format!(
@@ -74,7 +74,7 @@ impl Source {
     }
 
     /// Finds where everything ends.
-    pub(super) fn moment(&self) -> Result<Moment, Ended> {
+    pub(crate) fn moment(&self) -> Result<Moment, Ended> {
         let wall_us = now().wall_us;
         let manifest = self.manifest()?;
         let is_served = self.is_served()?;
@@ -93,7 +93,7 @@ impl Source {
         })
     }
 
-    pub(super) fn manifest(&self) -> Result<Manifest, Failure> {
+    pub(crate) fn manifest(&self) -> Result<Manifest, Failure> {
         let read = ready(read_manifest(&self.files));
         let manifest = read.map_err(|error| match error {
             TailError::Unreadable(_, Errno::ENOENT) => Failure::usage(format!(
@@ -107,7 +107,7 @@ impl Source {
         Ok(Manifest::clone(&manifest))
     }
 
-    pub(super) fn is_served(&self) -> Result<bool, Failure> {
+    pub(crate) fn is_served(&self) -> Result<bool, Failure> {
         Ok(Directory::open(&self.path)?.holder.is_some())
     }
 
@@ -174,12 +174,12 @@ impl Source {
     }
 
     /// Opens a segment. It stays readable when it is removed.
-    pub(super) fn segment(&self, number: u64) -> Result<OpenSegment, Ended> {
+    pub(crate) fn segment(&self, number: u64) -> Result<OpenSegment, Ended> {
         self.open_file(&NumberedFile::Segment(number).to_string())
     }
 
     /// Opens a file that the manifest names.
-    pub(super) fn open_file(&self, name: &str) -> Result<OpenSegment, Ended> {
+    pub(crate) fn open_file(&self, name: &str) -> Result<OpenSegment, Ended> {
         self.files.open_file(name).map_err(|errno| match errno {
             Errno::ENOENT => Ended::Changed,
             errno => Ended::Failure(self.unreadable(name, errno)),
@@ -187,7 +187,7 @@ impl Source {
     }
 
     /// A file that the manifest names is gone for good.
-    pub(super) fn lost(&self, name: &str, manifest: &Manifest) -> Failure {
+    pub(crate) fn lost(&self, name: &str, manifest: &Manifest) -> Failure {
         let generation = manifest.generation;
         Failure::with(
             Exit::Damage,

@@ -1,14 +1,14 @@
 //! `flk backup`: a copy of a log directory in another place, taken while a gateway serves from it. Objects come first and the index
 //! last, so a backup is there whole or not at all; only what is not in the place yet is sent. It changes nothing in the directory.
 
-mod directory;
-mod hold;
+pub(crate) mod directory;
+pub(crate) mod hold;
 pub(crate) mod index;
 mod list;
 mod mark;
 pub(crate) mod metrics;
 pub(crate) mod names;
-mod owner;
+pub(crate) mod owner;
 pub(crate) mod prune;
 mod send;
 pub(crate) mod store;
@@ -32,11 +32,11 @@ use flk_dataplane::driver::clock::now;
 use flk_dataplane::keeper::holds::hold_name;
 use flk_dataplane::wal::files::{NumberedFile, SECRET, SNAPSHOTS};
 use flk_dataplane::wal::manifest::{MANIFEST_BYTES_MAX, Manifest};
-use hold::Hold;
+use hold::{Hold, ends_of};
 use index::{FORMAT, FileKept, Holds, Index, SecretKept};
 use mark::{Mark, Work};
 use metrics::{MetricsArgs, Sample, seconds};
-use owner::Owner;
+use owner::{Kept, Owner};
 use rustix::fs::Mode;
 use send::{Sent, Target};
 use std::path::Path;
@@ -56,8 +56,15 @@ they are in the log. A place holds the backups of one directory: --to s3://backu
 names in it begin with. Keys, region and endpoint of a store come from the usual variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, \
 AWS_REGION, AWS_ENDPOINT_URL). flk backup list shows what is there, flk backup prune removes old ones, flk restore checks it and makes a directory of it.";
 
+/// What a place holds of a directory.
+const BACKUPS: Kept = Kept {
+    object: names::OWNER,
+    things: "backups",
+    format: FORMAT,
+};
+
 /// How often a backup begins again because the directory was changed, without having sent anything.
-const ATTEMPTS_MAX: u32 = 20;
+pub(crate) const ATTEMPTS_MAX: u32 = 20;
 
 /// Options of `flk backup`.
 #[derive(Args, Debug)]
@@ -143,12 +150,14 @@ fn take(args: &BackupArgs, place: &Place) -> CommandResult {
     let hold = args.hold.as_deref().map(|name| Hold {
         name,
         directory: args.dir.path(),
+        owner: "flk backup",
+        done: "the backup is there",
     });
     hold.iter().try_for_each(|hold| hold.make(&source))?;
     let (index, copy, sent) = back_up(&source, &store, &secret)?;
     report(place, &index, sent)?;
     hold.iter()
-        .try_for_each(|hold| hold.advance(&source, &copy))?;
+        .try_for_each(|hold| hold.advance(&source, &ends_of(&copy)))?;
     args.metrics.write(&[
         Sample {
             name: "flk_backup_taken_timestamp_seconds",
@@ -170,7 +179,7 @@ fn take(args: &BackupArgs, place: &Place) -> CommandResult {
 }
 
 /// Makes the directory of a place. What is in it is customer data.
-fn make_place(place: &Place, source: &Source) -> Result<(), Failure> {
+pub(crate) fn make_place(place: &Place, source: &Source) -> Result<(), Failure> {
     let Place::Directory(path) = place else {
         return Ok(());
     };
@@ -186,7 +195,7 @@ fn make_place(place: &Place, source: &Source) -> Result<(), Failure> {
     };
     if real.starts_with(source.path.canonicalize().map_err(failed)?) {
         return Err(Failure::usage(format!(
-            "{place} lies in the log directory: a backup belongs on another device"
+            "{place} lies in the log directory: a copy belongs on another device"
         )));
     }
     owner::make_directory(path).map_err(failed)
@@ -204,7 +213,7 @@ fn back_up(
     while attempts < ATTEMPTS_MAX {
         let attempt = source.moment().and_then(|moment| {
             if mark.is_none() {
-                Owner::of(&moment.copy).claim(objects)?;
+                Owner::of(BACKUPS, &moment.copy).claim(BACKUPS, objects)?;
                 mark = Some(Mark::make(objects, Work::Backup, now().wall_us)?);
             }
             let target = match &mut target {
@@ -399,7 +408,7 @@ fn report(place: &Place, index: &Index, sent: Sent) -> Result<(), Failure> {
 impl Source {
     /// Refuses a directory that has lost a file. A file is removed only once a manifest is in force that does not name it: so what was
     /// not there, and is named by a manifest that is read later, is gone for good, and no further attempt finds it.
-    fn refuse_lost(&self) -> Result<(), Failure> {
+    pub(crate) fn refuse_lost(&self) -> Result<(), Failure> {
         let mut absent = named_files(&self.manifest()?);
         absent.retain(|name| matches!(self.path.join(name).try_exists(), Ok(false)));
         if absent.is_empty() {
@@ -423,7 +432,8 @@ fn named_files(manifest: &Manifest) -> Vec<String> {
     segments.chain(slices).collect()
 }
 
-fn changing() -> Failure {
+/// The directory is another one each time.
+pub(crate) fn changing() -> Failure {
     Failure::unavailable(
         "the gateway changes its directory faster than it can be copied; try again, perhaps with flk wal pin",
     )

@@ -1,7 +1,6 @@
-//! Whose backups are in a place. The object that says it is also the test that the store makes an object only where there is none: were
+//! Whose backups, or whose archive, are in a place. The object that says it is also the test that the store makes an object only where there is none: were
 //! that not so, two backups could overwrite each other.
 
-use super::names::OWNER;
 use super::store::{Objects, Put};
 use crate::exit::{Exit, Failure};
 use crate::wal::show::hex;
@@ -13,42 +12,70 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-/// The directory whose backups are in a place.
+/// What a place holds of a directory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// The object that says whose it is.
+    pub(crate) object: &'static str,
+    /// What it is, in words.
+    pub(crate) things: &'static str,
+    /// The version of its layout.
+    pub(crate) format: u32,
+}
+
+/// The directory whose backups, or whose archive, are in a place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Owner {
-    format: u32,
+pub(crate) struct Owner {
+    pub(crate) format: u32,
     installation: String,
     node: String,
 }
 
 impl Owner {
-    pub(super) fn of(manifest: &Manifest) -> Self {
+    pub(crate) fn of(kept: Kept, manifest: &Manifest) -> Self {
         Self {
-            format: super::index::FORMAT,
+            format: kept.format,
             installation: hex(&manifest.installation),
             node: hex(&manifest.node),
         }
     }
 
     /// Makes the place that of this directory, or finds that it is.
-    pub(super) fn claim(&self, objects: &dyn Objects) -> Result<(), Failure> {
+    pub(crate) fn claim(&self, kept: Kept, objects: &dyn Objects) -> Result<(), Failure> {
+        let Kept { object, things, .. } = kept;
         let bytes = serde_json::to_vec(self)
-            .map_err(|error| Failure::with(Exit::File, format!("{OWNER}: {error}")))?;
-        objects.put_new(OWNER, bytes.clone())?;
-        if objects.put_new(OWNER, bytes)? == Put::Made {
+            .map_err(|error| Failure::with(Exit::File, format!("{object}: {error}")))?;
+        objects.put_new(object, bytes.clone())?;
+        if objects.put_new(object, bytes)? == Put::Made {
             return Err(Failure::with(
                 Exit::Configuration,
-                "the store overwrites an object where it was told not to (If-None-Match: *): backups could destroy each other there; use another store",
+                format!(
+                    "the store overwrites an object where it was told not to (If-None-Match: *): {things} could destroy each other there; use another store"
+                ),
             ));
         }
-        let found = objects.get(OWNER)?;
-        match serde_json::from_slice::<Self>(&found) {
-            Ok(found) if found == *self => Ok(()),
-            Ok(_) => Err(Failure::usage(
-                "the place holds backups of another log directory: give each one a place of its own",
+        match Self::read(kept, objects)? {
+            found if found == *self => Ok(()),
+            found if found.format != self.format => Err(Failure::with(
+                Exit::Configuration,
+                format!(
+                    "the place has {things} of another format ({}): use the flk that made them",
+                    found.format
+                ),
             )),
-            Err(error) => Err(Failure::with(Exit::Damage, format!("{OWNER}: {error}"))),
+            _ => Err(Failure::usage(format!(
+                "the place holds {things} of another log directory: give each one a place of its own"
+            ))),
         }
+    }
+
+    /// Reads whose it is.
+    pub(crate) fn read(kept: Kept, objects: &dyn Objects) -> Result<Self, Failure> {
+        let found = objects.get(kept.object)?;
+        serde_json::from_slice(&found).map_err(|_| {
+            let text = format!("the object {} is damaged: it cannot be read", kept.object);
+            Failure::with(Exit::Damage, text)
+        })
     }
 }
 

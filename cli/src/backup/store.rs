@@ -1,4 +1,4 @@
-//! Where backups are kept: a directory, or an S3-compatible store. Objects are made whole or not at all, only where there is none of
+//! Where backups and archives are kept: a directory, or an S3-compatible store. Objects are made whole or not at all, only where there is none of
 //! that name, and are never changed.
 
 use super::names;
@@ -10,8 +10,9 @@ use object_store::prefix::PrefixStore;
 use object_store::{
     ClientConfigKey, Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +81,40 @@ pub(crate) trait Objects {
 
     /// The names of all objects, each with its length.
     fn list(&self) -> Result<BTreeMap<String, u64>, StoreError>;
+}
+
+/// Bytes of an object that are wanted.
+pub(crate) type Wanted = (String, Range<u64>);
+
+/// So many requests for parts of objects are under way at a time.
+pub(crate) const REQUESTS_MAX: usize = 16;
+
+/// What lies directly in a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Folder {
+    /// The names of its objects, as a whole, each with its length.
+    pub(crate) objects: BTreeMap<String, u64>,
+    /// The names of the folders in it, as a whole.
+    pub(crate) folders: BTreeSet<String>,
+}
+
+/// Objects that lie in folders, and of which parts are read.
+pub(crate) trait Searched: Objects {
+    /// What lies in a folder; nothing if there is none.
+    fn folder(&self, name: &str) -> Result<Folder, StoreError>;
+
+    /// The length of an object; none if there is no such object.
+    fn length(&self, name: &str) -> Result<Option<u64>, StoreError>;
+
+    /// Parts of objects, several at a time, in the order in which they were asked for.
+    fn parts(&self, wanted: &[Wanted]) -> Vec<Result<Vec<u8>, StoreError>>;
+
+    /// A part of an object.
+    fn part(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        let parts = self.parts(&[(name.to_owned(), range)]);
+        let one = parts.into_iter().next();
+        one.unwrap_or_else(|| Err(StoreError::Missing(name.to_owned())))
+    }
 }
 
 /// The place that a command line names.
@@ -224,6 +259,63 @@ impl Objects for Store {
     }
 }
 
+impl Searched for Store {
+    fn folder(&self, name: &str) -> Result<Folder, StoreError> {
+        let path = ObjectPath::from(name);
+        let found = self.inner.list_with_delimiter(Some(&path));
+        let found = match self.runtime.block_on(found) {
+            Err(Error::NotFound { .. }) => return Ok(Folder::default()),
+            found => found.map_err(|error| self.failed(name, &error))?,
+        };
+        let objects = found.objects.into_iter();
+        let folders = found.common_prefixes.into_iter();
+        Ok(Folder {
+            objects: objects
+                .map(|it| (it.location.to_string(), it.size))
+                .collect(),
+            folders: folders.map(|it| it.to_string()).collect(),
+        })
+    }
+
+    fn length(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        let path = ObjectPath::from(name);
+        match self.runtime.block_on(self.inner.head(&path)) {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(name, &error)),
+        }
+    }
+
+    fn parts(&self, wanted: &[Wanted]) -> Vec<Result<Vec<u8>, StoreError>> {
+        let mut parts = Vec::new();
+        for some in wanted.chunks(REQUESTS_MAX) {
+            let got = self.runtime.block_on(async {
+                let ask = |(name, range): &Wanted| {
+                    let (inner, range) = (Arc::clone(&self.inner), range.clone());
+                    let path = ObjectPath::from(name.as_str());
+                    tokio::spawn(async move { inner.get_range(&path, range).await })
+                };
+                let asked: Vec<_> = some.iter().map(ask).collect();
+                let mut got = Vec::new();
+                for one in asked {
+                    got.push(one.await);
+                }
+                got
+            });
+            parts.extend(some.iter().zip(got).map(|((name, _), got)| match got {
+                Ok(Ok(bytes)) => Ok(bytes.into()),
+                Ok(Err(error)) => Err(self.failed(name, &error)),
+                Err(_) => Err(StoreError::Failed {
+                    name: name.clone(),
+                    why: "the request was given up".to_owned(),
+                    exit: self.exit,
+                }),
+            }));
+        }
+        parts
+    }
+}
+
 /// A directory, in which everything is synced before it counts as made.
 fn local(path: &Path) -> Result<LocalFileSystem, Error> {
     Ok(LocalFileSystem::new_with_prefix(path)?.with_fsync(true))
@@ -359,6 +451,15 @@ mod tests {
         assert_eq!(store.put_new(&one, b"other".to_vec()), Ok(Put::Exists));
         assert_eq!(store.get(&one), Ok(b"first".to_vec()));
         assert_eq!(store.get("two"), Err(StoreError::Missing("two".to_owned())));
+        let folder = store.folder(&"a0".repeat(16)).unwrap();
+        assert_eq!(folder.objects, BTreeMap::from([(one.clone(), 5)]));
+        assert!(store.folder("").unwrap().folders.contains(&"a0".repeat(16)));
+        assert_eq!(store.folder("none/there"), Ok(Folder::default()));
+        assert_eq!(store.part(&one, 1..3), Ok(b"ir".to_vec()));
+        assert_eq!(
+            (store.length(&one), store.length("x")),
+            (Ok(Some(5)), Ok(None))
+        );
         // What somebody else has there is none of a backup.
         std::fs::create_dir(dir.path().join("lost+found")).unwrap();
         std::fs::write(dir.path().join("lost+found/file"), b"x").unwrap();

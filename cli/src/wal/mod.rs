@@ -2,16 +2,16 @@
 //! the directory. Changes are made by that gateway, or under the lock of the directory if none runs.
 
 pub(crate) mod directory;
-mod export;
+pub(crate) mod export;
 mod hold;
 mod inspect;
-mod replay;
+pub(crate) mod replay;
 mod row;
 mod secret;
 pub(crate) mod show;
 pub(crate) mod socket;
 mod state;
-mod stored;
+pub(crate) mod stored;
 pub(crate) mod survey;
 mod tool;
 mod verify;

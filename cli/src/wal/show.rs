@@ -127,7 +127,7 @@ pub(super) fn row_json(row: &Row) -> Value {
 }
 
 /// A body on one line, without control characters.
-pub(super) fn body_line(body: &[u8]) -> String {
+pub(crate) fn body_line(body: &[u8]) -> String {
     let mut line = String::from("    ");
     for character in String::from_utf8_lossy(body).chars() {
         match character.is_control() {

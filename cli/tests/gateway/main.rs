@@ -9,6 +9,7 @@ mod gateway;
 #[path = "../common/server.rs"]
 mod server;
 
+mod archive;
 mod backup;
 mod bench;
 mod control;

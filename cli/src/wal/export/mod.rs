@@ -5,9 +5,9 @@ mod ending;
 mod ndjson;
 mod new_file;
 mod out;
-mod parquet;
+pub(crate) mod parquet;
 mod place;
-mod row;
+pub(crate) mod row;
 
 use crate::CommandResult;
 use crate::exit::{EXPORT_CODES, Exit, Failure};

@@ -11,7 +11,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 /// Rows of a group.
@@ -20,7 +20,7 @@ const GROUP_ROWS_MAX: usize = 50_000;
 const GROUP_BODY_BYTES_MAX: usize = 64 << 20;
 
 /// The columns without bodies. Sequences fit 63 bits: a start number has 24.
-const COLUMNS: &str = "
+pub(crate) const COLUMNS: &str = "
     required binary incarnation (UTF8);
     required binary log (UTF8);
     required int64 sequence (UINT_64);
@@ -80,11 +80,7 @@ impl Parquet {
             group: self.writer.next_row_group()?,
             rows: &rows,
         };
-        columns.place()?;
-        columns.disposition()?;
-        columns.decision()?;
-        columns.longs(|row| Some(i64::from(row.bytes)))?;
-        columns.texts(|row| row.sha256.map(|it| hex(&it)))?;
+        columns.shared()?;
         if self.with_bodies {
             columns.binaries(|row| row.body.clone())?;
         }
@@ -109,62 +105,93 @@ impl Rows for Parquet {
     }
 }
 
-/// A group while its columns are written, in the order of the schema.
-struct Columns<'a> {
-    group: SerializedRowGroupWriter<'a, Out>,
-    rows: &'a [Row],
+/// What is written as a row.
+pub(crate) trait HasRow {
+    /// The columns of every export.
+    fn row(&self) -> &Row;
 }
 
-impl Columns<'_> {
+impl HasRow for Row {
+    fn row(&self) -> &Row {
+        self
+    }
+}
+
+/// A group while its columns are written, in the order of the schema.
+pub(crate) struct Columns<'a, W: Write, R> {
+    pub(crate) group: SerializedRowGroupWriter<'a, W>,
+    pub(crate) rows: &'a [R],
+}
+
+impl<W: Write + Send, R: HasRow> Columns<'_, W, R> {
+    /// All of [`COLUMNS`].
+    pub(crate) fn shared(&mut self) -> Result<(), ParquetError> {
+        self.place()?;
+        self.disposition()?;
+        self.decision()?;
+        self.longs(|it| Some(i64::from(it.row().bytes)))?;
+        self.texts(|it| it.row().sha256.map(|it| hex(&it)))
+    }
+
     /// Where a body is, and when it came under which tenant.
     fn place(&mut self) -> Result<(), ParquetError> {
-        self.texts(|row| Some(row.incarnation.clone()))?;
-        self.texts(|row| Some(row.log.clone()))?;
-        self.longs(|row| Some(row.place.sequence.0 as i64))?;
-        self.ints(|row| Some(row.place.index as i32))?;
-        self.longs(|row| Some(row.received_us as i64))?;
-        self.texts(|row| Some(row.tenant.clone()))?;
-        self.texts(|row| row.pcs_id.clone())
+        self.texts(|it| Some(it.row().incarnation.clone()))?;
+        self.texts(|it| Some(it.row().log.clone()))?;
+        self.longs(|it| Some(it.row().place.sequence.0 as i64))?;
+        self.ints(|it| Some(it.row().place.index as i32))?;
+        self.longs(|it| Some(it.row().received_us as i64))?;
+        self.texts(|it| Some(it.row().tenant.clone()))?;
+        self.texts(|it| it.row().pcs_id.clone())
     }
 
     /// What became of it.
     fn disposition(&mut self) -> Result<(), ParquetError> {
-        self.texts(|row| Some(row.disposed.word().to_owned()))?;
-        self.ints(|row| row.disposed.status().map(i32::from))?;
-        self.texts(|row| row.disposed.why().map(str::to_owned))?;
-        self.texts(|row| row.regime().map(str::to_owned))
+        self.texts(|it| Some(it.row().disposed.word().to_owned()))?;
+        self.ints(|it| it.row().disposed.status().map(i32::from))?;
+        self.texts(|it| it.row().disposed.why().map(str::to_owned))?;
+        self.texts(|it| it.row().regime().map(str::to_owned))
     }
 
     /// What only a decision has.
     fn decision(&mut self) -> Result<(), ParquetError> {
-        let of = Row::decision;
-        self.texts(|row| of(row).map(|it| it.params.clone()))?;
-        self.texts(|row| of(row).map(|it| it.key_id.clone()))?;
-        self.texts(|row| of(row).map(|it| it.signing_digest.clone()))?;
-        self.longs(|row| of(row).map(|it| i64::from(it.decided_at)))?;
-        self.longs(|row| of(row).map(|it| i64::from(it.expiry)))
+        let of = |it: &R| it.row().decision().cloned();
+        self.texts(|it| of(it).map(|it| it.params))?;
+        self.texts(|it| of(it).map(|it| it.key_id))?;
+        self.texts(|it| of(it).map(|it| it.signing_digest))?;
+        self.longs(|it| of(it).map(|it| i64::from(it.decided_at)))?;
+        self.longs(|it| of(it).map(|it| i64::from(it.expiry)))
     }
 
-    fn texts(&mut self, value: impl Fn(&Row) -> Option<String>) -> Result<(), ParquetError> {
+    /// The next column, of this type.
+    pub(crate) fn texts(
+        &mut self,
+        value: impl Fn(&R) -> Option<String>,
+    ) -> Result<(), ParquetError> {
         self.binaries(|row| value(row).map(String::into_bytes))
     }
 
-    fn binaries(&mut self, value: impl Fn(&Row) -> Option<Vec<u8>>) -> Result<(), ParquetError> {
+    /// The next column, of this type.
+    pub(crate) fn binaries(
+        &mut self,
+        value: impl Fn(&R) -> Option<Vec<u8>>,
+    ) -> Result<(), ParquetError> {
         self.column::<ByteArrayType>(|row| value(row).map(ByteArray::from))
     }
 
-    fn longs(&mut self, value: impl Fn(&Row) -> Option<i64>) -> Result<(), ParquetError> {
+    /// The next column, of this type.
+    pub(crate) fn longs(&mut self, value: impl Fn(&R) -> Option<i64>) -> Result<(), ParquetError> {
         self.column::<Int64Type>(value)
     }
 
-    fn ints(&mut self, value: impl Fn(&Row) -> Option<i32>) -> Result<(), ParquetError> {
+    /// The next column, of this type.
+    pub(crate) fn ints(&mut self, value: impl Fn(&R) -> Option<i32>) -> Result<(), ParquetError> {
         self.column::<Int32Type>(value)
     }
 
     /// Writes the next column. A row without a value is null there, which only optional columns take.
-    fn column<T: DataType>(
+    pub(crate) fn column<T: DataType>(
         &mut self,
-        value: impl Fn(&Row) -> Option<T::T>,
+        value: impl Fn(&R) -> Option<T::T>,
     ) -> Result<(), ParquetError> {
         let all: Vec<Option<T::T>> = self.rows.iter().map(value).collect();
         let levels: Vec<i16> = all.iter().map(|it| i16::from(it.is_some())).collect();

@@ -5,43 +5,43 @@ use crate::wal::stored::disposed::Disposed;
 use crate::wal::stored::pairs::BodyAt;
 use flk_contract::hash::sha256;
 use flk_dataplane::wal::name::Place;
-use flk_dataplane::wal::record::Entry;
+use flk_dataplane::wal::record::{Decision, Entry};
 use flk_dataplane::wal::tail::Cursor;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) incarnation: String,
-    pub(super) log: String,
-    pub(super) place: Place,
+pub(crate) struct Row {
+    pub(crate) incarnation: String,
+    pub(crate) log: String,
+    pub(crate) place: Place,
     /// Wall clock of the batch, in microseconds since the Unix epoch.
-    pub(super) received_us: u64,
-    pub(super) tenant: String,
+    pub(crate) received_us: u64,
+    pub(crate) tenant: String,
     /// As it stands in the body; none if that is no record.
-    pub(super) pcs_id: Option<String>,
-    pub(super) disposed: Disposed,
+    pub(crate) pcs_id: Option<String>,
+    pub(crate) disposed: Disposed,
     decided: Option<Decided>,
-    pub(super) bytes: u32,
+    pub(crate) bytes: u32,
     /// None of an erased body.
-    pub(super) sha256: Option<[u8; 32]>,
-    pub(super) body: Option<Vec<u8>>,
+    pub(crate) sha256: Option<[u8; 32]>,
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 /// What a decision adds.
-#[derive(Debug)]
-pub(super) struct Decided {
-    pub(super) params: String,
-    pub(super) key_id: String,
-    pub(super) signing_digest: String,
+#[derive(Clone, Debug)]
+pub(crate) struct Decided {
+    pub(crate) params: String,
+    pub(crate) key_id: String,
+    pub(crate) signing_digest: String,
     /// Seconds on the expiry clock.
-    pub(super) decided_at: u32,
+    pub(crate) decided_at: u32,
     /// Seconds on the expiry clock.
-    pub(super) expiry: u32,
+    pub(crate) expiry: u32,
 }
 
 /// Dispositions that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Accepted or escalated
     Decided,
     Accepted,
@@ -57,7 +57,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Whether a disposition is of this kind.
-    pub(super) fn takes(self, disposed: Disposed) -> bool {
+    pub(crate) fn takes(self, disposed: Disposed) -> bool {
         match (self, disposed) {
             (Kind::Decided, Disposed::Decided(_))
             | (Kind::Refused, Disposed::Refused(..))
@@ -74,7 +74,7 @@ impl Kind {
 
 impl Row {
     /// Of a body without a disposition yet.
-    pub(super) fn of(
+    pub(crate) fn of(
         cursor: &Cursor,
         at: &BodyAt<'_>,
         pcs_id: Option<String>,
@@ -95,8 +95,25 @@ impl Row {
         }
     }
 
+    /// Of a body that is not at hand: only its place and its decision are.
+    pub(crate) fn of_decision(cursor: &Cursor, it: &Decision<'_>, wall_us: u64) -> Self {
+        Self {
+            incarnation: hex(&cursor.incarnation),
+            log: cursor.log.to_string(),
+            place: it.body,
+            received_us: wall_us,
+            tenant: it.tenant.to_owned(),
+            pcs_id: Some(hex(&it.pcs_id)),
+            disposed: Disposed::Pending,
+            decided: None,
+            bytes: 0,
+            sha256: None,
+            body: None,
+        }
+    }
+
     /// Takes its disposition, in a log to whose times so much is added.
-    pub(super) fn take(&mut self, entry: &Entry<'_>, clock_base_s: u32) {
+    pub(crate) fn take(&mut self, entry: &Entry<'_>, clock_base_s: u32) {
         if let Some(disposed) = Disposed::of(entry) {
             self.disposed = disposed;
         }
@@ -112,12 +129,12 @@ impl Row {
     }
 
     /// What a decision adds, if it got one.
-    pub(super) fn decision(&self) -> Option<&Decided> {
+    pub(crate) fn decision(&self) -> Option<&Decided> {
         self.decided.as_ref()
     }
 
     /// The regime of an outcome.
-    pub(super) fn regime(&self) -> Option<&'static str> {
+    pub(crate) fn regime(&self) -> Option<&'static str> {
         match self.disposed {
             Disposed::Decided(verdict) => Some(verdict.regime_word()),
             _ => None,

@@ -17,7 +17,7 @@ use crate::wal::stored::reading::Logs;
 use crate::wal::stored::select::{SelectArgs, instant};
 use clap::Args;
 use flk_dataplane::config::FILE_VARIABLE;
-pub(super) use show::why_missing;
+pub(crate) use show::why_missing;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 use under::{Names, Under};

@@ -186,7 +186,7 @@ fn missing_text(log: LogId, it: &Missing) -> String {
 }
 
 /// Why batches are missing, in words.
-pub(in crate::wal) const fn why_missing(why: WhyMissing) -> &'static str {
+pub(crate) const fn why_missing(why: WhyMissing) -> &'static str {
     match why {
         WhyMissing::GivenUp => "given up",
         WhyMissing::Deleted => "deleted",

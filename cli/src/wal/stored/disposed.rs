@@ -6,16 +6,16 @@ use flk_dataplane::wal::record::Entry;
 
 /// Reason and regime of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::wal) struct Verdict {
+pub(crate) struct Verdict {
     /// 0 accepted, else the number of the reason.
-    pub(in crate::wal) reason: u8,
+    pub(crate) reason: u8,
     /// The number of the regime.
-    pub(in crate::wal) regime: u8,
+    pub(crate) regime: u8,
 }
 
 impl Verdict {
     /// That of an outcome.
-    pub(in crate::wal) fn of(outcome: &Outcome) -> Self {
+    pub(crate) fn of(outcome: &Outcome) -> Self {
         Self {
             reason: outcome.escalated.map_or(0, Reason::code),
             regime: outcome.regime.code(),
@@ -23,7 +23,7 @@ impl Verdict {
     }
 
     /// The HTTP status of the answer.
-    pub(in crate::wal) const fn status(self) -> u16 {
+    pub(crate) const fn status(self) -> u16 {
         match self.reason {
             0 => 200,
             _ => 202,
@@ -31,19 +31,19 @@ impl Verdict {
     }
 
     /// The word of the reason; none of an accepted record.
-    pub(in crate::wal) fn reason_word(self) -> Option<&'static str> {
+    pub(crate) fn reason_word(self) -> Option<&'static str> {
         Reason::from_code(self.reason).map(Reason::as_str)
     }
 
     /// The word of the regime.
-    pub(in crate::wal) fn regime_word(self) -> &'static str {
+    pub(crate) fn regime_word(self) -> &'static str {
         Regime::from_code(self.regime).map_or("unknown", Regime::as_str)
     }
 }
 
 /// What became of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::wal) enum Disposed {
+pub(crate) enum Disposed {
     /// It was the first of its key.
     Decided(Verdict),
     /// It was refused, with this status and number of a problem code.
@@ -60,7 +60,7 @@ pub(in crate::wal) enum Disposed {
 
 /// Names of dispositions on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(in crate::wal) enum DispositionName {
+pub(crate) enum DispositionName {
     Accepted,
     Escalated,
     Refused,
@@ -72,7 +72,7 @@ pub(in crate::wal) enum DispositionName {
 
 impl Disposed {
     /// What a log record says of the body that it names.
-    pub(in crate::wal) fn of(entry: &Entry<'_>) -> Option<Self> {
+    pub(crate) fn of(entry: &Entry<'_>) -> Option<Self> {
         Some(match entry {
             Entry::Decision(it) => Self::Decided(Verdict {
                 reason: it.reason,
@@ -87,7 +87,7 @@ impl Disposed {
     }
 
     /// Its name.
-    pub(in crate::wal) const fn name(self) -> DispositionName {
+    pub(crate) const fn name(self) -> DispositionName {
         match self {
             Self::Decided(Verdict { reason: 0, .. }) => DispositionName::Accepted,
             Self::Decided(_) => DispositionName::Escalated,
@@ -100,7 +100,7 @@ impl Disposed {
     }
 
     /// One word for it.
-    pub(in crate::wal) const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self.name() {
             DispositionName::Accepted => "accepted",
             DispositionName::Escalated => "escalated",
@@ -113,7 +113,7 @@ impl Disposed {
     }
 
     /// Reason of an escalation, or problem code of a refusal.
-    pub(in crate::wal) fn why(self) -> Option<&'static str> {
+    pub(crate) fn why(self) -> Option<&'static str> {
         match self {
             Self::Decided(verdict) => verdict.reason_word(),
             Self::Refused(_, code) => Problem::from_number(code).map(Problem::code),
@@ -122,7 +122,7 @@ impl Disposed {
     }
 
     /// The status of the answer, if the log has it. A duplicate got the answer of the first.
-    pub(in crate::wal) const fn status(self) -> Option<u16> {
+    pub(crate) const fn status(self) -> Option<u16> {
         match self {
             Self::Decided(verdict) => Some(verdict.status()),
             Self::Refused(status, _) => Some(status),
@@ -132,6 +132,6 @@ impl Disposed {
 }
 
 /// The code of a stored problem number.
-pub(in crate::wal) fn problem_word(number: u8) -> &'static str {
+pub(crate) fn problem_word(number: u8) -> &'static str {
     Problem::from_number(number).map_or("unknown", Problem::code)
 }

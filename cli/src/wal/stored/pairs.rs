@@ -2,13 +2,13 @@
 //! body until then is the caller's; only bodies without a final disposition are kept.
 
 use flk_dataplane::wal::batch::Batch;
-use flk_dataplane::wal::name::Place;
+use flk_dataplane::wal::name::{Place, Sequence};
 use flk_dataplane::wal::record::{BodyRecord, Content, Entry};
 use std::collections::BTreeMap;
 
 /// Bodies that wait for their disposition.
 #[derive(Debug)]
-pub(in crate::wal) struct Pairs<T> {
+pub(crate) struct Pairs<T> {
     /// Those of the batch that is read, in order; none where the disposition has come.
     here: Vec<(Place, Option<T>)>,
     /// Those of batches before.
@@ -18,7 +18,7 @@ pub(in crate::wal) struct Pairs<T> {
 }
 
 /// What is done with bodies and dispositions.
-pub(in crate::wal) trait Use {
+pub(crate) trait Use {
     /// What is kept of a body.
     type Kept;
 
@@ -33,13 +33,15 @@ pub(in crate::wal) trait Use {
 }
 
 /// A stored body.
-pub(in crate::wal) struct BodyAt<'b> {
-    pub(in crate::wal) place: Place,
-    pub(in crate::wal) record: BodyRecord<'b>,
+pub(crate) struct BodyAt<'b> {
+    pub(crate) place: Place,
+    pub(crate) record: BodyRecord<'b>,
     /// None if it was erased.
-    pub(in crate::wal) bytes: Option<&'b [u8]>,
+    pub(crate) bytes: Option<&'b [u8]>,
     /// Wall clock of its batch.
-    pub(in crate::wal) wall_us: u64,
+    pub(crate) wall_us: u64,
+    /// Line of the request that it came as; 0 for a request of one record.
+    pub(crate) line: u32,
 }
 
 impl<T> Default for Pairs<T> {
@@ -54,11 +56,7 @@ impl<T> Default for Pairs<T> {
 
 impl<T> Pairs<T> {
     /// Takes the next batch of the log; the number of its bodies.
-    pub(in crate::wal) fn batch(
-        &mut self,
-        batch: &Batch<'_>,
-        user: &mut impl Use<Kept = T>,
-    ) -> u64 {
+    pub(crate) fn batch(&mut self, batch: &Batch<'_>, user: &mut impl Use<Kept = T>) -> u64 {
         let fields = batch.header.fields;
         for record in batch.records().flatten() {
             match record.content {
@@ -72,6 +70,7 @@ impl<T> Pairs<T> {
                         record: body,
                         bytes: batch.body(&body),
                         wall_us: fields.wall_us,
+                        line: record.header.line,
                     };
                     self.here.push((place, user.body(&at)));
                 }
@@ -107,8 +106,20 @@ impl<T> Pairs<T> {
         waiting.or_else(|| self.unanswered.remove(&body))
     }
 
+    /// The first body that waits for its disposition.
+    pub(crate) fn first_waiting(&self) -> Option<Place> {
+        self.waiting.keys().next().copied()
+    }
+
+    /// Those that were given up, up to a sequence: a decision that comes later is told as one of a body that is not kept.
+    pub(crate) fn take_unanswered(&mut self, upto: Sequence) -> Vec<T> {
+        let is_before = |place: &Place, _: &mut T| place.sequence <= upto;
+        let taken = self.unanswered.extract_if(.., is_before);
+        taken.map(|(_, kept)| kept).collect()
+    }
+
     /// What has no disposition, and what was given up, once the log was read.
-    pub(in crate::wal) fn left(self) -> (BTreeMap<Place, T>, BTreeMap<Place, T>) {
+    pub(crate) fn left(self) -> (BTreeMap<Place, T>, BTreeMap<Place, T>) {
         (self.waiting, self.unanswered)
     }
 }

@@ -18,28 +18,28 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// The logs of a directory.
-pub(in crate::wal) struct Logs {
+pub(crate) struct Logs {
     path: PathBuf,
     directory: LogDirectory,
-    pub(in crate::wal) manifest: Arc<Manifest>,
+    pub(crate) manifest: Arc<Manifest>,
     /// Once a body was found that is not what it was.
     erased: OnceLock<Arc<BTreeSet<ErasedBody>>>,
 }
 
 /// A part of a log.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::wal) struct Unit {
+pub(crate) struct Unit {
     /// Where it begins.
-    pub(in crate::wal) cursor: Cursor,
+    pub(crate) cursor: Cursor,
     /// Its last sequence; none: up to the end of the log.
-    pub(in crate::wal) upto: Option<Sequence>,
+    pub(crate) upto: Option<Sequence>,
     /// What is added to its times.
-    pub(in crate::wal) clock_base_s: u32,
+    pub(crate) clock_base_s: u32,
 }
 
 impl Logs {
     /// Opens a directory.
-    pub(in crate::wal) fn open(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let directory = LogDirectory::open(path).map_err(|error| {
             let (path, why) = (path.display(), fault::why(&error));
             Failure::usage(format!(
@@ -62,21 +62,21 @@ impl Logs {
     }
 
     /// The bytes of the file of the hash key.
-    pub(in crate::wal) fn secret(&self) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn secret(&self) -> Result<Vec<u8>, Failure> {
         self.directory
             .secret()
             .map_err(|errno| unreadable(&self.path, "secret", errno))
     }
 
     /// Each log in parts: its closed segments, one each, and the rest.
-    pub(in crate::wal) fn units(&self) -> Vec<Unit> {
+    pub(crate) fn units(&self) -> Vec<Unit> {
         let manifest = &self.manifest;
         let units = manifest.logs.iter().flat_map(|log| units_of(manifest, log));
         units.collect()
     }
 
     /// The logs, one unit each.
-    pub(in crate::wal) fn whole_logs(&self) -> Vec<Unit> {
+    pub(crate) fn whole_logs(&self) -> Vec<Unit> {
         let unit = |log: &LogEntry| Unit {
             cursor: Cursor::beginning(log),
             upto: None,
@@ -86,25 +86,47 @@ impl Logs {
     }
 
     /// Whether nothing will follow in a log.
-    pub(in crate::wal) fn has_ended(&self, log: LogId) -> bool {
+    pub(crate) fn has_ended(&self, log: LogId) -> bool {
         let log = self.manifest.log(log);
         log.is_none_or(|log| log.ended_at.is_some())
     }
 
     /// Shows every batch of a unit, in order, and what is missing. What comes back are the first and last batch behind the unit
     /// that nothing says yet were durable; none if there is none.
-    pub(in crate::wal) fn read(
+    pub(crate) fn read(
         &self,
         unit: &Unit,
-        mut batch: impl FnMut(&Batch<'_>) -> Result<(), Failure>,
-        mut missing: impl FnMut(Missing),
+        batch: impl FnMut(&Batch<'_>) -> Result<(), Failure>,
+        missing: impl FnMut(Missing),
+    ) -> Result<Option<(Sequence, Sequence)>, Failure> {
+        self.read_on(&mut unit.clone(), batch, missing)
+    }
+
+    /// The same, and the unit begins behind what was read from then on: read again, it gives what came since.
+    pub(crate) fn read_on(
+        &self,
+        unit: &mut Unit,
+        batch: impl FnMut(&Batch<'_>) -> Result<(), Failure>,
+        missing: impl FnMut(Missing),
     ) -> Result<Option<(Sequence, Sequence)>, Failure> {
         let manifest = Arc::clone(&self.manifest);
         let mut tail = LogTail::new(&self.directory, manifest, unit.cursor, Depth::Whole);
+        let read = self.read_with(&mut tail, unit.upto, batch, missing);
+        unit.cursor = tail.cursor();
+        read
+    }
+
+    fn read_with(
+        &self,
+        tail: &mut LogTail<&LogDirectory>,
+        upto: Option<Sequence>,
+        mut batch: impl FnMut(&Batch<'_>) -> Result<(), Failure>,
+        mut missing: impl FnMut(Missing),
+    ) -> Result<Option<(Sequence, Sequence)>, Failure> {
         let mut knows_erased = false;
         // Behind the last batch with records of a unit there may be a mark, so the next step may lead out of it.
-        let is_behind = |at: Sequence| unit.upto.is_some_and(|upto| at > upto);
-        while unit.upto != Some(tail.cursor().sequence) {
+        let is_behind = |at: Sequence| upto.is_some_and(|upto| at > upto);
+        while upto != Some(tail.cursor().sequence) {
             match now(tail.next()) {
                 Ok(Step::Batch(it)) if is_behind(it.header.fields.sequence) => break,
                 Ok(Step::Batch(it)) => batch(&it)?,
@@ -129,7 +151,7 @@ impl Logs {
     }
 
     /// Ranges of starts of the gateway of which no log is there.
-    pub(in crate::wal) fn starts_without_log(&self) -> Vec<(u32, u32)> {
+    pub(crate) fn starts_without_log(&self) -> Vec<(u32, u32)> {
         let with_log: BTreeSet<u32> = self.manifest.logs.iter().map(|it| it.id.start).collect();
         let mut ranges: Vec<(u32, u32)> = Vec::new();
         for start in (1..=self.manifest.start).filter(|it| !with_log.contains(it)) {

@@ -10,20 +10,20 @@ const WHOLE_CHARS: usize = 19;
 
 /// Options that choose stored bodies.
 #[derive(Args, Debug)]
-pub(in crate::wal) struct SelectArgs {
+pub(crate) struct SelectArgs {
     /// Only bodies of this tenant
     #[arg(long, value_name = "TENANT", value_parser = tenant)]
-    tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
     /// Only bodies that came at this time or later, such as 2026-11-01T00:00:00Z
     #[arg(long, value_name = "TIME", value_parser = moment)]
-    since: Option<u64>,
+    pub(crate) since: Option<u64>,
     /// Only bodies that came before this time
     #[arg(long, value_name = "TIME", value_parser = moment)]
-    until: Option<u64>,
+    pub(crate) until: Option<u64>,
 }
 
 /// Reads a time, as seconds since the Unix epoch.
-pub(in crate::wal) fn instant(text: &str) -> Result<u64, String> {
+pub(crate) fn instant(text: &str) -> Result<u64, String> {
     let read = time::seconds(text);
     read.ok_or_else(|| "it must be a time such as 2026-11-01T00:00:00Z".to_owned())
 }
@@ -51,7 +51,7 @@ fn micros(text: &str) -> Option<u64> {
 
 impl SelectArgs {
     /// Refuses a time that nothing can have.
-    pub(in crate::wal) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         match self.since.zip(self.until) {
             Some((since, until)) if since > until => Err(Failure::usage(
                 "--since is later than --until: no body came between them",
@@ -61,12 +61,12 @@ impl SelectArgs {
     }
 
     /// Whether bodies of a tenant are wanted.
-    pub(in crate::wal) fn takes_tenant(&self, tenant: &str) -> bool {
+    pub(crate) fn takes_tenant(&self, tenant: &str) -> bool {
         self.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
     }
 
     /// Whether bodies that came at this time are wanted, in microseconds since the Unix epoch.
-    pub(in crate::wal) fn takes_time(&self, wall_us: u64) -> bool {
+    pub(crate) fn takes_time(&self, wall_us: u64) -> bool {
         self.since.is_none_or(|since| since <= wall_us)
             && self.until.is_none_or(|until| wall_us < until)
     }
