@@ -10,6 +10,7 @@ mod gateway;
 mod server;
 
 mod backup;
+mod batch;
 mod control;
 mod damage;
 mod doctor;

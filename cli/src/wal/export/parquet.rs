@@ -25,6 +25,7 @@ const COLUMNS: &str = "
     required binary log (UTF8);
     required int64 sequence (UINT_64);
     required int32 index (UINT_32);
+    optional int32 line (UINT_32);
     required int64 received (TIMESTAMP_MICROS);
     required binary tenant (UTF8);
     optional binary pcs_id (UTF8);
@@ -122,6 +123,7 @@ impl Columns<'_> {
         self.texts(|row| Some(row.log.clone()))?;
         self.longs(|row| Some(row.place.sequence.0 as i64))?;
         self.ints(|row| Some(row.place.index as i32))?;
+        self.ints(|row| row.line.map(|line| line as i32))?;
         self.longs(|row| Some(row.received_us as i64))?;
         self.texts(|row| Some(row.tenant.clone()))?;
         self.texts(|row| row.pcs_id.clone())

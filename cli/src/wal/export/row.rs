@@ -14,6 +14,8 @@ pub(super) struct Row {
     pub(super) incarnation: String,
     pub(super) log: String,
     pub(super) place: Place,
+    /// Its line in its batch, if it came in one.
+    pub(super) line: Option<u32>,
     /// Wall clock of the batch, in microseconds since the Unix epoch.
     pub(super) received_us: u64,
     pub(super) tenant: String,
@@ -84,6 +86,7 @@ impl Row {
             incarnation: hex(&cursor.incarnation),
             log: cursor.log.to_string(),
             place: at.place,
+            line: at.line,
             received_us: at.wall_us,
             tenant: at.record.tenant.to_owned(),
             pcs_id,

@@ -35,6 +35,8 @@ pub(in crate::wal) trait Use {
 /// A stored body.
 pub(in crate::wal) struct BodyAt<'b> {
     pub(in crate::wal) place: Place,
+    /// Its line in its batch; none of a body that came as a request of its own.
+    pub(in crate::wal) line: Option<u32>,
     pub(in crate::wal) record: BodyRecord<'b>,
     /// None if it was erased.
     pub(in crate::wal) bytes: Option<&'b [u8]>,
@@ -69,6 +71,7 @@ impl<T> Pairs<T> {
                     };
                     let at = BodyAt {
                         place,
+                        line: Some(record.header.line).filter(|&line| line > 0),
                         record: body,
                         bytes: batch.body(&body),
                         wall_us: fields.wall_us,
