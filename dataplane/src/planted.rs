@@ -68,6 +68,8 @@ pub enum Bug {
     LookUpOfDefaultTenant,
     HoldMissedByDeletion,
     HoldFreesItsSegment,
+    BatchLinesSwapped,
+    BatchWaitsForFirstLine,
 }
 
 /// A place where a process may die, as if it had been killed just there.

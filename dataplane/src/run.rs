@@ -439,6 +439,8 @@ fn shard_config(
         ..times.of_shard(ShardLimits::default().with(config.look_ups))
     };
     limits.http.body_bytes_max = config.body_bytes_max;
+    limits.http.batch_bytes_max = config.batch_bytes_max;
+    limits.batch_lines_max = config.batch_lines_max;
     limits.idle_timeout_us = config.keepalive.as_micros() as u64;
     ShardConfig {
         id: ShardId(0),

@@ -9,6 +9,7 @@ const SMALL: Limits = Limits {
     head_bytes_max: 16 * 1024,
     fields_max: 3,
     body_bytes_max: 20,
+    batch_bytes_max: 20,
 };
 
 /// What a body came to: its content and the bytes that it took, or why it was refused; nothing while it is not whole.

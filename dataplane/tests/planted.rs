@@ -37,6 +37,8 @@ fn planted_bugs_are_found_within_five_hundred_lives_and_without_one_nothing_is()
         Bug::LookUpOfDefaultTenant,
         Bug::HoldMissedByDeletion,
         Bug::HoldFreesItsSegment,
+        Bug::BatchLinesSwapped,
+        Bug::BatchWaitsForFirstLine,
     ] {
         plant(Some(bug));
         assert!((1..=500).any(is_broken), "{bug:?} is not found");

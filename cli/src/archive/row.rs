@@ -31,8 +31,6 @@ pub(super) struct Kept {
     pub(super) kind: Kind,
     /// The batch in which it was met: that of the body, or that of a late decision.
     pub(super) met: Sequence,
-    /// Line of the request.
-    pub(super) line: u32,
     /// Number of the configuration snapshot that judged it; none of a late decision.
     pub(super) snapshot: Option<u32>,
 }
@@ -54,7 +52,6 @@ impl Kept {
             row: Row::of(cursor, at, pcs_id, true),
             kind: Kind::Body,
             met: at.place.sequence,
-            line: at.line,
             snapshot: Some(at.record.snapshot),
         }
     }
@@ -65,7 +62,6 @@ impl Kept {
             row: Row::of_decision(cursor, it, wall_us),
             kind: Kind::LateDecision,
             met,
-            line: 0,
             snapshot: None,
         }
     }

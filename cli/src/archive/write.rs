@@ -35,7 +35,6 @@ const DISTINCT: [&str; 4] = ["pcs_id", "signing_digest", "sha256", "body"];
 const FURTHER: &str = "
     required binary installation (UTF8);
     required binary node (UTF8);
-    required int32 line (UINT_32);
     optional int32 snapshot (UINT_32);
     required boolean erased;
     required boolean late;
@@ -115,7 +114,6 @@ fn write_group<'a>(
     columns.shared()?;
     columns.texts(|_| Some(origin.installation.clone()))?;
     columns.texts(|_| Some(origin.node.clone()))?;
-    columns.ints(|it| Some(it.line as i32))?;
     columns.ints(|it| it.snapshot.map(|it| it as i32))?;
     columns.column::<BoolType>(|it| Some(it.is_erased()))?;
     columns.column::<BoolType>(|it| Some(it.kind == Kind::LateDecision))?;

@@ -16,6 +16,17 @@ use tokio::time::timeout;
 
 /// Only so much of a response is read; those of a gateway are below 2 KiB.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
+/// The same for the answer to a batch, which has up to 4,096 lines of at most 512 bytes.
+const BATCH_ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// What is sent.
+#[derive(Clone, Debug)]
+pub(crate) enum Sending {
+    /// One record.
+    Record(Bytes),
+    /// Many, one a line.
+    Batch(Bytes),
+}
 
 /// A response, from a gateway or another server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,16 +88,20 @@ impl Template {
         }
     }
 
-    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
+    fn request(&self, sending: &Sending) -> Request<Full<Bytes>> {
+        let (body, path, content_type) = match sending {
+            Sending::Record(body) => (body, &self.target.path, "application/json"),
+            Sending::Batch(body) => (body, &self.target.batch_path, "application/x-ndjson"),
+        };
+        let mut request = Request::new(Full::new(body.clone()));
         *request.method_mut() = hyper::Method::POST;
-        *request.uri_mut() = self.target.path.clone();
+        *request.uri_mut() = path.clone();
         let headers = request.headers_mut();
         // a checked address has only characters that a header may have
         if let Ok(host) = HeaderValue::from_str(&self.target.authority) {
             headers.insert(HOST, host);
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         const AGENT: &str = concat!("flk/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         if let Some(tenant) = &self.tenant {
@@ -120,10 +135,10 @@ impl Connection {
     }
 
     /// Sends a body and reads the response, within the time-out.
-    pub(crate) async fn send(&mut self, body: &Bytes) -> Result<Reply, NoReply> {
+    pub(crate) async fn send(&mut self, sending: &Sending) -> Result<Reply, NoReply> {
         let limit = self.template.timeout;
         self.was_handed_over = false;
-        match timeout(limit, self.exchange(body)).await {
+        match timeout(limit, self.exchange(sending)).await {
             Ok(answer) => answer,
             Err(_) => {
                 self.open = None;
@@ -132,9 +147,9 @@ impl Connection {
         }
     }
 
-    async fn exchange(&mut self, body: &Bytes) -> Result<Reply, NoReply> {
+    async fn exchange(&mut self, sending: &Sending) -> Result<Reply, NoReply> {
         if let Some(mut kept) = self.open.take() {
-            match self.exchange_over(&mut kept, body).await {
+            match self.exchange_over(&mut kept, sending).await {
                 // the gateway may close an idle connection at any time; sending again is safe
                 Err(NoReply::Lost(_)) => {}
                 answer => {
@@ -144,7 +159,7 @@ impl Connection {
             }
         }
         let mut fresh = connect(&self.template.target).await?;
-        let answer = self.exchange_over(&mut fresh, body).await;
+        let answer = self.exchange_over(&mut fresh, sending).await;
         self.keep(fresh, &answer);
         answer
     }
@@ -156,13 +171,17 @@ impl Connection {
     async fn exchange_over(
         &mut self,
         connection: &mut SendRequest<Full<Bytes>>,
-        body: &Bytes,
+        sending: &Sending,
     ) -> Result<Reply, NoReply> {
         connection.ready().await.map_err(|error| lost(&error))?;
-        let request = self.template.request(body.clone());
+        let request = self.template.request(sending);
         self.was_handed_over = true;
         let response = connection.send_request(request).await;
-        read(response.map_err(|error| lost(&error))?).await
+        let bytes_max = match sending {
+            Sending::Record(_) => ANSWER_BYTES_MAX,
+            Sending::Batch(_) => BATCH_ANSWER_BYTES_MAX,
+        };
+        read(response.map_err(|error| lost(&error))?, bytes_max).await
     }
 }
 
@@ -208,13 +227,13 @@ fn lost(error: &hyper::Error) -> NoReply {
     })
 }
 
-async fn read(response: Response<Incoming>) -> Result<Reply, NoReply> {
+async fn read(response: Response<Incoming>, bytes_max: usize) -> Result<Reply, NoReply> {
     let (head, mut incoming) = response.into_parts();
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|error| lost(&error))?;
         let data = frame.data_ref().map_or(&[][..], |data| &data[..]);
-        let room = ANSWER_BYTES_MAX - body.len();
+        let room = bytes_max - body.len();
         body.extend_from_slice(&data[..data.len().min(room)]);
         if data.len() > room {
             break;

@@ -1,6 +1,7 @@
 //! `flk pcs submit`: sends records and shows each answer. Sending again is always safe, because a gateway answers a
 //! duplicate with the stored outcome; so whatever is not known to have arrived is tried again.
 
+mod batch;
 mod client;
 mod meaning;
 mod reader;
@@ -32,12 +33,14 @@ Examples:
   $ flk pcs submit --url http://127.0.0.1:8080 signed.json
   $ flk pcs build events.csv | flk pcs sign | flk pcs submit -
   $ flk pcs submit --concurrency 64 --quiet records.ndjson
+  $ flk pcs submit --batch 1000 --quiet records.ndjson
 
 Each line shows the input line, the status, its meaning, the Flk-Dedup header (miss: new, hit: seen before, conflict: \
 seen with other content) and the answer, in the order of the input.
 408, 502, 503, 504 and connection errors are retried after 100 ms, then twice as long each time up to 30 s, with 25 % \
 jitter, and never before Retry-After has passed. After a 429 all records wait for Retry-After and continue at the \
-gateway's rate, for at most --wait; a 429 does not count as an attempt. If a record gets no answer the rest is not \
+gateway's rate, for at most --wait; a 429 does not count as an attempt. With --batch each record of a request has its own \
+answer, and only those that are to be retried are sent again; at most 4 such requests are in flight. If a record gets no answer the rest is not \
 sent, unless --keep-going is given. \
 An answer that no gateway gives (another content type, no outcome, the outcome of another record) stops the command.
 Ctrl-C stops sending, waits up to 2 s for outstanding answers, and prints the summary. Its last line names the input line \
@@ -59,6 +62,9 @@ pub(crate) struct SubmitArgs {
     /// Most requests in flight, each on its own connection
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = whole(1..=1024_u16))]
     concurrency: u16,
+    /// Most records in one request, at POST /v1/pcs/batch; 1: each in a request of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=4096_u16))]
+    batch: u16,
     /// Most attempts per record; a 429 does not count as one
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole(1..=1_000_000_u32))]
     attempts: u32,
@@ -79,6 +85,8 @@ pub(crate) struct SubmitArgs {
     quiet: bool,
 }
 
+/// Batches in flight: a gateway has memory for the answers of a few large ones.
+const BATCHES_AT_ONCE_MAX: u16 = 4;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -100,7 +108,11 @@ pub(crate) fn run(args: &SubmitArgs) -> CommandResult {
     let plan = send::Plan {
         template: Rc::new(template),
         retry: Retry::with_attempts(args.attempts),
-        concurrency: args.concurrency,
+        concurrency: match args.batch {
+            1 => args.concurrency,
+            _ => args.concurrency.min(BATCHES_AT_ONCE_MAX),
+        },
+        batch: args.batch,
         wait: args.wait,
         keep_going: args.keep_going,
     };

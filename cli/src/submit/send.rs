@@ -1,7 +1,8 @@
 //! The senders: one task per request in flight, each with its own connection. A task takes the next record, sends it until
 //! it is answered or given up, and passes the answer on. All tasks run on one thread.
 
-use crate::submit::client::{Connection, NoReply, Reply, Template};
+use crate::submit::batch::{gather, send_many};
+use crate::submit::client::{Connection, NoReply, Reply, Sending, Template};
 use crate::submit::meaning::Meaning;
 use crate::submit::reader::Item;
 use crate::submit::report::{Sent, Word};
@@ -25,6 +26,8 @@ pub(super) struct Plan {
     pub(super) template: Rc<Template>,
     pub(super) retry: Retry,
     pub(super) concurrency: u16,
+    /// Most records in one request.
+    pub(super) batch: u16,
     /// How long to retry a record that is answered 429.
     pub(super) wait: Duration,
     /// Whether sending continues after a record without an answer.
@@ -33,8 +36,8 @@ pub(super) struct Plan {
 
 /// State shared by the tasks.
 pub(super) struct Shared {
-    plan: Plan,
-    stop: SendStop,
+    pub(super) plan: Plan,
+    pub(super) stop: SendStop,
     pub(super) tally: RefCell<Tally>,
     to_show: Sender<Shown>,
     items: RefCell<UnboundedReceiver<Item>>,
@@ -71,7 +74,7 @@ impl Shared {
         }
     }
 
-    fn next(&self) -> Option<Item> {
+    pub(super) fn next(&self) -> Option<Item> {
         if let Some(item) = self.pending.borrow_mut().pop_front() {
             self.pending_taken.notify_one();
             return Some(item);
@@ -86,6 +89,11 @@ impl Shared {
             self.tally.borrow_mut().leave_out(item.line);
         }
         self.tally.take()
+    }
+
+    /// A record that was taken is the next one again.
+    pub(super) fn put_back(&self, item: Item) {
+        self.pending.borrow_mut().push_front(item);
     }
 
     async fn receive(&self) -> Option<Item> {
@@ -146,25 +154,38 @@ async fn task(shared: Rc<Shared>, first: Item) {
             shared.tally.borrow_mut().leave_out(item.line);
             continue;
         }
+        if shared.plan.batch > 1 {
+            let items = gather(&shared, item).await;
+            let all = send_many(&shared, &mut connection, &items).await;
+            for (item, sent) in items.iter().zip(all) {
+                done(&shared, item, sent);
+            }
+            continue;
+        }
         let sent = match &item.body {
             Ok(body) => send(&shared, &mut connection, item.line, body).await,
             Err(bytes_count) => too_long(item.line, *bytes_count),
         };
-        if !sent.word.is_answer() && !shared.plan.keep_going {
-            shared.stop.begin(Why::Unanswered);
-        }
-        shared.tally.borrow_mut().add(&sent, item.window_bytes);
-        let shown = Shown {
-            index: item.index,
-            window_bytes: item.window_bytes,
-            sent,
-        };
-        // the receiver lives until the last sender is gone
-        shared.to_show.send(shown).ok();
+        done(&shared, &item, sent);
     }
 }
 
-fn too_long(line: u64, bytes_count: u64) -> Sent {
+/// A record has its result: it is counted and shown.
+fn done(shared: &Shared, item: &Item, sent: Sent) {
+    if !sent.word.is_answer() && !shared.plan.keep_going {
+        shared.stop.begin(Why::Unanswered);
+    }
+    shared.tally.borrow_mut().add(&sent, item.window_bytes);
+    let shown = Shown {
+        index: item.index,
+        window_bytes: item.window_bytes,
+        sent,
+    };
+    // the receiver lives until the last sender is gone
+    shared.to_show.send(shown).ok();
+}
+
+pub(super) fn too_long(line: u64, bytes_count: u64) -> Sent {
     Sent {
         line,
         requests: 0,
@@ -179,23 +200,17 @@ fn too_long(line: u64, bytes_count: u64) -> Sent {
 
 /// Sends one record until it is answered or given up.
 async fn send(shared: &Shared, connection: &mut Connection, line: u64, body: &Bytes) -> Sent {
-    let mut sent = Sent {
-        line,
-        requests: 0,
-        put_off: 0,
-        word: Word::NotSent,
-        reply: None,
-        why: None,
-    };
+    let mut sent = Sent::nothing(line);
     let begun = Instant::now();
     let give_up = begun + shared.plan.wait;
+    let sending = Sending::Record(body.clone());
     loop {
         if !pass_gate(shared).await {
             return sent;
         }
         let answer = tokio::select! {
             biased;
-            answer = connection.send(body) => answer,
+            answer = connection.send(&sending) => answer,
             () = shared.stop.abandoned() => Err(NoReply::Interrupted),
         };
         let pause = match answer {
@@ -212,7 +227,7 @@ async fn send(shared: &Shared, connection: &mut Connection, line: u64, body: &By
 }
 
 /// Waits until sending is allowed again; false if sending was stopped.
-async fn pass_gate(shared: &Shared) -> bool {
+pub(super) async fn pass_gate(shared: &Shared) -> bool {
     while let Some(opens) = shared.gate.get() {
         if opens <= Instant::now() {
             shared.gate.set(None);
@@ -230,7 +245,7 @@ async fn pass_gate(shared: &Shared) -> bool {
 }
 
 /// Notes what an answer means; the pause before the next attempt, if there is to be one.
-fn judge(
+pub(super) fn judge(
     shared: &Shared,
     sent: &mut Sent,
     reply: Reply,
@@ -298,7 +313,7 @@ fn put_off(
 }
 
 /// Records that there was no answer. A record counts as not sent if no attempt had a connection.
-fn no_reply(
+pub(super) fn no_reply(
     shared: &Shared,
     sent: &mut Sent,
     why: &NoReply,
@@ -346,6 +361,7 @@ mod tests {
             template: Rc::new(Template::new(target, None, Duration::from_secs(1))),
             retry: Retry::with_attempts(1),
             concurrency: 1,
+            batch: 1,
             wait: Duration::ZERO,
             keep_going: false,
         };

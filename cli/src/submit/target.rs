@@ -5,6 +5,7 @@ use hyper::Uri;
 
 /// Where records go, at the end of the path.
 const PATH: &str = "/v1/pcs/submit";
+const BATCH_PATH: &str = "/v1/pcs/batch";
 const PORT_DEFAULT: u16 = 80;
 
 /// A checked address.
@@ -18,6 +19,8 @@ pub(crate) struct Target {
     /// Host and port as the header `Host` has them.
     pub(crate) authority: String,
     pub(crate) path: Uri,
+    /// Where batches go.
+    pub(crate) batch_path: Uri,
 }
 
 impl Target {
@@ -44,9 +47,10 @@ impl Target {
         let prefix = prefix.trim_end_matches('/');
         let prefix = prefix.strip_suffix(PATH).unwrap_or(prefix);
         let path = format!("{prefix}{PATH}");
+        let batch_path = format!("{prefix}{BATCH_PATH}");
         let is_plain = !path.contains(['?', '#']);
-        let path = match path.parse() {
-            Ok(path) if is_plain => path,
+        let (path, batch_path) = match (path.parse(), batch_path.parse()) {
+            (Ok(path), Ok(batch_path)) if is_plain => (path, batch_path),
             _ => return Err(wrong("its path has characters that a path cannot have")),
         };
         Ok(Self {
@@ -55,6 +59,7 @@ impl Target {
             port,
             authority: authority.to_owned(),
             path,
+            batch_path,
         })
     }
 

@@ -7,6 +7,8 @@ use flk_dataplane::wal::name::{LogId, Place};
 pub(super) struct Row {
     pub(super) log: LogId,
     pub(super) place: Place,
+    /// Its line in its batch, if it came in one.
+    pub(super) line: Option<u32>,
     /// Wall clock of the batch that holds the body.
     pub(super) wall_us: u64,
     pub(super) tenant: String,

@@ -92,8 +92,11 @@ pub(super) fn row_line(row: &Row) -> String {
         .pcs_id
         .as_ref()
         .map_or("-".to_owned(), |id| printable(id));
+    let line = row
+        .line
+        .map_or(String::new(), |line| format!("  line {line}"));
     format!(
-        "log {} {place:<10} {}  {}  {:>6} B  {status} {}{why}  {pcs_id}",
+        "log {} {place:<10} {}  {}  {:>6} B  {status} {}{why}  {pcs_id}{line}",
         row.log,
         time_text(row.wall_us),
         row.tenant,
@@ -109,6 +112,7 @@ pub(super) fn row_json(row: &Row) -> Value {
         "log": row.log.to_string(),
         "sequence": row.place.sequence.to_string(),
         "index": row.place.index,
+        "line": row.line,
         "received": time_text(row.wall_us),
         "tenant": row.tenant,
         "bytes": row.bytes,

@@ -145,6 +145,7 @@ impl<S: FnMut(Row)> Use for Rows<S> {
         Some(Row {
             log: self.log,
             place: at.place,
+            line: at.line,
             wall_us: at.wall_us,
             tenant: at.record.tenant.to_owned(),
             bytes: at.record.bytes,

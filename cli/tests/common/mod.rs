@@ -23,6 +23,8 @@ pub fn flk(dir: &Path) -> Command {
         "PCS_ED25519_PUB_B64",
         "FLK_URL",
         "FLK_BODY_MAX",
+        "BATCH_MAX_BYTES",
+        "BATCH_MAX_RECORDS",
         "WAL_DIR",
         "PORT",
         "LISTEN",

@@ -11,6 +11,7 @@ mod server;
 
 mod archive;
 mod backup;
+mod batch;
 mod bench;
 mod control;
 mod damage;

@@ -6,6 +6,7 @@ mod common;
 #[path = "../common/server.rs"]
 mod server;
 
+mod batch;
 mod interrupted;
 
 use common::{Ran, flk, run};

@@ -118,6 +118,10 @@ pub struct Config {
     pub keepalive: Duration,
     /// Largest body in bytes.
     pub body_bytes_max: u64,
+    /// Largest body of a batch.
+    pub batch_bytes_max: u64,
+    /// Most lines of a batch.
+    pub batch_lines_max: u16,
     /// Whether clients may look outcomes up.
     pub look_ups: LookUps,
     /// Whose word on the address of a client counts.
@@ -254,6 +258,8 @@ impl Config {
             drain_delay: seconds(raw.duration(Variable::DrainDelay, "0s", 0..=3600)?),
             keepalive: seconds(raw.duration(Variable::HttpKeepalive, "75s", 1..=3600)?),
             body_bytes_max,
+            batch_bytes_max: raw.size(Variable::BatchMaxBytes, "4MiB", 1 << 10..=4 << 20)?,
+            batch_lines_max: batch_lines_max(raw)?,
             look_ups: match is_on(raw, Variable::LookUps, "off")? {
                 true => LookUps::On,
                 false => LookUps::Off,
@@ -261,6 +267,15 @@ impl Config {
             proxies: proxies(raw)?,
             traces: traces::limits(raw)?,
         })
+    }
+}
+
+/// Most lines of a batch: the log has a place for more, and memory for answers has not.
+fn batch_lines_max(raw: &RawConfig) -> Result<u16, ConfigError> {
+    let lines_max: u16 = raw.parsed(Variable::BatchMaxRecords, "4096", "not a whole number")?;
+    match lines_max {
+        1..=4096 => Ok(lines_max),
+        _ => Err(raw.error(Variable::BatchMaxRecords, "out of bounds")),
     }
 }
 

@@ -56,6 +56,10 @@ fn check_sizes_and_times(config: &Config) {
     assert_eq!(config.listen.to_string(), "[::1]:9090");
     assert_eq!(config.keepalive, Duration::from_secs(90));
     assert_eq!(config.body_bytes_max, 65_536);
+    assert_eq!(
+        (config.batch_bytes_max, config.batch_lines_max),
+        (131_072, 100)
+    );
     assert_eq!(config.look_ups, LookUps::On);
     assert_eq!(config.drain_delay, Duration::from_secs(5));
     assert_eq!(config.proxies.protocol, ProxyProtocol::Optional);
@@ -76,7 +80,7 @@ fn check_sizes_and_times(config: &Config) {
 fn every_setting_can_stand_in_the_file() {
     let written = Written::new("");
     let text = format!(
-        "[http]\nport = 9_090\nlisten = \"::1\"\nkeepalive = \"90s\"\nbody_max = \"64KiB\"\nlook_ups = \"on\"\ndrain_delay = \"5s\"\nproxy_protocol = \"optional\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
+        "[http]\nport = 9_090\nlisten = \"::1\"\nkeepalive = \"90s\"\nbody_max = \"64KiB\"\nbatch_max_bytes = \"128KiB\"\nbatch_max_records = 100\nlook_ups = \"on\"\ndrain_delay = \"5s\"\nproxy_protocol = \"optional\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
          [wal]\ndir = \"/srv/wal\"\nmax_bytes = \"1GiB\"\nmax_age = \"2d\"\nsegment_bytes = \"8MiB\"\nsecret_file = \"/srv/wal.secret\"\nhold_limit = \"refuse\"\ndir_group = \"1234\"\n\
          [dedup]\nbackend = \"memory\"\nttl = \"7d\"\nmemory_max = \"64MiB\"\n\
          [signing]\nalg = \"hmac\"\nhmac_key_file = '{key}'\nhmac_keys_file = '{key}'\nhmac_key_new_file = '{key}'\nhmac_key_old_file = '{key}'\nallow_unsigned = false\n\

@@ -119,6 +119,10 @@ variables! {
     HttpKeepalive "HTTP_KEEPALIVE" "http.keepalive" false "75s" "1s to 1h, as a number with s, m or h";
     /// Largest request body.
     BodyMax "FLK_BODY_MAX" "http.body_max" false "1MiB" "1KiB to 1MiB";
+    /// Largest body of a batch.
+    BatchMaxBytes "BATCH_MAX_BYTES" "http.batch_max_bytes" false "4MiB" "1KiB to 4MiB";
+    /// Most lines of a batch.
+    BatchMaxRecords "BATCH_MAX_RECORDS" "http.batch_max_records" false "4096" "1 to 4096 lines";
     /// Whether clients may look outcomes up with GET /v1/pcs/{pcs_id}.
     LookUps "FLK_LOOK_UPS" "http.look_ups" false "off" "off or on: a look-up is not signed, so every client that reaches the port reads outcomes of any tenant whose name it sends";
     /// What trusted proxies send in front of connections.

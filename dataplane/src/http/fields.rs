@@ -198,8 +198,11 @@ fn content_length(value: &[u8]) -> Result<u64, Problem> {
 /// The media type alone decides; its parameters are ignored.
 fn content_type(value: &[u8]) -> ContentType {
     let media_type = value.split(|&byte| byte == b';').next().unwrap_or_default();
-    if ascii::trim(media_type).eq_ignore_ascii_case(b"application/json") {
+    let media_type = ascii::trim(media_type);
+    if media_type.eq_ignore_ascii_case(b"application/json") {
         ContentType::Json
+    } else if media_type.eq_ignore_ascii_case(b"application/x-ndjson") {
+        ContentType::Ndjson
     } else {
         ContentType::Other
     }
@@ -337,7 +340,11 @@ mod tests {
             ("application/json; charset=utf-8", ContentType::Json),
             ("application/json ;x", ContentType::Json),
             ("application/json;", ContentType::Json),
+            ("application/x-ndjson", ContentType::Ndjson),
+            ("Application/X-NDJSON; charset=utf-8", ContentType::Ndjson),
             ("", ContentType::Other),
+            ("application/ndjson", ContentType::Other),
+            ("application/x-ndjson, application/json", ContentType::Other),
             ("text/json", ContentType::Other),
             ("application/jsonl", ContentType::Other),
             ("application/json, text/plain", ContentType::Other),

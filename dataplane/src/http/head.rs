@@ -30,8 +30,24 @@ pub struct HttpLimits {
     pub head_bytes_max: usize,
     /// Most header fields.
     pub fields_max: usize,
-    /// Longest announced body, in bytes.
+    /// Longest announced body of one record, in bytes.
     pub body_bytes_max: u64,
+    /// Longest announced body of a batch, in bytes.
+    pub batch_bytes_max: u64,
+}
+
+impl HttpLimits {
+    /// The same with the bound of bodies that this resource has.
+    #[must_use]
+    pub const fn of(self, target: Target) -> HttpLimits {
+        match target {
+            Target::Batch => HttpLimits {
+                body_bytes_max: self.batch_bytes_max,
+                ..self
+            },
+            _ => self,
+        }
+    }
 }
 
 impl Default for HttpLimits {
@@ -40,6 +56,7 @@ impl Default for HttpLimits {
             head_bytes_max: 16 * 1024,
             fields_max: 64,
             body_bytes_max: 1024 * 1024,
+            batch_bytes_max: 4 * 1024 * 1024,
         }
     }
 }
@@ -111,6 +128,8 @@ pub enum IdInPath {
 pub enum Target {
     /// `/v1/pcs/submit`
     Submit,
+    /// `/v1/pcs/batch`
+    Batch,
     /// `/v1/pcs/` and one more segment: the outcome of that id.
     Outcome(IdInPath),
     /// `/health`
@@ -136,7 +155,9 @@ pub enum Target {
 pub enum ContentType {
     /// `application/json`, whatever its parameters.
     Json,
-    /// No such header: treated as JSON.
+    /// `application/x-ndjson`, whatever its parameters.
+    Ndjson,
+    /// No such header: treated as what the path takes.
     Absent,
     /// Something else.
     Other,
@@ -296,8 +317,8 @@ fn check_whole_head(
     if line.method == Method::Post && fields.content_length.is_none() && !coded {
         return Err(Problem::LengthRequired);
     }
-    if announced > limits.body_bytes_max {
-        return Err(Problem::BodyTooLarge);
+    if announced > limits.of(line.target).body_bytes_max {
+        return Err(Problem::too_large(line.target));
     }
     if fields.expect == Expect::Unknown && line.version_minor == 1 {
         return Err(Problem::ExpectationUnsupported);

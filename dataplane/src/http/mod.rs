@@ -32,6 +32,6 @@ pub use head::{
 pub use networks::{Networks, NetworksError};
 pub use problem::Problem;
 pub use proxy::{ProxyFault, ProxyHeader, ProxyStatus, read_proxy_header};
-pub use respond::{Afterwards, CONTINUE, Common, Dedup, ResponsePart};
+pub use respond::{Afterwards, BatchCounts, CONTINUE, Common, Dedup, ResponsePart};
 pub use route::{Allowed, LookUps, Route, SKIPPED_BODY_BYTES_MAX, connection_survives, route};
 pub use traceparent::{Sampled, Traceparent, read_traceparent};

@@ -1,6 +1,7 @@
 //! The table of all refusals: status, stable `code`, stable number in the log, and a text that says what to do. A problem
 //! carries nothing from the request, so no response can echo a payload.
 
+use super::head::Target;
 use flk_contract::parse::{Field, Malformed, MalformedCode};
 
 /// Makes the enum, its look-ups and the JSON body of each row from one table.
@@ -172,6 +173,13 @@ problems! {
     /// No outcome of that id is stored.
     OutcomeNotFound = 46, 404, "outcome_not_found", false, "No outcome", "This gateway has no outcome of that id for this tenant: none was given, or its time is over.";
 
+    /// The body of a batch is longer than the limit, by its Content-Length or by its chunks. It closes, as every 413 does.
+    BatchTooLarge = 47, 413, "body_too_large", false, "Batch too large", "Send batches of at most the configured size, 4 MiB by default.";
+    /// A batch has more lines than the limit.
+    TooManyRecords = 48, 413, "too_many_records", false, "Too many records", "Send batches of at most the configured number of lines, 4096 by default.";
+    /// A content type other than NDJSON for a batch.
+    BatchTypeUnsupported = 49, 415, "content_type_unsupported", false, "Content type not supported", "Send the header Content-Type: application/x-ndjson.";
+
     // 60–69: authentication and tenants.
     /// The signature is absent, malformed or matches no active key. Also any fault of pcs_id or merkle_root that makes the
     /// signed payload impossible.
@@ -230,6 +238,8 @@ problems! {
     LookUpsBusy = 137, 503, "look_ups_busy", true, "Too many look-ups", "Too many look-ups wait for an answer; ask again after Retry-After seconds.";
     /// The process may open no more files.
     OutOfDescriptors = 138, 503, "wal_unavailable", true, "Too many open files", "Outcome unknown; send the same request again after Retry-After seconds. Operators: the process has as many files open as it may, so the log gets no further segment; raise its limit of open files (LimitNOFILE, or prlimit --nofile while it runs).";
+    /// Too many batches wait for their answers.
+    BatchesBusy = 139, 503, "batches_busy", true, "Too many batches", "Too many batches wait for their answers; send the same batch again after Retry-After seconds, or smaller ones.";
 }
 
 impl From<&Malformed> for Problem {
@@ -267,11 +277,20 @@ impl Problem {
         self as u8
     }
 
+    /// The body of a request for this resource is longer than the limit.
+    #[must_use]
+    pub const fn too_large(target: Target) -> Problem {
+        match target {
+            Target::Batch => Problem::BatchTooLarge,
+            _ => Problem::BodyTooLarge,
+        }
+    }
+
     /// Whether the connection always closes after this problem. True for framing problems: the start of the next request
-    /// is unknown.
+    /// is unknown. The two of batches are no framing problems by number, for those numbers are given out.
     #[must_use]
     pub const fn closes(self) -> bool {
-        self.number() < 40
+        self.number() < 40 || matches!(self, Problem::BatchTooLarge | Problem::TooManyRecords)
     }
 
     /// Default of `Retry-After` in seconds; `None` where the header is not sent.
@@ -285,7 +304,8 @@ impl Problem {
             | Problem::StoreUnavailable
             | Problem::LogStalled
             | Problem::ShardStuck
-            | Problem::LookUpsBusy => Some(1),
+            | Problem::LookUpsBusy
+            | Problem::BatchesBusy => Some(1),
             Problem::Starting => Some(2),
             Problem::DiskFull
             | Problem::DedupMemoryFull
@@ -311,6 +331,7 @@ impl Problem {
                 "WWW-Authenticate: Basic realm=\"metrics\", charset=\"UTF-8\"\r\n"
             }
             Problem::ContentTypeUnsupported => "Accept: application/json\r\n",
+            Problem::BatchTypeUnsupported => "Accept: application/x-ndjson\r\n",
             Problem::ContentEncodingUnsupported => "Accept-Encoding: identity\r\n",
             _ => "",
         }
@@ -326,7 +347,12 @@ mod tests {
     #[test]
     fn every_number_and_code_is_given_out_once_and_reads_back() {
         // One code to clients, several texts for the operator: what clients do about them is the same.
-        let shared = ["wal_unavailable", "disk_full"];
+        let shared = [
+            "wal_unavailable",
+            "disk_full",
+            "body_too_large",
+            "content_type_unsupported",
+        ];
         let mut codes = HashSet::new();
         let mut previous = 0;
         for &problem in Problem::ALL {

@@ -141,6 +141,7 @@ fn resource(path_and_query: &[u8], start: usize) -> Target {
         .unwrap_or(path_and_query.len());
     match &path_and_query[..path_len] {
         b"/v1/pcs/submit" => Target::Submit,
+        b"/v1/pcs/batch" => Target::Batch,
         b"/health" => Target::Health,
         b"/livez" => Target::Livez,
         b"/readyz" if path_and_query.ends_with(b"?verbose") => Target::ReadyzVerbose,

@@ -118,6 +118,9 @@ pub fn problem_at_field(
     append_problem(out, problem, field, None, common);
 }
 
+/// What stands before the name of a field in a problem.
+const FIELD_OPEN: &str = ",\"field\":\"";
+
 fn append_problem(
     out: &mut Vec<u8>,
     problem: Problem,
@@ -125,7 +128,6 @@ fn append_problem(
     retry_after_s: Option<u32>,
     common: Common<'_>,
 ) {
-    const FIELD_OPEN: &str = ",\"field\":\"";
     status_line(out, problem.status());
     out.extend_from_slice(b"Content-Type: application/problem+json\r\nCache-Control: no-store\r\n");
     out.extend_from_slice(problem.extra_header().as_bytes());
@@ -163,6 +165,76 @@ fn append_problem(
         out.push(b'"');
     }
     out.push(b'}');
+}
+
+/// Of how many lines of a batch what became.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchCounts {
+    /// Lines with a record.
+    pub records: u32,
+    /// Those with an outcome, first or stored.
+    pub outcomes: u32,
+    /// Those that may be sent again: 429 and 503.
+    pub retryable: u32,
+}
+
+/// Appends the answer to a batch, whose lines are written already.
+pub fn batch(out: &mut Vec<u8>, counts: BatchCounts, lines: &[u8], common: Common<'_>) {
+    out.extend_from_slice(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nCache-Control: no-store\r\nFlk-Batch-Records: ",
+    );
+    decimal(out, u64::from(counts.records));
+    out.extend_from_slice(b"\r\nFlk-Batch-Outcomes: ");
+    decimal(out, u64::from(counts.outcomes));
+    out.extend_from_slice(b"\r\nFlk-Batch-Retryable: ");
+    decimal(out, u64::from(counts.retryable));
+    out.extend_from_slice(b"\r\nContent-Length: ");
+    decimal(out, lines.len() as u64);
+    end_of_head(out, common);
+    out.extend_from_slice(lines);
+}
+
+/// Appends a line of the answer to a batch: the outcome of the record on this line, as a submit has it.
+pub fn line_outcome(out: &mut Vec<u8>, line: u32, status: u16, body: &[u8], dedup: Dedup) {
+    line_open(out, line, status);
+    out.extend_from_slice(match dedup {
+        Dedup::Miss => b",\"dedup\":\"miss\",\"outcome\":",
+        Dedup::Hit => b",\"dedup\":\"hit\",\"outcome\":",
+        Dedup::Conflict => b",\"dedup\":\"conflict\",\"outcome\":",
+    });
+    out.extend_from_slice(body);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends a line of the answer to a batch: what refuses the record on this line, as a submit has it. What a submit has in
+/// `Retry-After` is the member `retry_after`.
+pub fn line_problem(
+    out: &mut Vec<u8>,
+    line: u32,
+    problem: Problem,
+    field: &'static str,
+    retry_after_s: Option<u32>,
+) {
+    line_open(out, line, problem.status());
+    if let Some(default_s) = problem.retry_after_s() {
+        out.extend_from_slice(b",\"retry_after\":");
+        decimal(out, u64::from(retry_after_s.unwrap_or(default_s)));
+    }
+    out.extend_from_slice(b",\"problem\":");
+    out.extend_from_slice(problem.body_open().as_bytes());
+    if !field.is_empty() {
+        out.extend_from_slice(FIELD_OPEN.as_bytes());
+        out.extend_from_slice(field.as_bytes());
+        out.push(b'"');
+    }
+    out.extend_from_slice(b"}}\n");
+}
+
+fn line_open(out: &mut Vec<u8>, line: u32, status: u16) {
+    out.extend_from_slice(b"{\"line\":");
+    decimal(out, u64::from(line));
+    out.extend_from_slice(b",\"status\":");
+    decimal(out, u64::from(status));
 }
 
 /// Appends a plain response such as health, version or metrics.

@@ -12,6 +12,8 @@ pub const SKIPPED_BODY_BYTES_MAX: u64 = 64 * 1024;
 pub enum Route {
     /// A record to judge.
     Submit,
+    /// Many records to judge, one a line.
+    Batch,
     /// The stored outcome of the id that stands here in the head.
     Outcome(Span),
     /// `OK`.
@@ -69,6 +71,7 @@ impl Allowed {
 pub fn route(head: &Head, look_ups: LookUps) -> Result<Route, Problem> {
     let route = match head.target {
         Target::Submit => return submit(head),
+        Target::Batch => return batch(head),
         Target::Outcome(id) if look_ups == LookUps::On => return outcome(head, id),
         Target::Health => Route::Health,
         Target::Livez => Route::Livez,
@@ -110,13 +113,31 @@ fn submit(head: &Head) -> Result<Route, Problem> {
     if head.content_encoded {
         return Err(Problem::ContentEncodingUnsupported);
     }
-    if head.content_type == ContentType::Other {
+    if !matches!(head.content_type, ContentType::Json | ContentType::Absent) {
         return Err(Problem::ContentTypeUnsupported);
     }
     if head.tenant == TenantHeader::Invalid {
         return Err(Problem::UnknownTenant);
     }
     Ok(Route::Submit)
+}
+
+/// The rules of a submit, for another type of body.
+fn batch(head: &Head) -> Result<Route, Problem> {
+    if !matches!(head.content_type, ContentType::Ndjson | ContentType::Absent)
+        && head.method == Method::Post
+        && !head.content_encoded
+    {
+        return Err(Problem::BatchTypeUnsupported);
+    }
+    let as_submit = Head {
+        content_type: ContentType::Json,
+        ..*head
+    };
+    Ok(match submit(&as_submit)? {
+        Route::Submit => Route::Batch,
+        route => route,
+    })
 }
 
 /// Whether the connection can be kept after this refusal, given how much of the body has not been received. Where that may

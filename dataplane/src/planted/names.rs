@@ -4,7 +4,7 @@ use super::{Bug, Point};
 
 impl Bug {
     /// All of them, in the order of the table in docs/testing.md.
-    pub const ALL: [Bug; 47] = [
+    pub const ALL: [Bug; 49] = [
         Bug::AckBeforeSync,
         Bug::SyncBeforeWriteCompleted,
         Bug::TwoBatchesInFlight,
@@ -52,6 +52,8 @@ impl Bug {
         Bug::LookUpOfDefaultTenant,
         Bug::HoldMissedByDeletion,
         Bug::HoldFreesItsSegment,
+        Bug::BatchLinesSwapped,
+        Bug::BatchWaitsForFirstLine,
     ];
 
     /// The bug in words.
@@ -119,6 +121,8 @@ impl Bug {
             Bug::HoldFreesItsSegment => {
                 "a hold frees the segment that it stands in, as if it were done with all of it"
             }
+            Bug::BatchLinesSwapped => "two answers of a batch change places",
+            Bug::BatchWaitsForFirstLine => "a batch answered when its first record is durable",
             Bug::EpochComparedAsNumber => "seal epochs compared as numbers that never wrap",
         }
     }

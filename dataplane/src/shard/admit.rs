@@ -113,7 +113,10 @@ impl Ingress {
                 Some(refusal) => {
                     self.give_back_share(core, &request);
                     let needs = Sequence::default();
-                    self.answer(core, request.conn, request.reply, refusal.answer(), needs);
+                    self.answer(core, request.to(), refusal.answer(), needs);
+                    if request.line > 0 {
+                        self.limit_batch(request.conn, request.reply, refusal);
+                    }
                 }
             }
         }
@@ -155,7 +158,7 @@ impl Ingress {
             self.refuse(slot, refusal, Some(&request), now.mono_us, now);
             return;
         }
-        admitted.paid_bytes = Some(asking.bytes);
+        admitted.paid_bytes = asking.bytes;
         connection.owed.owe(Owed {
             reply: Reply::at_once(Answer::Continue),
             since_us: now.mono_us,
@@ -176,6 +179,7 @@ impl Ingress {
         let meta = BodyMeta {
             snapshot: request.context.snapshot,
             tenant: self.in_force.name(request.context.tenant),
+            line: u32::from(request.line),
             ..BodyMeta::default()
         };
         let place = core.log.push_body(body, &meta);
@@ -184,16 +188,21 @@ impl Ingress {
         let ticket = self.flights.admit(Request {
             conn: request.conn,
             reply: request.reply,
+            line: request.line,
             context: request.context,
             body: place,
             trace,
         });
         self.forget_answered(core);
+        // What enters the log late because its batch is large has its own time from then on.
+        let since_us = match request.line {
+            0 => request.complete_us,
+            _ => now.mono_us,
+        };
         self.expect_answer(Deadline {
-            due_us: request.complete_us + self.config.limits.deadline_us,
+            due_us: since_us + self.config.limits.deadline_us,
             ticket,
-            conn: request.conn,
-            reply: request.reply,
+            to: request.to(),
         });
         self.logged.push(Logged {
             ticket,

@@ -1,6 +1,7 @@
 //! The content of an answer before it is bytes: small, plain data that waits in a connection's queue for the log.
 
 use crate::dedup::Decided;
+use crate::event::ConnId;
 use crate::http::{Dedup, Problem, Route};
 use crate::stats::exposition::Format;
 
@@ -39,6 +40,28 @@ impl Answer {
     /// A refusal that is about no single field.
     pub(super) fn refusal(problem: Problem) -> Answer {
         Answer::Problem(problem, "")
+    }
+}
+
+/// Where an answer goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addressee {
+    /// The connection that asked.
+    pub conn: ConnId,
+    /// The number of the answer among those of the connection.
+    pub reply: u64,
+    /// The line of the answer to a batch, from 1; 0: the answer is that to one record.
+    pub line: u16,
+}
+
+impl Addressee {
+    /// The answer to a request that has one.
+    pub(super) fn of_one(conn: ConnId, reply: u64) -> Addressee {
+        Addressee {
+            conn,
+            reply,
+            line: 0,
+        }
     }
 }
 

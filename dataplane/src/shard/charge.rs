@@ -16,8 +16,8 @@ pub(super) struct Asking {
     pub tenant: TenantId,
     /// Where its client is.
     pub client: Peer,
-    /// Of its body, as far as its head says.
-    pub bytes: u64,
+    /// Of its body, as far as its head says; none: it is a batch, whose records pay one by one.
+    pub bytes: Option<u64>,
     pub refused: Option<Refusal>,
 }
 
@@ -62,13 +62,13 @@ impl Charged<'_> {
             }),
             refused: &mut it.refused,
         });
-        let asking = self.asking.iter_mut().map(|it| Due {
-            tenant: it.tenant,
-            body: Some(Body {
-                client: it.client,
-                bytes: it.bytes,
-            }),
-            refused: &mut it.refused,
+        let asking = self.asking.iter_mut().filter_map(|it| {
+            let (client, bytes) = (it.client, it.bytes?);
+            Some(Due {
+                tenant: it.tenant,
+                body: Some(Body { client, bytes }),
+                refused: &mut it.refused,
+            })
         });
         let looking = self.looking.iter_mut().map(|it| Due {
             tenant: it.tenant,

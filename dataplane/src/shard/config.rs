@@ -77,6 +77,12 @@ pub struct ShardLimits {
     pub unsent_bytes_max: u32,
     /// The same for all connections together: above it, a connection gets its next answer when it took all before.
     pub unsent_bytes_total_max: usize,
+    /// Lines of a batch.
+    pub batch_lines_max: u16,
+    /// Memory for the answers to batches of one connection that have not left; one more batch may come on top.
+    pub batch_reply_bytes_max: usize,
+    /// The same for all connections together, with nothing on top: what is beyond is refused.
+    pub batch_reply_bytes_total_max: usize,
     /// Memory for partial heads, all connections together.
     pub head_bytes_total_max: usize,
     /// Memory for partial bodies, all connections together; at least one body of the largest size.
@@ -122,6 +128,9 @@ impl Default for ShardLimits {
             pipeline_max: 64,
             unsent_bytes_max: 256 * 1024,
             unsent_bytes_total_max: 16 * 1024 * 1024,
+            batch_lines_max: 4096,
+            batch_reply_bytes_max: 2 * 1024 * 1024,
+            batch_reply_bytes_total_max: 16 * 1024 * 1024,
             head_bytes_total_max: 8 * 1024 * 1024,
             body_bytes_total_max: 16 * 1024 * 1024,
             unread_bytes_total_max: 16 * 1024 * 1024,
@@ -163,15 +172,19 @@ impl ShardLimits {
             + BUFFERS_KEPT_MAX * BUFFER_KEPT_BYTES_MAX
     }
 
-    /// Most bytes that any chunked request takes until it is cut out.
+    /// Most bytes that any chunked record takes until it is cut out.
     pub fn chunked_bytes_max(&self) -> usize {
-        self.chunked_bytes_max_behind(self.http.head_bytes_max)
+        self.chunked_bytes(self.http.head_bytes_max, self.http.body_bytes_max)
     }
 
-    /// The same for one whose head has this length. What stands behind the content may arrive with its last byte, and is
-    /// kept with the request while that waits for room.
-    pub fn chunked_bytes_max_behind(&self, head_bytes: usize) -> usize {
-        let body_bytes = self.http.body_bytes_max as usize + FRAMING_BEHIND_BYTES_MAX;
+    /// The same for one with this head.
+    pub fn chunked_bytes_max_behind(&self, head: &http::Head) -> usize {
+        self.chunked_bytes(head.head_len, self.http.of(head.target).body_bytes_max)
+    }
+
+    /// What stands behind the content may arrive with its last byte, and is kept with the request while that waits for room.
+    fn chunked_bytes(&self, head_bytes: usize, content_bytes: u64) -> usize {
+        let body_bytes = content_bytes as usize + FRAMING_BEHIND_BYTES_MAX;
         (head_bytes + body_bytes).min(self.body_bytes_total_max)
     }
 
@@ -196,7 +209,7 @@ impl ShardLimits {
             + LINK_BYTES
             + 2 * WAITER_BYTES;
         // A slot per request in flight, its deadline, and its place in the queues of what waits for the log.
-        let flight = size_of::<Flight>() + 160;
+        let flight = size_of::<Flight>() + 176;
         // A slot per look-up, its deadline, and its places among those that were framed and those that are answered.
         let look = size_of::<Look>() + size_of::<Looking>() + size_of::<LookAnswer>() + 64;
         // Claims and look-ups of all shards may queue at this owner: the claim, its key's pending entry twice, the buckets.
@@ -294,8 +307,9 @@ mod tests {
             limits.head_bytes_total_max,
             limits.body_bytes_total_max,
             limits.unread_bytes_total_max,
+            limits.batch_reply_bytes_total_max,
         ];
-        assert_eq!(totals.map(kib), [16, 8, 16, 16].map(|mib| mib * 1024));
+        assert_eq!(totals.map(kib), [16, 8, 16, 16, 16].map(|mib| mib * 1024));
     }
 
     #[test]
@@ -342,7 +356,7 @@ mod tests {
         let per_flight = of(0, 1, 1, 0) - alone;
         assert_eq!(of(0, 7, 1, 0), alone + 7 * per_flight);
         let slot = size_of::<Flight>() + 3 * size_of::<Decided>();
-        assert!((slot + 160..slot + 256).contains(&per_flight));
+        assert!((slot + 176..slot + 256).contains(&per_flight));
         // With a second shard: its claims, and the rings.
         let with_peer = of(0, 7, 2, 0) - of(0, 0, 2, 0);
         let claims = with_peer - 7 * per_flight - 7 * 6 * size_of::<Message>();

@@ -124,6 +124,8 @@ pub(super) struct Connection {
     pub owed: OwedAnswers,
     /// Bytes given to the driver and not yet gone.
     pub unsent_bytes: u32,
+    /// Memory that its answers to batches may take.
+    pub batch_reply_bytes: usize,
     pub memory: HeldMemory,
     /// When the first byte of the request in progress arrived, moved by the time for which its client is not to blame;
     /// `None` while the client is not to blame at all.
@@ -236,7 +238,8 @@ impl Connection {
     /// byte comes, and a client that takes no answers holds itself up.
     pub(super) fn note_arrivals(&mut self, limits: &ShardLimits, now: Now) {
         let held_up_by_us = self.waits_for_room()
-            || (self.owed.count() >= limits.pipeline_max
+            || ((self.owed.count() >= limits.pipeline_max
+                || self.batch_reply_bytes >= limits.batch_reply_bytes_max)
                 && self.unsent_bytes < limits.unsent_bytes_max);
         if held_up_by_us && self.received.pending_bytes() > 0 {
             self.received
@@ -254,7 +257,9 @@ impl Connection {
 
     /// The client asks faster than it takes answers: nothing more is framed until some have left.
     pub(super) fn is_too_far_ahead(&self, limits: &ShardLimits) -> bool {
-        self.owed.count() >= limits.pipeline_max || self.unsent_bytes >= limits.unsent_bytes_max
+        self.owed.count() >= limits.pipeline_max
+            || self.unsent_bytes >= limits.unsent_bytes_max
+            || self.batch_reply_bytes >= limits.batch_reply_bytes_max
     }
 
     /// Nothing is received, owed or unsent.

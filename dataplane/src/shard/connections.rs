@@ -87,7 +87,7 @@ impl Connections {
         assert_ne!(slot.phase, Phase::Free, "a connection is freed once");
         let ended = slot.begin_life(slot.id);
         assert!(!ended.waits_for_room() && ended.memory.holds_nothing());
-        assert_eq!(ended.unsent_bytes, 0);
+        assert_eq!((ended.unsent_bytes, ended.batch_reply_bytes), (0, 0));
         self.open -= 1;
         self.buffers.give_back(ended.received.into_buffer());
     }

@@ -125,10 +125,14 @@ impl Ingress {
         };
         let decision = candidate.to_record(&record, params.as_str());
         let needs = match late {
-            true => core.log.push_late(&Entry::Decision(decision)),
-            false => core
+            true => core
                 .log
-                .push_disposition(request.body, &Entry::Decision(decision)),
+                .push_late(request.line.into(), &Entry::Decision(decision)),
+            false => core.log.push_disposition(
+                request.body,
+                request.line.into(),
+                &Entry::Decision(decision),
+            ),
         };
         self.waits.decision();
         self.count_first_outcome(request.context.tenant, claim);
@@ -144,7 +148,7 @@ impl Ingress {
         self.flights.decided(ticket, granted);
         self.won.push_back((needs, ticket));
         if !late {
-            self.answer(core, request.conn, request.reply, answer, needs);
+            self.answer(core, request.to(), answer, needs);
         }
     }
 
@@ -161,7 +165,8 @@ impl Ingress {
                     true => (Entry::Conflict(request.body), Dedup::Conflict),
                     false => (Entry::Duplicate(request.body), Dedup::Hit),
                 };
-                core.log.push_disposition(request.body, &entry);
+                core.log
+                    .push_disposition(request.body, request.line.into(), &entry);
                 let stats = self.stats();
                 stats.dedup_hits.add(1);
                 stats.dedup_conflicts.add(u64::from(conflict));
@@ -192,8 +197,9 @@ impl Ingress {
         let request = flight.request;
         match &flight.step {
             FlightStep::Claimed(_) => {
+                let entry = Entry::Unanswered(request.body);
                 core.log
-                    .push_disposition(request.body, &Entry::Unanswered(request.body));
+                    .push_disposition(request.body, request.line.into(), &entry);
                 let answer = Answer::refusal(Problem::StoreUnavailable);
                 self.answer_behind_body(core, request, answer);
             }
@@ -206,13 +212,7 @@ impl Ingress {
     /// The answer needs no more than the body in the log. Bodies are asked for in log order, so the queue of waiting
     /// answers stays ordered only if an older body's answer waits like the newest.
     fn answer_behind_body(&mut self, core: &Core, request: Request, answer: Answer) {
-        let Request {
-            conn,
-            reply,
-            body,
-            trace,
-            ..
-        } = request;
+        let Request { body, trace, .. } = request;
         let newest = self
             .waiting
             .back()
@@ -223,7 +223,7 @@ impl Ingress {
             body.sequence.max(newest)
         };
         self.trace_answer(trace, needs, core.log.durable());
-        self.answer(core, conn, reply, answer, needs);
+        self.answer(core, request.to(), answer, needs);
     }
 
     fn count_first_outcome(&self, tenant: TenantId, claim: &Claim) {

@@ -1,6 +1,7 @@
 //! Requests in flight: admitted, their body in the log, not yet durably ended. Each owns one slot from admission to its
 //! end; a ticket with a generation names it across shards, so that a late answer never reaches another request.
 
+use super::answer::Addressee;
 use super::traced::TraceRef;
 use crate::dedup::context::{Context, TenantId};
 use crate::dedup::protocol::Ticket;
@@ -70,6 +71,8 @@ pub(super) struct Request {
     pub conn: ConnId,
     /// The number of its answer among those of the connection.
     pub reply: u64,
+    /// See [`Addressee::line`].
+    pub line: u16,
     /// What it was admitted under.
     pub context: Context,
     /// Its body in the log.
@@ -77,6 +80,22 @@ pub(super) struct Request {
     /// Its trace, if it is traced.
     pub trace: Option<TraceRef>,
 }
+
+impl Request {
+    /// Where its answer goes.
+    pub(super) fn to(&self) -> Addressee {
+        Addressee {
+            conn: self.conn,
+            reply: self.reply,
+            line: self.line,
+        }
+    }
+}
+
+const _: () = assert!(
+    size_of::<Request>() <= 48,
+    "the line lies in what was padding: a flight is no larger for it"
+);
 
 /// One request in flight.
 #[derive(Clone, Copy, Debug)]
@@ -281,6 +300,7 @@ mod tests {
                 generation: 0,
             },
             reply: 0,
+            line: 0,
             context: Context {
                 tenant: TenantId::DEFAULT,
                 snapshot: 0,

@@ -8,8 +8,8 @@ use super::owed::{Owed, Reply};
 use super::skip::skip_body;
 use super::{Core, Ingress};
 use crate::http::{
-    Decoded, Head, HeadStatus, Method, Problem, ResponsePart, Route, begins_with_post, read_head,
-    route,
+    Decoded, Head, HeadStatus, Method, Problem, ResponsePart, Route, Target, begins_with_post,
+    read_head, route,
 };
 use crate::io::Now;
 
@@ -53,6 +53,10 @@ impl Ingress {
             }
             self.after_framing(slot);
         }
+        // A batch stood back for the others of this turn; it may have what they left.
+        if self.first_is_batch() {
+            self.admit_for_room(core, now);
+        }
         if let Some(core) = core.filter(|_| self.shares.is_on()) {
             self.give_rest(core);
         }
@@ -94,7 +98,7 @@ impl Ingress {
         if admitted.incoming.head.chunked {
             return self.frame_chunks(core, slot, admitted, inbox, now);
         }
-        self.frame_body(core, slot, admitted, now)
+        self.frame_body(core, slot, admitted, inbox, now)
     }
 
     /// Reads a head: `Ok` means that it is whole and that its body is wanted.
@@ -115,7 +119,7 @@ impl Ingress {
             self.stats().ingest.add(1);
         }
         let admission = match route(&head, self.look_ups()) {
-            Ok(Route::Submit) => self.admission(slot, &head, inbox),
+            Ok(Route::Submit | Route::Batch) => self.admission(slot, &head, inbox),
             Ok(Route::Outcome(id)) => return Err(self.frame_look_up(slot, &head, id, inbox, now)),
             Ok(route) => return Err(self.serve_page(slot, &head, route, inbox, now)),
             Err(problem) => Err(problem),
@@ -138,6 +142,7 @@ impl Ingress {
         core: Option<&Core>,
         slot: u32,
         admitted: Admitted,
+        inbox: &[u8],
         now: Now,
     ) -> FrameStep {
         let received = &self.connections.at(slot).received;
@@ -148,6 +153,9 @@ impl Ingress {
             return self.await_rest(slot, admitted, arrived);
         }
         let complete_us = received.complete_us(whole_bytes).unwrap_or(now.mono_us);
+        if admitted.is_batch() {
+            return self.begin_batch(core, slot, &admitted, (inbox, complete_us), now);
+        }
         self.admit_whole(core, slot, &admitted, complete_us, now);
         FrameStep::Again
     }
@@ -162,7 +170,8 @@ impl Ingress {
         inbox: &mut [u8],
         now: Now,
     ) -> FrameStep {
-        let limits = self.config.limits.http;
+        let target = admitted.incoming.head.target;
+        let limits = self.config.limits.http.of(target);
         let received = &mut self.connections.at(slot).received;
         let incoming = &mut admitted.incoming;
         let head_len = incoming.head.head_len;
@@ -177,9 +186,13 @@ impl Ingress {
                 incoming.framing_bytes = end - body_bytes;
                 incoming.head.chunked = false;
                 incoming.head.body_len = body_bytes as u64;
-                self.frame_body(core, slot, admitted, now)
+                self.frame_body(core, slot, admitted, inbox, now)
             }
             Decoded::Refused(problem) => {
+                let problem = match problem {
+                    Problem::BodyTooLarge => Problem::too_large(target),
+                    other => other,
+                };
                 self.refuse(slot, problem, Some(&admitted.incoming), now.mono_us, now)
             }
         }
@@ -195,8 +208,9 @@ impl Ingress {
                 tenant: admitted.context.tenant,
                 client: admitted.client,
                 bytes: match head.chunked {
-                    true => 0,
-                    false => head.body_len,
+                    _ if admitted.is_batch() => None,
+                    true => Some(0),
+                    false => Some(head.body_len),
                 },
                 refused: None,
             });
@@ -224,6 +238,10 @@ impl Ingress {
         let survives =
             request.is_some_and(|request| skip_body(connection, request, refusal.problem, now));
         let head = request.map(|request| &request.head);
+        let is_batch = match head {
+            Some(head) => head.target == Target::Batch,
+            None => refusal.problem == Problem::BatchTooLarge,
+        };
         connection.owed.owe(Owed {
             reply: Reply::at_once(refusal.answer()),
             since_us,
@@ -237,6 +255,9 @@ impl Ingress {
         }
         let conn = connection.id;
         self.due.push(conn);
+        if is_batch {
+            self.count_refused_batch(refusal.problem);
+        }
         if survives {
             FrameStep::Again
         } else {

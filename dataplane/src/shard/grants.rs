@@ -201,7 +201,11 @@ fn body_need(connection: &Connection, limits: &ShardLimits) -> Need {
     if pending_bytes < HEAD_ALLOWANCE_BYTES {
         return Need::default();
     }
-    let bytes_max = limits.chunked_bytes_max_behind(incoming.head.head_len);
+    let bytes_max = limits.chunked_bytes_max_behind(&incoming.head);
+    if admitted.is_batch() {
+        // Memory is left for one record that grows to become whole, and not for a batch.
+        return Need::known(bytes_max);
+    }
     let mut steps = CHUNKED_STEPS_BYTES.into_iter();
     let step = steps.find(|&step| pending_bytes < step);
     let bytes = step.map_or(bytes_max, |step| step.min(bytes_max));

@@ -12,6 +12,7 @@ impl Ingress {
         self.check_accounts();
         self.check_queues();
         self.flights.check_invariants();
+        self.check_batches();
         if let Some(core) = core {
             self.check_cursors(core);
             self.check_traces(core.log.durable());

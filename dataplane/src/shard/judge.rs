@@ -135,26 +135,29 @@ impl Ingress {
         problem: Problem,
         field: &'static str,
     ) {
+        let request = self.flights.expect(ticket).request;
         let Request {
-            conn,
-            reply,
             body,
+            line,
             context,
             trace,
-        } = self.flights.expect(ticket).request;
+            ..
+        } = request;
         let refused = Refused {
             body,
             status: problem.status(),
             code: problem.number(),
         };
-        let needs = core.log.push_disposition(body, &Entry::Refused(refused));
+        let needs = core
+            .log
+            .push_disposition(body, line.into(), &Entry::Refused(refused));
         if problem == Problem::SignatureInvalid {
             self.stats().signature_errors.add(1);
             self.counted(context.tenant).signature_errors.add(1);
         }
         self.trace_answer(trace, needs, core.log.durable());
         let answer = Answer::Problem(problem, field);
-        self.answer(core, conn, reply, answer, needs);
+        self.answer(core, request.to(), answer, needs);
         self.flights.end(ticket);
     }
 

@@ -2,7 +2,7 @@
 //! record; they write nothing to the log and claim nothing. The owner of the key answers each of them once, and only then its
 //! place is free again.
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Addressee, Answer, Refusal};
 use super::connection::Incoming;
 use super::frame::FrameStep;
 use super::owed::Reply;
@@ -229,7 +229,8 @@ impl Ingress {
             let Client { conn, reply } = one.client;
             if let Some(refusal) = one.refused {
                 self.stats().look_ups.limited.add(1);
-                self.answer(core, conn, reply, refusal.answer(), Sequence::default());
+                let to = Addressee::of_one(conn, reply);
+                self.answer(core, to, refusal.answer(), Sequence::default());
                 continue;
             }
             let hex = hex32(&one.pcs_id);
@@ -296,7 +297,12 @@ impl Ingress {
             }
             Stored::Withdrawn => unreachable!("a look-up is withdrawn because its client left"),
         };
-        self.answer(core, conn, reply, answer, Sequence::default());
+        self.answer(
+            core,
+            Addressee::of_one(conn, reply),
+            answer,
+            Sequence::default(),
+        );
     }
 
     /// Look-ups that waited too long: 503 now. Their owners, and those of look-ups whose connections have closed, learn that
@@ -306,7 +312,12 @@ impl Ingress {
             self.stats().look_ups.unavailable.add(1);
             let answer = Answer::refusal(Problem::DeadlineExceeded);
             let Client { conn, reply } = client;
-            self.answer(core, conn, reply, answer, Sequence::default());
+            self.answer(
+                core,
+                Addressee::of_one(conn, reply),
+                answer,
+                Sequence::default(),
+            );
             core.notify_owner(key, &ToOwner::LookNoMore { ticket, key }, now, outbox);
         }
         while let Some(ticket) = self.looks.abandoned.pop() {

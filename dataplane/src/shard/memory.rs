@@ -4,7 +4,7 @@
 
 use super::Ingress;
 use super::budget::{Budget, Grant, Scarcity};
-use super::connection::{Connection, Phase};
+use super::connection::{Admitted, Connection, Phase};
 use crate::event::ConnId;
 use crate::http::Problem;
 use crate::io::Now;
@@ -141,8 +141,17 @@ impl Ingress {
         if self.connections.at(slot).phase != Phase::Open {
             return false;
         }
-        self.leave_queues(slot);
-        self.refuse(slot, Problem::DeadlineExceeded, None, now.mono_us, now);
+        let batch = match self.leave_room_queue(slot) {
+            Some((admitted, _)) => Some(admitted).filter(Admitted::is_batch),
+            None => None,
+        };
+        self.leave_memory_queue(slot);
+        match batch {
+            Some(batch) => self.give_up_batch_and_close(slot, &batch, Problem::DeadlineExceeded),
+            None => {
+                self.refuse(slot, Problem::DeadlineExceeded, None, now.mono_us, now);
+            }
+        }
         let connection = self.connections.at(slot);
         connection.received.consume_all();
         self.connections.keep(slot, &[]);
@@ -168,6 +177,7 @@ impl Ingress {
     pub(super) fn release_memory(&mut self, conn: ConnId) {
         if let Some(connection) = self.connections.get(conn) {
             self.unsent_bytes -= std::mem::take(&mut connection.unsent_bytes) as usize;
+            self.release_batches(conn.slot);
         }
         self.give_back_memory(conn);
     }

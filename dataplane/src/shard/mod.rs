@@ -22,6 +22,7 @@ mod share;
 mod tenants;
 
 mod admit;
+mod batch;
 mod charge;
 mod looks;
 
@@ -73,7 +74,8 @@ mod mistakes;
 mod tests;
 
 use self::admit::Logged;
-use self::answer::Refusal;
+use self::answer::{Addressee, Refusal};
+use self::batch::Batches;
 use self::budget::Budget;
 use self::charge::Asking;
 use self::config::ShardConfig;
@@ -109,6 +111,8 @@ use std::sync::Arc;
 struct Framed {
     conn: ConnId,
     reply: u64,
+    /// See [`Addressee::line`].
+    line: u16,
     context: Context,
     /// Where its client is.
     client: Peer,
@@ -132,8 +136,17 @@ struct Framed {
 struct Deadline {
     due_us: u64,
     ticket: Ticket,
-    conn: ConnId,
-    reply: u64,
+    to: Addressee,
+}
+
+impl Framed {
+    fn to(&self) -> Addressee {
+        Addressee {
+            conn: self.conn,
+            reply: self.reply,
+            line: self.line,
+        }
+    }
 }
 
 /// One shard.
@@ -180,6 +193,7 @@ struct Ingress {
     unread: Budget,
     /// Bytes of answers that clients have not taken.
     unsent_bytes: usize,
+    batches: Batches,
 
     /// Connections with bytes to cut, in the order they came.
     ready: VecDeque<u32>,
@@ -258,6 +272,7 @@ impl Ingress {
             bodies: Budget::new(limits.body_bytes_total_max, limits.chunked_bytes_max()),
             unread: Budget::new(limits.unread_bytes_total_max, 0),
             unsent_bytes: 0,
+            batches: Batches::default(),
             ready: VecDeque::with_capacity(connections as usize),
             for_room: Waiting::new(connections),
             for_share: Waiting::new(connections),

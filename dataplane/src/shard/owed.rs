@@ -2,13 +2,14 @@
 //! may leave.
 
 use super::answer::Answer;
+use super::batch::Batch;
 use super::traced::TraceRef;
 use crate::http::ResponsePart;
 use crate::wal::name::Sequence;
 use std::collections::VecDeque;
 
 /// An answer owed to a connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Reply {
     /// Not known yet.
     Pending,
@@ -19,6 +20,8 @@ pub(super) enum Reply {
         /// The log position that it waits for.
         needs: Sequence,
     },
+    /// That to a batch: it leaves as one, when all of its lines may.
+    Batch(Box<Batch>),
 }
 
 impl Reply {
@@ -32,7 +35,7 @@ impl Reply {
 }
 
 /// A reply with what is the same for every answer to its request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Owed {
     /// The answer, when it is known.
     pub reply: Reply,
@@ -79,6 +82,16 @@ impl OwedAnswers {
     /// The next one to leave.
     pub(super) fn oldest(&self) -> Option<&Owed> {
         self.queue.front()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn oldest_mut(&mut self) -> Option<&mut Owed> {
+        self.queue.front_mut()
+    }
+
+    /// Number of the one that was owed last.
+    pub(super) fn newest_number(&self) -> u64 {
+        self.oldest + self.queue.len() as u64 - 1
     }
 
     /// All of them, the next one to leave first.

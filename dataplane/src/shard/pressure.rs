@@ -68,7 +68,12 @@ impl Rank {
 /// long before the client counts as stalled.)
 fn takes_nothing(connection: &Connection) -> bool {
     let next = connection.owed.oldest().map(|owed| &owed.reply);
-    connection.unsent_bytes > 0 && matches!(next, Some(Reply::Ready { .. }))
+    let is_ready = match next {
+        Some(Reply::Ready { .. }) => true,
+        Some(Reply::Batch(batch)) => batch.is_answered(),
+        Some(Reply::Pending) | None => false,
+    };
+    connection.unsent_bytes > 0 && is_ready
 }
 
 /// What a slot's connection is doing, and since when.

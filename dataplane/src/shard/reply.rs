@@ -1,9 +1,9 @@
 //! Reply stage. Answers become bytes here and leave in the order of the
 //! connection's requests, each only when the log is durable up to what it promises.
 
-use super::answer::Answer;
+use super::answer::{Addressee, Answer};
 use super::connection::Phase;
-use super::owed::{Owed, Reply};
+use super::owed::Reply;
 use super::{Core, Ingress};
 use crate::dedup::Decided;
 use crate::event::{ConnId, Op, Outbox};
@@ -16,14 +16,8 @@ use flk_contract::outcome::write_outcome;
 
 impl Ingress {
     /// An answer is known: it leaves once the log is durable up to `needs` and everything before it has left.
-    pub(super) fn answer(
-        &mut self,
-        core: &Core,
-        conn: ConnId,
-        reply: u64,
-        answer: Answer,
-        needs: Sequence,
-    ) {
+    pub(super) fn answer(&mut self, core: &Core, to: Addressee, answer: Answer, needs: Sequence) {
+        let Addressee { conn, reply, line } = to;
         let durable = promised_upto(core);
         let Some(connection) = self.connections.get(conn) else {
             return;
@@ -31,6 +25,13 @@ impl Ingress {
         let Some(owed) = connection.owed.get_mut(reply) else {
             return;
         };
+        if let Reply::Batch(batch) = &mut owed.reply {
+            // It waits for the log when it is looked at next.
+            if batch.answer(line, answer, needs) {
+                self.due.push(conn);
+            }
+            return;
+        }
         owed.reply = Reply::Ready { answer, needs };
         if needs <= durable {
             self.due.push(conn);
@@ -43,6 +44,7 @@ impl Ingress {
     pub(super) fn reply(&mut self, core: Option<&Core>, now: Now, outbox: &mut Outbox) {
         self.date.set(now.wall_us / 1_000_000);
         let durable = core.map(promised_upto).unwrap_or_default();
+        self.resume_batches();
         let mut due = std::mem::take(&mut self.due);
         for conn in due.drain(..) {
             let start = outbox.bytes.len();
@@ -69,28 +71,14 @@ impl Ingress {
     ) -> bool {
         let start = outbox.bytes.len();
         loop {
-            let held_back = self.must_hold_back(conn, outbox.bytes.len() - start);
+            let queued_bytes = outbox.bytes.len() - start;
+            if !self.oldest_may_leave(core, conn, durable, queued_bytes) {
+                return self.connections.get(conn).is_some();
+            }
             let draining = self.drain.is_on();
             let Some(connection) = self.connections.get(conn) else {
                 return false;
             };
-            #[cfg(feature = "planted-bugs")]
-            connection.owed.swap_if_planted(durable);
-            let Some(Owed {
-                reply: Reply::Ready { answer, needs },
-                ..
-            }) = connection.owed.oldest()
-            else {
-                return true;
-            };
-            if *needs > durable {
-                return true;
-            }
-            if held_back {
-                self.trace_held_back(conn, durable);
-                return true;
-            }
-            let answer = *answer;
             let Some(owed) = connection.owed.pop() else {
                 unreachable!("the oldest answer was looked at");
             };
@@ -99,24 +87,66 @@ impl Ingress {
             }
             let last = owed.last
                 || (draining && connection.phase == Phase::Closing && connection.owed.is_empty());
-            if matches!(answer, Answer::Continue) {
-                outbox.bytes.extend_from_slice(CONTINUE);
-                continue;
-            }
             let afterwards = match (last, owed.repeats_keep_alive) {
                 (true, _) => Afterwards::Closes,
                 (false, true) => Afterwards::KeepAlive,
                 (false, false) => Afterwards::GoesOn,
             };
-            let status = self.write_answer(core, answer, afterwards, owed.part, outbox);
             let latency_s = now.mono_us.saturating_sub(owed.since_us) as f64 / 1e6;
-            let stats = self.stats();
-            stats.answered(status);
-            stats.latency_s.observe(latency_s);
+            let status = match owed.reply {
+                Reply::Ready {
+                    answer: Answer::Continue,
+                    ..
+                } => {
+                    outbox.bytes.extend_from_slice(CONTINUE);
+                    continue;
+                }
+                Reply::Ready { answer, .. } => {
+                    let status = self.write_answer(core, answer, afterwards, owed.part, outbox);
+                    let stats = self.stats();
+                    stats.answered(status);
+                    stats.latency_s.observe(latency_s);
+                    status
+                }
+                Reply::Batch(batch) => {
+                    self.write_batch(conn, &batch, (afterwards, owed.part), latency_s, outbox);
+                    200
+                }
+                Reply::Pending => unreachable!("an answer that is not known may not leave"),
+            };
             if let Some(trace) = owed.trace {
                 self.trace_reply(trace, status, now);
             }
         }
+    }
+
+    /// Whether the oldest answer of a connection may leave now, behind so many bytes that are on their way to the driver.
+    fn oldest_may_leave(
+        &mut self,
+        core: Option<&Core>,
+        conn: ConnId,
+        durable: Sequence,
+        queued_bytes: usize,
+    ) -> bool {
+        let held_back = self.must_hold_back(conn, queued_bytes);
+        let Some(connection) = self.connections.get(conn) else {
+            return false;
+        };
+        #[cfg(feature = "planted-bugs")]
+        connection.owed.swap_if_planted(durable);
+        let is_batch = match connection.owed.oldest().map(|owed| &owed.reply) {
+            Some(Reply::Ready { needs, .. }) if *needs <= durable => false,
+            Some(Reply::Batch(_)) => true,
+            Some(Reply::Ready { .. } | Reply::Pending) | None => return false,
+        };
+        if is_batch && !self.batch_is_due(conn, durable) {
+            return false;
+        }
+        if held_back {
+            self.trace_held_back(conn, durable);
+            return false;
+        }
+        !is_batch || self.render_batch(core, conn)
     }
 
     fn write_answer(
@@ -211,7 +241,7 @@ impl Ingress {
 }
 
 /// Writes the text of an outcome in place of another; returns its status.
-fn outcome_text(
+pub(super) fn outcome_text(
     text: &mut Vec<u8>,
     core: Option<&Core>,
     decided: &Decided,

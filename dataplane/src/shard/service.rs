@@ -93,7 +93,7 @@ impl Ingress {
             Route::Health | Route::Livez => text(plain, b"OK"),
             Route::Version => text("application/json", VERSION.as_bytes()),
             Route::Options(allowed) => respond::options(out, allowed, common),
-            Route::Submit | Route::Outcome(_) | Route::Metrics => {
+            Route::Submit | Route::Batch | Route::Outcome(_) | Route::Metrics => {
                 unreachable!("these have answers of their own")
             }
         }

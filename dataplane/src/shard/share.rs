@@ -9,8 +9,9 @@ mod fill;
 mod turns;
 
 use self::fill::Room;
+use self::turns::Candidates;
+pub(super) use self::turns::ShareLeft;
 pub(super) use self::turns::Shares;
-use self::turns::{Candidates, ShareLeft};
 use super::connection::{Admitted, Reading};
 use super::waiting::{Awaited, Waiter};
 use super::{Core, Framed, Ingress};
@@ -69,26 +70,40 @@ impl Ingress {
         admitted: &Admitted,
         complete_us: u64,
     ) {
+        let tenant = admitted.context.tenant;
+        let body_bytes = admitted.incoming.head.body_len as usize;
+        match self.take_share(core, tenant, body_bytes) {
+            Ok(()) => self.cut(slot, admitted, complete_us, Account::Share),
+            Err(left) => {
+                let due_us = complete_us + self.config.limits.deadline_us;
+                self.wait(slot, admitted, Awaited::Share, due_us);
+                self.shares.join(tenant, slot, left);
+            }
+        }
+    }
+
+    /// Takes a part of a tenant's share for a body that would enter the open batch now. An error: it waits, and something may
+    /// be left of the share.
+    pub(super) fn take_share(
+        &mut self,
+        core: Option<&Core>,
+        tenant: TenantId,
+        body_bytes: usize,
+    ) -> Result<(), ShareLeft> {
         let Some(core) = core else {
             unreachable!("no submission is admitted before the log has begun");
         };
-        let tenant = admitted.context.tenant;
-        let body_bytes = admitted.incoming.head.body_len as usize;
         let room = room(core);
         let is_first = !self.shares.waits(tenant);
         let may_take = self.is_within_share(tenant, &room, body_bytes);
         if is_first && may_take && self.has_room_for(Some(core), body_bytes) {
             self.shares.take(tenant, &room, body_bytes);
-            self.cut(slot, admitted, complete_us, Account::Share);
-        } else {
-            let due_us = complete_us + self.config.limits.deadline_us;
-            self.wait(slot, admitted, Awaited::Share, due_us);
-            let left = match may_take {
-                true => ShareLeft::Some,
-                false => ShareLeft::Nothing,
-            };
-            self.shares.join(tenant, slot, left);
+            return Ok(());
         }
+        Err(match may_take {
+            true => ShareLeft::Some,
+            false => ShareLeft::Nothing,
+        })
     }
 
     /// Whether a tenant may have one more body in the open batch, and one more request in flight.
@@ -115,6 +130,11 @@ impl Ingress {
             && place.due_us <= now.mono_us
         {
             let (admitted, complete_us) = self.leave_share(conn.slot);
+            if admitted.is_batch() {
+                let problem = Problem::DeadlineExceeded;
+                self.give_up_batch(conn.slot, &admitted, problem.into());
+                continue;
+            }
             let (problem, request) = (Problem::WalUnavailable, &admitted.incoming);
             self.refuse(conn.slot, problem, Some(request), complete_us, now);
             self.touched.push(conn.slot);
@@ -127,7 +147,7 @@ impl Ingress {
         let room = room(core);
         self.shares.open(room.batch);
         while let Some((tenant, slot)) = self.shares.next() {
-            let body_bytes = self.body_bytes(slot);
+            let body_bytes = self.next_body_bytes(slot);
             if !self.is_within_share(tenant, &room, body_bytes) {
                 self.shares.spend(tenant);
                 continue;
@@ -153,7 +173,7 @@ impl Ingress {
         while self.has_spare_flights()
             && let Some((tenant, slot)) = self.shares.next()
         {
-            let body_bytes = self.body_bytes(slot);
+            let body_bytes = self.next_body_bytes(slot);
             let cost = room.cost(body_bytes);
             let quota = room.quota(self.shares.percent(tenant));
             if turn_bytes > 0 && turn_bytes + cost > quota {
@@ -189,7 +209,7 @@ impl Ingress {
         let Some((tenant, slot)) = self.shares.first(among) else {
             return false;
         };
-        let body_bytes = self.body_bytes(slot);
+        let body_bytes = self.next_body_bytes(slot);
         (may_have_rest || self.is_within_share(tenant, &room, body_bytes))
             && self.has_room_for(Some(core), body_bytes)
     }
@@ -199,17 +219,14 @@ impl Ingress {
         self.flights.room() > self.framed.len() + flights_max / FLIGHTS_KEPT
     }
 
-    /// The body of the whole request of a connection.
-    fn body_bytes(&mut self, slot: u32) -> usize {
-        let admitted = self.connections.at(slot).admitted();
-        admitted.map_or(0, |admitted| admitted.incoming.head.body_len as usize)
-    }
-
     fn admit_from_share(&mut self, slot: u32, account: Account) {
         let (admitted, complete_us) = self.leave_share(slot);
-        self.cut(slot, &admitted, complete_us, account);
+        match admitted.is_batch() {
+            true => self.enter_one_from_share(slot, &admitted, account),
+            false => self.cut(slot, &admitted, complete_us, account),
+        }
         self.touched.push(slot);
-        self.queue(slot);
+        self.queue_on(slot);
     }
 
     /// Takes a request out of the queue for a share, with the time since when it was complete.

@@ -1,7 +1,7 @@
 //! Time: deadlines of requests, patience with slow clients, background work, and when the shard wants to be called again.
 //! Clocks arrive with each turn; nothing on a record's path waits for any of these.
 
-use super::answer::Answer;
+use super::answer::{Addressee, Answer};
 use super::connection::{Phase, Reading};
 use super::owed::{Owed, Reply};
 use super::{Core, Deadline, Ingress};
@@ -34,7 +34,7 @@ impl Ingress {
                 let trace = self.flights.get(deadline.ticket);
                 let trace = trace.and_then(|flight| flight.request.trace);
                 self.trace_answer(trace, needs, needs);
-                self.answer(core, deadline.conn, deadline.reply, answer, needs);
+                self.answer(core, deadline.to, answer, needs);
             }
         }
     }
@@ -63,8 +63,9 @@ impl Ingress {
         let Some((request, claim)) = self.flights.withdraw(ticket) else {
             return;
         };
+        let entry = Entry::Unanswered(request.body);
         core.log
-            .push_disposition(request.body, &Entry::Unanswered(request.body));
+            .push_disposition(request.body, request.line.into(), &entry);
         self.trace_answer(request.trace, Sequence::default(), core.log.durable());
         let key = claim.candidate.key;
         let message = ToOwner::Withdraw { ticket, key };
@@ -74,16 +75,14 @@ impl Ingress {
     /// Whether the request has no answer that may leave: none at all, or one that waits for the log.
     fn is_unanswerable(&mut self, core: Option<&Core>, deadline: &Deadline) -> bool {
         let durable = core.map(|core| core.log.durable());
-        let Some(connection) = self.connections.get(deadline.conn) else {
+        let Addressee { conn, reply, line } = deadline.to;
+        let Some(connection) = self.connections.get(conn) else {
             return false;
         };
-        match connection
-            .owed
-            .get_mut(deadline.reply)
-            .map(|owed| &owed.reply)
-        {
+        match connection.owed.get_mut(reply).map(|owed| &owed.reply) {
             Some(Reply::Pending) => true,
             Some(Reply::Ready { needs, .. }) => durable.is_none_or(|durable| *needs > durable),
+            Some(Reply::Batch(batch)) => batch.is_unanswerable(line, durable),
             None => false,
         }
     }
@@ -242,7 +241,7 @@ impl Ingress {
         let answers = core.is_some_and(|core| {
             !core.effects.answers.is_empty() || !core.effects.looked.is_empty()
         });
-        if may_frame || answers || !self.due.is_empty() {
+        if may_frame || answers || !self.due.is_empty() || self.renders_on() {
             return Next::Now;
         }
         let far_us = now.mono_us + 10_000_000;

@@ -185,7 +185,17 @@ impl Ingress {
         if request.traceparent.is_none() && self.traced.begin_from.is_none() {
             return None;
         }
+        if request.line > 0 && self.is_traced(request) {
+            return None;
+        }
         self.begin_trace(core, request, inbox, body, now)
+    }
+
+    /// Whether the answer that a record is a part of belongs to a trace: of a batch one record is traced at a time.
+    fn is_traced(&mut self, request: &Framed) -> bool {
+        let connection = self.connections.at(request.conn.slot);
+        let owed = connection.owed.get_mut(request.reply);
+        owed.is_none_or(|owed| owed.trace.is_some())
     }
 
     #[cold]

@@ -126,9 +126,33 @@ impl Ingress {
         let Some(waiter) = self.for_room.first() else {
             return false;
         };
-        let admitted = self.connections.at(waiter.conn.slot).admitted();
-        let body_len = admitted.map(|admitted| admitted.incoming.head.body_len as usize);
-        body_len.is_some_and(|body_len| self.has_room_for(core, body_len))
+        let body_bytes = self.next_body_bytes(waiter.conn.slot);
+        self.has_room_for(core, body_bytes)
+    }
+
+    /// Length of the body that comes next out of the whole request of a connection.
+    pub(super) fn next_body_bytes(&mut self, slot: u32) -> usize {
+        match self.connections.at(slot).admitted() {
+            Some(admitted) if admitted.is_batch() => self.next_record_bytes(slot),
+            Some(admitted) => admitted.incoming.head.body_len as usize,
+            None => unreachable!("a connection in the queue for room has a whole request"),
+        }
+    }
+
+    /// Whether the request that has waited longest is a part of a batch.
+    pub(super) fn first_is_batch(&mut self) -> bool {
+        let first = self.for_room.first().map(|first| first.conn.slot);
+        first.is_some_and(|slot| {
+            let admitted = self.connections.at(slot).admitted();
+            admitted.is_some_and(Admitted::is_batch)
+        })
+    }
+
+    /// Queues a connection for the framing stage, unless what was taken from it was not all of its request.
+    pub(super) fn queue_on(&mut self, slot: u32) {
+        if !self.connections.at(slot).waits_for_room() {
+            self.queue(slot);
+        }
     }
 
     /// A whole request, complete since `complete_us`: taken, or kept waiting behind those that were complete before, or
@@ -189,7 +213,7 @@ impl Ingress {
         }
     }
 
-    fn admit_for_room(&mut self, core: Option<&Core>, now: Now) {
+    pub(super) fn admit_for_room(&mut self, core: Option<&Core>, now: Now) {
         while let Some(Waiter { place, conn }) = self.for_room.first() {
             let is_over = place.due_us <= now.mono_us;
             if !is_over && !self.has_room_for_the_first(core) {
@@ -199,7 +223,15 @@ impl Ingress {
                 unreachable!("a connection in the queue for room has a whole request");
             };
             let complete_us = place.due_us.saturating_sub(self.config.limits.deadline_us);
-            if is_over {
+            if admitted.is_batch() {
+                match is_over {
+                    true => {
+                        let problem = Problem::DeadlineExceeded;
+                        self.give_up_batch(conn.slot, &admitted, problem.into());
+                    }
+                    false => self.enter(core, conn.slot, &admitted),
+                }
+            } else if is_over {
                 let (problem, request) = (Problem::WalUnavailable, &admitted.incoming);
                 self.refuse(conn.slot, problem, Some(request), complete_us, now);
             } else if self.has_share(&admitted) {
@@ -209,7 +241,7 @@ impl Ingress {
                 self.cut(conn.slot, &admitted, complete_us, Account::Nothing);
             }
             self.touched.push(conn.slot);
-            self.queue(conn.slot);
+            self.queue_on(conn.slot);
         }
     }
 
@@ -255,6 +287,7 @@ impl Ingress {
         self.framed.push(Framed {
             conn: connection.id,
             reply,
+            line: 0,
             context: *context,
             client: *client,
             body,
@@ -269,7 +302,11 @@ impl Ingress {
 
     /// The stop waits no longer: a whole request that still waits for room is the last of its connection.
     pub(super) fn refuse_at_drain(&mut self, slot: u32, now: Now) {
-        let request = self.leave_room_queue(slot).map(|(admitted, _)| Incoming {
+        let waited = self.leave_room_queue(slot);
+        if let Some((batch, _)) = waited.filter(|(admitted, _)| admitted.is_batch()) {
+            return self.give_up_batch_and_close(slot, &batch, Problem::Draining);
+        }
+        let request = waited.map(|(admitted, _)| Incoming {
             head: Head {
                 keep_alive: false,
                 ..admitted.incoming.head

@@ -2,6 +2,7 @@
 //! at that moment. An answer that has left counts, whether and whenever its client reads it: ids may expire, and the
 //! process may end and start, while it is on its way.
 
+use super::batches::AskedBatch;
 use super::count::Count;
 use super::oracle::{Answer, Dedup, LookUp, Meaning, Property};
 use super::records::params;
@@ -25,6 +26,8 @@ const RETRY_CODES: [(&str, Count); 7] = [
 pub enum Asked {
     /// A record, by the number of the request.
     Submit(u64),
+    /// Many records.
+    Batch(AskedBatch),
     /// A stored outcome.
     Look(LookUp),
     /// A service page.
@@ -74,12 +77,14 @@ impl World {
                     format!("a service page was answered {answer:?}"),
                 ),
                 Some(Asked::Submit(serial)) => self.judge_answer(serial, &answer),
+                Some(Asked::Batch(asked)) => self.judge_batch(asked, &answer),
                 Some(Asked::Look(asked)) => self.judge_look_up(&asked, &answer),
             }
         }
     }
 
-    fn judge_answer(&mut self, serial: u64, answer: &Answer) {
+    /// The answer to a record leaves the gateway.
+    pub(super) fn judge_answer(&mut self, serial: u64, answer: &Answer) {
         sim_trace!(
             self.now_us(),
             "request {serial} is answered {} {:?} {}",

@@ -131,6 +131,12 @@ impl World {
                 self.sends_look_up(client, conn, key);
                 continue;
             }
+            if self.batches_next() {
+                match self.sends_batch(client, conn) {
+                    Some(true) => continue,
+                    Some(false) | None => return,
+                }
+            }
             let Some(Wanted { key, kind, shape }) = self.next_request() else {
                 return;
             };
@@ -151,22 +157,36 @@ impl World {
                 "client {client} asks {serial}: id {key}, {kind:?}, {shape:?}, on connection {conn}"
             );
             self.asks(client, conn, Asked::Submit(serial));
-            if !self.calm && self.dice.chance(self.faults.disconnect) {
-                let part = self.dice.between(1, bytes.len() as u64) as usize;
-                if part < bytes.len() {
-                    self.counts.one(Count::PartialRequests);
-                }
-                self.client_sends(conn, &bytes[..part]);
-                return match self.dice.below(3) {
-                    0 => {
-                        self.clients[client].only_reads = true;
-                        self.client_fin(conn);
-                    }
-                    _ => self.client_hangs_up(client),
-                };
+            if !self.sends_or_cuts(client, conn, &bytes) {
+                return;
             }
-            self.client_sends(conn, &bytes);
         }
+    }
+
+    /// Sends a request, or cuts it and its connection. Whether the connection goes on.
+    pub(super) fn sends_or_cuts(&mut self, client: usize, conn: u64, bytes: &[u8]) -> bool {
+        if self.calm || !self.dice.chance(self.faults.disconnect) {
+            self.client_sends(conn, bytes);
+            return true;
+        }
+        let part = self.dice.between(1, bytes.len() as u64) as usize;
+        if part < bytes.len() {
+            self.counts.one(Count::PartialRequests);
+        }
+        self.client_sends(conn, &bytes[..part]);
+        match self.dice.below(3) {
+            0 => {
+                self.clients[client].only_reads = true;
+                self.client_fin(conn);
+            }
+            _ => self.client_hangs_up(client),
+        }
+        false
+    }
+
+    /// What a client does not send now is asked for another time.
+    pub(super) fn wants_later(&mut self, wanted: Wanted) {
+        self.unresolved.insert(0, wanted);
     }
 
     pub(super) fn asks(&mut self, client: usize, conn: u64, asked: Asked) {
@@ -177,7 +197,7 @@ impl World {
     }
 
     /// What a client wants next.
-    fn next_request(&mut self) -> Option<Wanted> {
+    pub(super) fn next_request(&mut self) -> Option<Wanted> {
         if self.calm {
             return match self.unresolved.pop() {
                 Some(request) => {
@@ -286,7 +306,7 @@ impl World {
         })
     }
 
-    fn count_size(&mut self, bytes: usize) {
+    pub(super) fn count_size(&mut self, bytes: usize) {
         let limit = self.scenario.limits.http.body_bytes_max as usize;
         if bytes > limit {
             self.counts.one(Count::BodiesTooLarge);
@@ -312,7 +332,12 @@ impl World {
         self.clients[client].incoming.clear();
         self.clients[client].only_reads = false;
         for asked in std::mem::take(&mut self.clients[client].asked) {
-            if let Asked::Submit(serial) = asked {
+            let serials = match asked {
+                Asked::Submit(serial) => serial..serial + 1,
+                Asked::Batch(asked) => asked.serials(),
+                Asked::Look(_) | Asked::Page => continue,
+            };
+            for serial in serials {
                 let again = self.wanted_again(serial);
                 self.unresolved.push(again);
             }
@@ -367,18 +392,22 @@ impl World {
             ),
             Some(Asked::Page) => {}
             Some(Asked::Look(asked)) => self.reads_look_up(&asked, answer),
-            Some(Asked::Submit(serial)) => {
-                sim_trace!(
-                    self.now_us(),
-                    "client {client} reads the answer to {serial}: {}",
-                    answer.status
-                );
-                if matches!(answer.status, 429 | 503) {
-                    self.clients[client].backs_off = true;
-                    let again = self.wanted_again(serial);
-                    self.unresolved.insert(0, again);
-                }
-            }
+            Some(Asked::Batch(asked)) => self.reads_batch(client, asked, answer),
+            Some(Asked::Submit(serial)) => self.reads_submit(client, serial, answer),
+        }
+    }
+
+    /// A client reads the answer to a record.
+    pub(super) fn reads_submit(&mut self, client: usize, serial: u64, answer: &Answer) {
+        sim_trace!(
+            self.now_us(),
+            "client {client} reads the answer to {serial}: {}",
+            answer.status
+        );
+        if matches!(answer.status, 429 | 503) {
+            self.clients[client].backs_off = true;
+            let again = self.wanted_again(serial);
+            self.unresolved.insert(0, again);
         }
     }
 

@@ -86,6 +86,7 @@ counters! {
     SliceReads: 1000, "look-ups suspended for a read";
     SlicesSwitched: 3500, "switches to a new set of slices";
     WithheldTime: 600, "starts that withheld time";
+    Batches: 1500, "batches sent";
     Conflicts: 6000, "conflicts answered";
     Hits: 9000, "duplicates answered";
     Misses: 9500, "first outcomes answered";

@@ -8,6 +8,7 @@ pub mod queue;
 pub mod world;
 
 pub mod answers;
+pub mod batches;
 pub mod clients;
 pub mod disk;
 pub mod ends;

@@ -3,12 +3,14 @@
 //! operations, [`super::network`] moves bytes, [`super::clients`] asks, [`super::answers`] has answers judged,
 //! [`super::truth`] knows what was lost.
 
+use super::batches::Batches;
 use super::clients::{Client, Wanted};
 use super::clocks::Clocks;
 use super::count::{Count, Counts};
 use super::dice::Dice;
 use super::disk::Disk;
 use super::holders::Holders;
+
 use super::looks::LookUps;
 use super::network::Conn;
 use super::operator::Operator;
@@ -76,6 +78,8 @@ pub struct World {
     pub probes: Vec<Wanted>,
     /// What clients look up.
     pub look_ups: LookUps,
+    /// What clients send several at a time.
+    pub batches: Batches,
     /// The id that everybody sends now.
     pub hot: Option<(u32, u32)>,
     /// Clients are silent until then.
@@ -143,6 +147,7 @@ impl World {
         let mut scenario = Scenario::draw(&mut dice, &mut rare);
         let (look_ups, looks_max) = LookUps::draw(seed);
         scenario.limits.looks_max = looks_max;
+        let batches = Batches::draw(seed, &mut scenario.limits);
         let settings = scenario.settings(&mut rare);
         let publisher = Publisher::draw(seed);
         let keys_count = publisher.keys_count(scenario.ids);
@@ -166,6 +171,7 @@ impl World {
             unresolved: Vec::new(),
             probes: Vec::new(),
             look_ups,
+            batches,
             hot: None,
             silent_until_us: 0,
             end_at_us: u64::MAX,

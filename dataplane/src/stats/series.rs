@@ -58,6 +58,15 @@ pub(super) fn look_ups(parts: &Parts<'_>, put: &mut Series<'_>) {
     );
 }
 
+pub(super) fn batches(parts: &Parts<'_>, put: &mut Series<'_>) {
+    put(&["answered"], sum(parts, |page| &page.batches.answered));
+    put(&["refused"], sum(parts, |page| &page.batches.refused));
+    put(
+        &["unavailable"],
+        sum(parts, |page| &page.batches.unavailable),
+    );
+}
+
 pub(super) fn errors(parts: &Parts<'_>, put: &mut Series<'_>) {
     let errors = STATUSES.iter().enumerate();
     let errors = errors.filter(|(_, status)| *status / 100 != 2);

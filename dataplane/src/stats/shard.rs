@@ -79,6 +79,20 @@ pub struct LookUpStats {
     pub waiting: Cell,
 }
 
+/// Batches: requests of many records.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct BatchStats {
+    /// Answered line by line.
+    pub answered: Cell,
+    /// Refused as a whole, for good.
+    pub refused: Cell,
+    /// Refused as a whole for now: 503.
+    pub unavailable: Cell,
+    /// Records of those that were answered line by line.
+    pub records: Histogram<BatchRecords>,
+}
+
 /// One shard's page.
 #[derive(Debug, Default)]
 #[repr(C, align(128))]
@@ -193,6 +207,8 @@ pub struct ShardStats {
     pub snapshot: Cell,
     /// Records that were traced.
     pub traces: Cell,
+    /// Batches.
+    pub batches: BatchStats,
     /// Records that were not, though they should have been: there were too many.
     pub traces_limited: Cell,
     /// Records that were to be traced while too many others were not complete.

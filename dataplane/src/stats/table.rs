@@ -208,7 +208,7 @@ const TRACES: &[Metric] = &[
 
 #[rustfmt::skip] // a table
 const TENANTS: &[Metric] = &[
-    by_tenant("flk_ingest_by_tenant", "Submissions, whatever their answer. 64 tenants have samples of their own, all others are `other`.", |it, put| tenants(it, put, |row| &row.ingest)),
+    by_tenant("flk_ingest_by_tenant", "Submissions, whatever their answer; each record of a batch is one. 64 tenants have samples of their own, all others are `other`.", |it, put| tenants(it, put, |row| &row.ingest)),
     by_tenant("flk_accepted_by_tenant", "First outcomes that accept.", |it, put| tenants(it, put, |row| &row.accepted)),
     by_tenant("flk_escalated_by_tenant", "First outcomes that escalate.", |it, put| tenants(it, put, |row| &row.escalated)),
     by_tenant("flk_signature_errors_by_tenant", "Records refused because of their signature.", |it, put| tenants(it, put, |row| &row.signature_errors)),
@@ -226,7 +226,7 @@ const TENANTS: &[Metric] = &[
 
 #[rustfmt::skip] // a table
 const REQUESTS: &[Metric] = &[
-    count("flk_ingest_total", "POST requests observed, whatever their answer.", |it| &it.ingest),
+    count("flk_ingest_total", "POST requests observed, whatever their answer; each record of a batch counts as one.", |it| &it.ingest),
     count("flk_dedup_hits", "Duplicates answered with the stored outcome.", |it| &it.dedup_hits),
     count("flk_dedup_conflicts", "Duplicates whose signed content differs from the first: an agent signs different contents under one id.", |it| &it.dedup_conflicts),
     count("flk_accepted", "First outcomes that accept.", |it| &it.accepted),
@@ -235,9 +235,11 @@ const REQUESTS: &[Metric] = &[
     series("flk_outcomes_by_regime_total", Kind::Counter, &["regime"], "First outcomes, by regime.", series::regimes),
     count("flk_signature_errors", "Records refused because of their signature.", |it| &it.signature_errors),
     count("flk_signature_err", "Alias of flk_signature_errors.", |it| &it.signature_errors),
-    series("http_requests_total", Kind::Counter, &["code"], "Answers, by status code.", series::answers),
+    series("http_requests_total", Kind::Counter, &["code"], "Answers, by status code; each record of a batch counts as one, the batch itself in flk_batch_requests_total.", series::answers),
     series("http_requests_errors_total", Kind::Counter, &[], "Answers with a status other than 2xx.", series::errors),
     Metric::new("http_request_duration_seconds", Kind::Histogram, "From the whole request to its answer; in OpenMetrics with the trace of one request of each bucket.", Value::Latency(|it| it.latency_s.view())).unit(Unit::Seconds),
+    series("flk_batch_requests_total", Kind::Counter, &["result"], "Batches: `answered` line by line, `refused` as a whole (4xx) or `unavailable` as a whole (503).", series::batches),
+    histogram("flk_batch_records", "Records of batches that were answered line by line.", |it| it.batches.records.view()),
     gauge("flk_requests_in_flight", "Admitted requests without a durable end.", |it| &it.flights),
 ];
 

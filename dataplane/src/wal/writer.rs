@@ -195,16 +195,17 @@ impl LogWriter {
         self.open.fits_behind(ahead, body_bytes)
     }
 
-    /// Appends the first disposition of a body. Returns the sequence that makes it durable.
-    pub fn push_disposition(&mut self, of: Place, disposition: &Entry<'_>) -> Sequence {
-        self.open.push(disposition);
+    /// Appends the first disposition of a body, which came as this line of its request (0: as all of it). Returns the sequence
+    /// that makes it durable.
+    pub fn push_disposition(&mut self, of: Place, line: u32, disposition: &Entry<'_>) -> Sequence {
+        self.open.push_line(disposition, line);
         self.watermark.disposition(of.sequence);
         self.open_sequence
     }
 
     /// Appends a decision for a body that has the disposition `unanswered` already. Returns the sequence that makes it durable.
-    pub fn push_late(&mut self, disposition: &Entry<'_>) -> Sequence {
-        self.open.push(disposition);
+    pub fn push_late(&mut self, line: u32, disposition: &Entry<'_>) -> Sequence {
+        self.open.push_line(disposition, line);
         self.open_sequence
     }
 

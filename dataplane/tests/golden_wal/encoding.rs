@@ -22,6 +22,7 @@ fn refilled(batch: &Batch<'_>) -> Option<OpenBatch> {
                     tenant: body.tenant,
                     key_slot: record.header.key_slot,
                     flags: record.header.flags,
+                    line: record.header.line,
                 };
                 open.push_body(batch.body(&body).unwrap(), &meta);
             }

@@ -195,6 +195,7 @@ fn the_65th_field_and_the_byte_behind_16_kib_are_431() {
         head_bytes_max: 40,
         fields_max: 2,
         body_bytes_max: 3,
+        batch_bytes_max: 3,
     };
     let text = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
     assert_eq!(

@@ -103,7 +103,7 @@ fn the_path_of_an_outcome_is_one_only_where_look_ups_are_on() {
         &format!("{id}0"),
         &id.to_uppercase(),
         &id.replace('0', "g"),
-        "batch",
+        "batches",
     ] {
         assert_eq!(
             on("GET", &format!("/v1/pcs/{wrong}")),
@@ -119,6 +119,23 @@ fn the_path_of_an_outcome_is_one_only_where_look_ups_are_on() {
         "/v1/pcs/submit/",
     ] {
         assert_eq!(on("GET", other), Err(Problem::NotFound), "{other}");
+    }
+    for path in ["/v1/pcs/batch", "/v1/pcs/batch?x"] {
+        let refused = Err(Problem::SubmitMethodNotAllowed);
+        assert_eq!(on("GET", path), refused, "no outcome has this path");
+        assert_eq!(on("OPTIONS", path), Ok(Route::Options(Allowed::Submit)));
+        let post = |fields: &str| {
+            let fields = format!("Content-Length: 0\r\n{fields}");
+            route(&request("POST", path, &fields), LookUps::Off)
+        };
+        assert_eq!(post(""), Ok(Route::Batch));
+        let typed = |name: &str| post(&format!("Content-Type: {name}\r\n"));
+        assert_eq!(
+            typed("application/x-ndjson; charset=utf-8"),
+            Ok(Route::Batch)
+        );
+        let wrong = Err(Problem::BatchTypeUnsupported);
+        assert_eq!(typed("application/json"), wrong);
     }
     assert_eq!(
         on("GET", "/v1/pcs/submit"),

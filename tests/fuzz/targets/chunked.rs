@@ -9,6 +9,7 @@ const SMALL: Limits = Limits {
     head_bytes_max: 96,
     fields_max: 3,
     body_bytes_max: 40,
+    batch_bytes_max: 40,
 };
 
 fuzz_target!(|bytes: &[u8]| {

@@ -19,6 +19,7 @@ pub mod child;
 pub mod process;
 
 // A gateway: how it is started, what it answers, what it counts.
+pub mod batch;
 pub mod client;
 pub mod gateway;
 pub mod metrics;

@@ -37,6 +37,7 @@ fn as_json(row: &Row) -> Value {
         "log": row.log,
         "sequence": row.place.sequence.to_string(),
         "index": row.place.index,
+        "line": row.line,
         "received": time_text(row.received_us),
         "tenant": row.tenant,
         "pcs_id": row.pcs_id,

@@ -25,6 +25,7 @@ pub(crate) const COLUMNS: &str = "
     required binary log (UTF8);
     required int64 sequence (UINT_64);
     required int32 index (UINT_32);
+    optional int32 line (UINT_32);
     required int64 received (TIMESTAMP_MICROS);
     required binary tenant (UTF8);
     optional binary pcs_id (UTF8);
@@ -139,6 +140,7 @@ impl<W: Write + Send, R: HasRow> Columns<'_, W, R> {
         self.texts(|it| Some(it.row().log.clone()))?;
         self.longs(|it| Some(it.row().place.sequence.0 as i64))?;
         self.ints(|it| Some(it.row().place.index as i32))?;
+        self.ints(|it| it.row().line.map(|line| line as i32))?;
         self.longs(|it| Some(it.row().received_us as i64))?;
         self.texts(|it| Some(it.row().tenant.clone()))?;
         self.texts(|it| it.row().pcs_id.clone())

@@ -14,6 +14,8 @@ pub(crate) struct Row {
     pub(crate) incarnation: String,
     pub(crate) log: String,
     pub(crate) place: Place,
+    /// Its line in its batch, if it came in one.
+    pub(crate) line: Option<u32>,
     /// Wall clock of the batch, in microseconds since the Unix epoch.
     pub(crate) received_us: u64,
     pub(crate) tenant: String,
@@ -84,6 +86,7 @@ impl Row {
             incarnation: hex(&cursor.incarnation),
             log: cursor.log.to_string(),
             place: at.place,
+            line: at.line,
             received_us: at.wall_us,
             tenant: at.record.tenant.to_owned(),
             pcs_id,

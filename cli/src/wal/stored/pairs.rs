@@ -35,13 +35,13 @@ pub(crate) trait Use {
 /// A stored body.
 pub(crate) struct BodyAt<'b> {
     pub(crate) place: Place,
+    /// Its line in its batch; none of a body that came as a request of its own.
+    pub(crate) line: Option<u32>,
     pub(crate) record: BodyRecord<'b>,
     /// None if it was erased.
     pub(crate) bytes: Option<&'b [u8]>,
     /// Wall clock of its batch.
     pub(crate) wall_us: u64,
-    /// Line of the request that it came as; 0 for a request of one record.
-    pub(crate) line: u32,
 }
 
 impl<T> Default for Pairs<T> {
@@ -67,10 +67,10 @@ impl<T> Pairs<T> {
                     };
                     let at = BodyAt {
                         place,
+                        line: Some(record.header.line).filter(|&line| line > 0),
                         record: body,
                         bytes: batch.body(&body),
                         wall_us: fields.wall_us,
-                        line: record.header.line,
                     };
                     self.here.push((place, user.body(&at)));
                 }

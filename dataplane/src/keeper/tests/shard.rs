@@ -121,7 +121,8 @@ impl FakeShard {
         };
         decision.body = self.log.push_body(body, &meta);
         let place = decision.body;
-        self.log.push_disposition(place, &Entry::Decision(decision))
+        self.log
+            .push_disposition(place, 0, &Entry::Decision(decision))
     }
 
     /// Marks the log, as after 10 ms of nothing, unless it is marked.

@@ -37,6 +37,8 @@ struct Request {
 #[derive(Clone, Debug)]
 enum Kind {
     Record(u64),
+    /// Records, and lines of other bytes between them.
+    Batch(Vec<u64>, usize),
     Bytes(usize),
     Page(&'static str),
     Broken(&'static str),
@@ -47,6 +49,12 @@ impl Request {
         let body = match &self.kind {
             Kind::Record(epoch) => record(*epoch),
             Kind::Bytes(bytes) => "x".repeat(*bytes),
+            Kind::Batch(epochs, bytes) => {
+                let lines = epochs.iter().map(|epoch| record(*epoch));
+                lines
+                    .collect::<Vec<_>>()
+                    .join(&format!("\n\n{}\r\n", "x".repeat(*bytes)))
+            }
             Kind::Page(text) | Kind::Broken(text) => return (*text).to_string(),
         };
         let expects = if self.expects {
@@ -54,7 +62,11 @@ impl Request {
         } else {
             ""
         };
-        let head = format!("POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\n{expects}");
+        let path = match self.kind {
+            Kind::Batch(..) => "/v1/pcs/batch",
+            _ => "/v1/pcs/submit",
+        };
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{expects}");
         let Some(chunk_bytes) = self.chunk_bytes else {
             return format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
         };
@@ -99,8 +111,12 @@ fn request() -> impl Strategy<Value = Request> {
         "POST /v1/pcs/submit HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
         "\x16\x03",
     ];
+    let lines = vec![0, 1, 1_000, 100_000, edge + 1, (1 << 20) + 1];
+    let epochs = proptest::collection::vec(0..6_u64, 0..8);
+    let batch = (epochs, proptest::sample::select(lines));
     let kind = prop_oneof![
         6 => (0..6_u64).prop_map(Kind::Record),
+        6 => batch.prop_map(|(epochs, bytes)| Kind::Batch(epochs, bytes)),
         6 => proptest::sample::select(sizes).prop_map(Kind::Bytes),
         2 => proptest::sample::select(pages).prop_map(Kind::Page),
         1 => proptest::sample::select(broken).prop_map(Kind::Broken),

@@ -16,7 +16,7 @@ pub(super) fn post_chunked(body: &str, chunk_bytes: usize) -> String {
 }
 
 /// Bodies of all records in the log, in order.
-fn bodies(room: &Room) -> Vec<Vec<u8>> {
+pub(super) fn bodies(room: &Room) -> Vec<Vec<u8>> {
     let mut bodies = Vec::new();
     for (_, bytes) in &room.written {
         let batch = if bytes.starts_with(b"flk-segm") {

@@ -1,6 +1,8 @@
 //! Tests of one or two shards in a room: what a client sees, what the log holds, what waits for what.
 
 mod anything;
+mod batch;
+mod batch_limits;
 mod buckets;
 mod charge;
 mod chunked;

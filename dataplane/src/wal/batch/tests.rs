@@ -84,6 +84,7 @@ fn full() -> OpenBatch {
         tenant: "acme",
         key_slot: 2,
         flags: Flags::ENCRYPTED,
+        line: 0,
     };
     open.push_body(b"{\"a\":1}", &meta);
     let index = open.push_body(

@@ -24,6 +24,8 @@ pub struct BodyMeta<'a> {
     pub key_slot: u16,
     /// [`Flags::COMPRESSED`] and [`Flags::ENCRYPTED`] describe the bytes given; [`Flags::ERASED`] is never given.
     pub flags: Flags,
+    /// See [`RecordHeader::line`](super::RecordHeader::line).
+    pub line: u32,
 }
 
 /// A body record as it is in the index part.

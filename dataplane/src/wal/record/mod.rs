@@ -205,7 +205,7 @@ pub(crate) fn put_body(out: &mut Vec<u8>, meta: &BodyMeta<'_>, body: &BodyRecord
         kind: kind::BODY,
         flags: meta.flags,
         key_slot: meta.key_slot,
-        line: 0,
+        line: meta.line,
     };
     header::put(out, &header, |out| body.encode(out));
 }

@@ -86,7 +86,9 @@ impl Bench {
             ..BodyMeta::default()
         };
         let place = self.log.push_body(b"{}", &meta);
-        let needs = self.log.push_disposition(place, &Entry::Unanswered(place));
+        let needs = self
+            .log
+            .push_disposition(place, 0, &Entry::Unanswered(place));
         self.pending.push((needs, self.log.epoch()));
     }
 
@@ -317,7 +319,9 @@ fn a_body_is_resolved_when_its_disposition_is_durable_and_not_before() {
     // The next batch is on its way when the disposition comes: it goes into the one after that.
     bench.decide();
     bench.commit();
-    let needs = bench.log.push_disposition(place, &Entry::Unanswered(place));
+    let needs = bench
+        .log
+        .push_disposition(place, 0, &Entry::Unanswered(place));
     assert_eq!(
         bench.log.resolved_durably(),
         before,

@@ -33,7 +33,7 @@ on_every_host!(
 const TOO_LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Values that are wrong, each just beyond what is allowed or of another kind, and the variable that is blamed.
-const WRONG: [(&str, &str); 102] = [
+const WRONG: [(&str, &str); 104] = [
     ("PORT", "65536"),
     ("PORT", "-1"),
     ("PORT", "http"),
@@ -110,6 +110,8 @@ const WRONG: [(&str, &str); 102] = [
     ("HTTP_KEEPALIVE", "forever"),
     ("LISTEN", "[127.0.0.1]"),
     ("LISTEN", "[::]:80"),
+    ("BATCH_MAX_BYTES", "4194305"),
+    ("BATCH_MAX_RECORDS", "4097"),
     ("FLK_BODY_MAX", "2MiB"),
     ("FLK_BODY_MAX", "1023"),
     ("FLK_BODY_MAX", "1048577"),

@@ -21,6 +21,7 @@ mod sandbox;
 mod secrets;
 mod stderr;
 
+mod batch;
 mod connections;
 mod conversations;
 mod descriptors;
