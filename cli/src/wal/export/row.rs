@@ -104,6 +104,7 @@ impl Row {
             incarnation: hex(&cursor.incarnation),
             log: cursor.log.to_string(),
             place: it.body,
+            line: None,
             received_us: wall_us,
             tenant: it.tenant.to_owned(),
             pcs_id: Some(hex(&it.pcs_id)),
