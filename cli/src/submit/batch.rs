@@ -235,6 +235,6 @@ mod tests {
     fn a_record_over_several_lines_becomes_one() {
         let body = Bytes::from_static(b"{\r\n \"a\": 1\n}");
         let text = joined(&[Open { at: 0, body }]);
-        assert_eq!(&text[..], b"{    \"a\": 1 }\n");
+        assert_eq!(&text[..], b"{   \"a\": 1 }\n");
     }
 }

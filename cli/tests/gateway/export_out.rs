@@ -8,6 +8,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{PipeWriter, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -146,8 +147,15 @@ fn without_proc(dir: &Path) -> Option<Command> {
     Some(unshared(flk(dir).get_program()))
 }
 
+/// The output while it is written. Without `/proc` a file without a name is tried first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Unnamed,
+    Named,
+}
+
 /// Sends a signal to an export that has made its output, and gives back how it ended. Nothing may be left.
-fn interrupt(dir: &Path, mut command: Command, sent: Signal) -> ExitStatus {
+fn interrupt(dir: &Path, mut command: Command, output: Output, sent: Signal) -> ExitStatus {
     let before = names(dir);
     let (_reader, writer) = full_pipe();
     // The output is made, then the warning about bodies waits for the pipe.
@@ -158,7 +166,9 @@ fn interrupt(dir: &Path, mut command: Command, sent: Signal) -> ExitStatus {
     let open = format!("/proc/{}/fd", child.id());
     let is_output = |it: std::io::Result<fs::DirEntry>| {
         let target = fs::read_link(it.unwrap().path()).unwrap_or_default();
+        let has_name = !target.as_os_str().as_bytes().ends_with(b" (deleted)");
         target.parent() == Some(&dir.canonicalize().unwrap())
+            && has_name == (output == Output::Named)
     };
     wait_until("the output is made", DEADLINE, || {
         fs::read_dir(&open).unwrap().any(is_output)
@@ -173,14 +183,14 @@ fn interrupt(dir: &Path, mut command: Command, sent: Signal) -> ExitStatus {
 fn an_interrupted_export_leaves_nothing() {
     let dir = written_directory(false);
     for sent in [Signal::INT, Signal::TERM, Signal::KILL] {
-        let ended = interrupt(dir.path(), flk(dir.path()), sent);
+        let ended = interrupt(dir.path(), flk(dir.path()), Output::Unnamed, sent);
         assert_eq!(ended.signal(), Some(sent.as_raw()));
     }
     for sent in [Signal::HUP, Signal::INT, Signal::TERM] {
         let Some(command) = without_proc(dir.path()) else {
             return skipped("an export without /proc: there is no user namespace here");
         };
-        let ended = interrupt(dir.path(), command, sent);
+        let ended = interrupt(dir.path(), command, Output::Named, sent);
         assert_eq!(ended.code(), Some(128 + sent.as_raw()));
     }
 }
