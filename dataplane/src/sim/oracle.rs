@@ -274,7 +274,6 @@ impl Oracle {
                 self.ids[key as usize].deciders.remove(&serial);
                 return Ok(Meaning::TooLarge);
             }
-            _ if too_large => return unexpected(),
             _ => {}
         }
         match turned_away(of_tenant(), answer) {
@@ -287,6 +286,7 @@ impl Oracle {
             }
         }
         match (kind, answer.status) {
+            _ if too_large => unexpected(), // but a batch as a whole, above
             (Kind::Malformed | Kind::Empty, 400) | (Kind::BadSignature, 401) => {
                 Ok(Meaning::Refused)
             }
