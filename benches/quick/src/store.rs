@@ -188,7 +188,10 @@ fn make(
     samples_count: u64,
 ) -> io::Result<u64> {
     allowed.apply()?;
-    let shape = shape::after(3 * HOURLY.ttl, HOURLY);
+    let shape = shape::after(
+        3 * HOURLY.ttl,
+        HOURLY.with_ids(keys_count / u64::from(HOURLY.ttl)),
+    );
     let bytes = add_slices(&directory::Plan {
         at: directory,
         keys_count,

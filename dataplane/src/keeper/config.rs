@@ -43,8 +43,11 @@ pub struct KeeperConfig {
     pub seal_bytes_max: u64,
     /// Seal when that much monotonic time passed since the last seal and anything is unsealed, in microseconds.
     pub seal_every_us: u64,
-    /// Number of slices above which time-adjacent ones are merged.
+    /// Number of slices above which time-adjacent ones are merged, whatever their size.
     pub slices_count_max: u32,
+    /// Two neighbours of about the same size are merged at once from so many entries on: [`MERGE_ENTRIES_MIN`]. Other numbers for tests
+    /// only.
+    pub merge_entries_min: u64,
     /// Log segments are deleted, oldest first, while the logs take more than this; nothing: 80 % of the file system.
     pub wal_bytes_max: Option<u64>,
     /// Log segments older than this many seconds (expiry clock) are deleted.
@@ -79,6 +82,9 @@ pub struct KeeperConfig {
     /// Id of this process, written into the lock file for a process that finds it locked.
     pub pid: u32,
 }
+
+/// From so many entries in both on, two slices of about the same size are merged at once: their filters take 256 KiB.
+pub const MERGE_ENTRIES_MIN: u64 = 1 << 17;
 
 /// Less than this is not worth two more blocks to read and the line that says it.
 pub const REPACK_BYTES_MIN: u64 = 64 << 10;

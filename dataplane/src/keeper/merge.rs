@@ -1,4 +1,6 @@
-//! Merging slices: where there are more than configured, two that are neighbours in time become one, without what is expired.
+//! Merging slices: two that are neighbours in time become one, without what is expired. Large ones of about the same size are merged as
+//! soon as there are two, so that their number grows with the logarithm of what is in them: a look-up asks each of them, and their
+//! filters are in no cache. Small ones cost nothing, and are merged where there are more than configured.
 
 use crate::keeper::due::Due;
 use crate::keeper::halt::Halt;
@@ -9,29 +11,44 @@ use crate::wal::name::{LogId, Sequence};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// Whether two neighbours of so many entries, the older one first, should be one although there are not too many slices. A younger one of
+/// less than three fifths of the older waits until its own neighbours have made it as large: so an entry is written again only
+/// when what it is in has about doubled.
+fn is_worth_it(older: u64, younger: u64, entries_min: u64) -> bool {
+    older.saturating_add(younger) >= entries_min && younger >= older / 5 * 3
+}
+
 /// After a merge that failed the next one is tried after this time, in microseconds. It doubles with each that fails, up to a
 /// minute: a merge may read and write for long before it fails.
 const MERGE_AGAIN_US: u64 = 10_000_000;
 const MERGE_AGAIN_US_MAX: u64 = 60_000_000;
 
 impl Service {
-    /// Whether there are more slices than configured.
-    pub(crate) fn has_too_many_slices(&self) -> bool {
-        self.store.manifest.slices.len() > self.store.config.slices_count_max as usize
+    /// The merge that is due.
+    fn next_merge(&self) -> Option<usize> {
+        let is_due = self.sealing.merge_due.is_over(self.store.now().mono_us);
+        is_due.then(|| self.wanted_merge()).flatten()
     }
 
-    /// The smallest pair of time-adjacent slices that spans no more than a tenth of the TTL, where there are too many. One
-    /// whose merge failed comes behind all others, for a slice that cannot be read must not keep the rest from being merged.
-    fn next_merge(&self) -> Option<usize> {
+    /// Whether two slices should become one, now or later.
+    pub(crate) fn wants_merge(&self) -> bool {
+        self.wanted_merge().is_some()
+    }
+
+    /// The smallest pair of time-adjacent slices that spans no more than a tenth of the TTL: any where there are too many slices, else
+    /// one that is worth it. One whose merge failed comes behind all others, for a slice that cannot be read must not keep the rest
+    /// from being merged.
+    fn wanted_merge(&self) -> Option<usize> {
         let slices = &self.store.manifest.slices;
-        if !self.has_too_many_slices() || !self.sealing.merge_due.is_over(self.store.now().mono_us)
-        {
-            return None;
-        }
+        let config = &self.store.config;
+        let too_many = slices.len() > config.slices_count_max as usize;
         let may_merge = |a: &SliceEntry, b: &SliceEntry| {
+            if !too_many && !is_worth_it(a.entries, b.entries, config.merge_entries_min) {
+                return false;
+            }
             let span_s = a.decided_last.max(b.decided_last) - a.decided_first.min(b.decided_first);
             let unreadable = &self.sealing.unmergeable;
-            span_s <= self.store.config.ttl_s / 10
+            span_s <= config.ttl_s / 10
                 && ![a.file, b.file].iter().any(|it| unreadable.contains(it))
         };
         let pairs = slices.iter().zip(slices.iter().skip(1)).enumerate();
@@ -134,4 +151,17 @@ pub(crate) fn joined<'a>(all: impl Iterator<Item = &'a Vec<Cover>>) -> Vec<Cover
     }
     let covers = upto.into_iter().map(|(log, upto)| Cover { log, upto });
     covers.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_worth_it;
+
+    #[test]
+    fn two_of_one_size_are_worth_a_merge_and_a_small_one_behind_a_large_one_is_not() {
+        let worth = |older, younger| is_worth_it(older, younger, 1000);
+        assert!(worth(500, 500) && worth(1000, 600) && worth(5, 5000));
+        assert!(!worth(1000, 599) && !worth(499, 500));
+        assert!(is_worth_it(0, 0, 0) && is_worth_it(u64::MAX, u64::MAX, u64::MAX));
+    }
 }

@@ -91,7 +91,7 @@ impl Service {
                 shard.switched = shard.switched.max(version);
                 let room_wanted = self.space.more_wanted || self.space.naming.is_some();
                 // A merge waits for this; where seals come every second, another look may find the next one due.
-                if room_wanted || self.has_too_many_slices() {
+                if room_wanted || self.wants_merge() {
                     self.look_due = Due::AtOnce;
                 }
             }

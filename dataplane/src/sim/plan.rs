@@ -378,6 +378,11 @@ impl Scenario {
             seal_bytes_max: self.seal_bytes_max,
             seal_every_us: self.seal_every_us,
             slices_count_max: self.slices_count_max,
+            // In every second run pairs of one size are merged at once.
+            merge_entries_min: match self.slices_count_max % 2 {
+                0 => 0,
+                _ => u64::MAX,
+            },
             wal_bytes_max: Some(self.wal_bytes_max(settings, cap, shards)),
             body_age_max_s: self.body_age_max_s,
             hold_limit: HoldLimit::Release,

@@ -164,7 +164,8 @@ impl Amplification {
 
     /// How often it should be, for so many seals of one size.
     pub(super) fn writes_per_id_computed(&self) -> f64 {
-        shape::after(self.seals_count as u32, AT_ONCE).writes_per_id
+        let ids = self.sealed_count / (self.seals_count as u64).max(1);
+        shape::after(self.seals_count as u32, AT_ONCE.with_ids(ids)).writes_per_id
     }
 
     /// Bytes of slices that were written for a byte of entries.

@@ -250,10 +250,10 @@ impl Store {
             it.bytes_per_entry_byte(),
             it.log_bytes_per_id(),
         )?;
-        let hourly = shape::after(3 * HOURLY.ttl, HOURLY);
+        let hourly = shape::after(3 * HOURLY.ttl, HOURLY.with_ids(3_600 * 1_000));
         writeln!(
             f,
-            "Where ids come evenly, with a seal each hour and 14 days of DEDUP_TTL, an id is written {:.2} times by the same rule: {:.2} bytes for each byte of entries.",
+            "Where 1,000 ids come each second, with a seal each hour and 14 days of DEDUP_TTL, an id is written {:.2} times by the same rule: {:.2} bytes for each byte of entries.",
             hourly.writes_per_id,
             hourly.writes_per_id * it.bytes_per_entry_byte() / it.writes_per_id(),
         )

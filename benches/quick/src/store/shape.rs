@@ -1,11 +1,15 @@
 //! What seals and merges make of steady ingest, computed without a gateway: how old the ids of each slice are, and how often an
-//! id is written. A twin of the keeper's rule (the smallest pair of neighbours, while there are too many slices); it never
-//! reads a file.
+//! id is written. A twin of the keeper's rule (the smallest pair of neighbours that is worth it, or any while there are too many
+//! slices); it never reads a file.
+
+use flk_dataplane::keeper::config::MERGE_ENTRIES_MIN;
 
 /// When slices are merged and when they go; lengths of time are counted in seals.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
-    /// Above so many slices two neighbours become one ...
+    /// Ids of a seal; 0: few.
+    pub(super) ids: u64,
+    /// Above so many slices two neighbours become one, as do two of one size from [`MERGE_ENTRIES_MIN`] on ...
     pub(super) slices_count_max: usize,
     /// ... that spans no more than this.
     pub(super) span_max: u32,
@@ -13,8 +17,16 @@ pub(super) struct Policy {
     pub(super) ttl: u32,
 }
 
+impl Policy {
+    /// The same with so many ids in each seal.
+    pub(super) const fn with_ids(self, ids: u64) -> Policy {
+        Policy { ids, ..self }
+    }
+}
+
 /// A seal each hour, and ids that live for 14 days: what a gateway does by default, below 1 GiB of log in an hour.
 pub(super) const HOURLY: Policy = Policy {
+    ids: 0,
     slices_count_max: 20,
     span_max: 33, // hours: a tenth of 14 days
     ttl: 14 * 24,
@@ -61,10 +73,7 @@ pub(super) fn after(seals: u32, policy: Policy) -> Shape {
             to: seal + 1,
         });
         let mut written_now = 1;
-        while slices.len() > policy.slices_count_max {
-            let Some(at) = smallest_pair(&slices, policy.span_max) else {
-                break;
-            };
+        while let Some(at) = next_merge(&slices, policy) {
             slices[at].to = slices[at + 1].to;
             slices.remove(at + 1);
             written_now += u64::from(slices[at].seals());
@@ -79,12 +88,18 @@ pub(super) fn after(seals: u32, policy: Policy) -> Shape {
     }
 }
 
-fn smallest_pair(slices: &[Span], span_max: u32) -> Option<usize> {
+fn next_merge(slices: &[Span], policy: Policy) -> Option<usize> {
+    let too_many = slices.len() > policy.slices_count_max;
+    let ids = |slice: &Span| u64::from(slice.seals()) * policy.ids;
+    let may_merge = |older: &Span, younger: &Span| {
+        let is_worth_it =
+            ids(older) + ids(younger) >= MERGE_ENTRIES_MIN && ids(younger) >= ids(older) / 5 * 3;
+        (too_many || is_worth_it) && older.seals() + younger.seals() <= policy.span_max
+    };
     let pairs = slices.windows(2).enumerate();
-    let seals = |pair: &[Span]| pair.iter().map(|slice| slice.seals()).sum::<u32>();
     pairs
-        .filter(|(_, pair)| seals(pair) <= span_max)
-        .min_by_key(|(_, pair)| seals(pair))
+        .filter(|(_, pair)| may_merge(&pair[0], &pair[1]))
+        .min_by_key(|(_, pair)| pair[0].seals() + pair[1].seals())
         .map(|(at, _)| at)
 }
 
@@ -127,5 +142,22 @@ mod tests {
             [Span { from: 0, to: 2 }, Span { from: 2, to: 4 }]
         );
         assert_eq!(shape.writes_per_id, (22.0 + 2.0 + 2.0) / 22.0);
+    }
+
+    #[test]
+    fn large_seals_are_merged_two_by_two() {
+        let shape = after(7, AT_ONCE.with_ids(MERGE_ENTRIES_MIN));
+        let spans = [(0, 4), (4, 6), (6, 7)].map(|(from, to)| Span { from, to });
+        assert_eq!(shape.slices, spans);
+        // Each once, two pairs, the two pairs, and one pair more.
+        assert_eq!(shape.writes_per_id, (7.0 + 4.0 + 4.0 + 2.0) / 7.0);
+    }
+
+    #[test]
+    fn with_a_thousand_ids_a_second_there_are_fewer_slices_and_fewer_writes() {
+        let few = after(3 * HOURLY.ttl, HOURLY);
+        let many = after(3 * HOURLY.ttl, HOURLY.with_ids(3_600_000));
+        assert!(many.slices.len() < 16 && few.slices.len() == 20);
+        assert!(many.writes_per_id < 6.5 && few.writes_per_id > 10.0);
     }
 }

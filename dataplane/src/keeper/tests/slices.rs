@@ -364,6 +364,30 @@ fn a_merge_without_room_is_postponed_and_costs_no_submit() {
     assert_eq!(manifest(&world).slices.len(), 1, "done when there is room");
 }
 
+#[test]
+fn large_slices_of_one_size_are_merged_two_by_two_although_there_are_few() {
+    let settings = KeeperConfig {
+        slices_count_max: 20,
+        merge_entries_min: 20,
+        ..sealing(1)
+    };
+    let mut world = World::started(TestDisk::new(), settings);
+    let mut counts = Vec::new();
+    for seal in 0..16 {
+        for record in 0..10 {
+            world.decide(0, 10 * seal + record, 30 * DAY_S);
+        }
+        world.pass_s(3_700);
+        // Until all that may be merged is.
+        world.pass_s(100);
+        counts.push(manifest(&world).slices.len());
+    }
+    let ones = |seals: u32| seals.count_ones() as usize;
+    assert_eq!(counts, (1..=16).map(ones).collect::<Vec<_>>());
+    assert_eq!(manifest(&world).slices[0].entries, 160);
+    assert_eq!(world.exit, None);
+}
+
 /// A start over a slice with one changed bit in a section that only look-ups use.
 fn start_with_damage_in(kind: u16) {
     let settings = KeeperConfig {

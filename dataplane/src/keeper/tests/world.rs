@@ -37,6 +37,7 @@ pub(crate) fn config(shards: u16) -> KeeperConfig {
         seal_bytes_max: 1 << 40,
         seal_every_us: u64::MAX,
         slices_count_max: 20,
+        merge_entries_min: u64::MAX,
         wal_bytes_max: None,
         body_age_max_s: 14 * 86_400,
         hold_limit: HoldLimit::Release,
