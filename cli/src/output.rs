@@ -11,7 +11,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 pub(crate) enum Format {
     /// A table to read
     Text,
-    /// One JSON object for each row and line
+    /// One JSON object for each row and line, or one for all of it
     Json,
 }
 

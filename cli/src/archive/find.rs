@@ -25,7 +25,8 @@ Examples:
   $ flk archive find --from ./archive --tenant acme --since 2026-11-01T00:00:00Z --json
 
 Each line is a body: where it was in the log (log, batch, index), when it came, its tenant, what became of it, which key, parameters and \
-configuration snapshot judged it, its id, and the object that has it. An id may be there several times: each duplicate is a body. Times \
+configuration snapshot judged it, its id, and the object that has it. An id may be there several times: each duplicate is a body. \
+--pcs-id, --tenant or both are needed, and the id as a whole. Times \
 without a zone are not taken; Z is UTC. With --since and --until only objects of these days are looked at. Bodies are \
 personal data: only --body prints them.";
 

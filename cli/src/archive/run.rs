@@ -328,7 +328,7 @@ impl Run<'_> {
         }
         if let Some((first, last)) = left_out.filter(|_| !self.moment.is_served) {
             eprintln!(
-                "flk: log {}: batches {first} to {last} are left out: nothing says yet that they were durable; the next start of a gateway decides",
+                "flk: log {}: batches {first} to {last} are left out, also what was acknowledged in them: nothing says yet that they were durable; the next start of a gateway decides, and the run after it takes them",
                 log.id
             );
         }

@@ -150,7 +150,7 @@ fn without_entry(
                     None => verified.others += 1,
                     Some(_) if known.contains(name) => {}
                     Some(_) => verified.notes.push(format!(
-                        "the object {name} has no entry: its run was interrupted, and the next one makes it"
+                        "the object {name} has no entry, so nothing finds its bodies: the next run makes it if one was interrupted here; else the entry was removed"
                     )),
                 }
             }

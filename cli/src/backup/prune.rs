@@ -22,7 +22,7 @@ Examples:
 
 The newest backup always stays. Of all others those stay that are not older than --keep-within, and the newest one of each of the last \
 --keep-weekly weeks (Monday to Sunday, UTC) that have a backup. Objects go when no backup names them that is left. A prune and a backup do \
-not run in one place at the same time: the later one ends with 75. A restore from a backup that is pruned meanwhile ends with 65.";
+not run in one place at the same time: the later one ends with 69. A restore from a backup that is pruned meanwhile ends with 65.";
 
 /// Days from the Unix epoch, a Thursday, to the first Monday before it.
 const DAYS_TO_MONDAY: u64 = 3;
