@@ -30,9 +30,13 @@ impl Service {
         is_due.then(|| self.wanted_merge()).flatten()
     }
 
-    /// Whether two slices should become one, now or later.
+    /// Whether two slices should become one, now or later, or at least there are too many.
     pub(crate) fn wants_merge(&self) -> bool {
-        self.wanted_merge().is_some()
+        self.has_too_many_slices() || self.wanted_merge().is_some()
+    }
+
+    fn has_too_many_slices(&self) -> bool {
+        self.store.manifest.slices.len() > self.store.config.slices_count_max as usize
     }
 
     /// The smallest pair of time-adjacent slices that spans no more than a tenth of the TTL: any where there are too many slices, else
@@ -41,7 +45,7 @@ impl Service {
     fn wanted_merge(&self) -> Option<usize> {
         let slices = &self.store.manifest.slices;
         let config = &self.store.config;
-        let too_many = slices.len() > config.slices_count_max as usize;
+        let too_many = self.has_too_many_slices();
         let may_merge = |a: &SliceEntry, b: &SliceEntry| {
             if !too_many && !is_worth_it(a.entries, b.entries, config.merge_entries_min) {
                 return false;

@@ -379,10 +379,7 @@ impl Scenario {
             seal_every_us: self.seal_every_us,
             slices_count_max: self.slices_count_max,
             // In every second run pairs of one size are merged at once.
-            merge_entries_min: match self.slices_count_max % 2 {
-                0 => 0,
-                _ => u64::MAX,
-            },
+            merge_entries_min: u64::from(self.slices_count_max % 2) << 63,
             wal_bytes_max: Some(self.wal_bytes_max(settings, cap, shards)),
             body_age_max_s: self.body_age_max_s,
             hold_limit: HoldLimit::Release,
